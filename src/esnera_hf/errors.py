@@ -1,0 +1,35 @@
+"""The exceptions a user can meet. Every message says what was expected, what was found, what to do."""
+
+from __future__ import annotations
+
+
+class EsneraError(Exception):
+    """Base of every error this package raises on purpose."""
+
+
+class SourceNotFoundError(EsneraError, FileNotFoundError):
+    """A source names no file, folder, known dataset or Hub repository."""
+
+
+class SourceError(EsneraError, ValueError):
+    """A source was found and cannot be read as NER data."""
+
+
+class MappingError(EsneraError, ValueError):
+    """A label mapping is incomplete, contradictory or unreadable."""
+
+
+class ConfigurationError(EsneraError, ValueError):
+    """An argument is out of range or contradicts another."""
+
+
+class EncoderError(EsneraError, OSError):
+    """A pretrained encoder cannot be loaded or cannot be used for tagging."""
+
+
+class OutputExistsError(EsneraError, FileExistsError):
+    """An output folder exists already; nothing was written."""
+
+
+class ConservationError(EsneraError, RuntimeError):
+    """Entities got lost or appeared between two stages: a defect of this package, never of the data."""

@@ -1,0 +1,98 @@
+"""Entity-level precision, recall and F1, strict: boundaries and label must agree.
+
+Computed by seqeval (mode ``strict``, scheme IOB2). Labels are numbered before
+seqeval sees them, since it trims hyphens off label names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from seqeval.metrics.v1 import precision_recall_fscore_support
+from seqeval.scheme import IOB2
+
+from esnera_hf.tagging import OUTSIDE, Entity, tags_from_entities
+
+
+@dataclass(frozen=True, slots=True)
+class LabelScore:
+    """Precision, recall and F1 in [0, 1] and the number of gold entities."""
+
+    precision: float
+    recall: float
+    f1: float
+    support: int
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores by label and over all labels.
+
+    Attributes:
+        micro: over all entities.
+        macro_f1: mean of the labels' F1.
+        by_label: for every label that is annotated or predicted, sorted.
+    """
+
+    micro: LabelScore
+    macro_f1: float
+    by_label: dict[str, LabelScore]
+
+    def __str__(self) -> str:
+        return f"micro-F1 {self.micro.f1:.3f}, macro-F1 {self.macro_f1:.3f} on {self.micro.support:,} entities"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the scores as plain data."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Scores:
+        """Rebuild scores from :meth:`to_dict`."""
+        labels = {label: LabelScore(**score) for label, score in data["by_label"].items()}
+        return cls(LabelScore(**data["micro"]), data["macro_f1"], labels)
+
+
+def score_tags(references: Sequence[Sequence[str]], predictions: Sequence[Sequence[str]]) -> Scores:
+    """Score IOB2 tag sequences.
+
+    Args:
+        references: gold tags, a list a sentence.
+        predictions: predicted tags, of the same lengths.
+
+    Raises:
+        ValueError: the lengths differ.
+    """
+    if len(references) != len(predictions):
+        raise ValueError(f"{len(references)} reference sentences and {len(predictions)} predicted ones")
+    for index, (gold, predicted) in enumerate(zip(references, predictions, strict=True)):
+        if len(gold) != len(predicted):
+            raise ValueError(f"sentence {index}: {len(gold)} reference tags and {len(predicted)} predicted ones")
+    labels = sorted({tag[2:] for rows in (references, predictions) for row in rows for tag in row} - {""})
+    if not labels:
+        return Scores(LabelScore(0.0, 0.0, 0.0, 0), 0.0, {})
+    numbers = {label: f"{index:05d}" for index, label in enumerate(labels)}
+    arguments = ([_numbered(row, numbers) for row in references], [_numbered(row, numbers) for row in predictions])
+    settings: dict[str, Any] = {"scheme": IOB2, "zero_division": 0}
+    p, r, f, s = precision_recall_fscore_support(*arguments, average=None, **settings)
+    micro = precision_recall_fscore_support(*arguments, average="micro", **settings)
+    by_label = {
+        label: LabelScore(float(p[i]), float(r[i]), float(f[i]), int(s[i])) for i, label in enumerate(labels)
+    }
+    total = LabelScore(float(micro[0]), float(micro[1]), float(micro[2]), int(sum(s)))
+    return Scores(total, sum(score.f1 for score in by_label.values()) / len(by_label), by_label)
+
+
+def score_entities(
+    references: Sequence[Sequence[Entity]], predictions: Sequence[Sequence[Entity]], lengths: Sequence[int]
+) -> Scores:
+    """Score entities, a list a sentence, given the sentences' lengths in tokens."""
+    return score_tags(
+        [tags_from_entities(n, row) for n, row in zip(lengths, references, strict=True)],
+        [tags_from_entities(n, row) for n, row in zip(lengths, predictions, strict=True)],
+    )
+
+
+def _numbered(tags: Sequence[str], numbers: dict[str, str]) -> list[str]:
+    return [tag if tag == OUTSIDE else f"{tag[0]}-{numbers[tag[2:]]}" for tag in tags]

@@ -1,0 +1,134 @@
+"""A linear-chain CRF over IOB2 tags: pytorch-crf's parameters, plus constraints, batch decoding, marginals.
+
+Equations: Lafferty et al. 2001. With emissions e, transitions A, start s and
+end t, the score of a tag sequence y is
+``s[y_1] + Σ_i e[i, y_i] + Σ_i A[y_{i-1}, y_i] + t[y_n]``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+try:
+    from torchcrf import CRF
+except ImportError as error:  # pragma: no cover - needs an environment without the package
+    raise ImportError(
+        "The CRF layer needs the package pytorch-crf: run `pip install pytorch-crf`. "
+        "(`torchcrf` on the package index is another project.)"
+    ) from error
+
+#: Score of a transition that IOB2 forbids; finite, so that gradients stay finite.
+FORBIDDEN = -1e4
+
+
+class ConstrainedCRF(CRF):  # type: ignore[misc]
+    """pytorch-crf's ``CRF`` (batch first) in which ``I-X`` follows nothing but ``B-X`` or ``I-X``.
+
+    The parameters are those of pytorch-crf and are exchangeable with it; the
+    constraint is added where they are used, in training and in decoding.
+
+    Args:
+        tags: the IOB2 tags, by id.
+    """
+
+    def __init__(self, tags: Sequence[str]) -> None:
+        super().__init__(len(tags), batch_first=True)
+        self.tags = tuple(tags)
+
+    def _scores(self) -> tuple[Tensor, Tensor]:
+        """Return start scores, shape (tags,), and transition scores, shape (from, to), with constraints."""
+        start, transitions = self.start_transitions.float(), self.transitions.float()
+        start_penalty, transition_penalty = _iob2_penalties(self.tags)
+        return start + start_penalty.to(start.device), transitions + transition_penalty.to(start.device)
+
+    def forward(self, emissions: Tensor, tags: Tensor, mask: Tensor, reduction: str = "sum") -> Tensor:
+        """Return the log-likelihood of tag sequences.
+
+        Args:
+            emissions: shape (batch, length, tags).
+            tags: ids, shape (batch, length); any valid id where masked.
+            mask: bool, shape (batch, length), True on a prefix of each row.
+            reduction: ``none``, ``sum``, ``mean`` (over sequences) or
+                ``token_mean``.
+
+        Returns:
+            Shape (batch,) for ``none``, else a scalar.
+        """
+        self._validate(emissions, tags=tags, mask=mask)
+        emissions = emissions.float()
+        score = self.path_score(emissions, tags, mask) - self.log_partition(emissions, mask)
+        if reduction == "none":
+            return score
+        if reduction == "sum":
+            return score.sum()
+        if reduction == "mean":
+            return score.mean()
+        if reduction == "token_mean":
+            return score.sum() / mask.sum()
+        raise ValueError(f"reduction={reduction!r}: expected none, sum, mean or token_mean")
+
+    def path_score(self, emissions: Tensor, tags: Tensor, mask: Tensor) -> Tensor:
+        """Return the unnormalised score of tag sequences, shape (batch,)."""
+        start, transitions = self._scores()
+        weight = mask.to(emissions.dtype)
+        emitted = emissions.gather(2, tags.unsqueeze(2)).squeeze(2)
+        last = tags.gather(1, mask.sum(1, keepdim=True) - 1).squeeze(1)
+        moved = transitions[tags[:, :-1], tags[:, 1:]] * weight[:, 1:]
+        return start[tags[:, 0]] + (emitted * weight).sum(1) + moved.sum(1) + self.end_transitions.float()[last]
+
+    def log_partition(self, emissions: Tensor, mask: Tensor) -> Tensor:
+        """Return the log of the summed exponentiated scores of all tag sequences, shape (batch,)."""
+        start, transitions = self._scores()
+        alpha = start + emissions[:, 0]
+        for step in range(1, emissions.shape[1]):
+            following = torch.logsumexp(alpha.unsqueeze(2) + transitions, dim=1) + emissions[:, step]
+            alpha = torch.where(mask[:, step].unsqueeze(1), following, alpha)
+        return torch.logsumexp(alpha + self.end_transitions.float(), dim=1)
+
+    @torch.no_grad()
+    def viterbi(self, emissions: Tensor, mask: Tensor) -> Tensor:
+        """Return the best legal tag sequences, shape (batch, length), -100 where masked."""
+        self._validate(emissions, mask=mask)
+        emissions = emissions.float()
+        start, transitions = self._scores()
+        stay = torch.arange(self.num_tags, device=emissions.device).expand(emissions.shape[0], -1)
+        score = start + emissions[:, 0]
+        back_pointers = []
+        for step in range(1, emissions.shape[1]):
+            best, origin = (score.unsqueeze(2) + transitions).max(dim=1)
+            valid = mask[:, step].unsqueeze(1)
+            score = torch.where(valid, best + emissions[:, step], score)
+            back_pointers.append(torch.where(valid, origin, stay))
+        tag = (score + self.end_transitions.float()).argmax(dim=1, keepdim=True)
+        path = [tag]
+        for origin in reversed(back_pointers):
+            tag = origin.gather(1, tag)
+            path.append(tag)
+        return torch.cat(path[::-1], dim=1).masked_fill(~mask, -100)
+
+    def decode(self, emissions: Tensor, mask: Tensor | None = None) -> list[list[int]]:
+        """Return the best legal tag sequences as lists, as pytorch-crf does."""
+        if mask is None:
+            mask = torch.ones(emissions.shape[:2], dtype=torch.bool, device=emissions.device)
+        rows = self.viterbi(emissions, mask).tolist()
+        return [row[:length] for row, length in zip(rows, mask.sum(1).tolist(), strict=True)]
+
+    def marginals(self, emissions: Tensor, mask: Tensor) -> Tensor:
+        """Return the probability of every tag at every position, shape (batch, length, tags).
+
+        Computed as the gradient of the log partition function by the emissions;
+        zero where masked.
+        """
+        with torch.enable_grad():
+            variable = emissions.detach().float().requires_grad_()
+            (gradient,) = torch.autograd.grad(self.log_partition(variable, mask).sum(), variable)
+        return gradient
+
+
+def _iob2_penalties(tags: Sequence[str]) -> tuple[Tensor, Tensor]:
+    inside = torch.tensor([tag.startswith("I-") for tag in tags])
+    continues = torch.tensor([[before[2:] == after[2:] and before != "O" for after in tags] for before in tags])
+    return inside * FORBIDDEN, (inside & ~continues) * FORBIDDEN

@@ -1,0 +1,60 @@
+"""BosonNER: one paragraph a line with inline markup ``{{label:mention}}``, characters as tokens."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from esnera_hf.errors import SourceError
+from esnera_hf.sources.sentence import RawSentence
+from esnera_hf.sources.textfile import UNDECODABLE, read_lines
+from esnera_hf.tagging import Entity
+
+_TOKEN = re.compile(r"\{\{\s*([^{}:：]+?)\s*[:：]|\}\}")
+SPACES_TRIMMED = "mention with leading or trailing spaces, trimmed"
+
+
+def read_boson(path: Path) -> Iterator[RawSentence]:
+    """Yield the paragraphs of a Boson file.
+
+    Nested markup gives nested spans (``{{a:x{{b:y}}}}``). A line without markup
+    is a paragraph without entities; blank lines are skipped. Spaces around a
+    mention stay in the text and leave the span.
+
+    Raises:
+        SourceError: markup is opened and not closed, or closed and not opened;
+            file and line are named.
+    """
+    for line in read_lines(path):
+        if not line.text.strip():
+            continue
+        text, spans, trimmed = _parse(line.text.strip(), f"{path}, line {line.number}")
+        repairs = [UNDECODABLE] * line.damaged + [SPACES_TRIMMED] * trimmed
+        if text:
+            yield RawSentence(list(text), spans, f"{path.name}, line {line.number}", repairs)
+
+
+def _parse(line: str, place: str) -> tuple[str, list[Entity], int]:
+    text = ""
+    position = trimmed = 0
+    spans: list[Entity] = []
+    open_marks: list[tuple[int, str]] = []
+    for mark in _TOKEN.finditer(line):
+        text += line[position : mark.start()]
+        position = mark.end()
+        if mark.group(1):
+            open_marks.append((len(text), mark.group(1)))
+            continue
+        if not open_marks:
+            raise SourceError(f"{place}, column {mark.start() + 1}: '}}}}' closes no '{{{{label:'.")
+        start, label = open_marks.pop()
+        mention = text[start:]
+        left = len(mention) - len(mention.lstrip())
+        right = len(mention.rstrip())
+        trimmed += len(mention) != right - left
+        if right > left:
+            spans.append(Entity(start + left, start + right, label))
+    if open_marks:
+        raise SourceError(f"{place}: '{{{{{open_marks[-1][1]}:' is never closed by '}}}}'.")
+    return text + line[position:], spans, trimmed

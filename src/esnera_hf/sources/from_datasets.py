@@ -1,0 +1,142 @@
+"""``Dataset`` and ``DatasetDict`` in the layouts met on the Hub."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Any
+
+from datasets import ClassLabel, Dataset, List, Value
+
+from esnera_hf.errors import SourceError
+from esnera_hf.sources.sentence import RawSentence, Reader
+from esnera_hf.tagging import Entity, Scheme, TagError, detect_scheme, entities_from_tags
+
+TOKEN_COLUMNS = ("tokens", "words", "token", "chars")
+TAG_COLUMNS = ("ner_tags", "ner", "tags", "labels", "named_entities", "ner_labels")
+TEXT_COLUMNS = ("text", "sentence", "content")
+SPAN_COLUMNS = ("entities", "spans", "labels", "label")
+_START_KEYS = ("start", "start_offset", "begin")
+_END_KEYS = ("end", "end_offset")
+_LABEL_KEYS = ("label", "type", "entity_group", "entity_type", "tag")
+_BATCH = 1000
+
+
+def reader_of(
+    dataset: Dataset, place: str, *, tag_column: str | None = None, scheme: Scheme | None = None
+) -> Reader:
+    """Return a reader for the rows of a dataset.
+
+    Two layouts are told apart: token and tag columns (tags as ``ClassLabel``
+    or strings, in any scheme), and a text column with a list of character
+    spans (exclusive ends), whose tokens are then its characters.
+
+    Args:
+        dataset: one split.
+        place: how messages call it.
+        tag_column: the column with the tags where its name is not a usual one.
+        scheme: the tagging scheme where it cannot be told.
+
+    Raises:
+        SourceError: the columns fit neither layout.
+    """
+    features = dataset.features
+    tokens = next((name for name in TOKEN_COLUMNS if _is_list_of_strings(features.get(name))), None)
+    candidates = TAG_COLUMNS if tag_column is None else (tag_column,)
+    tags = next((name for name in candidates if _tag_decoder(features.get(name))), None)
+    if tokens and tags:
+        return partial(_read_tags, dataset, (tokens, tags), scheme, place)
+    text = next((name for name in TEXT_COLUMNS if features.get(name) == Value("string")), None)
+    spans = next((name for name in SPAN_COLUMNS if _is_list_of_structs(features.get(name))), None)
+    if text and spans:
+        return partial(_read_spans, dataset, text, spans, place)
+    raise SourceError(
+        f"{place}: expected a column of tokens ({', '.join(TOKEN_COLUMNS)}) with one of tags "
+        f"({', '.join(candidates)}; ClassLabel or strings), or one of text with a list of "
+        f"{{start, end, label}}; found {dict(features)}. Rename the columns or pass tag_column=."
+    )
+
+
+def _read_tags(
+    dataset: Dataset, columns: tuple[str, str], scheme: Scheme | None, place: str
+) -> Iterator[RawSentence]:
+    token_column, tag_column = columns
+    decode = _tag_decoder(dataset.features[tag_column])
+    assert_decodable = partial(_decode_row, decode, column=tag_column)
+    if scheme is None:
+        rows = (row for batch in dataset.iter(_BATCH) for row in batch[tag_column])
+        scheme = detect_scheme(
+            assert_decodable(tags, place=f"{place}, row {i}") for i, tags in enumerate(rows)
+        )
+    for index, row in enumerate(_rows(dataset)):
+        where = f"{place}, row {index}"
+        tags, tokens = assert_decodable(row[tag_column], place=where), row[token_column]
+        if len(tokens) != len(tags):
+            raise SourceError(f"{where}: {len(tokens)} tokens and {len(tags)} tags. Each token needs its tag.")
+        try:
+            spans, repairs = entities_from_tags(tags, scheme)
+        except TagError as error:
+            raise SourceError(f"{where}: {error}. Pass scheme= if it is another.") from None
+        if tokens:
+            yield RawSentence(tokens, spans, where, [repair.kind for repair in repairs])
+
+
+def _read_spans(dataset: Dataset, text_column: str, span_column: str, place: str) -> Iterator[RawSentence]:
+    for index, row in enumerate(_rows(dataset)):
+        where = f"{place}, row {index}"
+        text, annotation = row[text_column], row[span_column]
+        spans = None if annotation is None else [_span(entry, text, where) for entry in annotation]
+        if text:
+            yield RawSentence(list(text), spans, where)
+
+
+def _span(entry: Mapping[str, Any], text: str, where: str) -> Entity:
+    start, end, label = (
+        next((entry[key] for key in keys if entry.get(key) is not None), None)
+        for keys in (_START_KEYS, _END_KEYS, _LABEL_KEYS)
+    )
+    if not isinstance(start, int) or not isinstance(end, int) or not isinstance(label, str):
+        raise SourceError(f"{where}: expected an entity with start, end and label, found {dict(entry)}.")
+    if not 0 <= start < end <= len(text):
+        raise SourceError(
+            f"{where}: {label!r} at [{start}, {end}) lies outside the text of {len(text)} characters."
+        )
+    return Entity(start, end, label)
+
+
+def _rows(dataset: Dataset) -> Iterator[dict[str, Any]]:
+    for batch in dataset.iter(_BATCH):
+        for values in zip(*batch.values(), strict=True):
+            yield dict(zip(batch, values, strict=True))
+
+
+def _tag_decoder(feature: Any) -> Callable[[Any], str] | None:
+    if not isinstance(feature, List):
+        return None
+    if isinstance(feature.feature, ClassLabel):
+        names = feature.feature.names
+
+        def decode(tag: int) -> str:
+            if tag is None or not 0 <= tag < len(names):
+                raise ValueError(f"tag id {tag} is none of the {len(names)} ids of the ClassLabel")
+            return str(names[tag])
+
+        return decode
+    return str if feature.feature == Value("string") else None
+
+
+def _decode_row(decode: Callable[[Any], str], tags: list[Any], *, place: str, column: str) -> list[str]:
+    if tags is None:
+        raise SourceError(f"{place}: no tags in column {column!r}. Expected one for each token.")
+    try:
+        return [decode(tag) for tag in tags]
+    except ValueError as error:
+        raise SourceError(f"{place}, column {column!r}: {error}. Mend the row or leave it out.") from None
+
+
+def _is_list_of_strings(feature: Any) -> bool:
+    return isinstance(feature, List) and feature.feature == Value("string")
+
+
+def _is_list_of_structs(feature: Any) -> bool:
+    return isinstance(feature, List) and isinstance(feature.feature, dict)

@@ -1,0 +1,92 @@
+"""What every reader yields, and how spans become a flat annotation."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from esnera_hf.tagging import Entity
+
+
+@dataclass(slots=True)
+class RawSentence:
+    """One sentence as its file says it.
+
+    Attributes:
+        tokens: the tokens, never empty.
+        spans: annotated spans, possibly nested, crossing or doubled; ``None``
+            where the file carries no annotation at all.
+        where: file and line (or row), for messages.
+        repairs: what had to be repaired while reading, a kind each.
+    """
+
+    tokens: list[str]
+    spans: list[Entity] | None
+    where: str
+    repairs: list[str] = field(default_factory=list)
+
+
+#: Reads a split from its beginning, each time it is called.
+Reader = Callable[[], Iterator[RawSentence]]
+
+
+class Dropped(NamedTuple):
+    """One annotated span that did not enter the dataset, and why."""
+
+    split: str
+    where: str
+    start: int
+    end: int
+    label: str
+    mention: str
+    reason: str
+
+
+class Clash(NamedTuple):
+    """A span that gave way to another one."""
+
+    span: Entity
+    reason: str
+
+
+def flatten(spans: Iterable[Entity], frequency: Mapping[str, int]) -> tuple[list[Entity], list[Clash]]:
+    """Choose spans that do not overlap.
+
+    The outermost of nested spans wins; the same span under two labels takes the
+    label more frequent in the source (ties: the first by name); of two crossing
+    spans the longer wins, then the earlier.
+
+    Args:
+        spans: annotated spans in any order.
+        frequency: how often each label is annotated in the source.
+
+    Returns:
+        The spans kept, in order, and those that gave way.
+    """
+    kept: list[Entity] = []
+    clashes: list[Clash] = []
+    by_precedence = sorted(
+        spans, key=lambda s: (s.start - s.end, s.start, -frequency.get(s.label, 0), s.label)
+    )
+    for span in by_precedence:
+        rival = next((k for k in kept if k.start < span.end and span.start < k.end), None)
+        if rival is None:
+            kept.append(span)
+        else:
+            clashes.append(Clash(span, _clash_reason(span, rival)))
+    return sorted(kept), clashes
+
+
+def _clash_reason(span: Entity, rival: Entity) -> str:
+    if (span.start, span.end) == (rival.start, rival.end):
+        return "annotated twice" if span.label == rival.label else "second label of the same span"
+    if rival.start <= span.start and span.end <= rival.end:
+        return "nested in a longer span"
+    return "crosses a longer or earlier span"
+
+
+def label_frequency(readers: Iterable[Reader]) -> Counter[str]:
+    """Count annotated spans by label over all splits."""
+    return Counter(span.label for read in readers for sentence in read() for span in sentence.spans or ())

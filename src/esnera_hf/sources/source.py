@@ -1,0 +1,203 @@
+"""The canonical form of a source: string tags in IOB2, and what became of everything in the original."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+from datasets import DatasetDict, Features, List, Value
+
+from esnera_hf.labels import LabelRef
+from esnera_hf.sources.sentence import Dropped
+from esnera_hf.tagging import Entity, entities_from_tags
+
+SPLITS = ("train", "validation", "test")
+
+SOURCE_FEATURES = Features(
+    {
+        "id": Value("string"),
+        "tokens": List(Value("string")),
+        "ner_tags": List(Value("string")),
+        "source": Value("string"),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Licence:
+    """The terms a corpus is offered under.
+
+    Attributes:
+        name: as stated by its owner, ``"unknown"`` where nothing is stated.
+        text_may_be_shared: whether its text may be passed on; ``None`` where
+            nothing is stated.
+        clause: the sentence of the licence that decides it.
+    """
+
+    name: str = "unknown"
+    text_may_be_shared: bool | None = None
+    clause: str = ""
+
+    def __str__(self) -> str:
+        shared = {True: "text may be shared", False: "text must not be shared", None: "sharing not stated"}
+        return f"{self.name} ({shared[self.text_may_be_shared]})"
+
+
+@dataclass(frozen=True, slots=True)
+class AnnotatedSentence:
+    """One sentence and its entities, in order and without overlap."""
+
+    id: str
+    tokens: list[str]
+    entities: list[Entity]
+
+
+@dataclass(frozen=True)
+class SourceSummary:
+    """What is in a source and what happened to it on the way in.
+
+    Attributes:
+        sentences: sentences by split.
+        tokens: tokens by split.
+        entities: entities by split and label.
+        dropped: annotated spans left out, by reason.
+        repairs: repairs made while reading, by kind.
+        notes: splits that were cut, renamed or not loaded.
+    """
+
+    name: str
+    licence: Licence
+    sentences: dict[str, int]
+    tokens: dict[str, int]
+    entities: dict[str, dict[str, int]]
+    dropped: dict[str, int]
+    repairs: dict[str, int]
+    notes: tuple[str, ...]
+
+    def __str__(self) -> str:
+        lines = [f"{self.name}: licence {self.licence}"]
+        for split, sentences in self.sentences.items():
+            total = sum(self.entities[split].values())
+            lines.append(f"  {split}: {sentences:,} sentences, {self.tokens[split]:,} tokens, {total:,} entities")
+        labels = Counter[str]()
+        for counts in self.entities.values():
+            labels.update(counts)
+        lines.append("  labels: " + ", ".join(f"{label} {count:,}" for label, count in sorted(labels.items())))
+        lines += [f"  dropped: {count:,} spans ({reason})" for reason, count in self.dropped.items()]
+        lines += [f"  repaired: {count:,} × {kind}" for kind, count in self.repairs.items()]
+        lines += [f"  note: {note}" for note in self.notes]
+        return "\n".join(lines)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the summary as plain data."""
+        return {
+            "name": self.name,
+            "licence": {
+                "name": self.licence.name,
+                "text_may_be_shared": self.licence.text_may_be_shared,
+                "clause": self.licence.clause,
+            },
+            "sentences": self.sentences,
+            "tokens": self.tokens,
+            "entities": self.entities,
+            "dropped": self.dropped,
+            "repairs": self.repairs,
+            "notes": list(self.notes),
+        }
+
+
+@dataclass(frozen=True)
+class NerSource:
+    """A corpus in canonical form.
+
+    Attributes:
+        name: unique among the sources of one alignment.
+        dataset: splits ``train``, ``validation``, ``test`` with the columns
+            ``id``, ``tokens``, ``ner_tags`` (IOB2 strings) and ``source``.
+        licence: the terms of the corpus.
+        language: BCP 47 code, ``""`` where unknown.
+        dropped: every annotated span that was left out, with the reason.
+        repairs: repairs made while reading, counted by kind.
+        notes: what was done to the splits.
+    """
+
+    name: str
+    dataset: DatasetDict = field(repr=False)
+    licence: Licence = Licence()
+    language: str = ""
+    dropped: tuple[Dropped, ...] = field(default=(), repr=False)
+    repairs: Mapping[str, int] = field(default_factory=dict, repr=False)
+    notes: tuple[str, ...] = field(default=(), repr=False)
+
+    @cached_property
+    def labels(self) -> tuple[str, ...]:
+        """The labels this source annotates, sorted."""
+        return tuple(sorted({label for counts in self.summary.entities.values() for label in counts}))
+
+    @property
+    def label_refs(self) -> tuple[LabelRef, ...]:
+        """The labels with the name of the source."""
+        return tuple(LabelRef(self.name, label) for label in self.labels)
+
+    @cached_property
+    def summary(self) -> SourceSummary:
+        """Counts by split and label, and the defects met."""
+        entities: dict[str, dict[str, int]] = {}
+        tokens: dict[str, int] = {}
+        for split in self.dataset:
+            counts: Counter[str] = Counter()
+            tokens[split] = 0
+            for sentence in self.sentences(split):
+                tokens[split] += len(sentence.tokens)
+                counts.update(entity.label for entity in sentence.entities)
+            entities[split] = dict(sorted(counts.items()))
+        return SourceSummary(
+            name=self.name,
+            licence=self.licence,
+            sentences={split: len(rows) for split, rows in self.dataset.items()},
+            tokens=tokens,
+            entities=entities,
+            dropped=dict(sorted(Counter(drop.reason for drop in self.dropped).items())),
+            repairs=dict(sorted(self.repairs.items())),
+            notes=self.notes,
+        )
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A digest of the sentences and their annotation, split by split."""
+        digest = hashlib.blake2b(digest_size=16)
+        for split in self.dataset:
+            for sentence in self.sentences(split):
+                record = [split, sentence.tokens, [(e.start, e.end, e.label) for e in sentence.entities]]
+                digest.update(json.dumps(record, ensure_ascii=False).encode("utf-8", "surrogatepass"))
+        return digest.hexdigest()
+
+    def sentences(self, split: str) -> Iterator[AnnotatedSentence]:
+        """Yield the sentences of a split, read from Arrow in batches."""
+        for batch in self.dataset[split].iter(batch_size=1000):
+            for row_id, tokens, tags in zip(batch["id"], batch["tokens"], batch["ner_tags"], strict=True):
+                yield AnnotatedSentence(row_id, tokens, entities_from_tags(tags)[0])
+
+    def sample(self, sentences: int, seed: int) -> NerSource:
+        """Return this source with at most so many sentences a split.
+
+        The choice depends on the sentences and the seed, not on their order,
+        which is kept.
+        """
+        splits = {}
+        for split, rows in self.dataset.items():
+            ranked = sorted(range(len(rows)), key=lambda i, ids=rows["id"]: _rank(ids[i], seed))  # type: ignore[misc]
+            splits[split] = rows.select(sorted(ranked[:sentences])) if len(rows) > sentences else rows
+        note = f"sampled to at most {sentences:,} sentences a split (seed {seed})"
+        return replace(self, dataset=DatasetDict(splits), notes=(*self.notes, note))
+
+
+
+
+def _rank(text: str, seed: int) -> bytes:
+    return hashlib.blake2b(f"{seed}\n{text}".encode("utf-8", "surrogatepass"), digest_size=8).digest()

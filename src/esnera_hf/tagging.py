@@ -1,0 +1,177 @@
+"""Tags to entities and back, for every tagging scheme in use.
+
+Conversion happens here and nowhere else. Reading is total: any sequence of
+well-formed tags gives entities, and what had to be repaired is returned beside
+them, never hidden.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple, get_args
+
+Scheme = Literal["IOB1", "IOB2", "BIOES", "BMES", "BMEWO", "BILOU", "none"]
+SCHEMES: tuple[Scheme, ...] = get_args(Scheme)
+
+OUTSIDE = "O"
+
+_PREFIX_ROLES: dict[Scheme, dict[str, str]] = {
+    "IOB1": {"B": "B", "I": "I"},
+    "IOB2": {"B": "B", "I": "I"},
+    "BIOES": {"B": "B", "I": "I", "E": "E", "S": "S"},
+    "BMES": {"B": "B", "M": "I", "E": "E", "S": "S"},
+    "BMEWO": {"B": "B", "M": "I", "E": "E", "W": "S"},
+    "BILOU": {"B": "B", "I": "I", "L": "E", "U": "S"},
+}
+_SEPARATORS = "-_"
+
+
+@dataclass(frozen=True, order=True, slots=True)
+class Entity:
+    """A span of tokens and its label; ``end`` is exclusive, ``score`` in [0, 1] does not take part in equality."""
+
+    start: int
+    end: int
+    label: str
+    score: float = field(default=1.0, compare=False)
+
+
+class Repair(NamedTuple):
+    """One place where a tag sequence broke its scheme and how it was read."""
+
+    index: int
+    kind: str
+
+
+class TagError(ValueError):
+    """A tag that its scheme does not know."""
+
+
+def split_tag(tag: str, scheme: Scheme) -> tuple[str, str]:
+    """Return the role (``B I E S O``) and the label of one tag.
+
+    Raises:
+        TagError: the tag has no prefix of the scheme or no label.
+    """
+    if tag == OUTSIDE:
+        return OUTSIDE, ""
+    if scheme == "none":
+        if not tag:
+            raise TagError("empty tag")
+        return "I", tag
+    role = _PREFIX_ROLES[scheme].get(tag[:1])
+    if role is None or tag[1:2] not in _SEPARATORS or len(tag) < 3:
+        prefixes = ", ".join(f"{p}-LABEL" for p in _PREFIX_ROLES[scheme])
+        raise TagError(f"tag {tag!r} is not of scheme {scheme} (expected O, {prefixes})")
+    return role, tag[2:]
+
+
+def entities_from_tags(tags: Sequence[str], scheme: Scheme = "IOB2") -> tuple[list[Entity], list[Repair]]:
+    """Read the entities of one sentence.
+
+    A broken sequence is read as ``conlleval`` reads it: an inside tag that
+    continues nothing opens an entity; a change of label closes one.
+
+    Args:
+        tags: one tag a token.
+        scheme: the tagging scheme of ``tags``.
+
+    Returns:
+        The entities in order, without overlap, and the repairs made.
+
+    Raises:
+        TagError: a tag is not of the scheme.
+    """
+    entities: list[Entity] = []
+    repairs: list[Repair] = []
+    open_start, open_label = -1, ""
+    strict_start = scheme not in ("IOB1", "none")
+    marks_end = scheme not in ("IOB1", "IOB2", "none")
+
+    def close(end: int, ended: bool) -> None:
+        nonlocal open_start
+        if open_start >= 0:
+            entities.append(Entity(open_start, end, open_label))
+            if marks_end and not ended:
+                repairs.append(Repair(end - 1, "entity without an end tag"))
+        open_start = -1
+
+    for index, tag in enumerate(tags):
+        role, label = split_tag(tag, scheme)
+        if role == "O":
+            close(index, ended=False)
+            continue
+        continues = role in "IE" and open_start >= 0 and label == open_label
+        if not continues:
+            close(index, ended=False)
+            open_start, open_label = index, label
+            if role in "IE" and strict_start:
+                repairs.append(Repair(index, "inside tag without a begin tag"))
+        if role in "ES":
+            close(index + 1, ended=True)
+    close(len(tags), ended=False)
+    return entities, repairs
+
+
+def tags_from_entities(length: int, entities: Iterable[Entity]) -> list[str]:
+    """Write entities as IOB2 tags.
+
+    Args:
+        length: number of tokens.
+        entities: spans without overlap, inside ``[0, length)``, in any order.
+
+    Raises:
+        ValueError: a span is empty, out of range or overlaps another.
+    """
+    tags = [OUTSIDE] * length
+    previous_end = 0
+    for entity in sorted(entities):
+        if not 0 <= entity.start < entity.end <= length:
+            raise ValueError(f"{entity} is not a span of a sentence of {length} tokens")
+        if entity.start < previous_end:
+            raise ValueError(f"{entity} overlaps the entity before it")
+        tags[entity.start] = f"B-{entity.label}"
+        for index in range(entity.start + 1, entity.end):
+            tags[index] = f"I-{entity.label}"
+        previous_end = entity.end
+    return tags
+
+
+def iob2_tag_set(labels: Sequence[str]) -> list[str]:
+    """Return ``O`` and the ``B-`` and ``I-`` tag of every label, in the order of the labels."""
+    return [OUTSIDE, *(f"{prefix}-{label}" for label in labels for prefix in "BI")]
+
+
+def detect_scheme(sentences: Iterable[Sequence[str]]) -> Scheme:
+    """Tell the tagging scheme from the tags of a corpus.
+
+    IOB1 and IOB2 share their prefixes: a corpus whose every begin tag follows
+    directly on an entity of its own label is IOB1 (begin tags only part
+    neighbours there), any other is IOB2.
+
+    Returns:
+        The scheme; ``"IOB2"`` for a corpus that holds nothing but ``O``.
+    """
+    prefixes: set[str] = set()
+    begins_on_its_own = inside_on_its_own = False
+    for tags in sentences:
+        previous_label = ""
+        for tag in tags:
+            if tag == OUTSIDE:
+                previous_label = ""
+                continue
+            prefix, separator, label = tag[:1], tag[1:2], tag[2:]
+            if prefix not in "BIMEWSLU" or separator not in _SEPARATORS or not separator or not label:
+                return "none"
+            prefixes.add(prefix)
+            if label != previous_label:
+                begins_on_its_own |= prefix == "B"
+                inside_on_its_own |= prefix == "I"
+            previous_label = label
+    if prefixes <= {"B", "I"}:
+        return "IOB1" if inside_on_its_own and not begins_on_its_own else "IOB2"
+    for scheme in ("BIOES", "BMES", "BMEWO", "BILOU"):
+        if prefixes <= set(_PREFIX_ROLES[scheme]):
+            return scheme
+    return "none"
