@@ -1,0 +1,72 @@
+"""Find which labels of several NER datasets mean the same and merge them into one ``DatasetDict``.
+
+Implements ESNERA (arXiv 2508.06877). ``align`` does all of it; the modules hold
+the stages, in the order of the method: ``sources``, ``similarity``,
+``alignment``, ``merging``, ``report``.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from esnera_hf.alignment import LabelMapping
+    from esnera_hf.api import align
+    from esnera_hf.errors import EsneraError
+    from esnera_hf.evidence import EvidenceSettings
+    from esnera_hf.labels import LabelRef
+    from esnera_hf.modeling import Tagger, TaggerTrainingArguments, train_tagger
+    from esnera_hf.result import MergeResult
+    from esnera_hf.similarity import SimilarityMatrix
+    from esnera_hf.sources import NerSource, ReadingOptions, load_source
+    from esnera_hf.strict_ner import StrictNer
+    from esnera_hf.tagging import Entity
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Entity": "tagging",
+    "EsneraError": "errors",
+    "EvidenceSettings": "evidence",
+    "LabelMapping": "alignment",
+    "LabelRef": "labels",
+    "MergeResult": "result",
+    "NerSource": "sources",
+    "ReadingOptions": "sources",
+    "SimilarityMatrix": "similarity",
+    "StrictNer": "strict_ner",
+    "Tagger": "modeling",
+    "TaggerTrainingArguments": "modeling",
+    "align": "api",
+    "load_source": "sources",
+    "train_tagger": "modeling",
+}
+
+__all__ = [
+    "Entity",
+    "EsneraError",
+    "EvidenceSettings",
+    "LabelMapping",
+    "LabelRef",
+    "MergeResult",
+    "NerSource",
+    "ReadingOptions",
+    "SimilarityMatrix",
+    "StrictNer",
+    "Tagger",
+    "TaggerTrainingArguments",
+    "align",
+    "load_source",
+    "train_tagger",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'esnera_hf' has no attribute {name!r}")
+    return getattr(import_module(f"esnera_hf.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -31,3 +31,10 @@ def pad(text: str, width: int) -> str:
 
 def _unspaced(char: str) -> bool:
     return unicodedata.east_asian_width(char) in "WF" and not 0xAC00 <= ord(char) <= 0xD7A3
+
+
+def split_tokens(text: str, unit: str = "auto") -> list[str]:
+    """Split a text into tokens: ``characters``, ``spaces``, or ``auto`` (characters if any is Han or kana)."""
+    if unit == "auto":
+        unit = "characters" if any(_unspaced(char) for char in text) else "spaces"
+    return list(text) if unit == "characters" else text.split()

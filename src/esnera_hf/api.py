@@ -1,0 +1,147 @@
+"""``align``: the whole method in one call."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+
+from datasets import Dataset, DatasetDict
+
+from esnera_hf.alignment import greedy_merge_path, mapping_from_path
+from esnera_hf.console import duration, quiet_libraries, say
+from esnera_hf.errors import ConfigurationError
+from esnera_hf.evidence import EvidenceSettings, gather_evidence
+from esnera_hf.merging import merge_sources
+from esnera_hf.report import build_report
+from esnera_hf.result import MergeResult
+from esnera_hf.sources import NerSource, check_names, load_source
+
+CHINESE_ENCODER = "hfl/chinese-bert-wwm-ext"
+MULTILINGUAL_ENCODER = "FacebookAI/xlm-roberta-base"
+
+SourceLike = str | os.PathLike[str] | NerSource
+
+
+def align(
+    sources: Sequence[SourceLike],
+    *,
+    encoder: str | os.PathLike[str] | None = None,
+    lam: float = 0.4,
+    tau: float = 0.4,
+    sentences: int | None = None,
+    seed: int = 42,
+    evidence: EvidenceSettings | None = None,
+) -> MergeResult:
+    """Find which labels of several NER datasets mean the same and merge the datasets.
+
+    Args:
+        sources: two or more known names, paths, ``"name=path"``, Hub dataset ids
+            or loaded sources. Their order does not matter.
+        encoder: folder or Hub id of a pretrained encoder; a Chinese BERT if all
+            sources are Chinese, a multilingual one otherwise.
+        lam: λ, the weight of the empirical similarity, in [0, 1].
+        tau: τ; a label joins its best match if their similarity exceeds it.
+        sentences: use at most so many sentences a split of each source.
+        seed: for the choice of sentences and for training.
+        evidence: how similarities are measured and taggers trained.
+
+    Returns:
+        Merged dataset, mapping, similarities and report.
+
+    Raises:
+        SourceNotFoundError: a source cannot be found.
+        SourceError: a source cannot be read.
+        EncoderError: the encoder cannot be loaded.
+        ConfigurationError: fewer than two sources, one twice, or a parameter out
+            of range.
+    """
+    check_settings(lam, tau)
+    evidence = evidence or EvidenceSettings()
+    started = time.perf_counter()
+    with quiet_libraries():
+        loaded = load_all(sources, sentences, seed)
+        chosen = os.fspath(encoder) if encoder is not None else default_encoder(loaded)
+        settings = EvidenceSettings(
+            evidence.match, evidence.centre, {"seed": seed, **evidence.training}
+        )
+        reading = time.perf_counter() - started
+        announce_cost(loaded, chosen, settings)
+        found = gather_evidence(loaded, chosen, settings)
+        path = greedy_merge_path(found.matrix, lam, tau)
+        mapping = mapping_from_path(path, found.matrix)
+        merging = time.perf_counter()
+        dataset = merge_sources(loaded, mapping)
+    seconds = {
+        "reading": reading,
+        **found.seconds,
+        "merging": time.perf_counter() - merging,
+        "total": time.perf_counter() - started,
+    }
+    facts = {
+        "encoder": chosen,
+        "lambda": lam,
+        "tau": tau,
+        "seed": seed,
+        "sentences": sentences,
+        "match": evidence.match,
+        "centre": evidence.centre,
+        "training": dict(evidence.training),
+    }
+    report = build_report(loaded, found.taggers, path, facts, seconds)
+    return MergeResult(dataset, mapping, found.matrix, report)
+
+
+def check_settings(lam: float, tau: float) -> None:
+    """Check λ and τ before anything expensive starts.
+
+    Raises:
+        ConfigurationError: one is out of range.
+    """
+    if not 0 <= lam <= 1:
+        raise ConfigurationError(f"λ = {lam}: expected a number from 0 (semantic only) to 1 (empirical only).")
+    if not -1 <= tau <= 1:
+        raise ConfigurationError(f"τ = {tau}: expected a number from -1 to 1.")
+
+
+def load_all(sources: Sequence[SourceLike], sentences: int | None, seed: int) -> list[NerSource]:
+    """Load sources, sorted by name, sampled if asked.
+
+    Raises:
+        ConfigurationError: fewer than two, or two that cannot be told apart.
+    """
+    if isinstance(sources, (str, os.PathLike)) or len(sources) < 2:
+        raise ConfigurationError(f"sources={sources!r}: expected a list of at least two sources to align.")
+    if sentences is not None and sentences < 1:
+        raise ConfigurationError(f"sentences={sentences}: expected a positive number.")
+    for source in sources:
+        if isinstance(source, (Dataset, DatasetDict)):
+            raise ConfigurationError("a Dataset has no name: pass load_source(dataset, name=…) instead.")
+    given = [source for source in sources if not isinstance(source, NerSource)]
+    doubled = sorted({os.fspath(s) for s in given if given.count(s) > 1})
+    if doubled:
+        raise ConfigurationError(f"given twice: {', '.join(doubled)}. Name each source once.")
+    loaded = [source if isinstance(source, NerSource) else load_source(source) for source in sources]
+    check_names(loaded)
+    if sentences is not None:
+        loaded = [source.sample(sentences, seed) for source in loaded]
+    return sorted(loaded, key=lambda source: source.name)
+
+
+def default_encoder(sources: Sequence[NerSource]) -> str:
+    """Return the default encoder for the languages of the sources."""
+    return CHINESE_ENCODER if all(s.language.startswith("zh") for s in sources) else MULTILINGUAL_ENCODER
+
+
+def announce_cost(sources: Sequence[NerSource], encoder: str, settings: EvidenceSettings) -> None:
+    """Say how long the evidence will take at most, if that is more than a minute."""
+    from esnera_hf.modeling.cost import estimate_cost
+
+    cost = estimate_cost(sources, encoder, settings.training)
+    if cost.seconds > 60:
+        say(
+            f"At most about {duration(cost.seconds)} on {cost.device}: {len(sources)} taggers to train "
+            f"(up to {duration(cost.training)}; early stopping may end sooner), "
+            f"{len(sources) * (len(sources) - 1)} prediction passes, {len(sources)} encoding passes. "
+            "Ctrl-C is safe: the same command goes on where it stopped."
+        )

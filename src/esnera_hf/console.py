@@ -1,0 +1,43 @@
+"""What a person sees while long work runs: messages beside the progress bars, and no noise."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import datasets
+from tqdm.auto import tqdm
+
+
+def say(message: str) -> None:
+    """Write a message to standard error without breaking a progress bar."""
+    tqdm.write(message, file=sys.stderr)
+
+
+def duration(seconds: float) -> str:
+    """Return a duration as people say it."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+@contextmanager
+def quiet_libraries() -> Iterator[None]:
+    """Silence the bars and notices of datasets and transformers that a user cannot act on."""
+    from transformers.utils import logging as transformers_logging
+
+    verbosity = transformers_logging.get_verbosity()
+    transformers_bars = transformers_logging.is_progress_bar_enabled()
+    datasets_bars = datasets.are_progress_bars_disabled()
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    datasets.disable_progress_bars()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(verbosity)
+        if transformers_bars:
+            transformers_logging.enable_progress_bar()
+        if not datasets_bars:
+            datasets.enable_progress_bars()

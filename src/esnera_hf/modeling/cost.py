@@ -1,0 +1,94 @@
+"""What an alignment will cost on this machine, measured on a few steps before it starts."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import torch
+
+from esnera_hf.modeling.batching import TaggingCollator, device
+from esnera_hf.modeling.model import CrfTagger
+from esnera_hf.modeling.pretrained import load_encoder, window_length
+from esnera_hf.modeling.tokenization import WordTokenizer, chain_tags
+from esnera_hf.modeling.training import choose_arguments
+from esnera_hf.sources import NerSource
+from esnera_hf.tagging import iob2_tag_set
+
+_SAMPLE = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Seconds of training and in total, upper estimates, and the device they are for."""
+
+    training: float
+    seconds: float
+    device: str
+
+
+def estimate_cost(sources: Sequence[NerSource], encoder: str, training: Mapping[str, Any]) -> Cost:
+    """Time one training step and one forward pass a source and scale them up.
+
+    Args:
+        sources: what is to be aligned.
+        encoder: folder or Hub id.
+        training: overrides of the training arguments.
+
+    Returns:
+        The cost if no tagger is cached and no training stops early.
+    """
+    model, tokenizer = load_encoder(encoder)
+    trained = forward = 0.0
+    for source in sources:
+        tagger = CrfTagger.from_encoder(model, iob2_tag_set(source.labels)).to(device())
+        step, single = _seconds_per_sentence(source, tagger, WordTokenizer(tokenizer, window_length(model, tokenizer)))
+        sentences = {split: len(rows) for split, rows in source.dataset.items()}
+        with tempfile.TemporaryDirectory() as folder:
+            arguments = choose_arguments(model, sentences["train"], folder, training)
+        epochs = arguments.num_train_epochs
+        trained += epochs * (sentences["train"] * step + sentences["validation"] * single)
+        forward += len(sources) * sentences["train"] * single + sentences["test"] * single
+    return Cost(trained, trained + forward, str(device()))
+
+
+def _seconds_per_sentence(
+    source: NerSource, tagger: CrfTagger, words: WordTokenizer
+) -> tuple[float, float]:
+    sample = list(islice(source.sentences("train"), _SAMPLE))
+    windows = words.windows([s.tokens for s in sample], [s.entities for s in sample])
+    if not windows:
+        return 0.0, 0.0
+    ids = tagger.config.label2id
+    rows = [
+        {
+            "input_ids": window.input_ids,
+            "word_positions": window.positions,
+            "labels": [ids[tag] for tag in chain_tags(window, sample[window.sentence].entities)],
+        }
+        for window in windows
+    ]
+    batch = {name: t.to(tagger.device) for name, t in TaggingCollator(0)(rows).items()}
+
+    def train() -> None:
+        tagger(**batch).loss.backward()
+        tagger.zero_grad()
+
+    @torch.no_grad()
+    def predict() -> None:
+        tagger(**{name: tensor for name, tensor in batch.items() if name != "labels"})
+
+    return _timed(train) / len(sample), _timed(predict) / len(sample)
+
+
+def _timed(function: Callable[[], None]) -> float:
+    function()
+    started = time.perf_counter()
+    function()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter() - started

@@ -1,0 +1,133 @@
+"""What an alignment gives back, and its form on disk."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from datasets import DatasetDict, load_from_disk
+from datasets.utils.logging import disable_progress_bar, enable_progress_bar, is_progress_bar_enabled
+
+from esnera_hf.alignment import LabelMapping
+from esnera_hf.errors import OutputExistsError, SourceNotFoundError
+from esnera_hf.heatmaps import save_heatmaps
+from esnera_hf.report import Report
+from esnera_hf.similarity import SimilarityMatrix
+
+DATASET_FOLDER = "dataset"
+MAPPING_FILE = "mapping.yaml"
+SIMILARITY_FILE = "similarity.json"
+REPORT_FILE = "report.json"
+HEATMAP_FOLDER = "heatmaps"
+
+
+@dataclass(frozen=True)
+class MergeResult:
+    """The merged dataset and how it came about.
+
+    Attributes:
+        dataset: splits ``train``, ``validation``, ``test``; ``ner_tags`` are ids
+            of one ``ClassLabel`` schema.
+        mapping: source labels to unified labels.
+        similarity: both similarities of all pairs of labels.
+        report: sources, taggers, decisions, times.
+    """
+
+    dataset: DatasetDict = field(repr=False)
+    mapping: LabelMapping
+    similarity: SimilarityMatrix
+    report: Report
+
+    def __repr__(self) -> str:
+        sentences = ", ".join(f"{split} {len(rows):,}" for split, rows in self.dataset.items())
+        sources = {entry.label.source for entry in self.mapping.entries}
+        head = (
+            f"MergeResult: {len(self.mapping.entries)} labels of {len(sources)} sources → "
+            f"{len(self.mapping.unified_labels)} unified labels; sentences: {sentences}"
+        )
+        return "\n".join([head, *("  " + line for line in str(self.mapping).split("\n"))])
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write dataset, mapping, similarities, heatmaps and report to a new folder.
+
+        Everything is written aside and renamed into place, so the folder is
+        either complete or not there.
+
+        Raises:
+            OutputExistsError: the folder exists; nothing is written.
+        """
+        target = Path(path)
+        check_free(target)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+        try:
+            self._write(staging)
+            staging.chmod(0o755)
+            staging.rename(target)
+        except BaseException:
+            shutil.rmtree(staging, ignore_errors=True)
+            raise
+
+    def _write(self, folder: Path) -> None:
+        showed_progress = is_progress_bar_enabled()
+        disable_progress_bar()
+        try:
+            self.dataset.save_to_disk(folder / DATASET_FOLDER)
+        finally:
+            if showed_progress:
+                enable_progress_bar()
+        self.mapping.save(folder / MAPPING_FILE)
+        _write_json(self.similarity.to_dict(), folder / SIMILARITY_FILE)
+        _write_json(self.report.to_dict(), folder / REPORT_FILE)
+        save_heatmaps(self.similarity, self.mapping.lam or 0.0, folder / HEATMAP_FOLDER)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> MergeResult:
+        """Read a folder written by :meth:`save`.
+
+        Raises:
+            SourceNotFoundError: the folder holds no saved result.
+            MappingError: its mapping has been edited into something invalid.
+        """
+        folder = Path(path)
+        missing = [
+            name
+            for name in (DATASET_FOLDER, MAPPING_FILE, SIMILARITY_FILE, REPORT_FILE)
+            if not (folder / name).exists()
+        ]
+        if missing:
+            raise SourceNotFoundError(
+                f"{folder}: no saved result, {', '.join(missing)} not found. Expected a folder written by "
+                "MergeResult.save or `esnera-hf align --output`."
+            )
+        return cls(
+            load_from_disk(str(folder / DATASET_FOLDER)),
+            LabelMapping.load(folder / MAPPING_FILE),
+            SimilarityMatrix.from_dict(_read_json(folder / SIMILARITY_FILE)),
+            Report.from_dict(_read_json(folder / REPORT_FILE)),
+        )
+
+
+def check_free(path: Path) -> None:
+    """Check that an output folder is not there yet.
+
+    Raises:
+        OutputExistsError: it is.
+    """
+    if path.exists() or path.is_symlink():
+        raise OutputExistsError(
+            f"{path} exists already; nothing was written. Choose another folder or remove it yourself."
+        )
+
+
+def _write_json(data: object, file: Path) -> None:
+    file.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _read_json(file: Path) -> dict[str, object]:
+    data: dict[str, object] = json.loads(file.read_text(encoding="utf-8"))
+    return data

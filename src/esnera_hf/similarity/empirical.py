@@ -1,0 +1,84 @@
+"""Empirical similarity: what a tagger of one source predicts on the text of another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm.auto import tqdm
+
+from esnera_hf.labels import LabelRef
+from esnera_hf.similarity.matrix import label_offsets
+from esnera_hf.sources import NerSource
+from esnera_hf.tagging import Entity
+
+SpanMatch = Literal["exact", "overlap"]
+
+
+class EntityPredictor(Protocol):
+    """Anything that finds entities in tokenised sentences."""
+
+    def predict(self, sentences: Iterable[Sequence[str]]) -> Iterator[list[Entity]]:
+        """Yield the entities of each sentence, in order."""
+        ...
+
+
+def matched_label(predicted: Entity, gold: Sequence[Entity], match: SpanMatch) -> str | None:
+    """Return the label the gold annotation gives a predicted entity, ``None`` if it gives none.
+
+    Args:
+        predicted: the predicted entity; its own label plays no part.
+        gold: the gold entities of the sentence.
+        match: ``exact`` asks for equal boundaries; ``overlap`` takes the gold
+            entity that shares most tokens, the first of equals, so that an
+            entity counts once.
+    """
+    if match == "exact":
+        return next((g.label for g in gold if (g.start, g.end) == (predicted.start, predicted.end)), None)
+    shared = [(min(g.end, predicted.end) - max(g.start, predicted.start), g) for g in gold]
+    tokens, best = max(shared, key=lambda pair: pair[0], default=(0, None))
+    return best.label if best is not None and tokens > 0 else None
+
+
+def cross_predictions(
+    predictors: Mapping[str, EntityPredictor],
+    sources: Sequence[NerSource],
+    labels: Sequence[LabelRef],
+    match: SpanMatch = "exact",
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Count, for every ordered pair of sources, what the one's tagger predicts on the other's train split.
+
+    S_emp(Ls, Lt) = |Npred(Ls) ∩ Ntrue(Lt)| / |Npred(Ls)| (method, empirical
+    similarity): the numerators and denominators.
+
+    Args:
+        predictors: the tagger of each source, by source name.
+        sources: the sources.
+        labels: the labels of all sources: rows and columns of the result.
+        match: how spans match.
+
+    Returns:
+        ``matched`` and ``predicted``, each of shape (labels, labels), row label
+        predicted, column label annotated; 0 between labels of one source.
+    """
+    position = label_offsets(labels)
+    matched = np.zeros((len(labels), len(labels)), dtype=np.int64)
+    predicted = np.zeros_like(matched)
+    pairs = [(name, target) for name in sorted(predictors) for target in sources if target.name != name]
+    total = sum(len(target.dataset["train"]) for _, target in pairs)
+    with tqdm(total=total, desc="empirical similarity", unit=" sentences", delay=2) as bar:
+        for name, target in pairs:
+            columns = [position[ref] for ref in target.label_refs]
+            tokens = (sentence.tokens for sentence in target.sentences("train"))
+            found = predictors[name].predict(tokens)
+            for sentence, entities in zip(target.sentences("train"), found, strict=True):
+                for entity in entities:
+                    row = position[LabelRef(name, entity.label)]
+                    predicted[row, columns] += 1
+                    label = matched_label(entity, sentence.entities, match)
+                    if label is not None:
+                        matched[row, position[LabelRef(target.name, label)]] += 1
+                bar.update()
+    return matched, predicted

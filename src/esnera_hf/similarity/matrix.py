@@ -1,0 +1,151 @@
+"""Both similarities of every pair of labels, with the counts they rest on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from esnera_hf.errors import ConfigurationError
+from esnera_hf.labels import LabelRef
+
+
+@dataclass(frozen=True)
+class SimilarityMatrix:
+    """Similarities between N labels of several sources.
+
+    Pairs within one source are not measured: their counts are 0, their
+    semantic similarity is NaN.
+
+    Attributes:
+        labels: the N labels, those of a source together.
+        support: shape (N,), gold mentions in the train split.
+        matched: shape (N, N); ``[i, j]`` counts the entities that the tagger of
+            i's source predicts as i on the train split of j's source and that
+            j's source annotates as j.
+        predicted: shape (N, N); ``[i, j]`` counts the entities predicted as i
+            on the train split of j's source.
+        semantic: shape (N, N), symmetric, in [-1, 1].
+    """
+
+    labels: tuple[LabelRef, ...]
+    support: NDArray[np.int64]
+    matched: NDArray[np.int64]
+    predicted: NDArray[np.int64]
+    semantic: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        n = len(self.labels)
+        shapes = {
+            "support": (self.support.shape, (n,)),
+            "matched": (self.matched.shape, (n, n)),
+            "predicted": (self.predicted.shape, (n, n)),
+            "semantic": (self.semantic.shape, (n, n)),
+        }
+        for name, (found, expected) in shapes.items():
+            if found != expected:
+                raise ValueError(f"{name} has shape {found}, expected {expected} for {n} labels")
+        if (self.matched > self.predicted).any():
+            raise ValueError("more entities matched than predicted")
+
+    @property
+    def empirical(self) -> NDArray[np.float64]:
+        """S_emp, shape (N, N), row to column; NaN where nothing was predicted (method, empirical similarity)."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.where(self.predicted > 0, self.matched / self.predicted, np.nan)
+
+    def merged(self, lam: float) -> NDArray[np.float64]:
+        """S = (1 - λ) S_sem + λ S_emp, shape (N, N); S_sem alone where S_emp is unknown.
+
+        Raises:
+            ConfigurationError: λ is outside [0, 1].
+        """
+        return merge_similarities(self.semantic, self.empirical, lam)
+
+    def indices(self, source: str) -> list[int]:
+        """Return the positions of a source's labels."""
+        return [index for index, label in enumerate(self.labels) if label.source == source]
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The sources, in the order of their labels."""
+        return tuple(dict.fromkeys(label.source for label in self.labels))
+
+    def pair(self, row: LabelRef, column: LabelRef) -> PairEvidence:
+        """Return everything known of two labels."""
+        i, j = self.labels.index(row), self.labels.index(column)
+        semantic = float(self.semantic[i, j])
+        return PairEvidence(
+            semantic=None if np.isnan(semantic) else semantic,
+            forward=Agreement(int(self.matched[i, j]), int(self.predicted[i, j])),
+            backward=Agreement(int(self.matched[j, i]), int(self.predicted[j, i])),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the matrices as plain data; NaN becomes ``None``."""
+        return {
+            "labels": [list(label) for label in self.labels],
+            "support": self.support.tolist(),
+            "matched": self.matched.tolist(),
+            "predicted": self.predicted.tolist(),
+            "semantic": [[None if np.isnan(x) else x for x in row] for row in self.semantic.tolist()],
+        }
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> SimilarityMatrix:
+        """Rebuild matrices from :meth:`to_dict`."""
+        n = len(data["labels"])
+        return cls(
+            tuple(LabelRef(*label) for label in data["labels"]),
+            np.array(data["support"], dtype=np.int64).reshape(n),
+            np.array(data["matched"], dtype=np.int64).reshape(n, n),
+            np.array(data["predicted"], dtype=np.int64).reshape(n, n),
+            np.array(data["semantic"], dtype=np.float64).reshape(n, n),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """Numerator and denominator of one S_emp."""
+
+    matched: int
+    predicted: int
+
+    @property
+    def ratio(self) -> float | None:
+        """The share, ``None`` if nothing was predicted: unknown is not zero."""
+        return self.matched / self.predicted if self.predicted else None
+
+
+@dataclass(frozen=True, slots=True)
+class PairEvidence:
+    """What is known of two labels: semantic similarity and agreement in both directions."""
+
+    semantic: float | None
+    forward: Agreement
+    backward: Agreement
+
+
+def merge_similarities(
+    semantic: NDArray[np.float64], empirical: NDArray[np.float64], lam: float
+) -> NDArray[np.float64]:
+    """S = (1 - λ) S_sem + λ S_emp element by element.
+
+    Unknown is not zero: where S_emp is NaN, S is S_sem, whatever λ; where S_sem
+    is NaN, S is S_emp.
+
+    Raises:
+        ConfigurationError: λ is outside [0, 1].
+    """
+    if not 0 <= lam <= 1:
+        raise ConfigurationError(f"λ = {lam}: expected a number from 0 (semantic only) to 1 (empirical only).")
+    mixed = (1 - lam) * semantic + lam * empirical
+    return np.where(np.isnan(empirical), semantic, np.where(np.isnan(semantic), empirical, mixed))
+
+
+def label_offsets(labels: Sequence[LabelRef]) -> dict[LabelRef, int]:
+    """Return the position of each label."""
+    return {label: index for index, label in enumerate(labels)}

@@ -1,0 +1,105 @@
+"""Semantic similarity: how close the mentions of two labels lie in an encoder's space."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm.auto import tqdm
+
+from esnera_hf.labels import LabelRef
+from esnera_hf.sources import AnnotatedSentence, NerSource
+
+Centre = Literal["source", "all"]
+
+
+class MentionVectors(Protocol):
+    """Anything that turns annotated mentions into vectors."""
+
+    def mention_vectors(
+        self, sentences: Iterable[AnnotatedSentence]
+    ) -> Iterator[tuple[list[str], NDArray[np.float32]]]:
+        """Yield labels and vectors, shape (mentions, dimensions), of batches of mentions."""
+        ...
+
+
+@dataclass(frozen=True)
+class LabelSums:
+    """The vectors of a source's mentions, summed by label.
+
+    Attributes:
+        total: sum of the mention vectors by label, each of shape (dimensions,).
+        count: number of mentions by label.
+    """
+
+    total: dict[str, NDArray[np.float64]]
+    count: dict[str, int]
+
+    @property
+    def mean(self) -> NDArray[np.float64]:
+        """The mean over all mentions of the source, shape (dimensions,)."""
+        return np.asarray(sum(self.total.values()) / sum(self.count.values()), dtype=np.float64)
+
+
+def sum_mentions(source: NerSource, encoder: MentionVectors) -> LabelSums:
+    """Sum the mention vectors of a source's train split in one pass; no vector is kept.
+
+    Args:
+        source: the corpus.
+        encoder: gives the vectors.
+    """
+    total: dict[str, NDArray[np.float64]] = {}
+    count: dict[str, int] = {}
+    sentences = tqdm(
+        source.sentences("train"),
+        total=len(source.dataset["train"]),
+        desc=f"semantic similarity {source.name}",
+        unit=" sentences",
+        delay=2,
+    )
+    for labels, vectors in encoder.mention_vectors(sentences):
+        for label in sorted(set(labels)):
+            rows = [index for index, name in enumerate(labels) if name == label]
+            part = vectors[rows].astype(np.float64).sum(axis=0)
+            total[label] = total[label] + part if label in total else part
+            count[label] = count.get(label, 0) + len(rows)
+    return LabelSums(total, count)
+
+
+def semantic_similarity(
+    sums: Mapping[str, LabelSums], labels: Sequence[LabelRef], centre: Centre = "source"
+) -> NDArray[np.float64]:
+    """Return S_sem: the cosine between the labels' centred mean vectors.
+
+    The mean vector is subtracted (centralisation), the vectors averaged per
+    label and scaled to L2 norm 1. The paper scales every mention before it
+    averages; averaging first needs sums only, hence one pass.
+
+    Args:
+        sums: of each source, by name.
+        labels: rows and columns of the result.
+        centre: subtract the mean of each source (``source``, which also removes
+            the shift between domains) or one mean over all sources (``all``,
+            each source weighing the same).
+
+    Returns:
+        Shape (labels, labels), symmetric; NaN within a source and where a label
+        has no mention vector.
+    """
+    means = {name: entry.mean for name, entry in sums.items() if entry.count}
+    overall = np.mean(list(means.values()), axis=0) if means else np.zeros(0)
+    vectors = np.full((len(labels), len(overall)), np.nan)
+    for index, (source, label) in enumerate(labels):
+        count = sums[source].count.get(label, 0)
+        if count:
+            centred = sums[source].total[label] / count - (means[source] if centre == "source" else overall)
+            norm = np.linalg.norm(centred)
+            if norm > 1e-12:
+                vectors[index] = centred / norm
+    similarity = np.clip(vectors @ vectors.T, -1.0, 1.0)
+    owners = np.array([label.source for label in labels])
+    similarity[owners[:, None] == owners[None, :]] = np.nan
+    return similarity
