@@ -62,9 +62,7 @@ def align(
     with quiet_libraries():
         loaded = load_all(sources, sentences, seed)
         chosen = os.fspath(encoder) if encoder is not None else default_encoder(loaded)
-        settings = EvidenceSettings(
-            evidence.match, evidence.centre, {"seed": seed, **evidence.training}
-        )
+        settings = EvidenceSettings(evidence.match, evidence.centre, {"seed": seed, **evidence.training})
         reading = time.perf_counter() - started
         announce_cost(loaded, chosen, settings)
         found = gather_evidence(loaded, chosen, settings)
@@ -99,9 +97,21 @@ def check_settings(lam: float, tau: float) -> None:
         ConfigurationError: one is out of range.
     """
     if not 0 <= lam <= 1:
-        raise ConfigurationError(f"λ = {lam}: expected a number from 0 (semantic only) to 1 (empirical only).")
+        raise ConfigurationError(
+            f"λ = {lam}: expected a number from 0 (semantic only) to 1 (empirical only)."
+        )
     if not -1 <= tau <= 1:
         raise ConfigurationError(f"τ = {tau}: expected a number from -1 to 1.")
+
+
+def check_sentences(sentences: int | None) -> None:
+    """Check the number of sentences to sample.
+
+    Raises:
+        ConfigurationError: it is not positive.
+    """
+    if sentences is not None and sentences < 1:
+        raise ConfigurationError(f"sentences={sentences}: expected a positive number.")
 
 
 def load_all(sources: Sequence[SourceLike], sentences: int | None, seed: int) -> list[NerSource]:
@@ -112,8 +122,7 @@ def load_all(sources: Sequence[SourceLike], sentences: int | None, seed: int) ->
     """
     if isinstance(sources, (str, os.PathLike)) or len(sources) < 2:
         raise ConfigurationError(f"sources={sources!r}: expected a list of at least two sources to align.")
-    if sentences is not None and sentences < 1:
-        raise ConfigurationError(f"sentences={sentences}: expected a positive number.")
+    check_sentences(sentences)
     for source in sources:
         if isinstance(source, (Dataset, DatasetDict)):
             raise ConfigurationError("a Dataset has no name: pass load_source(dataset, name=…) instead.")

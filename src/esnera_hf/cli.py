@@ -65,17 +65,40 @@ def _parser() -> argparse.ArgumentParser:
     )
     align.add_argument("sources", nargs="+", metavar="SOURCE", help="see below")
     align.add_argument("--encoder", help="folder or Hub id of a pretrained encoder (default: by language)")
-    align.add_argument("--lambda", dest="lam", type=float, default=0.4, metavar="λ",
-                       help="weight of the empirical similarity, 0 to 1 (default: 0.4)")
-    align.add_argument("--tau", type=float, default=0.4, metavar="τ",
-                       help="a label joins its best match above this similarity (default: 0.4)")
-    align.add_argument("--match", choices=("exact", "overlap"), default="exact",
-                       help="how predicted and gold spans match (default: exact)")
-    align.add_argument("--centre", choices=("source", "all"), default="source",
-                       help="mean subtracted from mention vectors: one a source, or one over all")
+    align.add_argument(
+        "--lambda",
+        dest="lam",
+        type=float,
+        default=0.4,
+        metavar="λ",
+        help="weight of the empirical similarity, 0 to 1 (default: 0.4)",
+    )
+    align.add_argument(
+        "--tau",
+        type=float,
+        default=0.4,
+        metavar="τ",
+        help="a label joins its best match above this similarity (default: 0.4)",
+    )
+    align.add_argument(
+        "--match",
+        choices=("exact", "overlap"),
+        default="exact",
+        help="how predicted and gold spans match (default: exact)",
+    )
+    align.add_argument(
+        "--centre",
+        choices=("source", "all"),
+        default="source",
+        help="mean subtracted from mention vectors: one a source, or one over all",
+    )
     align.add_argument("--sentences", type=int, metavar="N", help="use at most N sentences a split")
-    align.add_argument("--output", type=Path, metavar="DIR",
-                       help="save dataset, mapping.yaml, heatmaps and report here; must not exist")
+    align.add_argument(
+        "--output",
+        type=Path,
+        metavar="DIR",
+        help="save dataset, mapping.yaml, heatmaps and report here; must not exist",
+    )
     _add_training_options(align)
     align.set_defaults(run=_align)
 
@@ -93,8 +116,9 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("source", metavar="SOURCE", help="as for align")
     train.add_argument("--encoder", help="folder or Hub id of a pretrained encoder (default: by language)")
     train.add_argument("--sentences", type=int, metavar="N", help="use at most N sentences a split")
-    train.add_argument("--output", type=Path, required=True, metavar="DIR",
-                       help="save the tagger here; must not exist")
+    train.add_argument(
+        "--output", type=Path, required=True, metavar="DIR", help="save the tagger here; must not exist"
+    )
     _add_training_options(train)
     train.set_defaults(run=_train)
 
@@ -106,8 +130,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     predict.add_argument("model", metavar="MODEL", help="folder written by `esnera-hf train`")
     predict.add_argument("file", nargs="?", metavar="FILE", help="text file (default: standard input)")
-    predict.add_argument("--tokens", choices=("auto", "characters", "spaces"), default="auto",
-                         help="what a token is (auto: characters where a line holds Chinese or Japanese)")
+    predict.add_argument(
+        "--tokens",
+        choices=("auto", "characters", "spaces"),
+        default="auto",
+        help="what a token is (auto: characters where a line holds Chinese or Japanese)",
+    )
     predict.set_defaults(run=_predict)
 
     evaluate = commands.add_parser("evaluate", help="score a tagger on a source, strictly, by label")
@@ -176,20 +204,22 @@ def _demo(options: argparse.Namespace) -> None:
 
 
 def _train(options: argparse.Namespace) -> None:
-    from esnera_hf.api import default_encoder
+    from esnera_hf.api import check_sentences, default_encoder
     from esnera_hf.console import quiet_libraries
     from esnera_hf.evidence import own_tagger
-    from esnera_hf.result import check_free
+    from esnera_hf.result import check_free, new_folder
     from esnera_hf.sources import load_source
 
     check_free(options.output)
+    check_sentences(options.sentences)
     with quiet_libraries():
         source = load_source(options.source)
         if options.sentences is not None:
             source = source.sample(options.sentences, options.seed)
         encoder = options.encoder or default_encoder([source])
         tagger, report = own_tagger(source, encoder, {"seed": options.seed, **_training(options)})
-        tagger.save_pretrained(options.output)
+        with new_folder(options.output) as folder:
+            tagger.save_pretrained(folder)
     print(source.summary)
     for epoch in report.history:
         print("  " + ", ".join(f"{name} {value:g}" for name, value in epoch.items()))
@@ -225,8 +255,8 @@ def _lines(file: str | None) -> Iterator[str]:
             for line in stream:
                 if line.strip():
                     yield line.strip("\r\n")
-    except FileNotFoundError:
-        raise SourceNotFoundError(f"{file}: no such file. Expected one text a line.") from None
+    except OSError as error:
+        raise SourceNotFoundError(f"{file}: {error.strerror}. Expected a file of one text a line.") from None
     except UnicodeDecodeError as error:
         raise ConfigurationError(f"{file or 'standard input'}: expected UTF-8 text: {error}.") from None
 
@@ -237,6 +267,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     from esnera_hf.sources import load_source
     from esnera_hf.strict_ner import StrictNer
     from esnera_hf.tagging import tags_from_entities
+    from esnera_hf.text import display_width, pad
 
     with quiet_libraries():
         tagger = Tagger.from_pretrained(options.model)
@@ -245,15 +276,17 @@ def _evaluate(options: argparse.Namespace) -> None:
         predicted = tagger.predict([sentence.tokens for sentence in sentences])
         scores = StrictNer(keep_in_memory=True).compute(
             predictions=[
-                tags_from_entities(len(s.tokens), found) for s, found in zip(sentences, predicted, strict=True)
+                tags_from_entities(len(s.tokens), found)
+                for s, found in zip(sentences, predicted, strict=True)
             ],
             references=[tags_from_entities(len(s.tokens), s.entities) for s in sentences],
         )
     rows = {**scores["by_label"], "micro average": scores}
-    width = max(len(name) for name in rows)
+    width = max(map(display_width, rows))
     print(f"{source.name}, {options.split}: {len(sentences):,} sentences")
-    print(f"{'label':<{width}}  precision  recall     f1  support")
+    print(f"{pad('label', width)}  precision  recall     f1  support")
     for name, row in rows.items():
         print(
-            f"{name:<{width}}  {row['precision']:9.3f}  {row['recall']:6.3f}  {row['f1']:5.3f}  {row['support']:7,}"
+            f"{pad(name, width)}  {row['precision']:9.3f}  {row['recall']:6.3f}  {row['f1']:5.3f}  "
+            f"{row['support']:7,}"
         )

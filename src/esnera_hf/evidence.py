@@ -111,9 +111,7 @@ def gather_evidence(sources: Sequence[NerSource], encoder: str, settings: Eviden
     return Evidence(matrix, reports, seconds)
 
 
-def own_tagger(
-    source: NerSource, encoder: str, training: Mapping[str, Any]
-) -> tuple[Tagger, TaggerReport]:
+def own_tagger(source: NerSource, encoder: str, training: Mapping[str, Any]) -> tuple[Tagger, TaggerReport]:
     """Return the tagger of a source, trained or from the cache, and its scores."""
     from esnera_hf.modeling.training import load_result, save_result, train_tagger
 

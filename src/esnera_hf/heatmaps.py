@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
@@ -36,8 +37,8 @@ def save_heatmaps(matrix: SimilarityMatrix, lam: float, folder: Path) -> list[Pa
     Args:
         matrix: the similarities.
         lam: λ of the merged similarity.
-        folder: where ``00-heatmap.png`` and so on go; names of sources never
-            become file names.
+        folder: where the files go; their names are numbered and hold the
+            letters, digits, ``.``, ``_`` and ``-`` of the sources' names.
 
     Returns:
         The files, in the order of the pairs of sources.
@@ -45,7 +46,7 @@ def save_heatmaps(matrix: SimilarityMatrix, lam: float, folder: Path) -> list[Pa
     folder.mkdir(parents=True, exist_ok=True)
     files = []
     for number, (a, b) in enumerate(combinations(sorted(matrix.sources), 2)):
-        file = folder / f"{number:02d}-heatmap.png"
+        file = folder / f"{number:02d}-{_slug(a)}--{_slug(b)}.png"
         _draw_pair(matrix, lam, (a, b), file)
         files.append(file)
     return files
@@ -58,8 +59,8 @@ def _draw_pair(matrix: SimilarityMatrix, lam: float, pair: tuple[str, str], file
 
     installed = {font.name for font in font_manager.fontManager.ttflist}
     fonts = [*(name for name in _CJK_FONTS if name in installed), "DejaVu Sans"]
-    a, b = pair
-    rows, columns = matrix.indices(a), matrix.indices(b)
+    rows, columns = (matrix.indices(source) for source in pair)
+    a, b = (_plain(source) for source in pair)
     forward, backward = np.ix_(rows, columns), np.ix_(columns, rows)
     merged = matrix.merged(lam)
     panels = [
@@ -73,10 +74,11 @@ def _draw_pair(matrix: SimilarityMatrix, lam: float, pair: tuple[str, str], file
     figure = Figure(figsize=(2 * max(width, 4.5), 2 * max(height, 3.2)), layout="constrained")
     FigureCanvasAgg(figure)
     for axes, (title, values) in zip(figure.subplots(2, 2).flat, panels, strict=True):
-        _draw_panel(axes, values, [matrix.labels[i].label for i in rows], [matrix.labels[j].label for j in columns])
-        axes.set_title(_plain(title), fontfamily=fonts, fontsize=10)
-        axes.set_ylabel(_plain(a), fontfamily=fonts)
-        axes.set_xlabel(_plain(b), fontfamily=fonts)
+        row_names, column_names = ([matrix.labels[i].label for i in part] for part in (rows, columns))
+        _draw_panel(axes, values, row_names, column_names)
+        axes.set_title(title, fontfamily=fonts, fontsize=10)
+        axes.set_ylabel(a, fontfamily=fonts)
+        axes.set_xlabel(b, fontfamily=fonts)
         for text in (*axes.get_xticklabels(), *axes.get_yticklabels()):
             text.set_fontfamily(fonts)
     figure.savefig(file, dpi=110, metadata={"Software": None})
@@ -91,6 +93,10 @@ def _draw_panel(axes: Axes, values: NDArray[np.float64], rows: Sequence[str], co
         value = values[i, j]
         text = "?" if np.isnan(value) else f"{value:.2f}"
         axes.text(j, i, text, ha="center", va="center", fontsize=8, color="white" if value > 0.6 else "black")
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^\w.-]+", "", name, flags=re.ASCII)[:_LONGEST_LABEL] or "source"
 
 
 def _plain(text: str) -> str:

@@ -84,7 +84,10 @@ def _relabel(source: NerSource, split: str, mapping: LabelMapping, features: Fea
             "confidence": [[1.0] * len(row) for row in tags],
         }
 
-    return source.dataset[split].map(
+    rows = source.dataset[split]
+    if not len(rows):  # map leaves the features of an empty dataset as they are
+        return Dataset.from_dict({name: [] for name in features}, features=features)
+    return rows.map(
         relabel,
         batched=True,
         features=features,

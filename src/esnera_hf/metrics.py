@@ -13,7 +13,7 @@ from typing import Any
 from seqeval.metrics.v1 import precision_recall_fscore_support
 from seqeval.scheme import IOB2
 
-from esnera_hf.tagging import OUTSIDE, Entity, tags_from_entities
+from esnera_hf.tagging import OUTSIDE, Entity, split_tag, tags_from_entities
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,8 @@ class Scores:
     by_label: dict[str, LabelScore]
 
     def __str__(self) -> str:
-        return f"micro-F1 {self.micro.f1:.3f}, macro-F1 {self.macro_f1:.3f} on {self.micro.support:,} entities"
+        f1 = f"micro-F1 {self.micro.f1:.3f}, macro-F1 {self.macro_f1:.3f}"
+        return f"{f1} on {self.micro.support:,} entities"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the scores as plain data."""
@@ -62,18 +63,26 @@ def score_tags(references: Sequence[Sequence[str]], predictions: Sequence[Sequen
         predictions: predicted tags, of the same lengths.
 
     Raises:
-        ValueError: the lengths differ.
+        ValueError: the lengths differ, or a tag is not of IOB2.
     """
     if len(references) != len(predictions):
         raise ValueError(f"{len(references)} reference sentences and {len(predictions)} predicted ones")
     for index, (gold, predicted) in enumerate(zip(references, predictions, strict=True)):
         if len(gold) != len(predicted):
-            raise ValueError(f"sentence {index}: {len(gold)} reference tags and {len(predicted)} predicted ones")
-    labels = sorted({tag[2:] for rows in (references, predictions) for row in rows for tag in row} - {""})
+            raise ValueError(
+                f"sentence {index}: {len(gold)} reference tags and {len(predicted)} predicted ones"
+            )
+    tags = {tag for rows in (references, predictions) for row in rows for tag in row}
+    split = {tag: split_tag(tag, "IOB2") for tag in tags - {OUTSIDE}}
+    # An inside tag without a begin tag is no entity.
+    labels = sorted({label for role, label in split.values() if role == "B"})
     if not labels:
         return Scores(LabelScore(0.0, 0.0, 0.0, 0), 0.0, {})
     numbers = {label: f"{index:05d}" for index, label in enumerate(labels)}
-    arguments = ([_numbered(row, numbers) for row in references], [_numbered(row, numbers) for row in predictions])
+    numbered = {tag: f"{role}-{numbers[label]}" for tag, (role, label) in split.items() if label in numbers}
+    arguments = [
+        [[numbered.get(tag, OUTSIDE) for tag in row] for row in rows] for rows in (references, predictions)
+    ]
     settings: dict[str, Any] = {"scheme": IOB2, "zero_division": 0}
     p, r, f, s = precision_recall_fscore_support(*arguments, average=None, **settings)
     micro = precision_recall_fscore_support(*arguments, average="micro", **settings)
@@ -92,7 +101,3 @@ def score_entities(
         [tags_from_entities(n, row) for n, row in zip(lengths, references, strict=True)],
         [tags_from_entities(n, row) for n, row in zip(lengths, predictions, strict=True)],
     )
-
-
-def _numbered(tags: Sequence[str], numbers: dict[str, str]) -> list[str]:
-    return [tag if tag == OUTSIDE else f"{tag[0]}-{numbers[tag[2:]]}" for tag in tags]

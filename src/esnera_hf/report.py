@@ -158,4 +158,3 @@ def _tagger_to_dict(tagger: TaggerReport) -> dict[str, Any]:
         "arguments": tagger.arguments,
         "seconds": round(tagger.seconds, 1),
     }
-

@@ -6,6 +6,8 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -60,17 +62,8 @@ class MergeResult:
         Raises:
             OutputExistsError: the folder exists; nothing is written.
         """
-        target = Path(path)
-        check_free(target)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-        try:
-            self._write(staging)
-            staging.chmod(0o755)
-            staging.rename(target)
-        except BaseException:
-            shutil.rmtree(staging, ignore_errors=True)
-            raise
+        with new_folder(Path(path)) as folder:
+            self._write(folder)
 
     def _write(self, folder: Path) -> None:
         showed_progress = is_progress_bar_enabled()
@@ -122,6 +115,25 @@ def check_free(path: Path) -> None:
         raise OutputExistsError(
             f"{path} exists already; nothing was written. Choose another folder or remove it yourself."
         )
+
+
+@contextmanager
+def new_folder(target: Path) -> Iterator[Path]:
+    """Give a folder to write into that becomes ``target`` at the end and vanishes if anything goes wrong.
+
+    Raises:
+        OutputExistsError: ``target`` exists; nothing is written.
+    """
+    check_free(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=".esnera-", dir=target.parent))
+    try:
+        yield staging
+        staging.chmod(0o755)
+        staging.rename(target)
+    except BaseException:
+        shutil.rmtree(staging, ignore_errors=True)
+        raise
 
 
 def _write_json(data: object, file: Path) -> None:

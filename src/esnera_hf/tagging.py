@@ -29,7 +29,7 @@ _SEPARATORS = "-_"
 
 @dataclass(frozen=True, order=True, slots=True)
 class Entity:
-    """A span of tokens and its label; ``end`` is exclusive, ``score`` in [0, 1] does not take part in equality."""
+    """A span of tokens and its label; ``end`` is exclusive, ``score`` in [0, 1] is no part of equality."""
 
     start: int
     end: int
@@ -40,7 +40,7 @@ class Entity:
 class Repair(NamedTuple):
     """One place where a tag sequence broke its scheme and how it was read."""
 
-    index: int
+    token: int
     kind: str
 
 
@@ -148,13 +148,16 @@ def detect_scheme(sentences: Iterable[Sequence[str]]) -> Scheme:
 
     IOB1 and IOB2 share their prefixes: a corpus whose every begin tag follows
     directly on an entity of its own label is IOB1 (begin tags only part
-    neighbours there), any other is IOB2.
+    neighbours there), any other is IOB2. Tags without a prefix mean ``"none"``,
+    unless others begin with ``B`` or one label stands behind two prefixes: then
+    they are mistakes, which reading reports.
 
     Returns:
         The scheme; ``"IOB2"`` for a corpus that holds nothing but ``O``.
     """
     prefixes: set[str] = set()
-    begins_on_its_own = inside_on_its_own = False
+    prefix_of: dict[str, str] = {}
+    bare = has_two_prefixes = begins_on_its_own = inside_on_its_own = False
     for tags in sentences:
         previous_label = ""
         for tag in tags:
@@ -162,16 +165,20 @@ def detect_scheme(sentences: Iterable[Sequence[str]]) -> Scheme:
                 previous_label = ""
                 continue
             prefix, separator, label = tag[:1], tag[1:2], tag[2:]
-            if prefix not in "BIMEWSLU" or separator not in _SEPARATORS or not separator or not label:
-                return "none"
+            if not prefix or prefix not in "BIMEWSLU" or separator not in _SEPARATORS or not label:
+                bare = True
+                previous_label = ""
+                continue
             prefixes.add(prefix)
+            has_two_prefixes |= prefix_of.setdefault(label, prefix) != prefix
             if label != previous_label:
                 begins_on_its_own |= prefix == "B"
                 inside_on_its_own |= prefix == "I"
             previous_label = label
+    fits = any(prefixes <= roles.keys() for roles in _PREFIX_ROLES.values())
+    if (bare or not fits) and "B" not in prefixes and not has_two_prefixes:
+        return "none"
     if prefixes <= {"B", "I"}:
         return "IOB1" if inside_on_its_own and not begins_on_its_own else "IOB2"
-    for scheme in ("BIOES", "BMES", "BMEWO", "BILOU"):
-        if prefixes <= set(_PREFIX_ROLES[scheme]):
-            return scheme
-    return "none"
+    candidates: tuple[Scheme, ...] = ("BIOES", "BMES", "BMEWO", "BILOU")
+    return max(candidates, key=lambda scheme: len(prefixes & _PREFIX_ROLES[scheme].keys()))

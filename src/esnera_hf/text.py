@@ -1,16 +1,20 @@
-"""Tokens back to readable text."""
+"""Tokens to readable text and back."""
 
 from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
 
+_UNSPACED_SCRIPTS = {"CJK", "HIRAGANA", "KATAKANA"}
+_SYMBOLS = {"So", "Sk"}
+_NO_WIDTH = {"Mn", "Me", "Cf"}
+
 
 def join_tokens(tokens: Sequence[str]) -> str:
     """Join tokens with spaces, without one beside a character of a script that is written without them."""
     text = ""
     for token in tokens:
-        if text and token and not (_unspaced(text[-1]) or _unspaced(token[0])):
+        if text and token and not (is_unspaced(text[-1]) or is_unspaced(token[0])):
             text += " "
         text += token
     return text
@@ -18,10 +22,7 @@ def join_tokens(tokens: Sequence[str]) -> str:
 
 def display_width(text: str) -> int:
     """Return the number of terminal columns a text takes: wide characters take two, combining ones none."""
-    return sum(
-        0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1
-        for char in text
-    )
+    return sum(0 if unicodedata.category(char) in _NO_WIDTH else 2 if _is_wide(char) else 1 for char in text)
 
 
 def pad(text: str, width: int) -> str:
@@ -29,12 +30,21 @@ def pad(text: str, width: int) -> str:
     return text + " " * (width - display_width(text))
 
 
-def _unspaced(char: str) -> bool:
-    return unicodedata.east_asian_width(char) in "WF" and not 0xAC00 <= ord(char) <= 0xD7A3
-
-
 def split_tokens(text: str, unit: str = "auto") -> list[str]:
-    """Split a text into tokens: ``characters``, ``spaces``, or ``auto`` (characters if any is Han or kana)."""
+    """Split a text into tokens: ``characters``, ``spaces`` or ``auto`` (characters if any is Han or kana)."""
     if unit == "auto":
-        unit = "characters" if any(_unspaced(char) for char in text) else "spaces"
+        unit = "characters" if any(_script(char) in _UNSPACED_SCRIPTS for char in text) else "spaces"
     return list(text) if unit == "characters" else text.split()
+
+
+def is_unspaced(char: str) -> bool:
+    """Tell whether a character is of a script written without spaces, or of its punctuation."""
+    return _is_wide(char) and _script(char) != "HANGUL" and unicodedata.category(char) not in _SYMBOLS
+
+
+def _is_wide(char: str) -> bool:
+    return unicodedata.east_asian_width(char) in "WF"
+
+
+def _script(char: str) -> str:
+    return unicodedata.name(char, "").partition(" ")[0]

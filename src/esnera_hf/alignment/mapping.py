@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -139,7 +139,7 @@ class LabelMapping:
             "unified_labels": list(self.unified_labels),
             "labels": [_entry_to_dict(entry) for entry in self.entries],
         }
-        return _HEADER + yaml.safe_dump(data, allow_unicode=True, sort_keys=False, width=100)
+        return _HEADER + yaml.dump(data, Dumper=_Dumper, allow_unicode=True, sort_keys=False, width=100)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> LabelMapping:
@@ -174,14 +174,25 @@ class LabelMapping:
             raise MappingError(f"expected a mapping file of version {VERSION}, found version {found!r}.")
         try:
             return cls(
-                tuple(map(str, data["unified_labels"])),
-                tuple(_entry_from_dict(entry) for entry in data["labels"]),
+                tuple(map(_text, _list(data["unified_labels"]))),
+                tuple(map(_entry_from_dict, _list(data["labels"]))),
                 data.get("lambda"),
                 data.get("tau"),
-                tuple(data.get("path", ())),
+                tuple(map(_text, _list(data.get("path", [])))),
             )
-        except (KeyError, TypeError) as error:
+        except (AttributeError, KeyError, TypeError) as error:
             raise MappingError(f"a key is missing or of the wrong type: {error}.") from error
+
+
+class _Dumper(yaml.SafeDumper):
+    """Escapes the line breaks that reading would fold into spaces."""
+
+    def represent_text(self, text: str) -> yaml.ScalarNode:
+        style = '"' if any(char in text for char in "\x85\u2028\u2029") else None
+        return self.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _Dumper.represent_text)
 
 
 def mapping_from_path(path: MergePath, matrix: SimilarityMatrix) -> LabelMapping:
@@ -189,6 +200,7 @@ def mapping_from_path(path: MergePath, matrix: SimilarityMatrix) -> LabelMapping
 
     A group takes the name of its head, the label of the latest target in it.
     Groups never share a name: the later one becomes ``label@source``.
+    Similarities are rounded to four digits, as the mapping's file shows them.
 
     Args:
         path: the stages and groups.
@@ -201,10 +213,16 @@ def mapping_from_path(path: MergePath, matrix: SimilarityMatrix) -> LabelMapping
     entries = []
     for index, label in enumerate(matrix.labels):
         other = head[label] if head[label] != label else _nearest(matrix.labels, similarity[index])
-        pair = None if other is None else matrix.pair(label, other)
-        value = None if other is None else float(similarity[index, matrix.labels.index(other)])
-        mentions = int(matrix.support[index])
-        entries.append(MappedLabel(label, unified[label], "equal", mentions, other, value, pair))
+        entry = MappedLabel(label, unified[label], "equal", int(matrix.support[index]))
+        if other is not None:
+            pair = matrix.pair(label, other)
+            entry = replace(
+                entry,
+                compared_with=other,
+                similarity=_rounded(float(similarity[index, matrix.labels.index(other)])),
+                evidence=replace(pair, semantic=_rounded(pair.semantic)),
+            )
+        entries.append(entry)
     order = (*path.stages[0].sources, *(stage.target for stage in path.stages))
     return LabelMapping(tuple(names.values()), tuple(entries), path.lam, path.tau, order)
 
@@ -236,8 +254,8 @@ def _entry_to_dict(entry: MappedLabel) -> dict[str, Any]:
         data["compared_with"] = {
             "source": entry.compared_with.source,
             "label": entry.compared_with.label,
-            "similarity": _rounded(entry.similarity),
-            "semantic": _rounded(entry.evidence.semantic),
+            "similarity": entry.similarity,
+            "semantic": entry.evidence.semantic,
             "empirical_forward": _agreement_to_dict(entry.evidence.forward),
             "empirical_backward": _agreement_to_dict(entry.evidence.backward),
         }
@@ -251,23 +269,39 @@ def _entry_from_dict(data: dict[str, Any]) -> MappedLabel:
             f"{data.get('source')}:{data.get('label')}: relation {relation!r}, expected one of "
             f"{', '.join(get_args(Relation))}."
         )
-    label = LabelRef(str(data["source"]), str(data["label"]))
+    label = LabelRef(_text(data["source"]), _text(data["label"]))
+    unified, mentions = _text(data["unified"]), data.get("mentions", 0)
     pair = data.get("compared_with")
     if pair is None:
-        return MappedLabel(label, str(data["unified"]), relation, int(data.get("mentions", 0)))
+        return MappedLabel(label, unified, relation, mentions)
     forward, backward = (
         Agreement(pair[key]["matched"], pair[key]["predicted"])
         for key in ("empirical_forward", "empirical_backward")
     )
     return MappedLabel(
         label,
-        str(data["unified"]),
+        unified,
         relation,
-        int(data.get("mentions", 0)),
-        LabelRef(str(pair["source"]), str(pair["label"])),
+        mentions,
+        LabelRef(_text(pair["source"]), _text(pair["label"])),
         pair.get("similarity"),
         PairEvidence(pair.get("semantic"), forward, backward),
     )
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise MappingError(
+            f"expected text, found {value!r}: put NO, null, 2024 and the like in quotes, YAML does not read "
+            "them as text."
+        )
+    return value
+
+
+def _list(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise MappingError(f"expected a list, found {value!r}.")
+    return value
 
 
 def _agreement_to_dict(agreement: Agreement) -> dict[str, Any]:

@@ -118,7 +118,7 @@ def greedy_merge_path(matrix: SimilarityMatrix, lam: float, tau: float) -> Merge
     groups = singles[first]
     merged_sources: tuple[str, ...] = (first,)
     remaining = [source for source in sources if source != first]
-    stages = []
+    stages: list[MergeStage] = []
     while remaining:
         if stages:
             current = groups
@@ -151,9 +151,7 @@ def _merge_into(
         else:
             apart.append(group)
     result = [LabelGroup(label, (label, *sorted(members))) for label, members in joined.items()]
-    stage = MergeStage(
-        merged_sources, target, float(np.nansum(evidence.empirical)), tuple(decisions)
-    )
+    stage = MergeStage(merged_sources, target, float(np.nansum(evidence.empirical)), tuple(decisions))
     return stage, (*result, *apart)
 
 
@@ -181,9 +179,7 @@ class _GroupEvidence:
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.where(self.predicted > 0, self.matched / self.predicted, np.nan)
 
-    def decide(
-        self, row: int, group: LabelGroup, similarity: NDArray[np.float64], tau: float
-    ) -> Decision:
+    def decide(self, row: int, group: LabelGroup, similarity: NDArray[np.float64], tau: float) -> Decision:
         known = np.where(np.isnan(similarity), -np.inf, similarity)
         best = int(np.argmax(known)) if known.size else -1
         if best < 0 or np.isneginf(known[best]):

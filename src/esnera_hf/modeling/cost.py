@@ -43,10 +43,11 @@ def estimate_cost(sources: Sequence[NerSource], encoder: str, training: Mapping[
         The cost if no tagger is cached and no training stops early.
     """
     model, tokenizer = load_encoder(encoder)
+    words = WordTokenizer(tokenizer, window_length(model, tokenizer))
     trained = forward = 0.0
     for source in sources:
         tagger = CrfTagger.from_encoder(model, iob2_tag_set(source.labels)).to(device())
-        step, single = _seconds_per_sentence(source, tagger, WordTokenizer(tokenizer, window_length(model, tokenizer)))
+        step, single = _seconds_per_sentence(source, tagger, words)
         sentences = {split: len(rows) for split, rows in source.dataset.items()}
         with tempfile.TemporaryDirectory() as folder:
             arguments = choose_arguments(model, sentences["train"], folder, training)
@@ -56,9 +57,7 @@ def estimate_cost(sources: Sequence[NerSource], encoder: str, training: Mapping[
     return Cost(trained, trained + forward, str(device()))
 
 
-def _seconds_per_sentence(
-    source: NerSource, tagger: CrfTagger, words: WordTokenizer
-) -> tuple[float, float]:
+def _seconds_per_sentence(source: NerSource, tagger: CrfTagger, words: WordTokenizer) -> tuple[float, float]:
     sample = list(islice(source.sentences("train"), _SAMPLE))
     windows = words.windows([s.tokens for s in sample], [s.entities for s in sample])
     if not windows:

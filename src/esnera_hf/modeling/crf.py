@@ -7,6 +7,7 @@ end t, the score of a tag sequence y is
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -20,7 +21,7 @@ except ImportError as error:  # pragma: no cover - needs an environment without 
         "(`torchcrf` on the package index is another project.)"
     ) from error
 
-#: Score of a transition that IOB2 forbids; finite, so that gradients stay finite.
+#: Score of a transition that IOB2 forbids while training: finite, so that gradients stay finite.
 FORBIDDEN = -1e4
 
 
@@ -38,11 +39,15 @@ class ConstrainedCRF(CRF):  # type: ignore[misc]
         super().__init__(len(tags), batch_first=True)
         self.tags = tuple(tags)
 
-    def _scores(self) -> tuple[Tensor, Tensor]:
+    def _scores(self, penalty: float = FORBIDDEN) -> tuple[Tensor, Tensor]:
         """Return start scores, shape (tags,), and transition scores, shape (from, to), with constraints."""
         start, transitions = self.start_transitions.float(), self.transitions.float()
-        start_penalty, transition_penalty = _iob2_penalties(self.tags)
-        return start + start_penalty.to(start.device), transitions + transition_penalty.to(start.device)
+        not_first, not_following = (illegal.to(start.device) for illegal in _illegal_in_iob2(self.tags))
+        zero = start.new_zeros(())
+        return (
+            start + torch.where(not_first, penalty, zero),
+            transitions + torch.where(not_following, penalty, zero),
+        )
 
     def forward(self, emissions: Tensor, tags: Tensor, mask: Tensor, reduction: str = "sum") -> Tensor:
         """Return the log-likelihood of tag sequences.
@@ -77,7 +82,9 @@ class ConstrainedCRF(CRF):  # type: ignore[misc]
         emitted = emissions.gather(2, tags.unsqueeze(2)).squeeze(2)
         last = tags.gather(1, mask.sum(1, keepdim=True) - 1).squeeze(1)
         moved = transitions[tags[:, :-1], tags[:, 1:]] * weight[:, 1:]
-        return start[tags[:, 0]] + (emitted * weight).sum(1) + moved.sum(1) + self.end_transitions.float()[last]
+        end = self.end_transitions.float()[last]
+        score: Tensor = start[tags[:, 0]] + (emitted * weight).sum(1) + moved.sum(1) + end
+        return score
 
     def log_partition(self, emissions: Tensor, mask: Tensor) -> Tensor:
         """Return the log of the summed exponentiated scores of all tag sequences, shape (batch,)."""
@@ -93,7 +100,7 @@ class ConstrainedCRF(CRF):  # type: ignore[misc]
         """Return the best legal tag sequences, shape (batch, length), -100 where masked."""
         self._validate(emissions, mask=mask)
         emissions = emissions.float()
-        start, transitions = self._scores()
+        start, transitions = self._scores(-math.inf)
         stay = torch.arange(self.num_tags, device=emissions.device).expand(emissions.shape[0], -1)
         score = start + emissions[:, 0]
         back_pointers = []
@@ -128,7 +135,8 @@ class ConstrainedCRF(CRF):  # type: ignore[misc]
         return gradient
 
 
-def _iob2_penalties(tags: Sequence[str]) -> tuple[Tensor, Tensor]:
+def _illegal_in_iob2(tags: Sequence[str]) -> tuple[Tensor, Tensor]:
+    """Return which tags may not come first, shape (tags,), and which may not follow which, (from, to)."""
     inside = torch.tensor([tag.startswith("I-") for tag in tags])
-    continues = torch.tensor([[before[2:] == after[2:] and before != "O" for after in tags] for before in tags])
-    return inside * FORBIDDEN, (inside & ~continues) * FORBIDDEN
+    same_label = torch.tensor([[before[2:] == after[2:] for after in tags] for before in tags])
+    return inside, inside & ~same_label

@@ -84,5 +84,7 @@ class CrfTagger(PreTrainedModel):  # type: ignore[misc]
     @classmethod
     def from_encoder(cls, encoder: PreTrainedModel, tags: list[str], **settings: Any) -> CrfTagger:
         """Put a new head on a pretrained encoder (which is changed by training the tagger)."""
-        config = CrfTaggerConfig(encoder_config=encoder.config.to_dict(), tags=tags, **settings)
+        encoder_config = encoder.config.to_dict()
+        encoder_config.pop("_name_or_path", None)  # may be a path on this machine
+        config = CrfTaggerConfig(encoder_config=encoder_config, tags=tags, **settings)
         return cls(config, encoder)

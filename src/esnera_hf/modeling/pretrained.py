@@ -25,7 +25,11 @@ def load_encoder(name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
             tokenizer = AutoTokenizer.from_pretrained(name, add_prefix_space=True, trust_remote_code=False)
         config = AutoConfig.from_pretrained(name, trust_remote_code=False)
         if getattr(config, "is_encoder_decoder", False):
-            raise EncoderError(f"encoder {name!r} is an encoder-decoder model. Expected an encoder such as BERT.")
+            raise EncoderError(
+                f"encoder {name!r} is an encoder-decoder model. Expected an encoder such as BERT."
+            )
+        if tokenizer.pad_token_id is None:
+            raise EncoderError(f"encoder {name!r} has no padding piece. Expected an encoder such as BERT.")
         model = AutoModel.from_pretrained(
             name, config=config, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
         )

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase
 
 from esnera_hf.errors import EncoderError
 from esnera_hf.metrics import Scores, score_entities
@@ -21,6 +21,7 @@ from esnera_hf.modeling.batching import (
     pad,
     prediction_batch_size,
 )
+from esnera_hf.modeling.configuration import CrfTaggerConfig
 from esnera_hf.modeling.model import CrfTagger
 from esnera_hf.modeling.tokenization import Window, WordTokenizer, join_windows, read_entities
 from esnera_hf.tagging import Entity
@@ -55,7 +56,10 @@ class Tagger:
             EncoderError: the folder holds no tagger of this package.
         """
         try:
-            model = CrfTagger.from_pretrained(path, use_safetensors=True)
+            config = AutoConfig.from_pretrained(path, trust_remote_code=False)
+            if not isinstance(config, CrfTaggerConfig):
+                raise ValueError(f"it is a model of type {config.model_type!r}.")
+            model = CrfTagger.from_pretrained(path, config=config, use_safetensors=True)
             tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
         except (OSError, ValueError, KeyError) as error:
             reason = str(error).strip().split("\n")[0]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from transformers import PreTrainedTokenizerBase
@@ -18,7 +19,7 @@ from esnera_hf.errors import EncoderError
 from esnera_hf.tagging import OUTSIDE, Entity, entities_from_tags, tags_from_entities
 
 _SENTENCE_ENDS = frozenset("。！？!?；;….．")
-_CLAUSE_ENDS = frozenset("，,、：:）)】》」\"”—~～ 　")
+_CLAUSE_ENDS = frozenset('，,、：:）)】》」"”—~～ 　')
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,8 @@ class WordTokenizer:
         windows: list[Window] = []
         for index, words in enumerate(sentences):
             pieces = _pieces_by_word(encoded["input_ids"][index], encoded.word_ids(index), self.budget)
-            barred = {cut for e in (entities[index] if entities else ()) for cut in range(e.start + 1, e.end)}
+            kept = [word for word, _ in pieces]
+            barred = _inside_entities(kept, entities[index]) if entities else set()
             windows.extend(self._cut(index, words, pieces, barred))
         return windows
 
@@ -142,6 +144,12 @@ def _pieces_by_word(
     return pieces
 
 
+def _inside_entities(kept: list[int], entities: Sequence[Entity]) -> set[int]:
+    """Return the words before which a cut would part an entity."""
+    owner = {word: entity for entity in entities for word in range(entity.start, entity.end)}
+    return {word for before, word in pairwise(kept) if word in owner and owner.get(before) == owner[word]}
+
+
 def _best_cut(words: Sequence[str], kept: list[int], start: int, end: int, barred: set[int]) -> int:
     """Choose where a window ends: after a sentence, else a clause, else anywhere but inside an entity."""
     allowed = [cut for cut in range(end, start, -1) if kept[cut] not in barred]
@@ -163,9 +171,7 @@ def chain_tags(window: Window, entities: Sequence[Entity]) -> list[str]:
     return tags_from_entities(len(window.words), projected) if projected else [OUTSIDE] * len(window.words)
 
 
-def read_entities(
-    window: Window, tags: Sequence[str], scores: Sequence[float] | None = None
-) -> list[Entity]:
+def read_entities(window: Window, tags: Sequence[str], scores: Sequence[float] | None = None) -> list[Entity]:
     """Read the entities off a window's tags, as spans of the sentence's words.
 
     Args:
@@ -185,12 +191,15 @@ def read_entities(
 def join_windows(windows: Sequence[Window], entities: Sequence[list[Entity]]) -> list[Entity]:
     """Put the entities of one sentence's windows together."""
     joined: list[Entity] = []
+    previous_end = 0
     for window, found in zip(windows, entities, strict=True):
         rest = list(found)
         if window.joins and joined and rest:
             last, first = joined[-1], rest[0]
-            if last.label == first.label and last.end == first.start == window.words[0]:
+            meet = last.end == previous_end and first.start == window.words[0]
+            if meet and last.label == first.label:
                 joined[-1] = Entity(last.start, first.end, last.label, min(last.score, first.score))
                 rest = rest[1:]
         joined.extend(rest)
+        previous_end = window.words[-1] + 1
     return joined

@@ -21,8 +21,8 @@ from transformers import (
     TrainingArguments,
     set_seed,
 )
+from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
-from transformers.trainer_utils import get_last_checkpoint
 
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.metrics import Scores, score_entities
@@ -64,8 +64,19 @@ class TaggerTrainingArguments(TrainingArguments):  # type: ignore[misc]
     """
 
     head_learning_rate: float = field(default=2e-3)
-    early_stopping_patience: int = field(default=3)
+    early_stopping_patience: int = field(default=4)
     window_length: int | None = field(default=None)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in (
+            "num_train_epochs",
+            "per_device_train_batch_size",
+            "learning_rate",
+            "head_learning_rate",
+        ):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name}={getattr(self, name)}: expected a number above 0.")
 
 
 @dataclass(frozen=True)
@@ -119,6 +130,7 @@ def choose_arguments(
         "logging_strategy": "epoch",
         "save_total_limit": 2,
         "load_best_model_at_end": True,
+        "restore_callback_states_from_checkpoint": True,
         "metric_for_best_model": "f1",
         "train_sampling_strategy": "group_by_length",
         "remove_unused_columns": False,
@@ -172,13 +184,19 @@ def train_tagger(
     )
     trainer.remove_callback(PrinterCallback)
     trainer.remove_callback(ProgressCallback)
-    checkpoint = get_last_checkpoint(str(output_dir)) if Path(output_dir).is_dir() else None
-    trainer.train(resume_from_checkpoint=checkpoint)
+    trainer.train(resume_from_checkpoint=last_complete_checkpoint(output_dir))
     history = epoch_history(trainer.state.log_history)
     tagger = Tagger(tagger_model, tokenizer)
     return TrainingResult(
         tagger, tagger.evaluate(source.sentences("validation")), history, _settings(arguments)
     )
+
+
+def last_complete_checkpoint(output_dir: Path) -> str | None:
+    """Return the latest checkpoint that was written to its end, ``None`` if there is none."""
+    states = output_dir.glob(f"checkpoint-*/{TRAINER_STATE_NAME}")
+    complete = sorted((state.parent for state in states), key=lambda folder: int(folder.name.split("-")[1]))
+    return str(complete[-1]) if complete else None
 
 
 class EarlyStopping(EarlyStoppingCallback):  # type: ignore[misc]

@@ -53,7 +53,7 @@ class SimilarityMatrix:
 
     @property
     def empirical(self) -> NDArray[np.float64]:
-        """S_emp, shape (N, N), row to column; NaN where nothing was predicted (method, empirical similarity)."""
+        """S_emp, shape (N, N), row to column; NaN where nothing was predicted."""
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.where(self.predicted > 0, self.matched / self.predicted, np.nan)
 
@@ -141,7 +141,9 @@ def merge_similarities(
         ConfigurationError: λ is outside [0, 1].
     """
     if not 0 <= lam <= 1:
-        raise ConfigurationError(f"λ = {lam}: expected a number from 0 (semantic only) to 1 (empirical only).")
+        raise ConfigurationError(
+            f"λ = {lam}: expected a number from 0 (semantic only) to 1 (empirical only)."
+        )
     mixed = (1 - lam) * semantic + lam * empirical
     return np.where(np.isnan(empirical), semantic, np.where(np.isnan(semantic), empirical, mixed))
 

@@ -90,7 +90,7 @@ def semantic_similarity(
         has no mention vector.
     """
     means = {name: entry.mean for name, entry in sums.items() if entry.count}
-    overall = np.mean(list(means.values()), axis=0) if means else np.zeros(0)
+    overall = np.mean(list(means.values()), axis=0) if means else np.zeros(1)
     vectors = np.full((len(labels), len(overall)), np.nan)
     for index, (source, label) in enumerate(labels):
         count = sums[source].count.get(label, 0)
@@ -99,7 +99,7 @@ def semantic_similarity(
             norm = np.linalg.norm(centred)
             if norm > 1e-12:
                 vectors[index] = centred / norm
-    similarity = np.clip(vectors @ vectors.T, -1.0, 1.0)
+    similarity: NDArray[np.float64] = np.clip(vectors @ vectors.T, -1.0, 1.0)
     owners = np.array([label.source for label in labels])
     similarity[owners[:, None] == owners[None, :]] = np.nan
     return similarity

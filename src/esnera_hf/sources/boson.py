@@ -13,6 +13,7 @@ from esnera_hf.tagging import Entity
 
 _TOKEN = re.compile(r"\{\{\s*([^{}:：]+?)\s*[:：]|\}\}")
 SPACES_TRIMMED = "mention with leading or trailing spaces, trimmed"
+EMPTY_MENTION = "mention without text, left out"
 
 
 def read_boson(path: Path) -> Iterator[RawSentence]:
@@ -20,7 +21,8 @@ def read_boson(path: Path) -> Iterator[RawSentence]:
 
     Nested markup gives nested spans (``{{a:x{{b:y}}}}``). A line without markup
     is a paragraph without entities; blank lines are skipped. Spaces around a
-    mention stay in the text and leave the span.
+    mention stay in the text and leave the span; a mention of nothing else is
+    left out.
 
     Raises:
         SourceError: markup is opened and not closed, or closed and not opened;
@@ -29,16 +31,17 @@ def read_boson(path: Path) -> Iterator[RawSentence]:
     for line in read_lines(path):
         if not line.text.strip():
             continue
-        text, spans, trimmed = _parse(line.text.strip(), f"{path}, line {line.number}")
-        repairs = [UNDECODABLE] * line.damaged + [SPACES_TRIMMED] * trimmed
+        text, spans, repairs = _parse(line.text.strip(), f"{path}, line {line.number}")
+        repairs += [UNDECODABLE] * line.damaged
         if text:
             yield RawSentence(list(text), spans, f"{path.name}, line {line.number}", repairs)
 
 
-def _parse(line: str, place: str) -> tuple[str, list[Entity], int]:
+def _parse(line: str, place: str) -> tuple[str, list[Entity], list[str]]:
     text = ""
-    position = trimmed = 0
+    position = 0
     spans: list[Entity] = []
+    repairs: list[str] = []
     open_marks: list[tuple[int, str]] = []
     for mark in _TOKEN.finditer(line):
         text += line[position : mark.start()]
@@ -47,14 +50,18 @@ def _parse(line: str, place: str) -> tuple[str, list[Entity], int]:
             open_marks.append((len(text), mark.group(1)))
             continue
         if not open_marks:
-            raise SourceError(f"{place}, column {mark.start() + 1}: '}}}}' closes no '{{{{label:'.")
+            near = line[max(0, mark.start() - 10) : mark.end()]
+            raise SourceError(f"{place}: '}}}}' closes no '{{{{label:' at {near!r}. Mend the markup.")
         start, label = open_marks.pop()
         mention = text[start:]
+        if not mention.strip():
+            repairs.append(EMPTY_MENTION)
+            continue
         left = len(mention) - len(mention.lstrip())
         right = len(mention.rstrip())
-        trimmed += len(mention) != right - left
-        if right > left:
-            spans.append(Entity(start + left, start + right, label))
+        if len(mention) != right - left:
+            repairs.append(SPACES_TRIMMED)
+        spans.append(Entity(start + left, start + right, label))
     if open_marks:
-        raise SourceError(f"{place}: '{{{{{open_marks[-1][1]}:' is never closed by '}}}}'.")
-    return text + line[position:], spans, trimmed
+        raise SourceError(f"{place}: '{{{{{open_marks[-1][1]}:' is never closed by '}}}}'. Mend the markup.")
+    return text + line[position:], spans, repairs

@@ -24,7 +24,7 @@ class SourceTerms:
     """What is known of a source beside its sentences."""
 
     name: str
-    licence: Licence = Licence()
+    licence: Licence = field(default_factory=Licence)
     language: str = ""
     seed: int = 42
     notes: tuple[str, ...] = ()

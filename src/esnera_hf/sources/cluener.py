@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from esnera_hf.errors import SourceError
 from esnera_hf.sources.sentence import RawSentence
 from esnera_hf.sources.textfile import UNDECODABLE, read_lines
 from esnera_hf.tagging import Entity
+
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
 def read_cluener(path: Path) -> Iterator[RawSentence]:
@@ -38,8 +41,10 @@ def read_cluener(path: Path) -> Iterator[RawSentence]:
 def _parse(line: str, place: str) -> dict[str, Any]:
     try:
         record = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise SourceError(f"{place}: expected a JSON object, found {line[:60]!r} ({error}).") from None
+    if "\\u" in line and _SURROGATE.search(json.dumps(record, ensure_ascii=False)):
+        raise SourceError(f"{place}: half of a surrogate pair is no character. Mend the \\u escapes.")
     if not isinstance(record, dict) or not isinstance(record.get("text"), str):
         raise SourceError(f'{place}: expected a JSON object with a string "text", found {line[:60]!r}.')
     return record
@@ -50,7 +55,7 @@ def _spans(annotation: Any, text: str, place: str) -> Iterator[Entity]:
         for label, surfaces in annotation.items():
             for surface, offsets in surfaces.items():
                 for start, last in offsets:
-                    if text[start : last + 1] != surface:
+                    if not 0 <= start <= last < len(text) or text[start : last + 1] != surface:
                         raise SourceError(
                             f"{place}: offsets [{start}, {last}] of {label!r} hold "
                             f"{text[start : last + 1]!r}, expected {surface!r} (CLUENER ends are inclusive)."

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from esnera_hf.errors import SourceError
 from esnera_hf.sources.sentence import RawSentence
 from esnera_hf.sources.textfile import UNDECODABLE, read_lines
-from esnera_hf.tagging import OUTSIDE, Entity, Scheme, TagError, detect_scheme, entities_from_tags
+from esnera_hf.tagging import OUTSIDE, Entity, Scheme, TagError, detect_scheme, entities_from_tags, split_tag
 
 _DOCUMENT_MARKER = "-DOCSTART-"
+_COMMENT = "#"
 _TAG_LIKE = re.compile(r"O|[BIESMWLU][-_].+", re.DOTALL)
+_SPACES = re.compile(r"[ \t]+")
+_INDEX = re.compile(r"\d+([-.]\d+)?")
 _SNIFFED_ROWS = 20_000
 
 
@@ -26,12 +29,22 @@ class _Row:
 
 @dataclass(frozen=True, slots=True)
 class ColumnLayout:
-    """Where token and tag stand in a row; ``separator`` ``None`` means any run of spaces."""
+    """Where the token and its tags stand in a row.
 
-    separator: str | None
+    Attributes:
+        tabs: whether tabs part the columns; runs of spaces and tabs do if not.
+        width: number of columns.
+        token: index of the token column.
+        tags: indices of the tag columns; nested annotation fills more than one.
+        prefixed: whether tags carry prefixes; a row that begins with ``#`` and
+            has other tags is then a comment.
+    """
+
+    tabs: bool
     width: int
     token: int
-    tag: int
+    tags: tuple[int, ...]
+    prefixed: bool
 
 
 def read_column_file(
@@ -40,6 +53,8 @@ def read_column_file(
     """Yield the sentences of a column file.
 
     Separator, columns and tagging scheme are told from the file unless given.
+    Tag columns that share labels are layers of one nested annotation
+    (GermEval, DaN+): the spans of all of them are read.
 
     Args:
         path: the file.
@@ -48,13 +63,14 @@ def read_column_file(
             values count from the end.
 
     Raises:
-        SourceError: a row has other than the expected number of columns or a
-            tag that the scheme does not know; file and line are named.
+        SourceError: no column holds tags, or a row has other than the expected
+            number of columns or a tag that the scheme does not know; file and
+            line are named.
     """
     layout = _detect_layout(path, tag_column)
     sentences = list(_sentences(path, layout))
     if scheme is None:
-        scheme = detect_scheme([row.cells[layout.tag] for row in rows] for rows in sentences)
+        scheme = detect_scheme(_tags(rows, column) for rows in sentences for column in layout.tags)
     texts = [[row.cells[layout.token] for row in rows] for rows in sentences]
     for tokens, rows in zip(_without_positions(texts), sentences, strict=True):
         spans, repairs = _annotation(path, rows, layout, scheme)
@@ -64,15 +80,18 @@ def read_column_file(
 def _annotation(
     path: Path, rows: list[_Row], layout: ColumnLayout, scheme: Scheme
 ) -> tuple[list[Entity], list[str]]:
-    tags = [row.cells[layout.tag] for row in rows]
-    try:
-        spans, repairs = entities_from_tags(tags, scheme)
-    except TagError as error:
-        bad = next(row for row in rows if not _is_tag(row.cells[layout.tag], scheme))
-        raise SourceError(f"{path}, line {bad.line}: {error}. Name the scheme if it is another.") from None
-    kinds = [repair.kind for repair in repairs]
-    if any(row.damaged for row in rows):
-        kinds.append(UNDECODABLE)
+    spans: list[Entity] = []
+    kinds = [UNDECODABLE] if any(row.damaged for row in rows) else []
+    for column in layout.tags:
+        try:
+            entities, repairs = entities_from_tags(_tags(rows, column), scheme)
+        except TagError as error:
+            bad = next(row for row in rows if not _is_tag(row.cells[column], scheme))
+            raise SourceError(
+                f"{path}, line {bad.line}: {error}. Mend the line, or name the scheme if it is another."
+            ) from None
+        spans += entities
+        kinds += [repair.kind for repair in repairs]
     return spans, kinds
 
 
@@ -86,9 +105,8 @@ def _without_positions(texts: list[list[str]]) -> list[list[str]]:
         for token in tokens:
             if len(token) < 2 or not token[-1].isdecimal():
                 return texts
-            suffix = str(position + 1) if token.endswith(str(position + 1)) else token[-1]
-            if token == suffix:
-                return texts
+            following = str(position + 1)
+            suffix = following if token.endswith(following) and token != following else token[-1]
             position = int(suffix)
             bare.append(token.removesuffix(suffix))
             inside_a_word |= position > 0
@@ -96,9 +114,13 @@ def _without_positions(texts: list[list[str]]) -> list[list[str]]:
     return stripped if inside_a_word else texts
 
 
+def _tags(rows: list[_Row], column: int) -> list[str]:
+    return [row.cells[column] for row in rows]
+
+
 def _is_tag(tag: str, scheme: Scheme) -> bool:
     try:
-        entities_from_tags([tag], scheme)
+        split_tag(tag, scheme)
     except TagError:
         return False
     return True
@@ -106,14 +128,12 @@ def _is_tag(tag: str, scheme: Scheme) -> bool:
 
 def _sentences(path: Path, layout: ColumnLayout) -> Iterator[list[_Row]]:
     rows: list[_Row] = []
-    for row in _rows(path, layout.separator):
+    for row in _rows(path, layout.tabs):
         if row is None:
             if rows:
                 yield rows
             rows = []
-        elif row.cells[0].startswith("#") and len(row.cells) != layout.width:
-            continue
-        elif row.cells[0] == _DOCUMENT_MARKER:
+        elif _is_comment(row, layout):
             continue
         elif len(row.cells) != layout.width:
             raise SourceError(
@@ -126,52 +146,78 @@ def _sentences(path: Path, layout: ColumnLayout) -> Iterator[list[_Row]]:
         yield rows
 
 
-def _rows(path: Path, separator: str | None) -> Iterator[_Row | None]:
+def _is_comment(row: _Row, layout: ColumnLayout) -> bool:
+    if not row.cells[0].startswith(_COMMENT):
+        return False
+    if len(row.cells) != layout.width:
+        return True
+    return layout.prefixed and not any(_TAG_LIKE.fullmatch(row.cells[column]) for column in layout.tags)
+
+
+def _rows(path: Path, tabs: bool) -> Iterator[_Row | None]:
+    """Yield the rows of a file; ``None`` between sentences and documents."""
     for line in read_lines(path):
-        if line.text.strip():
-            yield _Row(line.number, line.text.split(separator), line.damaged)
-        else:
+        text = line.text.rstrip(" \t")
+        cells = text.split("\t") if tabs else _SPACES.split(text.lstrip(" \t"))
+        if not text.strip() or cells[0] == _DOCUMENT_MARKER:
             yield None
+        else:
+            yield _Row(line.number, cells, line.damaged)
 
 
 def _detect_layout(path: Path, tag_column: int | None) -> ColumnLayout:
-    separator = _detect_separator(path)
+    tabs = _has_tabs(path)
     sample: list[list[str]] = []
-    width = 0
-    for row in _rows(path, separator):
-        if row is None or row.cells[0] == _DOCUMENT_MARKER:
+    for row in _rows(path, tabs):
+        if row is None or row.cells[0].startswith(_COMMENT):
             continue
-        if row.cells[0].startswith("#") and len(row.cells) != max(width, 2):
-            continue
-        width = width or len(row.cells)
-        if len(row.cells) == width:
+        if not sample or len(row.cells) == len(sample[0]):
             sample.append(row.cells)
         if len(sample) >= _SNIFFED_ROWS:
             break
-    if width < 2:
+    columns = [list(column) for column in zip(*sample, strict=True)]
+    width = len(columns)
+    if tag_column is None:
+        tags = _detect_tag_columns(columns)
+    elif -width <= tag_column < width:
+        tags = (tag_column % width,)
+    else:
+        raise SourceError(f"{path}: there is no column {tag_column}, the rows have {width} columns.")
+    if width < 2 or not tags:
         raise SourceError(
-            f"{path}: no known format. Expected token and tag columns, JSON lines with character spans, "
-            "or text with {{label:mention}} markup."
+            f"{path}: no known format. Expected token and tag columns (with tags 'O'), JSON lines with "
+            "character spans, or text with {{label:mention}} markup. If a column holds the tags, name it: "
+            "tag_column=."
         )
-    token = 1 if width > 2 and all(cells[0].isdigit() for cells in sample) else 0
-    tag = _detect_tag_column(sample, width) if tag_column is None else tag_column % width
-    return ColumnLayout(separator, width, token, tag)
+    token = 1 if width > 2 and 1 not in tags and all(_INDEX.fullmatch(cell) for cell in columns[0]) else 0
+    tag_cells = [columns[tag] for tag in tags]
+    prefixed = any(map(_labels, tag_cells)) and detect_scheme(tag_cells) != "none"
+    return ColumnLayout(tabs, width, token, tags, prefixed)
 
 
-def _detect_separator(path: Path) -> str | None:
+def _has_tabs(path: Path) -> bool:
+    """Tell from the first row of a file whether tabs part its columns."""
     for line in read_lines(path):
-        text = line.text.strip(" ")
-        if "\t" in text.strip("\t") and not text.startswith("#"):
-            return "\t"
-        if text.strip() and not text.startswith("#"):
-            return None
-    return None
+        if line.text.strip() and not line.text.startswith(_COMMENT):
+            return "\t" in line.text.rstrip()
+    return False
 
 
-def _detect_tag_column(sample: Iterable[list[str]], width: int) -> int:
-    columns = list(zip(*sample, strict=True))
-    for index in range(width - 1, 0, -1):
-        values = set(columns[index])
-        if OUTSIDE in values and all(_TAG_LIKE.fullmatch(value) for value in values):
-            return index
-    return next((i for i in range(width - 1, 0, -1) if OUTSIDE in columns[i]), width - 1)
+def _detect_tag_columns(columns: list[list[str]]) -> tuple[int, ...]:
+    """Return the tag columns: the last that looks like one and those that share labels with it."""
+    candidates = range(len(columns) - 1, 0, -1)
+    with_outside = [index for index in candidates if OUTSIDE in columns[index]]
+    tagged = [index for index in with_outside if _is_mostly_tags(columns[index])]
+    chosen = next(iter(tagged or with_outside), None)
+    if chosen is None:
+        return tuple(index for index in candidates if all(map(_TAG_LIKE.fullmatch, columns[index])))[:1]
+    layers = {index for index in tagged if _labels(columns[index]) & _labels(columns[chosen])}
+    return tuple(sorted(layers | {chosen}))
+
+
+def _is_mostly_tags(column: list[str]) -> bool:
+    return 2 * sum(_TAG_LIKE.fullmatch(cell) is not None for cell in column) >= len(column)
+
+
+def _labels(column: list[str]) -> set[str]:
+    return {cell[2:] for cell in set(column) if cell != OUTSIDE and _TAG_LIKE.fullmatch(cell)}

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
-from datasets import ClassLabel, Dataset, List, Value
+from datasets import ClassLabel, Dataset, LargeList, List, Value
 
 from esnera_hf.errors import SourceError
 from esnera_hf.sources.sentence import RawSentence, Reader
@@ -40,13 +40,14 @@ def reader_of(
     Raises:
         SourceError: the columns fit neither layout.
     """
+    dataset = dataset.with_format(None)
     features = dataset.features
     tokens = next((name for name in TOKEN_COLUMNS if _is_list_of_strings(features.get(name))), None)
     candidates = TAG_COLUMNS if tag_column is None else (tag_column,)
-    tags = next((name for name in candidates if _tag_decoder(features.get(name))), None)
+    tags = next((name for name in candidates if _is_list_of_tags(features.get(name))), None)
     if tokens and tags:
         return partial(_read_tags, dataset, (tokens, tags), scheme, place)
-    text = next((name for name in TEXT_COLUMNS if features.get(name) == Value("string")), None)
+    text = next((name for name in TEXT_COLUMNS if _is_string(features.get(name))), None)
     spans = next((name for name in SPAN_COLUMNS if _is_list_of_structs(features.get(name))), None)
     if text and spans:
         return partial(_read_spans, dataset, text, spans, place)
@@ -61,18 +62,20 @@ def _read_tags(
     dataset: Dataset, columns: tuple[str, str], scheme: Scheme | None, place: str
 ) -> Iterator[RawSentence]:
     token_column, tag_column = columns
-    decode = _tag_decoder(dataset.features[tag_column])
-    assert_decodable = partial(_decode_row, decode, column=tag_column)
+    names = _class_names(dataset.features[tag_column])
+    decode = partial(_decode_row, names, column=tag_column)
     if scheme is None:
-        rows = (row for batch in dataset.iter(_BATCH) for row in batch[tag_column])
-        scheme = detect_scheme(
-            assert_decodable(tags, place=f"{place}, row {i}") for i, tags in enumerate(rows)
-        )
-    for index, row in enumerate(_rows(dataset)):
+        rows = _rows(dataset.select_columns([tag_column]))
+        scheme = detect_scheme(decode(row[tag_column], f"{place}, row {i}") for i, row in enumerate(rows))
+    for index, row in enumerate(_rows(dataset.select_columns([token_column, tag_column]))):
         where = f"{place}, row {index}"
-        tags, tokens = assert_decodable(row[tag_column], place=where), row[token_column]
+        tags, tokens = decode(row[tag_column], where), row[token_column]
+        if tokens is None or None in tokens:
+            raise SourceError(f"{where}: no token in column {token_column!r}. Mend the row or leave it out.")
         if len(tokens) != len(tags):
-            raise SourceError(f"{where}: {len(tokens)} tokens and {len(tags)} tags. Each token needs its tag.")
+            raise SourceError(
+                f"{where}: {len(tokens)} tokens and {len(tags)} tags. Each token needs its tag."
+            )
         try:
             spans, repairs = entities_from_tags(tags, scheme)
         except TagError as error:
@@ -82,7 +85,7 @@ def _read_tags(
 
 
 def _read_spans(dataset: Dataset, text_column: str, span_column: str, place: str) -> Iterator[RawSentence]:
-    for index, row in enumerate(_rows(dataset)):
+    for index, row in enumerate(_rows(dataset.select_columns([text_column, span_column]))):
         where = f"{place}, row {index}"
         text, annotation = row[text_column], row[span_column]
         spans = None if annotation is None else [_span(entry, text, where) for entry in annotation]
@@ -110,33 +113,39 @@ def _rows(dataset: Dataset) -> Iterator[dict[str, Any]]:
             yield dict(zip(batch, values, strict=True))
 
 
-def _tag_decoder(feature: Any) -> Callable[[Any], str] | None:
-    if not isinstance(feature, List):
-        return None
-    if isinstance(feature.feature, ClassLabel):
-        names = feature.feature.names
-
-        def decode(tag: int) -> str:
-            if tag is None or not 0 <= tag < len(names):
-                raise ValueError(f"tag id {tag} is none of the {len(names)} ids of the ClassLabel")
-            return str(names[tag])
-
-        return decode
-    return str if feature.feature == Value("string") else None
-
-
-def _decode_row(decode: Callable[[Any], str], tags: list[Any], *, place: str, column: str) -> list[str]:
+def _decode_row(names: list[str] | None, tags: list[Any] | None, place: str, *, column: str) -> list[str]:
     if tags is None:
         raise SourceError(f"{place}: no tags in column {column!r}. Expected one for each token.")
-    try:
-        return [decode(tag) for tag in tags]
-    except ValueError as error:
-        raise SourceError(f"{place}, column {column!r}: {error}. Mend the row or leave it out.") from None
+    for tag in tags:
+        if tag is None:
+            raise SourceError(
+                f"{place}: a tag is missing in column {column!r}. Mend the row or leave it out."
+            )
+        if names is not None and not 0 <= tag < len(names):
+            raise SourceError(
+                f"{place}, column {column!r}: tag id {tag} is none of the {len(names)} ids of the "
+                "ClassLabel. Mend the row or leave it out."
+            )
+    return tags if names is None else [names[tag] for tag in tags]
+
+
+def _class_names(feature: Any) -> list[str] | None:
+    return list(feature.feature.names) if isinstance(feature.feature, ClassLabel) else None
+
+
+def _is_string(feature: Any) -> bool:
+    return isinstance(feature, Value) and feature.dtype in ("string", "large_string")
 
 
 def _is_list_of_strings(feature: Any) -> bool:
-    return isinstance(feature, List) and feature.feature == Value("string")
+    return isinstance(feature, List | LargeList) and _is_string(feature.feature)
+
+
+def _is_list_of_tags(feature: Any) -> bool:
+    return _is_list_of_strings(feature) or (
+        isinstance(feature, List | LargeList) and isinstance(feature.feature, ClassLabel)
+    )
 
 
 def _is_list_of_structs(feature: Any) -> bool:
-    return isinstance(feature, List) and isinstance(feature.feature, dict)
+    return isinstance(feature, List | LargeList) and isinstance(feature.feature, dict)

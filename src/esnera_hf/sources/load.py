@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -20,14 +20,15 @@ from esnera_hf.sources.cluener import read_cluener
 from esnera_hf.sources.columns import read_column_file
 from esnera_hf.sources.from_datasets import reader_of
 from esnera_hf.sources.named import NAMED_SOURCES, NamedSource
-from esnera_hf.sources.sentence import RawSentence, Reader
+from esnera_hf.sources.sentence import Reader
 from esnera_hf.sources.source import NerSource
 from esnera_hf.sources.splits import canonical_split, split_of_file
 from esnera_hf.sources.textfile import read_lines
-from esnera_hf.tagging import Scheme
+from esnera_hf.tagging import SCHEMES, Scheme
 
 DATA_DIR_VARIABLE = "ESNERA_DATA_DIR"
 FORMATS = ("columns", "cluener", "boson")
+_JSON_OBJECT = re.compile(r'\{\s*"')
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 _NO_DATA_SUFFIXES = {".md", ".rst", ".cfg", ".py", ".pdf", ".stats", ".yaml", ".yml"}
 
@@ -51,6 +52,8 @@ class ReadingOptions:
     def __post_init__(self) -> None:
         if self.format is not None and self.format not in FORMATS:
             raise ConfigurationError(f"format={self.format!r}: expected one of {', '.join(FORMATS)}.")
+        if self.scheme is not None and self.scheme not in SCHEMES:
+            raise ConfigurationError(f"scheme={self.scheme!r}: expected one of {', '.join(SCHEMES)}.")
 
 
 def load_source(
@@ -80,7 +83,7 @@ def load_source(
         data = DatasetDict({"train": data})
     if isinstance(data, DatasetDict):
         if name is None:
-            raise ConfigurationError('a DatasetDict has no name of its own: pass load_source(data, name="…").')
+            raise ConfigurationError('a dataset has no name of its own: pass load_source(data, name="…").')
         return _from_dataset_dict(data, SourceTerms(name, seed=options.seed), options)
     text = os.fspath(data)
     if "=" in text and not Path(text).exists():
@@ -89,7 +92,7 @@ def load_source(
     if text in NAMED_SOURCES and not Path(text).exists():
         return _load_named(NAMED_SOURCES[text], name or text, options)
     path = Path(text).expanduser()
-    if path.exists():
+    if text and path.exists():
         terms, options = _terms_for(name or _name_of(path), options)
         return build_source(terms, _path_readers(path, terms.name, options))
     return _load_from_hub(text, name or text.rpartition("/")[2], options)
@@ -103,7 +106,7 @@ def _terms_for(name: str, options: ReadingOptions) -> tuple[SourceTerms, Reading
 
 
 def _name_of(path: Path) -> str:
-    return path.name if path.is_dir() else path.name.split(".")[0]
+    return path.resolve().name if path.is_dir() else path.name.split(".")[0]
 
 
 def _load_named(known: NamedSource, name: str, options: ReadingOptions) -> NerSource:
@@ -168,8 +171,8 @@ def _from_dataset_dict(dataset: DatasetDict, terms: SourceTerms, options: Readin
         canonical = canonical_split(split)
         if canonical is None or canonical in readers:
             raise SourceError(
-                f"{terms.name}: split {split!r} is none of train, validation, test (or dev, devel, valid), or "
-                "one of them twice. Rename or leave out splits: DatasetDict({'train': …, 'test': …})."
+                f"{terms.name}: split {split!r} is none of train, validation, test (or dev, devel, valid), "
+                "or one of them twice. Rename or leave out splits: DatasetDict({'train': …, 'test': …})."
             )
         place = f"{terms.name}, split {split}"
         readers[canonical] = reader_of(rows, place, tag_column=column, scheme=options.scheme)
@@ -212,12 +215,10 @@ def _file_reader(path: Path, form: str | None, options: ReadingOptions) -> Reade
         return partial(read_boson, path)
     column = options.tag_column
     if isinstance(column, str):
-        raise ConfigurationError(f"tag_column={column!r}: the columns of {path.name} have numbers, not names.")
-    return partial(_checked_columns, path, options.scheme, column)
-
-
-def _checked_columns(path: Path, scheme: Scheme | None, column: int | None) -> Iterator[RawSentence]:
-    return read_column_file(path, scheme=scheme, tag_column=column)
+        raise ConfigurationError(
+            f"tag_column={column!r}: the columns of {path.name} have numbers, not names."
+        )
+    return partial(read_column_file, path, scheme=options.scheme, tag_column=column)
 
 
 def detect_format(path: Path) -> str:
@@ -228,7 +229,7 @@ def detect_format(path: Path) -> str:
     """
     for line in islice(read_lines(path), 200):
         text = line.text.strip()
-        if text.startswith("{") and not text.startswith("{{"):
+        if _JSON_OBJECT.match(text):
             return "cluener"
         if "{{" in text and "}}" in text:
             return "boson"

@@ -83,11 +83,15 @@ class SourceSummary:
         lines = [f"{self.name}: licence {self.licence}"]
         for split, sentences in self.sentences.items():
             total = sum(self.entities[split].values())
-            lines.append(f"  {split}: {sentences:,} sentences, {self.tokens[split]:,} tokens, {total:,} entities")
+            lines.append(
+                f"  {split}: {sentences:,} sentences, {self.tokens[split]:,} tokens, {total:,} entities"
+            )
         labels = Counter[str]()
         for counts in self.entities.values():
             labels.update(counts)
-        lines.append("  labels: " + ", ".join(f"{label} {count:,}" for label, count in sorted(labels.items())))
+        lines.append(
+            "  labels: " + ", ".join(f"{label} {count:,}" for label, count in sorted(labels.items()))
+        )
         lines += [f"  dropped: {count:,} spans ({reason})" for reason, count in self.dropped.items()]
         lines += [f"  repaired: {count:,} × {kind}" for kind, count in self.repairs.items()]
         lines += [f"  note: {note}" for note in self.notes]
@@ -186,17 +190,16 @@ class NerSource:
     def sample(self, sentences: int, seed: int) -> NerSource:
         """Return this source with at most so many sentences a split.
 
-        The choice depends on the sentences and the seed, not on their order,
-        which is kept.
+        The choice depends on the texts and the seed, not on their order, which
+        is kept.
         """
         splits = {}
         for split, rows in self.dataset.items():
-            ranked = sorted(range(len(rows)), key=lambda i, ids=rows["id"]: _rank(ids[i], seed))  # type: ignore[misc]
+            ranks = [_rank("\x1f".join(tokens), seed) for tokens in rows["tokens"]]
+            ranked = sorted(range(len(rows)), key=ranks.__getitem__)
             splits[split] = rows.select(sorted(ranked[:sentences])) if len(rows) > sentences else rows
         note = f"sampled to at most {sentences:,} sentences a split (seed {seed})"
         return replace(self, dataset=DatasetDict(splits), notes=(*self.notes, note))
-
-
 
 
 def _rank(text: str, seed: int) -> bytes:

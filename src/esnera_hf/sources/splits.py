@@ -80,7 +80,10 @@ def complete_splits(labelled: dict[str, Dataset], seed: int) -> tuple[DatasetDic
 
 
 def cut_by_text(rows: Dataset, share: float, seed: int) -> tuple[Dataset, Dataset]:
-    """Part a split in two, about ``share`` of its sentences in the first; equal texts stay together."""
+    """Part a split in two, about ``share`` of its sentences in the first; equal texts stay together.
+
+    A text goes to the first part if at least half of its copies fit in there.
+    """
     groups: dict[bytes, list[int]] = {}
     for index, tokens in enumerate(rows["tokens"]):
         text = f"{seed}\n" + "\x1f".join(tokens)
@@ -90,7 +93,6 @@ def cut_by_text(rows: Dataset, share: float, seed: int) -> tuple[Dataset, Datase
     first: list[int] = []
     second: list[int] = []
     for key in sorted(groups):
-        (first if len(first) < wanted else second).extend(groups[key])
+        fits = len(first) + len(groups[key]) / 2 <= wanted
+        (first if fits else second).extend(groups[key])
     return rows.select(sorted(first)), rows.select(sorted(second))
-
-

@@ -1,0 +1,6 @@
+"""A run of the whole method on generated corpora whose true alignment is known."""
+
+from esnera_hf.demo.corpora import DemoCorpus, generate_corpora
+from esnera_hf.demo.run import DemoOutcome, run_demo
+
+__all__ = ["DemoCorpus", "DemoOutcome", "generate_corpora", "run_demo"]

@@ -1,0 +1,227 @@
+"""The greedy merge path against cases computed by hand."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from builders import make_matrix
+
+from esnera_hf.alignment import Decision, LabelGroup, greedy_merge_path
+from esnera_hf.errors import ConfigurationError
+from esnera_hf.labels import LabelRef
+from esnera_hf.similarity import SimilarityMatrix
+
+
+def ref(name: str) -> LabelRef:
+    return LabelRef(*name.split(":"))
+
+
+def group(head: str, *others: str) -> LabelGroup:
+    return LabelGroup(ref(head), (ref(head), *map(ref, others)))
+
+
+def two_sources() -> SimilarityMatrix:
+    """Books and movies of a are works of b; people are people; prices are alone."""
+    return make_matrix(
+        {"a:book": 10, "a:movie": 20, "a:per": 30, "a:price": 5, "b:name": 40, "b:work": 50},
+        {
+            ("a:book", "b:work"): (8, 10),
+            ("a:book", "b:name"): (0, 10),
+            ("a:movie", "b:work"): (6, 12),
+            ("a:movie", "b:name"): (1, 12),
+            ("a:per", "b:name"): (9, 10),
+            ("a:per", "b:work"): (1, 10),
+            ("b:name", "a:per"): (5, 10),
+            ("b:work", "a:book"): (2, 10),
+            ("b:work", "a:movie"): (3, 10),
+        },
+        {
+            ("a:book", "b:work"): 0.5,
+            ("a:book", "b:name"): -0.5,
+            ("a:movie", "b:work"): 0.75,
+            ("a:movie", "b:name"): 0.0,
+            ("a:per", "b:name"): 0.75,
+            ("a:per", "b:work"): 0.25,
+            ("a:price", "b:name"): 0.25,
+            ("a:price", "b:work"): 0.125,
+        },
+    )
+
+
+def test_two_sources() -> None:
+    path = greedy_merge_path(two_sources(), lam=0.5, tau=0.4)
+    (stage,) = path.stages
+    assert (stage.sources, stage.target) == (("a",), "b")
+    assert stage.sum_empirical == pytest.approx(0.8 + 0.5 + 1 / 12 + 0.9 + 0.1)
+    assert stage.decisions == (
+        Decision(group("a:book"), ref("b:work"), 0.65, 0.5, 8, 10, merged=True),
+        Decision(group("a:movie"), ref("b:work"), 0.625, 0.75, 6, 12, merged=True),
+        Decision(group("a:per"), ref("b:name"), 0.825, 0.75, 9, 10, merged=True),
+        Decision(group("a:price"), ref("b:name"), 0.25, 0.25, 0, 0, merged=False),
+    )
+    assert path.groups == (
+        group("b:name", "a:per"),
+        group("b:work", "a:book", "a:movie"),
+        group("a:price"),
+    )
+    assert (path.lam, path.tau, path.merged, stage.merged) == (0.5, 0.4, 3, 3)
+
+
+def test_unknown_empirical_similarity_leaves_the_semantic_one() -> None:
+    path = greedy_merge_path(two_sources(), lam=1.0, tau=0.2)
+    price = path.stages[0].decisions[3]
+    assert (price.similarity, price.predicted, price.merged) == (0.25, 0, True)
+
+
+@pytest.mark.parametrize(("tau", "merged"), [(0.5, False), (math.nextafter(0.5, 0), True), (1.0, False)])
+def test_a_similarity_equal_to_tau_does_not_merge(tau: float, merged: bool) -> None:
+    matrix = make_matrix({"a:x": 1, "b:y": 1}, {("a:x", "b:y"): (1, 2)}, {("a:x", "b:y"): 0.5})
+    path = greedy_merge_path(matrix, lam=0.5, tau=tau)
+    assert path.stages[0].decisions[0].similarity == 0.5
+    assert path.stages[0].decisions[0].merged is merged
+    assert path.groups == ((group("b:y", "a:x"),) if merged else (group("b:y"), group("a:x")))
+
+
+def test_nothing_known_merges_nothing() -> None:
+    matrix = make_matrix({"a:x": 1, "b:y": 1}, {}, {})
+    path = greedy_merge_path(matrix, lam=0.4, tau=-1)
+    assert path.stages[0].decisions == (Decision(group("a:x"), None, None, None, 0, 0, merged=False),)
+    assert path.groups == (group("b:y"), group("a:x"))
+
+
+def test_the_empirical_part_alone_decides_where_the_semantic_one_is_unknown() -> None:
+    matrix = make_matrix({"a:x": 1, "b:y": 1}, {("a:x", "b:y"): (3, 4)}, {})
+    (decision,) = greedy_merge_path(matrix, lam=0.1, tau=0.7).stages[0].decisions
+    assert decision == Decision(group("a:x"), ref("b:y"), 0.75, None, 3, 4, merged=True)
+
+
+def test_equal_sums_are_settled_by_name() -> None:
+    matrix = make_matrix({"c:z": 1, "a:x": 1, "b:y": 1}, {}, {})
+    path = greedy_merge_path(matrix, lam=0.4, tau=0.4)
+    assert [(stage.sources, stage.target) for stage in path.stages] == [
+        (("a",), "b"),
+        (("a", "b"), "c"),
+    ]
+
+
+def test_equally_similar_labels_are_settled_by_name() -> None:
+    matrix = make_matrix(
+        {"a:x": 1, "b:p": 1, "b:q": 1}, {}, {("a:x", "b:p"): 0.5, ("a:x", "b:q"): 0.5}
+    )
+    assert greedy_merge_path(matrix, lam=0.4, tau=0.4).groups == (group("b:p", "a:x"), group("b:q"))
+
+
+def three_sources() -> SimilarityMatrix:
+    """The path is c → a → b: c:firm and a:company become one and are then compared with b:org."""
+    return make_matrix(
+        {"a:company": 30, "a:place": 10, "b:org": 50, "b:gpe": 20, "c:firm": 10, "c:date": 5},
+        {
+            ("c:firm", "a:company"): (9, 10),
+            ("c:firm", "a:place"): (0, 10),
+            ("c:firm", "b:org"): (1, 10),
+            ("c:firm", "b:gpe"): (0, 10),
+            ("c:date", "b:org"): (0, 2),
+            ("c:date", "b:gpe"): (0, 2),
+            ("a:company", "b:org"): (14, 20),
+            ("a:company", "b:gpe"): (1, 20),
+            ("a:company", "c:firm"): (1, 10),
+            ("a:place", "b:gpe"): (0, 4),
+            ("a:place", "b:org"): (0, 4),
+            ("b:org", "a:company"): (1, 10),
+            ("b:gpe", "c:firm"): (0, 10),
+        },
+        {
+            ("c:firm", "a:company"): 0.8,
+            ("c:firm", "b:org"): 0.1,
+            ("a:company", "b:org"): 0.5,
+            ("a:place", "b:gpe"): 0.7,
+            ("c:date", "b:gpe"): 0.3,
+        },
+    )
+
+
+def test_three_sources() -> None:
+    path = greedy_merge_path(three_sources(), lam=0.5, tau=0.34)
+    first, second = path.stages
+    assert (first.sources, first.target, first.sum_empirical) == (("c",), "a", 0.9)
+    assert (second.sources, second.target) == (("c", "a"), "b")
+    assert [(d.group, d.candidate, d.merged) for d in first.decisions] == [
+        (group("c:firm"), ref("a:company"), True),
+        (group("c:date"), None, False),
+    ]
+    company, place, date = second.decisions
+    # the counts of company and firm are added up, their semantic similarities averaged by support
+    assert company.group == group("a:company", "c:firm")
+    assert (company.matched, company.predicted) == (15, 30)
+    assert company.semantic == pytest.approx((30 * 0.5 + 10 * 0.1) / 40)
+    assert company.similarity == pytest.approx((0.4 + 0.5) / 2)
+    assert (company.candidate, company.merged) == (ref("b:org"), True)
+    assert (place.candidate, place.similarity, place.merged) == (ref("b:gpe"), 0.35, True)
+    assert (date.candidate, date.similarity, date.merged) == (ref("b:gpe"), 0.15, False)
+    assert second.sum_empirical == pytest.approx(15 / 30 + 1 / 30)
+    assert path.groups == (
+        group("b:org", "a:company", "c:firm"),
+        group("b:gpe", "a:place"),
+        group("c:date"),
+    )
+    assert (first.merged, second.merged, path.merged) == (1, 2, 3)
+
+
+def test_the_next_target_has_the_highest_sum_with_everything_merged_so_far() -> None:
+    matrix = make_matrix(
+        {"a:w": 1, "b:x": 1, "c:y": 1, "d:z": 1},
+        {
+            ("a:w", "b:x"): (10, 10),
+            ("a:w", "c:y"): (6, 10),
+            ("b:x", "c:y"): (0, 30),
+            ("a:w", "d:z"): (2, 10),
+            ("b:x", "d:z"): (9, 30),
+        },
+        {},
+    )
+    merged = greedy_merge_path(matrix, lam=1.0, tau=0.5)
+    # as one group w and x have 6/40 with y and 11/40 with z
+    assert [stage.target for stage in merged.stages] == ["b", "d", "c"]
+    assert [stage.sum_empirical for stage in merged.stages] == [1.0, 0.275, 0.15]
+    # apart, their sums are 0.6 + 0 with y and 0.2 + 0.3 with z
+    apart = greedy_merge_path(matrix, lam=1.0, tau=1.0)
+    assert [stage.target for stage in apart.stages] == ["b", "c", "d"]
+    assert [stage.sum_empirical for stage in apart.stages] == [1.0, 0.6, 0.5]
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2, 3, 4, 5), (4, 5, 2, 3, 0, 1), (2, 3, 4, 5, 0, 1)])
+def test_the_order_of_sources_plays_no_part(order: tuple[int, ...]) -> None:
+    matrix = three_sources()
+    moved = list(order)
+    shuffled = SimilarityMatrix(
+        tuple(matrix.labels[i] for i in moved),
+        matrix.support[moved],
+        matrix.matched[np.ix_(moved, moved)],
+        matrix.predicted[np.ix_(moved, moved)],
+        matrix.semantic[np.ix_(moved, moved)],
+    )
+    for tau in (-1.0, 0.2, 0.34, 0.6):
+        assert greedy_merge_path(shuffled, 0.5, tau) == greedy_merge_path(matrix, 0.5, tau)
+
+
+def test_every_label_ends_in_one_group() -> None:
+    matrix = three_sources()
+    for tau in (-1.0, 0.0, 0.4, 1.0):
+        members = [m for g in greedy_merge_path(matrix, 0.4, tau).groups for m in g.members]
+        assert sorted(members) == sorted(matrix.labels)
+
+
+@pytest.mark.parametrize(
+    ("lam", "tau", "message"),
+    [(1.5, 0.4, "λ = 1.5"), (-0.1, 0.4, "λ = -0.1"), (0.4, 1.1, "τ = 1.1"), (0.4, math.nan, "τ = nan")],
+)
+def test_a_parameter_out_of_range_is_refused(lam: float, tau: float, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        greedy_merge_path(two_sources(), lam, tau)
+
+
+def test_one_source_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="at least two"):
+        greedy_merge_path(make_matrix({"a:x": 1, "a:y": 1}, {}, {}), 0.4, 0.4)

@@ -1,0 +1,179 @@
+"""Small corpora, encoders and taggers made in code from a seed."""
+
+from __future__ import annotations
+
+import random
+import string
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from datasets import Dataset, DatasetDict
+
+from esnera_hf.labels import LabelRef
+from esnera_hf.similarity import SimilarityMatrix
+from esnera_hf.sources import NerSource
+from esnera_hf.sources.source import SOURCE_FEATURES
+from esnera_hf.tagging import Entity
+
+Row = tuple[Sequence[str], Sequence[str]]
+
+WINDOW = 64
+#: A character the tokenizer turns into nothing.
+VANISHING = "\u200b"
+
+PEOPLE = ("anna", "bruno", "clara", "dario", "emma", "felix", "greta", "hugo")
+PLACES = ("paris", "london", "madrid", "vienna", "oslo", "cairo", "lima", "quito")
+FIRMS = ("acme", "globex", "initech", "umbrella", "hooli", "vandelay")
+_FRAMES = (
+    ("PERSON", "met", "PERSON", "in", "PLACE"),
+    ("PERSON", "left", "PLACE", "for", "FIRM"),
+    ("FIRM", "of", "PLACE", "hired", "PERSON"),
+    ("the", "people", "of", "PLACE", "met"),
+)
+_KINDS = {"PERSON": PEOPLE, "PLACE": PLACES, "FIRM": FIRMS}
+
+
+def row(text: str) -> Row:
+    """Read ``"anna/B-PER met bruno/B-PER"`` as words and tags; no tag is ``O``."""
+    pairs = [word.rpartition("/") if "/" in word else (word, "", "O") for word in text.split(" ")]
+    return [word for word, _, _ in pairs], [tag for _, _, tag in pairs]
+
+
+def make_source(name: str, splits: Mapping[str, Iterable[Row]], language: str = "en") -> NerSource:
+    """Make a source from words and tags; splits not given are empty."""
+    datasets = {}
+    for split in ("train", "validation", "test"):
+        rows = list(splits.get(split, ()))
+        columns = {
+            "id": [f"{name}-{split}-{index}" for index in range(len(rows))],
+            "tokens": [list(tokens) for tokens, _ in rows],
+            "ner_tags": [list(tags) for _, tags in rows],
+            "source": [name] * len(rows),
+        }
+        datasets[split] = Dataset.from_dict(columns, features=SOURCE_FEATURES)
+    return NerSource(name, DatasetDict(datasets), language=language)
+
+
+def toy_rows(names: Mapping[str, str], sentences: int, seed: int) -> list[Row]:
+    """Generate sentences about people, places and firms; a kind without a name is not annotated.
+
+    Args:
+        names: the label of each annotated kind (PERSON, PLACE, FIRM).
+        sentences: how many.
+        seed: of the choice of words.
+    """
+    choose = random.Random(seed)
+    rows = []
+    for _ in range(sentences):
+        tokens: list[str] = []
+        tags: list[str] = []
+        for slot in choose.choice(_FRAMES):
+            if slot not in _KINDS:
+                tokens.append(slot)
+                tags.append("O")
+                continue
+            mention = choose.sample(_KINDS[slot], choose.choice((1, 1, 2)))
+            tokens.extend(mention)
+            label = names.get(slot)
+            tags.extend(["O"] * len(mention) if label is None else _span_tags(label, len(mention)))
+        rows.append((tokens, tags))
+    return rows
+
+
+def _span_tags(label: str, length: int) -> list[str]:
+    return [f"B-{label}", *[f"I-{label}"] * (length - 1)]
+
+
+def toy_source(name: str, names: Mapping[str, str], seed: int, train: int = 120) -> NerSource:
+    """Generate a source with 120 training and 40 validation and test sentences."""
+    return make_source(
+        name,
+        {
+            "train": toy_rows(names, train, seed),
+            "validation": toy_rows(names, 40, seed + 1000),
+            "test": toy_rows(names, 40, seed + 2000),
+        },
+    )
+
+
+def make_tokenizer(window: int = WINDOW):  # type: ignore[no-untyped-def]
+    """Make a WordPiece tokenizer: single characters, and a few whole words."""
+    from transformers import BertTokenizer
+
+    letters = string.ascii_lowercase + string.digits
+    words = ("the", "in", "of", "met", "for", "left", "hired", "people", *PEOPLE[:6], *PLACES[:6], *FIRMS[:4])
+    pieces = (
+        *("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"),
+        *(*letters, *(f"##{letter}" for letter in letters)),
+        *("。", "，", ".", ",", *"中国北京上海人名"),
+        *words,
+    )
+    return BertTokenizer(
+        vocab={piece: index for index, piece in enumerate(pieces)}, model_max_length=window
+    )
+
+
+def make_encoder(folder: Path, window: int = WINDOW, seed: int = 0) -> None:
+    """Write a BERT of about ten thousand parameters and its tokenizer to a folder."""
+    import torch
+    from transformers import BertConfig, BertModel
+
+    tokenizer = make_tokenizer(window)
+    torch.manual_seed(seed)
+    config = BertConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=24,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=window,
+    )
+    BertModel(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+class DictionaryTagger:
+    """Finds mentions of one word or several by looking them up.
+
+    Args:
+        mentions: the label of each mention, a tuple of words.
+    """
+
+    def __init__(self, mentions: Mapping[tuple[str, ...], str]) -> None:
+        self.mentions = dict(mentions)
+
+    def predict(self, sentences: Iterable[Sequence[str]]) -> Iterator[list[Entity]]:
+        """Yield the entities of each sentence."""
+        for tokens in sentences:
+            found = []
+            for start in range(len(tokens)):
+                for words, label in self.mentions.items():
+                    end = start + len(words)
+                    if tuple(tokens[start:end]) == words:
+                        found.append(Entity(start, end, label))
+            yield found
+
+
+def make_matrix(
+    support: Mapping[str, int],
+    counts: Mapping[tuple[str, str], tuple[int, int]],
+    semantic: Mapping[tuple[str, str], float],
+) -> SimilarityMatrix:
+    """Make similarity matrices by hand.
+
+    Args:
+        support: mentions of each label, written ``source:label``.
+        counts: matched and predicted, by predicted and annotated label.
+        semantic: by pair of labels, in either order; NaN where not given.
+    """
+    refs = tuple(LabelRef(*name.split(":", 1)) for name in support)
+    position = {str(ref): index for index, ref in enumerate(refs)}
+    matched, predicted = (np.zeros((len(refs), len(refs)), dtype=np.int64) for _ in range(2))
+    for (row_name, column_name), cell in counts.items():
+        where = position[row_name], position[column_name]
+        matched[where], predicted[where] = cell
+    similarity = np.full((len(refs), len(refs)), np.nan)
+    for (one, other), value in semantic.items():
+        similarity[position[one], position[other]] = similarity[position[other], position[one]] = value
+    return SimilarityMatrix(refs, np.array(list(support.values())), matched, predicted, similarity)

@@ -1,0 +1,246 @@
+"""The CRF against enumeration of all legal tag sequences, and against pytorch-crf."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise, product
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+from torchcrf import CRF
+
+from esnera_hf.modeling.crf import FORBIDDEN, ConstrainedCRF
+
+TAGS = ("O", "B-a", "I-a", "B-b", "I-b")
+NEVER_BINDING = ("O", "B-a", "B-b", "B-c")
+LENGTHS = [(1,), (4,), (1, 1), (4, 2, 1, 3), (2, 4)]
+
+
+def is_legal(path: tuple[int, ...] | list[int], tags: tuple[str, ...] = TAGS) -> bool:
+    names = ["O", *(tags[tag] for tag in path)]
+    return all(
+        not after.startswith("I-") or (before != "O" and before[2:] == after[2:])
+        for before, after in pairwise(names)
+    )
+
+
+def random_crf(tags: tuple[str, ...] = TAGS, seed: int = 0) -> ConstrainedCRF:
+    torch.manual_seed(seed)
+    crf = ConstrainedCRF(tags)
+    for parameter in crf.parameters():
+        torch.nn.init.normal_(parameter)
+    return crf
+
+
+def random_batch(lengths: tuple[int, ...], tags: tuple[str, ...] = TAGS) -> tuple[Tensor, Tensor]:
+    torch.manual_seed(len(lengths) + max(lengths))
+    emissions = torch.randn(len(lengths), max(lengths), len(tags))
+    mask = torch.arange(max(lengths)) < torch.tensor(lengths).unsqueeze(1)
+    return emissions, mask
+
+
+def score(crf: CRF, emissions: Tensor, path: tuple[int, ...]) -> float:
+    start, end, moves = (p.tolist() for p in (crf.start_transitions, crf.end_transitions, crf.transitions))
+    emitted = sum(emissions[i, tag].item() for i, tag in enumerate(path))
+    return start[path[0]] + emitted + sum(moves[a][b] for a, b in pairwise(path)) + end[path[-1]]
+
+
+def legal_scores(crf: CRF, emissions: Tensor) -> dict[tuple[int, ...], float]:
+    paths = product(range(len(TAGS)), repeat=len(emissions))
+    return {path: score(crf, emissions, path) for path in paths if is_legal(path)}
+
+
+def log_sum_exp(values: list[float]) -> float:
+    highest = max(values)
+    return highest + math.log(sum(math.exp(value - highest) for value in values))
+
+
+def padded(paths: list[tuple[int, ...]]) -> Tensor:
+    width = max(map(len, paths))
+    return torch.tensor([[*path, *[0] * (width - len(path))] for path in paths])
+
+
+@pytest.mark.parametrize("lengths", LENGTHS)
+@pytest.mark.parametrize("seed", [0, 1])
+class TestAgainstEnumeration:
+    def test_partition(self, lengths: tuple[int, ...], seed: int) -> None:
+        crf = random_crf(seed=seed)
+        emissions, mask = random_batch(lengths)
+        expected = [
+            log_sum_exp(list(legal_scores(crf, row[:n]).values()))
+            for row, n in zip(emissions, lengths, strict=True)
+        ]
+        assert crf.log_partition(emissions, mask).tolist() == pytest.approx(expected, abs=1e-4)
+
+    def test_log_likelihood_of_every_legal_path_sums_to_one(
+        self, lengths: tuple[int, ...], seed: int
+    ) -> None:
+        crf = random_crf(seed=seed)
+        emissions, mask = random_batch(lengths)
+        for row, kept in zip(emissions, mask, strict=True):
+            scores = legal_scores(crf, row[kept])
+            paths = list(scores)
+            found = crf(
+                row.expand(len(paths), -1, -1)[:, kept],
+                torch.tensor(paths),
+                torch.ones(len(paths), int(kept.sum()), dtype=torch.bool),
+                reduction="none",
+            )
+            expected = torch.tensor(list(scores.values())) - log_sum_exp(list(scores.values()))
+            torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
+            assert found.exp().sum().item() == pytest.approx(1.0, abs=1e-4)
+
+    def test_log_likelihood_of_a_ragged_batch(self, lengths: tuple[int, ...], seed: int) -> None:
+        crf = random_crf(seed=seed)
+        emissions, mask = random_batch(lengths)
+        everything = [legal_scores(crf, row[:n]) for row, n in zip(emissions, lengths, strict=True)]
+        chosen = [sorted(scores)[len(scores) // 2] for scores in everything]
+        expected = [
+            scores[path] - log_sum_exp(list(scores.values()))
+            for scores, path in zip(everything, chosen, strict=True)
+        ]
+        found = crf(emissions, padded(chosen), mask, reduction="none")
+        assert found.tolist() == pytest.approx(expected, abs=1e-4)
+
+    def test_viterbi(self, lengths: tuple[int, ...], seed: int) -> None:
+        crf = random_crf(seed=seed)
+        emissions, mask = random_batch(lengths)
+        everything = [legal_scores(crf, row[:n]) for row, n in zip(emissions, lengths, strict=True)]
+        best = [list(max(scores, key=scores.__getitem__)) for scores in everything]
+        assert crf.decode(emissions, mask) == best
+        paths = crf.viterbi(emissions, mask)
+        assert paths.shape == mask.shape
+        assert (paths[~mask] == -100).all()
+        assert [row[kept].tolist() for row, kept in zip(paths, mask, strict=True)] == best
+
+    def test_marginals(self, lengths: tuple[int, ...], seed: int) -> None:
+        crf = random_crf(seed=seed)
+        emissions, mask = random_batch(lengths)
+        expected = torch.zeros_like(emissions)
+        for row, length in enumerate(lengths):
+            scores = legal_scores(crf, emissions[row, :length])
+            partition = log_sum_exp(list(scores.values()))
+            for path, value in scores.items():
+                for position, tag in enumerate(path):
+                    expected[row, position, tag] += math.exp(value - partition)
+        torch.testing.assert_close(crf.marginals(emissions, mask), expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("lengths", LENGTHS)
+class TestAgainstPytorchCrf:
+    @pytest.mark.parametrize("reduction", ["none", "sum", "mean", "token_mean"])
+    def test_same_likelihood_and_paths_where_no_constraint_binds(
+        self, lengths: tuple[int, ...], reduction: str
+    ) -> None:
+        crf = random_crf(NEVER_BINDING)
+        oracle = CRF(len(NEVER_BINDING), batch_first=True)
+        oracle.load_state_dict(crf.state_dict())
+        emissions, mask = random_batch(lengths, NEVER_BINDING)
+        tags = torch.randint(len(NEVER_BINDING), mask.shape)
+        expected = oracle(emissions, tags, mask, reduction=reduction)
+        torch.testing.assert_close(crf(emissions, tags, mask, reduction=reduction), expected)
+        assert crf.decode(emissions, mask) == oracle.decode(emissions, mask)
+        torch.testing.assert_close(
+            crf.log_partition(emissions, mask),
+            oracle._compute_normalizer(emissions.transpose(0, 1), mask.T),
+        )
+
+    def test_same_score_of_legal_paths(self, lengths: tuple[int, ...]) -> None:
+        crf = random_crf()
+        emissions, mask = random_batch(lengths)
+        tags = padded([((1, 2, 2, 0), (3, 4, 1, 2))[row % 2][:n] for row, n in enumerate(lengths)])
+        oracle = CRF(len(TAGS), batch_first=True)
+        oracle.load_state_dict(crf.state_dict())
+        expected = oracle._compute_score(emissions.transpose(0, 1), tags.T, mask.T)
+        torch.testing.assert_close(crf.path_score(emissions, tags, mask), expected)
+
+    def test_same_as_penalised_parameters(self, lengths: tuple[int, ...]) -> None:
+        crf = random_crf()
+        emissions, mask = random_batch(lengths)
+        oracle = CRF(len(TAGS), batch_first=True)
+        oracle.load_state_dict(crf.state_dict())
+        with torch.no_grad():
+            for after in (2, 4):
+                oracle.start_transitions[after] += FORBIDDEN
+                for before in range(len(TAGS)):
+                    if TAGS[before][2:] != TAGS[after][2:]:
+                        oracle.transitions[before, after] += FORBIDDEN
+        torch.testing.assert_close(
+            crf.log_partition(emissions, mask),
+            oracle._compute_normalizer(emissions.transpose(0, 1), mask.T),
+        )
+        assert crf.decode(emissions, mask) == oracle.decode(emissions, mask)
+
+
+def test_parameters_are_those_of_pytorch_crf() -> None:
+    crf, oracle = random_crf(), CRF(len(TAGS), batch_first=True)
+    assert {name: p.shape for name, p in crf.state_dict().items()} == {
+        name: p.shape for name, p in oracle.state_dict().items()
+    }
+    crf.load_state_dict(oracle.state_dict())
+    for name, parameter in oracle.state_dict().items():
+        assert torch.equal(crf.state_dict()[name], parameter)
+
+
+def test_gradients_are_finite_and_reach_every_parameter() -> None:
+    crf = random_crf()
+    emissions, mask = random_batch((4, 2, 1, 3))
+    emissions.requires_grad_()
+    tags = padded([(1, 2, 2, 0), (3, 4), (0,), (0, 3, 4)])
+    (-crf(emissions, tags, mask, reduction="token_mean")).backward()
+    for tensor in (emissions, *crf.parameters()):
+        assert tensor.grad is not None
+        assert torch.isfinite(tensor.grad).all()
+        assert tensor.grad.abs().sum() > 0
+    assert (emissions.grad[~mask] == 0).all()
+
+
+def test_decode_without_a_mask_reads_everything() -> None:
+    crf = random_crf()
+    emissions, mask = random_batch((4, 4))
+    assert crf.decode(emissions) == crf.decode(emissions, mask)
+    assert [len(path) for path in crf.decode(emissions)] == [4, 4]
+
+
+def test_half_precision_emissions_are_scored_in_single_precision() -> None:
+    crf = random_crf()
+    emissions, mask = random_batch((4, 2))
+    half = emissions.bfloat16()
+    found = crf(half, torch.zeros(2, 4, dtype=torch.long), mask, reduction="none")
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(
+        found, crf(half.float(), torch.zeros(2, 4, dtype=torch.long), mask, reduction="none")
+    )
+
+
+def test_unknown_reduction_is_refused() -> None:
+    emissions, mask = random_batch((2,))
+    with pytest.raises(ValueError, match="expected none, sum, mean or token_mean"):
+        random_crf()(emissions, torch.zeros(1, 2, dtype=torch.long), mask, reduction="median")
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    values=st.lists(
+        st.lists(
+            st.sampled_from([0.0, 1.0, -1e3, 1e5, -1e5, 1e30, -1e30]), min_size=len(TAGS), max_size=len(TAGS)
+        ),
+        min_size=1,
+        max_size=7,
+    ),
+    seed=st.integers(0, 3),
+)
+def test_no_emission_makes_an_illegal_path(values: list[list[float]], seed: int) -> None:
+    crf = random_crf(seed=seed)
+    (path,) = crf.decode(torch.tensor([values]), torch.ones(1, len(values), dtype=torch.bool))
+    assert is_legal(path)
+
+
+def test_emissions_that_want_nothing_but_inside_tags() -> None:
+    crf = random_crf()
+    emissions = torch.full((1, 3, len(TAGS)), 0.0)
+    emissions[:, :, 2] = 1e6
+    assert crf.decode(emissions) == [[1, 2, 2]]

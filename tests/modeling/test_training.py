@@ -1,0 +1,261 @@
+"""Training: it learns, repeats itself, and goes on where it stopped."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import TrainerControl, TrainerState
+
+from builders import VANISHING, make_source, row, toy_source
+from esnera_hf.errors import ConfigurationError, EncoderError
+from esnera_hf.modeling import TaggerTrainingArguments, TrainingResult, train_tagger, training
+from esnera_hf.modeling.training import (
+    EarlyStopping,
+    choose_arguments,
+    epoch_history,
+    last_complete_checkpoint,
+    load_result,
+    save_result,
+)
+from esnera_hf.sources import NerSource
+
+NAMES = {"PERSON": "PER", "PLACE": "LOC"}
+FAST = {"learning_rate": 1e-2, "head_learning_rate": 2e-2, "num_train_epochs": 8}
+SHORT = {**FAST, "num_train_epochs": 4}
+
+
+@pytest.fixture(scope="module")
+def source() -> NerSource:
+    return toy_source("toy", NAMES, seed=1)
+
+
+@pytest.fixture(scope="module")
+def short(source: NerSource, encoder_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainingResult:
+    return train_tagger(source, str(encoder_folder), tmp_path_factory.mktemp("short"), SHORT)
+
+
+class Interrupt(training.TrainingProgress):
+    """Raises KeyboardInterrupt once the checkpoint of the second epoch is written."""
+
+    def on_save(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        if state.epoch is not None and state.epoch >= 2:
+            raise KeyboardInterrupt
+
+
+class StartRecorder(training.TrainingProgress):
+    """Records the step at which a training begins."""
+
+    started_at: int
+
+    def on_train_begin(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        StartRecorder.started_at = state.global_step
+        super().on_train_begin(args, state, control, **kwargs)
+
+
+def weights(result: TrainingResult) -> dict[str, torch.Tensor]:
+    return result.tagger.model.state_dict()
+
+
+def test_a_toy_task_is_learnt(source: NerSource, encoder_folder: Path, tmp_path: Path) -> None:
+    result = train_tagger(source, str(encoder_folder), tmp_path, FAST)
+    assert result.validation.micro.f1 > 0.9
+    assert set(result.validation.by_label) == {"PER", "LOC"}
+    assert result.tagger.evaluate(source.sentences("test")).micro.f1 > 0.9
+    assert [entry["epoch"] for entry in result.history] == list(range(1, len(result.history) + 1))
+    assert result.history[-1]["loss"] < result.history[0]["loss"]
+    assert all(set(entry) == {"epoch", "loss", "f1", "precision", "recall"} for entry in result.history)
+    assert {name: result.arguments[name] for name in FAST} == FAST
+
+
+def test_the_scores_of_the_history_are_those_of_the_tagger(short: TrainingResult) -> None:
+    best = max(short.history, key=lambda entry: entry["f1"])
+    assert best["f1"] > 0
+    assert short.validation.micro.f1 == pytest.approx(best["f1"], abs=1e-5)
+    assert short.validation.micro.precision == pytest.approx(best["precision"], abs=1e-5)
+    assert short.validation.micro.recall == pytest.approx(best["recall"], abs=1e-5)
+
+
+def test_the_same_seed_gives_the_same_training(
+    source: NerSource, encoder_folder: Path, tmp_path: Path, short: TrainingResult
+) -> None:
+    again = train_tagger(source, str(encoder_folder), tmp_path, SHORT)
+    assert again.history == short.history
+    for name, weight in weights(short).items():
+        assert torch.equal(weights(again)[name], weight), name
+
+
+def test_another_seed_gives_another_training(
+    source: NerSource, encoder_folder: Path, tmp_path: Path, short: TrainingResult
+) -> None:
+    other = train_tagger(source, str(encoder_folder), tmp_path, {**SHORT, "num_train_epochs": 1, "seed": 7})
+    assert other.history[0]["loss"] != short.history[0]["loss"]
+    assert other.arguments["seed"] == 7
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_an_interrupted_training_goes_on(
+    source: NerSource,
+    encoder_folder: Path,
+    tmp_path: Path,
+    short: TrainingResult,
+    monkeypatch: pytest.MonkeyPatch,
+    damaged: bool,
+) -> None:
+    monkeypatch.setattr(training, "TrainingProgress", Interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        train_tagger(source, str(encoder_folder), tmp_path, SHORT)
+    assert sorted(folder.name for folder in tmp_path.iterdir()) == ["checkpoint-16", "checkpoint-8"]
+    if damaged:
+        (tmp_path / "checkpoint-16" / "trainer_state.json").unlink()
+    monkeypatch.setattr(training, "TrainingProgress", StartRecorder)
+    result = train_tagger(source, str(encoder_folder), tmp_path, SHORT)
+    assert StartRecorder.started_at == (8 if damaged else 16)
+    assert result.history == short.history
+    for name, weight in weights(short).items():
+        assert torch.equal(weights(result)[name], weight), name
+
+
+def test_checkpoints_in_order_of_steps(tmp_path: Path) -> None:
+    assert last_complete_checkpoint(tmp_path / "missing") is None
+    assert last_complete_checkpoint(tmp_path) is None
+    for step in (9, 10, 100):
+        (tmp_path / f"checkpoint-{step}").mkdir()
+    assert last_complete_checkpoint(tmp_path) is None
+    for step in (9, 10):
+        (tmp_path / f"checkpoint-{step}" / "trainer_state.json").touch()
+    assert last_complete_checkpoint(tmp_path) == str(tmp_path / "checkpoint-10")
+
+
+def test_the_best_epoch_is_restored_and_training_stops_early(
+    source: NerSource, encoder_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scores = iter([0.0, 0.9, 0.2, 0.1, 0.3, 0.4])
+    monkeypatch.setattr(
+        training._Data,
+        "micro_scores",
+        lambda self, prediction: {"f1": next(scores), "precision": 0.5, "recall": 0.5},
+    )
+    settings = {**FAST, "early_stopping_patience": 2}
+    result = train_tagger(source, str(encoder_folder), tmp_path, settings)
+    assert [entry["f1"] for entry in result.history] == [0.0, 0.9, 0.2, 0.1]
+    best, last = (load_file(tmp_path / f"checkpoint-{step}" / "model.safetensors") for step in (16, 32))
+    for name, weight in best.items():
+        assert torch.equal(weights(result)[name], weight), name
+    assert not torch.equal(best["classifier.weight"], last["classifier.weight"])
+
+
+def test_patience_outlasts_an_interruption(
+    source: NerSource, encoder_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scores = iter([0.9, 0.2, 0.1, 0.3, 0.4, 0.5])
+    monkeypatch.setattr(
+        training._Data,
+        "micro_scores",
+        lambda self, prediction: {"f1": next(scores), "precision": 0.5, "recall": 0.5},
+    )
+    settings = {**FAST, "early_stopping_patience": 2}
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "TrainingProgress", Interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            train_tagger(source, str(encoder_folder), tmp_path, settings)
+    result = train_tagger(source, str(encoder_folder), tmp_path, settings)
+    assert [entry["f1"] for entry in result.history] == [0.9, 0.2, 0.1]
+
+
+def test_nothing_found_does_not_count_against_patience() -> None:
+    callback = EarlyStopping(1)
+    arguments = SimpleNamespace(
+        metric_for_best_model="f1", greater_is_better=True, load_best_model_at_end=True
+    )
+    state, control = TrainerState(best_metric=0.5), TrainerControl()
+    for _ in range(3):
+        callback.on_evaluate(arguments, state, control, {"eval_f1": 0.0})
+    assert control.should_training_stop is False
+    callback.on_evaluate(arguments, state, control, {"eval_f1": 0.4})
+    assert control.should_training_stop is True
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ({"learning_rat": 1e-3}, "learning_rat"),
+        ({"evaluation_strategy": "epoch"}, "evaluation_strategy"),
+        ({"eval_strategy": "no"}, "eval_strategy"),
+        ({"num_train_epochs": 0}, "num_train_epochs=0: expected a number above 0"),
+        ({"per_device_train_batch_size": 0}, "per_device_train_batch_size=0: expected a number above 0"),
+        ({"learning_rate": -1e-3}, "learning_rate=-0.001: expected a number above 0"),
+        ({"head_learning_rate": float("nan")}, "head_learning_rate=nan: expected a number above 0"),
+    ],
+)
+def test_a_bad_argument_is_refused(
+    source: NerSource, encoder_folder: Path, tmp_path: Path, overrides: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        train_tagger(source, str(encoder_folder), tmp_path, overrides)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_encoder_that_is_not_there(source: NerSource, tmp_path: Path) -> None:
+    with pytest.raises(EncoderError, match="cannot be loaded"):
+        train_tagger(source, str(tmp_path / "nothing"), tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("width", "rate"), [(768, 3e-5), (1024, 1e-5), (512, 2e-4), (384, 5e-4), (128, 5e-4), (2048, 1e-5)]
+)
+def test_the_learning_rate_falls_with_the_width(width: int, rate: float, tmp_path: Path) -> None:
+    encoder: Any = SimpleNamespace(config=SimpleNamespace(hidden_size=width))
+    arguments = choose_arguments(encoder, 100, str(tmp_path), {})
+    assert arguments.learning_rate == rate
+    assert isinstance(arguments, TaggerTrainingArguments)
+
+
+@pytest.mark.parametrize(("sentences", "epochs", "batch"), [(4999, 20, 16), (5000, 10, 32)])
+def test_small_corpora_get_smaller_batches(
+    sentences: int, epochs: int, batch: int, tmp_path: Path
+) -> None:
+    encoder: Any = SimpleNamespace(config=SimpleNamespace(hidden_size=768))
+    arguments = choose_arguments(encoder, sentences, str(tmp_path), {})
+    assert (arguments.num_train_epochs, arguments.per_device_train_batch_size) == (epochs, batch)
+    own = choose_arguments(encoder, sentences, str(tmp_path), {"num_train_epochs": 3})
+    assert (own.num_train_epochs, own.per_device_train_batch_size) == (3, batch)
+
+
+def test_history_puts_loss_and_scores_of_an_epoch_together() -> None:
+    log = [
+        {"epoch": 1.0, "loss": 2.1234567, "step": 4},
+        {"epoch": 1.0, "eval_f1": 0.5, "eval_precision": 0.25, "eval_recall": 1.0, "eval_loss": 3.0},
+        {"epoch": 1.96, "loss": 1.0},
+        {"epoch": 2.0, "eval_f1": 0.75, "eval_precision": 0.75, "eval_recall": 0.75},
+        {"epoch": 2.0, "train_runtime": 1.0},
+    ]
+    assert epoch_history(log) == [
+        {"epoch": 1, "loss": 2.12346, "f1": 0.5, "precision": 0.25, "recall": 1.0},
+        {"epoch": 2, "loss": 1.0, "f1": 0.75, "precision": 0.75, "recall": 0.75},
+    ]
+
+
+def test_a_result_survives_its_folder(short: TrainingResult, tmp_path: Path) -> None:
+    save_result(short, tmp_path)
+    loaded = load_result(tmp_path)
+    assert replace(loaded, tagger=short.tagger) == short
+    for name, weight in weights(short).items():
+        assert torch.equal(weights(loaded)[name], weight), name
+
+
+def test_long_sentences_and_vanished_words_take_part_in_training(
+    encoder_folder: Path, tmp_path: Path
+) -> None:
+    long_row = row("anna/B-PER met bruno/B-PER in the people of " * 12 + f"{VANISHING} paris/B-LOC")
+    empty_row = ([VANISHING], ["O"])
+    source = make_source("long", {split: [long_row, empty_row] for split in ("train", "validation", "test")})
+    settings = {**FAST, "num_train_epochs": 2, "window_length": 10}
+    result = train_tagger(source, str(encoder_folder), tmp_path, settings)
+    assert result.tagger.model.config.window_length == 10
+    assert result.validation.micro.support == 25

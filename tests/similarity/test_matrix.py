@@ -1,0 +1,106 @@
+"""S, its parts, and the matrices as data."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from esnera_hf.errors import ConfigurationError
+from esnera_hf.labels import LabelRef
+from esnera_hf.similarity import Agreement, PairEvidence, SimilarityMatrix, merge_similarities
+
+NAN = math.nan
+X, Y, Z = LabelRef("a", "x"), LabelRef("b", "y"), LabelRef("b", "z")
+
+
+@pytest.fixture
+def matrix() -> SimilarityMatrix:
+    return SimilarityMatrix(
+        labels=(X, Y, Z),
+        support=np.array([10, 20, 30]),
+        matched=np.array([[0, 7, 0], [2, 0, 0], [0, 0, 0]]),
+        predicted=np.array([[0, 10, 10], [8, 0, 0], [0, 0, 0]]),
+        semantic=np.array([[NAN, 0.5, NAN], [0.5, NAN, NAN], [NAN, NAN, NAN]]),
+    )
+
+
+def test_empirical_is_the_share_of_what_was_predicted(matrix: SimilarityMatrix) -> None:
+    np.testing.assert_array_equal(matrix.empirical, [[NAN, 0.7, 0.0], [0.25, NAN, NAN], [NAN, NAN, NAN]])
+
+
+def test_merged(matrix: SimilarityMatrix) -> None:
+    expected = [[NAN, 0.6 * 0.5 + 0.4 * 0.7, 0.0], [0.6 * 0.5 + 0.4 * 0.25, NAN, NAN], [NAN, NAN, NAN]]
+    np.testing.assert_allclose(matrix.merged(0.4), expected, rtol=1e-15)
+
+
+def test_sources_and_their_labels(matrix: SimilarityMatrix) -> None:
+    assert matrix.sources == ("a", "b")
+    assert (matrix.indices("a"), matrix.indices("b"), matrix.indices("c")) == ([0], [1, 2], [])
+
+
+def test_the_evidence_of_a_pair_reads_both_ways(matrix: SimilarityMatrix) -> None:
+    assert matrix.pair(X, Y) == PairEvidence(0.5, Agreement(7, 10), Agreement(2, 8))
+    assert matrix.pair(Y, X) == PairEvidence(0.5, Agreement(2, 8), Agreement(7, 10))
+    assert matrix.pair(X, Z) == PairEvidence(None, Agreement(0, 10), Agreement(0, 0))
+
+
+def test_an_agreement_over_nothing_is_unknown() -> None:
+    assert [Agreement(0, 0).ratio, Agreement(0, 4).ratio, Agreement(3, 4).ratio] == [None, 0.0, 0.75]
+
+
+def test_the_matrices_survive_json(matrix: SimilarityMatrix) -> None:
+    data = json.loads(json.dumps(matrix.to_dict(), allow_nan=False))
+    loaded = SimilarityMatrix.from_dict(data)
+    assert loaded.labels == matrix.labels
+    for name in ("support", "matched", "predicted", "semantic"):
+        found, expected = getattr(loaded, name), getattr(matrix, name)
+        np.testing.assert_array_equal(found, expected)
+        assert found.dtype == expected.dtype
+
+
+def test_no_labels_survive_json() -> None:
+    zero = np.zeros((0, 0), dtype=np.int64)
+    empty = SimilarityMatrix((), np.zeros(0, dtype=np.int64), zero, zero, np.zeros((0, 0)))
+    assert SimilarityMatrix.from_dict(json.loads(json.dumps(empty.to_dict()))).matched.shape == (0, 0)
+
+
+@pytest.mark.parametrize("name", ["support", "matched", "predicted", "semantic"])
+def test_a_wrong_shape_is_refused(matrix: SimilarityMatrix, name: str) -> None:
+    changed: Any = {name: getattr(matrix, name)[:2]}
+    with pytest.raises(ValueError, match=rf"{name} has shape \(2,"):
+        replace(matrix, **changed)
+
+
+def test_more_matched_than_predicted_is_refused(matrix: SimilarityMatrix) -> None:
+    with pytest.raises(ValueError, match="more entities matched than predicted"):
+        replace(matrix, matched=matrix.predicted + 1)
+
+
+SHARE = st.floats(-1, 1)
+
+
+@given(semantic=SHARE, empirical=st.floats(0, 1), lam=st.floats(0, 1))
+def test_s_is_the_weighted_mean(semantic: float, empirical: float, lam: float) -> None:
+    (found,) = merge_similarities(np.array([semantic]), np.array([empirical]), lam)
+    assert found == pytest.approx((1 - lam) * semantic + lam * empirical, abs=1e-12)
+
+
+@given(value=SHARE, lam=st.floats(0, 1))
+def test_unknown_is_not_zero(value: float, lam: float) -> None:
+    nan, known = np.array([NAN]), np.array([value])
+    assert merge_similarities(known, nan, lam).tolist() == [value]
+    assert merge_similarities(nan, known, lam).tolist() == [value]
+    assert np.isnan(merge_similarities(nan, nan, lam)).all()
+
+
+@pytest.mark.parametrize("lam", [-0.01, 1.01, NAN, math.inf])
+def test_lambda_out_of_range_is_refused(lam: float, matrix: SimilarityMatrix) -> None:
+    with pytest.raises(ConfigurationError, match="expected a number from 0"):
+        matrix.merged(lam)

@@ -1,0 +1,128 @@
+"""Semantic similarity with hand-made vectors."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import pytest
+from builders import make_source, row
+from numpy.typing import NDArray
+
+from esnera_hf.labels import LabelRef
+from esnera_hf.similarity import LabelSums, semantic_similarity, sum_mentions
+from esnera_hf.sources import AnnotatedSentence
+
+
+def sums(**vectors: list[list[float]]) -> LabelSums:
+    """The sums of hand-made mention vectors, by label."""
+    return LabelSums(
+        {label: np.array(rows).sum(axis=0) for label, rows in vectors.items()},
+        {label: len(rows) for label, rows in vectors.items()},
+    )
+
+
+A = sums(x=[[2.0, 1.0], [4.0, 1.0]], y=[[0.0, 0.0]] * 2)
+B = sums(u=[[10.0, 5.0]], v=[[11.0, 5.0]], w=[[10.0, 8.0]])
+LABELS = [LabelRef("a", "x"), LabelRef("a", "y"), *(LabelRef("b", label) for label in "uvw")]
+
+
+def cosine(a: list[float], b: list[float]) -> float:
+    return (a[0] * b[0] + a[1] * b[1]) / (math.hypot(*a) * math.hypot(*b))
+
+
+def test_the_mean_of_a_source_weighs_its_mentions() -> None:
+    assert A.mean.tolist() == [1.5, 0.5]
+    assert sums(p=[[3.0]] * 3, q=[[7.0]]).mean.tolist() == [4.0]
+
+
+def test_a_mean_for_each_source() -> None:
+    found = semantic_similarity({"a": A, "b": B}, LABELS, "source")
+    # centred: x (1.5, .5), y (-1.5, -.5); the mean of b is (31/3, 6)
+    u, v, w = [-1 / 3, -1.0], [2 / 3, -1.0], [-1 / 3, 2.0]
+    expected = [[cosine([sign * 1.5, sign * 0.5], other) for other in (u, v, w)] for sign in (1, -1)]
+    np.testing.assert_allclose(found[:2, 2:], expected, atol=1e-12)
+
+
+def test_one_mean_over_all_sources_each_weighing_the_same() -> None:
+    found = semantic_similarity({"a": A, "b": B}, LABELS, "all")
+    mean = [(1.5 + 31 / 3) / 2, (0.5 + 6.0) / 2]
+    x, y, *others = [
+        [vector[0] - mean[0], vector[1] - mean[1]]
+        for vector in ([3.0, 1.0], [0.0, 0.0], [10.0, 5.0], [11.0, 5.0], [10.0, 8.0])
+    ]
+    expected = [[cosine(row, other) for other in others] for row in (x, y)]
+    np.testing.assert_allclose(found[:2, 2:], expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("centre", ["source", "all"])
+def test_symmetric_and_unknown_inside_a_source(centre: str) -> None:
+    found = semantic_similarity({"a": A, "b": B}, LABELS, centre)  # type: ignore[arg-type]
+    np.testing.assert_array_equal(found, found.T)
+    assert np.isnan(found[:2, :2]).all()
+    assert np.isnan(found[2:, 2:]).all()
+    assert np.isfinite(found[:2, 2:]).all()
+    assert (np.abs(found[:2, 2:]) <= 1).all()
+
+
+def test_a_shift_of_a_source_plays_no_part_with_a_mean_for_each() -> None:
+    shifted = LabelSums({k: v + 100.0 * B.count[k] for k, v in B.total.items()}, B.count)
+    before, after = (semantic_similarity({"a": A, "b": b}, LABELS, "source") for b in (B, shifted))
+    np.testing.assert_allclose(before, after, atol=1e-10)
+
+
+def test_the_same_mentions_are_as_alike_as_can_be() -> None:
+    found = semantic_similarity({"a": A, "b": A}, [LabelRef(s, label) for s in "ab" for label in "xy"])
+    np.testing.assert_allclose(found[:2, 2:], [[1.0, -1.0], [-1.0, 1.0]], atol=1e-12)
+
+
+def test_a_label_without_mentions_is_unknown() -> None:
+    labels = [*LABELS, LabelRef("b", "never")]
+    found = semantic_similarity({"a": A, "b": B}, labels)
+    assert np.isnan(found[5]).all()
+    assert np.isnan(found[:, 5]).all()
+    np.testing.assert_array_equal(found[:5, :5], semantic_similarity({"a": A, "b": B}, LABELS))
+
+
+def test_a_lone_label_has_no_direction_once_centred() -> None:
+    labels = [*LABELS[:2], LabelRef("c", "z")]
+    lone = sums(z=[[1.0, 2.0], [3.0, 4.0]])
+    assert np.isnan(semantic_similarity({"a": A, "c": lone}, labels, "source")).all()
+    assert np.isfinite(semantic_similarity({"a": A, "c": lone}, labels, "all")[:2, 2]).all()
+
+
+def test_sources_without_any_mention_are_unknown() -> None:
+    empty = LabelSums({}, {})
+    assert np.isnan(semantic_similarity({"a": A, "b": empty}, LABELS)).all()
+    assert np.isnan(semantic_similarity({"a": empty, "b": empty}, LABELS)).all()
+
+
+class WordVectors:
+    """A mention's vector is its first word's number of letters and its length, in batches of two."""
+
+    def mention_vectors(
+        self, sentences: Iterable[AnnotatedSentence]
+    ) -> Iterator[tuple[list[str], NDArray[np.float32]]]:
+        mentions = [(s.tokens[e.start], e) for s in sentences for e in s.entities]
+        for start in range(0, len(mentions), 2):
+            batch = mentions[start : start + 2]
+            vectors = [[len(word), entity.end - entity.start] for word, entity in batch]
+            yield [entity.label for _, entity in batch], np.array(vectors, dtype=np.float32)
+
+
+def test_mentions_of_the_train_split_are_summed_by_label() -> None:
+    source = make_source(
+        "s",
+        {
+            "train": [row("anna/B-p b/I-p in oslo/B-q"), row("lima/B-q madrid/B-q"), row("x")],
+            "validation": [row("anna/B-r")],
+        },
+    )
+    found = sum_mentions(source, WordVectors())
+    assert found.count == {"p": 1, "q": 3}
+    assert {label: total.tolist() for label, total in found.total.items()} == {
+        "p": [4.0, 2.0],
+        "q": [14.0, 3.0],
+    }
+    assert found.mean.tolist() == [4.5, 1.25]

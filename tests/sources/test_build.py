@@ -1,0 +1,124 @@
+"""Raw sentences become a source: everything kept or accounted for, nothing unlabelled let in."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from corpora import raw_reader, sentences_of
+from esnera_hf.errors import SourceError
+from esnera_hf.sources import Dropped, Licence
+from esnera_hf.sources import build as build_module
+from esnera_hf.sources.build import SourceTerms, build_source
+from esnera_hf.sources.sentence import RawSentence
+from esnera_hf.tagging import Entity
+
+TERMS = SourceTerms("corpus")
+BOTH = (("ab", [(0, 1, "x")]), ("cd", []))
+
+
+@st.composite
+def raw_sentences(draw):
+    text = draw(st.text(st.sampled_from("北京ab"), min_size=1, max_size=6))
+    bounds = st.lists(st.integers(0, len(text)), min_size=2, max_size=2, unique=True).map(sorted)
+    label = st.sampled_from(["PER", "GPE.NOM", "a-b"])
+    return text, [
+        (start, end, name) for (start, end), name in draw(st.lists(st.tuples(bounds, label), max_size=5))
+    ]
+
+
+@settings(max_examples=60)
+@given(st.lists(raw_sentences(), max_size=8), st.lists(raw_sentences(), max_size=4))
+def test_spans_are_conserved(train, test):
+    train = [("a", [(0, 1, "PER")]), *train]
+    source = build_source(TERMS, {"train": raw_reader(*train), "test": raw_reader(*test)})
+    loaded = [*train, *test] if any(spans for _, spans in test) else train
+    found = sentences_of(source)
+    assert Counter(text for text, _ in found) == Counter(text for text, _ in loaded)
+    kept = Counter(span for _, spans in found for span in spans)
+    dropped = Counter((drop.start, drop.end, drop.label) for drop in source.dropped)
+    assert kept + dropped == Counter(span for _, spans in loaded for span in spans)
+    assert source.labels == tuple(sorted({label for _, _, label in kept}))
+
+
+def test_a_dropped_span_says_where_it_stood_and_why():
+    readers = {
+        "train": raw_reader(("北京大学", [(0, 4, "org"), (0, 2, "loc")])),
+        "validation": raw_reader(*BOTH),
+        "test": raw_reader(("ok", [(0, 2, "org")]), ("上海", [(0, 2, "org"), (0, 2, "loc")])),
+    }
+    source = build_source(TERMS, readers)
+    assert source.dropped == (
+        Dropped("train", "given, line 1", 0, 2, "loc", "北京", "nested in a longer span"),
+        Dropped("test", "given, line 2", 0, 2, "loc", "上海", "second label of the same span"),
+    )
+    assert source.summary.dropped == {"nested in a longer span": 1, "second label of the same span": 1}
+    assert sentences_of(source)[-1] == ("上海", [(0, 2, "org")])
+
+
+def test_the_terms_and_the_repairs_are_kept():
+    def read():
+        return iter([RawSentence(["a"], [Entity(0, 1, "x")], "here", ["mended", "mended", "cut"])])
+
+    terms = SourceTerms("corpus", Licence("CC0", True), "en", notes=("first",))
+    source = build_source(terms, dict.fromkeys(("train", "validation", "test"), read))
+    assert (source.name, source.licence, source.language) == ("corpus", Licence("CC0", True), "en")
+    assert source.repairs == {"mended": 6, "cut": 3}
+    assert source.notes == ("first",)
+    assert [source.dataset[split]["id"][0] for split in source.dataset] == [
+        "corpus-train-0",
+        "corpus-validation-0",
+        "corpus-test-0",
+    ]
+
+
+def test_a_split_without_annotation_is_not_loaded():
+    readers = {"train": raw_reader(*BOTH), "test": raw_reader(("ef", None), ("gh", None))}
+    source = build_source(TERMS, readers)
+    assert source.notes[0] == "test carries no annotation: not loaded"
+    assert source.notes[1].startswith("only train is labelled")
+    assert {text for text, _ in sentences_of(source)} == {"ab", "cd"}
+
+
+@pytest.mark.parametrize(
+    "readers",
+    [
+        {},
+        {"train": raw_reader(("ab", None))},
+        {"train": raw_reader(("ab", [])), "test": raw_reader()},
+    ],
+)
+def test_a_source_without_entities(readers):
+    with pytest.raises(SourceError) as caught:
+        build_source(TERMS, readers)
+    splits = ", ".join(readers) or "none found"
+    assert str(caught.value).startswith(f"corpus: no entities in any split ({splits}). Expected at least one")
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_half_an_annotation(order):
+    readers = {"train": raw_reader(*[("ab", [(0, 1, "x")]), ("cd", None)][::order])}
+    with pytest.raises(
+        SourceError, match=r"corpus, train: given, line . is annotated and given, line . is not"
+    ):
+        build_source(TERMS, readers)
+
+
+@pytest.mark.parametrize("label", ["O", "", " "])
+def test_labels_that_mean_nothing(label):
+    with pytest.raises(SourceError) as caught:
+        build_source(TERMS, {"train": raw_reader(*BOTH, ("ef", [(0, 1, label)]))})
+    assert str(caught.value).startswith(f"corpus, given, line 3: a label called {label!r}. 'O' means")
+
+
+@pytest.mark.parametrize("sentences", [3, 4, 5, 8])
+def test_chunks_join_in_order(monkeypatch, sentences):
+    monkeypatch.setattr(build_module, "_CHUNK", 4)
+    rows = [(str(number), [(0, 1, "x")]) for number in range(sentences)]
+    readers = {"train": raw_reader(*rows), "validation": raw_reader(*BOTH), "test": raw_reader(*BOTH)}
+    dataset = build_source(TERMS, readers).dataset["train"]
+    assert dataset["tokens"][:] == [[text] for text, _ in rows]
+    assert dataset["id"][:] == [f"corpus-train-{number}" for number in range(sentences)]

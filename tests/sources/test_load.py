@@ -1,0 +1,343 @@
+"""``load_source``: names, files, folders, datasets, and whatever else a person passes."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from corpora import raw_reader, sentences_of, write
+from esnera_hf.errors import ConfigurationError, SourceError, SourceNotFoundError
+from esnera_hf.sources import NAMED_SOURCES, ReadingOptions, check_names, load_source
+from esnera_hf.sources.boson import read_boson
+from esnera_hf.sources.build import SourceTerms, build_source
+from esnera_hf.sources.cluener import read_cluener
+from esnera_hf.sources.columns import read_column_file
+from esnera_hf.sources.load import detect_format
+
+COLUMNS = "Ann\tB-PER\nran\tO\n\nBob\tB-PER\nsat\tO\n"
+CLUENER = '{"text": "王五好", "label": {"name": {"王五": [[0, 1]]}}}\n'
+BOSON = "在{{location:北京}}。\n到{{location:上海}}。\n"
+READERS = {"columns": read_column_file, "cluener": read_cluener, "boson": read_boson}
+
+
+@pytest.fixture(autouse=True)
+def _no_corpora(monkeypatch, tmp_path):
+    monkeypatch.delenv("ESNERA_DATA_DIR", raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+def tagged(tags):
+    features = Features({"tokens": List(Value("string")), "ner_tags": List(ClassLabel(names=["O", "B-x"]))})
+    return Dataset.from_dict({"tokens": [["a"] * len(row) for row in tags], "ner_tags": tags}, features)
+
+
+@pytest.mark.parametrize(
+    ("content", "form"),
+    [
+        (COLUMNS, "columns"),
+        (CLUENER, "cluener"),
+        ("\n \ufeff" + CLUENER, "columns"),
+        ("\ufeff\n" + CLUENER, "cluener"),
+        ('{ "text": "a"}', "cluener"),
+        (BOSON, "boson"),
+        ("无\n" * 150 + BOSON, "boson"),
+        ("{\tO\nx\tB-PER\n}\tO\n", "columns"),
+        ("{{\tO\nx\tB-PER\n}}\tO\n", "columns"),
+    ],
+)
+def test_formats_are_told_apart(tmp_path, content, form):
+    assert detect_format(write(tmp_path / "a", content)) == form
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (COLUMNS, [("Annran", [(0, 1, "PER")]), ("Bobsat", [(0, 1, "PER")])]),
+        (CLUENER, [("王五好", [(0, 2, "name")])]),
+        (BOSON, [("在北京。", [(1, 3, "location")]), ("到上海。", [(1, 3, "location")])]),
+    ],
+)
+def test_a_file(tmp_path, content, expected):
+    source = load_source(write(tmp_path / "mine.v1.txt", content))
+    assert source.name == "mine"
+    assert sorted(sentences_of(source)) == sorted(expected)
+    assert source.notes == ("only train is labelled: cut by text into train, validation and test (seed 42)",)
+
+
+def test_a_name_can_be_given(tmp_path):
+    path = write(tmp_path / "a=b.txt", COLUMNS)
+    assert load_source(f"mine={tmp_path / 'a=b.txt'}").name == "mine"
+    assert load_source(str(path)).name == "a=b"
+    assert load_source(path, name="other").name == "other"
+    assert load_source(f"mine={path}", name="other").name == "other"
+
+
+def test_a_known_name_brings_its_terms(tmp_path):
+    path = write(tmp_path / "x.txt", BOSON)
+    source = load_source(f"boson={path}")
+    assert source.licence == NAMED_SOURCES["boson"].licence
+    assert source.language == "zh"
+
+
+def test_a_folder(tmp_path):
+    folder = tmp_path / "corpus"
+    write(folder / "data" / "x.train", COLUMNS)
+    write(folder / "data" / "x.dev", COLUMNS.replace("Ann", "Eve"))
+    write(folder / "data" / "x.test", COLUMNS.replace("Ann", "Joe"))
+    write(folder / "README.md", "about")
+    write(folder / "LICENSE", "free")
+    write(folder / ".hidden.test", "x")
+    source = load_source(folder)
+    assert source.name == "corpus"
+    assert source.notes == ()
+    firsts = [source.dataset[split]["tokens"][0][0] for split in ("train", "validation", "test")]
+    assert firsts == ["Ann", "Eve", "Joe"]
+
+
+def test_a_folder_with_one_file(tmp_path, monkeypatch):
+    write(tmp_path / "corpus" / "all.conll", COLUMNS)
+    monkeypatch.chdir(tmp_path / "corpus")
+    assert load_source(".").name == "corpus"
+
+
+def test_a_folder_with_two_files_for_a_split(tmp_path):
+    write(tmp_path / "c" / "a.train", COLUMNS)
+    write(tmp_path / "c" / "b.train", COLUMNS)
+    with pytest.raises(SourceError, match=r"both a\.train and b\.train look like the train split of c"):
+        load_source(tmp_path / "c")
+
+
+@pytest.mark.parametrize(("files", "found"), [((), "no files"), (("a.txt", "b.txt"), "a.txt, b.txt")])
+def test_a_folder_without_splits(tmp_path, files, found):
+    (tmp_path / "c").mkdir()
+    for name in files:
+        write(tmp_path / "c" / name, COLUMNS)
+    with pytest.raises(SourceError, match=f"c: expected files whose names say their split .*found {found}"):
+        load_source(tmp_path / "c")
+
+
+def test_a_known_name_is_looked_up_in_the_data_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("ESNERA_DATA_DIR", str(tmp_path / "data"))
+    folder = tmp_path / "data" / "cluener" / "v1"
+    write(folder / "train.json", CLUENER)
+    write(folder / "dev.json", CLUENER.replace("好", "坏") + CLUENER.replace("好", "笑"))
+    write(folder / "test.json", '{"text": "无"}\n')
+    source = load_source("cluener")
+    assert source.language == "zh"
+    assert source.notes == (
+        "test carries no annotation: not loaded",
+        "no labelled test split: half of validation, cut by text (seed 42)",
+    )
+    assert {split: len(rows) for split, rows in source.dataset.items()} == {
+        "train": 1,
+        "validation": 1,
+        "test": 1,
+    }
+
+
+def test_a_known_name_that_is_nowhere():
+    with pytest.raises(SourceNotFoundError) as caught:
+        load_source("boson")
+    assert "boson: no copy found" in str(caught.value)
+    assert "'boson=PATH'" in str(caught.value)
+    assert "ESNERA_DATA_DIR" in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["cluner", "missing.txt", "a/b/c.txt", "", "mine=missing.txt", "~/missing"])
+def test_no_such_name_or_file(text):
+    with pytest.raises(SourceNotFoundError) as caught:
+        load_source(text)
+    assert str(caught.value).startswith(f"{text.rpartition('=')[2]!r}: no such file")
+    assert "Known names: boson, cluener, weibo" in str(caught.value)
+
+
+def test_a_hub_dataset_without_a_network():
+    with pytest.raises(
+        SourceNotFoundError, match="'nobody/nothing': no such file or folder here, and the Hub"
+    ):
+        load_source("nobody/nothing")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "the file is empty"),
+        ("\n\n", "no known format"),
+        ("no format\nthat is known\n", "no known format"),
+        ("a\tO\n\0\n", "line 2: a NUL byte"),
+        ("a\tO\nb\tO\n", r"no entities in any split \(train\)"),
+        ("a\tB-O\nb\tO\n", "line 1: a label called 'O'"),
+        ("a\tB-x\nb\n", "line 2: expected 2 columns"),
+        ('{"text": "a"}\n', r"no entities in any split \(train\)"),
+    ],
+)
+def test_a_file_that_is_no_source(tmp_path, content, message):
+    with pytest.raises(SourceError, match=rf"\bx\b.*{message}"):
+        load_source(write(tmp_path / "x.txt", content))
+
+
+def test_damaged_bytes_are_counted_in_the_source(tmp_path):
+    path = write(tmp_path / "x.txt", COLUMNS.replace("ran", "r?n").encode().replace(b"?", b"\xff"))
+    source = load_source(path)
+    assert source.summary.repairs == {"bytes that are not UTF-8, read as U+FFFD": 1}
+    assert ("Annr\ufffdn", [(0, 1, "PER")]) in sentences_of(source)
+
+
+def test_options_reach_the_reader(tmp_path):
+    path = write(tmp_path / "x.txt", "a I-A I-x O\nb O B-x O\nc O O O\n")
+    source = load_source(path, options=ReadingOptions(tag_column=2, scheme="IOB1", seed=7))
+    assert sentences_of(source) == [("abc", [(0, 1, "x"), (1, 2, "x")])]
+    assert source.repairs == {}
+    assert source.notes[0].endswith("(seed 7)")
+    lines = write(tmp_path / "y.txt", "plain\n{{a:x}}\n")
+    assert len(sentences_of(load_source(lines, options=ReadingOptions(format="boson")))) == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"format": "xml"}, "format='xml': expected one of columns, cluener, boson"),
+        ({"scheme": "BIO"}, "scheme='BIO': expected one of IOB1, IOB2"),
+    ],
+)
+def test_options_check_themselves(options, message):
+    with pytest.raises(ConfigurationError, match=message):
+        ReadingOptions(**options)
+
+
+def test_a_tag_column_of_the_wrong_kind(tmp_path):
+    with pytest.raises(ConfigurationError, match=r"the columns of x\.txt have numbers, not names"):
+        load_source(write(tmp_path / "x.txt", COLUMNS), options=ReadingOptions(tag_column="ner"))
+    with pytest.raises(ConfigurationError, match="a dataset's columns have names, not numbers"):
+        load_source(tagged([[1]]), name="d", options=ReadingOptions(tag_column=1))
+
+
+def test_datasets():
+    rows = tagged([[0, 1]] * 2)
+    source = load_source(DatasetDict({"train": rows, "dev": rows, "test": rows}), name="d")
+    assert sentences_of(source) == [("aa", [(1, 2, "x")])] * 6
+    assert sentences_of(load_source(rows, name="d")) == [("aa", [(1, 2, "x")])] * 2
+
+
+def test_a_dataset_needs_a_name():
+    with pytest.raises(ConfigurationError, match="a dataset has no name of its own"):
+        load_source(tagged([[1]]))
+
+
+@pytest.mark.parametrize("splits", [("train", "extra"), ("dev", "validation")])
+def test_splits_of_a_dataset(splits):
+    with pytest.raises(SourceError, match=f"d: split '{splits[1]}' is none of train, validation, test"):
+        load_source(DatasetDict({split: tagged([[1]]) for split in splits}), name="d")
+
+
+def test_a_broken_row_of_a_dataset_names_split_and_row():
+    rows = Dataset.from_dict({"tokens": [["a"], ["a"]], "ner_tags": [["B-x"], []]})
+    with pytest.raises(SourceError, match="d, split test, row 1: 1 tokens and 0 tags"):
+        load_source(DatasetDict({"test": rows}), name="d")
+
+
+def source(name, text="ab"):
+    reader = raw_reader((text, [(0, 1, "x")]))
+    return build_source(SourceTerms(name), {"train": reader, "validation": reader, "test": reader})
+
+
+def test_sources_that_can_be_told_apart():
+    check_names([source("a"), source("b", "cd")])
+    check_names({"a": source("a"), "b": source("b", "cd")})
+
+
+def test_two_sources_of_one_name():
+    with pytest.raises(ConfigurationError, match="two sources are called 'a'"):
+        check_names([source("a"), source("a", "cd")])
+
+
+def test_one_source_twice():
+    with pytest.raises(
+        ConfigurationError, match="'a' and 'b' hold the same sentences with the same annotation"
+    ):
+        check_names({"a": source("a"), "b": source("b")})
+
+
+#: Sound lines of every format, and lines that are broken or hold no annotation.
+LINES = {
+    "columns": (
+        [b"a\tB-x", b"b\tI-x", b"c\tO", b"#\tO", b"\xff\tI-y", b"\xe2\x80\xa8\tB-y", b"# note", b""],
+        [b"d", b"a b c", b"a\tS-x", b"a\tx"],
+    ),
+    "cluener": (
+        [
+            b'{"text": "ab", "label": {"x": {"b": [[1, 1]], "ab": [[0, 1]]}}}',
+            b'{"text": "abc", "label": {"y": {"ab": [[0, 1]]}, "x": {"bc": [[1, 2]]}}}',
+            b'{"text": "\xff", "label": {}}',
+            b"",
+        ],
+        [
+            b'{"text": "ab", "label": {"x": {"a": [[1, 1]]}}}',
+            b'{"text": "\\ud800"}',
+            b'{"text": "ab"}',
+            b"[]",
+        ],
+    ),
+    "boson": (
+        [b"a{{x:b}}", b"{{x:a{{y:b}}}}", b"{{x: a}}{{y:}}", b"{{z:1:2}}", b"\xff", b""],
+        [b"{{x:a{{y:a}}", b"}}", b"{{a}}"],
+    ),
+}
+NOISE = [
+    b"\0",
+    b"\xff",
+    b"\xef\xbb\xbf",
+    b"\r",
+    b"\t",
+    b" ",
+    b"{",
+    b"}",
+    b'"',
+    b":",
+    b"O",
+    b"B-",
+    b"-1",
+    b"\n",
+]
+
+
+@st.composite
+def contents(draw, form):
+    """Draw lines of a format, often all of them sound, with noise strewn into some of the files."""
+    sound, broken = LINES[form or draw(st.sampled_from(list(READERS)))]
+    lines = draw(st.sampled_from([sound, sound, [*sound, *broken]]))
+    content = draw(st.sampled_from([b"\n", b"\r\n"])).join(draw(st.lists(st.sampled_from(lines), max_size=6)))
+    for noise in draw(st.lists(st.sampled_from(NOISE) | st.binary(max_size=3), max_size=2)):
+        place = draw(st.integers(0, len(content)))
+        content = content[:place] + noise + content[place:]
+    return content
+
+
+def load_or_message(path, form):
+    try:
+        return load_source(path, options=ReadingOptions(format=form))
+    except SourceError as error:
+        return str(error)
+
+
+@pytest.mark.parametrize("form", [None, *READERS])
+@settings(max_examples=100, deadline=None)
+@given(data=st.data())
+def test_any_bytes_are_a_source_or_an_error(tmp_path_factory, form, data):
+    content = data.draw(contents(form) | st.binary(max_size=30))
+    path = write(tmp_path_factory.getbasetemp() / "bytes.txt", content)
+    source = load_or_message(path, form)
+    if isinstance(source, str):
+        assert "bytes" in source
+        return
+    raw = list(READERS[form or detect_format(path)](path))
+    found = sentences_of(source)
+    assert Counter(text for text, _ in found) == Counter("".join(s.tokens) for s in raw)
+    kept = Counter(span for _, spans in found for span in spans)
+    dropped = Counter((d.start, d.end, d.label) for d in source.dropped)
+    assert kept + dropped == Counter((e.start, e.end, e.label) for s in raw for e in s.spans)
+    assert source.labels

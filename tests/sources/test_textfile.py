@@ -1,0 +1,54 @@
+"""Lines of text files: what ends one, what damages one."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from corpora import write
+from esnera_hf.errors import SourceError
+from esnera_hf.sources.textfile import Line, read_lines
+
+
+def test_line_ends_and_byte_order_mark(tmp_path):
+    path = write(tmp_path / "a.txt", "\ufeffa\u2028b\r\nc\u0085d\n\ne\rf")
+    assert list(read_lines(path)) == [
+        Line(1, "a\u2028b", False),
+        Line(2, "c\u0085d", False),
+        Line(3, "", False),
+        Line(4, "e\rf", False),
+    ]
+
+
+def test_a_byte_order_mark_elsewhere_is_text(tmp_path):
+    path = write(tmp_path / "a.txt", "a\n\ufeffb")
+    assert [line.text for line in read_lines(path)] == ["a", "\ufeffb"]
+
+
+def test_undecodable_bytes_are_marked(tmp_path):
+    path = write(tmp_path / "a.txt", "北京\n".encode() + b"\xb1\xb1a\n" + b"z")
+    assert list(read_lines(path)) == [
+        Line(1, "北京", False),
+        Line(2, "\ufffd\ufffda", True),
+        Line(3, "z", False),
+    ]
+
+
+def test_an_empty_file(tmp_path):
+    path = write(tmp_path / "a.txt", "")
+    with pytest.raises(SourceError, match=r"a\.txt: the file is empty"):
+        list(read_lines(path))
+
+
+def test_nul_bytes_name_their_line(tmp_path):
+    path = write(tmp_path / "a.txt", "a\nb\nc\0\n")
+    with pytest.raises(SourceError, match=r"a\.txt, line 3: a NUL byte"):
+        list(read_lines(path))
+
+
+@given(lines=st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\n\r\0\ufeff")), min_size=1))
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_lines_survive(tmp_path_factory, end, lines):
+    path = write(tmp_path_factory.getbasetemp() / "lines.txt", end.join([*lines, ""]))
+    assert list(read_lines(path)) == [Line(number, text, False) for number, text in enumerate(lines, 1)]

@@ -1,0 +1,247 @@
+"""The whole method on two small generated sources."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from builders import toy_source
+
+from esnera_hf import EvidenceSettings, LabelRef, MergeResult, NerSource, align
+from esnera_hf.api import CHINESE_ENCODER, MULTILINGUAL_ENCODER, default_encoder
+from esnera_hf.errors import ConfigurationError, EncoderError, SourceNotFoundError
+from esnera_hf.evidence import cache_folder, encoder_identity
+
+TRAINING = {"learning_rate": 1e-2, "head_learning_rate": 2e-2, "num_train_epochs": 5}
+SETTINGS = EvidenceSettings(training=TRAINING)
+
+
+@pytest.fixture(scope="module")
+def sources() -> list[NerSource]:
+    return [
+        toy_source("beta", {"PERSON": "name", "PLACE": "city", "FIRM": "firm"}, seed=2),
+        toy_source("alpha", {"PERSON": "per", "PLACE": "loc"}, seed=1),
+    ]
+
+
+@pytest.fixture(scope="module")
+def cached(
+    sources: list[NerSource], encoder_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, MergeResult]:
+    """The cache after one alignment, and its result."""
+    folder = tmp_path_factory.mktemp("taggers")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ESNERA_CACHE_DIR", str(folder))
+        return folder, align(sources, encoder=encoder_folder, lam=0.9, tau=0.5, evidence=SETTINGS)
+
+
+@pytest.fixture
+def no_training(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    def fail(*args: Any, **kwargs: Any) -> None:
+        raise AssertionError("a training started")
+
+    monkeypatch.setattr("esnera_hf.modeling.training.train_tagger", fail)
+    return
+
+
+def test_the_labels_that_mean_the_same_become_one(cached: tuple[Path, MergeResult]) -> None:
+    _, result = cached
+    groups = {frozenset(map(str, result.mapping.members(name))) for name in result.mapping.unified_labels}
+    assert groups == {
+        frozenset({"alpha:per", "beta:name"}),
+        frozenset({"alpha:loc", "beta:city"}),
+        frozenset({"beta:firm"}),
+    }
+
+
+def test_every_sentence_and_entity_is_in_the_result(
+    cached: tuple[Path, MergeResult], sources: list[NerSource]
+) -> None:
+    _, result = cached
+    for split in ("train", "validation", "test"):
+        rows = result.dataset[split]
+        names = rows.features["ner_tags"].feature.names
+        expected = [
+            (sentence.id, sentence.tokens, len(sentence.entities))
+            for source in (sources[1], sources[0])
+            for sentence in source.sentences(split)
+        ]
+        assert [
+            (row["id"], row["tokens"], sum(names[tag].startswith("B-") for tag in row["ner_tags"]))
+            for row in rows
+        ] == expected
+
+
+def test_the_evidence_counts(cached: tuple[Path, MergeResult], sources: list[NerSource]) -> None:
+    matrix = cached[1].similarity
+    assert matrix.sources == ("alpha", "beta")
+    beta = sources[0].summary.entities["train"]
+    assert matrix.support[matrix.indices("beta")].tolist() == [beta[label] for label in sorted(beta)]
+    pair = matrix.pair(LabelRef("alpha", "per"), LabelRef("beta", "name"))
+    assert 0 < pair.forward.matched <= beta["name"]
+    assert pair.forward.matched <= pair.forward.predicted
+    assert np.isfinite(matrix.semantic[np.ix_(matrix.indices("alpha"), matrix.indices("beta"))]).all()
+
+
+def test_the_report_tells_what_was_chosen(cached: tuple[Path, MergeResult], encoder_folder: Path) -> None:
+    report = cached[1].report
+    assert report.settings == {
+        "encoder": str(encoder_folder),
+        "lambda": 0.9,
+        "tau": 0.5,
+        "seed": 42,
+        "sentences": None,
+        "match": "exact",
+        "centre": "source",
+        "training": TRAINING,
+    }
+    assert [source["name"] for source in report.sources] == ["alpha", "beta"]
+    assert sorted(report.taggers) == ["alpha", "beta"]
+    for tagger in report.taggers.values():
+        assert max(entry["f1"] for entry in tagger["history"]) == pytest.approx(
+            tagger["validation"]["micro"]["f1"], abs=1e-5
+        )
+
+
+@pytest.mark.usefixtures("no_training")
+def test_a_second_call_reuses_the_taggers_and_order_plays_no_part(
+    cached: tuple[Path, MergeResult],
+    sources: list[NerSource],
+    encoder_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folder, first = cached
+    monkeypatch.setenv("ESNERA_CACHE_DIR", str(folder))
+    again = align(sources[::-1], encoder=str(encoder_folder), lam=0.9, tau=0.5, evidence=SETTINGS)
+    assert again.mapping == first.mapping
+    assert {split: rows.to_list() for split, rows in again.dataset.items()} == {
+        split: rows.to_list() for split, rows in first.dataset.items()
+    }
+    assert again.similarity.to_dict() == first.similarity.to_dict()
+    assert [tagger["seconds"] for tagger in again.report.taggers.values()] == [0.0, 0.0]
+
+
+def test_the_cache_holds_a_finished_tagger_a_source(cached: tuple[Path, MergeResult]) -> None:
+    folders = sorted((cached[0] / "taggers").iterdir())
+    assert len(folders) == 2
+    assert [[path.name for path in folder.iterdir()] for folder in folders] == [["tagger"], ["tagger"]]
+
+
+@pytest.mark.usefixtures("no_training")
+@pytest.mark.parametrize(
+    ("change", "retrained"),
+    [
+        ({}, False),
+        ({"lam": 0.1, "tau": 0.9}, False),
+        ({"evidence": EvidenceSettings("overlap", "all", TRAINING)}, False),
+        ({"seed": 7}, True),
+        ({"sentences": 50}, True),
+        ({"evidence": EvidenceSettings(training={**TRAINING, "num_train_epochs": 6})}, True),
+    ],
+)
+def test_what_makes_another_tagger(
+    cached: tuple[Path, MergeResult],
+    sources: list[NerSource],
+    encoder_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    change: dict[str, Any],
+    retrained: bool,
+) -> None:
+    monkeypatch.setenv("ESNERA_CACHE_DIR", str(cached[0]))
+    settings = {"evidence": SETTINGS, "encoder": encoder_folder, **change}
+    if retrained:
+        with pytest.raises(AssertionError, match="a training started"):
+            align(sources, **settings)
+    else:
+        assert align(sources, **settings).mapping.path in (("alpha", "beta"), ("beta", "alpha"))
+
+
+@pytest.mark.usefixtures("no_training")
+class TestRefusedBeforeAnyTraining:
+    @pytest.mark.parametrize(
+        ("settings", "message"),
+        [
+            ({"lam": 1.1}, "λ = 1.1"),
+            ({"lam": float("nan")}, "λ = nan"),
+            ({"tau": -1.5}, "τ = -1.5"),
+            ({"sentences": 0}, "sentences=0: expected a positive number"),
+            ({"evidence": EvidenceSettings(training={"epochs": 3})}, "epochs"),
+            ({"evidence": EvidenceSettings(training={"num_train_epochs": -1})}, "num_train_epochs=-1"),
+        ],
+    )
+    def test_a_bad_setting(
+        self, sources: list[NerSource], encoder_folder: Path, settings: dict[str, Any], message: str
+    ) -> None:
+        with pytest.raises(ConfigurationError, match=message):
+            align(sources, encoder=encoder_folder, **settings)
+
+    def test_a_bad_way_to_measure(self) -> None:
+        with pytest.raises(ConfigurationError, match="match='near'"):
+            EvidenceSettings(match="near")  # type: ignore[arg-type]
+        with pytest.raises(ConfigurationError, match="centre='none'"):
+            EvidenceSettings(centre="none")  # type: ignore[arg-type]
+
+    def test_one_source(self, sources: list[NerSource]) -> None:
+        with pytest.raises(ConfigurationError, match="at least two sources"):
+            align(sources[:1])
+        with pytest.raises(ConfigurationError, match="at least two sources"):
+            align("cluener")
+
+    def test_a_source_twice(self, sources: list[NerSource]) -> None:
+        with pytest.raises(ConfigurationError, match="two sources are called 'beta'"):
+            align([sources[0], sources[1], sources[0]])
+        with pytest.raises(ConfigurationError, match="given twice: some/path"):
+            align(["some/path", "some/path"])
+
+    def test_the_same_sentences_under_two_names(self) -> None:
+        twins = [toy_source(name, {"PERSON": "per"}, seed=1) for name in ("one", "two")]
+        with pytest.raises(ConfigurationError, match="'one' and 'two' hold the same sentences"):
+            align(twins)
+
+    def test_a_dataset_without_a_name(self, sources: list[NerSource]) -> None:
+        nameless: Any = sources[0].dataset
+        with pytest.raises(ConfigurationError, match="a Dataset has no name"):
+            align([sources[1], nameless])
+
+    def test_a_source_that_is_not_there(self, sources: list[NerSource], tmp_path: Path) -> None:
+        with pytest.raises(SourceNotFoundError, match="missing"):
+            align([sources[0], tmp_path / "missing"])
+
+    def test_an_encoder_that_is_not_there(self, sources: list[NerSource], tmp_path: Path) -> None:
+        with pytest.raises(EncoderError, match="cannot be loaded"):
+            align(sources, encoder=tmp_path / "missing")
+
+
+@pytest.mark.parametrize(
+    ("languages", "expected"),
+    [
+        (("zh", "zh"), CHINESE_ENCODER),
+        (("zh", "zh-Hant"), CHINESE_ENCODER),
+        (("zh", "en"), MULTILINGUAL_ENCODER),
+        (("zh", ""), MULTILINGUAL_ENCODER),
+    ],
+)
+def test_the_default_encoder_depends_on_the_languages(languages: tuple[str, ...], expected: str) -> None:
+    chosen = [NerSource(str(index), {}, language=code) for index, code in enumerate(languages)]  # type: ignore[arg-type]
+    assert default_encoder(chosen) == expected
+
+
+def test_an_encoder_folder_is_known_by_its_weights(encoder_folder: Path, tmp_path: Path) -> None:
+    assert encoder_identity("owner/model") == "owner/model"
+    for file in encoder_folder.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    assert encoder_identity(str(tmp_path)) == encoder_identity(str(encoder_folder))
+    weights = tmp_path / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\x01")
+    assert encoder_identity(str(tmp_path)) != encoder_identity(str(encoder_folder))
+
+
+def test_the_cache_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("ESNERA_CACHE_DIR", str(tmp_path))
+    assert cache_folder() == tmp_path
+    monkeypatch.delenv("ESNERA_CACHE_DIR")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert cache_folder() == tmp_path / ".cache" / "esnera_hf"

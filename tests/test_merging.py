@@ -1,0 +1,228 @@
+"""Relabelled and concatenated: ids that mean what they meant, entities conserved."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pytest
+from builders import make_source, row
+from datasets import ClassLabel, Dataset, DatasetDict, List, Value
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from esnera_hf.alignment import LabelMapping, MappedLabel
+from esnera_hf.errors import ConservationError, MappingError
+from esnera_hf.labels import LabelRef
+from esnera_hf.merging import check_conserved, merge_sources
+from esnera_hf.sources import NerSource
+from esnera_hf.tagging import Entity, entities_from_tags, tags_from_entities
+
+SPLITS = ("train", "validation", "test")
+
+
+def mapping(*pairs: tuple[str, str]) -> LabelMapping:
+    entries = tuple(MappedLabel(LabelRef(*name.split(":", 1)), target) for name, target in pairs)
+    return LabelMapping(tuple(dict.fromkeys(target for _, target in pairs)), entries)
+
+
+@pytest.fixture
+def sources() -> list[NerSource]:
+    return [
+        make_source(
+            "a",
+            {
+                "train": [row("anna/B-per smith/I-per left"), row("nothing")],
+                "validation": [row("oslo/B-loc oslo/B-loc")],
+                "test": [row("anna/B-per")],
+            },
+        ),
+        make_source(
+            "b",
+            {
+                "train": [row("lima/B-城市")],
+                "validation": [row("bruno/B-name"), row("in lima/B-城市")],
+                "test": [row("bruno/B-name clara/I-name")],
+            },
+        ),
+    ]
+
+
+MAPPING = mapping(("a:loc", "GPE"), ("b:城市", "GPE"), ("b:name", "PERSON"), ("a:per", "PERSON"))
+NAMES = ["O", "B-GPE", "I-GPE", "B-PERSON", "I-PERSON"]
+
+
+def test_columns_and_features(sources: list[NerSource]) -> None:
+    merged = merge_sources(sources, MAPPING)
+    assert list(merged) == list(SPLITS)
+    for rows in merged.values():
+        assert rows.column_names == [
+            "id",
+            "tokens",
+            "ner_tags",
+            "source",
+            "source_tags",
+            "origin",
+            "confidence",
+        ]
+        assert rows.features == {
+            "id": Value("string"),
+            "tokens": List(Value("string")),
+            "ner_tags": List(ClassLabel(names=NAMES)),
+            "source": Value("string"),
+            "source_tags": List(Value("string")),
+            "origin": List(ClassLabel(names=["gold", "pseudo"])),
+            "confidence": List(Value("float32")),
+        }
+
+
+def test_rows(sources: list[NerSource]) -> None:
+    merged = merge_sources(sources, MAPPING)
+    assert merged["train"].to_list() == [
+        {
+            "id": "a-train-0",
+            "tokens": ["anna", "smith", "left"],
+            "ner_tags": [3, 4, 0],
+            "source": "a",
+            "source_tags": ["B-per", "I-per", "O"],
+            "origin": [0, 0, 0],
+            "confidence": [1.0, 1.0, 1.0],
+        },
+        {
+            "id": "a-train-1",
+            "tokens": ["nothing"],
+            "ner_tags": [0],
+            "source": "a",
+            "source_tags": ["O"],
+            "origin": [0],
+            "confidence": [1.0],
+        },
+        {
+            "id": "b-train-0",
+            "tokens": ["lima"],
+            "ner_tags": [1],
+            "source": "b",
+            "source_tags": ["B-城市"],
+            "origin": [0],
+            "confidence": [1.0],
+        },
+    ]
+    assert merged["validation"]["ner_tags"][:] == [[1, 1], [3], [0, 1]]
+    assert merged["test"]["ner_tags"][:] == [[3], [3, 4]]
+
+
+def test_sentences_come_in_the_order_of_the_sources(sources: list[NerSource]) -> None:
+    assert merge_sources(sources[::-1], MAPPING)["train"]["source"][:] == ["b", "a", "a"]
+
+
+def test_labels_swapped_between_sources_do_not_get_mixed_up() -> None:
+    one = make_source("a", {"train": [row("x/B-P y/B-Q")]})
+    two = make_source("b", {"train": [row("x/B-P y/B-Q")]})
+    swapped = mapping(("a:P", "Q"), ("a:Q", "P"), ("b:P", "P"), ("b:Q", "Q"))
+    merged = merge_sources([one, two], swapped)
+    names = merged["train"].features["ner_tags"].feature.names
+    assert [[names[tag] for tag in tags] for tags in merged["train"]["ner_tags"]] == [
+        ["B-Q", "B-P"],
+        ["B-P", "B-Q"],
+    ]
+
+
+def test_splits_without_sentences_keep_the_columns() -> None:
+    one = make_source("a", {"train": [row("x/B-P")], "validation": [row("x/B-P")]})
+    two = make_source("b", {"train": [row("x/B-P")]})
+    merged = merge_sources([one, two], mapping(("a:P", "P"), ("b:P", "P")))
+    assert {split: len(rows) for split, rows in merged.items()} == {"train": 2, "validation": 1, "test": 0}
+    assert merged["test"].features == merged["train"].features
+    assert merged["validation"].features == merged["train"].features
+
+
+def test_a_label_left_out_is_refused(sources: list[NerSource]) -> None:
+    with pytest.raises(MappingError, match="leaves out a:per"):
+        merge_sources(sources, mapping(("a:loc", "GPE"), ("b:城市", "GPE"), ("b:name", "PERSON")))
+
+
+def entities_of(rows: Dataset) -> Counter[tuple[Any, ...]]:
+    names = rows.features["ner_tags"].feature.names
+    return Counter(
+        (row["id"], entity)
+        for row in rows
+        for entity in entities_from_tags([names[tag] for tag in row["ner_tags"]])[0]
+    )
+
+
+@st.composite
+def annotations(draw: st.DrawFn) -> list[list[Entity]]:
+    sentences = []
+    for _ in range(draw(st.integers(1, 4))):
+        bounds = sorted(draw(st.sets(st.integers(0, 6), max_size=5)))
+        sentences.append(
+            [
+                Entity(start, end, draw(st.sampled_from(["p", "q", "-r-", "人"])))
+                for start, end in zip(bounds, bounds[1:], strict=False)
+                if draw(st.booleans())
+            ]
+        )
+    return sentences
+
+
+@settings(max_examples=25, deadline=None)
+@given(data=st.data())
+def test_every_entity_is_in_the_result_once(data: st.DataObject) -> None:
+    gold = {(name, split): data.draw(annotations()) for name in "ab" for split in SPLITS}
+    sources = [
+        make_source(
+            name,
+            {
+                split: [(list("abcdef"), tags_from_entities(6, row)) for row in gold[name, split]]
+                for split in SPLITS
+            },
+        )
+        for name in "ab"
+    ]
+    refs = [ref for source in sources for ref in source.label_refs]
+    targets = {ref: data.draw(st.sampled_from(["X", "Y", str(ref)])) for ref in refs}
+    merged = merge_sources(
+        sources,
+        LabelMapping(
+            tuple(dict.fromkeys(targets.values())),
+            tuple(MappedLabel(ref, target) for ref, target in targets.items()),
+        ),
+    )
+    for split in SPLITS:
+        expected = Counter(
+            (f"{name}-{split}-{index}", Entity(e.start, e.end, targets[LabelRef(name, e.label)]))
+            for name in "ab"
+            for index, row in enumerate(gold[name, split])
+            for e in row
+        )
+        assert entities_of(merged[split]) == expected
+
+
+@pytest.mark.parametrize(
+    ("tags", "difference"),
+    [
+        ([0, 0, 0], {"a:PERSON": -1}),
+        ([3, 3, 0], {"a:PERSON": 1}),
+        ([1, 2, 0], {"a:GPE": 1, "a:PERSON": -1}),
+    ],
+)
+def test_a_tampered_dataset_is_noticed(
+    sources: list[NerSource], tags: list[int], difference: dict[str, int]
+) -> None:
+    merged = merge_sources(sources, MAPPING)
+    check_conserved(sources, MAPPING, merged)
+    rows = merged["train"].to_list()
+    rows[0]["ner_tags"] = tags
+    tampered = DatasetDict({**merged, "train": Dataset.from_list(rows, features=merged["train"].features)})
+    with pytest.raises(ConservationError, match="split train: entities gained or lost") as caught:
+        check_conserved(sources, MAPPING, tampered)
+    assert all(f"'{label}': {count}" in str(caught.value) for label, count in difference.items())
+
+
+def test_an_entity_moved_to_another_source_is_noticed(sources: list[NerSource]) -> None:
+    merged = merge_sources(sources, MAPPING)
+    rows = merged["test"].to_list()
+    rows[0]["source"] = "b"
+    tampered = DatasetDict({**merged, "test": Dataset.from_list(rows, features=merged["test"].features)})
+    with pytest.raises(ConservationError, match="split test"):
+        check_conserved(sources, MAPPING, tampered)

@@ -1,0 +1,131 @@
+"""The readers on real corpora: published counts, and a reference made by other code."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from esnera_hf.sources import load_source
+from esnera_hf.sources.cluener import read_cluener
+from esnera_hf.sources.columns import read_column_file
+
+DATA_DIR = os.environ.get("ESNERA_DATA_DIR", "")
+
+pytestmark = [
+    pytest.mark.real,
+    pytest.mark.skipif(not DATA_DIR, reason="ESNERA_DATA_DIR does not name a folder of corpora"),
+]
+
+CROSSNER = ("ai", "literature", "music", "politics", "science")
+BIOMEDICAL = {
+    "bc5cdr": "BC5CDR-IOB",
+    "bc5cdr_chem": "BC5CDR-chem-IOB",
+    "bc5cdr_disease": "BC5CDR-disease-IOB",
+    "ncbi_disease": "NCBI-disease-IOB",
+}
+UNER = {
+    "en_ewt": ("dev", "test"),
+    "pt_bosque": ("train", "dev", "test"),
+    "zh_gsdsimp": ("train", "dev", "test"),
+}
+COLUMN_FILES = {
+    **{
+        f"crossner_{domain}.{split}": f"crossner/ner_data/{domain}/{split}.txt"
+        for domain in CROSSNER
+        for split in ("train", "dev", "test")
+    },
+    **{
+        f"{name}.{split}": f"{name}/data/{folder}/{file}.tsv"
+        for name, folder in BIOMEDICAL.items()
+        for split, file in (("train", "train"), ("dev", "devel"), ("test", "test"))
+    },
+    **{
+        f"uner_{name}.{split}": f"uner_{name}/{name}-ud-{split}.iob2"
+        for name, splits in UNER.items()
+        for split in splits
+    },
+    **{f"btc.sec_{section}": f"btc/data/BTC/CONLL-format/data/{section}.conll" for section in "abefgh"},
+    **{f"germeval14.{split}": f"germeval14/GermEval2014/NER-de-{split}.tsv" for split in ("dev", "test")},
+    **{f"danplus.{split}": f"danplus/data/da_news_{split}.tsv" for split in ("train", "dev", "test")},
+    **{f"weibo_v1.{split}": f"weibo/data/weiboNER.conll.{split}" for split in ("train", "dev", "test")},
+    "danplus.twitter_dev": "danplus/data/da_twitter_dev.tsv",
+    "klue_ko.dev": "klue_ko/klue_benchmark/klue-ner-v1.1/klue-ner-v1.1_dev.tsv",
+    "wikigold.all": "wikigold/data/wikigold/CONLL-format/data/wikigold.conll.txt",
+    "wnut17.train": "wnut17/wnut17train.conll",
+    "wnut17.dev": "wnut17/emerging.dev.conll",
+    "wnut17.test": "wnut17/emerging.test.annotated",
+}
+
+
+def raw(path):
+    file = Path(DATA_DIR) / path
+    if not file.exists():
+        pytest.skip(f"{file} is not there")
+    return file
+
+
+def reference(name):
+    path = Path(DATA_DIR).parent / "jsonl" / f"{name}.jsonl.gz"
+    if not path.exists():
+        pytest.skip(f"{path} is not there")
+    with gzip.open(path, "rt", encoding="utf-8", newline="\n") as stream:
+        records = [json.loads(line) for line in stream]
+    return [(record["tokens"], sorted(map(tuple, record["spans"]))) for record in records]
+
+
+def read(sentences):
+    return [(s.tokens, sorted((e.start, e.end, e.label) for e in s.spans)) for s in sentences]
+
+
+@pytest.mark.parametrize("name", COLUMN_FILES)
+def test_column_files_read_as_the_reference_does(name):
+    assert read(read_column_file(raw(COLUMN_FILES[name]))) == reference(name)
+
+
+@pytest.mark.parametrize(("split", "positions"), [("train", 24), ("dev", 7), ("test", 7)])
+def test_weibo_reads_as_the_reference_but_for_long_positions(split, positions):
+    found = read(read_column_file(raw(f"weibo/data/weiboNER_2nd_conll.{split}")))
+    expected = reference(f"weibo.{split}")
+    assert [spans for _, spans in found] == [spans for _, spans in expected]
+    assert {token for tokens, _ in found for token in tokens if len(token) != 1} == {"\ufffd\ufffd"}
+    stripped = [[token[0] if token[-1].isdigit() else token for token in tokens] for tokens, _ in expected]
+    assert [tokens for tokens, _ in found] == stripped
+    assert sum(one[0] != other[0] for one, other in zip(found, expected, strict=True)) == positions
+
+
+@pytest.mark.parametrize("split", ["train", "dev"])
+def test_cluener_reads_as_the_reference_does(split):
+    assert read(read_cluener(raw(f"cluener/{split}.json"))) == reference(f"cluener.{split}")
+
+
+def test_cluener_counts():
+    raw("cluener/train.json")
+    source = load_source("cluener")
+    entities = {split: sum(counts.values()) for split, counts in source.summary.entities.items()}
+    dropped = {
+        split: sum(drop.split == split for drop in source.dropped) for split in ("train", "validation")
+    }
+    assert entities["train"] + dropped["train"] == 23_972
+    assert entities["validation"] + entities["test"] + dropped["validation"] == 3_072
+    assert source.summary.sentences["train"] == 10_748
+    assert source.summary.sentences["validation"] + source.summary.sentences["test"] == 1_343
+    assert len(source.labels) == 10
+    assert len(source.dropped) == source.summary.dropped["nested in a longer span"] == 2
+    assert "test carries no annotation: not loaded" in source.notes
+
+
+def test_weibo_counts():
+    raw("weibo/data")
+    source = load_source("weibo")
+    assert source.summary.sentences == {"train": 1_350, "validation": 270, "test": 270}
+    assert {split: sum(counts.values()) for split, counts in source.summary.entities.items()} == {
+        "train": 1_895,
+        "validation": 389,
+        "test": 418,
+    }
+    assert source.repairs["inside tag without a begin tag"] == 14
+    assert source.dropped == ()

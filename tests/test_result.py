@@ -1,0 +1,186 @@
+"""The result of an alignment and its folder."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from builders import make_matrix, make_source, row
+
+from esnera_hf import MergeResult
+from esnera_hf.alignment import greedy_merge_path, mapping_from_path
+from esnera_hf.errors import MappingError, OutputExistsError, SourceNotFoundError
+from esnera_hf.merging import merge_sources
+from esnera_hf.metrics import score_tags
+from esnera_hf.report import TaggerReport, build_report
+from esnera_hf.result import new_folder
+
+HOSTILE = ("../../outside", "<b>", "$x$", r"\$\frac{1}", "公司名", "L" * 10_000, "- a # b", "NO", "x\ty\n", "/etc/x")
+
+
+def make_result(first: str = "alpha", second: str = "beta", label: str = "city") -> MergeResult:
+    """Two sources of one sentence a split; ``label`` of the first and ``place`` of the second become one."""
+    splits = ("train", "validation", "test")
+    sources = [
+        make_source(first, {split: [([f"in-{split}", "oslo"], ["O", f"B-{label}"])] for split in splits}),
+        make_source(second, {split: [row("met anna/B-per in lima/B-place")] for split in splits}),
+    ]
+    names = [f"{first}:{label}", f"{second}:per", f"{second}:place"]
+    matrix = make_matrix(
+        dict.fromkeys(names, 1),
+        {(names[0], names[2]): (2, 3), (names[2], names[0]): (1, 1)},
+        {(names[0], names[2]): 0.123456789, (names[0], names[1]): -0.5},
+    )
+    path = greedy_merge_path(matrix, 0.4, 0.2)
+    mapping = mapping_from_path(path, matrix)
+    scores = score_tags([["B-x"]], [["B-x"]])
+    history = [{"epoch": 1, "loss": 0.5, "f1": 1.0, "precision": 1.0, "recall": 1.0}]
+    tagger = TaggerReport(scores, scores, history, {"seed": 42}, 1.25)
+    report = build_report(
+        sources, {first: tagger, second: tagger}, path, {"lambda": 0.4, "sentences": None}, {"total": 1.23}
+    )
+    return MergeResult(merge_sources(sources, mapping), mapping, matrix, report)
+
+
+def assert_same(found: MergeResult, expected: MergeResult) -> None:
+    assert list(found.dataset) == list(expected.dataset)
+    for split, rows in expected.dataset.items():
+        assert found.dataset[split].features == rows.features
+        assert found.dataset[split].to_list() == rows.to_list()
+    assert found.mapping == expected.mapping
+    assert found.report == expected.report
+    assert found.similarity.labels == expected.similarity.labels
+    for name in ("support", "matched", "predicted", "semantic"):
+        np.testing.assert_array_equal(getattr(found.similarity, name), getattr(expected.similarity, name))
+
+
+def test_a_result_survives_its_folder(tmp_path: Path) -> None:
+    result = make_result()
+    result.save(tmp_path / "new" / "out")
+    assert_same(MergeResult.load(tmp_path / "new" / "out"), result)
+    assert sorted(p.name for p in (tmp_path / "new").iterdir()) == ["out"]
+    assert sorted(p.name for p in (tmp_path / "new" / "out").iterdir()) == [
+        "dataset",
+        "heatmaps",
+        "mapping.yaml",
+        "report.json",
+        "similarity.json",
+    ]
+    assert (tmp_path / "new" / "out").stat().st_mode & 0o777 == 0o755
+
+
+def test_the_same_result_gives_the_same_bytes(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        make_result().save(tmp_path / name)
+    for file in ("mapping.yaml", "report.json", "similarity.json", "heatmaps/00-alpha--beta.png"):
+        assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
+
+
+def test_text() -> None:
+    assert repr(make_result()).split("\n") == [
+        "MergeResult: 3 labels of 2 sources → 2 unified labels; sentences: train 2, validation 2, test 2",
+        "  city  ←  alpha:city, beta:place",
+        "  per   ←  beta:per",
+    ]
+
+
+def test_the_report_reads_well() -> None:
+    lines = str(make_result().report).split("\n")
+    assert lines[0] == "alpha: 3 sentences, 3 entities; own tagger: micro-F1 1.000 validation, 1.000 test"
+    assert "beta → alpha (sum of S_emp 1.00)" in lines
+    assert "  beta:place  → alpha:city  S 0.47 (semantic 0.12, empirical 1/1)" in lines
+    unknown = "(semantic -0.50, empirical unknown, never predicted)"
+    assert f"  beta:per    stays; nearest alpha:city  S -0.50 {unknown}" in lines
+
+
+@pytest.mark.parametrize("kind", ["folder", "file", "dangling link"])
+def test_what_is_there_is_left_alone(tmp_path: Path, kind: str) -> None:
+    target = tmp_path / "out"
+    if kind == "folder":
+        target.mkdir()
+        (target / "mine.txt").write_text("mine")
+    elif kind == "file":
+        target.write_text("mine")
+    else:
+        target.symlink_to(tmp_path / "nowhere")
+    before = os.listdir(tmp_path)
+    with pytest.raises(OutputExistsError, match="exists already; nothing was written"):
+        make_result().save(target)
+    assert os.listdir(tmp_path) == before
+    if kind == "folder":
+        assert [(p.name, p.read_text()) for p in target.iterdir()] == [("mine.txt", "mine")]
+    elif kind == "file":
+        assert target.read_text() == "mine"
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, OSError])
+def test_a_crash_while_writing_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
+) -> None:
+    written: list[list[str]] = []
+
+    def fail(matrix: object, lam: float, folder: Path) -> None:
+        written.append(sorted(p.name for p in folder.parent.iterdir()))
+        raise error("out of space")
+
+    monkeypatch.setattr("esnera_hf.result.save_heatmaps", fail)
+    with pytest.raises(error, match="out of space"):
+        make_result().save(tmp_path / "out")
+    assert written == [["dataset", "mapping.yaml", "report.json", "similarity.json"]]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_new_folder_appears_only_when_all_is_written(tmp_path: Path) -> None:
+    target = tmp_path / "out"
+    with new_folder(target) as folder:
+        (folder / "file").write_text("x")
+        assert not target.exists()
+    assert [p.name for p in target.iterdir()] == ["file"]
+    assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("name", HOSTILE, ids=lambda name: ascii(name[:12]))
+@pytest.mark.parametrize("place", ["source", "label"])
+@pytest.mark.filterwarnings("ignore:Glyph:UserWarning")
+def test_a_hostile_name_stays_a_name(tmp_path: Path, name: str, place: str) -> None:
+    result = make_result(first=name) if place == "source" else make_result(label=name)
+    home = tmp_path / "home" / "deep"
+    result.save(home / "out")
+    assert_same(MergeResult.load(home / "out"), result)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["home"]
+    assert sorted(p.name for p in (tmp_path / "home").iterdir()) == ["deep"]
+    assert sorted(p.name for p in home.iterdir()) == ["out"]
+    (picture,) = (home / "out" / "heatmaps").iterdir()
+    assert re.fullmatch(r"00-[\w.-]+--[\w.-]+\.png", picture.name, re.ASCII)
+
+
+@pytest.mark.parametrize("missing", ["dataset", "mapping.yaml", "similarity.json", "report.json"])
+def test_an_incomplete_folder_is_refused(tmp_path: Path, missing: str) -> None:
+    make_result().save(tmp_path / "out")
+    (tmp_path / "out" / missing).rename(tmp_path / "moved")
+    with pytest.raises(SourceNotFoundError, match=f"no saved result, {missing} not found"):
+        MergeResult.load(tmp_path / "out")
+
+
+def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SourceNotFoundError, match="no saved result, dataset, mapping.yaml"):
+        MergeResult.load(tmp_path / "nothing")
+
+
+def test_an_edited_mapping_is_checked(tmp_path: Path) -> None:
+    make_result().save(tmp_path / "out")
+    file = tmp_path / "out" / "mapping.yaml"
+    file.write_text(file.read_text().replace("relation: equal", "relation: alike", 1))
+    with pytest.raises(MappingError, match=r"mapping\.yaml: .*relation 'alike'"):
+        MergeResult.load(tmp_path / "out")
+
+
+def test_a_mapping_made_by_hand_is_saved(tmp_path: Path) -> None:
+    result = make_result()
+    by_hand = replace(result, mapping=replace(result.mapping, lam=None, tau=None))
+    by_hand.save(tmp_path / "out")
+    assert MergeResult.load(tmp_path / "out").mapping == by_hand.mapping
