@@ -109,9 +109,7 @@ def make_tokenizer(window: int = WINDOW):  # type: ignore[no-untyped-def]
         *("。", "，", ".", ",", *"中国北京上海人名"),
         *words,
     )
-    return BertTokenizer(
-        vocab={piece: index for index, piece in enumerate(pieces)}, model_max_length=window
-    )
+    return BertTokenizer(vocab={piece: index for index, piece in enumerate(pieces)}, model_max_length=window)
 
 
 def make_encoder(folder: Path, window: int = WINDOW, seed: int = 0) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from builders import toy_source
 
+from builders import toy_source
 from esnera_hf import EvidenceSettings, LabelRef, MergeResult, NerSource, align
 from esnera_hf.api import CHINESE_ENCODER, MULTILINGUAL_ENCODER, default_encoder
 from esnera_hf.errors import ConfigurationError, EncoderError, SourceNotFoundError

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from builders import make_matrix
 from matplotlib.figure import Figure
 
+from builders import make_matrix
 from esnera_hf.heatmaps import save_heatmaps
 from esnera_hf.similarity import SimilarityMatrix
 
@@ -76,6 +76,14 @@ def test_a_picture_for_each_pair_of_sources(tmp_path: Path) -> None:
 def test_the_same_matrix_gives_the_same_bytes(tmp_path: Path) -> None:
     (one,), (two,) = (save_heatmaps(matrix(), 0.4, tmp_path / name) for name in ("one", "two"))
     assert one.read_bytes() == two.read_bytes()
+
+
+def test_a_missing_font_is_said_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    private = "\ue000\ue001"
+    save_heatmaps(matrix(private), 0.4, tmp_path)
+    assert capsys.readouterr().err == (
+        "00-b--source.png: no installed font has all characters of the names. Noto Sans CJK has.\n"
+    )
 
 
 @pytest.mark.parametrize("name", ["$x", "$", "$$", r"\alpha$_", "{%", "_^", "%s"])

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
 from typing import Any
 
 import pytest
-from builders import make_source, row
 from datasets import ClassLabel, Dataset, DatasetDict, List, Value
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from builders import make_source, row
+from esnera_hf import merging
 from esnera_hf.alignment import LabelMapping, MappedLabel
 from esnera_hf.errors import ConservationError, MappingError
 from esnera_hf.labels import LabelRef
@@ -158,7 +160,7 @@ def annotations(draw: st.DrawFn) -> list[list[Entity]]:
         sentences.append(
             [
                 Entity(start, end, draw(st.sampled_from(["p", "q", "-r-", "人"])))
-                for start, end in zip(bounds, bounds[1:], strict=False)
+                for start, end in pairwise(bounds)
                 if draw(st.booleans())
             ]
         )
@@ -217,6 +219,18 @@ def test_a_tampered_dataset_is_noticed(
     with pytest.raises(ConservationError, match="split train: entities gained or lost") as caught:
         check_conserved(sources, MAPPING, tampered)
     assert all(f"'{label}': {count}" in str(caught.value) for label, count in difference.items())
+
+
+def test_merging_checks_itself(sources: list[NerSource], monkeypatch: pytest.MonkeyPatch) -> None:
+    relabel = merging._relabel
+
+    def lose_sentences(source: NerSource, split: str, *rest: Any) -> Dataset:
+        rows = relabel(source, split, *rest)
+        return rows.select(range(len(rows) - 1)) if source.name == "b" else rows
+
+    monkeypatch.setattr(merging, "_relabel", lose_sentences)
+    with pytest.raises(ConservationError, match="'b:GPE': -1"):
+        merge_sources(sources, MAPPING)
 
 
 def test_an_entity_moved_to_another_source_is_noticed(sources: list[NerSource]) -> None:

@@ -40,8 +40,8 @@ EXPECTED = Scores(
 def assert_equal(found: Scores, expected: Scores) -> None:
     assert list(found.by_label) == list(expected.by_label)
     assert found.macro_f1 == pytest.approx(expected.macro_f1)
-    pairs = [(found.micro, expected.micro), *zip(found.by_label.values(), expected.by_label.values(), strict=True)]
-    for a, b in pairs:
+    labels = zip(found.by_label.values(), expected.by_label.values(), strict=True)
+    for a, b in [(found.micro, expected.micro), *labels]:
         assert (a.precision, a.recall, a.f1) == pytest.approx((b.precision, b.recall, b.f1))
         assert a.support == b.support
 
@@ -52,12 +52,22 @@ def test_a_hand_count() -> None:
 
 
 def test_entities_are_scored_as_their_tags() -> None:
-    gold = [[Entity(0, 2, "PER"), Entity(3, 4, "LOC")], [Entity(0, 1, "PER"), Entity(1, 3, "PER")], [Entity(1, 2, "LOC")]]
-    predicted = [gold[0], [Entity(0, 1, "PER"), Entity(1, 2, "PER")], [Entity(0, 1, "ORG"), Entity(1, 2, "ORG")]]
+    gold = [
+        [Entity(0, 2, "PER"), Entity(3, 4, "LOC")],
+        [Entity(0, 1, "PER"), Entity(1, 3, "PER")],
+        [Entity(1, 2, "LOC")],
+    ]
+    predicted = [
+        gold[0],
+        [Entity(0, 1, "PER"), Entity(1, 2, "PER")],
+        [Entity(0, 1, "ORG"), Entity(1, 2, "ORG")],
+    ]
     assert_equal(score_entities(gold, predicted, [4, 3, 2]), EXPECTED)
 
 
-@pytest.mark.parametrize("labels", [("-LOC", "LOC-", "-"), ("地点", "组织", "人"), ("a-b", "a_b", "I-x"), ("O", "B", "I")])
+@pytest.mark.parametrize(
+    "labels", [("-LOC", "LOC-", "-"), ("地点", "组织", "人"), ("a-b", "a_b", "I-x"), ("O", "B", "I")]
+)
 def test_names_of_labels_play_no_part(labels: tuple[str, str, str]) -> None:
     names = dict(zip(("LOC", "ORG", "PER"), labels, strict=True))
 

@@ -11,7 +11,7 @@ import pytest
 
 from esnera_hf.sources import load_source
 from esnera_hf.sources.cluener import read_cluener
-from esnera_hf.sources.columns import read_column_file
+from esnera_hf.sources.columns import ColumnFile
 
 DATA_DIR = os.environ.get("ESNERA_DATA_DIR", "")
 
@@ -83,12 +83,12 @@ def read(sentences):
 
 @pytest.mark.parametrize("name", COLUMN_FILES)
 def test_column_files_read_as_the_reference_does(name):
-    assert read(read_column_file(raw(COLUMN_FILES[name]))) == reference(name)
+    assert read(ColumnFile(raw(COLUMN_FILES[name]))()) == reference(name)
 
 
 @pytest.mark.parametrize(("split", "positions"), [("train", 24), ("dev", 7), ("test", 7)])
 def test_weibo_reads_as_the_reference_but_for_long_positions(split, positions):
-    found = read(read_column_file(raw(f"weibo/data/weiboNER_2nd_conll.{split}")))
+    found = read(ColumnFile(raw(f"weibo/data/weiboNER_2nd_conll.{split}"))())
     expected = reference(f"weibo.{split}")
     assert [spans for _, spans in found] == [spans for _, spans in expected]
     assert {token for tokens, _ in found for token in tokens if len(token) != 1} == {"\ufffd\ufffd"}

@@ -8,13 +8,14 @@ from collections.abc import Sequence
 
 from datasets import Dataset, DatasetDict
 
-from esnera_hf.alignment import greedy_merge_path, mapping_from_path
+from esnera_hf.alignment import check_tau, greedy_merge_path, mapping_from_path
 from esnera_hf.console import duration, quiet_libraries, say
 from esnera_hf.errors import ConfigurationError
-from esnera_hf.evidence import EvidenceSettings, gather_evidence
+from esnera_hf.evidence import EvidenceSettings, gather_evidence, tagger_folder
 from esnera_hf.merging import merge_sources
 from esnera_hf.report import build_report
 from esnera_hf.result import MergeResult
+from esnera_hf.similarity import check_lambda
 from esnera_hf.sources import NerSource, check_names, load_source
 
 CHINESE_ENCODER = "hfl/chinese-bert-wwm-ext"
@@ -56,7 +57,8 @@ def align(
         ConfigurationError: fewer than two sources, one twice, or a parameter out
             of range.
     """
-    check_settings(lam, tau)
+    check_lambda(lam)
+    check_tau(tau)
     evidence = evidence or EvidenceSettings()
     started = time.perf_counter()
     with quiet_libraries():
@@ -88,20 +90,6 @@ def align(
     }
     report = build_report(loaded, found.taggers, path, facts, seconds)
     return MergeResult(dataset, mapping, found.matrix, report)
-
-
-def check_settings(lam: float, tau: float) -> None:
-    """Check λ and τ before anything expensive starts.
-
-    Raises:
-        ConfigurationError: one is out of range.
-    """
-    if not 0 <= lam <= 1:
-        raise ConfigurationError(
-            f"λ = {lam}: expected a number from 0 (semantic only) to 1 (empirical only)."
-        )
-    if not -1 <= tau <= 1:
-        raise ConfigurationError(f"τ = {tau}: expected a number from -1 to 1.")
 
 
 def check_sentences(sentences: int | None) -> None:
@@ -146,11 +134,12 @@ def announce_cost(sources: Sequence[NerSource], encoder: str, settings: Evidence
     """Say how long the evidence will take at most, if that is more than a minute."""
     from esnera_hf.modeling.cost import estimate_cost
 
-    cost = estimate_cost(sources, encoder, settings.training)
+    trained = {s.name for s in sources if tagger_folder(s, encoder, settings.training).is_dir()}
+    cost = estimate_cost(sources, encoder, settings.training, trained)
     if cost.seconds > 60:
         say(
-            f"At most about {duration(cost.seconds)} on {cost.device}: {len(sources)} taggers to train "
-            f"(up to {duration(cost.training)}; early stopping may end sooner), "
+            f"At most about {duration(cost.seconds)} on {cost.device}: {len(sources) - len(trained)} taggers to "
+            f"train (up to {duration(cost.training)}; early stopping may end sooner), "
             f"{len(sources) * (len(sources) - 1)} prediction passes, {len(sources)} encoding passes. "
             "Ctrl-C is safe: the same command goes on where it stopped."
         )

@@ -115,8 +115,8 @@ def own_tagger(source: NerSource, encoder: str, training: Mapping[str, Any]) -> 
     """Return the tagger of a source, trained or from the cache, and its scores."""
     from esnera_hf.modeling.training import load_result, save_result, train_tagger
 
-    folder = cache_folder() / "taggers" / _tagger_key(source, encoder, training)
-    finished, unfinished = folder / "tagger", folder / "checkpoints"
+    finished = tagger_folder(source, encoder, training)
+    unfinished = finished.parent / "checkpoints"
     started = time.perf_counter()
     seconds = 0.0
     if finished.is_dir():
@@ -125,9 +125,12 @@ def own_tagger(source: NerSource, encoder: str, training: Mapping[str, Any]) -> 
     else:
         result = train_tagger(source, encoder, unfinished, training)
         seconds = time.perf_counter() - started
-        staging = folder / f"tagger.{os.getpid()}"
+        staging = finished.parent / f"tagger.{os.getpid()}"
         save_result(result, staging)
-        staging.rename(finished)
+        if finished.is_dir():  # another process was faster
+            shutil.rmtree(staging)
+        else:
+            staging.rename(finished)
         shutil.rmtree(unfinished, ignore_errors=True)
         say(f"{source.name}: tagger trained in {seconds:.0f} s, validation {result.validation}")
     test = result.tagger.evaluate(source.sentences("test"))
@@ -135,14 +138,20 @@ def own_tagger(source: NerSource, encoder: str, training: Mapping[str, Any]) -> 
     return result.tagger, report
 
 
-def _tagger_key(source: NerSource, encoder: str, training: Mapping[str, Any]) -> str:
+def tagger_folder(source: NerSource, encoder: str, training: Mapping[str, Any]) -> Path:
+    """Return where the tagger of a source is kept: a folder named by everything that decides its weights."""
+    from esnera_hf.modeling.pretrained import hidden_size
+    from esnera_hf.modeling.training import recommended_settings
+
+    settings = {**recommended_settings(hidden_size(encoder), len(source.dataset["train"])), **training}
     identity = {
         "sentences": source.fingerprint,
         "encoder": encoder_identity(encoder),
-        "training": {name: repr(value) for name, value in sorted(training.items())},
+        "training": {name: repr(value) for name, value in sorted(settings.items())},
         "versions": {name: version(name) for name in ("esnera-hf", "torch", "transformers")},
     }
-    return hashlib.blake2b(json.dumps(identity, sort_keys=True).encode(), digest_size=16).hexdigest()
+    key = hashlib.blake2b(json.dumps(identity, sort_keys=True).encode(), digest_size=16).hexdigest()
+    return cache_folder() / "taggers" / key / "tagger"
 
 
 def encoder_identity(encoder: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from esnera_hf.console import say
 from esnera_hf.similarity import SimilarityMatrix
 
 if TYPE_CHECKING:
@@ -81,7 +83,11 @@ def _draw_pair(matrix: SimilarityMatrix, lam: float, pair: tuple[str, str], file
         axes.set_xlabel(b, fontfamily=fonts)
         for text in (*axes.get_xticklabels(), *axes.get_yticklabels()):
             text.set_fontfamily(fonts)
-    figure.savefig(file, dpi=110, metadata={"Software": None})
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        figure.savefig(file, dpi=110, metadata={"Software": None})
+    if any("missing from font" in str(warning.message) for warning in caught):
+        say(f"{file.name}: no installed font has all characters of the names. Noto Sans CJK has.")
 
 
 def _draw_panel(axes: Axes, values: NDArray[np.float64], rows: Sequence[str], columns: Sequence[str]) -> None:

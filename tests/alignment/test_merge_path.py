@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 import pytest
-from builders import make_matrix
 
+from builders import make_matrix
 from esnera_hf.alignment import Decision, LabelGroup, greedy_merge_path
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.labels import LabelRef
@@ -107,9 +107,7 @@ def test_equal_sums_are_settled_by_name() -> None:
 
 
 def test_equally_similar_labels_are_settled_by_name() -> None:
-    matrix = make_matrix(
-        {"a:x": 1, "b:p": 1, "b:q": 1}, {}, {("a:x", "b:p"): 0.5, ("a:x", "b:q"): 0.5}
-    )
+    matrix = make_matrix({"a:x": 1, "b:p": 1, "b:q": 1}, {}, {("a:x", "b:p"): 0.5, ("a:x", "b:q"): 0.5})
     assert greedy_merge_path(matrix, lam=0.4, tau=0.4).groups == (group("b:p", "a:x"), group("b:q"))
 
 

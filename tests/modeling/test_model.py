@@ -69,9 +69,7 @@ def test_the_auto_class_loads_it_without_remote_code(tagger: CrfTagger, tmp_path
         assert torch.equal(loaded(**batch).logits, tagger(**batch).logits)
 
 
-def test_files_hold_no_path_of_this_machine(
-    tagger: CrfTagger, tmp_path: Path, encoder_folder: Path
-) -> None:
+def test_files_hold_no_path_of_this_machine(tagger: CrfTagger, tmp_path: Path, encoder_folder: Path) -> None:
     tagger.save_pretrained(tmp_path)
     assert str(encoder_folder) not in (tmp_path / "config.json").read_text()
 

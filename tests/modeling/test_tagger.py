@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -42,9 +43,7 @@ def test_labels(tagger: Tagger) -> None:
     assert tagger.labels == ("LOC", "PER")
 
 
-def test_predictions_do_not_depend_on_batches_or_order(
-    tagger: Tagger, sentences: list[list[str]]
-) -> None:
+def test_predictions_do_not_depend_on_batches_or_order(tagger: Tagger, sentences: list[list[str]]) -> None:
     expected = list(tagger.predict(sentences))
     assert sum(map(len, expected)) > 50
     assert [expected[i] for i in (31, 32)] == [[], []]
@@ -72,7 +71,7 @@ def test_nothing_gives_nothing(tagger: Tagger) -> None:
 def test_predictions_are_spans_of_their_sentence(tagger: Tagger, sentences: list[list[str]]) -> None:
     for words, found in zip(sentences, tagger.predict(sentences), strict=True):
         assert all(0 <= entity.start < entity.end <= len(words) for entity in found)
-        assert all(a.end <= b.start for a, b in zip(found, found[1:], strict=False))
+        assert all(a.end <= b.start for a, b in pairwise(found))
 
 
 def test_scores_are_the_smallest_marginal_of_the_words(tagger: Tagger) -> None:
@@ -104,9 +103,7 @@ def test_evaluation_scores_the_predictions(tagger: Tagger) -> None:
     )
 
 
-def test_a_saved_tagger_predicts_the_same(
-    tagger: Tagger, sentences: list[list[str]], tmp_path: Path
-) -> None:
+def test_a_saved_tagger_predicts_the_same(tagger: Tagger, sentences: list[list[str]], tmp_path: Path) -> None:
     tagger.save_pretrained(tmp_path / "new" / "folder")
     loaded = Tagger.from_pretrained(tmp_path / "new" / "folder")
     assert loaded.words.budget == 18
@@ -170,5 +167,3 @@ class TestMentionEncoder:
         ((labels, vectors),) = encoder.mention_vectors(make_source("s", {"train": [long]}).sentences("train"))
         assert (labels, vectors.shape) == (["PER"], (1, 24))
         assert np.isfinite(vectors).all()
-
-

@@ -36,7 +36,9 @@ def source() -> NerSource:
 
 
 @pytest.fixture(scope="module")
-def short(source: NerSource, encoder_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainingResult:
+def short(
+    source: NerSource, encoder_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> TrainingResult:
     return train_tagger(source, str(encoder_folder), tmp_path_factory.mktemp("short"), SHORT)
 
 
@@ -217,9 +219,7 @@ def test_the_learning_rate_falls_with_the_width(width: int, rate: float, tmp_pat
 
 
 @pytest.mark.parametrize(("sentences", "epochs", "batch"), [(4999, 20, 16), (5000, 10, 32)])
-def test_small_corpora_get_smaller_batches(
-    sentences: int, epochs: int, batch: int, tmp_path: Path
-) -> None:
+def test_small_corpora_get_smaller_batches(sentences: int, epochs: int, batch: int, tmp_path: Path) -> None:
     encoder: Any = SimpleNamespace(config=SimpleNamespace(hidden_size=768))
     arguments = choose_arguments(encoder, sentences, str(tmp_path), {})
     assert (arguments.num_train_epochs, arguments.per_device_train_batch_size) == (epochs, batch)

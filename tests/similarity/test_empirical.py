@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from builders import DictionaryTagger, make_source, row
 
+from builders import DictionaryTagger, make_source, row
 from esnera_hf.labels import LabelRef
 from esnera_hf.similarity import SimilarityMatrix, cross_predictions, matched_label
 from esnera_hf.sources import NerSource
@@ -107,8 +107,8 @@ def test_overlapping_spans(sources: list[NerSource]) -> None:
 
 def test_a_label_never_predicted_is_unknown(sources: list[NerSource]) -> None:
     matched, predicted = cross_predictions(TAGGERS, sources, LABELS)
-    support = np.zeros(6, dtype=np.int64)
-    empirical = SimilarityMatrix(tuple(LABELS), support, matched, predicted, np.full((6, 6), np.nan)).empirical
+    support, semantic = np.zeros(6, dtype=np.int64), np.full((6, 6), np.nan)
+    empirical = SimilarityMatrix(tuple(LABELS), support, matched, predicted, semantic).empirical
     other = LABELS.index(LabelRef("a", "other"))
     assert np.isnan(empirical[other]).all()
     assert predicted[other].tolist() == [0] * 6

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pytest
-from builders import make_source, row
 from numpy.typing import NDArray
 
+from builders import make_source, row
 from esnera_hf.labels import LabelRef
 from esnera_hf.similarity import LabelSums, semantic_similarity, sum_mentions
 from esnera_hf.sources import AnnotatedSentence

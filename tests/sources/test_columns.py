@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from corpora import PREFIXED_SCHEMES, annotated, column_text, encode, write
 from esnera_hf.errors import SourceError
-from esnera_hf.sources.columns import read_column_file
+from esnera_hf.sources.columns import ColumnFile
 from esnera_hf.sources.textfile import UNDECODABLE
 
 TOKENS = st.text(st.sampled_from("ab#北é。\u2028\u0085\u3000\u00a0\v"), min_size=1, max_size=3)
@@ -18,7 +18,7 @@ def read(path, **options):
     """Return tokens and (start, end, label) of every sentence."""
     return [
         (sentence.tokens, [(e.start, e.end, e.label) for e in sentence.spans])
-        for sentence in read_column_file(path, **options)
+        for sentence in ColumnFile(path, **options)()
     ]
 
 
@@ -35,7 +35,7 @@ def test_sentences_survive(tmp_path_factory, scheme, corpus, separator, end, mar
         ((tokens, encode(len(tokens), entities, scheme)) for tokens, entities in corpus), separator
     )
     path = write(tmp_path_factory.getbasetemp() / f"{scheme}.txt", mark + text.replace("\n", end))
-    sentences = list(read_column_file(path))
+    sentences = list(ColumnFile(path)())
     assert [(s.tokens, s.spans) for s in sentences] == corpus
     assert all(s.repairs == [] for s in sentences)
 
@@ -112,7 +112,7 @@ def test_separators_of_other_scripts_stay_inside_tokens(tmp_path):
 
 def test_orphans_are_repaired_and_counted(tmp_path):
     path = write(tmp_path / "a.txt", "a\tO\nb\tI-X\n\nc\tB-X\nd\tI-Y\n")
-    sentences = list(read_column_file(path))
+    sentences = list(ColumnFile(path)())
     assert [len(s.spans) for s in sentences] == [1, 2]
     assert [s.repairs for s in sentences] == [["inside tag without a begin tag"]] * 2
     assert [s.where for s in sentences] == ["a.txt, line 1", "a.txt, line 4"]
@@ -120,14 +120,14 @@ def test_orphans_are_repaired_and_counted(tmp_path):
 
 def test_iob1_has_no_orphans(tmp_path):
     path = write(tmp_path / "a.txt", "a\tO\nb\tI-X\nc\tB-X\nd\tI-Y\n")
-    (sentence,) = read_column_file(path)
+    (sentence,) = ColumnFile(path)()
     assert [(e.start, e.end, e.label) for e in sentence.spans] == [(1, 2, "X"), (2, 3, "X"), (3, 4, "Y")]
     assert sentence.repairs == []
 
 
 def test_undecodable_bytes_are_counted_by_sentence(tmp_path):
     path = write(tmp_path / "a.txt", b"\xff\tO\n\xfe\tB-X\n\nb\tO\n\n\xff\tO\n")
-    assert [s.repairs for s in read_column_file(path)] == [[UNDECODABLE], [], [UNDECODABLE]]
+    assert [s.repairs for s in ColumnFile(path)()] == [[UNDECODABLE], [], [UNDECODABLE]]
 
 
 def test_columns_and_scheme_can_be_named(tmp_path):

@@ -41,7 +41,7 @@ def spanned(texts, entities, label="label", text_column="text", span_column="ent
 def read(dataset, **options):
     return [
         (s.tokens, s.spans and [(e.start, e.end, e.label) for e in s.spans])
-        for s in reader_of(dataset, "corpus, split train", **options)()
+        for s in reader_of(dataset, "corpus, split train", ReadingOptions(**options))()
     ]
 
 

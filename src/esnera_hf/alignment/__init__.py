@@ -6,6 +6,7 @@ from esnera_hf.alignment.merge_path import (
     LabelGroup,
     MergePath,
     MergeStage,
+    check_tau,
     greedy_merge_path,
 )
 
@@ -17,6 +18,7 @@ __all__ = [
     "MergePath",
     "MergeStage",
     "Relation",
+    "check_tau",
     "greedy_merge_path",
     "mapping_from_path",
 ]

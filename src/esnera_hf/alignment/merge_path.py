@@ -104,8 +104,7 @@ def greedy_merge_path(matrix: SimilarityMatrix, lam: float, tau: float) -> Merge
     Raises:
         ConfigurationError: fewer than two sources, or λ or τ out of range.
     """
-    if not -1 <= tau <= 1:
-        raise ConfigurationError(f"τ = {tau}: expected a number from -1 to 1.")
+    check_tau(tau)
     sources = sorted(matrix.sources)
     if len(sources) < 2:
         raise ConfigurationError(f"{len(sources)} source: expected at least two to align.")
@@ -128,6 +127,16 @@ def greedy_merge_path(matrix: SimilarityMatrix, lam: float, tau: float) -> Merge
         merged_sources = (*merged_sources, target)
         remaining.remove(target)
     return MergePath(lam, tau, tuple(stages), groups)
+
+
+def check_tau(tau: float) -> None:
+    """Check the threshold of similarity.
+
+    Raises:
+        ConfigurationError: it is outside [-1, 1].
+    """
+    if not -1 <= tau <= 1:
+        raise ConfigurationError(f"τ = {tau}: expected a number from -1 to 1.")
 
 
 def _merge_into(

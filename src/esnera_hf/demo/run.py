@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
 from esnera_hf.api import align
 from esnera_hf.console import quiet_libraries, say
 from esnera_hf.demo.corpora import DemoCorpus, generate_corpora
-from esnera_hf.evidence import EvidenceSettings
 from esnera_hf.labels import LabelRef
 from esnera_hf.result import MergeResult
 from esnera_hf.sources import load_source
 from esnera_hf.text import pad
-
-TRAINING = {
-    "learning_rate": 1e-3,
-    "head_learning_rate": 5e-3,
-    "num_train_epochs": 8,
-    "per_device_train_batch_size": 32,
-}
 
 
 @dataclass(frozen=True)
@@ -48,25 +41,17 @@ class DemoOutcome:
 
     def __str__(self) -> str:
         found, true = self.found_pairs, self.true_pairs
-        rows = [("label", "merged into", "means", "")]
-        for label in sorted(self.meaning):
-            wrong = any(label in pair for pair in found ^ true)
-            unified = self.result.mapping[label]
-            rows.append((str(label), unified, self.meaning[label], "WRONG" if wrong else "right"))
-        widths = [max(len(row[i]) for row in rows) for i in range(4)]
-        table = ["  ".join(pad(c, w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows]
-        return "\n".join(
-            [
-                str(self.result.report),
-                "",
-                repr(self.result),
-                "",
-                *table,
-                "",
-                f"pairs of labels that mean the same: {len(true)} in truth, {len(found)} found, "
-                f"{len(found & true)} of them right",
-            ]
+        rows = [("label", "merged into", "stands for")]
+        rows += [(str(ref), self.result.mapping[ref], self.meaning[ref]) for ref in sorted(self.meaning)]
+        widths = [max(len(row[column]) for row in rows) for column in range(3)]
+        lines = ["  ".join(pad(c, w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows]
+        lines += [f"missed: {a} and {b} stand for the same" for a, b in sorted(true - found)]
+        lines += [f"wrong: {a} and {b} were merged" for a, b in sorted(found - true)]
+        lines.append(
+            f"pairs of labels that stand for the same: {len(true)} in truth, {len(found)} found, "
+            f"{len(found & true)} of them right"
         )
+        return "\n".join([str(self.result.report), "", repr(self.result), "", *lines])
 
 
 def run_demo(seed: int = 42) -> DemoOutcome:
@@ -75,20 +60,21 @@ def run_demo(seed: int = 42) -> DemoOutcome:
     Args:
         seed: of the corpora, the encoder and the taggers.
     """
-    from esnera_hf.modeling.small_encoder import make_encoder
-
     corpora = generate_corpora(seed)
     with tempfile.TemporaryDirectory() as folder:
         with quiet_libraries():
             say("making a small encoder from the text of the three corpora")
-            make_encoder([row for corpus in corpora for row in _texts(corpus)], folder, seed)
+            make_demo_encoder(corpora, folder, seed)
             sources = [load_source(corpus.dataset, name=corpus.name) for corpus in corpora]
-        result = align(sources, encoder=folder, seed=seed, evidence=EvidenceSettings(training=TRAINING))
+        result = align(sources, encoder=folder, seed=seed)
     return DemoOutcome(result, {label: kind for corpus in corpora for label, kind in corpus.meaning.items()})
 
 
-def _texts(corpus: DemoCorpus) -> list[list[str]]:
-    return [list(tokens) for tokens in corpus.dataset["train"]["tokens"]]
+def make_demo_encoder(corpora: Sequence[DemoCorpus], path: str | os.PathLike[str], seed: int) -> None:
+    """Pretrain a small encoder on the train text of generated corpora and write it to a folder."""
+    from esnera_hf.modeling.small_encoder import make_encoder
+
+    make_encoder([row for corpus in corpora for row in corpus.dataset["train"]["tokens"]], path, seed)
 
 
 def _pairs(group: Mapping[LabelRef, str]) -> set[tuple[LabelRef, LabelRef]]:

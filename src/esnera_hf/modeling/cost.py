@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -31,20 +31,23 @@ class Cost:
     device: str
 
 
-def estimate_cost(sources: Sequence[NerSource], encoder: str, training: Mapping[str, Any]) -> Cost:
+def estimate_cost(
+    sources: Sequence[NerSource], encoder: str, training: Mapping[str, Any], trained: Collection[str] = ()
+) -> Cost:
     """Time one training step and one forward pass a source and scale them up.
 
     Args:
         sources: what is to be aligned.
         encoder: folder or Hub id.
         training: overrides of the training arguments.
+        trained: names of sources whose tagger need not be trained any more.
 
     Returns:
-        The cost if no tagger is cached and no training stops early.
+        The cost if no training stops early.
     """
     model, tokenizer = load_encoder(encoder)
     words = WordTokenizer(tokenizer, window_length(model, tokenizer))
-    trained = forward = 0.0
+    training_seconds = forward = 0.0
     for source in sources:
         tagger = CrfTagger.from_encoder(model, iob2_tag_set(source.labels)).to(device())
         step, single = _seconds_per_sentence(source, tagger, words)
@@ -52,9 +55,10 @@ def estimate_cost(sources: Sequence[NerSource], encoder: str, training: Mapping[
         with tempfile.TemporaryDirectory() as folder:
             arguments = choose_arguments(model, sentences["train"], folder, training)
         epochs = arguments.num_train_epochs
-        trained += epochs * (sentences["train"] * step + sentences["validation"] * single)
+        if source.name not in trained:
+            training_seconds += epochs * (sentences["train"] * step + sentences["validation"] * single)
         forward += len(sources) * sentences["train"] * single + sentences["test"] * single
-    return Cost(trained, trained + forward, str(device()))
+    return Cost(training_seconds, training_seconds + forward, str(device()))
 
 
 def _seconds_per_sentence(source: NerSource, tagger: CrfTagger, words: WordTokenizer) -> tuple[float, float]:

@@ -36,13 +36,29 @@ def load_encoder(name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     except (OSError, ValueError, KeyError) as error:
         if isinstance(error, EncoderError):
             raise
-        reason = str(error).strip().split("\n")[0]
-        raise EncoderError(
-            f"encoder {name!r} cannot be loaded: {reason} "
-            "Pass encoder= a local folder with config.json, tokenizer.json and model.safetensors, or the id "
-            "of a Hub model that can be reached."
-        ) from error
+        raise _cannot_load(name, error) from error
     return model, tokenizer
+
+
+def hidden_size(name: str) -> int:
+    """Return the width of an encoder's states without loading its weights.
+
+    Raises:
+        EncoderError: the encoder cannot be found.
+    """
+    try:
+        return int(AutoConfig.from_pretrained(name, trust_remote_code=False).hidden_size)
+    except (OSError, ValueError, KeyError, AttributeError) as error:
+        raise _cannot_load(name, error) from error
+
+
+def _cannot_load(name: str, error: Exception) -> EncoderError:
+    reason = str(error).strip().split("\n")[0]
+    return EncoderError(
+        f"encoder {name!r} cannot be loaded: {reason} "
+        "Pass encoder= a local folder with config.json, tokenizer.json and model.safetensors, or the id "
+        "of a Hub model that can be reached."
+    )
 
 
 def window_length(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int:

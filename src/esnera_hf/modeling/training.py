@@ -97,14 +97,32 @@ class TrainingResult:
     arguments: dict[str, Any]
 
 
-def choose_arguments(
-    encoder: PreTrainedModel, sentences: int, output_dir: str, overrides: Mapping[str, Any]
-) -> TaggerTrainingArguments:
-    """Choose training arguments for an encoder and a corpus size.
+def recommended_settings(width: int, sentences: int) -> dict[str, Any]:
+    """Return the settings of a training that depend on encoder and corpus, and those that were tuned.
 
     The learning rate falls with the width of the encoder (3e-5 at 768, 5e-4 at
     384), since small encoders need far higher ones; batches are small where
     sentences are few, so that an epoch has enough steps.
+
+    Args:
+        width: hidden size of the encoder.
+        sentences: number of training sentences.
+    """
+    return {
+        "learning_rate": float(f"{min(max(3e-5 * (768 / width) ** 4, 1e-5), 5e-4):.1g}"),
+        "head_learning_rate": 2e-3,
+        "num_train_epochs": 20 if sentences < 5000 else 10,
+        "early_stopping_patience": 4,
+        "per_device_train_batch_size": 16 if sentences < 5000 else 32,
+        "warmup_steps": 0.1,
+        "weight_decay": 0.01,
+    }
+
+
+def choose_arguments(
+    encoder: PreTrainedModel, sentences: int, output_dir: str, overrides: Mapping[str, Any]
+) -> TaggerTrainingArguments:
+    """Choose training arguments for an encoder and a corpus size.
 
     Args:
         encoder: the pretrained encoder.
@@ -116,15 +134,10 @@ def choose_arguments(
         ConfigurationError: an override is no argument of
             :class:`TaggerTrainingArguments`.
     """
-    width = encoder.config.hidden_size
     chosen: dict[str, Any] = {
+        **recommended_settings(encoder.config.hidden_size, sentences),
         "output_dir": output_dir,
-        "learning_rate": float(f"{min(max(3e-5 * (768 / width) ** 4, 1e-5), 5e-4):.1g}"),
-        "num_train_epochs": 20 if sentences < 5000 else 10,
-        "per_device_train_batch_size": 16 if sentences < 5000 else 32,
         "per_device_eval_batch_size": 64,
-        "warmup_steps": 0.1,
-        "weight_decay": 0.01,
         "eval_strategy": "epoch",
         "save_strategy": "epoch",
         "logging_strategy": "epoch",

@@ -1,7 +1,13 @@
 """How alike two labels are: what taggers predict, and where mentions lie in an encoder's space."""
 
 from esnera_hf.similarity.empirical import EntityPredictor, SpanMatch, cross_predictions, matched_label
-from esnera_hf.similarity.matrix import Agreement, PairEvidence, SimilarityMatrix, merge_similarities
+from esnera_hf.similarity.matrix import (
+    Agreement,
+    PairEvidence,
+    SimilarityMatrix,
+    check_lambda,
+    merge_similarities,
+)
 from esnera_hf.similarity.semantic import (
     Centre,
     LabelSums,
@@ -19,6 +25,7 @@ __all__ = [
     "PairEvidence",
     "SimilarityMatrix",
     "SpanMatch",
+    "check_lambda",
     "cross_predictions",
     "matched_label",
     "merge_similarities",

@@ -140,12 +140,21 @@ def merge_similarities(
     Raises:
         ConfigurationError: λ is outside [0, 1].
     """
+    check_lambda(lam)
+    mixed = (1 - lam) * semantic + lam * empirical
+    return np.where(np.isnan(empirical), semantic, np.where(np.isnan(semantic), empirical, mixed))
+
+
+def check_lambda(lam: float) -> None:
+    """Check the weight of the empirical similarity.
+
+    Raises:
+        ConfigurationError: it is outside [0, 1].
+    """
     if not 0 <= lam <= 1:
         raise ConfigurationError(
             f"λ = {lam}: expected a number from 0 (semantic only) to 1 (empirical only)."
         )
-    mixed = (1 - lam) * semantic + lam * empirical
-    return np.where(np.isnan(empirical), semantic, np.where(np.isnan(semantic), empirical, mixed))
 
 
 def label_offsets(labels: Sequence[LabelRef]) -> dict[LabelRef, int]:

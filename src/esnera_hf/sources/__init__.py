@@ -1,7 +1,8 @@
 """Any NER corpus in, one canonical form out."""
 
-from esnera_hf.sources.load import ReadingOptions, check_names, load_source
-from esnera_hf.sources.named import NAMED_SOURCES, NamedSource
+from esnera_hf.sources.load import check_names, load_source
+from esnera_hf.sources.named import NAMED_SOURCES, HubCopy, NamedSource
+from esnera_hf.sources.options import ReadingOptions
 from esnera_hf.sources.sentence import Dropped
 from esnera_hf.sources.source import AnnotatedSentence, Licence, NerSource, SourceSummary
 
@@ -9,6 +10,7 @@ __all__ = [
     "NAMED_SOURCES",
     "AnnotatedSentence",
     "Dropped",
+    "HubCopy",
     "Licence",
     "NamedSource",
     "NerSource",

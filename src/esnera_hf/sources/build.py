@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from datasets import Dataset, concatenate_datasets
 from tqdm.auto import tqdm
 
 from esnera_hf.errors import ConservationError, SourceError
+from esnera_hf.sources.characters import as_characters, has_words, language_of
+from esnera_hf.sources.defects import Repeats, observe
+from esnera_hf.sources.options import ReadingOptions
 from esnera_hf.sources.sentence import Dropped, RawSentence, Reader, flatten, label_frequency
 from esnera_hf.sources.source import SOURCE_FEATURES, Licence, NerSource
 from esnera_hf.sources.splits import complete_splits
-from esnera_hf.tagging import OUTSIDE, tags_from_entities
+from esnera_hf.tagging import OUTSIDE, Entity, tags_from_entities
 from esnera_hf.text import join_tokens
 
 _CHUNK = 10_000
+LABEL_NORMALISED = "label in another Unicode form or with spaces around it, normalised"
 
 
 @dataclass(frozen=True)
@@ -26,31 +32,44 @@ class SourceTerms:
     name: str
     licence: Licence = field(default_factory=Licence)
     language: str = ""
-    seed: int = 42
     notes: tuple[str, ...] = ()
 
 
 @dataclass
 class _Ledger:
-    frequency: Mapping[str, int]
+    readers: Mapping[str, Reader]
+    strict: bool
     dropped: list[Dropped] = field(default_factory=list)
     repairs: Counter[str] = field(default_factory=Counter)
-    read: int = 0
+    observed: Counter[str] = field(default_factory=Counter)
+    labels: Counter[str] = field(default_factory=Counter)
     kept: int = 0
 
+    @cached_property
+    def frequency(self) -> Mapping[str, int]:
+        """How often each label is annotated: asked for only where one span has two labels."""
+        return label_frequency(self.readers.values())
 
-def build_source(terms: SourceTerms, readers: Mapping[str, Reader]) -> NerSource:
+
+def build_source(
+    terms: SourceTerms, readers: Mapping[str, Reader], options: ReadingOptions | None = None
+) -> NerSource:
     """Build a source from a reader for each split.
 
     Args:
         terms: name, licence and language.
         readers: by canonical split name; called more than once.
+        options: characters or words, strictness, seed.
 
     Raises:
         SourceError: no split is labelled, nothing is annotated anywhere, a
-            split mixes labelled and unlabelled sentences, or a label is ``O``.
+            split mixes labelled and unlabelled sentences, or a label is ``O``;
+            with ``strict`` also anything to repair or leave out.
     """
-    ledger = _Ledger(label_frequency(readers.values()))
+    options = options or ReadingOptions()
+    terms, readers = _in_characters(terms, readers, options)
+    readers = {split: _normalised(read) for split, read in readers.items()}
+    ledger = _Ledger(readers, options.strict)
     splits: dict[str, Dataset] = {}
     notes = list(terms.notes)
     for split, read in readers.items():
@@ -64,12 +83,12 @@ def build_source(terms: SourceTerms, readers: Mapping[str, Reader]) -> NerSource
             f"{terms.name}: no entities in any split ({', '.join(readers) or 'none found'}). "
             "Expected at least one split with annotated sentences: check the tag column and the format."
         )
-    if ledger.read != ledger.kept + len(ledger.dropped):
+    if ledger.labels.total() != ledger.kept + len(ledger.dropped):
         raise ConservationError(
-            f"{terms.name}: {ledger.read} spans read, {ledger.kept} kept, {len(ledger.dropped)} dropped. "
+            f"{terms.name}: {ledger.labels.total()} spans read, {ledger.kept} kept, {len(ledger.dropped)} dropped. "
             "Please report this."
         )
-    dataset, cuts = complete_splits(splits, terms.seed)
+    dataset, cuts = complete_splits(splits, options.seed)
     return NerSource(
         name=terms.name,
         dataset=dataset,
@@ -77,30 +96,80 @@ def build_source(terms: SourceTerms, readers: Mapping[str, Reader]) -> NerSource
         language=terms.language,
         dropped=tuple(ledger.dropped),
         repairs=dict(ledger.repairs),
-        notes=(*notes, *cuts),
+        observed=dict(ledger.observed),
+        notes=(*notes, *_case_variants(ledger.labels), *cuts),
     )
+
+
+def _in_characters(
+    terms: SourceTerms, readers: Mapping[str, Reader], options: ReadingOptions
+) -> tuple[SourceTerms, Mapping[str, Reader]]:
+    """Tell the language where it is unknown, and cut words into characters where that is wanted."""
+    first = next(iter(readers.values()), None)
+    if first is None:
+        return terms, readers
+    if not terms.language:
+        terms = replace(terms, language=language_of(first))
+    wanted = options.characters
+    if wanted is None:
+        wanted = terms.language.partition("-")[0] in ("zh", "ja") and has_words(first)
+    if not wanted:
+        return terms, readers
+    terms = replace(terms, notes=(*terms.notes, "words cut into characters"))
+    return terms, {split: as_characters(read) for split, read in readers.items()}
+
+
+def _normalised(read: Reader) -> Reader:
+    """Return a reader whose labels are in NFKC and without spaces around them."""
+    known: dict[str, str] = {}
+
+    def renamed(span: Entity) -> Entity:
+        label = known.setdefault(span.label, unicodedata.normalize("NFKC", span.label).strip())
+        return span if label == span.label else replace(span, label=label)
+
+    def read_normalised() -> Iterator[RawSentence]:
+        for sentence in read():
+            spans = [renamed(span) for span in sentence.spans or ()]
+            changed = sum(new is not old for new, old in zip(spans, sentence.spans or (), strict=True))
+            if changed:
+                sentence.spans = spans
+                sentence.repairs.extend([LABEL_NORMALISED] * changed)
+            yield sentence
+
+    return read_normalised
+
+
+def _case_variants(frequency: Mapping[str, int]) -> Iterator[str]:
+    by_fold: dict[str, list[str]] = {}
+    for label in sorted(frequency):
+        by_fold.setdefault(label.casefold(), []).append(label)
+    for variants in by_fold.values():
+        if len(variants) > 1:
+            yield f"labels that differ only in case, kept apart: {', '.join(variants)}"
 
 
 def _read_split(name: str, split: str, read: Reader, ledger: _Ledger) -> Dataset | None:
     chunks: list[Dataset] = []
     columns: dict[str, list[object]] = {column: [] for column in SOURCE_FEATURES}
-    unlabelled: str | None = None
-    labelled: str | None = None
+    repeats = Repeats()
+    places: dict[bool, str] = {}
     entities = 0
     for index, sentence in enumerate(tqdm(read(), desc=f"{name} {split}", unit=" sentences", delay=2)):
-        if sentence.spans is None:
-            unlabelled = unlabelled or sentence.where
-        else:
-            labelled = labelled or sentence.where
-            entities += len(sentence.spans)
-        if labelled and unlabelled:
+        entities += len(sentence.spans or ())
+        places.setdefault(sentence.spans is not None, sentence.where)
+        if len(places) == 2:
             raise SourceError(
-                f"{name}, {split}: {labelled} is annotated and {unlabelled} is not. "
+                f"{name}, {split}: {places[True]} is annotated and {places[False]} is not. "
                 "A split must be annotated throughout (an empty annotation is one): part the file."
             )
+        tags = _tags(name, split, sentence, ledger)
+        ledger.observed.update(observe(sentence))
+        repeat = repeats.observe(sentence.tokens, tags)
+        if repeat:
+            ledger.observed[repeat] += 1
         columns["id"].append(f"{name}-{split}-{index}")
         columns["tokens"].append(sentence.tokens)
-        columns["ner_tags"].append(_tags(name, split, sentence, ledger))
+        columns["ner_tags"].append(tags)
         columns["source"].append(name)
         if len(columns["id"]) == _CHUNK:
             chunks.append(_to_dataset(columns))
@@ -113,14 +182,17 @@ def _read_split(name: str, split: str, read: Reader, ledger: _Ledger) -> Dataset
 def _tags(name: str, split: str, sentence: RawSentence, ledger: _Ledger) -> list[str]:
     spans = sentence.spans or []
     for span in spans:
-        if span.label == OUTSIDE or not span.label.strip():
+        if span.label == OUTSIDE or not span.label:
             raise SourceError(
                 f"{name}, {sentence.where}: a label called {span.label!r}. {OUTSIDE!r} means "
                 "'outside every entity' in every tagging scheme: rename the label in the source."
             )
     ledger.repairs.update(sentence.repairs)
-    kept, clashes = flatten(spans, ledger.frequency)
-    ledger.read += len(spans)
+    kept, clashes = flatten(spans, ledger.frequency if _has_double_labels(spans) else {})
+    if ledger.strict and (sentence.repairs or clashes):
+        problem = sentence.repairs[0] if sentence.repairs else f"{clashes[0].span}: {clashes[0].reason}"
+        raise SourceError(f"{name}, {sentence.where}: {problem}. Mend it, or read without strict=True.")
+    ledger.labels.update(span.label for span in spans)
     ledger.kept += len(kept)
     for span, reason in clashes:
         mention = join_tokens(sentence.tokens[span.start : span.end])
@@ -128,6 +200,10 @@ def _tags(name: str, split: str, sentence: RawSentence, ledger: _Ledger) -> list
             Dropped(split, sentence.where, span.start, span.end, span.label, mention, reason)
         )
     return tags_from_entities(len(sentence.tokens), kept)
+
+
+def _has_double_labels(spans: list[Entity]) -> bool:
+    return len(spans) > 1 and len({(span.start, span.end) for span in spans}) < len(spans)
 
 
 def _to_dataset(columns: dict[str, list[object]]) -> Dataset:

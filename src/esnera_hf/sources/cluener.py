@@ -31,7 +31,7 @@ def read_cluener(path: Path) -> Iterator[RawSentence]:
         place = f"{path}, line {line.number}"
         record = _parse(line.text, place)
         text = record["text"]
-        spans = None if "label" not in record else list(_spans(record["label"], text, place))
+        spans = None if "label" not in record else list(cluener_spans(record["label"], text, place))
         if text:
             yield RawSentence(
                 list(text), spans, f"{path.name}, line {line.number}", [UNDECODABLE] * line.damaged
@@ -50,7 +50,13 @@ def _parse(line: str, place: str) -> dict[str, Any]:
     return record
 
 
-def _spans(annotation: Any, text: str, place: str) -> Iterator[Entity]:
+def cluener_spans(annotation: Any, text: str, place: str) -> Iterator[Entity]:
+    """Yield the spans of ``{type: {surface: [[start, end], …]}}``, whose ends are inclusive.
+
+    Raises:
+        SourceError: the annotation is of another form, or a span does not hold
+            its surface.
+    """
     try:
         for label, surfaces in annotation.items():
             for surface, offsets in surfaces.items():

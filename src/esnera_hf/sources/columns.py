@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 from esnera_hf.errors import SourceError
 from esnera_hf.sources.sentence import RawSentence
@@ -47,34 +49,65 @@ class ColumnLayout:
     prefixed: bool
 
 
-def read_column_file(
-    path: Path, *, scheme: Scheme | None = None, tag_column: int | None = None
-) -> Iterator[RawSentence]:
-    """Yield the sentences of a column file.
+class ColumnFile:
+    """A column file, read from its beginning each time it is called.
 
     Separator, columns and tagging scheme are told from the file unless given.
-    Tag columns that share labels are layers of one nested annotation
-    (GermEval, DaN+): the spans of all of them are read.
+    Tag columns that share labels are layers of one nested annotation (GermEval,
+    DaN+): the spans of all of them are read.
 
     Args:
         path: the file.
         scheme: its tagging scheme.
         tag_column: index of the column that holds the tags, from 0; negative
             values count from the end.
-
-    Raises:
-        SourceError: no column holds tags, or a row has other than the expected
-            number of columns or a tag that the scheme does not know; file and
-            line are named.
     """
-    layout = _detect_layout(path, tag_column)
-    sentences = list(_sentences(path, layout))
-    if scheme is None:
-        scheme = detect_scheme(_tags(rows, column) for rows in sentences for column in layout.tags)
-    texts = [[row.cells[layout.token] for row in rows] for rows in sentences]
-    for tokens, rows in zip(_without_positions(texts), sentences, strict=True):
-        spans, repairs = _annotation(path, rows, layout, scheme)
-        yield RawSentence(tokens, spans, f"{path.name}, line {rows[0].line}", repairs)
+
+    def __init__(self, path: Path, *, scheme: Scheme | None = None, tag_column: int | None = None) -> None:
+        self.path = path
+        self._scheme = scheme
+        self._tag_column = tag_column
+
+    @cached_property
+    def layout(self) -> ColumnLayout:
+        """Where token and tags stand, told from the first rows."""
+        return _detect_layout(self.path, self._tag_column)
+
+    @cached_property
+    def scheme(self) -> Scheme:
+        """The tagging scheme, told from all tags."""
+        if self._scheme is not None:
+            return self._scheme
+        return detect_scheme(_tags(rows, column) for rows in self._sentences() for column in self.layout.tags)
+
+    @cached_property
+    def has_positions(self) -> bool:
+        """Whether every token carries its position in its word (Weibo: ``口0 腔1``)."""
+        inside_a_word = False
+        for rows in self._sentences():
+            bare = _without_positions([row.cells[self.layout.token] for row in rows])
+            if bare is None:
+                return False
+            inside_a_word |= bare.inside_a_word
+        return inside_a_word
+
+    def __call__(self) -> Iterator[RawSentence]:
+        """Yield the sentences.
+
+        Raises:
+            SourceError: no column holds tags, or a row has other than the
+                expected number of columns or a tag that the scheme does not
+                know; file and line are named.
+        """
+        for rows in self._sentences():
+            tokens = [row.cells[self.layout.token] for row in rows]
+            bare = _without_positions(tokens) if self.has_positions else None
+            spans, repairs = _annotation(self.path, rows, self.layout, self.scheme)
+            where = f"{self.path.name}, line {rows[0].line}"
+            yield RawSentence(tokens if bare is None else bare.tokens, spans, where, repairs)
+
+    def _sentences(self) -> Iterator[list[_Row]]:
+        return _sentences(self.path, self.layout)
 
 
 def _annotation(
@@ -95,23 +128,25 @@ def _annotation(
     return spans, kinds
 
 
-def _without_positions(texts: list[list[str]]) -> list[list[str]]:
-    """Take the position in its word off every token (Weibo: ``口0 腔1``), if all tokens carry one."""
-    stripped: list[list[str]] = []
+class _BareTokens(NamedTuple):
+    tokens: list[str]
+    inside_a_word: bool
+
+
+def _without_positions(tokens: list[str]) -> _BareTokens | None:
+    """Take the position in its word off every token; ``None`` if one carries none."""
+    position = -1
     inside_a_word = False
-    for tokens in texts:
-        position = -1
-        bare = []
-        for token in tokens:
-            if len(token) < 2 or not token[-1].isdecimal():
-                return texts
-            following = str(position + 1)
-            suffix = following if token.endswith(following) and token != following else token[-1]
-            position = int(suffix)
-            bare.append(token.removesuffix(suffix))
-            inside_a_word |= position > 0
-        stripped.append(bare)
-    return stripped if inside_a_word else texts
+    bare = []
+    for token in tokens:
+        if len(token) < 2 or not token[-1].isdecimal():
+            return None
+        following = str(position + 1)
+        suffix = following if token.endswith(following) and token != following else token[-1]
+        position = int(suffix)
+        bare.append(token.removesuffix(suffix))
+        inside_a_word |= position > 0
+    return _BareTokens(bare, inside_a_word)
 
 
 def _tags(rows: list[_Row], column: int) -> list[str]:

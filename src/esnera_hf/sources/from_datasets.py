@@ -4,72 +4,82 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import partial
+from itertools import islice
 from typing import Any
 
 from datasets import ClassLabel, Dataset, LargeList, List, Value
 
 from esnera_hf.errors import SourceError
+from esnera_hf.sources.offsets import to_tokens, written_without_spaces
+from esnera_hf.sources.options import ReadingOptions
+from esnera_hf.sources.records import LABEL_KEYS, SPAN_KEYS, TAG_KEYS, TEXT_KEYS, TOKEN_KEYS, read_record
 from esnera_hf.sources.sentence import RawSentence, Reader
-from esnera_hf.tagging import Entity, Scheme, TagError, detect_scheme, entities_from_tags
+from esnera_hf.tagging import TagError, detect_scheme, entities_from_tags
 
-TOKEN_COLUMNS = ("tokens", "words", "token", "chars")
-TAG_COLUMNS = ("ner_tags", "ner", "tags", "labels", "named_entities", "ner_labels")
-TEXT_COLUMNS = ("text", "sentence", "content")
-SPAN_COLUMNS = ("entities", "spans", "labels", "label")
-_START_KEYS = ("start", "start_offset", "begin")
-_END_KEYS = ("end", "end_offset")
-_LABEL_KEYS = ("label", "type", "entity_group", "entity_type", "tag")
 _BATCH = 1000
+_SNIFFED = 500
+
+#: Yields a place for messages, the tokens and the tags (names or ids) of each sentence.
+_TaggedRows = Iterator[tuple[str, Any, Any]]
 
 
-def reader_of(
-    dataset: Dataset, place: str, *, tag_column: str | None = None, scheme: Scheme | None = None
-) -> Reader:
+def reader_of(dataset: Dataset, place: str, options: ReadingOptions | None = None) -> Reader:
     """Return a reader for the rows of a dataset.
 
-    Two layouts are told apart: token and tag columns (tags as ``ClassLabel``
-    or strings, in any scheme), and a text column with a list of character
-    spans (exclusive ends), whose tokens are then its characters.
+    Four layouts are told apart: token and tag columns, one row a sentence (tags
+    as ``ClassLabel`` or strings, in any scheme); the same inside a list of
+    structs, one row a document; token and span columns; a text column with
+    spans of characters.
 
     Args:
         dataset: one split.
         place: how messages call it.
-        tag_column: the column with the tags where its name is not a usual one.
-        scheme: the tagging scheme where it cannot be told.
+        options: scheme and tag column, where they cannot be told.
 
     Raises:
-        SourceError: the columns fit neither layout.
+        SourceError: the columns fit no layout.
     """
+    options = options or ReadingOptions()
     dataset = dataset.with_format(None)
     features = dataset.features
-    tokens = next((name for name in TOKEN_COLUMNS if _is_list_of_strings(features.get(name))), None)
-    candidates = TAG_COLUMNS if tag_column is None else (tag_column,)
-    tags = next((name for name in candidates if _is_list_of_tags(features.get(name))), None)
-    if tokens and tags:
-        return partial(_read_tags, dataset, (tokens, tags), scheme, place)
-    text = next((name for name in TEXT_COLUMNS if _is_string(features.get(name))), None)
-    spans = next((name for name in SPAN_COLUMNS if _is_list_of_structs(features.get(name))), None)
-    if text and spans:
-        return partial(_read_spans, dataset, text, spans, place)
+    tags = TAG_KEYS if options.tag_column is None else (str(options.tag_column),)
+    found = _token_and_tag_columns(features, tags)
+    if found:
+        return partial(_read_tags, dataset, None, found, options, place)
+    for name, feature in features.items():
+        if _is_list(feature) and isinstance(feature.feature, dict):
+            found = _token_and_tag_columns(feature.feature, tags)
+            if found:
+                return partial(_read_tags, dataset, name, found, options, place)
+    texts = [name for name in TEXT_KEYS if _is_string(features.get(name))]
+    tokens = [name for name in TOKEN_KEYS if _is_list_of_strings(features.get(name))]
+    spans = next((name for name in SPAN_KEYS if _holds_spans(features.get(name))), None)
+    if (texts or tokens) and spans:
+        return partial(_read_spans, dataset, (*tokens[:1], *texts[:1], spans), options, place)
     raise SourceError(
-        f"{place}: expected a column of tokens ({', '.join(TOKEN_COLUMNS)}) with one of tags "
-        f"({', '.join(candidates)}; ClassLabel or strings), or one of text with a list of "
-        f"{{start, end, label}}; found {dict(features)}. Rename the columns or pass tag_column=."
+        f"{place}: expected a column of tokens ({', '.join(TOKEN_KEYS)}) with one of tags ({', '.join(tags)}; "
+        f"ClassLabel or strings), or one of text with a list of {{start, end, label}}; found {dict(features)}. "
+        "Rename the columns or pass tag_column=."
     )
 
 
+def _token_and_tag_columns(features: Mapping[str, Any], tags: tuple[str, ...]) -> tuple[str, str] | None:
+    token = next((name for name in TOKEN_KEYS if _is_list_of_strings(features.get(name))), None)
+    tag = next((name for name in tags if name != token and _is_list_of_tags(features.get(name))), None)
+    return (token, tag) if token and tag else None
+
+
 def _read_tags(
-    dataset: Dataset, columns: tuple[str, str], scheme: Scheme | None, place: str
+    dataset: Dataset, nest: str | None, columns: tuple[str, str], options: ReadingOptions, place: str
 ) -> Iterator[RawSentence]:
     token_column, tag_column = columns
-    names = _class_names(dataset.features[tag_column])
+    features = dataset.features if nest is None else dataset.features[nest].feature
+    names = _class_names(features[tag_column])
     decode = partial(_decode_row, names, column=tag_column)
-    if scheme is None:
-        rows = _rows(dataset.select_columns([tag_column]))
-        scheme = detect_scheme(decode(row[tag_column], f"{place}, row {i}") for i, row in enumerate(rows))
-    for index, row in enumerate(_rows(dataset.select_columns([token_column, tag_column]))):
-        where = f"{place}, row {index}"
-        tags, tokens = decode(row[tag_column], where), row[token_column]
+    rows = partial(_sentence_rows, dataset, nest, columns, place)
+    scheme = options.scheme or detect_scheme(decode(tags, where) for where, _, tags in rows())
+    for where, tokens, encoded in rows():
+        tags = decode(encoded, where)
         if tokens is None or None in tokens:
             raise SourceError(f"{where}: no token in column {token_column!r}. Mend the row or leave it out.")
         if len(tokens) != len(tags):
@@ -84,27 +94,64 @@ def _read_tags(
             yield RawSentence(tokens, spans, where, [repair.kind for repair in repairs])
 
 
-def _read_spans(dataset: Dataset, text_column: str, span_column: str, place: str) -> Iterator[RawSentence]:
-    for index, row in enumerate(_rows(dataset.select_columns([text_column, span_column]))):
+def _sentence_rows(dataset: Dataset, nest: str | None, columns: tuple[str, str], place: str) -> _TaggedRows:
+    token_column, tag_column = columns
+    rows = _rows(dataset.select_columns([token_column, tag_column] if nest is None else [nest]))
+    for index, row in enumerate(rows):
+        if nest is None:
+            yield f"{place}, row {index}", row[token_column], row[tag_column]
+            continue
+        for number, sentence in enumerate(row[nest] or ()):
+            where = f"{place}, row {index}, sentence {number}"
+            yield where, sentence[token_column], sentence[tag_column]
+
+
+def _read_spans(
+    dataset: Dataset, columns: tuple[str, ...], options: ReadingOptions, place: str
+) -> Iterator[RawSentence]:
+    names = _span_label_names(dataset.features[columns[-1]])
+    selected = dataset.select_columns(list(columns))
+    characters = options.characters
+    if characters is None and columns[0] in TEXT_KEYS:
+        sample = islice(_rows(selected), _SNIFFED)
+        characters = written_without_spaces(row[columns[0]] or "" for row in sample)
+    for index, row in enumerate(_rows(selected)):
         where = f"{place}, row {index}"
-        text, annotation = row[text_column], row[span_column]
-        spans = None if annotation is None else [_span(entry, text, where) for entry in annotation]
-        if text:
-            yield RawSentence(list(text), spans, where)
+        spans = _as_objects(row[columns[-1]], names)
+        record = {column: value for column, value in row.items() if value is not None}
+        if spans is None:
+            record.pop(columns[-1], None)
+        else:
+            record[columns[-1]] = spans
+        found = read_record(record, where, options.scheme)
+        sentence = found if isinstance(found, RawSentence) else to_tokens(found, characters=bool(characters))
+        if sentence is not None and sentence.tokens:
+            yield sentence
 
 
-def _span(entry: Mapping[str, Any], text: str, where: str) -> Entity:
-    start, end, label = (
-        next((entry[key] for key in keys if entry.get(key) is not None), None)
-        for keys in (_START_KEYS, _END_KEYS, _LABEL_KEYS)
-    )
-    if not isinstance(start, int) or not isinstance(end, int) or not isinstance(label, str):
-        raise SourceError(f"{where}: expected an entity with start, end and label, found {dict(entry)}.")
-    if not 0 <= start < end <= len(text):
-        raise SourceError(
-            f"{where}: {label!r} at [{start}, {end}) lies outside the text of {len(text)} characters."
-        )
-    return Entity(start, end, label)
+def _as_objects(value: Any, names: list[str] | None) -> Any:
+    """Return spans as a list of objects, where the column is a struct of lists too, with label names."""
+    if isinstance(value, Mapping):
+        value = [dict(zip(value, fields, strict=True)) for fields in zip(*value.values(), strict=True)]
+    if value is None or names is None:
+        return value
+    decoded = []
+    for entry in value:
+        key = next(key for key in LABEL_KEYS if isinstance(entry.get(key), int))
+        decoded.append({**entry, key: names[entry[key]]})
+    return decoded
+
+
+def _span_label_names(feature: Any) -> list[str] | None:
+    fields = feature.feature if _is_list(feature) else feature
+    if not isinstance(fields, dict):
+        return None
+    for key in LABEL_KEYS:
+        field: Any = fields.get(key)
+        label = field.feature if _is_list(field) else field
+        if isinstance(label, ClassLabel):
+            return list(label.names)
+    return None
 
 
 def _rows(dataset: Dataset) -> Iterator[dict[str, Any]]:
@@ -133,19 +180,23 @@ def _class_names(feature: Any) -> list[str] | None:
     return list(feature.feature.names) if isinstance(feature.feature, ClassLabel) else None
 
 
+def _is_list(feature: Any) -> bool:
+    return isinstance(feature, (List, LargeList))
+
+
 def _is_string(feature: Any) -> bool:
     return isinstance(feature, Value) and feature.dtype in ("string", "large_string")
 
 
 def _is_list_of_strings(feature: Any) -> bool:
-    return isinstance(feature, List | LargeList) and _is_string(feature.feature)
+    return _is_list(feature) and _is_string(feature.feature)
 
 
 def _is_list_of_tags(feature: Any) -> bool:
-    return _is_list_of_strings(feature) or (
-        isinstance(feature, List | LargeList) and isinstance(feature.feature, ClassLabel)
-    )
+    return _is_list_of_strings(feature) or (_is_list(feature) and isinstance(feature.feature, ClassLabel))
 
 
-def _is_list_of_structs(feature: Any) -> bool:
-    return isinstance(feature, List | LargeList) and isinstance(feature.feature, dict)
+def _holds_spans(feature: Any) -> bool:
+    if _is_list(feature):
+        return isinstance(feature.feature, dict)
+    return isinstance(feature, dict) and all(_is_list(field) for field in feature.values())

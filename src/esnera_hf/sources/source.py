@@ -67,6 +67,7 @@ class SourceSummary:
         entities: entities by split and label.
         dropped: annotated spans left out, by reason.
         repairs: repairs made while reading, by kind.
+        observed: oddities left as they are, by kind.
         notes: splits that were cut, renamed or not loaded.
     """
 
@@ -77,6 +78,7 @@ class SourceSummary:
     entities: dict[str, dict[str, int]]
     dropped: dict[str, int]
     repairs: dict[str, int]
+    observed: dict[str, int]
     notes: tuple[str, ...]
 
     def __str__(self) -> str:
@@ -94,6 +96,7 @@ class SourceSummary:
         )
         lines += [f"  dropped: {count:,} spans ({reason})" for reason, count in self.dropped.items()]
         lines += [f"  repaired: {count:,} × {kind}" for kind, count in self.repairs.items()]
+        lines += [f"  seen: {count:,} {kind}" for kind, count in self.observed.items()]
         lines += [f"  note: {note}" for note in self.notes]
         return "\n".join(lines)
 
@@ -111,6 +114,7 @@ class SourceSummary:
             "entities": self.entities,
             "dropped": self.dropped,
             "repairs": self.repairs,
+            "observed": self.observed,
             "notes": list(self.notes),
         }
 
@@ -127,6 +131,7 @@ class NerSource:
         language: BCP 47 code, ``""`` where unknown.
         dropped: every annotated span that was left out, with the reason.
         repairs: repairs made while reading, counted by kind.
+        observed: oddities left as they are, counted by kind.
         notes: what was done to the splits.
     """
 
@@ -136,6 +141,7 @@ class NerSource:
     language: str = ""
     dropped: tuple[Dropped, ...] = field(default=(), repr=False)
     repairs: Mapping[str, int] = field(default_factory=dict, repr=False)
+    observed: Mapping[str, int] = field(default_factory=dict, repr=False)
     notes: tuple[str, ...] = field(default=(), repr=False)
 
     @cached_property
@@ -168,6 +174,7 @@ class NerSource:
             entities=entities,
             dropped=dict(sorted(Counter(drop.reason for drop in self.dropped).items())),
             repairs=dict(sorted(self.repairs.items())),
+            observed=dict(sorted(self.observed.items())),
             notes=self.notes,
         )
 

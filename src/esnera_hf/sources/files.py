@@ -1,0 +1,249 @@
+"""Files, folders and archives: which file is which split, and in which format."""
+
+from __future__ import annotations
+
+import json
+import re
+import tarfile
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from itertools import chain, islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from datasets import Dataset, DatasetDict, load_dataset, load_from_disk
+
+from esnera_hf.errors import ConfigurationError, SourceError
+from esnera_hf.sources.boson import read_boson
+from esnera_hf.sources.brackets import is_bracket_file, read_bracket_file
+from esnera_hf.sources.brat import read_brat
+from esnera_hf.sources.cluener import read_cluener
+from esnera_hf.sources.columns import ColumnFile
+from esnera_hf.sources.from_datasets import reader_of
+from esnera_hf.sources.json_file import read_json
+from esnera_hf.sources.options import ReadingOptions
+from esnera_hf.sources.sentence import RawSentence, Reader
+from esnera_hf.sources.slashed import is_slashed_file, read_slashed_file
+from esnera_hf.sources.splits import canonical_split, split_of_file
+from esnera_hf.sources.textfile import COMPRESSED, read_lines
+
+_JSON_OBJECT = re.compile(r'\{\s*("|$)')
+_JSON_LIST = re.compile(r'\[\s*([{\["]|$)')
+_NO_DATA_SUFFIXES = frozenset(".md .rst .cfg .py .pdf .stats .yaml .yml .sh .html .png .csv .lock".split())
+_NO_DATA_WORDS = ("LICEN", "README", "SOURCE.JSON", "CITATION", "DATASET_INFO")
+_TABLES = {".parquet": "parquet", ".arrow": "arrow"}
+_ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+_LARGEST_ARCHIVE = 8 << 30
+_SNIFFED_LINES = 200
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Path]:
+    """Give a file or folder as it is, an archive as a folder that lasts as long as the context.
+
+    Raises:
+        SourceError: the archive is damaged, holds paths that lead outside, or
+            would unpack to more than 8 GiB.
+    """
+    if not path.is_file() or not path.name.lower().endswith(_ARCHIVES):
+        yield path
+        return
+    with TemporaryDirectory(prefix="esnera-") as folder:
+        try:
+            _unpack(path, Path(folder))
+        except (tarfile.TarError, zipfile.BadZipFile, EOFError) as error:
+            raise SourceError(f"{path}: the archive cannot be unpacked: {error}.") from error
+        yield Path(folder)
+
+
+def _unpack(path: Path, folder: Path) -> None:
+    if path.suffix.lower() == ".zip":
+        with zipfile.ZipFile(path) as archive:
+            _check_size(path, sum(member.file_size for member in archive.infolist()))
+            archive.extractall(folder)
+    else:
+        with tarfile.open(path) as tar:
+            _check_size(path, sum(member.size for member in tar.getmembers()))
+            tar.extractall(folder, filter="data")
+
+
+def _check_size(path: Path, size: int) -> None:
+    if size > _LARGEST_ARCHIVE:
+        raise SourceError(
+            f"{path}: would unpack to {size >> 30} GiB. Unpack it yourself and pass the folder."
+        )
+
+
+def path_readers(path: Path, name: str, options: ReadingOptions) -> tuple[dict[str, Reader], list[str]]:
+    """Return a reader for each split found in a file or folder, and notes on what was chosen.
+
+    Args:
+        path: a file or folder.
+        name: of the source, for messages.
+        options: how to read.
+
+    Raises:
+        SourceError: no file can be told to hold data, or two claim one split.
+    """
+    if path.is_file():
+        return {split_of_file(path) or "train": file_reader([path], options)}, []
+    if any((path / info).exists() for info in ("dataset_dict.json", "state.json")):
+        saved = load_from_disk(str(path))
+        return dataset_readers(
+            DatasetDict({"train": saved}) if isinstance(saved, Dataset) else saved, name, options
+        )
+    files = [file for file in sorted(path.rglob("*")) if file.is_file() and _may_hold_data(file)]
+    if any(file.suffix == ".ann" for file in files):
+        return _brat_readers(path, [file for file in files if file.suffix == ".ann"]), []
+    return _split_files(path, files, name, options)
+
+
+def _split_files(
+    path: Path, files: list[Path], name: str, options: ReadingOptions
+) -> tuple[dict[str, Reader], list[str]]:
+    by_split: dict[str | None, list[Path]] = {}
+    for file in files:
+        by_split.setdefault(split_of_file(file), []).append(file)
+    unnamed = by_split.pop(None, [])
+    for split, members in by_split.items():
+        if len(members) > 1 and not _are_shards(members):
+            raise SourceError(
+                f"{path}: {', '.join(file.name for file in members[:4])} all look like the {split} split of "
+                f"{name}. Pass a folder that holds one file a split, or one file."
+            )
+    notes = []
+    if not by_split and unnamed:
+        if len({file.suffix for file in unnamed}) > 1:
+            shown = ", ".join(file.name for file in unnamed[:5])
+            raise SourceError(
+                f"{path}: expected files whose names say their split (train, dev or validation, test), or "
+                f"files of one kind; found {shown}. Rename them or pass one file."
+            )
+        by_split["train"] = unnamed
+        if len(unnamed) > 1:
+            notes.append(f"{len(unnamed)} files without a split in their names, read as one")
+    elif unnamed:
+        notes.append(f"not read: {', '.join(file.name for file in unnamed[:5])} (no split in the name)")
+    if not by_split:
+        raise SourceError(f"{path}: no file that could hold data. Expected train, dev and test files.")
+    return {str(split): file_reader(members, options) for split, members in by_split.items()}, notes
+
+
+def _may_hold_data(file: Path) -> bool:
+    hidden = any(part.startswith((".", "__MACOSX")) for part in file.parts[-3:])
+    upper = file.name.upper()
+    return not (
+        hidden
+        or file.suffix.lower() in _NO_DATA_SUFFIXES
+        or any(word in upper for word in _NO_DATA_WORDS)
+        or file.stat().st_size == 0
+    )
+
+
+def _are_shards(files: list[Path]) -> bool:
+    return all(re.search(r"-\d+-of-\d+\.", file.name) for file in files)
+
+
+def _brat_readers(path: Path, annotations: list[Path]) -> dict[str, Reader]:
+    by_split: dict[str, list[Path]] = {}
+    for file in annotations:
+        parts = file.relative_to(path).parts[:-1]
+        split = next((s for s in map(canonical_split, parts) if s), "train")
+        by_split.setdefault(split, []).append(file)
+    return {split: partial(read_brat, files) for split, files in by_split.items()}
+
+
+def file_reader(files: list[Path], options: ReadingOptions) -> Reader:
+    """Return a reader that yields the sentences of files of one format, one after the other."""
+    readers = [_one_file_reader(file, options) for file in files]
+    return readers[0] if len(readers) == 1 else partial(_chained, readers)
+
+
+def _chained(readers: list[Reader]) -> Iterator[RawSentence]:
+    return chain.from_iterable(read() for read in readers)
+
+
+def _one_file_reader(path: Path, options: ReadingOptions) -> Reader:
+    if path.suffix in _TABLES:
+        table = load_dataset(_TABLES[path.suffix], data_files=str(path), split="train")
+        return reader_of(table, path.name, options)
+    form = options.format or detect_format(path)
+    if form == "cluener":
+        return partial(read_cluener, path)
+    if form == "json":
+        return partial(read_json, path, scheme=options.scheme, characters=options.characters)
+    if form == "boson":
+        return partial(read_boson, path)
+    if form == "brackets":
+        return partial(read_bracket_file, path)
+    if form == "slashed":
+        return partial(read_slashed_file, path, scheme=options.scheme)
+    if form == "brat":
+        return partial(read_brat, [path])
+    column = options.tag_column
+    if isinstance(column, str):
+        raise ConfigurationError(
+            f"tag_column={column!r}: the columns of {path.name} have numbers, not names."
+        )
+    return ColumnFile(path, scheme=options.scheme, tag_column=column)
+
+
+def detect_format(path: Path) -> str:
+    """Tell the format of a file from its first lines.
+
+    Raises:
+        SourceError: the file is empty.
+    """
+    if path.name.removesuffix("".join(s for s in path.suffixes if s in COMPRESSED)).endswith(".ann"):
+        return "brat"
+    lines = [line.text for line in islice(read_lines(path), _SNIFFED_LINES)]
+    texts = [text.strip() for text in lines if text.strip()]
+    if texts and _JSON_OBJECT.match(texts[0]):
+        return "cluener" if _has_cluener_labels(texts) else "json"
+    if texts and _JSON_LIST.match(texts[0]):
+        return "json"
+    if any("{{" in text and "}}" in text for text in texts):
+        return "boson"
+    if is_bracket_file(lines):
+        return "brackets"
+    if is_slashed_file(texts):
+        return "slashed"
+    return "columns"
+
+
+def _has_cluener_labels(texts: list[str]) -> bool:
+    for text in texts:
+        try:
+            record = json.loads(text)
+        except (ValueError, RecursionError):
+            return False
+        if isinstance(record, dict) and "label" in record:
+            return isinstance(record["label"], dict)
+    return False
+
+
+def dataset_readers(
+    dataset: DatasetDict, name: str, options: ReadingOptions
+) -> tuple[dict[str, Reader], list[str]]:
+    """Return a reader for each split of a ``DatasetDict``.
+
+    Raises:
+        SourceError: a split has an unusual name, or two have the same meaning.
+        ConfigurationError: the tag column is given as a number.
+    """
+    if isinstance(options.tag_column, int):
+        raise ConfigurationError(
+            f"tag_column={options.tag_column}: a dataset's columns have names, not numbers."
+        )
+    readers: dict[str, Reader] = {}
+    for split, rows in dataset.items():
+        canonical = canonical_split(split) or ("train" if len(dataset) == 1 else None)
+        if canonical is None or canonical in readers:
+            raise SourceError(
+                f"{name}: split {split!r} is none of train, validation, test (or dev, devel, valid), "
+                "or one of them twice. Rename or leave out splits: DatasetDict({'train': …, 'test': …})."
+            )
+        readers[canonical] = reader_of(rows, f"{name}, split {split}", options)
+    return readers, []

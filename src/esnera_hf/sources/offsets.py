@@ -1,0 +1,92 @@
+"""Character spans over a text become token spans."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from esnera_hf.sources.sentence import RawSentence
+from esnera_hf.tagging import Entity
+from esnera_hf.text import is_unspaced
+
+#: Words with inner hyphens and apostrophes, or single other characters that are not space.
+_WORD = re.compile(r"\w+(?:[-'’]\w+)*|[^\w\s]")
+
+WIDENED = "offset inside a token, span widened to the token"
+TRIMMED = "mention with leading or trailing spaces, trimmed"
+EMPTY = "span without any token, left out"
+
+
+@dataclass(slots=True)
+class CharacterSpans:
+    """A text with spans by character offsets, ends exclusive.
+
+    Attributes:
+        text: the text.
+        spans: annotated spans; ``None`` where the record carries no annotation.
+        where: file and line, for messages.
+        repairs: what had to be repaired while reading.
+    """
+
+    text: str
+    spans: list[Entity] | None
+    where: str
+    repairs: list[str] = field(default_factory=list)
+
+
+def written_without_spaces(texts: Iterable[str]) -> bool:
+    """Tell whether a corpus is in a script written without spaces, whose tokens are its characters."""
+    letters = unspaced = 0
+    for text in texts:
+        letters += sum(char.isalpha() for char in text)
+        unspaced += sum(char.isalpha() and is_unspaced(char) for char in text)
+    return unspaced > 0.3 * letters
+
+
+def to_tokens(record: CharacterSpans, *, characters: bool) -> RawSentence | None:
+    """Tokenise a text and carry its spans over.
+
+    Args:
+        record: the text and its spans.
+        characters: every character is a token (spaces too, so that offsets are
+            kept); words and punctuation marks are otherwise.
+
+    Returns:
+        The sentence; ``None`` if the text holds no token.
+    """
+    repairs = list(record.repairs)
+    if characters:
+        tokens = list(record.text)
+        offsets = [(index, index + 1) for index in range(len(tokens))]
+    else:
+        offsets = [match.span() for match in _WORD.finditer(record.text)]
+        tokens = [record.text[start:end] for start, end in offsets]
+    if not tokens:
+        return None
+    if record.spans is None:
+        return RawSentence(tokens, None, record.where, repairs)
+    spans = [_project(span, record.text, offsets, repairs) for span in record.spans]
+    return RawSentence(tokens, [span for span in spans if span is not None], record.where, repairs)
+
+
+def _project(
+    span: Entity, text: str, offsets: Sequence[tuple[int, int]], repairs: list[str]
+) -> Entity | None:
+    mention = text[span.start : span.end]
+    start = span.start + len(mention) - len(mention.lstrip())
+    end = span.start + len(mention.rstrip())
+    if start >= end:
+        repairs.append(EMPTY)
+        return None
+    if (start, end) != (span.start, span.end):
+        repairs.append(TRIMMED)
+    first = bisect_right([token_end for _, token_end in offsets], start)
+    last = bisect_left([token_start for token_start, _ in offsets], end) - 1
+    if first > last:
+        repairs.append(EMPTY)
+        return None
+    if (offsets[first][0], offsets[last][1]) != (start, end):
+        repairs.append(WIDENED)
+    return Entity(first, last + 1, span.label)

@@ -1,0 +1,47 @@
+"""How to read what cannot be told from the data itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from esnera_hf.errors import ConfigurationError
+from esnera_hf.tagging import SCHEMES, Scheme
+
+FORMATS = ("columns", "json", "cluener", "boson", "brackets", "slashed", "brat")
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingOptions:
+    """How to read a source.
+
+    Attributes:
+        format: one of :data:`FORMATS`; told from the file if ``None``.
+        scheme: tagging scheme of column files and tag columns; told if ``None``.
+        tag_column: index of the tag column in a file, or its name in a dataset.
+        characters: whether tokens are characters; if ``None``, they are where
+            the script is written without spaces (Chinese, Japanese), so that
+            corpora cut into words and into characters can be compared.
+        strict: refuse a source with anything to repair or to leave out, naming
+            file and line, instead of counting it.
+        seed: decides which texts go into splits that must be cut.
+        config: configuration of a Hub dataset.
+        revision: branch, tag or commit of a Hub dataset.
+        data_files: files of a Hub dataset, by split.
+    """
+
+    format: str | None = None
+    scheme: Scheme | None = None
+    tag_column: int | str | None = None
+    characters: bool | None = None
+    strict: bool = False
+    seed: int = 42
+    config: str | None = None
+    revision: str | None = None
+    data_files: Mapping[str, str] | None = None
+
+    def __post_init__(self) -> None:
+        if self.format is not None and self.format not in FORMATS:
+            raise ConfigurationError(f"format={self.format!r}: expected one of {', '.join(FORMATS)}.")
+        if self.scheme is not None and self.scheme not in SCHEMES:
+            raise ConfigurationError(f"scheme={self.scheme!r}: expected one of {', '.join(SCHEMES)}.")

@@ -1,0 +1,273 @@
+"""The command line: exit codes, messages, and a round trip."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+from argparse import _SubParsersAction
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from builders import toy_rows
+from esnera_hf import MergeResult, __version__, cli
+from esnera_hf.cli import main
+
+TRAINING = ("--learning-rate", "0.01", "--head-learning-rate", "0.02", "--epochs", "4")
+
+
+def commands() -> dict[str, Any]:
+    (action,) = (a for a in cli._parser()._actions if isinstance(a, _SubParsersAction))
+    return action.choices
+
+
+def write_corpus(folder: Path, names: dict[str, str], seed: int) -> Path:
+    """Write a column corpus: a word and its tag a line, a blank line between sentences."""
+    folder.mkdir()
+    for offset, (split, sentences) in enumerate({"train": 120, "dev": 40, "test": 40}.items()):
+        rows = toy_rows(names, sentences, seed + offset)
+        blocks = ["\n".join(f"{word} {tag}" for word, tag in zip(*row, strict=True)) for row in rows]
+        (folder / f"{split}.txt").write_text("\n\n".join(blocks) + "\n", encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def corpora(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("corpora")
+    write_corpus(folder / "alpha", {"PERSON": "per", "PLACE": "地点"}, seed=1)
+    write_corpus(folder / "beta", {"PERSON": "name", "PLACE": "city"}, seed=20)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(
+    corpora: Path, encoder_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, str]:
+    """A tagger trained on alpha by the command, and what the command printed."""
+    folder = tmp_path_factory.mktemp("trained")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ESNERA_CACHE_DIR", str(folder / "cache"))
+        output = io.StringIO()
+        patch.setattr(sys, "stdout", output)
+        arguments = [str(corpora / "alpha"), "--encoder", str(encoder_folder), *TRAINING]
+        assert main(["train", *arguments, "--output", str(folder / "tagger")]) == 0
+    return folder / "tagger", output.getvalue()
+
+
+@pytest.fixture
+def no_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*args: Any, **kwargs: Any) -> None:
+        raise AssertionError("a training started")
+
+    monkeypatch.setattr("esnera_hf.modeling.training.train_tagger", fail)
+
+
+@pytest.mark.parametrize("command", ["", *commands()])
+def test_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main([*command.split(), "--help"])
+    assert caught.value.code == 0
+    assert capsys.readouterr().out.startswith(f"usage: esnera-hf {command}".rstrip())
+
+
+def test_the_commands() -> None:
+    assert {"align", "demo", "train", "predict", "evaluate"} <= set(commands())
+
+
+def test_no_command_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main([])
+    assert caught.value.code == 2
+    assert "COMMAND" in capsys.readouterr().err
+
+
+def test_it_runs_as_a_module() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "esnera_hf", "--version"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == f"esnera-hf {__version__}\n"
+
+
+@pytest.mark.usefixtures("no_training")
+class TestBadInput:
+    """Exit code 1, one message, no traceback, nothing trained and nothing written."""
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            ("align {alpha}", "at least two"),
+            ("align {alpha} {alpha}", "given twice"),
+            ("align {alpha} copy={alpha}", "hold the same sentences"),
+            ("align {alpha} {beta} --lambda 2", "λ = 2.0"),
+            ("align {alpha} {beta} --tau nan", "τ = nan"),
+            ("align {alpha} {beta} --sentences 0", "sentences=0: expected a positive number"),
+            ("align {alpha} {beta} --epochs 0", "num_train_epochs=0.0: expected a number above 0"),
+            ("align {alpha} {beta} --encoder {tmp}/nothing", "cannot be loaded"),
+            ("align {alpha} {beta} --output {tmp}", "exists already"),
+            ("align {alpha} {tmp}/nothing", "nothing"),
+            ("demo --output {tmp}", "exists already"),
+            ("train {alpha} --output {tmp}", "exists already"),
+            ("train {alpha} --output {tmp}/out --sentences -3", "sentences=-3: expected a positive number"),
+            ("train {tmp}/nothing --output {tmp}/out", "nothing"),
+            ("evaluate {tmp}/nothing {alpha}", "holds no tagger"),
+            ("evaluate {encoder} {alpha}", "holds no tagger: it is a model of type 'bert'"),
+            ("predict {tmp}/nothing", "holds no tagger"),
+            ("predict {tagger} {tmp}/nothing", "No such file"),
+            ("predict {tagger} {tmp}", "Is a directory"),
+            ("predict {tagger} {tmp}/latin.txt", "expected UTF-8 text"),
+        ],
+    )
+    def test_a_message(
+        self,
+        arguments: str,
+        message: str,
+        corpora: Path,
+        trained: tuple[Path, str],
+        encoder_folder: Path,
+        tmp_path: Path,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        (tmp_path / "latin.txt").write_bytes("caf\xe9".encode("latin-1"))
+        words = arguments.format(
+            alpha=corpora / "alpha",
+            beta=corpora / "beta",
+            tmp=tmp_path,
+            encoder=encoder_folder,
+            tagger=trained[0],
+        ).split()
+        if words[0] in ("align", "train") and "--encoder" not in words:
+            words += ["--encoder", str(encoder_folder)]
+        assert main(words) == 1
+        printed = capsys.readouterr()
+        assert printed.err.split("\n")[-2].startswith("esnera-hf: ")
+        assert message in printed.err
+        assert "Traceback" not in printed.err
+        assert printed.out == ""
+        assert [path.name for path in tmp_path.iterdir()] == ["latin.txt"]
+
+
+@pytest.mark.parametrize("command", ["align", "train"])
+def test_an_interruption_writes_nothing(
+    command: str,
+    corpora: Path,
+    encoder_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def interrupt(*args: Any, **kwargs: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("esnera_hf.modeling.training.train_tagger", interrupt)
+    sources = [str(corpora / name) for name in ("alpha", "beta")][: 2 if command == "align" else 1]
+    arguments = [*sources, "--encoder", str(encoder_folder), "--output", str(tmp_path / "out")]
+    assert main([command, *arguments]) == 130
+    assert "interrupted. No output was written" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interruption_while_saving_a_tagger_writes_nothing(
+    corpora: Path, encoder_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from esnera_hf.modeling import Tagger
+
+    save = Tagger.save_pretrained
+
+    def interrupt(self: Tagger, path: Path) -> None:
+        save(self, path)
+        if path.parent == tmp_path:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Tagger, "save_pretrained", interrupt)
+    arguments = [str(corpora / "alpha"), "--encoder", str(encoder_folder), *TRAINING]
+    assert main(["train", *arguments, "--epochs", "1", "--output", str(tmp_path / "out")]) == 130
+    assert list(tmp_path.iterdir()) == []
+
+
+class TestRoundTrip:
+    def test_training_prints_source_history_and_scores(self, trained: tuple[Path, str]) -> None:
+        folder, printed = trained
+        lines = printed.split("\n")
+        assert lines[0].startswith("alpha: licence")
+        assert len([line for line in lines if line.startswith("  epoch ")]) == 4
+        assert lines[-4].startswith("validation: micro-F1 ")
+        assert lines[-3].startswith("test: micro-F1 ")
+        assert lines[-2] == f"saved to {folder}"
+        assert {"config.json", "model.safetensors", "tokenizer.json"} <= {p.name for p in folder.iterdir()}
+
+    def test_evaluation_agrees_with_training(
+        self, trained: tuple[Path, str], corpora: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        folder, printed = trained
+        for split in ("validation", "test"):
+            assert main(["evaluate", str(folder), str(corpora / "alpha"), "--split", split]) == 0
+            head, columns, *rows = capsys.readouterr().out.rstrip("\n").split("\n")
+            assert head == f"alpha, {split}: 40 sentences"
+            assert columns.split() == ["label", "precision", "recall", "f1", "support"]
+            assert [row.split()[0] for row in rows] == ["per", "地点", "micro"]
+            f1, support = rows[-1].split()[-2:]
+            summary = next(line for line in printed.split("\n") if line.startswith(f"{split}: "))
+            assert summary.startswith(f"{split}: micro-F1 {f1}, ")
+            assert summary.endswith(f"on {support} entities")
+            assert sum(int(row.split()[-1]) for row in rows[:-1]) == int(support)
+
+    def test_prediction_from_a_file_and_from_standard_input(
+        self,
+        trained: tuple[Path, str],
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        text = "anna met bruno in paris\n\n  \r\nthe people of oslo met\r\n中国 x\n"
+        (tmp_path / "text.txt").write_bytes(text.encode())
+        assert main(["predict", str(trained[0]), str(tmp_path / "text.txt")]) == 0
+        from_file = capsys.readouterr().out
+        monkeypatch.setattr(sys, "stdin", io.StringIO(text))
+        assert main(["predict", str(trained[0])]) == 0
+        assert capsys.readouterr().out == from_file
+        records = [json.loads(line) for line in from_file.split("\n")[:-1]]
+        assert [record["tokens"] for record in records] == [
+            ["anna", "met", "bruno", "in", "paris"],
+            ["the", "people", "of", "oslo", "met"],
+            ["中", "国", " ", "x"],
+        ]
+        found = [(e["start"], e["end"], e["label"], e["text"]) for e in records[0]["entities"]]
+        assert found == [(0, 1, "per", "anna"), (2, 3, "per", "bruno"), (4, 5, "地点", "paris")]
+        assert all(0 < entity["score"] <= 1 for record in records for entity in record["entities"])
+
+    def test_nothing_to_predict(
+        self,
+        trained: tuple[Path, str],
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        monkeypatch.setattr(sys, "stdin", io.StringIO(""))
+        assert main(["predict", str(trained[0])]) == 0
+        assert capsys.readouterr().out == ""
+
+    def test_align(
+        self, corpora: Path, encoder_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        output = tmp_path / "new" / "merged"
+        arguments = [f"b={corpora / 'beta'}", str(corpora / "alpha"), "--encoder", str(encoder_folder)]
+        settings = ["--lambda", "0.9", "--tau", "0.5", "--match", "overlap", "--centre", "all", *TRAINING]
+        assert main(["align", *arguments, *settings, "--output", str(output)]) == 0
+        printed = capsys.readouterr().out
+        assert printed.endswith(f"saved to {output}\n")
+        result = MergeResult.load(output)
+        assert str(result.report) in printed
+        assert repr(result) in printed
+        assert (result.mapping.lam, result.mapping.tau) == (0.9, 0.5)
+        chosen = result.report.settings
+        assert (chosen["match"], chosen["centre"], chosen["seed"]) == ("overlap", "all", 42)
+        assert chosen["training"]["num_train_epochs"] == 4.0
+        groups = {frozenset(map(str, result.mapping.members(u))) for u in result.mapping.unified_labels}
+        assert groups == {frozenset({"alpha:per", "b:name"}), frozenset({"alpha:地点", "b:city"})}
+        assert {split: len(rows) for split, rows in result.dataset.items()} == {
+            "train": 240,
+            "validation": 80,
+            "test": 80,
+        }
