@@ -140,8 +140,8 @@ def own_tagger(source: NerSource, encoder: str, training: Mapping[str, Any]) -> 
 
 def tagger_folder(source: NerSource, encoder: str, training: Mapping[str, Any]) -> Path:
     """Return where the tagger of a source is kept: a folder named by everything that decides its weights."""
+    from esnera_hf.modeling.arguments import recommended_settings
     from esnera_hf.modeling.pretrained import hidden_size
-    from esnera_hf.modeling.training import recommended_settings
 
     settings = {**recommended_settings(hidden_size(encoder), len(source.dataset["train"])), **training}
     identity = {

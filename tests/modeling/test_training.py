@@ -15,9 +15,9 @@ from transformers import TrainerControl, TrainerState
 from builders import VANISHING, make_source, row, toy_source
 from esnera_hf.errors import ConfigurationError, EncoderError
 from esnera_hf.modeling import TaggerTrainingArguments, TrainingResult, train_tagger, training
+from esnera_hf.modeling.arguments import choose_arguments
 from esnera_hf.modeling.training import (
     EarlyStopping,
-    choose_arguments,
     epoch_history,
     last_complete_checkpoint,
     load_result,

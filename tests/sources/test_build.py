@@ -107,11 +107,13 @@ def test_half_an_annotation(order):
         build_source(TERMS, readers)
 
 
-@pytest.mark.parametrize("label", ["O", "", " "])
+@pytest.mark.parametrize("label", ["O", "", " ", " O", "Ｏ"])
 def test_labels_that_mean_nothing(label):
     with pytest.raises(SourceError) as caught:
         build_source(TERMS, {"train": raw_reader(*BOTH, ("ef", [(0, 1, label)]))})
-    assert str(caught.value).startswith(f"corpus, given, line 3: a label called {label!r}. 'O' means")
+    assert str(caught.value).startswith(
+        f"corpus, given, line 3: a label called {'O' if label.strip() else ''!r}. 'O' means"
+    )
 
 
 @pytest.mark.parametrize("sentences", [3, 4, 5, 8])

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from corpora import PREFIXED_SCHEMES, annotated, encode
 from esnera_hf.errors import SourceError
 from esnera_hf.sources.from_datasets import reader_of
+from esnera_hf.sources.options import ReadingOptions
 from esnera_hf.tagging import Entity
 
 NAMES = ["O", "B-PER", "I-PER", "B-人名", "I-人名"]
@@ -110,7 +111,7 @@ def test_the_row_and_the_repairs_of_a_sentence():
         (spanned(["ab"], [[(1, 3, "x")]]), "row 0: 'x' at [1, 3) lies outside the text of 2 characters"),
         (spanned(["ab"], [[(1, 1, "x")]]), "row 0: 'x' at [1, 1) lies outside"),
         (spanned(["ab"], [[(-1, 1, "x")]]), "row 0: 'x' at [-1, 1) lies outside"),
-        (spanned(["ab", "c"], [[], [(0, None, "x")]]), "row 1: expected an entity with start, end and label"),
+        (spanned(["ab", "c"], [[], [(0, None, "x")]]), "row 1: expected integer offsets and a label, found start 0, end None"),
     ],
 )
 def test_a_broken_row_is_named(dataset, message):
@@ -137,7 +138,7 @@ def test_character_spans(label, span_column):
 
 
 def test_no_list_of_spans_is_no_annotation():
-    assert read(spanned(["ab"], [None])) == [(["a", "b"], None)]
+    assert read(spanned(["a b"], [None])) == [(["a", "b"], None)]
 
 
 @pytest.mark.parametrize(

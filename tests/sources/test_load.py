@@ -15,13 +15,13 @@ from esnera_hf.sources import NAMED_SOURCES, ReadingOptions, check_names, load_s
 from esnera_hf.sources.boson import read_boson
 from esnera_hf.sources.build import SourceTerms, build_source
 from esnera_hf.sources.cluener import read_cluener
-from esnera_hf.sources.columns import read_column_file
-from esnera_hf.sources.load import detect_format
+from esnera_hf.sources.columns import ColumnFile
+from esnera_hf.sources.files import detect_format
 
 COLUMNS = "Ann\tB-PER\nran\tO\n\nBob\tB-PER\nsat\tO\n"
 CLUENER = '{"text": "王五好", "label": {"name": {"王五": [[0, 1]]}}}\n'
 BOSON = "在{{location:北京}}。\n到{{location:上海}}。\n"
-READERS = {"columns": read_column_file, "cluener": read_cluener, "boson": read_boson}
+READERS = {"columns": lambda path: ColumnFile(path)(), "cluener": read_cluener, "boson": read_boson}
 
 
 @pytest.fixture(autouse=True)
@@ -42,7 +42,7 @@ def tagged(tags):
         (CLUENER, "cluener"),
         ("\n \ufeff" + CLUENER, "columns"),
         ("\ufeff\n" + CLUENER, "cluener"),
-        ('{ "text": "a"}', "cluener"),
+        ('{ "text": "a"}', "json"),
         (BOSON, "boson"),
         ("无\n" * 150 + BOSON, "boson"),
         ("{\tO\nx\tB-PER\n}\tO\n", "columns"),
@@ -107,17 +107,29 @@ def test_a_folder_with_one_file(tmp_path, monkeypatch):
 def test_a_folder_with_two_files_for_a_split(tmp_path):
     write(tmp_path / "c" / "a.train", COLUMNS)
     write(tmp_path / "c" / "b.train", COLUMNS)
-    with pytest.raises(SourceError, match=r"both a\.train and b\.train look like the train split of c"):
+    with pytest.raises(SourceError, match=r"a\.train, b\.train all look like the train split of c"):
         load_source(tmp_path / "c")
 
 
-@pytest.mark.parametrize(("files", "found"), [((), "no files"), (("a.txt", "b.txt"), "a.txt, b.txt")])
-def test_a_folder_without_splits(tmp_path, files, found):
-    (tmp_path / "c").mkdir()
-    for name in files:
+def test_a_folder_with_files_of_two_kinds_and_no_splits(tmp_path):
+    for name in ("a.txt", "b.conll"):
         write(tmp_path / "c" / name, COLUMNS)
-    with pytest.raises(SourceError, match=f"c: expected files whose names say their split .*found {found}"):
+    with pytest.raises(SourceError, match=r"c: expected files whose names say their split .*found a\.txt, b\."):
         load_source(tmp_path / "c")
+
+
+def test_a_folder_without_data(tmp_path):
+    write(tmp_path / "c" / "README.md", "about")
+    with pytest.raises(SourceError, match="c: no file that could hold data"):
+        load_source(tmp_path / "c")
+
+
+def test_files_without_split_names_are_pooled(tmp_path):
+    for name in ("a.txt", "b.txt"):
+        write(tmp_path / "c" / name, COLUMNS)
+    source = load_source(tmp_path / "c")
+    assert sorted(text for text, _ in sentences_of(source)) == ["Annran", "Annran", "Bobsat", "Bobsat"]
+    assert source.notes[0] == "2 files without a split in their names, read as one"
 
 
 def test_a_known_name_is_looked_up_in_the_data_folder(tmp_path, monkeypatch):
@@ -152,7 +164,7 @@ def test_no_such_name_or_file(text):
     with pytest.raises(SourceNotFoundError) as caught:
         load_source(text)
     assert str(caught.value).startswith(f"{text.rpartition('=')[2]!r}: no such file")
-    assert "Known names: boson, cluener, weibo" in str(caught.value)
+    assert f"Known names: {', '.join(sorted(NAMED_SOURCES))}." in str(caught.value)
 
 
 def test_a_hub_dataset_without_a_network():
@@ -200,7 +212,7 @@ def test_options_reach_the_reader(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"format": "xml"}, "format='xml': expected one of columns, cluener, boson"),
+        ({"format": "xml"}, "format='xml': expected one of columns, json, cluener, boson, brackets"),
         ({"scheme": "BIO"}, "scheme='BIO': expected one of IOB1, IOB2"),
     ],
 )
@@ -247,7 +259,7 @@ def source(name, text="ab"):
 
 def test_sources_that_can_be_told_apart():
     check_names([source("a"), source("b", "cd")])
-    check_names({"a": source("a"), "b": source("b", "cd")})
+    check_names({"a": source("a"), "b": source("b", "cd")}.values())
 
 
 def test_two_sources_of_one_name():
@@ -259,7 +271,7 @@ def test_one_source_twice():
     with pytest.raises(
         ConfigurationError, match="'a' and 'b' hold the same sentences with the same annotation"
     ):
-        check_names({"a": source("a"), "b": source("b")})
+        check_names(iter([source("a"), source("b")]))
 
 
 #: Sound lines of every format, and lines that are broken or hold no annotation.

@@ -8,15 +8,17 @@ import pytest
 
 from corpora import raw_reader, sentences_of
 from esnera_hf.labels import LabelRef
-from esnera_hf.sources import Licence
+from esnera_hf.sources import Licence, ReadingOptions
 from esnera_hf.sources.build import SourceTerms, build_source
 
-TRAIN = [(f"text {number}", [(0, 4, "noun")]) for number in range(30)]
+TRAIN = [(f"text-{number}", [(0, 4, "noun")]) for number in range(30)]
 
 
 def source(name="corpus", train=TRAIN, rest=(("dev", [(0, 3, "noun"), (0, 1, "letter")]),), seed=42):
     readers = {"train": raw_reader(*train), "validation": raw_reader(*rest), "test": raw_reader(*rest)}
-    return build_source(SourceTerms(name, Licence("CC0", True, "do as you like"), "en", seed), readers)
+    return build_source(
+        SourceTerms(name, Licence("CC0", True, "do as you like"), "en"), readers, ReadingOptions(seed=seed)
+    )
 
 
 def test_summary():
@@ -53,7 +55,7 @@ def test_licence(shared, words):
 
 def test_the_fingerprint_is_of_the_content():
     same = source("other name")
-    text = source(train=[*TRAIN[:-1], ("text 2b", [(0, 4, "noun")])])
+    text = source(train=[*TRAIN[:-1], ("text-2b", [(0, 4, "noun")])])
     label = source(train=[*TRAIN[:-1], ("text 29", [(0, 4, "name")])])
     assert source().fingerprint == same.fingerprint
     assert len({source().fingerprint, text.fingerprint, label.fingerprint}) == 3

@@ -62,9 +62,9 @@ def run_demo(seed: int = 42) -> DemoOutcome:
     """
     corpora = generate_corpora(seed)
     with tempfile.TemporaryDirectory() as folder:
+        say("making a small encoder from the text of the three corpora")
+        make_demo_encoder(corpora, folder, seed)
         with quiet_libraries():
-            say("making a small encoder from the text of the three corpora")
-            make_demo_encoder(corpora, folder, seed)
             sources = [load_source(corpus.dataset, name=corpus.name) for corpus in corpora]
         result = align(sources, encoder=folder, seed=seed)
     return DemoOutcome(result, {label: kind for corpus in corpora for label, kind in corpus.meaning.items()})
@@ -74,7 +74,8 @@ def make_demo_encoder(corpora: Sequence[DemoCorpus], path: str | os.PathLike[str
     """Pretrain a small encoder on the train text of generated corpora and write it to a folder."""
     from esnera_hf.modeling.small_encoder import make_encoder
 
-    make_encoder([row for corpus in corpora for row in corpus.dataset["train"]["tokens"]], path, seed)
+    with quiet_libraries():
+        make_encoder([row for corpus in corpora for row in corpus.dataset["train"]["tokens"]], path, seed)
 
 
 def _pairs(group: Mapping[LabelRef, str]) -> set[tuple[LabelRef, LabelRef]]:

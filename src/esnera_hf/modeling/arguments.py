@@ -1,0 +1,105 @@
+"""The settings of a training: what is given, and what is chosen for encoder and corpus."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel, TrainingArguments
+
+from esnera_hf.errors import ConfigurationError
+
+
+@dataclass
+class TaggerTrainingArguments(TrainingArguments):  # type: ignore[misc]
+    """The Trainer's arguments and three of a tagger's own.
+
+    Attributes:
+        head_learning_rate: of the emission layer and the CRF, which start
+            untrained and want a higher one than the encoder.
+        early_stopping_patience: epochs without a better validation micro-F1
+            after which training stops.
+        window_length: most pieces the encoder is given at once; what it takes
+            if ``None``.
+    """
+
+    head_learning_rate: float = field(default=2e-3)
+    early_stopping_patience: int = field(default=4)
+    window_length: int | None = field(default=None)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in (
+            "num_train_epochs",
+            "per_device_train_batch_size",
+            "learning_rate",
+            "head_learning_rate",
+        ):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name}={getattr(self, name)}: expected a number above 0.")
+
+    def reported(self) -> dict[str, Any]:
+        """Return the settings that decide the weights, for reports."""
+        return {name: getattr(self, name) for name in (*recommended_settings(768, 0), "seed")}
+
+
+def recommended_settings(width: int, sentences: int) -> dict[str, Any]:
+    """Return the settings of a training that depend on encoder and corpus, and those that were tuned.
+
+    The learning rate falls with the width of the encoder (3e-5 at 768, 5e-4 at
+    384), since small encoders need far higher ones; batches are small where
+    sentences are few, so that an epoch has enough steps.
+
+    Args:
+        width: hidden size of the encoder.
+        sentences: number of training sentences.
+    """
+    return {
+        "learning_rate": float(f"{min(max(3e-5 * (768 / width) ** 4, 1e-5), 5e-4):.1g}"),
+        "head_learning_rate": 2e-3,
+        "num_train_epochs": 20 if sentences < 5000 else 10,
+        "early_stopping_patience": 4,
+        "per_device_train_batch_size": 16 if sentences < 5000 else 32,
+        "warmup_steps": 0.1,
+        "weight_decay": 0.01,
+    }
+
+
+def choose_arguments(
+    encoder: PreTrainedModel, sentences: int, output_dir: str, overrides: Mapping[str, Any]
+) -> TaggerTrainingArguments:
+    """Choose training arguments for an encoder and a corpus size.
+
+    Args:
+        encoder: the pretrained encoder.
+        sentences: number of training sentences.
+        output_dir: where checkpoints go.
+        overrides: arguments the user gave; they win.
+
+    Raises:
+        ConfigurationError: an override is no argument of
+            :class:`TaggerTrainingArguments`.
+    """
+    chosen: dict[str, Any] = {
+        **recommended_settings(encoder.config.hidden_size, sentences),
+        "output_dir": output_dir,
+        "per_device_eval_batch_size": 64,
+        "eval_strategy": "epoch",
+        "save_strategy": "epoch",
+        "logging_strategy": "epoch",
+        "save_total_limit": 2,
+        "load_best_model_at_end": True,
+        "restore_callback_states_from_checkpoint": True,
+        "metric_for_best_model": "f1",
+        "train_sampling_strategy": "group_by_length",
+        "remove_unused_columns": False,
+        "report_to": "none",
+        "disable_tqdm": True,
+        "dataloader_pin_memory": torch.cuda.is_available(),
+    }
+    try:
+        return TaggerTrainingArguments(**{**chosen, **overrides})
+    except (TypeError, ValueError) as error:
+        raise ConfigurationError(f"training arguments {dict(overrides)}: {error}") from error

@@ -1,0 +1,84 @@
+"""The rows a tagger trains on, and the scores of its paths on the validation rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from datasets import Dataset, Features, List, Value
+from transformers import EvalPrediction, PreTrainedTokenizerBase
+
+from esnera_hf.metrics import score_entities
+from esnera_hf.modeling.model import CrfTagger
+from esnera_hf.modeling.tokenization import Window, WordTokenizer, chain_tags, join_windows, read_entities
+from esnera_hf.sources import NerSource
+from esnera_hf.tagging import Entity, entities_from_tags
+
+_ROW_FEATURES = Features(
+    {
+        "sentence": Value("int64"),
+        "input_ids": List(Value("int32")),
+        "words": List(Value("int32")),
+        "word_positions": List(Value("int32")),
+        "joins": Value("bool"),
+        "labels": List(Value("int32")),
+        "length": Value("int32"),
+    }
+)
+
+
+class TrainingData:
+    """The training and validation rows of a source for one model, and the scores on the latter."""
+
+    def __init__(self, source: NerSource, tokenizer: PreTrainedTokenizerBase, model: CrfTagger) -> None:
+        self.source = source
+        self.words = WordTokenizer(tokenizer, model.config.window_length)
+        self.tags = model.config.tags
+        self.tag_ids = model.config.label2id
+        self.gold = [(len(s.tokens), s.entities) for s in source.sentences("validation")]
+        rows = self.rows("validation", cut_at_entities=False)
+        longest_first = sorted(range(len(rows)), key=lambda i, lengths=rows["length"]: -lengths[i])  # type: ignore[misc]
+        self.validation_rows = rows.select(longest_first)
+
+    def rows(self, split: str, *, cut_at_entities: bool = True) -> Dataset:
+        """Return one row a window; windows to predict on are cut without knowledge of the entities."""
+
+        def encode(batch: dict[str, list[Any]], indices: list[int]) -> dict[str, list[Any]]:
+            entities = [entities_from_tags(tags)[0] for tags in batch["ner_tags"]]
+            windows = self.words.windows(batch["tokens"], entities if cut_at_entities else None)
+            return {
+                "sentence": [indices[window.sentence] for window in windows],
+                "input_ids": [window.input_ids for window in windows],
+                "words": [window.words for window in windows],
+                "word_positions": [window.positions for window in windows],
+                "joins": [window.joins for window in windows],
+                "labels": [
+                    [self.tag_ids[tag] for tag in chain_tags(window, entities[window.sentence])]
+                    for window in windows
+                ],
+                "length": [len(window.input_ids) for window in windows],
+            }
+
+        rows = self.source.dataset[split]
+        return rows.map(
+            encode,
+            batched=True,
+            with_indices=True,
+            remove_columns=rows.column_names,
+            features=_ROW_FEATURES,
+            load_from_cache_file=False,
+            desc=f"{self.source.name} {split}: pieces",
+        )
+
+    def micro_scores(self, prediction: EvalPrediction) -> dict[str, float]:
+        """Put the windows' paths together into sentences and score them against the gold entities."""
+        pieces: dict[int, list[tuple[Window, list[Entity]]]] = {}
+        for row, path in zip(self.validation_rows, prediction.predictions, strict=True):
+            window = Window(row["sentence"], [], row["words"], row["word_positions"], row["joins"])
+            found = read_entities(window, [self.tags[tag] for tag in path[: len(window.words)]])
+            pieces.setdefault(window.sentence, []).append((window, found))
+        predicted = []
+        for index in range(len(self.gold)):
+            parts = sorted(pieces.get(index, ()), key=lambda part: part[0].words[0])
+            predicted.append(join_windows([window for window, _ in parts], [found for _, found in parts]))
+        scores = score_entities([gold for _, gold in self.gold], predicted, [n for n, _ in self.gold])
+        return {"f1": scores.micro.f1, "precision": scores.micro.precision, "recall": scores.micro.recall}
