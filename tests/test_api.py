@@ -14,6 +14,7 @@ from esnera_hf import EvidenceSettings, LabelRef, MergeResult, NerSource, align
 from esnera_hf.api import CHINESE_ENCODER, MULTILINGUAL_ENCODER, default_encoder
 from esnera_hf.errors import ConfigurationError, EncoderError, SourceNotFoundError
 from esnera_hf.evidence import cache_folder, encoder_identity
+from esnera_hf.merging import find_leaks
 
 TRAINING = {"learning_rate": 1e-2, "head_learning_rate": 2e-2, "num_train_epochs": 5}
 SETTINGS = EvidenceSettings(training=TRAINING)
@@ -61,6 +62,8 @@ def test_every_sentence_and_entity_is_in_the_result(
     cached: tuple[Path, MergeResult], sources: list[NerSource]
 ) -> None:
     _, result = cached
+    left_out = {leak.place.id for leak in find_leaks(sources) if leak.left_out}
+    assert sum(leak["sentences"] for leak in result.report.leaks if leak["left_out"]) == len(left_out) > 0
     for split in ("train", "validation", "test"):
         rows = result.dataset[split]
         names = rows.features["ner_tags"].feature.names
@@ -68,6 +71,7 @@ def test_every_sentence_and_entity_is_in_the_result(
             (sentence.id, sentence.tokens, len(sentence.entities))
             for source in (sources[1], sources[0])
             for sentence in source.sentences(split)
+            if sentence.id not in left_out
         ]
         assert [
             (row["id"], row["tokens"], sum(names[tag].startswith("B-") for tag in row["ner_tags"]))

@@ -14,15 +14,15 @@ PACKAGE = Path(esnera_hf.__file__).parent
 
 #: From the lowest layer to the highest; a module imports from its own layer and those below it.
 LAYERS = (
-    {"errors", "labels", "tagging", "text", "console"},
+    {"errors", "labels", "tagging", "text", "console", "drawing"},
     {"sources"},
-    {"metrics", "screening", "duplicates", "exporting"},
+    {"metrics", "screening", "duplicates", "inspection"},
     {"similarity"},
     {"alignment"},
     {"merging"},
     {"report", "heatmaps", "strict_ner"},
     {"modeling", "result"},
-    {"evidence"},
+    {"evidence", "exporting"},
     {"api"},
     {"demo"},
     {"cli"},

@@ -14,7 +14,10 @@ import pytest
 
 from builders import toy_rows
 from esnera_hf import MergeResult, __version__, cli
+from esnera_hf.cli import corpora as corpora_commands
 from esnera_hf.cli import main
+from esnera_hf.exporting import EXPORT_FORMATS
+from esnera_hf.sources import NAMED_SOURCES, load_source
 
 TRAINING = ("--learning-rate", "0.01", "--head-learning-rate", "0.02", "--epochs", "4")
 
@@ -74,7 +77,10 @@ def test_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_the_commands() -> None:
-    assert {"align", "demo", "train", "predict", "evaluate"} <= set(commands())
+    assert set(commands()) == {
+        *("align", "demo", "export", "inspect", "screen", "sources"),
+        *("train", "predict", "evaluate"),
+    }
 
 
 def test_no_command_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
@@ -118,6 +124,13 @@ class TestBadInput:
             ("predict {tagger} {tmp}/nothing", "No such file"),
             ("predict {tagger} {tmp}", "Is a directory"),
             ("predict {tagger} {tmp}/latin.txt", "expected UTF-8 text"),
+            ("screen {alpha}", "at least two sources"),
+            ("screen {alpha} {alpha}", "two or more of different names"),
+            ("inspect {tmp}/nothing", "nothing"),
+            ("inspect {alpha} --output {tmp}", "exists already"),
+            ("export {alpha} --output {tmp}", "exists already"),
+            ("export {tmp}/nothing --output {tmp}/out", "nothing"),
+            ("inspect {alpha} --tag-column 7", "there is no column 7"),
         ],
     )
     def test_a_message(
@@ -266,8 +279,75 @@ class TestRoundTrip:
         assert chosen["training"]["num_train_epochs"] == 4.0
         groups = {frozenset(map(str, result.mapping.members(u))) for u in result.mapping.unified_labels}
         assert groups == {frozenset({"alpha:per", "b:name"}), frozenset({"alpha:地点", "b:city"})}
+        leaks = [leak for leak in result.report.leaks if leak["left_out"]]
         assert {split: len(rows) for split, rows in result.dataset.items()} == {
-            "train": 240,
-            "validation": 80,
-            "test": 80,
+            split: total - sum(leak["sentences"] for leak in leaks if leak["in"].endswith(f"/{split}"))
+            for split, total in {"train": 240, "validation": 80, "test": 80}.items()
         }
+        assert (
+            f"{leaks[0]['in']}: {leaks[0]['sentences']} sentences stand in {leaks[0]['also_in']}" in printed
+        )
+        assert main(["export", str(output), "--format", "conll", "--output", str(tmp_path / "conll")]) == 0
+        again = load_source(tmp_path / "conll")
+        assert {split: len(rows) for split, rows in again.dataset.items()} == {
+            split: len(rows) for split, rows in result.dataset.items()
+        }
+        assert set(again.labels) == set(result.mapping.unified_labels)
+
+
+class TestCorpora:
+    def test_the_known_sources(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        (tmp_path / "weibo").mkdir()
+        (tmp_path / "weibo" / "weiboNER_2nd_conll.train").write_text("x\tO\n", encoding="utf-8")
+        monkeypatch.setenv("ESNERA_DATA_DIR", str(tmp_path))
+        assert main(["sources"]) == 0
+        lines = capsys.readouterr().out.split("\n")
+        assert lines[0].split() == ["name", "language", "licence", "found"]
+        names = [line.split()[0] for line in lines[1:-1]]
+        assert names == sorted(NAMED_SOURCES)
+        found = {line.split()[0]: line.split("  ")[-1].strip() for line in lines[1:-1]}
+        assert found["weibo"] == str(tmp_path / "weibo")
+        assert found["cluener"].startswith("Hub: ")
+
+    def test_inspect(self, corpora: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        output = tmp_path / "look"
+        assert main(["inspect", str(corpora / "alpha"), "--output", str(output)]) == 0
+        printed = capsys.readouterr().out
+        assert printed.startswith("alpha: licence unknown")
+        assert printed.endswith(f"saved to {output}\n")
+        assert {file.suffix for file in output.iterdir()} == {".png", ".txt"}
+
+    def test_screen(self, corpora: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["screen", str(corpora / "alpha"), str(corpora / "beta")]) == 0
+        printed = capsys.readouterr().out
+        assert printed.startswith("alpha:per   in beta: ")
+        alike = printed.partition("most alike")[2].split("\n")[1:3]
+        assert sorted(line.split()[1:] for line in alike) == [
+            ["alpha:per", "beta:name"],
+            ["alpha:地点", "beta:city"],
+        ]
+        assert "alpha/train and beta/test: " in printed
+
+    @pytest.mark.parametrize("form", EXPORT_FORMATS)
+    def test_export(
+        self, form: str, corpora: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        output = tmp_path / "out"
+        assert main(["export", str(corpora / "alpha"), "--format", form, "--output", str(output)]) == 0
+        assert capsys.readouterr().out.startswith(f"{output / 'train.'}")
+        assert load_source(output).summary.entities == load_source(corpora / "alpha").summary.entities
+
+    def test_the_formats_are_those_of_the_function(self) -> None:
+        assert corpora_commands._FORMATS == EXPORT_FORMATS
+
+    def test_reading_options(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        file = tmp_path / "x.txt"
+        file.write_text("a I-P B-Q\nb I-P O\n\nc O O\n" * 20, encoding="utf-8")
+        assert main(["inspect", str(file), "--strict", "--scheme", "IOB2", "--tag-column", "1"]) == 1
+        assert "inside tag without a begin tag" in capsys.readouterr().err
+        assert main(["inspect", str(file), "--tag-column", "2"]) == 0
+        assert "labels: Q 20" in capsys.readouterr().out
+        assert main(["inspect", str(file), "--tag-column", "1", "--scheme", "IOB1"]) == 0
+        assert "labels: P 20" in capsys.readouterr().out

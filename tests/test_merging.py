@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from builders import make_source, row
 from esnera_hf import merging
 from esnera_hf.alignment import LabelMapping, MappedLabel
+from esnera_hf.duplicates import Place, normalise
 from esnera_hf.errors import ConservationError, MappingError
 from esnera_hf.labels import LabelRef
-from esnera_hf.merging import check_conserved, merge_sources
+from esnera_hf.merging import Leak, check_conserved, find_leaks, merge_sources
 from esnera_hf.sources import NerSource
 from esnera_hf.tagging import Entity, entities_from_tags, tags_from_entities
 
@@ -240,3 +241,109 @@ def test_an_entity_moved_to_another_source_is_noticed(sources: list[NerSource]) 
     tampered = DatasetDict({**merged, "test": Dataset.from_list(rows, features=merged["test"].features)})
     with pytest.raises(ConservationError, match="split test"):
         check_conserved(sources, MAPPING, tampered)
+
+
+LONG = "the quick brown fox jumps over the lazy dog near the old river bank"
+
+
+def leaking_sources() -> list[NerSource]:
+    """Sentences of b's validation and test splits in a's train and validation splits, and one inside b."""
+    return [
+        make_source(
+            "a",
+            {
+                "train": [
+                    row("anna/B-per left"),
+                    row(LONG),
+                    row("oslo/B-loc is far"),
+                    row("kept/B-loc here"),
+                ],
+                "validation": [row("oslo/B-loc is far"), row("bruno/B-per stays")],
+                "test": [row("anna/B-per left")],
+            },
+        ),
+        make_source(
+            "b",
+            {
+                "train": [row("lima/B-城市 wins")],
+                "validation": [row("oslo/B-城市 is far"), row(LONG + " today")],
+                "test": [row("Anna/B-name left !"), row("lima/B-城市 wins"), row("bruno/B-name stays")],
+            },
+        ),
+    ]
+
+
+class TestLeaks:
+    def test_what_is_found(self) -> None:
+        leaks = [(k.place.id, k.because.id, k.exact, k.left_out) for k in find_leaks(leaking_sources())]
+        assert leaks == [
+            ("a-train-0", "a-test-0", True, False),
+            ("a-train-0", "b-test-0", True, True),
+            ("a-train-1", "b-validation-1", False, True),
+            ("a-train-2", "a-validation-0", True, False),
+            ("a-train-2", "b-validation-0", True, True),
+            ("a-validation-1", "b-test-2", True, True),
+            ("b-train-0", "b-test-1", True, False),
+        ]
+
+    def test_test_sentences_come_before_validation_sentences(self) -> None:
+        a = make_source("a", {"train": [row("x/B-P y")]})
+        b = make_source("b", {"validation": [row("x/B-P y")], "test": [row("x/B-P y")]})
+        assert [leak.because.split for leak in find_leaks([a, b]) if leak.left_out] == ["test"]
+
+    def test_leaks_between_sources_are_left_out(self) -> None:
+        sources = leaking_sources()
+        leaks = find_leaks(sources)
+        merged = merge_sources(sources, MAPPING, leaks)
+        assert merged["train"]["id"][:] == ["a-train-3", "b-train-0"]
+        assert merged["validation"]["id"][:] == ["a-validation-0", "b-validation-0", "b-validation-1"]
+        assert len(merged["test"]) == 4
+        assert merged["train"].features == merge_sources(sources, MAPPING)["train"].features
+        check_conserved(sources, MAPPING, merged, leaks)
+        with pytest.raises(ConservationError, match="gained or lost"):
+            check_conserved(sources, MAPPING, merged)
+
+    def test_a_sentence_without_entities_is_conserved_too(self) -> None:
+        sources = leaking_sources()
+        leak = [leak for leak in find_leaks(sources) if leak.place.id == "a-train-1"]
+        with pytest.raises(ConservationError, match="split train: expected 4 sentences, found 5"):
+            check_conserved(sources, MAPPING, merge_sources(sources, MAPPING), leak)
+
+    def test_leaks_of_other_sources_are_refused(self) -> None:
+        sources = leaking_sources()
+        stranger = Leak(Place("a", "train", "a-train-9"), Place("b", "test", "b-test-0"), True)
+        with pytest.raises(ConservationError, match="1 sentences to leave out, 0 found"):
+            merge_sources(sources, MAPPING, [stranger])
+
+    def test_a_split_that_leaks_altogether_keeps_its_columns(self) -> None:
+        a = make_source("a", {"train": [row("x/B-P y")]})
+        b = make_source("b", {"test": [row("x/B-P y")]})
+        pairs = mapping(("a:P", "P"), ("b:P", "P"))
+        merged = merge_sources([a, b], pairs, find_leaks([a, b]))
+        assert len(merged["train"]) == 0
+        assert merged["train"].features == merged["test"].features
+
+    @settings(max_examples=40, deadline=None)
+    @given(data=st.data())
+    def test_no_text_of_a_later_split_is_left_in_another_source(self, data: st.DataObject) -> None:
+        sentence = st.lists(st.sampled_from(["x/B-P", "y", "z"]), min_size=1, max_size=2).map(" ".join)
+        splits = st.fixed_dictionaries({split: st.lists(sentence.map(row), max_size=4) for split in SPLITS})
+        sources = [make_source(name, data.draw(splits)) for name in "abc"]
+        leaks = find_leaks(sources)
+        pairs = mapping(*[(str(ref), "P") for source in sources for ref in source.label_refs])
+        merged = merge_sources(sources, pairs, leaks)
+        kept = {
+            (source, split, normalise("".join(tokens)))
+            for split, rows in merged.items()
+            for source, tokens in zip(rows["source"], rows["tokens"], strict=True)
+        }
+        given_texts = {
+            (source.name, split, normalise("".join(sentence.tokens)))
+            for source in sources
+            for split in SPLITS
+            for sentence in source.sentences(split)
+        }
+        for source, split, text in given_texts:
+            later = SPLITS[SPLITS.index(split) + 1 :]
+            leaks_out = any((o, s, text) in given_texts for o in "abc" if o != source for s in later)
+            assert ((source, split, text) in kept) is not leaks_out

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from esnera_hf.sources import load_source
+from esnera_hf.sources import NAMED_SOURCES, ReadingOptions, load_source
 from esnera_hf.sources.cluener import read_cluener
 from esnera_hf.sources.columns import ColumnFile
+from esnera_hf.sources.files import file_reader
+from esnera_hf.sources.json_file import JsonFile
 
 DATA_DIR = os.environ.get("ESNERA_DATA_DIR", "")
 
@@ -52,7 +54,11 @@ COLUMN_FILES = {
     **{f"germeval14.{split}": f"germeval14/GermEval2014/NER-de-{split}.tsv" for split in ("dev", "test")},
     **{f"danplus.{split}": f"danplus/data/da_news_{split}.tsv" for split in ("train", "dev", "test")},
     **{f"weibo_v1.{split}": f"weibo/data/weiboNER.conll.{split}" for split in ("train", "dev", "test")},
-    "danplus.twitter_dev": "danplus/data/da_twitter_dev.tsv",
+    **{
+        f"danplus.{part}_{split}": f"danplus/data/da_{part}_{split}.tsv"
+        for part in ("arto", "twitter")
+        for split in ("dev", "test")
+    },
     "klue_ko.dev": "klue_ko/klue_benchmark/klue-ner-v1.1/klue-ner-v1.1_dev.tsv",
     "wikigold.all": "wikigold/data/wikigold/CONLL-format/data/wikigold.conll.txt",
     "wnut17.train": "wnut17/wnut17train.conll",
@@ -100,6 +106,38 @@ def test_weibo_reads_as_the_reference_but_for_long_positions(split, positions):
 @pytest.mark.parametrize("split", ["train", "dev"])
 def test_cluener_reads_as_the_reference_does(split):
     assert read(read_cluener(raw(f"cluener/{split}.json"))) == reference(f"cluener.{split}")
+
+
+@pytest.mark.parametrize(("split", "files"), [("train", "train_*.json"), ("test", "test_*.json")])
+def test_event_arguments_read_as_the_reference_does(split, files):
+    found = sorted(raw("fewfc/rearranged").glob(files))
+    assert read(file_reader(found, ReadingOptions(format="json"))()) == reference(f"fewfc.{split}")
+
+
+def test_stockmark_reads_as_the_reference_does():
+    assert read(JsonFile(raw("stockmark_ja/ner.json"))()) == reference("stockmark_ja.all")
+
+
+@pytest.mark.parametrize("name", NAMED_SOURCES)
+def test_named_sources(name):
+    known = NAMED_SOURCES[name]
+    if not any(known.find_files(Path(DATA_DIR) / folder) for folder in known.folders):
+        pytest.skip(f"no copy of {name}")
+    source = load_source(name)
+    assert set(source.labels) <= set(known.labels)
+    assert not [note for note in source.notes if note.startswith("labels that")]
+    spans = sum(sum(counts.values()) for counts in source.summary.entities.values())
+    assert spans > 0
+    read_spans = sum(
+        len(sentence.spans or ())
+        for folder in known.folders
+        for files in known.find_files(Path(DATA_DIR) / folder).values()
+        for sentence in file_reader(files, ReadingOptions(format=known.format))()
+    )
+    assert spans + len(source.dropped) == read_spans
+    if not any("cut by text" in note for note in source.notes):
+        for split, sentences in known.sentences.items():
+            assert source.summary.sentences[split] == sentences
 
 
 def test_cluener_counts():

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from esnera_hf.text import display_width, is_unspaced, join_tokens, pad, split_tokens
+from esnera_hf.text import display_width, is_unspaced, join_tokens, pad, shorten, split_tokens
 
 
 @pytest.mark.parametrize(
@@ -78,3 +78,9 @@ def test_splitting(text, unit, tokens):
 def test_scripts_written_without_spaces():
     assert all(map(is_unspaced, "北かカ。「，Ａ々〇"))
     assert not any(map(is_unspaced, "aé서ㅋ🍕. «ก"))
+
+
+def test_shortened_text_can_be_printed() -> None:
+    assert shorten("abcd", 4) == "abcd"
+    assert shorten("abcde", 4) == "abc…"
+    assert shorten("a\x1b[2J\n北", 10) == "a\ufffd[2J\ufffd北"

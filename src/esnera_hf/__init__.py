@@ -13,11 +13,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from esnera_hf.alignment import LabelMapping
     from esnera_hf.api import align
+    from esnera_hf.duplicates import find_duplicates
     from esnera_hf.errors import EsneraError
     from esnera_hf.evidence import EvidenceSettings
+    from esnera_hf.exporting import export
+    from esnera_hf.inspection import inspect
     from esnera_hf.labels import LabelRef
     from esnera_hf.modeling import Tagger, TaggerTrainingArguments, train_tagger
     from esnera_hf.result import MergeResult
+    from esnera_hf.screening import screen
     from esnera_hf.similarity import SimilarityMatrix
     from esnera_hf.sources import NerSource, ReadingOptions, load_source
     from esnera_hf.strict_ner import StrictNer
@@ -39,7 +43,11 @@ _HOMES = {
     "Tagger": "modeling",
     "TaggerTrainingArguments": "modeling",
     "align": "api",
+    "export": "exporting",
+    "find_duplicates": "duplicates",
+    "inspect": "inspection",
     "load_source": "sources",
+    "screen": "screening",
     "train_tagger": "modeling",
 }
 
@@ -57,7 +65,11 @@ __all__ = [
     "Tagger",
     "TaggerTrainingArguments",
     "align",
+    "export",
+    "find_duplicates",
+    "inspect",
     "load_source",
+    "screen",
     "train_tagger",
 ]
 

@@ -12,7 +12,7 @@ from esnera_hf.alignment import check_tau, greedy_merge_path, mapping_from_path
 from esnera_hf.console import duration, quiet_libraries, say
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.evidence import EvidenceSettings, gather_evidence, tagger_folder
-from esnera_hf.merging import merge_sources
+from esnera_hf.merging import find_leaks, merge_sources
 from esnera_hf.report import build_report
 from esnera_hf.result import MergeResult
 from esnera_hf.similarity import check_lambda
@@ -71,7 +71,8 @@ def align(
         path = greedy_merge_path(found.matrix, lam, tau)
         mapping = mapping_from_path(path, found.matrix)
         merging = time.perf_counter()
-        dataset = merge_sources(loaded, mapping)
+        leaks = find_leaks(loaded)
+        dataset = merge_sources(loaded, mapping, leaks)
     seconds = {
         "reading": reading,
         **found.seconds,
@@ -88,7 +89,7 @@ def align(
         "centre": evidence.centre,
         "training": dict(evidence.training),
     }
-    report = build_report(loaded, found.taggers, path, facts, seconds)
+    report = build_report(loaded, found.taggers, path, facts, seconds, leaks)
     return MergeResult(dataset, mapping, found.matrix, report)
 
 

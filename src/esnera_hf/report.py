@@ -10,11 +10,13 @@ from typing import Any
 
 from esnera_hf.alignment import MergePath
 from esnera_hf.console import duration
+from esnera_hf.merging import Leak
 from esnera_hf.metrics import Scores
 from esnera_hf.sources import NerSource
 from esnera_hf.text import display_width, pad
 
 _VERSIONED = ("esnera-hf", "torch", "transformers", "datasets", "huggingface_hub", "pytorch-crf")
+_EXAMPLES = 3
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,9 @@ class Report:
         stages: the merge path with every decision.
         seconds: wall time by step.
         versions: of the packages that matter.
+        leaks: sentences of train and validation that stand in a later split,
+            too: counts by pair of splits, examples as pairs of sentence ids.
+            Between sources they were left out of the merged dataset.
     """
 
     settings: dict[str, Any]
@@ -55,6 +60,7 @@ class Report:
     stages: list[dict[str, Any]]
     seconds: dict[str, float]
     versions: dict[str, str] = field(default_factory=dict)
+    leaks: list[dict[str, Any]] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain data."""
@@ -64,6 +70,7 @@ class Report:
             "sources": self.sources,
             "taggers": self.taggers,
             "stages": self.stages,
+            "leaks": self.leaks,
             "seconds": self.seconds,
         }
 
@@ -91,8 +98,17 @@ class Report:
                 f"(sum of S_emp {stage['sum_empirical']:.2f})"
             )
             lines += _decision_lines(stage["decisions"])
+        lines += map(_leak_line, self.leaks)
         lines.append("time: " + ", ".join(f"{step} {duration(s)}" for step, s in self.seconds.items()))
         return "\n".join(lines)
+
+
+def _leak_line(leak: Mapping[str, Any]) -> str:
+    fate = "left out" if leak["left_out"] else "kept, the source's own"
+    return (
+        f"{leak['in']}: {leak['sentences']:,} sentences stand in {leak['also_in']}, too "
+        f"({leak['exact']:,} the same, the others nearly): {fate}"
+    )
 
 
 def _decision_lines(decisions: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -119,6 +135,7 @@ def build_report(
     path: MergePath,
     settings: Mapping[str, Any],
     seconds: Mapping[str, float],
+    leaks: Sequence[Leak] = (),
 ) -> Report:
     """Put a report together."""
     return Report(
@@ -145,9 +162,28 @@ def build_report(
             }
             for stage in path.stages
         ],
+        leaks=_leak_counts(leaks),
         seconds={step: round(value, 1) for step, value in seconds.items()},
         versions={"python": platform.python_version(), **{name: version(name) for name in _VERSIONED}},
     )
+
+
+def _leak_counts(leaks: Sequence[Leak]) -> list[dict[str, Any]]:
+    groups: dict[tuple[str, str], list[Leak]] = {}
+    for leak in leaks:
+        parts = "/".join(leak.place.part), "/".join(leak.because.part)
+        groups.setdefault(parts, []).append(leak)
+    return [
+        {
+            "in": place,
+            "also_in": because,
+            "left_out": found[0].left_out,
+            "sentences": len(found),
+            "exact": sum(leak.exact for leak in found),
+            "examples": [[leak.place.id, leak.because.id] for leak in found[:_EXAMPLES]],
+        }
+        for (place, because), found in groups.items()
+    ]
 
 
 def _tagger_to_dict(tagger: TaggerReport) -> dict[str, Any]:

@@ -30,6 +30,12 @@ def pad(text: str, width: int) -> str:
     return text + " " * (width - display_width(text))
 
 
+def shorten(text: str, longest: int) -> str:
+    """Cut a text to so many characters and make those that cannot be printed visible as U+FFFD."""
+    visible = "".join(char if char.isprintable() else "\ufffd" for char in text[: longest + 1])
+    return visible if len(visible) <= longest else visible[: longest - 1] + "…"
+
+
 def split_tokens(text: str, unit: str = "auto") -> list[str]:
     """Split a text into tokens: ``characters``, ``spaces`` or ``auto`` (characters if any is Han or kana)."""
     if unit == "auto":

@@ -139,7 +139,7 @@ def test_the_best_epoch_is_restored_and_training_stops_early(
 ) -> None:
     scores = iter([0.0, 0.9, 0.2, 0.1, 0.3, 0.4])
     monkeypatch.setattr(
-        training._Data,
+        training.TrainingData,
         "micro_scores",
         lambda self, prediction: {"f1": next(scores), "precision": 0.5, "recall": 0.5},
     )
@@ -157,7 +157,7 @@ def test_patience_outlasts_an_interruption(
 ) -> None:
     scores = iter([0.9, 0.2, 0.1, 0.3, 0.4, 0.5])
     monkeypatch.setattr(
-        training._Data,
+        training.TrainingData,
         "micro_scores",
         lambda self, prediction: {"f1": next(scores), "precision": 0.5, "recall": 0.5},
     )

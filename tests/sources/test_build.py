@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -10,9 +11,9 @@ from hypothesis import strategies as st
 
 from corpora import raw_reader, sentences_of
 from esnera_hf.errors import SourceError
-from esnera_hf.sources import Dropped, Licence
+from esnera_hf.sources import Dropped, Licence, ReadingOptions
 from esnera_hf.sources import build as build_module
-from esnera_hf.sources.build import SourceTerms, build_source
+from esnera_hf.sources.build import LABEL_NORMALISED, SourceTerms, build_source
 from esnera_hf.sources.sentence import RawSentence
 from esnera_hf.tagging import Entity
 
@@ -124,3 +125,52 @@ def test_chunks_join_in_order(monkeypatch, sentences):
     dataset = build_source(TERMS, readers).dataset["train"]
     assert dataset["tokens"][:] == [[text] for text, _ in rows]
     assert dataset["id"][:] == [f"corpus-train-{number}" for number in range(sentences)]
+
+
+def three(*sentences):
+    return dict.fromkeys(("train", "validation", "test"), raw_reader(*sentences))
+
+
+def test_labels_are_normalised_and_counted():
+    source = build_source(TERMS, three(("ab", [(0, 1, "ＰＥＲ"), (1, 2, " PER ")]), ("c", [(0, 1, "PER")])))
+    assert source.labels == ("PER",)
+    assert source.repairs == {LABEL_NORMALISED: 6}
+
+
+def test_labels_that_differ_only_in_case_are_noted():
+    source = build_source(TERMS, three(("abc", [(0, 1, "Loc"), (1, 2, "loc"), (2, 3, "org")])))
+    assert source.labels == ("Loc", "loc", "org")
+    assert source.notes == ("labels that differ only in case, kept apart: Loc, loc",)
+
+
+def test_labels_not_known_are_noted():
+    terms = SourceTerms("corpus", labels=("loc", "org"))
+    assert build_source(terms, three(("ab", [(0, 1, "loc")]))).notes == ()
+    assert build_source(terms, three(("ab", [(0, 1, "lco"), (1, 2, "loc")]))).notes == (
+        "labels that corpus is not known to annotate: lco",
+    )
+
+
+@pytest.mark.parametrize(
+    ("sentence", "problem"),
+    [
+        (RawSentence(["a"], [Entity(0, 1, "x")], "here", ["mended"]), "mended"),
+        (RawSentence(["a", "b"], [Entity(0, 2, "x"), Entity(0, 1, "y")], "here"), "nested in a longer span"),
+        (RawSentence(["a"], [Entity(0, 1, "x"), Entity(0, 1, "y")], "here"), "second label of the same span"),
+    ],
+)
+def test_strict_reading_refuses_what_it_would_repair_or_drop(sentence, problem):
+    readers = dict.fromkeys(("train", "validation", "test"), lambda: iter([replace(sentence)]))
+    assert build_source(TERMS, readers).labels
+    with pytest.raises(SourceError, match=f"corpus, here: .*{problem}. Mend it, or read without strict=True"):
+        build_source(TERMS, readers, ReadingOptions(strict=True))
+
+
+def test_strict_reading_takes_what_is_sound():
+    readers = three(("ab", [(0, 1, "x"), (1, 2, "x")]), ("ab", []))
+    assert build_source(TERMS, readers, ReadingOptions(strict=True)).observed
+
+
+def test_the_frequency_of_labels_is_asked_for_only_where_a_span_has_two(monkeypatch):
+    monkeypatch.setattr(build_module, "label_frequency", lambda readers: pytest.fail("not needed"))
+    build_source(TERMS, three(("abc", [(0, 3, "x"), (0, 1, "y"), (1, 2, "y")])))

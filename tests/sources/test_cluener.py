@@ -99,7 +99,7 @@ def test_offsets_that_slice_to_the_surface_by_chance(tmp_path, text, surface, of
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ('{"text": "a"', "expected a JSON object"),
+        ('{"text": "a"', "expected a JSON record"),
         ("[1]", 'expected a JSON object with a string "text"'),
         ('{"sentence": "a"}', 'expected a JSON object with a string "text"'),
         ('{"text": 3}', 'expected a JSON object with a string "text"'),
@@ -110,7 +110,7 @@ def test_offsets_that_slice_to_the_surface_by_chance(tmp_path, text, surface, of
         ('{"text": "a", "label": {"x": {"a": [[0]]}}}', r"expected \[start, end\] pairs"),
         ('{"text": "\\ud83d"}', "half of a surrogate pair"),
         ('{"text": "a", "label": {"\\udc00": {"a": [[0, 0]]}}}', "half of a surrogate pair"),
-        ('{"text": ' + "[" * 100_000, "expected a JSON object"),
+        ('{"text": ' + "[" * 100_000, "expected a JSON record"),
     ],
 )
 def test_a_broken_line_is_named(tmp_path, content, message):

@@ -111,7 +111,10 @@ def test_the_row_and_the_repairs_of_a_sentence():
         (spanned(["ab"], [[(1, 3, "x")]]), "row 0: 'x' at [1, 3) lies outside the text of 2 characters"),
         (spanned(["ab"], [[(1, 1, "x")]]), "row 0: 'x' at [1, 1) lies outside"),
         (spanned(["ab"], [[(-1, 1, "x")]]), "row 0: 'x' at [-1, 1) lies outside"),
-        (spanned(["ab", "c"], [[], [(0, None, "x")]]), "row 1: expected integer offsets and a label, found start 0, end None"),
+        (
+            spanned(["ab", "c"], [[], [(0, None, "x")]]),
+            "row 1: expected integer offsets and a label, found start 0, end None",
+        ),
     ],
 )
 def test_a_broken_row_is_named(dataset, message):
@@ -141,6 +144,71 @@ def test_no_list_of_spans_is_no_annotation():
     assert read(spanned(["a b"], [None])) == [(["a", "b"], None)]
 
 
+def test_documents_of_sentences():
+    sentence = {"words": List(Value("string")), "named_entities": List(ClassLabel(names=NAMES))}
+    features = Features({"document_id": Value("string"), "sentences": List(sentence)})
+    documents = [
+        {
+            "document_id": "a",
+            "sentences": [{"words": w, "named_entities": t} for w, t in zip(TOKENS, TAGS, strict=True)],
+        },
+        {"document_id": "b", "sentences": []},
+        {"document_id": "c", "sentences": [{"words": ["x", "y"], "named_entities": [1]}]},
+    ]
+    dataset = Dataset.from_list(documents, features)
+    assert read(dataset.select([0, 1])) == EXPECTED
+    places = [s.where for s in reader_of(dataset.select([0]), "corpus")()]
+    assert places[-1] == "corpus, row 0, sentence 2"
+    with pytest.raises(SourceError, match="row 2, sentence 0: 2 tokens and 1 tags"):
+        read(dataset)
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_struct_of_lists(named):
+    label = Value("string") if named else ClassLabel(names=["loc", "org"])
+    spans = {"start": List(Value("int64")), "end": List(Value("int64")), "label": List(label)}
+    rows = [
+        {"text": "上海好", "spans": {"start": [0, 0], "end": [2, 3], "label": ["loc", "org"]}},
+        {"text": "无", "spans": {"start": [], "end": [], "label": []}},
+    ]
+    dataset = Dataset.from_list(rows, Features({"text": Value("string"), "spans": spans}))
+    assert read(dataset) == [(list("上海好"), [(0, 2, "loc"), (0, 3, "org")]), (["无"], [])]
+    uneven = [{"text": "好", "spans": {"start": [0], "end": [1, 2], "label": ["loc"]}}]
+    with pytest.raises(SourceError, match="row 0: the fields of the spans are lists of different lengths"):
+        read(Dataset.from_list(uneven, dataset.features))
+
+
+def test_class_labels_of_spans():
+    span = {"start": Value("int64"), "end": Value("int64"), "label": ClassLabel(names=["loc", "org"])}
+    features = Features({"text": Value("string"), "entities": List(span)})
+    rows = [{"text": "上海", "entities": [{"start": 0, "end": 2, "label": 1}]}]
+    assert read(Dataset.from_list(rows, features)) == [(["上", "海"], [(0, 2, "org")])]
+    rows[0]["entities"][0]["label"] = -1
+    with pytest.raises(SourceError, match="row 0: tag id -1 is none of the 2 ids"):
+        read(Dataset.from_list(rows, features))
+    rows[0]["entities"][0]["label"] = None
+    with pytest.raises(SourceError, match=r"row 0: expected integer offsets and a label.*label None"):
+        read(Dataset.from_list(rows, features))
+
+
+def test_tokens_with_spans():
+    span = {"start": Value("int64"), "end": Value("int64"), "type": Value("string")}
+    features = Features({"tokens": List(Value("string")), "entities": List(span)})
+    rows = [{"tokens": ["Ann", "Lee", "ran"], "entities": [{"start": 0, "end": 2, "type": "PER"}]}]
+    assert read(Dataset.from_list(rows, features)) == [(["Ann", "Lee", "ran"], [(0, 2, "PER")])]
+
+
+def test_numbers_need_names():
+    dataset = tagged(TOKENS, TAGS, feature=List(Value("int64")))
+    assert read(dataset, tag_names=NAMES) == EXPECTED
+    with pytest.raises(SourceError, match="numbers without names need tag_names="):
+        read(dataset)
+    with pytest.raises(SourceError, match="row 2, column 'ner_tags': tag id 3 is none of the 2 ids"):
+        read(
+            tagged([["a"], ["a"], ["b"]], [[0], [1], [3]], feature=List(Value("int64"))), tag_names=NAMES[:2]
+        )
+
+
 @pytest.mark.parametrize(
     "columns",
     [
@@ -155,4 +223,4 @@ def test_other_columns(columns):
         read(Dataset.from_dict(columns))
     assert str(caught.value).startswith("corpus, split train: expected a column of tokens (tokens, words, ")
     assert all(repr(name) in str(caught.value) for name in columns)
-    assert str(caught.value).endswith("Rename the columns or pass tag_column=.")
+    assert str(caught.value).endswith("numbers without names need tag_names=.")

@@ -56,7 +56,7 @@ def test_licence(shared, words):
 def test_the_fingerprint_is_of_the_content():
     same = source("other name")
     text = source(train=[*TRAIN[:-1], ("text-2b", [(0, 4, "noun")])])
-    label = source(train=[*TRAIN[:-1], ("text 29", [(0, 4, "name")])])
+    label = source(train=[*TRAIN[:-1], ("text-29", [(0, 4, "name")])])
     assert source().fingerprint == same.fingerprint
     assert len({source().fingerprint, text.fingerprint, label.fingerprint}) == 3
 

@@ -52,3 +52,33 @@ def test_nul_bytes_name_their_line(tmp_path):
 def test_lines_survive(tmp_path_factory, end, lines):
     path = write(tmp_path_factory.getbasetemp() / "lines.txt", end.join([*lines, ""]))
     assert list(read_lines(path)) == [Line(number, text, False) for number, text in enumerate(lines, 1)]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "message"),
+    [
+        ("gb18030", "not UTF-8, most lines cannot be read. Perhaps it is gb18030: `iconv -f gb18030"),
+        ("utf-16", "line 1: a NUL byte. Expected a text file in UTF-8; UTF-16 can be converted"),
+        ("utf-16-le", "line 1: a NUL byte"),
+    ],
+)
+def test_other_encodings(tmp_path, encoding, message):
+    path = write(tmp_path / "a.txt", ("北\tB-LOC\n京\tI-LOC\n" * 10).encode(encoding))
+    with pytest.raises(SourceError, match=rf"a\.txt.*{message}"):
+        list(read_lines(path))
+
+
+def test_no_text_at_all(tmp_path):
+    path = write(tmp_path / "a.bin", bytes(range(1, 256)) * 20)
+    with pytest.raises(SourceError, match=r"not UTF-8, most lines cannot be read\. Is it a text"):
+        list(read_lines(path))
+
+
+def test_a_few_damaged_lines_do_not_condemn_a_file(tmp_path):
+    path = write(tmp_path / "a.txt", ("京\n" * 20).encode() + b"\xb1\n" * 6)
+    assert sum(line.damaged for line in read_lines(path)) == 6
+
+
+def test_a_missing_file_is_no_damaged_one(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        list(read_lines(tmp_path / "a.txt.gz"))

@@ -5,15 +5,24 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from esnera_hf.errors import SourceError
 from esnera_hf.sources.offsets import CharacterSpans, to_tokens, written_without_spaces
 from esnera_hf.sources.records import DISCONTINUOUS
 from esnera_hf.sources.sentence import RawSentence
-from esnera_hf.sources.textfile import read_lines
+from esnera_hf.sources.textfile import UNDECODABLE, read_lines
 from esnera_hf.tagging import Entity
 
+_LINE = re.compile(r"[^\n]*\n|[^\n]+")
 _ENTITY = re.compile(r"T\S*\t(\S+) (\d+ \d+(?:;\d+ \d+)*)(?:\t(.*))?", re.DOTALL)
+
+
+class _Document(NamedTuple):
+    name: str
+    text: str
+    entities: list[tuple[Entity, bool]]
+    damaged: bool
 
 
 def read_brat(files: list[Path]) -> Iterator[RawSentence]:
@@ -29,25 +38,26 @@ def read_brat(files: list[Path]) -> Iterator[RawSentence]:
         SourceError: a text is missing, or an annotation cannot be right.
     """
     documents = [_read_document(file) for file in sorted(files)]
-    characters = written_without_spaces(text for text, _ in documents)
-    for file, (text, entities) in zip(sorted(files), documents, strict=True):
-        for record in _lines(file, text, entities):
+    characters = written_without_spaces(document.text for document in documents)
+    for document in documents:
+        for record in _lines(document):
             sentence = to_tokens(record, characters=characters)
             if sentence is not None:
                 yield sentence
 
 
-def _read_document(file: Path) -> tuple[str, list[tuple[Entity, bool]]]:
+def _read_document(file: Path) -> _Document:
     text_file = file.with_suffix(".txt")
     if not text_file.exists():
         raise SourceError(f"{file}: no {text_file.name} beside it. brat keeps the text there.")
-    text = text_file.read_bytes().decode("utf-8", errors="replace")
+    raw = text_file.read_bytes()
+    text = raw.decode("utf-8", errors="replace")
     entities = []
     if file.stat().st_size:
         for line in read_lines(file):
             if line.text.startswith("T"):
                 entities.append(_read_entity(line.text, text, f"{file}, line {line.number}"))
-    return text, entities
+    return _Document(text_file.name, text, entities, damaged=text.encode() != raw)
 
 
 def _read_entity(line: str, text: str, place: str) -> tuple[Entity, bool]:
@@ -64,21 +74,24 @@ def _read_entity(line: str, text: str, place: str) -> tuple[Entity, bool]:
     return Entity(start, end, label), len(parts) > 1
 
 
-def _lines(file: Path, text: str, entities: list[tuple[Entity, bool]]) -> Iterator[CharacterSpans]:
-    pieces = [(m.start(), m.end()) for m in re.finditer(r"[^\n]*\n?", text) if m.group()]
-    for number, (start, end) in enumerate(_joined(pieces, entities), 1):
-        inside = [(span, broken) for span, broken in entities if start <= span.start < end]
+def _lines(document: _Document) -> Iterator[CharacterSpans]:
+    for number, start, end in _joined(document):
+        inside = [(span, broken) for span, broken in document.entities if start <= span.start < end]
+        text = document.text[start:end].rstrip("\r\n")
+        if not inside and not text.strip():
+            continue
         spans = [Entity(span.start - start, span.end - start, span.label) for span, _ in inside]
         repairs = [DISCONTINUOUS] * sum(broken for _, broken in inside)
-        yield CharacterSpans(text[start:end], spans, f"{file.stem}.txt, line {number}", repairs)
+        repairs += [UNDECODABLE] * (document.damaged and "\ufffd" in text)
+        yield CharacterSpans(text, spans, f"{document.name}, line {number}", repairs)
 
 
-def _joined(pieces: list[tuple[int, int]], entities: list[tuple[Entity, bool]]) -> Iterator[tuple[int, int]]:
-    """Join lines that an annotation runs across."""
-    spans = [span for span, _ in entities]
-    start = 0
-    for _, end in pieces:
-        if any(span.start < end < span.end for span in spans):
+def _joined(document: _Document) -> Iterator[tuple[int, int, int]]:
+    """Yield number, start and end of each line, those joined that an annotation runs across."""
+    start, first = 0, 1
+    for number, line in enumerate(_LINE.finditer(document.text), 1):
+        end = line.end()
+        if any(span.start < end < span.end for span, _ in document.entities):
             continue
-        yield start, end
-        start = end
+        yield first, start, end
+        start, first = end, number + 1

@@ -7,7 +7,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import islice
 
+import pyarrow as pa
 from datasets import Dataset, concatenate_datasets
 from tqdm.auto import tqdm
 
@@ -22,17 +24,19 @@ from esnera_hf.tagging import OUTSIDE, Entity, tags_from_entities
 from esnera_hf.text import join_tokens
 
 _CHUNK = 10_000
+_SNIFFED = 500
 LABEL_NORMALISED = "label in another Unicode form or with spaces around it, normalised"
 
 
 @dataclass(frozen=True)
 class SourceTerms:
-    """What is known of a source beside its sentences."""
+    """What is known of a source beside its sentences; ``labels`` is empty where they are not known."""
 
     name: str
     licence: Licence = field(default_factory=Licence)
     language: str = ""
     notes: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
 
 
 @dataclass
@@ -97,7 +101,7 @@ def build_source(
         dropped=tuple(ledger.dropped),
         repairs=dict(ledger.repairs),
         observed=dict(ledger.observed),
-        notes=(*notes, *_case_variants(ledger.labels), *cuts),
+        notes=(*notes, *_unknown_labels(terms, ledger.labels), *_case_variants(ledger.labels), *cuts),
     )
 
 
@@ -108,11 +112,12 @@ def _in_characters(
     first = next(iter(readers.values()), None)
     if first is None:
         return terms, readers
+    sample = list(islice(first(), _SNIFFED))
     if not terms.language:
-        terms = replace(terms, language=language_of(first))
+        terms = replace(terms, language=language_of(sample))
     wanted = options.characters
     if wanted is None:
-        wanted = terms.language.partition("-")[0] in ("zh", "ja") and has_words(first)
+        wanted = terms.language.partition("-")[0] in ("zh", "ja") and has_words(sample)
     if not wanted:
         return terms, readers
     terms = replace(terms, notes=(*terms.notes, "words cut into characters"))
@@ -137,6 +142,12 @@ def _normalised(read: Reader) -> Reader:
             yield sentence
 
     return read_normalised
+
+
+def _unknown_labels(terms: SourceTerms, frequency: Mapping[str, int]) -> Iterator[str]:
+    unknown = sorted(set(frequency) - set(terms.labels))
+    if terms.labels and unknown:
+        yield f"labels that {terms.name} is not known to annotate: {', '.join(unknown)}"
 
 
 def _case_variants(frequency: Mapping[str, int]) -> Iterator[str]:
@@ -207,7 +218,7 @@ def _has_double_labels(spans: list[Entity]) -> bool:
 
 
 def _to_dataset(columns: dict[str, list[object]]) -> Dataset:
-    dataset = Dataset.from_dict(columns, features=SOURCE_FEATURES)
+    dataset = Dataset(pa.table(columns, schema=SOURCE_FEATURES.arrow_schema))
     for values in columns.values():
         values.clear()
     return dataset

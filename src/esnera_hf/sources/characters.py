@@ -2,35 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from itertools import accumulate, islice
+from itertools import accumulate
 
 from esnera_hf.sources.offsets import written_without_spaces
 from esnera_hf.sources.sentence import RawSentence, Reader
 from esnera_hf.tagging import Entity
 from esnera_hf.text import is_unspaced
 
-_SNIFFED = 500
 _FEW = 0.05
 
 
-def language_of(reader: Reader) -> str:
-    """Tell Chinese (``zh``) and Japanese (``ja``) from the script of a reader's first sentences, else ``""``."""
-    texts = ["".join(sentence.tokens) for sentence in islice(reader(), _SNIFFED)]
+def language_of(sentences: Sequence[RawSentence]) -> str:
+    """Tell Chinese (``zh``) and Japanese (``ja``) from the script of sentences, else ``""``."""
+    texts = ["".join(sentence.tokens) for sentence in sentences]
     if not written_without_spaces(texts):
         return ""
     kana = sum("\u3040" <= char <= "\u30ff" for text in texts for char in text)
     return "ja" if kana > 0.05 * sum(map(len, texts)) else "zh"
 
 
-def has_words(reader: Reader) -> bool:
+def has_words(sentences: Iterable[RawSentence]) -> bool:
     """Tell whether tokens in a script without spaces are words rather than characters."""
     lengths = [
-        len(token)
-        for sentence in islice(reader(), _SNIFFED)
-        for token in sentence.tokens
-        if token and is_unspaced(token[0])
+        len(token) for sentence in sentences for token in sentence.tokens if token and is_unspaced(token[0])
     ]
     return sum(length > 1 for length in lengths) > _FEW * len(lengths)
 

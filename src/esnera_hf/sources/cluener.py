@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from esnera_hf.errors import SourceError
+from esnera_hf.sources.json_value import parse_json
 from esnera_hf.sources.sentence import RawSentence
 from esnera_hf.sources.textfile import UNDECODABLE, read_lines
 from esnera_hf.tagging import Entity
-
-_SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
 def read_cluener(path: Path) -> Iterator[RawSentence]:
@@ -39,12 +36,7 @@ def read_cluener(path: Path) -> Iterator[RawSentence]:
 
 
 def _parse(line: str, place: str) -> dict[str, Any]:
-    try:
-        record = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise SourceError(f"{place}: expected a JSON object, found {line[:60]!r} ({error}).") from None
-    if "\\u" in line and _SURROGATE.search(json.dumps(record, ensure_ascii=False)):
-        raise SourceError(f"{place}: half of a surrogate pair is no character. Mend the \\u escapes.")
+    record = parse_json(line, place)
     if not isinstance(record, dict) or not isinstance(record.get("text"), str):
         raise SourceError(f'{place}: expected a JSON object with a string "text", found {line[:60]!r}.')
     return record

@@ -22,11 +22,15 @@ _INDEX = re.compile(r"\d+([-.]\d+)?")
 _SNIFFED_ROWS = 20_000
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
-    line: int
-    cells: list[str]
+class _Rows(NamedTuple):
+    """The rows of one sentence and the lines they stand in."""
+
+    lines: list[int]
+    cells: list[list[str]]
     damaged: bool
+
+    def column(self, index: int) -> list[str]:
+        return [row[index] for row in self.cells]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,7 @@ class ColumnFile:
     """A column file, read from its beginning each time it is called.
 
     Separator, columns and tagging scheme are told from the file unless given.
-    Tag columns that share labels are layers of one nested annotation (GermEval,
+    Tag columns of kindred labels are layers of one nested annotation (GermEval,
     DaN+): the spans of all of them are read.
 
     Args:
@@ -78,14 +82,14 @@ class ColumnFile:
         """The tagging scheme, told from all tags."""
         if self._scheme is not None:
             return self._scheme
-        return detect_scheme(_tags(rows, column) for rows in self._sentences() for column in self.layout.tags)
+        return detect_scheme(rows.column(index) for rows in self._sentences() for index in self.layout.tags)
 
     @cached_property
     def has_positions(self) -> bool:
         """Whether every token carries its position in its word (Weibo: ``口0 腔1``)."""
         inside_a_word = False
         for rows in self._sentences():
-            bare = _without_positions([row.cells[self.layout.token] for row in rows])
+            bare = _without_positions(rows.column(self.layout.token))
             if bare is None:
                 return False
             inside_a_word |= bare.inside_a_word
@@ -100,28 +104,29 @@ class ColumnFile:
                 know; file and line are named.
         """
         for rows in self._sentences():
-            tokens = [row.cells[self.layout.token] for row in rows]
+            tokens = rows.column(self.layout.token)
             bare = _without_positions(tokens) if self.has_positions else None
             spans, repairs = _annotation(self.path, rows, self.layout, self.scheme)
-            where = f"{self.path.name}, line {rows[0].line}"
+            where = f"{self.path.name}, line {rows.lines[0]}"
             yield RawSentence(tokens if bare is None else bare.tokens, spans, where, repairs)
 
-    def _sentences(self) -> Iterator[list[_Row]]:
+    def _sentences(self) -> Iterator[_Rows]:
         return _sentences(self.path, self.layout)
 
 
 def _annotation(
-    path: Path, rows: list[_Row], layout: ColumnLayout, scheme: Scheme
+    path: Path, rows: _Rows, layout: ColumnLayout, scheme: Scheme
 ) -> tuple[list[Entity], list[str]]:
     spans: list[Entity] = []
-    kinds = [UNDECODABLE] if any(row.damaged for row in rows) else []
-    for column in layout.tags:
+    kinds = [UNDECODABLE] if rows.damaged else []
+    for index in layout.tags:
+        tags = rows.column(index)
         try:
-            entities, repairs = entities_from_tags(_tags(rows, column), scheme)
+            entities, repairs = entities_from_tags(tags, scheme)
         except TagError as error:
-            bad = next(row for row in rows if not _is_tag(row.cells[column], scheme))
+            bad = next(line for line, tag in zip(rows.lines, tags, strict=True) if not _is_tag(tag, scheme))
             raise SourceError(
-                f"{path}, line {bad.line}: {error}. Mend the line, or name the scheme if it is another."
+                f"{path}, line {bad}: {error}. Mend the line, or name the scheme if it is another."
             ) from None
         spans += entities
         kinds += [repair.kind for repair in repairs]
@@ -149,10 +154,6 @@ def _without_positions(tokens: list[str]) -> _BareTokens | None:
     return _BareTokens(bare, inside_a_word)
 
 
-def _tags(rows: list[_Row], column: int) -> list[str]:
-    return [row.cells[column] for row in rows]
-
-
 def _is_tag(tag: str, scheme: Scheme) -> bool:
     try:
         split_tag(tag, scheme)
@@ -161,53 +162,56 @@ def _is_tag(tag: str, scheme: Scheme) -> bool:
     return True
 
 
-def _sentences(path: Path, layout: ColumnLayout) -> Iterator[list[_Row]]:
-    rows: list[_Row] = []
-    for row in _rows(path, layout.tabs):
-        if row is None:
+def _sentences(path: Path, layout: ColumnLayout) -> Iterator[_Rows]:
+    lines: list[int] = []
+    rows: list[list[str]] = []
+    damaged = False
+    for number, text, is_damaged in read_lines(path):
+        cells = _cells(text, layout.tabs)
+        if cells is None:
             if rows:
-                yield rows
-            rows = []
-        elif _is_comment(row, layout):
+                yield _Rows(lines, rows, damaged)
+                lines, rows, damaged = [], [], False
+        elif cells[0].startswith(_COMMENT) and _is_comment(cells, layout):
             continue
-        elif len(row.cells) != layout.width:
+        elif len(cells) != layout.width:
             raise SourceError(
-                f"{path}, line {row.line}: expected {layout.width} columns as in the lines before, "
-                f"found {len(row.cells)}: every token needs its tag. Mend the line."
+                f"{path}, line {number}: expected {layout.width} columns as in the lines before, "
+                f"found {len(cells)}: every token needs its tag. Mend the line."
             )
         else:
-            rows.append(row)
+            lines.append(number)
+            rows.append(cells)
+            damaged |= is_damaged
     if rows:
-        yield rows
+        yield _Rows(lines, rows, damaged)
 
 
-def _is_comment(row: _Row, layout: ColumnLayout) -> bool:
-    if not row.cells[0].startswith(_COMMENT):
-        return False
-    if len(row.cells) != layout.width:
+def _is_comment(cells: list[str], layout: ColumnLayout) -> bool:
+    """Tell whether a row that begins with ``#`` is a comment rather than a token."""
+    if len(cells) != layout.width:
         return True
-    return layout.prefixed and not any(_TAG_LIKE.fullmatch(row.cells[column]) for column in layout.tags)
+    return layout.prefixed and not any(_TAG_LIKE.fullmatch(cells[index]) for index in layout.tags)
 
 
-def _rows(path: Path, tabs: bool) -> Iterator[_Row | None]:
-    """Yield the rows of a file; ``None`` between sentences and documents."""
-    for line in read_lines(path):
-        text = line.text.rstrip(" \t")
-        cells = text.split("\t") if tabs else _SPACES.split(text.lstrip(" \t"))
-        if not text.strip() or cells[0] == _DOCUMENT_MARKER:
-            yield None
-        else:
-            yield _Row(line.number, cells, line.damaged)
+def _cells(text: str, tabs: bool) -> list[str] | None:
+    """Return the cells of a line; ``None`` for what stands between sentences and documents."""
+    text = text.rstrip(" \t")
+    if not text or text.isspace():
+        return None
+    cells = text.split("\t") if tabs else _SPACES.split(text.lstrip(" \t"))
+    return None if cells[0] == _DOCUMENT_MARKER else cells
 
 
 def _detect_layout(path: Path, tag_column: int | None) -> ColumnLayout:
     tabs = _has_tabs(path)
     sample: list[list[str]] = []
-    for row in _rows(path, tabs):
-        if row is None or row.cells[0].startswith(_COMMENT):
+    for line in read_lines(path):
+        cells = _cells(line.text, tabs)
+        if cells is None or cells[0].startswith(_COMMENT):
             continue
-        if not sample or len(row.cells) == len(sample[0]):
-            sample.append(row.cells)
+        if not sample or len(cells) == len(sample[0]):
+            sample.append(cells)
         if len(sample) >= _SNIFFED_ROWS:
             break
     columns = [list(column) for column in zip(*sample, strict=True)]
@@ -239,15 +243,20 @@ def _has_tabs(path: Path) -> bool:
 
 
 def _detect_tag_columns(columns: list[list[str]]) -> tuple[int, ...]:
-    """Return the tag columns: the last that looks like one and those that share labels with it."""
+    """Return the tag columns: the last that looks like one and those whose labels are kin to its labels."""
     candidates = range(len(columns) - 1, 0, -1)
     with_outside = [index for index in candidates if OUTSIDE in columns[index]]
     tagged = [index for index in with_outside if _is_mostly_tags(columns[index])]
     chosen = next(iter(tagged or with_outside), None)
     if chosen is None:
         return tuple(index for index in candidates if all(map(_TAG_LIKE.fullmatch, columns[index])))[:1]
-    layers = {index for index in tagged if _labels(columns[index]) & _labels(columns[chosen])}
+    layers = {index for index in tagged if _are_kin(_labels(columns[index]), _labels(columns[chosen]))}
     return tuple(sorted(layers | {chosen}))
+
+
+def _are_kin(labels: set[str], others: set[str]) -> bool:
+    """Tell whether labels are equal or one derives from the other (``LOC`` and ``LOCpart``)."""
+    return any(one.startswith(other) or other.startswith(one) for one in labels for other in others)
 
 
 def _is_mostly_tags(column: list[str]) -> bool:

@@ -1,19 +1,17 @@
-"""Files, folders and archives: which file is which split, and in which format."""
+"""Files and folders: which file is which split, and in which format."""
 
 from __future__ import annotations
 
 import json
 import re
-import tarfile
-import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
+import pyarrow as pa
 from datasets import Dataset, DatasetDict, load_dataset, load_from_disk
+from datasets.exceptions import DatasetsError
 
 from esnera_hf.errors import ConfigurationError, SourceError
 from esnera_hf.sources.boson import read_boson
@@ -22,10 +20,10 @@ from esnera_hf.sources.brat import read_brat
 from esnera_hf.sources.cluener import read_cluener
 from esnera_hf.sources.columns import ColumnFile
 from esnera_hf.sources.from_datasets import reader_of
-from esnera_hf.sources.json_file import read_json
+from esnera_hf.sources.json_file import JsonFile
 from esnera_hf.sources.options import ReadingOptions
 from esnera_hf.sources.sentence import RawSentence, Reader
-from esnera_hf.sources.slashed import is_slashed_file, read_slashed_file
+from esnera_hf.sources.slashed import SlashedFile, is_slashed_file
 from esnera_hf.sources.splits import canonical_split, split_of_file
 from esnera_hf.sources.textfile import COMPRESSED, read_lines
 
@@ -33,47 +31,9 @@ _JSON_OBJECT = re.compile(r'\{\s*("|$)')
 _JSON_LIST = re.compile(r'\[\s*([{\["]|$)')
 _NO_DATA_SUFFIXES = frozenset(".md .rst .cfg .py .pdf .stats .yaml .yml .sh .html .png .csv .lock".split())
 _NO_DATA_WORDS = ("LICEN", "README", "SOURCE.JSON", "CITATION", "DATASET_INFO")
+_SHARD = re.compile(r"-\d+-of-\d+\.")
 _TABLES = {".parquet": "parquet", ".arrow": "arrow"}
-_ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
-_LARGEST_ARCHIVE = 8 << 30
 _SNIFFED_LINES = 200
-
-
-@contextmanager
-def opened(path: Path) -> Iterator[Path]:
-    """Give a file or folder as it is, an archive as a folder that lasts as long as the context.
-
-    Raises:
-        SourceError: the archive is damaged, holds paths that lead outside, or
-            would unpack to more than 8 GiB.
-    """
-    if not path.is_file() or not path.name.lower().endswith(_ARCHIVES):
-        yield path
-        return
-    with TemporaryDirectory(prefix="esnera-") as folder:
-        try:
-            _unpack(path, Path(folder))
-        except (tarfile.TarError, zipfile.BadZipFile, EOFError) as error:
-            raise SourceError(f"{path}: the archive cannot be unpacked: {error}.") from error
-        yield Path(folder)
-
-
-def _unpack(path: Path, folder: Path) -> None:
-    if path.suffix.lower() == ".zip":
-        with zipfile.ZipFile(path) as archive:
-            _check_size(path, sum(member.file_size for member in archive.infolist()))
-            archive.extractall(folder)
-    else:
-        with tarfile.open(path) as tar:
-            _check_size(path, sum(member.size for member in tar.getmembers()))
-            tar.extractall(folder, filter="data")
-
-
-def _check_size(path: Path, size: int) -> None:
-    if size > _LARGEST_ARCHIVE:
-        raise SourceError(
-            f"{path}: would unpack to {size >> 30} GiB. Unpack it yourself and pass the folder."
-        )
 
 
 def path_readers(path: Path, name: str, options: ReadingOptions) -> tuple[dict[str, Reader], list[str]]:
@@ -94,7 +54,7 @@ def path_readers(path: Path, name: str, options: ReadingOptions) -> tuple[dict[s
         return dataset_readers(
             DatasetDict({"train": saved}) if isinstance(saved, Dataset) else saved, name, options
         )
-    files = [file for file in sorted(path.rglob("*")) if file.is_file() and _may_hold_data(file)]
+    files = [file for file in sorted(path.rglob("*")) if file.is_file() and _may_hold_data(path, file)]
     if any(file.suffix == ".ann" for file in files):
         return _brat_readers(path, [file for file in files if file.suffix == ".ann"]), []
     return _split_files(path, files, name, options)
@@ -105,53 +65,68 @@ def _split_files(
 ) -> tuple[dict[str, Reader], list[str]]:
     by_split: dict[str | None, list[Path]] = {}
     for file in files:
-        by_split.setdefault(split_of_file(file), []).append(file)
+        by_split.setdefault(split_of_file(file) or _split_of_folder(path, file), []).append(file)
     unnamed = by_split.pop(None, [])
     for split, members in by_split.items():
-        if len(members) > 1 and not _are_shards(members):
-            raise SourceError(
-                f"{path}: {', '.join(file.name for file in members[:4])} all look like the {split} split of "
-                f"{name}. Pass a folder that holds one file a split, or one file."
-            )
+        check_one_file(path, name, split, members)
     notes = []
     if not by_split and unnamed:
         if len({file.suffix for file in unnamed}) > 1:
-            shown = ", ".join(file.name for file in unnamed[:5])
             raise SourceError(
                 f"{path}: expected files whose names say their split (train, dev or validation, test), or "
-                f"files of one kind; found {shown}. Rename them or pass one file."
+                f"files of one kind; found {_listed(unnamed)}. Rename them or pass one file."
             )
         by_split["train"] = unnamed
         if len(unnamed) > 1:
             notes.append(f"{len(unnamed)} files without a split in their names, read as one")
     elif unnamed:
-        notes.append(f"not read: {', '.join(file.name for file in unnamed[:5])} (no split in the name)")
+        notes.append(f"not read: {_listed(unnamed)} (no split in the name)")
     if not by_split:
         raise SourceError(f"{path}: no file that could hold data. Expected train, dev and test files.")
     return {str(split): file_reader(members, options) for split, members in by_split.items()}, notes
 
 
-def _may_hold_data(file: Path) -> bool:
-    hidden = any(part.startswith((".", "__MACOSX")) for part in file.parts[-3:])
+def check_one_file(path: Path, name: str, split: str | None, files: list[Path]) -> None:
+    """Check that a split is one file, the shards of one, or the files of a folder with its name.
+
+    Raises:
+        SourceError: several files claim to be the split.
+    """
+    shards = all(_SHARD.search(file.name) for file in files)
+    in_its_folder = all(
+        split_of_file(file) is None and _split_of_folder(path, file) == split for file in files
+    )
+    if len(files) > 1 and not shards and not (in_its_folder and len({file.suffix for file in files}) == 1):
+        raise SourceError(
+            f"{path}: {_listed(files)} all look like the {split} split of {name}. Pass a folder that holds "
+            "one file a split, or one file."
+        )
+
+
+def _listed(files: list[Path]) -> str:
+    return ", ".join(file.name for file in files[:5]) + (", …" if len(files) > 5 else "")
+
+
+def _split_of_folder(path: Path, file: Path) -> str | None:
+    folders = reversed(file.relative_to(path).parts[:-1])
+    return next((split for split in map(canonical_split, folders) if split), None)
+
+
+def _may_hold_data(path: Path, file: Path) -> bool:
+    hidden = any(part.startswith((".", "__MACOSX")) for part in file.relative_to(path).parts)
     upper = file.name.upper()
     return not (
         hidden
         or file.suffix.lower() in _NO_DATA_SUFFIXES
-        or any(word in upper for word in _NO_DATA_WORDS)
+        or any(upper.startswith(word) for word in _NO_DATA_WORDS)
         or file.stat().st_size == 0
     )
-
-
-def _are_shards(files: list[Path]) -> bool:
-    return all(re.search(r"-\d+-of-\d+\.", file.name) for file in files)
 
 
 def _brat_readers(path: Path, annotations: list[Path]) -> dict[str, Reader]:
     by_split: dict[str, list[Path]] = {}
     for file in annotations:
-        parts = file.relative_to(path).parts[:-1]
-        split = next((s for s in map(canonical_split, parts) if s), "train")
-        by_split.setdefault(split, []).append(file)
+        by_split.setdefault(_split_of_folder(path, file) or "train", []).append(file)
     return {split: partial(read_brat, files) for split, files in by_split.items()}
 
 
@@ -167,19 +142,18 @@ def _chained(readers: list[Reader]) -> Iterator[RawSentence]:
 
 def _one_file_reader(path: Path, options: ReadingOptions) -> Reader:
     if path.suffix in _TABLES:
-        table = load_dataset(_TABLES[path.suffix], data_files=str(path), split="train")
-        return reader_of(table, path.name, options)
+        return reader_of(_load_table(path), path.name, options)
     form = options.format or detect_format(path)
     if form == "cluener":
         return partial(read_cluener, path)
     if form == "json":
-        return partial(read_json, path, scheme=options.scheme, characters=options.characters)
+        return JsonFile(path, options)
     if form == "boson":
         return partial(read_boson, path)
     if form == "brackets":
         return partial(read_bracket_file, path)
     if form == "slashed":
-        return partial(read_slashed_file, path, scheme=options.scheme)
+        return SlashedFile(path, scheme=options.scheme)
     if form == "brat":
         return partial(read_brat, [path])
     column = options.tag_column
@@ -188,6 +162,15 @@ def _one_file_reader(path: Path, options: ReadingOptions) -> Reader:
             f"tag_column={column!r}: the columns of {path.name} have numbers, not names."
         )
     return ColumnFile(path, scheme=options.scheme, tag_column=column)
+
+
+def _load_table(path: Path) -> Dataset:
+    try:
+        return load_dataset(_TABLES[path.suffix], data_files=str(path), split="train")
+    except (pa.ArrowException, DatasetsError, ValueError) as error:
+        raise SourceError(
+            f"{path}: the {_TABLES[path.suffix]} file cannot be read: {error}. Fetch it again."
+        ) from error
 
 
 def detect_format(path: Path) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from functools import partial
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property, partial
 from itertools import islice
 from typing import Any
 
@@ -12,15 +12,23 @@ from datasets import ClassLabel, Dataset, LargeList, List, Value
 from esnera_hf.errors import SourceError
 from esnera_hf.sources.offsets import to_tokens, written_without_spaces
 from esnera_hf.sources.options import ReadingOptions
-from esnera_hf.sources.records import LABEL_KEYS, SPAN_KEYS, TAG_KEYS, TEXT_KEYS, TOKEN_KEYS, read_record
+from esnera_hf.sources.records import (
+    LABEL_KEYS,
+    SPAN_KEYS,
+    TAG_KEYS,
+    TEXT_KEYS,
+    TOKEN_KEYS,
+    name_of,
+    read_record,
+)
 from esnera_hf.sources.sentence import RawSentence, Reader
-from esnera_hf.tagging import TagError, detect_scheme, entities_from_tags
+from esnera_hf.tagging import Scheme, TagError, detect_scheme, entities_from_tags
 
 _BATCH = 1000
 _SNIFFED = 500
 
 #: Yields a place for messages, the tokens and the tags (names or ids) of each sentence.
-_TaggedRows = Iterator[tuple[str, Any, Any]]
+_Encoded = Iterator[tuple[str, Any, Any]]
 
 
 def reader_of(dataset: Dataset, place: str, options: ReadingOptions | None = None) -> Reader:
@@ -43,14 +51,15 @@ def reader_of(dataset: Dataset, place: str, options: ReadingOptions | None = Non
     dataset = dataset.with_format(None)
     features = dataset.features
     tags = TAG_KEYS if options.tag_column is None else (str(options.tag_column),)
-    found = _token_and_tag_columns(features, tags)
+    numbers = options.tag_names is not None
+    found = _token_and_tag_columns(features, tags, numbers)
     if found:
-        return partial(_read_tags, dataset, None, found, options, place)
+        return _TaggedRows(dataset, None, found, options, place)
     for name, feature in features.items():
         if _is_list(feature) and isinstance(feature.feature, dict):
-            found = _token_and_tag_columns(feature.feature, tags)
+            found = _token_and_tag_columns(feature.feature, tags, numbers)
             if found:
-                return partial(_read_tags, dataset, name, found, options, place)
+                return _TaggedRows(dataset, name, found, options, place)
     texts = [name for name in TEXT_KEYS if _is_string(features.get(name))]
     tokens = [name for name in TOKEN_KEYS if _is_list_of_strings(features.get(name))]
     spans = next((name for name in SPAN_KEYS if _holds_spans(features.get(name))), None)
@@ -59,51 +68,83 @@ def reader_of(dataset: Dataset, place: str, options: ReadingOptions | None = Non
     raise SourceError(
         f"{place}: expected a column of tokens ({', '.join(TOKEN_KEYS)}) with one of tags ({', '.join(tags)}; "
         f"ClassLabel or strings), or one of text with a list of {{start, end, label}}; found {dict(features)}. "
-        "Rename the columns or pass tag_column=."
+        "Rename the columns or pass tag_column=; tags that are numbers without names need tag_names=."
     )
 
 
-def _token_and_tag_columns(features: Mapping[str, Any], tags: tuple[str, ...]) -> tuple[str, str] | None:
+def _token_and_tag_columns(
+    features: Mapping[str, Any], tags: tuple[str, ...], numbers: bool
+) -> tuple[str, str] | None:
     token = next((name for name in TOKEN_KEYS if _is_list_of_strings(features.get(name))), None)
-    tag = next((name for name in tags if name != token and _is_list_of_tags(features.get(name))), None)
+    tag = next(
+        (name for name in tags if name != token and _is_list_of_tags(features.get(name), numbers)), None
+    )
     return (token, tag) if token and tag else None
 
 
-def _read_tags(
-    dataset: Dataset, nest: str | None, columns: tuple[str, str], options: ReadingOptions, place: str
-) -> Iterator[RawSentence]:
-    token_column, tag_column = columns
-    features = dataset.features if nest is None else dataset.features[nest].feature
-    names = _class_names(features[tag_column])
-    decode = partial(_decode_row, names, column=tag_column)
-    rows = partial(_sentence_rows, dataset, nest, columns, place)
-    scheme = options.scheme or detect_scheme(decode(tags, where) for where, _, tags in rows())
-    for where, tokens, encoded in rows():
-        tags = decode(encoded, where)
-        if tokens is None or None in tokens:
-            raise SourceError(f"{where}: no token in column {token_column!r}. Mend the row or leave it out.")
-        if len(tokens) != len(tags):
+class _TaggedRows:
+    """The sentences of token and tag columns, read from the first row each time it is called."""
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        nest: str | None,
+        columns: tuple[str, str],
+        options: ReadingOptions,
+        place: str,
+    ) -> None:
+        self._rows = dataset.select_columns(list(columns) if nest is None else [nest])
+        self._nest = nest
+        self._tokens, self._tags = columns
+        self._scheme = options.scheme
+        self._place = place
+        features = dataset.features if nest is None else dataset.features[nest].feature
+        self._names = _class_names(features[self._tags]) or options.tag_names
+
+    @cached_property
+    def scheme(self) -> Scheme:
+        """The tagging scheme, told from all tags."""
+        return self._scheme or detect_scheme(
+            self._decoded(tags, where) for where, _, tags in self._sentences()
+        )
+
+    def __call__(self) -> Iterator[RawSentence]:
+        for where, tokens, encoded in self._sentences():
+            tags = self._decoded(encoded, where)
+            if tokens is None or None in tokens:
+                raise SourceError(
+                    f"{where}: no token in column {self._tokens!r}. Mend the row or leave it out."
+                )
+            if len(tokens) != len(tags):
+                raise SourceError(
+                    f"{where}: {len(tokens)} tokens and {len(tags)} tags. Each token needs its tag."
+                )
+            try:
+                spans, repairs = entities_from_tags(tags, self.scheme)
+            except TagError as error:
+                raise SourceError(f"{where}: {error}. Pass scheme= if it is another.") from None
+            if tokens:
+                yield RawSentence(tokens, spans, where, [repair.kind for repair in repairs])
+
+    def _sentences(self) -> _Encoded:
+        for index, row in enumerate(_rows(self._rows)):
+            where = f"{self._place}, row {index}"
+            if self._nest is None:
+                yield where, row[self._tokens], row[self._tags]
+                continue
+            for number, sentence in enumerate(row[self._nest] or ()):
+                yield f"{where}, sentence {number}", sentence[self._tokens], sentence[self._tags]
+
+    def _decoded(self, tags: list[Any] | None, where: str) -> list[str]:
+        if tags is None:
+            raise SourceError(f"{where}: no tags in column {self._tags!r}. Expected one for each token.")
+        if None in tags:
             raise SourceError(
-                f"{where}: {len(tokens)} tokens and {len(tags)} tags. Each token needs its tag."
+                f"{where}: a tag is missing in column {self._tags!r}. Mend the row or leave it out."
             )
-        try:
-            spans, repairs = entities_from_tags(tags, scheme)
-        except TagError as error:
-            raise SourceError(f"{where}: {error}. Pass scheme= if it is another.") from None
-        if tokens:
-            yield RawSentence(tokens, spans, where, [repair.kind for repair in repairs])
-
-
-def _sentence_rows(dataset: Dataset, nest: str | None, columns: tuple[str, str], place: str) -> _TaggedRows:
-    token_column, tag_column = columns
-    rows = _rows(dataset.select_columns([token_column, tag_column] if nest is None else [nest]))
-    for index, row in enumerate(rows):
-        if nest is None:
-            yield f"{place}, row {index}", row[token_column], row[tag_column]
-            continue
-        for number, sentence in enumerate(row[nest] or ()):
-            where = f"{place}, row {index}, sentence {number}"
-            yield where, sentence[token_column], sentence[tag_column]
+        if self._names is None or (tags and isinstance(tags[0], str)):
+            return tags
+        return [name_of(tag, self._names, f"{where}, column {self._tags!r}") for tag in tags]
 
 
 def _read_spans(
@@ -117,7 +158,7 @@ def _read_spans(
         characters = written_without_spaces(row[columns[0]] or "" for row in sample)
     for index, row in enumerate(_rows(selected)):
         where = f"{place}, row {index}"
-        spans = _as_objects(row[columns[-1]], names)
+        spans = _as_objects(row[columns[-1]], names, where)
         record = {column: value for column, value in row.items() if value is not None}
         if spans is None:
             record.pop(columns[-1], None)
@@ -129,17 +170,24 @@ def _read_spans(
             yield sentence
 
 
-def _as_objects(value: Any, names: list[str] | None) -> Any:
+def _as_objects(value: Any, names: Sequence[str] | None, where: str) -> Any:
     """Return spans as a list of objects, where the column is a struct of lists too, with label names."""
     if isinstance(value, Mapping):
-        value = [dict(zip(value, fields, strict=True)) for fields in zip(*value.values(), strict=True)]
+        if len({len(fields or ()) for fields in value.values()}) > 1:
+            raise SourceError(f"{where}: the fields of the spans are lists of different lengths.")
+        value = [
+            dict(zip(value, fields, strict=True))
+            for fields in zip(*(fields or () for fields in value.values()), strict=True)
+        ]
     if value is None or names is None:
         return value
-    decoded = []
-    for entry in value:
-        key = next(key for key in LABEL_KEYS if isinstance(entry.get(key), int))
-        decoded.append({**entry, key: names[entry[key]]})
-    return decoded
+    return [
+        {
+            key: name_of(v, names, where) if key in LABEL_KEYS and isinstance(v, int) else v
+            for key, v in e.items()
+        }
+        for e in value
+    ]
 
 
 def _span_label_names(feature: Any) -> list[str] | None:
@@ -160,22 +208,6 @@ def _rows(dataset: Dataset) -> Iterator[dict[str, Any]]:
             yield dict(zip(batch, values, strict=True))
 
 
-def _decode_row(names: list[str] | None, tags: list[Any] | None, place: str, *, column: str) -> list[str]:
-    if tags is None:
-        raise SourceError(f"{place}: no tags in column {column!r}. Expected one for each token.")
-    for tag in tags:
-        if tag is None:
-            raise SourceError(
-                f"{place}: a tag is missing in column {column!r}. Mend the row or leave it out."
-            )
-        if names is not None and not 0 <= tag < len(names):
-            raise SourceError(
-                f"{place}, column {column!r}: tag id {tag} is none of the {len(names)} ids of the "
-                "ClassLabel. Mend the row or leave it out."
-            )
-    return tags if names is None else [names[tag] for tag in tags]
-
-
 def _class_names(feature: Any) -> list[str] | None:
     return list(feature.feature.names) if isinstance(feature.feature, ClassLabel) else None
 
@@ -192,8 +224,16 @@ def _is_list_of_strings(feature: Any) -> bool:
     return _is_list(feature) and _is_string(feature.feature)
 
 
-def _is_list_of_tags(feature: Any) -> bool:
-    return _is_list_of_strings(feature) or (_is_list(feature) and isinstance(feature.feature, ClassLabel))
+def _is_list_of_tags(feature: Any, numbers: bool) -> bool:
+    """Tell a list of strings or ``ClassLabel``; of plain numbers too, where their names are given."""
+    if not _is_list(feature):
+        return False
+    inner = feature.feature
+    return (
+        _is_string(inner)
+        or isinstance(inner, ClassLabel)
+        or (numbers and isinstance(inner, Value) and "int" in inner.dtype)
+    )
 
 
 def _holds_spans(feature: Any) -> bool:

@@ -15,34 +15,31 @@ _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 PARQUET_BRANCH = "refs/convert/parquet"
 
 
-def load_from_hub(repo_id: str, options: ReadingOptions, advice: str) -> DatasetDict:
+def load_from_hub(repo_id: str, options: ReadingOptions, *, missing: str, advice: str) -> DatasetDict:
     """Load a dataset of the Hub; a script dataset through its parquet branch, without running the script.
 
     Args:
         repo_id: ``owner/name``.
         options: config, revision and data files.
-        advice: what else the user may have meant, for messages.
+        missing: what was not found before the Hub was asked, for messages.
+        advice: what to do if the Hub does not have it either.
 
     Raises:
         SourceNotFoundError: there is no such dataset or it cannot be reached.
         SourceError: it cannot be loaded.
     """
     if not _HUB_ID.fullmatch(repo_id):
-        raise SourceNotFoundError(
-            f"{repo_id!r}: no such file, folder or known name (a Hub dataset is 'owner/name'). {advice}"
-        )
+        raise SourceNotFoundError(f"{missing} (a Hub dataset is 'owner/name'). {advice}")
     try:
         return _load(repo_id, options, options.revision)
     except DatasetNotFoundError:
         raise SourceNotFoundError(
-            f"{repo_id!r}: no such file, folder, known name or Hub dataset (or it is private: run "
+            f"{missing}, and no Hub dataset {repo_id!r} that you may read (for private and gated ones: "
             f"`hf auth login`). {advice}"
         ) from None
     except (ConnectionError, OSError) as error:
         raise SourceNotFoundError(
-            f"{repo_id!r}: no such file or folder here, and the Hub cannot be reached "
-            f"({type(error).__name__}). Check the spelling, pass 'name=PATH' to a copy of yours, or set "
-            f"ESNERA_DATA_DIR. {advice}"
+            f"{missing}, and the Hub cannot be reached for {repo_id!r} ({type(error).__name__}). {advice}"
         ) from None
     except (RuntimeError, ValueError) as error:
         raise SourceError(f"{repo_id!r}: the Hub dataset cannot be loaded: {error}") from error

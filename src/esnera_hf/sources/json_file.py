@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from functools import partial
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from esnera_hf.errors import SourceError
+from esnera_hf.sources.json_value import parse_json
 from esnera_hf.sources.offsets import CharacterSpans, to_tokens, written_without_spaces
-from esnera_hf.sources.records import TAG_KEYS, read_record
+from esnera_hf.sources.options import ReadingOptions
+from esnera_hf.sources.records import read_record, string_tags, with_tag_names
 from esnera_hf.sources.sentence import RawSentence
 from esnera_hf.sources.textfile import UNDECODABLE, read_lines
 from esnera_hf.tagging import Scheme, detect_scheme
@@ -19,10 +21,14 @@ from esnera_hf.tagging import Scheme, detect_scheme
 _SNIFFED = 500
 
 
-def read_json(
-    path: Path, *, scheme: Scheme | None = None, characters: bool | None = None
-) -> Iterator[RawSentence]:
-    """Yield the sentences of a JSON or JSON lines file.
+class _Record(NamedTuple):
+    value: Any
+    where: str
+    damaged: bool
+
+
+class JsonFile:
+    """A JSON or JSON lines file, read from its beginning each time it is called.
 
     The shape of the records is told from each of them
     (:mod:`esnera_hf.sources.records`). Texts are cut into characters where the
@@ -30,79 +36,99 @@ def read_json(
 
     Args:
         path: the file.
-        scheme: of string tags; told from the file if not given.
-        characters: cut texts into characters or words; told from the script if
-            not given.
-
-    Raises:
-        SourceError: the file is not JSON, or a record cannot be read; file and
-            line (or index in the list) are named.
+        options: scheme and names of tags, characters or words, where they
+            cannot be told.
     """
-    if scheme is None:
-        scheme = _detect_scheme(path)
-    read = partial(read_record, scheme=scheme)
-    if characters is None:
-        sample = (read(record, where) for record, where, _ in islice(_records(path), _SNIFFED))
-        characters = written_without_spaces(r.text for r in sample if isinstance(r, CharacterSpans))
-    for record, where, damaged in _records(path):
-        found = read(record, where)
-        sentence = found if isinstance(found, RawSentence) else to_tokens(found, characters=characters)
-        if sentence is not None and sentence.tokens:
-            sentence.repairs.extend([UNDECODABLE] * damaged)
-            yield sentence
+
+    def __init__(self, path: Path, options: ReadingOptions | None = None) -> None:
+        self.path = path
+        self._options = options or ReadingOptions()
+
+    @cached_property
+    def _sample(self) -> list[_Record]:
+        return list(islice(self._records(), _SNIFFED))
+
+    @cached_property
+    def scheme(self) -> Scheme:
+        """The scheme of string tags, told from all of them; ``IOB2`` where the first records have none."""
+        if self._options.scheme is not None:
+            return self._options.scheme
+        if not any(string_tags(record.value) for record in self._sample):
+            return "IOB2"
+        return detect_scheme(string_tags(record.value) or () for record in self._records())
+
+    @cached_property
+    def characters(self) -> bool:
+        """Whether texts are cut into characters."""
+        if self._options.characters is not None:
+            return self._options.characters
+        found = (read_record(record.value, record.where, self.scheme) for record in self._sample)
+        return written_without_spaces(r.text for r in found if isinstance(r, CharacterSpans))
+
+    def __call__(self) -> Iterator[RawSentence]:
+        """Yield the sentences.
+
+        Raises:
+            SourceError: the file is not JSON, or a record cannot be read; file
+                and line (or index in the list) are named.
+        """
+        for value, where, damaged in self._records():
+            found = read_record(value, where, self.scheme)
+            sentence = (
+                found if isinstance(found, RawSentence) else to_tokens(found, characters=self.characters)
+            )
+            if sentence is not None and sentence.tokens:
+                sentence.repairs.extend([UNDECODABLE] * damaged)
+                yield sentence
+
+    def _records(self) -> Iterator[_Record]:
+        names = self._options.tag_names
+        for record in _records(self.path):
+            value = record.value if names is None else with_tag_names(record.value, names, record.where)
+            yield record._replace(value=value)
 
 
-def _detect_scheme(path: Path) -> Scheme:
-    rows = (record for record, _, _ in _records(path) if isinstance(record, dict))
-    return detect_scheme(
-        row[key]
-        for row in rows
-        for key in TAG_KEYS
-        if isinstance(row.get(key), list) and row[key] and all(isinstance(tag, str) for tag in row[key])
-    )
-
-
-def _records(path: Path) -> Iterator[tuple[Any, str, bool]]:
+def _records(path: Path) -> Iterator[_Record]:
     lines = (line for line in read_lines(path) if line.text.strip())
     first = next(lines, None)
     if first is None:
         raise SourceError(f"{path}: nothing but blank lines. Expected JSON records.")
-    whole = _try_parse(first.text)
-    if not isinstance(whole, dict) and not _is_spacy_line(whole):
+    if not _is_record(first.text):
         yield from _list_records(path)
         return
-    yield whole, f"{path.name}, line {first.number}", first.damaged
+    yield _Record(
+        parse_json(first.text, f"{path}, line {first.number}"), _where(path, first.number), first.damaged
+    )
     for line in lines:
-        record = _try_parse(line.text)
-        if record is None:
-            raise SourceError(
-                f"{path}, line {line.number}: expected a JSON record, found {line.text[:60]!r}."
-            )
-        yield record, f"{path.name}, line {line.number}", line.damaged
+        value = parse_json(line.text, f"{path}, line {line.number}")
+        yield _Record(value, _where(path, line.number), line.damaged)
 
 
-def _list_records(path: Path) -> Iterator[tuple[Any, str, bool]]:
+def _list_records(path: Path) -> Iterator[_Record]:
     lines = list(read_lines(path))
-    try:
-        data = json.loads("\n".join(line.text for line in lines))
-    except ValueError as error:
-        raise SourceError(f"{path}: neither JSON lines nor one JSON list: {error}.") from None
-    damaged = any(line.damaged for line in lines)
+    data = parse_json(
+        "\n".join(line.text for line in lines), f"{path}: neither JSON lines nor one JSON value"
+    )
     if isinstance(data, dict):
         lists = [value for value in data.values() if isinstance(value, list)]
         data = lists[0] if len(lists) == 1 else [data]
     if not isinstance(data, list):
         raise SourceError(f"{path}: expected a list of records, found {type(data).__name__}.")
+    damaged = any(line.damaged for line in lines)
     for index, record in enumerate(data):
-        yield record, f"{path.name}, record {index}", damaged and index == 0
+        yield _Record(record, f"{path.name}, record {index}", damaged and index == 0)
 
 
-def _try_parse(text: str) -> Any:
+def _where(path: Path, line: int) -> str:
+    return f"{path.name}, line {line}"
+
+
+def _is_record(text: str) -> bool:
+    """Tell whether a line is a whole record: an object, or spaCy's text and annotation."""
     try:
-        return json.loads(text)
+        value = json.loads(text)
     except (ValueError, RecursionError):
-        return None
-
-
-def _is_spacy_line(value: Any) -> bool:
-    return isinstance(value, list) and len(value) == 2 and isinstance(value[0], str)
+        return False
+    return isinstance(value, dict) or (
+        isinstance(value, list) and len(value) == 2 and isinstance(value[0], str)
+    )

@@ -10,8 +10,9 @@ from pathlib import Path
 from datasets import Dataset, DatasetDict
 
 from esnera_hf.errors import ConfigurationError, SourceNotFoundError
+from esnera_hf.sources.archives import opened
 from esnera_hf.sources.build import SourceTerms, build_source
-from esnera_hf.sources.files import dataset_readers, file_reader, opened, path_readers
+from esnera_hf.sources.files import check_one_file, dataset_readers, file_reader, path_readers
 from esnera_hf.sources.hub import load_from_hub
 from esnera_hf.sources.named import NamedSource, find_named, known_names
 from esnera_hf.sources.options import ReadingOptions
@@ -59,8 +60,12 @@ def load_source(
         return _load_named(known, name or text, options)
     if text and path.exists():
         return _load_path(path, name or _name_of(path), options)
-    advice = f"Known names: {', '.join(known_names())}."
-    found = load_from_hub(text, options, advice)
+    found = load_from_hub(
+        text,
+        options,
+        missing=f"{text!r}: no such file, folder or known name",
+        advice=f"Check the spelling, or pass 'name=PATH' to a copy of yours. Known names: {', '.join(known_names())}.",
+    )
     return _from_dataset_dict(found, SourceTerms(name or text.rpartition("/")[2]), options)
 
 
@@ -69,7 +74,7 @@ def _load_path(path: Path, name: str, options: ReadingOptions) -> NerSource:
     with opened(path) as content:
         files = known.find_files(content) if known is not None and content.is_dir() else {}
         if known is not None and files:
-            return _from_known_files(known, name, files, options)
+            return _from_known_files(known, name, content, files, options)
         readers, notes = path_readers(content, name, options)
         return build_source(_terms(known, name, notes), readers, options)
 
@@ -79,29 +84,35 @@ def _load_named(known: NamedSource, name: str, options: ReadingOptions) -> NerSo
     for place in (Path(folder) / sub for sub in known.folders) if folder else ():
         files = known.find_files(place) if place.is_dir() else {}
         if files:
-            return _from_known_files(known, name, files, options)
+            return _from_known_files(known, name, place, files, options)
     advice = (
         f"Get a copy from {known.homepage} and pass '{known.name}=PATH', or set {DATA_DIR_VARIABLE} to the "
         f"folder that holds '{known.folders[0]}/'."
     )
+    missing = f"{known.name}: no copy found"
     if known.hub is None:
-        raise SourceNotFoundError(f"{known.name}: no copy found, and none is on the Hub. {advice}")
+        raise SourceNotFoundError(f"{missing}, and none is known on the Hub. {advice}")
     settings = replace(
         options,
         config=options.config or known.hub.config,
         revision=options.revision or known.hub.revision,
         data_files=options.data_files or known.hub.data_files,
+        tag_names=options.tag_names or known.tag_names,
     )
-    found = load_from_hub(known.hub.repo_id, settings, f"{known.name}: {advice}")
+    found = load_from_hub(known.hub.repo_id, settings, missing=missing, advice=advice)
     return _from_dataset_dict(found, _terms(known, name), settings)
 
 
 def _from_known_files(
-    known: NamedSource, name: str, files: dict[str, list[Path]], options: ReadingOptions
+    known: NamedSource, name: str, folder: Path, files: dict[str, list[Path]], options: ReadingOptions
 ) -> NerSource:
+    for split, members in files.items():
+        if not known.many_files:
+            check_one_file(folder, name, split, members)
     reading = replace(
         options,
         format=options.format or known.format,
+        tag_names=options.tag_names or known.tag_names,
         tag_column=known.tag_column if options.tag_column is None else options.tag_column,
     )
     readers = {split: file_reader(members, reading) for split, members in files.items()}
@@ -116,7 +127,7 @@ def _from_dataset_dict(dataset: DatasetDict, terms: SourceTerms, options: Readin
 def _terms(known: NamedSource | None, name: str, notes: Iterable[str] = ()) -> SourceTerms:
     if known is None:
         return SourceTerms(name, notes=tuple(notes))
-    return SourceTerms(name, known.licence, known.language, tuple(notes))
+    return SourceTerms(name, known.licence, known.language, tuple(notes), known.labels)
 
 
 def _name_of(path: Path) -> str:

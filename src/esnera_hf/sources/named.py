@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from esnera_hf.sources.citations import citation_of
 from esnera_hf.sources.source import Licence
 
 
@@ -41,6 +42,8 @@ class NamedSource:
         hub: a copy on the Hub, if one is known.
         folders: names of the corpus folder in ``ESNERA_DATA_DIR``.
         tag_column: of column files, where it cannot be told.
+        tag_names: names of the tags, where copies keep bare numbers.
+        many_files: whether all files that fit a pattern belong to the split.
         sentences: published number of sentences by split, where it is known.
     """
 
@@ -54,7 +57,14 @@ class NamedSource:
     hub: HubCopy | None = None
     folders: tuple[str, ...] = ()
     tag_column: int | None = None
+    tag_names: tuple[str, ...] | None = None
+    many_files: bool = False
     sentences: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def citation(self) -> str:
+        """How to cite it, ``""`` if that is not known."""
+        return citation_of(self.name)
 
     def find_files(self, folder: Path) -> dict[str, list[Path]]:
         """Return the files of each split below a folder; none if no pattern fits."""
@@ -204,7 +214,11 @@ _SOURCES = (
             "CARDINAL DATE EVENT FAC GPE LANGUAGE LAW LOC MONEY NORP ORDINAL ORG PERCENT PERSON PRODUCT "
             "QUANTITY TIME WORK_OF_ART"
         ),
-        _splits("train*", "dev*|valid*", "test*"),
+        _splits(
+            "train/**/*gold_conll|train*",
+            "development/**/*gold_conll|dev*|valid*",
+            "test/**/*gold_conll|test*",
+        ),
         hub=HubCopy("ontonotes/conll2012_ontonotesv5", "chinese_v4", "refs/convert/parquet"),
     ),
     NamedSource(
@@ -271,6 +285,7 @@ _SOURCES = (
         ),
         _splits("rearranged/train_*.json", "", "rearranged/test_*.json"),
         "json",
+        many_files=True,
         sentences={"train": 3552, "test": 5430},
     ),
     NamedSource(
@@ -304,6 +319,7 @@ _SOURCES = (
         _splits("[abeg].conll", "h.conll", "f.conll"),
         "columns",
         HubCopy("strombergnlp/broad_twitter_corpus", revision="refs/convert/parquet"),
+        many_files=True,
     ),
     NamedSource(
         "wikigold",
@@ -334,6 +350,12 @@ _SOURCES = (
         _words("ANIM BIO CEL DIS EVE FOOD INST LOC MEDIA MYTH ORG PER PLANT TIME VEHI"),
         _splits("train_en.jsonl|train_en.tsv", "val_en.jsonl|dev_en.tsv", "test_en.jsonl|test_en.tsv"),
         hub=HubCopy("Babelscape/multinerd"),
+        tag_names=_words("O B-PER I-PER B-ORG I-ORG B-LOC I-LOC")
+        + tuple(
+            f"{prefix}-{label}"
+            for label in _words("ANIM BIO CEL DIS EVE FOOD INST MEDIA MYTH PLANT TIME VEHI")
+            for prefix in "BI"
+        ),
     ),
     NamedSource(
         "germeval14",
@@ -378,6 +400,7 @@ _SOURCES = (
             _splits(*(f"BC5CDR{part}-IOB/{file}.tsv" for file in ("train", "devel", "test"))),
             "columns",
             HubCopy("tner/bc5cdr") if not suffix else None,
+            tag_names=_words("O B-Chemical B-Disease I-Disease I-Chemical") if not suffix else None,
             sentences={"train": 4560, "validation": 4581, "test": 4797},
         )
         for suffix, part, labels in (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +14,8 @@ from esnera_hf.text import is_unspaced
 
 #: Words with inner hyphens and apostrophes, or single other characters that are not space.
 _WORD = re.compile(r"\w+(?:[-'’]\w+)*|[^\w\s]")
+
+_MARKS = ("Mn", "Mc", "Me", "Cf")
 
 WIDENED = "offset inside a token, span widened to the token"
 TRIMMED = "mention with leading or trailing spaces, trimmed"
@@ -58,35 +61,52 @@ def to_tokens(record: CharacterSpans, *, characters: bool) -> RawSentence | None
     """
     repairs = list(record.repairs)
     if characters:
+        starts = list(range(len(record.text)))
+        ends = [start + 1 for start in starts]
         tokens = list(record.text)
-        offsets = [(index, index + 1) for index in range(len(tokens))]
     else:
-        offsets = [match.span() for match in _WORD.finditer(record.text)]
-        tokens = [record.text[start:end] for start, end in offsets]
+        starts, ends = _word_offsets(record.text)
+        tokens = [record.text[start:end] for start, end in zip(starts, ends, strict=True)]
     if not tokens:
         return None
     if record.spans is None:
         return RawSentence(tokens, None, record.where, repairs)
-    spans = [_project(span, record.text, offsets, repairs) for span in record.spans]
+    spans = [_project(span, record.text, starts, ends, repairs) for span in record.spans]
     return RawSentence(tokens, [span for span in spans if span is not None], record.where, repairs)
 
 
+def _word_offsets(text: str) -> tuple[list[int], list[int]]:
+    starts: list[int] = []
+    ends: list[int] = []
+    for match in _WORD.finditer(text):
+        start, end = match.span()
+        joins = ends and ends[-1] == start and not text.isascii()
+        if joins and (_is_mark(text[start]) or (_is_mark(text[start - 1]) and text[start].isalnum())):
+            ends[-1] = end
+        else:
+            starts.append(start)
+            ends.append(end)
+    return starts, ends
+
+
+def _is_mark(char: str) -> bool:
+    """Tell a combining mark or joiner, which belongs to the letter before it (vowel signs, accents, ZWNJ)."""
+    return unicodedata.category(char) in _MARKS
+
+
 def _project(
-    span: Entity, text: str, offsets: Sequence[tuple[int, int]], repairs: list[str]
+    span: Entity, text: str, starts: Sequence[int], ends: Sequence[int], repairs: list[str]
 ) -> Entity | None:
     mention = text[span.start : span.end]
     start = span.start + len(mention) - len(mention.lstrip())
     end = span.start + len(mention.rstrip())
-    if start >= end:
+    first = bisect_right(ends, start)
+    last = bisect_left(starts, end) - 1
+    if start >= end or first > last:
         repairs.append(EMPTY)
         return None
     if (start, end) != (span.start, span.end):
         repairs.append(TRIMMED)
-    first = bisect_right([token_end for _, token_end in offsets], start)
-    last = bisect_left([token_start for token_start, _ in offsets], end) - 1
-    if first > last:
-        repairs.append(EMPTY)
-        return None
-    if (offsets[first][0], offsets[last][1]) != (start, end):
+    if (starts[first], ends[last]) != (start, end):
         repairs.append(WIDENED)
     return Entity(first, last + 1, span.label)

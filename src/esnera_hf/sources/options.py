@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from esnera_hf.errors import ConfigurationError
@@ -22,6 +22,7 @@ class ReadingOptions:
         characters: whether tokens are characters; if ``None``, they are where
             the script is written without spaces (Chinese, Japanese), so that
             corpora cut into words and into characters can be compared.
+        tag_names: names of tags that a dataset keeps as plain numbers, by number.
         strict: refuse a source with anything to repair or to leave out, naming
             file and line, instead of counting it.
         seed: decides which texts go into splits that must be cut.
@@ -34,6 +35,7 @@ class ReadingOptions:
     scheme: Scheme | None = None
     tag_column: int | str | None = None
     characters: bool | None = None
+    tag_names: Sequence[str] | None = None
     strict: bool = False
     seed: int = 42
     config: str | None = None

@@ -12,14 +12,15 @@ spans of tokens     ``tokens`` with a list of spans, ends exclusive
 tags of tokens      ``tokens`` with as many string tags
 ==================  ==========================================================
 
-A span is ``[start, end, label]`` or an object with the usual keys. Ends are
-exclusive; where the record repeats the mention itself, the offsets must hold it,
-and ends that turn out inclusive are read so.
+A span is ``[start, end, label]`` or an object with the usual keys; a span with
+several labels counts once for each. Ends are exclusive; where the record repeats
+the mention itself, the offsets must hold it: ends that turn out inclusive, and
+offsets that count UTF-16 units (as browsers do), are read so.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from esnera_hf.errors import SourceError
@@ -34,13 +35,14 @@ TAG_KEYS = ("ner_tags", "tags", "ner", "named_entities", "ner_labels", "labels")
 SPAN_KEYS = ("entities", "spans", "labels", "label", "ents", "annotations", "ner")
 START_KEYS = ("start", "start_offset", "begin", "start_idx", "start_pos")
 END_KEYS = ("end", "end_offset", "end_idx", "end_pos")
-LABEL_KEYS = ("label", "type", "entity_group", "entity_type", "tag", "ner", "role")
+LABEL_KEYS = ("label", "labels", "type", "entity_group", "entity_type", "tag", "ner", "role")
 MENTION_KEYS = ("name", "word", "surface", "mention", "entity", "text")
 
 OTHER_ANNOTATORS = "annotation by a further annotator, not read"
 NO_SPAN = "event argument without a span, not read"
 DISCONTINUOUS = "discontinuous span, read as one from its first to its last character"
 _EVENT_TRIGGER = "trigger"
+_NOT_ACCEPTED = ("reject", "ignore")
 
 
 def read_record(record: Any, where: str, scheme: Scheme | None) -> CharacterSpans | RawSentence:
@@ -80,24 +82,69 @@ def read_record(record: Any, where: str, scheme: Scheme | None) -> CharacterSpan
     spans = _first(record, SPAN_KEYS, list)
     if spans is None:
         return CharacterSpans(text, None, where)
-    return CharacterSpans(text, [_span(entry, text, where) for entry in spans], where)
+    if record.get("answer") in _NOT_ACCEPTED:
+        raise SourceError(
+            f"{where}: the annotator did not accept this record (answer {record['answer']!r}). Leave it out."
+        )
+    return CharacterSpans(text, [span for entry in spans for span in _spans(entry, text, where)], where)
+
+
+def string_tags(record: Any) -> list[str] | None:
+    """Return the string tags of a record of tokens, ``None`` if it has none."""
+    if not isinstance(record, Mapping):
+        return None
+    tags = _first(record, TAG_KEYS, list)
+    return tags if tags and all(isinstance(tag, str) for tag in tags) else None
+
+
+def with_tag_names(record: Any, names: Sequence[str], where: str) -> Any:
+    """Return a record with its tags as names where they are numbers.
+
+    Raises:
+        SourceError: a number has no name.
+    """
+    if not isinstance(record, Mapping):
+        return record
+    for key in TAG_KEYS:
+        tags = record.get(key)
+        if isinstance(tags, list) and tags and all(isinstance(tag, int) for tag in tags):
+            return {**record, key: [name_of(tag, names, where) for tag in tags]}
+    return record
+
+
+def name_of(tag: int, names: Sequence[str], where: str) -> str:
+    """Return the name of a tag or label kept as a number.
+
+    Raises:
+        SourceError: there is none.
+    """
+    if not 0 <= tag < len(names):
+        raise SourceError(
+            f"{where}: tag id {tag} is none of the {len(names)} ids of the tags. Mend the row or "
+            "leave it out."
+        )
+    return names[tag]
 
 
 def _of_tokens(
     record: Mapping[str, Any], tokens: list[str], where: str, scheme: Scheme | None
 ) -> RawSentence:
-    tags = _first(record, TAG_KEYS, list)
-    if tags is not None and len(tags) == len(tokens) and all(isinstance(tag, str) for tag in tags):
+    tags = string_tags(record)
+    if tags is not None and len(tags) == len(tokens):
         try:
             spans, repairs = entities_from_tags(tags, scheme or "IOB2")
         except TagError as error:
             raise SourceError(f"{where}: {error}. Name the scheme if it is another.") from None
         return RawSentence(list(tokens), spans, where, [repair.kind for repair in repairs])
+    if tags is not None:
+        raise SourceError(f"{where}: {len(tokens)} tokens and {len(tags)} tags. Each token needs its tag.")
     entries = _first(record, SPAN_KEYS, list)
+    if entries is None and _first(record, TAG_KEYS, list):
+        raise SourceError(
+            f"{where}: the tags are numbers. Write their names, such as B-PER, or pass tag_names=."
+        )
     if entries is None:
         return RawSentence(list(tokens), None, where)
-    if tags is entries and all(isinstance(entry, str) for entry in entries) and entries:
-        raise SourceError(f"{where}: {len(tokens)} tokens and {len(entries)} tags. Each token needs its tag.")
     return RawSentence(list(tokens), [_token_span(entry, tokens, where) for entry in entries], where)
 
 
@@ -110,76 +157,88 @@ def _label_studio(record: Mapping[str, Any], where: str) -> CharacterSpans:
         raise SourceError(f"{where}: expected a text in data, found {_shown(data)}.")
     done = [
         annotation
-        for annotation in record.get("annotations", record.get("completions")) or ()
+        for annotation in _objects(record.get("annotations", record.get("completions")), where)
         if not annotation.get("was_cancelled")
     ]
     if not done:
         return CharacterSpans(text, None, where)
-    spans = []
-    for result in done[0].get("result", ()):
-        value = result.get("value", {})
-        for label in value.get("labels", ()):
-            spans.append(_checked(value.get("start"), value.get("end"), label, text, where))
+    values = (result.get("value") for result in _objects(done[0].get("result"), where))
+    spans = [
+        span
+        for value in values
+        if isinstance(value, Mapping) and "labels" in value
+        for span in _spans(value, text, where)
+    ]
     return CharacterSpans(text, spans, where, [OTHER_ANNOTATORS] * (len(done) - 1))
 
 
-def _event_arguments(events: Iterable[Mapping[str, Any]], text: str, where: str) -> CharacterSpans:
+def _event_arguments(events: Any, text: str, where: str) -> CharacterSpans:
     spans: dict[Entity, None] = {}
     repairs = []
-    for event in events:
-        for mention in event.get("mentions", ()):
+    for event in _objects(events, where):
+        for mention in _objects(event.get("mentions"), where):
             if mention.get("role") == _EVENT_TRIGGER:
                 continue
-            if not mention.get("span"):
+            if mention.get("span"):
+                spans.update(dict.fromkeys(_spans(mention, text, where)))
+            else:
                 repairs.append(NO_SPAN)
-                continue
-            spans[_span(mention, text, where)] = None
     return CharacterSpans(text, list(spans), where, repairs)
 
 
-def _span(entry: Any, text: str, where: str) -> Entity:
+def _objects(value: Any, where: str) -> Iterator[Mapping[str, Any]]:
+    for entry in value if isinstance(value, list) else ():
+        if not isinstance(entry, Mapping):
+            raise SourceError(f"{where}: expected a list of objects, found {_shown(entry)} in it.")
+        yield entry
+
+
+def _spans(entry: Any, text: str, where: str) -> Iterator[Entity]:
     if isinstance(entry, Mapping):
         pair = entry.get("span") or entry.get("offsets") or (_any(entry, START_KEYS), _any(entry, END_KEYS))
-        label, mention = _any(entry, LABEL_KEYS), _any(entry, MENTION_KEYS)
+        labels, mention = _any(entry, LABEL_KEYS), _any(entry, MENTION_KEYS)
     elif isinstance(entry, Sequence) and not isinstance(entry, str) and len(entry) >= 3:
-        pair, label, mention = entry[:2], entry[2], None
+        pair, labels, mention = entry[:2], entry[2], None
     else:
         raise SourceError(f"{where}: expected [start, end, label] or an object, found {_shown(entry)}.")
-    if isinstance(label, list) and len(label) == 1:
-        label = label[0]
     if not (isinstance(pair, Sequence) and len(pair) == 2):
         raise SourceError(f"{where}: expected a start and an end, found {_shown(entry)}.")
-    span = _checked(pair[0], pair[1], label, text, where, inclusive_fits=_is_inclusive(pair, mention, text))
-    if isinstance(mention, str) and mention and text[span.start : span.end] != mention:
-        raise SourceError(
-            f"{where}: offsets {list(pair)} of {label!r} hold {text[span.start : span.end]!r}, "
-            f"expected {mention!r}."
-        )
-    return span
-
-
-def _is_inclusive(pair: Sequence[Any], mention: Any, text: str) -> bool:
-    if not (isinstance(mention, str) and all(isinstance(offset, int) for offset in pair)):
-        return False
     start, end = pair
-    return text[start:end] != mention and text[start : end + 1] == mention
+    for label in labels if isinstance(labels, list) else [labels]:
+        if not isinstance(start, int) or not isinstance(end, int) or not isinstance(label, str):
+            raise SourceError(
+                f"{where}: expected integer offsets and a label, found start {start!r}, end {end!r}, "
+                f"label {label!r}."
+            )
+        yield Entity(*_offsets(start, end, label, mention, text, where), label)
 
 
-def _checked(
-    start: Any, end: Any, label: Any, text: str, where: str, *, inclusive_fits: bool = False
-) -> Entity:
-    if not isinstance(start, int) or not isinstance(end, int) or not isinstance(label, str):
-        raise SourceError(
-            f"{where}: expected integer offsets and a label, found start {start!r}, end {end!r}, "
-            f"label {label!r}."
-        )
-    end += inclusive_fits
+def _offsets(start: int, end: int, label: str, mention: Any, text: str, where: str) -> tuple[int, int]:
+    """Return the offsets of a mention as Python counts them, the end exclusive."""
+    readings = [(start, end)]
+    if isinstance(mention, str) and mention.strip():
+        readings += [(start, end + 1), *_of_utf16(start, end, text)]
+    for first, last in readings:
+        if 0 <= first < last <= len(text) and (
+            len(readings) == 1 or text[first:last].split() == mention.split()
+        ):
+            return first, last
     if not 0 <= start < end <= len(text):
         raise SourceError(
             f"{where}: {label!r} at [{start}, {end}) lies outside the text of {len(text)} characters "
             "(ends are exclusive)."
         )
-    return Entity(start, end, label)
+    raise SourceError(
+        f"{where}: offsets [{start}, {end}] of {label!r} hold {text[start:end]!r}, expected {mention!r}."
+    )
+
+
+def _of_utf16(start: int, end: int, text: str) -> Iterator[tuple[int, int]]:
+    """Yield offsets in UTF-16 units as offsets in characters, where the two differ."""
+    if 0 <= start < end and any(char > "\uffff" for char in text):
+        units = text.encode("utf-16-le")
+        first, last = (len(units[: 2 * unit].decode("utf-16-le", "ignore")) for unit in (start, end))
+        yield first, last
 
 
 def _token_span(entry: Any, tokens: Sequence[str], where: str) -> Entity:

@@ -24,6 +24,8 @@ _NAMES = {
 }
 _WORDS = re.compile(r"[a-z]+", re.IGNORECASE)
 
+_BATCH = 1000
+
 VALIDATION_SHARE = 0.1
 TEST_SHARE = 0.1
 
@@ -85,7 +87,8 @@ def cut_by_text(rows: Dataset, share: float, seed: int) -> tuple[Dataset, Datase
     A text goes to the first part if at least half of its copies fit in there.
     """
     groups: dict[bytes, list[int]] = {}
-    for index, tokens in enumerate(rows["tokens"]):
+    batches = rows.select_columns("tokens").iter(_BATCH)
+    for index, tokens in enumerate(tokens for batch in batches for tokens in batch["tokens"]):
         text = f"{seed}\n" + "\x1f".join(tokens)
         key = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
         groups.setdefault(key, []).append(index)

@@ -1,10 +1,11 @@
-"""Text files as they come: byte order marks, foreign line ends, undecodable bytes."""
+"""Text files as they come: compressed, byte order marks, foreign line ends, undecodable bytes."""
 
 from __future__ import annotations
 
 import bz2
 import gzip
 import lzma
+import zlib
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -22,7 +23,6 @@ class Line(NamedTuple):
 
 
 UNDECODABLE = "bytes that are not UTF-8, read as U+FFFD"
-
 
 #: Files with these suffixes are unpacked while they are read.
 COMPRESSED: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
@@ -48,7 +48,9 @@ def read_lines(path: Path) -> Iterator[Line]:
         with _open(path) as stream:
             for number, raw in enumerate(stream, 1):
                 yield _decode(path, number, raw)
-    except (EOFError, gzip.BadGzipFile, lzma.LZMAError) as error:
+    except (EOFError, OSError, zlib.error, lzma.LZMAError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # of the file system; damaged gzip and bzip2 streams raise OSError without a number
         raise SourceError(f"{path}: the compressed file is damaged: {error}. Fetch it again.") from error
 
 
@@ -58,31 +60,28 @@ def _open(path: Path) -> IO[bytes]:
 
 
 def _decode(path: Path, number: int, raw: bytes) -> Line:
-    if b"\0" in raw:
+    damaged = False
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError:
+        text, damaged = raw.decode(errors="replace"), True
+    if "\0" in text:
         raise SourceError(
             f"{path}, line {number}: a NUL byte. Expected a text file in UTF-8; UTF-16 can be converted "
             "with `iconv -f utf-16 -t utf-8`."
         )
-    data = raw.removesuffix(b"\n").removesuffix(b"\r")
     if number == 1:
-        data = data.removeprefix(b"\xef\xbb\xbf")
-    try:
-        return Line(number, data.decode("utf-8"), damaged=False)
-    except UnicodeDecodeError:
-        return Line(number, data.decode("utf-8", errors="replace"), damaged=True)
+        text = text.removeprefix("\ufeff")
+    return Line(number, text.removesuffix("\n").removesuffix("\r"), damaged)
 
 
 def _check_encoding(path: Path, lines: list[bytes]) -> None:
     foreign = [line for line in lines if not line.isascii()]
     broken = [line for line in foreign if not _decodes(line, "utf-8")]
-    if len(broken) > 5 and 2 * len(broken) > len(foreign):
-        likely = next(
-            (name for name in _OTHER_ENCODINGS if all(_decodes(x, name) for x in broken)), "unknown"
-        )
-        raise SourceError(
-            f"{path}: not UTF-8, most lines cannot be read (perhaps {likely}). Convert it: "
-            f"`iconv -f {likely} -t utf-8`."
-        )
+    if len(broken) > 5 and 2 * len(broken) > len(foreign) and not any(b"\0" in line for line in lines):
+        likely = [name for name in _OTHER_ENCODINGS if all(_decodes(line, name) for line in broken)]
+        advice = f"Perhaps it is {likely[0]}: `iconv -f {likely[0]} -t utf-8`." if likely else "Is it a text?"
+        raise SourceError(f"{path}: not UTF-8, most lines cannot be read. {advice}")
 
 
 def _decodes(line: bytes, encoding: str) -> bool:

@@ -1,0 +1,59 @@
+"""The command line: parse, call, print."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from esnera_hf import __version__
+from esnera_hf.cli import aligning, corpora, taggers
+from esnera_hf.cli.options import SOURCES_HELP
+from esnera_hf.errors import EsneraError
+
+_EXAMPLES = """\
+
+examples:
+  esnera-hf demo
+  esnera-hf sources
+  esnera-hf inspect data/a --output look
+  esnera-hf screen cluener weibo
+  esnera-hf align cluener weibo --encoder hfl/chinese-bert-wwm-ext --output merged
+  esnera-hf align a=data/a b=data/b --sentences 500 --lambda 0.4 --tau 0.4
+  esnera-hf export merged --format conll --output merged-conll
+  esnera-hf train cluener --encoder hfl/chinese-bert-wwm-ext --output cluener-tagger
+  echo 浙商银行的叶老桂博士 | esnera-hf predict cluener-tagger
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code: 0, 1 (bad input), 130 (interrupted)."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.run(options)
+    except EsneraError as error:
+        print(f"esnera-hf: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(
+            "\nesnera-hf: interrupted. No output was written; finished trainings are kept, and the same "
+            "command goes on where it stopped.",
+            file=sys.stderr,
+        )
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="esnera-hf",
+        description="Find which labels of several NER datasets mean the same, and merge the datasets.",
+        epilog=SOURCES_HELP + _EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"esnera-hf {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    aligning.add_commands(commands)
+    corpora.add_commands(commands)
+    taggers.add_commands(commands)
+    return parser

@@ -1,0 +1,168 @@
+"""``sources``, ``inspect``, ``screen`` and ``export``: corpora without a model."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from esnera_hf.cli.options import SOURCES_HELP, Commands, add_reading_options, read_source
+from esnera_hf.text import display_width, pad
+
+if TYPE_CHECKING:
+    from datasets import DatasetDict
+
+    from esnera_hf.sources import NamedSource, NerSource
+
+_FORMATS = ("conll", "jsonl", "label-studio", "doccano")
+_MOST_ALIKE = 20
+_ALIKE = 0.1
+
+_SCREEN_HELP = """\
+For every label of each source: how many of its distinct mentions occur in the
+text of each other source, and as what they are annotated there. "50 %" means
+that of a mention's occurrences half are so annotated, averaged over mentions.
+Occurrences inside a longer mention say nothing and are counted apart. Then the
+pairs of labels most alike, labels of one name that seem to differ in meaning,
+and sentences the sources share. Only train splits are screened, unless
+--all-splits is given.
+
+"""
+_EXPORT_HELP = """\
+formats:
+  conll         a token and its IOB2 tag a line, parted by a tab
+  jsonl         {"id", "tokens", "spans": [[start, end, label], …]}, token offsets, ends exclusive
+  label-studio  a JSON list of tasks, and label_config.xml for the labelling interface
+  doccano       JSON lines {"text", "label": [[start, end, label], …]}, character offsets
+
+"""
+
+
+def add_commands(commands: Commands) -> None:
+    """Add the commands that need no model."""
+    listing = commands.add_parser(
+        "sources",
+        help="list the corpora known by name",
+        description="List the corpora known by name: language, licence, whether a copy lies below "
+        "ESNERA_DATA_DIR, and where else it is looked for.",
+    )
+    listing.set_defaults(run=_sources)
+
+    inspect = _add_parser(commands, "inspect", "show what is in a source: labels, lengths, defects", "")
+    inspect.add_argument("source", metavar="SOURCE", help="see below")
+    inspect.add_argument(
+        "--output", type=Path, metavar="DIR", help="save text and picture here; must not exist"
+    )
+    add_reading_options(inspect)
+    inspect.set_defaults(run=_inspect)
+
+    screen = _add_parser(
+        commands, "screen", "show where mentions of one source occur in others, without a model", _SCREEN_HELP
+    )
+    screen.add_argument("sources", nargs="+", metavar="SOURCE", help="two or more, see below")
+    screen.add_argument("--all-splits", action="store_true", help="screen validation and test, too")
+    add_reading_options(screen)
+    screen.set_defaults(run=_screen)
+
+    export = _add_parser(
+        commands, "export", "write a source or a merged dataset for other tools", _EXPORT_HELP
+    )
+    export.add_argument("source", metavar="SOURCE", help="see below, or a folder saved by `esnera-hf align`")
+    export.add_argument("--format", choices=_FORMATS, default="jsonl", help="see below (default: jsonl)")
+    export.add_argument(
+        "--output", type=Path, required=True, metavar="DIR", help="a file a split goes here; must not exist"
+    )
+    add_reading_options(export)
+    export.set_defaults(run=_export)
+
+
+def _add_parser(commands: Commands, name: str, purpose: str, explained: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=purpose,
+        description=purpose[0].upper() + purpose[1:] + ".",
+        epilog=explained + SOURCES_HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    return parser
+
+
+def _sources(options: argparse.Namespace) -> None:
+    from esnera_hf.sources import NAMED_SOURCES
+
+    rows = [("name", "language", "licence", "found")]
+    for name in sorted(NAMED_SOURCES):
+        known = NAMED_SOURCES[name]
+        rows.append((name, known.language, str(known.licence), _where(known)))
+    widths = [max(display_width(row[column]) for row in rows) for column in range(3)]
+    for row in rows:
+        print("  ".join([*(pad(cell, width) for cell, width in zip(row, widths, strict=False)), row[3]]))
+
+
+def _where(known: NamedSource) -> str:
+    data_folder = os.environ.get("ESNERA_DATA_DIR")
+    for place in (Path(data_folder) / sub for sub in known.folders) if data_folder else ():
+        if place.is_dir() and known.find_files(place):
+            return str(place)
+    return f"Hub: {known.hub.repo_id}" if known.hub else f"no; see {known.homepage}"
+
+
+def _inspect(options: argparse.Namespace) -> None:
+    from esnera_hf.console import quiet_libraries
+    from esnera_hf.inspection import inspect
+    from esnera_hf.result import check_free, new_folder
+
+    if options.output is not None:
+        check_free(options.output)
+    with quiet_libraries():
+        inspection = inspect(read_source(options.source, options))
+    print(inspection)
+    if options.output is not None:
+        with new_folder(options.output) as folder:
+            inspection.save(folder)
+        print(f"saved to {options.output}")
+
+
+def _screen(options: argparse.Namespace) -> None:
+    from esnera_hf.console import quiet_libraries
+    from esnera_hf.duplicates import find_duplicates
+    from esnera_hf.errors import ConfigurationError
+    from esnera_hf.screening import screen
+
+    if len(options.sources) < 2:
+        raise ConfigurationError(
+            "expected at least two sources to screen. `esnera-hf inspect` looks into one."
+        )
+    with quiet_libraries():
+        sources = [read_source(name, options) for name in options.sources]
+        splits = ("train", "validation", "test") if options.all_splits else ("train",)
+        screening = screen(sources, splits=splits)
+        duplicates = find_duplicates(sources)
+    print(screening)
+    print(f"\nmost alike (the smaller share of both directions, from {_ALIKE:g}):")
+    for similarity, first, second in screening.ranked()[:_MOST_ALIKE]:
+        if similarity >= _ALIKE:
+            print(f"  {similarity:.2f}  {first}  {second}")
+    print(f"\n{duplicates}")
+
+
+def _export(options: argparse.Namespace) -> None:
+    from esnera_hf.console import quiet_libraries
+    from esnera_hf.exporting import export
+    from esnera_hf.result import check_free
+
+    check_free(options.output)
+    with quiet_libraries():
+        files = export(_data(options), options.output, options.format)
+    for file in files:
+        print(file)
+
+
+def _data(options: argparse.Namespace) -> NerSource | DatasetDict:
+    from esnera_hf.result import MAPPING_FILE, MergeResult
+
+    folder = Path(options.source)
+    if (folder / MAPPING_FILE).is_file():
+        return MergeResult.load(folder).dataset
+    return read_source(options.source, options)

@@ -1,0 +1,80 @@
+"""What commands share: how sources are read and taggers trained."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from esnera_hf.tagging import SCHEMES
+
+if TYPE_CHECKING:
+    from esnera_hf.sources import NerSource, ReadingOptions
+
+SOURCES_HELP = """\
+sources:
+  cluener                   a known name: a copy below ESNERA_DATA_DIR is used first, then the Hub
+  path/to/corpus            a file or a folder with train, dev and test files
+  boson=path/to/corpus.txt  your own copy of a known corpus, or any name you like
+  owner/name                a dataset on the Hub
+"""
+
+#: What ``add_subparsers`` returns.
+Commands = Any
+
+
+def add_reading_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say how sources are read."""
+    group = parser.add_argument_group("reading (told from the data unless given)")
+    group.add_argument("--strict", action="store_true", help="refuse what would be repaired or left out")
+    group.add_argument(
+        "--tag-column", metavar="C", help="tag column: its number from 0 in a file, its name in a dataset"
+    )
+    group.add_argument("--scheme", choices=SCHEMES, help="tagging scheme of column files")
+
+
+def reading_options(options: argparse.Namespace) -> ReadingOptions:
+    """Return the reading options given on the command line."""
+    from esnera_hf.sources import ReadingOptions
+
+    column: str | int | None = options.tag_column
+    if isinstance(column, str) and column.removeprefix("-").isdecimal():
+        column = int(column)
+    return ReadingOptions(scheme=options.scheme, tag_column=column, strict=options.strict)
+
+
+def read_source(name: str, options: argparse.Namespace) -> NerSource:
+    """Load a source as the command line says."""
+    from esnera_hf.sources import load_source
+
+    return load_source(name, options=reading_options(options))
+
+
+def read_sources(options: argparse.Namespace) -> list[str] | list[NerSource]:
+    """Return the sources by name, or loaded where the command line says how to read them."""
+    if not options.strict and options.tag_column is None and options.scheme is None:
+        names: list[str] = options.sources
+        return names
+    return [read_source(name, options) for name in options.sources]
+
+
+def add_training_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of training."""
+    group = parser.add_argument_group("training (chosen by encoder and corpus size unless given)")
+    group.add_argument("--epochs", type=float, metavar="N", help="at most so many epochs")
+    group.add_argument("--batch-size", type=int, metavar="N", help="sentences a step and device")
+    group.add_argument("--learning-rate", type=float, metavar="R", help="of the encoder")
+    group.add_argument("--head-learning-rate", type=float, metavar="R", help="of emission layer and CRF")
+    group.add_argument("--cpu", action="store_true", help="do not use a GPU")
+    group.add_argument("--seed", type=int, default=42, help="of sampling and training (default: 42)")
+
+
+def training_arguments(options: argparse.Namespace) -> dict[str, Any]:
+    """Return the training arguments given on the command line."""
+    given = {
+        "num_train_epochs": options.epochs,
+        "per_device_train_batch_size": options.batch_size,
+        "learning_rate": options.learning_rate,
+        "head_learning_rate": options.head_learning_rate,
+        "use_cpu": options.cpu or None,
+    }
+    return {name: value for name, value in given.items() if value is not None}

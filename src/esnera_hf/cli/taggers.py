@@ -1,0 +1,152 @@
+"""``train``, ``predict`` and ``evaluate``: taggers of single sources."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from esnera_hf.cli.options import (
+    Commands,
+    add_reading_options,
+    add_training_options,
+    read_source,
+    training_arguments,
+)
+from esnera_hf.errors import ConfigurationError, SourceNotFoundError
+
+
+def add_commands(commands: Commands) -> None:
+    """Add the commands that train and use taggers."""
+    _add_train(commands)
+    _add_predict(commands)
+    _add_evaluate(commands)
+
+
+def _add_train(commands: Commands) -> None:
+    train = commands.add_parser("train", help="train a CRF tagger on one source")
+    train.add_argument("source", metavar="SOURCE", help="as for align")
+    train.add_argument("--encoder", help="folder or Hub id of a pretrained encoder (default: by language)")
+    train.add_argument("--sentences", type=int, metavar="N", help="use at most N sentences a split")
+    train.add_argument(
+        "--output", type=Path, required=True, metavar="DIR", help="save the tagger here; must not exist"
+    )
+    add_reading_options(train)
+    add_training_options(train)
+    train.set_defaults(run=_train)
+
+
+def _add_predict(commands: Commands) -> None:
+    predict = commands.add_parser(
+        "predict",
+        help="find entities in text",
+        description="Read one text a line, write one JSON object a line: tokens and entities (token offsets, "
+        "ends exclusive, the score is the least probable tag's).",
+    )
+    predict.add_argument("model", metavar="MODEL", help="folder written by `esnera-hf train`")
+    predict.add_argument("file", nargs="?", metavar="FILE", help="text file (default: standard input)")
+    predict.add_argument(
+        "--tokens",
+        choices=("auto", "characters", "spaces"),
+        default="auto",
+        help="what a token is (auto: characters where a line holds Chinese or Japanese)",
+    )
+    predict.set_defaults(run=_predict)
+
+
+def _add_evaluate(commands: Commands) -> None:
+    evaluate = commands.add_parser("evaluate", help="score a tagger on a source, strictly, by label")
+    evaluate.add_argument("model", metavar="MODEL", help="folder written by `esnera-hf train`")
+    evaluate.add_argument("source", metavar="SOURCE", help="as for align")
+    evaluate.add_argument("--split", choices=("train", "validation", "test"), default="test")
+    add_reading_options(evaluate)
+    evaluate.set_defaults(run=_evaluate)
+
+
+def _train(options: argparse.Namespace) -> None:
+    from esnera_hf.api import check_sentences, default_encoder
+    from esnera_hf.console import quiet_libraries
+    from esnera_hf.evidence import own_tagger
+    from esnera_hf.result import check_free, new_folder
+
+    check_free(options.output)
+    check_sentences(options.sentences)
+    with quiet_libraries():
+        source = read_source(options.source, options)
+        if options.sentences is not None:
+            source = source.sample(options.sentences, options.seed)
+        encoder = options.encoder or default_encoder([source])
+        tagger, report = own_tagger(source, encoder, {"seed": options.seed, **training_arguments(options)})
+        with new_folder(options.output) as folder:
+            tagger.save_pretrained(folder)
+    print(source.summary)
+    for epoch in report.history:
+        print("  " + ", ".join(f"{name} {value:g}" for name, value in epoch.items()))
+    print(f"validation: {report.validation}\ntest: {report.test}\nsaved to {options.output}")
+
+
+def _predict(options: argparse.Namespace) -> None:
+    from esnera_hf.console import quiet_libraries
+    from esnera_hf.modeling import Tagger
+    from esnera_hf.text import join_tokens, split_tokens
+
+    with quiet_libraries():
+        tagger = Tagger.from_pretrained(options.model)
+    texts = [split_tokens(line, options.tokens) for line in _lines(options.file)]
+    for tokens, entities in zip(texts, tagger.predict(texts, scores=True), strict=True):
+        found = [
+            {
+                "start": entity.start,
+                "end": entity.end,
+                "label": entity.label,
+                "text": join_tokens(tokens[entity.start : entity.end]),
+                "score": round(entity.score, 4),
+            }
+            for entity in entities
+        ]
+        print(json.dumps({"tokens": tokens, "entities": found}, ensure_ascii=False))
+
+
+def _lines(file: str | None) -> Iterator[str]:
+    try:
+        stream = open(file, encoding="utf-8") if file else sys.stdin  # noqa: SIM115
+        with stream:
+            for line in stream:
+                if line.strip():
+                    yield line.strip("\r\n")
+    except OSError as error:
+        raise SourceNotFoundError(f"{file}: {error.strerror}. Expected a file of one text a line.") from None
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"{file or 'standard input'}: expected UTF-8 text: {error}.") from None
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    from esnera_hf.console import quiet_libraries
+    from esnera_hf.modeling import Tagger
+    from esnera_hf.strict_ner import StrictNer
+    from esnera_hf.tagging import tags_from_entities
+    from esnera_hf.text import display_width, pad
+
+    with quiet_libraries():
+        tagger = Tagger.from_pretrained(options.model)
+        source = read_source(options.source, options)
+        sentences = list(source.sentences(options.split))
+        predicted = tagger.predict([sentence.tokens for sentence in sentences])
+        scores = StrictNer(keep_in_memory=True).compute(
+            predictions=[
+                tags_from_entities(len(s.tokens), found)
+                for s, found in zip(sentences, predicted, strict=True)
+            ],
+            references=[tags_from_entities(len(s.tokens), s.entities) for s in sentences],
+        )
+    rows = {**scores["by_label"], "micro average": scores}
+    width = max(map(display_width, rows))
+    print(f"{source.name}, {options.split}: {len(sentences):,} sentences")
+    print(f"{pad('label', width)}  precision  recall     f1  support")
+    for name, row in rows.items():
+        print(
+            f"{pad(name, width)}  {row['precision']:9.3f}  {row['recall']:6.3f}  {row['f1']:5.3f}  "
+            f"{row['support']:7,}"
+        )

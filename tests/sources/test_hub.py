@@ -1,0 +1,132 @@
+"""Hub datasets, without a network: the loader is replaced."""
+
+from __future__ import annotations
+
+import pytest
+from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value
+from datasets.exceptions import DatasetNotFoundError
+
+from corpora import sentences_of
+from esnera_hf.errors import SourceError, SourceNotFoundError
+from esnera_hf.sources import ReadingOptions, hub, load_source
+from esnera_hf.sources.hub import PARQUET_BRANCH
+
+ROWS = Dataset.from_dict({"tokens": [["a", "b"]], "ner_tags": [["B-x", "O"]]})
+
+
+@pytest.fixture(autouse=True)
+def _no_corpora(monkeypatch, tmp_path):
+    monkeypatch.delenv("ESNERA_DATA_DIR", raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def answer(monkeypatch):
+    """Let the Hub answer, and return what it was asked."""
+
+    def install(*answers):
+        asked, queue = [], list(answers)
+
+        def load(repo_id, config, *, data_files, revision):
+            asked.append((repo_id, config, data_files, revision))
+            found = queue.pop(0)
+            if isinstance(found, Exception):
+                raise found
+            return found
+
+        monkeypatch.setattr(hub, "load_dataset", load)
+        return asked
+
+    return install
+
+
+def test_a_dataset_with_options(answer):
+    asked = answer(DatasetDict({"train": ROWS, "validation": ROWS, "test": ROWS}))
+    options = ReadingOptions(config="en", revision="v1", data_files={"train": "a.json"})
+    source = load_source("owner/name", options=options)
+    assert asked == [("owner/name", "en", {"train": "a.json"}, "v1")]
+    assert (source.name, source.summary.sentences["train"]) == ("name", 1)
+    answer(ROWS)
+    assert load_source("mine=owner/name").name == "mine"
+
+
+def test_a_script_dataset_is_read_from_its_parquet_branch(answer):
+    refused = RuntimeError("Dataset scripts are no longer supported, but found name.py")
+    asked = answer(refused, DatasetDict({"train": ROWS}))
+    load_source("owner/name")
+    assert [revision for *_, revision in asked] == [None, PARQUET_BRANCH]
+    answer(refused, refused)
+    with pytest.raises(SourceError, match="'owner/name': the Hub dataset cannot be loaded: Dataset scripts"):
+        load_source("owner/name")
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "message"),
+    [
+        (
+            DatasetNotFoundError("no"),
+            SourceNotFoundError,
+            "and no Hub dataset 'owner/name' that you may read",
+        ),
+        (
+            ConnectionError("no"),
+            SourceNotFoundError,
+            r"the Hub cannot be reached for 'owner/name' \(ConnectionError\)",
+        ),
+        (ValueError("Config name is missing"), SourceError, "cannot be loaded: Config name is missing"),
+    ],
+)
+def test_errors(answer, error, kind, message):
+    answer(error)
+    with pytest.raises(kind, match=message):
+        load_source("owner/name")
+
+
+def test_a_named_source_says_where_else_to_get_it(answer):
+    asked = answer(ConnectionError("no"))
+    with pytest.raises(SourceNotFoundError, match=r"boson: no copy found, and the Hub .*'boson=PATH'"):
+        load_source("boson")
+    assert asked == [("ttxy/cn_ner", None, {"train": "jsons/boson.json"}, None)]
+    with pytest.raises(SourceNotFoundError, match="fewfc: no copy found, and none is known on the Hub"):
+        load_source("fewfc")
+
+
+def test_cluener_as_on_the_hub(answer):
+    entity = {
+        "id": Value("int64"),
+        "entity": Value("string"),
+        "start_offset": Value("int64"),
+        "end_offset": Value("int64"),
+        "label": Value("string"),
+    }
+    features = Features({"text": Value("string"), "entities": List(entity)})
+    found = [{"id": 0, "entity": "王五", "start_offset": 0, "end_offset": 2, "label": "name"}]
+    rows = Dataset.from_list([{"text": "王五好", "entities": found}] * 2, features)
+    bare = Dataset.from_list([{"text": "无人", "entities": []}], features)
+    answer(DatasetDict({"train": rows, "validation": rows, "test": bare}))
+    source = load_source("cluener")
+    assert set(map(str, sentences_of(source))) == {"('王五好', [(0, 2, 'name')])"}
+    assert source.notes[0] == "test carries no annotation: not loaded"
+
+
+def test_ontonotes_as_on_the_hub(answer):
+    names = ["O", "B-PERSON", "I-PERSON", "B-GPE", "I-GPE"]
+    sentence = {
+        "part_id": Value("int32"),
+        "words": List(Value("string")),
+        "named_entities": List(ClassLabel(names=names)),
+    }
+    features = Features({"document_id": Value("string"), "sentences": List(sentence)})
+    document = {
+        "document_id": "d",
+        "sentences": [
+            {"part_id": 0, "words": ["李", "先生", "在", "北京"], "named_entities": [1, 2, 0, 3]},
+            {"part_id": 0, "words": ["好"], "named_entities": [0]},
+        ],
+    }
+    rows = Dataset.from_list([document], features)
+    asked = answer(DatasetDict({"train": rows, "validation": rows, "test": rows}))
+    source = load_source("ontonotes")
+    assert asked[0] == ("ontonotes/conll2012_ontonotesv5", "chinese_v4", None, PARQUET_BRANCH)
+    assert sentences_of(source)[:2] == [("李先生在北京", [(0, 3, "PERSON"), (4, 6, "GPE")]), ("好", [])]
+    assert "words cut into characters" in source.notes
