@@ -13,8 +13,13 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from builders import make_encoder
+
+# Examples take as long as the machine is busy: a slow one is no failure.
+settings.register_profile("esnera", deadline=None)
+settings.load_profile("esnera")
 
 
 @pytest.fixture(autouse=True)

@@ -46,7 +46,9 @@ def test_duplicates_within_the_source_are_told() -> None:
 
 def test_the_text_names_labels_with_examples() -> None:
     lines = str(inspect(corpus())).split("\n")
-    assert any(line.split() == "PER tokens median 1, 5–95 % 1–1, longest 1; e.g. Ann, Bob".split() for line in lines)
+    assert any(
+        line.split() == "PER tokens median 1, 5–95 % 1–1, longest 1; e.g. Ann, Bob".split() for line in lines
+    )
 
 
 def test_saved_files_hold_the_text_and_a_picture(tmp_path: Path) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from datasets import Dataset, DatasetDict
 
@@ -66,7 +67,7 @@ def align(
         chosen = os.fspath(encoder) if encoder is not None else default_encoder(loaded)
         settings = EvidenceSettings(evidence.match, evidence.centre, {"seed": seed, **evidence.training})
         reading = time.perf_counter() - started
-        announce_cost(loaded, chosen, settings)
+        announce_cost(loaded, chosen, settings.training)
         found = gather_evidence(loaded, chosen, settings)
         path = greedy_merge_path(found.matrix, lam, tau)
         mapping = mapping_from_path(path, found.matrix)
@@ -131,16 +132,23 @@ def default_encoder(sources: Sequence[NerSource]) -> str:
     return CHINESE_ENCODER if all(s.language.startswith("zh") for s in sources) else MULTILINGUAL_ENCODER
 
 
-def announce_cost(sources: Sequence[NerSource], encoder: str, settings: EvidenceSettings) -> None:
-    """Say how long the evidence will take at most, if that is more than a minute."""
+def announce_cost(
+    sources: Sequence[NerSource], encoder: str, training: Mapping[str, Any], *, similarities: bool = True
+) -> None:
+    """Say how long training, and measuring similarities, will take at most, if that is more than a minute."""
     from esnera_hf.modeling.cost import estimate_cost
 
-    trained = {s.name for s in sources if tagger_folder(s, encoder, settings.training).is_dir()}
-    cost = estimate_cost(sources, encoder, settings.training, trained)
-    if cost.seconds > 60:
-        say(
-            f"At most about {duration(cost.seconds)} on {cost.device}: {len(sources) - len(trained)} taggers to "
-            f"train (up to {duration(cost.training)}; early stopping may end sooner), "
-            f"{len(sources) * (len(sources) - 1)} prediction passes, {len(sources)} encoding passes. "
-            "Ctrl-C is safe: the same command goes on where it stopped."
-        )
+    trained = {s.name for s in sources if tagger_folder(s, encoder, training).is_dir()}
+    cost = estimate_cost(sources, encoder, training, trained)
+    if cost.seconds <= 60:
+        return
+    work = (
+        f"taggers to train: {len(sources) - len(trained)} (up to {duration(cost.training)}; early stopping may "
+        "end sooner)"
+    )
+    if similarities:
+        work += f", prediction passes: {len(sources) * (len(sources) - 1)}, encoding passes: {len(sources)}"
+    say(
+        f"At most about {duration(cost.seconds)} on {cost.device}; {work}. "
+        "Ctrl-C is safe: the same command goes on where it stopped."
+    )

@@ -17,6 +17,7 @@ from esnera_hf.similarity import SimilarityMatrix
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+
 def save_heatmaps(matrix: SimilarityMatrix, lam: float, folder: Path) -> list[Path]:
     """Draw one picture a pair of sources: S_sem, S_emp in both directions, and S.
 

@@ -52,7 +52,9 @@ class Inspection:
         width = max(map(display_width, self.examples), default=0)
         for label, mentions in self.examples.items():
             found = ", ".join(mentions)
-            lines.append(f"  {pad(label, width)}  tokens {_percentiles(self.mention_lengths[label])}; e.g. {found}")
+            lines.append(
+                f"  {pad(label, width)}  tokens {_percentiles(self.mention_lengths[label])}; e.g. {found}"
+            )
         if self.duplicates.pairs:
             lines += ["  " + line for line in str(self.duplicates).split("\n")]
         return "\n".join(lines)

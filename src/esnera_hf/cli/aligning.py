@@ -103,6 +103,8 @@ def _align(options: argparse.Namespace) -> None:
     if options.output is not None:
         result.save(options.output)
         print(f"saved to {options.output}")
+    else:
+        print("not saved: run it again with --output DIR, the taggers are kept and will be reused")
 
 
 def _demo(options: argparse.Namespace) -> None:

@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator
+from itertools import tee
 from pathlib import Path
 
 from esnera_hf.cli.options import (
@@ -66,7 +67,7 @@ def _add_evaluate(commands: Commands) -> None:
 
 
 def _train(options: argparse.Namespace) -> None:
-    from esnera_hf.api import check_sentences, default_encoder
+    from esnera_hf.api import announce_cost, check_sentences, default_encoder
     from esnera_hf.console import quiet_libraries
     from esnera_hf.evidence import own_tagger
     from esnera_hf.result import check_free, new_folder
@@ -78,7 +79,9 @@ def _train(options: argparse.Namespace) -> None:
         if options.sentences is not None:
             source = source.sample(options.sentences, options.seed)
         encoder = options.encoder or default_encoder([source])
-        tagger, report = own_tagger(source, encoder, {"seed": options.seed, **training_arguments(options)})
+        training = {"seed": options.seed, **training_arguments(options)}
+        announce_cost([source], encoder, training, similarities=False)
+        tagger, report = own_tagger(source, encoder, training)
         with new_folder(options.output) as folder:
             tagger.save_pretrained(folder)
     print(source.summary)
@@ -94,8 +97,8 @@ def _predict(options: argparse.Namespace) -> None:
 
     with quiet_libraries():
         tagger = Tagger.from_pretrained(options.model)
-    texts = [split_tokens(line, options.tokens) for line in _lines(options.file)]
-    for tokens, entities in zip(texts, tagger.predict(texts, scores=True), strict=True):
+    texts, to_predict = tee(split_tokens(line, options.tokens) for line in _lines(options.file))
+    for tokens, entities in zip(texts, tagger.predict(to_predict, scores=True), strict=True):
         found = [
             {
                 "start": entity.start,
