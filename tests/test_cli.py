@@ -351,3 +351,10 @@ class TestCorpora:
         assert "labels: Q 20" in capsys.readouterr().out
         assert main(["inspect", str(file), "--tag-column", "1", "--scheme", "IOB1"]) == 0
         assert "labels: P 20" in capsys.readouterr().out
+
+
+def test_a_reader_that_leaves_early_gets_no_traceback() -> None:
+    command = f"{sys.executable} -m esnera_hf sources | head -c 10"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=True)
+    assert done.stdout == "name      "
+    assert done.stderr == ""

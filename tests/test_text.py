@@ -20,7 +20,9 @@ from esnera_hf.text import display_width, is_unspaced, join_tokens, pad, shorten
         (["ㅋㅋ", "네"], "ㅋㅋ 네"),
         (["ＡＢ", "銀行"], "ＡＢ銀行"),
         (["love", "🍕", "today"], "love 🍕 today"),
-        (["a", "", "b"], "a b"),
+        (["an", "", "ox"], "an ox"),
+        (["C", "S"], "CS"),
+        (["I", "saw"], "I saw"),
         (["。", "b"], "。b"),
     ],
 )
@@ -28,7 +30,7 @@ def test_joining(tokens, text):
     assert join_tokens(tokens) == text
 
 
-@given(st.lists(st.text(st.characters(codec="ascii", exclude_characters=" "), min_size=1)))
+@given(st.lists(st.text(st.characters(codec="ascii", exclude_characters=" "), min_size=2)))
 def test_latin_tokens_survive_joining(tokens):
     assert join_tokens(tokens).split(" ") == (tokens or [""])
 

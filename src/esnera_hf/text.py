@@ -11,7 +11,13 @@ _NO_WIDTH = {"Mn", "Me", "Cf"}
 
 
 def join_tokens(tokens: Sequence[str]) -> str:
-    """Join tokens with spaces, without one beside a character of a script that is written without them."""
+    """Join tokens with spaces, without one beside a character of a script that is written without them.
+
+    Tokens that are all single characters are those of a corpus cut into
+    characters: they are joined as they are.
+    """
+    if all(len(token) <= 1 for token in tokens):
+        return "".join(tokens)
     text = ""
     for token in tokens:
         if text and token and not (is_unspaced(text[-1]) or is_unspaced(token[0])):
