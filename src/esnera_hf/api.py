@@ -12,7 +12,7 @@ from datasets import Dataset, DatasetDict
 from esnera_hf.alignment import check_tau, greedy_merge_path, mapping_from_path
 from esnera_hf.console import duration, quiet_libraries, say
 from esnera_hf.errors import ConfigurationError
-from esnera_hf.evidence import EvidenceSettings, gather_evidence, tagger_folder
+from esnera_hf.evidence import EvidenceSettings, check_trainable, gather_evidence, tagger_folder
 from esnera_hf.merging import find_leaks, merge_sources
 from esnera_hf.report import build_report
 from esnera_hf.result import MergeResult
@@ -138,6 +138,8 @@ def announce_cost(
     """Say how long training, and measuring similarities, will take at most, if that is more than a minute."""
     from esnera_hf.modeling.cost import estimate_cost
 
+    for source in sources:
+        check_trainable(source)
     trained = {s.name for s in sources if tagger_folder(s, encoder, training).is_dir()}
     cost = estimate_cost(sources, encoder, training, trained)
     if cost.seconds <= 60:

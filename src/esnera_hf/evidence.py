@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from filelock import FileLock
 
 from esnera_hf.console import say
 from esnera_hf.errors import ConfigurationError
@@ -111,28 +112,42 @@ def gather_evidence(sources: Sequence[NerSource], encoder: str, settings: Eviden
     return Evidence(matrix, reports, seconds)
 
 
+def check_trainable(source: NerSource) -> None:
+    """Check that a tagger can be trained on a source and its epoch chosen.
+
+    Raises:
+        ConfigurationError: its train or validation split is without entities.
+    """
+    for split in ("train", "validation"):
+        if not sum(source.summary.entities[split].values()):
+            raise ConfigurationError(
+                f"{source.name}: its {split} split holds {source.summary.sentences[split]} sentences and no "
+                "entity. A tagger needs both splits, with sentences of different texts: give it more of them."
+            )
+
+
 def own_tagger(source: NerSource, encoder: str, training: Mapping[str, Any]) -> tuple[Tagger, TaggerReport]:
     """Return the tagger of a source, trained or from the cache, and its scores."""
     from esnera_hf.modeling.training import load_result, save_result, train_tagger
 
+    check_trainable(source)
     finished = tagger_folder(source, encoder, training)
     unfinished = finished.parent / "checkpoints"
     started = time.perf_counter()
     seconds = 0.0
-    if finished.is_dir():
-        result = load_result(finished)
-        say(f"{source.name}: tagger trained before, reused ({result.validation})")
-    else:
-        result = train_tagger(source, encoder, unfinished, training)
-        seconds = time.perf_counter() - started
-        staging = finished.parent / f"tagger.{os.getpid()}"
-        save_result(result, staging)
-        if finished.is_dir():  # another process was faster
-            shutil.rmtree(staging)
+    finished.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(finished.parent / "lock"):  # a second run of the same training waits and takes the tagger
+        if finished.is_dir():
+            result = load_result(finished)
+            say(f"{source.name}: tagger trained before, reused ({result.validation})")
         else:
+            result = train_tagger(source, encoder, unfinished, training)
+            seconds = time.perf_counter() - started
+            staging = finished.parent / f"tagger.{os.getpid()}"
+            save_result(result, staging)
             staging.rename(finished)
-        shutil.rmtree(unfinished, ignore_errors=True)
-        say(f"{source.name}: tagger trained in {seconds:.0f} s, validation {result.validation}")
+            shutil.rmtree(unfinished, ignore_errors=True)
+            say(f"{source.name}: tagger trained in {seconds:.0f} s, validation {result.validation}")
     test = result.tagger.evaluate(source.sentences("test"))
     report = TaggerReport(result.validation, test, result.history, result.arguments, seconds)
     return result.tagger, report
@@ -155,10 +170,12 @@ def tagger_folder(source: NerSource, encoder: str, training: Mapping[str, Any]) 
 
 
 def encoder_identity(encoder: str) -> str:
-    """Return what identifies an encoder's weights: a digest of a folder's files, or the id of a Hub model."""
+    """Return what identifies an encoder's weights: a digest of a folder's files, or id and commit of a Hub model."""
+    from esnera_hf.modeling.pretrained import resolved_commit
+
     folder = Path(encoder)
     if not folder.is_dir():
-        return encoder
+        return f"{encoder}@{resolved_commit(encoder)}"
     digest = hashlib.blake2b(digest_size=16)
     for file in sorted(folder.iterdir()):
         if file.suffix in (".json", ".safetensors", ".txt", ".model"):

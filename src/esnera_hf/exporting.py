@@ -20,7 +20,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args
 from xml.sax.saxutils import quoteattr
@@ -40,7 +41,7 @@ LABEL_STUDIO_CONFIG = "label_config.xml"
 _SUFFIX = {"conll": "conll", "jsonl": "jsonl", "label-studio": "json", "doccano": "jsonl"}
 _MOSTLY = 0.9
 
-_Writer = Callable[[Iterable[AnnotatedSentence], str], Iterator[str]]
+_Writer = Callable[[Iterable[AnnotatedSentence], Mapping[str, str]], Iterator[str]]
 
 
 def export(
@@ -79,12 +80,12 @@ def export(
     target = Path(folder)
     files = []
     with new_folder(target) as staging:
-        separator = "" if form in ("conll", "jsonl") or _are_characters(data) else " "
+        separators = _separators(data) if form in ("doccano", "label-studio") else {}
         for split, rows in splits.items():
             if len(rows):
                 name = f"{split}.{_SUFFIX[form]}"
                 with (staging / name).open("w", encoding="utf-8", newline="\n") as stream:
-                    stream.writelines(writers[form](annotated_sentences(data, split), separator))
+                    stream.writelines(writers[form](annotated_sentences(data, split), separators))
                 files.append(target / name)
         if form == "label-studio":
             (staging / LABEL_STUDIO_CONFIG).write_text(_label_studio_config(data), encoding="utf-8")
@@ -101,14 +102,15 @@ def annotated_sentences(data: NerSource | DatasetDict, split: str) -> Iterator[A
         yield from data.sentences(split)
         return
     names = _tag_names(data[split], split)
-    for batch in data[split].select_columns(["id", "tokens", "ner_tags"]).iter(batch_size=1000):
-        for row_id, tokens, tags in zip(batch["id"], batch["tokens"], batch["ner_tags"], strict=True):
+    columns = ["id", "tokens", "ner_tags", "source"]
+    for batch in data[split].select_columns(columns).iter(batch_size=1000):
+        for row_id, tokens, tags, source in zip(*(batch[name] for name in columns), strict=True):
             named = tags if names is None else [names[tag] for tag in tags]
-            yield AnnotatedSentence(row_id, tokens, entities_from_tags(named)[0])
+            yield AnnotatedSentence(row_id, tokens, entities_from_tags(named)[0], source)
 
 
 def _tag_names(rows: Dataset, split: str) -> list[str] | None:
-    missing = {"id", "tokens", "ner_tags"} - set(rows.column_names)
+    missing = {"id", "tokens", "ner_tags", "source"} - set(rows.column_names)
     if missing:
         raise SourceError(
             f"split {split}: expected a merged dataset, columns missing: {', '.join(sorted(missing))}. "
@@ -118,18 +120,22 @@ def _tag_names(rows: Dataset, split: str) -> list[str] | None:
     return list(feature.names) if isinstance(feature, ClassLabel) else None
 
 
-def _are_characters(data: NerSource | DatasetDict) -> bool:
-    """Tell whether tokens are characters, so that no space belongs between them."""
-    tokens = single = 0
+def _separators(data: NerSource | DatasetDict) -> dict[str, str]:
+    """Return what stands between the tokens of each source: nothing where they are characters."""
+    if isinstance(data, DatasetDict):
+        for split, rows in data.items():
+            _tag_names(rows, split)
+    tokens: Counter[str] = Counter()
+    single: Counter[str] = Counter()
     for rows in (data.dataset if isinstance(data, NerSource) else data).values():
-        for batch in rows.select_columns(["tokens"]).iter(batch_size=1000):
-            for sentence in batch["tokens"]:
-                tokens += len(sentence)
-                single += sum(len(token) == 1 for token in sentence)
-    return single > _MOSTLY * tokens
+        for batch in rows.select_columns(["source", "tokens"]).iter(batch_size=1000):
+            for source, sentence in zip(batch["source"], batch["tokens"], strict=True):
+                tokens[source] += len(sentence)
+                single[source] += sum(len(token) == 1 for token in sentence)
+    return {source: "" if single[source] > _MOSTLY * total else " " for source, total in tokens.items()}
 
 
-def _conll(sentences: Iterable[AnnotatedSentence], _separator: str) -> Iterator[str]:
+def _conll(sentences: Iterable[AnnotatedSentence], _separators: Mapping[str, str]) -> Iterator[str]:
     for sentence in sentences:
         tags = tags_from_entities(len(sentence.tokens), sentence.entities)
         for token in (*sentence.tokens, *(entity.label for entity in sentence.entities)):
@@ -140,23 +146,23 @@ def _conll(sentences: Iterable[AnnotatedSentence], _separator: str) -> Iterator[
         yield "".join(f"{token}\t{tag}\n" for token, tag in zip(sentence.tokens, tags, strict=True)) + "\n"
 
 
-def _jsonl(sentences: Iterable[AnnotatedSentence], _separator: str) -> Iterator[str]:
+def _jsonl(sentences: Iterable[AnnotatedSentence], _separators: Mapping[str, str]) -> Iterator[str]:
     for sentence in sentences:
         spans = [[e.start, e.end, e.label] for e in sentence.entities]
         yield _line({"id": sentence.id, "tokens": sentence.tokens, "spans": spans})
 
 
-def _doccano(sentences: Iterable[AnnotatedSentence], separator: str) -> Iterator[str]:
+def _doccano(sentences: Iterable[AnnotatedSentence], separators: Mapping[str, str]) -> Iterator[str]:
     for sentence in sentences:
-        text, offsets = text_and_offsets(sentence.tokens, separator)
+        text, offsets = text_and_offsets(sentence.tokens, separators[sentence.source])
         label = [[offsets[e.start][0], offsets[e.end - 1][1], e.label] for e in sentence.entities]
         yield _line({"id": sentence.id, "text": text, "label": label})
 
 
-def _label_studio(sentences: Iterable[AnnotatedSentence], separator: str) -> Iterator[str]:
+def _label_studio(sentences: Iterable[AnnotatedSentence], separators: Mapping[str, str]) -> Iterator[str]:
     yield "["
     for index, sentence in enumerate(sentences):
-        text, offsets = text_and_offsets(sentence.tokens, separator)
+        text, offsets = text_and_offsets(sentence.tokens, separators[sentence.source])
         result = []
         for number, entity in enumerate(sentence.entities):
             start, end = offsets[entity.start][0], offsets[entity.end - 1][1]

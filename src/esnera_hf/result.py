@@ -15,10 +15,11 @@ from datasets import DatasetDict, load_from_disk
 from datasets.utils.logging import disable_progress_bar, enable_progress_bar, is_progress_bar_enabled
 
 from esnera_hf.alignment import LabelMapping
-from esnera_hf.errors import OutputExistsError, SourceNotFoundError
+from esnera_hf.errors import ConfigurationError, MappingError, OutputExistsError, SourceNotFoundError
 from esnera_hf.heatmaps import save_heatmaps
 from esnera_hf.report import Report
 from esnera_hf.similarity import SimilarityMatrix
+from esnera_hf.tagging import iob2_tag_set
 
 DATASET_FOLDER = "dataset"
 MAPPING_FILE = "mapping.yaml"
@@ -97,12 +98,26 @@ class MergeResult:
                 f"{folder}: no saved result, {', '.join(missing)} not found. Expected a folder written by "
                 "MergeResult.save or `esnera-hf align --output`."
             )
-        return cls(
+        dataset, mapping = (
             load_from_disk(str(folder / DATASET_FOLDER)),
             LabelMapping.load(folder / MAPPING_FILE),
+        )
+        _check_agreement(dataset, mapping, folder)
+        return cls(
+            dataset,
+            mapping,
             SimilarityMatrix.from_dict(_read_json(folder / SIMILARITY_FILE)),
             Report.from_dict(_read_json(folder / REPORT_FILE)),
         )
+
+
+def _check_agreement(dataset: DatasetDict, mapping: LabelMapping, folder: Path) -> None:
+    for split, rows in dataset.items():
+        if rows.features["ner_tags"].feature.names != iob2_tag_set(mapping.unified_labels):
+            raise MappingError(
+                f"{folder / MAPPING_FILE}: its unified labels are not those of the {split} split beside it. "
+                "The dataset was made with another mapping: undo the edit, or merge again."
+            )
 
 
 def check_free(path: Path) -> None:
@@ -115,6 +130,9 @@ def check_free(path: Path) -> None:
         raise OutputExistsError(
             f"{path} exists already; nothing was written. Choose another folder or remove it yourself."
         )
+    parent = next(folder for folder in path.absolute().parents if folder.exists())
+    if not parent.is_dir() or not os.access(parent, os.W_OK):
+        raise ConfigurationError(f"{path}: {parent} is no folder that can be written to. Choose another one.")
 
 
 @contextmanager

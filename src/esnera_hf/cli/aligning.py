@@ -98,10 +98,11 @@ def _align(options: argparse.Namespace) -> None:
         seed=options.seed,
         evidence=EvidenceSettings(options.match, options.centre, training_arguments(options)),
     )
+    if options.output is not None:
+        result.save(options.output)
     print(result.report)
     print(result)
     if options.output is not None:
-        result.save(options.output)
         print(f"saved to {options.output}")
     else:
         print("not saved: run it again with --output DIR, the taggers are kept and will be reused")
@@ -114,7 +115,8 @@ def _demo(options: argparse.Namespace) -> None:
     if options.output is not None:
         check_free(options.output)
     outcome = run_demo(options.seed)
-    print(outcome)
     if options.output is not None:
         outcome.result.save(options.output)
+    print(outcome)
+    if options.output is not None:
         print(f"saved to {options.output}")

@@ -117,10 +117,11 @@ def _inspect(options: argparse.Namespace) -> None:
         check_free(options.output)
     with quiet_libraries():
         inspection = inspect(read_source(options.source, options))
-    print(inspection)
     if options.output is not None:
         with new_folder(options.output) as folder:
             inspection.save(folder)
+    print(inspection)
+    if options.output is not None:
         print(f"saved to {options.output}")
 
 

@@ -18,6 +18,9 @@ sources:
   owner/name                a dataset on the Hub
 """
 
+#: ``esnera_hf.sources.options.FORMATS``, written again so that ``--help`` does without slow imports.
+READ_AS = ("columns", "json", "cluener", "boson", "brackets", "slashed", "brat")
+
 #: What ``add_subparsers`` returns.
 Commands = Any
 
@@ -30,6 +33,9 @@ def add_reading_options(parser: argparse.ArgumentParser) -> None:
         "--tag-column", metavar="C", help="tag column: its number from 0 in a file, its name in a dataset"
     )
     group.add_argument("--scheme", choices=SCHEMES, help="tagging scheme of column files")
+    group.add_argument("--read-as", choices=READ_AS, help="format of the files")
+    group.add_argument("--config", metavar="NAME", help="configuration of a Hub dataset")
+    group.add_argument("--revision", metavar="REV", help="branch, tag or commit of a Hub dataset")
 
 
 def reading_options(options: argparse.Namespace) -> ReadingOptions:
@@ -39,7 +45,14 @@ def reading_options(options: argparse.Namespace) -> ReadingOptions:
     column: str | int | None = options.tag_column
     if isinstance(column, str) and column.removeprefix("-").isdecimal():
         column = int(column)
-    return ReadingOptions(scheme=options.scheme, tag_column=column, strict=options.strict)
+    return ReadingOptions(
+        format=options.read_as,
+        scheme=options.scheme,
+        tag_column=column,
+        strict=options.strict,
+        config=options.config,
+        revision=options.revision,
+    )
 
 
 def read_source(name: str, options: argparse.Namespace) -> NerSource:
@@ -51,7 +64,9 @@ def read_source(name: str, options: argparse.Namespace) -> NerSource:
 
 def read_sources(options: argparse.Namespace) -> list[str] | list[NerSource]:
     """Return the sources by name, or loaded where the command line says how to read them."""
-    if not options.strict and options.tag_column is None and options.scheme is None:
+    from esnera_hf.sources import ReadingOptions
+
+    if reading_options(options) == ReadingOptions():
         names: list[str] = options.sources
         return names
     return [read_source(name, options) for name in options.sources]

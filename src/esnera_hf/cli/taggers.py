@@ -135,6 +135,11 @@ def _evaluate(options: argparse.Namespace) -> None:
     with quiet_libraries():
         tagger = Tagger.from_pretrained(options.model)
         source = read_source(options.source, options)
+        if not set(tagger.labels) & set(source.labels):
+            raise ConfigurationError(
+                f"the tagger predicts {', '.join(tagger.labels)}, {source.name} annotates "
+                f"{', '.join(source.labels)}: no label in common, so every score would be 0."
+            )
         sentences = list(source.sentences(options.split))
         predicted = tagger.predict([sentence.tokens for sentence in sentences])
         scores = StrictNer(keep_in_memory=True).compute(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from esnera_hf.errors import EncoderError
@@ -33,7 +34,7 @@ def load_encoder(name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
         model = AutoModel.from_pretrained(
             name, config=config, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
         )
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
         if isinstance(error, EncoderError):
             raise
         raise _cannot_load(name, error) from error
@@ -49,6 +50,18 @@ def hidden_size(name: str) -> int:
     try:
         return int(AutoConfig.from_pretrained(name, trust_remote_code=False).hidden_size)
     except (OSError, ValueError, KeyError, AttributeError) as error:
+        raise _cannot_load(name, error) from error
+
+
+def resolved_commit(name: str) -> str:
+    """Return the commit of a Hub model that is used, ``""`` if it is not known.
+
+    Raises:
+        EncoderError: the encoder cannot be found.
+    """
+    try:
+        return str(AutoConfig.from_pretrained(name, trust_remote_code=False)._commit_hash or "")
+    except (OSError, ValueError, KeyError) as error:
         raise _cannot_load(name, error) from error
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase
 
 from esnera_hf.errors import EncoderError
@@ -61,7 +62,7 @@ class Tagger:
                 raise ValueError(f"it is a model of type {config.model_type!r}.")
             model = CrfTagger.from_pretrained(path, config=config, use_safetensors=True)
             tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, SafetensorError) as error:
             reason = str(error).strip().split("\n")[0]
             raise EncoderError(
                 f"{os.fspath(path)!r} holds no tagger: {reason} Expected a folder written by "

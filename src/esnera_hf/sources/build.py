@@ -25,7 +25,7 @@ from esnera_hf.text import join_tokens
 
 _CHUNK = 10_000
 _SNIFFED = 500
-LABEL_NORMALISED = "label in another Unicode form or with spaces around it, normalised"
+LABEL_NORMALISED = "label in another Unicode form, with spaces around it or unprintable, normalised"
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,10 @@ def _normalised(read: Reader) -> Reader:
     known: dict[str, str] = {}
 
     def renamed(span: Entity) -> Entity:
-        label = known.setdefault(span.label, unicodedata.normalize("NFKC", span.label).strip())
+        label = known.get(span.label)
+        if label is None:
+            text = unicodedata.normalize("NFKC", span.label).strip()
+            label = known[span.label] = "".join(c if c.isprintable() else "\ufffd" for c in text)
         return span if label == span.label else replace(span, label=label)
 
     def read_normalised() -> Iterator[RawSentence]:

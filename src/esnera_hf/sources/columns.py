@@ -229,6 +229,8 @@ def _detect_layout(path: Path, tag_column: int | None) -> ColumnLayout:
             "tag_column=."
         )
     token = 1 if width > 2 and 1 not in tags and all(_INDEX.fullmatch(cell) for cell in columns[0]) else 0
+    if token in tags:
+        token = next(index for index in range(width) if index not in tags)
     tag_cells = [columns[tag] for tag in tags]
     prefixed = any(map(_labels, tag_cells)) and detect_scheme(tag_cells) != "none"
     return ColumnLayout(tabs, width, token, tags, prefixed)
@@ -247,6 +249,8 @@ def _detect_tag_columns(columns: list[list[str]]) -> tuple[int, ...]:
     candidates = range(len(columns) - 1, 0, -1)
     with_outside = [index for index in candidates if OUTSIDE in columns[index]]
     tagged = [index for index in with_outside if _is_mostly_tags(columns[index])]
+    if not tagged and len(columns) > 1 and OUTSIDE in columns[0] and _is_mostly_tags(columns[0]):
+        return (0,)
     chosen = next(iter(tagged or with_outside), None)
     if chosen is None:
         return tuple(index for index in candidates if all(map(_TAG_LIKE.fullmatch, columns[index])))[:1]

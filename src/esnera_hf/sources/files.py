@@ -54,7 +54,7 @@ def path_readers(path: Path, name: str, options: ReadingOptions) -> tuple[dict[s
         return dataset_readers(
             DatasetDict({"train": saved}) if isinstance(saved, Dataset) else saved, name, options
         )
-    files = [file for file in sorted(path.rglob("*")) if file.is_file() and _may_hold_data(path, file)]
+    files = [file for file in sorted(path.rglob("*")) if file.is_file() and may_hold_data(path, file)]
     if any(file.suffix == ".ann" for file in files):
         return _brat_readers(path, [file for file in files if file.suffix == ".ann"]), []
     return _split_files(path, files, name, options)
@@ -112,7 +112,7 @@ def _split_of_folder(path: Path, file: Path) -> str | None:
     return next((split for split in map(canonical_split, folders) if split), None)
 
 
-def _may_hold_data(path: Path, file: Path) -> bool:
+def may_hold_data(path: Path, file: Path) -> bool:
     hidden = any(part.startswith((".", "__MACOSX")) for part in file.relative_to(path).parts)
     upper = file.name.upper()
     return not (

@@ -12,11 +12,18 @@ from datasets import Dataset, DatasetDict
 from esnera_hf.errors import ConfigurationError, SourceNotFoundError
 from esnera_hf.sources.archives import opened
 from esnera_hf.sources.build import SourceTerms, build_source
-from esnera_hf.sources.files import check_one_file, dataset_readers, file_reader, path_readers
+from esnera_hf.sources.files import (
+    check_one_file,
+    dataset_readers,
+    file_reader,
+    may_hold_data,
+    path_readers,
+)
 from esnera_hf.sources.hub import load_from_hub
 from esnera_hf.sources.named import NamedSource, find_named, known_names
 from esnera_hf.sources.options import ReadingOptions
 from esnera_hf.sources.source import NerSource
+from esnera_hf.sources.splits import split_of_file
 
 DATA_DIR_VARIABLE = "ESNERA_DATA_DIR"
 
@@ -59,7 +66,7 @@ def load_source(
     if known is not None and not path.exists():
         return _load_named(known, name or text, options)
     if text and path.exists():
-        return _load_path(path, name or _name_of(path), options)
+        return _load_path(path, name, options)
     found = load_from_hub(
         text,
         options,
@@ -69,14 +76,36 @@ def load_source(
     return _from_dataset_dict(found, SourceTerms(name or text.rpartition("/")[2]), options)
 
 
-def _load_path(path: Path, name: str, options: ReadingOptions) -> NerSource:
+def _load_path(path: Path, given_name: str | None, options: ReadingOptions) -> NerSource:
+    """Load a file or folder; files that only happen to have a known name get none of its terms."""
+    name = given_name or _name_of(path)
     known = find_named(name)
     with opened(path) as content:
         files = known.find_files(content) if known is not None and content.is_dir() else {}
-        if known is not None and files:
+        if known is not None and files and not _leaves_out(known, content, files):
             return _from_known_files(known, name, content, files, options)
+        terms = _terms(known if given_name else None, name)
+        if given_name and known is not None:
+            options = _known_reading(known, options)
         readers, notes = path_readers(content, name, options)
-        return build_source(_terms(known, name, notes), readers, options)
+        return build_source(replace(terms, notes=tuple(notes)), readers, options)
+
+
+def _leaves_out(known: NamedSource, folder: Path, files: dict[str, list[Path]]) -> bool:
+    """Tell whether a split of a known corpus lies in the folder under another name than the usual one."""
+    splits = {
+        split_of_file(file) for file in folder.rglob("*") if file.is_file() and may_hold_data(folder, file)
+    }
+    return any(split in splits for split in known.files if split not in files)
+
+
+def _known_reading(known: NamedSource, options: ReadingOptions) -> ReadingOptions:
+    return replace(
+        options,
+        format=options.format or known.format,
+        tag_names=options.tag_names or known.tag_names,
+        tag_column=known.tag_column if options.tag_column is None else options.tag_column,
+    )
 
 
 def _load_named(known: NamedSource, name: str, options: ReadingOptions) -> NerSource:
@@ -109,12 +138,7 @@ def _from_known_files(
     for split, members in files.items():
         if not known.many_files:
             check_one_file(folder, name, split, members)
-    reading = replace(
-        options,
-        format=options.format or known.format,
-        tag_names=options.tag_names or known.tag_names,
-        tag_column=known.tag_column if options.tag_column is None else options.tag_column,
-    )
+    reading = _known_reading(known, options)
     readers = {split: file_reader(members, reading) for split, members in files.items()}
     return build_source(_terms(known, name), readers, options)
 

@@ -67,13 +67,17 @@ class NamedSource:
         return citation_of(self.name)
 
     def find_files(self, folder: Path) -> dict[str, list[Path]]:
-        """Return the files of each split below a folder; none if no pattern fits."""
+        """Return the files of each split below a folder, the outermost that fit; none if no pattern fits."""
         found: dict[str, list[Path]] = {}
         for split, patterns in self.files.items():
             for pattern in patterns:
-                files = sorted(path for path in folder.rglob(pattern) if path.is_file())
+                files = sorted(
+                    (path for path in folder.rglob(pattern) if path.is_file()),
+                    key=lambda path: (len(path.parts), path),
+                )
                 if files:
-                    found[split] = files if "*" in pattern or "[" in pattern else files[:1]
+                    wild = "*" in pattern or "[" in pattern
+                    found[split] = [f for f in files if wild or len(f.parts) == len(files[0].parts)]
                     break
         return found
 

@@ -50,11 +50,12 @@ class Licence:
 
 @dataclass(frozen=True, slots=True)
 class AnnotatedSentence:
-    """One sentence and its entities, in order and without overlap."""
+    """One sentence and its entities, in order and without overlap; ``source`` is the name of its source."""
 
     id: str
     tokens: list[str]
     entities: list[Entity]
+    source: str = ""
 
 
 @dataclass(frozen=True)
@@ -192,7 +193,7 @@ class NerSource:
         """Yield the sentences of a split, read from Arrow in batches."""
         for batch in self.dataset[split].iter(batch_size=1000):
             for row_id, tokens, tags in zip(batch["id"], batch["tokens"], batch["ner_tags"], strict=True):
-                yield AnnotatedSentence(row_id, tokens, entities_from_tags(tags)[0])
+                yield AnnotatedSentence(row_id, tokens, entities_from_tags(tags)[0], self.name)
 
     def sample(self, sentences: int, seed: int) -> NerSource:
         """Return this source with at most so many sentences a split.
