@@ -131,7 +131,7 @@ def test_a_second_call_reuses_the_taggers_and_order_plays_no_part(
 def test_the_cache_holds_a_finished_tagger_a_source(cached: tuple[Path, MergeResult]) -> None:
     folders = sorted((cached[0] / "taggers").iterdir())
     assert len(folders) == 2
-    assert [[path.name for path in folder.iterdir()] for folder in folders] == [["tagger"], ["tagger"]]
+    assert [sorted(path.name for path in folder.iterdir()) for folder in folders] == [["lock", "tagger"]] * 2
 
 
 @pytest.mark.usefixtures("no_training")
@@ -234,7 +234,6 @@ def test_the_default_encoder_depends_on_the_languages(languages: tuple[str, ...]
 
 
 def test_an_encoder_folder_is_known_by_its_weights(encoder_folder: Path, tmp_path: Path) -> None:
-    assert encoder_identity("owner/model") == "owner/model"
     for file in encoder_folder.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
     assert encoder_identity(str(tmp_path)) == encoder_identity(str(encoder_folder))

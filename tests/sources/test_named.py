@@ -42,8 +42,9 @@ def test_the_first_pattern_that_fits_counts(tmp_path):
         NAMED_SOURCES["cluener"], files={"train": ("best.json", "*.json"), "test": ("none.json",)}
     )
     one, other = write(tmp_path / "a" / "x.json", "{}"), write(tmp_path / "y.json", "{}")
-    assert known.find_files(tmp_path) == {"train": [one, other]}
+    assert known.find_files(tmp_path) == {"train": [other, one]}
     best = write(tmp_path / "b" / "best.json", "{}")
+    write(tmp_path / "a" / "backup" / "best.json", "{}")
     assert known.find_files(tmp_path) == {"train": [best]}
 
 
