@@ -182,3 +182,22 @@ def test_a_given_scheme_is_held_to(tmp_path):
     path = write(tmp_path / "a.txt", "a\tS-X\nb\tO\n")
     with pytest.raises(SourceError, match="line 1: tag 'S-X' is not of scheme IOB2"):
         read(path, scheme="IOB2")
+
+
+@pytest.mark.parametrize("separator", [",", ";", "|"])
+def test_other_separators(tmp_path, separator):
+    rows = [("Ann", "B-PER"), (f'"{separator}"', "O"), ("ran", "O")]
+    path = tmp_path / "train.csv"
+    path.write_text("".join(f"{token}{separator}{tag}\n" for token, tag in rows), encoding="utf-8")
+    (sentence,) = ColumnFile(path)()
+    assert sentence.tokens == ["Ann", separator, "ran"]
+    assert [(e.start, e.end, e.label) for e in sentence.spans] == [(0, 1, "PER")]
+
+
+def test_tags_before_tokens(tmp_path):
+    path = tmp_path / "train.txt"
+    path.write_text("O\tin\nB-LOC\tRome\n\n", encoding="utf-8")
+    for reader in (ColumnFile(path), ColumnFile(path, tag_column=0)):
+        (sentence,) = reader()
+        assert sentence.tokens == ["in", "Rome"]
+        assert [(e.start, e.end, e.label) for e in sentence.spans] == [(1, 2, "LOC")]

@@ -383,5 +383,30 @@ def test_any_bytes_are_a_source_or_an_error(tmp_path_factory, form, data):
     kept = Counter(label for _, spans in found for _, _, label in spans)
     dropped = Counter(drop.label for drop in source.dropped)
     labels = (unicodedata.normalize("NFKC", span.label).strip() for s in raw for span in s.spans)
-    assert kept + dropped == Counter(labels)
+    printable = ("".join(c if c.isprintable() else "\ufffd" for c in label) for label in labels)
+    assert kept + dropped == Counter(printable)
     assert source.labels
+
+
+def test_byte_order_marks_and_line_ends_are_noted(tmp_path):
+    path = tmp_path / "data.txt"
+    path.write_bytes(b"\xef\xbb\xbfAnn\tB-PER\r\n\r\nran\tO\r\n\r\nBob\tB-PER\r\n")
+    notes = load_source(path, name="mine").notes
+    assert notes[:2] == ("data.txt: a byte order mark, left out", "data.txt: CRLF line ends")
+
+
+def test_files_that_happen_to_have_a_known_name_get_none_of_its_terms(tmp_path):
+    folder = tmp_path / "weibo"
+    folder.mkdir()
+    (folder / "train.txt").write_text("Ann\tB-PER\n\n" * 3, encoding="utf-8")
+    assert load_source(folder).licence.name == "unknown"
+    assert load_source(f"weibo={folder}").licence.name == "cc-by-sa-3.0"
+
+
+def test_a_split_of_a_known_corpus_under_another_name_is_not_left_out(tmp_path):
+    folder = tmp_path / "conll2003"
+    folder.mkdir()
+    for split in ("train", "dev", "test"):
+        (folder / f"{split}.txt").write_text(f"Ann\tB-PER\n{split}\tO\n\n", encoding="utf-8")
+    source = load_source(folder)
+    assert [source.dataset[split]["tokens"][0][1] for split in source.dataset] == ["train", "dev", "test"]

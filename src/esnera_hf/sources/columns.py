@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -38,7 +39,7 @@ class ColumnLayout:
     """Where the token and its tags stand in a row.
 
     Attributes:
-        tabs: whether tabs part the columns; runs of spaces and tabs do if not.
+        separator: what parts the columns; ``None`` means runs of spaces and tabs.
         width: number of columns.
         token: index of the token column.
         tags: indices of the tag columns; nested annotation fills more than one.
@@ -46,7 +47,7 @@ class ColumnLayout:
             has other tags is then a comment.
     """
 
-    tabs: bool
+    separator: str | None
     width: int
     token: int
     tags: tuple[int, ...]
@@ -167,7 +168,7 @@ def _sentences(path: Path, layout: ColumnLayout) -> Iterator[_Rows]:
     rows: list[list[str]] = []
     damaged = False
     for number, text, is_damaged in read_lines(path):
-        cells = _cells(text, layout.tabs)
+        cells = _cells(text, layout.separator)
         if cells is None:
             if rows:
                 yield _Rows(lines, rows, damaged)
@@ -194,20 +195,28 @@ def _is_comment(cells: list[str], layout: ColumnLayout) -> bool:
     return layout.prefixed and not any(_TAG_LIKE.fullmatch(cells[index]) for index in layout.tags)
 
 
-def _cells(text: str, tabs: bool) -> list[str] | None:
+def _cells(text: str, separator: str | None) -> list[str] | None:
     """Return the cells of a line; ``None`` for what stands between sentences and documents."""
     text = text.rstrip(" \t")
     if not text or text.isspace():
         return None
-    cells = text.split("\t") if tabs else _SPACES.split(text.lstrip(" \t"))
+    if separator is None:
+        cells = _SPACES.split(text.lstrip(" \t"))
+    elif separator == "\t":
+        cells = text.split("\t")
+    else:
+        try:
+            cells = next(csv.reader([text], delimiter=separator))
+        except csv.Error:
+            cells = [text]
     return None if cells[0] == _DOCUMENT_MARKER else cells
 
 
 def _detect_layout(path: Path, tag_column: int | None) -> ColumnLayout:
-    tabs = _has_tabs(path)
+    separator = _detect_separator(path)
     sample: list[list[str]] = []
     for line in read_lines(path):
-        cells = _cells(line.text, tabs)
+        cells = _cells(line.text, separator)
         if cells is None or cells[0].startswith(_COMMENT):
             continue
         if not sample or len(cells) == len(sample[0]):
@@ -233,15 +242,22 @@ def _detect_layout(path: Path, tag_column: int | None) -> ColumnLayout:
         token = next(index for index in range(width) if index not in tags)
     tag_cells = [columns[tag] for tag in tags]
     prefixed = any(map(_labels, tag_cells)) and detect_scheme(tag_cells) != "none"
-    return ColumnLayout(tabs, width, token, tags, prefixed)
+    return ColumnLayout(separator, width, token, tags, prefixed)
 
 
-def _has_tabs(path: Path) -> bool:
-    """Tell from the first row of a file whether tabs part its columns."""
+def _detect_separator(path: Path) -> str | None:
+    """Tell from the first row of a file what parts its columns."""
     for line in read_lines(path):
-        if line.text.strip() and not line.text.startswith(_COMMENT):
-            return "\t" in line.text.rstrip()
-    return False
+        text = line.text.strip()
+        if not text or text.startswith((_COMMENT, _DOCUMENT_MARKER)):
+            continue
+        if "\t" in line.text.rstrip():
+            return "\t"
+        if not _SPACES.search(text):
+            ends = {mark: text.rpartition(mark)[2] for mark in ",;|" if mark in text}
+            return next((mark for mark, end in ends.items() if _TAG_LIKE.fullmatch(end)), None)
+        return None
+    return None
 
 
 def _detect_tag_columns(columns: list[list[str]]) -> tuple[int, ...]:

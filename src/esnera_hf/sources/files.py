@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
@@ -25,11 +25,11 @@ from esnera_hf.sources.options import ReadingOptions
 from esnera_hf.sources.sentence import RawSentence, Reader
 from esnera_hf.sources.slashed import SlashedFile, is_slashed_file
 from esnera_hf.sources.splits import canonical_split, split_of_file
-from esnera_hf.sources.textfile import COMPRESSED, read_lines
+from esnera_hf.sources.textfile import COMPRESSED, marks_of, read_lines
 
 _JSON_OBJECT = re.compile(r'\{\s*("|$)')
 _JSON_LIST = re.compile(r'\[\s*([{\["]|$)')
-_NO_DATA_SUFFIXES = frozenset(".md .rst .cfg .py .pdf .stats .yaml .yml .sh .html .png .csv .lock".split())
+_NO_DATA_SUFFIXES = frozenset(".md .rst .cfg .py .pdf .stats .yaml .yml .sh .html .png .lock".split())
 _NO_DATA_WORDS = ("LICEN", "README", "SOURCE.JSON", "CITATION", "DATASET_INFO")
 _SHARD = re.compile(r"-\d+-of-\d+\.")
 _TABLES = {".parquet": "parquet", ".arrow": "arrow"}
@@ -48,7 +48,7 @@ def path_readers(path: Path, name: str, options: ReadingOptions) -> tuple[dict[s
         SourceError: no file can be told to hold data, or two claim one split.
     """
     if path.is_file():
-        return {split_of_file(path) or "train": file_reader([path], options)}, []
+        return {split_of_file(path) or "train": file_reader([path], options)}, file_notes([path])
     if any((path / info).exists() for info in ("dataset_dict.json", "state.json")):
         saved = load_from_disk(str(path))
         return dataset_readers(
@@ -83,7 +83,13 @@ def _split_files(
         notes.append(f"not read: {_listed(unnamed)} (no split in the name)")
     if not by_split:
         raise SourceError(f"{path}: no file that could hold data. Expected train, dev and test files.")
+    notes += file_notes(file for members in by_split.values() for file in members)
     return {str(split): file_reader(members, options) for split, members in by_split.items()}, notes
+
+
+def file_notes(files: Iterable[Path]) -> list[str]:
+    """Return a note for each text file with a byte order mark or CRLF line ends."""
+    return [f"{file.name}: {mark}" for file in files if file.suffix not in _TABLES for mark in marks_of(file)]
 
 
 def check_one_file(path: Path, name: str, split: str | None, files: list[Path]) -> None:

@@ -15,6 +15,7 @@ from esnera_hf.sources.build import SourceTerms, build_source
 from esnera_hf.sources.files import (
     check_one_file,
     dataset_readers,
+    file_notes,
     file_reader,
     may_hold_data,
     path_readers,
@@ -140,7 +141,8 @@ def _from_known_files(
             check_one_file(folder, name, split, members)
     reading = _known_reading(known, options)
     readers = {split: file_reader(members, reading) for split, members in files.items()}
-    return build_source(_terms(known, name), readers, options)
+    notes = file_notes(file for members in files.values() for file in members)
+    return build_source(_terms(known, name, notes), readers, options)
 
 
 def _from_dataset_dict(dataset: DatasetDict, terms: SourceTerms, options: ReadingOptions) -> NerSource:

@@ -54,6 +54,16 @@ def read_lines(path: Path) -> Iterator[Line]:
         raise SourceError(f"{path}: the compressed file is damaged: {error}. Fetch it again.") from error
 
 
+def marks_of(path: Path) -> list[str]:
+    """Return what an uncompressed text file begins and ends its lines with, where that is not plain LF."""
+    if path.suffix.lower() in COMPRESSED:
+        return []
+    with path.open("rb") as stream:
+        first = stream.readline()
+    found = ["a byte order mark, left out"] if first.startswith(b"\xef\xbb\xbf") else []
+    return found + (["CRLF line ends"] if first.endswith(b"\r\n") else [])
+
+
 def _open(path: Path) -> IO[bytes]:
     stream: IO[bytes] = COMPRESSED.get(path.suffix.lower(), open)(path, "rb")
     return stream
