@@ -11,7 +11,7 @@ import numpy as np
 from datasets import Dataset, DatasetDict
 
 from esnera_hf.labels import LabelRef
-from esnera_hf.similarity import SimilarityMatrix
+from esnera_hf.similarity import CrossPredictions, SimilarityMatrix
 from esnera_hf.sources import NerSource
 from esnera_hf.sources.source import SOURCE_FEATURES
 from esnera_hf.tagging import Entity
@@ -151,6 +151,15 @@ class DictionaryTagger:
                     if tuple(tokens[start:end]) == words:
                         found.append(Entity(start, end, label))
             yield found
+
+
+def predictions_of(taggers: Mapping[str, DictionaryTagger]) -> CrossPredictions:
+    """Let each tagger predict on the train split of any source."""
+
+    def predict(name: str, source: NerSource) -> Iterator[list[Entity]]:
+        return taggers[name].predict(sentence.tokens for sentence in source.sentences("train"))
+
+    return predict
 
 
 def make_matrix(

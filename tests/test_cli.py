@@ -269,11 +269,12 @@ class TestRoundTrip:
         settings = ["--lambda", "0.9", "--tau", "0.5", "--match", "overlap", "--centre", "all", *TRAINING]
         assert main(["align", *arguments, *settings, "--output", str(output)]) == 0
         printed = capsys.readouterr().out
-        assert printed.endswith(f"saved to {output}\n")
+        assert printed.endswith(f"saved to {output}; look at {output / 'report.html'} in a browser\n")
         result = MergeResult.load(output)
         assert str(result.report) in printed
         assert repr(result) in printed
-        assert (result.mapping.lam, result.mapping.tau) == (0.9, 0.5)
+        (stage,) = result.mapping.stages
+        assert (stage.lam, stage.tau) == (0.9, 0.5)
         chosen = result.report.settings
         assert (chosen["match"], chosen["centre"], chosen["seed"]) == ("overlap", "all", 42)
         assert chosen["training"]["num_train_epochs"] == 4.0

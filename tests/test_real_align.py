@@ -25,7 +25,7 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> MergeResult:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ESNERA_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
         short = EvidenceSettings(training={"num_train_epochs": 2})
-        return align(["cluener", "weibo"], encoder=ENCODER, sentences=150, evidence=short)
+        return align(["cluener", "weibo"], encoder=ENCODER, sentences=150, lam=0.4, tau=0.4, evidence=short)
 
 
 def test_person_names_are_nearest_to_person_names(result: MergeResult) -> None:

@@ -14,9 +14,9 @@ from builders import make_matrix, make_source, row
 from esnera_hf import MergeResult
 from esnera_hf.alignment import greedy_merge_path, mapping_from_path
 from esnera_hf.errors import MappingError, OutputExistsError, SourceNotFoundError
-from esnera_hf.merging import merge_sources
+from esnera_hf.final import FinalSettings, finish
 from esnera_hf.metrics import score_tags
-from esnera_hf.report import TaggerReport, build_report
+from esnera_hf.report import Account, build_report
 from esnera_hf.result import new_folder
 
 HOSTILE = (
@@ -40,13 +40,15 @@ def make_result(first: str = "alpha", second: str = "beta", label: str = "city")
     )
     path = greedy_merge_path(matrix, 0.4, 0.2)
     mapping = mapping_from_path(path, matrix)
-    scores = score_tags([["B-x"]], [["B-x"]])
-    history = [{"epoch": 1, "loss": 0.5, "f1": 1.0, "precision": 1.0, "recall": 1.0}]
-    tagger = TaggerReport(scores, scores, history, {"seed": 42}, 1.25)
-    report = build_report(
-        sources, {first: tagger, second: tagger}, path, {"lambda": 0.4, "sentences": None}, {"total": 1.23}
+    final = finish(sources, mapping, FinalSettings())
+    settings = {"lambda": 0.4, "sentences": None}
+    account = Account(sources, mapping, settings, final, matrix, stages=path.stages, seconds={"total": 1.23})
+    report = build_report(account)
+    scores = score_tags([["B-x"]], [["B-x"]]).to_dict()
+    tagger = {"validation": scores, "test": scores, "history": [], "arguments": {"seed": 42}, "seconds": 1.2}
+    return MergeResult(
+        final.dataset, mapping, matrix, replace(report, taggers={first: tagger, second: tagger})
     )
-    return MergeResult(merge_sources(sources, mapping), mapping, matrix, report)
 
 
 def assert_same(found: MergeResult, expected: MergeResult) -> None:
@@ -94,7 +96,7 @@ def test_text() -> None:
 def test_the_report_reads_well() -> None:
     lines = str(make_result().report).split("\n")
     assert lines[0] == "alpha: 3 sentences, 3 entities; own tagger: micro-F1 1.000 validation, 1.000 test"
-    assert "beta → alpha (sum of S_emp 1.00)" in lines
+    assert "beta → alpha (sum of S_emp 1.00; λ 0.4, τ 0.2)" in lines
     assert "  beta:place  → alpha:city  S 0.47 (semantic 0.12, empirical 1/1)" in lines
     unknown = "(semantic -0.50, empirical unknown, never predicted)"
     assert f"  beta:per    stays; nearest alpha:city  S -0.50 {unknown}" in lines
@@ -160,7 +162,7 @@ def test_a_hostile_name_stays_a_name(tmp_path: Path, name: str, place: str) -> N
     assert re.fullmatch(r"00-[\w.-]+--[\w.-]+\.png", picture.name, re.ASCII)
 
 
-@pytest.mark.parametrize("missing", ["dataset", "mapping.yaml", "similarity.json", "report.json"])
+@pytest.mark.parametrize("missing", ["dataset", "mapping.yaml", "report.json"])
 def test_an_incomplete_folder_is_refused(tmp_path: Path, missing: str) -> None:
     make_result().save(tmp_path / "out")
     (tmp_path / "out" / missing).rename(tmp_path / "moved")
@@ -177,12 +179,13 @@ def test_an_edited_mapping_is_checked(tmp_path: Path) -> None:
     make_result().save(tmp_path / "out")
     file = tmp_path / "out" / "mapping.yaml"
     file.write_text(file.read_text().replace("relation: equal", "relation: alike", 1))
-    with pytest.raises(MappingError, match=r"mapping\.yaml: .*relation 'alike'"):
+    with pytest.raises(MappingError, match=r"mapping\.yaml.*'alike'"):
         MergeResult.load(tmp_path / "out")
 
 
 def test_a_mapping_made_by_hand_is_saved(tmp_path: Path) -> None:
     result = make_result()
-    by_hand = replace(result, mapping=replace(result.mapping, lam=None, tau=None))
+    by_hand = replace(result, mapping=replace(result.mapping, stages=()), similarity=None)
     by_hand.save(tmp_path / "out")
-    assert MergeResult.load(tmp_path / "out").mapping == by_hand.mapping
+    loaded = MergeResult.load(tmp_path / "out")
+    assert (loaded.mapping, loaded.similarity) == (by_hand.mapping, None)

@@ -1,26 +1,23 @@
-"""Taggers and similarities of a set of sources: everything an alignment rests on."""
+"""Similarities of a set of sources and the taggers they come from: everything an alignment rests on."""
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-from filelock import FileLock
 
-from esnera_hf.console import say
+from esnera_hf.cache import Artefact
 from esnera_hf.errors import ConfigurationError
-from esnera_hf.report import TaggerReport
 from esnera_hf.similarity import (
     Centre,
+    LabelSums,
     SimilarityMatrix,
     SpanMatch,
     cross_predictions,
@@ -28,11 +25,11 @@ from esnera_hf.similarity import (
     sum_mentions,
 )
 from esnera_hf.sources import NerSource
+from esnera_hf.taggers import CachedTagger, cached_tagger, encoder_identity
+from esnera_hf.tagging import Entity
 
-if TYPE_CHECKING:
-    from esnera_hf.modeling import Tagger
-
-CACHE_VARIABLE = "ESNERA_CACHE_DIR"
+_SUMS_FILE = "sums.npz"
+_LABELS_FILE = "labels.json"
 
 
 @dataclass(frozen=True)
@@ -61,126 +58,92 @@ class EvidenceSettings:
 
 @dataclass(frozen=True)
 class Evidence:
-    """The similarity matrices, how good the taggers behind them are, and what they took."""
+    """The similarity matrices, the taggers behind them, and what they took."""
 
     matrix: SimilarityMatrix
-    taggers: dict[str, TaggerReport]
+    taggers: dict[str, CachedTagger]
     seconds: dict[str, float]
 
-
-def cache_folder() -> Path:
-    """Return the folder for trained taggers: ``ESNERA_CACHE_DIR``, else ``~/.cache/esnera_hf``."""
-    return Path(os.environ.get(CACHE_VARIABLE) or Path.home() / ".cache" / "esnera_hf")
+    def predictions(self, name: str, source: NerSource) -> Iterator[list[Entity]]:
+        """Yield what one source's tagger predicts on the train split of another."""
+        return self.taggers[name].predictions(source, "train")
 
 
 def gather_evidence(sources: Sequence[NerSource], encoder: str, settings: EvidenceSettings) -> Evidence:
     """Train a tagger a source, then measure both similarities of all pairs of labels.
 
-    A tagger trained before on the same sentences, encoder and settings is taken
-    from the cache; an interrupted training goes on.
+    Taggers, their predictions and the sums of mention vectors are taken from the
+    cache where they were made before; an interrupted training goes on.
 
     Args:
         sources: two or more sources.
         encoder: folder or Hub id of a pretrained encoder.
         settings: how to measure.
     """
-    from esnera_hf.modeling import MentionEncoder
-
-    started = time.perf_counter()
     seconds: dict[str, float] = {}
-
-    def lap(step: str) -> None:
-        nonlocal started
-        now = time.perf_counter()
-        seconds[step], started = now - started, now
-
-    taggers: dict[str, Tagger] = {}
-    reports: dict[str, TaggerReport] = {}
-    for source in sources:
-        taggers[source.name], reports[source.name] = own_tagger(source, encoder, settings.training)
-    lap("training")
+    with lap(seconds, "training"):
+        taggers = own_taggers(sources, encoder, settings.training)
     labels = [ref for source in sources for ref in source.label_refs]
-    matched, predicted = cross_predictions(taggers, sources, labels, settings.match)
-    lap("empirical similarity")
-    mentions = MentionEncoder(encoder)
-    sums = {source.name: sum_mentions(source, mentions) for source in sources}
-    semantic = semantic_similarity(sums, labels, settings.centre)
-    lap("semantic similarity")
+    with lap(seconds, "empirical similarity"):
+        matched, predicted = cross_predictions(
+            lambda name, source: taggers[name].predictions(source, "train"), sources, labels, settings.match
+        )
+    with lap(seconds, "semantic similarity"):
+        sums = _mention_sums(sources, encoder)
+        semantic = semantic_similarity(sums, labels, settings.centre)
     by_name = {source.name: source.summary.entities["train"] for source in sources}
     support = np.array([by_name[ref.source].get(ref.label, 0) for ref in labels], dtype=np.int64)
-    matrix = SimilarityMatrix(tuple(labels), support, matched, predicted, semantic)
-    return Evidence(matrix, reports, seconds)
+    return Evidence(SimilarityMatrix(tuple(labels), support, matched, predicted, semantic), taggers, seconds)
 
 
-def check_trainable(source: NerSource) -> None:
-    """Check that a tagger can be trained on a source and its epoch chosen.
-
-    Raises:
-        ConfigurationError: its train or validation split is without entities.
-    """
-    for split in ("train", "validation"):
-        if not sum(source.summary.entities[split].values()):
-            raise ConfigurationError(
-                f"{source.name}: its {split} split holds {source.summary.sentences[split]} sentences and no "
-                "entity. A tagger needs both splits, with sentences of different texts: give it more of them."
-            )
+def own_taggers(
+    sources: Sequence[NerSource], encoder: str, training: Mapping[str, Any]
+) -> dict[str, CachedTagger]:
+    """Return a tagger a source, by name."""
+    return {source.name: cached_tagger(source, encoder, training) for source in sources}
 
 
-def own_tagger(source: NerSource, encoder: str, training: Mapping[str, Any]) -> tuple[Tagger, TaggerReport]:
-    """Return the tagger of a source, trained or from the cache, and its scores."""
-    from esnera_hf.modeling.training import load_result, save_result, train_tagger
-
-    check_trainable(source)
-    finished = tagger_folder(source, encoder, training)
-    unfinished = finished.parent / "checkpoints"
+@contextmanager
+def lap(seconds: dict[str, float], step: str) -> Iterator[None]:
+    """Add the seconds that a block takes to a table."""
     started = time.perf_counter()
-    seconds = 0.0
-    finished.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(finished.parent / "lock"):  # a second run of the same training waits and takes the tagger
-        if finished.is_dir():
-            result = load_result(finished)
-            say(f"{source.name}: tagger trained before, reused ({result.validation})")
-        else:
-            result = train_tagger(source, encoder, unfinished, training)
-            seconds = time.perf_counter() - started
-            staging = finished.parent / f"tagger.{os.getpid()}"
-            save_result(result, staging)
-            staging.rename(finished)
-            shutil.rmtree(unfinished, ignore_errors=True)
-            say(f"{source.name}: tagger trained in {seconds:.0f} s, validation {result.validation}")
-    test = result.tagger.evaluate(source.sentences("test"))
-    report = TaggerReport(result.validation, test, result.history, result.arguments, seconds)
-    return result.tagger, report
+    yield
+    seconds[step] = seconds.get(step, 0.0) + time.perf_counter() - started
 
 
-def tagger_folder(source: NerSource, encoder: str, training: Mapping[str, Any]) -> Path:
-    """Return where the tagger of a source is kept: a folder named by everything that decides its weights."""
-    from esnera_hf.modeling.arguments import recommended_settings
-    from esnera_hf.modeling.pretrained import hidden_size
+def _mention_sums(sources: Sequence[NerSource], encoder: str) -> dict[str, LabelSums]:
+    """Return the sums of mention vectors of each source, encoding only what was not encoded before."""
+    encoders: list[Any] = []
 
-    settings = {**recommended_settings(hidden_size(encoder), len(source.dataset["train"])), **training}
-    identity = {
-        "sentences": source.fingerprint,
-        "encoder": encoder_identity(encoder),
-        "training": {name: repr(value) for name, value in sorted(settings.items())},
-        "versions": {name: version(name) for name in ("esnera-hf", "torch", "transformers")},
-    }
-    key = hashlib.blake2b(json.dumps(identity, sort_keys=True).encode(), digest_size=16).hexdigest()
-    return cache_folder() / "taggers" / key / "tagger"
+    def load_encoder() -> Any:
+        from esnera_hf.modeling import MentionEncoder
+
+        if not encoders:
+            encoders.append(MentionEncoder(encoder))
+        return encoders[0]
+
+    return {source.name: _cached_sums(source, encoder, load_encoder) for source in sources}
 
 
-def encoder_identity(encoder: str) -> str:
-    """Return what identifies an encoder's weights: a digest of a folder's files, or id and commit of a Hub model."""
-    from esnera_hf.modeling.pretrained import resolved_commit
+def _cached_sums(source: NerSource, encoder: str, load_encoder: Callable[[], Any]) -> LabelSums:
+    versions = {name: version(name) for name in ("esnera-hf", "torch", "transformers")}
+    artefact = Artefact(
+        "mentions",
+        {"sentences": source.fingerprint, "encoder": encoder_identity(encoder), "versions": versions},
+    )
 
-    folder = Path(encoder)
-    if not folder.is_dir():
-        return f"{encoder}@{resolved_commit(encoder)}"
-    digest = hashlib.blake2b(digest_size=16)
-    for file in sorted(folder.iterdir()):
-        if file.suffix in (".json", ".safetensors", ".txt", ".model"):
-            digest.update(file.name.encode())
-            with file.open("rb") as stream:
-                while block := stream.read(1 << 20):
-                    digest.update(block)
-    return digest.hexdigest()
+    def fill(folder: Path) -> None:
+        sums = sum_mentions(source, load_encoder())
+        labels = sorted(sums.total)
+        np.savez(
+            folder / _SUMS_FILE,
+            total=np.array([sums.total[label] for label in labels]),
+            count=np.array([sums.count[label] for label in labels], dtype=np.int64),
+        )
+        (folder / _LABELS_FILE).write_text(json.dumps(labels), encoding="utf-8")
+
+    artefact.make(fill)
+    labels = json.loads((artefact.folder / _LABELS_FILE).read_text(encoding="utf-8"))
+    with np.load(artefact.folder / _SUMS_FILE, allow_pickle=False) as arrays:
+        total, count = arrays["total"], arrays["count"]
+    return LabelSums(dict(zip(labels, total, strict=True)), dict(zip(labels, count.tolist(), strict=True)))

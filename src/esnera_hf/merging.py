@@ -6,18 +6,19 @@ Label ids are made here and nowhere else.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value, concatenate_datasets
 
 from esnera_hf.alignment import LabelMapping
+from esnera_hf.augmentation import PseudoLabels
 from esnera_hf.duplicates import Place, find_duplicates
 from esnera_hf.errors import ConservationError
-from esnera_hf.labels import LabelRef
 from esnera_hf.sources import NerSource
-from esnera_hf.tagging import OUTSIDE, iob2_tag_set
+from esnera_hf.sources.source import SOURCE_FEATURES
+from esnera_hf.tagging import OUTSIDE, Entity, iob2_tag_set
 
 GOLD = "gold"
 PSEUDO = "pseudo"
@@ -97,7 +98,10 @@ def merged_features(mapping: LabelMapping) -> Features:
 
 
 def merge_sources(
-    sources: Sequence[NerSource], mapping: LabelMapping, leaks: Sequence[Leak] = ()
+    sources: Sequence[NerSource],
+    mapping: LabelMapping,
+    leaks: Sequence[Leak] = (),
+    pseudo: PseudoLabels | None = None,
 ) -> DatasetDict:
     """Relabel every source and concatenate them split by split.
 
@@ -107,28 +111,67 @@ def merge_sources(
         leaks: as :func:`find_leaks` gives them; those between sources are left
             out of the merged train and validation splits, so that no test
             sentence is trained on.
+        pseudo: entities to add to the train split, none of them to a sentence
+            that is left out.
 
     Returns:
         Splits ``train``, ``validation`` and ``test``.
 
     Raises:
-        MappingError: the mapping leaves out a label.
+        MappingError: mapping and sources do not fit.
         ConservationError: the merged dataset does not hold exactly the sentences
-            and entities of the sources, but for those left out.
+            and gold entities of the sources, but for those left out, and the
+            pseudo-labels.
     """
-    mapping.check_covers(ref for source in sources for ref in source.label_refs)
+    mapping.check_fits(ref for source in sources for ref in source.label_refs)
     features = merged_features(mapping)
     out = _left_out(leaks)
     merged = DatasetDict(
         {
             split: concatenate_datasets(
-                [_relabel(s, split, mapping, features, out.get((s.name, split), ())) for s in sources]
+                [
+                    _relabel(
+                        _without(source, split, out.get((source.name, split), ())),
+                        _renamed_tags(source, mapping),
+                        pseudo.of(source.name) if pseudo is not None and split == "train" else {},
+                        features,
+                    )
+                    for source in sources
+                ]
             )
             for split in sources[0].dataset
         }
     )
-    check_conserved(sources, mapping, merged, leaks)
+    check_conserved(sources, mapping, merged, leaks, pseudo)
     return merged
+
+
+def as_source(name: str, merged: DatasetDict) -> NerSource:
+    """Return a merged dataset as a source, to train on: tags as strings, gold and pseudo alike."""
+
+    def to_names(batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
+        return {"ner_tags": [[tags[tag] for tag in row] for row in batch["ner_tags"]]}
+
+    splits = {}
+    for split, rows in merged.items():
+        tags = rows.features["ner_tags"].feature.names
+        kept = rows.select_columns(list(SOURCE_FEATURES))
+        if not len(kept):
+            splits[split] = Dataset.from_dict({column: [] for column in SOURCE_FEATURES}, SOURCE_FEATURES)
+            continue
+        splits[split] = kept.map(
+            to_names,
+            batched=True,
+            features=SOURCE_FEATURES,
+            load_from_cache_file=False,
+            desc=f"{name} {split}",
+        )
+    return NerSource(name, DatasetDict(splits))
+
+
+def left_out_of_train(leaks: Sequence[Leak]) -> dict[str, set[str]]:
+    """Return the ids of the train sentences that a merge leaves out, by source."""
+    return {source: ids for (source, split), ids in _left_out(leaks).items() if split == "train"}
 
 
 def _left_out(leaks: Sequence[Leak]) -> dict[tuple[str, str], set[str]]:
@@ -140,62 +183,91 @@ def _left_out(leaks: Sequence[Leak]) -> dict[tuple[str, str], set[str]]:
     return ids
 
 
-def _relabel(
-    source: NerSource, split: str, mapping: LabelMapping, features: Features, left_out: Collection[str]
-) -> Dataset:
+def _without(source: NerSource, split: str, left_out: Collection[str]) -> Dataset:
+    rows = source.dataset[split]
+    if not left_out:
+        return rows
+    return rows.select([index for index, row_id in enumerate(rows["id"]) if row_id not in left_out])
+
+
+def _renamed_tags(source: NerSource, mapping: LabelMapping) -> dict[str, str]:
+    """Return the unified tag of every tag of a source; those of labels left out become ``O``."""
     rename = {OUTSIDE: OUTSIDE}
     for ref in source.label_refs:
+        unified = mapping[ref]
         for prefix in ("B-", "I-"):
-            rename[prefix + ref.label] = prefix + mapping[ref]
+            rename[prefix + ref.label] = OUTSIDE if unified is None else prefix + unified
+    return rename
 
+
+def _relabel(
+    rows: Dataset, rename: Mapping[str, str], added: Mapping[str, Sequence[Entity]], features: Features
+) -> Dataset:
     def relabel(batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
-        tags = batch["ner_tags"]
+        source_tags = batch["ner_tags"]
+        tags = [[rename[tag] for tag in row] for row in source_tags]
+        origin = [[GOLD] * len(row) for row in tags]
+        confidence = [[1.0] * len(row) for row in tags]
+        for index, row_id in enumerate(batch["id"]):
+            for entity in added.get(row_id, ()):
+                for token in range(entity.start, entity.end):
+                    prefix = "B-" if token == entity.start else "I-"
+                    tags[index][token] = prefix + entity.label
+                    origin[index][token] = PSEUDO
+                    confidence[index][token] = entity.score
         return {
             **batch,
-            "ner_tags": [[rename[tag] for tag in row] for row in tags],
-            "source_tags": tags,
-            "origin": [[GOLD] * len(row) for row in tags],
-            "confidence": [[1.0] * len(row) for row in tags],
+            "ner_tags": tags,
+            "source_tags": source_tags,
+            "origin": origin,
+            "confidence": confidence,
         }
 
-    rows = source.dataset[split]
-    if left_out:
-        rows = rows.select([index for index, row_id in enumerate(rows["id"]) if row_id not in left_out])
     if not len(rows):  # map leaves the features of an empty dataset as they are
         return Dataset.from_dict({name: [] for name in features}, features=features)
-    return rows.map(
-        relabel,
-        batched=True,
-        features=features,
-        load_from_cache_file=False,
-        desc=f"merge {source.name} {split}",
-    )
+    return rows.map(relabel, batched=True, features=features, load_from_cache_file=False, desc="merge")
 
 
 def check_conserved(
-    sources: Sequence[NerSource], mapping: LabelMapping, merged: DatasetDict, leaks: Sequence[Leak] = ()
+    sources: Sequence[NerSource],
+    mapping: LabelMapping,
+    merged: DatasetDict,
+    leaks: Sequence[Leak] = (),
+    pseudo: PseudoLabels | None = None,
 ) -> None:
     """Check that the merged dataset holds the entities of the sources, no more and no fewer.
 
-    What is in the sources must be in the merged dataset or in the sentences left
-    out as leaks.
+    What is in the sources must be in the merged dataset, in the sentences left
+    out as leaks, or of a label that the mapping leaves out; what is in the merged
+    dataset beside that must be a pseudo-label of a sentence that is in it.
 
     Raises:
-        ConservationError: sentences by split, or counts by split, source and
-            unified label differ.
+        ConservationError: sentences by split, or counts by split, source,
+            unified label and origin differ.
     """
     out = _left_out(leaks)
     for split, rows in merged.items():
-        expected: Counter[LabelRef] = Counter()
+        expected: Counter[tuple[str, str, str]] = Counter()
         sentences = 0
         for source in sources:
-            removed, labels = _count_left_out(source, split, out.get((source.name, split), ()))
+            ids = out.get((source.name, split), set())
+            removed, labels = _count_left_out(source, split, ids)
             sentences += source.summary.sentences[split] - removed
             for label, count in source.summary.entities[split].items():
-                expected[LabelRef(source.name, mapping[(source.name, label)])] += count - labels[label]
+                unified = mapping[(source.name, label)]
+                if unified is not None:
+                    expected[source.name, unified, GOLD] += count - labels[label]
+            if pseudo is not None and split == "train":
+                for entities in pseudo.of(source.name).values():
+                    expected.update((source.name, entity.label, PSEUDO) for entity in entities)
         found = Counter(_merged_labels(rows))
         if expected != found:
-            difference = {str(k): found[k] - expected[k] for k in expected | found if found[k] != expected[k]}
+            difference = {
+                f"{source}:{label}" + (" (pseudo)" if origin == PSEUDO else ""): found[key] - expected[key]
+                for key in sorted(expected | found)
+                for source, label, origin in [key]
+                if found[key] != expected[key]
+            }
             raise ConservationError(f"split {split}: entities gained or lost by label: {difference}.")
         if sentences != len(rows):
             raise ConservationError(f"split {split}: expected {sentences:,} sentences, found {len(rows):,}.")
@@ -217,9 +289,14 @@ def _count_left_out(source: NerSource, split: str, ids: Collection[str]) -> tupl
     return sentences, labels
 
 
-def _merged_labels(rows: Dataset) -> Iterator[LabelRef]:
+def _merged_labels(rows: Dataset) -> Iterator[tuple[str, str, str]]:
+    """Yield source, unified label and origin of every entity."""
     names = rows.features["ner_tags"].feature.names
+    origins = rows.features["origin"].feature.names
     begins = {index: name[2:] for index, name in enumerate(names) if name.startswith("B-")}
-    for batch in rows.select_columns(["source", "ner_tags"]).iter(batch_size=1000):
-        for source_name, tags in zip(batch["source"], batch["ner_tags"], strict=True):
-            yield from (LabelRef(source_name, begins[tag]) for tag in tags if tag in begins)
+    columns = ["source", "ner_tags", "origin"]
+    for batch in rows.select_columns(columns).iter(batch_size=1000):
+        for source, tags, origin in zip(*(batch[column] for column in columns), strict=True):
+            for tag, where_from in zip(tags, origin, strict=True):
+                if tag in begins:
+                    yield source, begins[tag], origins[where_from]

@@ -6,7 +6,7 @@ seqeval sees them, since it trims hyphens off label names.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,6 +14,14 @@ from seqeval.metrics.v1 import precision_recall_fscore_support
 from seqeval.scheme import IOB2
 
 from esnera_hf.tagging import OUTSIDE, Entity, split_tag, tags_from_entities
+
+#: The labels that a source annotates, by name of the source: in its sentences others are no errors.
+Scope = Mapping[str, Collection[str]]
+
+
+def scoped(entities: Sequence[Entity], source: str, scope: Scope | None) -> list[Entity]:
+    """Return the entities whose label counts in a sentence of a source; all without a scope."""
+    return [entity for entity in entities if scope is None or entity.label in scope[source]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,7 @@ from datasets.utils.logging import disable_progress_bar, enable_progress_bar, is
 
 from esnera_hf.alignment import LabelMapping
 from esnera_hf.errors import ConfigurationError, MappingError, OutputExistsError, SourceNotFoundError
-from esnera_hf.heatmaps import save_heatmaps
-from esnera_hf.report import Report
+from esnera_hf.report import Report, save_heatmaps
 from esnera_hf.similarity import SimilarityMatrix
 from esnera_hf.tagging import iob2_tag_set
 
@@ -36,20 +35,20 @@ class MergeResult:
         dataset: splits ``train``, ``validation``, ``test``; ``ner_tags`` are ids
             of one ``ClassLabel`` schema.
         mapping: source labels to unified labels.
-        similarity: both similarities of all pairs of labels.
-        report: sources, taggers, decisions, times.
+        similarity: both similarities of all pairs of labels; ``None`` where a
+            mapping was applied and nothing measured.
+        report: sources, taggers, decisions, search, scores, times.
     """
 
     dataset: DatasetDict = field(repr=False)
     mapping: LabelMapping
-    similarity: SimilarityMatrix
+    similarity: SimilarityMatrix | None
     report: Report
 
     def __repr__(self) -> str:
         sentences = ", ".join(f"{split} {len(rows):,}" for split, rows in self.dataset.items())
-        sources = {entry.label.source for entry in self.mapping.entries}
         head = (
-            f"MergeResult: {len(self.mapping.entries)} labels of {len(sources)} sources → "
+            f"MergeResult: {len(self.mapping.entries)} labels of {len(self.mapping.sources)} sources → "
             f"{len(self.mapping.unified_labels)} unified labels; sentences: {sentences}"
         )
         return "\n".join([head, *("  " + line for line in str(self.mapping).split("\n"))])
@@ -75,9 +74,10 @@ class MergeResult:
             if showed_progress:
                 enable_progress_bar()
         self.mapping.save(folder / MAPPING_FILE)
-        _write_json(self.similarity.to_dict(), folder / SIMILARITY_FILE)
         _write_json(self.report.to_dict(), folder / REPORT_FILE)
-        save_heatmaps(self.similarity, self.mapping.lam or 0.0, folder / HEATMAP_FOLDER)
+        if self.similarity is not None:
+            _write_json(self.similarity.to_dict(), folder / SIMILARITY_FILE)
+            save_heatmaps(self.similarity, self.mapping.lam, folder / HEATMAP_FOLDER)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> MergeResult:
@@ -89,9 +89,7 @@ class MergeResult:
         """
         folder = Path(path)
         missing = [
-            name
-            for name in (DATASET_FOLDER, MAPPING_FILE, SIMILARITY_FILE, REPORT_FILE)
-            if not (folder / name).exists()
+            name for name in (DATASET_FOLDER, MAPPING_FILE, REPORT_FILE) if not (folder / name).exists()
         ]
         if missing:
             raise SourceNotFoundError(
@@ -103,12 +101,10 @@ class MergeResult:
             LabelMapping.load(folder / MAPPING_FILE),
         )
         _check_agreement(dataset, mapping, folder)
-        return cls(
-            dataset,
-            mapping,
-            SimilarityMatrix.from_dict(_read_json(folder / SIMILARITY_FILE)),
-            Report.from_dict(_read_json(folder / REPORT_FILE)),
-        )
+        similarity = None
+        if (folder / SIMILARITY_FILE).exists():
+            similarity = SimilarityMatrix.from_dict(_read_json(folder / SIMILARITY_FILE))
+        return cls(dataset, mapping, similarity, Report.from_dict(_read_json(folder / REPORT_FILE)))
 
 
 def _check_agreement(dataset: DatasetDict, mapping: LabelMapping, folder: Path) -> None:
@@ -116,7 +112,8 @@ def _check_agreement(dataset: DatasetDict, mapping: LabelMapping, folder: Path) 
         if rows.features["ner_tags"].feature.names != iob2_tag_set(mapping.unified_labels):
             raise MappingError(
                 f"{folder / MAPPING_FILE}: its unified labels are not those of the {split} split beside it. "
-                "The dataset was made with another mapping: undo the edit, or merge again."
+                "The dataset was made with another mapping: apply the edited one to the sources "
+                "(`esnera-hf apply mapping.yaml SOURCE … --output DIR`), or undo the edit."
             )
 
 

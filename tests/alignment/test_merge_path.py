@@ -66,7 +66,8 @@ def test_two_sources() -> None:
         group("b:work", "a:book", "a:movie"),
         group("a:price"),
     )
-    assert (path.lam, path.tau, path.merged, stage.merged) == (0.5, 0.4, 3, 3)
+    assert (stage.lam, stage.tau, path.merged, stage.merged) == (0.5, 0.4, 3, 3)
+    assert stage.similarity == pytest.approx(0.65 + 0.625 + 0.825)
 
 
 def test_unknown_empirical_similarity_leaves_the_semantic_one() -> None:

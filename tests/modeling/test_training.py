@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,13 +15,13 @@ from transformers import TrainerControl, TrainerState
 
 from builders import VANISHING, make_source, row, toy_source
 from esnera_hf.errors import ConfigurationError, EncoderError
-from esnera_hf.modeling import TaggerTrainingArguments, TrainingResult, train_tagger, training
+from esnera_hf.modeling import Tagger, TaggerTrainingArguments, TrainingResult, train_tagger, training
 from esnera_hf.modeling.arguments import choose_arguments
 from esnera_hf.modeling.training import (
+    HISTORY_FILE,
     EarlyStopping,
     epoch_history,
     last_complete_checkpoint,
-    load_result,
     save_result,
 )
 from esnera_hf.sources import NerSource
@@ -243,10 +244,14 @@ def test_history_puts_loss_and_scores_of_an_epoch_together() -> None:
 
 def test_a_result_survives_its_folder(short: TrainingResult, tmp_path: Path) -> None:
     save_result(short, tmp_path)
-    loaded = load_result(tmp_path)
-    assert replace(loaded, tagger=short.tagger) == short
+    loaded = replace(short, tagger=Tagger.from_pretrained(tmp_path))
     for name, weight in weights(short).items():
         assert torch.equal(weights(loaded)[name], weight), name
+    assert json.loads((tmp_path / HISTORY_FILE).read_text(encoding="utf-8")) == {
+        "validation": short.validation.to_dict(),
+        "history": short.history,
+        "arguments": short.arguments,
+    }
 
 
 def test_long_sentences_and_vanished_words_take_part_in_training(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from builders import DictionaryTagger, make_source, row
+from builders import DictionaryTagger, make_source, predictions_of, row
 from esnera_hf.labels import LabelRef
 from esnera_hf.similarity import SimilarityMatrix, cross_predictions, matched_label
 from esnera_hf.sources import NerSource
@@ -76,7 +76,7 @@ TAGGERS = {
 
 
 def counts(sources: list[NerSource], match: str) -> tuple[dict[str, int], dict[str, int]]:
-    matched, predicted = cross_predictions(TAGGERS, sources, LABELS, match)  # type: ignore[arg-type]
+    matched, predicted = cross_predictions(predictions_of(TAGGERS), sources, LABELS, match)  # type: ignore[arg-type]
     cells = [(f"{r.label}→{c.label}", i, j) for i, r in enumerate(LABELS) for j, c in enumerate(LABELS)]
     return (
         {name: int(matched[i, j]) for name, i, j in cells if matched[i, j]},
@@ -106,7 +106,7 @@ def test_overlapping_spans(sources: list[NerSource]) -> None:
 
 
 def test_a_label_never_predicted_is_unknown(sources: list[NerSource]) -> None:
-    matched, predicted = cross_predictions(TAGGERS, sources, LABELS)
+    matched, predicted = cross_predictions(predictions_of(TAGGERS), sources, LABELS)
     support, semantic = np.zeros(6, dtype=np.int64), np.full((6, 6), np.nan)
     empirical = SimilarityMatrix(tuple(LABELS), support, matched, predicted, semantic).empirical
     other = LABELS.index(LabelRef("a", "other"))
@@ -123,13 +123,13 @@ def test_one_predicted_entity_counts_once_however_many_it_touches() -> None:
     source = make_source("a", {"train": [row("z/B-x")]})
     labels = [LabelRef("a", "x"), LabelRef("b", "p"), LabelRef("b", "q")]
     taggers = {"a": DictionaryTagger({("a", "b", "c", "d"): "x"}), "b": DictionaryTagger({})}
-    matched, predicted = cross_predictions(taggers, [source, target], labels, "overlap")
+    matched, predicted = cross_predictions(predictions_of(taggers), [source, target], labels, "overlap")
     assert matched.tolist() == [[0, 1, 0], [0, 0, 0], [0, 0, 0]]
     assert predicted.tolist() == [[0, 1, 1], [0, 0, 0], [0, 0, 0]]
 
 
 def test_the_order_of_sources_plays_no_part(sources: list[NerSource]) -> None:
-    forward = cross_predictions(TAGGERS, sources, LABELS)
-    reverse = cross_predictions(dict(reversed(TAGGERS.items())), sources[::-1], LABELS)
+    forward = cross_predictions(predictions_of(TAGGERS), sources, LABELS)
+    reverse = cross_predictions(predictions_of(TAGGERS), sources[::-1], LABELS)
     for a, b in zip(forward, reverse, strict=True):
         np.testing.assert_array_equal(a, b)

@@ -1,6 +1,8 @@
-"""From similarities to one label schema: the merge path and the mapping it gives."""
+"""From similarities to one label schema: the merge path, the search along it, and the mapping it gives."""
 
-from esnera_hf.alignment.mapping import LabelMapping, MappedLabel, Relation, mapping_from_path
+from esnera_hf.alignment.constraints import Constraints, Into, SchemaSettings, build_constraints
+from esnera_hf.alignment.from_path import mapping_from_path
+from esnera_hf.alignment.mapping import LabelMapping, MappedLabel, MappingStage, Relation
 from esnera_hf.alignment.merge_path import (
     Decision,
     LabelGroup,
@@ -8,17 +10,42 @@ from esnera_hf.alignment.merge_path import (
     MergeStage,
     check_tau,
     greedy_merge_path,
+    next_stage,
+)
+from esnera_hf.alignment.search import (
+    Candidate,
+    Scoring,
+    SearchedPath,
+    SearchSettings,
+    Setting,
+    Trial,
+    search_merge_path,
+    stage_candidates,
 )
 
 __all__ = [
+    "Candidate",
+    "Constraints",
     "Decision",
+    "Into",
     "LabelGroup",
     "LabelMapping",
     "MappedLabel",
+    "MappingStage",
     "MergePath",
     "MergeStage",
     "Relation",
+    "SchemaSettings",
+    "Scoring",
+    "SearchSettings",
+    "SearchedPath",
+    "Setting",
+    "Trial",
+    "build_constraints",
     "check_tau",
     "greedy_merge_path",
     "mapping_from_path",
+    "next_stage",
+    "search_merge_path",
+    "stage_candidates",
 ]

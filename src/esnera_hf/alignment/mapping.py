@@ -1,33 +1,25 @@
-"""The label mapping: every label of every source to one unified label, and its file form."""
+"""The label mapping: every label of every source to one unified label."""
 
 from __future__ import annotations
 
+import difflib
 import os
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal
 
-import yaml
-
-from esnera_hf.alignment.merge_path import LabelGroup, MergePath
 from esnera_hf.errors import MappingError
 from esnera_hf.labels import LabelRef
-from esnera_hf.similarity import Agreement, PairEvidence, SimilarityMatrix
+from esnera_hf.similarity import PairEvidence
 from esnera_hf.tagging import OUTSIDE
 from esnera_hf.text import display_width, pad
 
-VERSION = 1
 Relation = Literal["equal", "subset", "superset", "overlap", "none"]
-
-_HEADER = """\
-# Label mapping of esnera_hf: what each label of each source is called in the merged dataset.
-# relation says how the source label relates to the unified one. compared_with is the label it was
-# merged into, or the nearest one of another source; the evidence below it is for that pair:
-# forward counts the entities a tagger of this source predicts as this label on the other source's
-# text (predicted) and those of them the other source annotates so (matched), backward the reverse.
-"""
+LEFT_OUT = "(left out)"
+#: λ of the similarities that are shown where nothing was merged by them.
+DEFAULT_LAMBDA = 0.4
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,22 +28,34 @@ class MappedLabel:
 
     Attributes:
         label: the source label.
-        unified: its name in the merged dataset.
+        unified: its name in the merged dataset; ``None`` leaves its entities out.
         relation: how the source label relates to the unified one; under a flat
             merge always ``equal``.
         mentions: gold mentions in the source's train split.
         compared_with: the label it was merged into, or else the nearest.
         similarity: S of that pair.
         evidence: both similarities of that pair.
+        locked: whether the next alignment must keep it as it is.
     """
 
     label: LabelRef
-    unified: str
+    unified: str | None
     relation: Relation = "equal"
     mentions: int = 0
     compared_with: LabelRef | None = None
     similarity: float | None = None
     evidence: PairEvidence | None = None
+    locked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MappingStage:
+    """One step of the merge path and the setting it was made with; ``None`` where nothing held the bound."""
+
+    sources: tuple[str, ...]
+    target: str
+    lam: float | None
+    tau: float | None
 
 
 @dataclass(frozen=True)
@@ -61,9 +65,9 @@ class LabelMapping:
     Attributes:
         unified_labels: the unified schema, in order.
         entries: one for each source label.
-        lam: λ it was made with, ``None`` if made by hand.
-        tau: τ it was made with.
-        path: the sources in the order they were merged.
+        stages: the merge path; empty if made by hand.
+        file: where it was read from, for messages.
+        lines: the line of each entry in that file.
 
     Raises:
         MappingError: a label is mapped twice, goes to a label outside the
@@ -72,9 +76,9 @@ class LabelMapping:
 
     unified_labels: tuple[str, ...]
     entries: tuple[MappedLabel, ...]
-    lam: float | None = None
-    tau: float | None = None
-    path: tuple[str, ...] = ()
+    stages: tuple[MappingStage, ...] = ()
+    file: str = field(default="", compare=False, repr=False)
+    lines: Mapping[LabelRef, int] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if len(set(self.unified_labels)) != len(self.unified_labels):
@@ -84,7 +88,7 @@ class LabelMapping:
             if entry.label in seen:
                 raise MappingError(f"{entry.label} is mapped twice. Keep one of the two entries.")
             seen.add(entry.label)
-            if entry.unified not in self.unified_labels:
+            if entry.unified is not None and entry.unified not in self.unified_labels:
                 raise MappingError(
                     f"{entry.label} goes to {entry.unified!r}, which is not in the unified schema: "
                     f"{', '.join(self.unified_labels)}. Add it there or correct the entry."
@@ -93,35 +97,79 @@ class LabelMapping:
             raise MappingError("a unified label is empty or called 'O', which means 'outside'. Rename it.")
 
     @cached_property
-    def _by_label(self) -> dict[LabelRef, str]:
+    def _by_label(self) -> dict[LabelRef, str | None]:
         return {entry.label: entry.unified for entry in self.entries}
 
-    def __getitem__(self, label: LabelRef | tuple[str, str]) -> str:
-        """Return the unified label of a source label."""
+    def __getitem__(self, label: LabelRef | tuple[str, str]) -> str | None:
+        """Return the unified label of a source label, ``None`` if it is left out."""
         return self._by_label[LabelRef(*label)]
 
-    def members(self, unified: str) -> tuple[LabelRef, ...]:
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The sources whose labels it maps, in the order of the entries."""
+        return tuple(dict.fromkeys(entry.label.source for entry in self.entries))
+
+    @property
+    def lam(self) -> float:
+        """λ of the last stage that merged anything; that of the method where none did."""
+        found = [stage.lam for stage in self.stages if stage.lam is not None]
+        return found[-1] if found else DEFAULT_LAMBDA
+
+    def members(self, unified: str | None) -> tuple[LabelRef, ...]:
         """Return the source labels that go to a unified label."""
         return tuple(entry.label for entry in self.entries if entry.unified == unified)
 
-    def check_covers(self, labels: Iterable[LabelRef]) -> None:
-        """Check that every label is mapped.
+    def scope(self, source: str) -> frozenset[str]:
+        """Return the unified labels that a source annotates."""
+        found = (entry.unified for entry in self.entries if entry.label.source == source)
+        return frozenset(unified for unified in found if unified is not None)
+
+    def restricted(self, sources: Iterable[str]) -> LabelMapping:
+        """Return the mapping of some of the sources, without unified labels that none of them has."""
+        wanted = set(sources)
+        entries = tuple(entry for entry in self.entries if entry.label.source in wanted)
+        used = {entry.unified for entry in entries}
+        return replace(
+            self, unified_labels=tuple(name for name in self.unified_labels if name in used), entries=entries
+        )
+
+    def check_fits(self, labels: Iterable[LabelRef]) -> None:
+        """Check that the mapping and the labels of some sources fit each other.
 
         Raises:
-            MappingError: labels are missing; it names them.
+            MappingError: a label of the sources is not mapped, or the mapping
+                names a label that its source does not annotate; it says which,
+                and in which line.
         """
-        missing = sorted(label for label in labels if label not in self._by_label)
+        by_source: dict[str, list[str]] = {}
+        missing = []
+        for label in sorted(labels):
+            by_source.setdefault(label.source, []).append(label.label)
+            if label not in self._by_label:
+                missing.append(str(label))
+        place = f"{self.file}: " if self.file else ""
+        for entry in self.entries:
+            known = by_source.get(entry.label.source)
+            if known is not None and entry.label.label not in known:
+                raise MappingError(f"{self._where(entry.label)}{_unknown_label(entry.label, known)}")
         if missing:
             raise MappingError(
-                f"the mapping leaves out {', '.join(map(str, missing))}. Every label of every source needs "
-                "an entry (map it to a label of its own to keep it apart)."
+                f"{place}the mapping leaves out {', '.join(missing)}. Every label of every source needs an "
+                "entry: map it to a label of its own to keep it apart, to null to leave its entities out."
             )
+
+    def _where(self, label: LabelRef) -> str:
+        if not self.file:
+            return ""
+        line = self.lines.get(label)
+        return f"{self.file}, line {line}: " if line else f"{self.file}: "
 
     def __str__(self) -> str:
         rows = []
-        for unified in self.unified_labels:
+        for unified in (*self.unified_labels, None):
             members = ", ".join(str(label) for label in self.members(unified))
-            rows.append((unified, members))
+            if members:
+                rows.append((LEFT_OUT if unified is None else unified, members))
         width = max((display_width(name) for name, _ in rows), default=0)
         return "\n".join(f"{pad(name, width)}  ←  {members}" for name, members in rows)
 
@@ -130,16 +178,10 @@ class LabelMapping:
         Path(path).write_text(self.to_yaml(), encoding="utf-8")
 
     def to_yaml(self) -> str:
-        """Return the mapping as YAML with a comment that explains it."""
-        data: dict[str, Any] = {"version": VERSION, "merge": "flat"}
-        if self.lam is not None:
-            data |= {"lambda": self.lam, "tau": self.tau}
-        data |= {
-            "path": list(self.path),
-            "unified_labels": list(self.unified_labels),
-            "labels": [_entry_to_dict(entry) for entry in self.entries],
-        }
-        return _HEADER + yaml.dump(data, Dumper=_Dumper, allow_unicode=True, sort_keys=False, width=100)
+        """Return the mapping as YAML with comments that explain it."""
+        from esnera_hf.alignment.mapping_file import write_mapping
+
+        return write_mapping(self)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> LabelMapping:
@@ -147,16 +189,15 @@ class LabelMapping:
 
         Raises:
             MappingError: the file is missing, not YAML, of another version, or
-                contradicts itself.
+                contradicts itself; it says in which line.
         """
+        from esnera_hf.alignment.mapping_file import read_mapping
+
         try:
             text = Path(path).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise MappingError(f"{os.fspath(path)}: the mapping cannot be read: {error}") from error
-        try:
-            return cls.from_yaml(text)
-        except MappingError as error:
-            raise MappingError(f"{os.fspath(path)}: {error}") from error
+        return read_mapping(text, os.fspath(path))
 
     @classmethod
     def from_yaml(cls, text: str) -> LabelMapping:
@@ -165,152 +206,12 @@ class LabelMapping:
         Raises:
             MappingError: as :meth:`load`.
         """
-        try:
-            data = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise MappingError(f"not valid YAML: {error}") from error
-        if not isinstance(data, dict) or data.get("version") != VERSION:
-            found = data.get("version") if isinstance(data, dict) else None
-            raise MappingError(f"expected a mapping file of version {VERSION}, found version {found!r}.")
-        try:
-            return cls(
-                tuple(map(_text, _list(data["unified_labels"]))),
-                tuple(map(_entry_from_dict, _list(data["labels"]))),
-                data.get("lambda"),
-                data.get("tau"),
-                tuple(map(_text, _list(data.get("path", [])))),
-            )
-        except (AttributeError, KeyError, TypeError) as error:
-            raise MappingError(f"a key is missing or of the wrong type: {error}.") from error
+        from esnera_hf.alignment.mapping_file import read_mapping
+
+        return read_mapping(text)
 
 
-class _Dumper(yaml.SafeDumper):
-    """Escapes the line breaks that reading would fold into spaces."""
-
-    def represent_text(self, text: str) -> yaml.ScalarNode:
-        style = '"' if any(char in text for char in "\x85\u2028\u2029") else None
-        return self.represent_scalar("tag:yaml.org,2002:str", text, style=style)
-
-
-_Dumper.add_representer(str, _Dumper.represent_text)
-
-
-def mapping_from_path(path: MergePath, matrix: SimilarityMatrix) -> LabelMapping:
-    """Name the label groups of a merge path and attach the evidence.
-
-    A group takes the name of its head, the label of the latest target in it.
-    Groups never share a name: the later one becomes ``label@source``.
-    Similarities are rounded to four digits, as the mapping's file shows them.
-
-    Args:
-        path: the stages and groups.
-        matrix: the similarities they were made from.
-    """
-    names = _unique_names(path.groups)
-    unified = {member: names[group] for group in path.groups for member in group.members}
-    head = {member: group.head for group in path.groups for member in group.members}
-    similarity = matrix.merged(path.lam)
-    entries = []
-    for index, label in enumerate(matrix.labels):
-        other = head[label] if head[label] != label else _nearest(matrix.labels, similarity[index])
-        entry = MappedLabel(label, unified[label], "equal", int(matrix.support[index]))
-        if other is not None:
-            pair = matrix.pair(label, other)
-            entry = replace(
-                entry,
-                compared_with=other,
-                similarity=_rounded(float(similarity[index, matrix.labels.index(other)])),
-                evidence=replace(pair, semantic=_rounded(pair.semantic)),
-            )
-        entries.append(entry)
-    order = (*path.stages[0].sources, *(stage.target for stage in path.stages))
-    return LabelMapping(tuple(names.values()), tuple(entries), path.lam, path.tau, order)
-
-
-def _unique_names(groups: Sequence[LabelGroup]) -> dict[LabelGroup, str]:
-    names: dict[LabelGroup, str] = {}
-    for group in groups:
-        name = group.head.label
-        while name in names.values():
-            name = f"{name}@{group.head.source}"
-        names[group] = name
-    return names
-
-
-def _nearest(labels: Sequence[LabelRef], row: Any) -> LabelRef | None:
-    known = [(value, -index) for index, value in enumerate(row.tolist()) if value == value]
-    return labels[-max(known)[1]] if known else None
-
-
-def _entry_to_dict(entry: MappedLabel) -> dict[str, Any]:
-    data: dict[str, Any] = {
-        "source": entry.label.source,
-        "label": entry.label.label,
-        "unified": entry.unified,
-        "relation": entry.relation,
-        "mentions": entry.mentions,
-    }
-    if entry.compared_with is not None and entry.evidence is not None:
-        data["compared_with"] = {
-            "source": entry.compared_with.source,
-            "label": entry.compared_with.label,
-            "similarity": entry.similarity,
-            "semantic": entry.evidence.semantic,
-            "empirical_forward": _agreement_to_dict(entry.evidence.forward),
-            "empirical_backward": _agreement_to_dict(entry.evidence.backward),
-        }
-    return data
-
-
-def _entry_from_dict(data: dict[str, Any]) -> MappedLabel:
-    relation = data.get("relation", "equal")
-    if relation not in get_args(Relation):
-        raise MappingError(
-            f"{data.get('source')}:{data.get('label')}: relation {relation!r}, expected one of "
-            f"{', '.join(get_args(Relation))}."
-        )
-    label = LabelRef(_text(data["source"]), _text(data["label"]))
-    unified, mentions = _text(data["unified"]), data.get("mentions", 0)
-    pair = data.get("compared_with")
-    if pair is None:
-        return MappedLabel(label, unified, relation, mentions)
-    forward, backward = (
-        Agreement(pair[key]["matched"], pair[key]["predicted"])
-        for key in ("empirical_forward", "empirical_backward")
-    )
-    return MappedLabel(
-        label,
-        unified,
-        relation,
-        mentions,
-        LabelRef(_text(pair["source"]), _text(pair["label"])),
-        pair.get("similarity"),
-        PairEvidence(pair.get("semantic"), forward, backward),
-    )
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise MappingError(
-            f"expected text, found {value!r}: put NO, null, 2024 and the like in quotes, YAML does not read "
-            "them as text."
-        )
-    return value
-
-
-def _list(value: Any) -> list[Any]:
-    if not isinstance(value, list):
-        raise MappingError(f"expected a list, found {value!r}.")
-    return value
-
-
-def _agreement_to_dict(agreement: Agreement) -> dict[str, Any]:
-    return {
-        "share": _rounded(agreement.ratio),
-        "matched": agreement.matched,
-        "predicted": agreement.predicted,
-    }
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None or value != value else round(value, 4)
+def _unknown_label(label: LabelRef, known: list[str]) -> str:
+    close = difflib.get_close_matches(label.label, known, n=1)
+    hint = f" Did you mean {close[0]!r}?" if close else ""
+    return f"{label} is no label of that source, which annotates {', '.join(known)}.{hint}"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from esnera_hf.alignment.constraints import Constraints
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.labels import LabelRef
 from esnera_hf.similarity import SimilarityMatrix, merge_similarities
@@ -32,13 +33,14 @@ class Decision:
 
     Attributes:
         group: the labels in question.
-        candidate: the label of the target source with the highest similarity,
-            ``None`` if no similarity is known.
-        similarity: S between group and candidate.
+        candidate: head of the group with the highest similarity that it may
+            join, ``None`` if no similarity is known.
+        similarity: S between the two.
         semantic: its semantic part, ``None`` if unknown.
         matched: numerator of its empirical part.
         predicted: denominator; 0 means unknown, and S is then S_sem.
-        merged: whether S exceeded τ.
+        merged: whether they became one.
+        wished: whether that was the user's wish, whatever S.
     """
 
     group: LabelGroup
@@ -48,85 +50,212 @@ class Decision:
     matched: int
     predicted: int
     merged: bool
+    wished: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class MergeStage:
-    """One step of the path: everything merged so far goes into the next source.
+    """One step of the path.
 
     Attributes:
-        sources: the sources merged so far.
+        sources: the sources that are merged.
         target: the source they are merged into.
-        sum_empirical: the sum of S_emp over all label pairs, which chose it.
+        sum_empirical: the sum of S_emp over all pairs of groups, which chose it.
+        lam: λ.
+        tau: τ; ``None`` where only the user's wishes were merged.
         decisions: one for each label group of ``sources``.
     """
 
     sources: tuple[str, ...]
     target: str
     sum_empirical: float
+    lam: float
+    tau: float | None
     decisions: tuple[Decision, ...]
 
     @property
     def merged(self) -> int:
-        """How many label groups went into a label of the target."""
-        return sum(decision.merged for decision in self.decisions)
+        """How many label groups went into another by their similarity."""
+        return sum(decision.merged and not decision.wished for decision in self.decisions)
+
+    @property
+    def similarity(self) -> float:
+        """The sum of S over the groups that were merged by it."""
+        return float(sum(d.similarity or 0.0 for d in self.decisions if d.merged and not d.wished))
 
 
 @dataclass(frozen=True, slots=True)
 class MergePath:
-    """The stages in order and the label groups they end with, those of the last target first."""
+    """The stages so far and the label groups they end with, those of the target first."""
 
-    lam: float
-    tau: float
     stages: tuple[MergeStage, ...]
     groups: tuple[LabelGroup, ...]
 
     @property
     def merged(self) -> int:
-        """Labels merged over all stages (source to target assignments)."""
+        """Labels merged by similarity over all stages (source to target assignments)."""
         return sum(stage.merged for stage in self.stages)
 
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The sources whose labels are in the groups, sorted."""
+        return tuple(sorted({member.source for group in self.groups for member in group.members}))
 
-def greedy_merge_path(matrix: SimilarityMatrix, lam: float, tau: float) -> MergePath:
-    """Merge all sources along the greedy path, each label into the best one above τ.
+
+@dataclass(frozen=True)
+class NextStage:
+    """What is to be merged next: ``rows`` into ``columns``.
+
+    Attributes:
+        path: the stages so far.
+        sources: the sources whose groups are the rows.
+        target: the source, or the schema, whose groups are the columns.
+        rows: the groups to be merged.
+        columns: the groups they may join.
+    """
+
+    matrix: SimilarityMatrix
+    constraints: Constraints
+    path: MergePath
+    sources: tuple[str, ...]
+    target: str
+    rows: tuple[LabelGroup, ...]
+    columns: tuple[LabelGroup, ...]
+
+    def merge(self, lam: float, tau: float | None) -> MergePath:
+        """Return the path with this stage: each row goes into its best column if S > τ.
+
+        Rows with the highest similarity choose first. A group never joins
+        another that the constraints keep it apart from; labels that are to be
+        together join whatever their similarity.
+
+        Args:
+            lam: λ.
+            tau: τ; ``None`` merges only what the constraints ask for.
+        """
+        evidence = GroupEvidence(self.matrix, self.rows, self.columns)
+        similarity = merge_similarities(evidence.semantic, evidence.empirical, lam)
+        joined = [list(column.members) for column in self.columns]
+        decisions: dict[int, Decision] = {}
+        forced = {row: column for row in range(len(self.rows)) for column in self._wished(row)}
+        for row, column in forced.items():
+            joined[column].extend(self.rows[row].members)
+            decisions[row] = evidence.decision(row, column, similarity, merged=True, wished=True)
+        free = [row for row in range(len(self.rows)) if row not in forced]
+        for row in sorted(free, key=lambda r: -np.max(_known(similarity[r]), initial=-np.inf)):
+            members = self.rows[row].members
+            allowed = [self.constraints.allow(members, others) for others in joined]
+            values = np.where(allowed, _known(similarity[row]), -np.inf)
+            best = int(np.argmax(values)) if values.size else -1
+            if best < 0 or np.isneginf(values[best]):
+                decisions[row] = Decision(self.rows[row], None, None, None, 0, 0, merged=False)
+                continue
+            merged = tau is not None and bool(values[best] > tau)
+            if merged:
+                joined[best].extend(members)
+            decisions[row] = evidence.decision(row, best, similarity, merged=merged)
+        ordered = tuple(decisions[row] for row in range(len(self.rows)))
+        total = float(np.nansum(evidence.empirical))
+        stage = MergeStage(self.sources, self.target, total, lam, tau, ordered)
+        columns = (
+            LabelGroup(column.head, (column.head, *sorted(set(members) - {column.head})))
+            for column, members in zip(self.columns, joined, strict=True)
+        )
+        apart = (d.group for d in ordered if not d.merged)
+        return MergePath((*self.path.stages, stage), (*columns, *apart))
+
+    def _wished(self, row: int) -> list[int]:
+        wanted = {label for member in self.rows[row].members for label in self.constraints.class_of(member)}
+        return [i for i, column in enumerate(self.columns) if wanted.intersection(column.members)][:1]
+
+
+def next_stage(
+    matrix: SimilarityMatrix, path: MergePath | None = None, constraints: Constraints | None = None
+) -> NextStage | None:
+    """Return what the greedy path merges next, ``None`` at its end.
 
     The ordered pair of sources with the highest sum of S_emp comes first; what
     it becomes is the next source, and the remaining source with the highest sum
-    the next target. Groups take part with their members' counts added up and
-    their semantic similarities averaged by support. Equal sums are settled by
-    name.
+    the next target. With a given target or schema, the remaining source with the
+    highest sum goes into it. Groups take part with their members' counts added
+    up and their semantic similarities averaged by support. Equal sums are
+    settled by name.
+
+    Args:
+        matrix: similarities between the labels of two or more sources.
+        path: the stages so far, ``None`` at the start.
+        constraints: what the user wishes.
+
+    Raises:
+        ConfigurationError: fewer than two sources.
+    """
+    constraints = constraints or Constraints()
+    singles = initial_groups(matrix, constraints)
+    if len(singles) < 2:
+        raise ConfigurationError(f"{len(singles)} source: expected at least two to align.")
+    if constraints.target is not None or constraints.schema:
+        return _next_into_schema(matrix, path, constraints, singles)
+    sources = sorted(singles)
+    if path is None:
+        pairs = [(s, t) for s in sources for t in sources if s != t]
+        first, target = max(pairs, key=lambda p: _sum_empirical(matrix, singles[p[0]], singles[p[1]]))
+        path = MergePath((), singles[first])
+        merged: tuple[str, ...] = (first,)
+    else:
+        last = path.stages[-1]
+        merged = (*last.sources, last.target)
+        remaining = [source for source in sources if source not in merged]
+        if not remaining:
+            return None
+        groups = path.groups
+        target = max(remaining, key=lambda t: _sum_empirical(matrix, groups, singles[t]))
+    return NextStage(matrix, constraints, path, merged, target, path.groups, singles[target])
+
+
+def _next_into_schema(
+    matrix: SimilarityMatrix,
+    path: MergePath | None,
+    constraints: Constraints,
+    singles: dict[str, tuple[LabelGroup, ...]],
+) -> NextStage | None:
+    target = constraints.target or "schema"
+    if path is None:
+        path = MergePath((), singles.get(constraints.target or "", ()) or _schema_groups(matrix, constraints))
+    done = {stage.sources[0] for stage in path.stages} | {constraints.target}
+    placed = {member for group in path.groups for member in group.members}
+    waiting = {
+        source: tuple(group for group in groups if not placed.intersection(group.members))
+        for source, groups in sorted(singles.items())
+        if source not in done
+    }
+    if not waiting:
+        return None
+    columns = path.groups
+    chosen = max(waiting, key=lambda s: _sum_empirical(matrix, waiting[s], columns))
+    return NextStage(matrix, constraints, path, (chosen,), target, waiting[chosen], columns)
+
+
+def greedy_merge_path(
+    matrix: SimilarityMatrix, lam: float, tau: float, constraints: Constraints | None = None
+) -> MergePath:
+    """Merge all sources along the greedy path, each label into the best one above τ.
 
     Args:
         matrix: similarities between the labels of two or more sources.
         lam: λ, the weight of the empirical similarity, in [0, 1].
         tau: τ; a label is merged where S > τ.
+        constraints: what the user wishes.
 
     Raises:
         ConfigurationError: fewer than two sources, or λ or τ out of range.
     """
     check_tau(tau)
-    sources = sorted(matrix.sources)
-    if len(sources) < 2:
-        raise ConfigurationError(f"{len(sources)} source: expected at least two to align.")
-    singles = {
-        source: tuple(LabelGroup(matrix.labels[i], (matrix.labels[i],)) for i in matrix.indices(source))
-        for source in sources
-    }
-    ordered_pairs = [(s, t) for s in sources for t in sources if s != t]
-    first, target = max(ordered_pairs, key=lambda pair: _sum_empirical(matrix, singles[pair[0]], pair[1]))
-    groups = singles[first]
-    merged_sources: tuple[str, ...] = (first,)
-    remaining = [source for source in sources if source != first]
-    stages: list[MergeStage] = []
-    while remaining:
-        if stages:
-            current = groups
-            target = max(remaining, key=lambda t, g=current: _sum_empirical(matrix, g, t))  # type: ignore[misc]
-        stage, groups = _merge_into(matrix, groups, (merged_sources, target), (lam, tau))
-        stages.append(stage)
-        merged_sources = (*merged_sources, target)
-        remaining.remove(target)
-    return MergePath(lam, tau, tuple(stages), groups)
+    stage = next_stage(matrix, None, constraints)
+    path = MergePath((), ())
+    while stage is not None:
+        path = stage.merge(lam, tau)
+        stage = next_stage(matrix, path, constraints)
+    return path
 
 
 def check_tau(tau: float) -> None:
@@ -139,79 +268,102 @@ def check_tau(tau: float) -> None:
         raise ConfigurationError(f"τ = {tau}: expected a number from -1 to 1.")
 
 
-def _merge_into(
-    matrix: SimilarityMatrix,
-    groups: Sequence[LabelGroup],
-    step: tuple[tuple[str, ...], str],
-    setting: tuple[float, float],
-) -> tuple[MergeStage, tuple[LabelGroup, ...]]:
-    merged_sources, target = step
-    lam, tau = setting
-    evidence = _GroupEvidence(matrix, groups, target)
-    similarity = merge_similarities(evidence.semantic, evidence.empirical, lam)
-    joined: dict[LabelRef, list[LabelRef]] = {label: [] for label in evidence.columns}
-    apart: list[LabelGroup] = []
-    decisions = []
-    for row, group in enumerate(groups):
-        decision = evidence.decide(row, group, similarity[row], tau)
-        decisions.append(decision)
-        if decision.merged and decision.candidate is not None:
-            joined[decision.candidate].extend(group.members)
-        else:
-            apart.append(group)
-    result = [LabelGroup(label, (label, *sorted(members))) for label, members in joined.items()]
-    stage = MergeStage(merged_sources, target, float(np.nansum(evidence.empirical)), tuple(decisions))
-    return stage, (*result, *apart)
+def initial_groups(matrix: SimilarityMatrix, constraints: Constraints) -> dict[str, tuple[LabelGroup, ...]]:
+    """Return each source's labels as groups of one, or of those that are to be together.
+
+    The head of a group of several is its label with most mentions.
+    """
+    support = {label: int(count) for label, count in zip(matrix.labels, matrix.support, strict=True)}
+    groups: dict[str, dict[frozenset[LabelRef], LabelGroup]] = {source: {} for source in matrix.sources}
+    for label in matrix.labels:
+        if label in constraints.left_out:
+            continue
+        own = frozenset(m for m in constraints.class_of(label) if m.source == label.source)
+        head = min(own, key=lambda m: (-support[m], m))
+        groups[label.source].setdefault(own, LabelGroup(head, (head, *sorted(own - {head}))))
+    return {source: tuple(found.values()) for source, found in groups.items()}
 
 
-class _GroupEvidence:
-    """Both similarities of label groups (rows) with the labels of one source (columns)."""
+def _schema_groups(matrix: SimilarityMatrix, constraints: Constraints) -> tuple[LabelGroup, ...]:
+    support = {label: int(count) for label, count in zip(matrix.labels, matrix.support, strict=True)}
+    groups = []
+    for name in constraints.schema:
+        members = [label for label in matrix.labels if constraints.names.get(label) == name]
+        head = min(members, key=lambda m: (-support[m], m))
+        groups.append(LabelGroup(head, (head, *sorted(set(members) - {head}))))
+    return tuple(groups)
 
-    def __init__(self, matrix: SimilarityMatrix, groups: Sequence[LabelGroup], target: str) -> None:
-        columns = matrix.indices(target)
+
+class GroupEvidence:
+    """Both similarities between label groups: ``rows`` with ``columns``.
+
+    Attributes:
+        matched: shape (rows, columns), summed over pairs of members.
+        predicted: shape (rows, columns), the predictions as any of the row's
+            members on the text of the column's sources.
+        semantic: shape (rows, columns), the mean over pairs of members weighted
+            by the product of their mentions; NaN where nothing is known.
+    """
+
+    def __init__(
+        self, matrix: SimilarityMatrix, rows: Sequence[LabelGroup], columns: Sequence[LabelGroup]
+    ) -> None:
         position = {label: index for index, label in enumerate(matrix.labels)}
-        self.columns = [matrix.labels[j] for j in columns]
-        shape = (len(groups), len(columns))
+        self.rows, self.columns = rows, columns
+        shape = (len(rows), len(columns))
         self.matched = np.zeros(shape, dtype=np.int64)
         self.predicted = np.zeros(shape, dtype=np.int64)
         self.semantic = np.full(shape, np.nan)
-        for row, group in enumerate(groups):
-            members = [position[member] for member in group.members]
-            self.matched[row] = matrix.matched[np.ix_(members, columns)].sum(axis=0)
-            self.predicted[row] = matrix.predicted[np.ix_(members, columns)].sum(axis=0)
-            self.semantic[row] = _weighted_mean(
-                matrix.semantic[np.ix_(members, columns)], matrix.support[members]
-            )
+        for i, row in enumerate(rows):
+            ones = [position[member] for member in row.members]
+            for j, column in enumerate(columns):
+                others = [position[member] for member in column.members]
+                first = {matrix.labels[k].source: k for k in reversed(others)}
+                cells = np.ix_(ones, others)
+                self.matched[i, j] = matrix.matched[cells].sum()
+                self.predicted[i, j] = matrix.predicted[np.ix_(ones, list(first.values()))].sum()
+                weights = np.maximum(np.outer(matrix.support[ones], matrix.support[others]), 1)
+                self.semantic[i, j] = _weighted_mean(matrix.semantic[cells], weights)
 
     @property
     def empirical(self) -> NDArray[np.float64]:
+        """S_emp, shape (rows, columns); NaN where nothing was predicted."""
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.where(self.predicted > 0, self.matched / self.predicted, np.nan)
 
-    def decide(self, row: int, group: LabelGroup, similarity: NDArray[np.float64], tau: float) -> Decision:
-        known = np.where(np.isnan(similarity), -np.inf, similarity)
-        best = int(np.argmax(known)) if known.size else -1
-        if best < 0 or np.isneginf(known[best]):
-            return Decision(group, None, None, None, 0, 0, merged=False)
-        semantic = float(self.semantic[row, best])
+    def decision(
+        self,
+        row: int,
+        column: int,
+        similarity: NDArray[np.float64],
+        *,
+        merged: bool,
+        wished: bool = False,
+    ) -> Decision:
+        """Return the decision about a row and the column it was compared with."""
+        s, semantic = float(similarity[row, column]), float(self.semantic[row, column])
         return Decision(
-            group,
-            self.columns[best],
-            float(known[best]),
+            self.rows[row],
+            self.columns[column].head,
+            None if np.isnan(s) else s,
             None if np.isnan(semantic) else semantic,
-            int(self.matched[row, best]),
-            int(self.predicted[row, best]),
-            merged=bool(known[best] > tau),
+            int(self.matched[row, column]),
+            int(self.predicted[row, column]),
+            merged,
+            wished,
         )
 
 
-def _weighted_mean(values: NDArray[np.float64], weights: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Mean over rows, weighted, NaN left out; NaN where nothing is known."""
-    weight = np.where(np.isnan(values), 0.0, np.maximum(weights, 1)[:, None])
-    total = weight.sum(axis=0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray(np.where(total > 0, np.nansum(values * weight, axis=0) / total, np.nan))
+def _known(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.where(np.isnan(values), -np.inf, values)
 
 
-def _sum_empirical(matrix: SimilarityMatrix, groups: Sequence[LabelGroup], target: str) -> float:
-    return float(np.nansum(_GroupEvidence(matrix, groups, target).empirical))
+def _weighted_mean(values: NDArray[np.float64], weights: NDArray[np.int64]) -> float:
+    known = ~np.isnan(values)
+    return float(np.average(values[known], weights=weights[known])) if known.any() else float("nan")
+
+
+def _sum_empirical(
+    matrix: SimilarityMatrix, rows: Sequence[LabelGroup], columns: Sequence[LabelGroup]
+) -> float:
+    return float(np.nansum(GroupEvidence(matrix, rows, columns).empirical))

@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from esnera_hf.cli.options import (
     SOURCES_HELP,
     Commands,
+    add_final_options,
     add_reading_options,
     add_training_options,
+    check_output,
     read_sources,
+    save_and_print,
     training_arguments,
 )
+from esnera_hf.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from esnera_hf.alignment import SchemaSettings, SearchSettings
+
+#: ``esnera_hf.augmentation.DEFAULT_FLOOR``, written again so that ``--help`` does without slow imports.
+DEFAULT_FLOOR = 0.9
 
 
 def add_commands(commands: Commands) -> None:
@@ -25,49 +36,84 @@ def _add_align(commands: Commands) -> None:
     align = commands.add_parser(
         "align",
         help="align the labels of two or more sources and merge them",
-        description="Train a tagger a source, measure how alike their labels are, merge labels and datasets.",
+        description="Train a tagger a source, measure how alike their labels are, search for the mapping that "
+        "merges most labels without losing F1, merge the datasets. Given λ and τ, nothing is searched.",
         epilog=SOURCES_HELP,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     align.add_argument("sources", nargs="+", metavar="SOURCE", help="see below")
     align.add_argument("--encoder", help="folder or Hub id of a pretrained encoder (default: by language)")
-    align.add_argument(
+    _add_search_options(align)
+    _add_schema_options(align)
+    add_final_options(align, DEFAULT_FLOOR)
+    add_reading_options(align)
+    add_training_options(align)
+    align.set_defaults(run=_align)
+
+
+def _add_search_options(align: argparse.ArgumentParser) -> None:
+    group = align.add_argument_group("similarity and search")
+    group.add_argument(
         "--lambda",
         dest="lam",
         type=float,
-        default=0.4,
         metavar="λ",
-        help="weight of the empirical similarity, 0 to 1 (default: 0.4)",
+        help="weight of the empirical similarity, 0 to 1 (default: searched)",
     )
-    align.add_argument(
-        "--tau",
-        type=float,
-        default=0.4,
-        metavar="τ",
-        help="a label joins its best match above this similarity (default: 0.4)",
+    group.add_argument(
+        "--tau", type=float, metavar="τ", help="a label joins its best match above this (default: searched)"
     )
-    align.add_argument(
+    group.add_argument(
+        "--max-drop", type=float, metavar="D", help="micro-F1 must fall by less (default: 0.02)"
+    )
+    group.add_argument(
+        "--scoring",
+        choices=("projected", "own_labels"),
+        help="measure that F1 on unified labels (default), or on each source's own, which counts two labels "
+        "of one source becoming one as a loss",
+    )
+    group.add_argument(
+        "--search-sentences",
+        type=int,
+        metavar="N",
+        help="measure and search on at most N sentences a split; all are merged in the end",
+    )
+    group.add_argument(
         "--match",
         choices=("exact", "overlap"),
         default="exact",
         help="how predicted and gold spans match (default: exact)",
     )
-    align.add_argument(
+    group.add_argument(
         "--centre",
         choices=("source", "all"),
         default="source",
         help="mean subtracted from mention vectors: one a source, or one over all",
     )
-    align.add_argument("--sentences", type=int, metavar="N", help="use at most N sentences a split")
-    align.add_argument(
-        "--output",
-        type=Path,
-        metavar="DIR",
-        help="save dataset, mapping.yaml, heatmaps and report here; must not exist",
+
+
+def _add_schema_options(align: argparse.ArgumentParser) -> None:
+    group = align.add_argument_group("unified schema (labels are written source:label)")
+    group.add_argument("--into", metavar="SOURCE", help="merge into this source's labels")
+    group.add_argument(
+        "--into-labels", metavar="NAME,…", help="merge into these names, each of which some labels bear"
     )
-    add_reading_options(align)
-    add_training_options(align)
-    align.set_defaults(run=_align)
+    group.add_argument(
+        "--name",
+        action="append",
+        default=[],
+        metavar="LABEL=NAME",
+        help="call a label so; the same name joins, different names keep apart",
+    )
+    group.add_argument(
+        "--together", action="append", default=[], metavar="LABEL,…", help="labels that become one"
+    )
+    group.add_argument(
+        "--apart", action="append", default=[], metavar="LABEL,…", help="labels that stay apart"
+    )
+    group.add_argument(
+        "--mapping", type=Path, metavar="FILE", help="keep the locked lines of this mapping.yaml"
+    )
 
 
 def _add_demo(commands: Commands) -> None:
@@ -85,35 +131,66 @@ def _add_demo(commands: Commands) -> None:
 def _align(options: argparse.Namespace) -> None:
     from esnera_hf.api import align
     from esnera_hf.evidence import EvidenceSettings
-    from esnera_hf.result import check_free
 
-    if options.output is not None:
-        check_free(options.output)
+    check_output(options.output)
+    if options.into is not None and options.into_labels is not None:
+        raise ConfigurationError("--into and --into-labels: expected one of the two.")
     result = align(
         read_sources(options),
         encoder=options.encoder,
         lam=options.lam,
         tau=options.tau,
+        into=options.into if options.into_labels is None else _listed(options.into_labels),
+        schema=_schema(options),
+        augment=options.augment,
+        tagger=options.tagger,
+        compare=options.compare,
         sentences=options.sentences,
         seed=options.seed,
         evidence=EvidenceSettings(options.match, options.centre, training_arguments(options)),
+        search=_search(options),
     )
-    if options.output is not None:
-        result.save(options.output)
-    print(result.report)
-    print(result)
-    if options.output is not None:
-        print(f"saved to {options.output}")
-    else:
+    save_and_print(result, options.output)
+    if options.output is None:
         print("not saved: run it again with --output DIR, the taggers are kept and will be reused")
+
+
+def _search(options: argparse.Namespace) -> SearchSettings:
+    from esnera_hf.alignment import SearchSettings
+
+    given = {
+        "max_drop": options.max_drop,
+        "scoring": options.scoring,
+        "sentences": options.search_sentences,
+    }
+    return SearchSettings(**{name: value for name, value in given.items() if value is not None})
+
+
+def _schema(options: argparse.Namespace) -> SchemaSettings:
+    from esnera_hf.alignment import SchemaSettings
+
+    names = {}
+    for text in options.name:
+        label, equals, name = text.rpartition("=")
+        if not equals or not label:
+            raise ConfigurationError(f"--name {text}: expected source:label=name.")
+        names[label] = name
+    return SchemaSettings(
+        names,
+        [_listed(text) for text in options.together],
+        [_listed(text) for text in options.apart],
+        options.mapping,
+    )
+
+
+def _listed(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def _demo(options: argparse.Namespace) -> None:
     from esnera_hf.demo import run_demo
-    from esnera_hf.result import check_free
 
-    if options.output is not None:
-        check_free(options.output)
+    check_output(options.output)
     outcome = run_demo(options.seed)
     if options.output is not None:
         outcome.result.save(options.output)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from esnera_hf.tagging import SCHEMES
 
 if TYPE_CHECKING:
+    from esnera_hf.result import MergeResult
     from esnera_hf.sources import NerSource, ReadingOptions
 
 SOURCES_HELP = """\
@@ -20,6 +22,9 @@ sources:
 
 #: ``esnera_hf.sources.options.FORMATS``, written again so that ``--help`` does without slow imports.
 READ_AS = ("columns", "json", "cluener", "boson", "brackets", "slashed", "brat")
+
+#: ``esnera_hf.result.REPORT_PAGE``, written again for the same reason.
+REPORT_PAGE = "report.html"
 
 #: What ``add_subparsers`` returns.
 Commands = Any
@@ -72,6 +77,42 @@ def read_sources(options: argparse.Namespace) -> list[str] | list[NerSource]:
     return [read_source(name, options) for name in options.sources]
 
 
+def add_final_options(parser: argparse.ArgumentParser, floor: float | None) -> None:
+    """Add the options that say what is made of a mapping.
+
+    Args:
+        parser: the command.
+        floor: the default confidence floor of pseudo-labels.
+    """
+    group = parser.add_argument_group("what is made of the mapping")
+    default = "none are added" if floor is None else f"default: {floor}"
+    group.add_argument(
+        "--augment",
+        type=float,
+        default=floor,
+        metavar="C",
+        help=f"add pseudo-labels with at least this confidence, 0 to 1 ({default})",
+    )
+    group.add_argument("--no-augment", dest="augment", action="store_const", const=None, help="add none")
+    group.add_argument(
+        "--tagger",
+        action="store_true",
+        help="train a tagger on the merged dataset and score it on each source",
+    )
+    group.add_argument(
+        "--compare",
+        action="append",
+        choices=("naive", "gold"),
+        default=[],
+        help="with --tagger, train another one on the union where same names merge and missing types are O "
+        "(naive), or without pseudo-labels (gold); may be given twice",
+    )
+    group.add_argument("--sentences", type=int, metavar="N", help="use at most N sentences a split")
+    group.add_argument(
+        "--output", type=Path, metavar="DIR", help="save dataset, mapping and report here; must not exist"
+    )
+
+
 def add_training_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of training."""
     group = parser.add_argument_group("training (chosen by encoder and corpus size unless given)")
@@ -80,6 +121,7 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--learning-rate", type=float, metavar="R", help="of the encoder")
     group.add_argument("--head-learning-rate", type=float, metavar="R", help="of emission layer and CRF")
     group.add_argument("--cpu", action="store_true", help="do not use a GPU")
+    group.add_argument("--bf16", action="store_true", help="compute in bfloat16 where the hardware has it")
     group.add_argument("--seed", type=int, default=42, help="of sampling and training (default: 42)")
 
 
@@ -91,5 +133,24 @@ def training_arguments(options: argparse.Namespace) -> dict[str, Any]:
         "learning_rate": options.learning_rate,
         "head_learning_rate": options.head_learning_rate,
         "use_cpu": options.cpu or None,
+        "bf16": options.bf16 or None,
     }
     return {name: value for name, value in given.items() if value is not None}
+
+
+def check_output(folder: Path | None) -> None:
+    """Check, before anything takes long, that an output folder can be written."""
+    from esnera_hf.result import check_free
+
+    if folder is not None:
+        check_free(folder)
+
+
+def save_and_print(result: MergeResult, folder: Path | None) -> None:
+    """Save a result if a folder is given, and print what people read first."""
+    if folder is not None:
+        result.save(folder)
+    print(result.report)
+    print(result)
+    if folder is not None:
+        print(f"saved to {folder}; look at {folder / REPORT_PAGE} in a browser")

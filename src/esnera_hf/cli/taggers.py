@@ -69,8 +69,8 @@ def _add_evaluate(commands: Commands) -> None:
 def _train(options: argparse.Namespace) -> None:
     from esnera_hf.api import announce_cost, check_sentences, default_encoder
     from esnera_hf.console import quiet_libraries
-    from esnera_hf.evidence import own_tagger
     from esnera_hf.result import check_free, new_folder
+    from esnera_hf.taggers import cached_tagger
 
     check_free(options.output)
     check_sentences(options.sentences)
@@ -81,13 +81,14 @@ def _train(options: argparse.Namespace) -> None:
         encoder = options.encoder or default_encoder([source])
         training = {"seed": options.seed, **training_arguments(options)}
         announce_cost([source], encoder, training, similarities=False)
-        tagger, report = own_tagger(source, encoder, training)
+        tagger = cached_tagger(source, encoder, training)
+        scores = {split: tagger.scores(source, split) for split in ("validation", "test")}
         with new_folder(options.output) as folder:
-            tagger.save_pretrained(folder)
+            tagger.load().save_pretrained(folder)
     print(source.summary)
-    for epoch in report.history:
+    for epoch in tagger.record["history"]:
         print("  " + ", ".join(f"{name} {value:g}" for name, value in epoch.items()))
-    print(f"validation: {report.validation}\ntest: {report.test}\nsaved to {options.output}")
+    print(*(f"{split}: {found}" for split, found in scores.items()), f"saved to {options.output}", sep="\n")
 
 
 def _predict(options: argparse.Namespace) -> None:

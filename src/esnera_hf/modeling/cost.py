@@ -32,7 +32,10 @@ class Cost:
 
 
 def estimate_cost(
-    sources: Sequence[NerSource], encoder: str, training: Mapping[str, Any], trained: Collection[str] = ()
+    sources: Sequence[NerSource],
+    encoder: str,
+    training: Mapping[str, Any],
+    trained: Collection[NerSource] = (),
 ) -> Cost:
     """Time one training step and one forward pass a source and scale them up.
 
@@ -40,7 +43,7 @@ def estimate_cost(
         sources: what is to be aligned.
         encoder: folder or Hub id.
         training: overrides of the training arguments.
-        trained: names of sources whose tagger need not be trained any more.
+        trained: those of them whose tagger need not be trained any more.
 
     Returns:
         The cost if no training stops early.
@@ -55,7 +58,7 @@ def estimate_cost(
         with tempfile.TemporaryDirectory() as folder:
             arguments = choose_arguments(model, sentences["train"], folder, training)
         epochs = arguments.num_train_epochs
-        if source.name not in trained:
+        if not any(source is known for known in trained):
             training_seconds += epochs * (sentences["train"] * step + sentences["validation"] * single)
         forward += len(sources) * sentences["train"] * single + sentences["test"] * single
     return Cost(training_seconds, training_seconds + forward, str(device()))

@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase
 
 from esnera_hf.errors import EncoderError
-from esnera_hf.metrics import Scores, score_entities
+from esnera_hf.metrics import Scope, Scores, scoped, score_entities
 from esnera_hf.modeling.batching import (
     CHUNK,
     batches_by_length,
@@ -124,10 +124,17 @@ class Tagger:
             names = [tags[tag] for tag in path[: len(window.words)]]
             yield read_entities(window, names, probabilities[row] if probabilities else None)
 
-    def evaluate(self, sentences: Iterable[AnnotatedSentence]) -> Scores:
-        """Score the tagger on annotated sentences, entity by entity, strictly."""
+    def evaluate(self, sentences: Iterable[AnnotatedSentence], scope: Scope | None = None) -> Scores:
+        """Score the tagger on annotated sentences, entity by entity, strictly.
+
+        Args:
+            sentences: with their gold entities.
+            scope: the labels that count, by source of a sentence; all if not given.
+        """
         gold = list(sentences)
         predicted = self.predict([sentence.tokens for sentence in gold])
         return score_entities(
-            [sentence.entities for sentence in gold], list(predicted), [len(s.tokens) for s in gold]
+            [sentence.entities for sentence in gold],
+            [scoped(found, s.source, scope) for s, found in zip(gold, predicted, strict=True)],
+            [len(s.tokens) for s in gold],
         )

@@ -19,7 +19,7 @@ from transformers import (
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
-from esnera_hf.metrics import Scores
+from esnera_hf.metrics import Scope, Scores
 from esnera_hf.modeling.arguments import TaggerTrainingArguments, choose_arguments
 from esnera_hf.modeling.batching import TaggingCollator
 from esnera_hf.modeling.model import CrfTagger
@@ -52,7 +52,11 @@ class TrainingResult:
 
 
 def train_tagger(
-    source: NerSource, encoder: str, output_dir: Path, overrides: Mapping[str, Any] | None = None
+    source: NerSource,
+    encoder: str,
+    output_dir: Path,
+    overrides: Mapping[str, Any] | None = None,
+    scope: Scope | None = None,
 ) -> TrainingResult:
     """Train a tagger on the train split of a source; its validation split chooses the epoch.
 
@@ -64,6 +68,8 @@ def train_tagger(
         encoder: folder or Hub id of a pretrained encoder.
         output_dir: where checkpoints and the history go.
         overrides: arguments of :class:`TaggerTrainingArguments`.
+        scope: for a merged corpus, the labels that count in the validation
+            scores, by source of a sentence.
 
     Raises:
         EncoderError: the encoder cannot be loaded.
@@ -76,7 +82,7 @@ def train_tagger(
     tagger_model = CrfTagger.from_encoder(
         model, iob2_tag_set(source.labels), window_length=min(arguments.window_length or limit, limit)
     )
-    data = TrainingData(source, tokenizer, tagger_model)
+    data = TrainingData(source, tokenizer, tagger_model, scope)
     progress = TrainingProgress(source.name)
     trainer = TaggerTrainer(
         model=tagger_model,
@@ -94,9 +100,8 @@ def train_tagger(
     trainer.train(resume_from_checkpoint=last_complete_checkpoint(output_dir))
     history = epoch_history(trainer.state.log_history)
     tagger = Tagger(tagger_model, tokenizer)
-    return TrainingResult(
-        tagger, tagger.evaluate(source.sentences("validation")), history, arguments.reported()
-    )
+    validation = tagger.evaluate(source.sentences("validation"), scope)
+    return TrainingResult(tagger, validation, history, arguments.reported())
 
 
 def last_complete_checkpoint(output_dir: Path) -> str | None:
@@ -162,14 +167,3 @@ def save_result(result: TrainingResult, path: Path) -> None:
         "arguments": result.arguments,
     }
     (path / HISTORY_FILE).write_text(json.dumps(record, indent=1, ensure_ascii=False), encoding="utf-8")
-
-
-def load_result(path: Path) -> TrainingResult:
-    """Read what :func:`save_result` wrote."""
-    record = json.loads((path / HISTORY_FILE).read_text(encoding="utf-8"))
-    return TrainingResult(
-        Tagger.from_pretrained(path),
-        Scores.from_dict(record["validation"]),
-        record["history"],
-        record["arguments"],
-    )

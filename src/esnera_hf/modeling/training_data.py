@@ -7,7 +7,7 @@ from typing import Any
 from datasets import Dataset, Features, List, Value
 from transformers import EvalPrediction, PreTrainedTokenizerBase
 
-from esnera_hf.metrics import score_entities
+from esnera_hf.metrics import Scope, scoped, score_entities
 from esnera_hf.modeling.model import CrfTagger
 from esnera_hf.modeling.tokenization import Window, WordTokenizer, chain_tags, join_windows, read_entities
 from esnera_hf.sources import NerSource
@@ -27,14 +27,28 @@ _ROW_FEATURES = Features(
 
 
 class TrainingData:
-    """The training and validation rows of a source for one model, and the scores on the latter."""
+    """The training and validation rows of a source for one model, and the scores on the latter.
 
-    def __init__(self, source: NerSource, tokenizer: PreTrainedTokenizerBase, model: CrfTagger) -> None:
+    Args:
+        source: the corpus.
+        tokenizer: of the model's encoder.
+        model: the model to train.
+        scope: the labels that count, by source of a sentence; all if not given.
+    """
+
+    def __init__(
+        self,
+        source: NerSource,
+        tokenizer: PreTrainedTokenizerBase,
+        model: CrfTagger,
+        scope: Scope | None = None,
+    ) -> None:
         self.source = source
+        self.scope = scope
         self.words = WordTokenizer(tokenizer, model.config.window_length)
         self.tags = model.config.tags
         self.tag_ids = model.config.label2id
-        self.gold = [(len(s.tokens), s.entities) for s in source.sentences("validation")]
+        self.gold = [(len(s.tokens), s.entities, s.source) for s in source.sentences("validation")]
         rows = self.rows("validation", cut_at_entities=False)
         longest_first = sorted(range(len(rows)), key=lambda i, lengths=rows["length"]: -lengths[i])  # type: ignore[misc]
         self.validation_rows = rows.select(longest_first)
@@ -77,8 +91,10 @@ class TrainingData:
             found = read_entities(window, [self.tags[tag] for tag in path[: len(window.words)]])
             pieces.setdefault(window.sentence, []).append((window, found))
         predicted = []
-        for index in range(len(self.gold)):
+        for index, (_, _, source) in enumerate(self.gold):
             parts = sorted(pieces.get(index, ()), key=lambda part: part[0].words[0])
-            predicted.append(join_windows([window for window, _ in parts], [found for _, found in parts]))
-        scores = score_entities([gold for _, gold in self.gold], predicted, [n for n, _ in self.gold])
+            found = join_windows([window for window, _ in parts], [entities for _, entities in parts])
+            predicted.append(scoped(found, source, self.scope))
+        lengths, gold, _ = zip(*self.gold, strict=True) if self.gold else ((), (), ())
+        scores = score_entities(gold, predicted, lengths)
         return {"f1": scores.micro.f1, "precision": scores.micro.precision, "recall": scores.micro.recall}

@@ -1,6 +1,6 @@
 """How alike two labels are: what taggers predict, and where mentions lie in an encoder's space."""
 
-from esnera_hf.similarity.empirical import EntityPredictor, SpanMatch, cross_predictions, matched_label
+from esnera_hf.similarity.empirical import CrossPredictions, SpanMatch, cross_predictions, matched_label
 from esnera_hf.similarity.matrix import (
     Agreement,
     PairEvidence,
@@ -19,7 +19,7 @@ from esnera_hf.similarity.semantic import (
 __all__ = [
     "Agreement",
     "Centre",
-    "EntityPredictor",
+    "CrossPredictions",
     "LabelSums",
     "MentionVectors",
     "PairEvidence",

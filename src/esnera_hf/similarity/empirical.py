@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Literal, Protocol
+from collections.abc import Callable, Iterable, Sequence
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm.auto import tqdm
 
 from esnera_hf.labels import LabelRef
 from esnera_hf.similarity.matrix import label_offsets
@@ -17,12 +16,8 @@ from esnera_hf.tagging import Entity
 SpanMatch = Literal["exact", "overlap"]
 
 
-class EntityPredictor(Protocol):
-    """Anything that finds entities in tokenised sentences."""
-
-    def predict(self, sentences: Iterable[Sequence[str]]) -> Iterator[list[Entity]]:
-        """Yield the entities of each sentence, in order."""
-        ...
+#: Gives what the tagger of one source (by name) predicts on the train split of another, sentence by sentence.
+CrossPredictions = Callable[[str, NerSource], Iterable[Sequence[Entity]]]
 
 
 def matched_label(predicted: Entity, gold: Sequence[Entity], match: SpanMatch) -> str | None:
@@ -43,7 +38,7 @@ def matched_label(predicted: Entity, gold: Sequence[Entity], match: SpanMatch) -
 
 
 def cross_predictions(
-    predictors: Mapping[str, EntityPredictor],
+    predictions: CrossPredictions,
     sources: Sequence[NerSource],
     labels: Sequence[LabelRef],
     match: SpanMatch = "exact",
@@ -54,7 +49,7 @@ def cross_predictions(
     similarity): the numerators and denominators.
 
     Args:
-        predictors: the tagger of each source, by source name.
+        predictions: of each source's tagger on each other source.
         sources: the sources.
         labels: the labels of all sources: rows and columns of the result.
         match: how spans match.
@@ -66,19 +61,14 @@ def cross_predictions(
     position = label_offsets(labels)
     matched = np.zeros((len(labels), len(labels)), dtype=np.int64)
     predicted = np.zeros_like(matched)
-    pairs = [(name, target) for name in sorted(predictors) for target in sources if target.name != name]
-    total = sum(len(target.dataset["train"]) for _, target in pairs)
-    with tqdm(total=total, desc="empirical similarity", unit=" sentences", delay=2) as bar:
-        for name, target in pairs:
-            columns = [position[ref] for ref in target.label_refs]
-            tokens = (sentence.tokens for sentence in target.sentences("train"))
-            found = predictors[name].predict(tokens)
-            for sentence, entities in zip(target.sentences("train"), found, strict=True):
-                for entity in entities:
-                    row = position[LabelRef(name, entity.label)]
-                    predicted[row, columns] += 1
-                    label = matched_label(entity, sentence.entities, match)
-                    if label is not None:
-                        matched[row, position[LabelRef(target.name, label)]] += 1
-                bar.update()
+    for name, target in ((a.name, b) for a in sources for b in sources if a is not b):
+        columns = [position[ref] for ref in target.label_refs]
+        found = predictions(name, target)
+        for sentence, entities in zip(target.sentences("train"), found, strict=True):
+            for entity in entities:
+                row = position[LabelRef(name, entity.label)]
+                predicted[row, columns] += 1
+                label = matched_label(entity, sentence.entities, match)
+                if label is not None:
+                    matched[row, position[LabelRef(target.name, label)]] += 1
     return matched, predicted

@@ -192,8 +192,9 @@ class NerSource:
     def sentences(self, split: str) -> Iterator[AnnotatedSentence]:
         """Yield the sentences of a split, read from Arrow in batches."""
         for batch in self.dataset[split].iter(batch_size=1000):
-            for row_id, tokens, tags in zip(batch["id"], batch["tokens"], batch["ner_tags"], strict=True):
-                yield AnnotatedSentence(row_id, tokens, entities_from_tags(tags)[0], self.name)
+            columns = (batch[name] for name in SOURCE_FEATURES)
+            for row_id, tokens, tags, source in zip(*columns, strict=True):
+                yield AnnotatedSentence(row_id, tokens, entities_from_tags(tags)[0], source)
 
     def sample(self, sentences: int, seed: int) -> NerSource:
         """Return this source with at most so many sentences a split.

@@ -9,7 +9,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from builders import make_matrix
-from esnera_hf.heatmaps import save_heatmaps
+from esnera_hf.report import save_heatmaps
 from esnera_hf.similarity import SimilarityMatrix
 
 LONG = "a_name_that_is_much_longer_than_thirty_letters"

@@ -1,0 +1,202 @@
+"""What the user decides about the unified schema: names, labels kept together or apart, a given schema."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+
+from esnera_hf.alignment.mapping import LabelMapping
+from esnera_hf.errors import ConfigurationError
+from esnera_hf.labels import LabelRef
+from esnera_hf.tagging import OUTSIDE
+
+#: A source's name, unified names, or unified names with the labels that define them.
+Into = str | Sequence[str] | Mapping[str, Sequence[str]]
+
+
+@dataclass(frozen=True)
+class SchemaSettings:
+    """What the user wants of the unified schema; labels are written ``source:label``.
+
+    Attributes:
+        names: the unified name of a label. Labels given the same name become
+            one, labels given different names stay apart.
+        together: groups of labels that become one.
+        apart: groups of labels no two of which may become one.
+        locked: a mapping, or the path of its file, whose locked entries are kept.
+    """
+
+    names: Mapping[str, str] = field(default_factory=dict)
+    together: Sequence[Sequence[str]] = ()
+    apart: Sequence[Sequence[str]] = ()
+    locked: LabelMapping | str | os.PathLike[str] | None = None
+
+
+@dataclass(frozen=True)
+class Constraints:
+    """What a merge path must respect.
+
+    Attributes:
+        classes: disjoint sets of labels, each of which ends in one group.
+        apart: pairs of labels that never end in one group.
+        names: the name of the group that holds a label.
+        left_out: labels whose entities are left out of the merged dataset.
+        target: the source all others are merged into, if one is given.
+        schema: the unified names given, in order.
+    """
+
+    classes: tuple[frozenset[LabelRef], ...] = ()
+    apart: frozenset[frozenset[LabelRef]] = frozenset()
+    names: Mapping[LabelRef, str] = field(default_factory=dict)
+    left_out: frozenset[LabelRef] = frozenset()
+    target: str | None = None
+    schema: tuple[str, ...] = ()
+
+    def class_of(self, label: LabelRef) -> frozenset[LabelRef]:
+        """Return the labels that must end in one group with a label, itself among them."""
+        return next((members for members in self.classes if label in members), frozenset({label}))
+
+    def allow(self, ones: Iterable[LabelRef], others: Iterable[LabelRef]) -> bool:
+        """Tell whether two groups of labels may become one."""
+        if not self.apart:
+            return True
+        known = list(others)
+        return not any(frozenset((one, other)) in self.apart for one in ones for other in known)
+
+
+def build_constraints(
+    labels: Sequence[LabelRef], into: Into | None = None, settings: SchemaSettings | None = None
+) -> Constraints:
+    """Turn wishes into constraints and check that they can be met.
+
+    Args:
+        labels: the labels of all sources.
+        into: a source, whose labels are the schema; or unified names, each of
+            which some label bears; or unified names with the labels that define
+            them.
+        settings: everything else.
+
+    Raises:
+        ConfigurationError: a label, source or name is unknown, or wishes
+            contradict each other.
+        MappingError: the locked mapping cannot be read.
+    """
+    settings = settings or SchemaSettings()
+    find = _Finder(labels)
+    sources = {label.source for label in labels}
+    target = into if isinstance(into, str) else None
+    if target is not None and target not in sources:
+        raise ConfigurationError(
+            f"into={target!r}: expected one of the sources, {', '.join(sorted(sources))}."
+        )
+    schema = {} if into is None or isinstance(into, str) else _schema(into, labels, find)
+    names: dict[LabelRef, str] = {}
+    wishes = [(ref, name) for name, refs in schema.items() for ref in refs]
+    wishes += [(find(text, "names"), name) for text, name in settings.names.items()]
+    locked, left_out = _locked(settings.locked, find)
+    for label, name in [*wishes, *locked]:
+        if not name or name == OUTSIDE:
+            raise ConfigurationError(
+                f"{label}: its unified name is {name!r}. Expected a name other than 'O'."
+            )
+        if names.setdefault(label, name) != name:
+            raise ConfigurationError(f"{label} is to be called {names[label]!r} and {name!r}. Keep one name.")
+    groups = [[find(text, "together") for text in group] for group in settings.together]
+    by_name: dict[str, list[LabelRef]] = {}
+    for label, name in names.items():
+        by_name.setdefault(name, []).append(label)
+    classes = _joined([*groups, *by_name.values()])
+    apart = {
+        frozenset(p) for group in settings.apart for p in combinations([find(t, "apart") for t in group], 2)
+    }
+    for (label, name), (other, other_name) in combinations(names.items(), 2):
+        if name != other_name:
+            apart.add(frozenset((label, other)))
+    unmet = sorted(left_out & (set(names) | {label for group in groups for label in group}))
+    if unmet:
+        raise ConfigurationError(f"{unmet[0]} is locked as left out, and named or kept together with others.")
+    for pair in sorted(sorted(pair) for pair in apart):
+        if any(set(pair) <= members for members in classes):
+            raise ConfigurationError(
+                f"{' and '.join(map(str, pair))} are to become one label and to stay apart, by names, together, "
+                "apart, into or a locked mapping. Drop one of the two wishes."
+            )
+    spread = _spread(apart, classes)
+    return Constraints(classes, frozenset(spread), names, frozenset(left_out), target, tuple(schema))
+
+
+class _Finder:
+    """Finds a label by ``source:label``."""
+
+    def __init__(self, labels: Sequence[LabelRef]) -> None:
+        self._labels = {str(label): label for label in labels}
+
+    def __call__(self, text: str, wish: str) -> LabelRef:
+        found = self._labels.get(text)
+        if found is None:
+            raise ConfigurationError(
+                f"{wish}: {text!r} is no label of the sources. Expected source:label, one of "
+                f"{', '.join(self._labels)}."
+            )
+        return found
+
+
+def _schema(
+    into: Sequence[str] | Mapping[str, Sequence[str]], labels: Sequence[LabelRef], find: _Finder
+) -> dict[str, list[LabelRef]]:
+    if isinstance(into, Mapping):
+        schema = {name: [find(text, f"into, {name}") for text in texts] for name, texts in into.items()}
+    else:
+        schema = {name: [ref for ref in labels if ref.label.casefold() == name.casefold()] for name in into}
+    for name, refs in schema.items():
+        if not refs:
+            raise ConfigurationError(
+                f"into: no label of the sources is called {name!r}, so nothing says what it means. Name the "
+                f"labels that define it: {{{name!r}: ['source:label', …]}}."
+            )
+    return schema
+
+
+def _locked(
+    locked: LabelMapping | str | os.PathLike[str] | None, find: _Finder
+) -> tuple[list[tuple[LabelRef, str]], set[LabelRef]]:
+    if locked is None:
+        return [], set()
+    mapping = locked if isinstance(locked, LabelMapping) else LabelMapping.load(locked)
+    named, left_out = [], set()
+    for entry in mapping.entries:
+        if entry.locked:
+            label = find(str(entry.label), f"{mapping.file or 'mapping'}, locked")
+            if entry.unified is None:
+                left_out.add(label)
+            else:
+                named.append((label, entry.unified))
+    return named, left_out
+
+
+def _joined(groups: Iterable[Iterable[LabelRef]]) -> tuple[frozenset[LabelRef], ...]:
+    """Join groups that share a label until all are disjoint."""
+    classes: list[set[LabelRef]] = []
+    for group in groups:
+        joined = set(group)
+        for other in [known for known in classes if known & joined]:
+            joined |= other
+            classes.remove(other)
+        classes.append(joined)
+    return tuple(sorted((frozenset(c) for c in classes if len(c) > 1), key=sorted))
+
+
+def _spread(
+    apart: set[frozenset[LabelRef]], classes: Sequence[frozenset[LabelRef]]
+) -> set[frozenset[LabelRef]]:
+    """Keep whole classes apart where two of their members are."""
+    home = {label: members for members in classes for label in members}
+    spread = set()
+    for pair in apart:
+        one, other = sorted(pair)
+        for a in home.get(one, {one}):
+            for b in home.get(other, {other}):
+                spread.add(frozenset((a, b)))
+    return spread

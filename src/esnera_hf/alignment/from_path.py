@@ -1,0 +1,99 @@
+"""A merge path becomes a label mapping: groups get names, entries their evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from esnera_hf.alignment.constraints import Constraints
+from esnera_hf.alignment.mapping import DEFAULT_LAMBDA, LabelMapping, MappedLabel, MappingStage
+from esnera_hf.alignment.merge_path import LabelGroup, MergePath
+from esnera_hf.labels import LabelRef
+from esnera_hf.similarity import SimilarityMatrix
+
+_DIGITS = 4
+
+
+def mapping_from_path(
+    path: MergePath, matrix: SimilarityMatrix, constraints: Constraints | None = None
+) -> LabelMapping:
+    """Name the label groups of a merge path and attach the evidence.
+
+    A group takes the name the user gave it, or else that of its head, the label
+    of the latest target in it. Groups never share a name: the later one becomes
+    ``label@source``. Similarities are rounded to four digits, as the mapping's
+    file shows them, and are those at the λ of the last stage.
+
+    Args:
+        path: the stages and groups; labels of other sources are not mapped.
+        matrix: the similarities they were made from.
+        constraints: names and labels left out.
+    """
+    constraints = constraints or Constraints()
+    names = _unique_names(path.groups, constraints.names)
+    home = {member: group for group in path.groups for member in group.members}
+    lam = path.stages[-1].lam if path.stages else DEFAULT_LAMBDA
+    similarity = matrix.merged(lam)
+    sources = set(path.sources)
+    known = [index for index, label in enumerate(matrix.labels) if label.source in sources]
+    entries = []
+    for index in known:
+        label = matrix.labels[index]
+        group = home.get(label)
+        wished = label in constraints.names or label in constraints.left_out
+        entry = MappedLabel(
+            label, None if group is None else names[group], "equal", int(matrix.support[index]), locked=wished
+        )
+        other = _compared_with(label, group, matrix, similarity[index], known)
+        if other is not None:
+            pair = matrix.pair(label, other)
+            entry = replace(
+                entry,
+                compared_with=other,
+                similarity=_rounded(float(similarity[index, matrix.labels.index(other)])),
+                evidence=replace(pair, semantic=_rounded(pair.semantic)),
+            )
+        entries.append(entry)
+    stages = tuple(
+        MappingStage(s.sources, s.target, None if s.tau is None else s.lam, s.tau) for s in path.stages
+    )
+    return LabelMapping(tuple(names.values()), tuple(entries), stages)
+
+
+def _compared_with(
+    label: LabelRef,
+    group: LabelGroup | None,
+    matrix: SimilarityMatrix,
+    row: Any,
+    known: Sequence[int],
+) -> LabelRef | None:
+    """Return the head of a label's group; for a head, or a label in no group, the nearest label."""
+    if group is not None and group.head not in (label, None) and group.head.source != label.source:
+        return group.head
+    values = row.tolist()
+    found = [(values[i], -i) for i in known if values[i] == values[i]]
+    return matrix.labels[-max(found)[1]] if found else None
+
+
+def _unique_names(groups: Sequence[LabelGroup], chosen: Mapping[LabelRef, str]) -> dict[LabelGroup, str]:
+    given = {group: name for group in groups for name in _given(group, chosen)}
+    taken = set(given.values())
+    names: dict[LabelGroup, str] = {}
+    for group in groups:
+        name = given.get(group)
+        if name is None:
+            name = group.head.label
+            while name in taken:
+                name = f"{name}@{group.head.source}"
+            taken.add(name)
+        names[group] = name
+    return names
+
+
+def _given(group: LabelGroup, chosen: Mapping[LabelRef, str]) -> list[str]:
+    return [chosen[member] for member in group.members if member in chosen][:1]
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None or value != value else round(value, _DIGITS)

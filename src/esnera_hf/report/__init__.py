@@ -1,0 +1,7 @@
+"""What was merged into what and why: as data, as text, as pictures, and as one HTML file."""
+
+from esnera_hf.report.build import Account, build_report
+from esnera_hf.report.heatmaps import save_heatmaps
+from esnera_hf.report.report import Report
+
+__all__ = ["Account", "Report", "build_report", "save_heatmaps"]

@@ -1,0 +1,215 @@
+"""From what an alignment found to the report's data."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from esnera_hf.alignment import LabelMapping, MergeStage, Trial
+from esnera_hf.augmentation import PseudoLabels
+from esnera_hf.final import Final
+from esnera_hf.merging import Leak
+from esnera_hf.report.examples import EXAMPLES, dropped_spans, mentions_in_context
+from esnera_hf.report.report import Report
+from esnera_hf.similarity import Agreement, SimilarityMatrix
+from esnera_hf.sources import NerSource
+from esnera_hf.taggers import CachedTagger
+from esnera_hf.trials import TrialOutcome
+
+_VERSIONED = ("esnera-hf", "torch", "transformers", "datasets", "huggingface_hub", "pytorch-crf")
+_NEAR = 20
+
+
+@dataclass(frozen=True)
+class Account:
+    """Everything that an alignment or an application of a mapping found.
+
+    Attributes:
+        sources: all sentences.
+        mapping: the label mapping.
+        settings: what was chosen or given.
+        final: the merged dataset and what was made of it.
+        matrix: the similarities, if any were measured.
+        measured_on: the sources as similarities and trials saw them.
+        taggers: the taggers behind the similarities.
+        stages: the merge path.
+        trials: the search.
+        seconds: wall time by step.
+    """
+
+    sources: Sequence[NerSource]
+    mapping: LabelMapping
+    settings: Mapping[str, Any]
+    final: Final
+    matrix: SimilarityMatrix | None = None
+    measured_on: Sequence[NerSource] = ()
+    taggers: Mapping[str, CachedTagger] = field(default_factory=dict)
+    stages: Sequence[MergeStage] = ()
+    trials: Sequence[Trial[TrialOutcome]] = ()
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+
+def build_report(account: Account) -> Report:
+    """Put a report together."""
+    taggers, scored_on = dict(account.taggers), account.measured_on or account.sources
+    if account.final.taggers:
+        taggers, scored_on = account.final.taggers, account.sources
+    chosen = [trial.verdict for trial in account.trials if trial.chosen and trial.verdict]
+    return Report(
+        settings=dict(account.settings),
+        sources=[source.summary.to_dict() for source in account.sources],
+        taggers={source.name: _tagger(taggers[source.name], source) for source in scored_on if taggers},
+        stages=[_stage(stage) for stage in account.stages],
+        trials=[_trial(trial) for trial in account.trials],
+        near=[] if account.matrix is None else _near(account.matrix, account.mapping),
+        search_scores=_both_scores(chosen[-1]) if chosen else None,
+        pseudo=None if account.final.pseudo is None else _pseudo(account.final.pseudo),
+        systems={
+            name: {
+                "own_labels": system.own_labels.to_dict(),
+                "projected": system.projected.to_dict(),
+                "history": system.tagger.record["history"],
+                "seconds": round(system.tagger.seconds, 1),
+            }
+            for name, system in account.final.systems.items()
+        },
+        examples=mentions_in_context(account.sources),
+        dropped=dropped_spans(account.sources),
+        leaks=_leak_counts(account.final.leaks),
+        seconds={step: round(value, 1) for step, value in account.seconds.items()},
+        versions={"python": platform.python_version(), **{name: version(name) for name in _VERSIONED}},
+    )
+
+
+def _tagger(tagger: CachedTagger, source: NerSource) -> dict[str, Any]:
+    return {
+        "validation": tagger.scores(source, "validation").to_dict(),
+        "test": tagger.scores(source, "test").to_dict(),
+        "history": tagger.record["history"],
+        "arguments": tagger.record["arguments"],
+        "seconds": round(tagger.seconds, 1),
+    }
+
+
+def _stage(stage: MergeStage) -> dict[str, Any]:
+    return {
+        "sources": list(stage.sources),
+        "target": stage.target,
+        "sum_empirical": stage.sum_empirical,
+        "lambda": stage.lam,
+        "tau": stage.tau,
+        "merged": stage.merged,
+        "decisions": [
+            {
+                "group": [str(d.group.head), *(str(m) for m in d.group.members if m != d.group.head)],
+                "candidate": None if d.candidate is None else str(d.candidate),
+                "similarity": d.similarity,
+                "semantic": d.semantic,
+                "matched": d.matched,
+                "predicted": d.predicted,
+                "merged": d.merged,
+                "wished": d.wished,
+            }
+            for d in stage.decisions
+        ],
+    }
+
+
+def _trial(trial: Trial[TrialOutcome]) -> dict[str, Any]:
+    stage = trial.candidate.path.stages[-1]
+    best = trial.candidate.settings[0]
+    outcome = trial.verdict
+    return {
+        "stage": trial.stage,
+        "sources": list(stage.sources),
+        "target": stage.target,
+        "lambda": best.lam,
+        "tau": best.tau,
+        "settings": [[setting.lam, setting.tau] for setting in trial.candidate.settings],
+        "merged": stage.merged,
+        "similarity": round(stage.similarity, 4),
+        "assignments": [
+            [str(d.group.head), str(d.candidate)] for d in stage.decisions if d.merged and d.candidate
+        ],
+        "chosen": trial.chosen,
+        "holds": None if outcome is None else outcome.holds,
+        "pseudo": None if outcome is None else outcome.pseudo,
+        "scores": None if outcome is None else _both_scores(outcome),
+        "trained": None if outcome is None else outcome.tagger.trained,
+        "seconds": None if outcome is None else round(outcome.tagger.seconds, 1),
+    }
+
+
+def _both_scores(outcome: TrialOutcome) -> dict[str, Any]:
+    return {"projected": outcome.projected.to_dict(), "own_labels": outcome.own_labels.to_dict()}
+
+
+def _near(matrix: SimilarityMatrix, mapping: LabelMapping) -> list[dict[str, Any]]:
+    """Return the pairs of labels that stayed apart with the highest mean of S over both directions."""
+    merged = matrix.merged(mapping.lam)
+    pairs = []
+    for i, j in combinations(range(len(matrix.labels)), 2):
+        one, other = matrix.labels[i], matrix.labels[j]
+        known = [value for value in (merged[i, j], merged[j, i]) if not np.isnan(value)]
+        if one.source == other.source or mapping[one] == mapping[other] or not known:
+            continue
+        pairs.append((float(np.mean(known)), i, j))
+    pairs.sort(key=lambda pair: (-pair[0], pair[1:]))
+    return [_pair(matrix, merged, i, j) for _, i, j in pairs[:_NEAR]]
+
+
+def _pair(matrix: SimilarityMatrix, merged: Any, i: int, j: int) -> dict[str, Any]:
+    evidence = matrix.pair(matrix.labels[i], matrix.labels[j])
+    return {
+        "one": str(matrix.labels[i]),
+        "other": str(matrix.labels[j]),
+        "forward_similarity": _number(merged[i, j]),
+        "backward_similarity": _number(merged[j, i]),
+        "semantic": _number(evidence.semantic),
+        "forward": _agreement(evidence.forward),
+        "backward": _agreement(evidence.backward),
+    }
+
+
+def _agreement(agreement: Agreement) -> dict[str, int]:
+    return {"matched": agreement.matched, "predicted": agreement.predicted}
+
+
+def _number(value: float | None) -> float | None:
+    return None if value is None or np.isnan(value) else round(float(value), 4)
+
+
+def _pseudo(pseudo: PseudoLabels) -> dict[str, Any]:
+    return {
+        "floor": pseudo.floor,
+        "total": pseudo.counts.total(),
+        "counts": [
+            {"source": source, "label": label, "tagger": tagger, "entities": count}
+            for (source, label, tagger), count in sorted(pseudo.counts.items())
+        ],
+        "rejected": dict(sorted(pseudo.rejected.items())),
+    }
+
+
+def _leak_counts(leaks: Sequence[Leak]) -> list[dict[str, Any]]:
+    groups: dict[tuple[str, str], list[Leak]] = {}
+    for leak in leaks:
+        parts = "/".join(leak.place.part), "/".join(leak.because.part)
+        groups.setdefault(parts, []).append(leak)
+    return [
+        {
+            "in": place,
+            "also_in": because,
+            "left_out": found[0].left_out,
+            "sentences": len(found),
+            "exact": sum(leak.exact for leak in found),
+            "examples": [[leak.place.id, leak.because.id] for leak in found[:EXAMPLES]],
+        }
+        for (place, because), found in groups.items()
+    ]

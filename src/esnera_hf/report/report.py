@@ -1,0 +1,162 @@
+"""The account of one alignment, as data and as the text that people read first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from esnera_hf.console import duration
+from esnera_hf.errors import ConfigurationError
+from esnera_hf.text import display_width, pad
+
+
+@dataclass(frozen=True)
+class Report:
+    """The account of an alignment, as data; ``str()`` gives the part people read first.
+
+    Attributes:
+        settings: everything that was chosen or given, enough to run it again.
+        sources: the sources' summaries.
+        taggers: the sources' own taggers by source: scores on validation and
+            test, training history, arguments, seconds.
+        stages: the merge path with every decision.
+        trials: every mapping of the search in order of preference, tried or not.
+        near: pairs of labels of different sources that stayed apart, the most
+            alike first, with both similarities in both directions.
+        search_scores: of the last mapping that was tried and chosen: own taggers
+            (before) and the merged one (after) on validation, ``projected``
+            through the mapping and in ``own_labels``.
+        pseudo: pseudo-labels: the floor, how many by source, label and tagger,
+            and how many were rejected for which reason.
+        systems: scored final taggers: ``merged``, and those it is compared with.
+        examples: mentions of each label in context.
+        dropped: examples of annotated spans that were left out.
+        leaks: sentences of train and validation that stand in a later split,
+            too: counts by pair of splits, examples as pairs of sentence ids.
+            Between sources they were left out of the merged dataset.
+        seconds: wall time by step.
+        versions: of the packages that matter.
+    """
+
+    settings: dict[str, Any]
+    sources: list[dict[str, Any]]
+    taggers: dict[str, dict[str, Any]] = field(default_factory=dict)
+    stages: list[dict[str, Any]] = field(default_factory=list)
+    trials: list[dict[str, Any]] = field(default_factory=list)
+    near: list[dict[str, Any]] = field(default_factory=list)
+    search_scores: dict[str, Any] | None = None
+    pseudo: dict[str, Any] | None = None
+    systems: dict[str, dict[str, Any]] = field(default_factory=dict)
+    examples: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    dropped: list[dict[str, Any]] = field(default_factory=list)
+    leaks: list[dict[str, Any]] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as plain data."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Report:
+        """Rebuild a report from :meth:`to_dict`.
+
+        Raises:
+            ConfigurationError: it is no report of this version.
+        """
+        known = {entry.name for entry in fields(cls)}
+        if not {"settings", "sources"} <= set(data) or set(data) - known:
+            raise ConfigurationError(
+                f"no report of this version: expected {', '.join(sorted(known))}, found {', '.join(data)}."
+            )
+        return cls(**data)
+
+    def __str__(self) -> str:
+        return "\n".join(
+            [
+                *(line for source in self.sources for line in self._source_lines(source)),
+                *(line for stage in self.stages for line in _stage_lines(stage)),
+                *self._search_lines(),
+                *self._pseudo_lines(),
+                *(line for name, system in self.systems.items() for line in _system_lines(name, system)),
+                *map(_leak_line, self.leaks),
+                "time: " + ", ".join(f"{step} {duration(s)}" for step, s in self.seconds.items()),
+            ]
+        )
+
+    def _source_lines(self, source: Mapping[str, Any]) -> Iterator[str]:
+        total = sum(sum(counts.values()) for counts in source["entities"].values())
+        line = f"{source['name']}: {sum(source['sentences'].values()):,} sentences, {total:,} entities"
+        tagger = self.taggers.get(source["name"])
+        if tagger:
+            f1 = [tagger[split]["micro"]["f1"] for split in ("validation", "test")]
+            line += f"; own tagger: micro-F1 {f1[0]:.3f} validation, {f1[1]:.3f} test"
+        yield line
+        yield from (f"  dropped {count:,}: {reason}" for reason, count in source["dropped"].items())
+        yield from (f"  repaired {count:,}: {kind}" for kind, count in source["repairs"].items())
+        yield from (f"  {note}" for note in source["notes"])
+
+    def _search_lines(self) -> Iterator[str]:
+        tried = [trial for trial in self.trials if trial["scores"]]
+        if not self.trials:
+            return
+        yield f"search: {len(self.trials)} distinct mappings, {len(tried)} tried"
+        for trial in tried:
+            pooled = trial["scores"][self.settings["search"]["scoring"]]["pooled"]
+            yield (
+                f"  {' + '.join(trial['sources'])} → {trial['target']}, λ {trial['lambda']}, τ {trial['tau']}: "
+                f"{trial['merged']} merged, micro-F1 {pooled['before']['value']:.3f} → "
+                f"{pooled['after']['value']:.3f}, {'holds' if trial['holds'] else 'breaks'} the bound"
+            )
+
+    def _pseudo_lines(self) -> Iterator[str]:
+        if self.pseudo is not None:
+            yield (
+                f"pseudo-labels: {self.pseudo['total']:,} with a confidence of at least {self.pseudo['floor']}, "
+                "in the train split only"
+            )
+
+
+def _stage_lines(stage: Mapping[str, Any]) -> Iterator[str]:
+    setting = f"λ {stage['lambda']}, τ {stage['tau']}"
+    if stage["tau"] is None:
+        setting = "NOTHING MERGED: no setting held the bound on F1"
+    head = f"{' + '.join(stage['sources'])} → {stage['target']}"
+    yield f"{head} (sum of S_emp {stage['sum_empirical']:.2f}; {setting})"
+    yield from _decision_lines(stage["decisions"])
+
+
+def _decision_lines(decisions: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    width = max((display_width(d["group"][0]) for d in decisions), default=0)
+    for d in decisions:
+        name = pad(d["group"][0], width)
+        if d["candidate"] is None:
+            yield f"  {name}     stays: nothing is known of it"
+            continue
+        similarity, semantic = (
+            "unknown" if d[key] is None else f"{d[key]:.2f}" for key in ("similarity", "semantic")
+        )
+        empirical = f"{d['matched']}/{d['predicted']}" if d["predicted"] else "unknown, never predicted"
+        verb = ("→, as wished," if d["wished"] else "→") if d["merged"] else "stays; nearest"
+        yield f"  {name}  {verb} {d['candidate']}  S {similarity} (semantic {semantic}, empirical {empirical})"
+
+
+def _system_lines(name: str, system: Mapping[str, Any]) -> Iterator[str]:
+    scores = system["own_labels"]
+    yield f"{name} tagger, test, each source's own labels (own tagger → this one):"
+    for source, entry in scores["sources"].items():
+        micro = entry["micro"]
+        yield f"  {source}: micro-F1 {_figure(micro['before'])} → {_figure(micro['after'])}"
+
+
+def _figure(estimate: Mapping[str, Any]) -> str:
+    return "unknown" if estimate["value"] is None else f"{estimate['value']:.3f}"
+
+
+def _leak_line(leak: Mapping[str, Any]) -> str:
+    fate = "left out" if leak["left_out"] else "kept, the source's own"
+    return (
+        f"{leak['in']}: {leak['sentences']:,} sentences stand in {leak['also_in']}, too "
+        f"({leak['exact']:,} the same, the others nearly): {fate}"
+    )

@@ -1,0 +1,174 @@
+"""Taggers and their predictions, made once and kept: what every similarity and every score rests on."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from hashlib import blake2b
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tqdm.auto import tqdm
+
+from esnera_hf.cache import Artefact
+from esnera_hf.console import duration, say
+from esnera_hf.errors import ConfigurationError
+from esnera_hf.metrics import Scope, Scores, score_entities
+from esnera_hf.predictions import read_predictions, write_predictions
+from esnera_hf.sources import NerSource
+from esnera_hf.tagging import Entity
+
+if TYPE_CHECKING:
+    from esnera_hf.modeling import Tagger
+
+_PREDICTIONS_FILE = "predictions.parquet"
+
+
+@dataclass(frozen=True)
+class CachedTagger:
+    """A trained tagger in the cache; it is loaded only when something new has to be predicted.
+
+    Attributes:
+        name: of the corpus it was trained on.
+        artefact: where it lies.
+        seconds: how long training took; 0 if it had been trained before.
+    """
+
+    name: str
+    artefact: Artefact
+    seconds: float
+
+    @property
+    def trained(self) -> bool:
+        """Whether it had to be trained."""
+        return self.seconds > 0
+
+    @cached_property
+    def record(self) -> dict[str, Any]:
+        """How the training went: ``history``, ``arguments``, ``validation``."""
+        from esnera_hf.modeling.training import HISTORY_FILE
+
+        record: dict[str, Any] = json.loads((self.artefact.folder / HISTORY_FILE).read_text(encoding="utf-8"))
+        return record
+
+    def load(self) -> Tagger:
+        """Load the tagger itself."""
+        from esnera_hf.modeling import Tagger
+
+        return Tagger.from_pretrained(self.artefact.folder)
+
+    def predictions(self, source: NerSource, split: str) -> Iterator[list[Entity]]:
+        """Yield the predicted entities of each sentence, with confidences; predicted once and kept."""
+        identity = {"tagger": self.artefact.key, "sentences": source.fingerprint, "split": split}
+        artefact = Artefact("predictions", identity)
+
+        def fill(folder: Path) -> None:
+            tokens = (sentence.tokens for sentence in source.sentences(split))
+            predicted = tqdm(
+                self.load().predict(tokens, scores=True),
+                total=len(source.dataset[split]),
+                desc=f"{self.name} tagger reads {source.name} {split}",
+                unit=" sentences",
+                delay=2,
+            )
+            write_predictions(folder / _PREDICTIONS_FILE, predicted)
+
+        artefact.make(fill)
+        return read_predictions(artefact.folder / _PREDICTIONS_FILE)
+
+    def scores(self, source: NerSource, split: str) -> Scores:
+        """Score it on a split of a source with the same labels."""
+        gold = list(source.sentences(split))
+        predicted = list(self.predictions(source, split))
+        return score_entities([s.entities for s in gold], predicted, [len(s.tokens) for s in gold])
+
+
+def cached_tagger(
+    source: NerSource, encoder: str, training: Mapping[str, Any], scope: Scope | None = None
+) -> CachedTagger:
+    """Return the tagger of a corpus, trained now or before; an interrupted training goes on.
+
+    Args:
+        source: the corpus.
+        encoder: folder or Hub id of a pretrained encoder.
+        training: overrides of the training arguments.
+        scope: for a merged corpus, the labels that count in validation, by
+            source of a sentence.
+
+    Raises:
+        ConfigurationError: the corpus has nothing to train on or to choose by.
+        EncoderError: the encoder cannot be loaded.
+    """
+    check_trainable(source)
+    artefact = tagger_artefact(source, encoder, training, scope)
+    started = time.perf_counter()
+
+    def fill(folder: Path) -> None:
+        from esnera_hf.modeling.training import save_result, train_tagger
+
+        save_result(train_tagger(source, encoder, artefact.unfinished, training, scope), folder)
+
+    trained = artefact.make(fill)
+    tagger = CachedTagger(source.name, artefact, time.perf_counter() - started if trained else 0.0)
+    how = f"trained in {duration(tagger.seconds)}" if trained else "trained before, reused"
+    say(f"{source.name}: tagger {how}; validation {Scores.from_dict(tagger.record['validation'])}")
+    return tagger
+
+
+def check_trainable(source: NerSource) -> None:
+    """Check that a tagger can be trained on a source and its epoch chosen.
+
+    Raises:
+        ConfigurationError: its train or validation split is without entities.
+    """
+    for split in ("train", "validation"):
+        if not sum(source.summary.entities[split].values()):
+            raise ConfigurationError(
+                f"{source.name}: its {split} split holds {source.summary.sentences[split]} sentences and no "
+                "entity. A tagger needs both splits, with sentences of different texts: give it more of them."
+            )
+
+
+def tagger_artefact(
+    source: NerSource, encoder: str, training: Mapping[str, Any], scope: Scope | None = None
+) -> Artefact:
+    """Return where the tagger of a corpus is kept, by everything that decides its weights."""
+    from esnera_hf.modeling.arguments import recommended_settings
+    from esnera_hf.modeling.pretrained import hidden_size
+
+    settings = {**recommended_settings(hidden_size(encoder), len(source.dataset["train"])), **training}
+    identity: dict[str, Any] = {
+        "sentences": source.fingerprint,
+        "encoder": encoder_identity(encoder),
+        "training": {name: repr(value) for name, value in sorted(settings.items())},
+        "versions": {name: version(name) for name in ("esnera-hf", "torch", "transformers")},
+    }
+    if scope is not None:
+        identity["scope"] = {name: sorted(labels) for name, labels in sorted(scope.items())}
+    return Artefact("taggers", identity)
+
+
+def encoder_identity(encoder: str) -> str:
+    """Return what identifies an encoder's weights: a digest of a folder's files, or id and commit of a Hub model."""
+    from esnera_hf.modeling.pretrained import resolved_commit
+
+    folder = Path(encoder)
+    if not folder.is_dir():
+        return f"{encoder}@{resolved_commit(encoder)}"
+    files = [f for f in sorted(folder.iterdir()) if f.suffix in (".json", ".safetensors", ".txt", ".model")]
+    return _digest(tuple((str(f.resolve()), f.stat().st_size, f.stat().st_mtime_ns) for f in files))
+
+
+@lru_cache(maxsize=8)
+def _digest(files: tuple[tuple[str, int, int], ...]) -> str:
+    digest = blake2b(digest_size=16)
+    for name, _, _ in files:
+        digest.update(Path(name).name.encode())
+        with open(name, "rb") as stream:
+            while block := stream.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,176 @@
+"""Wishes about the unified schema: what they do to a merge path, and which contradict each other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from builders import make_matrix
+from esnera_hf.alignment import (
+    LabelMapping,
+    MappedLabel,
+    SchemaSettings,
+    build_constraints,
+    greedy_merge_path,
+    mapping_from_path,
+)
+from esnera_hf.errors import ConfigurationError
+from esnera_hf.labels import LabelRef
+from esnera_hf.similarity import SimilarityMatrix
+
+SUPPORT = {"a:book": 10, "a:firm": 20, "b:work": 30, "b:org": 40, "c:title": 5, "c:company": 50}
+
+
+def matrix() -> SimilarityMatrix:
+    """book ~ work ~ title and firm ~ org ~ company; everything else is unlike."""
+    alike = [("a:book", "b:work"), ("a:book", "c:title"), ("b:work", "c:title")]
+    alike += [("a:firm", "b:org"), ("a:firm", "c:company"), ("b:org", "c:company")]
+    names = list(SUPPORT)
+    semantic = {(one, other): 0.0 for one in names for other in names if one[0] < other[0]}
+    return make_matrix(SUPPORT, {}, {**semantic, **dict.fromkeys(alike, 0.8)})
+
+
+def aligned(into: Any = None, **wishes: Any) -> dict[str, set[str]]:
+    found = matrix()
+    constraints = build_constraints(found.labels, into, SchemaSettings(**wishes))
+    mapping = mapping_from_path(greedy_merge_path(found, 0.4, 0.4, constraints), found, constraints)
+    return {
+        str(unified): {str(member) for member in mapping.members(unified)}
+        for unified in (*mapping.unified_labels, None)
+        if mapping.members(unified)
+    }
+
+
+PAIR = ["a:book", "b:org"]
+WORKS, FIRMS = {"a:book", "b:work", "c:title"}, {"a:firm", "b:org", "c:company"}
+
+
+def test_without_wishes() -> None:
+    assert aligned() == {"title": WORKS, "company": FIRMS}
+
+
+def test_a_name_is_kept_whatever_the_path() -> None:
+    assert aligned(names={"a:firm": "ORG"}) == {"title": WORKS, "ORG": FIRMS}
+
+
+def test_labels_of_one_name_become_one_and_of_different_names_stay_apart() -> None:
+    one = aligned(names={"a:book": "X", "c:company": "X"})
+    assert one["X"] >= {"a:book", "c:company"}
+    assert aligned(names={"a:book": "X", "b:work": "Y"}) == {
+        "Y": {"b:work", "c:title"},
+        "X": {"a:book"},
+        "company": FIRMS,
+    }
+
+
+def test_apart() -> None:
+    found = aligned(apart=[["a:book", "b:work", "c:title"]])
+    assert sorted(map(sorted, found.values())) == sorted(
+        map(sorted, [{"a:book"}, {"b:work"}, {"c:title"}, FIRMS])
+    )
+
+
+def test_a_whole_class_stays_apart() -> None:
+    found = aligned(together=[["a:firm", "b:org"]], apart=[["a:firm", "c:company"]])
+    assert {"a:firm", "b:org"} in found.values()
+    assert {"c:company"} in found.values()
+
+
+def test_two_rows_that_are_to_stay_apart_do_not_meet_in_one_column() -> None:
+    alike = make_matrix(
+        {"a:x": 1, "a:y": 1, "b:p": 1, "b:q": 1},
+        {},
+        {("a:x", "b:p"): 0.9, ("a:y", "b:p"): 0.8, ("a:x", "b:q"): 0.1, ("a:y", "b:q"): 0.5},
+    )
+    constraints = build_constraints(alike.labels, None, SchemaSettings(apart=[["a:x", "a:y"]]))
+    path = greedy_merge_path(alike, 0.4, 0.4, constraints)
+    assert [sorted(map(str, group.members)) for group in path.groups] == [["a:x", "b:p"], ["a:y", "b:q"]]
+
+
+def test_into_a_source() -> None:
+    assert aligned(into="a") == {"book": WORKS, "firm": FIRMS}
+
+
+def test_into_names_that_labels_bear() -> None:
+    assert aligned(into=["WORK", "Company"]) == {"WORK": WORKS, "Company": FIRMS}
+
+
+def test_into_names_with_the_labels_that_define_them() -> None:
+    found = aligned(into={"ORG": ["a:firm", "c:company"]})
+    assert found["ORG"] == FIRMS
+    assert WORKS in found.values()
+
+
+def test_locked_entries_are_kept_and_left_out_labels_stay_so(tmp_path: Path) -> None:
+    entries = (
+        MappedLabel(LabelRef("a", "book"), "BOOK", locked=True),
+        MappedLabel(LabelRef("b", "work"), "WORK", locked=True),
+        MappedLabel(LabelRef("c", "title"), None, locked=True),
+        MappedLabel(LabelRef("a", "firm"), "anything"),
+    )
+    mapping = LabelMapping(("BOOK", "WORK", "anything"), entries)
+    expected = {"WORK": {"b:work"}, "BOOK": {"a:book"}, "None": {"c:title"}, "company": FIRMS}
+    assert aligned(locked=mapping) == expected
+    mapping.save(tmp_path / "mapping.yaml")
+    assert aligned(locked=tmp_path / "mapping.yaml") == expected
+
+
+def test_locked_lines_stay_locked() -> None:
+    found = matrix()
+    constraints = build_constraints(found.labels, None, SchemaSettings(names={"a:firm": "ORG"}))
+    mapping = mapping_from_path(greedy_merge_path(found, 0.4, 0.4, constraints), found, constraints)
+    assert [str(entry.label) for entry in mapping.entries if entry.locked] == ["a:firm"]
+    again = build_constraints(found.labels, None, SchemaSettings(locked=mapping))
+    assert again.names == {LabelRef("a", "firm"): "ORG"}
+
+
+@given(data=st.data())
+def test_wishes_are_met_whatever_the_similarities(data: st.DataObject) -> None:
+    labels = list(SUPPORT)
+    pairs = st.lists(st.sampled_from(labels), min_size=2, max_size=2, unique=True)
+    together = data.draw(st.lists(pairs, max_size=2))
+    apart = data.draw(st.lists(pairs, max_size=3))
+    found = matrix()
+    try:
+        constraints = build_constraints(found.labels, None, SchemaSettings({}, together, apart))
+    except ConfigurationError:
+        return
+    tau = data.draw(st.sampled_from([-1.0, -0.1, 0.4, 0.9]))
+    path = greedy_merge_path(found, 0.4, tau, constraints)
+    home = {str(member): index for index, group in enumerate(path.groups) for member in group.members}
+    assert sorted(home) == sorted(labels)
+    assert all(home[one] == home[other] for one, other in together)
+    assert all(home[one] != home[other] for one, other in apart)
+
+
+@pytest.mark.parametrize(
+    ("into", "wishes", "message"),
+    [
+        ("d", {}, "into='d': expected one of the sources, a, b, c"),
+        (["WORK", "nothing"], {}, "no label of the sources is called 'nothing'"),
+        ({"X": []}, {}, "no label of the sources is called 'X'"),
+        ({"X": ["a:none"]}, {}, "into, X: 'a:none' is no label of the sources"),
+        (None, {"names": {"book": "X"}}, "names: 'book' is no label of the sources. Expected source:label"),
+        (None, {"names": {"a:book": "O"}}, "a:book: its unified name is 'O'"),
+        (None, {"together": [["a:book", "x"]]}, "together: 'x' is no label"),
+        (
+            None,
+            {"together": [["a:book", "b:org"]], "apart": [["b:org", "a:book"]]},
+            "a:book and b:org are to become one",
+        ),
+        ({"X": ["a:book"]}, {"names": {"a:book": "Y"}}, "a:book is to be called 'X' and 'Y'"),
+        (
+            None,
+            {"names": {"a:book": "X", "b:org": "Y"}, "together": [["a:book", "b:org"]]},
+            "are to become one label and to stay apart",
+        ),
+    ],
+)
+def test_what_cannot_be_met_is_refused(into: Any, wishes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        build_constraints(matrix().labels, into, SchemaSettings(**wishes))
+    assert message in str(caught.value)

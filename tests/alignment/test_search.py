@@ -1,0 +1,167 @@
+"""The search against the full grid, with scores looked up instead of trained."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from itertools import product
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from builders import make_matrix
+from esnera_hf.alignment import (
+    MergePath,
+    SearchedPath,
+    SearchSettings,
+    Setting,
+    next_stage,
+    search_merge_path,
+    stage_candidates,
+)
+from esnera_hf.errors import ConfigurationError
+from esnera_hf.labels import LabelRef
+from esnera_hf.similarity import SimilarityMatrix
+
+GRID = SearchSettings()
+
+
+@dataclass(frozen=True)
+class Looked:
+    """A verdict that was looked up."""
+
+    holds: bool
+
+
+def partition(path: MergePath) -> frozenset[frozenset[LabelRef]]:
+    return frozenset(frozenset(group.members) for group in path.groups)
+
+
+def random_matrix(seed: int, sources: int = 3) -> SimilarityMatrix:
+    draw = random.Random(seed)
+    labels = [f"{name}:{index}" for name in "abcd"[:sources] for index in range(draw.randint(1, 4))]
+    counts, semantic = {}, {}
+    for one, other in product(labels, labels):
+        if one[0] != other[0] and draw.random() < 0.8:
+            predicted = draw.randint(1, 9)
+            counts[one, other] = (draw.randint(0, predicted), predicted)
+        if one[0] < other[0]:
+            semantic[one, other] = draw.uniform(-0.5, 1)
+    return make_matrix({label: draw.randint(1, 50) for label in labels}, counts, semantic)
+
+
+class Oracle:
+    """Answers by outcome, always the same, and remembers what it was asked."""
+
+    def __init__(self, seed: int, share: float) -> None:
+        self.seed, self.share = seed, share
+        self.asked: list[frozenset[frozenset[LabelRef]]] = []
+
+    def __call__(self, path: MergePath) -> Looked:
+        self.asked.append(partition(path))
+        outcome = sorted(sorted(map(str, group)) for group in partition(path))
+        return Looked(random.Random(f"{self.seed} {outcome}").random() < self.share)
+
+
+def full_grid(matrix: SimilarityMatrix, evaluate: Oracle) -> MergePath:
+    """Try every setting of every stage and take, of those that hold, what the method prefers."""
+    stage, path = next_stage(matrix), MergePath((), ())
+    while stage is not None:
+        best = None
+        for lam, tau in product(GRID.lambdas, GRID.taus):
+            tried = stage.merge(lam, tau)
+            last = tried.stages[-1]
+            if not last.merged or not evaluate(tried).holds:
+                continue
+            key = (last.merged, round(last.similarity, 9), -round(abs(lam - 0.4), 9), tau, -lam)
+            if best is None or key > best[0]:
+                best = (key, tried)
+        path = best[1] if best is not None else stage.merge(0.4, None)
+        stage = next_stage(matrix, path)
+    return path
+
+
+@given(seed=st.integers(0, 10**6), share=st.sampled_from([0.0, 0.1, 0.5, 1.0]), sources=st.integers(2, 4))
+def test_the_search_equals_the_full_grid(seed: int, share: float, sources: int) -> None:
+    matrix = random_matrix(seed, sources)
+    search, grid = Oracle(seed, share), Oracle(seed, share)
+    assert search_merge_path(matrix, GRID, search).path == full_grid(matrix, grid)
+    assert len(search.asked) == len(set(search.asked)) <= len(set(grid.asked))
+
+
+def two_labels() -> SimilarityMatrix:
+    """a:x is like b:x (S 0.75 at any λ), a:y hardly like b:y (0.25)."""
+    return make_matrix(
+        {"a:x": 1, "a:y": 1, "b:x": 1, "b:y": 1},
+        {("a:x", "b:x"): (3, 4), ("a:y", "b:y"): (1, 4), ("a:x", "b:y"): (0, 4), ("a:y", "b:x"): (0, 4)},
+        {("a:x", "b:x"): 0.75, ("a:y", "b:y"): 0.25, ("a:x", "b:y"): 0.0, ("a:y", "b:x"): 0.0},
+    )
+
+
+def found(searched: SearchedPath[Looked]) -> list[tuple[int, int, bool | None, bool]]:
+    return [
+        (
+            trial.candidate.merged,
+            len(trial.candidate.settings),
+            trial.verdict and trial.verdict.holds,
+            trial.chosen,
+        )
+        for trial in searched.trials
+    ]
+
+
+def test_candidates_are_distinct_and_the_one_with_most_labels_comes_first() -> None:
+    stage = next_stage(two_labels())
+    assert stage is not None
+    first, second = stage_candidates(stage, GRID)
+    # both merge up to τ 0.2, one up to 0.7, none above: 5 × 2, 5 × 5 and 5 × 2 points of the grid
+    assert (first.merged, len(first.settings), second.merged, len(second.settings)) == (2, 10, 1, 25)
+    assert first.settings[0] == Setting(0.4, 0.2)
+    assert second.settings[0] == Setting(0.4, 0.7)
+
+
+def test_the_first_that_holds_ends_the_stage() -> None:
+    searched = search_merge_path(two_labels(), GRID, lambda path: Looked(True))
+    assert found(searched) == [(2, 10, True, True), (1, 25, None, False)]
+    assert (searched.path.stages[0].lam, searched.path.stages[0].tau) == (0.4, 0.2)
+    assert searched.path.merged == 2
+
+
+def test_the_next_is_tried_where_the_bound_breaks() -> None:
+    searched = search_merge_path(two_labels(), GRID, lambda path: Looked(path.merged < 2))
+    assert found(searched) == [(2, 10, False, False), (1, 25, True, True)]
+    assert searched.path.merged == 1
+
+
+def test_nothing_merges_where_nothing_holds() -> None:
+    searched = search_merge_path(two_labels(), GRID, lambda path: Looked(False))
+    assert found(searched) == [(2, 10, False, False), (1, 25, False, False)]
+    assert searched.path.merged == 0
+    assert searched.path.stages[0].tau is None
+
+
+def test_what_merges_nothing_is_not_tried() -> None:
+    matrix = make_matrix({"a:x": 1, "b:y": 1}, {("a:x", "b:y"): (0, 9)}, {("a:x", "b:y"): 0.0})
+
+    def fail(path: MergePath) -> Looked:
+        raise AssertionError("tried")
+
+    searched = search_merge_path(matrix, GRID, fail)
+    assert (searched.trials, searched.path.merged) == ((), 0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"lambdas": ()}, "at least one value"),
+        ({"lambdas": (1.5,)}, "λ = 1.5"),
+        ({"taus": (2.0,)}, "τ = 2.0"),
+        ({"max_drop": 0.0}, "max_drop=0.0"),
+        ({"scoring": "loose"}, "scoring='loose'"),
+        ({"sentences": 0}, "search sentences=0"),
+    ],
+)
+def test_settings_out_of_range(settings: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        SearchSettings(**settings)  # type: ignore[arg-type]
