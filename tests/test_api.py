@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,10 @@ import numpy as np
 import pytest
 
 from builders import toy_source
-from esnera_hf import EvidenceSettings, LabelRef, MergeResult, NerSource, align
+from esnera_hf import EvidenceSettings, LabelRef, MergeResult, NerSource, SearchSettings, align, apply
 from esnera_hf.api import CHINESE_ENCODER, MULTILINGUAL_ENCODER, default_encoder
 from esnera_hf.cache import cache_folder
-from esnera_hf.errors import ConfigurationError, EncoderError, SourceNotFoundError
+from esnera_hf.errors import ConfigurationError, EncoderError, MappingError, SourceNotFoundError
 from esnera_hf.merging import find_leaks
 from esnera_hf.taggers import encoder_identity
 
@@ -293,3 +294,134 @@ def test_the_cache_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
     monkeypatch.delenv("ESNERA_CACHE_DIR")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert cache_folder() == tmp_path / ".cache" / "esnera_hf"
+
+
+class TestSearch:
+    """The whole method, with trained taggers."""
+
+    @pytest.fixture(scope="class")
+    def searched(
+        self, cached: tuple[Path, MergeResult], sources: list[NerSource], encoder_folder: Path
+    ) -> MergeResult:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("ESNERA_CACHE_DIR", str(cached[0]))
+            return align(
+                sources,
+                encoder=encoder_folder,
+                lam=0.9,
+                evidence=SETTINGS,
+                tagger=True,
+                compare=("naive", "gold"),
+                search=SearchSettings(max_drop=0.5),
+            )
+
+    def test_one_trial_that_holds_ends_it(self, searched: MergeResult) -> None:
+        first, *others = searched.report.trials
+        assert first["chosen"]
+        assert first["holds"]
+        assert first["merged"] == max(trial["merged"] for trial in searched.report.trials)
+        assert all(trial["scores"] is None and trial["holds"] is None for trial in others)
+        points = [tuple(point) for trial in searched.report.trials for point in trial["settings"]]
+        assert len(points) == len(set(points)) <= 9
+        assert {lam for lam, _ in points} == {0.9}
+
+    def test_the_trial_is_scored_both_ways(self, searched: MergeResult) -> None:
+        scores = searched.report.search_scores
+        assert scores == searched.report.trials[0]["scores"]
+        for way in ("projected", "own_labels"):
+            assert set(scores[way]["sources"]) == {"alpha", "beta"}
+            pooled = scores[way]["pooled"]
+            change = pooled["after"]["value"] - pooled["before"]["value"]
+            assert pooled["change"]["value"] == pytest.approx(change, abs=2e-6)
+            assert pooled["change"]["low"] <= pooled["change"]["value"] <= pooled["change"]["high"]
+
+    def test_the_final_tagger_is_that_of_the_last_trial(self, searched: MergeResult) -> None:
+        assert set(searched.report.systems) == {"merged", "gold", "naive"}
+        assert searched.report.systems["merged"]["seconds"] == 0
+        own = searched.report.systems["merged"]["own_labels"]["sources"]
+        for name, tagger in searched.report.taggers.items():
+            assert own[name]["micro"]["before"]["value"] == pytest.approx(
+                tagger["test"]["micro"]["f1"], abs=1e-6
+            )
+            assert set(own[name]["by_label"]) >= set(tagger["test"]["by_label"])
+
+    def test_the_naive_union_keeps_every_name(self, searched: MergeResult) -> None:
+        naive = searched.report.systems["naive"]["projected"]["sources"]
+        assert set(naive["alpha"]["by_label"]) == {"per", "loc"}
+        assert set(naive["beta"]["by_label"]) == {"name", "city", "firm"}
+
+    def test_a_broken_bound_merges_nothing_and_says_so(
+        self,
+        cached: tuple[Path, MergeResult],
+        sources: list[NerSource],
+        encoder_folder: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        monkeypatch.setenv("ESNERA_CACHE_DIR", str(cached[0]))
+        monkeypatch.setattr("esnera_hf.trials.TrialOutcome.holds", False)
+        result = align(
+            sources, encoder=encoder_folder, lam=0.9, evidence=SETTINGS, search=SearchSettings(taus=(0.1,))
+        )
+        assert len(result.mapping.unified_labels) == 5
+        assert result.mapping.stages[0].tau is None
+        assert "WARNING: " in capsys.readouterr().err
+        assert "NOTHING MERGED" in str(result.report)
+
+
+class TestApply:
+    def test_an_edited_mapping(
+        self, cached: tuple[Path, MergeResult], sources: list[NerSource], tmp_path: Path
+    ) -> None:
+        file = tmp_path / "mapping.yaml"
+        cached[1].mapping.save(file)
+        file.write_text(file.read_text().replace("unified: firm", "unified: null"))
+        result = apply(file, sources)
+        assert result.mapping["beta", "firm"] is None
+        assert result.similarity is None
+        names = result.dataset["train"].features["ner_tags"].feature.names
+        expected = [f"{role}-{label}" for label in cached[1].mapping.unified_labels for role in "BI"]
+        assert names == ["O", *expected]
+        found = {names[tag] for row in result.dataset["train"] for tag in row["ner_tags"]}
+        assert not any(tag.endswith("firm") for tag in found)
+        result.save(tmp_path / "out")
+        assert MergeResult.load(tmp_path / "out").mapping == result.mapping
+
+    def test_it_gives_what_align_gave(
+        self,
+        cached: tuple[Path, MergeResult],
+        sources: list[NerSource],
+        encoder_folder: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setenv("ESNERA_CACHE_DIR", str(cached[0]))
+        again = apply(cached[1].mapping, sources, encoder=encoder_folder, augment=0.9, evidence=SETTINGS)
+        assert {split: rows.to_list() for split, rows in again.dataset.items()} == {
+            split: rows.to_list() for split, rows in cached[1].dataset.items()
+        }
+
+    def test_some_of_the_sources(self, cached: tuple[Path, MergeResult], sources: list[NerSource]) -> None:
+        result = apply(cached[1].mapping, sources[1:])
+        assert result.mapping.sources == ("alpha",)
+        assert set(result.dataset["train"]["source"]) == {"alpha"}
+
+    def test_an_unknown_label_is_named_with_its_line(
+        self, cached: tuple[Path, MergeResult], sources: list[NerSource], tmp_path: Path
+    ) -> None:
+        file = tmp_path / "mapping.yaml"
+        cached[1].mapping.save(file)
+        text = file.read_text().replace("label: firm", "label: frim", 1)
+        file.write_text(text)
+        line = 1 + text[: text.index("label: frim")].count("\n")
+        with pytest.raises(
+            MappingError, match=f"line ({line}|{line - 1}): beta:frim is no label.*mean 'firm'"
+        ):
+            apply(file, sources)
+
+    def test_a_label_that_is_not_mapped(
+        self, cached: tuple[Path, MergeResult], sources: list[NerSource]
+    ) -> None:
+        mapping = cached[1].mapping
+        fewer = replace(mapping, entries=mapping.entries[1:])
+        with pytest.raises(MappingError, match=f"leaves out {mapping.entries[0].label}"):
+            apply(fewer, sources)

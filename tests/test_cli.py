@@ -78,7 +78,7 @@ def test_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_the_commands() -> None:
     assert set(commands()) == {
-        *("align", "demo", "export", "inspect", "screen", "sources"),
+        *("align", "apply", "demo", "diff", "export", "inspect", "screen", "sources"),
         *("train", "predict", "evaluate"),
     }
 

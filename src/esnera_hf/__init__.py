@@ -11,8 +11,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from esnera_hf.alignment import LabelMapping
-    from esnera_hf.api import align
+    from esnera_hf.alignment import LabelMapping, SchemaSettings, SearchSettings, compare_mappings
+    from esnera_hf.api import align, apply
     from esnera_hf.duplicates import find_duplicates
     from esnera_hf.errors import EsneraError
     from esnera_hf.evidence import EvidenceSettings
@@ -38,11 +38,15 @@ _HOMES = {
     "MergeResult": "result",
     "NerSource": "sources",
     "ReadingOptions": "sources",
+    "SchemaSettings": "alignment",
+    "SearchSettings": "alignment",
     "SimilarityMatrix": "similarity",
     "StrictNer": "strict_ner",
     "Tagger": "modeling",
     "TaggerTrainingArguments": "modeling",
     "align": "api",
+    "apply": "api",
+    "compare_mappings": "alignment",
     "export": "exporting",
     "find_duplicates": "duplicates",
     "inspect": "inspection",
@@ -60,11 +64,15 @@ __all__ = [
     "MergeResult",
     "NerSource",
     "ReadingOptions",
+    "SchemaSettings",
+    "SearchSettings",
     "SimilarityMatrix",
     "StrictNer",
     "Tagger",
     "TaggerTrainingArguments",
     "align",
+    "apply",
+    "compare_mappings",
     "export",
     "find_duplicates",
     "inspect",

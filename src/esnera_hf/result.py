@@ -16,7 +16,7 @@ from datasets.utils.logging import disable_progress_bar, enable_progress_bar, is
 
 from esnera_hf.alignment import LabelMapping
 from esnera_hf.errors import ConfigurationError, MappingError, OutputExistsError, SourceNotFoundError
-from esnera_hf.report import Report, save_heatmaps
+from esnera_hf.report import Report, render_report, save_heatmaps
 from esnera_hf.similarity import SimilarityMatrix
 from esnera_hf.tagging import iob2_tag_set
 
@@ -24,6 +24,7 @@ DATASET_FOLDER = "dataset"
 MAPPING_FILE = "mapping.yaml"
 SIMILARITY_FILE = "similarity.json"
 REPORT_FILE = "report.json"
+REPORT_PAGE = "report.html"
 HEATMAP_FOLDER = "heatmaps"
 
 
@@ -54,7 +55,7 @@ class MergeResult:
         return "\n".join([head, *("  " + line for line in str(self.mapping).split("\n"))])
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write dataset, mapping, similarities, heatmaps and report to a new folder.
+        """Write dataset, mapping, similarities, heatmaps and report (data and HTML) to a new folder.
 
         Everything is written aside and renamed into place, so the folder is
         either complete or not there.
@@ -75,6 +76,8 @@ class MergeResult:
                 enable_progress_bar()
         self.mapping.save(folder / MAPPING_FILE)
         _write_json(self.report.to_dict(), folder / REPORT_FILE)
+        page = render_report(self.report, self.mapping, self.similarity)
+        (folder / REPORT_PAGE).write_text(page, encoding="utf-8", errors="replace")
         if self.similarity is not None:
             _write_json(self.similarity.to_dict(), folder / SIMILARITY_FILE)
             save_heatmaps(self.similarity, self.mapping.lam, folder / HEATMAP_FOLDER)

@@ -1,6 +1,13 @@
 """From similarities to one label schema: the merge path, the search along it, and the mapping it gives."""
 
 from esnera_hf.alignment.constraints import Constraints, Into, SchemaSettings, build_constraints
+from esnera_hf.alignment.difference import (
+    AffectedLabel,
+    MappingDifference,
+    MovedLabel,
+    affected_entities,
+    compare_mappings,
+)
 from esnera_hf.alignment.from_path import mapping_from_path
 from esnera_hf.alignment.mapping import LabelMapping, MappedLabel, MappingStage, Relation
 from esnera_hf.alignment.merge_path import (
@@ -24,6 +31,7 @@ from esnera_hf.alignment.search import (
 )
 
 __all__ = [
+    "AffectedLabel",
     "Candidate",
     "Constraints",
     "Decision",
@@ -31,9 +39,11 @@ __all__ = [
     "LabelGroup",
     "LabelMapping",
     "MappedLabel",
+    "MappingDifference",
     "MappingStage",
     "MergePath",
     "MergeStage",
+    "MovedLabel",
     "Relation",
     "SchemaSettings",
     "Scoring",
@@ -41,8 +51,10 @@ __all__ = [
     "SearchedPath",
     "Setting",
     "Trial",
+    "affected_entities",
     "build_constraints",
     "check_tau",
+    "compare_mappings",
     "greedy_merge_path",
     "mapping_from_path",
     "next_stage",

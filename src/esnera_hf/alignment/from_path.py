@@ -23,7 +23,8 @@ def mapping_from_path(
     A group takes the name the user gave it, or else that of its head, the label
     of the latest target in it. Groups never share a name: the later one becomes
     ``label@source``. Similarities are rounded to four digits, as the mapping's
-    file shows them, and are those at the λ of the last stage.
+    file shows them, and are those at the λ of the last stage. Entries come by
+    unified label, those left out last.
 
     Args:
         path: the stages and groups; labels of other sources are not mapped.
@@ -55,6 +56,8 @@ def mapping_from_path(
                 evidence=replace(pair, semantic=_rounded(pair.semantic)),
             )
         entries.append(entry)
+    order = {name: index for index, name in enumerate(names.values())}
+    entries.sort(key=lambda entry: order.get(entry.unified or "", len(order)))
     stages = tuple(
         MappingStage(s.sources, s.target, None if s.tau is None else s.lam, s.tau) for s in path.stages
     )

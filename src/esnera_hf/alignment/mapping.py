@@ -119,6 +119,10 @@ class LabelMapping:
         """Return the source labels that go to a unified label."""
         return tuple(entry.label for entry in self.entries if entry.unified == unified)
 
+    def are_one(self, one: LabelRef, other: LabelRef) -> bool:
+        """Tell whether two source labels go to one unified label."""
+        return self[one] is not None and self[one] == self[other]
+
     def scope(self, source: str) -> frozenset[str]:
         """Return the unified labels that a source annotates."""
         found = (entry.unified for entry in self.entries if entry.label.source == source)

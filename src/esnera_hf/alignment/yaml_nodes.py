@@ -145,7 +145,7 @@ class YamlDocument:
         Raises:
             MappingError: it is none.
         """
-        if not _is(node, "bool"):
+        if not isinstance(node, ScalarNode) or not _is(node, "bool"):
             raise self.error(node, f"{what}: expected true or false, found {_found(node)}.")
         return bool(SafeConstructor().construct_yaml_bool(node))
 
@@ -155,7 +155,7 @@ class YamlDocument:
         Raises:
             MappingError: it is none.
         """
-        value = _number(node) if _is(node, "int") else -1
+        value = _number(node) if isinstance(node, ScalarNode) and _is(node, "int") else -1
         if value is None or value < 0:
             raise self.error(node, f"{what}: expected a whole number from 0, found {_found(node)}.")
         return int(value)
@@ -168,7 +168,8 @@ class YamlDocument:
         """
         if is_null(node):
             return None
-        value = _number(node) if _is(node, "int") or _is(node, "float") else None
+        known = isinstance(node, ScalarNode) and (_is(node, "int") or _is(node, "float"))
+        value = _number(node) if isinstance(node, ScalarNode) and known else None
         if value is None:
             raise self.error(
                 node, f"{what}: expected a number, or null where it is unknown, found {_found(node)}."
@@ -186,11 +187,11 @@ class _Loader(yaml.SafeLoader):
     _depth = 0
 
     def compose_node(self, parent: Node | None, index: Any) -> Node | None:
-        event: Any = self.peek_event()
+        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
         if isinstance(event, yaml.AliasEvent):
             raise _RefusedError(
                 problem=f"found the alias *{event.anchor}, which is not supported. Write out what it stands for.",
-                problem_mark=event.start_mark,
+                problem_mark=event.start_mark,  # type: ignore[arg-type]
             )
         if self._depth >= _DEEPEST:
             raise _RefusedError(
@@ -244,7 +245,7 @@ def _found(node: Node) -> str:
     return f"{value}, which YAML reads as {_KINDS.get(kind, f'a value with the tag {shown(node.tag)}')}"
 
 
-def _number(node: Node) -> float | None:
+def _number(node: ScalarNode) -> float | None:
     """Return the value of a number, ``None`` if it is too large or not finite."""
     construct = SafeConstructor()
     try:

@@ -1,4 +1,4 @@
-"""``align`` and ``demo``: label schemes of several sources become one."""
+"""``align``, ``apply``, ``diff`` and ``demo``: label schemes of several sources become one."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from esnera_hf.cli.options import (
     add_reading_options,
     add_training_options,
     check_output,
+    read_source,
     read_sources,
     save_and_print,
     training_arguments,
@@ -29,6 +30,8 @@ DEFAULT_FLOOR = 0.9
 def add_commands(commands: Commands) -> None:
     """Add the commands that align sources."""
     _add_align(commands)
+    _add_apply(commands)
+    _add_diff(commands)
     _add_demo(commands)
 
 
@@ -49,6 +52,40 @@ def _add_align(commands: Commands) -> None:
     add_reading_options(align)
     add_training_options(align)
     align.set_defaults(run=_align)
+
+
+def _add_apply(commands: Commands) -> None:
+    apply = commands.add_parser(
+        "apply",
+        help="merge sources by a mapping, such as an edited mapping.yaml",
+        description="Merge sources by a mapping: nothing is measured or searched. Taggers are trained only for "
+        "pseudo-labels (--augment) and a merged tagger (--tagger).",
+        epilog=SOURCES_HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    apply.add_argument("mapping", type=Path, metavar="MAPPING", help="mapping.yaml, as align writes it")
+    apply.add_argument("sources", nargs="+", metavar="SOURCE", help="see below")
+    apply.add_argument("--encoder", help="for --augment and --tagger (default: by language)")
+    add_final_options(apply, None)
+    add_reading_options(apply)
+    add_training_options(apply)
+    apply.set_defaults(run=_apply)
+
+
+def _add_diff(commands: Commands) -> None:
+    diff = commands.add_parser(
+        "diff",
+        help="show what changes from one mapping.yaml to another",
+        description="Show what changes from one mapping to another: renamed, moved and left out labels, labels "
+        "that become one or part. With sources, the entities affected are counted and shown.",
+        epilog=SOURCES_HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    diff.add_argument("before", type=Path, metavar="OLD", help="mapping.yaml")
+    diff.add_argument("after", type=Path, metavar="NEW", help="mapping.yaml")
+    diff.add_argument("sources", nargs="*", metavar="SOURCE", help="see below")
+    add_reading_options(diff)
+    diff.set_defaults(run=_diff)
 
 
 def _add_search_options(align: argparse.ArgumentParser) -> None:
@@ -153,6 +190,40 @@ def _align(options: argparse.Namespace) -> None:
     save_and_print(result, options.output)
     if options.output is None:
         print("not saved: run it again with --output DIR, the taggers are kept and will be reused")
+
+
+def _apply(options: argparse.Namespace) -> None:
+    from esnera_hf.api import apply
+    from esnera_hf.evidence import EvidenceSettings
+
+    check_output(options.output)
+    result = apply(
+        options.mapping,
+        read_sources(options),
+        encoder=options.encoder,
+        augment=options.augment,
+        tagger=options.tagger,
+        compare=options.compare,
+        sentences=options.sentences,
+        seed=options.seed,
+        evidence=EvidenceSettings(training=training_arguments(options)),
+    )
+    save_and_print(result, options.output)
+    if options.output is None:
+        print("not saved: run it again with --output DIR")
+
+
+def _diff(options: argparse.Namespace) -> None:
+    from esnera_hf.alignment import LabelMapping, affected_entities, compare_mappings
+    from esnera_hf.console import quiet_libraries
+
+    difference = compare_mappings(LabelMapping.load(options.before), LabelMapping.load(options.after))
+    print(difference)
+    with quiet_libraries():
+        sources = [read_source(name, options) for name in options.sources]
+    affected = affected_entities(difference, sources)
+    if affected:
+        print("entities affected:", *affected, sep="\n  ")
 
 
 def _search(options: argparse.Namespace) -> SearchSettings:

@@ -2,6 +2,7 @@
 
 from esnera_hf.report.build import Account, build_report
 from esnera_hf.report.heatmaps import save_heatmaps
+from esnera_hf.report.html import render_report
 from esnera_hf.report.report import Report
 
-__all__ = ["Account", "Report", "build_report", "save_heatmaps"]
+__all__ = ["Account", "Report", "build_report", "render_report", "save_heatmaps"]

@@ -42,10 +42,14 @@ def mentions_in_context(sources: Sequence[NerSource]) -> dict[str, list[dict[str
 
 def in_context(tokens: Sequence[str], start: int, end: int) -> dict[str, str]:
     """Return a mention and some text on both sides of it; ``…`` stands for what was cut."""
+    mention = join_tokens(tokens[start:end])
     left, right = join_tokens(tokens[:start]), join_tokens(tokens[end:])
+    # The space beside the mention, where the script has one.
+    left += " " if join_tokens(tokens[:end]).endswith(f" {mention}") else ""
+    right = (" " if join_tokens(tokens[start:]).startswith(f"{mention} ") else "") + right
     return {
         "left": left if len(left) <= _CONTEXT else "…" + left[-_CONTEXT:],
-        "mention": shorten(join_tokens(tokens[start:end]), _LONGEST_MENTION),
+        "mention": shorten(mention, _LONGEST_MENTION),
         "right": right if len(right) <= _CONTEXT else right[:_CONTEXT] + "…",
     }
 

@@ -1,0 +1,160 @@
+"""What changes from one label mapping to another, and the entities that are affected."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+from esnera_hf.alignment.mapping import LEFT_OUT, LabelMapping
+from esnera_hf.labels import LabelRef
+from esnera_hf.sources import NerSource
+from esnera_hf.text import join_tokens, shorten
+
+_EXAMPLES = 3
+_LONGEST_EXAMPLE = 40
+
+
+@dataclass(frozen=True, slots=True)
+class MovedLabel:
+    """A source label whose group changes; ``None`` stands for left out."""
+
+    label: LabelRef
+    before: str | None
+    after: str | None
+    mentions: int
+
+    def __str__(self) -> str:
+        before, after = (LEFT_OUT if name is None else name for name in (self.before, self.after))
+        return f"{self.label}: {before} → {after} ({self.mentions:,} train mentions)"
+
+
+@dataclass(frozen=True)
+class MappingDifference:
+    """What changes from one mapping to another.
+
+    Attributes:
+        renamed: unified labels with the same members under another name.
+        moved: source labels that change their group, or are left out or no
+            longer so; a mere rename moves nothing.
+        added: source labels that only the second mapping maps.
+        removed: source labels that only the first one maps.
+        joined: pairs of source labels that become one and were not.
+        parted: pairs of source labels that were one and are not any more.
+    """
+
+    renamed: tuple[tuple[str, str], ...]
+    moved: tuple[MovedLabel, ...]
+    added: tuple[LabelRef, ...]
+    removed: tuple[LabelRef, ...]
+    joined: tuple[tuple[LabelRef, LabelRef], ...]
+    parted: tuple[tuple[LabelRef, LabelRef], ...]
+
+    def __bool__(self) -> bool:
+        return any((self.renamed, self.moved, self.added, self.removed, self.joined, self.parted))
+
+    def __str__(self) -> str:
+        if not self:
+            return "no difference"
+        lines = [f"renamed: {before} → {after}" for before, after in self.renamed]
+        lines += [f"moved: {moved}" for moved in self.moved]
+        lines += [f"new: {label}" for label in self.added]
+        lines += [f"gone: {label}" for label in self.removed]
+        lines += [f"become one: {one} and {other}" for one, other in self.joined]
+        lines += [f"no longer one: {one} and {other}" for one, other in self.parted]
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True, slots=True)
+class AffectedLabel:
+    """The entities of a source label that a difference affects.
+
+    Attributes:
+        moved: the label and where it goes.
+        entities: how many of it there are, by split.
+        examples: up to three of its mentions.
+    """
+
+    moved: MovedLabel
+    entities: dict[str, int]
+    examples: tuple[str, ...]
+
+    def __str__(self) -> str:
+        counts = ", ".join(f"{count:,} in {split}" for split, count in self.entities.items())
+        return f"{self.moved.label}: {counts}; e.g. {', '.join(self.examples)}"
+
+
+def compare_mappings(before: LabelMapping, after: LabelMapping) -> MappingDifference:
+    """Return what changes from one mapping to another.
+
+    Args:
+        before: the first mapping.
+        after: the second one.
+    """
+    old = {entry.label: entry for entry in before.entries}
+    new = {entry.label: entry for entry in after.entries}
+    shared = sorted(old.keys() & new.keys())
+    renamed = dict(_renamed(before, after, set(shared)))
+    moved = tuple(
+        MovedLabel(label, old[label].unified, new[label].unified, new[label].mentions)
+        for label in shared
+        if renamed.get(old[label].unified, old[label].unified) != new[label].unified
+    )
+    pairs = list(combinations(shared, 2))
+    was = [before.are_one(*pair) for pair in pairs]
+    is_now = [after.are_one(*pair) for pair in pairs]
+    return MappingDifference(
+        tuple((name, other) for name, other in renamed.items() if name is not None and other is not None),
+        moved,
+        tuple(sorted(new.keys() - old.keys())),
+        tuple(sorted(old.keys() - new.keys())),
+        tuple(pair for pair, one, other in zip(pairs, was, is_now, strict=True) if other and not one),
+        tuple(pair for pair, one, other in zip(pairs, was, is_now, strict=True) if one and not other),
+    )
+
+
+def affected_entities(
+    difference: MappingDifference, sources: Sequence[NerSource]
+) -> tuple[AffectedLabel, ...]:
+    """Return the entities of the labels that move, for those of the sources that are given.
+
+    Args:
+        difference: from :func:`compare_mappings`.
+        sources: the sources to count in.
+    """
+    by_name = {source.name: source for source in sources}
+    found = []
+    for moved in difference.moved:
+        source = by_name.get(moved.label.source)
+        if source is not None:
+            counts = source.summary.entities
+            entities = {split: labels.get(moved.label.label, 0) for split, labels in counts.items()}
+            found.append(AffectedLabel(moved, entities, tuple(_mentions(source, moved.label.label))))
+    return tuple(found)
+
+
+def _renamed(
+    before: LabelMapping, after: LabelMapping, shared: set[LabelRef]
+) -> Iterator[tuple[str | None, str | None]]:
+    """Yield the unified labels whose shared members all go, alone, to a label of another name."""
+    for name in before.unified_labels:
+        members = set(before.members(name)) & shared
+        targets = {after[member] for member in members}
+        if len(targets) == 1:
+            (target,) = targets
+            same = target is not None and set(after.members(target)) & shared == members
+            if same and target != name:
+                yield name, target
+
+
+def _mentions(source: NerSource, label: str) -> Iterator[str]:
+    shown: set[str] = set()
+    for split in source.dataset:
+        for sentence in source.sentences(split):
+            for entity in sentence.entities:
+                mention = shorten(join_tokens(sentence.tokens[entity.start : entity.end]), _LONGEST_EXAMPLE)
+                if entity.label == label and mention not in shown:
+                    yield mention
+                    shown.add(mention)
+                    if len(shown) == _EXAMPLES:
+                        return

@@ -1,0 +1,85 @@
+"""What changes between two mappings."""
+
+from __future__ import annotations
+
+from builders import make_source, row
+from esnera_hf.alignment import (
+    LabelMapping,
+    MappedLabel,
+    MovedLabel,
+    affected_entities,
+    compare_mappings,
+)
+from esnera_hf.labels import LabelRef
+
+
+def mapping(**entries: str | None) -> LabelMapping:
+    """Map labels written ``source_label``; each has 3 mentions."""
+    names = dict.fromkeys(target for target in entries.values() if target is not None)
+    mapped = (MappedLabel(LabelRef(*name.split("_")), target, mentions=3) for name, target in entries.items())
+    return LabelMapping(tuple(names), tuple(mapped))
+
+
+def ref(name: str) -> LabelRef:
+    return LabelRef(*name.split("_"))
+
+
+BEFORE = mapping(a_x="P", b_y="P", a_z="Q")
+
+
+def test_nothing() -> None:
+    difference = compare_mappings(BEFORE, BEFORE)
+    assert not difference
+    assert str(difference) == "no difference"
+
+
+def test_a_new_name_moves_nothing() -> None:
+    difference = compare_mappings(BEFORE, mapping(a_x="PER", b_y="PER", a_z="Q"))
+    assert difference.renamed == (("P", "PER"),)
+    assert (difference.moved, difference.joined, difference.parted) == ((), (), ())
+
+
+def test_names_that_change_places() -> None:
+    difference = compare_mappings(BEFORE, mapping(a_x="Q", b_y="Q", a_z="P"))
+    assert difference.renamed == (("P", "Q"), ("Q", "P"))
+    assert difference.moved == ()
+
+
+def test_a_label_that_moves() -> None:
+    difference = compare_mappings(BEFORE, mapping(a_x="P", b_y="Q", a_z="Q"))
+    assert difference.moved == (MovedLabel(ref("b_y"), "P", "Q", 3),)
+    assert difference.joined == ((ref("a_z"), ref("b_y")),)
+    assert difference.parted == ((ref("a_x"), ref("b_y")),)
+    assert str(difference).split("\n") == [
+        "moved: b:y: P → Q (3 train mentions)",
+        "become one: a:z and b:y",
+        "no longer one: a:x and b:y",
+    ]
+
+
+def test_left_out_and_back() -> None:
+    without = mapping(a_x="P", b_y="P", a_z=None)
+    assert compare_mappings(BEFORE, without).moved == (MovedLabel(ref("a_z"), "Q", None, 3),)
+    assert compare_mappings(without, BEFORE).moved == (MovedLabel(ref("a_z"), None, "Q", 3),)
+
+
+def test_labels_of_one_mapping_only() -> None:
+    difference = compare_mappings(BEFORE, mapping(a_x="P", b_y="P", c_w="P"))
+    assert (difference.added, difference.removed) == ((ref("c_w"),), (ref("a_z"),))
+    assert (difference.moved, difference.renamed) == ((), ())
+
+
+def test_the_entities_affected() -> None:
+    source = make_source(
+        "b",
+        {
+            "train": [row("new/B-y york/I-y and oslo/B-y"), row("oslo/B-y")],
+            "test": [row("lima/B-y rome/B-y x/B-other")],
+        },
+    )
+    difference = compare_mappings(BEFORE, mapping(a_x="P", b_y=None, a_z="Q"))
+    (affected,) = affected_entities(difference, [source])
+    assert affected.entities == {"train": 3, "validation": 0, "test": 2}
+    assert affected.examples == ("new york", "oslo", "lima")
+    assert str(affected) == "b:y: 3 in train, 0 in validation, 2 in test; e.g. new york, oslo, lima"
+    assert affected_entities(difference, []) == ()

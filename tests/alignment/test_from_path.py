@@ -1,0 +1,73 @@
+"""A merge path becomes a mapping: names of groups and evidence of entries."""
+
+from __future__ import annotations
+
+from builders import make_matrix
+from esnera_hf.alignment import LabelMapping, MappedLabel, greedy_merge_path, mapping_from_path
+from esnera_hf.labels import LabelRef
+from esnera_hf.similarity import Agreement, PairEvidence
+
+
+def test_a_group_has_the_name_and_the_evidence_of_its_head() -> None:
+    matrix = make_matrix(
+        {"a:per": 3, "a:price": 2, "b:name": 5},
+        {("a:per", "b:name"): (2, 3), ("b:name", "a:per"): (1, 4), ("b:name", "a:price"): (0, 4)},
+        {("a:per", "b:name"): 0.123456, ("a:price", "b:name"): -0.25},
+    )
+    found = mapping_from_path(greedy_merge_path(matrix, 0.5, 0.3), matrix)
+    evidence = PairEvidence(0.1235, Agreement(2, 3), Agreement(1, 4))
+    reverse = PairEvidence(0.1235, Agreement(1, 4), Agreement(2, 3))
+    alone = PairEvidence(-0.25, Agreement(0, 0), Agreement(0, 4))
+    per, price, name = (LabelRef("a", "per"), LabelRef("a", "price"), LabelRef("b", "name"))
+    assert found == LabelMapping(
+        ("name", "price"),
+        (
+            MappedLabel(per, "name", "equal", 3, name, round((0.123456 + 2 / 3) / 2, 4), evidence),
+            MappedLabel(price, "price", "equal", 2, name, -0.25, alone),
+            MappedLabel(name, "name", "equal", 5, per, round((0.123456 + 0.25) / 2, 4), reverse),
+        ),
+        0.5,
+        0.3,
+        ("a", "b"),
+    )
+
+
+def test_labels_that_stay_apart_never_share_a_name() -> None:
+    matrix = make_matrix({"a:title": 1, "b:title": 1, "b:title@a": 1, "c:title": 1}, {}, {})
+    found = mapping_from_path(greedy_merge_path(matrix, 0.4, 0.4), matrix)
+    assert found.path == ("a", "b", "c")
+    assert {str(entry.label): entry.unified for entry in found.entries} == {
+        "c:title": "title",
+        "b:title": "title@b",
+        "b:title@a": "title@a",
+        "a:title": "title@a@a",
+    }
+    assert found.unified_labels == ("title", "title@b", "title@a", "title@a@a")
+
+
+def test_one_name_for_labels_that_become_one() -> None:
+    matrix = make_matrix({"a:title": 1, "b:title": 1}, {}, {("a:title", "b:title"): 0.9})
+    found = mapping_from_path(greedy_merge_path(matrix, 0.4, 0.4), matrix)
+    assert found.unified_labels == ("title",)
+    assert found.members("title") == (LabelRef("a", "title"), LabelRef("b", "title"))
+
+
+def test_nothing_known_of_a_label() -> None:
+    matrix = make_matrix({"a:x": 1, "b:y": 1}, {}, {})
+    found = mapping_from_path(greedy_merge_path(matrix, 0.4, 0.4), matrix)
+    assert [(entry.compared_with, entry.similarity, entry.evidence) for entry in found.entries] == [
+        (None, None, None)
+    ] * 2
+
+
+def test_a_member_that_is_unknown_with_its_head() -> None:
+    matrix = make_matrix(
+        {"a:x": 1, "b:y": 1, "c:z": 1},
+        {("a:x", "b:y"): (5, 5), ("b:y", "c:z"): (4, 5)},
+        {("a:x", "b:y"): 0.9, ("b:y", "c:z"): 0.9},
+    )
+    found = mapping_from_path(greedy_merge_path(matrix, 0.4, 0.4), matrix)
+    assert found.unified_labels == ("z",)
+    assert found.entries[0].compared_with == LabelRef("c", "z")
+    assert found.entries[0].similarity is None
+    assert LabelMapping.from_yaml(found.to_yaml()) == found
