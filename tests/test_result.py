@@ -72,6 +72,7 @@ def test_a_result_survives_its_folder(tmp_path: Path) -> None:
         "dataset",
         "heatmaps",
         "mapping.yaml",
+        "report.html",
         "report.json",
         "similarity.json",
     ]

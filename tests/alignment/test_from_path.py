@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from builders import make_matrix
-from esnera_hf.alignment import LabelMapping, MappedLabel, greedy_merge_path, mapping_from_path
+from esnera_hf.alignment import LabelMapping, MappedLabel, MappingStage, greedy_merge_path, mapping_from_path
 from esnera_hf.labels import LabelRef
 from esnera_hf.similarity import Agreement, PairEvidence
 
@@ -23,19 +23,17 @@ def test_a_group_has_the_name_and_the_evidence_of_its_head() -> None:
         ("name", "price"),
         (
             MappedLabel(per, "name", "equal", 3, name, round((0.123456 + 2 / 3) / 2, 4), evidence),
-            MappedLabel(price, "price", "equal", 2, name, -0.25, alone),
             MappedLabel(name, "name", "equal", 5, per, round((0.123456 + 0.25) / 2, 4), reverse),
+            MappedLabel(price, "price", "equal", 2, name, -0.25, alone),
         ),
-        0.5,
-        0.3,
-        ("a", "b"),
+        (MappingStage(("a",), "b", 0.5, 0.3),),
     )
 
 
 def test_labels_that_stay_apart_never_share_a_name() -> None:
     matrix = make_matrix({"a:title": 1, "b:title": 1, "b:title@a": 1, "c:title": 1}, {}, {})
     found = mapping_from_path(greedy_merge_path(matrix, 0.4, 0.4), matrix)
-    assert found.path == ("a", "b", "c")
+    assert [stage.sources for stage in found.stages] == [("a",), ("a", "b")]
     assert {str(entry.label): entry.unified for entry in found.entries} == {
         "c:title": "title",
         "b:title": "title@b",
