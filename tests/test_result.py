@@ -136,7 +136,7 @@ def test_a_crash_while_writing_leaves_nothing(
     monkeypatch.setattr("esnera_hf.result.save_heatmaps", fail)
     with pytest.raises(error, match="out of space"):
         make_result().save(tmp_path / "out")
-    assert written == [["dataset", "mapping.yaml", "report.json", "similarity.json"]]
+    assert written == [["dataset", "mapping.yaml", "report.html", "report.json", "similarity.json"]]
     assert list(tmp_path.iterdir()) == []
 
 

@@ -59,10 +59,11 @@ class Constraints:
         return next((members for members in self.classes if label in members), frozenset({label}))
 
     def allow(self, ones: Iterable[LabelRef], others: Iterable[LabelRef]) -> bool:
-        """Tell whether two groups of labels may become one."""
-        if not self.apart:
-            return True
-        known = list(others)
+        """Tell whether two groups of labels may become one; groups wished for separately may not."""
+        ones, known = list(ones), list(others)
+        wished = {members for members in self.classes if not members.isdisjoint((*ones, *known))}
+        if len(wished) > 1:
+            return False
         return not any(frozenset((one, other)) in self.apart for one in ones for other in known)
 
 
