@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from builders import toy_rows
-from esnera_hf import MergeResult, __version__, cli
+from esnera_hf import LabelMapping, LabelRef, MergeResult, __version__, cli
+from esnera_hf.alignment import MappedLabel
 from esnera_hf.cli import corpora as corpora_commands
 from esnera_hf.cli import main
 from esnera_hf.exporting import EXPORT_FORMATS
@@ -294,6 +295,64 @@ class TestRoundTrip:
             split: len(rows) for split, rows in result.dataset.items()
         }
         assert set(again.labels) == set(result.mapping.unified_labels)
+
+
+class TestMappings:
+    @pytest.fixture
+    def mappings(self, tmp_path: Path) -> tuple[Path, Path]:
+        """Two mappings of alpha and beta: the second leaves beta's cities out."""
+        before, after = tmp_path / "before.yaml", tmp_path / "after.yaml"
+        labels = (
+            ("alpha", "per", "PER"),
+            ("alpha", "地点", "LOC"),
+            ("beta", "name", "PER"),
+            ("beta", "city", "LOC"),
+        )
+        made = LabelMapping(
+            ("PER", "LOC"),
+            tuple(MappedLabel(LabelRef(source, label), name) for source, label, name in labels),
+        )
+        made.save(before)
+        after.write_text(
+            before.read_text().replace("label: city\n  unified: LOC", "label: city\n  unified: null")
+        )
+        return before, after
+
+    def test_diff(
+        self, corpora: Path, mappings: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        before, after = map(str, mappings)
+        assert main(["diff", before, after, str(corpora / "beta")]) == 0
+        lines = capsys.readouterr().out.strip().split("\n")
+        counts = load_source(corpora / "beta").summary.entities
+        cities = ", ".join(f"{labels['city']} in {split}" for split, labels in counts.items())
+        assert lines[:3] == [
+            "moved: beta:city: LOC → (left out) (0 train mentions)",
+            "no longer one: alpha:地点 and beta:city",
+            "entities affected:",
+        ]
+        assert lines[3].strip().startswith(f"beta:city: {cities}; e.g. ")
+        assert main(["diff", before, before]) == 0
+        assert capsys.readouterr().out == "no difference\n"
+
+    def test_diff_with_a_source_that_is_in_neither(
+        self, corpora: Path, mappings: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert main(["diff", *map(str, mappings), f"gamma={corpora / 'beta'}"]) == 1
+        printed = capsys.readouterr()
+        assert printed.out == ""
+        assert "gamma is in neither mapping; they map alpha, beta" in printed.err
+
+    def test_apply(
+        self, corpora: Path, mappings: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        sources = [str(corpora / name) for name in ("alpha", "beta")]
+        assert main(["apply", str(mappings[1]), *sources, "--output", str(tmp_path / "out")]) == 0
+        result = MergeResult.load(tmp_path / "out")
+        assert repr(result) in capsys.readouterr().out
+        assert result.mapping.members(None) == (LabelRef("beta", "city"),)
+        names = result.dataset["train"].features["ner_tags"].feature.names
+        assert names == ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
 
 
 class TestCorpora:

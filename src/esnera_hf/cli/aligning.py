@@ -217,10 +217,18 @@ def _diff(options: argparse.Namespace) -> None:
     from esnera_hf.alignment import LabelMapping, affected_entities, compare_mappings
     from esnera_hf.console import quiet_libraries
 
-    difference = compare_mappings(LabelMapping.load(options.before), LabelMapping.load(options.after))
-    print(difference)
+    before, after = LabelMapping.load(options.before), LabelMapping.load(options.after)
     with quiet_libraries():
         sources = [read_source(name, options) for name in options.sources]
+    known = sorted({*before.sources, *after.sources})
+    for source in sources:
+        if source.name not in known:
+            raise ConfigurationError(
+                f"{source.name} is in neither mapping; they map {', '.join(known)}. "
+                "Give a source the name that it has there: name=path."
+            )
+    difference = compare_mappings(before, after)
+    print(difference)
     affected = affected_entities(difference, sources)
     if affected:
         print("entities affected:", *affected, sep="\n  ")

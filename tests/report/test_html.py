@@ -1,0 +1,566 @@
+"""The HTML report: what it says, and that nothing from the data becomes markup."""
+
+from __future__ import annotations
+
+import ast
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+
+from builders import make_matrix
+from esnera_hf.alignment import LabelMapping, MappedLabel
+from esnera_hf.alignment.mapping import MappingStage
+from esnera_hf.labels import LabelRef
+from esnera_hf.report import Report, render_report
+from esnera_hf.similarity import Agreement, PairEvidence, SimilarityMatrix
+
+Name = Callable[[str], str]
+
+VOID = {"meta", "br", "img", "link", "input", "hr"}
+HOSTILE = (
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "' onmouseover='alert(1)",
+    "{{ 7*7 }}{% raw %}",
+    "javascript:alert(1)",
+    "</style><style>*{display:none}",
+    "</bdi></pre></details><h1>",
+    "&lt;b&gt;&#0;",
+    "0.5;background:url(//evil)",
+    "items",
+    "\u202eabc\u2066",
+    "a\x00b\x1b[31m",
+    "a\nb\rc\u2028d",
+    "\ud800",
+)
+
+
+@dataclass
+class Element:
+    tag: str
+    attributes: dict[str, str | None]
+    content: list[Element | str] = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        return "".join(part if isinstance(part, str) else part.text for part in self.content)
+
+    @property
+    def children(self) -> list[Element]:
+        return [part for part in self.content if isinstance(part, Element)]
+
+    def all(self, tag: str, name: str | None = None) -> list[Element]:
+        """Find descendants by tag and class, in the order of the page."""
+        found = []
+        for child in self.children:
+            classes = (child.attributes.get("class") or "").split()
+            if child.tag == tag and (name is None or name in classes):
+                found.append(child)
+            found += child.all(tag, name)
+        return found
+
+
+class Tree(HTMLParser):
+    """Reads a page into elements; an end tag that closes nothing is an error."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stack = [Element("", {})]
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        element = Element(tag, dict(attrs))
+        assert len(element.attributes) == len(attrs)
+        self.stack[-1].content.append(element)
+        if tag not in VOID:
+            self.stack.append(element)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.stack.pop().tag == tag
+
+    def handle_data(self, data: str) -> None:
+        self.stack[-1].content.append(data)
+
+    def handle_comment(self, data: str) -> None:
+        raise AssertionError(f"a comment: {data}")
+
+
+def parse(page: str) -> Element:
+    tree = Tree()
+    tree.feed(page)
+    tree.close()
+    assert len(tree.stack) == 1
+    return tree.stack[0]
+
+
+def shape(element: Element) -> list[tuple[str, dict[str, str | None]]]:
+    """The tags and attributes of a page in their order, without its text."""
+    return [item for child in element.children for item in ((child.tag, child.attributes), *shape(child))]
+
+
+def cells(row: Element) -> list[str]:
+    return [" ".join(cell.text.split()) for cell in row.children]
+
+
+def table_after(page: Element, title: str) -> list[list[str]]:
+    """The rows of the first table after a heading or summary that contains a text."""
+    elements = [(e, e.tag) for e in walk(page)]
+    start = next(
+        i for i, (e, tag) in enumerate(elements) if tag in ("h2", "h3", "summary") and title in e.text
+    )
+    table = next(e for e, tag in elements[start:] if tag == "table")
+    return [cells(row) for row in table.all("tr")]
+
+
+def walk(element: Element) -> list[Element]:
+    return [item for child in element.children for item in (child, *walk(child))]
+
+
+def plain(name: str) -> str:
+    return name
+
+
+def estimate(value: float | None, margin: float = 0.02) -> dict[str, float | None]:
+    if value is None:
+        return {"value": None, "low": None, "high": None}
+    return {"value": value, "low": value - margin, "high": value + margin}
+
+
+def comparison(support: int, before: float | None, after: float | None) -> dict[str, Any]:
+    change = None if before is None or after is None else after - before
+    parts = {"before": before, "after": after, "change": change}
+    return {"support": support, **{key: estimate(value) for key, value in parts.items()}}
+
+
+def scores(by_source: dict[str, dict[str, dict[str, Any]]]) -> dict[str, Any]:
+    return {
+        "pooled": comparison(30, 0.8, 0.81),
+        "sources": {
+            source: {"micro": comparison(15, 0.9, 0.88), "by_label": labels}
+            for source, labels in by_source.items()
+        },
+    }
+
+
+def both_scores(t: Name) -> dict[str, Any]:
+    own = {
+        t("a"): {t("PER"): comparison(11, 0.7, 0.5), t("LOC"): comparison(4, None, None)},
+        t("b"): {t("person"): comparison(9, 0.6, 0.75), t("age"): comparison(6, 0.5, 0.51)},
+    }
+    projected = {
+        t("a"): {t("PER"): comparison(11, 0.71, 0.72)},
+        t("b"): {t("PER"): comparison(9, 0.61, 0.62)},
+    }
+    return {"own_labels": scores(own), "projected": scores(projected)}
+
+
+def make_mapping(t: Name = plain) -> LabelMapping:
+    """Two labels that merged, one that stayed, one that is left out."""
+    per, loc = LabelRef(t("a"), t("PER")), LabelRef(t("a"), t("LOC"))
+    person, age = LabelRef(t("b"), t("person")), LabelRef(t("b"), t("age"))
+    pair = PairEvidence(0.625, Agreement(3, 4), Agreement(1, 8))
+    back = PairEvidence(0.625, Agreement(1, 8), Agreement(3, 4))
+    unknown = PairEvidence(0.25, Agreement(0, 0), Agreement(0, 0))
+    return LabelMapping(
+        (t("unified"), t("kept")),
+        (
+            MappedLabel(per, t("unified"), "equal", 1234, person, 0.6875, pair),
+            MappedLabel(loc, t("kept"), "equal", 50, age, 0.25, unknown, locked=True),
+            MappedLabel(person, t("unified"), "equal", 77, per, 0.3125, back),
+            MappedLabel(age, None, "none", 6),
+        ),
+        (MappingStage((t("a"),), t("b"), 0.4, 0.3),),
+    )
+
+
+def make_similarity(t: Name = plain) -> SimilarityMatrix:
+    matrix = make_matrix(
+        {"a:PER": 1234, "a:LOC": 50, "b:person": 77, "b:age": 6},
+        {("a:PER", "b:person"): (3, 4), ("b:person", "a:PER"): (1, 8), ("a:LOC", "b:age"): (0, 5)},
+        {("a:PER", "b:person"): 0.625, ("a:LOC", "b:age"): -0.001},
+    )
+    return replace(matrix, labels=tuple(LabelRef(t(source), t(label)) for source, label in matrix.labels))
+
+
+def make_source_facts(t: Name, name: str, labels: tuple[str, str]) -> dict[str, Any]:
+    first, second = map(t, labels)
+    return {
+        "name": t(name),
+        "licence": {"name": t("mit"), "text_may_be_shared": False, "clause": t("as is")},
+        "sentences": {"train": 1000, "validation": 20, "test": 30},
+        "tokens": {"train": 9000, "validation": 200, "test": 300},
+        "entities": {"train": {first: 1234}, "validation": {first: 3}, "test": {first: 4, second: 5}},
+        "dropped": {t("too long"): 7},
+        "repairs": {t("inside without begin"): 8},
+        "observed": {t("repeated"): 9},
+        "notes": [t("cut by text")],
+    }
+
+
+def make_tagger_facts(labels: tuple[str, str]) -> dict[str, Any]:
+    def split(f1: float) -> dict[str, Any]:
+        figures = {"precision": f1, "recall": f1, "f1": f1, "support": 9}
+        return {"micro": figures, "macro_f1": f1, "by_label": {labels[0]: {**figures, "f1": f1 + 0.001}}}
+
+    return {"validation": split(0.911), "test": split(0.922), "history": [], "arguments": {}, "seconds": 1.0}
+
+
+def make_stages(t: Name, tau: float | None) -> list[dict[str, Any]]:
+    per, loc = f"{t('a')}:{t('PER')}", f"{t('a')}:{t('LOC')}"
+    person = f"{t('b')}:{t('person')}"
+    known = {"candidate": person, "similarity": 0.6875, "semantic": 0.625, "matched": 3, "predicted": 4}
+    nothing = {"candidate": None, "similarity": None, "semantic": None, "matched": 0, "predicted": 0}
+    return [
+        {
+            "sources": [t("a")],
+            "target": t("b"),
+            "sum_empirical": 1.5,
+            "lambda": 0.4,
+            "tau": tau,
+            "merged": 0 if tau is None else 1,
+            "decisions": [
+                {"group": [per, loc], **known, "merged": tau is not None, "wished": False},
+                {"group": [loc], **known, "merged": True, "wished": True},
+                {"group": [loc], **nothing, "merged": False, "wished": False},
+            ],
+        }
+    ]
+
+
+def make_trials(t: Name, chosen: bool) -> list[dict[str, Any]]:
+    tried = {
+        "stage": 0,
+        "sources": [t("a")],
+        "target": t("b"),
+        "lambda": 0.4,
+        "tau": 0.3,
+        "settings": [[0.4, 0.3], [0.5, 0.2]],
+        "merged": 2,
+        "similarity": 1.0625,
+        "assignments": [[f"{t('a')}:{t('PER')}", f"{t('b')}:{t('person')}"]],
+        "chosen": False,
+        "holds": False,
+        "pseudo": 4321,
+        "scores": both_scores(t),
+        "trained": True,
+        "seconds": 2.0,
+    }
+    rest = {"chosen": False, "holds": None, "pseudo": None, "scores": None, "trained": None, "seconds": None}
+    return [
+        tried,
+        {**tried, "settings": [[0.6, 0.1]], "lambda": 0.6, "tau": 0.1, "chosen": chosen, "holds": chosen},
+        {**tried, "merged": 1, **rest},
+    ]
+
+
+def make_settings(t: Name) -> dict[str, Any]:
+    return {
+        "call": "align",
+        "sources": [t("a"), t("b")],
+        "encoder": t("encoder"),
+        "lambda": None,
+        "tau": 0.3,
+        "schema": {"names": {t("PER"): t("Person")}, "together": [], "apart": [], "locked": None},
+        "seed": 42,
+        "match": "exact",
+        "training": {t("option"): t("value")},
+        "search": {"lambdas": [0.4], "max_drop": 0.02, "scoring": "projected"},
+    }
+
+
+def make_report(t: Name = plain, tau: float | None = 0.3) -> Report:
+    """A report with something of everything; ``t`` turns each text into another one."""
+    names = {"a": ("PER", "LOC"), "b": ("person", "age")}
+    refs = {label: f"{t(source)}:{t(label)}" for source, labels in names.items() for label in labels}
+    system = {**both_scores(t), "history": [], "seconds": 3.0}
+    return Report(
+        settings=make_settings(t),
+        sources=[make_source_facts(t, name, labels) for name, labels in names.items()],
+        taggers={
+            t(name): make_tagger_facts((t(first), t(second))) for name, (first, second) in names.items()
+        },
+        stages=make_stages(t, tau),
+        trials=make_trials(t, tau is not None),
+        near=[
+            {
+                "one": refs["LOC"],
+                "other": refs["age"],
+                "forward_similarity": 0.375,
+                "backward_similarity": None,
+                "semantic": 0.5,
+                "forward": {"matched": 1, "predicted": 1000},
+                "backward": {"matched": 0, "predicted": 0},
+            }
+        ],
+        search_scores=both_scores(t),
+        pseudo={
+            "floor": 0.9,
+            "total": 2222,
+            "counts": [{"source": t("a"), "label": t("kept"), "tagger": t("b"), "entities": 2222}],
+            "rejected": {t("below the floor"): 3333},
+        },
+        systems={"merged": system, t("other"): system},
+        examples={
+            ref: [
+                {
+                    "left": t("before "),
+                    "mention": t(f"mention of {label}"),
+                    "right": t(" after"),
+                    "id": t("1"),
+                }
+            ]
+            for label, ref in refs.items()
+        },
+        dropped=[{key: t(key) for key in ("source", "where", "label", "mention", "reason")}],
+        leaks=[
+            {
+                "in": t("a/train"),
+                "also_in": t("b/test"),
+                "left_out": True,
+                "sentences": 5,
+                "exact": 4,
+                "examples": [],
+            }
+        ],
+        seconds={t("training"): 12.0, "total": 200.0},
+        versions={"python": t("3.11"), t("torch"): "2"},
+    )
+
+
+def render(t: Name = plain, tau: float | None = 0.3) -> Element:
+    return parse(render_report(make_report(t, tau), make_mapping(t), make_similarity(t)))
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_nothing_from_the_data_becomes_markup(text: str) -> None:
+    def hostile(name: str) -> str:
+        return f"{name}{text}"
+
+    page = render(hostile)
+    assert shape(page) == shape(render())
+    seen = page.text
+    visible = "".join(char if char.isprintable() else "\ufffd" for char in f"PER{text}")
+    assert visible in seen
+    assert f"mention of PER{visible[3:]}" in [mark.text for mark in page.all("mark")]
+    assert all(char.isprintable() or char == "\n" for char in seen)
+    json.loads(page.all("pre")[-1].text)
+
+
+def test_texts_before_and_after_a_name_are_hostile_too() -> None:
+    text = "".join(HOSTILE)
+    assert shape(render(lambda name: f"{text}{name}{text}")) == shape(render())
+
+
+def test_the_page_needs_and_allows_nothing_from_outside() -> None:
+    page = render(lambda name: f"{name}https://example.org")
+    assert not {"script", "link", "img", "iframe", "form", "base", "object"} & {e.tag for e in walk(page)}
+    for element in walk(page):
+        assert not any(name.startswith("on") or name == "src" for name in element.attributes)
+        assert (element.attributes.get("href") or "#")[0] == "#"
+        assert (element.attributes.get("id") or "1").isdigit()
+    assert "default-src 'none'; style-src 'unsafe-inline'" in [
+        meta.attributes.get("content") for meta in page.all("meta")
+    ]
+    style = page.all("style")[0].text
+    assert "url(" not in style
+    assert "@import" not in style
+    links = [link.attributes["href"] for link in page.all("nav")[0].all("a")]
+    assert links == [f"#{heading.attributes['id']}" for heading in page.all("h2")]
+
+
+def test_all_sections_in_their_order() -> None:
+    assert [heading.text for heading in render().all("h2")] == [
+        "What became of the labels",
+        "What nearly merged",
+        "The merge path",
+        "The search",
+        "F1 before and after",
+        "Similarities",
+        "Sources",
+        "How to run it again",
+    ]
+
+
+def test_every_label_stands_in_one_group() -> None:
+    found = {
+        group.all("h3")[0].all("bdi")[0].text: [cells(row) for row in group.all("tr", "member")]
+        for group in render().all("div", "group")
+    }
+    assert found == {
+        "unified": [
+            ["a:PER", "1,234", "b:person", "0.69", "0.62", "0.75 (3 of 4)", "0.12 (1 of 8)"],
+            ["b:person", "77", "a:PER", "0.31", "0.62", "0.12 (1 of 8)", "0.75 (3 of 4)"],
+        ],
+        "kept": [["a:LOC locked", "50", "b:age", "0.25", "0.25", "?, never predicted", "?, never predicted"]],
+        "(left out)": [["b:age", "6", "", "", "", "", ""]],
+    }
+
+
+def test_labels_left_out_are_told_from_a_label_of_that_name() -> None:
+    entries = (MappedLabel(LabelRef("a", "x"), "(left out)"), MappedLabel(LabelRef("a", "y"), None))
+    page = parse(render_report(Report({}, []), LabelMapping(("(left out)",), entries), None))
+    assert [cells(row)[0] for group in page.all("div", "out") for row in group.all("tr", "member")] == ["a:y"]
+
+
+def test_examples_show_the_mention_in_context() -> None:
+    first = render().all("div", "group")[0].all("span", "example")[0]
+    assert first.text == "before mention of PER after"
+    assert [mark.text for mark in first.all("mark")] == ["mention of PER"]
+
+
+def test_pairs_that_nearly_merged() -> None:
+    assert table_after(render(), "What nearly merged")[1:] == [
+        ["a:LOC", "b:age", "0.38", "?", "0.50", "0.00 (1 of 1,000)", "?, never predicted"],
+        ["mention of LOC / mention of age"],
+    ]
+
+
+def test_the_path() -> None:
+    assert table_after(render(), "The merge path")[1:] == [
+        ["a:PER, a:LOC", "merged", "b:person", "0.69", "0.62", "0.75 (3 of 4)"],
+        ["a:LOC", "merged, as wished", "b:person", "0.69", "0.62", "0.75 (3 of 4)"],
+        ["a:LOC", "stays: nothing is known of it", "", "", "", ""],
+    ]
+
+
+def test_the_search() -> None:
+    rows = table_after(render(), "The search")[1:]
+    f1 = "0.800 → 0.8100.010 [-0.010, 0.030]"
+    where = "labelsa:PER → b:person"
+    assert rows == [
+        ["1", f"2 {where}", "1.06", "0.4, 0.3 and 1 more0.5, 0.2", "bound broken", f1, f1, "4,321"],
+        ["2", f"2 {where}", "1.06", "0.6, 0.1", "chosenbound holds", f1, f1, "4,321"],
+        ["3", "1 labela:PER → b:person", "1.06", "0.4, 0.3 and 1 more0.5, 0.2", "not tried", "", "", ""],
+    ]
+    assert [cells(row)[0] for row in render().all("tr", "trial") if "chosen" in str(row.attributes)] == ["2"]
+
+
+def test_f1_before_and_after() -> None:
+    page = render()
+    titles = [s.text for s in page.all("summary") if "split" in s.text]
+    assert len(titles) == 6
+    assert titles[0].startswith("Test split, in each source's own labels")
+    assert titles[-1].startswith("Validation split, on unified labels")
+    assert table_after(page, "Test split, in each source's own labels")[1:] == [
+        ["all (micro)", "15", "0.900 [0.880, 0.920]", "0.880 [0.860, 0.900]", "-0.020 [-0.040, 0.000]"],
+        ["PER ▼", "11", "0.700 [0.680, 0.720]", "0.500 [0.480, 0.520]", "-0.200 [-0.220, -0.180]"],
+        ["LOC", "4", "–", "–", "–"],
+    ]
+    colours = {
+        cells(row)[0]: row.children[-1].attributes["class"]
+        for row in page.all("tr")
+        if len(row.children) == 5 and "n " in (row.children[-1].attributes.get("class") or "")
+    }
+    assert colours["PER ▼"] == "n bad"
+    assert colours["person"] == "n good"
+    assert colours["age"] == "n "
+
+
+def test_large_losses_stand_at_the_top() -> None:
+    (box,) = render().all("div", "box")
+    assert [item.text for item in box.all("li")] == ["a: PER, -0.200 [-0.220, -0.180] on 11 entities"]
+
+
+def test_heatmaps() -> None:
+    page = render()
+    assert table_after(page, "a (rows), b (columns): semantic") == [
+        ["", "person", "age"],
+        ["PER", "0.62", "?"],
+        ["LOC", "?", "0.00"],
+    ]
+    assert table_after(page, "a (rows), b (columns): empirical")[1:] == [
+        ["PER", "0.75", "?"],
+        ["LOC", "?", "0.00"],
+    ]
+    assert table_after(page, "b (rows), a (columns): empirical")[1:] == [
+        ["person", "0.12", "?"],
+        ["age", "?", "?"],
+    ]
+    styles = [e.attributes["style"] for e in walk(page) if "style" in e.attributes]
+    assert styles == ["--v:0.62", "--v:0.00", "--v:0.75", "--v:0.00", "--v:0.12"]
+
+
+def test_sources() -> None:
+    page = render()
+    assert table_after(page, "Sources")[1] == [
+        *("a", "1,000, 20, 30", "0.911", "0.922", "mit: as is; text may not be shared"),
+    ]
+    assert table_after(page, "entities by label")[1:] == [
+        ["LOC", "0", "0", "5", "?", "?"],
+        ["PER", "1,234", "3", "4", "0.912", "0.923"],
+    ]
+    items = [item.text for item in page.all("li")]
+    for told in ("dropped 7: too long", "repaired 8: inside without begin", "repeated: 9", "cut by text"):
+        assert items.count(told) == 2
+    assert (
+        "a/train: 5 also in b/test (4 the same, the others nearly): left out of the merged dataset" in items
+    )
+    assert table_after(page, "Pseudo-labels")[1:] == [["a", "kept", "b", "2,222"]]
+    assert "not added: 3,333, below the floor" in page.text
+
+
+def test_the_call_is_python_and_the_settings_are_json() -> None:
+    text = HOSTILE[0] + "'\"\\\n\u202e"
+    page = render(lambda name: name + text)
+    call, settings = (pre.text for pre in page.all("pre"))
+    assert json.loads(settings) == make_settings(lambda name: name + text)
+    made = ast.parse(call, mode="eval").body
+    assert isinstance(made, ast.Call)
+    assert ast.unparse(made.func) == "esnera_hf.align"
+    given = {word.arg: ast.unparse(word.value) for word in made.keywords}
+    assert ast.literal_eval(made.args[0]) == ["a" + text, "b" + text]
+    assert given["lam"] == "None"
+    assert given["tau"] == "0.3"
+    assert set(given) == {"encoder", "lam", "tau", "seed", "evidence", "search", "schema"}
+
+
+def test_the_call_of_an_applied_mapping() -> None:
+    settings = {"call": "apply", "sources": ["a"], "mapping": None, "seed": 1, "training": {"seed": 1}}
+    page = parse(render_report(Report(settings, []), make_mapping(), None))
+    assert page.all("pre")[0].text == (
+        "esnera_hf.apply(\n    'mapping.yaml',\n    ['a'],\n    seed=1,\n"
+        "    evidence=esnera_hf.EvidenceSettings(training={'seed': 1}),\n)"
+    )
+
+
+def test_what_is_not_there_is_not_shown() -> None:
+    settings = {"call": "apply", "sources": ["a"], "mapping": "m.yaml", "seed": 1}
+    report = Report(settings, [make_source_facts(plain, "a", ("PER", "LOC"))])
+    page = parse(render_report(report, make_mapping(), None))
+    assert [heading.text for heading in page.all("h2")] == [
+        "What became of the labels",
+        "Sources",
+        "How to run it again",
+    ]
+    assert page.all("div", "box") == []
+    assert "a → b: λ 0.4, τ 0.3" in " ".join(page.text.split())
+    empty = parse(render_report(Report({}, []), LabelMapping((), ()), None))
+    assert empty.all("h2") == empty.all("nav") == empty.all("pre") == []
+
+
+def test_a_stage_at_which_nothing_held_the_bound_is_loud() -> None:
+    assert "Nothing was merged" not in render().text
+    box = " ".join(render(tau=None).all("div", "box")[0].text.split())
+    assert (
+        box
+        == "Nothing was merged by similarity when a met b: every mapping that was tried broke the bound on F1."
+    )
+
+
+def test_a_stage_without_trials_or_without_candidates() -> None:
+    untried = replace(make_report(tau=None), trials=[], systems={}, search_scores=None)
+    page = parse(render_report(untried, make_mapping(), None))
+    assert "no setting of λ and τ merged anything." in page.all("div", "box")[0].text
+    decisions = untried.stages[0]["decisions"][1:]
+    unknown = replace(untried, stages=[{**untried.stages[0], "decisions": decisions}])
+    assert parse(render_report(unknown, make_mapping(), None)).all("div", "box") == []
+
+
+def test_the_same_report_gives_the_same_page() -> None:
+    one, two = (render_report(make_report(), make_mapping(), make_similarity()) for _ in range(2))
+    assert one == two
+    stored = Report.from_dict(json.loads(json.dumps(make_report().to_dict())))
+    assert render_report(stored, make_mapping(), make_similarity()) == one
