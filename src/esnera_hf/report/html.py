@@ -8,6 +8,7 @@ made visible.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations, permutations
 from pathlib import Path
@@ -27,6 +28,22 @@ _TEMPLATES = Path(__file__).parent / "templates"
 _LONGEST = 200
 #: A label that loses more F1 than this is pointed out.
 LARGE_LOSS = 0.1
+_TITLES = {
+    "labels": "What became of the labels",
+    "near": "What nearly merged",
+    "stages": "The merge path",
+    "trials": "The search",
+    "scores": "F1 before and after",
+    "heatmaps": "Similarities",
+    "sources": "Sources",
+    "again": "How to run it again",
+}
+#: Splits on which the sources' own taggers are scored.
+_SCORED = ("validation", "test")
+_WAYS = {
+    "own_labels": "in each source's own labels",
+    "projected": "on unified labels, projected through the mapping",
+}
 _SYSTEMS = {
     "merged": "tagger trained on the merged dataset",
     "gold": "the same without pseudo-labels",
@@ -42,6 +59,35 @@ def render_report(report: Report, mapping: LabelMapping, similarity: SimilarityM
         mapping: what it is about.
         similarity: for the heatmaps; ``None`` where nothing was measured.
     """
+    content = {
+        "labels": list(_groups(report, mapping)),
+        "near": [{**pair, **_examples_of_pair(report, pair)} for pair in report.near],
+        "stages": list(_stages(report)),
+        "trials": report.trials,
+        "scores": list(_score_tables(report)),
+        "heatmaps": [] if similarity is None else list(_heatmaps(similarity)),
+        "sources": list(_sources(report)),
+        "again": _call(report.settings) or report.settings or report.versions or report.seconds,
+    }
+    present = [key for key, found in content.items() if found]
+    return (
+        _environment()
+        .get_template("report.html.jinja")
+        .render(
+            content,
+            report=report,
+            mapping=mapping,
+            sections={key: {"number": n, "title": _TITLES[key]} for n, key in enumerate(present, 1)},
+            summary=_summary(report, mapping),
+            losses=list(_large_losses(report)),
+            large_loss=LARGE_LOSS,
+            call=_call(report.settings),
+            settings=_json(report.settings),
+        )
+    )
+
+
+def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
         autoescape=True,
@@ -51,29 +97,55 @@ def render_report(report: Report, mapping: LabelMapping, similarity: SimilarityM
     )
     environment.filters |= {
         "shown": shown,
+        "visible": visible,
         "figure": _figure,
         "interval": _interval,
+        "sign": _sign,
         "agreement": _agreement,
         "duration": duration,
     }
-    return environment.get_template("report.html.jinja").render(
-        report=report,
-        mapping=mapping,
-        groups=list(_groups(report, mapping)),
-        unmerged=[stage for stage in report.stages if stage["tau"] is None],
-        near=[{**pair, **_examples_of_pair(report, pair)} for pair in report.near],
-        scores=list(_score_tables(report)),
-        losses=list(_large_losses(report)),
-        heatmaps=[] if similarity is None else list(_heatmaps(similarity)),
-        call=_call(report.settings),
-        settings=json.dumps(report.settings, indent=1, ensure_ascii=False),
-    )
+    return environment
+
+
+def visible(value: object) -> str:
+    """Return a text with what cannot be printed made visible as U+FFFD."""
+    return "".join(char if char.isprintable() else "\ufffd" for char in str(value))
 
 
 def shown(value: object) -> str:
     """Return a text with what cannot be printed made visible, cut to a readable length."""
-    text = "".join(char if char.isprintable() else "\ufffd" for char in str(value))
+    text = visible(value)
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+
+
+def _summary(report: Report, mapping: LabelMapping) -> dict[str, Any]:
+    """Return what the head says: how much text, and the setting of each stage."""
+    sentences: Counter[str] = Counter()
+    for source in report.sources:
+        sentences.update(source["sentences"])
+    stages = [(s["sources"], s["target"], s["lambda"], s["tau"], s["merged"]) for s in report.stages]
+    # A mapping that was applied still knows the stages it was found with.
+    stages = stages or [(s.sources, s.target, s.lam, s.tau, None) for s in mapping.stages]
+    keys = ("sources", "target", "lam", "tau", "merged")
+    return {
+        "sentences": dict(sentences),
+        "stages": [dict(zip(keys, stage, strict=True)) for stage in stages],
+        "tried": sum(trial["scores"] is not None for trial in report.trials),
+        "searched": bool(report.trials) or any(stage["tau"] is None for stage in report.stages),
+    }
+
+
+def _stages(report: Report) -> Iterator[dict[str, Any]]:
+    """Yield the stages; ``unmerged`` says why nothing was merged by similarity though something could have been.
+
+    That is ``broken`` if mappings were tried and none held the bound, ``apart``
+    if no setting merged anything.
+    """
+    for number, stage in enumerate(report.stages):
+        could = any(d["candidate"] is not None and not d["wished"] for d in stage["decisions"])
+        tried = any(trial["stage"] == number for trial in report.trials)
+        why = "broken" if tried else "apart" if could else None
+        yield {**stage, "unmerged": why if stage["tau"] is None else None}
 
 
 def _groups(report: Report, mapping: LabelMapping) -> Iterator[dict[str, Any]]:
@@ -83,6 +155,7 @@ def _groups(report: Report, mapping: LabelMapping) -> Iterator[dict[str, Any]]:
         if entries:
             yield {
                 "name": LEFT_OUT if unified is None else unified,
+                "left_out": unified is None,
                 "mentions": sum(entry.mentions for entry in entries),
                 "members": [_member(entry, report) for entry in entries],
             }
@@ -116,19 +189,14 @@ def _examples_of_pair(report: Report, pair: Mapping[str, Any]) -> dict[str, Any]
 
 def _score_tables(report: Report) -> Iterator[dict[str, Any]]:
     """Yield the tables of F1 before and after."""
-    ways = {
-        "own_labels": "in each source's own labels",
-        "projected": "on unified labels, projected through the mapping",
-    }
     for name, system in report.systems.items():
-        for way, text in ways.items():
+        for way, text in _WAYS.items():
             title = f"Test split, {text}: own tagger against {_SYSTEMS.get(name, name)}"
-            yield {"title": title, "sources": system[way]["sources"], "pooled": system[way]["pooled"]}
-    for way, text in ways.items():
+            yield {"title": title, **system[way]}
+    for way, text in _WAYS.items():
         if report.search_scores is not None:
-            scores = report.search_scores[way]
             title = f"Validation split, {text}: own tagger against the tagger of the chosen mapping's trial"
-            yield {"title": title, "sources": scores["sources"], "pooled": scores["pooled"]}
+            yield {"title": title, **report.search_scores[way]}
 
 
 def _large_losses(report: Report) -> Iterator[dict[str, Any]]:
@@ -142,6 +210,31 @@ def _large_losses(report: Report) -> Iterator[dict[str, Any]]:
         if row["change"]["value"] is not None and row["change"]["value"] < -LARGE_LOSS
     ]
     yield from sorted(lost, key=lambda row: row["change"]["value"])
+
+
+def _sources(report: Report) -> Iterator[dict[str, Any]]:
+    """Yield the sources with a row a label: mentions by split, F1 of the own tagger."""
+    for source in report.sources:
+        tagger = report.taggers.get(source["name"])
+        names = sorted({label for counts in source["entities"].values() for label in counts})
+        yield {
+            **source,
+            "own": None if tagger is None else [tagger[split]["micro"]["f1"] for split in _SCORED],
+            "labels": [
+                {
+                    "label": name,
+                    "mentions": [counts.get(name, 0) for counts in source["entities"].values()],
+                    "own": [_own_f1(tagger, split, name) for split in _SCORED],
+                }
+                for name in names
+            ],
+        }
+
+
+def _own_f1(tagger: Mapping[str, Any] | None, split: str, label: str) -> float | None:
+    scores = {} if tagger is None else tagger[split]["by_label"].get(label, {})
+    value: float | None = scores.get("f1")
+    return value
 
 
 def _heatmaps(matrix: SimilarityMatrix) -> Iterator[dict[str, Any]]:
@@ -172,13 +265,23 @@ def _heatmap(
 
 
 def _figure(value: float | None, digits: int = 2) -> str:
-    return "?" if value is None else f"{value:.{digits}f}"
+    # Adding 0 turns a rounded -0.0 into 0.0.
+    return "?" if value is None else f"{round(value, digits) + 0.0:.{digits}f}"
 
 
 def _interval(estimate: Mapping[str, Any]) -> str:
     if estimate["value"] is None:
         return "–"
-    return f"{estimate['value']:.3f} [{estimate['low']:.3f}, {estimate['high']:.3f}]"
+    value, low, high = (_figure(estimate[key], 3) for key in ("value", "low", "high"))
+    return f"{value} [{low}, {high}]"
+
+
+def _sign(change: Mapping[str, Any]) -> str:
+    """Return how a change is coloured: only if its interval excludes 0."""
+    low, high = change["low"], change["high"]
+    if low is None or high is None or low <= 0 <= high:
+        return ""
+    return "good" if low > 0 else "bad"
 
 
 def _agreement(counts: Mapping[str, int] | None) -> str:
@@ -189,13 +292,21 @@ def _agreement(counts: Mapping[str, int] | None) -> str:
     return f"{counts['matched'] / counts['predicted']:.2f} ({counts['matched']:,} of {counts['predicted']:,})"
 
 
+def _json(settings: Mapping[str, Any]) -> str:
+    """Return settings as JSON that shows control and bidirectional characters as escapes."""
+    text = json.dumps(settings, indent=1, ensure_ascii=False)
+    # What is left to escape stands in strings, where this is JSON, too.
+    return "".join(char if char.isprintable() or char == "\n" else json.dumps(char)[1:-1] for char in text)
+
+
 def _call(settings: Mapping[str, Any]) -> str:
     """Return the Python call that makes the same again."""
     if "call" not in settings:
         return ""
     known = dict(settings)
     name, sources = known.pop("call"), known.pop("sources")
-    first = [repr(known.pop("mapping"))] if name == "apply" else []
+    # A mapping that was no file stands beside the report, as every mapping does.
+    first = [repr(known.pop("mapping") or "mapping.yaml")] if name == "apply" else []
     search, schema = known.pop("search", None), known.pop("schema", None)
     parts = ("match", "centre", "training")
     evidence: dict[str, Any] = {key: known.pop(key) for key in parts if key in known}
