@@ -11,16 +11,25 @@ from typing import Any
 import numpy as np
 import pytest
 
-from builders import toy_source
-from esnera_hf import EvidenceSettings, LabelRef, MergeResult, NerSource, SearchSettings, align, apply
-from esnera_hf.api import CHINESE_ENCODER, MULTILINGUAL_ENCODER, default_encoder
+from builders import make_source, row, toy_rows, toy_source
+from esnera_hf import (
+    AlignSettings,
+    EvidenceSettings,
+    FinalSettings,
+    LabelRef,
+    MergeResult,
+    NerSource,
+    SearchSettings,
+    align,
+    apply,
+)
 from esnera_hf.cache import cache_folder
 from esnera_hf.errors import ConfigurationError, EncoderError, MappingError, SourceNotFoundError
-from esnera_hf.merging import find_leaks
-from esnera_hf.taggers import encoder_identity
+from esnera_hf.leaks import find_leaks
+from esnera_hf.taggers import CHINESE_ENCODER, MULTILINGUAL_ENCODER, default_encoder, encoder_identity
 
 TRAINING = {"learning_rate": 1e-2, "head_learning_rate": 2e-2, "num_train_epochs": 5}
-SETTINGS = EvidenceSettings(training=TRAINING)
+SETTINGS = AlignSettings(EvidenceSettings(training=TRAINING))
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +48,7 @@ def cached(
     folder = tmp_path_factory.mktemp("taggers")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ESNERA_CACHE_DIR", str(folder))
-        return folder, align(sources, encoder=encoder_folder, lam=0.9, tau=0.5, evidence=SETTINGS)
+        return folder, align(sources, encoder=encoder_folder, lam=0.9, tau=0.5, settings=SETTINGS)
 
 
 @pytest.fixture
@@ -95,14 +104,19 @@ def test_pseudo_labels_fill_in_what_a_source_lacks(cached: tuple[Path, MergeResu
     names = result.dataset["train"].features["ner_tags"].feature.names
     counts: Counter[tuple[str, str]] = Counter()
     for split, rows in result.dataset.items():
-        for row in rows:
-            columns = (row["ner_tags"], row["source_tags"], row["origin"], row["confidence"])
+        for sentence in rows:
+            columns = (
+                sentence["ner_tags"],
+                sentence["source_tags"],
+                sentence["origin"],
+                sentence["confidence"],
+            )
             for tag, source_tag, origin, confidence in zip(*columns, strict=True):
                 if origin == 1:
                     assert (split, source_tag) == ("train", "O")
                     assert names[tag] in ("B-firm", "I-firm")
                     assert 0.9 <= confidence <= 1
-                    counts[row["source"], names[tag]] += 1
+                    counts[sentence["source"], names[tag]] += 1
                 else:
                     assert confidence == 1
     assert {source for source, _ in counts} == {"alpha"}
@@ -131,15 +145,9 @@ def test_the_report_tells_what_was_chosen(cached: tuple[Path, MergeResult], enco
         "lambda": 0.9,
         "tau": 0.5,
         "into": None,
-        "schema": None,
-        "augment": 0.9,
-        "tagger": False,
-        "compare": [],
         "sentences": None,
         "seed": 42,
-        "match": "exact",
-        "centre": "source",
-        "training": {"seed": 42, **TRAINING},
+        "evidence": {"match": "exact", "centre": "source", "training": {"seed": 42, **TRAINING}},
         "search": {
             "lambdas": [0.9],
             "taus": [0.5],
@@ -147,6 +155,8 @@ def test_the_report_tells_what_was_chosen(cached: tuple[Path, MergeResult], enco
             "scoring": "projected",
             "sentences": None,
         },
+        "schema": {"names": {}, "together": [], "apart": [], "locked": None},
+        "final": {"augment": 0.9, "tagger": False, "compare": []},
     }
     assert [source["name"] for source in report.sources] == ["alpha", "beta"]
     assert sorted(report.taggers) == ["alpha", "beta"]
@@ -165,7 +175,7 @@ def test_a_second_call_reuses_the_taggers_and_order_plays_no_part(
 ) -> None:
     folder, first = cached
     monkeypatch.setenv("ESNERA_CACHE_DIR", str(folder))
-    again = align(sources[::-1], encoder=str(encoder_folder), lam=0.9, tau=0.5, evidence=SETTINGS)
+    again = align(sources[::-1], encoder=str(encoder_folder), lam=0.9, tau=0.5, settings=SETTINGS)
     assert again.mapping == first.mapping
     assert {split: rows.to_list() for split, rows in again.dataset.items()} == {
         split: rows.to_list() for split, rows in first.dataset.items()
@@ -186,10 +196,10 @@ def test_the_cache_holds_a_finished_tagger_a_source(cached: tuple[Path, MergeRes
     [
         ({}, False),
         ({"lam": 0.1, "tau": 0.9}, False),
-        ({"evidence": EvidenceSettings("overlap", "all", TRAINING)}, False),
+        ({"settings": AlignSettings(EvidenceSettings("overlap", "all", TRAINING))}, False),
         ({"seed": 7}, True),
         ({"sentences": 50}, True),
-        ({"evidence": EvidenceSettings(training={**TRAINING, "num_train_epochs": 6})}, True),
+        ({"settings": AlignSettings(EvidenceSettings(training={**TRAINING, "num_train_epochs": 6}))}, True),
     ],
 )
 def test_what_makes_another_tagger(
@@ -201,7 +211,7 @@ def test_what_makes_another_tagger(
     retrained: bool,
 ) -> None:
     monkeypatch.setenv("ESNERA_CACHE_DIR", str(cached[0]))
-    settings = {"evidence": SETTINGS, "encoder": encoder_folder, "lam": 0.4, "tau": 0.4, **change}
+    settings = {"settings": SETTINGS, "encoder": encoder_folder, "lam": 0.4, "tau": 0.4, **change}
     if retrained:
         with pytest.raises(AssertionError, match="a training started"):
             align(sources, **settings)
@@ -218,8 +228,11 @@ class TestRefusedBeforeAnyTraining:
             ({"lam": float("nan")}, "λ = nan"),
             ({"tau": -1.5}, "τ = -1.5"),
             ({"sentences": 0}, "sentences=0: expected a positive number"),
-            ({"evidence": EvidenceSettings(training={"epochs": 3})}, "epochs"),
-            ({"evidence": EvidenceSettings(training={"num_train_epochs": -1})}, "num_train_epochs=-1"),
+            ({"settings": AlignSettings(EvidenceSettings(training={"epochs": 3}))}, "epochs"),
+            (
+                {"settings": AlignSettings(EvidenceSettings(training={"num_train_epochs": -1}))},
+                "num_train_epochs=-1",
+            ),
         ],
     )
     def test_a_bad_setting(
@@ -296,24 +309,24 @@ def test_the_cache_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
     assert cache_folder() == tmp_path / ".cache" / "esnera_hf"
 
 
+@pytest.fixture(scope="module")
+def searched(cached: tuple[Path, MergeResult], sources: list[NerSource], encoder_folder: Path) -> MergeResult:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ESNERA_CACHE_DIR", str(cached[0]))
+        return align(
+            sources,
+            encoder=encoder_folder,
+            lam=0.9,
+            settings=replace(
+                SETTINGS,
+                search=SearchSettings(max_drop=0.5),
+                final=FinalSettings(tagger=True, compare=("naive", "gold")),
+            ),
+        )
+
+
 class TestSearch:
     """The whole method, with trained taggers."""
-
-    @pytest.fixture(scope="class")
-    def searched(
-        self, cached: tuple[Path, MergeResult], sources: list[NerSource], encoder_folder: Path
-    ) -> MergeResult:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("ESNERA_CACHE_DIR", str(cached[0]))
-            return align(
-                sources,
-                encoder=encoder_folder,
-                lam=0.9,
-                evidence=SETTINGS,
-                tagger=True,
-                compare=("naive", "gold"),
-                search=SearchSettings(max_drop=0.5),
-            )
 
     def test_one_trial_that_holds_ends_it(self, searched: MergeResult) -> None:
         first, *others = searched.report.trials
@@ -361,12 +374,66 @@ class TestSearch:
         monkeypatch.setenv("ESNERA_CACHE_DIR", str(cached[0]))
         monkeypatch.setattr("esnera_hf.trials.TrialOutcome.holds", False)
         result = align(
-            sources, encoder=encoder_folder, lam=0.9, evidence=SETTINGS, search=SearchSettings(taus=(0.1,))
+            sources,
+            encoder=encoder_folder,
+            lam=0.9,
+            settings=replace(SETTINGS, search=SearchSettings(taus=(0.1,))),
         )
         assert len(result.mapping.unified_labels) == 5
         assert result.mapping.stages[0].tau is None
         assert "WARNING: " in capsys.readouterr().err
         assert "NOTHING MERGED" in str(result.report)
+
+
+def test_an_interrupted_search_goes_on_where_it_was(
+    sources: list[NerSource], encoder_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from esnera_hf.modeling import training
+
+    train, trained = training.train_tagger, []
+
+    def train_three(source: NerSource, *rest: Any) -> Any:
+        if len(trained) == 2 and source.name == "alpha+beta":
+            trained.append("interrupted")
+            raise KeyboardInterrupt
+        trained.append(source.name)
+        return train(source, *rest)
+
+    monkeypatch.setattr(training, "train_tagger", train_three)
+    settings = replace(SETTINGS, search=SearchSettings(taus=(0.2,), max_drop=0.5))
+    with pytest.raises(KeyboardInterrupt):
+        align(sources, encoder=encoder_folder, lam=0.9, settings=settings)
+    assert trained == ["alpha", "beta", "interrupted"]
+    first = align(sources, encoder=encoder_folder, lam=0.9, settings=settings)
+    assert trained == ["alpha", "beta", "interrupted", "alpha+beta"]
+    again = align(sources, encoder=encoder_folder, lam=0.9, settings=settings)
+    assert len(trained) == 4
+    assert again.mapping == first.mapping
+    assert again.dataset["train"].to_list() == first.dataset["train"].to_list()
+
+
+@pytest.mark.parametrize("into", [None, ["per", "FIRM"]])
+def test_a_search_on_a_sample_that_lacks_a_label(
+    encoder_folder: Path, into: list[str] | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Only the last training sentence of alpha names a firm: a sample need not hold it, the result must."""
+    rows = toy_rows({"PERSON": "per", "PLACE": "loc"}, 60, seed=1)
+    rare = [row("acme/B-firm of lima/B-loc left")]
+    alpha = make_source(
+        "alpha",
+        {
+            "train": [*rows, *rare],
+            "validation": toy_rows({"PERSON": "per", "PLACE": "loc"}, 30, seed=5),
+            "test": toy_rows({"PERSON": "per", "PLACE": "loc"}, 30, seed=6),
+        },
+    )
+    beta = toy_source("beta", {"PERSON": "name", "PLACE": "city"}, seed=2, train=60)
+    assert "firm" not in alpha.sample(20, 42).summary.entities["train"]
+    settings = replace(SETTINGS, search=SearchSettings(taus=(0.2,), sentences=20))
+    result = align([alpha, beta], encoder=encoder_folder, lam=0.4, into=into, settings=settings)
+    assert {entry.label for entry in result.mapping.entries} == {*alpha.label_refs, *beta.label_refs}
+    assert result.mapping["alpha", "firm"] == ("firm" if into is None else "FIRM")
+    assert all(entry.unified is not None for entry in result.mapping.entries)
 
 
 class TestApply:
@@ -393,7 +460,9 @@ class TestApply:
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         monkeypatch.setenv("ESNERA_CACHE_DIR", str(cached[0]))
-        again = apply(cached[1].mapping, sources, encoder=encoder_folder, augment=0.9, evidence=SETTINGS)
+        again = apply(
+            cached[1].mapping, sources, encoder=encoder_folder, final=FinalSettings(), training=TRAINING
+        )
         assert {split: rows.to_list() for split, rows in again.dataset.items()} == {
             split: rows.to_list() for split, rows in cached[1].dataset.items()
         }

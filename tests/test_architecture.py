@@ -18,6 +18,7 @@ LAYERS = (
     {"predictions"},
     {"sources"},
     {"metrics", "screening", "duplicates", "inspection", "comparison"},
+    {"leaks"},
     {"similarity", "strict_ner"},
     {"alignment"},
     {"augmentation", "scoring"},

@@ -17,7 +17,8 @@ from esnera_hf.alignment import LabelMapping, MappedLabel
 from esnera_hf.duplicates import Place, normalise
 from esnera_hf.errors import ConservationError, MappingError
 from esnera_hf.labels import LabelRef
-from esnera_hf.merging import Leak, check_conserved, find_leaks, merge_sources
+from esnera_hf.leaks import Leak, find_leaks
+from esnera_hf.merging import check_conserved, merge_sources
 from esnera_hf.sources import NerSource
 from esnera_hf.tagging import Entity, entities_from_tags, tags_from_entities
 

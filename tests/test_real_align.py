@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from esnera_hf import EvidenceSettings, LabelRef, MergeResult, align
+from esnera_hf import AlignSettings, EvidenceSettings, LabelRef, MergeResult, align
 
 ENCODER = Path(os.environ.get("ESNERA_ENCODER_DIR", "")) / "e5-zh-4l"
 
@@ -24,8 +24,8 @@ pytestmark = [
 def result(tmp_path_factory: pytest.TempPathFactory) -> MergeResult:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ESNERA_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
-        short = EvidenceSettings(training={"num_train_epochs": 2})
-        return align(["cluener", "weibo"], encoder=ENCODER, sentences=150, lam=0.4, tau=0.4, evidence=short)
+        short = AlignSettings(EvidenceSettings(training={"num_train_epochs": 2}))
+        return align(["cluener", "weibo"], encoder=ENCODER, sentences=150, lam=0.4, tau=0.4, settings=short)
 
 
 def test_person_names_are_nearest_to_person_names(result: MergeResult) -> None:

@@ -40,9 +40,9 @@ def make_result(first: str = "alpha", second: str = "beta", label: str = "city")
     )
     path = greedy_merge_path(matrix, 0.4, 0.2)
     mapping = mapping_from_path(path, matrix)
-    final = finish(sources, mapping, FinalSettings())
+    final = finish(sources, mapping, (), FinalSettings(augment=None), "no encoder", {})
     settings = {"lambda": 0.4, "sentences": None}
-    account = Account(sources, mapping, settings, final, matrix, stages=path.stages, seconds={"total": 1.23})
+    account = Account(sources, mapping, final, settings, matrix, stages=path.stages, seconds={"total": 1.23})
     report = build_report(account)
     scores = score_tags([["B-x"]], [["B-x"]]).to_dict()
     tagger = {"validation": scores, "test": scores, "history": [], "arguments": {"seed": 42}, "seconds": 1.2}

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from esnera_hf.alignment import LabelMapping, SchemaSettings, SearchSettings, compare_mappings
-    from esnera_hf.api import align, apply
+    from esnera_hf.api import AlignSettings, align, apply
     from esnera_hf.duplicates import find_duplicates
     from esnera_hf.errors import EsneraError
     from esnera_hf.evidence import EvidenceSettings
     from esnera_hf.exporting import export
+    from esnera_hf.final import FinalSettings
     from esnera_hf.inspection import inspect
     from esnera_hf.labels import LabelRef
     from esnera_hf.modeling import Tagger, TaggerTrainingArguments, train_tagger
@@ -30,9 +31,11 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "AlignSettings": "api",
     "Entity": "tagging",
     "EsneraError": "errors",
     "EvidenceSettings": "evidence",
+    "FinalSettings": "final",
     "LabelMapping": "alignment",
     "LabelRef": "labels",
     "MergeResult": "result",
@@ -56,9 +59,11 @@ _HOMES = {
 }
 
 __all__ = [
+    "AlignSettings",
     "Entity",
     "EsneraError",
     "EvidenceSettings",
+    "FinalSettings",
     "LabelMapping",
     "LabelRef",
     "MergeResult",

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from esnera_hf.cache import Artefact
+from esnera_hf.console import lap
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.similarity import (
     Centre,
@@ -25,7 +23,7 @@ from esnera_hf.similarity import (
     sum_mentions,
 )
 from esnera_hf.sources import NerSource
-from esnera_hf.taggers import CachedTagger, cached_tagger, encoder_identity
+from esnera_hf.taggers import CachedTagger, encoder_identity, library_versions, own_taggers
 from esnera_hf.tagging import Entity
 
 _SUMS_FILE = "sums.npz"
@@ -96,21 +94,6 @@ def gather_evidence(sources: Sequence[NerSource], encoder: str, settings: Eviden
     return Evidence(SimilarityMatrix(tuple(labels), support, matched, predicted, semantic), taggers, seconds)
 
 
-def own_taggers(
-    sources: Sequence[NerSource], encoder: str, training: Mapping[str, Any]
-) -> dict[str, CachedTagger]:
-    """Return a tagger a source, by name."""
-    return {source.name: cached_tagger(source, encoder, training) for source in sources}
-
-
-@contextmanager
-def lap(seconds: dict[str, float], step: str) -> Iterator[None]:
-    """Add the seconds that a block takes to a table."""
-    started = time.perf_counter()
-    yield
-    seconds[step] = seconds.get(step, 0.0) + time.perf_counter() - started
-
-
 def _mention_sums(sources: Sequence[NerSource], encoder: str) -> dict[str, LabelSums]:
     """Return the sums of mention vectors of each source, encoding only what was not encoded before."""
     encoders: list[Any] = []
@@ -126,10 +109,13 @@ def _mention_sums(sources: Sequence[NerSource], encoder: str) -> dict[str, Label
 
 
 def _cached_sums(source: NerSource, encoder: str, load_encoder: Callable[[], Any]) -> LabelSums:
-    versions = {name: version(name) for name in ("esnera-hf", "torch", "transformers")}
     artefact = Artefact(
         "mentions",
-        {"sentences": source.fingerprint, "encoder": encoder_identity(encoder), "versions": versions},
+        {
+            "sentences": source.fingerprint,
+            "encoder": encoder_identity(encoder),
+            "versions": library_versions(),
+        },
     )
 
     def fill(folder: Path) -> None:

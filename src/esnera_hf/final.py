@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from datasets import DatasetDict
 
 from esnera_hf.alignment import LabelMapping, MappedLabel
-from esnera_hf.augmentation import PseudoLabels, check_floor, pseudo_labels
+from esnera_hf.augmentation import DEFAULT_FLOOR, PseudoLabels, check_floor, pseudo_labels
+from esnera_hf.console import lap
 from esnera_hf.errors import ConfigurationError
-from esnera_hf.evidence import EvidenceSettings, lap, own_taggers
-from esnera_hf.merging import Leak, find_leaks, left_out_of_train, merge_sources
+from esnera_hf.leaks import Leak, left_out_of_train
+from esnera_hf.merging import merge_sources
 from esnera_hf.scoring import MergedScores, score_in_own_labels, score_projected
 from esnera_hf.sources import NerSource
-from esnera_hf.taggers import CachedTagger
-from esnera_hf.trials import train_merged
+from esnera_hf.taggers import CachedTagger, own_taggers
+from esnera_hf.trials import both_predictions, train_merged
 
 Baseline = Literal["naive", "gold"]
 
@@ -33,9 +34,14 @@ class FinalSettings:
             the same mapping without pseudo-labels.
     """
 
-    augment: float | None = None
+    augment: float | None = DEFAULT_FLOOR
     tagger: bool = False
     compare: Sequence[Baseline] = ()
+
+    @property
+    def needs_taggers(self) -> bool:
+        """Whether the sources' own taggers are needed."""
+        return self.augment is not None or self.tagger
 
     def __post_init__(self) -> None:
         check_floor(self.augment)
@@ -85,37 +91,31 @@ class Final:
 def finish(
     sources: Sequence[NerSource],
     mapping: LabelMapping,
+    leaks: Sequence[Leak],
     settings: FinalSettings,
-    encoder: str | None = None,
-    evidence: EvidenceSettings | None = None,
+    encoder: str,
+    training: Mapping[str, Any],
 ) -> Final:
     """Merge sources by a mapping, add pseudo-labels, train and score taggers: what is asked for.
 
     Args:
         sources: all sentences of the sources.
         mapping: covers every label of every source.
+        leaks: of the sources.
         settings: what is wanted.
-        encoder: of the taggers; needed for anything but the merged dataset.
-        evidence: how taggers are trained.
+        encoder: of the taggers.
+        training: overrides of their training arguments.
 
     Raises:
-        ConfigurationError: something needs an encoder and none is given.
         MappingError: mapping and sources do not fit.
     """
     mapping.check_fits(ref for source in sources for ref in source.label_refs)
     seconds: dict[str, float] = {}
     taggers: dict[str, CachedTagger] = {}
-    evidence = evidence or EvidenceSettings()
-    with lap(seconds, "merging"):
-        leaks = find_leaks(sources)
-    if settings.augment is None and not settings.tagger:
-        with lap(seconds, "merging"):
-            return Final(merge_sources(sources, mapping, leaks), leaks, seconds=seconds)
-    if encoder is None:
-        raise ConfigurationError("pseudo-labels and taggers need an encoder: pass encoder=, or augment=None.")
-    with lap(seconds, "training"):
-        taggers = own_taggers(sources, encoder, evidence.training)
     pseudo = None
+    if settings.needs_taggers:
+        with lap(seconds, "training"):
+            taggers = own_taggers(sources, encoder, training)
     if settings.augment is not None:
         with lap(seconds, "pseudo-labels"):
             pseudo = pseudo_labels(
@@ -128,18 +128,31 @@ def finish(
     with lap(seconds, "merging"):
         dataset = merge_sources(sources, mapping, leaks, pseudo)
     systems: dict[str, ScoredTagger] = {}
-    wanted: dict[str, tuple[LabelMapping, PseudoLabels | None]] = {}
-    if settings.tagger:
-        wanted["merged"] = mapping, pseudo
-    if "gold" in settings.compare:
-        wanted["gold"] = mapping, None
-    if "naive" in settings.compare:
-        wanted["naive"] = mapping_by_name(sources), None
     with lap(seconds, "final training"):
-        for name, (chosen, added) in wanted.items():
-            tagger = train_merged(sources, chosen, leaks, added, encoder, evidence)
-            systems[name] = _scored(sources, chosen, taggers, tagger)
-    return Final(dataset, leaks, pseudo, taggers, systems, seconds)
+        for name, (chosen, added) in _systems(sources, mapping, pseudo, settings).items():
+            tagger = train_merged(sources, chosen, leaks, added, encoder, training)
+            predictions = both_predictions(sources, taggers, tagger, "test")
+            systems[name] = ScoredTagger(
+                tagger,
+                score_in_own_labels(sources, chosen, predictions, "test"),
+                score_projected(sources, chosen, predictions, "test"),
+            )
+    return Final(dataset, tuple(leaks), pseudo, taggers, systems, seconds)
+
+
+def _systems(
+    sources: Sequence[NerSource],
+    mapping: LabelMapping,
+    pseudo: PseudoLabels | None,
+    settings: FinalSettings,
+) -> dict[str, tuple[LabelMapping, PseudoLabels | None]]:
+    """Return mapping and pseudo-labels of each tagger that is asked for."""
+    known = {
+        "merged": (mapping, pseudo),
+        "gold": (mapping, None),
+        "naive": (mapping_by_name(sources), None),
+    }
+    return {name: known[name] for name in (*["merged"] * settings.tagger, *settings.compare)}
 
 
 def mapping_by_name(sources: Sequence[NerSource]) -> LabelMapping:
@@ -147,24 +160,3 @@ def mapping_by_name(sources: Sequence[NerSource]) -> LabelMapping:
     labels = [ref for source in sources for ref in source.label_refs]
     names = tuple(dict.fromkeys(label.label for label in labels))
     return LabelMapping(names, tuple(MappedLabel(label, label.label) for label in labels))
-
-
-def _scored(
-    sources: Sequence[NerSource],
-    mapping: LabelMapping,
-    own: dict[str, CachedTagger],
-    merged: CachedTagger,
-) -> ScoredTagger:
-    predictions = {
-        source.name: [
-            list(own[source.name].predictions(source, "test")),
-            list(merged.predictions(source, "test")),
-        ]
-        for source in sources
-    }
-    pairs = {name: (first, second) for name, (first, second) in predictions.items()}
-    return ScoredTagger(
-        merged,
-        score_in_own_labels(sources, mapping, pairs, "test"),
-        score_projected(sources, mapping, pairs, "test"),
-    )

@@ -7,74 +7,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value, concatenate_datasets
 
 from esnera_hf.alignment import LabelMapping
 from esnera_hf.augmentation import PseudoLabels
-from esnera_hf.duplicates import Place, find_duplicates
 from esnera_hf.errors import ConservationError
+from esnera_hf.leaks import Leak, left_out_ids
 from esnera_hf.sources import NerSource
 from esnera_hf.sources.source import SOURCE_FEATURES
 from esnera_hf.tagging import OUTSIDE, Entity, iob2_tag_set
 
 GOLD = "gold"
 PSEUDO = "pseudo"
-
-#: A sentence of an earlier split must not stand in a later one.
-_ORDER = {"train": 0, "validation": 1, "test": 2}
-
-
-@dataclass(frozen=True, slots=True)
-class Leak:
-    """A sentence of a train or validation split that also stands in a later split.
-
-    Attributes:
-        place: the sentence of train or validation.
-        because: the same or nearly the same sentence in validation or test.
-        exact: whether their texts are the same
-            (:class:`~esnera_hf.duplicates.Duplicate`).
-    """
-
-    place: Place
-    because: Place
-    exact: bool
-
-    @property
-    def left_out(self) -> bool:
-        """Whether a merge leaves the sentence out: a source's own leaks are only reported."""
-        return self.place.source != self.because.source
-
-
-def find_leaks(sources: Sequence[NerSource]) -> tuple[Leak, ...]:
-    """Find the sentences of train and validation that also stand in validation or test.
-
-    Args:
-        sources: the sources to be merged.
-
-    Returns:
-        For each such sentence one leak that leads to another source, and one
-        inside its source, where there are any; test before validation, the same
-        text before nearly the same. In the order of the sources.
-    """
-    best: dict[tuple[Place, bool], Leak] = {}
-    for pair in find_duplicates(sources).pairs:
-        place, because = sorted((pair.first, pair.second), key=lambda p: _ORDER[p.split])
-        if _ORDER[place.split] == _ORDER[because.split]:
-            continue
-        leak = Leak(place, because, pair.exact)
-        known = best.setdefault((place, leak.left_out), leak)
-        if _weight(leak) > _weight(known):
-            best[place, leak.left_out] = leak
-    rank = {source.name: index for index, source in enumerate(sources)}
-    found = sorted(best.values(), key=lambda k: (rank[k.place.source], _ORDER[k.place.split]))
-    return tuple(found)
-
-
-def _weight(leak: Leak) -> tuple[int, bool]:
-    return _ORDER[leak.because.split], leak.exact
 
 
 def merged_features(mapping: LabelMapping) -> Features:
@@ -108,7 +54,7 @@ def merge_sources(
     Args:
         sources: the sources, in the order their sentences are to appear.
         mapping: covers every label of every source.
-        leaks: as :func:`find_leaks` gives them; those between sources are left
+        leaks: as :func:`~esnera_hf.leaks.find_leaks` gives them; those between sources are left
             out of the merged train and validation splits, so that no test
             sentence is trained on.
         pseudo: entities to add to the train split, none of them to a sentence
@@ -125,7 +71,7 @@ def merge_sources(
     """
     mapping.check_fits(ref for source in sources for ref in source.label_refs)
     features = merged_features(mapping)
-    out = _left_out(leaks)
+    out = left_out_ids(leaks)
     merged = DatasetDict(
         {
             split: concatenate_datasets(
@@ -167,20 +113,6 @@ def as_source(name: str, merged: DatasetDict) -> NerSource:
             desc=f"{name} {split}",
         )
     return NerSource(name, DatasetDict(splits))
-
-
-def left_out_of_train(leaks: Sequence[Leak]) -> dict[str, set[str]]:
-    """Return the ids of the train sentences that a merge leaves out, by source."""
-    return {source: ids for (source, split), ids in _left_out(leaks).items() if split == "train"}
-
-
-def _left_out(leaks: Sequence[Leak]) -> dict[tuple[str, str], set[str]]:
-    """Return the ids of the sentences to leave out, by source and split."""
-    ids: dict[tuple[str, str], set[str]] = {}
-    for leak in leaks:
-        if leak.left_out:
-            ids.setdefault(leak.place.part, set()).add(leak.place.id)
-    return ids
 
 
 def _without(source: NerSource, split: str, left_out: Collection[str]) -> Dataset:
@@ -245,7 +177,7 @@ def check_conserved(
         ConservationError: sentences by split, or counts by split, source,
             unified label and origin differ.
     """
-    out = _left_out(leaks)
+    out = left_out_ids(leaks)
     for split, rows in merged.items():
         expected: Counter[tuple[str, str, str]] = Counter()
         sentences = 0

@@ -149,9 +149,8 @@ def new_folder(target: Path) -> Iterator[Path]:
         yield staging
         staging.chmod(0o755)
         staging.rename(target)
-    except BaseException:
-        shutil.rmtree(staging, ignore_errors=True)
-        raise
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)  # there only if something went wrong
 
 
 def _write_json(data: object, file: Path) -> None:

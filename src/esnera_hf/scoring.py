@@ -15,6 +15,8 @@ from esnera_hf.sources import NerSource
 from esnera_hf.tagging import Entity
 
 Predictions = Iterable[Sequence[Entity]]
+#: Of a source's own tagger and of a merged one, sentence by sentence.
+PredictionPair = tuple[Predictions, Predictions]
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class MergedScores:
 def score_projected(
     sources: Sequence[NerSource],
     mapping: LabelMapping,
-    predictions: Mapping[str, tuple[Predictions, Predictions]],
+    predictions: Mapping[str, PredictionPair],
     split: str,
 ) -> MergedScores:
     """Score on unified labels (method, Scoring a mapping).
@@ -80,7 +82,7 @@ def score_projected(
 def score_in_own_labels(
     sources: Sequence[NerSource],
     mapping: LabelMapping,
-    predictions: Mapping[str, tuple[Predictions, Predictions]],
+    predictions: Mapping[str, PredictionPair],
     split: str,
 ) -> MergedScores:
     """Score in each source's own labels.

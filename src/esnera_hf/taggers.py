@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from hashlib import blake2b
@@ -25,6 +25,8 @@ from esnera_hf.tagging import Entity
 if TYPE_CHECKING:
     from esnera_hf.modeling import Tagger
 
+CHINESE_ENCODER = "hfl/chinese-bert-wwm-ext"
+MULTILINGUAL_ENCODER = "FacebookAI/xlm-roberta-base"
 _PREDICTIONS_FILE = "predictions.parquet"
 
 
@@ -119,6 +121,49 @@ def cached_tagger(
     return tagger
 
 
+def default_encoder(sources: Sequence[NerSource]) -> str:
+    """Return the default encoder for the languages of the sources."""
+    return CHINESE_ENCODER if all(s.language.startswith("zh") for s in sources) else MULTILINGUAL_ENCODER
+
+
+def own_taggers(
+    sources: Sequence[NerSource], encoder: str, training: Mapping[str, Any]
+) -> dict[str, CachedTagger]:
+    """Return a tagger a source, by name."""
+    return {source.name: cached_tagger(source, encoder, training) for source in sources}
+
+
+def announce_cost(
+    sources: Sequence[NerSource],
+    encoder: str,
+    training: Mapping[str, Any],
+    *,
+    similarities: bool = True,
+    scope: Scope | None = None,
+) -> None:
+    """Say how long training, and measuring similarities, will take at most, if that is more than a minute."""
+    from esnera_hf.modeling.cost import estimate_cost
+
+    for source in sources:
+        check_trainable(source)
+    trained = [source for source in sources if tagger_artefact(source, encoder, training, scope).exists]
+    if len(trained) == len(sources) and not similarities:
+        return
+    cost = estimate_cost(sources, encoder, training, trained)
+    if cost.seconds <= 60:
+        return
+    work = (
+        f"taggers to train: {len(sources) - len(trained)} (up to {duration(cost.training)}; early stopping may "
+        "end sooner)"
+    )
+    if similarities:
+        work += f", prediction passes: {len(sources) * (len(sources) - 1)}, encoding passes: {len(sources)}"
+    say(
+        f"At most about {duration(cost.seconds)} on {cost.device}; {work}. "
+        "Ctrl-C is safe: the same command goes on where it stopped."
+    )
+
+
 def check_trainable(source: NerSource) -> None:
     """Check that a tagger can be trained on a source and its epoch chosen.
 
@@ -145,11 +190,18 @@ def tagger_artefact(
         "sentences": source.fingerprint,
         "encoder": encoder_identity(encoder),
         "training": {name: repr(value) for name, value in sorted(settings.items())},
-        "versions": {name: version(name) for name in ("esnera-hf", "torch", "transformers")},
+        "versions": library_versions(),
     }
+    if set(source.labels) != {label for counts in source.summary.entities.values() for label in counts}:
+        identity["labels"] = source.labels
     if scope is not None:
         identity["scope"] = {name: sorted(labels) for name, labels in sorted(scope.items())}
     return Artefact("taggers", identity)
+
+
+def library_versions() -> dict[str, str]:
+    """Return the versions that decide what a model computes."""
+    return {name: version(name) for name in ("esnera-hf", "torch", "transformers")}
 
 
 def encoder_identity(encoder: str) -> str:

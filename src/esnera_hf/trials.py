@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from esnera_hf.alignment import Constraints, LabelMapping, MergePath, SearchSettings, mapping_from_path
 from esnera_hf.augmentation import PseudoLabels, pseudo_labels
 from esnera_hf.console import say
-from esnera_hf.evidence import Evidence, EvidenceSettings
-from esnera_hf.merging import Leak, as_source, find_leaks, left_out_of_train, merge_sources
-from esnera_hf.scoring import MergedScores, Predictions, score_in_own_labels, score_projected
+from esnera_hf.evidence import Evidence
+from esnera_hf.leaks import Leak, leaks_between, left_out_of_train
+from esnera_hf.merging import as_source, merge_sources
+from esnera_hf.scoring import MergedScores, PredictionPair, score_in_own_labels, score_projected
 from esnera_hf.sources import NerSource
-from esnera_hf.taggers import CachedTagger, cached_tagger
+from esnera_hf.taggers import CachedTagger, announce_cost, cached_tagger
 
 
 @dataclass(frozen=True)
@@ -52,37 +54,48 @@ class TrialOutcome:
         return self.drop < self.settings.max_drop
 
 
-@dataclass
+@dataclass(frozen=True)
 class Trials:
-    """Tries mappings of some sources; ``trained`` counts the taggers that had to be trained for it."""
+    """Tries mappings of some sources.
+
+    Attributes:
+        sources: the sources.
+        encoder: of the merged taggers.
+        training: overrides of their training arguments.
+        evidence: similarities and the sources' own taggers.
+        search: the bound.
+        floor: smallest confidence of pseudo-labels, ``None`` for none.
+        constraints: names and labels left out.
+        leaks: of the sources.
+    """
 
     sources: Sequence[NerSource]
     encoder: str
+    training: Mapping[str, Any]
     evidence: Evidence
-    settings: EvidenceSettings
     search: SearchSettings
     floor: float | None
     constraints: Constraints
-    trained: int = 0
-    _leaks: tuple[Leak, ...] | None = field(default=None, repr=False)
+    leaks: Sequence[Leak]
 
     def __call__(self, path: MergePath) -> TrialOutcome:
         """Train and score the mapping that a merge path gives."""
-        chosen = set(path.sources)
-        sources = [source for source in self.sources if source.name in chosen]
-        mapping = mapping_from_path(path, self.evidence.matrix, self.constraints)
-        pseudo = None
-        if self.floor is not None:
-            left_out = left_out_of_train(_between(self.leaks, chosen))
-            pseudo = pseudo_labels(sources, mapping, self.evidence.predictions, self.floor, left_out)
         stage = path.stages[-1]
         say(
             f"trying {' + '.join(stage.sources)} → {stage.target} with λ {stage.lam}, τ {stage.tau}: "
             f"{stage.merged} labels merged"
         )
-        tagger = train_merged(sources, mapping, self.leaks, pseudo, self.encoder, self.settings)
-        self.trained += tagger.trained
-        predictions = self._predictions(sources, tagger)
+        sources = [source for source in self.sources if source.name in path.sources]
+        leaks = leaks_between(self.leaks, set(path.sources))
+        mapping = mapping_from_path(path, self.evidence.matrix, self.constraints)
+        mapping = mapping.restricted(path.sources)
+        pseudo = None
+        if self.floor is not None:
+            pseudo = pseudo_labels(
+                sources, mapping, self.evidence.predictions, self.floor, left_out_of_train(leaks)
+            )
+        tagger = train_merged(sources, mapping, leaks, pseudo, self.encoder, self.training)
+        predictions = both_predictions(sources, self.evidence.taggers, tagger, "validation")
         outcome = TrialOutcome(
             mapping,
             score_projected(sources, mapping, predictions, "validation"),
@@ -92,33 +105,12 @@ class Trials:
             pseudo.counts.total() if pseudo is not None else 0,
         )
         pooled = outcome.scores.pooled
+        verdict = "holds" if outcome.holds else f"is broken: more than {self.search.max_drop} lower"
         say(
             f"  micro-F1 {pooled.before.value:.3f} of the sources' own taggers, {pooled.after.value:.3f} merged: "
-            + (
-                "the bound holds"
-                if outcome.holds
-                else f"more than {self.search.max_drop} lower, the bound is broken"
-            )
+            f"the bound {verdict}"
         )
         return outcome
-
-    @property
-    def leaks(self) -> tuple[Leak, ...]:
-        """Sentences that stand in a later split, too."""
-        if self._leaks is None:
-            self._leaks = find_leaks(self.sources)
-        return self._leaks
-
-    def _predictions(
-        self, sources: Sequence[NerSource], merged: CachedTagger
-    ) -> dict[str, tuple[Predictions, Predictions]]:
-        return {
-            source.name: (
-                list(self.evidence.taggers[source.name].predictions(source, "validation")),
-                list(merged.predictions(source, "validation")),
-            )
-            for source in sources
-        }
 
 
 def train_merged(
@@ -127,17 +119,24 @@ def train_merged(
     leaks: Sequence[Leak],
     pseudo: PseudoLabels | None,
     encoder: str,
-    settings: EvidenceSettings,
+    training: Mapping[str, Any],
 ) -> CachedTagger:
     """Merge sources and train a tagger on the result; each source's validation counts on what it annotates."""
-    names = {source.name for source in sources}
-    mapping = mapping.restricted(names)
-    dataset = merge_sources(sources, mapping, _between(leaks, names), pseudo)
-    merged = as_source("+".join(sorted(names)), dataset)
-    scope = {name: mapping.scope(name) for name in sorted(names)}
-    return cached_tagger(merged, encoder, settings.training, scope)
+    names = sorted(source.name for source in sources)
+    merged = as_source("+".join(names), merge_sources(sources, mapping, leaks, pseudo))
+    scope = {name: mapping.scope(name) for name in names}
+    announce_cost([merged], encoder, training, similarities=False, scope=scope)
+    return cached_tagger(merged, encoder, training, scope)
 
 
-def _between(leaks: Sequence[Leak], names: set[str]) -> list[Leak]:
-    """Return the leaks between some of the sources."""
-    return [leak for leak in leaks if {leak.place.source, leak.because.source} <= names]
+def both_predictions(
+    sources: Sequence[NerSource], own: Mapping[str, CachedTagger], merged: CachedTagger, split: str
+) -> dict[str, PredictionPair]:
+    """Return, by source, what its own tagger and a merged one predict on a split."""
+    return {
+        source.name: (
+            list(own[source.name].predictions(source, split)),
+            list(merged.predictions(source, split)),
+        )
+        for source in sources
+    }

@@ -39,9 +39,16 @@ def test_a_new_name_moves_nothing() -> None:
     assert (difference.moved, difference.joined, difference.parted) == ((), (), ())
 
 
+def test_a_new_name_and_a_label_that_leaves() -> None:
+    before = mapping(a_x="ORG", b_y="ORG", c_w="ORG", d_z="ORG")
+    difference = compare_mappings(before, mapping(a_x="FIRM", b_y="FIRM", c_w="FIRM", d_z="PER"))
+    assert difference.renamed == (("ORG", "FIRM"),)
+    assert difference.moved == (MovedLabel(ref("d_z"), "ORG", "PER", 3),)
+
+
 def test_names_that_change_places() -> None:
     difference = compare_mappings(BEFORE, mapping(a_x="Q", b_y="Q", a_z="P"))
-    assert difference.renamed == (("P", "Q"), ("Q", "P"))
+    assert dict(difference.renamed) == {"P": "Q", "Q": "P"}
     assert difference.moved == ()
 
 

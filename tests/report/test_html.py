@@ -265,8 +265,7 @@ def make_settings(t: Name) -> dict[str, Any]:
         "tau": 0.3,
         "schema": {"names": {t("PER"): t("Person")}, "together": [], "apart": [], "locked": None},
         "seed": 42,
-        "match": "exact",
-        "training": {t("option"): t("value")},
+        "evidence": {"match": "exact", "training": {t("option"): t("value")}},
         "search": {"lambdas": [0.4], "max_drop": 0.02, "scoring": "projected"},
     }
 
@@ -512,17 +511,18 @@ def test_the_call_is_python_and_the_settings_are_json() -> None:
     assert ast.unparse(made.func) == "esnera_hf.align"
     given = {word.arg: ast.unparse(word.value) for word in made.keywords}
     assert ast.literal_eval(made.args[0]) == ["a" + text, "b" + text]
-    assert given["lam"] == "None"
     assert given["tau"] == "0.3"
-    assert set(given) == {"encoder", "lam", "tau", "seed", "evidence", "search", "schema"}
+    assert set(given) == {"encoder", "tau", "seed", "settings"}
+    assert isinstance(made.keywords[-1].value, ast.Call)
+    parts = {word.arg for word in made.keywords[-1].value.keywords}
+    assert parts == {"evidence", "search", "schema"}
 
 
 def test_the_call_of_an_applied_mapping() -> None:
     settings = {"call": "apply", "sources": ["a"], "mapping": None, "seed": 1, "training": {"seed": 1}}
     page = parse(render_report(Report(settings, []), make_mapping(), None))
     assert page.all("pre")[0].text == (
-        "esnera_hf.apply(\n    'mapping.yaml',\n    ['a'],\n    seed=1,\n"
-        "    evidence=esnera_hf.EvidenceSettings(training={'seed': 1}),\n)"
+        "esnera_hf.apply(\n    'mapping.yaml',\n    ['a'],\n    seed=1,\n    training={'seed': 1},\n)"
     )
 
 

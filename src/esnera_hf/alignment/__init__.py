@@ -9,10 +9,10 @@ from esnera_hf.alignment.difference import (
     compare_mappings,
 )
 from esnera_hf.alignment.from_path import mapping_from_path
+from esnera_hf.alignment.groups import LabelGroup
 from esnera_hf.alignment.mapping import LabelMapping, MappedLabel, MappingStage, Relation
 from esnera_hf.alignment.merge_path import (
     Decision,
-    LabelGroup,
     MergePath,
     MergeStage,
     check_tau,

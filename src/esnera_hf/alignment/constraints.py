@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import combinations
+from itertools import combinations, product
 
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.errors import ConfigurationError
@@ -59,12 +59,15 @@ class Constraints:
         return next((members for members in self.classes if label in members), frozenset({label}))
 
     def allow(self, ones: Iterable[LabelRef], others: Iterable[LabelRef]) -> bool:
-        """Tell whether two groups of labels may become one; groups wished for separately may not."""
-        ones, known = list(ones), list(others)
-        wished = {members for members in self.classes if not members.isdisjoint((*ones, *known))}
-        if len(wished) > 1:
+        """Tell whether two groups of labels may become one.
+
+        Groups that belong to different classes may not: each class ends in one
+        group, and the labels it waits for may stand apart in a later source.
+        """
+        ones, others = set(ones), set(others)
+        if sum(not members.isdisjoint(ones | others) for members in self.classes) > 1:
             return False
-        return not any(frozenset((one, other)) in self.apart for one in ones for other in known)
+        return self.apart.isdisjoint(frozenset(pair) for pair in product(ones, others))
 
 
 def build_constraints(
@@ -93,39 +96,25 @@ def build_constraints(
             f"into={target!r}: expected one of the sources, {', '.join(sorted(sources))}."
         )
     schema = {} if into is None or isinstance(into, str) else _schema(into, labels, find)
-    names: dict[LabelRef, str] = {}
+    locked, left_out = _locked(settings.locked, find)
     wishes = [(ref, name) for name, refs in schema.items() for ref in refs]
     wishes += [(find(text, "names"), name) for text, name in settings.names.items()]
-    locked, left_out = _locked(settings.locked, find)
-    for label, name in [*wishes, *locked]:
-        if not name or name == OUTSIDE:
-            raise ConfigurationError(
-                f"{label}: its unified name is {name!r}. Expected a name other than 'O'."
-            )
-        if names.setdefault(label, name) != name:
-            raise ConfigurationError(f"{label} is to be called {names[label]!r} and {name!r}. Keep one name.")
+    names = _names([*wishes, *locked])
     groups = [[find(text, "together") for text in group] for group in settings.together]
+    kept = sorted(left_out & {*names, *(label for group in groups for label in group)})
+    if kept:
+        raise ConfigurationError(f"{kept[0]} is locked as left out, and named or kept together with others.")
     by_name: dict[str, list[LabelRef]] = {}
     for label, name in names.items():
         by_name.setdefault(name, []).append(label)
     classes = _joined([*groups, *by_name.values()])
     apart = {
-        frozenset(p) for group in settings.apart for p in combinations([find(t, "apart") for t in group], 2)
+        frozenset(pair)
+        for group in settings.apart
+        for pair in combinations(sorted({find(text, "apart") for text in group}), 2)
     }
-    for (label, name), (other, other_name) in combinations(names.items(), 2):
-        if name != other_name:
-            apart.add(frozenset((label, other)))
-    unmet = sorted(left_out & (set(names) | {label for group in groups for label in group}))
-    if unmet:
-        raise ConfigurationError(f"{unmet[0]} is locked as left out, and named or kept together with others.")
-    for pair in sorted(sorted(pair) for pair in apart):
-        if any(set(pair) <= members for members in classes):
-            raise ConfigurationError(
-                f"{' and '.join(map(str, pair))} are to become one label and to stay apart, by names, together, "
-                "apart, into or a locked mapping. Drop one of the two wishes."
-            )
-    spread = _spread(apart, classes)
-    return Constraints(classes, frozenset(spread), names, frozenset(left_out), target, tuple(schema))
+    apart |= {frozenset(pair) for pair in combinations(names, 2) if names[pair[0]] != names[pair[1]]}
+    return Constraints(classes, _spread(apart, classes), names, left_out, target, tuple(schema))
 
 
 class _Finder:
@@ -160,11 +149,24 @@ def _schema(
     return schema
 
 
+def _names(wishes: Iterable[tuple[LabelRef, str]]) -> dict[LabelRef, str]:
+    """Return the one name that each label is to have."""
+    names: dict[LabelRef, str] = {}
+    for label, name in wishes:
+        if not name or name == OUTSIDE:
+            raise ConfigurationError(
+                f"{label}: its unified name is {name!r}. Expected a name other than 'O'."
+            )
+        if names.setdefault(label, name) != name:
+            raise ConfigurationError(f"{label} is to be called {names[label]!r} and {name!r}. Keep one name.")
+    return names
+
+
 def _locked(
     locked: LabelMapping | str | os.PathLike[str] | None, find: _Finder
-) -> tuple[list[tuple[LabelRef, str]], set[LabelRef]]:
+) -> tuple[list[tuple[LabelRef, str]], frozenset[LabelRef]]:
     if locked is None:
-        return [], set()
+        return [], frozenset()
     mapping = locked if isinstance(locked, LabelMapping) else LabelMapping.load(locked)
     named, left_out = [], set()
     for entry in mapping.entries:
@@ -174,7 +176,7 @@ def _locked(
                 left_out.add(label)
             else:
                 named.append((label, entry.unified))
-    return named, left_out
+    return named, frozenset(left_out)
 
 
 def _joined(groups: Iterable[Iterable[LabelRef]]) -> tuple[frozenset[LabelRef], ...]:
@@ -191,13 +193,20 @@ def _joined(groups: Iterable[Iterable[LabelRef]]) -> tuple[frozenset[LabelRef], 
 
 def _spread(
     apart: set[frozenset[LabelRef]], classes: Sequence[frozenset[LabelRef]]
-) -> set[frozenset[LabelRef]]:
-    """Keep whole classes apart where two of their members are."""
+) -> frozenset[frozenset[LabelRef]]:
+    """Keep whole classes apart where two of their members are.
+
+    Raises:
+        ConfigurationError: two labels are to be together and apart.
+    """
     home = {label: members for members in classes for label in members}
     spread = set()
-    for pair in apart:
-        one, other = sorted(pair)
-        for a in home.get(one, {one}):
-            for b in home.get(other, {other}):
-                spread.add(frozenset((a, b)))
-    return spread
+    for one, other in sorted(sorted(pair) for pair in apart):
+        ones, others = home.get(one, frozenset({one})), home.get(other, frozenset({other}))
+        if ones == others:
+            raise ConfigurationError(
+                f"{one} and {other} are to become one label and to stay apart, by names, together, apart, into "
+                "or a locked mapping. Drop one of the two wishes."
+            )
+        spread |= {frozenset(pair) for pair in product(ones, others)}
+    return frozenset(spread)

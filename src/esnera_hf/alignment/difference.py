@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -34,9 +35,10 @@ class MappingDifference:
     """What changes from one mapping to another.
 
     Attributes:
-        renamed: unified labels with the same members under another name.
+        renamed: unified labels that go on under another name: more than half of
+            the members of both are the same.
         moved: source labels that change their group, or are left out or no
-            longer so; a mere rename moves nothing.
+            longer so; a rename moves nothing.
         added: source labels that only the second mapping maps.
         removed: source labels that only the first one maps.
         joined: pairs of source labels that become one and were not.
@@ -94,17 +96,17 @@ def compare_mappings(before: LabelMapping, after: LabelMapping) -> MappingDiffer
     old = {entry.label: entry for entry in before.entries}
     new = {entry.label: entry for entry in after.entries}
     shared = sorted(old.keys() & new.keys())
-    renamed = dict(_renamed(before, after, set(shared)))
+    renamed = _renamed(before, after, shared)
     moved = tuple(
-        MovedLabel(label, old[label].unified, new[label].unified, new[label].mentions)
+        MovedLabel(label, old[label].unified, new[label].unified, new[label].mentions or old[label].mentions)
         for label in shared
-        if renamed.get(old[label].unified, old[label].unified) != new[label].unified
+        if renamed.get(old[label].unified or "", old[label].unified) != new[label].unified
     )
     pairs = list(combinations(shared, 2))
     was = [before.are_one(*pair) for pair in pairs]
     is_now = [after.are_one(*pair) for pair in pairs]
     return MappingDifference(
-        tuple((name, other) for name, other in renamed.items() if name is not None and other is not None),
+        tuple(renamed.items()),
         moved,
         tuple(sorted(new.keys() - old.keys())),
         tuple(sorted(old.keys() - new.keys())),
@@ -133,18 +135,16 @@ def affected_entities(
     return tuple(found)
 
 
-def _renamed(
-    before: LabelMapping, after: LabelMapping, shared: set[LabelRef]
-) -> Iterator[tuple[str | None, str | None]]:
-    """Yield the unified labels whose shared members all go, alone, to a label of another name."""
-    for name in before.unified_labels:
-        members = set(before.members(name)) & shared
-        targets = {after[member] for member in members}
-        if len(targets) == 1:
-            (target,) = targets
-            same = target is not None and set(after.members(target)) & shared == members
-            if same and target != name:
-                yield name, target
+def _renamed(before: LabelMapping, after: LabelMapping, shared: Sequence[LabelRef]) -> dict[str, str]:
+    """Return the new names of unified labels, by their old ones."""
+    was = Counter(before[label] for label in shared)
+    is_now = Counter(after[label] for label in shared)
+    both = Counter((before[label], after[label]) for label in shared)
+    return {
+        old: new
+        for (old, new), count in both.items()
+        if old is not None and new is not None and old != new and 2 * count > max(was[old], is_now[new])
+    }
 
 
 def _mentions(source: NerSource, label: str) -> Iterator[str]:

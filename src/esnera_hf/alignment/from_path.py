@@ -7,8 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 from esnera_hf.alignment.constraints import Constraints
+from esnera_hf.alignment.groups import LabelGroup
 from esnera_hf.alignment.mapping import DEFAULT_LAMBDA, LabelMapping, MappedLabel, MappingStage
-from esnera_hf.alignment.merge_path import LabelGroup, MergePath
+from esnera_hf.alignment.merge_path import MergePath
 from esnera_hf.labels import LabelRef
 from esnera_hf.similarity import SimilarityMatrix
 
@@ -72,7 +73,7 @@ def _compared_with(
     known: Sequence[int],
 ) -> LabelRef | None:
     """Return the head of a label's group; for a head, or a label in no group, the nearest label."""
-    if group is not None and group.head not in (label, None) and group.head.source != label.source:
+    if group is not None and group.head.source != label.source:
         return group.head
     values = row.tolist()
     found = [(values[i], -i) for i in known if values[i] == values[i]]
@@ -80,7 +81,7 @@ def _compared_with(
 
 
 def _unique_names(groups: Sequence[LabelGroup], chosen: Mapping[LabelRef, str]) -> dict[LabelGroup, str]:
-    given = {group: name for group in groups for name in _given(group, chosen)}
+    given = {group: chosen[label] for group in groups for label in group.members if label in chosen}
     taken = set(given.values())
     names: dict[LabelGroup, str] = {}
     for group in groups:
@@ -92,10 +93,6 @@ def _unique_names(groups: Sequence[LabelGroup], chosen: Mapping[LabelRef, str]) 
             taken.add(name)
         names[group] = name
     return names
-
-
-def _given(group: LabelGroup, chosen: Mapping[LabelRef, str]) -> list[str]:
-    return [chosen[member] for member in group.members if member in chosen][:1]
 
 
 def _rounded(value: float | None) -> float | None:

@@ -16,6 +16,9 @@ from esnera_hf.similarity import PairEvidence
 from esnera_hf.tagging import OUTSIDE
 from esnera_hf.text import display_width, pad
 
+#: Of the file form.
+VERSION = 1
+MERGE = "flat"
 Relation = Literal["equal", "subset", "superset", "overlap", "none"]
 LEFT_OUT = "(left out)"
 #: λ of the similarities that are shown where nothing was merged by them.
@@ -183,7 +186,7 @@ class LabelMapping:
 
     def to_yaml(self) -> str:
         """Return the mapping as YAML with comments that explain it."""
-        from esnera_hf.alignment.mapping_file import write_mapping
+        from esnera_hf.alignment.mapping_writer import write_mapping
 
         return write_mapping(self)
 

@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from esnera_hf.alignment.constraints import Constraints
+from esnera_hf.alignment.groups import (
+    GroupEvidence,
+    LabelGroup,
+    initial_groups,
+    schema_groups,
+    sum_empirical,
+)
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.labels import LabelRef
 from esnera_hf.similarity import SimilarityMatrix, merge_similarities
 
-
-@dataclass(frozen=True, slots=True)
-class LabelGroup:
-    """Labels that have become one.
-
-    Attributes:
-        head: the label that gives the group its name.
-        members: all labels of the group, the head among them.
-    """
-
-    head: LabelRef
-    members: tuple[LabelRef, ...]
+#: The target of a stage that merges into names given by the user.
+GIVEN_SCHEMA = "(given schema)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +94,9 @@ class MergePath:
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """The sources whose labels are in the groups, sorted."""
-        return tuple(sorted({member.source for group in self.groups for member in group.members}))
+        """The sources that have been merged, sorted."""
+        merged = {name for stage in self.stages for name in (*stage.sources, stage.target)}
+        return tuple(sorted(merged - {GIVEN_SCHEMA}))
 
 
 @dataclass(frozen=True)
@@ -140,7 +137,7 @@ class NextStage:
         forced = {row: column for row in range(len(self.rows)) for column in self._wished(row)}
         for row, column in forced.items():
             joined[column].extend(self.rows[row].members)
-            decisions[row] = evidence.decision(row, column, similarity, merged=True, wished=True)
+            decisions[row] = _decision(evidence, row, column, similarity, merged=True, wished=True)
         free = [row for row in range(len(self.rows)) if row not in forced]
         for row in sorted(free, key=lambda r: -np.max(_known(similarity[r]), initial=-np.inf)):
             members = self.rows[row].members
@@ -153,7 +150,7 @@ class NextStage:
             merged = tau is not None and bool(values[best] > tau)
             if merged:
                 joined[best].extend(members)
-            decisions[row] = evidence.decision(row, best, similarity, merged=merged)
+            decisions[row] = _decision(evidence, row, best, similarity, merged=merged)
         ordered = tuple(decisions[row] for row in range(len(self.rows)))
         total = float(np.nansum(evidence.empirical))
         stage = MergeStage(self.sources, self.target, total, lam, tau, ordered)
@@ -198,7 +195,7 @@ def next_stage(
     sources = sorted(singles)
     if path is None:
         pairs = [(s, t) for s in sources for t in sources if s != t]
-        first, target = max(pairs, key=lambda p: _sum_empirical(matrix, singles[p[0]], singles[p[1]]))
+        first, target = max(pairs, key=lambda p: sum_empirical(matrix, singles[p[0]], singles[p[1]]))
         path = MergePath((), singles[first])
         merged: tuple[str, ...] = (first,)
     else:
@@ -208,7 +205,7 @@ def next_stage(
         if not remaining:
             return None
         groups = path.groups
-        target = max(remaining, key=lambda t: _sum_empirical(matrix, groups, singles[t]))
+        target = max(remaining, key=lambda t: sum_empirical(matrix, groups, singles[t]))
     return NextStage(matrix, constraints, path, merged, target, path.groups, singles[target])
 
 
@@ -218,9 +215,9 @@ def _next_into_schema(
     constraints: Constraints,
     singles: dict[str, tuple[LabelGroup, ...]],
 ) -> NextStage | None:
-    target = constraints.target or "schema"
+    target = constraints.target or GIVEN_SCHEMA
     if path is None:
-        path = MergePath((), singles.get(constraints.target or "", ()) or _schema_groups(matrix, constraints))
+        path = MergePath((), singles.get(constraints.target or "", ()) or schema_groups(matrix, constraints))
     done = {stage.sources[0] for stage in path.stages} | {constraints.target}
     placed = {member for group in path.groups for member in group.members}
     waiting = {
@@ -231,7 +228,7 @@ def _next_into_schema(
     if not waiting:
         return None
     columns = path.groups
-    chosen = max(waiting, key=lambda s: _sum_empirical(matrix, waiting[s], columns))
+    chosen = max(waiting, key=lambda s: sum_empirical(matrix, waiting[s], columns))
     return NextStage(matrix, constraints, path, (chosen,), target, waiting[chosen], columns)
 
 
@@ -268,102 +265,28 @@ def check_tau(tau: float) -> None:
         raise ConfigurationError(f"τ = {tau}: expected a number from -1 to 1.")
 
 
-def initial_groups(matrix: SimilarityMatrix, constraints: Constraints) -> dict[str, tuple[LabelGroup, ...]]:
-    """Return each source's labels as groups of one, or of those that are to be together.
-
-    The head of a group of several is its label with most mentions.
-    """
-    support = {label: int(count) for label, count in zip(matrix.labels, matrix.support, strict=True)}
-    groups: dict[str, dict[frozenset[LabelRef], LabelGroup]] = {source: {} for source in matrix.sources}
-    for label in matrix.labels:
-        if label in constraints.left_out:
-            continue
-        own = frozenset(m for m in constraints.class_of(label) if m.source == label.source)
-        head = min(own, key=lambda m: (-support[m], m))
-        groups[label.source].setdefault(own, LabelGroup(head, (head, *sorted(own - {head}))))
-    return {source: tuple(found.values()) for source, found in groups.items()}
-
-
-def _schema_groups(matrix: SimilarityMatrix, constraints: Constraints) -> tuple[LabelGroup, ...]:
-    support = {label: int(count) for label, count in zip(matrix.labels, matrix.support, strict=True)}
-    groups = []
-    for name in constraints.schema:
-        members = [label for label in matrix.labels if constraints.names.get(label) == name]
-        head = min(members, key=lambda m: (-support[m], m))
-        groups.append(LabelGroup(head, (head, *sorted(set(members) - {head}))))
-    return tuple(groups)
-
-
-class GroupEvidence:
-    """Both similarities between label groups: ``rows`` with ``columns``.
-
-    Attributes:
-        matched: shape (rows, columns), summed over pairs of members.
-        predicted: shape (rows, columns), the predictions as any of the row's
-            members on the text of the column's sources.
-        semantic: shape (rows, columns), the mean over pairs of members weighted
-            by the product of their mentions; NaN where nothing is known.
-    """
-
-    def __init__(
-        self, matrix: SimilarityMatrix, rows: Sequence[LabelGroup], columns: Sequence[LabelGroup]
-    ) -> None:
-        position = {label: index for index, label in enumerate(matrix.labels)}
-        self.rows, self.columns = rows, columns
-        shape = (len(rows), len(columns))
-        self.matched = np.zeros(shape, dtype=np.int64)
-        self.predicted = np.zeros(shape, dtype=np.int64)
-        self.semantic = np.full(shape, np.nan)
-        for i, row in enumerate(rows):
-            ones = [position[member] for member in row.members]
-            for j, column in enumerate(columns):
-                others = [position[member] for member in column.members]
-                first = {matrix.labels[k].source: k for k in reversed(others)}
-                cells = np.ix_(ones, others)
-                self.matched[i, j] = matrix.matched[cells].sum()
-                self.predicted[i, j] = matrix.predicted[np.ix_(ones, list(first.values()))].sum()
-                weights = np.maximum(np.outer(matrix.support[ones], matrix.support[others]), 1)
-                self.semantic[i, j] = _weighted_mean(matrix.semantic[cells], weights)
-
-    @property
-    def empirical(self) -> NDArray[np.float64]:
-        """S_emp, shape (rows, columns); NaN where nothing was predicted."""
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return np.where(self.predicted > 0, self.matched / self.predicted, np.nan)
-
-    def decision(
-        self,
-        row: int,
-        column: int,
-        similarity: NDArray[np.float64],
-        *,
-        merged: bool,
-        wished: bool = False,
-    ) -> Decision:
-        """Return the decision about a row and the column it was compared with."""
-        s, semantic = float(similarity[row, column]), float(self.semantic[row, column])
-        return Decision(
-            self.rows[row],
-            self.columns[column].head,
-            None if np.isnan(s) else s,
-            None if np.isnan(semantic) else semantic,
-            int(self.matched[row, column]),
-            int(self.predicted[row, column]),
-            merged,
-            wished,
-        )
-
-
 def _known(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(np.isnan(values), -np.inf, values)
 
 
-def _weighted_mean(values: NDArray[np.float64], weights: NDArray[np.int64]) -> float:
-    known = ~np.isnan(values)
-    return float(np.average(values[known], weights=weights[known])) if known.any() else float("nan")
-
-
-def _sum_empirical(
-    matrix: SimilarityMatrix, rows: Sequence[LabelGroup], columns: Sequence[LabelGroup]
-) -> float:
-    return float(np.nansum(GroupEvidence(matrix, rows, columns).empirical))
+def _decision(
+    evidence: GroupEvidence,
+    row: int,
+    column: int,
+    similarity: NDArray[np.float64],
+    *,
+    merged: bool,
+    wished: bool = False,
+) -> Decision:
+    """Return the decision about a row and the column it was compared with."""
+    s, semantic = float(similarity[row, column]), float(evidence.semantic[row, column])
+    return Decision(
+        evidence.rows[row],
+        evidence.columns[column].head,
+        None if np.isnan(s) else s,
+        None if np.isnan(semantic) else semantic,
+        int(evidence.matched[row, column]),
+        int(evidence.predicted[row, column]),
+        merged,
+        wished,
+    )

@@ -10,6 +10,7 @@ from typing import Generic, Literal, Protocol, TypeVar, get_args
 from esnera_hf.alignment.constraints import Constraints
 from esnera_hf.alignment.mapping import DEFAULT_LAMBDA
 from esnera_hf.alignment.merge_path import MergePath, NextStage, check_tau, next_stage
+from esnera_hf.console import say
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.labels import LabelRef
 from esnera_hf.similarity import SimilarityMatrix, check_lambda
@@ -135,7 +136,12 @@ def search_merge_path(
     number = 0
     while stage is not None:
         chosen: MergePath | None = None
-        for candidate in stage_candidates(stage, settings):
+        candidates = stage_candidates(stage, settings)
+        say(
+            f"{' + '.join(stage.sources)} → {stage.target}: {len(candidates)} distinct mappings, a training "
+            "each until one holds the bound"
+        )
+        for candidate in candidates:
             verdict = evaluate(candidate.path) if chosen is None else None
             holds = verdict is not None and verdict.holds
             if holds:

@@ -22,6 +22,7 @@ from esnera_hf.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from esnera_hf.alignment import SchemaSettings, SearchSettings
+    from esnera_hf.final import FinalSettings
 
 #: ``esnera_hf.augmentation.DEFAULT_FLOOR``, written again so that ``--help`` does without slow imports.
 DEFAULT_FLOOR = 0.9
@@ -166,7 +167,7 @@ def _add_demo(commands: Commands) -> None:
 
 
 def _align(options: argparse.Namespace) -> None:
-    from esnera_hf.api import align
+    from esnera_hf.api import AlignSettings, align
     from esnera_hf.evidence import EvidenceSettings
 
     check_output(options.output)
@@ -178,14 +179,14 @@ def _align(options: argparse.Namespace) -> None:
         lam=options.lam,
         tau=options.tau,
         into=options.into if options.into_labels is None else _listed(options.into_labels),
-        schema=_schema(options),
-        augment=options.augment,
-        tagger=options.tagger,
-        compare=options.compare,
         sentences=options.sentences,
         seed=options.seed,
-        evidence=EvidenceSettings(options.match, options.centre, training_arguments(options)),
-        search=_search(options),
+        settings=AlignSettings(
+            EvidenceSettings(options.match, options.centre, training_arguments(options)),
+            _search(options),
+            _schema(options),
+            _final(options),
+        ),
     )
     save_and_print(result, options.output)
     if options.output is None:
@@ -194,19 +195,16 @@ def _align(options: argparse.Namespace) -> None:
 
 def _apply(options: argparse.Namespace) -> None:
     from esnera_hf.api import apply
-    from esnera_hf.evidence import EvidenceSettings
 
     check_output(options.output)
     result = apply(
         options.mapping,
         read_sources(options),
         encoder=options.encoder,
-        augment=options.augment,
-        tagger=options.tagger,
-        compare=options.compare,
         sentences=options.sentences,
         seed=options.seed,
-        evidence=EvidenceSettings(training=training_arguments(options)),
+        final=_final(options),
+        training=training_arguments(options),
     )
     save_and_print(result, options.output)
     if options.output is None:
@@ -232,6 +230,12 @@ def _diff(options: argparse.Namespace) -> None:
     affected = affected_entities(difference, sources)
     if affected:
         print("entities affected:", *affected, sep="\n  ")
+
+
+def _final(options: argparse.Namespace) -> FinalSettings:
+    from esnera_hf.final import FinalSettings
+
+    return FinalSettings(options.augment, options.tagger, options.compare)
 
 
 def _search(options: argparse.Namespace) -> SearchSettings:

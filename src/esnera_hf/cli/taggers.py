@@ -67,10 +67,10 @@ def _add_evaluate(commands: Commands) -> None:
 
 
 def _train(options: argparse.Namespace) -> None:
-    from esnera_hf.api import announce_cost, check_sentences, default_encoder
     from esnera_hf.console import quiet_libraries
     from esnera_hf.result import check_free, new_folder
-    from esnera_hf.taggers import cached_tagger
+    from esnera_hf.sources import check_sentences
+    from esnera_hf.taggers import announce_cost, cached_tagger, default_encoder
 
     check_free(options.output)
     check_sentences(options.sentences)

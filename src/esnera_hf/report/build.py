@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ import numpy as np
 from esnera_hf.alignment import LabelMapping, MergeStage, Trial
 from esnera_hf.augmentation import PseudoLabels
 from esnera_hf.final import Final
-from esnera_hf.merging import Leak
+from esnera_hf.leaks import Leak
 from esnera_hf.report.examples import EXAMPLES, dropped_spans, mentions_in_context
 from esnera_hf.report.report import Report
 from esnera_hf.similarity import Agreement, SimilarityMatrix
@@ -33,8 +34,8 @@ class Account:
     Attributes:
         sources: all sentences.
         mapping: the label mapping.
-        settings: what was chosen or given.
         final: the merged dataset and what was made of it.
+        settings: what was chosen or given.
         matrix: the similarities, if any were measured.
         measured_on: the sources as similarities and trials saw them.
         taggers: the taggers behind the similarities.
@@ -45,8 +46,8 @@ class Account:
 
     sources: Sequence[NerSource]
     mapping: LabelMapping
-    settings: Mapping[str, Any]
     final: Final
+    settings: Mapping[str, Any] = field(default_factory=dict)
     matrix: SimilarityMatrix | None = None
     measured_on: Sequence[NerSource] = ()
     taggers: Mapping[str, CachedTagger] = field(default_factory=dict)
@@ -62,7 +63,7 @@ def build_report(account: Account) -> Report:
         taggers, scored_on = account.final.taggers, account.sources
     chosen = [trial.verdict for trial in account.trials if trial.chosen and trial.verdict]
     return Report(
-        settings=dict(account.settings),
+        settings=_as_json(account.settings),
         sources=[source.summary.to_dict() for source in account.sources],
         taggers={source.name: _tagger(taggers[source.name], source) for source in scored_on if taggers},
         stages=[_stage(stage) for stage in account.stages],
@@ -85,6 +86,12 @@ def build_report(account: Account) -> Report:
         seconds={step: round(value, 1) for step, value in account.seconds.items()},
         versions={"python": platform.python_version(), **{name: version(name) for name in _VERSIONED}},
     )
+
+
+def _as_json(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings as a report's file gives them back: lists for tuples."""
+    plain: dict[str, Any] = json.loads(json.dumps(settings))
+    return plain
 
 
 def _tagger(tagger: CachedTagger, source: NerSource) -> dict[str, Any]:

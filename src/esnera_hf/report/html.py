@@ -7,9 +7,8 @@ made visible.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from itertools import combinations, permutations
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 from esnera_hf.alignment import LabelMapping, MappedLabel
 from esnera_hf.alignment.mapping import LEFT_OUT
 from esnera_hf.console import duration
+from esnera_hf.report.replay import as_json, python_call
 from esnera_hf.report.report import Report
 from esnera_hf.similarity import Agreement, SimilarityMatrix
 
@@ -67,7 +67,7 @@ def render_report(report: Report, mapping: LabelMapping, similarity: SimilarityM
         "scores": list(_score_tables(report)),
         "heatmaps": [] if similarity is None else list(_heatmaps(similarity)),
         "sources": list(_sources(report)),
-        "again": _call(report.settings) or report.settings or report.versions or report.seconds,
+        "again": python_call(report.settings) or report.settings or report.versions or report.seconds,
     }
     present = [key for key, found in content.items() if found]
     return (
@@ -81,8 +81,8 @@ def render_report(report: Report, mapping: LabelMapping, similarity: SimilarityM
             summary=_summary(report, mapping),
             losses=list(_large_losses(report)),
             large_loss=LARGE_LOSS,
-            call=_call(report.settings),
-            settings=_json(report.settings),
+            call=python_call(report.settings),
+            settings=as_json(report.settings),
         )
     )
 
@@ -290,34 +290,3 @@ def _agreement(counts: Mapping[str, int] | None) -> str:
     if not counts["predicted"]:
         return "?, never predicted"
     return f"{counts['matched'] / counts['predicted']:.2f} ({counts['matched']:,} of {counts['predicted']:,})"
-
-
-def _json(settings: Mapping[str, Any]) -> str:
-    """Return settings as JSON that shows control and bidirectional characters as escapes."""
-    text = json.dumps(settings, indent=1, ensure_ascii=False)
-    # What is left to escape stands in strings, where this is JSON, too.
-    return "".join(char if char.isprintable() or char == "\n" else json.dumps(char)[1:-1] for char in text)
-
-
-def _call(settings: Mapping[str, Any]) -> str:
-    """Return the Python call that makes the same again."""
-    if "call" not in settings:
-        return ""
-    known = dict(settings)
-    name, sources = known.pop("call"), known.pop("sources")
-    # A mapping that was no file stands beside the report, as every mapping does.
-    first = [repr(known.pop("mapping") or "mapping.yaml")] if name == "apply" else []
-    search, schema = known.pop("search", None), known.pop("schema", None)
-    parts = ("match", "centre", "training")
-    evidence: dict[str, Any] = {key: known.pop(key) for key in parts if key in known}
-    names = {"lambda": "lam"}
-    lines = [*first, repr(sources), *(f"{names.get(key, key)}={value!r}" for key, value in known.items())]
-    lines += [_made("evidence", "EvidenceSettings", evidence)]
-    lines += [_made("search", "SearchSettings", search)] if search else []
-    lines += [_made("schema", "SchemaSettings", schema)] if schema else []
-    return f"esnera_hf.{name}(\n" + "".join(f"    {line},\n" for line in lines) + ")"
-
-
-def _made(keyword: str, kind: str, values: Mapping[str, Any]) -> str:
-    given: Sequence[str] = [f"{key}={value!r}" for key, value in values.items()]
-    return f"{keyword}=esnera_hf.{kind}({', '.join(given)})"

@@ -1,9 +1,10 @@
 """Any NER corpus in, one canonical form out."""
 
-from esnera_hf.sources.load import check_names, load_source
+from esnera_hf.sources.load import load_source
 from esnera_hf.sources.named import NAMED_SOURCES, HubCopy, NamedSource
 from esnera_hf.sources.options import ReadingOptions
 from esnera_hf.sources.sentence import Dropped
+from esnera_hf.sources.several import SourceLike, check_names, check_sentences, load_all
 from esnera_hf.sources.source import AnnotatedSentence, Licence, NerSource, SourceSummary
 
 __all__ = [
@@ -15,7 +16,10 @@ __all__ = [
     "NamedSource",
     "NerSource",
     "ReadingOptions",
+    "SourceLike",
     "SourceSummary",
     "check_names",
+    "check_sentences",
+    "load_all",
     "load_source",
 ]

@@ -158,27 +158,3 @@ def _terms(known: NamedSource | None, name: str, notes: Iterable[str] = ()) -> S
 
 def _name_of(path: Path) -> str:
     return path.resolve().name if path.is_dir() else path.name.split(".")[0]
-
-
-def check_names(sources: Iterable[NerSource]) -> None:
-    """Check that sources can be told apart.
-
-    Raises:
-        ConfigurationError: two sources share a name, or hold the same sentences
-            with the same annotation.
-    """
-    by_name: dict[str, NerSource] = {}
-    by_content: dict[str, NerSource] = {}
-    for source in sources:
-        if source.name in by_name:
-            raise ConfigurationError(
-                f"two sources are called {source.name!r}. Give each a name of its own: 'name=path', or "
-                "load_source(data, name=…)."
-            )
-        twin = by_content.get(source.fingerprint)
-        if twin:
-            raise ConfigurationError(
-                f"{twin.name!r} and {source.name!r} hold the same sentences with the same annotation. "
-                "Leave one of them out."
-            )
-        by_name[source.name] = by_content[source.fingerprint] = source

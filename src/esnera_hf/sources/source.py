@@ -134,6 +134,7 @@ class NerSource:
         repairs: repairs made while reading, counted by kind.
         observed: oddities left as they are, counted by kind.
         notes: what was done to the splits.
+        vocabulary: labels it annotates though they may not occur, as in a sample.
     """
 
     name: str
@@ -144,11 +145,13 @@ class NerSource:
     repairs: Mapping[str, int] = field(default_factory=dict, repr=False)
     observed: Mapping[str, int] = field(default_factory=dict, repr=False)
     notes: tuple[str, ...] = field(default=(), repr=False)
+    vocabulary: tuple[str, ...] = field(default=(), repr=False)
 
     @cached_property
     def labels(self) -> tuple[str, ...]:
         """The labels this source annotates, sorted."""
-        return tuple(sorted({label for counts in self.summary.entities.values() for label in counts}))
+        occurring = {label for counts in self.summary.entities.values() for label in counts}
+        return tuple(sorted(occurring.union(self.vocabulary)))
 
     @property
     def label_refs(self) -> tuple[LabelRef, ...]:
@@ -199,7 +202,8 @@ class NerSource:
     def sample(self, sentences: int, seed: int) -> NerSource:
         """Return this source with at most so many sentences a split.
 
-        The choice depends on the texts and the seed, not on their order, which
+        It still annotates all of its labels, those that no longer occur too. The
+        choice depends on the texts and the seed, not on their order, which
         is kept.
         """
         splits = {}
@@ -208,7 +212,7 @@ class NerSource:
             ranked = sorted(range(len(rows)), key=ranks.__getitem__)
             splits[split] = rows.select(sorted(ranked[:sentences])) if len(rows) > sentences else rows
         note = f"sampled to at most {sentences:,} sentences a split (seed {seed})"
-        return replace(self, dataset=DatasetDict(splits), notes=(*self.notes, note))
+        return replace(self, dataset=DatasetDict(splits), notes=(*self.notes, note), vocabulary=self.labels)
 
 
 def _rank(text: str, seed: int) -> bytes:

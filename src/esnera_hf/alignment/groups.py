@@ -1,0 +1,103 @@
+"""Labels that have become one, and how alike groups of them are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from esnera_hf.alignment.constraints import Constraints
+from esnera_hf.labels import LabelRef
+from esnera_hf.similarity import SimilarityMatrix
+
+
+@dataclass(frozen=True, slots=True)
+class LabelGroup:
+    """Labels that have become one.
+
+    Attributes:
+        head: the label that gives the group its name.
+        members: all labels of the group, the head among them.
+    """
+
+    head: LabelRef
+    members: tuple[LabelRef, ...]
+
+
+def initial_groups(matrix: SimilarityMatrix, constraints: Constraints) -> dict[str, tuple[LabelGroup, ...]]:
+    """Return each source's labels as groups of one, or of those that are to be together.
+
+    The head of a group of several is its label with most mentions.
+    """
+    support = {label: int(count) for label, count in zip(matrix.labels, matrix.support, strict=True)}
+    groups: dict[str, dict[frozenset[LabelRef], LabelGroup]] = {source: {} for source in matrix.sources}
+    for label in matrix.labels:
+        if label in constraints.left_out:
+            continue
+        own = frozenset(m for m in constraints.class_of(label) if m.source == label.source)
+        head = min(own, key=lambda m: (-support[m], m))
+        groups[label.source].setdefault(own, LabelGroup(head, (head, *sorted(own - {head}))))
+    return {source: tuple(found.values()) for source, found in groups.items()}
+
+
+def schema_groups(matrix: SimilarityMatrix, constraints: Constraints) -> tuple[LabelGroup, ...]:
+    """Return the labels that define each name of a given schema, in its order."""
+    support = {label: int(count) for label, count in zip(matrix.labels, matrix.support, strict=True)}
+    groups = []
+    for name in constraints.schema:
+        members = [label for label in matrix.labels if constraints.names.get(label) == name]
+        head = min(members, key=lambda m: (-support[m], m))
+        groups.append(LabelGroup(head, (head, *sorted(set(members) - {head}))))
+    return tuple(groups)
+
+
+class GroupEvidence:
+    """Both similarities between label groups: ``rows`` with ``columns``.
+
+    Attributes:
+        matched: shape (rows, columns), summed over pairs of members.
+        predicted: shape (rows, columns), the predictions as any of the row's
+            members on the text of the column's sources.
+        semantic: shape (rows, columns), the mean over pairs of members weighted
+            by the product of their mentions; NaN where nothing is known.
+    """
+
+    def __init__(
+        self, matrix: SimilarityMatrix, rows: Sequence[LabelGroup], columns: Sequence[LabelGroup]
+    ) -> None:
+        position = {label: index for index, label in enumerate(matrix.labels)}
+        self.rows, self.columns = rows, columns
+        shape = (len(rows), len(columns))
+        self.matched = np.zeros(shape, dtype=np.int64)
+        self.predicted = np.zeros(shape, dtype=np.int64)
+        self.semantic = np.full(shape, np.nan)
+        for i, row in enumerate(rows):
+            ones = [position[member] for member in row.members]
+            for j, column in enumerate(columns):
+                others = [position[member] for member in column.members]
+                first = {matrix.labels[k].source: k for k in reversed(others)}
+                cells = np.ix_(ones, others)
+                self.matched[i, j] = matrix.matched[cells].sum()
+                self.predicted[i, j] = matrix.predicted[np.ix_(ones, list(first.values()))].sum()
+                weights = np.maximum(np.outer(matrix.support[ones], matrix.support[others]), 1)
+                self.semantic[i, j] = _weighted_mean(matrix.semantic[cells], weights)
+
+    @property
+    def empirical(self) -> NDArray[np.float64]:
+        """S_emp, shape (rows, columns); NaN where nothing was predicted."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.where(self.predicted > 0, self.matched / self.predicted, np.nan)
+
+
+def _weighted_mean(values: NDArray[np.float64], weights: NDArray[np.int64]) -> float:
+    known = ~np.isnan(values)
+    return float(np.average(values[known], weights=weights[known])) if known.any() else float("nan")
+
+
+def sum_empirical(
+    matrix: SimilarityMatrix, rows: Sequence[LabelGroup], columns: Sequence[LabelGroup]
+) -> float:
+    """Return the sum of S_emp over all pairs of groups, those that are unknown left out."""
+    return float(np.nansum(GroupEvidence(matrix, rows, columns).empirical))

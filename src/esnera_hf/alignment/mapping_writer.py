@@ -1,0 +1,149 @@
+"""A label mapping becomes ``mapping.yaml``, with comments for the people who edit it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from itertools import groupby
+from typing import Any
+
+import yaml
+
+from esnera_hf.alignment.mapping import MERGE, VERSION, LabelMapping, MappedLabel, MappingStage
+from esnera_hf.similarity import Agreement
+from esnera_hf.text import shorten
+
+_LONGEST_NAME = 60
+#: Reading would fold them into spaces, and editors take them for the end of a line.
+_LINE_BREAKS = "\n\r\x85\u2028\u2029"
+
+_HEADER = """\
+# Label mapping of esnera_hf: what each label of each source is called in the merged dataset.
+#
+# To change it, edit the entries below `labels`:
+#   unified: may be changed to any name of unified_labels (add a name there to make a new label), or
+#     to null to leave the entities of the label out of the merged dataset.
+#   same_as: "source:label", instead of unified, sends the label wherever that one goes.
+#   locked: true makes the next align keep the line.
+# To apply it: esnera-hf apply mapping.yaml SOURCES
+#
+# relation says how the source label relates to the unified one; mentions counts those of its train
+# split. compared_with is the label it was merged into, or the nearest one of another source; the
+# evidence below it is for that pair: forward counts the entities a tagger of this source predicts as
+# this label on the other source's text (predicted) and those of them the other source annotates so
+# (matched), backward the reverse.
+"""
+
+
+def write_mapping(mapping: LabelMapping) -> str:
+    """Return a mapping as YAML with comments that explain it.
+
+    Entries keep their order; a comment stands before each run of labels that go
+    to the same unified label.
+    """
+    parts = [_HEADER, _dump({"version": VERSION, "merge": MERGE})]
+    if mapping.stages:
+        parts += ["stages:\n", *map(_stage_text, mapping.stages)]
+    parts.append(_dump({"unified_labels": list(mapping.unified_labels)}))
+    parts.append("labels:\n" if mapping.entries else "labels: []\n")
+    groups: dict[str | None, list[MappedLabel]] = {}
+    for entry in mapping.entries:
+        groups.setdefault(entry.unified, []).append(entry)
+    for unified, entries in groupby(mapping.entries, key=lambda entry: entry.unified):
+        run = list(entries)
+        parts.append(f"\n# {_group_line(unified, run, groups[unified])}\n")
+        parts += map(_entry_text, run)
+    return "".join(parts)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Escapes line breaks."""
+
+    def represent_text(self, text: str) -> yaml.ScalarNode:
+        style = '"' if any(char in text for char in _LINE_BREAKS) else None
+        return self.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _Dumper.represent_text)
+
+
+def _dump(data: Any, *, flow: bool = False) -> str:
+    width = sys.maxsize  # a text broken across lines is hard to edit
+    dumped = yaml.dump(
+        data, Dumper=_Dumper, default_flow_style=flow, allow_unicode=True, sort_keys=False, width=width
+    )
+    return str(dumped)
+
+
+def _in_one_line(data: dict[str, Any]) -> str:
+    return _dump(data, flow=True).removesuffix("\n")
+
+
+def _group_line(unified: str | None, run: Sequence[MappedLabel], group: Sequence[MappedLabel]) -> str:
+    """Name a unified label and count what goes there, in one line whatever the name holds."""
+    name = "left out of the merged dataset" if unified is None else shorten(unified, _LONGEST_NAME)
+    labels = f"{len(group):,} label{'s' * (len(group) != 1)}"
+    total = sum(entry.mentions for entry in group)
+    mentions = f"{total:,} mention{'s' * (total != 1)}"
+    if len(run) == len(group):
+        return f"{name}: {labels}, {mentions}"
+    return f"{name}: {len(run):,} of {labels}, {sum(entry.mentions for entry in run):,} of {mentions}"
+
+
+def _stage_text(stage: MappingStage) -> str:
+    data = {
+        "sources": list(stage.sources),
+        "target": stage.target,
+        "lambda": _known(stage.lam),
+        "tau": _known(stage.tau),
+    }
+    return f"- {_in_one_line(data)}\n"
+
+
+def _entry_text(entry: MappedLabel) -> str:
+    data = {
+        "source": entry.label.source,
+        "label": entry.label.label,
+        "unified": entry.unified,
+        "relation": entry.relation,
+        "mentions": int(entry.mentions),
+    }
+    if entry.locked:
+        data["locked"] = True
+    return _dump([data]) + _compared_text(entry)
+
+
+def _compared_text(entry: MappedLabel) -> str:
+    """Return the pair and its evidence as one flow mapping, an agreement a line."""
+    if entry.compared_with is None:
+        return ""
+    pair = {
+        "source": entry.compared_with.source,
+        "label": entry.compared_with.label,
+        "similarity": _known(entry.similarity),
+    }
+    evidence = entry.evidence
+    if evidence is None:
+        return f"  compared_with: {_in_one_line(pair)}\n"
+    first = _in_one_line(pair | {"semantic": _known(evidence.semantic)})
+    forward, backward = (
+        _in_one_line(_agreement_to_dict(agreement)) for agreement in (evidence.forward, evidence.backward)
+    )
+    return (
+        f"  compared_with: {first.removesuffix('}')},\n"
+        f"    empirical_forward: {forward},\n"
+        f"    empirical_backward: {backward}}}\n"
+    )
+
+
+def _agreement_to_dict(agreement: Agreement) -> dict[str, Any]:
+    ratio = agreement.ratio
+    return {
+        "share": None if ratio is None else round(ratio, 4),
+        "matched": int(agreement.matched),
+        "predicted": int(agreement.predicted),
+    }
+
+
+def _known(value: float | None) -> float | None:
+    return None if value is None or value != value else float(value)

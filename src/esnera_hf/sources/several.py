@@ -1,0 +1,75 @@
+"""The sources of one alignment: loaded, told apart, in a fixed order."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+
+from datasets import Dataset, DatasetDict
+
+from esnera_hf.errors import ConfigurationError
+from esnera_hf.sources.load import load_source
+from esnera_hf.sources.source import NerSource
+
+#: A known name, a path, ``"name=path"``, a Hub dataset id or a loaded source.
+SourceLike = str | os.PathLike[str] | NerSource
+
+
+def check_sentences(sentences: int | None) -> None:
+    """Check the number of sentences to sample.
+
+    Raises:
+        ConfigurationError: it is not positive.
+    """
+    if sentences is not None and sentences < 1:
+        raise ConfigurationError(f"sentences={sentences}: expected a positive number.")
+
+
+def load_all(
+    sources: Sequence[SourceLike], sentences: int | None, seed: int, least: int = 2
+) -> list[NerSource]:
+    """Load sources, sorted by name, sampled if asked.
+
+    Raises:
+        ConfigurationError: too few, or two that cannot be told apart.
+    """
+    if isinstance(sources, (str, os.PathLike)) or len(sources) < least:
+        few = "at least two sources to align" if least == 2 else "at least one source"
+        raise ConfigurationError(f"sources={sources!r}: expected a list of {few}.")
+    check_sentences(sentences)
+    for source in sources:
+        if isinstance(source, (Dataset, DatasetDict)):
+            raise ConfigurationError("a Dataset has no name: pass load_source(dataset, name=…) instead.")
+    given = [source for source in sources if not isinstance(source, NerSource)]
+    doubled = sorted({os.fspath(s) for s in given if given.count(s) > 1})
+    if doubled:
+        raise ConfigurationError(f"given twice: {', '.join(doubled)}. Name each source once.")
+    loaded = [source if isinstance(source, NerSource) else load_source(source) for source in sources]
+    check_names(loaded)
+    if sentences is not None:
+        loaded = [source.sample(sentences, seed) for source in loaded]
+    return sorted(loaded, key=lambda source: source.name)
+
+
+def check_names(sources: Iterable[NerSource]) -> None:
+    """Check that sources can be told apart.
+
+    Raises:
+        ConfigurationError: two sources share a name, or hold the same sentences
+            with the same annotation.
+    """
+    by_name: dict[str, NerSource] = {}
+    by_content: dict[str, NerSource] = {}
+    for source in sources:
+        if source.name in by_name:
+            raise ConfigurationError(
+                f"two sources are called {source.name!r}. Give each a name of its own: 'name=path', or "
+                "load_source(data, name=…)."
+            )
+        twin = by_content.get(source.fingerprint)
+        if twin:
+            raise ConfigurationError(
+                f"{twin.name!r} and {source.name!r} hold the same sentences with the same annotation. "
+                "Leave one of them out."
+            )
+        by_name[source.name] = by_content[source.fingerprint] = source
