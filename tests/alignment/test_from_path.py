@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from builders import make_matrix
-from esnera_hf.alignment import LabelMapping, MappedLabel, MappingStage, greedy_merge_path, mapping_from_path
+from esnera_hf.alignment import (
+    LabelMapping,
+    MappedLabel,
+    MappingStage,
+    SchemaSettings,
+    build_constraints,
+    greedy_merge_path,
+    mapping_from_path,
+)
 from esnera_hf.labels import LabelRef
 from esnera_hf.similarity import Agreement, PairEvidence
 
@@ -58,7 +66,7 @@ def test_nothing_known_of_a_label() -> None:
     ] * 2
 
 
-def test_a_member_that_is_unknown_with_its_head() -> None:
+def test_a_label_is_shown_with_the_label_it_joined() -> None:
     matrix = make_matrix(
         {"a:x": 1, "b:y": 1, "c:z": 1},
         {("a:x", "b:y"): (5, 5), ("b:y", "c:z"): (4, 5)},
@@ -66,6 +74,17 @@ def test_a_member_that_is_unknown_with_its_head() -> None:
     )
     found = mapping_from_path(greedy_merge_path(matrix, 0.4, 0.4), matrix)
     assert found.unified_labels == ("z",)
-    assert found.entries[0].compared_with == LabelRef("c", "z")
-    assert found.entries[0].similarity is None
+    assert [(str(e.label), str(e.compared_with), e.similarity) for e in found.entries] == [
+        ("a:x", "b:y", 0.94),
+        ("b:y", "c:z", 0.86),
+        ("c:z", "b:y", 0.9),
+    ]
+
+
+def test_labels_kept_together_that_are_unknown_with_what_they_join() -> None:
+    matrix = make_matrix({"a:x": 9, "a:w": 1, "b:y": 1}, {}, {("a:x", "b:y"): 0.9})
+    constraints = build_constraints(matrix.labels, None, SchemaSettings(together=[["a:x", "a:w"]]))
+    found = mapping_from_path(greedy_merge_path(matrix, 0.4, 0.4, constraints), matrix, constraints)
+    (entry,) = (entry for entry in found.entries if entry.label.label == "w")
+    assert (entry.unified, entry.compared_with, entry.similarity) == ("y", LabelRef("b", "y"), None)
     assert LabelMapping.from_yaml(found.to_yaml()) == found

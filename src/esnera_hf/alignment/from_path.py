@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from esnera_hf.alignment.constraints import Constraints
 from esnera_hf.alignment.groups import LabelGroup
@@ -34,6 +36,7 @@ def mapping_from_path(
     """
     constraints = constraints or Constraints()
     names = _unique_names(path.groups, constraints.names)
+    merged_into = _merged_into(path)
     home = {member: group for group in path.groups for member in group.members}
     lam = path.stages[-1].lam if path.stages else DEFAULT_LAMBDA
     similarity = matrix.merged(lam)
@@ -47,7 +50,9 @@ def mapping_from_path(
         entry = MappedLabel(
             label, None if group is None else names[group], "equal", int(matrix.support[index]), locked=wished
         )
-        other = _compared_with(label, group, matrix, similarity[index], known)
+        other = merged_into.get(label)
+        if other is None or other.source == label.source:
+            other = _nearest(matrix, similarity[index], known)
         if other is not None:
             pair = matrix.pair(label, other)
             entry = replace(
@@ -65,16 +70,19 @@ def mapping_from_path(
     return LabelMapping(tuple(names.values()), tuple(entries), stages)
 
 
-def _compared_with(
-    label: LabelRef,
-    group: LabelGroup | None,
-    matrix: SimilarityMatrix,
-    row: Any,
-    known: Sequence[int],
-) -> LabelRef | None:
-    """Return the head of a label's group; for a head, or a label in no group, the nearest label."""
-    if group is not None and group.head.source != label.source:
-        return group.head
+def _merged_into(path: MergePath) -> dict[LabelRef, LabelRef]:
+    """Return, for each label that was merged, the label it joined first."""
+    joined: dict[LabelRef, LabelRef] = {}
+    for stage in path.stages:
+        for decision in stage.decisions:
+            if decision.merged and decision.candidate is not None:
+                for member in decision.group.members:
+                    joined.setdefault(member, decision.candidate)
+    return joined
+
+
+def _nearest(matrix: SimilarityMatrix, row: NDArray[np.float64], known: Sequence[int]) -> LabelRef | None:
+    """Return the most similar of some labels, the first of equals."""
     values = row.tolist()
     found = [(values[i], -i) for i in known if values[i] == values[i]]
     return matrix.labels[-max(found)[1]] if found else None

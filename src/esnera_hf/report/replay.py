@@ -31,7 +31,7 @@ def python_call(settings: Mapping[str, Any]) -> str:
     # A mapping that was no file stands beside the report, as every mapping does.
     first = [repr(known.pop("mapping") or "mapping.yaml")] if name == "apply" else []
     lines = [*first, repr(known.pop("sources"))]
-    parts = [f"{part}={_made(kind, known.pop(part))}" for part, kind in _KINDS.items() if part in known]
+    parts = [f"{part}={_made(kind, known.pop(part))}" for part, kind in _KINDS.items() if known.get(part)]
     lines += [f"{_NAMES.get(key, key)}={value!r}" for key, value in known.items() if value is not None]
     if name == "align":
         lines.append(f"settings=esnera_hf.AlignSettings({', '.join(parts)})")
