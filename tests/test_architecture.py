@@ -18,7 +18,7 @@ LAYERS = (
     {"predictions"},
     {"sources"},
     {"metrics", "screening", "duplicates", "inspection", "comparison"},
-    {"leaks"},
+    {"leaks", "licensing"},
     {"similarity", "strict_ner"},
     {"alignment"},
     {"augmentation", "scoring"},

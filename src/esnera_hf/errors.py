@@ -31,5 +31,17 @@ class OutputExistsError(EsneraError, FileExistsError):
     """An output folder exists already; nothing was written."""
 
 
+class LicenceError(EsneraError, PermissionError):
+    """The terms of a source forbid what was asked for; nothing was published."""
+
+
+class HubError(EsneraError, OSError):
+    """The Hub refused something, or could not be reached; the message says what is safe and what to do."""
+
+
+class RecipeError(EsneraError, ValueError):
+    """A published recipe cannot be read, or the sources given do not fit it."""
+
+
 class ConservationError(EsneraError, RuntimeError):
     """Entities got lost or appeared between two stages: a defect of this package, never of the data."""

@@ -5,7 +5,7 @@ from esnera_hf.sources.named import NAMED_SOURCES, HubCopy, NamedSource
 from esnera_hf.sources.options import ReadingOptions
 from esnera_hf.sources.sentence import Dropped
 from esnera_hf.sources.several import SourceLike, check_names, check_sentences, load_all
-from esnera_hf.sources.source import AnnotatedSentence, Licence, NerSource, SourceSummary
+from esnera_hf.sources.source import AnnotatedSentence, Licence, NerSource, Provenance, SourceSummary
 
 __all__ = [
     "NAMED_SOURCES",
@@ -15,6 +15,7 @@ __all__ = [
     "Licence",
     "NamedSource",
     "NerSource",
+    "Provenance",
     "ReadingOptions",
     "SourceLike",
     "SourceSummary",

@@ -16,9 +16,10 @@ from tqdm.auto import tqdm
 from esnera_hf.errors import ConservationError, SourceError
 from esnera_hf.sources.characters import as_characters, has_words, language_of
 from esnera_hf.sources.defects import Repeats, observe
+from esnera_hf.sources.licence_table import licence_from_id
 from esnera_hf.sources.options import ReadingOptions
 from esnera_hf.sources.sentence import Dropped, RawSentence, Reader, flatten, label_frequency
-from esnera_hf.sources.source import SOURCE_FEATURES, Licence, NerSource
+from esnera_hf.sources.source import SOURCE_FEATURES, Licence, NerSource, Provenance
 from esnera_hf.sources.splits import complete_splits
 from esnera_hf.tagging import OUTSIDE, Entity, tags_from_entities
 from esnera_hf.text import join_tokens
@@ -37,6 +38,7 @@ class SourceTerms:
     language: str = ""
     notes: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
+    provenance: Provenance = field(default_factory=Provenance)
 
 
 @dataclass
@@ -93,11 +95,15 @@ def build_source(
             "Please report this."
         )
     dataset, cuts = complete_splits(splits, options.seed)
+    licence = terms.licence
+    if options.licence is not None:
+        licence = licence_from_id(options.licence, "as stated by whoever loaded it")
     return NerSource(
         name=terms.name,
         dataset=dataset,
-        licence=terms.licence,
+        licence=licence,
         language=terms.language,
+        provenance=terms.provenance,
         dropped=tuple(ledger.dropped),
         repairs=dict(ledger.repairs),
         observed=dict(ledger.observed),

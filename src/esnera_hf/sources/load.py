@@ -23,7 +23,7 @@ from esnera_hf.sources.files import (
 from esnera_hf.sources.hub import load_from_hub
 from esnera_hf.sources.named import NamedSource, find_named, known_names
 from esnera_hf.sources.options import ReadingOptions
-from esnera_hf.sources.source import NerSource
+from esnera_hf.sources.source import NerSource, Provenance
 from esnera_hf.sources.splits import split_of_file
 
 DATA_DIR_VARIABLE = "ESNERA_DATA_DIR"
@@ -153,7 +153,8 @@ def _from_dataset_dict(dataset: DatasetDict, terms: SourceTerms, options: Readin
 def _terms(known: NamedSource | None, name: str, notes: Iterable[str] = ()) -> SourceTerms:
     if known is None:
         return SourceTerms(name, notes=tuple(notes))
-    return SourceTerms(name, known.licence, known.language, tuple(notes), known.labels)
+    provenance = Provenance(known.homepage, known.citation)
+    return SourceTerms(name, known.licence, known.language, tuple(notes), known.labels, provenance)
 
 
 def _name_of(path: Path) -> str:

@@ -183,7 +183,9 @@ _DERIVED = _words("LOC LOCderiv LOCpart ORG ORGderiv ORGpart PER PERderiv PERpar
 _WEIBO = _words("GPE.NAM GPE.NOM LOC.NAM LOC.NOM ORG.NAM ORG.NOM PER.NAM PER.NOM")
 _BC5CDR = "https://github.com/cambridgeltl/MTL-Bioinformatics-2016"
 _WEIBO_TERMS = Licence(
-    "cc-by-sa-3.0", True, "annotations CC BY-SA 3.0; messages under Weibo's terms of service"
+    "cc-by-sa-3.0",
+    None,
+    "the annotations are CC BY-SA 3.0; the messages follow Weibo's terms of service",
 )
 
 _SOURCES = (

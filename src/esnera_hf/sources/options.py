@@ -29,6 +29,8 @@ class ReadingOptions:
         config: configuration of a Hub dataset.
         revision: branch, tag or commit of a Hub dataset.
         data_files: files of a Hub dataset, by split.
+        licence: the terms of the corpus as you know them, a licence id of the Hub
+            such as ``"cc-by-4.0"``; they count instead of those known here.
     """
 
     format: str | None = None
@@ -41,6 +43,7 @@ class ReadingOptions:
     config: str | None = None
     revision: str | None = None
     data_files: Mapping[str, str] | None = None
+    licence: str | None = None
 
     def __post_init__(self) -> None:
         if self.format is not None and self.format not in FORMATS:

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -49,6 +49,23 @@ class Licence:
 
 
 @dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where a corpus comes from; everything is empty where it is not known.
+
+    Attributes:
+        homepage: where it is published.
+        citation: how to cite it.
+        hub_id: ``owner/name`` on the Hub, if it was read from there.
+        revision: commit of that repository.
+    """
+
+    homepage: str = ""
+    citation: str = ""
+    hub_id: str = ""
+    revision: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class AnnotatedSentence:
     """One sentence and its entities, in order and without overlap; ``source`` is the name of its source."""
 
@@ -70,6 +87,8 @@ class SourceSummary:
         repairs: repairs made while reading, by kind.
         observed: oddities left as they are, by kind.
         notes: splits that were cut, renamed or not loaded.
+        language: BCP 47 code, ``""`` where unknown.
+        provenance: where the source comes from.
     """
 
     name: str
@@ -81,6 +100,8 @@ class SourceSummary:
     repairs: dict[str, int]
     observed: dict[str, int]
     notes: tuple[str, ...]
+    language: str = ""
+    provenance: Provenance = Provenance()
 
     def __str__(self) -> str:
         lines = [f"{self.name}: licence {self.licence}"]
@@ -105,11 +126,9 @@ class SourceSummary:
         """Return the summary as plain data."""
         return {
             "name": self.name,
-            "licence": {
-                "name": self.licence.name,
-                "text_may_be_shared": self.licence.text_may_be_shared,
-                "clause": self.licence.clause,
-            },
+            "licence": asdict(self.licence),
+            "language": self.language,
+            **asdict(self.provenance),
             "sentences": self.sentences,
             "tokens": self.tokens,
             "entities": self.entities,
@@ -130,6 +149,7 @@ class NerSource:
             ``id``, ``tokens``, ``ner_tags`` (IOB2 strings) and ``source``.
         licence: the terms of the corpus.
         language: BCP 47 code, ``""`` where unknown.
+        provenance: where the corpus comes from.
         dropped: every annotated span that was left out, with the reason.
         repairs: repairs made while reading, counted by kind.
         observed: oddities left as they are, counted by kind.
@@ -141,6 +161,7 @@ class NerSource:
     dataset: DatasetDict = field(repr=False)
     licence: Licence = Licence()
     language: str = ""
+    provenance: Provenance = Provenance()
     dropped: tuple[Dropped, ...] = field(default=(), repr=False)
     repairs: Mapping[str, int] = field(default_factory=dict, repr=False)
     observed: Mapping[str, int] = field(default_factory=dict, repr=False)
@@ -180,6 +201,8 @@ class NerSource:
             repairs=dict(sorted(self.repairs.items())),
             observed=dict(sorted(self.observed.items())),
             notes=self.notes,
+            language=self.language,
+            provenance=self.provenance,
         )
 
     @cached_property
