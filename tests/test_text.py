@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from esnera_hf.text import display_width, is_unspaced, join_tokens, pad, shorten, split_tokens
+from esnera_hf.text import display_width, is_unspaced, join_tokens, pad, shorten
 
 
 @pytest.mark.parametrize(
@@ -57,24 +57,6 @@ def test_width_and_padding(text, width):
     assert display_width(text) == width
     assert pad(text, width + 2) == text + "  "
     assert pad(text, 0) == text
-
-
-@pytest.mark.parametrize(
-    ("text", "unit", "tokens"),
-    [
-        ("ab c", "auto", ["ab", "c"]),
-        ("北 a", "auto", ["北", " ", "a"]),
-        ("かな", "auto", ["か", "な"]),
-        ("カナ", "auto", ["カ", "ナ"]),
-        ("서울 「책」", "auto", ["서울", "「책」"]),
-        ("I love 🍕", "auto", ["I", "love", "🍕"]),
-        ("北京 站", "spaces", ["北京", "站"]),
-        ("ab", "characters", ["a", "b"]),
-        ("", "auto", []),
-    ],
-)
-def test_splitting(text, unit, tokens):
-    assert split_tokens(text, unit) == tokens
 
 
 def test_scripts_written_without_spaces():

@@ -10,10 +10,13 @@ from contextlib import contextmanager
 import datasets
 from tqdm.auto import tqdm
 
+from esnera_hf.processes import is_main_process
+
 
 def say(message: str) -> None:
-    """Write a message to standard error without breaking a progress bar."""
-    tqdm.write(message, file=sys.stderr)
+    """Write a message to standard error without breaking a progress bar; of several processes one does."""
+    if is_main_process():
+        tqdm.write(message, file=sys.stderr)
 
 
 def duration(seconds: float) -> str:
@@ -38,15 +41,24 @@ def quiet_libraries() -> Iterator[None]:
 
     verbosity = transformers_logging.get_verbosity()
     transformers_bars = transformers_logging.is_progress_bar_enabled()
-    datasets_bars = datasets.are_progress_bars_disabled()
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
-    datasets.disable_progress_bars()
     try:
-        yield
+        with no_dataset_bars():
+            yield
     finally:
         transformers_logging.set_verbosity(verbosity)
         if transformers_bars:
             transformers_logging.enable_progress_bar()
-        if not datasets_bars:
+
+
+@contextmanager
+def no_dataset_bars() -> Iterator[None]:
+    """Keep datasets from drawing a bar for every file and step."""
+    hidden = datasets.are_progress_bars_disabled()
+    datasets.disable_progress_bars()
+    try:
+        yield
+    finally:
+        if not hidden:
             datasets.enable_progress_bars()

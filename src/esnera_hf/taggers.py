@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from hashlib import blake2b
@@ -19,11 +19,13 @@ from esnera_hf.console import duration, say
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.metrics import Scope, Scores, score_entities
 from esnera_hf.predictions import read_predictions, write_predictions
+from esnera_hf.processes import is_main_process, process_count
 from esnera_hf.sources import NerSource
 from esnera_hf.tagging import Entity
 
 if TYPE_CHECKING:
     from esnera_hf.modeling import Tagger
+    from esnera_hf.modeling.training import TrainingResult
 
 CHINESE_ENCODER = "hfl/chinese-bert-wwm-ext"
 MULTILINGUAL_ENCODER = "FacebookAI/xlm-roberta-base"
@@ -52,9 +54,9 @@ class CachedTagger:
     @cached_property
     def record(self) -> dict[str, Any]:
         """How the training went: ``history``, ``arguments``, ``validation``."""
-        from esnera_hf.modeling.training import HISTORY_FILE
+        from esnera_hf.modeling.tagger import RECORD_FILE
 
-        record: dict[str, Any] = json.loads((self.artefact.folder / HISTORY_FILE).read_text(encoding="utf-8"))
+        record: dict[str, Any] = json.loads((self.artefact.folder / RECORD_FILE).read_text(encoding="utf-8"))
         return record
 
     def load(self) -> Tagger:
@@ -106,19 +108,37 @@ def cached_tagger(
         EncoderError: the encoder cannot be loaded.
     """
     check_trainable(source)
+    from esnera_hf.modeling.training import save_result, train_tagger
+
     artefact = tagger_artefact(source, encoder, training, scope)
     started = time.perf_counter()
 
-    def fill(folder: Path) -> None:
-        from esnera_hf.modeling.training import save_result, train_tagger
+    def train() -> TrainingResult:
+        return train_tagger(source, encoder, artefact.unfinished, training, scope)
 
-        save_result(train_tagger(source, encoder, artefact.unfinished, training, scope), folder)
-
-    trained = artefact.make(fill)
+    if process_count() == 1:
+        trained = artefact.make(lambda folder: save_result(train(), folder))
+    else:
+        trained = _train_together(artefact, train, save_result)
     tagger = CachedTagger(source.name, artefact, time.perf_counter() - started if trained else 0.0)
     how = f"trained in {duration(tagger.seconds)}" if trained else "trained before, reused"
     say(f"{source.name}: tagger {how}; validation {Scores.from_dict(tagger.record['validation'])}")
     return tagger
+
+
+def _train_together(
+    artefact: Artefact, train: Callable[[], TrainingResult], save: Callable[[TrainingResult, Path], None]
+) -> bool:
+    """Train in all processes of a launch and save in one; return whether it had to be trained."""
+    from esnera_hf.modeling.together import agreed, wait_for_all
+
+    if agreed(artefact.exists):
+        return False
+    result = train()
+    if is_main_process():
+        artefact.make(lambda folder: save(result, folder))
+    wait_for_all()
+    return True
 
 
 def default_encoder(sources: Sequence[NerSource]) -> str:

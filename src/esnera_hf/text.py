@@ -1,11 +1,10 @@
-"""Tokens to readable text and back."""
+"""Tokens to readable text."""
 
 from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
 
-_UNSPACED_SCRIPTS = {"CJK", "HIRAGANA", "KATAKANA"}
 _SYMBOLS = {"So", "Sk"}
 _NO_WIDTH = {"Mn", "Me", "Cf"}
 
@@ -40,13 +39,6 @@ def shorten(text: str, longest: int) -> str:
     """Cut a text to so many characters and make those that cannot be printed visible as U+FFFD."""
     visible = "".join(char if char.isprintable() else "\ufffd" for char in text[: longest + 1])
     return visible if len(visible) <= longest else visible[: longest - 1] + "…"
-
-
-def split_tokens(text: str, unit: str = "auto") -> list[str]:
-    """Split a text into tokens: ``characters``, ``spaces`` or ``auto`` (characters if any is Han or kana)."""
-    if unit == "auto":
-        unit = "characters" if any(_script(char) in _UNSPACED_SCRIPTS for char in text) else "spaces"
-    return list(text) if unit == "characters" else text.split()
 
 
 def is_unspaced(char: str) -> bool:

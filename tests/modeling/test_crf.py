@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torchcrf import CRF
 
-from esnera_hf.modeling.crf import FORBIDDEN, ConstrainedCRF
+from esnera_hf.modeling.hub_code.crf import FORBIDDEN, ConstrainedCRF
 
 TAGS = ("O", "B-a", "I-a", "B-b", "I-b")
 NEVER_BINDING = ("O", "B-a", "B-b", "B-c")

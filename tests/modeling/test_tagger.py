@@ -10,33 +10,13 @@ import numpy as np
 import pytest
 import torch
 
-from builders import VANISHING, make_source, row, toy_rows, toy_source
+from builders import VANISHING, make_source, row, toy_source
 from esnera_hf.errors import EncoderError
 from esnera_hf.metrics import score_entities
-from esnera_hf.modeling import MentionEncoder, Tagger, train_tagger
+from esnera_hf.modeling import MentionEncoder, Tagger
 from esnera_hf.modeling.batching import TaggingCollator
 
 NAMES = {"PERSON": "PER", "PLACE": "LOC"}
-
-
-@pytest.fixture(scope="module")
-def tagger(encoder_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Tagger:
-    settings = {
-        "learning_rate": 1e-2,
-        "head_learning_rate": 2e-2,
-        "num_train_epochs": 4,
-        "window_length": 20,
-    }
-    source = toy_source("toy", NAMES, seed=1)
-    return train_tagger(source, str(encoder_folder), tmp_path_factory.mktemp("training"), settings).tagger
-
-
-@pytest.fixture(scope="module")
-def sentences() -> list[list[str]]:
-    """Sentences of one window, of several, and of none."""
-    rows = [list(tokens) for tokens, _ in toy_rows(NAMES, 30, seed=5)]
-    long = [word for tokens in rows[:10] for word in tokens]
-    return [*rows, long, [], [VANISHING], ["", "anna", VANISHING], long[::-1]]
 
 
 def test_labels(tagger: Tagger) -> None:

@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 
 from builders import VANISHING, make_tokenizer
 from esnera_hf.errors import EncoderError
+from esnera_hf.modeling.hub_code.windows import Window, read_spans
 from esnera_hf.modeling.tokenization import (
-    Window,
     WordTokenizer,
     chain_tags,
     join_windows,
     read_entities,
 )
-from esnera_hf.tagging import Entity
+from esnera_hf.tagging import Entity, entities_from_tags
 
 TOKENIZER = make_tokenizer()
 CLS, SEP = TOKENIZER.convert_tokens_to_ids(["[CLS]", "[SEP]"])
@@ -193,6 +193,13 @@ def test_an_entity_has_the_smallest_score_of_its_words() -> None:
     window = Window(0, [2, 5, 6, 7, 3], [0, 2, 3], [1, 2, 3])
     (entity,) = read_entities(window, ["B-x", "I-x", "O"], [0.9, 0.7, 0.1])
     assert (entity, entity.score) == (Entity(0, 3, "x"), 0.7)
+
+
+@given(tags=st.lists(st.sampled_from(["O", "B-x", "I-x", "B-y", "I-y", "B-I-x", "I-I-x"]), max_size=12))
+def test_tags_are_read_as_the_package_reads_them(tags: list[str]) -> None:
+    window = Window(0, [], list(range(len(tags))), list(range(len(tags))))
+    found = [Entity(span.start, span.end, span.label) for span in read_spans(window, tags)]
+    assert found == entities_from_tags(tags)[0]
 
 
 def test_the_pieces_of_a_span() -> None:

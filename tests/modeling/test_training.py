@@ -17,8 +17,8 @@ from builders import VANISHING, make_source, row, toy_source
 from esnera_hf.errors import ConfigurationError, EncoderError
 from esnera_hf.modeling import Tagger, TaggerTrainingArguments, TrainingResult, train_tagger, training
 from esnera_hf.modeling.arguments import choose_arguments
+from esnera_hf.modeling.tagger import RECORD_FILE
 from esnera_hf.modeling.training import (
-    HISTORY_FILE,
     EarlyStopping,
     epoch_history,
     last_complete_checkpoint,
@@ -247,7 +247,7 @@ def test_a_result_survives_its_folder(short: TrainingResult, tmp_path: Path) -> 
     loaded = replace(short, tagger=Tagger.from_pretrained(tmp_path))
     for name, weight in weights(short).items():
         assert torch.equal(weights(loaded)[name], weight), name
-    assert json.loads((tmp_path / HISTORY_FILE).read_text(encoding="utf-8")) == {
+    assert json.loads((tmp_path / RECORD_FILE).read_text(encoding="utf-8")) == {
         "validation": short.validation.to_dict(),
         "history": short.history,
         "arguments": short.arguments,

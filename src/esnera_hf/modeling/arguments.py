@@ -10,6 +10,7 @@ import torch
 from transformers import PreTrainedModel, TrainingArguments
 
 from esnera_hf.errors import ConfigurationError
+from esnera_hf.modeling.together import launch_state
 
 
 @dataclass
@@ -99,6 +100,9 @@ def choose_arguments(
         "disable_tqdm": True,
         "dataloader_pin_memory": torch.cuda.is_available(),
     }
+    if launch_state().num_processes > 1 and not torch.cuda.is_available():
+        # Without it the Trainer takes each process for the only one.
+        chosen["use_cpu"] = True
     try:
         return TaggerTrainingArguments(**{**chosen, **overrides})
     except (TypeError, ValueError) as error:

@@ -7,10 +7,10 @@ from itertools import islice
 from typing import Any, TypeVar
 
 import torch
-from accelerate import PartialState
 from torch import Tensor
 
-from esnera_hf.modeling.tokenization import Window
+from esnera_hf.modeling.hub_code.windows import Window, encoder_inputs, pad
+from esnera_hf.modeling.together import launch_state
 
 T = TypeVar("T")
 
@@ -20,7 +20,7 @@ CHUNK = 2048
 
 def device() -> torch.device:
     """Return the device of this process: a GPU if there is one, unless ``ACCELERATE_USE_CPU`` is set."""
-    return torch.device(PartialState().device)
+    return torch.device(launch_state().device)
 
 
 def prediction_batch_size() -> int:
@@ -39,20 +39,6 @@ def batches_by_length(windows: Sequence[Window], size: int) -> Iterator[list[int
     """Yield indices of windows of like length, the longest first."""
     order = sorted(range(len(windows)), key=lambda i: -len(windows[i].input_ids))
     yield from chunks(order, size)
-
-
-def pad(rows: Sequence[Sequence[int]], value: int) -> Tensor:
-    """Return rows padded on the right, shape (rows, longest row)."""
-    width = max(len(row) for row in rows)
-    return torch.tensor([[*row, *[value] * (width - len(row))] for row in rows], dtype=torch.long)
-
-
-def encoder_inputs(rows: Sequence[Sequence[int]], pad_id: int) -> dict[str, Tensor]:
-    """Return ``input_ids`` and ``attention_mask`` of rows of pieces."""
-    lengths = torch.tensor([len(row) for row in rows])
-    input_ids = pad(rows, pad_id)
-    attention_mask = (torch.arange(input_ids.shape[1]) < lengths.unsqueeze(1)).long()
-    return {"input_ids": input_ids, "attention_mask": attention_mask}
 
 
 class TaggingCollator:

@@ -13,7 +13,7 @@ import torch
 
 from esnera_hf.modeling.arguments import choose_arguments
 from esnera_hf.modeling.batching import TaggingCollator, device
-from esnera_hf.modeling.model import CrfTagger
+from esnera_hf.modeling.hub_code.modeling_crf_tagger import CrfTagger
 from esnera_hf.modeling.pretrained import load_encoder, window_length
 from esnera_hf.modeling.tokenization import WordTokenizer, chain_tags
 from esnera_hf.sources import NerSource

@@ -14,11 +14,11 @@ from esnera_hf.modeling.batching import (
     batches_by_length,
     chunks,
     device,
-    encoder_inputs,
     prediction_batch_size,
 )
+from esnera_hf.modeling.hub_code.windows import Window, encoder_inputs
 from esnera_hf.modeling.pretrained import load_encoder, window_length
-from esnera_hf.modeling.tokenization import Window, WordTokenizer
+from esnera_hf.modeling.tokenization import WordTokenizer
 from esnera_hf.sources import AnnotatedSentence
 
 

@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
+from huggingface_hub import constants
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+from huggingface_hub.utils import httpx  # type: ignore[attr-defined]
 from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import CONFIG_NAME, cached_file, extract_commit_hash
 
 from esnera_hf.errors import EncoderError
+
+#: What transformers and the Hub's client raise when something cannot be loaded.
+LOADING_ERRORS = (OSError, ValueError, KeyError, SafetensorError, httpx.HTTPError)
 
 #: No encoder of this generation profits from longer windows, and attention grows with their square.
 LONGEST_WINDOW = 512
@@ -34,7 +49,7 @@ def load_encoder(name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
         model = AutoModel.from_pretrained(
             name, config=config, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
         )
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
+    except LOADING_ERRORS as error:
         if isinstance(error, EncoderError):
             raise
         raise _cannot_load(name, error) from error
@@ -49,7 +64,7 @@ def hidden_size(name: str) -> int:
     """
     try:
         return int(AutoConfig.from_pretrained(name, trust_remote_code=False).hidden_size)
-    except (OSError, ValueError, KeyError, AttributeError) as error:
+    except (*LOADING_ERRORS, AttributeError) as error:
         raise _cannot_load(name, error) from error
 
 
@@ -60,15 +75,68 @@ def resolved_commit(name: str) -> str:
         EncoderError: the encoder cannot be found.
     """
     try:
-        return str(AutoConfig.from_pretrained(name, trust_remote_code=False)._commit_hash or "")
-    except (OSError, ValueError, KeyError) as error:
+        return commit_of(name)
+    except LOADING_ERRORS as error:
         raise _cannot_load(name, error) from error
 
 
+def commit_of(name: str, revision: str | None = None, token: str | None = None) -> str:
+    """Return the commit that a revision of a Hub model stands for, ``""`` for a folder.
+
+    Args:
+        name: folder or Hub id.
+        revision: branch, tag or commit; the main branch if not given.
+        token: of the Hub; the one logged in with if not given.
+
+    Raises:
+        OSError: there is no such model, revision or configuration, or it may not be seen.
+    """
+    return extract_commit_hash(cached_file(name, CONFIG_NAME, revision=revision, token=token), None) or ""
+
+
+def reason(error: BaseException) -> str:
+    """Return in a sentence why something could not be loaded."""
+    chain = list(_chain(error))
+    for kind, sentence in _REASONS:
+        if any(isinstance(link, kind) for link in chain):
+            return sentence
+    if any(isinstance(link, (OfflineModeIsEnabled, LocalEntryNotFoundError)) for link in chain):
+        why = (
+            "HF_HUB_OFFLINE forbids to fetch it" if constants.HF_HUB_OFFLINE else "the Hub cannot be reached"
+        )
+        return f"it is neither a folder nor in the cache, and {why}."
+    for link in chain:
+        status = link.response.status_code if isinstance(link, HfHubHTTPError) else 0
+        if status in (401, 403):
+            return "the Hub does not let this token read it; log in with `hf auth login`, or set HF_TOKEN."
+        if status == 429 or status >= 500 or (isinstance(link, httpx.HTTPError) and not status):
+            told = f"{status}" if status else type(link).__name__
+            return f"the Hub gave no usable answer ({told}); check the connection, or wait a few minutes."
+    return str(error).strip().split("\n")[0] or f"{type(error).__name__}."
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """Yield an exception and what it was raised from."""
+    link: BaseException | None = error
+    while link is not None:
+        yield link
+        link = link.__cause__ or link.__context__
+
+
+# The first that occurs in a chain of exceptions counts.
+_REASONS: tuple[tuple[type[BaseException], str], ...] = (
+    (GatedRepoError, "access to it is granted by its owner; ask for it on its page, then log in."),
+    (
+        RepositoryNotFoundError,
+        "there is no such folder, and no such model on the Hub that your token may see.",
+    ),
+    (RevisionNotFoundError, "there is no such revision of it."),
+)
+
+
 def _cannot_load(name: str, error: Exception) -> EncoderError:
-    reason = str(error).strip().split("\n")[0]
     return EncoderError(
-        f"encoder {name!r} cannot be loaded: {reason} "
+        f"encoder {name!r} cannot be loaded: {reason(error)} "
         "Pass encoder= a local folder with config.json, tokenizer.json and model.safetensors, or the id "
         "of a Hub model that can be reached."
     )

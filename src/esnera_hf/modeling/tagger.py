@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import torch
-from safetensors import SafetensorError
-from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from esnera_hf.errors import EncoderError
 from esnera_hf.metrics import Scope, Scores, scoped, score_entities
@@ -18,17 +17,27 @@ from esnera_hf.modeling.batching import (
     batches_by_length,
     chunks,
     device,
-    encoder_inputs,
-    pad,
     prediction_batch_size,
 )
-from esnera_hf.modeling.configuration import CrfTaggerConfig
-from esnera_hf.modeling.model import CrfTagger
-from esnera_hf.modeling.tokenization import Window, WordTokenizer, join_windows, read_entities
+from esnera_hf.modeling.hub_code.configuration_crf_tagger import CrfTaggerConfig
+from esnera_hf.modeling.hub_code.modeling_crf_tagger import CrfTagger
+from esnera_hf.modeling.hub_code.pipeline_crf_tagger import CrfTaggerPipeline
+from esnera_hf.modeling.hub_code.windows import Window, window_inputs
+from esnera_hf.modeling.pretrained import LOADING_ERRORS, commit_of, reason
+from esnera_hf.modeling.tokenization import WordTokenizer, join_windows, read_entities
 from esnera_hf.tagging import Entity
 
 if TYPE_CHECKING:
+    from esnera_hf.cards import Card
+    from esnera_hf.hub import Published
     from esnera_hf.sources import AnnotatedSentence
+
+#: Holds a tagger's record.
+RECORD_FILE = "training_history.json"
+#: What a saved tagger needs where this package is not installed.
+REQUIREMENTS = ("pytorch-crf>=0.7.2", "torch>=2.6", "transformers>=5.0")
+# Where a tokenizer was loaded from is of no interest to those it is handed to.
+_LOADING_SETTINGS = ("is_local", "local_files_only", "name_or_path")
 
 
 class Tagger:
@@ -37,12 +46,23 @@ class Tagger:
     Args:
         model: the trained model.
         tokenizer: the tokenizer of its encoder.
+        record: how it was trained and on what, as plain data, for its card:
+            ``validation`` and ``test`` scores, ``history``, ``arguments``,
+            ``encoder``, summaries of the ``sources``; of a tagger of merged data
+            also ``report`` and ``mapping``.
     """
 
-    def __init__(self, model: CrfTagger, tokenizer: PreTrainedTokenizerBase) -> None:
+    def __init__(
+        self,
+        model: CrfTagger,
+        tokenizer: PreTrainedTokenizerBase,
+        record: Mapping[str, Any] | None = None,
+    ) -> None:
         self.model = model
         self.tokenizer = tokenizer
+        self.record = dict(record or {})
         self.words = WordTokenizer(tokenizer, model.config.window_length)
+        model.config.special_ids = sorted({*self.words.prefix, *self.words.suffix, tokenizer.pad_token_id})
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -50,31 +70,122 @@ class Tagger:
         return tuple(tag[2:] for tag in self.model.config.tags if tag.startswith("B-"))
 
     @classmethod
-    def from_pretrained(cls, path: str | os.PathLike[str]) -> Tagger:
-        """Load a tagger saved by :meth:`save_pretrained`.
+    def from_pretrained(
+        cls, path: str | os.PathLike[str], *, revision: str | None = None, token: str | None = None
+    ) -> Tagger:
+        """Load a tagger saved by :meth:`save_pretrained`, without running the code that lies beside it.
+
+        Args:
+            path: a folder, or the id of a model on the Hub.
+            revision: branch, tag or commit on the Hub; the main branch if not given.
+            token: of the Hub; the one logged in with if not given.
 
         Raises:
-            EncoderError: the folder holds no tagger of this package.
+            EncoderError: it cannot be found or fetched, or is no tagger of this package.
         """
+        name = os.fspath(path)
         try:
-            config = AutoConfig.from_pretrained(path, trust_remote_code=False)
-            if not isinstance(config, CrfTaggerConfig):
-                raise ValueError(f"it is a model of type {config.model_type!r}.")
-            model = CrfTagger.from_pretrained(path, config=config, use_safetensors=True)
-            tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
-        except (OSError, ValueError, KeyError, SafetensorError) as error:
-            reason = str(error).strip().split("\n")[0]
+            if not os.path.isdir(name) and _is_path(name):
+                raise ValueError("there is no such folder.")
+            # One commit for all files, even while somebody pushes another.
+            at = {"revision": commit_of(name, revision, token) or revision, "token": token}
+            config = _configuration(name, at)
+            model, loading = CrfTagger.from_pretrained(
+                name, config=config, use_safetensors=True, output_loading_info=True, **at
+            )
+            if loading["missing_keys"]:
+                raise ValueError(f"its weights lack {', '.join(sorted(loading['missing_keys']))[:200]}.")
+            tokenizer = AutoTokenizer.from_pretrained(name, config=config, trust_remote_code=False, **at)
+            if tokenizer.pad_token_id is None:
+                raise ValueError("its tokenizer has no padding piece.")
+        except (*LOADING_ERRORS, RuntimeError) as error:
             raise EncoderError(
-                f"{os.fspath(path)!r} holds no tagger: {reason} Expected a folder written by "
-                "`esnera-hf train` (config.json, model.safetensors, tokenizer.json)."
+                f"{name!r} holds no tagger that can be loaded: {reason(error)} Expected a folder written by "
+                "`esnera-hf train` (config.json, model.safetensors, tokenizer.json), or such a model on the Hub."
             ) from error
-        return cls(model, tokenizer)
+        return cls(model, tokenizer, _read_record(Path(name)))
+
+    def with_record(self, **facts: Any) -> Tagger:
+        """Return the same tagger with more in its record."""
+        return Tagger(self.model, self.tokenizer, {**self.record, **facts})
 
     def save_pretrained(self, path: str | os.PathLike[str]) -> None:
-        """Write model (safetensors) and tokenizer to a folder."""
-        Path(path).mkdir(parents=True, exist_ok=True)
-        self.model.save_pretrained(path)
-        self.tokenizer.save_pretrained(path)
+        """Write a folder that is all a model repository needs but its card.
+
+        Model (safetensors), tokenizer, the code that makes them work where this
+        package is not installed, and what that code requires; beside them its
+        record, which is not published. The same tagger gives the same bytes, and
+        none but the record's tells of this machine.
+        """
+        folder = Path(path)
+        folder.mkdir(parents=True, exist_ok=True)
+        self.model.save_pretrained(folder)
+        if self.tokenizer.is_fast:
+            # Settings of the last call, which would be saved as if they belonged to the tokenizer.
+            self.tokenizer.backend_tokenizer.no_truncation()
+            self.tokenizer.backend_tokenizer.no_padding()
+        self.tokenizer.save_pretrained(folder)
+        settings = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
+        kept = {key: value for key, value in settings.items() if key not in _LOADING_SETTINGS}
+        text = json.dumps(kept, indent=2, sort_keys=True, ensure_ascii=False)
+        (folder / "tokenizer_config.json").write_text(text + "\n", encoding="utf-8")
+        (folder / "requirements.txt").write_text("\n".join(REQUIREMENTS) + "\n", encoding="utf-8")
+
+        if self.record:
+            text = json.dumps(self.record, indent=1, ensure_ascii=False)
+            (folder / RECORD_FILE).write_text(text + "\n", encoding="utf-8")
+
+    def card(self, repo_id: str) -> Card:
+        """Return the card that :meth:`push_to_hub` would publish, without calling the Hub."""
+        from esnera_hf.publishing.taggers import card_of_tagger
+
+        return card_of_tagger(self, repo_id)
+
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        private: bool | None = None,
+        revision: str | None = None,
+        create_pr: bool = False,
+        token: str | None = None,
+        commit_message: str | None = None,
+    ) -> Published:
+        """Publish the tagger to a model repository of the Hub, with its card, in one commit.
+
+        It works there for people who do not have this package: through
+        ``AutoModelForTokenClassification`` and the token-classification
+        pipeline, with ``trust_remote_code=True``. Run again after a failure, it
+        goes on: what has arrived is not sent again.
+
+        Args:
+            repo_id: ``owner/name``, or a name of your own.
+            private: whether the repository is to be private; as it is, or the
+                Hub's default, if not given.
+            revision: branch to commit to, made if it is not there.
+            create_pr: open a pull request instead.
+            token: of the Hub; the one you are logged in with if not given.
+            commit_message: of the commit.
+
+        Raises:
+            HubError: the Hub refuses it or cannot be reached; it says what is safe
+                and what to do.
+        """
+        from esnera_hf.hub import HubRepository
+        from esnera_hf.publishing.taggers import publish_tagger
+
+        repository = HubRepository(repo_id, "model", token=token, revision=revision, create_pr=create_pr)
+        return publish_tagger(self, repository, private=private, message=commit_message)
+
+    def pipeline(self, **options: Any) -> CrfTaggerPipeline:
+        """Return the tagger as a pipeline of transformers, for raw text.
+
+        Args:
+            **options: of :class:`CrfTaggerPipeline`.
+        """
+        return CrfTaggerPipeline(
+            model=self.model, tokenizer=self.tokenizer, task="token-classification", **options
+        )
 
     def predict(
         self, sentences: Iterable[Sequence[str]], *, scores: bool = False, batch_size: int | None = None
@@ -107,22 +218,12 @@ class Tagger:
             for indices in by_sentence:
                 yield join_windows([windows[i] for i in indices], [found[i] for i in indices])
 
-    @torch.no_grad()
     def _predict_batch(self, windows: list[Window], scores: bool) -> Iterator[list[Entity]]:
-        inputs = encoder_inputs([window.input_ids for window in windows], self.tokenizer.pad_token_id)
-        inputs["word_positions"] = pad([window.positions for window in windows], -1)
+        inputs = window_inputs(windows, self.tokenizer.pad_token_id)
         inputs = {name: tensor.to(self.model.device) for name, tensor in inputs.items()}
-        emissions = self.model(**inputs).logits
-        mask = inputs["word_positions"] >= 0
-        paths = self.model.crf.viterbi(emissions, mask)
-        probabilities: list[list[float]] | None = None
-        if scores:
-            marginals = self.model.crf.marginals(emissions, mask)
-            probabilities = marginals.gather(2, paths.clamp(min=0).unsqueeze(2)).squeeze(2).tolist()
-        tags = self.model.config.tags
-        for row, (window, path) in enumerate(zip(windows, paths.tolist(), strict=True)):
-            names = [tags[tag] for tag in path[: len(window.words)]]
-            yield read_entities(window, names, probabilities[row] if probabilities else None)
+        tags, probabilities = self.model.predict_tags(**inputs, scores=scores)
+        for row, window in enumerate(windows):
+            yield read_entities(window, tags[row], probabilities[row] if probabilities else None)
 
     def evaluate(self, sentences: Iterable[AnnotatedSentence], scope: Scope | None = None) -> Scores:
         """Score the tagger on annotated sentences, entity by entity, strictly.
@@ -138,3 +239,47 @@ class Tagger:
             [scoped(found, s.source, scope) for s, found in zip(gold, predicted, strict=True)],
             [len(s.tokens) for s in gold],
         )
+
+
+def load_pipeline(
+    path: str | os.PathLike[str], *, revision: str | None = None, token: str | None = None, **options: Any
+) -> CrfTaggerPipeline:
+    """Load a saved tagger as a pipeline of transformers, without running the code that lies beside it.
+
+    The same as ``transformers.pipeline("token-classification", model=path,
+    trust_remote_code=True)`` gives where this package is not installed.
+
+    Args:
+        path: a folder, or the id of a model on the Hub.
+        revision: branch, tag or commit on the Hub; the main branch if not given.
+        token: of the Hub; the one logged in with if not given.
+        **options: of :class:`CrfTaggerPipeline`, and ``device`` or ``batch_size``.
+
+    Raises:
+        EncoderError: it cannot be found or fetched, or is no tagger of this package.
+    """
+    return Tagger.from_pretrained(path, revision=revision, token=token).pipeline(**options)
+
+
+def _read_record(folder: Path) -> dict[str, Any]:
+    """Return the record beside a saved tagger, empty if there is none that can be read."""
+    try:
+        record = json.loads((folder / RECORD_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
+def _is_path(name: str) -> bool:
+    return os.path.isabs(name) or name.startswith((".", "~")) or name.count("/") > 1 or "\\" in name
+
+
+def _configuration(name: str, at: dict[str, Any]) -> CrfTaggerConfig:
+    values, _ = CrfTaggerConfig.get_config_dict(name, **at)
+    if values.get("model_type") != CrfTaggerConfig.model_type:
+        raise ValueError(f"it is a model of type {values.get('model_type')!r}.")
+    encoder = values.get("encoder_config")
+    if not isinstance(encoder, dict) or "model_type" not in encoder or "id2label" not in values:
+        raise ValueError("its config.json lacks encoder_config or id2label.")
+    config: CrfTaggerConfig = CrfTaggerConfig.from_dict(values)
+    return config

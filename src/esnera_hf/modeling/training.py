@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,15 +21,13 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from esnera_hf.metrics import Scope, Scores
 from esnera_hf.modeling.arguments import TaggerTrainingArguments, choose_arguments
 from esnera_hf.modeling.batching import TaggingCollator
-from esnera_hf.modeling.model import CrfTagger
+from esnera_hf.modeling.hub_code.modeling_crf_tagger import CrfTagger
 from esnera_hf.modeling.pretrained import load_encoder, window_length
 from esnera_hf.modeling.progress import TrainingProgress
 from esnera_hf.modeling.tagger import Tagger
 from esnera_hf.modeling.training_data import TrainingData
 from esnera_hf.sources import NerSource
 from esnera_hf.tagging import iob2_tag_set
-
-HISTORY_FILE = "training_history.json"
 
 
 @dataclass(frozen=True)
@@ -160,10 +157,6 @@ def epoch_history(log_history: list[dict[str, Any]]) -> list[dict[str, float]]:
 
 def save_result(result: TrainingResult, path: Path) -> None:
     """Write the tagger, its validation scores and its history to a folder."""
-    result.tagger.save_pretrained(path)
-    record = {
-        "validation": result.validation.to_dict(),
-        "history": result.history,
-        "arguments": result.arguments,
-    }
-    (path / HISTORY_FILE).write_text(json.dumps(record, indent=1, ensure_ascii=False), encoding="utf-8")
+    result.tagger.with_record(
+        validation=result.validation.to_dict(), history=result.history, arguments=result.arguments
+    ).save_pretrained(path)

@@ -8,8 +8,9 @@ from datasets import Dataset, Features, List, Value
 from transformers import EvalPrediction, PreTrainedTokenizerBase
 
 from esnera_hf.metrics import Scope, scoped, score_entities
-from esnera_hf.modeling.model import CrfTagger
-from esnera_hf.modeling.tokenization import Window, WordTokenizer, chain_tags, join_windows, read_entities
+from esnera_hf.modeling.hub_code.modeling_crf_tagger import CrfTagger
+from esnera_hf.modeling.hub_code.windows import Window
+from esnera_hf.modeling.tokenization import WordTokenizer, chain_tags, join_windows, read_entities
 from esnera_hf.sources import NerSource
 from esnera_hf.tagging import Entity, entities_from_tags
 

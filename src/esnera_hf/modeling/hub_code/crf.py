@@ -7,19 +7,28 @@ end t, the score of a tag sequence y is
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
+# Within a try, the import is left out of transformers' own check, which would advise `pip install torchcrf`.
 try:
     from torchcrf import CRF
-except ImportError as error:  # pragma: no cover - needs an environment without the package
+except ModuleNotFoundError as error:
     raise ImportError(
         "The CRF layer needs the package pytorch-crf: run `pip install pytorch-crf`. "
         "(`torchcrf` on the package index is another project.)"
     ) from error
+except ImportError:
+    CRF = None
+if "batch_first" not in inspect.signature(CRF or object).parameters:
+    raise ImportError(
+        "The module torchcrf that is installed is not that of pytorch-crf, which the CRF layer needs: run "
+        "`pip uninstall torchcrf TorchCRF`, then `pip install --force-reinstall --no-deps pytorch-crf`."
+    )
 
 #: Score of a transition that IOB2 forbids while training: finite, so that gradients stay finite.
 FORBIDDEN = -1e4
@@ -129,9 +138,9 @@ class ConstrainedCRF(CRF):  # type: ignore[misc]
         Computed as the gradient of the log partition function by the emissions;
         zero where masked.
         """
-        with torch.enable_grad():
-            variable = emissions.detach().float().requires_grad_()
-            (gradient,) = torch.autograd.grad(self.log_partition(variable, mask).sum(), variable)
+        with torch.inference_mode(False), torch.enable_grad():
+            variable = emissions.detach().float().clone().requires_grad_()
+            (gradient,) = torch.autograd.grad(self.log_partition(variable, mask.clone()).sum(), variable)
         return gradient
 
 

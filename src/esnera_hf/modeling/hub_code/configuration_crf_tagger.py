@@ -1,0 +1,77 @@
+"""Configuration of the CRF tagger."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from transformers import PreTrainedConfig
+
+
+class CrfTaggerConfig(PreTrainedConfig):  # type: ignore[misc]
+    """Configuration of a CRF tagger.
+
+    Args:
+        encoder_config: the configuration of the encoder, as a dictionary.
+        tags: the IOB2 tags, by id; ``O`` first.
+        classifier_dropout: dropout before the emission layer.
+        window_length: most pieces, special ones included, the encoder is given
+            at once; longer texts are cut into windows.
+        special_ids: the pieces that are no words: those the tokenizer puts
+            around a text, and padding.
+    """
+
+    model_type = "esnera-crf-tagger"
+
+    def __init__(
+        self,
+        encoder_config: dict[str, Any] | None = None,
+        tags: list[str] | None = None,
+        classifier_dropout: float = 0.1,
+        window_length: int = 512,
+        special_ids: list[int] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if tags is not None:
+            kwargs["id2label"] = dict(enumerate(tags))
+            kwargs["label2id"] = {tag: index for index, tag in enumerate(tags)}
+        for name in ("auto_map", "custom_pipelines"):
+            kwargs.pop(name, None)
+        super().__init__(**kwargs)
+        self.encoder_config = encoder_config or {}
+        self.classifier_dropout = classifier_dropout
+        self.window_length = window_length
+        self.special_ids = special_ids or []
+
+    @property
+    def tags(self) -> list[str]:
+        """The IOB2 tags, by id."""
+        return [self.id2label[index] for index in range(len(self.id2label))]
+
+    # Both are made anew each time they are asked for: transformers writes into what it is given.
+    @property
+    def auto_map(self) -> dict[str, str]:
+        """Which file of a saved tagger holds its classes."""
+        return {
+            "AutoConfig": "configuration_crf_tagger.CrfTaggerConfig",
+            "AutoModelForTokenClassification": "modeling_crf_tagger.CrfTagger",
+        }
+
+    @property
+    def custom_pipelines(self) -> dict[str, dict[str, Any]]:
+        """Which file of a saved tagger holds its pipeline.
+
+        One task only: ``pipeline(model=...)`` cannot choose between several.
+        """
+        return {
+            "token-classification": {
+                "impl": "pipeline_crf_tagger.CrfTaggerPipeline",
+                "pt": ["AutoModelForTokenClassification"],
+                "type": "text",
+            }
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what is written to ``config.json``."""
+        values = {**super().to_dict(), "auto_map": self.auto_map, "custom_pipelines": self.custom_pipelines}
+        values.pop("use_cache", None)  # a setting of generators, which the Trainer leaves here
+        return values

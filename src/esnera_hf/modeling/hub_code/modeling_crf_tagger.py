@@ -1,0 +1,155 @@
+"""An encoder with a CRF head for token classification."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModel, PreTrainedModel
+from transformers.modeling_outputs import TokenClassifierOutput
+
+from .configuration_crf_tagger import CrfTaggerConfig
+from .crf import ConstrainedCRF
+from .pipeline_crf_tagger import CrfTaggerPipeline
+
+_LEAST_PROBABILITY = 1e-12
+
+
+class CrfTagger(PreTrainedModel):  # type: ignore[misc]
+    """Encoder, linear emission layer and a CRF over IOB2 tags.
+
+    The CRF runs over words, not pieces: the state of a word is that of its
+    first piece. Entities of text are found by :attr:`pipeline_class`.
+    """
+
+    config_class = CrfTaggerConfig
+    base_model_prefix = "encoder"
+    # The loss is a mean over words: the Trainer must not scale it by accumulation steps or processes.
+    accepts_loss_kwargs = False
+    # Named here so that its file is saved with the model's.
+    pipeline_class = CrfTaggerPipeline
+
+    def __init__(self, config: CrfTaggerConfig, encoder: nn.Module | None = None) -> None:
+        super().__init__(config)
+        encoder_config = AutoConfig.for_model(**config.encoder_config)
+        if encoder is None:
+            # Of one type with the head: encoder_config names the type that the encoder was once saved in.
+            encoder = AutoModel.from_config(encoder_config, dtype=torch.get_default_dtype())
+        self.encoder = encoder
+        if getattr(self.encoder, "pooler", None) is not None:
+            self.encoder.pooler = None
+        self.dropout = nn.Dropout(config.classifier_dropout)
+        self.classifier = nn.Linear(encoder_config.hidden_size, len(config.tags))
+        self.crf = ConstrainedCRF(config.tags)
+        self.post_init()
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        super()._init_weights(module)
+        if isinstance(module, ConstrainedCRF):
+            module.reset_parameters()
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        word_positions: Tensor | None = None,
+        labels: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+    ) -> TokenClassifierOutput:
+        """Compute emissions and, given labels, the loss.
+
+        Given neither ``word_positions`` nor ``labels``, an evaluated model takes
+        every piece but the special ones for a word and returns the logarithm
+        of the probability that the CRF gives each tag: their softmax is a
+        distribution and their largest the most probable tag, which is what
+        anything expects that knows nothing of the CRF.
+
+        Args:
+            input_ids: pieces, shape (batch, pieces).
+            attention_mask: shape (batch, pieces); all ones if not given.
+            word_positions: index of each word's first piece, shape
+                (batch, words), -1 where padded; every piece is a word if not
+                given.
+            labels: tag ids, shape (batch, words), -100 where padded.
+            token_type_ids: what tokenizers return beside ``input_ids``; not
+                looked at, as the model is trained without.
+
+        Returns:
+            ``logits``: emissions, shape (batch, words, tags), or log
+            probabilities, shape (batch, pieces, tags); ``loss``: the negative
+            log-likelihood a word.
+        """
+        if attention_mask is None:
+            attention_mask = torch.ones_like(input_ids)
+        states = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        word_mask = attention_mask.bool()
+        if word_positions is not None:
+            word_mask = word_positions >= 0
+            index = word_positions.clamp(min=0).unsqueeze(2).expand(-1, -1, states.shape[2])
+            states = states.gather(1, index)
+        emissions = self.classifier(self.dropout(states)).float()
+        if labels is None and word_positions is None and not self.training:
+            special = torch.tensor(self.config.special_ids, device=input_ids.device)
+            return TokenClassifierOutput(
+                logits=self._log_probabilities(emissions, word_mask & ~torch.isin(input_ids, special))
+            )
+        loss = None
+        if labels is not None:
+            loss = -self.crf(emissions, labels.clamp(min=0), word_mask, reduction="token_mean")
+        return TokenClassifierOutput(loss=loss, logits=emissions)
+
+    def _log_probabilities(self, emissions: Tensor, is_word: Tensor) -> Tensor:
+        """Return the log probability of every tag of every piece; pieces that are no words are ``O``."""
+        order = is_word.long().argsort(dim=1, descending=True, stable=True)
+        index = order.unsqueeze(2).expand_as(emissions)
+        mask = torch.arange(order.shape[1], device=order.device) < is_word.sum(1, keepdim=True).clamp(min=1)
+        marginals = self.crf.marginals(emissions.gather(1, index), mask)
+        probabilities = torch.zeros_like(emissions).scatter(1, index, marginals)
+        outside = torch.zeros_like(emissions)
+        outside[:, :, 0] = 1
+        return torch.where(is_word.unsqueeze(2), probabilities, outside).clamp(min=_LEAST_PROBABILITY).log()
+
+    @torch.no_grad()
+    def predict_tags(
+        self, input_ids: Tensor, attention_mask: Tensor, word_positions: Tensor, *, scores: bool = True
+    ) -> tuple[list[list[str]], list[list[float]] | None]:
+        """Return the best legal tags of each row's words and, if asked for, their marginal probabilities.
+
+        Args:
+            input_ids: pieces, shape (batch, pieces).
+            attention_mask: shape (batch, pieces).
+            word_positions: index of each word's first piece, shape
+                (batch, words), -1 where padded; at least one a row.
+            scores: return probabilities too.
+        """
+        emissions = self(input_ids, attention_mask, word_positions).logits
+        mask = word_positions >= 0
+        paths = self.crf.viterbi(emissions, mask)
+        lengths = mask.sum(1).tolist()
+        tags = self.config.tags
+        names = [
+            [tags[tag] for tag in path[:length]] for path, length in zip(paths.tolist(), lengths, strict=True)
+        ]
+        if not scores:
+            return names, None
+        marginals = self.crf.marginals(emissions, mask)
+        chosen = marginals.gather(2, paths.clamp(min=0).unsqueeze(2)).squeeze(2).tolist()
+        return names, [row[:length] for row, length in zip(chosen, lengths, strict=True)]
+
+    def head_parameters(self) -> list[nn.Parameter]:
+        """Return the parameters that start untrained: emission layer and CRF."""
+        return [*self.classifier.parameters(), *self.crf.parameters()]
+
+    @classmethod
+    def from_encoder(cls, encoder: PreTrainedModel, tags: list[str], **settings: Any) -> CrfTagger:
+        """Put a new head on a pretrained encoder (which is changed by training the tagger)."""
+        encoder_config = encoder.config.to_dict()
+        for name in (
+            "_name_or_path",
+            "auto_map",
+        ):  # may be a path on this machine, or name code that is not used
+            encoder_config.pop(name, None)
+        config = CrfTaggerConfig(encoder_config=encoder_config, tags=tags, **settings)
+        return cls(config, encoder)

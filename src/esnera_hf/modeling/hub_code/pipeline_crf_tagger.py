@@ -1,0 +1,190 @@
+"""The token-classification pipeline of a CRF tagger."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from transformers.pipelines.base import ChunkPipeline
+
+from .windows import LabelledSpan, Window, WindowTokenizer, join_spans, read_spans, window_inputs
+from .words import word_spans
+
+_STRATEGIES = ("none", "simple", "first", "average", "max")
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """A text and its words, as offsets of characters."""
+
+    text: str
+    spans: list[tuple[int, int]]
+
+
+class CrfTaggerPipeline(ChunkPipeline):  # type: ignore[misc]
+    """Finds entities in text with a CRF tagger.
+
+    Results have the form of the stock pipeline with an aggregation strategy:
+    ``entity_group``, ``score`` (the marginal probability of the entity's least
+    probable tag), ``word``, ``start`` and ``end`` (characters, end exclusive).
+    Texts of any length are read whole, in windows.
+
+    Parameters, of the pipeline or of a call:
+
+    - ``unit``: what a word of a text is: ``"characters"``, ``"words"`` (words
+      and punctuation apart), ``"spaces"`` (what stands between spaces) or
+      ``"auto"`` (characters if any is Han or kana, else words).
+    - ``is_split_into_words``: sentences are lists of words; offsets refer to
+      the words joined by ``delimiter`` (default: a space).
+    - ``aggregation_strategy``: ``"none"`` gives an entry a word (``entity`` is
+      its tag, ``index`` its position); any other gives entities.
+    - ``ignore_labels``: leave these labels (or tags) out; default ``["O"]``.
+    - ``stride``: without effect, as long texts are read whole anyway.
+    """
+
+    default_input_names = "sequences"
+    _load_processor = False
+    _load_image_processor = False
+    _load_feature_extractor = False
+    _load_tokenizer = True
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.model.eval()
+        self.words = WindowTokenizer(self.tokenizer, self.model.config.window_length)
+
+    def _sanitize_parameters(
+        self,
+        unit: str | None = None,
+        is_split_into_words: bool | None = None,
+        delimiter: str | None = None,
+        aggregation_strategy: str | None = None,
+        ignore_labels: Sequence[str] | None = None,
+        stride: int | None = None,
+    ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+        reading = {"unit": unit, "is_split_into_words": is_split_into_words, "delimiter": delimiter}
+        writing: dict[str, Any] = {"ignore_labels": ignore_labels}
+        if aggregation_strategy is not None:
+            if aggregation_strategy.lower() not in _STRATEGIES:
+                raise ValueError(
+                    f"aggregation_strategy={aggregation_strategy!r}: expected one of {', '.join(_STRATEGIES)}."
+                )
+            writing["grouped"] = aggregation_strategy.lower() != "none"
+        return _given(reading), {}, _given(writing)
+
+    def __call__(self, inputs: Any, **kwargs: Any) -> Any:
+        """Find the entities of one or several texts.
+
+        Args:
+            inputs: a text, a list of texts, or a generator or dataset of texts;
+                with ``is_split_into_words``, lists of words for texts.
+            **kwargs: see the class; ``batch_size`` and ``num_workers`` too.
+
+        Returns:
+            A list of dictionaries for a text; a list of such lists for a list
+            (of texts, or of words); an iterator of them for the rest.
+        """
+        if isinstance(inputs, Sequence) and not isinstance(inputs, str):
+            inputs = list(inputs)
+            if not inputs:
+                return []
+            split = kwargs.get("is_split_into_words", self._preprocess_params.get("is_split_into_words"))
+            if split and all(isinstance(word, str) for word in inputs):
+                inputs = [inputs]
+        return super().__call__(inputs, **kwargs)
+
+    def preprocess(
+        self, sentence: Any, *, unit: str = "auto", is_split_into_words: bool = False, delimiter: str = " "
+    ) -> Iterator[dict[str, Any]]:
+        """Yield the windows of a text."""
+        if is_split_into_words:
+            if isinstance(sentence, str) or not all(isinstance(word, str) for word in sentence):
+                raise ValueError(
+                    f"is_split_into_words=True: expected a list of words, found {sentence!r:.80}."
+                )
+            words = list(sentence)
+            text = delimiter.join(words)
+            spans = _joined_spans(words, len(delimiter))
+        else:
+            if not isinstance(sentence, str):
+                raise ValueError(
+                    f"expected a text, found {sentence!r:.80}. Pass is_split_into_words=True for lists of words."
+                )
+            text = sentence
+            spans = word_spans(text, unit)
+            words = [text[start:end] for start, end in spans]
+        windows = self.words.windows([words]) or [self._empty_window()]
+        for window in windows:
+            yield {"sentence": Sentence(text, spans), "window": window, "is_last": window is windows[-1]}
+
+    def _empty_window(self) -> Window:
+        """Return a window without words: a text without pieces passes through the model all the same."""
+        return Window(0, [*self.words.prefix, *self.words.suffix] or [self.tokenizer.pad_token_id], [], [0])
+
+    def _forward(self, model_inputs: dict[str, Any]) -> dict[str, Any]:
+        batched = isinstance(model_inputs["window"], list)
+        windows = model_inputs["window"] if batched else [model_inputs["window"]]
+        inputs = self.ensure_tensor_on_device(**window_inputs(windows, self.tokenizer.pad_token_id))
+        tags, scores = self.model.predict_tags(**inputs)
+        return {
+            **model_inputs,
+            "tags": tags if batched else tags[0],
+            "scores": scores if batched else scores[0],
+        }
+
+    def postprocess(
+        self, outputs: list[dict[str, Any]], *, grouped: bool = True, ignore_labels: Sequence[str] = ("O",)
+    ) -> list[dict[str, Any]]:
+        """Put the windows of a text together and return its entities, or its words if not grouped."""
+        sentence: Sentence = outputs[0]["sentence"]
+        parts = [(o["window"], o["tags"], o["scores"]) for o in outputs if o["window"].words]
+        entities = join_spans([window for window, _, _ in parts], [read_spans(*part) for part in parts])
+        if grouped:
+            entries = [
+                {
+                    "entity_group": entity.label,
+                    "score": entity.score,
+                    **_place(sentence, entity.start, entity.end),
+                }
+                for entity in entities
+            ]
+        else:
+            scores = {
+                word: score for window, _, row in parts for word, score in zip(window.words, row, strict=True)
+            }
+            entries = _tagged_words(sentence, entities, scores)
+        key = "entity_group" if grouped else "entity"
+        return [entry for entry in entries if entry[key] not in ignore_labels]
+
+
+def _given(parameters: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in parameters.items() if value is not None}
+
+
+def _joined_spans(words: Sequence[str], gap: int) -> list[tuple[int, int]]:
+    spans = []
+    start = 0
+    for word in words:
+        spans.append((start, start + len(word)))
+        start += len(word) + gap
+    return spans
+
+
+def _place(sentence: Sentence, first: int, end: int) -> dict[str, Any]:
+    start, stop = sentence.spans[first][0], sentence.spans[end - 1][1]
+    return {"word": sentence.text[start:stop], "start": start, "end": stop}
+
+
+def _tagged_words(
+    sentence: Sentence, entities: Sequence[LabelledSpan], scores: dict[int, float]
+) -> list[dict[str, Any]]:
+    tags = {
+        word: f"{'B' if word == entity.start else 'I'}-{entity.label}"
+        for entity in entities
+        for word in range(entity.start, entity.end)
+    }
+    return [
+        {"entity": tags.get(word, "O"), "score": score, "index": word, **_place(sentence, word, word + 1)}
+        for word, score in scores.items()
+    ]

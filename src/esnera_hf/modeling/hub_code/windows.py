@@ -1,0 +1,253 @@
+"""Words to encoder windows and tags back to spans of words.
+
+A window is what the encoder sees at once. A sentence longer than the encoder
+takes becomes several windows, cut after a sentence end where there is one; no
+word is lost. Words that the tokenizer turns into nothing take no part in the
+CRF's chain and are put back when entities are read off it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
+
+_SENTENCE_ENDS = frozenset("。！？!?；;….．")
+_CLAUSE_ENDS = frozenset('，,、：:）)】》」"”—~～ 　')
+
+
+class LabelledSpan(Protocol):
+    """Words ``start`` to ``end`` (exclusive) of a sentence, with a label and a score in [0, 1]."""
+
+    @property
+    def start(self) -> int: ...
+    @property
+    def end(self) -> int: ...
+    @property
+    def label(self) -> str: ...
+    @property
+    def score(self) -> float: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A :class:`LabelledSpan`."""
+
+    start: int
+    end: int
+    label: str
+    score: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """One encoder input.
+
+    Attributes:
+        sentence: index of the sentence it is cut from.
+        input_ids: its pieces with the special ones.
+        words: index in the sentence of each word that has pieces.
+        positions: index in ``input_ids`` of each such word's first piece.
+        joins: whether the cut before it parts a phrase, so that entities of one
+            label that touch there are one entity.
+    """
+
+    sentence: int
+    input_ids: list[int]
+    words: list[int]
+    positions: list[int]
+    joins: bool = False
+
+    def piece_range(self, first: int, last: int, suffix: int) -> tuple[int, int]:
+        """Return the range of pieces of the words ``first`` to ``last`` (indices into ``words``)."""
+        following = last + 1
+        end = self.positions[following] if following < len(self.words) else len(self.input_ids) - suffix
+        return self.positions[first], end
+
+
+class WindowTokenizer:
+    """Cuts sentences of words into :class:`Window` objects.
+
+    Args:
+        tokenizer: a tokenizer of the ``tokenizers`` library.
+        window_length: most pieces in a window, special ones included.
+
+    Raises:
+        ValueError: the tokenizer cannot say which word a piece belongs to, or
+            the window holds no text (or ``error``, where a subclass sets it).
+    """
+
+    error: type[Exception] = ValueError
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, window_length: int) -> None:
+        if not tokenizer.is_fast:
+            raise self.error(
+                f"{type(tokenizer).__name__} is a pure-Python tokenizer that cannot map pieces to words. "
+                "Choose an encoder whose tokenizer has a tokenizer.json."
+            )
+        self.tokenizer = tokenizer
+        bare = tokenizer("a", add_special_tokens=False)["input_ids"]
+        full = tokenizer("a")["input_ids"]
+        start = next(i for i in range(len(full)) if full[i : i + len(bare)] == bare)
+        self.prefix: list[int] = full[:start]
+        self.suffix: list[int] = full[start + len(bare) :]
+        self.budget = window_length - len(self.prefix) - len(self.suffix)
+        if self.budget < 1:
+            raise self.error(f"a window of {window_length} pieces leaves no room for text.")
+
+    def windows(
+        self, sentences: Sequence[Sequence[str]], phrases: Sequence[Sequence[LabelledSpan]] | None = None
+    ) -> list[Window]:
+        """Cut sentences into windows.
+
+        Args:
+            sentences: lists of words.
+            phrases: gold entities a sentence, not to be cut through; left out
+                when predicting.
+
+        Returns:
+            The windows in order; none for a sentence without any piece.
+        """
+        if not sentences:
+            return []
+        encoded: Any = self.tokenizer(
+            [list(words) for words in sentences],
+            is_split_into_words=True,
+            add_special_tokens=False,
+            return_attention_mask=False,
+            return_token_type_ids=False,
+            verbose=False,
+        )
+        windows: list[Window] = []
+        for index, words in enumerate(sentences):
+            pieces = _pieces_by_word(encoded["input_ids"][index], encoded.word_ids(index), self.budget)
+            kept = [word for word, _ in pieces]
+            barred = _inside_phrases(kept, phrases[index]) if phrases else set()
+            windows.extend(self._cut(index, words, pieces, barred))
+        return windows
+
+    def _cut(
+        self, sentence: int, words: Sequence[str], pieces: list[tuple[int, list[int]]], barred: set[int]
+    ) -> Iterable[Window]:
+        start = 0
+        joins = False
+        while start < len(pieces):
+            end, length = start, 0
+            while end < len(pieces) and length + len(pieces[end][1]) <= self.budget:
+                length += len(pieces[end][1])
+                end += 1
+            if end < len(pieces):
+                end = _best_cut(words, [word for word, _ in pieces], start, end, barred)
+            input_ids = list(self.prefix)
+            positions = []
+            for _, ids in pieces[start:end]:
+                positions.append(len(input_ids))
+                input_ids.extend(ids)
+            input_ids.extend(self.suffix)
+            yield Window(sentence, input_ids, [word for word, _ in pieces[start:end]], positions, joins)
+            last_word = words[pieces[end - 1][0]]
+            joins = not (last_word[-1:] in _SENTENCE_ENDS or last_word[-1:] in _CLAUSE_ENDS)
+            start = end
+
+
+def _pieces_by_word(
+    input_ids: list[int], word_ids: list[int | None], budget: int
+) -> list[tuple[int, list[int]]]:
+    pieces: list[tuple[int, list[int]]] = []
+    for piece, word in zip(input_ids, word_ids, strict=True):
+        if word is None:
+            continue
+        if not pieces or pieces[-1][0] != word:
+            pieces.append((word, []))
+        if len(pieces[-1][1]) < budget:
+            pieces[-1][1].append(piece)
+    return pieces
+
+
+def _inside_phrases(kept: list[int], phrases: Sequence[LabelledSpan]) -> set[int]:
+    """Return the words before which a cut would part a phrase."""
+    owner = {word: phrase for phrase in phrases for word in range(phrase.start, phrase.end)}
+    return {word for before, word in pairwise(kept) if word in owner and owner.get(before) == owner[word]}
+
+
+def _best_cut(words: Sequence[str], kept: list[int], start: int, end: int, barred: set[int]) -> int:
+    """Choose where a window ends: after a sentence, else a clause, else anywhere but inside a phrase."""
+    allowed = [cut for cut in range(end, start, -1) if kept[cut] not in barred]
+    late = [cut for cut in allowed if cut > start + (end - start) // 2]
+    for marks in (_SENTENCE_ENDS, _CLAUSE_ENDS):
+        for cut in late:
+            if words[kept[cut - 1]][-1:] in marks:
+                return cut
+    return allowed[0] if allowed else end
+
+
+def pad(rows: Sequence[Sequence[int]], value: int) -> Tensor:
+    """Return rows padded on the right, shape (rows, longest row)."""
+    width = max(len(row) for row in rows)
+    return torch.tensor([[*row, *[value] * (width - len(row))] for row in rows], dtype=torch.long)
+
+
+def encoder_inputs(rows: Sequence[Sequence[int]], pad_id: int) -> dict[str, Tensor]:
+    """Return ``input_ids`` and ``attention_mask`` of rows of pieces."""
+    lengths = torch.tensor([len(row) for row in rows])
+    input_ids = pad(rows, pad_id)
+    attention_mask = (torch.arange(input_ids.shape[1]) < lengths.unsqueeze(1)).long()
+    return {"input_ids": input_ids, "attention_mask": attention_mask}
+
+
+def window_inputs(windows: Sequence[Window], pad_id: int) -> dict[str, Tensor]:
+    """Return what a tagger is given for a batch of windows."""
+    inputs = encoder_inputs([window.input_ids for window in windows], pad_id)
+    inputs["word_positions"] = pad([window.positions for window in windows], -1)
+    return inputs
+
+
+def read_spans(window: Window, tags: Sequence[str], scores: Sequence[float] | None = None) -> list[Span]:
+    """Read the entities off a window's tags, as spans of the sentence's words.
+
+    A broken sequence is read as ``conlleval`` reads it: an inside tag that
+    continues nothing opens an entity.
+
+    Args:
+        window: the window.
+        tags: an IOB2 tag for each of its words.
+        scores: the probability of each tag; an entity's score is the smallest
+            of its words'.
+    """
+    bounds: list[tuple[int, int]] = []
+    for index, tag in enumerate(tags):
+        if tag.startswith("I-") and bounds and bounds[-1][1] == index and tags[index - 1][2:] == tag[2:]:
+            bounds[-1] = bounds[-1][0], index + 1
+        elif tag != "O":
+            bounds.append((index, index + 1))
+    return [
+        Span(
+            window.words[start],
+            window.words[end - 1] + 1,
+            tags[start][2:],
+            min(scores[start:end]) if scores is not None else 1.0,
+        )
+        for start, end in bounds
+    ]
+
+
+def join_spans(windows: Sequence[Window], spans: Sequence[Sequence[LabelledSpan]]) -> list[LabelledSpan]:
+    """Put the entities of one sentence's windows together."""
+    joined: list[LabelledSpan] = []
+    previous_end = 0
+    for window, found in zip(windows, spans, strict=True):
+        rest = list(found)
+        if window.joins and joined and rest:
+            last, first = joined[-1], rest[0]
+            meet = last.end == previous_end and first.start == window.words[0]
+            if meet and last.label == first.label:
+                joined[-1] = Span(last.start, first.end, last.label, min(last.score, first.score))
+                rest = rest[1:]
+        joined.extend(rest)
+        previous_end = window.words[-1] + 1
+    return joined

@@ -1,0 +1,59 @@
+"""A tagger trained in seconds, and sentences it has to cope with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from builders import VANISHING, toy_rows, toy_source
+from esnera_hf.modeling import Tagger, train_tagger
+
+NAMES = {"PERSON": "PER", "PLACE": "LOC"}
+
+
+@pytest.fixture(scope="session")
+def tagger(encoder_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Tagger:
+    """A tagger with windows of 20 pieces."""
+    settings = {
+        "learning_rate": 1e-2,
+        "head_learning_rate": 2e-2,
+        "num_train_epochs": 4,
+        "window_length": 20,
+    }
+    source = toy_source("toy", NAMES, seed=1)
+    return train_tagger(source, str(encoder_folder), tmp_path_factory.mktemp("training"), settings).tagger
+
+
+@pytest.fixture(scope="session")
+def sentences() -> list[list[str]]:
+    """Sentences of one window, of several, and of none."""
+    rows = [list(tokens) for tokens, _ in toy_rows(NAMES, 30, seed=5)]
+    long = [word for tokens in rows[:10] for word in tokens]
+    return [*rows, long, [], [VANISHING], ["", "anna", VANISHING], long[::-1]]
+
+
+@pytest.fixture(scope="session")
+def texts(sentences: list[list[str]]) -> list[str]:
+    """Raw texts: spaced and not, with punctuation, blank, longer than a window, with what has no piece."""
+    long = ". ".join(" ".join(words) for words in sentences[:8]) + "."
+    return [
+        "anna bruno met clara, in paris.",
+        "",
+        " \n\t ",
+        long,
+        VANISHING,
+        f"anna{VANISHING} met {VANISHING} bruno",
+        "「anna」在北京。",
+        "中国人名上海" * 12,
+        "people of madrid met\nDario's friend (oslo)",
+        long.replace(". ", " "),
+    ]
+
+
+@pytest.fixture(scope="session")
+def saved(tagger: Tagger, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the saved tagger."""
+    folder = tmp_path_factory.mktemp("saved") / "crf-tagger"
+    tagger.save_pretrained(folder)
+    return folder

@@ -1,0 +1,266 @@
+"""The pipeline against the tagger on the same words, in every form of input it takes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from datasets import Dataset
+from transformers import TokenClassificationPipeline, pipeline
+from transformers.pipelines.pt_utils import KeyDataset
+
+from esnera_hf.cli import main
+from esnera_hf.modeling import CrfTaggerPipeline, Tagger, load_pipeline
+from esnera_hf.modeling.hub_code.windows import window_inputs
+from esnera_hf.modeling.hub_code.words import word_spans
+
+KEYS = ["entity_group", "score", "word", "start", "end"]
+
+
+@pytest.fixture(scope="module")
+def pipe(tagger: Tagger) -> CrfTaggerPipeline:
+    return tagger.pipeline()
+
+
+def expected(
+    tagger: Tagger, text: str, spans: Sequence[tuple[int, int]]
+) -> list[tuple[str, float, str, int, int]]:
+    """What the tagger finds in a text with these words."""
+    found = []
+    for entity in next(iter(tagger.predict([[text[a:b] for a, b in spans]], scores=True))):
+        start, end = spans[entity.start][0], spans[entity.end - 1][1]
+        found.append((entity.label, pytest.approx(entity.score, abs=1e-5), text[start:end], start, end))
+    return found
+
+
+def rows(entries: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
+    assert all(list(entry) == KEYS for entry in entries)
+    return [tuple(entry.values()) for entry in entries]
+
+
+def joined(words: Sequence[str], delimiter: str) -> tuple[str, list[tuple[int, int]]]:
+    spans, position = [], 0
+    for word in words:
+        spans.append((position, position + len(word)))
+        position += len(word) + len(delimiter)
+    return delimiter.join(words), spans
+
+
+def test_it_finds_in_text_what_the_tagger_finds_in_its_words(
+    tagger: Tagger, pipe: CrfTaggerPipeline, texts: list[str]
+) -> None:
+    found = [rows(pipe(text)) for text in texts]
+    assert found == [expected(tagger, text, word_spans(text)) for text in texts]
+    assert [len(entries) > 0 for entries in found] == [text.strip("\u200b \n\t") != "" for text in texts]
+    windows = [len(pipe.words.windows([[text[a:b] for a, b in word_spans(text)]])) for text in texts]
+    assert {0, 1} < set(windows)
+    assert max(windows) > 3
+
+
+@pytest.mark.parametrize("unit", ["auto", "spaces"])
+def test_the_command_line_finds_the_same(
+    pipe: CrfTaggerPipeline,
+    saved: Path,
+    texts: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    unit: str,
+) -> None:
+    lines = [text.replace("\n", " ") for text in texts if text.strip()]
+    (tmp_path / "text.txt").write_text("\n".join(lines), encoding="utf-8")
+    assert main(["predict", str(saved), str(tmp_path / "text.txt"), "--tokens", unit]) == 0
+    records = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [[(e["label"], e["text"]) for e in record["entities"]] for record in records] == [
+        [(e["entity_group"], e["word"]) for e in found] for found in pipe(lines, unit=unit)
+    ]
+
+
+@pytest.mark.parametrize("delimiter", [None, "", " / "])
+def test_it_finds_in_words_what_the_tagger_finds(
+    tagger: Tagger, pipe: CrfTaggerPipeline, sentences: list[list[str]], delimiter: str | None
+) -> None:
+    options = {} if delimiter is None else {"delimiter": delimiter}
+    found = pipe(sentences, is_split_into_words=True, **options)
+    places = [joined(words, " " if delimiter is None else delimiter) for words in sentences]
+    assert [rows(entries) for entries in found] == [expected(tagger, *place) for place in places]
+    assert sum(map(len, found)) > 50
+
+
+@pytest.mark.parametrize("batch_size", [2, 3, 50])
+def test_batches_change_nothing(
+    pipe: CrfTaggerPipeline, texts: list[str], sentences: list[list[str]], batch_size: int
+) -> None:
+    def spans(results: list[list[dict[str, Any]]]) -> list[list[tuple[Any, ...]]]:
+        return [[(e["entity_group"], e["start"], e["end"]) for e in entries] for entries in results]
+
+    assert spans(pipe(texts, batch_size=batch_size)) == spans([pipe(text) for text in texts])
+    assert spans(pipe(sentences, is_split_into_words=True, batch_size=batch_size)) == spans(
+        pipe(sentences, is_split_into_words=True)
+    )
+
+
+def test_forms_of_input(pipe: CrfTaggerPipeline, texts: list[str]) -> None:
+    results = [pipe(text) for text in texts]
+    assert pipe(texts) == pipe(tuple(texts)) == results
+    assert list(pipe(text for text in texts)) == results
+    rows = Dataset.from_dict({"text": texts})
+    assert pipe(rows["text"]) == list(pipe(KeyDataset(rows, "text"))) == results
+    assert pipe([]) == []
+
+
+def test_forms_of_split_input(tagger: Tagger, pipe: CrfTaggerPipeline) -> None:
+    words = ["anna", "met", "bruno"]
+    (result,) = pipe(words, is_split_into_words=True)
+    assert [entry["word"] for entry in result] == ["anna", "bruno"]
+    assert pipe([words, []], is_split_into_words=True) == [result, []]
+    assert pipe([tuple(words)], is_split_into_words=True) == [result]
+    assert tagger.pipeline(is_split_into_words=True)(words) == [result]
+    assert pipe([], is_split_into_words=True) == []
+    stock = TokenClassificationPipeline(model=tagger.model, tokenizer=tagger.tokenizer, task="ner")
+    assert len(stock(words, is_split_into_words=True)) == 1
+
+
+def test_what_is_no_text_is_refused(pipe: CrfTaggerPipeline) -> None:
+    with pytest.raises(
+        ValueError, match=r"expected a text, found \['anna'\]\. Pass is_split_into_words=True"
+    ):
+        pipe([["anna"]])
+    with pytest.raises(ValueError, match="expected a list of words, found 'anna'"):
+        pipe(["anna", ["met"]], is_split_into_words=True)
+    with pytest.raises(ValueError, match="expected one of auto"):
+        pipe("anna", unit="letters")
+    with pytest.raises(ValueError, match="aggregation_strategy='fist': expected one of none, simple"):
+        pipe("anna", aggregation_strategy="fist")
+    with pytest.raises(TypeError, match="split_into_words"):
+        pipe("anna", split_into_words=True)
+
+
+def test_the_unit_of_words(pipe: CrfTaggerPipeline) -> None:
+    text = "anna, met bruno."
+    assert pipe(text)[0]["word"] == "anna"
+    assert pipe(text, unit="spaces")[0]["word"] == "anna,"
+
+
+@pytest.mark.parametrize("strategy", ["simple", "first", "average", "max", "MAX"])
+def test_strategies_that_group_are_one(pipe: CrfTaggerPipeline, texts: list[str], strategy: str) -> None:
+    assert pipe(texts[0], aggregation_strategy=strategy, stride=3) == pipe(texts[0])
+
+
+def test_without_grouping_every_word_has_its_tag(tagger: Tagger, pipe: CrfTaggerPipeline) -> None:
+    text = "anna \u200b bruno met clara"
+    entries = pipe(text, aggregation_strategy="none", ignore_labels=[])
+    assert [list(entry) for entry in entries] == [["entity", "score", "index", "word", "start", "end"]] * 4
+    assert [(e["entity"], e["index"], e["word"], e["start"], e["end"]) for e in entries] == [
+        ("B-PER", 0, "anna", 0, 4),
+        ("I-PER", 2, "bruno", 7, 12),
+        ("O", 3, "met", 13, 16),
+        ("B-PER", 4, "clara", 17, 22),
+    ]
+    first, second = pipe(text)
+    assert (first["word"], second["word"]) == ("anna \u200b bruno", "clara")
+    assert first["score"] == min(entries[0]["score"], entries[1]["score"])
+    assert second["score"] == entries[3]["score"]
+    assert [e["index"] for e in pipe(text, aggregation_strategy="none")] == [0, 2, 4]
+
+
+def test_ignored_labels_are_left_out(pipe: CrfTaggerPipeline) -> None:
+    found = pipe("anna left paris")
+    assert [entry["entity_group"] for entry in found] == ["PER", "LOC"]
+    assert pipe("anna left paris", ignore_labels=["PER"]) == found[1:]
+
+
+def test_scores_are_plain_numbers(pipe: CrfTaggerPipeline) -> None:
+    assert {type(entry["score"]) for entry in pipe("anna met bruno")} == {float}
+
+
+def test_a_model_in_training_is_evaluated(tagger: Tagger) -> None:
+    tagger.model.train()
+    tagger.pipeline()
+    assert not tagger.model.training
+
+
+def test_saved_taggers_load_as_pipelines_without_remote_code(
+    pipe: CrfTaggerPipeline, saved: Path, texts: list[str]
+) -> None:
+    expected = pipe(texts)
+    loaded = load_pipeline(saved, batch_size=4)
+    assert type(loaded) is CrfTaggerPipeline
+    assert [[e["word"] for e in found] for found in loaded(texts)] == [
+        [e["word"] for e in found] for found in expected
+    ]
+    stock = pipeline("token-classification", model=str(saved), pipeline_class=CrfTaggerPipeline)
+    assert type(stock) is CrfTaggerPipeline
+    assert stock(texts) == expected
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_half_precision(pipe: CrfTaggerPipeline, saved: Path, dtype: str) -> None:
+    half = pipeline("token-classification", model=str(saved), pipeline_class=CrfTaggerPipeline, dtype=dtype)
+    assert {str(parameter.dtype) for parameter in half.model.parameters()} == {f"torch.{dtype}"}
+    found, expected = (loaded("anna met bruno in paris") for loaded in (half, pipe))
+    assert [entry["word"] for entry in found] == [entry["word"] for entry in expected]
+    assert [e["score"] for e in found] == pytest.approx([e["score"] for e in expected], abs=0.05)
+
+
+def test_the_stock_function_does_not_run_code_untold(saved: Path) -> None:
+    with pytest.raises(ValueError, match="trust_remote_code=True"):
+        pipeline("token-classification", model=str(saved))
+
+
+class TestStockPipeline:
+    """What knows nothing of the CRF gets the probabilities it gives."""
+
+    @pytest.fixture
+    def stock(self, tagger: Tagger) -> TokenClassificationPipeline:
+        return TokenClassificationPipeline(model=tagger.model, tokenizer=tagger.tokenizer, task="ner")
+
+    def test_probabilities_are_those_of_the_words(
+        self, tagger: Tagger, stock: TokenClassificationPipeline, pipe: CrfTaggerPipeline
+    ) -> None:
+        text = "anna bruno met clara in paris"
+        entries = stock(text, ignore_labels=[])
+        own = pipe(text, aggregation_strategy="none", ignore_labels=[])
+        assert [(e["entity"], e["word"], e["start"], e["end"]) for e in entries] == [
+            (e["entity"], e["word"], e["start"], e["end"]) for e in own
+        ]
+        for entry, mine in zip(entries, own, strict=True):
+            assert entry["score"] == pytest.approx(mine["score"], abs=1e-5)
+        grouped = stock(text, aggregation_strategy="simple")
+        assert [(e["entity_group"], e["start"], e["end"]) for e in grouped] == [
+            (e["entity_group"], e["start"], e["end"]) for e in pipe(text)
+        ]
+
+    def test_logits_of_a_batch(self, tagger: Tagger) -> None:
+        texts = ["anna met bruno", "", "paris"]
+        batch = tagger.tokenizer(texts, padding=True, return_tensors="pt")
+        assert "token_type_ids" in batch
+        with torch.inference_mode():
+            logits = tagger.model(**batch).logits
+        assert logits.shape == (3, 5, 5)
+        torch.testing.assert_close(logits.exp().sum(2), torch.ones(3, 5))
+        for text, row in zip(texts, logits, strict=True):
+            length = len(text.split())
+            outside = [0, *range(length + 1, 5)]
+            assert row[outside].argmax(1).tolist() == [0] * len(outside)
+            assert row[outside].exp().max(1).values.min() == 1
+            for window in tagger.words.windows([text.split()]):
+                with torch.no_grad():
+                    emissions = tagger.model(**window_inputs([window], 0)).logits
+                marginals = tagger.model.crf.marginals(emissions, torch.ones(1, length, dtype=torch.bool))
+                torch.testing.assert_close(row[1 : length + 1].exp(), marginals[0], atol=1e-5, rtol=1e-4)
+
+    def test_emissions_in_training_and_with_labels(self, tagger: Tagger) -> None:
+        ids = tagger.tokenizer("anna met", return_tensors="pt")["input_ids"]
+        positions = torch.arange(ids.shape[1]).unsqueeze(0)
+        tagger.model.eval()
+        with torch.no_grad():
+            emissions = tagger.model(ids, word_positions=positions).logits
+            labelled = tagger.model(ids, labels=torch.zeros_like(ids)).logits
+        assert torch.equal(emissions, labelled)
+        tagger.model.train()
+        assert tagger.model(ids).logits.requires_grad
+        tagger.model.eval()

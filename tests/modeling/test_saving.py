@@ -1,0 +1,344 @@
+"""A saved tagger as a repository of the Hub: complete, self-contained, the same bytes, nothing of this machine."""
+
+from __future__ import annotations
+
+import getpass
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+from importlib.metadata import requires
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+from huggingface_hub.utils import httpx
+from safetensors.torch import load_file, save_file
+from transformers import AutoTokenizer
+from transformers.dynamic_module_utils import get_imports, get_relative_import_files
+
+from esnera_hf.errors import EncoderError
+from esnera_hf.modeling import Tagger, load_pipeline
+from esnera_hf.modeling.hub_code import crf
+from esnera_hf.modeling.pretrained import commit_of, load_encoder, reason, resolved_commit
+from esnera_hf.modeling.tagger import REQUIREMENTS
+
+CODE = {
+    "configuration_crf_tagger.py",
+    "crf.py",
+    "modeling_crf_tagger.py",
+    "pipeline_crf_tagger.py",
+    "windows.py",
+    "words.py",
+}
+DATA = {"config.json", "model.safetensors", "requirements.txt", "tokenizer.json", "tokenizer_config.json"}
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+REPO = "someone/crf-tagger"
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in folder.iterdir()}
+
+
+def put_into_cache(folder: Path, hub: Path, branch: str = "main") -> None:
+    """Lay a repository into a cache of the Hub's client, as a download does."""
+    repository = hub / f"models--{REPO.replace('/', '--')}"
+    (repository / "refs").mkdir(parents=True)
+    (repository / "refs" / branch).write_text(COMMIT)
+    shutil.copytree(folder, repository / "snapshots" / COMMIT)
+
+
+def rows(results: list[list[dict[str, Any]]]) -> list[list[tuple[Any, ...]]]:
+    return [[tuple(entry.values()) for entry in found] for found in results]
+
+
+def close_rows(results: list[list[dict[str, Any]]]) -> list[list[tuple[Any, ...]]]:
+    return [
+        [
+            (e["entity_group"], pytest.approx(e["score"], abs=1e-5), e["word"], e["start"], e["end"])
+            for e in found
+        ]
+        for found in results
+    ]
+
+
+class TestFolder:
+    def test_it_holds_all_a_repository_needs_and_nothing_else(self, saved: Path) -> None:
+        assert {file.name for file in saved.iterdir()} == CODE | DATA
+        config = json.loads((saved / "config.json").read_text())
+        classes = [*config["auto_map"].values(), config["custom_pipelines"]["token-classification"]["impl"]]
+        assert list(config["auto_map"]) == ["AutoConfig", "AutoModelForTokenClassification"]
+        assert list(config["custom_pipelines"]) == ["token-classification"]
+        for name in classes:
+            module, _, class_name = name.partition(".")
+            assert f"class {class_name}(" in (saved / f"{module}.py").read_text()
+
+    def test_it_tells_nothing_of_this_machine(self, saved: Path, encoder_folder: Path) -> None:
+        for name, content in contents(saved).items():
+            for text in (str(encoder_folder), str(saved), str(Path.home()), os.getcwd(), "/tmp/", "file://"):
+                assert text.encode() not in content, (name, text)
+            if len(getpass.getuser()) > 4:
+                assert getpass.getuser().encode() not in content, name
+            if name.endswith(".json"):
+                assert b"name_or_path" not in content
+                assert b"is_local" not in content
+                assert b"local_files_only" not in content
+
+    def test_its_code_needs_nothing_of_the_package(self, saved: Path) -> None:
+        imported = {module for name in CODE for module in get_imports(saved / name)}
+        own = {name for name in imported if name not in sys.stdlib_module_names}
+        assert own == {"torch", "transformers"}
+        needed = {
+            Path(file).name for file in get_relative_import_files(str(saved / "modeling_crf_tagger.py"))
+        }
+        assert needed == CODE - {"modeling_crf_tagger.py"}
+
+    def test_the_same_tagger_gives_the_same_bytes(self, tagger: Tagger, saved: Path, tmp_path: Path) -> None:
+        tagger.pipeline()("anna met bruno")
+        tagger.tokenizer(["anna met", "bruno"], truncation=True, max_length=5, padding=True)
+        tagger.save_pretrained(tmp_path / "again")
+        assert contents(tmp_path / "again") == contents(saved)
+
+    def test_a_loaded_tagger_is_saved_as_it_was(self, saved: Path, tmp_path: Path) -> None:
+        Tagger.from_pretrained(saved).save_pretrained(tmp_path / "again")
+        load_pipeline(saved).save_pretrained(tmp_path / "pipeline")
+        assert contents(tmp_path / "again") == contents(saved)
+        assert set(contents(tmp_path / "pipeline")) == (CODE | DATA) - {"requirements.txt"}
+
+    def test_it_names_what_the_package_requires(self, saved: Path) -> None:
+        assert (saved / "requirements.txt").read_text().splitlines() == list(REQUIREMENTS)
+        assert set(REQUIREMENTS) < set(requires("esnera-hf") or ())
+
+    def test_taggers_saved_before_still_load(self, tagger: Tagger, saved: Path, tmp_path: Path) -> None:
+        for name in DATA - {"requirements.txt"}:
+            shutil.copy(saved / name, tmp_path)
+        config = json.loads((saved / "config.json").read_text())
+        for key in ("auto_map", "custom_pipelines", "special_ids"):
+            del config[key]
+        (tmp_path / "config.json").write_text(json.dumps(config))
+        loaded = Tagger.from_pretrained(tmp_path)
+        assert loaded.model.config.special_ids == tagger.model.config.special_ids
+        loaded.save_pretrained(tmp_path / "again")
+        assert contents(tmp_path / "again") == contents(saved)
+
+
+def test_without_the_package(
+    tagger: Tagger, saved: Path, tmp_path: Path, texts: list[str], sentences: list[list[str]]
+) -> None:
+    put_into_cache(saved, tmp_path / "home" / "hub")
+    inputs = {"texts": texts, "sentences": sentences, "output": str(tmp_path / "again")}
+    (tmp_path / "inputs.json").write_text(json.dumps(inputs))
+    variables = {**os.environ, "HF_HOME": str(tmp_path / "home"), "HF_HUB_OFFLINE": "1", "PYTHONPATH": ""}
+    script = Path(__file__).with_name("without_the_package.py")
+    ran = subprocess.run(
+        [sys.executable, str(script), str(saved), REPO, str(tmp_path / "inputs.json")],
+        env=variables,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    result = json.loads(ran.stdout.splitlines()[-1])
+    assert not result["package"]
+    assert result["model"].startswith("transformers_modules.")
+    assert result["model"].endswith(".modeling_crf_tagger")
+    assert result["pipeline"].endswith(f".{COMMIT}.pipeline_crf_tagger")
+    assert "run `pip install pytorch-crf`" in result["missing"]
+    assert "pip install torchcrf" not in result["missing"]
+    assert result["stock"] == [["PER", 0, 4], ["PER", 9, 14]]
+    pipe = tagger.pipeline()
+    assert rows(result["texts"]) == close_rows(pipe(texts))
+    assert rows(result["sentences"]) == close_rows(pipe(sentences, is_split_into_words=True))
+    again = Tagger.from_pretrained(tmp_path / "again")
+    assert list(again.predict(sentences)) == list(tagger.predict(sentences))
+    assert set(contents(tmp_path / "again")) == (CODE | DATA) - {"requirements.txt"}
+
+
+class TestTorchcrf:
+    """The package is named pytorch-crf, its module torchcrf; a package torchcrf is another project."""
+
+    def imported(self, monkeypatch: pytest.MonkeyPatch, module: ModuleType | None) -> None:
+        monkeypatch.setitem(sys.modules, "torchcrf", module)
+        spec = importlib.util.spec_from_file_location("crf_of_this_test", crf.__file__)
+        assert spec is not None
+        assert spec.loader is not None
+        spec.loader.exec_module(importlib.util.module_from_spec(spec))
+
+    def test_missing(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        with pytest.raises(ImportError, match="run `pip install pytorch-crf`") as error:
+            self.imported(monkeypatch, None)
+        assert "torchcrf` on the package index is another project" in str(error.value)
+
+    @pytest.mark.parametrize("has_class", [True, False])
+    def test_another_project(self, monkeypatch: pytest.MonkeyPatch, has_class: bool) -> None:
+        class CRF(torch.nn.Module):
+            def __init__(self, num_labels: int, pad_idx: int | None = None, use_gpu: bool = True) -> None: ...
+
+        other = ModuleType("torchcrf")
+        if has_class:
+            other.CRF = CRF  # type: ignore[attr-defined]
+        with pytest.raises(ImportError, match=r"is not that of pytorch-crf.*`pip uninstall torchcrf"):
+            self.imported(monkeypatch, other)
+
+    def test_the_right_one(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.imported(monkeypatch, importlib.import_module("torchcrf"))
+
+
+class TestFromTheHub:
+    @pytest.fixture
+    def cached(self, saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        put_into_cache(saved, tmp_path / "hub", "v1")
+        for name in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
+            monkeypatch.setattr(f"huggingface_hub.constants.{name}", str(tmp_path / "hub"), raising=False)
+
+    @pytest.mark.usefixtures("cached")
+    def test_a_revision_is_one_commit(self, tagger: Tagger, sentences: list[list[str]]) -> None:
+        assert commit_of(REPO, "v1") == COMMIT
+        loaded = Tagger.from_pretrained(REPO, revision="v1")
+        assert list(loaded.predict(sentences)) == list(tagger.predict(sentences))
+        assert load_pipeline(REPO, revision=COMMIT)("anna met")[0]["word"] == "anna"
+
+    @pytest.mark.usefixtures("cached")
+    def test_a_revision_that_is_not_there(self) -> None:
+        with pytest.raises(
+            EncoderError, match=f"'{REPO}' holds no tagger that can be loaded: it is neither a"
+        ):
+            Tagger.from_pretrained(REPO)
+
+    def test_a_commit_of_an_encoder(self, encoder_folder: Path, tmp_path: Path, monkeypatch: Any) -> None:
+        put_into_cache(encoder_folder, tmp_path / "hub")
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+        assert resolved_commit(REPO) == COMMIT
+        assert resolved_commit(str(encoder_folder)) == ""
+
+    @pytest.mark.parametrize("name", ["someone/nothing", "a/b/c", "./nothing", "/nothing", "..", "no name!"])
+    def test_an_error_is_one_line_that_says_what_to_do(self, name: str) -> None:
+        with pytest.raises(EncoderError) as error:
+            Tagger.from_pretrained(name)
+        assert "\n" not in str(error.value)
+        assert str(error.value).startswith(f"{name!r} holds no tagger that can be loaded: ")
+        assert str(error.value).endswith("or such a model on the Hub.")
+        told = {"someone/nothing": "HF_HUB_OFFLINE", "/nothing": "there is no such folder"}
+        assert told.get(name, "") in str(error.value)
+
+    @pytest.mark.parametrize(
+        ("kind", "status", "told"),
+        [
+            (RepositoryNotFoundError, 401, "no such model on the Hub that your token may see"),
+            (GatedRepoError, 403, "ask for it on its page"),
+            (RevisionNotFoundError, 404, "no such revision"),
+            (HfHubHTTPError, 401, "log in with `hf auth login`"),
+            (HfHubHTTPError, 503, r"no usable answer \(503\)"),
+            (httpx.ConnectTimeout, 0, r"no usable answer \(ConnectTimeout\)"),
+        ],
+    )
+    def test_what_the_client_raises_is_explained(
+        self, kind: Any, status: int, told: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        request = httpx.Request("GET", "https://hub.test/someone/nothing")
+
+        def fail(*args: Any, **kwargs: Any) -> None:
+            if not status:
+                raise kind("slow")
+            cause = kind("long\nstory", response=httpx.Response(status, request=request))
+            raise OSError("first line\nsecond line") from cause
+
+        monkeypatch.setattr("esnera_hf.modeling.tagger.commit_of", fail)
+        with pytest.raises(EncoderError, match=told) as error:
+            Tagger.from_pretrained("someone/nothing")
+        assert "\n" not in str(error.value)
+
+    def test_other_errors_are_told_by_their_first_line(self) -> None:
+        assert reason(ValueError("one\ntwo")) == "one"
+        assert reason(KeyError()) == "KeyError."
+
+
+class TestForeignFolders:
+    @pytest.fixture
+    def folder(self, saved: Path, tmp_path: Path) -> Path:
+        return Path(shutil.copytree(saved, tmp_path / "tagger"))
+
+    def change(self, folder: Path, **values: Any) -> None:
+        config = json.loads((folder / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps({**config, **values}))
+
+    def test_code_beside_a_tagger_is_never_run(self, folder: Path, tmp_path: Path) -> None:
+        for name in CODE:
+            (folder / name).write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
+        (folder / "tokenization.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
+        assert load_pipeline(folder)("anna met")[0]["word"] == "anna"
+        settings = json.loads((folder / "tokenizer_config.json").read_text())
+        settings |= {"auto_map": {"AutoTokenizer": [None, "tokenization.T"]}, "tokenizer_class": "T"}
+        (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+        with pytest.raises(EncoderError, match="custom code"):
+            Tagger.from_pretrained(folder)
+        self.change(folder, model_type="other")
+        with pytest.raises(EncoderError, match="it is a model of type 'other'"):
+            Tagger.from_pretrained(folder)
+        assert not (tmp_path / "ran").exists()
+
+    def test_pickled_weights_are_never_read(self, folder: Path) -> None:
+        torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
+        (folder / "model.safetensors").unlink()
+        with pytest.raises(EncoderError, match=r"model\.safetensors"):
+            Tagger.from_pretrained(folder)
+
+    def test_weights_that_lack_the_crf(self, folder: Path) -> None:
+        weights = load_file(folder / "model.safetensors")
+        kept = {name: weight for name, weight in weights.items() if not name.startswith("crf.")}
+        save_file(kept, folder / "model.safetensors", metadata={"format": "pt"})
+        with pytest.raises(
+            EncoderError, match=r"its weights lack crf\.end_transitions, crf\.start_transitions, crf\.tr"
+        ):
+            Tagger.from_pretrained(folder)
+
+    def test_weights_of_other_tags(self, folder: Path) -> None:
+        self.change(
+            folder, id2label={"0": "O", "1": "B-x", "2": "I-x"}, label2id={"O": 0, "B-x": 1, "I-x": 2}
+        )
+        with pytest.raises(EncoderError, match="holds no tagger") as error:
+            Tagger.from_pretrained(folder)
+        assert "\n" not in str(error.value)
+
+    @pytest.mark.parametrize("encoder", [None, {}, "bert"])
+    def test_a_configuration_without_an_encoder(self, folder: Path, encoder: Any) -> None:
+        self.change(folder, encoder_config=encoder)
+        with pytest.raises(EncoderError, match=r"its config\.json lacks encoder_config or id2label"):
+            Tagger.from_pretrained(folder)
+
+
+def test_a_tokenizer_of_byte_pieces_stays_what_it_is(tagger: Tagger, tmp_path: Path) -> None:
+    """RoBERTa's pieces know of the space before a word, and a saved tagger has to cut words as the trained one did."""
+    from transformers import RobertaConfig, RobertaModel, RobertaTokenizer
+
+    letters = [*(chr(code) for code in range(33, 127)), "Ġ"]
+    special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+    vocab = {piece: index for index, piece in enumerate([*special, *letters, "Ġa"])}
+    tokenizer = RobertaTokenizer(vocab=vocab, merges=[("Ġ", "a")], model_max_length=32)
+    tokenizer.save_pretrained(tmp_path / "encoder")
+    shape = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
+    config = RobertaConfig(vocab_size=len(vocab), max_position_embeddings=34, **shape)
+    RobertaModel(config).save_pretrained(tmp_path / "encoder")
+    encoder, loaded = load_encoder(str(tmp_path / "encoder"))
+    model = type(tagger.model).from_encoder(encoder, ["O", "B-x", "I-x"], window_length=12)
+    before = Tagger(model, loaded)
+    before.save_pretrained(tmp_path / "tagger")
+    after = Tagger.from_pretrained(tmp_path / "tagger")
+    words = ["a", "cat", "", "a", "b.c"]
+    assert AutoTokenizer.from_pretrained(tmp_path / "tagger").add_prefix_space is True
+    assert after.words.windows([words]) == before.words.windows([words])
+    assert list(after.predict([words])) == list(before.predict([words]))
+    assert after.pipeline()(words, is_split_into_words=True) == before.pipeline()(
+        words, is_split_into_words=True
+    )
