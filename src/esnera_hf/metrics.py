@@ -63,6 +63,45 @@ class Scores:
         return cls(LabelScore(**data["micro"]), data["macro_f1"], labels)
 
 
+def check_lengths(references: Sequence[Sequence[str]], predictions: Sequence[Sequence[str]]) -> None:
+    """Check that there is a predicted tag for every reference tag.
+
+    Raises:
+        ValueError: the sentences differ in number or in length.
+    """
+    if len(references) != len(predictions):
+        raise ValueError(f"{len(references)} reference sentences and {len(predictions)} predicted ones")
+    for index, (gold, predicted) in enumerate(zip(references, predictions, strict=True)):
+        if len(gold) != len(predicted):
+            raise ValueError(
+                f"sentence {index}: {len(gold)} reference tags and {len(predicted)} predicted ones"
+            )
+
+
+def strict_entities(tags: Sequence[str]) -> list[Entity]:
+    """Read the entities that strict scoring counts: a begin tag and the inside tags of its label after it.
+
+    :func:`esnera_hf.tagging.entities_from_tags` repairs instead: there a stray
+    inside tag opens an entity.
+
+    Args:
+        tags: one IOB2 tag a token.
+
+    Raises:
+        TagError: a tag is not of IOB2.
+    """
+    entities = []
+    start, label = -1, ""
+    for index, tag in enumerate([*tags, OUTSIDE]):
+        role, name = split_tag(tag, "IOB2")
+        if start >= 0 and not (role == "I" and name == label):
+            entities.append(Entity(start, index, label))
+            start = -1
+        if role == "B":
+            start, label = index, name
+    return entities
+
+
 def score_tags(references: Sequence[Sequence[str]], predictions: Sequence[Sequence[str]]) -> Scores:
     """Score IOB2 tag sequences.
 
@@ -73,13 +112,7 @@ def score_tags(references: Sequence[Sequence[str]], predictions: Sequence[Sequen
     Raises:
         ValueError: the lengths differ, or a tag is not of IOB2.
     """
-    if len(references) != len(predictions):
-        raise ValueError(f"{len(references)} reference sentences and {len(predictions)} predicted ones")
-    for index, (gold, predicted) in enumerate(zip(references, predictions, strict=True)):
-        if len(gold) != len(predicted):
-            raise ValueError(
-                f"sentence {index}: {len(gold)} reference tags and {len(predicted)} predicted ones"
-            )
+    check_lengths(references, predictions)
     tags = {tag for rows in (references, predictions) for row in rows for tag in row}
     split = {tag: split_tag(tag, "IOB2") for tag in tags - {OUTSIDE}}
     # An inside tag without a begin tag is no entity.
