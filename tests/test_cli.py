@@ -82,7 +82,7 @@ def test_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_commands() -> None:
     assert set(commands()) == {
         *("align", "apply", "demo", "diff", "export", "inspect", "screen", "sources"),
-        *("train", "predict", "evaluate"),
+        *("train", "predict", "evaluate", "push", "card", "rebuild"),
     }
 
 
@@ -122,7 +122,7 @@ class TestBadInput:
             ("train {alpha} --output {tmp}/out --sentences -3", "sentences=-3: expected a positive number"),
             ("train {tmp}/nothing --output {tmp}/out", "nothing"),
             ("evaluate {tmp}/nothing {alpha}", "holds no tagger"),
-            ("evaluate {encoder} {alpha}", "holds no tagger: it is a model of type 'bert'"),
+            ("evaluate {encoder} {alpha}", "holds no tagger that can be loaded: it is a model of type 'bert'"),
             ("predict {tmp}/nothing", "holds no tagger"),
             ("predict {tagger} {tmp}/nothing", "No such file"),
             ("predict {tagger} {tmp}", "Is a directory"),

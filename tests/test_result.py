@@ -10,45 +10,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from builders import make_matrix, make_source, row
 from esnera_hf import MergeResult
-from esnera_hf.alignment import greedy_merge_path, mapping_from_path
 from esnera_hf.errors import MappingError, OutputExistsError, SourceNotFoundError
-from esnera_hf.final import FinalSettings, finish
-from esnera_hf.metrics import score_tags
-from esnera_hf.report import Account, build_report
 from esnera_hf.result import new_folder
+from results import make_result
 
 HOSTILE = (
     *("../../outside", "/etc/x", "..", "<b>", "$x$", r"\$\frac{1}"),
     *("公司名", "L" * 10_000, "- a # b", "NO", "x\ty\n"),
 )
-
-
-def make_result(first: str = "alpha", second: str = "beta", label: str = "city") -> MergeResult:
-    """Two sources of one sentence a split; ``label`` of the first and ``place`` of the second become one."""
-    splits = ("train", "validation", "test")
-    sources = [
-        make_source(first, {split: [([f"in-{split}", "oslo"], ["O", f"B-{label}"])] for split in splits}),
-        make_source(second, {split: [row("met anna/B-per in lima/B-place")] for split in splits}),
-    ]
-    names = [f"{first}:{label}", f"{second}:per", f"{second}:place"]
-    matrix = make_matrix(
-        dict.fromkeys(names, 1),
-        {(names[0], names[2]): (2, 3), (names[2], names[0]): (1, 1)},
-        {(names[0], names[2]): 0.123456789, (names[0], names[1]): -0.5},
-    )
-    path = greedy_merge_path(matrix, 0.4, 0.2)
-    mapping = mapping_from_path(path, matrix)
-    final = finish(sources, mapping, (), FinalSettings(augment=None), "no encoder", {})
-    settings = {"lambda": 0.4, "sentences": None}
-    account = Account(sources, mapping, final, settings, matrix, stages=path.stages, seconds={"total": 1.23})
-    report = build_report(account)
-    scores = score_tags([["B-x"]], [["B-x"]]).to_dict()
-    tagger = {"validation": scores, "test": scores, "history": [], "arguments": {"seed": 42}, "seconds": 1.2}
-    return MergeResult(
-        final.dataset, mapping, matrix, replace(report, taggers={first: tagger, second: tagger})
-    )
 
 
 def assert_same(found: MergeResult, expected: MergeResult) -> None:
@@ -133,7 +103,7 @@ def test_a_crash_while_writing_leaves_nothing(
         written.append(sorted(p.name for p in folder.parent.iterdir()))
         raise error("out of space")
 
-    monkeypatch.setattr("esnera_hf.result.save_heatmaps", fail)
+    monkeypatch.setattr("esnera_hf.report.files.save_heatmaps", fail)
     with pytest.raises(error, match="out of space"):
         make_result().save(tmp_path / "out")
     assert written == [["dataset", "mapping.yaml", "report.html", "report.json", "similarity.json"]]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from esnera_hf.alignment import LabelMapping, SchemaSettings, SearchSettings, compare_mappings
-    from esnera_hf.api import AlignSettings, align, apply
+    from esnera_hf.api import AlignSettings, align, apply, train
     from esnera_hf.duplicates import find_duplicates
     from esnera_hf.errors import EsneraError
     from esnera_hf.evidence import EvidenceSettings
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from esnera_hf.inspection import inspect
     from esnera_hf.labels import LabelRef
     from esnera_hf.modeling import Tagger, TaggerTrainingArguments, train_tagger
+    from esnera_hf.rebuilding import rebuild
     from esnera_hf.result import MergeResult
     from esnera_hf.screening import screen
     from esnera_hf.similarity import SimilarityMatrix
@@ -54,7 +55,9 @@ _HOMES = {
     "find_duplicates": "duplicates",
     "inspect": "inspection",
     "load_source": "sources",
+    "rebuild": "rebuilding",
     "screen": "screening",
+    "train": "api",
     "train_tagger": "modeling",
 }
 
@@ -82,7 +85,9 @@ __all__ = [
     "find_duplicates",
     "inspect",
     "load_source",
+    "rebuild",
     "screen",
+    "train",
     "train_tagger",
 ]
 

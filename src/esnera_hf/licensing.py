@@ -59,7 +59,7 @@ def strictest_terms(licences: Mapping[str, Licence]) -> Terms:
     for licence in found[:-1]:
         if not _covers(strictest, licence):
             return _several(licences, f"nothing may be under both {licence.id} and {strictest.id}")
-    reasons = ()
+    reasons: tuple[str, ...] = ()
     if len(found) > 1:
         reasons = (f"{strictest.id} is the strictest of {', '.join(licence.id for licence in found)}.",)
     return Terms(strictest.id, "", reasons, dict(licences))

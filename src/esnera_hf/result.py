@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from datasets import DatasetDict, load_from_disk
-from datasets.utils.logging import disable_progress_bar, enable_progress_bar, is_progress_bar_enabled
 
 from esnera_hf.alignment import LabelMapping
+from esnera_hf.console import no_dataset_bars
 from esnera_hf.errors import ConfigurationError, MappingError, OutputExistsError, SourceNotFoundError
-from esnera_hf.report import Report, render_report, save_heatmaps
+from esnera_hf.report import Report, read_report, write_report
+from esnera_hf.report.files import MAPPING_FILE, REPORT_FILE
 from esnera_hf.similarity import SimilarityMatrix
 from esnera_hf.tagging import iob2_tag_set
 
+if TYPE_CHECKING:
+    from esnera_hf.cards import Card
+    from esnera_hf.hub import Published
+    from esnera_hf.modeling import Tagger
+    from esnera_hf.publishing.bundle import Publication
+
 DATASET_FOLDER = "dataset"
-MAPPING_FILE = "mapping.yaml"
-SIMILARITY_FILE = "similarity.json"
-REPORT_FILE = "report.json"
-REPORT_PAGE = "report.html"
-HEATMAP_FOLDER = "heatmaps"
+TAGGER_FOLDER = "tagger"
 
 
 @dataclass(frozen=True)
@@ -39,12 +42,15 @@ class MergeResult:
         similarity: both similarities of all pairs of labels; ``None`` where a
             mapping was applied and nothing measured.
         report: sources, taggers, decisions, search, scores, times.
+        tagger_folder: where the tagger of the merged dataset lies, if one was
+            asked for.
     """
 
     dataset: DatasetDict = field(repr=False)
     mapping: LabelMapping
     similarity: SimilarityMatrix | None
     report: Report
+    tagger_folder: Path | None = field(default=None, repr=False)
 
     def __repr__(self) -> str:
         sentences = ", ".join(f"{split} {len(rows):,}" for split, rows in self.dataset.items())
@@ -55,7 +61,7 @@ class MergeResult:
         return "\n".join([head, *("  " + line for line in str(self.mapping).split("\n"))])
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write dataset, mapping, similarities, heatmaps and report (data and HTML) to a new folder.
+        """Write dataset, mapping, similarities, heatmaps, report (data and HTML) and tagger to a new folder.
 
         Everything is written aside and renamed into place, so the folder is
         either complete or not there.
@@ -67,20 +73,102 @@ class MergeResult:
             self._write(folder)
 
     def _write(self, folder: Path) -> None:
-        showed_progress = is_progress_bar_enabled()
-        disable_progress_bar()
-        try:
+        with no_dataset_bars():
             self.dataset.save_to_disk(folder / DATASET_FOLDER)
-        finally:
-            if showed_progress:
-                enable_progress_bar()
-        self.mapping.save(folder / MAPPING_FILE)
-        _write_json(self.report.to_dict(), folder / REPORT_FILE)
-        page = render_report(self.report, self.mapping, self.similarity)
-        (folder / REPORT_PAGE).write_text(page, encoding="utf-8", errors="replace")
-        if self.similarity is not None:
-            _write_json(self.similarity.to_dict(), folder / SIMILARITY_FILE)
-            save_heatmaps(self.similarity, self.mapping.lam, folder / HEATMAP_FOLDER)
+        write_report(folder, self.report, self.mapping, self.similarity)
+        if self.tagger_folder is not None:
+            shutil.copytree(self.tagger_folder, folder / TAGGER_FOLDER)
+
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        private: bool | None = None,
+        revision: str | None = None,
+        create_pr: bool = False,
+        text: bool = True,
+        may_share: Collection[str] = (),
+        by_source: bool = False,
+        token: str | None = None,
+        commit_message: str | None = None,
+    ) -> Published:
+        """Publish dataset, mapping, report and card to a dataset repository of the Hub, in one commit.
+
+        Run again after a failure, it goes on: what has arrived is not sent again. A
+        README that is there already keeps everything but the card's metadata
+        and section.
+
+        Args:
+            repo_id: ``owner/name``, or a name of your own.
+            private: whether the repository is to be private; as it is, or the
+                Hub's default, if not given.
+            revision: branch to commit to, made if it is not there.
+            create_pr: open a pull request instead.
+            text: publish the dataset; else only the recipe, from which
+                :func:`esnera_hf.rebuild` makes the dataset from one's own
+                copies of the sources, and nothing of their text.
+            may_share: sources whose terms forbid to pass their text on, or are
+                not known, and whose text you hold the right to pass on.
+            by_source: add a configuration a source, with its sentences relabelled.
+            token: of the Hub; the one you are logged in with if not given.
+            commit_message: of the commit.
+
+        Returns:
+            Where it was published.
+
+        Raises:
+            LicenceError: the text of a source may not be passed on.
+            HubError: the Hub refuses it or cannot be reached; it says what is safe
+                and what to do.
+        """
+        from esnera_hf.hub import HubRepository
+        from esnera_hf.publishing.datasets import DatasetSettings, publish_dataset
+
+        repository = HubRepository(repo_id, "dataset", token=token, revision=revision, create_pr=create_pr)
+        settings = DatasetSettings(text, may_share, by_source)
+        return publish_dataset(
+            self._publication(), repository, settings, private=private, message=commit_message
+        )
+
+    def card(
+        self,
+        repo_id: str,
+        *,
+        text: bool = True,
+        may_share: Collection[str] = (),
+        by_source: bool = False,
+    ) -> Card:
+        """Return the card that :meth:`push_to_hub` would publish, without calling the Hub.
+
+        Raises:
+            LicenceError: the text of a source may not be passed on.
+        """
+        from esnera_hf.publishing.datasets import DatasetSettings, card_of
+
+        return card_of(self._publication(), repo_id, DatasetSettings(text, may_share, by_source))
+
+    def _publication(self) -> Publication:
+        from esnera_hf.publishing.bundle import Publication
+
+        return Publication(self.dataset, self.mapping, self.similarity, self.report)
+
+    def load_tagger(self) -> Tagger:
+        """Load the tagger that was trained on the merged dataset; its card tells of the alignment.
+
+        Raises:
+            ConfigurationError: none was asked for.
+        """
+        from esnera_hf.modeling import Tagger
+
+        if self.tagger_folder is None:
+            raise ConfigurationError(
+                "there is no tagger of the merged dataset: align or apply with FinalSettings(tagger=True), --tagger."
+            )
+        tagger = Tagger.from_pretrained(self.tagger_folder)
+        encoder = self.report.settings.get("encoder")
+        return tagger.with_record(
+            report=self.report.to_dict(), mapping=self.mapping.to_yaml(), encoder=encoder
+        )
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> MergeResult:
@@ -99,15 +187,11 @@ class MergeResult:
                 f"{folder}: no saved result, {', '.join(missing)} not found. Expected a folder written by "
                 "MergeResult.save or `esnera-hf align --output`."
             )
-        dataset, mapping = (
-            load_from_disk(str(folder / DATASET_FOLDER)),
-            LabelMapping.load(folder / MAPPING_FILE),
-        )
+        dataset = load_from_disk(str(folder / DATASET_FOLDER))
+        report, mapping, similarity = read_report(folder)
         _check_agreement(dataset, mapping, folder)
-        similarity = None
-        if (folder / SIMILARITY_FILE).exists():
-            similarity = SimilarityMatrix.from_dict(_read_json(folder / SIMILARITY_FILE))
-        return cls(dataset, mapping, similarity, Report.from_dict(_read_json(folder / REPORT_FILE)))
+        tagger = folder / TAGGER_FOLDER
+        return cls(dataset, mapping, similarity, report, tagger if tagger.is_dir() else None)
 
 
 def _check_agreement(dataset: DatasetDict, mapping: LabelMapping, folder: Path) -> None:
@@ -151,12 +235,3 @@ def new_folder(target: Path) -> Iterator[Path]:
         staging.rename(target)
     finally:
         shutil.rmtree(staging, ignore_errors=True)  # there only if something went wrong
-
-
-def _write_json(data: object, file: Path) -> None:
-    file.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-def _read_json(file: Path) -> dict[str, object]:
-    data: dict[str, object] = json.loads(file.read_text(encoding="utf-8"))
-    return data

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from esnera_hf import __version__
-from esnera_hf.cli import aligning, corpora, taggers
+from esnera_hf.cli import aligning, corpora, publishing, taggers
 from esnera_hf.cli.options import SOURCES_HELP
 from esnera_hf.errors import EsneraError
 
@@ -22,6 +22,8 @@ examples:
   esnera-hf align cluener weibo --encoder hfl/chinese-bert-wwm-ext --output merged
   esnera-hf align a=data/a b=data/b --sentences 500 --lambda 0.4 --tau 0.4
   esnera-hf export merged --format conll --output merged-conll
+  esnera-hf push merged me/zh-ner --private
+  esnera-hf rebuild me/zh-ner-recipe cluener boson=path/to/boson.txt --output rebuilt
   esnera-hf train cluener --encoder hfl/chinese-bert-wwm-ext --output cluener-tagger
   echo 浙商银行的叶老桂博士 | esnera-hf predict cluener-tagger
 """
@@ -62,4 +64,5 @@ def _parser() -> argparse.ArgumentParser:
     aligning.add_commands(commands)
     corpora.add_commands(commands)
     taggers.add_commands(commands)
+    publishing.add_commands(commands)
     return parser

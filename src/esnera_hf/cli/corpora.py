@@ -161,7 +161,8 @@ def _export(options: argparse.Namespace) -> None:
 
 
 def _data(options: argparse.Namespace) -> NerSource | DatasetDict:
-    from esnera_hf.result import MAPPING_FILE, MergeResult
+    from esnera_hf.report.files import MAPPING_FILE
+    from esnera_hf.result import MergeResult
 
     folder = Path(options.source)
     if (folder / MAPPING_FILE).is_file():

@@ -23,7 +23,7 @@ sources:
 #: ``esnera_hf.sources.options.FORMATS``, written again so that ``--help`` does without slow imports.
 READ_AS = ("columns", "json", "cluener", "boson", "brackets", "slashed", "brat")
 
-#: ``esnera_hf.result.REPORT_PAGE``, written again for the same reason.
+#: ``esnera_hf.report.files.REPORT_PAGE``, written again for the same reason.
 REPORT_PAGE = "report.html"
 
 #: What ``add_subparsers`` returns.
@@ -147,7 +147,11 @@ def check_output(folder: Path | None) -> None:
 
 
 def save_and_print(result: MergeResult, folder: Path | None) -> None:
-    """Save a result if a folder is given, and print what people read first."""
+    """Save a result if a folder is given, and print what people read first; of several processes one does."""
+    from esnera_hf.processes import is_main_process
+
+    if not is_main_process():
+        return
     if folder is not None:
         result.save(folder)
     print(result.report)

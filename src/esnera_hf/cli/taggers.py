@@ -46,20 +46,21 @@ def _add_predict(commands: Commands) -> None:
         description="Read one text a line, write one JSON object a line: tokens and entities (token offsets, "
         "ends exclusive, the score is the least probable tag's).",
     )
-    predict.add_argument("model", metavar="MODEL", help="folder written by `esnera-hf train`")
+    predict.add_argument("model", metavar="MODEL", help="folder written by `esnera-hf train`, or Hub id")
     predict.add_argument("file", nargs="?", metavar="FILE", help="text file (default: standard input)")
     predict.add_argument(
         "--tokens",
-        choices=("auto", "characters", "spaces"),
+        choices=("auto", "characters", "words", "spaces"),
         default="auto",
-        help="what a token is (auto: characters where a line holds Chinese or Japanese)",
+        help="what a token is (auto: characters where a line holds Chinese or Japanese, else words, with "
+        "punctuation apart)",
     )
     predict.set_defaults(run=_predict)
 
 
 def _add_evaluate(commands: Commands) -> None:
     evaluate = commands.add_parser("evaluate", help="score a tagger on a source, strictly, by label")
-    evaluate.add_argument("model", metavar="MODEL", help="folder written by `esnera-hf train`")
+    evaluate.add_argument("model", metavar="MODEL", help="folder written by `esnera-hf train`, or Hub id")
     evaluate.add_argument("source", metavar="SOURCE", help="as for align")
     evaluate.add_argument("--split", choices=("train", "validation", "test"), default="test")
     add_reading_options(evaluate)
@@ -67,50 +68,58 @@ def _add_evaluate(commands: Commands) -> None:
 
 
 def _train(options: argparse.Namespace) -> None:
-    from esnera_hf.console import quiet_libraries
+    from esnera_hf.api import train
+    from esnera_hf.metrics import Scores
+    from esnera_hf.processes import is_main_process
     from esnera_hf.result import check_free, new_folder
-    from esnera_hf.sources import check_sentences
-    from esnera_hf.taggers import announce_cost, cached_tagger, default_encoder
 
     check_free(options.output)
-    check_sentences(options.sentences)
-    with quiet_libraries():
-        source = read_source(options.source, options)
-        if options.sentences is not None:
-            source = source.sample(options.sentences, options.seed)
-        encoder = options.encoder or default_encoder([source])
-        training = {"seed": options.seed, **training_arguments(options)}
-        announce_cost([source], encoder, training, similarities=False)
-        tagger = cached_tagger(source, encoder, training)
-        scores = {split: tagger.scores(source, split) for split in ("validation", "test")}
-        with new_folder(options.output) as folder:
-            tagger.load().save_pretrained(folder)
+    source = read_source(options.source, options)
+    tagger = train(
+        source,
+        encoder=options.encoder,
+        sentences=options.sentences,
+        seed=options.seed,
+        training=training_arguments(options),
+    )
+    if not is_main_process():
+        return
+    with new_folder(options.output) as folder:
+        tagger.save_pretrained(folder)
     print(source.summary)
     for epoch in tagger.record["history"]:
         print("  " + ", ".join(f"{name} {value:g}" for name, value in epoch.items()))
-    print(*(f"{split}: {found}" for split, found in scores.items()), f"saved to {options.output}", sep="\n")
+    for split in ("validation", "test"):
+        print(f"{split}: {Scores.from_dict(tagger.record[split])}")
+    print(f"saved to {options.output}")
 
 
 def _predict(options: argparse.Namespace) -> None:
     from esnera_hf.console import quiet_libraries
     from esnera_hf.modeling import Tagger
-    from esnera_hf.text import join_tokens, split_tokens
+    from esnera_hf.modeling.hub_code.words import word_spans
 
     with quiet_libraries():
         tagger = Tagger.from_pretrained(options.model)
-    texts, to_predict = tee(split_tokens(line, options.tokens) for line in _lines(options.file))
-    for tokens, entities in zip(texts, tagger.predict(to_predict, scores=True), strict=True):
+    split = ((line, word_spans(line, options.tokens)) for line in _lines(options.file))
+    texts, to_predict = tee(split)
+    predicted = tagger.predict((_words(*text) for text in to_predict), scores=True)
+    for (line, spans), entities in zip(texts, predicted, strict=True):
         found = [
             {
                 "start": entity.start,
                 "end": entity.end,
                 "label": entity.label,
-                "text": join_tokens(tokens[entity.start : entity.end]),
+                "text": line[spans[entity.start][0] : spans[entity.end - 1][1]],
                 "score": round(entity.score, 4),
             }
             for entity in entities
         ]
-        print(json.dumps({"tokens": tokens, "entities": found}, ensure_ascii=False))
+        print(json.dumps({"tokens": _words(line, spans), "entities": found}, ensure_ascii=False))
+
+
+def _words(text: str, spans: list[tuple[int, int]]) -> list[str]:
+    return [text[start:end] for start, end in spans]
 
 
 def _lines(file: str | None) -> Iterator[str]:

@@ -1,0 +1,101 @@
+# /// script
+# requires-python = ">=3.11"
+# dependencies = ["esnera-hf"]
+#
+# [tool.hf-jobs]
+# flavor = "a10g-small"
+# timeout = "4h"
+# secrets = ["HF_TOKEN"]
+# ///
+"""Align NER datasets of the Hub, merge them, and publish the merged dataset with its card.
+
+    python hub_scripts/merge_and_push.py me/zh-ner cluener hltcoe/weibo_ner --encoder hfl/chinese-bert-wwm-ext
+    uv run hub_scripts/merge_and_push.py …
+    hf jobs uv run hub_scripts/merge_and_push.py …
+
+Until a release of esnera-hf is on the package index, build it and point uv to it: see README.md in this folder.
+
+The terms of the sources count: text that may not be passed on is not published. --no-text publishes the recipe
+instead; --may-share NAME states that you hold the right to pass the text of a source on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+import esnera_hf
+from esnera_hf import AlignSettings, EsneraError, EvidenceSettings, FinalSettings, SearchSettings
+from esnera_hf.processes import is_main_process
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("output_repo", help="dataset repository to publish to: owner/name")
+    parser.add_argument(
+        "sources", nargs="+", help="known names, Hub dataset ids, paths or name=path; two or more"
+    )
+    parser.add_argument("--encoder", help="Hub id or folder of a pretrained encoder (default: by language)")
+    parser.add_argument("--lambda", dest="lam", type=float, help="λ (default: searched)")
+    parser.add_argument("--tau", type=float, help="τ (default: searched)")
+    parser.add_argument(
+        "--max-samples", type=int, help="use at most so many sentences a split of each source"
+    )
+    parser.add_argument(
+        "--search-samples", type=int, help="search on at most so many; all are merged in the end"
+    )
+    parser.add_argument("--epochs", type=float, help="of every training (default: by corpus size)")
+    parser.add_argument("--seed", type=int, default=42)
+    parser.add_argument("--tagger-repo", help="train a tagger on the merged dataset, publish it here, too")
+    parser.add_argument("--private", action="store_true", help="make the repositories private")
+    parser.add_argument("--no-text", action="store_true", help="publish the recipe, without any text")
+    parser.add_argument("--may-share", action="append", default=[], metavar="NAME", help="may be given again")
+    parser.add_argument("--by-source", action="store_true", help="add a configuration a source")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Align, merge, publish."""
+    options = parse(arguments)
+    training = {} if options.epochs is None else {"num_train_epochs": options.epochs}
+    settings = AlignSettings(
+        evidence=EvidenceSettings(training=training),
+        search=SearchSettings(sentences=options.search_samples),
+        final=FinalSettings(tagger=options.tagger_repo is not None),
+    )
+    private = True if options.private else None
+    try:
+        result = esnera_hf.align(
+            options.sources,
+            encoder=options.encoder,
+            lam=options.lam,
+            tau=options.tau,
+            sentences=options.max_samples,
+            seed=options.seed,
+            settings=settings,
+        )
+        if not is_main_process():
+            return 0
+        print(result.report, result, sep="\n")
+        print(
+            result.push_to_hub(
+                options.output_repo,
+                private=private,
+                text=not options.no_text,
+                may_share=options.may_share,
+                by_source=options.by_source,
+            )
+        )
+        if options.tagger_repo is not None:
+            print(result.load_tagger().push_to_hub(options.tagger_repo, private=private))
+    except EsneraError as error:
+        print(f"merge_and_push: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,265 @@
+"""Render the example cards of this folder from generated data.
+
+    python model_cards/render.py           # write them anew
+    python model_cards/render.py --check   # only say which would change
+
+Everything is measured, but by stand-ins that need no pretrained encoder: a tagger
+that looks mentions up, and vectors of letter trigrams. Versions and times are
+fixed, so that the same source gives the same files.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from datasets import ClassLabel, DatasetDict
+from numpy.typing import NDArray
+
+from esnera_hf.alignment import LabelMapping, MergePath, greedy_merge_path, mapping_from_path
+from esnera_hf.augmentation import PseudoLabels, pseudo_labels
+from esnera_hf.cards import Card, DatasetCardFacts, ModelCardFacts, dataset_card, model_card
+from esnera_hf.demo.corpora import generate_corpora
+from esnera_hf.final import Final
+from esnera_hf.leaks import Leak, find_leaks, left_out_of_train
+from esnera_hf.licensing import strictest_terms
+from esnera_hf.merging import as_source, merge_sources
+from esnera_hf.metrics import score_entities
+from esnera_hf.report import Account, Report, build_report
+from esnera_hf.scoring import score_in_own_labels, score_projected
+from esnera_hf.similarity import SimilarityMatrix, cross_predictions, semantic_similarity, sum_mentions
+from esnera_hf.sources import AnnotatedSentence, NerSource, load_source
+from esnera_hf.sources.source import Licence, Provenance
+from esnera_hf.tagging import Entity
+
+FOLDER = Path(__file__).parent
+SEED = 42
+LAMBDA = TAU = 0.4
+FLOOR = 0.8
+SIZES = {"train": 200, "validation": 60, "test": 60}
+REPOSITORY = "someone/demo-merged-ner"
+VERSIONS = {"python": "3.11.7", "esnera-hf": "0.1.0", "datasets": "5.2.0"}
+SECONDS = {"reading": 1.0, "similarity": 2.0, "merging": 1.0, "total": 4.0}
+
+TERMS = {
+    "newswire": Licence("cc-by-4.0", True, "CC BY 4.0: share and adapt with attribution"),
+    "reviews": Licence("cc-by-sa-4.0", True, "CC BY-SA 4.0: share alike with attribution"),
+    "finance": Licence("Terms of the exchange", False, "the text may not be given to third parties"),
+}
+HOMES = {
+    "newswire": Provenance("https://example.org/newswire", "Doe 2020. A generated newswire corpus."),
+    "reviews": Provenance("https://example.org/reviews", "Roe 2021. Generated reviews.", "someone/reviews"),
+    "finance": Provenance("https://example.org/finance", "Poe 2022. Generated financial news."),
+}
+
+
+class LookupTagger:
+    """Finds the mentions it has seen, the longest first; how often one had its label is its confidence.
+
+    Args:
+        sentences: to learn from.
+    """
+
+    def __init__(self, sentences: Iterable[AnnotatedSentence]) -> None:
+        labels: dict[tuple[str, ...], Counter[str]] = {}
+        for sentence in sentences:
+            for entity in sentence.entities:
+                mention = tuple(sentence.tokens[entity.start : entity.end])
+                labels.setdefault(mention, Counter())[entity.label] += 1
+        self.known = {
+            mention: (found.most_common(1)[0][0], found.most_common(1)[0][1] / found.total())
+            for mention, found in labels.items()
+        }
+        self.longest = max(map(len, self.known))
+
+    def predict(self, sentences: Iterable[Sequence[str]]) -> Iterator[list[Entity]]:
+        """Yield the entities of each sentence."""
+        for tokens in sentences:
+            entities, start = [], 0
+            while start < len(tokens):
+                ends = range(min(start + self.longest, len(tokens)), start, -1)
+                end = next((end for end in ends if tuple(tokens[start:end]) in self.known), None)
+                if end is not None:
+                    entities.append(Entity(start, end, *self.known[tuple(tokens[start:end])]))
+                start = end or start + 1
+            yield entities
+
+    def on(self, source: NerSource, split: str) -> Iterator[list[Entity]]:
+        """Yield the entities of each sentence of a split."""
+        return self.predict(sentence.tokens for sentence in source.sentences(split))
+
+
+class TrigramVectors:
+    """Describes a mention by the letter trigrams of itself and of the words beside it."""
+
+    def mention_vectors(
+        self, sentences: Iterable[AnnotatedSentence]
+    ) -> Iterator[tuple[list[str], NDArray[np.float32]]]:
+        """Yield labels and vectors of a sentence's mentions."""
+        for sentence in sentences:
+            if sentence.entities:
+                vectors = [_trigrams(sentence.tokens, entity) for entity in sentence.entities]
+                yield [entity.label for entity in sentence.entities], np.stack(vectors)
+
+
+def _trigrams(tokens: Sequence[str], entity: Entity) -> NDArray[np.float32]:
+    vector = np.zeros(512, dtype=np.float32)
+    inside = set(range(entity.start, entity.end))
+    for place in range(max(entity.start - 1, 0), min(entity.end + 1, len(tokens))):
+        word = f"^{tokens[place]}$" if place in inside else f"<{tokens[place]}>"
+        for start in range(len(word) - 2):
+            vector[zlib.crc32(word[start : start + 3].encode()) % 512] += 1
+    return vector
+
+
+def make_sources() -> list[NerSource]:
+    """Return the three generated corpora, with terms that differ; dates are not annotated in one of them."""
+    sources = []
+    for corpus in generate_corpora(SEED):
+        splits = DatasetDict({s: corpus.dataset[s].select(range(size)) for s, size in SIZES.items()})
+        if corpus.name == "finance":
+            splits = splits.map(
+                _without_dates, fn_kwargs={"tags": splits["train"].features["ner_tags"].feature}
+            )
+        source = load_source(splits, name=corpus.name)
+        terms, provenance = TERMS[corpus.name], HOMES[corpus.name]
+        sources.append(replace(source, licence=terms, language="en", provenance=provenance))
+    return sources
+
+
+def _without_dates(row: dict[str, Any], tags: ClassLabel) -> dict[str, Any]:
+    dates = {tags.str2int(tag) for tag in ("B-day", "I-day")}
+    return {"ner_tags": [0 if tag in dates else tag for tag in row["ner_tags"]]}
+
+
+def align(
+    sources: Sequence[NerSource], taggers: Mapping[str, LookupTagger]
+) -> tuple[SimilarityMatrix, MergePath]:
+    """Measure both similarities and merge along the greedy path."""
+    labels = [ref for source in sources for ref in source.label_refs]
+    counts = cross_predictions(lambda name, source: taggers[name].on(source, "train"), sources, labels)
+    sums = {source.name: sum_mentions(source, TrigramVectors()) for source in sources}
+    train = {source.name: source.summary.entities["train"] for source in sources}
+    support = np.array([train[ref.source].get(ref.label, 0) for ref in labels], dtype=np.int64)
+    matrix = SimilarityMatrix(tuple(labels), support, *counts, semantic_similarity(sums, labels))
+    return matrix, greedy_merge_path(matrix, LAMBDA, TAU)
+
+
+def score(
+    sources: Sequence[NerSource],
+    taggers: Mapping[str, LookupTagger],
+    mapping: LabelMapping,
+    pseudo: PseudoLabels | None,
+    leaks: Sequence[Leak],
+) -> dict[str, Any]:
+    """Score a lookup tagger of the merged train split beside the sources' own, on test."""
+    merged = merge_sources(sources, mapping, leaks, pseudo)
+    tagger = LookupTagger(_sentences(merged, "train"))
+    predictions = {s.name: (list(taggers[s.name].on(s, "test")), list(tagger.on(s, "test"))) for s in sources}
+    own = score_in_own_labels(sources, mapping, predictions, "test").to_dict()
+    projected = score_projected(sources, mapping, predictions, "test").to_dict()
+    return {"own_labels": own, "projected": projected, "history": [], "seconds": 1.0}
+
+
+def _sentences(merged: DatasetDict, split: str) -> Iterator[AnnotatedSentence]:
+    return as_source("merged", merged).sentences(split)
+
+
+def make_facts() -> tuple[DatasetCardFacts, Report]:
+    """Return the facts of the merged dataset, and its report."""
+    sources = make_sources()
+    taggers = {source.name: LookupTagger(source.sentences("train")) for source in sources}
+    matrix, path = align(sources, taggers)
+    mapping = mapping_from_path(path, matrix)
+    leaks = find_leaks(sources)
+    pseudo = pseudo_labels(
+        sources,
+        mapping,
+        lambda name, source: taggers[name].on(source, "train"),
+        FLOOR,
+        left_out_of_train(leaks),
+    )
+    merged = merge_sources(sources, mapping, leaks, pseudo)
+    settings = {
+        "call": "align",
+        "sources": [source.name for source in sources],
+        "encoder": "letter trigrams, a stand-in",
+        "lambda": LAMBDA,
+        "tau": TAU,
+        "seed": SEED,
+        "final": {"augment": FLOOR, "tagger": True, "compare": ["gold"]},
+    }
+    final = Final(merged, leaks, pseudo)
+    report = build_report(Account(sources, mapping, final, settings, matrix, stages=path.stages))
+    report = replace(
+        report,
+        systems={
+            "merged": score(sources, taggers, mapping, pseudo, leaks),
+            "gold": score(sources, taggers, mapping, None, leaks),
+        },
+        seconds=SECONDS,
+        versions=VERSIONS,
+    )
+    facts = DatasetCardFacts(
+        REPOSITORY,
+        report,
+        mapping,
+        strictest_terms({source.name: source.licence for source in sources}),
+        {"merged": merged},
+        matrix,
+    )
+    return facts, report
+
+
+def make_cards() -> dict[str, Card]:
+    """Return the example cards by the name of their file."""
+    facts, report = make_facts()
+    validation = list(_sentences(facts.merged, "validation"))
+    found = LookupTagger(_sentences(facts.merged, "train")).predict(s.tokens for s in validation)
+    scores = score_entities(
+        [s.entities for s in validation], list(found), [len(s.tokens) for s in validation]
+    )
+    tagger = ModelCardFacts(
+        "someone/demo-merged-tagger",
+        facts.mapping.unified_labels,
+        "",
+        report,
+        facts.mapping,
+        facts.terms,
+        {"validation": scores.to_dict(), "history": [], "arguments": {"seed": SEED}},
+        dataset_repo=REPOSITORY,
+    )
+    return {
+        "dataset.md": dataset_card(facts),
+        "recipe.md": dataset_card(replace(facts, text=False)),
+        "tagger.md": model_card(tagger),
+    }
+
+
+def main() -> int:
+    """Write the cards, or say which would change."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--check", action="store_true", help="write nothing; fail if a file would change")
+    check = parser.parse_args().check
+    changed = []
+    for name, card in make_cards().items():
+        file = FOLDER / name
+        if not file.exists() or file.read_text(encoding="utf-8") != str(card):
+            changed.append(name)
+            if not check:
+                file.write_text(str(card), encoding="utf-8")
+    print(f"{'would change' if check else 'written'}: {', '.join(changed) or 'none'}")
+    return int(check and bool(changed))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

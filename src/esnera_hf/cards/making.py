@@ -1,0 +1,64 @@
+"""What cards say of how something was made: settings, versions, time, and the call to make it again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from esnera_hf.alignment import LabelMapping
+from esnera_hf.console import duration
+from esnera_hf.report import Report
+
+
+def making(report: Report) -> list[tuple[str, str]]:
+    """Return names and values of the settings that decide the outcome."""
+    settings = report.settings
+    found = {
+        "encoder": settings.get("encoder"),
+        "seed": settings.get("seed"),
+        "sentences used": _sentences(settings),
+        "search": _search(report),
+        "spans match by": settings.get("evidence", {}).get("match"),
+        "vectors centred over": settings.get("evidence", {}).get("centre"),
+        "versions": ", ".join(f"{name} {version}" for name, version in report.versions.items()),
+        "time": _time(report.seconds),
+    }
+    return [(name, str(value)) for name, value in found.items() if value not in (None, "")]
+
+
+def _sentences(settings: Mapping[str, Any]) -> str:
+    most = settings.get("sentences")
+    return "" if most is None else f"at most {most:,} a split of each source"
+
+
+def _search(report: Report) -> str:
+    if not report.trials:
+        return ""
+    tried = sum(trial["scores"] is not None for trial in report.trials)
+    bound = report.settings.get("search", {}).get("max_drop")
+    text = f"{len(report.trials):,} distinct mappings, {tried:,} tried"
+    return text + ("" if bound is None else f"; pooled micro-F1 may fall by less than {bound}")
+
+
+def _time(seconds: Mapping[str, float]) -> str:
+    return ", ".join(f"{step} {duration(value)}" for step, value in seconds.items())
+
+
+def merge_steps(report: Report, mapping: LabelMapping) -> Iterator[dict[str, Any]]:
+    """Yield the steps of the merge path; those of a mapping that was applied, from the mapping."""
+    for stage in report.stages:
+        yield {
+            "sources": stage["sources"],
+            "target": stage["target"],
+            "lam": stage["lambda"],
+            "tau": stage["tau"],
+            "merged": stage["merged"],
+        }
+    for step in () if report.stages else mapping.stages:
+        yield {
+            "sources": step.sources,
+            "target": step.target,
+            "lam": step.lam,
+            "tau": step.tau,
+            "merged": None,
+        }

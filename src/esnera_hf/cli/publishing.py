@@ -1,0 +1,197 @@
+"""``push``, ``card`` and ``rebuild``: what was made goes to the Hub and comes back."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from esnera_hf.cli.options import (
+    SOURCES_HELP,
+    Commands,
+    add_reading_options,
+    check_output,
+    read_sources,
+    save_and_print,
+)
+from esnera_hf.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from esnera_hf.hub import Published
+    from esnera_hf.modeling import Tagger
+
+_PUSH_HELP = """\
+A saved alignment becomes a dataset repository: data, mapping.yaml, report and card appear in one commit. A saved
+tagger becomes a model repository that works without this package. Run again after a failure or an interruption, it
+goes on where it was. A README that is there already is kept: only the card's metadata and section change.
+
+The terms of the sources count: text that may not be passed on is not published. --no-text publishes the recipe
+instead, from which `esnera-hf rebuild` makes the dataset from one's own copies of the sources.
+
+The token is the one of `hf auth login`, or HF_TOKEN.
+"""
+
+
+def add_commands(commands: Commands) -> None:
+    """Add the commands that publish, and that rebuild what was published."""
+    _add_push(commands)
+    _add_card(commands)
+    _add_rebuild(commands)
+
+
+def _add_push(commands: Commands) -> None:
+    push = commands.add_parser(
+        "push",
+        help="publish a saved alignment or tagger on the Hub",
+        description=_PUSH_HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    push.add_argument("folder", type=Path, metavar="FOLDER", help="written by align, apply or train --output")
+    push.add_argument("repo_id", metavar="REPO", help="owner/name, or a name of your own")
+    visibility = push.add_mutually_exclusive_group()
+    visibility.add_argument(
+        "--private", dest="private", action="store_const", const=True, help="the repository is to be private"
+    )
+    visibility.add_argument(
+        "--public", dest="private", action="store_const", const=False, help="the repository is to be public"
+    )
+    push.add_argument("--revision", metavar="BRANCH", help="branch to commit to, made if it is not there")
+    push.add_argument(
+        "--pr", action="store_true", help="open a pull request instead of committing to a branch"
+    )
+    push.add_argument("--message", metavar="TEXT", help="of the commit")
+    _add_content_options(push)
+    push.add_argument(
+        "--tagger", metavar="REPO", help="publish the tagger of the alignment, too, as this model repository"
+    )
+    push.set_defaults(run=_push)
+
+
+def _add_content_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--no-text",
+        dest="text",
+        action="store_false",
+        help="publish the recipe, without any text of the sources",
+    )
+    parser.add_argument(
+        "--may-share",
+        action="append",
+        default=[],
+        metavar="SOURCE",
+        help="you hold the right to pass on the text of this source; may be given again",
+    )
+    parser.add_argument(
+        "--by-source", action="store_true", help="add a configuration a source, with its sentences relabelled"
+    )
+
+
+def _add_card(commands: Commands) -> None:
+    card = commands.add_parser(
+        "card",
+        help="print the card that push would publish",
+        description="Print the card that push would publish, without calling the Hub.",
+    )
+    card.add_argument("folder", type=Path, metavar="FOLDER", help="written by align, apply or train --output")
+    card.add_argument("repo_id", metavar="REPO", help="owner/name it is to be published as")
+    _add_content_options(card)
+    card.set_defaults(run=_card)
+
+
+def _add_rebuild(commands: Commands) -> None:
+    rebuild = commands.add_parser(
+        "rebuild",
+        help="make the merged dataset of a published recipe from your own copies",
+        description="Make the merged dataset of a recipe (published with push --no-text) from your own copies of "
+        "its sources, and say which sentences differ.",
+        epilog=SOURCES_HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    rebuild.add_argument("recipe", metavar="RECIPE", help="owner/name on the Hub, or a folder")
+    rebuild.add_argument("sources", nargs="+", metavar="SOURCE", help="see below; under the recipe's names")
+    rebuild.add_argument("--recipe-revision", metavar="REV", help="branch, tag or commit of the recipe")
+    rebuild.add_argument("--same", action="store_true", help="refuse copies that give another dataset")
+    rebuild.add_argument("--output", type=Path, metavar="DIR", help="save the dataset here; must not exist")
+    add_reading_options(rebuild)
+    rebuild.set_defaults(run=_rebuild)
+
+
+def _push(options: argparse.Namespace) -> None:
+    from esnera_hf.result import MergeResult
+
+    if _is_tagger(options.folder):
+        if options.tagger:
+            raise ConfigurationError(f"--tagger: {options.folder} is a tagger already; push it by itself.")
+        print(_push_tagger(options.folder, options.repo_id, options))
+        return
+    result = MergeResult.load(options.folder)
+    if options.tagger and result.tagger_folder is None:
+        raise ConfigurationError(
+            f"{options.folder} holds no tagger. Align or apply with --tagger, or leave --tagger out."
+        )
+    published = result.push_to_hub(
+        options.repo_id,
+        private=options.private,
+        revision=options.revision,
+        create_pr=options.pr,
+        text=options.text,
+        may_share=options.may_share,
+        by_source=options.by_source,
+        commit_message=options.message,
+    )
+    print(published)
+    if options.tagger:
+        print(_push_tagger(options.folder, options.tagger, options))
+
+
+def _push_tagger(folder: Path, repo_id: str, options: argparse.Namespace) -> Published:
+    return _tagger(folder).push_to_hub(
+        repo_id,
+        private=options.private,
+        revision=options.revision,
+        create_pr=options.pr,
+        commit_message=options.message,
+    )
+
+
+def _card(options: argparse.Namespace) -> None:
+    from esnera_hf.result import MergeResult
+
+    if _is_tagger(options.folder):
+        print(_tagger(options.folder).card(options.repo_id))
+        return
+    result = MergeResult.load(options.folder)
+    print(
+        result.card(
+            options.repo_id, text=options.text, may_share=options.may_share, by_source=options.by_source
+        )
+    )
+
+
+def _rebuild(options: argparse.Namespace) -> None:
+    from esnera_hf.rebuilding import rebuild
+
+    check_output(options.output)
+    rebuilt = rebuild(
+        options.recipe, read_sources(options), revision=options.recipe_revision, strict=options.same
+    )
+    save_and_print(rebuilt.result, options.output)
+    print(rebuilt)
+
+
+def _is_tagger(folder: Path) -> bool:
+    return (folder / "config.json").is_file()
+
+
+def _tagger(folder: Path) -> Tagger:
+    """Load a tagger; one that lies in a saved alignment knows what it was made of."""
+    from esnera_hf.console import quiet_libraries
+    from esnera_hf.modeling import Tagger
+    from esnera_hf.report.files import REPORT_FILE
+    from esnera_hf.result import MergeResult
+
+    with quiet_libraries():
+        for place in (folder, folder.resolve().parent):
+            if (place / REPORT_FILE).is_file():
+                return MergeResult.load(place).load_tagger()
+        return Tagger.from_pretrained(folder)

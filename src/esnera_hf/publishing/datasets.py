@@ -1,0 +1,136 @@
+"""A merged dataset, or its recipe, on the Hub: data, mapping, report and card appear in one commit."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from datasets import DatasetDict
+
+from esnera_hf.cards import Card, DatasetCardFacts, dataset_card
+from esnera_hf.console import say
+from esnera_hf.hub import HubRepository, Published
+from esnera_hf.hub_client import hub_client
+from esnera_hf.licensing import check_text_may_be_published, licences_of, strictest_terms
+from esnera_hf.publishing.bundle import Publication, dataset_configs, write_bundle
+from esnera_hf.publishing.recipe import ROWS_FOLDER
+from esnera_hf.publishing.repository import commit_with_card
+from esnera_hf.publishing.shareable import shareable_report
+from esnera_hf.report.files import HEATMAP_FOLDER
+
+
+@dataclass(frozen=True)
+class DatasetSettings:
+    """How a dataset is published.
+
+    Attributes:
+        text: whether the dataset is published, or the recipe to make it again.
+        may_share: sources whose text the user states to hold the right to pass on.
+        by_source: add a configuration a source, relabelled.
+    """
+
+    text: bool = True
+    may_share: Collection[str] = ()
+    by_source: bool = False
+
+
+def publish_dataset(
+    publication: Publication,
+    repository: HubRepository,
+    settings: DatasetSettings,
+    *,
+    private: bool | None = None,
+    message: str | None = None,
+) -> Published:
+    """Publish a merged dataset or its recipe.
+
+    Args:
+        publication: the alignment.
+        repository: a dataset repository.
+        settings: how.
+        private: whether the repository is to be private.
+        message: of the commit.
+
+    Raises:
+        LicenceError: the terms of a source forbid to publish its text.
+        HubError: the Hub refuses it or cannot be reached; nothing is half published.
+    """
+    shared, configs = _shared(publication, settings)
+    with hub_client(), tempfile.TemporaryDirectory(prefix="esnera-") as folder:
+        repository.prepare(private)
+        files = write_bundle(shared, configs, Path(folder), text=settings.text)
+        pictures = [path for path in files if path.startswith(f"{HEATMAP_FOLDER}/")]
+        card = _card(shared, configs, repository.repo_id, settings.text, pictures)
+
+        def warn(before: Mapping[str, Any]) -> None:
+            if before.get("text") and not settings.text:
+                say(
+                    f"{repository.repo_id}: text published before stays in the history of the repository. To take "
+                    "it away, delete the repository or rewrite its history on the Hub."
+                )
+
+        return commit_with_card(
+            repository,
+            files,
+            card,
+            message or _message(shared, text=settings.text),
+            facts={"text": settings.text, "configs": sorted(configs) if settings.text else ["recipe"]},
+            on_earlier=warn,
+        )
+
+
+def card_of(publication: Publication, repo_id: str, settings: DatasetSettings) -> Card:
+    """Return the card that :func:`publish_dataset` would publish, but for its pictures.
+
+    Raises:
+        LicenceError: the terms of a source forbid to publish its text.
+    """
+    shared, configs = _shared(publication, settings)
+    return _card(shared, configs, repo_id, settings.text, ())
+
+
+def _shared(
+    publication: Publication, settings: DatasetSettings
+) -> tuple[Publication, dict[str, DatasetDict]]:
+    """Return what may be published, with its configurations."""
+    if settings.text:
+        check_text_may_be_published(licences_of(publication.report.sources), settings.may_share)
+    shared = replace(publication, report=shareable_report(publication.report, text=settings.text))
+    return shared, dataset_configs(shared.dataset, settings.by_source and settings.text)
+
+
+def _card(
+    shared: Publication,
+    configs: Mapping[str, DatasetDict],
+    repo_id: str,
+    text: bool,
+    heatmaps: Sequence[str],
+) -> Card:
+    facts = DatasetCardFacts(
+        repo_id=repo_id,
+        report=shared.report,
+        mapping=shared.mapping,
+        terms=strictest_terms(licences_of(shared.report.sources)),
+        configs=configs,
+        similarity=shared.similarity,
+        text=text,
+        heatmaps=heatmaps,
+    )
+    card = dataset_card(facts)
+    if text:
+        return card
+    # Let the Hub show the table of fingerprints, and not take report.json for data.
+    config = {"config_name": "recipe", "data_files": f"{ROWS_FOLDER}/*.parquet"}
+    return replace(card, metadata={**card.metadata, "configs": [config]})
+
+
+def _message(publication: Publication, *, text: bool) -> str:
+    what = "merged dataset" if text else "recipe of a merged dataset"
+    mapping = publication.mapping
+    return (
+        f"Publish the {what}: {len(mapping.entries)} labels of {len(mapping.sources)} sources, "
+        f"{len(mapping.unified_labels)} unified labels"
+    )

@@ -1,0 +1,82 @@
+"""A tagger on the Hub: weights, tokenizer, code and card appear in one commit."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from esnera_hf.alignment import LabelMapping
+from esnera_hf.cards import Card, ModelCardFacts, model_card
+from esnera_hf.console import quiet_libraries
+from esnera_hf.hub import HubRepository, Published
+from esnera_hf.hub_client import hub_client
+from esnera_hf.licensing import licences_of, strictest_terms
+from esnera_hf.publishing.bundle import files_in
+from esnera_hf.publishing.repository import commit_with_card
+from esnera_hf.publishing.shareable import is_place, shareable_report
+from esnera_hf.report import Report
+from esnera_hf.report.files import MAPPING_FILE
+
+if TYPE_CHECKING:
+    from esnera_hf.modeling import Tagger
+
+
+def publish_tagger(
+    tagger: Tagger,
+    repository: HubRepository,
+    *,
+    private: bool | None = None,
+    message: str | None = None,
+) -> Published:
+    """Publish a tagger.
+
+    Args:
+        tagger: the tagger; its record tells what it was trained on.
+        repository: a model repository.
+        private: whether the repository is to be private.
+        message: of the commit.
+
+    Raises:
+        HubError: the Hub refuses it or cannot be reached; nothing is half published.
+    """
+    with hub_client(), quiet_libraries(), tempfile.TemporaryDirectory(prefix="esnera-") as place:
+        repository.prepare(private)
+        folder = Path(place)
+        type(tagger)(tagger.model, tagger.tokenizer).save_pretrained(folder)  # without its record
+        mapping = _mapping(tagger.record)
+        if mapping is not None:
+            mapping.save(folder / MAPPING_FILE)
+        card = card_of_tagger(tagger, repository.repo_id)
+        labels = f"{len(tagger.labels)} label{'s' * (len(tagger.labels) != 1)}"
+        return commit_with_card(
+            repository, files_in(folder), card, message or f"Publish a CRF tagger for {labels}"
+        )
+
+
+def card_of_tagger(tagger: Tagger, repo_id: str) -> Card:
+    """Return the card that :func:`publish_tagger` would publish."""
+    record = tagger.record
+    report = None
+    if record.get("report"):
+        report = shareable_report(Report.from_dict(record["report"]), text=True)
+    sources = report.sources if report is not None else record.get("sources") or []
+    encoder = str(record.get("encoder") or "")
+    return model_card(
+        ModelCardFacts(
+            repo_id=repo_id,
+            tagger_labels=tagger.labels,
+            base_encoder="" if is_place(encoder) else encoder,
+            report=report,
+            mapping=_mapping(record),
+            terms=strictest_terms(licences_of(sources)),
+            record=record,
+            sources=sources,
+        )
+    )
+
+
+def _mapping(record: Mapping[str, Any]) -> LabelMapping | None:
+    text = record.get("mapping")
+    return LabelMapping.from_yaml(text) if text else None

@@ -1,0 +1,56 @@
+"""The files that a report is kept in beside a dataset: mapping, data, page, similarities, pictures."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from esnera_hf.alignment import LabelMapping
+from esnera_hf.report.heatmaps import save_heatmaps
+from esnera_hf.report.html import render_report
+from esnera_hf.report.report import Report
+from esnera_hf.similarity import SimilarityMatrix
+
+MAPPING_FILE = "mapping.yaml"
+SIMILARITY_FILE = "similarity.json"
+REPORT_FILE = "report.json"
+REPORT_PAGE = "report.html"
+HEATMAP_FOLDER = "heatmaps"
+
+
+def write_report(
+    folder: Path, report: Report, mapping: LabelMapping, similarity: SimilarityMatrix | None
+) -> None:
+    """Write a report and what it is about to a folder; :func:`read_report` reads them."""
+    mapping.save(folder / MAPPING_FILE)
+    write_json(report.to_dict(), folder / REPORT_FILE)
+    page = render_report(report, mapping, similarity)
+    (folder / REPORT_PAGE).write_text(page, encoding="utf-8", errors="replace")
+    if similarity is not None:
+        write_json(similarity.to_dict(), folder / SIMILARITY_FILE)
+        save_heatmaps(similarity, mapping.lam, folder / HEATMAP_FOLDER)
+
+
+def read_report(folder: Path) -> tuple[Report, LabelMapping, SimilarityMatrix | None]:
+    """Read what :func:`write_report` wrote.
+
+    Raises:
+        MappingError: the mapping has been edited into something invalid.
+        ConfigurationError: the report is of another version.
+    """
+    similarity = None
+    if (folder / SIMILARITY_FILE).exists():
+        similarity = SimilarityMatrix.from_dict(read_json(folder / SIMILARITY_FILE))
+    report = Report.from_dict(read_json(folder / REPORT_FILE))
+    return report, LabelMapping.load(folder / MAPPING_FILE), similarity
+
+
+def write_json(data: object, file: Path) -> None:
+    """Write data as JSON for people to read."""
+    file.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def read_json(file: Path) -> dict[str, object]:
+    """Read a JSON object."""
+    data: dict[str, object] = json.loads(file.read_text(encoding="utf-8"))
+    return data

@@ -1,0 +1,47 @@
+"""A small result of an alignment, made by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from builders import make_matrix, make_source, row
+from esnera_hf import MergeResult
+from esnera_hf.alignment import greedy_merge_path, mapping_from_path
+from esnera_hf.final import FinalSettings, finish
+from esnera_hf.metrics import score_tags
+from esnera_hf.report import Account, build_report
+from esnera_hf.sources.licence_table import licence_from_id
+
+
+def make_result(
+    first: str = "alpha",
+    second: str = "beta",
+    label: str = "city",
+    licences: tuple[str, str] = ("mit", "cc-by-4.0"),
+) -> MergeResult:
+    """Two sources of one sentence a split; ``label`` of the first and ``place`` of the second become one."""
+    splits = ("train", "validation", "test")
+    sources = [
+        make_source(first, {split: [([f"in-{split}", "oslo"], ["O", f"B-{label}"])] for split in splits}),
+        make_source(second, {split: [row("met anna/B-per in lima/B-place")] for split in splits}),
+    ]
+    sources = [
+        replace(source, licence=licence_from_id(name)) for source, name in zip(sources, licences, strict=True)
+    ]
+    names = [f"{first}:{label}", f"{second}:per", f"{second}:place"]
+    matrix = make_matrix(
+        dict.fromkeys(names, 1),
+        {(names[0], names[2]): (2, 3), (names[2], names[0]): (1, 1)},
+        {(names[0], names[2]): 0.123456789, (names[0], names[1]): -0.5},
+    )
+    path = greedy_merge_path(matrix, 0.4, 0.2)
+    mapping = mapping_from_path(path, matrix)
+    final = finish(sources, mapping, (), FinalSettings(augment=None), "no encoder", {})
+    settings = {"lambda": 0.4, "sentences": None}
+    account = Account(sources, mapping, final, settings, matrix, stages=path.stages, seconds={"total": 1.23})
+    report = build_report(account)
+    scores = score_tags([["B-x"]], [["B-x"]]).to_dict()
+    tagger = {"validation": scores, "test": scores, "history": [], "arguments": {"seed": 42}, "seconds": 1.2}
+    return MergeResult(
+        final.dataset, mapping, matrix, replace(report, taggers={first: tagger, second: tagger})
+    )
