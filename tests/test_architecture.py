@@ -14,7 +14,7 @@ PACKAGE = Path(esnera_hf.__file__).parent
 
 #: From the lowest layer to the highest; a module imports from its own layer and those below it.
 LAYERS = (
-    {"errors", "labels", "processes", "tagging", "text", "console", "drawing", "cache"},
+    {"errors", "labels", "processes", "tagging", "text", "yaml_text", "console", "drawing", "cache"},
     {"hub_client"},
     {"hub"},
     {"predictions"},

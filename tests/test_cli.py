@@ -122,7 +122,10 @@ class TestBadInput:
             ("train {alpha} --output {tmp}/out --sentences -3", "sentences=-3: expected a positive number"),
             ("train {tmp}/nothing --output {tmp}/out", "nothing"),
             ("evaluate {tmp}/nothing {alpha}", "holds no tagger"),
-            ("evaluate {encoder} {alpha}", "holds no tagger that can be loaded: it is a model of type 'bert'"),
+            (
+                "evaluate {encoder} {alpha}",
+                "holds no tagger that can be loaded: it is a model of type 'bert'",
+            ),
             ("predict {tmp}/nothing", "holds no tagger"),
             ("predict {tagger} {tmp}/nothing", "No such file"),
             ("predict {tagger} {tmp}", "Is a directory"),

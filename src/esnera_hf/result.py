@@ -194,6 +194,21 @@ class MergeResult:
         return cls(dataset, mapping, similarity, report, tagger if tagger.is_dir() else None)
 
 
+def load_saved_tagger(path: str | os.PathLike[str]) -> Tagger:
+    """Load a saved tagger; the one that lies in a saved alignment knows what it was made of.
+
+    Raises:
+        EncoderError: the folder holds no tagger.
+        SourceNotFoundError: the alignment that it lies in is not complete.
+    """
+    from esnera_hf.modeling import Tagger
+
+    folder = Path(path).resolve()
+    if folder.name == TAGGER_FOLDER and (folder.parent / REPORT_FILE).is_file():
+        return MergeResult.load(folder.parent).load_tagger()
+    return Tagger.from_pretrained(path)
+
+
 def _check_agreement(dataset: DatasetDict, mapping: LabelMapping, folder: Path) -> None:
     for split, rows in dataset.items():
         if rows.features["ner_tags"].feature.names != iob2_tag_set(mapping.unified_labels):

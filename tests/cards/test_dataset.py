@@ -183,7 +183,7 @@ def test_a_recipe_holds_no_text() -> None:
         assert word not in str(with_text)
     assert {"configs", "dataset_info"} & set(recipe.metadata) == set()
     assert "**This repository holds no text.**" in recipe.body
-    assert "esnera_hf.rebuild('owner/merged', ['alpha=owner/alpha', 'beta=PATH'])" in recipe.body
+    assert 'esnera_hf.rebuild("owner/merged", ["alpha=owner/alpha", "beta=PATH"])' in recipe.body
     assert "Columns" not in sections(recipe)
     assert "load_dataset" not in recipe.body
     # The statistics are the same.
@@ -227,7 +227,7 @@ def test_sections_without_content_vanish() -> None:
 def test_other_configurations_are_named() -> None:
     facts = make_dataset_facts()
     body = dataset_card(replace(facts, configs={"merged": facts.merged, "beta": facts.merged})).body
-    assert "beta = load_dataset('owner/merged', 'beta')" in body
+    assert 'beta = load_dataset("owner/merged", "beta")' in body
     assert "Configurations:" in body
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from esnera_hf.cards.making import quoted
 from esnera_hf.cards.markdown import address, contents, escape, fenced, listed, long, picture, render
 from esnera_hf.hub.readme import END, START
 from markdown_reading import kinds, lines, links, parse, tables
@@ -129,7 +132,7 @@ def test_long_text_is_cut() -> None:
 def test_code_stays_in_its_fence(text: str) -> None:
     code = repr([text])
     (token,) = [token for token in parse(f"a\n\n{fenced(code, 'python')}\n\nb") if token.type == "fence"]
-    assert eval(token.content) == [text]
+    assert ast.literal_eval(token.content) == [text]
     assert lines(f"a\n\n{fenced(code)}\n\nb") == ["a", "b"]
 
 
@@ -184,3 +187,10 @@ def test_templates_escape_by_themselves(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(markdown, "_environment", environment)
     page = render("t", {"x": "<b>*a*</b>"})
     assert kinds(page) == kinds("x")
+
+
+@hostile
+@given(TEXTS)
+def test_a_quoted_text_is_the_text(text: str) -> None:
+    assert ast.literal_eval(quoted(text)) == text
+    assert quoted(text).isprintable()

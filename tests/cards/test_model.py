@@ -110,9 +110,9 @@ def test_scores_and_training_in_the_text() -> None:
 def test_how_to_use_it() -> None:
     body = model_card(make_model_facts()).body
     for expected in (
-        """pipeline("token-classification", model='owner/tagger', trust_remote_code=True)""",
+        'pipeline("token-classification", model="owner/tagger", trust_remote_code=True)',
         "pip install transformers torch pytorch-crf",
-        "esnera_hf.Tagger.from_pretrained('owner/tagger')",
+        'esnera_hf.Tagger.from_pretrained("owner/tagger")',
     ):
         assert expected in body
 

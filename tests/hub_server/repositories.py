@@ -8,7 +8,7 @@ import yaml
 
 from hub_server.cards import check_card, read_card
 from hub_server.handler import Answer, Request
-from hub_server.routing import check_access, repo_route, route
+from hub_server.routing import check_access, check_gate, repo_route, route
 from hub_server.state import KINDS, PullRequest, Refusal, Repo, check_name
 
 if TYPE_CHECKING:
@@ -160,6 +160,7 @@ def _tags_of(card: dict[str, Any]) -> list[str]:
 
 @repo_route("GET", "/auth-check")
 def auth_check(hub: HubServer, repo: Repo, request: Request) -> Answer:
+    check_gate(repo, request.token)
     return Answer.of({})
 
 

@@ -9,8 +9,9 @@ from datasets.exceptions import DatasetNotFoundError
 from corpora import sentences_of
 from esnera_hf.errors import SourceError, SourceNotFoundError
 from esnera_hf.sources import ReadingOptions, hub, load_source
-from esnera_hf.sources.hub import PARQUET_BRANCH
+from esnera_hf.sources.hub_question import HubAnswer, LoadedFromHub
 
+COMMIT = "c" * 40
 ROWS = Dataset.from_dict({"tokens": [["a", "b"]], "ner_tags": [["B-x", "O"]]})
 
 
@@ -34,7 +35,13 @@ def answer(monkeypatch):
                 raise found
             return found
 
+        def ask(repo_id, options):
+            files = dict(options.data_files) if options.data_files else None
+            return HubAnswer(LoadedFromHub(DatasetDict(), commit=COMMIT), options.config, files)
+
         monkeypatch.setattr(hub, "load_dataset", load)
+        monkeypatch.setattr(hub, "ask_hub", ask)
+        monkeypatch.setattr(hub, "sleep", lambda seconds: None)
         return asked
 
     return install
@@ -44,49 +51,35 @@ def test_a_dataset_with_options(answer):
     asked = answer(DatasetDict({"train": ROWS, "validation": ROWS, "test": ROWS}))
     options = ReadingOptions(config="en", revision="v1", data_files={"train": "a.json"})
     source = load_source("owner/name", options=options)
-    assert asked == [("owner/name", "en", {"train": "a.json"}, "v1")]
+    assert asked == [("owner/name", "en", {"train": "a.json"}, COMMIT)]
     assert (source.name, source.summary.sentences["train"]) == ("name", 1)
     answer(ROWS)
     assert load_source("mine=owner/name").name == "mine"
 
 
-def test_a_script_dataset_is_read_from_its_parquet_branch(answer):
-    refused = RuntimeError("Dataset scripts are no longer supported, but found name.py")
-    asked = answer(refused, DatasetDict({"train": ROWS}))
-    load_source("owner/name")
-    assert [revision for *_, revision in asked] == [None, PARQUET_BRANCH]
-    answer(refused, refused)
-    with pytest.raises(SourceError, match="'owner/name': the Hub dataset cannot be loaded: Dataset scripts"):
-        load_source("owner/name")
-
-
 @pytest.mark.parametrize(
     ("error", "kind", "message"),
     [
-        (
-            DatasetNotFoundError("no"),
-            SourceNotFoundError,
-            "and no Hub dataset 'owner/name' that you may read",
-        ),
+        (DatasetNotFoundError("gone"), SourceError, "cannot be loaded: gone"),
         (
             ConnectionError("no"),
             SourceNotFoundError,
-            r"the Hub cannot be reached for 'owner/name' \(ConnectionError\)",
+            r"the Hub cannot be read for 'owner/name': the connection broke \(ConnectionError\)",
         ),
         (ValueError("Config name is missing"), SourceError, "cannot be loaded: Config name is missing"),
     ],
 )
 def test_errors(answer, error, kind, message):
-    answer(error)
+    answer(*[error] * 3)
     with pytest.raises(kind, match=message):
         load_source("owner/name")
 
 
 def test_a_named_source_says_where_else_to_get_it(answer):
-    asked = answer(ConnectionError("no"))
+    asked = answer(*[ConnectionError("no")] * 3)
     with pytest.raises(SourceNotFoundError, match=r"boson: no copy found, and the Hub .*'boson=PATH'"):
         load_source("boson")
-    assert asked == [("ttxy/cn_ner", None, {"train": "jsons/boson.json"}, None)]
+    assert asked == [("ttxy/cn_ner", None, {"train": "jsons/boson.json"}, COMMIT)] * 3
     with pytest.raises(SourceNotFoundError, match="fewfc: no copy found, and none is known on the Hub"):
         load_source("fewfc")
 
@@ -127,6 +120,6 @@ def test_ontonotes_as_on_the_hub(answer):
     rows = Dataset.from_list([document], features)
     asked = answer(DatasetDict({"train": rows, "validation": rows, "test": rows}))
     source = load_source("ontonotes")
-    assert asked[0] == ("ontonotes/conll2012_ontonotesv5", "chinese_v4", None, PARQUET_BRANCH)
+    assert asked[0] == ("ontonotes/conll2012_ontonotesv5", "chinese_v4", None, COMMIT)
     assert sentences_of(source)[:2] == [("李先生在北京", [(0, 3, "PERSON"), (4, 6, "GPE")]), ("好", [])]
     assert "words cut into characters" in source.notes

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
 
-import yaml
-
 from esnera_hf.alignment.mapping import MERGE, VERSION, LabelMapping, MappedLabel, MappingStage
 from esnera_hf.similarity import Agreement
 from esnera_hf.text import shorten
+from esnera_hf.yaml_text import dump_yaml
 
 _LONGEST_NAME = 60
-#: Reading would fold them into spaces, and editors take them for the end of a line.
-_LINE_BREAKS = "\n\r\x85\u2028\u2029"
 
 _HEADER = """\
 # Label mapping of esnera_hf: what each label of each source is called in the merged dataset.
@@ -41,10 +37,10 @@ def write_mapping(mapping: LabelMapping) -> str:
     Entries keep their order; a comment stands before each run of labels that go
     to the same unified label.
     """
-    parts = [_HEADER, _dump({"version": VERSION, "merge": MERGE})]
+    parts = [_HEADER, dump_yaml({"version": VERSION, "merge": MERGE})]
     if mapping.stages:
         parts += ["stages:\n", *map(_stage_text, mapping.stages)]
-    parts.append(_dump({"unified_labels": list(mapping.unified_labels)}))
+    parts.append(dump_yaml({"unified_labels": list(mapping.unified_labels)}))
     parts.append("labels:\n" if mapping.entries else "labels: []\n")
     groups: dict[str | None, list[MappedLabel]] = {}
     for entry in mapping.entries:
@@ -56,27 +52,8 @@ def write_mapping(mapping: LabelMapping) -> str:
     return "".join(parts)
 
 
-class _Dumper(yaml.SafeDumper):
-    """Escapes line breaks."""
-
-    def represent_text(self, text: str) -> yaml.ScalarNode:
-        style = '"' if any(char in text for char in _LINE_BREAKS) else None
-        return self.represent_scalar("tag:yaml.org,2002:str", text, style=style)
-
-
-_Dumper.add_representer(str, _Dumper.represent_text)
-
-
-def _dump(data: Any, *, flow: bool = False) -> str:
-    width = sys.maxsize  # a text broken across lines is hard to edit
-    dumped = yaml.dump(
-        data, Dumper=_Dumper, default_flow_style=flow, allow_unicode=True, sort_keys=False, width=width
-    )
-    return str(dumped)
-
-
 def _in_one_line(data: dict[str, Any]) -> str:
-    return _dump(data, flow=True).removesuffix("\n")
+    return dump_yaml(data, flow=True).removesuffix("\n")
 
 
 def _group_line(unified: str | None, run: Sequence[MappedLabel], group: Sequence[MappedLabel]) -> str:
@@ -110,7 +87,7 @@ def _entry_text(entry: MappedLabel) -> str:
     }
     if entry.locked:
         data["locked"] = True
-    return _dump([data]) + _compared_text(entry)
+    return dump_yaml([data]) + _compared_text(entry)
 
 
 def _compared_text(entry: MappedLabel) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
+from esnera_hf.yaml_text import dump_yaml
 
 
 @dataclass(frozen=True)
@@ -21,24 +21,4 @@ class Card:
     body: str
 
     def __str__(self) -> str:
-        front = yaml.dump(self.metadata, Dumper=_Dumper, allow_unicode=True, sort_keys=False, width=1000)
-        return f"---\n{front}---\n\n{self.body}"
-
-
-class _Dumper(yaml.SafeDumper):
-    """Writes texts with characters that cannot be printed in double quotes, as escapes.
-
-    PyYAML's choice of quotes loses some of them, such as U+0085, and lets others
-    break the line.
-    """
-
-    # A list that is the same object twice is written twice, not as a reference.
-    def ignore_aliases(self, data: Any) -> bool:
-        return True
-
-
-def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=None if text.isprintable() else '"')
-
-
-_Dumper.add_representer(str, _represent_text)
+        return f"---\n{dump_yaml(self.metadata)}---\n\n{self.body}"

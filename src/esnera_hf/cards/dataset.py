@@ -15,7 +15,7 @@ from esnera_hf.cards.labels import (
     not_annotated,
     weakest_merges,
 )
-from esnera_hf.cards.making import making, merge_steps
+from esnera_hf.cards.making import making, merge_steps, quoted
 from esnera_hf.cards.markdown import render
 from esnera_hf.cards.metadata import (
     data_entries,
@@ -158,18 +158,18 @@ def _split_rows(statistics: Statistics) -> list[dict[str, Any]]:
 
 def _calls(facts: DatasetCardFacts) -> dict[str, str]:
     """Return the Python that loads or makes the dataset; it quotes every name as Python does."""
-    repo = facts.repo_id
+    repo = quoted(facts.repo_id)
     first = next(iter(facts.configs))
     split = next((split for split, rows in facts.merged.items() if len(rows)), "train")
     load = [
         "from datasets import load_dataset\n",
-        f"dataset = load_dataset({repo!r})",
+        f"dataset = load_dataset({repo})",
         f'tags = dataset["{split}"].features["ner_tags"].feature.names',
-        *(f"{name} = load_dataset({repo!r}, {name!r})" for name in facts.configs if name != first),
+        *(f"{name} = load_dataset({repo}, {quoted(name)})" for name in facts.configs if name != first),
     ]
-    pinned = f'dataset = load_dataset({repo!r}, revision="FULL-HASH-OF-A-COMMIT")'
-    given = ", ".join(repr(named_as(summary)) for summary in facts.report.sources)
-    rebuild = f"import esnera_hf\n\nrebuilt = esnera_hf.rebuild({repo!r}, [{given}])\nrebuilt.dataset"
+    pinned = f'dataset = load_dataset({repo}, revision="FULL-HASH-OF-A-COMMIT")'
+    given = ", ".join(quoted(named_as(summary)) for summary in facts.report.sources)
+    rebuild = f"import esnera_hf\n\nrebuilt = esnera_hf.rebuild({repo}, [{given}])\nrebuilt.dataset"
     return {"load": "\n".join(load), "pinned": pinned, "rebuild": rebuild}
 
 

@@ -62,3 +62,9 @@ def merge_steps(report: Report, mapping: LabelMapping) -> Iterator[dict[str, Any
             "tau": step.tau,
             "merged": None,
         }
+
+
+def quoted(text: str) -> str:
+    """Return a text as Python writes it, in double quotes where it holds none."""
+    written = repr(text)
+    return f'"{written[1:-1]}"' if '"' not in text else written

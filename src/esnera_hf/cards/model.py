@@ -10,7 +10,7 @@ from typing import Any
 from esnera_hf.cards.card import Card
 from esnera_hf.cards.facts import ModelCardFacts
 from esnera_hf.cards.labels import mentions, not_annotated
-from esnera_hf.cards.making import making
+from esnera_hf.cards.making import making, quoted
 from esnera_hf.cards.markdown import render
 from esnera_hf.cards.metadata import evaluation, hub_ids, is_repository, languages, licence_entries
 from esnera_hf.cards.scores import label_rows, large_losses, main_scores, score_rows
@@ -112,7 +112,7 @@ def _values(facts: ModelCardFacts) -> dict[str, Any]:
         "base": facts.base_encoder if _MODEL_ID.fullmatch(facts.base_encoder) else "",
         "dataset": facts.dataset_repo if is_repository(facts.dataset_repo) else "",
         "sections": {"use": "Use", **{key: title for key, title in _TITLES.items() if present[key]}},
-        "calls": _calls(facts.repo_id),
+        "calls": _calls(quoted(facts.repo_id)),
         "terms": facts.terms,
         "whole": "the training data",
         "large_loss": LARGE_LOSS,
@@ -124,12 +124,12 @@ def _calls(repo: str) -> dict[str, str]:
     return {
         "transformers": (
             "from transformers import pipeline\n\n"
-            f'tagger = pipeline("token-classification", model={repo!r}, trust_remote_code=True)\n'
+            f'tagger = pipeline("token-classification", model={repo}, trust_remote_code=True)\n'
             'tagger("…")'
         ),
         "package": (
             "import esnera_hf\n\n"
-            f"tagger = esnera_hf.Tagger.from_pretrained({repo!r})\n"
+            f"tagger = esnera_hf.Tagger.from_pretrained({repo})\n"
             'for entities in tagger.predict([["some", "words"]], scores=True):\n'
             "    print(entities)"
         ),

@@ -117,12 +117,13 @@ def _add_rebuild(commands: Commands) -> None:
 
 
 def _push(options: argparse.Namespace) -> None:
+    from esnera_hf.console import quiet_libraries
     from esnera_hf.result import MergeResult
 
     if _is_tagger(options.folder):
         if options.tagger:
             raise ConfigurationError(f"--tagger: {options.folder} is a tagger already; push it by itself.")
-        print(_push_tagger(options.folder, options.repo_id, options))
+        print(_push_tagger(_tagger(options.folder), options.repo_id, options))
         return
     result = MergeResult.load(options.folder)
     if options.tagger and result.tagger_folder is None:
@@ -141,11 +142,13 @@ def _push(options: argparse.Namespace) -> None:
     )
     print(published)
     if options.tagger:
-        print(_push_tagger(options.folder, options.tagger, options))
+        with quiet_libraries():
+            tagger = result.load_tagger()
+        print(_push_tagger(tagger, options.tagger, options))
 
 
-def _push_tagger(folder: Path, repo_id: str, options: argparse.Namespace) -> Published:
-    return _tagger(folder).push_to_hub(
+def _push_tagger(tagger: Tagger, repo_id: str, options: argparse.Namespace) -> Published:
+    return tagger.push_to_hub(
         repo_id,
         private=options.private,
         revision=options.revision,
@@ -184,14 +187,8 @@ def _is_tagger(folder: Path) -> bool:
 
 
 def _tagger(folder: Path) -> Tagger:
-    """Load a tagger; one that lies in a saved alignment knows what it was made of."""
     from esnera_hf.console import quiet_libraries
-    from esnera_hf.modeling import Tagger
-    from esnera_hf.report.files import REPORT_FILE
-    from esnera_hf.result import MergeResult
+    from esnera_hf.result import load_saved_tagger
 
     with quiet_libraries():
-        for place in (folder, folder.resolve().parent):
-            if (place / REPORT_FILE).is_file():
-                return MergeResult.load(place).load_tagger()
-        return Tagger.from_pretrained(folder)
+        return load_saved_tagger(folder)

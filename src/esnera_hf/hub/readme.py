@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from esnera_hf.errors import HubError
+from esnera_hf.yaml_text import dump_yaml
 
 START = "<!-- esnera_hf: this section is written anew with every push -->"
 END = "<!-- esnera_hf: end of the section -->"
@@ -122,15 +123,15 @@ def _write_front_matter(front: str, known: Mapping[str, Any], merged: Mapping[st
         elif key is None or key not in changed:
             parts.append(part)
         else:
-            parts.append(_dump({key: changed.pop(key)}) + _comments_after(part))
+            parts.append(dump_yaml({key: changed.pop(key)}) + _comments_after(part))
     written = "".join(part if part.endswith("\n") or not part else part + "\n" for part in parts)
-    written += "".join(_dump({key: value}) for key, value in changed.items())
+    written += "".join(dump_yaml({key: value}) for key, value in changed.items())
     try:
         if yaml.safe_load(written) == dict(merged):
             return written
     except yaml.YAMLError:
         pass
-    return _dump(dict(merged))  # written in a way that cannot be changed key by key
+    return dump_yaml(dict(merged))  # written in a way that cannot be changed key by key
 
 
 def _keys(part: str) -> list[Any]:
@@ -148,10 +149,6 @@ def _comments_after(part: str) -> str:
     while start > 1 and (not lines[start - 1].strip() or lines[start - 1].startswith("#")):
         start -= 1
     return "".join(lines[start:])
-
-
-def _dump(data: Mapping[str, Any]) -> str:
-    return str(yaml.safe_dump(dict(data), allow_unicode=True, sort_keys=False, width=1000))
 
 
 def _place(text: str, section: str, newline: str) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
+from time import sleep as wait
 from typing import Any, Literal, TypeVar
 
 from huggingface_hub import CommitInfo, CommitOperationAdd, CommitOperationDelete, HfApi
@@ -306,7 +306,7 @@ class HubRepository:
     def _wait(self, failure: Failure, attempt: int, doing: str) -> None:
         seconds = failure.wait if failure.wait is not None else _WAITS[min(attempt, len(_WAITS) - 1)]
         say(f"{self.repo_id}: {doing}: {failure.what}; trying again in {seconds:g} s")
-        time.sleep(seconds)
+        wait(seconds)
 
     def _explained(self, doing: str) -> AbstractContextManager[None]:
         return explained(self.repo_id, doing, self._safe, _AGAIN)

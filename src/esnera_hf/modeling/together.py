@@ -18,14 +18,21 @@ def launch_state() -> PartialState:
             work each by itself.
     """
     count = process_count()
-    state = PartialState(cpu=True) if count > 1 and not torch.cuda.is_available() else PartialState()
+    try:
+        state = PartialState(cpu=True) if count > 1 and not torch.cuda.is_available() else PartialState()
+    except (ValueError, RuntimeError) as error:
+        raise _not_together(count, str(error).strip().split("\n")[0]) from error
     if state.num_processes != count:
-        raise ConfigurationError(
-            f"{count} processes were launched and do not work together ({state.num_processes} known to each). "
-            f"Launch them with `accelerate launch --multi_gpu --num_processes {count} …` or "
-            f"`torchrun --nproc_per_node {count} …`; without a GPU they talk over gloo."
-        )
+        raise _not_together(count, f"{state.num_processes} known to each")
     return state
+
+
+def _not_together(count: int, why: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"{count} processes were launched and do not work together ({why}). "
+        f"Launch them with `accelerate launch --multi_gpu --num_processes {count} …` or "
+        f"`torchrun --nproc_per_node {count} …`; without a GPU they talk over gloo."
+    )
 
 
 def agreed(value: bool) -> bool:

@@ -21,9 +21,11 @@ from esnera_hf.sources.files import (
     path_readers,
 )
 from esnera_hf.sources.hub import load_from_hub
+from esnera_hf.sources.hub_question import LoadedFromHub
+from esnera_hf.sources.licence_table import licence_from_id
 from esnera_hf.sources.named import NamedSource, find_named, known_names
 from esnera_hf.sources.options import ReadingOptions
-from esnera_hf.sources.source import NerSource, Provenance
+from esnera_hf.sources.source import Licence, NerSource, Provenance
 from esnera_hf.sources.splits import split_of_file
 
 DATA_DIR_VARIABLE = "ESNERA_DATA_DIR"
@@ -74,7 +76,11 @@ def load_source(
         missing=f"{text!r}: no such file, folder or known name",
         advice=f"Check the spelling, or pass 'name=PATH' to a copy of yours. Known names: {', '.join(known_names())}.",
     )
-    return _from_dataset_dict(found, SourceTerms(name or text.rpartition("/")[2]), options)
+    licence = Licence()
+    if found.licence:
+        licence = licence_from_id(found.licence, f"as tagged on the Hub: {found.licence}")
+    terms = SourceTerms(name or text.rpartition("/")[2], licence)
+    return _from_hub(text, found, terms, options)
 
 
 def _load_path(path: Path, given_name: str | None, options: ReadingOptions) -> NerSource:
@@ -130,7 +136,7 @@ def _load_named(known: NamedSource, name: str, options: ReadingOptions) -> NerSo
         tag_names=options.tag_names or known.tag_names,
     )
     found = load_from_hub(known.hub.repo_id, settings, missing=missing, advice=advice)
-    return _from_dataset_dict(found, _terms(known, name), settings)
+    return _from_hub(known.hub.repo_id, found, _terms(known, name), settings)
 
 
 def _from_known_files(
@@ -143,6 +149,12 @@ def _from_known_files(
     readers = {split: file_reader(members, reading) for split, members in files.items()}
     notes = file_notes(file for members in files.values() for file in members)
     return build_source(_terms(known, name, notes), readers, options)
+
+
+def _from_hub(repo_id: str, found: LoadedFromHub, terms: SourceTerms, options: ReadingOptions) -> NerSource:
+    provenance = replace(terms.provenance, hub_id=repo_id, revision=found.commit)
+    terms = replace(terms, provenance=provenance, notes=(*terms.notes, *found.notes))
+    return _from_dataset_dict(found.dataset, terms, options)
 
 
 def _from_dataset_dict(dataset: DatasetDict, terms: SourceTerms, options: ReadingOptions) -> NerSource:

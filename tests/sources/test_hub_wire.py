@@ -1,0 +1,489 @@
+"""Hub datasets read over the wire, from a server that can fail on demand."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from datasets import ClassLabel, Dataset, Features, List, Value
+from huggingface_hub import constants
+
+from corpora import sentences_of
+from esnera_hf.errors import EsneraError, SourceError, SourceNotFoundError
+from esnera_hf.hub_client import hub_client
+from esnera_hf.sources import NAMED_SOURCES, Licence, NerSource, ReadingOptions, hub, load_source
+from hub_server import PARQUET_REF, HubServer, Repo, Waits, clients_inside
+
+CARD = "---\nlicense: cc-by-4.0\n---\n"
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[HubServer]:
+    with HubServer() as server:
+        yield server
+
+
+@pytest.fixture
+def server(running: HubServer) -> HubServer:
+    running.reset()
+    return running
+
+
+@pytest.fixture
+def waits(server, tmp_path, monkeypatch) -> Iterator[Waits]:
+    with clients_inside(server, tmp_path) as waited:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(hub, "sleep", waited.sleep)
+        yield waited
+
+
+def parquet(word: str) -> bytes:
+    buffer = io.BytesIO()
+    table = Dataset.from_dict({"tokens": [[word, "b"]], "ner_tags": [["B-x", "O"]]}).data.table
+    pq.write_table(table, buffer)
+    return buffer.getvalue()
+
+
+def files(word: str = "a", folder: str = "data", card: str = CARD) -> dict[str, bytes | str]:
+    return {
+        "README.md": card,
+        **{
+            f"{folder}/{split}-00000-of-00001.parquet": parquet(f"{word}{split}")
+            for split in ("train", "test")
+        },
+    }
+
+
+def first_word(source: NerSource, split: str = "train") -> str:
+    return source.dataset[split][0]["tokens"][0]
+
+
+@pytest.mark.usefixtures("waits")
+def test_a_dataset_its_commit_and_its_licence(server):
+    repo = server.add_repo("dataset", "o/n", files())
+    source = load_source("o/n")
+    assert (source.name, first_word(source), first_word(source, "test")) == ("n", "atrain", "atest")
+    assert source.licence == Licence("cc-by-4.0", True, "as tagged on the Hub: cc-by-4.0")
+    assert (source.provenance.hub_id, source.provenance.revision) == ("o/n", repo.head)
+    assert load_source("mine=o/n").name == "mine"
+    assert load_source("o/n", options=ReadingOptions(licence="mit")).licence.name == "mit"
+    assert server.unexpected == []
+
+
+@pytest.mark.parametrize(
+    ("card", "licence"),
+    [
+        ("", Licence()),
+        ("---\nlicense: unknown\n---\n", Licence()),
+        (
+            "---\nlicense: cc-by-nd-4.0\n---\n",
+            Licence("cc-by-nd-4.0", False, "as tagged on the Hub: cc-by-nd-4.0"),
+        ),
+        (
+            "---\nlicense: other\nlicense_name: own-terms\n---\n",
+            Licence("own-terms", None, "as tagged on the Hub: own-terms"),
+        ),
+        (
+            "---\nlicense: [mit, cc-by-4.0]\n---\n",
+            Licence("mit, cc-by-4.0", None, "as tagged on the Hub: mit, cc-by-4.0"),
+        ),
+    ],
+)
+@pytest.mark.usefixtures("waits")
+def test_licences(server, card, licence):
+    server.add_repo("dataset", "o/n", files(card=card))
+    assert load_source("o/n").licence == licence
+
+
+@pytest.mark.usefixtures("waits")
+def test_revisions(server):
+    repo = server.add_repo("dataset", "o/n", files("old"))
+    old = repo.head
+    repo.tags["v1"] = old
+    repo.commit(files("branch"), revision="dev")
+    repo.commit(files("new"))
+    words = {
+        revision: first_word(load_source("o/n", options=ReadingOptions(revision=revision)))
+        for revision in (None, "main", "v1", old, "dev", "refs/heads/dev")
+    }
+    assert words == {
+        None: "newtrain",
+        "main": "newtrain",
+        "v1": "oldtrain",
+        old: "oldtrain",
+        "dev": "branchtrain",
+        "refs/heads/dev": "branchtrain",
+    }
+    with pytest.raises(SourceNotFoundError, match="'o/n': this Hub dataset has no revision 'v2'"):
+        load_source("o/n", options=ReadingOptions(revision="v2"))
+
+
+@pytest.mark.usefixtures("waits")
+def test_configurations_and_files(server):
+    configs = "configs:\n- {config_name: one, data_files: one/*}\n- {config_name: two, data_files: two/*}"
+    content = files("1", "one", f"---\n{configs}\n---\n") | {
+        "two/train-00000-of-00001.parquet": parquet("2train")
+    }
+    server.add_repo("dataset", "o/n", content)
+    assert first_word(load_source("o/n", options=ReadingOptions(config="two"))) == "2train"
+    chosen = ReadingOptions(data_files={"train": "one/test-*"})
+    assert first_word(load_source("o/n", options=chosen)) == "1test"
+    with pytest.raises(SourceError, match=r"cannot be loaded: Config name is missing. .*\['one', 'two'\]"):
+        load_source("o/n")
+    with pytest.raises(SourceError, match=r"BuilderConfig 'three' not found. Available: \['one', 'two'\]"):
+        load_source("o/n", options=ReadingOptions(config="three"))
+    with pytest.raises(SourceError, match=r"'o/n': the Hub dataset cannot be loaded"):
+        load_source("o/n", options=ReadingOptions(data_files={"train": "three/*"}))
+
+
+def script_repo(server: HubServer, *configs: str, split: str = "train") -> Repo:
+    repo = server.add_repo("dataset", "o/n", {"n.py": "import os", "README.md": CARD})
+    content = {f"{c}/{s}/0000.parquet": parquet(f"{c}-{s}") for c in configs for s in (split, "test")}
+    if configs:
+        repo.commit(content, revision=PARQUET_REF)
+    return repo
+
+
+@pytest.mark.usefixtures("waits")
+def test_a_script_dataset_is_read_from_its_parquet_branch(server):
+    repo = script_repo(server, "zh", "en")
+    for config in ("en", "zh", "en"):
+        source = load_source("o/n", options=ReadingOptions(config=config))
+        assert (first_word(source), first_word(source, "test")) == (f"{config}-train", f"{config}-test")
+        assert (source.licence.name, source.provenance.revision) == ("cc-by-4.0", repo.refs[PARQUET_REF])
+        assert source.dataset["train"].num_rows == 1
+    for revision in (PARQUET_REF, repo.refs[PARQUET_REF], "main", repo.head):
+        options = ReadingOptions(config="zh", revision=revision)
+        assert first_word(load_source("o/n", options=options)) == "zh-train"
+    with pytest.raises(SourceError, match=r"config=None one is to be chosen of .* Hub dataset: en, zh"):
+        load_source("o/n")
+    with pytest.raises(SourceError, match=r"config='de' is not among .* Hub dataset: en, zh"):
+        load_source("o/n", options=ReadingOptions(config="de"))
+    old = repo.head
+    repo.commit({"n.py": "import sys"})
+    with pytest.raises(SourceError, match="is of the main branch, not of revision"):
+        load_source("o/n", options=ReadingOptions(config="zh", revision=old))
+    assert not server.requests("/resolve/.*n.py$", "GET")
+
+
+@pytest.mark.usefixtures("waits")
+def test_parquet_branches_that_are_partial_or_missing(server):
+    script_repo(server, "default", "other", split="partial-train")
+    source = load_source("o/n")
+    assert first_word(source) == "default-partial-train"
+    assert source.notes[0] == "the Hub's parquet copy holds only the first part of train"
+    script_repo(server)
+    with pytest.raises(
+        SourceError, match="made by a script, which is not run, and the Hub has no parquet copy"
+    ):
+        load_source("o/n")
+
+
+@pytest.mark.usefixtures("waits")
+def test_known_corpora(server):
+    words, ids = ["O", "B-PERSON", "I-PERSON", "B-GPE", "I-GPE"], [1, 2, 0, 3]
+    sentence = {"words": List(Value("string")), "named_entities": List(ClassLabel(names=words))}
+    document = {"sentences": [{"words": ["李", "先生", "在", "北京"], "named_entities": ids}]}
+    buffer = io.BytesIO()
+    Dataset.from_list([document], Features({"sentences": List(sentence)})).to_parquet(buffer)
+    repo = server.add_repo("dataset", "ontonotes/conll2012_ontonotesv5", {"conll2012_ontonotesv5.py": "x"})
+    content = {
+        f"{config}/{split}/0000.parquet": buffer.getvalue()
+        for config in ("chinese_v4", "english_v4")
+        for split in ("train", "validation", "test")
+    }
+    repo.commit(content, revision=PARQUET_REF)
+    ontonotes = load_source("ontonotes")
+    assert sentences_of(ontonotes) == [("李先生在北京", [(0, 3, "PERSON"), (4, 6, "GPE")])] * 3
+    assert ontonotes.licence.text_may_be_shared is False
+    assert ontonotes.provenance.hub_id == "ontonotes/conll2012_ontonotesv5"
+
+    line = '{"text": "王五好", "entities": [{"start_offset": 0, "end_offset": 2, "label": "person_name"}]}\n'
+    server.add_repo("dataset", "ttxy/cn_ner", {"jsons/boson.json": line * 8, "jsons/other.json": "{"})
+    boson = load_source("boson")
+    assert (boson.labels, boson.licence) == (("person_name",), NAMED_SOURCES["boson"].licence)
+
+    server.add_repo("dataset", "ttxy/resume_ner", files("w"))
+    assert first_word(load_source("resume")) == "wtrain"
+    assert server.unexpected == []
+
+
+def test_private_and_gated_datasets(server, tmp_path):
+    server.add_repo("dataset", "me/p", files("secret"), private=True)
+    server.add_repo("dataset", "other/g", files("gated")).gated = True
+    for token in (None, "other"):
+        home = tmp_path / f"as-{token}"
+        with clients_inside(server, home, token=server.tokens[token] if token else None):
+            with pytest.raises(SourceNotFoundError, match="no Hub dataset 'me/p' that you may read"):
+                load_source("me/p")
+            if token is None:
+                with pytest.raises(
+                    SourceNotFoundError, match="'other/g' is gated: ask for access on its page"
+                ):
+                    load_source("other/g")
+    for token in ("write", "read", "fine"):
+        with clients_inside(server, tmp_path / token, token=server.tokens[token]):
+            assert first_word(load_source("me/p")) == "secrettrain"
+            with pytest.raises(SourceNotFoundError, match="is gated"):
+                load_source("other/g")
+
+
+ASKING, FILES = "/api/datasets/o/n", "/blob/"
+FAULTS = {
+    "the information is refused": (
+        {"path": ASKING, "status": 403},
+        SourceNotFoundError,
+        "no right to do this",
+    ),
+    "too many requests": (
+        {"path": ASKING, "status": 429, "headers": {"Retry-After": "3"}},
+        SourceNotFoundError,
+        r"asks to be called less often \(429: as the test wants it\)",
+    ),
+    "far too many requests": (
+        {"path": ASKING, "status": 429, "headers": {"Retry-After": "3000"}},
+        SourceNotFoundError,
+        "asks to be called less often",
+    ),
+    "the Hub fails": ({"path": ASKING, "status": 503}, SourceNotFoundError, r"the Hub failed \(503"),
+    "no JSON": (
+        {"path": ASKING, "status": 200, "body": b"<html>"},
+        SourceError,
+        "an answer that makes no sense",
+    ),
+    "other JSON": (
+        {"path": ASKING, "status": 200, "body": b"[]"},
+        SourceError,
+        "an answer that makes no sense",
+    ),
+    "an empty answer": ({"path": ASKING, "status": 200, "body": b"{}"}, SourceError, "makes no sense"),
+    "a reset": (
+        {"path": ASKING, "drop_after": 5},
+        SourceNotFoundError,
+        r"the connection broke \(ReadError\)",
+    ),
+    "a silent close": ({"path": ASKING, "drop_after": 0, "in_order": True}, SourceNotFoundError, "broke"),
+    "no answer": ({"path": ASKING, "hang": True}, SourceNotFoundError, "the Hub did not answer in time"),
+    "no answer for files": ({"path": FILES, "hang": True}, SourceNotFoundError, "did not answer in time"),
+    "files fail": ({"path": FILES, "status": 500}, SourceNotFoundError, r"the Hub failed \(500"),
+    "too many files": ({"path": FILES, "status": 429}, SourceNotFoundError, "called less often"),
+    "files break off": ({"path": FILES, "drop_after": 100}, SourceNotFoundError, "the connection broke"),
+    "files are cut": ({"path": FILES, "body": b"x" * 9}, SourceError, "should be of size .* but has size 9"),
+    "the card fails": ({"path": "README", "status": 500}, SourceNotFoundError, "the Hub failed"),
+    "the listing fails": ({"path": "/tree/", "status": 502}, SourceNotFoundError, r"the Hub failed \(502"),
+    "the listing is nonsense": (
+        {"path": "/tree/", "status": 200, "body": b"<"},
+        SourceError,
+        "cannot be loaded",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_what_goes_wrong_for_good_ends_in_one_line(server, waits, monkeypatch, name):
+    fault, kind, message = FAULTS[name]
+    token = server.tokens["write"]
+    monkeypatch.setenv("HF_TOKEN", token)
+    monkeypatch.setenv("ESNERA_HUB_TIMEOUT", "0.2")
+    monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", 0.2)
+    server.add_repo("dataset", "o/n", files())
+    server.fail(times=-1, **fault)
+    with pytest.raises(kind, match=message) as raised:
+        load_source("o/n")
+    text = str(raised.value)
+    assert type(raised.value) is kind
+    assert "\n" not in text
+    assert token not in text
+    assert "'o/n'" in text
+    assert sum(waits) < 120
+    # Once the trouble is over, nothing of it is left.
+    server.faults.clear()
+    assert first_word(load_source("o/n")) == "atrain"
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"path": ASKING, "status": 503, "times": 2},
+        {"path": ASKING, "status": 429, "headers": {"Retry-After": "9"}},
+        {"path": ASKING, "drop_after": 10},
+        {"path": FILES, "drop_after": 10},
+        {"path": FILES, "status": 500, "times": 2},
+        {"path": "/tree/", "drop_after": 0},
+        {"path": "README", "status": 500, "method": "GET"},
+    ],
+    ids=str,
+)
+def test_what_passes_is_waited_for(server, waits, fault, capsys):
+    server.add_repo("dataset", "o/n", files())
+    server.fail(**fault)
+    assert first_word(load_source("o/n")) == "atrain"
+    if fault["path"] == ASKING:
+        assert "o/n: the" in capsys.readouterr().err
+        assert waits == ([9.0] if fault.get("headers") else [1.0, 4.0][: fault.get("times", 1)])
+
+
+@pytest.mark.usefixtures("waits")
+def test_a_bad_token_is_named_and_not_shown(server, monkeypatch):
+    server.add_repo("dataset", "o/n", files())
+    monkeypatch.setenv("HF_TOKEN", server.tokens["invalid"])
+    with pytest.raises(SourceNotFoundError, match=r"does not accept your token.*unset HF_TOKEN") as raised:
+        load_source("o/n")
+    assert server.tokens["invalid"] not in str(raised.value)
+
+
+@pytest.mark.usefixtures("waits")
+def test_a_token_that_a_server_repeats_is_not_shown(server, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", server.tokens["write"])
+    server.add_repo("dataset", "o/n", files())
+    echo = f"bad bearer {server.tokens['write']}"
+    server.fail(ASKING, status=403, headers={"X-Error-Message": echo})
+    with pytest.raises(SourceNotFoundError, match="bad bearer hf_…") as raised:
+        load_source("o/n")
+    assert server.tokens["write"] not in str(raised.value)
+
+
+@pytest.mark.usefixtures("waits")
+def test_a_damaged_file_is_told_how_to_get_rid_of(server, tmp_path):
+    damaged = files() | {"data/train-00000-of-00001.parquet": b"PAR1" + b"\0" * 100}
+    server.add_repo("dataset", "o/n", damaged)
+    with pytest.raises(SourceError, match=r"cannot be loaded: .*datasets--o--n and try again") as raised:
+        load_source("o/n")
+    assert "\n" not in str(raised.value)
+
+
+def unreachable(tmp_path: Path, token: str | None = None):
+    """Return the context in which nobody listens where the Hub should be."""
+    return clients_inside("http://127.0.0.1:9", tmp_path, token=token)
+
+
+def test_no_network_and_no_copy(tmp_path):
+    with unreachable(tmp_path) as waits, pytest.raises(SourceNotFoundError) as raised:
+        load_source("o/n")
+    text = str(raised.value)
+    assert text.startswith(
+        "'o/n': no such file, folder or known name, and the Hub cannot be read for 'o/n': "
+    )
+    assert "the Hub cannot be reached, and no copy of it is kept here. Check the connection" in text
+    assert waits == []
+    with unreachable(tmp_path), pytest.raises(SourceNotFoundError, match=r"resume: no copy .*'resume=PATH'"):
+        load_source("resume")
+    with unreachable(tmp_path), pytest.raises(SourceNotFoundError, match="none is known on the Hub"):
+        load_source("fewfc")
+
+
+def test_offline_mode_is_named(server, waits, monkeypatch):
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(
+        SourceNotFoundError, match=r"HF_HUB_OFFLINE is set, .* kept here. Unset HF_HUB_OFFLINE"
+    ):
+        load_source("o/n")
+    assert server.log == []
+    assert waits == []
+
+
+@pytest.mark.usefixtures("waits")
+def test_without_the_hub_a_kept_copy_is_read_and_said(server, capsys):
+    repo = server.add_repo("dataset", "o/n", files("old"))
+    old = repo.head
+    load_source("o/n")
+    load_source("o/n", options=ReadingOptions(revision=old))
+    repo.commit(files("new"))
+    server.fail("", status=503, times=-1)
+    capsys.readouterr()
+    source = load_source("o/n")
+    assert (first_word(source), source.provenance.revision) == ("oldtrain", old)
+    assert source.licence.name == "cc-by-4.0"
+    said = capsys.readouterr().err
+    assert f"o/n: the Hub failed (503: as the test wants it): reading the copy of commit {old[:7]}" in said
+    assert first_word(load_source("o/n", options=ReadingOptions(revision=old))) == "oldtrain"
+    # A copy that may be of something else is not read.
+    for revision in ("v1", repo.head):
+        with pytest.raises(SourceNotFoundError, match=f"no copy of it at revision '{revision}' is kept"):
+            load_source("o/n", options=ReadingOptions(revision=revision))
+    with pytest.raises(SourceNotFoundError, match="no copy of it is kept"):
+        load_source("o/n", options=ReadingOptions(config="other"))
+
+
+@pytest.mark.usefixtures("waits")
+def test_a_kept_copy_of_a_script_dataset_is_that_of_its_configuration(server):
+    script_repo(server, "zh", "en")
+    for config in ("zh", "en"):
+        load_source("o/n", options=ReadingOptions(config=config))
+    server.fail("", status=503, times=-1)
+    for config in ("zh", "en"):
+        assert first_word(load_source("o/n", options=ReadingOptions(config=config))) == f"{config}-train"
+
+
+@pytest.mark.usefixtures("waits")
+def test_a_copy_that_another_program_left_is_read_if_it_is_certain_to_be_it(server):
+    from datasets import load_dataset
+
+    repo = server.add_repo("dataset", "o/n", files("old"))
+    old = repo.head
+    load_dataset("o/n")
+    repo.commit(files("new"))
+    server.fail("", status=503, times=-1)
+    for revision in (None, old):
+        source = load_source("o/n", options=ReadingOptions(revision=revision))
+        assert (first_word(source), source.provenance.revision) == ("oldtrain", old)
+    with pytest.raises(SourceNotFoundError, match="no copy of it at revision"):
+        load_source("o/n", options=ReadingOptions(revision=repo.head))
+
+
+@pytest.mark.usefixtures("waits")
+def test_a_copy_of_another_commit_is_not_taken_for_the_one_asked_for(server):
+    """Where the Hub fails between two questions, the loader takes any copy it has."""
+    repo = server.add_repo("dataset", "o/n", files("old"))
+    load_source("o/n")
+    repo.commit(files("new"))
+    server.fail("/resolve/|/tree/", status=503, times=-1)
+    with pytest.raises(SourceNotFoundError, match="the copy kept here is of commit"):
+        load_source("o/n")
+
+
+@pytest.mark.usefixtures("waits")
+def test_copies_that_are_gone_are_not_read(server):
+    server.add_repo("dataset", "o/n", files())
+    source = load_source("o/n")
+    assert first_word(source) == "atrain"
+    cached = next(Path(os.environ["HF_HOME"]).rglob("n-train.arrow"))
+    cached.unlink()
+    server.fail("", status=503, times=-1)
+    with pytest.raises(SourceNotFoundError, match="no copy of it is kept"):
+        load_source("o/n")
+
+
+def test_the_client_is_as_it_was_afterwards(server, waits, monkeypatch):
+    from huggingface_hub.utils import _http
+
+    before = _http._GLOBAL_CLIENT_FACTORY
+    monkeypatch.setenv("ESNERA_HUB_TIMEOUT", "7")
+    with hub_client():
+        assert _http.get_session().timeout.read == 7
+        with hub_client():
+            pass
+        assert _http.get_session().timeout.connect == 7
+    assert _http._GLOBAL_CLIENT_FACTORY is before
+    assert _http.get_session().timeout.read is None
+    for text in ("soon", "0", "-1", "nan"):
+        monkeypatch.setenv("ESNERA_HUB_TIMEOUT", text)
+        with (
+            pytest.raises(EsneraError, match=re.escape(f"ESNERA_HUB_TIMEOUT={text}: expected")),
+            hub_client(),
+        ):
+            pass
+    assert waits == []
+
+
+def test_ids_that_are_none(server, waits):
+    for text in ("a b/c", "o/n/x", "", "../n"):
+        with pytest.raises(SourceNotFoundError):
+            load_source(text)
+    assert server.log == []
+    assert waits == []
