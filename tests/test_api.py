@@ -147,12 +147,19 @@ def test_the_report_tells_what_was_chosen(cached: tuple[Path, MergeResult], enco
         "into": None,
         "sentences": None,
         "seed": 42,
-        "evidence": {"match": "exact", "centre": "source", "training": {"seed": 42, **TRAINING}},
+        "evidence": {
+            "match": "exact",
+            "centre": "source",
+            "training": {"seed": 42, **TRAINING},
+            "taggers": "separate",
+        },
         "search": {
             "lambdas": [0.9],
             "taus": [0.5],
             "max_drop": 0.02,
             "scoring": "projected",
+            "method": "exact",
+            "estimate_margin": 0.01,
             "sentences": None,
         },
         "schema": {"names": {}, "together": [], "apart": [], "locked": None},
@@ -383,6 +390,53 @@ class TestSearch:
         assert result.mapping.stages[0].tau is None
         assert "WARNING: " in capsys.readouterr().err
         assert "NOTHING MERGED" in str(result.report)
+
+    def test_an_estimate_spares_trainings(
+        self,
+        cached: tuple[Path, MergeResult],
+        sources: list[NerSource],
+        encoder_folder: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """In own labels, persons and firms that become one cost a tenth of F1: not worth a training."""
+        from esnera_hf import trials
+
+        monkeypatch.setenv("ESNERA_CACHE_DIR", str(cached[0]))
+        trained: list[int] = []
+        train = trials.Trials._train
+
+        def count(self: trials.Trials, used: Any, mapping: Any, leaks: Any) -> Any:
+            trained.append(len(mapping.unified_labels))
+            return train(self, used, mapping, leaks)
+
+        monkeypatch.setattr(trials.Trials, "_train", count)
+        search = SearchSettings(taus=(-0.9, 0.5), scoring="own_labels", method="estimated", max_drop=0.05)
+        result = align(sources, encoder=encoder_folder, lam=0.9, settings=replace(SETTINGS, search=search))
+        first, second = result.report.trials
+        assert first["scores"] is None
+        assert not first["holds"]
+        assert first["estimate"]["own_labels"]["pooled"]["change"]["value"] < -0.06
+        assert second["chosen"]
+        assert second["scores"] is not None
+        assert trained == [3]
+        assert "1 not trained since they were estimated to break the bound" in str(result.report)
+        result.save(cached[0] / "saved")
+        page = (cached[0] / "saved" / "report.html").read_text(encoding="utf-8")
+        assert "estimated to break the bound, not trained" in page
+
+    def test_the_final_tagger_is_saved_and_knows_what_it_was_made_of(
+        self, searched: MergeResult, sources: list[NerSource], tmp_path: Path
+    ) -> None:
+        searched.save(tmp_path / "merged")
+        tagger = MergeResult.load(tmp_path / "merged").load_tagger()
+        assert set(tagger.labels) == set(searched.mapping.unified_labels)
+        tokens = [sentence.tokens for sentence in sources[0].sentences("test")]
+        assert list(tagger.predict(tokens)) == list(searched.load_tagger().predict(tokens))
+        card = str(tagger.card("me/tagger"))
+        assert "model-index" in card
+        assert all(label in card for label in tagger.labels)
+        with pytest.raises(ConfigurationError, match="there is no tagger of the merged dataset"):
+            replace(searched, tagger_folder=None).load_tagger()
 
 
 def test_an_interrupted_search_goes_on_where_it_was(

@@ -2,61 +2,86 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from esnera_hf.alignment import Constraints, LabelMapping, MergePath, SearchSettings, mapping_from_path
 from esnera_hf.augmentation import PseudoLabels, pseudo_labels
+from esnera_hf.comparison import Comparison
 from esnera_hf.console import say
+from esnera_hf.estimates import EstimatedScores, estimate_scores
 from esnera_hf.evidence import Evidence
 from esnera_hf.leaks import Leak, leaks_between, left_out_of_train
 from esnera_hf.merging import as_source, merge_sources
 from esnera_hf.scoring import MergedScores, PredictionPair, score_in_own_labels, score_projected
 from esnera_hf.sources import NerSource
 from esnera_hf.taggers import CachedTagger, announce_cost, cached_tagger
+from esnera_hf.tagging import Entity
 
 
 @dataclass(frozen=True)
-class TrialOutcome:
-    """A mapping, the tagger trained on what it merges, and how that compares.
+class Training:
+    """A tagger trained on what a mapping merges, and how it compares.
 
     Attributes:
-        mapping: of the sources merged so far.
         projected: own taggers (before) and the merged one (after) on the
             validation splits, projected through the mapping.
         own_labels: the same in each source's own labels.
-        settings: the bound, and which of the two it is for.
         tagger: the merged tagger.
         pseudo: number of pseudo-labels it was trained with.
     """
 
-    mapping: LabelMapping
     projected: MergedScores
     own_labels: MergedScores
-    settings: SearchSettings
     tagger: CachedTagger
     pseudo: int
 
+
+@dataclass(frozen=True)
+class TrialOutcome:
+    """A mapping and what trying it told.
+
+    Attributes:
+        mapping: of the sources merged so far.
+        settings: the bound, and which scores it is for.
+        estimate: scores estimated without training, where the search estimates.
+        training: what training told; ``None`` where the estimate spoke against it.
+    """
+
+    mapping: LabelMapping
+    settings: SearchSettings
+    estimate: EstimatedScores | None = None
+    training: Training | None = None
+
     @property
-    def scores(self) -> MergedScores:
-        """The scores that the bound is for."""
-        return self.projected if self.settings.scoring == "projected" else self.own_labels
+    def pooled(self) -> Comparison:
+        """The pooled F1 that the bound is for: trained, or else estimated."""
+        told = self.training or self.estimate
+        if told is None:
+            raise ValueError("an outcome needs a training or an estimate")
+        scores = told.projected if self.settings.scoring == "projected" else told.own_labels
+        return scores.pooled
 
     @property
     def drop(self) -> float:
         """By how much the pooled micro-F1 falls, as a share."""
-        return -(self.scores.pooled.change.value or 0.0)
+        return -(self.pooled.change.value or 0.0)
+
+    @property
+    def worth_training(self) -> bool:
+        """Whether the estimate leaves it open that the bound holds."""
+        return self.drop < self.settings.max_drop + self.settings.estimate_margin
 
     @property
     def holds(self) -> bool:
-        """Whether it falls by less than the bound allows."""
-        return self.drop < self.settings.max_drop
+        """Whether the tagger's F1 falls by less than the bound allows."""
+        return self.training is not None and self.drop < self.settings.max_drop
 
 
 @dataclass(frozen=True)
 class Trials:
-    """Tries mappings of some sources.
+    """Tries mappings of some sources: estimates first, where the search is to, then trains.
 
     Attributes:
         sources: the sources.
@@ -79,7 +104,7 @@ class Trials:
     leaks: Sequence[Leak]
 
     def __call__(self, path: MergePath) -> TrialOutcome:
-        """Train and score the mapping that a merge path gives."""
+        """Score the mapping that a merge path gives."""
         stage = path.stages[-1]
         say(
             f"trying {' + '.join(stage.sources)} → {stage.target} with λ {stage.lam}, τ {stage.tau}: "
@@ -89,6 +114,24 @@ class Trials:
         leaks = leaks_between(self.leaks, set(path.sources))
         mapping = mapping_from_path(path, self.evidence.matrix, self.constraints)
         mapping = mapping.restricted(path.sources)
+        outcome = TrialOutcome(mapping, self.search)
+        if self.search.method == "estimated":
+            outcome = replace(outcome, estimate=self._estimate(sources, mapping))
+            if not outcome.worth_training:
+                say(f"  {_told(outcome)} estimated: not worth training")
+                return outcome
+        outcome = replace(outcome, training=self._train(sources, mapping, leaks))
+        verdict = "holds" if outcome.holds else f"is broken: more than {self.search.max_drop} lower"
+        say(f"  {_told(outcome)} merged: the bound {verdict}")
+        return outcome
+
+    def _estimate(self, sources: Sequence[NerSource], mapping: LabelMapping) -> EstimatedScores:
+        def predictions(name: str, source: NerSource) -> Iterator[list[Entity]]:
+            return self.evidence.taggers[name].predictions(source, "validation")
+
+        return estimate_scores(sources, mapping, predictions, "validation")
+
+    def _train(self, sources: Sequence[NerSource], mapping: LabelMapping, leaks: Sequence[Leak]) -> Training:
         pseudo = None
         if self.floor is not None:
             pseudo = pseudo_labels(
@@ -96,21 +139,17 @@ class Trials:
             )
         tagger = train_merged(sources, mapping, leaks, pseudo, self.encoder, self.training)
         predictions = both_predictions(sources, self.evidence.taggers, tagger, "validation")
-        outcome = TrialOutcome(
-            mapping,
+        return Training(
             score_projected(sources, mapping, predictions, "validation"),
             score_in_own_labels(sources, mapping, predictions, "validation"),
-            self.search,
             tagger,
             pseudo.counts.total() if pseudo is not None else 0,
         )
-        pooled = outcome.scores.pooled
-        verdict = "holds" if outcome.holds else f"is broken: more than {self.search.max_drop} lower"
-        say(
-            f"  micro-F1 {pooled.before.value:.3f} of the sources' own taggers, {pooled.after.value:.3f} merged: "
-            f"the bound {verdict}"
-        )
-        return outcome
+
+
+def _told(outcome: TrialOutcome) -> str:
+    pooled = outcome.pooled
+    return f"micro-F1 {pooled.before.value:.3f} of the sources' own taggers, {pooled.after.value:.3f}"
 
 
 def train_merged(

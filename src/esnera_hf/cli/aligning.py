@@ -111,6 +111,12 @@ def _add_search_options(align: argparse.ArgumentParser) -> None:
         "of one source becoming one as a loss",
     )
     group.add_argument(
+        "--search",
+        choices=("exact", "estimated"),
+        help="train every mapping until one holds the bound (default), or only those whose F1, estimated from "
+        "predictions that are there, leaves it open",
+    )
+    group.add_argument(
         "--search-sentences",
         type=int,
         metavar="N",
@@ -127,6 +133,12 @@ def _add_search_options(align: argparse.ArgumentParser) -> None:
         choices=("source", "all"),
         default="source",
         help="mean subtracted from mention vectors: one a source, or one over all",
+    )
+    group.add_argument(
+        "--taggers",
+        choices=("separate", "joint"),
+        default="separate",
+        help="train a tagger a source (default), or one encoder with a head a source",
     )
 
 
@@ -182,7 +194,7 @@ def _align(options: argparse.Namespace) -> None:
         sentences=options.sentences,
         seed=options.seed,
         settings=AlignSettings(
-            EvidenceSettings(options.match, options.centre, training_arguments(options)),
+            EvidenceSettings(options.match, options.centre, training_arguments(options), options.taggers),
             _search(options),
             _schema(options),
             _final(options),
@@ -244,6 +256,7 @@ def _search(options: argparse.Namespace) -> SearchSettings:
     given = {
         "max_drop": options.max_drop,
         "scoring": options.scoring,
+        "method": options.search,
         "sentences": options.search_sentences,
     }
     return SearchSettings(**{name: value for name, value in given.items() if value is not None})

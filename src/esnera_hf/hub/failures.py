@@ -87,7 +87,9 @@ def classify(error: BaseException) -> Failure | None:
     """Tell what a client's exception means, ``None`` if it is not about the Hub."""
     for link in _chain(error):
         if isinstance(link, HfHubHTTPError):
-            return _from_answer(link)
+            return _from_answer(link, link.server_message or "")
+        if isinstance(link, httpx.HTTPStatusError):
+            return _from_answer(link, "")
         if isinstance(link, OfflineModeIsEnabled):
             return Failure(Kind.OFFLINE, "HF_HUB_OFFLINE is set, so the Hub may not be called")
         if isinstance(link, LocalTokenNotFoundError):
@@ -144,13 +146,13 @@ def _chain(error: BaseException) -> list[BaseException]:
     link: BaseException | None = error
     while link is not None and link not in chain:
         chain.append(link)
-        link = link.__cause__ or link.__context__
+        link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
     return chain
 
 
-def _from_answer(error: HfHubHTTPError) -> Failure:
+def _from_answer(error: HfHubHTTPError | httpx.HTTPStatusError, message: str) -> Failure:
     status = error.response.status_code
-    said = without_tokens((error.server_message or "").strip().split("\n")[0])
+    said = without_tokens(message.strip().split("\n")[0])
     told = f" ({status}: {said})" if said else f" ({status})"
     if isinstance(error, RevisionNotFoundError):
         return Failure(Kind.NOT_FOUND, f"there is no such revision{told}")
@@ -173,7 +175,7 @@ def _from_answer(error: HfHubHTTPError) -> Failure:
     return Failure(Kind.BROKEN, f"the Hub gave an answer that makes no sense{told}")
 
 
-def _retry_after(error: HfHubHTTPError) -> float | None:
+def _retry_after(error: HfHubHTTPError | httpx.HTTPStatusError) -> float | None:
     try:
         return min(float(error.response.headers.get("Retry-After", "")), _LONGEST_WAIT)
     except ValueError:

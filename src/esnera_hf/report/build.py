@@ -14,6 +14,7 @@ import numpy as np
 
 from esnera_hf.alignment import LabelMapping, MergeStage, Trial
 from esnera_hf.augmentation import PseudoLabels
+from esnera_hf.estimates import EstimatedScores
 from esnera_hf.final import Final
 from esnera_hf.leaks import Leak
 from esnera_hf.report.examples import EXAMPLES, dropped_spans, mentions_in_context
@@ -21,7 +22,7 @@ from esnera_hf.report.report import Report
 from esnera_hf.similarity import Agreement, SimilarityMatrix
 from esnera_hf.sources import NerSource
 from esnera_hf.taggers import CachedTagger
-from esnera_hf.trials import TrialOutcome
+from esnera_hf.trials import Training, TrialOutcome
 
 _VERSIONED = ("esnera-hf", "torch", "transformers", "datasets", "huggingface_hub", "pytorch-crf")
 _NEAR = 20
@@ -61,7 +62,11 @@ def build_report(account: Account) -> Report:
     taggers, scored_on = dict(account.taggers), account.measured_on or account.sources
     if account.final.taggers:
         taggers, scored_on = account.final.taggers, account.sources
-    chosen = [trial.verdict for trial in account.trials if trial.chosen and trial.verdict]
+    chosen = [
+        trial.verdict.training
+        for trial in account.trials
+        if trial.chosen and trial.verdict and trial.verdict.training
+    ]
     return Report(
         settings=_as_json(account.settings),
         sources=[source.summary.to_dict() for source in account.sources],
@@ -132,6 +137,7 @@ def _trial(trial: Trial[TrialOutcome]) -> dict[str, Any]:
     stage = trial.candidate.path.stages[-1]
     best = trial.candidate.settings[0]
     outcome = trial.verdict
+    training = None if outcome is None else outcome.training
     return {
         "stage": trial.stage,
         "sources": list(stage.sources),
@@ -146,15 +152,16 @@ def _trial(trial: Trial[TrialOutcome]) -> dict[str, Any]:
         ],
         "chosen": trial.chosen,
         "holds": None if outcome is None else outcome.holds,
-        "pseudo": None if outcome is None else outcome.pseudo,
-        "scores": None if outcome is None else _both_scores(outcome),
-        "trained": None if outcome is None else outcome.tagger.trained,
-        "seconds": None if outcome is None else round(outcome.tagger.seconds, 1),
+        "pseudo": None if training is None else training.pseudo,
+        "estimate": None if outcome is None or outcome.estimate is None else _both_scores(outcome.estimate),
+        "scores": None if training is None else _both_scores(training),
+        "trained": None if training is None else training.tagger.trained,
+        "seconds": None if training is None else round(training.tagger.seconds, 1),
     }
 
 
-def _both_scores(outcome: TrialOutcome) -> dict[str, Any]:
-    return {"projected": outcome.projected.to_dict(), "own_labels": outcome.own_labels.to_dict()}
+def _both_scores(scored: Training | EstimatedScores) -> dict[str, Any]:
+    return {"projected": scored.projected.to_dict(), "own_labels": scored.own_labels.to_dict()}
 
 
 def _near(matrix: SimilarityMatrix, mapping: LabelMapping) -> list[dict[str, Any]]:
