@@ -26,7 +26,10 @@ import sys
 
 import esnera_hf
 from esnera_hf import AlignSettings, EsneraError, EvidenceSettings, FinalSettings, SearchSettings
+from esnera_hf.hub import HubRepository
 from esnera_hf.processes import is_main_process
+from esnera_hf.publishing.before import check_before
+from esnera_hf.publishing.datasets import DatasetSettings
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -67,9 +70,15 @@ def main(arguments: list[str] | None = None) -> int:
         final=FinalSettings(tagger=options.tagger_repo is not None),
     )
     private = True if options.private else None
+    publish = DatasetSettings(not options.no_text, options.may_share, options.by_source)
     try:
+        sources = [esnera_hf.load_source(source) for source in options.sources]
+        repositories = [HubRepository(options.output_repo, "dataset")]
+        if options.tagger_repo is not None:
+            repositories.append(HubRepository(options.tagger_repo, "model"))
+        check_before(repositories, private, sources=sources, settings=publish)
         result = esnera_hf.align(
-            options.sources,
+            sources,
             encoder=options.encoder,
             lam=options.lam,
             tau=options.tau,
@@ -90,10 +99,18 @@ def main(arguments: list[str] | None = None) -> int:
             )
         )
         if options.tagger_repo is not None:
-            print(result.load_tagger().push_to_hub(options.tagger_repo, private=private))
+            tagger = result.load_tagger().with_record(dataset_repo=repositories[0].repo_id)
+            print(tagger.push_to_hub(options.tagger_repo, private=private))
     except EsneraError as error:
         print(f"merge_and_push: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print(
+            "\nmerge_and_push: interrupted. Finished trainings are kept, and the same command "
+            "goes on where it stopped.",
+            file=sys.stderr,
+        )
+        return 130
     return 0
 
 

@@ -21,6 +21,7 @@ from pathlib import Path
 
 import esnera_hf
 from esnera_hf import EsneraError
+from esnera_hf.result import load_saved_tagger
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -44,7 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parse(arguments)
     try:
         if (options.folder / "config.json").is_file():
-            card = esnera_hf.Tagger.from_pretrained(options.folder).card(options.repo_id)
+            card = load_saved_tagger(options.folder).card(options.repo_id)
         else:
             card = esnera_hf.MergeResult.load(options.folder).card(
                 options.repo_id,

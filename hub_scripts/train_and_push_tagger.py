@@ -10,7 +10,7 @@
 """Train a CRF tagger on one NER dataset, score it on the test split, and publish it with its card.
 
     python hub_scripts/train_and_push_tagger.py me/weibo-tagger hltcoe/weibo_ner --encoder hfl/chinese-bert-wwm-ext
-    accelerate launch --num_processes 4 hub_scripts/train_and_push_tagger.py …
+    accelerate launch --multi_gpu --num_processes 4 hub_scripts/train_and_push_tagger.py …
     uv run hub_scripts/train_and_push_tagger.py …
     hf jobs uv run hub_scripts/train_and_push_tagger.py …
 
@@ -26,7 +26,9 @@ import sys
 
 import esnera_hf
 from esnera_hf import EsneraError, ReadingOptions
+from esnera_hf.hub import HubRepository
 from esnera_hf.processes import is_main_process
+from esnera_hf.publishing.before import check_before
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -61,7 +63,9 @@ def main(arguments: list[str] | None = None) -> int:
         "bf16": options.bf16 or None,
     }
     training = {name: value for name, value in given.items() if value is not None}
+    private = True if options.private else None
     try:
+        check_before([HubRepository(options.output_repo, "model")], private)
         source = esnera_hf.load_source(
             options.source, options=ReadingOptions(config=options.config, revision=options.revision)
         )
@@ -74,10 +78,17 @@ def main(arguments: list[str] | None = None) -> int:
         )
         if is_main_process():
             print(f"{source.name}, micro-F1 on test: {tagger.record['test']['micro']['f1']:.3f}")
-            print(tagger.push_to_hub(options.output_repo, private=True if options.private else None))
+            print(tagger.push_to_hub(options.output_repo, private=private))
     except EsneraError as error:
         print(f"train_and_push_tagger: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print(
+            "\ntrain_and_push_tagger: interrupted. Finished trainings are kept, and the same command "
+            "goes on where it stopped.",
+            file=sys.stderr,
+        )
+        return 130
     return 0
 
 

@@ -10,6 +10,7 @@ from esnera_hf.alignment import greedy_merge_path, mapping_from_path
 from esnera_hf.final import FinalSettings, finish
 from esnera_hf.metrics import score_tags
 from esnera_hf.report import Account, build_report
+from esnera_hf.source_taggers import TaggerPlan
 from esnera_hf.sources.licence_table import licence_from_id
 
 
@@ -36,7 +37,7 @@ def make_result(
     )
     path = greedy_merge_path(matrix, 0.4, 0.2)
     mapping = mapping_from_path(path, matrix)
-    final = finish(sources, mapping, (), FinalSettings(augment=None), "no encoder", {})
+    final = finish(sources, mapping, (), FinalSettings(augment=None), TaggerPlan("no encoder"))
     settings = {"lambda": 0.4, "sentences": None}
     account = Account(sources, mapping, final, settings, matrix, stages=path.stages, seconds={"total": 1.23})
     report = build_report(account)

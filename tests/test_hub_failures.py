@@ -79,7 +79,9 @@ def test_an_earlier_failure_that_was_dealt_with_does_not_count() -> None:
     assert classify(caught.value) is None
 
 
-@pytest.mark.parametrize(("header", "wait"), [("7", 7.0), ("100000", 300.0), ("tomorrow", None)])
+@pytest.mark.parametrize(
+    ("header", "wait"), [("7", 7.0), ("100000", 300.0), ("tomorrow", None), ("nan", None), ("-5", None)]
+)
 def test_how_long_the_hub_asks_to_wait(header: str, wait: float | None) -> None:
     failure = classify(raised(429, Retry_After=header))
     assert failure is not None
@@ -103,12 +105,12 @@ def test_no_token_is_passed_on() -> None:
 def test_explained_in_one_line() -> None:
     with (
         pytest.raises(HubError) as caught,
-        explained("me/x", "committing", lambda: "Nothing was published.", "run the same again"),
+        explained("me/x", "committing", lambda: "Nothing was published.", lambda: "run the same again"),
     ):
         raise raised(429)
     assert str(caught.value) == (
         "me/x: committing: the Hub asks to be called less often (429). Nothing was published. "
         "Wait a few minutes; then run the same again."
     )
-    with pytest.raises(ZeroDivisionError), explained("me/x", "committing", lambda: "", "again"):
+    with pytest.raises(ZeroDivisionError), explained("me/x", "committing", lambda: "", lambda: "again"):
         _ = 1 / 0

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from esnera_hf.errors import HubError
-from esnera_hf.hub.readme import END, START, join_readme, split_readme
+from esnera_hf.hub.readme import END, START, EarlierPush, join_readme, read_metadata, split_readme
 
 CONFIG = {
     "config_name": "merged",
@@ -80,7 +80,7 @@ def test_only_the_section_changes_the_next_time() -> None:
 def test_configurations_of_earlier_pushes_go() -> None:
     with_source = {**CARD, "configs": [CONFIG, {"config_name": "cluener", "data_files": "data/cluener/*"}]}
     before = join_readme(HAND_WRITTEN, with_source, "body")
-    after = metadata(join_readme(before, CARD, "body", ["merged", "cluener"]))
+    after = metadata(join_readme(before, CARD, "body", EarlierPush(configs=["merged", "cluener"])))
     assert [config["config_name"] for config in after["configs"]] == ["other", "merged"]  # type: ignore[index,attr-defined]
 
 
@@ -93,9 +93,71 @@ def test_the_default_of_another_stays_the_default() -> None:
 def test_a_recipe_takes_the_place_of_the_data() -> None:
     before = join_readme("", CARD, "body")
     recipe = {"license": "other", "configs": [{"config_name": "recipe", "data_files": "recipe/*.parquet"}]}
-    found = metadata(join_readme(before, recipe, "body", ["merged"]))
+    found = metadata(join_readme(before, recipe, "body", EarlierPush(CARD, ["merged"])))
     assert found["configs"] == recipe["configs"]
     assert "dataset_info" not in found
+
+
+def test_what_an_earlier_push_wrote_goes_and_what_was_changed_since_stays() -> None:
+    first = {"license": "other", "license_name": "several", "pretty_name": "Ours", "tags": ["recipe", "ner"]}
+    text = join_readme("---\ntags:\n- mine\nlicense_link: https://x.example\n---\n", first, "body")
+    assert metadata(text) == {**first, "tags": ["mine", "recipe", "ner"]}
+    second = {"license": "mit", "tags": ["ner"]}
+    assert metadata(join_readme(text, second, "body", EarlierPush(first))) == {
+        "tags": ["mine", "ner"],
+        "license": "mit",
+    }
+    edited = text.replace("Ours", "Mine now")
+    assert metadata(join_readme(edited, second, "body", EarlierPush(first)))["pretty_name"] == "Mine now"
+
+
+def test_what_datasets_itself_wrote_is_kept_readable() -> None:
+    theirs = """\
+---
+dataset_info:
+  features:
+  - name: text
+    dtype: string
+configs:
+- config_name: default
+  data_files:
+  - split: train
+    path: data/train-*
+---
+"""
+    found = metadata(join_readme(theirs, CARD, "body"))
+    assert [info["config_name"] for info in found["dataset_info"]] == ["default", "merged"]  # type: ignore[attr-defined]
+    assert [config.get("default") for config in found["configs"]] == [None, None]  # type: ignore[attr-defined]
+
+
+def test_a_foreign_configuration_of_a_name_of_ours_stays() -> None:
+    text = "---\nconfigs:\n- config_name: theirs\n  data_files: theirs.parquet\n---\n"
+    found = metadata(join_readme(text, CARD, "body", EarlierPush({}, ["theirs"])))
+    assert [config["config_name"] for config in found["configs"]] == ["theirs", "merged"]  # type: ignore[attr-defined]
+
+
+def test_norwegian_is_no_boolean() -> None:
+    text = join_readme(
+        "---\nlanguage: no\nreleased: 2024-01-01\ntags:\n- on\n---\n", {**CARD, "language": ["zh"]}, "b"
+    )
+    found = read_metadata(text)
+    assert (found["language"], found["tags"][0], found["released"]) == (["no", "zh"], "on", "2024-01-01")
+    assert metadata(text)["language"] == ["no", "zh"]
+
+
+def test_text_after_a_quoted_mark_is_not_taken_for_the_section() -> None:
+    quoted = f"The tool writes\n\n    {START}\n\n"
+    text = join_readme("", CARD, "old")
+    text = text.replace(f"\n{START}", f"\n{quoted}MY TEXT\n\n{START}", 1)
+    joined = join_readme(text, CARD, "new")
+    assert joined == text.replace("old", "new")
+    assert "MY TEXT" in joined
+
+
+@pytest.mark.parametrize("mark", [START, END])
+def test_half_a_section_is_refused(mark: str) -> None:
+    with pytest.raises(HubError, match="only one of the two comments"):
+        join_readme(f"---\na: 1\n---\nMY TEXT\n\n{mark}\n\nmore\n", CARD, "new")
 
 
 def test_windows_line_ends_stay() -> None:

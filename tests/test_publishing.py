@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 import yaml
+from datasets import Dataset, load_dataset
 from huggingface_hub import constants
 
 from esnera_hf import MergeResult
-from esnera_hf.errors import HubError, LicenceError
+from esnera_hf.errors import ConfigurationError, HubError, LicenceError
 from esnera_hf.hub import HubRepository
 from esnera_hf.hub.readme import END, START, split_readme
 from hub_server import HubServer, clients_inside
@@ -139,6 +140,54 @@ class TestWhatIsPublished:
         assert metadata(hub)["license"] == "cc-by-4.0"
         assert metadata(hub)["tags"][0] == "mine"
 
+    def test_files_that_are_not_ours_are_never_deleted(self, hub: HubServer, result: MergeResult) -> None:
+        theirs = {"files": ["precious.bin", ".gitattributes", "data/x.csv", "README.md"], "configs": 5}
+        repo = hub.add_repo("dataset", REPO)
+        repo.commit({"esnera.json": json.dumps(theirs), "precious.bin": "1", "data/x.csv": "a"})
+        result.push_to_hub(REPO)
+        assert {"precious.bin", "data/x.csv"} <= set(hub.repo("dataset", REPO).files())
+
+    def test_text_goes_though_the_manifest_is_gone(
+        self, hub: HubServer, result: MergeResult, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        result.push_to_hub(REPO)
+        hub.repo("dataset", REPO).commit({}, deleted=["esnera.json"])
+        result.push_to_hub(REPO, text=False)
+        assert not [name for name in hub.repo("dataset", REPO).files() if name.startswith("data/")]
+        assert [config["config_name"] for config in metadata(hub)["configs"]] == ["recipe"]
+        assert "stays in the history" in capfd.readouterr().err
+
+    def test_beside_what_datasets_itself_published(self, hub: HubServer, result: MergeResult) -> None:
+        Dataset.from_dict({"text": ["a", "b"]}).push_to_hub(REPO)
+        result.push_to_hub(REPO)
+        assert load_dataset(REPO, split="train")["text"][:] == ["a", "b"]
+        assert load_dataset(REPO, "merged", split="test").to_list() == result.dataset["test"].to_list()
+
+    def test_beside_data_in_another_format(self, hub: HubServer, result: MergeResult) -> None:
+        readme = "---\nconfigs:\n- config_name: other\n  data_files: '*.csv'\n---\n"
+        hub.add_repo("dataset", REPO, {"README.md": readme, "a.csv": "x"})
+        with pytest.raises(HubError, match=r"files are not Parquet \(a\.csv\).*Nothing was published"):
+            result.push_to_hub(REPO)
+
+    @pytest.mark.parametrize("revision", ["v1", "refs/pr/1", "", "0123456789" * 4])
+    def test_what_is_no_branch(self, hub: HubServer, result: MergeResult, revision: str) -> None:
+        repo = hub.add_repo("dataset", REPO, {"README.md": HAND_WRITTEN})
+        repo.tags["v1"] = repo.head
+        with pytest.raises(HubError, match="is no branch that can be committed to"):
+            result.push_to_hub(REPO, revision=revision)
+        assert list(repo.branches) == ["main"]
+
+    def test_nothing_is_made_if_the_files_cannot_be(
+        self, hub: HubServer, result: MergeResult, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(*_: object, **__: object) -> None:
+            raise OSError("disk full")
+
+        monkeypatch.setattr("esnera_hf.publishing.datasets.write_bundle", fail)
+        with pytest.raises(OSError, match="disk full"):
+            result.push_to_hub(REPO)
+        assert hub.repos == {}
+
     def test_metadata_that_cannot_be_read_is_not_overwritten(
         self, hub: HubServer, result: MergeResult
     ) -> None:
@@ -153,17 +202,18 @@ class TestWhatIsPublished:
     ) -> None:
         settings = {
             "call": "align",
-            "sources": ["/home/somebody/alpha", "beta=/home/somebody/b.txt"],
-            "encoder": "/home/somebody/encoders/tiny",
+            "sources": ["/home/somebody/alpha", "beta=/home/somebody/b.txt", "somebody/c.txt", "me/d"],
+            "encoder": "somebodys/tiny",
             "schema": {"locked": "/home/somebody/mapping.yaml"},
         }
-        shown = replace(result, report=replace(result.report, settings=settings))
+        places = ["somebody/c.txt", "somebodys/tiny"]
+        shown = replace(result, report=replace(result.report, settings=settings, places=places))
         shown.push_to_hub(REPO, token=hub.tokens["write"])
         for name, content in hub.repo("dataset", REPO).files().items():
             assert b"somebody" not in content, name
             assert b"secret" not in content, name
         report = json.loads(hub.repo("dataset", REPO).files()["report.json"])
-        assert report["settings"]["sources"] == ["alpha", "beta"]
+        assert report["settings"]["sources"] == ["alpha", "beta", "c.txt", "me/d"]
         assert report["settings"]["encoder"] == "tiny"
 
 
@@ -189,6 +239,12 @@ class TestTerms:
                 assert word not in content, name
         assert [config["config_name"] for config in metadata(hub)["configs"]] == ["recipe"]
         assert "dataset_info" not in metadata(hub)
+
+    def test_a_wish_that_makes_no_sense(self, hub: HubServer, result: MergeResult) -> None:
+        with pytest.raises(ConfigurationError, match="may_share names typo"):
+            result.push_to_hub(REPO, text=False, may_share=["typo"])
+        with pytest.raises(ConfigurationError, match="by_source=True adds data"):
+            result.push_to_hub(REPO, text=False, by_source=True)
 
     def test_a_recipe_takes_the_data_away_and_says_what_stays(
         self, hub: HubServer, result: MergeResult, capfd: pytest.CaptureFixture[str]
@@ -289,7 +345,7 @@ class TestFaults:
         self, hub: HubServer, result: MergeResult, waits: list[float], fail: Fail, waited: list[float]
     ) -> None:
         fail(hub)
-        result.push_to_hub(REPO)
+        assert result.push_to_hub(REPO).changed
         assert waits == waited
         assert len(commits(hub)) == 2
         assert "mapping.yaml" in hub.repo("dataset", REPO).files()

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from builders import Row, make_source, row, toy_source
 from esnera_hf.alignment import LabelMapping, MappedLabel
 from esnera_hf.augmentation import PseudoLabels
-from esnera_hf.errors import MappingError, RecipeError
+from esnera_hf.errors import LicenceError, MappingError, RecipeError
 from esnera_hf.labels import LabelRef
 from esnera_hf.leaks import find_leaks, left_out_of_train
 from esnera_hf.merging import merge_sources
@@ -23,6 +23,7 @@ from esnera_hf.publishing.recipe import Recipe, make_recipe
 from esnera_hf.rebuilding import rebuild
 from esnera_hf.report import Report
 from esnera_hf.sources import NerSource
+from esnera_hf.sources.licence_table import licence_from_id
 from esnera_hf.tagging import Entity
 
 NAMES = {"PERSON": "PER", "PLACE": "LOC"}
@@ -237,6 +238,8 @@ def test_a_label_the_mapping_does_not_know_is_refused(tmp_path: Path) -> None:
         (lambda text: text.replace('"version": 1', '"version": 7'), "a recipe of version 7"),
         (lambda text: text[:-20], "the recipe is damaged"),
         (lambda text: text.replace('"salt"', '"sald"'), "the recipe is damaged: KeyError"),
+        (lambda text: text.replace('"train"', '"../train"', 1), "the recipe is damaged: ValueError: splits"),
+        (lambda text: text.replace("0.5", '"x"', 1), "the recipe is damaged: ValueError: pseudo_label_floor"),
     ],
 )
 def test_a_damaged_recipe_is_refused(tmp_path: Path, damage, message: str) -> None:  # type: ignore[no-untyped-def]
@@ -248,6 +251,37 @@ def test_a_damaged_recipe_is_refused(tmp_path: Path, damage, message: str) -> No
     file.unlink()
     with pytest.raises(RecipeError, match=r"no recipe, recipe\.json is missing"):
         rebuild(tmp_path / "recipe", two_sources())
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("report.json", None, r"report\.json is missing"),
+        ("report.json", "{", "the recipe is damaged: JSONDecodeError"),
+        ("report.json", '{"settings": [], "sources": []}', "the recipe is damaged: AttributeError"),
+        ("similarity.json", "{}", "the recipe is damaged: KeyError"),
+    ],
+)
+def test_damaged_evidence_is_refused(tmp_path: Path, name: str, content: str | None, message: str) -> None:
+    write_recipe(two_sources(), tmp_path / "recipe")
+    file = tmp_path / "recipe" / name
+    file.unlink(missing_ok=True)
+    if content is not None:
+        file.write_text(content)
+    with pytest.raises(RecipeError, match=message):
+        rebuild(tmp_path / "recipe", two_sources())
+
+
+def test_a_recipe_cannot_allow_what_a_copy_forbids(tmp_path: Path) -> None:
+    stated = [replace(source, licence=licence_from_id("mit")) for source in two_sources()]
+    write_recipe(stated, tmp_path / "recipe")
+    copies = [replace(stated[0], licence=licence_from_id("cc-by-nd-4.0")), stated[1]]
+    result = rebuild(tmp_path / "recipe", copies).result
+    assert [source["licence"]["name"] for source in result.report.sources] == ["cc-by-nd-4.0", "mit"]
+    with pytest.raises(LicenceError, match=r"a: cc-by-nd-4\.0 forbids"):
+        result.push_to_hub("me/leak")
+    unknown = rebuild(tmp_path / "recipe", two_sources()).result
+    assert {source["licence"]["name"] for source in unknown.report.sources} == {"unknown"}
 
 
 def test_a_truncated_table_is_refused(tmp_path: Path) -> None:

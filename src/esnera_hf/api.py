@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from esnera_hf.alignment import (
@@ -26,6 +27,7 @@ from esnera_hf.final import FinalSettings, finish
 from esnera_hf.leaks import Leak, find_leaks
 from esnera_hf.report import Account, build_report
 from esnera_hf.result import MergeResult
+from esnera_hf.source_taggers import TaggerPlan, announce_own_taggers
 from esnera_hf.sources import NerSource, SourceLike, load_all
 from esnera_hf.taggers import announce_cost, cached_tagger, default_encoder
 from esnera_hf.trials import TrialOutcome, Trials
@@ -106,7 +108,8 @@ def align(
         "seed": seed,
         **_plain(settings),
     }
-    return _result(replace(account, settings=facts, seconds=_steps(account.seconds, seconds)))
+    places = _places(sources, name, _locked_file(settings))
+    return _result(replace(account, settings=facts, places=places, seconds=_steps(account.seconds, seconds)))
 
 
 def apply(
@@ -150,9 +153,10 @@ def apply(
         chosen = known.restricted(source.name for source in loaded)
         chosen.check_fits(_labels(loaded))
         name = os.fspath(encoder) if encoder is not None else default_encoder(loaded)
+        plan = TaggerPlan(name, training)
         if final.needs_taggers:
-            announce_cost(loaded, name, training)
-        done = finish(loaded, chosen, find_leaks(loaded), final, name, training)
+            announce_own_taggers([loaded], plan)
+        done = finish(loaded, chosen, find_leaks(loaded), final, plan)
     facts = {
         "call": "apply",
         "mapping": known.file or None,
@@ -163,7 +167,8 @@ def apply(
         "final": asdict(final),
         "training": training,
     }
-    return _result(Account(loaded, chosen, done, facts, seconds=_steps(done.seconds, seconds)))
+    places = _places(sources, name, known.file)
+    return _result(Account(loaded, chosen, done, facts, places=places, seconds=_steps(done.seconds, seconds)))
 
 
 def train(
@@ -202,7 +207,9 @@ def train(
         cached = cached_tagger(loaded, name, overrides)
         scores = {split: cached.scores(loaded, split).to_dict() for split in ("validation", "test")}
         return cached.load().with_record(
-            **{**cached.record, **scores}, encoder=name, sources=[loaded.summary.to_dict()]
+            **{**cached.record, **scores},
+            encoder="" if os.path.isdir(name) else name,
+            sources=[loaded.summary.to_dict()],
         )
 
 
@@ -217,10 +224,14 @@ def _align(
     """Measure, search, map and merge."""
     seconds: dict[str, float] = {}
     leaks = find_leaks(loaded)
-    size, training = settings.search.sentences, settings.evidence.training
-    small = loaded if size is None else [source.sample(size, training["seed"]) for source in loaded]
-    needed = [*small, *loaded] if size is not None and settings.final.needs_taggers else small
-    announce_cost(needed, encoder, training)
+    size, seed, plan = (
+        settings.search.sentences,
+        settings.evidence.training["seed"],
+        settings.evidence.plan(encoder),
+    )
+    small = loaded if size is None else [source.sample(size, seed) for source in loaded]
+    needed = [small, loaded] if size is not None and settings.final.needs_taggers else [small]
+    announce_own_taggers(needed, plan)
     found = gather_evidence(small, encoder, settings.evidence)
     trials: Sequence[Trial[TrialOutcome]] = ()
     if searched:
@@ -231,7 +242,7 @@ def _align(
         (lam,), (tau,) = settings.search.lambdas, settings.search.taus
         path = greedy_merge_path(found.matrix, lam, tau, constraints)
     mapping = mapping_from_path(path, found.matrix, constraints)
-    final = finish(loaded, mapping, leaks, settings.final, encoder, training)
+    final = finish(loaded, mapping, leaks, settings.final, plan)
     steps = _steps(found.seconds, seconds, final.seconds)
     return Account(
         loaded,
@@ -294,12 +305,25 @@ def _names(sources: Sequence[SourceLike]) -> list[str]:
     return [source.name if isinstance(source, NerSource) else os.fspath(source) for source in sources]
 
 
+def _places(sources: Sequence[SourceLike], encoder: str, mapping: str | None) -> tuple[str, ...]:
+    """Return what of the settings names a place on this machine, now that this can be told."""
+    given = [os.fspath(source) for source in sources if not isinstance(source, NerSource)]
+    files = [text for text in given if Path(text.partition("=")[2] or text).expanduser().exists()]
+    folders = [encoder] if os.path.isdir(encoder) else []
+    return tuple(dict.fromkeys([*files, *folders, *([mapping] if mapping else [])]))
+
+
+def _locked_file(settings: AlignSettings) -> str | None:
+    locked = settings.schema.locked
+    if isinstance(locked, LabelMapping):
+        return locked.file or None
+    return None if locked is None else os.fspath(locked)
+
+
 def _plain(settings: AlignSettings) -> dict[str, Any]:
     """Return settings as plain data; a locked mapping is named by its file."""
     locked = settings.schema.locked
-    if isinstance(locked, LabelMapping):
-        locked = locked.file or "mapping.yaml"
-    named = None if locked is None else os.fspath(locked)
+    named = None if locked is None else _locked_file(settings) or "mapping.yaml"
     return asdict(replace(settings, schema=replace(settings.schema, locked=named)))
 
 

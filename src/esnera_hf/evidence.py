@@ -22,8 +22,9 @@ from esnera_hf.similarity import (
     semantic_similarity,
     sum_mentions,
 )
+from esnera_hf.source_taggers import TaggerPlan, Taggers, check_taggers, own_taggers
 from esnera_hf.sources import NerSource
-from esnera_hf.taggers import CachedTagger, encoder_identity, library_versions, own_taggers
+from esnera_hf.taggers import CachedTagger, encoder_identity, library_versions
 from esnera_hf.tagging import Entity
 
 _SUMS_FILE = "sums.npz"
@@ -41,17 +42,25 @@ class EvidenceSettings:
             ``source``, or one over ``all``.
         training: arguments of ``TaggerTrainingArguments`` that override what is
             chosen for the encoder and the corpus.
+        taggers: a ``separate`` tagger a source, or one ``joint`` tagger that is
+            trained on all of them, an encoder with a head a source.
     """
 
     match: SpanMatch = "exact"
     centre: Centre = "source"
     training: Mapping[str, Any] = field(default_factory=dict)
+    taggers: Taggers = "separate"
 
     def __post_init__(self) -> None:
         if self.match not in ("exact", "overlap"):
             raise ConfigurationError(f"match={self.match!r}: expected 'exact' or 'overlap'.")
         if self.centre not in ("source", "all"):
             raise ConfigurationError(f"centre={self.centre!r}: expected 'source' or 'all'.")
+        check_taggers(self.taggers)
+
+    def plan(self, encoder: str) -> TaggerPlan:
+        """Return how the sources' own taggers are made with an encoder."""
+        return TaggerPlan(encoder, self.training, self.taggers)
 
 
 @dataclass(frozen=True)
@@ -80,7 +89,7 @@ def gather_evidence(sources: Sequence[NerSource], encoder: str, settings: Eviden
     """
     seconds: dict[str, float] = {}
     with lap(seconds, "training"):
-        taggers = own_taggers(sources, encoder, settings.training)
+        taggers = own_taggers(sources, settings.plan(encoder))
     labels = [ref for source in sources for ref in source.label_refs]
     with lap(seconds, "empirical similarity"):
         matched, predicted = cross_predictions(

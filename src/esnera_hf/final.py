@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from datasets import DatasetDict
 
@@ -15,8 +15,9 @@ from esnera_hf.errors import ConfigurationError
 from esnera_hf.leaks import Leak, left_out_of_train
 from esnera_hf.merging import merge_sources
 from esnera_hf.scoring import MergedScores, score_in_own_labels, score_projected
+from esnera_hf.source_taggers import TaggerPlan, own_taggers
 from esnera_hf.sources import NerSource
-from esnera_hf.taggers import CachedTagger, own_taggers
+from esnera_hf.taggers import CachedTagger
 from esnera_hf.trials import both_predictions, train_merged
 
 Baseline = Literal["naive", "gold"]
@@ -93,8 +94,7 @@ def finish(
     mapping: LabelMapping,
     leaks: Sequence[Leak],
     settings: FinalSettings,
-    encoder: str,
-    training: Mapping[str, Any],
+    plan: TaggerPlan,
 ) -> Final:
     """Merge sources by a mapping, add pseudo-labels, train and score taggers: what is asked for.
 
@@ -103,8 +103,7 @@ def finish(
         mapping: covers every label of every source.
         leaks: of the sources.
         settings: what is wanted.
-        encoder: of the taggers.
-        training: overrides of their training arguments.
+        plan: how taggers are made.
 
     Raises:
         MappingError: mapping and sources do not fit.
@@ -115,7 +114,7 @@ def finish(
     pseudo = None
     if settings.needs_taggers:
         with lap(seconds, "training"):
-            taggers = own_taggers(sources, encoder, training)
+            taggers = own_taggers(sources, plan)
     if settings.augment is not None:
         with lap(seconds, "pseudo-labels"):
             pseudo = pseudo_labels(
@@ -130,7 +129,7 @@ def finish(
     systems: dict[str, ScoredTagger] = {}
     with lap(seconds, "final training"):
         for name, (chosen, added) in _systems(sources, mapping, pseudo, settings).items():
-            tagger = train_merged(sources, chosen, leaks, added, encoder, training)
+            tagger = train_merged(sources, chosen, leaks, added, plan.encoder, plan.training)
             predictions = both_predictions(sources, taggers, tagger, "test")
             systems[name] = ScoredTagger(
                 tagger,

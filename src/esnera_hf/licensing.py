@@ -92,13 +92,7 @@ def check_text_may_be_published(licences: Mapping[str, Licence], may_share: Coll
             the source and the clause.
         ConfigurationError: ``may_share`` names something that is no source here.
     """
-    if isinstance(may_share, str):
-        raise ConfigurationError(f"may_share={may_share!r}: expected a list of sources.")
-    strange = sorted(set(may_share) - set(licences))
-    if strange:
-        raise ConfigurationError(
-            f"may_share names {', '.join(strange)}, which is no source here: {', '.join(licences)}."
-        )
+    check_names(licences, may_share)
     refused = [
         _refusal(name, licence)
         for name, licence in licences.items()
@@ -109,6 +103,21 @@ def check_text_may_be_published(licences: Mapping[str, Licence], may_share: Coll
             f"the text may not be published: {'; '.join(refused)}. Nothing was sent. Publish the recipe without the "
             "text (text=False, --no-text), or, if you hold the right to pass a text on, say so: "
             'may_share=["NAME"], --may-share NAME.'
+        )
+
+
+def check_names(licences: Mapping[str, Licence], may_share: Collection[str]) -> None:
+    """Check that a user's statement is about sources that are there.
+
+    Raises:
+        ConfigurationError: it names something that is no source here.
+    """
+    if isinstance(may_share, str):
+        raise ConfigurationError(f"may_share={may_share!r}: expected a list of sources.")
+    strange = sorted(set(may_share) - set(licences))
+    if strange:
+        raise ConfigurationError(
+            f"may_share names {', '.join(strange)}, which is no source here: {', '.join(licences)}."
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
 
@@ -26,16 +27,27 @@ _DIGITS = 4
 
 def write_predictions(file: Path, predictions: Iterable[Sequence[Entity]]) -> None:
     """Write the entities of each sentence, in order, a sentence a row."""
+    write_all_predictions([file], ((row,) for row in predictions))
+
+
+def write_all_predictions(files: Sequence[Path], predictions: Iterable[Sequence[Sequence[Entity]]]) -> None:
+    """Write what several taggers find in each sentence, in order, a file a tagger."""
     rows = iter(predictions)
-    with pq.ParquetWriter(file, _SCHEMA) as writer:
+    with ExitStack() as stack:
+        writers = [stack.enter_context(pq.ParquetWriter(file, _SCHEMA)) for file in files]
         while batch := list(islice(rows, _ROWS)):
-            columns = {
-                "start": [[entity.start for entity in row] for row in batch],
-                "end": [[entity.end for entity in row] for row in batch],
-                "label": [[entity.label for entity in row] for row in batch],
-                "confidence": [[round(entity.score, _DIGITS) for entity in row] for row in batch],
-            }
-            writer.write_table(pa.table(columns, schema=_SCHEMA))
+            for writer, own in zip(writers, zip(*batch, strict=True), strict=True):
+                writer.write_table(_table(own))
+
+
+def _table(rows: Sequence[Sequence[Entity]]) -> pa.Table:
+    columns = {
+        "start": [[entity.start for entity in row] for row in rows],
+        "end": [[entity.end for entity in row] for row in rows],
+        "label": [[entity.label for entity in row] for row in rows],
+        "confidence": [[round(entity.score, _DIGITS) for entity in row] for row in rows],
+    }
+    return pa.table(columns, schema=_SCHEMA)
 
 
 def read_predictions(file: Path) -> Iterator[list[Entity]]:

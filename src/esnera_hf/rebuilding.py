@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 from collections import Counter, deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from datasets import Dataset, DatasetDict, concatenate_datasets
 
 from esnera_hf.alignment import LabelMapping
 from esnera_hf.augmentation import PseudoLabels
 from esnera_hf.console import quiet_libraries, say
-from esnera_hf.errors import ConservationError, RecipeError
+from esnera_hf.errors import EsneraError, RecipeError
 from esnera_hf.hub import download_folder
 from esnera_hf.leaks import find_leaks, left_out_ids
 from esnera_hf.merging import merge_sources
@@ -28,16 +29,18 @@ from esnera_hf.publishing.recipe import (
     make_recipe,
     text_fingerprint,
 )
-from esnera_hf.report import read_report
+from esnera_hf.report import Report, read_report
 from esnera_hf.report.files import MAPPING_FILE, REPORT_FILE, SIMILARITY_FILE
 from esnera_hf.result import MergeResult
-from esnera_hf.sources import NerSource, SourceLike, load_all
+from esnera_hf.similarity import SimilarityMatrix
+from esnera_hf.sources import Licence, NerSource, SourceLike, load_all
 from esnera_hf.sources.source import SOURCE_FEATURES
 from esnera_hf.tagging import Entity
 
 MISSING = "missing"
 OTHERWISE = "annotated otherwise"
 EXTRA = "not in the recipe"
+_STRICTNESS = {False: 0, None: 1, True: 2}
 _FILES = (RECIPE_FILE, f"{ROWS_FOLDER}/*.parquet", MAPPING_FILE, REPORT_FILE, SIMILARITY_FILE)
 
 
@@ -110,7 +113,7 @@ def rebuild(
     if not folder.is_dir():
         folder = download_folder(os.fspath(recipe), "dataset", _FILES, revision=revision, token=token)
     read = Recipe.read(folder)
-    report, mapping, similarity = read_report(folder)
+    report, mapping, similarity = _read_evidence(folder)
     with quiet_libraries():
         loaded = load_all(sources, None, seed=0, least=1)
         _check_names(read, [source.name for source in loaded])
@@ -120,14 +123,45 @@ def rebuild(
         differences += () if sampled else tuple(_extra(loaded, found))
         pseudo = PseudoLabels(read.floor or 0.0, {match.source.name: match.pseudo for match in found})
         merged = merge_sources([match.source for match in found], mapping, (), pseudo)
-    rebuilt = Rebuilt(MergeResult(merged, mapping, similarity, report), differences)
+    own = replace(report, sources=_own_terms(report.sources, loaded))
+    rebuilt = Rebuilt(MergeResult(merged, mapping, similarity, own), differences)
     if rebuilt.same and make_recipe(merged, read.sources, read.floor) != read:
-        raise ConservationError("every sentence of the recipe was found and the dataset is another one.")
+        raise RecipeError(
+            f"{recipe}: every sentence of the recipe was found and the dataset is another one: the recipe "
+            "contradicts itself, in its order of sources or its salt. Ask whoever published it."
+        )
     if not rebuilt.same:
         if strict:
             raise RecipeError(f"{recipe}: {rebuilt}\nGet the copies that the recipe was made of.")
         say(f"WARNING: {recipe}: {rebuilt}")
     return rebuilt
+
+
+def _read_evidence(folder: Path) -> tuple[Report, LabelMapping, SimilarityMatrix | None]:
+    try:
+        found = read_report(folder)
+        found[0].settings.get("sentences")
+    except FileNotFoundError as error:
+        raise RecipeError(f"{folder}: {Path(error.filename).name} is missing from the recipe.") from None
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        if isinstance(error, EsneraError):
+            raise
+        raise RecipeError(f"{folder}: the recipe is damaged: {type(error).__name__}: {error}.") from error
+    return found
+
+
+def _own_terms(summaries: Sequence[Mapping[str, Any]], loaded: Sequence[NerSource]) -> list[dict[str, Any]]:
+    """Return the recipe's summaries under the stricter terms of recipe and copy.
+
+    Whoever wrote the recipe cannot allow what the source forbids.
+    """
+    copies = {source.name: source.licence for source in loaded}
+    found = []
+    for summary in summaries:
+        stated, copy = Licence(**summary["licence"]), copies[summary["name"]]
+        strict = min((stated, copy), key=lambda licence: _STRICTNESS[licence.text_may_be_shared])
+        found.append({**summary, "licence": asdict(strict)})
+    return found
 
 
 def _check_names(recipe: Recipe, given: Sequence[str]) -> None:
@@ -202,10 +236,12 @@ def _find(
     differences = []
     for index, (split, row) in enumerate(wanted):
         if places[index] is None:
-            free = [place for place in by_text.get(row.text, ()) if place not in taken]
-            places[index] = free[0] if free else None
-            taken.update(free[:1])
-            differences.append(Difference(OTHERWISE if free else MISSING, source.name, split, row.id))
+            alike = by_text.get(row.text, deque())
+            while alike and alike[0] in taken:
+                alike.popleft()
+            places[index] = alike.popleft() if alike else None
+            kind = MISSING if places[index] is None else OTHERWISE
+            differences.append(Difference(kind, source.name, split, row.id))
     return places, differences
 
 

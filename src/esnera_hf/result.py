@@ -165,10 +165,7 @@ class MergeResult:
                 "there is no tagger of the merged dataset: align or apply with FinalSettings(tagger=True), --tagger."
             )
         tagger = Tagger.from_pretrained(self.tagger_folder)
-        encoder = self.report.settings.get("encoder")
-        return tagger.with_record(
-            report=self.report.to_dict(), mapping=self.mapping.to_yaml(), encoder=encoder
-        )
+        return tagger.with_record(report=self.report.to_dict(), mapping=self.mapping.to_yaml())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> MergeResult:

@@ -10,7 +10,7 @@ from functools import cached_property, lru_cache
 from hashlib import blake2b
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tqdm.auto import tqdm
 
@@ -25,7 +25,10 @@ from esnera_hf.tagging import Entity
 
 if TYPE_CHECKING:
     from esnera_hf.modeling import Tagger
+    from esnera_hf.modeling.cost import Cost
     from esnera_hf.modeling.training import TrainingResult
+
+T = TypeVar("T")
 
 CHINESE_ENCODER = "hfl/chinese-bert-wwm-ext"
 MULTILINGUAL_ENCODER = "FacebookAI/xlm-roberta-base"
@@ -116,20 +119,20 @@ def cached_tagger(
     def train() -> TrainingResult:
         return train_tagger(source, encoder, artefact.unfinished, training, scope)
 
-    if process_count() == 1:
-        trained = artefact.make(lambda folder: save_result(train(), folder))
-    else:
-        trained = _train_together(artefact, train, save_result)
+    trained = make_by_training(artefact, train, save_result)
     tagger = CachedTagger(source.name, artefact, time.perf_counter() - started if trained else 0.0)
     how = f"trained in {duration(tagger.seconds)}" if trained else "trained before, reused"
     say(f"{source.name}: tagger {how}; validation {Scores.from_dict(tagger.record['validation'])}")
     return tagger
 
 
-def _train_together(
-    artefact: Artefact, train: Callable[[], TrainingResult], save: Callable[[TrainingResult, Path], None]
-) -> bool:
-    """Train in all processes of a launch and save in one; return whether it had to be trained."""
+def make_by_training(artefact: Artefact, train: Callable[[], T], save: Callable[[T, Path], None]) -> bool:
+    """Train, unless that was done before, and keep the result; return whether it had to be trained.
+
+    Of several processes of a launch all train and one saves.
+    """
+    if process_count() == 1:
+        return artefact.make(lambda folder: save(train(), folder))
     from esnera_hf.modeling.together import agreed, wait_for_all
 
     if agreed(artefact.exists):
@@ -144,13 +147,6 @@ def _train_together(
 def default_encoder(sources: Sequence[NerSource]) -> str:
     """Return the default encoder for the languages of the sources."""
     return CHINESE_ENCODER if all(s.language.startswith("zh") for s in sources) else MULTILINGUAL_ENCODER
-
-
-def own_taggers(
-    sources: Sequence[NerSource], encoder: str, training: Mapping[str, Any]
-) -> dict[str, CachedTagger]:
-    """Return a tagger a source, by name."""
-    return {source.name: cached_tagger(source, encoder, training) for source in sources}
 
 
 def announce_cost(
@@ -169,17 +165,20 @@ def announce_cost(
     trained = [source for source in sources if tagger_artefact(source, encoder, training, scope).exists]
     if len(trained) == len(sources) and not similarities:
         return
-    cost = estimate_cost(sources, encoder, training, trained)
+    work = f"taggers to train: {len(sources) - len(trained)}"
+    passes = ""
+    if similarities:
+        passes = f"prediction passes: {len(sources) * (len(sources) - 1)}, encoding passes: {len(sources)}"
+    say_cost(estimate_cost(sources, encoder, training, trained), work, passes)
+
+
+def say_cost(cost: Cost, training: str, passes: str = "") -> None:
+    """Say how long training and passes over the sources will take at most, if that is more than a minute."""
     if cost.seconds <= 60:
         return
-    work = (
-        f"taggers to train: {len(sources) - len(trained)} (up to {duration(cost.training)}; early stopping may "
-        "end sooner)"
-    )
-    if similarities:
-        work += f", prediction passes: {len(sources) * (len(sources) - 1)}, encoding passes: {len(sources)}"
+    work = f"{training} (up to {duration(cost.training)}; early stopping may end sooner)"
     say(
-        f"At most about {duration(cost.seconds)} on {cost.device}; {work}. "
+        f"At most about {duration(cost.seconds)} on {cost.device}; {', '.join(filter(None, (work, passes)))}. "
         "Ctrl-C is safe: the same command goes on where it stopped."
     )
 
@@ -214,6 +213,8 @@ def tagger_artefact(
     }
     if set(source.labels) != {label for counts in source.summary.entities.values() for label in counts}:
         identity["labels"] = source.labels
+    if process_count() > 1:  # they make batches that many times as large
+        identity["processes"] = process_count()
     if scope is not None:
         identity["scope"] = {name: sorted(labels) for name, labels in sorted(scope.items())}
     return Artefact("taggers", identity)

@@ -27,6 +27,9 @@ examples:
   esnera-hf train cluener --encoder hfl/chinese-bert-wwm-ext --output cluener-tagger
   echo 浙商银行的叶老桂博士 | esnera-hf predict cluener-tagger
 """
+_INTERRUPTED = (
+    "No output was written; finished trainings are kept, and the same command goes on where it stopped."
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -43,11 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"esnera-hf: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print(
-            "\nesnera-hf: interrupted. No output was written; finished trainings are kept, and the same "
-            "command goes on where it stopped.",
-            file=sys.stderr,
-        )
+        print(f"\nesnera-hf: interrupted. {getattr(options, 'interrupted', _INTERRUPTED)}", file=sys.stderr)
         return 130
     return 0
 

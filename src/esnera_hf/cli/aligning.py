@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from esnera_hf.cli.options import (
     SOURCES_HELP,
@@ -122,6 +122,10 @@ def _add_search_options(align: argparse.ArgumentParser) -> None:
         metavar="N",
         help="measure and search on at most N sentences a split; all are merged in the end",
     )
+    _add_evidence_options(group)
+
+
+def _add_evidence_options(group: Any) -> None:
     group.add_argument(
         "--match",
         choices=("exact", "overlap"),

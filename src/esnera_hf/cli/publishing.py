@@ -64,7 +64,7 @@ def _add_push(commands: Commands) -> None:
     push.add_argument(
         "--tagger", metavar="REPO", help="publish the tagger of the alignment, too, as this model repository"
     )
-    push.set_defaults(run=_push)
+    push.set_defaults(run=_push, interrupted="The same command goes on where it stopped.")
 
 
 def _add_content_options(parser: argparse.ArgumentParser) -> None:
@@ -118,11 +118,12 @@ def _add_rebuild(commands: Commands) -> None:
 
 def _push(options: argparse.Namespace) -> None:
     from esnera_hf.console import quiet_libraries
+    from esnera_hf.hub import HubRepository
+    from esnera_hf.publishing.before import check_before
     from esnera_hf.result import MergeResult
 
     if _is_tagger(options.folder):
-        if options.tagger:
-            raise ConfigurationError(f"--tagger: {options.folder} is a tagger already; push it by itself.")
+        _check_no_dataset_options(options)
         print(_push_tagger(_tagger(options.folder), options.repo_id, options))
         return
     result = MergeResult.load(options.folder)
@@ -130,6 +131,9 @@ def _push(options: argparse.Namespace) -> None:
         raise ConfigurationError(
             f"{options.folder} holds no tagger. Align or apply with --tagger, or leave --tagger out."
         )
+    if options.tagger:
+        repository = HubRepository(options.tagger, "model", revision=options.revision, create_pr=options.pr)
+        check_before([repository], options.private)
     published = result.push_to_hub(
         options.repo_id,
         private=options.private,
@@ -143,8 +147,22 @@ def _push(options: argparse.Namespace) -> None:
     print(published)
     if options.tagger:
         with quiet_libraries():
-            tagger = result.load_tagger()
+            tagger = result.load_tagger().with_record(dataset_repo=published.repo_id)
         print(_push_tagger(tagger, options.tagger, options))
+
+
+def _check_no_dataset_options(options: argparse.Namespace) -> None:
+    given = {
+        "--tagger": getattr(options, "tagger", None),
+        "--no-text": not options.text,
+        "--may-share": options.may_share,
+        "--by-source": options.by_source,
+    }
+    wrong = [name for name, value in given.items() if value]
+    if wrong:
+        raise ConfigurationError(
+            f"{', '.join(wrong)}: {options.folder} is a tagger, and this is for datasets. Leave it out."
+        )
 
 
 def _push_tagger(tagger: Tagger, repo_id: str, options: argparse.Namespace) -> Published:
@@ -161,6 +179,7 @@ def _card(options: argparse.Namespace) -> None:
     from esnera_hf.result import MergeResult
 
     if _is_tagger(options.folder):
+        _check_no_dataset_options(options)
         print(_tagger(options.folder).card(options.repo_id))
         return
     result = MergeResult.load(options.folder)

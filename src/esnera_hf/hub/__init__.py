@@ -1,7 +1,18 @@
 """Repositories of the Hub: one commit that survives what goes wrong on the way, and errors that say what is safe."""
 
 from esnera_hf.hub.download import download_folder
-from esnera_hf.hub.readme import join_readme
+from esnera_hf.hub.readme import EarlierPush, config_paths, configs_of_others, join_readme, read_metadata
 from esnera_hf.hub.repository import Changes, HubRepository, Published, RepositoryState
 
-__all__ = ["Changes", "HubRepository", "Published", "RepositoryState", "download_folder", "join_readme"]
+__all__ = [
+    "Changes",
+    "EarlierPush",
+    "HubRepository",
+    "Published",
+    "RepositoryState",
+    "config_paths",
+    "configs_of_others",
+    "download_folder",
+    "join_readme",
+    "read_metadata",
+]

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from huggingface_hub import snapshot_download
+from huggingface_hub import HfApi, snapshot_download
+from huggingface_hub.errors import LocalEntryNotFoundError
 
-from esnera_hf.hub.failures import explained
+from esnera_hf.console import say
+from esnera_hf.hub.failures import CLIENT_ERRORS, Kind, classify, explained
 from esnera_hf.hub.repository import RepoKind
 from esnera_hf.hub_client import hub_client
 
@@ -32,8 +34,36 @@ def download_folder(
     Raises:
         HubError: there is no such repository, or it cannot be reached.
     """
-    with hub_client(), explained(repo_id, "fetching it", lambda: "", "run the same again"):
-        folder = snapshot_download(
-            repo_id, repo_type=kind, allow_patterns=list(files), revision=revision, token=token
+    api, name = HfApi(token=token), f"{kind} {repo_id}"
+    with hub_client(), explained(repo_id, "fetching it", lambda: "", lambda: "run the same again"):
+        try:
+            api.repo_info(repo_id, repo_type=kind, revision=revision)
+        except CLIENT_ERRORS as error:
+            failure = classify(error)
+            if failure is None or failure.kind not in (Kind.UNREACHABLE, Kind.OFFLINE, Kind.BROKEN):
+                raise
+            folder = _cached(repo_id, kind, files, revision)
+            if folder is None:
+                raise
+            say(f"{name}: {failure.what}; the copy that was fetched before is used, which may be an old one")
+            return folder
+        return Path(
+            snapshot_download(
+                repo_id, repo_type=kind, allow_patterns=list(files), revision=revision, token=token
+            )
         )
-    return Path(folder)
+
+
+def _cached(repo_id: str, kind: RepoKind, files: Sequence[str], revision: str | None) -> Path | None:
+    try:
+        return Path(
+            snapshot_download(
+                repo_id,
+                repo_type=kind,
+                allow_patterns=list(files),
+                revision=revision,
+                local_files_only=True,
+            )
+        )
+    except LocalEntryNotFoundError:
+        return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -106,27 +107,34 @@ def classify(error: BaseException) -> Failure | None:
 
 
 @contextmanager
-def explained(repo_id: str, doing: str, safe: Callable[[], str], again: str) -> Iterator[None]:
+def explained(repo_id: str, doing: str, safe: Callable[[], str], again: Callable[[], str]) -> Iterator[None]:
     """Turn what the clients raise into a :class:`HubError` of one line: what happened, what is safe, what to do.
 
     Args:
         repo_id: what it is about.
         doing: what was being done, ``"committing"``.
-        safe: says what is in the repository now.
-        again: what running the same again will do, half a sentence.
+        safe: says what is in the repository now, ``""`` where nothing is written.
+        again: says what to do then, half a sentence.
     """
     try:
         yield
     except KeyboardInterrupt:
-        say(f"{repo_id}: interrupted while {doing}. {safe()} {again[0].upper()}{again[1:]}.")
+        then = again()
+        say(
+            " ".join(
+                filter(
+                    None, [f"{repo_id}: interrupted while {doing}.", safe(), f"{then[0].upper()}{then[1:]}."]
+                )
+            )
+        )
         raise
     except CLIENT_ERRORS as error:
         failure = None if isinstance(error, HubError) else classify(error)
         if failure is None:
             raise
-        raise HubError(
-            f"{repo_id}: {doing}: {failure.what}. {safe()} {failure.advice}; then {again}."
-        ) from None
+        what = failure.what.removesuffix(".")
+        advice = f"{failure.advice}; then {again()}."
+        raise HubError(" ".join(filter(None, [f"{repo_id}: {doing}: {what}.", safe(), advice]))) from None
 
 
 def first_line(error: BaseException) -> str:
@@ -177,6 +185,7 @@ def _from_answer(error: HfHubHTTPError | httpx.HTTPStatusError, message: str) ->
 
 def _retry_after(error: HfHubHTTPError | httpx.HTTPStatusError) -> float | None:
     try:
-        return min(float(error.response.headers.get("Retry-After", "")), _LONGEST_WAIT)
+        seconds = float(error.response.headers.get("Retry-After", ""))
     except ValueError:
         return None
+    return min(seconds, _LONGEST_WAIT) if math.isfinite(seconds) and seconds >= 0 else None

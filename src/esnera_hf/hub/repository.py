@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -22,7 +23,7 @@ T = TypeVar("T")
 _TRIES = 5
 #: Seconds to wait before trying again where the Hub does not say how long.
 _WAITS = (1.0, 2.0, 4.0, 8.0)
-_AGAIN = "run the same again: what has arrived is not sent again"
+_COMMIT = re.compile("[0-9a-f]{40}")
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,8 @@ class HubRepository:
         self.create_pr = create_pr
         self._api = HfApi(token=token)
         self._in_doubt = False
+        self._missing = False
+        self._private: bool | None = None
 
     @property
     def url(self) -> str:
@@ -121,22 +124,23 @@ class HubRepository:
         folder = "" if self.kind == "model" else f"{self.kind}s/"
         return f"{self._api.endpoint}/{folder}{self.repo_id}"
 
-    def prepare(self, private: bool | None = None, space_sdk: str | None = None) -> None:
-        """Check that it may be written to, and make it if it is not there, before anything is sent.
+    def prepare(self, private: bool | None = None) -> None:
+        """Check that it may be written to; nothing is made or changed yet.
 
         Args:
             private: whether it is to be private; as it is, or the Hub's default,
                 if not given.
-            space_sdk: of a Space.
 
         Raises:
             HubError: no token, or one without the right; no such owner; it is
-                there and not private though ``private`` asks for it, or the reverse.
+                there and not private though ``private`` asks for it, or the reverse;
+                the revision is no branch.
         """
         user = self._retry(lambda: self._api.whoami(cache=True), "asking who you are")
         if "/" not in self.repo_id:
             self.repo_id = f"{user['name']}/{self.repo_id}"
         info = self._info_or_none()
+        self._missing, self._private = info is None, private
         if info is not None and private is not None and bool(info.private) != private:
             wanted, found = ("private", "public") if private else ("public", "private")
             raise HubError(
@@ -148,10 +152,28 @@ class HubRepository:
                 raise HubError(f"{self.repo_id}: a pull request needs a repository, and you may see none.")
             return
         self._check_rights(user)
-        if info is None:
+        if self.revision is not None:
+            self._check_branch(self.revision, exists=info is not None)
+
+    def _check_branch(self, revision: str, *, exists: bool) -> None:
+        tags: list[str] = []
+        if exists:
+            refs = self._retry(
+                lambda: self._api.list_repo_refs(self.repo_id, repo_type=self.kind), "looking at its branches"
+            )
+            tags = [tag.name for tag in refs.tags]
+        if not revision or revision.startswith("refs/") or revision in tags or _COMMIT.fullmatch(revision):
+            raise HubError(
+                f"{self.repo_id}: revision={revision!r} is no branch that can be committed to. Nothing was sent. "
+                "Give the name of a branch, new or there already, or leave it out."
+            )
+
+    def _make(self) -> None:
+        """Make repository and branch if they are not there."""
+        if self._missing:
             self._retry(
                 lambda: self._api.create_repo(
-                    self.repo_id, repo_type=self.kind, private=private, exist_ok=True, space_sdk=space_sdk
+                    self.repo_id, repo_type=self.kind, private=self._private, exist_ok=True
                 ),
                 "making the repository",
             )
@@ -204,9 +226,12 @@ class HubRepository:
         Raises:
             HubError: it says whether anything was published, and what to do.
         """
+        self._make()
+        first_head = ""
         for attempt in range(_TRIES):
             state = self._state()
-            changes = plan(state)
+            first_head = first_head or state.head
+            changes = self._planned(plan, state)
             deleted = changes.deleted & state.files - set(changes.files)
             additions = [
                 CommitOperationAdd(path, str(content) if isinstance(content, Path) else content)
@@ -223,11 +248,19 @@ class HubRepository:
                 except CLIENT_ERRORS as error:
                     self._wait_or_raise(error, attempt)
                 else:
-                    changed = info.oid != state.head
+                    changed = info.oid != first_head
                     return Published(
                         self.repo_id, self.url, info.oid, info.commit_url, info.pr_url or "", changed
                     )
         raise HubError(f"{self.repo_id}: not published after {_TRIES} tries.")  # pragma: no cover
+
+    def _planned(self, plan: Callable[[RepositoryState], Changes], state: RepositoryState) -> Changes:
+        try:
+            return plan(state)
+        except HubError as error:
+            if str(error).startswith(f"{self.repo_id}:"):
+                raise
+            raise HubError(f"{self.repo_id}: {error} {self._safe()}") from None
 
     def _commit(self, operations: list[Any], message: str, head: str) -> CommitInfo:
         return self._api.create_commit(
@@ -309,7 +342,12 @@ class HubRepository:
         wait(seconds)
 
     def _explained(self, doing: str) -> AbstractContextManager[None]:
-        return explained(self.repo_id, doing, self._safe, _AGAIN)
+        return explained(self.repo_id, doing, self._safe, self._again)
+
+    def _again(self) -> str:
+        if self.create_pr and self._in_doubt:
+            return "if no pull request of yours is there, run the same again"
+        return "run the same again: what has arrived is not sent again"
 
     def _safe(self) -> str:
         """Say what is in the repository after a failure."""

@@ -14,6 +14,7 @@ from esnera_hf.modeling.encoder import MentionEncoder
 from esnera_hf.modeling.hub_code.configuration_crf_tagger import CrfTaggerConfig
 from esnera_hf.modeling.hub_code.modeling_crf_tagger import CrfTagger
 from esnera_hf.modeling.hub_code.pipeline_crf_tagger import CrfTaggerPipeline
+from esnera_hf.modeling.joint import JointTagger
 from esnera_hf.modeling.tagger import Tagger, load_pipeline
 from esnera_hf.modeling.training import TrainingResult, train_tagger
 
@@ -27,6 +28,7 @@ __all__ = [
     "CrfTagger",
     "CrfTaggerConfig",
     "CrfTaggerPipeline",
+    "JointTagger",
     "MentionEncoder",
     "Tagger",
     "TaggerTrainingArguments",

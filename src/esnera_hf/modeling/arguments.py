@@ -12,10 +12,13 @@ from transformers import PreTrainedModel, TrainingArguments
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.modeling.together import launch_state
 
+#: Of a joint tagger: small sources are seen more often than their share, and the large ones are not lost.
+SAMPLING_EXPONENT = 0.7
+
 
 @dataclass
 class TaggerTrainingArguments(TrainingArguments):  # type: ignore[misc]
-    """The Trainer's arguments and three of a tagger's own.
+    """The Trainer's arguments and four of a tagger's own.
 
     Attributes:
         head_learning_rate: of the emission layer and the CRF, which start
@@ -24,11 +27,15 @@ class TaggerTrainingArguments(TrainingArguments):  # type: ignore[misc]
             after which training stops.
         window_length: most pieces the encoder is given at once; what it takes
             if ``None``.
+        sampling_exponent: α of a joint tagger's sampling, in [0, 1]: sources of
+            n sentences make up shares ∝ n^α of its training; 1 leaves them as
+            they are, 0 makes them equal. Separate taggers do not look at it.
     """
 
     head_learning_rate: float = field(default=2e-3)
     early_stopping_patience: int = field(default=4)
     window_length: int | None = field(default=None)
+    sampling_exponent: float = field(default=SAMPLING_EXPONENT)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -40,6 +47,8 @@ class TaggerTrainingArguments(TrainingArguments):  # type: ignore[misc]
         ):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name}={getattr(self, name)}: expected a number above 0.")
+        if not 0 <= self.sampling_exponent <= 1:
+            raise ValueError(f"sampling_exponent={self.sampling_exponent}: expected a number from 0 to 1.")
 
     def reported(self) -> dict[str, Any]:
         """Return the settings that decide the weights, for reports."""
@@ -66,6 +75,11 @@ def recommended_settings(width: int, sentences: int) -> dict[str, Any]:
         "warmup_steps": 0.1,
         "weight_decay": 0.01,
     }
+
+
+def joint_settings(width: int, sentences: int) -> dict[str, Any]:
+    """Return :func:`recommended_settings` for a joint tagger, with its sampling."""
+    return {**recommended_settings(width, sentences), "sampling_exponent": SAMPLING_EXPONENT}
 
 
 def choose_arguments(

@@ -15,6 +15,7 @@ from esnera_hf.modeling.arguments import choose_arguments
 from esnera_hf.modeling.batching import TaggingCollator, device
 from esnera_hf.modeling.hub_code.modeling_crf_tagger import CrfTagger
 from esnera_hf.modeling.pretrained import load_encoder, window_length
+from esnera_hf.modeling.sampling import quotas
 from esnera_hf.modeling.tokenization import WordTokenizer, chain_tags
 from esnera_hf.sources import NerSource
 from esnera_hf.tagging import iob2_tag_set
@@ -61,6 +62,32 @@ def estimate_cost(
         if not any(source is known for known in trained):
             training_seconds += epochs * (sentences["train"] * step + sentences["validation"] * single)
         forward += len(sources) * sentences["train"] * single + sentences["test"] * single
+    return Cost(training_seconds, training_seconds + forward, str(device()))
+
+
+def estimate_joint_cost(
+    sources: Sequence[NerSource], encoder: str, training: Mapping[str, Any], *, trained: bool
+) -> Cost:
+    """Return what :func:`estimate_cost` does, for a joint tagger: one training, one pass a split.
+
+    Args:
+        sources: what is to be aligned.
+        encoder: folder or Hub id.
+        training: overrides of the training arguments.
+        trained: whether it need not be trained any more.
+    """
+    model, tokenizer = load_encoder(encoder)
+    words = WordTokenizer(tokenizer, window_length(model, tokenizer))
+    sizes = [len(source.dataset["train"]) for source in sources]
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = choose_arguments(model, sum(sizes), folder, training)
+    epoch = forward = 0.0
+    for source, drawn in zip(sources, quotas(sizes, arguments.sampling_exponent), strict=True):
+        tagger = CrfTagger.from_encoder(model, iob2_tag_set(source.labels)).to(device())
+        step, single = _seconds_per_sentence(source, tagger, words)
+        epoch += drawn * step + len(source.dataset["validation"]) * single
+        forward += (len(source.dataset["train"]) + len(source.dataset["test"])) * single
+    training_seconds = 0.0 if trained else arguments.num_train_epochs * epoch
     return Cost(training_seconds, training_seconds + forward, str(device()))
 
 

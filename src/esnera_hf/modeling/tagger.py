@@ -103,7 +103,7 @@ class Tagger:
                 f"{name!r} holds no tagger that can be loaded: {reason(error)} Expected a folder written by "
                 "`esnera-hf train` (config.json, model.safetensors, tokenizer.json), or such a model on the Hub."
             ) from error
-        return cls(model, tokenizer, _read_record(Path(name)))
+        return cls(model, tokenizer, read_record(Path(name)))
 
     def with_record(self, **facts: Any) -> Tagger:
         """Return the same tagger with more in its record."""
@@ -120,20 +120,9 @@ class Tagger:
         folder = Path(path)
         folder.mkdir(parents=True, exist_ok=True)
         self.model.save_pretrained(folder)
-        if self.tokenizer.is_fast:
-            # Settings of the last call, which would be saved as if they belonged to the tokenizer.
-            self.tokenizer.backend_tokenizer.no_truncation()
-            self.tokenizer.backend_tokenizer.no_padding()
-        self.tokenizer.save_pretrained(folder)
-        settings = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
-        kept = {key: value for key, value in settings.items() if key not in _LOADING_SETTINGS}
-        text = json.dumps(kept, indent=2, sort_keys=True, ensure_ascii=False)
-        (folder / "tokenizer_config.json").write_text(text + "\n", encoding="utf-8")
+        save_tokenizer(self.tokenizer, folder)
         (folder / "requirements.txt").write_text("\n".join(REQUIREMENTS) + "\n", encoding="utf-8")
-
-        if self.record:
-            text = json.dumps(self.record, indent=1, ensure_ascii=False)
-            (folder / RECORD_FILE).write_text(text + "\n", encoding="utf-8")
+        save_record(self.record, folder)
 
     def card(self, repo_id: str) -> Card:
         """Return the card that :meth:`push_to_hub` would publish, without calling the Hub."""
@@ -261,7 +250,27 @@ def load_pipeline(
     return Tagger.from_pretrained(path, revision=revision, token=token).pipeline(**options)
 
 
-def _read_record(folder: Path) -> dict[str, Any]:
+def save_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+    """Write a tokenizer to a folder: the same one gives the same bytes, which do not tell of this machine."""
+    if tokenizer.is_fast:
+        # Settings of the last call, which would be saved as if they belonged to the tokenizer.
+        tokenizer.backend_tokenizer.no_truncation()
+        tokenizer.backend_tokenizer.no_padding()
+    tokenizer.save_pretrained(folder)
+    settings = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
+    kept = {key: value for key, value in settings.items() if key not in _LOADING_SETTINGS}
+    text = json.dumps(kept, indent=2, sort_keys=True, ensure_ascii=False)
+    (folder / "tokenizer_config.json").write_text(text + "\n", encoding="utf-8")
+
+
+def save_record(record: Mapping[str, Any], folder: Path) -> None:
+    """Write how a tagger was trained beside it; nothing if nothing is known."""
+    if record:
+        text = json.dumps(record, indent=1, ensure_ascii=False)
+        (folder / RECORD_FILE).write_text(text + "\n", encoding="utf-8")
+
+
+def read_record(folder: Path) -> dict[str, Any]:
     """Return the record beside a saved tagger, empty if there is none that can be read."""
     try:
         record = json.loads((folder / RECORD_FILE).read_text(encoding="utf-8"))

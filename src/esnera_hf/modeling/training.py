@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from transformers import (
     EarlyStoppingCallback,
+    PreTrainedModel,
     Trainer,
     set_seed,
 )
@@ -90,15 +91,20 @@ def train_tagger(
         compute_metrics=data.micro_scores,
         preprocess_logits_for_metrics=partial(_best_paths, tagger_model),
         callbacks=[EarlyStopping(arguments.early_stopping_patience), progress],
-        optimizers=(_optimizer(tagger_model, arguments), None),
+        optimizers=(tagger_optimizer(tagger_model, arguments), None),
     )
-    trainer.remove_callback(PrinterCallback)
-    trainer.remove_callback(ProgressCallback)
-    trainer.train(resume_from_checkpoint=last_complete_checkpoint(output_dir))
+    fit(trainer, output_dir)
     history = epoch_history(trainer.state.log_history)
     tagger = Tagger(tagger_model, tokenizer)
     validation = tagger.evaluate(source.sentences("validation"), scope)
     return TrainingResult(tagger, validation, history, arguments.reported())
+
+
+def fit(trainer: Trainer, output_dir: Path) -> None:
+    """Train from the last checkpoint on, without the Trainer's own log lines."""
+    trainer.remove_callback(PrinterCallback)
+    trainer.remove_callback(ProgressCallback)
+    trainer.train(resume_from_checkpoint=last_complete_checkpoint(output_dir))
 
 
 def last_complete_checkpoint(output_dir: Path) -> str | None:
@@ -131,7 +137,8 @@ def _best_paths(model: CrfTagger, emissions: torch.Tensor, labels: torch.Tensor)
     return model.crf.viterbi(emissions, labels != -100)
 
 
-def _optimizer(model: CrfTagger, arguments: TaggerTrainingArguments) -> torch.optim.Optimizer:
+def tagger_optimizer(model: PreTrainedModel, arguments: TaggerTrainingArguments) -> torch.optim.Optimizer:
+    """Return the optimizer of a model with an ``encoder`` and ``head_parameters``, which learn faster."""
     head = model.head_parameters()
     encoder = list(model.encoder.parameters())
     groups = [

@@ -12,11 +12,11 @@ from datasets import Dataset, DatasetDict
 from esnera_hf.alignment import LabelMapping
 from esnera_hf.console import no_dataset_bars
 from esnera_hf.publishing.recipe import make_recipe
+from esnera_hf.publishing.repository import MERGED, RECIPE
 from esnera_hf.report import Report, write_report
 from esnera_hf.similarity import SimilarityMatrix
 
 DATA_FOLDER = "data"
-MERGED = "merged"
 
 _SHARD_BYTES = 500 << 20
 
@@ -54,7 +54,7 @@ def dataset_configs(dataset: DatasetDict, by_source: bool) -> dict[str, DatasetD
 
 def _config_name(source: str, taken: Mapping[str, object]) -> str:
     base = re.sub(r"\W+", "_", source, flags=re.ASCII).strip("_") or "source"
-    if base in ("data", "default"):
+    if base in ("data", "default", RECIPE):
         base = f"source_{base}"
     name, number = base, 2
     while name in taken:

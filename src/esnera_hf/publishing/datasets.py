@@ -6,18 +6,17 @@ import tempfile
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from datasets import DatasetDict
 
 from esnera_hf.cards import Card, DatasetCardFacts, dataset_card
-from esnera_hf.console import say
+from esnera_hf.errors import ConfigurationError
 from esnera_hf.hub import HubRepository, Published
 from esnera_hf.hub_client import hub_client
-from esnera_hf.licensing import check_text_may_be_published, licences_of, strictest_terms
+from esnera_hf.licensing import check_names, check_text_may_be_published, licences_of, strictest_terms
 from esnera_hf.publishing.bundle import Publication, dataset_configs, write_bundle
 from esnera_hf.publishing.recipe import ROWS_FOLDER
-from esnera_hf.publishing.repository import commit_with_card
+from esnera_hf.publishing.repository import RECIPE, commit_with_card
 from esnera_hf.publishing.shareable import shareable_report
 from esnera_hf.report.files import HEATMAP_FOLDER
 
@@ -64,22 +63,7 @@ def publish_dataset(
         files = write_bundle(shared, configs, Path(folder), text=settings.text)
         pictures = [path for path in files if path.startswith(f"{HEATMAP_FOLDER}/")]
         card = _card(shared, configs, repository.repo_id, settings.text, pictures)
-
-        def warn(before: Mapping[str, Any]) -> None:
-            if before.get("text") and not settings.text:
-                say(
-                    f"{repository.repo_id}: text published before stays in the history of the repository. To take "
-                    "it away, delete the repository or rewrite its history on the Hub."
-                )
-
-        return commit_with_card(
-            repository,
-            files,
-            card,
-            message or _message(shared, text=settings.text),
-            facts={"text": settings.text, "configs": sorted(configs) if settings.text else ["recipe"]},
-            on_earlier=warn,
-        )
+        return commit_with_card(repository, files, card, message or _message(shared, text=settings.text))
 
 
 def card_of(publication: Publication, repo_id: str, settings: DatasetSettings) -> Card:
@@ -96,10 +80,16 @@ def _shared(
     publication: Publication, settings: DatasetSettings
 ) -> tuple[Publication, dict[str, DatasetDict]]:
     """Return what may be published, with its configurations."""
+    licences = licences_of(publication.report.sources)
+    check_names(licences, settings.may_share)
     if settings.text:
-        check_text_may_be_published(licences_of(publication.report.sources), settings.may_share)
+        check_text_may_be_published(licences, settings.may_share)
+    elif settings.by_source:
+        raise ConfigurationError(
+            "by_source=True adds data, and text=False holds it back: choose one of the two."
+        )
     shared = replace(publication, report=shareable_report(publication.report, text=settings.text))
-    return shared, dataset_configs(shared.dataset, settings.by_source and settings.text)
+    return shared, dataset_configs(shared.dataset, settings.by_source)
 
 
 def _card(
@@ -123,7 +113,8 @@ def _card(
     if text:
         return card
     # Let the Hub show the table of fingerprints, and not take report.json for data.
-    config = {"config_name": "recipe", "data_files": f"{ROWS_FOLDER}/*.parquet"}
+    tables = [f"{ROWS_FOLDER}/{split}.parquet" for split, rows in shared.dataset.items() if len(rows)]
+    config = {"config_name": RECIPE, "data_files": tables}
     return replace(card, metadata={**card.metadata, "configs": [config]})
 
 

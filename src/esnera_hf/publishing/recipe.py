@@ -16,6 +16,7 @@ from datasets import DatasetDict
 
 from esnera_hf.errors import RecipeError
 from esnera_hf.merging import PSEUDO
+from esnera_hf.sources.source import SPLITS
 from esnera_hf.tagging import Entity, entities_from_tags
 
 RECIPE_FILE = "recipe.json"
@@ -105,16 +106,14 @@ class Recipe:
         file = folder / RECIPE_FILE
         try:
             head = json.loads(file.read_text(encoding="utf-8"))
-            version = head["version"]
-            if version != VERSION:
+            if head["version"] != VERSION:
                 raise RecipeError(
-                    f"{file}: a recipe of version {version!r}; this esnera_hf reads version {VERSION}. "
+                    f"{file}: a recipe of version {head['version']!r}; this esnera_hf reads version {VERSION}. "
                     "Update esnera_hf."
                 )
+            _check_head(head)
             rows = {
-                str(split): _from_table(
-                    pq.read_table(folder / ROWS_FOLDER / f"{split}.parquet", schema=_ROWS)
-                )
+                split: _from_table(pq.read_table(folder / ROWS_FOLDER / f"{split}.parquet", schema=_ROWS))
                 for split in head["splits"]
             }
             return cls(bytes.fromhex(head["salt"]), head["sources"], rows, head["pseudo_label_floor"])
@@ -127,6 +126,21 @@ class Recipe:
             if isinstance(error, RecipeError):
                 raise
             raise RecipeError(f"{file}: the recipe is damaged: {type(error).__name__}: {error}.") from error
+
+
+def _check_head(head: Mapping[str, Any]) -> None:
+    """Check the parts of ``recipe.json``.
+
+    Raises:
+        ValueError: one is not what it should be.
+    """
+    splits, sources, floor = head["splits"], head["sources"], head["pseudo_label_floor"]
+    if not isinstance(splits, list) or sorted(splits) != sorted(SPLITS):
+        raise ValueError(f"splits {splits!r}, expected {', '.join(SPLITS)}")
+    if not isinstance(sources, list) or not all(isinstance(s, dict) and "name" in s for s in sources):
+        raise ValueError("sources, expected a list of objects with a name")
+    if not (floor is None or (isinstance(floor, (int, float)) and 0 <= floor <= 1)):
+        raise ValueError(f"pseudo_label_floor {floor!r}, expected a number from 0 to 1 or null")
 
 
 def make_recipe(

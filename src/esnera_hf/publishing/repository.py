@@ -3,26 +3,45 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
 from esnera_hf.cards import Card
-from esnera_hf.hub import Changes, HubRepository, Published, RepositoryState, join_readme
+from esnera_hf.console import say
+from esnera_hf.errors import HubError
+from esnera_hf.hub import (
+    Changes,
+    EarlierPush,
+    HubRepository,
+    Published,
+    RepositoryState,
+    config_paths,
+    configs_of_others,
+    join_readme,
+    read_metadata,
+)
 
 README = "README.md"
-#: Lists what a push wrote, so that the next one can take away what is no more.
+#: Tells the next push what this one wrote.
 MANIFEST = "esnera.json"
+MERGED = "merged"
+RECIPE = "recipe"
+
+_DATA = re.compile(r"data/(\w+)/(?:train|validation|test)-\d{5}-of-\d{5}\.parquet", re.ASCII)
+#: What a push may have written beside data: nothing else is ever deleted.
+_EVIDENCE = re.compile(
+    r"recipe\.json|recipe/(?:train|validation|test)\.parquet|heatmaps/[\w.-]+\.png|mapping\.yaml|report\.json"
+    r"|report\.html|similarity\.json",
+    re.ASCII,
+)
+_DATA_ENDINGS = (".csv", ".json", ".jsonl", ".parquet", ".txt", ".arrow")
 
 
 def commit_with_card(
-    repository: HubRepository,
-    files: Mapping[str, Path],
-    card: Card,
-    message: str,
-    *,
-    facts: Mapping[str, Any] | None = None,
-    on_earlier: Callable[[Mapping[str, Any]], None] | None = None,
+    repository: HubRepository, files: Mapping[str, Path], card: Card, message: str
 ) -> Published:
     """Commit files and card; files of an earlier push that are no more go, all else stays.
 
@@ -31,39 +50,121 @@ def commit_with_card(
         files: by path in the repository.
         card: joins the README that is there.
         message: of the commit.
-        facts: what else the list of files tells the next push, ``configs`` among it.
-        on_earlier: is told what the list of an earlier push says.
 
     Raises:
-        HubError: the Hub refuses it or cannot be reached; nothing is half published.
+        HubError: the Hub refuses it or cannot be reached, or the repository holds
+            what ours would make unreadable; nothing is half published.
     """
-    manifest = {**(facts or {}), "files": sorted([*files, MANIFEST])}
+    manifest = {"metadata": card.metadata, "files": sorted([*files, MANIFEST])}
     content = (json.dumps(manifest, indent=1, ensure_ascii=False) + "\n").encode("utf-8", "replace")
+    warned: set[str] = set()
 
     def plan(state: RepositoryState) -> Changes:
-        before = read_manifest(state.read(MANIFEST))
-        if on_earlier is not None:
-            on_earlier(before)
-        replaced = [str(name) for name in before.get("configs") or ()]
-        readme = join_readme(state.read(README), card.metadata, card.body, replaced)
-        kept: Collection[str] = {*files, README, MANIFEST}
-        stale = {path for path in before["files"] if isinstance(path, str) and path not in kept}
+        before, listed = read_manifest(state.read(MANIFEST))
+        readme = state.read(README)
+        stale = _stale(state, before, listed, files)
+        warnings = list(_warnings(state, listed, files, stale))
+        if repository.kind == "dataset":
+            metadata = read_metadata(readme)
+            _check_others(state, metadata, card)
+            warnings += _unnamed_data(state, metadata)
+        for warning in warnings:
+            if warning not in warned:
+                warned.add(warning)
+                say(f"{repository.repo_id}: {warning}")
+        joined = join_readme(readme, card.metadata, card.body, before)
         changed: dict[str, bytes | Path] = {
             **files,
             MANIFEST: content,
-            README: readme.encode("utf-8", "replace"),
+            README: joined.encode("utf-8", "replace"),
         }
-        return Changes(changed, frozenset(stale))
+        return Changes(changed, stale)
 
     return repository.commit(plan, message)
 
 
-def read_manifest(text: str) -> dict[str, Any]:
-    """Read the list of what an earlier push wrote; ``files`` is empty if there is none or it makes no sense."""
+def read_manifest(text: str) -> tuple[EarlierPush, frozenset[str]]:
+    """Return what an earlier push says that it wrote: into the README, and as files.
+
+    A manifest that makes no sense says nothing; the names of the standing
+    configurations are always among what a push may have written.
+    """
     try:
         manifest = json.loads(text or "{}")
     except ValueError:
         manifest = {}
-    if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), list):
-        return {"files": []}
-    return manifest
+    manifest = manifest if isinstance(manifest, dict) else {}
+    metadata = manifest.get("metadata")
+    metadata = metadata if isinstance(metadata, dict) else {}
+    files = manifest.get("files")
+    listed = (
+        frozenset(path for path in files if isinstance(path, str)) if isinstance(files, list) else frozenset()
+    )
+    folders = {found.group(1) for path in listed if (found := _DATA.fullmatch(path))}
+    return EarlierPush(metadata, {*folders, MERGED, RECIPE}), listed
+
+
+def _stale(
+    state: RepositoryState, before: EarlierPush, listed: frozenset[str], files: Mapping[str, Path]
+) -> frozenset[str]:
+    """Return the files of earlier pushes that are no more: those that lie where a push puts them, no others."""
+    old = {path for path in listed if _EVIDENCE.fullmatch(path)}
+    for path in state.files:
+        found = _DATA.fullmatch(path)
+        if found and found.group(1) in before.configs:
+            old.add(path)
+    return frozenset(old & state.files - set(files))
+
+
+def _warnings(
+    state: RepositoryState, listed: frozenset[str], files: Mapping[str, Path], stale: frozenset[str]
+) -> Iterator[str]:
+    text = any(_DATA.fullmatch(path) for path in files)
+    if not text and any(_DATA.fullmatch(path) for path in stale):
+        yield (
+            "text published before stays in the history of the repository. To take it away, delete the repository "
+            "or rewrite its history on the Hub."
+        )
+    replaced = sorted(path for path in files if path in state.files and path not in listed)
+    if replaced:
+        yield (
+            f"{_some(replaced)} is there already and not of an earlier push: it is replaced, and stays in the history."
+        )
+
+
+def _unnamed_data(state: RepositoryState, metadata: Mapping[str, Any]) -> Iterator[str]:
+    """Warn of data that was found without a configuration and is not any more, once there is one."""
+    others = sorted(
+        path
+        for path in state.files
+        if path.endswith(_DATA_ENDINGS)
+        and not (_DATA.fullmatch(path) or _EVIDENCE.fullmatch(path) or path == MANIFEST)
+    )
+    if others and not metadata.get("configs"):
+        yield (
+            f"{_some(others)} is in no configuration of the README: load_dataset will find only what is published "
+            "now. Add a configuration for it to the README if it is data."
+        )
+
+
+def _check_others(state: RepositoryState, metadata: Mapping[str, Any], card: Card) -> None:
+    """Refuse to write configurations beside those that could then not be read any more.
+
+    Raises:
+        HubError: the README names configurations of files in another format;
+            one repository holds one format.
+    """
+    patterns = [
+        path for config in configs_of_others(metadata, card.metadata) for path in config_paths(config)
+    ]
+    theirs = (path for path in state.files if any(fnmatch(path, pattern) for pattern in patterns))
+    others = sorted(path for path in theirs if not path.endswith(".parquet"))
+    if others:
+        raise HubError(
+            f"its README names configurations whose files are not Parquet ({_some(others)}); load_dataset reads one "
+            "format a repository, so one of the two could not be read. Publish to a repository of its own."
+        )
+
+
+def _some(paths: Sequence[str]) -> str:
+    return ", ".join(paths[:3]) + (", …" if len(paths) > 3 else "")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import Any
 
 from esnera_hf.report import Report
@@ -18,31 +18,32 @@ def shareable_report(report: Report, *, text: bool) -> Report:
         report: the report.
         text: whether mentions and their contexts may be in it.
     """
-    shared = replace(report, settings=_without_places(report.settings))
+    settings = _without_places(report.settings, report.places)
+    shared = replace(report, settings=settings, places=[])
     return shared if text else replace(shared, examples={}, dropped=[])
 
 
-def _without_places(value: Any) -> Any:
-    """Replace paths by the name of what lies there, and ``name=path`` by the name."""
+def public_encoder(report: Report) -> str:
+    """Return the Hub id of the encoder, ``""`` if it is none or a folder of somebody's."""
+    encoder = report.settings.get("encoder")
+    local = not isinstance(encoder, str) or encoder in report.places or _looks_like_a_place(encoder)
+    return "" if local else str(encoder)
+
+
+def _without_places(value: Any, places: Collection[str]) -> Any:
+    """Replace places by the name of what lies there, and ``name=place`` by the name."""
     if isinstance(value, Mapping):
-        return {key: _without_places(item) for key, item in value.items()}
+        return {key: _without_places(item, places) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_without_places(item) for item in value]
-    return public_name(value) if isinstance(value, str) else value
+        return [_without_places(item, places) for item in value]
+    if not isinstance(value, str):
+        return value
+    name, equals, place = value.partition("=")
+    if equals and (value in places or _looks_like_a_place(place)):
+        return name
+    return PurePath(value).name if value in places or _looks_like_a_place(value) else value
 
 
-def public_name(text: str) -> str:
-    """Return the name of a file or folder without its place; any other text as it is."""
-    if is_place(text):
-        return PurePath(text).name
-    name, equals, place = text.partition("=")
-    return name if equals and is_place(place) else text
-
-
-def is_place(text: str) -> bool:
-    """Tell whether a text is the path of something on this machine."""
-    if not text or "\n" in text or "\0" in text:
-        return False
-    if os.path.isabs(text) or text.startswith(("~", f".{os.sep}", f"..{os.sep}")):
-        return True
-    return os.sep in text and os.path.lexists(Path(text))
+def _looks_like_a_place(text: str) -> bool:
+    starts = ("~", f".{os.sep}", f"..{os.sep}")
+    return "\n" not in text and (os.path.isabs(text) or text.startswith(starts) or "\\" in text)

@@ -42,6 +42,7 @@ class Account:
         taggers: the taggers behind the similarities.
         stages: the merge path.
         trials: the search.
+        places: what of the settings names a place on this machine.
         seconds: wall time by step.
     """
 
@@ -54,6 +55,7 @@ class Account:
     taggers: Mapping[str, CachedTagger] = field(default_factory=dict)
     stages: Sequence[MergeStage] = ()
     trials: Sequence[Trial[TrialOutcome]] = ()
+    places: Sequence[str] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -88,6 +90,7 @@ def build_report(account: Account) -> Report:
         examples=mentions_in_context(account.sources),
         dropped=dropped_spans(account.sources),
         leaks=_leak_counts(account.final.leaks),
+        places=list(account.places),
         seconds={step: round(value, 1) for step, value in account.seconds.items()},
         versions={"python": platform.python_version(), **{name: version(name) for name in _VERSIONED}},
     )

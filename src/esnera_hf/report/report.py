@@ -35,6 +35,8 @@ class Report:
         leaks: sentences of train and validation that stand in a later split,
             too: counts by pair of splits, examples as pairs of sentence ids.
             Between sources they were left out of the merged dataset.
+        places: what of the settings names a place on the machine it was made on;
+            it is not published.
         seconds: wall time by step.
         versions: of the packages that matter.
     """
@@ -51,6 +53,7 @@ class Report:
     examples: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     dropped: list[dict[str, Any]] = field(default_factory=list)
     leaks: list[dict[str, Any]] = field(default_factory=list)
+    places: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
 

@@ -125,7 +125,19 @@ class CrfTagger(PreTrainedModel):  # type: ignore[misc]
             scores: return probabilities too.
         """
         emissions = self(input_ids, attention_mask, word_positions).logits
-        mask = word_positions >= 0
+        return self.decode_tags(emissions, word_positions >= 0, scores=scores)
+
+    @torch.no_grad()
+    def decode_tags(
+        self, emissions: Tensor, mask: Tensor, *, scores: bool = True
+    ) -> tuple[list[list[str]], list[list[float]] | None]:
+        """Return the best legal tags of rows of emissions and, if asked for, their marginal probabilities.
+
+        Args:
+            emissions: shape (batch, words, tags).
+            mask: bool, shape (batch, words), True on a prefix of each row.
+            scores: return probabilities too.
+        """
         paths = self.crf.viterbi(emissions, mask)
         lengths = mask.sum(1).tolist()
         tags = self.config.tags

@@ -1,0 +1,187 @@
+"""A joint tagger: one encoder pass gives the entities of the labels of several sources."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
+
+from esnera_hf.errors import ConfigurationError, EncoderError
+from esnera_hf.modeling.batching import CHUNK, batches_by_length, chunks, device, prediction_batch_size
+from esnera_hf.modeling.hub_code.modeling_crf_tagger import CrfTagger
+from esnera_hf.modeling.hub_code.windows import Window, window_inputs
+from esnera_hf.modeling.joint_model import JointModel, JointTaggerConfig
+from esnera_hf.modeling.pretrained import LOADING_ERRORS, reason
+from esnera_hf.modeling.tagger import Tagger, read_record, save_record, save_tokenizer
+from esnera_hf.modeling.tokenization import WordTokenizer, join_windows, read_entities
+from esnera_hf.tagging import Entity
+
+
+class JointTagger:
+    """Taggers of several sources that share one encoder.
+
+    Args:
+        model: the trained model.
+        tokenizer: the tokenizer of its encoder.
+        record: how it was trained: ``validation`` (by source), ``history`` and
+            ``arguments``.
+    """
+
+    def __init__(
+        self,
+        model: JointModel,
+        tokenizer: PreTrainedTokenizerBase,
+        record: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.model = model
+        self.tokenizer = tokenizer
+        self.record = dict(record or {})
+        self.words = WordTokenizer(tokenizer, model.config.window_length)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the sources it was trained on."""
+        names: tuple[str, ...] = self.model.config.names
+        return names
+
+    def head(self, name: str) -> Tagger:
+        """Return the tagger of one source; it shares its weights with this one.
+
+        Raises:
+            ConfigurationError: there is no head of that name.
+        """
+        if name not in self.names:
+            raise ConfigurationError(f"head {name!r}: expected one of {', '.join(self.names)}.")
+        model = self.model.head_model(self.names.index(name))
+        return Tagger(model, self.tokenizer, head_record(self.record, name))
+
+    def predict_all(
+        self, sentences: Iterable[Sequence[str]], *, scores: bool = False, batch_size: int | None = None
+    ) -> Iterator[dict[str, list[Entity]]]:
+        """Yield what each head finds in each sentence, in order, by name; the encoder runs once for all.
+
+        Args:
+            sentences: lists of words, taken in chunks.
+            scores: give each entity the smallest marginal probability of its
+                words' tags; 1.0 otherwise.
+            batch_size: windows a forward pass; chosen by device if not given.
+        """
+        self.model.to(device()).eval()
+        batch_size = batch_size or prediction_batch_size()
+        heads = {name: self.model.head_model(index) for index, name in enumerate(self.names)}
+        for chunk in chunks(sentences, CHUNK):
+            windows = self.words.windows(chunk)
+            found: dict[str, list[list[Entity]]] = {name: [[] for _ in windows] for name in self.names}
+            for batch in batches_by_length(windows, batch_size):
+                for name, rows in self._predict_batch(heads, [windows[i] for i in batch], scores):
+                    for index, entities in zip(batch, rows, strict=True):
+                        found[name][index] = entities
+            by_sentence: list[list[int]] = [[] for _ in chunk]
+            for index, window in enumerate(windows):
+                by_sentence[window.sentence].append(index)
+            for indices in by_sentence:
+                parts = [windows[i] for i in indices]
+                yield {name: join_windows(parts, [rows[i] for i in indices]) for name, rows in found.items()}
+
+    @torch.no_grad()
+    def _predict_batch(
+        self, heads: Mapping[str, CrfTagger], windows: list[Window], scores: bool
+    ) -> Iterator[tuple[str, list[list[Entity]]]]:
+        inputs = window_inputs(windows, self.tokenizer.pad_token_id)
+        inputs = {name: tensor.to(self.model.device) for name, tensor in inputs.items()}
+        states = self.model.word_states(**inputs)
+        for name, head in heads.items():
+            emissions = head.classifier(states).float()
+            tags, probabilities = head.decode_tags(emissions, inputs["word_positions"] >= 0, scores=scores)
+            yield (
+                name,
+                [
+                    read_entities(window, tags[row], probabilities[row] if probabilities else None)
+                    for row, window in enumerate(windows)
+                ],
+            )
+
+    def save_pretrained(self, path: str | os.PathLike[str]) -> None:
+        """Write model (safetensors, the encoder once), tokenizer and record; the same gives the same bytes."""
+        folder = Path(path)
+        folder.mkdir(parents=True, exist_ok=True)
+        self.model.save_pretrained(folder)
+        save_tokenizer(self.tokenizer, folder)
+        save_record(self.record, folder)
+
+    @classmethod
+    def from_pretrained(cls, path: str | os.PathLike[str]) -> JointTagger:
+        """Load a joint tagger saved by :meth:`save_pretrained`.
+
+        Raises:
+            EncoderError: there is none, or it is damaged.
+        """
+        name = os.fspath(path)
+        try:
+            if not os.path.isdir(name):
+                raise ValueError("there is no such folder.")
+            config = _configuration(name)
+            model, loading = JointModel.from_pretrained(
+                name, config=config, use_safetensors=True, output_loading_info=True
+            )
+            if loading["missing_keys"]:
+                raise ValueError(f"its weights lack {', '.join(sorted(loading['missing_keys']))[:200]}.")
+            if not os.path.isfile(os.path.join(name, "tokenizer.json")):
+                # transformers would make a tokenizer without a vocabulary.
+                raise ValueError("there is no tokenizer.json.")
+            tokenizer = AutoTokenizer.from_pretrained(name, config=config, trust_remote_code=False)
+            if tokenizer.pad_token_id is None:
+                raise ValueError("its tokenizer has no padding piece.")
+        except (*LOADING_ERRORS, RuntimeError) as error:
+            raise EncoderError(
+                f"{name!r} holds no joint tagger that can be loaded: {reason(error)} Expected a folder written "
+                "by save_pretrained (config.json, model.safetensors, tokenizer.json). If it lies in the cache, "
+                "delete it and run the same command again."
+            ) from error
+        return cls(model, tokenizer, read_record(Path(name)))
+
+
+def head_record(record: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return what the record of a joint tagger says of one source, in the form of a tagger's own record.
+
+    The loss in its history is that of all sources.
+    """
+    own: dict[str, Any] = {key: value for key, value in record.items() if key == "arguments"}
+    if "validation" in record:
+        own["validation"] = record["validation"][name]
+    if "history" in record:
+        own["history"] = [
+            {
+                **{key: entry[key] for key in ("epoch", "loss") if key in entry},
+                **entry["sources"].get(name, {}),
+            }
+            for entry in record["history"]
+        ]
+    return own
+
+
+def _configuration(name: str) -> JointTaggerConfig:
+    values, _ = JointTaggerConfig.get_config_dict(name)
+    if values.get("model_type") != JointTaggerConfig.model_type:
+        raise ValueError(f"it is a model of type {values.get('model_type')!r}.")
+    encoder, heads = values.get("encoder_config"), values.get("heads")
+    if not isinstance(encoder, dict) or "model_type" not in encoder:
+        raise ValueError("its config.json lacks encoder_config.")
+    if not isinstance(heads, list) or not heads or not all(_is_head(head) for head in heads):
+        raise ValueError("its config.json lacks heads, a list of names and tags.")
+    config: JointTaggerConfig = JointTaggerConfig.from_dict(values)
+    return config
+
+
+def _is_head(head: Any) -> bool:
+    return (
+        isinstance(head, list)
+        and len(head) == 2
+        and isinstance(head[0], str)
+        and isinstance(head[1], list)
+        and all(isinstance(tag, str) for tag in head[1])
+    )

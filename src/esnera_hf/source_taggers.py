@@ -1,0 +1,205 @@
+"""The sources' own taggers: one a source, or one encoder with a head a source."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from tqdm.auto import tqdm
+
+from esnera_hf.cache import Artefact
+from esnera_hf.console import duration, say
+from esnera_hf.errors import ConfigurationError
+from esnera_hf.metrics import Scores
+from esnera_hf.predictions import read_predictions, write_all_predictions
+from esnera_hf.sources import NerSource
+from esnera_hf.taggers import (
+    CachedTagger,
+    announce_cost,
+    cached_tagger,
+    check_trainable,
+    encoder_identity,
+    library_versions,
+    make_by_training,
+    say_cost,
+)
+from esnera_hf.tagging import Entity
+
+if TYPE_CHECKING:
+    from esnera_hf.modeling import Tagger
+    from esnera_hf.modeling.joint_training import JointTrainingResult
+
+Taggers = Literal["separate", "joint"]
+
+
+def check_taggers(taggers: str) -> None:
+    """Check how taggers are to be made.
+
+    Raises:
+        ConfigurationError: it is not known.
+    """
+    if taggers not in get_args(Taggers):
+        raise ConfigurationError(
+            f"taggers={taggers!r}: expected {' or '.join(map(repr, get_args(Taggers)))}."
+        )
+
+
+@dataclass(frozen=True)
+class TaggerPlan:
+    """How the sources' own taggers are made.
+
+    Attributes:
+        encoder: folder or Hub id of a pretrained encoder.
+        training: overrides of the training arguments.
+        taggers: ``separate`` or ``joint``.
+    """
+
+    encoder: str
+    training: Mapping[str, Any] = field(default_factory=dict)
+    taggers: Taggers = "separate"
+
+    def __post_init__(self) -> None:
+        check_taggers(self.taggers)
+
+
+@dataclass(frozen=True)
+class CachedHead(CachedTagger):
+    """The head of one source of a joint tagger in the cache.
+
+    Attributes:
+        name: of the source.
+        artefact: where the joint tagger lies.
+        seconds: its share of the training time; 0 if it had been trained before.
+        names: of all heads, in order.
+    """
+
+    names: tuple[str, ...]
+
+    @cached_property
+    def record(self) -> dict[str, Any]:
+        """How the training went, as seen from this source: ``history``, ``arguments``, ``validation``."""
+        from esnera_hf.modeling.joint import head_record
+        from esnera_hf.modeling.tagger import read_record
+
+        return head_record(read_record(self.artefact.folder), self.name)
+
+    def load(self) -> Tagger:
+        """Load the tagger of this source."""
+        from esnera_hf.modeling.joint import JointTagger
+
+        return JointTagger.from_pretrained(self.artefact.folder).head(self.name)
+
+    def predictions(self, source: NerSource, split: str) -> Iterator[list[Entity]]:
+        """Yield the predicted entities of each sentence; all heads predict at once, and all of it is kept."""
+        identity = {"joint": self.artefact.key, "sentences": source.fingerprint, "split": split}
+        artefact = Artefact("predictions", identity)
+        artefact.make(lambda folder: self._predict(source, split, folder))
+        return read_predictions(_predictions_file(artefact.folder, self.names.index(self.name)))
+
+    def _predict(self, source: NerSource, split: str, folder: Path) -> None:
+        from esnera_hf.modeling.joint import JointTagger
+
+        tagger = JointTagger.from_pretrained(self.artefact.folder)
+        found = tqdm(
+            tagger.predict_all((sentence.tokens for sentence in source.sentences(split)), scores=True),
+            total=len(source.dataset[split]),
+            desc=f"joint tagger reads {source.name} {split}",
+            unit=" sentences",
+            delay=2,
+        )
+        files = [_predictions_file(folder, head) for head in range(len(self.names))]
+        write_all_predictions(files, ([by_name[name] for name in self.names] for by_name in found))
+
+
+def _predictions_file(folder: Path, head: int) -> Path:
+    return folder / f"predictions-{head}.parquet"
+
+
+def own_taggers(sources: Sequence[NerSource], plan: TaggerPlan) -> dict[str, CachedTagger]:
+    """Return the tagger of each source, by name, trained now or before; an interrupted training goes on.
+
+    Raises:
+        ConfigurationError: a source has nothing to train on or to choose by.
+        EncoderError: the encoder cannot be loaded.
+    """
+    if plan.taggers == "joint":
+        return _joint_taggers(sources, plan)
+    return {source.name: cached_tagger(source, plan.encoder, plan.training) for source in sources}
+
+
+def _joint_taggers(sources: Sequence[NerSource], plan: TaggerPlan) -> dict[str, CachedTagger]:
+    for source in sources:
+        check_trainable(source)
+    from esnera_hf.modeling.joint_training import save_joint_result, train_joint_tagger
+
+    ordered = _in_order(sources)
+    artefact = joint_artefact(sources, plan)
+    started = time.perf_counter()
+
+    def train() -> JointTrainingResult:
+        return train_joint_tagger(ordered, plan.encoder, artefact.unfinished, plan.training)
+
+    trained = make_by_training(artefact, train, save_joint_result)
+    seconds = time.perf_counter() - started if trained else 0.0
+    names = tuple(source.name for source in ordered)
+    heads = {name: CachedHead(name, artefact, seconds / len(names), names) for name in names}
+    how = f"trained in {duration(seconds)}" if trained else "trained before, reused"
+    say(f"joint tagger of {', '.join(names)} {how}")
+    for name in names:
+        say(
+            f"{name}: head of the joint tagger; validation {Scores.from_dict(heads[name].record['validation'])}"
+        )
+    return {source.name: heads[source.name] for source in sources}
+
+
+def joint_artefact(sources: Sequence[NerSource], plan: TaggerPlan) -> Artefact:
+    """Return where the joint tagger of sources is kept, by everything that decides its weights."""
+    from esnera_hf.modeling.arguments import joint_settings
+    from esnera_hf.modeling.pretrained import hidden_size
+
+    sentences = sum(len(source.dataset["train"]) for source in sources)
+    settings = {**joint_settings(hidden_size(plan.encoder), sentences), **plan.training}
+    identity = {
+        "sources": [[source.name, source.fingerprint, list(source.labels)] for source in _in_order(sources)],
+        "encoder": encoder_identity(plan.encoder),
+        "training": {name: repr(value) for name, value in sorted(settings.items())},
+        "versions": library_versions(),
+    }
+    return Artefact("joint_taggers", identity)
+
+
+def _in_order(sources: Sequence[NerSource]) -> list[NerSource]:
+    """Return sources in the order of their names, which is that of the heads."""
+    return sorted(sources, key=lambda source: source.name)
+
+
+def announce_own_taggers(groups: Sequence[Sequence[NerSource]], plan: TaggerPlan) -> None:
+    """Say how long training, and measuring similarities, will take at most, if that is more than a minute.
+
+    Args:
+        groups: sources that are aligned with each other; taggers are trained
+            for each group.
+        plan: how taggers are made.
+    """
+    if plan.taggers == "separate":
+        announce_cost([source for group in groups for source in group], plan.encoder, plan.training)
+        return
+    from esnera_hf.modeling.cost import Cost, estimate_joint_cost
+
+    costs = []
+    missing = 0
+    for group in groups:
+        for source in group:
+            check_trainable(source)
+        trained = joint_artefact(group, plan).exists
+        missing += not trained
+        costs.append(estimate_joint_cost(group, plan.encoder, plan.training, trained=trained))
+    total = Cost(sum(c.training for c in costs), sum(c.seconds for c in costs), costs[0].device)
+    passes = sum(len(group) for group in groups)
+    say_cost(
+        total, f"joint taggers to train: {missing}", f"prediction passes: {passes}, encoding passes: {passes}"
+    )

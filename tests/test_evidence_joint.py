@@ -1,0 +1,233 @@
+"""Evidence from a joint tagger: the same mapping from one training and one pass a source."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from builders import toy_source
+from esnera_hf import (
+    AlignSettings,
+    EvidenceSettings,
+    FinalSettings,
+    MergeResult,
+    NerSource,
+    SearchSettings,
+    align,
+)
+from esnera_hf.cache import cache_folder
+from esnera_hf.cli import main
+from esnera_hf.errors import ConfigurationError
+from esnera_hf.evidence import gather_evidence
+from esnera_hf.modeling.joint import JointTagger
+from esnera_hf.source_taggers import CachedHead, TaggerPlan, announce_own_taggers, joint_artefact, own_taggers
+
+TRAINING = {"learning_rate": 1e-2, "head_learning_rate": 2e-2, "num_train_epochs": 6, "seed": 42}
+EVIDENCE = EvidenceSettings(training=TRAINING, taggers="joint")
+
+
+@pytest.fixture(scope="module")
+def sources() -> list[NerSource]:
+    return [
+        toy_source("beta", {"PERSON": "name", "PLACE": "city", "FIRM": "firm"}, seed=2),
+        toy_source("alpha", {"PERSON": "per", "PLACE": "loc"}, seed=1),
+    ]
+
+
+@pytest.fixture(scope="module")
+def cached(
+    sources: list[NerSource], encoder_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, MergeResult, list[str]]:
+    """The cache after one alignment, its result, and the names of the separate taggers it trained."""
+    folder = tmp_path_factory.mktemp("joint")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ESNERA_CACHE_DIR", str(folder))
+        separate = recorded_trainings(patch)
+        final = FinalSettings(tagger=True)
+        result = align(
+            sources, encoder=encoder_folder, lam=0.9, tau=0.5, settings=AlignSettings(EVIDENCE, final=final)
+        )
+    return folder, result, separate
+
+
+def recorded_trainings(patch: pytest.MonkeyPatch) -> list[str]:
+    """Record the names of what separate taggers are trained on."""
+    from esnera_hf.modeling import training
+
+    names: list[str] = []
+    train = training.train_tagger
+
+    def recording(source: NerSource, *args: Any) -> Any:
+        names.append(source.name)
+        return train(source, *args)
+
+    patch.setattr(training, "train_tagger", recording)
+    return names
+
+
+@pytest.fixture
+def no_training(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    def fail(*args: Any, **kwargs: Any) -> None:
+        raise AssertionError("a training started")
+
+    monkeypatch.setattr("esnera_hf.modeling.training.train_tagger", fail)
+    monkeypatch.setattr("esnera_hf.modeling.joint_training.train_joint_tagger", fail)
+    return
+
+
+def test_the_labels_that_mean_the_same_become_one(cached: tuple[Path, MergeResult, list[str]]) -> None:
+    result = cached[1]
+    groups = {frozenset(map(str, result.mapping.members(name))) for name in result.mapping.unified_labels}
+    assert groups == {
+        frozenset({"alpha:per", "beta:name"}),
+        frozenset({"alpha:loc", "beta:city"}),
+        frozenset({"beta:firm"}),
+    }
+    assert result.report.settings["evidence"]["taggers"] == "joint"
+
+
+def test_one_training_serves_evidence_pseudo_labels_and_scores(
+    cached: tuple[Path, MergeResult, list[str]],
+) -> None:
+    folder, result, separate = cached
+    assert separate == ["alpha+beta"]
+    assert len(list((folder / "joint_taggers").iterdir())) == 1
+    (entry,) = result.report.pseudo["counts"]
+    assert (entry["source"], entry["label"], entry["tagger"]) == ("alpha", "firm", "beta")
+    assert sorted(result.report.taggers) == ["alpha", "beta"]
+    for name, tagger in result.report.taggers.items():
+        assert tagger["seconds"] >= 0
+        assert tagger["test"]["micro"]["f1"] > 0.9
+        assert set(tagger["history"][0]) == {"epoch", "loss", "f1", "precision", "recall"}
+        scores = [entry["f1"] for entry in tagger["history"]]
+        assert any(abs(tagger["validation"]["micro"]["f1"] - score) < 1e-5 for score in scores), name
+    own = result.report.systems["merged"]["own_labels"]["sources"]
+    for name, tagger in result.report.taggers.items():
+        assert own[name]["micro"]["before"]["value"] == pytest.approx(tagger["test"]["micro"]["f1"])
+
+
+@pytest.mark.usefixtures("no_training")
+def test_a_second_run_trains_nothing_and_predicts_nothing(
+    cached: tuple[Path, MergeResult, list[str]],
+    sources: list[NerSource],
+    encoder_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("ESNERA_CACHE_DIR", str(cached[0]))
+    monkeypatch.setattr(JointTagger, "from_pretrained", None)
+    settings = AlignSettings(EVIDENCE, final=FinalSettings(tagger=True))
+    again = align(sources[::-1], encoder=str(encoder_folder), lam=0.9, tau=0.5, settings=settings)
+    assert again.mapping == cached[1].mapping
+    assert again.similarity.to_dict() == cached[1].similarity.to_dict()
+    assert [tagger["seconds"] for tagger in again.report.taggers.values()] == [0.0, 0.0]
+
+
+def test_evidence_takes_one_pass_a_source(
+    encoder_folder: Path, sources: list[NerSource], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passes: list[int] = []
+    predict = JointTagger.predict_all
+
+    def counting(self: JointTagger, sentences: Any, **options: Any) -> Any:
+        known = list(sentences)
+        passes.append(len(known))
+        return predict(self, known, **options)
+
+    monkeypatch.setattr(JointTagger, "predict_all", counting)
+    third = toy_source("gamma", {"FIRM": "org"}, seed=3, train=50)
+    evidence = gather_evidence([*sources, third], str(encoder_folder), EVIDENCE)
+    assert sorted(passes) == [50, 120, 120]
+    assert len(list((cache_folder() / "predictions").iterdir())) == 3
+    for name, tagger in evidence.taggers.items():
+        assert isinstance(tagger, CachedHead)
+        assert (tagger.name, tagger.trained) == (name, True)
+        for source in (*sources, third):
+            tokens = [sentence.tokens for sentence in source.sentences("train")]
+            found = list(evidence.predictions(name, source))
+            expected = list(tagger.load().predict(tokens, scores=True))
+            assert found == expected
+            scores = [[entity.score for row in rows for entity in row] for rows in (found, expected)]
+            assert scores[0] == pytest.approx(scores[1], abs=1e-4)
+            assert len(scores[0]) > 10
+    assert len(passes) == 3
+
+
+def test_the_search_compares_with_the_heads(
+    sources: list[NerSource], encoder_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    separate = recorded_trainings(monkeypatch)
+    search = SearchSettings(lambdas=(0.7,), taus=(0.3, 0.5))
+    result = align(sources, encoder=encoder_folder, settings=AlignSettings(EVIDENCE, search))
+    assert set(separate) <= {"alpha+beta"}
+    assert len(result.mapping.unified_labels) == 3
+
+
+def test_what_makes_another_joint_tagger(sources: list[NerSource], encoder_folder: Path) -> None:
+    plan = TaggerPlan(str(encoder_folder), TRAINING, "joint")
+    key = joint_artefact(sources, plan).key
+    assert joint_artefact(sources[::-1], plan).key == key
+    assert joint_artefact(sources, replace(plan, training={**TRAINING, "sampling_exponent": 0.7})).key == key
+    others = [
+        joint_artefact(sources[:1], plan),
+        joint_artefact([sources[0].sample(50, 1), sources[1]], plan),
+        joint_artefact([replace(sources[0], name="delta"), sources[1]], plan),
+        joint_artefact([replace(sources[0], vocabulary=("x",)), sources[1]], plan),
+        joint_artefact(sources, replace(plan, training={**TRAINING, "seed": 7})),
+        joint_artefact(sources, replace(plan, training={**TRAINING, "sampling_exponent": 0.5})),
+    ]
+    assert len({key, *(artefact.key for artefact in others)}) == 7
+
+
+@pytest.mark.parametrize("taggers", ["shared", ""])
+def test_an_unknown_way_to_make_taggers(taggers: Any) -> None:
+    with pytest.raises(ConfigurationError, match=f"taggers='{taggers}': expected 'separate' or 'joint'"):
+        EvidenceSettings(taggers=taggers)
+    with pytest.raises(ConfigurationError, match=f"taggers='{taggers}'"):
+        TaggerPlan("encoder", taggers=taggers)
+
+
+@pytest.mark.usefixtures("no_training")
+def test_a_source_without_entities_is_refused(sources: list[NerSource], encoder_folder: Path) -> None:
+    empty = toy_source("empty", {}, seed=4)
+    plan = TaggerPlan(str(encoder_folder), TRAINING, "joint")
+    for check in (own_taggers, lambda given, how: announce_own_taggers([given], how)):
+        with pytest.raises(
+            ConfigurationError, match="empty: its train split holds 120 sentences and no entity"
+        ):
+            check([*sources, empty], plan)
+
+
+def test_the_cost_is_said_before_training(
+    sources: list[NerSource],
+    encoder_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("esnera_hf.modeling.cost._timed", lambda function: 1.6)
+    plan = TaggerPlan(str(encoder_folder), {"num_train_epochs": 3}, "joint")
+    announce_own_taggers([sources], plan)
+    # 0.1 s a sentence: 3 epochs of 240 drawn and 80 of validation; one pass over 240 of train and 80 of test.
+    assert (
+        "At most about 2 min on cpu; joint taggers to train: 1 (up to 2 min; early stopping may end sooner), "
+        "prediction passes: 2, encoding passes: 2." in capsys.readouterr().err
+    )
+    monkeypatch.setattr("esnera_hf.modeling.cost._timed", lambda function: 0.01)
+    announce_own_taggers([sources], plan)
+    assert capsys.readouterr().err == ""
+
+
+def test_the_option_of_the_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[str] = []
+
+    def fail(*args: Any, settings: AlignSettings, **kwargs: Any) -> None:
+        given.append(settings.evidence.taggers)
+        raise ConfigurationError("enough")
+
+    monkeypatch.setattr("esnera_hf.api.align", fail)
+    main(["align", "a", "b", "--taggers", "joint"])
+    main(["align", "a", "b"])
+    assert given == ["joint", "separate"]
