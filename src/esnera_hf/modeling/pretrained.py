@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -21,12 +23,18 @@ from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel, 
 from transformers.utils import CONFIG_NAME, cached_file, extract_commit_hash
 
 from esnera_hf.errors import EncoderError
+from esnera_hf.hub_client import hub_client
 
 #: What transformers and the Hub's client raise when something cannot be loaded.
 LOADING_ERRORS = (OSError, ValueError, KeyError, SafetensorError, httpx.HTTPError)
 
 #: No encoder of this generation profits from longer windows, and attention grows with their square.
 LONGEST_WINDOW = 512
+
+
+def asking_hub(name: str) -> AbstractContextManager[None]:
+    """Return a context in which calls to the Hub have a time limit; nothing is changed for a folder."""
+    return nullcontext() if os.path.isdir(name) else hub_client()
 
 
 def load_encoder(name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
@@ -36,23 +44,26 @@ def load_encoder(name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
         EncoderError: it cannot be found, fetched or understood.
     """
     try:
-        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
-        if getattr(tokenizer, "add_prefix_space", None) is False:
-            tokenizer = AutoTokenizer.from_pretrained(name, add_prefix_space=True, trust_remote_code=False)
-        config = AutoConfig.from_pretrained(name, trust_remote_code=False)
-        if getattr(config, "is_encoder_decoder", False):
-            raise EncoderError(
-                f"encoder {name!r} is an encoder-decoder model. Expected an encoder such as BERT."
-            )
-        if tokenizer.pad_token_id is None:
-            raise EncoderError(f"encoder {name!r} has no padding piece. Expected an encoder such as BERT.")
-        model = AutoModel.from_pretrained(
-            name, config=config, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
-        )
+        with asking_hub(name):
+            return _load_encoder(name)
     except LOADING_ERRORS as error:
         if isinstance(error, EncoderError):
             raise
         raise _cannot_load(name, error) from error
+
+
+def _load_encoder(name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
+    if getattr(tokenizer, "add_prefix_space", None) is False:
+        tokenizer = AutoTokenizer.from_pretrained(name, add_prefix_space=True, trust_remote_code=False)
+    config = AutoConfig.from_pretrained(name, trust_remote_code=False)
+    if getattr(config, "is_encoder_decoder", False):
+        raise EncoderError(f"encoder {name!r} is an encoder-decoder model. Expected an encoder such as BERT.")
+    if tokenizer.pad_token_id is None:
+        raise EncoderError(f"encoder {name!r} has no padding piece. Expected an encoder such as BERT.")
+    model = AutoModel.from_pretrained(
+        name, config=config, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
+    )
     return model, tokenizer
 
 
@@ -63,7 +74,8 @@ def hidden_size(name: str) -> int:
         EncoderError: the encoder cannot be found.
     """
     try:
-        return int(AutoConfig.from_pretrained(name, trust_remote_code=False).hidden_size)
+        with asking_hub(name):
+            return int(AutoConfig.from_pretrained(name, trust_remote_code=False).hidden_size)
     except (*LOADING_ERRORS, AttributeError) as error:
         raise _cannot_load(name, error) from error
 
@@ -91,7 +103,8 @@ def commit_of(name: str, revision: str | None = None, token: str | None = None) 
     Raises:
         OSError: there is no such model, revision or configuration, or it may not be seen.
     """
-    return extract_commit_hash(cached_file(name, CONFIG_NAME, revision=revision, token=token), None) or ""
+    with asking_hub(name):
+        return extract_commit_hash(cached_file(name, CONFIG_NAME, revision=revision, token=token), None) or ""
 
 
 def reason(error: BaseException) -> str:

@@ -23,7 +23,7 @@ from esnera_hf.modeling.hub_code.configuration_crf_tagger import CrfTaggerConfig
 from esnera_hf.modeling.hub_code.modeling_crf_tagger import CrfTagger
 from esnera_hf.modeling.hub_code.pipeline_crf_tagger import CrfTaggerPipeline
 from esnera_hf.modeling.hub_code.windows import Window, window_inputs
-from esnera_hf.modeling.pretrained import LOADING_ERRORS, commit_of, reason
+from esnera_hf.modeling.pretrained import LOADING_ERRORS, asking_hub, commit_of, reason
 from esnera_hf.modeling.tokenization import WordTokenizer, join_windows, read_entities
 from esnera_hf.tagging import Entity
 
@@ -87,17 +87,8 @@ class Tagger:
         try:
             if not os.path.isdir(name) and _is_path(name):
                 raise ValueError("there is no such folder.")
-            # One commit for all files, even while somebody pushes another.
-            at = {"revision": commit_of(name, revision, token) or revision, "token": token}
-            config = _configuration(name, at)
-            model, loading = CrfTagger.from_pretrained(
-                name, config=config, use_safetensors=True, output_loading_info=True, **at
-            )
-            if loading["missing_keys"]:
-                raise ValueError(f"its weights lack {', '.join(sorted(loading['missing_keys']))[:200]}.")
-            tokenizer = AutoTokenizer.from_pretrained(name, config=config, trust_remote_code=False, **at)
-            if tokenizer.pad_token_id is None:
-                raise ValueError("its tokenizer has no padding piece.")
+            with asking_hub(name):
+                model, tokenizer = _load(name, revision, token)
         except (*LOADING_ERRORS, RuntimeError) as error:
             raise EncoderError(
                 f"{name!r} holds no tagger that can be loaded: {reason(error)} Expected a folder written by "
@@ -277,6 +268,23 @@ def read_record(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return record if isinstance(record, dict) else {}
+
+
+def _load(name: str, revision: str | None, token: str | None) -> tuple[CrfTagger, PreTrainedTokenizerBase]:
+    # One commit for all files, even while somebody pushes another.
+    at = {"revision": commit_of(name, revision, token) or revision, "token": token}
+    config = _configuration(name, at)
+    model, loading = CrfTagger.from_pretrained(
+        name, config=config, use_safetensors=True, output_loading_info=True, **at
+    )
+    if loading["missing_keys"]:
+        raise ValueError(f"its weights lack {', '.join(sorted(loading['missing_keys']))[:200]}.")
+    if os.path.isdir(name) and not os.path.isfile(os.path.join(name, "tokenizer.json")):
+        raise ValueError("there is no tokenizer.json.")  # transformers would make an empty vocabulary
+    tokenizer = AutoTokenizer.from_pretrained(name, config=config, trust_remote_code=False, **at)
+    if tokenizer.pad_token_id is None:
+        raise ValueError("its tokenizer has no padding piece.")
+    return model, tokenizer
 
 
 def _is_path(name: str) -> bool:
