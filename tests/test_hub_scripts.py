@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from builders import toy_rows
+from builders import toy_rows, toy_source
 from esnera_hf import MergeResult
 from esnera_hf.modeling import Tagger
 from hub_server import HubServer, client_environment
@@ -128,7 +128,10 @@ class TestEachScript:
 
     @pytest.mark.parametrize(
         ("name", "call", "arguments"),
-        [("merge_and_push", "align", ["a", "b"]), ("train_and_push_tagger", "load_source", ["a"])],
+        [
+            ("merge_and_push", "esnera_hf.load_source", ["a", "b"]),
+            ("train_and_push_tagger", "esnera_hf.publishing.before.check_before", ["a"]),
+        ],
     )
     def test_interrupted(
         self,
@@ -141,10 +144,23 @@ class TestEachScript:
         def interrupt(*_: Any, **__: Any) -> None:
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(f"esnera_hf.{call}", interrupt)
+        monkeypatch.setattr(call, interrupt)
         main = runpy.run_path(str(FOLDER / f"{name}.py"))["main"]
         assert main(["me/x", *arguments]) == 130
         assert capsys.readouterr().err.startswith(f"\n{name}: interrupted. Finished trainings are kept")
+
+    def test_what_may_not_be_published_is_found_before_any_training(
+        self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(
+            "esnera_hf.load_source", lambda name: toy_source(name, {"PERSON": "PER"}, seed=ord(name))
+        )
+        monkeypatch.setattr("esnera_hf.align", lambda *_, **__: pytest.fail("the alignment started"))
+        main = runpy.run_path(str(FOLDER / "merge_and_push.py"))["main"]
+        assert main(["me/x", "a", "b"]) == 1
+        assert (
+            "merge_and_push: the text may not be published: a: no terms are known" in capsys.readouterr().err
+        )
 
     @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
     def test_the_job_it_becomes(self, script: Path, tmp_path: Path) -> None:
