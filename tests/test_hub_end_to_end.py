@@ -107,7 +107,13 @@ def cli(hub: HubServer, home: Path, *arguments: object) -> subprocess.Popen[str]
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        preexec_fn=heed_interrupts,
     )
+
+
+def heed_interrupts() -> None:
+    """Undo that a process in the background of a shell, and all below it, takes no notice of Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def finished(hub: HubServer, process: subprocess.Popen[str]) -> tuple[int, str, str]:
