@@ -43,7 +43,17 @@ LAYERS = (
     {"__main__"},
 )
 #: What ``modeling`` may know of the rest.
-BELOW_MODELING = {"errors", "hub_client", "labels", "processes", "tagging", "text", "console", "sources", "metrics"}
+BELOW_MODELING = {
+    "errors",
+    "hub_client",
+    "labels",
+    "processes",
+    "tagging",
+    "text",
+    "console",
+    "sources",
+    "metrics",
+}
 
 #: A tagger publishes itself by what publishes taggers: the one import that points up.
 UPWARD = {"tagger.py": {"cards", "hub", "publishing"}}
