@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 import jinja2
 
+from esnera_hf.report.figures import agreement, figure
 from esnera_hf.text import shorten
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -134,24 +135,9 @@ def _environment() -> jinja2.Environment:
     return environment
 
 
-def figure(value: float | None, digits: int = 2) -> str:
-    """Return a number, ``?`` where it is not known."""
-    # Adding 0 turns a rounded -0.0 into 0.0.
-    return "?" if value is None else f"{round(value, digits) + 0.0:.{digits}f}"
-
-
 def interval(estimate: dict[str, Any]) -> str:
     """Return an estimate with its interval."""
     if estimate["value"] is None:
         return "–"
     value, low, high = (figure(estimate[key], 3) for key in ("value", "low", "high"))
     return f"{value} ({low} to {high})"
-
-
-def agreement(counts: dict[str, int] | None) -> str:
-    """Return a share with its numerator and denominator."""
-    if counts is None:
-        return ""
-    if not counts["predicted"]:
-        return "?"
-    return f"{counts['matched'] / counts['predicted']:.2f} ({counts['matched']:,} of {counts['predicted']:,})"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from functools import partial
 from itertools import combinations, permutations
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 from esnera_hf.alignment import LabelMapping, MappedLabel
 from esnera_hf.alignment.mapping import LEFT_OUT
 from esnera_hf.console import duration
+from esnera_hf.report.figures import agreement, figure
 from esnera_hf.report.replay import as_json, python_call
 from esnera_hf.report.report import Report
 from esnera_hf.similarity import Agreement, SimilarityMatrix
@@ -98,10 +100,10 @@ def _environment() -> jinja2.Environment:
     environment.filters |= {
         "shown": shown,
         "visible": visible,
-        "figure": _figure,
+        "figure": figure,
         "interval": _interval,
         "sign": _sign,
-        "agreement": _agreement,
+        "agreement": partial(agreement, never="?, never predicted"),
         "duration": duration,
     }
     return environment
@@ -264,15 +266,10 @@ def _heatmap(
     }
 
 
-def _figure(value: float | None, digits: int = 2) -> str:
-    # Adding 0 turns a rounded -0.0 into 0.0.
-    return "?" if value is None else f"{round(value, digits) + 0.0:.{digits}f}"
-
-
 def _interval(estimate: Mapping[str, Any]) -> str:
     if estimate["value"] is None:
         return "–"
-    value, low, high = (_figure(estimate[key], 3) for key in ("value", "low", "high"))
+    value, low, high = (figure(estimate[key], 3) for key in ("value", "low", "high"))
     return f"{value} [{low}, {high}]"
 
 
@@ -282,11 +279,3 @@ def _sign(change: Mapping[str, Any]) -> str:
     if low is None or high is None or low <= 0 <= high:
         return ""
     return "good" if low > 0 else "bad"
-
-
-def _agreement(counts: Mapping[str, int] | None) -> str:
-    if counts is None:
-        return ""
-    if not counts["predicted"]:
-        return "?, never predicted"
-    return f"{counts['matched'] / counts['predicted']:.2f} ({counts['matched']:,} of {counts['predicted']:,})"

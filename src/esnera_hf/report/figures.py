@@ -1,0 +1,25 @@
+"""Numbers as reports and cards write them; what is not known is ``?``, and never 0."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+
+def figure(value: float | None, digits: int = 2) -> str:
+    """Return a number, ``?`` where it is not known."""
+    # Adding 0 turns a rounded -0.0 into 0.0.
+    return "?" if value is None else f"{round(value, digits) + 0.0:.{digits}f}"
+
+
+def agreement(counts: Mapping[str, int] | None, *, never: str = "?") -> str:
+    """Return a share with its numerator and denominator.
+
+    Args:
+        counts: ``matched`` and ``predicted``.
+        never: what to write where nothing was predicted.
+    """
+    if counts is None:
+        return ""
+    if not counts["predicted"]:
+        return never
+    return f"{counts['matched'] / counts['predicted']:.2f} ({counts['matched']:,} of {counts['predicted']:,})"
