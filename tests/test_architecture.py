@@ -28,7 +28,7 @@ LAYERS = (
     {"modeling"},
     {"taggers"},
     {"source_taggers"},
-    {"evidence"},
+    {"evidence", "single"},
     {"estimates"},
     {"trials"},
     {"final"},

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from esnera_hf.alignment import LabelMapping, SchemaSettings, SearchSettings, compare_mappings
-    from esnera_hf.api import AlignSettings, align, apply, train
+    from esnera_hf.api import AlignSettings, align, apply
     from esnera_hf.duplicates import find_duplicates
     from esnera_hf.errors import EsneraError
     from esnera_hf.evidence import EvidenceSettings
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from esnera_hf.result import MergeResult
     from esnera_hf.screening import screen
     from esnera_hf.similarity import SimilarityMatrix
+    from esnera_hf.single import train
     from esnera_hf.sources import NerSource, ReadingOptions, load_source
     from esnera_hf.strict_ner import StrictNer
     from esnera_hf.tagging import Entity
@@ -57,7 +58,7 @@ _HOMES = {
     "load_source": "sources",
     "rebuild": "rebuilding",
     "screen": "screening",
-    "train": "api",
+    "train": "single",
     "train_tagger": "modeling",
 }
 

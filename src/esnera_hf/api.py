@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from esnera_hf.alignment import (
     Constraints,
@@ -29,11 +29,8 @@ from esnera_hf.report import Account, build_report
 from esnera_hf.result import MergeResult
 from esnera_hf.source_taggers import TaggerPlan, announce_own_taggers
 from esnera_hf.sources import NerSource, SourceLike, load_all
-from esnera_hf.taggers import announce_cost, cached_tagger, default_encoder
+from esnera_hf.taggers import default_encoder
 from esnera_hf.trials import TrialOutcome, Trials
-
-if TYPE_CHECKING:
-    from esnera_hf.modeling import Tagger
 
 EncoderLike = str | os.PathLike[str]
 
@@ -169,48 +166,6 @@ def apply(
     }
     places = _places(sources, name, known.file)
     return _result(Account(loaded, chosen, done, facts, places=places, seconds=_steps(done.seconds, seconds)))
-
-
-def train(
-    source: SourceLike,
-    *,
-    encoder: EncoderLike | None = None,
-    sentences: int | None = None,
-    seed: int = 42,
-    training: Mapping[str, Any] | None = None,
-) -> Tagger:
-    """Train a CRF tagger on one source, and score it.
-
-    The tagger is taken from the cache if it was trained before; an interrupted
-    training goes on. Its ``record`` holds the scores on ``validation`` and
-    ``test`` and all that its card tells.
-
-    Args:
-        source: as for :func:`align`.
-        encoder: folder or Hub id of a pretrained encoder; chosen by language if
-            not given.
-        sentences: use at most so many sentences a split.
-        seed: for the choice of sentences and for training.
-        training: overrides of the training arguments.
-
-    Raises:
-        SourceNotFoundError, SourceError: the source cannot be found or read.
-        EncoderError: the encoder cannot be loaded.
-        ConfigurationError: there is nothing to train on, or a parameter is out
-            of range.
-    """
-    overrides = {"seed": seed, **(training or {})}
-    with quiet_libraries():
-        (loaded,) = load_all([source], sentences, seed, least=1)
-        name = os.fspath(encoder) if encoder is not None else default_encoder([loaded])
-        announce_cost([loaded], name, overrides, similarities=False)
-        cached = cached_tagger(loaded, name, overrides)
-        scores = {split: cached.scores(loaded, split).to_dict() for split in ("validation", "test")}
-        return cached.load().with_record(
-            **{**cached.record, **scores},
-            encoder="" if os.path.isdir(name) else name,
-            sources=[loaded.summary.to_dict()],
-        )
 
 
 def _align(

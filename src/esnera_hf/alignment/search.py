@@ -150,8 +150,8 @@ def search_merge_path(
         chosen: MergePath | None = None
         candidates = stage_candidates(stage, settings)
         say(
-            f"{' + '.join(stage.sources)} → {stage.target}: {len(candidates)} distinct mappings, a training "
-            "each until one holds the bound"
+            f"{' + '.join(stage.sources)} → {stage.target}: {len(candidates)} distinct mappings, tried in order "
+            "until one holds the bound"
         )
         for candidate in candidates:
             verdict = evaluate(candidate.path) if chosen is None else None

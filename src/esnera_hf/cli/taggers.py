@@ -68,10 +68,10 @@ def _add_evaluate(commands: Commands) -> None:
 
 
 def _train(options: argparse.Namespace) -> None:
-    from esnera_hf.api import train
     from esnera_hf.metrics import Scores
     from esnera_hf.processes import is_main_process
     from esnera_hf.result import check_free, new_folder
+    from esnera_hf.single import train
 
     check_free(options.output)
     source = read_source(options.source, options)

@@ -1,8 +1,9 @@
 """Repositories of the Hub: one commit that survives what goes wrong on the way, and errors that say what is safe."""
 
+from esnera_hf.hub.commit import Changes, Published, RepositoryState
 from esnera_hf.hub.download import download_folder
 from esnera_hf.hub.readme import EarlierPush, config_paths, configs_of_others, join_readme, read_metadata
-from esnera_hf.hub.repository import Changes, HubRepository, Published, RepositoryState
+from esnera_hf.hub.repository import HubRepository
 
 __all__ = [
     "Changes",

@@ -9,8 +9,8 @@ from huggingface_hub import HfApi, snapshot_download
 from huggingface_hub.errors import LocalEntryNotFoundError
 
 from esnera_hf.console import say
+from esnera_hf.hub.commit import RepoKind
 from esnera_hf.hub.failures import CLIENT_ERRORS, Kind, classify, explained
-from esnera_hf.hub.repository import RepoKind
 from esnera_hf.hub_client import hub_client
 
 

@@ -5,81 +5,24 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
 from pathlib import Path
 from time import sleep as wait
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from huggingface_hub import CommitInfo, CommitOperationAdd, CommitOperationDelete, HfApi
 from huggingface_hub.errors import RepositoryNotFoundError
 
 from esnera_hf.console import say
 from esnera_hf.errors import HubError
+from esnera_hf.hub.commit import Changes, Published, RepoKind, RepositoryState
 from esnera_hf.hub.failures import CLIENT_ERRORS, PASSING, Failure, Kind, classify, explained
 
-RepoKind = Literal["dataset", "model", "space"]
 T = TypeVar("T")
 
 _TRIES = 5
 #: Seconds to wait before trying again where the Hub does not say how long.
 _WAITS = (1.0, 2.0, 4.0, 8.0)
 _COMMIT = re.compile("[0-9a-f]{40}")
-
-
-@dataclass(frozen=True)
-class RepositoryState:
-    """A repository as it is before a commit.
-
-    Attributes:
-        head: the commit that its branch is at.
-        files: paths of the files in it.
-        read: returns the text of a file, ``""`` if there is none.
-    """
-
-    head: str
-    files: frozenset[str]
-    read: Callable[[str], str] = field(repr=False, compare=False)
-
-
-@dataclass(frozen=True)
-class Changes:
-    """What a commit is to change.
-
-    Attributes:
-        files: content, or a file that holds it, by path in the repository.
-        deleted: paths of files to delete.
-    """
-
-    files: Mapping[str, bytes | Path]
-    deleted: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True)
-class Published:
-    """What was published.
-
-    Attributes:
-        repo_id: ``owner/name``.
-        url: of the repository.
-        commit: the commit that holds it.
-        commit_url: where to look at it.
-        pull_request: address of the pull request, ``""`` if none was opened.
-        changed: whether there was anything to change.
-    """
-
-    repo_id: str
-    url: str
-    commit: str
-    commit_url: str
-    pull_request: str = ""
-    changed: bool = True
-
-    def __str__(self) -> str:
-        if self.pull_request:
-            return f"opened a pull request: {self.pull_request}"
-        if not self.changed:
-            return f"{self.url} holds all of it already (commit {self.commit[:7]})"
-        return f"published: {self.url} (commit {self.commit[:7]})"
 
 
 class HubRepository:
