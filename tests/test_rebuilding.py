@@ -272,6 +272,21 @@ def test_damaged_evidence_is_refused(tmp_path: Path, name: str, content: str | N
         rebuild(tmp_path / "recipe", two_sources())
 
 
+def test_a_pseudo_label_beyond_its_sentence_is_refused(tmp_path: Path) -> None:
+    write_recipe(two_sources(), tmp_path / "recipe")
+    recipe = Recipe.read(tmp_path / "recipe")
+    rows = [
+        replace(row, pseudo=(replace(row.pseudo[0], end=99),)) if row.pseudo else row
+        for row in recipe.rows["train"]
+    ]
+    (tmp_path / "other").mkdir()
+    replace(recipe, rows={**recipe.rows, "train": rows}).write(tmp_path / "other")
+    for name in ("mapping.yaml", "report.json"):
+        (tmp_path / "other" / name).write_bytes((tmp_path / "recipe" / name).read_bytes())
+    with pytest.raises(RecipeError, match=r"a pseudo-label of \S+ lies at \d+ to 99"):
+        rebuild(tmp_path / "other", two_sources())
+
+
 def test_a_recipe_cannot_allow_what_a_copy_forbids(tmp_path: Path) -> None:
     stated = [replace(source, licence=licence_from_id("mit")) for source in two_sources()]
     write_recipe(stated, tmp_path / "recipe")

@@ -262,6 +262,12 @@ def _free_of_gold(source: NerSource, pseudo: Mapping[str, list[Entity]]) -> dict
     """Leave out pseudo-labels that share a token with what a copy annotates otherwise than the recipe."""
     free = {}
     for sentence in source.sentences("train"):
+        for entity in pseudo.get(sentence.id, ()):
+            if not 0 <= entity.start < entity.end <= len(sentence.tokens):
+                raise RecipeError(
+                    f"the recipe is damaged: a pseudo-label of {sentence.id} lies at {entity.start} to {entity.end}, "
+                    f"the sentence has {len(sentence.tokens)} tokens."
+                )
         added = [
             entity
             for entity in pseudo.get(sentence.id, ())
