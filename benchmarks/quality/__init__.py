@@ -1,0 +1,1 @@
+"""What the benchmarks of alignment quality share: corpora, gold relations, systems, figures."""

@@ -1,0 +1,69 @@
+"""Scores of label pairs that need no training: names, meanings of names, and where mentions occur."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+
+import numpy as np
+
+from esnera_hf.labels import LabelRef
+from esnera_hf.modeling import MentionEncoder
+from esnera_hf.screening import Screening, screen
+from esnera_hf.sources import AnnotatedSentence, NerSource
+from esnera_hf.tagging import Entity
+from quality.gold import GoldPair
+
+_PARTS = re.compile(r"[\W_]+|(?<=[a-z])(?=[A-Z])")
+
+
+def name_similarity(first: LabelRef, second: LabelRef) -> float:
+    """Return how alike two names are as strings, in [0, 1]: the better of whole names and of their words."""
+    one, other = _words(first.label), _words(second.label)
+    whole = difflib.SequenceMatcher(None, "".join(one), "".join(other), autojunk=False).ratio()
+    shared = len(set(one) & set(other)) / max(len(set(one) | set(other)), 1)
+    return max(whole, shared)
+
+
+def _words(name: str) -> list[str]:
+    return [part.casefold() for part in _PARTS.split(name) if part]
+
+
+def name_scores(pairs: Sequence[GoldPair]) -> np.ndarray:
+    """Return the similarity of the names of each pair, shape (pairs,)."""
+    return np.array([name_similarity(pair.first, pair.second) for pair in pairs])
+
+
+def name_meanings(pairs: Sequence[GoldPair], encoder: str) -> np.ndarray:
+    """Return the cosine between the centred embeddings of the names of each pair, shape (pairs,)."""
+    labels = sorted({label.label for pair in pairs for label in (pair.first, pair.second)})
+    sentences = [
+        AnnotatedSentence(name, words, [Entity(0, len(words), name)], "names")
+        for name in labels
+        if (words := _words(name) or [name])
+    ]
+    found: dict[str, np.ndarray] = {}
+    for names, vectors in MentionEncoder(encoder).mention_vectors(sentences):
+        found.update(zip(names, vectors.astype(np.float64), strict=True))
+    mean = np.mean(list(found.values()), axis=0)
+    unit = {name: (vector - mean) / np.linalg.norm(vector - mean) for name, vector in found.items()}
+    missing = np.zeros_like(mean)
+    return np.array(
+        [unit.get(p.first.label, missing) @ unit.get(p.second.label, missing) for p in pairs],
+        dtype=np.float64,
+    )
+
+
+def mention_overlap(pairs: Sequence[GoldPair], sources: Mapping[str, NerSource]) -> np.ndarray:
+    """Return how much of the mentions of each pair are annotated alike, the smaller of both directions."""
+    wanted = {(pair.first.source, pair.second.source) for pair in pairs}
+    screenings: dict[tuple[str, str], Screening] = {
+        (a, b): screen([sources[a], sources[b]])
+        for a, b in combinations(sorted(sources), 2)
+        if (a, b) in wanted
+    }
+    return np.array(
+        [screenings[p.first.source, p.second.source].similarity(p.first, p.second, "min") for p in pairs]
+    )

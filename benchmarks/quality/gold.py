@@ -1,0 +1,101 @@
+"""Gold relations between labels of two corpora, and the label pairs they let us judge."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from esnera_hf.labels import LabelRef
+
+Relation = Literal["equal", "subset", "superset", "overlap", "none"]
+RELATIONS: tuple[Relation, ...] = ("equal", "subset", "superset", "overlap", "none")
+_INVERSE: dict[Relation, Relation] = {"subset": "superset", "superset": "subset"}
+
+#: Labels with fewer mentions are not judged.
+FEWEST_MENTIONS = 10
+_SURE = ("verified", "high")
+
+
+@dataclass(frozen=True, slots=True)
+class GoldPair:
+    """Two labels of two corpora and what is known of them.
+
+    Attributes:
+        first: the one label.
+        second: the other.
+        relation: of the first to the second; ``none`` where the gold lists
+            none for a pair of corpora that it lists.
+        sure: whether that is verified, or of high confidence.
+        kin: how the corpora are related.
+        support: mentions of the rarer label.
+    """
+
+    first: LabelRef
+    second: LabelRef
+    relation: Relation
+    sure: bool
+    kin: str
+    support: int
+
+
+def read_gold(
+    file: Path,
+    labels: Sequence[LabelRef],
+    support: Mapping[LabelRef, int],
+    allowed: Callable[[str, str], bool],
+) -> list[GoldPair]:
+    """Return every pair of labels with mentions enough, of the pairs of corpora that the gold lists.
+
+    Args:
+        file: ``[{a, b, label_a, label_b, relation, confidence, kin}, …]``.
+        labels: of the corpora at hand.
+        support: their mentions.
+        allowed: whether a pair of corpora is wanted.
+    """
+    listed: dict[tuple[LabelRef, LabelRef], tuple[Relation, str]] = {}
+    kin: dict[tuple[str, str], str] = {}
+    for record in json.loads(file.read_text("utf-8")):
+        a, b = LabelRef(record["a"], record["label_a"]), LabelRef(record["b"], record["label_b"])
+        if a.source == b.source:
+            continue
+        relation: Relation = record["relation"]
+        if a.source > b.source:
+            a, b, relation = b, a, _INVERSE.get(relation, relation)
+        listed[a, b] = relation, record.get("confidence", "high")
+        kin.setdefault((a.source, b.source), record.get("kin", "independent"))
+    by_source: dict[str, list[LabelRef]] = {}
+    for label in labels:
+        if support[label] >= FEWEST_MENTIONS:
+            by_source.setdefault(label.source, []).append(label)
+    pairs = []
+    for (a, b), kinship in sorted(kin.items()):
+        if a in by_source and b in by_source and allowed(a, b):
+            for one in by_source[a]:
+                for other in by_source[b]:
+                    relation, confidence = listed.get((one, other), ("none", "high"))
+                    rarer = min(support[one], support[other])
+                    pairs.append(GoldPair(one, other, relation, confidence in _SURE, kinship, rarer))
+    return pairs
+
+
+def judged(pairs: Iterable[GoldPair]) -> list[GoldPair]:
+    """Return the pairs that are surely equal or surely not: those said equal with less confidence are left out."""
+    return [pair for pair in pairs if pair.sure or pair.relation != "equal"]
+
+
+def truth(pairs: Sequence[GoldPair]) -> np.ndarray:
+    """Return which pairs are equal, bool, shape (pairs,)."""
+    return np.array([pair.relation == "equal" for pair in pairs], dtype=bool)
+
+
+def read_traps(file: Path) -> list[tuple[LabelRef, LabelRef]]:
+    """Return pairs of labels that look alike and must not be merged."""
+    return [
+        (LabelRef(record["a"], record["label_a"]), LabelRef(record["b"], record["label_b"]))
+        for record in json.loads(file.read_text("utf-8"))
+    ]

@@ -1,0 +1,105 @@
+"""The merged tagger before its first step: the joint tagger's encoder, its heads put together by the mapping."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from esnera_hf.alignment import LabelMapping
+from esnera_hf.labels import LabelRef
+from esnera_hf.modeling.hub_code.configuration_crf_tagger import CrfTaggerConfig
+from esnera_hf.modeling.hub_code.modeling_crf_tagger import CrfTagger
+from esnera_hf.modeling.joint import JointTagger
+from esnera_hf.tagging import OUTSIDE, iob2_tag_set
+
+
+@torch.no_grad()
+def merged_start(tagger: JointTagger, mapping: LabelMapping, mentions: Mapping[LabelRef, int]) -> CrfTagger:
+    """Return a tagger of the unified labels that knows what a joint tagger's heads know.
+
+    A unified tag starts as the mean of the tags that go to it, each weighted by
+    its label's mentions. Scores are taken relative to those of ``O``, as heads
+    differ by a constant that no tagging depends on. Transitions between labels
+    that no source has both start at 0. The joint tagger stays as it is.
+
+    Args:
+        tagger: trained on the sources of the mapping.
+        mapping: of its labels.
+        mentions: gold mentions of each label in the train splits.
+    """
+    tags = iob2_tag_set(mapping.unified_labels)
+    place = {tag: index for index, tag in enumerate(tags)}
+    width = tagger.head(tagger.names[0]).model.classifier.in_features
+    sums = {
+        "weight": _WeightedMean((len(tags), width), 1),
+        "bias": _WeightedMean((len(tags),), 1),
+        "start": _WeightedMean((len(tags),), 1),
+        "end": _WeightedMean((len(tags),), 1),
+        "transitions": _WeightedMean((len(tags), len(tags)), 2),
+    }
+    for name in tagger.names:
+        if name not in mapping.sources:
+            continue
+        head = tagger.head(name).model
+        kept, places, shares = [], [], []
+        for position, tag in enumerate(head.config.tags):
+            label = LabelRef(name, tag[2:])
+            unified = OUTSIDE if tag == OUTSIDE else mapping[label]
+            if unified is not None:
+                kept.append(position)
+                places.append(place[tag if tag == OUTSIDE else f"{tag[:2]}{unified}"])
+                shares.append(float(max(mentions.get(label, 0), 1)))
+        where, share = torch.tensor(places), torch.tensor(shares)
+        for key, scores in {
+            "weight": head.classifier.weight,
+            "bias": head.classifier.bias,
+            "start": head.crf.start_transitions,
+            "end": head.crf.end_transitions,
+        }.items():
+            sums[key].add((scores - scores[0])[kept], where, share)
+        moves = head.crf.transitions - head.crf.transitions[0, 0]
+        sums["transitions"].add(moves[kept][:, kept], where, share)
+    config = CrfTaggerConfig(
+        encoder_config=dict(tagger.model.config.encoder_config),
+        tags=tags,
+        classifier_dropout=tagger.model.config.classifier_dropout,
+        window_length=tagger.model.config.window_length,
+    )
+    model = CrfTagger(config, copy.deepcopy(tagger.model.encoder))
+    model.classifier.weight.copy_(sums["weight"].value)
+    model.classifier.bias.copy_(sums["bias"].value)
+    model.crf.start_transitions.copy_(sums["start"].value)
+    model.crf.end_transitions.copy_(sums["end"].value)
+    model.crf.transitions.copy_(sums["transitions"].value)
+    return model
+
+
+class _WeightedMean:
+    """The mean of scores of tags (or pairs of tags) that are added one head at a time; 0 where none was."""
+
+    def __init__(self, shape: tuple[int, ...], tag_axes: int) -> None:
+        self._sum = torch.zeros(shape)
+        self._weight = torch.zeros(shape[:tag_axes])
+        self._tag_axes = tag_axes
+
+    def add(self, scores: Tensor, places: Tensor, shares: Tensor) -> None:
+        """Add the scores of tags, shape (tags, …) or (tags, tags), at their places in the unified tag set."""
+        scores = scores.detach().float().cpu()
+        if self._tag_axes == 2:
+            weight = shares[:, None] * shares[None, :]
+            rows, columns = places[:, None].expand_as(weight), places[None, :].expand_as(weight)
+            self._sum.index_put_((rows, columns), weight * scores, accumulate=True)
+            self._weight.index_put_((rows, columns), weight, accumulate=True)
+            return
+        weight = shares.view(-1, *[1] * (scores.ndim - 1))
+        self._sum.index_add_(0, places, weight * scores)
+        self._weight.index_add_(0, places, shares)
+
+    @property
+    def value(self) -> Tensor:
+        """The means, in the shape of the sums."""
+        weight = self._weight.view(*self._weight.shape, *[1] * (self._sum.ndim - self._weight.ndim))
+        return torch.where(weight > 0, self._sum / weight.clamp(min=1e-9), torch.zeros(()))
