@@ -114,7 +114,7 @@ def build_constraints(
         for pair in combinations(sorted({find(text, "apart") for text in group}), 2)
     }
     apart |= {frozenset(pair) for pair in combinations(names, 2) if names[pair[0]] != names[pair[1]]}
-    return Constraints(classes, _spread(apart, classes), names, left_out, target, tuple(schema))
+    return Constraints(classes, spread_apart(apart, classes), names, left_out, target, tuple(schema))
 
 
 class _Finder:
@@ -191,8 +191,8 @@ def _joined(groups: Iterable[Iterable[LabelRef]]) -> tuple[frozenset[LabelRef], 
     return tuple(sorted((frozenset(c) for c in classes if len(c) > 1), key=sorted))
 
 
-def _spread(
-    apart: set[frozenset[LabelRef]], classes: Sequence[frozenset[LabelRef]]
+def spread_apart(
+    apart: Iterable[frozenset[LabelRef]], classes: Sequence[frozenset[LabelRef]]
 ) -> frozenset[frozenset[LabelRef]]:
     """Keep whole classes apart where two of their members are.
 

@@ -1,0 +1,105 @@
+"""Label groups become a label mapping: they get names, their labels the evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from esnera_hf.alignment.constraints import Constraints
+from esnera_hf.alignment.groups import LabelGroup
+from esnera_hf.alignment.mapping import LabelMapping, MappedLabel, MappingStage
+from esnera_hf.labels import LabelRef
+from esnera_hf.similarity import SimilarityMatrix
+
+_DIGITS = 4
+
+
+def mapping_from_groups(
+    groups: Sequence[LabelGroup],
+    stages: Sequence[MappingStage],
+    matrix: SimilarityMatrix,
+    lam: float,
+    constraints: Constraints,
+    joined: Mapping[LabelRef, LabelRef],
+) -> LabelMapping:
+    """Name label groups and attach the evidence.
+
+    A group takes the name the user gave it, or else that of its head. Groups never
+    share a name: the later one becomes ``label@source``. Similarities are rounded
+    to four digits, as the mapping's file shows them. Entries come by unified label,
+    those left out last.
+
+    Args:
+        groups: in the order of the unified labels.
+        stages: how they were made; labels of sources they do not name are not mapped.
+        matrix: the similarities they were made from.
+        lam: λ of the similarities that are shown.
+        constraints: names and labels left out.
+        joined: the label of another source that each label is shown with; for
+            others that is the nearest.
+    """
+    names = _unique_names(groups, constraints.names)
+    home = {member: group for group in groups for member in group.members}
+    similarity = matrix.merged(lam)
+    sources = {source for stage in stages for source in (*stage.sources, stage.target)}
+    known = [index for index, label in enumerate(matrix.labels) if label.source in sources]
+    entries = []
+    for index in known:
+        label = matrix.labels[index]
+        group = home.get(label)
+        wished = label in constraints.names or label in constraints.left_out
+        entry = MappedLabel(
+            label, None if group is None else names[group], "equal", int(matrix.support[index]), locked=wished
+        )
+        other = joined.get(label)
+        if other is None or other.source == label.source:
+            other = nearest_label(matrix, similarity[index], known)
+        if other is not None:
+            pair = matrix.pair(label, other)
+            entry = replace(
+                entry,
+                compared_with=other,
+                similarity=_rounded(float(similarity[index, matrix.labels.index(other)])),
+                evidence=replace(pair, semantic=_rounded(pair.semantic)),
+            )
+        entries.append(entry)
+    order = {name: index for index, name in enumerate(names.values())}
+    entries.sort(key=lambda entry: order.get(entry.unified or "", len(order)))
+    return LabelMapping(tuple(names.values()), tuple(entries), tuple(stages))
+
+
+def nearest_label(
+    matrix: SimilarityMatrix, row: NDArray[np.float64], known: Sequence[int]
+) -> LabelRef | None:
+    """Return the most similar of some labels, the first of equals; ``None`` if no similarity is known.
+
+    Args:
+        matrix: holds the labels.
+        row: shape (N,), the similarities of one label.
+        known: the positions of the labels to choose from.
+    """
+    values = row.tolist()
+    found = [(values[i], -i) for i in known if values[i] == values[i]]
+    return matrix.labels[-max(found)[1]] if found else None
+
+
+def _unique_names(groups: Sequence[LabelGroup], chosen: Mapping[LabelRef, str]) -> dict[LabelGroup, str]:
+    given = {group: chosen[label] for group in groups for label in group.members if label in chosen}
+    taken = set(given.values())
+    names: dict[LabelGroup, str] = {}
+    for group in groups:
+        name = given.get(group)
+        if name is None:
+            name = group.head.label
+            while name in taken:
+                name = f"{name}@{group.head.source}"
+            taken.add(name)
+        names[group] = name
+    return names
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None or value != value else round(value, _DIGITS)
