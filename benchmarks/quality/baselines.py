@@ -2,38 +2,22 @@
 
 from __future__ import annotations
 
-import difflib
-import re
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 
 import numpy as np
 
-from esnera_hf.labels import LabelRef
 from esnera_hf.modeling import MentionEncoder
 from esnera_hf.screening import Screening, screen
+from esnera_hf.similarity import name_similarity
 from esnera_hf.sources import AnnotatedSentence, NerSource
 from esnera_hf.tagging import Entity
 from quality.gold import GoldPair
 
-_PARTS = re.compile(r"[\W_]+|(?<=[a-z])(?=[A-Z])")
-
-
-def name_similarity(first: LabelRef, second: LabelRef) -> float:
-    """Return how alike two names are as strings, in [0, 1]: the better of whole names and of their words."""
-    one, other = _words(first.label), _words(second.label)
-    whole = difflib.SequenceMatcher(None, "".join(one), "".join(other), autojunk=False).ratio()
-    shared = len(set(one) & set(other)) / max(len(set(one) | set(other)), 1)
-    return max(whole, shared)
-
-
-def _words(name: str) -> list[str]:
-    return [part.casefold() for part in _PARTS.split(name) if part]
-
 
 def name_scores(pairs: Sequence[GoldPair]) -> np.ndarray:
     """Return the similarity of the names of each pair, shape (pairs,)."""
-    return np.array([name_similarity(pair.first, pair.second) for pair in pairs])
+    return np.array([name_similarity(pair.first.label, pair.second.label) for pair in pairs])
 
 
 def name_meanings(pairs: Sequence[GoldPair], encoder: str) -> np.ndarray:
@@ -42,7 +26,7 @@ def name_meanings(pairs: Sequence[GoldPair], encoder: str) -> np.ndarray:
     sentences = [
         AnnotatedSentence(name, words, [Entity(0, len(words), name)], "names")
         for name in labels
-        if (words := _words(name) or [name])
+        if (words := name.replace("_", " ").split() or [name])
     ]
     found: dict[str, np.ndarray] = {}
     for names, vectors in MentionEncoder(encoder).mention_vectors(sentences):

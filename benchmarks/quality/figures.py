@@ -91,3 +91,12 @@ def ranking(scores: np.ndarray, truth: np.ndarray, queries: Sequence[object]) ->
     if not ranks:
         return float("nan"), float("nan")
     return float(np.mean(1 / np.array(ranks))), float(np.mean(np.array(ranks) == 1))
+
+
+def macro_f1(
+    decided: Sequence[str], gold: Sequence[str], kinds: Sequence[str]
+) -> tuple[float, dict[str, float]]:
+    """Return the mean over kinds of the F1 of telling that kind, and each; kinds that the gold lacks are left out."""
+    found, wanted = np.array(decided, dtype=object), np.array(gold, dtype=object)
+    by_kind = {kind: _f1(found == kind, wanted == kind)[2] for kind in kinds if (wanted == kind).any()}
+    return float(np.mean(list(by_kind.values()))) if by_kind else float("nan"), by_kind

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -43,19 +43,13 @@ class GoldPair:
     support: int
 
 
-def read_gold(
-    file: Path,
-    labels: Sequence[LabelRef],
-    support: Mapping[LabelRef, int],
-    allowed: Callable[[str, str], bool],
-) -> list[GoldPair]:
+def read_gold(file: Path, labels: Sequence[LabelRef], support: Mapping[LabelRef, int]) -> list[GoldPair]:
     """Return every pair of labels with mentions enough, of the pairs of corpora that the gold lists.
 
     Args:
         file: ``[{a, b, label_a, label_b, relation, confidence, kin}, …]``.
         labels: of the corpora at hand.
         support: their mentions.
-        allowed: whether a pair of corpora is wanted.
     """
     listed: dict[tuple[LabelRef, LabelRef], tuple[Relation, str]] = {}
     kin: dict[tuple[str, str], str] = {}
@@ -74,18 +68,13 @@ def read_gold(
             by_source.setdefault(label.source, []).append(label)
     pairs = []
     for (a, b), kinship in sorted(kin.items()):
-        if a in by_source and b in by_source and allowed(a, b):
+        if a in by_source and b in by_source:
             for one in by_source[a]:
                 for other in by_source[b]:
                     relation, confidence = listed.get((one, other), ("none", "high"))
                     rarer = min(support[one], support[other])
                     pairs.append(GoldPair(one, other, relation, confidence in _SURE, kinship, rarer))
     return pairs
-
-
-def judged(pairs: Iterable[GoldPair]) -> list[GoldPair]:
-    """Return the pairs that are surely equal or surely not: those said equal with less confidence are left out."""
-    return [pair for pair in pairs if pair.sure or pair.relation != "equal"]
 
 
 def truth(pairs: Sequence[GoldPair]) -> np.ndarray:

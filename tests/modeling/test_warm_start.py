@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from builders import toy_source
-from esnera_hf.alignment import LabelMapping, MappedLabel
 from esnera_hf.labels import LabelRef
+from esnera_hf.modeling.hub_code.modeling_crf_tagger import CrfTagger
 from esnera_hf.modeling.joint import JointTagger
 from esnera_hf.modeling.joint_training import train_joint_tagger
 from esnera_hf.modeling.warm_start import merged_start
@@ -33,17 +33,19 @@ def joint(
     return train_joint_tagger(sources, str(encoder_folder), tmp_path_factory.mktemp("joint"), FAST).tagger
 
 
-def mapping(**targets: str | None) -> LabelMapping:
+def start(
+    tagger: JointTagger, mentions: dict[LabelRef, int] | None = None, **targets: str | None
+) -> CrfTagger:
     """Map ``source_label=unified``."""
-    entries = tuple(MappedLabel(LabelRef(*label.split("_")), unified) for label, unified in targets.items())
-    names = tuple(dict.fromkeys(name for name in targets.values() if name is not None))
-    return LabelMapping(names, entries)
+    unified = {LabelRef(*label.split("_")): name for label, name in targets.items()}
+    names = list(dict.fromkeys(name for name in targets.values() if name is not None))
+    return merged_start(tagger, names, unified, mentions or {})
 
 
 def test_of_one_source_alone_it_predicts_what_the_head_does(
     joint: JointTagger, sources: list[NerSource]
 ) -> None:
-    model = merged_start(joint, mapping(alpha_loc="PLACE", alpha_per="PERSON"), {})
+    model = start(joint, alpha_loc="PLACE", alpha_per="PERSON")
     head = joint.head("alpha").model
     emissions = torch.randn(6, 9, len(head.config.tags), generator=torch.Generator().manual_seed(1))
     order = [head.config.tags.index(tag) for tag in ("O", "B-loc", "I-loc", "B-per", "I-per")]
@@ -58,8 +60,8 @@ def test_of_one_source_alone_it_predicts_what_the_head_does(
 
 
 def test_merged_labels_start_at_the_mean_of_their_heads_weighted_by_mentions(joint: JointTagger) -> None:
-    merged = mapping(alpha_loc="loc", alpha_per="PERSON", beta_firm=None, beta_name="PERSON")
-    model = merged_start(joint, merged, {LabelRef("alpha", "per"): 30, LabelRef("beta", "name"): 10})
+    mentions = {LabelRef("alpha", "per"): 30, LabelRef("beta", "name"): 10}
+    model = start(joint, mentions, alpha_loc="loc", alpha_per="PERSON", beta_firm=None, beta_name="PERSON")
     alpha, beta = (joint.head(name).model for name in ("alpha", "beta"))
 
     def relative(name: str, tag: str) -> torch.Tensor:
@@ -79,9 +81,7 @@ def test_merged_labels_start_at_the_mean_of_their_heads_weighted_by_mentions(joi
 
 
 def test_labels_that_no_source_has_both_start_without_a_preference(joint: JointTagger) -> None:
-    model = merged_start(
-        joint, mapping(alpha_loc="loc", alpha_per="PER", beta_firm="firm", beta_name="PER"), {}
-    )
+    model = start(joint, alpha_loc="loc", alpha_per="PER", beta_firm="firm", beta_name="PER")
     tags = model.config.tags
     assert model.crf.transitions[tags.index("B-firm"), tags.index("B-loc")] == 0
     assert model.crf.transitions[tags.index("B-PER"), tags.index("B-loc")] != 0
@@ -89,7 +89,7 @@ def test_labels_that_no_source_has_both_start_without_a_preference(joint: JointT
 
 def test_the_joint_tagger_is_left_as_it_is(joint: JointTagger) -> None:
     before = {name: tensor.clone() for name, tensor in joint.model.state_dict().items()}
-    model = merged_start(joint, mapping(alpha_loc="loc", alpha_per="PER"), {})
+    model = start(joint, alpha_loc="loc", alpha_per="PER")
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(1)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
-from esnera_hf.alignment import LabelMapping
 from esnera_hf.labels import LabelRef
 from esnera_hf.modeling.hub_code.configuration_crf_tagger import CrfTaggerConfig
 from esnera_hf.modeling.hub_code.modeling_crf_tagger import CrfTagger
@@ -17,7 +16,12 @@ from esnera_hf.tagging import OUTSIDE, iob2_tag_set
 
 
 @torch.no_grad()
-def merged_start(tagger: JointTagger, mapping: LabelMapping, mentions: Mapping[LabelRef, int]) -> CrfTagger:
+def merged_start(
+    tagger: JointTagger,
+    unified_labels: Sequence[str],
+    unified: Mapping[LabelRef, str | None],
+    mentions: Mapping[LabelRef, int],
+) -> CrfTagger:
     """Return a tagger of the unified labels that knows what a joint tagger's heads know.
 
     A unified tag starts as the mean of the tags that go to it, each weighted by
@@ -26,11 +30,13 @@ def merged_start(tagger: JointTagger, mapping: LabelMapping, mentions: Mapping[L
     that no source has both start at 0. The joint tagger stays as it is.
 
     Args:
-        tagger: trained on the sources of the mapping.
-        mapping: of its labels.
+        tagger: trained on the sources, and perhaps on others.
+        unified_labels: the unified schema, in order.
+        unified: where each label of the sources goes; ``None`` leaves it out.
         mentions: gold mentions of each label in the train splits.
     """
-    tags = iob2_tag_set(mapping.unified_labels)
+    tags = iob2_tag_set(unified_labels)
+    sources = {label.source for label in unified}
     place = {tag: index for index, tag in enumerate(tags)}
     width = tagger.head(tagger.names[0]).model.classifier.in_features
     sums = {
@@ -41,16 +47,16 @@ def merged_start(tagger: JointTagger, mapping: LabelMapping, mentions: Mapping[L
         "transitions": _WeightedMean((len(tags), len(tags)), 2),
     }
     for name in tagger.names:
-        if name not in mapping.sources:
+        if name not in sources:
             continue
         head = tagger.head(name).model
         kept, places, shares = [], [], []
         for position, tag in enumerate(head.config.tags):
             label = LabelRef(name, tag[2:])
-            unified = OUTSIDE if tag == OUTSIDE else mapping[label]
-            if unified is not None:
+            target = OUTSIDE if tag == OUTSIDE else unified[label]
+            if target is not None:
                 kept.append(position)
-                places.append(place[tag if tag == OUTSIDE else f"{tag[:2]}{unified}"])
+                places.append(place[tag if tag == OUTSIDE else f"{tag[:2]}{target}"])
                 shares.append(float(max(mentions.get(label, 0), 1)))
         where, share = torch.tensor(places), torch.tensor(shares)
         for key, scores in {

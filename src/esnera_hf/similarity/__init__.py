@@ -8,27 +8,43 @@ from esnera_hf.similarity.matrix import (
     check_lambda,
     merge_similarities,
 )
+from esnera_hf.similarity.mutual import agreed_share, coverage, mutual_similarity
+from esnera_hf.similarity.names import name_similarity
+from esnera_hf.similarity.relations import EQUAL, LabelRelations, Relation, holds, relate
 from esnera_hf.similarity.semantic import (
     Centre,
     LabelSums,
     MentionVectors,
+    add_sums,
     semantic_similarity,
     sum_mentions,
+    sum_vectors,
 )
 
 __all__ = [
+    "EQUAL",
     "Agreement",
     "Centre",
     "CrossPredictions",
+    "LabelRelations",
     "LabelSums",
     "MentionVectors",
     "PairEvidence",
+    "Relation",
     "SimilarityMatrix",
     "SpanMatch",
+    "add_sums",
+    "agreed_share",
     "check_lambda",
+    "coverage",
     "cross_predictions",
+    "holds",
     "matched_label",
     "merge_similarities",
+    "mutual_similarity",
+    "name_similarity",
+    "relate",
     "semantic_similarity",
     "sum_mentions",
+    "sum_vectors",
 ]

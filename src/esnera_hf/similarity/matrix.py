@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,10 @@ class SimilarityMatrix:
         predicted: shape (N, N); ``[i, j]`` counts the entities predicted as i
             on the train split of j's source.
         semantic: shape (N, N), symmetric, in [-1, 1].
+        overlap: shape (N, N); ``[i, j]`` is the share of i's mentions that j's
+            source annotates as j where they occur in its text (the screen,
+            shrunk by the number of forms it rests on); NaN where none occurs or
+            nothing was screened.
     """
 
     labels: tuple[LabelRef, ...]
@@ -36,14 +40,18 @@ class SimilarityMatrix:
     matched: NDArray[np.int64]
     predicted: NDArray[np.int64]
     semantic: NDArray[np.float64]
+    overlap: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 0)))
 
     def __post_init__(self) -> None:
         n = len(self.labels)
+        if not self.overlap.size:
+            object.__setattr__(self, "overlap", np.full((n, n), np.nan))
         shapes = {
             "support": (self.support.shape, (n,)),
             "matched": (self.matched.shape, (n, n)),
             "predicted": (self.predicted.shape, (n, n)),
             "semantic": (self.semantic.shape, (n, n)),
+            "overlap": (self.overlap.shape, (n, n)),
         }
         for name, (found, expected) in shapes.items():
             if found != expected:
@@ -91,7 +99,8 @@ class SimilarityMatrix:
             "support": self.support.tolist(),
             "matched": self.matched.tolist(),
             "predicted": self.predicted.tolist(),
-            "semantic": [[None if np.isnan(x) else x for x in row] for row in self.semantic.tolist()],
+            "semantic": _without_nan(self.semantic),
+            "overlap": _without_nan(self.overlap),
         }
 
     @classmethod
@@ -104,6 +113,20 @@ class SimilarityMatrix:
             np.array(data["matched"], dtype=np.int64).reshape(n, n),
             np.array(data["predicted"], dtype=np.int64).reshape(n, n),
             np.array(data["semantic"], dtype=np.float64).reshape(n, n),
+            np.array(data.get("overlap", np.full((n, n), np.nan)), dtype=np.float64).reshape(n, n),
+        )
+
+    def restricted(self, sources: Collection[str]) -> SimilarityMatrix:
+        """Return the similarities between the labels of some of the sources."""
+        kept = [index for index, label in enumerate(self.labels) if label.source in sources]
+        cells = np.ix_(kept, kept)
+        return SimilarityMatrix(
+            tuple(self.labels[index] for index in kept),
+            self.support[kept],
+            self.matched[cells],
+            self.predicted[cells],
+            self.semantic[cells],
+            self.overlap[cells],
         )
 
 
@@ -127,6 +150,10 @@ class PairEvidence:
     semantic: float | None
     forward: Agreement
     backward: Agreement
+
+
+def _without_nan(values: NDArray[np.float64]) -> list[list[float | None]]:
+    return [[None if np.isnan(x) else x for x in row] for row in values.tolist()]
 
 
 def merge_similarities(

@@ -8,7 +8,6 @@ from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm.auto import tqdm
 
 from esnera_hf.labels import LabelRef
 from esnera_hf.sources import AnnotatedSentence, NerSource
@@ -51,21 +50,30 @@ def sum_mentions(source: NerSource, encoder: MentionVectors) -> LabelSums:
         source: the corpus.
         encoder: gives the vectors.
     """
+    return sum_vectors(source.sentences("train"), encoder)
+
+
+def sum_vectors(sentences: Iterable[AnnotatedSentence], encoder: MentionVectors) -> LabelSums:
+    """Sum the mention vectors of annotated sentences; see :func:`sum_mentions`."""
     total: dict[str, NDArray[np.float64]] = {}
     count: dict[str, int] = {}
-    sentences = tqdm(
-        source.sentences("train"),
-        total=len(source.dataset["train"]),
-        desc=f"semantic similarity {source.name}",
-        unit=" sentences",
-        delay=2,
-    )
     for labels, vectors in encoder.mention_vectors(sentences):
         for label in sorted(set(labels)):
             rows = [index for index, name in enumerate(labels) if name == label]
             part = vectors[rows].astype(np.float64).sum(axis=0)
             total[label] = total[label] + part if label in total else part
             count[label] = count.get(label, 0) + len(rows)
+    return LabelSums(total, count)
+
+
+def add_sums(parts: Iterable[LabelSums]) -> LabelSums:
+    """Add up the sums of parts of a source, in the order given."""
+    total: dict[str, NDArray[np.float64]] = {}
+    count: dict[str, int] = {}
+    for part in parts:
+        for label, vector in part.total.items():
+            total[label] = total[label] + vector if label in total else vector
+            count[label] = count.get(label, 0) + part.count[label]
     return LabelSums(total, count)
 
 

@@ -1,0 +1,130 @@
+"""How right are the alignments? Merges and relations against gold, beside what needs no training and the paper.
+
+Reads every corpus of ``DIR/jsonl``, pools its splits, trains one joint tagger a language (an encoder with a head a
+corpus) on a sample, and judges each pair of labels of each pair of corpora of one language that the gold file lists.
+Labels with fewer than ten mentions are left out, and so are the pairs that the gold lists with less than high
+confidence, but for one table. Prints Markdown and ends with the F1 of equal merges of the package's default.
+
+    python benchmarks/alignment_quality.py --data DIR --gold gold_alignments.json --traps gold_traps.json
+
+It takes about an hour on two cores for 18 corpora; ``--sentences`` and ``--epochs`` make it shorter. With
+``--cache FOLDER`` an interrupted run goes on, and the next one trains nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from quality.case import gather_case
+from quality.corpora import languages, read_corpora
+from quality.encoders import cut_encoder
+from quality.figures import f1_of
+from quality.gold import read_traps, truth
+from quality.tables import (
+    OURS,
+    breakdown_table,
+    joined,
+    merges_table,
+    mistakes_table,
+    ranking_table,
+    relations_table,
+    selected,
+    traps_table,
+)
+
+from esnera_hf.cache import CACHE_VARIABLE
+from esnera_hf.console import quiet_libraries
+from esnera_hf.labels import LabelRef
+
+
+def main() -> None:
+    """Judge every system and print the tables."""
+    options = parsed()
+    started = time.perf_counter()
+    corpora = read_corpora(options.data)
+    language = languages(options.data, corpora)
+    cases = []
+    with TemporaryDirectory() as folder, quiet_libraries():
+        os.environ[CACHE_VARIABLE] = str(options.cache or folder)
+        options.encoder = cut_encoder(options.encoder, options.layers, Path(options.cache or folder))
+        for code in sorted(set(language.values())):
+            chosen = {name: rows for name, rows in corpora.items() if language[name] == code}
+            if len(chosen) > 1:
+                say(f"{code}: {', '.join(chosen)}")
+                case = gather_case(code, chosen, options.gold, options)
+                cases += [] if case is None else [case]
+    if not cases:
+        raise SystemExit(
+            f"{options.gold} lists no pair of corpora of one language that {options.data} holds."
+        )
+    everything = joined(cases)
+    case = selected(everything, lambda pair: pair.sure)
+    known = {LabelRef(n, label) for n, rows in corpora.items() for row in rows for _, _, label in row.spans}
+    for table in (
+        merges_table(case, "All pairs"),
+        merges_table(selected(case, lambda pair: pair.kin == "independent"), "Independent corpora"),
+        merges_table(
+            selected(everything, lambda pair: pair.sure or pair.relation != "equal"),
+            "Other relations of medium and low confidence counted as not equal",
+        ),
+        ranking_table(case),
+        relations_table(case),
+        breakdown_table(case, "By language", lambda pair, code: code),
+        breakdown_table(case, "By kinship of the corpora", lambda pair, code: pair.kin),
+        breakdown_table(case, "By mentions of the rarer label", lambda pair, code: bucket(pair.support)),
+        breakdown_table(
+            case, "By pair of corpora", lambda pair, code: f"{pair.first.source}, {pair.second.source}"
+        ),
+        mistakes_table(case),
+        traps_table(read_traps(options.traps), known, case),
+    ):
+        print(*table, sep="\n")
+    ours = case.systems[OURS].merged
+    minutes = (time.perf_counter() - started) / 60
+    print(f"{minutes:.0f} minutes. Command: python {' '.join(sys.argv)}\n")
+    print(f"F1 of equal merges: {f1_of(ours, truth(case.pairs)).f1:.2f}")
+
+
+def bucket(mentions: int) -> str:
+    """Return the range that a number of mentions falls into."""
+    for least, name in ((500, "500 and more"), (50, " 50 to 499")):
+        if mentions >= least:
+            return name
+    return " 10 to 49"
+
+
+def say(text: str) -> None:
+    """Print progress where tables do not go."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def parsed() -> Any:
+    """Return what is given on the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    folder = os.environ.get("ESNERA_ENCODER_DIR")
+    encoder = str(Path(folder) / "e5-multi-12l") if folder else None
+    parser.add_argument("--data", type=Path, required=True, help="holds jsonl/NAME.SPLIT.jsonl.gz")
+    parser.add_argument("--gold", type=Path, required=True, help="relations between labels")
+    parser.add_argument("--traps", type=Path, required=True, help="pairs of labels that must not be merged")
+    parser.add_argument("--encoder", default=encoder, required=encoder is None)
+    parser.add_argument("--layers", type=int, default=4, help="use so many layers of the encoder (0: all)")
+    parser.add_argument("--sentences", type=int, default=800, help="of each corpus, at most")
+    parser.add_argument("--epochs", type=float, default=5)
+    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--bf16", action="store_true", help="train in bfloat16 on the CPU")
+    parser.add_argument("--taggers", choices=("joint", "separate"), default="joint")
+    parser.add_argument("--seed", type=int, default=42)
+    parser.add_argument("--cache", type=Path, help="keep taggers here")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

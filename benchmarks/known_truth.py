@@ -1,0 +1,171 @@
+"""Is the alignment right where the truth is known? Real corpora cut in two, one half under another schema.
+
+Cuts every corpus of ``DIR/jsonl`` into two halves, trains one joint tagger a language on all halves, and draws cases
+by seed: labels of either half are dropped and put together, those of the second renamed, some by names of others. The
+true relation of each pair of labels is then known. Prints Markdown: precision, recall and F1 of merges, and how the
+relations compare, for labels with at least 50 mentions and for all.
+
+    python benchmarks/known_truth.py --data DIR --languages zh en --seeds 20
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from quality.corpora import PooledSentence, as_source, languages, read_corpora, sampled
+from quality.encoders import cut_encoder
+from quality.figures import f1_of, macro_f1
+from quality.gold import RELATIONS, Relation
+from quality.known_truth import known_case, projected
+
+from esnera_hf.alignment import greedy_merge_path
+from esnera_hf.cache import CACHE_VARIABLE
+from esnera_hf.console import quiet_libraries
+from esnera_hf.evidence import EvidenceSettings, gather_evidence
+from esnera_hf.modeling import MentionEncoder
+from esnera_hf.similarity import LabelSums, SimilarityMatrix, relate, sum_mentions
+
+FREQUENT = 50
+LAMBDA, TAU = 0.4, 0.4
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One pair of labels of one case: the truth, what the default sees, and what the paper merges."""
+
+    corpus: str
+    relation: Relation
+    seen: str
+    paper: bool
+    support: int
+
+
+def main() -> None:
+    """Train, draw cases and print the tables."""
+    options = parsed()
+    corpora = read_corpora(options.data, options.corpora)
+    language = languages(options.data, corpora)
+    judged: list[Judged] = []
+    with TemporaryDirectory() as folder, quiet_libraries():
+        os.environ[CACHE_VARIABLE] = str(options.cache or folder)
+        encoder = cut_encoder(options.encoder, options.layers, Path(options.cache or folder))
+        for code in sorted(set(language.values())):
+            chosen = {name: rows for name, rows in corpora.items() if language[name] == code}
+            if not options.languages or code in options.languages:
+                matrix, sums = evidence_of_halves(chosen, encoder, options)
+                for name in chosen:
+                    judged += judge_cases(name, matrix, sums, options.seeds)
+    print(*tables(judged, options.seeds), sep="\n")
+    print(f"\nCommand: python {' '.join(sys.argv)}")
+
+
+def evidence_of_halves(
+    corpora: dict[str, list[PooledSentence]], encoder: str, options: Any
+) -> tuple[SimilarityMatrix, dict[str, LabelSums]]:
+    """Train on the halves of corpora, as sources of their own, and measure their labels."""
+    sources = []
+    for name, rows in corpora.items():
+        chosen = sampled(rows, options.sentences, options.seed)
+        sources += [as_source(f"{name}.{half}", chosen[start::2]) for start, half in enumerate("ab")]
+    training = {
+        "seed": options.seed,
+        "num_train_epochs": options.epochs,
+        "early_stopping_patience": options.epochs,
+        "per_device_train_batch_size": 32,
+    }
+    if options.bf16:
+        training |= {"bf16": True, "use_cpu": True}
+    found = gather_evidence(sources, encoder, EvidenceSettings(training=training, taggers="joint"))
+    mentions = MentionEncoder(encoder)
+    return found.matrix, {source.name: sum_mentions(source, mentions) for source in sources}
+
+
+def judge_cases(
+    corpus: str, matrix: SimilarityMatrix, sums: dict[str, LabelSums], seeds: int
+) -> Iterator[Judged]:
+    """Draw the cases of a corpus and judge every pair of labels."""
+    own = matrix.restricted({f"{corpus}.a", f"{corpus}.b"})
+    labels = sorted({label.label for label in own.labels})
+    for seed in range(seeds):
+        case = known_case(corpus, labels, seed)
+        similarities = projected(case, own, sums)
+        relations = relate(similarities)
+        groups = greedy_merge_path(similarities, LAMBDA, TAU).groups
+        merged = {frozenset(group.members) for group in groups}
+        support = dict(zip(similarities.labels, similarities.support.tolist(), strict=True))
+        first, second = (
+            [label for label in similarities.labels if label.source == half.source]
+            for half in (case.first, case.second)
+        )
+        for one in first:
+            for other in second:
+                together = any({one, other} <= members for members in merged)
+                yield Judged(
+                    corpus,
+                    case.relation(one.label, other.label),
+                    relations.between(one, other),
+                    together,
+                    min(support[one], support[other]),
+                )
+
+
+def tables(judged: Sequence[Judged], seeds: int) -> Iterator[str]:
+    """Yield the tables."""
+    for title, least in ((f"labels with at least {FREQUENT} mentions", FREQUENT), ("all labels", 1)):
+        rows = [pair for pair in judged if pair.support >= least]
+        gold = np.array([pair.relation == "equal" for pair in rows])
+        yield (
+            f"### {title}: {len(rows):,} pairs, {gold.sum():,} equal, {seeds} cases of each of "
+            f"{len({pair.corpus for pair in rows})} corpora"
+        )
+        yield ""
+        yield "| system | P | R | F1 | 95 % |"
+        yield "| --- | ---: | ---: | ---: | --- |"
+        yield f"| paper: λ {LAMBDA}, τ {TAU}, greedy | {f1_of(np.array([p.paper for p in rows]), gold)} |"
+        yield f"| esnera_hf | {f1_of(np.array([p.seen == 'equal' for p in rows]), gold)} |"
+        yield ""
+        seen, truth = [pair.seen for pair in rows], [pair.relation for pair in rows]
+        macro, by_kind = macro_f1(seen, truth, RELATIONS)
+        yield f"Relations: macro-F1 {macro:.2f}; " + ", ".join(f"{k} {v:.2f}" for k, v in by_kind.items())
+        yield ""
+    yield "| corpus | equal pairs | F1 |"
+    yield "| --- | ---: | ---: |"
+    for corpus in sorted({pair.corpus for pair in judged}):
+        rows = [pair for pair in judged if pair.corpus == corpus and pair.support >= FREQUENT]
+        gold = np.array([pair.relation == "equal" for pair in rows], dtype=bool)
+        if gold.any():
+            score = f1_of(np.array([pair.seen == "equal" for pair in rows]), gold)
+            yield f"| {corpus} | {gold.sum()} | {score.f1:.2f} |"
+
+
+def parsed() -> Any:
+    """Return what is given on the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    folder = os.environ.get("ESNERA_ENCODER_DIR")
+    encoder = str(Path(folder) / "e5-multi-12l") if folder else None
+    parser.add_argument("--data", type=Path, required=True, help="holds jsonl/NAME.SPLIT.jsonl.gz")
+    parser.add_argument("--corpora", nargs="*", default=(), help="only these")
+    parser.add_argument("--languages", nargs="*", default=(), help="only these, such as zh en")
+    parser.add_argument("--encoder", default=encoder, required=encoder is None)
+    parser.add_argument("--layers", type=int, default=4, help="use so many layers of the encoder (0: all)")
+    parser.add_argument("--sentences", type=int, default=1200, help="of each corpus, at most, both halves")
+    parser.add_argument("--epochs", type=float, default=5)
+    parser.add_argument("--bf16", action="store_true", help="train in bfloat16 on the CPU")
+    parser.add_argument("--seeds", type=int, default=20, help="cases of each corpus")
+    parser.add_argument("--seed", type=int, default=42, help="of the training and of the choice of sentences")
+    parser.add_argument("--cache", type=Path, help="keep taggers here")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

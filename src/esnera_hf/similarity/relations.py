@@ -1,0 +1,76 @@
+"""How two labels relate: equal, subset, superset, overlap, none, or unknown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from esnera_hf.labels import LabelRef
+from esnera_hf.similarity.matrix import SimilarityMatrix
+from esnera_hf.similarity.mutual import coverage, mutual_similarity
+
+Relation = Literal["equal", "subset", "superset", "overlap", "none", "unknown"]
+
+#: Mutual similarity from which two labels mean the same (docs/quality.md).
+EQUAL = 0.63
+#: Coverage from which one label holds the other, if it is this many times that of the other direction.
+HOLDS, LOPSIDED = 0.65, 1.5
+#: Coverage in both directions from which two labels share some of their entities.
+SHARES = 0.25
+
+
+@dataclass(frozen=True)
+class LabelRelations:
+    """The relation of every pair of labels of two sources, each pair by itself.
+
+    Attributes:
+        matrix: the similarities it was told from.
+        mutual: shape (N, N), how sure it is that two labels mean the same.
+        covered: shape (N, N), how much of the row's label the column's covers.
+    """
+
+    matrix: SimilarityMatrix
+    mutual: NDArray[np.float64]
+    covered: NDArray[np.float64]
+
+    @cached_property
+    def _position(self) -> dict[LabelRef, int]:
+        return {label: index for index, label in enumerate(self.matrix.labels)}
+
+    def between(self, first: LabelRef, second: LabelRef) -> Relation:
+        """Return how ``first`` relates to ``second``."""
+        i, j = self._position[first], self._position[second]
+        if self.mutual[i, j] >= EQUAL:
+            return "equal"
+        return self.unequal(first, second)
+
+    def unequal(self, first: LabelRef, second: LabelRef) -> Relation:
+        """Return how ``first`` relates to ``second``, given that they do not mean the same."""
+        i, j = self._position[first], self._position[second]
+        one, other = float(self.covered[i, j]), float(self.covered[j, i])
+        if np.isnan(one) or np.isnan(other):
+            return "unknown"
+        if holds(other=one, back=other):
+            return "subset"
+        if holds(other=other, back=one):
+            return "superset"
+        return "overlap" if min(one, other) >= SHARES else "none"
+
+
+def holds(*, other: float, back: float) -> bool:
+    """Tell whether a label holds another one.
+
+    Args:
+        other: how much of the other one it covers.
+        back: how much of it the other one covers.
+    """
+    return other >= HOLDS and other >= LOPSIDED * back
+
+
+def relate(matrix: SimilarityMatrix) -> LabelRelations:
+    """Tell the relation of every pair of labels from similarities in both directions."""
+    return LabelRelations(matrix, mutual_similarity(matrix), coverage(matrix))
