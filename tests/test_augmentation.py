@@ -7,12 +7,14 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
+import product_tree as tree
 from builders import make_source, row
 from esnera_hf.alignment import LabelMapping, MappedLabel
 from esnera_hf.augmentation import PseudoLabels, check_floor, pseudo_labels
 from esnera_hf.errors import ConfigurationError, ConservationError
 from esnera_hf.labels import LabelRef
 from esnera_hf.merging import merge_sources
+from esnera_hf.similarity import CrossPredictions
 from esnera_hf.sources import NerSource
 from esnera_hf.tagging import Entity, entities_from_tags
 
@@ -110,3 +112,62 @@ def test_one_over_gold_is_noticed() -> None:
 def test_a_floor_out_of_range(floor: float) -> None:
     with pytest.raises(ConfigurationError, match="expected a confidence from 0 to 1"):
         check_floor(floor)
+
+
+class TestTree:
+    """fine annotates books and films, coarse products and persons, books only books."""
+
+    @staticmethod
+    def predict(found: dict[tuple[str, str], dict[int, list[Entity]]]) -> CrossPredictions:
+        def predict(tagger: str, source: NerSource) -> Iterator[Sequence[Entity]]:
+            rows = found.get((tagger, source.name), {})
+            return (rows.get(index, []) for index in range(len(source.dataset["train"])))
+
+        return predict
+
+    @pytest.mark.parametrize(
+        ("tagger", "source", "label", "unified"),
+        [
+            ("coarse", "fine", "product", None),  # it annotates all parts of it
+            ("coarse", "books", "product", "PRODUCT"),  # it annotates one part of it
+            ("coarse", "books", "person", "PER"),
+            ("fine", "coarse", "Book", None),  # it annotates the whole
+            ("fine", "books", "Book", None),
+            ("fine", "books", "Movie", "film"),
+            ("books", "coarse", "title", None),
+            ("books", "coarse", "odd", None),  # left out
+        ],
+    )
+    def test_what_is_missing(self, tagger: str, source: str, label: str, unified: str | None) -> None:
+        index = next(i for i, s in enumerate(tree.SOURCES) if s.name == source)
+        row_index = len(tree.SOURCES[index].dataset["train"]) - 1
+        token = 0 if source != "books" else 3
+        predict = self.predict({(tagger, source): {row_index: [Entity(token, token + 1, label, 0.95)]}})
+        found = pseudo_labels(tree.SOURCES, tree.MAPPING, predict, 0.9)
+        assert found.counts == ({} if unified is None else {(source, unified, tagger): 1})
+
+    def test_a_coarse_one_over_a_fine_gold_entity_collides(self) -> None:
+        predict = self.predict({("coarse", "books"): {0: [Entity(0, 1, "product", 0.99)]}})
+        found = pseudo_labels(tree.SOURCES, tree.MAPPING, predict, 0.9)
+        assert not found.counts
+        assert found.rejected == {"shares tokens with a gold entity": 1}
+
+    def test_of_one_span_the_finer_label_stays(self) -> None:
+        bare = make_source("bare", {"train": [row("alien and dune")]})
+        predict = self.predict(
+            {
+                ("coarse", "bare"): {0: [Entity(0, 1, "product", 0.99), Entity(2, 3, "product", 0.99)]},
+                ("fine", "bare"): {0: [Entity(0, 1, "Movie", 0.91), Entity(2, 3, "Book", 0.8)]},
+            }
+        )
+        found = pseudo_labels([*tree.SOURCES, bare], tree.MAPPING, predict, 0.9)
+        assert found.of("bare") == {"bare-train-0": [Entity(0, 1, "film"), Entity(2, 3, "PRODUCT")]}
+        assert found.of("bare")["bare-train-0"][0].score == 0.91
+        assert found.rejected == {
+            "found as a finer label by another tagger": 1,
+            "below the confidence floor": 1,
+        }
+        merged = merge_sources([*tree.SOURCES, bare], tree.MAPPING, pseudo=found)["train"]
+        coarse = merged.features["coarse_tags"].feature.names
+        last = merged[len(merged) - 1]
+        assert [coarse[tag] for tag in last["coarse_tags"]] == ["B-PRODUCT", "O", "B-PRODUCT"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -95,3 +96,27 @@ def test_left_out_labels_have_no_vote(sources: list[NerSource]) -> None:
     scores = estimate_scores(sources, mapping, predict_with(RIGHT), "validation")
     assert scores.own_labels.sources["a"].by_label["P"].after.value == 0.0
     assert scores.projected.sources["a"].by_label["Q"].after.value == 1.0
+
+
+def test_parts_vote_for_the_whole_that_a_source_annotates() -> None:
+    """In b's text, which annotates only P, a's Q is a P; b's P says nothing in a's text."""
+    sources = [
+        source_of("a", ["y/B-Q", "z/B-R"], ["y/B-Q x"]),
+        source_of("b", ["y/B-P"], ["y/B-P z/B-P"]),
+    ]
+    mapping = replace(
+        make_mapping({("a", "Q"): "Q", ("a", "R"): "R", ("b", "P"): "P"}), parents={"Q": "P", "R": "P"}
+    )
+    own = {
+        "a": DictionaryTagger({("y",): "Q", ("z",): "R"}),
+        "b": DictionaryTagger({("x",): "P", ("y",): "P"}),
+    }
+
+    def found(name: str, weight: float) -> float | None:
+        scores = estimate_scores(sources, mapping, predict_with(own), "validation", weight)
+        return scores.projected.sources[name].micro.after.value
+
+    assert found("a", 1.0) == 1.0
+    # a's two mentions are both of P: its z is found as long as b's own one weighs no more than two
+    assert found("b", 1.9) == 1.0
+    assert found("b", 2.1) == pytest.approx(2 / 3)

@@ -12,7 +12,7 @@ from seqeval.metrics import classification_report
 from seqeval.scheme import IOB2
 
 from esnera_hf import StrictNer
-from esnera_hf.metrics import LabelScore, Scores, score_entities, score_tags
+from esnera_hf.metrics import LabelScore, Scores, scoped, score_entities, score_tags
 from esnera_hf.tagging import Entity, TagError
 
 #: Two of three PER found, one of them cut short; one LOC found, one called ORG; one ORG too many.
@@ -156,3 +156,12 @@ class TestStrictNer:
         assert metric.compute() == self.expected()
         metric.add_batch(predictions=GOLD, references=GOLD)
         assert metric.compute()["f1"] == 1.0
+
+
+def test_what_counts_in_a_sentence_of_a_source() -> None:
+    found = [Entity(0, 1, "book", 0.5), Entity(1, 2, "PRODUCT"), Entity(2, 3, "PER")]
+    assert scoped(found, "a", None) == found
+    assert scoped(found, "a", {"a": {"book", "PER"}}) == [found[0], found[2]]
+    counted = scoped(found, "a", {"a": {"book": "PRODUCT", "PRODUCT": "PRODUCT"}})
+    assert counted == [Entity(0, 1, "PRODUCT"), Entity(1, 2, "PRODUCT")]
+    assert counted[0].score == 0.5

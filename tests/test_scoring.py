@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+import product_tree as tree
 from builders import make_source, row
 from esnera_hf.alignment import LabelMapping, MappedLabel
 from esnera_hf.labels import LabelRef
@@ -79,3 +80,45 @@ def test_a_label_left_out_is_not_scored_when_projected_and_lost_in_own_labels() 
     ]
     own = score_in_own_labels(SOURCES, mapping, PREDICTIONS, "validation").sources["a"]
     assert (own.by_label["per"].before.value, own.by_label["per"].after.value) == (1.0, 0.0)
+
+
+#: The merged tagger: for fine, the book, the film as a product, and a product more; for coarse, books and a film.
+OF_PRODUCTS = {
+    "fine": (
+        [[Entity(0, 1, "Book")]],
+        [[Entity(0, 1, "book"), Entity(1, 2, "PRODUCT"), Entity(2, 3, "PRODUCT")]],
+    ),
+    "coarse": (
+        [[Entity(0, 1, "product"), Entity(2, 3, "person")]],
+        [[Entity(0, 1, "book"), Entity(1, 2, "film"), Entity(2, 3, "book")]],
+    ),
+}
+
+
+class TestTree:
+    """One source knows books and films, one only products."""
+
+    def test_projected(self) -> None:
+        scores = score_projected(tree.SOURCES[:2], tree.MAPPING, OF_PRODUCTS, "test")
+        fine, coarse = scores.sources["fine"], scores.sources["coarse"]
+        assert sorted(fine.by_label) == ["book", "film"]
+        # a product in text of fine is neither right nor wrong: the film is missed, nothing is found too much
+        assert (fine.by_label["book"].after.value, fine.by_label["film"].after.value) == (1.0, 0.0)
+        assert fine.micro.after.value == pytest.approx(2 / 3, abs=1e-6)
+        # books and films in text of coarse are products: two right, one too many
+        assert coarse.by_label["PRODUCT"].after.value == pytest.approx(4 / 5)
+        assert coarse.micro.before.value == pytest.approx(2 * 1 / (2 + 2))
+
+    def test_in_own_labels(self) -> None:
+        coarse = tree.SOURCES[1]
+        assert names_back(coarse, tree.MAPPING) == {
+            "PER": "person",
+            "PRODUCT": "product",
+            "book": "product",
+            "film": "product",
+        }
+        assert names_back(tree.SOURCES[0], tree.MAPPING) == {"book": "Book", "film": "Movie"}
+        scores = score_in_own_labels(tree.SOURCES[:2], tree.MAPPING, OF_PRODUCTS, "test")
+        assert scores.sources["coarse"].by_label["product"].after.value == pytest.approx(4 / 5)
+        assert scores.sources["fine"].by_label["Movie"].after.value == 0.0
+        assert scores.sources["fine"].micro.after.value == pytest.approx(2 / 3, abs=1e-6)

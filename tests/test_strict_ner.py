@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import product_tree as tree
 from esnera_hf import LabelMapping, LabelRef, StrictNer
 from esnera_hf.alignment import MappedLabel
 from esnera_hf.errors import ConfigurationError, EsneraError, MappingError
@@ -441,3 +442,42 @@ def test_the_space_is_declared_a_metric() -> None:
     assert data["sdk"] == "static"
     assert (FOLDER / "index.html").is_file()
     assert len(data["short_description"]) <= 60  # the Hub refuses longer ones
+
+
+PRODUCT_REFERENCES = [["B-Book", "B-Movie", "O"], ["B-product", "I-product", "B-person"]]
+PRODUCT_PREDICTIONS = [["B-book", "B-PRODUCT", "B-PRODUCT"], ["B-film", "I-film", "B-book"]]
+
+
+class TestTree:
+    """``coarse`` annotates only products, ``fine`` books and films."""
+
+    @pytest.mark.parametrize("of", ["package", "space"])
+    def test_a_part_counts_as_the_whole_that_a_source_annotates(self, of: str, tmp_path: Path) -> None:
+        tree.MAPPING.save(tmp_path / "mapping.yaml")
+        metric = StrictNer() if of == "package" else space_class()()
+        found = metric.compute(
+            predictions=PRODUCT_PREDICTIONS,
+            references=PRODUCT_REFERENCES,
+            mapping=str(tmp_path / "mapping.yaml"),
+            sources=["fine", "coarse"],
+        )
+        # products in a sentence of fine are not counted; of two products in coarse's one is right, the person is missed
+        assert found["by_label"] == {
+            "PER": score(0.0, 0.0, 0.0, 1),
+            "PRODUCT": score(1 / 2, 1.0, 2 / 3, 1),
+            "book": score(1.0, 1.0, 1.0, 1),
+            "film": score(0.0, 0.0, 0.0, 1),
+        }
+        assert (found["precision"], found["recall"]) == (2 / 3, 1 / 2)
+
+    @pytest.mark.parametrize("line", ["book: book", "book: game", "film: book, book: film"])
+    def test_the_space_refuses_bad_parents(self, line: str, tmp_path: Path) -> None:
+        text = tree.MAPPING.to_yaml().replace("  book: PRODUCT\n  film: PRODUCT", f"  {{{line}}}")
+        (tmp_path / "mapping.yaml").write_text(text)
+        with pytest.raises(ValueError, match="is not in unified_labels or a part of itself"):
+            space_class()().compute(
+                predictions=PRODUCT_PREDICTIONS,
+                references=PRODUCT_REFERENCES,
+                mapping=str(tmp_path / "mapping.yaml"),
+                sources=["fine", "coarse"],
+            )

@@ -63,7 +63,12 @@ def pseudo_labels(
     A prediction of another source's tagger is added where its unified label is
     one that the source does not annotate, its confidence reaches the floor, and
     it shares no token with a gold entity. Of predictions that share tokens the
-    most confident one stays.
+    most confident one stays; of those of one span, where one label is a part of
+    the other, the finer.
+
+    A source that annotates a label annotates its parts, too: they are never
+    added. One that annotates all of several parts of a label is taken to
+    annotate the label; one that annotates some of them, or the only one, is not.
 
     Args:
         sources: the sources.
@@ -87,6 +92,8 @@ def pseudo_labels(
             ]
             if sentence.id in skipped:
                 continue
+            if not mapping.is_flat:
+                offered = _finest(offered, mapping, floor, found.rejected)
             added = list(_choose(offered, sentence.entities, floor, found.rejected))
             if added:
                 by_id[sentence.id] = sorted(entity for entity, _ in added)
@@ -100,8 +107,24 @@ def _missing(mapping: LabelMapping, tagger: str, source: str) -> dict[str, str |
     return {
         entry.label.label: entry.unified
         for entry in mapping.entries
-        if entry.label.source == tagger and entry.unified not in annotated
+        if entry.label.source == tagger
+        and entry.unified is not None
+        and not mapping.tree.covered(entry.unified, annotated)
     }
+
+
+def _finest(
+    offered: list[tuple[Entity, str]], mapping: LabelMapping, floor: float, rejected: Counter[str]
+) -> list[tuple[Entity, str]]:
+    """Leave out what another prediction of the same span, sure enough, says in a finer label."""
+    sure = {(entity.start, entity.end): set[str]() for entity, _ in offered}
+    for entity, _ in offered:
+        if entity.score >= floor:
+            sure[entity.start, entity.end].update(mapping.ancestors(entity.label))
+    finest = [(e, tagger) for e, tagger in offered if e.label not in sure[e.start, e.end]]
+    if len(finest) < len(offered):
+        rejected["found as a finer label by another tagger"] += len(offered) - len(finest)
+    return finest
 
 
 def _choose(

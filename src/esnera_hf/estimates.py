@@ -35,8 +35,9 @@ def estimate_scores(
 
     The taggers of all sources stand in for it: each votes for what it finds with
     its confidence, weighted by how many mentions of the unified label its source
-    would contribute to training. What gets half of the votes of the taggers that
-    annotate the label is taken; of entities that share tokens the one with the
+    would contribute to training. A part of a label that the source annotates is a
+    vote for that label. What gets half of the votes of the taggers that annotate
+    the label is taken; of entities that share tokens the one with the
     larger share stays.
 
     Args:
@@ -64,10 +65,14 @@ def _vote(
     own_weight: float,
 ) -> Iterator[list[Entity]]:
     """Yield what the taggers together find in each sentence of a source, in unified labels it annotates."""
+    projection = mapping.projection(source.name)
+    counted = {
+        (entry.label.source, entry.label.label): projection.get(entry.unified or "")
+        for entry in mapping.entries
+    }
     scope = mapping.scope(source.name)
-    unified = {(entry.label.source, entry.label.label): entry.unified for entry in mapping.entries}
     weights = {
-        (tagger.name, label): _mentions(tagger, mapping, label) * (own_weight if tagger is source else 1.0)
+        (tagger.name, label): _mentions(tagger, counted, label) * (own_weight if tagger is source else 1.0)
         for tagger in sources
         for label in scope
     }
@@ -76,7 +81,7 @@ def _vote(
         shares: dict[Entity, float] = {}
         for tagger, found in zip(sources, sentence, strict=True):
             for entity in found:
-                label = unified.get((tagger.name, entity.label))
+                label = counted.get((tagger.name, entity.label))
                 if label is not None and totals.get(label):
                     voted = Entity(entity.start, entity.end, label)
                     share = weights[tagger.name, label] * entity.score / totals[label]
@@ -84,11 +89,9 @@ def _vote(
         yield _most_voted(shares)
 
 
-def _mentions(source: NerSource, mapping: LabelMapping, unified: str) -> float:
-    counts = source.summary.entities["train"]
-    return float(
-        sum(counts.get(ref.label, 0) for ref in mapping.members(unified) if ref.source == source.name)
-    )
+def _mentions(source: NerSource, counted: Mapping[tuple[str, str], str | None], unified: str) -> float:
+    mentions = source.summary.entities["train"].items()
+    return float(sum(count for label, count in mentions if counted.get((source.name, label)) == unified))
 
 
 def _most_voted(shares: Mapping[Entity, float]) -> list[Entity]:

@@ -7,7 +7,7 @@ seqeval sees them, since it trims hyphens off label names.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from seqeval.metrics.v1 import precision_recall_fscore_support
@@ -15,13 +15,20 @@ from seqeval.scheme import IOB2
 
 from esnera_hf.tagging import OUTSIDE, Entity, split_tag, tags_from_entities
 
-#: The labels that a source annotates, by name of the source: in its sentences others are no errors.
-Scope = Mapping[str, Collection[str]]
+#: The labels that count in the sentences of a source, by name of the source; others are no errors there.
+#: A mapping of labels says what each counts as: where a source annotates PRODUCT alone, a book is one.
+Scope = Mapping[str, Collection[str] | Mapping[str, str]]
 
 
 def scoped(entities: Sequence[Entity], source: str, scope: Scope | None) -> list[Entity]:
-    """Return the entities whose label counts in a sentence of a source; all without a scope."""
-    return [entity for entity in entities if scope is None or entity.label in scope[source]]
+    """Return the entities whose label counts in a sentence of a source, as what counts; all without a scope."""
+    if scope is None:
+        return list(entities)
+    labels = scope[source]
+    counted = [entity for entity in entities if entity.label in labels]
+    if not isinstance(labels, Mapping):
+        return counted
+    return [replace(entity, label=labels[entity.label]) for entity in counted]
 
 
 @dataclass(frozen=True, slots=True)

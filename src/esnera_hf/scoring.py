@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esnera_hf.alignment import LabelMapping
-from esnera_hf.comparison import Comparison, compare, count_matches, in_scope, renamed
+from esnera_hf.comparison import Comparison, compare, count_matches, renamed
 from esnera_hf.sources import NerSource
 from esnera_hf.tagging import Entity
 
@@ -57,8 +57,10 @@ def score_projected(
 ) -> MergedScores:
     """Score on unified labels (method, Scoring a mapping).
 
-    Gold entities and the own tagger's are projected through the mapping; of the
-    merged tagger's only those count whose label the source annotates.
+    Gold entities and the own tagger's are projected through the mapping. Of the
+    merged tagger's those count that the source annotates, under the label that it
+    has for them: a book is a PRODUCT where the source knows no finer label. One
+    whose parts alone the source annotates is neither right nor wrong.
 
     Args:
         sources: the sources.
@@ -74,7 +76,8 @@ def score_projected(
         names = {ref.label: mapping[ref] for ref in source.label_refs}
         gold = [renamed(sentence.entities, names) for sentence in source.sentences(split)]
         before = count_matches(gold, (renamed(row, names) for row in own), labels)
-        after = count_matches(gold, (in_scope(row, labels) for row in merged), labels)
+        projection = mapping.projection(source.name)
+        after = count_matches(gold, (renamed(row, projection) for row in merged), labels)
         counts[source.name] = labels, before, after
     return _scores(counts)
 
@@ -108,11 +111,14 @@ def score_in_own_labels(
 
 
 def names_back(source: NerSource, mapping: LabelMapping) -> dict[str, str | None]:
-    """Return the source's label for each unified label that it annotates: the most frequent one in train."""
+    """Return the source's label for each unified label that it annotates: the most frequent one in train.
+
+    A part of what it annotates is read back as the whole.
+    """
     support = source.summary.entities["train"]
     ascending = sorted(source.labels, key=lambda label: (support.get(label, 0), label))
     back = {mapping[source.name, label]: label for label in ascending}
-    return {unified: label for unified, label in back.items() if unified is not None}
+    return {unified: back[known] for unified, known in mapping.projection(source.name).items()}
 
 
 def _scores(

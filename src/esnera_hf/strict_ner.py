@@ -12,7 +12,7 @@ import evaluate
 
 from esnera_hf.alignment import LabelMapping, MappedLabel
 from esnera_hf.alignment.yaml_nodes import hint
-from esnera_hf.comparison import in_scope, renamed
+from esnera_hf.comparison import renamed
 from esnera_hf.errors import ConfigurationError, MappingError
 from esnera_hf.labels import LabelRef
 from esnera_hf.metrics import Scores, check_lengths, score_entities, score_tags, strict_entities
@@ -48,7 +48,8 @@ class StrictNer(evaluate.Metric):  # type: ignore[misc]
     labels. Entities are read before labels are renamed, so that two neighbours
     never become one. Those of a label that the mapping leaves out are left out,
     and so are predictions of a unified label that the sentence's source does not
-    annotate. Options of ``compute``:
+    annotate; one that is a part of a label that it annotates counts as that. Options
+    of ``compute``:
 
     - ``mapping``: a :class:`~esnera_hf.alignment.LabelMapping`, the path of a
       mapping file or ``{source: {label: unified label or None}}``.
@@ -103,7 +104,7 @@ class StrictNer(evaluate.Metric):  # type: ignore[misc]
         else:
             owners = _one_a_sentence(predictions_source, len(predictions), "predictions_source")
             found = reader.entities(predictions, owners, "predictions")
-        found = [in_scope(row, reader.scope(name)) for row, name in zip(found, names, strict=True)]
+        found = [renamed(row, reader.projection(name)) for row, name in zip(found, names, strict=True)]
         rows = _Rows(gold, found, [len(row) for row in references])
         figures = _figures(rows.scores(range(len(names))))
         return figures if sources is None else {**figures, "by_source": _by_source(rows, names)}
@@ -156,11 +157,11 @@ class _Reader:
             "If the predictions are in the labels of a source, say which by predictions_source=.",
         )
         self._of_source = {source: _source_labels(mapping, source) for source in mapping.sources}
-        self._scopes = {source: mapping.scope(source) for source in mapping.sources}
+        self._projections = {source: mapping.projection(source) for source in mapping.sources}
 
-    def scope(self, source: str) -> frozenset[str]:
-        """Return the unified labels that a source annotates."""
-        return self._scopes[source]
+    def projection(self, source: str) -> Mapping[str, str]:
+        """Return the unified label that a source has for what a unified label means."""
+        return self._projections[source]
 
     def entities(self, rows: Tags, sources: Sequence[str], what: str) -> list[list[Entity]]:
         """Read tags in the labels of sources, the source of each sentence given."""

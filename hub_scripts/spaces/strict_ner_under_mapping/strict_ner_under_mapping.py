@@ -69,7 +69,7 @@ class StrictNerUnderMapping(evaluate.Metric):
             return _figures([_entities(row) for row in references], [_entities(row) for row in predictions])
         if (source is None) == (sources is None):
             raise ValueError("Give either source= (of all sentences) or sources= (a list, one a sentence).")
-        mapping, schema = _read(mapping)
+        mapping, schema, parents = _read(mapping)
         owners = _one_a_sentence(source if sources is None else sources, len(references), "sources")
         gold = _in_unified_labels(references, owners, mapping, "references")
         if predictions_source is None:
@@ -77,9 +77,9 @@ class StrictNerUnderMapping(evaluate.Metric):
         else:
             own = _one_a_sentence(predictions_source, len(predictions), "predictions_source")
             found = _in_unified_labels(predictions, own, mapping, "predictions")
-        scopes = {name: set(names.values()) for name, names in mapping.items()}
+        scopes = {name: _projection(set(names.values()), parents, schema) for name, names in mapping.items()}
         found = [
-            [span for span in row if span[2] in scopes[owner]]
+            [(start, end, scopes[owner][label]) for start, end, label in row if label in scopes[owner]]
             for row, owner in zip(found, owners, strict=True)
         ]
         figures = _figures(gold, found)
@@ -141,6 +141,18 @@ def _in_unified_labels(rows, owners, mapping, what):
     return found
 
 
+def _projection(annotated, parents, schema):
+    """Return the label that a source has for each unified label: itself or the nearest that holds it."""
+    projection = {}
+    for label in schema:
+        holder = label
+        while holder is not None and holder not in annotated:
+            holder = parents.get(holder)
+        if holder is not None:
+            projection[label] = holder
+    return projection
+
+
 def _one_a_sentence(names, sentences, option):
     names = [names] * sentences if isinstance(names, str) else list(names)
     if len(names) != sentences:
@@ -173,9 +185,10 @@ def _score(matched, predicted, annotated):
 
 
 def _read(mapping):
-    """Return {source: {label: unified label or None}} and the unified labels, each to itself."""
+    """Return {source: {label: unified label or None}}, the unified labels, each to itself, and their parents."""
+    parents = {}
     if isinstance(mapping, str | os.PathLike):
-        mapping, unified = _read_file(mapping)
+        mapping, unified, parents = _read_file(mapping)
     else:
         if not isinstance(mapping, Mapping) or not all(isinstance(x, Mapping) for x in mapping.values()):
             raise ValueError(
@@ -188,7 +201,7 @@ def _read(mapping):
         raise ValueError(
             f"mapping: {wrong[0]!r} cannot be a unified label. Expected a name, or None to leave out."
         )
-    return mapping, {name: name for name in unified}
+    return mapping, {name: name for name in unified}, parents
 
 
 def _read_file(path):
@@ -222,7 +235,24 @@ def _read_file(path):
         if unified is not None and unified not in data["unified_labels"]:
             raise ValueError(f"{path}: {source}:{label} goes to {unified!r}, which is not in unified_labels.")
         mapping.setdefault(source, {})[label] = unified
-    return mapping, data["unified_labels"]
+    return mapping, data["unified_labels"], _parents(data, path)
+
+
+def _parents(data, path):
+    """Return which unified label is a part of which."""
+    parents = data.get("parents", {})
+    if not isinstance(parents, dict):
+        raise ValueError(f"{path}: parents: expected unified labels with the label that each is a part of.")
+    for label in parents:
+        seen = set()
+        while label in parents:
+            seen.add(label)
+            label = parents[label]
+            if label in seen or label not in data["unified_labels"]:
+                raise ValueError(
+                    f"{path}: parents: {label!r} is not in unified_labels or a part of itself. Correct it."
+                )
+    return parents
 
 
 def _unified(entries, key):

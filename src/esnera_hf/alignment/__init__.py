@@ -5,9 +5,11 @@ from esnera_hf.alignment.difference import (
     AffectedLabel,
     MappingDifference,
     MovedLabel,
+    MovedParent,
     affected_entities,
     compare_mappings,
 )
+from esnera_hf.alignment.from_partition import mapping_from_partition
 from esnera_hf.alignment.from_path import mapping_from_path
 from esnera_hf.alignment.groups import LabelGroup
 from esnera_hf.alignment.mapping import LabelMapping, MappedLabel, MappingStage, Relation
@@ -19,6 +21,15 @@ from esnera_hf.alignment.merge_path import (
     greedy_merge_path,
     next_stage,
 )
+from esnera_hf.alignment.partition import (
+    LabelPartition,
+    PartitionComponent,
+    PartitionSettings,
+    exact_partition,
+    greedy_partition,
+    partition_labels,
+    symmetric_weights,
+)
 from esnera_hf.alignment.search import (
     Candidate,
     Scoring,
@@ -29,6 +40,7 @@ from esnera_hf.alignment.search import (
     search_merge_path,
     stage_candidates,
 )
+from esnera_hf.alignment.typed import typed_mapping
 
 __all__ = [
     "AffectedLabel",
@@ -38,12 +50,16 @@ __all__ = [
     "Into",
     "LabelGroup",
     "LabelMapping",
+    "LabelPartition",
     "MappedLabel",
     "MappingDifference",
     "MappingStage",
     "MergePath",
     "MergeStage",
     "MovedLabel",
+    "MovedParent",
+    "PartitionComponent",
+    "PartitionSettings",
     "Relation",
     "SchemaSettings",
     "Scoring",
@@ -55,9 +71,15 @@ __all__ = [
     "build_constraints",
     "check_tau",
     "compare_mappings",
+    "exact_partition",
     "greedy_merge_path",
+    "greedy_partition",
+    "mapping_from_partition",
     "mapping_from_path",
     "next_stage",
+    "partition_labels",
     "search_merge_path",
     "stage_candidates",
+    "symmetric_weights",
+    "typed_mapping",
 ]

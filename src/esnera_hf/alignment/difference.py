@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -12,6 +12,7 @@ from esnera_hf.labels import LabelRef
 from esnera_hf.sources import NerSource
 from esnera_hf.text import join_tokens, shorten
 
+NO_PARENT = "(no part of another)"
 _EXAMPLES = 3
 _LONGEST_EXAMPLE = 40
 
@@ -30,6 +31,19 @@ class MovedLabel:
         return f"{self.label}: {before} → {after} ({self.mentions:,} train mentions)"
 
 
+@dataclass(frozen=True, slots=True)
+class MovedParent:
+    """A unified label that becomes a part of another one; ``None`` stands for no part of any."""
+
+    label: str
+    before: str | None
+    after: str | None
+
+    def __str__(self) -> str:
+        before, after = (NO_PARENT if name is None else name for name in (self.before, self.after))
+        return f"{self.label}: {before} → {after}"
+
+
 @dataclass(frozen=True)
 class MappingDifference:
     """What changes from one mapping to another.
@@ -43,6 +57,8 @@ class MappingDifference:
         removed: source labels that only the first one maps.
         joined: pairs of source labels that become one and were not.
         parted: pairs of source labels that were one and are not any more.
+        parents: unified labels of the second mapping whose parent is another one
+            than in the first; a rename moves nothing.
     """
 
     renamed: tuple[tuple[str, str], ...]
@@ -51,15 +67,18 @@ class MappingDifference:
     removed: tuple[LabelRef, ...]
     joined: tuple[tuple[LabelRef, LabelRef], ...]
     parted: tuple[tuple[LabelRef, LabelRef], ...]
+    parents: tuple[MovedParent, ...] = ()
 
     def __bool__(self) -> bool:
-        return any((self.renamed, self.moved, self.added, self.removed, self.joined, self.parted))
+        labels = (self.renamed, self.moved, self.added, self.removed, self.joined, self.parted)
+        return any((*labels, self.parents))
 
     def __str__(self) -> str:
         if not self:
             return "no difference"
         lines = [f"renamed: {before} → {after}" for before, after in self.renamed]
         lines += [f"moved: {moved}" for moved in self.moved]
+        lines += [f"parent of {moved}" for moved in self.parents]
         lines += [f"new: {label}" for label in self.added]
         lines += [f"gone: {label}" for label in self.removed]
         lines += [f"become one: {one} and {other}" for one, other in self.joined]
@@ -112,6 +131,7 @@ def compare_mappings(before: LabelMapping, after: LabelMapping) -> MappingDiffer
         tuple(sorted(old.keys() - new.keys())),
         tuple(pair for pair, one, other in zip(pairs, was, is_now, strict=True) if other and not one),
         tuple(pair for pair, one, other in zip(pairs, was, is_now, strict=True) if one and not other),
+        tuple(_moved_parents(before, after, renamed)),
     )
 
 
@@ -145,6 +165,16 @@ def _renamed(before: LabelMapping, after: LabelMapping, shared: Sequence[LabelRe
         for (old, new), count in both.items()
         if old is not None and new is not None and old != new and 2 * count > max(was[old], is_now[new])
     }
+
+
+def _moved_parents(
+    before: LabelMapping, after: LabelMapping, renamed: Mapping[str, str]
+) -> Iterator[MovedParent]:
+    """Yield the labels of the second mapping with another parent, all under their names in it."""
+    was = {renamed.get(child, child): renamed.get(parent, parent) for child, parent in before.parents.items()}
+    for label in after.tree.order:
+        if was.get(label) != after.parents.get(label):
+            yield MovedParent(label, was.get(label), after.parents.get(label))
 
 
 def _mentions(source: NerSource, label: str) -> Iterator[str]:

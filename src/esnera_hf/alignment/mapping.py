@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
+from esnera_hf.alignment.tree import LabelTree
 from esnera_hf.errors import MappingError
 from esnera_hf.labels import LabelRef
 from esnera_hf.similarity import PairEvidence
@@ -19,8 +20,11 @@ from esnera_hf.text import display_width, pad
 #: Of the file form.
 VERSION = 1
 MERGE = "flat"
+#: What it says instead where unified labels are parts of others.
+TREE_MERGE = "tree"
 Relation = Literal["equal", "subset", "superset", "overlap", "none"]
 LEFT_OUT = "(left out)"
+NO_MEMBERS = "(its parts only)"
 #: λ of the similarities that are shown where nothing was merged by them.
 DEFAULT_LAMBDA = 0.4
 
@@ -69,17 +73,21 @@ class LabelMapping:
         unified_labels: the unified schema, in order.
         entries: one for each source label.
         stages: the merge path; empty if made by hand.
+        parents: of unified labels that are parts of others, ``{"book": "PRODUCT"}``;
+            empty under a flat merge.
         file: where it was read from, for messages.
         lines: the line of each entry in that file.
 
     Raises:
         MappingError: a label is mapped twice, goes to a label outside the
-            schema, or the schema names a label twice or none.
+            schema, the schema names a label twice or none, or a parent is not in
+            the schema or a descendant of its child.
     """
 
     unified_labels: tuple[str, ...]
     entries: tuple[MappedLabel, ...]
     stages: tuple[MappingStage, ...] = ()
+    parents: Mapping[str, str] = field(default_factory=dict, hash=False, kw_only=True)
     file: str = field(default="", compare=False, repr=False)
     lines: Mapping[LabelRef, int] = field(default_factory=dict, compare=False, repr=False)
 
@@ -98,6 +106,8 @@ class LabelMapping:
                 )
         if OUTSIDE in self.unified_labels or "" in self.unified_labels:
             raise MappingError("a unified label is empty or called 'O', which means 'outside'. Rename it.")
+        ordered = sorted(self.parents, key=LabelTree(self.unified_labels, self.parents).order.index)
+        object.__setattr__(self, "parents", {child: self.parents[child] for child in ordered})
 
     @cached_property
     def _by_label(self) -> dict[LabelRef, str | None]:
@@ -106,6 +116,28 @@ class LabelMapping:
     def __getitem__(self, label: LabelRef | tuple[str, str]) -> str | None:
         """Return the unified label of a source label, ``None`` if it is left out."""
         return self._by_label[LabelRef(*label)]
+
+    @cached_property
+    def tree(self) -> LabelTree:
+        """The unified labels as a forest."""
+        return LabelTree(self.unified_labels, self.parents)
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether no unified label is a part of another."""
+        return not self.parents
+
+    def root(self, unified: str) -> str:
+        """Return the outermost label that holds a unified label; itself if none does."""
+        return self.tree.root(unified)
+
+    def ancestors(self, unified: str) -> tuple[str, ...]:
+        """Return the labels that hold a unified label, the nearest first."""
+        return self.tree.ancestors(unified)
+
+    def descendants(self, unified: str) -> tuple[str, ...]:
+        """Return the labels that are parts of a unified label, each after its parent."""
+        return self.tree.descendants(unified)
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -131,13 +163,30 @@ class LabelMapping:
         found = (entry.unified for entry in self.entries if entry.label.source == source)
         return frozenset(unified for unified in found if unified is not None)
 
+    def projection(self, source: str) -> dict[str, str]:
+        """Return the label under which a source annotates what a unified label means, for those it annotates.
+
+        That is the label itself or its nearest ancestor in the :meth:`scope` of the
+        source: where that annotates PRODUCT alone, a book is a PRODUCT. A label
+        of whose kind it annotates at most parts is not among them. Under a flat
+        merge each label of the scope goes to itself.
+        """
+        return self.tree.nearest(self.scope(source))
+
     def restricted(self, sources: Iterable[str]) -> LabelMapping:
-        """Return the mapping of some of the sources, without unified labels that none of them has."""
+        """Return the mapping of some of the sources, without unified labels that none of them has.
+
+        A label stays, too, if one of them has a part of it.
+        """
         wanted = set(sources)
         entries = tuple(entry for entry in self.entries if entry.label.source in wanted)
-        used = {entry.unified for entry in entries}
+        used = {entry.unified for entry in entries if entry.unified is not None}
+        used |= {holder for unified in used for holder in self.ancestors(unified)}
         return replace(
-            self, unified_labels=tuple(name for name in self.unified_labels if name in used), entries=entries
+            self,
+            unified_labels=tuple(name for name in self.unified_labels if name in used),
+            entries=entries,
+            parents={child: parent for child, parent in self.parents.items() if child in used},
         )
 
     def check_fits(self, labels: Iterable[LabelRef]) -> None:
@@ -173,10 +222,14 @@ class LabelMapping:
 
     def __str__(self) -> str:
         rows = []
-        for unified in (*self.unified_labels, None):
+        holders = set(self.parents.values())
+        for unified in (*self.tree.order, None):
             members = ", ".join(str(label) for label in self.members(unified))
-            if members:
-                rows.append((LEFT_OUT if unified is None else unified, members))
+            if unified is None:
+                rows += [(LEFT_OUT, members)] if members else []
+            elif members or unified in holders:
+                indent = "  " * len(self.ancestors(unified))
+                rows.append((indent + unified, members or NO_MEMBERS))
         width = max((display_width(name) for name, _ in rows), default=0)
         return "\n".join(f"{pad(name, width)}  ←  {members}" for name, members in rows)
 

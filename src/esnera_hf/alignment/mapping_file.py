@@ -10,17 +10,20 @@ from yaml.nodes import MappingNode, Node
 
 from esnera_hf.alignment.mapping import (
     MERGE,
+    TREE_MERGE,
     VERSION,
     LabelMapping,
     MappedLabel,
     MappingStage,
     Relation,
 )
+from esnera_hf.alignment.parents import read_parents
 from esnera_hf.alignment.references import follow_references
-from esnera_hf.alignment.yaml_nodes import YamlDocument, hint, is_null, line_of, shown
+from esnera_hf.alignment.yaml_nodes import YamlDocument, hint, is_null, line_of
 from esnera_hf.labels import LabelRef
 from esnera_hf.similarity import Agreement, PairEvidence
 from esnera_hf.tagging import OUTSIDE
+from esnera_hf.text import shown
 
 _EVIDENCE = ("semantic", "empirical_forward", "empirical_backward")
 
@@ -42,21 +45,21 @@ def read_mapping(text: str, file: str = "") -> LabelMapping:
     document = YamlDocument(text, file)
     root = _checked_root(document)
     fields = document.fields(
-        root, "the mapping", ("version", "unified_labels", "labels"), ("merge", "stages")
+        root, "the mapping", ("version", "unified_labels", "labels"), ("merge", "stages", "parents")
     )
-    if "merge" in fields and document.text(fields["merge"], "merge") != MERGE:
-        raise document.error(
-            fields["merge"], f"merge: expected {MERGE}, found {shown(fields['merge'].value)}. Correct it."
-        )
     schema = _read_schema(document, fields["unified_labels"])
+    parents = read_parents(document, fields["parents"], schema) if "parents" in fields else {}
+    if "merge" in fields:
+        _check_merge(document, fields["merge"], fields["parents"] if parents else None)
     stages = document.items(fields["stages"], "stages") if "stages" in fields else []
     entries, lines = _read_entries(document, document.items(fields["labels"], "labels"), schema)
     return LabelMapping(
         schema,
         entries,
         tuple(_read_stage(document, node) for node in stages),
-        file,
-        lines,
+        parents=parents,
+        file=file,
+        lines=lines,
     )
 
 
@@ -80,6 +83,21 @@ def _checked_root(document: YamlDocument) -> Node:
             "esnera-hf, or read it with the one that wrote it.",
         )
     return root
+
+
+def _check_merge(document: YamlDocument, node: Node, parents: Node | None) -> None:
+    """Check that the kind of merge is a known one, and not flat where there are parents."""
+    merge = document.text(node, "merge")
+    if merge not in (MERGE, TREE_MERGE):
+        raise document.error(
+            node, f"merge: expected {MERGE} or {TREE_MERGE}, found {shown(merge)}. Correct it."
+        )
+    if merge == MERGE and parents is not None:
+        raise document.error(
+            node,
+            f"merge: found {MERGE}, and parents in line {line_of(parents)}. Say {TREE_MERGE}, or remove the "
+            "parents.",
+        )
 
 
 def _read_schema(document: YamlDocument, node: Node) -> tuple[str, ...]:

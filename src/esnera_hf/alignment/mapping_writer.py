@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
 
-from esnera_hf.alignment.mapping import MERGE, VERSION, LabelMapping, MappedLabel, MappingStage
+from esnera_hf.alignment.mapping import MERGE, TREE_MERGE, VERSION, LabelMapping, MappedLabel, MappingStage
 from esnera_hf.similarity import Agreement
 from esnera_hf.text import shorten
 from esnera_hf.yaml_text import dump_yaml
@@ -30,6 +30,13 @@ _HEADER = """\
 # (matched), backward the reverse.
 """
 
+_TREE_HEADER = """\
+#
+# parents says which unified label is a part of which (book: PRODUCT). ner_tags of the merged dataset
+# holds the label of the source, coarse_tags the outermost one. Without parents, and with merge: flat,
+# no label is a part of another.
+"""
+
 
 def write_mapping(mapping: LabelMapping) -> str:
     """Return a mapping as YAML with comments that explain it.
@@ -37,10 +44,17 @@ def write_mapping(mapping: LabelMapping) -> str:
     Entries keep their order; a comment stands before each run of labels that go
     to the same unified label.
     """
-    parts = [_HEADER, dump_yaml({"version": VERSION, "merge": MERGE})]
+    merge = MERGE if mapping.is_flat else TREE_MERGE
+    parts = [
+        _HEADER,
+        "" if mapping.is_flat else _TREE_HEADER,
+        dump_yaml({"version": VERSION, "merge": merge}),
+    ]
     if mapping.stages:
         parts += ["stages:\n", *map(_stage_text, mapping.stages)]
     parts.append(dump_yaml({"unified_labels": list(mapping.unified_labels)}))
+    if not mapping.is_flat:
+        parts.append(dump_yaml({"parents": dict(mapping.parents)}))
     parts.append("labels:\n" if mapping.entries else "labels: []\n")
     groups: dict[str | None, list[MappedLabel]] = {}
     for entry in mapping.entries:

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 
 from yaml.nodes import Node
 
-from esnera_hf.alignment.yaml_nodes import YamlDocument, hint, line_of, shown
+from esnera_hf.alignment.yaml_nodes import YamlDocument, hint, line_of
 from esnera_hf.labels import LabelRef
+from esnera_hf.text import shown
 
 
 def follow_references(

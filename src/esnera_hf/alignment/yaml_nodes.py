@@ -12,7 +12,7 @@ from yaml.constructor import SafeConstructor
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from esnera_hf.errors import MappingError
-from esnera_hf.text import shorten
+from esnera_hf.text import shorten, shown
 
 _TAG = "tag:yaml.org,2002:"
 _DEEPEST = 20
@@ -218,11 +218,6 @@ def hint(name: str | None, known: Collection[str]) -> str:
     """Return the question for the known name closest to another, ``""`` if none is close."""
     close = difflib.get_close_matches(name, known, n=1) if name else []
     return f" Did you mean {shown(close[0])}?" if close else ""
-
-
-def shown(text: str) -> str:
-    """Quote a text for a message, shortened, so that nothing in it breaks out of its line."""
-    return repr(text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 1] + "…")
 
 
 def _is(node: Node, kind: str) -> bool:

@@ -8,6 +8,7 @@ from esnera_hf.alignment import LabelMapping
 from esnera_hf.cards.card import Card
 from esnera_hf.cards.facts import DatasetCardFacts
 from esnera_hf.cards.labels import (
+    annotated_coarsely,
     evidence_rows,
     mentions,
     merged_by_meaning_alone,
@@ -169,8 +170,12 @@ def _calls(facts: DatasetCardFacts) -> dict[str, str]:
     ]
     pinned = f'dataset = load_dataset({repo}, revision="FULL-HASH-OF-A-COMMIT")'
     given = ", ".join(quoted(named_as(summary)) for summary in facts.report.sources)
+    levels = (
+        'import esnera_hf\n\ncoarse = esnera_hf.view(dataset, "coarse")\n'
+        'original = esnera_hf.view(dataset, "original")'
+    )
     rebuild = f"import esnera_hf\n\nrebuilt = esnera_hf.rebuild({repo}, [{given}])\nrebuilt.dataset"
-    return {"load": "\n".join(load), "pinned": pinned, "rebuild": rebuild}
+    return {"load": "\n".join(load), "pinned": pinned, "rebuild": rebuild, "levels": levels}
 
 
 def _near(facts: DatasetCardFacts) -> list[dict[str, Any]]:
@@ -220,12 +225,14 @@ def _pseudo(facts: DatasetCardFacts, statistics: Statistics) -> dict[str, Any] |
 
 def _limits(facts: DatasetCardFacts, statistics: Statistics) -> dict[str, Any]:
     mapping, scores = facts.mapping, main_scores(facts.report)
+    names = {str(source["name"]) for source in facts.report.sources}
     train = statistics.count(split="train")
     pseudo = statistics.count(split="train", origin=PSEUDO)
     return {
         "pseudo": pseudo,
         "share": pseudo / train if train else 0.0,
-        "not_annotated": list(not_annotated(mapping, {s["name"] for s in facts.report.sources})),
+        "not_annotated": list(not_annotated(mapping, names)),
+        "coarsely": list(annotated_coarsely(mapping, names)),
         "losses": large_losses(scores),
         "split": scores and scores["split"],
         "weakest": weakest_merges(mapping),

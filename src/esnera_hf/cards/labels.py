@@ -18,13 +18,21 @@ Examples = Mapping[str, Sequence[Mapping[str, Any]]]
 
 
 def merged_labels(mapping: LabelMapping, statistics: Statistics) -> list[dict[str, Any]]:
-    """Return a row a unified label: the source labels it is made of, and its entities by origin."""
+    """Return a row a unified label: the source labels it is made of, and its entities by origin.
+
+    Each label is followed by its parts; ``parent`` is the label that it is a part of.
+    """
     by_label = {label: {GOLD: 0, PSEUDO: 0} for label in mapping.unified_labels}
     for (_, _, label, origin), count in statistics.entities.items():
         by_label[label][origin] += count
     return [
-        {"name": label, "members": [str(ref) for ref in mapping.members(label)], **by_label[label]}
-        for label in mapping.unified_labels
+        {
+            "name": label,
+            "parent": mapping.parents.get(label),
+            "members": [str(ref) for ref in mapping.members(label)],
+            **by_label[label],
+        }
+        for label in mapping.tree.order
     ]
 
 
@@ -32,7 +40,7 @@ def evidence_rows(mapping: LabelMapping, examples: Examples) -> list[dict[str, A
     """Return a row a source label, those of a unified label together, those left out last."""
     return [
         _evidence(entry, mapping, examples)
-        for unified in (*mapping.unified_labels, None)
+        for unified in (*mapping.tree.order, None)
         for entry in mapping.entries
         if entry.unified == unified
     ]
@@ -92,8 +100,19 @@ def merged_by_meaning_alone(mapping: LabelMapping) -> list[str]:
 
 
 def not_annotated(mapping: LabelMapping, sources: Collection[str]) -> Iterator[dict[str, Any]]:
-    """Yield, for each source, the unified labels that it does not annotate."""
+    """Yield, for each source, the unified labels that it annotates under no name."""
     for source in mapping.sources:
-        missing = [label for label in mapping.unified_labels if label not in mapping.scope(source)]
+        annotated = mapping.projection(source)
+        missing = [label for label in mapping.unified_labels if label not in annotated]
         if missing and source in sources:
             yield {"source": source, "labels": missing}
+
+
+def annotated_coarsely(mapping: LabelMapping, sources: Collection[str]) -> Iterator[dict[str, Any]]:
+    """Yield, for each source and label of it that has parts, the parts that it gives only as that label."""
+    for source in mapping.sources:
+        projection = mapping.projection(source)
+        for label in mapping.tree.order:
+            parts = [part for part, known in projection.items() if known == label != part]
+            if parts and source in sources:
+                yield {"source": source, "label": label, "parts": parts}

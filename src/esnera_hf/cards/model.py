@@ -108,6 +108,7 @@ def _values(facts: ModelCardFacts) -> dict[str, Any]:
         "facts": facts,
         "validation": validation,
         "examples": any(row["examples"] for row in labels),
+        "parts": any(row["parent"] for row in labels),
         "merges": facts.mapping is not None and len(facts.mapping.sources) > 1,
         "base": facts.base_encoder if _MODEL_ID.fullmatch(facts.base_encoder) else "",
         "dataset": facts.dataset_repo if is_repository(facts.dataset_repo) else "",
@@ -152,7 +153,12 @@ def _label_rows(facts: ModelCardFacts) -> list[dict[str, Any]]:
         found = [mention for turn in zip_longest(*by_member) for mention in turn if mention is not None]
         members_text = [str(member) for member in members]
         rows.append(
-            {"name": label, "members": members_text, "examples": list(dict.fromkeys(found))[:_EXAMPLES]}
+            {
+                "name": label,
+                "parent": None if mapping is None else mapping.parents.get(label),
+                "members": members_text,
+                "examples": list(dict.fromkeys(found))[:_EXAMPLES],
+            }
         )
     return rows
 

@@ -1,0 +1,119 @@
+"""The unified labels as a forest: which one is a part of which."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from esnera_hf.errors import MappingError
+
+
+@dataclass(frozen=True)
+class LabelTree:
+    """Unified labels and the parents of some of them.
+
+    Attributes:
+        labels: the unified schema, in order.
+        parents: the parent of each label that has one.
+
+    Raises:
+        MappingError: a child or parent is not in the schema, or parents go
+            round in a circle.
+    """
+
+    labels: Sequence[str]
+    parents: Mapping[str, str]
+
+    def __post_init__(self) -> None:
+        for child, parent in self.parents.items():
+            for name in (child, parent):
+                if name not in self.labels:
+                    raise MappingError(
+                        f"parents: {child!r} is a part of {parent!r}, and {name!r} is not in the unified "
+                        f"schema: {', '.join(self.labels)}. Add it there or correct the name."
+                    )
+        circle = find_circle(self.parents)
+        if circle:
+            steps = " → ".join(map(repr, (*circle, circle[0])))
+            raise MappingError(f"parents go round in a circle: {steps}. Leave out one of these parents.")
+
+    def ancestors(self, label: str) -> tuple[str, ...]:
+        """Return parent, grandparent and so on, the nearest first."""
+        found = []
+        while label in self.parents:
+            label = self.parents[label]
+            found.append(label)
+        return tuple(found)
+
+    def root(self, label: str) -> str:
+        """Return the outermost label that holds a label; itself if none does."""
+        return (label, *self.ancestors(label))[-1]
+
+    def children(self, label: str) -> tuple[str, ...]:
+        """Return the labels whose parent a label is, in the order of the schema."""
+        return self._children.get(label, ())
+
+    def descendants(self, label: str) -> tuple[str, ...]:
+        """Return children, grandchildren and so on, each after its parent."""
+        return tuple(self._below(label))[1:]
+
+    @cached_property
+    def roots(self) -> tuple[str, ...]:
+        """The labels without a parent, in the order of the schema."""
+        return tuple(label for label in self.labels if label not in self.parents)
+
+    @cached_property
+    def order(self) -> tuple[str, ...]:
+        """All labels, each root followed by its descendants; the schema itself where there are no parents."""
+        return tuple(label for root in self.roots for label in self._below(root))
+
+    @cached_property
+    def _children(self) -> dict[str, tuple[str, ...]]:
+        found: dict[str, tuple[str, ...]] = {}
+        for label in self.labels:
+            if label in self.parents:
+                parent = self.parents[label]
+                found[parent] = (*found.get(parent, ()), label)
+        return found
+
+    def _below(self, label: str) -> Iterator[str]:
+        waiting = [label]
+        while waiting:
+            label = waiting.pop()
+            yield label
+            waiting.extend(reversed(self.children(label)))
+
+    def nearest(self, labels: Collection[str]) -> dict[str, str]:
+        """Return, for each label that is one of some or a part of one, the nearest of those."""
+        chains = ((label, (label, *self.ancestors(label))) for label in self.labels)
+        found = ((label, next((name for name in chain if name in labels), None)) for label, chain in chains)
+        return {label: name for label, name in found if name is not None}
+
+    def covered(self, label: str, labels: Collection[str]) -> bool:
+        """Tell whether some labels take in all of a label, as far as the tree tells.
+
+        They do if it is one of them or a part of one, or has several children and
+        they take in each of these. An only child never does: its parent is wider,
+        or the two would be one label.
+        """
+        if label in labels or not set(labels).isdisjoint(self.ancestors(label)):
+            return True
+        children = self.children(label)
+        return len(children) > 1 and all(self.covered(child, labels) for child in children)
+
+
+def find_circle(parents: Mapping[str, str]) -> list[str]:
+    """Return labels that are ancestors of themselves, each followed by its parent; none if there are none."""
+    safe: set[str] = set()
+    for start in parents:
+        seen: dict[str, None] = {}
+        label = start
+        while label in parents and label not in safe:
+            if label in seen:
+                path = list(seen)
+                return path[path.index(label) :]
+            seen[label] = None
+            label = parents[label]
+        safe.update(seen)
+    return []

@@ -1,0 +1,125 @@
+"""A forest of labels, against brute force on random ones."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from esnera_hf.alignment.tree import LabelTree, find_circle
+from esnera_hf.errors import MappingError
+
+PRODUCTS = LabelTree(
+    ("PER", "novel", "book", "PRODUCT", "film", "car"),
+    {"book": "PRODUCT", "film": "PRODUCT", "novel": "book"},
+)
+
+
+@st.composite
+def forests(draw: st.DrawFn) -> LabelTree:
+    """Labels in any order; a label's parent comes before it in another one, so that there are no circles."""
+    names = draw(st.lists(st.sampled_from("abcdefgh"), min_size=1, unique=True))
+    parents = {
+        name: draw(st.sampled_from(names[:index]))
+        for index, name in enumerate(names)
+        if index and draw(st.booleans())
+    }
+    return LabelTree(tuple(draw(st.permutations(names))), parents)
+
+
+def test_a_small_tree() -> None:
+    assert PRODUCTS.roots == ("PER", "PRODUCT", "car")
+    assert PRODUCTS.order == ("PER", "PRODUCT", "book", "novel", "film", "car")
+    assert PRODUCTS.ancestors("novel") == ("book", "PRODUCT")
+    assert PRODUCTS.descendants("PRODUCT") == ("book", "novel", "film")
+    assert (PRODUCTS.children("PRODUCT"), PRODUCTS.children("film")) == (("book", "film"), ())
+    assert (PRODUCTS.root("novel"), PRODUCTS.root("car")) == ("PRODUCT", "car")
+
+
+def test_the_nearest() -> None:
+    assert PRODUCTS.nearest({"PRODUCT", "novel"}) == {
+        "novel": "novel",
+        "book": "PRODUCT",
+        "PRODUCT": "PRODUCT",
+        "film": "PRODUCT",
+    }
+    assert PRODUCTS.nearest({"film"}) == {"film": "film"}
+    assert PRODUCTS.nearest(()) == {}
+
+
+@pytest.mark.parametrize(
+    ("labels", "covered"),
+    [
+        (set(), set()),
+        ({"PRODUCT"}, {"PRODUCT", "book", "novel", "film"}),
+        ({"book", "film"}, {"PRODUCT", "book", "novel", "film"}),
+        ({"book"}, {"book", "novel"}),
+        # a novel is not all there is to a book, so novels and films are not all products
+        ({"novel", "film"}, {"novel", "film"}),
+    ],
+)
+def test_what_labels_cover(labels: set[str], covered: set[str]) -> None:
+    assert {label for label in PRODUCTS.labels if PRODUCTS.covered(label, labels)} == covered
+
+
+@given(tree=forests())
+def test_against_brute_force(tree: LabelTree) -> None:
+    def holds(one: str, other: str) -> bool:
+        return other in tree.parents and (tree.parents[other] == one or holds(one, tree.parents[other]))
+
+    for label in tree.labels:
+        assert set(tree.ancestors(label)) == {name for name in tree.labels if holds(name, label)}
+        assert set(tree.descendants(label)) == {name for name in tree.labels if holds(label, name)}
+        assert len(set(tree.descendants(label))) == len(tree.descendants(label))
+        assert all(holds(later, first) for first, later in pairwise(tree.ancestors(label)))
+        root = tree.root(label)
+        assert root not in tree.parents
+        assert root == label or holds(root, label)
+    assert sorted(tree.order) == sorted(tree.labels)
+    position = {label: index for index, label in enumerate(tree.order)}
+    for label in tree.labels:
+        below = sorted(position[name] for name in tree.descendants(label))
+        assert below == list(range(position[label] + 1, position[label] + 1 + len(below)))
+    flat = LabelTree(tree.labels, {})
+    assert flat.order == tuple(tree.labels)
+    assert flat.nearest(tree.labels[:2]) == {label: label for label in tree.labels[:2]}
+
+
+@given(tree=forests(), data=st.data())
+def test_the_nearest_against_brute_force(tree: LabelTree, data: st.DataObject) -> None:
+    some = data.draw(st.sets(st.sampled_from(list(tree.labels))))
+    found = tree.nearest(some)
+    for label in tree.labels:
+        holders = [name for name in (label, *tree.ancestors(label)) if name in some]
+        assert found.get(label) == (holders[0] if holders else None)
+        assert (label in found) <= tree.covered(label, some)
+
+
+@given(links=st.dictionaries(st.sampled_from("abcdef"), st.sampled_from("abcdef"), max_size=6))
+def test_circles_are_found(links: dict[str, str]) -> None:
+    reached = {start: set[str]() for start in links}
+    for start in links:
+        label = start
+        for _ in links:
+            label = links.get(label, "")
+            reached[start].add(label)
+    circle = find_circle(links)
+    assert bool(circle) == any(start in found for start, found in reached.items())
+    assert [links[label] for label in circle] == [*circle[1:], *circle[:1]]
+
+
+@pytest.mark.parametrize(
+    ("parents", "message"),
+    [
+        ({"x": "P"}, "'x' is a part of 'P', and 'x' is not in the unified schema: PER"),
+        ({"book": "P"}, "'P' is not in the unified schema"),
+        ({"book": "book"}, "in a circle: 'book' → 'book'"),
+        ({"PER": "film", "film": "car", "car": "film"}, "in a circle: 'film' → 'car' → 'film'"),
+    ],
+)
+def test_a_contradiction_is_refused(parents: dict[str, str], message: str) -> None:
+    with pytest.raises(MappingError) as caught:
+        LabelTree(PRODUCTS.labels, parents)
+    assert message in str(caught.value)
