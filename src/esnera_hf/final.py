@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
@@ -10,6 +10,7 @@ from datasets import DatasetDict
 
 from esnera_hf.alignment import LabelMapping, MappedLabel
 from esnera_hf.augmentation import DEFAULT_FLOOR, PseudoLabels, check_floor, pseudo_labels
+from esnera_hf.candidates import PartialLikelihood
 from esnera_hf.console import lap
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.leaks import Leak, left_out_of_train
@@ -33,11 +34,17 @@ class FinalSettings:
         compare: other taggers to train and score beside it: ``naive``, on the
             union where same names merge and missing types are ``O``; ``gold``, on
             the same mapping without pseudo-labels.
+        partial: train the tagger on the likelihood of what each source says, so
+            that what it does not annotate is left open instead of ``O``;
+            pseudo-labels, if there are any, then count as far as its
+            ``pseudo_noise`` says. ``None`` for the likelihood of the whole
+            annotation.
     """
 
     augment: float | None = DEFAULT_FLOOR
     tagger: bool = False
     compare: Sequence[Baseline] = ()
+    partial: PartialLikelihood | None = None
 
     @property
     def needs_taggers(self) -> bool:
@@ -46,6 +53,10 @@ class FinalSettings:
 
     def __post_init__(self) -> None:
         check_floor(self.augment)
+        if isinstance(self.partial, Mapping):  # as a report gives it back
+            object.__setattr__(self, "partial", PartialLikelihood(**self.partial))
+        if self.partial is not None and not self.tagger:
+            raise ConfigurationError("partial= needs tagger=True: there is nothing to train.")
         for name in self.compare:
             if name not in get_args(Baseline):
                 raise ConfigurationError(f"compare={name!r}: expected {' or '.join(get_args(Baseline))}.")
@@ -129,7 +140,8 @@ def finish(
     systems: dict[str, ScoredTagger] = {}
     with lap(seconds, "final training"):
         for name, (chosen, added) in _systems(sources, mapping, pseudo, settings).items():
-            tagger = train_merged(sources, chosen, leaks, added, plan.encoder, plan.training)
+            partial = settings.partial if name == "merged" else None
+            tagger = train_merged(sources, chosen, leaks, added, plan, partial)
             predictions = both_predictions(sources, taggers, tagger, "test")
             systems[name] = ScoredTagger(
                 tagger,

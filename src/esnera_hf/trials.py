@@ -8,6 +8,7 @@ from typing import Any
 
 from esnera_hf.alignment import Constraints, LabelMapping, MergePath, SearchSettings, mapping_from_path
 from esnera_hf.augmentation import PseudoLabels, pseudo_labels
+from esnera_hf.candidates import CandidateLabels, PartialAnnotation, PartialLikelihood
 from esnera_hf.comparison import Comparison
 from esnera_hf.console import say
 from esnera_hf.estimates import EstimatedScores, estimate_scores
@@ -15,6 +16,7 @@ from esnera_hf.evidence import Evidence
 from esnera_hf.leaks import Leak, leaks_between, left_out_of_train
 from esnera_hf.merging import as_source, merge_sources
 from esnera_hf.scoring import MergedScores, PredictionPair, score_in_own_labels, score_projected
+from esnera_hf.source_taggers import TaggerPlan
 from esnera_hf.sources import NerSource
 from esnera_hf.taggers import CachedTagger, announce_cost, cached_tagger
 from esnera_hf.tagging import Entity
@@ -137,7 +139,7 @@ class Trials:
             pseudo = pseudo_labels(
                 sources, mapping, self.evidence.predictions, self.floor, left_out_of_train(leaks)
             )
-        tagger = train_merged(sources, mapping, leaks, pseudo, self.encoder, self.training)
+        tagger = train_merged(sources, mapping, leaks, pseudo, TaggerPlan(self.encoder, self.training))
         predictions = both_predictions(sources, self.evidence.taggers, tagger, "validation")
         return Training(
             score_projected(sources, mapping, predictions, "validation"),
@@ -157,15 +159,37 @@ def train_merged(
     mapping: LabelMapping,
     leaks: Sequence[Leak],
     pseudo: PseudoLabels | None,
-    encoder: str,
-    training: Mapping[str, Any],
+    plan: TaggerPlan,
+    likelihood: PartialLikelihood | None = None,
 ) -> CachedTagger:
-    """Merge sources and train a tagger on the result; each source's validation counts on what it annotates."""
+    """Merge sources and train a tagger on the result; each source's validation counts on what it annotates.
+
+    Args:
+        sources: the sources.
+        mapping: covers every label of every source.
+        leaks: of the sources.
+        pseudo: pseudo-labels to train with.
+        plan: encoder and training arguments.
+        likelihood: train on what each source says, and no more; what a source
+            does not annotate is ``O`` if not given.
+    """
     names = sorted(source.name for source in sources)
     merged = as_source("+".join(names), merge_sources(sources, mapping, leaks, pseudo))
-    scope = {name: mapping.scope(name) for name in names}
-    announce_cost([merged], encoder, training, similarities=False, scope=scope)
-    return cached_tagger(merged, encoder, training, scope)
+    scope = {name: mapping.scope(name) if mapping.is_flat else mapping.projection(name) for name in names}
+    partial = None if likelihood is None else PartialAnnotation(likelihood, candidate_labels(mapping, names))
+    announce_cost([merged], plan.encoder, plan.training, similarities=False, scope=scope, partial=partial)
+    return cached_tagger(merged, plan.encoder, plan.training, scope, partial)
+
+
+def candidate_labels(mapping: LabelMapping, sources: Sequence[str]) -> dict[str, CandidateLabels]:
+    """Return what the annotation of each source leaves open under a mapping."""
+    labels = mapping.unified_labels
+    found = {}
+    for name in sources:
+        annotated = mapping.scope(name)
+        covered = [label for label in labels if mapping.tree.covered(label, annotated)]
+        found[name] = CandidateLabels.of(labels, mapping.projection(name), covered)
+    return found
 
 
 def both_predictions(

@@ -10,19 +10,22 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from datasets import Dataset
 from transformers import (
     EarlyStoppingCallback,
     PreTrainedModel,
     Trainer,
     set_seed,
 )
-from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
+from esnera_hf.candidates import PartialAnnotation
 from esnera_hf.metrics import Scope, Scores
 from esnera_hf.modeling.arguments import TaggerTrainingArguments, choose_arguments
-from esnera_hf.modeling.batching import TaggingCollator
+from esnera_hf.modeling.checkpoints import CheckpointRecorder, last_whole_checkpoint
 from esnera_hf.modeling.hub_code.modeling_crf_tagger import CrfTagger
+from esnera_hf.modeling.partial import PartialTagger
+from esnera_hf.modeling.partial_data import PartialCollator, partial_rows
 from esnera_hf.modeling.pretrained import load_encoder, window_length
 from esnera_hf.modeling.progress import TrainingProgress
 from esnera_hf.modeling.tagger import Tagger
@@ -55,6 +58,7 @@ def train_tagger(
     output_dir: Path,
     overrides: Mapping[str, Any] | None = None,
     scope: Scope | None = None,
+    partial_annotation: PartialAnnotation | None = None,
 ) -> TrainingResult:
     """Train a tagger on the train split of a source; its validation split chooses the epoch.
 
@@ -68,6 +72,8 @@ def train_tagger(
         overrides: arguments of :class:`TaggerTrainingArguments`.
         scope: for a merged corpus, the labels that count in the validation
             scores, by source of a sentence.
+        partial_annotation: for a merged corpus, what its sources leave open; it is
+            taken for whole if not given.
 
     Raises:
         EncoderError: the encoder cannot be loaded.
@@ -77,41 +83,49 @@ def train_tagger(
     arguments = choose_arguments(model, len(source.dataset["train"]), str(output_dir), overrides or {})
     set_seed(arguments.seed)
     limit = window_length(model, tokenizer)
-    tagger_model = CrfTagger.from_encoder(
-        model, iob2_tag_set(source.labels), window_length=min(arguments.window_length or limit, limit)
-    )
-    data = TrainingData(source, tokenizer, tagger_model, scope)
-    progress = TrainingProgress(source.name)
-    trainer = TaggerTrainer(
-        model=tagger_model,
-        args=arguments,
-        train_dataset=data.rows("train"),
-        eval_dataset=data.validation_rows,
-        data_collator=TaggingCollator(tokenizer.pad_token_id),
-        compute_metrics=data.micro_scores,
-        preprocess_logits_for_metrics=partial(_best_paths, tagger_model),
-        callbacks=[EarlyStopping(arguments.early_stopping_patience), progress],
-        optimizers=(tagger_optimizer(tagger_model, arguments), None),
-    )
+    window = min(arguments.window_length or limit, limit)
+    tags = iob2_tag_set(source.labels)
+    tagger_model: CrfTagger
+    if partial_annotation is None:
+        tagger_model = CrfTagger.from_encoder(model, tags, window_length=window)
+        data = TrainingData(source, tokenizer, tagger_model, scope)
+        trainer = _trainer(tagger_model, data, data.rows("train"), arguments)
+    else:
+        partial_model = PartialTagger.from_encoder(model, tags, window_length=window)
+        data = TrainingData(source, tokenizer, partial_model, scope)
+        trainer = _trainer(
+            partial_model, data, partial_rows(data, partial_model, partial_annotation), arguments
+        )
+        tagger_model = partial_model.trained()
     fit(trainer, output_dir)
     history = epoch_history(trainer.state.log_history)
-    tagger = Tagger(tagger_model, tokenizer)
+    tagger = Tagger(tagger_model.eval(), tokenizer)
     validation = tagger.evaluate(source.sentences("validation"), scope)
     return TrainingResult(tagger, validation, history, arguments.reported())
+
+
+def _trainer(
+    model: CrfTagger, data: TrainingData, rows: Dataset, arguments: TaggerTrainingArguments
+) -> TaggerTrainer:
+    return TaggerTrainer(
+        model=model,
+        args=arguments,
+        train_dataset=rows,
+        eval_dataset=data.validation_rows,
+        data_collator=PartialCollator(data.pad_id),
+        compute_metrics=data.micro_scores,
+        preprocess_logits_for_metrics=partial(_best_paths, model),
+        callbacks=[EarlyStopping(arguments.early_stopping_patience), TrainingProgress(data.source.name)],
+        optimizers=(tagger_optimizer(model, arguments), None),
+    )
 
 
 def fit(trainer: Trainer, output_dir: Path) -> None:
     """Train from the last checkpoint on, without the Trainer's own log lines."""
     trainer.remove_callback(PrinterCallback)
     trainer.remove_callback(ProgressCallback)
-    trainer.train(resume_from_checkpoint=last_complete_checkpoint(output_dir))
-
-
-def last_complete_checkpoint(output_dir: Path) -> str | None:
-    """Return the latest checkpoint that was written to its end, ``None`` if there is none."""
-    states = output_dir.glob(f"checkpoint-*/{TRAINER_STATE_NAME}")
-    complete = sorted((state.parent for state in states), key=lambda folder: int(folder.name.split("-")[1]))
-    return str(complete[-1]) if complete else None
+    trainer.add_callback(CheckpointRecorder())
+    trainer.train(resume_from_checkpoint=last_whole_checkpoint(output_dir))
 
 
 class EarlyStopping(EarlyStoppingCallback):  # type: ignore[misc]

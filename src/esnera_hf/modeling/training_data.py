@@ -46,6 +46,7 @@ class TrainingData:
     ) -> None:
         self.source = source
         self.scope = scope
+        self.pad_id: int = tokenizer.pad_token_id
         self.words = WordTokenizer(tokenizer, model.config.window_length)
         self.tags = model.config.tags
         self.tag_ids = model.config.label2id

@@ -1,0 +1,119 @@
+"""What the annotation of a source leaves open: candidate labels, for learning from partial annotation."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from esnera_hf.errors import ConfigurationError
+
+
+@dataclass(frozen=True)
+class CandidateLabels:
+    """The unified labels that what a source says, or does not say, may stand for.
+
+    Attributes:
+        entities: by label that the source annotates, what its entities may be:
+            the label, and its parts that the source does not tell apart.
+        outside: what a token outside its entities may be, beside ``O``: the labels
+            that it does not annotate.
+    """
+
+    entities: Mapping[str, tuple[str, ...]]
+    outside: tuple[str, ...]
+
+    @classmethod
+    def of(
+        cls, labels: Sequence[str], projection: Mapping[str, str], covered: Collection[str] = ()
+    ) -> CandidateLabels:
+        """Derive the candidates from what a source annotates.
+
+        Args:
+            labels: the unified labels.
+            projection: the label under which the source annotates what each of
+                them means, for those it annotates.
+            covered: labels that are no label of the source, and all of whose
+                kind it annotates.
+        """
+        entities: dict[str, tuple[str, ...]] = {}
+        for label in labels:
+            if label in projection:
+                known = projection[label]
+                entities[known] = (*entities.get(known, ()), label)
+        open_labels = (label for label in labels if label not in projection and label not in covered)
+        return cls(entities, tuple(open_labels))
+
+    def restricted(self, labels: Collection[str]) -> CandidateLabels:
+        """Return the candidates without all but some labels, such as those that occur."""
+
+        def kept(names: Sequence[str]) -> tuple[str, ...]:
+            return tuple(name for name in names if name in labels)
+
+        entities = {known: kept(names) for known, names in self.entities.items() if known in labels}
+        return CandidateLabels(entities, kept(self.outside))
+
+
+@dataclass(frozen=True)
+class PartialLikelihood:
+    """How a tagger is trained on the likelihood of what each source says, and no more.
+
+    Its loss is the negative logarithm of the probability that the tags are any
+    of those that the annotation allows (Bellare and McCallum 2007; Greenberg et
+    al. 2018). Two further terms keep the tagger from finding what a source does
+    not annotate everywhere. Neither is on by default: where every label is
+    annotated by some source, its sentences teach what is none, and
+    ``benchmarks/partial_annotation.py`` shows the terms to cost recall.
+
+    Attributes:
+        outside_sampling: share of tokens outside entities, drawn anew in every
+            step, that are taken to be ``O`` whatever the source annotates
+            (negative sampling, after Li et al. 2021), in [0, 1]; at 1 missing
+            labels are ``O`` everywhere.
+        ratio_weight: weight of the hinge loss on the expected share of entity
+            tokens (Effland and Collins 2021); 0 leaves it out.
+        ratio_margin: how far that share may be from the one that the sources'
+            own annotations add up to, before it costs.
+        pseudo_noise: of pseudo-labels: probability, relative to that of tags
+            that agree with one, of those that do not (virtual evidence), in
+            [0, 1]; 0 takes them for gold, 1 ignores them.
+
+    Raises:
+        ConfigurationError: one is out of range.
+    """
+
+    outside_sampling: float = 0.0
+    ratio_weight: float = 0.0
+    ratio_margin: float = 0.05
+    pseudo_noise: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            highest = float("inf") if name == "ratio_weight" else 1.0
+            if not 0 <= value <= highest:
+                raise ConfigurationError(
+                    f"{name}={value}: expected a number from 0 {'on' if highest > 1 else 'to 1'}."
+                )
+
+
+@dataclass(frozen=True)
+class PartialAnnotation:
+    """What a training on partially annotated sentences has to know.
+
+    Attributes:
+        likelihood: how it is done.
+        candidates: what is left open, by source of a sentence.
+    """
+
+    likelihood: PartialLikelihood
+    candidates: Mapping[str, CandidateLabels]
+
+    def identity(self) -> dict[str, Any]:
+        """Return what tells the tagger trained so from others, as JSON can hold it."""
+        return {
+            "likelihood": asdict(self.likelihood),
+            "candidates": {
+                name: {"entities": dict(sorted(known.entities.items())), "outside": known.outside}
+                for name, known in sorted(self.candidates.items())
+            },
+        }

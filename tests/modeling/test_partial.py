@@ -1,0 +1,340 @@
+"""The likelihood of partial annotation against enumeration of the taggings that it allows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise, product
+
+import pytest
+import torch
+from torch import Tensor
+
+from esnera_hf.candidates import CandidateLabels, PartialLikelihood
+from esnera_hf.errors import ConfigurationError
+from esnera_hf.modeling.hub_code.crf import ConstrainedCRF
+from esnera_hf.modeling.hub_code.modeling_crf_tagger import CrfTagger
+from esnera_hf.modeling.partial import CandidateTags, PartialTagger, expected_entity_ratio, partitions
+from esnera_hf.tagging import Entity, entities_from_tags, iob2_tag_set, tags_from_entities
+
+#: W is a whole of which P is a part; Q is of another kind.
+LABELS = ("W", "P", "Q")
+TAGS = iob2_tag_set(LABELS)
+CANDIDATES = {
+    "all": CandidateLabels({"W": ("W",), "P": ("P",), "Q": ("Q",)}, ()),
+    "coarse": CandidateLabels({"W": ("W", "P"), "Q": ("Q",)}, ()),
+    "coarse only": CandidateLabels({"W": ("W", "P")}, ("Q",)),
+    "part only": CandidateLabels({"P": ("P",)}, ("W", "Q")),
+    "other": CandidateLabels({"Q": ("Q",)}, ("W", "P")),
+    "nothing": CandidateLabels({}, LABELS),
+    # Such candidates are no partition: what may be an entity's label may stand beside it, too.
+    "loose": CandidateLabels({"W": ("W", "P")}, ("P", "Q")),
+}
+#: Annotated tags by source; those of labels that the source does not annotate are pseudo-labels.
+ROWS = [
+    ("all", "O B-W I-W O"),
+    ("all", "B-P B-P I-P B-Q"),
+    ("coarse", "B-W I-W O B-Q"),
+    ("coarse only", "O B-W O O"),
+    ("coarse only", "B-W I-W B-W O"),
+    ("part only", "O B-P I-P O"),
+    ("other", "B-Q O O"),
+    ("other", "O O B-P I-P O"),
+    ("other", "B-P O B-P B-Q"),
+    ("other", "B-P B-P O"),
+    ("nothing", "O O O"),
+    ("nothing", "B-W I-W O O"),
+    ("loose", "B-W O O O"),
+    ("loose", "B-W I-W O O"),
+    ("loose", "O B-W"),
+    ("other", "O"),
+    ("coarse", "B-W"),
+]
+NOISE = [0.0, 0.2, 1.0]
+
+Path = tuple[int, ...]
+
+
+def is_legal(path: Path) -> bool:
+    names = ["O", *(TAGS[tag] for tag in path)]
+    return all(not b.startswith("I-") or (a != "O" and a[2:] == b[2:]) for a, b in pairwise(names))
+
+
+def weight(path: Path, gold: Sequence[str], candidates: CandidateLabels, noise: float) -> float:
+    """Return how far an annotation allows a tagging, by what its entities are: 1, 0, or less for pseudo-labels."""
+    entities = entities_from_tags([TAGS[tag] for tag in path])[0]
+    annotated = entities_from_tags(list(gold))[0]
+    allowed = 1.0
+    spans = {(entity.start, entity.end): entity.label for entity in entities}
+    sure = [entity for entity in annotated if entity.label in candidates.entities]
+    for entity in sure:
+        if spans.get((entity.start, entity.end)) not in candidates.entities[entity.label]:
+            return 0.0
+    taken = {(entity.start, entity.end) for entity in sure}
+    if any(span not in taken and label not in candidates.outside for span, label in spans.items()):
+        return 0.0
+    tags = [TAGS[tag] for tag in path]
+    for entity in annotated:
+        if entity not in sure:
+            wanted = tags_from_entities(len(gold), [Entity(entity.start, entity.end, entity.label)])
+            inside = range(entity.start, entity.end)
+            allowed *= noise ** sum(tags[token] != wanted[token] for token in inside)
+            runs_on = entity.end < len(gold) and tags[entity.end].startswith("I-")
+            allowed *= noise if runs_on else 1.0
+    return allowed
+
+
+def random_crf(seed: int = 0) -> ConstrainedCRF:
+    torch.manual_seed(seed)
+    crf = ConstrainedCRF(TAGS)
+    for parameter in crf.parameters():
+        torch.nn.init.normal_(parameter)
+    return crf
+
+
+def enumerated(crf: ConstrainedCRF, emissions: Tensor, weights: Mapping[Path, float]) -> Tensor:
+    """Return the log of the summed scores of taggings, each times its weight, differentiable."""
+    kept = {path: factor for path, factor in weights.items() if factor}
+    tags = torch.tensor(list(kept))
+    score = crf.start_transitions[tags[:, 0]] + crf.end_transitions[tags[:, -1]]
+    score = score + emissions[torch.arange(tags.shape[1]), tags].sum(1)
+    score = score + crf.transitions[tags[:, :-1], tags[:, 1:]].sum(1)
+    return torch.logsumexp(score + torch.tensor(list(kept.values())).log(), 0)
+
+
+def paths(length: int) -> list[Path]:
+    return [path for path in product(range(len(TAGS)), repeat=length) if is_legal(path)]
+
+
+def batch_of(rows: Sequence[tuple[str, str]], tags: CandidateTags) -> tuple[Tensor, Tensor, Tensor]:
+    """Return sources, labels and mask of rows; where masked the labels are those of O."""
+    golds = [gold.split() for _, gold in rows]
+    width = max(map(len, golds))
+    labels = torch.tensor([[*map(TAGS.index, gold), *[0] * (width - len(gold))] for gold in golds])
+    mask = torch.arange(width) < torch.tensor([len(gold) for gold in golds]).unsqueeze(1)
+    return torch.tensor([tags.sources[source] for source, _ in rows]), labels, mask
+
+
+def partial_loss(
+    crf: ConstrainedCRF, emissions: Tensor, rows: Sequence[tuple[str, str]], noise: float
+) -> Tensor:
+    tags = CandidateTags(TAGS, CANDIDATES, noise)
+    sources, labels, mask = batch_of(rows, tags)
+    sums = partitions(crf, emissions, tags(sources, labels), mask)
+    return sums.all - sums.allowed
+
+
+@pytest.mark.parametrize("noise", NOISE)
+@pytest.mark.parametrize("row", ROWS, ids=" ".join)
+def test_a_sentence_and_its_gradients(row: tuple[str, str], noise: float) -> None:
+    source, text = row
+    gold = text.split()
+    crf, oracle = random_crf(1), random_crf(1)
+    torch.manual_seed(len(gold))
+    emissions = torch.randn(1, len(gold), len(TAGS), requires_grad=True)
+    expected_emissions = emissions.detach()[0].clone().requires_grad_()
+    legal = paths(len(gold))
+    weights = {path: weight(path, gold, CANDIDATES[source], noise) for path in legal}
+    expected = enumerated(oracle, expected_emissions, dict.fromkeys(legal, 1.0)) - enumerated(
+        oracle, expected_emissions, weights
+    )
+    (found,) = partial_loss(crf, emissions, [row], noise)
+    assert found.item() == pytest.approx(expected.item(), abs=1e-4)
+    found.backward()
+    expected.backward()
+    torch.testing.assert_close(emissions.grad[0], expected_emissions.grad, atol=1e-4, rtol=0)
+    for one, other in zip(crf.parameters(), oracle.parameters(), strict=True):
+        torch.testing.assert_close(one.grad, other.grad, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("noise", NOISE)
+def test_a_ragged_batch_is_its_rows(noise: float) -> None:
+    crf = random_crf(2)
+    torch.manual_seed(3)
+    emissions = torch.randn(len(ROWS), 5, len(TAGS), requires_grad=True)
+    together = partial_loss(crf, emissions, ROWS, noise)
+    alone = [
+        partial_loss(crf, emissions[index : index + 1, : len(row[1].split())], [row], noise)
+        for index, row in enumerate(ROWS)
+    ]
+    torch.testing.assert_close(together, torch.cat(alone), atol=1e-5, rtol=0)
+    (gradient,) = torch.autograd.grad(together.sum(), emissions)
+    assert torch.isfinite(gradient).all()
+    for index, (_, gold) in enumerate(ROWS):
+        assert (gradient[index, len(gold.split()) :] == 0).all()
+
+
+def test_a_whole_annotation_has_the_ordinary_likelihood() -> None:
+    crf = random_crf(4)
+    rows = [("all", "O B-W I-W O"), ("all", "B-P B-P I-P B-Q"), ("all", "B-Q")]
+    torch.manual_seed(5)
+    emissions = torch.randn(3, 4, len(TAGS)) * 5
+    _, labels, mask = batch_of(rows, CandidateTags(TAGS, CANDIDATES))
+    ordinary = -crf(emissions, labels, mask, reduction="none")
+    torch.testing.assert_close(partial_loss(crf, emissions, rows, 0.0), ordinary, atol=1e-5, rtol=1e-6)
+
+
+def test_no_annotation_says_nothing() -> None:
+    crf = random_crf(6)
+    emissions = torch.randn(2, 5, len(TAGS), requires_grad=True)
+    loss = partial_loss(crf, emissions, [("nothing", "O O O O O"), ("nothing", "O O")], 0.0)
+    assert loss.tolist() == [0.0, 0.0]
+    loss.sum().backward()
+    assert emissions.grad is not None
+    assert (emissions.grad.abs() < 1e-6).all()
+
+
+def test_a_mask_of_allowed_tags_and_large_scores() -> None:
+    """A position with one allowed tag, in a long row of scores far apart, leaves all gradients finite."""
+    crf = random_crf(7)
+    emissions = (torch.randn(1, 300, len(TAGS)) * 10).requires_grad_()
+    allowed = torch.zeros(1, 300, len(TAGS), dtype=torch.bool)
+    allowed[:, :, 0] = True
+    allowed[:, 100:200] = True
+    mask = torch.ones(1, 300, dtype=torch.bool)
+    sums = partitions(crf, emissions, allowed, mask)
+    assert (sums.allowed <= sums.all).all()
+    (gradient,) = torch.autograd.grad((sums.all - sums.allowed).sum(), emissions)
+    assert torch.isfinite(gradient).all()
+    # Only O is allowed: what is taken from the others goes there.
+    torch.testing.assert_close(gradient.sum(2), torch.zeros(1, 300), atol=5e-3, rtol=0)
+
+
+def test_candidates_of_what_a_source_annotates() -> None:
+    labels = ("PRODUCT", "book", "film", "PERSON", "KIND", "a", "b")
+    flat = CandidateLabels.of(labels, {"PRODUCT": "PRODUCT", "PERSON": "PERSON"})
+    assert flat == CandidateLabels(
+        {"PRODUCT": ("PRODUCT",), "PERSON": ("PERSON",)}, ("book", "film", "KIND", "a", "b")
+    )
+    projection = {"PRODUCT": "PRODUCT", "book": "PRODUCT", "film": "film", "a": "a", "b": "b"}
+    tree = CandidateLabels.of(labels, projection, covered=(*projection, "KIND"))
+    assert tree.entities == {
+        "PRODUCT": ("PRODUCT", "book"),
+        "film": ("film",),
+        "a": ("a",),
+        "b": ("b",),
+    }
+    assert tree.outside == ("PERSON",)
+    assert tree.restricted({"book", "film", "b"}) == CandidateLabels({"film": ("film",), "b": ("b",)}, ())
+
+
+def test_a_candidate_without_tags_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="'X' is no label of the tagger"):
+        CandidateTags(TAGS, {"one": CandidateLabels({"W": ("W",)}, ("X",))})
+
+
+@pytest.mark.parametrize(
+    "values", [{"outside_sampling": 1.1}, {"ratio_weight": -1}, {"pseudo_noise": float("nan")}]
+)
+def test_a_bad_parameter_is_refused(values: dict[str, float]) -> None:
+    with pytest.raises(ConfigurationError, match=next(iter(values))):
+        PartialLikelihood(**values)
+
+
+class TestTerms:
+    """The loss of a tagger, with its further terms."""
+
+    LABELS = torch.tensor([[1, 2, 0, 0], [0, 5, -100, -100]])
+    POSITIONS = torch.tensor([[1, 2, 3, 4], [1, 2, -1, -1]])
+    INPUTS = torch.tensor([[2, 5, 6, 7, 8, 3], [2, 5, 6, 3, 0, 0]])
+
+    def loss(self, settings: PartialLikelihood, source: str, *, ratio: float = 0.1, seed: int = 0) -> float:
+        tagger = small_tagger()
+        tags = CandidateTags(TAGS, CANDIDATES, settings.pseudo_noise)
+        tagger.learn_from(tags, settings, ratio)
+        tagger.train()
+        torch.manual_seed(seed)
+        candidates = torch.full((2,), tags.sources[source])
+        found = tagger(self.INPUTS, (self.INPUTS > 0).long(), self.POSITIONS, self.LABELS, candidates).loss
+        found.backward()
+        assert all(torch.isfinite(p.grad).all() for p in tagger.head_parameters())
+        return float(found.item())
+
+    def ordinary(self) -> float:
+        tagger = small_tagger()
+        return float(tagger(self.INPUTS, (self.INPUTS > 0).long(), self.POSITIONS, self.LABELS).loss.item())
+
+    def test_whole_annotation(self) -> None:
+        assert self.loss(PartialLikelihood(), "all") == pytest.approx(self.ordinary(), abs=1e-5)
+
+    def test_all_outside_tokens_sampled(self) -> None:
+        """Then a source that leaves much open is like one that annotates all, but for labels it has."""
+        closed = self.loss(PartialLikelihood(outside_sampling=1.0), "nothing")
+        assert closed == pytest.approx(self.ordinary(), abs=1e-5)
+        assert self.loss(PartialLikelihood(), "nothing") < closed - 0.1
+
+    def test_sampling_lies_between(self) -> None:
+        bounds = [self.loss(PartialLikelihood(outside_sampling=share), "nothing") for share in (0, 1)]
+        found = {
+            self.loss(PartialLikelihood(outside_sampling=0.5), "nothing", seed=seed) for seed in range(20)
+        }
+        assert len(found) > 3
+        assert bounds[0] - 1e-5 <= min(found) < max(found) <= bounds[1] + 1e-5
+
+    def test_entity_ratio(self) -> None:
+        """Marginals by enumeration: the share of words that are not O; and its gradients."""
+        tagger = small_tagger()
+        emissions = tagger(self.INPUTS, (self.INPUTS > 0).long(), self.POSITIONS).logits.detach()
+        expected_emissions = emissions.clone().requires_grad_()
+        emissions.requires_grad_()
+        ratio = expected_entity_ratio(tagger.crf, emissions, self.POSITIONS >= 0)
+        expected = enumerated_ratio(tagger.crf, expected_emissions, (4, 2))
+        assert ratio.item() == pytest.approx(expected.item(), abs=1e-5)
+        inputs = [emissions, *tagger.crf.parameters()]
+        wanted = [expected_emissions, *tagger.crf.parameters()]
+        for one, other in zip(
+            torch.autograd.grad(ratio, inputs), torch.autograd.grad(expected, wanted), strict=True
+        ):
+            assert other.abs().max() > 1e-4
+            torch.testing.assert_close(one, other, atol=1e-5, rtol=0)
+
+    def test_entity_ratio_in_the_loss(self) -> None:
+        tagger = small_tagger()
+        emissions = tagger(self.INPUTS, (self.INPUTS > 0).long(), self.POSITIONS).logits
+        ratio = expected_entity_ratio(tagger.crf, emissions, self.POSITIONS >= 0).item()
+        plain = self.loss(PartialLikelihood(), "nothing")
+        settings = PartialLikelihood(ratio_weight=10, ratio_margin=0.05)
+        costly = plain + 10 * (ratio - 0.1 - 0.05)
+        assert self.loss(settings, "nothing", ratio=0.1) == pytest.approx(costly, abs=1e-4)
+        assert self.loss(settings, "nothing", ratio=ratio + 0.04) == pytest.approx(plain, abs=1e-5)
+
+    def test_without_candidates_it_is_a_crf_tagger(self) -> None:
+        tagger = small_tagger()
+        loss = tagger(self.INPUTS, (self.INPUTS > 0).long(), self.POSITIONS, self.LABELS).loss
+        trained = tagger.trained()
+        assert type(trained) is CrfTagger
+        again = trained.eval()(self.INPUTS, (self.INPUTS > 0).long(), self.POSITIONS, self.LABELS).loss
+        assert again.item() == loss.item()
+        for name, weights in tagger.state_dict().items():
+            assert trained.state_dict()[name].data_ptr() == weights.data_ptr(), name
+
+
+def small_tagger() -> PartialTagger:
+    from transformers import BertConfig, BertModel
+
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=20,
+        hidden_size=8,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=8,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+    )
+    tagger = PartialTagger.from_encoder(BertModel(config), TAGS, classifier_dropout=0.0)
+    for parameter in tagger.crf.parameters():
+        torch.nn.init.normal_(parameter)
+    return tagger.eval()
+
+
+def enumerated_ratio(crf: ConstrainedCRF, emissions: Tensor, lengths: Sequence[int]) -> Tensor:
+    """Return the expected share of words that are not O, differentiable."""
+    total = torch.zeros(())
+    for row, length in zip(emissions, lengths, strict=True):
+        legal = paths(length)
+        scores = torch.stack([enumerated(crf, row, {path: 1.0}) for path in legal])
+        total = (
+            total
+            + scores.softmax(0) @ torch.tensor([sum(tag > 0.0 for tag in path) for path in legal]).float()
+        )
+    return total / sum(lengths)

@@ -1,0 +1,193 @@
+"""Training a merged tagger on what each source says: what that is, what it gives, and how it is kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import TrainerControl, TrainerState
+
+from builders import make_source, toy_rows, toy_source
+from esnera_hf import FinalSettings
+from esnera_hf.alignment import LabelMapping, MappedLabel
+from esnera_hf.candidates import CandidateLabels, PartialAnnotation, PartialLikelihood
+from esnera_hf.cli import main
+from esnera_hf.errors import ConfigurationError
+from esnera_hf.final import finish, mapping_by_name
+from esnera_hf.labels import LabelRef
+from esnera_hf.merging import as_source, merge_sources
+from esnera_hf.metrics import Scores, score_entities
+from esnera_hf.modeling import TrainingResult, train_tagger, training
+from esnera_hf.source_taggers import TaggerPlan
+from esnera_hf.sources import NerSource
+from esnera_hf.taggers import CachedTagger, tagger_artefact
+from esnera_hf.trials import candidate_labels, train_merged
+
+TRAINING = {"learning_rate": 1e-2, "head_learning_rate": 2e-2, "num_train_epochs": 8, "seed": 42}
+
+
+@pytest.fixture(scope="module")
+def sources() -> list[NerSource]:
+    return [
+        toy_source("people", {"PERSON": "PER"}, seed=1),
+        toy_source("places", {"PLACE": "LOC", "FIRM": "FIRM"}, seed=2),
+    ]
+
+
+@pytest.fixture(scope="module")
+def annotation(sources: list[NerSource]) -> PartialAnnotation:
+    candidates = candidate_labels(mapping_by_name(sources), ["people", "places"])
+    return PartialAnnotation(PartialLikelihood(outside_sampling=0.1), candidates)
+
+
+def train(
+    sources: list[NerSource], annotation: PartialAnnotation, encoder: Path, folder: Path
+) -> TrainingResult:
+    merged = as_source("merged", merge_sources(sources, mapping_by_name(sources)))
+    scope = {"people": {"PER"}, "places": {"LOC", "FIRM"}}
+    return train_tagger(merged, str(encoder), folder, {**TRAINING, "num_train_epochs": 3}, scope, annotation)
+
+
+def test_the_candidates_of_a_tree() -> None:
+    goes_to = {
+        ("coarse", "product"): "PRODUCT",
+        ("coarse", "film"): "film",
+        ("fine", "book"): "book",
+        ("fine", "junk"): None,
+        ("wholes", "city"): "city",
+        ("wholes", "land"): "land",
+    }
+    mapping = LabelMapping(
+        ("PRODUCT", "book", "film", "PLACE", "city", "land"),
+        tuple(MappedLabel(LabelRef(*label), unified) for label, unified in goes_to.items()),
+        parents={"book": "PRODUCT", "film": "PRODUCT", "city": "PLACE", "land": "PLACE"},
+    )
+    assert candidate_labels(mapping, ("coarse", "fine", "wholes")) == {
+        "coarse": CandidateLabels(
+            {"PRODUCT": ("PRODUCT", "book"), "film": ("film",)}, ("PLACE", "city", "land")
+        ),
+        "fine": CandidateLabels({"book": ("book",)}, ("PRODUCT", "film", "PLACE", "city", "land")),
+        "wholes": CandidateLabels({"city": ("city",), "land": ("land",)}, ("PRODUCT", "book", "film")),
+    }
+
+
+def test_missing_labels_are_found_everywhere(sources: list[NerSource], encoder_folder: Path) -> None:
+    """The words of persons stand in both sources, and half of them say that they are none."""
+    mapping = mapping_by_name(sources)
+    plan = TaggerPlan(str(encoder_folder), TRAINING)
+    kinds = {"PERSON": "PER", "PLACE": "LOC", "FIRM": "FIRM"}
+    whole = make_source("whole", {"test": toy_rows(kinds, 60, seed=9)})
+    outside = scored(train_merged(sources, mapping, (), None, plan), whole)
+    partial = scored(train_merged(sources, mapping, (), None, plan, PartialLikelihood()), whole)
+    assert partial.micro.f1 > 0.85
+    assert partial.micro.recall > outside.micro.recall + 0.2
+
+
+def scored(tagger: CachedTagger, source: NerSource) -> Scores:
+    gold = list(source.sentences("test"))
+    predicted = list(tagger.predictions(source, "test"))
+    return score_entities([s.entities for s in gold], predicted, [len(s.tokens) for s in gold])
+
+
+def test_a_coarse_label_teaches_no_part_of_it(encoder_folder: Path) -> None:
+    """A source calls all of them things; which of them are firms, the other source tells."""
+    coarse = toy_source("coarse", {"FIRM": "THING", "PLACE": "THING"}, seed=3)
+    fine = toy_source("fine", {"FIRM": "FIRM", "PLACE": "LOC"}, seed=4)
+    entries = [MappedLabel(ref, ref.label) for source in (coarse, fine) for ref in source.label_refs]
+    mapping = LabelMapping(
+        ("THING", "FIRM", "LOC"), tuple(entries), parents={"FIRM": "THING", "LOC": "THING"}
+    )
+    plan = TaggerPlan(str(encoder_folder), TRAINING)
+    whole = make_source("whole", {"test": toy_rows({"FIRM": "FIRM", "PLACE": "LOC"}, 60, seed=9)})
+    outside = scored(train_merged([coarse, fine], mapping, (), None, plan), whole)
+    partial = scored(train_merged([coarse, fine], mapping, (), None, plan, PartialLikelihood()), whole)
+    assert partial.micro.f1 > 0.85
+    assert partial.micro.f1 > outside.micro.f1 + 0.2
+
+
+def test_a_final_tagger_with_pseudo_labels_is_trained_so(
+    sources: list[NerSource], encoder_folder: Path
+) -> None:
+    settings = FinalSettings(augment=0.5, tagger=True, partial=PartialLikelihood(pseudo_noise=0.1))
+    plan = TaggerPlan(str(encoder_folder), {**TRAINING, "num_train_epochs": 4})
+    final = finish(sources, mapping_by_name(sources), (), settings, plan)
+    assert final.pseudo is not None
+    assert final.pseudo.counts.total() > 0
+    identity = final.systems["merged"].tagger.artefact.identity["partial"]
+    assert identity == {
+        "likelihood": {
+            "outside_sampling": 0.0,
+            "ratio_weight": 0.0,
+            "ratio_margin": 0.05,
+            "pseudo_noise": 0.1,
+        },
+        "candidates": {
+            "people": {"entities": {"PER": ("PER",)}, "outside": ("FIRM", "LOC")},
+            "places": {"entities": {"FIRM": ("FIRM",), "LOC": ("LOC",)}, "outside": ("PER",)},
+        },
+    }
+
+
+def test_a_tagger_is_known_by_how_it_was_trained(
+    sources: list[NerSource], annotation: PartialAnnotation, encoder_folder: Path
+) -> None:
+    merged = as_source("merged", merge_sources(sources, mapping_by_name(sources)))
+    plain = tagger_artefact(merged, str(encoder_folder), TRAINING)
+    assert "partial" not in plain.identity
+    others = [
+        tagger_artefact(
+            merged, str(encoder_folder), TRAINING, None, PartialAnnotation(likelihood, annotation.candidates)
+        )
+        for likelihood in (PartialLikelihood(), PartialLikelihood(pseudo_noise=0.5))
+    ]
+    assert len({plain.key, *(other.key for other in others)}) == 3
+
+
+class Interrupt(training.TrainingProgress):
+    """Raises KeyboardInterrupt once the checkpoint of the second epoch is written."""
+
+    def on_save(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        if state.epoch is not None and state.epoch >= 2:
+            raise KeyboardInterrupt
+
+
+def test_an_interrupted_training_goes_on(
+    sources: list[NerSource],
+    annotation: PartialAnnotation,
+    encoder_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    whole = train(sources, annotation, encoder_folder, tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "TrainingProgress", Interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            train(sources, annotation, encoder_folder, tmp_path / "cut")
+    again = train(sources, annotation, encoder_folder, tmp_path / "cut")
+    assert again.history == whole.history
+    assert type(again.tagger.model).__name__ == "CrfTagger"
+    for name, weight in whole.tagger.model.state_dict().items():
+        assert torch.equal(again.tagger.model.state_dict()[name], weight), name
+
+
+def test_a_source_that_nothing_is_known_of_is_refused(
+    sources: list[NerSource], annotation: PartialAnnotation, encoder_folder: Path, tmp_path: Path
+) -> None:
+    known = PartialAnnotation(annotation.likelihood, {"people": annotation.candidates["people"]})
+    with pytest.raises(ConfigurationError, match="no candidate labels of places; there are those of people"):
+        train(sources, known, encoder_folder, tmp_path)
+
+
+def test_settings_come_back_from_a_report() -> None:
+    likelihood = PartialLikelihood(outside_sampling=0.2)
+    given: Any = {"outside_sampling": 0.2}
+    assert FinalSettings(tagger=True, partial=given) == FinalSettings(tagger=True, partial=likelihood)
+
+
+def test_it_needs_a_tagger_to_train(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="partial= needs tagger=True"):
+        FinalSettings(partial=PartialLikelihood())
+    assert main(["align", "cluener", "weibo", "--partial"]) == 1
+    assert "partial= needs tagger=True" in capsys.readouterr().err
