@@ -9,18 +9,25 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+from tqdm.auto import tqdm
 
 from esnera_hf.cache import Artefact
 from esnera_hf.console import lap
 from esnera_hf.errors import ConfigurationError
+from esnera_hf.labels import LabelRef
+from esnera_hf.processes import is_main_process
+from esnera_hf.screening import Screening, screen
+from esnera_hf.shares import make_by_all, own_chunks, own_share, shares
 from esnera_hf.similarity import (
     Centre,
     LabelSums,
     SimilarityMatrix,
     SpanMatch,
+    add_sums,
     cross_predictions,
     semantic_similarity,
-    sum_mentions,
+    sum_vectors,
 )
 from esnera_hf.source_taggers import TaggerPlan, Taggers, check_taggers, own_taggers
 from esnera_hf.sources import NerSource
@@ -76,7 +83,12 @@ class Evidence:
         return self.taggers[name].predictions(source, "train")
 
 
-def gather_evidence(sources: Sequence[NerSource], encoder: str, settings: EvidenceSettings) -> Evidence:
+def gather_evidence(
+    sources: Sequence[NerSource],
+    encoder: str,
+    settings: EvidenceSettings,
+    screened: Sequence[NerSource] | None = None,
+) -> Evidence:
     """Train a tagger a source, then measure both similarities of all pairs of labels.
 
     Taggers, their predictions and the sums of mention vectors are taken from the
@@ -86,6 +98,8 @@ def gather_evidence(sources: Sequence[NerSource], encoder: str, settings: Eviden
         sources: two or more sources.
         encoder: folder or Hub id of a pretrained encoder.
         settings: how to measure.
+        screened: the same sources with all their sentences, where ``sources`` are
+            samples: the overlap of mentions costs little and gains from more.
     """
     seconds: dict[str, float] = {}
     with lap(seconds, "training"):
@@ -98,9 +112,38 @@ def gather_evidence(sources: Sequence[NerSource], encoder: str, settings: Eviden
     with lap(seconds, "semantic similarity"):
         sums = _mention_sums(sources, encoder)
         semantic = semantic_similarity(sums, labels, settings.centre)
+    with lap(seconds, "screen"):
+        overlap = mention_overlap(screen(screened or sources), labels)
     by_name = {source.name: source.summary.entities["train"] for source in sources}
     support = np.array([by_name[ref.source].get(ref.label, 0) for ref in labels], dtype=np.int64)
-    return Evidence(SimilarityMatrix(tuple(labels), support, matched, predicted, semantic), taggers, seconds)
+    matrix = SimilarityMatrix(tuple(labels), support, matched, predicted, semantic, overlap)
+    return Evidence(matrix, taggers, seconds)
+
+
+def mention_overlap(screening: Screening, labels: Sequence[LabelRef]) -> NDArray[np.float64]:
+    """Return how much of each label's mentions the other sources annotate alike, shape (labels, labels).
+
+    Each share is scaled by n / (n + 1), n being the number of forms it rests on.
+
+    Args:
+        screening: of the sources of the labels.
+        labels: rows and columns of the result.
+
+    Returns:
+        NaN within a source and where no mention of the row's label occurs in
+        the text of the column's source.
+    """
+    shares = np.full((len(labels), len(labels)), np.nan)
+    position = {label: index for index, label in enumerate(labels)}
+    columns: dict[str, list[LabelRef]] = {}
+    for label in labels:
+        columns.setdefault(label.source, []).append(label)
+    for overlap in screening.overlaps:
+        if overlap.found and overlap.label in position:
+            for other in columns.get(overlap.other, ()):
+                share = overlap.share.get(other.label, 0.0) * overlap.found / (overlap.found + 1)
+                shares[position[overlap.label], position[other]] = share
+    return shares
 
 
 def _mention_sums(sources: Sequence[NerSource], encoder: str) -> dict[str, LabelSums]:
@@ -127,18 +170,41 @@ def _cached_sums(source: NerSource, encoder: str, load_encoder: Callable[[], Any
         },
     )
 
-    def fill(folder: Path) -> None:
-        sums = sum_mentions(source, load_encoder())
-        labels = sorted(sums.total)
-        np.savez(
-            folder / _SUMS_FILE,
-            total=np.array([sums.total[label] for label in labels]),
-            count=np.array([sums.count[label] for label in labels], dtype=np.int64),
+    def work() -> None:
+        share = own_share(artefact)
+        bar = tqdm(
+            source.sentences("train"),
+            total=len(source.dataset["train"]),
+            desc=f"semantic similarity {source.name}",
+            unit=" sentences",
+            delay=2,
+            disable=not is_main_process(),
         )
-        (folder / _LABELS_FILE).write_text(json.dumps(labels), encoding="utf-8")
+        for number, chunk in own_chunks(sentence for sentence in bar if sentence.entities):
+            folder = share / f"{number:09d}"
+            folder.mkdir()
+            _write_sums(sum_vectors(chunk, load_encoder()), folder)
 
-    artefact.make(fill)
-    labels = json.loads((artefact.folder / _LABELS_FILE).read_text(encoding="utf-8"))
-    with np.load(artefact.folder / _SUMS_FILE, allow_pickle=False) as arrays:
+    def save(_: None, folder: Path) -> None:
+        chunks = sorted((c for share in shares(artefact) for c in share.iterdir()), key=lambda c: c.name)
+        _write_sums(add_sums(map(_read_sums, chunks)), folder)
+
+    make_by_all(artefact, work, save)
+    return _read_sums(artefact.folder)
+
+
+def _write_sums(sums: LabelSums, folder: Path) -> None:
+    labels = sorted(sums.total)
+    np.savez(
+        folder / _SUMS_FILE,
+        total=np.array([sums.total[label] for label in labels]),
+        count=np.array([sums.count[label] for label in labels], dtype=np.int64),
+    )
+    (folder / _LABELS_FILE).write_text(json.dumps(labels), encoding="utf-8")
+
+
+def _read_sums(folder: Path) -> LabelSums:
+    labels = json.loads((folder / _LABELS_FILE).read_text(encoding="utf-8"))
+    with np.load(folder / _SUMS_FILE, allow_pickle=False) as arrays:
         total, count = arrays["total"], arrays["count"]
     return LabelSums(dict(zip(labels, total, strict=True)), dict(zip(labels, count.tolist(), strict=True)))

@@ -6,25 +6,23 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
-
-from tqdm.auto import tqdm
 
 from esnera_hf.cache import Artefact
 from esnera_hf.console import duration, say
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.metrics import Scores
-from esnera_hf.predictions import read_predictions, write_all_predictions
+from esnera_hf.predictions import read_predictions
+from esnera_hf.shares import Predict, make_by_all, make_predictions
 from esnera_hf.sources import NerSource
 from esnera_hf.taggers import (
     CachedTagger,
     announce_cost,
     cached_tagger,
     check_trainable,
+    deciding,
     encoder_identity,
     library_versions,
-    make_by_training,
     say_cost,
 )
 from esnera_hf.tagging import Entity
@@ -97,26 +95,24 @@ class CachedHead(CachedTagger):
         """Yield the predicted entities of each sentence; all heads predict at once, and all of it is kept."""
         identity = {"joint": self.artefact.key, "sentences": source.fingerprint, "split": split}
         artefact = Artefact("predictions", identity)
-        artefact.make(lambda folder: self._predict(source, split, folder))
-        return read_predictions(_predictions_file(artefact.folder, self.names.index(self.name)))
 
-    def _predict(self, source: NerSource, split: str, folder: Path) -> None:
-        from esnera_hf.modeling.joint import JointTagger
+        def loaded() -> Predict:
+            from esnera_hf.modeling.joint import JointTagger
 
-        tagger = JointTagger.from_pretrained(self.artefact.folder)
-        found = tqdm(
-            tagger.predict_all((sentence.tokens for sentence in source.sentences(split)), scores=True),
-            total=len(source.dataset[split]),
-            desc=f"joint tagger reads {source.name} {split}",
-            unit=" sentences",
-            delay=2,
-        )
-        files = [_predictions_file(folder, head) for head in range(len(self.names))]
-        write_all_predictions(files, ([by_name[name] for name in self.names] for by_name in found))
+            tagger = JointTagger.from_pretrained(self.artefact.folder)
+            return lambda chunk: (
+                [found[name] for name in self.names] for found in tagger.predict_all(chunk, scores=True)
+            )
+
+        files = [_predictions_file(head) for head in range(len(self.names))]
+        tokens = (sentence.tokens for sentence in source.sentences(split))
+        bar = len(source.dataset[split]), f"joint tagger reads {source.name} {split}"
+        make_predictions(artefact, files, loaded, tokens, bar)
+        return read_predictions(artefact.folder / _predictions_file(self.names.index(self.name)))
 
 
-def _predictions_file(folder: Path, head: int) -> Path:
-    return folder / f"predictions-{head}.parquet"
+def _predictions_file(head: int) -> str:
+    return f"predictions-{head}.parquet"
 
 
 def own_taggers(sources: Sequence[NerSource], plan: TaggerPlan) -> dict[str, CachedTagger]:
@@ -143,7 +139,7 @@ def _joint_taggers(sources: Sequence[NerSource], plan: TaggerPlan) -> dict[str, 
     def train() -> JointTrainingResult:
         return train_joint_tagger(ordered, plan.encoder, artefact.unfinished, plan.training)
 
-    trained = make_by_training(artefact, train, save_joint_result)
+    trained = make_by_all(artefact, train, save_joint_result)
     seconds = time.perf_counter() - started if trained else 0.0
     names = tuple(source.name for source in ordered)
     heads = {name: CachedHead(name, artefact, seconds / len(names), names) for name in names}
@@ -166,7 +162,7 @@ def joint_artefact(sources: Sequence[NerSource], plan: TaggerPlan) -> Artefact:
     identity = {
         "sources": [[source.name, source.fingerprint, list(source.labels)] for source in _in_order(sources)],
         "encoder": encoder_identity(plan.encoder),
-        "training": {name: repr(value) for name, value in sorted(settings.items())},
+        "training": deciding(settings),
         "versions": library_versions(),
     }
     return Artefact("joint_taggers", identity)

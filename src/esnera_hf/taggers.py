@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from hashlib import blake2b
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
-
-from tqdm.auto import tqdm
+from typing import TYPE_CHECKING, Any
 
 from esnera_hf.cache import Artefact
+from esnera_hf.candidates import PartialAnnotation
 from esnera_hf.console import duration, say
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.metrics import Scope, Scores, score_entities
-from esnera_hf.predictions import read_predictions, write_predictions
-from esnera_hf.processes import is_main_process, process_count
+from esnera_hf.predictions import read_predictions
+from esnera_hf.processes import process_count
+from esnera_hf.shares import Predict, make_by_all, make_predictions
 from esnera_hf.sources import NerSource
 from esnera_hf.tagging import Entity
 
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from esnera_hf.modeling import Tagger
     from esnera_hf.modeling.cost import Cost
     from esnera_hf.modeling.training import TrainingResult
-
-T = TypeVar("T")
 
 CHINESE_ENCODER = "hfl/chinese-bert-wwm-ext"
 MULTILINGUAL_ENCODER = "FacebookAI/xlm-roberta-base"
@@ -73,18 +71,13 @@ class CachedTagger:
         identity = {"tagger": self.artefact.key, "sentences": source.fingerprint, "split": split}
         artefact = Artefact("predictions", identity)
 
-        def fill(folder: Path) -> None:
-            tokens = (sentence.tokens for sentence in source.sentences(split))
-            predicted = tqdm(
-                self.load().predict(tokens, scores=True),
-                total=len(source.dataset[split]),
-                desc=f"{self.name} tagger reads {source.name} {split}",
-                unit=" sentences",
-                delay=2,
-            )
-            write_predictions(folder / _PREDICTIONS_FILE, predicted)
+        def loaded() -> Predict:
+            tagger = self.load()
+            return lambda chunk: ((found,) for found in tagger.predict(chunk, scores=True))
 
-        artefact.make(fill)
+        tokens = (sentence.tokens for sentence in source.sentences(split))
+        bar = len(source.dataset[split]), f"{self.name} tagger reads {source.name} {split}"
+        make_predictions(artefact, [_PREDICTIONS_FILE], loaded, tokens, bar)
         return read_predictions(artefact.folder / _PREDICTIONS_FILE)
 
     def scores(self, source: NerSource, split: str) -> Scores:
@@ -95,7 +88,11 @@ class CachedTagger:
 
 
 def cached_tagger(
-    source: NerSource, encoder: str, training: Mapping[str, Any], scope: Scope | None = None
+    source: NerSource,
+    encoder: str,
+    training: Mapping[str, Any],
+    scope: Scope | None = None,
+    partial: PartialAnnotation | None = None,
 ) -> CachedTagger:
     """Return the tagger of a corpus, trained now or before; an interrupted training goes on.
 
@@ -105,6 +102,7 @@ def cached_tagger(
         training: overrides of the training arguments.
         scope: for a merged corpus, the labels that count in validation, by
             source of a sentence.
+        partial: for a merged corpus, what its sources leave open.
 
     Raises:
         ConfigurationError: the corpus has nothing to train on or to choose by.
@@ -113,35 +111,17 @@ def cached_tagger(
     check_trainable(source)
     from esnera_hf.modeling.training import save_result, train_tagger
 
-    artefact = tagger_artefact(source, encoder, training, scope)
+    artefact = tagger_artefact(source, encoder, training, scope, partial)
     started = time.perf_counter()
 
     def train() -> TrainingResult:
-        return train_tagger(source, encoder, artefact.unfinished, training, scope)
+        return train_tagger(source, encoder, artefact.unfinished, training, scope, partial)
 
-    trained = make_by_training(artefact, train, save_result)
+    trained = make_by_all(artefact, train, save_result)
     tagger = CachedTagger(source.name, artefact, time.perf_counter() - started if trained else 0.0)
     how = f"trained in {duration(tagger.seconds)}" if trained else "trained before, reused"
     say(f"{source.name}: tagger {how}; validation {Scores.from_dict(tagger.record['validation'])}")
     return tagger
-
-
-def make_by_training(artefact: Artefact, train: Callable[[], T], save: Callable[[T, Path], None]) -> bool:
-    """Train, unless that was done before, and keep the result; return whether it had to be trained.
-
-    Of several processes of a launch all train and one saves.
-    """
-    if process_count() == 1:
-        return artefact.make(lambda folder: save(train(), folder))
-    from esnera_hf.modeling.together import agreed, wait_for_all
-
-    if agreed(artefact.exists):
-        return False
-    result = train()
-    if is_main_process():
-        artefact.make(lambda folder: save(result, folder))
-    wait_for_all()
-    return True
 
 
 def default_encoder(sources: Sequence[NerSource]) -> str:
@@ -156,13 +136,16 @@ def announce_cost(
     *,
     similarities: bool = True,
     scope: Scope | None = None,
+    partial: PartialAnnotation | None = None,
 ) -> None:
     """Say how long training, and measuring similarities, will take at most, if that is more than a minute."""
     from esnera_hf.modeling.cost import estimate_cost
 
     for source in sources:
         check_trainable(source)
-    trained = [source for source in sources if tagger_artefact(source, encoder, training, scope).exists]
+    trained = [
+        source for source in sources if tagger_artefact(source, encoder, training, scope, partial).exists
+    ]
     if len(trained) == len(sources) and not similarities:
         return
     work = f"taggers to train: {len(sources) - len(trained)}"
@@ -198,7 +181,11 @@ def check_trainable(source: NerSource) -> None:
 
 
 def tagger_artefact(
-    source: NerSource, encoder: str, training: Mapping[str, Any], scope: Scope | None = None
+    source: NerSource,
+    encoder: str,
+    training: Mapping[str, Any],
+    scope: Scope | None = None,
+    partial: PartialAnnotation | None = None,
 ) -> Artefact:
     """Return where the tagger of a corpus is kept, by everything that decides its weights."""
     from esnera_hf.modeling.arguments import recommended_settings
@@ -208,16 +195,30 @@ def tagger_artefact(
     identity: dict[str, Any] = {
         "sentences": source.fingerprint,
         "encoder": encoder_identity(encoder),
-        "training": {name: repr(value) for name, value in sorted(settings.items())},
+        "training": deciding(settings),
         "versions": library_versions(),
     }
     if set(source.labels) != {label for counts in source.summary.entities.values() for label in counts}:
         identity["labels"] = source.labels
-    if process_count() > 1:  # they make batches that many times as large
-        identity["processes"] = process_count()
     if scope is not None:
-        identity["scope"] = {name: sorted(labels) for name, labels in sorted(scope.items())}
+        identity["scope"] = {
+            name: dict(labels) if isinstance(labels, Mapping) else sorted(labels)
+            for name, labels in sorted(scope.items())
+        }
+    if partial is not None:
+        identity["partial"] = partial.identity()
     return Artefact("taggers", identity)
+
+
+def deciding(settings: Mapping[str, Any]) -> dict[str, str]:
+    """Return the settings of a training as they tell its tagger from others, with the batch that is really taken."""
+    from esnera_hf.modeling.arguments import whole_batch
+
+    known = {name: repr(value) for name, value in sorted(settings.items())}
+    batch = settings["per_device_train_batch_size"]
+    if isinstance(batch, int):
+        known["per_device_train_batch_size"] = repr(whole_batch(batch, process_count()))
+    return known
 
 
 def library_versions() -> dict[str, str]:

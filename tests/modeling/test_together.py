@@ -6,13 +6,16 @@ import os
 import socket
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
+import torch
 from accelerate import PartialState
 
 from esnera_hf.errors import ConfigurationError
+from esnera_hf.modeling import together
 from esnera_hf.modeling.together import agreed, launch_state, wait_for_all
-from esnera_hf.processes import is_main_process, process_count
+from esnera_hf.processes import is_main_process, process_count, process_index
 
 #: What each of two processes does; the main one comes to the meeting point late.
 TWO = """
@@ -36,7 +39,7 @@ say("said")
 @pytest.fixture(autouse=True)
 def alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no launcher around the tests count."""
-    for name in ("WORLD_SIZE", "RANK", "LOCAL_RANK"):
+    for name in ("WORLD_SIZE", "RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_PORT"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -60,6 +63,86 @@ def test_the_variables_of_a_launcher(monkeypatch: pytest.MonkeyPatch) -> None:
     assert is_main_process()
     monkeypatch.setenv("WORLD_SIZE", "")
     assert process_count() == 1
+
+
+@pytest.mark.parametrize(
+    ("count", "rank"),
+    [
+        ("PMI_SIZE", "PMI_RANK"),
+        ("OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"),
+        ("MV2_COMM_WORLD_SIZE", "MV2_COMM_WORLD_RANK"),
+        ("SLURM_STEP_NUM_TASKS", "SLURM_PROCID"),
+    ],
+)
+def test_the_variables_of_launchers_of_other_kinds(
+    monkeypatch: pytest.MonkeyPatch, count: str, rank: str
+) -> None:
+    """Processes that do not find each other by them are refused, and torchrun's come first."""
+    monkeypatch.setenv(count, "3")
+    monkeypatch.setenv(rank, "2")
+    assert (process_count(), process_index(), is_main_process()) == (3, 2, False)
+    with pytest.raises(ConfigurationError, match=r"^3 processes were launched and do not work together"):
+        launch_state()
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    assert (process_count(), process_index(), is_main_process()) == (1, 0, True)
+
+
+class TestGpus:
+    """What is said and refused where there are GPUs; there need not be any."""
+
+    @pytest.fixture(autouse=True)
+    def gpus(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        together._say_once.cache_clear()
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+        state = SimpleNamespace(num_processes=1, device=torch.device("cuda"))
+        monkeypatch.setattr(together, "PartialState", lambda **options: state)
+
+    def test_one_process_says_once_how_to_use_all(self, capsys: pytest.CaptureFixture[str]) -> None:
+        for _ in range(2):
+            assert launch_state().num_processes == 1
+        assert capsys.readouterr().err == (
+            "2 GPUs are visible, and one process uses one. All of them: "
+            "`accelerate launch --multi_gpu --num_processes 2 …`\n"
+        )
+
+    def test_more_processes_than_gpus_are_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("WORLD_SIZE", "6")
+        monkeypatch.setenv("LOCAL_WORLD_SIZE", "3")
+        with pytest.raises(
+            ConfigurationError,
+            match=r"^3 processes were launched on a machine where 2 GPUs are visible. .*--num_processes 2 …`$",
+        ):
+            launch_state()
+
+    def test_but_not_where_gpus_are_not_to_be_used(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        chosen = {}
+
+        def state(**options: object) -> SimpleNamespace:
+            chosen.update(options)
+            return SimpleNamespace(num_processes=3)
+
+        monkeypatch.setattr(together, "PartialState", state)
+        for name, value in {"WORLD_SIZE": "3", "LOCAL_WORLD_SIZE": "3", "ACCELERATE_USE_CPU": "true"}.items():
+            monkeypatch.setenv(name, value)
+        assert launch_state().num_processes == 3
+        assert chosen["cpu"] is True
+
+
+def test_accelerate_that_started_one_of_several_is_remarked(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As `accelerate launch --cpu --num_processes 2` does."""
+    together._say_once.cache_clear()
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "no")
+    launch_state()
+    assert capsys.readouterr().err == ""
+    monkeypatch.setenv("MASTER_PORT", "29500")
+    launch_state()
+    assert capsys.readouterr().err == (
+        "accelerate started one process. If more were wanted: "
+        "`accelerate launch --multi_gpu --num_processes N …`, without a GPU, too.\n"
+    )
 
 
 def test_processes_that_do_not_know_each_other_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,6 +20,9 @@ SAMPLING_EXPONENT = 0.7
 class TaggerTrainingArguments(TrainingArguments):  # type: ignore[misc]
     """The Trainer's arguments and four of a tagger's own.
 
+    The batch size given is that of all processes of a launch together: each
+    takes its part of it, see :func:`whole_batch`.
+
     Attributes:
         head_learning_rate: of the emission layer and the CRF, which start
             untrained and want a higher one than the encoder.
@@ -50,9 +53,20 @@ class TaggerTrainingArguments(TrainingArguments):  # type: ignore[misc]
         if not 0 <= self.sampling_exponent <= 1:
             raise ValueError(f"sampling_exponent={self.sampling_exponent}: expected a number from 0 to 1.")
 
+    @property
+    def n_gpu(self) -> int:
+        """The GPUs of this process: at most one, where the Trainer would share batches out by ``DataParallel``.
+
+        That splits batches behind the back of a CRF whose rows and heads belong
+        together, and is slower than a process a GPU.
+        """
+        return min(int(super().n_gpu), 1)
+
     def reported(self) -> dict[str, Any]:
-        """Return the settings that decide the weights, for reports."""
-        return {name: getattr(self, name) for name in (*recommended_settings(768, 0), "seed")}
+        """Return the settings that decide the weights, for reports; the batch is that of all processes."""
+        settings = {name: getattr(self, name) for name in (*recommended_settings(768, 0), "seed")}
+        settings["per_device_train_batch_size"] *= self.world_size
+        return settings
 
 
 def recommended_settings(width: int, sentences: int) -> dict[str, Any]:
@@ -80,6 +94,43 @@ def recommended_settings(width: int, sentences: int) -> dict[str, Any]:
 def joint_settings(width: int, sentences: int) -> dict[str, Any]:
     """Return :func:`recommended_settings` for a joint tagger, with its sampling."""
     return {**recommended_settings(width, sentences), "sampling_exponent": SAMPLING_EXPONENT}
+
+
+def whole_batch(size: int, processes: int) -> int:
+    """Return how many sentences the processes of a launch take a step: what is asked for if it can be shared out.
+
+    So the steps of a training are the same for any number of processes.
+
+    Args:
+        size: what is asked for.
+        processes: of the launch; rounded up to a multiple of them.
+    """
+    return -(-size // processes) * processes
+
+
+def has_unused_parameters(encoder: PreTrainedModel) -> bool:
+    """Tell whether an encoder has parameters, beside a pooler's, that its states do not depend on.
+
+    Processes that train together have to look for them in every step, which
+    costs time and draws a warning where there are none.
+    """
+    ids = torch.zeros((1, 2), dtype=torch.long, device=encoder.device)
+    with torch.enable_grad():
+        states = encoder(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state
+    nodes, used = [states.grad_fn], set()
+    seen = set(nodes)
+    while nodes:
+        node = nodes.pop()
+        if hasattr(node, "variable"):
+            used.add(node.variable)
+        new = {following for following, _ in node.next_functions if following is not None} - seen
+        seen |= new
+        nodes.extend(new)
+    return any(
+        parameter.requires_grad and parameter not in used
+        for name, parameter in encoder.named_parameters()
+        if not name.startswith("pooler.")
+    )
 
 
 def choose_arguments(
@@ -114,10 +165,17 @@ def choose_arguments(
         "disable_tqdm": True,
         "dataloader_pin_memory": torch.cuda.is_available(),
     }
-    if launch_state().num_processes > 1 and not torch.cuda.is_available():
-        # Without it the Trainer takes each process for the only one.
-        chosen["use_cpu"] = True
+    state = launch_state()
+    if state.num_processes > 1:
+        chosen["ddp_find_unused_parameters"] = has_unused_parameters(encoder)
+        if state.device.type == "cpu":
+            # Without it the Trainer takes each process for the only one.
+            chosen["use_cpu"] = True
+    given = {**chosen, **overrides}
     try:
-        return TaggerTrainingArguments(**{**chosen, **overrides})
+        given["per_device_train_batch_size"] = (
+            whole_batch(given["per_device_train_batch_size"], state.num_processes) // state.num_processes
+        )
+        return TaggerTrainingArguments(**given)
     except (TypeError, ValueError) as error:
         raise ConfigurationError(f"training arguments {dict(overrides)}: {error}") from error

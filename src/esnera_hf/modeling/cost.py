@@ -17,6 +17,7 @@ from esnera_hf.modeling.hub_code.modeling_crf_tagger import CrfTagger
 from esnera_hf.modeling.pretrained import load_encoder, window_length
 from esnera_hf.modeling.sampling import quotas
 from esnera_hf.modeling.tokenization import WordTokenizer, chain_tags
+from esnera_hf.processes import process_count
 from esnera_hf.sources import NerSource
 from esnera_hf.tagging import iob2_tag_set
 
@@ -62,7 +63,7 @@ def estimate_cost(
         if not any(source is known for known in trained):
             training_seconds += epochs * (sentences["train"] * step + sentences["validation"] * single)
         forward += len(sources) * sentences["train"] * single + sentences["test"] * single
-    return Cost(training_seconds, training_seconds + forward, str(device()))
+    return _shared(training_seconds, forward)
 
 
 def estimate_joint_cost(
@@ -87,8 +88,14 @@ def estimate_joint_cost(
         step, single = _seconds_per_sentence(source, tagger, words)
         epoch += drawn * step + len(source.dataset["validation"]) * single
         forward += (len(source.dataset["train"]) + len(source.dataset["test"])) * single
-    training_seconds = 0.0 if trained else arguments.num_train_epochs * epoch
-    return Cost(training_seconds, training_seconds + forward, str(device()))
+    return _shared(0.0 if trained else arguments.num_train_epochs * epoch, forward)
+
+
+def _shared(training: float, forward: float) -> Cost:
+    """Return the cost of what takes one process so many seconds."""
+    count = process_count()
+    name = str(device()) if count == 1 else f"{count} processes, each on {device().type}"
+    return Cost(training / count, (training + forward) / count, name)
 
 
 def _seconds_per_sentence(source: NerSource, tagger: CrfTagger, words: WordTokenizer) -> tuple[float, float]:

@@ -170,6 +170,17 @@ class JointTrainer(TaggerTrainer):
             [lengths[head] for head in sorted(lengths)], batch, self.args.sampling_exponent, seed
         )
 
+    def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, **options: Any) -> Any:
+        """Compute the loss; of several processes each lets all heads have gradients.
+
+        The others wait for those of heads that are absent from this one's rows.
+        """
+        computed = super().compute_loss(model, inputs, return_outputs=return_outputs, **options)
+        if self.args.world_size == 1 or not model.training:
+            return computed
+        nothing = 0.0 * sum(parameter.sum() for parameter in self.model.head_parameters())
+        return (computed[0] + nothing, computed[1]) if return_outputs else computed + nothing
+
 
 def _best_paths(model: JointModel, outputs: tuple[Tensor, Tensor], labels: Tensor) -> Tensor:
     emissions, heads = outputs

@@ -1,0 +1,108 @@
+"""Do several processes predict the same bytes as one, and how much faster?
+
+Lets 1, 2, … processes, launched by accelerate, read a split of a source with
+one saved tagger, and prints for each the seconds from the loaded tagger to the
+finished file, their ratio to those of one process, and a digest of the file.
+Every process has one thread. A ratio means something only where each process
+has a core or a GPU to itself: cores and load are printed beside it.
+
+    python benchmarks/processes.py TAGGER SOURCE --processes 1 2
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from esnera_hf import Tagger, load_source
+from esnera_hf.cache import CACHE_VARIABLE, Artefact
+from esnera_hf.console import quiet_libraries
+from esnera_hf.modeling.batching import CHUNK, device
+from esnera_hf.modeling.together import wait_for_all
+from esnera_hf.processes import is_main_process
+from esnera_hf.shares import Predict, make_predictions
+
+FILE = "predictions.parquet"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("tagger")
+    parser.add_argument("source")
+    parser.add_argument("--split", default="train")
+    parser.add_argument("--sentences", type=int, help="use at most so many a split")
+    parser.add_argument("--processes", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--port", type=int, default=29500, help="by which processes meet")
+    parser.add_argument("--result", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.result is not None:
+        predict(options)
+        return
+    print(f"cores: {os.cpu_count()}, load: {os.getloadavg()[0]:.1f}, chunks of {CHUNK:,} sentences")
+    print(
+        "| processes | device | sentences | seconds | ratio | digest |\n| ---: | --- | ---: | ---: | ---: | --- |"
+    )
+    results = [launch(options, count) for count in options.processes]
+    for count, result in zip(options.processes, results, strict=True):
+        print(
+            f"| {count} | {result['device']} | {result['sentences']:,} | {result['seconds']:.1f} | "
+            f"{results[0]['seconds'] / result['seconds']:.2f} | {result['digest']} |"
+        )
+    same = len({result["digest"] for result in results}) == 1
+    print("the same bytes" if same else "DIFFERENT BYTES")
+    sys.exit(not same)
+
+
+def launch(options: argparse.Namespace, count: int) -> dict[str, object]:
+    """Run the prediction in so many processes, with an empty cache, and return what came of it."""
+    several = ["--multi_gpu"] if count > 1 else []
+    with tempfile.TemporaryDirectory() as folder:
+        result = Path(folder) / "result.json"
+        command = [
+            *(sys.executable, "-m", "accelerate.commands.launch", *several, "--num_processes", count),
+            *("--num_machines", 1, "--mixed_precision", "no", "--dynamo_backend", "no"),
+            *("--main_process_port", options.port, __file__, options.tagger, options.source),
+            *("--split", options.split, "--result", result),
+            *(["--sentences", options.sentences] if options.sentences else []),
+        ]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", CACHE_VARIABLE: folder}
+        subprocess.run([str(part) for part in command], env=environment, check=True)
+        return dict(json.loads(result.read_text(encoding="utf-8")))
+
+
+def predict(options: argparse.Namespace) -> None:
+    """Predict as one of the processes."""
+    with quiet_libraries():
+        source = load_source(options.source)
+        if options.sentences:
+            source = source.sample(options.sentences, 42)
+        tagger = Tagger.from_pretrained(options.tagger)
+    tagger.model.to(device())
+
+    def loaded() -> Predict:
+        return lambda chunk: ((found,) for found in tagger.predict(chunk, scores=True))
+
+    artefact = Artefact("predictions", {"tagger": options.tagger})
+    sentences = len(source.dataset[options.split])
+    tokens = (sentence.tokens for sentence in source.sentences(options.split))
+    wait_for_all()
+    started = time.perf_counter()
+    make_predictions(artefact, [FILE], loaded, tokens, (sentences, f"reading {source.name}"))
+    seconds = time.perf_counter() - started
+    if is_main_process():
+        digest = hashlib.blake2b((artefact.folder / FILE).read_bytes(), digest_size=8).hexdigest()
+        facts = {"device": device().type, "sentences": sentences, "seconds": seconds, "digest": digest}
+        options.result.write_text(json.dumps(facts), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,148 @@
+"""Work that the processes of one launch share: each does its part, the main one writes.
+
+What a part is does not depend on the number of processes: chunks of sentences,
+dealt out in turn. So the same batches are computed by one process as by
+several, and the same bytes come out.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import cycle, islice
+from pathlib import Path
+from typing import Any, TypeVar
+
+from tqdm.auto import tqdm
+
+from esnera_hf.cache import Artefact
+from esnera_hf.predictions import read_predictions, write_all_predictions, write_predictions
+from esnera_hf.processes import is_main_process, process_count, process_index
+from esnera_hf.tagging import Entity
+
+T = TypeVar("T")
+#: Gives what several taggers find in each sentence of a chunk of them.
+Predict = Callable[[list[Sequence[str]]], Iterable[Sequence[Sequence[Entity]]]]
+
+
+def make_by_all(artefact: Artefact, work: Callable[[], T], save: Callable[[T, Path], None]) -> bool:
+    """Make an artefact by all processes of the launch unless it is there; return whether it had to be made.
+
+    The main process holds the lock of the artefact meanwhile. A process that
+    fails leaves nothing behind but what lies in ``artefact.unfinished``.
+
+    Args:
+        artefact: what is made; every process asks for the same ones in the same order.
+        work: what every process does.
+        save: writes what the main process has got to the folder it is given,
+            once all have done their work.
+    """
+    if process_count() == 1:
+        return artefact.make(lambda folder: save(work(), folder))
+    from esnera_hf.modeling.together import agreed, wait_for_all
+
+    def fill(folder: Path) -> None:
+        agreed(True)
+        done = work()
+        wait_for_all()
+        save(done, folder)
+
+    if is_main_process():
+        made = artefact.make(fill)
+        if not made:
+            agreed(False)
+    else:
+        made = agreed(False)  # what the main process says
+        if made:
+            work()
+            wait_for_all()
+    if made:
+        wait_for_all()
+    return made
+
+
+def own_chunks(items: Iterable[T]) -> Iterator[tuple[int, list[T]]]:
+    """Yield the chunks of sentences that fall to this process, each with its number among all."""
+    from esnera_hf.modeling.batching import CHUNK, chunks
+
+    yield from islice(enumerate(chunks(items, CHUNK)), process_index(), None, process_count())
+
+
+def in_turn(parts: Sequence[Iterable[T]]) -> Iterator[T]:
+    """Yield in their order the items of all chunks that were dealt out, a part a process."""
+    from esnera_hf.modeling.batching import CHUNK, chunks
+
+    for part in cycle([chunks(part, CHUNK) for part in parts]):
+        chunk = next(part, None)
+        if chunk is None:
+            return
+        yield from chunk
+
+
+def own_share(artefact: Artefact) -> Path:
+    """Return the empty folder for what this process contributes to an artefact."""
+    folder = shares(artefact)[process_index()]
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
+
+
+def shares(artefact: Artefact) -> list[Path]:
+    """Return the folders for what the processes contribute to an artefact, in their order."""
+    return [artefact.unfinished / f"share-{index}" for index in range(process_count())]
+
+
+def progress(items: Iterable[T], total: int, what: str) -> Iterator[T]:
+    """Draw a bar over the sentences that fall to this process; of several processes one does.
+
+    Args:
+        items: something for each sentence of its chunks.
+        total: number of sentences of all processes.
+        what: is done.
+    """
+    from esnera_hf.modeling.batching import CHUNK
+
+    own = range(process_index() * CHUNK, total, process_count() * CHUNK)
+    bar: Any = tqdm(
+        items,
+        total=sum(min(CHUNK, total - start) for start in own),
+        desc=what if process_count() == 1 else f"{what}, 1 of {process_count()} shares",
+        unit=" sentences",
+        delay=2,
+        disable=not is_main_process(),
+    )
+    yield from bar
+
+
+def make_predictions(
+    artefact: Artefact,
+    files: Sequence[str],
+    predict: Callable[[], Predict],
+    sentences: Iterable[Sequence[str]],
+    bar: tuple[int, str],
+) -> None:
+    """Predict what several taggers find in sentences, unless that was done before, and keep it.
+
+    Args:
+        artefact: holds a file a tagger.
+        files: their names, in the order of the taggers.
+        predict: loads the taggers.
+        sentences: lists of words.
+        bar: number of sentences and what the progress bar says.
+    """
+
+    def work() -> None:
+        folder = own_share(artefact)
+        taggers = predict()
+        found = (rows for _, chunk in own_chunks(sentences) for rows in taggers(chunk))
+        write_all_predictions([folder / name for name in files], progress(found, *bar))
+
+    def save(_: None, folder: Path) -> None:
+        parts = shares(artefact)
+        for name in files:
+            if len(parts) == 1:
+                (parts[0] / name).rename(folder / name)
+            else:
+                write_predictions(folder / name, in_turn([read_predictions(part / name) for part in parts]))
+
+    make_by_all(artefact, work, save)
