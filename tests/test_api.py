@@ -140,7 +140,7 @@ def test_the_report_tells_what_was_chosen(cached: tuple[Path, MergeResult], enco
     report = cached[1].report
     assert report.settings == {
         "call": "align",
-        "sources": ["beta", "alpha"],
+        "sources": ["alpha", "beta"],
         "encoder": str(encoder_folder),
         "lambda": 0.9,
         "tau": 0.5,
@@ -194,7 +194,9 @@ def test_a_second_call_reuses_the_taggers_and_order_plays_no_part(
 def test_the_cache_holds_a_finished_tagger_a_source(cached: tuple[Path, MergeResult]) -> None:
     folders = sorted((cached[0] / "taggers").iterdir())
     assert len(folders) == 2
-    assert [sorted(path.name for path in folder.iterdir()) for folder in folders] == [["lock", "made"]] * 2
+    assert [sorted(path.name for path in folder.iterdir()) for folder in folders] == [
+        ["lock", "made", "manifest.json"]
+    ] * 2
 
 
 @pytest.mark.usefixtures("no_training")

@@ -14,18 +14,31 @@ PACKAGE = Path(esnera_hf.__file__).parent
 
 #: From the lowest layer to the highest; a module imports from its own layer and those below it.
 LAYERS = (
-    {"errors", "labels", "processes", "tagging", "text", "yaml_text", "console", "drawing", "cache"},
+    {
+        "errors",
+        "labels",
+        "processes",
+        "tagging",
+        "text",
+        "yaml_text",
+        "console",
+        "disk",
+        "drawing",
+        "cache",
+        "manifest",
+    },
     {"hub_client"},
     {"hub"},
     {"predictions"},
     {"sources"},
-    {"metrics", "screening", "duplicates", "inspection", "comparison"},
+    {"candidates", "metrics", "screening", "duplicates", "inspection", "comparison"},
     {"leaks", "licensing"},
     {"similarity"},
     {"alignment"},
-    {"augmentation", "scoring", "strict_ner"},
+    {"augmentation", "levels", "scoring", "strict_ner"},
     {"merging"},
     {"modeling"},
+    {"shares"},
     {"taggers"},
     {"source_taggers"},
     {"evidence", "single"},
@@ -38,7 +51,7 @@ LAYERS = (
     {"result"},
     {"exporting", "rebuilding"},
     {"api"},
-    {"demo"},
+    {"demo", "reproducing"},
     {"cli"},
     {"__main__"},
 )
@@ -47,12 +60,14 @@ BELOW_MODELING = {
     "errors",
     "hub_client",
     "labels",
+    "manifest",
     "processes",
     "tagging",
     "text",
     "console",
     "sources",
     "metrics",
+    "candidates",
 }
 
 #: A tagger publishes itself by what publishes taggers: the one import that points up.

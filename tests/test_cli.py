@@ -82,7 +82,7 @@ def test_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_commands() -> None:
     assert set(commands()) == {
         *("align", "apply", "demo", "diff", "export", "inspect", "screen", "sources"),
-        *("train", "predict", "evaluate", "push", "card", "rebuild"),
+        *("train", "predict", "evaluate", "push", "card", "rebuild", "reproduce"),
     }
 
 

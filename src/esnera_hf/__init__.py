@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     from esnera_hf.final import FinalSettings
     from esnera_hf.inspection import inspect
     from esnera_hf.labels import LabelRef
+    from esnera_hf.levels import view
     from esnera_hf.modeling import Tagger, TaggerTrainingArguments, train_tagger
     from esnera_hf.rebuilding import rebuild
+    from esnera_hf.reproducing import reproduce
     from esnera_hf.result import MergeResult
     from esnera_hf.screening import screen
     from esnera_hf.similarity import SimilarityMatrix
@@ -57,9 +59,11 @@ _HOMES = {
     "inspect": "inspection",
     "load_source": "sources",
     "rebuild": "rebuilding",
+    "reproduce": "reproducing",
     "screen": "screening",
     "train": "single",
     "train_tagger": "modeling",
+    "view": "levels",
 }
 
 __all__ = [
@@ -87,9 +91,11 @@ __all__ = [
     "inspect",
     "load_source",
     "rebuild",
+    "reproduce",
     "screen",
     "train",
     "train_tagger",
+    "view",
 ]
 
 

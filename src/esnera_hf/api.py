@@ -6,13 +6,14 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 from esnera_hf.alignment import (
     Constraints,
     Into,
     LabelMapping,
     MergePath,
+    MergeStage,
     SchemaSettings,
     SearchSettings,
     Trial,
@@ -20,19 +21,23 @@ from esnera_hf.alignment import (
     greedy_merge_path,
     mapping_from_path,
     search_merge_path,
+    typed_mapping,
 )
 from esnera_hf.console import lap, quiet_libraries, say
+from esnera_hf.errors import ConfigurationError
 from esnera_hf.evidence import Evidence, EvidenceSettings, gather_evidence
 from esnera_hf.final import FinalSettings, finish
-from esnera_hf.leaks import Leak, find_leaks
+from esnera_hf.leaks import find_leaks
 from esnera_hf.report import Account, build_report
 from esnera_hf.result import MergeResult
+from esnera_hf.similarity import relate
 from esnera_hf.source_taggers import TaggerPlan, announce_own_taggers
 from esnera_hf.sources import NerSource, SourceLike, load_all
 from esnera_hf.taggers import default_encoder
 from esnera_hf.trials import TrialOutcome, Trials
 
 EncoderLike = str | os.PathLike[str]
+Merge = Literal["flat", "typed"]
 
 
 @dataclass(frozen=True)
@@ -44,12 +49,21 @@ class AlignSettings:
         search: grid, bound, and how many sentences the search uses.
         schema: names, labels to keep together or apart, locked entries.
         final: pseudo-labels, and a tagger trained on the merged dataset.
+        merge: ``flat`` as the paper does: along the greedy path, several labels of
+            one source may join one target; ``typed``: only what is equal by
+            evidence in both directions merges, all at once, and a label that
+            another one holds becomes its child. Nothing is searched then.
     """
 
     evidence: EvidenceSettings = field(default_factory=EvidenceSettings)
     search: SearchSettings = field(default_factory=SearchSettings)
     schema: SchemaSettings = field(default_factory=SchemaSettings)
     final: FinalSettings = field(default_factory=FinalSettings)
+    merge: Merge = "flat"
+
+    def __post_init__(self) -> None:
+        if self.merge not in get_args(Merge):
+            raise ConfigurationError(f"merge={self.merge!r}: expected {' or '.join(get_args(Merge))}.")
 
 
 def align(
@@ -96,7 +110,7 @@ def align(
         account = _align(loaded, name, settings, constraints, searched=lam is None or tau is None)
     facts = {
         "call": "align",
-        "sources": _names(sources),
+        **_reading(loaded),
         "encoder": name,
         "lambda": lam,
         "tau": tau,
@@ -105,7 +119,7 @@ def align(
         "seed": seed,
         **_plain(settings),
     }
-    places = _places(sources, name, _locked_file(settings))
+    places = _places(loaded, name, _locked_file(settings))
     return _result(replace(account, settings=facts, places=places, seconds=_steps(account.seconds, seconds)))
 
 
@@ -157,14 +171,14 @@ def apply(
     facts = {
         "call": "apply",
         "mapping": known.file or None,
-        "sources": _names(sources),
+        **_reading(loaded),
         "encoder": name if final.needs_taggers else None,
         "sentences": sentences,
         "seed": seed,
         "final": asdict(final),
         "training": training,
     }
-    places = _places(sources, name, known.file)
+    places = _places(loaded, name, known.file)
     return _result(Account(loaded, chosen, done, facts, places=places, seconds=_steps(done.seconds, seconds)))
 
 
@@ -187,16 +201,9 @@ def _align(
     small = loaded if size is None else [source.sample(size, seed) for source in loaded]
     needed = [small, loaded] if size is not None and settings.final.needs_taggers else [small]
     announce_own_taggers(needed, plan)
-    found = gather_evidence(small, encoder, settings.evidence)
-    trials: Sequence[Trial[TrialOutcome]] = ()
-    if searched:
-        with lap(seconds, "search"):
-            leaks_of_small = leaks if size is None else find_leaks(small)
-            path, trials = _search(found, small, leaks_of_small, encoder, settings, constraints)
-    else:
-        (lam,), (tau,) = settings.search.lambdas, settings.search.taus
-        path = greedy_merge_path(found.matrix, lam, tau, constraints)
-    mapping = mapping_from_path(path, found.matrix, constraints)
+    found = gather_evidence(small, encoder, settings.evidence, screened=loaded)
+    with lap(seconds, "search"):
+        mapping, stages, trials = _decide(found, small, encoder, settings, constraints, searched=searched)
     final = finish(loaded, mapping, leaks, settings.final, plan)
     steps = _steps(found.seconds, seconds, final.seconds)
     return Account(
@@ -206,16 +213,36 @@ def _align(
         matrix=found.matrix,
         measured_on=small,
         taggers=found.taggers,
-        stages=path.stages,
+        stages=stages,
         trials=trials,
         seconds=steps,
     )
 
 
+def _decide(
+    found: Evidence,
+    sources: Sequence[NerSource],
+    encoder: str,
+    settings: AlignSettings,
+    constraints: Constraints,
+    *,
+    searched: bool,
+) -> tuple[LabelMapping, Sequence[MergeStage], Sequence[Trial[TrialOutcome]]]:
+    """Decide which labels become one: by their relations, or along the greedy path."""
+    if settings.merge == "typed":
+        return typed_mapping(relate(found.matrix), constraints), (), ()
+    trials: Sequence[Trial[TrialOutcome]] = ()
+    if searched:
+        path, trials = _search(found, sources, encoder, settings, constraints)
+    else:
+        (lam,), (tau,) = settings.search.lambdas, settings.search.taus
+        path = greedy_merge_path(found.matrix, lam, tau, constraints)
+    return mapping_from_path(path, found.matrix, constraints), path.stages, trials
+
+
 def _search(
     found: Evidence,
     sources: Sequence[NerSource],
-    leaks: Sequence[Leak],
     encoder: str,
     settings: AlignSettings,
     constraints: Constraints,
@@ -228,7 +255,7 @@ def _search(
         settings.search,
         settings.final.augment,
         constraints,
-        leaks,
+        find_leaks(sources),
     )
     searched = search_merge_path(found.matrix, settings.search, trials, constraints)
     for stage in searched.path.stages:
@@ -256,13 +283,18 @@ def _labels(sources: Sequence[NerSource]) -> list[Any]:
     return [ref for source in sources for ref in source.label_refs]
 
 
-def _names(sources: Sequence[SourceLike]) -> list[str]:
-    return [source.name if isinstance(source, NerSource) else os.fspath(source) for source in sources]
+def _reading(sources: Sequence[NerSource]) -> dict[str, Any]:
+    """Return what the sources were loaded from, in the order of their names, and how they were read."""
+    how = [dict(source.reading) for source in sources]
+    return {
+        "sources": [source.given or source.name for source in sources],
+        **({"reading": how} if any(how) else {}),
+    }
 
 
-def _places(sources: Sequence[SourceLike], encoder: str, mapping: str | None) -> tuple[str, ...]:
+def _places(sources: Sequence[NerSource], encoder: str, mapping: str | None) -> tuple[str, ...]:
     """Return what of the settings names a place on this machine, now that this can be told."""
-    given = [os.fspath(source) for source in sources if not isinstance(source, NerSource)]
+    given = [source.given for source in sources if source.given]
     files = [text for text in given if Path(text.partition("=")[2] or text).expanduser().exists()]
     folders = [encoder] if os.path.isdir(encoder) else []
     return tuple(dict.fromkeys([*files, *folders, *([mapping] if mapping else [])]))

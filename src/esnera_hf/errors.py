@@ -27,6 +27,14 @@ class EncoderError(EsneraError, OSError):
     """A pretrained encoder cannot be loaded or cannot be used for tagging."""
 
 
+class LaunchError(EsneraError, RuntimeError):
+    """Another process of the launch has ended; what was finished is kept."""
+
+
+class CacheError(EsneraError, OSError):
+    """The cache cannot be written to; nothing half-written stays, and what was finished is kept."""
+
+
 class OutputExistsError(EsneraError, FileExistsError):
     """An output folder exists already; nothing was written."""
 
@@ -41,6 +49,10 @@ class HubError(EsneraError, OSError):
 
 class RecipeError(EsneraError, ValueError):
     """A published recipe cannot be read, or the sources given do not fit it."""
+
+
+class ReproductionError(EsneraError, ValueError):
+    """A report does not tell enough to do it again, its inputs are others, or the outcome is."""
 
 
 class ConservationError(EsneraError, RuntimeError):

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from datasets import DatasetDict, load_from_disk
+from datasets import Dataset, DatasetDict, load_from_disk
 
 from esnera_hf.alignment import LabelMapping
 from esnera_hf.console import no_dataset_bars
-from esnera_hf.errors import ConfigurationError, MappingError, OutputExistsError, SourceNotFoundError
+from esnera_hf.disk import staging_folder, write_problem
+from esnera_hf.errors import (
+    ConfigurationError,
+    ConservationError,
+    MappingError,
+    OutputExistsError,
+    SourceNotFoundError,
+)
+from esnera_hf.levels import Level, check_coarse, view
 from esnera_hf.report import Report, read_report, write_report
 from esnera_hf.report.files import MAPPING_FILE, REPORT_FILE
 from esnera_hf.similarity import SimilarityMatrix
@@ -59,6 +66,14 @@ class MergeResult:
             f"{len(self.mapping.unified_labels)} unified labels; sentences: {sentences}"
         )
         return "\n".join([head, *("  " + line for line in str(self.mapping).split("\n"))])
+
+    def view(self, level: Level) -> DatasetDict:
+        """Return the dataset with the labels of one level in ``ner_tags``: ``fine``, ``coarse`` or ``original``.
+
+        See :func:`esnera_hf.view`, which does the same with a dataset that was
+        loaded back.
+        """
+        return view(self.dataset, level)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write dataset, mapping, similarities, heatmaps, report (data and HTML) and tagger to a new folder.
@@ -208,12 +223,22 @@ def load_saved_tagger(path: str | os.PathLike[str]) -> Tagger:
 
 def _check_agreement(dataset: DatasetDict, mapping: LabelMapping, folder: Path) -> None:
     for split, rows in dataset.items():
-        if rows.features["ner_tags"].feature.names != iob2_tag_set(mapping.unified_labels):
+        if not _agree(rows, mapping, split):
             raise MappingError(
-                f"{folder / MAPPING_FILE}: its unified labels are not those of the {split} split beside it. "
-                "The dataset was made with another mapping: apply the edited one to the sources "
+                f"{folder / MAPPING_FILE}: its unified labels or their parents are not those of the {split} split "
+                "beside it. The dataset was made with another mapping: apply the edited one to the sources "
                 "(`esnera-hf apply mapping.yaml SOURCE … --output DIR`), or undo the edit."
             )
+
+
+def _agree(rows: Dataset, mapping: LabelMapping, split: str) -> bool:
+    if rows.features["ner_tags"].feature.names != iob2_tag_set(mapping.unified_labels):
+        return False
+    try:
+        check_coarse(rows, mapping, split)
+    except ConservationError:
+        return False
+    return True
 
 
 def check_free(path: Path) -> None:
@@ -237,13 +262,22 @@ def new_folder(target: Path) -> Iterator[Path]:
 
     Raises:
         OutputExistsError: ``target`` exists; nothing is written.
+        ConfigurationError: it cannot be written to; nothing half-written stays.
     """
     check_free(target)
     target.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=".esnera-", dir=target.parent))
+    staging = staging_folder(target)
     try:
         yield staging
         staging.chmod(0o755)
         staging.rename(target)
+    except OSError as error:
+        why = write_problem(error, target.parent)
+        if not why:
+            raise
+        raise ConfigurationError(
+            f"{target} cannot be written: {why}. Nothing was left there. Free space or choose another folder, and "
+            "run the same again: finished trainings are kept."
+        ) from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)  # there only if something went wrong

@@ -21,7 +21,6 @@ from esnera_hf.modeling.tagger import RECORD_FILE
 from esnera_hf.modeling.training import (
     EarlyStopping,
     epoch_history,
-    last_complete_checkpoint,
     save_result,
 )
 from esnera_hf.sources import NerSource
@@ -122,17 +121,6 @@ def test_an_interrupted_training_goes_on(
     assert result.history == short.history
     for name, weight in weights(short).items():
         assert torch.equal(weights(result)[name], weight), name
-
-
-def test_checkpoints_in_order_of_steps(tmp_path: Path) -> None:
-    assert last_complete_checkpoint(tmp_path / "missing") is None
-    assert last_complete_checkpoint(tmp_path) is None
-    for step in (9, 10, 100):
-        (tmp_path / f"checkpoint-{step}").mkdir()
-    assert last_complete_checkpoint(tmp_path) is None
-    for step in (9, 10):
-        (tmp_path / f"checkpoint-{step}" / "trainer_state.json").touch()
-    assert last_complete_checkpoint(tmp_path) == str(tmp_path / "checkpoint-10")
 
 
 def test_the_best_epoch_is_restored_and_training_stops_early(

@@ -8,9 +8,10 @@ import sys
 from collections.abc import Sequence
 
 from esnera_hf import __version__
-from esnera_hf.cli import aligning, corpora, publishing, taggers
+from esnera_hf.cli import aligning, corpora, publishing, reproducing, taggers
 from esnera_hf.cli.options import SOURCES_HELP
-from esnera_hf.errors import EsneraError
+from esnera_hf.errors import ConfigurationError, EsneraError
+from esnera_hf.processes import process_count
 
 _EXAMPLES = """\
 
@@ -22,6 +23,7 @@ examples:
   esnera-hf align cluener weibo --encoder hfl/chinese-bert-wwm-ext --output merged
   esnera-hf align a=data/a b=data/b --sentences 500 --lambda 0.4 --tau 0.4
   esnera-hf export merged --format conll --output merged-conll
+  esnera-hf reproduce merged/report.json
   esnera-hf push merged me/zh-ner --private
   esnera-hf rebuild me/zh-ner-recipe cluener boson=path/to/boson.txt --output rebuilt
   esnera-hf train cluener --encoder hfl/chinese-bert-wwm-ext --output cluener-tagger
@@ -32,10 +34,19 @@ _INTERRUPTED = (
 )
 
 
+#: What several processes do together.
+_SHARED = ("align", "apply", "train")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code: 0, 1 (bad input), 130 (interrupted)."""
     options = _parser().parse_args(arguments)
     try:
+        if process_count() > 1 and options.command not in _SHARED:
+            raise ConfigurationError(
+                f"{process_count()} processes were launched, and each would do all that `{options.command}` does. "
+                f"Run it without a launcher; {', '.join(_SHARED)} share their work."
+            )
         options.run(options)
         sys.stdout.flush()
     except BrokenPipeError:
@@ -59,9 +70,10 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"esnera-hf {__version__}")
-    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", dest="command")
     aligning.add_commands(commands)
     corpora.add_commands(commands)
     taggers.add_commands(commands)
     publishing.add_commands(commands)
+    reproducing.add_commands(commands)
     return parser

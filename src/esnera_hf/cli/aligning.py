@@ -148,6 +148,13 @@ def _add_evidence_options(group: Any) -> None:
 
 def _add_schema_options(align: argparse.ArgumentParser) -> None:
     group = align.add_argument_group("unified schema (labels are written source:label)")
+    group.add_argument(
+        "--merge",
+        choices=("flat", "typed"),
+        default="flat",
+        help="flat: each label into its best match above τ, as the paper does (default); typed: what is equal "
+        "in both directions becomes one, and a label that another holds becomes its child",
+    )
     group.add_argument("--into", metavar="SOURCE", help="merge into this source's labels")
     group.add_argument(
         "--into-labels", metavar="NAME,…", help="merge into these names, each of which some labels bear"
@@ -202,6 +209,7 @@ def _align(options: argparse.Namespace) -> None:
             _search(options),
             _schema(options),
             _final(options),
+            options.merge,
         ),
     )
     save_and_print(result, options.output)
@@ -249,9 +257,11 @@ def _diff(options: argparse.Namespace) -> None:
 
 
 def _final(options: argparse.Namespace) -> FinalSettings:
+    from esnera_hf.candidates import PartialLikelihood
     from esnera_hf.final import FinalSettings
 
-    return FinalSettings(options.augment, options.tagger, options.compare)
+    partial = PartialLikelihood() if options.partial else None
+    return FinalSettings(options.augment, options.tagger, options.compare, partial)
 
 
 def _search(options: argparse.Namespace) -> SearchSettings:

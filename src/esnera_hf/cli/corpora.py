@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from esnera_hf.sources import NamedSource, NerSource
 
 _FORMATS = ("conll", "jsonl", "label-studio", "doccano")
+_LEVELS = ("fine", "coarse", "original")
 _MOST_ALIKE = 20
 _ALIKE = 0.1
 
@@ -72,6 +73,13 @@ def add_commands(commands: Commands) -> None:
     export.add_argument("--format", choices=_FORMATS, default="jsonl", help="see below (default: jsonl)")
     export.add_argument(
         "--output", type=Path, required=True, metavar="DIR", help="a file a split goes here; must not exist"
+    )
+    export.add_argument(
+        "--level",
+        choices=_LEVELS,
+        default="fine",
+        help="of a merged dataset: its unified labels, their outermost ones, or those of the sources "
+        "(default: fine)",
     )
     add_reading_options(export)
     export.set_defaults(run=_export)
@@ -161,10 +169,13 @@ def _export(options: argparse.Namespace) -> None:
 
 
 def _data(options: argparse.Namespace) -> NerSource | DatasetDict:
+    from esnera_hf.errors import ConfigurationError
     from esnera_hf.report.files import MAPPING_FILE
     from esnera_hf.result import MergeResult
 
     folder = Path(options.source)
     if (folder / MAPPING_FILE).is_file():
-        return MergeResult.load(folder).dataset
+        return MergeResult.load(folder).view(options.level)
+    if options.level != "fine":
+        raise ConfigurationError(f"--level {options.level}: {folder} is no merged dataset, it has one level.")
     return read_source(options.source, options)

@@ -107,6 +107,12 @@ def add_final_options(parser: argparse.ArgumentParser, floor: float | None) -> N
         help="with --tagger, train another one on the union where same names merge and missing types are O "
         "(naive), or without pseudo-labels (gold); may be given twice",
     )
+    group.add_argument(
+        "--partial",
+        action="store_true",
+        help="with --tagger, train it on what each source says and no more: labels that a source does not "
+        "annotate are left open there instead of O",
+    )
     group.add_argument("--sentences", type=int, metavar="N", help="use at most N sentences a split")
     group.add_argument(
         "--output", type=Path, metavar="DIR", help="save dataset, mapping and report here; must not exist"
@@ -117,7 +123,7 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of training."""
     group = parser.add_argument_group("training (chosen by encoder and corpus size unless given)")
     group.add_argument("--epochs", type=float, metavar="N", help="at most so many epochs")
-    group.add_argument("--batch-size", type=int, metavar="N", help="sentences a step and device")
+    group.add_argument("--batch-size", type=int, metavar="N", help="sentences a step, of all processes")
     group.add_argument("--learning-rate", type=float, metavar="R", help="of the encoder")
     group.add_argument("--head-learning-rate", type=float, metavar="R", help="of emission layer and CRF")
     group.add_argument("--cpu", action="store_true", help="do not use a GPU")

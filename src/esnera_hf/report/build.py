@@ -16,15 +16,20 @@ from esnera_hf.alignment import LabelMapping, MergeStage, Trial
 from esnera_hf.augmentation import PseudoLabels
 from esnera_hf.estimates import EstimatedScores
 from esnera_hf.final import Final
+from esnera_hf.labels import LabelRef
 from esnera_hf.leaks import Leak
 from esnera_hf.report.examples import EXAMPLES, dropped_spans, mentions_in_context
+from esnera_hf.report.fingerprints import dataset_fingerprint, mapping_fingerprint
 from esnera_hf.report.report import Report
 from esnera_hf.similarity import Agreement, SimilarityMatrix
 from esnera_hf.sources import NerSource
-from esnera_hf.taggers import CachedTagger
+from esnera_hf.taggers import CachedTagger, encoder_identity
 from esnera_hf.trials import Training, TrialOutcome
 
-_VERSIONED = ("esnera-hf", "torch", "transformers", "datasets", "huggingface_hub", "pytorch-crf")
+_VERSIONED = (
+    *("esnera-hf", "torch", "transformers", "datasets", "huggingface_hub", "pytorch-crf"),
+    *("accelerate", "numpy", "pyarrow", "tokenizers"),
+)
 _NEAR = 20
 
 
@@ -92,8 +97,31 @@ def build_report(account: Account) -> Report:
         leaks=_leak_counts(account.final.leaks),
         places=list(account.places),
         seconds={step: round(value, 1) for step, value in account.seconds.items()},
-        versions={"python": platform.python_version(), **{name: version(name) for name in _VERSIONED}},
+        versions=current_versions(),
+        fingerprints=_fingerprints(account, computed=bool(taggers)),
+        machine=_machine() if taggers else {},
     )
+
+
+def current_versions() -> dict[str, str]:
+    """Return the versions of the packages that matter, and of Python."""
+    return {"python": platform.python_version(), **{name: version(name) for name in _VERSIONED}}
+
+
+def _fingerprints(account: Account, *, computed: bool) -> dict[str, Any]:
+    encoder = account.settings.get("encoder")
+    return {
+        "sources": {source.name: source.fingerprint for source in account.sources},
+        **({"encoder": encoder_identity(encoder)} if computed and encoder else {}),
+        "mapping": mapping_fingerprint(account.mapping),
+        "dataset": dataset_fingerprint(account.final.dataset),
+    }
+
+
+def _machine() -> dict[str, Any]:
+    from esnera_hf.modeling.machine import describe_machine
+
+    return describe_machine()
 
 
 def _as_json(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -174,11 +202,19 @@ def _near(matrix: SimilarityMatrix, mapping: LabelMapping) -> list[dict[str, Any
     for i, j in combinations(range(len(matrix.labels)), 2):
         one, other = matrix.labels[i], matrix.labels[j]
         known = [value for value in (merged[i, j], merged[j, i]) if not np.isnan(value)]
-        if one.source == other.source or mapping[one] == mapping[other] or not known:
+        if one.source == other.source or _related(mapping, one, other) or not known:
             continue
         pairs.append((float(np.mean(known)), i, j))
     pairs.sort(key=lambda pair: (-pair[0], pair[1:]))
     return [_pair(matrix, merged, i, j) for _, i, j in pairs[:_NEAR]]
+
+
+def _related(mapping: LabelMapping, one: LabelRef, other: LabelRef) -> bool:
+    """Tell whether two labels became one, or one a part of the other."""
+    first, second = mapping[one], mapping[other]
+    if first is None or second is None:
+        return first == second
+    return first == second or first in mapping.ancestors(second) or second in mapping.ancestors(first)
 
 
 def _pair(matrix: SimilarityMatrix, merged: Any, i: int, j: int) -> dict[str, Any]:

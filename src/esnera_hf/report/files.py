@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from esnera_hf.alignment import LabelMapping
+from esnera_hf.errors import ConfigurationError
 from esnera_hf.report.heatmaps import save_heatmaps
 from esnera_hf.report.html import render_report
 from esnera_hf.report.report import Report
@@ -36,12 +37,21 @@ def read_report(folder: Path) -> tuple[Report, LabelMapping, SimilarityMatrix | 
 
     Raises:
         MappingError: the mapping has been edited into something invalid.
-        ConfigurationError: the report is of another version.
+        ConfigurationError: the report is of another version, or it or the
+            similarities are damaged.
     """
     similarity = None
     if (folder / SIMILARITY_FILE).exists():
-        similarity = SimilarityMatrix.from_dict(read_json(folder / SIMILARITY_FILE))
-    report = Report.from_dict(read_json(folder / REPORT_FILE))
+        data = read_json(folder / SIMILARITY_FILE)
+        try:
+            similarity = SimilarityMatrix.from_dict(data)
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise _damaged(folder / SIMILARITY_FILE, error) from error
+    data = read_json(folder / REPORT_FILE)
+    try:
+        report = Report.from_dict(data)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{folder / REPORT_FILE}: {error}") from None
     return report, LabelMapping.load(folder / MAPPING_FILE), similarity
 
 
@@ -51,6 +61,22 @@ def write_json(data: object, file: Path) -> None:
 
 
 def read_json(file: Path) -> dict[str, object]:
-    """Read a JSON object."""
-    data: dict[str, object] = json.loads(file.read_text(encoding="utf-8"))
+    """Read a JSON object.
+
+    Raises:
+        ConfigurationError: the file holds none.
+    """
+    try:
+        data = json.loads(file.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise _damaged(file, error) from error
+    if not isinstance(data, dict):
+        raise _damaged(file, f"expected an object, found {type(data).__name__}")
     return data
+
+
+def _damaged(file: Path, problem: Exception | str) -> ConfigurationError:
+    return ConfigurationError(
+        f"{file}: the file is damaged: {str(problem)[:200]}. Copy it again from where it was written, or "
+        "align again; nothing of it was used."
+    )

@@ -151,12 +151,17 @@ def _stages(report: Report) -> Iterator[dict[str, Any]]:
 
 
 def _groups(report: Report, mapping: LabelMapping) -> Iterator[dict[str, Any]]:
-    """Yield each unified label with its members, their evidence and examples; those left out last."""
-    for unified in (*mapping.unified_labels, None):
+    """Yield each unified label with its members, their evidence and examples; those left out last.
+
+    A label is followed by its parts; ``within`` are the labels that hold it, the outermost first.
+    """
+    holders = set(mapping.parents.values())
+    for unified in (*mapping.tree.order, None):
         entries = [entry for entry in mapping.entries if entry.unified == unified]
-        if entries:
+        if entries or unified in holders:
             yield {
                 "name": LEFT_OUT if unified is None else unified,
+                "within": [] if unified is None else list(reversed(mapping.ancestors(unified))),
                 "left_out": unified is None,
                 "mentions": sum(entry.mentions for entry in entries),
                 "members": [_member(entry, report) for entry in entries],

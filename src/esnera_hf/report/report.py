@@ -39,6 +39,11 @@ class Report:
             it is not published.
         seconds: wall time by step.
         versions: of the packages that matter.
+        fingerprints: digests of what went in and came out, by which a repetition
+            is checked: of the ``sources`` by name, the ``encoder`` if there is one,
+            the ``mapping`` and the ``dataset``.
+        machine: what the taggers were computed on: ``device``, ``threads`` and
+            ``processes``; empty where nothing was computed.
     """
 
     settings: dict[str, Any]
@@ -56,6 +61,8 @@ class Report:
     places: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
+    fingerprints: dict[str, Any] = field(default_factory=dict)
+    machine: dict[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain data."""
@@ -71,7 +78,7 @@ class Report:
         known = {entry.name for entry in fields(cls)}
         if not {"settings", "sources"} <= set(data) or set(data) - known:
             raise ConfigurationError(
-                f"no report of this version: expected {', '.join(sorted(known))}, found {', '.join(data)}."
+                f"no report of this version: expected {', '.join(sorted(known))}, found {', '.join(data)[:200]}."
             )
         return cls(**data)
 

@@ -1,0 +1,67 @@
+"""What goes wrong where files are written: a full disk, a place that refuses, leftovers of killed processes."""
+
+from __future__ import annotations
+
+import errno
+import os
+import platform
+import shutil
+import tempfile
+from pathlib import Path
+
+from esnera_hf.errors import EsneraError
+
+#: Errors of a place where nothing more can be written, and of one that refuses.
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
+_REFUSED = (errno.EACCES, errno.EPERM, errno.EIO, errno.ENOTDIR, errno.EEXIST)
+#: What torch says of it.
+_TORCH_WRITE_ERRORS = ("PytorchStreamWriter failed writing file", ". unexpected pos ")
+
+
+def write_problem(error: BaseException | None, place: Path) -> str:
+    """Say why writing failed, if an error is about that; ``""`` if it is about something else.
+
+    Args:
+        error: what was raised.
+        place: the folder that was written to. Refusals elsewhere, such as of a
+            file that is read, are something else.
+    """
+    if not isinstance(error, Exception) or isinstance(error, EsneraError):
+        return ""
+    if isinstance(error, OSError):
+        name = error.filename if error.filename2 is None else error.filename2
+        where = "" if name is None else os.fsdecode(name)
+        inside = bool(where) and Path(where).absolute().is_relative_to(place.absolute())
+        if error.errno in _FULL or (error.errno in _REFUSED and inside):
+            return os.strerror(error.errno) + (f" ({where})" if where else "")
+    # Libraries that are not written in Python put it into words.
+    text = str(error)
+    if any(words in text for words in _TORCH_WRITE_ERRORS):
+        return "a file could not be written"
+    return next((words for words in map(os.strerror, _FULL) if words in text), "")
+
+
+def staging_folder(target: Path) -> Path:
+    """Make a hidden folder beside a folder that is to be written, and clear away those of killed processes."""
+    prefix = f".esnera-{target.name}-{platform.node()}-"
+    for left in target.parent.glob(f"{_literal(prefix)}*"):
+        process = left.name.removeprefix(prefix).partition("-")[0]
+        if process.isdecimal() and not _runs(int(process)):
+            shutil.rmtree(left, ignore_errors=True)
+    return Path(tempfile.mkdtemp(prefix=f"{prefix}{os.getpid()}-", dir=target.parent))
+
+
+def _literal(text: str) -> str:
+    return "".join(f"[{char}]" if char in "*?[" else char for char in text)
+
+
+def _runs(process: int) -> bool:
+    if os.name != "posix":  # elsewhere signal 0 is no question
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
