@@ -166,6 +166,7 @@ def make_matrix(
     support: Mapping[str, int],
     counts: Mapping[tuple[str, str], tuple[int, int]],
     semantic: Mapping[tuple[str, str], float],
+    overlap: Mapping[tuple[str, str], float] | None = None,
 ) -> SimilarityMatrix:
     """Make similarity matrices by hand.
 
@@ -173,6 +174,7 @@ def make_matrix(
         support: mentions of each label, written ``source:label``.
         counts: matched and predicted, by predicted and annotated label.
         semantic: by pair of labels, in either order; NaN where not given.
+        overlap: of mentions, by label and the other label; NaN where not given.
     """
     refs = tuple(LabelRef(*name.split(":", 1)) for name in support)
     position = {str(ref): index for index, ref in enumerate(refs)}
@@ -183,4 +185,7 @@ def make_matrix(
     similarity = np.full((len(refs), len(refs)), np.nan)
     for (one, other), value in semantic.items():
         similarity[position[one], position[other]] = similarity[position[other], position[one]] = value
-    return SimilarityMatrix(refs, np.array(list(support.values())), matched, predicted, similarity)
+    shares = np.full_like(similarity, np.nan)
+    for (one, other), value in (overlap or {}).items():
+        shares[position[one], position[other]] = value
+    return SimilarityMatrix(refs, np.array(list(support.values())), matched, predicted, similarity, shares)

@@ -163,7 +163,8 @@ def test_the_report_tells_what_was_chosen(cached: tuple[Path, MergeResult], enco
             "sentences": None,
         },
         "schema": {"names": {}, "together": [], "apart": [], "locked": None},
-        "final": {"augment": 0.9, "tagger": False, "compare": []},
+        "final": {"augment": 0.9, "tagger": False, "compare": [], "partial": None},
+        "merge": "flat",
     }
     assert [source["name"] for source in report.sources] == ["alpha", "beta"]
     assert sorted(report.taggers) == ["alpha", "beta"]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from builders import Row, make_source, row
 from esnera_hf.alignment import LabelMapping, MappedLabel
-from esnera_hf.errors import ConfigurationError, OutputExistsError, SourceError
+from esnera_hf.errors import ConfigurationError, ConservationError, OutputExistsError, SourceError
 from esnera_hf.exporting import EXPORT_FORMATS, ExportFormat, annotated_sentences, export, text_and_offsets
 from esnera_hf.labels import LabelRef
 from esnera_hf.merging import merge_sources
@@ -206,3 +206,11 @@ def test_text_and_offsets() -> None:
     )
     assert text_and_offsets(["a", "", "b"]) == ("a b", [(0, 1), (1, 1), (2, 3)])
     assert text_and_offsets(["i", "P"], "") == ("iP", [(0, 1), (1, 2)])
+
+
+@pytest.mark.parametrize("form", EXPORT_FORMATS)
+def test_as_many_entities_are_written_as_the_tags_begin(tmp_path: Path, form: ExportFormat) -> None:
+    source = make_source("a", {"train": [row("anna/B-PER met/I-LOC bob/B-PER")]})
+    with pytest.raises(ConservationError, match=r"split train: .*\{'a:LOC': 1\}; nothing was exported"):
+        export(source, tmp_path / "out", form)
+    assert list(tmp_path.iterdir()) == []

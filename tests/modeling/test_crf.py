@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torchcrf import CRF
 
+from esnera_hf.modeling.hub_code import crf as crf_module
 from esnera_hf.modeling.hub_code.crf import FORBIDDEN, ConstrainedCRF
+from esnera_hf.modeling.joint_model import RowwiseCRF
 
 TAGS = ("O", "B-a", "I-a", "B-b", "I-b")
 NEVER_BINDING = ("O", "B-a", "B-b", "B-c")
@@ -244,3 +246,77 @@ def test_emissions_that_want_nothing_but_inside_tags() -> None:
     emissions = torch.full((1, 3, len(TAGS)), 0.0)
     emissions[:, :, 2] = 1e6
     assert crf.decode(emissions) == [[1, 2, 2]]
+
+
+class TestMessages:
+    """Scaled messages against the recursion in logarithms, which a sum of any scores survives."""
+
+    @staticmethod
+    def gradients(crf: ConstrainedCRF, emissions: Tensor, mask: Tensor) -> list[Tensor]:
+        variable = emissions.clone().requires_grad_()
+        weights = torch.arange(1.0, len(mask) + 1)
+        value = (crf.log_partition(variable, mask) * weights).sum()
+        sources = getattr(crf, "crfs", (crf,))
+        parameters = [parameter for source in sources for parameter in source.parameters()]
+        return [value.detach(), *torch.autograd.grad(value, [variable, *parameters], materialize_grads=True)]
+
+    @pytest.fixture
+    def slow(self, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+        monkeypatch.setattr(crf_module, "_messages", lambda *scores: None)
+        return monkeypatch
+
+    @pytest.mark.parametrize("lengths", [*LENGTHS, (30, 1, 17)])
+    @pytest.mark.parametrize("rowwise", [False, True])
+    def test_gradients(self, lengths: tuple[int, ...], rowwise: bool, slow: pytest.MonkeyPatch) -> None:
+        emissions, mask = random_batch(lengths)
+        parts = [random_crf(TAGS[:3], 1), random_crf()]
+
+        def crf() -> ConstrainedCRF:
+            return RowwiseCRF(parts, torch.arange(len(lengths)) % 2) if rowwise else parts[1]
+
+        emissions = (emissions * 5).masked_fill(~mask.unsqueeze(2), math.nan)
+        expected = self.gradients(crf(), emissions.nan_to_num(7.0), mask)
+        expected_marginals = crf().marginals(emissions.nan_to_num(7.0), mask)
+        slow.undo()
+        for found, value in zip(self.gradients(crf(), emissions, mask), expected, strict=True):
+            torch.testing.assert_close(found, value, atol=2e-4, rtol=1e-4)
+        torch.testing.assert_close(crf().marginals(emissions, mask), expected_marginals, atol=1e-4, rtol=0)
+
+    def test_numbers_too_far_apart(self) -> None:
+        crf = random_crf()
+        emissions, mask = random_batch((4, 2))
+        assert crf_module._messages(emissions, *crf._scores(), crf.end_transitions, mask) is not None
+        emissions[0, 0, 0], emissions[0, 1, 0], emissions[0, 1, 2] = 1e4, -1e4, 1e4
+        scores = [score.detach() for score in (*crf._scores(), crf.end_transitions)]
+        assert crf_module._messages(emissions, *scores, mask) is None
+        marginals = crf.marginals(emissions, mask)
+        # Scores of ten thousand leave single precision three digits.
+        torch.testing.assert_close(marginals.sum(2), mask.float(), atol=1e-3, rtol=0)
+        assert all(torch.isfinite(gradient).all() for gradient in self.gradients(crf, emissions, mask))
+
+    def test_forbidden_tags_have_no_probability(self) -> None:
+        crf = random_crf()
+        emissions, mask = random_batch((3, 2))
+        emissions[:, 1, 0] = FORBIDDEN
+        emissions[:, 1, 1] = -math.inf
+        marginals = crf.marginals(emissions, mask)
+        assert marginals[:, 1, :2].max() == 0
+        torch.testing.assert_close(marginals.sum(2), mask.float())
+
+
+def test_a_tie_goes_to_the_tag_that_comes_first() -> None:
+    crf = ConstrainedCRF(TAGS)
+    for parameter in crf.parameters():
+        torch.nn.init.zeros_(parameter)
+    assert crf.decode(torch.zeros(2, 3, len(TAGS))) == [[0, 0, 0]] * 2
+
+
+def test_a_crf_that_decoded_in_inference_mode_can_be_trained() -> None:
+    tags = (*TAGS, "B-other", "I-other")
+    crf = random_crf(tags)
+    emissions, mask = random_batch((3, 2), tags)
+    with torch.inference_mode():
+        crf.decode(emissions, mask)
+        crf.marginals(emissions, mask)
+    crf(emissions, torch.zeros(2, 3, dtype=torch.long), mask).backward()
+    assert crf.transitions.grad is not None

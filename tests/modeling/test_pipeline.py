@@ -103,6 +103,20 @@ def test_batches_change_nothing(
     )
 
 
+def test_texts_of_like_length_share_a_batch(pipe: CrfTaggerPipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    widths: list[tuple[int, ...]] = []
+    predict_tags = pipe.model.predict_tags
+
+    def spied(**inputs: torch.Tensor) -> Any:
+        widths.append(tuple(inputs["attention_mask"].sum(1).tolist()))
+        return predict_tags(**inputs)
+
+    monkeypatch.setattr(pipe.model, "predict_tags", spied)
+    found = pipe(["anna", "anna met bruno in paris", "paris", "emma left madrid for cairo"], batch_size=2)
+    assert widths == [(7, 7), (3, 3)]
+    assert [[entry["word"] for entry in entries] for entries in found][::2] == [["anna"], ["paris"]]
+
+
 def test_forms_of_input(pipe: CrfTaggerPipeline, texts: list[str]) -> None:
     results = [pipe(text) for text in texts]
     assert pipe(texts) == pipe(tuple(texts)) == results

@@ -5,16 +5,21 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+from transformers import PreTrainedTokenizerFast
 
 from builders import VANISHING, make_tokenizer
 from esnera_hf.errors import EncoderError
 from esnera_hf.modeling.hub_code.windows import Window, read_spans
 from esnera_hf.modeling.tokenization import (
+    EntityReader,
     WordTokenizer,
     chain_tags,
+    join_sentences,
     join_windows,
     read_entities,
 )
@@ -195,11 +200,41 @@ def test_an_entity_has_the_smallest_score_of_its_words() -> None:
     assert (entity, entity.score) == (Entity(0, 3, "x"), 0.7)
 
 
-@given(tags=st.lists(st.sampled_from(["O", "B-x", "I-x", "B-y", "I-y", "B-I-x", "I-I-x"]), max_size=12))
+READ_TAGS = ["O", "B-x", "I-x", "B-y", "I-y", "B-I-x", "I-I-x"]
+
+
+@given(tags=st.lists(st.sampled_from(READ_TAGS), max_size=12))
 def test_tags_are_read_as_the_package_reads_them(tags: list[str]) -> None:
     window = Window(0, [], list(range(len(tags))), list(range(len(tags))))
     found = [Entity(span.start, span.end, span.label) for span in read_spans(window, tags)]
     assert found == entities_from_tags(tags)[0]
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    rows=st.lists(
+        st.lists(st.tuples(st.sampled_from(READ_TAGS), st.floats(0, 1, width=32)), max_size=9),
+        min_size=1,
+        max_size=5,
+    ),
+    scored=st.booleans(),
+)
+def test_a_batch_of_ids_is_read_as_the_tags_of_its_rows(
+    rows: list[list[tuple[str, float]]], scored: bool
+) -> None:
+    width = max(1, *map(len, rows))
+    paths = np.full((len(rows), width), -100)
+    scores = np.zeros((len(rows), width), dtype=np.float32)
+    windows, expected = [], []
+    for index, row in enumerate(rows):
+        windows.append(Window(index, [], [3 * word + 1 for word in range(len(row))], []))
+        tags, own = [tag for tag, _ in row], [score for _, score in row]
+        paths[index, : len(row)] = [READ_TAGS.index(tag) for tag in tags]
+        scores[index, : len(row)] = own
+        expected.append(read_entities(windows[-1], tags, own if scored else None))
+    found = EntityReader(READ_TAGS)(windows, paths, scores if scored else None)
+    assert found == expected
+    assert [[e.score for e in row] for row in found] == [[e.score for e in row] for row in expected]
 
 
 def test_the_pieces_of_a_span() -> None:
@@ -230,3 +265,91 @@ def test_a_tokenizer_that_cannot_map_pieces_to_words_is_refused() -> None:
     slow: Any = Slow()
     with pytest.raises(EncoderError, match="Slow is a pure-Python tokenizer"):
         WordTokenizer(slow, 10)
+
+
+def byte_level(add_prefix_space: bool) -> Tokenizer:
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocabulary = {piece: index for index, piece in enumerate(["<pad>", *alphabet, "an", "na", "\u0120a"])}
+    tokenizer = Tokenizer(models.BPE(vocabulary, [("a", "n"), ("n", "a"), ("\u0120", "a")]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=add_prefix_space)
+    return tokenizer
+
+
+def metaspace(prepend_scheme: str) -> Tokenizer:
+    pieces = ["<pad>", "<unk>", "\u2581", "\u2581an", "\u2581a", *"abnxyz,.", "na", "\u2581\u4e2d", "\u4e2d"]
+    tokenizer = Tokenizer(models.Unigram([(piece, -float(len(pieces))) for piece in pieces], unk_id=1))
+    tokenizer.normalizer = normalizers.NFKC()
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme=prepend_scheme)
+    return tokenizer
+
+
+KINDS = {
+    "byte-level": byte_level(False),
+    "byte-level, space before": byte_level(True),
+    "metaspace, always": metaspace("always"),
+    "metaspace, first": metaspace("first"),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@settings(max_examples=60, deadline=None)
+@given(
+    sentences=st.lists(
+        st.lists(st.text("abn xy\u4e2d\uff0c,.\u200b\x07", max_size=5), max_size=9), min_size=1, max_size=4
+    ),
+    length=st.integers(3, 40),
+)
+def test_words_have_the_pieces_that_their_whole_sentence_gives_them(
+    kind: str, sentences: list[list[str]], length: int
+) -> None:
+    backend = KINDS[kind]
+    backend.post_processor = processors.TemplateProcessing(
+        single="<pad> $A <pad>", pair="<pad> $A $B", special_tokens=[("<pad>", 0)]
+    )
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, pad_token="<pad>")
+    encoded = tokenizer(sentences, is_split_into_words=True, add_special_tokens=False)
+    windows = WordTokenizer(tokenizer, length).windows(sentences)
+    for index in range(len(sentences)):
+        expected: dict[int, list[int]] = {}
+        for piece, word in zip(encoded["input_ids"][index], encoded.word_ids(index), strict=True):
+            expected.setdefault(word, []).append(piece)
+        found = {
+            word: window.input_ids[start:end]
+            for window in windows
+            if window.sentence == index
+            for word, (start, end) in zip(
+                window.words, pairwise([*window.positions, len(window.input_ids) - 1]), strict=True
+            )
+        }
+        assert found == {word: pieces[: length - 2] for word, pieces in expected.items()}
+
+
+def test_a_tokenizer_is_asked_once_for_a_word_until_too_many_are_known(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    words = WordTokenizer(TOKENIZER, 10)
+    asked: list[list[str]] = []
+
+    def tokenizer(sentences: list[list[str]], **options: Any) -> Any:
+        asked.append(sorted(word for sentence in sentences for word in sentence))
+        return TOKENIZER(sentences, **options)
+
+    monkeypatch.setattr(words, "tokenizer", tokenizer)
+    first = words.windows([["a", "xyz", "a"], ["xyz"]])
+    assert words.windows([["a", "xyz", "a"], ["xyz"]]) == first
+    words.windows([["a", "paris"]])
+    assert asked == [["a", "xyz"], ["paris"]]
+    monkeypatch.setattr("esnera_hf.modeling.hub_code.windows._MOST_WORDS", 2)
+    assert words.windows([["a", "xyz", "a"], ["xyz"]]) == first
+    assert asked[2:] == [["a", "xyz"]]
+
+
+@given(sentences=st.lists(st.lists(st.sampled_from(["a", VANISHING, "xyz"]), max_size=12), max_size=5))
+def test_the_windows_of_each_sentence_are_joined(sentences: list[list[str]]) -> None:
+    windows = WordTokenizer(TOKENIZER, 5).windows(sentences)
+    found = [read_entities(window, ["B-x", *["I-x"] * (len(window.words) - 1)]) for window in windows]
+    expected = []
+    for index in range(len(sentences)):
+        own = [i for i, window in enumerate(windows) if window.sentence == index]
+        expected.append(join_windows([windows[i] for i in own], [found[i] for i in own]))
+    assert list(join_sentences(len(sentences), windows, found)) == expected

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from corpora import raw_reader, sentences_of
 from esnera_hf.errors import SourceError
-from esnera_hf.sources import Dropped, Licence, ReadingOptions
+from esnera_hf.sources import Dropped, Licence, ReadingOptions, row_writer
 from esnera_hf.sources import build as build_module
 from esnera_hf.sources.build import LABEL_NORMALISED, SourceTerms, build_source
 from esnera_hf.sources.sentence import RawSentence
@@ -119,7 +119,7 @@ def test_labels_that_mean_nothing(label):
 
 @pytest.mark.parametrize("sentences", [3, 4, 5, 8])
 def test_chunks_join_in_order(monkeypatch, sentences):
-    monkeypatch.setattr(build_module, "_CHUNK", 4)
+    monkeypatch.setattr(row_writer, "CHUNK", 4)
     rows = [(str(number), [(0, 1, "x")]) for number in range(sentences)]
     readers = {"train": raw_reader(*rows), "validation": raw_reader(*BOTH), "test": raw_reader(*BOTH)}
     dataset = build_source(TERMS, readers).dataset["train"]

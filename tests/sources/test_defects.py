@@ -39,15 +39,17 @@ def test_kinds(tokens, kinds):
 
 def test_repeats():
     repeats = Repeats()
-    found = [
-        repeats.observe(list(text), tags)
-        for text, tags in [
-            ("ab", ["O", "O"]),
-            ("ba", ["O", "O"]),
-            ("ab", ["O", "O"]),
-            ("ab", ["B-x", "O"]),
-            ("ab", ["O", "O"]),
-        ]
-    ]
-    assert found == [None, None, REPEAT, REPEAT_OTHERWISE, REPEAT]
-    assert Repeats().observe(["ab"], ["O"]) is None
+    for text, tags in [
+        ("ab", ["O", "O"]),
+        ("ba", ["O", "O"]),
+        ("ab", ["O", "O"]),
+        ("ab", ["B-x", "O"]),
+        ("ab", ["O", "O"]),
+    ]:
+        repeats.add(list(text), tags)
+    assert repeats.counts() == {REPEAT: 2, REPEAT_OTHERWISE: 1}
+    repeats = Repeats()
+    assert repeats.counts() == {}
+    for tokens in (["a", "b"], ["ab"]):
+        repeats.add(tokens, ["O"])
+    assert repeats.counts() == {}

@@ -24,6 +24,8 @@ def name_similarity(first: str, second: str) -> float:
     """
     # SequenceMatcher is not symmetric.
     one, other = sorted((_words(first), _words(second)))
+    if not one:
+        return float(first == second)
     letters = difflib.SequenceMatcher(None, "".join(one), "".join(other), autojunk=False).ratio()
     words = len(set(one) & set(other)) / max(len(set(one) | set(other)), 1)
     return max(letters, words)

@@ -1,0 +1,141 @@
+"""Evidence in both directions, against figures worked out by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from builders import make_matrix
+from esnera_hf.labels import LabelRef
+from esnera_hf.similarity import SimilarityMatrix
+from esnera_hf.similarity.mutual import WEIGHTS, agreed_share, coverage, mutual_similarity
+from esnera_hf.similarity.names import name_similarity
+from esnera_hf.similarity.relations import EQUAL, HOLDS, LabelRelations, relate
+
+#: politics has persons and, apart from them, politicians; news has persons that are both.
+SUPPORT = {"politics:person": 100, "politics:politician": 100, "news:PER": 200}
+
+
+def politics() -> SimilarityMatrix:
+    return make_matrix(
+        SUPPORT,
+        {
+            # On news text: 80 entities are predicted as person, 72 of them are annotated PER.
+            ("politics:person", "news:PER"): (72, 80),
+            ("politics:politician", "news:PER"): (90, 100),
+            # On politics text: 180 are predicted as PER, half of each kind.
+            ("news:PER", "politics:person"): (85, 180),
+            ("news:PER", "politics:politician"): (85, 180),
+        },
+        {("politics:person", "news:PER"): 0.5, ("politics:politician", "news:PER"): 0.4},
+        {("politics:person", "news:PER"): 0.8, ("news:PER", "politics:person"): 0.3},
+    )
+
+
+def place(matrix: SimilarityMatrix, label: str) -> int:
+    return matrix.labels.index(LabelRef(*label.split(":")))
+
+
+def test_the_agreed_share_leaves_out_what_one_tagger_overlooks() -> None:
+    matrix = politics()
+    shares = agreed_share(matrix, prior=0)
+    person, politician, per = (place(matrix, label) for label in SUPPORT)
+    # All persons annotated in news are PER; all gold persons found by the news tagger are called PER.
+    assert shares[person, per] == pytest.approx(1.0)
+    # Of the predicted PER annotated in politics half are persons (85 of 170); of the gold PER that the politics
+    # tagger finds, 72 of 162 are called person.
+    assert shares[per, person] == pytest.approx(np.sqrt(85 / 170 * 72 / 162))
+    assert shares[per, politician] == pytest.approx(np.sqrt(85 / 170 * 90 / 162))
+    assert np.isnan(shares[person, politician])
+
+
+def test_few_entities_say_little() -> None:
+    matrix = make_matrix({"a:x": 3, "b:x": 300}, {("a:x", "b:x"): (1, 1), ("b:x", "a:x"): (200, 200)}, {})
+    shares = agreed_share(matrix)
+    assert shares[0, 1] == pytest.approx(np.sqrt(1 / 2 * 200 / 201))
+    assert shares[1, 0] == pytest.approx(np.sqrt(200 / 201 * 1 / 2))
+
+
+def test_the_mutual_similarity_is_the_weighted_mean_of_the_smaller_directions() -> None:
+    matrix = politics()
+    person, per = place(matrix, "politics:person"), place(matrix, "news:PER")
+    shares = agreed_share(matrix)
+    parts = (min(shares[person, per], shares[per, person]), 0.3, name_similarity("person", "PER"))
+    expected = sum(w * part for w, part in zip(WEIGHTS, parts, strict=True)) / sum(WEIGHTS)
+    found = mutual_similarity(matrix)
+    assert found[person, per] == found[per, person] == pytest.approx(expected)
+
+
+def test_what_is_unknown_is_judged_by_what_is_known() -> None:
+    support = {"a:x": 10, "b:y": 10, "b:z": 10}
+    matrix = make_matrix(support, {}, {("a:x", "b:y"): 0.6})
+    found = mutual_similarity(matrix)
+    # S_sem stands in for the share, and that for the overlap; the names have nothing in common.
+    assert found[0, 1] == pytest.approx(0.6 * (WEIGHTS[0] + WEIGHTS[1]) / sum(WEIGHTS))
+    assert np.isnan(found[0, 2])
+    assert np.isnan(found[1, 2])
+
+
+def test_coverage_sees_what_one_source_does_not_annotate() -> None:
+    matrix = make_matrix(
+        {"events:obj-per": 100, "news:PER": 200},
+        # Whoever is called obj-per is a person; of the persons of news a fifth are found as one, nothing else is.
+        {("events:obj-per", "news:PER"): (40, 42), ("news:PER", "events:obj-per"): (90, 400)},
+        {},
+    )
+    covered = coverage(matrix)
+    inner = np.mean([40 / 44, 90 / 102, np.sqrt(40 / 42 * 90 / 92)])
+    outer = np.mean([90 / 402, 40 / 202, np.sqrt(90 / 92 * 40 / 42)])
+    assert covered[0, 1] == pytest.approx(inner)
+    assert covered[1, 0] == pytest.approx(outer)
+
+
+def test_the_relations_of_a_label_with_those_it_is_made_of() -> None:
+    relations = relate(politics())
+    person, politician, per = (LabelRef(*label.split(":")) for label in SUPPORT)
+    assert relations.between(person, per) == "subset"
+    assert relations.between(per, person) == "superset"
+    assert relations.between(per, politician) == "superset"
+    assert relations.between(person, politician) == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("mutual", "one", "other", "expected"),
+    [
+        (EQUAL, 0.1, 0.1, "equal"),
+        (0.5, HOLDS, HOLDS / 1.5, "subset"),
+        (0.5, HOLDS, HOLDS / 1.4, "overlap"),
+        (0.5, 0.2, 0.9, "superset"),
+        (0.1, 0.3, 0.3, "overlap"),
+        (0.1, 0.6, 0.1, "none"),
+        (0.1, 0.0, 0.0, "none"),
+    ],
+)
+def test_the_bounds_of_the_relations(mutual: float, one: float, other: float, expected: str) -> None:
+    matrix = make_matrix({"a:x": 10, "b:y": 10}, {}, {})
+    both = np.array([[np.nan, mutual], [mutual, np.nan]])
+    covered = np.array([[np.nan, one], [other, np.nan]])
+    a, b = matrix.labels
+    assert LabelRelations(matrix, both, covered).between(a, b) == expected
+
+
+@given(st.data())
+def test_both_directions_of_a_relation_agree(data: st.DataObject) -> None:
+    labels = ["a:x", "a:y", "b:x", "b:z"]
+    counts = {}
+    for one in labels:
+        predicted = data.draw(st.integers(0, 50))
+        for other in labels:
+            if one[0] != other[0]:
+                counts[one, other] = (data.draw(st.integers(0, predicted)) // 2, predicted)
+    relations = relate(make_matrix(dict.fromkeys(labels, 20), counts, {}))
+    inverse = {"subset": "superset", "superset": "subset"}
+    for one in relations.matrix.labels:
+        for other in relations.matrix.labels:
+            if one.source != other.source:
+                relation = relations.between(one, other)
+                assert relations.between(other, one) == inverse.get(relation, relation)
+    known = relations.mutual[~np.isnan(relations.mutual)]
+    assert ((known >= 0) & (known <= 1)).all()
