@@ -42,7 +42,7 @@ LAYERS = (
     {"taggers"},
     {"source_taggers"},
     {"evidence", "single"},
-    {"estimates"},
+    {"estimates", "starts"},
     {"trials"},
     {"final"},
     {"report"},

@@ -249,8 +249,7 @@ def _search(
 ) -> tuple[MergePath, Sequence[Trial[TrialOutcome]]]:
     trials = Trials(
         sources,
-        encoder,
-        settings.evidence.training,
+        settings.evidence.plan(encoder),
         found,
         settings.search,
         settings.final.augment,

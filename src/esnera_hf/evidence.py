@@ -29,7 +29,13 @@ from esnera_hf.similarity import (
     semantic_similarity,
     sum_vectors,
 )
-from esnera_hf.source_taggers import TaggerPlan, Taggers, check_taggers, own_taggers
+from esnera_hf.source_taggers import (
+    TaggerPlan,
+    Taggers,
+    check_taggers,
+    check_warm_start,
+    own_taggers,
+)
 from esnera_hf.sources import NerSource
 from esnera_hf.taggers import CachedTagger, encoder_identity, library_versions
 from esnera_hf.tagging import Entity
@@ -51,12 +57,16 @@ class EvidenceSettings:
             chosen for the encoder and the corpus.
         taggers: a ``separate`` tagger a source, or one ``joint`` tagger that is
             trained on all of them, an encoder with a head a source.
+        warm_start: share of the epochs that trials and the final tagger are trained
+            if they begin with what the joint tagger knows, such as 0.25; ``None``
+            trains them from the encoder on, for all epochs.
     """
 
     match: SpanMatch = "exact"
     centre: Centre = "source"
     training: Mapping[str, Any] = field(default_factory=dict)
     taggers: Taggers = "separate"
+    warm_start: float | None = None
 
     def __post_init__(self) -> None:
         if self.match not in ("exact", "overlap"):
@@ -64,10 +74,11 @@ class EvidenceSettings:
         if self.centre not in ("source", "all"):
             raise ConfigurationError(f"centre={self.centre!r}: expected 'source' or 'all'.")
         check_taggers(self.taggers)
+        check_warm_start(self.warm_start, self.taggers)
 
     def plan(self, encoder: str) -> TaggerPlan:
         """Return how the sources' own taggers are made with an encoder."""
-        return TaggerPlan(encoder, self.training, self.taggers)
+        return TaggerPlan(encoder, self.training, self.taggers, self.warm_start)
 
 
 @dataclass(frozen=True)

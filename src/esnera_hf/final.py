@@ -141,7 +141,7 @@ def finish(
     with lap(seconds, "final training"):
         for name, (chosen, added) in _systems(sources, mapping, pseudo, settings).items():
             partial = settings.partial if name == "merged" else None
-            tagger = train_merged(sources, chosen, leaks, added, plan, partial)
+            tagger = train_merged(sources, chosen, leaks, added, plan, partial, taggers)
             predictions = both_predictions(sources, taggers, tagger, "test")
             systems[name] = ScoredTagger(
                 tagger,

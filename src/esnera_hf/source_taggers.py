@@ -46,6 +46,20 @@ def check_taggers(taggers: str) -> None:
         )
 
 
+def check_warm_start(share: float | None, taggers: str) -> None:
+    """Check the share of the epochs of a warm-started training.
+
+    Raises:
+        ConfigurationError: it is no share, or there is no joint tagger to begin with.
+    """
+    if share is None:
+        return
+    if not 0 < share <= 1:
+        raise ConfigurationError(f"warm_start={share}: expected a share of the epochs above 0, at most 1.")
+    if taggers != "joint":
+        raise ConfigurationError("warm_start= needs taggers='joint': it begins with the joint tagger.")
+
+
 @dataclass(frozen=True)
 class TaggerPlan:
     """How the sources' own taggers are made.
@@ -54,14 +68,21 @@ class TaggerPlan:
         encoder: folder or Hub id of a pretrained encoder.
         training: overrides of the training arguments.
         taggers: ``separate`` or ``joint``.
+        warm_start: share of the epochs that a merged tagger is trained if it begins
+            with what the joint tagger knows; ``None`` begins with the encoder.
+
+    Raises:
+        ConfigurationError: one of them is out of range.
     """
 
     encoder: str
     training: Mapping[str, Any] = field(default_factory=dict)
     taggers: Taggers = "separate"
+    warm_start: float | None = None
 
     def __post_init__(self) -> None:
         check_taggers(self.taggers)
+        check_warm_start(self.warm_start, self.taggers)
 
 
 @dataclass(frozen=True)

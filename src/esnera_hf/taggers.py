@@ -93,6 +93,7 @@ def cached_tagger(
     training: Mapping[str, Any],
     scope: Scope | None = None,
     partial: PartialAnnotation | None = None,
+    start: Artefact | None = None,
 ) -> CachedTagger:
     """Return the tagger of a corpus, trained now or before; an interrupted training goes on.
 
@@ -103,6 +104,7 @@ def cached_tagger(
         scope: for a merged corpus, the labels that count in validation, by
             source of a sentence.
         partial: for a merged corpus, what its sources leave open.
+        start: a saved tagger whose weights training begins with.
 
     Raises:
         ConfigurationError: the corpus has nothing to train on or to choose by.
@@ -111,11 +113,12 @@ def cached_tagger(
     check_trainable(source)
     from esnera_hf.modeling.training import save_result, train_tagger
 
-    artefact = tagger_artefact(source, encoder, training, scope, partial)
+    artefact = tagger_artefact(source, encoder, training, scope, partial, start)
     started = time.perf_counter()
 
     def train() -> TrainingResult:
-        return train_tagger(source, encoder, artefact.unfinished, training, scope, partial)
+        begin = None if start is None else start.folder
+        return train_tagger(source, encoder, artefact.unfinished, training, scope, partial, begin)
 
     trained = make_by_all(artefact, train, save_result)
     tagger = CachedTagger(source.name, artefact, time.perf_counter() - started if trained else 0.0)
@@ -186,6 +189,7 @@ def tagger_artefact(
     training: Mapping[str, Any],
     scope: Scope | None = None,
     partial: PartialAnnotation | None = None,
+    start: Artefact | None = None,
 ) -> Artefact:
     """Return where the tagger of a corpus is kept, by everything that decides its weights."""
     from esnera_hf.modeling.arguments import recommended_settings
@@ -207,6 +211,8 @@ def tagger_artefact(
         }
     if partial is not None:
         identity["partial"] = partial.identity()
+    if start is not None:
+        identity["start"] = start.key
     return Artefact("taggers", identity)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from esnera_hf.alignment import Constraints, LabelMapping, MergePath, SearchSettings, mapping_from_path
 from esnera_hf.augmentation import PseudoLabels, pseudo_labels
@@ -18,6 +17,7 @@ from esnera_hf.merging import as_source, merge_sources
 from esnera_hf.scoring import MergedScores, PredictionPair, score_in_own_labels, score_projected
 from esnera_hf.source_taggers import TaggerPlan
 from esnera_hf.sources import NerSource
+from esnera_hf.starts import start_artefact, warm_training
 from esnera_hf.taggers import CachedTagger, announce_cost, cached_tagger
 from esnera_hf.tagging import Entity
 
@@ -87,8 +87,7 @@ class Trials:
 
     Attributes:
         sources: the sources.
-        encoder: of the merged taggers.
-        training: overrides of their training arguments.
+        plan: how the merged taggers are made.
         evidence: similarities and the sources' own taggers.
         search: the bound.
         floor: smallest confidence of pseudo-labels, ``None`` for none.
@@ -97,8 +96,7 @@ class Trials:
     """
 
     sources: Sequence[NerSource]
-    encoder: str
-    training: Mapping[str, Any]
+    plan: TaggerPlan
     evidence: Evidence
     search: SearchSettings
     floor: float | None
@@ -139,7 +137,7 @@ class Trials:
             pseudo = pseudo_labels(
                 sources, mapping, self.evidence.predictions, self.floor, left_out_of_train(leaks)
             )
-        tagger = train_merged(sources, mapping, leaks, pseudo, TaggerPlan(self.encoder, self.training))
+        tagger = train_merged(sources, mapping, leaks, pseudo, self.plan, own=self.evidence.taggers)
         predictions = both_predictions(sources, self.evidence.taggers, tagger, "validation")
         return Training(
             score_projected(sources, mapping, predictions, "validation"),
@@ -161,6 +159,7 @@ def train_merged(
     pseudo: PseudoLabels | None,
     plan: TaggerPlan,
     likelihood: PartialLikelihood | None = None,
+    own: Mapping[str, CachedTagger] | None = None,
 ) -> CachedTagger:
     """Merge sources and train a tagger on the result; each source's validation counts on what it annotates.
 
@@ -172,13 +171,18 @@ def train_merged(
         plan: encoder and training arguments.
         likelihood: train on what each source says, and no more; what a source
             does not annotate is ``O`` if not given.
+        own: the heads of the joint tagger to begin with, if the plan says so.
     """
     names = sorted(source.name for source in sources)
     merged = as_source("+".join(names), merge_sources(sources, mapping, leaks, pseudo))
     scope = {name: mapping.scope(name) if mapping.is_flat else mapping.projection(name) for name in names}
     partial = None if likelihood is None else PartialAnnotation(likelihood, candidate_labels(mapping, names))
-    announce_cost([merged], plan.encoder, plan.training, similarities=False, scope=scope, partial=partial)
-    return cached_tagger(merged, plan.encoder, plan.training, scope, partial)
+    training, start = plan.training, None
+    if plan.warm_start is not None and own is not None:
+        training = warm_training(plan, len(merged.dataset["train"]))
+        start = start_artefact(sources, mapping, own)
+    announce_cost([merged], plan.encoder, training, similarities=False, scope=scope, partial=partial)
+    return cached_tagger(merged, plan.encoder, training, scope, partial, start)
 
 
 def candidate_labels(mapping: LabelMapping, sources: Sequence[str]) -> dict[str, CandidateLabels]:

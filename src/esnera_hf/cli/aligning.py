@@ -144,6 +144,13 @@ def _add_evidence_options(group: Any) -> None:
         default="separate",
         help="train a tagger a source (default), or one encoder with a head a source",
     )
+    group.add_argument(
+        "--warm-start",
+        type=float,
+        metavar="SHARE",
+        help="with --taggers joint: begin trials and the final tagger with what the joint tagger knows, and train "
+        "them for this share of the epochs, such as 0.25",
+    )
 
 
 def _add_schema_options(align: argparse.ArgumentParser) -> None:
@@ -205,7 +212,13 @@ def _align(options: argparse.Namespace) -> None:
         sentences=options.sentences,
         seed=options.seed,
         settings=AlignSettings(
-            EvidenceSettings(options.match, options.centre, training_arguments(options), options.taggers),
+            EvidenceSettings(
+                options.match,
+                options.centre,
+                training_arguments(options),
+                options.taggers,
+                options.warm_start,
+            ),
             _search(options),
             _schema(options),
             _final(options),

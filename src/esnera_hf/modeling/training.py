@@ -30,6 +30,7 @@ from esnera_hf.modeling.pretrained import load_encoder, window_length
 from esnera_hf.modeling.progress import TrainingProgress
 from esnera_hf.modeling.tagger import Tagger
 from esnera_hf.modeling.training_data import TrainingData
+from esnera_hf.modeling.warm_start import take_over
 from esnera_hf.sources import NerSource
 from esnera_hf.tagging import iob2_tag_set
 
@@ -59,6 +60,7 @@ def train_tagger(
     overrides: Mapping[str, Any] | None = None,
     scope: Scope | None = None,
     partial_annotation: PartialAnnotation | None = None,
+    start: Path | None = None,
 ) -> TrainingResult:
     """Train a tagger on the train split of a source; its validation split chooses the epoch.
 
@@ -74,6 +76,8 @@ def train_tagger(
             scores, by source of a sentence.
         partial_annotation: for a merged corpus, what its sources leave open; it is
             taken for whole if not given.
+        start: a saved tagger with the same encoder and at least the same tags,
+            whose weights training begins with.
 
     Raises:
         EncoderError: the encoder cannot be loaded.
@@ -97,6 +101,8 @@ def train_tagger(
             partial_model, data, partial_rows(data, partial_model, partial_annotation), arguments
         )
         tagger_model = partial_model.trained()
+    if start is not None:
+        take_over(tagger_model, Tagger.from_pretrained(start).model)
     fit(trainer, output_dir)
     history = epoch_history(trainer.state.log_history)
     tagger = Tagger(tagger_model.eval(), tokenizer)

@@ -83,6 +83,22 @@ def merged_start(
     return model
 
 
+@torch.no_grad()
+def take_over(model: CrfTagger, start: CrfTagger) -> None:
+    """Copy the weights of a tagger into one whose tags are among its own, in whatever order.
+
+    Raises:
+        ValueError: the encoders differ, or a tag is missing.
+    """
+    places = [start.config.tags.index(tag) for tag in model.config.tags]
+    model.encoder.load_state_dict(start.encoder.state_dict())
+    model.classifier.weight.copy_(start.classifier.weight[places])
+    model.classifier.bias.copy_(start.classifier.bias[places])
+    model.crf.start_transitions.copy_(start.crf.start_transitions[places])
+    model.crf.end_transitions.copy_(start.crf.end_transitions[places])
+    model.crf.transitions.copy_(start.crf.transitions[places][:, places])
+
+
 class _WeightedMean:
     """The mean of scores of tags (or pairs of tags) that are added one head at a time; 0 where none was."""
 
