@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from esnera_hf.duplicates import Place, find_duplicates
+import numpy as np
+from numpy.typing import NDArray
+
+from esnera_hf.duplicates import DuplicatePairs, Place, find_pairs
 from esnera_hf.sources import NerSource
 
 #: A sentence of an earlier split must not stand in a later one.
@@ -44,22 +47,38 @@ def find_leaks(sources: Sequence[NerSource]) -> tuple[Leak, ...]:
         inside its source, where there are any; test before validation, the same
         text before nearly the same. In the order of the sources.
     """
-    best: dict[tuple[Place, bool], Leak] = {}
-    for pair in find_duplicates(sources).pairs:
-        place, because = sorted((pair.first, pair.second), key=lambda p: _ORDER[p.split])
-        if _ORDER[place.split] == _ORDER[because.split]:
-            continue
-        leak = Leak(place, because, pair.exact)
-        known = best.setdefault((place, leak.left_out), leak)
-        if _weight(leak) > _weight(known):
-            best[place, leak.left_out] = leak
-    rank = {source.name: index for index, source in enumerate(sources)}
-    found = sorted(best.values(), key=lambda k: (rank[k.place.source], _ORDER[k.place.split]))
-    return tuple(found)
+    pairs = find_pairs(sources)
+    source = np.array([index for index, source in enumerate(sources) for _ in source.dataset], dtype=np.int64)
+    order = np.array([_ORDER[split] for _, split in pairs.texts.parts], dtype=np.int64)
+    first, second = pairs.texts.part_of(pairs.first), pairs.texts.part_of(pairs.second)
+    swapped = order[second] < order[first]
+    place = np.where(swapped, pairs.second, pairs.first)
+    because = np.where(swapped, pairs.first, pairs.second)
+    left_out = source[first] != source[second]
+    weight = 2 * np.maximum(order[first], order[second]) + pairs.exact
+    chosen = np.flatnonzero(order[first] != order[second])
+    best, met = _best(chosen, 2 * place + left_out, weight)
+    part = pairs.texts.part_of(place[best])
+    best = best[np.lexsort((met, order[part], source[part]))]
+    return tuple(_leaks(pairs, place[best], because[best], pairs.exact[best]))
 
 
-def _weight(leak: Leak) -> tuple[int, bool]:
-    return _ORDER[leak.because.split], leak.exact
+def _best(
+    chosen: NDArray[np.int64], key: NDArray[np.int64], weight: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return for each key the first of the heaviest of the chosen pairs, and its first pair of any weight."""
+    ranked = chosen[np.lexsort((chosen, -weight[chosen], key[chosen]))]
+    starts = np.flatnonzero(np.diff(key[ranked], prepend=-1))
+    met = np.minimum.reduceat(ranked, starts) if len(starts) else starts
+    return ranked[starts], met
+
+
+def _leaks(
+    pairs: DuplicatePairs, places: NDArray[np.int64], because: NDArray[np.int64], exact: NDArray[np.bool_]
+) -> Iterator[Leak]:
+    known = pairs.places(np.union1d(places, because))
+    for place, twin, same in zip(places.tolist(), because.tolist(), exact.tolist(), strict=True):
+        yield Leak(known[place], known[twin], same)
 
 
 def left_out_of_train(leaks: Sequence[Leak]) -> dict[str, set[str]]:

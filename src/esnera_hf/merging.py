@@ -6,21 +6,29 @@ Label ids are made here and nowhere else.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value, concatenate_datasets
 
 from esnera_hf.alignment import LabelMapping
 from esnera_hf.augmentation import PseudoLabels
 from esnera_hf.errors import ConservationError
 from esnera_hf.leaks import Leak, left_out_ids
+from esnera_hf.levels import COARSE_TAGS, check_coarse, coarse_features, coarse_names
 from esnera_hf.sources import NerSource
+from esnera_hf.sources.arrow_batches import batches, list_offsets, rows_with_ids
 from esnera_hf.sources.source import SOURCE_FEATURES
 from esnera_hf.tagging import OUTSIDE, Entity, iob2_tag_set
 
 GOLD = "gold"
 PSEUDO = "pseudo"
+_ORIGINS = (GOLD, PSEUDO)
+_BATCH = 10_000
 
 
 def merged_features(mapping: LabelMapping) -> Features:
@@ -29,15 +37,17 @@ def merged_features(mapping: LabelMapping) -> Features:
     ``ner_tags`` holds ids of the unified IOB2 tags, ``O`` first; ``source_tags``
     the tags as the source has them; ``origin`` says for each token whether its
     tag is gold or pseudo-labelled, ``confidence`` how sure it is, in [0, 1].
+    Where labels are parts of others, ``coarse_tags`` holds ids of the outermost.
     """
     return Features(
         {
             "id": Value("string"),
             "tokens": List(Value("string")),
             "ner_tags": List(ClassLabel(names=iob2_tag_set(mapping.unified_labels))),
+            **coarse_features(mapping),
             "source": Value("string"),
             "source_tags": List(Value("string")),
-            "origin": List(ClassLabel(names=[GOLD, PSEUDO])),
+            "origin": List(ClassLabel(names=list(_ORIGINS))),
             "confidence": List(Value("float32")),
         }
     )
@@ -77,10 +87,11 @@ def merge_sources(
             split: concatenate_datasets(
                 [
                     _relabel(
-                        _without(source, split, out.get((source.name, split), ())),
+                        _without(source, split, out.get((source.name, split), set())),
                         _renamed_tags(source, mapping),
                         pseudo.of(source.name) if pseudo is not None and split == "train" else {},
                         features,
+                        {} if mapping.is_flat else coarse_names(mapping),
                     )
                     for source in sources
                 ]
@@ -115,11 +126,9 @@ def as_source(name: str, merged: DatasetDict) -> NerSource:
     return NerSource(name, DatasetDict(splits))
 
 
-def _without(source: NerSource, split: str, left_out: Collection[str]) -> Dataset:
+def _without(source: NerSource, split: str, left_out: Set[str]) -> Dataset:
     rows = source.dataset[split]
-    if not left_out:
-        return rows
-    return rows.select([index for index, row_id in enumerate(rows["id"]) if row_id not in left_out])
+    return rows.select(np.flatnonzero(~rows_with_ids(rows, left_out))) if left_out else rows
 
 
 def _renamed_tags(source: NerSource, mapping: LabelMapping) -> dict[str, str]:
@@ -133,31 +142,70 @@ def _renamed_tags(source: NerSource, mapping: LabelMapping) -> dict[str, str]:
 
 
 def _relabel(
-    rows: Dataset, rename: Mapping[str, str], added: Mapping[str, Sequence[Entity]], features: Features
+    rows: Dataset,
+    rename: Mapping[str, str],
+    added: Mapping[str, Sequence[Entity]],
+    features: Features,
+    coarse: Mapping[str, str],
 ) -> Dataset:
-    def relabel(batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
-        source_tags = batch["ner_tags"]
-        tags = [[rename[tag] for tag in row] for row in source_tags]
-        origin = [[GOLD] * len(row) for row in tags]
-        confidence = [[1.0] * len(row) for row in tags]
-        for index, row_id in enumerate(batch["id"]):
-            for entity in added.get(row_id, ()):
-                for token in range(entity.start, entity.end):
-                    prefix = "B-" if token == entity.start else "I-"
-                    tags[index][token] = prefix + entity.label
-                    origin[index][token] = PSEUDO
-                    confidence[index][token] = entity.score
-        return {
-            **batch,
-            "ner_tags": tags,
-            "source_tags": source_tags,
-            "origin": origin,
-            "confidence": confidence,
-        }
-
     if not len(rows):  # map leaves the features of an empty dataset as they are
         return Dataset.from_dict({name: [] for name in features}, features=features)
-    return rows.map(relabel, batched=True, features=features, load_from_cache_file=False, desc="merge")
+    relabelled = rows.with_format("arrow").map(
+        _Relabelling(rename, added, features, coarse),
+        batched=True,
+        batch_size=_BATCH,
+        features=features,
+        load_from_cache_file=False,
+        desc="merge",
+    )
+    return relabelled.with_format(None)
+
+
+@dataclass(frozen=True)
+class _Relabelling:
+    """Relabels batches of sentences and adds pseudo-labels, by sentence id."""
+
+    rename: Mapping[str, str]
+    added: Mapping[str, Sequence[Entity]]
+    features: Features
+    coarse: Mapping[str, str]
+
+    def __call__(self, batch: pa.Table) -> pa.Table:
+        """Return the columns of the merged dataset."""
+        lists = batch["ner_tags"].combine_chunks()
+        offsets = list_offsets(lists)
+        unified = self.features["ner_tags"].feature
+        encoded = pc.list_flatten(lists).dictionary_encode()
+        ids = [unified.str2int(self.rename[tag]) for tag in encoded.dictionary.to_pylist()]
+        tags = np.array(ids, dtype=np.int64)[encoded.indices.to_numpy(zero_copy_only=False)]
+        origin = np.full(len(tags), _ORIGINS.index(GOLD))
+        confidence = np.ones(len(tags), dtype=np.float32)
+        for row, row_id in enumerate(batch["id"].to_pylist() if self.added else ()):
+            own = slice(*offsets[row : row + 2].tolist())
+            for entity in self.added.get(row_id, ()):
+                _check_inside(entity, row_id, own.stop - own.start)
+                span = slice(entity.start, entity.end)
+                tags[own][span] = unified.str2int(f"I-{entity.label}")
+                tags[own][entity.start] = unified.str2int(f"B-{entity.label}")
+                origin[own][span] = _ORIGINS.index(PSEUDO)
+                confidence[own][span] = entity.score
+        columns = {"ner_tags": tags, "origin": origin, "confidence": confidence}
+        if self.coarse:
+            outermost = self.features[COARSE_TAGS].feature
+            to_coarse = [outermost.str2int(self.coarse[tag]) for tag in unified.names]
+            columns[COARSE_TAGS] = np.array(to_coarse, dtype=np.int64)[tags]
+        ends = pa.array(offsets, pa.int32())
+        found = {name: pa.ListArray.from_arrays(ends, pa.array(values)) for name, values in columns.items()}
+        found["source_tags"] = lists
+        return pa.table({name: found[name] if name in found else batch[name] for name in self.features})
+
+
+def _check_inside(entity: Entity, row_id: str, tokens: int) -> None:
+    if not 0 <= entity.start < entity.end <= tokens:
+        raise ConservationError(
+            f"{row_id}: the pseudo-label {entity} does not lie in its sentence of {tokens} tokens. Pass "
+            "pseudo-labels of these very sources."
+        )
 
 
 def check_conserved(
@@ -175,7 +223,8 @@ def check_conserved(
 
     Raises:
         ConservationError: sentences by split, or counts by split, source,
-            unified label and origin differ.
+            unified label and origin differ, or a coarse tag is not that of its
+            fine one.
     """
     out = left_out_ids(leaks)
     for split, rows in merged.items():
@@ -192,7 +241,7 @@ def check_conserved(
             if pseudo is not None and split == "train":
                 for entities in pseudo.of(source.name).values():
                     expected.update((source.name, entity.label, PSEUDO) for entity in entities)
-        found = Counter(_merged_labels(rows))
+        found = _count_merged(rows)
         if expected != found:
             difference = {
                 f"{source}:{label}" + (" (pseudo)" if origin == PSEUDO else ""): found[key] - expected[key]
@@ -203,16 +252,17 @@ def check_conserved(
             raise ConservationError(f"split {split}: entities gained or lost by label: {difference}.")
         if sentences != len(rows):
             raise ConservationError(f"split {split}: expected {sentences:,} sentences, found {len(rows):,}.")
+        check_coarse(rows, mapping, split)
 
 
-def _count_left_out(source: NerSource, split: str, ids: Collection[str]) -> tuple[int, Counter[str]]:
+def _count_left_out(source: NerSource, split: str, ids: Set[str]) -> tuple[int, Counter[str]]:
     """Count the sentences of these ids and their entities by label."""
     sentences = 0
     labels: Counter[str] = Counter()
-    for sentence in source.sentences(split) if ids else ():
-        if sentence.id in ids:
-            sentences += 1
-            labels.update(entity.label for entity in sentence.entities)
+    rows = np.flatnonzero(rows_with_ids(source.dataset[split], ids)) if ids else ()
+    for sentence in source.sentences(split, rows):
+        sentences += 1
+        labels.update(entity.label for entity in sentence.entities)
     if sentences < len(ids):
         raise ConservationError(
             f"{source.name}, {split}: {len(ids):,} sentences to leave out, {sentences:,} found. "
@@ -221,14 +271,22 @@ def _count_left_out(source: NerSource, split: str, ids: Collection[str]) -> tupl
     return sentences, labels
 
 
-def _merged_labels(rows: Dataset) -> Iterator[tuple[str, str, str]]:
-    """Yield source, unified label and origin of every entity."""
+def _count_merged(rows: Dataset) -> Counter[tuple[str, str, str]]:
+    """Count entities by source, unified label and origin."""
     names = rows.features["ner_tags"].feature.names
     origins = rows.features["origin"].feature.names
-    begins = {index: name[2:] for index, name in enumerate(names) if name.startswith("B-")}
-    columns = ["source", "ner_tags", "origin"]
-    for batch in rows.select_columns(columns).iter(batch_size=1000):
-        for source, tags, origin in zip(*(batch[column] for column in columns), strict=True):
-            for tag, where_from in zip(tags, origin, strict=True):
-                if tag in begins:
-                    yield source, begins[tag], origins[where_from]
+    begins = np.array([name.startswith("B-") for name in names])
+    counts: Counter[tuple[str, str, str]] = Counter()
+    for source, tags, origin in batches(rows, "source", "ner_tags", "origin"):
+        encoded = source.dictionary_encode()
+        flat = pc.list_flatten(tags).to_numpy(zero_copy_only=False)
+        first = begins[flat]
+        owner = encoded.indices.to_numpy(zero_copy_only=False)[pc.list_parent_indices(tags).to_numpy()]
+        given = pc.list_flatten(origin).to_numpy(zero_copy_only=False)
+        codes = (owner[first].astype(np.int64) * len(names) + flat[first]) * len(origins) + given[first]
+        sources = encoded.dictionary.to_pylist()
+        for code, count in zip(*map(np.ndarray.tolist, np.unique(codes, return_counts=True)), strict=True):
+            rest, where_from = divmod(code, len(origins))
+            index, tag = divmod(rest, len(names))
+            counts[sources[index], names[tag][2:], origins[where_from]] += count
+    return counts

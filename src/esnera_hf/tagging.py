@@ -11,6 +11,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, get_args
 
+from esnera_hf.errors import EsneraError
+from esnera_hf.text import shown
+
 Scheme = Literal["IOB1", "IOB2", "BIOES", "BMES", "BMEWO", "BILOU", "none"]
 SCHEMES: tuple[Scheme, ...] = get_args(Scheme)
 
@@ -44,7 +47,7 @@ class Repair(NamedTuple):
     kind: str
 
 
-class TagError(ValueError):
+class TagError(EsneraError, ValueError):
     """A tag that its scheme does not know."""
 
 
@@ -63,7 +66,7 @@ def split_tag(tag: str, scheme: Scheme) -> tuple[str, str]:
     role = _PREFIX_ROLES[scheme].get(tag[:1])
     if role is None or tag[1:2] not in _SEPARATORS or len(tag) < 3:
         prefixes = ", ".join(f"{p}-LABEL" for p in _PREFIX_ROLES[scheme])
-        raise TagError(f"tag {tag!r} is not of scheme {scheme} (expected O, {prefixes})")
+        raise TagError(f"tag {shown(tag)} is not of scheme {scheme} (expected O, {prefixes})")
     return role, tag[2:]
 
 
@@ -98,10 +101,11 @@ def entities_from_tags(tags: Sequence[str], scheme: Scheme = "IOB2") -> tuple[li
         open_start = -1
 
     for index, tag in enumerate(tags):
-        role, label = split_tag(tag, scheme)
-        if role == "O":
-            close(index, ended=False)
+        if tag == OUTSIDE:
+            if open_start >= 0:
+                close(index, ended=False)
             continue
+        role, label = split_tag(tag, scheme)
         continues = role in "IE" and open_start >= 0 and label == open_label
         if not continues:
             close(index, ended=False)

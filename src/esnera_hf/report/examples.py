@@ -37,6 +37,8 @@ def mentions_in_context(sources: Sequence[NerSource]) -> dict[str, list[dict[str
                         examples.append({**example, "id": sentence.id})
                     if len(examples) == EXAMPLES:
                         wanting.discard(entity.label)
+                if not wanting:
+                    break
     return found
 
 

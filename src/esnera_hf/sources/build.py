@@ -9,8 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import islice
 
-import pyarrow as pa
-from datasets import Dataset, concatenate_datasets
+from datasets import Dataset
 from tqdm.auto import tqdm
 
 from esnera_hf.errors import ConservationError, SourceError
@@ -18,13 +17,13 @@ from esnera_hf.sources.characters import as_characters, has_words, language_of
 from esnera_hf.sources.defects import Repeats, observe
 from esnera_hf.sources.licence_table import licence_from_id
 from esnera_hf.sources.options import ReadingOptions
+from esnera_hf.sources.row_writer import RowWriter
 from esnera_hf.sources.sentence import Dropped, RawSentence, Reader, flatten, label_frequency
-from esnera_hf.sources.source import SOURCE_FEATURES, Licence, NerSource, Provenance
+from esnera_hf.sources.source import Licence, NerSource, Provenance
 from esnera_hf.sources.splits import complete_splits
 from esnera_hf.tagging import OUTSIDE, Entity, tags_from_entities
 from esnera_hf.text import join_tokens
 
-_CHUNK = 10_000
 _SNIFFED = 500
 LABEL_NORMALISED = "label in another Unicode form, with spaces around it or unprintable, normalised"
 
@@ -169,8 +168,7 @@ def _case_variants(frequency: Mapping[str, int]) -> Iterator[str]:
 
 
 def _read_split(name: str, split: str, read: Reader, ledger: _Ledger) -> Dataset | None:
-    chunks: list[Dataset] = []
-    columns: dict[str, list[object]] = {column: [] for column in SOURCE_FEATURES}
+    rows = RowWriter()
     repeats = Repeats()
     places: dict[bool, str] = {}
     entities = 0
@@ -184,19 +182,10 @@ def _read_split(name: str, split: str, read: Reader, ledger: _Ledger) -> Dataset
             )
         tags = _tags(name, split, sentence, ledger)
         ledger.observed.update(observe(sentence))
-        repeat = repeats.observe(sentence.tokens, tags)
-        if repeat:
-            ledger.observed[repeat] += 1
-        columns["id"].append(f"{name}-{split}-{index}")
-        columns["tokens"].append(sentence.tokens)
-        columns["ner_tags"].append(tags)
-        columns["source"].append(name)
-        if len(columns["id"]) == _CHUNK:
-            chunks.append(_to_dataset(columns))
-    if not entities:
-        return None
-    chunks.append(_to_dataset(columns))
-    return concatenate_datasets(chunks)
+        repeats.add(sentence.tokens, tags)
+        rows.add(f"{name}-{split}-{index}", sentence.tokens, tags, name)
+    ledger.observed.update(repeats.counts())
+    return rows.finish() if entities else None
 
 
 def _tags(name: str, split: str, sentence: RawSentence, ledger: _Ledger) -> list[str]:
@@ -224,10 +213,3 @@ def _tags(name: str, split: str, sentence: RawSentence, ledger: _Ledger) -> list
 
 def _has_double_labels(spans: list[Entity]) -> bool:
     return len(spans) > 1 and len({(span.start, span.end) for span in spans}) < len(spans)
-
-
-def _to_dataset(columns: dict[str, list[object]]) -> Dataset:
-    dataset = Dataset(pa.table(columns, schema=SOURCE_FEATURES.arrow_schema))
-    for values in columns.values():
-        values.clear()
-    return dataset

@@ -5,18 +5,21 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 from datasets import DatasetDict, Features, List, Value
 
 from esnera_hf.labels import LabelRef
+from esnera_hf.sources.arrow_batches import count_tokens_and_entities, text_digests
 from esnera_hf.sources.sentence import Dropped
 from esnera_hf.tagging import Entity, entities_from_tags
 
 SPLITS = ("train", "validation", "test")
+_BATCH = 1000
 
 SOURCE_FEATURES = Features(
     {
@@ -155,6 +158,9 @@ class NerSource:
         observed: oddities left as they are, counted by kind.
         notes: what was done to the splits.
         vocabulary: labels it annotates though they may not occur, as in a sample.
+        given: what it was loaded from, as ``load_source`` takes it; ``""`` for data in
+            memory.
+        reading: the reading options that were given, by name.
     """
 
     name: str
@@ -167,6 +173,8 @@ class NerSource:
     observed: Mapping[str, int] = field(default_factory=dict, repr=False)
     notes: tuple[str, ...] = field(default=(), repr=False)
     vocabulary: tuple[str, ...] = field(default=(), repr=False)
+    given: str = field(default="", repr=False, compare=False)
+    reading: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
     def labels(self) -> tuple[str, ...]:
@@ -185,11 +193,7 @@ class NerSource:
         entities: dict[str, dict[str, int]] = {}
         tokens: dict[str, int] = {}
         for split in self.dataset:
-            counts: Counter[str] = Counter()
-            tokens[split] = 0
-            for sentence in self.sentences(split):
-                tokens[split] += len(sentence.tokens)
-                counts.update(entity.label for entity in sentence.entities)
+            tokens[split], counts = count_tokens_and_entities(self.dataset[split])
             entities[split] = dict(sorted(counts.items()))
         return SourceSummary(
             name=self.name,
@@ -215,9 +219,15 @@ class NerSource:
                 digest.update(json.dumps(record, ensure_ascii=False).encode("utf-8", "surrogatepass"))
         return digest.hexdigest()
 
-    def sentences(self, split: str) -> Iterator[AnnotatedSentence]:
-        """Yield the sentences of a split, read from Arrow in batches."""
-        for batch in self.dataset[split].iter(batch_size=1000):
+    def sentences(self, split: str, rows: Iterable[int] | None = None) -> Iterator[AnnotatedSentence]:
+        """Yield the sentences of a split, read from Arrow in batches.
+
+        Args:
+            split: the split.
+            rows: the indices of those to yield; all if not given.
+        """
+        dataset = self.dataset[split] if rows is None else self.dataset[split].select(rows)
+        for batch in dataset.iter(batch_size=_BATCH):
             columns = (batch[name] for name in SOURCE_FEATURES)
             for row_id, tokens, tags, source in zip(*columns, strict=True):
                 yield AnnotatedSentence(row_id, tokens, entities_from_tags(tags)[0], source)
@@ -231,12 +241,9 @@ class NerSource:
         """
         splits = {}
         for split, rows in self.dataset.items():
-            ranks = [_rank("\x1f".join(tokens), seed) for tokens in rows["tokens"]]
-            ranked = sorted(range(len(rows)), key=ranks.__getitem__)
-            splits[split] = rows.select(sorted(ranked[:sentences])) if len(rows) > sentences else rows
+            if len(rows) > sentences:
+                ranked = np.argsort(text_digests(rows, seed, 8)[:, 0], kind="stable")
+                rows = rows.select(np.sort(ranked[:sentences]))
+            splits[split] = rows
         note = f"sampled to at most {sentences:,} sentences a split (seed {seed})"
         return replace(self, dataset=DatasetDict(splits), notes=(*self.notes, note), vocabulary=self.labels)
-
-
-def _rank(text: str, seed: int) -> bytes:
-    return hashlib.blake2b(f"{seed}\n{text}".encode("utf-8", "surrogatepass"), digest_size=8).digest()

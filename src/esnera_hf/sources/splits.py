@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from pathlib import Path
 
+import numpy as np
 from datasets import Dataset, DatasetDict
+
+from esnera_hf.sources.arrow_batches import text_digests
 
 _NAMES = {
     "train": "train",
@@ -23,8 +25,6 @@ _NAMES = {
     "testb": "test",
 }
 _WORDS = re.compile(r"[a-z]+", re.IGNORECASE)
-
-_BATCH = 1000
 
 VALIDATION_SHARE = 0.1
 TEST_SHARE = 0.1
@@ -86,16 +86,19 @@ def cut_by_text(rows: Dataset, share: float, seed: int) -> tuple[Dataset, Datase
 
     A text goes to the first part if at least half of its copies fit in there.
     """
-    groups: dict[bytes, list[int]] = {}
-    batches = rows.select_columns("tokens").iter(_BATCH)
-    for index, tokens in enumerate(tokens for batch in batches for tokens in batch["tokens"]):
-        text = f"{seed}\n" + "\x1f".join(tokens)
-        key = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
-        groups.setdefault(key, []).append(index)
+    digests = text_digests(rows, seed, 16)
+    order = np.lexsort((digests[:, 1], digests[:, 0]))
+    ranked = digests[order]
+    new = np.ones(len(order), dtype=bool)
+    new[1:] = (ranked[1:] != ranked[:-1]).any(axis=1)
+    copies = np.diff(np.append(np.flatnonzero(new), len(order)))
     wanted = round(share * len(rows))
-    first: list[int] = []
-    second: list[int] = []
-    for key in sorted(groups):
-        fits = len(first) + len(groups[key]) / 2 <= wanted
-        (first if fits else second).extend(groups[key])
-    return rows.select(sorted(first)), rows.select(sorted(second))
+    fits = np.zeros(len(copies), dtype=bool)
+    taken = 0
+    for index, count in enumerate(copies.tolist()):
+        if taken + count / 2 <= wanted:
+            fits[index] = True
+            taken += count
+    first = np.zeros(len(rows), dtype=bool)
+    first[order] = np.repeat(fits, copies)
+    return rows.select(np.flatnonzero(first)), rows.select(np.flatnonzero(~first))

@@ -1,0 +1,284 @@
+"""The stages that are measured: each is a function of where the corpora lie."""
+
+from __future__ import annotations
+
+import json
+import resource
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+from growth_corpora import (
+    COPIED,
+    KINDS,
+    NAMES,
+    SOURCES,
+    SPLITS,
+    UNIFIED,
+    VOCABULARY,
+    guessed,
+    made_up,
+    make_models,
+    write_source,
+)
+
+T = TypeVar("T")
+_MEGABYTE = 1 << 20
+
+
+class Measured(NamedTuple):
+    """What a stage took."""
+
+    sentences: int
+    seconds: float
+    peak: float
+    note: str
+
+
+class Context:
+    """Where a stage finds the corpora, and the clock it runs against."""
+
+    def __init__(self, folder: Path, size: int, model_seconds: float) -> None:
+        self.folder, self.size, self.model_seconds = folder, size, model_seconds
+
+    def sources(self) -> list[Any]:
+        """Return the sources, memory-mapped."""
+        from datasets import load_from_disk
+
+        from esnera_hf.sources import NerSource
+
+        return [NerSource(name, load_from_disk(str(self.folder / "arrow" / name))) for name in SOURCES]
+
+    def mapping(self) -> Any:
+        """Return the mapping that merges what means the same."""
+        from esnera_hf.alignment import LabelMapping, MappedLabel
+        from esnera_hf.labels import LabelRef
+
+        entries = [
+            MappedLabel(LabelRef(*label.split(":")), unified)
+            for unified, labels in UNIFIED.items()
+            for label in labels
+        ]
+        return LabelMapping(tuple(UNIFIED), tuple(entries))
+
+    def leaks(self) -> list[Any]:
+        """Return the leaks that the stage before found."""
+        from esnera_hf.duplicates import Place
+        from esnera_hf.leaks import Leak
+
+        records = json.loads((self.folder / "leaks.json").read_text(encoding="utf-8"))
+        return [Leak(Place(**r["place"]), Place(**r["because"]), r["exact"]) for r in records]
+
+    def until_stopped(self, items: Iterable[T], seen: list[int]) -> Iterator[T]:
+        """Yield items until the time for models is over; ``seen`` grows by their number."""
+        end = time.monotonic() + self.model_seconds
+        for item in items:
+            if time.monotonic() > end:
+                return
+            seen[0] += 1
+            yield item
+
+
+def timed(work: Callable[[], T], sentences: int) -> tuple[T, Measured]:
+    """Do some work and measure it; the peak is that of the process so far."""
+    started = time.process_time()
+    result = work()
+    seconds = time.process_time() - started
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / _MEGABYTE
+    return result, Measured(sentences, seconds, peak, "")
+
+
+def generate(context: Context) -> Measured:
+    """Write the corpora as column files, one folder a source."""
+    if not (context.folder / "text").exists():
+        words = made_up(np.random.default_rng(0), VOCABULARY + len(KINDS) * NAMES)
+        for name in SOURCES:
+            write_source(context.folder / "text" / name, context.size, name, words)
+    return Measured(context.size, 0.0, 0.0, "")
+
+
+def prepare(context: Context) -> Measured:
+    """Keep the sources, tiny models and predictions for the stages to come; nothing of it is measured."""
+    from esnera_hf.predictions import write_predictions
+    from esnera_hf.sources import load_source
+
+    if not (context.folder / "arrow").exists():
+        for name in SOURCES:
+            source = load_source(context.folder / "text" / name)
+            source.dataset.save_to_disk(context.folder / "arrow" / name)
+    if not (context.folder / "tagger").exists():
+        make_models(context.folder)
+    for target in context.sources():
+        for name in SOURCES:
+            file = context.folder / f"{name}-on-{target.name}.parquet"
+            if name != target.name and not file.exists():
+                write_predictions(file, guessed(name, target))
+    return Measured(context.size, 0.0, 0.0, "")
+
+
+def imports(context: Context) -> Measured:
+    from esnera_hf import align
+    from esnera_hf.modeling import Tagger
+
+    return timed(lambda: (align, Tagger), 0)[1]
+
+
+def load(context: Context) -> Measured:
+    from esnera_hf.sources import load_source
+
+    return timed(lambda: [load_source(context.folder / "text" / name) for name in SOURCES], context.size)[1]
+
+
+def count(context: Context) -> Measured:
+    sources = context.sources()
+    return timed(lambda: [(s.summary, s.fingerprint) for s in sources], context.size)[1]
+
+
+def sample(context: Context) -> Measured:
+    sources = context.sources()
+    return timed(lambda: [s.sample(context.size // 20, 42) for s in sources], context.size)[1]
+
+
+def look_into(context: Context) -> Measured:
+    from esnera_hf.inspection import inspect
+
+    source = context.sources()[0]
+    return timed(lambda: inspect(source), sum(map(len, source.dataset.values())))[1]
+
+
+def screening(context: Context) -> Measured:
+    from esnera_hf.screening import screen
+
+    sources = context.sources()
+    return timed(lambda: screen(sources), sum(len(source.dataset["train"]) for source in sources))[1]
+
+
+def leaking(context: Context) -> Measured:
+    from esnera_hf.leaks import find_leaks
+
+    sources = context.sources()
+    found, measured = timed(lambda: find_leaks(sources), context.size)
+    records = [asdict(leak) for leak in found]
+    (context.folder / "leaks.json").write_text(json.dumps(records), encoding="utf-8")
+    planted = sum(round(context.size * share * SPLITS["train"] / COPIED) for share, _ in SOURCES.values())
+    return measured._replace(note=f"{len(found):,} found of {planted:,} made")
+
+
+def predicting(context: Context) -> Measured:
+    from esnera_hf.modeling import Tagger
+    from esnera_hf.predictions import write_predictions
+
+    tagger = Tagger.from_pretrained(context.folder / "tagger")
+    seen = [0]
+    tokens = (s.tokens for source in context.sources() for s in source.sentences("train"))
+    found = tagger.predict(context.until_stopped(tokens, seen), scores=True)
+    _, measured = timed(partial(write_predictions, context.folder / "predicted.parquet", found), 0)
+    return measured._replace(sentences=seen[0])
+
+
+def crossing(context: Context) -> Measured:
+    from esnera_hf.predictions import read_predictions
+    from esnera_hf.similarity import cross_predictions
+
+    sources = context.sources()
+    labels = [ref for source in sources for ref in source.label_refs]
+
+    def predictions(name: str, source: Any) -> Iterator[list[Any]]:
+        return read_predictions(context.folder / f"{name}-on-{source.name}.parquet")
+
+    passes = sum(len(s.dataset["train"]) for s in sources) * (len(sources) - 1)
+    return timed(lambda: cross_predictions(predictions, sources, labels), passes)[1]
+
+
+def summing(context: Context) -> Measured:
+    from esnera_hf.modeling import MentionEncoder
+    from esnera_hf.similarity import sum_vectors
+
+    encoder = MentionEncoder(str(context.folder / "encoder"))
+    seen = [0]
+    sentences = (s for source in context.sources() for s in source.sentences("train"))
+    _, measured = timed(lambda: sum_vectors(context.until_stopped(sentences, seen), encoder), 0)
+    return measured._replace(sentences=seen[0])
+
+
+def merging(context: Context) -> Measured:
+    from esnera_hf.merging import merge_sources
+
+    sources, mapping, leaks = context.sources(), context.mapping(), context.leaks()
+    merged, measured = timed(lambda: merge_sources(sources, mapping, leaks), context.size)
+    merged.save_to_disk(context.folder / "merged")
+    return measured
+
+
+def saving(context: Context) -> Measured:
+    from datasets import load_from_disk
+
+    from esnera_hf.report import Report
+    from esnera_hf.result import MergeResult
+
+    merged = load_from_disk(str(context.folder / "merged"))
+    result = MergeResult(merged, context.mapping(), None, Report({}, []))
+    with TemporaryDirectory(dir=context.folder) as place:
+        return timed(lambda: result.save(Path(place) / "result"), sum(map(len, merged.values())))[1]
+
+
+def reporting(context: Context) -> Measured:
+    from datasets import load_from_disk
+
+    from esnera_hf.final import Final
+    from esnera_hf.report import Account, build_report
+
+    final = Final(load_from_disk(str(context.folder / "merged")), tuple(context.leaks()))
+    account = Account(context.sources(), context.mapping(), final)
+    return timed(lambda: str(build_report(account)), context.size)[1]
+
+
+def exporting(context: Context) -> Measured:
+    from datasets import load_from_disk
+
+    from esnera_hf.exporting import export
+
+    merged = load_from_disk(str(context.folder / "merged"))
+    with TemporaryDirectory(dir=context.folder) as place:
+        return timed(lambda: export(merged, Path(place) / "jsonl"), sum(map(len, merged.values())))[1]
+
+
+def together(context: Context) -> Measured:
+    """Load, find leaks, merge and save in one process, as a user does."""
+    from esnera_hf.leaks import find_leaks
+    from esnera_hf.merging import merge_sources
+    from esnera_hf.report import Report
+    from esnera_hf.result import MergeResult
+    from esnera_hf.sources import load_source
+
+    def work() -> None:
+        sources = [load_source(context.folder / "text" / name) for name in SOURCES]
+        merged = merge_sources(sources, context.mapping(), find_leaks(sources))
+        with TemporaryDirectory(dir=context.folder) as place:
+            MergeResult(merged, context.mapping(), None, Report({}, [])).save(Path(place) / "result")
+
+    return timed(work, context.size)[1]
+
+
+STAGES: dict[str, Callable[[Context], Measured]] = {
+    "imports": imports,
+    "load": load,
+    "count": count,
+    "sample": sample,
+    "inspect": look_into,
+    "screen": screening,
+    "leaks": leaking,
+    "predict": predicting,
+    "cross-predictions": crossing,
+    "mention sums": summing,
+    "merge": merging,
+    "save": saving,
+    "report": reporting,
+    "export": exporting,
+    "load, leaks, merge, save": together,
+}
