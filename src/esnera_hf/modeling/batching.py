@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -13,6 +14,9 @@ from esnera_hf.modeling.hub_code.windows import Window, encoder_inputs, pad
 from esnera_hf.modeling.together import launch_state
 
 T = TypeVar("T")
+# What the layers of an encoder compute for so many pieces still fits into the caches of a CPU.
+_PIECES_ON_CPU = 1280
+_PIECES_ON_GPU = 16384
 
 #: Sentences held at once when predicting: enough to sort by length, few enough to stay small.
 CHUNK = 2048
@@ -23,9 +27,11 @@ def device() -> torch.device:
     return torch.device(launch_state().device)
 
 
-def prediction_batch_size() -> int:
-    """Return how many windows to predict at once on this machine."""
-    return 32 if device().type == "cpu" else 128
+def mixed_precision() -> AbstractContextManager[Any]:
+    """Return a context that computes in bfloat16 what bears it, on a GPU made for that; else nothing changes."""
+    if device().type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
+        return torch.autocast("cuda", dtype=torch.bfloat16)
+    return nullcontext()
 
 
 def chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
@@ -35,10 +41,24 @@ def chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
         yield chunk
 
 
-def batches_by_length(windows: Sequence[Window], size: int) -> Iterator[list[int]]:
-    """Yield indices of windows of like length, the longest first."""
+def batches_by_length(windows: Sequence[Window], size: int | None = None) -> Iterator[list[int]]:
+    """Yield indices of windows of like length, the longest first.
+
+    Args:
+        windows: the windows.
+        size: how many at once; as many as hold a number of pieces that suits
+            this machine if not given.
+    """
     order = sorted(range(len(windows)), key=lambda i: -len(windows[i].input_ids))
-    yield from chunks(order, size)
+    if size is not None:
+        yield from chunks(order, size)
+        return
+    pieces = _PIECES_ON_CPU if device().type == "cpu" else _PIECES_ON_GPU
+    start = 0
+    while start < len(order):
+        end = start + max(1, pieces // len(windows[order[start]].input_ids))
+        yield order[start:end]
+        start = end
 
 
 class TaggingCollator:

@@ -8,17 +8,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from esnera_hf.modeling.batching import (
     CHUNK,
     batches_by_length,
     chunks,
     device,
-    prediction_batch_size,
 )
 from esnera_hf.modeling.hub_code.windows import Window, encoder_inputs
 from esnera_hf.modeling.pretrained import load_encoder, window_length
-from esnera_hf.modeling.tokenization import WordTokenizer
+from esnera_hf.modeling.tokenization import WordTokenizer, words_within
 from esnera_hf.sources import AnnotatedSentence
 
 
@@ -31,8 +31,19 @@ class MentionEncoder:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.model, tokenizer = load_encoder(name)
-        self.words = WordTokenizer(tokenizer, window_length(self.model, tokenizer))
+        self._hold(*load_encoder(name))
+
+    @classmethod
+    def from_model(cls, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> MentionEncoder:
+        """Return one that encodes with a model at hand, such as the encoder of a tagger."""
+        encoder = cls.__new__(cls)
+        encoder.name = model.name_or_path
+        encoder._hold(model, tokenizer)
+        return encoder
+
+    def _hold(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+        self.model = model
+        self.words = WordTokenizer(tokenizer, window_length(model, tokenizer))
         self.pad_id: int = tokenizer.pad_token_id
 
     def mention_vectors(
@@ -51,7 +62,7 @@ class MentionEncoder:
         with_entities = (sentence for sentence in sentences if sentence.entities)
         for chunk in chunks(with_entities, CHUNK):
             windows = self.words.windows([s.tokens for s in chunk], [s.entities for s in chunk])
-            for batch in batches_by_length(windows, prediction_batch_size()):
+            for batch in batches_by_length(windows):
                 yield self._encode([windows[i] for i in batch], chunk)
 
     @torch.no_grad()
@@ -64,9 +75,9 @@ class MentionEncoder:
         vectors: list[Tensor] = []
         for row, window in enumerate(windows):
             for entity in sentences[window.sentence].entities:
-                inside = [i for i, word in enumerate(window.words) if entity.start <= word < entity.end]
-                if inside:
-                    start, end = window.piece_range(inside[0], inside[-1], len(self.words.suffix))
+                first, beyond = words_within(window, entity)
+                if first < beyond:
+                    start, end = window.piece_range(first, beyond - 1, len(self.words.suffix))
                     labels.append(entity.label)
                     vectors.append(states[row, start:end].float().mean(0))
         if not vectors:

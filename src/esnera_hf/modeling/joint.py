@@ -7,17 +7,19 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from esnera_hf.errors import ConfigurationError, EncoderError
-from esnera_hf.modeling.batching import CHUNK, batches_by_length, chunks, device, prediction_batch_size
+from esnera_hf.modeling.batching import CHUNK, batches_by_length, chunks, device, mixed_precision
 from esnera_hf.modeling.hub_code.modeling_crf_tagger import CrfTagger
 from esnera_hf.modeling.hub_code.windows import Window, window_inputs
 from esnera_hf.modeling.joint_model import JointModel, JointTaggerConfig
 from esnera_hf.modeling.pretrained import LOADING_ERRORS, reason
 from esnera_hf.modeling.tagger import Tagger, read_record, save_record, save_tokenizer
-from esnera_hf.modeling.tokenization import WordTokenizer, join_windows, read_entities
+from esnera_hf.modeling.tokenization import EntityReader, WordTokenizer, join_sentences
 from esnera_hf.tagging import Entity
 
 
@@ -68,42 +70,38 @@ class JointTagger:
             sentences: lists of words, taken in chunks.
             scores: give each entity the smallest marginal probability of its
                 words' tags; 1.0 otherwise.
-            batch_size: windows a forward pass; chosen by device if not given.
+            batch_size: windows a forward pass; chosen by their length and the device
+                if not given.
         """
         self.model.to(device()).eval()
-        batch_size = batch_size or prediction_batch_size()
         heads = {name: self.model.head_model(index) for index, name in enumerate(self.names)}
+        readers = {name: EntityReader(head.config.tags) for name, head in heads.items()}
         for chunk in chunks(sentences, CHUNK):
             windows = self.words.windows(chunk)
             found: dict[str, list[list[Entity]]] = {name: [[] for _ in windows] for name in self.names}
             for batch in batches_by_length(windows, batch_size):
-                for name, rows in self._predict_batch(heads, [windows[i] for i in batch], scores):
-                    for index, entities in zip(batch, rows, strict=True):
+                part = [windows[i] for i in batch]
+                for name, paths in self._best_paths(heads, part, scores):
+                    for index, entities in zip(batch, readers[name](part, *paths), strict=True):
                         found[name][index] = entities
-            by_sentence: list[list[int]] = [[] for _ in chunk]
-            for index, window in enumerate(windows):
-                by_sentence[window.sentence].append(index)
-            for indices in by_sentence:
-                parts = [windows[i] for i in indices]
-                yield {name: join_windows(parts, [rows[i] for i in indices]) for name, rows in found.items()}
+            joined = [join_sentences(len(chunk), windows, found[name]) for name in self.names]
+            for rows in zip(*joined, strict=True):
+                yield dict(zip(self.names, rows, strict=True))
 
     @torch.no_grad()
-    def _predict_batch(
+    def _best_paths(
         self, heads: Mapping[str, CrfTagger], windows: list[Window], scores: bool
-    ) -> Iterator[tuple[str, list[list[Entity]]]]:
+    ) -> Iterator[tuple[str, tuple[NDArray[np.int64], NDArray[np.float32] | None]]]:
+        """Yield each head's tag ids of windows' words and, if asked for, their probabilities."""
         inputs = window_inputs(windows, self.tokenizer.pad_token_id)
         inputs = {name: tensor.to(self.model.device) for name, tensor in inputs.items()}
-        states = self.model.word_states(**inputs)
+        mask = inputs["word_positions"] >= 0
+        with mixed_precision():
+            states = self.model.word_states(**inputs)
+            emissions = {name: head.classifier(states).float() for name, head in heads.items()}
         for name, head in heads.items():
-            emissions = head.classifier(states).float()
-            tags, probabilities = head.decode_tags(emissions, inputs["word_positions"] >= 0, scores=scores)
-            yield (
-                name,
-                [
-                    read_entities(window, tags[row], probabilities[row] if probabilities else None)
-                    for row, window in enumerate(windows)
-                ],
-            )
+            paths, probabilities = head.best_paths(emissions[name], mask, scores=scores)
+            yield name, (paths.cpu().numpy(), None if probabilities is None else probabilities.cpu().numpy())
 
     def save_pretrained(self, path: str | os.PathLike[str]) -> None:
         """Write model (safetensors, the encoder once), tokenizer and record; the same gives the same bytes."""

@@ -8,6 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from esnera_hf.errors import EncoderError
@@ -17,14 +20,14 @@ from esnera_hf.modeling.batching import (
     batches_by_length,
     chunks,
     device,
-    prediction_batch_size,
+    mixed_precision,
 )
 from esnera_hf.modeling.hub_code.configuration_crf_tagger import CrfTaggerConfig
 from esnera_hf.modeling.hub_code.modeling_crf_tagger import CrfTagger
 from esnera_hf.modeling.hub_code.pipeline_crf_tagger import CrfTaggerPipeline
 from esnera_hf.modeling.hub_code.windows import Window, window_inputs
 from esnera_hf.modeling.pretrained import LOADING_ERRORS, asking_hub, commit_of, reason
-from esnera_hf.modeling.tokenization import WordTokenizer, join_windows, read_entities
+from esnera_hf.modeling.tokenization import EntityReader, WordTokenizer, join_sentences
 from esnera_hf.tagging import Entity
 
 if TYPE_CHECKING:
@@ -179,31 +182,31 @@ class Tagger:
             sentences: lists of words.
             scores: give each entity the smallest marginal probability of its
                 words' tags; 1.0 otherwise.
-            batch_size: windows a forward pass; chosen by device if not given.
+            batch_size: windows a forward pass; chosen by their length and the device
+                if not given.
         """
-        target = device()
-        self.model.to(target).eval()
-        batch_size = batch_size or prediction_batch_size()
+        self.model.to(device()).eval()
+        read = EntityReader(self.model.config.tags)
         for chunk in chunks(sentences, CHUNK):
             windows = self.words.windows(chunk)
             found: list[list[Entity]] = [[] for _ in windows]
             for batch in batches_by_length(windows, batch_size):
-                for index, entities in zip(
-                    batch, self._predict_batch([windows[i] for i in batch], scores), strict=True
-                ):
+                part = [windows[i] for i in batch]
+                for index, entities in zip(batch, read(part, *self._best_paths(part, scores)), strict=True):
                     found[index] = entities
-            by_sentence: list[list[int]] = [[] for _ in chunk]
-            for index, window in enumerate(windows):
-                by_sentence[window.sentence].append(index)
-            for indices in by_sentence:
-                yield join_windows([windows[i] for i in indices], [found[i] for i in indices])
+            yield from join_sentences(len(chunk), windows, found)
 
-    def _predict_batch(self, windows: list[Window], scores: bool) -> Iterator[list[Entity]]:
+    @torch.no_grad()
+    def _best_paths(
+        self, windows: list[Window], scores: bool
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32] | None]:
+        """Return the tag ids of windows' words and, if asked for, their probabilities, shape (windows, words)."""
         inputs = window_inputs(windows, self.tokenizer.pad_token_id)
         inputs = {name: tensor.to(self.model.device) for name, tensor in inputs.items()}
-        tags, probabilities = self.model.predict_tags(**inputs, scores=scores)
-        for row, window in enumerate(windows):
-            yield read_entities(window, tags[row], probabilities[row] if probabilities else None)
+        with mixed_precision():
+            emissions = self.model(**inputs).logits
+        paths, probabilities = self.model.best_paths(emissions, inputs["word_positions"] >= 0, scores=scores)
+        return paths.cpu().numpy(), None if probabilities is None else probabilities.cpu().numpy()
 
     def evaluate(self, sentences: Iterable[AnnotatedSentence], scope: Scope | None = None) -> Scores:
         """Score the tagger on annotated sentences, entity by entity, strictly.

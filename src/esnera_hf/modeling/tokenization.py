@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
 
 from esnera_hf.errors import EncoderError
 from esnera_hf.modeling.hub_code.windows import Window, WindowTokenizer, join_spans, read_spans
@@ -15,14 +19,73 @@ class WordTokenizer(WindowTokenizer):
     error = EncoderError
 
 
+def words_within(window: Window, entity: Entity) -> tuple[int, int]:
+    """Return where a window's words of an entity begin and end, as indices into ``window.words``."""
+    return bisect_left(window.words, entity.start), bisect_left(window.words, entity.end)
+
+
 def chain_tags(window: Window, entities: Sequence[Entity]) -> list[str]:
     """Write the entities of a sentence as IOB2 tags of a window's words."""
     projected = []
     for entity in entities:
-        inside = [i for i, word in enumerate(window.words) if entity.start <= word < entity.end]
-        if inside:
-            projected.append(Entity(inside[0], inside[-1] + 1, entity.label))
+        start, end = words_within(window, entity)
+        if start < end:
+            projected.append(Entity(start, end, entity.label))
     return tags_from_entities(len(window.words), projected) if projected else [OUTSIDE] * len(window.words)
+
+
+class EntityReader:
+    """Reads entities off paths of tag ids, all rows of a batch at once.
+
+    A broken sequence is read as ``conlleval`` reads it: an inside tag that
+    continues nothing opens an entity.
+
+    Args:
+        tags: the IOB2 tags, by id.
+    """
+
+    def __init__(self, tags: Sequence[str]) -> None:
+        self.labels = sorted({tag[2:] for tag in tags if tag != "O"})
+        # One id more, for padding, which is outside.
+        place = {label: index for index, label in enumerate(self.labels)}
+        self._label = np.array([*(-1 if tag == "O" else place[tag[2:]] for tag in tags), -1])
+        self._inside = np.array([*(tag.startswith("I-") for tag in tags), False])
+
+    def __call__(
+        self,
+        windows: Sequence[Window],
+        paths: NDArray[np.int64],
+        scores: NDArray[np.float32] | None = None,
+    ) -> list[list[Entity]]:
+        """Return the entities of each window, as spans of its sentence's words.
+
+        Args:
+            windows: the windows.
+            paths: tag ids of their words, shape (windows, words), negative where padded.
+            scores: the probability of each tag, shape (windows, words); an
+                entity's score is the smallest of its words', 1.0 if not given.
+        """
+        ids = np.where(paths < 0, len(self._label) - 1, paths)
+        label = self._label[ids]
+        continues = np.zeros(label.shape, dtype=bool)
+        continues[:, 1:] = self._inside[ids[:, 1:]] & (label[:, 1:] == label[:, :-1])
+        closes = label >= 0
+        rows, starts = np.nonzero(closes & ~continues)
+        closes[:, :-1] &= ~continues[:, 1:]
+        ends = np.nonzero(closes)[1]
+        least = np.ones(len(rows))
+        if scores is not None and len(rows):
+            bounds = np.stack((starts, ends + 1), axis=1) + (rows * label.shape[1])[:, None]
+            # One more, as the last bound may lie behind the last score.
+            least = np.minimum.reduceat(np.append(scores, np.float32(1)), bounds.ravel())[::2]
+        found: list[list[Entity]] = [[] for _ in windows]
+        names = label[rows, starts]
+        for row, start, end, name, score in zip(
+            *(column.tolist() for column in (rows, starts, ends, names, least)), strict=True
+        ):
+            words = windows[row].words
+            found[row].append(Entity(words[start], words[end] + 1, self.labels[name], score))
+        return found
 
 
 def read_entities(window: Window, tags: Sequence[str], scores: Sequence[float] | None = None) -> list[Entity]:
@@ -40,3 +103,24 @@ def read_entities(window: Window, tags: Sequence[str], scores: Sequence[float] |
 def join_windows(windows: Sequence[Window], entities: Sequence[list[Entity]]) -> list[Entity]:
     """Put the entities of one sentence's windows together."""
     return [Entity(span.start, span.end, span.label, span.score) for span in join_spans(windows, entities)]
+
+
+def join_sentences(
+    count: int, windows: Sequence[Window], entities: Sequence[list[Entity]]
+) -> Iterator[list[Entity]]:
+    """Yield the entities of each sentence, put together from those of its windows.
+
+    Args:
+        count: number of sentences.
+        windows: their windows, in order.
+        entities: what was found in each window.
+    """
+    end = 0
+    for sentence in range(count):
+        start = end
+        while end < len(windows) and windows[end].sentence == sentence:
+            end += 1
+        if end - start == 1:
+            yield entities[start]
+        else:
+            yield join_windows(windows[start:end], entities[start:end])

@@ -10,9 +10,12 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 # Within a try, the import is left out of transformers' own check, which would advise `pip install torchcrf`.
 try:
@@ -97,12 +100,13 @@ class ConstrainedCRF(CRF):  # type: ignore[misc]
 
     def log_partition(self, emissions: Tensor, mask: Tensor) -> Tensor:
         """Return the log of the summed exponentiated scores of all tag sequences, shape (batch,)."""
-        start, transitions = self._scores()
-        alpha = start + emissions[:, 0]
-        for step in range(1, emissions.shape[1]):
-            following = torch.logsumexp(alpha.unsqueeze(2) + transitions, dim=1) + emissions[:, step]
-            alpha = torch.where(mask[:, step].unsqueeze(1), following, alpha)
-        return torch.logsumexp(alpha + self.end_transitions.float(), dim=1)
+        scores = (emissions, *self._scores(), self.end_transitions.float())
+        emitted, start, transitions, end = (score.detach() for score in scores)
+        messages = _messages(emitted, start, transitions, end, mask)
+        if messages is None:
+            return _log_partition(*scores, mask)
+        partition: Tensor = _LogPartition.apply(*scores, messages)  # type: ignore[no-untyped-call]
+        return partition
 
     @torch.no_grad()
     def viterbi(self, emissions: Tensor, mask: Tensor) -> Tensor:
@@ -110,20 +114,27 @@ class ConstrainedCRF(CRF):  # type: ignore[misc]
         self._validate(emissions, mask=mask)
         emissions = emissions.float()
         start, transitions = self._scores(-math.inf)
-        stay = torch.arange(self.num_tags, device=emissions.device).expand(emissions.shape[0], -1)
-        score = start + emissions[:, 0]
-        back_pointers = []
-        for step in range(1, emissions.shape[1]):
-            best, origin = (score.unsqueeze(2) + transitions).max(dim=1)
-            valid = mask[:, step].unsqueeze(1)
-            score = torch.where(valid, best + emissions[:, step], score)
-            back_pointers.append(torch.where(valid, origin, stay))
-        tag = (score + self.end_transitions.float()).argmax(dim=1, keepdim=True)
+        # Rows last, as they are what the additions below have most of in a run.
+        moves = (
+            transitions.unsqueeze(2) if transitions.ndim == 2 else transitions.permute(1, 2, 0).contiguous()
+        )
+        emitted = emissions.permute(1, 2, 0).contiguous()
+        # Padding is scored like words: the best sequence of a row ends at its own last word.
+        scores = [start.reshape(-1, self.num_tags).T + emitted[0]]
+        for here in emitted[1:]:
+            scores.append((scores[-1].unsqueeze(1) + moves).amax(dim=0) + here)
+        row = torch.arange(len(emissions), device=emissions.device)
+        last = mask.sum(1) - 1
+        ending = self.end_transitions.float().reshape(-1, self.num_tags).T
+        ends = (torch.stack(scores)[last, :, row].T + ending).argmax(dim=0)
+        # Where a best sequence came from is looked up for the tags that are chosen.
+        tag = ends
         path = [tag]
-        for origin in reversed(back_pointers):
-            tag = origin.gather(1, tag)
+        for step in range(len(emitted) - 2, -1, -1):
+            origin = moves[:, tag, 0] if transitions.ndim == 2 else moves[:, tag, row]
+            tag = torch.where(last == step, ends, (scores[step] + origin).argmax(dim=0))
             path.append(tag)
-        return torch.cat(path[::-1], dim=1).masked_fill(~mask, -100)
+        return torch.stack(path[::-1], dim=1).masked_fill(~mask, -100)
 
     def decode(self, emissions: Tensor, mask: Tensor | None = None) -> list[list[int]]:
         """Return the best legal tag sequences as lists, as pytorch-crf does."""
@@ -135,17 +146,165 @@ class ConstrainedCRF(CRF):  # type: ignore[misc]
     def marginals(self, emissions: Tensor, mask: Tensor) -> Tensor:
         """Return the probability of every tag at every position, shape (batch, length, tags).
 
-        Computed as the gradient of the log partition function by the emissions;
-        zero where masked.
+        It is the gradient of the log partition function by the emissions; zero
+        where masked.
         """
+        with torch.no_grad():
+            scores = (emissions.float(), *self._scores(), self.end_transitions.float())
+            messages = _messages(*scores, mask)
+        if messages is not None:
+            return messages.marginals.float()
         with torch.inference_mode(False), torch.enable_grad():
             variable = emissions.detach().float().clone().requires_grad_()
             (gradient,) = torch.autograd.grad(self.log_partition(variable, mask.clone()).sum(), variable)
         return gradient
 
 
-def _illegal_in_iob2(tags: Sequence[str]) -> tuple[Tensor, Tensor]:
+@lru_cache(maxsize=256)
+def _illegal_in_iob2(tags: tuple[str, ...]) -> tuple[Tensor, Tensor]:
     """Return which tags may not come first, shape (tags,), and which may not follow which, (from, to)."""
-    inside = torch.tensor([tag.startswith("I-") for tag in tags])
-    same_label = torch.tensor([[before[2:] == after[2:] for after in tags] for before in tags])
-    return inside, inside & ~same_label
+    with torch.inference_mode(False):  # what is kept must serve training too
+        inside = torch.tensor([tag.startswith("I-") for tag in tags])
+        same_label = torch.tensor([[before[2:] == after[2:] for after in tags] for before in tags])
+        return inside, inside & ~same_label
+
+
+def _log_partition(
+    emissions: Tensor, start: Tensor, transitions: Tensor, end: Tensor, mask: Tensor
+) -> Tensor:
+    """Compute the log partition function in logarithms, which hold scores however far apart."""
+    alpha = start + emissions[:, 0]
+    for step in range(1, emissions.shape[1]):
+        following = torch.logsumexp(alpha.unsqueeze(2) + transitions, dim=1) + emissions[:, step]
+        alpha = torch.where(mask[:, step].unsqueeze(1), following, alpha)
+    return torch.logsumexp(alpha + end, dim=1)
+
+
+class _Messages(NamedTuple):
+    """What forward and backward messages give.
+
+    Attributes:
+        log_partition: shape (batch,).
+        marginals: of tags, shape (batch, length, tags), zero where masked.
+        before: messages to each word but the last, over what joins them with
+            ``after``, shape (batch, length - 1, tags), zero where no word follows.
+        moves: exponentiated transition scores, shape (from, to) or (batch, from, to).
+        after: messages back from each word but the first, shape as ``before``.
+        lengths: shape (batch,).
+    """
+
+    log_partition: Tensor
+    marginals: Tensor
+    before: Tensor
+    moves: Tensor
+    after: Tensor
+    lengths: Tensor
+
+
+def _messages(
+    emissions: Tensor, start: Tensor, transitions: Tensor, end: Tensor, mask: Tensor
+) -> _Messages | None:
+    """Pass scaled messages along the words both ways at once (Rabiner 1989, section V.A).
+
+    Args:
+        emissions: shape (batch, length, tags).
+        start: shape (tags,) or (batch, tags).
+        transitions: shape (from, to) or (batch, from, to).
+        end: as ``start``.
+        mask: bool, shape (batch, length), True on a prefix of each row.
+
+    Returns:
+        ``None`` where scores lie too far apart for messages that are no logarithms.
+    """
+    kind = torch.float32 if emissions.device.type == "mps" else torch.float64
+    lengths = mask.sum(1)
+    place = torch.arange(mask.shape[1], device=mask.device).expand_as(mask)
+    # From a row's last word to its first; padding stays behind them.
+    reverse = torch.where(mask, lengths.unsqueeze(1) - 1 - place, place).unsqueeze(2).expand_as(emissions)
+    (first, first_peak), (last, last_peak) = _scaled(start, (-1,), kind), _scaled(end, (-1,), kind)
+    moves, moves_peak = _scaled(transitions, (-2, -1), kind)
+    emitted, peaks = _scaled(emissions, (-1,), kind)
+    ends = torch.stack((first.expand_as(emissions[:, 0]), last.expand_as(emissions[:, 0])))
+    came, went, scales = _passed(
+        ends, torch.stack((moves, moves.mT)), torch.stack((emitted, emitted.gather(1, reverse)))
+    )
+    forth, back = went[0], went[1].gather(1, reverse)
+    marginals = forth * came[1].gather(1, reverse)
+    weights = marginals.sum(2, keepdim=True)
+    pairs = (came[0] * back)[:, 1:].sum(2, keepdim=True)
+    padded = ~mask.unsqueeze(2)
+    least = torch.finfo(kind).tiny / torch.finfo(kind).eps
+    if not (((weights > least) | padded).all() & ((pairs > least) | padded[:, 1:]).all()):
+        return None
+    ended = (forth * last.unsqueeze(-2)).sum(2).gather(1, lengths.unsqueeze(1) - 1).log().squeeze(1)
+    partition = (scales[0].log() + peaks).masked_fill(padded, 0).sum((1, 2)) + ended
+    partition = partition + (lengths - 1) * moves_peak.reshape(-1) + (first_peak + last_peak).squeeze(-1)
+    return _Messages(
+        partition,
+        (marginals / weights).masked_fill(padded, 0),
+        (forth[:, :-1] / pairs).masked_fill(padded[:, 1:], 0),
+        moves,
+        back[:, 1:].masked_fill(padded[:, 1:], 0),
+        lengths,
+    )
+
+
+def _scaled(scores: Tensor, dims: tuple[int, ...], kind: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Return exponentiated scores, the largest 1, and the largest score."""
+    peak = scores.to(kind).amax(dim=dims, keepdim=True)
+    return (scores.to(kind) - peak).exp(), peak
+
+
+def _passed(first: Tensor, moves: Tensor, emitted: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Pass messages from the first position to the last, both ways at once.
+
+    Args:
+        first: shape (2, batch, tags).
+        moves: shape (2, from, to) or (2, batch, from, to).
+        emitted: shape (2, batch, length, tags).
+
+    Returns:
+        Messages as they come to each position and as they leave it, with sum 1,
+        each of the shape of ``emitted``, and what they were divided by.
+    """
+    came, went, scales = [first], list[Tensor](), list[Tensor]()
+    for step, here in enumerate(emitted.unbind(2)):
+        if step and moves.ndim == 3:
+            came.append(went[-1] @ moves)
+        elif step:
+            came.append((went[-1].unsqueeze(2) @ moves).squeeze(2))
+        message = came[-1] * here
+        scales.append(message.sum(dim=2, keepdim=True))
+        went.append(message / scales[-1])
+    return torch.stack(came, dim=2), torch.stack(went, dim=2), torch.stack(scales, dim=2)
+
+
+class _LogPartition(torch.autograd.Function):
+    """The log partition function, whose gradients are the expected counts of tags and of transitions."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, emissions: Tensor, start: Tensor, transitions: Tensor, end: Tensor, messages: _Messages
+    ) -> Tensor:
+        """Return the log partition function of each row, shape (batch,)."""
+        ctx.messages = messages
+        ctx.of_rows = transitions.ndim == 3
+        ctx.kind = emissions.dtype
+        return messages.log_partition.to(emissions.dtype)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        """Return the gradients by emissions, start scores, transitions and end scores."""
+        messages: _Messages = ctx.messages
+        weight = gradient.to(messages.marginals.dtype).reshape(-1, 1, 1)
+        tags = messages.marginals * weight
+        before, after = messages.before * weight, messages.after
+        last = (messages.lengths - 1).reshape(-1, 1, 1).expand_as(tags[:, :1])
+        starts, ends = tags[:, 0], tags.gather(1, last)[:, 0]
+        if ctx.of_rows:
+            pairs = messages.moves * (before.mT @ after)
+        else:
+            pairs = messages.moves * (before.flatten(0, 1).T @ after.flatten(0, 1))
+            starts, ends = starts.sum(0), ends.sum(0)
+        return tags.to(ctx.kind), starts.to(ctx.kind), pairs.to(ctx.kind), ends.to(ctx.kind), None

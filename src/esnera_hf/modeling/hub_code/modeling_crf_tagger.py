@@ -138,17 +138,29 @@ class CrfTagger(PreTrainedModel):  # type: ignore[misc]
             mask: bool, shape (batch, words), True on a prefix of each row.
             scores: return probabilities too.
         """
-        paths = self.crf.viterbi(emissions, mask)
+        paths, probabilities = self.best_paths(emissions, mask, scores=scores)
         lengths = mask.sum(1).tolist()
         tags = self.config.tags
         names = [
             [tags[tag] for tag in path[:length]] for path, length in zip(paths.tolist(), lengths, strict=True)
         ]
-        if not scores:
+        if probabilities is None:
             return names, None
+        return names, [row[:length] for row, length in zip(probabilities.tolist(), lengths, strict=True)]
+
+    @torch.no_grad()
+    def best_paths(
+        self, emissions: Tensor, mask: Tensor, *, scores: bool = True
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return the ids of :meth:`decode_tags`, -100 where masked, and the probabilities, if asked for.
+
+        Both of shape (batch, words); arguments as there.
+        """
+        paths = self.crf.viterbi(emissions, mask)
+        if not scores:
+            return paths, None
         marginals = self.crf.marginals(emissions, mask)
-        chosen = marginals.gather(2, paths.clamp(min=0).unsqueeze(2)).squeeze(2).tolist()
-        return names, [row[:length] for row, length in zip(chosen, lengths, strict=True)]
+        return paths, marginals.gather(2, paths.clamp(min=0).unsqueeze(2)).squeeze(2)
 
     def head_parameters(self) -> list[nn.Parameter]:
         """Return the parameters that start untrained: emission layer and CRF."""

@@ -92,6 +92,12 @@ class CrfTaggerPipeline(ChunkPipeline):  # type: ignore[misc]
             split = kwargs.get("is_split_into_words", self._preprocess_params.get("is_split_into_words"))
             if split and all(isinstance(word, str) for word in inputs):
                 inputs = [inputs]
+            if (kwargs.get("batch_size") or self._batch_size or 1) > 1 and all(map(_has_length, inputs)):
+                # Texts of like length share a batch, so that little of it is padding.
+                order = sorted(range(len(inputs)), key=lambda index: -len(inputs[index]))
+                results = super().__call__([inputs[index] for index in order], **kwargs)
+                found = dict(zip(order, results, strict=True))
+                return [found[index] for index in range(len(inputs))]
         return super().__call__(inputs, **kwargs)
 
     def preprocess(
@@ -156,6 +162,10 @@ class CrfTaggerPipeline(ChunkPipeline):  # type: ignore[misc]
             entries = _tagged_words(sentence, entities, scores)
         key = "entity_group" if grouped else "entity"
         return [entry for entry in entries if entry[key] not in ignore_labels]
+
+
+def _has_length(sentence: Any) -> bool:
+    return hasattr(sentence, "__len__")
 
 
 def _given(parameters: dict[str, Any]) -> dict[str, Any]:

@@ -10,13 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, chain, pairwise
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
+#: Words whose pieces are remembered at most; a corpus has fewer, a stream of texts may have more.
+_MOST_WORDS = 1 << 17
 _SENTENCE_ENDS = frozenset("。！？!?；;….．")
 _CLAUSE_ENDS = frozenset('，,、：:）)】》」"”—~～ 　')
 
@@ -73,6 +75,9 @@ class Window:
 class WindowTokenizer:
     """Cuts sentences of words into :class:`Window` objects.
 
+    The tokenizer is asked once for each word and its pieces are remembered: in
+    sentences given as words, those of a word do not depend on its neighbours.
+
     Args:
         tokenizer: a tokenizer of the ``tokenizers`` library.
         window_length: most pieces in a window, special ones included.
@@ -99,6 +104,7 @@ class WindowTokenizer:
         self.budget = window_length - len(self.prefix) - len(self.suffix)
         if self.budget < 1:
             raise self.error(f"a window of {window_length} pieces leaves no room for text.")
+        self._pieces: dict[str, tuple[int, ...]] = {}
 
     def windows(
         self, sentences: Sequence[Sequence[str]], phrases: Sequence[Sequence[LabelledSpan]] | None = None
@@ -113,60 +119,68 @@ class WindowTokenizer:
         Returns:
             The windows in order; none for a sentence without any piece.
         """
-        if not sentences:
-            return []
-        encoded: Any = self.tokenizer(
-            [list(words) for words in sentences],
-            is_split_into_words=True,
-            add_special_tokens=False,
-            return_attention_mask=False,
-            return_token_type_ids=False,
-            verbose=False,
-        )
+        pieces_of = self._pieces_of_words(sentences)
         windows: list[Window] = []
         for index, words in enumerate(sentences):
-            pieces = _pieces_by_word(encoded["input_ids"][index], encoded.word_ids(index), self.budget)
-            kept = [word for word, _ in pieces]
-            barred = _inside_phrases(kept, phrases[index]) if phrases else set()
-            windows.extend(self._cut(index, words, pieces, barred))
+            pieces = [pieces_of[word] for word in words]
+            kept = [word for word, ids in enumerate(pieces) if ids]
+            if len(kept) < len(pieces):
+                pieces = [ids for ids in pieces if ids]
+            if sum(map(len, pieces)) > self.budget:
+                barred = _inside_phrases(kept, phrases[index]) if phrases else set()
+                windows.extend(self._cut(index, words, (kept, pieces), barred))
+            elif kept:
+                windows.append(self._window(index, kept, pieces))
         return windows
 
+    def _pieces_of_words(self, sentences: Sequence[Sequence[str]]) -> dict[str, tuple[int, ...]]:
+        """Return the pieces of each word of the sentences, at most as many as a window holds."""
+        if len(self._pieces) > _MOST_WORDS:
+            self._pieces = {}  # a new one, as another thread may be reading the old
+        known = self._pieces
+        new = list(set().union(*sentences).difference(known))
+        if new:
+            encoded: Any = self.tokenizer(
+                [[word] for word in new],
+                is_split_into_words=True,
+                add_special_tokens=False,
+                return_attention_mask=False,
+                return_token_type_ids=False,
+                verbose=False,
+            )
+            known.update(
+                (word, tuple(ids[: self.budget])) for word, ids in zip(new, encoded["input_ids"], strict=True)
+            )
+        return known
+
     def _cut(
-        self, sentence: int, words: Sequence[str], pieces: list[tuple[int, list[int]]], barred: set[int]
+        self,
+        sentence: int,
+        words: Sequence[str],
+        kept_pieces: tuple[list[int], list[tuple[int, ...]]],
+        barred: set[int],
     ) -> Iterable[Window]:
+        kept, pieces = kept_pieces
         start = 0
         joins = False
         while start < len(pieces):
             end, length = start, 0
-            while end < len(pieces) and length + len(pieces[end][1]) <= self.budget:
-                length += len(pieces[end][1])
+            while end < len(pieces) and length + len(pieces[end]) <= self.budget:
+                length += len(pieces[end])
                 end += 1
             if end < len(pieces):
-                end = _best_cut(words, [word for word, _ in pieces], start, end, barred)
-            input_ids = list(self.prefix)
-            positions = []
-            for _, ids in pieces[start:end]:
-                positions.append(len(input_ids))
-                input_ids.extend(ids)
-            input_ids.extend(self.suffix)
-            yield Window(sentence, input_ids, [word for word, _ in pieces[start:end]], positions, joins)
-            last_word = words[pieces[end - 1][0]]
+                end = _best_cut(words, kept, start, end, barred)
+            yield self._window(sentence, kept[start:end], pieces[start:end], joins)
+            last_word = words[kept[end - 1]]
             joins = not (last_word[-1:] in _SENTENCE_ENDS or last_word[-1:] in _CLAUSE_ENDS)
             start = end
 
-
-def _pieces_by_word(
-    input_ids: list[int], word_ids: list[int | None], budget: int
-) -> list[tuple[int, list[int]]]:
-    pieces: list[tuple[int, list[int]]] = []
-    for piece, word in zip(input_ids, word_ids, strict=True):
-        if word is None:
-            continue
-        if not pieces or pieces[-1][0] != word:
-            pieces.append((word, []))
-        if len(pieces[-1][1]) < budget:
-            pieces[-1][1].append(piece)
-    return pieces
+    def _window(
+        self, sentence: int, words: list[int], pieces: list[tuple[int, ...]], joins: bool = False
+    ) -> Window:
+        input_ids = [*self.prefix, *chain.from_iterable(pieces), *self.suffix]
+        positions = list(accumulate(map(len, pieces[:-1]), initial=len(self.prefix)))
+        return Window(sentence, input_ids, words, positions, joins)
 
 
 def _inside_phrases(kept: list[int], phrases: Sequence[LabelledSpan]) -> set[int]:
@@ -188,8 +202,11 @@ def _best_cut(words: Sequence[str], kept: list[int], start: int, end: int, barre
 
 def pad(rows: Sequence[Sequence[int]], value: int) -> Tensor:
     """Return rows padded on the right, shape (rows, longest row)."""
-    width = max(len(row) for row in rows)
-    return torch.tensor([[*row, *[value] * (width - len(row))] for row in rows], dtype=torch.long)
+    lengths = torch.tensor([len(row) for row in rows])
+    filled = torch.arange(int(lengths.max())) < lengths.unsqueeze(1)
+    padded = torch.full(filled.shape, value, dtype=torch.long)
+    padded[filled] = torch.tensor(list(chain.from_iterable(rows)), dtype=torch.long)
+    return padded
 
 
 def encoder_inputs(rows: Sequence[Sequence[int]], pad_id: int) -> dict[str, Tensor]:
