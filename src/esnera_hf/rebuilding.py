@@ -14,7 +14,7 @@ from datasets import Dataset, DatasetDict, concatenate_datasets
 from esnera_hf.alignment import LabelMapping
 from esnera_hf.augmentation import PseudoLabels
 from esnera_hf.console import quiet_libraries, say
-from esnera_hf.errors import EsneraError, RecipeError
+from esnera_hf.errors import ConfigurationError, EsneraError, RecipeError
 from esnera_hf.hub import download_folder
 from esnera_hf.leaks import find_leaks, left_out_ids
 from esnera_hf.merging import merge_sources
@@ -143,6 +143,8 @@ def _read_evidence(folder: Path) -> tuple[Report, LabelMapping, SimilarityMatrix
         found[0].settings.get("sentences")
     except FileNotFoundError as error:
         raise RecipeError(f"{folder}: {Path(error.filename).name} is missing from the recipe.") from None
+    except ConfigurationError as error:
+        raise RecipeError(f"{folder}: the recipe is damaged: {error}") from error
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         if isinstance(error, EsneraError):
             raise
