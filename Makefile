@@ -8,7 +8,7 @@ export ESNERA_DATA_DIR ?= $(abspath ../shared/data/raw)
 export ESNERA_ENCODER_DIR ?= $(abspath ../shared/encoders)
 endif
 
-.PHONY: install demo test real lint types clean
+.PHONY: install demo test real lint types package lowest clean
 
 install: $(INSTALLED)
 
@@ -34,5 +34,17 @@ lint: $(INSTALLED)
 types: $(INSTALLED)
 	$(BIN)/mypy
 
+# Wheel and sdist, each installed into an empty environment away from the source tree and tried there.
+package:
+	PYTHON=$(PYTHON) .ci/package
+
+# The default tests on the lowest versions that pyproject.toml allows.
+lowest:
+	rm -rf build/lowest
+	$(PYTHON) -m venv build/lowest
+	$(PYTHON) .ci/lowest_versions.py > build/lowest/lowest.txt
+	build/lowest/bin/python -m pip install --quiet --constraint build/lowest/lowest.txt --editable '.[dev]'
+	build/lowest/bin/python -m pytest $(TESTS)
+
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv build/lowest .mypy_cache .ruff_cache .pytest_cache

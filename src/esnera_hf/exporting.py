@@ -28,7 +28,7 @@ from xml.sax.saxutils import quoteattr
 
 from datasets import ClassLabel, Dataset, DatasetDict
 
-from esnera_hf.errors import ConfigurationError, SourceError
+from esnera_hf.errors import ConfigurationError, ConservationError, SourceError
 from esnera_hf.result import new_folder
 from esnera_hf.sources import AnnotatedSentence, NerSource
 from esnera_hf.tagging import entities_from_tags, tags_from_entities
@@ -67,6 +67,8 @@ def export(
         OutputExistsError: the folder exists; nothing is written.
         SourceError: ``conll`` cannot hold a token, or the dataset is no merged
             one; nothing is written.
+        ConservationError: other entities were written than are in the data;
+            nothing is kept.
     """
     writers: dict[str, _Writer] = {
         "conll": _conll,
@@ -84,12 +86,43 @@ def export(
         for split, rows in splits.items():
             if len(rows):
                 name = f"{split}.{_SUFFIX[form]}"
+                written: Counter[str] = Counter()
+                counted = _counted(annotated_sentences(data, split), written)
                 with (staging / name).open("w", encoding="utf-8", newline="\n") as stream:
-                    stream.writelines(writers[form](annotated_sentences(data, split), separators))
+                    stream.writelines(writers[form](counted, separators))
+                _check_written(rows, split, written)
                 files.append(target / name)
         if form == "label-studio":
             (staging / LABEL_STUDIO_CONFIG).write_text(_label_studio_config(data), encoding="utf-8")
     return files
+
+
+def _counted(sentences: Iterable[AnnotatedSentence], written: Counter[str]) -> Iterator[AnnotatedSentence]:
+    """Yield sentences and count their entities by source and label as they pass."""
+    for sentence in sentences:
+        written.update(f"{sentence.source}:{entity.label}" for entity in sentence.entities)
+        yield sentence
+
+
+def _check_written(rows: Dataset, split: str, written: Counter[str]) -> None:
+    """Check that as many entities were written as the tags begin.
+
+    Raises:
+        ConservationError: they differ.
+    """
+    names = _tag_names(rows, split)
+    begun: Counter[str] = Counter()
+    for batch in rows.select_columns(["source", "ner_tags"]).iter(batch_size=1000):
+        for source, tags in zip(batch["source"], batch["ner_tags"], strict=True):
+            named = tags if names is None else [names[tag] for tag in tags]
+            begun.update(f"{source}:{tag[2:]}" for tag in named if tag.startswith("B-"))
+    if begun != written:
+        gained = {label: written[label] - begun[label] for label in begun | written}
+        different = {label: count for label, count in sorted(gained.items()) if count}
+        raise ConservationError(
+            f"split {split}: entities gained or lost by label: {different}; nothing was exported. Expected IOB2 tags, "
+            "in which every entity begins with B-. Load the data with load_source, which reads other schemes."
+        )
 
 
 def annotated_sentences(data: NerSource | DatasetDict, split: str) -> Iterator[AnnotatedSentence]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 _SYMBOLS = {"So", "Sk"}
 _NO_WIDTH = {"Mn", "Me", "Cf"}
+_LONGEST_SHOWN = 60
 
 
 def join_tokens(tokens: Sequence[str]) -> str:
@@ -39,6 +40,11 @@ def shorten(text: str, longest: int) -> str:
     """Cut a text to so many characters and make those that cannot be printed visible as U+FFFD."""
     visible = "".join(char if char.isprintable() else "\ufffd" for char in text[: longest + 1])
     return visible if len(visible) <= longest else visible[: longest - 1] + "…"
+
+
+def shown(text: str) -> str:
+    """Quote a text for a message, shortened, so that nothing in it breaks out of its line."""
+    return repr(text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 1] + "…")
 
 
 def is_unspaced(char: str) -> bool:

@@ -122,7 +122,7 @@ class Recipe:
                 f"{folder}: no recipe, {Path(error.filename or file).name} is missing. Expected what "
                 "push_to_hub(text=False) publishes."
             ) from None
-        except (KeyError, TypeError, ValueError, pa.ArrowInvalid) as error:
+        except (KeyError, TypeError, ValueError, RecursionError, pa.ArrowInvalid) as error:
             if isinstance(error, RecipeError):
                 raise
             raise RecipeError(f"{file}: the recipe is damaged: {type(error).__name__}: {error}.") from error
@@ -137,7 +137,9 @@ def _check_head(head: Mapping[str, Any]) -> None:
     splits, sources, floor = head["splits"], head["sources"], head["pseudo_label_floor"]
     if not isinstance(splits, list) or sorted(splits) != sorted(SPLITS):
         raise ValueError(f"splits {splits!r}, expected {', '.join(SPLITS)}")
-    if not isinstance(sources, list) or not all(isinstance(s, dict) and "name" in s for s in sources):
+    if not isinstance(sources, list) or not all(
+        isinstance(source, dict) and isinstance(source.get("name"), str) for source in sources
+    ):
         raise ValueError("sources, expected a list of objects with a name")
     if not (floor is None or (isinstance(floor, (int, float)) and 0 <= floor <= 1)):
         raise ValueError(f"pseudo_label_floor {floor!r}, expected a number from 0 to 1 or null")

@@ -91,7 +91,7 @@ def read_manifest(text: str) -> tuple[EarlierPush, frozenset[str]]:
     """
     try:
         manifest = json.loads(text or "{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         manifest = {}
     manifest = manifest if isinstance(manifest, dict) else {}
     metadata = manifest.get("metadata")

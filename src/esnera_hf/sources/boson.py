@@ -10,8 +10,9 @@ from esnera_hf.errors import SourceError
 from esnera_hf.sources.sentence import RawSentence
 from esnera_hf.sources.textfile import UNDECODABLE, read_lines
 from esnera_hf.tagging import Entity
+from esnera_hf.text import shown
 
-_TOKEN = re.compile(r"\{\{\s*([^{}:：]+?)\s*[:：]|\}\}")
+_TOKEN = re.compile(r"\{\{([^{}:：]+)[:：]|\}\}")
 SPACES_TRIMMED = "mention with leading or trailing spaces, trimmed"
 EMPTY_MENTION = "mention without text, left out"
 
@@ -47,7 +48,7 @@ def _parse(line: str, place: str) -> tuple[str, list[Entity], list[str]]:
         text += line[position : mark.start()]
         position = mark.end()
         if mark.group(1):
-            open_marks.append((len(text), mark.group(1)))
+            open_marks.append((len(text), mark.group(1).strip()))
             continue
         if not open_marks:
             near = line[max(0, mark.start() - 10) : mark.end()]
@@ -63,5 +64,6 @@ def _parse(line: str, place: str) -> tuple[str, list[Entity], list[str]]:
             repairs.append(SPACES_TRIMMED)
         spans.append(Entity(start + left, start + right, label))
     if open_marks:
-        raise SourceError(f"{place}: '{{{{{open_marks[-1][1]}:' is never closed by '}}}}'. Mend the markup.")
+        opened = shown(f"{{{{{open_marks[-1][1]}:")
+        raise SourceError(f"{place}: {opened} is never closed by '}}}}'. Mend the markup.")
     return text + line[position:], spans, repairs

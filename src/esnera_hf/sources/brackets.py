@@ -10,6 +10,7 @@ from esnera_hf.errors import SourceError
 from esnera_hf.sources.sentence import RawSentence
 from esnera_hf.sources.textfile import UNDECODABLE, Line, read_lines
 from esnera_hf.tagging import Entity
+from esnera_hf.text import shown
 
 WORD_COLUMN = 3
 ENTITY_COLUMN = 10
@@ -60,7 +61,7 @@ def _sentence(path: Path, rows: list[tuple[Line, list[str]]]) -> RawSentence:
         if match is None:
             raise SourceError(
                 f"{path}, line {line.number}: expected an entity in brackets such as (GPE*, * or *), "
-                f"found {cells[ENTITY_COLUMN]!r}."
+                f"found {shown(cells[ENTITY_COLUMN])}."
             )
         open_brackets += [(index, label) for label in match.group(1).split("(")[1:]]
         for _ in match.group(3):
@@ -71,7 +72,9 @@ def _sentence(path: Path, rows: list[tuple[Line, list[str]]]) -> RawSentence:
     first = rows[0][0]
     if open_brackets:
         start, label = open_brackets[-1]
-        raise SourceError(f"{path}, line {rows[start][0].number}: '({label}' is not closed in its sentence.")
+        raise SourceError(
+            f"{path}, line {rows[start][0].number}: {shown('(' + label)} is not closed in its sentence."
+        )
     repairs = [UNDECODABLE] * any(line.damaged for line, _ in rows)
     return RawSentence(
         [cells[WORD_COLUMN] for _, cells in rows], spans, f"{path.name}, line {first.number}", repairs

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -13,12 +14,15 @@ from esnera_hf.sources.records import DISCONTINUOUS
 from esnera_hf.sources.sentence import RawSentence
 from esnera_hf.sources.textfile import UNDECODABLE, read_lines
 from esnera_hf.tagging import Entity
+from esnera_hf.text import shown
 
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")
-_ENTITY = re.compile(r"T\S*\t(\S+) (\d+ \d+(?:;\d+ \d+)*)(?:\t(.*))?", re.DOTALL)
+_ENTITY = re.compile(r"T\S*\t(\S+) (\d{1,18} \d{1,18}(?:;\d{1,18} \d{1,18})*)(?:\t(.*))?", re.DOTALL)
 
 
 class _Document(NamedTuple):
+    """A text and its entities by their start, each with whether it is discontinuous."""
+
     name: str
     text: str
     entities: list[tuple[Entity, bool]]
@@ -57,7 +61,12 @@ def _read_document(file: Path) -> _Document:
         for line in read_lines(file):
             if line.text.startswith("T"):
                 entities.append(_read_entity(line.text, text, f"{file}, line {line.number}"))
+    entities.sort(key=_start)
     return _Document(text_file.name, text, entities, damaged=text.encode() != raw)
+
+
+def _start(entity: tuple[Entity, bool]) -> int:
+    return entity[0].start
 
 
 def _read_entity(line: str, text: str, place: str) -> tuple[Entity, bool]:
@@ -70,13 +79,14 @@ def _read_entity(line: str, text: str, place: str) -> tuple[Entity, bool]:
     if not 0 <= start < end <= len(text):
         raise SourceError(f"{place}: [{start}, {end}) lies outside the text of {len(text)} characters.")
     if len(parts) == 1 and mention is not None and text[start:end].split() != mention.split():
-        raise SourceError(f"{place}: offsets hold {text[start:end]!r}, expected {mention!r}.")
+        raise SourceError(f"{place}: offsets hold {shown(text[start:end])}, expected {shown(mention)}.")
     return Entity(start, end, label), len(parts) > 1
 
 
 def _lines(document: _Document) -> Iterator[CharacterSpans]:
     for number, start, end in _joined(document):
-        inside = [(span, broken) for span, broken in document.entities if start <= span.start < end]
+        first, last = (bisect_left(document.entities, place, key=_start) for place in (start, end))
+        inside = document.entities[first:last]
         text = document.text[start:end].rstrip("\r\n")
         if not inside and not text.strip():
             continue
@@ -89,9 +99,13 @@ def _lines(document: _Document) -> Iterator[CharacterSpans]:
 def _joined(document: _Document) -> Iterator[tuple[int, int, int]]:
     """Yield number, start and end of each line, those joined that an annotation runs across."""
     start, first = 0, 1
+    seen = reach = 0
     for number, line in enumerate(_LINE.finditer(document.text), 1):
         end = line.end()
-        if any(span.start < end < span.end for span, _ in document.entities):
+        while seen < len(document.entities) and _start(document.entities[seen]) < end:
+            reach = max(reach, document.entities[seen][0].end)
+            seen += 1
+        if reach > end:
             continue
         yield first, start, end
         start, first = end, number + 1

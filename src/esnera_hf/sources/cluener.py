@@ -11,6 +11,7 @@ from esnera_hf.sources.json_value import parse_json
 from esnera_hf.sources.sentence import RawSentence
 from esnera_hf.sources.textfile import UNDECODABLE, read_lines
 from esnera_hf.tagging import Entity
+from esnera_hf.text import shown
 
 
 def read_cluener(path: Path) -> Iterator[RawSentence]:
@@ -55,8 +56,8 @@ def cluener_spans(annotation: Any, text: str, place: str) -> Iterator[Entity]:
                 for start, last in offsets:
                     if not 0 <= start <= last < len(text) or text[start : last + 1] != surface:
                         raise SourceError(
-                            f"{place}: offsets [{start}, {last}] of {label!r} hold "
-                            f"{text[start : last + 1]!r}, expected {surface!r} (CLUENER ends are inclusive)."
+                            f"{place}: offsets [{start}, {last}] of {shown(label)} hold "
+                            f"{shown(text[start : last + 1])}, expected {shown(surface)} (CLUENER ends are inclusive)."
                         )
                     yield Entity(start, last + 1, label)
     except (AttributeError, TypeError) as error:

@@ -28,6 +28,8 @@ from esnera_hf.sources.splits import canonical_split, split_of_file
 from esnera_hf.sources.textfile import COMPRESSED, marks_of, read_lines
 
 _JSON_OBJECT = re.compile(r'\{\s*("|$)')
+#: A row of a column file, whatever its token or label looks like.
+_TAG_AT_END = re.compile(r"[\t ]O$|\t[BIESMWLU][-_].+$| [BIESMWLU][-_]\S+$")
 _JSON_LIST = re.compile(r'\[\s*([{\["]|$)')
 _NO_DATA_SUFFIXES = frozenset(".md .rst .cfg .py .pdf .stats .yaml .yml .sh .html .png .lock".split())
 _NO_DATA_WORDS = ("LICEN", "README", "SOURCE.JSON", "CITATION", "DATASET_INFO")
@@ -193,7 +195,7 @@ def detect_format(path: Path) -> str:
         return "cluener" if _has_cluener_labels(texts) else "json"
     if texts and _JSON_LIST.match(texts[0]):
         return "json"
-    if any("{{" in text and "}}" in text for text in texts):
+    if any("{{" in text and "}}" in text and not _TAG_AT_END.search(text) for text in texts):
         return "boson"
     if is_bracket_file(lines):
         return "brackets"

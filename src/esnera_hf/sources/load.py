@@ -64,6 +64,12 @@ def load_source(
     if "=" in text and not Path(text).exists():
         given_name, _, text = text.partition("=")
         name = name or given_name
+    loaded = _load(text, name, options)
+    given = text if name is None else f"{name}={text}"
+    return replace(loaded, given=given, reading=options.chosen())
+
+
+def _load(text: str, name: str | None, options: ReadingOptions) -> NerSource:
     known = find_named(text)
     path = Path(text).expanduser()
     if known is not None and not path.exists():

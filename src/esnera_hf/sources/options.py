@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.tagging import SCHEMES, Scheme
@@ -50,3 +51,11 @@ class ReadingOptions:
             raise ConfigurationError(f"format={self.format!r}: expected one of {', '.join(FORMATS)}.")
         if self.scheme is not None and self.scheme not in SCHEMES:
             raise ConfigurationError(f"scheme={self.scheme!r}: expected one of {', '.join(SCHEMES)}.")
+
+    def chosen(self) -> dict[str, Any]:
+        """Return the options that are not as they are by default."""
+        return {
+            option.name: getattr(self, option.name)
+            for option in fields(self)
+            if getattr(self, option.name) != option.default
+        }

@@ -28,6 +28,7 @@ from esnera_hf.sources.cluener import cluener_spans
 from esnera_hf.sources.offsets import CharacterSpans
 from esnera_hf.sources.sentence import RawSentence
 from esnera_hf.tagging import Entity, Scheme, TagError, entities_from_tags
+from esnera_hf.text import shown
 
 TEXT_KEYS = ("text", "content", "sentence")
 TOKEN_KEYS = ("tokens", "words", "chars", "token")
@@ -73,7 +74,7 @@ def read_record(record: Any, where: str, scheme: Scheme | None) -> CharacterSpan
     if text is None:
         raise SourceError(
             f"{where}: expected a text ({', '.join(TEXT_KEYS)}) or tokens ({', '.join(TOKEN_KEYS)}), "
-            f"found the keys {', '.join(map(str, record)) or 'none'}."
+            f"found the keys {', '.join(map(str, record))[:200] or 'none'}."
         )
     if isinstance(record.get("events"), list):
         return _event_arguments(record["events"], text, where)
@@ -207,8 +208,8 @@ def _spans(entry: Any, text: str, where: str) -> Iterator[Entity]:
     for label in labels if isinstance(labels, list) else [labels]:
         if not isinstance(start, int) or not isinstance(end, int) or not isinstance(label, str):
             raise SourceError(
-                f"{where}: expected integer offsets and a label, found start {start!r}, end {end!r}, "
-                f"label {label!r}."
+                f"{where}: expected integer offsets and a label, found start {_shown(start)}, end {_shown(end)}, "
+                f"label {_shown(label)}."
             )
         yield Entity(*_offsets(start, end, label, mention, text, where), label)
 
@@ -225,11 +226,12 @@ def _offsets(start: int, end: int, label: str, mention: Any, text: str, where: s
             return first, last
     if not 0 <= start < end <= len(text):
         raise SourceError(
-            f"{where}: {label!r} at [{start}, {end}) lies outside the text of {len(text)} characters "
+            f"{where}: {shown(label)} at [{start}, {end}) lies outside the text of {len(text)} characters "
             "(ends are exclusive)."
         )
     raise SourceError(
-        f"{where}: offsets [{start}, {end}] of {label!r} hold {text[start:end]!r}, expected {mention!r}."
+        f"{where}: offsets [{start}, {end}] of {shown(label)} hold {shown(text[start:end])}, "
+        f"expected {shown(mention)}."
     )
 
 
@@ -252,7 +254,7 @@ def _token_span(entry: Any, tokens: Sequence[str], where: str) -> Entity:
         raise SourceError(f"{where}: expected token offsets and a label, found {_shown(entry)}.")
     if not 0 <= start < end <= len(tokens):
         raise SourceError(
-            f"{where}: {label!r} at tokens [{start}, {end}) lies outside the sentence of {len(tokens)} "
+            f"{where}: {shown(label)} at tokens [{start}, {end}) lies outside the sentence of {len(tokens)} "
             "tokens (ends are exclusive)."
         )
     return Entity(start, end, label)

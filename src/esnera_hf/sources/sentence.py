@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -65,18 +66,23 @@ def flatten(spans: Iterable[Entity], frequency: Mapping[str, int]) -> tuple[list
     Returns:
         The spans kept, in order, and those that gave way.
     """
-    kept: list[Entity] = []
+    kept: list[Entity] = []  # in order and without overlap: a span can only clash with its neighbours
     clashes: list[Clash] = []
     by_precedence = sorted(
         spans, key=lambda s: (s.start - s.end, s.start, -frequency.get(s.label, 0), s.label)
     )
     for span in by_precedence:
-        rival = next((k for k in kept if k.start < span.end and span.start < k.end), None)
+        place = bisect_left(kept, span.end, key=_start)
+        rival = kept[place - 1] if place and span.start < kept[place - 1].end else None
         if rival is None:
-            kept.append(span)
+            kept.insert(place, span)
         else:
             clashes.append(Clash(span, _clash_reason(span, rival)))
-    return sorted(kept), clashes
+    return kept, clashes
+
+
+def _start(span: Entity) -> int:
+    return span.start
 
 
 def _clash_reason(span: Entity, rival: Entity) -> str:

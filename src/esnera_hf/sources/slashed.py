@@ -91,5 +91,6 @@ def _cut(segments: list[str]) -> tuple[list[str], list[int]]:
     starts = []
     for segment in segments:
         starts.append(len(tokens))
-        tokens.extend(segment if any(map(is_unspaced, segment)) else [segment])
+        unspaced = not segment.isascii() and any(map(is_unspaced, segment))
+        tokens.extend(segment if unspaced else [segment])
     return tokens, [*starts, len(tokens)]
