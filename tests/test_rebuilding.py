@@ -239,7 +239,7 @@ def test_a_label_the_mapping_does_not_know_is_refused(tmp_path: Path) -> None:
         (lambda text: text[:-20], "the recipe is damaged"),
         (
             lambda text: text.replace('"salt"', '"sald"'),
-            r"the recipe is damaged: .*similarity\.json: the file is damaged",
+            "the recipe is damaged: KeyError",
         ),
         (lambda text: text.replace('"train"', '"../train"', 1), "the recipe is damaged: ValueError: splits"),
         (lambda text: text.replace("0.5", '"x"', 1), "the recipe is damaged: ValueError: pseudo_label_floor"),
