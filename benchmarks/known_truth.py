@@ -39,7 +39,7 @@ LAMBDA, TAU = 0.4, 0.4
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """One pair of labels of one case: the truth, what the default sees, and what the paper merges."""
+    """One pair of labels of one case: the truth, what is seen, and what the paper merges."""
 
     corpus: str
     relation: Relation

@@ -49,7 +49,7 @@ class Case:
         language: of each pair.
         pairs: the pairs.
         systems: by name.
-        merged_labels: pairs of labels of all corpora that the default merges.
+        merged_labels: pairs of labels of all corpora that typed merging makes one.
     """
 
     language: tuple[str, ...]

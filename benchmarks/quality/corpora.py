@@ -84,12 +84,24 @@ def as_source(name: str, sentences: Sequence[PooledSentence]) -> NerSource:
         test, validation = len(sentences) // 10, len(sentences) // 5
     else:
         test, validation = TEST, TEST + VALIDATION
+    rows = with_entities(sentences, test, validation)
     splits = {
-        "test": sentences[:test],
-        "validation": sentences[test:validation],
-        "train": sentences[validation:],
+        "test": rows[:test],
+        "validation": rows[test:validation],
+        "train": rows[validation:],
     }
     return load_source(DatasetDict({split: _rows(rows) for split, rows in splits.items()}), name=name)
+
+
+def with_entities(sentences: Sequence[PooledSentence], start: int, end: int) -> list[PooledSentence]:
+    """Return the sentences with an annotated one between two places, which takes the place of another if need be."""
+    rows = list(sentences)
+    if not any(row.spans for row in rows[start:end]):
+        for index, row in enumerate(rows):
+            if row.spans:
+                rows[start], rows[index] = row, rows[start]
+                break
+    return rows
 
 
 def _rows(sentences: Iterable[PooledSentence]) -> Dataset:

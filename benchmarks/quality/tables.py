@@ -18,7 +18,7 @@ from quality.figures import (
 )
 from quality.gold import RELATIONS, GoldPair, truth
 
-#: The system whose decisions are the package's default.
+#: The system whose decisions are those of typed merging.
 OURS = "esnera_hf"
 
 
@@ -106,7 +106,7 @@ def ranking_table(case: Case) -> Iterator[str]:
 
 
 def breakdown_table(case: Case, title: str, key: Callable[[GoldPair, str], str]) -> Iterator[str]:
-    """Yield the F1 of the default's merges by something of the pairs."""
+    """Yield the F1 of typed merging by something of the pairs."""
     ours = case.systems[OURS].merged
     if ours is None:
         return
@@ -123,7 +123,7 @@ def breakdown_table(case: Case, title: str, key: Callable[[GoldPair, str], str])
 
 
 def relations_table(case: Case) -> Iterator[str]:
-    """Yield how the relations that the default sees compare with the gold, where the gold is sure."""
+    """Yield how the relations that are seen compare with the gold, where the gold is sure."""
     seen = case.systems[OURS].relations
     if seen is None:
         return
@@ -142,11 +142,11 @@ def relations_table(case: Case) -> Iterator[str]:
 
 
 def mistakes_table(case: Case) -> Iterator[str]:
-    """Yield the pairs that the default merges wrongly or fails to merge."""
+    """Yield the pairs that typed merging merges wrongly or fails to merge."""
     ours = case.systems[OURS]
     if ours.merged is None:
         return
-    yield "### Mistakes of the default"
+    yield "### Mistakes"
     yield ""
     yield "| | first | second | gold | score | mentions of the rarer |"
     yield "| --- | --- | --- | --- | ---: | ---: |"
@@ -160,7 +160,7 @@ def mistakes_table(case: Case) -> Iterator[str]:
 def traps_table(
     traps: Sequence[tuple[LabelRef, LabelRef]], known: set[LabelRef], case: Case
 ) -> Iterator[str]:
-    """Yield whether the default falls into any trap whose labels were compared."""
+    """Yield whether typed merging falls into any trap whose labels were compared."""
     fallen = [pair for pair in traps if frozenset(pair) in case.merged_labels]
     languages = {
         label.source: lang
