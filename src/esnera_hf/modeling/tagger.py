@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 #: Holds a tagger's record.
 RECORD_FILE = "training_history.json"
 #: What a saved tagger needs where this package is not installed.
-REQUIREMENTS = ("pytorch-crf>=0.7.2", "torch>=2.6", "transformers>=5.0")
+REQUIREMENTS = ("pytorch-crf>=0.7.2", "torch>=2.6", "transformers>=5.18")
 # Where a tokenizer was loaded from is of no interest to those it is handed to.
 _LOADING_SETTINGS = ("is_local", "local_files_only", "name_or_path")
 
