@@ -108,7 +108,7 @@ class Recipe:
             head = json.loads(file.read_text(encoding="utf-8"))
             if head["version"] != VERSION:
                 raise RecipeError(
-                    f"{file}: a recipe of version {head['version']!r}; this esnera_hf reads version {VERSION}. "
+                    f"{file}: a recipe of version {str(head['version'])[:40]}; this esnera_hf reads version {VERSION}. "
                     "Update esnera_hf."
                 )
             _check_head(head)
@@ -125,7 +125,8 @@ class Recipe:
         except (KeyError, TypeError, ValueError, RecursionError, pa.ArrowInvalid) as error:
             if isinstance(error, RecipeError):
                 raise
-            raise RecipeError(f"{file}: the recipe is damaged: {type(error).__name__}: {error}.") from error
+            problem = f"{type(error).__name__}: {str(error)[:200]}"
+            raise RecipeError(f"{file}: the recipe is damaged: {problem}. Fetch it again.") from error
 
 
 def _check_head(head: Mapping[str, Any]) -> None:
