@@ -68,7 +68,8 @@ def read_json(file: Path) -> dict[str, object]:
     """
     try:
         data = json.loads(file.read_text(encoding="utf-8"))
-        json.dumps(data, ensure_ascii=False).encode("utf-8")  # half of a surrogate pair could not be written again
+        # Half of a surrogate pair could not be written again.
+        json.dumps(data, ensure_ascii=False).encode("utf-8")
     except (ValueError, RecursionError) as error:
         raise _damaged(file, error) from error
     if not isinstance(data, dict):
