@@ -2,14 +2,16 @@
 
 Aligns the three generated corpora of the demo, with taggers, a search, pseudo-labels,
 a final tagger and everything saved: once undisturbed, then from an empty cache while its
-process group is killed (SIGKILL) at random moments and started again, until as many kills
-as asked for have struck in one run after the other. Checked are: every file of each result
+process group is killed (SIGKILL) and started again, until as many kills as asked for have
+struck in one run after the other: some at random moments, some at a random moment of a
+stage that is drawn first, so that short ones, such as saving, are struck too. Checked are: every file of each result
 against the undisturbed one, byte by byte (of the two reports, the times are left out); that
 no artefact which was finished is made again; and that a training goes on from the last
 checkpoint it had written. In the end two runs share a cache at once: both must end
 alike, with each artefact made once. Prints a Markdown table.
 
     python benchmarks/kill.py --kills 50 --seed 1
+    python benchmarks/kill.py --kills 10 --stages saving leaks
 """
 
 from __future__ import annotations
@@ -31,19 +33,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from esnera_hf import AlignSettings, EvidenceSettings, FinalSettings, SearchSettings, align, load_source
+from kill_moments import Moments, events, wait
+
+from esnera_hf import AlignSettings, EvidenceSettings, FinalSettings, SearchSettings, align
 from esnera_hf.cache import Artefact
-from esnera_hf.demo.corpora import generate_corpora
 from esnera_hf.manifest import Manifest
 from esnera_hf.modeling import training
 from esnera_hf.report.replay import without_times
+from esnera_hf.sources import kept_sources
+from esnera_hf.stages import code_digest
 
 SENTENCES = 60
 TRAINING = {"num_train_epochs": 3, "learning_rate": 2e-3}
 #: What tells how long something took, which no two runs share.
 TIMED = ("report.json", "report.html")
-#: Of the time that is left by the undisturbed run; a kill strikes at a random moment of this share of it.
-SHARE = 0.3
 
 
 def main() -> None:
@@ -52,9 +55,10 @@ def main() -> None:
     )
     parser.add_argument("--kills", type=int, default=50, help="at least so many (default: 50)")
     parser.add_argument("--seed", type=int, default=1, help="of the moments (default: 1)")
+    parser.add_argument("--stages", nargs="+", metavar="STAGE", help="strike in these stages alone")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        ok = disturb(Path(folder), options.kills, random.Random(options.seed))
+        ok = disturb(Path(folder), options.kills, Moments(random.Random(options.seed), options.stages))
     sys.exit(0 if ok else 1)
 
 
@@ -82,7 +86,8 @@ def align_and_save(encoder: Path, run: Path) -> None:
 
     Artefact.make, training.last_whole_checkpoint = noted_make, noted_last  # type: ignore[method-assign]
     note(run, "ready", "reading")
-    sources = [load_source(corpus.dataset, name=corpus.name) for corpus in generate_corpora(1)]
+    kept_sources.WORTH_KEEPING = 0  # small as they are
+    sources = [f"{folder.name}={folder}" for folder in sorted((encoder.parent / "corpora").iterdir())]
     settings = AlignSettings(
         EvidenceSettings(training=TRAINING),
         SearchSettings(lambdas=(0.4,), taus=(0.2,), max_drop=0.5),
@@ -114,23 +119,22 @@ class Found:
     made: Counter[str] = field(default_factory=Counter)
 
 
-def disturb(folder: Path, kills: int, chance: random.Random) -> bool:
+def disturb(folder: Path, kills: int, moments: Moments) -> bool:
     """Run undisturbed, then with kills, and print what came of it."""
+    code_digest()  # of the code that all runs are forks of, whoever edits it meanwhile
     encoder = folder / "encoder"
-    make_encoder(encoder)
+    make_data(encoder)
     still = folder / "undisturbed"
     if wait(start(encoder, still), 3600) != 0:
         sys.exit(f"the undisturbed run failed:\n{(still / 'stderr').read_text()}")
     expected = result_files(still / "result")
-    durations = lasting(still)
-    total = sum(durations.values())
-    print(
-        f"undisturbed: {len(expected)} files, {len(durations) - 1} artefacts, {total:.0f} s", file=sys.stderr
-    )
+    moments.learn(still)
+    total, artefacts = sum(moments.lasting.values()), len(moments.lasting) - 1
+    print(f"undisturbed: {len(expected)} files, {artefacts} artefacts, {total:.0f} s", file=sys.stderr)
     found = Found()
     while found.kills.total() < kills:
         run = folder / f"disturbed-{found.runs}"
-        killed_run(encoder, run, durations, chance, found)
+        killed_run(encoder, run, moments, found)
         found.runs += 1
         files = result_files(run / "result")
         found.wrong += [
@@ -150,7 +154,7 @@ def disturb(folder: Path, kills: int, chance: random.Random) -> bool:
         shutil.rmtree(run)
     if found.runs:
         print_table(found, len(expected), total)
-    wrong = list(side_by_side(encoder, folder, expected, len(durations) - 1))
+    wrong = list(side_by_side(encoder, folder, expected, artefacts))
     print(f"\nTwo runs at once on one cache: wrong {len(wrong)}.", *wrong[:20], sep="\n- ")
     return not found.wrong and not wrong
 
@@ -171,11 +175,12 @@ def side_by_side(encoder: Path, folder: Path, expected: dict[str, str], artefact
         yield f"{len(begun)} artefacts were made instead of {artefacts}"
 
 
-def make_encoder(folder: Path) -> None:
-    """Make the demo's small encoder, in a process of its own."""
+def make_data(encoder: Path) -> None:
+    """Make the demo's small encoder, and its corpora beside it, in a process of its own."""
     code = (
         "from esnera_hf.demo.corpora import generate_corpora; from esnera_hf.demo.run import make_demo_encoder; "
-        f"make_demo_encoder(generate_corpora(1), {str(folder)!r}, 1)"
+        f"corpora = generate_corpora(1); make_demo_encoder(corpora, {str(encoder)!r}, 1); "
+        f"[c.dataset.save_to_disk({str(encoder.parent / 'corpora')!r} + '/' + c.name) for c in corpora]"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 
@@ -207,32 +212,6 @@ def start(encoder: Path, run: Path, cache: Path | None = None) -> int:
         os._exit(status)
 
 
-def wait(process: int, seconds: float) -> int | None:
-    """Wait for a process; return its exit status, negative for a signal, ``None`` if it still runs."""
-    end = time.monotonic() + seconds
-    while True:
-        done, status = os.waitpid(process, os.WNOHANG)
-        if done:
-            return os.waitstatus_to_exitcode(status)
-        if time.monotonic() >= end:
-            return None
-        time.sleep(0.01)
-
-
-def events(run: Path) -> list[tuple[float, str, str]]:
-    """Read the log of a run."""
-    lines = (run / "log").read_text().splitlines() if (run / "log").exists() else []
-    return [(float(when), event, what) for when, event, what in (line.split(" ", 2) for line in lines)]
-
-
-def lasting(run: Path) -> dict[str, float]:
-    """Return how long each artefact took, and ``rest`` all else."""
-    log = events(run)
-    began = {what: when for when, event, what in log if event == "begin"}
-    spent = {what: when - began[what] for when, event, what in log if event == "made"}
-    return {**spent, "rest": log[-1][0] - log[0][0] - sum(spent.values())}
-
-
 def finished(run: Path) -> set[str]:
     """Return the artefacts that are there."""
     return {f"{path.parts[-3]}/{path.parts[-2]}" for path in run.glob("cache/*/*/made")}
@@ -256,20 +235,13 @@ def readable(file: Path) -> bool:
     return True
 
 
-def killed_run(
-    encoder: Path, run: Path, durations: dict[str, float], chance: random.Random, found: Found
-) -> None:
-    """Kill and start again until the result is saved.
-
-    Moments are spread evenly over a share of the time that is left by the undisturbed
-    run, and over more of it the longer nothing gets done, so that it ends.
-    """
+def killed_run(encoder: Path, run: Path, moments: Moments, found: Found) -> None:
+    """Kill and start again until the result is saved."""
     idle = 0
     while True:
         before, kept, logged = finished(run), checkpoints(run), len(events(run))
         process = start(encoder, run)
-        left = sum(seconds for what, seconds in durations.items() if what not in before)
-        status = wait(process, chance.uniform(0, left * SHARE * (1 + idle / 4)))
+        status = moments.wait(process, run, before, idle)
         if status is None:
             os.killpg(process, signal.SIGKILL)
             _, ended = os.waitpid(process, 0)
@@ -302,14 +274,20 @@ def redone(log: list[tuple[float, str, str]], before: set[str], kept: dict[str, 
 
 def stage(log: list[tuple[float, str, str]]) -> str:
     """Name what was going on when the log ended."""
-    _, event, what = next(entry for entry in reversed(log) if entry[1] != "resume")
-    kind = what.split("/")[0]
-    if event == "begin":
-        return f"making {kind}"
-    return {
-        "ready": "reading, or checking what is there",
-        "made": f"after {kind}, before the next artefact",
-    }.get(event, event)
+    last = ""
+    making: list[str] = []
+    for _, event, what in log:
+        kind = what.split("/")[0]
+        if event == "ready":
+            making, last = [], "reading, or checking what is there"
+        elif event == "begin":
+            making.append(kind)
+        elif event == "made":
+            making.remove(kind)
+            last = f"after {kind}, before the next artefact"
+        elif event != "resume":
+            last = event
+    return f"making {making[-1]}" if making else last
 
 
 def result_files(folder: Path) -> dict[str, str]:

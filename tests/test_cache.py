@@ -155,7 +155,7 @@ class TestDamage:
 
 class TestOtherVersions:
     def test_the_first_format(self, capsys: pytest.CaptureFixture[str]) -> None:
-        old = THING.folder.parent.parent / cache._digest({"a": 1}) / "made"
+        old = THING.folder.parent.parent / cache.digest_of({"a": 1}) / "made"
         old.mkdir(parents=True)
         (old / "file").write_text("old")
         assert THING.make(write("new"))

@@ -48,7 +48,7 @@ class Artefact:
     @cached_property
     def key(self) -> str:
         """A digest of the identity and of the format it is kept in."""
-        return _digest({"format": CACHE_FORMAT, "identity": self.identity})
+        return digest_of({"format": CACHE_FORMAT, "identity": self.identity})
 
     @property
     def folder(self) -> Path:
@@ -142,7 +142,7 @@ class Artefact:
 
     def _notes_on_others(self) -> Iterator[str]:
         """Yield why what looks like this artefact is not used: other versions made it."""
-        first = cache_folder() / self.kind / _digest(self.identity)  # format 1 had no manifests
+        first = cache_folder() / self.kind / digest_of(self.identity)  # format 1 had no manifests
         if (first / "made").is_dir():
             yield _other_format(first, "format 1")
         for file in sorted(self._home.parent.glob(f"*/{_MANIFEST_FILE}")):
@@ -190,6 +190,12 @@ class _Writing:
         ) from error
 
 
+def digest_of(data: object) -> str:
+    """Return a digest of plain data."""
+    text = json.dumps(data, sort_keys=True)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
 @contextmanager
 def _locked(file: Path, what: str) -> Iterator[None]:
     lock = FileLock(file)
@@ -207,7 +213,7 @@ def _locked(file: Path, what: str) -> Iterator[None]:
 def _record_text(record: Mapping[str, Any]) -> str:
     """Return what the file of a record holds, with a digest of its own, so that no bit of it can flip unseen."""
     facts = {name: value for name, value in record.items() if name != "digest"}
-    return json.dumps({**facts, "digest": _digest(facts)}, indent=1) + "\n"
+    return json.dumps({**facts, "digest": digest_of(facts)}, indent=1) + "\n"
 
 
 def _plain(identity: Mapping[str, Any]) -> dict[str, Any]:
@@ -230,8 +236,3 @@ def _other_format(home: Path, made_in: str) -> str:
         f"{home / 'made'} was written in {made_in} of the cache by another version of this package, which now "
         f"has format {CACHE_FORMAT}: it is not used. You may delete it."
     )
-
-
-def _digest(data: object) -> str:
-    text = json.dumps(data, sort_keys=True)
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

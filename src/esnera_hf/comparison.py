@@ -48,6 +48,12 @@ class Comparison:
         """Return the comparison as plain data."""
         return asdict(self)
 
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Comparison:
+        """Rebuild a comparison from :meth:`to_dict`."""
+        estimates = {name: Estimate(**data[name]) for name in ("before", "after", "change")}
+        return cls(data["support"], **estimates)
+
 
 def count_matches(
     gold: Iterable[Sequence[Entity]], predicted: Iterable[Sequence[Entity]], labels: Sequence[str]

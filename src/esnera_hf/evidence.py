@@ -18,7 +18,7 @@ from esnera_hf.errors import ConfigurationError
 from esnera_hf.labels import LabelRef
 from esnera_hf.processes import is_main_process
 from esnera_hf.screening import Screening, screen
-from esnera_hf.shares import make_by_all, own_chunks, own_share, shares
+from esnera_hf.shares import kept_by_all, make_by_all, own_chunks, own_share, shares
 from esnera_hf.similarity import (
     Centre,
     LabelSums,
@@ -37,6 +37,7 @@ from esnera_hf.source_taggers import (
     own_taggers,
 )
 from esnera_hf.sources import NerSource
+from esnera_hf.stages import Form, as_json, code_digest
 from esnera_hf.taggers import CachedTagger, encoder_identity, library_versions
 from esnera_hf.tagging import Entity
 
@@ -117,18 +118,61 @@ def gather_evidence(
         taggers = own_taggers(sources, settings.plan(encoder))
     labels = [ref for source in sources for ref in source.label_refs]
     with lap(seconds, "empirical similarity"):
-        matched, predicted = cross_predictions(
-            lambda name, source: taggers[name].predictions(source, "train"), sources, labels, settings.match
-        )
+        matched, predicted = _agreements(sources, labels, taggers, settings.match)
     with lap(seconds, "semantic similarity"):
         sums = _mention_sums(sources, encoder)
         semantic = semantic_similarity(sums, labels, settings.centre)
     with lap(seconds, "screen"):
-        overlap = mention_overlap(screen(screened or sources), labels)
+        overlap = _overlap(screened or sources, labels)
     by_name = {source.name: source.summary.entities["train"] for source in sources}
     support = np.array([by_name[ref.source].get(ref.label, 0) for ref in labels], dtype=np.int64)
     matrix = SimilarityMatrix(tuple(labels), support, matched, predicted, semantic, overlap)
     return Evidence(matrix, taggers, seconds)
+
+
+def _agreements(
+    sources: Sequence[NerSource],
+    labels: Sequence[LabelRef],
+    taggers: Mapping[str, CachedTagger],
+    match: SpanMatch,
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return what the taggers predict on each other's train splits, matched and in all, counted once and kept."""
+    identity = {
+        "sources": [source.identity for source in sources],
+        "labels": labels,
+        "taggers": [[name, tagger.artefact.key] for name, tagger in sorted(taggers.items())],
+        "match": match,
+        "code": code_digest(),
+    }
+
+    def count() -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        return cross_predictions(
+            lambda name, source: taggers[name].predictions(source, "train"), sources, labels, match
+        )
+
+    form = as_json(
+        lambda counts: [part.tolist() for part in counts],
+        lambda data: (_square(data[0], np.int64), _square(data[1], np.int64)),
+    )
+    return kept_by_all(Artefact("agreements", identity), count, form)
+
+
+def _overlap(sources: Sequence[NerSource], labels: Sequence[LabelRef]) -> NDArray[np.float64]:
+    """Return the overlap of mentions of :func:`mention_overlap`, screened once and kept."""
+    identity = {
+        "sources": [source.identity for source in sources],
+        "labels": labels,
+        "code": code_digest(),
+    }
+    form: Form[NDArray[np.float64]] = as_json(
+        lambda shares: shares.tolist(), lambda data: _square(data, np.float64)
+    )
+    return kept_by_all(Artefact("overlaps", identity), lambda: mention_overlap(screen(sources), labels), form)
+
+
+def _square(rows: list[list[float]], kind: type[np.generic]) -> NDArray[Any]:
+    """Return a matrix of labels by labels, perhaps of none."""
+    return np.array(rows, dtype=kind).reshape(len(rows), len(rows))
 
 
 def mention_overlap(screening: Screening, labels: Sequence[LabelRef]) -> NDArray[np.float64]:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from esnera_hf.duplicates import DuplicatePairs, Place, find_pairs
+from esnera_hf.cache import Artefact
+from esnera_hf.duplicates import Place, Texts, find_pairs
 from esnera_hf.sources import NerSource
+from esnera_hf.stages import as_json, code_digest, kept
 
 #: A sentence of an earlier split must not stand in a later one.
 _ORDER = {"train": 0, "validation": 1, "test": 2}
@@ -39,6 +42,8 @@ class Leak:
 def find_leaks(sources: Sequence[NerSource]) -> tuple[Leak, ...]:
     """Find the sentences of train and validation that also stand in validation or test.
 
+    What was found is kept in the cache, by the numbers of the sentences.
+
     Args:
         sources: the sources to be merged.
 
@@ -47,6 +52,23 @@ def find_leaks(sources: Sequence[NerSource]) -> tuple[Leak, ...]:
         inside its source, where there are any; test before validation, the same
         text before nearly the same. In the order of the sources.
     """
+    identity = {"sources": [source.identity for source in sources], "code": code_digest()}
+    found = kept(Artefact("leaks", identity), lambda: _find(sources), _FORM)
+    return tuple(_leaks(Texts(sources), found))
+
+
+class _Numbers(NamedTuple):
+    """Leaks by the numbers of their sentences among all of the sources."""
+
+    place: list[int]
+    because: list[int]
+    exact: list[bool]
+
+
+_FORM = as_json(_Numbers._asdict, lambda data: _Numbers(**data))
+
+
+def _find(sources: Sequence[NerSource]) -> _Numbers:
     pairs = find_pairs(sources)
     source = np.array([index for index, source in enumerate(sources) for _ in source.dataset], dtype=np.int64)
     order = np.array([_ORDER[split] for _, split in pairs.texts.parts], dtype=np.int64)
@@ -60,7 +82,7 @@ def find_leaks(sources: Sequence[NerSource]) -> tuple[Leak, ...]:
     best, met = _best(chosen, 2 * place + left_out, weight)
     part = pairs.texts.part_of(place[best])
     best = best[np.lexsort((met, order[part], source[part]))]
-    return tuple(_leaks(pairs, place[best], because[best], pairs.exact[best]))
+    return _Numbers(place[best].tolist(), because[best].tolist(), pairs.exact[best].tolist())
 
 
 def _best(
@@ -73,11 +95,9 @@ def _best(
     return ranked[starts], met
 
 
-def _leaks(
-    pairs: DuplicatePairs, places: NDArray[np.int64], because: NDArray[np.int64], exact: NDArray[np.bool_]
-) -> Iterator[Leak]:
-    known = pairs.places(np.union1d(places, because))
-    for place, twin, same in zip(places.tolist(), because.tolist(), exact.tolist(), strict=True):
+def _leaks(texts: Texts, found: _Numbers) -> Iterator[Leak]:
+    known = texts.places_of(np.union1d(found.place, found.because).astype(np.int64))
+    for place, twin, same in zip(*found, strict=True):
         yield Leak(known[place], known[twin], same)
 
 

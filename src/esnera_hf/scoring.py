@@ -33,6 +33,12 @@ class SourceScores:
             "by_label": {label: comparison.to_dict() for label, comparison in self.by_label.items()},
         }
 
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> SourceScores:
+        """Rebuild scores from :meth:`to_dict`."""
+        labels = {label: Comparison.from_dict(comparison) for label, comparison in data["by_label"].items()}
+        return cls(Comparison.from_dict(data["micro"]), labels)
+
 
 @dataclass(frozen=True)
 class MergedScores:
@@ -47,6 +53,12 @@ class MergedScores:
             "pooled": self.pooled.to_dict(),
             "sources": {name: scores.to_dict() for name, scores in self.sources.items()},
         }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> MergedScores:
+        """Rebuild scores from :meth:`to_dict`."""
+        sources = {name: SourceScores.from_dict(scores) for name, scores in data["sources"].items()}
+        return cls(sources, Comparison.from_dict(data["pooled"]))
 
 
 def score_projected(

@@ -13,7 +13,7 @@ read again.
 from esnera_hf.duplicates.duplicates import Duplicate, Duplicates, PartCounts, find_duplicates
 from esnera_hf.duplicates.near import NEAR, SHORTEST, jaccard
 from esnera_hf.duplicates.pairs import DuplicatePairs, find_pairs
-from esnera_hf.duplicates.texts import Part, Place, normalise
+from esnera_hf.duplicates.texts import Part, Place, Texts, normalise
 
 __all__ = [
     "NEAR",
@@ -24,6 +24,7 @@ __all__ = [
     "Part",
     "PartCounts",
     "Place",
+    "Texts",
     "find_duplicates",
     "find_pairs",
     "jaccard",

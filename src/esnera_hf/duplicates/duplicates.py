@@ -145,7 +145,7 @@ def find_duplicates(sources: Sequence[NerSource]) -> Duplicates:
         sources: one or more sources of different names.
     """
     found = find_pairs(sources)
-    places = found.places(np.union1d(found.first, found.second))
+    places = found.texts.places_of(np.union1d(found.first, found.second))
     shown = {
         number: shorten(join_tokens(sentence.tokens[: _SHOWN + 1]), _SHOWN)
         for number, sentence in found.texts.sentences_of(np.unique(found.first))

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esnera_hf.duplicates.near import BANDS, NEAR, SHORTEST, PartSet, band_hashes, candidate_pairs, jaccard
-from esnera_hf.duplicates.texts import Place, Span, Texts
+from esnera_hf.duplicates.texts import Span, Texts
 from esnera_hf.sources import NerSource
 
 #: Candidate pairs, and sentences whose annotation is looked at, at a time.
@@ -38,14 +38,6 @@ class DuplicatePairs:
     exact: NDArray[np.bool_]
     conflict: NDArray[np.bool_]
     texts: Texts = field(repr=False)
-
-    def places(self, numbers: NDArray[np.int64]) -> dict[int, Place]:
-        """Return the places of some sentences, by number; numbers ascend."""
-        parts = (self.texts.parts[part] for part in self.texts.part_of(numbers).tolist())
-        return {
-            number: Place(source, split, row_id)
-            for (source, split), (number, row_id) in zip(parts, self.texts.ids_of(numbers), strict=True)
-        }
 
 
 class _Groups(NamedTuple):

@@ -96,6 +96,14 @@ class Texts:
         ids = (row_id for index, local in self._by_part(numbers) for row_id in self._part_ids(index, local))
         yield from zip(numbers.tolist(), ids, strict=True)
 
+    def places_of(self, numbers: NDArray[np.int64]) -> dict[int, Place]:
+        """Return the places of some sentences, by number; numbers ascend."""
+        parts = (self.parts[part] for part in self.part_of(numbers).tolist())
+        return {
+            number: Place(source, split, row_id)
+            for (source, split), (number, row_id) in zip(parts, self.ids_of(numbers), strict=True)
+        }
+
     def sentences_of(self, numbers: NDArray[np.int64]) -> Iterator[tuple[int, AnnotatedSentence]]:
         """Yield number and sentence of some sentences; numbers ascend."""
         found = (

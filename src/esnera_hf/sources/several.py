@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from datasets import Dataset, DatasetDict
 
 from esnera_hf.errors import ConfigurationError
-from esnera_hf.sources.load import load_source
+from esnera_hf.sources.kept_sources import load_kept
 from esnera_hf.sources.source import NerSource
 
 #: A known name, a path, ``"name=path"``, a Hub dataset id or a loaded source.
@@ -44,7 +44,7 @@ def load_all(
     doubled = sorted({os.fspath(s) for s in given if given.count(s) > 1})
     if doubled:
         raise ConfigurationError(f"given twice: {', '.join(doubled)}. Name each source once.")
-    loaded = [source if isinstance(source, NerSource) else load_source(source) for source in sources]
+    loaded = [source if isinstance(source, NerSource) else load_kept(source) for source in sources]
     check_names(loaded)
     if sentences is not None:
         loaded = [source.sample(sentences, seed) for source in loaded]

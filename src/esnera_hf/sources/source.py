@@ -219,6 +219,12 @@ class NerSource:
                 digest.update(json.dumps(record, ensure_ascii=False).encode("utf-8", "surrogatepass"))
         return digest.hexdigest()
 
+    @property
+    def identity(self) -> list[Any]:
+        """What tells its name, sentences and labels from those of others, as JSON can hold it."""
+        sizes = [[split, len(rows)] for split, rows in self.dataset.items()]
+        return [self.name, self.fingerprint, sizes, list(self.labels)]
+
     def sentences(self, split: str, rows: Iterable[int] | None = None) -> Iterator[AnnotatedSentence]:
         """Yield the sentences of a split, read from Arrow in batches.
 
