@@ -14,7 +14,8 @@ import argparse
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -24,14 +25,15 @@ from quality.corpora import PooledSentence, as_source, languages, read_corpora, 
 from quality.encoders import cut_encoder
 from quality.figures import f1_of, macro_f1
 from quality.gold import RELATIONS, Relation
-from quality.known_truth import known_case, projected
+from quality.known_truth import HalvesEvidence, known_case, projected
 
-from esnera_hf.alignment import greedy_merge_path
+from esnera_hf.alignment import greedy_merge_path, mapping_from_path, typed_mapping
 from esnera_hf.cache import CACHE_VARIABLE
 from esnera_hf.console import quiet_libraries
 from esnera_hf.evidence import EvidenceSettings, gather_evidence
 from esnera_hf.modeling import MentionEncoder
-from esnera_hf.similarity import LabelSums, SimilarityMatrix, relate, sum_mentions
+from esnera_hf.screening import screen
+from esnera_hf.similarity import relate, sum_mentions
 
 FREQUENT = 50
 LAMBDA, TAU = 0.4, 0.4
@@ -60,21 +62,24 @@ def main() -> None:
         for code in sorted(set(language.values())):
             chosen = {name: rows for name, rows in corpora.items() if language[name] == code}
             if not options.languages or code in options.languages:
-                matrix, sums = evidence_of_halves(chosen, encoder, options)
+                evidence = evidence_of_halves(chosen, encoder, options)
                 for name in chosen:
-                    judged += judge_cases(name, matrix, sums, options.seeds)
+                    judged += judge_cases(name, evidence, options.seeds)
     print(*tables(judged, options.seeds), sep="\n")
     print(f"\nCommand: python {' '.join(sys.argv)}")
 
 
 def evidence_of_halves(
     corpora: dict[str, list[PooledSentence]], encoder: str, options: Any
-) -> tuple[SimilarityMatrix, dict[str, LabelSums]]:
-    """Train on the halves of corpora, as sources of their own, and measure their labels."""
-    sources = []
+) -> HalvesEvidence:
+    """Train on a sample of the halves of corpora, as sources of their own, and measure their labels."""
+    sources, whole = [], []
     for name, rows in corpora.items():
-        chosen = sampled(rows, options.sentences, options.seed)
-        sources += [as_source(f"{name}.{half}", chosen[start::2]) for start, half in enumerate("ab")]
+        shuffled = sampled(rows, len(rows), options.seed)
+        for start, half in enumerate("ab"):
+            sentences = shuffled[start::2]
+            whole.append(as_source(f"{name}.{half}", sentences))
+            sources.append(as_source(f"{name}.{half}", sentences[: options.sentences // 2]))
     training = {
         "seed": options.seed,
         "num_train_epochs": options.epochs,
@@ -85,36 +90,33 @@ def evidence_of_halves(
         training |= {"bf16": True, "use_cpu": True}
     found = gather_evidence(sources, encoder, EvidenceSettings(training=training, taggers="joint"))
     mentions = MentionEncoder(encoder)
-    return found.matrix, {source.name: sum_mentions(source, mentions) for source in sources}
+    sums = {source.name: sum_mentions(source, mentions) for source in sources}
+    return HalvesEvidence(found.matrix, sums, screen(whole))
 
 
-def judge_cases(
-    corpus: str, matrix: SimilarityMatrix, sums: dict[str, LabelSums], seeds: int
-) -> Iterator[Judged]:
+def judge_cases(corpus: str, evidence: HalvesEvidence, seeds: int) -> Iterator[Judged]:
     """Draw the cases of a corpus and judge every pair of labels."""
-    own = matrix.restricted({f"{corpus}.a", f"{corpus}.b"})
-    labels = sorted({label.label for label in own.labels})
+    own = replace(evidence, matrix=evidence.matrix.restricted({f"{corpus}.a", f"{corpus}.b"}))
+    labels = sorted({label.label for label in own.matrix.labels})
     for seed in range(seeds):
         case = known_case(corpus, labels, seed)
-        similarities = projected(case, own, sums)
+        similarities = projected(case, own)
         relations = relate(similarities)
-        groups = greedy_merge_path(similarities, LAMBDA, TAU).groups
-        merged = {frozenset(group.members) for group in groups}
+        ours = typed_mapping(relations)
+        paper = mapping_from_path(greedy_merge_path(similarities, LAMBDA, TAU), similarities)
         support = dict(zip(similarities.labels, similarities.support.tolist(), strict=True))
         first, second = (
             [label for label in similarities.labels if label.source == half.source]
             for half in (case.first, case.second)
         )
-        for one in first:
-            for other in second:
-                together = any({one, other} <= members for members in merged)
-                yield Judged(
-                    corpus,
-                    case.relation(one.label, other.label),
-                    relations.between(one, other),
-                    together,
-                    min(support[one], support[other]),
-                )
+        for one, other in product(first, second):
+            yield Judged(
+                corpus,
+                case.relation(one.label, other.label),
+                "equal" if ours.are_one(one, other) else relations.unequal(one, other),
+                paper.are_one(one, other),
+                min(support[one], support[other]),
+            )
 
 
 def tables(judged: Sequence[Judged], seeds: int) -> Iterator[str]:

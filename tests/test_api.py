@@ -26,6 +26,7 @@ from esnera_hf import (
 from esnera_hf.cache import cache_folder
 from esnera_hf.errors import ConfigurationError, EncoderError, MappingError, SourceNotFoundError
 from esnera_hf.leaks import find_leaks
+from esnera_hf.similarity import EQUAL
 from esnera_hf.taggers import CHINESE_ENCODER, MULTILINGUAL_ENCODER, default_encoder, encoder_identity
 
 TRAINING = {"learning_rate": 1e-2, "head_learning_rate": 2e-2, "num_train_epochs": 5}
@@ -68,6 +69,32 @@ def test_the_labels_that_mean_the_same_become_one(cached: tuple[Path, MergeResul
         frozenset({"alpha:loc", "beta:city"}),
         frozenset({"beta:firm"}),
     }
+
+
+@pytest.mark.usefixtures("no_training")
+def test_without_lambda_and_tau_what_means_the_same_becomes_one(
+    cached: tuple[Path, MergeResult],
+    sources: list[NerSource],
+    encoder_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The taggers are those of the path; what they saw is read in both directions."""
+    folder, along_path = cached
+    monkeypatch.setenv("ESNERA_CACHE_DIR", str(folder))
+    result = align(sources, encoder=encoder_folder, settings=SETTINGS)
+    groups = [
+        set(mapping.members(name))
+        for mapping in (result.mapping, along_path.mapping)
+        for name in mapping.unified_labels
+    ]
+    assert all(group in groups[:3] for group in groups[3:])
+    assert result.mapping.lam is None
+    assert result.report.settings["merge"] == "typed"
+    assert along_path.report.settings["merge"] == "flat"
+    (stage,) = result.report.stages
+    assert (stage["tau"], stage["merged"]) == (EQUAL, 2)
+    assert "alpha + beta → (all at once) (similarity in both directions above 0.7)" in str(result.report)
+    assert {"relation", "forward_coverage"} <= set(result.report.near[0])
 
 
 def test_every_sentence_and_entity_is_in_the_result(

@@ -13,8 +13,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from esnera_hf.labels import LabelRef
+from esnera_hf.screening import Screening
 from esnera_hf.similarity import LabelSums, SimilarityMatrix, semantic_similarity
 from quality.gold import Relation
 
@@ -88,14 +90,24 @@ def _schema(generator: random.Random, labels: Sequence[str], share: float) -> di
     return {"+".join(sorted(group)): frozenset(group) for group in groups}
 
 
-def projected(case: KnownCase, matrix: SimilarityMatrix, sums: Mapping[str, LabelSums]) -> SimilarityMatrix:
-    """Return the similarities under the schemas of a case.
+@dataclass(frozen=True)
+class HalvesEvidence:
+    """What is measured on the halves, with the labels that the corpora have.
 
-    Args:
-        case: the case.
-        matrix: similarities with the halves' labels as the corpus has them.
-        sums: mention vectors of the halves, by source and label.
+    Attributes:
+        matrix: similarities of all labels of the halves.
+        sums: mention vectors, by half and label.
+        screening: overlap of the mentions of all sentences of the halves.
     """
+
+    matrix: SimilarityMatrix
+    sums: Mapping[str, LabelSums]
+    screening: Screening
+
+
+def projected(case: KnownCase, evidence: HalvesEvidence) -> SimilarityMatrix:
+    """Return the similarities under the schemas of a case."""
+    matrix = evidence.matrix
     halves = (case.first, case.second)
     labels = tuple(LabelRef(half.source, name) for half in halves for name in half.labels)
     position = {label: index for index, label in enumerate(matrix.labels)}
@@ -112,14 +124,38 @@ def projected(case: KnownCase, matrix: SimilarityMatrix, sums: Mapping[str, Labe
     for row, indices in enumerate(members):
         assign[row, indices] = 1
     columns = [indices[0] if indices else 0 for indices in members]
-    new_sums = {half.source: _grouped(sums[half.source], half) for half in halves}
+    new_sums = {half.source: _grouped(evidence.sums[half.source], half) for half in halves}
     return SimilarityMatrix(
         labels,
         assign @ matrix.support,
         assign @ matrix.matched @ assign.T,
         (assign @ matrix.predicted)[:, columns],
         semantic_similarity(new_sums, labels),
+        _overlap(halves, evidence.screening),
     )
+
+
+def _overlap(halves: Sequence[Half], screening: Screening) -> NDArray[np.float64]:
+    """Return the overlap of mentions under the halves' labels: the mean over the forms of all that each stands for."""
+    known = {(overlap.label, overlap.other): overlap for overlap in screening.overlaps}
+    places = [(half, name) for half in halves for name in half.labels]
+    shares = np.full((len(places), len(places)), np.nan)
+    for row, (half, name) in enumerate(places):
+        for column, (other, other_name) in enumerate(places):
+            parts = [
+                overlap
+                for label in sorted(half.labels[name])
+                if (overlap := known.get((LabelRef(half.source, label), other.source))) and overlap.found
+            ]
+            if half != other and parts:
+                found = sum(part.found for part in parts)
+                shared = (
+                    part.found * part.share.get(label, 0.0)
+                    for part in parts
+                    for label in other.labels[other_name]
+                )
+                shares[row, column] = sum(shared) / (found + 1)
+    return shares
 
 
 def _grouped(sums: LabelSums, half: Half) -> LabelSums:

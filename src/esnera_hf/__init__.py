@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from esnera_hf.alignment import LabelMapping, SchemaSettings, SearchSettings, compare_mappings
-    from esnera_hf.api import AlignSettings, align, apply
+    from esnera_hf.api import align, apply
     from esnera_hf.duplicates import find_duplicates
     from esnera_hf.errors import EsneraError
     from esnera_hf.evidence import EvidenceSettings
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "AlignSettings": "api",
+    "AlignSettings": "settings",
     "Entity": "tagging",
     "EsneraError": "errors",
     "EvidenceSettings": "evidence",

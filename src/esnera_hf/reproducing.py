@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from esnera_hf.alignment import LabelMapping, compare_mappings
-from esnera_hf.api import AlignSettings, EncoderLike, align, apply
+from esnera_hf.api import EncoderLike, align, apply
 from esnera_hf.console import quiet_libraries, say
 from esnera_hf.errors import ReproductionError
 from esnera_hf.final import FinalSettings
@@ -20,6 +20,7 @@ from esnera_hf.report.files import MAPPING_FILE, REPORT_FILE, read_json
 from esnera_hf.report.fingerprints import mapping_fingerprint
 from esnera_hf.report.replay import without_times
 from esnera_hf.result import MergeResult
+from esnera_hf.settings import AlignSettings
 from esnera_hf.sources import NerSource, ReadingOptions, SourceLike, load_source
 from esnera_hf.sources.named import find_named
 from esnera_hf.sources.several import check_names
@@ -100,12 +101,12 @@ def _read(file: Path) -> Report:
         ) from None
     if not isinstance(told.settings, dict) or told.settings.get("call") not in ("align", "apply"):
         raise ReproductionError(
-            f"{file}: its settings do not tell whether it was align or apply. It is damaged."
+            f"{file}: its settings do not tell whether it was align or apply. It is damaged: copy it again."
         )
     if not {"sources", "mapping", "dataset"} <= set(told.fingerprints):
         raise ReproductionError(
             f"{file} has no fingerprints: it was written by a version of this package that did not keep them, so "
-            "there is nothing to compare with. The call to run it again stands in report.html."
+            "there is nothing to compare with. Run the call that stands in report.html."
         )
     return told
 
@@ -221,7 +222,8 @@ def _again(
         )
     except TypeError as error:
         raise ReproductionError(
-            f"the report has settings that this version of the package does not know: {error}."
+            f"the report has settings that this version of the package does not know: {error}. "
+            "Use the version that wrote it."
         ) from error
 
 

@@ -38,7 +38,7 @@ def matrix() -> SimilarityMatrix:
 def aligned(found: SimilarityMatrix, into: Any = None, **wishes: Any) -> LabelMapping:
     constraints = build_constraints(found.labels, into, SchemaSettings(**wishes))
     partition = partition_labels(found.labels, symmetric_weights(found, 0.4, 0.4), constraints)
-    return mapping_from_partition(partition, found, constraints, lam=0.4, tau=0.4)
+    return mapping_from_partition(partition, found, found.merged(0.4), 0.4, constraints)
 
 
 def members(mapping: LabelMapping) -> dict[str, str]:
@@ -56,7 +56,7 @@ def test_names_are_those_of_the_source_with_most_mentions() -> None:
     mapping = aligned(matrix())
     assert members(mapping) == {"org": FIRMS, "work": WORKS, "None": ""}
     assert mapping.unified_labels == ("org", "work")
-    assert mapping.stages == (MappingStage(("a", "b", "c"), "(all at once)", 0.4, 0.4),)
+    assert mapping.stages == (MappingStage(("a", "b", "c"), "(all at once)", None, 0.4),)
     assert LabelMapping.from_yaml(mapping.to_yaml()) == mapping
 
 
@@ -79,7 +79,7 @@ def test_a_target_gives_its_names_and_comes_first() -> None:
     mapping = aligned(matrix(), into="a", apart=[["b:work", "a:book"]])
     assert members(mapping) == {"firm": FIRMS, "book": "a:book c:title", "work": "b:work", "None": ""}
     assert mapping.unified_labels == ("firm", "book", "work")
-    assert mapping.stages == (MappingStage(("b", "c"), "a", 0.4, 0.4),)
+    assert mapping.stages == (MappingStage(("b", "c"), "a", None, 0.4),)
 
 
 def test_a_given_schema_comes_first_in_its_order() -> None:
@@ -130,7 +130,7 @@ def test_entries_show_the_most_similar_label_of_their_group_or_else_of_all() -> 
         (LabelRef("a", "price"),),
         (LabelRef("c", "person"),),
     )
-    mapping = mapping_from_partition(LabelPartition(groups, ()), matrix, lam=0.5, tau=0.2)
+    mapping = mapping_from_partition(LabelPartition(groups, ()), matrix, matrix.merged(0.5), 0.2)
     per, price, name, person = matrix.labels
     forward, backward = Agreement(2, 4), Agreement(1, 4)
     assert mapping.entries == (
@@ -147,4 +147,4 @@ def test_a_partition_of_other_labels_is_refused() -> None:
     with pytest.raises(
         ConfigurationError, match="a:book is in the partition or in the similarities, not in both"
     ):
-        mapping_from_partition(LabelPartition(groups, ()), found, lam=0.4, tau=0.4)
+        mapping_from_partition(LabelPartition(groups, ()), found, found.merged(0.4), 0.4)

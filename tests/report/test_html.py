@@ -373,7 +373,7 @@ def test_the_page_needs_and_allows_nothing_from_outside() -> None:
 def test_all_sections_in_their_order() -> None:
     assert [heading.text for heading in render().all("h2")] == [
         "What became of the labels",
-        "What nearly merged",
+        "What stayed apart",
         "The merge path",
         "The search",
         "F1 before and after",
@@ -411,7 +411,7 @@ def test_examples_show_the_mention_in_context() -> None:
 
 
 def test_pairs_that_nearly_merged() -> None:
-    assert table_after(render(), "What nearly merged")[1:] == [
+    assert table_after(render(), "What stayed apart")[1:] == [
         ["a:LOC", "b:age", "0.38", "?", "0.50", "0.00 (1 of 1,000)", "?, never predicted"],
         ["mention of LOC / mention of age"],
     ]

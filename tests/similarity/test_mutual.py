@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 from builders import make_matrix
 from esnera_hf.labels import LabelRef
 from esnera_hf.similarity import SimilarityMatrix
-from esnera_hf.similarity.mutual import WEIGHTS, agreed_share, coverage, mutual_similarity
+from esnera_hf.similarity.mutual import (
+    BALANCE,
+    WEIGHTS,
+    agreed_share,
+    coverage,
+    deciding_similarity,
+    exclusive_share,
+    mutual_similarity,
+)
 from esnera_hf.similarity.names import name_similarity
 from esnera_hf.similarity.relations import EQUAL, HOLDS, LabelRelations, relate
 
@@ -58,14 +66,66 @@ def test_few_entities_say_little() -> None:
     assert shares[1, 0] == pytest.approx(np.sqrt(200 / 201 * 1 / 2))
 
 
+def test_a_rival_counts_as_far_as_it_belongs_to_the_label() -> None:
+    matrix = politics()
+    person, politician, per = (place(matrix, label) for label in SUPPORT)
+    exclusive, agreed = exclusive_share(matrix), agreed_share(matrix)
+    # For PER = person, politicians speak against it as much as they are PER themselves.
+    rival = agreed[politician, per]
+    predicted_as, found_as = 85 / (85 + 85 * rival + 1), 72 / (72 + 90 * rival + 1)
+    assert exclusive[per, person] == pytest.approx(np.sqrt(predicted_as * found_as))
+    # In news there is no other label.
+    assert exclusive[person, per] == pytest.approx(agreed[person, per])
+
+
+def test_confusion_with_a_label_of_another_kind_hardly_speaks_against_a_pair() -> None:
+    # A weak tagger calls 40 of a's firms places on the text of b, whose places are places of a.
+    matrix = make_matrix(
+        {"a:firm": 100, "a:place": 100, "b:org": 100, "b:loc": 100},
+        {
+            ("a:firm", "b:org"): (60, 100),
+            ("a:firm", "b:loc"): (40, 100),
+            ("a:place", "b:loc"): (99, 99),
+            ("b:org", "a:firm"): (99, 99),
+            ("b:loc", "a:place"): (99, 99),
+        },
+        {},
+    )
+    firm, org = place(matrix, "a:firm"), place(matrix, "b:org")
+    assert agreed_share(matrix)[firm, org] < 0.8
+    assert exclusive_share(matrix)[firm, org] > 0.9
+
+
 def test_the_mutual_similarity_is_the_weighted_mean_of_the_smaller_directions() -> None:
     matrix = politics()
     person, per = place(matrix, "politics:person"), place(matrix, "news:PER")
-    shares = agreed_share(matrix)
-    parts = (min(shares[person, per], shares[per, person]), 0.3, name_similarity("person", "PER"))
+    shares = exclusive_share(matrix)
+    # Person is covered to 72 of 80 predicted and 85 of 100 annotated; PER to 85 of 180 and 72 of 200.
+    balance = np.sqrt(85 / 182 * 72 / 202) / np.sqrt(72 / 82 * 85 / 102)
+    share = min(shares[person, per], shares[per, person]) * balance**BALANCE
+    parts = (share, 0.3, name_similarity("person", "PER"))
     expected = sum(w * part for w, part in zip(WEIGHTS, parts, strict=True)) / sum(WEIGHTS)
     found = mutual_similarity(matrix)
     assert found[person, per] == found[per, person] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("semantic", "factor"), [(0.5, 1.0), (0.2, 1.0), (0.1, 0.5), (0.0, 0.0), (-0.4, 0.0)]
+)
+def test_mentions_of_different_kinds_are_not_one_whatever_the_taggers_say(
+    semantic: float, factor: float
+) -> None:
+    counts = {("a:x", "b:y"): (99, 99), ("b:y", "a:x"): (99, 99)}
+    matrix = make_matrix({"a:x": 99, "b:y": 99}, counts, {("a:x", "b:y"): semantic})
+    # The share stands in for the overlap; the names have nothing in common.
+    share = 99 / 100 * factor
+    assert mutual_similarity(matrix)[0, 1] == pytest.approx(share * (WEIGHTS[0] + WEIGHTS[1]) / sum(WEIGHTS))
+
+
+def test_what_decides_is_the_similarity_at_lambda_or_the_mutual_one() -> None:
+    matrix = politics()
+    np.testing.assert_array_equal(deciding_similarity(matrix, 0.3), matrix.merged(0.3))
+    np.testing.assert_array_equal(deciding_similarity(matrix, None), mutual_similarity(matrix))
 
 
 def test_what_is_unknown_is_judged_by_what_is_known() -> None:

@@ -21,7 +21,7 @@ def mapping_from_groups(
     groups: Sequence[LabelGroup],
     stages: Sequence[MappingStage],
     matrix: SimilarityMatrix,
-    lam: float,
+    similarity: NDArray[np.float64],
     constraints: Constraints,
     joined: Mapping[LabelRef, LabelRef],
 ) -> LabelMapping:
@@ -35,15 +35,14 @@ def mapping_from_groups(
     Args:
         groups: in the order of the unified labels.
         stages: how they were made; labels of sources they do not name are not mapped.
-        matrix: the similarities they were made from.
-        lam: λ of the similarities that are shown.
+        matrix: the evidence.
+        similarity: what is shown, shape (N, N), of the labels of the matrix.
         constraints: names and labels left out.
         joined: the label of another source that each label is shown with; for
             others that is the nearest.
     """
     names = _unique_names(groups, constraints.names)
     home = {member: group for group in groups for member in group.members}
-    similarity = matrix.merged(lam)
     sources = {source for stage in stages for source in (*stage.sources, stage.target)}
     known = [index for index, label in enumerate(matrix.labels) if label.source in sources]
     entries = []

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 
+import numpy as np
+from numpy.typing import NDArray
+
 from esnera_hf.alignment.constraints import Constraints
 from esnera_hf.alignment.from_groups import mapping_from_groups, nearest_label
 from esnera_hf.alignment.groups import LabelGroup
@@ -20,10 +23,9 @@ ALL_AT_ONCE = "(all at once)"
 def mapping_from_partition(
     partition: LabelPartition,
     matrix: SimilarityMatrix,
+    similarity: NDArray[np.float64],
+    bound: float,
     constraints: Constraints | None = None,
-    *,
-    lam: float,
-    tau: float,
 ) -> LabelMapping:
     """Name the groups of a partition and attach the evidence.
 
@@ -37,10 +39,10 @@ def mapping_from_partition(
 
     Args:
         partition: of all labels of the matrix but those left out.
-        matrix: the similarities it was made from.
+        matrix: the evidence.
+        similarity: what it was made from, shape (N, N), of the labels of the matrix.
+        bound: what a similarity had to exceed.
         constraints: names and labels left out, as the partition respects them.
-        lam: λ it was made with.
-        tau: τ it was made with.
 
     Raises:
         ConfigurationError: the partition and the matrix are of different labels.
@@ -56,8 +58,9 @@ def mapping_from_partition(
     groups = label_groups(partition, matrix, constraints)
     target = constraints.target or ALL_AT_ONCE
     sources = tuple(sorted(set(matrix.sources) - {target}))
-    stage = MappingStage(sources, target, lam, tau)
-    return mapping_from_groups(groups, (stage,), matrix, lam, constraints, _closest(groups, matrix, lam))
+    stage = MappingStage(sources, target, None, bound)
+    closest = _closest(groups, matrix, similarity)
+    return mapping_from_groups(groups, (stage,), matrix, similarity, constraints, closest)
 
 
 def label_groups(
@@ -93,11 +96,10 @@ def label_groups(
 
 
 def _closest(
-    groups: tuple[LabelGroup, ...], matrix: SimilarityMatrix, lam: float
+    groups: tuple[LabelGroup, ...], matrix: SimilarityMatrix, similarity: NDArray[np.float64]
 ) -> dict[LabelRef, LabelRef]:
     """Return, for each label, the most similar one of another source in its group, if that is known."""
     position = {label: index for index, label in enumerate(matrix.labels)}
-    similarity = matrix.merged(lam)
     closest = {}
     for group in groups:
         for label in group.members:

@@ -31,7 +31,7 @@ def mapping_from_path(
         MappingStage(s.sources, s.target, None if s.tau is None else s.lam, s.tau) for s in path.stages
     )
     return mapping_from_groups(
-        path.groups, stages, matrix, lam, constraints or Constraints(), _merged_into(path)
+        path.groups, stages, matrix, matrix.merged(lam), constraints or Constraints(), _merged_into(path)
     )
 
 

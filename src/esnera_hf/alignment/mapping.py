@@ -57,7 +57,16 @@ class MappedLabel:
 
 @dataclass(frozen=True, slots=True)
 class MappingStage:
-    """One step of the merge path and the setting it was made with; ``None`` where nothing held the bound."""
+    """One step of the merge path, or all merges made at once, and the setting.
+
+    Attributes:
+        sources: those whose labels were merged.
+        target: the source that they were merged into.
+        lam: λ; ``None`` if labels were merged by similarity in both directions
+            (``merge="typed"``).
+        tau: what a similarity had to exceed; ``None`` if no setting held the bound
+            on F1.
+    """
 
     sources: tuple[str, ...]
     target: str
@@ -93,7 +102,9 @@ class LabelMapping:
 
     def __post_init__(self) -> None:
         if len(set(self.unified_labels)) != len(self.unified_labels):
-            raise MappingError(f"the unified schema names a label twice: {', '.join(self.unified_labels)}.")
+            raise MappingError(
+                f"the unified schema names a label twice: {', '.join(self.unified_labels)}. Name each once."
+            )
         seen: set[LabelRef] = set()
         for entry in self.entries:
             if entry.label in seen:
@@ -145,9 +156,9 @@ class LabelMapping:
         return tuple(dict.fromkeys(entry.label.source for entry in self.entries))
 
     @property
-    def lam(self) -> float:
-        """λ of the last stage that merged anything; that of the method where none did."""
-        found = [stage.lam for stage in self.stages if stage.lam is not None]
+    def lam(self) -> float | None:
+        """λ of the last stage that merged anything, that of the method where none did; ``None`` if merged typed."""
+        found = [stage.lam for stage in self.stages if stage.tau is not None]
         return found[-1] if found else DEFAULT_LAMBDA
 
     def members(self, unified: str | None) -> tuple[LabelRef, ...]:
@@ -207,7 +218,10 @@ class LabelMapping:
         for entry in self.entries:
             known = by_source.get(entry.label.source)
             if known is not None and entry.label.label not in known:
-                raise MappingError(f"{self._where(entry.label)}{_unknown_label(entry.label, known)}")
+                raise MappingError(
+                    f"{self._where(entry.label)}{entry.label} is no label of that source, which annotates "
+                    f"{', '.join(known)}.{_close_label(entry.label, known)} Correct or remove the entry."
+                )
         if missing:
             raise MappingError(
                 f"{place}the mapping leaves out {', '.join(missing)}. Every label of every source needs an "
@@ -256,7 +270,10 @@ class LabelMapping:
         try:
             text = Path(path).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise MappingError(f"{os.fspath(path)}: the mapping cannot be read: {error}") from error
+            raise MappingError(
+                f"{os.fspath(path)}: the mapping cannot be read: {error}. Expected a text file in UTF-8, as "
+                "align writes it."
+            ) from error
         return read_mapping(text, os.fspath(path))
 
     @classmethod
@@ -271,7 +288,6 @@ class LabelMapping:
         return read_mapping(text)
 
 
-def _unknown_label(label: LabelRef, known: list[str]) -> str:
+def _close_label(label: LabelRef, known: list[str]) -> str:
     close = difflib.get_close_matches(label.label, known, n=1)
-    hint = f" Did you mean {close[0]!r}?" if close else ""
-    return f"{label} is no label of that source, which annotates {', '.join(known)}.{hint}"
+    return f" Did you mean {close[0]!r}?" if close else ""

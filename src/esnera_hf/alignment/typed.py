@@ -9,7 +9,7 @@ import numpy as np
 
 from esnera_hf.alignment.constraints import Constraints
 from esnera_hf.alignment.from_partition import mapping_from_partition
-from esnera_hf.alignment.mapping import DEFAULT_LAMBDA, LabelMapping
+from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.alignment.partition import partition_labels
 from esnera_hf.labels import LabelRef
 from esnera_hf.similarity import EQUAL, LabelRelations, holds
@@ -29,7 +29,7 @@ def typed_mapping(relations: LabelRelations, constraints: Constraints | None = N
     """
     matrix = relations.matrix
     partition = partition_labels(matrix.labels, relations.mutual - EQUAL, constraints)
-    mapping = mapping_from_partition(partition, matrix, constraints, lam=DEFAULT_LAMBDA, tau=EQUAL)
+    mapping = mapping_from_partition(partition, matrix, relations.mutual, EQUAL, constraints)
     members = {name: mapping.members(name) for name in mapping.unified_labels}
     covered = {
         (child, parent): group_coverage(relations, members[child], members[parent])

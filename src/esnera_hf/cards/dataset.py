@@ -39,7 +39,7 @@ _NEAR = 5
 _TITLES = {
     "labels": "Labels",
     "evidence": "Evidence",
-    "near": "What nearly merged",
+    "near": "What stayed apart",
     "scores": "F1 before and after",
     "heatmaps": "Similarities",
     "statistics": "Statistics",
@@ -105,6 +105,7 @@ def _values(facts: DatasetCardFacts, statistics: Statistics) -> dict[str, Any]:
         "text": facts.text,
         "sections": sections,
         "applied": not facts.report.stages,
+        "typed": facts.mapping.lam is None and bool(facts.report.stages),
         "splits": _split_rows(statistics),
         "call": python_call(facts.report.settings),
         "calls": _calls(facts),

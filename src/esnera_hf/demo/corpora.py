@@ -104,7 +104,8 @@ _SCHEMAS = {
     },
 }
 
-_WORKS = ("book", "movie", "game")
+#: Kinds of things that are parts of another kind.
+PARTS = {"book": "work", "movie": "work", "game": "work"}
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ class DemoCorpus:
         name: of the corpus.
         dataset: as a person would have it, with ``ClassLabel`` IOB2 tags.
         meaning: the kind of thing each label stands for; labels of one kind are
-            equal, and ``book``, ``movie``, ``game`` belong under ``work``.
+            equal, and those of :data:`PARTS` are parts of others.
     """
 
     name: str
@@ -142,9 +143,7 @@ def generate_corpora(seed: int) -> list[DemoCorpus]:
             rows = list(_sentences(name, size, generator))
             columns = {"tokens": [r[0] for r in rows], "ner_tags": [r[1] for r in rows]}
             splits[split] = Dataset.from_dict(columns, features=features)
-        meaning = {
-            LabelRef(name, label): "work" if kind in _WORKS else kind for kind, label in schema.items()
-        }
+        meaning = {LabelRef(name, label): kind for kind, label in schema.items()}
         corpora.append(DemoCorpus(name, DatasetDict(splits), meaning))
     return corpora
 
@@ -178,7 +177,7 @@ def _mention(kind: str, corpus: str, generator: random.Random) -> list[str]:
         return [pick(_STEM), pick(_FORM)]
     if kind == "place":
         return [pick(_PLACE)]
-    if kind in ("work", *_WORKS):
+    if kind == "work" or kind in PARTS:
         return ["The", pick(_ADJECTIVE), pick(_NOUN)]
     if kind == "date":
         return [pick(_MONTH), str(generator.randint(1, 28))]

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import permutations
 
 from esnera_hf.alignment.mapping import LEFT_OUT
 from esnera_hf.api import align
 from esnera_hf.console import quiet_libraries, say
-from esnera_hf.demo.corpora import DemoCorpus, generate_corpora
+from esnera_hf.demo.corpora import PARTS, DemoCorpus, generate_corpora
 from esnera_hf.labels import LabelRef
 from esnera_hf.result import MergeResult
 from esnera_hf.sources import load_source
 from esnera_hf.text import pad
 
-#: The demo does not search: its taggers make no mistakes, so every mapping would hold the bound on F1.
-LAMBDA = TAU = 0.4
+Pairs = set[tuple[LabelRef, LabelRef]]
 
 
 @dataclass(frozen=True)
@@ -34,30 +33,46 @@ class DemoOutcome:
     meaning: Mapping[LabelRef, str]
 
     @property
-    def found_pairs(self) -> set[tuple[LabelRef, LabelRef]]:
+    def found_pairs(self) -> Pairs:
         """Pairs of labels of different sources that were given one unified label."""
-        return _pairs({label: self._unified(label) for label in self.meaning})
+        return _pairs(self.meaning, lambda a, b: a < b and self._unified(a) == self._unified(b))
+
+    @property
+    def true_pairs(self) -> Pairs:
+        """Pairs of labels of different sources that stand for one kind of thing."""
+        return _pairs(self.meaning, lambda a, b: a < b and self.meaning[a] == self.meaning[b])
+
+    @property
+    def found_parts(self) -> Pairs:
+        """Pairs of labels of different sources of which the first was put below the second."""
+        mapping = self.result.mapping
+        return _pairs(self.meaning, lambda a, b: self._unified(b) in mapping.ancestors(self._unified(a)))
+
+    @property
+    def true_parts(self) -> Pairs:
+        """Pairs of labels of different sources of which the first stands for a part of the second."""
+        return _pairs(self.meaning, lambda a, b: PARTS.get(self.meaning[a]) == self.meaning[b])
 
     def _unified(self, label: LabelRef) -> str:
         return self.result.mapping[label] or LEFT_OUT
 
-    @property
-    def true_pairs(self) -> set[tuple[LabelRef, LabelRef]]:
-        """Pairs of labels of different sources that stand for one kind of thing."""
-        return _pairs(self.meaning)
-
     def __str__(self) -> str:
-        found, true = self.found_pairs, self.true_pairs
         rows = [("label", "merged into", "stands for")]
-        rows += [(str(ref), self._unified(ref), self.meaning[ref]) for ref in sorted(self.meaning)]
+        for ref in sorted(self.meaning):
+            kind = self.meaning[ref]
+            holders = ", ".join(self.result.mapping.ancestors(self._unified(ref)))
+            rows.append((str(ref), _within(self._unified(ref), holders), _within(kind, PARTS.get(kind, ""))))
         widths = [max(len(row[column]) for row in rows) for column in range(3)]
         lines = ["  ".join(pad(c, w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows]
-        lines += [f"missed: {a} and {b} stand for the same" for a, b in sorted(true - found)]
-        lines += [f"wrong: {a} and {b} were merged" for a, b in sorted(found - true)]
-        lines.append(
-            f"pairs of labels that stand for the same: {len(true)} in truth, {len(found)} found, "
-            f"{len(found & true)} of them right"
-        )
+        same, parts = (self.true_pairs, self.found_pairs), (self.true_parts, self.found_parts)
+        for (true, found), missed, wrong in (
+            (same, "{} and {} stand for the same", "{} and {} were merged"),
+            (parts, "{} is a part of {}", "{} was put below {}"),
+        ):
+            lines += [f"missed: {missed.format(*pair)}" for pair in sorted(true - found)]
+            lines += [f"wrong: {wrong.format(*pair)}" for pair in sorted(found - true)]
+        lines.append(f"pairs of labels that stand for the same: {_count(*same)}")
+        lines.append(f"pairs of labels of which one is a part of the other: {_count(*parts)}")
         return "\n".join([str(self.result.report), "", repr(self.result), "", *lines])
 
 
@@ -73,7 +88,7 @@ def run_demo(seed: int = 42) -> DemoOutcome:
         make_demo_encoder(corpora, folder, seed)
         with quiet_libraries():
             sources = [load_source(corpus.dataset, name=corpus.name) for corpus in corpora]
-        result = align(sources, encoder=folder, lam=LAMBDA, tau=TAU, seed=seed)
+        result = align(sources, encoder=folder, seed=seed)
     return DemoOutcome(result, {label: kind for corpus in corpora for label, kind in corpus.meaning.items()})
 
 
@@ -85,7 +100,13 @@ def make_demo_encoder(corpora: Sequence[DemoCorpus], path: str | os.PathLike[str
         make_encoder([row for corpus in corpora for row in corpus.dataset["train"]["tokens"]], path, seed)
 
 
-def _pairs(group: Mapping[LabelRef, str]) -> set[tuple[LabelRef, LabelRef]]:
-    return {
-        (a, b) for a, b in combinations(sorted(group), 2) if a.source != b.source and group[a] == group[b]
-    }
+def _pairs(labels: Iterable[LabelRef], related: Callable[[LabelRef, LabelRef], bool]) -> Pairs:
+    return {(a, b) for a, b in permutations(labels, 2) if a.source != b.source and related(a, b)}
+
+
+def _within(name: str, holder: str) -> str:
+    return f"{name} (in {holder})" if holder else name
+
+
+def _count(true: Pairs, found: Pairs) -> str:
+    return f"{len(true)} in truth, {len(found)} found, {len(found & true)} of them right"

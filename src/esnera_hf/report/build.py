@@ -7,21 +7,18 @@ import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
-from itertools import combinations
 from typing import Any
-
-import numpy as np
 
 from esnera_hf.alignment import LabelMapping, MergeStage, Trial
 from esnera_hf.augmentation import PseudoLabels
 from esnera_hf.estimates import EstimatedScores
 from esnera_hf.final import Final
-from esnera_hf.labels import LabelRef
 from esnera_hf.leaks import Leak
+from esnera_hf.report.decisions import merge_stages, near_pairs
 from esnera_hf.report.examples import EXAMPLES, dropped_spans, mentions_in_context
 from esnera_hf.report.fingerprints import dataset_fingerprint, mapping_fingerprint
 from esnera_hf.report.report import Report
-from esnera_hf.similarity import Agreement, SimilarityMatrix
+from esnera_hf.similarity import SimilarityMatrix
 from esnera_hf.sources import NerSource
 from esnera_hf.taggers import CachedTagger, encoder_identity
 from esnera_hf.trials import Training, TrialOutcome
@@ -30,7 +27,6 @@ _VERSIONED = (
     *("esnera-hf", "torch", "transformers", "datasets", "huggingface_hub", "pytorch-crf"),
     *("accelerate", "numpy", "pyarrow", "tokenizers"),
 )
-_NEAR = 20
 
 
 @dataclass(frozen=True)
@@ -78,9 +74,9 @@ def build_report(account: Account) -> Report:
         settings=_as_json(account.settings),
         sources=[source.summary.to_dict() for source in account.sources],
         taggers={source.name: _tagger(taggers[source.name], source) for source in scored_on if taggers},
-        stages=[_stage(stage) for stage in account.stages],
+        stages=merge_stages(account.stages, account.mapping, account.matrix),
         trials=[_trial(trial) for trial in account.trials],
-        near=[] if account.matrix is None else _near(account.matrix, account.mapping),
+        near=[] if account.matrix is None else near_pairs(account.matrix, account.mapping),
         search_scores=_both_scores(chosen[-1]) if chosen else None,
         pseudo=None if account.final.pseudo is None else _pseudo(account.final.pseudo),
         systems={
@@ -140,30 +136,6 @@ def _tagger(tagger: CachedTagger, source: NerSource) -> dict[str, Any]:
     }
 
 
-def _stage(stage: MergeStage) -> dict[str, Any]:
-    return {
-        "sources": list(stage.sources),
-        "target": stage.target,
-        "sum_empirical": stage.sum_empirical,
-        "lambda": stage.lam,
-        "tau": stage.tau,
-        "merged": stage.merged,
-        "decisions": [
-            {
-                "group": [str(d.group.head), *(str(m) for m in d.group.members if m != d.group.head)],
-                "candidate": None if d.candidate is None else str(d.candidate),
-                "similarity": d.similarity,
-                "semantic": d.semantic,
-                "matched": d.matched,
-                "predicted": d.predicted,
-                "merged": d.merged,
-                "wished": d.wished,
-            }
-            for d in stage.decisions
-        ],
-    }
-
-
 def _trial(trial: Trial[TrialOutcome]) -> dict[str, Any]:
     stage = trial.candidate.path.stages[-1]
     best = trial.candidate.settings[0]
@@ -193,49 +165,6 @@ def _trial(trial: Trial[TrialOutcome]) -> dict[str, Any]:
 
 def _both_scores(scored: Training | EstimatedScores) -> dict[str, Any]:
     return {"projected": scored.projected.to_dict(), "own_labels": scored.own_labels.to_dict()}
-
-
-def _near(matrix: SimilarityMatrix, mapping: LabelMapping) -> list[dict[str, Any]]:
-    """Return the pairs of labels that stayed apart with the highest mean of S over both directions."""
-    merged = matrix.merged(mapping.lam)
-    pairs = []
-    for i, j in combinations(range(len(matrix.labels)), 2):
-        one, other = matrix.labels[i], matrix.labels[j]
-        known = [value for value in (merged[i, j], merged[j, i]) if not np.isnan(value)]
-        if one.source == other.source or _related(mapping, one, other) or not known:
-            continue
-        pairs.append((float(np.mean(known)), i, j))
-    pairs.sort(key=lambda pair: (-pair[0], pair[1:]))
-    return [_pair(matrix, merged, i, j) for _, i, j in pairs[:_NEAR]]
-
-
-def _related(mapping: LabelMapping, one: LabelRef, other: LabelRef) -> bool:
-    """Tell whether two labels became one, or one a part of the other."""
-    first, second = mapping[one], mapping[other]
-    if first is None or second is None:
-        return first == second
-    return first == second or first in mapping.ancestors(second) or second in mapping.ancestors(first)
-
-
-def _pair(matrix: SimilarityMatrix, merged: Any, i: int, j: int) -> dict[str, Any]:
-    evidence = matrix.pair(matrix.labels[i], matrix.labels[j])
-    return {
-        "one": str(matrix.labels[i]),
-        "other": str(matrix.labels[j]),
-        "forward_similarity": _number(merged[i, j]),
-        "backward_similarity": _number(merged[j, i]),
-        "semantic": _number(evidence.semantic),
-        "forward": _agreement(evidence.forward),
-        "backward": _agreement(evidence.backward),
-    }
-
-
-def _agreement(agreement: Agreement) -> dict[str, int]:
-    return {"matched": agreement.matched, "predicted": agreement.predicted}
-
-
-def _number(value: float | None) -> float | None:
-    return None if value is None or np.isnan(value) else round(float(value), 4)
 
 
 def _pseudo(pseudo: PseudoLabels) -> dict[str, Any]:

@@ -11,6 +11,11 @@ def figure(value: float | None, digits: int = 2) -> str:
     return "?" if value is None else f"{round(value, digits) + 0.0:.{digits}f}"
 
 
+def merge_setting(lam: float | None, tau: float) -> str:
+    """Return what a stage was merged with; without λ that is similarity in both directions."""
+    return f"similarity in both directions above {tau:g}" if lam is None else f"λ {lam}, τ {tau}"
+
+
 def agreement(counts: Mapping[str, int] | None, *, never: str = "?") -> str:
     """Return a share with its numerator and denominator.
 

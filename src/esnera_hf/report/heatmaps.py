@@ -12,18 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esnera_hf.drawing import LONGEST_LABEL, new_figure, plain, save_figure, set_fonts
-from esnera_hf.similarity import SimilarityMatrix
+from esnera_hf.similarity import SimilarityMatrix, deciding_similarity
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-def save_heatmaps(matrix: SimilarityMatrix, lam: float, folder: Path) -> list[Path]:
-    """Draw one picture a pair of sources: S_sem, S_emp in both directions, and S.
+def save_heatmaps(matrix: SimilarityMatrix, lam: float | None, folder: Path) -> list[Path]:
+    """Draw one picture a pair of sources: S_sem, S_emp in both directions, and what labels were merged by.
 
     Args:
         matrix: the similarities.
-        lam: λ of the merged similarity.
+        lam: λ of the merged similarity; ``None`` draws similarity in both directions.
         folder: where the files go; their names are numbered and hold the
             letters, digits, ``.``, ``_`` and ``-`` of the sources' names.
 
@@ -39,16 +39,16 @@ def save_heatmaps(matrix: SimilarityMatrix, lam: float, folder: Path) -> list[Pa
     return files
 
 
-def _draw_pair(matrix: SimilarityMatrix, lam: float, pair: tuple[str, str], file: Path) -> None:
+def _draw_pair(matrix: SimilarityMatrix, lam: float | None, pair: tuple[str, str], file: Path) -> None:
     rows, columns = (matrix.indices(source) for source in pair)
     a, b = (plain(source) for source in pair)
     forward, backward = np.ix_(rows, columns), np.ix_(columns, rows)
-    merged = matrix.merged(lam)
+    title = "mutual" if lam is None else f"merged (λ = {lam}), {a} → {b}"
     panels = [
         ("semantic", matrix.semantic[forward]),
         (f"empirical, {a} → {b}", matrix.empirical[forward]),
         (f"empirical, {b} → {a}", matrix.empirical[backward].T),
-        (f"merged (λ = {lam}), {a} → {b}", merged[forward]),
+        (title, deciding_similarity(matrix, lam)[forward]),
     ]
     width = max(2.5 + 0.55 * len(columns), 4.5)
     height = max(1.6 + 0.42 * len(rows), 3.2)

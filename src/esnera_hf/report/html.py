@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from esnera_hf.alignment import LabelMapping, MappedLabel
 from esnera_hf.alignment.mapping import LEFT_OUT
 from esnera_hf.console import duration
-from esnera_hf.report.figures import agreement, figure
+from esnera_hf.report.figures import agreement, figure, merge_setting
 from esnera_hf.report.replay import as_json, python_call
 from esnera_hf.report.report import Report
 from esnera_hf.similarity import Agreement, SimilarityMatrix
@@ -32,7 +32,7 @@ _LONGEST = 200
 LARGE_LOSS = 0.1
 _TITLES = {
     "labels": "What became of the labels",
-    "near": "What nearly merged",
+    "near": "What stayed apart",
     "stages": "The merge path",
     "trials": "The search",
     "scores": "F1 before and after",
@@ -103,6 +103,7 @@ def _environment() -> jinja2.Environment:
         "figure": figure,
         "interval": _interval,
         "sign": _sign,
+        "setting": merge_setting,
         "agreement": partial(agreement, never="?, never predicted"),
         "duration": duration,
     }
@@ -134,6 +135,7 @@ def _summary(report: Report, mapping: LabelMapping) -> dict[str, Any]:
         "stages": [dict(zip(keys, stage, strict=True)) for stage in stages],
         "tried": sum(trial["scores"] is not None for trial in report.trials),
         "searched": bool(report.trials) or any(stage["tau"] is None for stage in report.stages),
+        "typed": mapping.lam is None and bool(report.stages),
     }
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from esnera_hf.console import duration
 from esnera_hf.errors import ConfigurationError
+from esnera_hf.report.figures import merge_setting
 from esnera_hf.text import display_width, pad
 
 
@@ -20,10 +21,12 @@ class Report:
         sources: the sources' summaries.
         taggers: the sources' own taggers by source: scores on validation and
             test, training history, arguments, seconds.
-        stages: the merge path with every decision.
+        stages: the merge path with every decision; of typed merging one stage.
         trials: every mapping of the search in order of preference, tried or not.
-        near: pairs of labels of different sources that stayed apart, the most
-            alike first, with both similarities in both directions.
+        near: pairs of labels of different sources that stayed apart, those of
+            which one is a part of the other and then the most alike first, with
+            both similarities in both directions; under typed merging also how
+            they relate and how much the one covers of the other.
         search_scores: of the last mapping that was tried and chosen: own taggers
             (before) and the merged one (after) on validation, ``projected``
             through the mapping and in ``own_labels``.
@@ -78,7 +81,8 @@ class Report:
         known = {entry.name for entry in fields(cls)}
         if not {"settings", "sources"} <= set(data) or set(data) - known:
             raise ConfigurationError(
-                f"no report of this version: expected {', '.join(sorted(known))}, found {', '.join(data)[:200]}."
+                f"no report of this version: expected {', '.join(sorted(known))}, found {', '.join(data)[:200]}. "
+                "Read it with the version that wrote it, or align again."
             )
         return cls(**data)
 
@@ -132,11 +136,13 @@ class Report:
 
 
 def _stage_lines(stage: Mapping[str, Any]) -> Iterator[str]:
-    setting = f"λ {stage['lambda']}, τ {stage['tau']}"
     if stage["tau"] is None:
         setting = "NOTHING MERGED: no setting held the bound on F1"
-    head = f"{' + '.join(stage['sources'])} → {stage['target']}"
-    yield f"{head} (sum of S_emp {stage['sum_empirical']:.2f}; {setting})"
+    else:
+        setting = merge_setting(stage["lambda"], stage["tau"])
+    if stage["sum_empirical"] is not None:
+        setting = f"sum of S_emp {stage['sum_empirical']:.2f}; {setting}"
+    yield f"{' + '.join(stage['sources'])} → {stage['target']} ({setting})"
     yield from _decision_lines(stage["decisions"])
 
 

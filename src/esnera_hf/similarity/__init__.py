@@ -8,7 +8,13 @@ from esnera_hf.similarity.matrix import (
     check_lambda,
     merge_similarities,
 )
-from esnera_hf.similarity.mutual import agreed_share, coverage, mutual_similarity
+from esnera_hf.similarity.mutual import (
+    agreed_share,
+    coverage,
+    deciding_similarity,
+    exclusive_share,
+    mutual_similarity,
+)
 from esnera_hf.similarity.names import name_similarity
 from esnera_hf.similarity.relations import EQUAL, LabelRelations, Relation, holds, relate
 from esnera_hf.similarity.semantic import (
@@ -38,6 +44,8 @@ __all__ = [
     "check_lambda",
     "coverage",
     "cross_predictions",
+    "deciding_similarity",
+    "exclusive_share",
     "holds",
     "matched_label",
     "merge_similarities",

@@ -15,8 +15,12 @@ from esnera_hf.similarity.names import name_similarities
 
 #: Entities that speak against a pair before any was seen, so that few entities say little.
 PRIOR = 1.0
-#: Weights of the mutual share, of the overlap of mentions, and of the names; docs/quality.md has the measurements.
-WEIGHTS = (1.0, 0.5, 0.4)
+#: Weights of the share, of the overlap of mentions, and of the names; docs/quality.md has the measurements.
+WEIGHTS = (1.0, 0.5, 0.2)
+#: How strongly it lowers the share that one label covers more of the other than the reverse.
+BALANCE = 0.25
+#: S_sem below which the share counts less, down to nothing at 0: the mentions are not of one kind.
+ALIKE = 0.2
 
 
 def agreed_share(matrix: SimilarityMatrix, prior: float = PRIOR) -> NDArray[np.float64]:
@@ -34,24 +38,32 @@ def agreed_share(matrix: SimilarityMatrix, prior: float = PRIOR) -> NDArray[np.f
     Returns:
         One of the shares where the other is unknown; NaN where both are.
     """
-    owners = np.array([label.source for label in matrix.labels])
-    same = (owners[:, None] == owners[None, :]).astype(np.int64)
-    annotated = matrix.matched @ same
-    found = same @ matrix.matched
-    with np.errstate(invalid="ignore", divide="ignore"):
-        predicted_as = np.where(annotated > 0, matrix.matched / (annotated + prior), np.nan)
-        found_as = np.where(found > 0, matrix.matched / (found + prior), np.nan).T
-    both = np.sqrt(predicted_as * found_as)
-    one: NDArray[np.float64] = np.where(np.isnan(predicted_as), found_as, predicted_as)
-    return np.where(np.isnan(both), one, both)
+    return _share_against(matrix, np.ones(matrix.matched.shape), prior)
+
+
+def exclusive_share(matrix: SimilarityMatrix) -> NDArray[np.float64]:
+    """Return :func:`agreed_share` where other labels count as far as they belong to the row's label.
+
+    What goes from i to another label j' of j's source speaks against i = j only
+    as much as j' goes to i: a part of i does, since then i is more than j; an
+    unrelated label that a weak tagger confuses with i does not.
+
+    Args:
+        matrix: the similarities.
+
+    Returns:
+        In [0, 1], shape (N, N); NaN where nothing is known.
+    """
+    return _share_against(matrix, np.nan_to_num(agreed_share(matrix)), PRIOR)
 
 
 def mutual_similarity(matrix: SimilarityMatrix) -> NDArray[np.float64]:
     """Return how sure it is that two labels mean the same, in [0, 1], shape (N, N), symmetric.
 
     The mean, weighted by :data:`WEIGHTS`, of the smaller of both directions of
-    :func:`agreed_share`, of the smaller of both directions of the overlap of
-    mentions, and of the similarity of the names. Where a direction is unknown the
+    :func:`exclusive_share`, lowered where one label covers much more of the other
+    than the reverse and where S_sem is hardly above 0; of the smaller of both directions of the overlap of
+    mentions; and of the similarity of the names. Where a direction is unknown the
     other one judges; where no overlap is known the share stands in for it, and
     where no share is known, S_sem.
 
@@ -61,16 +73,21 @@ def mutual_similarity(matrix: SimilarityMatrix) -> NDArray[np.float64]:
     Returns:
         NaN within a source and where nothing but the names is known.
     """
-    agreed = agreed_share(matrix)
-    share = np.fmin(agreed, agreed.T)
+    exclusive = exclusive_share(matrix)
+    share = np.fmin(exclusive, exclusive.T)
     share = np.where(np.isnan(share), np.clip(matrix.semantic, 0.0, 1.0), share)
+    share = share * _balance(matrix) ** BALANCE * _alike(matrix)
     overlap = np.fmin(matrix.overlap, matrix.overlap.T)
     share, overlap = np.where(np.isnan(share), overlap, share), np.where(np.isnan(overlap), share, overlap)
     parts = np.stack([share, overlap, name_similarities(matrix.labels)])
     mutual: NDArray[np.float64] = np.tensordot(np.array(WEIGHTS) / sum(WEIGHTS), parts, axes=1)
-    owners = np.array([label.source for label in matrix.labels])
-    mutual[owners[:, None] == owners[None, :]] = np.nan
+    mutual[_same_source(matrix)] = np.nan
     return mutual
+
+
+def deciding_similarity(matrix: SimilarityMatrix, lam: float | None) -> NDArray[np.float64]:
+    """Return what labels are merged by, shape (N, N): S at λ, or without λ :func:`mutual_similarity`."""
+    return mutual_similarity(matrix) if lam is None else matrix.merged(lam)
 
 
 def coverage(matrix: SimilarityMatrix) -> NDArray[np.float64]:
@@ -88,17 +105,69 @@ def coverage(matrix: SimilarityMatrix) -> NDArray[np.float64]:
     Returns:
         NaN within a source and where nothing is known.
     """
-    prior = 2 * PRIOR
-    read = matrix.predicted.sum(axis=1) > 0
-    with np.errstate(invalid="ignore", divide="ignore"):
-        empirical = np.where(matrix.predicted > 0, matrix.matched / (matrix.predicted + prior), np.nan)
-    support = matrix.support[:, None]
-    found = np.where((support > 0) & read[None, :], matrix.matched.T / (support + prior), np.nan)
-    parts = np.stack([empirical, found, agreed_share(matrix, prior), matrix.overlap])
+    parts = np.stack([*_overall_shares(matrix), agreed_share(matrix, 2 * PRIOR), matrix.overlap])
     known = np.isfinite(parts)
     total = np.where(known, parts, 0.0).sum(axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = np.where(known.any(axis=0), total / known.sum(axis=0), np.nan)
-    owners = np.array([label.source for label in matrix.labels])
-    mean[owners[:, None] == owners[None, :]] = np.nan
+    mean[_same_source(matrix)] = np.nan
     return mean
+
+
+def _share_against(
+    matrix: SimilarityMatrix, weight: NDArray[np.float64], prior: float
+) -> NDArray[np.float64]:
+    """Return the geometric mean of both shares of each pair, its rivals weighted.
+
+    Args:
+        matrix: the similarities.
+        weight: shape (N, N); that of j' as a rival of j for i stands at [j', i].
+        prior: entities that speak against each pair.
+    """
+    matched = matrix.matched.astype(np.float64)
+    same = _same_source(matrix).astype(np.float64)
+    own, other = matched * weight.T, matched * weight
+    with np.errstate(invalid="ignore", divide="ignore"):
+        predicted_as = np.where(matched @ same > 0, matched / (own @ same - own + matched + prior), np.nan)
+        found_as = np.where(same @ matched > 0, matched / (same @ other - other + matched + prior), np.nan).T
+    return _geometric_mean(predicted_as, found_as)
+
+
+def _overall_shares(matrix: SimilarityMatrix) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return two shares of the row's label that see what one source annotates and the other does not.
+
+    Of the entities predicted as it on the column's text, those annotated as the
+    column's; and of its gold mentions, those that the column's tagger predicts so.
+    """
+    prior = 2 * PRIOR
+    read = matrix.predicted.sum(axis=1) > 0
+    support = matrix.support[:, None]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        empirical = np.where(matrix.predicted > 0, matrix.matched / (matrix.predicted + prior), np.nan)
+    found = np.where((support > 0) & read[None, :], matrix.matched.T / (support + prior), np.nan)
+    return empirical, found
+
+
+def _balance(matrix: SimilarityMatrix) -> NDArray[np.float64]:
+    """Return the smaller coverage of two labels over the larger, in [0, 1]; 1 where that is unknown."""
+    covers = _geometric_mean(*_overall_shares(matrix))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        balance = np.fmin(covers, covers.T) / np.fmax(covers, covers.T)
+    return np.where(np.isnan(balance), 1.0, balance)
+
+
+def _alike(matrix: SimilarityMatrix) -> NDArray[np.float64]:
+    """Return S_sem over :data:`ALIKE` within [0, 1]; 1 where S_sem is unknown."""
+    return np.where(np.isnan(matrix.semantic), 1.0, np.clip(matrix.semantic / ALIKE, 0.0, 1.0))
+
+
+def _geometric_mean(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the geometric mean, or the one that is known."""
+    known: NDArray[np.float64] = np.where(np.isnan(one), other, one)
+    return np.where(np.isnan(one) | np.isnan(other), known, np.sqrt(one * other))
+
+
+def _same_source(matrix: SimilarityMatrix) -> NDArray[np.bool_]:
+    owners = np.array([label.source for label in matrix.labels])
+    same: NDArray[np.bool_] = owners[:, None] == owners[None, :]
+    return same

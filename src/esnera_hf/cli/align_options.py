@@ -1,0 +1,189 @@
+"""The options of ``align`` that say how to measure, search and merge, and the settings that they make."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from esnera_hf.cli.options import training_arguments
+from esnera_hf.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from esnera_hf.alignment import Into, SchemaSettings, SearchSettings
+    from esnera_hf.final import FinalSettings
+    from esnera_hf.settings import AlignSettings
+
+
+def add_align_options(align: argparse.ArgumentParser) -> None:
+    """Add the options."""
+    _add_search_options(align)
+    _add_schema_options(align)
+
+
+def _add_search_options(align: argparse.ArgumentParser) -> None:
+    group = align.add_argument_group("similarity and search")
+    group.add_argument(
+        "--lambda",
+        dest="lam",
+        type=float,
+        metavar="λ",
+        help="weight of the empirical similarity, 0 to 1 (default: searched)",
+    )
+    group.add_argument(
+        "--tau", type=float, metavar="τ", help="a label joins its best match above this (default: searched)"
+    )
+    group.add_argument(
+        "--max-drop", type=float, metavar="D", help="micro-F1 must fall by less (default: 0.02)"
+    )
+    group.add_argument(
+        "--scoring",
+        choices=("projected", "own_labels"),
+        help="measure that F1 on unified labels (default), or on each source's own, which counts two labels "
+        "of one source becoming one as a loss",
+    )
+    group.add_argument(
+        "--search",
+        choices=("exact", "estimated"),
+        help="train every mapping until one holds the bound (default), or only those whose F1, estimated from "
+        "predictions that are there, leaves it open",
+    )
+    group.add_argument(
+        "--search-sentences",
+        type=int,
+        metavar="N",
+        help="measure and search on at most N sentences a split; all are merged in the end",
+    )
+    _add_evidence_options(group)
+
+
+def _add_evidence_options(group: Any) -> None:
+    group.add_argument(
+        "--match",
+        choices=("exact", "overlap"),
+        default="exact",
+        help="how predicted and gold spans match (default: exact)",
+    )
+    group.add_argument(
+        "--centre",
+        choices=("source", "all"),
+        default="source",
+        help="mean subtracted from mention vectors: one a source, or one over all",
+    )
+    group.add_argument(
+        "--taggers",
+        choices=("separate", "joint"),
+        default="separate",
+        help="train a tagger a source (default), or one encoder with a head a source",
+    )
+    group.add_argument(
+        "--warm-start",
+        type=float,
+        metavar="SHARE",
+        help="with --taggers joint: begin trials and the final tagger with what the joint tagger knows, and train "
+        "them for this share of the epochs, such as 0.25",
+    )
+
+
+def _add_schema_options(align: argparse.ArgumentParser) -> None:
+    group = align.add_argument_group("unified schema (labels are written source:label)")
+    group.add_argument(
+        "--merge",
+        choices=("flat", "typed"),
+        help="typed: what is equal in both directions becomes one, and a label that another holds becomes its "
+        "child; flat: each label into its best match above τ, as the paper does (default: flat where λ, τ or the "
+        "search are set, typed otherwise)",
+    )
+    group.add_argument("--into", metavar="SOURCE", help="merge into this source's labels")
+    group.add_argument(
+        "--into-labels", metavar="NAME,…", help="merge into these names, each of which some labels bear"
+    )
+    group.add_argument(
+        "--name",
+        action="append",
+        default=[],
+        metavar="LABEL=NAME",
+        help="call a label so; the same name joins, different names keep apart",
+    )
+    group.add_argument(
+        "--together", action="append", default=[], metavar="LABEL,…", help="labels that become one"
+    )
+    group.add_argument(
+        "--apart", action="append", default=[], metavar="LABEL,…", help="labels that stay apart"
+    )
+    group.add_argument(
+        "--mapping", type=Path, metavar="FILE", help="keep the locked lines of this mapping.yaml"
+    )
+
+
+def align_settings(options: argparse.Namespace) -> AlignSettings:
+    """Return the settings that the options make.
+
+    Raises:
+        ConfigurationError: an option is out of range or malformed.
+    """
+    from esnera_hf.evidence import EvidenceSettings
+    from esnera_hf.settings import AlignSettings
+
+    return AlignSettings(
+        EvidenceSettings(
+            options.match, options.centre, training_arguments(options), options.taggers, options.warm_start
+        ),
+        _search(options),
+        _schema(options),
+        final_settings(options),
+        options.merge,
+    )
+
+
+def wanted_schema(options: argparse.Namespace) -> Into | None:
+    """Return the schema to merge into, if one is given.
+
+    Raises:
+        ConfigurationError: it is given twice.
+    """
+    if options.into is not None and options.into_labels is not None:
+        raise ConfigurationError("--into and --into-labels: expected one of the two.")
+    return options.into if options.into_labels is None else _listed(options.into_labels)
+
+
+def final_settings(options: argparse.Namespace) -> FinalSettings:
+    """Return what is made of the merged dataset."""
+    from esnera_hf.candidates import PartialLikelihood
+    from esnera_hf.final import FinalSettings
+
+    partial = PartialLikelihood() if options.partial else None
+    return FinalSettings(options.augment, options.tagger, options.compare, partial)
+
+
+def _search(options: argparse.Namespace) -> SearchSettings:
+    from esnera_hf.alignment import SearchSettings
+
+    given = {
+        "max_drop": options.max_drop,
+        "scoring": options.scoring,
+        "method": options.search,
+        "sentences": options.search_sentences,
+    }
+    return SearchSettings(**{name: value for name, value in given.items() if value is not None})
+
+
+def _schema(options: argparse.Namespace) -> SchemaSettings:
+    from esnera_hf.alignment import SchemaSettings
+
+    names = {}
+    for text in options.name:
+        label, equals, name = text.rpartition("=")
+        if not equals or not label:
+            raise ConfigurationError(f"--name {text}: expected source:label=name.")
+        names[label] = name
+    return SchemaSettings(
+        names,
+        [_listed(text) for text in options.together],
+        [_listed(text) for text in options.apart],
+        options.mapping,
+    )
+
+
+def _listed(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]

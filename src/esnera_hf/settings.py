@@ -1,0 +1,77 @@
+"""What a user can set of an alignment, and what the report keeps of it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal, get_args
+
+from esnera_hf.alignment import LabelMapping, SchemaSettings, SearchSettings
+from esnera_hf.errors import ConfigurationError
+from esnera_hf.evidence import EvidenceSettings
+from esnera_hf.final import FinalSettings
+
+Merge = Literal["flat", "typed"]
+
+
+@dataclass(frozen=True)
+class AlignSettings:
+    """How an alignment is made, beyond what most people set.
+
+    Attributes:
+        evidence: how similarities are measured and taggers trained.
+        search: grid, bound, and how many sentences the search uses.
+        schema: names, labels to keep together or apart, locked entries.
+        final: pseudo-labels, and a tagger trained on the merged dataset.
+        merge: ``typed``: only what is equal by evidence in both directions merges,
+            all at once, and a label that another one holds becomes its child;
+            nothing is searched. ``flat`` as the paper does: along the greedy path,
+            by one similarity above one threshold, both searched; several labels of
+            one source may join one target. If not given, it is ``flat`` where λ, τ
+            or anything of the search but ``sentences`` is, and ``typed`` otherwise.
+    """
+
+    evidence: EvidenceSettings = field(default_factory=EvidenceSettings)
+    search: SearchSettings = field(default_factory=SearchSettings)
+    schema: SchemaSettings = field(default_factory=SchemaSettings)
+    final: FinalSettings = field(default_factory=FinalSettings)
+    merge: Merge | None = None
+
+    def __post_init__(self) -> None:
+        if self.merge not in (None, *get_args(Merge)):
+            raise ConfigurationError(f"merge={self.merge!r}: expected {' or '.join(get_args(Merge))}.")
+
+    def completed(self, lam: float | None, tau: float | None, seed: int) -> AlignSettings:
+        """Return the settings with the seed, λ or τ fixed where one is given, and the way of merging chosen.
+
+        Raises:
+            ConfigurationError: λ or τ is out of range, or something of the search is
+                set for typed merging.
+        """
+        search = replace(
+            self.search,
+            lambdas=self.search.lambdas if lam is None else (lam,),
+            taus=self.search.taus if tau is None else (tau,),
+        )
+        along_path = lam is not None or tau is not None or replace(search, sentences=None) != SearchSettings()
+        if along_path and self.merge == "typed":
+            raise ConfigurationError(
+                "λ, τ or the search is set, and merge='typed', which knows none of them. Leave them out, or set "
+                "merge='flat'."
+            )
+        evidence = replace(self.evidence, training={"seed": seed, **self.evidence.training})
+        merge = self.merge or ("flat" if along_path else "typed")
+        return replace(self, search=search, evidence=evidence, merge=merge)
+
+    @property
+    def locked_file(self) -> str | None:
+        """The file of the locked mapping, if there is one."""
+        locked = self.schema.locked
+        if isinstance(locked, LabelMapping):
+            return locked.file or None
+        return None if locked is None else os.fspath(locked)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the settings as plain data; a locked mapping is named by its file."""
+        named = None if self.schema.locked is None else self.locked_file or "mapping.yaml"
+        return asdict(replace(self, schema=replace(self.schema, locked=named)))

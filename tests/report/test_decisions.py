@@ -1,0 +1,89 @@
+"""What was merged and what stayed apart, as a report keeps it."""
+
+from __future__ import annotations
+
+from builders import make_matrix
+from esnera_hf.alignment import greedy_merge_path, mapping_from_path, typed_mapping
+from esnera_hf.report.decisions import NEAR, merge_stages, near_pairs
+from esnera_hf.similarity import SimilarityMatrix, coverage, mutual_similarity, relate
+
+
+def works() -> SimilarityMatrix:
+    """Two sources with the same persons; what the one calls WORK, the other calls book or movie."""
+    return make_matrix(
+        {"a:PER": 100, "a:WORK": 100, "b:book": 50, "b:movie": 50, "b:name": 100},
+        {
+            ("a:PER", "b:name"): (90, 100),
+            ("b:name", "a:PER"): (90, 100),
+            ("a:WORK", "b:book"): (48, 100),
+            ("a:WORK", "b:movie"): (47, 100),
+            ("b:book", "a:WORK"): (49, 50),
+            ("b:movie", "a:WORK"): (48, 50),
+        },
+        {
+            ("a:PER", "b:name"): 0.8,
+            ("a:WORK", "b:book"): 0.7,
+            ("a:WORK", "b:movie"): 0.6,
+        },
+    )
+
+
+def test_typed_merging_is_one_stage_with_each_pair_once() -> None:
+    matrix = works()
+    mapping = typed_mapping(relate(matrix))
+    (stage,) = merge_stages((), mapping, matrix)
+    assert (stage["sources"], stage["target"]) == (["a", "b"], "(all at once)")
+    assert (stage["lambda"], stage["sum_empirical"], stage["merged"]) == (None, None, 1)
+    shown = [(d["group"], d["candidate"], d["merged"]) for d in stage["decisions"]]
+    assert shown[0] == (["a:PER"], "b:name", True)
+    assert (["b:name"], "a:PER", True) not in shown
+    assert {(*group, other) for group, other, merged in shown if not merged} == {
+        ("a:WORK", "b:book"),
+        ("b:movie", "a:WORK"),
+    }
+    first = stage["decisions"][0]
+    similarity = mutual_similarity(matrix)[
+        matrix.labels.index(("a", "PER")), matrix.labels.index(("b", "name"))
+    ]
+    assert first["similarity"] == round(float(similarity), 4)
+    assert (first["matched"], first["predicted"], first["wished"]) == (90, 100, False)
+
+
+def test_what_stayed_apart_tells_how_it_relates_parts_first() -> None:
+    matrix = works()
+    mapping = typed_mapping(relate(matrix))
+    assert dict(mapping.parents) == {"book": "WORK", "movie": "WORK"}
+    pairs = near_pairs(matrix, mapping)
+    assert [(pair["one"], pair["other"], pair["relation"]) for pair in pairs[:2]] == [
+        ("a:WORK", "b:book", "superset"),
+        ("a:WORK", "b:movie", "superset"),
+    ]
+    covered = coverage(matrix)
+    work, book = matrix.labels.index(("a", "WORK")), matrix.labels.index(("b", "book"))
+    assert pairs[0]["forward_coverage"] == round(float(covered[work, book]), 4)
+    assert pairs[0]["backward_coverage"] == round(float(covered[book, work]), 4)
+    assert pairs[0]["forward_similarity"] == pairs[0]["backward_similarity"]
+
+
+def test_along_a_path_nothing_is_said_of_relations() -> None:
+    matrix = works()
+    path = greedy_merge_path(matrix, 0.4, 0.9)
+    mapping = mapping_from_path(path, matrix)
+    (stage,) = merge_stages(path.stages, mapping, matrix)
+    assert stage["lambda"] == 0.4
+    pairs = near_pairs(matrix, mapping)
+    assert {"relation", "forward_coverage"} & set(pairs[0]) == set()
+    assert [pairs[0]["one"], pairs[0]["other"]] == ["a:PER", "b:name"]
+    assert pairs[0]["forward_similarity"] == round(0.6 * 0.8 + 0.4 * 0.9, 4)
+
+
+def test_a_mapping_that_was_applied_has_no_stages_of_its_own() -> None:
+    assert merge_stages((), typed_mapping(relate(works())), None) == []
+
+
+def test_only_the_nearest_are_kept() -> None:
+    labels = {f"{source}:{letter}": 10 for source in "ab" for letter in "abcdef"}
+    values = {(f"a:{one}", f"b:{other}"): 0.1 for one in "abcdef" for other in "abcdef"}
+    matrix = make_matrix(labels, {}, values)
+    mapping = mapping_from_path(greedy_merge_path(matrix, 0.4, 0.9), matrix)
+    assert len(near_pairs(matrix, mapping)) == NEAR < len(values)
