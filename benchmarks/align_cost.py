@@ -23,7 +23,6 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from esnera_hf import AlignSettings, EvidenceSettings, FinalSettings, align
-from esnera_hf.alignment import SearchSettings
 from esnera_hf.cache import CACHE_VARIABLE
 from esnera_hf.console import quiet_libraries
 from esnera_hf.final import mapping_by_name
@@ -106,23 +105,18 @@ def measured(way: str, options: Any) -> dict[str, Any]:
         evidence = EvidenceSettings(
             training=training, taggers=taggers, warm_start=options.warm_start if warm else None
         )
-        settings = AlignSettings(
-            evidence,
-            SearchSettings(lambdas=(LAMBDA,), taus=(TAU,)),
-            final=FinalSettings(augment=None, tagger=True),
-            merge=merge,
-        )
+        final = FinalSettings(augment=None, tagger=True)
         result = align(
             options.sources,
             encoder=options.encoder,
-            lam=LAMBDA,
-            tau=TAU,
+            lam=LAMBDA if merge == "flat" else None,
+            tau=TAU if merge == "flat" else None,
             sentences=options.sentences,
             seed=options.seed,
-            settings=settings,
+            settings=AlignSettings(evidence, final=final, merge=merge),
         )
         sizes = {source["name"]: source["sentences"]["train"] for source in result.report.sources}
-        final = epochs_of(result.load_tagger().record) * len(result.dataset["train"])
+        merged = epochs_of(result.load_tagger().record) * len(result.dataset["train"])
         first = next(iter(result.report.taggers.values()))
         own = (
             epochs_of(first) * sum(sizes.values())
@@ -132,7 +126,7 @@ def measured(way: str, options: Any) -> dict[str, Any]:
         pooled = result.report.systems["merged"]["own_labels"]["pooled"]
         found |= {
             "trainings": (1 if taggers == "joint" else len(sizes)) + 1,
-            "sentences": own + final,
+            "sentences": own + merged,
             "f1": f"{pooled['before']['value']:.3f} → {pooled['after']['value']:.3f}",
         }
     found["seconds"] = time.process_time() - started

@@ -26,6 +26,7 @@ from quality.corpora import languages, read_corpora
 from quality.encoders import cut_encoder
 from quality.figures import f1_of
 from quality.gold import read_traps, truth
+from quality.options import add_training_options
 from quality.tables import (
     OURS,
     breakdown_table,
@@ -109,20 +110,10 @@ def parsed() -> Any:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    folder = os.environ.get("ESNERA_ENCODER_DIR")
-    encoder = str(Path(folder) / "e5-multi-12l") if folder else None
     parser.add_argument("--data", type=Path, required=True, help="holds jsonl/NAME.SPLIT.jsonl.gz")
     parser.add_argument("--gold", type=Path, required=True, help="relations between labels")
     parser.add_argument("--traps", type=Path, required=True, help="pairs of labels that must not be merged")
-    parser.add_argument("--encoder", default=encoder, required=encoder is None)
-    parser.add_argument("--layers", type=int, default=4, help="use so many layers of the encoder (0: all)")
-    parser.add_argument("--sentences", type=int, default=800, help="of each corpus, at most")
-    parser.add_argument("--epochs", type=float, default=5)
-    parser.add_argument("--batch-size", type=int, default=32)
-    parser.add_argument("--bf16", action="store_true", help="train in bfloat16 on the CPU")
-    parser.add_argument("--taggers", choices=("joint", "separate"), default="joint")
-    parser.add_argument("--seed", type=int, default=42)
-    parser.add_argument("--cache", type=Path, help="keep taggers here")
+    add_training_options(parser, sentences=800)
     return parser.parse_args()
 
 

@@ -26,6 +26,7 @@ from quality.encoders import cut_encoder
 from quality.figures import f1_of, macro_f1
 from quality.gold import RELATIONS, Relation
 from quality.known_truth import HalvesEvidence, known_case, projected
+from quality.options import add_training_options, training_arguments
 
 from esnera_hf.alignment import greedy_merge_path, mapping_from_path, typed_mapping
 from esnera_hf.cache import CACHE_VARIABLE
@@ -80,15 +81,8 @@ def evidence_of_halves(
             sentences = shuffled[start::2]
             whole.append(as_source(f"{name}.{half}", sentences))
             sources.append(as_source(f"{name}.{half}", sentences[: options.sentences // 2]))
-    training = {
-        "seed": options.seed,
-        "num_train_epochs": options.epochs,
-        "early_stopping_patience": options.epochs,
-        "per_device_train_batch_size": 32,
-    }
-    if options.bf16:
-        training |= {"bf16": True, "use_cpu": True}
-    found = gather_evidence(sources, encoder, EvidenceSettings(training=training, taggers="joint"))
+    settings = EvidenceSettings(training=training_arguments(options), taggers=options.taggers)
+    found = gather_evidence(sources, encoder, settings)
     mentions = MentionEncoder(encoder)
     sums = {source.name: sum_mentions(source, mentions) for source in sources}
     return HalvesEvidence(found.matrix, sums, screen(whole))
@@ -153,19 +147,11 @@ def parsed() -> Any:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    folder = os.environ.get("ESNERA_ENCODER_DIR")
-    encoder = str(Path(folder) / "e5-multi-12l") if folder else None
     parser.add_argument("--data", type=Path, required=True, help="holds jsonl/NAME.SPLIT.jsonl.gz")
     parser.add_argument("--corpora", nargs="*", default=(), help="only these")
     parser.add_argument("--languages", nargs="*", default=(), help="only these, such as zh en")
-    parser.add_argument("--encoder", default=encoder, required=encoder is None)
-    parser.add_argument("--layers", type=int, default=4, help="use so many layers of the encoder (0: all)")
-    parser.add_argument("--sentences", type=int, default=1200, help="of each corpus, at most, both halves")
-    parser.add_argument("--epochs", type=float, default=5)
-    parser.add_argument("--bf16", action="store_true", help="train in bfloat16 on the CPU")
+    add_training_options(parser, sentences=1200)
     parser.add_argument("--seeds", type=int, default=20, help="cases of each corpus")
-    parser.add_argument("--seed", type=int, default=42, help="of the training and of the choice of sentences")
-    parser.add_argument("--cache", type=Path, help="keep taggers here")
     return parser.parse_args()
 
 

@@ -19,7 +19,7 @@ from esnera_hf.final import finish, mapping_by_name
 from esnera_hf.labels import LabelRef
 from esnera_hf.merging import as_source, merge_sources
 from esnera_hf.metrics import Scores, score_entities
-from esnera_hf.modeling import TrainingResult, train_tagger, training
+from esnera_hf.modeling import MergedTraining, TrainingResult, train_tagger, training
 from esnera_hf.source_taggers import TaggerPlan
 from esnera_hf.sources import NerSource
 from esnera_hf.taggers import CachedTagger, tagger_artefact
@@ -47,7 +47,9 @@ def train(
 ) -> TrainingResult:
     merged = as_source("merged", merge_sources(sources, mapping_by_name(sources)))
     scope = {"people": {"PER"}, "places": {"LOC", "FIRM"}}
-    return train_tagger(merged, str(encoder), folder, {**TRAINING, "num_train_epochs": 3}, scope, annotation)
+    return train_tagger(
+        merged, str(encoder), folder, {**TRAINING, "num_train_epochs": 3}, MergedTraining(scope, annotation)
+    )
 
 
 def test_the_candidates_of_a_tree() -> None:
@@ -176,7 +178,10 @@ def test_a_source_that_nothing_is_known_of_is_refused(
     sources: list[NerSource], annotation: PartialAnnotation, encoder_folder: Path, tmp_path: Path
 ) -> None:
     known = PartialAnnotation(annotation.likelihood, {"people": annotation.candidates["people"]})
-    with pytest.raises(ConfigurationError, match="no candidate labels of places; there are those of people"):
+    with pytest.raises(
+        ConfigurationError,
+        match="no candidate labels of places: expected those of every source, found people",
+    ):
         train(sources, known, encoder_folder, tmp_path)
 
 

@@ -18,6 +18,7 @@ from esnera_hf.sources import NerSource
 from quality.baselines import mention_overlap, name_meanings, name_scores
 from quality.corpora import PooledSentence, as_source, sampled
 from quality.gold import GoldPair, Relation, read_gold
+from quality.options import training_arguments
 
 #: The paper's setting.
 LAMBDA, TAU = 0.4, 0.4
@@ -67,7 +68,7 @@ def gather_case(
         language: its code.
         corpora: the pooled sentences of its corpora.
         gold: the gold file.
-        options: ``encoder``, ``sentences``, ``epochs``, ``batch_size``, ``seed``.
+        options: those of :func:`quality.options.add_training_options`.
 
     Returns:
         ``None`` if the gold lists no pair of these corpora.
@@ -82,15 +83,7 @@ def gather_case(
     sources = [
         as_source(name, sampled(corpora[name], options.sentences, options.seed)) for name in sorted(wanted)
     ]
-    training = {
-        "seed": options.seed,
-        "num_train_epochs": options.epochs,
-        "early_stopping_patience": options.epochs,
-        "per_device_train_batch_size": options.batch_size,
-    }
-    if options.bf16:
-        training |= {"bf16": True, "use_cpu": True}
-    settings = EvidenceSettings(training=training, taggers=options.taggers)
+    settings = EvidenceSettings(training=training_arguments(options), taggers=options.taggers)
     evidence = gather_evidence(sources, options.encoder, settings, [whole[name] for name in sorted(wanted)])
     systems = judge(pairs, evidence.matrix, whole, options.encoder)
     return Case(

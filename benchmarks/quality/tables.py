@@ -138,6 +138,13 @@ def relations_table(case: Case) -> Iterator[str]:
             sum(g == kind and f == other for g, f in zip(gold, found, strict=True)) for other in RELATIONS
         ]
         yield f"| {kind} | {' | '.join(map(str, counts))} | {by_kind[kind]:.2f} |"
+    listed = [index for index, kind in enumerate(gold) if kind != "none"]
+    right = sum(found[index] == gold[index] for index in listed)
+    yield ""
+    yield (
+        f"Of the {len(listed):,} pairs that the gold lists {right / max(len(listed), 1):.0%} are told right. "
+        "Pairs that it does not list count as none; a gold that leaves out parts makes the seen relation look wrong."
+    )
     yield ""
 
 

@@ -123,14 +123,14 @@ def cached_tagger(
         EncoderError: the encoder cannot be loaded.
     """
     check_trainable(source)
-    from esnera_hf.modeling.training import save_result, train_tagger
+    from esnera_hf.modeling.training import MergedTraining, save_result, train_tagger
 
     artefact = tagger_artefact(source, encoder, training, scope, partial, start)
     started = time.perf_counter()
 
     def train() -> TrainingResult:
-        begin = None if start is None else start.folder
-        return train_tagger(source, encoder, artefact.unfinished, training, scope, partial, begin)
+        merged = MergedTraining(scope, partial, None if start is None else start.folder)
+        return train_tagger(source, encoder, artefact.unfinished, training, merged)
 
     trained = make_by_all(artefact, train, save_result)
     tagger = CachedTagger(source.name, artefact, time.perf_counter() - started if trained else 0.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from transformers import BertConfig, BertModel, TrainingArguments, XLNetConfig, XLNetModel
@@ -82,3 +83,16 @@ class TestUnusedParameters:
         assert chosen.ddp_find_unused_parameters is (None if count == 1 else False)
         asked = choose_arguments(BertModel(BERT), 100, str(tmp_path), {"ddp_find_unused_parameters": True})
         assert asked.ddp_find_unused_parameters is True
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [({}, True), ({"bf16": False}, False), ({"fp16": True}, False), ({"use_cpu": True}, False)],
+)
+def test_a_gpu_made_for_bfloat16_trains_in_it_unless_told_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, overrides: dict[str, Any], expected: bool
+) -> None:
+    monkeypatch.setattr("esnera_hf.modeling.arguments.has_bfloat16", lambda: True)
+    monkeypatch.setattr("esnera_hf.modeling.arguments.TaggerTrainingArguments", dict)
+    chosen = choose_arguments(BertModel(BERT), 100, str(tmp_path), overrides)
+    assert chosen.get("bf16", False) is expected

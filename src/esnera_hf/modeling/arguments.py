@@ -10,6 +10,7 @@ import torch
 from transformers import PreTrainedModel, TrainingArguments
 
 from esnera_hf.errors import ConfigurationError
+from esnera_hf.modeling.batching import has_bfloat16
 from esnera_hf.modeling.together import launch_state
 
 #: Of a joint tagger: small sources are seen more often than their share, and the large ones are not lost.
@@ -136,7 +137,7 @@ def has_unused_parameters(encoder: PreTrainedModel) -> bool:
 def choose_arguments(
     encoder: PreTrainedModel, sentences: int, output_dir: str, overrides: Mapping[str, Any]
 ) -> TaggerTrainingArguments:
-    """Choose training arguments for an encoder and a corpus size.
+    """Choose training arguments for an encoder and a corpus size; bfloat16 on a GPU made for it.
 
     Args:
         encoder: the pretrained encoder.
@@ -165,6 +166,8 @@ def choose_arguments(
         "disable_tqdm": True,
         "dataloader_pin_memory": torch.cuda.is_available(),
     }
+    if has_bfloat16() and not {"bf16", "fp16", "use_cpu"} & set(overrides):
+        chosen["bf16"] = True
     state = launch_state()
     if state.num_processes > 1:
         chosen["ddp_find_unused_parameters"] = has_unused_parameters(encoder)
@@ -178,4 +181,7 @@ def choose_arguments(
         )
         return TaggerTrainingArguments(**given)
     except (TypeError, ValueError) as error:
-        raise ConfigurationError(f"training arguments {dict(overrides)}: {error}") from error
+        raise ConfigurationError(
+            f"training arguments {dict(overrides)}: {str(error).removesuffix('.')}. Give what TaggerTrainingArguments, "
+            "a transformers.TrainingArguments, takes."
+        ) from error

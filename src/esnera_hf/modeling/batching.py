@@ -29,9 +29,12 @@ def device() -> torch.device:
 
 def mixed_precision() -> AbstractContextManager[Any]:
     """Return a context that computes in bfloat16 what bears it, on a GPU made for that; else nothing changes."""
-    if device().type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
-        return torch.autocast("cuda", dtype=torch.bfloat16)
-    return nullcontext()
+    return torch.autocast("cuda", dtype=torch.bfloat16) if has_bfloat16() else nullcontext()
+
+
+def has_bfloat16() -> bool:
+    """Tell whether this process computes on a GPU made for bfloat16."""
+    return device().type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
 
 
 def chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:

@@ -36,6 +36,24 @@ from esnera_hf.tagging import iob2_tag_set
 
 
 @dataclass(frozen=True)
+class MergedTraining:
+    """What the training of a merged corpus takes beyond that of a source.
+
+    Attributes:
+        scope: the labels that count in the validation scores, by source of a
+            sentence.
+        partial: what the sources leave open; the annotation is taken for whole if
+            not given.
+        start: a saved tagger with the same encoder and at least the same tags,
+            whose weights training begins with.
+    """
+
+    scope: Scope | None = None
+    partial: PartialAnnotation | None = None
+    start: Path | None = None
+
+
+@dataclass(frozen=True)
 class TrainingResult:
     """A trained tagger and how its training went.
 
@@ -58,9 +76,7 @@ def train_tagger(
     encoder: str,
     output_dir: Path,
     overrides: Mapping[str, Any] | None = None,
-    scope: Scope | None = None,
-    partial_annotation: PartialAnnotation | None = None,
-    start: Path | None = None,
+    merged: MergedTraining | None = None,
 ) -> TrainingResult:
     """Train a tagger on the train split of a source; its validation split chooses the epoch.
 
@@ -72,17 +88,13 @@ def train_tagger(
         encoder: folder or Hub id of a pretrained encoder.
         output_dir: where checkpoints and the history go.
         overrides: arguments of :class:`TaggerTrainingArguments`.
-        scope: for a merged corpus, the labels that count in the validation
-            scores, by source of a sentence.
-        partial_annotation: for a merged corpus, what its sources leave open; it is
-            taken for whole if not given.
-        start: a saved tagger with the same encoder and at least the same tags,
-            whose weights training begins with.
+        merged: what more a merged corpus takes.
 
     Raises:
         EncoderError: the encoder cannot be loaded.
         ConfigurationError: an override is unknown.
     """
+    merged = merged or MergedTraining()
     model, tokenizer = load_encoder(encoder)
     arguments = choose_arguments(model, len(source.dataset["train"]), str(output_dir), overrides or {})
     set_seed(arguments.seed)
@@ -90,23 +102,21 @@ def train_tagger(
     window = min(arguments.window_length or limit, limit)
     tags = iob2_tag_set(source.labels)
     tagger_model: CrfTagger
-    if partial_annotation is None:
+    if merged.partial is None:
         tagger_model = CrfTagger.from_encoder(model, tags, window_length=window)
-        data = TrainingData(source, tokenizer, tagger_model, scope)
+        data = TrainingData(source, tokenizer, tagger_model, merged.scope)
         trainer = _trainer(tagger_model, data, data.rows("train"), arguments)
     else:
         partial_model = PartialTagger.from_encoder(model, tags, window_length=window)
-        data = TrainingData(source, tokenizer, partial_model, scope)
-        trainer = _trainer(
-            partial_model, data, partial_rows(data, partial_model, partial_annotation), arguments
-        )
+        data = TrainingData(source, tokenizer, partial_model, merged.scope)
+        trainer = _trainer(partial_model, data, partial_rows(data, partial_model, merged.partial), arguments)
         tagger_model = partial_model.trained()
-    if start is not None:
-        take_over(tagger_model, Tagger.from_pretrained(start).model)
+    if merged.start is not None:
+        take_over(tagger_model, Tagger.from_pretrained(merged.start).model)
     fit(trainer, output_dir)
     history = epoch_history(trainer.state.log_history)
     tagger = Tagger(tagger_model.eval(), tokenizer)
-    validation = tagger.evaluate(source.sentences("validation"), scope)
+    validation = tagger.evaluate(source.sentences("validation"), merged.scope)
     return TrainingResult(tagger, validation, history, arguments.reported())
 
 

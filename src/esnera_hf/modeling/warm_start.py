@@ -50,21 +50,12 @@ def merged_start(
         if name not in sources:
             continue
         head = tagger.head(name).model
-        kept, places, shares = [], [], []
-        for position, tag in enumerate(head.config.tags):
-            label = LabelRef(name, tag[2:])
-            target = OUTSIDE if tag == OUTSIDE else unified[label]
-            if target is not None:
-                kept.append(position)
-                places.append(place[tag if tag == OUTSIDE else f"{tag[:2]}{target}"])
-                shares.append(float(max(mentions.get(label, 0), 1)))
-        where, share = torch.tensor(places), torch.tensor(shares)
-        for key, scores in {
-            "weight": head.classifier.weight,
-            "bias": head.classifier.bias,
-            "start": head.crf.start_transitions,
-            "end": head.crf.end_transitions,
-        }.items():
+        targets = _targets(name, head.config.tags, unified)
+        kept = list(targets)
+        where = torch.tensor([place[tag] for tag in targets.values()])
+        labels = [LabelRef(name, head.config.tags[position][2:]) for position in kept]
+        share = torch.tensor([float(max(mentions.get(label, 0), 1)) for label in labels])
+        for key, scores in _scores_of_tags(head).items():
             sums[key].add((scores - scores[0])[kept], where, share)
         moves = head.crf.transitions - head.crf.transitions[0, 0]
         sums["transitions"].add(moves[kept][:, kept], where, share)
@@ -75,12 +66,30 @@ def merged_start(
         window_length=tagger.model.config.window_length,
     )
     model = CrfTagger(config, copy.deepcopy(tagger.model.encoder))
-    model.classifier.weight.copy_(sums["weight"].value)
-    model.classifier.bias.copy_(sums["bias"].value)
-    model.crf.start_transitions.copy_(sums["start"].value)
-    model.crf.end_transitions.copy_(sums["end"].value)
+    for key, scores in _scores_of_tags(model).items():
+        scores.copy_(sums[key].value)
     model.crf.transitions.copy_(sums["transitions"].value)
     return model
+
+
+def _targets(name: str, tags: Sequence[str], unified: Mapping[LabelRef, str | None]) -> dict[int, str]:
+    """Return the unified tag of each tag of a head, by its position, without those that are left out."""
+    targets = {}
+    for position, tag in enumerate(tags):
+        target = OUTSIDE if tag == OUTSIDE else unified[LabelRef(name, tag[2:])]
+        if target is not None:
+            targets[position] = tag if tag == OUTSIDE else f"{tag[:2]}{target}"
+    return targets
+
+
+def _scores_of_tags(model: CrfTagger) -> dict[str, Tensor]:
+    """Return the parameters of a tagger that have a row a tag, by name."""
+    return {
+        "weight": model.classifier.weight,
+        "bias": model.classifier.bias,
+        "start": model.crf.start_transitions,
+        "end": model.crf.end_transitions,
+    }
 
 
 @torch.no_grad()

@@ -1,0 +1,45 @@
+"""The command-line options of a benchmark that trains taggers, and the training arguments that they make."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import Any
+
+#: Where encoders lie beside a checkout.
+_BESIDE = Path(__file__).parents[3] / "shared" / "encoders"
+
+
+def add_training_options(parser: argparse.ArgumentParser, sentences: int) -> None:
+    """Add the options.
+
+    The encoder is ``e5-multi-12l`` of ``ESNERA_ENCODER_DIR``, or of the folder of
+    encoders beside the checkout, if it lies there.
+
+    Args:
+        parser: gets them.
+        sentences: of each corpus, if not given.
+    """
+    folder = Path(os.environ.get("ESNERA_ENCODER_DIR") or _BESIDE) / "e5-multi-12l"
+    encoder = str(folder) if folder.is_dir() else None
+    parser.add_argument("--encoder", default=encoder, required=encoder is None)
+    parser.add_argument("--layers", type=int, default=4, help="use so many layers of the encoder (0: all)")
+    parser.add_argument("--sentences", type=int, default=sentences, help="of each corpus, at most")
+    parser.add_argument("--epochs", type=float, default=5)
+    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--bf16", action="store_true", help="train in bfloat16 on the CPU")
+    parser.add_argument("--taggers", choices=("joint", "separate"), default="joint")
+    parser.add_argument("--seed", type=int, default=42, help="of the training and of the choice of sentences")
+    parser.add_argument("--cache", type=Path, help="keep taggers here")
+
+
+def training_arguments(options: Any) -> dict[str, Any]:
+    """Return the training arguments: all epochs are trained, the best one counts."""
+    training = {
+        "seed": options.seed,
+        "num_train_epochs": options.epochs,
+        "early_stopping_patience": options.epochs,
+        "per_device_train_batch_size": options.batch_size,
+    }
+    return training | ({"bf16": True, "use_cpu": True} if options.bf16 else {})
