@@ -8,7 +8,7 @@ export ESNERA_DATA_DIR ?= $(abspath ../shared/data/raw)
 export ESNERA_ENCODER_DIR ?= $(abspath ../shared/encoders)
 endif
 
-.PHONY: install demo test real lint types package lowest clean
+.PHONY: install demo test real lint types package lowest coverage clean
 
 install: $(INSTALLED)
 
@@ -46,5 +46,12 @@ lowest:
 	build/lowest/bin/python -m pip install --quiet --constraint build/lowest/lowest.txt --editable '.[dev]'
 	build/lowest/bin/python -m pytest $(TESTS)
 
+# Lines and branches that the default tests reach, and error messages that none of them provokes.
+coverage: $(INSTALLED)
+	mkdir -p build/coverage
+	rm -f build/coverage/provoked.json
+	$(BIN)/python -m pytest --cov --cov-report=term --cov-report=html --provoked build/coverage/provoked.json $(TESTS)
+	$(if $(TESTS),,PYTHONPATH=tests $(BIN)/python tests/error_catalogue.py --provoked build/coverage/provoked.json)
+
 clean:
-	rm -rf .venv build/lowest .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv build/lowest build/coverage .mypy_cache .ruff_cache .pytest_cache

@@ -16,6 +16,9 @@ import pytest
 from hypothesis import settings
 
 from builders import make_encoder
+from provoked import pytest_addoption, pytest_configure, pytest_sessionfinish
+
+__all__ = ["pytest_addoption", "pytest_configure", "pytest_sessionfinish"]
 
 # Examples take as long as the machine is busy: a slow one is no failure.
 settings.register_profile("esnera", deadline=None)

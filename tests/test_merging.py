@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from builders import make_source, row
 from esnera_hf import merging
 from esnera_hf.alignment import LabelMapping, MappedLabel
+from esnera_hf.augmentation import PseudoLabels
 from esnera_hf.duplicates import Place, normalise
 from esnera_hf.errors import ConservationError, MappingError
 from esnera_hf.labels import LabelRef
@@ -348,3 +349,13 @@ class TestLeaks:
             later = SPLITS[SPLITS.index(split) + 1 :]
             leaks_out = any((o, s, text) in given_texts for o in "abc" if o != source for s in later)
             assert ((source, split, text) in kept) is not leaks_out
+
+
+@pytest.mark.parametrize(("start", "end"), [(0, 2), (-1, 1), (1, 1)])
+def test_pseudo_labels_of_other_sentences_are_refused(sources: list[NerSource], start: int, end: int) -> None:
+    """The second training sentence of a is of one token."""
+    pseudo = PseudoLabels(0.5, {"a": {"a-train-1": [Entity(start, end, "GPE", 0.9)]}})
+    with pytest.raises(
+        ConservationError, match=r"a-train-1: the pseudo-label .* sentence of 1 tokens\. Pass pseudo"
+    ):
+        merge_sources(sources, MAPPING, (), pseudo)

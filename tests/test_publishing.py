@@ -63,6 +63,15 @@ def commits(server: HubServer, repo_id: str = REPO) -> list[str]:
     return [commit.title for commit in server.repo("dataset", repo_id).commits]
 
 
+def test_a_readme_in_another_encoding_is_left_alone(hub: HubServer, result: MergeResult) -> None:
+    hub.add_repo("dataset", REPO, {"README.md": "é".encode("latin-1")})
+    with pytest.raises(
+        HubError, match=r"its README\.md is no UTF-8 text\. Nothing was changed\. Mend or delete it"
+    ):
+        result.push_to_hub(REPO)
+    assert commits(hub) == ["change", "initial commit"]
+
+
 class TestWhatIsPublished:
     def test_all_of_it_in_one_commit(self, hub: HubServer, result: MergeResult) -> None:
         published = result.push_to_hub("merged", private=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -272,6 +273,17 @@ def test_damaged_evidence_is_refused(tmp_path: Path, name: str, content: str | N
     if content is not None:
         file.write_text(content)
     with pytest.raises(RecipeError, match=message):
+        rebuild(tmp_path / "recipe", two_sources())
+
+
+def test_a_recipe_that_contradicts_itself_is_refused(tmp_path: Path) -> None:
+    """Its rows are in another order than that of its sources."""
+    write_recipe(two_sources(), tmp_path / "recipe")
+    recipe = Recipe.read(tmp_path / "recipe")
+    rows = {split: rows[::-1] for split, rows in recipe.rows.items()}
+    shutil.rmtree(tmp_path / "recipe" / "recipe")
+    replace(recipe, rows=rows).write(tmp_path / "recipe")
+    with pytest.raises(RecipeError, match=r"the recipe contradicts itself, .* Ask whoever published it"):
         rebuild(tmp_path / "recipe", two_sources())
 
 

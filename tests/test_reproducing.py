@@ -272,6 +272,7 @@ class TestReproduce:
             ("{", "the file is damaged"),
             ('{"settings": {}, "sources": []}', "do not tell whether it was align or apply"),
             ('{"settings": {"call": "align"}, "sources": []}', "has no fingerprints"),
+            ('{"settings": {}, "sources": [], "colour": 1}', "no report of this version: .* found .*colour"),
         ],
     )
     def test_what_is_no_report(self, tmp_path: Path, text: str | None, message: str) -> None:
@@ -279,6 +280,14 @@ class TestReproduce:
             (tmp_path / "report.json").write_text(text)
         with pytest.raises((ReproductionError, ConfigurationError), match=message):
             reproduce(tmp_path / "report.json")
+
+    def test_settings_of_a_later_version(self, made: Made, tmp_path: Path) -> None:
+        folder = shutil.copytree(made.saved, tmp_path / "saved")
+        change(folder / "report.json", lambda report: report["settings"].update(mood="good"))
+        with pytest.raises(
+            ReproductionError, match=r"does not know: .*'mood'\. Use the version that wrote it"
+        ):
+            reproduce(folder)
 
 
 def change(file: Path, edit: Any) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import datasets
+from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 from tqdm.auto import tqdm
 
 from esnera_hf.processes import is_main_process
@@ -36,20 +38,33 @@ def lap(seconds: dict[str, float], step: str) -> Iterator[None]:
 
 @contextmanager
 def quiet_libraries() -> Iterator[None]:
-    """Silence the bars and notices of datasets and transformers that a user cannot act on."""
+    """Silence the bars and notices of datasets, transformers and huggingface_hub that a user cannot act on."""
     from transformers.utils import logging as transformers_logging
 
     verbosity = transformers_logging.get_verbosity()
     transformers_bars = transformers_logging.is_progress_bar_enabled()
+    hub_bars = not are_progress_bars_disabled()
     transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
+    with _either_way():
+        transformers_logging.disable_progress_bar()
     try:
         with no_dataset_bars():
             yield
     finally:
         transformers_logging.set_verbosity(verbosity)
-        if transformers_bars:
-            transformers_logging.enable_progress_bar()
+        with _either_way():
+            if transformers_bars:
+                transformers_logging.enable_progress_bar()
+            # The calls on transformers change the bars of huggingface_hub as well.
+            (enable_progress_bars if hub_bars else disable_progress_bars)()
+
+
+@contextmanager
+def _either_way() -> Iterator[None]:
+    """Keep huggingface_hub from warning that HF_HUB_DISABLE_PROGRESS_BARS has the last word on its bars."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Cannot (dis|en)able progress bars", UserWarning)
+        yield
 
 
 @contextmanager

@@ -51,7 +51,7 @@ def check_coarse(rows: Dataset, mapping: LabelMapping, split: str) -> None:
     if rows.features.get(COARSE_TAGS) != wanted:
         raise ConservationError(
             f"split {split}: the column {COARSE_TAGS} is not the one that the parents in the mapping ask for: "
-            f"expected {wanted}, found {rows.features.get(COARSE_TAGS)}."
+            f"expected {wanted}, found {rows.features.get(COARSE_TAGS)}. Align or apply again."
         )
     if wanted is None:
         return
@@ -61,11 +61,14 @@ def check_coarse(rows: Dataset, mapping: LabelMapping, split: str) -> None:
         expected = np.array(ids)[pc.list_flatten(fine).to_numpy()]
         found = pc.list_flatten(coarse).to_numpy()
         if not np.array_equal(pc.list_value_length(fine), pc.list_value_length(coarse)):
-            raise ConservationError(f"split {split}: a row has not as many {COARSE_TAGS} as ner_tags.")
+            raise ConservationError(
+                f"split {split}: a row has not as many {COARSE_TAGS} as ner_tags. Align or apply again, or edit both."
+            )
         wrong = int((expected != found).sum())
         if wrong:
             raise ConservationError(
-                f"split {split}: {wrong:,} {COARSE_TAGS} are not of the outermost label of their ner_tags."
+                f"split {split}: {wrong:,} {COARSE_TAGS} are not of the outermost label of their ner_tags. "
+                "Align or apply again, or edit both."
             )
 
 

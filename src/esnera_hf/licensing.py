@@ -117,7 +117,7 @@ def check_names(licences: Mapping[str, Licence], may_share: Collection[str]) -> 
     strange = sorted(set(may_share) - set(licences))
     if strange:
         raise ConfigurationError(
-            f"may_share names {', '.join(strange)}, which is no source here: {', '.join(licences)}."
+            f"may_share names {', '.join(strange)}, which is no source here: expected some of {', '.join(licences)}."
         )
 
 

@@ -142,13 +142,17 @@ def _read_evidence(folder: Path) -> tuple[Report, LabelMapping, SimilarityMatrix
         found = read_report(folder)
         found[0].settings.get("sentences")
     except FileNotFoundError as error:
-        raise RecipeError(f"{folder}: {Path(error.filename).name} is missing from the recipe.") from None
+        raise RecipeError(
+            f"{folder}: {Path(error.filename).name} is missing from the recipe. Fetch it again."
+        ) from None
     except ConfigurationError as error:
-        raise RecipeError(f"{folder}: the recipe is damaged: {error}") from error
+        raise RecipeError(f"{folder}: the recipe is damaged: {error} Fetch it again.") from error
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         if isinstance(error, EsneraError):
             raise
-        raise RecipeError(f"{folder}: the recipe is damaged: {type(error).__name__}: {error}.") from error
+        raise RecipeError(
+            f"{folder}: the recipe is damaged: {type(error).__name__}: {error}. Fetch it again."
+        ) from error
     return found
 
 
@@ -201,8 +205,8 @@ def _match(source: NerSource, recipe: Recipe, mapping: LabelMapping) -> _Match:
     places, differences = _find(source, wanted, recipe.salt)
     if wanted and not any(place is not None for place in places):
         raise RecipeError(
-            f"{source.name}: none of the {len(wanted):,} sentences of the recipe is in this copy. Is it the same "
-            "corpus, cut into the same tokens?"
+            f"{source.name}: none of the {len(wanted):,} sentences of the recipe is in this copy. Get the copy that "
+            "it was made of: the same corpus, cut into the same tokens."
         )
     everything = concatenate_datasets([source.dataset[split] for split in source.dataset])
     splits, pseudo = {}, {}
@@ -268,7 +272,7 @@ def _free_of_gold(source: NerSource, pseudo: Mapping[str, list[Entity]]) -> dict
             if not 0 <= entity.start < entity.end <= len(sentence.tokens):
                 raise RecipeError(
                     f"the recipe is damaged: a pseudo-label of {sentence.id} lies at {entity.start} to {entity.end}, "
-                    f"the sentence has {len(sentence.tokens)} tokens."
+                    f"the sentence has {len(sentence.tokens)} tokens. Fetch it again."
                 )
         added = [
             entity

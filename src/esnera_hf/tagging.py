@@ -61,7 +61,7 @@ def split_tag(tag: str, scheme: Scheme) -> tuple[str, str]:
         return OUTSIDE, ""
     if scheme == "none":
         if not tag:
-            raise TagError("empty tag")
+            raise TagError("empty tag, expected O or a label")
         return "I", tag
     role = _PREFIX_ROLES[scheme].get(tag[:1])
     if role is None or tag[1:2] not in _SEPARATORS or len(tag) < 3:

@@ -135,6 +135,14 @@ def test_an_edited_file() -> None:
     assert found.lines == {LabelRef("a", "x"): 6, LabelRef("a", "y"): 7, LabelRef("b", "z"): 8}
 
 
+def compared(semantic: str, matched: int) -> str:
+    """The evidence of an entry, of which two predicted mentions were so often matched."""
+    return (
+        f"compared_with: {{source: b, label: z, semantic: {semantic}, empirical_forward: {{matched: 1, "
+        f"predicted: 2}}, empirical_backward: {{matched: {matched}, predicted: 2}}}}"
+    )
+
+
 @pytest.mark.parametrize(
     ("old", "new", "line", "message"),
     [
@@ -166,6 +174,17 @@ def test_an_edited_file() -> None:
         ("unified: ORG", "unified: &anchor ORG, mentions: *anchor", 6, "alias"),
         ("unified: ORG", "unified: ORG, mentions: -3", 6, "mentions"),
         ("relation: equal", "relation: " + "[" * 500 + "]" * 500, 6, "inside each other"),
+        ("\n- ORG\n- LOC\n", " ORG\n", 2, "unified_labels: expected a list, found"),
+        ("unified: ORG", 'unified: "\\UFFFFFFFF"', 6, "not valid YAML"),
+        ("relation: equal", compared("x", 1), 6, "semantic: expected a number, or null where it is unknown"),
+        ("relation: equal", compared("null", 3), 6, "found 3 matched of 2 predicted, expected no more"),
+        (
+            '- {source: b, label: z, same_as: "a:y"',
+            '- {source: a, label: "b:y", unified: LOC}\n- {source: "a:b", label: y, unified: ORG}\n'
+            '- {source: b, label: z, same_as: "a:b:y"',
+            10,
+            "may be the label of line 8 and 9. Say unified instead",
+        ),
     ],
 )
 def test_a_bad_file_is_refused_with_the_line(

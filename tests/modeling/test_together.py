@@ -12,7 +12,7 @@ import pytest
 import torch
 from accelerate import PartialState
 
-from esnera_hf.errors import ConfigurationError
+from esnera_hf.errors import ConfigurationError, LaunchError
 from esnera_hf.modeling import together
 from esnera_hf.modeling.together import agreed, launch_state, wait_for_all
 from esnera_hf.processes import is_main_process, process_count, process_index
@@ -198,3 +198,17 @@ def test_two_processes(tmp_path_factory: pytest.TempPathFactory) -> None:
     assert outputs[0][0].strip() == "[True, 2, 2, 0, 'cpu', True, False, True]"
     assert outputs[1][0].strip() == "[False, 2, 2, 1, 'cpu', True, False, True]"
     assert ["said" in errors for _, errors in outputs] == [True, False]
+
+
+def test_what_a_process_says_when_another_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone() -> None:
+        raise RuntimeError("Connection closed by peer [127.0.0.1]\nat line 5")
+
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr(together, "launch_state", lambda: SimpleNamespace(wait_for_everyone=gone))
+    with pytest.raises(LaunchError) as caught:
+        together.wait_for_all()
+    assert str(caught.value) == (
+        "another of the 2 processes launched together has ended or does not answer (Connection closed by peer "
+        "[127.0.0.1]). If it could say why, it has. What was finished is kept, and the same command goes on from there."
+    )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import random
 import tarfile
 import zipfile
 
@@ -35,6 +37,13 @@ def tarred(path, files, mode):
             member.size = len(content)
             archive.addfile(member, io.BytesIO(content))
     return path
+
+
+def raising(error):
+    def unpack(path, folder):
+        raise error
+
+    return unpack
 
 
 @pytest.fixture(params=["zip", "tar", "tar.gz", "tgz", "tar.bz2", "tar.xz"])
@@ -73,6 +82,57 @@ def test_a_damaged_archive(archive):
     path = archive({"x.train": bytes(range(256)) * 50})
     path.write_bytes(path.read_bytes()[:60])
     with pytest.raises(SourceError, match=r"corpus\.v1\..*: the archive (cannot be unpacked|is damaged)"):
+        load_source(path)
+
+
+LARGE = {f"{split}.txt": random.Random(split).randbytes(30_000) for split in ("train", "dev", "test")}
+
+
+@pytest.mark.parametrize("mode", ["w:gz", "w:bz2", "w:xz"])
+@pytest.mark.parametrize("at", [0.35, 0.7, 0.97])
+def test_a_tar_that_is_damaged_inside_is_not_read_up_to_there(tmp_path, mode, at):
+    """tarfile takes a damaged header for the end, and never looks at the checksum of gzip."""
+    path = tarred(tmp_path / "c.tar.x", LARGE, mode).rename(tmp_path / f"c.tar.{mode[2:]}")
+    content = bytearray(path.read_bytes())
+    start = int(len(content) * at)
+    content[start : start + 9] = bytes(byte ^ 0x55 for byte in content[start : start + 9])
+    path.write_bytes(content)
+    with (
+        pytest.raises(SourceError, match=r"c\.tar\.\w+: the archive (is damaged|cannot be unpacked)"),
+        opened(path),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("damage", [bytes(512), b"x" * 512])
+def test_a_damaged_header_is_not_the_end(tmp_path, damage):
+    path = tarred(tmp_path / "c.tar", LARGE, "w")
+    content = bytearray(path.read_bytes())
+    start = content.index(b"dev.txt")
+    content[start : start + 512] = damage
+    path.write_bytes(content)
+    with pytest.raises(SourceError, match="what lies behind that was not read"), opened(path):
+        pass
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz", "w:bz2", "w:xz"])
+def test_a_sound_tar_is_read_to_its_end(tmp_path, mode):
+    path = tarred(tmp_path / "c.tar.x", LARGE, mode).rename(
+        tmp_path / ("c.tar" if mode == "w" else f"c.tar.{mode[2:]}")
+    )
+    with opened(path) as folder:
+        assert {file.name: file.read_bytes() for file in folder.iterdir()} == LARGE
+
+
+def test_a_damaged_stream_is_told_from_a_full_disk(tmp_path, monkeypatch):
+    path = zipped(tmp_path / "c.zip", FILES)
+    monkeypatch.setattr(archives, "_unpack", raising(OSError("Invalid data stream")))
+    with pytest.raises(
+        SourceError, match=r"c\.zip: the archive is damaged: Invalid data stream\. Fetch it again"
+    ):
+        load_source(path)
+    monkeypatch.setattr(archives, "_unpack", raising(OSError(errno.ENOSPC, "No space left on device")))
+    with pytest.raises(SourceError, match=r"cannot be unpacked into .*: No space left on device\. Make room"):
         load_source(path)
 
 

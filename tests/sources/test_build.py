@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections import Counter
 from dataclasses import replace
 
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpora import raw_reader, sentences_of
-from esnera_hf.errors import SourceError
+from esnera_hf.errors import ConservationError, SourceError
 from esnera_hf.sources import Dropped, Licence, ReadingOptions, row_writer
 from esnera_hf.sources import build as build_module
 from esnera_hf.sources.build import LABEL_NORMALISED, SourceTerms, build_source
@@ -174,3 +175,23 @@ def test_strict_reading_takes_what_is_sound():
 def test_the_frequency_of_labels_is_asked_for_only_where_a_span_has_two(monkeypatch):
     monkeypatch.setattr(build_module, "label_frequency", lambda readers: pytest.fail("not needed"))
     build_source(TERMS, three(("abc", [(0, 3, "x"), (0, 1, "y"), (1, 2, "y")])))
+
+
+def test_a_span_that_vanishes_is_a_defect_of_the_package(monkeypatch):
+    monkeypatch.setattr(build_module, "flatten", lambda spans, frequency: (spans[:-1], []))
+    with pytest.raises(
+        ConservationError, match=r"corpus: 2 spans read, 0 kept, 0 dropped\. Please report this"
+    ):
+        build_source(TERMS, {"train": raw_reader(*BOTH), "test": raw_reader(*BOTH)})
+
+
+def test_a_full_disk_is_said_with_what_to_do(monkeypatch):
+    def full(*args, **options):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(row_writer, "CHUNK", 1)
+    monkeypatch.setattr(row_writer.ArrowWriter, "write_table", full)
+    with pytest.raises(
+        SourceError, match=r"source-\w+\.arrow: the sentences cannot be kept there: .*Make room, or set"
+    ):
+        build_source(TERMS, {"train": raw_reader(*BOTH)})

@@ -103,7 +103,9 @@ def build_constraints(
     groups = [[find(text, "together") for text in group] for group in settings.together]
     kept = sorted(left_out & {*names, *(label for group in groups for label in group)})
     if kept:
-        raise ConfigurationError(f"{kept[0]} is locked as left out, and named or kept together with others.")
+        raise ConfigurationError(
+            f"{kept[0]} is locked as left out, and named or kept together with others. Drop one of the two wishes."
+        )
     by_name: dict[str, list[LabelRef]] = {}
     for label, name in names.items():
         by_name.setdefault(name, []).append(label)

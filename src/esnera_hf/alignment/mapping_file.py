@@ -179,7 +179,7 @@ def _read_entry(document: YamlDocument, node: Node, schema: Sequence[str]) -> tu
         raise document.error(
             fields["relation"],
             f"relation: found {shown(relation)}, expected one of {', '.join(get_args(Relation))}."
-            f"{hint(relation, get_args(Relation))}",
+            f"{hint(relation, get_args(Relation))} Correct it.",
         )
     entry = MappedLabel(
         label,
@@ -231,6 +231,6 @@ def _read_agreement(document: YamlDocument, node: Node, what: str) -> Agreement:
     if matched > predicted:
         raise document.error(
             node,
-            f"{what}: found {matched:,} matched of {predicted:,} predicted, expected no more than those.",
+            f"{what}: found {matched:,} matched of {predicted:,} predicted, expected no more than those. Correct it.",
         )
     return Agreement(matched, predicted)

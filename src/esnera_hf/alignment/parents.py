@@ -37,16 +37,15 @@ def read_parents(document: YamlDocument, node: Node, schema: Sequence[str]) -> d
         parents[child] = parent
     circle = find_circle(parents)
     if circle:
-        raise document.error(*_circle(circle, nodes))
+        ordered = _from_first_line(circle, nodes)
+        steps = " → ".join(f"{shown(label)} (line {line_of(nodes[label])})" for label in ordered)
+        raise document.error(
+            nodes[ordered[0]], f"parents go round in a circle: {steps}. Remove one of these lines."
+        )
     return parents
 
 
-def _circle(labels: list[str], nodes: Mapping[str, Node]) -> tuple[int, str]:
-    """Return the first line of a circle of parents and what to say about it."""
+def _from_first_line(labels: list[str], nodes: Mapping[str, Node]) -> list[str]:
+    """Return a circle of parents from the one in the first line round to it again."""
     first = min(range(len(labels)), key=lambda index: line_of(nodes[labels[index]]))
-    ordered = [*labels[first:], *labels[: first + 1]]
-    steps = " → ".join(f"{shown(label)} (line {line_of(nodes[label])})" for label in ordered)
-    return (
-        line_of(nodes[ordered[0]]),
-        f"parents go round in a circle: {steps}. Remove one of these lines.",
-    )
+    return [*labels[first:], *labels[: first + 1]]

@@ -43,7 +43,8 @@ def _targets(
         if not found:
             raise document.error(
                 node,
-                f"same_as: found {shown(name)}, expected the source:label of an entry.{hint(name, by_name)}",
+                f"same_as: found {shown(name)}, expected the source:label of an entry.{hint(name, by_name)} "
+                "Correct it.",
             )
         if len(found) > 1:
             places = " and ".join(str(lines[one]) for one in found)
@@ -67,16 +68,18 @@ def _end(
     while label in targets:
         if label in seen:
             circle = list(seen)[list(seen).index(label) :]
-            raise document.error(*_circle(circle, references))
+            ordered = _from_first_line(circle, references)
+            steps = " → ".join(f"{shown(str(one))} (line {line_of(references[one])})" for one in ordered)
+            raise document.error(
+                references[ordered[0]],
+                f"same_as goes round in a circle: {steps}. Say unified instead in one of these lines.",
+            )
         seen[label] = None
         label = targets[label]
     return label
 
 
-def _circle(labels: list[LabelRef], references: Mapping[LabelRef, Node]) -> tuple[int, str]:
-    """Return the first line of a circle of references and what to say about it."""
+def _from_first_line(labels: list[LabelRef], references: Mapping[LabelRef, Node]) -> list[LabelRef]:
+    """Return a circle of references from the one in the first line round to it again."""
     first = min(range(len(labels)), key=lambda index: line_of(references[labels[index]]))
-    ordered = [*labels[first:], *labels[: first + 1]]
-    steps = " → ".join(f"{shown(str(label))} (line {line_of(references[label])})" for label in ordered)
-    message = f"same_as goes round in a circle: {steps}. Say unified instead in one of these lines."
-    return line_of(references[ordered[0]]), message
+    return [*labels[first:], *labels[: first + 1]]

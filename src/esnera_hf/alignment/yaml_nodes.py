@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
 
 import yaml
@@ -53,10 +53,10 @@ class YamlDocument:
     def _compose(self, text: str) -> Node | None:
         loader = None
         try:
-            loader = _Loader(text)
+            loader = _Loader(text, self.error)
             return loader.get_single_node()
-        except _RefusedError as error:
-            raise self.error(_line_of(error), str(error.problem)) from None
+        except MappingError:
+            raise
         except yaml.reader.ReaderError as error:
             line = text.count("\n", 0, error.position) + 1
             raise self.error(
@@ -177,26 +177,27 @@ class YamlDocument:
         return float(value)
 
 
-class _RefusedError(yaml.MarkedYAMLError):
-    """YAML that is valid and not accepted here."""
-
-
 class _Loader(yaml.SafeLoader):
     """Composes nodes only so deep, and without aliases."""
 
     _depth = 0
 
+    def __init__(self, text: str, error: Callable[[int, str], MappingError]) -> None:
+        self.error = error
+        super().__init__(text)
+
     def compose_node(self, parent: Node | None, index: Any) -> Node | None:
         event: Any = self.peek_event()  # type: ignore[no-untyped-call]
+        line = event.start_mark.line + 1
         if isinstance(event, yaml.AliasEvent):
-            raise _RefusedError(
-                problem=f"found the alias *{event.anchor}, which is not supported. Write out what it stands for.",
-                problem_mark=event.start_mark,  # type: ignore[arg-type]
+            raise self.error(
+                line,
+                f"found the alias *{event.anchor}, which is not supported. Write out what it stands for.",
             )
         if self._depth >= _DEEPEST:
-            raise _RefusedError(
-                problem=f"found more than {_DEEPEST} lists or mappings inside each other. Remove the brackets.",
-                problem_mark=event.start_mark,
+            raise self.error(
+                line,
+                f"found more than {_DEEPEST} lists or mappings inside each other. Remove the brackets.",
             )
         self._depth += 1
         node = super().compose_node(parent, index)

@@ -177,5 +177,7 @@ def _data(options: argparse.Namespace) -> NerSource | DatasetDict:
     if (folder / MAPPING_FILE).is_file():
         return MergeResult.load(folder).view(options.level)
     if options.level != "fine":
-        raise ConfigurationError(f"--level {options.level}: {folder} is no merged dataset, it has one level.")
+        raise ConfigurationError(
+            f"--level {options.level}: {folder} is no merged dataset, it has one level. Leave --level out."
+        )
     return read_source(options.source, options)

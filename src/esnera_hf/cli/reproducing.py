@@ -41,6 +41,8 @@ def _reproduce(options: argparse.Namespace) -> None:
         done.result.save(options.output)
         print(f"saved to {options.output}")
     if not done.same:
-        raise ReproductionError(str(done))
+        raise ReproductionError(
+            f"{done}\nCompare the versions, the machine and the sources with those that {options.report} names."
+        )
     if is_main_process():
         print(done)

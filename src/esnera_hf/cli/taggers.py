@@ -68,6 +68,7 @@ def _add_evaluate(commands: Commands) -> None:
 
 
 def _train(options: argparse.Namespace) -> None:
+    from esnera_hf.console import quiet_libraries
     from esnera_hf.metrics import Scores
     from esnera_hf.processes import is_main_process
     from esnera_hf.result import check_free, new_folder
@@ -84,7 +85,7 @@ def _train(options: argparse.Namespace) -> None:
     )
     if not is_main_process():
         return
-    with new_folder(options.output) as folder:
+    with quiet_libraries(), new_folder(options.output) as folder:
         tagger.save_pretrained(folder)
     print(source.summary)
     for epoch in tagger.record["history"]:
@@ -148,7 +149,8 @@ def _evaluate(options: argparse.Namespace) -> None:
         if not set(tagger.labels) & set(source.labels):
             raise ConfigurationError(
                 f"the tagger predicts {', '.join(tagger.labels)}, {source.name} annotates "
-                f"{', '.join(source.labels)}: no label in common, so every score would be 0."
+                f"{', '.join(source.labels)}: no label in common, so every score would be 0. "
+                "Give the tagger a corpus of its own labels."
             )
         sentences = list(source.sentences(options.split))
         predicted = tagger.predict([sentence.tokens for sentence in sentences])

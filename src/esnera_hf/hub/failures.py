@@ -48,7 +48,8 @@ class Kind(Enum):
 #: After these the same call may succeed.
 PASSING = {Kind.BUSY, Kind.BROKEN, Kind.UNREACHABLE}
 
-_ADVICE = {
+#: What the user can do about each, a sentence without its full stop.
+ADVICE = {
     Kind.NO_TOKEN: "Log in with `hf auth login`, or set HF_TOKEN to a token with write access",
     Kind.BAD_TOKEN: "Log in anew with `hf auth login`, or set HF_TOKEN to a valid token with write access",
     Kind.FORBIDDEN: "Use a token with write access to that repository, or publish under a name of your own",
@@ -81,7 +82,7 @@ class Failure:
     @property
     def advice(self) -> str:
         """What the user can do, a sentence without its full stop."""
-        return _ADVICE[self.kind]
+        return ADVICE[self.kind]
 
 
 def classify(error: BaseException) -> Failure | None:
@@ -132,9 +133,10 @@ def explained(repo_id: str, doing: str, safe: Callable[[], str], again: Callable
         failure = None if isinstance(error, HubError) else classify(error)
         if failure is None:
             raise
-        what = failure.what.removesuffix(".")
-        advice = f"{failure.advice}; then {again()}."
-        raise HubError(" ".join(filter(None, [f"{repo_id}: {doing}: {what}.", safe(), advice]))) from None
+        what, done = failure.what.removesuffix("."), safe()
+        raise HubError(
+            f"{repo_id}: {doing}: {what}.{done and ' '}{done} {failure.advice}; then {again()}."
+        ) from None
 
 
 def first_line(error: BaseException) -> str:

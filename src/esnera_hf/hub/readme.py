@@ -84,12 +84,12 @@ def _parse(front: str) -> dict[str, Any]:
         known = yaml.load(front, Loader=_Loader)
     except yaml.YAMLError as error:
         raise HubError(
-            f"its README.md has metadata that is no YAML: {' '.join(str(error).split())}."
+            f"its README.md has metadata that is no YAML: {' '.join(str(error).split())}. Mend it there."
         ) from None
     if known is None:
         return {}
     if not isinstance(known, dict):
-        raise HubError("its README.md has metadata that is no mapping of keys to values.")
+        raise HubError("its README.md has metadata that is no mapping of keys to values. Mend it there.")
     return known
 
 

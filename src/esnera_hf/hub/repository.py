@@ -92,7 +92,10 @@ class HubRepository:
             )
         if self.create_pr:
             if info is None:
-                raise HubError(f"{self.repo_id}: a pull request needs a repository, and you may see none.")
+                raise HubError(
+                    f"{self.repo_id}: a pull request needs a repository, and you may see none. Check the name, and "
+                    "that your token may see it."
+                )
             return
         self._check_rights(user)
         if self.revision is not None:

@@ -96,7 +96,7 @@ class CandidateTags:
     def _id(self, tag: str) -> int:
         if tag not in self._ids:
             raise ConfigurationError(
-                f"candidates: {tag[2:]!r} is no label of the tagger, which has {', '.join(self._ids)}."
+                f"candidates: {tag[2:]!r} is no label of the tagger: expected one of {', '.join(self._ids)}."
             )
         return self._ids[tag]
 

@@ -38,8 +38,8 @@ def partial_rows(data: TrainingData, model: PartialTagger, annotation: PartialAn
     unknown = sorted(set(sources) - set(tags.sources))
     if unknown:
         raise ConfigurationError(
-            f"partial annotation: no candidate labels of {', '.join(unknown)}; there are those of "
-            f"{', '.join(tags.sources)}."
+            f"partial annotation: no candidate labels of {', '.join(unknown)}: expected those of every source, "
+            f"found {', '.join(tags.sources)}."
         )
     rows = data.rows("train")
     model.learn_from(tags, annotation.likelihood, entity_ratio(data, annotation))

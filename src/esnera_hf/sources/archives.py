@@ -10,7 +10,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
+from typing import Any
 
+from esnera_hf.disk import write_problem
 from esnera_hf.errors import SourceError
 
 _ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
@@ -40,8 +42,16 @@ def opened(path: Path) -> Iterator[Path]:
             EOFError,
             RuntimeError,
         ) as error:
-            raise SourceError(f"{path}: the archive cannot be unpacked: {error}.") from error
+            raise SourceError(
+                f"{path}: the archive cannot be unpacked: {error}. "
+                "Fetch it again, or unpack it yourself and pass the folder."
+            ) from error
         except OSError as error:
+            if problem := write_problem(error, Path(folder)):
+                raise SourceError(
+                    f"{path}: the archive cannot be unpacked into {folder}: {problem}. Make room, or set TMPDIR to "
+                    "a folder with more."
+                ) from error
             if error.errno is not None:
                 raise
             raise SourceError(f"{path}: the archive is damaged: {error}. Fetch it again.") from error
@@ -59,6 +69,20 @@ def _unpack(path: Path, folder: Path) -> None:
             files = tar.getmembers()
             _check(path, sum(member.size for member in files), (member.name for member in files))
             tar.extractall(folder, filter="data")
+            _check_end(tar)
+
+
+def _check_end(tar: tarfile.TarFile) -> None:
+    """Read on to the end: to tarfile a damaged header is the end, and damaged bytes are sound until there.
+
+    Raises:
+        tarfile.ReadError, OSError, zlib.error, lzma.LZMAError, EOFError: the archive is damaged.
+    """
+    file: Any = tar.fileobj
+    file.seek(tar.offset)
+    while chunk := file.read(1 << 20):
+        if chunk.strip(b"\0"):
+            raise tarfile.ReadError("a part of it is damaged, and what lies behind that was not read")
 
 
 def _check(path: Path, size: int, names: Iterable[str]) -> None:

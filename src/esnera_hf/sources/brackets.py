@@ -66,14 +66,16 @@ def _sentence(path: Path, rows: list[tuple[Line, list[str]]]) -> RawSentence:
         open_brackets += [(index, label) for label in match.group(1).split("(")[1:]]
         for _ in match.group(3):
             if not open_brackets:
-                raise SourceError(f"{path}, line {line.number}: ')' closes no entity of its sentence.")
+                raise SourceError(
+                    f"{path}, line {line.number}: ')' closes no entity of its sentence. Mend the line."
+                )
             start, label = open_brackets.pop()
             spans.append(Entity(start, index + 1, label))
     first = rows[0][0]
     if open_brackets:
         start, label = open_brackets[-1]
         raise SourceError(
-            f"{path}, line {rows[start][0].number}: {shown('(' + label)} is not closed in its sentence."
+            f"{path}, line {rows[start][0].number}: {shown('(' + label)} is not closed in its sentence. Mend the line."
         )
     repairs = [UNDECODABLE] * any(line.damaged for line, _ in rows)
     return RawSentence(

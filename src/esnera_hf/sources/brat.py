@@ -53,7 +53,7 @@ def read_brat(files: list[Path]) -> Iterator[RawSentence]:
 def _read_document(file: Path) -> _Document:
     text_file = file.with_suffix(".txt")
     if not text_file.exists():
-        raise SourceError(f"{file}: no {text_file.name} beside it. brat keeps the text there.")
+        raise SourceError(f"{file}: no {text_file.name} beside it, where brat keeps the text. Put it there.")
     raw = text_file.read_bytes()
     text = raw.decode("utf-8", errors="replace")
     entities = []
@@ -77,7 +77,9 @@ def _read_entity(line: str, text: str, place: str) -> tuple[Entity, bool]:
     parts = [tuple(map(int, part.split())) for part in offsets.split(";")]
     start, end = parts[0][0], parts[-1][1]
     if not 0 <= start < end <= len(text):
-        raise SourceError(f"{place}: [{start}, {end}) lies outside the text of {len(text)} characters.")
+        raise SourceError(
+            f"{place}: [{start}, {end}) lies outside the text of {len(text)} characters. Mend the offsets."
+        )
     if len(parts) == 1 and mention is not None and text[start:end].split() != mention.split():
         raise SourceError(f"{place}: offsets hold {shown(text[start:end])}, expected {shown(mention)}.")
     return Entity(start, end, label), len(parts) > 1

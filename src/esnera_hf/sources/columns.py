@@ -230,7 +230,10 @@ def _detect_layout(path: Path, tag_column: int | None) -> ColumnLayout:
     elif -width <= tag_column < width:
         tags = (tag_column % width,)
     else:
-        raise SourceError(f"{path}: there is no column {tag_column}, the rows have {width} columns.")
+        raise SourceError(
+            f"{path}: there is no column {tag_column}, the rows have {width} columns. Count from 0, or "
+            "from -1 backwards."
+        )
     if width < 2 or not tags:
         raise SourceError(
             f"{path}: no known format. Expected token and tag columns (with tags 'O'), JSON lines with "

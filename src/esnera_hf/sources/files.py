@@ -167,7 +167,7 @@ def _one_file_reader(path: Path, options: ReadingOptions) -> Reader:
     column = options.tag_column
     if isinstance(column, str):
         raise ConfigurationError(
-            f"tag_column={column!r}: the columns of {path.name} have numbers, not names."
+            f"tag_column={column!r}: the columns of {path.name} have numbers, not names. Give the number, from 0."
         )
     return ColumnFile(path, scheme=options.scheme, tag_column=column)
 
@@ -226,7 +226,7 @@ def dataset_readers(
     """
     if isinstance(options.tag_column, int):
         raise ConfigurationError(
-            f"tag_column={options.tag_column}: a dataset's columns have names, not numbers."
+            f"tag_column={options.tag_column}: a dataset's columns have names, not numbers. Give the name."
         )
     readers: dict[str, Reader] = {}
     for split, rows in dataset.items():

@@ -174,7 +174,9 @@ def _as_objects(value: Any, names: Sequence[str] | None, where: str) -> Any:
     """Return spans as a list of objects, where the column is a struct of lists too, with label names."""
     if isinstance(value, Mapping):
         if len({len(fields or ()) for fields in value.values()}) > 1:
-            raise SourceError(f"{where}: the fields of the spans are lists of different lengths.")
+            raise SourceError(
+                f"{where}: the fields of the spans are lists of different lengths. Each span needs all of them."
+            )
         value = [
             dict(zip(value, fields, strict=True))
             for fields in zip(*(fields or () for fields in value.values()), strict=True)

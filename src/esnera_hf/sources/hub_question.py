@@ -142,6 +142,7 @@ def _choose(repo_id: str, config: str | None, configs: dict[str, dict[str, str]]
     if config not in configs:
         found = "is not among the configurations" if config else "one is to be chosen of the configurations"
         raise SourceError(
-            f"{repo_id!r}: config={config!r} {found} of this Hub dataset: {', '.join(sorted(configs))}."
+            f"{repo_id!r}: config={config!r} {found} of this Hub dataset: {', '.join(sorted(configs))}. "
+            "Pass config= with one of them."
         )
     return config

@@ -227,7 +227,7 @@ def _offsets(start: int, end: int, label: str, mention: Any, text: str, where: s
     if not 0 <= start < end <= len(text):
         raise SourceError(
             f"{where}: {shown(label)} at [{start}, {end}) lies outside the text of {len(text)} characters "
-            "(ends are exclusive)."
+            "(ends are exclusive). Mend the offsets."
         )
     raise SourceError(
         f"{where}: offsets [{start}, {end}] of {shown(label)} hold {shown(text[start:end])}, "
@@ -255,7 +255,7 @@ def _token_span(entry: Any, tokens: Sequence[str], where: str) -> Entity:
     if not 0 <= start < end <= len(tokens):
         raise SourceError(
             f"{where}: {shown(label)} at tokens [{start}, {end}) lies outside the sentence of {len(tokens)} "
-            "tokens (ends are exclusive)."
+            "tokens (ends are exclusive). Mend the offsets."
         )
     return Entity(start, end, label)
 

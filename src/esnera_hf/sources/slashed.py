@@ -70,7 +70,7 @@ class SlashedFile:
         try:
             spans, repairs = entities_from_tags(tags, self.scheme)
         except TagError as error:
-            raise SourceError(f"{self.path}, line {line.number}: {error}.") from None
+            raise SourceError(f"{self.path}, line {line.number}: {error}. Mend the line.") from None
         return spans, [repair.kind for repair in repairs]
 
 

@@ -103,7 +103,10 @@ class WindowTokenizer:
         self.suffix: list[int] = full[start + len(bare) :]
         self.budget = window_length - len(self.prefix) - len(self.suffix)
         if self.budget < 1:
-            raise self.error(f"a window of {window_length} pieces leaves no room for text.")
+            raise self.error(
+                f"a window of {window_length} pieces leaves no room for text. Raise window_length, or choose an "
+                "encoder that takes more."
+            )
         self._pieces: dict[str, tuple[int, ...]] = {}
 
     def windows(
