@@ -36,6 +36,7 @@ from quality.tables import (
     ranking_table,
     relations_table,
     selected,
+    surface_table,
     traps_table,
 )
 
@@ -75,6 +76,7 @@ def main() -> None:
             "Other relations of medium and low confidence counted as not equal",
         ),
         ranking_table(case),
+        surface_table(case),
         relations_table(case),
         breakdown_table(case, "By language", lambda pair, code: code),
         breakdown_table(case, "By kinship of the corpora", lambda pair, code: pair.kin),

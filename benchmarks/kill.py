@@ -89,7 +89,7 @@ def align_and_save(encoder: Path, run: Path) -> None:
     kept_sources.WORTH_KEEPING = 0  # small as they are
     sources = [f"{folder.name}={folder}" for folder in sorted((encoder.parent / "corpora").iterdir())]
     settings = AlignSettings(
-        EvidenceSettings(training=TRAINING),
+        EvidenceSettings(training=TRAINING, taggers="separate"),
         SearchSettings(lambdas=(0.4,), taus=(0.2,), max_drop=0.5),
         final=FinalSettings(augment=0.5, tagger=True),
     )

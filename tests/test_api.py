@@ -30,7 +30,8 @@ from esnera_hf.similarity import EQUAL
 from esnera_hf.taggers import CHINESE_ENCODER, MULTILINGUAL_ENCODER, default_encoder, encoder_identity
 
 TRAINING = {"learning_rate": 1e-2, "head_learning_rate": 2e-2, "num_train_epochs": 5}
-SETTINGS = AlignSettings(EvidenceSettings(training=TRAINING))
+LONGER = {**TRAINING, "num_train_epochs": 6}
+SETTINGS = AlignSettings(EvidenceSettings(training=TRAINING, taggers="separate"))
 
 
 @pytest.fixture(scope="module")
@@ -234,10 +235,13 @@ def test_the_cache_holds_a_finished_tagger_a_source(cached: tuple[Path, MergeRes
     [
         ({}, False),
         ({"lam": 0.1, "tau": 0.9}, False),
-        ({"settings": AlignSettings(EvidenceSettings("overlap", "all", TRAINING))}, False),
+        ({"settings": AlignSettings(EvidenceSettings("overlap", "all", TRAINING, "separate"))}, False),
         ({"seed": 7}, True),
         ({"sentences": 50}, True),
-        ({"settings": AlignSettings(EvidenceSettings(training={**TRAINING, "num_train_epochs": 6}))}, True),
+        (
+            {"settings": AlignSettings(EvidenceSettings(training=LONGER, taggers="separate"))},
+            True,
+        ),
     ],
 )
 def test_what_makes_another_tagger(

@@ -37,7 +37,7 @@ from esnera_hf.report.replay import python_call, without_times
 
 TRAINING = {"learning_rate": 1e-2, "head_learning_rate": 2e-2, "num_train_epochs": 3}
 SETTINGS = AlignSettings(
-    EvidenceSettings(training=TRAINING),
+    EvidenceSettings(training=TRAINING, taggers="separate"),
     SearchSettings(lambdas=(0.4,), taus=(0.2,), max_drop=0.9),
     final=FinalSettings(augment=0.5, tagger=True),
 )

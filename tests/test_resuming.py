@@ -40,8 +40,9 @@ from esnera_hf.taggers import CachedTagger
 from esnera_hf.tagging import Entity
 from esnera_hf.trials import train_merged
 
+TRAINING = {"learning_rate": 1e-2, "head_learning_rate": 2e-2, "num_train_epochs": 3}
 SETTINGS = AlignSettings(
-    EvidenceSettings(training={"learning_rate": 1e-2, "head_learning_rate": 2e-2, "num_train_epochs": 3}),
+    EvidenceSettings(training=TRAINING, taggers="separate"),
     SearchSettings(lambdas=(0.4,), taus=(0.2,), max_drop=0.9),
     final=FinalSettings(augment=0.5, tagger=True),
 )

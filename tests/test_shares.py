@@ -51,7 +51,7 @@ def corpora() -> list[NerSource]:
 
 
 def align_and_save(encoder: Path, output: Path) -> None:
-    settings = AlignSettings(EvidenceSettings(training=TRAINING))
+    settings = AlignSettings(EvidenceSettings(training=TRAINING, taggers="separate"))
     result = align(corpora(), encoder=encoder, lam=0.6, tau=0.5, settings=settings)
     if is_main_process():
         result.save(output)

@@ -76,7 +76,7 @@ def test_an_alignment_begins_its_final_tagger_so(sources: list[NerSource], encod
 
 def test_separate_taggers_are_nothing_to_begin_with(sources: list[NerSource], encoder_folder: Path) -> None:
     with pytest.raises(ConfigurationError, match="taggers='joint'"):
-        EvidenceSettings(warm_start=0.2)
+        EvidenceSettings(taggers="separate", warm_start=0.2)
     with pytest.raises(ConfigurationError, match="above 0"):
         EvidenceSettings(taggers="joint", warm_start=0.0)
     plan = TaggerPlan(str(encoder_folder), {**TRAINING, "num_train_epochs": 1})

@@ -22,6 +22,8 @@ from quality.options import training_arguments
 
 #: The paper's setting.
 LAMBDA, TAU = 0.4, 0.4
+LAMBDAS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+TAUS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 
 @dataclass(frozen=True)
@@ -51,12 +53,14 @@ class Case:
         pairs: the pairs.
         systems: by name.
         merged_labels: pairs of labels of all corpora that typed merging makes one.
+        surface: what the paper's greedy path merges, bool, shape (pairs,), by λ and τ.
     """
 
     language: tuple[str, ...]
     pairs: tuple[GoldPair, ...]
     systems: Mapping[str, System]
     merged_labels: frozenset[frozenset[LabelRef]]
+    surface: Mapping[tuple[float, float], np.ndarray]
 
 
 def gather_case(
@@ -91,6 +95,7 @@ def gather_case(
         tuple(pairs),
         {system.name: system for system in systems},
         frozenset(merged_labels(typed_mapping(relate(evidence.matrix)))),
+        {(lam, tau): paper_merges(pairs, evidence.matrix, lam, tau) for lam in LAMBDAS for tau in TAUS},
     )
 
 
@@ -150,11 +155,13 @@ def judge(
     ]
 
 
-def paper_merges(pairs: Sequence[GoldPair], matrix: SimilarityMatrix) -> np.ndarray:
+def paper_merges(
+    pairs: Sequence[GoldPair], matrix: SimilarityMatrix, lam: float = LAMBDA, tau: float = TAU
+) -> np.ndarray:
     """Return which pairs the greedy path merges, each pair of corpora by itself."""
     merged: set[frozenset[LabelRef]] = set()
     for corpora in {(pair.first.source, pair.second.source) for pair in pairs}:
-        path = greedy_merge_path(matrix.restricted(corpora), LAMBDA, TAU)
+        path = greedy_merge_path(matrix.restricted(corpora), lam, tau)
         for group in path.groups:
             merged.update(frozenset(two) for two in combinations(group.members, 2))
     return np.array([frozenset((pair.first, pair.second)) in merged for pair in pairs])

@@ -33,6 +33,11 @@ def f1_of(decided: np.ndarray, truth: np.ndarray, seed: int = 0) -> F1:
     return F1(precision, recall, f1, low, high)
 
 
+def f1_only(decided: np.ndarray, truth: np.ndarray) -> float:
+    """Return the F1 of decisions, without its interval."""
+    return _f1(decided, truth)[2]
+
+
 def interval(figure: Callable[[np.ndarray], float], size: int, seed: int = 0) -> tuple[float, float]:
     """Return the 95 % interval of a figure of rows, by bootstrap."""
     generator = np.random.default_rng(seed)

@@ -17,7 +17,7 @@ from esnera_hf.leaks import find_leaks
 from esnera_hf.report import Account, build_report
 from esnera_hf.result import MergeResult
 from esnera_hf.settings import AlignSettings
-from esnera_hf.source_taggers import TaggerPlan, announce_own_taggers
+from esnera_hf.source_taggers import TaggerPlan, Taggers, announce_own_taggers
 from esnera_hf.sources import NerSource, SourceLike, load_all
 from esnera_hf.taggers import default_encoder
 
@@ -93,6 +93,7 @@ def apply(
     seed: int = 42,
     final: FinalSettings | None = None,
     training: Mapping[str, Any] | None = None,
+    taggers: Taggers = "joint",
 ) -> MergeResult:
     """Merge sources by a mapping, such as an edited ``mapping.yaml``; nothing is measured or searched.
 
@@ -105,6 +106,7 @@ def apply(
         seed: for the choice of sentences and for training.
         final: pseudo-labels and a merged tagger; neither if not given.
         training: overrides of the taggers' training arguments.
+        taggers: ``joint`` or ``separate``, as in :class:`EvidenceSettings`.
 
     Returns:
         Merged dataset, mapping and report; the similarities are ``None``.
@@ -125,7 +127,7 @@ def apply(
         chosen = known.restricted(source.name for source in loaded)
         chosen.check_fits(_labels(loaded))
         name = os.fspath(encoder) if encoder is not None else default_encoder(loaded)
-        plan = TaggerPlan(name, training)
+        plan = TaggerPlan(name, training, taggers)
         if final.needs_taggers:
             announce_own_taggers([loaded], plan)
         done = finish(loaded, chosen, find_leaks(loaded), final, plan)
@@ -138,6 +140,7 @@ def apply(
         "seed": seed,
         "final": asdict(final),
         "training": training,
+        "taggers": taggers,
     }
     places = _places(loaded, name, known.file)
     return _result(Account(loaded, chosen, done, facts, places=places, seconds=_steps(done.seconds, seconds)))

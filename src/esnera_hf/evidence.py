@@ -66,7 +66,7 @@ class EvidenceSettings:
     match: SpanMatch = "exact"
     centre: Centre = "source"
     training: Mapping[str, Any] = field(default_factory=dict)
-    taggers: Taggers = "separate"
+    taggers: Taggers = "joint"
     warm_start: float | None = None
 
     def __post_init__(self) -> None:

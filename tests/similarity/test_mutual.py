@@ -12,6 +12,9 @@ from esnera_hf.labels import LabelRef
 from esnera_hf.similarity import SimilarityMatrix
 from esnera_hf.similarity.mutual import (
     BALANCE,
+    MENTIONS,
+    NAMESAKE,
+    NEUTRAL,
     WEIGHTS,
     agreed_share,
     coverage,
@@ -103,6 +106,8 @@ def test_the_mutual_similarity_is_the_weighted_mean_of_the_smaller_directions() 
     # Person is covered to 72 of 80 predicted and 85 of 100 annotated; PER to 85 of 180 and 72 of 200.
     balance = np.sqrt(85 / 182 * 72 / 202) / np.sqrt(72 / 82 * 85 / 102)
     share = min(shares[person, per], shares[per, person]) * balance**BALANCE
+    # person and politician have a namesake, PER.
+    assert name_similarity("person", "PER") >= NAMESAKE
     parts = (share, 0.3, name_similarity("person", "PER"))
     expected = sum(w * part for w, part in zip(WEIGHTS, parts, strict=True)) / sum(WEIGHTS)
     found = mutual_similarity(matrix)
@@ -117,9 +122,38 @@ def test_mentions_of_different_kinds_are_not_one_whatever_the_taggers_say(
 ) -> None:
     counts = {("a:x", "b:y"): (99, 99), ("b:y", "a:x"): (99, 99)}
     matrix = make_matrix({"a:x": 99, "b:y": 99}, counts, {("a:x", "b:y"): semantic})
-    # The share stands in for the overlap; the names have nothing in common.
+    # The share stands in for the overlap, half of it for the names, which tell nothing.
     share = 99 / 100 * factor
-    assert mutual_similarity(matrix)[0, 1] == pytest.approx(share * (WEIGHTS[0] + WEIGHTS[1]) / sum(WEIGHTS))
+    expected = share * (WEIGHTS[0] + WEIGHTS[1] + NEUTRAL * WEIGHTS[2]) / sum(WEIGHTS)
+    assert mutual_similarity(matrix)[0, 1] == pytest.approx(expected)
+
+
+def test_names_speak_against_a_pair_only_where_one_has_a_namesake() -> None:
+    counts = {("a:org", "b:firm"): (9, 9), ("b:firm", "a:org"): (9, 9)}
+    pair = (LabelRef("a", "org"), LabelRef("b", "firm"))
+    alone = make_matrix({"a:org": 9, "b:firm": 9}, counts, {})
+    beside = make_matrix({"a:org": 9, "b:firm": 9, "b:org": 9}, counts, {})
+    without, with_namesake = (
+        mutual_similarity(m)[m.labels.index(pair[0]), m.labels.index(pair[1])] for m in (alone, beside)
+    )
+    share = 9 / 10
+    share, names = 9 / 10, name_similarity("org", "firm")
+    assert names < NEUTRAL * share
+    total, seen = sum(WEIGHTS), share * sum(WEIGHTS[:2])
+    assert without == pytest.approx((seen + WEIGHTS[2] * NEUTRAL * share) / total)
+    assert with_namesake == pytest.approx((seen + WEIGHTS[2] * names) / total)
+
+
+def test_many_mentions_of_which_none_occurs_in_the_other_text_speak_against_a_pair() -> None:
+    support = {"a:money": MENTIONS, "a:per": 9, "b:work": MENTIONS, "b:name": 9}
+    counts = {("a:money", "b:work"): (9, 9), ("b:work", "a:money"): (9, 9)}
+    screened = {("a:per", "b:name"): 0.8, ("b:name", "a:per"): 0.8}
+    for overlap, stands_in in ((screened, NEUTRAL), ({}, 1.0)):
+        matrix = make_matrix(support, counts, {}, overlap)
+        i, j = (matrix.labels.index(LabelRef(*name.split(":"))) for name in ("a:money", "b:work"))
+        seen = 9 / 10 * (WEIGHTS[0] + stands_in * WEIGHTS[1]) / sum(WEIGHTS[:2])
+        expected = seen * (sum(WEIGHTS[:2]) + NEUTRAL * WEIGHTS[2]) / sum(WEIGHTS)
+        assert mutual_similarity(matrix)[i, j] == pytest.approx(expected)
 
 
 def test_what_decides_is_the_similarity_at_lambda_or_the_mutual_one() -> None:
@@ -132,8 +166,8 @@ def test_what_is_unknown_is_judged_by_what_is_known() -> None:
     support = {"a:x": 10, "b:y": 10, "b:z": 10}
     matrix = make_matrix(support, {}, {("a:x", "b:y"): 0.6})
     found = mutual_similarity(matrix)
-    # S_sem stands in for the share, and that for the overlap; the names have nothing in common.
-    assert found[0, 1] == pytest.approx(0.6 * (WEIGHTS[0] + WEIGHTS[1]) / sum(WEIGHTS))
+    # S_sem stands in for the share, and that for the overlap; the names tell nothing.
+    assert found[0, 1] == pytest.approx(0.6 * (WEIGHTS[0] + WEIGHTS[1] + NEUTRAL * WEIGHTS[2]) / sum(WEIGHTS))
     assert np.isnan(found[0, 2])
     assert np.isnan(found[1, 2])
 

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from esnera_hf.cli.options import training_arguments
+from esnera_hf.cli.options import add_taggers_option, training_arguments
 from esnera_hf.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -70,18 +70,13 @@ def _add_evidence_options(group: Any) -> None:
         default="source",
         help="mean subtracted from mention vectors: one a source, or one over all",
     )
-    group.add_argument(
-        "--taggers",
-        choices=("separate", "joint"),
-        default="separate",
-        help="train a tagger a source (default), or one encoder with a head a source",
-    )
+    add_taggers_option(group)
     group.add_argument(
         "--warm-start",
         type=float,
         metavar="SHARE",
-        help="with --taggers joint: begin trials and the final tagger with what the joint tagger knows, and train "
-        "them for this share of the epochs, such as 0.25",
+        help="begin trials and the final tagger with what the joint tagger knows, and train them for this share of "
+        "the epochs, such as 0.25",
     )
 
 

@@ -17,6 +17,7 @@ from esnera_hf.cli.options import (
     Commands,
     add_final_options,
     add_reading_options,
+    add_taggers_option,
     add_training_options,
     check_output,
     read_source,
@@ -73,6 +74,7 @@ def _add_apply(commands: Commands) -> None:
     apply.add_argument("sources", nargs="+", metavar="SOURCE", help="see below")
     apply.add_argument("--encoder", help="for --augment and --tagger (default: by language)")
     add_final_options(apply, None)
+    add_taggers_option(apply)
     add_reading_options(apply)
     add_training_options(apply)
     apply.set_defaults(run=_apply)
@@ -137,6 +139,7 @@ def _apply(options: argparse.Namespace) -> None:
         seed=options.seed,
         final=final_settings(options),
         training=training_arguments(options),
+        taggers=options.taggers,
     )
     save_and_print(result, options.output)
     if options.output is None:

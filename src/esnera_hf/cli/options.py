@@ -131,6 +131,16 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--seed", type=int, default=42, help="of sampling and training (default: 42)")
 
 
+def add_taggers_option(parser: Any) -> None:
+    """Add the option of how the sources' own taggers are made."""
+    parser.add_argument(
+        "--taggers",
+        choices=("joint", "separate"),
+        default="joint",
+        help="train one encoder with a head a source (default), or a tagger a source",
+    )
+
+
 def training_arguments(options: argparse.Namespace) -> dict[str, Any]:
     """Return the training arguments given on the command line."""
     given = {

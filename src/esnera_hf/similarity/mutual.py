@@ -16,11 +16,16 @@ from esnera_hf.similarity.names import name_similarities
 #: Entities that speak against a pair before any was seen, so that few entities say little.
 PRIOR = 1.0
 #: Weights of the share, of the overlap of mentions, and of the names; docs/quality.md has the measurements.
-WEIGHTS = (1.0, 0.5, 0.2)
+WEIGHTS = (1.0, 0.5, 0.4)
 #: How strongly it lowers the share that one label covers more of the other than the reverse.
 BALANCE = 0.25
 #: S_sem below which the share counts less, down to nothing at 0: the mentions are not of one kind.
 ALIKE = 0.2
+#: Names at least this similar tell something, of the two labels or of a namesake that fits better.
+NAMESAKE = 0.5
+#: What stands in, as a share of the rest, for names that tell nothing, and for an overlap of mentions where of two
+#: labels with so many mentions none occurs in the text of the other source.
+NEUTRAL, MENTIONS = 0.5, 50
 
 
 def agreed_share(matrix: SimilarityMatrix, prior: float = PRIOR) -> NDArray[np.float64]:
@@ -64,8 +69,9 @@ def mutual_similarity(matrix: SimilarityMatrix) -> NDArray[np.float64]:
     :func:`exclusive_share`, lowered where one label covers much more of the other
     than the reverse and where S_sem is hardly above 0; of the smaller of both directions of the overlap of
     mentions; and of the similarity of the names. Where a direction is unknown the
-    other one judges; where no overlap is known the share stands in for it, and
-    where no share is known, S_sem.
+    other one judges; where no overlap is known the share stands in for it, half of
+    it for labels of many mentions, and where no share is known, S_sem. Names speak
+    against a pair only if one of the two has a namesake in the other's source.
 
     Args:
         matrix: the similarities.
@@ -78,11 +84,11 @@ def mutual_similarity(matrix: SimilarityMatrix) -> NDArray[np.float64]:
     share = np.where(np.isnan(share), np.clip(matrix.semantic, 0.0, 1.0), share)
     share = share * _balance(matrix) ** BALANCE * _alike(matrix)
     overlap = np.fmin(matrix.overlap, matrix.overlap.T)
-    share, overlap = np.where(np.isnan(share), overlap, share), np.where(np.isnan(overlap), share, overlap)
-    parts = np.stack([share, overlap, name_similarities(matrix.labels)])
-    mutual: NDArray[np.float64] = np.tensordot(np.array(WEIGHTS) / sum(WEIGHTS), parts, axes=1)
+    share, overlap = np.where(np.isnan(share), overlap, share), _overlap_or(share, overlap, matrix)
+    seen = np.average([share, overlap], axis=0, weights=WEIGHTS[:2])
+    mutual = np.average([seen, _names_or(seen, matrix)], axis=0, weights=(sum(WEIGHTS[:2]), WEIGHTS[2]))
     mutual[_same_source(matrix)] = np.nan
-    return mutual
+    return np.asarray(mutual, dtype=np.float64)
 
 
 def deciding_similarity(matrix: SimilarityMatrix, lam: float | None) -> NDArray[np.float64]:
@@ -159,6 +165,27 @@ def _balance(matrix: SimilarityMatrix) -> NDArray[np.float64]:
 def _alike(matrix: SimilarityMatrix) -> NDArray[np.float64]:
     """Return S_sem over :data:`ALIKE` within [0, 1]; 1 where S_sem is unknown."""
     return np.where(np.isnan(matrix.semantic), 1.0, np.clip(matrix.semantic / ALIKE, 0.0, 1.0))
+
+
+def _overlap_or(
+    share: NDArray[np.float64], overlap: NDArray[np.float64], matrix: SimilarityMatrix
+) -> NDArray[np.float64]:
+    """Return the overlap of mentions; where it is unknown the share, or a part of it for labels of many mentions."""
+    same = _same_source(matrix).astype(np.int64)
+    screened = same @ np.isfinite(matrix.overlap) @ same > 0
+    many = np.minimum(matrix.support[:, None], matrix.support[None, :]) >= MENTIONS
+    return np.where(np.isnan(overlap), np.where(many & screened, NEUTRAL, 1.0) * share, overlap)
+
+
+def _names_or(seen: NDArray[np.float64], matrix: SimilarityMatrix) -> NDArray[np.float64]:
+    """Return the similarity of the names, at least a part of what is seen where neither label has a namesake."""
+    names = name_similarities(matrix.labels)
+    owners = np.array([label.source for label in matrix.labels])
+    best = np.zeros_like(names)
+    for source in matrix.sources:
+        best[:, owners == source] = names[:, owners == source].max(axis=1, keepdims=True)
+    telling = np.maximum(best, best.T) >= NAMESAKE
+    return np.where(telling, names, np.fmax(names, NEUTRAL * seen))
 
 
 def _geometric_mean(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:

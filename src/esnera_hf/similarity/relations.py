@@ -16,7 +16,7 @@ from esnera_hf.similarity.mutual import coverage, mutual_similarity
 Relation = Literal["equal", "subset", "superset", "overlap", "none", "unknown"]
 
 #: Mutual similarity from which two labels mean the same (docs/quality.md).
-EQUAL = 0.70
+EQUAL = 0.67
 #: Coverage from which one label holds the other, if it is this many times that of the other direction.
 HOLDS, LOPSIDED = 0.65, 1.5
 #: Coverage in both directions from which two labels share some of their entities.
