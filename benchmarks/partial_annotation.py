@@ -74,6 +74,8 @@ def main() -> None:
 def plan_of(options: Any, seed: int) -> TaggerPlan:
     """Return how taggers are trained."""
     training = {"seed": seed, "num_train_epochs": options.epochs, "early_stopping_patience": options.patience}
+    if options.bf16:
+        training |= {"bf16": True, "use_cpu": True}
     return TaggerPlan(options.encoder, training)
 
 
@@ -191,6 +193,7 @@ def parsed() -> Any:
     parser.add_argument("--encoder", required=True)
     parser.add_argument("--sentences", type=int, default=1500, help="at most so many a split")
     parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--bf16", action="store_true", help="train in bfloat16 on the CPU")
     parser.add_argument("--patience", type=int, default=3)
     parser.add_argument("--seeds", type=numbers, default=[42], metavar="N,…")
     parser.add_argument("--floor", type=float, default=0.9, help="confidence of pseudo-labels")

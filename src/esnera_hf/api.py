@@ -217,10 +217,12 @@ def _steps(*tables: Mapping[str, float]) -> dict[str, float]:
 
 def _result(account: Account) -> MergeResult:
     tagger = account.final.systems.get("merged")
+    with quiet_libraries():
+        report = build_report(account)
     return MergeResult(
         account.final.dataset,
         account.mapping,
         account.matrix,
-        build_report(account),
+        report,
         None if tagger is None else tagger.tagger.artefact.folder,
     )

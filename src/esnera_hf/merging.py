@@ -249,9 +249,15 @@ def check_conserved(
                 for source, label, origin in [key]
                 if found[key] != expected[key]
             }
-            raise ConservationError(f"split {split}: entities gained or lost by label: {difference}.")
+            raise ConservationError(
+                f"split {split}: entities gained or lost by label: {difference}. Nothing was written; please "
+                "report this."
+            )
         if sentences != len(rows):
-            raise ConservationError(f"split {split}: expected {sentences:,} sentences, found {len(rows):,}.")
+            raise ConservationError(
+                f"split {split}: expected {sentences:,} sentences, found {len(rows):,}. Nothing was written; please "
+                "report this."
+            )
         check_coarse(rows, mapping, split)
 
 
