@@ -94,7 +94,7 @@ def test_without_lambda_and_tau_what_means_the_same_becomes_one(
     assert along_path.report.settings["merge"] == "flat"
     (stage,) = result.report.stages
     assert (stage["tau"], stage["merged"]) == (EQUAL, 2)
-    assert "alpha + beta → (all at once) (similarity in both directions above 0.7)" in str(result.report)
+    assert "alpha + beta → (all at once) (similarity in both directions above 0.67)" in str(result.report)
     assert {"relation", "forward_coverage"} <= set(result.report.near[0])
 
 
@@ -550,7 +550,12 @@ class TestApply:
     ) -> None:
         monkeypatch.setenv("ESNERA_CACHE_DIR", str(cached[0]))
         again = apply(
-            cached[1].mapping, sources, encoder=encoder_folder, final=FinalSettings(), training=TRAINING
+            cached[1].mapping,
+            sources,
+            encoder=encoder_folder,
+            final=FinalSettings(),
+            training=TRAINING,
+            taggers="separate",
         )
         assert {split: rows.to_list() for split, rows in again.dataset.items()} == {
             split: rows.to_list() for split, rows in cached[1].dataset.items()

@@ -168,9 +168,13 @@ class TestBadInput:
         assert [path.name for path in tmp_path.iterdir()] == ["latin.txt"]
 
 
-@pytest.mark.parametrize("command", ["align", "train"])
+@pytest.mark.parametrize(
+    ("command", "training"),
+    [("align", "joint_training.train_joint_tagger"), ("train", "training.train_tagger")],
+)
 def test_an_interruption_writes_nothing(
     command: str,
+    training: str,
     corpora: Path,
     encoder_folder: Path,
     tmp_path: Path,
@@ -180,7 +184,7 @@ def test_an_interruption_writes_nothing(
     def interrupt(*args: Any, **kwargs: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("esnera_hf.modeling.training.train_tagger", interrupt)
+    monkeypatch.setattr(f"esnera_hf.modeling.{training}", interrupt)
     sources = [str(corpora / name) for name in ("alpha", "beta")][: 2 if command == "align" else 1]
     arguments = [*sources, "--encoder", str(encoder_folder), "--output", str(tmp_path / "out")]
     assert main([command, *arguments]) == 130

@@ -228,6 +228,6 @@ def test_the_option_of_the_command_line(monkeypatch: pytest.MonkeyPatch) -> None
         raise ConfigurationError("enough")
 
     monkeypatch.setattr("esnera_hf.api.align", fail)
-    main(["align", "a", "b", "--taggers", "joint"])
+    main(["align", "a", "b", "--taggers", "separate"])
     main(["align", "a", "b"])
-    assert given == ["joint", "separate"]
+    assert given == ["separate", "joint"]

@@ -42,6 +42,18 @@ def test_equal_labels_become_one_and_parts_become_children() -> None:
     assert LabelMapping.from_yaml(mapping.to_yaml()) == mapping
 
 
+def test_a_part_is_shown_beside_what_holds_it() -> None:
+    found = matrix()
+    mapping = typed_mapping(relate(found))
+    work = LabelRef("coarse", "work")
+    shown = {entry.label: entry for entry in mapping.entries}
+    for part in (LabelRef("fine", "book"), LabelRef("fine", "film")):
+        entry = shown[part]
+        assert entry.compared_with == work
+        assert entry.evidence == found.pair(part, work)
+    assert shown[LabelRef("fine", "name")].compared_with == LabelRef("coarse", "PERSON")
+
+
 def test_wishes_hold() -> None:
     labels = matrix().labels
     wishes = build_constraints(

@@ -374,7 +374,7 @@ def test_all_sections_in_their_order() -> None:
     assert [heading.text for heading in render().all("h2")] == [
         "What became of the labels",
         "What stayed apart",
-        "The merge path",
+        "How labels were merged",
         "The search",
         "F1 before and after",
         "Similarities",
@@ -418,7 +418,7 @@ def test_pairs_that_nearly_merged() -> None:
 
 
 def test_the_path() -> None:
-    assert table_after(render(), "The merge path")[1:] == [
+    assert table_after(render(), "How labels were merged")[1:] == [
         ["a:PER, a:LOC", "merged", "b:person", "0.69", "0.62", "0.75 (3 of 4)"],
         ["a:LOC", "merged, as wished", "b:person", "0.69", "0.62", "0.75 (3 of 4)"],
         ["a:LOC", "stays: nothing is known of it", "", "", "", ""],

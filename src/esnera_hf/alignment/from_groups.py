@@ -56,18 +56,31 @@ def mapping_from_groups(
         other = joined.get(label)
         if other is None or other.source == label.source:
             other = nearest_label(matrix, similarity[index], known)
-        if other is not None:
-            pair = matrix.pair(label, other)
-            entry = replace(
-                entry,
-                compared_with=other,
-                similarity=_rounded(float(similarity[index, matrix.labels.index(other)])),
-                evidence=replace(pair, semantic=_rounded(pair.semantic)),
-            )
-        entries.append(entry)
+        entries.append(entry if other is None else compared(entry, other, matrix, similarity))
     order = {name: index for index, name in enumerate(names.values())}
     entries.sort(key=lambda entry: order.get(entry.unified or "", len(order)))
     return LabelMapping(tuple(names.values()), tuple(entries), tuple(stages))
+
+
+def compared(
+    entry: MappedLabel, other: LabelRef, matrix: SimilarityMatrix, similarity: NDArray[np.float64]
+) -> MappedLabel:
+    """Return an entry that shows its label beside another one, with what is known of the pair.
+
+    Args:
+        entry: of a label of the matrix.
+        other: the other label.
+        matrix: the evidence.
+        similarity: what is shown, shape (N, N), of the labels of the matrix.
+    """
+    pair = matrix.pair(entry.label, other)
+    value = similarity[matrix.labels.index(entry.label), matrix.labels.index(other)]
+    return replace(
+        entry,
+        compared_with=other,
+        similarity=_rounded(float(value)),
+        evidence=replace(pair, semantic=_rounded(pair.semantic)),
+    )
 
 
 def nearest_label(

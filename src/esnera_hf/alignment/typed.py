@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from esnera_hf.alignment.constraints import Constraints
+from esnera_hf.alignment.from_groups import compared, nearest_label
 from esnera_hf.alignment.from_partition import mapping_from_partition
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.alignment.partition import partition_labels
@@ -21,7 +22,7 @@ def typed_mapping(relations: LabelRelations, constraints: Constraints | None = N
     All merges are made at once: the partition of the labels with the highest sum
     of mutual similarities over :data:`EQUAL` inside its groups, at most one label
     of a source in each. A group that another one holds becomes its child, of
-    several the one that covers it most.
+    several the one that covers it most. It is shown beside a label of that.
 
     Args:
         relations: of all pairs of labels.
@@ -49,7 +50,28 @@ def typed_mapping(relations: LabelRelations, constraints: Constraints | None = N
     for _, child, parent in candidates:
         if child not in parents and not _holds(parents, child, parent):
             parents[child] = parent
-    return replace(mapping, parents=parents)
+    return _beside_parents(replace(mapping, parents=parents), relations)
+
+
+def _beside_parents(mapping: LabelMapping, relations: LabelRelations) -> LabelMapping:
+    """Show each label that is a part, and one with no other, beside the label of its parent that covers it most."""
+    matrix = relations.matrix
+    position = {label: index for index, label in enumerate(matrix.labels)}
+    entries = []
+    for entry in mapping.entries:
+        parent = mapping.parents.get(entry.unified or "")
+        alone = entry.compared_with is None or not mapping.are_one(entry.label, entry.compared_with)
+        shown = entry
+        if parent is not None and alone:
+            row = relations.covered[position[entry.label]]
+            others = [
+                position[other] for other in mapping.members(parent) if other.source != entry.label.source
+            ]
+            holder = nearest_label(matrix, row, others)
+            if holder is not None:
+                shown = compared(entry, holder, matrix, relations.mutual)
+        entries.append(shown)
+    return replace(mapping, entries=tuple(entries))
 
 
 def group_coverage(relations: LabelRelations, inner: Sequence[LabelRef], outer: Sequence[LabelRef]) -> float:

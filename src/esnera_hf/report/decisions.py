@@ -91,6 +91,7 @@ def _decision(entry: MappedLabel, mapping: LabelMapping) -> dict[str, Any]:
         "predicted": 0 if evidence is None else evidence.forward.predicted,
         "merged": merged,
         "wished": merged and entry.locked,
+        "part": other is not None and _part_of(mapping, entry.label, other),
     }
 
 
@@ -110,16 +111,15 @@ def near_pairs(matrix: SimilarityMatrix, mapping: LabelMapping) -> list[dict[str
         known = [value for value in (similarity[i, j], similarity[j, i]) if not np.isnan(value)]
         if one.source == other.source or mapping[one] == mapping[other] or not known:
             continue
-        pairs.append((not _part_and_whole(mapping, one, other), -float(np.mean(known)), i, j))
+        related = _part_of(mapping, one, other) or _part_of(mapping, other, one)
+        pairs.append((not related, -float(np.mean(known)), i, j))
     pairs.sort()
     return [_pair(matrix, similarity, relations, i, j) for *_, i, j in pairs[:NEAR]]
 
 
-def _part_and_whole(mapping: LabelMapping, one: LabelRef, other: LabelRef) -> bool:
-    first, second = mapping[one], mapping[other]
-    if first is None or second is None:
-        return False
-    return first in mapping.ancestors(second) or second in mapping.ancestors(first)
+def _part_of(mapping: LabelMapping, one: LabelRef, other: LabelRef) -> bool:
+    part, whole = mapping[one], mapping[other]
+    return part is not None and whole is not None and whole in mapping.ancestors(part)
 
 
 def _pair(

@@ -33,7 +33,7 @@ LARGE_LOSS = 0.1
 _TITLES = {
     "labels": "What became of the labels",
     "near": "What stayed apart",
-    "stages": "The merge path",
+    "stages": "How labels were merged",
     "trials": "The search",
     "scores": "F1 before and after",
     "heatmaps": "Similarities",

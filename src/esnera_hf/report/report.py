@@ -158,6 +158,8 @@ def _decision_lines(decisions: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         )
         empirical = f"{d['matched']}/{d['predicted']}" if d["predicted"] else "unknown, never predicted"
         verb = ("→, as wished," if d["wished"] else "→") if d["merged"] else "stays; nearest"
+        if d.get("part"):
+            verb = "is a part of"
         yield f"  {name}  {verb} {d['candidate']}  S {similarity} (semantic {semantic}, empirical {empirical})"
 
 
