@@ -121,7 +121,10 @@ def breakdown_table(case: Case, title: str, key: Callable[[GoldPair, str], str])
     yield "| --- | ---: | ---: | ---: | ---: | ---: | --- |"
     for value in sorted(set(keys)):
         rows = keys == value
-        yield f"| {value} | {rows.sum():,} | {gold[rows].sum()} | {f1_of(ours[rows], gold[rows])} |"
+        scored = str(f1_of(ours[rows], gold[rows]))
+        if not gold[rows].any():
+            scored = f"{ours[rows].sum()} merged | – | – | –"
+        yield f"| {value} | {rows.sum():,} | {gold[rows].sum()} | {scored} |"
     yield ""
 
 
