@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from yaml.nodes import Node
 
 from esnera_hf.alignment.tree import find_circle
-from esnera_hf.alignment.yaml_nodes import YamlDocument, hint, line_of
+from esnera_hf.alignment.yaml_nodes import YamlDocument, hint, round_trip
 from esnera_hf.text import shown
 
 
@@ -37,15 +37,6 @@ def read_parents(document: YamlDocument, node: Node, schema: Sequence[str]) -> d
         parents[child] = parent
     circle = find_circle(parents)
     if circle:
-        ordered = _from_first_line(circle, nodes)
-        steps = " → ".join(f"{shown(label)} (line {line_of(nodes[label])})" for label in ordered)
-        raise document.error(
-            nodes[ordered[0]], f"parents go round in a circle: {steps}. Remove one of these lines."
-        )
+        node, steps = round_trip(circle, nodes)
+        raise document.error(node, f"parents go round in a circle: {steps}. Remove one of these lines.")
     return parents
-
-
-def _from_first_line(labels: list[str], nodes: Mapping[str, Node]) -> list[str]:
-    """Return a circle of parents from the one in the first line round to it again."""
-    first = min(range(len(labels)), key=lambda index: line_of(nodes[labels[index]]))
-    return [*labels[first:], *labels[: first + 1]]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from yaml.nodes import Node
 
-from esnera_hf.alignment.yaml_nodes import YamlDocument, hint, line_of
+from esnera_hf.alignment.yaml_nodes import YamlDocument, hint, round_trip
 from esnera_hf.labels import LabelRef
 from esnera_hf.text import shown
 
@@ -68,18 +68,10 @@ def _end(
     while label in targets:
         if label in seen:
             circle = list(seen)[list(seen).index(label) :]
-            ordered = _from_first_line(circle, references)
-            steps = " → ".join(f"{shown(str(one))} (line {line_of(references[one])})" for one in ordered)
+            node, steps = round_trip(circle, references)
             raise document.error(
-                references[ordered[0]],
-                f"same_as goes round in a circle: {steps}. Say unified instead in one of these lines.",
+                node, f"same_as goes round in a circle: {steps}. Say unified instead in one of these lines."
             )
         seen[label] = None
         label = targets[label]
     return label
-
-
-def _from_first_line(labels: list[LabelRef], references: Mapping[LabelRef, Node]) -> list[LabelRef]:
-    """Return a circle of references from the one in the first line round to it again."""
-    first = min(range(len(labels)), key=lambda index: line_of(references[labels[index]]))
-    return [*labels[first:], *labels[: first + 1]]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Callable, Collection
-from typing import Any
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, TypeVar
 
 import yaml
 from yaml.constructor import SafeConstructor
@@ -13,6 +13,8 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from esnera_hf.errors import MappingError
 from esnera_hf.text import shorten, shown
+
+Name = TypeVar("Name")
 
 _TAG = "tag:yaml.org,2002:"
 _DEEPEST = 20
@@ -208,6 +210,19 @@ class _Loader(yaml.SafeLoader):
 def line_of(node: Node) -> int:
     """Return the line a node begins in, from 1."""
     return int(node.start_mark.line) + 1
+
+
+def round_trip(circle: Sequence[Name], nodes: Mapping[Name, Node]) -> tuple[Node, str]:
+    """Return the node in the first line of a circle, and the circle from there round to it again, with its lines.
+
+    Args:
+        circle: names, each of which leads to the next.
+        nodes: of the names.
+    """
+    first = min(range(len(circle)), key=lambda index: line_of(nodes[circle[index]]))
+    ordered = [*circle[first:], *circle[: first + 1]]
+    steps = " → ".join(f"{shown(str(name))} (line {line_of(nodes[name])})" for name in ordered)
+    return nodes[ordered[0]], steps
 
 
 def is_null(node: Node) -> bool:
