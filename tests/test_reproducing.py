@@ -92,6 +92,20 @@ class TestTheSameTwice:
         assert any(name.startswith("dataset/train/") for name in contents(made.saved))
         assert "tagger/model.safetensors" in contents(made.saved)
 
+    @pytest.mark.usefixtures("warm")
+    @pytest.mark.parametrize("lam", [None, 0.4])
+    def test_of_the_default_way_of_merging(self, made: Made, tmp_path: Path, lam: float | None) -> None:
+        """Nothing of the search is set, or λ alone: what the report keeps of it must read as the same."""
+        settings = AlignSettings(EvidenceSettings(training=TRAINING))
+        sources = [made.corpora / name for name in ("alpha", "beta")]
+        first = align(sources, encoder=made.encoder, lam=lam, settings=settings)
+        assert first.report.settings["merge"] == ("typed" if lam is None else "flat")
+        first.save(tmp_path / "first")
+        again = reproduce(tmp_path / "first")
+        assert again.same
+        again.result.save(tmp_path / "again")
+        assert contents(tmp_path / "again") == contents(tmp_path / "first")
+
     @pytest.mark.parametrize("seed", ["0", "1"])
     def test_whatever_the_hash_seed(self, made: Made, tmp_path: Path, seed: str) -> None:
         code = (

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
-from esnera_hf import AlignSettings, EvidenceSettings, LabelMapping, SchemaSettings, SearchSettings
+from esnera_hf import (
+    AlignSettings,
+    EvidenceSettings,
+    FinalSettings,
+    LabelMapping,
+    SchemaSettings,
+    SearchSettings,
+)
 from esnera_hf.errors import ConfigurationError
 
 
@@ -50,6 +58,21 @@ def test_typed_merging_knows_neither_lambda_nor_tau_nor_a_search(
 ) -> None:
     with pytest.raises(ConfigurationError, match="merge='typed', which knows none of them"):
         AlignSettings(search=search, merge="typed").completed(lam, tau, 1)
+
+
+@pytest.mark.parametrize("lam", [None, 0.4])
+def test_what_a_report_keeps_can_be_used_again(lam: float | None) -> None:
+    settings = AlignSettings().completed(lam, None, 1)
+    kept = json.loads(json.dumps(settings.to_dict()))
+    again = AlignSettings(
+        EvidenceSettings(**kept["evidence"]),
+        SearchSettings(**kept["search"]),
+        SchemaSettings(**kept["schema"]),
+        FinalSettings(**kept["final"]),
+        kept["merge"],
+    )
+    assert again.search == settings.search
+    assert again.completed(lam, None, 1).merge == settings.merge
 
 
 def test_another_way_of_merging_is_refused() -> None:

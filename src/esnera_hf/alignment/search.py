@@ -69,6 +69,9 @@ class SearchSettings:
             raise ConfigurationError(f"estimate_margin={self.estimate_margin}: expected 0 or more.")
         if not self.lambdas or not self.taus:
             raise ConfigurationError("lambdas and taus: expected at least one value of each.")
+        # Reports give lists back, which must be equal to what they were made of.
+        object.__setattr__(self, "lambdas", tuple(self.lambdas))
+        object.__setattr__(self, "taus", tuple(self.taus))
         for lam in self.lambdas:
             check_lambda(lam)
         for tau in self.taus:
