@@ -19,11 +19,13 @@ from esnera_hf.processes import is_main_process, process_count, process_index
 
 #: What each of two processes does; the main one comes to the meeting point late.
 TWO = """
-import os, sys, time
+import atexit, os, sys, time
+import torch
 from esnera_hf.console import say
 from esnera_hf.modeling.together import agreed, launch_state, wait_for_all
 from esnera_hf.processes import is_main_process, process_count
 main = is_main_process()
+atexit.register(lambda: print("connected at the end:", torch.distributed.is_initialized()))
 state = launch_state()
 said = [main, process_count(), state.num_processes, state.process_index, state.device.type]
 said += [agreed(main), agreed(not main)]
@@ -195,8 +197,12 @@ def test_two_processes(tmp_path_factory: pytest.TempPathFactory) -> None:
     ]
     outputs = [process.communicate(timeout=100) for process in processes]
     assert [process.returncode for process in processes] == [0, 0], outputs
-    assert outputs[0][0].strip() == "[True, 2, 2, 0, 'cpu', True, False, True]"
-    assert outputs[1][0].strip() == "[False, 2, 2, 1, 'cpu', True, False, True]"
+    for (printed, _), told in zip(
+        outputs,
+        ["[True, 2, 2, 0, 'cpu', True, False, True]", "[False, 2, 2, 1, 'cpu', True, False, True]"],
+        strict=True,
+    ):
+        assert printed.splitlines() == [told, "connected at the end: False"]
     assert ["said" in errors for _, errors in outputs] == [True, False]
 
 

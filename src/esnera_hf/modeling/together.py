@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -59,9 +60,26 @@ def _joined(count: int) -> PartialState:
             f"{torch.cuda.device_count()} …`"
         )
     try:
-        return PartialState(cpu=cpu, timeout=_PATIENCE)
+        state = PartialState(cpu=cpu, timeout=_PATIENCE)
     except (ValueError, RuntimeError) as error:
         raise _not_together(count, str(error).strip().split("\n")[0]) from error
+    _part_at_exit()
+    return state
+
+
+@cache
+def _part_at_exit() -> None:
+    """Close the connections before Python ends.
+
+    One of their threads that outlives it aborts the process now and then
+    (status -6), and a launcher then takes work well done for failed.
+    """
+    atexit.register(_part)
+
+
+def _part() -> None:
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 @cache
