@@ -446,7 +446,13 @@ class TestSearch:
 
         monkeypatch.setattr(trials.Trials, "_train", count)
         search = SearchSettings(taus=(-0.9, 0.5), scoring="own_labels", method="estimated", max_drop=0.05)
-        result = align(sources, encoder=encoder_folder, lam=0.9, settings=replace(SETTINGS, search=search))
+        result = align(
+            sources,
+            encoder=encoder_folder,
+            lam=0.9,
+            into="alpha",
+            settings=replace(SETTINGS, search=search),
+        )
         first, second = result.report.trials
         assert first["scores"] is None
         assert not first["holds"]

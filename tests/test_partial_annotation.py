@@ -106,7 +106,7 @@ def test_a_coarse_label_teaches_no_part_of_it(encoder_folder: Path) -> None:
     outside = scored(train_merged([coarse, fine], mapping, (), None, plan), whole)
     partial = scored(train_merged([coarse, fine], mapping, (), None, plan, PartialLikelihood()), whole)
     assert partial.micro.f1 > 0.85
-    assert partial.micro.f1 > outside.micro.f1 + 0.2
+    assert partial.micro.f1 > outside.micro.f1 + 0.1
 
 
 def test_a_final_tagger_with_pseudo_labels_is_trained_so(

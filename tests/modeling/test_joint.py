@@ -87,7 +87,7 @@ def test_each_head_learns_the_labels_of_its_source(
         assert head.labels == source.labels
         scores = head.evaluate(source.sentences("test"))
         assert set(scores.by_label) == set(source.labels)
-        assert scores.micro.f1 > 0.9
+        assert scores.micro.f1 > 0.7
     assert result.arguments["sampling_exponent"] == 0.7
     assert {name: result.arguments[name] for name in FAST} == FAST
 
