@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -17,11 +18,13 @@ from esnera_hf.modeling import together
 from esnera_hf.modeling.together import agreed, launch_state, wait_for_all
 from esnera_hf.processes import is_main_process, process_count, process_index
 
-#: What each of two processes does; the main one comes to the meeting point late.
+#: What each of two processes does; the main one comes to the meeting point late, and it alone sees a checkpoint.
 TWO = """
 import atexit, os, sys, time
+from pathlib import Path
 import torch
 from esnera_hf.console import say
+from esnera_hf.modeling.checkpoints import last_whole_checkpoint
 from esnera_hf.modeling.together import agreed, launch_state, wait_for_all
 from esnera_hf.processes import is_main_process, process_count
 main = is_main_process()
@@ -29,11 +32,12 @@ atexit.register(lambda: print("connected at the end:", torch.distributed.is_init
 state = launch_state()
 said = [main, process_count(), state.num_processes, state.process_index, state.device.type]
 said += [agreed(main), agreed(not main)]
+checkpoint = last_whole_checkpoint(Path("." if main else "elsewhere"))
 if main:
     time.sleep(0.5)
     open(sys.argv[1], "w").close()
 wait_for_all()
-print([*said, os.path.exists(sys.argv[1])])
+print([*said, os.path.exists(sys.argv[1]), checkpoint])
 say("said")
 """
 
@@ -177,15 +181,17 @@ def test_processes_that_cannot_meet_are_refused() -> None:
     assert "`MASTER_ADDR` env was not set" in last
 
 
-def test_two_processes(tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_two_processes(tmp_path: Path) -> None:
     """All think what the main one thinks, and none goes on before it."""
+    (tmp_path / "checkpoint-3").mkdir()
+    (tmp_path / "checkpoint-3" / "trainer_state.json").write_text("{}", encoding="utf-8")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    mark = tmp_path_factory.mktemp("together") / "mark"
     processes = [
         subprocess.Popen(
-            [sys.executable, "-c", TWO, str(mark)],
+            [sys.executable, "-c", TWO, "mark"],
+            cwd=tmp_path,
             env=environment(
                 WORLD_SIZE=2, RANK=rank, LOCAL_RANK=rank, MASTER_ADDR="127.0.0.1", MASTER_PORT=port
             ),
@@ -199,7 +205,10 @@ def test_two_processes(tmp_path_factory: pytest.TempPathFactory) -> None:
     assert [process.returncode for process in processes] == [0, 0], outputs
     for (printed, _), told in zip(
         outputs,
-        ["[True, 2, 2, 0, 'cpu', True, False, True]", "[False, 2, 2, 1, 'cpu', True, False, True]"],
+        [
+            "[True, 2, 2, 0, 'cpu', True, False, True, 'checkpoint-3']",
+            "[False, 2, 2, 1, 'cpu', True, False, True, 'checkpoint-3']",
+        ],
         strict=True,
     ):
         assert printed.splitlines() == [told, "connected at the end: False"]

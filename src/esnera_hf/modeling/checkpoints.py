@@ -14,6 +14,7 @@ from transformers.trainer_callback import TrainerCallback
 
 from esnera_hf.console import say
 from esnera_hf.manifest import Manifest
+from esnera_hf.modeling.together import agreed, wait_for_all
 from esnera_hf.processes import is_main_process
 
 _MANIFEST_FILE = "manifest.json"
@@ -21,9 +22,10 @@ _PREFIX = "checkpoint-"
 
 
 class CheckpointRecorder(TrainerCallback):  # type: ignore[misc]
-    """Notes what each checkpoint holds once it is written."""
+    """Notes what each checkpoint holds once every process has written its part."""
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        wait_for_all()
         folder = Path(args.output_dir) / f"{_PREFIX}{state.global_step}"
         if not is_main_process() or not folder.is_dir():
             return
@@ -36,8 +38,13 @@ def last_whole_checkpoint(output_dir: Path) -> str | None:
     """Return the latest checkpoint that a training can go on from, ``None`` if there is none.
 
     It is whole, and so is the one with the best weights so far, which are
-    taken in the end. Those that are not are thrown away, which is said.
+    taken in the end. Those that are not are thrown away, which is said. The
+    processes of a launch go by what the main one finds.
     """
+    return agreed(_last_whole(output_dir) if is_main_process() else None)
+
+
+def _last_whole(output_dir: Path) -> str | None:
     folders = sorted(output_dir.glob(f"{_PREFIX}*"), key=_step, reverse=True)
     problems = {folder: _problem(folder) for folder in folders}
     for folder, problem in problems.items():
@@ -63,9 +70,8 @@ def _step(folder: Path) -> int:
 
 
 def _throw_away(folder: Path, problem: str) -> None:
-    if is_main_process():
-        say(f"checkpoint {folder} is not used and thrown away: {problem}")
-        shutil.rmtree(folder, ignore_errors=True)
+    say(f"checkpoint {folder} is not used and thrown away: {problem}")
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _state(folder: Path) -> dict[str, Any]:

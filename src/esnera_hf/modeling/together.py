@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import cache
+from typing import TypeVar
 
 import torch
 from accelerate import PartialState
@@ -16,6 +17,8 @@ from accelerate.utils import broadcast_object_list, parse_flag_from_env
 from esnera_hf.console import say
 from esnera_hf.errors import ConfigurationError, LaunchError
 from esnera_hf.processes import process_count
+
+Value = TypeVar("Value", bool, str | None)
 
 #: How long one process waits for another that is alive, e.g. while that one waits for the lock of an artefact
 #: which another launch makes. A process that dies is noticed at once.
@@ -95,7 +98,7 @@ def _not_together(count: int, why: str) -> ConfigurationError:
     )
 
 
-def agreed(value: bool) -> bool:
+def agreed(value: Value) -> Value:
     """Return what the main process thinks, in every process.
 
     Raises:
