@@ -27,8 +27,8 @@ from esnera_hf.cache import CACHE_VARIABLE
 from esnera_hf.console import quiet_libraries
 from esnera_hf.final import mapping_by_name
 from esnera_hf.leaks import find_leaks
-from esnera_hf.source_taggers import TaggerPlan
 from esnera_hf.sources import load_all
+from esnera_hf.tagger_plan import TaggerPlan
 from esnera_hf.trials import train_merged
 
 LAMBDA, TAU = 0.4, 0.4

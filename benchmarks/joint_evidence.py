@@ -29,8 +29,9 @@ from esnera_hf.cache import CACHE_VARIABLE
 from esnera_hf.console import quiet_libraries
 from esnera_hf.labels import LabelRef
 from esnera_hf.similarity import cross_predictions
-from esnera_hf.source_taggers import TaggerPlan, own_taggers
+from esnera_hf.source_taggers import own_taggers
 from esnera_hf.sources import NerSource, load_source
+from esnera_hf.tagger_plan import TaggerPlan
 
 
 @dataclass(frozen=True)

@@ -38,8 +38,9 @@ from esnera_hf.final import mapping_by_name
 from esnera_hf.leaks import find_leaks, left_out_of_train
 from esnera_hf.metrics import score_entities
 from esnera_hf.scoring import score_in_own_labels
-from esnera_hf.source_taggers import TaggerPlan, own_taggers
+from esnera_hf.source_taggers import own_taggers
 from esnera_hf.sources import NerSource, load_source
+from esnera_hf.tagger_plan import TaggerPlan
 from esnera_hf.taggers import CachedTagger
 from esnera_hf.tagging import OUTSIDE
 from esnera_hf.trials import both_predictions, train_merged

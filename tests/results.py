@@ -10,8 +10,8 @@ from esnera_hf.alignment import greedy_merge_path, mapping_from_path
 from esnera_hf.final import FinalSettings, finish
 from esnera_hf.metrics import score_tags
 from esnera_hf.report import Account, build_report
-from esnera_hf.source_taggers import TaggerPlan
 from esnera_hf.sources.licence_table import licence_from_id
+from esnera_hf.tagger_plan import TaggerPlan
 
 
 def make_result(

@@ -23,8 +23,10 @@ from esnera_hf.cache import cache_folder
 from esnera_hf.cli import main
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.evidence import gather_evidence
+from esnera_hf.joint_taggers import CachedHead, joint_artefact
 from esnera_hf.modeling.joint import JointTagger
-from esnera_hf.source_taggers import CachedHead, TaggerPlan, announce_own_taggers, joint_artefact, own_taggers
+from esnera_hf.source_taggers import announce_own_taggers, own_taggers
+from esnera_hf.tagger_plan import TaggerPlan
 
 TRAINING = {"learning_rate": 1e-2, "head_learning_rate": 2e-2, "num_train_epochs": 6, "seed": 42}
 EVIDENCE = EvidenceSettings(training=TRAINING, taggers="joint")

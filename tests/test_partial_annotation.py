@@ -20,8 +20,8 @@ from esnera_hf.labels import LabelRef
 from esnera_hf.merging import as_source, merge_sources
 from esnera_hf.metrics import Scores, score_entities
 from esnera_hf.modeling import MergedTraining, TrainingResult, train_tagger, training
-from esnera_hf.source_taggers import TaggerPlan
 from esnera_hf.sources import NerSource
+from esnera_hf.tagger_plan import TaggerPlan
 from esnera_hf.taggers import CachedTagger, tagger_artefact
 from esnera_hf.trials import candidate_labels, train_merged
 

@@ -12,8 +12,9 @@ from esnera_hf import AlignSettings, EvidenceSettings, FinalSettings, NerSource,
 from esnera_hf.alignment import LabelMapping, MappedLabel
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.labels import LabelRef
-from esnera_hf.source_taggers import TaggerPlan, own_taggers
+from esnera_hf.source_taggers import own_taggers
 from esnera_hf.starts import start_artefact, warm_training
+from esnera_hf.tagger_plan import TaggerPlan
 from esnera_hf.trials import train_merged
 
 TRAINING = {"learning_rate": 1e-2, "head_learning_rate": 2e-2, "num_train_epochs": 6, "seed": 42}

@@ -17,8 +17,9 @@ from esnera_hf.leaks import find_leaks
 from esnera_hf.report import Account, build_report
 from esnera_hf.result import MergeResult
 from esnera_hf.settings import AlignSettings
-from esnera_hf.source_taggers import TaggerPlan, Taggers, announce_own_taggers
+from esnera_hf.source_taggers import announce_own_taggers
 from esnera_hf.sources import NerSource, SourceLike, load_all
+from esnera_hf.tagger_plan import TaggerPlan, Taggers
 from esnera_hf.taggers import default_encoder
 
 EncoderLike = str | os.PathLike[str]

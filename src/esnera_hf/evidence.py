@@ -29,15 +29,10 @@ from esnera_hf.similarity import (
     semantic_similarity,
     sum_vectors,
 )
-from esnera_hf.source_taggers import (
-    TaggerPlan,
-    Taggers,
-    check_taggers,
-    check_warm_start,
-    own_taggers,
-)
+from esnera_hf.source_taggers import own_taggers
 from esnera_hf.sources import NerSource
 from esnera_hf.stages import Form, as_json, code_digest
+from esnera_hf.tagger_plan import TaggerPlan, Taggers, check_joint_of, check_taggers, check_warm_start
 from esnera_hf.taggers import CachedTagger, encoder_identity, library_versions
 from esnera_hf.tagging import Entity
 
@@ -61,6 +56,9 @@ class EvidenceSettings:
         warm_start: share of the epochs that trials and the final tagger are trained
             if they begin with what the joint tagger knows, such as 0.25; ``None``
             trains them from the encoder on, for all epochs.
+        joint_of: names of the sources that the joint tagger is trained on, such as
+            those of a finished alignment; each of the others gets a tagger of its
+            own, which begins with the joint tagger's encoder. ``None`` means all.
     """
 
     match: SpanMatch = "exact"
@@ -68,6 +66,7 @@ class EvidenceSettings:
     training: Mapping[str, Any] = field(default_factory=dict)
     taggers: Taggers = "joint"
     warm_start: float | None = None
+    joint_of: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.match not in ("exact", "overlap"):
@@ -76,10 +75,13 @@ class EvidenceSettings:
             raise ConfigurationError(f"centre={self.centre!r}: expected 'source' or 'all'.")
         check_taggers(self.taggers)
         check_warm_start(self.warm_start, self.taggers)
+        check_joint_of(self.joint_of, self.taggers)
+        if self.joint_of is not None:
+            object.__setattr__(self, "joint_of", tuple(self.joint_of))
 
     def plan(self, encoder: str) -> TaggerPlan:
         """Return how the sources' own taggers are made with an encoder."""
-        return TaggerPlan(encoder, self.training, self.taggers, self.warm_start)
+        return TaggerPlan(encoder, self.training, self.taggers, self.warm_start, self.joint_of)
 
 
 @dataclass(frozen=True)

@@ -24,9 +24,10 @@ from esnera_hf.leaks import Leak, left_out_of_train
 from esnera_hf.merging import merge_sources
 from esnera_hf.scoring import MergedScores, score_in_own_labels, score_projected
 from esnera_hf.shares import kept_by_all
-from esnera_hf.source_taggers import TaggerPlan, own_taggers
+from esnera_hf.source_taggers import own_taggers
 from esnera_hf.sources import NerSource
 from esnera_hf.stages import Form, as_json
+from esnera_hf.tagger_plan import TaggerPlan
 from esnera_hf.taggers import CachedTagger
 from esnera_hf.trials import both_predictions, leak_digest, merge_identity, train_merged
 

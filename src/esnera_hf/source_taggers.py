@@ -2,196 +2,54 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from esnera_hf.cache import Artefact
-from esnera_hf.console import duration, say
-from esnera_hf.errors import ConfigurationError
-from esnera_hf.metrics import Scores
-from esnera_hf.predictions import read_predictions
-from esnera_hf.shares import Predict, make_by_all, make_predictions
+from esnera_hf.joint_taggers import joint_artefact, joint_taggers
 from esnera_hf.sources import NerSource
+from esnera_hf.starts import blank_start
+from esnera_hf.tagger_plan import TaggerPlan
 from esnera_hf.taggers import (
     CachedTagger,
     announce_cost,
     cached_tagger,
     check_trainable,
-    deciding,
-    encoder_identity,
-    library_versions,
     say_cost,
+    tagger_artefact,
 )
-from esnera_hf.tagging import Entity
 
 if TYPE_CHECKING:
-    from esnera_hf.modeling import Tagger
-    from esnera_hf.modeling.joint_training import JointTrainingResult
-
-Taggers = Literal["separate", "joint"]
-
-
-def check_taggers(taggers: str) -> None:
-    """Check how taggers are to be made.
-
-    Raises:
-        ConfigurationError: it is not known.
-    """
-    if taggers not in get_args(Taggers):
-        raise ConfigurationError(
-            f"taggers={taggers!r}: expected {' or '.join(map(repr, get_args(Taggers)))}."
-        )
-
-
-def check_warm_start(share: float | None, taggers: str) -> None:
-    """Check the share of the epochs of a warm-started training.
-
-    Raises:
-        ConfigurationError: it is no share, or there is no joint tagger to begin with.
-    """
-    if share is None:
-        return
-    if not 0 < share <= 1:
-        raise ConfigurationError(f"warm_start={share}: expected a share of the epochs above 0, at most 1.")
-    if taggers != "joint":
-        raise ConfigurationError("warm_start= needs taggers='joint': it begins with the joint tagger.")
-
-
-@dataclass(frozen=True)
-class TaggerPlan:
-    """How the sources' own taggers are made.
-
-    Attributes:
-        encoder: folder or Hub id of a pretrained encoder.
-        training: overrides of the training arguments.
-        taggers: ``separate`` or ``joint``.
-        warm_start: share of the epochs that a merged tagger is trained if it begins
-            with what the joint tagger knows; ``None`` begins with the encoder.
-
-    Raises:
-        ConfigurationError: one of them is out of range.
-    """
-
-    encoder: str
-    training: Mapping[str, Any] = field(default_factory=dict)
-    taggers: Taggers = "separate"
-    warm_start: float | None = None
-
-    def __post_init__(self) -> None:
-        check_taggers(self.taggers)
-        check_warm_start(self.warm_start, self.taggers)
-
-
-@dataclass(frozen=True)
-class CachedHead(CachedTagger):
-    """The head of one source of a joint tagger in the cache.
-
-    Attributes:
-        name: of the source.
-        artefact: where the joint tagger lies.
-        seconds: its share of the training time; 0 if it had been trained before.
-        names: of all heads, in order.
-    """
-
-    names: tuple[str, ...]
-
-    @cached_property
-    def record(self) -> dict[str, Any]:
-        """How the training went, as seen from this source: ``history``, ``arguments``, ``validation``."""
-        from esnera_hf.modeling.joint import head_record
-        from esnera_hf.modeling.tagger import read_record
-
-        return head_record(read_record(self.artefact.folder), self.name)
-
-    def load(self) -> Tagger:
-        """Load the tagger of this source."""
-        from esnera_hf.modeling.joint import JointTagger
-
-        return JointTagger.from_pretrained(self.artefact.folder).head(self.name)
-
-    def predictions(self, source: NerSource, split: str) -> Iterator[list[Entity]]:
-        """Yield the predicted entities of each sentence; all heads predict at once, and all of it is kept."""
-        identity = {"joint": self.artefact.key, "sentences": source.fingerprint, "split": split}
-        artefact = Artefact("predictions", identity)
-
-        def loaded() -> Predict:
-            from esnera_hf.modeling.joint import JointTagger
-
-            tagger = JointTagger.from_pretrained(self.artefact.folder)
-            return lambda chunk: (
-                [found[name] for name in self.names] for found in tagger.predict_all(chunk, scores=True)
-            )
-
-        files = [_predictions_file(head) for head in range(len(self.names))]
-        tokens = (sentence.tokens for sentence in source.sentences(split))
-        bar = len(source.dataset[split]), f"joint tagger reads {source.name} {split}"
-        make_predictions(artefact, files, loaded, tokens, bar)
-        return read_predictions(artefact.folder / _predictions_file(self.names.index(self.name)))
-
-
-def _predictions_file(head: int) -> str:
-    return f"predictions-{head}.parquet"
+    from esnera_hf.modeling.cost import Cost
 
 
 def own_taggers(sources: Sequence[NerSource], plan: TaggerPlan) -> dict[str, CachedTagger]:
     """Return the tagger of each source, by name, trained now or before; an interrupted training goes on.
 
+    With a joint tagger of some of the sources, each of the others has a tagger
+    of its own, trained on it alone from the joint tagger's encoder on.
+
     Raises:
-        ConfigurationError: a source has nothing to train on or to choose by.
+        ConfigurationError: a source has nothing to train on or to choose by, or
+            the plan names one that is not there.
         EncoderError: the encoder cannot be loaded.
     """
-    if plan.taggers == "joint":
-        return _joint_taggers(sources, plan)
-    return {source.name: cached_tagger(source, plan.encoder, plan.training) for source in sources}
-
-
-def _joint_taggers(sources: Sequence[NerSource], plan: TaggerPlan) -> dict[str, CachedTagger]:
-    for source in sources:
+    if plan.taggers == "separate":
+        return {source.name: cached_tagger(source, plan.encoder, plan.training) for source in sources}
+    joined, later = plan.joined_and_later(sources)
+    for source in later:
         check_trainable(source)
-    from esnera_hf.modeling.joint_training import save_joint_result, train_joint_tagger
-
-    ordered = _in_order(sources)
-    artefact = joint_artefact(sources, plan)
-    started = time.perf_counter()
-
-    def train() -> JointTrainingResult:
-        return train_joint_tagger(ordered, plan.encoder, artefact.unfinished, plan.training)
-
-    trained = make_by_all(artefact, train, save_joint_result)
-    seconds = time.perf_counter() - started if trained else 0.0
-    names = tuple(source.name for source in ordered)
-    heads = {name: CachedHead(name, artefact, seconds / len(names), names) for name in names}
-    how = f"trained in {duration(seconds)}" if trained else "trained before, reused"
-    say(f"joint tagger of {', '.join(names)} {how}")
-    for name in names:
-        say(
-            f"{name}: head of the joint tagger; validation {Scores.from_dict(heads[name].record['validation'])}"
-        )
-    return {source.name: heads[source.name] for source in sources}
+    taggers: dict[str, CachedTagger] = {**joint_taggers(joined, plan)}
+    for source in later:
+        start = blank_start(joint_artefact(joined, plan), source.labels)
+        taggers[source.name] = cached_tagger(source, plan.encoder, plan.training, start=start)
+    return {source.name: taggers[source.name] for source in sources}
 
 
-def joint_artefact(sources: Sequence[NerSource], plan: TaggerPlan) -> Artefact:
-    """Return where the joint tagger of sources is kept, by everything that decides its weights."""
-    from esnera_hf.modeling.arguments import joint_settings
-    from esnera_hf.modeling.pretrained import hidden_size
-
-    sentences = sum(len(source.dataset["train"]) for source in sources)
-    settings = {**joint_settings(hidden_size(plan.encoder), sentences), **plan.training}
-    identity = {
-        "sources": [[source.name, source.fingerprint, list(source.labels)] for source in _in_order(sources)],
-        "encoder": encoder_identity(plan.encoder),
-        "training": deciding(settings),
-        "versions": library_versions(),
-    }
-    return Artefact("joint_taggers", identity)
-
-
-def _in_order(sources: Sequence[NerSource]) -> list[NerSource]:
-    """Return sources in the order of their names, which is that of the heads."""
-    return sorted(sources, key=lambda source: source.name)
+def _later_artefact(source: NerSource, joined: Sequence[NerSource], plan: TaggerPlan) -> Artefact:
+    """Return where the tagger of a source lies that begins with the joint tagger of others, which there is."""
+    start = blank_start(joint_artefact(joined, plan), source.labels)
+    return tagger_artefact(source, plan.encoder, plan.training, start=start)
 
 
 def announce_own_taggers(groups: Sequence[Sequence[NerSource]], plan: TaggerPlan) -> None:
@@ -205,18 +63,42 @@ def announce_own_taggers(groups: Sequence[Sequence[NerSource]], plan: TaggerPlan
     if plan.taggers == "separate":
         announce_cost([source for group in groups for source in group], plan.encoder, plan.training)
         return
-    from esnera_hf.modeling.cost import Cost, estimate_joint_cost
+    from esnera_hf.modeling.cost import Cost
 
     costs = []
-    missing = 0
+    missing = [0, 0]
+    passes = 0
     for group in groups:
         for source in group:
             check_trainable(source)
-        trained = joint_artefact(group, plan).exists
-        missing += not trained
-        costs.append(estimate_joint_cost(group, plan.encoder, plan.training, trained=trained))
+        joined, later = plan.joined_and_later(group)
+        known = joint_artefact(joined, plan).exists
+        unknown = [source for source in later if not (known and _later_artefact(source, joined, plan).exists)]
+        costs.append(_joint_cost(group, joined, unknown, plan, trained=known))
+        missing = [missing[0] + (not known), missing[1] + len(unknown)]
+        passes += len(group) * (1 + len(later))
     total = Cost(sum(c.training for c in costs), sum(c.seconds for c in costs), costs[0].device)
-    passes = sum(len(group) for group in groups)
-    say_cost(
-        total, f"joint taggers to train: {missing}", f"prediction passes: {passes}, encoding passes: {passes}"
+    work = f"joint taggers to train: {missing[0]}" + (f", others: {missing[1]}" if plan.joint_of else "")
+    encoded = sum(len(group) for group in groups)
+    say_cost(total, work, f"prediction passes: {passes}, encoding passes: {encoded}")
+
+
+def _joint_cost(
+    group: Sequence[NerSource],
+    joined: Sequence[NerSource],
+    unknown: Sequence[NerSource],
+    plan: TaggerPlan,
+    *,
+    trained: bool,
+) -> Cost:
+    """Return the cost of a joint tagger of some sources and of one a source of others, each of which reads all."""
+    from esnera_hf.modeling.cost import Cost, estimate_cost, estimate_joint_cost
+
+    joint = estimate_joint_cost(joined, plan.encoder, plan.training, trained=trained)
+    if len(joined) == len(group):
+        return joint
+    training = joint.training + sum(
+        estimate_cost([source], plan.encoder, plan.training).training for source in unknown
     )
+    reading = estimate_joint_cost(group, plan.encoder, plan.training, trained=True).seconds
+    return Cost(training, training + reading * (1 + len(group) - len(joined)), joint.device)

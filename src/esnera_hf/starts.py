@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 from esnera_hf.alignment import LabelMapping
 from esnera_hf.cache import Artefact
 from esnera_hf.errors import ConfigurationError
+from esnera_hf.joint_taggers import CachedHead
+from esnera_hf.labels import LabelRef
 from esnera_hf.shares import make_by_all
-from esnera_hf.source_taggers import CachedHead, TaggerPlan
 from esnera_hf.sources import NerSource
+from esnera_hf.tagger_plan import TaggerPlan
 from esnera_hf.taggers import CachedTagger
 
 if TYPE_CHECKING:
@@ -38,18 +40,21 @@ def start_artefact(
 ) -> Artefact:
     """Return the saved tagger of the unified labels that the heads of a joint tagger give.
 
+    Labels of sources that the joint tagger was not trained on add nothing to it.
+
     Args:
         sources: whose labels the mapping maps.
         mapping: of their labels, and perhaps of others.
-        own: the heads of one joint tagger, by source.
+        own: the sources' own taggers, heads of one joint tagger among them.
 
     Raises:
-        ConfigurationError: the taggers are no heads of one joint tagger.
+        ConfigurationError: there is no joint tagger among them, or more than one.
     """
-    heads = [own[source.name] for source in sources]
-    first = heads[0]
-    if not isinstance(first, CachedHead) or any(head.artefact.key != first.artefact.key for head in heads):
-        raise ConfigurationError("a warm start needs one joint tagger of all sources: pass taggers='joint'.")
+    joint = {
+        tagger.artefact.key: tagger.artefact for tagger in own.values() if isinstance(tagger, CachedHead)
+    }
+    if len(joint) != 1:
+        raise ConfigurationError("a warm start needs one joint tagger of the sources: pass taggers='joint'.")
     names = {source.name for source in sources}
     unified = {entry.label: entry.unified for entry in mapping.entries if entry.label.source in names}
     mentions = {
@@ -57,22 +62,36 @@ def start_artefact(
         for source in sources
         for label in source.label_refs
     }
+    return _put_together(next(iter(joint.values())), mapping.unified_labels, unified, mentions)
+
+
+def blank_start(joint: Artefact, labels: Sequence[str]) -> Artefact:
+    """Return the saved tagger of a joint tagger's encoder under a head that knows nothing of its labels yet."""
+    return _put_together(joint, labels, {}, {})
+
+
+def _put_together(
+    joint: Artefact,
+    unified_labels: Sequence[str],
+    unified: Mapping[LabelRef, str | None],
+    mentions: Mapping[LabelRef, int],
+) -> Artefact:
     identity = {
-        "joint": first.artefact.key,
-        "unified": list(mapping.unified_labels),
+        "joint": joint.key,
+        "unified": list(unified_labels),
         "mapping": [[*label, name, mentions[label]] for label, name in sorted(unified.items())],
     }
     artefact = Artefact("starts", identity)
 
-    def put_together() -> Tagger:
+    def tagger() -> Tagger:
         from esnera_hf.modeling import Tagger
         from esnera_hf.modeling.joint import JointTagger
         from esnera_hf.modeling.warm_start import merged_start
 
-        joint = JointTagger.from_pretrained(first.artefact.folder)
-        return Tagger(merged_start(joint, mapping.unified_labels, unified, mentions), joint.tokenizer)
+        known = JointTagger.from_pretrained(joint.folder)
+        return Tagger(merged_start(known, unified_labels, unified, mentions), known.tokenizer)
 
-    make_by_all(artefact, put_together, _save)
+    make_by_all(artefact, tagger, _save)
     return artefact
 
 

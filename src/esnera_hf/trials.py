@@ -19,10 +19,10 @@ from esnera_hf.merging import as_source, merge_sources
 from esnera_hf.processes import process_count
 from esnera_hf.scoring import MergedScores, PredictionPair, score_in_own_labels, score_projected
 from esnera_hf.shares import kept_by_all
-from esnera_hf.source_taggers import TaggerPlan
 from esnera_hf.sources import NerSource
 from esnera_hf.stages import Form, as_json, code_digest
 from esnera_hf.starts import start_artefact, warm_training
+from esnera_hf.tagger_plan import TaggerPlan
 from esnera_hf.taggers import (
     CachedTagger,
     announce_cost,

@@ -72,6 +72,12 @@ def _add_evidence_options(group: Any) -> None:
     )
     add_taggers_option(group)
     group.add_argument(
+        "--joint-of",
+        metavar="SOURCE,…",
+        help="train the joint tagger on these sources, such as those of a finished alignment, whose joint tagger is "
+        "then taken from the cache; each other source gets a tagger of its own that begins with it",
+    )
+    group.add_argument(
         "--warm-start",
         type=float,
         metavar="SHARE",
@@ -122,7 +128,12 @@ def align_settings(options: argparse.Namespace) -> AlignSettings:
 
     return AlignSettings(
         EvidenceSettings(
-            options.match, options.centre, training_arguments(options), options.taggers, options.warm_start
+            options.match,
+            options.centre,
+            training_arguments(options),
+            options.taggers,
+            options.warm_start,
+            None if options.joint_of is None else tuple(_listed(options.joint_of)),
         ),
         _search(options),
         _schema(options),

@@ -1,0 +1,126 @@
+"""The joint tagger in the cache, an encoder with a head a source."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from esnera_hf.cache import Artefact
+from esnera_hf.console import duration, say
+from esnera_hf.metrics import Scores
+from esnera_hf.predictions import read_predictions
+from esnera_hf.shares import Predict, make_by_all, make_predictions
+from esnera_hf.sources import NerSource
+from esnera_hf.tagger_plan import TaggerPlan
+from esnera_hf.taggers import CachedTagger, check_trainable, deciding, encoder_identity, library_versions
+from esnera_hf.tagging import Entity
+
+if TYPE_CHECKING:
+    from esnera_hf.modeling import Tagger
+    from esnera_hf.modeling.joint_training import JointTrainingResult
+
+
+@dataclass(frozen=True)
+class CachedHead(CachedTagger):
+    """The head of one source of a joint tagger in the cache.
+
+    Attributes:
+        name: of the source.
+        artefact: where the joint tagger lies.
+        seconds: its share of the training time; 0 if it had been trained before.
+        names: of all heads, in order.
+    """
+
+    names: tuple[str, ...]
+
+    @cached_property
+    def record(self) -> dict[str, Any]:
+        """How the training went, as seen from this source: ``history``, ``arguments``, ``validation``."""
+        from esnera_hf.modeling.joint import head_record
+        from esnera_hf.modeling.tagger import read_record
+
+        return head_record(read_record(self.artefact.folder), self.name)
+
+    def load(self) -> Tagger:
+        """Load the tagger of this source."""
+        from esnera_hf.modeling.joint import JointTagger
+
+        return JointTagger.from_pretrained(self.artefact.folder).head(self.name)
+
+    def predictions(self, source: NerSource, split: str) -> Iterator[list[Entity]]:
+        """Yield the predicted entities of each sentence; all heads predict at once, and all of it is kept."""
+        identity = {"joint": self.artefact.key, "sentences": source.fingerprint, "split": split}
+        artefact = Artefact("predictions", identity)
+
+        def loaded() -> Predict:
+            from esnera_hf.modeling.joint import JointTagger
+
+            tagger = JointTagger.from_pretrained(self.artefact.folder)
+            return lambda chunk: (
+                [found[name] for name in self.names] for found in tagger.predict_all(chunk, scores=True)
+            )
+
+        files = [_predictions_file(head) for head in range(len(self.names))]
+        tokens = (sentence.tokens for sentence in source.sentences(split))
+        bar = len(source.dataset[split]), f"joint tagger reads {source.name} {split}"
+        make_predictions(artefact, files, loaded, tokens, bar)
+        return read_predictions(artefact.folder / _predictions_file(self.names.index(self.name)))
+
+
+def _predictions_file(head: int) -> str:
+    return f"predictions-{head}.parquet"
+
+
+def joint_taggers(sources: Sequence[NerSource], plan: TaggerPlan) -> dict[str, CachedHead]:
+    """Return the heads of the joint tagger of sources, trained now or before; an interrupted training goes on.
+
+    Raises:
+        ConfigurationError: a source has nothing to train on or to choose by.
+        EncoderError: the encoder cannot be loaded.
+    """
+    for source in sources:
+        check_trainable(source)
+    from esnera_hf.modeling.joint_training import save_joint_result, train_joint_tagger
+
+    ordered = _in_order(sources)
+    artefact = joint_artefact(sources, plan)
+    started = time.perf_counter()
+
+    def train() -> JointTrainingResult:
+        return train_joint_tagger(ordered, plan.encoder, artefact.unfinished, plan.training)
+
+    trained = make_by_all(artefact, train, save_joint_result)
+    seconds = time.perf_counter() - started if trained else 0.0
+    names = tuple(source.name for source in ordered)
+    heads = {name: CachedHead(name, artefact, seconds / len(names), names) for name in names}
+    how = f"trained in {duration(seconds)}" if trained else "trained before, reused"
+    say(f"joint tagger of {', '.join(names)} {how}")
+    for name in names:
+        say(
+            f"{name}: head of the joint tagger; validation {Scores.from_dict(heads[name].record['validation'])}"
+        )
+    return heads
+
+
+def joint_artefact(sources: Sequence[NerSource], plan: TaggerPlan) -> Artefact:
+    """Return where the joint tagger of sources is kept, by everything that decides its weights."""
+    from esnera_hf.modeling.arguments import joint_settings
+    from esnera_hf.modeling.pretrained import hidden_size
+
+    sentences = sum(len(source.dataset["train"]) for source in sources)
+    settings = {**joint_settings(hidden_size(plan.encoder), sentences), **plan.training}
+    identity = {
+        "sources": [[source.name, source.fingerprint, list(source.labels)] for source in _in_order(sources)],
+        "encoder": encoder_identity(plan.encoder),
+        "training": deciding(settings),
+        "versions": library_versions(),
+    }
+    return Artefact("joint_taggers", identity)
+
+
+def _in_order(sources: Sequence[NerSource]) -> list[NerSource]:
+    """Return sources in the order of their names, which is that of the heads."""
+    return sorted(sources, key=lambda source: source.name)

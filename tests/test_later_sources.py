@@ -1,0 +1,166 @@
+"""Another corpus later: the joint tagger of a finished alignment stays; the new corpus has one that begins with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from builders import toy_source
+from esnera_hf import AlignSettings, EvidenceSettings, FinalSettings, MergeResult, NerSource, align
+from esnera_hf.errors import ConfigurationError
+from esnera_hf.joint_taggers import CachedHead
+from esnera_hf.source_taggers import announce_own_taggers, own_taggers
+from esnera_hf.tagger_plan import TaggerPlan
+
+TRAINING = {"learning_rate": 1e-2, "head_learning_rate": 2e-2, "num_train_epochs": 6, "seed": 42}
+BEFORE = EvidenceSettings(training=TRAINING)
+LATER = EvidenceSettings(training=TRAINING, joint_of=("alpha", "beta"))
+
+
+@pytest.fixture(scope="module")
+def sources() -> list[NerSource]:
+    return [
+        toy_source("alpha", {"PERSON": "per", "PLACE": "loc"}, seed=1),
+        toy_source("beta", {"PERSON": "name", "PLACE": "city", "FIRM": "firm"}, seed=2),
+        toy_source("gamma", {"PERSON": "human", "PLACE": "town", "FIRM": "company"}, seed=3),
+    ]
+
+
+@pytest.fixture(scope="module")
+def finished(
+    sources: list[NerSource], encoder_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, MergeResult]:
+    """The cache after an alignment of the first two, and its result."""
+    folder = tmp_path_factory.mktemp("later")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ESNERA_CACHE_DIR", str(folder))
+        return folder, align(sources[:2], encoder=encoder_folder, settings=AlignSettings(BEFORE))
+
+
+@pytest.fixture
+def trained(finished: tuple[Path, MergeResult], monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of what is trained in a test, which goes on with the cache."""
+    from esnera_hf.modeling import joint_training, training
+
+    names: list[str] = []
+    one, joint = training.train_tagger, joint_training.train_joint_tagger
+
+    def train_one(source: NerSource, *args: Any) -> Any:
+        names.append(source.name)
+        return one(source, *args)
+
+    def train_joint(sources: list[NerSource], *args: Any) -> Any:
+        names.append(" and ".join(source.name for source in sources))
+        return joint(sources, *args)
+
+    monkeypatch.setattr(training, "train_tagger", train_one)
+    monkeypatch.setattr(joint_training, "train_joint_tagger", train_joint)
+    monkeypatch.setenv("ESNERA_CACHE_DIR", str(finished[0]))
+    return names
+
+
+def groups(result: MergeResult) -> set[frozenset[str]]:
+    return {frozenset(map(str, result.mapping.members(name))) for name in result.mapping.unified_labels}
+
+
+def test_it_costs_its_own_training_and_the_others_stay(
+    finished: tuple[Path, MergeResult],
+    trained: list[str],
+    sources: list[NerSource],
+    encoder_folder: Path,
+) -> None:
+    result = align(sources, encoder=encoder_folder, settings=AlignSettings(LATER))
+    assert trained == ["gamma"]
+    assert groups(result) == {
+        frozenset({"alpha:per", "beta:name", "gamma:human"}),
+        frozenset({"alpha:loc", "beta:city", "gamma:town"}),
+        frozenset({"beta:firm", "gamma:company"}),
+    }
+    before, after = finished[1].report, result.report
+    for name in ("alpha", "beta"):
+        assert after.taggers[name]["test"] == before.taggers[name]["test"]
+    again = align(sources, encoder=encoder_folder, settings=AlignSettings(**round_trip(result)))
+    assert trained == ["gamma"]
+    assert again.report.settings == result.report.settings
+    assert again.similarity.to_dict() == result.similarity.to_dict()
+
+
+def round_trip(result: MergeResult) -> dict[str, Any]:
+    """The settings of evidence as a report keeps them."""
+    kept = dict(result.report.to_dict()["settings"]["evidence"])
+    assert list(kept["joint_of"]) == ["alpha", "beta"]
+    return {"evidence": EvidenceSettings(**{**kept, "joint_of": list(kept["joint_of"])})}
+
+
+def test_its_tagger_begins_with_the_joint_one(
+    trained: list[str], sources: list[NerSource], encoder_folder: Path
+) -> None:
+    """After one epoch it knows more than one that begins with the encoder."""
+    short = {**TRAINING, "num_train_epochs": 1, "learning_rate": 1e-3}
+    joint = own_taggers(sources[:2], TaggerPlan(str(encoder_folder), TRAINING, "joint"))
+    assert all(isinstance(tagger, CachedHead) for tagger in joint.values())
+    from esnera_hf.starts import blank_start
+    from esnera_hf.taggers import cached_tagger
+
+    start = blank_start(joint["alpha"].artefact, sources[2].labels)
+    warm = cached_tagger(sources[2], str(encoder_folder), short, start=start)
+    cold = cached_tagger(sources[2], str(encoder_folder), short)
+    assert trained == ["gamma", "gamma"]
+    losses = [tagger.record["history"][0]["loss"] for tagger in (warm, cold)]
+    assert losses[0] < losses[1] * 0.8
+
+
+def test_the_final_tagger_may_begin_with_the_joint_one(
+    trained: list[str], sources: list[NerSource], encoder_folder: Path
+) -> None:
+    evidence = EvidenceSettings(training=TRAINING, joint_of=["beta", "alpha"], warm_start=0.5)  # type: ignore[arg-type]
+    settings = AlignSettings(evidence, final=FinalSettings(augment=None, tagger=True))
+    result = align(sources, encoder=encoder_folder, settings=settings)
+    assert trained[-1] == "alpha+beta+gamma"
+    tagger = result.load_tagger()
+    assert len(tagger.record["history"]) <= 3
+    scores = result.report.systems["merged"]["own_labels"]["sources"]
+    assert all(scores[source.name]["micro"]["after"]["value"] > 0.7 for source in sources), scores
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"joint_of": ()}, r"^joint_of=\(\): expected the names of one or more sources\.$"),
+        ({"joint_of": "alpha"}, r"^joint_of='alpha': expected the names of one or more sources\.$"),
+        ({"joint_of": ("alpha",), "taggers": "separate"}, r"^joint_of= needs taggers='joint'"),
+    ],
+)
+def test_wrong_settings(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        EvidenceSettings(**options)
+
+
+def test_a_source_that_is_not_there(sources: list[NerSource], encoder_folder: Path) -> None:
+    settings = AlignSettings(EvidenceSettings(joint_of=("alpha", "delta")))
+    with pytest.raises(
+        ConfigurationError,
+        match=r"^joint_of= names 'delta'; the sources are 'alpha', 'beta', 'gamma'\. Name sources of this",
+    ):
+        align(sources, encoder=encoder_folder, settings=settings)
+
+
+def test_what_it_will_cost(
+    trained: list[str],
+    sources: list[NerSource],
+    encoder_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("esnera_hf.modeling.cost._timed", lambda work: 60.0)
+    other = {**TRAINING, "num_train_epochs": 2, "seed": 7}
+    for training, told in ((TRAINING, (0, "1|0")), (other, (1, "1"))):
+        plan = TaggerPlan(str(encoder_folder), training, "joint", joint_of=("alpha", "beta"))
+        announce_own_taggers([sources], plan)
+        said = capsys.readouterr().err
+        assert f"joint taggers to train: {told[0]}, others: " in said
+        assert any(f"others: {count} (" in said for count in told[1].split("|"))
+        assert "prediction passes: 6, encoding passes: 3" in said
+    assert trained == []
