@@ -99,6 +99,10 @@ def test_launched_together_what_cannot_share_its_work(
     [
         ({"tagger": True, "compare": ("nobody",)}, "compare='nobody': expected "),
         ({"compare": ("gold",)}, "compare= needs tagger=True: there is nothing to compare with"),
+        (
+            {"tagger": True, "compare": ("outside",)},
+            "compare='outside' needs partial=: without it that is the merged",
+        ),
     ],
 )
 def test_what_is_made_of_the_merged_dataset(settings: dict[str, Any], message: str) -> None:

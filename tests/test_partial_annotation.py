@@ -112,7 +112,10 @@ def test_a_coarse_label_teaches_no_part_of_it(encoder_folder: Path) -> None:
 def test_a_final_tagger_with_pseudo_labels_is_trained_so(
     sources: list[NerSource], encoder_folder: Path
 ) -> None:
-    settings = FinalSettings(augment=0.5, tagger=True, partial=PartialLikelihood(pseudo_noise=0.1))
+    """And beside it one without pseudo-labels, and one without the likelihood."""
+    settings = FinalSettings(
+        augment=0.5, tagger=True, compare=("gold", "outside"), partial=PartialLikelihood(pseudo_noise=0.1)
+    )
     plan = TaggerPlan(str(encoder_folder), {**TRAINING, "num_train_epochs": 4})
     final = finish(sources, mapping_by_name(sources), (), settings, plan)
     assert final.pseudo is not None
@@ -130,6 +133,13 @@ def test_a_final_tagger_with_pseudo_labels_is_trained_so(
             "places": {"entities": {"FIRM": ("FIRM",), "LOC": ("LOC",)}, "outside": ("PER",)},
         },
     }
+    merged, gold, outside = (
+        final.systems[name].tagger.artefact.identity for name in ("merged", "gold", "outside")
+    )
+    assert gold["partial"] == identity
+    assert gold["sentences"] != merged["sentences"]
+    assert outside["sentences"] == merged["sentences"]
+    assert "partial" not in outside
 
 
 def test_a_tagger_is_known_by_how_it_was_trained(

@@ -31,7 +31,7 @@ from esnera_hf.tagger_plan import TaggerPlan
 from esnera_hf.taggers import CachedTagger
 from esnera_hf.trials import both_predictions, leak_digest, merge_identity, train_merged
 
-Baseline = Literal["naive", "gold"]
+Baseline = Literal["naive", "gold", "outside"]
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,8 @@ class FinalSettings:
         tagger: train a tagger on the merged dataset and score it.
         compare: other taggers to train and score beside it: ``naive``, on the
             union where same names merge and missing types are ``O``; ``gold``, on
-            the same mapping without pseudo-labels.
+            the same mapping without pseudo-labels; ``outside``, on the same
+            dataset without the partial likelihood.
         partial: train the tagger on the likelihood of what each source says, so
             that what it does not annotate is left open instead of ``O``;
             pseudo-labels, if there are any, then count as far as its
@@ -72,6 +73,10 @@ class FinalSettings:
                 raise ConfigurationError(f"compare={name!r}: expected {' or '.join(get_args(Baseline))}.")
         if self.compare and not self.tagger:
             raise ConfigurationError("compare= needs tagger=True: there is nothing to compare with.")
+        if "outside" in self.compare and self.partial is None:
+            raise ConfigurationError(
+                "compare='outside' needs partial=: without it that is the merged tagger itself."
+            )
 
 
 @dataclass(frozen=True)
@@ -143,8 +148,7 @@ def finish(
         dataset = merge_sources(sources, mapping, leaks, pseudo)
     systems: dict[str, ScoredTagger] = {}
     with lap(seconds, "final training"):
-        for name, (chosen, added) in _systems(sources, mapping, pseudo, settings).items():
-            partial = settings.partial if name == "merged" else None
+        for name, (chosen, added, partial) in _systems(sources, mapping, pseudo, settings).items():
             tagger = train_merged(sources, chosen, leaks, added, plan, partial, taggers)
             systems[name] = ScoredTagger(tagger, *_scores(sources, chosen, taggers, tagger))
     return Final(dataset, tuple(leaks), pseudo, taggers, systems, seconds)
@@ -202,12 +206,13 @@ def _systems(
     mapping: LabelMapping,
     pseudo: PseudoLabels | None,
     settings: FinalSettings,
-) -> dict[str, tuple[LabelMapping, PseudoLabels | None]]:
-    """Return mapping and pseudo-labels of each tagger that is asked for."""
+) -> dict[str, tuple[LabelMapping, PseudoLabels | None, PartialLikelihood | None]]:
+    """Return mapping, pseudo-labels and likelihood of each tagger that is asked for."""
     known = {
-        "merged": (mapping, pseudo),
-        "gold": (mapping, None),
-        "naive": (mapping_by_name(sources), None),
+        "merged": (mapping, pseudo, settings.partial),
+        "gold": (mapping, None, settings.partial),
+        "outside": (mapping, pseudo, None),
+        "naive": (mapping_by_name(sources), None, None),
     }
     return {name: known[name] for name in (*["merged"] * settings.tagger, *settings.compare)}
 

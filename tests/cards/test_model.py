@@ -10,6 +10,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from card_facts import make_model_facts
 from esnera_hf.cards import model_card
+from esnera_hf.report.systems import system_title
 from esnera_hf.sources.source import Licence
 from markdown_reading import table, tables
 
@@ -129,3 +130,23 @@ def test_a_tagger_of_one_source_says_nothing_of_merging() -> None:
     card = model_card(replace(facts, report=None, mapping=None, sources=facts.report.sources[:1]))
     assert next(tables(card.body)) == [["label"], ["city"], ["per"]]
     assert "merge" not in card.body.split("## Citation")[0].replace("owner/merged", "")
+
+
+def test_how_the_tagger_was_trained_is_told() -> None:
+    facts = make_model_facts()
+    plain = model_card(facts).body
+    assert "likelihood" not in plain
+    settings = {
+        **facts.report.settings,
+        "evidence": {"taggers": "joint", "joint_of": ["alpha", "beta"], "warm_start": 0.5},
+        "final": {"tagger": True, "partial": {"pseudo_noise": 0.0}},
+    }
+    report = replace(facts.report, settings=settings)
+    told = model_card(replace(facts, report=report)).body
+    assert "| alignment: likelihood of the final tagger | of what each source says |" in told
+    assert (
+        "| alignment: taggers | joint, of alpha, beta; the others begin with it, the merged ones begin"
+        in told
+    )
+    assert system_title("merged", settings).endswith("on the likelihood of what each source says")
+    assert system_title("merged", facts.report.settings) == "trained on the merged dataset"

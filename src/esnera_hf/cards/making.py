@@ -8,6 +8,7 @@ from typing import Any
 from esnera_hf.alignment import LabelMapping
 from esnera_hf.console import duration
 from esnera_hf.report import Report
+from esnera_hf.report.systems import PARTIAL, is_partial
 
 
 def making(report: Report) -> list[tuple[str, str]]:
@@ -18,8 +19,12 @@ def making(report: Report) -> list[tuple[str, str]]:
         "seed": settings.get("seed"),
         "sentences used": _sentences(settings),
         "search": _search(report),
+        "taggers": _taggers(settings.get("evidence") or {}),
         "spans match by": settings.get("evidence", {}).get("match"),
         "vectors centred over": settings.get("evidence", {}).get("centre"),
+        "likelihood of the final tagger": PARTIAL.removeprefix("on the likelihood ")
+        if is_partial(settings)
+        else "",
         "versions": ", ".join(f"{name} {version}" for name, version in report.versions.items()),
         "time": _time(report.seconds),
     }
@@ -29,6 +34,15 @@ def making(report: Report) -> list[tuple[str, str]]:
 def _sentences(settings: Mapping[str, Any]) -> str:
     most = settings.get("sentences")
     return "" if most is None else f"at most {most:,} a split of each source"
+
+
+def _taggers(evidence: Mapping[str, Any]) -> str:
+    told = [str(evidence.get("taggers") or "")]
+    if evidence.get("joint_of"):
+        told.append(f"of {', '.join(evidence['joint_of'])}; the others begin with it")
+    if evidence.get("warm_start"):
+        told.append(f"the merged ones begin with it, for {evidence['warm_start']} of the epochs")
+    return ", ".join(filter(None, told))
 
 
 def _search(report: Report) -> str:

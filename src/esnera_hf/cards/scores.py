@@ -7,13 +7,9 @@ from typing import Any
 
 from esnera_hf.report import Report
 from esnera_hf.report.html import LARGE_LOSS
+from esnera_hf.report.systems import system_title
 
 _OWN = "own_labels"
-_SYSTEMS = {
-    "merged": "trained on the merged dataset",
-    "gold": "the same without pseudo-labels",
-    "naive": "naive union: labels of the same name are one, types that a source does not annotate are O",
-}
 
 
 def main_scores(report: Report) -> dict[str, Any] | None:
@@ -41,7 +37,7 @@ def system_rows(report: Report) -> list[dict[str, Any]]:
         return []
     return [
         {
-            "name": _SYSTEMS.get(name, name),
+            "name": system_title(name, report.settings),
             _OWN: system[_OWN]["pooled"]["after"],
             "projected": system["projected"]["pooled"]["after"],
         }

@@ -102,10 +102,10 @@ def add_final_options(parser: argparse.ArgumentParser, floor: float | None) -> N
     group.add_argument(
         "--compare",
         action="append",
-        choices=("naive", "gold"),
+        choices=("naive", "gold", "outside"),
         default=[],
         help="with --tagger, train another one on the union where same names merge and missing types are O "
-        "(naive), or without pseudo-labels (gold); may be given twice",
+        "(naive), without pseudo-labels (gold), or without --partial (outside); may be given several times",
     )
     group.add_argument(
         "--partial",

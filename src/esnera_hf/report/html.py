@@ -24,6 +24,7 @@ from esnera_hf.console import duration
 from esnera_hf.report.figures import agreement, figure, merge_setting
 from esnera_hf.report.replay import as_json, python_call
 from esnera_hf.report.report import Report
+from esnera_hf.report.systems import system_title
 from esnera_hf.similarity import Agreement, SimilarityMatrix
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -45,11 +46,6 @@ _SCORED = ("validation", "test")
 _WAYS = {
     "own_labels": "in each source's own labels",
     "projected": "on unified labels, projected through the mapping",
-}
-_SYSTEMS = {
-    "merged": "tagger trained on the merged dataset",
-    "gold": "the same without pseudo-labels",
-    "naive": "naive union: same names merge, missing types are O",
 }
 
 
@@ -200,7 +196,7 @@ def _score_tables(report: Report) -> Iterator[dict[str, Any]]:
     """Yield the tables of F1 before and after."""
     for name, system in report.systems.items():
         for way, text in _WAYS.items():
-            title = f"Test split, {text}: own tagger against {_SYSTEMS.get(name, name)}"
+            title = f"Test split, {text}: own tagger against one {system_title(name, report.settings)}"
             yield {"title": title, **system[way]}
     for way, text in _WAYS.items():
         if report.search_scores is not None:

@@ -9,6 +9,7 @@ from typing import Any
 from esnera_hf.console import duration
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.report.figures import merge_setting
+from esnera_hf.report.systems import system_title
 from esnera_hf.text import display_width, pad
 
 
@@ -93,7 +94,7 @@ class Report:
                 *(line for stage in self.stages for line in _stage_lines(stage)),
                 *self._search_lines(),
                 *self._pseudo_lines(),
-                *(line for name, system in self.systems.items() for line in _system_lines(name, system)),
+                *(line for name in self.systems for line in self._system_lines(name)),
                 *map(_leak_line, self.leaks),
                 "time: " + ", ".join(f"{step} {duration(s)}" for step, s in self.seconds.items()),
             ]
@@ -110,6 +111,14 @@ class Report:
         yield from (f"  dropped {count:,}: {reason}" for reason, count in source["dropped"].items())
         yield from (f"  repaired {count:,}: {kind}" for kind, count in source["repairs"].items())
         yield from (f"  {note}" for note in source["notes"])
+
+    def _system_lines(self, name: str) -> Iterator[str]:
+        scores = self.systems[name]["own_labels"]
+        title = system_title(name, self.settings)
+        yield f"{name} tagger ({title}), test, each source's own labels (own tagger → this one):"
+        for source, entry in scores["sources"].items():
+            micro = entry["micro"]
+            yield f"  {source}: micro-F1 {_figure(micro['before'])} → {_figure(micro['after'])}"
 
     def _search_lines(self) -> Iterator[str]:
         tried = [trial for trial in self.trials if trial["scores"]]
@@ -161,14 +170,6 @@ def _decision_lines(decisions: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         if d.get("part"):
             verb = "is a part of"
         yield f"  {name}  {verb} {d['candidate']}  S {similarity} (semantic {semantic}, empirical {empirical})"
-
-
-def _system_lines(name: str, system: Mapping[str, Any]) -> Iterator[str]:
-    scores = system["own_labels"]
-    yield f"{name} tagger, test, each source's own labels (own tagger → this one):"
-    for source, entry in scores["sources"].items():
-        micro = entry["micro"]
-        yield f"  {source}: micro-F1 {_figure(micro['before'])} → {_figure(micro['after'])}"
 
 
 def _figure(estimate: Mapping[str, Any]) -> str:
