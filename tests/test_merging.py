@@ -325,7 +325,7 @@ class TestLeaks:
         assert len(merged["train"]) == 0
         assert merged["train"].features == merged["test"].features
 
-    @settings(max_examples=40, deadline=None)
+    @settings(max_examples=25, deadline=None)
     @given(data=st.data())
     def test_no_text_of_a_later_split_is_left_in_another_source(self, data: st.DataObject) -> None:
         sentence = st.lists(st.sampled_from(["x/B-P", "y", "z"]), min_size=1, max_size=2).map(" ".join)

@@ -116,7 +116,7 @@ def brute_force(source: NerSource, other: NerSource, label: str) -> tuple[object
     return (forms_of_label, len(judged), annotated, total["nested"], total["crossed"], total["free"], share)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=70, deadline=None)
 @given(st.lists(corpora(), min_size=2, max_size=3))
 def test_the_counts_are_those_of_brute_force(rows: list[list[Row]]) -> None:
     sources = [make_source(name, {"train": r}) for name, r in zip("abc", rows, strict=False)]

@@ -6,6 +6,8 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -101,37 +103,53 @@ def add_repositories(hub: HubServer, folder: Path, *, private: bool) -> None:
     hub.add_repo("model", "me/encoder", files, private=private)
 
 
-@pytest.fixture(scope="module", params=["argument", "variable", "file"])
-def outcome(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outcome]:
-    """What a run leaves whose token was given as an argument, in a variable or by logging in."""
-    folder, way = tmp_path_factory.mktemp(request.param), request.param
+WAYS = ("argument", "variable", "file")
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Outcome]]:
+    """What runs leave whose token was given as an argument, in a variable or by logging in; they run side by side."""
+    with ExitStack() as stack, ThreadPoolExecutor(len(WAYS)) as pool:
+        started = {}
+        for way in WAYS:
+            folder, hub = tmp_path_factory.mktemp(way), stack.enter_context(HubServer())
+            # Sources and encoders are read by whoever is logged in; there is no argument for it.
+            add_repositories(hub, folder, private=way != "argument")
+            started[way] = pool.submit(run, way, folder, hub)
+        yield {way: outcome.result() for way, outcome in started.items()}
+
+
+def run(way: str, folder: Path, hub: HubServer) -> Outcome:
     (folder / "tmp").mkdir()
-    with HubServer() as hub:
-        token = hub.tokens["write"]
-        # Sources and encoders are read by whoever is logged in; there is no argument for it.
-        add_repositories(hub, folder, private=way != "argument")
-        refusal = {"X-Error-Message": f"{token} may not write here"}
-        hub.fail("me/refused/commit", status=403, headers=refusal, times=-1)
-        stored = folder / "hf" / "token"
-        if way == "file":
-            stored.parent.mkdir()
-            stored.write_text(token)
-        done = subprocess.run(
-            [sys.executable, "-c", CODE],
-            env=client_environment(
-                hub.url,
-                folder,
-                token=token if way == "variable" else None,
-                env={"TMPDIR": str(folder / "tmp")},
-            ),
-            cwd=folder,
-            input=f"{token}\n" if way == "argument" else "\n",
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
-        assert done.returncode == 0, done.stderr
-        yield Outcome(folder, done.stdout + done.stderr, hub, token, stored if way == "file" else None)
+    token = hub.tokens["write"]
+    refusal = {"X-Error-Message": f"{token} may not write here"}
+    hub.fail("me/refused/commit", status=403, headers=refusal, times=-1)
+    stored = folder / "hf" / "token"
+    if way == "file":
+        stored.parent.mkdir()
+        stored.write_text(token)
+    done = subprocess.run(
+        [sys.executable, "-c", CODE],
+        env=client_environment(
+            hub.url,
+            folder,
+            token=token if way == "variable" else None,
+            env={"TMPDIR": str(folder / "tmp")},
+        ),
+        cwd=folder,
+        input=f"{token}\n" if way == "argument" else "\n",
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    return Outcome(folder, done.stdout + done.stderr, hub, token, stored if way == "file" else None)
+
+
+@pytest.fixture(params=WAYS)
+def outcome(request: pytest.FixtureRequest, runs: dict[str, Outcome]) -> Outcome:
+    """One of them."""
+    return runs[request.param]
 
 
 def test_everything_was_written_and_published(outcome: Outcome) -> None:

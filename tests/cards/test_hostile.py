@@ -91,7 +91,7 @@ def hostile(test):  # type: ignore[no-untyped-def]
 
 @hostile
 @given(st.builds(Names, OUTSIDE, OUTSIDE, OUTSIDE, OUTSIDE))
-@settings(max_examples=12, phases=PHASES)
+@settings(max_examples=8, phases=PHASES)
 def test_a_dataset_card_stays_what_it_is(names: Names) -> None:
     assume(distinct(names))
     facts = make_dataset_facts(names, similarity=None)
@@ -109,7 +109,7 @@ def test_a_dataset_card_stays_what_it_is(names: Names) -> None:
 
 @hostile
 @given(st.builds(Names, OUTSIDE, OUTSIDE, OUTSIDE, OUTSIDE))
-@settings(max_examples=12, phases=PHASES)
+@settings(max_examples=8, phases=PHASES)
 def test_a_model_card_stays_what_it_is(names: Names) -> None:
     assume(distinct(names))
     card = model_card(make_model_facts(names))
