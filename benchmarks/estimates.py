@@ -30,11 +30,12 @@ def main() -> None:
     parser.add_argument("--sentences", type=int, default=300, help="a split of each source (default: 300)")
     parser.add_argument("--epochs", type=float, default=6)
     parser.add_argument("--warm-start", type=float, help="share of the epochs, from the joint tagger on")
+    parser.add_argument("--taus", type=float, nargs="+", default=SearchSettings().taus, help="of the grid")
     parser.add_argument("--seed", type=int, default=42)
     options = parser.parse_args()
     training = {"num_train_epochs": options.epochs, "use_cpu": True, "bf16": True}
     # Nothing holds such a bound but a mapping that gains, and nothing is spared by its estimate.
-    search = SearchSettings(max_drop=1e-9, method="estimated", estimate_margin=1.0)
+    search = SearchSettings(taus=options.taus, max_drop=1e-9, method="estimated", estimate_margin=1.0)
     evidence = EvidenceSettings(training=training, warm_start=options.warm_start)
     settings = AlignSettings(evidence, search, final=FinalSettings(augment=None))
     print(

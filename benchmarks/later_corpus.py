@@ -2,7 +2,8 @@
 
 Aligns the corpora but one. Then adds the last with ``joint_of``, which keeps the joint tagger, and aligns all of them
 from the start. Prints Markdown: CPU seconds of what is done after the first alignment, micro-F1 of each corpus' own
-tagger on test, and which labels of the last corpus become one with which others. Each of the corpora is the last once.
+tagger on test, and which labels of the last corpus become one with which others. Each of the corpora is the last once, or
+each of ``--added``.
 
     python benchmarks/later_corpus.py --encoder ENCODER --sentences 300 --epochs 6 cluener weibo uner_zh_gsdsimp
 """
@@ -29,7 +30,7 @@ def main() -> None:
     options = parsed()
     print("| added | way | CPU s | F1 of its own tagger | of the others, mean | its merges |")
     print("| --- | --- | ---: | ---: | ---: | --- |")
-    for last in options.sources:
+    for last in options.added or options.sources:
         others = [name for name in options.sources if name != last]
         with TemporaryDirectory() as folder, quiet_libraries():
             before = Path(folder, "before")
@@ -91,6 +92,7 @@ def parsed() -> Any:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("sources", nargs="+")
+    parser.add_argument("--added", nargs="+", metavar="SOURCE", help="of the sources, each the last once")
     parser.add_argument("--encoder", required=True)
     parser.add_argument("--sentences", type=int, default=300, help="at most so many a split")
     parser.add_argument("--epochs", type=int, default=6)

@@ -86,15 +86,15 @@ def pseudo_labels(
     found = PseudoLabels(floor)
     for source in sources:
         taggers = [other.name for other in sources if other is not source]
-        rows = [iter(predictions(name, source)) for name in taggers]
+        rows = [predictions(name, source) for name in taggers]
         names = [_missing(mapping, name, source.name) for name in taggers]
         by_id = found.entities.setdefault(source.name, {})
         skipped = (left_out or {}).get(source.name, ())
-        for sentence in source.sentences("train"):
+        for sentence, *read in zip(source.sentences("train"), *rows, strict=True):
             offered = [
                 (entity, tagger)
-                for tagger, row, new in zip(taggers, rows, names, strict=True)
-                for entity in renamed(next(row), new)
+                for tagger, row, new in zip(taggers, read, names, strict=True)
+                for entity in renamed(row, new)
             ]
             if sentence.id in skipped:
                 continue
