@@ -2,8 +2,8 @@
 
 Aligns the corpora but one. Then adds the last with ``joint_of``, which keeps the joint tagger, and aligns all of them
 from the start. Prints Markdown: CPU seconds of what is done after the first alignment, micro-F1 of each corpus' own
-tagger on test, and which labels of the last corpus become one with which others. Each of the corpora is the last once, or
-each of ``--added``.
+tagger on test, and which labels of the last corpus become one with which others. Each of the corpora is the last once,
+or each of ``--added``.
 
     python benchmarks/later_corpus.py --encoder ENCODER --sentences 300 --epochs 6 cluener weibo uner_zh_gsdsimp
 """
