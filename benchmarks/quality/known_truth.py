@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from esnera_hf.labels import LabelRef
 from esnera_hf.screening import Screening
 from esnera_hf.similarity import LabelSums, SimilarityMatrix, semantic_similarity
+from quality.corpora import PooledSentence
 from quality.gold import Relation
 
 
@@ -75,6 +76,17 @@ def known_case(corpus: str, labels: Sequence[str], seed: int) -> KnownCase:
         stolen = generator.random() < 0.2 and other not in renamed
         renamed[other if stolen else f"label {index}"] = second[name]
     return KnownCase(Half(f"{corpus}.a", first), Half(f"{corpus}.b", renamed))
+
+
+def relabelled(sentences: Sequence[PooledSentence], half: Half) -> list[PooledSentence]:
+    """Return sentences under the labels of a half; what it drops is gone."""
+    new = {old: name for name, labels in half.labels.items() for old in labels}
+    return [
+        PooledSentence(
+            row.tokens, tuple((start, end, new[old]) for start, end, old in row.spans if old in new)
+        )
+        for row in sentences
+    ]
 
 
 def _schema(generator: random.Random, labels: Sequence[str], share: float) -> dict[str, frozenset[str]]:
