@@ -23,10 +23,11 @@ import numpy as np
 from datasets import ClassLabel, DatasetDict
 from numpy.typing import NDArray
 
-from esnera_hf.alignment import LabelMapping, MergePath, greedy_merge_path, mapping_from_path
+from esnera_hf.alignment import LabelMapping, typed_mapping
 from esnera_hf.augmentation import PseudoLabels, pseudo_labels
 from esnera_hf.cards import Card, DatasetCardFacts, ModelCardFacts, dataset_card, model_card
 from esnera_hf.demo.corpora import generate_corpora
+from esnera_hf.evidence import mention_overlap
 from esnera_hf.final import Final
 from esnera_hf.leaks import Leak, find_leaks, left_out_of_train
 from esnera_hf.licensing import strictest_terms
@@ -34,14 +35,20 @@ from esnera_hf.merging import as_source, merge_sources
 from esnera_hf.metrics import score_entities
 from esnera_hf.report import Account, Report, build_report
 from esnera_hf.scoring import score_in_own_labels, score_projected
-from esnera_hf.similarity import SimilarityMatrix, cross_predictions, semantic_similarity, sum_mentions
+from esnera_hf.screening import screen
+from esnera_hf.similarity import (
+    SimilarityMatrix,
+    cross_predictions,
+    relate,
+    semantic_similarity,
+    sum_mentions,
+)
 from esnera_hf.sources import AnnotatedSentence, NerSource, load_source
 from esnera_hf.sources.source import Licence, Provenance
 from esnera_hf.tagging import Entity
 
 FOLDER = Path(__file__).parent
 SEED = 42
-LAMBDA = TAU = 0.4
 FLOOR = 0.8
 SIZES = {"train": 200, "validation": 60, "test": 60}
 REPOSITORY = "someone/demo-merged-ner"
@@ -139,17 +146,15 @@ def _without_dates(row: dict[str, Any], tags: ClassLabel) -> dict[str, Any]:
     return {"ner_tags": [0 if tag in dates else tag for tag in row["ner_tags"]]}
 
 
-def align(
-    sources: Sequence[NerSource], taggers: Mapping[str, LookupTagger]
-) -> tuple[SimilarityMatrix, MergePath]:
-    """Measure both similarities and merge along the greedy path."""
+def measure(sources: Sequence[NerSource], taggers: Mapping[str, LookupTagger]) -> SimilarityMatrix:
+    """Measure all evidence about the labels."""
     labels = [ref for source in sources for ref in source.label_refs]
     counts = cross_predictions(lambda name, source: taggers[name].on(source, "train"), sources, labels)
     sums = {source.name: sum_mentions(source, TrigramVectors()) for source in sources}
     train = {source.name: source.summary.entities["train"] for source in sources}
     support = np.array([train[ref.source].get(ref.label, 0) for ref in labels], dtype=np.int64)
-    matrix = SimilarityMatrix(tuple(labels), support, *counts, semantic_similarity(sums, labels))
-    return matrix, greedy_merge_path(matrix, LAMBDA, TAU)
+    overlap = mention_overlap(screen(sources), labels)
+    return SimilarityMatrix(tuple(labels), support, *counts, semantic_similarity(sums, labels), overlap)
 
 
 def score(
@@ -176,8 +181,8 @@ def make_facts() -> tuple[DatasetCardFacts, Report]:
     """Return the facts of the merged dataset, and its report."""
     sources = make_sources()
     taggers = {source.name: LookupTagger(source.sentences("train")) for source in sources}
-    matrix, path = align(sources, taggers)
-    mapping = mapping_from_path(path, matrix)
+    matrix = measure(sources, taggers)
+    mapping = typed_mapping(relate(matrix))
     leaks = find_leaks(sources)
     pseudo = pseudo_labels(
         sources,
@@ -191,13 +196,12 @@ def make_facts() -> tuple[DatasetCardFacts, Report]:
         "call": "align",
         "sources": [source.name for source in sources],
         "encoder": "letter trigrams, a stand-in",
-        "lambda": LAMBDA,
-        "tau": TAU,
         "seed": SEED,
+        "merge": "typed",
         "final": {"augment": FLOOR, "tagger": True, "compare": ["gold"]},
     }
     final = Final(merged, leaks, pseudo)
-    report = build_report(Account(sources, mapping, final, settings, matrix, stages=path.stages))
+    report = build_report(Account(sources, mapping, final, settings, matrix))
     report = replace(
         report,
         systems={
