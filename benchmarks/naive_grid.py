@@ -5,12 +5,14 @@ point with nothing kept between them, as written in the paper; ``exact``, which 
 of merged labels, until one holds the bound; ``estimated``, which trains only what may hold it. Prints Markdown:
 trainings, CPU seconds without those of the evidence, and the mapping that is chosen.
 
-    python benchmarks/naive_grid.py --encoder ENCODER --layers 2 --sentences 150 --epochs 4 --bf16 weibo uner_zh_gsdsimp
+    python benchmarks/naive_grid.py --encoder ENCODER --layers 2 --sentences 120 --epochs 6 --bf16 \
+        --training '{"per_device_train_batch_size": 8, "head_learning_rate": 0.01}' wikigold uner_en_ewt
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shutil
 import sys
@@ -89,7 +91,7 @@ def naive(points: list[Searched], scoring: str) -> Searched:
 def searched(options: Any, encoder: str, cache: Path, search: SearchSettings) -> Searched:
     """Align with a cache."""
     os.environ[CACHE_VARIABLE] = str(cache)
-    training: dict[str, Any] = {"num_train_epochs": options.epochs}
+    training: dict[str, Any] = {"num_train_epochs": options.epochs, **options.training}
     if options.bf16:
         training |= {"bf16": True, "use_cpu": True}
     started = time.process_time()
@@ -146,6 +148,9 @@ def parsed() -> Any:
     parser.add_argument("--layers", type=int, default=2, help="of the encoder are kept")
     parser.add_argument("--sentences", type=int, default=150, help="at most so many a split")
     parser.add_argument("--epochs", type=int, default=4)
+    parser.add_argument(
+        "--training", type=json.loads, default={}, metavar="JSON", help="other training arguments"
+    )
     parser.add_argument("--scoring", choices=("projected", "own_labels"), default="projected")
     parser.add_argument("--bf16", action="store_true", help="train in bfloat16 on the CPU")
     parser.add_argument("--seed", type=int, default=42)
