@@ -11,6 +11,7 @@ or each of ``--added``.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shutil
 import sys
@@ -50,7 +51,7 @@ def aligned(
 ) -> tuple[float, MergeResult]:
     """Align sources with a cache; return the CPU seconds, too."""
     os.environ[CACHE_VARIABLE] = str(cache)
-    training: dict[str, Any] = {"num_train_epochs": options.epochs}
+    training: dict[str, Any] = {"num_train_epochs": options.epochs, **options.training}
     if options.bf16:
         training |= {"bf16": True, "use_cpu": True}
     started = time.process_time()
@@ -96,6 +97,9 @@ def parsed() -> Any:
     parser.add_argument("--encoder", required=True)
     parser.add_argument("--sentences", type=int, default=300, help="at most so many a split")
     parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument(
+        "--training", type=json.loads, default={}, metavar="JSON", help="other training arguments"
+    )
     parser.add_argument("--bf16", action="store_true", help="train in bfloat16 on the CPU")
     parser.add_argument("--seed", type=int, default=42)
     return parser.parse_args()

@@ -11,6 +11,7 @@ its head of the joint tagger, and the merged tagger.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 from collections import defaultdict
@@ -64,7 +65,7 @@ def measured(options: Any, encoder: str, seed: int) -> tuple[dict[str, float], d
     """Return micro-F1 by way, F1 by label and way, and what the labels of the small corpus became one with."""
     small = fewer(load_source(options.small), options.few, options.tested, seed)
     sources = [small, *(load_source(name).sample(options.sentences, seed) for name in options.others)]
-    training: dict[str, Any] = {"seed": seed, "num_train_epochs": options.epochs}
+    training: dict[str, Any] = {"seed": seed, "num_train_epochs": options.epochs, **options.training}
     if options.bf16:
         training |= {"bf16": True, "use_cpu": True}
     alone = cached_tagger(small, encoder, training).scores(small, "test")
@@ -129,6 +130,9 @@ def parsed() -> Any:
     parser.add_argument("--tested", type=int, default=500, help="sentences of its test split")
     parser.add_argument("--sentences", type=int, default=300, help="of each other corpus, a split")
     parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument(
+        "--training", type=json.loads, default={}, metavar="JSON", help="other training arguments"
+    )
     parser.add_argument("--bf16", action="store_true", help="train in bfloat16 on the CPU")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     return parser.parse_args()
