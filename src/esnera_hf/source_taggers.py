@@ -41,15 +41,19 @@ def own_taggers(sources: Sequence[NerSource], plan: TaggerPlan) -> dict[str, Cac
         check_trainable(source)
     taggers: dict[str, CachedTagger] = {**joint_taggers(joined, plan)}
     for source in later:
-        start = blank_start(joint_artefact(joined, plan), source.labels)
+        start = _start(source, joined, plan)
         taggers[source.name] = cached_tagger(source, plan.encoder, plan.training, start=start)
     return {source.name: taggers[source.name] for source in sources}
 
 
-def _later_artefact(source: NerSource, joined: Sequence[NerSource], plan: TaggerPlan) -> Artefact:
-    """Return where the tagger of a source lies that begins with the joint tagger of others, which there is."""
-    start = blank_start(joint_artefact(joined, plan), source.labels)
-    return tagger_artefact(source, plan.encoder, plan.training, start=start)
+def _start(source: NerSource, joined: Sequence[NerSource], plan: TaggerPlan) -> Artefact:
+    """Return what the tagger of a source begins with: the joint tagger of others, which is there."""
+    return blank_start(joint_artefact(joined, plan), source.labels)
+
+
+def _is_trained(source: NerSource, joined: Sequence[NerSource], plan: TaggerPlan) -> bool:
+    start = _start(source, joined, plan)
+    return tagger_artefact(source, plan.encoder, plan.training, start=start).exists
 
 
 def announce_own_taggers(groups: Sequence[Sequence[NerSource]], plan: TaggerPlan) -> None:
@@ -73,7 +77,7 @@ def announce_own_taggers(groups: Sequence[Sequence[NerSource]], plan: TaggerPlan
             check_trainable(source)
         joined, later = plan.joined_and_later(group)
         known = joint_artefact(joined, plan).exists
-        unknown = [source for source in later if not (known and _later_artefact(source, joined, plan).exists)]
+        unknown = [source for source in later if not (known and _is_trained(source, joined, plan))]
         costs.append(_joint_cost(group, joined, unknown, plan, trained=known))
         missing = [missing[0] + (not known), missing[1] + len(unknown)]
         passes += len(group) * (1 + len(later))
