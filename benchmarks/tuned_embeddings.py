@@ -13,6 +13,7 @@ subtracted from the vectors, with the number of pairs, and wall times.
 from __future__ import annotations
 
 import argparse
+import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -47,6 +48,7 @@ def main() -> None:
         before = mentions_of(sources, MentionEncoder(options.encoder))
         encoded = time.perf_counter()
         settings = {"seed": options.seed, "num_train_epochs": options.epochs, "early_stopping_patience": 3}
+        settings |= options.training
         result = train_joint_tagger(sources, options.encoder, Path(folder), settings)
         trained = time.perf_counter()
         tuned = MentionEncoder.from_model(result.tagger.model.encoder, result.tagger.tokenizer)
@@ -84,6 +86,9 @@ def parsed() -> Any:
     parser.add_argument("--gold", type=Path, required=True)
     parser.add_argument("--sentences", type=int, default=1500, help="at most so many a split")
     parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument(
+        "--training", type=json.loads, default={}, metavar="JSON", help="other training arguments"
+    )
     parser.add_argument("--seed", type=int, default=42)
     return parser.parse_args()
 

@@ -181,6 +181,7 @@ def test_the_report_tells_what_was_chosen(cached: tuple[Path, MergeResult], enco
             "training": {"seed": 42, **TRAINING},
             "taggers": "separate",
             "warm_start": None,
+            "joint_of": None,
         },
         "search": {
             "lambdas": [0.9],
