@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -406,8 +406,17 @@ class TestSearch:
         assert set(naive["alpha"]["by_label"]) == {"per", "loc"}
         assert set(naive["beta"]["by_label"]) == {"name", "city", "firm"}
 
+    @pytest.mark.parametrize(
+        ("method", "advice"),
+        [
+            ("exact", "encoder may help."),
+            ("estimated", "encoder may help, or the search 'exact', which trains all."),
+        ],
+    )
     def test_a_broken_bound_merges_nothing_and_says_so(
         self,
+        method: Literal["exact", "estimated"],
+        advice: str,
         cached: tuple[Path, MergeResult],
         sources: list[NerSource],
         encoder_folder: Path,
@@ -420,11 +429,13 @@ class TestSearch:
             sources,
             encoder=encoder_folder,
             lam=0.9,
-            settings=replace(SETTINGS, search=SearchSettings(taus=(0.1,))),
+            settings=replace(SETTINGS, search=SearchSettings(taus=(0.1,), method=method)),
         )
         assert len(result.mapping.unified_labels) == 5
         assert result.mapping.stages[0].tau is None
-        assert "WARNING: " in capsys.readouterr().err
+        said = capsys.readouterr().err
+        assert "WARNING: " in said
+        assert advice in said
         assert "NOTHING MERGED" in str(result.report)
 
     def test_an_estimate_spares_trainings(

@@ -120,11 +120,3 @@ def test_parts_vote_for_the_whole_that_a_source_annotates() -> None:
     # a's two mentions are both of P: its z is found as long as b's own one weighs no more than two
     assert found("b", 1.9) == 1.0
     assert found("b", 2.1) == pytest.approx(2 / 3)
-
-
-def test_a_tagger_that_is_never_sure_loses_nothing_to_itself(sources: list[NerSource]) -> None:
-    """Its findings stay below half of the votes alone as beside others: no change is estimated."""
-    mapping = make_mapping({("a", "P"): "N", ("a", "Q"): "Q", ("b", "N"): "N"})
-    scores = estimate_scores(sources, mapping, predict_with(RIGHT, 0.4), "validation")
-    assert scores.own_labels.pooled.before.value == 0.0
-    assert scores.own_labels.pooled.change.value == 0.0

@@ -74,11 +74,12 @@ def _search(
         find_leaks(sources),
     )
     searched = search_merge_path(found.matrix, settings.search, trials, constraints)
+    exact = ", or the search 'exact', which trains all" if settings.search.method == "estimated" else ""
     for stage in searched.path.stages:
         if stage.tau is None and any(not decision.wished for decision in stage.decisions):
             say(
                 f"WARNING: {' + '.join(stage.sources)} → {stage.target}: no setting merges anything and holds "
                 f"the bound (micro-F1 less than {settings.search.max_drop} lower). Nothing was merged by "
-                "similarity at this stage; a larger max_drop, more sentences or a better encoder may help."
+                f"similarity at this stage; a larger max_drop, more sentences or a better encoder may help{exact}."
             )
     return searched.path, searched.trials

@@ -15,13 +15,10 @@ from esnera_hf.tagging import Entity
 #: both, and text of the source itself decides; docs/search.md has the measurements.
 OWN_WEIGHT = 8.0
 
-#: The share of the votes that an entity needs.
-_MAJORITY = 0.5
-
 
 @dataclass(frozen=True)
 class EstimatedScores:
-    """Scores of what own taggers are sure of (before) and of the tagger that a mapping would give (after)."""
+    """Scores of own taggers (before) and of the tagger that a mapping would give, as estimated (after)."""
 
     projected: MergedScores
     own_labels: MergedScores
@@ -41,9 +38,7 @@ def estimate_scores(
     would contribute to training. A part of a label that the source annotates is a
     vote for that label. What gets half of the votes of the taggers that annotate
     the label is taken; of entities that share tokens the one with the
-    larger share stays. It is compared with what the source's own tagger finds
-    when it votes alone, so that a tagger that is seldom sure does not look worse
-    for being asked beside others.
+    larger share stays.
 
     Args:
         sources: the sources.
@@ -56,8 +51,7 @@ def estimate_scores(
     for source in sources:
         rows = {tagger.name: list(predictions(tagger.name, source)) for tagger in sources}
         merged = list(_vote(source, sources, mapping, rows, own_weight))
-        sure = [[entity for entity in found if entity.score >= _MAJORITY] for found in rows[source.name]]
-        pairs[source.name] = (sure, merged)
+        pairs[source.name] = (rows[source.name], merged)
     return EstimatedScores(
         score_projected(sources, mapping, pairs, split), score_in_own_labels(sources, mapping, pairs, split)
     )
@@ -104,6 +98,6 @@ def _most_voted(shares: Mapping[Entity, float]) -> list[Entity]:
     chosen: list[Entity] = []
     for entity, share in sorted(shares.items(), key=lambda item: (-item[1], item[0])):
         free = not any(other.start < entity.end and entity.start < other.end for other in chosen)
-        if share >= _MAJORITY and free:
+        if share >= 0.5 and free:
             chosen.append(entity)
     return sorted(chosen)

@@ -231,8 +231,7 @@ def leak_digest(leaks: Sequence[Leak]) -> str:
 
 def _told(outcome: TrialOutcome) -> str:
     pooled = outcome.pooled
-    whose = "the sources' own taggers" if outcome.training else "what the sources' own taggers are sure of"
-    return f"micro-F1 {pooled.before.value:.3f} of {whose}, {pooled.after.value:.3f}"
+    return f"micro-F1 {pooled.before.value:.3f} of the sources' own taggers, {pooled.after.value:.3f}"
 
 
 def train_merged(
