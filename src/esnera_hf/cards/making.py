@@ -22,9 +22,7 @@ def making(report: Report) -> list[tuple[str, str]]:
         "taggers": _taggers(settings.get("evidence") or {}),
         "spans match by": settings.get("evidence", {}).get("match"),
         "vectors centred over": settings.get("evidence", {}).get("centre"),
-        "likelihood of the final tagger": PARTIAL.removeprefix("on the likelihood ")
-        if is_partial(settings)
-        else "",
+        "likelihood of the final tagger": PARTIAL if is_partial(settings) else "",
         "versions": ", ".join(f"{name} {version}" for name, version in report.versions.items()),
         "time": _time(report.seconds),
     }

@@ -11,7 +11,7 @@ _TITLES = {
     "outside": "the same with O where a source does not annotate a label",
     "naive": "naive union: labels of the same name are one, types that a source does not annotate are O",
 }
-PARTIAL = "on the likelihood of what each source says"
+PARTIAL = "of what each source says"
 
 
 def system_title(name: str, settings: Mapping[str, Any]) -> str:
@@ -22,7 +22,7 @@ def system_title(name: str, settings: Mapping[str, Any]) -> str:
         settings: of the report.
     """
     title = _TITLES.get(name, name)
-    return f"{title}, {PARTIAL}" if name == "merged" and is_partial(settings) else title
+    return f"{title}, on the likelihood {PARTIAL}" if name == "merged" and is_partial(settings) else title
 
 
 def is_partial(settings: Mapping[str, Any]) -> bool:
