@@ -27,16 +27,15 @@ from quality.encoders import cut_encoder
 from quality.figures import f1_of, macro_f1
 from quality.gold import RELATIONS, Relation
 from quality.known_truth import HalvesEvidence, KnownCase, known_case, projected, relabelled
-from quality.options import add_training_options, training_arguments
+from quality.options import add_training_options, evidence_settings
 
 from esnera_hf.alignment import greedy_merge_path, mapping_from_path, typed_mapping
 from esnera_hf.cache import CACHE_VARIABLE
 from esnera_hf.console import quiet_libraries
-from esnera_hf.evidence import EvidenceSettings, gather_evidence
+from esnera_hf.evidence import gather_evidence
 from esnera_hf.labels import LabelRef
-from esnera_hf.modeling import MentionEncoder
 from esnera_hf.screening import screen
-from esnera_hf.similarity import SimilarityMatrix, relate, sum_mentions
+from esnera_hf.similarity import SimilarityMatrix, relate
 
 FREQUENT = 50
 LAMBDA, TAU = 0.4, 0.4
@@ -86,11 +85,8 @@ def evidence_of_halves(
         for half, sentences in halves(name, rows, options.seed).items():
             whole.append(as_source(half, sentences))
             sources.append(as_source(half, sentences[: options.sentences // 2]))
-    settings = EvidenceSettings(training=training_arguments(options), taggers=options.taggers)
-    found = gather_evidence(sources, encoder, settings)
-    mentions = MentionEncoder(encoder)
-    sums = {source.name: sum_mentions(source, mentions) for source in sources}
-    return HalvesEvidence(found.matrix, sums, screen(whole))
+    found = gather_evidence(sources, encoder, evidence_settings(options))
+    return HalvesEvidence(found.matrix, found.sums, screen(whole))
 
 
 def halves(corpus: str, rows: Sequence[PooledSentence], seed: int) -> dict[str, list[PooledSentence]]:
@@ -139,7 +135,7 @@ def retrained_cases(
     """Yield the pairs of the first cases as the projection judges them, and as a training of their own does."""
     own = own_evidence(corpus, evidence)
     labels = sorted({label.label for label in own.matrix.labels})
-    settings = EvidenceSettings(training=training_arguments(options), taggers=options.taggers)
+    settings = evidence_settings(options)
     for seed in range(options.retrain):
         case = known_case(corpus, labels, seed)
         sources, whole = [], []

@@ -11,7 +11,6 @@ or each of ``--added``.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shutil
 import sys
@@ -20,6 +19,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+
+from quality.options import add_training_override
 
 from esnera_hf import AlignSettings, EvidenceSettings, MergeResult, align
 from esnera_hf.cache import CACHE_VARIABLE
@@ -97,9 +98,7 @@ def parsed() -> Any:
     parser.add_argument("--encoder", required=True)
     parser.add_argument("--sentences", type=int, default=300, help="at most so many a split")
     parser.add_argument("--epochs", type=int, default=6)
-    parser.add_argument(
-        "--training", type=json.loads, default={}, metavar="JSON", help="other training arguments"
-    )
+    add_training_override(parser)
     parser.add_argument("--bf16", action="store_true", help="train in bfloat16 on the CPU")
     parser.add_argument("--seed", type=int, default=42)
     return parser.parse_args()

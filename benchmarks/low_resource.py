@@ -11,7 +11,6 @@ its head of the joint tagger, and the merged tagger.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from collections import defaultdict
@@ -21,6 +20,7 @@ from typing import Any
 
 import numpy as np
 from quality.encoders import cut_encoder
+from quality.options import add_training_override
 
 from esnera_hf import AlignSettings, EvidenceSettings, FinalSettings, align
 from esnera_hf.cache import CACHE_VARIABLE
@@ -130,9 +130,7 @@ def parsed() -> Any:
     parser.add_argument("--tested", type=int, default=500, help="sentences of its test split")
     parser.add_argument("--sentences", type=int, default=300, help="of each other corpus, a split")
     parser.add_argument("--epochs", type=int, default=6)
-    parser.add_argument(
-        "--training", type=json.loads, default={}, metavar="JSON", help="other training arguments"
-    )
+    add_training_override(parser)
     parser.add_argument("--bf16", action="store_true", help="train in bfloat16 on the CPU")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     return parser.parse_args()

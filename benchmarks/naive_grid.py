@@ -12,7 +12,6 @@ trainings, CPU seconds without those of the evidence, and the mapping that is ch
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shutil
 import sys
@@ -23,6 +22,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from quality.encoders import cut_encoder
+from quality.options import add_training_override
 
 from esnera_hf import AlignSettings, EvidenceSettings, FinalSettings, MergeResult, SearchSettings, align
 from esnera_hf.cache import CACHE_VARIABLE
@@ -148,9 +148,7 @@ def parsed() -> Any:
     parser.add_argument("--layers", type=int, default=2, help="of the encoder are kept")
     parser.add_argument("--sentences", type=int, default=150, help="at most so many a split")
     parser.add_argument("--epochs", type=int, default=4)
-    parser.add_argument(
-        "--training", type=json.loads, default={}, metavar="JSON", help="other training arguments"
-    )
+    add_training_override(parser)
     parser.add_argument("--scoring", choices=("projected", "own_labels"), default="projected")
     parser.add_argument("--bf16", action="store_true", help="train in bfloat16 on the CPU")
     parser.add_argument("--seed", type=int, default=42)

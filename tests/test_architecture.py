@@ -41,6 +41,7 @@ LAYERS = (
     {"modeling"},
     {"shares"},
     {"taggers"},
+    {"mention_sums"},
     {"joint_taggers"},
     {"starts"},
     {"source_taggers"},

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from builders import toy_source
@@ -24,7 +25,9 @@ from esnera_hf.cli import main
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.evidence import gather_evidence
 from esnera_hf.joint_taggers import CachedHead, joint_artefact
+from esnera_hf.modeling import MentionEncoder
 from esnera_hf.modeling.joint import JointTagger
+from esnera_hf.similarity import semantic_similarity, sum_vectors
 from esnera_hf.source_taggers import announce_own_taggers, own_taggers
 from esnera_hf.tagger_plan import TaggerPlan
 
@@ -132,18 +135,17 @@ def test_evidence_takes_one_pass_a_source(
     encoder_folder: Path, sources: list[NerSource], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     passes: list[int] = []
-    predict = JointTagger.predict_all
+    read = JointTagger.read
 
-    def counting(self: JointTagger, sentences: Any, **options: Any) -> Any:
-        known = list(sentences)
-        passes.append(len(known))
-        return predict(self, known, **options)
+    def counting(self: JointTagger, sentences: Any) -> Any:
+        passes.append(len(sentences))
+        return read(self, sentences)
 
-    monkeypatch.setattr(JointTagger, "predict_all", counting)
+    monkeypatch.setattr(JointTagger, "read", counting)
     third = toy_source("gamma", {"FIRM": "org"}, seed=3, train=50)
     evidence = gather_evidence([*sources, third], str(encoder_folder), EVIDENCE)
     assert sorted(passes) == [50, 120, 120]
-    assert len(list((cache_folder() / "predictions").iterdir())) == 3
+    assert len(list((cache_folder() / "readings").iterdir())) == 3
     for name, tagger in evidence.taggers.items():
         assert isinstance(tagger, CachedHead)
         assert (tagger.name, tagger.trained) == (name, True)
@@ -156,6 +158,32 @@ def test_evidence_takes_one_pass_a_source(
             assert scores[0] == pytest.approx(scores[1], abs=1e-4)
             assert len(scores[0]) > 10
     assert len(passes) == 3
+
+
+def test_vectors_of_the_tuned_encoder_come_from_the_pass_that_predicts(
+    cached: tuple[Path, MergeResult, list[str]],
+    encoder_folder: Path,
+    sources: list[NerSource],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("ESNERA_CACHE_DIR", str(cached[0]))
+    monkeypatch.setattr(JointTagger, "read", None)
+    monkeypatch.setattr(MentionEncoder, "__init__", None)
+    tuned = gather_evidence(sources, str(encoder_folder), replace(EVIDENCE, embeddings="tuned"))
+    (name,) = (folder.name for folder in (cached[0] / "joint_taggers").iterdir())
+    joint = JointTagger.from_pretrained(cached[0] / "joint_taggers" / name / "made")
+    encoder = MentionEncoder.from_model(joint.model.encoder, joint.tokenizer)
+    expected = {s.name: sum_vectors(encoder.mention_vectors(s.sentences("train"))) for s in sources}
+    for source in sources:
+        assert (
+            tuned.sums[source.name].count == expected[source.name].count == source.summary.entities["train"]
+        )
+    semantic = semantic_similarity(expected, tuned.matrix.labels)
+    # A word's first piece alone is compared with all its pieces.
+    np.testing.assert_allclose(tuned.matrix.semantic, semantic, atol=0.1)
+    pretrained = gather_evidence(sources, str(encoder_folder), EVIDENCE)
+    assert (tuned.matrix.matched == pretrained.matrix.matched).all()
+    assert np.nanmax(abs(tuned.matrix.semantic - pretrained.matrix.semantic)) > 0.1
 
 
 def test_the_search_compares_with_the_heads(
@@ -190,6 +218,18 @@ def test_an_unknown_way_to_make_taggers(taggers: Any) -> None:
         EvidenceSettings(taggers=taggers)
     with pytest.raises(ConfigurationError, match=f"taggers='{taggers}'"):
         TaggerPlan("encoder", taggers=taggers)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"embeddings": "none"}, r"^embeddings='none': expected 'pretrained' or 'tuned'\.$"),
+        ({"embeddings": "tuned", "taggers": "separate"}, r"^embeddings='tuned' needs taggers='joint'"),
+    ],
+)
+def test_wrong_embeddings(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        EvidenceSettings(**options)
 
 
 @pytest.mark.usefixtures("no_training")

@@ -172,8 +172,8 @@ class TestTwoProcessesOfALaunch:
         with cache_in(tmp_path):
             join(encoder_folder)
         assert len(made(tmp_path, "joint_taggers/*/made/model.safetensors")) == 1
-        names = made(tmp_path, "predictions/*/made/*")
-        assert len(names) == 4  # two splits, two heads
+        names = made(tmp_path, "readings/*/made/*")
+        assert len(names) == 8  # of two splits: predictions of two heads, vectors and labels of mention sums
         assert same(tmp_path, home / "cache", names) == names
 
     def test_training_where_each_process_lacks_a_head(self, launched: tuple[Path, Run]) -> None:

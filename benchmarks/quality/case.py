@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 
 from esnera_hf.alignment import LabelMapping, greedy_merge_path, typed_mapping
-from esnera_hf.evidence import EvidenceSettings, gather_evidence
+from esnera_hf.evidence import gather_evidence
 from esnera_hf.labels import LabelRef
 from esnera_hf.similarity import SimilarityMatrix, mutual_similarity, relate
 from esnera_hf.sources import NerSource
 from quality.baselines import mention_overlap, name_meanings, name_scores
 from quality.corpora import PooledSentence, as_source, sampled
 from quality.gold import GoldPair, Relation, read_gold
-from quality.options import training_arguments
+from quality.options import evidence_settings
 
 #: The paper's setting.
 LAMBDA, TAU = 0.4, 0.4
@@ -87,7 +87,7 @@ def gather_case(
     sources = [
         as_source(name, sampled(corpora[name], options.sentences, options.seed)) for name in sorted(wanted)
     ]
-    settings = EvidenceSettings(training=training_arguments(options), taggers=options.taggers)
+    settings = evidence_settings(options)
     evidence = gather_evidence(sources, options.encoder, settings, [whole[name] for name in sorted(wanted)])
     systems = judge(pairs, evidence.matrix, whole, options.encoder)
     return Case(

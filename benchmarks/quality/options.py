@@ -1,11 +1,14 @@
-"""The command-line options of a benchmark that trains taggers, and the training arguments that they make."""
+"""The command-line options of a benchmark that trains taggers, and the settings that they make."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 from pathlib import Path
 from typing import Any
+
+from esnera_hf.evidence import EvidenceSettings
 
 #: Where encoders lie beside a checkout.
 _BESIDE = Path(__file__).parents[3] / "shared" / "encoders"
@@ -30,16 +33,28 @@ def add_training_options(parser: argparse.ArgumentParser, sentences: int) -> Non
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--bf16", action="store_true", help="train in bfloat16 on the CPU")
     parser.add_argument("--taggers", choices=("joint", "separate"), default="joint")
+    parser.add_argument(
+        "--embeddings", choices=("pretrained", "tuned"), default="pretrained", help="whose mention vectors"
+    )
     parser.add_argument("--seed", type=int, default=42, help="of the training and of the choice of sentences")
     parser.add_argument("--cache", type=Path, help="keep taggers here")
 
 
-def training_arguments(options: Any) -> dict[str, Any]:
-    """Return the training arguments: all epochs are trained, the best one counts."""
+def add_training_override(parser: argparse.ArgumentParser) -> None:
+    """Add an option for any training arguments."""
+    parser.add_argument(
+        "--training", type=json.loads, default={}, metavar="JSON", help="other training arguments"
+    )
+
+
+def evidence_settings(options: Any) -> EvidenceSettings:
+    """Return how similarities are measured: all epochs are trained, the best one counts."""
     training = {
         "seed": options.seed,
         "num_train_epochs": options.epochs,
         "early_stopping_patience": options.epochs,
         "per_device_train_batch_size": options.batch_size,
     }
-    return training | ({"bf16": True, "use_cpu": True} if options.bf16 else {})
+    if options.bf16:
+        training |= {"bf16": True, "use_cpu": True}
+    return EvidenceSettings(training=training, taggers=options.taggers, embeddings=options.embeddings)

@@ -2,42 +2,37 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm.auto import tqdm
 
 from esnera_hf.cache import Artefact
 from esnera_hf.console import lap
 from esnera_hf.errors import ConfigurationError
+from esnera_hf.joint_taggers import CachedHead
 from esnera_hf.labels import LabelRef
-from esnera_hf.processes import is_main_process
+from esnera_hf.mention_sums import pretrained_sums
 from esnera_hf.screening import Screening, screen
-from esnera_hf.shares import kept_by_all, make_by_all, own_chunks, own_share, shares
+from esnera_hf.shares import kept_by_all
 from esnera_hf.similarity import (
     Centre,
     LabelSums,
     SimilarityMatrix,
     SpanMatch,
-    add_sums,
     cross_predictions,
     semantic_similarity,
-    sum_vectors,
 )
 from esnera_hf.source_taggers import own_taggers
 from esnera_hf.sources import NerSource
 from esnera_hf.stages import Form, as_json, code_digest
 from esnera_hf.tagger_plan import TaggerPlan, Taggers, check_joint_of, check_taggers, check_warm_start
-from esnera_hf.taggers import CachedTagger, encoder_identity, library_versions
+from esnera_hf.taggers import CachedTagger
 from esnera_hf.tagging import Entity
 
-_SUMS_FILE = "sums.npz"
-_LABELS_FILE = "labels.json"
+Embeddings = Literal["pretrained", "tuned"]
 
 
 @dataclass(frozen=True)
@@ -59,6 +54,9 @@ class EvidenceSettings:
         joint_of: names of the sources that the joint tagger is trained on, such as
             those of a finished alignment; each of the others gets a tagger of its
             own, which begins with the joint tagger's encoder. ``None`` means all.
+        embeddings: whose vectors of mentions are compared: those of the
+            ``pretrained`` encoder, or those of the joint tagger's encoder, ``tuned``
+            on the sources, which come from the pass that predicts.
     """
 
     match: SpanMatch = "exact"
@@ -67,6 +65,7 @@ class EvidenceSettings:
     taggers: Taggers = "joint"
     warm_start: float | None = None
     joint_of: tuple[str, ...] | None = None
+    embeddings: Embeddings = "pretrained"
 
     def __post_init__(self) -> None:
         if self.match not in ("exact", "overlap"):
@@ -76,6 +75,14 @@ class EvidenceSettings:
         check_taggers(self.taggers)
         check_warm_start(self.warm_start, self.taggers)
         check_joint_of(self.joint_of, self.taggers)
+        if self.embeddings not in get_args(Embeddings):
+            raise ConfigurationError(
+                f"embeddings={self.embeddings!r}: expected {' or '.join(map(repr, get_args(Embeddings)))}."
+            )
+        if self.embeddings == "tuned" and self.taggers != "joint":
+            raise ConfigurationError(
+                "embeddings='tuned' needs taggers='joint': the vectors of several taggers do not compare."
+            )
         if self.joint_of is not None:
             object.__setattr__(self, "joint_of", tuple(self.joint_of))
 
@@ -86,10 +93,11 @@ class EvidenceSettings:
 
 @dataclass(frozen=True)
 class Evidence:
-    """The similarity matrices, the taggers behind them, and what they took."""
+    """The similarity matrices, the taggers and the mention vectors behind them, and what they took."""
 
     matrix: SimilarityMatrix
     taggers: dict[str, CachedTagger]
+    sums: dict[str, LabelSums]
     seconds: dict[str, float]
 
     def predictions(self, name: str, source: NerSource) -> Iterator[list[Entity]]:
@@ -122,14 +130,24 @@ def gather_evidence(
     with lap(seconds, "empirical similarity"):
         matched, predicted = _agreements(sources, labels, taggers, settings.match)
     with lap(seconds, "semantic similarity"):
-        sums = _mention_sums(sources, encoder)
+        sums = (
+            _tuned_sums(sources, taggers)
+            if settings.embeddings == "tuned"
+            else pretrained_sums(sources, encoder)
+        )
         semantic = semantic_similarity(sums, labels, settings.centre)
     with lap(seconds, "screen"):
         overlap = _overlap(screened or sources, labels)
     by_name = {source.name: source.summary.entities["train"] for source in sources}
     support = np.array([by_name[ref.source].get(ref.label, 0) for ref in labels], dtype=np.int64)
     matrix = SimilarityMatrix(tuple(labels), support, matched, predicted, semantic, overlap)
-    return Evidence(matrix, taggers, seconds)
+    return Evidence(matrix, taggers, sums, seconds)
+
+
+def _tuned_sums(sources: Sequence[NerSource], taggers: Mapping[str, CachedTagger]) -> dict[str, LabelSums]:
+    """Return the sums of the mention vectors of the joint tagger's encoder, by source."""
+    joint = next(tagger for tagger in taggers.values() if isinstance(tagger, CachedHead))
+    return {source.name: joint.mention_sums(source) for source in sources}
 
 
 def _agreements(
@@ -201,67 +219,3 @@ def mention_overlap(screening: Screening, labels: Sequence[LabelRef]) -> NDArray
                 share = overlap.share.get(other.label, 0.0) * overlap.found / (overlap.found + 1)
                 shares[position[overlap.label], position[other]] = share
     return shares
-
-
-def _mention_sums(sources: Sequence[NerSource], encoder: str) -> dict[str, LabelSums]:
-    """Return the sums of mention vectors of each source, encoding only what was not encoded before."""
-    encoders: list[Any] = []
-
-    def load_encoder() -> Any:
-        from esnera_hf.modeling import MentionEncoder
-
-        if not encoders:
-            encoders.append(MentionEncoder(encoder))
-        return encoders[0]
-
-    return {source.name: _cached_sums(source, encoder, load_encoder) for source in sources}
-
-
-def _cached_sums(source: NerSource, encoder: str, load_encoder: Callable[[], Any]) -> LabelSums:
-    artefact = Artefact(
-        "mentions",
-        {
-            "sentences": source.fingerprint,
-            "encoder": encoder_identity(encoder),
-            "versions": library_versions(),
-        },
-    )
-
-    def work() -> None:
-        share = own_share(artefact)
-        bar = tqdm(
-            source.sentences("train"),
-            total=len(source.dataset["train"]),
-            desc=f"semantic similarity {source.name}",
-            unit=" sentences",
-            delay=2,
-            disable=not is_main_process(),
-        )
-        for number, chunk in own_chunks(sentence for sentence in bar if sentence.entities):
-            folder = share / f"{number:09d}"
-            folder.mkdir()
-            _write_sums(sum_vectors(chunk, load_encoder()), folder)
-
-    def save(_: None, folder: Path) -> None:
-        chunks = sorted((c for share in shares(artefact) for c in share.iterdir()), key=lambda c: c.name)
-        _write_sums(add_sums(map(_read_sums, chunks)), folder)
-
-    make_by_all(artefact, work, save)
-    return _read_sums(artefact.folder)
-
-
-def _write_sums(sums: LabelSums, folder: Path) -> None:
-    labels = sorted(sums.total)
-    np.savez(
-        folder / _SUMS_FILE,
-        total=np.array([sums.total[label] for label in labels]),
-        count=np.array([sums.count[label] for label in labels], dtype=np.int64),
-    )
-    (folder / _LABELS_FILE).write_text(json.dumps(labels), encoding="utf-8")
-
-
-def _read_sums(folder: Path) -> LabelSums:
-    labels = json.loads((folder / _LABELS_FILE).read_text(encoding="utf-8"))
-    with np.load(folder / _SUMS_FILE, allow_pickle=False) as arrays:
-        total, count = arrays["total"], arrays["count"]
-    return LabelSums(dict(zip(labels, total, strict=True)), dict(zip(labels, count.tolist(), strict=True)))

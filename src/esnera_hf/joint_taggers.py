@@ -6,13 +6,16 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from esnera_hf.cache import Artefact
 from esnera_hf.console import duration, say
+from esnera_hf.mention_sums import add_chunks, keep_chunk, read_sums
 from esnera_hf.metrics import Scores
-from esnera_hf.predictions import read_predictions
-from esnera_hf.shares import Predict, make_by_all, make_predictions
+from esnera_hf.predictions import read_predictions, write_all_predictions
+from esnera_hf.shares import make_by_all, own_chunks, own_share, progress, put_together
+from esnera_hf.similarity import LabelSums, sum_vectors
 from esnera_hf.sources import NerSource
 from esnera_hf.tagger_plan import TaggerPlan
 from esnera_hf.taggers import CachedTagger, check_trainable, deciding, encoder_identity, library_versions
@@ -52,22 +55,40 @@ class CachedHead(CachedTagger):
 
     def predictions(self, source: NerSource, split: str) -> Iterator[list[Entity]]:
         """Yield the predicted entities of each sentence; all heads predict at once, and all of it is kept."""
-        identity = {"joint": self.artefact.key, "sentences": source.fingerprint, "split": split}
-        artefact = Artefact("predictions", identity)
+        file = _predictions_file(self.names.index(self.name))
+        return read_predictions(self._reading(source, split).folder / file)
 
-        def loaded() -> Predict:
+    def mention_sums(self, source: NerSource) -> LabelSums:
+        """Return the sums of the tuned encoder's mention vectors of a train split, from the pass that predicts."""
+        return read_sums(self._reading(source, "train").folder)
+
+    def _reading(self, source: NerSource, split: str) -> Artefact:
+        """Return what all heads find in a split, and the sums of its mentions' vectors, read now or before."""
+        identity = {"joint": self.artefact.key, "sentences": source.fingerprint, "split": split}
+        artefact = Artefact("readings", identity)
+        files = [_predictions_file(head) for head in range(len(self.names))]
+        bar = len(source.dataset[split]), f"joint tagger reads {source.name} {split}"
+
+        def work() -> None:
             from esnera_hf.modeling.joint import JointTagger
 
+            share = own_share(artefact)
             tagger = JointTagger.from_pretrained(self.artefact.folder)
-            return lambda chunk: (
-                [found[name] for name in self.names] for found in tagger.predict_all(chunk, scores=True)
-            )
 
-        files = [_predictions_file(head) for head in range(len(self.names))]
-        tokens = (sentence.tokens for sentence in source.sentences(split))
-        bar = len(source.dataset[split]), f"joint tagger reads {source.name} {split}"
-        make_predictions(artefact, files, loaded, tokens, bar)
-        return read_predictions(artefact.folder / _predictions_file(self.names.index(self.name)))
+            def rows() -> Iterator[list[list[Entity]]]:
+                for number, chunk in own_chunks(source.sentences(split)):
+                    predicted, vectors = tagger.read(chunk)
+                    keep_chunk(sum_vectors(vectors), share, number)
+                    yield from ([found[name] for name in self.names] for found in predicted)
+
+            write_all_predictions([share / file for file in files], progress(rows(), *bar))
+
+        def save(_: None, folder: Path) -> None:
+            put_together(artefact, files, folder)
+            add_chunks(artefact, folder)
+
+        make_by_all(artefact, work, save)
+        return artefact
 
 
 def _predictions_file(head: int) -> str:

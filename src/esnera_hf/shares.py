@@ -150,12 +150,20 @@ def make_predictions(
         found = (rows for _, chunk in own_chunks(sentences) for rows in taggers(chunk))
         write_all_predictions([folder / name for name in files], progress(found, *bar))
 
-    def save(_: None, folder: Path) -> None:
-        parts = shares(artefact)
-        for name in files:
-            if len(parts) == 1:
-                (parts[0] / name).rename(folder / name)
-            else:
-                write_predictions(folder / name, in_turn([read_predictions(part / name) for part in parts]))
+    make_by_all(artefact, work, lambda _, folder: put_together(artefact, files, folder))
 
-    make_by_all(artefact, work, save)
+
+def put_together(artefact: Artefact, files: Sequence[str], folder: Path) -> None:
+    """Write the predictions of all sentences, in order, from what the processes have predicted.
+
+    Args:
+        artefact: what they have worked on.
+        files: names of the files, one a tagger.
+        folder: gets them.
+    """
+    parts = shares(artefact)
+    for name in files:
+        if len(parts) == 1:
+            (parts[0] / name).rename(folder / name)
+        else:
+            write_predictions(folder / name, in_turn([read_predictions(part / name) for part in parts]))

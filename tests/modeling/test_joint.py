@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -17,6 +18,7 @@ from esnera_hf.errors import ConfigurationError, EncoderError
 from esnera_hf.modeling import joint_training
 from esnera_hf.modeling.arguments import choose_arguments
 from esnera_hf.modeling.hub_code.crf import ConstrainedCRF
+from esnera_hf.modeling.hub_code.windows import window_inputs
 from esnera_hf.modeling.joint import JointTagger
 from esnera_hf.modeling.joint_model import JointModel, RowwiseCRF
 from esnera_hf.modeling.joint_training import (
@@ -107,6 +109,32 @@ def test_one_pass_finds_what_each_head_finds(
     assert {entity.score for entities in plain.values() for entity in entities} == {1.0}
 
 
+def test_annotated_sentences_give_the_vectors_of_their_mentions_too(result: JointTrainingResult) -> None:
+    tagger = result.tagger
+    long = row("the people met " * 60 + "anna/B-per bruno/I-per")
+    rows = [row("xyz/B-per anna/I-per met lima/B-loc"), row("nothing here"), long]
+    sentences = list(make_source("s", {"train": rows}).sentences("train"))
+    found, vectors = tagger.read(sentences)
+    assert scored(r["gamma"] for r in found) == scored(
+        r["gamma"] for r in tagger.predict_all([s.tokens for s in sentences], scores=True)
+    )
+    by_label = {label: vector for labels, part in vectors for label, vector in zip(labels, part, strict=True)}
+    assert sorted(label for labels, _ in vectors for label in labels) == ["loc", "per", "per"]
+
+    def states(words: list[str]) -> Tensor:
+        inputs = window_inputs(tagger.words.windows([words]), tagger.tokenizer.pad_token_id)
+        with torch.no_grad():
+            return tagger.model.word_states(**inputs)[0]
+
+    alone = states(sentences[0].tokens)
+    np.testing.assert_allclose(by_label["loc"], alone[3].numpy(), atol=1e-5)
+    of_persons = [
+        v for labels, part in vectors for label, v in zip(labels, part, strict=True) if label == "per"
+    ]
+    assert any(np.allclose(vector, alone[:2].mean(0).numpy(), atol=1e-5) for vector in of_persons)
+    assert tagger.read([]) == ([], [])
+
+
 def test_the_encoder_runs_once_for_all_heads(
     result: JointTrainingResult, sentences: list[list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -118,7 +146,8 @@ def test_the_encoder_runs_once_for_all_heads(
         "forward",
         lambda **inputs: rows.append(len(inputs["input_ids"])) or forward(**inputs),  # type: ignore[func-returns-value]
     )
-    list(result.tagger.predict_all(sentences, scores=True))
+    annotated = make_source("s", {"train": [(words, ["O"] * len(words)) for words in sentences]})
+    result.tagger.read(list(annotated.sentences("train")))
     assert sum(rows) == len(result.tagger.words.windows(sentences)) > len(sentences) - 2
 
 

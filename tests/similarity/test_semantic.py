@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from builders import make_source, row
 from esnera_hf.labels import LabelRef
-from esnera_hf.similarity import LabelSums, semantic_similarity, sum_mentions
+from esnera_hf.similarity import LabelSums, semantic_similarity, sum_vectors
 from esnera_hf.sources import AnnotatedSentence
 
 
@@ -111,7 +111,7 @@ class WordVectors:
             yield [entity.label for _, entity in batch], np.array(vectors, dtype=np.float32)
 
 
-def test_mentions_of_the_train_split_are_summed_by_label() -> None:
+def test_vectors_of_all_batches_are_summed_by_label() -> None:
     source = make_source(
         "s",
         {
@@ -119,7 +119,7 @@ def test_mentions_of_the_train_split_are_summed_by_label() -> None:
             "validation": [row("anna/B-r")],
         },
     )
-    found = sum_mentions(source, WordVectors())
+    found = sum_vectors(WordVectors().mention_vectors(source.sentences("train")))
     assert found.count == {"p": 1, "q": 3}
     assert {label: total.tolist() for label, total in found.total.items()} == {
         "p": [4.0, 2.0],

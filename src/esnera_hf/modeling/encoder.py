@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from esnera_hf.modeling.batching import (
@@ -17,8 +16,9 @@ from esnera_hf.modeling.batching import (
     device,
 )
 from esnera_hf.modeling.hub_code.windows import Window, encoder_inputs
+from esnera_hf.modeling.mentions import mentions_within, span_means
 from esnera_hf.modeling.pretrained import load_encoder, window_length
-from esnera_hf.modeling.tokenization import WordTokenizer, words_within
+from esnera_hf.modeling.tokenization import WordTokenizer
 from esnera_hf.sources import AnnotatedSentence
 
 
@@ -71,15 +71,7 @@ class MentionEncoder:
     ) -> tuple[list[str], NDArray[np.float32]]:
         inputs = encoder_inputs([window.input_ids for window in windows], self.pad_id)
         states = self.model(**{name: t.to(self.model.device) for name, t in inputs.items()}).last_hidden_state
-        labels: list[str] = []
-        vectors: list[Tensor] = []
-        for row, window in enumerate(windows):
-            for entity in sentences[window.sentence].entities:
-                first, beyond = words_within(window, entity)
-                if first < beyond:
-                    start, end = window.piece_range(first, beyond - 1, len(self.words.suffix))
-                    labels.append(entity.label)
-                    vectors.append(states[row, start:end].float().mean(0))
-        if not vectors:
-            return [], np.empty((0, states.shape[2]), dtype=np.float32)
-        return labels, torch.stack(vectors).cpu().numpy()
+        mentions = mentions_within(windows, [sentence.entities for sentence in sentences])
+        suffix = len(self.words.suffix)
+        spans = [(m.row, *windows[m.row].piece_range(m.first, m.beyond - 1, suffix)) for m in mentions]
+        return [mention.label for mention in mentions], span_means(states, spans)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from esnera_hf.errors import ConfigurationError, EncoderError
@@ -17,10 +18,15 @@ from esnera_hf.modeling.batching import CHUNK, batches_by_length, chunks, device
 from esnera_hf.modeling.hub_code.modeling_crf_tagger import CrfTagger
 from esnera_hf.modeling.hub_code.windows import Window, window_inputs
 from esnera_hf.modeling.joint_model import JointModel, JointTaggerConfig
+from esnera_hf.modeling.mentions import mentions_within, span_means
 from esnera_hf.modeling.pretrained import LOADING_ERRORS, reason
 from esnera_hf.modeling.tagger import Tagger, read_record, save_record, save_tokenizer
 from esnera_hf.modeling.tokenization import EntityReader, WordTokenizer, join_sentences
+from esnera_hf.sources import AnnotatedSentence
 from esnera_hf.tagging import Entity
+
+#: Labels and vectors, shape (mentions, width), of batches of mentions.
+MentionBatches = list[tuple[list[str], NDArray[np.float32]]]
 
 
 class JointTagger:
@@ -73,35 +79,68 @@ class JointTagger:
             batch_size: windows a forward pass; chosen by their length and the device
                 if not given.
         """
+        for chunk in chunks(sentences, CHUNK):
+            found, _ = self._read(chunk, [()] * len(chunk), scores, batch_size)
+            yield from found
+
+    def read(
+        self, sentences: Sequence[AnnotatedSentence]
+    ) -> tuple[list[dict[str, list[Entity]]], MentionBatches]:
+        """Return what each head finds in annotated sentences, and the vectors of their mentions, from one pass.
+
+        A mention's vector is the mean of what the heads are given for its words:
+        the encoder's last state of each word's first piece.
+
+        Args:
+            sentences: not more than memory holds.
+
+        Returns:
+            What :meth:`predict_all` yields, with scores; and labels and vectors of
+            batches of mentions, as :meth:`MentionEncoder.mention_vectors` yields them.
+        """
+        return self._read([s.tokens for s in sentences], [s.entities for s in sentences], scores=True)
+
+    def _read(
+        self,
+        tokens: Sequence[Sequence[str]],
+        annotated: Sequence[Sequence[Entity]],
+        scores: bool,
+        batch_size: int | None = None,
+    ) -> tuple[list[dict[str, list[Entity]]], MentionBatches]:
         self.model.to(device()).eval()
         heads = {name: self.model.head_model(index) for index, name in enumerate(self.names)}
         readers = {name: EntityReader(head.config.tags) for name, head in heads.items()}
-        for chunk in chunks(sentences, CHUNK):
-            windows = self.words.windows(chunk)
-            found: dict[str, list[list[Entity]]] = {name: [[] for _ in windows] for name in self.names}
-            for batch in batches_by_length(windows, batch_size):
-                part = [windows[i] for i in batch]
-                for name, paths in self._best_paths(heads, part, scores):
-                    for index, entities in zip(batch, readers[name](part, *paths), strict=True):
-                        found[name][index] = entities
-            joined = [join_sentences(len(chunk), windows, found[name]) for name in self.names]
-            for rows in zip(*joined, strict=True):
-                yield dict(zip(self.names, rows, strict=True))
+        windows = self.words.windows(tokens)
+        found: dict[str, list[list[Entity]]] = {name: [[] for _ in windows] for name in self.names}
+        vectors: MentionBatches = []
+        for batch in batches_by_length(windows, batch_size):
+            part = [windows[i] for i in batch]
+            states, paths = self._best_paths(heads, part, scores)
+            for name, path in paths.items():
+                for index, entities in zip(batch, readers[name](part, *path), strict=True):
+                    found[name][index] = entities
+            mentions = mentions_within(part, annotated)
+            means = span_means(states, [(m.row, m.first, m.beyond) for m in mentions])
+            vectors.append(([mention.label for mention in mentions], means))
+        joined = [join_sentences(len(tokens), windows, found[name]) for name in self.names]
+        return [dict(zip(self.names, rows, strict=True)) for rows in zip(*joined, strict=True)], vectors
 
     @torch.no_grad()
     def _best_paths(
         self, heads: Mapping[str, CrfTagger], windows: list[Window], scores: bool
-    ) -> Iterator[tuple[str, tuple[NDArray[np.int64], NDArray[np.float32] | None]]]:
-        """Yield each head's tag ids of windows' words and, if asked for, their probabilities."""
+    ) -> tuple[Tensor, dict[str, tuple[NDArray[np.int64], NDArray[np.float32] | None]]]:
+        """Return the states of windows' words, and each head's tag ids of them and, if asked for, probabilities."""
         inputs = window_inputs(windows, self.tokenizer.pad_token_id)
         inputs = {name: tensor.to(self.model.device) for name, tensor in inputs.items()}
         mask = inputs["word_positions"] >= 0
         with mixed_precision():
             states = self.model.word_states(**inputs)
             emissions = {name: head.classifier(states).float() for name, head in heads.items()}
+        found = {}
         for name, head in heads.items():
             paths, probabilities = head.best_paths(emissions[name], mask, scores=scores)
-            yield name, (paths.cpu().numpy(), None if probabilities is None else probabilities.cpu().numpy())
+            found[name] = paths.cpu().numpy(), None if probabilities is None else probabilities.cpu().numpy()
+        return states, found
 
     def save_pretrained(self, path: str | os.PathLike[str]) -> None:
         """Write model (safetensors, the encoder once), tokenizer and record; the same gives the same bytes."""

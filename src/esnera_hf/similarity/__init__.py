@@ -20,10 +20,8 @@ from esnera_hf.similarity.relations import EQUAL, LabelRelations, Relation, hold
 from esnera_hf.similarity.semantic import (
     Centre,
     LabelSums,
-    MentionVectors,
     add_sums,
     semantic_similarity,
-    sum_mentions,
     sum_vectors,
 )
 
@@ -34,7 +32,6 @@ __all__ = [
     "CrossPredictions",
     "LabelRelations",
     "LabelSums",
-    "MentionVectors",
     "PairEvidence",
     "Relation",
     "SimilarityMatrix",
@@ -53,6 +50,5 @@ __all__ = [
     "name_similarity",
     "relate",
     "semantic_similarity",
-    "sum_mentions",
     "sum_vectors",
 ]

@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from esnera_hf.labels import LabelRef
-from esnera_hf.sources import AnnotatedSentence, NerSource
 
 Centre = Literal["source", "all"]
-
-
-class MentionVectors(Protocol):
-    """Anything that turns annotated mentions into vectors."""
-
-    def mention_vectors(
-        self, sentences: Iterable[AnnotatedSentence]
-    ) -> Iterator[tuple[list[str], NDArray[np.float32]]]:
-        """Yield labels and vectors, shape (mentions, dimensions), of batches of mentions."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -43,21 +32,15 @@ class LabelSums:
         return np.asarray(sum(self.total.values()) / sum(self.count.values()), dtype=np.float64)
 
 
-def sum_mentions(source: NerSource, encoder: MentionVectors) -> LabelSums:
-    """Sum the mention vectors of a source's train split in one pass; no vector is kept.
+def sum_vectors(batches: Iterable[tuple[list[str], NDArray[np.float32]]]) -> LabelSums:
+    """Sum mention vectors by label in one pass; no vector is kept.
 
     Args:
-        source: the corpus.
-        encoder: gives the vectors.
+        batches: labels and vectors, shape (mentions, dimensions), of batches of mentions.
     """
-    return sum_vectors(source.sentences("train"), encoder)
-
-
-def sum_vectors(sentences: Iterable[AnnotatedSentence], encoder: MentionVectors) -> LabelSums:
-    """Sum the mention vectors of annotated sentences; see :func:`sum_mentions`."""
     total: dict[str, NDArray[np.float64]] = {}
     count: dict[str, int] = {}
-    for labels, vectors in encoder.mention_vectors(sentences):
+    for labels, vectors in batches:
         for label in sorted(set(labels)):
             rows = [index for index, name in enumerate(labels) if name == label]
             part = vectors[rows].astype(np.float64).sum(axis=0)
