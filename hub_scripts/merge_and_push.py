@@ -9,7 +9,7 @@
 # ///
 """Align NER datasets of the Hub, merge them, and publish the merged dataset with its card.
 
-    python hub_scripts/merge_and_push.py me/zh-ner cluener hltcoe/weibo_ner --encoder hfl/chinese-bert-wwm-ext
+    python hub_scripts/merge_and_push.py me/zh-ner cluener hltcoe/weibo_ner --no-text
     uv run hub_scripts/merge_and_push.py …
     hf jobs uv run hub_scripts/merge_and_push.py …
 
@@ -42,13 +42,16 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         "sources", nargs="+", help="known names, Hub dataset ids, paths or name=path; two or more"
     )
     parser.add_argument("--encoder", help="Hub id or folder of a pretrained encoder (default: by language)")
-    parser.add_argument("--lambda", dest="lam", type=float, help="λ (default: searched)")
-    parser.add_argument("--tau", type=float, help="τ (default: searched)")
+    parser.add_argument(
+        "--merge", choices=("typed", "flat"), help="default: flat where λ or τ is set, typed otherwise"
+    )
+    parser.add_argument("--lambda", dest="lam", type=float, help="λ of flat merging (default: searched)")
+    parser.add_argument("--tau", type=float, help="τ of flat merging (default: searched)")
     parser.add_argument(
         "--max-samples", type=int, help="use at most so many sentences a split of each source"
     )
     parser.add_argument(
-        "--search-samples", type=int, help="search on at most so many; all are merged in the end"
+        "--search-samples", type=int, help="measure and search on at most so many; all are merged in the end"
     )
     parser.add_argument("--epochs", type=float, help="of every training (default: by corpus size)")
     parser.add_argument("--seed", type=int, default=42)
@@ -68,6 +71,7 @@ def main(arguments: list[str] | None = None) -> int:
         evidence=EvidenceSettings(training=training),
         search=SearchSettings(sentences=options.search_samples),
         final=FinalSettings(tagger=options.tagger_repo is not None),
+        merge=options.merge,
     )
     private = True if options.private else None
     publish = DatasetSettings(not options.no_text, options.may_share, options.by_source)

@@ -45,7 +45,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--epochs", type=float, help="default: by corpus size, with early stopping")
     parser.add_argument("--learning-rate", type=float, help="of the encoder (default: by its width)")
     parser.add_argument(
-        "--batch-size", type=int, help="sentences a step and device (default: by corpus size)"
+        "--batch-size", type=int, help="sentences a step, of all processes (default: by corpus size)"
     )
     parser.add_argument("--bf16", action="store_true", help="compute in bfloat16 where the hardware has it")
     parser.add_argument("--seed", type=int, default=42)

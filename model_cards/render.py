@@ -41,7 +41,7 @@ from esnera_hf.similarity import (
     cross_predictions,
     relate,
     semantic_similarity,
-    sum_mentions,
+    sum_vectors,
 )
 from esnera_hf.sources import AnnotatedSentence, NerSource, load_source
 from esnera_hf.sources.source import Licence, Provenance
@@ -150,7 +150,10 @@ def measure(sources: Sequence[NerSource], taggers: Mapping[str, LookupTagger]) -
     """Measure all evidence about the labels."""
     labels = [ref for source in sources for ref in source.label_refs]
     counts = cross_predictions(lambda name, source: taggers[name].on(source, "train"), sources, labels)
-    sums = {source.name: sum_mentions(source, TrigramVectors()) for source in sources}
+    sums = {
+        source.name: sum_vectors(TrigramVectors().mention_vectors(source.sentences("train")))
+        for source in sources
+    }
     train = {source.name: source.summary.entities["train"] for source in sources}
     support = np.array([train[ref.source].get(ref.label, 0) for ref in labels], dtype=np.int64)
     overlap = mention_overlap(screen(sources), labels)

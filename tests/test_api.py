@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 
-from builders import make_source, row, toy_rows, toy_source
+from builders import make_matrix, make_source, row, toy_rows, toy_source
 from esnera_hf import (
     AlignSettings,
     EvidenceSettings,
@@ -23,10 +23,13 @@ from esnera_hf import (
     align,
     apply,
 )
+from esnera_hf.alignment import Constraints, next_stage
 from esnera_hf.cache import cache_folder
 from esnera_hf.errors import ConfigurationError, EncoderError, MappingError, SourceNotFoundError
+from esnera_hf.evidence import Evidence
 from esnera_hf.leaks import find_leaks
 from esnera_hf.similarity import EQUAL
+from esnera_hf.tagger_plan import TaggerPlan
 from esnera_hf.taggers import CHINESE_ENCODER, MULTILINGUAL_ENCODER, default_encoder, encoder_identity
 
 TRAINING = {"learning_rate": 1e-2, "head_learning_rate": 2e-2, "num_train_epochs": 5}
@@ -182,6 +185,7 @@ def test_the_report_tells_what_was_chosen(cached: tuple[Path, MergeResult], enco
             "taggers": "separate",
             "warm_start": None,
             "joint_of": None,
+            "embeddings": "pretrained",
         },
         "search": {
             "lambdas": [0.9],
@@ -437,6 +441,32 @@ class TestSearch:
         assert "WARNING: " in said
         assert advice in said
         assert "NOTHING MERGED" in str(result.report)
+
+    def test_a_trial_leaves_out_what_leaks_between_its_own_sources(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A sentence of a's train split stands in b's validation and, which counts more, in the test split of c."""
+        from esnera_hf import trials
+
+        left_out: list[set[str]] = []
+
+        def stop(self: trials.Trials, used: Any, mapping: Any, leaks: Any) -> Any:
+            left_out.append({leak.place.id for leak in leaks if leak.left_out})
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(trials.Trials, "_trained", stop)
+        splits = {"a": "train", "b": "validation", "c": "test"}
+        corpora = [make_source(name, {split: [row("x/B-P y")]}) for name, split in splits.items()]
+        matrix = make_matrix({"a:P": 1, "b:P": 1, "c:P": 1}, {("a:P", "b:P"): (1, 1)}, {})
+        search = SearchSettings()
+        run = trials.Trials(
+            corpora, TaggerPlan("x"), Evidence(matrix, {}, {}, {}), search, None, Constraints()
+        )
+        stage = next_stage(matrix)
+        assert stage is not None
+        with pytest.raises(KeyboardInterrupt):
+            run(stage.merge(0.4, 0.4))
+        assert left_out == [{"a-train-0"}]
 
     def test_an_estimate_spares_trainings(
         self,

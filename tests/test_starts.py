@@ -45,7 +45,10 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 def test_a_short_training_from_the_joint_tagger_is_not_one_from_the_encoder(
-    sources: list[NerSource], encoder_folder: Path
+    sources: list[NerSource],
+    encoder_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     plan = TaggerPlan(str(encoder_folder), TRAINING, "joint", warm_start=0.2)
     own = own_taggers(sources, plan)
@@ -56,6 +59,10 @@ def test_a_short_training_from_the_joint_tagger_is_not_one_from_the_encoder(
     assert warm.record["history"][0]["loss"] < cold.record["history"][0]["loss"] / 2
     assert warm.artefact.key != cold.artefact.key
     assert start_artefact(sources, MAPPING, own).exists
+    monkeypatch.setattr("esnera_hf.modeling.cost._timed", lambda work: 60.0)
+    capsys.readouterr()
+    train_merged(sources, MAPPING, (), None, plan, own=own)
+    assert "At most about" not in capsys.readouterr().err
 
 
 def test_of_one_training_the_epochs_are_at_least_one(encoder_folder: Path) -> None:

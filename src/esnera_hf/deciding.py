@@ -17,7 +17,6 @@ from esnera_hf.alignment import (
 )
 from esnera_hf.console import say
 from esnera_hf.evidence import Evidence
-from esnera_hf.leaks import find_leaks
 from esnera_hf.settings import AlignSettings
 from esnera_hf.similarity import relate
 from esnera_hf.sources import NerSource
@@ -71,7 +70,6 @@ def _search(
         settings.search,
         settings.final.augment,
         constraints,
-        find_leaks(sources),
     )
     searched = search_merge_path(found.matrix, settings.search, trials, constraints)
     exact = ", or the search 'exact', which trains all" if settings.search.method == "estimated" else ""

@@ -113,8 +113,3 @@ def left_out_ids(leaks: Sequence[Leak]) -> dict[tuple[str, str], set[str]]:
         if leak.left_out:
             ids.setdefault(leak.place.part, set()).add(leak.place.id)
     return ids
-
-
-def leaks_between(leaks: Sequence[Leak], names: set[str]) -> list[Leak]:
-    """Return the leaks between some of the sources, by name."""
-    return [leak for leak in leaks if {leak.place.source, leak.because.source} <= names]

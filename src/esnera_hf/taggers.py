@@ -152,6 +152,7 @@ def announce_cost(
     similarities: bool = True,
     scope: Scope | None = None,
     partial: PartialAnnotation | None = None,
+    start: Artefact | None = None,
 ) -> None:
     """Say how long training, and measuring similarities, will take at most, if that is more than a minute."""
     from esnera_hf.modeling.cost import estimate_cost
@@ -159,7 +160,9 @@ def announce_cost(
     for source in sources:
         check_trainable(source)
     trained = [
-        source for source in sources if tagger_artefact(source, encoder, training, scope, partial).exists
+        source
+        for source in sources
+        if tagger_artefact(source, encoder, training, scope, partial, start).exists
     ]
     if len(trained) == len(sources) and not similarities:
         return

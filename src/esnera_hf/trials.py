@@ -14,7 +14,7 @@ from esnera_hf.comparison import Comparison
 from esnera_hf.console import say
 from esnera_hf.estimates import EstimatedScores, estimate_scores
 from esnera_hf.evidence import Evidence
-from esnera_hf.leaks import Leak, leaks_between, left_out_of_train
+from esnera_hf.leaks import Leak, find_leaks, left_out_of_train
 from esnera_hf.merging import as_source, merge_sources
 from esnera_hf.processes import process_count
 from esnera_hf.scoring import MergedScores, PredictionPair, score_in_own_labels, score_projected
@@ -103,7 +103,6 @@ class Trials:
         search: the bound.
         floor: smallest confidence of pseudo-labels, ``None`` for none.
         constraints: names and labels left out.
-        leaks: of the sources.
     """
 
     sources: Sequence[NerSource]
@@ -112,7 +111,6 @@ class Trials:
     search: SearchSettings
     floor: float | None
     constraints: Constraints
-    leaks: Sequence[Leak]
 
     def __call__(self, path: MergePath) -> TrialOutcome:
         """Score the mapping that a merge path gives."""
@@ -122,7 +120,6 @@ class Trials:
             f"{stage.merged} labels merged"
         )
         sources = [source for source in self.sources if source.name in path.sources]
-        leaks = leaks_between(self.leaks, set(path.sources))
         mapping = mapping_from_path(path, self.evidence.matrix, self.constraints)
         mapping = mapping.restricted(path.sources)
         outcome = TrialOutcome(mapping, self.search)
@@ -131,7 +128,7 @@ class Trials:
             if not outcome.worth_training:
                 say(f"  {_told(outcome)} estimated: not worth training")
                 return outcome
-        outcome = replace(outcome, training=self._trained(sources, mapping, leaks))
+        outcome = replace(outcome, training=self._trained(sources, mapping, find_leaks(sources)))
         verdict = "holds" if outcome.holds else f"is broken: more than {self.search.max_drop} lower"
         say(f"  {_told(outcome)} merged: the bound {verdict}")
         return outcome
@@ -263,7 +260,9 @@ def train_merged(
     if plan.warm_start is not None and own is not None:
         training = warm_training(plan, len(merged.dataset["train"]))
         start = start_artefact(sources, mapping, own)
-    announce_cost([merged], plan.encoder, training, similarities=False, scope=scope, partial=partial)
+    announce_cost(
+        [merged], plan.encoder, training, similarities=False, scope=scope, partial=partial, start=start
+    )
     return cached_tagger(merged, plan.encoder, training, scope, partial, start)
 
 

@@ -45,6 +45,7 @@ def aligned(into: Any = None, **wishes: Any) -> dict[str, set[str]]:
     }
 
 
+STRANGE = LabelMapping((), (MappedLabel(LabelRef("d", "book"), None, locked=True),))
 PAIR = ["a:book", "b:org"]
 WORKS, FIRMS = {"a:book", "b:work", "c:title"}, {"a:firm", "b:org", "c:company"}
 
@@ -119,6 +120,22 @@ def test_locked_entries_are_kept_and_left_out_labels_stay_so(tmp_path: Path) -> 
     assert aligned(locked=tmp_path / "mapping.yaml") == expected
 
 
+@pytest.mark.parametrize("into", [["book"], {"book": ["a:book"]}])
+def test_what_is_together_with_a_label_of_the_schema_goes_there_too(into: Any) -> None:
+    found = aligned(into, together=[["a:book", "a:firm"]])
+    assert found["book"] >= {"a:book", "a:firm"}
+    assert set().union(*found.values()) == set(SUPPORT)
+
+
+def test_labels_that_are_written_alike() -> None:
+    labels = [LabelRef("a", "b:c"), LabelRef("a:b", "c"), LabelRef("d", "e")]
+    for wishes in ({"names": {"a:b:c": "X"}}, {"together": [["a:b:c", "d:e"]]}):
+        with pytest.raises(ConfigurationError, match="'a:b:c' is 'b:c' of 'a' and 'c' of 'a:b'"):
+            build_constraints(labels, None, SchemaSettings(**wishes))  # type: ignore[arg-type]
+    mapping = LabelMapping((), (MappedLabel(labels[0], None, locked=True),))
+    assert build_constraints(labels, None, SchemaSettings(locked=mapping)).left_out == {labels[0]}
+
+
 def test_locked_lines_stay_locked() -> None:
     found = matrix()
     constraints = build_constraints(found.labels, None, SchemaSettings(names={"a:firm": "ORG"}))
@@ -132,11 +149,13 @@ def test_locked_lines_stay_locked() -> None:
 def test_wishes_are_met_whatever_the_similarities(data: st.DataObject) -> None:
     labels = list(SUPPORT)
     pairs = st.lists(st.sampled_from(labels), min_size=2, max_size=2, unique=True)
+    defining = st.fixed_dictionaries({"X": st.lists(st.sampled_from(labels), min_size=1, max_size=2)})
+    into = data.draw(st.none() | st.sampled_from("abc") | defining)
     together = data.draw(st.lists(pairs, max_size=2))
     apart = data.draw(st.lists(pairs, max_size=3))
     found = matrix()
     try:
-        constraints = build_constraints(found.labels, None, SchemaSettings({}, together, apart))
+        constraints = build_constraints(found.labels, into, SchemaSettings({}, together, apart))
     except ConfigurationError:
         return
     tau = data.draw(st.sampled_from([-1.0, -0.1, 0.4, 0.9]))
@@ -145,6 +164,8 @@ def test_wishes_are_met_whatever_the_similarities(data: st.DataObject) -> None:
     assert sorted(home) == sorted(labels)
     assert all(home[one] == home[other] for one, other in together)
     assert all(home[one] != home[other] for one, other in apart)
+    mapping = mapping_from_path(path, found, constraints)
+    assert all(entry.unified is not None for entry in mapping.entries)
 
 
 @pytest.mark.parametrize(
@@ -157,6 +178,7 @@ def test_wishes_are_met_whatever_the_similarities(data: st.DataObject) -> None:
         (None, {"names": {"book": "X"}}, "names: 'book' is no label of the sources. Expected source:label"),
         (None, {"names": {"a:book": "O"}}, "a:book: its unified name is 'O'"),
         (None, {"together": [["a:book", "x"]]}, "together: 'x' is no label"),
+        (None, {"locked": STRANGE}, "mapping, locked: 'd:book' is no label of the sources. Expected source:"),
         (
             None,
             {"together": [["a:book", "b:org"]], "apart": [["b:org", "a:book"]]},

@@ -52,6 +52,22 @@ def test_names_that_change_places() -> None:
     assert difference.moved == ()
 
 
+def test_labels_that_go_into_one_that_is_there_move() -> None:
+    for members in (("a_x", "b_y", "c_w"), ("a_x",)):
+        before = mapping(**dict.fromkeys(members, "P"), a_z="Q", b_v="Q")
+        difference = compare_mappings(before, mapping(**dict.fromkeys((*members, "a_z", "b_v"), "Q")))
+        assert difference.renamed == ()
+        assert difference.moved == tuple(MovedLabel(ref(name), "P", "Q", 3) for name in members)
+
+
+def test_a_chain_of_names_whose_last_one_stays() -> None:
+    before = mapping(a_x="P", b_x="P", a_y="Q", b_y="Q", a_z="R")
+    after = mapping(a_x="Q", b_x="Q", a_y="R", b_y="R", a_z="R")
+    difference = compare_mappings(before, after)
+    assert difference.renamed == ()
+    assert [str(moved.label) for moved in difference.moved] == ["a:x", "a:y", "b:x", "b:y"]
+
+
 def test_a_label_that_moves() -> None:
     difference = compare_mappings(BEFORE, mapping(a_x="P", b_y="Q", a_z="Q"))
     assert difference.moved == (MovedLabel(ref("b_y"), "P", "Q", 3),)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
+
 from builders import make_matrix
 from esnera_hf.alignment import (
     LabelMapping,
@@ -12,6 +16,7 @@ from esnera_hf.alignment import (
     greedy_merge_path,
     mapping_from_path,
 )
+from esnera_hf.errors import ConservationError
 from esnera_hf.labels import LabelRef
 from esnera_hf.similarity import Agreement, PairEvidence
 
@@ -49,6 +54,14 @@ def test_labels_that_stay_apart_never_share_a_name() -> None:
         "a:title": "title@a@a",
     }
     assert found.unified_labels == ("title", "title@b", "title@a", "title@a@a")
+
+
+def test_a_label_in_no_group_is_refused() -> None:
+    matrix = make_matrix({"a:per": 3, "a:price": 2, "b:name": 5}, {}, {})
+    path = greedy_merge_path(matrix, 0.5, 0.3)
+    lost = replace(path, groups=tuple(group for group in path.groups if group.head.label != "price"))
+    with pytest.raises(ConservationError, match="a:price is in no group, though nobody asked"):
+        mapping_from_path(lost, matrix)
 
 
 def test_one_name_for_labels_that_become_one() -> None:

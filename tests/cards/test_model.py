@@ -136,6 +136,7 @@ def test_how_the_tagger_was_trained_is_told() -> None:
     facts = make_model_facts()
     plain = model_card(facts).body
     assert "likelihood" not in plain
+    assert "Before: a tagger trained on that source alone. After: this one." in plain
     settings = {
         **facts.report.settings,
         "evidence": {"taggers": "joint", "joint_of": ["alpha", "beta"], "warm_start": 0.5},
@@ -147,6 +148,9 @@ def test_how_the_tagger_was_trained_is_told() -> None:
     assert (
         "| alignment: taggers | joint, of alpha, beta; the others begin with it, the merged ones begin"
         in told
+    )
+    assert (
+        "Before: that source's head of the joint tagger (or, of a later source, a tagger that began" in told
     )
     assert system_title("merged", settings).endswith("on the likelihood of what each source says")
     assert system_title("merged", facts.report.settings) == "trained on the merged dataset"

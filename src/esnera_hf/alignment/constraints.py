@@ -96,7 +96,7 @@ def build_constraints(
             f"into={target!r}: expected one of the sources, {', '.join(sorted(sources))}."
         )
     schema = {} if into is None or isinstance(into, str) else _schema(into, labels, find)
-    locked, left_out = _locked(settings.locked, find)
+    locked, left_out = _locked(settings.locked, labels)
     wishes = [(ref, name) for name, refs in schema.items() for ref in refs]
     wishes += [(find(text, "names"), name) for text, name in settings.names.items()]
     names = _names([*wishes, *locked])
@@ -123,7 +123,9 @@ class _Finder:
     """Finds a label by ``source:label``."""
 
     def __init__(self, labels: Sequence[LabelRef]) -> None:
-        self._labels = {str(label): label for label in labels}
+        self._labels: dict[str, list[LabelRef]] = {}
+        for label in labels:
+            self._labels.setdefault(str(label), []).append(label)
 
     def __call__(self, text: str, wish: str) -> LabelRef:
         found = self._labels.get(text)
@@ -132,7 +134,12 @@ class _Finder:
                 f"{wish}: {text!r} is no label of the sources. Expected source:label, one of "
                 f"{', '.join(self._labels)}."
             )
-        return found
+        if len(found) > 1:
+            meant = " and ".join(f"{label.label!r} of {label.source!r}" for label in found)
+            raise ConfigurationError(
+                f"{wish}: {text!r} is {meant}. Load one of the sources under another name, without a colon."
+            )
+        return found[0]
 
 
 def _schema(
@@ -165,7 +172,7 @@ def _names(wishes: Iterable[tuple[LabelRef, str]]) -> dict[LabelRef, str]:
 
 
 def _locked(
-    locked: LabelMapping | str | os.PathLike[str] | None, find: _Finder
+    locked: LabelMapping | str | os.PathLike[str] | None, labels: Sequence[LabelRef]
 ) -> tuple[list[tuple[LabelRef, str]], frozenset[LabelRef]]:
     if locked is None:
         return [], frozenset()
@@ -173,11 +180,15 @@ def _locked(
     named, left_out = [], set()
     for entry in mapping.entries:
         if entry.locked:
-            label = find(str(entry.label), f"{mapping.file or 'mapping'}, locked")
+            if entry.label not in labels:
+                raise ConfigurationError(
+                    f"{mapping.file or 'mapping'}, locked: {str(entry.label)!r} is no label of the sources. Expected "
+                    f"source:label, one of {', '.join(map(str, labels))}."
+                )
             if entry.unified is None:
-                left_out.add(label)
+                left_out.add(entry.label)
             else:
-                named.append((label, entry.unified))
+                named.append((entry.label, entry.unified))
     return named, frozenset(left_out)
 
 

@@ -49,8 +49,8 @@ class MappingDifference:
     """What changes from one mapping to another.
 
     Attributes:
-        renamed: unified labels that go on under another name: more than half of
-            the members of both are the same.
+        renamed: unified labels that go on under another name, which no other one
+            bore that goes on: more than half of the members of both are the same.
         moved: source labels that change their group, or are left out or no
             longer so; a rename moves nothing.
         added: source labels that only the second mapping maps.
@@ -160,11 +160,15 @@ def _renamed(before: LabelMapping, after: LabelMapping, shared: Sequence[LabelRe
     was = Counter(before[label] for label in shared)
     is_now = Counter(after[label] for label in shared)
     both = Counter((before[label], after[label]) for label in shared)
-    return {
+    renamed = {
         old: new
         for (old, new), count in both.items()
         if old is not None and new is not None and old != new and 2 * count > max(was[old], is_now[new])
     }
+    while merged := [old for old, new in renamed.items() if new in was and new not in renamed]:
+        for old in merged:  # it went into a label that was there
+            del renamed[old]
+    return renamed
 
 
 def _moved_parents(

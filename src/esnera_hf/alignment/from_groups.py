@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from esnera_hf.alignment.constraints import Constraints
 from esnera_hf.alignment.groups import LabelGroup
 from esnera_hf.alignment.mapping import LabelMapping, MappedLabel, MappingStage
+from esnera_hf.errors import ConservationError
 from esnera_hf.labels import LabelRef
 from esnera_hf.similarity import SimilarityMatrix
 
@@ -40,6 +41,9 @@ def mapping_from_groups(
         constraints: names and labels left out.
         joined: the label of another source that each label is shown with; for
             others that is the nearest.
+
+    Raises:
+        ConservationError: a label that is not to be left out is in no group.
     """
     names = _unique_names(groups, constraints.names)
     home = {member: group for group in groups for member in group.members}
@@ -49,6 +53,11 @@ def mapping_from_groups(
     for index in known:
         label = matrix.labels[index]
         group = home.get(label)
+        if group is None and label not in constraints.left_out:
+            raise ConservationError(
+                f"{label} is in no group, though nobody asked for its entities to be left out. Expected a group for "
+                "every label of the sources."
+            )
         wished = label in constraints.names or label in constraints.left_out
         entry = MappedLabel(
             label, None if group is None else names[group], "equal", int(matrix.support[index]), locked=wished

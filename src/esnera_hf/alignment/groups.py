@@ -36,21 +36,30 @@ def initial_groups(matrix: SimilarityMatrix, constraints: Constraints) -> dict[s
     for label in matrix.labels:
         if label in constraints.left_out:
             continue
-        own = frozenset(m for m in constraints.class_of(label) if m.source == label.source)
+        own = _own_class(label, constraints)
         head = min(own, key=lambda m: (-support[m], m))
         groups[label.source].setdefault(own, LabelGroup(head, (head, *sorted(own - {head}))))
     return {source: tuple(found.values()) for source, found in groups.items()}
 
 
 def schema_groups(matrix: SimilarityMatrix, constraints: Constraints) -> tuple[LabelGroup, ...]:
-    """Return the labels that define each name of a given schema, in its order."""
+    """Return the labels that define each name of a given schema, in its order.
+
+    What is to be together with one of them in its own source belongs to them.
+    """
     support = {label: int(count) for label, count in zip(matrix.labels, matrix.support, strict=True)}
     groups = []
     for name in constraints.schema:
-        members = [label for label in matrix.labels if constraints.names.get(label) == name]
+        named = [label for label in matrix.labels if constraints.names.get(label) == name]
+        members = frozenset().union(*(_own_class(label, constraints) for label in named))
         head = min(members, key=lambda m: (-support[m], m))
-        groups.append(LabelGroup(head, (head, *sorted(set(members) - {head}))))
+        groups.append(LabelGroup(head, (head, *sorted(members - {head}))))
     return tuple(groups)
+
+
+def _own_class(label: LabelRef, constraints: Constraints) -> frozenset[LabelRef]:
+    """Return the labels of a label's source that must end in one group with it, itself among them."""
+    return frozenset(m for m in constraints.class_of(label) if m.source == label.source)
 
 
 class GroupEvidence:

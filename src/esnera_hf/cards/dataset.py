@@ -16,7 +16,7 @@ from esnera_hf.cards.labels import (
     not_annotated,
     weakest_merges,
 )
-from esnera_hf.cards.making import making, merge_steps, quoted
+from esnera_hf.cards.making import making, merge_steps, own_tagger, quoted
 from esnera_hf.cards.markdown import render
 from esnera_hf.cards.metadata import (
     data_entries,
@@ -110,6 +110,7 @@ def _values(facts: DatasetCardFacts, statistics: Statistics) -> dict[str, Any]:
         "call": python_call(facts.report.settings),
         "calls": _calls(facts),
         "large_loss": LARGE_LOSS,
+        "before": own_tagger(facts.report),
     }
 
 

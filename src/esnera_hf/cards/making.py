@@ -19,7 +19,7 @@ def making(report: Report) -> list[tuple[str, str]]:
         "seed": settings.get("seed"),
         "sentences used": _sentences(settings),
         "search": _search(report),
-        "taggers": _taggers(settings.get("evidence") or {}),
+        "taggers": _taggers(settings),
         "spans match by": settings.get("evidence", {}).get("match"),
         "vectors centred over": settings.get("evidence", {}).get("centre"),
         "likelihood of the final tagger": PARTIAL if is_partial(settings) else "",
@@ -34,8 +34,23 @@ def _sentences(settings: Mapping[str, Any]) -> str:
     return "" if most is None else f"at most {most:,} a split of each source"
 
 
-def _taggers(evidence: Mapping[str, Any]) -> str:
-    told = [str(evidence.get("taggers") or "")]
+def own_tagger(report: Report) -> str:
+    """Return what the tagger of a source is that a merged one is compared with."""
+    evidence = report.settings.get("evidence") or {}
+    if _kind(report.settings) != "joint":
+        return "a tagger trained on that source alone"
+    others = " (or, of a later source, a tagger that began with it)" if evidence.get("joint_of") else ""
+    return f"that source's head of the joint tagger{others}"
+
+
+def _kind(settings: Mapping[str, Any]) -> str:
+    """Return ``joint`` or ``separate``, as an alignment or an applied mapping keeps it; nothing if unknown."""
+    return str((settings.get("evidence") or settings).get("taggers") or "")
+
+
+def _taggers(settings: Mapping[str, Any]) -> str:
+    evidence = settings.get("evidence") or {}
+    told = [_kind(settings)]
     if evidence.get("joint_of"):
         told.append(f"of {', '.join(evidence['joint_of'])}; the others begin with it")
     if evidence.get("warm_start"):

@@ -10,7 +10,7 @@ from typing import Any
 from esnera_hf.cards.card import Card
 from esnera_hf.cards.facts import ModelCardFacts
 from esnera_hf.cards.labels import mentions, not_annotated
-from esnera_hf.cards.making import making, quoted
+from esnera_hf.cards.making import making, own_tagger, quoted
 from esnera_hf.cards.markdown import render
 from esnera_hf.cards.metadata import evaluation, hub_ids, is_repository, languages, licence_entries
 from esnera_hf.cards.scores import label_rows, large_losses, main_scores, score_rows
@@ -117,6 +117,7 @@ def _values(facts: ModelCardFacts) -> dict[str, Any]:
         "terms": facts.terms,
         "whole": "the training data",
         "large_loss": LARGE_LOSS,
+        "before": "" if facts.report is None else own_tagger(facts.report),
     }
 
 

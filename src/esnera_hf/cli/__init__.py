@@ -24,7 +24,7 @@ examples:
   esnera-hf align a=data/a b=data/b --sentences 500 --lambda 0.4 --tau 0.4
   esnera-hf export merged --format conll --output merged-conll
   esnera-hf reproduce merged/report.json
-  esnera-hf push merged me/zh-ner --private
+  esnera-hf push merged me/zh-ner --no-text
   esnera-hf rebuild me/zh-ner-recipe cluener boson=path/to/boson.txt --output rebuilt
   esnera-hf train cluener --encoder hfl/chinese-bert-wwm-ext --output cluener-tagger
   echo 浙商银行的叶老桂博士 | esnera-hf predict cluener-tagger

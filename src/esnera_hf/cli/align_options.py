@@ -28,10 +28,13 @@ def _add_search_options(align: argparse.ArgumentParser) -> None:
         dest="lam",
         type=float,
         metavar="λ",
-        help="weight of the empirical similarity, 0 to 1 (default: searched)",
+        help="flat merging: weight of the empirical similarity, 0 to 1 (default: searched)",
     )
     group.add_argument(
-        "--tau", type=float, metavar="τ", help="a label joins its best match above this (default: searched)"
+        "--tau",
+        type=float,
+        metavar="τ",
+        help="flat merging: a label joins its best match above this (default: searched)",
     )
     group.add_argument(
         "--max-drop", type=float, metavar="D", help="micro-F1 must fall by less (default: 0.02)"
@@ -71,6 +74,12 @@ def _add_evidence_options(group: Any) -> None:
         help="mean subtracted from mention vectors: one a source, or one over all",
     )
     add_taggers_option(group)
+    group.add_argument(
+        "--embeddings",
+        choices=("pretrained", "tuned"),
+        default="pretrained",
+        help="compare vectors of mentions of the pretrained encoder (default), or of the joint tagger's",
+    )
     group.add_argument(
         "--joint-of",
         metavar="SOURCE,…",
@@ -134,6 +143,7 @@ def align_settings(options: argparse.Namespace) -> AlignSettings:
             options.taggers,
             options.warm_start,
             None if options.joint_of is None else tuple(_listed(options.joint_of)),
+            options.embeddings,
         ),
         _search(options),
         _schema(options),

@@ -46,9 +46,9 @@ def _add_align(commands: Commands) -> None:
     align = commands.add_parser(
         "align",
         help="align the labels of two or more sources and merge them",
-        description="Train a tagger a source, measure how alike their labels are, merge those that mean the same, "
-        "merge the datasets. With --merge flat, or λ, τ or the search set, labels merge as the paper does it: along "
-        "a path, with the λ and τ that merge most labels without losing F1.",
+        description="Train a tagger with a head a source, measure how alike their labels are, merge those that mean "
+        "the same, merge the datasets. With --merge flat, or λ, τ or the search set, labels merge as the paper does "
+        "it: along a path, with the λ and τ that merge most labels without losing F1.",
         epilog=SOURCES_HELP,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -77,8 +77,9 @@ def semantic_similarity(
             each source weighing the same).
 
     Returns:
-        Shape (labels, labels), symmetric; NaN within a source and where a label
-        has no mention vector.
+        Shape (labels, labels), symmetric; NaN within a source, where a label has
+        no mention vector, and, with a mean a source, for the only label of a
+        source, whose vectors leave nothing when their mean is subtracted.
     """
     means = {name: entry.mean for name, entry in sums.items() if entry.count}
     overall = np.mean(list(means.values()), axis=0) if means else np.zeros(1)
