@@ -82,6 +82,13 @@ def test_resampling_keeps_the_number_of_sentences() -> None:
     assert resample(ones, seed=1, resamples=120).shape == (120, 2, 3)
 
 
+def test_a_split_without_sentences_is_unknown() -> None:
+    none = np.zeros((0, 2, 3), dtype=np.int32)
+    whole, by_label = compare(none, none, ["x", "y"])
+    assert (whole.support, whole.before.value, whole.change.low) == (0, None, None)
+    assert set(by_label) == {"x", "y"}
+
+
 def test_different_sentences_are_refused() -> None:
     one, two = (np.zeros((n, 2, 3), dtype=np.int32) for n in (1, 2))
     with pytest.raises(ValueError, match="expected the same sentences"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from PIL import Image
@@ -32,6 +33,12 @@ def test_examples_are_ranked_by_frequency_and_cut() -> None:
     rows = [row(f"{name}/B-T") for name in names]
     found = inspect(make_source("names", {"train": rows})).examples["T"]
     assert found == ("x" * 39 + "…", "b", "c", "a", "d")
+
+
+def test_a_label_that_a_sample_does_not_hold() -> None:
+    source = make_source("s", {"train": [row("x/B-PER y")]})
+    told = str(inspect(replace(source, vocabulary=("PER", "RARE"))))
+    assert "RARE  tokens none; e.g." in told
 
 
 def test_scripts_are_shares_of_letters() -> None:

@@ -181,6 +181,7 @@ def _align(
         measured_on=small,
         taggers=found.taggers,
         stages=stages,
+        constraints=constraints,
         trials=trials,
         seconds=steps,
     )

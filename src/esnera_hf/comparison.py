@@ -124,11 +124,13 @@ def resample(counts: NDArray[Any], seed: int, resamples: int = RESAMPLES) -> NDA
     """Return sums of counts over sentences drawn with replacement, shape (resamples, ...)."""
     draw = np.random.default_rng(seed)
     sentences = len(counts)
+    if not sentences:
+        return np.zeros((resamples, *counts.shape[1:]))
     flat = counts.reshape(sentences, -1).astype(np.float64)
     parts = []
     for start in range(0, resamples, _AT_ONCE):
         times = min(_AT_ONCE, resamples - start)
-        weights = draw.multinomial(sentences, np.full(sentences, 1 / max(sentences, 1)), size=times)
+        weights = draw.multinomial(sentences, np.full(sentences, 1 / sentences), size=times)
         parts.append(weights @ flat)
     return np.concatenate(parts).reshape(resamples, *counts.shape[1:])
 

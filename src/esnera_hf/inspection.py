@@ -112,7 +112,7 @@ def inspect(source: NerSource) -> Inspection:
         summary=source.summary,
         examples={label: _most_frequent(mentions[label]) for label in source.labels},
         sentence_lengths=sentence_lengths,
-        mention_lengths=dict(sorted(mention_lengths.items())),
+        mention_lengths={label: mention_lengths[label] for label in source.labels},
         scripts=_scripts(letters),
         duplicates=find_duplicates([source]),
     )

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from builders import make_matrix
-from esnera_hf.alignment import greedy_merge_path, mapping_from_path, typed_mapping
+from esnera_hf.alignment import (
+    SchemaSettings,
+    build_constraints,
+    greedy_merge_path,
+    mapping_from_path,
+    typed_mapping,
+)
 from esnera_hf.report.decisions import NEAR, merge_stages, near_pairs
 from esnera_hf.similarity import SimilarityMatrix, coverage, mutual_similarity, relate
 
@@ -37,7 +43,7 @@ def test_typed_merging_is_one_stage_with_each_pair_once() -> None:
     shown = [(*d["group"], d["candidate"], d["merged"], d["part"]) for d in stage["decisions"]]
     assert shown == [
         ("a:PER", "b:name", True, False),
-        ("a:WORK", "b:book", False, False),
+        ("b:book", "a:WORK", False, True),
         ("b:movie", "a:WORK", False, True),
     ]
     first = stage["decisions"][0]
@@ -46,6 +52,20 @@ def test_typed_merging_is_one_stage_with_each_pair_once() -> None:
     ]
     assert first["similarity"] == round(float(similarity), 4)
     assert (first["matched"], first["predicted"], first["wished"]) == (90, 100, False)
+
+
+def test_only_what_was_to_be_together_is_as_wished() -> None:
+    matrix = works()
+    for wishes, wished in (
+        ({"names": {"a:PER": "PERSON"}}, set()),
+        ({"together": [["a:PER", "b:movie"]]}, {"a:PER", "b:movie"}),
+        ({"names": {"a:PER": "X", "b:movie": "X"}}, {"a:PER", "b:movie"}),
+    ):
+        constraints = build_constraints(matrix.labels, None, SchemaSettings(**wishes))  # type: ignore[arg-type]
+        mapping = typed_mapping(relate(matrix), constraints)
+        (stage,) = merge_stages((), mapping, matrix, constraints)
+        found = {label for d in stage["decisions"] if d["wished"] for label in (*d["group"], d["candidate"])}
+        assert found == wished, wishes
 
 
 def test_what_stayed_apart_tells_how_it_relates_parts_first() -> None:

@@ -49,6 +49,26 @@ def test_documents(tmp_path, text, ann, expected):
     assert read(document(tmp_path, text, ann)) == expected
 
 
+def test_documents_without_entities_and_with_any_name_are_read(tmp_path):
+    for number in range(4):
+        document(tmp_path / "c", f"Ann {number}", "T1\tPER 0 3\tAnn", f"LICENSE_{number}")
+        document(tmp_path / "c", f"nobody {number}", "", f"empty_{number}")
+    write(tmp_path / "c" / "loose.txt", "no annotation beside it")
+    source = load_source(tmp_path / "c")
+    assert sum(source.summary.sentences.values()) == 8
+    assert source.notes[0] == "not read: loose.txt (no annotation of brat)"
+
+
+def test_splits_are_told_by_the_names_of_all_documents(tmp_path):
+    for split in ("train", "dev", "test"):
+        document(tmp_path / "named", f"{split} Ann", f"T1\tPER {len(split) + 1} {len(split) + 4}\tAnn", split)
+    source = load_source(tmp_path / "named")
+    assert [source.dataset[split]["tokens"][0][0] for split in source.dataset] == ["train", "dev", "test"]
+    for name in ("test_case", "test_run", "other"):
+        document(tmp_path / "cases", f"{name} Ann", f"T1\tPER {len(name) + 1} {len(name) + 4}\tAnn", name)
+    assert sum(load_source(tmp_path / "cases").summary.sentences.values()) == 3
+
+
 def test_a_folder(tmp_path):
     for split in ("train", "dev", "test"):
         document(

@@ -78,6 +78,11 @@ def test_sentences_survive(tmp_path_factory, scheme, corpus, separator, end, mar
             "#a\tPER\n#\tO\nb\tO\n", [(["#a", "#", "b"], [(0, 1, "PER")])], id="hashtags, no prefixes"
         ),
         pytest.param(
+            "# sent id 0\nAnn N x PER\n# N x O\n\n# sent id 1\nran V x O\n",
+            [(["Ann", "#"], [(0, 1, "PER")]), (["ran"], [])],
+            id="comments as wide as rows, no prefixes",
+        ),
+        pytest.param(
             "口0\tB-X\n腔1\tI-X\n好0\tO\n", [(["口", "腔", "好"], [(0, 2, "X")])], id="word positions"
         ),
         pytest.param(
@@ -165,6 +170,7 @@ def test_no_known_format(tmp_path, text):
     ("text", "message"),
     [
         ("a\tO\nb\n", "a.txt, line 2: expected 2 columns as in the lines before, found 1"),
+        ("a\tB-X\n#wow\nb\tO\n", "a.txt, line 2: expected 2 columns as in the lines before, found 1"),
         ("a O\n\nb B-X\nc d O\n", "a.txt, line 4: expected 2 columns as in the lines before, found 3"),
         ("a\tB-X\nb\tI-X\nc\tLOC\nd\tO\n", "a.txt, line 3: tag 'LOC' is not of scheme IOB2"),
         ("a\tB-X\nb\tI-X\nc\tS-X\nd\tM-X\ne\tO\n", "a.txt, line 4: tag 'M-X' is not of scheme BIOES"),

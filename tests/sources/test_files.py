@@ -100,6 +100,24 @@ def test_tables_in_shards(tmp_path, kind):
     assert source.notes == ()
 
 
+def test_shards_that_do_not_belong_together_or_are_missing(tmp_path):
+    for config in ("de", "en"):
+        (tmp_path / "multi" / config).mkdir(parents=True)
+        conll(config).to_parquet(tmp_path / "multi" / config / "train-00000-of-00001.parquet")
+    with pytest.raises(
+        SourceError, match=r"de/train-0.*, en/train-0.* all look like the train split of multi"
+    ):
+        load_source(tmp_path / "multi")
+    for stem in ("train", "data"):
+        (tmp_path / stem).mkdir()
+        conll("A").to_parquet(tmp_path / stem / f"{stem}-00000-of-00003.parquet")
+        conll("B").to_parquet(tmp_path / stem / f"{stem}-00002-of-00003.parquet")
+        missing = rf"2 files {stem}-\*-of-00003\.parquet, expected 3\. Fetch the others"
+        with pytest.raises(SourceError, match=missing):
+            load_source(tmp_path / stem)
+    assert texts(load_source(tmp_path / "data" / "data-00000-of-00003.parquet")) == ["Aran"]
+
+
 def test_saved_datasets(tmp_path):
     DatasetDict({"train": conll("A"), "dev": conll("B"), "test": conll("C")}).save_to_disk(tmp_path / "all")
     assert texts(load_source(tmp_path / "all")) == ["Aran", "Bran", "Cran"]
@@ -154,7 +172,7 @@ def test_folders_that_are_splits(tmp_path):
         "testbran",
     ]
     write(tmp_path / "c" / "dev" / "c.txt", COLUMNS.format(name="x"))
-    with pytest.raises(SourceError, match=r"a\.conll, b\.conll, c\.txt all look like the validation split"):
+    with pytest.raises(SourceError, match=r"dev/a\.conll, dev/b\.conll, dev/c\.txt all look like the validation split"):
         load_source(tmp_path / "c")
 
 

@@ -151,6 +151,15 @@ def test_a_known_name_is_looked_up_in_the_data_folder(tmp_path, monkeypatch):
     }
 
 
+def test_a_known_name_in_the_data_folder_with_a_split_under_another_name(tmp_path, monkeypatch):
+    monkeypatch.setenv("ESNERA_DATA_DIR", str(tmp_path / "data"))
+    for split in ("train", "dev", "test"):
+        write(tmp_path / "data" / "conll2003" / f"{split}.txt", f"Ann I-PER\n{split} O\n")
+    source = load_source("conll2003")
+    assert [source.dataset[split]["tokens"][0][1] for split in source.dataset] == ["train", "dev", "test"]
+    assert (source.licence.name, source.notes) == ("Reuters corpus", ())
+
+
 def test_a_known_name_that_is_nowhere():
     with pytest.raises(SourceNotFoundError) as caught:
         load_source("boson")
@@ -207,6 +216,15 @@ def test_options_reach_the_reader(tmp_path):
     assert source.notes[0].endswith("(seed 7)")
     lines = write(tmp_path / "y.txt", "plain\n{{a:x}}\n")
     assert len(sentences_of(load_source(lines, options=ReadingOptions(format="boson")))) == 2
+    fine = '{"tokens": ["Ann", "ran"], "ner_tags": ["B-PER", "O"], "fine": ["B-PER-artist", "O"], "ids": [1, 0]}\n'
+    records = write(tmp_path / "z.jsonl", fine)
+    for column, names, label in (("fine", None, "PER-artist"), ("ids", ("O", "B-x"), "x")):
+        options = ReadingOptions(tag_column=column, tag_names=names)
+        assert sentences_of(load_source(records, options=options)) == [("Annran", [(0, 1, label)])]
+    with pytest.raises(
+        SourceError, match=r"z\.jsonl, line 1: no list of tags 'none', which .* keys tokens, ner_tags"
+    ):
+        load_source(records, options=ReadingOptions(tag_column="none"))
 
 
 @pytest.mark.parametrize(
@@ -224,6 +242,12 @@ def test_options_check_themselves(options, message):
 def test_a_tag_column_of_the_wrong_kind(tmp_path):
     with pytest.raises(ConfigurationError, match=r"the columns of x\.txt have numbers, not names"):
         load_source(write(tmp_path / "x.txt", COLUMNS), options=ReadingOptions(tag_column="ner"))
+    lines = write(tmp_path / "x.jsonl", '{"tokens": ["a"], "tags": ["B-x"]}\n')
+    with pytest.raises(ConfigurationError, match=r"the records of x\.jsonl have names, not numbers"):
+        load_source(lines, options=ReadingOptions(tag_column=1))
+    markup = write(tmp_path / "x.boson", "{{a:x}}\n")
+    with pytest.raises(ConfigurationError, match=r"x\.boson is read as boson, which has no tag columns"):
+        load_source(markup, options=ReadingOptions(tag_column=1))
     with pytest.raises(ConfigurationError, match="a dataset's columns have names, not numbers"):
         load_source(tagged([[1]]), name="d", options=ReadingOptions(tag_column=1))
 

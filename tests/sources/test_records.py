@@ -188,6 +188,32 @@ def test_event_arguments():
     )
 
 
+@pytest.mark.parametrize(
+    ("entry", "expected"),
+    [
+        ({"start": 0, "end": 2, "text": "Alice Smith"}, [(0, 2, "PER")]),
+        ({"start": 0, "end": 1, "text": "Alice Smith"}, [(0, 2, "PER")]),
+        ({"start": 0, "end": 1, "text": "AliceSmith "}, [(0, 2, "PER")]),
+    ],
+)
+def test_a_mention_beside_tokens_decides_whether_ends_are_inclusive(entry, expected):
+    record = {"tokens": ["Alice", "Smith", "met", "Bob"], "entities": [{**entry, "label": "PER"}]}
+    assert read(record) == (record["tokens"], expected, [])
+
+
+def test_offsets_of_characters_beside_tokens():
+    entities = [
+        {"start": 0, "end": 3, "label": "PER", "text": "Ann"},
+        {"start": 8, "end": 11, "label": "PER", "text": "Bob"},
+    ]
+    record = {"text": TEXT, "tokens": ["Ann", "met", "Bob"], "entities": entities}
+    assert read(record) == (TEXT, [ANN, BOB], [])
+    with pytest.raises(
+        SourceError, match=r"'PER' at tokens \[8, 11\) lies outside|tokens \[0, 3\] of 'PER' are"
+    ):
+        read({**record, "text": "another"})
+
+
 def test_numbers_with_names():
     record = {"tokens": ["a", "b"], "ner_tags": [1, 0]}
     assert with_tag_names(record, ["O", "B-x"], "here") == {"tokens": ["a", "b"], "ner_tags": ["B-x", "O"]}
@@ -220,6 +246,10 @@ def test_numbers_with_names():
         ({"tokens": ["a"], "tags": ["x"]}, "tag 'x' is not of scheme IOB2"),
         ({"tokens": ["a"], "spans": [[0, 2, "x"]]}, "'x' at tokens [0, 2) lies outside the sentence of 1"),
         ({"tokens": ["a"], "spans": [["0", 1, "x"]]}, "expected token offsets and a label"),
+        (
+            {"tokens": ["a", "b"], "spans": [{"start": 0, "end": 1, "label": "x", "word": "b"}]},
+            "tokens [0, 1] of 'x' are 'a', expected 'b'. Mend the offsets.",
+        ),
         ({"tokens": ["a"], "spans": [3]}, "expected [start, end, label] or an object, found 3"),
         ({"data": 3, "annotations": []}, "expected a text in data, found 3"),
         (studio(3), "expected a list of objects, found 3 in it"),

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any
 
-from esnera_hf.alignment import LabelMapping, MergeStage, Trial
+from esnera_hf.alignment import Constraints, LabelMapping, MergeStage, Trial
 from esnera_hf.augmentation import PseudoLabels
 from esnera_hf.estimates import EstimatedScores
 from esnera_hf.final import Final
@@ -42,6 +42,7 @@ class Account:
         measured_on: the sources as similarities and trials saw them.
         taggers: the taggers behind the similarities.
         stages: the merge path.
+        constraints: what the user wished.
         trials: the search.
         places: what of the settings names a place on this machine.
         seconds: wall time by step.
@@ -55,6 +56,7 @@ class Account:
     measured_on: Sequence[NerSource] = ()
     taggers: Mapping[str, CachedTagger] = field(default_factory=dict)
     stages: Sequence[MergeStage] = ()
+    constraints: Constraints = field(default_factory=Constraints)
     trials: Sequence[Trial[TrialOutcome]] = ()
     places: Sequence[str] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
@@ -74,7 +76,7 @@ def build_report(account: Account) -> Report:
         settings=_as_json(account.settings),
         sources=[source.summary.to_dict() for source in account.sources],
         taggers={source.name: _tagger(taggers[source.name], source) for source in scored_on if taggers},
-        stages=merge_stages(account.stages, account.mapping, account.matrix),
+        stages=merge_stages(account.stages, account.mapping, account.matrix, account.constraints),
         trials=[_trial(trial) for trial in account.trials],
         near=[] if account.matrix is None else near_pairs(account.matrix, account.mapping),
         search_scores=_both_scores(chosen[-1]) if chosen else None,

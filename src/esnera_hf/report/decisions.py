@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from esnera_hf.alignment import LabelMapping, MappedLabel, MappingStage, MergeStage
+from esnera_hf.alignment import Constraints, LabelMapping, MappedLabel, MappingStage, MergeStage
 from esnera_hf.labels import LabelRef
 from esnera_hf.similarity import (
     Agreement,
@@ -24,11 +24,14 @@ NEAR = 20
 
 
 def merge_stages(
-    path: Sequence[MergeStage], mapping: LabelMapping, matrix: SimilarityMatrix | None
+    path: Sequence[MergeStage],
+    mapping: LabelMapping,
+    matrix: SimilarityMatrix | None,
+    constraints: Constraints | None = None,
 ) -> list[dict[str, Any]]:
     """Return the stages of a merge path with every decision; of typed merging one stage, a decision a label."""
     if matrix is not None and mapping.lam is None:
-        return [_all_at_once(stage, mapping) for stage in mapping.stages]
+        return [_all_at_once(stage, mapping, constraints or Constraints()) for stage in mapping.stages]
     return [_stage(stage) for stage in path]
 
 
@@ -56,7 +59,7 @@ def _stage(stage: MergeStage) -> dict[str, Any]:
     }
 
 
-def _all_at_once(stage: MappingStage, mapping: LabelMapping) -> dict[str, Any]:
+def _all_at_once(stage: MappingStage, mapping: LabelMapping, constraints: Constraints) -> dict[str, Any]:
     used = {entry.unified for entry in mapping.entries if entry.unified is not None}
     placed = sum(entry.unified is not None for entry in mapping.entries)
     return {
@@ -66,20 +69,24 @@ def _all_at_once(stage: MappingStage, mapping: LabelMapping) -> dict[str, Any]:
         "lambda": None,
         "tau": stage.tau,
         "merged": placed - len(used),
-        "decisions": [_decision(entry, mapping) for entry in _each_pair_once(mapping)],
+        "decisions": [_decision(entry, mapping, constraints) for entry in _each_pair_once(mapping)],
     }
 
 
 def _each_pair_once(mapping: LabelMapping) -> Iterator[MappedLabel]:
-    """Yield the entries but those whose pair an earlier one shows the other way round."""
-    shown: set[tuple[LabelRef, LabelRef | None]] = set()
+    """Yield the entries; of two that show one pair, that of the part, else the first."""
+    compared = {entry.label: entry.compared_with for entry in mapping.entries}
+    shown: set[tuple[LabelRef, LabelRef]] = set()
     for entry in mapping.entries:
-        if entry.compared_with is None or (entry.compared_with, entry.label) not in shown:
-            shown.add((entry.label, entry.compared_with))
-            yield entry
+        other = entry.compared_with
+        if other is not None and compared.get(other) == entry.label:
+            if (other, entry.label) in shown or _part_of(mapping, other, entry.label):
+                continue
+            shown.add((entry.label, other))
+        yield entry
 
 
-def _decision(entry: MappedLabel, mapping: LabelMapping) -> dict[str, Any]:
+def _decision(entry: MappedLabel, mapping: LabelMapping, constraints: Constraints) -> dict[str, Any]:
     other, evidence = entry.compared_with, entry.evidence
     merged = other is not None and mapping.are_one(entry.label, other)
     return {
@@ -90,7 +97,7 @@ def _decision(entry: MappedLabel, mapping: LabelMapping) -> dict[str, Any]:
         "matched": 0 if evidence is None else evidence.forward.matched,
         "predicted": 0 if evidence is None else evidence.forward.predicted,
         "merged": merged,
-        "wished": merged and entry.locked,
+        "wished": merged and other in constraints.class_of(entry.label),
         "part": other is not None and _part_of(mapping, entry.label, other),
     }
 

@@ -45,6 +45,8 @@ class ColumnLayout:
         tags: indices of the tag columns; nested annotation fills more than one.
         prefixed: whether tags carry prefixes; a row that begins with ``#`` and
             has other tags is then a comment.
+        bare: the labels of the first rows if they carry none; a row before a
+            sentence that begins with ``# `` and has another one is a comment.
     """
 
     separator: str | None
@@ -52,6 +54,7 @@ class ColumnLayout:
     token: int
     tags: tuple[int, ...]
     prefixed: bool
+    bare: frozenset[str] = frozenset()
 
 
 class ColumnFile:
@@ -173,7 +176,7 @@ def _sentences(path: Path, layout: ColumnLayout) -> Iterator[_Rows]:
             if rows:
                 yield _Rows(lines, rows, damaged)
                 lines, rows, damaged = [], [], False
-        elif cells[0].startswith(_COMMENT) and _is_comment(cells, layout):
+        elif cells[0].startswith(_COMMENT) and _is_comment(cells, layout, first=not rows):
             continue
         elif len(cells) != layout.width:
             raise SourceError(
@@ -188,11 +191,21 @@ def _sentences(path: Path, layout: ColumnLayout) -> Iterator[_Rows]:
         yield _Rows(lines, rows, damaged)
 
 
-def _is_comment(cells: list[str], layout: ColumnLayout) -> bool:
-    """Tell whether a row that begins with ``#`` is a comment rather than a token."""
+def _is_comment(cells: list[str], layout: ColumnLayout, *, first: bool) -> bool:
+    """Tell whether a row that begins with ``#`` is a comment rather than a token.
+
+    Args:
+        cells: the row.
+        layout: of the file.
+        first: whether it stands before a sentence rather than inside.
+    """
+    spaced = cells[0] == _COMMENT or cells[0].startswith(f"{_COMMENT} ")
     if len(cells) != layout.width:
-        return True
-    return layout.prefixed and not any(_TAG_LIKE.fullmatch(cells[index]) for index in layout.tags)
+        return first or spaced
+    tags = [cells[index] for index in layout.tags]
+    if any(map(_TAG_LIKE.fullmatch, tags)):
+        return False
+    return layout.prefixed or (first and spaced and bool(layout.bare) and layout.bare.isdisjoint(tags))
 
 
 def _cells(text: str, separator: str | None) -> list[str] | None:
@@ -245,7 +258,8 @@ def _detect_layout(path: Path, tag_column: int | None) -> ColumnLayout:
         token = next(index for index in range(width) if index not in tags)
     tag_cells = [columns[tag] for tag in tags]
     prefixed = any(map(_labels, tag_cells)) and detect_scheme(tag_cells) != "none"
-    return ColumnLayout(separator, width, token, tags, prefixed)
+    bare = {cell for column in tag_cells for cell in column} - {OUTSIDE} if not prefixed else ()
+    return ColumnLayout(separator, width, token, tags, prefixed, frozenset(bare))
 
 
 def _detect_separator(path: Path) -> str | None:

@@ -33,7 +33,7 @@ _TAG_AT_END = re.compile(r"[\t ]O$|\t[BIESMWLU][-_].+$| [BIESMWLU][-_]\S+$")
 _JSON_LIST = re.compile(r'\[\s*([{\["]|$)')
 _NO_DATA_SUFFIXES = frozenset(".md .rst .cfg .py .pdf .stats .yaml .yml .sh .html .png .lock".split())
 _NO_DATA_WORDS = ("LICEN", "README", "SOURCE.JSON", "CITATION", "DATASET_INFO")
-_SHARD = re.compile(r"-\d+-of-\d+\.")
+_SHARD = re.compile(r"-(?P<number>\d+)-of-(?P<count>\d+)\.")
 _TABLES = {".parquet": "parquet", ".arrow": "arrow"}
 _SNIFFED_LINES = 200
 
@@ -56,9 +56,15 @@ def path_readers(path: Path, name: str, options: ReadingOptions) -> tuple[dict[s
         return dataset_readers(
             DatasetDict({"train": saved}) if isinstance(saved, Dataset) else saved, name, options
         )
-    files = [file for file in sorted(path.rglob("*")) if file.is_file() and may_hold_data(path, file)]
-    if any(file.suffix == ".ann" for file in files):
-        return _brat_readers(path, [file for file in files if file.suffix == ".ann"]), []
+    present = [file for file in sorted(path.rglob("*")) if file.is_file() and not _is_hidden(path, file)]
+    files = [file for file in present if may_hold_data(path, file)]
+    # Whatever it is called: brat writes an empty one beside a text without entities.
+    annotations = [file for file in present if file.suffix == ".ann"]
+    if annotations:
+        texts = {file.with_suffix(".txt") for file in annotations}
+        others = [file for file in files if file.suffix != ".ann" and file not in texts]
+        notes = [f"not read: {_listed(path, others)} (no annotation of brat)"] if others else []
+        return _brat_readers(path, annotations), notes
     return _split_files(path, files, name, options)
 
 
@@ -71,18 +77,19 @@ def _split_files(
     unnamed = by_split.pop(None, [])
     for split, members in by_split.items():
         check_one_file(path, name, split, members)
+    _check_shards(path, unnamed)
     notes = []
     if not by_split and unnamed:
         if len({file.suffix for file in unnamed}) > 1:
             raise SourceError(
                 f"{path}: expected files whose names say their split (train, dev or validation, test), or "
-                f"files of one kind; found {_listed(unnamed)}. Rename them or pass one file."
+                f"files of one kind; found {_listed(path, unnamed)}. Rename them or pass one file."
             )
         by_split["train"] = unnamed
         if len(unnamed) > 1:
             notes.append(f"{len(unnamed)} files without a split in their names, read as one")
     elif unnamed:
-        notes.append(f"not read: {_listed(unnamed)} (no split in the name)")
+        notes.append(f"not read: {_listed(path, unnamed)} (no split in the name)")
     if not by_split:
         raise SourceError(f"{path}: no file that could hold data. Expected train, dev and test files.")
     notes += file_notes(file for members in by_split.values() for file in members)
@@ -98,21 +105,44 @@ def check_one_file(path: Path, name: str, split: str | None, files: list[Path]) 
     """Check that a split is one file, the shards of one, or the files of a folder with its name.
 
     Raises:
-        SourceError: several files claim to be the split.
+        SourceError: several files claim to be the split, or shards are missing.
     """
-    shards = all(_SHARD.search(file.name) for file in files)
+    shards = len(_check_shards(path, files)) == 1 and all(_SHARD.search(file.name) for file in files)
     in_its_folder = all(
         split_of_file(file) is None and _split_of_folder(path, file) == split for file in files
     )
     if len(files) > 1 and not shards and not (in_its_folder and len({file.suffix for file in files}) == 1):
         raise SourceError(
-            f"{path}: {_listed(files)} all look like the {split} split of {name}. Pass a folder that holds "
+            f"{path}: {_listed(path, files)} all look like the {split} split of {name}. Pass a folder that holds "
             "one file a split, or one file."
         )
 
 
-def _listed(files: list[Path]) -> str:
-    return ", ".join(file.name for file in files[:5]) + (", …" if len(files) > 5 else "")
+def _check_shards(path: Path, files: list[Path]) -> set[str]:
+    """Check that files which are shards are all there; return what they are shards of.
+
+    Raises:
+        SourceError: some are missing.
+    """
+    numbers: dict[str, set[int]] = {}
+    counts: dict[str, int] = {}
+    for file in files:
+        shard = _SHARD.search(file.name)
+        if shard is not None:
+            place = str(file.relative_to(path))
+            whole = place.removesuffix(file.name[shard.start() :]) + f"-*-of-{shard['count']}{file.suffix}"
+            numbers.setdefault(whole, set()).add(int(shard["number"]))
+            counts[whole] = int(shard["count"])
+    for whole, found in numbers.items():
+        if found not in ({*range(counts[whole])}, {*range(1, counts[whole] + 1)}):
+            raise SourceError(
+                f"{path}: {len(found)} files {whole}, expected {counts[whole]}. Fetch the others, or pass one file."
+            )
+    return set(numbers)
+
+
+def _listed(path: Path, files: list[Path]) -> str:
+    return ", ".join(str(file.relative_to(path)) for file in files[:5]) + (", …" if len(files) > 5 else "")
 
 
 def _split_of_folder(path: Path, file: Path) -> str | None:
@@ -121,20 +151,27 @@ def _split_of_folder(path: Path, file: Path) -> str | None:
 
 
 def may_hold_data(path: Path, file: Path) -> bool:
-    hidden = any(part.startswith((".", "__MACOSX")) for part in file.relative_to(path).parts)
     upper = file.name.upper()
     return not (
-        hidden
+        _is_hidden(path, file)
         or file.suffix.lower() in _NO_DATA_SUFFIXES
         or any(upper.startswith(word) for word in _NO_DATA_WORDS)
         or file.stat().st_size == 0
     )
 
 
+def _is_hidden(path: Path, file: Path) -> bool:
+    return any(part.startswith((".", "__MACOSX")) for part in file.relative_to(path).parts)
+
+
 def _brat_readers(path: Path, annotations: list[Path]) -> dict[str, Reader]:
+    """Return a reader for each split: that of the folder, or of the names if all of them tell one and not the same."""
+    named = [split_of_file(file) for file in annotations]
+    by_name = None not in named and len(set(named)) > 1
     by_split: dict[str, list[Path]] = {}
-    for file in annotations:
-        by_split.setdefault(_split_of_folder(path, file) or "train", []).append(file)
+    for file, split in zip(annotations, named, strict=True):
+        told = _split_of_folder(path, file) or (split if by_name else None)
+        by_split.setdefault(told or "train", []).append(file)
     return {split: partial(read_brat, files) for split, files in by_split.items()}
 
 
@@ -152,6 +189,11 @@ def _one_file_reader(path: Path, options: ReadingOptions) -> Reader:
     if path.suffix in _TABLES:
         return reader_of(_load_table(path), path.name, options)
     form = options.format or detect_format(path)
+    column = options.tag_column
+    if column is not None and form not in ("json", "columns"):
+        raise ConfigurationError(
+            f"tag_column={column!r}: {path.name} is read as {form}, which has no tag columns. Leave it out."
+        )
     if form == "cluener":
         return partial(read_cluener, path)
     if form == "json":
@@ -164,7 +206,6 @@ def _one_file_reader(path: Path, options: ReadingOptions) -> Reader:
         return SlashedFile(path, scheme=options.scheme)
     if form == "brat":
         return partial(read_brat, [path])
-    column = options.tag_column
     if isinstance(column, str):
         raise ConfigurationError(
             f"tag_column={column!r}: the columns of {path.name} have numbers, not names. Give the number, from 0."

@@ -9,11 +9,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from esnera_hf.errors import SourceError
+from esnera_hf.errors import ConfigurationError, SourceError
 from esnera_hf.sources.json_value import parse_json
 from esnera_hf.sources.offsets import CharacterSpans, to_tokens, written_without_spaces
 from esnera_hf.sources.options import ReadingOptions
-from esnera_hf.sources.records import read_record, string_tags, with_tag_names
+from esnera_hf.sources.records import TAG_KEYS, read_record, string_tags, with_tag_names
 from esnera_hf.sources.sentence import RawSentence
 from esnera_hf.sources.textfile import UNDECODABLE, read_lines
 from esnera_hf.tagging import Scheme, detect_scheme
@@ -43,6 +43,12 @@ class JsonFile:
     def __init__(self, path: Path, options: ReadingOptions | None = None) -> None:
         self.path = path
         self._options = options or ReadingOptions()
+        column = self._options.tag_column
+        if isinstance(column, int):
+            raise ConfigurationError(
+                f"tag_column={column}: the records of {path.name} have names, not numbers. Give the name."
+            )
+        self._tag_keys = TAG_KEYS if column is None else (column,)
 
     @cached_property
     def _sample(self) -> list[_Record]:
@@ -53,16 +59,18 @@ class JsonFile:
         """The scheme of string tags, told from all of them; ``IOB2`` where the first records have none."""
         if self._options.scheme is not None:
             return self._options.scheme
-        if not any(string_tags(record.value) for record in self._sample):
+        if not any(string_tags(record.value, self._tag_keys) for record in self._sample):
             return "IOB2"
-        return detect_scheme(string_tags(record.value) or () for record in self._records())
+        return detect_scheme(string_tags(record.value, self._tag_keys) or () for record in self._records())
 
     @cached_property
     def characters(self) -> bool:
         """Whether texts are cut into characters."""
         if self._options.characters is not None:
             return self._options.characters
-        found = (read_record(record.value, record.where, self.scheme) for record in self._sample)
+        found = (
+            read_record(record.value, record.where, self.scheme, self._tag_keys) for record in self._sample
+        )
         return written_without_spaces(r.text for r in found if isinstance(r, CharacterSpans))
 
     def __call__(self) -> Iterator[RawSentence]:
@@ -73,7 +81,7 @@ class JsonFile:
                 and line (or index in the list) are named.
         """
         for value, where, damaged in self._records():
-            found = read_record(value, where, self.scheme)
+            found = read_record(value, where, self.scheme, self._tag_keys)
             sentence = (
                 found if isinstance(found, RawSentence) else to_tokens(found, characters=self.characters)
             )
@@ -82,9 +90,16 @@ class JsonFile:
                 yield sentence
 
     def _records(self) -> Iterator[_Record]:
-        names = self._options.tag_names
+        names, column = self._options.tag_names, self._options.tag_column
         for record in _records(self.path):
-            value = record.value if names is None else with_tag_names(record.value, names, record.where)
+            value = record.value
+            if column is not None and not (isinstance(value, dict) and isinstance(value.get(column), list)):
+                keys = ", ".join(map(str, value))[:200] if isinstance(value, dict) else "none"
+                raise SourceError(
+                    f"{record.where}: no list of tags {column!r}, which tag_column= names. Found the keys {keys}."
+                )
+            if names is not None:
+                value = with_tag_names(value, names, record.where, self._tag_keys)
             yield record._replace(value=value)
 
 

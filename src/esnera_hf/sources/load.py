@@ -97,11 +97,15 @@ def _load_path(path: Path, given_name: str | None, options: ReadingOptions) -> N
         files = known.find_files(content) if known is not None and content.is_dir() else {}
         if known is not None and files and not _leaves_out(known, content, files):
             return _from_known_files(known, name, content, files, options)
-        terms = _terms(known if given_name else None, name)
         if given_name and known is not None:
-            options = _known_reading(known, options)
-        readers, notes = path_readers(content, name, options)
-        return build_source(replace(terms, notes=tuple(notes)), readers, options)
+            return _from_folder(content, _terms(known, name), _known_reading(known, options))
+        return _from_folder(content, _terms(None, name), options)
+
+
+def _from_folder(path: Path, terms: SourceTerms, options: ReadingOptions) -> NerSource:
+    """Load a file or folder by what its names and content tell."""
+    readers, notes = path_readers(path, terms.name, options)
+    return build_source(replace(terms, notes=tuple(notes)), readers, options)
 
 
 def _leaves_out(known: NamedSource, folder: Path, files: dict[str, list[Path]]) -> bool:
@@ -125,8 +129,10 @@ def _load_named(known: NamedSource, name: str, options: ReadingOptions) -> NerSo
     folder = os.environ.get(DATA_DIR_VARIABLE)
     for place in (Path(folder) / sub for sub in known.folders) if folder else ():
         files = known.find_files(place) if place.is_dir() else {}
-        if files:
+        if files and not _leaves_out(known, place, files):
             return _from_known_files(known, name, place, files, options)
+        if files:
+            return _from_folder(place, _terms(known, name), _known_reading(known, options))
     advice = (
         f"Get a copy from {known.homepage} and pass '{known.name}=PATH', or set {DATA_DIR_VARIABLE} to the "
         f"folder that holds '{known.folders[0]}/'."

@@ -46,13 +46,16 @@ _EVENT_TRIGGER = "trigger"
 _NOT_ACCEPTED = ("reject", "ignore")
 
 
-def read_record(record: Any, where: str, scheme: Scheme | None) -> CharacterSpans | RawSentence:
+def read_record(
+    record: Any, where: str, scheme: Scheme | None, tag_keys: Sequence[str] = TAG_KEYS
+) -> CharacterSpans | RawSentence:
     """Read one record.
 
     Args:
         record: parsed JSON or a dataset row.
         where: file and line, for messages.
         scheme: of string tags, where the record has them.
+        tag_keys: what may hold them.
 
     Raises:
         SourceError: the record has none of the shapes above, or offsets that
@@ -70,7 +73,7 @@ def read_record(record: Any, where: str, scheme: Scheme | None) -> CharacterSpan
     tokens = _first(record, TOKEN_KEYS, list)
     text = _first(record, TEXT_KEYS, str)
     if tokens is not None and all(isinstance(token, str) for token in tokens):
-        return _of_tokens(record, tokens, where, scheme)
+        return _of_tokens(record, tokens, where, scheme, tag_keys)
     if text is None:
         raise SourceError(
             f"{where}: expected a text ({', '.join(TEXT_KEYS)}) or tokens ({', '.join(TOKEN_KEYS)}), "
@@ -90,15 +93,15 @@ def read_record(record: Any, where: str, scheme: Scheme | None) -> CharacterSpan
     return CharacterSpans(text, [span for entry in spans for span in _spans(entry, text, where)], where)
 
 
-def string_tags(record: Any) -> list[str] | None:
+def string_tags(record: Any, keys: Sequence[str] = TAG_KEYS) -> list[str] | None:
     """Return the string tags of a record of tokens, ``None`` if it has none."""
     if not isinstance(record, Mapping):
         return None
-    tags = _first(record, TAG_KEYS, list)
+    tags = _first(record, keys, list)
     return tags if tags and all(isinstance(tag, str) for tag in tags) else None
 
 
-def with_tag_names(record: Any, names: Sequence[str], where: str) -> Any:
+def with_tag_names(record: Any, names: Sequence[str], where: str, keys: Sequence[str] = TAG_KEYS) -> Any:
     """Return a record with its tags as names where they are numbers.
 
     Raises:
@@ -106,7 +109,7 @@ def with_tag_names(record: Any, names: Sequence[str], where: str) -> Any:
     """
     if not isinstance(record, Mapping):
         return record
-    for key in TAG_KEYS:
+    for key in keys:
         tags = record.get(key)
         if isinstance(tags, list) and tags and all(isinstance(tag, int) for tag in tags):
             return {**record, key: [name_of(tag, names, where) for tag in tags]}
@@ -128,9 +131,9 @@ def name_of(tag: int, names: Sequence[str], where: str) -> str:
 
 
 def _of_tokens(
-    record: Mapping[str, Any], tokens: list[str], where: str, scheme: Scheme | None
-) -> RawSentence:
-    tags = string_tags(record)
+    record: Mapping[str, Any], tokens: list[str], where: str, scheme: Scheme | None, tag_keys: Sequence[str]
+) -> CharacterSpans | RawSentence:
+    tags = string_tags(record, tag_keys)
     if tags is not None and len(tags) == len(tokens):
         try:
             spans, repairs = entities_from_tags(tags, scheme or "IOB2")
@@ -140,13 +143,34 @@ def _of_tokens(
     if tags is not None:
         raise SourceError(f"{where}: {len(tokens)} tokens and {len(tags)} tags. Each token needs its tag.")
     entries = _first(record, SPAN_KEYS, list)
-    if entries is None and _first(record, TAG_KEYS, list):
+    if entries is None and _first(record, tag_keys, list):
         raise SourceError(
             f"{where}: the tags are numbers. Write their names, such as B-PER, or pass tag_names=."
         )
     if entries is None:
         return RawSentence(list(tokens), None, where)
+    text = _first(record, TEXT_KEYS, str)
+    if text is not None and _hold_mentions(entries, text) and not _hold_mentions(entries, tokens):
+        # There are tokens, but the offsets count characters: that is where the mentions stand.
+        return CharacterSpans(text, [span for entry in entries for span in _spans(entry, text, where)], where)
     return RawSentence(list(tokens), [_token_span(entry, tokens, where) for entry in entries], where)
+
+
+def _hold_mentions(entries: Iterable[Any], words: str | Sequence[str]) -> bool:
+    """Tell whether all entries repeat their mentions, and their offsets hold them in a text or among tokens."""
+    for entry in entries:
+        if not isinstance(entry, Mapping):
+            return False
+        start, end, mention = (_any(entry, keys) for keys in (START_KEYS, END_KEYS, MENTION_KEYS))
+        if not (isinstance(start, int) and isinstance(end, int) and isinstance(mention, str) and start >= 0):
+            return False
+        if _without_spaces("".join(words[start:end])) != _without_spaces(mention):
+            return False
+    return True
+
+
+def _without_spaces(text: str) -> str:
+    return "".join(text.split())
 
 
 def _label_studio(record: Mapping[str, Any], where: str) -> CharacterSpans:
@@ -244,8 +268,10 @@ def _of_utf16(start: int, end: int, text: str) -> Iterator[tuple[int, int]]:
 
 
 def _token_span(entry: Any, tokens: Sequence[str], where: str) -> Entity:
+    mention = None
     if isinstance(entry, Mapping):
         start, end, label = (_any(entry, keys) for keys in (START_KEYS, END_KEYS, LABEL_KEYS))
+        mention = _any(entry, MENTION_KEYS)
     elif isinstance(entry, Sequence) and not isinstance(entry, str) and len(entry) >= 3:
         start, end, label = entry[:3]
     else:
@@ -256,6 +282,14 @@ def _token_span(entry: Any, tokens: Sequence[str], where: str) -> Entity:
         raise SourceError(
             f"{where}: {shown(label)} at tokens [{start}, {end}) lies outside the sentence of {len(tokens)} "
             "tokens (ends are exclusive). Mend the offsets."
+        )
+    if isinstance(mention, str) and mention.strip():
+        for last in (end, end + 1):
+            if _without_spaces("".join(tokens[start:last])) == _without_spaces(mention):
+                return Entity(start, last, label)
+        raise SourceError(
+            f"{where}: tokens [{start}, {end}] of {shown(label)} are {shown(' '.join(tokens[start:end]))}, "
+            f"expected {shown(mention)}. Mend the offsets."
         )
     return Entity(start, end, label)
 
