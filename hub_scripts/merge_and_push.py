@@ -67,15 +67,15 @@ def main(arguments: list[str] | None = None) -> int:
     """Align, merge, publish."""
     options = parse(arguments)
     training = {} if options.epochs is None else {"num_train_epochs": options.epochs}
-    settings = AlignSettings(
-        evidence=EvidenceSettings(training=training),
-        search=SearchSettings(sentences=options.search_samples),
-        final=FinalSettings(tagger=options.tagger_repo is not None),
-        merge=options.merge,
-    )
     private = True if options.private else None
-    publish = DatasetSettings(not options.no_text, options.may_share, options.by_source)
     try:
+        settings = AlignSettings(
+            evidence=EvidenceSettings(training=training),
+            search=SearchSettings(sentences=options.search_samples),
+            final=FinalSettings(tagger=options.tagger_repo is not None),
+            merge=options.merge,
+        )
+        publish = DatasetSettings(not options.no_text, options.may_share, options.by_source)
         sources = [esnera_hf.load_source(source) for source in options.sources]
         repositories = [HubRepository(options.output_repo, "dataset")]
         if options.tagger_repo is not None:

@@ -274,6 +274,7 @@ class TestRefusedBeforeAnyTraining:
             ({"lam": 1.1}, "λ = 1.1"),
             ({"lam": float("nan")}, "λ = nan"),
             ({"tau": -1.5}, "τ = -1.5"),
+            ({"seed": -1}, "seed=-1: expected a whole number from 0 to 4294967295"),
             ({"sentences": 0}, "sentences=0: expected a positive number"),
             ({"settings": AlignSettings(EvidenceSettings(training={"epochs": 3}))}, "epochs"),
             (

@@ -166,6 +166,18 @@ class TestWhatIsPublished:
         assert [config["config_name"] for config in metadata(hub)["configs"]] == ["recipe"]
         assert "stays in the history" in capfd.readouterr().err
 
+    def test_no_text_is_claimed_beside_text_whose_origin_is_lost(
+        self, hub: HubServer, result: MergeResult
+    ) -> None:
+        result.push_to_hub(REPO, by_source=True)
+        hub.repo("dataset", REPO).commit({}, deleted=["esnera.json"])
+        before = hub.repo("dataset", REPO).files()
+        with pytest.raises(
+            HubError, match=r"data/alpha/.* lies where a push puts text, and no esnera\.json tells"
+        ):
+            result.push_to_hub(REPO, text=False)
+        assert hub.repo("dataset", REPO).files() == before
+
     def test_beside_what_datasets_itself_published(self, hub: HubServer, result: MergeResult) -> None:
         Dataset.from_dict({"text": ["a", "b"]}).push_to_hub(REPO)
         result.push_to_hub(REPO)

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,11 @@ from esnera_hf import (
     AlignSettings,
     EvidenceSettings,
     FinalSettings,
+    LabelMapping,
+    LabelRef,
     MergeResult,
     ReadingOptions,
+    SchemaSettings,
     SearchSettings,
     align,
     apply,
@@ -29,6 +32,7 @@ from esnera_hf import (
     load_source,
     reproduce,
 )
+from esnera_hf.alignment import MappedLabel
 from esnera_hf.cli import main
 from esnera_hf.errors import ConfigurationError, ReproductionError
 from esnera_hf.manifest import Manifest
@@ -227,6 +231,38 @@ class TestReproduce:
         with pytest.raises(ReproductionError, match="not the encoder of the report"):
             reproduce(made.saved, encoder=tmp_path / "encoder")
 
+    def test_a_copy_of_an_encoder_of_the_hub(self, made: Made, tmp_path: Path) -> None:
+        shutil.copytree(made.saved, tmp_path / "saved")
+        change(
+            tmp_path / "saved" / "report.json",
+            lambda report: report["fingerprints"].update(encoder="hfl/something@0123abc"),
+        )
+        assert reproduce(tmp_path / "saved", encoder=made.encoder).same
+        change(tmp_path / "saved" / "report.json", lambda report: report["fingerprints"].pop("encoder_files"))
+        with pytest.raises(ReproductionError, match="not the encoder of the report"):
+            reproduce(tmp_path / "saved", encoder=made.encoder)
+
+    def test_with_lines_that_were_locked(
+        self, made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        firm = MappedLabel(LabelRef("alpha", "firm"), None, locked=True)
+        settings = replace(
+            SETTINGS,
+            search=SearchSettings(),
+            schema=SchemaSettings(locked=LabelMapping((), (firm,))),
+            final=FinalSettings(augment=None),
+            merge="typed",
+        )
+        places = [made.corpora / "alpha", made.corpora / "beta"]
+        align(places, encoder=made.encoder, settings=settings).save(tmp_path / "saved")
+        monkeypatch.chdir(tmp_path)
+        done = reproduce(tmp_path / "saved")
+        assert done.same, done
+        assert done.result.mapping["alpha", "firm"] is None
+        (tmp_path / "saved" / "mapping.yaml").unlink()
+        with pytest.raises(ReproductionError, match=r"mapping\.yaml: expected the mapping as it was written"):
+            reproduce(tmp_path / "saved")
+
     def test_another_outcome_is_told_and_fails(
         self, made: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
@@ -328,6 +364,9 @@ def test_how_sources_were_read_is_kept(made: Made, tmp_path: Path) -> None:
     ) in python_call(settings)
     result.save(tmp_path / "saved")
     assert reproduce(tmp_path / "saved").same
+    shutil.copytree(tmp_path / "alpha", tmp_path / "lang=zh" / "alpha")
+    other = load_source(tmp_path / "lang=zh" / "alpha")
+    assert apply(mapping_by_name([other]), [other]).report.places == [str(tmp_path / "lang=zh" / "alpha")]
 
 
 class TestDatasetFingerprint:

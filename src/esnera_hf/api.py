@@ -203,7 +203,11 @@ def _reading(sources: Sequence[NerSource]) -> dict[str, Any]:
 def _places(sources: Sequence[NerSource], encoder: str, mapping: str | None) -> tuple[str, ...]:
     """Return what of the settings names a place on this machine, now that this can be told."""
     given = [source.given for source in sources if source.given]
-    files = [text for text in given if Path(text.partition("=")[2] or text).expanduser().exists()]
+    files = [
+        text
+        for text in given
+        if any(Path(place).expanduser().exists() for place in (text, text.partition("=")[2]) if place)
+    ]
     folders = [encoder] if os.path.isdir(encoder) else []
     return tuple(dict.fromkeys([*files, *folders, *([mapping] if mapping else [])]))
 

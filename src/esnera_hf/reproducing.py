@@ -24,7 +24,7 @@ from esnera_hf.settings import AlignSettings
 from esnera_hf.sources import NerSource, ReadingOptions, SourceLike, load_source
 from esnera_hf.sources.named import find_named
 from esnera_hf.sources.several import check_names
-from esnera_hf.taggers import encoder_identity
+from esnera_hf.taggers import encoder_files, encoder_identity
 
 #: What of a report tells of the place where it was made rather than of what was found.
 _CIRCUMSTANCES = ("settings", "places", "versions", "machine", "fingerprints")
@@ -84,7 +84,7 @@ def reproduce(
         _check_sources(told, loaded)
     place = os.fspath(encoder) if encoder is not None else told.settings.get("encoder")
     _check_encoder(told, place)
-    result = _again(told.settings, file.parent / MAPPING_FILE, loaded, place)
+    result = _again(told, file.parent / MAPPING_FILE, loaded, place)
     machine = [name for name in told.machine if told.machine[name] != result.report.machine.get(name)]
     for name in machine:
         say(f"WARNING: {name}: {told.machine[name]} in the report, {result.report.machine.get(name)} now.")
@@ -195,22 +195,26 @@ def _check_encoder(told: Report, place: str | None) -> None:
     expected = told.fingerprints.get("encoder")
     if expected is None:
         return
-    if place is None or encoder_identity(place) != expected:
+    if place is None or (
+        encoder_identity(place) != expected and encoder_files(place) != told.fingerprints.get("encoder_files")
+    ):
         raise ReproductionError(
             f"{place}: not the encoder of the report: its files differ, or it is another commit. Name a copy of the "
             "same one: --encoder, encoder=."
         )
 
 
-def _again(
-    settings: Mapping[str, Any], mapping: Path, loaded: Sequence[NerSource], encoder: str | None
-) -> MergeResult:
+def _again(told: Report, mapping: Path, loaded: Sequence[NerSource], encoder: str | None) -> MergeResult:
     """Call what the settings are of."""
     given = {
-        key: value for key, value in settings.items() if key not in ("call", "sources", "reading", "encoder")
+        key: value
+        for key, value in told.settings.items()
+        if key not in ("call", "sources", "reading", "encoder")
     }
+    if (given.get("schema") or {}).get("locked"):
+        given["schema"] = {**given["schema"], "locked": _with_locked_lines(told, mapping)}
     try:
-        if settings["call"] == "apply":
+        if told.settings["call"] == "apply":
             given.pop("mapping", None)  # the one beside the report is what of it was applied
             final = FinalSettings(**given.pop("final"))
             return apply(mapping, loaded, encoder=encoder, final=final, **given)
@@ -225,6 +229,22 @@ def _again(
             f"the report has settings that this version of the package does not know: {error}. "
             "Use the version that wrote it."
         ) from error
+
+
+def _with_locked_lines(told: Report, file: Path) -> LabelMapping:
+    """Return the mapping that the alignment made: it holds the lines that were locked.
+
+    Raises:
+        ReproductionError: it does not lie beside the report, or was edited.
+    """
+    if file.is_file():
+        made = LabelMapping.load(file)
+        if mapping_fingerprint(made) == told.fingerprints["mapping"]:
+            return made
+    raise ReproductionError(
+        f"{file}: expected the mapping as it was written with the report, as lines of an earlier one were locked, and "
+        "it holds them. Copy it there again."
+    )
 
 
 def _parts(given: dict[str, Any]) -> dict[str, Any]:

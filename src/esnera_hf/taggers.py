@@ -258,6 +258,19 @@ def encoder_identity(encoder: str) -> str:
     return _digest(tuple((str(f.resolve()), f.stat().st_size, f.stat().st_mtime_ns) for f in files))
 
 
+def encoder_files(encoder: str) -> str:
+    """Return a digest of what an encoder computes with, the same for a Hub model and a copy of it in a folder.
+
+    Raises:
+        EncoderError: the encoder cannot be found.
+    """
+    from esnera_hf.modeling.pretrained import encoder_folder
+
+    files = sorted(encoder_folder(encoder).iterdir())
+    kept = [f for f in files if f.suffix == ".safetensors" or f.name in ("config.json", "tokenizer.json")]
+    return _digest(tuple((str(f), f.stat().st_size, f.stat().st_mtime_ns) for f in kept))
+
+
 @lru_cache(maxsize=8)
 def _digest(files: tuple[tuple[str, int, int], ...]) -> str:
     digest = blake2b(digest_size=16)

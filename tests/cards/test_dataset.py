@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -184,6 +185,12 @@ def test_a_recipe_holds_no_text() -> None:
     assert {"configs", "dataset_info"} & set(recipe.metadata) == set()
     assert "**This repository holds no text.**" in recipe.body
     assert 'esnera_hf.rebuild("owner/merged", ["alpha=owner/alpha", "beta=PATH"])' in recipe.body
+    reading = [{"config": "zh", "characters": False}, {}]
+    report = replace(facts.report, settings={**facts.report.settings, "reading": reading})
+    assert (
+        "[esnera_hf.load_source(\"alpha=owner/alpha\", options=esnera_hf.ReadingOptions(config='zh', "
+        'characters=False)), "beta=PATH"]'
+    ) in dataset_card(replace(facts, report=report, text=False)).body
     assert "Columns" not in sections(recipe)
     assert "load_dataset" not in recipe.body
     # The statistics are the same.
@@ -227,7 +234,11 @@ def test_sections_without_content_vanish() -> None:
 def test_other_configurations_are_named() -> None:
     facts = make_dataset_facts()
     body = dataset_card(replace(facts, configs={"merged": facts.merged, "beta": facts.merged})).body
-    assert 'beta = load_dataset("owner/merged", "beta")' in body
+    assert 'by_source = {name: load_dataset("owner/merged", name) for name in ["beta"]}' in body
+    for name in ("class", "2014_news", "dataset"):
+        facts_of_it = replace(facts, configs={"merged": facts.merged, name: facts.merged})
+        for block in re.findall("```python\n(.*?)```", dataset_card(facts_of_it).body, re.DOTALL):
+            compile(block, name, "exec")
     assert "Configurations:" in body
 
 

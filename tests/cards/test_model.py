@@ -70,6 +70,13 @@ def test_scores_on_validation_where_there_are_no_others() -> None:
     assert {(r.dataset_name, r.dataset_type) for r in results(model_card(single))} == {
         ("alpha", "owner/alpha")
     }
+    test = {**single.record["validation"], "micro": {**single.record["validation"]["micro"], "f1": 0.55}}
+    tested = model_card(replace(single, record={**single.record, "test": test}))
+    assert {(r.dataset_split, r.metric_type): r.metric_value for r in results(tested)}["test", "f1"] == 0.55
+    assert "On **test**: micro-F1 0.550" in tested.body
+    assert "On test, by label:" in tested.body
+    assert "that is optimistic" in model_card(single).body
+    assert "that is optimistic" not in tested.body
     unscored = model_card(replace(single, record={}))
     assert not {"model-index", "metrics"} & set(unscored.metadata)
     assert "No score of it is known." in unscored.body

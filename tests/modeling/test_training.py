@@ -159,6 +159,36 @@ def test_patience_outlasts_an_interruption(
     assert [entry["f1"] for entry in result.history] == [0.9, 0.2, 0.1]
 
 
+class InterruptAtTheEnd(training.TrainingProgress):
+    """Raises KeyboardInterrupt when the training is done and nothing is made of it yet."""
+
+    def on_train_end(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("patience", [2, 9])
+def test_a_training_that_had_come_to_its_end_is_not_gone_on_with(
+    source: NerSource, encoder_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, patience: int
+) -> None:
+    """Patience of 2 stops it early, with 9 it ends with the last epoch."""
+    scores = iter([0.9, 0.2, 0.1, 0.3, 0.4, 0.99])
+    monkeypatch.setattr(
+        training.TrainingData,
+        "micro_scores",
+        lambda self, prediction: {"f1": next(scores), "precision": 0.5, "recall": 0.5},
+    )
+    settings = {**FAST, "num_train_epochs": 5, "early_stopping_patience": patience}
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "TrainingProgress", InterruptAtTheEnd)
+        with pytest.raises(KeyboardInterrupt):
+            train_tagger(source, str(encoder_folder), tmp_path, settings)
+    best = load_file(tmp_path / "checkpoint-8" / "model.safetensors")
+    result = train_tagger(source, str(encoder_folder), tmp_path, settings)
+    assert [entry["f1"] for entry in result.history] == [0.9, 0.2, 0.1, 0.3, 0.4][: 3 if patience == 2 else 5]
+    for name, weight in best.items():
+        assert torch.equal(weights(result)[name], weight), name
+
+
 def test_nothing_found_does_not_count_against_patience() -> None:
     callback = EarlyStopping(1)
     arguments = SimpleNamespace(
@@ -180,6 +210,7 @@ def test_nothing_found_does_not_count_against_patience() -> None:
         ({"eval_strategy": "no"}, "eval_strategy"),
         ({"num_train_epochs": 0}, "num_train_epochs=0: expected a number above 0"),
         ({"per_device_train_batch_size": 0}, "per_device_train_batch_size=0: expected a number above 0"),
+        ({"seed": -1}, "seed=-1: expected a whole number from 0 to 4294967295"),
         ({"learning_rate": -1e-3}, "learning_rate=-0.001: expected a number above 0"),
         ({"head_learning_rate": float("nan")}, "head_learning_rate=nan: expected a number above 0"),
     ],

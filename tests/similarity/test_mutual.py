@@ -156,6 +156,15 @@ def test_many_mentions_of_which_none_occurs_in_the_other_text_speak_against_a_pa
         assert mutual_similarity(matrix)[i, j] == pytest.approx(expected)
 
 
+def test_an_overlap_known_in_one_direction_counts_for_both() -> None:
+    """No mention of the Chinese source occurs in the Danish text, some of the Danish one do in the Chinese."""
+    support = {"da:LOC": 99, "da:PER": 99, "zh:LOC": 99, "zh:PER": 99}
+    counts = {("da:LOC", "zh:LOC"): (9, 9), ("zh:LOC", "da:LOC"): (9, 9)}
+    mutual = mutual_similarity(make_matrix(support, counts, {}, {("da:PER", "zh:PER"): 0.5}))
+    np.testing.assert_array_equal(mutual, mutual.T)
+    assert np.isfinite(mutual[0, 2])
+
+
 def test_what_decides_is_the_similarity_at_lambda_or_the_mutual_one() -> None:
     matrix = politics()
     np.testing.assert_array_equal(deciding_similarity(matrix, 0.3), matrix.merged(0.3))
@@ -224,12 +233,18 @@ def test_both_directions_of_a_relation_agree(data: st.DataObject) -> None:
         for other in labels:
             if one[0] != other[0]:
                 counts[one, other] = (data.draw(st.integers(0, predicted)) // 2, predicted)
-    relations = relate(make_matrix(dict.fromkeys(labels, 20), counts, {}))
+    # Mentions of the one source may occur in the other's text, and none the other way round.
+    pairs = st.sampled_from([pair for pair in counts if data.draw(st.booleans())] or [("a:x", "b:x")])
+    overlap = data.draw(st.dictionaries(pairs, st.floats(0, 1)))
+    semantic = {pair: data.draw(st.floats(-1, 1)) for pair in counts if pair[0] < pair[1]}
+    support = data.draw(st.sampled_from([20, 2 * MENTIONS]))
+    relations = relate(make_matrix(dict.fromkeys(labels, support), counts, semantic, overlap))
     inverse = {"subset": "superset", "superset": "subset"}
     for one in relations.matrix.labels:
         for other in relations.matrix.labels:
             if one.source != other.source:
                 relation = relations.between(one, other)
                 assert relations.between(other, one) == inverse.get(relation, relation)
+    np.testing.assert_array_equal(relations.mutual, relations.mutual.T)
     known = relations.mutual[~np.isnan(relations.mutual)]
     assert ((known >= 0) & (known <= 1)).all()

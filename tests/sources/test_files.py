@@ -172,7 +172,9 @@ def test_folders_that_are_splits(tmp_path):
         "testbran",
     ]
     write(tmp_path / "c" / "dev" / "c.txt", COLUMNS.format(name="x"))
-    with pytest.raises(SourceError, match=r"dev/a\.conll, dev/b\.conll, dev/c\.txt all look like the validation split"):
+    with pytest.raises(
+        SourceError, match=r"dev/a\.conll, dev/b\.conll, dev/c\.txt all look like the validation split"
+    ):
         load_source(tmp_path / "c")
 
 

@@ -222,7 +222,7 @@ def test_options_reach_the_reader(tmp_path):
         options = ReadingOptions(tag_column=column, tag_names=names)
         assert sentences_of(load_source(records, options=options)) == [("Annran", [(0, 1, label)])]
     with pytest.raises(
-        SourceError, match=r"z\.jsonl, line 1: no list of tags 'none', which .* keys tokens, ner_tags"
+        SourceError, match=r"z\.jsonl, line 1: no list of tags .none., which .* keys tokens, ner_tags"
     ):
         load_source(records, options=ReadingOptions(tag_column="none"))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from esnera_hf.alignment import LabelMapping
@@ -31,7 +32,7 @@ from esnera_hf.cards.sources import left_out_rows, named_as, notes, source_rows
 from esnera_hf.cards.statistics import Statistics, count_dataset
 from esnera_hf.merging import GOLD, PSEUDO
 from esnera_hf.report.html import LARGE_LOSS
-from esnera_hf.report.replay import python_call
+from esnera_hf.report.replay import made, python_call
 from esnera_hf.text import shorten
 
 _LONGEST_NAME = 100
@@ -168,16 +169,33 @@ def _calls(facts: DatasetCardFacts) -> dict[str, str]:
         "from datasets import load_dataset\n",
         f"dataset = load_dataset({repo})",
         f'tags = dataset["{split}"].features["ner_tags"].feature.names',
-        *(f"{name} = load_dataset({repo}, {quoted(name)})" for name in facts.configs if name != first),
+        *_by_source(repo, [name for name in facts.configs if name != first]),
     ]
     pinned = f'dataset = load_dataset({repo}, revision="FULL-HASH-OF-A-COMMIT")'
-    given = ", ".join(quoted(named_as(summary)) for summary in facts.report.sources)
+    reading = facts.report.settings.get("reading") or [{}] * len(facts.report.sources)
+    given = ", ".join(_given_again(*pair) for pair in zip(facts.report.sources, reading, strict=True))
     levels = (
         'import esnera_hf\n\ncoarse = esnera_hf.view(dataset, "coarse")\n'
         'original = esnera_hf.view(dataset, "original")'
     )
     rebuild = f"import esnera_hf\n\nrebuilt = esnera_hf.rebuild({repo}, [{given}])\nrebuilt.dataset"
     return {"load": "\n".join(load), "pinned": pinned, "rebuild": rebuild, "levels": levels}
+
+
+def _given_again(summary: Mapping[str, Any], reading: Mapping[str, Any]) -> str:
+    """Return the Python that names a source, to be read as it was read."""
+    name = quoted(named_as(summary))
+    if not reading:
+        return name
+    return f"esnera_hf.load_source({name}, options={made('ReadingOptions', reading)})"
+
+
+def _by_source(repo: str, names: Sequence[str]) -> list[str]:
+    """Return the Python that loads the configurations of the sources, by name."""
+    if not names:
+        return []
+    listed = ", ".join(map(quoted, names))
+    return [f"by_source = {{name: load_dataset({repo}, name) for name in [{listed}]}}"]
 
 
 def _near(facts: DatasetCardFacts) -> list[dict[str, Any]]:

@@ -75,18 +75,19 @@ def _results(facts: ModelCardFacts) -> list[tuple[str, str, str, Mapping[str, fl
             (name, hub.get(name, ""), "test", {"f1": found["micro"]["after"]["value"]})
             for name, found in scores["sources"].items()
         ]
-    if not facts.record.get("validation"):
+    split = next((split for split in ("test", "validation") if facts.record.get(split)), None)
+    if split is None:
         return []
-    micro = facts.record["validation"]["micro"]
+    micro = facts.record[split]["micro"]
     name = facts.dataset_repo or " + ".join(hub) or _name(facts)
     alone = next(iter(hub.values())) if len(hub) == 1 else ""
-    return [(name, facts.dataset_repo or alone, "validation", {kind: micro[kind] for kind in _MEASURES})]
+    return [(name, facts.dataset_repo or alone, split, {kind: micro[kind] for kind in _MEASURES})]
 
 
 def _values(facts: ModelCardFacts) -> dict[str, Any]:
     labels = _label_rows(facts)
     scores = _test_scores(facts)
-    validation = facts.record.get("validation")
+    validation, test = (facts.record.get(split) for split in ("validation", "test"))
     training = {
         "arguments": list(dict(facts.record.get("arguments") or {}).items()),
         "history": list(facts.record.get("history") or []),
@@ -95,18 +96,19 @@ def _values(facts: ModelCardFacts) -> dict[str, Any]:
     content = {
         "labels": labels,
         "scores": None if scores is None else {"rows": score_rows(scores), "labels": label_rows(scores)},
-        "by_label": [] if not validation else _by_label(validation),
+        "by_label": _by_label(test or validation or {}),
         "training": training if any(training.values()) else None,
         "limits": _limits(facts, scores),
         "sources": source_rows(facts.summaries, facts.terms),
         "citation": True,
     }
-    present = {**content, "scores": scores or validation}
+    present = {**content, "scores": scores or test or validation}
     return {
         **content,
         "name": _name(facts),
         "facts": facts,
         "validation": validation,
+        "test": test,
         "examples": any(row["examples"] for row in labels),
         "parts": any(row["parent"] for row in labels),
         "merges": facts.mapping is not None and len(facts.mapping.sources) > 1,
@@ -164,18 +166,19 @@ def _label_rows(facts: ModelCardFacts) -> list[dict[str, Any]]:
     return rows
 
 
-def _by_label(validation: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return [{"label": label, **score} for label, score in validation["by_label"].items()]
+def _by_label(scores: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [{"label": label, **score} for label, score in scores.get("by_label", {}).items()]
 
 
 def _limits(facts: ModelCardFacts, scores: Mapping[str, Any] | None) -> dict[str, Any]:
     report, mapping = facts.report, facts.mapping
     names = {str(summary["name"]) for summary in facts.summaries}
     pseudo = None if report is None else report.pseudo
+    tested = scores is not None or bool(facts.record.get("test"))
     return {
         "pseudo": None if not pseudo or not pseudo["total"] else pseudo,
         "not_annotated": [] if mapping is None else list(not_annotated(mapping, names)),
         "losses": large_losses(scores),
-        "unmeasured": scores is None and not facts.record.get("validation"),
-        "validation_only": scores is None and bool(facts.record.get("validation")),
+        "unmeasured": not tested and not facts.record.get("validation"),
+        "validation_only": not tested and bool(facts.record.get("validation")),
     }

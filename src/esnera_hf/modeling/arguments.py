@@ -51,6 +51,8 @@ class TaggerTrainingArguments(TrainingArguments):  # type: ignore[misc]
         ):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name}={getattr(self, name)}: expected a number above 0.")
+        if not 0 <= self.seed < 1 << 32:
+            raise ValueError(f"seed={self.seed}: expected a whole number from 0 to {(1 << 32) - 1}.")
         if not 0 <= self.sampling_exponent <= 1:
             raise ValueError(f"sampling_exponent={self.sampling_exponent}: expected a number from 0 to 1.")
 

@@ -44,6 +44,20 @@ def last_whole_checkpoint(output_dir: Path) -> str | None:
     return agreed(_last_whole(output_dir) if is_main_process() else None)
 
 
+def best_of_stopped(checkpoint: Path) -> Path | None:
+    """Return the checkpoint with the best weights of a training that had come to its end, ``None`` of any other.
+
+    Args:
+        checkpoint: the last one of the training.
+    """
+    state = _state(checkpoint)
+    control = state.get("stateful_callbacks", {}).get("TrainerControl", {}).get("args", {})
+    best = state.get("best_model_checkpoint")
+    if best is None or not control.get("should_training_stop"):
+        return None
+    return checkpoint.parent / Path(best).name
+
+
 def _last_whole(output_dir: Path) -> str | None:
     folders = sorted(output_dir.glob(f"{_PREFIX}*"), key=_step, reverse=True)
     problems = {folder: _problem(folder) for folder in folders}

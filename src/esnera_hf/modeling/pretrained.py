@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -88,6 +89,19 @@ def resolved_commit(name: str) -> str:
     """
     try:
         return commit_of(name)
+    except LOADING_ERRORS as error:
+        raise _cannot_load(name, error) from error
+
+
+def encoder_folder(name: str) -> Path:
+    """Return the folder that an encoder's files lie in: of a Hub model, that of its commit in the cache.
+
+    Raises:
+        EncoderError: the encoder cannot be found.
+    """
+    try:
+        with asking_hub(name):
+            return Path(cached_file(name, CONFIG_NAME)).parent
     except LOADING_ERRORS as error:
         raise _cannot_load(name, error) from error
 

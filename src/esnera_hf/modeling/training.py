@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -11,18 +12,22 @@ from typing import Any
 
 import torch
 from datasets import Dataset
+from safetensors.torch import load_file
 from transformers import (
     EarlyStoppingCallback,
     PreTrainedModel,
     Trainer,
+    TrainerState,
     set_seed,
 )
+from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
+from transformers.utils import SAFE_WEIGHTS_NAME
 
 from esnera_hf.candidates import PartialAnnotation
 from esnera_hf.metrics import Scope, Scores
 from esnera_hf.modeling.arguments import TaggerTrainingArguments, choose_arguments
-from esnera_hf.modeling.checkpoints import CheckpointRecorder, last_whole_checkpoint
+from esnera_hf.modeling.checkpoints import CheckpointRecorder, best_of_stopped, last_whole_checkpoint
 from esnera_hf.modeling.hub_code.modeling_crf_tagger import CrfTagger
 from esnera_hf.modeling.partial import PartialTagger
 from esnera_hf.modeling.partial_data import PartialCollator, partial_rows
@@ -141,7 +146,14 @@ def fit(trainer: Trainer, output_dir: Path) -> None:
     trainer.remove_callback(PrinterCallback)
     trainer.remove_callback(ProgressCallback)
     trainer.add_callback(CheckpointRecorder())
-    trainer.train(resume_from_checkpoint=last_whole_checkpoint(output_dir))
+    checkpoint = last_whole_checkpoint(output_dir)
+    best = None if checkpoint is None else best_of_stopped(Path(checkpoint))
+    if best is None:
+        trainer.train(resume_from_checkpoint=checkpoint)
+        return
+    # The Trainer would train another epoch: it forgets that it had been told to stop.
+    trainer.state = TrainerState.load_from_json(os.path.join(str(checkpoint), TRAINER_STATE_NAME))
+    trainer.model.load_state_dict(load_file(best / SAFE_WEIGHTS_NAME))
 
 
 class EarlyStopping(EarlyStoppingCallback):  # type: ignore[misc]

@@ -29,11 +29,20 @@ class DatasetSettings:
         text: whether the dataset is published, or the recipe to make it again.
         may_share: sources whose text the user states to hold the right to pass on.
         by_source: add a configuration a source, relabelled.
+
+    Raises:
+        ConfigurationError: configurations are added, and all text is held back.
     """
 
     text: bool = True
     may_share: Collection[str] = ()
     by_source: bool = False
+
+    def __post_init__(self) -> None:
+        if self.by_source and not self.text:
+            raise ConfigurationError(
+                "by_source=True adds data, and text=False holds it back: choose one of the two."
+            )
 
 
 def publish_dataset(
@@ -84,10 +93,6 @@ def _shared(
     check_names(licences, settings.may_share)
     if settings.text:
         check_text_may_be_published(licences, settings.may_share)
-    elif settings.by_source:
-        raise ConfigurationError(
-            "by_source=True adds data, and text=False holds it back: choose one of the two."
-        )
     shared = replace(publication, report=shareable_report(publication.report, text=settings.text))
     return shared, dataset_configs(shared.dataset, settings.by_source)
 

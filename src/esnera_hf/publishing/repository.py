@@ -64,6 +64,8 @@ def commit_with_card(
         readme = state.read(README)
         stale = _stale(state, before, listed, files)
         warnings = list(_warnings(state, listed, files, stale))
+        if not any(map(_DATA.fullmatch, files)):
+            _check_no_text_stays(state, stale)
         if repository.kind == "dataset":
             metadata = read_metadata(readme)
             _check_others(state, metadata, card)
@@ -129,6 +131,20 @@ def _warnings(
     if replaced:
         yield (
             f"{_some(replaced)} is there already and not of an earlier push: it is replaced, and stays in the history."
+        )
+
+
+def _check_no_text_stays(state: RepositoryState, stale: frozenset[str]) -> None:
+    """Refuse to publish without text where text of an earlier push may stay.
+
+    Raises:
+        HubError: data lies where a push puts it, and nothing tells who put it there.
+    """
+    staying = sorted(path for path in state.files - stale if _DATA.fullmatch(path))
+    if staying:
+        raise HubError(
+            f"{_some(staying)} lies where a push puts text, and no {MANIFEST} tells whose it is: what is published "
+            "now is to hold no text. Nothing was published. Delete it there, or publish to a repository of its own."
         )
 
 

@@ -20,7 +20,7 @@ from esnera_hf.report.fingerprints import dataset_fingerprint, mapping_fingerpri
 from esnera_hf.report.report import Report
 from esnera_hf.similarity import SimilarityMatrix
 from esnera_hf.sources import NerSource
-from esnera_hf.taggers import CachedTagger, encoder_identity
+from esnera_hf.taggers import CachedTagger, encoder_files, encoder_identity
 from esnera_hf.trials import Training, TrialOutcome
 
 _VERSIONED = (
@@ -110,7 +110,11 @@ def _fingerprints(account: Account, *, computed: bool) -> dict[str, Any]:
     encoder = account.settings.get("encoder")
     return {
         "sources": {source.name: source.fingerprint for source in account.sources},
-        **({"encoder": encoder_identity(encoder)} if computed and encoder else {}),
+        **(
+            {"encoder": encoder_identity(encoder), "encoder_files": encoder_files(encoder)}
+            if computed and encoder
+            else {}
+        ),
         "mapping": mapping_fingerprint(account.mapping),
         "dataset": dataset_fingerprint(account.final.dataset),
     }

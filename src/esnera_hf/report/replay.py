@@ -33,7 +33,7 @@ def python_call(settings: Mapping[str, Any]) -> str:
     # A mapping that was no file stands beside the report, as every mapping does.
     first = [repr(known.pop("mapping") or "mapping.yaml")] if name == "apply" else []
     lines = [*first, _sources(known.pop("sources"), known.pop("reading", None))]
-    parts = [f"{part}={_made(kind, known.pop(part))}" for part, kind in _KINDS.items() if known.get(part)]
+    parts = [f"{part}={made(kind, known.pop(part))}" for part, kind in _KINDS.items() if known.get(part)]
     own = [f"{key}={known.pop(key)!r}" for key in _OWN if key in known] if name == "align" else []
     lines += [f"{_NAMES.get(key, key)}={value!r}" for key, value in known.items() if value is not None]
     if name == "align":
@@ -47,7 +47,7 @@ def _sources(sources: list[str], reading: list[dict[str, Any]] | None) -> str:
     """Return a list of sources as Python; those that were read in a way of their own are loaded."""
     how = reading or [{}] * len(sources)
     calls = [
-        f"esnera_hf.load_source({source!r}, options={_made('ReadingOptions', options)})"
+        f"esnera_hf.load_source({source!r}, options={made('ReadingOptions', options)})"
         if options
         else repr(source)
         for source, options in zip(sources, how, strict=True)
@@ -55,7 +55,8 @@ def _sources(sources: list[str], reading: list[dict[str, Any]] | None) -> str:
     return f"[{', '.join(calls)}]"
 
 
-def _made(kind: str, values: Mapping[str, Any]) -> str:
+def made(kind: str, values: Mapping[str, Any]) -> str:
+    """Return Python that makes settings."""
     return f"esnera_hf.{kind}({', '.join(f'{key}={value!r}' for key, value in values.items())})"
 
 

@@ -172,7 +172,7 @@ def _overlap_or(
 ) -> NDArray[np.float64]:
     """Return the overlap of mentions; where it is unknown the share, or a part of it for labels of many mentions."""
     same = _same_source(matrix).astype(np.int64)
-    screened = same @ np.isfinite(matrix.overlap) @ same > 0
+    screened = same @ np.isfinite(np.fmin(matrix.overlap, matrix.overlap.T)) @ same > 0
     many = np.minimum(matrix.support[:, None], matrix.support[None, :]) >= MENTIONS
     return np.where(np.isnan(overlap), np.where(many & screened, NEUTRAL, 1.0) * share, overlap)
 

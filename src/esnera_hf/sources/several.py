@@ -25,6 +25,16 @@ def check_sentences(sentences: int | None) -> None:
         raise ConfigurationError(f"sentences={sentences}: expected a positive number.")
 
 
+def check_seed(seed: int) -> None:
+    """Check the seed of sampling and training.
+
+    Raises:
+        ConfigurationError: no generator takes it.
+    """
+    if not 0 <= seed < 1 << 32:
+        raise ConfigurationError(f"seed={seed}: expected a whole number from 0 to {(1 << 32) - 1}.")
+
+
 def load_all(
     sources: Sequence[SourceLike], sentences: int | None, seed: int, least: int = 2
 ) -> list[NerSource]:
@@ -37,6 +47,7 @@ def load_all(
         few = "at least two sources to align" if least == 2 else "at least one source"
         raise ConfigurationError(f"sources={sources!r}: expected a list of {few}.")
     check_sentences(sentences)
+    check_seed(seed)
     for source in sources:
         if isinstance(source, (Dataset, DatasetDict)):
             raise ConfigurationError("a Dataset has no name: pass load_source(dataset, name=…) instead.")
