@@ -96,7 +96,8 @@ class JsonFile:
             if column is not None and not (isinstance(value, dict) and isinstance(value.get(column), list)):
                 keys = ", ".join(map(str, value))[:200] if isinstance(value, dict) else "none"
                 raise SourceError(
-                    f"{record.where}: no list of tags {column!r}, which tag_column= names; found the keys {keys}. Name one of them."
+                    f"{record.where}: no list of tags {column!r}, which tag_column= names; found the keys {keys}. "
+                    "Name one of them."
                 )
             if names is not None:
                 value = with_tag_names(value, names, record.where, self._tag_keys)
