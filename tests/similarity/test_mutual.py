@@ -145,10 +145,15 @@ def test_names_speak_against_a_pair_only_where_one_has_a_namesake() -> None:
 
 
 def test_many_mentions_of_which_none_occurs_in_the_other_text_speak_against_a_pair() -> None:
-    support = {"a:money": MENTIONS, "a:per": 9, "b:work": MENTIONS, "b:name": 9}
     counts = {("a:money", "b:work"): (9, 9), ("b:work", "a:money"): (9, 9)}
     screened = {("a:per", "b:name"): 0.8, ("b:name", "a:per"): 0.8}
-    for overlap, stands_in in ((screened, NEUTRAL), ({}, 1.0)):
+    # Sources whose text holds hardly any mention of the other's, or that were not screened, tell nothing by it.
+    for overlap, persons, stands_in in (
+        (screened, MENTIONS, NEUTRAL),
+        (screened, 9, 1.0),
+        ({}, MENTIONS, 1.0),
+    ):
+        support = {"a:money": MENTIONS, "a:per": persons, "b:work": MENTIONS, "b:name": persons}
         matrix = make_matrix(support, counts, {}, overlap)
         i, j = (matrix.labels.index(LabelRef(*name.split(":"))) for name in ("a:money", "b:work"))
         seen = 9 / 10 * (WEIGHTS[0] + stands_in * WEIGHTS[1]) / sum(WEIGHTS[:2])
@@ -163,6 +168,19 @@ def test_an_overlap_known_in_one_direction_counts_for_both() -> None:
     mutual = mutual_similarity(make_matrix(support, counts, {}, {("da:PER", "zh:PER"): 0.5}))
     np.testing.assert_array_equal(mutual, mutual.T)
     assert np.isfinite(mutual[0, 2])
+
+
+def test_the_overlap_of_sources_that_share_hardly_any_form_says_nothing() -> None:
+    support = {"en:PER": 100, "en:LOC": 200, "zh:PER": 100, "zh:LOC": 200}
+    counts = {("en:PER", "zh:PER"): (90, 90), ("zh:PER", "en:PER"): (90, 90)}
+    latin = {("en:PER", "zh:PER"): 0.01, ("zh:PER", "en:PER"): 0.0}
+    known, unknown = make_matrix(support, counts, {}, latin), make_matrix(support, counts, {})
+    for measure in (mutual_similarity, coverage):
+        np.testing.assert_array_equal(measure(known), measure(unknown))
+    places = {("en:LOC", "zh:LOC"): 0.0, ("zh:LOC", "en:LOC"): 0.0}
+    alike = make_matrix(support, counts, {}, {**latin, **places})
+    i, j = place(alike, "en:PER"), place(alike, "zh:PER")
+    assert mutual_similarity(alike)[i, j] < mutual_similarity(known)[i, j]
 
 
 def test_what_decides_is_the_similarity_at_lambda_or_the_mutual_one() -> None:

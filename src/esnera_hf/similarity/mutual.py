@@ -23,6 +23,8 @@ BALANCE = 0.25
 ALIKE = 0.2
 #: Names at least this similar tell something, of the two labels or of a namesake that fits better.
 NAMESAKE = 0.5
+#: Sources share forms if labels of at least this share of the mentions of either have some in the text of the other.
+SHARED = 0.5
 #: What stands in, as a share of the rest, for names that tell nothing, and for an overlap of mentions where of two
 #: labels with so many mentions none occurs in the text of the other source.
 NEUTRAL, MENTIONS = 0.5, 50
@@ -70,8 +72,10 @@ def mutual_similarity(matrix: SimilarityMatrix) -> NDArray[np.float64]:
     than the reverse and where S_sem is hardly above 0; of the smaller of both directions of the overlap of
     mentions; and of the similarity of the names. Where a direction is unknown the
     other one judges; where no overlap is known the share stands in for it, half of
-    it for labels of many mentions, and where no share is known, S_sem. Names speak
-    against a pair only if one of the two has a namesake in the other's source.
+    it for labels of many mentions of sources that share forms, and where no share is
+    known, S_sem. Overlap says nothing of sources that share hardly any form, as of
+    two scripts. Names speak against a pair only if one of the two has a namesake in
+    the other's source.
 
     Args:
         matrix: the similarities.
@@ -83,7 +87,8 @@ def mutual_similarity(matrix: SimilarityMatrix) -> NDArray[np.float64]:
     share = np.fmin(exclusive, exclusive.T)
     share = np.where(np.isnan(share), np.clip(matrix.semantic, 0.0, 1.0), share)
     share = share * _balance(matrix) ** BALANCE * _alike(matrix)
-    overlap = np.fmin(matrix.overlap, matrix.overlap.T)
+    overlap = _telling_overlap(matrix)
+    overlap = np.fmin(overlap, overlap.T)
     share, overlap = np.where(np.isnan(share), overlap, share), _overlap_or(share, overlap, matrix)
     seen = np.average([share, overlap], axis=0, weights=WEIGHTS[:2])
     mutual = np.average([seen, _names_or(seen, matrix)], axis=0, weights=(sum(WEIGHTS[:2]), WEIGHTS[2]))
@@ -111,7 +116,7 @@ def coverage(matrix: SimilarityMatrix) -> NDArray[np.float64]:
     Returns:
         NaN within a source and where nothing is known.
     """
-    parts = np.stack([*_overall_shares(matrix), agreed_share(matrix, 2 * PRIOR), matrix.overlap])
+    parts = np.stack([*_overall_shares(matrix), agreed_share(matrix, 2 * PRIOR), _telling_overlap(matrix)])
     known = np.isfinite(parts)
     total = np.where(known, parts, 0.0).sum(axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -171,10 +176,24 @@ def _overlap_or(
     share: NDArray[np.float64], overlap: NDArray[np.float64], matrix: SimilarityMatrix
 ) -> NDArray[np.float64]:
     """Return the overlap of mentions; where it is unknown the share, or a part of it for labels of many mentions."""
-    same = _same_source(matrix).astype(np.int64)
-    screened = same @ np.isfinite(np.fmin(matrix.overlap, matrix.overlap.T)) @ same > 0
     many = np.minimum(matrix.support[:, None], matrix.support[None, :]) >= MENTIONS
-    return np.where(np.isnan(overlap), np.where(many & screened, NEUTRAL, 1.0) * share, overlap)
+    return np.where(np.isnan(overlap), np.where(many & _share_forms(matrix), NEUTRAL, 1.0) * share, overlap)
+
+
+def _telling_overlap(matrix: SimilarityMatrix) -> NDArray[np.float64]:
+    """Return the overlap of mentions, shape (N, N), unknown between sources that share hardly any form."""
+    return np.where(_share_forms(matrix), matrix.overlap, np.nan)
+
+
+def _share_forms(matrix: SimilarityMatrix) -> NDArray[np.bool_]:
+    """Tell for each pair of labels whether their sources share forms (:data:`SHARED`), shape (N, N), symmetric."""
+    owner = np.array([matrix.sources.index(label.source) for label in matrix.labels], dtype=np.int64)
+    of_source = np.eye(len(matrix.sources))[owner]
+    found = np.isfinite(matrix.overlap) @ of_source > 0
+    mentions = np.maximum(of_source.T @ matrix.support, 1)
+    share = of_source.T @ (found * matrix.support[:, None]) / mentions[:, None]
+    shared = np.minimum(share, share.T) >= SHARED
+    return np.asarray(shared[np.ix_(owner, owner)], dtype=np.bool_)
 
 
 def _names_or(seen: NDArray[np.float64], matrix: SimilarityMatrix) -> NDArray[np.float64]:
