@@ -13,13 +13,14 @@ import argparse
 import os
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
 
 from quality.corpora import as_source, languages, read_corpora, sampled
 from quality.encoders import cut_encoder
-from quality.options import add_training_options, training_arguments
+from quality.options import add_training_options, evidence_settings
 
 from esnera_hf.cache import CACHE_VARIABLE
 from esnera_hf.console import quiet_libraries
@@ -43,7 +44,6 @@ def main() -> None:
     corpora = read_corpora(options.data)
     language = languages(options.data, corpora)
     chosen = [name for name in corpora if language[name] == options.language]
-    training = training_arguments(options)
     print("| corpora | taggers | training | predictions and the rest | all, CPU s | a corpus |")
     print("| ---: | --- | ---: | ---: | ---: | ---: |")
     with TemporaryDirectory() as folder, quiet_libraries():
@@ -54,7 +54,7 @@ def main() -> None:
                 for name in chosen[:number]
             ]
             for way in WAYS:
-                settings = EvidenceSettings(training=training, taggers=way)
+                settings = replace(evidence_settings(options), taggers=way)
                 trained, rest = measured(sources, encoder, settings)
                 total = trained + rest
                 cells = f"{trained:.0f} | {rest:.0f} | {total:.0f} | {total / len(sources):.1f}"

@@ -164,15 +164,19 @@ def test_vectors_of_the_tuned_encoder_come_from_the_pass_that_predicts(
     cached: tuple[Path, MergeResult, list[str]],
     encoder_folder: Path,
     sources: list[NerSource],
+    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("ESNERA_CACHE_DIR", str(cached[0]))
-    monkeypatch.setattr(JointTagger, "read", None)
-    monkeypatch.setattr(MentionEncoder, "__init__", None)
-    tuned = gather_evidence(sources, str(encoder_folder), replace(EVIDENCE, embeddings="tuned"))
+    with monkeypatch.context() as patch:
+        patch.setattr(JointTagger, "read", None)
+        patch.setattr(MentionEncoder, "__init__", None)
+        tuned = gather_evidence(sources, str(encoder_folder), replace(EVIDENCE, embeddings="tuned"))
     (name,) = (folder.name for folder in (cached[0] / "joint_taggers").iterdir())
     joint = JointTagger.from_pretrained(cached[0] / "joint_taggers" / name / "made")
-    encoder = MentionEncoder.from_model(joint.model.encoder, joint.tokenizer)
+    for part in (joint.model.encoder, joint.tokenizer):
+        part.save_pretrained(tmp_path)
+    encoder = MentionEncoder(str(tmp_path))
     expected = {s.name: sum_vectors(encoder.mention_vectors(s.sentences("train"))) for s in sources}
     for source in sources:
         assert (

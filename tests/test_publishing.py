@@ -177,6 +177,7 @@ class TestWhatIsPublished:
         ):
             result.push_to_hub(REPO, text=False)
         assert hub.repo("dataset", REPO).files() == before
+        assert "esnera.json" not in before
 
     def test_beside_what_datasets_itself_published(self, hub: HubServer, result: MergeResult) -> None:
         Dataset.from_dict({"text": ["a", "b"]}).push_to_hub(REPO)
@@ -223,18 +224,21 @@ class TestWhatIsPublished:
     ) -> None:
         settings = {
             "call": "align",
-            "sources": ["/home/somebody/alpha", "beta=/home/somebody/b.txt", "somebody/c.txt", "me/d"],
+            "sources": [
+                *("/home/somebody/alpha", "beta=/home/somebody/b.txt", "somebody/c.txt", "me/d"),
+                "somebody/lang=zh/e",
+            ],
             "encoder": "somebodys/tiny",
             "schema": {"locked": "/home/somebody/mapping.yaml"},
         }
-        places = ["somebody/c.txt", "somebodys/tiny"]
+        places = ["somebody/c.txt", "somebodys/tiny", "somebody/lang=zh/e"]
         shown = replace(result, report=replace(result.report, settings=settings, places=places))
         shown.push_to_hub(REPO, token=hub.tokens["write"])
         for name, content in hub.repo("dataset", REPO).files().items():
             assert b"somebody" not in content, name
             assert b"secret" not in content, name
         report = json.loads(hub.repo("dataset", REPO).files()["report.json"])
-        assert report["settings"]["sources"] == ["alpha", "beta", "c.txt", "me/d"]
+        assert report["settings"]["sources"] == ["alpha", "beta", "c.txt", "me/d", "e"]
         assert report["settings"]["encoder"] == "tiny"
 
 

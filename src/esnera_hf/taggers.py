@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 CHINESE_ENCODER = "hfl/chinese-bert-wwm-ext"
 MULTILINGUAL_ENCODER = "FacebookAI/xlm-roberta-base"
 _PREDICTIONS_FILE = "predictions.parquet"
+#: What a tokenizer is made from where there is no tokenizer.json.
+_VOCABULARIES = {"vocab.txt", "vocab.json", "merges.txt", "spiece.model", "sentencepiece.bpe.model"}
 
 
 @dataclass(frozen=True)
@@ -259,7 +261,7 @@ def encoder_identity(encoder: str) -> str:
 
 
 def encoder_files(encoder: str) -> str:
-    """Return a digest of what an encoder computes with, the same for a Hub model and a copy of it in a folder.
+    """Return a digest of weights, configuration and tokenizer, the same for a Hub model and a copy in a folder.
 
     Raises:
         EncoderError: the encoder cannot be found.
@@ -267,7 +269,9 @@ def encoder_files(encoder: str) -> str:
     from esnera_hf.modeling.pretrained import encoder_folder
 
     files = sorted(encoder_folder(encoder).iterdir())
-    kept = [f for f in files if f.suffix == ".safetensors" or f.name in ("config.json", "tokenizer.json")]
+    whole = any(f.name == "tokenizer.json" for f in files)
+    named = {"config.json", "tokenizer_config.json", "tokenizer.json"} | (set() if whole else _VOCABULARIES)
+    kept = [f for f in files if f.suffix == ".safetensors" or f.name in named]
     return _digest(tuple((str(f), f.stat().st_size, f.stat().st_mtime_ns) for f in kept))
 
 

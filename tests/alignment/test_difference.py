@@ -64,8 +64,10 @@ def test_a_chain_of_names_whose_last_one_stays() -> None:
     before = mapping(a_x="P", b_x="P", a_y="Q", b_y="Q", a_z="R")
     after = mapping(a_x="Q", b_x="Q", a_y="R", b_y="R", a_z="R")
     difference = compare_mappings(before, after)
-    assert difference.renamed == ()
-    assert [str(moved.label) for moved in difference.moved] == ["a:x", "a:y", "b:x", "b:y"]
+    assert difference.renamed == (("P", "Q"),)
+    assert [str(moved.label) for moved in difference.moved] == ["a:y", "b:y"]
+    gone = compare_mappings(mapping(a_x="P", b_x="P", a_y="Q"), mapping(a_x="Q", b_x="Q", a_y=None))
+    assert (gone.renamed, [str(moved.label) for moved in gone.moved]) == ((("P", "Q"),), ["a:y"])
 
 
 def test_a_label_that_moves() -> None:

@@ -77,6 +77,10 @@ def test_scores_on_validation_where_there_are_no_others() -> None:
     assert "On test, by label:" in tested.body
     assert "that is optimistic" in model_card(single).body
     assert "that is optimistic" not in tested.body
+    nothing = {**test, "micro": {**test["micro"], "f1": 0.0, "support": 0}}
+    empty = model_card(replace(single, record={**single.record, "test": nothing}))
+    assert {r.dataset_split for r in results(empty)} == {"validation"}
+    assert "that is optimistic" in empty.body
     unscored = model_card(replace(single, record={}))
     assert not {"model-index", "metrics"} & set(unscored.metadata)
     assert "No score of it is known." in unscored.body

@@ -135,18 +135,6 @@ class TestMentionEncoder:
         expected = [first[1:5].mean(0), first[6:10].mean(0), last[2:3].mean(0)]
         np.testing.assert_allclose(vectors, torch.stack(expected).numpy(), atol=1e-5)
 
-    def test_the_encoder_of_a_tagger_encodes_too(self, tagger: Tagger, tmp_path: Path) -> None:
-        tagger.model.encoder.save_pretrained(tmp_path)
-        tagger.tokenizer.save_pretrained(tmp_path)
-        sentences = list(toy_source("other", NAMES, seed=9).sentences("test"))
-        held = MentionEncoder.from_model(tagger.model.encoder, tagger.tokenizer)
-        loaded = MentionEncoder(str(tmp_path))
-        (labels, vectors), (others, expected) = (
-            next(iter(encoder.mention_vectors(sentences))) for encoder in (held, loaded)
-        )
-        assert labels == others
-        np.testing.assert_allclose(vectors, expected, atol=1e-6)
-
     def test_mentions_without_any_piece(self, encoder_folder: Path) -> None:
         encoder = MentionEncoder(str(encoder_folder))
         source = make_source("s", {"train": [row(f"{VANISHING}/B-PER met")]})

@@ -171,7 +171,7 @@ def test_a_training_that_had_come_to_its_end_is_not_gone_on_with(
     source: NerSource, encoder_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, patience: int
 ) -> None:
     """Patience of 2 stops it early, with 9 it ends with the last epoch."""
-    scores = iter([0.9, 0.2, 0.1, 0.3, 0.4, 0.99])
+    scores = iter([0.9, 0.2, 0.1, 0.3, 0.4, 0.99, 0.99])
     monkeypatch.setattr(
         training.TrainingData,
         "micro_scores",
@@ -187,6 +187,9 @@ def test_a_training_that_had_come_to_its_end_is_not_gone_on_with(
     assert [entry["f1"] for entry in result.history] == [0.9, 0.2, 0.1, 0.3, 0.4][: 3 if patience == 2 else 5]
     for name, weight in best.items():
         assert torch.equal(weights(result)[name], weight), name
+    more = {**settings, "num_train_epochs": 6, "early_stopping_patience": 9}
+    longer = train_tagger(source, str(encoder_folder), tmp_path, more)
+    assert len(longer.history) > len(result.history)
 
 
 def test_nothing_found_does_not_count_against_patience() -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from corpora import sentences_of, write
-from esnera_hf.errors import SourceError
-from esnera_hf.sources import load_source
+from esnera_hf.errors import ConfigurationError, SourceError
+from esnera_hf.sources import ReadingOptions, load_source
 from esnera_hf.sources.brat import read_brat
 from esnera_hf.sources.offsets import EMPTY, TRIMMED, WIDENED
 from esnera_hf.sources.records import DISCONTINUOUS
@@ -57,6 +57,17 @@ def test_documents_without_entities_and_with_any_name_are_read(tmp_path):
     source = load_source(tmp_path / "c")
     assert sum(source.summary.sentences.values()) == 8
     assert source.notes[0] == "not read: loose.txt (no annotation of brat)"
+    with pytest.raises(ConfigurationError, match="the folder is read as brat, which has no tag columns"):
+        load_source(tmp_path / "c", options=ReadingOptions(tag_column="x"))
+
+
+def test_a_stray_empty_annotation_makes_no_brat_folder(tmp_path):
+    for split in ("train", "dev", "test"):
+        write(tmp_path / "c" / f"{split}.txt", f"Ann\tB-PER\n{split}\tO\n")
+    write(tmp_path / "c" / "x.ann", "")
+    write(tmp_path / "c" / "train.ann", "")
+    source = load_source(tmp_path / "c")
+    assert [source.dataset[split]["tokens"][0][1] for split in source.dataset] == ["train", "dev", "test"]
 
 
 def test_splits_are_told_by_the_names_of_all_documents(tmp_path):

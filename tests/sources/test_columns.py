@@ -83,6 +83,9 @@ def test_sentences_survive(tmp_path_factory, scheme, corpus, separator, end, mar
             id="comments as wide as rows, no prefixes",
         ),
         pytest.param(
+            "#\tSYM\n1\tNUM\nrocks\tO\n", [(["#", "1", "rocks"], [(0, 1, "SYM"), (1, 2, "NUM")])], id="a sign"
+        ),
+        pytest.param(
             "口0\tB-X\n腔1\tI-X\n好0\tO\n", [(["口", "腔", "好"], [(0, 2, "X")])], id="word positions"
         ),
         pytest.param(

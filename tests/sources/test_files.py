@@ -118,6 +118,18 @@ def test_shards_that_do_not_belong_together_or_are_missing(tmp_path):
     assert texts(load_source(tmp_path / "data" / "data-00000-of-00003.parquet")) == ["Aran"]
 
 
+def test_shards_that_are_not_read_or_lie_in_several_splits(tmp_path):
+    for split in ("train", "dev", "test"):
+        write(tmp_path / "c" / f"{split}.txt", COLUMNS.format(name=split))
+    write(tmp_path / "c" / "raw-00000-of-00004.txt", "raw")
+    assert texts(load_source(tmp_path / "c")) == ["trainran", "devran", "testran"]
+    for number, split in enumerate(("train", "train", "test"), 1):
+        write(tmp_path / "d" / split / f"part-{number}-of-3.txt", COLUMNS.format(name=f"{split}{number}"))
+    source = load_source(tmp_path / "d")
+    assert sum(source.summary.sentences.values()) == 3
+    assert source.dataset["test"]["tokens"][:] == [["test3", "ran"]]
+
+
 def test_saved_datasets(tmp_path):
     DatasetDict({"train": conll("A"), "dev": conll("B"), "test": conll("C")}).save_to_disk(tmp_path / "all")
     assert texts(load_source(tmp_path / "all")) == ["Aran", "Bran", "Cran"]

@@ -158,6 +158,10 @@ def test_a_known_name_in_the_data_folder_with_a_split_under_another_name(tmp_pat
     source = load_source("conll2003")
     assert [source.dataset[split]["tokens"][0][1] for split in source.dataset] == ["train", "dev", "test"]
     assert (source.licence.name, source.notes) == ("Reuters corpus", ())
+    write(tmp_path / "data" / "conll2003" / "other.dev", "Bob I-PER\n")
+    source = load_source("conll2003")
+    assert source.notes[0].startswith("a split lies there under another name, and was not read: ")
+    assert "dev.txt, other.dev all look like the validation split" in source.notes[0]
 
 
 def test_a_known_name_that_is_nowhere():

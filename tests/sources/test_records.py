@@ -7,11 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from esnera_hf.errors import SourceError
-from esnera_hf.sources.offsets import CharacterSpans
+from esnera_hf.sources.offsets import WIDENED, CharacterSpans
 from esnera_hf.sources.records import (
     LABEL_KEYS,
     NO_SPAN,
     OTHER_ANNOTATORS,
+    OTHER_MENTION,
     SPAN_KEYS,
     START_KEYS,
     TAG_KEYS,
@@ -189,29 +190,43 @@ def test_event_arguments():
 
 
 @pytest.mark.parametrize(
-    ("entry", "expected"),
+    ("entry", "expected", "repairs"),
     [
-        ({"start": 0, "end": 2, "text": "Alice Smith"}, [(0, 2, "PER")]),
-        ({"start": 0, "end": 1, "text": "Alice Smith"}, [(0, 2, "PER")]),
-        ({"start": 0, "end": 1, "text": "AliceSmith "}, [(0, 2, "PER")]),
+        ({"start": 0, "end": 2, "text": "Alice Smith"}, (0, 2), []),
+        ({"start": 0, "end": 1, "text": "Alice Smith"}, (0, 2), []),
+        ({"start": 0, "end": 1, "text": "AliceSmith "}, (0, 2), []),
+        ({"start": 3, "end": 3, "text": "Bob"}, (3, 4), []),
+        ({"start": 3, "end": 4, "text": "BOB"}, (3, 4), [OTHER_MENTION]),
+        ({"start": 3, "end": 4, "entity": "PER"}, (3, 4), []),
     ],
 )
-def test_a_mention_beside_tokens_decides_whether_ends_are_inclusive(entry, expected):
+def test_a_mention_beside_tokens_decides_whether_ends_are_inclusive(entry, expected, repairs):
     record = {"tokens": ["Alice", "Smith", "met", "Bob"], "entities": [{**entry, "label": "PER"}]}
-    assert read(record) == (record["tokens"], expected, [])
+    assert read(record) == (record["tokens"], [(*expected, "PER")], repairs)
 
 
 def test_offsets_of_characters_beside_tokens():
-    entities = [
-        {"start": 0, "end": 3, "label": "PER", "text": "Ann"},
-        {"start": 8, "end": 11, "label": "PER", "text": "Bob"},
-    ]
-    record = {"text": TEXT, "tokens": ["Ann", "met", "Bob"], "entities": entities}
-    assert read(record) == (TEXT, [ANN, BOB], [])
-    with pytest.raises(
-        SourceError, match=r"'PER' at tokens \[8, 11\) lies outside|tokens \[0, 3\] of 'PER' are"
-    ):
-        read({**record, "text": "another"})
+    """The tokens stay as they are, as in records without entities, which tell nothing of offsets."""
+    bei_jing = {"start": 3, "end": 5, "label": "LOC", "text": "北京"}
+    record = {"text": "我们爱北京", "tokens": ["我们", "爱", "北京"], "entities": [bei_jing]}
+    assert read(record) == (["我们", "爱", "北京"], [(2, 3, "LOC")], [])
+    single = {
+        "text": "我爱北京",
+        "tokens": ["我", "爱", "北京"],
+        "entities": [{**bei_jing, "start": 2, "end": 4}],
+    }
+    assert read(single) == (["我", "爱", "北京"], [(2, 3, "LOC")], [])
+    inside = {**record, "entities": [{**bei_jing, "start": 4, "text": "京"}]}
+    assert read(inside) == (["我们", "爱", "北京"], [(2, 3, "LOC")], [WIDENED])
+
+
+def test_spans_under_a_name_of_their_own():
+    text = {"text": TEXT, "entities": [[0, 3, "COARSE"]], "fine": [[0, 3, "FINE"]]}
+    tokens = {"tokens": TEXT.split(), "entities": [[0, 1, "COARSE"]], "fine": [[0, 1, "FINE"]]}
+    for record in (text, tokens):
+        assert {span.label for span in read_record(record, "here", None, ("fine",)).spans} == {"FINE"}
+    with pytest.raises(SourceError, match="here: the tags are numbers"):
+        read_record({**tokens, "fine": [1, 0, 0]}, "here", None, ("fine",))
 
 
 def test_numbers_with_names():
@@ -247,8 +262,12 @@ def test_numbers_with_names():
         ({"tokens": ["a"], "spans": [[0, 2, "x"]]}, "'x' at tokens [0, 2) lies outside the sentence of 1"),
         ({"tokens": ["a"], "spans": [["0", 1, "x"]]}, "expected token offsets and a label"),
         (
-            {"tokens": ["a", "b"], "spans": [{"start": 0, "end": 1, "label": "x", "word": "b"}]},
-            "tokens [0, 1] of 'x' are 'a', expected 'b'. Mend the offsets.",
+            {
+                "text": "a cd",
+                "tokens": ["a", "b"],
+                "spans": [{"start": 2, "end": 4, "label": "x", "word": "cd"}],
+            },
+            "the offsets count characters of a text in which the tokens are not found one after the other",
         ),
         ({"tokens": ["a"], "spans": [3]}, "expected [start, end, label] or an object, found 3"),
         ({"data": 3, "annotations": []}, "expected a text in data, found 3"),

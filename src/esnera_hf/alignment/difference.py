@@ -165,10 +165,8 @@ def _renamed(before: LabelMapping, after: LabelMapping, shared: Sequence[LabelRe
         for (old, new), count in both.items()
         if old is not None and new is not None and old != new and 2 * count > max(was[old], is_now[new])
     }
-    while merged := [old for old, new in renamed.items() if new in was and new not in renamed]:
-        for old in merged:  # it went into a label that was there
-            del renamed[old]
-    return renamed
+    # One that goes into a label that was there, and goes on under its name, is merged.
+    return {old: new for old, new in renamed.items() if not both[new, new]}
 
 
 def _moved_parents(

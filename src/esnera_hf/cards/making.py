@@ -21,6 +21,7 @@ def making(report: Report) -> list[tuple[str, str]]:
         "search": _search(report),
         "taggers": _taggers(settings),
         "spans match by": settings.get("evidence", {}).get("match"),
+        "vectors of mentions": settings.get("evidence", {}).get("embeddings"),
         "vectors centred over": settings.get("evidence", {}).get("centre"),
         "likelihood of the final tagger": PARTIAL if is_partial(settings) else "",
         "versions": ", ".join(f"{name} {version}" for name, version in report.versions.items()),

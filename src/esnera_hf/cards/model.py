@@ -75,8 +75,8 @@ def _results(facts: ModelCardFacts) -> list[tuple[str, str, str, Mapping[str, fl
             (name, hub.get(name, ""), "test", {"f1": found["micro"]["after"]["value"]})
             for name, found in scores["sources"].items()
         ]
-    split = next((split for split in ("test", "validation") if facts.record.get(split)), None)
-    if split is None:
+    split = "test" if _tested(facts) else "validation"
+    if not facts.record.get(split):
         return []
     micro = facts.record[split]["micro"]
     name = facts.dataset_repo or " + ".join(hub) or _name(facts)
@@ -84,10 +84,16 @@ def _results(facts: ModelCardFacts) -> list[tuple[str, str, str, Mapping[str, fl
     return [(name, facts.dataset_repo or alone, split, {kind: micro[kind] for kind in _MEASURES})]
 
 
+def _tested(facts: ModelCardFacts) -> Mapping[str, Any] | None:
+    """Return the scores on the test split of the only source, if it holds any entity."""
+    test = facts.record.get("test")
+    return test if test and test["micro"]["support"] else None
+
+
 def _values(facts: ModelCardFacts) -> dict[str, Any]:
     labels = _label_rows(facts)
     scores = _test_scores(facts)
-    validation, test = (facts.record.get(split) for split in ("validation", "test"))
+    validation, test = facts.record.get("validation"), _tested(facts)
     training = {
         "arguments": list(dict(facts.record.get("arguments") or {}).items()),
         "history": list(facts.record.get("history") or []),
@@ -174,7 +180,7 @@ def _limits(facts: ModelCardFacts, scores: Mapping[str, Any] | None) -> dict[str
     report, mapping = facts.report, facts.mapping
     names = {str(summary["name"]) for summary in facts.summaries}
     pseudo = None if report is None else report.pseudo
-    tested = scores is not None or bool(facts.record.get("test"))
+    tested = scores is not None or bool(_tested(facts))
     return {
         "pseudo": None if not pseudo or not pseudo["total"] else pseudo,
         "not_annotated": [] if mapping is None else list(not_annotated(mapping, names)),

@@ -44,16 +44,19 @@ def last_whole_checkpoint(output_dir: Path) -> str | None:
     return agreed(_last_whole(output_dir) if is_main_process() else None)
 
 
-def best_of_stopped(checkpoint: Path) -> Path | None:
-    """Return the checkpoint with the best weights of a training that had come to its end, ``None`` of any other.
+def best_of_stopped(checkpoint: Path, epochs: float, patience: int) -> Path | None:
+    """Return the checkpoint with the best weights of a training that had been stopped early, ``None`` of any other.
 
     Args:
         checkpoint: the last one of the training.
+        epochs: that are to be trained at most.
+        patience: epochs without a better score after which training stops.
     """
     state = _state(checkpoint)
-    control = state.get("stateful_callbacks", {}).get("TrainerControl", {}).get("args", {})
+    stopping = state.get("stateful_callbacks", {}).get("EarlyStopping", {}).get("attributes", {})
     best = state.get("best_model_checkpoint")
-    if best is None or not control.get("should_training_stop"):
+    stopped = stopping.get("early_stopping_patience_counter", 0) >= patience
+    if best is None or not stopped or state.get("num_train_epochs") != epochs:
         return None
     return checkpoint.parent / Path(best).name
 

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from esnera_hf.modeling.batching import (
     CHUNK,
@@ -31,19 +30,8 @@ class MentionEncoder:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self._hold(*load_encoder(name))
-
-    @classmethod
-    def from_model(cls, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> MentionEncoder:
-        """Return one that encodes with a model at hand, such as the encoder of a tagger."""
-        encoder = cls.__new__(cls)
-        encoder.name = model.name_or_path
-        encoder._hold(model, tokenizer)
-        return encoder
-
-    def _hold(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
-        self.model = model
-        self.words = WordTokenizer(tokenizer, window_length(model, tokenizer))
+        self.model, tokenizer = load_encoder(name)
+        self.words = WordTokenizer(tokenizer, window_length(self.model, tokenizer))
         self.pad_id: int = tokenizer.pad_token_id
 
     def mention_vectors(

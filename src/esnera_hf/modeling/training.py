@@ -147,11 +147,13 @@ def fit(trainer: Trainer, output_dir: Path) -> None:
     trainer.remove_callback(ProgressCallback)
     trainer.add_callback(CheckpointRecorder())
     checkpoint = last_whole_checkpoint(output_dir)
-    best = None if checkpoint is None else best_of_stopped(Path(checkpoint))
+    given: Any = trainer.args
+    patience = given.early_stopping_patience
+    best = None if checkpoint is None else best_of_stopped(Path(checkpoint), given.num_train_epochs, patience)
     if best is None:
         trainer.train(resume_from_checkpoint=checkpoint)
         return
-    # The Trainer would train another epoch: it forgets that it had been told to stop.
+    # The Trainer would train another epoch: it forgets that it was told to stop.
     trainer.state = TrainerState.load_from_json(os.path.join(str(checkpoint), TRAINER_STATE_NAME))
     trainer.model.load_state_dict(load_file(best / SAFE_WEIGHTS_NAME))
 

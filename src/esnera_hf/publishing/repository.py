@@ -64,9 +64,9 @@ def commit_with_card(
         readme = state.read(README)
         stale = _stale(state, before, listed, files)
         warnings = list(_warnings(state, listed, files, stale))
-        if not any(map(_DATA.fullmatch, files)):
-            _check_no_text_stays(state, stale)
         if repository.kind == "dataset":
+            if not any(map(_DATA.fullmatch, files)):
+                _check_no_text_stays(state, stale)
             metadata = read_metadata(readme)
             _check_others(state, metadata, card)
             warnings += _unnamed_data(state, metadata)

@@ -39,9 +39,13 @@ def _without_places(value: Any, places: Collection[str]) -> Any:
     if not isinstance(value, str):
         return value
     name, equals, place = value.partition("=")
-    if equals and (value in places or _looks_like_a_place(place)):
+    if equals and not _has_folders(name) and (value in places or _looks_like_a_place(place)):
         return name
     return PurePath(value).name if value in places or _looks_like_a_place(value) else value
+
+
+def _has_folders(text: str) -> bool:
+    return "/" in text or os.sep in text or "\\" in text
 
 
 def _looks_like_a_place(text: str) -> bool:

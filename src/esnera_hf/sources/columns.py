@@ -45,8 +45,9 @@ class ColumnLayout:
         tags: indices of the tag columns; nested annotation fills more than one.
         prefixed: whether tags carry prefixes; a row that begins with ``#`` and
             has other tags is then a comment.
-        bare: the labels of the first rows if they carry none; a row before a
-            sentence that begins with ``# `` and has another one is a comment.
+        bare: the labels of the first rows if they carry none and spaces part the
+            columns; a row before a sentence that begins with ``# `` and has another
+            one is then a comment, whose words happen to be as many as columns.
     """
 
     separator: str | None
@@ -258,7 +259,8 @@ def _detect_layout(path: Path, tag_column: int | None) -> ColumnLayout:
         token = next(index for index in range(width) if index not in tags)
     tag_cells = [columns[tag] for tag in tags]
     prefixed = any(map(_labels, tag_cells)) and detect_scheme(tag_cells) != "none"
-    bare = {cell for column in tag_cells for cell in column} - {OUTSIDE} if not prefixed else ()
+    words = separator is None and not prefixed
+    bare = {cell for column in tag_cells for cell in column} - {OUTSIDE} if words else ()
     return ColumnLayout(separator, width, token, tags, prefixed, frozenset(bare))
 
 

@@ -58,14 +58,19 @@ def path_readers(path: Path, name: str, options: ReadingOptions) -> tuple[dict[s
         )
     present = [file for file in sorted(path.rglob("*")) if file.is_file() and not _is_hidden(path, file)]
     files = [file for file in present if may_hold_data(path, file)]
-    # Whatever it is called: brat writes an empty one beside a text without entities.
-    annotations = [file for file in present if file.suffix == ".ann"]
-    if annotations:
-        texts = {file.with_suffix(".txt") for file in annotations}
-        others = [file for file in files if file.suffix != ".ann" and file not in texts]
+    annotations = [file for file in present if file.suffix == ".ann" and _is_annotation(file)]
+    texts = {file.with_suffix(".txt") for file in annotations}
+    others = [file for file in files if file.suffix != ".ann" and file not in texts]
+    if annotations and (not others or any(file.stat().st_size for file in annotations)):
+        _check_has_tag_columns("the folder", "brat", options)
         notes = [f"not read: {_listed(path, others)} (no annotation of brat)"] if others else []
         return _brat_readers(path, annotations), notes
     return _split_files(path, files, name, options)
+
+
+def _is_annotation(file: Path) -> bool:
+    """Tell whether an .ann file is one of brat, which writes an empty one beside a text without entities."""
+    return file.stat().st_size > 0 or file.with_suffix(".txt").is_file()
 
 
 def _split_files(
@@ -77,7 +82,6 @@ def _split_files(
     unnamed = by_split.pop(None, [])
     for split, members in by_split.items():
         check_one_file(path, name, split, members)
-    _check_shards(path, unnamed)
     notes = []
     if not by_split and unnamed:
         if len({file.suffix for file in unnamed}) > 1:
@@ -92,6 +96,7 @@ def _split_files(
         notes.append(f"not read: {_listed(path, unnamed)} (no split in the name)")
     if not by_split:
         raise SourceError(f"{path}: no file that could hold data. Expected train, dev and test files.")
+    _check_shards(path, [file for members in by_split.values() for file in members])
     notes += file_notes(file for members in by_split.values() for file in members)
     return {str(split): file_reader(members, options) for split, members in by_split.items()}, notes
 
@@ -105,9 +110,10 @@ def check_one_file(path: Path, name: str, split: str | None, files: list[Path]) 
     """Check that a split is one file, the shards of one, or the files of a folder with its name.
 
     Raises:
-        SourceError: several files claim to be the split, or shards are missing.
+        SourceError: several files claim to be the split.
     """
-    shards = len(_check_shards(path, files)) == 1 and all(_SHARD.search(file.name) for file in files)
+    wholes = {(file.parent, _whole_of(file)) for file in files}
+    shards = len(wholes) == 1 and all(whole is not None for _, whole in wholes)
     in_its_folder = all(
         split_of_file(file) is None and _split_of_folder(path, file) == split for file in files
     )
@@ -118,27 +124,32 @@ def check_one_file(path: Path, name: str, split: str | None, files: list[Path]) 
         )
 
 
-def _check_shards(path: Path, files: list[Path]) -> set[str]:
-    """Check that files which are shards are all there; return what they are shards of.
+def _whole_of(file: Path) -> tuple[str, int] | None:
+    """Return what a file is a shard of, and into how many that is cut; ``None`` if it is no shard."""
+    shard = _SHARD.search(file.name)
+    if shard is None:
+        return None
+    return f"{file.name[: shard.start()]}-*-of-{shard['count']}{file.name[shard.end() - 1 :]}", int(
+        shard["count"]
+    )
+
+
+def _check_shards(path: Path, files: list[Path]) -> None:
+    """Check that of what is cut into shards none is missing.
 
     Raises:
-        SourceError: some are missing.
+        SourceError: some are.
     """
-    numbers: dict[str, set[int]] = {}
-    counts: dict[str, int] = {}
+    numbers: dict[tuple[str, int], set[int]] = {}
     for file in files:
-        shard = _SHARD.search(file.name)
-        if shard is not None:
-            place = str(file.relative_to(path))
-            whole = place.removesuffix(file.name[shard.start() :]) + f"-*-of-{shard['count']}{file.suffix}"
-            numbers.setdefault(whole, set()).add(int(shard["number"]))
-            counts[whole] = int(shard["count"])
-    for whole, found in numbers.items():
-        if found not in ({*range(counts[whole])}, {*range(1, counts[whole] + 1)}):
+        part, shard = _whole_of(file), _SHARD.search(file.name)
+        if part is not None and shard is not None:
+            numbers.setdefault(part, set()).add(int(shard["number"]))
+    for (whole, count), found in numbers.items():
+        if len(found) != count or max(found) - min(found) != count - 1:
             raise SourceError(
-                f"{path}: {len(found)} files {whole}, expected {counts[whole]}. Fetch the others, or pass one file."
+                f"{path}: {len(found)} files {whole}, expected {count}. Fetch the others, or pass one file."
             )
-    return set(numbers)
 
 
 def _listed(path: Path, files: list[Path]) -> str:
@@ -189,11 +200,7 @@ def _one_file_reader(path: Path, options: ReadingOptions) -> Reader:
     if path.suffix in _TABLES:
         return reader_of(_load_table(path), path.name, options)
     form = options.format or detect_format(path)
-    column = options.tag_column
-    if column is not None and form not in ("json", "columns"):
-        raise ConfigurationError(
-            f"tag_column={column!r}: {path.name} is read as {form}, which has no tag columns. Leave it out."
-        )
+    _check_has_tag_columns(path.name, form, options)
     if form == "cluener":
         return partial(read_cluener, path)
     if form == "json":
@@ -206,11 +213,24 @@ def _one_file_reader(path: Path, options: ReadingOptions) -> Reader:
         return SlashedFile(path, scheme=options.scheme)
     if form == "brat":
         return partial(read_brat, [path])
+    column = options.tag_column
     if isinstance(column, str):
         raise ConfigurationError(
             f"tag_column={column!r}: the columns of {path.name} have numbers, not names. Give the number, from 0."
         )
     return ColumnFile(path, scheme=options.scheme, tag_column=column)
+
+
+def _check_has_tag_columns(place: str, form: str, options: ReadingOptions) -> None:
+    """Check that a tag column is named only where there are any.
+
+    Raises:
+        ConfigurationError: the format has none.
+    """
+    if options.tag_column is not None and form not in ("json", "columns"):
+        raise ConfigurationError(
+            f"tag_column={options.tag_column!r}: {place} is read as {form}, which has no tag columns. Leave it out."
+        )
 
 
 def _load_table(path: Path) -> Dataset:

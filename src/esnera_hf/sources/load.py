@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from datasets import Dataset, DatasetDict
 
-from esnera_hf.errors import ConfigurationError, SourceNotFoundError
+from esnera_hf.errors import ConfigurationError, SourceError, SourceNotFoundError
 from esnera_hf.sources.archives import opened
 from esnera_hf.sources.build import SourceTerms, build_source
 from esnera_hf.sources.files import (
@@ -129,10 +129,14 @@ def _load_named(known: NamedSource, name: str, options: ReadingOptions) -> NerSo
     folder = os.environ.get(DATA_DIR_VARIABLE)
     for place in (Path(folder) / sub for sub in known.folders) if folder else ():
         files = known.find_files(place) if place.is_dir() else {}
-        if files and not _leaves_out(known, place, files):
-            return _from_known_files(known, name, place, files, options)
+        if files and _leaves_out(known, place, files):
+            try:
+                return _from_folder(place, _terms(known, name), _known_reading(known, options))
+            except SourceError as error:
+                note = f"a split lies there under another name, and was not read: {error}"
+                return _from_known_files(known, name, place, files, options, [note])
         if files:
-            return _from_folder(place, _terms(known, name), _known_reading(known, options))
+            return _from_known_files(known, name, place, files, options)
     advice = (
         f"Get a copy from {known.homepage} and pass '{known.name}=PATH', or set {DATA_DIR_VARIABLE} to the "
         f"folder that holds '{known.folders[0]}/'."
@@ -152,15 +156,20 @@ def _load_named(known: NamedSource, name: str, options: ReadingOptions) -> NerSo
 
 
 def _from_known_files(
-    known: NamedSource, name: str, folder: Path, files: dict[str, list[Path]], options: ReadingOptions
+    known: NamedSource,
+    name: str,
+    folder: Path,
+    files: dict[str, list[Path]],
+    options: ReadingOptions,
+    notes: Sequence[str] = (),
 ) -> NerSource:
     for split, members in files.items():
         if not known.many_files:
             check_one_file(folder, name, split, members)
     reading = _known_reading(known, options)
     readers = {split: file_reader(members, reading) for split, members in files.items()}
-    notes = file_notes(file for members in files.values() for file in members)
-    return build_source(_terms(known, name, notes), readers, options)
+    marks = file_notes(file for members in files.values() for file in members)
+    return build_source(_terms(known, name, [*notes, *marks]), readers, options)
 
 
 def _from_hub(repo_id: str, found: LoadedFromHub, terms: SourceTerms, options: ReadingOptions) -> NerSource:

@@ -59,7 +59,6 @@ def to_tokens(record: CharacterSpans, *, characters: bool) -> RawSentence | None
     Returns:
         The sentence; ``None`` if the text holds no token.
     """
-    repairs = list(record.repairs)
     if characters:
         starts = list(range(len(record.text)))
         ends = [start + 1 for start in starts]
@@ -67,8 +66,35 @@ def to_tokens(record: CharacterSpans, *, characters: bool) -> RawSentence | None
     else:
         starts, ends = _word_offsets(record.text)
         tokens = [record.text[start:end] for start, end in zip(starts, ends, strict=True)]
-    if not tokens:
-        return None
+    return _with_spans(record, tokens, starts, ends) if tokens else None
+
+
+def onto_tokens(record: CharacterSpans, tokens: Sequence[str]) -> RawSentence | None:
+    """Carry the spans of a text over to tokens that are given.
+
+    Args:
+        record: the text and its spans.
+        tokens: what the text is cut into.
+
+    Returns:
+        The sentence; ``None`` if the tokens do not stand in the text one after the other.
+    """
+    starts: list[int] = []
+    ends = [0]
+    for token in tokens:
+        start = record.text.find(token, ends[-1])
+        if start < 0:
+            return None
+        starts.append(start)
+        ends.append(start + len(token))
+    return _with_spans(record, list(tokens), starts, ends[1:])
+
+
+def _with_spans(
+    record: CharacterSpans, tokens: list[str], starts: Sequence[int], ends: Sequence[int]
+) -> RawSentence:
+    """Return the sentence of tokens that stand at offsets of a text, with its spans."""
+    repairs = list(record.repairs)
     if record.spans is None:
         return RawSentence(tokens, None, record.where, repairs)
     spans = [_project(span, record.text, starts, ends, repairs) for span in record.spans]

@@ -14,8 +14,10 @@ tags of tokens      ``tokens`` with as many string tags
 
 A span is ``[start, end, label]`` or an object with the usual keys; a span with
 several labels counts once for each. Ends are exclusive; where the record repeats
-the mention itself, the offsets must hold it: ends that turn out inclusive, and
-offsets that count UTF-16 units (as browsers do), are read so.
+the mention itself, the offsets in a text must hold it: ends that turn out
+inclusive, and offsets that count UTF-16 units (as browsers do), are read so.
+Tokens may be written otherwise than the mention, which then decides nothing and
+is counted; it tells inclusive ends, and offsets in the text beside the tokens.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from typing import Any
 
 from esnera_hf.errors import SourceError
 from esnera_hf.sources.cluener import cluener_spans
-from esnera_hf.sources.offsets import CharacterSpans
+from esnera_hf.sources.offsets import CharacterSpans, onto_tokens
 from esnera_hf.sources.sentence import RawSentence
 from esnera_hf.tagging import Entity, Scheme, TagError, entities_from_tags
 from esnera_hf.text import shown
@@ -42,6 +44,7 @@ MENTION_KEYS = ("name", "word", "surface", "mention", "entity", "text")
 OTHER_ANNOTATORS = "annotation by a further annotator, not read"
 NO_SPAN = "event argument without a span, not read"
 DISCONTINUOUS = "discontinuous span, read as one from its first to its last character"
+OTHER_MENTION = "mention that differs from the tokens at its offsets, which count"
 _EVENT_TRIGGER = "trigger"
 _NOT_ACCEPTED = ("reject", "ignore")
 
@@ -55,7 +58,7 @@ def read_record(
         record: parsed JSON or a dataset row.
         where: file and line, for messages.
         scheme: of string tags, where the record has them.
-        tag_keys: what may hold them.
+        tag_keys: what may hold them, or the spans, if not the usual names.
 
     Raises:
         SourceError: the record has none of the shapes above, or offsets that
@@ -83,7 +86,7 @@ def read_record(
         return _event_arguments(record["events"], text, where)
     if isinstance(record.get("label"), Mapping):
         return CharacterSpans(text, list(cluener_spans(record["label"], text, where)), where)
-    spans = _first(record, SPAN_KEYS, list)
+    spans = _first(record, SPAN_KEYS if tag_keys is TAG_KEYS else tag_keys, list)
     if spans is None:
         return CharacterSpans(text, None, where)
     if record.get("answer") in _NOT_ACCEPTED:
@@ -132,7 +135,7 @@ def name_of(tag: int, names: Sequence[str], where: str) -> str:
 
 def _of_tokens(
     record: Mapping[str, Any], tokens: list[str], where: str, scheme: Scheme | None, tag_keys: Sequence[str]
-) -> CharacterSpans | RawSentence:
+) -> RawSentence:
     tags = string_tags(record, tag_keys)
     if tags is not None and len(tags) == len(tokens):
         try:
@@ -142,18 +145,32 @@ def _of_tokens(
         return RawSentence(list(tokens), spans, where, [repair.kind for repair in repairs])
     if tags is not None:
         raise SourceError(f"{where}: {len(tokens)} tokens and {len(tags)} tags. Each token needs its tag.")
-    entries = _first(record, SPAN_KEYS, list)
-    if entries is None and _first(record, tag_keys, list):
+    named = tag_keys is not TAG_KEYS
+    entries = _first(record, tag_keys if named else SPAN_KEYS, list)
+    values = _first(record, tag_keys, list)
+    if values and (entries is None or (named and all(isinstance(value, int) for value in values))):
         raise SourceError(
             f"{where}: the tags are numbers. Write their names, such as B-PER, or pass tag_names=."
         )
     if entries is None:
         return RawSentence(list(tokens), None, where)
-    text = _first(record, TEXT_KEYS, str)
+    return _with_token_spans(tokens, entries, _first(record, TEXT_KEYS, str), where)
+
+
+def _with_token_spans(tokens: list[str], entries: list[Any], text: str | None, where: str) -> RawSentence:
+    """Return a sentence with its spans, whose offsets count tokens, or characters where the mentions say so."""
     if text is not None and _hold_mentions(entries, text) and not _hold_mentions(entries, tokens):
-        # There are tokens, but the offsets count characters: that is where the mentions stand.
-        return CharacterSpans(text, [span for entry in entries for span in _spans(entry, text, where)], where)
-    return RawSentence(list(tokens), [_token_span(entry, tokens, where) for entry in entries], where)
+        spans = [span for entry in entries for span in _spans(entry, text, where)]
+        sentence = onto_tokens(CharacterSpans(text, spans, where), tokens)
+        if sentence is None:
+            raise SourceError(
+                f"{where}: the offsets count characters of a text in which the tokens are not found one after the "
+                "other. Leave the tokens out, or mend them."
+            )
+        return sentence
+    repairs: list[str] = []
+    spans = [_token_span(entry, tokens, where, repairs) for entry in entries]
+    return RawSentence(list(tokens), spans, where, repairs)
 
 
 def _hold_mentions(entries: Iterable[Any], words: str | Sequence[str]) -> bool:
@@ -162,7 +179,9 @@ def _hold_mentions(entries: Iterable[Any], words: str | Sequence[str]) -> bool:
         if not isinstance(entry, Mapping):
             return False
         start, end, mention = (_any(entry, keys) for keys in (START_KEYS, END_KEYS, MENTION_KEYS))
-        if not (isinstance(start, int) and isinstance(end, int) and isinstance(mention, str) and start >= 0):
+        if not (isinstance(start, int) and isinstance(end, int) and isinstance(mention, str)):
+            return False
+        if not 0 <= start < end <= len(words):
             return False
         if _without_spaces("".join(words[start:end])) != _without_spaces(mention):
             return False
@@ -267,7 +286,8 @@ def _of_utf16(start: int, end: int, text: str) -> Iterator[tuple[int, int]]:
         yield first, last
 
 
-def _token_span(entry: Any, tokens: Sequence[str], where: str) -> Entity:
+def _token_span(entry: Any, tokens: Sequence[str], where: str, repairs: list[str]) -> Entity:
+    """Return a span of tokens; the mention that an entry repeats tells whether its end is inclusive."""
     mention = None
     if isinstance(entry, Mapping):
         start, end, label = (_any(entry, keys) for keys in (START_KEYS, END_KEYS, LABEL_KEYS))
@@ -278,19 +298,17 @@ def _token_span(entry: Any, tokens: Sequence[str], where: str) -> Entity:
         raise SourceError(f"{where}: expected [start, end, label] or an object, found {_shown(entry)}.")
     if not isinstance(start, int) or not isinstance(end, int) or not isinstance(label, str):
         raise SourceError(f"{where}: expected token offsets and a label, found {_shown(entry)}.")
+    told = isinstance(mention, str) and mention.strip() not in ("", label)
+    for last in (end, end + 1) if told else ():
+        held = _without_spaces("".join(tokens[start:last])) if 0 <= start < last <= len(tokens) else ""
+        if held == _without_spaces(str(mention)):
+            return Entity(start, last, label)
     if not 0 <= start < end <= len(tokens):
         raise SourceError(
             f"{where}: {shown(label)} at tokens [{start}, {end}) lies outside the sentence of {len(tokens)} "
             "tokens (ends are exclusive). Mend the offsets."
         )
-    if isinstance(mention, str) and mention.strip():
-        for last in (end, end + 1):
-            if _without_spaces("".join(tokens[start:last])) == _without_spaces(mention):
-                return Entity(start, last, label)
-        raise SourceError(
-            f"{where}: tokens [{start}, {end}] of {shown(label)} are {shown(' '.join(tokens[start:end]))}, "
-            f"expected {shown(mention)}. Mend the offsets."
-        )
+    repairs.extend([OTHER_MENTION] * told)
     return Entity(start, end, label)
 
 

@@ -1,0 +1,54 @@
+"""Benchmarks are run by hand and seldom: what they import must be there."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+FILES = sorted(BENCHMARKS.rglob("*.py"))
+
+
+def imported(file: Path) -> Iterator[tuple[str, str]]:
+    """Yield module and name of everything that a file imports from benchmarks or from the package."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            for alias in node.names:
+                yield node.module, alias.name
+
+
+def defined(file: Path) -> set[str]:
+    """Return the names that a file defines or imports at its top level."""
+    names: set[str] = set()
+    for node in ast.parse(file.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            names.update(alias.asname or alias.name for alias in node.names)
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            names.update(n.id for target in targets for n in ast.walk(target) if isinstance(n, ast.Name))
+    return names
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(BENCHMARKS)))
+def test_what_a_benchmark_imports_is_there(file: Path) -> None:
+    for module, name in imported(file):
+        beside = next(
+            (
+                path
+                for folder in (BENCHMARKS, file.parent)
+                if (path := folder / f"{module.replace('.', '/')}.py").is_file()
+            ),
+            None,
+        )
+        if beside is not None:
+            assert name in defined(beside), f"{module}.{name}"
+        elif module.split(".")[0] == "esnera_hf":
+            package = importlib.import_module(module)
+            found = hasattr(package, name) or importlib.util.find_spec(f"{module}.{name}") is not None
+            assert found, f"{module}.{name}"
