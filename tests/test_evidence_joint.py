@@ -171,7 +171,7 @@ def test_vectors_of_the_tuned_encoder_come_from_the_pass_that_predicts(
     with monkeypatch.context() as patch:
         patch.setattr(JointTagger, "read", None)
         patch.setattr(MentionEncoder, "__init__", None)
-        tuned = gather_evidence(sources, str(encoder_folder), replace(EVIDENCE, embeddings="tuned"))
+        tuned = gather_evidence(sources, str(encoder_folder), EVIDENCE)
     (name,) = (folder.name for folder in (cached[0] / "joint_taggers").iterdir())
     joint = JointTagger.from_pretrained(cached[0] / "joint_taggers" / name / "made")
     for part in (joint.model.encoder, joint.tokenizer):
@@ -185,7 +185,7 @@ def test_vectors_of_the_tuned_encoder_come_from_the_pass_that_predicts(
     semantic = semantic_similarity(expected, tuned.matrix.labels)
     # A word's first piece alone is compared with all its pieces.
     np.testing.assert_allclose(tuned.matrix.semantic, semantic, atol=0.1)
-    pretrained = gather_evidence(sources, str(encoder_folder), EVIDENCE)
+    pretrained = gather_evidence(sources, str(encoder_folder), replace(EVIDENCE, embeddings="pretrained"))
     assert (tuned.matrix.matched == pretrained.matrix.matched).all()
     assert np.nanmax(abs(tuned.matrix.semantic - pretrained.matrix.semantic)) > 0.1
 
@@ -224,6 +224,13 @@ def test_an_unknown_way_to_make_taggers(taggers: Any) -> None:
         TaggerPlan("encoder", taggers=taggers)
 
 
+def test_what_suits_the_taggers_is_compared() -> None:
+    assert EvidenceSettings().chosen_embeddings == "tuned"
+    assert replace(EvidenceSettings(), taggers="separate").chosen_embeddings == "pretrained"
+    assert EvidenceSettings(embeddings="pretrained").chosen_embeddings == "pretrained"
+    assert AlignSettings().completed(None, None, 1).evidence.embeddings == "tuned"
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -259,8 +266,10 @@ def test_the_cost_is_said_before_training(
     # 0.1 s a sentence: 3 epochs of 240 drawn and 80 of validation; one pass over 240 of train and 80 of test.
     assert (
         "At most about 2 min on cpu; joint taggers to train: 1 (up to 2 min; early stopping may end sooner), "
-        "prediction passes: 2, encoding passes: 2." in capsys.readouterr().err
+        "prediction passes: 2. Ctrl-C" in capsys.readouterr().err
     )
+    announce_own_taggers([sources], plan, encoding=True)
+    assert "prediction passes: 2, encoding passes: 2." in capsys.readouterr().err
     monkeypatch.setattr("esnera_hf.modeling.cost._timed", lambda function: 0.01)
     announce_own_taggers([sources], plan)
     assert capsys.readouterr().err == ""

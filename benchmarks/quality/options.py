@@ -34,7 +34,7 @@ def add_training_options(parser: argparse.ArgumentParser, sentences: int) -> Non
     parser.add_argument("--bf16", action="store_true", help="train in bfloat16 on the CPU")
     parser.add_argument("--taggers", choices=("joint", "separate"), default="joint")
     parser.add_argument(
-        "--embeddings", choices=("pretrained", "tuned"), default="pretrained", help="whose mention vectors"
+        "--embeddings", choices=("tuned", "pretrained"), help="whose mention vectors (default: by taggers)"
     )
     parser.add_argument("--seed", type=int, default=42, help="of the training and of the choice of sentences")
     parser.add_argument("--cache", type=Path, help="keep taggers here")

@@ -56,7 +56,8 @@ class EvidenceSettings:
             own, which begins with the joint tagger's encoder. ``None`` means all.
         embeddings: whose vectors of mentions are compared: those of the
             ``pretrained`` encoder, or those of the joint tagger's encoder, ``tuned``
-            on the sources, which come from the pass that predicts.
+            on the sources, which come from the pass that predicts. What suits the
+            taggers if not given: ``tuned`` with a joint one, else ``pretrained``.
     """
 
     match: SpanMatch = "exact"
@@ -65,7 +66,7 @@ class EvidenceSettings:
     taggers: Taggers = "joint"
     warm_start: float | None = None
     joint_of: tuple[str, ...] | None = None
-    embeddings: Embeddings = "pretrained"
+    embeddings: Embeddings | None = None
 
     def __post_init__(self) -> None:
         if self.match not in ("exact", "overlap"):
@@ -75,7 +76,7 @@ class EvidenceSettings:
         check_taggers(self.taggers)
         check_warm_start(self.warm_start, self.taggers)
         check_joint_of(self.joint_of, self.taggers)
-        if self.embeddings not in get_args(Embeddings):
+        if self.chosen_embeddings not in get_args(Embeddings):
             raise ConfigurationError(
                 f"embeddings={self.embeddings!r}: expected {' or '.join(map(repr, get_args(Embeddings)))}."
             )
@@ -85,6 +86,11 @@ class EvidenceSettings:
             )
         if self.joint_of is not None:
             object.__setattr__(self, "joint_of", tuple(self.joint_of))
+
+    @property
+    def chosen_embeddings(self) -> Embeddings:
+        """The embeddings given, or those that suit the taggers."""
+        return self.embeddings or ("tuned" if self.taggers == "joint" else "pretrained")
 
     def plan(self, encoder: str) -> TaggerPlan:
         """Return how the sources' own taggers are made with an encoder."""
@@ -132,7 +138,7 @@ def gather_evidence(
     with lap(seconds, "semantic similarity"):
         sums = (
             _tuned_sums(sources, taggers)
-            if settings.embeddings == "tuned"
+            if settings.chosen_embeddings == "tuned"
             else pretrained_sums(sources, encoder)
         )
         semantic = semantic_similarity(sums, labels, settings.centre)

@@ -59,7 +59,11 @@ class AlignSettings:
                 "λ, τ or the search is set, and merge='typed', which knows none of them. Leave them out, or set "
                 "merge='flat'."
             )
-        evidence = replace(self.evidence, training={"seed": seed, **self.evidence.training})
+        evidence = replace(
+            self.evidence,
+            training={"seed": seed, **self.evidence.training},
+            embeddings=self.evidence.chosen_embeddings,
+        )
         merge = self.merge or ("flat" if along_path else "typed")
         return replace(self, search=search, evidence=evidence, merge=merge)
 

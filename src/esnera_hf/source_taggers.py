@@ -56,13 +56,16 @@ def _is_trained(source: NerSource, joined: Sequence[NerSource], plan: TaggerPlan
     return tagger_artefact(source, plan.encoder, plan.training, start=start).exists
 
 
-def announce_own_taggers(groups: Sequence[Sequence[NerSource]], plan: TaggerPlan) -> None:
+def announce_own_taggers(
+    groups: Sequence[Sequence[NerSource]], plan: TaggerPlan, *, encoding: bool = False
+) -> None:
     """Say how long training, and measuring similarities, will take at most, if that is more than a minute.
 
     Args:
         groups: sources that are aligned with each other; taggers are trained
             for each group.
         plan: how taggers are made.
+        encoding: whether the pretrained encoder reads the sources, too, beside a joint tagger.
     """
     if plan.taggers == "separate":
         announce_cost([source for group in groups for source in group], plan.encoder, plan.training)
@@ -83,8 +86,8 @@ def announce_own_taggers(groups: Sequence[Sequence[NerSource]], plan: TaggerPlan
         passes += len(group) * (1 + len(later))
     total = Cost(sum(c.training for c in costs), sum(c.seconds for c in costs), costs[0].device)
     work = f"joint taggers to train: {missing[0]}" + (f", others: {missing[1]}" if plan.joint_of else "")
-    encoded = sum(len(group) for group in groups)
-    say_cost(total, work, f"prediction passes: {passes}, encoding passes: {encoded}")
+    encoded = f", encoding passes: {sum(len(group) for group in groups)}" if encoding else ""
+    say_cost(total, work, f"prediction passes: {passes}{encoded}")
 
 
 def _joint_cost(

@@ -76,9 +76,9 @@ def _add_evidence_options(group: Any) -> None:
     add_taggers_option(group)
     group.add_argument(
         "--embeddings",
-        choices=("pretrained", "tuned"),
-        default="pretrained",
-        help="compare vectors of mentions of the pretrained encoder (default), or of the joint tagger's",
+        choices=("tuned", "pretrained"),
+        help="compare vectors of mentions of the joint tagger's encoder (default where there is one), or of the "
+        "pretrained one",
     )
     group.add_argument(
         "--joint-of",
