@@ -202,7 +202,9 @@ def summing(context: Context) -> Measured:
     encoder = MentionEncoder(str(context.folder / "encoder"))
     seen = [0]
     sentences = (s for source in context.sources() for s in source.sentences("train"))
-    _, measured = timed(lambda: sum_vectors(context.until_stopped(sentences, seen), encoder), 0)
+    _, measured = timed(
+        lambda: sum_vectors(encoder.mention_vectors(context.until_stopped(sentences, seen))), 0
+    )
     return measured._replace(sentences=seen[0])
 
 
