@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
+from typing import NamedTuple
 
 import pyarrow as pa
 from datasets import Dataset, DatasetDict, load_dataset, load_from_disk
@@ -112,8 +113,9 @@ def check_one_file(path: Path, name: str, split: str | None, files: list[Path]) 
     Raises:
         SourceError: several files claim to be the split.
     """
-    wholes = {(file.parent, _whole_of(file)) for file in files}
-    shards = len(wholes) == 1 and all(whole is not None for _, whole in wholes)
+    parts = [_shard_of(file) for file in files]
+    wholes = {(file.parent, part and part.whole) for file, part in zip(files, parts, strict=True)}
+    shards = None not in parts and len(wholes) == 1
     in_its_folder = all(
         split_of_file(file) is None and _split_of_folder(path, file) == split for file in files
     )
@@ -124,14 +126,20 @@ def check_one_file(path: Path, name: str, split: str | None, files: list[Path]) 
         )
 
 
-def _whole_of(file: Path) -> tuple[str, int] | None:
-    """Return what a file is a shard of, and into how many that is cut; ``None`` if it is no shard."""
-    shard = _SHARD.search(file.name)
-    if shard is None:
+class _Shard(NamedTuple):
+    """What a file is a shard of, into how many that is cut, and which of them it is."""
+
+    whole: str
+    total: int
+    number: int
+
+
+def _shard_of(file: Path) -> _Shard | None:
+    found = _SHARD.search(file.name)
+    if found is None:
         return None
-    return f"{file.name[: shard.start()]}-*-of-{shard['count']}{file.name[shard.end() - 1 :]}", int(
-        shard["count"]
-    )
+    whole = f"{file.name[: found.start()]}-*-of-{found['count']}{file.name[found.end() - 1 :]}"
+    return _Shard(whole, int(found["count"]), int(found["number"]))
 
 
 def _check_shards(path: Path, files: list[Path]) -> None:
@@ -141,10 +149,8 @@ def _check_shards(path: Path, files: list[Path]) -> None:
         SourceError: some are.
     """
     numbers: dict[tuple[str, int], set[int]] = {}
-    for file in files:
-        part, shard = _whole_of(file), _SHARD.search(file.name)
-        if part is not None and shard is not None:
-            numbers.setdefault(part, set()).add(int(shard["number"]))
+    for shard in (part for part in map(_shard_of, files) if part is not None):
+        numbers.setdefault((shard.whole, shard.total), set()).add(shard.number)
     for (whole, count), found in numbers.items():
         if len(found) != count or max(found) - min(found) != count - 1:
             raise SourceError(
