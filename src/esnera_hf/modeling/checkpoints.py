@@ -44,7 +44,7 @@ def last_whole_checkpoint(output_dir: Path) -> str | None:
     return agreed(_last_whole(output_dir) if is_main_process() else None)
 
 
-def best_of_stopped(checkpoint: Path, epochs: float, patience: int) -> Path | None:
+def best_of_stopped(checkpoint: Path, epochs: int, patience: int) -> Path | None:
     """Return the checkpoint with the best weights of a training that had been stopped early, ``None`` of any other.
 
     Args:

@@ -148,8 +148,9 @@ def fit(trainer: Trainer, output_dir: Path) -> None:
     trainer.add_callback(CheckpointRecorder())
     checkpoint = last_whole_checkpoint(output_dir)
     given: Any = trainer.args
-    patience = given.early_stopping_patience
-    best = None if checkpoint is None else best_of_stopped(Path(checkpoint), given.num_train_epochs, patience)
+    # The Trainer notes the epochs begun, so 3 of 2.5.
+    epochs, patience = math.ceil(given.num_train_epochs), given.early_stopping_patience
+    best = None if checkpoint is None else best_of_stopped(Path(checkpoint), epochs, patience)
     if best is None:
         trainer.train(resume_from_checkpoint=checkpoint)
         return
