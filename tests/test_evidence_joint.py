@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from builders import toy_source
 from esnera_hf import (
@@ -273,6 +274,33 @@ def test_the_cost_is_said_before_training(
     monkeypatch.setattr("esnera_hf.modeling.cost._timed", lambda function: 0.01)
     announce_own_taggers([sources], plan)
     assert capsys.readouterr().err == ""
+
+
+def test_the_cost_is_that_of_the_precision_trained_in(
+    sources: list[NerSource],
+    encoder_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    precisions: list[torch.dtype | None] = []
+
+    def timed(work: Callable[[], None]) -> float:
+        with torch.autograd.graph.saved_tensors_hooks(seen, lambda saved: saved):
+            work()
+        return 1.6
+
+    def seen(saved: torch.Tensor) -> torch.Tensor:
+        precisions.append(torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else None)
+        return saved
+
+    monkeypatch.setattr("esnera_hf.modeling.cost._timed", timed)
+    monkeypatch.setattr("esnera_hf.modeling.cost.emulates_bfloat16", lambda: True)
+    for training, expected in (({}, None), ({"bf16": True, "use_cpu": True}, torch.bfloat16)):
+        precisions.clear()
+        announce_own_taggers([sources], TaggerPlan(str(encoder_folder), training, "joint"))
+        assert expected in precisions
+        told = "on cpu (which has no instructions for bfloat16: without it training is faster); joint"
+        assert (told in capsys.readouterr().err) == (expected is not None)
 
 
 def test_the_option_of_the_command_line(monkeypatch: pytest.MonkeyPatch) -> None:

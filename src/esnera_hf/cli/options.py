@@ -127,7 +127,11 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--learning-rate", type=float, metavar="R", help="of the encoder")
     group.add_argument("--head-learning-rate", type=float, metavar="R", help="of emission layer and CRF")
     group.add_argument("--cpu", action="store_true", help="do not use a GPU")
-    group.add_argument("--bf16", action="store_true", help="compute in bfloat16 where the hardware has it")
+    group.add_argument(
+        "--bf16",
+        action="store_true",
+        help="train in bfloat16, which pays where the hardware has instructions for it",
+    )
     group.add_argument("--seed", type=int, default=42, help="of sampling and training (default: 42)")
 
 

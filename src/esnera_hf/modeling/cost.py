@@ -11,8 +11,8 @@ from typing import Any
 
 import torch
 
-from esnera_hf.modeling.arguments import choose_arguments
-from esnera_hf.modeling.batching import TaggingCollator, device
+from esnera_hf.modeling.arguments import TaggerTrainingArguments, choose_arguments
+from esnera_hf.modeling.batching import TaggingCollator, device, emulates_bfloat16, mixed_precision
 from esnera_hf.modeling.hub_code.modeling_crf_tagger import CrfTagger
 from esnera_hf.modeling.pretrained import load_encoder, window_length
 from esnera_hf.modeling.sampling import quotas
@@ -53,17 +53,18 @@ def estimate_cost(
     model, tokenizer = load_encoder(encoder)
     words = WordTokenizer(tokenizer, window_length(model, tokenizer))
     training_seconds = forward = 0.0
+    reduced = False
     for source in sources:
         tagger = CrfTagger.from_encoder(model, iob2_tag_set(source.labels)).to(device())
-        step, single = _seconds_per_sentence(source, tagger, words)
         sentences = {split: len(rows) for split, rows in source.dataset.items()}
         with tempfile.TemporaryDirectory() as folder:
             arguments = choose_arguments(model, sentences["train"], folder, training)
-        epochs = arguments.num_train_epochs
+        step, single = _seconds_per_sentence(source, tagger, words, arguments)
+        epochs, reduced = arguments.num_train_epochs, arguments.bf16
         if not any(source is known for known in trained):
             training_seconds += epochs * (sentences["train"] * step + sentences["validation"] * single)
         forward += len(sources) * sentences["train"] * single + sentences["test"] * single
-    return _shared(training_seconds, forward)
+    return _shared(training_seconds, forward, bfloat16=reduced)
 
 
 def estimate_joint_cost(
@@ -85,20 +86,25 @@ def estimate_joint_cost(
     epoch = forward = 0.0
     for source, drawn in zip(sources, quotas(sizes, arguments.sampling_exponent), strict=True):
         tagger = CrfTagger.from_encoder(model, iob2_tag_set(source.labels)).to(device())
-        step, single = _seconds_per_sentence(source, tagger, words)
+        step, single = _seconds_per_sentence(source, tagger, words, arguments)
         epoch += drawn * step + len(source.dataset["validation"]) * single
         forward += (len(source.dataset["train"]) + len(source.dataset["test"])) * single
-    return _shared(0.0 if trained else arguments.num_train_epochs * epoch, forward)
+    return _shared(0.0 if trained else arguments.num_train_epochs * epoch, forward, bfloat16=arguments.bf16)
 
 
-def _shared(training: float, forward: float) -> Cost:
+def _shared(training: float, forward: float, *, bfloat16: bool) -> Cost:
     """Return the cost of what takes one process so many seconds."""
     count = process_count()
     name = str(device()) if count == 1 else f"{count} processes, each on {device().type}"
+    if bfloat16 and emulates_bfloat16():
+        name += " (which has no instructions for bfloat16: without it training is faster)"
     return Cost(training / count, (training + forward) / count, name)
 
 
-def _seconds_per_sentence(source: NerSource, tagger: CrfTagger, words: WordTokenizer) -> tuple[float, float]:
+def _seconds_per_sentence(
+    source: NerSource, tagger: CrfTagger, words: WordTokenizer, arguments: TaggerTrainingArguments
+) -> tuple[float, float]:
+    """Return what a sentence takes in training and in prediction, in the precision that each computes in."""
     sample = list(islice(source.sentences("train"), _SAMPLE))
     windows = words.windows([s.tokens for s in sample], [s.entities for s in sample])
     if not windows:
@@ -114,13 +120,18 @@ def _seconds_per_sentence(source: NerSource, tagger: CrfTagger, words: WordToken
     ]
     batch = {name: t.to(tagger.device) for name, t in TaggingCollator(0)(rows).items()}
 
+    reduced = torch.float16 if arguments.fp16 else torch.bfloat16
+
     def train() -> None:
-        tagger(**batch).loss.backward()
+        with torch.autocast(device().type, reduced, enabled=arguments.fp16 or arguments.bf16):
+            loss = tagger(**batch).loss
+        loss.backward()
         tagger.zero_grad()
 
     @torch.no_grad()
     def predict() -> None:
-        tagger(**{name: tensor for name, tensor in batch.items() if name != "labels"})
+        with mixed_precision():
+            tagger(**{name: tensor for name, tensor in batch.items() if name != "labels"})
 
     return _timed(train) / len(sample), _timed(predict) / len(sample)
 
