@@ -8,13 +8,11 @@ from hypothesis import strategies as st
 
 from esnera_hf.errors import SourceError
 from esnera_hf.sources.offsets import WIDENED, CharacterSpans
+from esnera_hf.sources.record_spans import LABEL_KEYS, OTHER_MENTION, START_KEYS
 from esnera_hf.sources.records import (
-    LABEL_KEYS,
     NO_SPAN,
     OTHER_ANNOTATORS,
-    OTHER_MENTION,
     SPAN_KEYS,
-    START_KEYS,
     TAG_KEYS,
     TEXT_KEYS,
     TOKEN_KEYS,
