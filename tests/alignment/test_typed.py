@@ -8,7 +8,7 @@ from builders import make_matrix
 from esnera_hf.alignment import Constraints, LabelMapping, build_constraints, typed_mapping
 from esnera_hf.alignment.constraints import SchemaSettings
 from esnera_hf.labels import LabelRef
-from esnera_hf.similarity import SimilarityMatrix, relate
+from esnera_hf.similarity import LabelRelations, SimilarityMatrix, relate
 
 SUPPORT = {"fine:book": 60, "fine:film": 60, "fine:name": 90, "coarse:work": 200, "coarse:PERSON": 150}
 
@@ -40,6 +40,28 @@ def test_equal_labels_become_one_and_parts_become_children() -> None:
     assert dict(mapping.parents) == {"book": "work", "film": "work"}
     assert set(mapping.unified_labels) == {"PERSON", "work", "book", "film"}
     assert LabelMapping.from_yaml(mapping.to_yaml()) == mapping
+
+
+def test_what_holds_two_labels_of_a_source_is_above_both_though_each_seems_as_large() -> None:
+    labels = dict.fromkeys(("a:artist", "a:other", "a:band", "b:PER", "c:person", "c:group"), 50)
+    found = make_matrix(labels, {}, {})
+    covered, mutual = np.full((6, 6), np.nan), np.full((6, 6), np.nan)
+    artist, other, band, per, person, group = range(6)
+    across = np.array([[one.source != two.source for two in found.labels] for one in found.labels])
+    covered[across], mutual[across] = 0.1, 0.2
+    mutual[per, person] = mutual[person, per] = 0.9
+    for whole in (per, person):
+        covered[artist, whole], covered[whole, artist] = 0.8, 0.75
+        covered[other, whole] = 0.7
+    covered[band, group], covered[group, band] = 0.8, 0.75
+    mapping = typed_mapping(LabelRelations(found, mutual, covered))
+    assert mapping["b", "PER"] == mapping["c", "person"]
+    assert dict(mapping.parents) == dict.fromkeys(
+        (mapping["a", "artist"], mapping["a", "other"]), mapping["b", "PER"]
+    )
+    # What a label is one with covers no further label by that.
+    mutual[other, per] = mutual[per, other] = mutual[other, person] = mutual[person, other] = 0.9
+    assert not typed_mapping(LabelRelations(found, mutual, covered)).parents
 
 
 def test_a_part_is_shown_beside_what_holds_it() -> None:

@@ -15,6 +15,7 @@ from esnera_hf.similarity.mutual import (
     MENTIONS,
     NAMESAKE,
     NEUTRAL,
+    RELATED,
     WEIGHTS,
     agreed_share,
     coverage,
@@ -211,6 +212,44 @@ def test_coverage_sees_what_one_source_does_not_annotate() -> None:
     outer = np.mean([90 / 402, 40 / 202, np.sqrt(90 / 92 * 40 / 42)])
     assert covered[0, 1] == pytest.approx(inner)
     assert covered[1, 0] == pytest.approx(outer)
+
+
+def test_mentions_of_another_kind_are_no_parts() -> None:
+    counts = {("bio:Chemical", "news:PER"): (70, 90), ("news:PER", "bio:Chemical"): (90, 100)}
+    support = {"bio:Chemical": 400, "news:PER": 100}
+    known, unknown, alike = (
+        coverage(make_matrix(support, counts, semantic))
+        for semantic in (
+            {("bio:Chemical", "news:PER"): 0.1},
+            {},
+            {("bio:Chemical", "news:PER"): RELATED},
+        )
+    )
+    np.testing.assert_allclose(alike, unknown)
+    np.testing.assert_allclose(known, 0.25 * unknown)
+
+
+@pytest.mark.parametrize(
+    ("other_covered", "other_mutual", "further_covered", "expected"),
+    [
+        (HOLDS, 0.5, 0.0, "subset"),
+        (HOLDS - 0.01, 0.5, 0.0, "overlap"),
+        (HOLDS, EQUAL, 0.0, "overlap"),
+        (HOLDS, 0.5, HOLDS, "overlap"),
+        (0.0, 0.5, HOLDS, "superset"),
+    ],
+)
+def test_what_covers_two_labels_of_a_source_is_more_than_either(
+    other_covered: float, other_mutual: float, further_covered: float, expected: str
+) -> None:
+    matrix = make_matrix(dict.fromkeys(("a:artist", "a:other", "b:person", "b:further"), 10), {}, {})
+    artist, other, person, further = range(4)
+    covered, mutual = np.zeros((4, 4)), np.full((4, 4), 0.5)
+    covered[artist, person], covered[person, artist] = 0.8, 0.7
+    covered[other, person], covered[further, artist] = other_covered, further_covered
+    mutual[other, person] = mutual[person, other] = other_mutual
+    relations = LabelRelations(matrix, mutual, covered)
+    assert relations.between(matrix.labels[artist], matrix.labels[person]) == expected
 
 
 def test_the_relations_of_a_label_with_those_it_is_made_of() -> None:

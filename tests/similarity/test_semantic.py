@@ -85,11 +85,31 @@ def test_a_label_without_mentions_is_unknown() -> None:
     np.testing.assert_array_equal(found[:5, :5], semantic_similarity({"a": A, "b": B}, LABELS))
 
 
-def test_a_lone_label_has_no_direction_once_centred() -> None:
+def test_an_only_label_is_compared_around_the_mean_of_the_other_source() -> None:
     labels = [*LABELS[:2], LabelRef("c", "z")]
     lone = sums(z=[[1.0, 2.0], [3.0, 4.0]])
-    assert np.isnan(semantic_similarity({"a": A, "c": lone}, labels, "source")).all()
-    assert np.isfinite(semantic_similarity({"a": A, "c": lone}, labels, "all")[:2, 2]).all()
+    found = semantic_similarity({"a": A, "c": lone}, labels, "source")
+    # Around (1.5, .5): z (.5, 2.5), x (1.5, .5), y (-1.5, -.5).
+    expected = cosine([0.5, 2.5], [1.5, 0.5])
+    np.testing.assert_allclose(found[:2, 2], [expected, -expected], atol=1e-12)
+    np.testing.assert_array_equal(found, found.T)
+    around_all = semantic_similarity({"a": A, "c": lone}, labels, "all")
+    mean = [(1.5 + 2.0) / 2, (0.5 + 3.0) / 2]
+    x, z = [3.0 - mean[0], 1.0 - mean[1]], [2.0 - mean[0], 3.0 - mean[1]]
+    assert around_all[0, 2] == pytest.approx(cosine(x, z))
+
+
+def test_two_only_labels_are_compared_around_the_mean_of_the_others() -> None:
+    one, other = sums(z=[[2.0, 3.0]]), sums(d=[[4.0, 1.0]])
+    labels = [LabelRef("c", "z"), LabelRef("d", "d")]
+    found = semantic_similarity({"c": one, "d": other, "a": A}, [*LABELS[:2], *labels], "source")
+    assert found[2, 3] == pytest.approx(cosine([0.5, 2.5], [2.5, 0.5]))
+    assert np.isnan(semantic_similarity({"c": one, "d": other}, labels, "source")).all()
+    # A label that occurs nowhere does not make a source one of several.
+    empty = LabelSums({}, {})
+    assert np.isnan(
+        semantic_similarity({"c": one, "e": empty}, [labels[0], LabelRef("e", "e")], "source")
+    ).all()
 
 
 def test_sources_without_any_mention_are_unknown() -> None:

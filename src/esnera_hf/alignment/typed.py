@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from esnera_hf.alignment.constraints import Constraints
 from esnera_hf.alignment.from_groups import compared, nearest_label
@@ -13,7 +14,7 @@ from esnera_hf.alignment.from_partition import mapping_from_partition
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.alignment.partition import partition_labels
 from esnera_hf.labels import LabelRef
-from esnera_hf.similarity import EQUAL, LabelRelations, holds
+from esnera_hf.similarity import EQUAL, HOLDS, LabelRelations, holding
 
 
 def typed_mapping(relations: LabelRelations, constraints: Constraints | None = None) -> LabelMapping:
@@ -31,19 +32,13 @@ def typed_mapping(relations: LabelRelations, constraints: Constraints | None = N
     matrix = relations.matrix
     partition = partition_labels(matrix.labels, relations.mutual - EQUAL, constraints)
     mapping = mapping_from_partition(partition, matrix, relations.mutual, EQUAL, constraints)
-    members = {name: mapping.members(name) for name in mapping.unified_labels}
-    covered = {
-        (child, parent): group_coverage(relations, members[child], members[parent])
-        for child in members
-        for parent in members
-        if child != parent
-    }
+    names = mapping.unified_labels
+    covered, held = held_groups(relations, [mapping.members(name) for name in names])
     parents: dict[str, str] = {}
     candidates = sorted(
         (
-            (share, child, parent)
-            for (child, parent), share in covered.items()
-            if holds(other=share, back=covered[parent, child])
+            (covered[child, parent], names[child], names[parent])
+            for child, parent in np.argwhere(held & ~held.T)
         ),
         key=lambda found: (-found[0], found[1], found[2]),
     )
@@ -74,19 +69,37 @@ def _beside_parents(mapping: LabelMapping, relations: LabelRelations) -> LabelMa
     return replace(mapping, entries=tuple(entries))
 
 
-def group_coverage(relations: LabelRelations, inner: Sequence[LabelRef], outer: Sequence[LabelRef]) -> float:
-    """Return how much of one group another covers, in [0, 1]; 0 where nothing is known.
+def held_groups(
+    relations: LabelRelations, groups: Sequence[Sequence[LabelRef]]
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return how much of the row's group the column's covers, and whether it holds it, shape (G, G) both.
 
     The mean over the pairs of their labels, those of the inner group weighing as
-    many as they have mentions.
+    many as they have mentions; 0 where nothing is known, and for a group itself.
+
+    Args:
+        relations: of all pairs of labels.
+        groups: of labels that are one, no label in two.
     """
-    position = {label: index for index, label in enumerate(relations.matrix.labels)}
-    rows, columns = ([position[label] for label in group] for group in (inner, outer))
-    values = relations.covered[np.ix_(rows, columns)]
-    weights = np.maximum(relations.matrix.support[rows], 1)[:, None] * np.isfinite(values)
-    if not weights.any():
-        return 0.0
-    return float((np.nan_to_num(values) * weights).sum() / weights.sum())
+    matrix = relations.matrix
+    position = {label: index for index, label in enumerate(matrix.labels)}
+    member = np.zeros((len(matrix.labels), len(groups)))
+    for index, group in enumerate(groups):
+        member[[position[label] for label in group], index] = 1.0
+    weights = np.maximum(matrix.support, 1)[:, None] * np.isfinite(relations.covered)
+    of_labels = np.nan_to_num(relations.covered) * weights
+    covered = _ratio(member.T @ of_labels @ member, member.T @ weights @ member)
+    np.fill_diagonal(covered, 0.0)
+
+    of_source = np.array([[label.source == name for name in matrix.sources] for label in matrix.labels])
+    covers = (_ratio(of_labels @ member, weights @ member) >= HOLDS) & (member == 0)
+    sources = (member.T @ of_source > 0).astype(np.int64)
+    further = sources @ (of_source.T.astype(np.int64) @ covers) - member.T @ covers > 0
+    return covered, holding(covered, further)
+
+
+def _ratio(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
 
 
 def _holds(parents: dict[str, str], label: str, other: str) -> bool:

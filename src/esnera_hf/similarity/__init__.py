@@ -16,7 +16,7 @@ from esnera_hf.similarity.mutual import (
     mutual_similarity,
 )
 from esnera_hf.similarity.names import name_similarity
-from esnera_hf.similarity.relations import EQUAL, LabelRelations, Relation, holds, relate
+from esnera_hf.similarity.relations import EQUAL, HOLDS, LabelRelations, Relation, holding, relate
 from esnera_hf.similarity.semantic import (
     Centre,
     LabelSums,
@@ -27,6 +27,7 @@ from esnera_hf.similarity.semantic import (
 
 __all__ = [
     "EQUAL",
+    "HOLDS",
     "Agreement",
     "Centre",
     "CrossPredictions",
@@ -43,7 +44,7 @@ __all__ = [
     "cross_predictions",
     "deciding_similarity",
     "exclusive_share",
-    "holds",
+    "holding",
     "matched_label",
     "merge_similarities",
     "mutual_similarity",

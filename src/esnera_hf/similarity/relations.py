@@ -17,7 +17,7 @@ Relation = Literal["equal", "subset", "superset", "overlap", "none", "unknown"]
 
 #: Mutual similarity from which two labels mean the same (docs/quality.md).
 EQUAL = 0.67
-#: Coverage from which one label holds the other, if it is this many times that of the other direction.
+#: Coverage from which one label may hold the other, and how many times that of the other direction makes it more.
 HOLDS, LOPSIDED = 0.65, 1.5
 #: Coverage in both directions from which two labels share some of their entities.
 SHARES = 0.25
@@ -38,6 +38,15 @@ class LabelRelations:
     covered: NDArray[np.float64]
 
     @cached_property
+    def held(self) -> NDArray[np.bool_]:
+        """Whether the column's label holds the row's (:func:`holding`), bool, shape (N, N)."""
+        covers = self.covered >= HOLDS
+        further = covers & ~(self.mutual >= EQUAL)
+        owners = np.array([label.source for label in self.matrix.labels])
+        same = (owners[:, None] == owners[None, :]).astype(np.int64)
+        return holding(self.covered, same @ further - further > 0)
+
+    @cached_property
     def _position(self) -> dict[LabelRef, int]:
         return {label: index for index, label in enumerate(self.matrix.labels)}
 
@@ -54,21 +63,27 @@ class LabelRelations:
         one, other = float(self.covered[i, j]), float(self.covered[j, i])
         if np.isnan(one) or np.isnan(other):
             return "unknown"
-        if holds(other=one, back=other):
-            return "subset"
-        if holds(other=other, back=one):
-            return "superset"
+        if self.held[i, j] != self.held[j, i]:
+            return "subset" if self.held[i, j] else "superset"
         return "overlap" if min(one, other) >= SHARES else "none"
 
 
-def holds(*, other: float, back: float) -> bool:
-    """Tell whether a label holds another one.
+def holding(covered: NDArray[np.float64], further: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Tell which labels, or groups of equal ones, hold which: they cover them and are more than they.
+
+    What covers another is more than it if the other covers far less of it, or if
+    it covers a further label of the other's source: labels of one source exclude
+    each other, so neither is all of what covers both.
 
     Args:
-        other: how much of the other one it covers.
-        back: how much of it the other one covers.
+        covered: shape (N, N), how much of the row the column covers; NaN where unknown.
+        further: shape (N, N), whether the column covers a further label of the row's source that is not equal to it.
+
+    Returns:
+        Whether the column holds the row, shape (N, N).
     """
-    return other >= HOLDS and other >= LOPSIDED * back
+    known = np.nan_to_num(covered)
+    return np.asarray((known >= HOLDS) & ((known >= LOPSIDED * known.T) | further))
 
 
 def relate(matrix: SimilarityMatrix) -> LabelRelations:

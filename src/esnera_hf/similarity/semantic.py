@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Literal
 
 import numpy as np
@@ -76,22 +77,42 @@ def semantic_similarity(
             the shift between domains) or one mean over all sources (``all``,
             each source weighing the same).
 
+    Nothing is left of the only label of a source when its mean is subtracted. It
+    is compared around the mean of the other label's source; two such labels
+    around the mean of all other sources.
+
     Returns:
         Shape (labels, labels), symmetric; NaN within a source, where a label has
-        no mention vector, and, with a mean a source, for the only label of a
-        source, whose vectors leave nothing when their mean is subtracted.
+        no mention vector, and for two only labels if there is no other source.
     """
     means = {name: entry.mean for name, entry in sums.items() if entry.count}
     overall = np.mean(list(means.values()), axis=0) if means else np.zeros(1)
     vectors = np.full((len(labels), len(overall)), np.nan)
+    centres = vectors.copy()
     for index, (source, label) in enumerate(labels):
         count = sums[source].count.get(label, 0)
         if count:
-            centred = sums[source].total[label] / count - (means[source] if centre == "source" else overall)
-            norm = np.linalg.norm(centred)
-            if norm > 1e-12:
-                vectors[index] = centred / norm
-    similarity: NDArray[np.float64] = np.clip(vectors @ vectors.T, -1.0, 1.0)
+            vectors[index] = sums[source].total[label] / count
+            centres[index] = means[source] if centre == "source" else overall
+    centred = _scaled(vectors - centres)
+    similarity: NDArray[np.float64] = np.clip(centred @ centred.T, -1.0, 1.0)
+    only = {name for name, entry in sums.items() if len(entry.count) == 1} if centre == "source" else set()
+    for one, other in combinations(range(len(labels)), 2):
+        pair = {labels[one].source, labels[other].source}
+        around = (pair - only) & set(means) or set(means) - pair
+        if pair & only and around:
+            mean = np.mean([means[name] for name in sorted(around)], axis=0)
+            first, second = _scaled(vectors[[one, other]] - mean)
+            similarity[one, other] = similarity[other, one] = np.clip(first @ second, -1.0, 1.0)
     owners = np.array([label.source for label in labels])
     similarity[owners[:, None] == owners[None, :]] = np.nan
     return similarity
+
+
+def _scaled(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the rows at L2 norm 1, shape (n, dimensions); NaN where there is no direction."""
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    scaled: NDArray[np.float64] = np.divide(
+        vectors, norms, out=np.full_like(vectors, np.nan), where=norms > 1e-12
+    )
+    return scaled
