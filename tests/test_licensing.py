@@ -43,6 +43,16 @@ def test_the_strictest_terms(names: list[str], strictest: str) -> None:
     assert terms_id(*names) == strictest
 
 
+def test_a_licence_beside_which_further_terms_hold_is_not_that_of_the_whole() -> None:
+    weibo = NAMED_SOURCES["weibo"].licence
+    terms = strictest_terms({"weibo": weibo, "a": licence_from_id("mit")})
+    assert (weibo.name, terms.id) == ("cc-by-sa-3.0", "other")
+    assert (
+        "the terms of weibo (cc-by-sa-3.0, the annotations are CC BY-SA 3.0; the messages follow"
+        in terms.reasons[0]
+    )
+
+
 def test_terms_say_why() -> None:
     licences = {"a": licence_from_id("mit"), "b": Licence("BosonNLP", False, "not to third parties")}
     terms = strictest_terms(licences)

@@ -191,6 +191,49 @@ class TestWhatIsPublished:
         with pytest.raises(HubError, match=r"files are not Parquet \(a\.csv\).*Nothing was published"):
             result.push_to_hub(REPO)
 
+    @pytest.mark.parametrize(
+        ("readme", "file", "message"),
+        [
+            ("recipe", "recipe/train-00000-of-00001.parquet", None),
+            ("recipe", "data/recipe/train-00000-of-00001.parquet", None),
+            ("merged", "merged/train-00000-of-00001.parquet", "has a configuration 'merged' of other data"),
+            (None, "data/merged/train-00000-of-00002.parquet", "nothing tells that a push put it there"),
+        ],
+    )
+    def test_data_of_others_under_names_of_a_push(
+        self, hub: HubServer, result: MergeResult, readme: str | None, file: str, message: str | None
+    ) -> None:
+        content = ""
+        if readme is not None:
+            files = f"  data_files:\n  - split: train\n    path: {file.replace('00000-of-00001', '*')}\n"
+            content = f"---\nconfigs:\n- config_name: {readme}\n{files}---\n"
+        repo = hub.add_repo("dataset", REPO, {"README.md": content, file: "theirs"})
+        before = repo.files()
+        if message is None:
+            result.push_to_hub(REPO)
+            assert hub.repo("dataset", REPO).files()[file] == b"theirs"
+            assert [config["config_name"] for config in metadata(hub)["configs"]] == [readme, "merged"]
+        else:
+            with pytest.raises(HubError, match=f"{message}.*to a repository of its own"):
+                result.push_to_hub(REPO)
+            assert hub.repo("dataset", REPO).files() == before
+
+    @pytest.mark.parametrize(
+        ("pattern", "refused"), [("data/**", True), ("**/*.parquet", True), ("data/*", False)]
+    )
+    def test_patterns_of_others_that_reach_the_data_of_a_push(
+        self, hub: HubServer, result: MergeResult, pattern: str, refused: bool
+    ) -> None:
+        readme = f"---\nconfigs:\n- config_name: other\n  data_files: '{pattern}'\n---\n"
+        hub.add_repo("dataset", REPO, {"README.md": readme, "data/a.parquet": "x"})
+        if refused:
+            with pytest.raises(HubError, match=r"configurations that data/merged/test-.* would be part of"):
+                result.push_to_hub(REPO)
+            assert "mapping.yaml" not in hub.repo("dataset", REPO).files()
+        else:
+            result.push_to_hub(REPO)
+            assert "mapping.yaml" in hub.repo("dataset", REPO).files()
+
     @pytest.mark.parametrize("revision", ["v1", "refs/pr/1", "", "0123456789" * 4])
     def test_what_is_no_branch(self, hub: HubServer, result: MergeResult, revision: str) -> None:
         repo = hub.add_repo("dataset", REPO, {"README.md": HAND_WRITTEN})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import shutil
 from dataclasses import replace
@@ -23,6 +24,7 @@ from esnera_hf.publishing.bundle import Publication, write_bundle
 from esnera_hf.publishing.recipe import Recipe, make_recipe
 from esnera_hf.rebuilding import rebuild
 from esnera_hf.report import Report
+from esnera_hf.report.fingerprints import dataset_fingerprint
 from esnera_hf.sources import NerSource
 from esnera_hf.sources.licence_table import licence_from_id
 from esnera_hf.tagging import Entity
@@ -273,6 +275,27 @@ def test_damaged_evidence_is_refused(tmp_path: Path, name: str, content: str | N
     if content is not None:
         file.write_text(content)
     with pytest.raises(RecipeError, match=message):
+        rebuild(tmp_path / "recipe", two_sources())
+
+
+def test_a_recipe_whose_mapping_was_changed_is_refused(tmp_path: Path) -> None:
+    dataset = write_recipe(two_sources(), tmp_path / "recipe")
+    report = tmp_path / "recipe" / "report.json"
+    content = json.loads(report.read_text())
+    content["fingerprints"] = {"dataset": dataset_fingerprint(dataset)}
+    report.write_text(json.dumps(content))
+    assert rebuild(tmp_path / "recipe", two_sources()).same
+    file = tmp_path / "recipe" / "mapping.yaml"
+    merged, alone = MAPPING.unified_labels[0], MAPPING.unified_labels[-1]
+    other = replace(
+        MAPPING,
+        entries=tuple(
+            replace(entry, unified={merged: alone, alone: merged}.get(entry.unified or "", entry.unified))
+            for entry in MAPPING.entries
+        ),
+    )
+    file.write_text(other.to_yaml())
+    with pytest.raises(RecipeError, match=r"the recipe contradicts itself, .* or its mapping"):
         rebuild(tmp_path / "recipe", two_sources())
 
 

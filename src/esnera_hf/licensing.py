@@ -47,10 +47,17 @@ def strictest_terms(licences: Mapping[str, Licence]) -> Terms:
     Args:
         licences: by name of the source.
     """
-    known = {name: KNOWN_LICENCES.get(licence.name) for name, licence in licences.items()}
+    known = {
+        name: KNOWN_LICENCES.get(licence.name) if _states_all(licence) else None
+        for name, licence in licences.items()
+    }
     unknown = [name for name, licence in known.items() if licence is None]
     if unknown:
-        named = ", ".join(f"{name} ({licences[name].name})" for name in unknown)
+        named = ", ".join(
+            f"{name} ({licence.name}{f', {licence.clause}' if licence.name in KNOWN_LICENCES else ''})"
+            for name, licence in licences.items()
+            if name in unknown
+        )
         return _several(licences, f"no licence of the Hub's list states the terms of {named}")
     found = sorted({licence for licence in known.values() if licence}, key=lambda k: (k.kind, k.version))
     if not found:
@@ -63,6 +70,12 @@ def strictest_terms(licences: Mapping[str, Licence]) -> Terms:
     if len(found) > 1:
         reasons = (f"{strictest.id} is the strictest of {', '.join(licence.id for licence in found)}.",)
     return Terms(strictest.id, "", reasons, dict(licences))
+
+
+def _states_all(licence: Licence) -> bool:
+    """Tell whether a licence says all there is to say, and no further terms hold for the text."""
+    known = KNOWN_LICENCES.get(licence.name)
+    return known is not None and (known.kind is Kind.NO_DERIVATIVES or licence.text_may_be_shared is True)
 
 
 def _several(licences: Mapping[str, Licence], why: str) -> Terms:

@@ -31,16 +31,16 @@ from esnera_hf.publishing.recipe import (
 )
 from esnera_hf.report import Report, read_report
 from esnera_hf.report.files import MAPPING_FILE, REPORT_FILE, SIMILARITY_FILE
+from esnera_hf.report.fingerprints import dataset_fingerprint
 from esnera_hf.result import MergeResult
 from esnera_hf.similarity import SimilarityMatrix
 from esnera_hf.sources import Licence, NerSource, SourceLike, load_all
-from esnera_hf.sources.source import SOURCE_FEATURES
+from esnera_hf.sources.source import SOURCE_FEATURES, least_allowed
 from esnera_hf.tagging import Entity
 
 MISSING = "missing"
 OTHERWISE = "annotated otherwise"
 EXTRA = "not in the recipe"
-_STRICTNESS = {False: 0, None: 1, True: 2}
 _FILES = (RECIPE_FILE, f"{ROWS_FOLDER}/*.parquet", MAPPING_FILE, REPORT_FILE, SIMILARITY_FILE)
 
 
@@ -125,10 +125,14 @@ def rebuild(
         merged = merge_sources([match.source for match in found], mapping, (), pseudo)
     own = replace(report, sources=_own_terms(report.sources, loaded))
     rebuilt = Rebuilt(MergeResult(merged, mapping, similarity, own), differences)
-    if rebuilt.same and make_recipe(merged, read.sources, read.floor) != read:
+    stated = report.fingerprints.get("dataset")
+    if rebuilt.same and (
+        make_recipe(merged, read.sources, read.floor) != read
+        or (stated is not None and dataset_fingerprint(merged) != stated)
+    ):
         raise RecipeError(
             f"{recipe}: every sentence of the recipe was found and the dataset is another one: the recipe "
-            "contradicts itself, in its order of sources or its salt. Ask whoever published it."
+            "contradicts itself, in its order of sources, its salt or its mapping. Ask whoever published it."
         )
     if not rebuilt.same:
         if strict:
@@ -165,8 +169,7 @@ def _own_terms(summaries: Sequence[Mapping[str, Any]], loaded: Sequence[NerSourc
     found = []
     for summary in summaries:
         stated, copy = Licence(**summary["licence"]), copies[summary["name"]]
-        strict = min((stated, copy), key=lambda licence: _STRICTNESS[licence.text_may_be_shared])
-        found.append({**summary, "licence": asdict(strict)})
+        found.append({**summary, "licence": asdict(least_allowed((stated, copy)))})
     return found
 
 

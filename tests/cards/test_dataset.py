@@ -204,6 +204,8 @@ def test_a_recipe_holds_no_text() -> None:
         ({"name": "cluener"}, "cluener"),
         ({"name": "wikigold"}, "wikigold=PATH"),
         ({"name": "mine", "hub_id": "a/b"}, "mine=a/b"),
+        ({"name": "weibo", "hub_id": "me/my-weibo"}, "weibo=me/my-weibo"),
+        ({"name": "weibo", "hub_id": "hltcoe/weibo_ner"}, "weibo"),
         ({"name": "mine"}, "mine=PATH"),
     ],
 )

@@ -92,6 +92,28 @@ def test_sentences_survive(tmp_path_factory, scheme, corpus, separator, end, mar
             "A1\tB-X\nB2\tI-X\nc\tO\n", [(["A1", "B2", "c"], [(0, 2, "X")])], id="no word positions"
         ),
         pytest.param("口0\tB-X\n腔0\tO\n", [(["口0", "腔0"], [(0, 1, "X")])], id="zeros alone"),
+        pytest.param(
+            "2019\tB-DATE\n2020\tB-DATE\n\n1998\tO\n12\tO\n",
+            [(["2019", "2020"], [(0, 1, "DATE"), (1, 2, "DATE")]), (["1998", "12"], [])],
+            id="numbers are no word positions",
+        ),
+        pytest.param(
+            "1\tBerlin\tB-LOC\tO\n2\tran\tO\tO\n", [(["Berlin", "ran"], [(0, 1, "LOC")])], id="an empty layer"
+        ),
+        pytest.param(
+            "# sent1\nfoo O\nbar O\n", [(["foo", "bar"], [])], id="a comment where nothing is annotated"
+        ),
+        pytest.param(
+            "###MEDLINE:9\na\tB-X\n\n#12\nb\tO\n",
+            [(["a"], [(0, 1, "X")]), (["b"], [])],
+            id="comments without a space",
+        ),
+        pytest.param(
+            "word\tlabel\na\tLOC\nb\tO\n", [(["a", "b"], [(0, 1, "LOC")])], id="names of the columns"
+        ),
+        pytest.param(
+            "Token,NER\na,B-X\nb,O\n", [(["a", "b"], [(0, 1, "X")])], id="names of the columns, commas"
+        ),
     ],
 )
 def test_layouts(tmp_path, text, expected):
@@ -116,6 +138,15 @@ def test_separators_of_other_scripts_stay_inside_tokens(tmp_path):
     for separator in ("\t", " "):
         path = write(tmp_path / "a.txt", text.format(separator))
         assert read(path) == [(["a\u2028b", "\u3000", "c\u0085", "\u00a0"], [(0, 1, "X")])]
+
+
+def test_a_layer_that_begins_after_the_first_rows(tmp_path, monkeypatch):
+    monkeypatch.setattr("esnera_hf.sources.columns._SNIFFED_ROWS", 2)
+    text = "Uni B-ORG O\nx O O\n\nUni B-ORG O\nBonn I-ORG B-LOC\n"
+    assert read(write(tmp_path / "a.txt", text)) == [
+        (["Uni", "x"], [(0, 1, "ORG")]),
+        (["Uni", "Bonn"], [(0, 2, "ORG"), (1, 2, "LOC")]),
+    ]
 
 
 def test_orphans_are_repaired_and_counted(tmp_path):
@@ -174,6 +205,8 @@ def test_no_known_format(tmp_path, text):
     [
         ("a\tO\nb\n", "a.txt, line 2: expected 2 columns as in the lines before, found 1"),
         ("a\tB-X\n#wow\nb\tO\n", "a.txt, line 2: expected 2 columns as in the lines before, found 1"),
+        ("#MeToo\nis\tO\nAnn\tB-PER\n", "a.txt, line 1: expected 2 columns as in the lines before, found 1"),
+        ("a B-X B-X\nb O O\nc B-Y I-Y\nd B-Y B-Y\n", "a.txt: columns 1 and 2 hold much the same tags"),
         ("a O\n\nb B-X\nc d O\n", "a.txt, line 4: expected 2 columns as in the lines before, found 3"),
         ("a\tB-X\nb\tI-X\nc\tLOC\nd\tO\n", "a.txt, line 3: tag 'LOC' is not of scheme IOB2"),
         ("a\tB-X\nb\tI-X\nc\tS-X\nd\tM-X\ne\tO\n", "a.txt, line 4: tag 'M-X' is not of scheme BIOES"),

@@ -198,6 +198,22 @@ def test_tokens_with_spans():
     assert read(Dataset.from_list(rows, features)) == [(["Ann", "Lee", "ran"], [(0, 2, "PER")])]
 
 
+@pytest.mark.parametrize(
+    ("tags", "shown"),
+    [([["1", "0"]], "'1', '0'"), ([["NNP", "VB"]], "'NNP', 'VB'"), ([["b-per", "o"]], "'b-per', 'o'")],
+)
+def test_tags_that_are_none_of_entities(tags, shown):
+    dataset = tagged([["Ann", "ran"]], tags, feature=List(Value("string")))
+    with pytest.raises(
+        SourceError, match=f"expected tags of entities, with 'O' for what is none, found {shown}"
+    ):
+        read(dataset)
+    assert len(read(dataset, scheme="none")[0][1]) == 2
+    numbers = List(ClassLabel(num_classes=2))
+    with pytest.raises(SourceError, match="found '1', '0'"):
+        read(tagged([["Ann", "ran"]], [[1, 0]], feature=numbers))
+
+
 def test_numbers_need_names():
     dataset = tagged(TOKENS, TAGS, feature=List(Value("int64")))
     assert read(dataset, tag_names=NAMES) == EXPECTED

@@ -15,6 +15,7 @@ from esnera_hf.errors import ConfigurationError, SourceError, SourceNotFoundErro
 from esnera_hf.sources import NAMED_SOURCES, ReadingOptions, check_names, load_source
 from esnera_hf.sources.build import SourceTerms, build_source
 from esnera_hf.sources.files import detect_format, file_reader
+from esnera_hf.sources.hub_question import LoadedFromHub
 from esnera_hf.sources.options import FORMATS
 
 COLUMNS = "Ann\tB-PER\nran\tO\n\nBob\tB-PER\nsat\tO\n"
@@ -151,7 +152,7 @@ def test_a_known_name_is_looked_up_in_the_data_folder(tmp_path, monkeypatch):
     }
 
 
-def test_a_known_name_in_the_data_folder_with_a_split_under_another_name(tmp_path, monkeypatch):
+def test_a_known_name_in_the_data_folder_with_a_split_under_another_name(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("ESNERA_DATA_DIR", str(tmp_path / "data"))
     for split in ("train", "dev", "test"):
         write(tmp_path / "data" / "conll2003" / f"{split}.txt", f"Ann I-PER\n{split} O\n")
@@ -160,8 +161,41 @@ def test_a_known_name_in_the_data_folder_with_a_split_under_another_name(tmp_pat
     assert (source.licence.name, source.notes) == ("Reuters corpus", ())
     write(tmp_path / "data" / "conll2003" / "other.dev", "Bob I-PER\n")
     source = load_source("conll2003")
-    assert source.notes[0].startswith("a split lies there under another name, and was not read: ")
-    assert "dev.txt, other.dev all look like the validation split" in source.notes[0]
+    assert source.notes[0] == "a split lies there under another name, and was not read"
+    assert "dev.txt, other.dev all look like the validation split" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("given", "licence", "may"),
+    [
+        ("xusenlin/clue-ner", "unknown", None),
+        ("ttxy/cn_ner", "BosonNLP", False),
+        ("mine=TTXY/cn_ner", "BosonNLP", False),
+        ("boson=somebody/boson", "BosonNLP", False),
+        ("universalner/universal_ner", "cc-by-sa-4.0", True),
+        ("somebody/else", "apache-2.0", True),
+    ],
+)
+def test_a_copy_on_the_hub_keeps_the_terms_of_its_corpus(given, licence, may, monkeypatch):
+    splits = DatasetDict({"train": tagged([[1, 0]] * 3)})
+    monkeypatch.setattr(
+        "esnera_hf.sources.load.load_from_hub", lambda *_, **__: LoadedFromHub(splits, "apache-2.0", "1" * 40)
+    )
+    source = load_source(given)
+    assert (source.licence.name, source.licence.text_may_be_shared) == (licence, may)
+    assert source.provenance.hub_id == given.rpartition("=")[2]
+    stated = load_source(given, options=ReadingOptions(licence="mit"))
+    assert stated.licence.name == "mit"
+
+
+def test_other_files_of_a_repository_with_a_known_copy(monkeypatch):
+    splits = DatasetDict({"train": tagged([[1, 0]] * 3)})
+    monkeypatch.setattr(
+        "esnera_hf.sources.load.load_from_hub", lambda *_, **__: LoadedFromHub(splits, "bsd", "")
+    )
+    for file, licence in (("jsons/boson.json", "BosonNLP"), ("jsons/other.json", "bsd")):
+        options = ReadingOptions(data_files={"train": file})
+        assert load_source("ttxy/cn_ner", options=options).licence.name == licence
 
 
 def test_a_known_name_that_is_nowhere():
@@ -280,8 +314,8 @@ def test_a_broken_row_of_a_dataset_names_split_and_row():
         load_source(DatasetDict({"test": rows}), name="d")
 
 
-def source(name, text="ab"):
-    reader = raw_reader((text, [(0, 1, "x")]))
+def source(name, text="ab", label="x"):
+    reader = raw_reader((text, [(0, 1, label)]))
     return build_source(SourceTerms(name), {"train": reader, "validation": reader, "test": reader})
 
 
@@ -293,6 +327,12 @@ def test_sources_that_can_be_told_apart():
 def test_two_sources_of_one_name():
     with pytest.raises(ConfigurationError, match="two sources are called 'a'"):
         check_names([source("a"), source("a", "cd")])
+
+
+def test_labels_of_two_sources_that_read_alike():
+    with pytest.raises(ConfigurationError, match="'a:b:c' may be a label of 'a' or of 'a:b'"):
+        check_names([source("a", label="b:c"), source("a:b", "cd", label="c")])
+    check_names([source("a", label="b:c"), source("a:b", "cd", label="d")])
 
 
 def test_one_source_twice():

@@ -12,10 +12,12 @@ from esnera_hf.sources.record_spans import LABEL_KEYS, OTHER_MENTION, START_KEYS
 from esnera_hf.sources.records import (
     NO_SPAN,
     OTHER_ANNOTATORS,
+    OTHER_FIELD,
     SPAN_KEYS,
     TAG_KEYS,
     TEXT_KEYS,
     TOKEN_KEYS,
+    UNLABELLED,
     read_record,
     with_tag_names,
 )
@@ -162,6 +164,24 @@ def test_label_studio_annotators_and_labels():
     assert read(studio())[1] is None
     assert read(studio(cancelled))[1] is None
     assert read({"data": {"review": TEXT}, "annotations": [first]})[0] == TEXT
+
+
+def test_label_studio_regions_that_are_not_read():
+    elsewhere = {**result(0, 3, "PER"), "to_name": "title"}
+    other_kind = {"value": {"start": 4, "end": 7, "hypertextlabels": ["VERB"]}, "to_name": "text"}
+    record = studio({"result": [result(8, 11, "PER"), elsewhere, other_kind]})
+    record["data"]["title"] = "A title"
+    assert read(record) == (TEXT, [BOB], [OTHER_FIELD, UNLABELLED])
+    # The regions of an only text may call it as they like.
+    assert read(studio({"result": [elsewhere]}))[1] == [ANN]
+
+
+def test_spans_beside_events_and_empty_lists():
+    assert read({"text": TEXT, "entities": [list(ANN)], "events": []})[1] == [ANN]
+    assert read({"text": TEXT, "entities": [list(ANN)], "events": [{"type": "x"}]})[1] == [ANN]
+    assert read({"text": TEXT, "entities": [], "label": [list(BOB)]})[1] == [BOB]
+    assert read({"text": TEXT, "entities": [], "label": []})[1] == []
+    assert read({"text": TEXT, "events": []})[1] == []
 
 
 def test_offsets_in_utf_16_units():

@@ -43,7 +43,7 @@ def named_as(summary: Mapping[str, Any]) -> str:
     """Return what :func:`esnera_hf.rebuild` is to be given for a source."""
     name, hub_id = str(summary["name"]), str(summary.get("hub_id") or "")
     known = find_named(name)
-    if known is not None and known.hub is not None:
+    if known is not None and known.hub is not None and hub_id in ("", known.hub.repo_id):
         return name
     return f"{name}={hub_id or 'PATH'}"
 

@@ -2,7 +2,14 @@
 
 from esnera_hf.hub.commit import Changes, Published, RepositoryState
 from esnera_hf.hub.download import download_folder
-from esnera_hf.hub.readme import EarlierPush, config_paths, configs_of_others, join_readme, read_metadata
+from esnera_hf.hub.readme import (
+    EarlierPush,
+    config_paths,
+    configs_of_others,
+    join_readme,
+    lies_where_pushed,
+    read_metadata,
+)
 from esnera_hf.hub.repository import HubRepository
 
 __all__ = [
@@ -15,5 +22,6 @@ __all__ = [
     "configs_of_others",
     "download_folder",
     "join_readme",
+    "lies_where_pushed",
     "read_metadata",
 ]

@@ -18,6 +18,7 @@ END = "<!-- esnera_hf: end of the section -->"
 _FRONT_MATTER = re.compile(r"\A\ufeff?---[ \t]*\r?\n(.*?)^---[ \t]*(?:\r?\n|\Z)", re.DOTALL | re.MULTILINE)
 _TOP_LEVEL = re.compile(r"(?=^[^\s#\-\]}])", re.MULTILINE)
 _SECTION = re.compile(f"{re.escape(START)}(?:(?!{re.escape(START)}).)*?{re.escape(END)}", re.DOTALL)
+_RECIPE = re.compile(r"recipe/(?:train|validation|test)\.parquet")
 #: Lists to which a card adds and from which it takes nothing away.
 _ADDED_TO = ("tags", "language", "task_categories", "task_ids", "datasets")
 
@@ -173,15 +174,17 @@ def configs_of_others(
     return [
         config
         for config in _as_list(known.get("configs"))
-        if _config_name(config) not in own and not (_config_name(config) in replaced and _is_ours(config))
+        if _config_name(config) not in own
+        and not (_config_name(config) in replaced and lies_where_pushed(config))
     ]
 
 
-def _is_ours(config: Any) -> bool:
+def lies_where_pushed(config: Any) -> bool:
     """Tell whether the files of a configuration lie where a push puts them."""
-    places = (f"data/{_config_name(config)}/", "recipe/")
-    paths = config_paths(config)
-    return bool(paths) and all(path.startswith(places) for path in paths)
+    name, paths = _config_name(config), config_paths(config)
+    if name == "recipe":
+        return bool(paths) and all(map(_RECIPE.fullmatch, paths))
+    return bool(paths) and all(path.startswith(f"data/{name}/") for path in paths)
 
 
 def config_paths(config: Any) -> list[str]:

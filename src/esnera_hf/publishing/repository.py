@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
+
+from fsspec.utils import glob_translate
 
 from esnera_hf.cards import Card
 from esnera_hf.console import say
@@ -21,6 +22,7 @@ from esnera_hf.hub import (
     config_paths,
     configs_of_others,
     join_readme,
+    lies_where_pushed,
     read_metadata,
 )
 
@@ -37,6 +39,8 @@ _EVIDENCE = re.compile(
     r"|report\.html|similarity\.json",
     re.ASCII,
 )
+#: Where all of these are, a push was made, though its manifest is gone.
+_PUSHED = frozenset({"mapping.yaml", "report.json"})
 _DATA_ENDINGS = (".csv", ".json", ".jsonl", ".parquet", ".txt", ".arrow")
 
 
@@ -68,7 +72,8 @@ def commit_with_card(
             if not any(map(_DATA.fullmatch, files)):
                 _check_no_text_stays(state, stale)
             metadata = read_metadata(readme)
-            _check_others(state, metadata, card)
+            _check_others(state, metadata, card, files)
+            _check_own_places(state, metadata, card, listed, files)
             warnings += _unnamed_data(state, metadata)
         for warning in warnings:
             if warning not in warned:
@@ -113,7 +118,7 @@ def _stale(
     old = {path for path in listed if _EVIDENCE.fullmatch(path)}
     for path in state.files:
         found = _DATA.fullmatch(path)
-        if found and found.group(1) in before.configs:
+        if found and found.group(1) != RECIPE and found.group(1) in before.configs:
             old.add(path)
     return frozenset(old & state.files - set(files))
 
@@ -163,22 +168,67 @@ def _unnamed_data(state: RepositoryState, metadata: Mapping[str, Any]) -> Iterat
         )
 
 
-def _check_others(state: RepositoryState, metadata: Mapping[str, Any], card: Card) -> None:
+def _check_others(
+    state: RepositoryState, metadata: Mapping[str, Any], card: Card, files: Mapping[str, Path]
+) -> None:
     """Refuse to write configurations beside those that could then not be read any more.
 
     Raises:
-        HubError: the README names configurations of files in another format;
-            one repository holds one format.
+        HubError: the README names configurations of files in another format,
+            while one repository holds one format, or some that ours would be part of.
     """
     patterns = [
         path for config in configs_of_others(metadata, card.metadata) for path in config_paths(config)
     ]
-    theirs = (path for path in state.files if any(fnmatch(path, pattern) for pattern in patterns))
-    others = sorted(path for path in theirs if not path.endswith(".parquet"))
+    theirs = re.compile("|".join(map(glob_translate, patterns)) or "(?!)")
+    shared = sorted(path for path in files if path.endswith(_DATA_ENDINGS) and theirs.match(path))
+    if shared:
+        raise HubError(
+            f"its README names configurations that {_some(shared)} would be part of ({_some(patterns)}), so they could "
+            "not be read any more. Narrow their patterns, or publish to a repository of its own."
+        )
+    others = sorted(path for path in state.files if theirs.match(path) and not path.endswith(".parquet"))
     if others:
         raise HubError(
             f"its README names configurations whose files are not Parquet ({_some(others)}); load_dataset reads one "
             "format a repository, so one of the two could not be read. Publish to a repository of its own."
+        )
+
+
+def _check_own_places(
+    state: RepositoryState,
+    metadata: Mapping[str, Any],
+    card: Card,
+    listed: frozenset[str],
+    files: Mapping[str, Path],
+) -> None:
+    """Refuse to write over somebody else's data that has the names and places of a push.
+
+    Raises:
+        HubError: the README has a configuration of the same name elsewhere, or
+            data lies in its place and nothing tells that a push put it there.
+    """
+    own = [config["config_name"] for config in card.metadata.get("configs", ())]
+    elsewhere = [
+        config["config_name"]
+        for config in configs_of_others(metadata, {})
+        if isinstance(config, dict) and config.get("config_name") in own and not lies_where_pushed(config)
+    ]
+    if elsewhere:
+        raise HubError(
+            f"its README has a configuration {elsewhere[0]!r} of other data, and this push has one of that name. "
+            "Rename it there, or publish to a repository of its own."
+        )
+    if listed or state.files >= _PUSHED:
+        return
+    places = {found.group(1) for path in files if (found := _DATA.fullmatch(path))} | {MERGED}
+    foreign = sorted(
+        path for path in state.files if (found := _DATA.fullmatch(path)) and found.group(1) in places
+    )
+    if foreign:
+        raise HubError(
+            f"{_some(foreign)} lies where a push puts its data, and nothing tells that a push put it there. Move it, "
+            "or publish to a repository of its own."
         )
 
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import combinations
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,9 +19,15 @@ from esnera_hf.tagging import OUTSIDE, Entity, Scheme, TagError, detect_scheme, 
 _DOCUMENT_MARKER = "-DOCSTART-"
 _COMMENT = "#"
 _TAG_LIKE = re.compile(r"O|[BIESMWLU][-_].+", re.DOTALL)
+#: A row that is a token without its tag rather than a comment.
+_HASHTAG = re.compile(r"#(?!\d+$)\w+")
+_TOKEN_NAMES = frozenset("token tokens word words char character text form".split())
+_TAG_NAMES = frozenset("tag tags label labels ner ner_tag ner_tags entity entities ne".split())
 _SPACES = re.compile(r"[ \t]+")
 _INDEX = re.compile(r"\d+([-.]\d+)?")
 _SNIFFED_ROWS = 20_000
+#: Positions in words may be wrong in so many of all tokens.
+_FEW = 0.001
 
 
 class _Rows(NamedTuple):
@@ -45,9 +52,10 @@ class ColumnLayout:
         tags: indices of the tag columns; nested annotation fills more than one.
         prefixed: whether tags carry prefixes; a row that begins with ``#`` and
             has other tags is then a comment.
-        bare: the labels of the first rows if they carry none and spaces part the
-            columns; a row before a sentence that begins with ``# `` and has another
-            one is then a comment, whose words happen to be as many as columns.
+        bare: the labels of the first rows if they carry no prefix and spaces part
+            the columns, else ``None``; a row before a sentence that begins with
+            ``# `` and has another one is then a comment, whose words happen to be
+            as many as columns.
     """
 
     separator: str | None
@@ -55,7 +63,14 @@ class ColumnLayout:
     token: int
     tags: tuple[int, ...]
     prefixed: bool
-    bare: frozenset[str] = frozenset()
+    bare: frozenset[str] | None = None
+
+    def is_header(self, cells: list[str]) -> bool:
+        """Tell whether a row names the columns."""
+        names = [cells[index].strip().lower() for index in self.tags] if len(cells) == self.width else []
+        return (
+            bool(names) and _TAG_NAMES.issuperset(names) and cells[self.token].strip().lower() in _TOKEN_NAMES
+        )
 
 
 class ColumnFile:
@@ -92,13 +107,15 @@ class ColumnFile:
     @cached_property
     def has_positions(self) -> bool:
         """Whether every token carries its position in its word (Weibo: ``口0 腔1``)."""
-        inside_a_word = False
+        tokens = inside_a_word = jumps = 0
         for rows in self._sentences():
             bare = _without_positions(rows.column(self.layout.token))
             if bare is None:
                 return False
-            inside_a_word |= bare.inside_a_word
-        return inside_a_word
+            tokens += len(bare.tokens)
+            inside_a_word += bare.inside_a_word
+            jumps += bare.jumps
+        return inside_a_word > 0 and jumps <= _FEW * tokens
 
     def __call__(self) -> Iterator[RawSentence]:
         """Yield the sentences.
@@ -139,24 +156,34 @@ def _annotation(
 
 
 class _BareTokens(NamedTuple):
+    """Tokens without their positions.
+
+    Attributes:
+        tokens: the tokens.
+        inside_a_word: how many are not the first of their word.
+        jumps: how many stand neither first in a word nor after the one before.
+    """
+
     tokens: list[str]
-    inside_a_word: bool
+    inside_a_word: int
+    jumps: int
 
 
 def _without_positions(tokens: list[str]) -> _BareTokens | None:
     """Take the position in its word off every token; ``None`` if one carries none."""
     position = -1
-    inside_a_word = False
+    inside_a_word = jumps = 0
     bare = []
     for token in tokens:
         if len(token) < 2 or not token[-1].isdecimal():
             return None
         following = str(position + 1)
         suffix = following if token.endswith(following) and token != following else token[-1]
+        jumps += int(suffix) not in (0, position + 1)
         position = int(suffix)
         bare.append(token.removesuffix(suffix))
-        inside_a_word |= position > 0
-    return _BareTokens(bare, inside_a_word)
+        inside_a_word += position > 0
+    return _BareTokens(bare, inside_a_word, jumps)
 
 
 def _is_tag(tag: str, scheme: Scheme) -> bool:
@@ -171,8 +198,13 @@ def _sentences(path: Path, layout: ColumnLayout) -> Iterator[_Rows]:
     lines: list[int] = []
     rows: list[list[str]] = []
     damaged = False
+    begun = False
     for number, text, is_damaged in read_lines(path):
         cells = _cells(text, layout.separator)
+        if cells is not None and not begun:
+            begun = True
+            if layout.is_header(cells):
+                continue
         if cells is None:
             if rows:
                 yield _Rows(lines, rows, damaged)
@@ -202,11 +234,11 @@ def _is_comment(cells: list[str], layout: ColumnLayout, *, first: bool) -> bool:
     """
     spaced = cells[0] == _COMMENT or cells[0].startswith(f"{_COMMENT} ")
     if len(cells) != layout.width:
-        return first or spaced
+        return spaced or (first and not (len(cells) == 1 and _HASHTAG.fullmatch(cells[0])))
     tags = [cells[index] for index in layout.tags]
     if any(map(_TAG_LIKE.fullmatch, tags)):
         return False
-    return layout.prefixed or (first and spaced and bool(layout.bare) and layout.bare.isdisjoint(tags))
+    return layout.prefixed or (first and spaced and layout.bare is not None and layout.bare.isdisjoint(tags))
 
 
 def _cells(text: str, separator: str | None) -> list[str] | None:
@@ -240,7 +272,7 @@ def _detect_layout(path: Path, tag_column: int | None) -> ColumnLayout:
     columns = [list(column) for column in zip(*sample, strict=True)]
     width = len(columns)
     if tag_column is None:
-        tags = _detect_tag_columns(columns)
+        tags = _detect_tag_columns(columns, path)
     elif -width <= tag_column < width:
         tags = (tag_column % width,)
     else:
@@ -260,12 +292,12 @@ def _detect_layout(path: Path, tag_column: int | None) -> ColumnLayout:
     tag_cells = [columns[tag] for tag in tags]
     prefixed = any(map(_labels, tag_cells)) and detect_scheme(tag_cells) != "none"
     words = separator is None and not prefixed
-    bare = {cell for column in tag_cells for cell in column} - {OUTSIDE} if words else ()
-    return ColumnLayout(separator, width, token, tags, prefixed, frozenset(bare))
+    bare = frozenset(cell for column in tag_cells for cell in column if cell != OUTSIDE) if words else None
+    return ColumnLayout(separator, width, token, tags, prefixed, bare)
 
 
 def _detect_separator(path: Path) -> str | None:
-    """Tell from the first row of a file what parts its columns."""
+    """Tell what parts the columns of a file from its first row, or the second one after a row of names."""
     for line in read_lines(path):
         text = line.text.strip()
         if not text or text.startswith((_COMMENT, _DOCUMENT_MARKER)):
@@ -274,23 +306,47 @@ def _detect_separator(path: Path) -> str | None:
             return "\t"
         if not _SPACES.search(text):
             ends = {mark: text.rpartition(mark)[2] for mark in ",;|" if mark in text}
-            return next((mark for mark, end in ends.items() if _TAG_LIKE.fullmatch(end)), None)
+            mark = next((mark for mark, end in ends.items() if _TAG_LIKE.fullmatch(end)), None)
+            if mark is None and any(end.strip().lower() in _TAG_NAMES for end in ends.values()):
+                continue
+            return mark
         return None
     return None
 
 
-def _detect_tag_columns(columns: list[list[str]]) -> tuple[int, ...]:
-    """Return the tag columns: the last that looks like one and those whose labels are kin to its labels."""
+def _detect_tag_columns(columns: list[list[str]], path: Path) -> tuple[int, ...]:
+    """Return the tag columns: the last that looks like one and has labels, and those of kindred labels or none yet.
+
+    Raises:
+        SourceError: two hold much the same tags, as of a gold standard and a prediction.
+    """
     candidates = range(len(columns) - 1, 0, -1)
     with_outside = [index for index in candidates if OUTSIDE in columns[index]]
     tagged = [index for index in with_outside if _is_mostly_tags(columns[index])]
     if not tagged and len(columns) > 1 and OUTSIDE in columns[0] and _is_mostly_tags(columns[0]):
         return (0,)
-    chosen = next(iter(tagged or with_outside), None)
+    chosen = next(
+        (index for index in tagged if _labels(columns[index])), next(iter(tagged or with_outside), None)
+    )
     if chosen is None:
         return tuple(index for index in candidates if all(map(_TAG_LIKE.fullmatch, columns[index])))[:1]
-    layers = {index for index in tagged if _are_kin(_labels(columns[index]), _labels(columns[chosen]))}
+    labels = _labels(columns[chosen])
+    layers = {
+        index for index in tagged if not _labels(columns[index]) or _are_kin(_labels(columns[index]), labels)
+    }
+    for one, other in combinations(sorted(layers), 2):
+        if _are_copies(columns[one], columns[other]):
+            raise SourceError(
+                f"{path}: columns {one} and {other} hold much the same tags, as of a gold standard and a prediction. "
+                "Say which one counts: tag_column=."
+            )
     return tuple(sorted(layers | {chosen}))
+
+
+def _are_copies(column: list[str], other: list[str]) -> bool:
+    """Tell whether most of what two columns annotate has the same tag in both, as layers of nested spans never have."""
+    tags = [(one, two) for one, two in zip(column, other, strict=True) if not one == two == OUTSIDE]
+    return 2 * sum(one == two for one, two in tags) > len(tags)
 
 
 def _are_kin(labels: set[str], others: set[str]) -> bool:

@@ -22,7 +22,8 @@ from esnera_hf.sources.records import (
     read_record,
 )
 from esnera_hf.sources.sentence import RawSentence, Reader
-from esnera_hf.tagging import Scheme, TagError, detect_scheme, entities_from_tags
+from esnera_hf.sources.told_scheme import told_scheme
+from esnera_hf.tagging import Scheme, TagError, entities_from_tags
 
 _BATCH = 1000
 _SNIFFED = 500
@@ -104,8 +105,8 @@ class _TaggedRows:
     @cached_property
     def scheme(self) -> Scheme:
         """The tagging scheme, told from all tags."""
-        return self._scheme or detect_scheme(
-            self._decoded(tags, where) for where, _, tags in self._sentences()
+        return self._scheme or told_scheme(
+            (self._decoded(tags, where) for where, _, tags in self._sentences()), self._place
         )
 
     def __call__(self) -> Iterator[RawSentence]:

@@ -16,7 +16,8 @@ from esnera_hf.sources.options import ReadingOptions
 from esnera_hf.sources.records import TAG_KEYS, read_record, string_tags, with_tag_names
 from esnera_hf.sources.sentence import RawSentence
 from esnera_hf.sources.textfile import UNDECODABLE, read_lines
-from esnera_hf.tagging import Scheme, detect_scheme
+from esnera_hf.sources.told_scheme import told_scheme
+from esnera_hf.tagging import Scheme
 
 _SNIFFED = 500
 
@@ -61,7 +62,8 @@ class JsonFile:
             return self._options.scheme
         if not any(string_tags(record.value, self._tag_keys) for record in self._sample):
             return "IOB2"
-        return detect_scheme(string_tags(record.value, self._tag_keys) or () for record in self._records())
+        tags = (string_tags(record.value, self._tag_keys) or () for record in self._records())
+        return told_scheme(tags, str(self.path))
 
     @cached_property
     def characters(self) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from datasets import Dataset, DatasetDict
 
+from esnera_hf.console import say
 from esnera_hf.errors import ConfigurationError, SourceError, SourceNotFoundError
 from esnera_hf.sources.archives import opened
 from esnera_hf.sources.build import SourceTerms, build_source
@@ -23,9 +24,9 @@ from esnera_hf.sources.files import (
 from esnera_hf.sources.hub import load_from_hub
 from esnera_hf.sources.hub_question import LoadedFromHub
 from esnera_hf.sources.licence_table import licence_from_id
-from esnera_hf.sources.named import NamedSource, find_named, known_names
+from esnera_hf.sources.named import NamedSource, copies_on_hub, find_named, known_names
 from esnera_hf.sources.options import ReadingOptions
-from esnera_hf.sources.source import Licence, NerSource, Provenance
+from esnera_hf.sources.source import Licence, NerSource, Provenance, least_allowed
 from esnera_hf.sources.splits import split_of_file
 
 DATA_DIR_VARIABLE = "ESNERA_DATA_DIR"
@@ -82,11 +83,18 @@ def _load(text: str, name: str | None, options: ReadingOptions) -> NerSource:
         missing=f"{text!r}: no such file, folder or known name",
         advice=f"Check the spelling, or pass 'name=PATH' to a copy of yours. Known names: {', '.join(known_names())}.",
     )
+    called = name or text.rpartition("/")[2]
+    copies = copies_on_hub(text, options.data_files)
+    corpus = (find_named(name) if name else None) or (copies[0] if len(copies) == 1 else None)
+    if corpus is not None:
+        options = replace(options, tag_names=options.tag_names or corpus.tag_names)
+        return _from_hub(text, found, _terms(corpus, called), options)
     licence = Licence()
-    if found.licence:
+    if copies:
+        licence = least_allowed(copy.licence for copy in copies)
+    elif found.licence:
         licence = licence_from_id(found.licence, f"as tagged on the Hub: {found.licence}")
-    terms = SourceTerms(name or text.rpartition("/")[2], licence)
-    return _from_hub(text, found, terms, options)
+    return _from_hub(text, found, SourceTerms(called, licence), options)
 
 
 def _load_path(path: Path, given_name: str | None, options: ReadingOptions) -> NerSource:
@@ -133,7 +141,8 @@ def _load_named(known: NamedSource, name: str, options: ReadingOptions) -> NerSo
             try:
                 return _from_folder(place, _terms(known, name), _known_reading(known, options))
             except SourceError as error:
-                note = f"a split lies there under another name, and was not read: {error}"
+                note = "a split lies there under another name, and was not read"
+                say(f"{name}: {note}: {error}")
                 return _from_known_files(known, name, place, files, options, [note])
         if files:
             return _from_known_files(known, name, place, files, options)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -85,6 +86,23 @@ class NamedSource:
 def find_named(name: str) -> NamedSource | None:
     """Return the corpus of a name or of one of its folder names, ``None`` if there is none."""
     return _BY_NAME.get(name)
+
+
+def copies_on_hub(repo_id: str, data_files: Mapping[str, str] | None = None) -> list[NamedSource]:
+    """Return the known corpora of which a repository of the Hub holds a copy.
+
+    Args:
+        repo_id: ``owner/name``.
+        data_files: the files wanted of it, where it holds several corpora.
+    """
+    wanted = set((data_files or {}).values())
+    return [
+        source
+        for source in NAMED_SOURCES.values()
+        if source.hub is not None
+        and source.hub.repo_id.lower() == repo_id.lower()
+        and (not wanted or not source.hub.data_files or wanted & set(source.hub.data_files.values()))
+    ]
 
 
 def known_names() -> list[str]:
@@ -355,7 +373,14 @@ _SOURCES = (
         "https://github.com/Babelscape/multinerd",
         _words("ANIM BIO CEL DIS EVE FOOD INST LOC MEDIA MYTH ORG PER PLANT TIME VEHI"),
         _splits("train_en.jsonl|train_en.tsv", "val_en.jsonl|dev_en.tsv", "test_en.jsonl|test_en.tsv"),
-        hub=HubCopy("Babelscape/multinerd"),
+        hub=HubCopy(
+            "Babelscape/multinerd",
+            data_files={
+                "train": "train/train_en.jsonl",
+                "validation": "val/val_en.jsonl",
+                "test": "test/test_en.jsonl",
+            },
+        ),
         tag_names=_words("O B-PER I-PER B-ORG I-ORG B-LOC I-LOC")
         + tuple(
             f"{prefix}-{label}"

@@ -35,6 +35,8 @@ SPAN_KEYS = ("entities", "spans", "labels", "label", "ents", "annotations", "ner
 OTHER_ANNOTATORS = "annotation by a further annotator, not read"
 NO_SPAN = "event argument without a span, not read"
 DISCONTINUOUS = "discontinuous span, read as one from its first to its last character"
+OTHER_FIELD = "region of another field than the text, not read"
+UNLABELLED = "region without labels, not read"
 _EVENT_TRIGGER = "trigger"
 _NOT_ACCEPTED = ("reject", "ignore")
 
@@ -72,13 +74,15 @@ def read_record(
             f"{where}: expected a text ({', '.join(TEXT_KEYS)}) or tokens ({', '.join(TOKEN_KEYS)}), "
             f"found the keys {', '.join(map(str, record))[:200] or 'none'}."
         )
-    if isinstance(record.get("events"), list):
+    given = SPAN_KEYS if tag_keys is TAG_KEYS else tag_keys
+    lists = [record[key] for key in given if isinstance(record.get(key), list)]
+    if isinstance(record.get("events"), list) and not lists:
         return _event_arguments(record["events"], text, where)
     if isinstance(record.get("label"), Mapping):
         return CharacterSpans(text, list(cluener_spans(record["label"], text, where)), where)
-    spans = _first(record, SPAN_KEYS if tag_keys is TAG_KEYS else tag_keys, list)
-    if spans is None:
+    if not lists:
         return CharacterSpans(text, None, where)
+    spans = next(filter(None, lists), lists[0])
     if record.get("answer") in _NOT_ACCEPTED:
         raise SourceError(
             f"{where}: the annotator did not accept this record (answer {record['answer']!r}). Leave it out."
@@ -167,10 +171,13 @@ def _with_token_spans(tokens: list[str], entries: list[Any], text: str | None, w
 
 def _label_studio(record: Mapping[str, Any], where: str) -> CharacterSpans:
     data = record["data"]
-    text = _first(data, TEXT_KEYS, str) if isinstance(data, Mapping) else None
-    if text is None and isinstance(data, Mapping):
-        text = next((value for value in data.values() if isinstance(value, str)), None)
-    if text is None:
+    texts = (
+        {key: value for key, value in data.items() if isinstance(value, str)}
+        if isinstance(data, Mapping)
+        else {}
+    )
+    field = next((key for key in (*TEXT_KEYS, *texts) if key in texts), None)
+    if field is None:
         raise SourceError(f"{where}: expected a text in data, found {shown_value(data)}.")
     done = [
         annotation
@@ -178,15 +185,20 @@ def _label_studio(record: Mapping[str, Any], where: str) -> CharacterSpans:
         if not annotation.get("was_cancelled")
     ]
     if not done:
-        return CharacterSpans(text, None, where)
-    values = (result.get("value") for result in _objects(done[0].get("result"), where))
-    spans = [
-        span
-        for value in values
-        if isinstance(value, Mapping) and "labels" in value
-        for span in character_spans(value, text, where)
-    ]
-    return CharacterSpans(text, spans, where, [OTHER_ANNOTATORS] * (len(done) - 1))
+        return CharacterSpans(texts[field], None, where)
+    spans: list[Entity] = []
+    repairs = [OTHER_ANNOTATORS] * (len(done) - 1)
+    for region in _objects(done[0].get("result"), where):
+        value = region.get("value")
+        if not isinstance(value, Mapping) or not {"start", "end"} <= value.keys():
+            continue
+        if region.get("to_name") in texts.keys() - {field}:
+            repairs.append(OTHER_FIELD)
+        elif "labels" in value:
+            spans += character_spans(value, texts[field], where)
+        else:
+            repairs.append(UNLABELLED)
+    return CharacterSpans(texts[field], spans, where, repairs)
 
 
 def _event_arguments(events: Any, text: str, where: str) -> CharacterSpans:

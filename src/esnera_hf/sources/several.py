@@ -66,8 +66,8 @@ def check_names(sources: Iterable[NerSource]) -> None:
     """Check that sources can be told apart.
 
     Raises:
-        ConfigurationError: two sources share a name, or hold the same sentences
-            with the same annotation.
+        ConfigurationError: two sources share a name, hold the same sentences
+            with the same annotation, or have labels that read alike.
     """
     by_name: dict[str, NerSource] = {}
     by_content: dict[str, NerSource] = {}
@@ -84,3 +84,11 @@ def check_names(sources: Iterable[NerSource]) -> None:
                 "Leave one of them out."
             )
         by_name[source.name] = by_content[source.fingerprint] = source
+    owners: dict[str, str] = {}
+    for ref in (ref for source in by_name.values() for ref in source.label_refs):
+        owner = owners.setdefault(str(ref), ref.source)
+        if owner != ref.source:
+            raise ConfigurationError(
+                f"{str(ref)!r} may be a label of {owner!r} or of {ref.source!r}. Give one of the two a name without "
+                "a colon: 'name=path', or load_source(data, name=…)."
+            )

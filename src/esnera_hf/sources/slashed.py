@@ -10,7 +10,8 @@ from typing import NamedTuple
 from esnera_hf.errors import SourceError
 from esnera_hf.sources.sentence import RawSentence
 from esnera_hf.sources.textfile import UNDECODABLE, Line, read_lines
-from esnera_hf.tagging import OUTSIDE, Entity, Scheme, TagError, detect_scheme, entities_from_tags
+from esnera_hf.sources.told_scheme import told_scheme
+from esnera_hf.tagging import OUTSIDE, Entity, Scheme, TagError, entities_from_tags
 from esnera_hf.text import is_unspaced
 
 #: MSRA writes ``o`` for outside and ``nr ns nt`` for whole segments.
@@ -48,7 +49,7 @@ class SlashedFile:
     @cached_property
     def scheme(self) -> Scheme:
         """The tagging scheme."""
-        return self._scheme or detect_scheme(pairs.tags for pairs in _pairs(self.path))
+        return self._scheme or told_scheme((pairs.tags for pairs in _pairs(self.path)), str(self.path))
 
     def __call__(self) -> Iterator[RawSentence]:
         """Yield the sentences.

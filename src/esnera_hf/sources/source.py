@@ -51,6 +51,11 @@ class Licence:
         return f"{self.name} ({shared[self.text_may_be_shared]})"
 
 
+def least_allowed(licences: Iterable[Licence]) -> Licence:
+    """Return the first of the licences that allow the least: forbidden, then not stated, then allowed."""
+    return min(licences, key=lambda licence: (False, None, True).index(licence.text_may_be_shared))
+
+
 @dataclass(frozen=True, slots=True)
 class Provenance:
     """Where a corpus comes from; everything is empty where it is not known.
