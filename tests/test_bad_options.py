@@ -100,8 +100,8 @@ def test_launched_together_what_cannot_share_its_work(
         ({"tagger": True, "compare": ("nobody",)}, "compare='nobody': expected "),
         ({"compare": ("gold",)}, "compare= needs tagger=True: there is nothing to compare with"),
         (
-            {"tagger": True, "compare": ("outside",)},
-            "compare='outside' needs partial=: without it that is the merged",
+            {"tagger": True, "compare": ("outside",), "partial": False},
+            "compare='outside' and partial=False: that is the merged tagger itself",
         ),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 import torch
 from transformers import TrainerControl, TrainerState
 
+import product_tree
 from builders import make_source, toy_rows, toy_source
 from esnera_hf import FinalSettings
 from esnera_hf.alignment import LabelMapping, MappedLabel
@@ -199,6 +201,31 @@ def test_settings_come_back_from_a_report() -> None:
     likelihood = PartialLikelihood(outside_sampling=0.2)
     given: Any = {"outside_sampling": 0.2}
     assert FinalSettings(tagger=True, partial=given) == FinalSettings(tagger=True, partial=likelihood)
+
+
+def test_a_tagger_of_a_tree_is_trained_so_by_default(sources: list[NerSource], encoder_folder: Path) -> None:
+    flat = mapping_by_name(sources)
+    tree = replace(flat, parents={"FIRM": "LOC"})
+    plan = TaggerPlan(str(encoder_folder), {**TRAINING, "num_train_epochs": 1})
+    final = finish(sources, tree, (), FinalSettings(augment=None, tagger=True), plan)
+    candidates = final.systems["merged"].tagger.artefact.identity["partial"]["candidates"]
+    assert candidates["places"]["entities"]["LOC"] == ("LOC",)  # its FIRM is its own
+    assert final.settings.partial == PartialLikelihood()
+    apart = finish(sources, flat, (), FinalSettings(augment=None, tagger=True), plan)
+    assert "partial" not in apart.systems["merged"].tagger.artefact.identity
+    assert apart.settings.partial is False
+
+
+def test_the_likelihood_is_chosen_by_the_mapping() -> None:
+    tree, flat = product_tree.MAPPING, replace(product_tree.MAPPING, parents={})
+    default = FinalSettings(tagger=True)
+    assert default.for_mapping(tree).likelihood == PartialLikelihood()
+    assert default.for_mapping(flat).likelihood is None
+    for wish, expected in ((True, PartialLikelihood()), (False, None)):
+        wished = FinalSettings(tagger=True, partial=wish)
+        assert [wished.for_mapping(mapping).likelihood for mapping in (tree, flat)] == [expected] * 2
+    assert FinalSettings().for_mapping(tree) == FinalSettings()
+    assert FinalSettings(tagger=True, compare=("outside",)).likelihood == PartialLikelihood()
 
 
 def test_it_needs_a_tagger_to_train(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

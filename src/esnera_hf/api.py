@@ -80,6 +80,7 @@ def align(
         "sentences": sentences,
         "seed": seed,
         **settings.to_dict(),
+        "final": asdict(account.final.settings),
     }
     places = _places(loaded, name, settings.locked_file)
     return _result(replace(account, settings=facts, places=places, seconds=_steps(account.seconds, seconds)))
@@ -139,7 +140,7 @@ def apply(
         "encoder": name if final.needs_taggers else None,
         "sentences": sentences,
         "seed": seed,
-        "final": asdict(final),
+        "final": asdict(done.settings),
         "training": training,
         "taggers": taggers,
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
 from datasets import DatasetDict
@@ -48,14 +48,20 @@ class FinalSettings:
         partial: train the tagger on the likelihood of what each source says, so
             that what it does not annotate is left open instead of ``O``;
             pseudo-labels, if there are any, then count as far as its
-            ``pseudo_noise`` says. ``None`` for the likelihood of the whole
-            annotation.
+            ``pseudo_noise`` says. ``True`` for the default of that, ``False`` for the
+            likelihood of the whole annotation. If ``None``, it is chosen by the
+            mapping: the partial one where labels are parts of others, since an
+            entity that one source gives the coarse label may be any of its parts.
+
+    Raises:
+        ConfigurationError: a parameter is out of range, or concerns a tagger that
+            is not asked for.
     """
 
     augment: float | None = DEFAULT_FLOOR
     tagger: bool = False
     compare: Sequence[Baseline] = ()
-    partial: PartialLikelihood | None = None
+    partial: PartialLikelihood | bool | None = None
 
     @property
     def needs_taggers(self) -> bool:
@@ -66,17 +72,30 @@ class FinalSettings:
         check_floor(self.augment)
         if isinstance(self.partial, Mapping):  # as a report gives it back
             object.__setattr__(self, "partial", PartialLikelihood(**self.partial))
-        if self.partial is not None and not self.tagger:
+        if self.partial is True or (self.partial is None and "outside" in self.compare):
+            object.__setattr__(self, "partial", PartialLikelihood())
+        if self.partial and not self.tagger:
             raise ConfigurationError("partial= needs tagger=True: there is nothing to train.")
         for name in self.compare:
             if name not in get_args(Baseline):
                 raise ConfigurationError(f"compare={name!r}: expected {' or '.join(get_args(Baseline))}.")
         if self.compare and not self.tagger:
             raise ConfigurationError("compare= needs tagger=True: there is nothing to compare with.")
-        if "outside" in self.compare and self.partial is None:
+        if "outside" in self.compare and self.partial is False:
             raise ConfigurationError(
-                "compare='outside' needs partial=: without it that is the merged tagger itself."
+                "compare='outside' and partial=False: that is the merged tagger itself. Drop one of the two."
             )
+
+    def for_mapping(self, mapping: LabelMapping) -> FinalSettings:
+        """Return the settings with what they leave to the mapping chosen."""
+        if self.partial is not None or not self.tagger:
+            return self
+        return replace(self, partial=bool(mapping.parents))
+
+    @property
+    def likelihood(self) -> PartialLikelihood | None:
+        """The partial likelihood that a tagger is trained on, ``None`` for that of the whole annotation."""
+        return self.partial if isinstance(self.partial, PartialLikelihood) else None
 
 
 @dataclass(frozen=True)
@@ -105,6 +124,7 @@ class Final:
         taggers: the sources' own taggers, where they were needed.
         systems: scored taggers: ``merged`` and what was compared with it.
         seconds: wall time by step.
+        settings: what was asked for, and chosen for the mapping.
     """
 
     dataset: DatasetDict
@@ -113,6 +133,7 @@ class Final:
     taggers: dict[str, CachedTagger] = field(default_factory=dict)
     systems: dict[str, ScoredTagger] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+    settings: FinalSettings = field(default_factory=FinalSettings)
 
 
 def finish(
@@ -135,6 +156,7 @@ def finish(
         MappingError: mapping and sources do not fit.
     """
     mapping.check_fits(ref for source in sources for ref in source.label_refs)
+    settings = settings.for_mapping(mapping)
     seconds: dict[str, float] = {}
     taggers: dict[str, CachedTagger] = {}
     pseudo = None
@@ -151,7 +173,7 @@ def finish(
         for name, (chosen, added, partial) in _systems(sources, mapping, pseudo, settings).items():
             tagger = train_merged(sources, chosen, leaks, added, plan, partial, taggers)
             systems[name] = ScoredTagger(tagger, *_scores(sources, chosen, taggers, tagger))
-    return Final(dataset, tuple(leaks), pseudo, taggers, systems, seconds)
+    return Final(dataset, tuple(leaks), pseudo, taggers, systems, seconds, settings)
 
 
 def _pseudo_labels(
@@ -209,8 +231,8 @@ def _systems(
 ) -> dict[str, tuple[LabelMapping, PseudoLabels | None, PartialLikelihood | None]]:
     """Return mapping, pseudo-labels and likelihood of each tagger that is asked for."""
     known = {
-        "merged": (mapping, pseudo, settings.partial),
-        "gold": (mapping, None, settings.partial),
+        "merged": (mapping, pseudo, settings.likelihood),
+        "gold": (mapping, None, settings.likelihood),
         "outside": (mapping, pseudo, None),
         "naive": (mapping_by_name(sources), None, None),
     }

@@ -165,11 +165,9 @@ def wanted_schema(options: argparse.Namespace) -> Into | None:
 
 def final_settings(options: argparse.Namespace) -> FinalSettings:
     """Return what is made of the merged dataset."""
-    from esnera_hf.candidates import PartialLikelihood
     from esnera_hf.final import FinalSettings
 
-    partial = PartialLikelihood() if options.partial else None
-    return FinalSettings(options.augment, options.tagger, options.compare, partial)
+    return FinalSettings(options.augment, options.tagger, options.compare, options.partial)
 
 
 def _search(options: argparse.Namespace) -> SearchSettings:

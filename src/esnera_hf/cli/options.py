@@ -109,9 +109,10 @@ def add_final_options(parser: argparse.ArgumentParser, floor: float | None) -> N
     )
     group.add_argument(
         "--partial",
-        action="store_true",
+        action=argparse.BooleanOptionalAction,
         help="with --tagger, train it on what each source says and no more: labels that a source does not "
-        "annotate are left open there instead of O",
+        "annotate are left open there instead of O, and a coarse label may be any of its parts (default: where "
+        "labels are parts of others)",
     )
     group.add_argument("--sentences", type=int, metavar="N", help="use at most N sentences a split")
     group.add_argument(

@@ -27,4 +27,4 @@ def system_title(name: str, settings: Mapping[str, Any]) -> str:
 
 def is_partial(settings: Mapping[str, Any]) -> bool:
     """Whether the tagger of the merged dataset was trained on the partial likelihood."""
-    return (settings.get("final") or {}).get("partial") is not None
+    return bool((settings.get("final") or {}).get("partial"))
