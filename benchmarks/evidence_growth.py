@@ -40,6 +40,7 @@ def main() -> None:
     parser.add_argument("--language", default="en")
     parser.add_argument("--numbers", type=int, nargs="+", default=[2, 4, 8, 13], help="of corpora")
     add_training_options(parser, sentences=200)
+    parser.set_defaults(batch_size=32)
     options = parser.parse_args()
     corpora = read_corpora(options.data)
     language = languages(options.data, corpora)
@@ -54,7 +55,7 @@ def main() -> None:
                 for name in chosen[:number]
             ]
             for way in WAYS:
-                settings = replace(evidence_settings(options), taggers=way)
+                settings = replace(evidence_settings(options, sources), taggers=way)
                 trained, rest = measured(sources, encoder, settings)
                 total = trained + rest
                 cells = f"{trained:.0f} | {rest:.0f} | {total:.0f} | {total / len(sources):.1f}"

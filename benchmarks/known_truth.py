@@ -85,7 +85,7 @@ def evidence_of_halves(
         for half, sentences in halves(name, rows, options.seed).items():
             whole.append(as_source(half, sentences))
             sources.append(as_source(half, sentences[: options.sentences // 2]))
-    found = gather_evidence(sources, encoder, evidence_settings(options))
+    found = gather_evidence(sources, encoder, evidence_settings(options, sources))
     return HalvesEvidence(found.matrix, found.sums, screen(whole))
 
 
@@ -135,7 +135,6 @@ def retrained_cases(
     """Yield the pairs of the first cases as the projection judges them, and as a training of their own does."""
     own = own_evidence(corpus, evidence)
     labels = sorted({label.label for label in own.matrix.labels})
-    settings = evidence_settings(options)
     for seed in range(options.retrain):
         case = known_case(corpus, labels, seed)
         sources, whole = [], []
@@ -145,7 +144,7 @@ def retrained_cases(
             renamed = relabelled(sentences, half)
             whole.append(as_source(half.source, renamed))
             sources.append(as_source(half.source, renamed[: options.sentences // 2]))
-        matrix = gather_evidence(sources, encoder, settings, whole).matrix
+        matrix = gather_evidence(sources, encoder, evidence_settings(options, sources), whole).matrix
         anew = {pair.labels: pair for pair in judge_case(corpus, case, matrix)}
         for pair in judge_case(corpus, case, projected(case, own)):
             if pair.labels in anew:

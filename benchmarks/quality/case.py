@@ -87,7 +87,7 @@ def gather_case(
     sources = [
         as_source(name, sampled(corpora[name], options.sentences, options.seed)) for name in sorted(wanted)
     ]
-    settings = evidence_settings(options)
+    settings = evidence_settings(options, sources)
     evidence = gather_evidence(sources, options.encoder, settings, [whole[name] for name in sorted(wanted)])
     systems = judge(pairs, evidence.matrix, whole, options.encoder)
     return Case(

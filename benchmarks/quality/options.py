@@ -5,11 +5,15 @@ from __future__ import annotations
 import argparse
 import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from esnera_hf.evidence import EvidenceSettings
+from esnera_hf.sources import NerSource
 
+#: Heads have learnt little after fewer.
+FEWEST_STEPS = 300
 #: Where encoders lie beside a checkout.
 _BESIDE = Path(__file__).parents[3] / "shared" / "encoders"
 
@@ -30,7 +34,11 @@ def add_training_options(parser: argparse.ArgumentParser, sentences: int) -> Non
     parser.add_argument("--layers", type=int, default=4, help="use so many layers of the encoder (0: all)")
     parser.add_argument("--sentences", type=int, default=sentences, help="of each corpus, at most")
     parser.add_argument("--epochs", type=float, default=5)
-    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument(
+        "--batch-size",
+        type=int,
+        help=f"default: 32, or 16 or 8 where there would be fewer than {FEWEST_STEPS} steps",
+    )
     parser.add_argument("--bf16", action="store_true", help="train in bfloat16 on the CPU")
     parser.add_argument("--taggers", choices=("joint", "separate"), default="joint")
     parser.add_argument(
@@ -47,13 +55,15 @@ def add_training_override(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def evidence_settings(options: Any) -> EvidenceSettings:
-    """Return how similarities are measured: all epochs are trained, the best one counts."""
+def evidence_settings(options: Any, sources: Iterable[NerSource]) -> EvidenceSettings:
+    """Return how similarities of sources are measured: all epochs are trained, the best one counts."""
+    seen = options.epochs * sum(len(source.dataset["train"]) for source in sources)
+    batch = options.batch_size or next((size for size in (32, 16) if seen / size >= FEWEST_STEPS), 8)
     training = {
         "seed": options.seed,
         "num_train_epochs": options.epochs,
         "early_stopping_patience": options.epochs,
-        "per_device_train_batch_size": options.batch_size,
+        "per_device_train_batch_size": batch,
     }
     if options.bf16:
         training |= {"bf16": True, "use_cpu": True}
