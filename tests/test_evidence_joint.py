@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from builders import toy_source
+from builders import make_source, row, toy_rows, toy_source
 from esnera_hf import (
     AlignSettings,
     EvidenceSettings,
@@ -26,6 +26,7 @@ from esnera_hf.cli import main
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.evidence import gather_evidence
 from esnera_hf.joint_taggers import CachedHead, joint_artefact
+from esnera_hf.leaks import find_leaks, without_leaks
 from esnera_hf.modeling import MentionEncoder
 from esnera_hf.modeling.joint import JointTagger
 from esnera_hf.similarity import semantic_similarity, sum_vectors
@@ -110,7 +111,8 @@ def test_one_training_serves_evidence_pseudo_labels_and_scores(
         assert tagger["test"]["micro"]["f1"] > 0.9
         assert set(tagger["history"][0]) == {"epoch", "loss", "f1", "precision", "recall"}
         scores = [entry["f1"] for entry in tagger["history"]]
-        assert any(abs(tagger["validation"]["micro"]["f1"] - score) < 1e-5 for score in scores), name
+        # Training leaves out a validation sentence that the other source tests on.
+        assert any(abs(tagger["validation"]["micro"]["f1"] - score) < 0.02 for score in scores), name
     own = result.report.systems["merged"]["own_labels"]["sources"]
     for name, tagger in result.report.taggers.items():
         assert own[name]["micro"]["before"]["value"] == pytest.approx(tagger["test"]["micro"]["f1"])
@@ -185,7 +187,7 @@ def test_vectors_of_the_tuned_encoder_come_from_the_pass_that_predicts(
         )
     semantic = semantic_similarity(expected, tuned.matrix.labels)
     # A word's first piece alone is compared with all its pieces.
-    np.testing.assert_allclose(tuned.matrix.semantic, semantic, atol=0.1)
+    np.testing.assert_allclose(tuned.matrix.semantic, semantic, atol=0.2)
     pretrained = gather_evidence(sources, str(encoder_folder), replace(EVIDENCE, embeddings="pretrained"))
     assert (tuned.matrix.matched == pretrained.matrix.matched).all()
     assert np.nanmax(abs(tuned.matrix.semantic - pretrained.matrix.semantic)) > 0.1
@@ -314,3 +316,75 @@ def test_the_option_of_the_command_line(monkeypatch: pytest.MonkeyPatch) -> None
     main(["align", "a", "b", "--taggers", "separate"])
     main(["align", "a", "b"])
     assert given == ["separate", "joint"]
+
+
+def leaking_sources() -> list[NerSource]:
+    """Two sources; the train and validation splits of the first hold sentences of the other's test split."""
+    test = [
+        row("umbrella/B-firm of quito/B-city hired felix/B-name"),
+        row("hugo/B-name and greta/B-name rest"),
+    ]
+    rows = toy_rows({"PERSON": "per", "PLACE": "loc"}, 40, seed=1)
+    leaks = [row("umbrella/B-rare of quito/B-loc hired felix/B-per"), row("hugo/B-per and greta/B-per rest")]
+    names = {"PERSON": "name", "PLACE": "city", "FIRM": "firm"}
+    others = toy_rows(names, 40, seed=2)
+    return [
+        make_source("alpha", {"train": [*rows[:30], leaks[0]], "validation": [*rows[30:], leaks[1]]}),
+        make_source("beta", {"train": others[:30], "validation": others[30:], "test": test}),
+    ]
+
+
+def test_the_joint_tagger_is_not_trained_on_what_it_is_tested_on(
+    encoder_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from esnera_hf.modeling import joint_training
+
+    sources = leaking_sources()
+    seen: dict[str, NerSource] = {}
+    train = joint_training.train_joint_tagger
+
+    def recording(given: list[NerSource], *args: Any) -> Any:
+        seen.update((source.name, source) for source in given)
+        return train(given, *args)
+
+    monkeypatch.setattr(joint_training, "train_joint_tagger", recording)
+    plan = TaggerPlan(str(encoder_folder), {**TRAINING, "num_train_epochs": 1}, "joint")
+    taggers = own_taggers(sources, plan)
+    leaks = {leak.place.id for leak in find_leaks(sources) if leak.left_out}
+    assert {"alpha-train-30", "alpha-validation-10"} <= leaks
+    for source in sources:
+        for split in ("train", "validation"):
+            ids = source.dataset[split]["id"][:]
+            assert seen[source.name].dataset[split]["id"][:] == [row for row in ids if row not in leaks]
+        assert seen[source.name].labels == source.labels
+    assert "rare" not in seen["alpha"].summary.entities["train"]
+    assert len(list(taggers["beta"].predictions(sources[0], "train"))) == 31
+
+
+def test_without_leaks_the_joint_tagger_stays_the_same() -> None:
+    alpha = make_source("alpha", {"train": [row("anna/B-per left")], "test": [row("anna/B-per left")]})
+    beta = make_source("beta", {"train": [row("oslo/B-city calls")], "test": [row("lima/B-city sleeps")]})
+    assert all(
+        kept is source for kept, source in zip(without_leaks([alpha, beta]), [alpha, beta], strict=True)
+    )
+
+
+@pytest.mark.usefixtures("no_training")
+def test_a_source_that_leaks_altogether_is_refused(encoder_folder: Path) -> None:
+    one = make_source("one", {"train": [row("anna/B-per left")], "validation": [row("bruno/B-per stays")]})
+    two = make_source(
+        "two",
+        {
+            "train": [row("oslo/B-city calls")],
+            "validation": [row("lima/B-city sleeps")],
+            "test": [row("anna/B-per left")],
+        },
+    )
+    plan = TaggerPlan(str(encoder_folder), TRAINING, "joint")
+    message = (
+        r"one: its train split holds 0 sentences and no entity \(without 1 sentences that stand in a later split "
+        r"of another source\)\. A tagger needs both splits"
+    )
+    for check in (own_taggers, lambda given, how: announce_own_taggers([given], how)):
+        with pytest.raises(ConfigurationError, match=message):
+            check([one, two], plan)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
+from datasets import Dataset, DatasetDict
 from numpy.typing import NDArray
 
 from esnera_hf.cache import Artefact
 from esnera_hf.duplicates import Place, Texts, find_pairs
 from esnera_hf.sources import NerSource
+from esnera_hf.sources.arrow_batches import rows_with_ids
 from esnera_hf.stages import as_json, code_digest, kept
 
 #: A sentence of an earlier split must not stand in a later one.
@@ -113,3 +115,30 @@ def left_out_ids(leaks: Sequence[Leak]) -> dict[tuple[str, str], set[str]]:
         if leak.left_out:
             ids.setdefault(leak.place.part, set()).add(leak.place.id)
     return ids
+
+
+def rows_without(source: NerSource, split: str, left_out: Set[str]) -> Dataset:
+    """Return the rows of a split but for those of some ids."""
+    rows = source.dataset[split]
+    return rows.select(np.flatnonzero(~rows_with_ids(rows, left_out))) if left_out else rows
+
+
+def without_leaks(sources: Sequence[NerSource]) -> tuple[NerSource, ...]:
+    """Return sources as they may be trained on together: without the sentences that a merge of them leaves out.
+
+    They still annotate all of their labels. A source that loses nothing is returned as it is.
+    """
+    out = left_out_ids(find_leaks(sources))
+    return tuple(
+        _without(source, {split: ids for (name, split), ids in out.items() if name == source.name})
+        for source in sources
+    )
+
+
+def _without(source: NerSource, left_out: Mapping[str, Set[str]]) -> NerSource:
+    if not left_out:
+        return source
+    splits = {split: rows_without(source, split, left_out.get(split, set())) for split in source.dataset}
+    count = sum(map(len, left_out.values()))
+    note = f"without {count:,} sentences that stand in a later split of another source"
+    return replace(source, dataset=DatasetDict(splits), notes=(*source.notes, note), vocabulary=source.labels)

@@ -18,7 +18,7 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value, co
 from esnera_hf.alignment import LabelMapping
 from esnera_hf.augmentation import PseudoLabels
 from esnera_hf.errors import ConservationError
-from esnera_hf.leaks import Leak, left_out_ids
+from esnera_hf.leaks import Leak, left_out_ids, rows_without
 from esnera_hf.levels import COARSE_TAGS, check_coarse, coarse_features, coarse_names
 from esnera_hf.sources import NerSource
 from esnera_hf.sources.arrow_batches import batches, list_offsets, rows_with_ids
@@ -87,7 +87,7 @@ def merge_sources(
             split: concatenate_datasets(
                 [
                     _relabel(
-                        _without(source, split, out.get((source.name, split), set())),
+                        rows_without(source, split, out.get((source.name, split), set())),
                         _renamed_tags(source, mapping),
                         pseudo.of(source.name) if pseudo is not None and split == "train" else {},
                         features,
@@ -124,11 +124,6 @@ def as_source(name: str, merged: DatasetDict) -> NerSource:
             desc=f"{name} {split}",
         )
     return NerSource(name, DatasetDict(splits))
-
-
-def _without(source: NerSource, split: str, left_out: Set[str]) -> Dataset:
-    rows = source.dataset[split]
-    return rows.select(np.flatnonzero(~rows_with_ids(rows, left_out))) if left_out else rows
 
 
 def _renamed_tags(source: NerSource, mapping: LabelMapping) -> dict[str, str]:

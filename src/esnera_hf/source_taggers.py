@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from esnera_hf.cache import Artefact
 from esnera_hf.joint_taggers import joint_artefact, joint_taggers
+from esnera_hf.leaks import without_leaks
 from esnera_hf.sources import NerSource
 from esnera_hf.starts import blank_start
 from esnera_hf.tagger_plan import TaggerPlan
@@ -26,8 +27,10 @@ if TYPE_CHECKING:
 def own_taggers(sources: Sequence[NerSource], plan: TaggerPlan) -> dict[str, CachedTagger]:
     """Return the tagger of each source, by name, trained now or before; an interrupted training goes on.
 
-    With a joint tagger of some of the sources, each of the others has a tagger
-    of its own, trained on it alone from the joint tagger's encoder on.
+    A joint tagger is trained without the sentences that a merge of its sources
+    leaves out, as it is scored on the test splits of all of them. With a joint
+    tagger of some of the sources, each of the others has a tagger of its own,
+    trained on it alone from the joint tagger's encoder on.
 
     Raises:
         ConfigurationError: a source has nothing to train on or to choose by, or
@@ -36,9 +39,10 @@ def own_taggers(sources: Sequence[NerSource], plan: TaggerPlan) -> dict[str, Cac
     """
     if plan.taggers == "separate":
         return {source.name: cached_tagger(source, plan.encoder, plan.training) for source in sources}
-    joined, later = plan.joined_and_later(sources)
-    for source in later:
+    for source in sources:
         check_trainable(source)
+    joined, later = plan.joined_and_later(sources)
+    joined = without_leaks(joined)
     taggers: dict[str, CachedTagger] = {**joint_taggers(joined, plan)}
     for source in later:
         start = _start(source, joined, plan)
@@ -79,8 +83,11 @@ def announce_own_taggers(
         for source in group:
             check_trainable(source)
         joined, later = plan.joined_and_later(group)
-        known = joint_artefact(joined, plan).exists
-        unknown = [source for source in later if not (known and _is_trained(source, joined, plan))]
+        trained_on = without_leaks(joined)
+        for source in trained_on:
+            check_trainable(source)
+        known = joint_artefact(trained_on, plan).exists
+        unknown = [source for source in later if not (known and _is_trained(source, trained_on, plan))]
         costs.append(_joint_cost(group, joined, unknown, plan, trained=known))
         missing = [missing[0] + (not known), missing[1] + len(unknown)]
         passes += len(group) * (1 + len(later))

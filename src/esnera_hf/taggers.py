@@ -194,9 +194,10 @@ def check_trainable(source: NerSource) -> None:
     """
     for split in ("train", "validation"):
         if not sum(source.summary.entities[split].values()):
+            notes = f" ({'; '.join(source.notes)})" if source.notes else ""
             raise ConfigurationError(
                 f"{source.name}: its {split} split holds {source.summary.sentences[split]} sentences and no "
-                "entity. A tagger needs both splits, with sentences of different texts: give it more of them."
+                f"entity{notes}. A tagger needs both splits, with sentences of different texts: give it more of them."
             )
 
 
