@@ -20,6 +20,7 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.utils import httpx  # type: ignore[attr-defined]
 from safetensors import SafetensorError
+from tokenizers import Regex, normalizers
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import CONFIG_NAME, cached_file, extract_commit_hash
 
@@ -31,6 +32,9 @@ LOADING_ERRORS = (OSError, ValueError, KeyError, SafetensorError, httpx.HTTPErro
 
 #: No encoder of this generation profits from longer windows, and attention grows with their square.
 LONGEST_WINDOW = 512
+
+#: A space before what is written without one.
+_SPACE_TOO_MANY = r"\A (?=[\s\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\x{3000}-\x{303F}\x{FF00}-\x{FFEF}])"
 
 
 def asking_hub(name: str) -> AbstractContextManager[None]:
@@ -57,6 +61,8 @@ def _load_encoder(name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
     if getattr(tokenizer, "add_prefix_space", None) is False:
         tokenizer = AutoTokenizer.from_pretrained(name, add_prefix_space=True, trust_remote_code=False)
+    if tokenizer.is_fast and _tells_space_before(tokenizer):
+        _put_space_before_words(tokenizer)
     config = AutoConfig.from_pretrained(name, trust_remote_code=False)
     if getattr(config, "is_encoder_decoder", False):
         raise EncoderError(f"encoder {name!r} is an encoder-decoder model. Expected an encoder such as BERT.")
@@ -66,6 +72,21 @@ def _load_encoder(name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
         name, config=config, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
     )
     return model, tokenizer
+
+
+def _tells_space_before(tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Tell whether a word alone has other pieces than after a space, as of a byte-level tokenizer."""
+    alone, after_space, twice = (
+        tokenizer(text, add_special_tokens=False)["input_ids"] for text in ("a", " a", "a a")
+    )
+    return bool(alone != after_space and twice == alone + after_space)
+
+
+def _put_space_before_words(tokenizer: PreTrainedTokenizerBase) -> None:
+    """Let each word, which is encoded alone, have the pieces that it has inside a text."""
+    backend = tokenizer.backend_tokenizer
+    space = [normalizers.Prepend(" "), normalizers.Replace(Regex(_SPACE_TOO_MANY), "")]
+    backend.normalizer = normalizers.Sequence([*space, *filter(None, [backend.normalizer])])
 
 
 def hidden_size(name: str) -> int:
