@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from tokenizers.trainers import BpeTrainer
-from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+from transformers import BertConfig, BertModel, PreTrainedTokenizerFast, RobertaConfig, RobertaModel
 
-from esnera_hf.modeling.pretrained import load_encoder
+from esnera_hf.errors import EncoderError
+from esnera_hf.modeling import CrfTagger, Tagger
+from esnera_hf.modeling.pretrained import load_encoder, window_length
 from esnera_hf.modeling.tokenization import WordTokenizer
 
 SPECIAL = ["<s>", "<pad>", "</s>", "<unk>"]
@@ -60,3 +65,45 @@ def test_words_have_the_pieces_that_they_have_inside_a_text(
 def test_a_tokenizer_that_cares_for_no_space_stays_as_it_is(encoder_folder: Path) -> None:
     _, tokenizer = load_encoder(str(encoder_folder))
     assert isinstance(tokenizer.backend_tokenizer.normalizer, normalizers.BertNormalizer)
+
+
+@pytest.mark.parametrize(
+    ("renamed", "message"),
+    [
+        (
+            lambda name: f"backbone.{name}",
+            r"lack 21 that a BertModel has, which would be random: embeddings\.\S+, .*, …\. C",
+        ),
+        (
+            lambda name: name.replace("key", "keys"),
+            r"lack 2 that .*: encoder\.layer\.0\.attention\.self\.key\.bias, \S+weight\. Check that config\.json and",
+        ),
+    ],
+)
+def test_weights_that_do_not_fit_are_refused(
+    encoder_folder: Path, tmp_path: Path, renamed: Callable[[str], str], message: str
+) -> None:
+    file = shutil.copytree(encoder_folder, tmp_path / "encoder") / "model.safetensors"
+    weights = {renamed(name): tensor for name, tensor in load_file(file).items()}
+    save_file(weights, file, metadata={"format": "pt"})
+    with pytest.raises(EncoderError, match=message):
+        load_encoder(str(file.parent))
+
+
+def test_an_encoder_without_a_pooler_will_do(encoder_folder: Path, tmp_path: Path) -> None:
+    file = shutil.copytree(encoder_folder, tmp_path / "encoder") / "model.safetensors"
+    weights = {name: tensor for name, tensor in load_file(file).items() if not name.startswith("pooler")}
+    save_file(weights, file, metadata={"format": "pt"})
+    load_encoder(str(file.parent))
+
+
+def test_a_window_leaves_out_the_positions_that_are_not_used(tmp_path: Path) -> None:
+    tokenizer = byte_level_tokenizer()
+    config = RobertaConfig(vocab_size=len(tokenizer), max_position_embeddings=18, pad_token_id=1, **SHAPE)
+    RobertaModel(config).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    encoder, loaded = load_encoder(str(tmp_path))
+    length = window_length(encoder, loaded)
+    assert length == 16
+    tagger = Tagger(CrfTagger.from_encoder(encoder, ["O", "B-x", "I-x"], window_length=length), loaded)
+    assert len(list(tagger.predict([["anna"] * 40]))) == 1

@@ -68,9 +68,21 @@ def _load_encoder(name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
         raise EncoderError(f"encoder {name!r} is an encoder-decoder model. Expected an encoder such as BERT.")
     if tokenizer.pad_token_id is None:
         raise EncoderError(f"encoder {name!r} has no padding piece. Expected an encoder such as BERT.")
-    model = AutoModel.from_pretrained(
-        name, config=config, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
+    model, loading = AutoModel.from_pretrained(
+        name,
+        config=config,
+        dtype=torch.float32,
+        use_safetensors=True,
+        trust_remote_code=False,
+        output_loading_info=True,
     )
+    lacking = sorted(key for key in loading["missing_keys"] if "pooler" not in key.split("."))
+    if lacking:
+        raise EncoderError(
+            f"encoder {name!r}: its weights lack {len(lacking):,} that a {type(model).__name__} has, which would be "
+            f"random: {', '.join(lacking[:3])}{', …' * (len(lacking) > 3)}. Check that config.json and "
+            "model.safetensors belong together, and that the weights have the names that transformers gives them."
+        )
     return model, tokenizer
 
 
@@ -191,9 +203,16 @@ def _cannot_load(name: str, error: Exception) -> EncoderError:
 
 
 def window_length(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int:
-    """Return how many pieces the encoder takes at once."""
+    """Return how many pieces the encoder takes at once, special ones included."""
     limits = [LONGEST_WINDOW, tokenizer.model_max_length]
     positions: Any = getattr(model.config, "max_position_embeddings", None)
     if isinstance(positions, int) and positions > 0:
-        limits.append(positions)
+        limits.append(positions - _positions_not_used(model))
     return int(min(limits))
+
+
+def _positions_not_used(model: PreTrainedModel) -> int:
+    """Return how many positions come before that of the first piece: RoBERTa counts from behind that of padding."""
+    table = getattr(getattr(model, "embeddings", None), "position_embeddings", None)
+    padding = getattr(table, "padding_idx", None)
+    return 0 if padding is None else padding + 1
