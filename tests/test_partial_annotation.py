@@ -70,10 +70,20 @@ def test_the_candidates_of_a_tree() -> None:
     )
     assert candidate_labels(mapping, ("coarse", "fine", "wholes")) == {
         "coarse": CandidateLabels(
-            {"PRODUCT": ("PRODUCT", "book"), "film": ("film",)}, ("PLACE", "city", "land")
+            {"PRODUCT": ("PRODUCT", "book"), "film": ("film",)},
+            ("PLACE", "city", "land"),
+            {"PLACE": ("city", "land")},
         ),
-        "fine": CandidateLabels({"book": ("book",)}, ("PRODUCT", "film", "PLACE", "city", "land")),
-        "wholes": CandidateLabels({"city": ("city",), "land": ("land",)}, ("PRODUCT", "book", "film")),
+        "fine": CandidateLabels(
+            {"book": ("book",)},
+            ("PRODUCT", "film", "PLACE", "city", "land"),
+            {"PRODUCT": ("film",), "PLACE": ("city", "land")},
+        ),
+        "wholes": CandidateLabels(
+            {"city": ("city",), "land": ("land",)},
+            ("PRODUCT", "book", "film"),
+            {"PRODUCT": ("book", "film")},
+        ),
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from esnera_hf.errors import ConfigurationError
@@ -18,14 +18,21 @@ class CandidateLabels:
             the label, and its parts that the source does not tell apart.
         outside: what a token outside its entities may be, beside ``O``: the labels
             that it does not annotate.
+        parts: by label of ``outside``, its parts that are there, too: what a
+            pseudo-label of it may also stand for.
     """
 
     entities: Mapping[str, tuple[str, ...]]
     outside: tuple[str, ...]
+    parts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @classmethod
     def of(
-        cls, labels: Sequence[str], projection: Mapping[str, str], covered: Collection[str] = ()
+        cls,
+        labels: Sequence[str],
+        projection: Mapping[str, str],
+        covered: Collection[str] = (),
+        parts: Mapping[str, Collection[str]] | None = None,
     ) -> CandidateLabels:
         """Derive the candidates from what a source annotates.
 
@@ -35,14 +42,19 @@ class CandidateLabels:
                 them means, for those it annotates.
             covered: labels that are no label of the source, and all of whose
                 kind it annotates.
+            parts: the parts of labels, and theirs in turn; there are none if not given.
         """
         entities: dict[str, tuple[str, ...]] = {}
         for label in labels:
             if label in projection:
                 known = projection[label]
                 entities[known] = (*entities.get(known, ()), label)
-        open_labels = (label for label in labels if label not in projection and label not in covered)
-        return cls(entities, tuple(open_labels))
+        outside = tuple(label for label in labels if label not in projection and label not in covered)
+        below = {
+            whole: tuple(label for label in outside if label in (parts or {}).get(whole, ()))
+            for whole in outside
+        }
+        return cls(entities, outside, {whole: named for whole, named in below.items() if named})
 
     def restricted(self, labels: Collection[str]) -> CandidateLabels:
         """Return the candidates without all but some labels, such as those that occur."""
@@ -50,8 +62,10 @@ class CandidateLabels:
         def kept(names: Sequence[str]) -> tuple[str, ...]:
             return tuple(name for name in names if name in labels)
 
-        entities = {known: kept(names) for known, names in self.entities.items() if known in labels}
-        return CandidateLabels(entities, kept(self.outside))
+        def kept_of(names: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
+            return {known: kept(other) for known, other in names.items() if known in labels}
+
+        return CandidateLabels(kept_of(self.entities), kept(self.outside), kept_of(self.parts))
 
 
 @dataclass(frozen=True)
@@ -113,7 +127,11 @@ class PartialAnnotation:
         return {
             "likelihood": asdict(self.likelihood),
             "candidates": {
-                name: {"entities": dict(sorted(known.entities.items())), "outside": known.outside}
+                name: {
+                    "entities": dict(sorted(known.entities.items())),
+                    "outside": known.outside,
+                    **({"parts": dict(sorted(known.parts.items()))} if known.parts else {}),
+                }
                 for name, known in sorted(self.candidates.items())
             },
         }

@@ -269,11 +269,12 @@ def train_merged(
 def candidate_labels(mapping: LabelMapping, sources: Sequence[str]) -> dict[str, CandidateLabels]:
     """Return what the annotation of each source leaves open under a mapping."""
     labels = mapping.unified_labels
+    parts = {label: mapping.descendants(label) for label in labels}
     found = {}
     for name in sources:
         annotated = mapping.scope(name)
         covered = [label for label in labels if mapping.tree.covered(label, annotated)]
-        found[name] = CandidateLabels.of(labels, mapping.projection(name), covered)
+        found[name] = CandidateLabels.of(labels, mapping.projection(name), covered, parts)
     return found
 
 

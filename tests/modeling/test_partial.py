@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from esnera_hf.candidates import CandidateLabels, PartialLikelihood
+from esnera_hf.candidates import CandidateLabels, PartialAnnotation, PartialLikelihood
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.modeling.hub_code.crf import ConstrainedCRF
 from esnera_hf.modeling.hub_code.modeling_crf_tagger import CrfTagger
@@ -25,6 +25,7 @@ CANDIDATES = {
     "coarse only": CandidateLabels({"W": ("W", "P")}, ("Q",)),
     "part only": CandidateLabels({"P": ("P",)}, ("W", "Q")),
     "other": CandidateLabels({"Q": ("Q",)}, ("W", "P")),
+    "nested": CandidateLabels({"Q": ("Q",)}, ("W", "P"), {"W": ("P",)}),
     "nothing": CandidateLabels({}, LABELS),
     # Such candidates are no partition: what may be an entity's label may stand beside it, too.
     "loose": CandidateLabels({"W": ("W", "P")}, ("P", "Q")),
@@ -41,6 +42,9 @@ ROWS = [
     ("other", "O O B-P I-P O"),
     ("other", "B-P O B-P B-Q"),
     ("other", "B-P B-P O"),
+    ("nested", "B-W I-W O B-Q"),
+    ("nested", "B-P B-W O"),
+    ("nested", "B-W I-W I-W"),
     ("nothing", "O O O"),
     ("nothing", "B-W I-W O O"),
     ("loose", "B-W O O O"),
@@ -75,9 +79,14 @@ def weight(path: Path, gold: Sequence[str], candidates: CandidateLabels, noise: 
     tags = [TAGS[tag] for tag in path]
     for entity in annotated:
         if entity not in sure:
-            wanted = tags_from_entities(len(gold), [Entity(entity.start, entity.end, entity.label)])
+            wanted = [
+                tags_from_entities(len(gold), [Entity(entity.start, entity.end, label)])
+                for label in (entity.label, *candidates.parts.get(entity.label, ()))
+            ]
             inside = range(entity.start, entity.end)
-            allowed *= noise ** sum(tags[token] != wanted[token] for token in inside)
+            allowed *= noise ** sum(
+                all(tags[token] != agreeing[token] for agreeing in wanted) for token in inside
+            )
             runs_on = entity.end < len(gold) and tags[entity.end].startswith("I-")
             allowed *= noise if runs_on else 1.0
     return allowed
@@ -215,6 +224,25 @@ def test_candidates_of_what_a_source_annotates() -> None:
     }
     assert tree.outside == ("PERSON",)
     assert tree.restricted({"book", "film", "b"}) == CandidateLabels({"film": ("film",), "b": ("b",)}, ())
+
+
+def test_a_pseudo_label_of_a_whole_leaves_its_open_parts_open() -> None:
+    labels = ("PRODUCT", "book", "film")
+    known = CandidateLabels.of(labels, {"film": "film"}, parts={"PRODUCT": ("book", "film"), "book": ()})
+    assert known.parts == {"PRODUCT": ("book",)}
+    assert known.restricted({"PRODUCT", "film"}).parts == {"PRODUCT": ()}
+    assert (
+        "parts"
+        not in PartialAnnotation(PartialLikelihood(), {"a": CANDIDATES["other"]}).identity()["candidates"][
+            "a"
+        ]
+    )
+    tags = iob2_tag_set(labels)
+    evidence = CandidateTags(tags, {"a": known})(torch.tensor([0]), torch.tensor([[tags.index("B-PRODUCT")]]))
+    assert [tag for tag, score in zip(tags, evidence[0, 0], strict=True) if score == 0] == [
+        "B-PRODUCT",
+        "B-book",
+    ]
 
 
 def test_a_candidate_without_tags_is_refused() -> None:

@@ -90,7 +90,8 @@ class CandidateTags:
                 overrun[index] = FORBIDDEN
             else:  # the source does not annotate it: a pseudo-label
                 evidence[index, outside] = self._contradiction
-                evidence[index, index] = 0.0
+                agreeing = (tag[2:], *candidates.parts.get(tag[2:], ()))
+                evidence[index, [self._id(tag[:2] + label) for label in agreeing]] = 0.0
                 overrun[index] = self._contradiction
 
     def _id(self, tag: str) -> int:
