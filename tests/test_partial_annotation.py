@@ -11,7 +11,7 @@ import torch
 from transformers import TrainerControl, TrainerState
 
 import product_tree
-from builders import make_source, toy_rows, toy_source
+from builders import make_source, row, toy_rows, toy_source
 from esnera_hf import FinalSettings
 from esnera_hf.alignment import LabelMapping, MappedLabel
 from esnera_hf.candidates import CandidateLabels, PartialAnnotation, PartialLikelihood
@@ -167,6 +167,27 @@ def test_a_tagger_is_known_by_how_it_was_trained(
         for likelihood in (PartialLikelihood(), PartialLikelihood(pseudo_noise=0.5))
     ]
     assert len({plain.key, *(other.key for other in others)}) == 3
+
+
+def test_a_tagger_is_known_by_the_source_of_each_sentence(encoder_folder: Path) -> None:
+    """Where it stands between the same sentences, one without a mention is of the one source or of the other."""
+    keys: dict[bool, set[str]] = {False: set(), True: set()}
+    for of_people in (True, False):
+        silent = [row("nobody met")]
+        rows = [
+            [row("anna/B-PER left"), *silent * of_people],
+            [*silent * (not of_people), row("in oslo/B-LOC")],
+        ]
+        names = ("people", "places")
+        sources = [
+            make_source(name, {"train": own, "validation": own})
+            for name, own in zip(names, rows, strict=True)
+        ]
+        mapping = mapping_by_name(sources)
+        merged = as_source("merged", merge_sources(sources, mapping))
+        for scope in (None, {name: mapping.scope(name) for name in names}):
+            keys[scope is not None].add(tagger_artefact(merged, str(encoder_folder), TRAINING, scope).key)
+    assert [len(keys[scoped]) for scoped in (False, True)] == [1, 2]
 
 
 class Interrupt(training.TrainingProgress):

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from hashlib import blake2b
 from importlib.metadata import version
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -229,6 +230,11 @@ def tagger_artefact(
         }
     if partial is not None:
         identity["partial"] = partial.identity()
+    if scope is not None or partial is not None:
+        identity["source_of_rows"] = {
+            split: [[name, len(list(rows))] for name, rows in groupby(source.dataset[split]["source"][:])]
+            for split in ("train", "validation")
+        }
     if start is not None:
         identity["start"] = start.key
     return Artefact("taggers", identity)
