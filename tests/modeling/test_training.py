@@ -15,13 +15,22 @@ from transformers import TrainerControl, TrainerState
 
 from builders import VANISHING, make_source, row, toy_source
 from esnera_hf.errors import ConfigurationError, EncoderError
-from esnera_hf.modeling import Tagger, TaggerTrainingArguments, TrainingResult, train_tagger, training
+from esnera_hf.modeling import (
+    CrfTagger,
+    Tagger,
+    TaggerTrainingArguments,
+    TrainingResult,
+    train_tagger,
+    training,
+)
 from esnera_hf.modeling.arguments import choose_arguments
+from esnera_hf.modeling.pretrained import load_encoder
 from esnera_hf.modeling.tagger import RECORD_FILE
 from esnera_hf.modeling.training import (
     EarlyStopping,
     epoch_history,
     save_result,
+    tagger_optimizer,
 )
 from esnera_hf.sources import NerSource
 
@@ -192,6 +201,37 @@ def test_a_training_that_had_come_to_its_end_is_not_gone_on_with(
     assert len(longer.history) > len(result.history)
 
 
+def test_a_training_of_so_many_steps_that_was_stopped_is_not_gone_on_with(
+    source: NerSource, encoder_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scores = iter([0.9, 0.2, 0.1])
+    monkeypatch.setattr(
+        training.TrainingData,
+        "micro_scores",
+        lambda self, prediction: {"f1": next(scores), "precision": 0.5, "recall": 0.5},
+    )
+    settings = {**FAST, "max_steps": 60, "early_stopping_patience": 2}
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "TrainingProgress", InterruptAtTheEnd)
+        with pytest.raises(KeyboardInterrupt):
+            train_tagger(source, str(encoder_folder), tmp_path, settings)
+    result = train_tagger(source, str(encoder_folder), tmp_path, settings)
+    assert [entry["f1"] for entry in result.history] == [0.9, 0.2, 0.1]
+
+
+@pytest.mark.parametrize("changed", [{"adam_epsilon": 1.0}, {"adam_beta1": 0.0}, {"adam_beta2": 0.5}])
+def test_the_optimizer_has_the_settings_given(
+    encoder_folder: Path, tmp_path: Path, changed: dict[str, float]
+) -> None:
+    encoder, _ = load_encoder(str(encoder_folder))
+    arguments = choose_arguments(encoder, 100, str(tmp_path), {"adam_beta1": 0.8, **changed})
+    optimizer = tagger_optimizer(CrfTagger.from_encoder(encoder, ["O", "B-x", "I-x"]), arguments)
+    assert len(optimizer.param_groups) == 3
+    for group in optimizer.param_groups:
+        assert group["betas"] == (changed.get("adam_beta1", 0.8), changed.get("adam_beta2", 0.999))
+        assert group["eps"] == changed.get("adam_epsilon", 1e-8)
+
+
 def test_nothing_found_does_not_count_against_patience() -> None:
     callback = EarlyStopping(1)
     arguments = SimpleNamespace(
@@ -216,6 +256,18 @@ def test_nothing_found_does_not_count_against_patience() -> None:
         ({"seed": -1}, "seed=-1: expected a whole number from 0 to 4294967295"),
         ({"learning_rate": -1e-3}, "learning_rate=-0.001: expected a number above 0"),
         ({"head_learning_rate": float("nan")}, "head_learning_rate=nan: expected a number above 0"),
+        (
+            {"early_stopping_patience": 0},
+            "early_stopping_patience=0: expected a number of epochs, at least 1",
+        ),
+        (
+            {"optim": "adafactor"},
+            "optim='adafactor' is not followed: taggers are trained with AdamW, .* Leave it out",
+        ),
+        ({"optim_args": "a=1"}, "optim_args='a=1' is not followed: .* adam_beta1"),
+        ({"label_smoothing_factor": 0.1}, r"label_smoothing_factor=0\.1 is not followed: the loss is"),
+        ({"gradient_checkpointing": True}, "gradient_checkpointing=True is not followed: .* smaller batches"),
+        ({"batch_eval_metrics": True}, "batch_eval_metrics=True is not followed: .* Leave it out"),
     ],
 )
 def test_a_bad_argument_is_refused(

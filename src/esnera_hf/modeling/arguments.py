@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import torch
@@ -12,6 +12,15 @@ from transformers import PreTrainedModel, TrainingArguments
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.modeling.batching import has_bfloat16
 from esnera_hf.modeling.together import launch_state
+
+#: Arguments of the Trainer that a tagger's training does not follow, and why.
+_NOT_FOLLOWED = {
+    "optim": "taggers are trained with AdamW, at a rate for the encoder and one for the rest",
+    "optim_args": "taggers are trained with AdamW, which takes adam_beta1, adam_beta2 and adam_epsilon",
+    "label_smoothing_factor": "the loss is the likelihood of a CRF, which has no smoothed form here",
+    "gradient_checkpointing": "a tagger keeps what its layers compute; smaller batches need less memory",
+    "batch_eval_metrics": "entities are scored over the whole validation split",
+}
 
 #: Of a joint tagger: small sources are seen more often than their share, and the large ones are not lost.
 SAMPLING_EXPONENT = 0.7
@@ -28,7 +37,8 @@ class TaggerTrainingArguments(TrainingArguments):  # type: ignore[misc]
         head_learning_rate: of the emission layer and the CRF, which start
             untrained and want a higher one than the encoder.
         early_stopping_patience: epochs without a better validation micro-F1
-            after which training stops.
+            after which training stops, at least 1; as many as there are epochs
+            or more never stop it.
         window_length: most pieces the encoder is given at once; what it takes
             if ``None``.
         sampling_exponent: α of a joint tagger's sampling, in [0, 1]: sources of
@@ -51,6 +61,18 @@ class TaggerTrainingArguments(TrainingArguments):  # type: ignore[misc]
         ):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name}={getattr(self, name)}: expected a number above 0.")
+        defaults = {field.name: field.default for field in fields(TrainingArguments)}
+        for name, why in _NOT_FOLLOWED.items():
+            value = getattr(self, name)
+            if value and value != defaults[name]:
+                raise ValueError(
+                    f"{name}={getattr(value, 'value', value)!r} is not followed: {why}. Leave it out."
+                )
+        if not self.early_stopping_patience >= 1:
+            raise ValueError(
+                f"early_stopping_patience={self.early_stopping_patience}: expected a number of epochs, at least 1; "
+                "as many as are trained never stop early."
+            )
         if not 0 <= self.seed < 1 << 32:
             raise ValueError(f"seed={self.seed}: expected a whole number from 0 to {(1 << 32) - 1}.")
         if not 0 <= self.sampling_exponent <= 1:

@@ -6,6 +6,7 @@ import json
 import shutil
 import struct
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -44,19 +45,19 @@ def last_whole_checkpoint(output_dir: Path) -> str | None:
     return agreed(_last_whole(output_dir) if is_main_process() else None)
 
 
-def best_of_stopped(checkpoint: Path, epochs: int, patience: int) -> Path | None:
+def best_of_stopped(checkpoint: Path, planned: Mapping[str, int], patience: int) -> Path | None:
     """Return the checkpoint with the best weights of a training that had been stopped early, ``None`` of any other.
 
     Args:
         checkpoint: the last one of the training.
-        epochs: that are to be trained at most.
+        planned: how much is to be trained at most: ``num_train_epochs`` or ``max_steps``.
         patience: epochs without a better score after which training stops.
     """
     state = _state(checkpoint)
     stopping = state.get("stateful_callbacks", {}).get("EarlyStopping", {}).get("attributes", {})
     best = state.get("best_model_checkpoint")
     stopped = stopping.get("early_stopping_patience_counter", 0) >= patience
-    if best is None or not stopped or state.get("num_train_epochs") != epochs:
+    if best is None or not stopped or any(state.get(name) != value for name, value in planned.items()):
         return None
     return checkpoint.parent / Path(best).name
 

@@ -148,9 +148,14 @@ def fit(trainer: Trainer, output_dir: Path) -> None:
     trainer.add_callback(CheckpointRecorder())
     checkpoint = last_whole_checkpoint(output_dir)
     given: Any = trainer.args
-    # The Trainer notes the epochs begun, so 3 of 2.5.
-    epochs, patience = math.ceil(given.num_train_epochs), given.early_stopping_patience
-    best = None if checkpoint is None else best_of_stopped(Path(checkpoint), epochs, patience)
+    # The Trainer notes the epochs begun, so 3 of 2.5; steps, if they are given, come before epochs.
+    planned = (
+        {"max_steps": given.max_steps}
+        if given.max_steps > 0
+        else {"num_train_epochs": math.ceil(given.num_train_epochs)}
+    )
+    patience = given.early_stopping_patience
+    best = None if checkpoint is None else best_of_stopped(Path(checkpoint), planned, patience)
     if best is None:
         trainer.train(resume_from_checkpoint=checkpoint)
         return
@@ -191,7 +196,12 @@ def tagger_optimizer(model: PreTrainedModel, arguments: TaggerTrainingArguments)
         {"params": [p for p in encoder if p.ndim < 2], "weight_decay": 0.0},
         {"params": head, "lr": arguments.head_learning_rate, "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=arguments.learning_rate)
+    return torch.optim.AdamW(
+        groups,
+        lr=arguments.learning_rate,
+        betas=(arguments.adam_beta1, arguments.adam_beta2),
+        eps=arguments.adam_epsilon,
+    )
 
 
 def epoch_history(log_history: list[dict[str, Any]]) -> list[dict[str, float]]:
