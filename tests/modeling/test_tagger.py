@@ -5,13 +5,14 @@ from __future__ import annotations
 import random
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from builders import VANISHING, make_source, row, toy_source
-from esnera_hf.errors import EncoderError
+from esnera_hf.errors import ConfigurationError, EncoderError
 from esnera_hf.metrics import score_entities
 from esnera_hf.modeling import MentionEncoder, Tagger
 from esnera_hf.modeling.batching import TaggingCollator
@@ -46,6 +47,22 @@ def test_chunks_do_not_change_predictions(
 
 def test_nothing_gives_nothing(tagger: Tagger) -> None:
     assert list(tagger.predict([])) == []
+
+
+@pytest.mark.parametrize("given", ["Anna met Bruno", ["Anna met Bruno"], [["Anna"], "met"]])
+def test_texts_are_no_lists_of_words(tagger: Tagger, given: Any) -> None:
+    with pytest.raises(
+        ConfigurationError, match=r"expected lists of words, found a text: '(A|Anna .*|met)'\. Pass"
+    ):
+        list(tagger.predict(given))
+
+
+@pytest.mark.parametrize("size", [0, -1])
+def test_a_batch_holds_something(tagger: Tagger, size: int) -> None:
+    with pytest.raises(
+        ConfigurationError, match=f"batch_size={size}: expected a number of windows, at least 1"
+    ):
+        list(tagger.predict([["anna"]], batch_size=size))
 
 
 def test_predictions_are_spans_of_their_sentence(tagger: Tagger, sentences: list[list[str]]) -> None:

@@ -278,6 +278,27 @@ def test_a_bad_argument_is_refused(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("split", ["train", "validation"])
+def test_words_that_all_vanish_are_refused(encoder_folder: Path, tmp_path: Path, split: str) -> None:
+    rows = {"train": [row("anna/B-PER left")], "validation": [row("anna/B-PER left")]}
+    nothing = make_source("nothing", {**rows, split: [([VANISHING], ["B-PER"])] * 2})
+    message = (
+        f"nothing: the encoder's tokenizer turns all words of its {split} split, 2 sentences, into nothing"
+    )
+    with pytest.raises(ConfigurationError, match=message):
+        train_tagger(nothing, str(encoder_folder), tmp_path)
+
+
+def test_batches_that_are_all_dropped_are_refused(
+    source: NerSource, encoder_folder: Path, tmp_path: Path
+) -> None:
+    settings = {"dataloader_drop_last": True, "per_device_train_batch_size": 500}
+    with pytest.raises(
+        ConfigurationError, match=r"expected at least a batch of 500 windows, found 120\. Leave"
+    ):
+        train_tagger(source, str(encoder_folder), tmp_path, settings)
+
+
 def test_an_encoder_that_is_not_there(source: NerSource, tmp_path: Path) -> None:
     with pytest.raises(EncoderError, match="cannot be loaded"):
         train_tagger(source, str(tmp_path / "nothing"), tmp_path / "out")

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
+from esnera_hf.errors import ConfigurationError
 from esnera_hf.modeling.hub_code.windows import Window, encoder_inputs, pad
 from esnera_hf.modeling.together import launch_state
 
@@ -58,7 +59,12 @@ def batches_by_length(windows: Sequence[Window], size: int | None = None) -> Ite
         windows: the windows.
         size: how many at once; as many as hold a number of pieces that suits
             this machine if not given.
+
+    Raises:
+        ConfigurationError: the size is below 1.
     """
+    if size is not None and size < 1:
+        raise ConfigurationError(f"batch_size={size}: expected a number of windows, at least 1, or None.")
     order = sorted(range(len(windows)), key=lambda i: -len(windows[i].input_ids))
     if size is not None:
         yield from chunks(order, size)

@@ -78,6 +78,9 @@ class JointTagger:
                 words' tags; 1.0 otherwise.
             batch_size: windows a forward pass; chosen by their length and the device
                 if not given.
+
+        Raises:
+            ConfigurationError: a sentence is a text, or the batch size is below 1.
         """
         for chunk in chunks(sentences, CHUNK):
             found, _ = self._read(chunk, [()] * len(chunk), scores, batch_size)

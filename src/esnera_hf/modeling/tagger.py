@@ -179,11 +179,14 @@ class Tagger:
         with their number.
 
         Args:
-            sentences: lists of words.
+            sentences: lists of words; :meth:`pipeline` is for raw text.
             scores: give each entity the smallest marginal probability of its
                 words' tags; 1.0 otherwise.
             batch_size: windows a forward pass; chosen by their length and the device
                 if not given.
+
+        Raises:
+            ConfigurationError: a sentence is a text, or the batch size is below 1.
         """
         self.model.to(device()).eval()
         read = EntityReader(self.model.config.tags)

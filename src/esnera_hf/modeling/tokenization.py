@@ -8,15 +8,31 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from esnera_hf.errors import EncoderError
-from esnera_hf.modeling.hub_code.windows import Window, WindowTokenizer, join_spans, read_spans
+from esnera_hf.errors import ConfigurationError, EncoderError
+from esnera_hf.modeling.hub_code.windows import LabelledSpan, Window, WindowTokenizer, join_spans, read_spans
 from esnera_hf.tagging import OUTSIDE, Entity, tags_from_entities
 
 
 class WordTokenizer(WindowTokenizer):
-    """A :class:`WindowTokenizer` that raises :class:`EncoderError`."""
+    """A :class:`WindowTokenizer` that raises the errors of this package."""
 
     error = EncoderError
+
+    def windows(
+        self, sentences: Sequence[Sequence[str]], phrases: Sequence[Sequence[LabelledSpan]] | None = None
+    ) -> list[Window]:
+        """Cut sentences into windows, as :meth:`WindowTokenizer.windows` does.
+
+        Raises:
+            ConfigurationError: one is a text, whose characters would be taken for its words.
+        """
+        text = next((sentence for sentence in sentences if isinstance(sentence, str)), None)
+        if text is not None:
+            raise ConfigurationError(
+                f"expected lists of words, found a text: {text!r:.80}. Pass a list of such lists, such as "
+                "[['Anna', 'left', '.']]; the tagger's pipeline() takes raw text."
+            )
+        return super().windows(sentences, phrases)
 
 
 def words_within(window: Window, entity: Entity) -> tuple[int, int]:

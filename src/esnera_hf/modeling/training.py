@@ -25,6 +25,7 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from transformers.utils import SAFE_WEIGHTS_NAME
 
 from esnera_hf.candidates import PartialAnnotation
+from esnera_hf.errors import ConfigurationError
 from esnera_hf.metrics import Scope, Scores
 from esnera_hf.modeling.arguments import TaggerTrainingArguments, choose_arguments
 from esnera_hf.modeling.checkpoints import CheckpointRecorder, best_of_stopped, last_whole_checkpoint
@@ -97,7 +98,7 @@ def train_tagger(
 
     Raises:
         EncoderError: the encoder cannot be loaded.
-        ConfigurationError: an override is unknown.
+        ConfigurationError: an override is unknown, or nothing is left to train on or to choose by.
     """
     merged = merged or MergedTraining()
     model, tokenizer = load_encoder(encoder)
@@ -142,12 +143,22 @@ def _trainer(
 
 
 def fit(trainer: Trainer, output_dir: Path) -> None:
-    """Train from the last checkpoint on, without the Trainer's own log lines."""
+    """Train from the last checkpoint on, without the Trainer's own log lines.
+
+    Raises:
+        ConfigurationError: all rows together are less than a batch, and those are to be dropped.
+    """
     trainer.remove_callback(PrinterCallback)
     trainer.remove_callback(ProgressCallback)
     trainer.add_callback(CheckpointRecorder())
     checkpoint = last_whole_checkpoint(output_dir)
     given: Any = trainer.args
+    batch = given.train_batch_size * given.world_size
+    if given.dataloader_drop_last and len(trainer.train_dataset) < batch:
+        raise ConfigurationError(
+            f"dataloader_drop_last=True leaves nothing to train on: expected at least a batch of {batch} windows, "
+            f"found {len(trainer.train_dataset)}. Leave it out, or set per_device_train_batch_size lower."
+        )
     # The Trainer notes the epochs begun, so 3 of 2.5; steps, if they are given, come before epochs.
     planned = (
         {"max_steps": given.max_steps}

@@ -7,6 +7,7 @@ from typing import Any
 from datasets import Dataset, Features, List, Value
 from transformers import EvalPrediction, PreTrainedTokenizerBase
 
+from esnera_hf.errors import ConfigurationError
 from esnera_hf.metrics import Scope, scoped, score_entities
 from esnera_hf.modeling.hub_code.modeling_crf_tagger import CrfTagger
 from esnera_hf.modeling.hub_code.windows import Window
@@ -56,7 +57,11 @@ class TrainingData:
         self.validation_rows = rows.select(longest_first)
 
     def rows(self, split: str, *, cut_at_entities: bool = True) -> Dataset:
-        """Return one row a window; windows to predict on are cut without knowledge of the entities."""
+        """Return one row a window; windows to predict on are cut without knowledge of the entities.
+
+        Raises:
+            ConfigurationError: there is no window.
+        """
 
         def encode(batch: dict[str, list[Any]], indices: list[int]) -> dict[str, list[Any]]:
             entities = [entities_from_tags(tags)[0] for tags in batch["ner_tags"]]
@@ -75,7 +80,7 @@ class TrainingData:
             }
 
         rows = self.source.dataset[split]
-        return rows.map(
+        windows = rows.map(
             encode,
             batched=True,
             with_indices=True,
@@ -84,6 +89,13 @@ class TrainingData:
             load_from_cache_file=False,
             desc=f"{self.source.name} {split}: pieces",
         )
+        if not len(windows):
+            raise ConfigurationError(
+                f"{self.source.name}: the encoder's tokenizer turns all words of its {split} split, "
+                f"{len(rows):,} sentences, into nothing. Choose an encoder for the language of the text, or check "
+                "the words."
+            )
+        return windows
 
     def micro_scores(self, prediction: EvalPrediction) -> dict[str, float]:
         """Put the windows' paths together into sentences and score them against the gold entities."""
