@@ -10,7 +10,14 @@ import pytest
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from tokenizers.trainers import BpeTrainer
-from transformers import BertConfig, BertModel, PreTrainedTokenizerFast, RobertaConfig, RobertaModel
+from transformers import (
+    BertConfig,
+    BertModel,
+    GemmaTokenizer,
+    PreTrainedTokenizerFast,
+    RobertaConfig,
+    RobertaModel,
+)
 
 from esnera_hf.errors import EncoderError
 from esnera_hf.modeling import CrfTagger, Tagger
@@ -60,6 +67,22 @@ def test_words_have_the_pieces_that_they_have_inside_a_text(
             *("<s>", "Ġanna", "Ġmet", "Ġbruno", "åĮĹäº¬", "</s>"),
         ]
         encoder = save_bert(tmp_path / "again", tokenizer)
+
+
+def test_a_saved_tagger_reads_words_as_it_was_trained_to(tmp_path: Path) -> None:
+    encoder, tokenizer = load_encoder(save_bert(tmp_path / "encoder", byte_level_tokenizer()))
+    before = Tagger(CrfTagger.from_encoder(encoder, ["O", "B-x", "I-x"], window_length=64), tokenizer)
+    before.save_pretrained(tmp_path / "tagger")
+    after = Tagger.from_pretrained(tmp_path / "tagger")
+    words = ["anna", "met", "", "北京", "x"]
+    assert after.words.windows([words]) == before.words.windows([words])
+
+
+def test_a_tokenizer_that_is_built_anew_when_loaded_stays_as_it_is(tmp_path: Path) -> None:
+    vocab = {piece: index for index, piece in enumerate(["<pad>", "<eos>", "<bos>", "<unk>", "a", "▁", "▁a"])}
+    encoder = save_bert(tmp_path, GemmaTokenizer(vocab=vocab, merges=[("▁", "a")]))
+    _, tokenizer = load_encoder(encoder)
+    assert isinstance(tokenizer.backend_tokenizer.normalizer, normalizers.Replace)
 
 
 def test_a_tokenizer_that_cares_for_no_space_stays_as_it_is(encoder_folder: Path) -> None:

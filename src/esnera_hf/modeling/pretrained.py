@@ -21,7 +21,14 @@ from huggingface_hub.errors import (
 from huggingface_hub.utils import httpx  # type: ignore[attr-defined]
 from safetensors import SafetensorError
 from tokenizers import Regex, normalizers
-from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    PreTrainedTokenizerFast,
+)
 from transformers.utils import CONFIG_NAME, cached_file, extract_commit_hash
 
 from esnera_hf.errors import EncoderError
@@ -61,7 +68,8 @@ def _load_encoder(name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
     if getattr(tokenizer, "add_prefix_space", None) is False:
         tokenizer = AutoTokenizer.from_pretrained(name, add_prefix_space=True, trust_remote_code=False)
-    if tokenizer.is_fast and _tells_space_before(tokenizer):
+    # Tokenizers of a class of their own are built anew when they are loaded, without what was added.
+    if type(tokenizer) is PreTrainedTokenizerFast and _tells_space_before(tokenizer):
         _put_space_before_words(tokenizer)
     config = AutoConfig.from_pretrained(name, trust_remote_code=False)
     if getattr(config, "is_encoder_decoder", False):
