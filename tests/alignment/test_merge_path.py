@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
 
 from builders import make_matrix
-from esnera_hf.alignment import Decision, LabelGroup, greedy_merge_path
+from esnera_hf.alignment import (
+    Decision,
+    LabelGroup,
+    SchemaSettings,
+    build_constraints,
+    greedy_merge_path,
+    mapping_from_path,
+    next_stage,
+)
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.labels import LabelRef
 from esnera_hf.similarity import SimilarityMatrix
@@ -224,3 +233,48 @@ def test_a_parameter_out_of_range_is_refused(lam: float, tau: float, message: st
 def test_one_source_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="at least two"):
         greedy_merge_path(make_matrix({"a:x": 1, "a:y": 1}, {}, {}), 0.4, 0.4)
+
+
+@pytest.mark.parametrize("into", [["org"], {"org": ["b:org"]}, {"org": ["b:org", "a:company"]}])
+def test_every_stage_counts_the_sources_that_define_the_schema(into: Any) -> None:
+    matrix = three_sources()
+    constraints = build_constraints(matrix.labels, into)
+    path, seen = None, {label.source for label in constraints.names}
+    while (stage := next_stage(matrix, path, constraints)) is not None:
+        path = stage.merge(0.5, 0.34)
+        seen |= set(stage.sources)
+        assert set(path.sources) == seen
+        mapping = mapping_from_path(path, matrix, constraints).restricted(path.sources)
+        mapping.check_fits(label for label in matrix.labels if label.source in path.sources)
+    assert seen == {"a", "b", "c"}
+    assert path is not None
+    assert path.groups[0] == group("b:org", "a:company", "c:firm")
+
+
+def test_further_labels_of_the_sources_that_define_a_schema_are_there_to_be_joined() -> None:
+    matrix = make_matrix(
+        {"a:loc": 9, "a:per": 9, "b:city": 5, "b:person": 5},
+        {},
+        {("a:loc", "b:city"): 0.8, ("a:per", "b:person"): 0.8, ("a:loc", "b:person"): 0.5},
+    )
+    path = greedy_merge_path(matrix, 0.4, 0.4, build_constraints(matrix.labels, {"LOC": ["a:loc"]}))
+    assert set(path.groups) == {group("a:loc", "b:city"), group("a:per", "b:person")}
+    assert [stage.sources for stage in path.stages] == [("b",), ("a",)]
+
+
+def test_a_schema_that_takes_in_every_label_leaves_nothing_to_decide() -> None:
+    matrix = make_matrix({"a:x": 1, "b:y": 1}, {}, {("a:x", "b:y"): 0.5})
+    path = greedy_merge_path(matrix, 0.4, 0.4, build_constraints(matrix.labels, {"X": ["a:x", "b:y"]}))
+    assert path.groups == (group("a:x", "b:y"),)
+    assert [stage.decisions for stage in path.stages] == [()]
+
+
+def test_wishes_between_the_sources_that_define_a_schema_hold_at_every_stage() -> None:
+    matrix = make_matrix({"a:x": 1, "a:p": 1, "b:y": 1, "b:q": 2, "c:r": 3}, {}, {})
+    wishes = SchemaSettings(names={"a:p": "P", "b:q": "P"})
+    constraints = build_constraints(matrix.labels, {"X": ["a:x", "b:y"]}, wishes)
+    stage = next_stage(matrix, None, constraints)
+    assert stage is not None
+    path = stage.merge(0.4, 0.4)
+    assert group("b:q", "a:p") in path.groups
+    assert mapping_from_path(path, matrix, constraints).members("P") == (ref("a:p"), ref("b:q"))

@@ -13,14 +13,8 @@ from esnera_hf.alignment.from_partition import mapping_from_partition
 from esnera_hf.alignment.from_path import mapping_from_path
 from esnera_hf.alignment.groups import LabelGroup
 from esnera_hf.alignment.mapping import LabelMapping, MappedLabel, MappingStage, Relation
-from esnera_hf.alignment.merge_path import (
-    Decision,
-    MergePath,
-    MergeStage,
-    check_tau,
-    greedy_merge_path,
-    next_stage,
-)
+from esnera_hf.alignment.merge_path import check_tau, greedy_merge_path, next_stage
+from esnera_hf.alignment.merge_stages import Decision, MergePath, MergeStage
 from esnera_hf.alignment.partition import (
     LabelPartition,
     PartitionComponent,

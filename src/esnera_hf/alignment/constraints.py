@@ -54,6 +54,11 @@ class Constraints:
     target: str | None = None
     schema: tuple[str, ...] = ()
 
+    @property
+    def defining(self) -> frozenset[str]:
+        """The sources of the labels that define the names of the schema given."""
+        return frozenset(label.source for label, name in self.names.items() if name in self.schema)
+
     def class_of(self, label: LabelRef) -> frozenset[LabelRef]:
         """Return the labels that must end in one group with a label, itself among them."""
         return next((members for members in self.classes if label in members), frozenset({label}))

@@ -35,7 +35,7 @@ def mapping_from_groups(
 
     Args:
         groups: in the order of the unified labels.
-        stages: how they were made; labels of sources they do not name are not mapped.
+        stages: how they were made; labels of sources that neither they nor the groups name are not mapped.
         matrix: the evidence.
         similarity: what is shown, shape (N, N), of the labels of the matrix.
         constraints: names and labels left out.
@@ -48,6 +48,7 @@ def mapping_from_groups(
     names = _unique_names(groups, constraints.names)
     home = {member: group for group in groups for member in group.members}
     sources = {source for stage in stages for source in (*stage.sources, stage.target)}
+    sources |= {member.source for member in home}
     known = [index for index, label in enumerate(matrix.labels) if label.source in sources]
     entries = []
     for index in known:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from esnera_hf.alignment.constraints import Constraints
 from esnera_hf.alignment.from_groups import mapping_from_groups
 from esnera_hf.alignment.mapping import DEFAULT_LAMBDA, LabelMapping, MappingStage
-from esnera_hf.alignment.merge_path import MergePath
+from esnera_hf.alignment.merge_stages import MergePath
 from esnera_hf.labels import LabelRef
 from esnera_hf.similarity import SimilarityMatrix
 

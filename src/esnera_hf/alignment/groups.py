@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,40 +26,61 @@ class LabelGroup:
     members: tuple[LabelRef, ...]
 
 
+def members_of(groups: Iterable[LabelGroup]) -> list[LabelRef]:
+    """Return the labels of some groups."""
+    return [member for group in groups for member in group.members]
+
+
 def initial_groups(matrix: SimilarityMatrix, constraints: Constraints) -> dict[str, tuple[LabelGroup, ...]]:
     """Return each source's labels as groups of one, or of those that are to be together.
 
     The head of a group of several is its label with most mentions.
     """
-    support = {label: int(count) for label, count in zip(matrix.labels, matrix.support, strict=True)}
+    support = _support(matrix)
     groups: dict[str, dict[frozenset[LabelRef], LabelGroup]] = {source: {} for source in matrix.sources}
     for label in matrix.labels:
         if label in constraints.left_out:
             continue
-        own = _own_class(label, constraints)
-        head = min(own, key=lambda m: (-support[m], m))
-        groups[label.source].setdefault(own, LabelGroup(head, (head, *sorted(own - {head}))))
+        own = _class_within(label, {label.source}, constraints)
+        groups[label.source].setdefault(own, _headed(own, support))
     return {source: tuple(found.values()) for source, found in groups.items()}
 
 
 def schema_groups(matrix: SimilarityMatrix, constraints: Constraints) -> tuple[LabelGroup, ...]:
-    """Return the labels that define each name of a given schema, in its order.
+    """Return the labels that define each name of a given schema, in its order, then the others of their sources.
 
-    What is to be together with one of them in its own source belongs to them.
+    What is to be together with one of them in any of these sources belongs to them.
     """
-    support = {label: int(count) for label, count in zip(matrix.labels, matrix.support, strict=True)}
-    groups = []
+    named = {label: name for label, name in constraints.names.items() if name in constraints.schema}
+    groups: dict[frozenset[LabelRef], None] = {}
     for name in constraints.schema:
-        named = [label for label in matrix.labels if constraints.names.get(label) == name]
-        members = frozenset().union(*(_own_class(label, constraints) for label in named))
-        head = min(members, key=lambda m: (-support[m], m))
-        groups.append(LabelGroup(head, (head, *sorted(members - {head}))))
-    return tuple(groups)
+        defining = (label for label in matrix.labels if named.get(label) == name)
+        groups[
+            frozenset().union(
+                *(_class_within(label, constraints.defining, constraints) for label in defining)
+            )
+        ] = None
+    placed = {label for members in groups for label in members}
+    for label in matrix.labels:
+        if label.source in constraints.defining and label not in placed | constraints.left_out:
+            groups[_class_within(label, constraints.defining, constraints)] = None
+    support = _support(matrix)
+    return tuple(_headed(members, support) for members in groups)
 
 
-def _own_class(label: LabelRef, constraints: Constraints) -> frozenset[LabelRef]:
-    """Return the labels of a label's source that must end in one group with it, itself among them."""
-    return frozenset(m for m in constraints.class_of(label) if m.source == label.source)
+def _class_within(label: LabelRef, sources: Collection[str], constraints: Constraints) -> frozenset[LabelRef]:
+    """Return the labels of some sources that must end in one group with a label, itself among them."""
+    return frozenset(m for m in constraints.class_of(label) if m.source in sources)
+
+
+def _support(matrix: SimilarityMatrix) -> dict[LabelRef, int]:
+    return {label: int(count) for label, count in zip(matrix.labels, matrix.support, strict=True)}
+
+
+def _headed(members: frozenset[LabelRef], support: Mapping[LabelRef, int]) -> LabelGroup:
+    """Return a group whose head is the label with most mentions."""
+    head = min(members, key=lambda m: (-support[m], m))
+    return LabelGroup(head, (head, *sorted(members - {head})))
 
 
 class GroupEvidence:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,91 +13,13 @@ from esnera_hf.alignment.groups import (
     GroupEvidence,
     LabelGroup,
     initial_groups,
+    members_of,
     schema_groups,
     sum_empirical,
 )
+from esnera_hf.alignment.merge_stages import GIVEN_SCHEMA, Decision, MergePath, MergeStage
 from esnera_hf.errors import ConfigurationError
-from esnera_hf.labels import LabelRef
 from esnera_hf.similarity import SimilarityMatrix, merge_similarities
-
-#: The target of a stage that merges into names given by the user.
-GIVEN_SCHEMA = "(given schema)"
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """What was decided about one label group at one stage.
-
-    Attributes:
-        group: the labels in question.
-        candidate: head of the group with the highest similarity that it may
-            join, ``None`` if no similarity is known.
-        similarity: S between the two.
-        semantic: its semantic part, ``None`` if unknown.
-        matched: numerator of its empirical part.
-        predicted: denominator; 0 means unknown, and S is then S_sem.
-        merged: whether they became one.
-        wished: whether that was the user's wish, whatever S.
-    """
-
-    group: LabelGroup
-    candidate: LabelRef | None
-    similarity: float | None
-    semantic: float | None
-    matched: int
-    predicted: int
-    merged: bool
-    wished: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class MergeStage:
-    """One step of the path.
-
-    Attributes:
-        sources: the sources that are merged.
-        target: the source they are merged into.
-        sum_empirical: the sum of S_emp over all pairs of groups, which chose it.
-        lam: λ.
-        tau: τ; ``None`` where only the user's wishes were merged.
-        decisions: one for each label group of ``sources``.
-    """
-
-    sources: tuple[str, ...]
-    target: str
-    sum_empirical: float
-    lam: float
-    tau: float | None
-    decisions: tuple[Decision, ...]
-
-    @property
-    def merged(self) -> int:
-        """How many label groups went into another by their similarity."""
-        return sum(decision.merged and not decision.wished for decision in self.decisions)
-
-    @property
-    def similarity(self) -> float:
-        """The sum of S over the groups that were merged by it."""
-        return float(sum(d.similarity or 0.0 for d in self.decisions if d.merged and not d.wished))
-
-
-@dataclass(frozen=True, slots=True)
-class MergePath:
-    """The stages so far and the label groups they end with, those of the target first."""
-
-    stages: tuple[MergeStage, ...]
-    groups: tuple[LabelGroup, ...]
-
-    @property
-    def merged(self) -> int:
-        """Labels merged by similarity over all stages (source to target assignments)."""
-        return sum(stage.merged for stage in self.stages)
-
-    @property
-    def sources(self) -> tuple[str, ...]:
-        """The sources that have been merged, sorted."""
-        merged = {name for stage in self.stages for name in (*stage.sources, stage.target)}
-        return tuple(sorted(merged - {GIVEN_SCHEMA}))
 
 
 @dataclass(frozen=True)
@@ -174,8 +97,10 @@ def next_stage(
     The ordered pair of sources with the highest sum of S_emp comes first; what
     it becomes is the next source, and the remaining source with the highest sum
     the next target. With a given target or schema, the remaining source with the
-    highest sum goes into it. Groups take part with their members' counts added
-    up and their semantic similarities averaged by support. Equal sums are
+    highest sum goes into it; the labels of the sources that define a schema are
+    all there from the start, those that define no name of it go into it last, and
+    none joins another of its source. Groups take part with their members' counts
+    added up and their semantic similarities averaged by support. Equal sums are
     settled by name.
 
     Args:
@@ -215,21 +140,36 @@ def _next_into_schema(
     constraints: Constraints,
     singles: dict[str, tuple[LabelGroup, ...]],
 ) -> NextStage | None:
-    target = constraints.target or GIVEN_SCHEMA
     if path is None:
         path = MergePath((), singles.get(constraints.target or "", ()) or schema_groups(matrix, constraints))
     done = {stage.sources[0] for stage in path.stages} | {constraints.target}
-    placed = {member for group in path.groups for member in group.members}
+    others = path.groups[len(constraints.schema) :]
     waiting = {
-        source: tuple(group for group in groups if not placed.intersection(group.members))
+        source: tuple(group for group in others if group.head.source == source)
+        if source in constraints.defining
+        else groups
         for source, groups in sorted(singles.items())
         if source not in done
     }
+    undecided = {s: rows for s, rows in waiting.items() if rows or s not in constraints.defining}
+    if path.stages or undecided:
+        waiting = undecided
     if not waiting:
         return None
-    columns = path.groups
-    chosen = max(waiting, key=lambda s: sum_empirical(matrix, waiting[s], columns))
-    return NextStage(matrix, constraints, path, (chosen,), target, waiting[chosen], columns)
+    columns = {s: tuple(group for group in path.groups if group not in waiting[s]) for s in waiting}
+    chosen = max(
+        waiting,
+        key=lambda s: (s not in constraints.defining, sum_empirical(matrix, waiting[s], columns[s])),
+    )
+    rows, held = waiting[chosen], columns[chosen]
+    apart = {
+        frozenset((one, other))
+        for one, other in product(members_of(rows), members_of(held))
+        if one.source == other.source in constraints.defining
+    }
+    constraints = replace(constraints, apart=constraints.apart | apart)
+    target = constraints.target or GIVEN_SCHEMA
+    return NextStage(matrix, constraints, path, (chosen,), target, rows, held)
 
 
 def greedy_merge_path(

@@ -9,7 +9,8 @@ from typing import Generic, Literal, Protocol, TypeVar, get_args
 
 from esnera_hf.alignment.constraints import Constraints
 from esnera_hf.alignment.mapping import DEFAULT_LAMBDA
-from esnera_hf.alignment.merge_path import MergePath, NextStage, check_tau, next_stage
+from esnera_hf.alignment.merge_path import NextStage, check_tau, next_stage
+from esnera_hf.alignment.merge_stages import MergePath
 from esnera_hf.console import say
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.labels import LabelRef
