@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
 
 from builders import make_matrix
-from esnera_hf.alignment import Constraints, LabelMapping, build_constraints, typed_mapping
-from esnera_hf.alignment.constraints import SchemaSettings
+from esnera_hf.alignment import (
+    Constraints,
+    LabelMapping,
+    SchemaSettings,
+    build_constraints,
+    greedy_merge_path,
+    mapping_from_path,
+    typed_mapping,
+)
 from esnera_hf.labels import LabelRef
 from esnera_hf.similarity import LabelRelations, SimilarityMatrix, relate
 
@@ -86,6 +96,77 @@ def test_wishes_hold() -> None:
     mapping = mapped(wishes)
     assert mapping["fine", "name"] != mapping["coarse", "PERSON"]
     assert mapping["fine", "book"] == mapping["coarse", "work"] == "work"
+
+
+def locked(mapping: LabelMapping, *unlocked: str) -> Constraints:
+    """Return constraints that keep a mapping, but for some labels."""
+    entries = tuple(replace(entry, locked=entry.label.label not in unlocked) for entry in mapping.entries)
+    return build_constraints(matrix().labels, None, SchemaSettings(locked=replace(mapping, entries=entries)))
+
+
+def edited(parents: dict[str, str], *added: str) -> LabelMapping:
+    mapping = mapped()
+    return replace(mapping, unified_labels=(*mapping.unified_labels, *added), parents=parents)
+
+
+@pytest.mark.parametrize(
+    ("parents", "added"),
+    [
+        ({}, ()),
+        ({"book": "work"}, ()),
+        ({"film": "work", "book": "film"}, ()),
+        ({"book": "THING", "work": "THING"}, ("THING",)),
+        ({"book": "work", "film": "work", "work": "THING", "THING": "ALL"}, ("THING", "ALL")),
+    ],
+)
+def test_a_locked_mapping_keeps_its_tree(parents: dict[str, str], added: tuple[str, ...]) -> None:
+    mapping = mapped(locked(edited(parents, *added)))
+    assert dict(mapping.parents) == parents
+    assert set(mapping.unified_labels) == {"PERSON", "work", "book", "film", *added}
+
+
+def test_a_label_that_is_not_locked_gets_its_parent_anew() -> None:
+    assert dict(mapped(locked(edited({}), "film")).parents) == {"film": "work"}
+    assert dict(mapped(locked(edited({"film": "PERSON"}), "film", "name", "PERSON")).parents) == {
+        "film": "work"
+    }
+
+
+def test_no_other_label_takes_the_name_of_a_locked_one_that_none_bears() -> None:
+    mapping = mapped(locked(edited({"book": "film@fine", "film@fine": "PERSON"}, "film@fine"), "film"))
+    assert mapping["fine", "film"] == "film"
+    named = replace(edited({}), unified_labels=("PERSON", "work", "book", "film"), parents={"book": "film"})
+    entries = tuple(
+        replace(entry, unified="work") if entry.unified == "film" else entry for entry in named.entries
+    )
+    mapping = mapped(locked(replace(named, entries=entries), "film"))
+    assert mapping["fine", "film"] == "film@fine"
+    assert mapping.parents["book"] == "film"
+
+
+def test_flat_merging_keeps_a_locked_tree_too() -> None:
+    constraints = locked(edited({"book": "THING", "THING": "PERSON"}, "THING"))
+    path = greedy_merge_path(matrix(), 0.4, 0.4, constraints)
+    mapping = mapping_from_path(path, matrix(), constraints)
+    assert dict(mapping.parents) == {"book": "THING", "THING": "PERSON"}
+
+
+def test_what_is_to_stay_apart_is_no_part_either() -> None:
+    labels = matrix().labels
+    kept = build_constraints(labels, None, SchemaSettings(apart=[["fine:book", "coarse:work"]]))
+    assert dict(mapped(kept).parents) == {"film": "work"}
+    named = build_constraints(labels, None, SchemaSettings({"fine:book": "X", "coarse:work": "Y"}))
+    assert dict(mapped(named).parents) == {"X": "Y", "film": "Y"}
+
+
+def test_what_is_to_stay_apart_is_no_part_by_way_of_others() -> None:
+    above = locked(edited({"work": "PERSON"}), "film")
+    pair = frozenset({LabelRef("fine", "film"), LabelRef("coarse", "PERSON")})
+    assert dict(mapped(replace(above, unrelated=frozenset({pair}))).parents) == {"work": "PERSON"}
+    below = locked(edited({"PERSON": "film"}), "film")
+    pair = frozenset({LabelRef("fine", "name"), LabelRef("coarse", "work")})
+    assert dict(mapped(replace(below, unrelated=frozenset({pair}))).parents) == {"PERSON": "film"}
+    assert dict(mapped(below).parents) == {"PERSON": "film", "film": "work"}
 
 
 def test_the_order_of_the_labels_plays_no_part() -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from itertools import combinations, product
+from itertools import combinations, product, takewhile
 
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.errors import ConfigurationError
@@ -24,8 +24,11 @@ class SchemaSettings:
         names: the unified name of a label. Labels given the same name become
             one, labels given different names stay apart.
         together: groups of labels that become one.
-        apart: groups of labels no two of which may become one.
-        locked: a mapping, or the path of its file, whose locked entries are kept.
+        apart: groups of labels no two of which may become one, nor one a part of
+            the other.
+        locked: a mapping, or the path of its file, whose locked entries are kept. A
+            unified label with a locked entry keeps the parent that it has there, or
+            stays without one.
     """
 
     names: Mapping[str, str] = field(default_factory=dict)
@@ -41,18 +44,28 @@ class Constraints:
     Attributes:
         classes: disjoint sets of labels, each of which ends in one group.
         apart: pairs of labels that never end in one group.
+        unrelated: those of them of which neither is to be a part of the other.
         names: the name of the group that holds a label.
         left_out: labels whose entities are left out of the merged dataset.
         target: the source all others are merged into, if one is given.
         schema: the unified names given, in order.
+        parents: of unified names that are locked, and of those above them that no
+            label bears: the parent, ``None`` for none.
     """
 
     classes: tuple[frozenset[LabelRef], ...] = ()
     apart: frozenset[frozenset[LabelRef]] = frozenset()
+    unrelated: frozenset[frozenset[LabelRef]] = frozenset()
     names: Mapping[LabelRef, str] = field(default_factory=dict)
     left_out: frozenset[LabelRef] = frozenset()
     target: str | None = None
     schema: tuple[str, ...] = ()
+    parents: Mapping[str, str | None] = field(default_factory=dict)
+
+    @property
+    def bare(self) -> frozenset[str]:
+        """The locked unified names that no label bears."""
+        return frozenset(self.parents) - frozenset(self.names.values())
 
     @property
     def defining(self) -> frozenset[str]:
@@ -101,7 +114,7 @@ def build_constraints(
             f"into={target!r}: expected one of the sources, {', '.join(sorted(sources))}."
         )
     schema = {} if into is None or isinstance(into, str) else _schema(into, labels, find)
-    locked, left_out = _locked(settings.locked, labels)
+    locked, left_out, parents = _locked(settings.locked, labels)
     wishes = [(ref, name) for name, refs in schema.items() for ref in refs]
     wishes += [(find(text, "names"), name) for text, name in settings.names.items()]
     names = _names([*wishes, *locked])
@@ -115,13 +128,22 @@ def build_constraints(
     for label, name in names.items():
         by_name.setdefault(name, []).append(label)
     classes = _joined([*groups, *by_name.values()])
-    apart = {
+    wished = {
         frozenset(pair)
         for group in settings.apart
         for pair in combinations(sorted({find(text, "apart") for text in group}), 2)
     }
-    apart |= {frozenset(pair) for pair in combinations(names, 2) if names[pair[0]] != names[pair[1]]}
-    return Constraints(classes, spread_apart(apart, classes), names, left_out, target, tuple(schema))
+    named = {frozenset(pair) for pair in combinations(names, 2) if names[pair[0]] != names[pair[1]]}
+    return Constraints(
+        classes,
+        spread_apart(wished | named, classes),
+        spread_apart(wished, classes),
+        names,
+        left_out,
+        target,
+        tuple(schema),
+        parents,
+    )
 
 
 class _Finder:
@@ -178,9 +200,10 @@ def _names(wishes: Iterable[tuple[LabelRef, str]]) -> dict[LabelRef, str]:
 
 def _locked(
     locked: LabelMapping | str | os.PathLike[str] | None, labels: Sequence[LabelRef]
-) -> tuple[list[tuple[LabelRef, str]], frozenset[LabelRef]]:
+) -> tuple[list[tuple[LabelRef, str]], frozenset[LabelRef], dict[str, str | None]]:
+    """Return the locked labels with their names, those left out, and the parents that are locked with them."""
     if locked is None:
-        return [], frozenset()
+        return [], frozenset(), {}
     mapping = locked if isinstance(locked, LabelMapping) else LabelMapping.load(locked)
     named, left_out = [], set()
     for entry in mapping.entries:
@@ -194,7 +217,18 @@ def _locked(
                 left_out.add(entry.label)
             else:
                 named.append((entry.label, entry.unified))
-    return named, frozenset(left_out)
+    return named, frozenset(left_out), _locked_parents(mapping, {name for _, name in named})
+
+
+def _locked_parents(mapping: LabelMapping, locked: Set[str]) -> dict[str, str | None]:
+    """Return the parents of locked names, and of those above them that no label bears."""
+    borne = {entry.unified for entry in mapping.entries}
+    parents: dict[str, str | None] = {}
+    for name in mapping.unified_labels:
+        if name in locked:
+            for child in (name, *takewhile(lambda above: above not in borne, mapping.ancestors(name))):
+                parents[child] = mapping.parents.get(child)
+    return parents
 
 
 def _joined(groups: Iterable[Iterable[LabelRef]]) -> tuple[frozenset[LabelRef], ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -31,7 +31,7 @@ def mapping_from_groups(
     A group takes the name the user gave it, or else that of its head. Groups never
     share a name: the later one becomes ``label@source``. Similarities are rounded
     to four digits, as the mapping's file shows them. Entries come by unified label,
-    those left out last.
+    those left out last. Parents are those that the user has locked.
 
     Args:
         groups: in the order of the unified labels.
@@ -45,7 +45,7 @@ def mapping_from_groups(
     Raises:
         ConservationError: a label that is not to be left out is in no group.
     """
-    names = _unique_names(groups, constraints.names)
+    names = _unique_names(groups, constraints)
     home = {member: group for group in groups for member in group.members}
     sources = {source for stage in stages for source in (*stage.sources, stage.target)}
     sources |= {member.source for member in home}
@@ -69,7 +69,8 @@ def mapping_from_groups(
         entries.append(entry if other is None else compared(entry, other, matrix, similarity))
     order = {name: index for index, name in enumerate(names.values())}
     entries.sort(key=lambda entry: order.get(entry.unified or "", len(order)))
-    return LabelMapping(tuple(names.values()), tuple(entries), tuple(stages))
+    labels, parents = _locked_tree(names.values(), constraints)
+    return LabelMapping(labels, tuple(entries), tuple(stages), parents=parents)
 
 
 def compared(
@@ -108,9 +109,10 @@ def nearest_label(
     return matrix.labels[-max(found)[1]] if found else None
 
 
-def _unique_names(groups: Sequence[LabelGroup], chosen: Mapping[LabelRef, str]) -> dict[LabelGroup, str]:
+def _unique_names(groups: Sequence[LabelGroup], constraints: Constraints) -> dict[LabelGroup, str]:
+    chosen = constraints.names
     given = {group: chosen[label] for group in groups for label in group.members if label in chosen}
-    taken = set(given.values())
+    taken = {*given.values(), *constraints.bare}
     names: dict[LabelGroup, str] = {}
     for group in groups:
         name = given.get(group)
@@ -121,6 +123,18 @@ def _unique_names(groups: Sequence[LabelGroup], chosen: Mapping[LabelRef, str]) 
             taken.add(name)
         names[group] = name
     return names
+
+
+def _locked_tree(names: Iterable[str], constraints: Constraints) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Return the unified labels with those above them that are locked, and the locked parents."""
+    labels, parents = list(names), {}
+    for name in labels:
+        parent = constraints.parents.get(name)
+        if parent is not None:
+            parents[name] = parent
+            if parent not in labels:
+                labels.append(parent)
+    return tuple(labels), parents
 
 
 def _rounded(value: float | None) -> float | None:

@@ -20,7 +20,8 @@ _HEADER = """\
 #   unified: may be changed to any name of unified_labels (add a name there to make a new label), or
 #     to null to leave the entities of the label out of the merged dataset.
 #   same_as: "source:label", instead of unified, sends the label wherever that one goes.
-#   locked: true makes the next align keep the line.
+#   locked: true makes the next align keep the line: the unified label, or none, and the parent of that
+#     unified label, or none. All else is decided anew.
 # To apply it: esnera-hf apply mapping.yaml SOURCES
 #
 # relation says how the source label relates to the unified one; mentions counts those of its train

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +24,9 @@ def typed_mapping(relations: LabelRelations, constraints: Constraints | None = N
     All merges are made at once: the partition of the labels with the highest sum
     of mutual similarities over :data:`EQUAL` inside its groups, at most one label
     of a source in each. A group that another one holds becomes its child, of
-    several the one that covers it most. It is shown beside a label of that.
+    several the one that covers it most, unless the user wishes their labels or those
+    below and above them apart. It is shown beside a label of that. Parents that are
+    locked, and labels that are locked without one, stay as they are.
 
     Args:
         relations: of all pairs of labels.
@@ -31,10 +34,10 @@ def typed_mapping(relations: LabelRelations, constraints: Constraints | None = N
     """
     matrix = relations.matrix
     partition = partition_labels(matrix.labels, relations.mutual - EQUAL, constraints)
+    constraints = constraints or Constraints()
     mapping = mapping_from_partition(partition, matrix, relations.mutual, EQUAL, constraints)
     names = mapping.unified_labels
     covered, held = held_groups(relations, [mapping.members(name) for name in names])
-    parents: dict[str, str] = {}
     candidates = sorted(
         (
             (covered[child, parent], names[child], names[parent])
@@ -43,9 +46,21 @@ def typed_mapping(relations: LabelRelations, constraints: Constraints | None = N
         key=lambda found: (-found[0], found[1], found[2]),
     )
     for _, child, parent in candidates:
-        if child not in parents and not _holds(parents, child, parent):
-            parents[child] = parent
-    return _beside_parents(replace(mapping, parents=parents), relations)
+        free = child not in mapping.parents and child not in constraints.parents
+        if free and _may_hold(mapping, parent, child, constraints):
+            mapping = replace(mapping, parents={**mapping.parents, child: parent})
+    return _beside_parents(mapping, relations)
+
+
+def _may_hold(mapping: LabelMapping, whole: str, part: str, constraints: Constraints) -> bool:
+    """Tell whether one label may be put below another: without a circle, and without what is to be unrelated."""
+    above, below = (whole, *mapping.ancestors(whole)), (part, *mapping.descendants(part))
+    pairs = product(_members(mapping, above), _members(mapping, below))
+    return part not in above and constraints.unrelated.isdisjoint(map(frozenset, pairs))
+
+
+def _members(mapping: LabelMapping, names: Sequence[str]) -> list[LabelRef]:
+    return [member for name in names for member in mapping.members(name)]
 
 
 def _beside_parents(mapping: LabelMapping, relations: LabelRelations) -> LabelMapping:
@@ -100,10 +115,3 @@ def held_groups(
 
 def _ratio(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
-
-
-def _holds(parents: dict[str, str], label: str, other: str) -> bool:
-    """Tell whether a label is the other one or above it."""
-    while other in parents and other != label:
-        other = parents[other]
-    return other == label
