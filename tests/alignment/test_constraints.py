@@ -100,6 +100,21 @@ def test_into_names_that_labels_bear() -> None:
     assert aligned(into=["WORK", "Company"]) == {"WORK": WORKS, "Company": FIRMS}
 
 
+@pytest.mark.parametrize(
+    ("name", "labels", "defining"),
+    [
+        ("title", ["a:TITLE", "b:title", "c:Title"], {"b:title"}),
+        ("US", ["a:US", "a:us", "b:us"], {"a:US"}),
+        ("Us", ["a:US", "b:us"], {"a:US", "b:us"}),
+    ],
+)
+def test_a_name_is_borne_by_the_labels_that_are_spelt_so_if_there_are_any(
+    name: str, labels: list[str], defining: set[str]
+) -> None:
+    refs = [LabelRef(*label.split(":")) for label in labels]
+    assert {str(ref) for ref in build_constraints(refs, [name]).names} == defining
+
+
 def test_into_names_with_the_labels_that_define_them() -> None:
     found = aligned(into={"ORG": ["a:firm", "c:company"]})
     assert found["ORG"] == FIRMS
@@ -196,3 +211,9 @@ def test_what_cannot_be_met_is_refused(into: Any, wishes: dict[str, Any], messag
     with pytest.raises(ConfigurationError) as caught:
         build_constraints(matrix().labels, into, SchemaSettings(**wishes))
     assert message in str(caught.value)
+
+
+def test_a_name_of_two_labels_of_a_source_but_for_their_case_is_refused() -> None:
+    labels = [LabelRef("a", "US"), LabelRef("a", "us"), LabelRef("b", "US")]
+    with pytest.raises(ConfigurationError, match=r"'Us' is .* several labels of a, .*: a:US, a:us\. Name"):
+        build_constraints(labels, ["Us"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from itertools import combinations, product, takewhile
@@ -96,8 +97,8 @@ def build_constraints(
     Args:
         labels: the labels of all sources.
         into: a source, whose labels are the schema; or unified names, each of
-            which some label bears; or unified names with the labels that define
-            them.
+            which some label bears, in other case if none is spelt so; or unified
+            names with the labels that define them.
         settings: everything else.
 
     Raises:
@@ -175,7 +176,7 @@ def _schema(
     if isinstance(into, Mapping):
         schema = {name: [find(text, f"into, {name}") for text in texts] for name, texts in into.items()}
     else:
-        schema = {name: [ref for ref in labels if ref.label.casefold() == name.casefold()] for name in into}
+        schema = {name: _bearers(name, labels) for name in into}
     for name, refs in schema.items():
         if not refs:
             raise ConfigurationError(
@@ -183,6 +184,22 @@ def _schema(
                 f"labels that define it: {{{name!r}: ['source:label', …]}}."
             )
     return schema
+
+
+def _bearers(name: str, labels: Sequence[LabelRef]) -> list[LabelRef]:
+    """Return the labels spelt as a name, or, where there is none, those spelt so in other case, one a source."""
+    exact = [ref for ref in labels if ref.label == name]
+    if exact:
+        return exact
+    alike = [ref for ref in labels if ref.label.casefold() == name.casefold()]
+    for source, count in Counter(ref.source for ref in alike).items():
+        if count > 1:
+            found = ", ".join(str(ref) for ref in alike if ref.source == source)
+            raise ConfigurationError(
+                f"into: {name!r} is the name of several labels of {source}, but for their case: {found}. Name the "
+                f"labels that define it: {{{name!r}: ['source:label', …]}}."
+            )
+    return alike
 
 
 def _names(wishes: Iterable[tuple[LabelRef, str]]) -> dict[LabelRef, str]:
