@@ -38,18 +38,90 @@ def refusal(capsys: pytest.CaptureFixture[str], *command: str) -> str:
     return capsys.readouterr().err.removeprefix("esnera-hf: ").strip()
 
 
+#: What of the search may be given as it would be anyway.
+AS_BY_DEFAULT = [("--search", "exact"), ("--max-drop", "0.02"), ("--scoring", "projected")]
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         (("--into", "alpha", "--into-labels", "per"), "--into and --into-labels: expected one of the two."),
         (("--name", "alpha:per"), "--name alpha:per: expected source:label=name."),
         (("--name", "=PERSON"), "--name =PERSON: expected source:label=name."),
+        (
+            ("--name", "alpha:per=X", "--name", "alpha:per=Y"),
+            "--name: alpha:per is to be called 'X' and 'Y'. Keep one name.",
+        ),
+        (
+            ("--into-labels", ","),
+            "into: found no name, expected at least one. Leave it out to merge without a schema.",
+        ),
+        (
+            ("--apart", "alpha:per", "--apart", "beta:name"),
+            "apart: found a group of alpha:per, expected two labels or more. Name all labels of a group in one list, "
+            "or leave it out.",
+        ),
+        *(
+            (
+                ("--merge", "typed", *given),
+                f"{given[0]}: --merge typed knows neither λ and τ nor a search. Leave them out, or say --merge flat.",
+            )
+            for given in AS_BY_DEFAULT
+        ),
+        (
+            ("--lambda", "0.4", "--tau", "0.4", "--max-drop", "0.02", "--search", "exact"),
+            "--max-drop, --search: λ and τ are both given, so nothing is searched. Leave this out, or one of the two.",
+        ),
+        *(
+            (
+                ("--warm-start", "0.25", *given),
+                "warm_start=0.25: it is for the trials of a search and the final tagger, and neither is asked for. "
+                "Leave it out, or set tagger=True.",
+            )
+            for given in ((), ("--lambda", "0.4", "--tau", "0.4"))
+        ),
     ],
 )
 def test_align(
     corpora: list[str], options: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert refusal(capsys, "align", *corpora, "--encoder", "none", *options) == message
+
+
+@pytest.mark.parametrize("given", [*AS_BY_DEFAULT, ("--tau", "0.4")])
+def test_what_is_given_of_the_search_asks_for_flat_merging_whatever_its_value(
+    given: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    monkeypatch.setattr("esnera_hf.api.align", lambda sources, **given: asked.append(given["settings"].merge))
+    monkeypatch.setattr("esnera_hf.cli.aligning.save_and_print", lambda result, folder: None)
+    assert main(["align", "a", "b", *given]) == 0
+    assert main(["align", "a", "b"]) == 0
+    assert asked == ["flat", None]
+
+
+@pytest.mark.parametrize(
+    "given", [("--encoder", "x"), ("--taggers", "joint"), ("--epochs", "3", "--batch-size", "4")]
+)
+def test_apply_without_a_tagger_to_train(
+    corpora: list[str], given: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = ", ".join(name for name in given if name.startswith("-"))
+    assert refusal(capsys, "apply", "mapping.yaml", *corpora, *given) == (
+        f"{names}: no tagger is trained. Ask for pseudo-labels with --augment, or for a tagger with --tagger, or "
+        "leave this out."
+    )
+
+
+@pytest.mark.parametrize(
+    "given", [("--strict",), ("--scheme", "IOB2"), ("--read-as", "json"), ("--tag-column", "1")]
+)
+def test_export_of_a_merged_dataset_with_a_way_to_read_sources(
+    tmp_path: Path, given: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_result().save(tmp_path / "merged")
+    message = refusal(capsys, "export", str(tmp_path / "merged"), "--output", str(tmp_path / "out"), *given)
+    assert message.endswith("say how sources are read. Leave them out.")
 
 
 def test_evaluate_with_a_tagger_of_other_labels(

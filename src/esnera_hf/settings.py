@@ -27,8 +27,9 @@ class AlignSettings:
             all at once, and a label that another one holds becomes its child;
             nothing is searched. ``flat`` as the paper does: along the greedy path,
             by one similarity above one threshold, both searched; several labels of
-            one source may join one target. If not given, it is ``flat`` where λ, τ
-            or anything of the search but ``sentences`` is, and ``typed`` otherwise.
+            one source may join one target. If not given, it is ``flat`` where λ or τ
+            is, or anything of the search but ``sentences`` differs from its default,
+            and ``typed`` otherwise.
     """
 
     evidence: EvidenceSettings = field(default_factory=EvidenceSettings)
@@ -45,8 +46,8 @@ class AlignSettings:
         """Return the settings with the seed, λ or τ fixed where one is given, and the way of merging chosen.
 
         Raises:
-            ConfigurationError: λ or τ is out of range, or something of the search is
-                set for typed merging.
+            ConfigurationError: λ or τ is out of range, something of the search is set
+                for typed merging, or a warm start where no merged tagger is trained.
         """
         search = replace(
             self.search,
@@ -59,12 +60,18 @@ class AlignSettings:
                 "λ, τ or the search is set, and merge='typed', which knows none of them. Leave them out, or set "
                 "merge='flat'."
             )
+        merge = self.merge or ("flat" if along_path else "typed")
+        searched = merge == "flat" and (lam is None or tau is None)
+        if self.evidence.warm_start is not None and not searched and not self.final.tagger:
+            raise ConfigurationError(
+                f"warm_start={self.evidence.warm_start}: it is for the trials of a search and the final tagger, and "
+                "neither is asked for. Leave it out, or set tagger=True."
+            )
         evidence = replace(
             self.evidence,
             training={"seed": seed, **self.evidence.training},
             embeddings=self.evidence.chosen_embeddings,
         )
-        merge = self.merge or ("flat" if along_path else "typed")
         return replace(self, search=search, evidence=evidence, merge=merge)
 
     @property

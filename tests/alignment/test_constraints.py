@@ -119,6 +119,7 @@ def test_into_names_with_the_labels_that_define_them() -> None:
     found = aligned(into={"ORG": ["a:firm", "c:company"]})
     assert found["ORG"] == FIRMS
     assert WORKS in found.values()
+    assert aligned(into={"WORK": "b:work"})["WORK"] == WORKS
 
 
 def test_locked_entries_are_kept_and_left_out_labels_stay_so(tmp_path: Path) -> None:
@@ -188,6 +189,12 @@ def test_wishes_are_met_whatever_the_similarities(data: st.DataObject) -> None:
     [
         ("d", {}, "into='d': expected one of the sources, a, b, c"),
         (["WORK", "nothing"], {}, "no label of the sources is called 'nothing'"),
+        ([], {}, "into: found no name, expected at least one"),
+        ({}, {}, "into: found no name, expected at least one"),
+        (None, {"together": [["a:book"]]}, "together: found a group of a:book, expected two labels or more"),
+        (None, {"apart": [[]]}, "apart: found a group of no label, expected two labels or more"),
+        (None, {"together": PAIR}, "together: found 'a:book', expected a list of groups of labels"),
+        (None, {"apart": PAIR}, "apart: found 'a:book', expected a list of groups of labels"),
         ({"X": []}, {}, "no label of the sources is called 'X'"),
         ({"X": ["a:none"]}, {}, "into, X: 'a:none' is no label of the sources"),
         (None, {"names": {"book": "X"}}, "names: 'book' is no label of the sources. Expected source:label"),

@@ -1,6 +1,6 @@
 """From similarities to one label schema: the merge path, the search along it, and the mapping it gives."""
 
-from esnera_hf.alignment.constraints import Constraints, Into, SchemaSettings, build_constraints
+from esnera_hf.alignment.constraints import Constraints, SchemaSettings, build_constraints
 from esnera_hf.alignment.difference import (
     AffectedLabel,
     MappingDifference,
@@ -35,6 +35,7 @@ from esnera_hf.alignment.search import (
     stage_candidates,
 )
 from esnera_hf.alignment.typed import typed_mapping
+from esnera_hf.alignment.wishes import Into
 
 __all__ = [
     "AffectedLabel",

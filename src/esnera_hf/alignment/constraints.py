@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from itertools import combinations, product, takewhile
 
 from esnera_hf.alignment.mapping import LabelMapping
+from esnera_hf.alignment.wishes import Into, LabelFinder, defining_labels, wished_groups
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.labels import LabelRef
 from esnera_hf.tagging import OUTSIDE
-
-#: A source's name, unified names, or unified names with the labels that define them.
-Into = str | Sequence[str] | Mapping[str, Sequence[str]]
 
 
 @dataclass(frozen=True)
@@ -102,24 +99,24 @@ def build_constraints(
         settings: everything else.
 
     Raises:
-        ConfigurationError: a label, source or name is unknown, or wishes
-            contradict each other.
+        ConfigurationError: a label, source or name is unknown, wishes contradict
+            each other, or one of them can have no effect.
         MappingError: the locked mapping cannot be read.
     """
     settings = settings or SchemaSettings()
-    find = _Finder(labels)
+    find = LabelFinder(labels)
     sources = {label.source for label in labels}
     target = into if isinstance(into, str) else None
     if target is not None and target not in sources:
         raise ConfigurationError(
             f"into={target!r}: expected one of the sources, {', '.join(sorted(sources))}."
         )
-    schema = {} if into is None or isinstance(into, str) else _schema(into, labels, find)
+    schema = {} if into is None or isinstance(into, str) else defining_labels(into, find)
     locked, left_out, parents = _locked(settings.locked, labels)
     wishes = [(ref, name) for name, refs in schema.items() for ref in refs]
     wishes += [(find(text, "names"), name) for text, name in settings.names.items()]
     names = _names([*wishes, *locked])
-    groups = [[find(text, "together") for text in group] for group in settings.together]
+    groups = wished_groups(settings.together, "together", find)
     kept = sorted(left_out & {*names, *(label for group in groups for label in group)})
     if kept:
         raise ConfigurationError(
@@ -131,8 +128,8 @@ def build_constraints(
     classes = _joined([*groups, *by_name.values()])
     wished = {
         frozenset(pair)
-        for group in settings.apart
-        for pair in combinations(sorted({find(text, "apart") for text in group}), 2)
+        for group in wished_groups(settings.apart, "apart", find)
+        for pair in combinations(sorted(group), 2)
     }
     named = {frozenset(pair) for pair in combinations(names, 2) if names[pair[0]] != names[pair[1]]}
     return Constraints(
@@ -145,61 +142,6 @@ def build_constraints(
         tuple(schema),
         parents,
     )
-
-
-class _Finder:
-    """Finds a label by ``source:label``."""
-
-    def __init__(self, labels: Sequence[LabelRef]) -> None:
-        self._labels: dict[str, list[LabelRef]] = {}
-        for label in labels:
-            self._labels.setdefault(str(label), []).append(label)
-
-    def __call__(self, text: str, wish: str) -> LabelRef:
-        found = self._labels.get(text)
-        if found is None:
-            raise ConfigurationError(
-                f"{wish}: {text!r} is no label of the sources. Expected source:label, one of "
-                f"{', '.join(self._labels)}."
-            )
-        if len(found) > 1:
-            meant = " and ".join(f"{label.label!r} of {label.source!r}" for label in found)
-            raise ConfigurationError(
-                f"{wish}: {text!r} is {meant}. Load one of the sources under another name, without a colon."
-            )
-        return found[0]
-
-
-def _schema(
-    into: Sequence[str] | Mapping[str, Sequence[str]], labels: Sequence[LabelRef], find: _Finder
-) -> dict[str, list[LabelRef]]:
-    if isinstance(into, Mapping):
-        schema = {name: [find(text, f"into, {name}") for text in texts] for name, texts in into.items()}
-    else:
-        schema = {name: _bearers(name, labels) for name in into}
-    for name, refs in schema.items():
-        if not refs:
-            raise ConfigurationError(
-                f"into: no label of the sources is called {name!r}, so nothing says what it means. Name the "
-                f"labels that define it: {{{name!r}: ['source:label', …]}}."
-            )
-    return schema
-
-
-def _bearers(name: str, labels: Sequence[LabelRef]) -> list[LabelRef]:
-    """Return the labels spelt as a name, or, where there is none, those spelt so in other case, one a source."""
-    exact = [ref for ref in labels if ref.label == name]
-    if exact:
-        return exact
-    alike = [ref for ref in labels if ref.label.casefold() == name.casefold()]
-    for source, count in Counter(ref.source for ref in alike).items():
-        if count > 1:
-            found = ", ".join(str(ref) for ref in alike if ref.source == source)
-            raise ConfigurationError(
-                f"into: {name!r} is the name of several labels of {source}, but for their case: {found}. Name the "
-                f"labels that define it: {{{name!r}: ['source:label', …]}}."
-            )
-    return alike
 
 
 def _names(wishes: Iterable[tuple[LabelRef, str]]) -> dict[LabelRef, str]:

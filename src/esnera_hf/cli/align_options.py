@@ -12,7 +12,7 @@ from esnera_hf.errors import ConfigurationError
 if TYPE_CHECKING:
     from esnera_hf.alignment import Into, SchemaSettings, SearchSettings
     from esnera_hf.final import FinalSettings
-    from esnera_hf.settings import AlignSettings
+    from esnera_hf.settings import AlignSettings, Merge
 
 
 def add_align_options(align: argparse.ArgumentParser) -> None:
@@ -140,7 +140,7 @@ def align_settings(options: argparse.Namespace) -> AlignSettings:
             options.match,
             options.centre,
             training_arguments(options),
-            options.taggers,
+            options.taggers or "joint",
             options.warm_start,
             None if options.joint_of is None else tuple(_listed(options.joint_of)),
             options.embeddings,
@@ -148,7 +148,7 @@ def align_settings(options: argparse.Namespace) -> AlignSettings:
         _search(options),
         _schema(options),
         final_settings(options),
-        options.merge,
+        _merge(options),
     )
 
 
@@ -170,6 +170,24 @@ def final_settings(options: argparse.Namespace) -> FinalSettings:
     return FinalSettings(options.augment, options.tagger, options.compare, options.partial)
 
 
+def _merge(options: argparse.Namespace) -> Merge | None:
+    """Return the way of merging that is given, or that other options ask for, whatever their value."""
+    fixed = {"--lambda": options.lam, "--tau": options.tau}
+    search = {"--max-drop": options.max_drop, "--scoring": options.scoring, "--search": options.search}
+    searched = [name for name, value in search.items() if value is not None]
+    of_path = [*(name for name, value in fixed.items() if value is not None), *searched]
+    if of_path and options.merge == "typed":
+        raise ConfigurationError(
+            f"{', '.join(of_path)}: --merge typed knows neither λ and τ nor a search. Leave them out, or say "
+            "--merge flat."
+        )
+    if searched and None not in fixed.values():
+        raise ConfigurationError(
+            f"{', '.join(searched)}: λ and τ are both given, so nothing is searched. Leave this out, or one of the two."
+        )
+    return "flat" if of_path else options.merge
+
+
 def _search(options: argparse.Namespace) -> SearchSettings:
     from esnera_hf.alignment import SearchSettings
 
@@ -185,12 +203,15 @@ def _search(options: argparse.Namespace) -> SearchSettings:
 def _schema(options: argparse.Namespace) -> SchemaSettings:
     from esnera_hf.alignment import SchemaSettings
 
-    names = {}
+    names: dict[str, str] = {}
     for text in options.name:
         label, equals, name = text.rpartition("=")
         if not equals or not label:
             raise ConfigurationError(f"--name {text}: expected source:label=name.")
-        names[label] = name
+        if names.setdefault(label, name) != name:
+            raise ConfigurationError(
+                f"--name: {label} is to be called {names[label]!r} and {name!r}. Keep one name."
+            )
     return SchemaSettings(
         names,
         [_listed(text) for text in options.together],

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from esnera_hf.cli.align_options import (
     add_align_options,
@@ -26,9 +25,6 @@ from esnera_hf.cli.options import (
     training_arguments,
 )
 from esnera_hf.errors import ConfigurationError
-
-if TYPE_CHECKING:
-    pass
 
 #: ``esnera_hf.augmentation.DEFAULT_FLOOR``, written again so that ``--help`` does without slow imports.
 DEFAULT_FLOOR = 0.9
@@ -130,6 +126,7 @@ def _align(options: argparse.Namespace) -> None:
 def _apply(options: argparse.Namespace) -> None:
     from esnera_hf.api import apply
 
+    _check_trained(options)
     check_output(options.output)
     result = apply(
         options.mapping,
@@ -139,11 +136,28 @@ def _apply(options: argparse.Namespace) -> None:
         seed=options.seed,
         final=final_settings(options),
         training=training_arguments(options),
-        taggers=options.taggers,
+        taggers=options.taggers or "joint",
     )
     save_and_print(result, options.output)
     if options.output is None:
         print("not saved: run it again with --output DIR")
+
+
+def _check_trained(options: argparse.Namespace) -> None:
+    given = {
+        "--encoder": options.encoder,
+        "--taggers": options.taggers,
+        "--epochs": options.epochs,
+        "--batch-size": options.batch_size,
+        "--learning-rate": options.learning_rate,
+        "--head-learning-rate": options.head_learning_rate,
+    }
+    idle = [name for name, value in given.items() if value is not None]
+    if idle and options.augment is None and not options.tagger:
+        raise ConfigurationError(
+            f"{', '.join(idle)}: no tagger is trained. Ask for pseudo-labels with --augment, or for a tagger with "
+            "--tagger, or leave this out."
+        )
 
 
 def _diff(options: argparse.Namespace) -> None:

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from esnera_hf.cli.options import SOURCES_HELP, Commands, add_reading_options, read_source
+from esnera_hf.cli.options import SOURCES_HELP, Commands, add_reading_options, read_source, reading_options
 from esnera_hf.text import display_width, pad
 
 if TYPE_CHECKING:
@@ -172,9 +172,15 @@ def _data(options: argparse.Namespace) -> NerSource | DatasetDict:
     from esnera_hf.errors import ConfigurationError
     from esnera_hf.report.files import MAPPING_FILE
     from esnera_hf.result import MergeResult
+    from esnera_hf.sources import ReadingOptions
 
     folder = Path(options.source)
     if (folder / MAPPING_FILE).is_file():
+        if reading_options(options) != ReadingOptions():
+            raise ConfigurationError(
+                f"{folder} is a merged dataset, and --strict, --tag-column, --scheme, --read-as, --config and "
+                "--revision say how sources are read. Leave them out."
+            )
         return MergeResult.load(folder).view(options.level)
     if options.level != "fine":
         raise ConfigurationError(

@@ -141,7 +141,6 @@ def add_taggers_option(parser: Any) -> None:
     parser.add_argument(
         "--taggers",
         choices=("joint", "separate"),
-        default="joint",
         help="train one encoder with a head a source (default), or a tagger a source",
     )
 
