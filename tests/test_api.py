@@ -19,6 +19,7 @@ from esnera_hf import (
     LabelRef,
     MergeResult,
     NerSource,
+    SchemaSettings,
     SearchSettings,
     align,
     apply,
@@ -548,6 +549,27 @@ def test_an_interrupted_search_goes_on_where_it_was(
     assert len(trained) == 4
     assert again.mapping == first.mapping
     assert again.dataset["train"].to_list() == first.dataset["train"].to_list()
+
+
+@pytest.mark.usefixtures("no_training")
+def test_what_of_an_edited_mapping_is_not_kept_is_said(
+    cached: tuple[Path, MergeResult],
+    sources: list[NerSource],
+    encoder_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder, made = cached
+    monkeypatch.setenv("ESNERA_CACHE_DIR", str(folder))
+    file = tmp_path / "edited.yaml"
+    made.mapping.save(file)
+    file.write_text(file.read_text().replace("unified: firm", "unified: null"))
+    settings = replace(SETTINGS, schema=SchemaSettings(locked=file))
+    result = align(sources, encoder=encoder_folder, lam=0.9, tau=0.5, settings=settings)
+    assert result.mapping == made.mapping
+    told = "0 of 5 entries are locked and kept, 5 decided anew; not as in the file: beta:firm: (left out) → firm. Say"
+    assert f"{file}: {told}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("into", [None, ["per", "FIRM"]])

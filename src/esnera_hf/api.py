@@ -8,8 +8,15 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from esnera_hf.alignment import Constraints, Into, LabelMapping, build_constraints
-from esnera_hf.console import lap, quiet_libraries
+from esnera_hf.alignment import (
+    Constraints,
+    Into,
+    LabelMapping,
+    build_constraints,
+    decided_anew,
+    load_locked,
+)
+from esnera_hf.console import lap, quiet_libraries, say
 from esnera_hf.deciding import decide_mapping
 from esnera_hf.evidence import gather_evidence
 from esnera_hf.final import FinalSettings, finish
@@ -172,6 +179,8 @@ def _align(
         mapping, stages, trials = decide_mapping(
             found, small, encoder, settings, constraints, searched=searched
         )
+    if settings.schema.locked is not None:
+        say(decided_anew(load_locked(settings.schema.locked), mapping))
     final = finish(loaded, mapping, leaks, settings.final, plan)
     steps = _steps(found.seconds, seconds, final.seconds)
     return Account(

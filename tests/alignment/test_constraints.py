@@ -46,6 +46,7 @@ def aligned(into: Any = None, **wishes: Any) -> dict[str, set[str]]:
 
 
 STRANGE = LabelMapping((), (MappedLabel(LabelRef("d", "book"), None, locked=True),))
+UNKNOWN = LabelMapping((), (MappedLabel(LabelRef("a", "film"), None, locked=True),))
 PAIR = ["a:book", "b:org"]
 WORKS, FIRMS = {"a:book", "b:work", "c:title"}, {"a:firm", "b:org", "c:company"}
 
@@ -200,7 +201,12 @@ def test_wishes_are_met_whatever_the_similarities(data: st.DataObject) -> None:
         (None, {"names": {"book": "X"}}, "names: 'book' is no label of the sources. Expected source:label"),
         (None, {"names": {"a:book": "O"}}, "a:book: its unified name is 'O'"),
         (None, {"together": [["a:book", "x"]]}, "together: 'x' is no label"),
-        (None, {"locked": STRANGE}, "mapping, locked: 'd:book' is no label of the sources. Expected source:"),
+        (
+            None,
+            {"locked": STRANGE},
+            "mapping, locked: 'd:book' is of 'd', which is none of the sources: a, b, c. Give",
+        ),
+        (None, {"locked": UNKNOWN}, "mapping, locked: 'a:film' is no label of the sources. Expected source:"),
         (
             None,
             {"together": [["a:book", "b:org"]], "apart": [["b:org", "a:book"]]},

@@ -1,6 +1,7 @@
 """From similarities to one label schema: the merge path, the search along it, and the mapping it gives."""
 
-from esnera_hf.alignment.constraints import Constraints, SchemaSettings, build_constraints
+from esnera_hf.alignment.constraints import Constraints, SchemaSettings, build_constraints, load_locked
+from esnera_hf.alignment.decided_anew import decided_anew
 from esnera_hf.alignment.difference import (
     AffectedLabel,
     MappingDifference,
@@ -66,9 +67,11 @@ __all__ = [
     "build_constraints",
     "check_tau",
     "compare_mappings",
+    "decided_anew",
     "exact_partition",
     "greedy_merge_path",
     "greedy_partition",
+    "load_locked",
     "mapping_from_partition",
     "mapping_from_path",
     "next_stage",

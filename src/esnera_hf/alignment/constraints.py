@@ -157,16 +157,32 @@ def _names(wishes: Iterable[tuple[LabelRef, str]]) -> dict[LabelRef, str]:
     return names
 
 
+def load_locked(locked: LabelMapping | str | os.PathLike[str]) -> LabelMapping:
+    """Return a mapping given as such or by its file.
+
+    Raises:
+        MappingError: it cannot be read.
+    """
+    return locked if isinstance(locked, LabelMapping) else LabelMapping.load(locked)
+
+
 def _locked(
     locked: LabelMapping | str | os.PathLike[str] | None, labels: Sequence[LabelRef]
 ) -> tuple[list[tuple[LabelRef, str]], frozenset[LabelRef], dict[str, str | None]]:
     """Return the locked labels with their names, those left out, and the parents that are locked with them."""
     if locked is None:
         return [], frozenset(), {}
-    mapping = locked if isinstance(locked, LabelMapping) else LabelMapping.load(locked)
+    mapping = load_locked(locked)
+    sources = sorted({label.source for label in labels})
     named, left_out = [], set()
     for entry in mapping.entries:
         if entry.locked:
+            if entry.label.source not in sources:
+                raise ConfigurationError(
+                    f"{mapping.file or 'mapping'}, locked: {str(entry.label)!r} is of {entry.label.source!r}, which is "
+                    f"none of the sources: {', '.join(sources)}. Give that source, too, under this name "
+                    "(name=path), or unlock or remove its entries."
+                )
             if entry.label not in labels:
                 raise ConfigurationError(
                     f"{mapping.file or 'mapping'}, locked: {str(entry.label)!r} is no label of the sources. Expected "
