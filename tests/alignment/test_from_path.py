@@ -15,6 +15,7 @@ from esnera_hf.alignment import (
     build_constraints,
     greedy_merge_path,
     mapping_from_path,
+    next_stage,
 )
 from esnera_hf.errors import ConservationError
 from esnera_hf.labels import LabelRef
@@ -92,6 +93,19 @@ def test_a_label_is_shown_with_the_label_it_joined() -> None:
         ("b:y", "c:z", 0.86),
         ("c:z", "b:y", 0.9),
     ]
+
+
+def test_similarities_are_those_at_the_lambda_of_the_last_stage_that_merged_by_them() -> None:
+    matrix = make_matrix(
+        {"a:x": 1, "b:y": 1, "c:z": 1}, {("a:x", "b:y"): (5, 10)}, {("a:x", "b:y"): 0.9, ("b:y", "c:z"): 0.1}
+    )
+    first = next_stage(matrix)
+    assert first is not None
+    second = next_stage(matrix, first.merge(0.8, 0.2))
+    assert second is not None
+    found = mapping_from_path(second.merge(0.4, None), matrix)
+    assert found.lam == 0.8
+    assert {str(e.label): e.similarity for e in found.entries}["a:x"] == round(0.8 * 0.5 + 0.2 * 0.9, 4)
 
 
 def test_labels_kept_together_that_are_unknown_with_what_they_join() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from esnera_hf.alignment.constraints import Constraints
 from esnera_hf.alignment.from_groups import mapping_from_groups
-from esnera_hf.alignment.mapping import DEFAULT_LAMBDA, LabelMapping, MappingStage
+from esnera_hf.alignment.mapping import LabelMapping, MappingStage
 from esnera_hf.alignment.merge_stages import MergePath
 from esnera_hf.labels import LabelRef
 from esnera_hf.similarity import SimilarityMatrix
@@ -18,20 +18,19 @@ def mapping_from_path(
     A group takes the name the user gave it, or else that of its head, the label
     of the latest target in it. Groups never share a name: the later one becomes
     ``label@source``. Similarities are rounded to four digits, as the mapping's
-    file shows them, and are those at the λ of the last stage. Entries come by
-    unified label, those left out last.
+    file shows them, and are those at the λ of the last stage that merged anything by
+    them. Entries come by unified label, those left out last.
 
     Args:
         path: the stages and groups; labels of other sources are not mapped.
         matrix: the similarities they were made from.
         constraints: names and labels left out.
     """
-    lam = path.stages[-1].lam if path.stages else DEFAULT_LAMBDA
     stages = tuple(
         MappingStage(s.sources, s.target, None if s.tau is None else s.lam, s.tau) for s in path.stages
     )
     return mapping_from_groups(
-        path.groups, stages, matrix, matrix.merged(lam), constraints or Constraints(), _merged_into(path)
+        path.groups, stages, matrix, matrix.merged(path.lam), constraints or Constraints(), _merged_into(path)
     )
 
 

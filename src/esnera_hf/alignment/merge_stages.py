@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from esnera_hf.alignment.groups import LabelGroup, members_of
+from esnera_hf.alignment.mapping import DEFAULT_LAMBDA
 from esnera_hf.labels import LabelRef
 
 #: The target of a stage that merges into names given by the user.
@@ -79,6 +80,12 @@ class MergePath:
     def merged(self) -> int:
         """Labels merged by similarity over all stages (source to target assignments)."""
         return sum(stage.merged for stage in self.stages)
+
+    @property
+    def lam(self) -> float:
+        """λ of the last stage that merged anything by similarity, that of the method where none did."""
+        found = [stage.lam for stage in self.stages if stage.tau is not None]
+        return found[-1] if found else DEFAULT_LAMBDA
 
     @property
     def sources(self) -> tuple[str, ...]:
