@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from builders import make_source, row
 from esnera_hf.alignment import (
     LabelMapping,
@@ -68,6 +70,35 @@ def test_a_chain_of_names_whose_last_one_stays() -> None:
     assert [str(moved.label) for moved in difference.moved] == ["a:y", "b:y"]
     gone = compare_mappings(mapping(a_x="P", b_x="P", a_y="Q"), mapping(a_x="Q", b_x="Q", a_y=None))
     assert (gone.renamed, [str(moved.label) for moved in gone.moved]) == ((("P", "Q"),), ["a:y"])
+    assert gone.reordered == ()
+
+
+def test_a_part_that_leaves_is_no_rename() -> None:
+    before = mapping(s_x="A", s_y="A", s_z="A")
+    difference = compare_mappings(before, mapping(s_x="B", s_y="B", s_z="A"))
+    assert difference.renamed == ()
+    assert [str(moved) for moved in difference.moved] == [
+        "s:x: A → B (3 train mentions)",
+        "s:y: A → B (3 train mentions)",
+    ]
+
+
+def test_a_name_without_members_is_a_label_of_its_own() -> None:
+    before, after = mapping(a_x="P", b_y="P"), mapping(a_x="Q", b_y="Q")
+    for one, other in (
+        (replace(before, unified_labels=("P", "Q")), after),
+        (before, replace(after, unified_labels=("P", "Q"))),
+    ):
+        assert compare_mappings(one, other).renamed == ()
+        assert [moved.after for moved in compare_mappings(one, other).moved] == ["Q", "Q"]
+
+
+def test_another_order_gives_other_ids() -> None:
+    difference = compare_mappings(BEFORE, replace(BEFORE, unified_labels=("Q", "P")))
+    assert difference
+    assert str(difference) == "another order, and other ids in the dataset: Q, P"
+    renamed = compare_mappings(BEFORE, mapping(a_x="PER", b_y="PER", a_z="Q"))
+    assert renamed.reordered == ()
 
 
 def test_a_label_that_moves() -> None:

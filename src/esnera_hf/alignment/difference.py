@@ -50,7 +50,9 @@ class MappingDifference:
 
     Attributes:
         renamed: unified labels that go on under another name, which no other one
-            bore that goes on: more than half of the members of both are the same.
+            bore that goes on: more than half of the members of both are the same,
+            and neither name stands for a label without them, or for a part of them,
+            in the other mapping.
         moved: source labels that change their group, or are left out or no
             longer so; a rename moves nothing.
         added: source labels that only the second mapping maps.
@@ -59,6 +61,8 @@ class MappingDifference:
         parted: pairs of source labels that were one and are not any more.
         parents: unified labels of the second mapping whose parent is another one
             than in the first; a rename moves nothing.
+        reordered: the unified labels of both mappings in the order of the second one,
+            if that is another: their ids in the dataset are others, too.
     """
 
     renamed: tuple[tuple[str, str], ...]
@@ -68,10 +72,11 @@ class MappingDifference:
     joined: tuple[tuple[LabelRef, LabelRef], ...]
     parted: tuple[tuple[LabelRef, LabelRef], ...]
     parents: tuple[MovedParent, ...] = ()
+    reordered: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
         labels = (self.renamed, self.moved, self.added, self.removed, self.joined, self.parted)
-        return any((*labels, self.parents))
+        return any((*labels, self.parents, self.reordered))
 
     def __str__(self) -> str:
         if not self:
@@ -83,6 +88,8 @@ class MappingDifference:
         lines += [f"gone: {label}" for label in self.removed]
         lines += [f"become one: {one} and {other}" for one, other in self.joined]
         lines += [f"no longer one: {one} and {other}" for one, other in self.parted]
+        if self.reordered:
+            lines.append(f"another order, and other ids in the dataset: {', '.join(self.reordered)}")
         return "\n".join(lines)
 
 
@@ -132,6 +139,7 @@ def compare_mappings(before: LabelMapping, after: LabelMapping) -> MappingDiffer
         tuple(pair for pair, one, other in zip(pairs, was, is_now, strict=True) if other and not one),
         tuple(pair for pair, one, other in zip(pairs, was, is_now, strict=True) if one and not other),
         tuple(_moved_parents(before, after, renamed)),
+        _reordered(before, after, renamed),
     )
 
 
@@ -165,8 +173,23 @@ def _renamed(before: LabelMapping, after: LabelMapping, shared: Sequence[LabelRe
         for (old, new), count in both.items()
         if old is not None and new is not None and old != new and 2 * count > max(was[old], is_now[new])
     }
-    # One that goes into a label that was there, and goes on under its name, is merged.
-    return {old: new for old, new in renamed.items() if not both[new, new]}
+    # One that goes into a label that was there, and goes on under its name, is merged; one that leaves a part of
+    # its members under its own name is parted; names without members of both stand for labels of their own.
+    return {
+        old: new
+        for old, new in renamed.items()
+        if not (both[new, new] or both[old, old])
+        and (is_now[old] or old not in after.unified_labels)
+        and (was[new] or new not in before.unified_labels)
+    }
+
+
+def _reordered(before: LabelMapping, after: LabelMapping, renamed: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the unified labels of both, under their names in the second, in its order if that is another."""
+    taken = renamed.values()
+    was = [renamed.get(name, name) for name in before.unified_labels if name in renamed or name not in taken]
+    kept = tuple(name for name in after.unified_labels if name in was)
+    return () if [name for name in was if name in kept] == list(kept) else kept
 
 
 def _moved_parents(
