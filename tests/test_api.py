@@ -28,6 +28,7 @@ from esnera_hf.alignment import Constraints, next_stage
 from esnera_hf.cache import cache_folder
 from esnera_hf.errors import ConfigurationError, EncoderError, MappingError, SourceNotFoundError
 from esnera_hf.evidence import Evidence
+from esnera_hf.final import mapping_by_name
 from esnera_hf.leaks import find_leaks
 from esnera_hf.similarity import EQUAL
 from esnera_hf.tagger_plan import TaggerPlan
@@ -594,9 +595,20 @@ def test_a_search_on_a_sample_that_lacks_a_label(
     assert {entry.label for entry in result.mapping.entries} == {*alpha.label_refs, *beta.label_refs}
     assert result.mapping["alpha", "firm"] == ("firm" if into is None else "FIRM")
     assert all(entry.unified is not None for entry in result.mapping.entries)
+    for source in (alpha, beta):
+        counts = source.summary.entities["train"]
+        entries = [entry for entry in result.mapping.entries if entry.label.source == source.name]
+        assert {entry.label.label: entry.mentions for entry in entries} == counts
 
 
 class TestApply:
+    def test_a_mapping_written_by_hand_counts_the_mentions(self, sources: list[NerSource]) -> None:
+        by_hand = mapping_by_name(sources)
+        assert {entry.mentions for entry in by_hand.entries} == {0}
+        for entry in apply(by_hand, sources).mapping.entries:
+            (source,) = (source for source in sources if source.name == entry.label.source)
+            assert entry.mentions == source.summary.entities["train"][entry.label.label] > 0
+
     def test_an_edited_mapping(
         self, cached: tuple[Path, MergeResult], sources: list[NerSource], tmp_path: Path
     ) -> None:

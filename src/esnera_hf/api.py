@@ -19,7 +19,7 @@ from esnera_hf.alignment import (
 from esnera_hf.console import lap, quiet_libraries, say
 from esnera_hf.deciding import decide_mapping
 from esnera_hf.evidence import gather_evidence
-from esnera_hf.final import FinalSettings, finish
+from esnera_hf.final import FinalSettings, finish, with_mentions
 from esnera_hf.leaks import find_leaks
 from esnera_hf.report import Account, build_report
 from esnera_hf.result import MergeResult
@@ -118,7 +118,8 @@ def apply(
         taggers: ``joint`` or ``separate``, as in :class:`EvidenceSettings`.
 
     Returns:
-        Merged dataset, mapping and report; the similarities are ``None``.
+        Merged dataset, mapping and report; the similarities are ``None``. The
+        mapping counts the mentions of these sources.
 
     Raises:
         MappingError: the mapping cannot be read, or does not fit the sources; it
@@ -135,6 +136,7 @@ def apply(
             loaded = load_all(sources, sentences, seed, least=1)
         chosen = known.restricted(source.name for source in loaded)
         chosen.check_fits(_labels(loaded))
+        chosen = with_mentions(chosen, loaded)
         name = os.fspath(encoder) if encoder is not None else default_encoder(loaded)
         plan = TaggerPlan(name, training, taggers)
         if final.needs_taggers:
@@ -179,6 +181,7 @@ def _align(
         mapping, stages, trials = decide_mapping(
             found, small, encoder, settings, constraints, searched=searched
         )
+    mapping = with_mentions(mapping, loaded)
     if settings.schema.locked is not None:
         say(decided_anew(load_locked(settings.schema.locked), mapping))
     final = finish(loaded, mapping, leaks, settings.final, plan)

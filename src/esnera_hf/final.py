@@ -176,6 +176,18 @@ def finish(
     return Final(dataset, tuple(leaks), pseudo, taggers, systems, seconds, settings)
 
 
+def with_mentions(mapping: LabelMapping, sources: Sequence[NerSource]) -> LabelMapping:
+    """Return a mapping that says how often each label of some sources is annotated in their train splits."""
+    counts = {source.name: source.summary.entities["train"] for source in sources}
+    entries = (
+        replace(entry, mentions=counts[entry.label.source].get(entry.label.label, 0))
+        if entry.label.source in counts
+        else entry
+        for entry in mapping.entries
+    )
+    return replace(mapping, entries=tuple(entries))
+
+
 def _pseudo_labels(
     sources: Sequence[NerSource],
     mapping: LabelMapping,
