@@ -99,7 +99,7 @@ def test_without_lambda_and_tau_what_means_the_same_becomes_one(
     assert along_path.report.settings["merge"] == "flat"
     (stage,) = result.report.stages
     assert (stage["tau"], stage["merged"]) == (EQUAL, 2)
-    assert "alpha + beta → (all at once) (similarity in both directions above 0.67)" in str(result.report)
+    assert "alpha + beta, all at once (similarity in both directions above 0.67)" in str(result.report)
     assert {"relation", "forward_coverage"} <= set(result.report.near[0])
 
 

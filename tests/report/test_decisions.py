@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from builders import make_matrix
 from esnera_hf.alignment import (
     SchemaSettings,
@@ -10,6 +12,7 @@ from esnera_hf.alignment import (
     mapping_from_path,
     typed_mapping,
 )
+from esnera_hf.report import Report
 from esnera_hf.report.decisions import NEAR, merge_stages, near_pairs
 from esnera_hf.similarity import SimilarityMatrix, coverage, mutual_similarity, relate
 
@@ -52,6 +55,26 @@ def test_typed_merging_is_one_stage_with_each_pair_once() -> None:
     ]
     assert first["similarity"] == round(float(similarity), 4)
     assert (first["matched"], first["predicted"], first["wished"]) == (90, 100, False)
+
+
+def test_both_labels_of_a_pair_that_stay_are_there_and_what_holds_others_says_so() -> None:
+    matrix = make_matrix({"a:x": 5, "b:y": 5}, {}, {("a:x", "b:y"): 0.1})
+    mapping = typed_mapping(relate(matrix))
+    (stage,) = merge_stages((), mapping, matrix)
+    assert [(*d["group"], d["candidate"], d["merged"]) for d in stage["decisions"]] == [
+        ("a:x", "b:y", False),
+        ("b:y", "a:x", False),
+    ]
+    assert not any(d["holds"] for d in stage["decisions"])
+    above = replace(mapping, unified_labels=(*mapping.unified_labels, "z"), parents={"z": "y"})
+    (stage,) = merge_stages((), above, matrix)
+    told = str(Report({}, [], stages=[stage])).split("\n")
+    assert told[0].startswith("a + b, all at once (")
+    assert told[1].startswith("  a:x  stays; nearest b:y  S")
+    assert told[2].startswith("  b:y  holds others; nearest a:x  S")
+    wished = {**stage["decisions"][0], "merged": True, "wished": True}
+    told = str(Report({}, [], stages=[{**stage, "decisions": [wished]}])).split("\n")
+    assert told[1].startswith("  a:x  as wished → b:y  S")
 
 
 def test_only_what_was_to_be_together_is_as_wished() -> None:

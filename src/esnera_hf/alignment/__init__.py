@@ -10,7 +10,7 @@ from esnera_hf.alignment.difference import (
     affected_entities,
     compare_mappings,
 )
-from esnera_hf.alignment.from_partition import mapping_from_partition
+from esnera_hf.alignment.from_partition import ALL_AT_ONCE, mapping_from_partition
 from esnera_hf.alignment.from_path import mapping_from_path
 from esnera_hf.alignment.groups import LabelGroup
 from esnera_hf.alignment.mapping import LabelMapping, MappedLabel, MappingStage, Relation
@@ -39,6 +39,7 @@ from esnera_hf.alignment.typed import typed_mapping
 from esnera_hf.alignment.wishes import Into
 
 __all__ = [
+    "ALL_AT_ONCE",
     "AffectedLabel",
     "Candidate",
     "Constraints",

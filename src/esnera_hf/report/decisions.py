@@ -74,13 +74,15 @@ def _all_at_once(stage: MappingStage, mapping: LabelMapping, constraints: Constr
 
 
 def _each_pair_once(mapping: LabelMapping) -> Iterator[MappedLabel]:
-    """Yield the entries; of two that show one pair, that of the part, else the first."""
+    """Yield the entries; of two that show one pair and are one or part, that of the part, else the first."""
     compared = {entry.label: entry.compared_with for entry in mapping.entries}
     shown: set[tuple[LabelRef, LabelRef]] = set()
     for entry in mapping.entries:
         other = entry.compared_with
         if other is not None and compared.get(other) == entry.label:
-            if (other, entry.label) in shown or _part_of(mapping, other, entry.label):
+            if _part_of(mapping, other, entry.label):
+                continue
+            if (other, entry.label) in shown and mapping.are_one(entry.label, other):
                 continue
             shown.add((entry.label, other))
         yield entry
@@ -99,6 +101,7 @@ def _decision(entry: MappedLabel, mapping: LabelMapping, constraints: Constraint
         "merged": merged,
         "wished": merged and other in constraints.class_of(entry.label),
         "part": other is not None and _part_of(mapping, entry.label, other),
+        "holds": entry.unified in mapping.parents.values(),
     }
 
 

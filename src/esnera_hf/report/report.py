@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from esnera_hf.alignment import ALL_AT_ONCE
 from esnera_hf.console import duration
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.report.figures import merge_setting
@@ -151,7 +152,8 @@ def _stage_lines(stage: Mapping[str, Any]) -> Iterator[str]:
         setting = merge_setting(stage["lambda"], stage["tau"])
     if stage["sum_empirical"] is not None:
         setting = f"sum of S_emp {stage['sum_empirical']:.2f}; {setting}"
-    yield f"{' + '.join(stage['sources'])} → {stage['target']} ({setting})"
+    where = ", all at once" if stage["target"] == ALL_AT_ONCE else f" → {stage['target']}"
+    yield f"{' + '.join(stage['sources'])}{where} ({setting})"
     yield from _decision_lines(stage["decisions"])
 
 
@@ -166,9 +168,12 @@ def _decision_lines(decisions: Sequence[Mapping[str, Any]]) -> Iterator[str]:
             "unknown" if d[key] is None else f"{d[key]:.2f}" for key in ("similarity", "semantic")
         )
         empirical = f"{d['matched']}/{d['predicted']}" if d["predicted"] else "unknown, never predicted"
-        verb = ("→, as wished," if d["wished"] else "→") if d["merged"] else "stays; nearest"
-        if d.get("part"):
+        if d["merged"]:
+            verb = "as wished →" if d["wished"] else "→"
+        elif d.get("part"):
             verb = "is a part of"
+        else:
+            verb = "holds others; nearest" if d.get("holds") else "stays; nearest"
         yield f"  {name}  {verb} {d['candidate']}  S {similarity} (semantic {semantic}, empirical {empirical})"
 
 
