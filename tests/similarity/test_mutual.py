@@ -227,6 +227,11 @@ def test_mentions_of_another_kind_are_no_parts() -> None:
     )
     np.testing.assert_allclose(alike, unknown)
     np.testing.assert_allclose(known, 0.25 * unknown)
+    overlap = {("bio:Chemical", "news:PER"): RELATED / 2, ("news:PER", "bio:Chemical"): RELATED}
+    kind = {("bio:Chemical", "news:PER"): -0.5}
+    found = coverage(make_matrix(support, counts, kind, overlap))
+    expected = coverage(make_matrix(support, counts, {}, overlap))
+    np.testing.assert_allclose(found, expected * [[1, 0.5], [1, 1]])
 
 
 @pytest.mark.parametrize(

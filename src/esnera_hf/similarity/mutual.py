@@ -19,8 +19,10 @@ PRIOR = 1.0
 WEIGHTS = (1.0, 0.5, 0.4)
 #: How strongly it lowers the share that one label covers more of the other than the reverse.
 BALANCE = 0.25
-#: S_sem below which the share, and coverage, count less, down to nothing at 0: the mentions are not of one kind.
-ALIKE, RELATED = 0.2, 0.4
+#: S_sem below which the share counts less, down to nothing at 0: the mentions are not of one kind.
+ALIKE = 0.2
+#: Coverage counts less where both S_sem and the overlap of mentions are below this.
+RELATED = 0.4
 #: Names at least this similar tell something, of the two labels or of a namesake that fits better.
 NAMESAKE = 0.5
 #: Sources share forms if labels of at least this share of the mentions of either have some in the text of the other.
@@ -86,7 +88,7 @@ def mutual_similarity(matrix: SimilarityMatrix) -> NDArray[np.float64]:
     exclusive = exclusive_share(matrix)
     share = np.fmin(exclusive, exclusive.T)
     share = np.where(np.isnan(share), np.clip(matrix.semantic, 0.0, 1.0), share)
-    share = share * _balance(matrix) ** BALANCE * _alike(matrix, ALIKE)
+    share = share * _balance(matrix) ** BALANCE * _alike(matrix)
     overlap = _telling_overlap(matrix)
     overlap = np.fmin(overlap, overlap.T)
     share, overlap = np.where(np.isnan(share), overlap, share), _overlap_or(share, overlap, matrix)
@@ -108,8 +110,9 @@ def coverage(matrix: SimilarityMatrix) -> NDArray[np.float64]:
     row's label on the column's text, those annotated as the column's (S_emp); of
     the row's gold mentions, those that the column's tagger predicts as the
     column's; :func:`agreed_share`; and the overlap of mentions. The first two see
-    what one source annotates and the other does not. It is lowered where S_sem is
-    small: a tagger of chemicals takes the persons of other text for some.
+    what one source annotates and the other does not. It is lowered where neither
+    S_sem nor the overlap speaks for it: a tagger of chemicals takes the persons of
+    other text for some.
 
     Args:
         matrix: the similarities.
@@ -123,7 +126,7 @@ def coverage(matrix: SimilarityMatrix) -> NDArray[np.float64]:
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = np.where(known.any(axis=0), total / known.sum(axis=0), np.nan)
     mean[_same_source(matrix)] = np.nan
-    return np.asarray(mean * _alike(matrix, RELATED))
+    return np.asarray(mean * _related(matrix))
 
 
 def _share_against(
@@ -168,9 +171,15 @@ def _balance(matrix: SimilarityMatrix) -> NDArray[np.float64]:
     return np.where(np.isnan(balance), 1.0, balance)
 
 
-def _alike(matrix: SimilarityMatrix, enough: float) -> NDArray[np.float64]:
-    """Return S_sem as a share of what is enough, within [0, 1]; 1 where S_sem is unknown."""
-    return np.where(np.isnan(matrix.semantic), 1.0, np.clip(matrix.semantic / enough, 0.0, 1.0))
+def _alike(matrix: SimilarityMatrix) -> NDArray[np.float64]:
+    """Return S_sem over :data:`ALIKE` within [0, 1]; 1 where S_sem is unknown."""
+    return np.where(np.isnan(matrix.semantic), 1.0, np.clip(matrix.semantic / ALIKE, 0.0, 1.0))
+
+
+def _related(matrix: SimilarityMatrix) -> NDArray[np.float64]:
+    """Return the larger of S_sem and the overlap over :data:`RELATED` within [0, 1]; 1 where S_sem is unknown."""
+    best = np.fmax(matrix.semantic, _telling_overlap(matrix))
+    return np.where(np.isnan(matrix.semantic), 1.0, np.clip(best / RELATED, 0.0, 1.0))
 
 
 def _overlap_or(
