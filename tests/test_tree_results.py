@@ -15,7 +15,7 @@ from esnera_hf.alignment import LabelMapping
 from esnera_hf.cards.labels import annotated_coarsely, not_annotated
 from esnera_hf.cli import main
 from esnera_hf.errors import MappingError
-from esnera_hf.final import FinalSettings, finish
+from esnera_hf.final import FinalSettings, finish, with_mentions
 from esnera_hf.publishing.bundle import Publication, write_bundle
 from esnera_hf.report import Account, build_report, render_report
 from esnera_hf.sources.licence_table import licence_from_id
@@ -43,7 +43,7 @@ def test_an_edited_file_is_applied(tmp_path: Path) -> None:
     file = tmp_path / "mapping.yaml"
     file.write_text(flat.replace("merge: flat", "merge: tree").replace("labels:\n\n", parents + "\n", 1))
     result = apply(file, SOURCES)
-    assert result.mapping == tree.MAPPING
+    assert result.mapping == with_mentions(tree.MAPPING, SOURCES)
     assert result.dataset["train"].features["coarse_tags"].feature.names == tree.COARSE_TAGS
     alone = apply(file, SOURCES[:1])
     assert alone.mapping.unified_labels == ("PRODUCT", "book", "film")
@@ -52,7 +52,7 @@ def test_an_edited_file_is_applied(tmp_path: Path) -> None:
 
 def test_saved_and_loaded(saved: Path) -> None:
     result = MergeResult.load(saved)
-    assert result.mapping == tree.MAPPING
+    assert result.mapping == with_mentions(tree.MAPPING, SOURCES)
     assert "    book      ←  fine:Book, books:title" in repr(result).split("\n")
     for level in ("fine", "coarse", "original"):
         for split, rows in applied().view(level).items():
@@ -136,7 +136,7 @@ def test_rebuilt_from_a_recipe(tmp_path: Path) -> None:
     publication = Publication(result.dataset, result.mapping, None, result.report)
     write_bundle(publication, {}, tmp_path / "recipe", text=False)
     rebuilt = rebuild(tmp_path / "recipe", SOURCES, strict=True)
-    assert rebuilt.result.mapping == tree.MAPPING
+    assert rebuilt.result.mapping == with_mentions(tree.MAPPING, SOURCES)
     for split, rows in result.dataset.items():
         assert rebuilt.dataset[split].to_list() == rows.to_list()
         assert rebuilt.dataset[split].features == rows.features
