@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from builders import Row, make_source, row
 from esnera_hf.duplicates import NEAR, SHORTEST, Duplicates, Place, find_duplicates, jaccard, normalise
+from esnera_hf.leaks import find_leaks
 from esnera_hf.sources import NerSource
 
 LONG = "the quick brown fox jumps over the lazy dog near the old river bank today"
@@ -26,10 +27,38 @@ def found(sources: list[NerSource]) -> list[tuple[str, str, bool, bool]]:
 
 @pytest.mark.parametrize(
     ("one", "other"),
-    [("Fox, jumps!", "fox jumps"), ("ＡＢＣ　１", "abc1"), ("Stra\u00dfe", "STRASSE"), ("e\u0301", "\u00e9")],
+    [
+        *[
+            ("Fox, jumps!", "fox jumps"),
+            ("ＡＢＣ　１", "abc1"),
+            ("Stra\u00dfe", "STRASSE"),
+            ("e\u0301", "\u00e9"),
+        ],
+        *[
+            ("don\u00b4t `so`", "dont so"),
+            ("\u0130zmir", "izmir"),
+            ("\u0390", "\u03aa\u0301"),
+            ("❤\ufe0f", "❤"),
+        ],
+    ],
 )
 def test_what_is_levelled(one: str, other: str) -> None:
     assert normalise(one) == normalise(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        *[("दिन", "दान"), ("ที่", "ทุ"), ("กำ", "กา"), ("தீ", "த"), ("বন", "বিন"), ("မြန်မာ", "မန်မာ")],
+        *[("بَيت", "بِيت"), ("C++", "C"), ("$5", "€5"), ("😀", "😡"), ("a < b", "a > b"), ("e\u0301", "e")],
+    ],
+)
+def test_what_tells_words_apart_counts(one: str, other: str) -> None:
+    assert normalise(one) != normalise(other)
+    found_leaks = find_leaks(
+        [make_source("a", {"train": [([one], ["B-P"])]}), make_source("b", {"test": [([other], ["B-P"])]})]
+    )
+    assert found_leaks == ()
 
 
 class TestPairs:

@@ -27,7 +27,7 @@ class Duplicate:
         first: the one, in the order of source, split and sentences.
         second: the other.
         exact: equal after Unicode form, width, case, spaces and punctuation are
-            levelled.
+            levelled; letters, their marks, digits and symbols count.
         conflict: exact, and annotated in a way that cannot both be right: in
             one source any difference; between sources spans that overlap with
             other boundaries, as what only one of them annotates may be beyond
@@ -137,9 +137,10 @@ def _remark(pair: Duplicate) -> str:
 def find_duplicates(sources: Sequence[NerSource]) -> Duplicates:
     """Find duplicates between all splits of all sources, and conflicting ones within a split.
 
-    Nearly the same are texts of at least 12 letters or digits whose character
-    4-grams have a Jaccard similarity of at least 0.8. Sentences without letters
-    and digits are no duplicates of each other. Takes about 0.05 ms a sentence.
+    Nearly the same are texts of at least 12 characters, spaces and punctuation
+    apart, whose character 4-grams have a Jaccard similarity of at least 0.8.
+    Sentences of punctuation alone are no duplicates of each other. Takes about
+    0.05 ms a sentence.
 
     Args:
         sources: one or more sources of different names.

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 #: Jaccard similarity of character 4-grams from which two sentences are nearly the same.
 NEAR = 0.8
-#: Shorter texts, in letters and digits, are the same or not: a greeting is not nearly another greeting.
+#: Shorter texts, spaces and punctuation apart, are the same or not: a greeting is not nearly another greeting.
 SHORTEST = 12
 BANDS, _ROWS = 10, 4
 _GRAM = 4

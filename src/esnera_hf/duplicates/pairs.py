@@ -41,7 +41,7 @@ class DuplicatePairs:
 
 
 class _Groups(NamedTuple):
-    """Sentences of one text each, those of a group in their order; sentences without letters are in none."""
+    """Sentences of one text each, those of a group in their order; sentences of punctuation alone are in none."""
 
     members: _Numbers
     parts: NDArray[np.int32]

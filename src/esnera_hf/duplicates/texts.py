@@ -20,6 +20,13 @@ from esnera_hf.sources import AnnotatedSentence, NerSource
 Part = tuple[str, str]
 Span = tuple[int, int, str]
 
+#: Accents that stand alone, which are quotation marks in many a text, become a space and a mark under NFKC.
+_IGNORED = {"Sk"}
+#: What the Turkish capital I with a dot is folded to.
+_DOTTED_I = "i\u0307"
+#: They choose the picture of the character before them.
+_VARIATIONS = frozenset(map(chr, (*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))))
+
 _BATCH = 2000
 #: Levelled tokens kept at a time.
 _KNOWN = 100_000
@@ -40,9 +47,18 @@ class Place:
 
 
 def normalise(text: str) -> str:
-    """Level Unicode form, width, case, spaces and punctuation."""
-    folded = unicodedata.normalize("NFKC", text).casefold()
-    return "".join(char for char in folded if char.isalnum())
+    """Level Unicode form, width, case, spaces and punctuation.
+
+    Letters with their marks, digits and symbols stay: vowel signs tell words
+    apart, ``+`` tells C++ from C.
+    """
+    words = "".join(char for char in text if unicodedata.category(char) not in _IGNORED)
+    folded = unicodedata.normalize("NFKC", words).casefold().replace(_DOTTED_I, "i")
+    return "".join(char for char in unicodedata.normalize("NFKC", folded) if _is_kept(char))
+
+
+def _is_kept(char: str) -> bool:
+    return (char.isalnum() or unicodedata.category(char)[0] in "MS") and char not in _VARIATIONS
 
 
 class _Levelling(dict[str, str]):
