@@ -38,6 +38,7 @@ LAYERS = (
     {"alignment"},
     {"augmentation", "levels", "scoring", "strict_ner"},
     {"merging"},
+    {"contradictions"},
     {"modeling"},
     {"shares"},
     {"taggers"},

@@ -10,11 +10,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from builders import make_source, row
 from esnera_hf import MergeResult
+from esnera_hf.augmentation import PseudoLabels
 from esnera_hf.errors import MappingError, OutputExistsError, SourceNotFoundError
+from esnera_hf.merging import merge_sources
 from esnera_hf.result import new_folder
+from esnera_hf.tagging import Entity
 from results import make_result
 
+SPLITS = ("train", "validation", "test")
 HOSTILE = (
     *("../../outside", "/etc/x", "..", "<b>", "$x$", r"\$\frac{1}"),
     *("公司名", "L" * 10_000, "- a # b", "NO", "x\ty\n"),
@@ -152,6 +157,51 @@ def test_an_edited_mapping_is_checked(tmp_path: Path) -> None:
     file.write_text(file.read_text().replace("relation: equal", "relation: alike", 1))
     with pytest.raises(MappingError, match=r"mapping\.yaml.*'alike'"):
         MergeResult.load(tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("entry", "edited", "message"),
+    [
+        (
+            "label: place\n  unified: city",
+            "label: place\n  unified: per",
+            "the tag 'B-place' of 'beta' is 'B-city' in the train split beside it, the mapping makes it 'B-per'",
+        ),
+        (
+            "label: place\n  unified: city",
+            "label: place\n  unified: null",
+            "the tag 'B-place' of 'beta' is 'B-city' in the train split beside it, the mapping makes it 'O'",
+        ),
+        (
+            "label: place\n  unified: city",
+            "label: town\n  unified: city",
+            "the tag 'B-place' of 'beta' is 'B-city' in the train split beside it, the mapping does not name it",
+        ),
+    ],
+)
+def test_an_edited_mapping_beside_its_dataset_is_refused(
+    tmp_path: Path, entry: str, edited: str, message: str
+) -> None:
+    make_result().save(tmp_path / "out")
+    file = tmp_path / "out" / "mapping.yaml"
+    assert entry in file.read_text()
+    file.write_text(file.read_text().replace(entry, edited))
+    with pytest.raises(MappingError, match=rf"mapping\.yaml: {message}\. .* or undo the edit"):
+        MergeResult.load(tmp_path / "out")
+
+
+def test_pseudo_labels_and_other_columns_are_no_edit(tmp_path: Path) -> None:
+    pseudo = PseudoLabels(0.9, {"alpha": {"alpha-train-0": [Entity(0, 1, "per", 0.95)]}})
+    alpha, beta = (
+        make_source("alpha", {split: [row("anna in oslo/B-city")] for split in SPLITS}),
+        make_source("beta", {split: [row("anna/B-per in lima/B-place")] for split in SPLITS}),
+    )
+    result = make_result()
+    merged = merge_sources([alpha, beta], result.mapping, (), pseudo)
+    replace(result, dataset=merged).save(tmp_path / "out")
+    assert MergeResult.load(tmp_path / "out").dataset["train"]["origin"][:] == [[1, 0, 0], [0, 0, 0]]
+    replace(result, dataset=merged.remove_columns("origin")).save(tmp_path / "less")
+    assert "origin" not in MergeResult.load(tmp_path / "less").dataset["train"].features
 
 
 def test_a_mapping_made_by_hand_is_saved(tmp_path: Path) -> None:

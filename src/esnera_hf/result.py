@@ -10,23 +10,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from datasets import Dataset, DatasetDict, load_from_disk
+from datasets import DatasetDict, load_from_disk
 
 from esnera_hf.alignment import LabelMapping
 from esnera_hf.console import no_dataset_bars
+from esnera_hf.contradictions import contradiction
 from esnera_hf.disk import staging_folder, write_problem
 from esnera_hf.errors import (
     ConfigurationError,
-    ConservationError,
     MappingError,
     OutputExistsError,
     SourceNotFoundError,
 )
-from esnera_hf.levels import Level, check_coarse, view
+from esnera_hf.levels import Level, view
 from esnera_hf.report import Report, read_report, write_report
 from esnera_hf.report.files import MAPPING_FILE, REPORT_FILE
 from esnera_hf.similarity import SimilarityMatrix
-from esnera_hf.tagging import iob2_tag_set
 
 if TYPE_CHECKING:
     from esnera_hf.cards import Card
@@ -188,7 +187,8 @@ class MergeResult:
 
         Raises:
             SourceNotFoundError: the folder holds no saved result.
-            MappingError: its mapping has been edited into something invalid.
+            MappingError: its mapping has been edited, into something invalid or
+                into another one than the dataset was made with.
         """
         folder = Path(path)
         missing = [
@@ -222,23 +222,18 @@ def load_saved_tagger(path: str | os.PathLike[str]) -> Tagger:
 
 
 def _check_agreement(dataset: DatasetDict, mapping: LabelMapping, folder: Path) -> None:
+    """Check that the dataset is the one that the mapping makes, but for pseudo-labels.
+
+    Raises:
+        MappingError: it was made with another one.
+    """
     for split, rows in dataset.items():
-        if not _agree(rows, mapping, split):
+        problem = contradiction(rows, mapping, split)
+        if problem:
             raise MappingError(
-                f"{folder / MAPPING_FILE}: its unified labels or their parents are not those of the {split} split "
-                "beside it. The dataset was made with another mapping: apply the edited one to the sources "
-                "(`esnera-hf apply mapping.yaml SOURCE … --output DIR`), or undo the edit."
+                f"{folder / MAPPING_FILE}: {problem}. The dataset was made with another mapping: apply the edited one "
+                "to the sources (`esnera-hf apply mapping.yaml SOURCE … --output DIR`), or undo the edit."
             )
-
-
-def _agree(rows: Dataset, mapping: LabelMapping, split: str) -> bool:
-    if rows.features["ner_tags"].feature.names != iob2_tag_set(mapping.unified_labels):
-        return False
-    try:
-        check_coarse(rows, mapping, split)
-    except ConservationError:
-        return False
-    return True
 
 
 def check_free(path: Path) -> None:
