@@ -56,7 +56,7 @@ LAYERS = (
     {"cards"},
     {"publishing"},
     {"result"},
-    {"exporting", "rebuilding"},
+    {"exported", "exporting", "rebuilding"},
     {"api"},
     {"demo", "reproducing"},
     {"cli"},

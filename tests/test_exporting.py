@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from xml.etree import ElementTree
 
 import pytest
+from datasets import DatasetDict
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from builders import Row, make_source, row
 from esnera_hf.alignment import LabelMapping, MappedLabel
+from esnera_hf.augmentation import PseudoLabels
+from esnera_hf.cli import main
 from esnera_hf.errors import ConfigurationError, ConservationError, OutputExistsError, SourceError
-from esnera_hf.exporting import EXPORT_FORMATS, ExportFormat, annotated_sentences, export, text_and_offsets
+from esnera_hf.exported import exported_sentences
+from esnera_hf.exporting import EXPORT_FORMATS, ExportFormat, count_pseudo_labels, export, text_and_offsets
 from esnera_hf.labels import LabelRef
+from esnera_hf.levels import view
 from esnera_hf.merging import merge_sources
 from esnera_hf.sources import NerSource, ReadingOptions, load_source
 from esnera_hf.tagging import Entity, tags_from_entities
+from results import make_result
 
 SPLITS = ("train", "validation", "test")
 #: Each is one word for the reader of texts.
@@ -137,7 +144,63 @@ def test_a_merged_dataset(form: ExportFormat, tmp_path: Path) -> None:
     assert [file.stem for file in files] == list(SPLITS)
     again = load_source(tmp_path / "out")
     assert mentions_of(again) == {split: [[("anna", "人"), ("brunosmith", "人")]] for split in SPLITS}
-    assert [s.id for s in annotated_sentences(merged, "train")] == ["x-train-0"]
+    assert [s.id for s in exported_sentences(merged["train"])] == ["x-train-0"]
+
+
+class TestPseudoLabels:
+    PSEUDO = PseudoLabels(0.9, {"x": {"x-train-0": [Entity(2, 3, "city", 0.95)]}})
+
+    def merged(self) -> DatasetDict:
+        source = make_source("x", {split: [row("anna/B-P in oslo")] for split in SPLITS})
+        mapping = LabelMapping(("P", "city"), (MappedLabel(LabelRef("x", "P"), "P"),))
+        return merge_sources([source], mapping, (), self.PSEUDO)
+
+    def test_jsonl_tells_them(self, tmp_path: Path) -> None:
+        train, validation, _ = export(self.merged(), tmp_path / "out")
+        record = json.loads(train.read_text("utf-8"))
+        assert record["spans"] == [[0, 1, "P"], [2, 3, "city"]]
+        assert (record["source"], record["origins"], record["scores"]) == (
+            "x",
+            ["gold", "pseudo"],
+            [1.0, 0.95],
+        )
+        assert json.loads(validation.read_text("utf-8"))["origins"] == ["gold"]
+        assert mentions_of(load_source(tmp_path / "out"))["train"] == [[("anna", "P"), ("oslo", "city")]]
+
+    def test_label_studio_remarks_them(self, tmp_path: Path) -> None:
+        train, *_ = export(self.merged(), tmp_path / "out", "label-studio")
+        gold, pseudo = json.loads(train.read_text("utf-8"))[0]["annotations"][0]["result"]
+        assert (pseudo["score"], pseudo["meta"]) == (0.95, {"text": ["pseudo-label"]})
+        assert not {"score", "meta"} & gold.keys()
+
+    @pytest.mark.parametrize("form", EXPORT_FORMATS)
+    def test_they_can_be_left_out(self, form: ExportFormat, tmp_path: Path) -> None:
+        export(self.merged(), tmp_path / "out", form, gold_only=True)
+        assert mentions_of(load_source(tmp_path / "out"))["train"] == [[("anna", "P")]]
+        if form == "label-studio":
+            assert "city" not in (tmp_path / "out" / "label_config.xml").read_text("utf-8")
+
+    def test_the_command_line_says_how_many_there_are(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        splits = {split: [row("anna/B-per in oslo/B-place")] for split in SPLITS}
+        pseudo = PseudoLabels(0.9, {"beta": {"beta-train-0": [Entity(1, 2, "per", 0.95)]}})
+        result = make_result()
+        merged = merge_sources([make_source("beta", splits)], result.mapping.restricted(["beta"]), (), pseudo)
+        mapping = result.mapping.restricted(["beta"])
+        replace(result, dataset=merged, mapping=mapping, similarity=None).save(tmp_path / "saved")
+        arguments = ["export", str(tmp_path / "saved"), "--output"]
+        assert main([*arguments, str(tmp_path / "all")]) == 0
+        assert capsys.readouterr().err == ("1 of 7 entities are pseudo-labels; --gold-only leaves them out\n")
+        assert main([*arguments, str(tmp_path / "gold"), "--gold-only"]) == 0
+        assert capsys.readouterr().err == "1 of 7 entities are pseudo-labels, which were left out\n"
+        assert '"pseudo"' not in (tmp_path / "gold" / "train.jsonl").read_text("utf-8")
+
+    def test_they_are_counted(self) -> None:
+        merged = self.merged()
+        assert count_pseudo_labels(merged) == (4, 1)
+        assert count_pseudo_labels(view(merged, "original")) == (3, 0)
+        assert count_pseudo_labels(TestFiles.SOURCE) == (2, 0)
 
 
 class TestFiles:
@@ -153,7 +216,9 @@ class TestFiles:
 
     def test_jsonl(self, tmp_path: Path) -> None:
         first = self.export(tmp_path, "jsonl").split("\n")[0]
-        assert first == '{"id": "x-train-0", "tokens": ["anna", "left"], "spans": [[0, 1, "P"]]}'
+        assert (
+            first == '{"id": "x-train-0", "tokens": ["anna", "left"], "spans": [[0, 1, "P"]], "source": "x"}'
+        )
 
     def test_doccano(self, tmp_path: Path) -> None:
         first = self.export(tmp_path, "doccano").split("\n")[0]
@@ -191,6 +256,27 @@ class TestRefusals:
         with pytest.raises(SourceError, match=r"x-train-0: .* does not fit a column file"):
             export(source, tmp_path / "out", "conll")
         assert list(tmp_path.iterdir()) == []
+
+    @pytest.mark.parametrize("form", ["doccano", "label-studio"])
+    def test_texts_cannot_hold_an_entity_without_characters(self, form: ExportFormat, tmp_path: Path) -> None:
+        source = make_source("x", {"train": [(["anna", "", "left"], ["B-P", "B-L", "O"])]})
+        with pytest.raises(
+            SourceError, match=r"x-train-0: an entity of 'L' has no characters.*jsonl instead"
+        ):
+            export(source, tmp_path / "out", form)
+        assert list(tmp_path.iterdir()) == []
+        empty = make_source("x", {split: [(["", "anna"], ["B-P", "I-P"])] for split in SPLITS})
+        assert mentions_of(read_back(empty, form))["train"] == [[("anna", "P")]]
+
+    def test_conll_refuses_to_lose_a_first_character(self, tmp_path: Path) -> None:
+        source = make_source("x", {"train": [row("\ufeffanna/B-P left"), row("x")]})
+        with pytest.raises(
+            SourceError, match=r"x-train-0: a column file that begins with U\+FEFF would lose it"
+        ):
+            export(source, tmp_path / "out", "conll")
+        assert list(tmp_path.iterdir()) == []
+        later = make_source("x", {split: [row("x"), row("\ufeffanna/B-P left")] for split in SPLITS})
+        assert mentions_of(read_back(later, "conll"))["train"][1] == [("\ufeffanna", "P")]
 
     def test_a_dataset_that_is_not_merged(self, tmp_path: Path) -> None:
         data = TestFiles.SOURCE.dataset.remove_columns("id")

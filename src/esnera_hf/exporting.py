@@ -4,16 +4,22 @@ What a format cannot hold:
 
 ==============  ==============================================================
 ``jsonl``       nothing is lost
-``conll``       sentence ids; tokens that are empty, hold a tab or a line end, or
-                are ``-DOCSTART-`` are refused
+``conll``       sentence ids, sources, and which entities are pseudo-labels; tokens
+                that are empty, hold a tab or a line end, or are ``-DOCSTART-``
+                are refused, and a file that would begin with U+FEFF
 ``doccano``,    tokens: they hold texts with spans of characters, and whoever
 label-studio    reads them cuts the text anew. Words come back as they were where
                 they are cut alike, characters always; a mention that begins
                 or ends inside a word of the reader is widened to that word,
                 spaces around it are trimmed. Read characters of a script
-                with spaces with ``ReadingOptions(characters=True)``
-all             splits without any entity, which ``load_source`` does not load
+                with spaces with ``ReadingOptions(characters=True)``. Entities
+                without any character are refused
+``doccano``     which entities are pseudo-labels, too
+all             splits without any entity and sentences without tokens, which
+                ``load_source`` does not load
 ==============  ==============================================================
+
+``gold_only`` leaves pseudo-labels out, where a format cannot tell them apart.
 """
 
 from __future__ import annotations
@@ -21,17 +27,19 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 from xml.sax.saxutils import quoteattr
 
-from datasets import ClassLabel, Dataset, DatasetDict
+from datasets import Dataset, DatasetDict
 
 from esnera_hf.errors import ConfigurationError, ConservationError, SourceError
+from esnera_hf.exported import ExportedSentence, begun_entities, exported_sentences, splits_of
+from esnera_hf.merging import PSEUDO
 from esnera_hf.result import new_folder
-from esnera_hf.sources import AnnotatedSentence, NerSource
-from esnera_hf.tagging import entities_from_tags, tags_from_entities
+from esnera_hf.sources import NerSource
+from esnera_hf.tagging import Entity, tags_from_entities
 from esnera_hf.text import is_unspaced
 
 ExportFormat = Literal["conll", "jsonl", "label-studio", "doccano"]
@@ -41,23 +49,30 @@ LABEL_STUDIO_CONFIG = "label_config.xml"
 _SUFFIX = {"conll": "conll", "jsonl": "jsonl", "label-studio": "json", "doccano": "jsonl"}
 _MOSTLY = 0.9
 
-_Writer = Callable[[Iterable[AnnotatedSentence], Mapping[str, str]], Iterator[str]]
+_Writer = Callable[[Iterable[ExportedSentence], Mapping[str, str]], Iterator[str]]
 
 
 def export(
-    data: NerSource | DatasetDict, folder: str | os.PathLike[str], form: ExportFormat = "jsonl"
+    data: NerSource | DatasetDict,
+    folder: str | os.PathLike[str],
+    form: ExportFormat = "jsonl",
+    *,
+    gold_only: bool = False,
 ) -> list[Path]:
     """Write a file for each split with sentences into a new folder.
 
     ``conll`` has a token and its IOB2 tag a line, parted by a tab; ``jsonl`` the
-    tokens and spans of tokens, ends exclusive; ``label-studio`` and ``doccano``
-    what these tools import: texts with spans of characters (code points, ends
-    exclusive). All of them can be read again by ``load_source``.
+    tokens and spans of tokens, ends exclusive, and of a merged dataset the origin
+    of each span, ``gold`` or ``pseudo``, and its score in [0, 1]; ``label-studio``
+    and ``doccano`` what these tools import: texts with spans of characters (code
+    points, ends exclusive), in Label Studio with score and remark at each
+    pseudo-label. All of them can be read again by ``load_source``.
 
     Args:
         data: a source or a merged dataset.
         folder: where the files go; must not exist.
         form: the format.
+        gold_only: leave pseudo-labels out.
 
     Returns:
         The files of the splits, in the order of the splits.
@@ -65,8 +80,8 @@ def export(
     Raises:
         ConfigurationError: there is no such format.
         OutputExistsError: the folder exists; nothing is written.
-        SourceError: ``conll`` cannot hold a token, or the dataset is no merged
-            one; nothing is written.
+        SourceError: the format cannot hold a token or an entity, or the dataset
+            is no merged one; nothing is written.
         ConservationError: other entities were written than are in the data;
             nothing is kept.
     """
@@ -78,44 +93,55 @@ def export(
     }
     if form not in writers:
         raise ConfigurationError(f"format {form!r}: expected one of {', '.join(EXPORT_FORMATS)}.")
-    splits = data.dataset if isinstance(data, NerSource) else data
+    splits = splits_of(data)
     target = Path(folder)
     files = []
     with new_folder(target) as staging:
-        separators = _separators(data) if form in ("doccano", "label-studio") else {}
+        separators = _separators(splits) if form in ("doccano", "label-studio") else {}
         for split, rows in splits.items():
             if len(rows):
                 name = f"{split}.{_SUFFIX[form]}"
                 written: Counter[str] = Counter()
-                counted = _counted(annotated_sentences(data, split), written)
+                counted = _counted(exported_sentences(rows, gold_only=gold_only), written)
                 with (staging / name).open("w", encoding="utf-8", newline="\n") as stream:
                     stream.writelines(writers[form](counted, separators))
-                _check_written(rows, split, written)
+                _check_written(rows, split, written, gold_only=gold_only)
                 files.append(target / name)
         if form == "label-studio":
-            (staging / LABEL_STUDIO_CONFIG).write_text(_label_studio_config(data), encoding="utf-8")
+            config = _label_studio_config(splits, gold_only=gold_only)
+            (staging / LABEL_STUDIO_CONFIG).write_text(config, encoding="utf-8")
     return files
 
 
-def _counted(sentences: Iterable[AnnotatedSentence], written: Counter[str]) -> Iterator[AnnotatedSentence]:
+def count_pseudo_labels(data: NerSource | DatasetDict) -> tuple[int, int]:
+    """Return how many entities some data has, and how many of them are pseudo-labels.
+
+    Raises:
+        SourceError: the dataset lacks the columns of a merged one.
+    """
+    entities: Counter[str] = Counter()
+    for rows in splits_of(data).values():
+        for (_, _, origin), count in begun_entities(rows).items():
+            entities[origin] += count
+    return entities.total(), entities[PSEUDO]
+
+
+def _counted(sentences: Iterable[ExportedSentence], written: Counter[str]) -> Iterator[ExportedSentence]:
     """Yield sentences and count their entities by source and label as they pass."""
     for sentence in sentences:
         written.update(f"{sentence.source}:{entity.label}" for entity in sentence.entities)
         yield sentence
 
 
-def _check_written(rows: Dataset, split: str, written: Counter[str]) -> None:
+def _check_written(rows: Dataset, split: str, written: Counter[str], *, gold_only: bool) -> None:
     """Check that as many entities were written as the tags begin.
 
     Raises:
         ConservationError: they differ.
     """
-    names = _tag_names(rows, split)
     begun: Counter[str] = Counter()
-    for batch in rows.select_columns(["source", "ner_tags"]).iter(batch_size=1000):
-        for source, tags in zip(batch["source"], batch["ner_tags"], strict=True):
-            named = tags if names is None else [names[tag] for tag in tags]
-            begun.update(f"{source}:{tag[2:]}" for tag in named if tag.startswith("B-"))
+    for (source, label, _), count in begun_entities(rows, gold_only=gold_only).items():
+        begun[f"{source}:{label}"] += count
     if begun != written:
         gained = {label: written[label] - begun[label] for label in begun | written}
         different = {label: count for label, count in sorted(gained.items()) if count}
@@ -125,42 +151,11 @@ def _check_written(rows: Dataset, split: str, written: Counter[str]) -> None:
         )
 
 
-def annotated_sentences(data: NerSource | DatasetDict, split: str) -> Iterator[AnnotatedSentence]:
-    """Yield the sentences of a split of a source or of a merged dataset.
-
-    Raises:
-        SourceError: the dataset lacks the columns of a merged one.
-    """
-    if isinstance(data, NerSource):
-        yield from data.sentences(split)
-        return
-    names = _tag_names(data[split], split)
-    columns = ["id", "tokens", "ner_tags", "source"]
-    for batch in data[split].select_columns(columns).iter(batch_size=1000):
-        for row_id, tokens, tags, source in zip(*(batch[name] for name in columns), strict=True):
-            named = tags if names is None else [names[tag] for tag in tags]
-            yield AnnotatedSentence(row_id, tokens, entities_from_tags(named)[0], source)
-
-
-def _tag_names(rows: Dataset, split: str) -> list[str] | None:
-    missing = {"id", "tokens", "ner_tags", "source"} - set(rows.column_names)
-    if missing:
-        raise SourceError(
-            f"split {split}: expected a merged dataset, columns missing: {', '.join(sorted(missing))}. "
-            "Load other data with load_source first."
-        )
-    feature = rows.features["ner_tags"].feature
-    return list(feature.names) if isinstance(feature, ClassLabel) else None
-
-
-def _separators(data: NerSource | DatasetDict) -> dict[str, str]:
+def _separators(splits: Mapping[str, Dataset]) -> dict[str, str]:
     """Return what stands between the tokens of each source: nothing where they are characters."""
-    if isinstance(data, DatasetDict):
-        for split, rows in data.items():
-            _tag_names(rows, split)
     tokens: Counter[str] = Counter()
     single: Counter[str] = Counter()
-    for rows in (data.dataset if isinstance(data, NerSource) else data).values():
+    for rows in splits.values():
         for batch in rows.select_columns(["source", "tokens"]).iter(batch_size=1000):
             for source, sentence in zip(batch["source"], batch["tokens"], strict=True):
                 tokens[source] += len(sentence)
@@ -168,48 +163,90 @@ def _separators(data: NerSource | DatasetDict) -> dict[str, str]:
     return {source: "" if single[source] > _MOSTLY * total else " " for source, total in tokens.items()}
 
 
-def _conll(sentences: Iterable[AnnotatedSentence], _separators: Mapping[str, str]) -> Iterator[str]:
-    for sentence in sentences:
+def _conll(sentences: Iterable[ExportedSentence], _separators: Mapping[str, str]) -> Iterator[str]:
+    for number, sentence in enumerate(sentences):
         tags = tags_from_entities(len(sentence.tokens), sentence.entities)
         for token in (*sentence.tokens, *(entity.label for entity in sentence.entities)):
             if not token or token == "-DOCSTART-" or any(char in token for char in "\t\n\r\0"):
                 raise SourceError(
                     f"{sentence.id}: {token!r} does not fit a column file. Export as jsonl instead."
                 )
+        if number == 0 and "".join(sentence.tokens[:1]).startswith("\ufeff"):
+            raise SourceError(
+                f"{sentence.id}: a column file that begins with U+FEFF would lose it. Export as jsonl instead."
+            )
         yield "".join(f"{token}\t{tag}\n" for token, tag in zip(sentence.tokens, tags, strict=True)) + "\n"
 
 
-def _jsonl(sentences: Iterable[AnnotatedSentence], _separators: Mapping[str, str]) -> Iterator[str]:
+def _jsonl(sentences: Iterable[ExportedSentence], _separators: Mapping[str, str]) -> Iterator[str]:
     for sentence in sentences:
-        spans = [[e.start, e.end, e.label] for e in sentence.entities]
-        yield _line({"id": sentence.id, "tokens": sentence.tokens, "spans": spans})
+        record: dict[str, Any] = {
+            "id": sentence.id,
+            "tokens": sentence.tokens,
+            "spans": [[e.start, e.end, e.label] for e in sentence.entities],
+            "source": sentence.source,
+        }
+        if sentence.origins is not None:
+            record["origins"] = sentence.origins
+            record["scores"] = [_score(entity) for entity in sentence.entities]
+        yield _line(record)
 
 
-def _doccano(sentences: Iterable[AnnotatedSentence], separators: Mapping[str, str]) -> Iterator[str]:
+def _doccano(sentences: Iterable[ExportedSentence], separators: Mapping[str, str]) -> Iterator[str]:
     for sentence in sentences:
         text, offsets = text_and_offsets(sentence.tokens, separators[sentence.source])
-        label = [[offsets[e.start][0], offsets[e.end - 1][1], e.label] for e in sentence.entities]
+        spans = [(_characters(e, offsets, sentence), e.label) for e in sentence.entities]
+        label = [[start, end, name] for (start, end), name in spans]
         yield _line({"id": sentence.id, "text": text, "label": label})
 
 
-def _label_studio(sentences: Iterable[AnnotatedSentence], separators: Mapping[str, str]) -> Iterator[str]:
+def _label_studio(sentences: Iterable[ExportedSentence], separators: Mapping[str, str]) -> Iterator[str]:
     yield "["
     for index, sentence in enumerate(sentences):
         text, offsets = text_and_offsets(sentence.tokens, separators[sentence.source])
         result = []
         for number, entity in enumerate(sentence.entities):
-            start, end = offsets[entity.start][0], offsets[entity.end - 1][1]
+            start, end = _characters(entity, offsets, sentence)
             value = {"start": start, "end": end, "text": text[start:end], "labels": [entity.label]}
-            region = {"id": f"{sentence.id}-{number}", "from_name": "label", "to_name": "text"}
-            result.append({**region, "type": "labels", "value": value})
-        task = {"data": {"text": text, "id": sentence.id}, "annotations": [{"result": result}]}
-        yield (",\n" if index else "\n") + _line(task).rstrip("\n")
+            region: dict[str, Any] = {
+                "id": f"{sentence.id}-{number}",
+                "from_name": "label",
+                "to_name": "text",
+            }
+            region |= {"type": "labels", "value": value}
+            if sentence.is_pseudo(number):
+                region |= {"score": _score(entity), "meta": {"text": ["pseudo-label"]}}
+            result.append(region)
+        data = {"text": text, "id": sentence.id, "source": sentence.source}
+        yield (",\n" if index else "\n") + _line({"data": data, "annotations": [{"result": result}]}).rstrip(
+            "\n"
+        )
     yield "\n]\n"
 
 
-def _label_studio_config(data: NerSource | DatasetDict) -> str:
-    splits = data.dataset if isinstance(data, NerSource) else data
-    labels = {e.label for split in splits for s in annotated_sentences(data, split) for e in s.entities}
+def _characters(
+    entity: Entity, offsets: Sequence[tuple[int, int]], sentence: ExportedSentence
+) -> tuple[int, int]:
+    """Return where the characters of an entity begin and end in the text.
+
+    Raises:
+        SourceError: it has none.
+    """
+    start, end = offsets[entity.start][0], offsets[entity.end - 1][1]
+    if start == end:
+        raise SourceError(
+            f"{sentence.id}: an entity of {entity.label!r} has no characters, only empty tokens. Export as jsonl "
+            "instead."
+        )
+    return start, end
+
+
+def _score(entity: Entity) -> float:
+    return round(entity.score, 4)
+
+
+def _label_studio_config(splits: Mapping[str, Dataset], *, gold_only: bool) -> str:
+    labels = {label for rows in splits.values() for _, label, _ in begun_entities(rows, gold_only=gold_only)}
     values = "\n".join(f"    <Label value={quoteattr(label)}/>" for label in sorted(labels))
     return (
         f'<View>\n  <Labels name="label" toName="text">\n{values}\n  </Labels>\n'

@@ -33,9 +33,12 @@ and sentences the sources share. Only train splits are screened, unless
 _EXPORT_HELP = """\
 formats:
   conll         a token and its IOB2 tag a line, parted by a tab
-  jsonl         {"id", "tokens", "spans": [[start, end, label], …]}, token offsets, ends exclusive
-  label-studio  a JSON list of tasks, and label_config.xml for the labelling interface
+  jsonl         {"id", "tokens", "spans": [[start, end, label], …], "source"}, token offsets, ends exclusive;
+                of a merged dataset also "origins" (gold or pseudo) and "scores", one a span
+  label-studio  a JSON list of tasks, pseudo-labels with score and remark, and label_config.xml for the
+                labelling interface
   doccano       JSON lines {"text", "label": [[start, end, label], …]}, character offsets
+conll and doccano cannot tell pseudo-labels from gold ones.
 
 """
 
@@ -80,6 +83,9 @@ def add_commands(commands: Commands) -> None:
         default="fine",
         help="of a merged dataset: its unified labels, their outermost ones, or those of the sources "
         "(default: fine)",
+    )
+    export.add_argument(
+        "--gold-only", action="store_true", help="leave the pseudo-labels of a merged dataset out"
     )
     add_reading_options(export)
     export.set_defaults(run=_export)
@@ -157,15 +163,20 @@ def _screen(options: argparse.Namespace) -> None:
 
 
 def _export(options: argparse.Namespace) -> None:
-    from esnera_hf.console import quiet_libraries
-    from esnera_hf.exporting import export
+    from esnera_hf.console import quiet_libraries, say
+    from esnera_hf.exporting import count_pseudo_labels, export
     from esnera_hf.result import check_free
 
     check_free(options.output)
     with quiet_libraries():
-        files = export(_data(options), options.output, options.format)
+        data = _data(options)
+        files = export(data, options.output, options.format, gold_only=options.gold_only)
+        entities, pseudo = count_pseudo_labels(data)
     for file in files:
         print(file)
+    if pseudo:
+        fate = ", which were left out" if options.gold_only else "; --gold-only leaves them out"
+        say(f"{pseudo:,} of {entities:,} entities are pseudo-labels{fate}")
 
 
 def _data(options: argparse.Namespace) -> NerSource | DatasetDict:
