@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from builders import make_matrix
 from esnera_hf.report import save_heatmaps
+from esnera_hf.report.heatmaps import MOST_PAIRS, shown_pairs
 from esnera_hf.similarity import SimilarityMatrix
 
 LONG = "a_name_that_is_much_longer_than_thirty_letters"
@@ -90,3 +91,30 @@ def test_a_missing_font_is_said_once(tmp_path: Path, capsys: pytest.CaptureFixtu
 def test_mathematics_is_not_read(name: str, tmp_path: Path) -> None:
     (file,) = save_heatmaps(matrix(name, "b"), 0.4, tmp_path)
     assert file.stat().st_size > 1000
+
+
+def test_many_sources_are_shown_by_the_pairs_with_the_most_alike_labels() -> None:
+    names = [f"{number:02d}:x" for number in range(20)]
+    alike = {("03:x", "17:x"): 1.0, ("00:x", "05:x"): 0.9}
+    pairs = shown_pairs(make_matrix(dict.fromkeys(names, 1), {}, alike), 0.4)
+    assert len(pairs) == MOST_PAIRS
+    assert pairs == sorted(pairs)
+    assert {("03", "17"), ("00", "05")} <= set(pairs)
+    few = make_matrix(dict.fromkeys(names[:4], 1), {}, {})
+    assert len(shown_pairs(few, 0.4)) == 6
+
+
+def test_many_labels_make_a_picture_of_bounded_size(drawn: list[Figure], tmp_path: Path) -> None:
+    def of(labels: int) -> Figure:
+        names = {f"{source}:{number}": 1 for source in "ab" for number in range(labels)}
+        save_heatmaps(make_matrix(names, {}, {}), 0.4, tmp_path / str(labels))
+        return drawn.pop()
+
+    assert [len(axes.texts) for axes in of(6).axes] == [36] * 4
+    large, larger = of(100), of(200)
+    assert tuple(large.get_size_inches()) == tuple(larger.get_size_inches()) == (37.0, 35.2)
+    for figure in (large, larger):
+        for axes in figure.axes:
+            assert not axes.texts
+            assert len(axes.get_xticklabels()) <= 80
+    assert [tick.get_text() for tick in larger.axes[0].get_yticklabels()][:3] == ["0", "3", "6"]

@@ -482,6 +482,16 @@ def test_heatmaps() -> None:
     assert styles == ["--v:0.62", "--v:0.00", "--v:0.75", "--v:0.00", "--v:0.12"]
 
 
+def test_of_many_sources_some_pairs_are_shown_and_it_is_said() -> None:
+    refs = [f"{number:02d}:x" for number in range(12)]
+    mapping = LabelMapping(("x",), tuple(MappedLabel(LabelRef(*ref.split(":")), "x") for ref in refs))
+    similarity = make_matrix(dict.fromkeys(refs, 1), {}, {("03:x", "11:x"): 1.0})
+    text = render_report(Report({}, []), mapping, similarity)
+    assert text.count("(columns): semantic similarity") == 50
+    assert "the most alike labels; 16 other pairs are left out" in text
+    assert "other pairs" not in render_report(Report({}, []), mapping, None)
+
+
 def test_sources() -> None:
     page = render()
     assert table_after(page, "Sources")[1] == [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import comb
 from typing import Any
 
 from esnera_hf.alignment import LabelMapping
@@ -135,6 +136,7 @@ def _content(facts: DatasetCardFacts, statistics: Statistics) -> dict[str, Any]:
         "systems": system_rows(report),
         "own": list(own_taggers(report)),
         "heatmaps": list(facts.heatmaps),
+        "pairs": comb(len(mapping.sources), 2),
         "statistics": _statistics(statistics, mapping),
         "pseudo": _pseudo(facts, statistics),
         "left_out": left_out if any(left_out.values()) else None,

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import partial
-from itertools import combinations, permutations
+from itertools import permutations
+from math import comb
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from esnera_hf.alignment import LabelMapping, MappedLabel
 from esnera_hf.alignment.mapping import LEFT_OUT
 from esnera_hf.console import duration
 from esnera_hf.report.figures import agreement, figure, merge_setting
+from esnera_hf.report.heatmaps import MOST_PAIRS, shown_pairs
 from esnera_hf.report.replay import as_json, python_call
 from esnera_hf.report.report import Report
 from esnera_hf.report.systems import system_title
@@ -63,7 +65,7 @@ def render_report(report: Report, mapping: LabelMapping, similarity: SimilarityM
         "stages": list(_stages(report)),
         "trials": report.trials,
         "scores": list(_score_tables(report)),
-        "heatmaps": [] if similarity is None else list(_heatmaps(similarity)),
+        "heatmaps": [] if similarity is None else list(_heatmaps(similarity, mapping.lam)),
         "sources": list(_sources(report)),
         "again": python_call(report.settings) or report.settings or report.versions or report.seconds,
     }
@@ -77,6 +79,7 @@ def render_report(report: Report, mapping: LabelMapping, similarity: SimilarityM
             mapping=mapping,
             sections={key: {"number": n, "title": _TITLES[key]} for n, key in enumerate(present, 1)},
             summary=_summary(report, mapping),
+            unshown=_unshown(similarity),
             losses=list(_large_losses(report)),
             large_loss=LARGE_LOSS,
             call=python_call(report.settings),
@@ -242,12 +245,18 @@ def _own_f1(tagger: Mapping[str, Any] | None, split: str, label: str) -> float |
     return value
 
 
-def _heatmaps(matrix: SimilarityMatrix) -> Iterator[dict[str, Any]]:
-    for one, other in combinations(sorted(matrix.sources), 2):
+def _heatmaps(matrix: SimilarityMatrix, lam: float | None) -> Iterator[dict[str, Any]]:
+    pairs = shown_pairs(matrix, lam)
+    for one, other in pairs:
         yield _heatmap(matrix, matrix.semantic, one, other, "semantic similarity")
-    for one, other in permutations(sorted(matrix.sources), 2):
+    for one, other in sorted(way for pair in pairs for way in permutations(pair)):
         title = "empirical similarity: predicted as (row), annotated as (column)"
         yield _heatmap(matrix, matrix.empirical, one, other, title)
+
+
+def _unshown(matrix: SimilarityMatrix | None) -> int:
+    """Return how many pairs of sources are too many to be shown."""
+    return 0 if matrix is None else max(comb(len(matrix.sources), 2) - MOST_PAIRS, 0)
 
 
 def _heatmap(
