@@ -20,6 +20,9 @@ COARSE_TAGS = "coarse_tags"
 Level = Literal["fine", "coarse", "original"]
 
 _BATCH = 10_000
+_NEEDED = ("tokens", "ner_tags", "source", "source_tags")
+#: What the description of a view begins with, as its columns are those of a flat merge.
+_VIEW = "A merged dataset with its"
 #: They say something of the merged tags alone.
 _NOT_ORIGINAL = ("source_tags", "origin", "confidence")
 
@@ -90,18 +93,24 @@ def view(dataset: Data, level: Level) -> Data:
 
     Raises:
         ConfigurationError: there is no such level.
-        SourceError: the dataset lacks the columns of a merged one.
+        SourceError: the dataset lacks the columns of a merged one, or is a view
+            of one, as far as its description has been kept: files of parquet
+            do not keep it.
     """
     if level not in get_args(Level):
         raise ConfigurationError(f"level {level!r}: expected one of {', '.join(get_args(Level))}.")
     splits = dataset if isinstance(dataset, DatasetDict) else {"dataset": dataset}
-    needed = ("tokens", "source", "source_tags") if level == "original" else ("tokens", "ner_tags")
     for split, rows in splits.items():
-        missing = [name for name in needed if name not in rows.column_names]
+        missing = [name for name in _NEEDED if name not in rows.column_names]
         if missing:
             raise SourceError(
                 f"{split}: expected a merged dataset, columns missing: {', '.join(missing)}. Only a merged "
-                "dataset as it was made has several levels; a view of it has one."
+                "dataset as it was made has several levels; a view of it has one: view the merged dataset itself."
+            )
+        if rows.info.description.startswith(_VIEW):
+            raise SourceError(
+                f"{split}: expected a merged dataset, found a view of one: {rows.info.description} It has no other "
+                "level: view the merged dataset itself."
             )
     labels = _source_labels(splits.values()) if level == "original" else ()
     found = {split: _view(rows, level, labels) for split, rows in splits.items()}
@@ -110,11 +119,14 @@ def view(dataset: Data, level: Level) -> Data:
 
 def _view(rows: Dataset, level: Level, labels: Iterable[LabelRef]) -> Dataset:
     columns = [name for name in rows.column_names if name != COARSE_TAGS]
-    if level == "fine" or (level == "coarse" and COARSE_TAGS not in rows.column_names):
+    if level != "original" and COARSE_TAGS not in rows.column_names:
         return rows.select_columns(columns)
-    if level == "coarse":
-        renamed = rows.remove_columns("ner_tags").rename_column(COARSE_TAGS, "ner_tags")
-        return renamed.select_columns(columns)
+    if level != "original":
+        if level == "coarse":
+            rows = rows.remove_columns("ner_tags").rename_column(COARSE_TAGS, "ner_tags")
+        seen = rows.select_columns(columns)
+        seen.info.description = f"{_VIEW} {level} labels."
+        return seen
     columns = [name for name in columns if name not in _NOT_ORIGINAL]
     kept = rows.select_columns([name for name in columns if name != "ner_tags"])
     tags = _original_tags(rows, list(labels))
