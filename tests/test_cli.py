@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import subprocess
 import sys
 from argparse import _SubParsersAction
@@ -98,6 +99,21 @@ def test_it_runs_as_a_module() -> None:
         [sys.executable, "-m", "esnera_hf", "--version"], capture_output=True, text=True, check=True
     )
     assert done.stdout == f"esnera-hf {__version__}\n"
+
+
+def test_what_an_encoding_lacks_is_written_as_an_escape(tmp_path: Path) -> None:
+    mapping = "version: 1\nunified_labels: [PER, 地点]\nlabels:\n- {source: a, label: x, unified: %s}\n"
+    for name, unified in (("one", "PER"), ("two", "地点")):
+        (tmp_path / f"{name}.yaml").write_text(mapping % unified, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "esnera_hf", "diff", "one.yaml", "two.yaml"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONIOENCODING": "cp1252"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "renamed: PER \\u2192 \\u5730\\u70b9\n"
 
 
 @pytest.mark.usefixtures("no_training")

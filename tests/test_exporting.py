@@ -268,6 +268,13 @@ class TestRefusals:
         empty = make_source("x", {split: [(["", "anna"], ["B-P", "I-P"])] for split in SPLITS})
         assert mentions_of(read_back(empty, form))["train"] == [[("anna", "P")]]
 
+    @pytest.mark.parametrize("char", ["\x1b", "\x07", "\0", "\ufffe"])
+    def test_label_studio_refuses_labels_that_xml_cannot_hold(self, char: str, tmp_path: Path) -> None:
+        source = make_source("x", {"train": [(["anna"], [f"B-P{char}"])]})
+        with pytest.raises(SourceError, match="is XML, which cannot hold"):
+            export(source, tmp_path / "out", "label-studio")
+        assert list(tmp_path.iterdir()) == []
+
     def test_conll_refuses_to_lose_a_first_character(self, tmp_path: Path) -> None:
         source = make_source("x", {"train": [row("\ufeffanna/B-P left"), row("x")]})
         with pytest.raises(

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 
 from esnera_hf import MergeResult
-from esnera_hf.alignment import LabelMapping
+from esnera_hf.alignment import LabelMapping, compare_mappings
+from esnera_hf.cli import main
+from esnera_hf.errors import SourceError
 from esnera_hf.exporting import EXPORT_FORMATS, export
 from esnera_hf.sources import load_source
 from results import make_result
@@ -91,8 +94,34 @@ def test_what_is_exported_reads_back(tmp_path: Path, name: str, form: str) -> No
     unified = [
         tag[2:] for tag in result.dataset["train"].features["ner_tags"].feature.names if tag[:2] == "B-"
     ]
+    if form == "label-studio" and "\x1b" in name:
+        with pytest.raises(SourceError, match="Rename the label"):
+            export(result.dataset, tmp_path / "out", form)
+        return
     export(result.dataset, tmp_path / "out", form)  # type: ignore[arg-type]
     assert {file.name for file in tmp_path.iterdir()} == {"out"}
     printable = {"".join(c if c.isprintable() else "\ufffd" for c in label) for label in unified}
     expected = {label.replace("e\u0301", "\xe9") for label in printable}
     assert set(load_source(tmp_path / "out", name="again").labels) == expected
+
+
+@pytest.mark.parametrize("name", ["\x1b[2J\x1b]0;title\x07", "\u202ecba"])
+def test_what_is_printed_holds_no_control_character(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = make_result(label=name)
+    one, two = result.mapping, make_result(first="beta2", label=name).mapping
+    gone = LabelMapping(one.unified_labels, tuple(replace(e, unified=None) for e in one.entries))
+    printed = [str(one), repr(result), str(result.report)]
+    printed += [str(compare_mappings(one, other)) for other in (two, gone)]
+    printed += [str(moved) for moved in compare_mappings(one, gone).moved]
+    files = [tmp_path / "one.yaml", tmp_path / "gone.yaml"]
+    one.save(files[0])
+    gone.save(files[1])
+    assert main(["diff", *map(str, files)]) == 0
+    files[1].write_text(files[1].read_text(encoding="utf-8").replace("unified: null", "unified: nowhere", 1))
+    assert main(["diff", *map(str, files)]) == 1
+    printed += [*capsys.readouterr()]
+    assert "\ufffd" in "".join(printed)
+    for text in printed:
+        assert all(line.isprintable() for line in text.split("\n"))

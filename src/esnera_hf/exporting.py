@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -40,7 +41,7 @@ from esnera_hf.merging import PSEUDO
 from esnera_hf.result import new_folder
 from esnera_hf.sources import NerSource
 from esnera_hf.tagging import Entity, tags_from_entities
-from esnera_hf.text import is_unspaced
+from esnera_hf.text import is_unspaced, shown
 
 ExportFormat = Literal["conll", "jsonl", "label-studio", "doccano"]
 EXPORT_FORMATS: tuple[str, ...] = get_args(ExportFormat)
@@ -48,6 +49,7 @@ EXPORT_FORMATS: tuple[str, ...] = get_args(ExportFormat)
 LABEL_STUDIO_CONFIG = "label_config.xml"
 _SUFFIX = {"conll": "conll", "jsonl": "jsonl", "label-studio": "json", "doccano": "jsonl"}
 _MOSTLY = 0.9
+_NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 _Writer = Callable[[Iterable[ExportedSentence], Mapping[str, str]], Iterator[str]]
 
@@ -246,7 +248,18 @@ def _score(entity: Entity) -> float:
 
 
 def _label_studio_config(splits: Mapping[str, Dataset], *, gold_only: bool) -> str:
+    """Return the labelling interface, which names the labels.
+
+    Raises:
+        SourceError: XML cannot hold a label.
+    """
     labels = {label for rows in splits.values() for _, label, _ in begun_entities(rows, gold_only=gold_only)}
+    for label in sorted(labels):
+        if _NOT_IN_XML.search(label):
+            raise SourceError(
+                f"label {shown(label)}: the configuration of Label Studio is XML, which cannot hold its control "
+                "characters. Rename the label, or export as jsonl instead."
+            )
     values = "\n".join(f"    <Label value={quoteattr(label)}/>" for label in sorted(labels))
     return (
         f'<View>\n  <Labels name="label" toName="text">\n{values}\n  </Labels>\n'

@@ -36,10 +36,14 @@ def pad(text: str, width: int) -> str:
     return text + " " * (width - display_width(text))
 
 
+def visible(text: str) -> str:
+    """Make characters that cannot be printed visible as U+FFFD."""
+    return "".join(char if char.isprintable() else "\ufffd" for char in text)
+
+
 def shorten(text: str, longest: int) -> str:
     """Cut a text to so many characters and make those that cannot be printed visible as U+FFFD."""
-    visible = "".join(char if char.isprintable() else "\ufffd" for char in text[: longest + 1])
-    return visible if len(visible) <= longest else visible[: longest - 1] + "…"
+    return visible(text if len(text) <= longest else text[: longest - 1]) + "…" * (len(text) > longest)
 
 
 def shown(text: str) -> str:

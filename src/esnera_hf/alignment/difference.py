@@ -10,7 +10,7 @@ from itertools import combinations
 from esnera_hf.alignment.mapping import LEFT_OUT, LabelMapping
 from esnera_hf.labels import LabelRef
 from esnera_hf.sources import NerSource
-from esnera_hf.text import join_tokens, shorten
+from esnera_hf.text import join_tokens, shorten, visible
 
 NO_PARENT = "(no part of another)"
 _EXAMPLES = 3
@@ -28,7 +28,7 @@ class MovedLabel:
 
     def __str__(self) -> str:
         before, after = (LEFT_OUT if name is None else name for name in (self.before, self.after))
-        return f"{self.label}: {before} → {after} ({self.mentions:,} train mentions)"
+        return visible(f"{self.label}: {before} → {after} ({self.mentions:,} train mentions)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class MovedParent:
 
     def __str__(self) -> str:
         before, after = (NO_PARENT if name is None else name for name in (self.before, self.after))
-        return f"{self.label}: {before} → {after}"
+        return visible(f"{self.label}: {before} → {after}")
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class MappingDifference:
         lines += [f"no longer one: {one} and {other}" for one, other in self.parted]
         if self.reordered:
             lines.append(f"another order, and other ids in the dataset: {', '.join(self.reordered)}")
-        return "\n".join(lines)
+        return "\n".join(map(visible, lines))
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ class AffectedLabel:
 
     def __str__(self) -> str:
         counts = ", ".join(f"{count:,} in {split}" for split, count in self.entities.items())
-        return f"{self.moved.label}: {counts}; e.g. {', '.join(self.examples)}"
+        return visible(f"{self.moved.label}: {counts}; e.g. {', '.join(self.examples)}")
 
 
 def compare_mappings(before: LabelMapping, after: LabelMapping) -> MappingDifference:

@@ -15,7 +15,7 @@ from esnera_hf.errors import MappingError
 from esnera_hf.labels import LabelRef
 from esnera_hf.similarity import PairEvidence
 from esnera_hf.tagging import OUTSIDE
-from esnera_hf.text import display_width, pad
+from esnera_hf.text import display_width, pad, visible
 
 #: Of the file form.
 VERSION = 1
@@ -244,6 +244,7 @@ class LabelMapping:
             elif members or unified in holders:
                 indent = "  " * len(self.ancestors(unified))
                 rows.append((indent + unified, members or NO_MEMBERS))
+        rows = [(visible(name), visible(members)) for name, members in rows]
         width = max((display_width(name) for name, _ in rows), default=0)
         return "\n".join(f"{pad(name, width)}  ←  {members}" for name, members in rows)
 

@@ -6,12 +6,14 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 
 from esnera_hf import __version__
 from esnera_hf.cli import aligning, corpora, publishing, reproducing, taggers
 from esnera_hf.cli.options import SOURCES_HELP
 from esnera_hf.errors import ConfigurationError, EsneraError
 from esnera_hf.processes import process_count
+from esnera_hf.text import visible
 
 _EXAMPLES = """\
 
@@ -40,6 +42,9 @@ _SHARED = ("align", "apply", "train")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code: 0, 1 (bad input), 130 (interrupted)."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # what its encoding lacks is written as an escape
+            stream.reconfigure(errors="backslashreplace")
     options = _parser().parse_args(arguments)
     try:
         if process_count() > 1 and options.command not in _SHARED:
@@ -54,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except EsneraError as error:
-        print(f"esnera-hf: {error}", file=sys.stderr)
+        print("\n".join(map(visible, f"esnera-hf: {error}".split("\n"))), file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(f"\nesnera-hf: interrupted. {getattr(options, 'interrupted', _INTERRUPTED)}", file=sys.stderr)

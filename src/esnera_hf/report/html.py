@@ -28,6 +28,7 @@ from esnera_hf.report.replay import as_json, python_call
 from esnera_hf.report.report import Report
 from esnera_hf.report.systems import system_title
 from esnera_hf.similarity import Agreement, SimilarityMatrix
+from esnera_hf.text import visible
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _LONGEST = 200
@@ -98,7 +99,7 @@ def _environment() -> jinja2.Environment:
     )
     environment.filters |= {
         "shown": shown,
-        "visible": visible,
+        "visible": _visible,
         "figure": figure,
         "interval": _interval,
         "sign": _sign,
@@ -109,14 +110,13 @@ def _environment() -> jinja2.Environment:
     return environment
 
 
-def visible(value: object) -> str:
-    """Return a text with what cannot be printed made visible as U+FFFD."""
-    return "".join(char if char.isprintable() else "\ufffd" for char in str(value))
+def _visible(value: object) -> str:
+    return visible(str(value))
 
 
 def shown(value: object) -> str:
     """Return a text with what cannot be printed made visible, cut to a readable length."""
-    text = visible(value)
+    text = visible(str(value))
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
 

@@ -11,7 +11,7 @@ from esnera_hf.console import duration
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.report.figures import merge_setting
 from esnera_hf.report.systems import system_title
-from esnera_hf.text import display_width, pad
+from esnera_hf.text import display_width, pad, visible
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,8 @@ class Report:
 
     def __str__(self) -> str:
         return "\n".join(
-            [
+            visible(line)
+            for line in (
                 *(line for source in self.sources for line in self._source_lines(source)),
                 *(line for stage in self.stages for line in _stage_lines(stage)),
                 *self._search_lines(),
@@ -98,7 +99,7 @@ class Report:
                 *(line for name in self.systems for line in self._system_lines(name)),
                 *map(_leak_line, self.leaks),
                 "time: " + ", ".join(f"{step} {duration(s)}" for step, s in self.seconds.items()),
-            ]
+            )
         )
 
     def _source_lines(self, source: Mapping[str, Any]) -> Iterator[str]:
