@@ -11,6 +11,7 @@ import pytest
 from esnera_hf.alignment import LabelMapping, MappedLabel
 from esnera_hf.demo import DemoOutcome, generate_corpora, run_demo
 from esnera_hf.demo.corpora import PARTS, SIZES
+from esnera_hf.errors import ConfigurationError
 from esnera_hf.labels import LabelRef
 from esnera_hf.sources import load_source
 
@@ -115,3 +116,9 @@ def test_a_whole_run_finds_the_truth() -> None:
     assert len(found.true_pairs) == 8
     assert found.found_parts == found.true_parts
     assert len(found.true_parts) == 3
+
+
+@pytest.mark.parametrize("seed", [-1, 1 << 32])
+def test_a_seed_that_no_generator_takes_is_refused(seed: int) -> None:
+    with pytest.raises(ConfigurationError, match="expected a whole number from 0 to"):
+        run_demo(seed)

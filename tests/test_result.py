@@ -15,6 +15,8 @@ from esnera_hf import MergeResult
 from esnera_hf.augmentation import PseudoLabels
 from esnera_hf.errors import MappingError, OutputExistsError, SourceNotFoundError
 from esnera_hf.merging import merge_sources
+from esnera_hf.metrics import score_tags
+from esnera_hf.report import render_report
 from esnera_hf.result import new_folder
 from esnera_hf.tagging import Entity
 from results import make_result
@@ -76,6 +78,34 @@ def test_the_report_reads_well() -> None:
     assert "  beta:place  → alpha:city  S 0.47 (semantic 0.12, empirical 1/1)" in lines
     unknown = "(semantic -0.50, empirical unknown, never predicted)"
     assert f"  beta:per    stays; nearest alpha:city  S -0.50 {unknown}" in lines
+
+
+@pytest.mark.parametrize(
+    ("trials", "wished", "told"),
+    [
+        (True, False, "NOTHING MERGED: every mapping that was tried broke the bound on F1"),
+        (False, False, "NOTHING MERGED: no setting of λ and τ merged anything"),
+        (False, True, "merged only what was wished"),
+    ],
+)
+def test_the_report_says_why_nothing_was_merged(trials: bool, wished: bool, told: str) -> None:
+    report = make_result().report
+    stage = {**report.stages[0], "tau": None}
+    stage["decisions"] = [{**decision, "wished": wished} for decision in stage["decisions"]]
+    trial = {"stage": 0, "scores": None}
+    report = replace(report, stages=[stage], trials=[trial] if trials else [])
+    assert f"beta → alpha (sum of S_emp 1.00; {told})" in str(report).split("\n")
+
+
+def test_the_report_warns_of_a_tagger_that_finds_nothing() -> None:
+    result = make_result()
+    assert not list(result.report.warnings())
+    silent = score_tags([["B-x"]], [["O"]]).to_dict()
+    taggers = {**result.report.taggers, "beta": {**result.report.taggers["beta"], "test": silent}}
+    report = replace(result.report, taggers=taggers)
+    warning = "the tagger of beta finds next to nothing on its test split (F1 0.00)"
+    assert warning in str(report)
+    assert warning in render_report(report, result.mapping, result.similarity)
 
 
 @pytest.mark.parametrize("kind", ["folder", "file", "dangling link"])

@@ -17,6 +17,7 @@ from esnera_hf.labels import LabelRef
 from esnera_hf.result import MergeResult
 from esnera_hf.settings import AlignSettings
 from esnera_hf.sources import load_source
+from esnera_hf.sources.several import check_seed
 from esnera_hf.text import pad
 
 #: The heads of a joint tagger with this small encoder, which knows nothing but the demo's text, see works as money.
@@ -86,7 +87,11 @@ def run_demo(seed: int = 42) -> DemoOutcome:
 
     Args:
         seed: of the corpora, the encoder and the taggers.
+
+    Raises:
+        ConfigurationError: no generator takes the seed.
     """
+    check_seed(seed)
     corpora = generate_corpora(seed)
     with tempfile.TemporaryDirectory() as folder:
         say("making a small encoder from the text of the three corpora")

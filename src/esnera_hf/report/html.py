@@ -141,14 +141,11 @@ def _summary(report: Report, mapping: LabelMapping) -> dict[str, Any]:
 def _stages(report: Report) -> Iterator[dict[str, Any]]:
     """Yield the stages; ``unmerged`` says why nothing was merged by similarity though something could have been.
 
-    That is ``broken`` if mappings were tried and none held the bound, ``apart``
-    if no setting merged anything.
+    That is ``broken`` or ``apart``, see :meth:`Report.why_unmerged`.
     """
     for number, stage in enumerate(report.stages):
-        could = any(d["candidate"] is not None and not d["wished"] for d in stage["decisions"])
-        tried = any(trial["stage"] == number for trial in report.trials)
-        why = "broken" if tried else "apart" if could else None
-        yield {**stage, "unmerged": why if stage["tau"] is None else None}
+        why = report.why_unmerged(number)
+        yield {**stage, "unmerged": None if why == "wished" else why}
 
 
 def _groups(report: Report, mapping: LabelMapping) -> Iterator[dict[str, Any]]:

@@ -13,6 +13,14 @@ from esnera_hf.report.figures import merge_setting
 from esnera_hf.report.systems import system_title
 from esnera_hf.text import display_width, pad, visible
 
+#: Below this micro-F1 on its test split a tagger is no evidence.
+LOW_F1 = 0.1
+_UNMERGED = {
+    "broken": "NOTHING MERGED: every mapping that was tried broke the bound on F1",
+    "apart": "NOTHING MERGED: no setting of λ and τ merged anything",
+    "wished": "merged only what was wished",
+}
+
 
 @dataclass(frozen=True)
 class Report:
@@ -93,14 +101,48 @@ class Report:
             visible(line)
             for line in (
                 *(line for source in self.sources for line in self._source_lines(source)),
-                *(line for stage in self.stages for line in _stage_lines(stage)),
+                *(
+                    line
+                    for n, stage in enumerate(self.stages)
+                    for line in _stage_lines(stage, self.why_unmerged(n))
+                ),
                 *self._search_lines(),
                 *self._pseudo_lines(),
                 *(line for name in self.systems for line in self._system_lines(name)),
                 *map(_leak_line, self.leaks),
+                *self.warnings(),
                 "time: " + ", ".join(f"{step} {duration(s)}" for step, s in self.seconds.items()),
             )
         )
+
+    def why_unmerged(self, stage: int) -> str | None:
+        """Say why a stage merged nothing by similarity.
+
+        Args:
+            stage: its number.
+
+        Returns:
+            ``broken`` if mappings were tried and none held the bound on F1, ``apart``
+            if no setting merged anything, ``wished`` if nothing could have been
+            merged but what was wished; ``None`` if something was merged.
+        """
+        if self.stages[stage]["tau"] is not None:
+            return None
+        if any(trial["stage"] == stage for trial in self.trials):
+            return "broken"
+        decisions = self.stages[stage]["decisions"]
+        could = any(d["candidate"] is not None and not d["wished"] for d in decisions)
+        return "apart" if could else "wished"
+
+    def warnings(self) -> Iterator[str]:
+        """Yield what makes the evidence weak: taggers that find next to nothing."""
+        for source, tagger in self.taggers.items():
+            f1 = tagger["test"]["micro"]["f1"]
+            if f1 < LOW_F1:
+                yield (
+                    f"the tagger of {source} finds next to nothing on its test split (F1 {f1:.2f}): what is said of "
+                    "its labels rests on hardly any right predictions; give it more sentences or epochs"
+                )
 
     def _source_lines(self, source: Mapping[str, Any]) -> Iterator[str]:
         total = sum(sum(counts.values()) for counts in source["entities"].values())
@@ -146,11 +188,8 @@ class Report:
             )
 
 
-def _stage_lines(stage: Mapping[str, Any]) -> Iterator[str]:
-    if stage["tau"] is None:
-        setting = "NOTHING MERGED: no setting held the bound on F1"
-    else:
-        setting = merge_setting(stage["lambda"], stage["tau"])
+def _stage_lines(stage: Mapping[str, Any], unmerged: str | None) -> Iterator[str]:
+    setting = merge_setting(stage["lambda"], stage["tau"]) if unmerged is None else _UNMERGED[unmerged]
     if stage["sum_empirical"] is not None:
         setting = f"sum of S_emp {stage['sum_empirical']:.2f}; {setting}"
     where = ", all at once" if stage["target"] == ALL_AT_ONCE else f" → {stage['target']}"
