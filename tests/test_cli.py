@@ -270,11 +270,16 @@ class TestRoundTrip:
         records = [json.loads(line) for line in from_file.split("\n")[:-1]]
         assert [record["tokens"] for record in records] == [
             ["anna", "met", "bruno", "in", "paris"],
+            [],
+            [],
             ["the", "people", "of", "oslo", "met"],
             ["中", "国", " ", "x"],
         ]
         found = [(e["start"], e["end"], e["label"], e["text"]) for e in records[0]["entities"]]
         assert found == [(0, 1, "per", "anna"), (2, 3, "per", "bruno"), (4, 5, "地点", "paris")]
+        for line, record in zip(text.split("\n"), records, strict=False):
+            for entity in record["entities"]:
+                assert line[entity["start_char"] : entity["end_char"]] == entity["text"]
         assert all(0 < entity["score"] <= 1 for record in records for entity in record["entities"])
 
     def test_nothing_to_predict(

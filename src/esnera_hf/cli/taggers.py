@@ -43,8 +43,8 @@ def _add_predict(commands: Commands) -> None:
     predict = commands.add_parser(
         "predict",
         help="find entities in text",
-        description="Read one text a line, write one JSON object a line: tokens and entities (token offsets, "
-        "ends exclusive, the score is the least probable tag's).",
+        description="Read one text a line, write one JSON object a line, for blank lines too: tokens and entities "
+        "(offsets of tokens and of characters, ends exclusive; the score is the least probable tag's).",
     )
     predict.add_argument("model", metavar="MODEL", help="folder written by `esnera-hf train`, or Hub id")
     predict.add_argument("file", nargs="?", metavar="FILE", help="text file (default: standard input)")
@@ -111,6 +111,8 @@ def _predict(options: argparse.Namespace) -> None:
                 "start": entity.start,
                 "end": entity.end,
                 "label": entity.label,
+                "start_char": spans[entity.start][0],
+                "end_char": spans[entity.end - 1][1],
                 "text": line[spans[entity.start][0] : spans[entity.end - 1][1]],
                 "score": round(entity.score, 4),
             }
@@ -128,8 +130,7 @@ def _lines(file: str | None) -> Iterator[str]:
         stream = open(file, encoding="utf-8") if file else sys.stdin  # noqa: SIM115
         with stream:
             for line in stream:
-                if line.strip():
-                    yield line.strip("\r\n")
+                yield line.strip("\r\n") if line.strip() else ""
     except OSError as error:
         raise SourceNotFoundError(f"{file}: {error.strerror}. Expected a file of one text a line.") from None
     except UnicodeDecodeError as error:
