@@ -15,6 +15,7 @@ from huggingface_hub import DatasetCard, DatasetCardData
 from card_facts import Names, make_dataset_facts, make_report
 from esnera_hf.alignment import LabelMapping, MappedLabel
 from esnera_hf.cards import Card, DatasetCardFacts, dataset_card
+from esnera_hf.cards.scores import large_losses
 from esnera_hf.cards.sources import named_as
 from esnera_hf.labels import LabelRef
 from esnera_hf.licensing import Terms
@@ -282,3 +283,13 @@ def test_the_paper_is_cited_as_the_citation_file_does() -> None:
         f"{{{paper['url']}}}",
     ):
         assert expected in body
+
+
+def test_a_label_that_is_left_out_is_no_loss() -> None:
+    change = {"change": {"value": -0.5}, "support": 3}
+    scores = {"sources": {"a": {"by_label": {"x": change, "y": change}}}}
+    mapping = LabelMapping(
+        ("X",), (MappedLabel(LabelRef("a", "x"), "X"), MappedLabel(LabelRef("a", "y"), None))
+    )
+    assert [row["label"] for row in large_losses(scores, mapping)] == ["x"]
+    assert [row["label"] for row in large_losses(scores, None)] == ["x", "y"]

@@ -458,6 +458,22 @@ def test_f1_before_and_after() -> None:
     assert colours["age"] == "n "
 
 
+def test_sentences_are_counted_without_those_that_were_left_out() -> None:
+    assert ["sentences", "train 1,995, validation 40, test 60"] in [
+        [cell.text for cell in row.all("th") + row.all("td")] for row in render().all("tr")
+    ]
+
+
+def test_a_label_that_is_left_out_is_no_loss() -> None:
+    mapping = make_mapping(plain)
+    entries = tuple(
+        replace(entry, unified=None) if entry.label == LabelRef("a", "PER") else entry
+        for entry in mapping.entries
+    )
+    page = parse(render_report(make_report(plain, 0.3), replace(mapping, entries=entries), None))
+    assert page.all("div", "box") == []
+
+
 def test_large_losses_stand_at_the_top() -> None:
     (box,) = render().all("div", "box")
     assert [item.text for item in box.all("li")] == ["a: PER, -0.200 [-0.220, -0.180] on 11 entities"]

@@ -255,7 +255,7 @@ def _limits(facts: DatasetCardFacts, statistics: Statistics) -> dict[str, Any]:
         "share": pseudo / train if train else 0.0,
         "not_annotated": list(not_annotated(mapping, names)),
         "coarsely": list(annotated_coarsely(mapping, names)),
-        "losses": large_losses(scores),
+        "losses": large_losses(scores, mapping),
         "split": scores and scores["split"],
         "weakest": weakest_merges(mapping),
         "meaning_alone": merged_by_meaning_alone(mapping),

@@ -184,7 +184,7 @@ def _limits(facts: ModelCardFacts, scores: Mapping[str, Any] | None) -> dict[str
     return {
         "pseudo": None if not pseudo or not pseudo["total"] else pseudo,
         "not_annotated": [] if mapping is None else list(not_annotated(mapping, names)),
-        "losses": large_losses(scores),
+        "losses": large_losses(scores, mapping),
         "unmeasured": not tested and not facts.record.get("validation"),
         "validation_only": not tested and bool(facts.record.get("validation")),
     }

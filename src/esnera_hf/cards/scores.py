@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from esnera_hf.alignment import LabelMapping
+from esnera_hf.labels import LabelRef
 from esnera_hf.report import Report
 from esnera_hf.report.html import LARGE_LOSS
 from esnera_hf.report.systems import system_title
@@ -55,11 +57,16 @@ def label_rows(scores: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def large_losses(scores: Mapping[str, Any] | None) -> list[dict[str, Any]]:
-    """Return the labels that lose more F1 than is let pass, the worst first."""
+def large_losses(scores: Mapping[str, Any] | None, mapping: LabelMapping | None) -> list[dict[str, Any]]:
+    """Return the labels that lose more F1 than is let pass, the worst first; not those that are left out."""
     rows = [] if scores is None else label_rows(scores)
+    left_out = set() if mapping is None else set(mapping.members(None))
     lost = [
-        row for row in rows if row["change"]["value"] is not None and row["change"]["value"] < -LARGE_LOSS
+        row
+        for row in rows
+        if row["change"]["value"] is not None
+        and row["change"]["value"] < -LARGE_LOSS
+        and LabelRef(row["source"], row["label"]) not in left_out
     ]
     return sorted(lost, key=lambda row: row["change"]["value"])
 

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from esnera_hf.alignment import LabelMapping, MappedLabel
 from esnera_hf.alignment.mapping import LEFT_OUT
 from esnera_hf.console import duration
+from esnera_hf.labels import LabelRef
 from esnera_hf.report.figures import agreement, figure, merge_setting
 from esnera_hf.report.heatmaps import MOST_PAIRS, shown_pairs
 from esnera_hf.report.replay import as_json, python_call
@@ -81,7 +82,7 @@ def render_report(report: Report, mapping: LabelMapping, similarity: SimilarityM
             sections={key: {"number": n, "title": _TITLES[key]} for n, key in enumerate(present, 1)},
             summary=_summary(report, mapping),
             unshown=_unshown(similarity),
-            losses=list(_large_losses(report)),
+            losses=list(_large_losses(report, mapping)),
             large_loss=LARGE_LOSS,
             call=python_call(report.settings),
             settings=as_json(report.settings),
@@ -125,6 +126,10 @@ def _summary(report: Report, mapping: LabelMapping) -> dict[str, Any]:
     sentences: Counter[str] = Counter()
     for source in report.sources:
         sentences.update(source["sentences"])
+    for leak in report.leaks:
+        split = leak["in"].rpartition("/")[2]
+        if leak["left_out"] and split in sentences:
+            sentences[split] -= leak["sentences"]
     stages = [(s["sources"], s["target"], s["lambda"], s["tau"], s["merged"]) for s in report.stages]
     # A mapping that was applied still knows the stages it was found with.
     stages = stages or [(s.sources, s.target, s.lam, s.tau, None) for s in mapping.stages]
@@ -204,15 +209,21 @@ def _score_tables(report: Report) -> Iterator[dict[str, Any]]:
             yield {"title": title, **report.search_scores[way]}
 
 
-def _large_losses(report: Report) -> Iterator[dict[str, Any]]:
-    """Yield the labels that lose more than ``LARGE_LOSS`` in the first table there is, the worst first."""
+def _large_losses(report: Report, mapping: LabelMapping) -> Iterator[dict[str, Any]]:
+    """Yield the labels that lose more than ``LARGE_LOSS`` in the first table there is, the worst first.
+
+    Those that the mapping leaves out stand among the labels left out.
+    """
+    left_out = set(mapping.members(None))
     tables = list(_score_tables(report))[:1]
     lost = [
         {"source": source, "label": label, "support": row["support"], "change": row["change"]}
         for table in tables
         for source, scores in table["sources"].items()
         for label, row in scores["by_label"].items()
-        if row["change"]["value"] is not None and row["change"]["value"] < -LARGE_LOSS
+        if row["change"]["value"] is not None
+        and row["change"]["value"] < -LARGE_LOSS
+        and LabelRef(source, label) not in left_out
     ]
     yield from sorted(lost, key=lambda row: row["change"]["value"])
 
