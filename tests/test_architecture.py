@@ -56,7 +56,7 @@ LAYERS = (
     {"cards"},
     {"publishing"},
     {"result"},
-    {"exported", "exporting", "rebuilding"},
+    {"evaluating", "exported", "exporting", "rebuilding"},
     {"api"},
     {"demo", "reproducing"},
     {"cli"},

@@ -127,7 +127,7 @@ def test_export_of_a_merged_dataset_with_a_way_to_read_sources(
 def test_evaluate_with_a_tagger_of_other_labels(
     corpora: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    tagger = SimpleNamespace(labels=("city", "firm"))
+    tagger = SimpleNamespace(labels=("city", "firm"), record={})
     monkeypatch.setattr(Tagger, "from_pretrained", lambda path: tagger)
     assert refusal(capsys, "evaluate", "tagger", corpora[0]) == (
         "the tagger predicts city, firm, alpha annotates per: no label in common, so every score would be 0. Give "

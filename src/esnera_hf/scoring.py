@@ -122,13 +122,15 @@ def score_in_own_labels(
     return _scores(counts)
 
 
-def names_back(source: NerSource, mapping: LabelMapping) -> dict[str, str | None]:
+def names_back(source: NerSource, mapping: LabelMapping) -> dict[str, str]:
     """Return the source's label for each unified label that it annotates: the most frequent one in train.
 
-    A part of what it annotates is read back as the whole.
+    A part of what it annotates is read back as the whole. The source may lack some
+    of its labels, as a file of it does.
     """
     support = source.summary.entities["train"]
-    ascending = sorted(source.labels, key=lambda label: (support.get(label, 0), label))
+    labels = (entry.label.label for entry in mapping.entries if entry.label.source == source.name)
+    ascending = sorted(labels, key=lambda label: (support.get(label, 0), label))
     back = {mapping[source.name, label]: label for label in ascending}
     return {unified: back[known] for unified, known in mapping.projection(source.name).items()}
 

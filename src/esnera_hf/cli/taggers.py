@@ -59,12 +59,41 @@ def _add_predict(commands: Commands) -> None:
 
 
 def _add_evaluate(commands: Commands) -> None:
-    evaluate = commands.add_parser("evaluate", help="score a tagger on a source, strictly, by label")
-    evaluate.add_argument("model", metavar="MODEL", help="folder written by `esnera-hf train`, or Hub id")
-    evaluate.add_argument("source", metavar="SOURCE", help="as for align")
-    evaluate.add_argument("--split", choices=("train", "validation", "test"), default="test")
+    evaluate = commands.add_parser(
+        "evaluate",
+        help="score a tagger on a source, strictly, by label",
+        description="Score a tagger on a source, strictly, by label. The tagger of an alignment is scored on one of "
+        "its sources in that source's own labels, through the mapping; on other corpora, and on the merged dataset, "
+        "in unified labels.",
+    )
+    evaluate.add_argument(
+        "model",
+        metavar="MODEL",
+        help="folder written by `esnera-hf train`, `tagger` in one of align, or Hub id",
+    )
+    evaluate.add_argument(
+        "source", metavar="SOURCE", help="as for align, or a folder saved by `esnera-hf align`"
+    )
+    evaluate.add_argument(
+        "--split",
+        type=_split,
+        default="test",
+        metavar="SPLIT",
+        help="train, validation (or dev, …) or test (default: test)",
+    )
     add_reading_options(evaluate)
     evaluate.set_defaults(run=_evaluate)
+
+
+def _split(text: str) -> str:
+    from esnera_hf.sources.splits import canonical_split
+
+    split = canonical_split(text)
+    if split is None:
+        raise argparse.ArgumentTypeError(
+            f"{text!r}: expected train, validation (or dev, devel, valid) or test."
+        )
+    return split
 
 
 def _train(options: argparse.Namespace) -> None:
@@ -139,35 +168,28 @@ def _lines(file: str | None) -> Iterator[str]:
 
 def _evaluate(options: argparse.Namespace) -> None:
     from esnera_hf.console import quiet_libraries
-    from esnera_hf.modeling import Tagger
-    from esnera_hf.strict_ner import StrictNer
-    from esnera_hf.tagging import tags_from_entities
+    from esnera_hf.evaluating import evaluate_on_result, evaluate_on_source, mapping_of
+    from esnera_hf.report.files import MAPPING_FILE
+    from esnera_hf.result import MergeResult, load_saved_tagger
     from esnera_hf.text import display_width, pad
 
     with quiet_libraries():
-        tagger = Tagger.from_pretrained(options.model)
-        source = read_source(options.source, options)
-        if not set(tagger.labels) & set(source.labels):
-            raise ConfigurationError(
-                f"the tagger predicts {', '.join(tagger.labels)}, {source.name} annotates "
-                f"{', '.join(source.labels)}: no label in common, so every score would be 0. "
-                "Give the tagger a corpus of its own labels."
-            )
-        sentences = list(source.sentences(options.split))
-        predicted = tagger.predict([sentence.tokens for sentence in sentences])
-        scores = StrictNer(keep_in_memory=True).compute(
-            predictions=[
-                tags_from_entities(len(s.tokens), found)
-                for s, found in zip(sentences, predicted, strict=True)
-            ],
-            references=[tags_from_entities(len(s.tokens), s.entities) for s in sentences],
-        )
-    rows = {**scores["by_label"], "micro average": scores}
+        tagger = load_saved_tagger(options.model)
+        folder = Path(options.source)
+        if (folder / MAPPING_FILE).is_file():
+            name = options.source
+            evaluation = evaluate_on_result(tagger, MergeResult.load(folder), options.split)
+        else:
+            source = read_source(options.source, options)
+            name = source.name
+            mapping = mapping_of(tagger, Path(options.model))
+            evaluation = evaluate_on_source(tagger, source, options.split, mapping)
+    rows = {**evaluation.scores.by_label, "micro average": evaluation.scores.micro}
     width = max(map(display_width, rows))
-    print(f"{source.name}, {options.split}: {len(sentences):,} sentences")
+    labels = f"; {evaluation.labels}" if evaluation.labels else ""
+    print(f"{name}, {options.split}: {evaluation.sentences:,} sentences{labels}")
     print(f"{pad('label', width)}  precision  recall     f1  support")
-    for name, row in rows.items():
+    for label, row in rows.items():
         print(
-            f"{pad(name, width)}  {row['precision']:9.3f}  {row['recall']:6.3f}  {row['f1']:5.3f}  "
-            f"{row['support']:7,}"
+            f"{pad(label, width)}  {row.precision:9.3f}  {row.recall:6.3f}  {row.f1:5.3f}  {row.support:7,}"
         )
