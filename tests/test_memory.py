@@ -35,7 +35,7 @@ AT_ONCE = (
     "sources.arrow_batches._BATCH",
     "sources.source._BATCH",
 )
-FIRST_LOOK = ("sources.build._SNIFFED", "sources.columns._SNIFFED_ROWS", "sources.row_writer.CHUNK")
+FIRST_LOOK = ("sources.build._SNIFFED", "sources.column_layout._SNIFFED_ROWS", "sources.row_writer.CHUNK")
 
 
 @pytest.fixture(autouse=True)

@@ -114,6 +114,27 @@ def test_sentences_survive(tmp_path_factory, scheme, corpus, separator, end, mar
         pytest.param(
             "Token,NER\na,B-X\nb,O\n", [(["a", "b"], [(0, 1, "X")])], id="names of the columns, commas"
         ),
+        pytest.param(
+            "s1,Ann,B-X\ns1,ran,O\ns2,Bob,B-X\ns2,sat,O\n",
+            [(["Ann", "ran"], [(0, 1, "X")]), (["Bob", "sat"], [(0, 1, "X")])],
+            id="a column of sentences",
+        ),
+        pytest.param(
+            "sentence_id\tword\ttag\n1\tAnn\tB-X\n1\tran\tO\n2\tBob\tB-X\n2\tsat\tO\n2\tup\tO\n",
+            [(["Ann", "ran"], [(0, 1, "X")]), (["Bob", "sat", "up"], [(0, 1, "X")])],
+            id="numbered sentences and names of the columns",
+        ),
+        pytest.param(
+            "Sentence #,Word,POS,Tag\nSentence: 1,Ann,N,B-X\n,ran,V,O\n,by,P,O\n"
+            'Sentence: 2,"a, b",N,B-X\n,sat,V,O\n,up,P,O\n',
+            [(["Ann", "ran", "by"], [(0, 1, "X")]), (["a, b", "sat", "up"], [(0, 1, "X")])],
+            id="sentences named in their first row",
+        ),
+        pytest.param(
+            "a\tN\tB-X\na\tN\tO\nb\tN\tO\nb\tN\tO\n\nb\tN\tB-X\n",
+            [(["a", "a", "b", "b"], [(0, 1, "X")]), (["b"], [(0, 1, "X")])],
+            id="repeated words where blank lines part sentences",
+        ),
     ],
 )
 def test_layouts(tmp_path, text, expected):
@@ -141,7 +162,7 @@ def test_separators_of_other_scripts_stay_inside_tokens(tmp_path):
 
 
 def test_a_layer_that_begins_after_the_first_rows(tmp_path, monkeypatch):
-    monkeypatch.setattr("esnera_hf.sources.columns._SNIFFED_ROWS", 2)
+    monkeypatch.setattr("esnera_hf.sources.column_layout._SNIFFED_ROWS", 2)
     text = "Uni B-ORG O\nx O O\n\nUni B-ORG O\nBonn I-ORG B-LOC\n"
     assert read(write(tmp_path / "a.txt", text)) == [
         (["Uni", "x"], [(0, 1, "ORG")]),
