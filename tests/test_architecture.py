@@ -15,6 +15,7 @@ PACKAGE = Path(esnera_hf.__file__).parent
 #: From the lowest layer to the highest; a module imports from its own layer and those below it.
 LAYERS = (
     {
+        "bounds",
         "errors",
         "labels",
         "processes",

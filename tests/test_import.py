@@ -45,7 +45,7 @@ def test_every_name_of_the_shop_window_is_there(name: str) -> None:
 
 def test_the_shop_window_is_one_list() -> None:
     assert sorted(esnera_hf.__all__) == esnera_hf.__all__ == sorted(esnera_hf._HOMES)
-    assert set(esnera_hf.__all__) <= set(dir(esnera_hf))
+    assert dir(esnera_hf) == esnera_hf.__all__
 
 
 def test_an_unknown_name_is_refused() -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from esnera_hf.alignment import LabelMapping, SchemaSettings, SearchSettings, compare_mappings
     from esnera_hf.api import align, apply
+    from esnera_hf.candidates import PartialLikelihood
     from esnera_hf.duplicates import find_duplicates
     from esnera_hf.errors import EsneraError
     from esnera_hf.evidence import EvidenceSettings
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from esnera_hf.reproducing import reproduce
     from esnera_hf.result import MergeResult
     from esnera_hf.screening import screen
+    from esnera_hf.settings import AlignSettings
     from esnera_hf.similarity import SimilarityMatrix
     from esnera_hf.single import train
     from esnera_hf.sources import NerSource, ReadingOptions, load_source
@@ -44,6 +46,7 @@ _HOMES = {
     "LabelRef": "labels",
     "MergeResult": "result",
     "NerSource": "sources",
+    "PartialLikelihood": "candidates",
     "ReadingOptions": "sources",
     "SchemaSettings": "alignment",
     "SearchSettings": "alignment",
@@ -76,6 +79,7 @@ __all__ = [
     "LabelRef",
     "MergeResult",
     "NerSource",
+    "PartialLikelihood",
     "ReadingOptions",
     "SchemaSettings",
     "SearchSettings",
@@ -106,4 +110,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+    return list(__all__)

@@ -18,6 +18,7 @@ from esnera_hf.alignment import (
 )
 from esnera_hf.console import lap, quiet_libraries, say
 from esnera_hf.deciding import decide_mapping
+from esnera_hf.errors import ConfigurationError
 from esnera_hf.evidence import gather_evidence
 from esnera_hf.final import FinalSettings, finish, with_mentions
 from esnera_hf.leaks import find_leaks
@@ -69,7 +70,12 @@ def align(
             range, or wishes that contradict each other.
         MappingError: the locked mapping cannot be read.
     """
-    settings = (settings or AlignSettings()).completed(lam, tau, seed)
+    settings = AlignSettings() if settings is None else settings
+    if not isinstance(settings, AlignSettings):
+        raise ConfigurationError(
+            f"settings={settings!r}: expected AlignSettings(evidence=…, search=…, schema=…, final=…, merge=…)."
+        )
+    settings = settings.completed(lam, tau, seed)
     seconds: dict[str, float] = {}
     with quiet_libraries(), lap(seconds, "total"):
         with lap(seconds, "reading"):
@@ -127,7 +133,9 @@ def apply(
         SourceNotFoundError, SourceError: a source cannot be found or read.
         ConfigurationError: a parameter is out of range.
     """
-    final = final or FinalSettings(augment=None)
+    final = FinalSettings(augment=None) if final is None else final
+    if not isinstance(final, FinalSettings):
+        raise ConfigurationError(f"final={final!r}: expected FinalSettings(…).")
     training = {"seed": seed, **(training or {})}
     known = mapping if isinstance(mapping, LabelMapping) else LabelMapping.load(mapping)
     seconds: dict[str, float] = {}

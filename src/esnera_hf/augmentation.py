@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from esnera_hf.alignment import LabelMapping
+from esnera_hf.bounds import within
 from esnera_hf.comparison import renamed
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.predictions import read_predictions, write_predictions
@@ -51,9 +52,9 @@ def check_floor(floor: float | None) -> None:
     Raises:
         ConfigurationError: it is outside [0, 1].
     """
-    if floor is not None and not 0 <= floor <= 1:
+    if floor is not None and not within(floor, 0, 1):
         raise ConfigurationError(
-            f"augment={floor}: expected a confidence from 0 to 1, or None for no pseudo-labels."
+            f"augment={floor!r}: expected a confidence from 0 to 1, or None for no pseudo-labels."
         )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from esnera_hf.bounds import within
 from esnera_hf.errors import ConfigurationError
 
 
@@ -104,9 +105,9 @@ class PartialLikelihood:
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
             highest = float("inf") if name == "ratio_weight" else 1.0
-            if not 0 <= value <= highest:
+            if not within(value, 0, highest):
                 raise ConfigurationError(
-                    f"{name}={value}: expected a number from 0 {'on' if highest > 1 else 'to 1'}."
+                    f"{name}={value!r}: expected a number from 0 {'on' if highest > 1 else 'to 1'}."
                 )
 
 

@@ -38,8 +38,9 @@ from datasets import Dataset, DatasetDict
 from esnera_hf.errors import ConfigurationError, ConservationError, SourceError
 from esnera_hf.exported import ExportedSentence, begun_entities, exported_sentences, splits_of
 from esnera_hf.merging import PSEUDO
-from esnera_hf.result import new_folder
-from esnera_hf.sources import NerSource
+from esnera_hf.report.files import MAPPING_FILE
+from esnera_hf.result import MergeResult, new_folder
+from esnera_hf.sources import NerSource, SourceLike, load_one
 from esnera_hf.tagging import Entity, tags_from_entities
 from esnera_hf.text import is_unspaced, shown
 
@@ -55,7 +56,7 @@ _Writer = Callable[[Iterable[ExportedSentence], Mapping[str, str]], Iterator[str
 
 
 def export(
-    data: NerSource | DatasetDict,
+    data: SourceLike | DatasetDict | MergeResult,
     folder: str | os.PathLike[str],
     form: ExportFormat = "jsonl",
     *,
@@ -71,7 +72,7 @@ def export(
     pseudo-label. All of them can be read again by ``load_source``.
 
     Args:
-        data: a source or a merged dataset.
+        data: a source as for :func:`~esnera_hf.align`; a merged dataset, a result, or the folder of one.
         folder: where the files go; must not exist.
         form: the format.
         gold_only: leave pseudo-labels out.
@@ -82,8 +83,9 @@ def export(
     Raises:
         ConfigurationError: there is no such format.
         OutputExistsError: the folder exists; nothing is written.
-        SourceError: the format cannot hold a token or an entity, or the dataset
-            is no merged one; nothing is written.
+        SourceNotFoundError: a source cannot be found.
+        SourceError: it cannot be read, the format cannot hold a token or an
+            entity, or the dataset is no merged one; nothing is written.
         ConservationError: other entities were written than are in the data;
             nothing is kept.
     """
@@ -95,6 +97,7 @@ def export(
     }
     if form not in writers:
         raise ConfigurationError(f"format {form!r}: expected one of {', '.join(EXPORT_FORMATS)}.")
+    data = _loaded(data)
     splits = splits_of(data)
     target = Path(folder)
     files = []
@@ -113,6 +116,14 @@ def export(
             config = _label_studio_config(splits, gold_only=gold_only)
             (staging / LABEL_STUDIO_CONFIG).write_text(config, encoding="utf-8")
     return files
+
+
+def _loaded(data: SourceLike | DatasetDict | MergeResult) -> NerSource | DatasetDict:
+    if isinstance(data, (str, os.PathLike)) and (Path(data) / MAPPING_FILE).is_file():
+        data = MergeResult.load(data)
+    if isinstance(data, MergeResult):
+        return data.dataset
+    return data if isinstance(data, DatasetDict) else load_one(data)
 
 
 def count_pseudo_labels(data: NerSource | DatasetDict) -> tuple[int, int]:

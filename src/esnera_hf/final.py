@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import NoneType
 from typing import Literal, get_args
 
 from datasets import DatasetDict
@@ -74,6 +75,10 @@ class FinalSettings:
             object.__setattr__(self, "partial", PartialLikelihood(**self.partial))
         if self.partial is True or (self.partial is None and "outside" in self.compare):
             object.__setattr__(self, "partial", PartialLikelihood())
+        if not isinstance(self.partial, (PartialLikelihood, bool, NoneType)):
+            raise ConfigurationError(
+                f"partial={self.partial!r}: expected PartialLikelihood(…), or True for its defaults."
+            )
         if self.partial and not self.tagger:
             raise ConfigurationError("partial= needs tagger=True: there is nothing to train.")
         for name in self.compare:

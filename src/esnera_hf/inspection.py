@@ -12,7 +12,7 @@ import numpy as np
 
 from esnera_hf.drawing import new_figure, plain, save_figure, set_fonts
 from esnera_hf.duplicates import Duplicates, find_duplicates
-from esnera_hf.sources import NerSource, SourceSummary
+from esnera_hf.sources import SourceLike, SourceSummary, load_one
 from esnera_hf.text import display_width, join_tokens, pad
 
 PICTURE = "overview.png"
@@ -90,12 +90,17 @@ class Inspection:
         return [counts.get(label, 0) for counts in self.summary.entities.values()]
 
 
-def inspect(source: NerSource) -> Inspection:
+def inspect(source: SourceLike) -> Inspection:
     """Look into a source.
 
     Args:
-        source: the source; all its splits are read.
+        source: as for :func:`~esnera_hf.align`; all its splits are read.
+
+    Raises:
+        SourceNotFoundError, SourceError: it cannot be found or read.
+        ConfigurationError: it is nothing that could be a source.
     """
+    source = load_one(source)
     mentions: dict[str, Counter[str]] = defaultdict(Counter)
     mention_lengths: dict[str, list[int]] = defaultdict(list)
     sentence_lengths: dict[str, list[int]] = {}

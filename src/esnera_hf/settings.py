@@ -12,6 +12,12 @@ from esnera_hf.evidence import EvidenceSettings
 from esnera_hf.final import FinalSettings
 
 Merge = Literal["flat", "typed"]
+_PARTS = {
+    "evidence": EvidenceSettings,
+    "search": SearchSettings,
+    "schema": SchemaSettings,
+    "final": FinalSettings,
+}
 
 
 @dataclass(frozen=True)
@@ -39,6 +45,10 @@ class AlignSettings:
     merge: Merge | None = None
 
     def __post_init__(self) -> None:
+        for name, kind in _PARTS.items():
+            value = getattr(self, name)
+            if not isinstance(value, kind):
+                raise ConfigurationError(f"{name}={value!r}: expected {kind.__name__}(…).")
         if self.merge not in (None, *get_args(Merge)):
             raise ConfigurationError(f"merge={self.merge!r}: expected {' or '.join(get_args(Merge))}.")
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
+from esnera_hf.bounds import within
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.sources import NerSource
 
@@ -32,8 +33,8 @@ def check_warm_start(share: float | None, taggers: str) -> None:
     """
     if share is None:
         return
-    if not 0 < share <= 1:
-        raise ConfigurationError(f"warm_start={share}: expected a share of the epochs above 0, at most 1.")
+    if not within(share, 0, 1) or not share:
+        raise ConfigurationError(f"warm_start={share!r}: expected a share of the epochs above 0, at most 1.")
     if taggers != "joint":
         raise ConfigurationError("warm_start= needs taggers='joint': it begins with the joint tagger.")
 

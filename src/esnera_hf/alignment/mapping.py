@@ -124,9 +124,25 @@ class LabelMapping:
     def _by_label(self) -> dict[LabelRef, str | None]:
         return {entry.label: entry.unified for entry in self.entries}
 
-    def __getitem__(self, label: LabelRef | tuple[str, str]) -> str | None:
-        """Return the unified label of a source label, ``None`` if it is left out."""
-        return self._by_label[LabelRef(*label)]
+    def __getitem__(self, label: LabelRef | tuple[str, str] | str) -> str | None:
+        """Return the unified label of a source label, ``None`` if it is left out.
+
+        Args:
+            label: source and label, or both as they are written, ``"cluener:company"``.
+
+        Raises:
+            KeyError: there is no such label, or two are written so.
+        """
+        if not isinstance(label, str):
+            return self._by_label[LabelRef(*label)]
+        named = [ref for ref in self._by_label if str(ref) == label]
+        if len(named) != 1:
+            close = difflib.get_close_matches(label, map(str, self._by_label), n=3)
+            found = ", ".join(map(repr, named or close)) or "no such label"
+            raise KeyError(
+                f"{label!r}: expected the name of one label as 'source:label' or (source, label); found {found}"
+            )
+        return self._by_label[named[0]]
 
     @cached_property
     def tree(self) -> LabelTree:

@@ -18,6 +18,7 @@ from esnera_hf.alignment.groups import (
     sum_empirical,
 )
 from esnera_hf.alignment.merge_stages import GIVEN_SCHEMA, Decision, MergePath, MergeStage
+from esnera_hf.bounds import within
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.similarity import SimilarityMatrix, merge_similarities
 
@@ -201,8 +202,8 @@ def check_tau(tau: float) -> None:
     Raises:
         ConfigurationError: it is outside [-1, 1].
     """
-    if not -1 <= tau <= 1:
-        raise ConfigurationError(f"τ = {tau}: expected a number from -1 to 1.")
+    if not within(tau, -1, 1):
+        raise ConfigurationError(f"τ = {tau!r}: expected a number from -1 to 1.")
 
 
 def _known(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -11,6 +11,7 @@ from esnera_hf.alignment.constraints import Constraints
 from esnera_hf.alignment.mapping import DEFAULT_LAMBDA
 from esnera_hf.alignment.merge_path import NextStage, check_tau, next_stage
 from esnera_hf.alignment.merge_stages import MergePath
+from esnera_hf.bounds import is_count, within
 from esnera_hf.console import say
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.labels import LabelRef
@@ -66,8 +67,8 @@ class SearchSettings:
             raise ConfigurationError(f"scoring={self.scoring!r}: expected {' or '.join(get_args(Scoring))}.")
         if self.method not in get_args(Method):
             raise ConfigurationError(f"method={self.method!r}: expected {' or '.join(get_args(Method))}.")
-        if not self.estimate_margin >= 0:
-            raise ConfigurationError(f"estimate_margin={self.estimate_margin}: expected 0 or more.")
+        if not within(self.estimate_margin, 0):
+            raise ConfigurationError(f"estimate_margin={self.estimate_margin!r}: expected 0 or more.")
         if not self.lambdas or not self.taus:
             raise ConfigurationError("lambdas and taus: expected at least one value of each.")
         # Reports give lists back, which must be equal to what they were made of.
@@ -77,10 +78,10 @@ class SearchSettings:
             check_lambda(lam)
         for tau in self.taus:
             check_tau(tau)
-        if not self.max_drop > 0:
-            raise ConfigurationError(f"max_drop={self.max_drop}: expected a share above 0, such as 0.02.")
-        if self.sentences is not None and self.sentences < 1:
-            raise ConfigurationError(f"search sentences={self.sentences}: expected a positive number.")
+        if not within(self.max_drop, 0) or not self.max_drop:
+            raise ConfigurationError(f"max_drop={self.max_drop!r}: expected a share above 0, such as 0.02.")
+        if self.sentences is not None and not is_count(self.sentences):
+            raise ConfigurationError(f"search sentences={self.sentences!r}: expected a positive number.")
 
 
 @dataclass(frozen=True, slots=True)

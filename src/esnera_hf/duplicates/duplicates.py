@@ -12,7 +12,7 @@ import numpy as np
 
 from esnera_hf.duplicates.pairs import find_pairs
 from esnera_hf.duplicates.texts import Part, Place
-from esnera_hf.sources import NerSource
+from esnera_hf.sources import SourceLike, load_each
 from esnera_hf.text import join_tokens, shorten
 
 _EXAMPLES = 3
@@ -134,7 +134,7 @@ def _remark(pair: Duplicate) -> str:
     return "" if pair.exact else ", nearly"
 
 
-def find_duplicates(sources: Sequence[NerSource]) -> Duplicates:
+def find_duplicates(sources: Sequence[SourceLike]) -> Duplicates:
     """Find duplicates between all splits of all sources, and conflicting ones within a split.
 
     Nearly the same are texts of at least 12 characters, spaces and punctuation
@@ -143,9 +143,13 @@ def find_duplicates(sources: Sequence[NerSource]) -> Duplicates:
     0.05 ms a sentence.
 
     Args:
-        sources: one or more sources of different names.
+        sources: one or more, of different names, as for :func:`~esnera_hf.align`.
+
+    Raises:
+        SourceNotFoundError, SourceError: a source cannot be found or read.
+        ConfigurationError: what is given is no list of sources.
     """
-    found = find_pairs(sources)
+    found = find_pairs(load_each(sources))
     places = found.texts.places_of(np.union1d(found.first, found.second))
     shown = {
         number: shorten(join_tokens(sentence.tokens[: _SHOWN + 1]), _SHOWN)

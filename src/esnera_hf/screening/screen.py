@@ -13,18 +13,18 @@ from esnera_hf.labels import LabelRef
 from esnera_hf.screening.forms import CROSSED, FREE, LABELS, NESTED, Forms
 from esnera_hf.screening.occurrences import Occurrences, count_occurrences
 from esnera_hf.screening.overlap import CONFLICT, ENOUGH_FORMS, LabelOverlap, NameConflict, Screening
-from esnera_hf.sources import NerSource
+from esnera_hf.sources import NerSource, SourceLike, load_each
 from esnera_hf.text import join_tokens, shorten
 
 _EXAMPLES = 3
 _LONGEST_EXAMPLE = 40
 
 
-def screen(sources: Sequence[NerSource], *, splits: Sequence[str] = ("train",)) -> Screening:
+def screen(sources: Sequence[SourceLike], *, splits: Sequence[str] = ("train",)) -> Screening:
     """Compare the mentions of two or more sources without a model.
 
     Args:
-        sources: the sources; sources in one script without spaces should be cut
+        sources: as for :func:`~esnera_hf.align`; loaded sources in one script without spaces should be cut
             into characters alike, as ``load_source`` does.
         splits: the splits whose text and mentions count.
 
@@ -32,8 +32,10 @@ def screen(sources: Sequence[NerSource], *, splits: Sequence[str] = ("train",)) 
         How each source annotates the mentions of each label of the others.
 
     Raises:
+        SourceNotFoundError, SourceError: a source cannot be found or read.
         ConfigurationError: fewer than two sources, or two of one name.
     """
+    sources = load_each(sources)
     names = [source.name for source in sources]
     if len(names) < 2 or len(set(names)) < len(names):
         raise ConfigurationError(f"sources: expected two or more of different names, found {names}.")

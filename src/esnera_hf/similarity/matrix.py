@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from esnera_hf.bounds import within
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.labels import LabelRef
 
@@ -178,9 +179,9 @@ def check_lambda(lam: float) -> None:
     Raises:
         ConfigurationError: it is outside [0, 1].
     """
-    if not 0 <= lam <= 1:
+    if not within(lam, 0, 1):
         raise ConfigurationError(
-            f"λ = {lam}: expected a number from 0 (semantic only) to 1 (empirical only)."
+            f"λ = {lam!r}: expected a number from 0 (semantic only) to 1 (empirical only)."
         )
 
 

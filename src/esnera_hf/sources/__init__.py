@@ -4,7 +4,7 @@ from esnera_hf.sources.load import load_source
 from esnera_hf.sources.named import NAMED_SOURCES, HubCopy, NamedSource
 from esnera_hf.sources.options import ReadingOptions
 from esnera_hf.sources.sentence import Dropped
-from esnera_hf.sources.several import SourceLike, check_names, check_sentences, load_all
+from esnera_hf.sources.several import SourceLike, check_names, check_sentences, load_all, load_each, load_one
 from esnera_hf.sources.source import AnnotatedSentence, Licence, NerSource, Provenance, SourceSummary
 
 __all__ = [
@@ -22,5 +22,7 @@ __all__ = [
     "check_names",
     "check_sentences",
     "load_all",
+    "load_each",
+    "load_one",
     "load_source",
 ]

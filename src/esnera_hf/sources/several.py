@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from datasets import Dataset, DatasetDict
 
+from esnera_hf.bounds import is_count
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.sources.kept_sources import load_kept
 from esnera_hf.sources.source import NerSource
@@ -21,8 +22,8 @@ def check_sentences(sentences: int | None) -> None:
     Raises:
         ConfigurationError: it is not positive.
     """
-    if sentences is not None and sentences < 1:
-        raise ConfigurationError(f"sentences={sentences}: expected a positive number.")
+    if sentences is not None and not is_count(sentences):
+        raise ConfigurationError(f"sentences={sentences!r}: expected a positive number.")
 
 
 def check_seed(seed: int) -> None:
@@ -31,8 +32,47 @@ def check_seed(seed: int) -> None:
     Raises:
         ConfigurationError: no generator takes it.
     """
-    if not 0 <= seed < 1 << 32:
-        raise ConfigurationError(f"seed={seed}: expected a whole number from 0 to {(1 << 32) - 1}.")
+    if not (seed == 0 or is_count(seed)) or seed >= 1 << 32:
+        raise ConfigurationError(f"seed={seed!r}: expected a whole number from 0 to {(1 << 32) - 1}.")
+
+
+def load_one(source: SourceLike) -> NerSource:
+    """Load a source, unless it is loaded.
+
+    Raises:
+        SourceNotFoundError, SourceError: it cannot be found or read.
+        ConfigurationError: it is nothing that could be a source.
+    """
+    _check_source(source)
+    return source if isinstance(source, NerSource) else load_kept(source)
+
+
+def load_each(sources: Sequence[SourceLike]) -> list[NerSource]:
+    """Load sources, in the order given.
+
+    Raises:
+        SourceNotFoundError, SourceError: one cannot be found or read.
+        ConfigurationError: what is given is no list of sources.
+    """
+    if not _is_list(sources):
+        raise ConfigurationError(
+            f"sources={sources!r}: expected a list of sources. Put a single one in brackets."
+        )
+    return [load_one(source) for source in sources]
+
+
+def _is_list(sources: object) -> bool:
+    return isinstance(sources, Sequence) and not isinstance(sources, str)
+
+
+def _check_source(source: object) -> None:
+    if isinstance(source, (Dataset, DatasetDict)):
+        raise ConfigurationError("a Dataset has no name: pass load_source(dataset, name=…) instead.")
+    if not isinstance(source, (str, os.PathLike, NerSource)):
+        raise ConfigurationError(
+            f"source {source!r}: expected a known name, a path, 'name=path', a Hub dataset id, or what load_source "
+            "gives. Pass one of these."
+        )
 
 
 def load_all(
@@ -43,19 +83,18 @@ def load_all(
     Raises:
         ConfigurationError: too few, or two that cannot be told apart.
     """
-    if isinstance(sources, (str, os.PathLike)) or len(sources) < least:
+    if not _is_list(sources) or len(sources) < least:
         few = "at least two sources to align" if least == 2 else "at least one source"
         raise ConfigurationError(f"sources={sources!r}: expected a list of {few}.")
     check_sentences(sentences)
     check_seed(seed)
     for source in sources:
-        if isinstance(source, (Dataset, DatasetDict)):
-            raise ConfigurationError("a Dataset has no name: pass load_source(dataset, name=…) instead.")
+        _check_source(source)
     given = [source for source in sources if not isinstance(source, NerSource)]
     doubled = sorted({os.fspath(s) for s in given if given.count(s) > 1})
     if doubled:
         raise ConfigurationError(f"given twice: {', '.join(doubled)}. Name each source once.")
-    loaded = [source if isinstance(source, NerSource) else load_kept(source) for source in sources]
+    loaded = [load_one(source) for source in sources]
     check_names(loaded)
     if sentences is not None:
         loaded = [source.sample(sentences, seed) for source in loaded]

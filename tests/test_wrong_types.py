@@ -1,0 +1,111 @@
+"""Arguments of the wrong type: loaded where they name sources, refused with what is expected elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import esnera_hf
+from builders import make_source, row
+from esnera_hf import AlignSettings, EvidenceSettings, FinalSettings, PartialLikelihood, SearchSettings
+from esnera_hf.alignment import MappedLabel
+from esnera_hf.errors import ConfigurationError, SourceNotFoundError
+from esnera_hf.labels import LabelRef
+from results import make_result
+
+
+@pytest.fixture
+def corpora(tmp_path: Path) -> list[str]:
+    """Two corpora in columns."""
+    rows = "".join(f"w{index}\tO\nanna\tB-PER\n\n" for index in range(20))
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.conll").write_text(rows.replace("w", name))
+    return [str(tmp_path / "one.conll"), str(tmp_path / "two.conll")]
+
+
+def test_names_and_paths_are_loaded(corpora: list[str], tmp_path: Path) -> None:
+    loaded = [esnera_hf.load_source(path) for path in corpora]
+    assert esnera_hf.inspect(corpora[0]) == esnera_hf.inspect(loaded[0])
+    assert esnera_hf.screen(corpora) == esnera_hf.screen(loaded)
+    assert esnera_hf.find_duplicates(corpora) == esnera_hf.find_duplicates(loaded)
+    files = esnera_hf.export(Path(corpora[0]), tmp_path / "out", "conll")
+    assert [file.name for file in files] == ["train.conll", "validation.conll", "test.conll"]
+
+
+def test_a_result_and_its_folder_are_exported(tmp_path: Path) -> None:
+    result = make_result()
+    result.save(tmp_path / "merged")
+    written = [
+        [file.read_text() for file in esnera_hf.export(data, tmp_path / f"out{index}")]
+        for index, data in enumerate([result.dataset, result, tmp_path / "merged", str(tmp_path / "merged")])
+    ]
+    assert written[0]
+    assert all(texts == written[0] for texts in written)
+
+
+SOURCES = [make_source(name, {"train": [row("anna/B-PER " + name)]}) for name in ("a", "b")]
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: esnera_hf.inspect(3), "source 3: expected a known name, a path, "),
+        (lambda: esnera_hf.inspect(SOURCES[0].dataset), "a Dataset has no name: pass load_source"),
+        (lambda: esnera_hf.screen("a"), "sources='a': expected a list of sources"),
+        (
+            lambda: esnera_hf.find_duplicates(SOURCES[0]),
+            "expected a list of sources. Put a single one in brackets",
+        ),
+        (lambda: esnera_hf.export({"train": []}, "out"), "source {'train': \\[\\]}: expected a known name"),
+        (lambda: esnera_hf.align({"a": "b", "c": "d"}), "expected a list of at least two sources"),
+        (lambda: esnera_hf.align([SOURCES[0], None]), "source None: expected a known name"),
+        (lambda: esnera_hf.align(SOURCES, settings={"merge": "flat"}), "expected AlignSettings\\(evidence=…"),
+        (
+            lambda: esnera_hf.align(SOURCES, settings=EvidenceSettings()),
+            "expected AlignSettings\\(evidence=…",
+        ),
+        (lambda: esnera_hf.align(SOURCES, lam="0.4"), "λ = '0.4': expected a number from 0"),
+        (lambda: esnera_hf.align(SOURCES, tau="0.4"), "τ = '0.4': expected a number from -1"),
+        (lambda: esnera_hf.align(SOURCES, sentences="9"), "sentences='9': expected a positive number"),
+        (lambda: esnera_hf.align(SOURCES, seed="1"), "seed='1': expected a whole number"),
+        (lambda: esnera_hf.apply("mapping.yaml", SOURCES, final={"tagger": True}), "expected FinalSettings"),
+        (lambda: AlignSettings(SearchSettings()), "evidence=SearchSettings.*: expected EvidenceSettings"),
+        (lambda: AlignSettings(final={"tagger": True}), "final={'tagger': True}: expected FinalSettings"),
+        (lambda: FinalSettings(tagger=True, partial="yes"), "partial='yes': expected PartialLikelihood"),
+        (lambda: FinalSettings(augment="0.9"), "augment='0.9': expected a confidence"),
+        (lambda: EvidenceSettings(warm_start="0.2"), "warm_start='0.2': expected a share"),
+        (lambda: EvidenceSettings(warm_start=0), "warm_start=0: expected a share"),
+        (lambda: SearchSettings(max_drop="0.1"), "max_drop='0.1': expected a share"),
+        (lambda: SearchSettings(estimate_margin=float("nan")), "estimate_margin=nan: expected 0 or more"),
+        (lambda: SearchSettings(sentences="10"), "search sentences='10': expected a positive number"),
+        (lambda: PartialLikelihood(pseudo_noise="0"), "pseudo_noise='0': expected a number"),
+    ],
+)
+def test_what_is_of_no_use_is_refused(call: Callable[[], Any], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        call()
+
+
+def test_a_name_that_is_not_there() -> None:
+    with pytest.raises(SourceNotFoundError):
+        esnera_hf.inspect("nowhere/x.conll")
+
+
+def test_partial_is_true_or_false() -> None:
+    assert FinalSettings(tagger=True, partial=True).partial == PartialLikelihood()  # type: ignore[arg-type]
+    assert FinalSettings(tagger=True, partial=False).partial is None  # type: ignore[arg-type]
+
+
+def test_a_label_as_it_is_written() -> None:
+    mapping = make_result().mapping
+    assert mapping["alpha:city"] == mapping[LabelRef("alpha", "city")] == mapping["alpha", "city"]
+    with pytest.raises(
+        KeyError, match=r"'alpha:citty'.*'source:label' or \(source, label\); found 'alpha:city'"
+    ):
+        mapping["alpha:citty"]
+    entries = [MappedLabel(LabelRef(*ref), "X") for ref in (("a", "b:c"), ("a:b", "c"))]
+    with pytest.raises(KeyError, match=r"found LabelRef\(source='a', label='b:c'\), LabelRef"):
+        esnera_hf.LabelMapping(("X",), tuple(entries))["a:b:c"]
