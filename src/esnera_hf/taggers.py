@@ -59,7 +59,7 @@ class CachedTagger:
     @cached_property
     def record(self) -> dict[str, Any]:
         """How the training went: ``history``, ``arguments``, ``validation``."""
-        from esnera_hf.modeling.tagger import RECORD_FILE
+        from esnera_hf.modeling.pretrained import RECORD_FILE
 
         record: dict[str, Any] = json.loads((self.artefact.folder / RECORD_FILE).read_text(encoding="utf-8"))
         return record

@@ -1,7 +1,8 @@
-"""Pretrained encoders that are not quite like BERT."""
+"""Pretrained encoders that are not quite like BERT, and what is no encoder at all."""
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -21,7 +22,8 @@ from transformers import (
 
 from esnera_hf.errors import EncoderError
 from esnera_hf.modeling import CrfTagger, Tagger
-from esnera_hf.modeling.pretrained import load_encoder, window_length
+from esnera_hf.modeling.hub_code.configuration_crf_tagger import CrfTaggerConfig
+from esnera_hf.modeling.pretrained import RECORD_FILE, hidden_size, load_encoder, window_length
 from esnera_hf.modeling.tokenization import WordTokenizer
 
 SPECIAL = ["<s>", "<pad>", "</s>", "<unk>"]
@@ -130,3 +132,22 @@ def test_a_window_leaves_out_the_positions_that_are_not_used(tmp_path: Path) -> 
     assert length == 16
     tagger = Tagger(CrfTagger.from_encoder(encoder, ["O", "B-x", "I-x"], window_length=length), loaded)
     assert len(list(tagger.predict([["anna"] * 40]))) == 1
+
+
+@pytest.mark.parametrize("name", ["/nope", "./nope", "a/b/nope"])
+def test_a_folder_that_is_not_there(name: str) -> None:
+    with pytest.raises(
+        EncoderError, match=f"encoder '{name}' cannot be loaded: there is no such folder. Pass "
+    ):
+        hidden_size(name)
+
+
+def test_a_tagger_is_no_encoder(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": CrfTaggerConfig.model_type}))
+    with pytest.raises(EncoderError, match=r"cannot be loaded: it is a tagger, not an encoder. Pass "):
+        hidden_size(str(tmp_path))
+    (tmp_path / RECORD_FILE).write_text(json.dumps({"encoder": "me/bert"}))
+    with pytest.raises(
+        EncoderError, match=r"it is a tagger, not an encoder; it was trained from me/bert. Pass "
+    ):
+        hidden_size(str(tmp_path))

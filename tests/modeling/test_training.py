@@ -24,8 +24,7 @@ from esnera_hf.modeling import (
     training,
 )
 from esnera_hf.modeling.arguments import choose_arguments
-from esnera_hf.modeling.pretrained import load_encoder
-from esnera_hf.modeling.tagger import RECORD_FILE
+from esnera_hf.modeling.pretrained import RECORD_FILE, load_encoder
 from esnera_hf.modeling.training import (
     EarlyStopping,
     epoch_history,

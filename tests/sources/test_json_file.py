@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from hypothesis import given
@@ -105,6 +106,12 @@ def test_no_annotation_empty_texts_and_damage(tmp_path):
     assert [s.where for s in found] == ["a.jsonl, line 1", "a.jsonl, line 3"]
     listed = write(tmp_path / "b.json", json.dumps(RECORDS, indent=1))
     assert [s.where for s in JsonFile(listed)()] == ["b.json, record 0", "b.json, record 1"]
+
+
+def test_an_error_names_the_file_with_its_folder(tmp_path):
+    path = write(tmp_path / "a.jsonl", lines([{"text": "a", "spans": [[0, 9, "X"]]}]))
+    with pytest.raises(SourceError, match=f"^{re.escape(str(path))}, line 1: "):
+        list(JsonFile(path)())
 
 
 @pytest.mark.parametrize(

@@ -211,13 +211,28 @@ def test_no_such_name_or_file(text):
     with pytest.raises(SourceNotFoundError) as caught:
         load_source(text)
     assert str(caught.value).startswith(f"{text.rpartition('=')[2]!r}: no such file")
-    assert f"Known names: {', '.join(sorted(NAMED_SOURCES))}." in str(caught.value)
+    assert "pass 'name=PATH' to a copy of yours" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "advice"),
+    [
+        ("clunner", "no such file, folder or known name (", ". Did you mean cluener? Check the spelling, or"),
+        ("qqqq", "no such file, folder or known name (", "yours; `esnera-hf sources` lists the known names."),
+        ("nope.conll", "no such file or folder (", "pass 'name=PATH' to a copy of yours."),
+        ("./clunner", "no such file or folder (", "pass 'name=PATH' to a copy of yours."),
+    ],
+)
+def test_a_path_and_a_misspelt_name_get_their_advice(text, message, advice):
+    with pytest.raises(SourceNotFoundError) as caught:
+        load_source(text)
+    assert str(caught.value).startswith(f"{text!r}: {message}")
+    assert advice in str(caught.value)
+    assert len(str(caught.value)) < 250
 
 
 def test_a_hub_dataset_without_a_network():
-    with pytest.raises(
-        SourceNotFoundError, match="'nobody/nothing': no such file, folder or known name, and the Hub"
-    ):
+    with pytest.raises(SourceNotFoundError, match="'nobody/nothing': no such file or folder, and the Hub"):
         load_source("nobody/nothing")
 
 

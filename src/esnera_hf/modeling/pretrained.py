@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
@@ -33,12 +34,15 @@ from transformers.utils import CONFIG_NAME, cached_file, extract_commit_hash
 
 from esnera_hf.errors import EncoderError
 from esnera_hf.hub_client import hub_client
+from esnera_hf.modeling.hub_code.configuration_crf_tagger import CrfTaggerConfig
 
 #: What transformers and the Hub's client raise when something cannot be loaded.
 LOADING_ERRORS = (OSError, ValueError, KeyError, SafetensorError, httpx.HTTPError)
 
 #: No encoder of this generation profits from longer windows, and attention grows with their square.
 LONGEST_WINDOW = 512
+#: Holds a tagger's record.
+RECORD_FILE = "training_history.json"
 
 #: A space before what is written without one.
 _SPACE_TOO_MANY = r"\A (?=[\s\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\x{3000}-\x{303F}\x{FF00}-\x{FFEF}])"
@@ -117,9 +121,21 @@ def hidden_size(name: str) -> int:
     """
     try:
         with asking_hub(name):
-            return int(AutoConfig.from_pretrained(name, trust_remote_code=False).hidden_size)
+            config = AutoConfig.from_pretrained(name, trust_remote_code=False)
+            if isinstance(config, CrfTaggerConfig):
+                raise ValueError(f"it is a tagger, not an encoder{_encoder_of(name)}.")
+            return int(config.hidden_size)
     except (*LOADING_ERRORS, AttributeError) as error:
         raise _cannot_load(name, error) from error
+
+
+def _encoder_of(tagger: str) -> str:
+    """Return what the tagger of a folder was trained from, in words; nothing if its record does not tell."""
+    try:
+        encoder = json.loads((Path(tagger) / RECORD_FILE).read_text(encoding="utf-8"))["encoder"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+    return f"; it was trained from {encoder}" if encoder else ""
 
 
 def resolved_commit(name: str) -> str:
@@ -202,9 +218,18 @@ _REASONS: tuple[tuple[type[BaseException], str], ...] = (
 )
 
 
+def is_path(name: str) -> bool:
+    """Tell whether a name is meant for a folder: no model of the Hub can have it."""
+    return os.path.isabs(name) or name.startswith((".", "~")) or name.count("/") > 1 or "\\" in name
+
+
+def _why(name: str, error: Exception) -> str:
+    return "there is no such folder." if is_path(name) and not os.path.isdir(name) else reason(error)
+
+
 def _cannot_load(name: str, error: Exception) -> EncoderError:
     return EncoderError(
-        f"encoder {name!r} cannot be loaded: {reason(error)} "
+        f"encoder {name!r} cannot be loaded: {_why(name, error)} "
         "Pass encoder= a local folder with config.json, tokenizer.json and model.safetensors, or the id "
         "of a Hub model that can be reached."
     )

@@ -26,7 +26,7 @@ from esnera_hf.modeling.hub_code.configuration_crf_tagger import CrfTaggerConfig
 from esnera_hf.modeling.hub_code.modeling_crf_tagger import CrfTagger
 from esnera_hf.modeling.hub_code.pipeline_crf_tagger import CrfTaggerPipeline
 from esnera_hf.modeling.hub_code.windows import Window, window_inputs
-from esnera_hf.modeling.pretrained import LOADING_ERRORS, asking_hub, commit_of, reason
+from esnera_hf.modeling.pretrained import LOADING_ERRORS, RECORD_FILE, asking_hub, commit_of, is_path, reason
 from esnera_hf.modeling.tokenization import EntityReader, WordTokenizer, join_sentences
 from esnera_hf.tagging import Entity
 
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from esnera_hf.hub import Published
     from esnera_hf.sources import AnnotatedSentence
 
-#: Holds a tagger's record.
-RECORD_FILE = "training_history.json"
 #: What a saved tagger needs where this package is not installed.
 REQUIREMENTS = ("pytorch-crf>=0.7.2", "torch>=2.6", "transformers>=5.18")
 # Where a tokenizer was loaded from is of no interest to those it is handed to.
@@ -88,7 +86,7 @@ class Tagger:
         """
         name = os.fspath(path)
         try:
-            if not os.path.isdir(name) and _is_path(name):
+            if not os.path.isdir(name) and is_path(name):
                 raise ValueError("there is no such folder.")
             with asking_hub(name):
                 model, tokenizer = _load(name, revision, token)
@@ -291,10 +289,6 @@ def _load(name: str, revision: str | None, token: str | None) -> tuple[CrfTagger
     if tokenizer.pad_token_id is None:
         raise ValueError("its tokenizer has no padding piece.")
     return model, tokenizer
-
-
-def _is_path(name: str) -> bool:
-    return os.path.isabs(name) or name.startswith((".", "~")) or name.count("/") > 1 or "\\" in name
 
 
 def _configuration(name: str, at: dict[str, Any]) -> CrfTaggerConfig:

@@ -26,7 +26,7 @@ from esnera_hf.report.files import MAPPING_FILE
 if TYPE_CHECKING:
     from esnera_hf.modeling import Tagger
 
-#: ``esnera_hf.modeling.tagger.RECORD_FILE``, named without importing torch.
+#: ``esnera_hf.modeling.pretrained.RECORD_FILE``, named without importing torch.
 RECORD_FILE = "training_history.json"
 
 

@@ -24,7 +24,7 @@ from esnera_hf.sources.hub_copies import kept_copy, remember
 from esnera_hf.sources.hub_question import HubAnswer, LoadedFromHub, ask_hub
 from esnera_hf.sources.options import ReadingOptions
 
-_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+_HUB_ID = re.compile(r"\w[\w.-]*/[\w.-]+")
 #: What may come out of reading a dataset of the Hub: its files and its answers are not ours.
 _LOADING_ERRORS = (*CLIENT_ERRORS, DatasetsError, LookupError, TypeError, AttributeError, YAMLError)
 #: Seconds between tries where the Hub does not say how long to wait.

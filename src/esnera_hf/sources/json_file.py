@@ -88,6 +88,7 @@ class JsonFile:
                 found if isinstance(found, RawSentence) else to_tokens(found, characters=self.characters)
             )
             if sentence is not None and sentence.tokens:
+                sentence.where = self.path.name + where.removeprefix(str(self.path))
                 sentence.repairs.extend([UNDECODABLE] * damaged)
                 yield sentence
 
@@ -134,11 +135,11 @@ def _list_records(path: Path) -> Iterator[_Record]:
         raise SourceError(f"{path}: expected a list of records, found {type(data).__name__}.")
     damaged = any(line.damaged for line in lines)
     for index, record in enumerate(data):
-        yield _Record(record, f"{path.name}, record {index}", damaged and index == 0)
+        yield _Record(record, f"{path}, record {index}", damaged and index == 0)
 
 
 def _where(path: Path, line: int) -> str:
-    return f"{path.name}, line {line}"
+    return f"{path}, line {line}"
 
 
 def _is_record(text: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from difflib import get_close_matches
 from pathlib import Path
 
 from datasets import Dataset, DatasetDict
@@ -77,12 +78,8 @@ def _load(text: str, name: str | None, options: ReadingOptions) -> NerSource:
         return _load_named(known, name or text, options)
     if text and path.exists():
         return _load_path(path, name, options)
-    found = load_from_hub(
-        text,
-        options,
-        missing=f"{text!r}: no such file, folder or known name",
-        advice=f"Check the spelling, or pass 'name=PATH' to a copy of yours. Known names: {', '.join(known_names())}.",
-    )
+    missing, advice = _not_there(text)
+    found = load_from_hub(text, options, missing=missing, advice=advice)
     called = name or text.rpartition("/")[2]
     copies = copies_on_hub(text, options.data_files)
     corpus = (find_named(name) if name else None) or (copies[0] if len(copies) == 1 else None)
@@ -95,6 +92,19 @@ def _load(text: str, name: str | None, options: ReadingOptions) -> NerSource:
     elif found.licence:
         licence = licence_from_id(found.licence, f"as tagged on the Hub: {found.licence}")
     return _from_hub(text, found, SourceTerms(called, licence), options)
+
+
+def _not_there(text: str) -> tuple[str, str]:
+    """Return what is not there, and what to do about it: a path, or a name that may be misspelt."""
+    advice = "Check the spelling, or pass 'name=PATH' to a copy of yours"
+    if "/" in text or os.sep in text or Path(text).suffix:
+        return f"{text!r}: no such file or folder", f"{advice}."
+    close = get_close_matches(text.lower(), known_names(), n=3)
+    meant = f"Did you mean {' or '.join(close)}? " if close else ""
+    return (
+        f"{text!r}: no such file, folder or known name",
+        f"{meant}{advice}; `esnera-hf sources` lists the known names.",
+    )
 
 
 def _load_path(path: Path, given_name: str | None, options: ReadingOptions) -> NerSource:
