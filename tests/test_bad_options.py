@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,8 +13,9 @@ from builders import toy_rows
 from esnera_hf.cli import main
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.final import FinalSettings
+from esnera_hf.labels import LabelRef
 from esnera_hf.modeling import Tagger
-from esnera_hf.result import check_free
+from esnera_hf.result import MergeResult, check_free
 from results import make_result
 
 
@@ -133,6 +135,30 @@ def test_evaluate_with_a_tagger_of_other_labels(
         "the tagger predicts city, firm, alpha annotates per: no label in common, so every score would be 0. Give "
         "the tagger a corpus of its own labels."
     )
+
+
+def test_licence_and_language_of_a_source(
+    corpora: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mapping = make_result("alpha", "beta", "per").mapping
+    entries = [replace(entry, label=ref) for entry, ref in zip(mapping.entries, _REFS, strict=False)]
+    replace(mapping, entries=tuple(entries)).save(tmp_path / "mapping.yaml")
+    terms = ["--licence", "alpha=cc-by-4.0", "--language", "alpha=fi"]
+    output = tmp_path / "merged"
+    assert main(["apply", str(tmp_path / "mapping.yaml"), *corpora, *terms, "--output", str(output)]) == 0
+    alpha, beta = MergeResult.load(output).report.sources
+    assert (str(alpha["licence"]["name"]).lower(), alpha["language"]) == ("cc-by-4.0", "fi")
+    assert beta["language"] != "fi"
+    capsys.readouterr()
+    assert refusal(capsys, "inspect", corpora[0], "--licence", "gamma=mit") == (
+        "--licence gamma=mit: expected the name of a source, alpha, found 'gamma'."
+    )
+    assert refusal(capsys, "inspect", corpora[0], "--language", "fi") == (
+        "--language fi: expected NAME=VALUE, the name of a source and what it is."
+    )
+
+
+_REFS = (LabelRef("alpha", "per"), LabelRef("beta", "name"))
 
 
 def test_push_a_tagger_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

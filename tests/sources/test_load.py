@@ -16,6 +16,7 @@ from esnera_hf.sources import NAMED_SOURCES, ReadingOptions, check_names, load_s
 from esnera_hf.sources.build import SourceTerms, build_source
 from esnera_hf.sources.files import detect_format, file_reader
 from esnera_hf.sources.hub_question import LoadedFromHub
+from esnera_hf.sources.load import source_name
 from esnera_hf.sources.options import FORMATS
 
 COLUMNS = "Ann\tB-PER\nran\tO\n\nBob\tB-PER\nsat\tO\n"
@@ -493,3 +494,19 @@ def test_a_split_of_a_known_corpus_under_another_name_is_not_left_out(tmp_path):
         (folder / f"{split}.txt").write_text(f"Ann\tB-PER\n{split}\tO\n\n", encoding="utf-8")
     source = load_source(folder)
     assert [source.dataset[split]["tokens"][0][1] for split in source.dataset] == ["train", "dev", "test"]
+
+
+def test_a_language_that_is_given_counts(tmp_path):
+    path = write(tmp_path / "mine.conll", "Ann\tB-X\nran\tO\n\n" * 3)
+    assert load_source(path, options=ReadingOptions(language="fi")).language == "fi"
+    with pytest.raises(ConfigurationError, match="language='Finnish!': expected a BCP 47 code"):
+        ReadingOptions(language="Finnish!")
+
+
+@pytest.mark.parametrize("given", ["mine.conll", "other=mine.conll", "folder"])
+def test_a_source_is_called_as_it_will_be(tmp_path, monkeypatch, given):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    for path in (tmp_path / "mine.conll", tmp_path / "folder" / "train.conll"):
+        write(path, "Ann\tB-X\nran\tO\n\n" * 3)
+    assert source_name(given) == load_source(given).name

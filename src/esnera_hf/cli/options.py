@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from esnera_hf.errors import ConfigurationError
 from esnera_hf.tagging import SCHEMES
 
 if TYPE_CHECKING:
@@ -39,13 +40,36 @@ def add_reading_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--scheme", choices=SCHEMES, help="tagging scheme of column files")
     group.add_argument("--read-as", choices=READ_AS, help="format of the files")
+    group.add_argument(
+        "--licence",
+        action="append",
+        default=[],
+        metavar="NAME=ID",
+        help="licence of a source, an id of the Hub such as cc-by-4.0; may be given again",
+    )
+    group.add_argument(
+        "--language",
+        action="append",
+        default=[],
+        metavar="NAME=CODE",
+        help="language of a source, a BCP 47 code such as en or zh-Hant; may be given again",
+    )
     group.add_argument("--config", metavar="NAME", help="configuration of a Hub dataset")
     group.add_argument("--revision", metavar="REV", help="branch, tag or commit of a Hub dataset")
 
 
-def reading_options(options: argparse.Namespace) -> ReadingOptions:
-    """Return the reading options given on the command line."""
+def reading_options(options: argparse.Namespace, name: str) -> ReadingOptions:
+    """Return the reading options given on the command line for a source.
+
+    Raises:
+        ConfigurationError: one is malformed, or for a source that is not given.
+    """
     from esnera_hf.sources import ReadingOptions
+    from esnera_hf.sources.load import source_name
+
+    given = options.sources if "sources" in options else [options.source]
+    names = {source_name(text) for text in given}
+    called = source_name(name)
 
     column: str | int | None = options.tag_column
     if isinstance(column, str) and column.removeprefix("-").isdecimal():
@@ -57,24 +81,43 @@ def reading_options(options: argparse.Namespace) -> ReadingOptions:
         strict=options.strict,
         config=options.config,
         revision=options.revision,
+        licence=_by_source("--licence", options.licence, names).get(called),
+        language=_by_source("--language", options.language, names).get(called),
     )
+
+
+def _by_source(option: str, given: list[str], names: set[str]) -> dict[str, str]:
+    found = {}
+    for text in given:
+        name, _, value = text.rpartition("=")
+        if not name or not value:
+            raise ConfigurationError(
+                f"{option} {text}: expected NAME=VALUE, the name of a source and what it is."
+            )
+        if name not in names:
+            raise ConfigurationError(
+                f"{option} {text}: expected the name of a source, {' or '.join(sorted(names))}, found {name!r}."
+            )
+        found[name] = value
+    return found
 
 
 def read_source(name: str, options: argparse.Namespace) -> NerSource:
     """Load a source as the command line says."""
     from esnera_hf.sources import load_source
 
-    return load_source(name, options=reading_options(options))
+    return load_source(name, options=reading_options(options, name))
 
 
-def read_sources(options: argparse.Namespace) -> list[str] | list[NerSource]:
+def read_sources(options: argparse.Namespace) -> list[str | NerSource]:
     """Return the sources by name, or loaded where the command line says how to read them."""
     from esnera_hf.sources import ReadingOptions
 
-    if reading_options(options) == ReadingOptions():
-        names: list[str] = options.sources
-        return names
-    return [read_source(name, options) for name in options.sources]
+    plain = ReadingOptions()
+    return [
+        name if reading_options(options, name) == plain else read_source(name, options)
+        for name in options.sources
+    ]
 
 
 def add_final_options(parser: argparse.ArgumentParser, floor: float | None) -> None:

@@ -72,6 +72,7 @@ def build_source(
             with ``strict`` also anything to repair or leave out.
     """
     options = options or ReadingOptions()
+    terms = replace(terms, language=options.language or terms.language)
     terms, readers = _in_characters(terms, readers, options)
     readers = {split: _normalised(read) for split, read in readers.items()}
     ledger = _Ledger(readers, options.strict)

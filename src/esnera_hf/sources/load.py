@@ -71,6 +71,15 @@ def load_source(
     return replace(loaded, given=given, reading=options.chosen())
 
 
+def source_name(text: str) -> str:
+    """Return what ``load_source`` calls a source that is given as text."""
+    given_name, equals, _ = text.partition("=")
+    if equals and given_name and not Path(text).exists():
+        return given_name
+    path = Path(text).expanduser()
+    return _name_of(path) if text and path.exists() else text.rpartition("/")[2]
+
+
 def _load(text: str, name: str | None, options: ReadingOptions) -> NerSource:
     known = find_named(text)
     path = Path(text).expanduser()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
@@ -10,6 +11,8 @@ from esnera_hf.errors import ConfigurationError
 from esnera_hf.tagging import SCHEMES, Scheme
 
 FORMATS = ("columns", "json", "cluener", "boson", "brackets", "slashed", "brat")
+
+_LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,8 @@ class ReadingOptions:
         data_files: files of a Hub dataset, by split.
         licence: the terms of the corpus as you know them, a licence id of the Hub
             such as ``"cc-by-4.0"``; they count instead of those known here.
+        language: of the corpus, a BCP 47 code such as ``"en"`` or ``"zh-Hant"``; told
+            from its script if ``None``.
     """
 
     format: str | None = None
@@ -45,12 +50,17 @@ class ReadingOptions:
     revision: str | None = None
     data_files: Mapping[str, str] | None = None
     licence: str | None = None
+    language: str | None = None
 
     def __post_init__(self) -> None:
         if self.format is not None and self.format not in FORMATS:
             raise ConfigurationError(f"format={self.format!r}: expected one of {', '.join(FORMATS)}.")
         if self.scheme is not None and self.scheme not in SCHEMES:
             raise ConfigurationError(f"scheme={self.scheme!r}: expected one of {', '.join(SCHEMES)}.")
+        if self.language is not None and not _LANGUAGE.fullmatch(self.language):
+            raise ConfigurationError(
+                f"language={self.language!r}: expected a BCP 47 code, such as 'en' or 'zh-Hant'."
+            )
 
     def chosen(self) -> dict[str, Any]:
         """Return the options that are not as they are by default."""
