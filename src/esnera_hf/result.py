@@ -144,6 +144,35 @@ class MergeResult:
             self._publication(), repository, settings, private=private, message=commit_message
         )
 
+    def save_for_hub(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        repo_id: str = "",
+        text: bool = True,
+        may_share: Collection[str] = (),
+        by_source: bool = False,
+    ) -> None:
+        """Write the files that :meth:`push_to_hub` would commit to an empty repository to a new folder.
+
+        The Hub is not called. The card is ``README.md``; what holds a recipe
+        (``text=False``) :func:`esnera_hf.rebuild` reads.
+
+        Args:
+            path: the folder.
+            repo_id: what the card calls the repository; the name of the folder if not given.
+            text, may_share, by_source: as for :meth:`push_to_hub`.
+
+        Raises:
+            LicenceError: the text of a source may not be passed on; nothing is written.
+            OutputExistsError: the folder exists; nothing is written.
+        """
+        from esnera_hf.publishing.datasets import DatasetSettings, write_publication
+
+        settings = DatasetSettings(text, may_share, by_source)
+        with new_folder(Path(path)) as folder:
+            write_publication(self._publication(), folder, repo_id or Path(path).resolve().name, settings)
+
     def card(
         self,
         repo_id: str,

@@ -47,7 +47,13 @@ def _add_push(commands: Commands) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     push.add_argument("folder", type=Path, metavar="FOLDER", help="written by align, apply or train --output")
-    push.add_argument("repo_id", metavar="REPO", help="owner/name, or a name of your own")
+    push.add_argument("repo_id", nargs="?", metavar="REPO", help="owner/name, or a name of your own")
+    push.add_argument(
+        "--to-folder",
+        type=Path,
+        metavar="DIR",
+        help="write the files here that would be committed, and do not call the Hub; must not exist",
+    )
     visibility = push.add_mutually_exclusive_group()
     visibility.add_argument(
         "--private", dest="private", action="store_const", const=True, help="the repository is to be private"
@@ -122,6 +128,13 @@ def _push(options: argparse.Namespace) -> None:
     from esnera_hf.publishing.before import check_before
     from esnera_hf.result import MergeResult
 
+    if options.to_folder is not None:
+        _save_for_hub(options)
+        return
+    if options.repo_id is None:
+        raise ConfigurationError(
+            "expected REPO, owner/name on the Hub. Or write the files with --to-folder DIR."
+        )
     if _is_tagger(options.folder):
         _check_no_dataset_options(options)
         print(_push_tagger(_tagger(options.folder), options.repo_id, options))
@@ -149,6 +162,29 @@ def _push(options: argparse.Namespace) -> None:
         with quiet_libraries():
             tagger = result.load_tagger().with_record(dataset_repo=published.repo_id)
         print(_push_tagger(tagger, options.tagger, options))
+
+
+def _save_for_hub(options: argparse.Namespace) -> None:
+    from esnera_hf.result import MergeResult
+
+    given = {
+        "--private or --public": options.private is not None,
+        "--revision": options.revision,
+        "--pr": options.pr,
+        "--message": options.message,
+        "--tagger": options.tagger,
+    }
+    wrong = [name for name, value in given.items() if value]
+    if wrong:
+        raise ConfigurationError(f"{', '.join(wrong)}: --to-folder calls no Hub. Leave one of the two out.")
+    MergeResult.load(options.folder).save_for_hub(
+        options.to_folder,
+        repo_id=options.repo_id or "",
+        text=options.text,
+        may_share=options.may_share,
+        by_source=options.by_source,
+    )
+    print(f"written to {options.to_folder}, nothing was published")
 
 
 def _check_no_dataset_options(options: argparse.Namespace) -> None:

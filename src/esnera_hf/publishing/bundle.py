@@ -12,7 +12,7 @@ from datasets import Dataset, DatasetDict
 from esnera_hf.alignment import LabelMapping
 from esnera_hf.console import no_dataset_bars
 from esnera_hf.publishing.recipe import make_recipe
-from esnera_hf.publishing.repository import MERGED, RECIPE
+from esnera_hf.publishing.repository import MERGED, RECIPE, files_in
 from esnera_hf.report import Report, write_report
 from esnera_hf.similarity import SimilarityMatrix
 
@@ -91,11 +91,6 @@ def write_bundle(
         floor = None if report.pseudo is None else report.pseudo["floor"]
         make_recipe(publication.dataset, report.sources, floor).write(folder)
     return files_in(folder)
-
-
-def files_in(folder: Path) -> dict[str, Path]:
-    """Return all files below a folder by their path in it."""
-    return {file.relative_to(folder).as_posix(): file for file in sorted(folder.rglob("*")) if file.is_file()}
 
 
 def _write_data(splits: DatasetDict, folder: Path) -> None:

@@ -16,7 +16,7 @@ from esnera_hf.hub_client import hub_client
 from esnera_hf.licensing import check_names, check_text_may_be_published, licences_of, strictest_terms
 from esnera_hf.publishing.bundle import Publication, dataset_configs, write_bundle
 from esnera_hf.publishing.recipe import ROWS_FOLDER
-from esnera_hf.publishing.repository import RECIPE, commit_with_card
+from esnera_hf.publishing.repository import RECIPE, commit_with_card, write_card
 from esnera_hf.publishing.shareable import shareable_report
 from esnera_hf.report.files import HEATMAP_FOLDER
 
@@ -69,10 +69,40 @@ def publish_dataset(
     shared, configs = _shared(publication, settings)
     with hub_client(), tempfile.TemporaryDirectory(prefix="esnera-") as folder:
         repository.prepare(private)
-        files = write_bundle(shared, configs, Path(folder), text=settings.text)
-        pictures = [path for path in files if path.startswith(f"{HEATMAP_FOLDER}/")]
-        card = _card(shared, configs, repository.repo_id, settings.text, pictures)
+        files, card = _written(shared, configs, Path(folder), repository.repo_id, settings)
         return commit_with_card(repository, files, card, message or _message(shared, text=settings.text))
+
+
+def write_publication(
+    publication: Publication, folder: Path, repo_id: str, settings: DatasetSettings
+) -> None:
+    """Write the files that :func:`publish_dataset` would commit to an empty repository, without calling the Hub.
+
+    Args:
+        publication: the alignment.
+        folder: an empty folder.
+        repo_id: what the card calls the repository.
+        settings: how.
+
+    Raises:
+        LicenceError: the terms of a source forbid to publish its text; nothing is written.
+    """
+    shared, configs = _shared(publication, settings)
+    _, card = _written(shared, configs, folder, repo_id, settings)
+    write_card(folder, card)
+
+
+def _written(
+    shared: Publication,
+    configs: Mapping[str, DatasetDict],
+    folder: Path,
+    repo_id: str,
+    settings: DatasetSettings,
+) -> tuple[dict[str, Path], Card]:
+    """Write the files but the card, and return them by their path in the repository, and the card."""
+    files = write_bundle(shared, configs, folder, text=settings.text)
+    pictures = [path for path in files if path.startswith(f"{HEATMAP_FOLDER}/")]
+    return files, _card(shared, configs, repo_id, settings.text, pictures)
 
 
 def card_of(publication: Publication, repo_id: str, settings: DatasetSettings) -> Card:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,8 +59,7 @@ def commit_with_card(
         HubError: the Hub refuses it or cannot be reached, or the repository holds
             what ours would make unreadable; nothing is half published.
     """
-    manifest = {"metadata": card.metadata, "files": sorted([*files, MANIFEST])}
-    content = (json.dumps(manifest, indent=1, ensure_ascii=False) + "\n").encode("utf-8", "replace")
+    content = _manifest(card, files)
     warned: set[str] = set()
 
     def plan(state: RepositoryState) -> Changes:
@@ -88,6 +87,23 @@ def commit_with_card(
         return Changes(changed, stale)
 
     return repository.commit(plan, message)
+
+
+def write_card(folder: Path, card: Card) -> None:
+    """Put beside the files of a publication what a push to an empty repository commits with them: card and manifest."""
+    content = _manifest(card, files_in(folder))
+    (folder / MANIFEST).write_bytes(content)
+    (folder / README).write_bytes(join_readme("", card.metadata, card.body).encode("utf-8", "replace"))
+
+
+def files_in(folder: Path) -> dict[str, Path]:
+    """Return all files below a folder by their path in it."""
+    return {file.relative_to(folder).as_posix(): file for file in sorted(folder.rglob("*")) if file.is_file()}
+
+
+def _manifest(card: Card, files: Iterable[str]) -> bytes:
+    manifest = {"metadata": card.metadata, "files": sorted([*files, MANIFEST])}
+    return (json.dumps(manifest, indent=1, ensure_ascii=False) + "\n").encode("utf-8", "replace")
 
 
 def read_manifest(text: str) -> tuple[EarlierPush, frozenset[str]]:

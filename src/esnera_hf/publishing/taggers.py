@@ -17,8 +17,7 @@ from esnera_hf.errors import ConfigurationError
 from esnera_hf.hub import HubRepository, Published
 from esnera_hf.hub_client import hub_client
 from esnera_hf.licensing import licences_of, strictest_terms
-from esnera_hf.publishing.bundle import files_in
-from esnera_hf.publishing.repository import commit_with_card
+from esnera_hf.publishing.repository import commit_with_card, files_in
 from esnera_hf.publishing.shareable import public_encoder, shareable_report
 from esnera_hf.report import Report
 from esnera_hf.report.files import MAPPING_FILE
