@@ -303,3 +303,13 @@ def test_our_own_lines(tmp_path):
     source = load_source(path)
     assert sentences_of(source) == [("Annran", [(0, 1, "PER")])] * 3
     assert source.notes[0].startswith("only validation is labelled")
+
+
+def test_a_folder_of_several_sources(tmp_path):
+    splits = {"train": conll("A"), "dev": conll("B"), "test": conll("C")}
+    DatasetDict(splits).save_to_disk(tmp_path / "saved")
+    write(tmp_path / "news.conll", COLUMNS.format(name="A"))
+    with pytest.raises(
+        SourceError, match=r"a folder of several sources, of which saved is one .* Name one of them"
+    ):
+        load_source(tmp_path)

@@ -15,6 +15,7 @@ from esnera_hf.sources import ReadingOptions
 from esnera_hf.sources.files import detect_format
 from esnera_hf.sources.json_file import JsonFile
 from esnera_hf.sources.textfile import UNDECODABLE
+from esnera_hf.tagging import Entity
 
 RECORDS = [{"text": "Ann ran.", "spans": [[0, 3, "PER"]]}, {"text": "Bob", "spans": []}]
 EXPECTED = [(["Ann", "ran", "."], [(0, 1, "PER")]), (["Bob"], [])]
@@ -131,3 +132,9 @@ def test_an_error_names_the_file_with_its_folder(tmp_path):
 def test_a_broken_file_names_its_place(tmp_path, text, message):
     with pytest.raises(SourceError, match=message):
         read(write(tmp_path / "a.json", text))
+
+
+def test_the_older_form_of_doccano(tmp_path):
+    path = write(tmp_path / "a.jsonl", lines([{"id": 1, "data": "Anna lives", "label": [[0, 4, "PER"]]}]))
+    (sentence,) = JsonFile(path)()
+    assert (sentence.tokens, sentence.spans) == (["Anna", "lives"], [Entity(0, 1, "PER")])

@@ -260,7 +260,7 @@ def test_numbers_with_names():
     [
         (3, "expected an object with text and spans, found 3"),
         (["a", "b", "c"], "expected an object with text and spans"),
-        ({}, "expected a text (text, content, sentence) or tokens"),
+        ({}, "expected a text (text, content, sentence, data) or tokens"),
         ({"body": "a"}, "found the keys body"),
         ({"text": "a", "spans": ["x"]}, "expected [start, end, label] or an object, found 'x'"),
         ({"text": "a", "spans": [[0, 1]]}, "expected [start, end, label] or an object"),

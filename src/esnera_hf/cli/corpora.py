@@ -7,7 +7,14 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from esnera_hf.cli.options import SOURCES_HELP, Commands, add_reading_options, read_source, reading_options
+from esnera_hf.cli.options import (
+    SOURCES_HELP,
+    Commands,
+    add_reading_options,
+    check_output,
+    read_source,
+    reading_options,
+)
 from esnera_hf.text import display_width, pad
 
 if TYPE_CHECKING:
@@ -65,6 +72,7 @@ def add_commands(commands: Commands) -> None:
         commands, "screen", "show where mentions of one source occur in others, without a model", _SCREEN_HELP
     )
     screen.add_argument("sources", nargs="+", metavar="SOURCE", help="two or more, see below")
+    screen.add_argument("--output", type=Path, metavar="DIR", help="save the text here; must not exist")
     screen.add_argument("--all-splits", action="store_true", help="screen validation and test, too")
     add_reading_options(screen)
     screen.set_defaults(run=_screen)
@@ -143,8 +151,10 @@ def _screen(options: argparse.Namespace) -> None:
     from esnera_hf.console import quiet_libraries
     from esnera_hf.duplicates import find_duplicates
     from esnera_hf.errors import ConfigurationError
+    from esnera_hf.result import new_folder
     from esnera_hf.screening import screen
 
+    check_output(options.output)
     if len(options.sources) < 2:
         raise ConfigurationError(
             "expected at least two sources to screen. `esnera-hf inspect` looks into one."
@@ -154,12 +164,17 @@ def _screen(options: argparse.Namespace) -> None:
         splits = ("train", "validation", "test") if options.all_splits else ("train",)
         screening = screen(sources, splits=splits)
         duplicates = find_duplicates(sources)
-    print(screening)
-    print(f"\nmost alike (the smaller share of both directions, from {_ALIKE:g}):")
+    lines = [str(screening), f"\nmost alike (the smaller share of both directions, from {_ALIKE:g}):"]
     for similarity, first, second in screening.ranked()[:_MOST_ALIKE]:
         if similarity >= _ALIKE:
-            print(f"  {similarity:.2f}  {first}  {second}")
-    print(f"\n{duplicates}")
+            lines.append(f"  {similarity:.2f}  {first}  {second}")
+    text = "\n".join([*lines, f"\n{duplicates}"])
+    if options.output is not None:
+        with new_folder(options.output) as folder:
+            (folder / "screening.txt").write_text(text + "\n", encoding="utf-8")
+    print(text)
+    if options.output is not None:
+        print(f"saved to {options.output}")
 
 
 def _export(options: argparse.Namespace) -> None:

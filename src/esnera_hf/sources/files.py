@@ -120,6 +120,12 @@ def check_one_file(path: Path, name: str, split: str | None, files: list[Path]) 
         split_of_file(file) is None and _split_of_folder(path, file) == split for file in files
     )
     if len(files) > 1 and not shards and not (in_its_folder and len({file.suffix for file in files}) == 1):
+        saved = sorted({str(mark.parent.relative_to(path)) for mark in path.rglob("dataset_dict.json")})
+        if saved:
+            raise SourceError(
+                f"{path}: a folder of several sources, of which {', '.join(saved[:5])} is one that save_to_disk wrote. "
+                "Name one of them."
+            )
         raise SourceError(
             f"{path}: {_listed(path, files)} all look like the {split} split of {name}. Pass a folder that holds "
             "one file a split, or one file."

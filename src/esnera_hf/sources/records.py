@@ -7,7 +7,7 @@ Label Studio        ``data`` and ``annotations`` (or ``completions``)
 spaCy               ``[text, {"entities": [[start, end, label], …]}]``
 CLUENER             ``label`` is an object of objects; ends are inclusive
 event arguments     ``events`` with ``mentions`` that have a ``role`` (FewFC)
-spans of a text     ``text`` (``content``, ``sentence``) with a list of spans
+spans of a text     ``text`` (``content``, ``sentence``, ``data``) with a list of spans
 spans of tokens     ``tokens`` with a list of spans, ends exclusive
 tags of tokens      ``tokens`` with as many string tags
 ==================  ==========================================================
@@ -27,7 +27,7 @@ from esnera_hf.sources.record_spans import character_spans, hold_mentions, shown
 from esnera_hf.sources.sentence import RawSentence
 from esnera_hf.tagging import Entity, Scheme, TagError, entities_from_tags
 
-TEXT_KEYS = ("text", "content", "sentence")
+TEXT_KEYS = ("text", "content", "sentence", "data")
 TOKEN_KEYS = ("tokens", "words", "chars", "token")
 TAG_KEYS = ("ner_tags", "tags", "ner", "named_entities", "ner_labels", "labels")
 SPAN_KEYS = ("entities", "spans", "labels", "label", "ents", "annotations", "ner")
@@ -63,7 +63,11 @@ def read_record(
         }
     if not isinstance(record, Mapping):
         raise SourceError(f"{where}: expected an object with text and spans, found {shown_value(record)}.")
-    if "data" in record and ("annotations" in record or "completions" in record):
+    if (
+        "data" in record
+        and not isinstance(record["data"], str)
+        and ("annotations" in record or "completions" in record)
+    ):
         return _label_studio(record, where)
     tokens = _first(record, TOKEN_KEYS, list)
     text = _first(record, TEXT_KEYS, str)
