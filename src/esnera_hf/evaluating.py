@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 from esnera_hf.alignment import LabelMapping
 from esnera_hf.console import say
 from esnera_hf.errors import ConfigurationError
-from esnera_hf.exporting import annotated_sentences
+from esnera_hf.exported import exported_sentences, splits_of
 from esnera_hf.metrics import Scores
 from esnera_hf.report.files import MAPPING_FILE
 from esnera_hf.scoring import names_back
-from esnera_hf.sources import NerSource
+from esnera_hf.sources import AnnotatedSentence, NerSource
 
 if TYPE_CHECKING:
     from esnera_hf.modeling import Tagger
@@ -117,7 +117,10 @@ def evaluate_on_result(tagger: Tagger, result: MergeResult, split: str) -> Evalu
         )
     scope = {source: mapping.projection(source) for source in mapping.sources}
     labels = f"unified labels{_level(mapping, 'the source of a sentence')}"
-    sentences = list(annotated_sentences(result.dataset, split))
+    sentences = [
+        AnnotatedSentence(found.id, found.tokens, found.entities, found.source)
+        for found in exported_sentences(splits_of(result.dataset)[split])
+    ]
     return Evaluation(tagger.evaluate(sentences, scope), len(sentences), labels)
 
 

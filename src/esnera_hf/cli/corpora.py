@@ -202,10 +202,10 @@ def _data(options: argparse.Namespace) -> NerSource | DatasetDict:
 
     folder = Path(options.source)
     if (folder / MAPPING_FILE).is_file():
-        if reading_options(options) != ReadingOptions():
+        if reading_options(options, options.source) != ReadingOptions():
             raise ConfigurationError(
-                f"{folder} is a merged dataset, and --strict, --tag-column, --scheme, --read-as, --config and "
-                "--revision say how sources are read. Leave them out."
+                f"{folder} is a merged dataset, and --strict, --tag-column, --scheme, --read-as, --config, "
+                "--revision, --licence and --language say how sources are read. Leave them out."
             )
         return MergeResult.load(folder).view(options.level)
     if options.level != "fine":
