@@ -113,7 +113,7 @@ def test_what_an_encoding_lacks_is_written_as_an_escape(tmp_path: Path) -> None:
         text=True,
         check=True,
     )
-    assert done.stdout == "renamed: PER \\u2192 \\u5730\\u70b9\n"
+    assert done.stdout == "moved: a:x: PER \\u2192 \\u5730\\u70b9 (0 train mentions)\n"
 
 
 @pytest.mark.usefixtures("no_training")

@@ -95,8 +95,8 @@ def test_a_name_that_is_not_there() -> None:
 
 
 def test_partial_is_true_or_false() -> None:
-    assert FinalSettings(tagger=True, partial=True).partial == PartialLikelihood()  # type: ignore[arg-type]
-    assert FinalSettings(tagger=True, partial=False).partial is None  # type: ignore[arg-type]
+    assert FinalSettings(tagger=True, partial=True).likelihood == PartialLikelihood()
+    assert FinalSettings(tagger=True, partial=False).likelihood is None
 
 
 def test_a_label_as_it_is_written() -> None:
