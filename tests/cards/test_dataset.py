@@ -252,11 +252,21 @@ def test_a_mapping_that_was_applied_is_not_called_found() -> None:
     assert [row[:4] for row in table(body, "merged")[1:]] == [["alpha", "beta", "0.4", "0.2"]]
 
 
-def test_a_stage_at_which_nothing_held_the_bound() -> None:
+def test_a_stage_at_which_nothing_was_merged_by_similarity() -> None:
     facts = make_dataset_facts()
-    stage = {**make_report(Names()).stages[0], "lambda": None, "tau": None, "merged": 0}
-    body = dataset_card(replace(facts, report=replace(facts.report, stages=[stage]))).body
-    assert table(body, "merged")[1] == ["alpha", "beta", "–", "–", "none: no setting held the bound"]
+    alike = {"candidate": "beta:x", "wished": False}
+    stage = {
+        **make_report(Names()).stages[0],
+        **{"lambda": None, "tau": None, "merged": 0, "decisions": [alike]},
+    }
+    trials = [{**trial, "stage": 0} for trial in facts.report.trials] or [{"stage": 0}]
+    for changes, told in (
+        ({"trials": trials, "stages": [stage]}, "none: every mapping that was tried broke the bound on F1"),
+        ({"trials": [], "stages": [stage]}, "none: no setting of λ and τ merged anything"),
+        ({"trials": [], "stages": [{**stage, "decisions": [{**alike, "wished": True}]}]}, "what was wished"),
+    ):
+        body = dataset_card(replace(facts, report=replace(facts.report, **changes))).body
+        assert table(body, "merged")[1] == ["alpha", "beta", "–", "–", told]
 
 
 def test_how_it_was_made() -> None:

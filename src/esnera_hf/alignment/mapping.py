@@ -64,7 +64,7 @@ class MappingStage:
         target: the source that they were merged into.
         lam: λ; ``None`` if labels were merged by similarity in both directions
             (``merge="typed"``).
-        tau: what a similarity had to exceed; ``None`` if no setting held the bound
+        tau: what a similarity had to exceed; ``None`` if nothing was merged by it
             on F1.
     """
 

@@ -74,13 +74,14 @@ def _time(seconds: Mapping[str, float]) -> str:
 
 def merge_steps(report: Report, mapping: LabelMapping) -> Iterator[dict[str, Any]]:
     """Yield the steps of the merge path; those of a mapping that was applied, from the mapping."""
-    for stage in report.stages:
+    for number, stage in enumerate(report.stages):
         yield {
             "sources": stage["sources"],
             "target": stage["target"],
             "lam": stage["lambda"],
             "tau": stage["tau"],
             "merged": stage["merged"],
+            "unmerged": report.why_unmerged(number),
         }
     for step in () if report.stages else mapping.stages:
         yield {
@@ -89,6 +90,7 @@ def merge_steps(report: Report, mapping: LabelMapping) -> Iterator[dict[str, Any
             "lam": step.lam,
             "tau": step.tau,
             "merged": None,
+            "unmerged": None if step.tau is not None else "wished",
         }
 
 
