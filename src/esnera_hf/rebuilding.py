@@ -125,11 +125,7 @@ def rebuild(
         merged = merge_sources([match.source for match in found], mapping, (), pseudo)
     own = replace(report, sources=_own_terms(report.sources, loaded))
     rebuilt = Rebuilt(MergeResult(merged, mapping, similarity, own), differences)
-    stated = report.fingerprints.get("dataset")
-    if rebuilt.same and (
-        make_recipe(merged, read.sources, read.floor) != read
-        or (stated is not None and dataset_fingerprint(merged) != stated)
-    ):
+    if rebuilt.same and not _is_that_of(read, merged, report.fingerprints.get("dataset")):
         raise RecipeError(
             f"{recipe}: every sentence of the recipe was found and the dataset is another one: the recipe "
             "contradicts itself, in its order of sources, its salt or its mapping. Ask whoever published it."
@@ -139,6 +135,12 @@ def rebuild(
             raise RecipeError(f"{recipe}: {rebuilt}\nGet the copies that the recipe was made of.")
         say(f"WARNING: {recipe}: {rebuilt}")
     return rebuilt
+
+
+def _is_that_of(recipe: Recipe, merged: DatasetDict, fingerprint: str | None) -> bool:
+    """Tell whether a dataset has the rows of a recipe, and the fingerprint if that is known."""
+    same_rows = make_recipe(merged, recipe.sources, recipe.floor) == recipe
+    return same_rows and fingerprint in (None, dataset_fingerprint(merged))
 
 
 def _read_evidence(folder: Path) -> tuple[Report, LabelMapping, SimilarityMatrix | None]:
