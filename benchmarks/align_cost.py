@@ -1,9 +1,8 @@
 """What does a whole alignment cost beside one training on the union, and beside the paper's search?
 
 Each way runs in a process of its own with an empty cache, on the same sentences: one tagger trained on the union, in
-which labels of one name are one; the whole ``align`` with a joint tagger, typed merging, and a final tagger that
-begins with the joint one; the same with a final tagger trained from the encoder; and separate taggers with the paper's
-flat merging at a given λ and τ. Prints Markdown: trainings, epochs times sentences trained on, CPU seconds and their
+which labels of one name are one; the whole ``align`` with a joint tagger, typed merging, and a final tagger
+trained from the encoder; and separate taggers with the paper's flat merging at a given λ and τ. Prints Markdown: trainings, epochs times sentences trained on, CPU seconds and their
 ratio to the union, peak memory, and micro-F1 on the test splits in each source's own labels. CPU seconds and not wall
 time, so that other work on the machine plays less of a part.
 
@@ -36,13 +35,8 @@ LAMBDA, TAU = 0.4, 0.4
 NAIVE = 3 + 2 * 45
 WAYS = {
     "one training on the union": None,
-    "align: joint, typed, final tagger begins with the joint one": ("joint", "typed", True),
-    "align: joint, typed, final tagger from the encoder": ("joint", "typed", False),
-    f"align: separate, flat at λ {LAMBDA}, τ {TAU}, final tagger from the encoder": (
-        "separate",
-        "flat",
-        False,
-    ),
+    "align: joint, typed, final tagger": ("joint", "typed"),
+    f"align: separate, flat at λ {LAMBDA}, τ {TAU}, final tagger": ("separate", "flat"),
 }
 
 
@@ -101,10 +95,8 @@ def measured(way: str, options: Any) -> dict[str, Any]:
             rows = sum(len(source.dataset["train"]) for source in sources)
             found |= {"trainings": 1, "sentences": rows * epochs_of(trainings[0])}
     else:
-        taggers, merge, warm = chosen
-        evidence = EvidenceSettings(
-            training=training, taggers=taggers, warm_start=options.warm_start if warm else None
-        )
+        taggers, merge = chosen
+        evidence = EvidenceSettings(training=training, taggers=taggers)
         final = FinalSettings(augment=None, tagger=True)
         result = align(
             options.sources,
@@ -148,7 +140,6 @@ def parsed() -> Any:
     parser.add_argument("--encoder", required=True)
     parser.add_argument("--sentences", type=int, default=400, help="at most so many a split")
     parser.add_argument("--epochs", type=int, default=8)
-    parser.add_argument("--warm-start", type=float, default=0.25, help="share of the epochs")
     parser.add_argument("--bf16", action="store_true", help="train in bfloat16 on the CPU")
     parser.add_argument("--seed", type=int, default=42)
     parser.add_argument("--way", type=int, help=argparse.SUPPRESS)

@@ -185,7 +185,6 @@ def test_the_report_tells_what_was_chosen(cached: tuple[Path, MergeResult], enco
             "centre": "source",
             "training": {"seed": 42, **TRAINING},
             "taggers": "separate",
-            "warm_start": None,
             "joint_of": None,
             "embeddings": "pretrained",
         },

@@ -45,7 +45,6 @@ LAYERS = (
     {"taggers"},
     {"mention_sums"},
     {"joint_taggers"},
-    {"starts"},
     {"source_taggers"},
     {"evidence", "single"},
     {"estimates"},

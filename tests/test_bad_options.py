@@ -74,14 +74,6 @@ AS_BY_DEFAULT = [("--search", "exact"), ("--max-drop", "0.02"), ("--scoring", "p
             ("--lambda", "0.4", "--tau", "0.4", "--max-drop", "0.02", "--search", "exact"),
             "--max-drop, --search: λ and τ are both given, so nothing is searched. Leave this out, or one of the two.",
         ),
-        *(
-            (
-                ("--warm-start", "0.25", *given),
-                "warm_start=0.25: it is for the trials of a search and the final tagger, and neither is asked for. "
-                "Leave it out, or set tagger=True.",
-            )
-            for given in ((), ("--lambda", "0.4", "--tau", "0.4"))
-        ),
     ],
 )
 def test_align(

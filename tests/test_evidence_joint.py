@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from builders import make_source, row, toy_rows, toy_source
 from esnera_hf import (
@@ -250,59 +249,26 @@ def test_wrong_embeddings(options: dict[str, Any], message: str) -> None:
 def test_a_source_without_entities_is_refused(sources: list[NerSource], encoder_folder: Path) -> None:
     empty = toy_source("empty", {}, seed=4)
     plan = TaggerPlan(str(encoder_folder), TRAINING, "joint")
-    for check in (own_taggers, lambda given, how: announce_own_taggers([given], how)):
-        with pytest.raises(
-            ConfigurationError, match="empty: its train split holds 120 sentences and no entity"
-        ):
-            check([*sources, empty], plan)
+    with pytest.raises(ConfigurationError, match="empty: its train split holds 120 sentences and no entity"):
+        own_taggers([*sources, empty], plan)
 
 
-def test_the_cost_is_said_before_training(
-    sources: list[NerSource],
-    encoder_folder: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+@pytest.mark.parametrize(
+    ("options", "amount"),
+    [
+        ({"taggers": "separate"}, "2 to train and 4 prediction passes"),
+        ({"taggers": "joint"}, "1 to train and 2 prediction passes"),
+        ({"taggers": "joint", "joint_of": ("alpha",)}, "2 to train and 4 prediction passes"),
+    ],
+)
+def test_the_amount_of_work_is_said_without_a_model(
+    options: dict[str, Any], amount: str, sources: list[NerSource], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("esnera_hf.modeling.cost._timed", lambda function: 1.6)
-    plan = TaggerPlan(str(encoder_folder), {"num_train_epochs": 3}, "joint")
-    announce_own_taggers([sources], plan)
-    # 0.1 s a sentence: 3 epochs of 240 drawn and 80 of validation; one pass over 240 of train and 80 of test.
-    assert (
-        "At most about 2 min on cpu; joint taggers to train: 1 (up to 2 min; early stopping may end sooner), "
-        "prediction passes: 2. Ctrl-C" in capsys.readouterr().err
+    announce_own_taggers([sources], TaggerPlan("no such encoder", **options))
+    assert capsys.readouterr().err == (
+        f"Taggers: {amount} over 400 sentences, but for what the cache holds. "
+        "Ctrl-C is safe: the same command goes on where it stopped.\n"
     )
-    announce_own_taggers([sources], plan, encoding=True)
-    assert "prediction passes: 2, encoding passes: 2." in capsys.readouterr().err
-    monkeypatch.setattr("esnera_hf.modeling.cost._timed", lambda function: 0.01)
-    announce_own_taggers([sources], plan)
-    assert capsys.readouterr().err == ""
-
-
-def test_the_cost_is_that_of_the_precision_trained_in(
-    sources: list[NerSource],
-    encoder_folder: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    precisions: list[torch.dtype | None] = []
-
-    def timed(work: Callable[[], None]) -> float:
-        with torch.autograd.graph.saved_tensors_hooks(seen, lambda saved: saved):
-            work()
-        return 1.6
-
-    def seen(saved: torch.Tensor) -> torch.Tensor:
-        precisions.append(torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else None)
-        return saved
-
-    monkeypatch.setattr("esnera_hf.modeling.cost._timed", timed)
-    monkeypatch.setattr("esnera_hf.modeling.cost.emulates_bfloat16", lambda: True)
-    for training, expected in (({}, None), ({"bf16": True, "use_cpu": True}, torch.bfloat16)):
-        precisions.clear()
-        announce_own_taggers([sources], TaggerPlan(str(encoder_folder), training, "joint"))
-        assert expected in precisions
-        told = "on cpu (which has no instructions for bfloat16: without it training is faster); joint"
-        assert (told in capsys.readouterr().err) == (expected is not None)
 
 
 def test_the_option_of_the_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -385,6 +351,5 @@ def test_a_source_that_leaks_altogether_is_refused(encoder_folder: Path) -> None
         r"one: its train split holds 0 sentences and no entity \(without 1 sentences that stand in a later split "
         r"of another source\)\. A tagger needs both splits"
     )
-    for check in (own_taggers, lambda given, how: announce_own_taggers([given], how)):
-        with pytest.raises(ConfigurationError, match=message):
-            check([one, two], plan)
+    with pytest.raises(ConfigurationError, match=message):
+        own_taggers([one, two], plan)

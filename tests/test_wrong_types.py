@@ -76,8 +76,6 @@ SOURCES = [make_source(name, {"train": [row("anna/B-PER " + name)]}) for name in
         (lambda: AlignSettings(final={"tagger": True}), "final={'tagger': True}: expected FinalSettings"),
         (lambda: FinalSettings(tagger=True, partial="yes"), "partial='yes': expected PartialLikelihood"),
         (lambda: FinalSettings(augment="0.9"), "augment='0.9': expected a confidence"),
-        (lambda: EvidenceSettings(warm_start="0.2"), "warm_start='0.2': expected a share"),
-        (lambda: EvidenceSettings(warm_start=0), "warm_start=0: expected a share"),
         (lambda: SearchSettings(max_drop="0.1"), "max_drop='0.1': expected a share"),
         (lambda: SearchSettings(estimate_margin=float("nan")), "estimate_margin=nan: expected 0 or more"),
         (lambda: SearchSettings(sentences="10"), "search sentences='10': expected a positive number"),

@@ -183,7 +183,7 @@ def _align(
     )
     small = loaded if size is None else [source.sample(size, seed) for source in loaded]
     needed = [small, loaded] if size is not None and settings.final.needs_taggers else [small]
-    announce_own_taggers(needed, plan, encoding=settings.evidence.embeddings == "pretrained")
+    announce_own_taggers(needed, plan)
     found = gather_evidence(small, encoder, settings.evidence, screened=loaded)
     with lap(seconds, "search"):
         mapping, stages, trials = decide_mapping(

@@ -28,7 +28,7 @@ from esnera_hf.similarity import (
 from esnera_hf.source_taggers import own_taggers
 from esnera_hf.sources import NerSource
 from esnera_hf.stages import Form, as_json, code_digest
-from esnera_hf.tagger_plan import TaggerPlan, Taggers, check_joint_of, check_taggers, check_warm_start
+from esnera_hf.tagger_plan import TaggerPlan, Taggers, check_joint_of, check_taggers
 from esnera_hf.taggers import CachedTagger
 from esnera_hf.tagging import Entity
 
@@ -48,9 +48,6 @@ class EvidenceSettings:
             chosen for the encoder and the corpus.
         taggers: a ``separate`` tagger a source, or one ``joint`` tagger that is
             trained on all of them, an encoder with a head a source.
-        warm_start: share of the epochs that trials and the final tagger are trained
-            if they begin with what the joint tagger knows, such as 0.25; ``None``
-            trains them from the encoder on, for all epochs.
         joint_of: names of the sources that the joint tagger is trained on, such as
             those of a finished alignment; each of the others gets a tagger of its
             own, which begins with the joint tagger's encoder. ``None`` means all.
@@ -64,7 +61,6 @@ class EvidenceSettings:
     centre: Centre = "source"
     training: Mapping[str, Any] = field(default_factory=dict)
     taggers: Taggers = "joint"
-    warm_start: float | None = None
     joint_of: tuple[str, ...] | None = None
     embeddings: Embeddings | None = None
 
@@ -74,7 +70,6 @@ class EvidenceSettings:
         if self.centre not in ("source", "all"):
             raise ConfigurationError(f"centre={self.centre!r}: expected 'source' or 'all'.")
         check_taggers(self.taggers)
-        check_warm_start(self.warm_start, self.taggers)
         check_joint_of(self.joint_of, self.taggers)
         if self.chosen_embeddings not in get_args(Embeddings):
             raise ConfigurationError(
@@ -94,7 +89,7 @@ class EvidenceSettings:
 
     def plan(self, encoder: str) -> TaggerPlan:
         """Return how the sources' own taggers are made with an encoder."""
-        return TaggerPlan(encoder, self.training, self.taggers, self.warm_start, self.joint_of)
+        return TaggerPlan(encoder, self.training, self.taggers, self.joint_of)
 
 
 @dataclass(frozen=True)

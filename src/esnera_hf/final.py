@@ -176,7 +176,7 @@ def finish(
     systems: dict[str, ScoredTagger] = {}
     with lap(seconds, "final training"):
         for name, (chosen, added, partial) in _systems(sources, mapping, pseudo, settings).items():
-            tagger = train_merged(sources, chosen, leaks, added, plan, partial, taggers)
+            tagger = train_merged(sources, chosen, leaks, added, plan, partial)
             systems[name] = ScoredTagger(tagger, *_scores(sources, chosen, taggers, tagger))
     return Final(dataset, tuple(leaks), pseudo, taggers, systems, seconds, settings)
 

@@ -56,8 +56,8 @@ class AlignSettings:
         """Return the settings with the seed, λ or τ fixed where one is given, and the way of merging chosen.
 
         Raises:
-            ConfigurationError: λ or τ is out of range, something of the search is set
-                for typed merging, or a warm start where no merged tagger is trained.
+            ConfigurationError: λ or τ is out of range, or something of the search is
+                set for typed merging.
         """
         search = replace(
             self.search,
@@ -71,12 +71,6 @@ class AlignSettings:
                 "merge='flat'."
             )
         merge = self.merge or ("flat" if along_path else "typed")
-        searched = merge == "flat" and (lam is None or tau is None)
-        if self.evidence.warm_start is not None and not searched and not self.final.tagger:
-            raise ConfigurationError(
-                f"warm_start={self.evidence.warm_start}: it is for the trials of a search and the final tagger, and "
-                "neither is asked for. Leave it out, or set tagger=True."
-            )
         evidence = replace(
             self.evidence,
             training={"seed": seed, **self.evidence.training},

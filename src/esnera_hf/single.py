@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from esnera_hf.console import quiet_libraries
 from esnera_hf.sources import SourceLike, load_all
-from esnera_hf.taggers import announce_cost, cached_tagger, default_encoder
+from esnera_hf.taggers import cached_tagger, default_encoder
 
 if TYPE_CHECKING:
     from esnera_hf.modeling import Tagger
@@ -46,7 +46,6 @@ def train(
     with quiet_libraries():
         (loaded,) = load_all([source], sentences, seed, least=1)
         name = os.fspath(encoder) if encoder is not None else default_encoder([loaded])
-        announce_cost([loaded], name, overrides, similarities=False)
         cached = cached_tagger(loaded, name, overrides)
         scores = {split: cached.scores(loaded, split).to_dict() for split in ("validation", "test")}
         return cached.load().with_record(

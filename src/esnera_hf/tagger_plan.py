@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
-from esnera_hf.bounds import within
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.sources import NerSource
 
@@ -23,20 +22,6 @@ def check_taggers(taggers: str) -> None:
         raise ConfigurationError(
             f"taggers={taggers!r}: expected {' or '.join(map(repr, get_args(Taggers)))}."
         )
-
-
-def check_warm_start(share: float | None, taggers: str) -> None:
-    """Check the share of the epochs of a warm-started training.
-
-    Raises:
-        ConfigurationError: it is no share, or there is no joint tagger to begin with.
-    """
-    if share is None:
-        return
-    if not within(share, 0, 1) or not share:
-        raise ConfigurationError(f"warm_start={share!r}: expected a share of the epochs above 0, at most 1.")
-    if taggers != "joint":
-        raise ConfigurationError("warm_start= needs taggers='joint': it begins with the joint tagger.")
 
 
 def check_joint_of(names: Sequence[str] | None, taggers: str) -> None:
@@ -63,8 +48,6 @@ class TaggerPlan:
         encoder: folder or Hub id of a pretrained encoder.
         training: overrides of the training arguments.
         taggers: ``separate`` or ``joint``.
-        warm_start: share of the epochs that a merged tagger is trained if it begins
-            with what the joint tagger knows; ``None`` begins with the encoder.
         joint_of: the sources that the joint tagger is trained on; ``None`` means all.
 
     Raises:
@@ -74,12 +57,10 @@ class TaggerPlan:
     encoder: str
     training: Mapping[str, Any] = field(default_factory=dict)
     taggers: Taggers = "separate"
-    warm_start: float | None = None
     joint_of: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
         check_taggers(self.taggers)
-        check_warm_start(self.warm_start, self.taggers)
         check_joint_of(self.joint_of, self.taggers)
 
     def joined_and_later(

@@ -27,7 +27,6 @@ from esnera_hf.tagging import Entity
 
 if TYPE_CHECKING:
     from esnera_hf.modeling import Tagger
-    from esnera_hf.modeling.cost import Cost
     from esnera_hf.modeling.training import TrainingResult
 
 CHINESE_ENCODER = "hfl/chinese-bert-wwm-ext"
@@ -108,7 +107,6 @@ def cached_tagger(
     training: Mapping[str, Any],
     scope: Scope | None = None,
     partial: PartialAnnotation | None = None,
-    start: Artefact | None = None,
 ) -> CachedTagger:
     """Return the tagger of a corpus, trained now or before; an interrupted training goes on.
 
@@ -119,7 +117,6 @@ def cached_tagger(
         scope: for a merged corpus, the labels that count in validation, by
             source of a sentence.
         partial: for a merged corpus, what its sources leave open.
-        start: a saved tagger whose weights training begins with.
 
     Raises:
         ConfigurationError: the corpus has nothing to train on or to choose by.
@@ -128,11 +125,11 @@ def cached_tagger(
     check_trainable(source)
     from esnera_hf.modeling.training import MergedTraining, save_result, train_tagger
 
-    artefact = tagger_artefact(source, encoder, training, scope, partial, start)
+    artefact = tagger_artefact(source, encoder, training, scope, partial)
     started = time.perf_counter()
 
     def train() -> TrainingResult:
-        merged = MergedTraining(scope, partial, None if start is None else start.folder)
+        merged = MergedTraining(scope, partial)
         return train_tagger(source, encoder, artefact.unfinished, training, merged)
 
     trained = make_by_all(artefact, train, save_result)
@@ -145,46 +142,6 @@ def cached_tagger(
 def default_encoder(sources: Sequence[NerSource]) -> str:
     """Return the default encoder for the languages of the sources."""
     return CHINESE_ENCODER if all(s.language.startswith("zh") for s in sources) else MULTILINGUAL_ENCODER
-
-
-def announce_cost(
-    sources: Sequence[NerSource],
-    encoder: str,
-    training: Mapping[str, Any],
-    *,
-    similarities: bool = True,
-    scope: Scope | None = None,
-    partial: PartialAnnotation | None = None,
-    start: Artefact | None = None,
-) -> None:
-    """Say how long training, and measuring similarities, will take at most, if that is more than a minute."""
-    from esnera_hf.modeling.cost import estimate_cost
-
-    for source in sources:
-        check_trainable(source)
-    trained = [
-        source
-        for source in sources
-        if tagger_artefact(source, encoder, training, scope, partial, start).exists
-    ]
-    if len(trained) == len(sources) and not similarities:
-        return
-    work = f"taggers to train: {len(sources) - len(trained)}"
-    passes = ""
-    if similarities:
-        passes = f"prediction passes: {len(sources) * (len(sources) - 1)}, encoding passes: {len(sources)}"
-    say_cost(estimate_cost(sources, encoder, training, trained), work, passes)
-
-
-def say_cost(cost: Cost, training: str, passes: str = "") -> None:
-    """Say how long training and passes over the sources will take at most, if that is more than a minute."""
-    if cost.seconds <= 60:
-        return
-    work = f"{training} (up to {duration(cost.training)}; early stopping may end sooner)"
-    say(
-        f"At most about {duration(cost.seconds)} on {cost.device}; {', '.join(filter(None, (work, passes)))}. "
-        "Ctrl-C is safe: the same command goes on where it stopped."
-    )
 
 
 def check_trainable(source: NerSource) -> None:
@@ -208,7 +165,6 @@ def tagger_artefact(
     training: Mapping[str, Any],
     scope: Scope | None = None,
     partial: PartialAnnotation | None = None,
-    start: Artefact | None = None,
 ) -> Artefact:
     """Return where the tagger of a corpus is kept, by everything that decides its weights."""
     from esnera_hf.modeling.arguments import recommended_settings
@@ -235,8 +191,6 @@ def tagger_artefact(
             split: [[name, len(list(rows))] for name, rows in groupby(source.dataset[split]["source"][:])]
             for split in ("train", "validation")
         }
-    if start is not None:
-        identity["start"] = start.key
     return Artefact("taggers", identity)
 
 

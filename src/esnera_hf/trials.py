@@ -21,11 +21,9 @@ from esnera_hf.scoring import MergedScores, PredictionPair, score_in_own_labels,
 from esnera_hf.shares import kept_by_all
 from esnera_hf.sources import NerSource
 from esnera_hf.stages import Form, as_json, code_digest
-from esnera_hf.starts import start_artefact, warm_training
 from esnera_hf.tagger_plan import TaggerPlan
 from esnera_hf.taggers import (
     CachedTagger,
-    announce_cost,
     cached_tagger,
     encoder_identity,
     library_versions,
@@ -149,7 +147,6 @@ class Trials:
             "floor": self.floor,
             "encoder": encoder_identity(self.plan.encoder),
             "training": {name: repr(value) for name, value in sorted(self.plan.training.items())},
-            "warm_start": self.plan.warm_start,
             "processes": process_count(),
             "versions": library_versions(),
         }
@@ -169,7 +166,7 @@ class Trials:
             pseudo = pseudo_labels(
                 sources, mapping, self.evidence.predictions, self.floor, left_out_of_train(leaks)
             )
-        tagger = train_merged(sources, mapping, leaks, pseudo, self.plan, own=self.evidence.taggers)
+        tagger = train_merged(sources, mapping, leaks, pseudo, self.plan)
         predictions = both_predictions(sources, self.evidence.taggers, tagger, "validation")
         return Training(
             score_projected(sources, mapping, predictions, "validation"),
@@ -238,7 +235,6 @@ def train_merged(
     pseudo: PseudoLabels | None,
     plan: TaggerPlan,
     likelihood: PartialLikelihood | None = None,
-    own: Mapping[str, CachedTagger] | None = None,
 ) -> CachedTagger:
     """Merge sources and train a tagger on the result; each source's validation counts on what it annotates.
 
@@ -250,20 +246,12 @@ def train_merged(
         plan: encoder and training arguments.
         likelihood: train on what each source says, and no more; what a source
             does not annotate is ``O`` if not given.
-        own: the heads of the joint tagger to begin with, if the plan says so.
     """
     names = sorted(source.name for source in sources)
     merged = as_source("+".join(names), merge_sources(sources, mapping, leaks, pseudo))
     scope = {name: mapping.scope(name) if mapping.is_flat else mapping.projection(name) for name in names}
     partial = None if likelihood is None else PartialAnnotation(likelihood, candidate_labels(mapping, names))
-    training, start = plan.training, None
-    if plan.warm_start is not None and own is not None:
-        training = warm_training(plan, len(merged.dataset["train"]))
-        start = start_artefact(sources, mapping, own)
-    announce_cost(
-        [merged], plan.encoder, training, similarities=False, scope=scope, partial=partial, start=start
-    )
-    return cached_tagger(merged, plan.encoder, training, scope, partial, start)
+    return cached_tagger(merged, plan.encoder, plan.training, scope, partial)
 
 
 def candidate_labels(mapping: LabelMapping, sources: Sequence[str]) -> dict[str, CandidateLabels]:

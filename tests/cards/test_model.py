@@ -150,16 +150,13 @@ def test_how_the_tagger_was_trained_is_told() -> None:
     assert "Before: a tagger trained on that source alone. After: this one." in plain
     settings = {
         **facts.report.settings,
-        "evidence": {"taggers": "joint", "joint_of": ["alpha", "beta"], "warm_start": 0.5},
+        "evidence": {"taggers": "joint", "joint_of": ["alpha", "beta"]},
         "final": {"tagger": True, "partial": {"pseudo_noise": 0.0}},
     }
     report = replace(facts.report, settings=settings)
     told = model_card(replace(facts, report=report)).body
     assert "| alignment: likelihood of the final tagger | of what each source says |" in told
-    assert (
-        "| alignment: taggers | joint, of alpha, beta; the others begin with it, the merged ones begin"
-        in told
-    )
+    assert "| alignment: taggers | joint, of alpha, beta; the others begin with it |" in told
     assert (
         "Before: that source's head of the joint tagger (or, of a later source, a tagger that began" in told
     )

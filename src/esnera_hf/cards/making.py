@@ -54,8 +54,6 @@ def _taggers(settings: Mapping[str, Any]) -> str:
     told = [_kind(settings)]
     if evidence.get("joint_of"):
         told.append(f"of {', '.join(evidence['joint_of'])}; the others begin with it")
-    if evidence.get("warm_start"):
-        told.append(f"the merged ones begin with it, for {evidence['warm_start']} of the epochs")
     return ", ".join(filter(None, told))
 
 

@@ -86,13 +86,6 @@ def _add_evidence_options(group: Any) -> None:
         help="train the joint tagger on these sources, such as those of a finished alignment, whose joint tagger is "
         "then taken from the cache; each other source gets a tagger of its own that begins with it",
     )
-    group.add_argument(
-        "--warm-start",
-        type=float,
-        metavar="SHARE",
-        help="begin trials and the final tagger with what the joint tagger knows, and train them for this share of "
-        "the epochs, such as 0.25",
-    )
 
 
 def _add_schema_options(align: argparse.ArgumentParser) -> None:
@@ -141,7 +134,6 @@ def align_settings(options: argparse.Namespace) -> AlignSettings:
             options.centre,
             training_arguments(options),
             options.taggers or "joint",
-            options.warm_start,
             None if options.joint_of is None else tuple(_listed(options.joint_of)),
             options.embeddings,
         ),

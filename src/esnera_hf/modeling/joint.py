@@ -153,6 +153,11 @@ class JointTagger:
         save_tokenizer(self.tokenizer, folder)
         save_record(self.record, folder)
 
+    def save_encoder(self, path: str | os.PathLike[str]) -> None:
+        """Write the encoder and its tokenizer, without heads, as a folder to load like any pretrained encoder."""
+        self.model.encoder.save_pretrained(path)
+        save_tokenizer(self.tokenizer, Path(path))
+
     @classmethod
     def from_pretrained(cls, path: str | os.PathLike[str]) -> JointTagger:
         """Load a joint tagger saved by :meth:`save_pretrained`.

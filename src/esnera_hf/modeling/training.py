@@ -36,7 +36,6 @@ from esnera_hf.modeling.pretrained import load_encoder, window_length
 from esnera_hf.modeling.progress import TrainingProgress
 from esnera_hf.modeling.tagger import Tagger
 from esnera_hf.modeling.training_data import TrainingData
-from esnera_hf.modeling.warm_start import take_over
 from esnera_hf.sources import NerSource
 from esnera_hf.tagging import iob2_tag_set
 
@@ -50,13 +49,10 @@ class MergedTraining:
             sentence.
         partial: what the sources leave open; the annotation is taken for whole if
             not given.
-        start: a saved tagger with the same encoder and at least the same tags,
-            whose weights training begins with.
     """
 
     scope: Scope | None = None
     partial: PartialAnnotation | None = None
-    start: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -117,8 +113,6 @@ def train_tagger(
         data = TrainingData(source, tokenizer, partial_model, merged.scope)
         trainer = _trainer(partial_model, data, partial_rows(data, partial_model, merged.partial), arguments)
         tagger_model = partial_model.trained()
-    if merged.start is not None:
-        take_over(tagger_model, Tagger.from_pretrained(merged.start).model)
     fit(trainer, output_dir)
     history = epoch_history(trainer.state.log_history)
     tagger = Tagger(tagger_model.eval(), tokenizer)
