@@ -1,10 +1,11 @@
 """What does a whole alignment cost beside one training on the union, and beside the paper's search?
 
 Each way runs in a process of its own with an empty cache, on the same sentences: one tagger trained on the union, in
-which labels of one name are one; the whole ``align`` with a joint tagger, typed merging, and a final tagger
-trained from the encoder; and separate taggers with the paper's flat merging at a given λ and τ. Prints Markdown: trainings, epochs times sentences trained on, CPU seconds and their
-ratio to the union, peak memory, and micro-F1 on the test splits in each source's own labels. CPU seconds and not wall
-time, so that other work on the machine plays less of a part.
+which labels of one name are one; the whole ``align`` with a joint tagger, typed merging, and a final tagger trained
+from the encoder; and separate taggers with the paper's flat merging at a given λ and τ. Prints Markdown: trainings,
+epochs times sentences trained on, CPU seconds and their ratio to the union, peak memory, and micro-F1 on the test
+splits in each source's own labels. CPU seconds and not wall time, so that other work on the machine plays less of a
+part.
 
     python benchmarks/align_cost.py --encoder ENCODER --sentences 400 --epochs 8 cluener weibo uner_zh_gsdsimp
 """

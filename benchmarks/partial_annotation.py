@@ -32,7 +32,6 @@ from datasets import DatasetDict
 from esnera_hf.alignment import LabelMapping
 from esnera_hf.augmentation import PseudoLabels, pseudo_labels
 from esnera_hf.cache import CACHE_VARIABLE
-from esnera_hf.candidates import PartialLikelihood
 from esnera_hf.console import quiet_libraries
 from esnera_hf.final import mapping_by_name
 from esnera_hf.leaks import find_leaks, left_out_of_train
@@ -45,19 +44,13 @@ from esnera_hf.taggers import CachedTagger
 from esnera_hf.tagging import OUTSIDE
 from esnera_hf.trials import both_predictions, train_merged
 
-#: Whether pseudo-labels are added, and the likelihood, by name of the way.
-WAYS: dict[str, tuple[bool, PartialLikelihood | None]] = {
+#: Whether pseudo-labels are added, and their noise if the likelihood is partial, by name of the way.
+WAYS: dict[str, tuple[bool, float | None]] = {
     "outside": (False, None),
     "pseudo": (True, None),
-    "partial": (False, PartialLikelihood()),
-    **{f"partial, O sampled {r}": (False, PartialLikelihood(outside_sampling=r)) for r in (0.05, 0.2, 0.5)},
-    **{f"partial, ratio {w}": (False, PartialLikelihood(ratio_weight=w)) for w in (1.0, 10.0)},
-    "partial + pseudo": (True, PartialLikelihood()),
-    **{f"partial + pseudo, noise {n}": (True, PartialLikelihood(pseudo_noise=n)) for n in (0.01, 0.1, 0.3)},
-    **{
-        f"partial + pseudo, O sampled {r}": (True, PartialLikelihood(outside_sampling=r))
-        for r in (0.05, 0.2, 0.5)
-    },
+    "partial": (False, 0.0),
+    "partial + pseudo": (True, 0.0),
+    **{f"partial + pseudo, noise {n}": (True, n) for n in (0.01, 0.1, 0.3)},
 }
 
 
@@ -103,9 +96,9 @@ def simulated(options: Any, seed: int) -> Iterator[list[str]]:
     pseudo = found_by_others(options, parts, mapping, plan)
     for way in options.ways:
         started = time.perf_counter()
-        with_pseudo, likelihood = WAYS[way]
+        with_pseudo, noise = WAYS[way]
         added = pseudo if with_pseudo else None
-        tagger = train_merged(parts, mapping, (), added, plan, likelihood)
+        tagger = train_merged(parts, mapping, (), added, plan, pseudo_noise=noise)
         yield [way, *told(tagger), f"{added.counts.total():,}" if added else "", minutes(started)]
 
 
@@ -128,8 +121,9 @@ def real(options: Any, seed: int) -> Iterator[list[str]]:
     pseudo = found_by_others(options, sources, mapping, plan)
     for way in options.ways:
         started = time.perf_counter()
-        with_pseudo, likelihood = WAYS[way]
-        tagger = train_merged(sources, mapping, leaks, pseudo if with_pseudo else None, plan, likelihood)
+        with_pseudo, noise = WAYS[way]
+        added = pseudo if with_pseudo else None
+        tagger = train_merged(sources, mapping, leaks, added, plan, pseudo_noise=noise)
         scores = score_in_own_labels(sources, mapping, both_predictions(sources, own, tagger, "test"), "test")
         by_source = [scores.sources[name].micro.after.value for name in names]
         pooled = scores.pooled.after.value

@@ -14,7 +14,7 @@ import product_tree
 from builders import make_source, row, toy_rows, toy_source
 from esnera_hf import FinalSettings
 from esnera_hf.alignment import LabelMapping, MappedLabel
-from esnera_hf.candidates import CandidateLabels, PartialAnnotation, PartialLikelihood
+from esnera_hf.candidates import CandidateLabels, PartialAnnotation
 from esnera_hf.cli import main
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.final import finish, mapping_by_name
@@ -41,7 +41,7 @@ def sources() -> list[NerSource]:
 @pytest.fixture(scope="module")
 def annotation(sources: list[NerSource]) -> PartialAnnotation:
     candidates = candidate_labels(mapping_by_name(sources), ["people", "places"])
-    return PartialAnnotation(PartialLikelihood(outside_sampling=0.1), candidates)
+    return PartialAnnotation(candidates)
 
 
 def train(
@@ -94,7 +94,7 @@ def test_missing_labels_are_found_everywhere(sources: list[NerSource], encoder_f
     kinds = {"PERSON": "PER", "PLACE": "LOC", "FIRM": "FIRM"}
     whole = make_source("whole", {"test": toy_rows(kinds, 60, seed=9)})
     outside = scored(train_merged(sources, mapping, (), None, plan), whole)
-    partial = scored(train_merged(sources, mapping, (), None, plan, PartialLikelihood()), whole)
+    partial = scored(train_merged(sources, mapping, (), None, plan, pseudo_noise=0.0), whole)
     assert partial.micro.f1 > 0.85
     assert partial.micro.recall > outside.micro.recall + 0.2
 
@@ -116,7 +116,7 @@ def test_a_coarse_label_teaches_no_part_of_it(encoder_folder: Path) -> None:
     plan = TaggerPlan(str(encoder_folder), TRAINING)
     whole = make_source("whole", {"test": toy_rows({"FIRM": "FIRM", "PLACE": "LOC"}, 60, seed=9)})
     outside = scored(train_merged([coarse, fine], mapping, (), None, plan), whole)
-    partial = scored(train_merged([coarse, fine], mapping, (), None, plan, PartialLikelihood()), whole)
+    partial = scored(train_merged([coarse, fine], mapping, (), None, plan, pseudo_noise=0.0), whole)
     assert partial.micro.f1 > 0.85
     assert partial.micro.f1 > outside.micro.f1 + 0.1
 
@@ -126,7 +126,7 @@ def test_a_final_tagger_with_pseudo_labels_is_trained_so(
 ) -> None:
     """And beside it one without pseudo-labels, and one without the likelihood."""
     settings = FinalSettings(
-        augment=0.5, tagger=True, compare=("gold", "outside"), partial=PartialLikelihood(pseudo_noise=0.1)
+        augment=0.5, tagger=True, compare=("gold", "outside"), partial=True, pseudo_noise=0.1
     )
     plan = TaggerPlan(str(encoder_folder), {**TRAINING, "num_train_epochs": 4})
     final = finish(sources, mapping_by_name(sources), (), settings, plan)
@@ -134,12 +134,7 @@ def test_a_final_tagger_with_pseudo_labels_is_trained_so(
     assert final.pseudo.counts.total() > 0
     identity = final.systems["merged"].tagger.artefact.identity["partial"]
     assert identity == {
-        "likelihood": {
-            "outside_sampling": 0.0,
-            "ratio_weight": 0.0,
-            "ratio_margin": 0.05,
-            "pseudo_noise": 0.1,
-        },
+        "pseudo_noise": 0.1,
         "candidates": {
             "people": {"entities": {"PER": ("PER",)}, "outside": ("FIRM", "LOC")},
             "places": {"entities": {"FIRM": ("FIRM",), "LOC": ("LOC",)}, "outside": ("PER",)},
@@ -162,9 +157,9 @@ def test_a_tagger_is_known_by_how_it_was_trained(
     assert "partial" not in plain.identity
     others = [
         tagger_artefact(
-            merged, str(encoder_folder), TRAINING, None, PartialAnnotation(likelihood, annotation.candidates)
+            merged, str(encoder_folder), TRAINING, None, PartialAnnotation(annotation.candidates, noise)
         )
-        for likelihood in (PartialLikelihood(), PartialLikelihood(pseudo_noise=0.5))
+        for noise in (0.0, 0.5)
     ]
     assert len({plain.key, *(other.key for other in others)}) == 3
 
@@ -220,18 +215,12 @@ def test_an_interrupted_training_goes_on(
 def test_a_source_that_nothing_is_known_of_is_refused(
     sources: list[NerSource], annotation: PartialAnnotation, encoder_folder: Path, tmp_path: Path
 ) -> None:
-    known = PartialAnnotation(annotation.likelihood, {"people": annotation.candidates["people"]})
+    known = PartialAnnotation({"people": annotation.candidates["people"]})
     with pytest.raises(
         ConfigurationError,
         match="no candidate labels of places: expected those of every source, found people",
     ):
         train(sources, known, encoder_folder, tmp_path)
-
-
-def test_settings_come_back_from_a_report() -> None:
-    likelihood = PartialLikelihood(outside_sampling=0.2)
-    given: Any = {"outside_sampling": 0.2}
-    assert FinalSettings(tagger=True, partial=given) == FinalSettings(tagger=True, partial=likelihood)
 
 
 def test_a_tagger_of_a_tree_is_trained_so_by_default(sources: list[NerSource], encoder_folder: Path) -> None:
@@ -241,7 +230,7 @@ def test_a_tagger_of_a_tree_is_trained_so_by_default(sources: list[NerSource], e
     final = finish(sources, tree, (), FinalSettings(augment=None, tagger=True), plan)
     candidates = final.systems["merged"].tagger.artefact.identity["partial"]["candidates"]
     assert candidates["places"]["entities"]["LOC"] == ("LOC",)  # its FIRM is its own
-    assert final.settings.partial == PartialLikelihood()
+    assert final.settings.partial is True
     apart = finish(sources, flat, (), FinalSettings(augment=None, tagger=True), plan)
     assert "partial" not in apart.systems["merged"].tagger.artefact.identity
     assert apart.settings.partial is False
@@ -250,17 +239,17 @@ def test_a_tagger_of_a_tree_is_trained_so_by_default(sources: list[NerSource], e
 def test_the_likelihood_is_chosen_by_the_mapping() -> None:
     tree, flat = product_tree.MAPPING, replace(product_tree.MAPPING, parents={})
     default = FinalSettings(tagger=True)
-    assert default.for_mapping(tree).likelihood == PartialLikelihood()
-    assert default.for_mapping(flat).likelihood is None
-    for wish, expected in ((True, PartialLikelihood()), (False, None)):
+    assert default.for_mapping(tree).partial is True
+    assert default.for_mapping(flat).partial is False
+    for wish in (True, False):
         wished = FinalSettings(tagger=True, partial=wish)
-        assert [wished.for_mapping(mapping).likelihood for mapping in (tree, flat)] == [expected] * 2
+        assert [wished.for_mapping(mapping).partial for mapping in (tree, flat)] == [wish] * 2
     assert FinalSettings().for_mapping(tree) == FinalSettings()
-    assert FinalSettings(tagger=True, compare=("outside",)).likelihood == PartialLikelihood()
+    assert FinalSettings(tagger=True, compare=("outside",)).partial is True
 
 
 def test_it_needs_a_tagger_to_train(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="partial= needs tagger=True"):
-        FinalSettings(partial=PartialLikelihood())
+        FinalSettings(partial=True)
     assert main(["align", "cluener", "weibo", "--partial"]) == 1
     assert "partial= needs tagger=True" in capsys.readouterr().err

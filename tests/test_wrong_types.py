@@ -10,7 +10,7 @@ import pytest
 
 import esnera_hf
 from builders import make_source, row
-from esnera_hf import AlignSettings, EvidenceSettings, FinalSettings, PartialLikelihood, SearchSettings
+from esnera_hf import AlignSettings, EvidenceSettings, FinalSettings, SearchSettings
 from esnera_hf.alignment import MappedLabel
 from esnera_hf.errors import ConfigurationError, SourceNotFoundError
 from esnera_hf.labels import LabelRef
@@ -74,12 +74,16 @@ SOURCES = [make_source(name, {"train": [row("anna/B-PER " + name)]}) for name in
         (lambda: esnera_hf.apply("mapping.yaml", SOURCES, final={"tagger": True}), "expected FinalSettings"),
         (lambda: AlignSettings(SearchSettings()), "evidence=SearchSettings.*: expected EvidenceSettings"),
         (lambda: AlignSettings(final={"tagger": True}), "final={'tagger': True}: expected FinalSettings"),
-        (lambda: FinalSettings(tagger=True, partial="yes"), "partial='yes': expected PartialLikelihood"),
+        (lambda: FinalSettings(tagger=True, partial="yes"), "partial='yes': expected True, False or None"),
         (lambda: FinalSettings(augment="0.9"), "augment='0.9': expected a confidence"),
         (lambda: SearchSettings(max_drop="0.1"), "max_drop='0.1': expected a share"),
         (lambda: SearchSettings(estimate_margin=float("nan")), "estimate_margin=nan: expected 0 or more"),
         (lambda: SearchSettings(sentences="10"), "search sentences='10': expected a positive number"),
-        (lambda: PartialLikelihood(pseudo_noise="0"), "pseudo_noise='0': expected a number"),
+        (
+            lambda: FinalSettings(tagger=True, partial=True, pseudo_noise="0"),
+            "pseudo_noise='0': expected a number",
+        ),
+        (lambda: FinalSettings(tagger=True, pseudo_noise=0.1), "pseudo_noise= needs partial=True"),
     ],
 )
 def test_what_is_of_no_use_is_refused(call: Callable[[], Any], message: str) -> None:
@@ -90,11 +94,6 @@ def test_what_is_of_no_use_is_refused(call: Callable[[], Any], message: str) -> 
 def test_a_name_that_is_not_there() -> None:
     with pytest.raises(SourceNotFoundError):
         esnera_hf.inspect("nowhere/x.conll")
-
-
-def test_partial_is_true_or_false() -> None:
-    assert FinalSettings(tagger=True, partial=True).likelihood == PartialLikelihood()
-    assert FinalSettings(tagger=True, partial=False).likelihood is None
 
 
 def test_a_label_as_it_is_written() -> None:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from esnera_hf.alignment import LabelMapping, SchemaSettings, SearchSettings, compare_mappings
     from esnera_hf.api import align, apply
-    from esnera_hf.candidates import PartialLikelihood
     from esnera_hf.duplicates import find_duplicates
     from esnera_hf.errors import EsneraError
     from esnera_hf.evidence import EvidenceSettings
@@ -46,7 +45,6 @@ _HOMES = {
     "LabelRef": "labels",
     "MergeResult": "result",
     "NerSource": "sources",
-    "PartialLikelihood": "candidates",
     "ReadingOptions": "sources",
     "SchemaSettings": "alignment",
     "SearchSettings": "alignment",
@@ -79,7 +77,6 @@ __all__ = [
     "LabelRef",
     "MergeResult",
     "NerSource",
-    "PartialLikelihood",
     "ReadingOptions",
     "SchemaSettings",
     "SearchSettings",

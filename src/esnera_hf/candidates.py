@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from esnera_hf.bounds import within
@@ -70,63 +70,29 @@ class CandidateLabels:
 
 
 @dataclass(frozen=True)
-class PartialLikelihood:
-    """How a tagger is trained on the likelihood of what each source says, and no more.
-
-    Its loss is the negative logarithm of the probability that the tags are any
-    of those that the annotation allows (Bellare and McCallum 2007; Greenberg et
-    al. 2018). Two further terms keep the tagger from finding what a source does
-    not annotate everywhere. Neither is on by default: where every label is
-    annotated by some source, its sentences teach what is none, and
-    ``benchmarks/partial_annotation.py`` shows the terms to cost recall.
+class PartialAnnotation:
+    """What a training on partially annotated sentences has to know.
 
     Attributes:
-        outside_sampling: share of tokens outside entities, drawn anew in every
-            step, that are taken to be ``O`` whatever the source annotates
-            (negative sampling, after Li et al. 2021), in [0, 1]; at 1 missing
-            labels are ``O`` everywhere.
-        ratio_weight: weight of the hinge loss on the expected share of entity
-            tokens (Effland and Collins 2021); 0 leaves it out.
-        ratio_margin: how far that share may be from the one that the sources'
-            own annotations add up to, before it costs.
+        candidates: the labels left open, by source of a sentence.
         pseudo_noise: of pseudo-labels: probability, relative to that of tags
             that agree with one, of those that do not (virtual evidence), in
             [0, 1]; 0 takes them for gold, 1 ignores them.
 
     Raises:
-        ConfigurationError: one is out of range.
+        ConfigurationError: the noise is out of range.
     """
 
-    outside_sampling: float = 0.0
-    ratio_weight: float = 0.0
-    ratio_margin: float = 0.05
+    candidates: Mapping[str, CandidateLabels]
     pseudo_noise: float = 0.0
 
     def __post_init__(self) -> None:
-        for name, value in asdict(self).items():
-            highest = float("inf") if name == "ratio_weight" else 1.0
-            if not within(value, 0, highest):
-                raise ConfigurationError(
-                    f"{name}={value!r}: expected a number from 0 {'on' if highest > 1 else 'to 1'}."
-                )
-
-
-@dataclass(frozen=True)
-class PartialAnnotation:
-    """What a training on partially annotated sentences has to know.
-
-    Attributes:
-        likelihood: how it is done.
-        candidates: what is left open, by source of a sentence.
-    """
-
-    likelihood: PartialLikelihood
-    candidates: Mapping[str, CandidateLabels]
+        check_pseudo_noise(self.pseudo_noise)
 
     def identity(self) -> dict[str, Any]:
         """Return what tells the tagger trained so from others, as JSON can hold it."""
         return {
-            "likelihood": asdict(self.likelihood),
+            "pseudo_noise": self.pseudo_noise,
             "candidates": {
                 name: {
                     "entities": dict(sorted(known.entities.items())),
@@ -136,3 +102,13 @@ class PartialAnnotation:
                 for name, known in sorted(self.candidates.items())
             },
         }
+
+
+def check_pseudo_noise(value: float) -> None:
+    """Check how far tags may contradict a pseudo-label.
+
+    Raises:
+        ConfigurationError: it is no number from 0 to 1.
+    """
+    if not within(value, 0, 1):
+        raise ConfigurationError(f"pseudo_noise={value!r}: expected a number from 0 to 1.")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from types import NoneType
 from typing import Literal, get_args
 
 from datasets import DatasetDict
@@ -18,7 +17,7 @@ from esnera_hf.augmentation import (
     pseudo_labels,
 )
 from esnera_hf.cache import Artefact
-from esnera_hf.candidates import PartialLikelihood
+from esnera_hf.candidates import check_pseudo_noise
 from esnera_hf.console import lap
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.leaks import Leak, left_out_of_train
@@ -48,11 +47,13 @@ class FinalSettings:
             dataset without the partial likelihood.
         partial: train the tagger on the likelihood of what each source says, so
             that what it does not annotate is left open instead of ``O``;
-            pseudo-labels, if there are any, then count as far as its
-            ``pseudo_noise`` says. ``True`` for the default of that, ``False`` for the
-            likelihood of the whole annotation. If ``None``, it is chosen by the
-            mapping: the partial one where labels are parts of others, since an
-            entity that one source gives the coarse label may be any of its parts.
+            ``False`` for the likelihood of the whole annotation. If ``None``, it is
+            chosen by the mapping: the partial one where labels are parts of others,
+            since an entity that one source gives the coarse label may be any of its
+            parts.
+        pseudo_noise: with ``partial``, the probability of tags that contradict a
+            pseudo-label, relative to that of tags that agree with it, in [0, 1]: 0
+            takes pseudo-labels for gold, 1 ignores them.
 
     Raises:
         ConfigurationError: a parameter is out of range, or concerns a tagger that
@@ -62,7 +63,8 @@ class FinalSettings:
     augment: float | None = DEFAULT_FLOOR
     tagger: bool = False
     compare: Sequence[Baseline] = ()
-    partial: PartialLikelihood | bool | None = None
+    partial: bool | None = None
+    pseudo_noise: float = 0.0
 
     @property
     def needs_taggers(self) -> bool:
@@ -71,13 +73,14 @@ class FinalSettings:
 
     def __post_init__(self) -> None:
         check_floor(self.augment)
-        if isinstance(self.partial, Mapping):  # as a report gives it back
-            object.__setattr__(self, "partial", PartialLikelihood(**self.partial))
-        if self.partial is True or (self.partial is None and "outside" in self.compare):
-            object.__setattr__(self, "partial", PartialLikelihood())
-        if not isinstance(self.partial, (PartialLikelihood, bool, NoneType)):
+        check_pseudo_noise(self.pseudo_noise)
+        if self.partial is None and "outside" in self.compare:
+            object.__setattr__(self, "partial", True)
+        if self.partial not in (True, False, None):
+            raise ConfigurationError(f"partial={self.partial!r}: expected True, False or None.")
+        if self.pseudo_noise and not self.partial:
             raise ConfigurationError(
-                f"partial={self.partial!r}: expected PartialLikelihood(…), or True for its defaults."
+                "pseudo_noise= needs partial=True: other trainings take pseudo-labels for gold."
             )
         if self.partial and not self.tagger:
             raise ConfigurationError("partial= needs tagger=True: there is nothing to train.")
@@ -96,11 +99,6 @@ class FinalSettings:
         if self.partial is not None or not self.tagger:
             return self
         return replace(self, partial=bool(mapping.parents))
-
-    @property
-    def likelihood(self) -> PartialLikelihood | None:
-        """The partial likelihood that a tagger is trained on, ``None`` for that of the whole annotation."""
-        return self.partial if isinstance(self.partial, PartialLikelihood) else None
 
 
 @dataclass(frozen=True)
@@ -175,8 +173,8 @@ def finish(
         dataset = merge_sources(sources, mapping, leaks, pseudo)
     systems: dict[str, ScoredTagger] = {}
     with lap(seconds, "final training"):
-        for name, (chosen, added, partial) in _systems(sources, mapping, pseudo, settings).items():
-            tagger = train_merged(sources, chosen, leaks, added, plan, partial)
+        for name, (chosen, added, noise) in _systems(sources, mapping, pseudo, settings).items():
+            tagger = train_merged(sources, chosen, leaks, added, plan, pseudo_noise=noise)
             systems[name] = ScoredTagger(tagger, *_scores(sources, chosen, taggers, tagger))
     return Final(dataset, tuple(leaks), pseudo, taggers, systems, seconds, settings)
 
@@ -245,11 +243,12 @@ def _systems(
     mapping: LabelMapping,
     pseudo: PseudoLabels | None,
     settings: FinalSettings,
-) -> dict[str, tuple[LabelMapping, PseudoLabels | None, PartialLikelihood | None]]:
-    """Return mapping, pseudo-labels and likelihood of each tagger that is asked for."""
+) -> dict[str, tuple[LabelMapping, PseudoLabels | None, float | None]]:
+    """Return mapping, pseudo-labels and their noise, if the likelihood is partial, of each tagger asked for."""
+    noise = settings.pseudo_noise if settings.partial else None
     known = {
-        "merged": (mapping, pseudo, settings.likelihood),
-        "gold": (mapping, None, settings.likelihood),
+        "merged": (mapping, pseudo, noise),
+        "gold": (mapping, None, noise),
         "outside": (mapping, pseudo, None),
         "naive": (mapping_by_name(sources), None, None),
     }

@@ -9,7 +9,7 @@ from typing import Any
 from esnera_hf.alignment import Constraints, LabelMapping, MergePath, SearchSettings, mapping_from_path
 from esnera_hf.augmentation import PseudoLabels, pseudo_labels
 from esnera_hf.cache import Artefact, digest_of
-from esnera_hf.candidates import CandidateLabels, PartialAnnotation, PartialLikelihood
+from esnera_hf.candidates import CandidateLabels, PartialAnnotation
 from esnera_hf.comparison import Comparison
 from esnera_hf.console import say
 from esnera_hf.estimates import EstimatedScores, estimate_scores
@@ -234,7 +234,8 @@ def train_merged(
     leaks: Sequence[Leak],
     pseudo: PseudoLabels | None,
     plan: TaggerPlan,
-    likelihood: PartialLikelihood | None = None,
+    *,
+    pseudo_noise: float | None = None,
 ) -> CachedTagger:
     """Merge sources and train a tagger on the result; each source's validation counts on what it annotates.
 
@@ -244,13 +245,15 @@ def train_merged(
         leaks: of the sources.
         pseudo: pseudo-labels to train with.
         plan: encoder and training arguments.
-        likelihood: train on what each source says, and no more; what a source
-            does not annotate is ``O`` if not given.
+        pseudo_noise: train on what each source says, and no more, with pseudo-labels
+            that much in doubt; what a source does not annotate is ``O`` if not given.
     """
     names = sorted(source.name for source in sources)
     merged = as_source("+".join(names), merge_sources(sources, mapping, leaks, pseudo))
     scope = {name: mapping.scope(name) if mapping.is_flat else mapping.projection(name) for name in names}
-    partial = None if likelihood is None else PartialAnnotation(likelihood, candidate_labels(mapping, names))
+    partial = None
+    if pseudo_noise is not None:
+        partial = PartialAnnotation(candidate_labels(mapping, names), pseudo_noise)
     return cached_tagger(merged, plan.encoder, plan.training, scope, partial)
 
 

@@ -151,7 +151,7 @@ def test_how_the_tagger_was_trained_is_told() -> None:
     settings = {
         **facts.report.settings,
         "evidence": {"taggers": "joint", "joint_of": ["alpha", "beta"]},
-        "final": {"tagger": True, "partial": {"pseudo_noise": 0.0}},
+        "final": {"tagger": True, "partial": True},
     }
     report = replace(facts.report, settings=settings)
     told = model_card(replace(facts, report=report)).body

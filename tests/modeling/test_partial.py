@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from esnera_hf.candidates import CandidateLabels, PartialAnnotation, PartialLikelihood
+from esnera_hf.candidates import CandidateLabels, PartialAnnotation
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.modeling.hub_code.crf import ConstrainedCRF
 from esnera_hf.modeling.hub_code.modeling_crf_tagger import CrfTagger
-from esnera_hf.modeling.partial import CandidateTags, PartialTagger, expected_entity_ratio, partitions
+from esnera_hf.modeling.partial import CandidateTags, PartialTagger, partitions
 from esnera_hf.tagging import Entity, entities_from_tags, iob2_tag_set, tags_from_entities
 
 #: W is a whole of which P is a part; Q is of another kind.
@@ -231,12 +231,7 @@ def test_a_pseudo_label_of_a_whole_leaves_its_open_parts_open() -> None:
     known = CandidateLabels.of(labels, {"film": "film"}, parts={"PRODUCT": ("book", "film"), "book": ()})
     assert known.parts == {"PRODUCT": ("book",)}
     assert known.restricted({"PRODUCT", "film"}).parts == {"PRODUCT": ()}
-    assert (
-        "parts"
-        not in PartialAnnotation(PartialLikelihood(), {"a": CANDIDATES["other"]}).identity()["candidates"][
-            "a"
-        ]
-    )
+    assert "parts" not in PartialAnnotation({"a": CANDIDATES["other"]}).identity()["candidates"]["a"]
     tags = iob2_tag_set(labels)
     evidence = CandidateTags(tags, {"a": known})(torch.tensor([0]), torch.tensor([[tags.index("B-PRODUCT")]]))
     assert [tag for tag, score in zip(tags, evidence[0, 0], strict=True) if score == 0] == [
@@ -250,80 +245,35 @@ def test_a_candidate_without_tags_is_refused() -> None:
         CandidateTags(TAGS, {"one": CandidateLabels({"W": ("W",)}, ("X",))})
 
 
-@pytest.mark.parametrize(
-    "values", [{"outside_sampling": 1.1}, {"ratio_weight": -1}, {"pseudo_noise": float("nan")}]
-)
-def test_a_bad_parameter_is_refused(values: dict[str, float]) -> None:
-    with pytest.raises(ConfigurationError, match=next(iter(values))):
-        PartialLikelihood(**values)
+@pytest.mark.parametrize("noise", [1.1, -0.1, float("nan")])
+def test_a_noise_out_of_range_is_refused(noise: float) -> None:
+    with pytest.raises(ConfigurationError, match="pseudo_noise"):
+        PartialAnnotation(CANDIDATES, noise)
 
 
-class TestTerms:
-    """The loss of a tagger, with its further terms."""
+class TestTagger:
+    """The loss of a tagger that is trained so."""
 
     LABELS = torch.tensor([[1, 2, 0, 0], [0, 5, -100, -100]])
     POSITIONS = torch.tensor([[1, 2, 3, 4], [1, 2, -1, -1]])
     INPUTS = torch.tensor([[2, 5, 6, 7, 8, 3], [2, 5, 6, 3, 0, 0]])
 
-    def loss(self, settings: PartialLikelihood, source: str, *, ratio: float = 0.1, seed: int = 0) -> float:
+    def loss(self, source: str) -> float:
         tagger = small_tagger()
-        tags = CandidateTags(TAGS, CANDIDATES, settings.pseudo_noise)
-        tagger.learn_from(tags, settings, ratio)
-        tagger.train()
-        torch.manual_seed(seed)
-        candidates = torch.full((2,), tags.sources[source])
-        found = tagger(self.INPUTS, (self.INPUTS > 0).long(), self.POSITIONS, self.LABELS, candidates).loss
-        found.backward()
+        tagger.candidate_tags = CandidateTags(TAGS, CANDIDATES)
+        candidates = torch.full((2,), tagger.candidate_tags.sources[source])
+        loss = tagger(self.INPUTS, (self.INPUTS > 0).long(), self.POSITIONS, self.LABELS, candidates).loss
+        loss.backward()
         assert all(torch.isfinite(p.grad).all() for p in tagger.head_parameters())
-        return float(found.item())
+        return float(loss.item())
 
     def ordinary(self) -> float:
         tagger = small_tagger()
         return float(tagger(self.INPUTS, (self.INPUTS > 0).long(), self.POSITIONS, self.LABELS).loss.item())
 
     def test_whole_annotation(self) -> None:
-        assert self.loss(PartialLikelihood(), "all") == pytest.approx(self.ordinary(), abs=1e-5)
-
-    def test_all_outside_tokens_sampled(self) -> None:
-        """Then a source that leaves much open is like one that annotates all, but for labels it has."""
-        closed = self.loss(PartialLikelihood(outside_sampling=1.0), "nothing")
-        assert closed == pytest.approx(self.ordinary(), abs=1e-5)
-        assert self.loss(PartialLikelihood(), "nothing") < closed - 0.1
-
-    def test_sampling_lies_between(self) -> None:
-        bounds = [self.loss(PartialLikelihood(outside_sampling=share), "nothing") for share in (0, 1)]
-        found = {
-            self.loss(PartialLikelihood(outside_sampling=0.5), "nothing", seed=seed) for seed in range(20)
-        }
-        assert len(found) > 3
-        assert bounds[0] - 1e-5 <= min(found) < max(found) <= bounds[1] + 1e-5
-
-    def test_entity_ratio(self) -> None:
-        """Marginals by enumeration: the share of words that are not O; and its gradients."""
-        tagger = small_tagger()
-        emissions = tagger(self.INPUTS, (self.INPUTS > 0).long(), self.POSITIONS).logits.detach()
-        expected_emissions = emissions.clone().requires_grad_()
-        emissions.requires_grad_()
-        ratio = expected_entity_ratio(tagger.crf, emissions, self.POSITIONS >= 0)
-        expected = enumerated_ratio(tagger.crf, expected_emissions, (4, 2))
-        assert ratio.item() == pytest.approx(expected.item(), abs=1e-5)
-        inputs = [emissions, *tagger.crf.parameters()]
-        wanted = [expected_emissions, *tagger.crf.parameters()]
-        for one, other in zip(
-            torch.autograd.grad(ratio, inputs), torch.autograd.grad(expected, wanted), strict=True
-        ):
-            assert other.abs().max() > 1e-4
-            torch.testing.assert_close(one, other, atol=1e-5, rtol=0)
-
-    def test_entity_ratio_in_the_loss(self) -> None:
-        tagger = small_tagger()
-        emissions = tagger(self.INPUTS, (self.INPUTS > 0).long(), self.POSITIONS).logits
-        ratio = expected_entity_ratio(tagger.crf, emissions, self.POSITIONS >= 0).item()
-        plain = self.loss(PartialLikelihood(), "nothing")
-        settings = PartialLikelihood(ratio_weight=10, ratio_margin=0.05)
-        costly = plain + 10 * (ratio - 0.1 - 0.05)
-        assert self.loss(settings, "nothing", ratio=0.1) == pytest.approx(costly, abs=1e-4)
-        assert self.loss(settings, "nothing", ratio=ratio + 0.04) == pytest.approx(plain, abs=1e-5)
+        assert self.loss("all") == pytest.approx(self.ordinary(), abs=1e-5)
+        assert self.loss("nothing") < self.ordinary() - 0.1
 
     def test_without_candidates_it_is_a_crf_tagger(self) -> None:
         tagger = small_tagger()
@@ -353,16 +303,3 @@ def small_tagger() -> PartialTagger:
     for parameter in tagger.crf.parameters():
         torch.nn.init.normal_(parameter)
     return tagger.eval()
-
-
-def enumerated_ratio(crf: ConstrainedCRF, emissions: Tensor, lengths: Sequence[int]) -> Tensor:
-    """Return the expected share of words that are not O, differentiable."""
-    total = torch.zeros(())
-    for row, length in zip(emissions, lengths, strict=True):
-        legal = paths(length)
-        scores = torch.stack([enumerated(crf, row, {path: 1.0}) for path in legal])
-        total = (
-            total
-            + scores.softmax(0) @ torch.tensor([sum(tag > 0.0 for tag in path) for path in legal]).float()
-        )
-    return total / sum(lengths)

@@ -1,8 +1,7 @@
 """Likelihood of partial annotation: the probability of any tag sequence that the annotation allows.
 
 Bellare and McCallum 2007, Tsuboi et al. 2008 (marginal CRF likelihood);
-Greenberg et al. 2018 (datasets of different labels); Effland and Collins 2021
-(expected entity ratio); Li et al. 2021 (negative sampling).
+Greenberg et al. 2018 (datasets of different labels).
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ import torch
 from torch import Tensor
 from transformers.modeling_outputs import TokenClassifierOutput
 
-from esnera_hf.candidates import CandidateLabels, PartialLikelihood
+from esnera_hf.candidates import CandidateLabels
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.modeling.hub_code.crf import FORBIDDEN, ConstrainedCRF
 from esnera_hf.modeling.hub_code.modeling_crf_tagger import CrfTagger
@@ -128,24 +127,8 @@ class PartialTagger(CrfTagger):
     # It stays in this process: its file is not to be copied beside a checkpoint.
     _auto_class = None
 
-    #: Set by :meth:`learn_from` before training.
+    #: Set before training.
     candidate_tags: CandidateTags
-    likelihood: PartialLikelihood
-    entity_ratio: float
-
-    def learn_from(
-        self, candidate_tags: CandidateTags, likelihood: PartialLikelihood, entity_ratio: float
-    ) -> None:
-        """Set what training needs.
-
-        Args:
-            candidate_tags: what annotated tags may stand for.
-            likelihood: the terms of the loss.
-            entity_ratio: share of entity tokens to be expected, in [0, 1].
-        """
-        self.candidate_tags = candidate_tags
-        self.likelihood = likelihood
-        self.entity_ratio = entity_ratio
 
     def forward(
         self,
@@ -155,7 +138,7 @@ class PartialTagger(CrfTagger):
         labels: Tensor | None = None,
         candidates: Tensor | None = None,
     ) -> TokenClassifierOutput:
-        """Compute emissions and, given labels, the loss.
+        """Compute emissions and, given labels, the loss, a mean over words.
 
         Args:
             input_ids: as for :class:`CrfTagger`, as are those that follow.
@@ -168,45 +151,13 @@ class PartialTagger(CrfTagger):
         if labels is None or word_positions is None or candidates is None:
             return super().forward(input_ids, attention_mask, word_positions, labels)
         emissions = super().forward(input_ids, attention_mask, word_positions).logits
-        loss = self._loss(emissions, labels.clamp(min=0), word_positions >= 0, candidates)
-        return TokenClassifierOutput(loss=loss, logits=emissions)
-
-    def _loss(self, emissions: Tensor, labels: Tensor, mask: Tensor, sources: Tensor) -> Tensor:
-        """Return the loss, a mean over words."""
-        evidence = self.candidate_tags.to(emissions.device)(sources, labels)
-        if self.likelihood.outside_sampling and self.training:
-            drawn = torch.rand(labels.shape, device=labels.device) < self.likelihood.outside_sampling
-            only_outside = (drawn & (labels == 0)).unsqueeze(2)
-            evidence[:, :, 1:] = evidence[:, :, 1:].masked_fill(only_outside, FORBIDDEN)
+        evidence = self.candidate_tags.to(emissions.device)(candidates, labels.clamp(min=0))
+        mask = word_positions >= 0
         sums = partitions(self.crf, emissions, evidence, mask)
-        loss = (sums.all - sums.allowed).sum() / mask.sum()
-        if self.likelihood.ratio_weight:
-            ratio = expected_entity_ratio(self.crf, emissions, mask)
-            excess = (ratio - self.entity_ratio).abs() - self.likelihood.ratio_margin
-            loss = loss + self.likelihood.ratio_weight * excess.clamp(min=0)
-        return loss
+        return TokenClassifierOutput(loss=(sums.all - sums.allowed).sum() / mask.sum(), logits=emissions)
 
     def trained(self) -> CrfTagger:
         """Return the tagger without what training needed; it shares the weights."""
         tagger = CrfTagger(self.config, self.encoder)
         tagger.classifier, tagger.crf = self.classifier, self.crf
         return tagger
-
-
-def expected_entity_ratio(crf: ConstrainedCRF, emissions: Tensor, mask: Tensor) -> Tensor:
-    """Return the share of words inside entities that a CRF expects, a scalar that can be differentiated.
-
-    Args:
-        crf: over the tags, ``O`` first.
-        emissions: shape (batch, words, tags).
-        mask: bool, shape (batch, words), True on a prefix of each row.
-    """
-    # In plain operations: the log partition function of the CRF can be differentiated once only.
-    start, transitions = crf._scores()
-    alpha = start + emissions[:, 0]
-    for step in range(1, emissions.shape[1]):
-        following = torch.logsumexp(alpha.unsqueeze(2) + transitions, dim=1) + emissions[:, step]
-        alpha = torch.where(mask[:, step].unsqueeze(1), following, alpha)
-    total = torch.logsumexp(alpha + crf.end_transitions.float(), dim=1).sum()
-    (marginals,) = torch.autograd.grad(total, emissions, create_graph=True)
-    return 1 - (marginals[:, :, 0] * mask).sum() / mask.sum()
