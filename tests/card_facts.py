@@ -192,7 +192,6 @@ def make_dataset_facts(names: Names = Names(), **changes: Any) -> DatasetCardFac
         "terms": strictest_terms(licences),
         "configs": {"merged": merged},
         "similarity": matrix,
-        "heatmaps": ["heatmaps/00-alpha--beta.png"],
     }
     return DatasetCardFacts(**{**facts, **changes})
 

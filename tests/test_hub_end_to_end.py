@@ -428,7 +428,7 @@ def test_interrupted(saved: Saved, tmp_path: Path, path: str, method: str, safe:
         assert code == 0
         assert ("holds all of it already" in output) == applied
         assert len(repo.commits) == 2
-        data = [name for name in repo.files() if name.endswith((".parquet", ".png"))]
+        data = [name for name in repo.files() if name.endswith((".parquet", ".svg"))]
         assert len(sent(hub)) == len(set(sent(hub))) == len(data) == 4
         assert arrived == sent(hub)[: len(arrived)]
         assert hub.unexpected == []

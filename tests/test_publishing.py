@@ -83,7 +83,7 @@ class TestWhatIsPublished:
             "data/merged/train-00000-of-00001.parquet",
             "data/merged/validation-00000-of-00001.parquet",
             "esnera.json",
-            "heatmaps/00-alpha--beta.png",
+            "flow.svg",
             "mapping.yaml",
             "report.html",
             "report.json",

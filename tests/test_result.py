@@ -47,7 +47,7 @@ def test_a_result_survives_its_folder(tmp_path: Path) -> None:
     assert sorted(p.name for p in (tmp_path / "new").iterdir()) == ["out"]
     assert sorted(p.name for p in (tmp_path / "new" / "out").iterdir()) == [
         "dataset",
-        "heatmaps",
+        "flow.svg",
         "mapping.yaml",
         "report.html",
         "report.json",
@@ -59,7 +59,7 @@ def test_a_result_survives_its_folder(tmp_path: Path) -> None:
 def test_the_same_result_gives_the_same_bytes(tmp_path: Path) -> None:
     for name in ("one", "two"):
         make_result().save(tmp_path / name)
-    for file in ("mapping.yaml", "report.json", "similarity.json", "heatmaps/00-alpha--beta.png"):
+    for file in ("mapping.yaml", "report.json", "similarity.json", "flow.svg"):
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
 
 
@@ -134,14 +134,15 @@ def test_a_crash_while_writing_leaves_nothing(
 ) -> None:
     written: list[list[str]] = []
 
-    def fail(matrix: object, lam: float, folder: Path) -> None:
-        written.append(sorted(p.name for p in folder.parent.iterdir()))
+    def fail(mapping: object) -> None:
+        (folder,) = tmp_path.iterdir()
+        written.append(sorted(p.name for p in folder.iterdir()))
         raise error("out of space")
 
-    monkeypatch.setattr("esnera_hf.report.files.save_heatmaps", fail)
+    monkeypatch.setattr("esnera_hf.report.files.draw_flow", fail)
     with pytest.raises(error, match="out of space"):
         make_result().save(tmp_path / "out")
-    assert written == [["dataset", "mapping.yaml", "report.html", "report.json", "similarity.json"]]
+    assert written == [["dataset", "mapping.yaml", "report.html", "report.json"]]
     assert list(tmp_path.iterdir()) == []
 
 
@@ -164,8 +165,6 @@ def test_a_hostile_name_stays_a_name(tmp_path: Path, name: str, place: str) -> N
     assert sorted(p.name for p in tmp_path.iterdir()) == ["home"]
     assert sorted(p.name for p in (tmp_path / "home").iterdir()) == ["deep"]
     assert sorted(p.name for p in home.iterdir()) == ["out"]
-    (picture,) = (home / "out" / "heatmaps").iterdir()
-    assert re.fullmatch(r"00-[\w.-]+--[\w.-]+\.png", picture.name, re.ASCII)
 
 
 @pytest.mark.parametrize("missing", ["dataset", "mapping.yaml", "report.json"])

@@ -114,7 +114,7 @@ RECIPE: dict[str, Any] = {
     "sources": [{"name": "a", "sentences": {"train": 1}}, {"name": "b"}],
 }
 MANIFEST: dict[str, Any] = {
-    "files": ["data/merged/train-00000-of-00001.parquet", "mapping.yaml", "heatmaps/a.png"],
+    "files": ["data/merged/train-00000-of-00001.parquet", "mapping.yaml", "flow.svg"],
     "metadata": {"configs": [{"config_name": "merged"}], "license": "other"},
 }
 REPORT: dict[str, Any] = {

@@ -75,7 +75,7 @@ class MergeResult:
         return view(self.dataset, level)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write dataset, mapping, similarities, heatmaps, report (data and HTML) and tagger to a new folder.
+        """Write dataset, mapping, similarities, report (data, HTML, picture) and tagger to a new folder.
 
         Everything is written aside and renamed into place, so the folder is
         either complete or not there.

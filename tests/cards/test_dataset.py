@@ -217,13 +217,13 @@ def test_how_a_source_is_given(summary: dict[str, str], expected: str) -> None:
 def test_sections_without_content_vanish() -> None:
     full, bare = dataset_card(make_dataset_facts()), dataset_card(bare_facts())
     everything = [
-        *("Load it", "Labels", "Evidence", "What stayed apart", "F1 before and after", "Similarities"),
+        *("Load it", "Labels", "Evidence", "What stayed apart", "F1 before and after"),
         *("Statistics", "Pseudo-labels", "What was left out", "Columns", "Limits", "How it was made"),
         *("Licences", "Citation"),
     ]
     assert sections(full) == everything
     gone = {
-        *("What stayed apart", "F1 before and after", "Similarities", "Pseudo-labels", "What was left out"),
+        *("What stayed apart", "F1 before and after", "Pseudo-labels", "What was left out"),
         "How it was made",
     }
     assert sections(bare) == [title for title in everything if title not in gone]

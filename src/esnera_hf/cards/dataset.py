@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import comb
 from typing import Any
 
 from esnera_hf.alignment import LabelMapping
@@ -32,6 +31,8 @@ from esnera_hf.cards.scores import large_losses, main_scores, own_taggers, score
 from esnera_hf.cards.sources import left_out_rows, named_as, notes, source_rows
 from esnera_hf.cards.statistics import Statistics, count_dataset
 from esnera_hf.merging import GOLD, PSEUDO
+from esnera_hf.report.files import FLOW_PICTURE
+from esnera_hf.report.flow import describe_flow
 from esnera_hf.report.html import LARGE_LOSS
 from esnera_hf.report.replay import made, python_call
 from esnera_hf.text import shorten
@@ -43,7 +44,6 @@ _TITLES = {
     "evidence": "Evidence",
     "near": "What stayed apart",
     "scores": "F1 before and after",
-    "heatmaps": "Similarities",
     "statistics": "Statistics",
     "pseudo": "Pseudo-labels",
     "left_out": "What was left out",
@@ -112,6 +112,7 @@ def _values(facts: DatasetCardFacts, statistics: Statistics) -> dict[str, Any]:
         "call": python_call(facts.report.settings),
         "calls": _calls(facts),
         "large_loss": LARGE_LOSS,
+        "flow": {"file": FLOW_PICTURE, "said": describe_flow(facts.mapping)},
         "before": own_tagger(facts.report),
     }
 
@@ -135,8 +136,6 @@ def _content(facts: DatasetCardFacts, statistics: Statistics) -> dict[str, Any]:
         "scores": scores and {"split": scores["split"], "rows": score_rows(scores)},
         "systems": system_rows(report),
         "own": list(own_taggers(report)),
-        "heatmaps": list(facts.heatmaps),
-        "pairs": comb(len(mapping.sources), 2),
         "statistics": _statistics(statistics, mapping),
         "pseudo": _pseudo(facts, statistics),
         "left_out": left_out if any(left_out.values()) else None,

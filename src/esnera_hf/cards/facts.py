@@ -28,7 +28,6 @@ class DatasetCardFacts:
         similarity: the similarities, if any were measured.
         text: whether the dataset is published; if not, the card holds
             statistics and no mention, and says how to make the dataset again.
-        heatmaps: paths of pictures in the repository.
     """
 
     repo_id: str
@@ -38,7 +37,6 @@ class DatasetCardFacts:
     configs: Mapping[str, DatasetDict] = field(repr=False)
     similarity: SimilarityMatrix | None = field(default=None, repr=False)
     text: bool = True
-    heatmaps: Sequence[str] = ()
 
     @property
     def merged(self) -> DatasetDict:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,7 +18,6 @@ from esnera_hf.publishing.bundle import Publication, dataset_configs, write_bund
 from esnera_hf.publishing.recipe import ROWS_FOLDER
 from esnera_hf.publishing.repository import RECIPE, commit_with_card, write_card
 from esnera_hf.publishing.shareable import shareable_report
-from esnera_hf.report.files import HEATMAP_FOLDER
 
 
 @dataclass(frozen=True)
@@ -101,18 +100,17 @@ def _written(
 ) -> tuple[dict[str, Path], Card]:
     """Write the files but the card, and return them by their path in the repository, and the card."""
     files = write_bundle(shared, configs, folder, text=settings.text)
-    pictures = [path for path in files if path.startswith(f"{HEATMAP_FOLDER}/")]
-    return files, _card(shared, configs, repo_id, settings.text, pictures)
+    return files, _card(shared, configs, repo_id, settings.text)
 
 
 def card_of(publication: Publication, repo_id: str, settings: DatasetSettings) -> Card:
-    """Return the card that :func:`publish_dataset` would publish, but for its pictures.
+    """Return the card that :func:`publish_dataset` would publish.
 
     Raises:
         LicenceError: the terms of a source forbid to publish its text.
     """
     shared, configs = _shared(publication, settings)
-    return _card(shared, configs, repo_id, settings.text, ())
+    return _card(shared, configs, repo_id, settings.text)
 
 
 def _shared(
@@ -132,7 +130,6 @@ def _card(
     configs: Mapping[str, DatasetDict],
     repo_id: str,
     text: bool,
-    heatmaps: Sequence[str],
 ) -> Card:
     facts = DatasetCardFacts(
         repo_id=repo_id,
@@ -142,7 +139,6 @@ def _card(
         configs=configs,
         similarity=shared.similarity,
         text=text,
-        heatmaps=heatmaps,
     )
     card = dataset_card(facts)
     if text:

@@ -35,7 +35,7 @@ RECIPE = "recipe"
 _DATA = re.compile(r"data/(\w+)/(?:train|validation|test)-\d{5}-of-\d{5}\.parquet", re.ASCII)
 #: What a push may have written beside data: nothing else is ever deleted.
 _EVIDENCE = re.compile(
-    r"recipe\.json|recipe/(?:train|validation|test)\.parquet|heatmaps/[\w.-]+\.png|mapping\.yaml|report\.json"
+    r"recipe\.json|recipe/(?:train|validation|test)\.parquet|flow\.svg|mapping\.yaml|report\.json"
     r"|report\.html|similarity\.json",
     re.ASCII,
 )

@@ -1,8 +1,7 @@
-"""What was merged into what and why: as data, as text, as pictures, and as one HTML file."""
+"""What was merged into what and why: as data, as text, as a picture, and as one HTML file."""
 
 from esnera_hf.report.build import Account, build_report
 from esnera_hf.report.files import read_report, write_report
-from esnera_hf.report.heatmaps import save_heatmaps
 from esnera_hf.report.html import render_report
 from esnera_hf.report.report import Report
 
@@ -12,6 +11,5 @@ __all__ = [
     "build_report",
     "read_report",
     "render_report",
-    "save_heatmaps",
     "write_report",
 ]

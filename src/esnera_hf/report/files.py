@@ -1,4 +1,4 @@
-"""The files that a report is kept in beside a dataset: mapping, data, page, similarities, pictures."""
+"""The files that a report is kept in beside a dataset: mapping, data, page, similarities, picture."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from esnera_hf.alignment import LabelMapping
 from esnera_hf.errors import ConfigurationError
-from esnera_hf.report.heatmaps import save_heatmaps
+from esnera_hf.report.flow import draw_flow
 from esnera_hf.report.html import render_report
 from esnera_hf.report.report import Report
 from esnera_hf.similarity import SimilarityMatrix
@@ -16,7 +16,8 @@ MAPPING_FILE = "mapping.yaml"
 SIMILARITY_FILE = "similarity.json"
 REPORT_FILE = "report.json"
 REPORT_PAGE = "report.html"
-HEATMAP_FOLDER = "heatmaps"
+#: The picture of the mapping; its card shows it.
+FLOW_PICTURE = "flow.svg"
 
 
 def write_report(
@@ -27,9 +28,9 @@ def write_report(
     write_json(report.to_dict(), folder / REPORT_FILE)
     page = render_report(report, mapping, similarity)
     (folder / REPORT_PAGE).write_text(page, encoding="utf-8", errors="replace")
+    (folder / FLOW_PICTURE).write_text(draw_flow(mapping), encoding="utf-8")
     if similarity is not None:
         write_json(similarity.to_dict(), folder / SIMILARITY_FILE)
-        save_heatmaps(similarity, mapping.lam, folder / HEATMAP_FOLDER)
 
 
 def read_report(folder: Path) -> tuple[Report, LabelMapping, SimilarityMatrix | None]:

@@ -79,7 +79,7 @@ def draw_flow(mapping: LabelMapping) -> str:
     said = escape(visible(describe_flow(mapping)))
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" width="{width:g}" '
-        f'height="{height:g}" role="img" aria-label="{said}" font-family="{_FONTS}" font-size="13" fill="#1f2937">\n'
+        f'height="{height:g}" role="img" font-family="{_FONTS}" font-size="13" fill="#1f2937">\n'
         f'<title>{said}</title><rect width="100%" height="100%" rx="8" fill="#ffffff"/>\n'
     )
     return head + "\n".join(body) + "\n</svg>\n"

@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import partial
-from itertools import permutations
+from itertools import combinations, permutations
 from math import comb
 from pathlib import Path
 from typing import Any
 
 import jinja2
 import numpy as np
+from markupsafe import Markup
 from numpy.typing import NDArray
 
 from esnera_hf.alignment import LabelMapping, MappedLabel
@@ -24,15 +25,17 @@ from esnera_hf.alignment.mapping import LEFT_OUT
 from esnera_hf.console import duration
 from esnera_hf.labels import LabelRef
 from esnera_hf.report.figures import agreement, figure, merge_setting
-from esnera_hf.report.heatmaps import MOST_PAIRS, shown_pairs
+from esnera_hf.report.flow import draw_flow
 from esnera_hf.report.replay import as_json, python_call
 from esnera_hf.report.report import Report
 from esnera_hf.report.systems import system_title
-from esnera_hf.similarity import Agreement, SimilarityMatrix
+from esnera_hf.similarity import Agreement, SimilarityMatrix, deciding_similarity
 from esnera_hf.text import visible
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _LONGEST = 200
+#: Pairs of sources whose similarities are shown: twenty sources have 190.
+_MOST_PAIRS = 50
 #: A label that loses more F1 than this is pointed out.
 LARGE_LOSS = 0.1
 _TITLES = {
@@ -41,7 +44,7 @@ _TITLES = {
     "stages": "How labels were merged",
     "trials": "The search",
     "scores": "F1 before and after",
-    "heatmaps": "Similarities",
+    "similarities": "Similarities",
     "sources": "Sources",
     "again": "How to run it again",
 }
@@ -59,7 +62,7 @@ def render_report(report: Report, mapping: LabelMapping, similarity: SimilarityM
     Args:
         report: the account.
         mapping: what it is about.
-        similarity: for the heatmaps; ``None`` where nothing was measured.
+        similarity: whose tables are shown; ``None`` where nothing was measured.
     """
     content = {
         "labels": list(_groups(report, mapping)),
@@ -67,7 +70,7 @@ def render_report(report: Report, mapping: LabelMapping, similarity: SimilarityM
         "stages": list(_stages(report)),
         "trials": report.trials,
         "scores": list(_score_tables(report)),
-        "heatmaps": [] if similarity is None else list(_heatmaps(similarity, mapping.lam)),
+        "similarities": [] if similarity is None else list(_similarities(similarity, mapping.lam)),
         "sources": list(_sources(report)),
         "again": python_call(report.settings) or report.settings or report.versions or report.seconds,
     }
@@ -78,6 +81,7 @@ def render_report(report: Report, mapping: LabelMapping, similarity: SimilarityM
         .render(
             content,
             report=report,
+            flow=Markup(draw_flow(mapping)),
             mapping=mapping,
             sections={key: {"number": n, "title": _TITLES[key]} for n, key in enumerate(present, 1)},
             summary=_summary(report, mapping),
@@ -253,21 +257,35 @@ def _own_f1(tagger: Mapping[str, Any] | None, split: str, label: str) -> float |
     return value
 
 
-def _heatmaps(matrix: SimilarityMatrix, lam: float | None) -> Iterator[dict[str, Any]]:
-    pairs = shown_pairs(matrix, lam)
+def _shown_pairs(matrix: SimilarityMatrix, lam: float | None) -> list[tuple[str, str]]:
+    pairs = list(combinations(sorted(matrix.sources), 2))
+    if len(pairs) <= _MOST_PAIRS:
+        return pairs
+    similarity = np.nan_to_num(deciding_similarity(matrix, lam), nan=-np.inf)
+    indices = {source: matrix.indices(source) for source in matrix.sources}
+
+    def most_alike(pair: tuple[str, str]) -> float:
+        one, other = (indices[source] for source in pair)
+        return float(max(similarity[np.ix_(one, other)].max(), similarity[np.ix_(other, one)].max()))
+
+    return sorted(sorted(pairs, key=most_alike, reverse=True)[:_MOST_PAIRS])
+
+
+def _similarities(matrix: SimilarityMatrix, lam: float | None) -> Iterator[dict[str, Any]]:
+    pairs = _shown_pairs(matrix, lam)
     for one, other in pairs:
-        yield _heatmap(matrix, matrix.semantic, one, other, "semantic similarity")
+        yield _table(matrix, matrix.semantic, one, other, "semantic similarity")
     for one, other in sorted(way for pair in pairs for way in permutations(pair)):
         title = "empirical similarity: predicted as (row), annotated as (column)"
-        yield _heatmap(matrix, matrix.empirical, one, other, title)
+        yield _table(matrix, matrix.empirical, one, other, title)
 
 
 def _unshown(matrix: SimilarityMatrix | None) -> int:
     """Return how many pairs of sources are too many to be shown."""
-    return 0 if matrix is None else max(comb(len(matrix.sources), 2) - MOST_PAIRS, 0)
+    return 0 if matrix is None else max(comb(len(matrix.sources), 2) - _MOST_PAIRS, 0)
 
 
-def _heatmap(
+def _table(
     matrix: SimilarityMatrix, values: NDArray[np.float64], one: str, other: str, title: str
 ) -> dict[str, Any]:
     rows, columns = matrix.indices(one), matrix.indices(other)
