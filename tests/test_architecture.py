@@ -29,7 +29,6 @@ LAYERS = (
         "manifest",
         "stages",
     },
-    {"hub_client"},
     {"hub"},
     {"predictions"},
     {"sources"},
@@ -65,7 +64,6 @@ LAYERS = (
 #: What ``modeling`` may know of the rest.
 BELOW_MODELING = {
     "errors",
-    "hub_client",
     "labels",
     "manifest",
     "processes",

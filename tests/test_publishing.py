@@ -516,20 +516,6 @@ class TestFaults:
         assert "# Newer words" in text
         assert START in text
 
-    def test_a_hub_that_hangs(
-        self, hub: HubServer, result: MergeResult, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setenv("ESNERA_HUB_TIMEOUT", "0.3")
-        hub.fail("/repos/create", hang=True, times=-1)
-        with pytest.raises(
-            HubError, match=r"making the repository: the Hub did not answer in time\. Nothing"
-        ):
-            result.push_to_hub(REPO)
-        hub.faults.clear()
-        hub.fail(COMMIT, hang=True, method="POST")
-        result.push_to_hub(REPO)
-        assert len(commits(hub)) == 2
-
     def test_no_network(self, hub: HubServer, result: MergeResult, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
         with pytest.raises(

@@ -14,7 +14,7 @@ from hub_server.server import HubServer
 #: Variables of the caller that would lead the clients elsewhere.
 _DROPPED = (
     "HF_TOKEN HUGGING_FACE_HUB_TOKEN HF_HUB_CACHE HF_DATASETS_CACHE HF_HUB_OFFLINE HF_DATASETS_OFFLINE "
-    "TRANSFORMERS_OFFLINE HF_HUB_ENABLE_HF_TRANSFER ESNERA_DATA_DIR ESNERA_HUB_TIMEOUT "
+    "TRANSFORMERS_OFFLINE HF_HUB_ENABLE_HF_TRANSFER ESNERA_DATA_DIR "
     "http_proxy https_proxy all_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY"
 ).split()
 

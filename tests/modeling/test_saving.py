@@ -9,8 +9,6 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.metadata import requires
 from pathlib import Path
 from types import ModuleType
@@ -351,24 +349,3 @@ def test_a_tagger_without_its_tokenizer_is_refused(saved: Path, tmp_path: Path) 
     (tmp_path / "tagger" / "tokenizer.json").unlink()
     with pytest.raises(EncoderError, match=r"there is no tokenizer\.json"):
         Tagger.from_pretrained(tmp_path / "tagger")
-
-
-def test_only_what_may_ask_the_hub_has_a_limit_of_time(
-    saved: Path, encoder_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    limited: list[str] = []
-
-    @contextmanager
-    def hub_client() -> Iterator[None]:
-        limited.append("limited")
-        yield
-
-    monkeypatch.setattr("esnera_hf.modeling.pretrained.hub_client", hub_client)
-    Tagger.from_pretrained(saved)
-    load_encoder(str(encoder_folder))
-    assert limited == []
-    for load in (Tagger.from_pretrained, load_encoder, resolved_commit):
-        limited.clear()
-        with pytest.raises(EncoderError):
-            load("nobody/nothing")
-        assert limited

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,8 +13,7 @@ from datasets import ClassLabel, Dataset, Features, List, Value
 from huggingface_hub import constants
 
 from corpora import sentences_of
-from esnera_hf.errors import EsneraError, SourceError, SourceNotFoundError
-from esnera_hf.hub_client import hub_client
+from esnera_hf.errors import SourceError, SourceNotFoundError
 from esnera_hf.sources import NAMED_SOURCES, Licence, NerSource, ReadingOptions, hub, load_source
 from hub_server import PARQUET_REF, HubServer, Repo, Waits, clients_inside
 
@@ -38,7 +36,6 @@ def server(running: HubServer) -> HubServer:
 def waits(server, tmp_path, monkeypatch) -> Iterator[Waits]:
     with clients_inside(server, tmp_path) as waited:
         monkeypatch.chdir(tmp_path)
-        monkeypatch.setattr(hub, "sleep", waited.sleep)
         yield waited
 
 
@@ -289,7 +286,7 @@ def test_what_goes_wrong_for_good_ends_in_one_line(server, waits, monkeypatch, n
     fault, kind, message = FAULTS[name]
     token = server.tokens["write"]
     monkeypatch.setenv("HF_TOKEN", token)
-    monkeypatch.setenv("ESNERA_HUB_TIMEOUT", "0.2")
+    monkeypatch.setattr(hub, "_TIMEOUT", 0.2)
     monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", 0.2)
     server.add_repo("dataset", "o/n", files())
     server.fail(times=-1, **fault)
@@ -304,28 +301,6 @@ def test_what_goes_wrong_for_good_ends_in_one_line(server, waits, monkeypatch, n
     # Once the trouble is over, nothing of it is left.
     server.faults.clear()
     assert first_word(load_source("o/n")) == "atrain"
-
-
-@pytest.mark.parametrize(
-    "fault",
-    [
-        {"path": ASKING, "status": 503, "times": 2},
-        {"path": ASKING, "status": 429, "headers": {"Retry-After": "9"}},
-        {"path": ASKING, "drop_after": 10},
-        {"path": FILES, "drop_after": 10},
-        {"path": FILES, "status": 500, "times": 2},
-        {"path": "/tree/", "drop_after": 0},
-        {"path": "README", "status": 500, "method": "GET"},
-    ],
-    ids=str,
-)
-def test_what_passes_is_waited_for(server, waits, fault, capsys):
-    server.add_repo("dataset", "o/n", files())
-    server.fail(**fault)
-    assert first_word(load_source("o/n")) == "atrain"
-    if fault["path"] == ASKING:
-        assert "o/n: the" in capsys.readouterr().err
-        assert waits == ([9.0] if fault.get("headers") else [1.0, 4.0][: fault.get("times", 1)])
 
 
 @pytest.mark.usefixtures("waits")
@@ -367,7 +342,7 @@ def test_no_network_and_no_copy(tmp_path):
         load_source("o/n")
     text = str(raised.value)
     assert text.startswith("'o/n': no such file or folder, and the Hub cannot be read for 'o/n': ")
-    assert "the Hub cannot be reached, and no copy of it is kept here. Check the connection" in text
+    assert "the Hub cannot be reached, and no copy of it is in the cache. Check the connection" in text
     assert waits == []
     with unreachable(tmp_path), pytest.raises(SourceNotFoundError, match=r"resume: no copy .*'resume=PATH'"):
         load_source("resume")
@@ -378,7 +353,7 @@ def test_no_network_and_no_copy(tmp_path):
 def test_offline_mode_is_named(server, waits, monkeypatch):
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(
-        SourceNotFoundError, match=r"HF_HUB_OFFLINE is set, .* kept here. Unset HF_HUB_OFFLINE"
+        SourceNotFoundError, match=r"HF_HUB_OFFLINE is set, .* in the cache. Unset HF_HUB_OFFLINE"
     ):
         load_source("o/n")
     assert server.log == []
@@ -402,9 +377,9 @@ def test_without_the_hub_a_kept_copy_is_read_and_said(server, capsys):
     assert first_word(load_source("o/n", options=ReadingOptions(revision=old))) == "oldtrain"
     # A copy that may be of something else is not read.
     for revision in ("v1", repo.head):
-        with pytest.raises(SourceNotFoundError, match=f"no copy of it at revision '{revision}' is kept"):
+        with pytest.raises(SourceNotFoundError, match=f"no copy of it at revision '{revision}' is in"):
             load_source("o/n", options=ReadingOptions(revision=revision))
-    with pytest.raises(SourceNotFoundError, match="no copy of it is kept"):
+    with pytest.raises(SourceNotFoundError, match="no copy of it is in the cache"):
         load_source("o/n", options=ReadingOptions(config="other"))
 
 
@@ -419,30 +394,15 @@ def test_a_kept_copy_of_a_script_dataset_is_that_of_its_configuration(server):
 
 
 @pytest.mark.usefixtures("waits")
-def test_a_copy_that_another_program_left_is_read_if_it_is_certain_to_be_it(server):
-    from datasets import load_dataset
-
-    repo = server.add_repo("dataset", "o/n", files("old"))
-    old = repo.head
-    load_dataset("o/n")
-    repo.commit(files("new"))
-    server.fail("", status=503, times=-1)
-    for revision in (None, old):
-        source = load_source("o/n", options=ReadingOptions(revision=revision))
-        assert (first_word(source), source.provenance.revision) == ("oldtrain", old)
-    with pytest.raises(SourceNotFoundError, match="no copy of it at revision"):
-        load_source("o/n", options=ReadingOptions(revision=repo.head))
-
-
-@pytest.mark.usefixtures("waits")
 def test_a_copy_of_another_commit_is_not_taken_for_the_one_asked_for(server):
     """Where the Hub fails between two questions, the loader takes any copy it has."""
     repo = server.add_repo("dataset", "o/n", files("old"))
     load_source("o/n")
     repo.commit(files("new"))
     server.fail("/resolve/|/tree/", status=503, times=-1)
-    with pytest.raises(SourceNotFoundError, match="the copy kept here is of commit"):
-        load_source("o/n")
+    options = ReadingOptions(revision=repo.head)
+    with pytest.raises(SourceNotFoundError, match="the copy in the cache is of another commit than"):
+        load_source("o/n", options=options)
 
 
 @pytest.mark.usefixtures("waits")
@@ -453,30 +413,8 @@ def test_copies_that_are_gone_are_not_read(server):
     cached = next(Path(os.environ["HF_HOME"]).rglob("n-train.arrow"))
     cached.unlink()
     server.fail("", status=503, times=-1)
-    with pytest.raises(SourceNotFoundError, match="no copy of it is kept"):
+    with pytest.raises(SourceNotFoundError, match="no copy of it is in the cache"):
         load_source("o/n")
-
-
-def test_the_client_is_as_it_was_afterwards(server, waits, monkeypatch):
-    from huggingface_hub.utils import _http
-
-    before = _http._GLOBAL_CLIENT_FACTORY
-    monkeypatch.setenv("ESNERA_HUB_TIMEOUT", "7")
-    with hub_client():
-        assert _http.get_session().timeout.read == 7
-        with hub_client():
-            pass
-        assert _http.get_session().timeout.connect == 7
-    assert _http._GLOBAL_CLIENT_FACTORY is before
-    assert _http.get_session().timeout.read is None
-    for text in ("soon", "0", "-1", "nan"):
-        monkeypatch.setenv("ESNERA_HUB_TIMEOUT", text)
-        with (
-            pytest.raises(EsneraError, match=re.escape(f"ESNERA_HUB_TIMEOUT={text}: expected")),
-            hub_client(),
-        ):
-            pass
-    assert waits == []
 
 
 def test_ids_that_are_none(server, waits):

@@ -15,7 +15,7 @@ from esnera_hf.errors import ConfigurationError, SourceError, SourceNotFoundErro
 from esnera_hf.sources import NAMED_SOURCES, ReadingOptions, check_names, load_source
 from esnera_hf.sources.build import SourceTerms, build_source
 from esnera_hf.sources.files import detect_format, file_reader
-from esnera_hf.sources.hub_question import LoadedFromHub
+from esnera_hf.sources.hub import LoadedFromHub
 from esnera_hf.sources.load import source_name
 from esnera_hf.sources.options import FORMATS
 

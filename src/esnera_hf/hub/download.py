@@ -11,7 +11,6 @@ from huggingface_hub.errors import LocalEntryNotFoundError
 from esnera_hf.console import say
 from esnera_hf.hub.commit import RepoKind
 from esnera_hf.hub.failures import CLIENT_ERRORS, Kind, classify, explained
-from esnera_hf.hub_client import hub_client
 
 
 def download_folder(
@@ -35,7 +34,7 @@ def download_folder(
         HubError: there is no such repository, or it cannot be reached.
     """
     api, name = HfApi(token=token), f"{kind} {repo_id}"
-    with hub_client(), explained(repo_id, "fetching it", lambda: "", lambda: "run the same again"):
+    with explained(repo_id, "fetching it", lambda: "", lambda: "run the same again"):
         try:
             api.repo_info(repo_id, repo_type=kind, revision=revision)
         except CLIENT_ERRORS as error:

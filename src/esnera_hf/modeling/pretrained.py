@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +32,6 @@ from transformers import (
 from transformers.utils import CONFIG_NAME, cached_file, extract_commit_hash
 
 from esnera_hf.errors import EncoderError
-from esnera_hf.hub_client import hub_client
 from esnera_hf.modeling.hub_code.configuration_crf_tagger import CrfTaggerConfig
 
 #: What transformers and the Hub's client raise when something cannot be loaded.
@@ -48,11 +46,6 @@ RECORD_FILE = "training_history.json"
 _SPACE_TOO_MANY = r"\A (?=[\s\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\x{3000}-\x{303F}\x{FF00}-\x{FFEF}])"
 
 
-def asking_hub(name: str) -> AbstractContextManager[None]:
-    """Return a context in which calls to the Hub have a time limit; nothing is changed for a folder."""
-    return nullcontext() if os.path.isdir(name) else hub_client()
-
-
 def load_encoder(name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Load an encoder and its tokenizer from a folder or the Hub, in float32, without running remote code.
 
@@ -60,8 +53,7 @@ def load_encoder(name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
         EncoderError: it cannot be found, fetched or understood.
     """
     try:
-        with asking_hub(name):
-            return _load_encoder(name)
+        return _load_encoder(name)
     except LOADING_ERRORS as error:
         if isinstance(error, EncoderError):
             raise
@@ -120,11 +112,10 @@ def hidden_size(name: str) -> int:
         EncoderError: the encoder cannot be found.
     """
     try:
-        with asking_hub(name):
-            config = AutoConfig.from_pretrained(name, trust_remote_code=False)
-            if isinstance(config, CrfTaggerConfig):
-                raise ValueError(f"it is a tagger, not an encoder{_encoder_of(name)}.")
-            return int(config.hidden_size)
+        config = AutoConfig.from_pretrained(name, trust_remote_code=False)
+        if isinstance(config, CrfTaggerConfig):
+            raise ValueError(f"it is a tagger, not an encoder{_encoder_of(name)}.")
+        return int(config.hidden_size)
     except (*LOADING_ERRORS, AttributeError) as error:
         raise _cannot_load(name, error) from error
 
@@ -157,8 +148,7 @@ def encoder_folder(name: str) -> Path:
         EncoderError: the encoder cannot be found.
     """
     try:
-        with asking_hub(name):
-            return Path(cached_file(name, CONFIG_NAME)).parent
+        return Path(cached_file(name, CONFIG_NAME)).parent
     except LOADING_ERRORS as error:
         raise _cannot_load(name, error) from error
 
@@ -174,8 +164,7 @@ def commit_of(name: str, revision: str | None = None, token: str | None = None) 
     Raises:
         OSError: there is no such model, revision or configuration, or it may not be seen.
     """
-    with asking_hub(name):
-        return extract_commit_hash(cached_file(name, CONFIG_NAME, revision=revision, token=token), None) or ""
+    return extract_commit_hash(cached_file(name, CONFIG_NAME, revision=revision, token=token), None) or ""
 
 
 def reason(error: BaseException) -> str:

@@ -26,7 +26,7 @@ from esnera_hf.modeling.hub_code.configuration_crf_tagger import CrfTaggerConfig
 from esnera_hf.modeling.hub_code.modeling_crf_tagger import CrfTagger
 from esnera_hf.modeling.hub_code.pipeline_crf_tagger import CrfTaggerPipeline
 from esnera_hf.modeling.hub_code.windows import Window, window_inputs
-from esnera_hf.modeling.pretrained import LOADING_ERRORS, RECORD_FILE, asking_hub, commit_of, is_path, reason
+from esnera_hf.modeling.pretrained import LOADING_ERRORS, RECORD_FILE, commit_of, is_path, reason
 from esnera_hf.modeling.tokenization import EntityReader, WordTokenizer, join_sentences
 from esnera_hf.tagging import Entity
 
@@ -88,8 +88,7 @@ class Tagger:
         try:
             if not os.path.isdir(name) and is_path(name):
                 raise ValueError("there is no such folder.")
-            with asking_hub(name):
-                model, tokenizer = _load(name, revision, token)
+            model, tokenizer = _load(name, revision, token)
         except (*LOADING_ERRORS, RuntimeError) as error:
             raise EncoderError(
                 f"{name!r} holds no tagger that can be loaded: {reason(error)} Expected a folder written by "

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from esnera_hf.hub import HubRepository
-from esnera_hf.hub_client import hub_client
 from esnera_hf.licensing import check_names, check_text_may_be_published
 from esnera_hf.publishing.datasets import DatasetSettings
 from esnera_hf.sources import NerSource
@@ -35,6 +34,5 @@ def check_before(
         check_names(licences, settings.may_share)
         if settings.text:
             check_text_may_be_published(licences, settings.may_share)
-    with hub_client():
-        for repository in repositories:
-            repository.prepare(private)
+    for repository in repositories:
+        repository.prepare(private)

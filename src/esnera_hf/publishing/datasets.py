@@ -12,7 +12,6 @@ from datasets import DatasetDict
 from esnera_hf.cards import Card, DatasetCardFacts, dataset_card
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.hub import HubRepository, Published
-from esnera_hf.hub_client import hub_client
 from esnera_hf.licensing import check_names, check_text_may_be_published, licences_of, strictest_terms
 from esnera_hf.publishing.bundle import Publication, dataset_configs, write_bundle
 from esnera_hf.publishing.recipe import ROWS_FOLDER
@@ -66,7 +65,7 @@ def publish_dataset(
         HubError: the Hub refuses it or cannot be reached; nothing is half published.
     """
     shared, configs = _shared(publication, settings)
-    with hub_client(), tempfile.TemporaryDirectory(prefix="esnera-") as folder:
+    with tempfile.TemporaryDirectory(prefix="esnera-") as folder:
         repository.prepare(private)
         files, card = _written(shared, configs, Path(folder), repository.repo_id, settings)
         return commit_with_card(repository, files, card, message or _message(shared, text=settings.text))

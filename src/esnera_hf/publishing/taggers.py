@@ -15,7 +15,6 @@ from esnera_hf.cards import Card, ModelCardFacts, model_card
 from esnera_hf.console import quiet_libraries
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.hub import HubRepository, Published
-from esnera_hf.hub_client import hub_client
 from esnera_hf.licensing import licences_of, strictest_terms
 from esnera_hf.publishing.repository import commit_with_card, files_in
 from esnera_hf.publishing.shareable import public_encoder, shareable_report
@@ -47,7 +46,7 @@ def publish_tagger(
     Raises:
         HubError: the Hub refuses it or cannot be reached; nothing is half published.
     """
-    with hub_client(), quiet_libraries(), tempfile.TemporaryDirectory(prefix="esnera-") as place:
+    with quiet_libraries(), tempfile.TemporaryDirectory(prefix="esnera-") as place:
         repository.prepare(private)
         card = card_of_tagger(tagger, repository.repo_id)
         folder = Path(place)

@@ -2,42 +2,57 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from time import sleep
-from typing import TypeVar
 
-from datasets import Dataset, DatasetDict, load_dataset
+from datasets import Dataset, DatasetDict, concatenate_datasets, load_dataset
 from datasets.exceptions import DatasetsError
-from huggingface_hub import constants, get_token
+from huggingface_hub import DatasetInfo, HfApi, constants, get_token
 from huggingface_hub.errors import GatedRepoError, RevisionNotFoundError
 from huggingface_hub.utils import httpx  # type: ignore[attr-defined]
 from yaml import YAMLError
 
+from esnera_hf.cache import cache_folder
 from esnera_hf.console import say
 from esnera_hf.errors import EsneraError, SourceError, SourceNotFoundError
 from esnera_hf.hub.failures import CLIENT_ERRORS, PASSING, Failure, Kind, classify, without_tokens
-from esnera_hf.hub_client import hub_client
-from esnera_hf.sources.hub_copies import kept_copy, remember
-from esnera_hf.sources.hub_question import HubAnswer, LoadedFromHub, ask_hub
 from esnera_hf.sources.options import ReadingOptions
 
+#: The branch in which the Hub keeps a parquet copy of every dataset it could convert.
+PARQUET_BRANCH = "refs/convert/parquet"
+_CONVERTED = re.compile(r"(?P<config>[^/]+)/(?P<part>partial-)?(?P<split>[^/]+)/\d+\.parquet")
 _HUB_ID = re.compile(r"\w[\w.-]*/[\w.-]+")
-#: What may come out of reading a dataset of the Hub: its files and its answers are not ours.
+#: Files and answers of the Hub are made by strangers: reading them may raise any of these.
 _LOADING_ERRORS = (*CLIENT_ERRORS, DatasetsError, LookupError, TypeError, AttributeError, YAMLError)
-#: Seconds between tries where the Hub does not say how long to wait.
-_WAITS = (1.0, 4.0)
-#: Longer than this nobody waits for a source: seconds.
-_PATIENCE = 120.0
-T = TypeVar("T")
+#: Seconds; questions of the client have no limit of their own.
+_TIMEOUT = 60.0
+
+
+@dataclass(frozen=True)
+class LoadedFromHub:
+    """A dataset of the Hub.
+
+    Attributes:
+        dataset: its splits.
+        licence: the licence id that its card states, ``""`` if none.
+        commit: of the repository, which the data belongs to.
+        notes: remarks on the data, for the user.
+    """
+
+    dataset: DatasetDict = field(repr=False)
+    licence: str = ""
+    commit: str = ""
+    notes: tuple[str, ...] = ()
 
 
 def load_from_hub(repo_id: str, options: ReadingOptions, *, missing: str, advice: str) -> LoadedFromHub:
     """Load a dataset of the Hub; a script dataset through its parquet branch, without running the script.
 
-    What is read belongs to one commit, to which the revision is resolved first.
+    The data belongs to one commit, to which the revision is resolved first.
     Where the Hub cannot be asked, the copy of an earlier run is read, with a
     message that says so.
 
@@ -49,90 +64,162 @@ def load_from_hub(repo_id: str, options: ReadingOptions, *, missing: str, advice
 
     Raises:
         SourceNotFoundError: there is no such dataset or revision, or it cannot be
-            reached and no copy is kept.
+            reached and there is no copy of an earlier run.
         SourceError: it cannot be loaded.
     """
     if not _HUB_ID.fullmatch(repo_id):
         raise SourceNotFoundError(f"{missing} (a Hub dataset is 'owner/name'). {advice}")
-    with hub_client():
-        try:
-            answer = _tried(repo_id, lambda: ask_hub(repo_id, options))
-        except EsneraError:
-            raise
-        except _LOADING_ERRORS as error:
-            failure = _trouble(error)
-            if failure is None or failure.kind not in {*PASSING, Kind.OFFLINE}:
-                raise _not_found(repo_id, options, error, missing, advice) from None
-            kept = kept_copy(repo_id, options)
-            if kept is None:
-                raise _not_found(repo_id, options, error, missing, advice) from None
-            say(
-                f"{repo_id}: {failure.what}: reading the copy of commit {kept.commit[:7]} that an earlier run left "
-                "here; what has changed on the Hub since is not in it"
-            )
-            return kept
-        return _load(repo_id, options, answer, missing, advice)
-
-
-def _load(
-    repo_id: str, options: ReadingOptions, answer: HubAnswer, missing: str, advice: str
-) -> LoadedFromHub:
-    def load() -> DatasetDict:
-        found = load_dataset(
-            repo_id, answer.config, data_files=answer.data_files, revision=answer.found.commit
-        )
-        return DatasetDict({"train": found}) if isinstance(found, Dataset) else found
-
-    commit = answer.found.commit
+    commit = ""
     try:
-        dataset = _tried(repo_id, load)
+        answer, config, data_files = _ask(repo_id, options)
+        commit = answer.commit
+        loaded = load_dataset(repo_id, config, data_files=data_files, revision=commit)
+    except EsneraError:
+        raise
     except _LOADING_ERRORS as error:
-        if _is_gated(error) or _trouble(error) is not None:
-            raise _not_found(repo_id, options, error, missing, advice) from None
-        kept = Path(constants.HF_HUB_CACHE) / f"datasets--{repo_id.replace('/', '--')}"
-        raise SourceError(
-            f"{repo_id!r}: the Hub dataset cannot be loaded: {_one_line(error)} (commit {commit[:7]}). Choose the "
-            f"configuration or the files to read, or, if a file was damaged on its way, delete {kept} and try again."
-        ) from error
-    folder = _folder_of(dataset)
-    if folder is not None and folder.name != commit:
+        failure = _trouble(error)
+        if failure is not None and failure.kind in {*PASSING, Kind.OFFLINE}:
+            copy = _earlier_copy(repo_id, options)
+            if copy is not None:
+                say(
+                    f"{repo_id}: {failure.what}: reading the copy of commit {copy.commit[:7]} that an earlier run "
+                    "left here; what has changed on the Hub since is not in it"
+                )
+                return copy
+        raise _explained(repo_id, options, error, commit, missing, advice) from error
+    dataset = DatasetDict({"train": loaded}) if isinstance(loaded, Dataset) else loaded
+    folders = {Path(file["filename"]).parent.name for rows in dataset.values() for file in rows.cache_files}
+    if folders - {commit}:  # datasets falls back to any copy it has, in a folder named after its commit
         raise SourceNotFoundError(
-            f"{repo_id!r}: the Hub could not be read, and the copy kept here is of commit {folder.name[:7]}, not of "
+            f"{repo_id!r}: the Hub could not be read, and the copy in the cache is of another commit than "
             f"{commit[:7]}: not used. Try again."
         )
-    found = replace(answer.found, dataset=dataset)
-    if folder is not None:
-        remember(repo_id, options, found, folder)
+    found = replace(answer, dataset=dataset)
+    _remember(repo_id, options, found)
     return found
 
 
-def _folder_of(dataset: DatasetDict) -> Path | None:
-    """Return the folder of the cache that a dataset lies in, which bears the name of its commit."""
-    files = [file["filename"] for rows in dataset.values() for file in rows.cache_files]
-    return Path(files[0]).parent if files else None
+def _ask(repo_id: str, options: ReadingOptions) -> tuple[LoadedFromHub, str | None, dict[str, str] | None]:
+    """Return all about a dataset but its data, the configuration to load, and its files by split."""
+    api = HfApi()
+    info = api.dataset_info(repo_id, revision=options.revision, timeout=_TIMEOUT)
+    if info.gated:
+        api.auth_check(repo_id, repo_type="dataset")
+    licence = _licence_of(info)
+    if not licence and options.revision is not None:
+        licence = _licence_of(api.dataset_info(repo_id, timeout=_TIMEOUT))
+    files = _files_of(info)
+    if f"{repo_id.partition('/')[2]}.py" in files:
+        info = _parquet_copy(api, repo_id, info, options)
+        files = _files_of(info)
+    config, notes = options.config, []
+    data_files = dict(options.data_files) if options.data_files else None
+    configs = _converted_configs(files) if data_files is None else {}
+    if configs:
+        chosen = _choose(repo_id, config, configs)
+        data_files = {split: f"{chosen}/{folder}/*.parquet" for split, folder in configs[chosen].items()}
+        config = None
+        partial = sorted(split for split, folder in configs[chosen].items() if folder != split)
+        if partial:
+            notes.append(f"the Hub's parquet copy holds only the first part of {', '.join(partial)}")
+    return LoadedFromHub(DatasetDict(), licence, info.sha or "", tuple(notes)), config, data_files
 
 
-def _tried(repo_id: str, call: Callable[[], T]) -> T:
-    """Call the Hub, again after what may pass within seconds."""
-    for wait in _WAITS:
-        try:
-            return call()
-        except EsneraError:
-            raise
-        except _LOADING_ERRORS as error:
-            failure = _trouble(error)
-            if failure is None or failure.kind not in PASSING or _is_down(error):
-                raise
-            seconds = wait if failure.wait is None else failure.wait
-            if seconds > _PATIENCE:
-                raise
-            say(f"{repo_id}: {failure.what}; trying again in {seconds:g} s")
-            sleep(seconds)
-    return call()
+def _files_of(info: DatasetInfo) -> list[str]:
+    return [sibling.rfilename for sibling in info.siblings or ()]
+
+
+def _licence_of(info: DatasetInfo) -> str:
+    """Return the licence id of a card; of ``other``, the name that the card gives it."""
+    card = info.card_data
+    if card is None:
+        return ""
+    stated = card.get("license")
+    names = stated if isinstance(stated, list) else [stated]
+    if names == ["other"]:
+        names = [card.get("license_name") or "other"]
+    return ", ".join(str(name) for name in names if name not in (None, "unknown"))
+
+
+def _parquet_copy(api: HfApi, repo_id: str, info: DatasetInfo, options: ReadingOptions) -> DatasetInfo:
+    """Return the parquet copy of a script dataset, which the Hub makes of the main branch."""
+    what = f"{repo_id!r}: this Hub dataset is made by a script, which is not run"
+    if options.revision is not None and api.dataset_info(repo_id, timeout=_TIMEOUT).sha != info.sha:
+        raise SourceError(
+            f"{what}, and the parquet copy of the Hub is of the main branch, not of revision {options.revision!r}. "
+            "Leave the revision out, or pass a copy of the data."
+        )
+    try:
+        return api.dataset_info(repo_id, revision=PARQUET_BRANCH, timeout=_TIMEOUT)
+    except RevisionNotFoundError:
+        raise SourceError(
+            f"{what}, and the Hub has no parquet copy of it ({PARQUET_BRANCH}). Pass a copy of the data."
+        ) from None
+
+
+def _converted_configs(files: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Return the folder of each split of each configuration of a parquet copy; nothing if it is none.
+
+    A parquet copy has no card that says which files belong to which
+    configuration: read without telling them apart, all of them would be mixed.
+    """
+    configs: dict[str, dict[str, str]] = {}
+    if "README.md" in files:
+        return {}
+    for file in files:
+        match = _CONVERTED.fullmatch(file)
+        if match:
+            configs.setdefault(match["config"], {})[match["split"]] = (match["part"] or "") + match["split"]
+        elif file != ".gitattributes":
+            return {}
+    return configs
+
+
+def _choose(repo_id: str, config: str | None, configs: dict[str, dict[str, str]]) -> str:
+    if config is None and (len(configs) == 1 or "default" in configs):
+        return "default" if "default" in configs else next(iter(configs))
+    if config not in configs:
+        found = "is not among the configurations" if config else "one is to be chosen of the configurations"
+        raise SourceError(
+            f"{repo_id!r}: config={config!r} {found} of this Hub dataset: {', '.join(sorted(configs))}. "
+            "Pass config= with one of them."
+        )
+    return config
+
+
+def _note_of(repo_id: str, options: ReadingOptions) -> Path:
+    """Return the file that notes where the data lies that answered a question.
+
+    ``datasets`` finds copies of named configurations only, and whatever revision is asked for.
+    """
+    files = dict(options.data_files) if options.data_files else None
+    asked = json.dumps([constants.ENDPOINT, repo_id, options.config, options.revision, files], sort_keys=True)
+    return cache_folder() / "hub" / f"{hashlib.blake2b(asked.encode(), digest_size=16).hexdigest()}.json"
+
+
+def _remember(repo_id: str, options: ReadingOptions, found: LoadedFromHub) -> None:
+    files = {split: [file["filename"] for file in rows.cache_files] for split, rows in found.dataset.items()}
+    if all(files.values()):
+        note = _note_of(repo_id, options)
+        note.parent.mkdir(parents=True, exist_ok=True)
+        note.write_text(json.dumps([files, found.licence, found.commit, found.notes]), encoding="utf-8")
+
+
+def _earlier_copy(repo_id: str, options: ReadingOptions) -> LoadedFromHub | None:
+    try:
+        content = json.loads(_note_of(repo_id, options).read_text(encoding="utf-8"))
+        files, licence, commit, notes = content
+        splits = {
+            split: concatenate_datasets([Dataset.from_file(name) for name in names])
+            for split, names in files.items()
+        }
+    except (OSError, ValueError):  # never loaded, or no longer in the cache
+        return None
+    return LoadedFromHub(DatasetDict(splits), licence, commit, tuple(notes))
 
 
 def _links(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield an exception and those it came of."""
+    """Yield an exception and its causes."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         yield error
@@ -150,26 +237,23 @@ def _trouble(error: BaseException) -> Failure | None:
     return next((failure for failure in failures if failure and failure.kind is not Kind.NOT_FOUND), None)
 
 
-def _is_down(error: BaseException) -> bool:
-    """Tell whether nobody is there, or nobody answers: then trying again only takes time."""
-    gone = (httpx.ConnectError, httpx.TimeoutException, ConnectionRefusedError)
-    return any(isinstance(link, gone) for link in _links(error))
-
-
-def _is_gated(error: BaseException) -> bool:
-    return any(isinstance(link, GatedRepoError) for link in _links(error))
-
-
-def _not_found(
-    repo_id: str, options: ReadingOptions, error: BaseException, missing: str, advice: str
+def _explained(
+    repo_id: str, options: ReadingOptions, error: BaseException, commit: str, missing: str, advice: str
 ) -> EsneraError:
-    """Return the error to raise for what a client of the Hub raised."""
-    if _is_gated(error):
+    """Return the error to raise for one of the Hub's client; ``commit`` is empty if the Hub did not answer."""
+    failure = _trouble(error)
+    if any(isinstance(link, GatedRepoError) for link in _links(error)):
         return SourceNotFoundError(
             f"{missing}, and the Hub dataset {repo_id!r} is gated: ask for access on its page, and log in with "
             f"`hf auth login`. {advice}"
         )
-    failure = _trouble(error) or classify(error)
+    if failure is None and commit:
+        cache = Path(constants.HF_HUB_CACHE) / f"datasets--{repo_id.replace('/', '--')}"
+        return SourceError(
+            f"{repo_id!r}: the Hub dataset cannot be loaded: {_one_line(error)} (commit {commit[:7]}). Choose the "
+            f"configuration or the files to read, or, if a file was damaged on its way, delete {cache} and try again."
+        )
+    failure = failure or classify(error)
     if failure is None:
         return SourceError(
             f"{repo_id!r}: the Hub gave an answer that makes no sense: {_one_line(error)}. Check HF_ENDPOINT and the "
@@ -192,13 +276,13 @@ def _not_found(
         )
     wanted = "" if options.revision is None else f" at revision {options.revision!r}"
     return SourceNotFoundError(
-        f"{missing}, and the Hub cannot be read for {repo_id!r}: {failure.what}, and no copy of it{wanted} is kept "
-        f"here. {failure.advice}. {advice}"
+        f"{missing}, and the Hub cannot be read for {repo_id!r}: {failure.what}, and no copy of it{wanted} is in the "
+        f"cache. {failure.advice}. {advice}"
     )
 
 
 def _one_line(error: BaseException) -> str:
-    """Return what an exception and its cause say, in one line and without the token."""
+    """Return the messages of an exception and its cause in one line and without the token."""
     said = [str(link) or type(link).__name__ for link in (error.__cause__, error) if link is not None]
     text = without_tokens(" ".join(said[0].split()))
     token = get_token()

@@ -22,8 +22,7 @@ from esnera_hf.sources.files import (
     may_hold_data,
     path_readers,
 )
-from esnera_hf.sources.hub import load_from_hub
-from esnera_hf.sources.hub_question import LoadedFromHub
+from esnera_hf.sources.hub import LoadedFromHub, load_from_hub
 from esnera_hf.sources.licence_table import licence_from_id
 from esnera_hf.sources.named import NamedSource, copies_on_hub, find_named, known_names
 from esnera_hf.sources.options import ReadingOptions
