@@ -206,11 +206,3 @@ def test_an_output_below_a_file(tmp_path: Path) -> None:
         ConfigurationError, match=r"file is no folder that can be written to\. Choose another one"
     ):
         check_free(tmp_path / "file" / "out")
-
-
-def test_a_screening_is_saved(corpora: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    output = tmp_path / "screened"
-    assert main(["screen", *corpora, "--output", str(output)]) == 0
-    printed = capsys.readouterr().out
-    assert printed == (output / "screening.txt").read_text() + f"saved to {output}\n"
-    assert "exists already" in refusal(capsys, "screen", *corpora, "--output", str(output))

@@ -149,7 +149,6 @@ class TestBadInput:
             ("screen {alpha}", "at least two sources"),
             ("screen {alpha} {alpha}", "two or more of different names"),
             ("inspect {tmp}/nothing", "nothing"),
-            ("inspect {alpha} --output {tmp}", "exists already"),
             ("export {alpha} --output {tmp}", "exists already"),
             ("export {tmp}/nothing --output {tmp}/out", "nothing"),
             ("inspect {alpha} --tag-column 7", "there is no column 7"),
@@ -408,23 +407,17 @@ class TestCorpora:
         assert found["weibo"] == str(tmp_path / "weibo")
         assert found["cluener"].startswith("Hub: ")
 
-    def test_inspect(self, corpora: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        output = tmp_path / "look"
-        assert main(["inspect", str(corpora / "alpha"), "--output", str(output)]) == 0
-        printed = capsys.readouterr().out
-        assert printed.startswith("alpha: licence unknown")
-        assert printed.endswith(f"saved to {output}\n")
-        assert {file.suffix for file in output.iterdir()} == {".png", ".txt"}
+    def test_inspect(self, corpora: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["inspect", str(corpora / "alpha")]) == 0
+        assert capsys.readouterr().out.startswith("alpha: licence unknown")
 
-    def test_screen(self, corpora: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        assert main(["screen", str(corpora / "alpha"), str(corpora / "beta")]) == 0
+    @pytest.mark.parametrize("command", ["inspect", "screen"])
+    def test_sources_side_by_side(
+        self, command: str, corpora: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert main([command, str(corpora / "alpha"), str(corpora / "beta")]) == 0
         printed = capsys.readouterr().out
         assert printed.startswith("alpha:per   in beta: ")
-        alike = printed.partition("most alike")[2].split("\n")[1:3]
-        assert sorted(line.split()[1:] for line in alike) == [
-            ["alpha:per", "beta:name"],
-            ["alpha:地点", "beta:city"],
-        ]
         assert "alpha/train and beta/test: " in printed
 
     @pytest.mark.parametrize("form", EXPORT_FORMATS)

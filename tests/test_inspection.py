@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
-
-from PIL import Image
 
 from builders import make_source, row
-from esnera_hf.inspection import PICTURE, TEXT, inspect
+from esnera_hf.inspection import SourceComparison, inspect, inspect_source
 from esnera_hf.sources import NerSource
-
-HOSTILE = "$x_1$ <b>" + "y" * 50
 
 
 def corpus() -> NerSource:
@@ -21,7 +16,7 @@ def corpus() -> NerSource:
 
 
 def test_counts_lengths_and_examples() -> None:
-    found = inspect(corpus())
+    found = inspect_source(corpus())
     assert found.examples == {"LOC": ("New York", "Rome"), "PER": ("Ann", "Bob")}
     assert found.mention_lengths == {"LOC": [1, 2], "PER": [1, 1, 1, 1, 1]}
     assert found.sentence_lengths == {"train": [4, 3], "validation": [1], "test": [4, 4]}
@@ -31,44 +26,42 @@ def test_counts_lengths_and_examples() -> None:
 def test_examples_are_ranked_by_frequency_and_cut() -> None:
     names = ["a", "b", "b", "c", "c", "d", "e", "f", "x" * 60, "x" * 60, "x" * 60]
     rows = [row(f"{name}/B-T") for name in names]
-    found = inspect(make_source("names", {"train": rows})).examples["T"]
+    found = inspect_source(make_source("names", {"train": rows})).examples["T"]
     assert found == ("x" * 39 + "…", "b", "c", "a", "d")
 
 
 def test_a_label_that_a_sample_does_not_hold() -> None:
     source = make_source("s", {"train": [row("x/B-PER y")]})
-    told = str(inspect(replace(source, vocabulary=("PER", "RARE"))))
+    told = str(inspect_source(replace(source, vocabulary=("PER", "RARE"))))
     assert "RARE  tokens none; e.g." in told
 
 
 def test_scripts_are_shares_of_letters() -> None:
-    found = inspect(make_source("mixed", {"train": [row("中/B-X 国/I-X ab 1!")]}))
+    found = inspect_source(make_source("mixed", {"train": [row("中/B-X 国/I-X ab 1!")]}))
     assert found.scripts == {"cjk": 0.5, "latin": 0.5}
 
 
 def test_duplicates_within_the_source_are_told() -> None:
-    text = str(inspect(corpus()))
+    text = str(inspect_source(corpus()))
     assert "small/test and small/train" in text or "small/train and small/test" in text
 
 
 def test_the_text_names_labels_with_examples() -> None:
-    lines = str(inspect(corpus())).split("\n")
+    lines = str(inspect_source(corpus())).split("\n")
     assert any(
         line.split() == "PER tokens median 1, 5–95 % 1–1, longest 1; e.g. Ann, Bob".split() for line in lines
     )
 
 
-def test_saved_files_hold_the_text_and_a_picture(tmp_path: Path) -> None:
-    rows = [row("a/B-" + HOSTILE.replace(" ", "_")), row("人/B-人名")]
-    found = inspect(make_source("../" + HOSTILE, {"train": rows}))
-    found.save(tmp_path)
-    assert (tmp_path / TEXT).read_text(encoding="utf-8") == str(found) + "\n"
-    with Image.open(tmp_path / PICTURE) as picture:
-        assert picture.format == "PNG"
-        assert min(picture.size) > 300
-    assert sorted(path.name for path in tmp_path.iterdir()) == [PICTURE, TEXT]
-
-
 def test_an_unprintable_mention_does_not_reach_the_terminal() -> None:
     rows = [(["a\x1b[31mb"], ["B-X"])]
-    assert "\x1b" not in str(inspect(make_source("escape", {"train": rows})))
+    assert "\x1b" not in str(inspect_source(make_source("escape", {"train": rows})))
+
+
+def test_several_sources_are_compared() -> None:
+    other = make_source("other", {"train": [row("Ann/B-NAME left"), row("Ann/B-PER left Rome/B-LOC")]})
+    told = inspect([corpus(), other])
+    assert isinstance(told, SourceComparison)
+    assert "small:PER   in other: 1 of 2 mentions occur, 2 times" in str(told)
+    assert "small/train and other/train: 1 sentences of small/train are in other/train" in str(told)
+    assert inspect([corpus()]) == inspect(corpus())

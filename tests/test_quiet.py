@@ -110,7 +110,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Run:
         ["evaluate", "tagger", "alpha"],
         ["predict", "tagger", "text.txt"],
         ["export", "merged", "--format", "conll", "--output", "exported"],
-        ["inspect", "alpha", "--output", "looked"],
+        ["inspect", "alpha"],
         ["screen", *corpora],
         ["diff", "merged/mapping.yaml", "applied/mapping.yaml"],
         ["sources"],

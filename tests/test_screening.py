@@ -146,16 +146,6 @@ class TestSimilarity:
         assert screening.similarity(p, q, "max") == 1 / 2
         assert screening.similarity(p, q, "mean") == pytest.approx((1 / 3 + 1 / 2) / 2)
 
-    def test_the_ranking(self) -> None:
-        a = make_source("a", {"train": [row("x/B-P y/B-P u/B-N")]})
-        b = make_source("b", {"train": [row("x/B-Q y/B-R y z/B-Q")]})
-        assert [(round(s, 2), str(x), str(y)) for s, x, y in screen([a, b]).ranked()] == [
-            (0.33, "a:P", "b:Q"),
-            (0.17, "a:P", "b:R"),
-            (0.0, "a:N", "b:Q"),
-            (0.0, "a:N", "b:R"),
-        ]
-
     def test_unknown_is_not_zero(self) -> None:
         a = make_source("a", {"train": [row("x/B-P y/B-N")]})
         b = make_source("b", {"train": [row("z/B-Q y/B-M")]})

@@ -11,7 +11,6 @@ from esnera_hf.cli.options import (
     SOURCES_HELP,
     Commands,
     add_reading_options,
-    check_output,
     read_source,
     reading_options,
 )
@@ -24,17 +23,14 @@ if TYPE_CHECKING:
 
 _FORMATS = ("conll", "jsonl", "label-studio", "doccano")
 _LEVELS = ("fine", "coarse", "original")
-_MOST_ALIKE = 20
-_ALIKE = 0.1
 
-_SCREEN_HELP = """\
-For every label of each source: how many of its distinct mentions occur in the
-text of each other source, and as what they are annotated there. "50 %" means
-that of a mention's occurrences half are so annotated, averaged over mentions.
-Occurrences inside a longer mention say nothing and are counted apart. Then the
-pairs of labels most alike, labels of one name that seem to differ in meaning,
-and sentences the sources share. Only train splits are screened, unless
---all-splits is given.
+_OVERLAP_HELP = """\
+Of several sources, for every label: how many of its distinct mentions occur in
+the text of each other source, and as what they are annotated there. "50 %"
+means that of a mention's occurrences half are so annotated, averaged over
+mentions. Occurrences inside a longer mention say nothing and are counted apart.
+Then labels of one name that seem to differ in meaning, and sentences the
+sources share.
 
 """
 _EXPORT_HELP = """\
@@ -60,22 +56,17 @@ def add_commands(commands: Commands) -> None:
     )
     listing.set_defaults(run=_sources)
 
-    inspect = _add_parser(commands, "inspect", "show what is in a source: labels, lengths, defects", "")
-    inspect.add_argument("source", metavar="SOURCE", help="see below")
-    inspect.add_argument(
-        "--output", type=Path, metavar="DIR", help="save text and picture here; must not exist"
-    )
-    add_reading_options(inspect)
-    inspect.set_defaults(run=_inspect)
-
-    screen = _add_parser(
-        commands, "screen", "show where mentions of one source occur in others, without a model", _SCREEN_HELP
-    )
-    screen.add_argument("sources", nargs="+", metavar="SOURCE", help="two or more, see below")
-    screen.add_argument("--output", type=Path, metavar="DIR", help="save the text here; must not exist")
-    screen.add_argument("--all-splits", action="store_true", help="screen validation and test, too")
-    add_reading_options(screen)
-    screen.set_defaults(run=_screen)
+    for name, purpose, run in (
+        ("inspect", "show what is in a source: labels, lengths, defects; or what several share", _inspect),
+        ("screen", "show where mentions of one source occur in others, without a model", _screen),
+    ):
+        command = _add_parser(commands, name, purpose, _OVERLAP_HELP)
+        command.add_argument("sources", nargs="+", metavar="SOURCE", help="see below")
+        command.add_argument(
+            "--all-splits", action="store_true", help="of several sources, compare validation and test, too"
+        )
+        add_reading_options(command)
+        command.set_defaults(run=run)
 
     export = _add_parser(
         commands, "export", "write a source or a merged dataset for other tools", _EXPORT_HELP
@@ -133,48 +124,23 @@ def _where(known: NamedSource) -> str:
 def _inspect(options: argparse.Namespace) -> None:
     from esnera_hf.console import quiet_libraries
     from esnera_hf.inspection import inspect
-    from esnera_hf.result import check_free, new_folder
 
-    if options.output is not None:
-        check_free(options.output)
     with quiet_libraries():
-        inspection = inspect(read_source(options.source, options))
-    if options.output is not None:
-        with new_folder(options.output) as folder:
-            inspection.save(folder)
-    print(inspection)
-    if options.output is not None:
-        print(f"saved to {options.output}")
+        print(inspect([read_source(name, options) for name in options.sources], splits=_splits(options)))
 
 
 def _screen(options: argparse.Namespace) -> None:
-    from esnera_hf.console import quiet_libraries
-    from esnera_hf.duplicates import find_duplicates
     from esnera_hf.errors import ConfigurationError
-    from esnera_hf.result import new_folder
-    from esnera_hf.screening import screen
 
-    check_output(options.output)
     if len(options.sources) < 2:
         raise ConfigurationError(
             "expected at least two sources to screen. `esnera-hf inspect` looks into one."
         )
-    with quiet_libraries():
-        sources = [read_source(name, options) for name in options.sources]
-        splits = ("train", "validation", "test") if options.all_splits else ("train",)
-        screening = screen(sources, splits=splits)
-        duplicates = find_duplicates(sources)
-    lines = [str(screening), f"\nmost alike (the smaller share of both directions, from {_ALIKE:g}):"]
-    for similarity, first, second in screening.ranked()[:_MOST_ALIKE]:
-        if similarity >= _ALIKE:
-            lines.append(f"  {similarity:.2f}  {first}  {second}")
-    text = "\n".join([*lines, f"\n{duplicates}"])
-    if options.output is not None:
-        with new_folder(options.output) as folder:
-            (folder / "screening.txt").write_text(text + "\n", encoding="utf-8")
-    print(text)
-    if options.output is not None:
-        print(f"saved to {options.output}")
+    _inspect(options)
+
+
+def _splits(options: argparse.Namespace) -> tuple[str, ...]:
+    return ("train", "validation", "test") if options.all_splits else ("train",)
 
 
 def _export(options: argparse.Namespace) -> None:

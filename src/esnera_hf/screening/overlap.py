@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import combinations
 from typing import Any, Literal
 
 from esnera_hf.labels import LabelRef
@@ -150,17 +149,6 @@ class Screening:
         if not known:
             return math.nan
         return {"min": min(known), "mean": sum(known) / len(known), "max": max(known)}[combine]
-
-    def ranked(self, combine: Combination = "min") -> list[tuple[float, LabelRef, LabelRef]]:
-        """Return the measurable pairs of labels with their similarity, the most alike first."""
-        labels = list(dict.fromkeys(overlap.label for overlap in self.overlaps))
-        pairs = [
-            (self.similarity(first, second, combine), first, second)
-            for first, second in combinations(labels, 2)
-            if first.source != second.source
-        ]
-        known = [pair for pair in pairs if not math.isnan(pair[0])]
-        return sorted(known, key=lambda pair: (-pair[0], str(pair[1]), str(pair[2])))
 
     def __str__(self) -> str:
         width = max((display_width(str(overlap.label)) for overlap in self.overlaps), default=0)
