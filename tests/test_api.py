@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pytest
@@ -193,8 +193,6 @@ def test_the_report_tells_what_was_chosen(cached: tuple[Path, MergeResult], enco
             "taus": [0.5],
             "max_drop": 0.02,
             "scoring": "projected",
-            "method": "exact",
-            "estimate_margin": 0.01,
             "sentences": None,
         },
         "schema": {"names": {}, "together": [], "apart": [], "locked": None},
@@ -412,17 +410,8 @@ class TestSearch:
         assert set(naive["alpha"]["by_label"]) == {"per", "loc"}
         assert set(naive["beta"]["by_label"]) == {"name", "city", "firm"}
 
-    @pytest.mark.parametrize(
-        ("method", "advice"),
-        [
-            ("exact", "encoder may help."),
-            ("estimated", "encoder may help, or the search 'exact', which trains all."),
-        ],
-    )
     def test_a_broken_bound_merges_nothing_and_says_so(
         self,
-        method: Literal["exact", "estimated"],
-        advice: str,
         cached: tuple[Path, MergeResult],
         sources: list[NerSource],
         encoder_folder: Path,
@@ -435,13 +424,13 @@ class TestSearch:
             sources,
             encoder=encoder_folder,
             lam=0.9,
-            settings=replace(SETTINGS, search=SearchSettings(taus=(0.1,), method=method)),
+            settings=replace(SETTINGS, search=SearchSettings(taus=(0.1,))),
         )
         assert len(result.mapping.unified_labels) == 5
         assert result.mapping.stages[0].tau is None
         said = capsys.readouterr().err
         assert "WARNING: " in said
-        assert advice in said
+        assert "encoder may help." in said
         assert "NOTHING MERGED" in str(result.report)
 
     def test_a_trial_leaves_out_what_leaks_between_its_own_sources(
@@ -456,7 +445,7 @@ class TestSearch:
             left_out.append({leak.place.id for leak in leaks if leak.left_out})
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(trials.Trials, "_trained", stop)
+        monkeypatch.setattr(trials.Trials, "_train", stop)
         splits = {"a": "train", "b": "validation", "c": "test"}
         corpora = [make_source(name, {split: [row("x/B-P y")]}) for name, split in splits.items()]
         matrix = make_matrix({"a:P": 1, "b:P": 1, "c:P": 1}, {("a:P", "b:P"): (1, 1)}, {})
@@ -469,45 +458,6 @@ class TestSearch:
         with pytest.raises(KeyboardInterrupt):
             run(stage.merge(0.4, 0.4))
         assert left_out == [{"a-train-0"}]
-
-    def test_an_estimate_spares_trainings(
-        self,
-        cached: tuple[Path, MergeResult],
-        sources: list[NerSource],
-        encoder_folder: Path,
-        monkeypatch: pytest.MonkeyPatch,
-    ) -> None:
-        """In own labels, persons and firms that become one cost a tenth of F1: not worth a training."""
-        from esnera_hf import trials
-
-        monkeypatch.setenv("ESNERA_CACHE_DIR", str(cached[0]))
-        trained: list[int] = []
-        train = trials.Trials._train
-
-        def count(self: trials.Trials, used: Any, mapping: Any, leaks: Any) -> Any:
-            trained.append(len(mapping.unified_labels))
-            return train(self, used, mapping, leaks)
-
-        monkeypatch.setattr(trials.Trials, "_train", count)
-        search = SearchSettings(taus=(-0.9, 0.5), scoring="own_labels", method="estimated", max_drop=0.05)
-        result = align(
-            sources,
-            encoder=encoder_folder,
-            lam=0.9,
-            into="alpha",
-            settings=replace(SETTINGS, search=search),
-        )
-        first, second = result.report.trials
-        assert first["scores"] is None
-        assert not first["holds"]
-        assert first["estimate"]["own_labels"]["pooled"]["change"]["value"] < -0.06
-        assert second["chosen"]
-        assert second["scores"] is not None
-        assert trained == [3]
-        assert "1 not trained since they were estimated to break the bound" in str(result.report)
-        result.save(cached[0] / "saved")
-        page = (cached[0] / "saved" / "report.html").read_text(encoding="utf-8")
-        assert "estimated to break the bound, not trained" in page
 
     def test_the_final_tagger_is_saved_and_knows_what_it_was_made_of(
         self, searched: MergeResult, sources: list[NerSource], tmp_path: Path

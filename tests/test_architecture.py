@@ -46,7 +46,6 @@ LAYERS = (
     {"joint_taggers"},
     {"source_taggers"},
     {"evidence", "single"},
-    {"estimates"},
     {"trials"},
     {"final"},
     {"settings"},

@@ -41,7 +41,7 @@ def refusal(capsys: pytest.CaptureFixture[str], *command: str) -> str:
 
 
 #: What of the search may be given as it would be anyway.
-AS_BY_DEFAULT = [("--search", "exact"), ("--max-drop", "0.02"), ("--scoring", "projected")]
+AS_BY_DEFAULT = [("--max-drop", "0.02"), ("--scoring", "projected")]
 
 
 @pytest.mark.parametrize(
@@ -71,8 +71,8 @@ AS_BY_DEFAULT = [("--search", "exact"), ("--max-drop", "0.02"), ("--scoring", "p
             for given in AS_BY_DEFAULT
         ),
         (
-            ("--lambda", "0.4", "--tau", "0.4", "--max-drop", "0.02", "--search", "exact"),
-            "--max-drop, --search: λ and τ are both given, so nothing is searched. Leave this out, or one of the two.",
+            ("--lambda", "0.4", "--tau", "0.4", "--max-drop", "0.02"),
+            "--max-drop: λ and τ are both given, so nothing is searched. Leave this out, or one of the two.",
         ),
     ],
 )

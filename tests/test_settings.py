@@ -26,7 +26,6 @@ from esnera_hf.errors import ConfigurationError
         ({}, 0.4, None, "flat"),
         ({}, None, 0.4, "flat"),
         ({"search": SearchSettings(max_drop=0.1)}, None, None, "flat"),
-        ({"search": SearchSettings(method="estimated")}, None, None, "flat"),
         ({"merge": "flat"}, None, None, "flat"),
     ],
 )

@@ -77,7 +77,6 @@ SOURCES = [make_source(name, {"train": [row("anna/B-PER " + name)]}) for name in
         (lambda: FinalSettings(tagger=True, partial="yes"), "partial='yes': expected True, False or None"),
         (lambda: FinalSettings(augment="0.9"), "augment='0.9': expected a confidence"),
         (lambda: SearchSettings(max_drop="0.1"), "max_drop='0.1': expected a share"),
-        (lambda: SearchSettings(estimate_margin=float("nan")), "estimate_margin=nan: expected 0 or more"),
         (lambda: SearchSettings(sentences="10"), "search sentences='10': expected a positive number"),
         (
             lambda: FinalSettings(tagger=True, partial=True, pseudo_noise="0"),

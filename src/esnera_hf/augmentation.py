@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from esnera_hf.alignment import LabelMapping
 from esnera_hf.bounds import within
 from esnera_hf.comparison import renamed
 from esnera_hf.errors import ConfigurationError
-from esnera_hf.predictions import read_predictions, write_predictions
 from esnera_hf.similarity import CrossPredictions
 from esnera_hf.sources import NerSource
-from esnera_hf.sources.arrow_batches import batches
-from esnera_hf.stages import Form
 from esnera_hf.tagging import Entity
 
 DEFAULT_FLOOR = 0.9
-_COUNTS_FILE = "counts.json"
 
 
 @dataclass(frozen=True)
@@ -152,34 +146,3 @@ def _choose(
         else:
             taken.append((entity.start, entity.end))
             yield entity, tagger
-
-
-def pseudo_label_form(sources: Sequence[NerSource], floor: float) -> Form[PseudoLabels]:
-    """Return how the pseudo-labels of sources are kept: a row a train sentence, and the counts.
-
-    Confidences keep as many digits as those of kept predictions, which they are.
-    """
-
-    def write(pseudo: PseudoLabels, folder: Path) -> None:
-        for index, source in enumerate(sources):
-            by_id = pseudo.of(source.name)
-            rows = (by_id.get(row_id, []) for row_id in _train_ids(source))
-            write_predictions(folder / f"{index}.parquet", rows)
-        counts = [[*key, count] for key, count in pseudo.counts.items()]
-        (folder / _COUNTS_FILE).write_text(json.dumps([counts, pseudo.rejected]), encoding="utf-8")
-
-    def read(folder: Path) -> PseudoLabels:
-        counts, rejected = json.loads((folder / _COUNTS_FILE).read_text(encoding="utf-8"))
-        pseudo = PseudoLabels(floor, rejected=Counter(rejected))
-        pseudo.counts.update({(source, label, tagger): count for source, label, tagger, count in counts})
-        for index, source in enumerate(sources):
-            rows = zip(_train_ids(source), read_predictions(folder / f"{index}.parquet"), strict=True)
-            pseudo.entities[source.name] = {row_id: row for row_id, row in rows if row}
-        return pseudo
-
-    return Form(write, read)
-
-
-def _train_ids(source: NerSource) -> Iterator[str]:
-    for (ids,) in batches(source.dataset["train"], "id"):
-        yield from ids.to_pylist()

@@ -72,12 +72,11 @@ def _search(
         constraints,
     )
     searched = search_merge_path(found.matrix, settings.search, trials, constraints)
-    exact = ", or the search 'exact', which trains all" if settings.search.method == "estimated" else ""
     for stage in searched.path.stages:
         if stage.tau is None and any(not decision.wished for decision in stage.decisions):
             say(
                 f"WARNING: {' + '.join(stage.sources)} → {stage.target}: no setting merges anything and holds "
                 f"the bound (micro-F1 less than {settings.search.max_drop} lower). Nothing was merged by "
-                f"similarity at this stage; a larger max_drop, more sentences or a better encoder may help{exact}."
+                f"similarity at this stage; a larger max_drop, more sentences or a better encoder may help."
             )
     return searched.path, searched.trials

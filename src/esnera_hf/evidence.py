@@ -9,14 +9,12 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from esnera_hf.cache import Artefact
 from esnera_hf.console import lap
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.joint_taggers import CachedHead
 from esnera_hf.labels import LabelRef
 from esnera_hf.mention_sums import pretrained_sums
 from esnera_hf.screening import Screening, screen
-from esnera_hf.shares import kept_by_all
 from esnera_hf.similarity import (
     Centre,
     LabelSums,
@@ -27,7 +25,6 @@ from esnera_hf.similarity import (
 )
 from esnera_hf.source_taggers import own_taggers
 from esnera_hf.sources import NerSource
-from esnera_hf.stages import Form, as_json, code_digest
 from esnera_hf.tagger_plan import TaggerPlan, Taggers, check_joint_of, check_taggers
 from esnera_hf.taggers import CachedTagger
 from esnera_hf.tagging import Entity
@@ -129,7 +126,9 @@ def gather_evidence(
         taggers = own_taggers(sources, settings.plan(encoder))
     labels = [ref for source in sources for ref in source.label_refs]
     with lap(seconds, "empirical similarity"):
-        matched, predicted = _agreements(sources, labels, taggers, settings.match)
+        matched, predicted = cross_predictions(
+            lambda name, source: taggers[name].predictions(source, "train"), sources, labels, settings.match
+        )
     with lap(seconds, "semantic similarity"):
         sums = (
             _tuned_sums(sources, taggers)
@@ -138,7 +137,7 @@ def gather_evidence(
         )
         semantic = semantic_similarity(sums, labels, settings.centre)
     with lap(seconds, "screen"):
-        overlap = _overlap(screened or sources, labels)
+        overlap = mention_overlap(screen(screened or sources), labels)
     by_name = {source.name: source.summary.entities["train"] for source in sources}
     support = np.array([by_name[ref.source].get(ref.label, 0) for ref in labels], dtype=np.int64)
     matrix = SimilarityMatrix(tuple(labels), support, matched, predicted, semantic, overlap)
@@ -149,51 +148,6 @@ def _tuned_sums(sources: Sequence[NerSource], taggers: Mapping[str, CachedTagger
     """Return the sums of the mention vectors of the joint tagger's encoder, by source."""
     joint = next(tagger for tagger in taggers.values() if isinstance(tagger, CachedHead))
     return {source.name: joint.mention_sums(source) for source in sources}
-
-
-def _agreements(
-    sources: Sequence[NerSource],
-    labels: Sequence[LabelRef],
-    taggers: Mapping[str, CachedTagger],
-    match: SpanMatch,
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return what the taggers predict on each other's train splits, matched and in all, counted once and kept."""
-    identity = {
-        "sources": [source.identity for source in sources],
-        "labels": labels,
-        "taggers": [[name, tagger.artefact.key] for name, tagger in sorted(taggers.items())],
-        "match": match,
-        "code": code_digest(),
-    }
-
-    def count() -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        return cross_predictions(
-            lambda name, source: taggers[name].predictions(source, "train"), sources, labels, match
-        )
-
-    form = as_json(
-        lambda counts: [part.tolist() for part in counts],
-        lambda data: (_square(data[0], np.int64), _square(data[1], np.int64)),
-    )
-    return kept_by_all(Artefact("agreements", identity), count, form)
-
-
-def _overlap(sources: Sequence[NerSource], labels: Sequence[LabelRef]) -> NDArray[np.float64]:
-    """Return the overlap of mentions of :func:`mention_overlap`, screened once and kept."""
-    identity = {
-        "sources": [source.identity for source in sources],
-        "labels": labels,
-        "code": code_digest(),
-    }
-    form: Form[NDArray[np.float64]] = as_json(
-        lambda shares: shares.tolist(), lambda data: _square(data, np.float64)
-    )
-    return kept_by_all(Artefact("overlaps", identity), lambda: mention_overlap(screen(sources), labels), form)
-
-
-def _square(rows: list[list[float]], kind: type[np.generic]) -> NDArray[Any]:
-    """Return a matrix of labels by labels, perhaps of none."""
-    return np.array(rows, dtype=kind).reshape(len(rows), len(rows))
 
 
 def mention_overlap(screening: Screening, labels: Sequence[LabelRef]) -> NDArray[np.float64]:

@@ -13,23 +13,19 @@ from esnera_hf.augmentation import (
     DEFAULT_FLOOR,
     PseudoLabels,
     check_floor,
-    pseudo_label_form,
     pseudo_labels,
 )
-from esnera_hf.cache import Artefact
 from esnera_hf.candidates import check_pseudo_noise
 from esnera_hf.console import lap
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.leaks import Leak, left_out_of_train
 from esnera_hf.merging import merge_sources
 from esnera_hf.scoring import MergedScores, score_in_own_labels, score_projected
-from esnera_hf.shares import kept_by_all
 from esnera_hf.source_taggers import own_taggers
 from esnera_hf.sources import NerSource
-from esnera_hf.stages import Form, as_json
 from esnera_hf.tagger_plan import TaggerPlan
 from esnera_hf.taggers import CachedTagger
-from esnera_hf.trials import both_predictions, leak_digest, merge_identity, train_merged
+from esnera_hf.trials import both_predictions, train_merged
 
 Baseline = Literal["naive", "gold", "outside"]
 
@@ -168,14 +164,25 @@ def finish(
             taggers = own_taggers(sources, plan)
     if settings.augment is not None:
         with lap(seconds, "pseudo-labels"):
-            pseudo = _pseudo_labels(sources, mapping, taggers, settings.augment, leaks)
+            pseudo = pseudo_labels(
+                sources,
+                mapping,
+                lambda name, source: taggers[name].predictions(source, "train"),
+                settings.augment,
+                left_out_of_train(leaks),
+            )
     with lap(seconds, "merging"):
         dataset = merge_sources(sources, mapping, leaks, pseudo)
     systems: dict[str, ScoredTagger] = {}
     with lap(seconds, "final training"):
         for name, (chosen, added, noise) in _systems(sources, mapping, pseudo, settings).items():
             tagger = train_merged(sources, chosen, leaks, added, plan, pseudo_noise=noise)
-            systems[name] = ScoredTagger(tagger, *_scores(sources, chosen, taggers, tagger))
+            predictions = both_predictions(sources, taggers, tagger, "test")
+            systems[name] = ScoredTagger(
+                tagger,
+                score_in_own_labels(sources, chosen, predictions, "test"),
+                score_projected(sources, chosen, predictions, "test"),
+            )
     return Final(dataset, tuple(leaks), pseudo, taggers, systems, seconds, settings)
 
 
@@ -189,53 +196,6 @@ def with_mentions(mapping: LabelMapping, sources: Sequence[NerSource]) -> LabelM
         for entry in mapping.entries
     )
     return replace(mapping, entries=tuple(entries))
-
-
-def _pseudo_labels(
-    sources: Sequence[NerSource],
-    mapping: LabelMapping,
-    taggers: Mapping[str, CachedTagger],
-    floor: float,
-    leaks: Sequence[Leak],
-) -> PseudoLabels:
-    """Return the pseudo-labels of the sources, found once and kept."""
-    identity = {**merge_identity(sources, mapping, taggers), "floor": floor, "leaks": leak_digest(leaks)}
-
-    def find() -> PseudoLabels:
-        return pseudo_labels(
-            sources,
-            mapping,
-            lambda name, source: taggers[name].predictions(source, "train"),
-            floor,
-            left_out_of_train(leaks),
-        )
-
-    return kept_by_all(Artefact("pseudo_labels", identity), find, pseudo_label_form(sources, floor))
-
-
-def _scores(
-    sources: Sequence[NerSource],
-    mapping: LabelMapping,
-    own: Mapping[str, CachedTagger],
-    tagger: CachedTagger,
-) -> tuple[MergedScores, MergedScores]:
-    """Return how a merged tagger does on the test splits, in own labels and projected, scored once and kept."""
-    identity = {**merge_identity(sources, mapping, own), "tagger": tagger.artefact.key}
-
-    def score() -> tuple[MergedScores, MergedScores]:
-        predictions = both_predictions(sources, own, tagger, "test")
-        return (
-            score_in_own_labels(sources, mapping, predictions, "test"),
-            score_projected(sources, mapping, predictions, "test"),
-        )
-
-    return kept_by_all(Artefact("merged_scores", identity), score, _SCORES_FORM)
-
-
-_SCORES_FORM: Form[tuple[MergedScores, MergedScores]] = as_json(
-    lambda scores: [part.to_dict() for part in scores],
-    lambda data: (MergedScores.from_dict(data[0]), MergedScores.from_dict(data[1])),
-)
 
 
 def _systems(

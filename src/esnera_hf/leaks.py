@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 import numpy as np
 from datasets import Dataset, DatasetDict
 from numpy.typing import NDArray
 
-from esnera_hf.cache import Artefact
-from esnera_hf.duplicates import Place, Texts, find_pairs
+from esnera_hf.duplicates import Place, find_pairs
 from esnera_hf.sources import NerSource
 from esnera_hf.sources.arrow_batches import rows_with_ids
-from esnera_hf.stages import as_json, code_digest, kept
 
 #: A sentence of an earlier split must not stand in a later one.
 _ORDER = {"train": 0, "validation": 1, "test": 2}
@@ -44,8 +41,6 @@ class Leak:
 def find_leaks(sources: Sequence[NerSource]) -> tuple[Leak, ...]:
     """Find the sentences of train and validation that also stand in validation or test.
 
-    What was found is kept in the cache, by the numbers of the sentences.
-
     Args:
         sources: the sources to be merged.
 
@@ -54,23 +49,6 @@ def find_leaks(sources: Sequence[NerSource]) -> tuple[Leak, ...]:
         inside its source, where there are any; test before validation, the same
         text before nearly the same. In the order of the sources.
     """
-    identity = {"sources": [source.identity for source in sources], "code": code_digest()}
-    found = kept(Artefact("leaks", identity), lambda: _find(sources), _FORM)
-    return tuple(_leaks(Texts(sources), found))
-
-
-class _Numbers(NamedTuple):
-    """Leaks by the numbers of their sentences among all of the sources."""
-
-    place: list[int]
-    because: list[int]
-    exact: list[bool]
-
-
-_FORM = as_json(_Numbers._asdict, lambda data: _Numbers(**data))
-
-
-def _find(sources: Sequence[NerSource]) -> _Numbers:
     pairs = find_pairs(sources)
     source = np.array([index for index, source in enumerate(sources) for _ in source.dataset], dtype=np.int64)
     order = np.array([_ORDER[split] for _, split in pairs.texts.parts], dtype=np.int64)
@@ -84,7 +62,13 @@ def _find(sources: Sequence[NerSource]) -> _Numbers:
     best, met = _best(chosen, 2 * place + left_out, weight)
     part = pairs.texts.part_of(place[best])
     best = best[np.lexsort((met, order[part], source[part]))]
-    return _Numbers(place[best].tolist(), because[best].tolist(), pairs.exact[best].tolist())
+    known = pairs.texts.places_of(np.union1d(place[best], because[best]))
+    return tuple(
+        Leak(known[leak], known[twin], bool(same))
+        for leak, twin, same in zip(
+            place[best].tolist(), because[best].tolist(), pairs.exact[best], strict=True
+        )
+    )
 
 
 def _best(
@@ -95,12 +79,6 @@ def _best(
     starts = np.flatnonzero(np.diff(key[ranked], prepend=-1))
     met = np.minimum.reduceat(ranked, starts) if len(starts) else starts
     return ranked[starts], met
-
-
-def _leaks(texts: Texts, found: _Numbers) -> Iterator[Leak]:
-    known = texts.places_of(np.union1d(found.place, found.because).astype(np.int64))
-    for place, twin, same in zip(*found, strict=True):
-        yield Leak(known[place], known[twin], same)
 
 
 def left_out_of_train(leaks: Sequence[Leak]) -> dict[str, set[str]]:

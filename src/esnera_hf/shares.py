@@ -18,7 +18,6 @@ from tqdm.auto import tqdm
 from esnera_hf.cache import Artefact
 from esnera_hf.predictions import read_predictions, write_all_predictions, write_predictions
 from esnera_hf.processes import is_main_process, process_count, process_index
-from esnera_hf.stages import Form, kept
 from esnera_hf.tagging import Entity
 
 T = TypeVar("T")
@@ -60,18 +59,6 @@ def make_by_all(artefact: Artefact, work: Callable[[], T], save: Callable[[T, Pa
     if made:
         wait_for_all()
     return made
-
-
-def kept_by_all(artefact: Artefact, work: Callable[[], T], form: Form[T]) -> T:
-    """Return the result of a stage, worked out by all processes of the launch unless it was kept before.
-
-    Args:
-        artefact: named by everything that the result depends on; every process
-            asks for the same ones in the same order.
-        work: what every process does; its parts may be artefacts themselves.
-        form: how the result is kept.
-    """
-    return kept(artefact, work, form, make_by_all)
 
 
 def own_chunks(items: Iterable[T]) -> Iterator[tuple[int, list[T]]]:

@@ -20,9 +20,8 @@ from esnera_hf.errors import ConfigurationError
 from esnera_hf.metrics import Scope, Scores, score_entities
 from esnera_hf.predictions import read_predictions
 from esnera_hf.processes import process_count
-from esnera_hf.shares import Predict, kept_by_all, make_by_all, make_predictions
+from esnera_hf.shares import Predict, make_by_all, make_predictions
 from esnera_hf.sources import NerSource
-from esnera_hf.stages import as_json, code_digest
 from esnera_hf.tagging import Entity
 
 if TYPE_CHECKING:
@@ -86,19 +85,9 @@ class CachedTagger:
 
     def scores(self, source: NerSource, split: str) -> Scores:
         """Score it on a split of a source with the same labels."""
-        identity = {
-            "tagger": [self.name, self.artefact.key],
-            "sentences": source.fingerprint,
-            "split": split,
-            "code": code_digest(),
-        }
-
-        def score() -> Scores:
-            gold = list(source.sentences(split))
-            predicted = list(self.predictions(source, split))
-            return score_entities([s.entities for s in gold], predicted, [len(s.tokens) for s in gold])
-
-        return kept_by_all(Artefact("scores", identity), score, as_json(Scores.to_dict, Scores.from_dict))
+        gold = list(source.sentences(split))
+        predicted = list(self.predictions(source, split))
+        return score_entities([s.entities for s in gold], predicted, [len(s.tokens) for s in gold])
 
 
 def cached_tagger(

@@ -2,33 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import astuple, dataclass, replace
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from esnera_hf.alignment import Constraints, LabelMapping, MergePath, SearchSettings, mapping_from_path
 from esnera_hf.augmentation import PseudoLabels, pseudo_labels
-from esnera_hf.cache import Artefact, digest_of
 from esnera_hf.candidates import CandidateLabels, PartialAnnotation
 from esnera_hf.comparison import Comparison
 from esnera_hf.console import say
-from esnera_hf.estimates import EstimatedScores, estimate_scores
 from esnera_hf.evidence import Evidence
 from esnera_hf.leaks import Leak, find_leaks, left_out_of_train
 from esnera_hf.merging import as_source, merge_sources
-from esnera_hf.processes import process_count
 from esnera_hf.scoring import MergedScores, PredictionPair, score_in_own_labels, score_projected
-from esnera_hf.shares import kept_by_all
 from esnera_hf.sources import NerSource
-from esnera_hf.stages import Form, as_json, code_digest
 from esnera_hf.tagger_plan import TaggerPlan
 from esnera_hf.taggers import (
     CachedTagger,
     cached_tagger,
-    encoder_identity,
-    library_versions,
 )
-from esnera_hf.tagging import Entity
 
 
 @dataclass(frozen=True)
@@ -56,23 +47,18 @@ class TrialOutcome:
     Attributes:
         mapping: of the sources merged so far.
         settings: the bound, and which scores it is for.
-        estimate: scores estimated without training, where the search estimates.
-        training: what training told; ``None`` where the estimate spoke against it.
+        training: what training told.
     """
 
     mapping: LabelMapping
     settings: SearchSettings
-    estimate: EstimatedScores | None = None
-    training: Training | None = None
+    training: Training
 
     @property
     def pooled(self) -> Comparison:
-        """The pooled F1 that the bound is for: trained, or else estimated."""
-        told = self.training or self.estimate
-        if told is None:
-            raise ValueError("an outcome needs a training or an estimate")
-        scores = told.projected if self.settings.scoring == "projected" else told.own_labels
-        return scores.pooled
+        """The pooled F1 that the bound is for."""
+        projected = self.settings.scoring == "projected"
+        return (self.training.projected if projected else self.training.own_labels).pooled
 
     @property
     def drop(self) -> float:
@@ -80,19 +66,14 @@ class TrialOutcome:
         return -(self.pooled.change.value or 0.0)
 
     @property
-    def worth_training(self) -> bool:
-        """Whether the estimate leaves it open that the bound holds."""
-        return self.drop < self.settings.max_drop + self.settings.estimate_margin
-
-    @property
     def holds(self) -> bool:
         """Whether the tagger's F1 falls by less than the bound allows."""
-        return self.training is not None and self.drop < self.settings.max_drop
+        return self.drop < self.settings.max_drop
 
 
 @dataclass(frozen=True)
 class Trials:
-    """Tries mappings of some sources: estimates first, where the search is to, then trains.
+    """Tries mappings of some sources: trains on what they merge and scores.
 
     Attributes:
         sources: the sources.
@@ -120,45 +101,10 @@ class Trials:
         sources = [source for source in self.sources if source.name in path.sources]
         mapping = mapping_from_path(path, self.evidence.matrix, self.constraints)
         mapping = mapping.restricted(path.sources)
-        outcome = TrialOutcome(mapping, self.search)
-        if self.search.method == "estimated":
-            outcome = replace(outcome, estimate=self._estimated(sources, mapping))
-            if not outcome.worth_training:
-                say(f"  {_told(outcome)} estimated: not worth training")
-                return outcome
-        outcome = replace(outcome, training=self._trained(sources, mapping, find_leaks(sources)))
+        outcome = TrialOutcome(mapping, self.search, self._train(sources, mapping, find_leaks(sources)))
         verdict = "holds" if outcome.holds else f"is broken: more than {self.search.max_drop} lower"
         say(f"  {_told(outcome)} merged: the bound {verdict}")
         return outcome
-
-    def _estimated(self, sources: Sequence[NerSource], mapping: LabelMapping) -> EstimatedScores:
-        """Return the estimate of a mapping, made once and kept."""
-        identity = merge_identity(sources, mapping, self.evidence.taggers)
-        form = as_json(_plain_scores, lambda data: EstimatedScores(*_scores_from(data)))
-        return kept_by_all(Artefact("estimates", identity), lambda: self._estimate(sources, mapping), form)
-
-    def _trained(
-        self, sources: Sequence[NerSource], mapping: LabelMapping, leaks: Sequence[Leak]
-    ) -> Training:
-        """Return what training on a mapping tells, found out once and kept."""
-        identity = {
-            **merge_identity(sources, mapping, self.evidence.taggers),
-            "leaks": leak_digest(leaks),
-            "floor": self.floor,
-            "encoder": encoder_identity(self.plan.encoder),
-            "training": {name: repr(value) for name, value in sorted(self.plan.training.items())},
-            "processes": process_count(),
-            "versions": library_versions(),
-        }
-        return kept_by_all(
-            Artefact("trials", identity), lambda: self._train(sources, mapping, leaks), _TRAINING_FORM
-        )
-
-    def _estimate(self, sources: Sequence[NerSource], mapping: LabelMapping) -> EstimatedScores:
-        def predictions(name: str, source: NerSource) -> Iterator[list[Entity]]:
-            return self.evidence.taggers[name].predictions(source, "validation")
-
-        return estimate_scores(sources, mapping, predictions, "validation")
 
     def _train(self, sources: Sequence[NerSource], mapping: LabelMapping, leaks: Sequence[Leak]) -> Training:
         pseudo = None
@@ -174,53 +120,6 @@ class Trials:
             tagger,
             pseudo.counts.total() if pseudo is not None else 0,
         )
-
-
-def _plain_training(training: Training) -> dict[str, Any]:
-    artefact = training.tagger.artefact
-    tagger = {"name": training.tagger.name, "kind": artefact.kind, "identity": artefact.identity}
-    return {**_plain_scores(training), "tagger": tagger, "pseudo": training.pseudo}
-
-
-def _training_from(data: Mapping[str, Any]) -> Training:
-    tagger = data["tagger"]
-    found = CachedTagger(tagger["name"], Artefact(tagger["kind"], tagger["identity"]), 0.0)
-    return Training(*_scores_from(data), found, data["pseudo"])
-
-
-def _plain_scores(scored: Training | EstimatedScores) -> dict[str, Any]:
-    return {"projected": scored.projected.to_dict(), "own_labels": scored.own_labels.to_dict()}
-
-
-def _scores_from(data: Mapping[str, Any]) -> tuple[MergedScores, MergedScores]:
-    return MergedScores.from_dict(data["projected"]), MergedScores.from_dict(data["own_labels"])
-
-
-#: How a trial is kept: its tagger by name; taken from there, it took no time.
-_TRAINING_FORM: Form[Training] = as_json(_plain_training, _training_from)
-
-
-def merge_identity(
-    sources: Sequence[NerSource], mapping: LabelMapping, own: Mapping[str, CachedTagger]
-) -> dict[str, Any]:
-    """Return what decides how the own taggers of sources do under a mapping, as JSON can hold it.
-
-    Args:
-        sources: the sources.
-        mapping: of their labels.
-        own: their own taggers, by source.
-    """
-    return {
-        "sources": [source.identity for source in sources],
-        "mapping": digest_of(mapping.to_yaml()),
-        "own": [[source.name, own[source.name].artefact.key] for source in sources],
-        "code": code_digest(),
-    }
-
-
-def leak_digest(leaks: Sequence[Leak]) -> str:
-    """Return a digest of leaks."""
-    return digest_of([[astuple(leak.place), astuple(leak.because), leak.exact] for leak in leaks])
 
 
 def _told(outcome: TrialOutcome) -> str:

@@ -18,7 +18,6 @@ from esnera_hf.labels import LabelRef
 from esnera_hf.similarity import SimilarityMatrix, check_lambda
 
 Scoring = Literal["projected", "own_labels"]
-Method = Literal["exact", "estimated"]
 
 
 class Verdict(Protocol):
@@ -45,11 +44,6 @@ class SearchSettings:
         scoring: what that F1 is measured on: ``projected`` through the mapping,
             as the paper does, which cannot see two labels of one source become
             one; or each source's ``own_labels``, which counts that as a loss.
-        method: ``exact`` trains each mapping until one holds the bound, as the
-            paper does; ``estimated`` first estimates its F1 from predictions that
-            are there, and trains only what may hold it.
-        estimate_margin: a mapping is not trained if its F1 is estimated to fall by
-            this much more than ``max_drop``.
         sentences: measure similarities and try mappings on at most so many
             sentences a split of each source; the merged dataset holds all.
     """
@@ -58,17 +52,11 @@ class SearchSettings:
     taus: tuple[float, ...] = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
     max_drop: float = 0.02
     scoring: Scoring = "projected"
-    method: Method = "exact"
-    estimate_margin: float = 0.01
     sentences: int | None = None
 
     def __post_init__(self) -> None:
         if self.scoring not in get_args(Scoring):
             raise ConfigurationError(f"scoring={self.scoring!r}: expected {' or '.join(get_args(Scoring))}.")
-        if self.method not in get_args(Method):
-            raise ConfigurationError(f"method={self.method!r}: expected {' or '.join(get_args(Method))}.")
-        if not within(self.estimate_margin, 0):
-            raise ConfigurationError(f"estimate_margin={self.estimate_margin!r}: expected 0 or more.")
         if not self.lambdas or not self.taus:
             raise ConfigurationError("lambdas and taus: expected at least one value of each.")
         # Reports give lists back, which must be equal to what they were made of.

@@ -46,12 +46,6 @@ def _add_search_options(align: argparse.ArgumentParser) -> None:
         "of one source becoming one as a loss",
     )
     group.add_argument(
-        "--search",
-        choices=("exact", "estimated"),
-        help="train every mapping until one holds the bound (default), or only those whose F1, estimated from "
-        "predictions that are there, leaves it open",
-    )
-    group.add_argument(
         "--search-sentences",
         type=int,
         metavar="N",
@@ -165,7 +159,7 @@ def final_settings(options: argparse.Namespace) -> FinalSettings:
 def _merge(options: argparse.Namespace) -> Merge | None:
     """Return the way of merging that is given, or that other options ask for, whatever their value."""
     fixed = {"--lambda": options.lam, "--tau": options.tau}
-    search = {"--max-drop": options.max_drop, "--scoring": options.scoring, "--search": options.search}
+    search = {"--max-drop": options.max_drop, "--scoring": options.scoring}
     searched = [name for name, value in search.items() if value is not None]
     of_path = [*(name for name, value in fixed.items() if value is not None), *searched]
     if of_path and options.merge == "typed":
@@ -186,7 +180,6 @@ def _search(options: argparse.Namespace) -> SearchSettings:
     given = {
         "max_drop": options.max_drop,
         "scoring": options.scoring,
-        "method": options.search,
         "sentences": options.search_sentences,
     }
     return SearchSettings(**{name: value for name, value in given.items() if value is not None})

@@ -11,7 +11,6 @@ from typing import Any
 
 from esnera_hf.alignment import Constraints, LabelMapping, MergeStage, Trial
 from esnera_hf.augmentation import PseudoLabels
-from esnera_hf.estimates import EstimatedScores
 from esnera_hf.final import Final
 from esnera_hf.leaks import Leak
 from esnera_hf.report.decisions import merge_stages, near_pairs
@@ -162,14 +161,13 @@ def _trial(trial: Trial[TrialOutcome]) -> dict[str, Any]:
         "chosen": trial.chosen,
         "holds": None if outcome is None else outcome.holds,
         "pseudo": None if training is None else training.pseudo,
-        "estimate": None if outcome is None or outcome.estimate is None else _both_scores(outcome.estimate),
         "scores": None if training is None else _both_scores(training),
         "trained": None if training is None else training.tagger.trained,
         "seconds": None if training is None else round(training.tagger.seconds, 1),
     }
 
 
-def _both_scores(scored: Training | EstimatedScores) -> dict[str, Any]:
+def _both_scores(scored: Training) -> dict[str, Any]:
     return {"projected": scored.projected.to_dict(), "own_labels": scored.own_labels.to_dict()}
 
 

@@ -168,10 +168,7 @@ class Report:
         tried = [trial for trial in self.trials if trial["scores"]]
         if not self.trials:
             return
-        spared = sum(bool(trial.get("estimate")) and not trial["scores"] for trial in self.trials)
-        yield f"search: {len(self.trials)} distinct mappings, {len(tried)} tried" + (
-            f", {spared} not trained since they were estimated to break the bound" if spared else ""
-        )
+        yield f"search: {len(self.trials)} distinct mappings, {len(tried)} tried"
         for trial in tried:
             pooled = trial["scores"][self.settings["search"]["scoring"]]["pooled"]
             yield (
