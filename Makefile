@@ -8,7 +8,7 @@ export ESNERA_DATA_DIR ?= $(abspath ../shared/data/raw)
 export ESNERA_ENCODER_DIR ?= $(abspath ../shared/encoders)
 endif
 
-.PHONY: install demo test real lint types package lowest coverage clean
+.PHONY: install demo test test-all real lint types package lowest coverage clean
 
 install: $(INSTALLED)
 
@@ -21,8 +21,13 @@ $(INSTALLED): pyproject.toml constraints.txt
 demo: $(INSTALLED)
 	$(BIN)/esnera-hf demo
 
+# A file runs on one worker, so that what it makes for all its tests is made once.
 test: $(INSTALLED)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(TESTS)
+
+# Those too that start processes, with more random examples.
+test-all: $(INSTALLED)
+	HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest -n 2 --dist loadfile -m 'not real' $(TESTS)
 
 real: $(INSTALLED)
 	$(BIN)/python -m pytest -m real -rs
@@ -46,12 +51,10 @@ lowest:
 	build/lowest/bin/python -m pip install --quiet --constraint build/lowest/lowest.txt --editable '.[dev]'
 	build/lowest/bin/python -m pytest $(TESTS)
 
-# Lines and branches that the default tests reach, and error messages that none of them provokes.
+# Lines and branches that the default tests reach.
 coverage: $(INSTALLED)
 	mkdir -p build/coverage
-	rm -f build/coverage/provoked.json
-	$(BIN)/python -m pytest --cov --cov-report=term --cov-report=html --provoked build/coverage/provoked.json $(TESTS)
-	$(if $(TESTS),,PYTHONPATH=tests $(BIN)/python tests/error_catalogue.py --provoked build/coverage/provoked.json)
+	$(BIN)/python -m pytest --cov --cov-report=term --cov-report=html $(TESTS)
 
 clean:
 	rm -rf .venv build/lowest build/coverage .mypy_cache .ruff_cache .pytest_cache

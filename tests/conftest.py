@@ -16,13 +16,11 @@ import pytest
 from hypothesis import settings
 
 from builders import make_encoder
-from provoked import pytest_addoption, pytest_configure, pytest_sessionfinish
-
-__all__ = ["pytest_addoption", "pytest_configure", "pytest_sessionfinish"]
 
 # Examples take as long as the machine is busy: a slow one is no failure.
-settings.register_profile("esnera", deadline=None)
-settings.load_profile("esnera")
+settings.register_profile("ci", deadline=None, max_examples=25)
+settings.register_profile("nightly", deadline=None, max_examples=500)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
 @pytest.fixture(autouse=True)
