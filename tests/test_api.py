@@ -229,7 +229,7 @@ def test_the_cache_holds_a_finished_tagger_a_source(cached: tuple[Path, MergeRes
     folders = sorted((cached[0] / "taggers").iterdir())
     assert len(folders) == 2
     assert [sorted(path.name for path in folder.iterdir()) for folder in folders] == [
-        ["lock", "made", "manifest.json"]
+        ["artefact.json", "lock", "made"]
     ] * 2
 
 

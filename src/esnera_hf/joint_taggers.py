@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from esnera_hf.cache import Artefact
 from esnera_hf.console import duration, say
-from esnera_hf.mention_sums import add_chunks, keep_chunk, read_sums
+from esnera_hf.mention_sums import add_chunks, keep_chunk, read_cached_sums
 from esnera_hf.metrics import Scores
-from esnera_hf.predictions import read_predictions, write_all_predictions
-from esnera_hf.shares import make_by_all, own_chunks, own_share, progress, put_together
+from esnera_hf.predictions import write_all_predictions
+from esnera_hf.shares import make_by_all, own_chunks, own_share, progress, put_together, read_cached
 from esnera_hf.similarity import LabelSums, sum_vectors
 from esnera_hf.sources import NerSource
 from esnera_hf.tagger_plan import TaggerPlan
@@ -56,11 +56,11 @@ class CachedHead(CachedTagger):
     def predictions(self, source: NerSource, split: str) -> Iterator[list[Entity]]:
         """Yield the predicted entities of each sentence; all heads predict at once, and all of it is kept."""
         file = _predictions_file(self.names.index(self.name))
-        return read_predictions(self._reading(source, split).folder / file)
+        return read_cached(self._reading(source, split), file)
 
     def mention_sums(self, source: NerSource) -> LabelSums:
         """Return the sums of the tuned encoder's mention vectors of a train split, from the pass that predicts."""
-        return read_sums(self._reading(source, "train").folder)
+        return read_cached_sums(self._reading(source, "train"))
 
     def _reading(self, source: NerSource, split: str) -> Artefact:
         """Return what all heads find in a split, and the sums of its mentions' vectors, read now or before."""

@@ -70,7 +70,7 @@ def _cached_sums(source: NerSource, encoder: str, load_encoder: Callable[[], Any
             keep_chunk(sum_vectors(load_encoder().mention_vectors(chunk)), share, number)
 
     make_by_all(artefact, work, lambda _, folder: add_chunks(artefact, folder))
-    return read_sums(artefact.folder)
+    return read_cached_sums(artefact)
 
 
 def keep_chunk(sums: LabelSums, share: Path, number: int) -> None:
@@ -100,6 +100,16 @@ def _write_sums(sums: LabelSums, folder: Path) -> None:
         count=np.array([sums.count[label] for label in labels], dtype=np.int64),
     )
     (folder / _LABELS_FILE).write_text(json.dumps(labels), encoding="utf-8")
+
+
+def read_cached_sums(artefact: Artefact) -> LabelSums:
+    """Read the sums of an artefact.
+
+    Raises:
+        CacheError: they do not load.
+    """
+    with artefact.reading():
+        return read_sums(artefact.folder)
 
 
 def read_sums(folder: Path) -> LabelSums:

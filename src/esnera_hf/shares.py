@@ -140,6 +140,16 @@ def make_predictions(
     make_by_all(artefact, work, lambda _, folder: put_together(artefact, files, folder))
 
 
+def read_cached(artefact: Artefact, file: str) -> Iterator[list[Entity]]:
+    """Yield the predicted entities of each sentence from a file of an artefact.
+
+    Raises:
+        CacheError: the file does not load.
+    """
+    with artefact.reading():
+        yield from read_predictions(artefact.folder / file)
+
+
 def put_together(artefact: Artefact, files: Sequence[str], folder: Path) -> None:
     """Write the predictions of all sentences, in order, from what the processes have predicted.
 

@@ -18,9 +18,8 @@ from esnera_hf.candidates import PartialAnnotation
 from esnera_hf.console import duration, quiet_libraries, say
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.metrics import Scope, Scores, score_entities
-from esnera_hf.predictions import read_predictions
 from esnera_hf.processes import process_count
-from esnera_hf.shares import Predict, make_by_all, make_predictions
+from esnera_hf.shares import Predict, make_by_all, make_predictions, read_cached
 from esnera_hf.sources import NerSource
 from esnera_hf.tagging import Entity
 
@@ -81,7 +80,7 @@ class CachedTagger:
         tokens = (sentence.tokens for sentence in source.sentences(split))
         bar = len(source.dataset[split]), f"{self.name} tagger reads {source.name} {split}"
         make_predictions(artefact, [_PREDICTIONS_FILE], loaded, tokens, bar)
-        return read_predictions(artefact.folder / _PREDICTIONS_FILE)
+        return read_cached(artefact, _PREDICTIONS_FILE)
 
     def scores(self, source: NerSource, split: str) -> Scores:
         """Score it on a split of a source with the same labels."""
