@@ -117,9 +117,9 @@ class TestDamage:
 
     @pytest.mark.parametrize("error", [ValueError("no JSON"), OSError("no block"), KeyError("labels")])
     def test_a_file_that_does_not_load(self, error: Exception) -> None:
-        with pytest.raises(CacheError, match=r"things/.*/made cannot be read: .*Delete .*things/"):
-            with THING.reading():
-                raise error
+        expected = r"things/.*/made cannot be read: .*Delete .*things/"
+        with pytest.raises(CacheError, match=expected), THING.reading():
+            raise error
 
 
 def test_other_versions_of_the_libraries(capsys: pytest.CaptureFixture[str]) -> None:
