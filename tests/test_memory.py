@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from esnera_hf.alignment import LabelMapping, MappedLabel
-from esnera_hf.duplicates import find_pairs, near
+from esnera_hf.duplicates import duplicates, find_pairs
 from esnera_hf.labels import LabelRef
 from esnera_hf.leaks import find_leaks
 from esnera_hf.merging import merge_sources
@@ -27,8 +27,7 @@ WORDS = [f"{c}{v}{d}{w}" for c in "bdfgklmnpr" for v in "aeiou" for d in "stvz" 
 
 #: How much is held or looked at at a time, by the name of the constant.
 AT_ONCE = (
-    "duplicates.pairs._AT_ONCE",
-    "duplicates.texts._BATCH",
+    "duplicates.duplicates._AT_ONCE",
     "merging._BATCH",
     "predictions._ROWS",
     "screening.occurrences._AT_ONCE",
@@ -48,7 +47,7 @@ def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
 def set_batches(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
     for name in (*AT_ONCE, *FIRST_LOOK):
         monkeypatch.setattr(f"esnera_hf.{name}", size)
-    monkeypatch.setattr(near, "_AT_ONCE", 40 * size)  # characters
+    monkeypatch.setattr(duplicates, "_CHARACTERS", 40 * size)  # characters
 
 
 def written(folder: Path, name: str, sentences: int) -> Path:
@@ -185,5 +184,5 @@ def test_the_size_of_batches_changes_nothing(
     for name in AT_ONCE:
         monkeypatch.setattr(f"esnera_hf.{name}", size)
     monkeypatch.setattr(row_writer, "CHUNK", 20 * size)
-    monkeypatch.setattr(near, "_AT_ONCE", 40 * size)
+    monkeypatch.setattr(duplicates, "_CHARACTERS", 40 * size)
     assert everything() == whole
