@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from datasets import Dataset, DatasetDict
-from numpy.typing import NDArray
 
 from esnera_hf.duplicates import Place, find_pairs
 from esnera_hf.sources import NerSource
@@ -58,27 +57,14 @@ def find_leaks(sources: Sequence[NerSource]) -> tuple[Leak, ...]:
     because = np.where(swapped, pairs.first, pairs.second)
     left_out = source[first] != source[second]
     weight = 2 * np.maximum(order[first], order[second]) + pairs.exact
-    chosen = np.flatnonzero(order[first] != order[second])
-    best, met = _best(chosen, 2 * place + left_out, weight)
-    part = pairs.texts.part_of(place[best])
-    best = best[np.lexsort((met, order[part], source[part]))]
-    known = pairs.texts.places_of(np.union1d(place[best], because[best]))
-    return tuple(
-        Leak(known[leak], known[twin], bool(same))
-        for leak, twin, same in zip(
-            place[best].tolist(), because[best].tolist(), pairs.exact[best], strict=True
-        )
-    )
-
-
-def _best(
-    chosen: NDArray[np.int64], key: NDArray[np.int64], weight: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return for each key the first of the heaviest of the chosen pairs, and its first pair of any weight."""
-    ranked = chosen[np.lexsort((chosen, -weight[chosen], key[chosen]))]
-    starts = np.flatnonzero(np.diff(key[ranked], prepend=-1))
-    met = np.minimum.reduceat(ranked, starts) if len(starts) else starts
-    return ranked[starts], met
+    # For each sentence and kind of leak, its first pair of the largest weight.
+    key = 2 * place + left_out
+    ranked = np.lexsort((-weight, key))
+    ranked = ranked[order[first[ranked]] != order[second[ranked]]]
+    best = ranked[np.flatnonzero(np.diff(key[ranked], prepend=-1))]
+    places = pairs.texts.places_of(np.union1d(place[best], because[best]))
+    columns = (place[best].tolist(), because[best].tolist(), pairs.exact[best].tolist())
+    return tuple(Leak(places[leak], places[twin], same) for leak, twin, same in zip(*columns, strict=True))
 
 
 def left_out_of_train(leaks: Sequence[Leak]) -> dict[str, set[str]]:

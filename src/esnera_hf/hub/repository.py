@@ -198,7 +198,9 @@ class HubRepository:
                     return Published(
                         self.repo_id, self.url, info.oid, info.commit_url, info.pr_url or "", changed
                     )
-        raise HubError(f"{self.repo_id}: not published after {_TRIES} tries. Run it again.")  # pragma: no cover
+        raise HubError(
+            f"{self.repo_id}: not published after {_TRIES} tries. Run it again."
+        )  # pragma: no cover
 
     def _planned(self, plan: Callable[[RepositoryState], Changes], state: RepositoryState) -> Changes:
         try:
