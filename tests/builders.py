@@ -11,7 +11,8 @@ import numpy as np
 from datasets import Dataset, DatasetDict
 
 from esnera_hf.labels import LabelRef
-from esnera_hf.similarity import CrossPredictions, SimilarityMatrix
+from esnera_hf.metrics import Scores, score_entities
+from esnera_hf.similarity import CrossPredictions, LabelSums, SimilarityMatrix
 from esnera_hf.sources import NerSource
 from esnera_hf.sources.source import SOURCE_FEATURES
 from esnera_hf.tagging import Entity
@@ -151,6 +152,44 @@ class DictionaryTagger:
                     if tuple(tokens[start:end]) == words:
                         found.append(Entity(start, end, label))
             yield found
+
+
+class DictionarySourceTagger:
+    """A tagger of a source that needs no model: fills the protocol ``SourceTagger`` from dictionaries.
+
+    Args:
+        name: of the source whose labels it predicts.
+        mentions: the label of each mention, a tuple of words.
+        vectors: of the mentions of each label; by default a vector of its own for each label.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        mentions: Mapping[tuple[str, ...], str],
+        vectors: Mapping[str, Sequence[float]] | None = None,
+    ) -> None:
+        self.name = name
+        self._tagger = DictionaryTagger(mentions)
+        self._vectors = vectors
+
+    def predict(self, source: NerSource, split: str) -> Iterator[list[Entity]]:
+        """Yield the entities of each sentence of a split."""
+        return self._tagger.predict(sentence.tokens for sentence in source.sentences(split))
+
+    def scores(self, source: NerSource, split: str) -> Scores:
+        """Return how well its entities are those of the source."""
+        sentences = list(source.sentences(split))
+        gold, lengths = zip(*((s.entities, len(s.tokens)) for s in sentences), strict=True)
+        return score_entities(gold, list(self.predict(source, split)), lengths)
+
+    def mention_vectors(self, source: NerSource) -> LabelSums:
+        """Return the sum of the vectors of each label's mentions in the train split."""
+        names = [entity.label for sentence in source.sentences("train") for entity in sentence.entities]
+        labels = sorted(set(names))
+        vectors = self._vectors or dict(zip(labels, np.eye(len(labels)).tolist(), strict=True))
+        count = {label: names.count(label) for label in labels}
+        return LabelSums({label: np.array(vectors[label]) * count[label] for label in labels}, count)
 
 
 def predictions_of(taggers: Mapping[str, DictionaryTagger]) -> CrossPredictions:

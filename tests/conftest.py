@@ -10,12 +10,14 @@ os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import shutil
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 from builders import make_encoder
+from world import World, make_world
 
 # Examples take as long as the machine is busy: a slow one is no failure.
 settings.register_profile("ci", deadline=None, max_examples=25)
@@ -29,6 +31,24 @@ def cache_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.M
     folder = tmp_path_factory.mktemp("cache")
     monkeypatch.setenv("ESNERA_CACHE_DIR", str(folder))
     return folder
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> World:
+    """Two alignments with their trained taggers, shared by all tests and workers of a run: see :class:`World`."""
+    base = tmp_path_factory.getbasetemp()
+    run = base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
+    cache = getattr(request.config, "cache", None)
+    trained = cache.mkdir("trained") if cache is not None else run / "trained"
+    (run / "world").mkdir(exist_ok=True)
+    return make_world(run / "world", trained)
+
+
+@pytest.fixture
+def warm_cache(world: World, cache_folder: Path) -> Path:
+    """A cache of one test that holds all that was trained for the world."""
+    shutil.copytree(world.cache, cache_folder, dirs_exist_ok=True)
+    return cache_folder
 
 
 @pytest.fixture(scope="session")

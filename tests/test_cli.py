@@ -101,6 +101,7 @@ def test_it_runs_as_a_module() -> None:
     assert done.stdout == f"esnera-hf {__version__}\n"
 
 
+@pytest.mark.slow
 def test_what_an_encoding_lacks_is_written_as_an_escape(tmp_path: Path) -> None:
     mapping = "version: 1\nunified_labels: [PER, 地点]\nlabels:\n- {source: a, label: x, unified: %s}\n"
     for name, unified in (("one", "PER"), ("two", "地点")):
@@ -443,6 +444,7 @@ class TestCorpora:
         assert "labels: P 20" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_reader_that_leaves_early_gets_no_traceback() -> None:
     command = f"{sys.executable} -m esnera_hf sources | head -c 10"
     done = subprocess.run(command, shell=True, capture_output=True, text=True, check=True)

@@ -13,6 +13,8 @@ import pytest
 
 import esnera_hf
 
+pytestmark = pytest.mark.slow
+
 DOCS = Path(__file__).parents[1] / "docs" / "hub.md"
 HF = Path(sysconfig.get_path("scripts"), "hf")
 
@@ -24,7 +26,7 @@ def home(tmp_path: Path) -> Path:
         r"^## hf esnera\n(.*?)(?=^## |\Z)", DOCS.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL
     )
     (code,) = re.findall(r"```python\n(.*?)```", section, flags=re.DOTALL)
-    subprocess.run([sys.executable, "-c", code], env=environment(tmp_path), check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", code], env=environment(tmp_path), check=True)
     return tmp_path
 
 
@@ -34,9 +36,7 @@ def environment(home: Path) -> dict[str, str]:
 
 
 def hf(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [str(HF), *arguments], env=environment(home), capture_output=True, text=True, timeout=60
-    )
+    return subprocess.run([str(HF), *arguments], env=environment(home), capture_output=True, text=True)
 
 
 def test_it_runs_and_is_listed(home: Path) -> None:

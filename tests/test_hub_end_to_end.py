@@ -118,7 +118,7 @@ def heed_interrupts() -> None:
 
 def finished(hub: HubServer, process: subprocess.Popen[str]) -> tuple[int, str, str]:
     """Wait for a command; return its exit code and what it said."""
-    output, errors = process.communicate(timeout=100)
+    output, errors = process.communicate()
     assert not has_token(hub, (output + errors).encode())
     return process.returncode, output, errors
 
@@ -268,6 +268,7 @@ class TestDatasets:
         assert pushed.read("without-token") == pushed.read("none") == "DatasetNotFoundError"
 
 
+@pytest.mark.slow
 def test_a_recipe_gives_the_same_dataset(hub: HubServer, saved: Saved, tmp_path: Path) -> None:
     push = cli(hub, tmp_path / "writer", "push", saved.folder, RECIPE, "--no-text")
     code, output, errors = finished(hub, push)
@@ -305,6 +306,7 @@ def in_characters(words: list[str], start: int, end: int) -> tuple[int, int]:
     return first, first + len(" ".join(words[start:end]))
 
 
+@pytest.mark.slow
 def test_a_tagger(hub: HubServer, tagger: tuple[Tagger, Path], tmp_path: Path) -> None:
     """With the package and without it, over the wire, the entities are the same; a revision is another tagger."""
     trained, folder = tagger
@@ -402,6 +404,7 @@ def wait_for(hub: HubServer, path: str, method: str, process: subprocess.Popen[s
         ),
     ],
 )
+@pytest.mark.slow
 def test_interrupted(saved: Saved, tmp_path: Path, path: str, method: str, safe: str) -> None:
     """Ctrl-C while the Hub is slow: nothing is half published, and the same command finishes."""
     with HubServer() as hub:

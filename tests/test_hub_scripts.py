@@ -68,7 +68,6 @@ def run(server: HubServer | str, home: Path, *command: object, env: dict[str, st
         cwd=home,
         text=True,
         capture_output=True,
-        timeout=200,
         stdin=subprocess.DEVNULL,
     )
     assert not re.search(r"hf_\w*secret", done.stdout + done.stderr)
@@ -163,6 +162,7 @@ class TestEachScript:
         )
 
     @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
+    @pytest.mark.slow
     def test_the_job_it_becomes(self, script: Path, tmp_path: Path) -> None:
         """Nothing is submitted, and no Hub called."""
         done = run(
@@ -179,6 +179,7 @@ class TestEachScript:
         assert "Job not submitted" in done.stdout
 
 
+@pytest.mark.slow
 class TestMergeAndPush:
     def test_dataset_and_tagger(
         self, hub: HubServer, corpora: Path, encoder_folder: Path, tmp_path: Path
@@ -220,6 +221,7 @@ class TestMergeAndPush:
         assert re.match(r"merge_and_push: .*none", done.stderr.splitlines()[-1])
 
 
+@pytest.mark.slow
 class TestTrainAndPushTagger:
     def test_in_one_process(
         self, hub: HubServer, corpora: Path, encoder_folder: Path, tmp_path: Path
@@ -287,6 +289,7 @@ def check_published_once(hub: HubServer, done: Run) -> None:
     assert {"model.safetensors", "tokenizer.json", "README.md"} <= set(repo.files())
 
 
+@pytest.mark.slow
 class TestSpace:
     def test_the_metric_is_loaded_from_it(self, hub: HubServer, tmp_path: Path) -> None:
         """As the README says it is put there."""
@@ -306,6 +309,7 @@ class TestSpace:
         assert (figures["precision"], figures["recall"], figures["support"]) == (1.0, 0.5, 2)
 
 
+@pytest.mark.slow
 class TestRenderCard:
     def test_of_a_result(self, tmp_path: Path) -> None:
         result = make_result()

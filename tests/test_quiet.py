@@ -84,7 +84,6 @@ def run(folder: Path, *commands: list[str], **variables: str) -> Run:
         env=environment,
         capture_output=True,
         text=True,
-        timeout=300,
     )
     assert done.returncode == 0, done.stderr
     told = json.loads((folder / "said.json").read_text())
@@ -119,20 +118,24 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Run:
     )
 
 
+@pytest.mark.slow
 def test_every_command_ran(done: Run) -> None:
     assert done.codes == [0] * 11 + [1], done.errors
 
 
+@pytest.mark.slow
 def test_nothing_on_standard_error_is_a_library_s(done: Run) -> None:
     assert done.strange == []
 
 
+@pytest.mark.slow
 def test_nothing_on_standard_output_is_a_library_s(done: Run) -> None:
     assert "Warning" not in done.output
     assert "%|" not in done.output
     assert not re.search(r"transformers|huggingface_hub|site-packages", done.output)
 
 
+@pytest.mark.slow
 def test_what_a_user_can_act_on_is_said(done: Run) -> None:
     said = [message for message in done.said if message.startswith("WARNING: ")]
     assert any("other versions than in the report (torch 0.1, now " in message for message in said), said

@@ -111,6 +111,7 @@ class TestTheSameTwice:
         assert contents(tmp_path / "again") == contents(tmp_path / "first")
 
     @pytest.mark.parametrize("seed", ["0", "1"])
+    @pytest.mark.slow
     def test_whatever_the_hash_seed(self, made: Made, tmp_path: Path, seed: str) -> None:
         code = (
             "import sys; from esnera_hf.reproducing import reproduce; "
@@ -122,7 +123,6 @@ class TestTheSameTwice:
             env=environment,
             check=True,
             capture_output=True,
-            timeout=300,
         )
         assert contents(tmp_path / "again") == contents(made.saved)
 

@@ -97,7 +97,6 @@ def launch(home: Path, code: str, *arguments: object) -> Run:
         env=environment(home / "cache"),
         capture_output=True,
         text=True,
-        timeout=200,
     )
 
 

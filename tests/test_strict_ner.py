@@ -414,6 +414,7 @@ metric = evaluate.load(sys.argv[1], keep_in_memory=True)
 """
 
 
+@pytest.mark.slow
 def test_the_readme_example_with_the_folder_loaded_offline(tmp_path: Path) -> None:
     """In a process that cannot import the package."""
     readme = (FOLDER / "README.md").read_text(encoding="utf-8")
@@ -427,7 +428,6 @@ def test_the_readme_example_with_the_folder_loaded_offline(tmp_path: Path) -> No
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=120,
     )
     assert run.returncode == 0, run.stderr
     precision, recall, f1 = map(float, run.stdout.split())

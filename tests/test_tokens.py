@@ -28,6 +28,8 @@ from esnera_hf.evidence import EvidenceSettings
 from esnera_hf.final import FinalSettings
 from esnera_hf.settings import AlignSettings
 
+pytestmark = pytest.mark.slow
+
 given = sys.stdin.readline().strip() or None
 sources = [load_source("me/alpha", name="alpha"), load_source("me/beta", name="beta")]
 settings = AlignSettings(
@@ -140,7 +142,6 @@ def run(way: str, folder: Path, hub: HubServer) -> Outcome:
         input=f"{token}\n" if way == "argument" else "\n",
         capture_output=True,
         text=True,
-        timeout=300,
     )
     assert done.returncode == 0, done.stderr
     return Outcome(folder, done.stdout + done.stderr, hub, token, stored if way == "file" else None)

@@ -132,6 +132,7 @@ class TestFolder:
         assert contents(tmp_path / "again") == contents(saved)
 
 
+@pytest.mark.slow
 def test_without_the_package(
     tagger: Tagger, saved: Path, tmp_path: Path, texts: list[str], sentences: list[list[str]]
 ) -> None:

@@ -164,6 +164,7 @@ def test_processes_that_do_not_know_each_other_are_refused(monkeypatch: pytest.M
             call()
 
 
+@pytest.mark.slow
 def test_processes_that_cannot_meet_are_refused() -> None:
     """A launcher that does not tell them where; the first line of what accelerate says is kept."""
     code = "from esnera_hf.modeling.together import launch_state; launch_state()"
@@ -172,7 +173,6 @@ def test_processes_that_cannot_meet_are_refused() -> None:
         env=environment(WORLD_SIZE=2, RANK=1),
         capture_output=True,
         text=True,
-        timeout=100,
     )
     last = done.stderr.splitlines()[-1]
     assert last.startswith(
@@ -181,6 +181,7 @@ def test_processes_that_cannot_meet_are_refused() -> None:
     assert "`MASTER_ADDR` env was not set" in last
 
 
+@pytest.mark.slow
 def test_two_processes(tmp_path: Path) -> None:
     """All think what the main one thinks, and none goes on before it."""
     (tmp_path / "checkpoint-3").mkdir()
@@ -201,7 +202,7 @@ def test_two_processes(tmp_path: Path) -> None:
         )
         for rank in range(2)
     ]
-    outputs = [process.communicate(timeout=100) for process in processes]
+    outputs = [process.communicate() for process in processes]
     assert [process.returncode for process in processes] == [0, 0], outputs
     for (printed, _), told in zip(
         outputs,
