@@ -163,7 +163,6 @@ def summary(source: str, names: Names, hub_id: str = "") -> dict[str, Any]:
         "entities": {split: {} for split in counts},
         "dropped": {names.text: 4},
         "repairs": {"a repair": 1},
-        "observed": {},
         "notes": [names.text],
     }
 

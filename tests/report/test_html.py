@@ -195,7 +195,6 @@ def make_source_facts(t: Name, name: str, labels: tuple[str, str]) -> dict[str, 
         "entities": {"train": {first: 1234}, "validation": {first: 3}, "test": {first: 4, second: 5}},
         "dropped": {t("too long"): 7},
         "repairs": {t("inside without begin"): 8},
-        "observed": {t("repeated"): 9},
         "notes": [t("cut by text")],
     }
 
@@ -518,7 +517,7 @@ def test_sources() -> None:
         ["PER", "1,234", "3", "4", "0.912", "0.923"],
     ]
     items = [item.text for item in page.all("li")]
-    for told in ("dropped 7: too long", "repaired 8: inside without begin", "repeated: 9", "cut by text"):
+    for told in ("dropped 7: too long", "repaired 8: inside without begin", "cut by text"):
         assert items.count(told) == 2
     assert (
         "a/train: 5 also in b/test (4 the same, the others nearly): left out of the merged dataset" in items

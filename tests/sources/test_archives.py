@@ -128,7 +128,7 @@ def test_a_damaged_stream_is_told_from_a_full_disk(tmp_path, monkeypatch):
     path = zipped(tmp_path / "c.zip", FILES)
     monkeypatch.setattr(archives, "_unpack", raising(OSError("Invalid data stream")))
     with pytest.raises(
-        SourceError, match=r"c\.zip: the archive is damaged: Invalid data stream\. Fetch it again"
+        SourceError, match=r"c\.zip: the archive cannot be unpacked: Invalid data stream\. Fetch it again"
     ):
         load_source(path)
     monkeypatch.setattr(archives, "_unpack", raising(OSError(errno.ENOSPC, "No space left on device")))

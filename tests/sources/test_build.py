@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from corpora import raw_reader, sentences_of
 from esnera_hf.errors import ConservationError, SourceError
-from esnera_hf.sources import Dropped, Licence, ReadingOptions, row_writer
+from esnera_hf.sources import Dropped, Licence, ReadingOptions
 from esnera_hf.sources import build as build_module
 from esnera_hf.sources.build import LABEL_NORMALISED, SourceTerms, build_source
 from esnera_hf.sources.sentence import RawSentence
@@ -120,7 +120,7 @@ def test_labels_that_mean_nothing(label):
 
 @pytest.mark.parametrize("sentences", [3, 4, 5, 8])
 def test_chunks_join_in_order(monkeypatch, sentences):
-    monkeypatch.setattr(row_writer, "CHUNK", 4)
+    monkeypatch.setattr(build_module, "_IN_MEMORY", 4)
     rows = [(str(number), [(0, 1, "x")]) for number in range(sentences)]
     readers = {"train": raw_reader(*rows), "validation": raw_reader(*BOTH), "test": raw_reader(*BOTH)}
     dataset = build_source(TERMS, readers).dataset["train"]
@@ -169,7 +169,7 @@ def test_strict_reading_refuses_what_it_would_repair_or_drop(sentence, problem):
 
 def test_strict_reading_takes_what_is_sound():
     readers = three(("ab", [(0, 1, "x"), (1, 2, "x")]), ("ab", []))
-    assert build_source(TERMS, readers, ReadingOptions(strict=True)).observed
+    assert build_source(TERMS, readers, ReadingOptions(strict=True)).repairs == {}
 
 
 def test_the_frequency_of_labels_is_asked_for_only_where_a_span_has_two(monkeypatch):
@@ -180,18 +180,68 @@ def test_the_frequency_of_labels_is_asked_for_only_where_a_span_has_two(monkeypa
 def test_a_span_that_vanishes_is_a_defect_of_the_package(monkeypatch):
     monkeypatch.setattr(build_module, "flatten", lambda spans, frequency: (spans[:-1], []))
     with pytest.raises(
-        ConservationError, match=r"corpus: 2 spans read, 0 kept, 0 dropped\. Please report this"
+        ConservationError, match=r"corpus, given, line 1: 1 spans read, 0 kept, 0 dropped\. Please report this"
     ):
         build_source(TERMS, {"train": raw_reader(*BOTH), "test": raw_reader(*BOTH)})
 
 
-def test_a_full_disk_is_said_with_what_to_do(monkeypatch):
+@pytest.mark.parametrize(("origin", "variable"), [(None, "TMPDIR"), ("digest", "ESNERA_CACHE_DIR")])
+def test_a_full_disk_is_said_with_what_to_do(monkeypatch, origin, variable):
     def full(*args, **options):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(row_writer, "CHUNK", 1)
-    monkeypatch.setattr(row_writer.ArrowWriter, "write_table", full)
-    with pytest.raises(
-        SourceError, match=r"source-\w+\.arrow: the sentences cannot be kept there: .*Make room, or set"
-    ):
-        build_source(TERMS, {"train": raw_reader(*BOTH)})
+    monkeypatch.setattr(build_module, "_IN_MEMORY", 1)
+    monkeypatch.setattr("datasets.arrow_writer.ArrowWriter.write", full)
+    with pytest.raises(SourceError, match=rf"the sentences cannot be kept there: .*Make room, or set {variable} to"):
+        build_source(TERMS, {"train": raw_reader(*BOTH)}, origin=origin)
+
+
+ROWS = tuple((f"{number % 7}b", [(0, 1, "x"), (0, 1, "y")] if number % 5 else []) for number in range(60))
+
+
+def contents(source):
+    rows = {split: (part[:], part.features, part._fingerprint) for split, part in source.dataset.items()}
+    return {**vars(source), "dataset": rows}
+
+
+def test_rows_in_memory_in_a_file_and_in_the_cache_are_the_same(monkeypatch):
+    readers = {"train": raw_reader(*ROWS), "test": raw_reader(("ab", None))}
+    small = contents(build_source(TERMS, readers))
+    monkeypatch.setattr(build_module, "_IN_MEMORY", 10)
+    mapped, again, cached = (
+        contents(build_source(TERMS, readers, origin=origin)) for origin in (None, None, "digest")
+    )
+    assert mapped == again == cached
+    refusing = dict.fromkeys(readers, lambda: pytest.fail("read again"))
+    assert contents(build_source(TERMS, refusing, origin="digest")) == cached
+    for facts in (small, mapped):  # datasets digests what is in memory, and files are digested here
+        facts["dataset"] = {split: rows[:2] for split, rows in facts["dataset"].items()}
+    assert mapped == small
+    assert len(small["dropped"]) == 48
+
+
+@pytest.mark.parametrize(
+    ("terms", "options", "origin"),
+    [
+        (SourceTerms("other"), None, "digest"),
+        (replace(TERMS, language="zh"), None, "digest"),
+        (TERMS, ReadingOptions(characters=True), "digest"),
+        (TERMS, None, "another"),
+    ],
+)
+def test_nothing_else_is_taken_from_the_cache(terms, options, origin):
+    build_source(TERMS, {"train": raw_reader(*ROWS)}, origin="digest")
+    other = [("北京 is", [(0, 2, "loc")])] * 4
+    source = build_source(terms, {"train": raw_reader(*other)}, options, origin=origin)
+    assert source.labels == ("loc",)
+
+
+def test_an_interrupted_reading_leaves_nothing_that_would_be_taken():
+    def interrupted():
+        yield from raw_reader(*ROWS)()
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build_source(TERMS, {"train": interrupted}, origin="digest")
+    source = build_source(TERMS, {"train": raw_reader(*ROWS)}, origin="digest")
+    assert sum(map(len, source.dataset.values())) == len(ROWS)

@@ -31,13 +31,13 @@ def sentence(text, *spans):
     ],
 )
 def test_language_and_words(text, language, words):
-    assert (language_of([sentence(text)]), has_words([sentence(text)])) == (language, words)
+    assert (language_of([sentence(text).tokens]), has_words([sentence(text)])) == (language, words)
 
 
 @given(annotated(st.sampled_from(["北京", "a", "", "iPad"])))
 def test_mentions_survive(drawn):
     tokens, entities = drawn
-    (cut,) = as_characters(lambda: iter([RawSentence(tokens, entities, "here")]))()
+    cut = as_characters(RawSentence(tokens, entities, "here"))
     assert "".join(cut.tokens) == "".join(tokens)
     assert all(len(token) <= 1 for token in cut.tokens)
     assert ["".join(cut.tokens[e.start : e.end]) for e in cut.spans] == [

@@ -263,14 +263,6 @@ def test_column_files(tmp_path, content, options, expected):
     assert sentences_of(source)[0][1] == expected
 
 
-def test_repeats_with_other_annotation_are_counted(tmp_path):
-    path = write(tmp_path / "c.txt", "{{a:x}}y\nx{{a:y}}\n{{a:x}}y\nz\n")
-    assert load_source(path).observed == {
-        "sentences that repeat another one of their split": 1,
-        "sentences that repeat another one of their split with other annotation": 1,
-    }
-
-
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [

@@ -49,9 +49,9 @@ def named_as(summary: Mapping[str, Any]) -> str:
 
 
 def left_out_rows(summaries: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Yield what reading left out, repaired or met, by source and kind."""
+    """Yield what reading left out or repaired, by source and kind."""
     for summary in summaries:
-        for key, fate in (("dropped", "left out"), ("repairs", "repaired"), ("observed", "kept as they are")):
+        for key, fate in (("dropped", "left out"), ("repairs", "repaired")):
             for kind, count in summary.get(key, {}).items():
                 yield {"source": summary["name"], "what": kind, "fate": fate, "count": count}
 

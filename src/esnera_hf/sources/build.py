@@ -1,36 +1,63 @@
-"""Raw sentences of one source become a :class:`NerSource`, with everything accounted for."""
+"""The sentences of a corpus, as readers yield them, become a :class:`NerSource`, with everything accounted for."""
 
 from __future__ import annotations
 
+import hashlib
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from functools import cached_property
-from itertools import islice
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from functools import cache, cached_property, lru_cache, partial
+from itertools import chain, islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from uuid import uuid4
 
-from datasets import Dataset
-from tqdm.auto import tqdm
+import pyarrow as pa
+import pyarrow.compute as pc
+from datasets import Dataset, Features, List, NamedSplit, Value
+from datasets.exceptions import DatasetGenerationError
 
+from esnera_hf import tagging
+from esnera_hf.cache import CACHE_VARIABLE, cache_folder
+from esnera_hf.disk import write_problem
 from esnera_hf.errors import ConservationError, SourceError
+from esnera_hf.sources.arrow_batches import batches, count_tokens_and_entities
 from esnera_hf.sources.characters import as_characters, has_words, language_of
-from esnera_hf.sources.defects import Repeats, observe
 from esnera_hf.sources.licence_table import licence_from_id
 from esnera_hf.sources.options import ReadingOptions
-from esnera_hf.sources.row_writer import RowWriter
-from esnera_hf.sources.sentence import Dropped, RawSentence, Reader, flatten, label_frequency
-from esnera_hf.sources.source import Licence, NerSource, Provenance
+from esnera_hf.sources.sentence import Dropped, RawSentence, Reader, flatten
+from esnera_hf.sources.source import SOURCE_FEATURES, Licence, NerSource, Provenance
 from esnera_hf.sources.splits import complete_splits
-from esnera_hf.tagging import OUTSIDE, Entity, tags_from_entities
+from esnera_hf.tagging import OUTSIDE, tags_from_entities
 from esnera_hf.text import join_tokens
 
-_SNIFFED = 500
 LABEL_NORMALISED = "label in another Unicode form, with spaces around it or unprintable, normalised"
+WORDS_CUT = "words cut into characters"
+#: Sentences from which language and tokenisation are told.
+_SNIFFED = 500
+#: Sentences of a split that stay in memory; more go to an Arrow file, which is mapped.
+_IN_MEMORY = 10_000
+#: A row of a source, and what reading left out and repaired there, so that a cached source has it too.
+_ROW_FEATURES = Features(
+    {
+        **SOURCE_FEATURES,
+        "dropped": List(
+            {
+                name: Value("int64" if name in ("start", "end") else "string")
+                for name in Dropped._fields
+                if name != "split"
+            }
+        ),
+        "repairs": List(Value("string")),
+    }
+)
 
 
 @dataclass(frozen=True)
 class SourceTerms:
-    """What is known of a source beside its sentences; ``labels`` is empty where they are not known."""
+    """Facts about a source beside its sentences; ``labels`` is empty where they are not known."""
 
     name: str
     licence: Licence = field(default_factory=Licence)
@@ -40,24 +67,12 @@ class SourceTerms:
     provenance: Provenance = field(default_factory=Provenance)
 
 
-@dataclass
-class _Ledger:
-    readers: Mapping[str, Reader]
-    strict: bool
-    dropped: list[Dropped] = field(default_factory=list)
-    repairs: Counter[str] = field(default_factory=Counter)
-    observed: Counter[str] = field(default_factory=Counter)
-    labels: Counter[str] = field(default_factory=Counter)
-    kept: int = 0
-
-    @cached_property
-    def frequency(self) -> Mapping[str, int]:
-        """How often each label is annotated: asked for only where one span has two labels."""
-        return label_frequency(self.readers.values())
-
-
 def build_source(
-    terms: SourceTerms, readers: Mapping[str, Reader], options: ReadingOptions | None = None
+    terms: SourceTerms,
+    readers: Mapping[str, Reader],
+    options: ReadingOptions | None = None,
+    *,
+    origin: str | None = None,
 ) -> NerSource:
     """Build a source from a reader for each split.
 
@@ -65,92 +80,223 @@ def build_source(
         terms: name, licence and language.
         readers: by canonical split name; called more than once.
         options: characters or words, strictness, seed.
+        origin: a digest of what is read; the sentences are then cached under it and not read again.
 
     Raises:
         SourceError: no split is labelled, nothing is annotated anywhere, a
-            split mixes labelled and unlabelled sentences, or a label is ``O``;
-            with ``strict`` also anything to repair or leave out.
+            split mixes labelled and unlabelled sentences, a label is ``O``, or there is no
+            room for the sentences; with ``strict`` also anything to repair or leave out.
     """
     options = options or ReadingOptions()
     terms = replace(terms, language=options.language or terms.language)
-    terms, readers = _in_characters(terms, readers, options)
-    readers = {split: _normalised(read) for split, read in readers.items()}
-    ledger = _Ledger(readers, options.strict)
+    reading = _Reading(terms, readers, options)
+    stored = {
+        split: _stored(partial(reading.rows, split), split, reading.key(split, origin)) for split in readers
+    }
+    labels, repairs = Counter[str](), Counter[str]()
+    dropped: list[Dropped] = []
     splits: dict[str, Dataset] = {}
     notes = list(terms.notes)
-    for split, read in readers.items():
-        rows = _read_split(terms.name, split, read, ledger)
-        if rows is None:
-            notes.append(f"{split} carries no annotation: not loaded")
+    for split, rows in stored.items():
+        own_labels, own_dropped = _annotation(split, rows, repairs)
+        labels += own_labels
+        dropped += own_dropped
+        if own_labels:
+            splits[split] = _canonical(rows)
         else:
-            splits[split] = rows
+            notes.append(f"{split} carries no annotation: not loaded")
+    if repairs.pop(WORDS_CUT, 0):
+        notes.insert(len(terms.notes), WORDS_CUT)
     if not splits:
         raise SourceError(
             f"{terms.name}: no entities in any split ({', '.join(readers) or 'none found'}). "
             "Expected at least one split with annotated sentences: check the tag column and the format."
         )
-    if ledger.labels.total() != ledger.kept + len(ledger.dropped):
-        raise ConservationError(
-            f"{terms.name}: {ledger.labels.total()} spans read, {ledger.kept} kept, {len(ledger.dropped)} dropped. "
-            "Please report this."
-        )
     dataset, cuts = complete_splits(splits, options.seed)
     licence = terms.licence
     if options.licence is not None:
         licence = licence_from_id(options.licence, "as stated by whoever loaded it")
+    first = next(iter(stored.values()))
     return NerSource(
         name=terms.name,
         dataset=dataset,
         licence=licence,
-        language=terms.language,
+        language=terms.language or language_of(first[:_SNIFFED]["tokens"]),
         provenance=terms.provenance,
-        dropped=tuple(ledger.dropped),
-        repairs=dict(ledger.repairs),
-        observed=dict(ledger.observed),
-        notes=(*notes, *_unknown_labels(terms, ledger.labels), *_case_variants(ledger.labels), *cuts),
+        dropped=tuple(dropped),
+        repairs=dict(repairs),
+        notes=(*notes, *_unknown_labels(terms, labels), *_case_variants(labels), *cuts),
     )
 
 
-def _in_characters(
-    terms: SourceTerms, readers: Mapping[str, Reader], options: ReadingOptions
-) -> tuple[SourceTerms, Mapping[str, Reader]]:
-    """Tell the language where it is unknown, and cut words into characters where that is wanted."""
-    first = next(iter(readers.values()), None)
-    if first is None:
-        return terms, readers
-    sample = list(islice(first(), _SNIFFED))
-    if not terms.language:
-        terms = replace(terms, language=language_of(sample))
-    wanted = options.characters
-    if wanted is None:
-        wanted = terms.language.partition("-")[0] in ("zh", "ja") and has_words(sample)
-    if not wanted:
-        return terms, readers
-    terms = replace(terms, notes=(*terms.notes, "words cut into characters"))
-    return terms, {split: as_characters(read) for split, read in readers.items()}
+class _Reading:
+    """Turns what readers yield into rows."""
+
+    def __init__(self, terms: SourceTerms, readers: Mapping[str, Reader], options: ReadingOptions) -> None:
+        self._terms = terms
+        self._readers = readers
+        self._options = options
+
+    def key(self, split: str, origin: str | None) -> str | None:
+        """Return a digest of everything that decides the rows of a split."""
+        if origin is None:
+            return None
+        terms, options = self._terms, sorted(self._options.chosen().items())
+        identity = (origin, split, terms.name, terms.language, options, _code_digest())
+        return hashlib.sha256(repr(identity).encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+    @cached_property
+    def _cuts_words(self) -> bool:
+        if self._options.characters is not None:
+            return self._options.characters
+        sample = list(islice(next(iter(self._readers.values()))(), _SNIFFED))
+        language = self._terms.language or language_of(sentence.tokens for sentence in sample)
+        return language.partition("-")[0] in ("zh", "ja") and has_words(sample)
+
+    @cached_property
+    def _frequency(self) -> Mapping[str, int]:
+        """How often each label is annotated: asked for only where one span has two labels."""
+        return label_frequency(self._readers.values())
+
+    def rows(self, split: str) -> Iterator[dict[str, Any]]:
+        """Yield the rows of a split, read from its beginning."""
+        name = self._terms.name
+        annotated: dict[bool, str] = {}
+        for index, sentence in enumerate(self._readers[split]()):
+            annotated.setdefault(sentence.spans is not None, sentence.where)
+            if len(annotated) == 2:
+                raise SourceError(
+                    f"{name}, {split}: {annotated[True]} is annotated and {annotated[False]} is not. "
+                    "A split must be annotated throughout (an empty annotation is one): part the file."
+                )
+            if self._cuts_words:
+                sentence = as_characters(sentence)
+            tags, dropped, repairs = self._annotation(sentence)
+            yield {
+                "id": f"{name}-{split}-{index}",
+                "tokens": sentence.tokens,
+                "ner_tags": tags,
+                "source": name,
+                "dropped": dropped,
+                "repairs": [*repairs, *([WORDS_CUT] if index == 0 and self._cuts_words else ())],
+            }
+
+    def _annotation(self, sentence: RawSentence) -> tuple[list[str], list[dict[str, Any]], list[str]]:
+        """Return the tags of a sentence, the spans left out, and the repairs."""
+        where, spans, repairs = f"{self._terms.name}, {sentence.where}", [], list(sentence.repairs)
+        for span in sentence.spans or ():
+            label = normalised_label(span.label)
+            if label == OUTSIDE or not label:
+                raise SourceError(
+                    f"{where}: a label called {label!r}. {OUTSIDE!r} means 'outside every entity' in every tagging "
+                    "scheme: rename the label in the source."
+                )
+            if label != span.label:
+                repairs.append(LABEL_NORMALISED)
+            spans.append(replace(span, label=label))
+        doubled = len({(span.start, span.end) for span in spans}) < len(spans)
+        kept, clashes = flatten(spans, self._frequency if doubled else {})
+        if len(kept) + len(clashes) != len(spans):
+            raise ConservationError(
+                f"{where}: {len(spans)} spans read, {len(kept)} kept, {len(clashes)} dropped. Please report this."
+            )
+        if self._options.strict and (repairs or clashes):
+            problem = repairs[0] if repairs else f"{clashes[0].span}: {clashes[0].reason}"
+            raise SourceError(f"{where}: {problem}. Mend it, or read without strict=True.")
+        dropped = [
+            {
+                "where": sentence.where,
+                **asdict(span),
+                "mention": join_tokens(sentence.tokens[span.start : span.end]),
+                "reason": reason,
+            }
+            for span, reason in clashes
+        ]
+        return tags_from_entities(len(sentence.tokens), kept), dropped, repairs
 
 
-def _normalised(read: Reader) -> Reader:
-    """Return a reader whose labels are in NFKC and without spaces around them."""
-    known: dict[str, str] = {}
+@lru_cache(maxsize=10_000)
+def normalised_label(label: str) -> str:
+    """Return a label in NFKC, without spaces around it, unprintable characters replaced by U+FFFD."""
+    text = unicodedata.normalize("NFKC", label).strip()
+    return "".join(char if char.isprintable() else "\ufffd" for char in text)
 
-    def renamed(span: Entity) -> Entity:
-        label = known.get(span.label)
-        if label is None:
-            text = unicodedata.normalize("NFKC", span.label).strip()
-            label = known[span.label] = "".join(c if c.isprintable() else "\ufffd" for c in text)
-        return span if label == span.label else replace(span, label=label)
 
-    def read_normalised() -> Iterator[RawSentence]:
-        for sentence in read():
-            spans = [renamed(span) for span in sentence.spans or ()]
-            changed = sum(new is not old for new, old in zip(spans, sentence.spans or (), strict=True))
-            if changed:
-                sentence.spans = spans
-                sentence.repairs.extend([LABEL_NORMALISED] * changed)
-            yield sentence
+def label_frequency(readers: Iterable[Reader]) -> Counter[str]:
+    """Count annotated spans by label over all splits."""
+    return Counter(
+        normalised_label(span.label)
+        for read in readers
+        for sentence in read()
+        for span in sentence.spans or ()
+    )
 
-    return read_normalised
+
+def _annotation(split: str, rows: Dataset, repairs: Counter[str]) -> tuple[Counter[str], list[Dropped]]:
+    """Count the labels annotated in a split, collect the spans left out, and add up the repairs."""
+    _, labels = count_tokens_and_entities(rows)
+    dropped: list[Dropped] = []
+    for spans, kinds in batches(rows, "dropped", "repairs"):
+        dropped += [Dropped(split=split, **span) for span in pc.list_flatten(spans).to_pylist()]
+        repairs.update(pc.list_flatten(kinds).to_pylist())
+    labels.update(drop.label for drop in dropped)
+    return labels, dropped
+
+
+def _stored(read: Callable[[], Iterator[dict[str, Any]]], split: str, key: str | None) -> Dataset:
+    """Return rows as a dataset: a few in memory, more, and those with a key, in an Arrow file that is mapped."""
+    if key is None:
+        stream = read()
+        first = list(islice(stream, _IN_MEMORY))
+        if len(first) < _IN_MEMORY:
+            return Dataset(pa.Table.from_pylist(first, schema=_ROW_FEATURES.arrow_schema))
+        read = partial(chain, first, stream)
+    folder = Path(_temporary_folder().name) if key is None else cache_folder() / "sources"
+    try:
+        return Dataset.from_generator(
+            read,
+            features=_ROW_FEATURES,
+            cache_dir=str(folder),
+            split=NamedSplit(split),
+            fingerprint=key
+            or uuid4().hex,  # without one, datasets takes another file of the same name for this one
+        )
+    except (DatasetGenerationError, OSError) as error:
+        cause = error.__cause__ if isinstance(error, DatasetGenerationError) else error
+        if problem := write_problem(cause, folder):
+            variable = "TMPDIR" if key is None else CACHE_VARIABLE
+            raise SourceError(
+                f"{folder}: the sentences cannot be kept there: {problem}. Make room, or set {variable} to a folder "
+                "with more."
+            ) from error
+        raise cause or error from None
+
+
+@cache
+def _temporary_folder() -> TemporaryDirectory[str]:
+    return TemporaryDirectory(prefix="esnera-")
+
+
+@cache
+def _code_digest() -> str:
+    """Return a digest of the code that reads: what older code cached is read again."""
+    files = [*sorted(Path(__file__).parent.rglob("*.py")), Path(tagging.__file__)]
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+
+
+def _canonical(rows: Dataset) -> Dataset:
+    """Return the rows without what reading left out and repaired.
+
+    Their fingerprint is one of their content: the default tells the name and age of a
+    file, and so would everything made of them.
+    """
+    digest = hashlib.sha256()
+    for file in rows.cache_files:
+        with open(file["filename"], "rb") as stream:
+            digest.update(hashlib.file_digest(stream, "sha256").digest())
+    fingerprint = digest.hexdigest()[:16] if rows.cache_files else None
+    table = rows.data.select(list(SOURCE_FEATURES)).cast(SOURCE_FEATURES.arrow_schema)
+    return Dataset(table, fingerprint=fingerprint)
 
 
 def _unknown_labels(terms: SourceTerms, frequency: Mapping[str, int]) -> Iterator[str]:
@@ -166,51 +312,3 @@ def _case_variants(frequency: Mapping[str, int]) -> Iterator[str]:
     for variants in by_fold.values():
         if len(variants) > 1:
             yield f"labels that differ only in case, kept apart: {', '.join(variants)}"
-
-
-def _read_split(name: str, split: str, read: Reader, ledger: _Ledger) -> Dataset | None:
-    rows = RowWriter()
-    repeats = Repeats()
-    places: dict[bool, str] = {}
-    entities = 0
-    for index, sentence in enumerate(tqdm(read(), desc=f"{name} {split}", unit=" sentences", delay=2)):
-        entities += len(sentence.spans or ())
-        places.setdefault(sentence.spans is not None, sentence.where)
-        if len(places) == 2:
-            raise SourceError(
-                f"{name}, {split}: {places[True]} is annotated and {places[False]} is not. "
-                "A split must be annotated throughout (an empty annotation is one): part the file."
-            )
-        tags = _tags(name, split, sentence, ledger)
-        ledger.observed.update(observe(sentence))
-        repeats.add(sentence.tokens, tags)
-        rows.add(f"{name}-{split}-{index}", sentence.tokens, tags, name)
-    ledger.observed.update(repeats.counts())
-    return rows.finish() if entities else None
-
-
-def _tags(name: str, split: str, sentence: RawSentence, ledger: _Ledger) -> list[str]:
-    spans = sentence.spans or []
-    for span in spans:
-        if span.label == OUTSIDE or not span.label:
-            raise SourceError(
-                f"{name}, {sentence.where}: a label called {span.label!r}. {OUTSIDE!r} means "
-                "'outside every entity' in every tagging scheme: rename the label in the source."
-            )
-    ledger.repairs.update(sentence.repairs)
-    kept, clashes = flatten(spans, ledger.frequency if _has_double_labels(spans) else {})
-    if ledger.strict and (sentence.repairs or clashes):
-        problem = sentence.repairs[0] if sentence.repairs else f"{clashes[0].span}: {clashes[0].reason}"
-        raise SourceError(f"{name}, {sentence.where}: {problem}. Mend it, or read without strict=True.")
-    ledger.labels.update(span.label for span in spans)
-    ledger.kept += len(kept)
-    for span, reason in clashes:
-        mention = join_tokens(sentence.tokens[span.start : span.end])
-        ledger.dropped.append(
-            Dropped(split, sentence.where, span.start, span.end, span.label, mention, reason)
-        )
-    return tags_from_entities(len(sentence.tokens), kept)
-
-
-def _has_double_labels(spans: list[Entity]) -> bool:
-    return len(spans) > 1 and len({(span.start, span.end) for span in spans}) < len(spans)

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import accumulate
 
 from esnera_hf.sources.offsets import written_without_spaces
-from esnera_hf.sources.sentence import RawSentence, Reader
+from esnera_hf.sources.sentence import RawSentence
 from esnera_hf.tagging import Entity
 from esnera_hf.text import is_unspaced
 
 _FEW = 0.05
 
 
-def language_of(sentences: Sequence[RawSentence]) -> str:
-    """Tell Chinese (``zh``) and Japanese (``ja``) from the script of sentences, else ``""``."""
-    texts = ["".join(sentence.tokens) for sentence in sentences]
+def language_of(sentences: Iterable[Sequence[str]]) -> str:
+    """Tell Chinese (``zh``) and Japanese (``ja``) from the script of the tokens of sentences, else ``""``."""
+    texts = ["".join(tokens) for tokens in sentences]
     if not written_without_spaces(texts):
         return ""
     kana = sum("\u3040" <= char <= "\u30ff" for text in texts for char in text)
@@ -31,16 +31,11 @@ def has_words(sentences: Iterable[RawSentence]) -> bool:
     return sum(length > 1 for length in lengths) > _FEW * len(lengths)
 
 
-def as_characters(reader: Reader) -> Reader:
-    """Return a reader that cuts every token into its characters and moves the spans along."""
-
-    def read() -> Iterator[RawSentence]:
-        for sentence in reader():
-            starts = [0, *accumulate(len(token) or 1 for token in sentence.tokens)]
-            tokens = [char for token in sentence.tokens for char in (token or [""])]
-            spans = sentence.spans
-            if spans is not None:
-                spans = [Entity(starts[s.start], starts[s.end], s.label) for s in spans]
-            yield replace(sentence, tokens=tokens, spans=spans)
-
-    return read
+def as_characters(sentence: RawSentence) -> RawSentence:
+    """Cut every token of a sentence into its characters and move the spans along."""
+    starts = [0, *accumulate(len(token) or 1 for token in sentence.tokens)]
+    tokens = [char for token in sentence.tokens for char in (token or [""])]
+    spans = sentence.spans
+    if spans is not None:
+        spans = [Entity(starts[s.start], starts[s.end], s.label) for s in spans]
+    return replace(sentence, tokens=tokens, spans=spans)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -12,7 +11,7 @@ from datasets import Dataset, DatasetDict
 
 from esnera_hf.console import say
 from esnera_hf.errors import ConfigurationError, SourceError, SourceNotFoundError
-from esnera_hf.sources.archives import opened
+from esnera_hf.sources.archives import content_digest, opened
 from esnera_hf.sources.build import SourceTerms, build_source
 from esnera_hf.sources.files import (
     check_one_file,
@@ -118,20 +117,20 @@ def _not_there(text: str) -> tuple[str, str]:
 def _load_path(path: Path, given_name: str | None, options: ReadingOptions) -> NerSource:
     """Load a file or folder; files that only happen to have a known name get none of its terms."""
     name = given_name or _name_of(path)
-    known = find_named(name)
+    known, origin = find_named(name), content_digest(path)
     with opened(path) as content:
         files = known.find_files(content) if known is not None and content.is_dir() else {}
         if known is not None and files and not _leaves_out(known, content, files):
-            return _from_known_files(known, name, content, files, options)
+            return _from_known_files(_terms(known, name), known, content, files, options, origin)
         if given_name and known is not None:
-            return _from_folder(content, _terms(known, name), _known_reading(known, options))
-        return _from_folder(content, _terms(None, name), options)
+            return _from_folder(content, _terms(known, name), _known_reading(known, options), origin)
+        return _from_folder(content, _terms(None, name), options, origin)
 
 
-def _from_folder(path: Path, terms: SourceTerms, options: ReadingOptions) -> NerSource:
+def _from_folder(path: Path, terms: SourceTerms, options: ReadingOptions, origin: str | None) -> NerSource:
     """Load a file or folder by what its names and content tell."""
     readers, notes = path_readers(path, terms.name, options)
-    return build_source(replace(terms, notes=tuple(notes)), readers, options)
+    return build_source(replace(terms, notes=tuple(notes)), readers, options, origin=origin)
 
 
 def _leaves_out(known: NamedSource, folder: Path, files: dict[str, list[Path]]) -> bool:
@@ -153,17 +152,19 @@ def _known_reading(known: NamedSource, options: ReadingOptions) -> ReadingOption
 
 def _load_named(known: NamedSource, name: str, options: ReadingOptions) -> NerSource:
     folder = os.environ.get(DATA_DIR_VARIABLE)
+    terms = _terms(known, name)
     for place in (Path(folder) / sub for sub in known.folders) if folder else ():
         files = known.find_files(place) if place.is_dir() else {}
+        origin = content_digest(place) if files else None
         if files and _leaves_out(known, place, files):
             try:
-                return _from_folder(place, _terms(known, name), _known_reading(known, options))
+                return _from_folder(place, terms, _known_reading(known, options), origin)
             except SourceError as error:
                 note = "a split lies there under another name, and was not read"
                 say(f"{name}: {note}: {error}")
-                return _from_known_files(known, name, place, files, options, [note])
+                terms = replace(terms, notes=(note,))
         if files:
-            return _from_known_files(known, name, place, files, options)
+            return _from_known_files(terms, known, place, files, options, origin)
     advice = (
         f"Get a copy from {known.homepage} and pass '{known.name}=PATH', or set {DATA_DIR_VARIABLE} to the "
         f"folder that holds '{known.folders[0]}/'."
@@ -179,24 +180,24 @@ def _load_named(known: NamedSource, name: str, options: ReadingOptions) -> NerSo
         tag_names=options.tag_names or known.tag_names,
     )
     found = load_from_hub(known.hub.repo_id, settings, missing=missing, advice=advice)
-    return _from_hub(known.hub.repo_id, found, _terms(known, name), settings)
+    return _from_hub(known.hub.repo_id, found, terms, settings)
 
 
 def _from_known_files(
+    terms: SourceTerms,
     known: NamedSource,
-    name: str,
     folder: Path,
     files: dict[str, list[Path]],
     options: ReadingOptions,
-    notes: Sequence[str] = (),
+    origin: str | None,
 ) -> NerSource:
     for split, members in files.items():
         if not known.many_files:
-            check_one_file(folder, name, split, members)
+            check_one_file(folder, terms.name, split, members)
     reading = _known_reading(known, options)
     readers = {split: file_reader(members, reading) for split, members in files.items()}
     marks = file_notes(file for members in files.values() for file in members)
-    return build_source(_terms(known, name, [*notes, *marks]), readers, options)
+    return build_source(replace(terms, notes=(*terms.notes, *marks)), readers, options, origin=origin)
 
 
 def _from_hub(repo_id: str, found: LoadedFromHub, terms: SourceTerms, options: ReadingOptions) -> NerSource:
@@ -210,11 +211,11 @@ def _from_dataset_dict(dataset: DatasetDict, terms: SourceTerms, options: Readin
     return build_source(replace(terms, notes=(*terms.notes, *notes)), readers, options)
 
 
-def _terms(known: NamedSource | None, name: str, notes: Iterable[str] = ()) -> SourceTerms:
+def _terms(known: NamedSource | None, name: str) -> SourceTerms:
     if known is None:
-        return SourceTerms(name, notes=tuple(notes))
+        return SourceTerms(name)
     provenance = Provenance(known.homepage, known.citation)
-    return SourceTerms(name, known.licence, known.language, tuple(notes), known.labels, provenance)
+    return SourceTerms(name, known.licence, known.language, (), known.labels, provenance)
 
 
 def _name_of(path: Path) -> str:

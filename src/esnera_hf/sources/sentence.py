@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -91,8 +90,3 @@ def _clash_reason(span: Entity, rival: Entity) -> str:
     if rival.start <= span.start and span.end <= rival.end:
         return "nested in a longer span"
     return "crosses a longer or earlier span"
-
-
-def label_frequency(readers: Iterable[Reader]) -> Counter[str]:
-    """Count annotated spans by label over all splits."""
-    return Counter(span.label for read in readers for sentence in read() for span in sentence.spans or ())

@@ -9,7 +9,7 @@ from datasets import Dataset, DatasetDict
 
 from esnera_hf.bounds import is_count
 from esnera_hf.errors import ConfigurationError
-from esnera_hf.sources.kept_sources import load_kept
+from esnera_hf.sources.load import load_source
 from esnera_hf.sources.source import NerSource
 
 #: A known name, a path, ``"name=path"``, a Hub dataset id or a loaded source.
@@ -44,7 +44,7 @@ def load_one(source: SourceLike) -> NerSource:
         ConfigurationError: it is nothing that could be a source.
     """
     _check_source(source)
-    return source if isinstance(source, NerSource) else load_kept(source)
+    return source if isinstance(source, NerSource) else load_source(source)
 
 
 def load_each(sources: Sequence[SourceLike]) -> list[NerSource]:

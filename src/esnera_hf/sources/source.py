@@ -93,7 +93,6 @@ class SourceSummary:
         entities: entities by split and label.
         dropped: annotated spans left out, by reason.
         repairs: repairs made while reading, by kind.
-        observed: oddities left as they are, by kind.
         notes: splits that were cut, renamed or not loaded.
         language: BCP 47 code, ``""`` where unknown.
         provenance: where the source comes from.
@@ -106,7 +105,6 @@ class SourceSummary:
     entities: dict[str, dict[str, int]]
     dropped: dict[str, int]
     repairs: dict[str, int]
-    observed: dict[str, int]
     notes: tuple[str, ...]
     language: str = ""
     provenance: Provenance = Provenance()
@@ -126,7 +124,6 @@ class SourceSummary:
         )
         lines += [f"  dropped: {count:,} spans ({reason})" for reason, count in self.dropped.items()]
         lines += [f"  repaired: {count:,} × {kind}" for kind, count in self.repairs.items()]
-        lines += [f"  seen: {count:,} {kind}" for kind, count in self.observed.items()]
         lines += [f"  note: {note}" for note in self.notes]
         return "\n".join(lines)
 
@@ -142,7 +139,6 @@ class SourceSummary:
             "entities": self.entities,
             "dropped": self.dropped,
             "repairs": self.repairs,
-            "observed": self.observed,
             "notes": list(self.notes),
         }
 
@@ -160,7 +156,6 @@ class NerSource:
         provenance: where the corpus comes from.
         dropped: every annotated span that was left out, with the reason.
         repairs: repairs made while reading, counted by kind.
-        observed: oddities left as they are, counted by kind.
         notes: what was done to the splits.
         vocabulary: labels it annotates though they may not occur, as in a sample.
         given: what it was loaded from, as ``load_source`` takes it; ``""`` for data in
@@ -175,7 +170,6 @@ class NerSource:
     provenance: Provenance = Provenance()
     dropped: tuple[Dropped, ...] = field(default=(), repr=False)
     repairs: Mapping[str, int] = field(default_factory=dict, repr=False)
-    observed: Mapping[str, int] = field(default_factory=dict, repr=False)
     notes: tuple[str, ...] = field(default=(), repr=False)
     vocabulary: tuple[str, ...] = field(default=(), repr=False)
     given: str = field(default="", repr=False, compare=False)
@@ -208,7 +202,6 @@ class NerSource:
             entities=entities,
             dropped=dict(sorted(Counter(drop.reason for drop in self.dropped).items())),
             repairs=dict(sorted(self.repairs.items())),
-            observed=dict(sorted(self.observed.items())),
             notes=self.notes,
             language=self.language,
             provenance=self.provenance,
