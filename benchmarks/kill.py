@@ -40,7 +40,7 @@ from esnera_hf.cache import Artefact
 from esnera_hf.manifest import Manifest
 from esnera_hf.modeling import training
 from esnera_hf.report.replay import without_times
-from esnera_hf.sources import kept_sources
+from esnera_hf.sources import archives
 from esnera_hf.stages import code_digest
 
 SENTENCES = 60
@@ -86,7 +86,7 @@ def align_and_save(encoder: Path, run: Path) -> None:
 
     Artefact.make, training.last_whole_checkpoint = noted_make, noted_last  # type: ignore[method-assign]
     note(run, "ready", "reading")
-    kept_sources.WORTH_KEEPING = 0  # small as they are
+    archives._WORTH_CACHING = 0  # small as they are
     sources = [f"{folder.name}={folder}" for folder in sorted((encoder.parent / "corpora").iterdir())]
     settings = AlignSettings(
         EvidenceSettings(training=TRAINING, taggers="separate"),

@@ -18,7 +18,7 @@ from esnera_hf.merging import merge_sources
 from esnera_hf.predictions import read_predictions, write_predictions
 from esnera_hf.screening import screen
 from esnera_hf.similarity import cross_predictions
-from esnera_hf.sources import NerSource, load_source, row_writer, source
+from esnera_hf.sources import NerSource, build, load_source, source
 from esnera_hf.tagging import Entity
 
 SMALL, LARGE = 400, 1_600
@@ -34,7 +34,7 @@ AT_ONCE = (
     "sources.arrow_batches._BATCH",
     "sources.source._BATCH",
 )
-FIRST_LOOK = ("sources.build._SNIFFED", "sources.column_layout._SNIFFED_ROWS", "sources.row_writer.CHUNK")
+FIRST_LOOK = ("sources.build._SNIFFED", "sources.column_layout._SNIFFED_ROWS", "sources.build._IN_MEMORY")
 
 
 @pytest.fixture(autouse=True)
@@ -48,6 +48,7 @@ def set_batches(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
     for name in (*AT_ONCE, *FIRST_LOOK):
         monkeypatch.setattr(f"esnera_hf.{name}", size)
     monkeypatch.setattr(duplicates, "_CHARACTERS", 40 * size)  # characters
+    monkeypatch.setattr("datasets.config.DEFAULT_MAX_BATCH_SIZE", size)
 
 
 def written(folder: Path, name: str, sentences: int) -> Path:
@@ -183,6 +184,6 @@ def test_the_size_of_batches_changes_nothing(
     whole = everything()
     for name in AT_ONCE:
         monkeypatch.setattr(f"esnera_hf.{name}", size)
-    monkeypatch.setattr(row_writer, "CHUNK", 20 * size)
+    monkeypatch.setattr(build, "_IN_MEMORY", 20 * size)
     monkeypatch.setattr(duplicates, "_CHARACTERS", 40 * size)
     assert everything() == whole

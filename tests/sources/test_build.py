@@ -180,7 +180,8 @@ def test_the_frequency_of_labels_is_asked_for_only_where_a_span_has_two(monkeypa
 def test_a_span_that_vanishes_is_a_defect_of_the_package(monkeypatch):
     monkeypatch.setattr(build_module, "flatten", lambda spans, frequency: (spans[:-1], []))
     with pytest.raises(
-        ConservationError, match=r"corpus, given, line 1: 1 spans read, 0 kept, 0 dropped\. Please report this"
+        ConservationError,
+        match=r"corpus, given, line 1: 1 spans read, 0 kept, 0 dropped\. Please report this",
     ):
         build_source(TERMS, {"train": raw_reader(*BOTH), "test": raw_reader(*BOTH)})
 
@@ -192,7 +193,9 @@ def test_a_full_disk_is_said_with_what_to_do(monkeypatch, origin, variable):
 
     monkeypatch.setattr(build_module, "_IN_MEMORY", 1)
     monkeypatch.setattr("datasets.arrow_writer.ArrowWriter.write", full)
-    with pytest.raises(SourceError, match=rf"the sentences cannot be kept there: .*Make room, or set {variable} to"):
+    with pytest.raises(
+        SourceError, match=rf"the sentences cannot be kept there: .*Make room, or set {variable} to"
+    ):
         build_source(TERMS, {"train": raw_reader(*BOTH)}, origin=origin)
 
 
