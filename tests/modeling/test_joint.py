@@ -30,7 +30,6 @@ from esnera_hf.modeling.joint_training import (
     train_joint_tagger,
 )
 from esnera_hf.modeling.pretrained import load_encoder
-from esnera_hf.modeling.progress import TrainingProgress
 from esnera_hf.modeling.tagger import Tagger
 from esnera_hf.modeling.training import tagger_optimizer
 from esnera_hf.sources import NerSource
@@ -327,7 +326,7 @@ class TestSaved:
             JointTagger.from_pretrained(tmp_path / "nothing")
 
 
-class Interrupt(TrainingProgress):
+class Interrupt(training.TrainingProgress):
     """Raises KeyboardInterrupt once the checkpoint of the second epoch is written."""
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -350,7 +349,7 @@ def test_an_interrupted_training_goes_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(joint_training, "TrainingProgress", Interrupt)
+        patch.setattr(training, "TrainingProgress", Interrupt)
         with pytest.raises(KeyboardInterrupt):
             train_joint_tagger(sources, str(encoder_folder), tmp_path, SHORT)
     assert sorted(folder.name for folder in tmp_path.iterdir()) == ["checkpoint-15", "checkpoint-30"]

@@ -2,19 +2,50 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from enum import Enum
 from typing import Any
 
 import torch
 from transformers import PreTrainedModel, TrainingArguments
 
+from esnera_hf.console import say
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.modeling.batching import has_bfloat16
 from esnera_hf.modeling.together import launch_state
 
-#: Arguments of the Trainer that a tagger's training does not follow, and why.
-_NOT_FOLLOWED = {
+#: The settings that decide a tagger's weights, and their types: these can be set, and nothing else. Settings may
+#: come from a stranger's report, and other arguments of the Trainer delete files, upload, or run code.
+_ALLOWED: dict[str, type | tuple[type, ...]] = {
+    "seed": int,
+    "data_seed": int,
+    "num_train_epochs": (int, float),
+    "max_steps": int,
+    "early_stopping_patience": int,
+    "learning_rate": (int, float),
+    "head_learning_rate": (int, float),
+    "lr_scheduler_type": str,
+    "warmup_steps": (int, float),
+    "weight_decay": (int, float),
+    "adam_beta1": (int, float),
+    "adam_beta2": (int, float),
+    "adam_epsilon": (int, float),
+    "max_grad_norm": (int, float),
+    "per_device_train_batch_size": int,
+    "gradient_accumulation_steps": int,
+    "dataloader_drop_last": bool,
+    "train_sampling_strategy": str,
+    "sampling_exponent": (int, float),
+    "window_length": int,
+    "bf16": bool,
+    "fp16": bool,
+    "tf32": bool,
+    "use_cpu": bool,
+    "full_determinism": bool,
+}
+_REASONS = {
     "optim": "taggers are trained with AdamW, at a rate for the encoder and one for the rest",
     "optim_args": "taggers are trained with AdamW, which takes adam_beta1, adam_beta2 and adam_epsilon",
     "label_smoothing_factor": "the loss is the likelihood of a CRF, which has no smoothed form here",
@@ -61,13 +92,6 @@ class TaggerTrainingArguments(TrainingArguments):  # type: ignore[misc]
         ):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name}={getattr(self, name)}: expected a number above 0.")
-        defaults = {field.name: field.default for field in fields(TrainingArguments)}
-        for name, why in _NOT_FOLLOWED.items():
-            value = getattr(self, name)
-            if value and value != defaults[name]:
-                raise ValueError(
-                    f"{name}={getattr(value, 'value', value)!r} is not followed: {why}. Leave it out."
-                )
         if not self.early_stopping_patience >= 1:
             raise ValueError(
                 f"early_stopping_patience={self.early_stopping_patience}: expected a number of epochs, at least 1; "
@@ -92,6 +116,60 @@ class TaggerTrainingArguments(TrainingArguments):  # type: ignore[misc]
         settings = {name: getattr(self, name) for name in (*recommended_settings(768, 0), "seed")}
         settings["per_device_train_batch_size"] *= self.world_size
         return settings
+
+
+def checked_training(
+    training: TrainingArguments | Mapping[str, Any], *, origin: str = "training"
+) -> dict[str, Any]:
+    """Return the settings of a training by name: none but those that decide a tagger's weights.
+
+    Args:
+        training: settings by name, or ``TrainingArguments``, of which those that
+            differ from their defaults count. Their ``output_dir`` is not used,
+            as checkpoints lie in the cache.
+        origin: what the settings come from, for messages.
+
+    Raises:
+        ConfigurationError: a setting is not allowed here, or of another type.
+    """
+    if isinstance(training, TrainingArguments):
+        training = _changed(training, origin)
+    if not isinstance(training, Mapping):
+        raise ConfigurationError(
+            f"{origin}: found {type(training).__name__}, expected settings by name, such as "
+            "{'num_train_epochs': 5}, or TrainingArguments."
+        )
+    for name, value in training.items():
+        # Values of what is refused are left out of the message: one may be a token.
+        if name not in _ALLOWED:
+            reason = _REASONS.get(name, f"expected one of {', '.join(sorted(_ALLOWED))}")
+            raise ConfigurationError(f"{origin}: {name} cannot be set: {reason}. Leave it out.")
+        kinds = _ALLOWED[name] if isinstance(_ALLOWED[name], tuple) else (_ALLOWED[name],)
+        if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+            expected = " or ".join(kind.__name__ for kind in kinds)
+            raise ConfigurationError(f"{origin}: {name}={value!r:.80}: expected a value of type {expected}.")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ConfigurationError(f"{origin}: {name}={value}: expected a finite number.")
+    return dict(training)
+
+
+def _changed(arguments: TrainingArguments, origin: str) -> dict[str, Any]:
+    """Return the arguments that differ from the defaults of their class, without the output folder."""
+    kind = TaggerTrainingArguments if isinstance(arguments, TaggerTrainingArguments) else TrainingArguments
+    values = {known.name: getattr(arguments, known.name) for known in fields(arguments)}
+    output_dir = values.pop("output_dir")
+    defaults = kind(output_dir)
+    changed = {
+        name: value.value if isinstance(value, Enum) else value
+        for name, value in values.items()
+        if name in _ALLOWED and value != getattr(defaults, name, None)
+    }
+    # The Trainer derives arguments from others, such as no pinned memory from use_cpu: those of a twin are as good.
+    twin = kind(output_dir, **changed)
+    others = {name: value for name, value in values.items() if value != getattr(twin, name, None)}
+    if output_dir != TrainingArguments().output_dir:
+        say(f"{origin}: output_dir={output_dir!r} is not used; checkpoints lie in the cache.")
+    return {**changed, **others}
 
 
 def recommended_settings(width: int, sentences: int) -> dict[str, Any]:
@@ -167,12 +245,12 @@ def choose_arguments(
         encoder: the pretrained encoder.
         sentences: number of training sentences.
         output_dir: where checkpoints go.
-        overrides: arguments the user gave; they win.
+        overrides: settings that win over those chosen, see :func:`checked_training`.
 
     Raises:
-        ConfigurationError: an override is no argument of
-            :class:`TaggerTrainingArguments`.
+        ConfigurationError: an override cannot be set, or is out of range.
     """
+    overrides = checked_training(overrides)
     chosen: dict[str, Any] = {
         **recommended_settings(encoder.config.hidden_size, sentences),
         "output_dir": output_dir,
@@ -205,7 +283,4 @@ def choose_arguments(
         )
         return TaggerTrainingArguments(**given)
     except (TypeError, ValueError) as error:
-        raise ConfigurationError(
-            f"training arguments {dict(overrides)}: {str(error).removesuffix('.')}. Give what TaggerTrainingArguments, "
-            "a transformers.TrainingArguments, takes."
-        ) from error
+        raise ConfigurationError(f"training: {str(error).removesuffix('.')}.") from error

@@ -1,48 +1,82 @@
-"""Checkpoints of a training: which of them are whole, so that it can go on after whatever stopped it."""
+"""Checkpoints of a training, from which it goes on after whatever stopped it."""
 
 from __future__ import annotations
 
 import json
 import shutil
-import struct
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_callback import TrainerCallback
+from transformers.trainer_utils import get_last_checkpoint
 
 from esnera_hf.console import say
-from esnera_hf.manifest import Manifest
 from esnera_hf.modeling.together import agreed, wait_for_all
 from esnera_hf.processes import is_main_process
 
-_MANIFEST_FILE = "manifest.json"
-_PREFIX = "checkpoint-"
+#: Lists the files of a checkpoint. The Trainer writes and removes files one by one, loads a checkpoint
+#: without an optimizer as if nothing were amiss, and would then train something else.
+_FILES = "files.json"
 
 
 class CheckpointRecorder(TrainerCallback):  # type: ignore[misc]
-    """Notes what each checkpoint holds once every process has written its part."""
+    """Lists the files of each checkpoint once every process has written its part."""
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         wait_for_all()
-        folder = Path(args.output_dir) / f"{_PREFIX}{state.global_step}"
-        if not is_main_process() or not folder.is_dir():
-            return
-        new = folder / f"{_MANIFEST_FILE}.new"
-        new.write_text(json.dumps(Manifest.of(folder).to_dict(), indent=1), encoding="utf-8")
-        new.replace(folder / _MANIFEST_FILE)
+        folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+        if is_main_process() and folder.is_dir():
+            names = sorted(file.name for file in folder.iterdir())
+            new = folder / f"{_FILES}.new"
+            new.write_text(json.dumps(names), encoding="utf-8")
+            new.replace(folder / _FILES)
 
 
 def last_whole_checkpoint(output_dir: Path) -> str | None:
     """Return the latest checkpoint that a training can go on from, ``None`` if there is none.
 
     It is whole, and so is the one with the best weights so far, which are
-    taken in the end. Those that are not are thrown away, which is said. The
-    processes of a launch go by what the main one finds.
+    taken in the end. Later ones are removed. The processes of a launch go by
+    the choice of the main one.
     """
     return agreed(_last_whole(output_dir) if is_main_process() else None)
+
+
+def _last_whole(output_dir: Path) -> str | None:
+    while output_dir.is_dir() and (name := get_last_checkpoint(output_dir)):
+        problem = _problem(Path(name))
+        if not problem:
+            return str(name)
+        say(f"checkpoint {name} is not used and removed: {problem}")
+        shutil.rmtree(name)
+    return None
+
+
+def _problem(checkpoint: Path) -> str:
+    """Say why a training cannot go on from a checkpoint; ``""`` if it can."""
+    if not _is_whole(checkpoint):
+        return "it was not written to its end, or is partly removed"
+    best = _state(checkpoint)["best_model_checkpoint"]
+    if best is not None:
+        # The Trainer looks for it at the place that the state names: a folder that was moved begins anew.
+        here = Path(best).parent.resolve() == checkpoint.parent.resolve()
+        if not here or not _is_whole(Path(best)):
+            return f"the best weights so far, {Path(best).name}, are no longer there"
+    return ""
+
+
+def _is_whole(checkpoint: Path) -> bool:
+    listed = checkpoint / _FILES
+    if not listed.is_file():
+        return False
+    return all((checkpoint / name).is_file() for name in json.loads(listed.read_text(encoding="utf-8")))
+
+
+def _state(checkpoint: Path) -> dict[str, Any]:
+    state: dict[str, Any] = json.loads((checkpoint / TRAINER_STATE_NAME).read_text(encoding="utf-8"))
+    return state
 
 
 def best_of_stopped(checkpoint: Path, planned: Mapping[str, int], patience: int) -> Path | None:
@@ -60,82 +94,3 @@ def best_of_stopped(checkpoint: Path, planned: Mapping[str, int], patience: int)
     if best is None or not stopped or any(state.get(name) != value for name, value in planned.items()):
         return None
     return checkpoint.parent / Path(best).name
-
-
-def _last_whole(output_dir: Path) -> str | None:
-    folders = sorted(output_dir.glob(f"{_PREFIX}*"), key=_step, reverse=True)
-    problems = {folder: _problem(folder) for folder in folders}
-    for folder, problem in problems.items():
-        if problem:
-            _throw_away(folder, problem)
-    for folder in folders:
-        if problems[folder]:
-            continue
-        best = _state(folder).get("best_model_checkpoint")
-        if best is None:
-            return str(folder)
-        place = Path(best)
-        if problems.get(output_dir / place.name, "missing") or place.parent.resolve() != output_dir.resolve():
-            _throw_away(folder, f"the best weights so far, {place.name}, are no longer there")
-            continue
-        return str(folder)
-    return None
-
-
-def _step(folder: Path) -> int:
-    number = folder.name.removeprefix(_PREFIX)
-    return int(number) if number.isdecimal() else -1
-
-
-def _throw_away(folder: Path, problem: str) -> None:
-    say(f"checkpoint {folder} is not used and thrown away: {problem}")
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-def _state(folder: Path) -> dict[str, Any]:
-    state = json.loads((folder / TRAINER_STATE_NAME).read_text(encoding="utf-8"))
-    if not isinstance(state, dict):
-        raise ValueError(f"{TRAINER_STATE_NAME} is no JSON object")
-    return state
-
-
-def _problem(folder: Path) -> str:
-    """Say what is wrong with a checkpoint; ``""`` if nothing is.
-
-    One that was written and not noted yet when the process was killed is looked
-    at for files that end too early: its last file, the state, is written last.
-    """
-    try:
-        _state(folder)
-        noted = folder / _MANIFEST_FILE
-        if noted.is_file():
-            manifest = Manifest.from_dict(json.loads(noted.read_text(encoding="utf-8")))
-            return manifest.damage(folder, whole=False)
-        for file in folder.iterdir():
-            if file.suffix == ".safetensors":
-                _check_safetensors(file)
-            elif file.suffix in (".pt", ".pth") and not zipfile.is_zipfile(file):
-                return f"{file.name} ends too early"
-    except FileNotFoundError as error:
-        return f"it was not written to its end, {Path(error.filename).name} is missing"
-    except (ValueError, struct.error) as error:
-        return f"{type(error).__name__}: {error}"
-    return ""
-
-
-def _check_safetensors(file: Path) -> None:
-    """Check that a file of weights is as long as it says.
-
-    Raises:
-        ValueError: it is not.
-    """
-    with file.open("rb") as stream:
-        (length,) = struct.unpack("<Q", stream.read(8))
-        if length > file.stat().st_size:
-            raise ValueError(f"{file.name} ends too early")
-        header = json.loads(stream.read(length))
-    end = max(
-        (entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"), default=0
-    )
-    if file.stat().st_size != 8 + length + end:
-        raise ValueError(f"{file.name} ends too early")

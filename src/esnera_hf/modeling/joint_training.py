@@ -21,9 +21,8 @@ from esnera_hf.modeling.batching import TaggingCollator
 from esnera_hf.modeling.joint import JointTagger
 from esnera_hf.modeling.joint_model import JointModel
 from esnera_hf.modeling.pretrained import load_encoder, window_length
-from esnera_hf.modeling.progress import TrainingProgress
 from esnera_hf.modeling.sampling import TemperatureSampler
-from esnera_hf.modeling.training import EarlyStopping, TaggerTrainer, fit, tagger_optimizer
+from esnera_hf.modeling.training import TaggerTrainer, fit, tagger_optimizer, training_callbacks
 from esnera_hf.modeling.training_data import TrainingData
 from esnera_hf.sources import NerSource
 from esnera_hf.tagging import iob2_tag_set
@@ -109,7 +108,7 @@ def _trainer(
         data_collator=JointCollator(data.pad_id),
         compute_metrics=data.mean_scores,
         preprocess_logits_for_metrics=partial(_best_paths, model),
-        callbacks=[EarlyStopping(arguments.early_stopping_patience), TrainingProgress(name)],
+        callbacks=training_callbacks(arguments, name),
         optimizers=(tagger_optimizer(model, arguments), None),
     )
 

@@ -17,6 +17,7 @@ from transformers import (
     EarlyStoppingCallback,
     PreTrainedModel,
     Trainer,
+    TrainerCallback,
     TrainerState,
     set_seed,
 )
@@ -131,7 +132,7 @@ def _trainer(
         data_collator=PartialCollator(data.pad_id),
         compute_metrics=data.micro_scores,
         preprocess_logits_for_metrics=partial(_best_paths, model),
-        callbacks=[EarlyStopping(arguments.early_stopping_patience), TrainingProgress(data.source.name)],
+        callbacks=training_callbacks(arguments, data.source.name),
         optimizers=(tagger_optimizer(model, arguments), None),
     )
 
@@ -144,7 +145,6 @@ def fit(trainer: Trainer, output_dir: Path) -> None:
     """
     trainer.remove_callback(PrinterCallback)
     trainer.remove_callback(ProgressCallback)
-    trainer.add_callback(CheckpointRecorder())
     checkpoint = last_whole_checkpoint(output_dir)
     given: Any = trainer.args
     batch = given.train_batch_size * given.world_size
@@ -167,6 +167,11 @@ def fit(trainer: Trainer, output_dir: Path) -> None:
     # The Trainer would train another epoch: it forgets that it was told to stop.
     trainer.state = TrainerState.load_from_json(os.path.join(str(checkpoint), TRAINER_STATE_NAME))
     trainer.model.load_state_dict(load_file(best / SAFE_WEIGHTS_NAME))
+
+
+def training_callbacks(arguments: TaggerTrainingArguments, name: str) -> list[TrainerCallback]:
+    """Return the callbacks of a training; whoever stops it after a checkpoint finds that recorded."""
+    return [CheckpointRecorder(), EarlyStopping(arguments.early_stopping_patience), TrainingProgress(name)]
 
 
 class EarlyStopping(EarlyStoppingCallback):  # type: ignore[misc]
