@@ -1,8 +1,16 @@
-"""Numbers that a user gives, and their bounds."""
+"""Checks of what a user gives: numbers within bounds, plain data that is to become settings."""
 
 from __future__ import annotations
 
+import types
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, fields, is_dataclass
 from numbers import Integral, Real
+from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+
+from esnera_hf.errors import ConfigurationError
+
+T = TypeVar("T")
 
 
 def within(value: object, low: float, high: float = float("inf")) -> bool:
@@ -13,3 +21,94 @@ def within(value: object, low: float, high: float = float("inf")) -> bool:
 def is_count(value: object) -> bool:
     """Tell whether a value is a whole number above 0."""
     return isinstance(value, Integral) and int(value) >= 1
+
+
+def from_plain(kind: type[T], data: object, where: str) -> T:
+    """Rebuild a value of a type from plain data, as JSON gives it, by the names and types of its fields.
+
+    Nothing is taken that a type does not name: a file of a stranger sets no more
+    than its reader expects.
+
+    Args:
+        kind: a dataclass, or any type that the field of one is declared with.
+        data: dictionaries, lists, text and numbers.
+        where: the data come from, for messages.
+
+    Raises:
+        ConfigurationError: a name is unknown or missing, or a value of another type.
+    """
+    return cast(T, _value(kind, data, where))
+
+
+def _value(kind: Any, data: Any, where: str) -> Any:
+    origin, parts = get_origin(kind), get_args(kind)
+    if kind is Any:
+        return data
+    if origin in (Union, types.UnionType):
+        return _one_of(parts, data, where)
+    if origin is Literal:
+        return _expect(any(data == part and type(data) is type(part) for part in parts), data, where, kind)
+    if is_dataclass(kind):
+        return _record(kind, data, where)
+    if origin in (dict, Mapping):
+        _expect(isinstance(data, Mapping), data, where, kind)
+        key, value = parts
+        return {
+            _value(key, name, where): _value(value, entry, f"{where}.{name}") for name, entry in data.items()
+        }
+    if origin in (list, tuple, Sequence) or hasattr(kind, "_fields"):
+        return _row(kind, data, where)
+    if kind is float:
+        number = isinstance(data, (int, float)) and not isinstance(data, bool)
+        return _expect(number, data, where, kind)
+    return _expect(isinstance(data, kind) and (kind is bool or not isinstance(data, bool)), data, where, kind)
+
+
+def _one_of(kinds: Sequence[Any], data: Any, where: str) -> Any:
+    problems = []
+    for kind in kinds:
+        try:
+            return _value(kind, data, where)
+        except ConfigurationError as error:
+            problems.append(error)
+    raise problems[-1] if data is None else problems[0]
+
+
+def _record(kind: Any, data: Any, where: str) -> Any:
+    _expect(isinstance(data, Mapping), data, where, kind)
+    hints = get_type_hints(kind)
+    needed = {
+        f.name for f in fields(kind) if f.init and f.default is MISSING and f.default_factory is MISSING
+    }
+    names = {f.name for f in fields(kind) if f.init}
+    for problem, wrong in (("unknown", set(data) - names), ("missing", needed - set(data))):
+        if wrong:
+            raise ConfigurationError(
+                f"{where}: {problem}: {', '.join(sorted(map(str, wrong)))}; expected {', '.join(sorted(names))}. "
+                "Read it with the version that wrote it, or correct it."
+            )
+    return kind(**{name: _value(hints[name], value, f"{where}.{name}") for name, value in data.items()})
+
+
+def _row(kind: Any, data: Any, where: str) -> Any:
+    """Rebuild a list or a tuple; a named tuple is a list in JSON."""
+    _expect(isinstance(data, (list, tuple)), data, where, kind)
+    parts = get_args(kind)
+    if hasattr(kind, "_fields"):
+        parts = tuple(get_type_hints(kind).values())
+    elif get_origin(kind) is not tuple or parts[-1] is Ellipsis:
+        parts = parts[:1] * len(data)
+    _expect(len(parts) == len(data), data, where, kind)
+    values = [
+        _value(part, value, f"{where}[{n}]") for n, (part, value) in enumerate(zip(parts, data, strict=True))
+    ]
+    if hasattr(kind, "_fields"):
+        return kind(*values)
+    return values if get_origin(kind) is list else tuple(values)
+
+
+def _expect(condition: bool, data: Any, where: str, kind: Any) -> Any:
+    if not condition:
+        name = str(kind).replace("typing.", "") if get_origin(kind) else kind.__name__
+        raise ConfigurationError(f"{where}={data!r:.80}: expected {name}. Correct it.")
+    return data
