@@ -49,9 +49,9 @@ def findings(source: str) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
-def test_nothing_from_outside_is_run_or_unpickled(file: Path) -> None:
-    assert findings(file.read_text(encoding="utf-8")) == []
+def test_nothing_from_outside_is_run_or_unpickled() -> None:
+    unsafe = {file.name: findings(file.read_text(encoding="utf-8")) for file in FILES}
+    assert {name: found for name, found in unsafe.items() if found} == {}
 
 
 @pytest.mark.parametrize(
