@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from esnera_hf.alignment import (
     Constraints,
@@ -27,8 +27,11 @@ from esnera_hf.result import MergeResult
 from esnera_hf.settings import AlignSettings
 from esnera_hf.source_taggers import announce_own_taggers
 from esnera_hf.sources import NerSource, SourceLike, load_all
-from esnera_hf.tagger_plan import TaggerPlan, Taggers
+from esnera_hf.tagger_plan import TaggerPlan, Taggers, training_settings
 from esnera_hf.taggers import default_encoder
+
+if TYPE_CHECKING:
+    from esnera_hf.modeling.arguments import TrainingLike
 
 EncoderLike = str | os.PathLike[str]
 
@@ -107,7 +110,7 @@ def apply(
     sentences: int | None = None,
     seed: int = 42,
     final: FinalSettings | None = None,
-    training: Mapping[str, Any] | None = None,
+    training: TrainingLike | None = None,
     taggers: Taggers = "joint",
 ) -> MergeResult:
     """Merge sources by a mapping, such as an edited ``mapping.yaml``; nothing is measured or searched.
@@ -136,7 +139,7 @@ def apply(
     final = FinalSettings(augment=None) if final is None else final
     if not isinstance(final, FinalSettings):
         raise ConfigurationError(f"final={final!r}: expected FinalSettings(…).")
-    training = {"seed": seed, **(training or {})}
+    training = {"seed": seed, **training_settings(training or {})}
     known = mapping if isinstance(mapping, LabelMapping) else LabelMapping.load(mapping)
     seconds: dict[str, float] = {}
     with quiet_libraries(), lap(seconds, "total"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,9 +25,12 @@ from esnera_hf.similarity import (
 )
 from esnera_hf.source_taggers import own_taggers
 from esnera_hf.sources import NerSource
-from esnera_hf.tagger_plan import TaggerPlan, Taggers, check_joint_of, check_taggers
+from esnera_hf.tagger_plan import TaggerPlan, Taggers, check_joint_of, check_taggers, training_settings
 from esnera_hf.taggers import CachedTagger
 from esnera_hf.tagging import Entity
+
+if TYPE_CHECKING:
+    from esnera_hf.modeling.arguments import TrainingLike
 
 Embeddings = Literal["pretrained", "tuned"]
 
@@ -41,7 +44,7 @@ class EvidenceSettings:
             any ``overlap``.
         centre: which mean is subtracted from mention vectors: that of each
             ``source``, or one over ``all``.
-        training: arguments of ``TaggerTrainingArguments`` that override what is
+        training: settings by name, or ``TrainingArguments``, that win over those
             chosen for the encoder and the corpus.
         taggers: a ``separate`` tagger a source, or one ``joint`` tagger that is
             trained on all of them, an encoder with a head a source.
@@ -56,7 +59,7 @@ class EvidenceSettings:
 
     match: SpanMatch = "exact"
     centre: Centre = "source"
-    training: Mapping[str, Any] = field(default_factory=dict)
+    training: TrainingLike = field(default_factory=dict)
     taggers: Taggers = "joint"
     joint_of: tuple[str, ...] | None = None
     embeddings: Embeddings | None = None
@@ -66,6 +69,7 @@ class EvidenceSettings:
             raise ConfigurationError(f"match={self.match!r}: expected 'exact' or 'overlap'.")
         if self.centre not in ("source", "all"):
             raise ConfigurationError(f"centre={self.centre!r}: expected 'source' or 'all'.")
+        object.__setattr__(self, "training", training_settings(self.training))
         check_taggers(self.taggers)
         check_joint_of(self.joint_of, self.taggers)
         if self.chosen_embeddings not in get_args(Embeddings):
@@ -86,7 +90,7 @@ class EvidenceSettings:
 
     def plan(self, encoder: str) -> TaggerPlan:
         """Return how the sources' own taggers are made with an encoder."""
-        return TaggerPlan(encoder, self.training, self.taggers, self.joint_of)
+        return TaggerPlan(encoder, training_settings(self.training), self.taggers, self.joint_of)
 
 
 @dataclass(frozen=True)

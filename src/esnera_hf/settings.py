@@ -10,6 +10,7 @@ from esnera_hf.alignment import LabelMapping, SchemaSettings, SearchSettings
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.evidence import EvidenceSettings
 from esnera_hf.final import FinalSettings
+from esnera_hf.tagger_plan import training_settings
 
 Merge = Literal["flat", "typed"]
 _PARTS = {
@@ -73,7 +74,7 @@ class AlignSettings:
         merge = self.merge or ("flat" if along_path else "typed")
         evidence = replace(
             self.evidence,
-            training={"seed": seed, **self.evidence.training},
+            training={"seed": seed, **training_settings(self.evidence.training)},
             embeddings=self.evidence.chosen_embeddings,
         )
         return replace(self, search=search, evidence=evidence, merge=merge)

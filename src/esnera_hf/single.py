@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from esnera_hf.console import quiet_libraries
 from esnera_hf.sources import SourceLike, load_all
+from esnera_hf.tagger_plan import training_settings
 from esnera_hf.taggers import cached_tagger, default_encoder
 
 if TYPE_CHECKING:
     from esnera_hf.modeling import Tagger
+    from esnera_hf.modeling.arguments import TrainingLike
 
 
 def train(
@@ -20,7 +21,7 @@ def train(
     encoder: str | os.PathLike[str] | None = None,
     sentences: int | None = None,
     seed: int = 42,
-    training: Mapping[str, Any] | None = None,
+    training: TrainingLike | None = None,
 ) -> Tagger:
     """Train a CRF tagger on one source, and score it.
 
@@ -42,7 +43,7 @@ def train(
         ConfigurationError: there is nothing to train on, or a parameter is out
             of range.
     """
-    overrides = {"seed": seed, **(training or {})}
+    overrides = {"seed": seed, **training_settings(training or {})}
     with quiet_libraries():
         (loaded,) = load_all([source], sentences, seed, least=1)
         name = os.fspath(encoder) if encoder is not None else default_encoder([loaded])

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.sources import NerSource
+
+if TYPE_CHECKING:
+    from esnera_hf.modeling.arguments import TrainingLike
 
 Taggers = Literal["separate", "joint"]
 
@@ -38,6 +41,19 @@ def check_joint_of(names: Sequence[str] | None, taggers: str) -> None:
         raise ConfigurationError(
             "joint_of= needs taggers='joint': it says what the joint tagger is trained on."
         )
+
+
+def training_settings(training: TrainingLike) -> dict[str, Any]:
+    """Return the settings of a training by name; only those that decide weights are allowed.
+
+    Raises:
+        ConfigurationError: one is not allowed, or of another type.
+    """
+    if isinstance(training, Mapping) and not training:
+        return {}  # without a second or three for torch
+    from esnera_hf.modeling.arguments import checked_training
+
+    return checked_training(training)
 
 
 @dataclass(frozen=True)

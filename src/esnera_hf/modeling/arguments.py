@@ -18,32 +18,39 @@ from esnera_hf.modeling.together import launch_state
 
 #: The settings that decide a tagger's weights, and their types: these can be set, and nothing else. Settings may
 #: come from a stranger's report, and other arguments of the Trainer delete files, upload, or run code.
-_ALLOWED: dict[str, type | tuple[type, ...]] = {
-    "seed": int,
-    "data_seed": int,
-    "num_train_epochs": (int, float),
-    "max_steps": int,
-    "early_stopping_patience": int,
-    "learning_rate": (int, float),
-    "head_learning_rate": (int, float),
-    "lr_scheduler_type": str,
-    "warmup_steps": (int, float),
-    "weight_decay": (int, float),
-    "adam_beta1": (int, float),
-    "adam_beta2": (int, float),
-    "adam_epsilon": (int, float),
-    "max_grad_norm": (int, float),
-    "per_device_train_batch_size": int,
-    "gradient_accumulation_steps": int,
-    "dataloader_drop_last": bool,
-    "train_sampling_strategy": str,
-    "sampling_exponent": (int, float),
-    "window_length": int,
-    "bf16": bool,
-    "fp16": bool,
-    "tf32": bool,
-    "use_cpu": bool,
-    "full_determinism": bool,
+_INTEGER, _NUMBER, _SWITCH, _TEXT = (int,), (int, float), (bool,), (str,)
+_EXPECTED: dict[tuple[type, ...], str] = {
+    _INTEGER: "a whole number",
+    _NUMBER: "a number",
+    _SWITCH: "True or False",
+    _TEXT: "text",
+}
+_ALLOWED: dict[str, tuple[type, ...]] = {
+    "seed": _INTEGER,
+    "data_seed": _INTEGER,
+    "num_train_epochs": _NUMBER,
+    "max_steps": _INTEGER,
+    "early_stopping_patience": _INTEGER,
+    "learning_rate": _NUMBER,
+    "head_learning_rate": _NUMBER,
+    "lr_scheduler_type": _TEXT,
+    "warmup_steps": _NUMBER,
+    "weight_decay": _NUMBER,
+    "adam_beta1": _NUMBER,
+    "adam_beta2": _NUMBER,
+    "adam_epsilon": _NUMBER,
+    "max_grad_norm": _NUMBER,
+    "per_device_train_batch_size": _INTEGER,
+    "gradient_accumulation_steps": _INTEGER,
+    "dataloader_drop_last": _SWITCH,
+    "train_sampling_strategy": _TEXT,
+    "sampling_exponent": _NUMBER,
+    "window_length": _INTEGER,
+    "bf16": _SWITCH,
+    "fp16": _SWITCH,
+    "tf32": _SWITCH,
+    "use_cpu": _SWITCH,
+    "full_determinism": _SWITCH,
 }
 _REASONS = {
     "optim": "taggers are trained with AdamW, at a rate for the encoder and one for the rest",
@@ -55,6 +62,10 @@ _REASONS = {
 
 #: Of a joint tagger: small sources are seen more often than their share, and the large ones are not lost.
 SAMPLING_EXPONENT = 0.7
+
+
+#: Where training can be set: settings by name, see :func:`checked_training`.
+TrainingLike = TrainingArguments | Mapping[str, Any]
 
 
 @dataclass
@@ -118,9 +129,7 @@ class TaggerTrainingArguments(TrainingArguments):  # type: ignore[misc]
         return settings
 
 
-def checked_training(
-    training: TrainingArguments | Mapping[str, Any], *, origin: str = "training"
-) -> dict[str, Any]:
+def checked_training(training: TrainingLike, *, origin: str = "training") -> dict[str, Any]:
     """Return the settings of a training by name: none but those that decide a tagger's weights.
 
     Args:
@@ -144,10 +153,9 @@ def checked_training(
         if name not in _ALLOWED:
             reason = _REASONS.get(name, f"expected one of {', '.join(sorted(_ALLOWED))}")
             raise ConfigurationError(f"{origin}: {name} cannot be set: {reason}. Leave it out.")
-        kinds = _ALLOWED[name] if isinstance(_ALLOWED[name], tuple) else (_ALLOWED[name],)
+        kinds = _ALLOWED[name]
         if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
-            expected = " or ".join(kind.__name__ for kind in kinds)
-            raise ConfigurationError(f"{origin}: {name}={value!r:.80}: expected a value of type {expected}.")
+            raise ConfigurationError(f"{origin}: {name}={value!r:.80}: expected {_EXPECTED[kinds]}.")
         if isinstance(value, float) and not math.isfinite(value):
             raise ConfigurationError(f"{origin}: {name}={value}: expected a finite number.")
     return dict(training)
@@ -283,4 +291,6 @@ def choose_arguments(
         )
         return TaggerTrainingArguments(**given)
     except (TypeError, ValueError) as error:
-        raise ConfigurationError(f"training: {str(error).removesuffix('.')}.") from error
+        raise ConfigurationError(
+            f"training: {str(error).removesuffix('.')}. Change it, or leave it out."
+        ) from error

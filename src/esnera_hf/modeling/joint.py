@@ -155,7 +155,8 @@ class JointTagger:
 
     def save_encoder(self, path: str | os.PathLike[str]) -> None:
         """Write the encoder and its tokenizer, without heads, as a folder to load like any pretrained encoder."""
-        self.model.encoder.save_pretrained(path)
+        encoder: Any = self.model.encoder
+        encoder.save_pretrained(path)
         save_tokenizer(self.tokenizer, Path(path))
 
     @classmethod
