@@ -17,6 +17,7 @@ alike, with each artefact made once. Prints a Markdown table.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import random
@@ -37,11 +38,9 @@ from kill_moments import Moments, events, wait
 
 from esnera_hf import AlignSettings, EvidenceSettings, FinalSettings, SearchSettings, align
 from esnera_hf.cache import Artefact
-from esnera_hf.manifest import Manifest
 from esnera_hf.modeling import training
 from esnera_hf.report.replay import without_times
 from esnera_hf.sources import archives
-from esnera_hf.stages import code_digest
 
 SENTENCES = 60
 TRAINING = {"num_train_epochs": 3, "learning_rate": 2e-3}
@@ -121,7 +120,6 @@ class Found:
 
 def disturb(folder: Path, kills: int, moments: Moments) -> bool:
     """Run undisturbed, then with kills, and print what came of it."""
-    code_digest()  # of the code that all runs are forks of, whoever edits it meanwhile
     encoder = folder / "encoder"
     make_data(encoder)
     still = folder / "undisturbed"
@@ -141,7 +139,7 @@ def disturb(folder: Path, kills: int, moments: Moments) -> bool:
             f"{name} differs" for name in sorted(expected | files) if expected.get(name) != files.get(name)
         ]
         left = [
-            path for path in run.glob("cache/*/*/*") if path.name not in ("made", "lock", "manifest.json")
+            path for path in run.glob("cache/*/*/*") if path.name not in ("made", "lock", "artefact.json")
         ]
         found.wrong += [f"{path.relative_to(run)} was left behind" for path in left]
         found.wrong += [f"{path.name} was left behind" for path in run.glob(".esnera-*")]
@@ -294,7 +292,11 @@ def result_files(folder: Path) -> dict[str, str]:
     """Return a digest of each file of a result, hidden ones too; of the report, without its times."""
     if not folder.is_dir():
         return {}
-    files = {name: digest for name, (_, digest) in Manifest.of(folder).files.items() if name not in TIMED}
+    files = {
+        file.relative_to(folder).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in folder.rglob("*")
+        if file.is_file() and file.name not in TIMED
+    }
     report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     return {**files, "report.json": json.dumps(without_times(report), sort_keys=True)}
 

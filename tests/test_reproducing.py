@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -35,7 +36,6 @@ from esnera_hf import (
 from esnera_hf.alignment import MappedLabel
 from esnera_hf.cli import main
 from esnera_hf.errors import ConfigurationError, ReproductionError
-from esnera_hf.manifest import Manifest
 from esnera_hf.report.fingerprints import dataset_fingerprint
 from esnera_hf.report.replay import python_call, without_times
 
@@ -83,7 +83,11 @@ def warm(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def contents(folder: Path) -> dict[str, str]:
     """Return a digest of each file but the reports, and the report without its times."""
-    files = {name: digest for name, (_, digest) in Manifest.of(folder).files.items() if name not in TIMED}
+    files = {
+        file.relative_to(folder).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in folder.rglob("*")
+        if file.is_file() and file.name not in TIMED
+    }
     report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     return {**files, "report.json": json.dumps(without_times(report), sort_keys=True)}
 
