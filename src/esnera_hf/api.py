@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from esnera_hf.alignment import (
     Constraints,
@@ -27,11 +27,8 @@ from esnera_hf.result import MergeResult
 from esnera_hf.settings import AlignSettings
 from esnera_hf.source_taggers import announce_own_taggers
 from esnera_hf.sources import NerSource, SourceLike, load_all
-from esnera_hf.tagger_plan import TaggerPlan, Taggers, training_settings
+from esnera_hf.tagger_plan import TaggerPlan, Taggers, TrainingLike, training_settings
 from esnera_hf.taggers import default_encoder
-
-if TYPE_CHECKING:
-    from esnera_hf.modeling.arguments import TrainingLike
 
 EncoderLike = str | os.PathLike[str]
 

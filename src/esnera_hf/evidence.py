@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,12 +25,16 @@ from esnera_hf.similarity import (
 )
 from esnera_hf.source_taggers import own_taggers
 from esnera_hf.sources import NerSource
-from esnera_hf.tagger_plan import TaggerPlan, Taggers, check_joint_of, check_taggers, training_settings
+from esnera_hf.tagger_plan import (
+    TaggerPlan,
+    Taggers,
+    TrainingLike,
+    check_joint_of,
+    check_taggers,
+    training_settings,
+)
 from esnera_hf.taggers import CachedTagger
 from esnera_hf.tagging import Entity
-
-if TYPE_CHECKING:
-    from esnera_hf.modeling.arguments import TrainingLike
 
 Embeddings = Literal["pretrained", "tuned"]
 

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 
 from esnera_hf.console import quiet_libraries
 from esnera_hf.sources import SourceLike, load_all
-from esnera_hf.tagger_plan import training_settings
+from esnera_hf.tagger_plan import TrainingLike, training_settings
 from esnera_hf.taggers import cached_tagger, default_encoder
 
 if TYPE_CHECKING:
     from esnera_hf.modeling import Tagger
-    from esnera_hf.modeling.arguments import TrainingLike
 
 
 def train(

@@ -11,6 +11,9 @@ from esnera_hf.sources import NerSource
 
 if TYPE_CHECKING:
     from esnera_hf.modeling.arguments import TrainingLike
+else:
+    # The types of settings are looked up where torch is not imported.
+    TrainingLike = Mapping[str, Any]
 
 Taggers = Literal["separate", "joint"]
 
