@@ -4,7 +4,7 @@ Screens every listed pair of real corpora of one language and ranks its label
 pairs by their similarity. Positives are the pairs the gold calls equal
 (confidence verified or high), negatives all others. Prints a Markdown table of
 average precisions, with the shares scaled by the number of forms they rest on
-(as ``Screening.similarity`` does) and as they are; a pair that cannot be
+(as ``Screening.matrix`` does) and as they are; a pair that cannot be
 measured ranks last.
 
     python benchmarks/screen.py --data $ESNERA_DATA_DIR --gold gold_alignments.json
@@ -18,16 +18,17 @@ import math
 import os
 import time
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 
 from esnera_hf.console import quiet_libraries
 from esnera_hf.labels import LabelRef
-from esnera_hf.screening import Combination, Screening, screen
+from esnera_hf.screening import Screening, screen
 from esnera_hf.sources import NerSource, load_source
 
 Pair = tuple[str, str]
+COMBINATIONS = {"min": np.nanmin, "mean": np.nanmean, "max": np.nanmax}
 SPLITS = {"train": ("train",), "all splits": ("train", "validation", "test")}
 
 
@@ -89,20 +90,26 @@ def print_rows(
     }
     labels = [(p, x, y) for p in pairs for x in sources[p[0]].label_refs for y in sources[p[1]].label_refs]
     truth = np.array([frozenset({(x.source, x.label), (y.source, y.label)}) in equal for _, x, y in labels])
-    for combination in get_args(Combination):
-        scaled = [screenings[pair].similarity(x, y, combination) for pair, x, y in labels]
-        shares = [plain_similarity(screenings[pair], x, y, combination) for pair, x, y in labels]
+    for combination in COMBINATIONS:
+        scaled = [combined(screenings[pair], x, y, combination, scaled=True) for pair, x, y in labels]
+        shares = [combined(screenings[pair], x, y, combination, scaled=False) for pair, x, y in labels]
         unknown = sum(map(math.isnan, scaled))
         precisions = [average_precision(np.nan_to_num(s, nan=-1.0), truth) for s in (scaled, shares)]
         figures = " | ".join(f"{precision:.3f}" for precision in precisions)
         print(f"| {head} | {len(labels):,} | {truth.sum()} | {unknown} | {combination} | {figures} |")
 
 
-def plain_similarity(screening: Screening, x: LabelRef, y: LabelRef, combination: str) -> float:
-    """Combine the shares of both directions as they are."""
-    combine = {"min": np.nanmin, "mean": np.nanmean, "max": np.nanmax}[combination]
-    both = [screening.share(x, y), screening.share(y, x)]
-    return math.nan if all(map(math.isnan, both)) else float(combine(both))
+def combined(screening: Screening, x: LabelRef, y: LabelRef, combination: str, *, scaled: bool) -> float:
+    """Combine the shares of both directions, NaN if neither can be measured."""
+    found = {overlap.label: overlap for overlap in screening.overlaps}
+    matrix = screening.matrix([x, y])
+    both = [matrix[0, 1], matrix[1, 0]]
+    if not scaled:
+        both = [
+            share * (found[label].found + 1) / max(found[label].found, 1)
+            for share, label in zip(both, (x, y), strict=True)
+        ]
+    return math.nan if all(map(math.isnan, both)) else float(COMBINATIONS[combination](both))
 
 
 def average_precision(scores: np.ndarray, truth: np.ndarray) -> float:

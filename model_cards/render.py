@@ -27,7 +27,6 @@ from esnera_hf.alignment import LabelMapping, typed_mapping
 from esnera_hf.augmentation import PseudoLabels, pseudo_labels
 from esnera_hf.cards import Card, DatasetCardFacts, ModelCardFacts, dataset_card, model_card
 from esnera_hf.demo.corpora import generate_corpora
-from esnera_hf.evidence import mention_overlap
 from esnera_hf.final import Final
 from esnera_hf.leaks import Leak, find_leaks, left_out_of_train
 from esnera_hf.licensing import strictest_terms
@@ -156,7 +155,7 @@ def measure(sources: Sequence[NerSource], taggers: Mapping[str, LookupTagger]) -
     }
     train = {source.name: source.summary.entities["train"] for source in sources}
     support = np.array([train[ref.source].get(ref.label, 0) for ref in labels], dtype=np.int64)
-    overlap = mention_overlap(screen(sources), labels)
+    overlap = screen(sources).matrix(labels)
     return SimilarityMatrix(tuple(labels), support, *counts, semantic_similarity(sums, labels), overlap)
 
 

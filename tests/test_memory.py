@@ -30,7 +30,6 @@ AT_ONCE = (
     "duplicates.duplicates._AT_ONCE",
     "merging._BATCH",
     "predictions._ROWS",
-    "screening.occurrences._AT_ONCE",
     "sources.arrow_batches._BATCH",
     "sources.source._BATCH",
 )
@@ -174,7 +173,7 @@ def test_the_size_of_batches_changes_nothing(
         merged = merge_sources(sources, mapping(), find_leaks(sources))
         return (
             [(own.fingerprint, str(own.summary)) for own in sources],
-            screen(sources).to_dict(),
+            str(screen(sources)),
             pairs.first.tolist(),
             pairs.second.tolist(),
             {split: rows.to_list() for split, rows in merged.items()},

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from builders import Row, make_source, row
 from esnera_hf.errors import ConfigurationError
-from esnera_hf.labels import LabelRef
 from esnera_hf.screening import LabelOverlap, screen
 from esnera_hf.sources import NerSource
 from esnera_hf.tagging import Entity, tags_from_entities
@@ -134,36 +133,29 @@ def test_the_counts_are_those_of_brute_force(rows: list[list[Row]]) -> None:
         assert o.examples.keys() == o.annotated.keys()
 
 
-class TestSimilarity:
-    def test_of_both_directions(self) -> None:
-        a = make_source("a", {"train": [row("x/B-P y/B-P")]})
-        b = make_source("b", {"train": [row("x/B-Q y/B-R y z/B-Q")]})
-        screening = screen([a, b])
-        p, q = LabelRef("a", "P"), LabelRef("b", "Q")
-        assert screening.share(p, q) == 0.5
-        assert screening.share(q, p) == 1.0
-        assert screening.similarity(p, q) == screening.similarity(q, p, "min") == 0.5 * 2 / 3
-        assert screening.similarity(p, q, "max") == 1 / 2
-        assert screening.similarity(p, q, "mean") == pytest.approx((1 / 3 + 1 / 2) / 2)
+class TestMatrix:
+    def matrix(self, one: str, other: str) -> dict[tuple[str, str], float]:
+        sources = [make_source("a", {"train": [row(one)]}), make_source("b", {"train": [row(other)]})]
+        labels = [ref for source in sources for ref in source.label_refs]
+        found = screen(sources).matrix(labels)
+        pairs = {
+            (str(x), str(y)): float(found[i, j]) for i, x in enumerate(labels) for j, y in enumerate(labels)
+        }
+        assert all(math.isnan(pairs[x, y]) for x, y in pairs if x[0] == y[0])
+        return {pair: share for pair, share in pairs.items() if pair[0][0] != pair[1][0]}
+
+    def test_shares_are_scaled_by_the_forms_they_rest_on(self) -> None:
+        assert self.matrix("x/B-P y/B-P", "x/B-Q y/B-R y z/B-Q") == {
+            ("a:P", "b:Q"): 0.5 * 2 / 3,
+            ("a:P", "b:R"): 0.25 * 2 / 3,
+            ("b:Q", "a:P"): 1 / 2,
+            ("b:R", "a:P"): 1 / 2,
+        }
 
     def test_unknown_is_not_zero(self) -> None:
-        a = make_source("a", {"train": [row("x/B-P y/B-N")]})
-        b = make_source("b", {"train": [row("z/B-Q y/B-M")]})
-        screening = screen([a, b])
-        assert math.isnan(screening.share(LabelRef("a", "P"), LabelRef("b", "Q")))
-        assert math.isnan(screening.similarity(LabelRef("a", "P"), LabelRef("b", "Q")))
-        assert screening.similarity(LabelRef("a", "N"), LabelRef("b", "Q")) == 0
-
-    def test_one_direction_alone(self) -> None:
-        a = make_source("a", {"train": [row("x/B-P")]})
-        b = make_source("b", {"train": [row("x z/B-Q")]})
-        screening = screen([a, b])
-        assert screening.similarity(LabelRef("a", "P"), LabelRef("b", "Q")) == 0
-
-    def test_labels_that_were_not_screened(self) -> None:
-        screening = screen([make_source("a", {}), make_source("b", {})])
-        with pytest.raises(KeyError, match="a:P was not screened against b"):
-            screening.share(LabelRef("a", "P"), LabelRef("b", "Q"))
+        found = self.matrix("x/B-P y/B-N", "z/B-Q y/B-M")
+        assert math.isnan(found["a:P", "b:Q"])
+        assert found["a:N", "b:Q"] == 0
 
 
 class TestConflicts:
@@ -201,13 +193,6 @@ def test_what_is_printed() -> None:
     )
     assert lines[1] == "b:GPE  in a: 1 of 1 mentions occur, 2 times; loc 100% (york)"
     assert lines[2] == "b:ORG  in a: 0 of 1 mentions occur, 0 times"
-
-
-def test_data_without_mentions() -> None:
-    a = make_source("a", {"train": [row("york/B-loc")]})
-    data = screen([a, make_source("b", {"train": [row("york/B-GPE")]})]).to_dict()
-    assert data["overlaps"][0]["annotated"] == {"GPE": 1}
-    assert "york" not in str(data)
 
 
 def test_only_the_chosen_splits_count() -> None:

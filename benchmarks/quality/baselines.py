@@ -48,6 +48,5 @@ def mention_overlap(pairs: Sequence[GoldPair], sources: Mapping[str, NerSource])
         for a, b in combinations(sorted(sources), 2)
         if (a, b) in wanted
     }
-    return np.array(
-        [screenings[p.first.source, p.second.source].similarity(p.first, p.second, "min") for p in pairs]
-    )
+    both = [screenings[p.first.source, p.second.source].matrix([p.first, p.second]) for p in pairs]
+    return np.array([np.fmin(shares[0, 1], shares[1, 0]) for shares in both])

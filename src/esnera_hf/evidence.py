@@ -7,14 +7,12 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
 from esnera_hf.console import lap
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.joint_taggers import CachedHead
-from esnera_hf.labels import LabelRef
 from esnera_hf.mention_sums import pretrained_sums
-from esnera_hf.screening import Screening, screen
+from esnera_hf.screening import screen
 from esnera_hf.similarity import (
     Centre,
     LabelSums,
@@ -145,7 +143,7 @@ def gather_evidence(
         )
         semantic = semantic_similarity(sums, labels, settings.centre)
     with lap(seconds, "screen"):
-        overlap = mention_overlap(screen(screened or sources), labels)
+        overlap = screen(screened or sources).matrix(labels)
     by_name = {source.name: source.summary.entities["train"] for source in sources}
     support = np.array([by_name[ref.source].get(ref.label, 0) for ref in labels], dtype=np.int64)
     matrix = SimilarityMatrix(tuple(labels), support, matched, predicted, semantic, overlap)
@@ -156,29 +154,3 @@ def _tuned_sums(sources: Sequence[NerSource], taggers: Mapping[str, CachedTagger
     """Return the sums of the mention vectors of the joint tagger's encoder, by source."""
     joint = next(tagger for tagger in taggers.values() if isinstance(tagger, CachedHead))
     return {source.name: joint.mention_sums(source) for source in sources}
-
-
-def mention_overlap(screening: Screening, labels: Sequence[LabelRef]) -> NDArray[np.float64]:
-    """Return how much of each label's mentions the other sources annotate alike, shape (labels, labels).
-
-    Each share is scaled by n / (n + 1), n being the number of forms it rests on.
-
-    Args:
-        screening: of the sources of the labels.
-        labels: rows and columns of the result.
-
-    Returns:
-        NaN within a source and where no mention of the row's label occurs in
-        the text of the column's source.
-    """
-    shares = np.full((len(labels), len(labels)), np.nan)
-    position = {label: index for index, label in enumerate(labels)}
-    columns: dict[str, list[LabelRef]] = {}
-    for label in labels:
-        columns.setdefault(label.source, []).append(label)
-    for overlap in screening.overlaps:
-        if overlap.found and overlap.label in position:
-            for other in columns.get(overlap.other, ()):
-                share = overlap.share.get(other.label, 0.0) * overlap.found / (overlap.found + 1)
-                shares[position[overlap.label], position[other]] = share
-    return shares
