@@ -279,7 +279,7 @@ def _overlaps(
 
 def _overlap(label: LabelRef, other: str, forms: int, counts: Mapping[_Form, Counter[_Kind]]) -> LabelOverlap:
     totals: Counter[_Kind] = Counter()
-    share: Counter[str] = Counter()
+    share: dict[str, float] = defaultdict(float)
     found = sum(count.total() > count[_NESTED] for count in counts.values())
     for count in counts.values():
         totals.update(count)
