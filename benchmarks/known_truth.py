@@ -29,7 +29,7 @@ from quality.gold import RELATIONS, Relation
 from quality.known_truth import HalvesEvidence, KnownCase, known_case, projected, relabelled
 from quality.options import add_training_options, evidence_settings
 
-from esnera_hf.alignment import greedy_merge_path, mapping_from_path, typed_mapping
+from esnera_hf.alignment import greedy_merge_path, mapping_from_history, typed_mapping
 from esnera_hf.cache import CACHE_VARIABLE
 from esnera_hf.console import quiet_libraries
 from esnera_hf.evidence import gather_evidence
@@ -113,7 +113,7 @@ def judge_case(corpus: str, case: KnownCase, similarities: SimilarityMatrix) -> 
     """Judge every pair of labels of a case, in the order of its labels."""
     relations = relate(similarities)
     ours = typed_mapping(relations)
-    paper = mapping_from_path(greedy_merge_path(similarities, LAMBDA, TAU), similarities)
+    paper = mapping_from_history(greedy_merge_path(similarities, LAMBDA, TAU), similarities)
     support = dict(zip(similarities.labels, similarities.support.tolist(), strict=True))
     known = set(similarities.labels)
     for first, second in product(case.first.labels, case.second.labels):

@@ -7,7 +7,6 @@ from typing import Any
 
 from builders import make_matrix, make_source, row
 from esnera_hf.alignment import LabelMapping, MappedLabel
-from esnera_hf.alignment.mapping import MappingStage
 from esnera_hf.augmentation import PseudoLabels
 from esnera_hf.cards import DatasetCardFacts, ModelCardFacts
 from esnera_hf.labels import LabelRef
@@ -80,7 +79,7 @@ def make_mapping(names: Names) -> LabelMapping:
         MappedLabel(LabelRef(names.second, "zone"), None, mentions=1),
     )
     unified = tuple(dict.fromkeys(entry.unified for entry in entries if entry.unified is not None))
-    return LabelMapping(unified, entries, (MappingStage((names.first,), names.second, 0.4, 0.2),))
+    return LabelMapping(unified, entries, "greedy", 0.4)
 
 
 def make_report(names: Names) -> Report:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from builders import make_matrix, make_source, row
 from esnera_hf import MergeResult
-from esnera_hf.alignment import greedy_merge_path, mapping_from_path
+from esnera_hf.alignment import greedy_merge_path, mapping_from_history
 from esnera_hf.final import FinalSettings, finish
 from esnera_hf.metrics import score_tags
 from esnera_hf.report import Account, build_report
@@ -36,10 +36,10 @@ def make_result(
         {(names[0], names[2]): 0.123456789, (names[0], names[1]): -0.5},
     )
     path = greedy_merge_path(matrix, 0.4, 0.2)
-    mapping = mapping_from_path(path, matrix)
+    mapping = mapping_from_history(path, matrix)
     final = finish(sources, mapping, (), FinalSettings(augment=None), TaggerPlan("no encoder"))
     settings = {"lambda": 0.4, "sentences": None}
-    account = Account(sources, mapping, final, settings, matrix, stages=path.stages, seconds={"total": 1.23})
+    account = Account(sources, mapping, final, settings, matrix, history=path, seconds={"total": 1.23})
     report = build_report(account)
     scores = score_tags([["B-x"]], [["B-x"]]).to_dict()
     tagger = {"validation": scores, "test": scores, "history": [], "arguments": {"seed": 42}, "seconds": 1.2}

@@ -94,7 +94,7 @@ def test_without_lambda_and_tau_what_means_the_same_becomes_one(
         for name in mapping.unified_labels
     ]
     assert all(group in groups[:3] for group in groups[3:])
-    assert result.mapping.lam is None
+    assert result.mapping.method == "equivalence"
     assert result.report.settings["merge"] == "typed"
     assert along_path.report.settings["merge"] == "flat"
     (stage,) = result.report.stages
@@ -262,7 +262,7 @@ def test_what_makes_another_tagger(
         with pytest.raises(AssertionError, match="a training started"):
             align(sources, **settings)
     else:
-        assert len(align(sources, **settings).mapping.stages) == 1
+        assert len(align(sources, **settings).report.stages) == 1
 
 
 @pytest.mark.usefixtures("no_training")
@@ -427,7 +427,7 @@ class TestSearch:
             settings=replace(SETTINGS, search=SearchSettings(taus=(0.1,))),
         )
         assert len(result.mapping.unified_labels) == 5
-        assert result.mapping.stages[0].tau is None
+        assert result.report.stages[0]["tau"] is None
         said = capsys.readouterr().err
         assert "WARNING: " in said
         assert "encoder may help." in said

@@ -103,7 +103,7 @@ def test_it_runs_as_a_module() -> None:
 
 @pytest.mark.slow
 def test_what_an_encoding_lacks_is_written_as_an_escape(tmp_path: Path) -> None:
-    mapping = "version: 1\nunified_labels: [PER, 地点]\nlabels:\n- {source: a, label: x, unified: %s}\n"
+    mapping = "version: 2\nunified_labels: [PER, 地点]\nlabels:\n- {source: a, label: x, unified: %s}\n"
     for name, unified in (("one", "PER"), ("two", "地点")):
         (tmp_path / f"{name}.yaml").write_text(mapping % unified, encoding="utf-8")
     done = subprocess.run(
@@ -304,8 +304,8 @@ class TestRoundTrip:
         result = MergeResult.load(output)
         assert str(result.report) in printed
         assert repr(result) in printed
-        (stage,) = result.mapping.stages
-        assert (stage.lam, stage.tau) == (0.9, 0.5)
+        (stage,) = result.report.stages
+        assert (result.mapping.lam, stage["lambda"], stage["tau"]) == (0.9, 0.9, 0.5)
         chosen = result.report.settings
         assert (chosen["evidence"]["match"], chosen["evidence"]["centre"], chosen["seed"]) == (
             "overlap",

@@ -18,7 +18,7 @@ from datasets import DatasetDict, load_from_disk
 
 from builders import make_matrix, toy_rows, toy_source
 from esnera_hf import MergeResult
-from esnera_hf.alignment import greedy_merge_path, mapping_from_path
+from esnera_hf.alignment import greedy_merge_path, mapping_from_history
 from esnera_hf.augmentation import PseudoLabels
 from esnera_hf.final import Final
 from esnera_hf.leaks import find_leaks, left_out_of_train
@@ -167,11 +167,11 @@ def make_merge(sources: list[NerSource]) -> MergeResult:
     alike = {("alpha:per", "beta:name"): (9, 10), ("beta:name", "alpha:per"): (9, 10)}
     matrix = make_matrix(dict.fromkeys(labels, 10), alike, {("alpha:per", "beta:name"): 0.9})
     path = greedy_merge_path(matrix, 0.5, 0.5)
-    mapping = mapping_from_path(path, matrix)
+    mapping = mapping_from_history(path, matrix)
     leaks = find_leaks(sources)
     pseudo = PseudoLabels(0.5, added_by_hand(sources, mapping.unified_labels[0], left_out_of_train(leaks)))
     final = Final(merge_sources(sources, mapping, leaks, pseudo), tuple(leaks), pseudo)
-    account = Account(sources, mapping, final, {"sentences": None}, matrix, stages=path.stages)
+    account = Account(sources, mapping, final, {"sentences": None}, matrix, history=path)
     return MergeResult(final.dataset, mapping, matrix, build_report(account))
 
 

@@ -41,7 +41,7 @@ def test_an_edited_file_is_applied(tmp_path: Path) -> None:
     flat = replace(tree.MAPPING, parents={}).to_yaml()
     parents = "parents: {book: PRODUCT, film: PRODUCT}\nlabels:\n"
     file = tmp_path / "mapping.yaml"
-    file.write_text(flat.replace("merge: flat", "merge: tree").replace("labels:\n\n", parents + "\n", 1))
+    file.write_text(flat.replace("labels:\n\n", parents + "\n", 1))
     result = apply(file, SOURCES)
     assert result.mapping == with_mentions(tree.MAPPING, SOURCES)
     assert result.dataset["train"].features["coarse_tags"].feature.names == tree.COARSE_TAGS

@@ -96,12 +96,12 @@ TEXTS: dict[str, tuple[str, ...]] = {
 BRAT_TEXT = "ab cd\nef gh kl\n\u200b北京 e\u0301\n"
 
 MAPPINGS = (
-    "version: 1\nunified_labels: [PER, LOC]\nlabels:\n- {source: a, label: PER, unified: PER}\n"
-    "- {source: b, label: person, same_as: 'a:PER', relation: equal}\n"
+    "version: 2\nunified_labels: [PER, LOC]\nlabels:\n- {source: a, label: PER, unified: PER}\n"
+    "- {source: b, label: person, unified: PER, relation: equal}\n"
     "- {source: b, label: place, unified: LOC, locked: true, mentions: 3}\n"
     "- {source: a, label: MISC, unified: null}\n",
-    "version: 1\nmerge: flat\nunified_labels:\n- PER\n\nstages:\n- sources: [a]\n  target: b\n  lambda: 0.5\n"
-    "  tau: null\nlabels:\n- source: a\n  label: PER\n  unified: PER\n  mentions: 12\n"
+    "version: 2\nmethod: greedy\nlambda: 0.5\nunified_labels:\n- PER\n\nparents: {}\n"
+    "labels:\n- source: a\n  label: PER\n  unified: PER\n  mentions: 12\n"
     "  compared_with: {source: b, label: 'NO', "
     "similarity: 0.5}\n- source: b\n  label: 'NO'\n  unified: PER\n",
 )  # fmt: skip

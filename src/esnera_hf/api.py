@@ -186,7 +186,7 @@ def _align(
     announce_own_taggers(needed, plan)
     found = gather_evidence(small, encoder, settings.evidence, screened=loaded)
     with lap(seconds, "search"):
-        mapping, stages, trials = decide_mapping(
+        mapping, history = decide_mapping(
             found, small, encoder, settings, constraints, searched=searched
         )
     mapping = with_mentions(mapping, loaded)
@@ -201,9 +201,8 @@ def _align(
         matrix=found.matrix,
         measured_on=small,
         taggers=found.taggers,
-        stages=stages,
+        history=history,
         constraints=constraints,
-        trials=trials,
         seconds=steps,
     )
 

@@ -93,7 +93,7 @@ def pseudo_labels(
             ]
             if sentence.id in skipped:
                 continue
-            if not mapping.is_flat:
+            if mapping.parents:
                 offered = _finest(offered, mapping, floor, found.rejected)
             added = list(_choose(offered, sentence.entities, floor, found.rejected))
             if added:

@@ -7,11 +7,9 @@ from collections.abc import Sequence
 from esnera_hf.alignment import (
     Constraints,
     LabelMapping,
-    MergePath,
-    MergeStage,
-    Trial,
+    MergeHistory,
     greedy_merge_path,
-    mapping_from_path,
+    mapping_from_history,
     search_merge_path,
     typed_mapping,
 )
@@ -20,7 +18,7 @@ from esnera_hf.evidence import Evidence
 from esnera_hf.settings import AlignSettings
 from esnera_hf.similarity import relate
 from esnera_hf.sources import NerSource
-from esnera_hf.trials import TrialOutcome, Trials
+from esnera_hf.trials import Trials
 
 
 def decide_mapping(
@@ -31,7 +29,7 @@ def decide_mapping(
     constraints: Constraints,
     *,
     searched: bool,
-) -> tuple[LabelMapping, Sequence[MergeStage], Sequence[Trial[TrialOutcome]]]:
+) -> tuple[LabelMapping, MergeHistory]:
     """Decide which labels become one: by their relations, or along the greedy path.
 
     Args:
@@ -43,17 +41,16 @@ def decide_mapping(
         searched: whether λ or τ is to be found.
 
     Returns:
-        The mapping, and of a path its stages and what was tried.
+        The mapping, and the steps of the path with what was tried.
     """
     if settings.merge == "typed":
-        return typed_mapping(relate(found.matrix), constraints), (), ()
-    trials: Sequence[Trial[TrialOutcome]] = ()
+        return typed_mapping(relate(found.matrix), constraints), MergeHistory()
     if searched:
-        path, trials = _search(found, sources, encoder, settings, constraints)
+        history = _search(found, sources, encoder, settings, constraints)
     else:
         (lam,), (tau,) = settings.search.lambdas, settings.search.taus
-        path = greedy_merge_path(found.matrix, lam, tau, constraints)
-    return mapping_from_path(path, found.matrix, constraints), path.stages, trials
+        history = greedy_merge_path(found.matrix, lam, tau, constraints)
+    return mapping_from_history(history, found.matrix, constraints), history
 
 
 def _search(
@@ -62,7 +59,7 @@ def _search(
     encoder: str,
     settings: AlignSettings,
     constraints: Constraints,
-) -> tuple[MergePath, Sequence[Trial[TrialOutcome]]]:
+) -> MergeHistory:
     trials = Trials(
         sources,
         settings.evidence.plan(encoder),
@@ -71,12 +68,12 @@ def _search(
         settings.final.augment,
         constraints,
     )
-    searched = search_merge_path(found.matrix, settings.search, trials, constraints)
-    for stage in searched.path.stages:
-        if stage.tau is None and any(not decision.wished for decision in stage.decisions):
+    history = search_merge_path(found.matrix, settings.search, trials, constraints)
+    for step in history.steps:
+        if step.tau is None and any(not decision.constrained for decision in step.decisions):
             say(
-                f"WARNING: {' + '.join(stage.sources)} → {stage.target}: no setting merges anything and holds "
-                f"the bound (micro-F1 less than {settings.search.max_drop} lower). Nothing was merged by "
-                f"similarity at this stage; a larger max_drop, more sentences or a better encoder may help."
+                f"WARNING: {' + '.join(step.sources)} → {step.target or 'the given schema'}: no setting merges "
+                f"anything and holds the bound (micro-F1 less than {settings.search.max_drop} lower). Nothing was "
+                f"merged by similarity at this stage; a larger max_drop, more sentences or a better encoder may help."
             )
-    return searched.path, searched.trials
+    return history

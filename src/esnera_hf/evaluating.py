@@ -140,4 +140,4 @@ def _names(tagger: Tagger, source: NerSource, mapping: LabelMapping | None) -> t
 
 
 def _level(mapping: LabelMapping, annotator: str) -> str:
-    return "" if mapping.is_flat else f", the finest that {annotator} annotates: a part of one counts as it"
+    return f", the finest that {annotator} annotates: a part of one counts as it" if mapping.parents else ""

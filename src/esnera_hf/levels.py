@@ -31,7 +31,7 @@ Data = TypeVar("Data", Dataset, DatasetDict)
 
 def coarse_features(mapping: LabelMapping) -> dict[str, List]:
     """Return the column of the outermost labels, ``coarse_tags``; none under a flat merge."""
-    if mapping.is_flat:
+    if not mapping.parents:
         return {}
     return {COARSE_TAGS: List(ClassLabel(names=iob2_tag_set(mapping.tree.roots)))}
 

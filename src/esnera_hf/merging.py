@@ -91,7 +91,7 @@ def merge_sources(
                         _renamed_tags(source, mapping),
                         pseudo.of(source.name) if pseudo is not None and split == "train" else {},
                         features,
-                        {} if mapping.is_flat else coarse_names(mapping),
+                        coarse_names(mapping) if mapping.parents else {},
                     )
                     for source in sources
                 ]

@@ -17,7 +17,6 @@ from esnera_hf.final import FinalSettings
 from esnera_hf.report import Report
 from esnera_hf.report.build import current_versions
 from esnera_hf.report.files import MAPPING_FILE, REPORT_FILE, read_json
-from esnera_hf.report.fingerprints import mapping_fingerprint
 from esnera_hf.report.replay import without_times
 from esnera_hf.result import MergeResult
 from esnera_hf.settings import AlignSettings
@@ -241,7 +240,7 @@ def _with_locked_lines(told: Report, file: Path) -> LabelMapping:
     """
     if file.is_file():
         made = LabelMapping.load(file)
-        if mapping_fingerprint(made) == told.fingerprints["mapping"]:
+        if made.fingerprint == told.fingerprints["mapping"]:
             return made
     raise ReproductionError(
         f"{file}: expected the mapping as it was written with the report, as lines of an earlier one were locked, and "
@@ -280,6 +279,6 @@ def _mapping_difference(told: Report, result: MergeResult, file: Path) -> str:
     if not file.is_file():
         return f"it differs, and there is no {MAPPING_FILE} beside the report to show how"
     old = LabelMapping.load(file)
-    if mapping_fingerprint(old) != told.fingerprints["mapping"]:
+    if old.fingerprint != told.fingerprints["mapping"]:
         return f"it differs; {file} was edited since and cannot show how"
     return str(compare_mappings(old, result.mapping)) or "only its evidence differs"

@@ -11,12 +11,12 @@ import datasets
 import evaluate
 
 from esnera_hf.alignment import LabelMapping, MappedLabel
-from esnera_hf.alignment.yaml_nodes import hint
 from esnera_hf.comparison import renamed
 from esnera_hf.errors import ConfigurationError, MappingError
 from esnera_hf.labels import LabelRef
 from esnera_hf.metrics import Scores, check_lengths, score_entities, score_tags, strict_entities
 from esnera_hf.tagging import OUTSIDE, Entity, split_tag
+from esnera_hf.text import hint
 
 #: A mapping, the path of a mapping file, or ``{source: {label: unified label or None}}``.
 MappingLike = LabelMapping | str | os.PathLike[str] | Mapping[str, Mapping[str, str | None]]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 _SYMBOLS = {"So", "Sk"}
 _NO_WIDTH = {"Mn", "Me", "Cf"}
@@ -49,6 +50,12 @@ def shorten(text: str, longest: int) -> str:
 def shown(text: str) -> str:
     """Quote a text for a message, shortened, so that nothing in it breaks out of its line."""
     return repr(text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 1] + "…")
+
+
+def hint(name: str, known: Collection[str]) -> str:
+    """Return the question for the known name closest to another, ``""`` if none is close."""
+    close = difflib.get_close_matches(name, known, n=1)
+    return f" Did you mean {shown(close[0])}?" if close else ""
 
 
 def is_unspaced(char: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from esnera_hf.alignment import Constraints, LabelMapping, MergePath, SearchSettings, mapping_from_path
+from esnera_hf.alignment import Constraints, LabelMapping, MergeHistory, SearchSettings, mapping_from_history
 from esnera_hf.augmentation import PseudoLabels, pseudo_labels
 from esnera_hf.candidates import CandidateLabels, PartialAnnotation
 from esnera_hf.comparison import Comparison
@@ -91,16 +91,16 @@ class Trials:
     floor: float | None
     constraints: Constraints
 
-    def __call__(self, path: MergePath) -> TrialOutcome:
+    def __call__(self, history: MergeHistory) -> TrialOutcome:
         """Score the mapping that a merge path gives."""
-        stage = path.stages[-1]
+        step = history.steps[-1]
         say(
-            f"trying {' + '.join(stage.sources)} → {stage.target} with λ {stage.lam}, τ {stage.tau}: "
-            f"{stage.merged} labels merged"
+            f"trying {' + '.join(step.sources)} → {step.target or 'the given schema'} with λ {step.lam}, "
+            f"τ {step.tau}: {step.merged} labels merged"
         )
-        sources = [source for source in self.sources if source.name in path.sources]
-        mapping = mapping_from_path(path, self.evidence.matrix, self.constraints)
-        mapping = mapping.restricted(path.sources)
+        sources = [source for source in self.sources if source.name in history.sources]
+        mapping = mapping_from_history(history, self.evidence.matrix, self.constraints)
+        mapping = mapping.restricted(history.sources)
         outcome = TrialOutcome(mapping, self.search, self._train(sources, mapping, find_leaks(sources)))
         verdict = "holds" if outcome.holds else f"is broken: more than {self.search.max_drop} lower"
         say(f"  {_told(outcome)} merged: the bound {verdict}")
@@ -149,7 +149,7 @@ def train_merged(
     """
     names = sorted(source.name for source in sources)
     merged = as_source("+".join(names), merge_sources(sources, mapping, leaks, pseudo))
-    scope = {name: mapping.scope(name) if mapping.is_flat else mapping.projection(name) for name in names}
+    scope = {name: mapping.projection(name) if mapping.parents else mapping.scope(name) for name in names}
     partial = None
     if pseudo_noise is not None:
         partial = PartialAnnotation(candidate_labels(mapping, names), pseudo_noise)

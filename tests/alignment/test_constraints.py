@@ -16,7 +16,7 @@ from esnera_hf.alignment import (
     SchemaSettings,
     build_constraints,
     greedy_merge_path,
-    mapping_from_path,
+    mapping_from_history,
 )
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.labels import LabelRef
@@ -37,7 +37,7 @@ def matrix() -> SimilarityMatrix:
 def aligned(into: Any = None, **wishes: Any) -> dict[str, set[str]]:
     found = matrix()
     constraints = build_constraints(found.labels, into, SchemaSettings(**wishes))
-    mapping = mapping_from_path(greedy_merge_path(found, 0.4, 0.4, constraints), found, constraints)
+    mapping = mapping_from_history(greedy_merge_path(found, 0.4, 0.4, constraints), found, constraints)
     return {
         str(unified): {str(member) for member in mapping.members(unified)}
         for unified in (*mapping.unified_labels, None)
@@ -156,7 +156,7 @@ def test_labels_that_are_written_alike() -> None:
 def test_locked_lines_stay_locked() -> None:
     found = matrix()
     constraints = build_constraints(found.labels, None, SchemaSettings(names={"a:firm": "ORG"}))
-    mapping = mapping_from_path(greedy_merge_path(found, 0.4, 0.4, constraints), found, constraints)
+    mapping = mapping_from_history(greedy_merge_path(found, 0.4, 0.4, constraints), found, constraints)
     assert [str(entry.label) for entry in mapping.entries if entry.locked] == ["a:firm"]
     again = build_constraints(found.labels, None, SchemaSettings(locked=mapping))
     assert again.names == {LabelRef("a", "firm"): "ORG"}
@@ -181,7 +181,7 @@ def test_wishes_are_met_whatever_the_similarities(data: st.DataObject) -> None:
     assert sorted(home) == sorted(labels)
     assert all(home[one] == home[other] for one, other in together)
     assert all(home[one] != home[other] for one, other in apart)
-    mapping = mapping_from_path(path, found, constraints)
+    mapping = mapping_from_history(path, found, constraints)
     assert all(entry.unified is not None for entry in mapping.entries)
 
 

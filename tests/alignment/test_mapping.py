@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from esnera_hf.alignment import LabelMapping, MappedLabel, MappingStage
+from esnera_hf.alignment import LabelMapping, MappedLabel
 from esnera_hf.errors import MappingError
 from esnera_hf.labels import LabelRef
+from product_tree import MAPPING, PARENTS
+
+FLAT = replace(MAPPING, parents={})
 
 
 def mapping(*pairs: tuple[str, str | None], unified: tuple[str, ...] | None = None) -> LabelMapping:
@@ -61,12 +66,6 @@ def test_restricted_to_some_sources() -> None:
     assert made.sources == ("a", "b")
 
 
-def test_lambda_is_that_of_the_last_stage_that_merged_anything() -> None:
-    stages = (MappingStage(("a",), "b", 0.6, 0.2), MappingStage(("a", "b"), "c", None, None))
-    assert LabelMapping((), (), stages).lam == 0.6
-    assert LabelMapping((), ()).lam == 0.4
-
-
 @pytest.mark.parametrize(
     ("pairs", "unified", "message"),
     [
@@ -81,3 +80,60 @@ def test_a_contradiction_is_refused(
 ) -> None:
     with pytest.raises(MappingError, match=message):
         mapping(*pairs, unified=unified)
+
+
+def test_what_it_says_of_parts() -> None:
+    assert (MAPPING.root("book"), MAPPING.root("PER")) == ("PRODUCT", "PER")
+    assert MAPPING.ancestors("film") == ("PRODUCT",)
+    assert MAPPING.descendants("PRODUCT") == ("book", "film")
+    assert str(MAPPING).split("\n") == [
+        "PER         ←  coarse:person",
+        "PRODUCT     ←  coarse:product",
+        "  book      ←  fine:Book, books:title",
+        "  film      ←  fine:Movie",
+        "(left out)  ←  books:odd",
+    ]
+
+
+def test_a_label_that_only_has_parts_is_shown() -> None:
+    made = LabelMapping(("b", "P", "unused"), (MappedLabel(LabelRef("s", "x"), "b"),), parents={"b": "P"})
+    assert str(made) == "P    ←  (its parts only)\n  b  ←  s:x"
+
+
+def test_under_which_labels_sources_annotate() -> None:
+    assert MAPPING.projection("fine") == {"book": "book", "film": "film"}
+    assert MAPPING.projection("coarse") == {
+        "PER": "PER",
+        "PRODUCT": "PRODUCT",
+        "book": "PRODUCT",
+        "film": "PRODUCT",
+    }
+    assert MAPPING.projection("books") == {"book": "book"}
+    assert all(FLAT.projection(name) == {u: u for u in FLAT.scope(name)} for name in FLAT.sources)
+
+
+def test_restricted_with_parents() -> None:
+    fine = MAPPING.restricted(["fine"])
+    assert (fine.unified_labels, fine.parents) == (("PRODUCT", "book", "film"), PARENTS)
+    coarse = MAPPING.restricted(["coarse"])
+    assert (coarse.unified_labels, coarse.parents) == (("PER", "PRODUCT"), {})
+    books = MAPPING.restricted(["books", "coarse"])
+    assert (books.unified_labels, books.parents) == (("PER", "PRODUCT", "book"), {"book": "PRODUCT"})
+    assert MAPPING.restricted(MAPPING.sources) == MAPPING
+
+
+def test_equality_and_hash() -> None:
+    turned = replace(MAPPING, parents=dict(reversed(PARENTS.items())))
+    assert (turned, hash(turned), turned.to_yaml()) == (MAPPING, hash(MAPPING), MAPPING.to_yaml())
+    assert MAPPING != FLAT
+    given_parents = dict(PARENTS)
+    made = replace(MAPPING, parents=given_parents)
+    given_parents.clear()
+    assert made == MAPPING
+
+
+def test_parents_outside_the_schema_or_in_a_circle_are_refused() -> None:
+    with pytest.raises(MappingError, match="'game' is not in the unified schema"):
+        replace(MAPPING, parents={"game": "PRODUCT"})
+    with pytest.raises(MappingError, match="in a circle: 'book' → 'film' → 'book'"):
+        replace(MAPPING, parents={"book": "film", "film": "book"})

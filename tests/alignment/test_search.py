@@ -11,15 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from builders import make_matrix
-from esnera_hf.alignment import (
-    MergePath,
-    SearchedPath,
-    SearchSettings,
-    Setting,
-    next_stage,
-    search_merge_path,
-    stage_candidates,
-)
+from esnera_hf.alignment import MergeHistory, MergeStep, SearchSettings, search_merge_path
+from esnera_hf.alignment.greedy_path import merge_step, next_step
+from esnera_hf.alignment.search import step_candidates
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.labels import LabelRef
 from esnera_hf.similarity import SimilarityMatrix
@@ -34,7 +28,7 @@ class Looked:
     holds: bool
 
 
-def partition(path: MergePath) -> frozenset[frozenset[LabelRef]]:
+def partition(path: MergeHistory) -> frozenset[frozenset[LabelRef]]:
     return frozenset(frozenset(group.members) for group in path.groups)
 
 
@@ -58,28 +52,26 @@ class Oracle:
         self.seed, self.share = seed, share
         self.asked: list[frozenset[frozenset[LabelRef]]] = []
 
-    def __call__(self, path: MergePath) -> Looked:
+    def __call__(self, path: MergeHistory) -> Looked:
         self.asked.append(partition(path))
         outcome = sorted(sorted(map(str, group)) for group in partition(path))
         return Looked(random.Random(f"{self.seed} {outcome}").random() < self.share)
 
 
-def full_grid(matrix: SimilarityMatrix, evaluate: Oracle) -> MergePath:
-    """Try every setting of every stage and take, of those that hold, what the method prefers."""
-    stage, path = next_stage(matrix), MergePath((), ())
-    while stage is not None:
+def full_grid(matrix: SimilarityMatrix, evaluate: Oracle) -> tuple[MergeStep, ...]:
+    """Try every setting of every step and take, of those that hold, what the method prefers."""
+    steps: tuple[MergeStep, ...] = ()
+    while (step := next_step(matrix, steps)) is not None:
         best = None
         for lam, tau in product(GRID.lambdas, GRID.taus):
-            tried = stage.merge(lam, tau)
-            last = tried.stages[-1]
-            if not last.merged or not evaluate(tried).holds:
+            tried = merge_step(step, matrix, lam, tau)
+            if not tried.merged or not evaluate(MergeHistory((*steps, tried))).holds:
                 continue
-            key = (last.merged, round(last.similarity, 9), -round(abs(lam - 0.4), 9), tau, -lam)
+            key = (tried.merged, round(tried.similarity, 9), -round(abs(lam - 0.4), 9), tau, -lam)
             if best is None or key > best[0]:
                 best = (key, tried)
-        path = best[1] if best is not None else stage.merge(0.4, None)
-        stage = next_stage(matrix, path)
-    return path
+        steps = (*steps, best[1] if best is not None else merge_step(step, matrix, 0.4, None))
+    return steps
 
 
 @settings(max_examples=40)
@@ -87,7 +79,7 @@ def full_grid(matrix: SimilarityMatrix, evaluate: Oracle) -> MergePath:
 def test_the_search_equals_the_full_grid(seed: int, share: float, sources: int) -> None:
     matrix = random_matrix(seed, sources)
     search, grid = Oracle(seed, share), Oracle(seed, share)
-    assert search_merge_path(matrix, GRID, search).path == full_grid(matrix, grid)
+    assert search_merge_path(matrix, GRID, search).steps == full_grid(matrix, grid)
     assert len(search.asked) == len(set(search.asked)) <= len(set(grid.asked))
 
 
@@ -100,12 +92,12 @@ def two_labels() -> SimilarityMatrix:
     )
 
 
-def found(searched: SearchedPath[Looked]) -> list[tuple[int, int, bool | None, bool]]:
+def found(searched: MergeHistory) -> list[tuple[int, int, bool | None, bool]]:
     return [
         (
-            trial.candidate.merged,
-            len(trial.candidate.settings),
-            trial.verdict and trial.verdict.holds,
+            trial.step.merged,
+            len(trial.settings),
+            trial.outcome and trial.outcome.holds,
             trial.chosen,
         )
         for trial in searched.trials
@@ -113,43 +105,43 @@ def found(searched: SearchedPath[Looked]) -> list[tuple[int, int, bool | None, b
 
 
 def test_candidates_are_distinct_and_the_one_with_most_labels_comes_first() -> None:
-    stage = next_stage(two_labels())
-    assert stage is not None
-    first, second = stage_candidates(stage, GRID)
+    step = next_step(two_labels())
+    assert step is not None
+    (first, first_settings), (second, second_settings) = step_candidates(step, two_labels(), GRID)
     # both merge up to τ 0.2, one up to 0.7, none above: 5 × 2, 5 × 5 and 5 × 2 points of the grid
-    assert (first.merged, len(first.settings), second.merged, len(second.settings)) == (2, 10, 1, 25)
-    assert first.settings[0] == Setting(0.4, 0.2)
-    assert second.settings[0] == Setting(0.4, 0.7)
+    assert (first.merged, len(first_settings), second.merged, len(second_settings)) == (2, 10, 1, 25)
+    assert first_settings[0] == (0.4, 0.2)
+    assert second_settings[0] == (0.4, 0.7)
 
 
 def test_the_first_that_holds_ends_the_stage() -> None:
     searched = search_merge_path(two_labels(), GRID, lambda path: Looked(True))
     assert found(searched) == [(2, 10, True, True), (1, 25, None, False)]
-    assert (searched.path.stages[0].lam, searched.path.stages[0].tau) == (0.4, 0.2)
-    assert searched.path.merged == 2
+    assert (searched.steps[0].lam, searched.steps[0].tau) == (0.4, 0.2)
+    assert searched.merged == 2
 
 
 def test_the_next_is_tried_where_the_bound_breaks() -> None:
     searched = search_merge_path(two_labels(), GRID, lambda path: Looked(path.merged < 2))
     assert found(searched) == [(2, 10, False, False), (1, 25, True, True)]
-    assert searched.path.merged == 1
+    assert searched.merged == 1
 
 
 def test_nothing_merges_where_nothing_holds() -> None:
     searched = search_merge_path(two_labels(), GRID, lambda path: Looked(False))
     assert found(searched) == [(2, 10, False, False), (1, 25, False, False)]
-    assert searched.path.merged == 0
-    assert searched.path.stages[0].tau is None
+    assert searched.merged == 0
+    assert searched.steps[0].tau is None
 
 
 def test_what_merges_nothing_is_not_tried() -> None:
     matrix = make_matrix({"a:x": 1, "b:y": 1}, {("a:x", "b:y"): (0, 9)}, {("a:x", "b:y"): 0.0})
 
-    def fail(path: MergePath) -> Looked:
+    def fail(path: MergeHistory) -> Looked:
         raise AssertionError("tried")
 
     searched = search_merge_path(matrix, GRID, fail)
-    assert (searched.trials, searched.path.merged) == ((), 0)
+    assert (searched.trials, searched.merged) == ((), 0)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from esnera_hf.alignment import (
     SchemaSettings,
     build_constraints,
     greedy_merge_path,
-    mapping_from_path,
+    mapping_from_history,
     typed_mapping,
 )
 from esnera_hf.report import Report
@@ -110,8 +110,8 @@ def test_what_stayed_apart_tells_how_it_relates_parts_first() -> None:
 def test_along_a_path_nothing_is_said_of_relations() -> None:
     matrix = works()
     path = greedy_merge_path(matrix, 0.4, 0.9)
-    mapping = mapping_from_path(path, matrix)
-    (stage,) = merge_stages(path.stages, mapping, matrix)
+    mapping = mapping_from_history(path, matrix)
+    (stage,) = merge_stages(path.steps, mapping, matrix)
     assert stage["lambda"] == 0.4
     pairs = near_pairs(matrix, mapping)
     assert {"relation", "forward_coverage"} & set(pairs[0]) == set()
@@ -127,5 +127,5 @@ def test_only_the_nearest_are_kept() -> None:
     labels = {f"{source}:{letter}": 10 for source in "ab" for letter in "abcdef"}
     values = {(f"a:{one}", f"b:{other}"): 0.1 for one in "abcdef" for other in "abcdef"}
     matrix = make_matrix(labels, {}, values)
-    mapping = mapping_from_path(greedy_merge_path(matrix, 0.4, 0.9), matrix)
+    mapping = mapping_from_history(greedy_merge_path(matrix, 0.4, 0.9), matrix)
     assert len(near_pairs(matrix, mapping)) == NEAR < len(values)

@@ -13,7 +13,6 @@ import pytest
 
 from builders import make_matrix
 from esnera_hf.alignment import LabelMapping, MappedLabel
-from esnera_hf.alignment.mapping import MappingStage
 from esnera_hf.labels import LabelRef
 from esnera_hf.report import Report, render_report
 from esnera_hf.similarity import Agreement, PairEvidence, SimilarityMatrix
@@ -172,7 +171,8 @@ def make_mapping(t: Name = plain) -> LabelMapping:
             MappedLabel(person, t("unified"), "equal", 77, per, 0.3125, back),
             MappedLabel(age, None, "none", 6),
         ),
-        (MappingStage((t("a"),), t("b"), 0.4, 0.3),),
+        "greedy",
+        0.4,
     )
 
 

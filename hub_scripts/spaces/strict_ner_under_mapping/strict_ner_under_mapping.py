@@ -31,7 +31,7 @@ _CITATION = """\
   year = {2025},
 }
 """
-_VERSION = 1
+_VERSION = 2
 
 
 class StrictNerUnderMapping(evaluate.Metric):
@@ -221,8 +221,8 @@ def _read_file(path):
         raise ValueError(f"{path}: expected a mapping file of esnera_hf, version {_VERSION}.")
     entries = {}
     for entry in data["labels"]:
-        if not {"source", "label"} < entry.keys() or ("unified" in entry) == ("same_as" in entry):
-            raise ValueError(f"{path}: an entry needs source, label, and either unified or same_as: {entry}.")
+        if not {"source", "label", "unified"} <= entry.keys():
+            raise ValueError(f"{path}: an entry needs source, label and unified: {entry}.")
         key = (entry["source"], entry["label"])
         if not all(isinstance(name, str) for name in key) or key in entries:
             raise ValueError(
@@ -231,7 +231,7 @@ def _read_file(path):
         entries[key] = entry
     mapping = {}
     for source, label in entries:
-        unified = _unified(entries, (source, label))
+        unified = entries[source, label]["unified"]
         if unified is not None and unified not in data["unified_labels"]:
             raise ValueError(f"{path}: {source}:{label} goes to {unified!r}, which is not in unified_labels.")
         mapping.setdefault(source, {})[label] = unified
@@ -253,18 +253,3 @@ def _parents(data, path):
                     f"{path}: parents: {label!r} is not in unified_labels or a part of itself. Correct it."
                 )
     return parents
-
-
-def _unified(entries, key):
-    """Return the unified label of an entry, which may say ``same_as: "source:label"``."""
-    seen = set()
-    while "same_as" in entries[key]:
-        seen.add(key)
-        name = entries[key]["same_as"]
-        named = [other for other in entries if ":".join(other) == name]
-        if len(named) != 1 or named[0] in seen:
-            raise ValueError(
-                f"same_as: {name!r} names no single entry or goes round in a circle. Say unified."
-            )
-        key = named[0]
-    return entries[key]["unified"]

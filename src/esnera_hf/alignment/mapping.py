@@ -3,75 +3,22 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
 
-from esnera_hf.alignment.tree import LabelTree
+from esnera_hf.alignment.hierarchy import LabelTree
+from esnera_hf.alignment.mapping_yaml import MappedLabel, Method, read_mapping, write_mapping
 from esnera_hf.errors import MappingError
 from esnera_hf.labels import LabelRef
-from esnera_hf.similarity import PairEvidence
 from esnera_hf.tagging import OUTSIDE
-from esnera_hf.text import display_width, pad, visible
+from esnera_hf.text import display_width, hint, pad, visible
 
-#: Of the file form.
-VERSION = 1
-MERGE = "flat"
-#: What it says instead where unified labels are parts of others.
-TREE_MERGE = "tree"
-Relation = Literal["equal", "subset", "superset", "overlap", "none"]
 LEFT_OUT = "(left out)"
 NO_MEMBERS = "(its parts only)"
-#: λ of the similarities that are shown where nothing was merged by them.
-DEFAULT_LAMBDA = 0.4
-
-
-@dataclass(frozen=True, slots=True)
-class MappedLabel:
-    """Where one source label goes.
-
-    Attributes:
-        label: the source label.
-        unified: its name in the merged dataset; ``None`` leaves its entities out.
-        relation: how the source label relates to the unified one; under a flat
-            merge always ``equal``.
-        mentions: gold mentions in the source's train split.
-        compared_with: the label it was merged into, or else the nearest.
-        similarity: S of that pair.
-        evidence: both similarities of that pair.
-        locked: whether the next alignment must keep it as it is.
-    """
-
-    label: LabelRef
-    unified: str | None
-    relation: Relation = "equal"
-    mentions: int = 0
-    compared_with: LabelRef | None = None
-    similarity: float | None = None
-    evidence: PairEvidence | None = None
-    locked: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class MappingStage:
-    """One step of the merge path, or all merges made at once, and the setting.
-
-    Attributes:
-        sources: those whose labels were merged.
-        target: the source that they were merged into.
-        lam: λ; ``None`` if labels were merged by similarity in both directions
-            (``merge="typed"``).
-        tau: what a similarity had to exceed; ``None`` if nothing was merged by it
-            on F1.
-    """
-
-    sources: tuple[str, ...]
-    target: str
-    lam: float | None
-    tau: float | None
 
 
 @dataclass(frozen=True)
@@ -81,9 +28,11 @@ class LabelMapping:
     Attributes:
         unified_labels: the unified schema, in order.
         entries: one for each source label.
-        stages: the merge path; empty if made by hand.
+        method: how it was made: by ``equivalence`` of labels, along the ``greedy``
+            path of the paper, or ``manual``; editing the file does not change it.
+        lam: λ of the similarities beside the entries, where it was made ``greedy``.
         parents: of unified labels that are parts of others, ``{"book": "PRODUCT"}``;
-            empty under a flat merge.
+            empty where none is.
         file: where it was read from, for messages.
         lines: the line of each entry in that file.
 
@@ -95,7 +44,8 @@ class LabelMapping:
 
     unified_labels: tuple[str, ...]
     entries: tuple[MappedLabel, ...]
-    stages: tuple[MappingStage, ...] = ()
+    method: Method = "manual"
+    lam: float | None = None
     parents: Mapping[str, str] = field(default_factory=dict, hash=False, kw_only=True)
     file: str = field(default="", compare=False, repr=False)
     lines: Mapping[LabelRef, int] = field(default_factory=dict, compare=False, repr=False)
@@ -149,11 +99,6 @@ class LabelMapping:
         """The unified labels as a forest."""
         return LabelTree(self.unified_labels, self.parents)
 
-    @property
-    def is_flat(self) -> bool:
-        """Whether no unified label is a part of another."""
-        return not self.parents
-
     def root(self, unified: str) -> str:
         """Return the outermost label that holds a unified label; itself if none does."""
         return self.tree.root(unified)
@@ -170,12 +115,6 @@ class LabelMapping:
     def sources(self) -> tuple[str, ...]:
         """The sources whose labels it maps, in the order of the entries."""
         return tuple(dict.fromkeys(entry.label.source for entry in self.entries))
-
-    @property
-    def lam(self) -> float | None:
-        """λ of the last stage that merged anything, that of the method where none did; ``None`` if merged typed."""
-        found = [stage.lam for stage in self.stages if stage.tau is not None]
-        return found[-1] if found else DEFAULT_LAMBDA
 
     def members(self, unified: str | None) -> tuple[LabelRef, ...]:
         """Return the source labels that go to a unified label."""
@@ -195,8 +134,8 @@ class LabelMapping:
 
         That is the label itself or its nearest ancestor in the :meth:`scope` of the
         source: where that annotates PRODUCT alone, a book is a PRODUCT. A label
-        of whose kind it annotates at most parts is not among them. Under a flat
-        merge each label of the scope goes to itself.
+        of whose kind it annotates at most parts is not among them. Without
+        parents each label of the scope goes to itself.
         """
         return self.tree.nearest(self.scope(source))
 
@@ -236,7 +175,7 @@ class LabelMapping:
             if known is not None and entry.label.label not in known:
                 raise MappingError(
                     f"{self._where(entry.label)}{entry.label} is no label of that source, which annotates "
-                    f"{', '.join(known)}.{_close_label(entry.label, known)} Correct or remove the entry."
+                    f"{', '.join(known)}.{hint(entry.label.label, known)} Correct or remove the entry."
                 )
         if missing:
             raise MappingError(
@@ -264,26 +203,41 @@ class LabelMapping:
         width = max((display_width(name) for name, _ in rows), default=0)
         return "\n".join(f"{pad(name, width)}  ←  {members}" for name, members in rows)
 
+    @cached_property
+    def fingerprint(self) -> str:
+        """A digest of all it holds, the same on every machine."""
+        return hashlib.blake2b(self.to_yaml().encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+    def to_yaml(self) -> str:
+        """Return the mapping as YAML with comments that explain it."""
+        return write_mapping(self.unified_labels, self.entries, self.method, self.lam, self.parents)
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the mapping as YAML."""
         Path(path).write_text(self.to_yaml(), encoding="utf-8")
 
-    def to_yaml(self) -> str:
-        """Return the mapping as YAML with comments that explain it."""
-        from esnera_hf.alignment.mapping_writer import write_mapping
+    @classmethod
+    def from_yaml(cls, text: str, file: str = "") -> LabelMapping:
+        """Read a mapping from YAML text.
 
-        return write_mapping(self)
+        Args:
+            text: what :meth:`to_yaml` gives, edited or not.
+            file: where it is from, for messages.
+
+        Raises:
+            MappingError: it is not YAML, of another version, or contradicts itself; it
+                says in which line.
+        """
+        unified_labels, entries, method, lam, parents, lines = read_mapping(text, file)
+        return cls(unified_labels, entries, method, lam, parents=parents, file=file, lines=lines)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> LabelMapping:
         """Read a mapping file.
 
         Raises:
-            MappingError: the file is missing, not YAML, of another version, or
-                contradicts itself; it says in which line.
+            MappingError: the file is missing, or as :meth:`from_yaml`.
         """
-        from esnera_hf.alignment.mapping_file import read_mapping
-
         try:
             text = Path(path).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
@@ -291,20 +245,4 @@ class LabelMapping:
                 f"{os.fspath(path)}: the mapping cannot be read: {error}. Expected a text file in UTF-8, as "
                 "align writes it."
             ) from error
-        return read_mapping(text, os.fspath(path))
-
-    @classmethod
-    def from_yaml(cls, text: str) -> LabelMapping:
-        """Read a mapping from YAML text.
-
-        Raises:
-            MappingError: as :meth:`load`.
-        """
-        from esnera_hf.alignment.mapping_file import read_mapping
-
-        return read_mapping(text)
-
-
-def _close_label(label: LabelRef, known: list[str]) -> str:
-    close = difflib.get_close_matches(label.label, known, n=1)
-    return f" Did you mean {close[0]!r}?" if close else ""
+        return cls.from_yaml(text, os.fspath(path))

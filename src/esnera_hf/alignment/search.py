@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
-from typing import Generic, Literal, Protocol, TypeVar, get_args
+from typing import Literal, Protocol, get_args
 
 from esnera_hf.alignment.constraints import Constraints
-from esnera_hf.alignment.mapping import DEFAULT_LAMBDA
-from esnera_hf.alignment.merge_path import NextStage, check_tau, next_stage
-from esnera_hf.alignment.merge_stages import MergePath
+from esnera_hf.alignment.greedy_path import (
+    PAPER_LAMBDA,
+    MergeHistory,
+    MergeStep,
+    Trial,
+    check_tau,
+    merge_step,
+    next_step,
+)
 from esnera_hf.bounds import is_count, within
 from esnera_hf.console import say
 from esnera_hf.errors import ConfigurationError
@@ -20,16 +26,13 @@ from esnera_hf.similarity import SimilarityMatrix, check_lambda
 Scoring = Literal["projected", "own_labels"]
 
 
-class Verdict(Protocol):
-    """What training and scoring a candidate tells."""
+class Outcome(Protocol):
+    """What training and scoring a mapping tells."""
 
     @property
     def holds(self) -> bool:
         """Whether the bound on F1 holds."""
         ...
-
-
-V = TypeVar("V", bound=Verdict)
 
 
 @dataclass(frozen=True)
@@ -72,59 +75,15 @@ class SearchSettings:
             raise ConfigurationError(f"search sentences={self.sentences!r}: expected a positive number.")
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """One point of the grid."""
-
-    lam: float
-    tau: float
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """One distinct outcome of a stage, and every setting that leads to it.
-
-    Attributes:
-        path: the merge path with this stage, at the preferred setting.
-        settings: all settings that give these groups, the preferred one first.
-    """
-
-    path: MergePath
-    settings: tuple[Setting, ...]
-
-    @property
-    def merged(self) -> int:
-        """Labels merged at this stage."""
-        return self.path.stages[-1].merged
-
-
-@dataclass(frozen=True)
-class Trial(Generic[V]):
-    """A candidate and what came of it; ``verdict`` is ``None`` where it was not tried."""
-
-    stage: int
-    candidate: Candidate
-    verdict: V | None
-    chosen: bool
-
-
-@dataclass(frozen=True)
-class SearchedPath(Generic[V]):
-    """The path that was chosen and every candidate on the way, in order of preference stage by stage."""
-
-    path: MergePath
-    trials: tuple[Trial[V], ...]
-
-
 def search_merge_path(
     matrix: SimilarityMatrix,
     settings: SearchSettings,
-    evaluate: Callable[[MergePath], V],
+    evaluate: Callable[[MergeHistory], Outcome],
     constraints: Constraints | None = None,
-) -> SearchedPath[V]:
-    """Choose λ and τ at each stage: the most labels merged while F1 holds the bound.
+) -> MergeHistory:
+    """Choose λ and τ in each step: the most labels merged while F1 holds the bound.
 
-    Distinct outcomes are tried once each, in the order of :func:`stage_candidates`,
+    Distinct outcomes are tried once each, in the order of :func:`step_candidates`,
     and the first that holds the bound is taken. Since the order never looks at
     F1, this equals trying them all. An outcome that merges nothing by similarity
     needs no trial: it is what remains when no other holds.
@@ -132,67 +91,57 @@ def search_merge_path(
     Args:
         matrix: similarities between the labels of two or more sources.
         settings: the grid.
-        evaluate: trains and scores the mapping of a path.
-        constraints: what the user wishes.
+        evaluate: trains and scores the mapping of the steps so far.
+        constraints: what the user asks for.
     """
-    path = MergePath((), ())
-    trials: list[Trial[V]] = []
-    stage = next_stage(matrix, None, constraints)
-    number = 0
-    while stage is not None:
-        chosen: MergePath | None = None
-        candidates = stage_candidates(stage, settings)
+    steps: tuple[MergeStep, ...] = ()
+    trials: list[Trial] = []
+    while (step := next_step(matrix, steps, constraints)) is not None:
+        candidates = step_candidates(step, matrix, settings, constraints)
         say(
-            f"{' + '.join(stage.sources)} → {stage.target}: {len(candidates)} distinct mappings, tried in order "
-            "until one holds the bound"
+            f"{' + '.join(step.sources)} → {step.target or 'the given schema'}: {len(candidates)} distinct mappings, "
+            "tried in order until one holds the bound"
         )
-        for candidate in candidates:
-            verdict = evaluate(candidate.path) if chosen is None else None
-            holds = verdict is not None and verdict.holds
+        chosen: MergeStep | None = None
+        for candidate, points in candidates:
+            outcome = evaluate(MergeHistory((*steps, candidate))) if chosen is None else None
+            holds = outcome is not None and outcome.holds
             if holds:
-                chosen = candidate.path
-            trials.append(Trial(number, candidate, verdict, holds))
-        path = chosen or stage.merge(_nearest_lambda(settings), None)
-        stage = next_stage(matrix, path, constraints)
-        number += 1
-    return SearchedPath(path, tuple(trials))
+                chosen = candidate
+            trials.append(Trial(len(steps), candidate, points, outcome, holds))
+        lam = min(settings.lambdas, key=_from_paper_lambda)
+        steps = (*steps, chosen or merge_step(step, matrix, lam, None, constraints))
+    return MergeHistory(steps, tuple(trials))
 
 
-def stage_candidates(stage: NextStage, settings: SearchSettings) -> tuple[Candidate, ...]:
-    """Return the distinct outcomes of a stage that merge anything, the preferred one first.
+def step_candidates(
+    step: MergeStep,
+    matrix: SimilarityMatrix,
+    settings: SearchSettings,
+    constraints: Constraints | None = None,
+) -> list[tuple[MergeStep, tuple[tuple[float, float], ...]]]:
+    """Return the distinct outcomes of a step that merge anything, each with all λ and τ that lead to it.
 
-    Most labels merged, then the larger sum of S over them, then λ nearest 0.4,
-    then the larger τ, then the smaller λ.
+    Most labels merged come first, then the larger sum of S over them, then λ nearest
+    that of the paper, then the larger τ, then the smaller λ.
     """
-    found: dict[frozenset[frozenset[LabelRef]], list[tuple[Setting, MergePath]]] = {}
-    for setting, path in _grid(stage, settings):
-        if path.stages[-1].merged:
-            partition = frozenset(frozenset(group.members) for group in path.groups)
-            found.setdefault(partition, []).append((setting, path))
-    candidates = []
-    for outcomes in found.values():
-        outcomes.sort(key=lambda outcome: _preference(*outcome))
-        candidates.append((outcomes[0], tuple(setting for setting, _ in outcomes)))
-    candidates.sort(key=lambda candidate: _preference(*candidate[0]))
-    return tuple(Candidate(path, points) for (_, path), points in candidates)
-
-
-def _grid(stage: NextStage, settings: SearchSettings) -> Iterator[tuple[Setting, MergePath]]:
+    outcomes: dict[frozenset[frozenset[LabelRef]], list[MergeStep]] = {}
     for lam, tau in product(settings.lambdas, settings.taus):
-        yield Setting(lam, tau), stage.merge(lam, tau)
-
-
-def _preference(setting: Setting, path: MergePath) -> tuple[float, ...]:
-    stage = path.stages[-1]
-    # Rounded, so that equal sums added up in another order stay equal.
-    return (
-        -stage.merged,
-        -round(stage.similarity, 9),
-        round(abs(setting.lam - DEFAULT_LAMBDA), 9),
-        -setting.tau,
-        setting.lam,
+        decided = merge_step(step, matrix, lam, tau, constraints)
+        if decided.merged:
+            partition = frozenset(frozenset(group.members) for group in decided.groups)
+            outcomes.setdefault(partition, []).append(decided)
+    ordered = sorted(
+        (sorted(same, key=_preference) for same in outcomes.values()), key=lambda same: _preference(same[0])
     )
+    return [(same[0], tuple((one.lam or 0.0, one.tau or 0.0) for one in same)) for same in ordered]
 
 
-def _nearest_lambda(settings: SearchSettings) -> float:
-    return min(settings.lambdas, key=lambda lam: (round(abs(lam - DEFAULT_LAMBDA), 9), lam))
+def _preference(step: MergeStep) -> tuple[float, ...]:
+    nearness, lam = _from_paper_lambda(step.lam or 0.0)
+    # Rounded, so that equal sums added up in another order stay equal.
+    return -step.merged, -round(step.similarity, 9), nearness, -(step.tau or 0.0), lam
+
+
+def _from_paper_lambda(lam: float) -> tuple[float, float]:
+    return round(abs(lam - PAPER_LAMBDA), 9), lam

@@ -107,7 +107,7 @@ def _values(facts: DatasetCardFacts, statistics: Statistics) -> dict[str, Any]:
         "text": facts.text,
         "sections": sections,
         "applied": not facts.report.stages,
-        "typed": facts.mapping.lam is None and bool(facts.report.stages),
+        "typed": facts.mapping.method == "equivalence" and bool(facts.report.stages),
         "splits": _split_rows(statistics),
         "call": python_call(facts.report.settings),
         "calls": _calls(facts),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from esnera_hf.alignment import LabelMapping
 from esnera_hf.console import duration
 from esnera_hf.report import Report
 from esnera_hf.report.systems import PARTIAL, is_partial
@@ -70,8 +69,8 @@ def _time(seconds: Mapping[str, float]) -> str:
     return ", ".join(f"{step} {duration(value)}" for step, value in seconds.items())
 
 
-def merge_steps(report: Report, mapping: LabelMapping) -> Iterator[dict[str, Any]]:
-    """Yield the steps of the merge path; those of a mapping that was applied, from the mapping."""
+def merge_steps(report: Report) -> Iterator[dict[str, Any]]:
+    """Yield the steps of the merge path."""
     for number, stage in enumerate(report.stages):
         yield {
             "sources": stage["sources"],
@@ -80,15 +79,6 @@ def merge_steps(report: Report, mapping: LabelMapping) -> Iterator[dict[str, Any
             "tau": stage["tau"],
             "merged": stage["merged"],
             "unmerged": report.why_unmerged(number),
-        }
-    for step in () if report.stages else mapping.stages:
-        yield {
-            "sources": step.sources,
-            "target": step.target,
-            "lam": step.lam,
-            "tau": step.tau,
-            "merged": None,
-            "unmerged": None if step.tau is not None else "wished",
         }
 
 

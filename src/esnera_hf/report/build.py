@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any
 
-from esnera_hf.alignment import Constraints, LabelMapping, MergeStage, Trial
+from esnera_hf.alignment import Constraints, LabelMapping, MergeHistory, Trial
 from esnera_hf.augmentation import PseudoLabels
 from esnera_hf.final import Final
 from esnera_hf.leaks import Leak
 from esnera_hf.report.decisions import merge_stages, near_pairs
 from esnera_hf.report.examples import EXAMPLES, dropped_spans, mentions_in_context
-from esnera_hf.report.fingerprints import dataset_fingerprint, mapping_fingerprint
+from esnera_hf.report.fingerprints import dataset_fingerprint
 from esnera_hf.report.report import Report
 from esnera_hf.similarity import SimilarityMatrix
 from esnera_hf.sources import NerSource
@@ -40,9 +40,8 @@ class Account:
         matrix: the similarities, if any were measured.
         measured_on: the sources as similarities and trials saw them.
         taggers: the taggers behind the similarities.
-        stages: the merge path.
+        history: how labels were merged along the greedy path.
         constraints: what the user wished.
-        trials: the search.
         places: what of the settings names a place on this machine.
         seconds: wall time by step.
     """
@@ -54,9 +53,8 @@ class Account:
     matrix: SimilarityMatrix | None = None
     measured_on: Sequence[NerSource] = ()
     taggers: Mapping[str, CachedTagger] = field(default_factory=dict)
-    stages: Sequence[MergeStage] = ()
+    history: MergeHistory = field(default_factory=MergeHistory)
     constraints: Constraints = field(default_factory=Constraints)
-    trials: Sequence[Trial[TrialOutcome]] = ()
     places: Sequence[str] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
 
@@ -67,16 +65,16 @@ def build_report(account: Account) -> Report:
     if account.final.taggers:
         taggers, scored_on = account.final.taggers, account.sources
     chosen = [
-        trial.verdict.training
-        for trial in account.trials
-        if trial.chosen and trial.verdict and trial.verdict.training
+        trial.outcome.training
+        for trial in account.history.trials
+        if trial.chosen and trial.outcome and trial.outcome.training
     ]
     return Report(
         settings=_as_json(account.settings),
         sources=[source.summary.to_dict() for source in account.sources],
         taggers={source.name: _tagger(taggers[source.name], source) for source in scored_on if taggers},
-        stages=merge_stages(account.stages, account.mapping, account.matrix, account.constraints),
-        trials=[_trial(trial) for trial in account.trials],
+        stages=merge_stages(account.history.steps, account.mapping, account.matrix, account.constraints),
+        trials=[_trial(trial) for trial in account.history.trials],
         near=[] if account.matrix is None else near_pairs(account.matrix, account.mapping),
         search_scores=_both_scores(chosen[-1]) if chosen else None,
         pseudo=None if account.final.pseudo is None else _pseudo(account.final.pseudo),
@@ -114,7 +112,7 @@ def _fingerprints(account: Account, *, computed: bool) -> dict[str, Any]:
             if computed and encoder
             else {}
         ),
-        "mapping": mapping_fingerprint(account.mapping),
+        "mapping": account.mapping.fingerprint,
         "dataset": dataset_fingerprint(account.final.dataset),
     }
 
@@ -141,18 +139,17 @@ def _tagger(tagger: CachedTagger, source: NerSource) -> dict[str, Any]:
     }
 
 
-def _trial(trial: Trial[TrialOutcome]) -> dict[str, Any]:
-    stage = trial.candidate.path.stages[-1]
-    best = trial.candidate.settings[0]
-    outcome = trial.verdict
+def _trial(trial: Trial) -> dict[str, Any]:
+    stage = trial.step
+    outcome: TrialOutcome | None = trial.outcome
     training = None if outcome is None else outcome.training
     return {
-        "stage": trial.stage,
+        "stage": trial.number,
         "sources": list(stage.sources),
-        "target": stage.target,
-        "lambda": best.lam,
-        "tau": best.tau,
-        "settings": [[setting.lam, setting.tau] for setting in trial.candidate.settings],
+        "target": stage.target or "(given schema)",
+        "lambda": stage.lam,
+        "tau": stage.tau,
+        "settings": [list(setting) for setting in trial.settings],
         "merged": stage.merged,
         "similarity": round(stage.similarity, 4),
         "assignments": [

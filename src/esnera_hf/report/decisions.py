@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from esnera_hf.alignment import Constraints, LabelMapping, MappedLabel, MappingStage, MergeStage
+from esnera_hf.alignment import Constraints, LabelMapping, MappedLabel, MergeStep
 from esnera_hf.labels import LabelRef
+from esnera_hf.report.report import ALL_AT_ONCE
 from esnera_hf.similarity import (
+    EQUAL,
     Agreement,
     LabelRelations,
     SimilarityMatrix,
@@ -24,21 +26,21 @@ NEAR = 20
 
 
 def merge_stages(
-    path: Sequence[MergeStage],
+    path: Sequence[MergeStep],
     mapping: LabelMapping,
     matrix: SimilarityMatrix | None,
     constraints: Constraints | None = None,
 ) -> list[dict[str, Any]]:
-    """Return the stages of a merge path with every decision; of typed merging one stage, a decision a label."""
-    if matrix is not None and mapping.lam is None:
-        return [_all_at_once(stage, mapping, constraints or Constraints()) for stage in mapping.stages]
+    """Return the steps of a merge path with every decision; of merging by equivalence one, a decision a label."""
+    if matrix is not None and mapping.method == "equivalence":
+        return [_all_at_once(mapping, constraints or Constraints())]
     return [_stage(stage) for stage in path]
 
 
-def _stage(stage: MergeStage) -> dict[str, Any]:
+def _stage(stage: MergeStep) -> dict[str, Any]:
     return {
         "sources": list(stage.sources),
-        "target": stage.target,
+        "target": stage.target or "(given schema)",
         "sum_empirical": stage.sum_empirical,
         "lambda": stage.lam,
         "tau": stage.tau,
@@ -52,22 +54,22 @@ def _stage(stage: MergeStage) -> dict[str, Any]:
                 "matched": d.matched,
                 "predicted": d.predicted,
                 "merged": d.merged,
-                "wished": d.wished,
+                "wished": d.constrained,
             }
             for d in stage.decisions
         ],
     }
 
 
-def _all_at_once(stage: MappingStage, mapping: LabelMapping, constraints: Constraints) -> dict[str, Any]:
+def _all_at_once(mapping: LabelMapping, constraints: Constraints) -> dict[str, Any]:
     used = {entry.unified for entry in mapping.entries if entry.unified is not None}
     placed = sum(entry.unified is not None for entry in mapping.entries)
     return {
-        "sources": list(stage.sources),
-        "target": stage.target,
+        "sources": sorted(set(mapping.sources) - {constraints.target}),
+        "target": constraints.target or ALL_AT_ONCE,
         "sum_empirical": None,
         "lambda": None,
-        "tau": stage.tau,
+        "tau": EQUAL,
         "merged": placed - len(used),
         "decisions": [_decision(entry, mapping, constraints) for entry in _each_pair_once(mapping)],
     }
@@ -114,7 +116,7 @@ def near_pairs(matrix: SimilarityMatrix, mapping: LabelMapping) -> list[dict[str
     the other covers, both ways.
     """
     similarity = deciding_similarity(matrix, mapping.lam)
-    relations = relate(matrix) if mapping.lam is None else None
+    relations = relate(matrix) if mapping.method == "equivalence" else None
     pairs = []
     for i, j in combinations(range(len(matrix.labels)), 2):
         one, other = matrix.labels[i], matrix.labels[j]

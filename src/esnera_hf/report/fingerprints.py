@@ -11,14 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from datasets import ClassLabel, DatasetDict, Features, List
 
-from esnera_hf.alignment import LabelMapping
-
 _ROWS = 10_000
-
-
-def mapping_fingerprint(mapping: LabelMapping) -> str:
-    """Return a digest of a mapping as its file holds it."""
-    return hashlib.blake2b(mapping.to_yaml().encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
 def dataset_fingerprint(dataset: DatasetDict) -> str:

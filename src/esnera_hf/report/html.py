@@ -135,15 +135,13 @@ def _summary(report: Report, mapping: LabelMapping) -> dict[str, Any]:
         if leak["left_out"] and split in sentences:
             sentences[split] -= leak["sentences"]
     stages = [(s["sources"], s["target"], s["lambda"], s["tau"], s["merged"]) for s in report.stages]
-    # A mapping that was applied still knows the stages it was found with.
-    stages = stages or [(s.sources, s.target, s.lam, s.tau, None) for s in mapping.stages]
     keys = ("sources", "target", "lam", "tau", "merged")
     return {
         "sentences": dict(sentences),
         "stages": [dict(zip(keys, stage, strict=True)) for stage in stages],
         "tried": sum(trial["scores"] is not None for trial in report.trials),
         "searched": bool(report.trials) or any(stage["tau"] is None for stage in report.stages),
-        "typed": mapping.lam is None and bool(report.stages),
+        "typed": mapping.method == "equivalence" and bool(report.stages),
     }
 
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from esnera_hf.alignment import ALL_AT_ONCE
 from esnera_hf.console import duration
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.report.figures import merge_setting
@@ -15,6 +14,8 @@ from esnera_hf.text import display_width, pad, visible
 
 #: Below this micro-F1 on its test split a tagger is no evidence.
 LOW_F1 = 0.1
+#: The target where labels were merged by equivalence, and not along a path.
+ALL_AT_ONCE = "(all at once)"
 _UNMERGED = {
     "broken": "NOTHING MERGED: every mapping that was tried broke the bound on F1",
     "apart": "NOTHING MERGED: no setting of λ and τ merged anything",

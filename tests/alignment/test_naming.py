@@ -1,8 +1,9 @@
-"""A merge path becomes a mapping: names of groups and evidence of entries."""
+"""Label groups become a mapping: heads, names, order and evidence."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -10,13 +11,14 @@ from builders import make_matrix
 from esnera_hf.alignment import (
     LabelMapping,
     MappedLabel,
-    MappingStage,
+    MergeHistory,
     SchemaSettings,
     build_constraints,
     greedy_merge_path,
-    mapping_from_path,
-    next_stage,
+    mapping_from_history,
 )
+from esnera_hf.alignment.greedy_path import merge_step, next_step
+from esnera_hf.alignment.naming import label_groups
 from esnera_hf.errors import ConservationError
 from esnera_hf.labels import LabelRef
 from esnera_hf.similarity import Agreement, PairEvidence
@@ -28,7 +30,7 @@ def test_a_group_has_the_name_and_the_evidence_of_its_head() -> None:
         {("a:per", "b:name"): (2, 3), ("b:name", "a:per"): (1, 4), ("b:name", "a:price"): (0, 4)},
         {("a:per", "b:name"): 0.123456, ("a:price", "b:name"): -0.25},
     )
-    found = mapping_from_path(greedy_merge_path(matrix, 0.5, 0.3), matrix)
+    found = mapping_from_history(greedy_merge_path(matrix, 0.5, 0.3), matrix)
     evidence = PairEvidence(0.1235, Agreement(2, 3), Agreement(1, 4))
     reverse = PairEvidence(0.1235, Agreement(1, 4), Agreement(2, 3))
     alone = PairEvidence(-0.25, Agreement(0, 0), Agreement(0, 4))
@@ -40,14 +42,14 @@ def test_a_group_has_the_name_and_the_evidence_of_its_head() -> None:
             MappedLabel(name, "name", "equal", 5, per, round((0.123456 + 0.25) / 2, 4), reverse),
             MappedLabel(price, "price", "equal", 2, name, -0.25, alone),
         ),
-        (MappingStage(("a",), "b", 0.5, 0.3),),
+        "greedy",
+        0.5,
     )
 
 
 def test_labels_that_stay_apart_never_share_a_name() -> None:
     matrix = make_matrix({"a:title": 1, "b:title": 1, "b:title@a": 1, "c:title": 1}, {}, {})
-    found = mapping_from_path(greedy_merge_path(matrix, 0.4, 0.4), matrix)
-    assert [stage.sources for stage in found.stages] == [("a",), ("a", "b")]
+    found = mapping_from_history(greedy_merge_path(matrix, 0.4, 0.4), matrix)
     assert {str(entry.label): entry.unified for entry in found.entries} == {
         "c:title": "title",
         "b:title": "title@b",
@@ -59,22 +61,23 @@ def test_labels_that_stay_apart_never_share_a_name() -> None:
 
 def test_a_label_in_no_group_is_refused() -> None:
     matrix = make_matrix({"a:per": 3, "a:price": 2, "b:name": 5}, {}, {})
-    path = greedy_merge_path(matrix, 0.5, 0.3)
-    lost = replace(path, groups=tuple(group for group in path.groups if group.head.label != "price"))
+    (step,) = greedy_merge_path(matrix, 0.5, 0.3).steps
+    groups = tuple(group for group in step.groups if group.head.label != "price")
+    lost = MergeHistory((replace(step, groups=groups),))
     with pytest.raises(ConservationError, match="a:price is in no group, though nobody asked"):
-        mapping_from_path(lost, matrix)
+        mapping_from_history(lost, matrix)
 
 
 def test_one_name_for_labels_that_become_one() -> None:
     matrix = make_matrix({"a:title": 1, "b:title": 1}, {}, {("a:title", "b:title"): 0.9})
-    found = mapping_from_path(greedy_merge_path(matrix, 0.4, 0.4), matrix)
+    found = mapping_from_history(greedy_merge_path(matrix, 0.4, 0.4), matrix)
     assert found.unified_labels == ("title",)
     assert found.members("title") == (LabelRef("a", "title"), LabelRef("b", "title"))
 
 
 def test_nothing_known_of_a_label() -> None:
     matrix = make_matrix({"a:x": 1, "b:y": 1}, {}, {})
-    found = mapping_from_path(greedy_merge_path(matrix, 0.4, 0.4), matrix)
+    found = mapping_from_history(greedy_merge_path(matrix, 0.4, 0.4), matrix)
     assert [(entry.compared_with, entry.similarity, entry.evidence) for entry in found.entries] == [
         (None, None, None)
     ] * 2
@@ -86,7 +89,7 @@ def test_a_label_is_shown_with_the_label_it_joined() -> None:
         {("a:x", "b:y"): (5, 5), ("b:y", "c:z"): (4, 5)},
         {("a:x", "b:y"): 0.9, ("b:y", "c:z"): 0.9},
     )
-    found = mapping_from_path(greedy_merge_path(matrix, 0.4, 0.4), matrix)
+    found = mapping_from_history(greedy_merge_path(matrix, 0.4, 0.4), matrix)
     assert found.unified_labels == ("z",)
     assert [(str(e.label), str(e.compared_with), e.similarity) for e in found.entries] == [
         ("a:x", "b:y", 0.94),
@@ -95,15 +98,16 @@ def test_a_label_is_shown_with_the_label_it_joined() -> None:
     ]
 
 
-def test_similarities_are_those_at_the_lambda_of_the_last_stage_that_merged_by_them() -> None:
+def test_similarities_are_those_at_the_lambda_of_the_last_step_that_merged_by_them() -> None:
     matrix = make_matrix(
         {"a:x": 1, "b:y": 1, "c:z": 1}, {("a:x", "b:y"): (5, 10)}, {("a:x", "b:y"): 0.9, ("b:y", "c:z"): 0.1}
     )
-    first = next_stage(matrix)
-    assert first is not None
-    second = next_stage(matrix, first.merge(0.8, 0.2))
-    assert second is not None
-    found = mapping_from_path(second.merge(0.4, None), matrix)
+    steps = []
+    for lam, tau in ((0.8, 0.2), (0.4, None)):
+        step = next_step(matrix, steps)
+        assert step is not None
+        steps.append(merge_step(step, matrix, lam, tau))
+    found = mapping_from_history(MergeHistory(tuple(steps)), matrix)
     assert found.lam == 0.8
     assert {str(e.label): e.similarity for e in found.entries}["a:x"] == round(0.8 * 0.5 + 0.2 * 0.9, 4)
 
@@ -111,7 +115,38 @@ def test_similarities_are_those_at_the_lambda_of_the_last_stage_that_merged_by_t
 def test_labels_kept_together_that_are_unknown_with_what_they_join() -> None:
     matrix = make_matrix({"a:x": 9, "a:w": 1, "b:y": 1}, {}, {("a:x", "b:y"): 0.9})
     constraints = build_constraints(matrix.labels, None, SchemaSettings(together=[["a:x", "a:w"]]))
-    found = mapping_from_path(greedy_merge_path(matrix, 0.4, 0.4, constraints), matrix, constraints)
+    found = mapping_from_history(greedy_merge_path(matrix, 0.4, 0.4, constraints), matrix, constraints)
     (entry,) = (entry for entry in found.entries if entry.label.label == "w")
     assert (entry.unified, entry.compared_with, entry.similarity) == ("y", LabelRef("b", "y"), None)
     assert LabelMapping.from_yaml(found.to_yaml()) == found
+
+
+def heads(partition: str, into: Any = None, **asked: Any) -> list[str]:
+    """Return the heads of groups of labels, written ``"a:x b:y, c:z"``, in order."""
+    support = {"a:book": 10, "a:firm": 20, "b:work": 30, "b:org": 40, "c:title": 50, "c:company": 5}
+    matrix = make_matrix(support, {}, {})
+    groups = [[LabelRef(*name.split(":")) for name in group.split()] for group in partition.split(", ")]
+    constraints = build_constraints(matrix.labels, into, SchemaSettings(**asked))
+    return [str(group.head) for group in label_groups(groups, matrix, constraints)]
+
+
+ALIKE = "a:book b:work c:title, a:firm b:org c:company"
+
+
+@pytest.mark.parametrize(
+    ("partition", "into", "names", "expected"),
+    [
+        pytest.param(ALIKE, None, {}, ["b:org", "b:work"], id="b has 70 mentions, c 55"),
+        pytest.param(ALIKE, "a", {}, ["a:firm", "a:book"], id="a target gives its names"),
+        pytest.param("b:work c:title, a:book", "a", {}, ["a:book", "b:work"], id="and comes first"),
+        pytest.param(
+            "a:firm b:org c:company, b:work, c:title, a:book",
+            {"TITLE": ["c:title"], "ORG": ["a:firm", "b:org"]},
+            {"b:work": "TEXT"},
+            ["c:title", "b:org", "b:work", "a:book"],
+            id="a given schema comes first in its order",
+        ),
+    ],
+)
+def test_heads_of_groups(partition: str, into: Any, names: dict[str, str], expected: list[str]) -> None:
+    assert heads(partition, into, names=names) == expected

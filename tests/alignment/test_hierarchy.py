@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from esnera_hf.alignment.tree import LabelTree, find_circle
+from esnera_hf.alignment.hierarchy import LabelTree, find_circle
 from esnera_hf.errors import MappingError
 
 PRODUCTS = LabelTree(

@@ -14,7 +14,7 @@ from esnera_hf.alignment import (
     SchemaSettings,
     build_constraints,
     greedy_merge_path,
-    mapping_from_path,
+    mapping_from_history,
     typed_mapping,
 )
 from esnera_hf.labels import LabelRef
@@ -147,7 +147,7 @@ def test_no_other_label_takes_the_name_of_a_locked_one_that_none_bears() -> None
 def test_flat_merging_keeps_a_locked_tree_too() -> None:
     constraints = locked(edited({"book": "THING", "THING": "PERSON"}, "THING"))
     path = greedy_merge_path(matrix(), 0.4, 0.4, constraints)
-    mapping = mapping_from_path(path, matrix(), constraints)
+    mapping = mapping_from_history(path, matrix(), constraints)
     assert dict(mapping.parents) == {"book": "THING", "THING": "PERSON"}
 
 

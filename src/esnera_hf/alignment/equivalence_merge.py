@@ -9,11 +9,11 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
+from esnera_hf.alignment.clustering import partition_labels
 from esnera_hf.alignment.constraints import Constraints
-from esnera_hf.alignment.from_groups import compared, nearest_label
-from esnera_hf.alignment.from_partition import mapping_from_partition
+from esnera_hf.alignment.groups import LabelGroup
 from esnera_hf.alignment.mapping import LabelMapping
-from esnera_hf.alignment.partition import partition_labels
+from esnera_hf.alignment.naming import compared, label_groups, mapping_from_groups, nearest_label
 from esnera_hf.labels import LabelRef
 from esnera_hf.similarity import EQUAL, HOLDS, LabelRelations, holding
 
@@ -33,9 +33,12 @@ def typed_mapping(relations: LabelRelations, constraints: Constraints | None = N
         constraints: what the user wishes.
     """
     matrix = relations.matrix
-    partition = partition_labels(matrix.labels, relations.mutual - EQUAL, constraints)
     constraints = constraints or Constraints()
-    mapping = mapping_from_partition(partition, matrix, relations.mutual, EQUAL, constraints)
+    partition = partition_labels(matrix.labels, relations.mutual - EQUAL, constraints)
+    groups = label_groups(partition, matrix, constraints)
+    closest = _closest(groups, relations)
+    mapping = mapping_from_groups(groups, matrix, relations.mutual, constraints, closest)
+    mapping = replace(mapping, method="equivalence")
     names = mapping.unified_labels
     covered, held = held_groups(relations, [mapping.members(name) for name in names])
     candidates = sorted(
@@ -61,6 +64,20 @@ def _may_hold(mapping: LabelMapping, whole: str, part: str, constraints: Constra
 
 def _members(mapping: LabelMapping, names: Sequence[str]) -> list[LabelRef]:
     return [member for name in names for member in mapping.members(name)]
+
+
+def _closest(groups: Sequence[LabelGroup], relations: LabelRelations) -> dict[LabelRef, LabelRef]:
+    """Return, for each label, the most similar one of another source in its group, if that is known."""
+    matrix = relations.matrix
+    position = {label: index for index, label in enumerate(matrix.labels)}
+    closest = {}
+    for group in groups:
+        for label in group.members:
+            others = [position[other] for other in group.members if other.source != label.source]
+            nearest = nearest_label(matrix, relations.mutual[position[label]], others)
+            if nearest is not None:
+                closest[label] = nearest
+    return closest
 
 
 def _beside_parents(mapping: LabelMapping, relations: LabelRelations) -> LabelMapping:

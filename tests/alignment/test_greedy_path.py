@@ -10,14 +10,14 @@ import pytest
 
 from builders import make_matrix
 from esnera_hf.alignment import (
-    Decision,
-    LabelGroup,
+    MergeHistory,
     SchemaSettings,
     build_constraints,
     greedy_merge_path,
-    mapping_from_path,
-    next_stage,
+    mapping_from_history,
 )
+from esnera_hf.alignment.greedy_path import Decision, merge_step, next_step
+from esnera_hf.alignment.groups import LabelGroup
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.labels import LabelRef
 from esnera_hf.similarity import SimilarityMatrix
@@ -61,10 +61,10 @@ def two_sources() -> SimilarityMatrix:
 
 def test_two_sources() -> None:
     path = greedy_merge_path(two_sources(), lam=0.5, tau=0.4)
-    (stage,) = path.stages
-    assert (stage.sources, stage.target) == (("a",), "b")
-    assert stage.sum_empirical == pytest.approx(0.8 + 0.5 + 1 / 12 + 0.9 + 0.1)
-    assert stage.decisions == (
+    (step,) = path.steps
+    assert (step.sources, step.target) == (("a",), "b")
+    assert step.sum_empirical == pytest.approx(0.8 + 0.5 + 1 / 12 + 0.9 + 0.1)
+    assert step.decisions == (
         Decision(group("a:book"), ref("b:work"), 0.65, 0.5, 8, 10, merged=True),
         Decision(group("a:movie"), ref("b:work"), 0.625, 0.75, 6, 12, merged=True),
         Decision(group("a:per"), ref("b:name"), 0.825, 0.75, 9, 10, merged=True),
@@ -75,13 +75,13 @@ def test_two_sources() -> None:
         group("b:work", "a:book", "a:movie"),
         group("a:price"),
     )
-    assert (stage.lam, stage.tau, path.merged, stage.merged) == (0.5, 0.4, 3, 3)
-    assert stage.similarity == pytest.approx(0.65 + 0.625 + 0.825)
+    assert (step.lam, step.tau, path.merged, step.merged) == (0.5, 0.4, 3, 3)
+    assert step.similarity == pytest.approx(0.65 + 0.625 + 0.825)
 
 
 def test_unknown_empirical_similarity_leaves_the_semantic_one() -> None:
     path = greedy_merge_path(two_sources(), lam=1.0, tau=0.2)
-    price = path.stages[0].decisions[3]
+    price = path.steps[0].decisions[3]
     assert (price.similarity, price.predicted, price.merged) == (0.25, 0, True)
 
 
@@ -89,28 +89,28 @@ def test_unknown_empirical_similarity_leaves_the_semantic_one() -> None:
 def test_a_similarity_equal_to_tau_does_not_merge(tau: float, merged: bool) -> None:
     matrix = make_matrix({"a:x": 1, "b:y": 1}, {("a:x", "b:y"): (1, 2)}, {("a:x", "b:y"): 0.5})
     path = greedy_merge_path(matrix, lam=0.5, tau=tau)
-    assert path.stages[0].decisions[0].similarity == 0.5
-    assert path.stages[0].decisions[0].merged is merged
+    assert path.steps[0].decisions[0].similarity == 0.5
+    assert path.steps[0].decisions[0].merged is merged
     assert path.groups == ((group("b:y", "a:x"),) if merged else (group("b:y"), group("a:x")))
 
 
 def test_nothing_known_merges_nothing() -> None:
     matrix = make_matrix({"a:x": 1, "b:y": 1}, {}, {})
     path = greedy_merge_path(matrix, lam=0.4, tau=-1)
-    assert path.stages[0].decisions == (Decision(group("a:x"), None, None, None, 0, 0, merged=False),)
+    assert path.steps[0].decisions == (Decision(group("a:x"), None, None, None, 0, 0, merged=False),)
     assert path.groups == (group("b:y"), group("a:x"))
 
 
 def test_the_empirical_part_alone_decides_where_the_semantic_one_is_unknown() -> None:
     matrix = make_matrix({"a:x": 1, "b:y": 1}, {("a:x", "b:y"): (3, 4)}, {})
-    (decision,) = greedy_merge_path(matrix, lam=0.1, tau=0.7).stages[0].decisions
+    (decision,) = greedy_merge_path(matrix, lam=0.1, tau=0.7).steps[0].decisions
     assert decision == Decision(group("a:x"), ref("b:y"), 0.75, None, 3, 4, merged=True)
 
 
 def test_equal_sums_are_settled_by_name() -> None:
     matrix = make_matrix({"c:z": 1, "a:x": 1, "b:y": 1}, {}, {})
     path = greedy_merge_path(matrix, lam=0.4, tau=0.4)
-    assert [(stage.sources, stage.target) for stage in path.stages] == [
+    assert [(step.sources, step.target) for step in path.steps] == [
         (("a",), "b"),
         (("a", "b"), "c"),
     ]
@@ -152,7 +152,7 @@ def three_sources() -> SimilarityMatrix:
 
 def test_three_sources() -> None:
     path = greedy_merge_path(three_sources(), lam=0.5, tau=0.34)
-    first, second = path.stages
+    first, second = path.steps
     assert (first.sources, first.target, first.sum_empirical) == (("c",), "a", 0.9)
     assert (second.sources, second.target) == (("c", "a"), "b")
     assert [(d.group, d.candidate, d.merged) for d in first.decisions] == [
@@ -191,12 +191,12 @@ def test_the_next_target_has_the_highest_sum_with_everything_merged_so_far() -> 
     )
     merged = greedy_merge_path(matrix, lam=1.0, tau=0.5)
     # as one group w and x have 6/40 with y and 11/40 with z
-    assert [stage.target for stage in merged.stages] == ["b", "d", "c"]
-    assert [stage.sum_empirical for stage in merged.stages] == [1.0, 0.275, 0.15]
+    assert [step.target for step in merged.steps] == ["b", "d", "c"]
+    assert [step.sum_empirical for step in merged.steps] == [1.0, 0.275, 0.15]
     # apart, their sums are 0.6 + 0 with y and 0.2 + 0.3 with z
     apart = greedy_merge_path(matrix, lam=1.0, tau=1.0)
-    assert [stage.target for stage in apart.stages] == ["b", "c", "d"]
-    assert [stage.sum_empirical for stage in apart.stages] == [1.0, 0.6, 0.5]
+    assert [step.target for step in apart.steps] == ["b", "c", "d"]
+    assert [step.sum_empirical for step in apart.steps] == [1.0, 0.6, 0.5]
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2, 3, 4, 5), (4, 5, 2, 3, 0, 1), (2, 3, 4, 5, 0, 1)])
@@ -236,18 +236,17 @@ def test_one_source_is_refused() -> None:
 
 
 @pytest.mark.parametrize("into", [["org"], {"org": ["b:org"]}, {"org": ["b:org", "a:company"]}])
-def test_every_stage_counts_the_sources_that_define_the_schema(into: Any) -> None:
+def test_every_step_counts_the_sources_that_define_the_schema(into: Any) -> None:
     matrix = three_sources()
     constraints = build_constraints(matrix.labels, into)
-    path, seen = None, {label.source for label in constraints.names}
-    while (stage := next_stage(matrix, path, constraints)) is not None:
-        path = stage.merge(0.5, 0.34)
-        seen |= set(stage.sources)
+    path, seen = MergeHistory(), {label.source for label in constraints.names}
+    while (step := next_step(matrix, path.steps, constraints)) is not None:
+        path = MergeHistory((*path.steps, merge_step(step, matrix, 0.5, 0.34, constraints)))
+        seen |= set(step.sources)
         assert set(path.sources) == seen
-        mapping = mapping_from_path(path, matrix, constraints).restricted(path.sources)
+        mapping = mapping_from_history(path, matrix, constraints)
         mapping.check_fits(label for label in matrix.labels if label.source in path.sources)
     assert seen == {"a", "b", "c"}
-    assert path is not None
     assert path.groups[0] == group("b:org", "a:company", "c:firm")
 
 
@@ -259,22 +258,22 @@ def test_further_labels_of_the_sources_that_define_a_schema_are_there_to_be_join
     )
     path = greedy_merge_path(matrix, 0.4, 0.4, build_constraints(matrix.labels, {"LOC": ["a:loc"]}))
     assert set(path.groups) == {group("a:loc", "b:city"), group("a:per", "b:person")}
-    assert [stage.sources for stage in path.stages] == [("b",), ("a",)]
+    assert [step.sources for step in path.steps] == [("b",), ("a",)]
 
 
 def test_a_schema_that_takes_in_every_label_leaves_nothing_to_decide() -> None:
     matrix = make_matrix({"a:x": 1, "b:y": 1}, {}, {("a:x", "b:y"): 0.5})
     path = greedy_merge_path(matrix, 0.4, 0.4, build_constraints(matrix.labels, {"X": ["a:x", "b:y"]}))
     assert path.groups == (group("a:x", "b:y"),)
-    assert [stage.decisions for stage in path.stages] == [()]
+    assert [step.decisions for step in path.steps] == [()]
 
 
-def test_wishes_between_the_sources_that_define_a_schema_hold_at_every_stage() -> None:
+def test_wishes_between_the_sources_that_define_a_schema_hold_in_every_step() -> None:
     matrix = make_matrix({"a:x": 1, "a:p": 1, "b:y": 1, "b:q": 2, "c:r": 3}, {}, {})
     wishes = SchemaSettings(names={"a:p": "P", "b:q": "P"})
     constraints = build_constraints(matrix.labels, {"X": ["a:x", "b:y"]}, wishes)
-    stage = next_stage(matrix, None, constraints)
-    assert stage is not None
-    path = stage.merge(0.4, 0.4)
+    step = next_step(matrix, (), constraints)
+    assert step is not None
+    path = MergeHistory((merge_step(step, matrix, 0.4, 0.4, constraints),))
     assert group("b:q", "a:p") in path.groups
-    assert mapping_from_path(path, matrix, constraints).members("P") == (ref("a:p"), ref("b:q"))
+    assert mapping_from_history(path, matrix, constraints).members("P") == (ref("a:p"), ref("b:q"))

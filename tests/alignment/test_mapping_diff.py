@@ -1,4 +1,4 @@
-"""What changes between two mappings."""
+"""What changes between two mappings, and what an alignment decided anew of an edited one."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from builders import make_source, row
 from esnera_hf.alignment import (
     LabelMapping,
     MappedLabel,
-    MovedLabel,
     affected_entities,
     compare_mappings,
+    decided_anew,
 )
+from esnera_hf.alignment.mapping_diff import MovedLabel, MovedParent
 from esnera_hf.labels import LabelRef
+from product_tree import MAPPING
 
 
 def mapping(**entries: str | None) -> LabelMapping:
@@ -26,6 +28,7 @@ def ref(name: str) -> LabelRef:
     return LabelRef(*name.split("_"))
 
 
+FLAT = replace(MAPPING, parents={})
 BEFORE = mapping(a_x="P", b_y="P", a_z="Q")
 
 
@@ -139,3 +142,62 @@ def test_the_entities_affected() -> None:
     assert affected.examples == ("new york", "oslo", "lima")
     assert str(affected) == "b:y: 3 in train, 0 in validation, 2 in test; e.g. new york, oslo, lima"
     assert affected_entities(difference, []) == ()
+
+
+def test_parents() -> None:
+    difference = compare_mappings(FLAT, replace(MAPPING, parents={"film": "PRODUCT"}))
+    assert difference.parents == (MovedParent("film", None, "PRODUCT"),)
+    assert str(difference) == "parent of film: (no part of another) → PRODUCT"
+    assert difference
+    back = compare_mappings(MAPPING, replace(MAPPING, parents={"book": "film", "film": "PRODUCT"}))
+    assert back.parents == (MovedParent("book", "PRODUCT", "film"),)
+    assert not compare_mappings(MAPPING, MAPPING)
+
+
+def test_a_new_name_of_child_or_parent_moves_nothing() -> None:
+    names = {"PRODUCT": "Ware", "book": "Buch"}
+    entries = tuple(replace(e, unified=names.get(e.unified or "", e.unified)) for e in MAPPING.entries)
+    renamed = LabelMapping(("PER", "Ware", "Buch", "film"), entries, parents={"Buch": "Ware", "film": "Ware"})
+    difference = compare_mappings(MAPPING, renamed)
+    assert dict(difference.renamed) == names
+    assert difference.parents == ()
+
+
+GIVEN = LabelMapping(
+    ("WORK", "book", "PER"),
+    (
+        MappedLabel(LabelRef("a", "work"), "WORK", locked=True),
+        MappedLabel(LabelRef("a", "book"), "book"),
+        MappedLabel(LabelRef("b", "per"), "PER"),
+        MappedLabel(LabelRef("c", "date"), None, locked=True),
+    ),
+    parents={"book": "WORK"},
+    file="edited.yaml",
+)
+
+
+def test_all_locked() -> None:
+    locked = replace(GIVEN, entries=tuple(replace(entry, locked=True) for entry in GIVEN.entries))
+    assert decided_anew(locked, GIVEN) == "edited.yaml: 4 of 4 entries are locked and kept."
+
+
+def test_nothing_changed() -> None:
+    assert decided_anew(GIVEN, GIVEN) == (
+        "edited.yaml: 2 of 4 entries are locked and kept, 2 decided anew, which changed none."
+    )
+
+
+def test_what_came_out_differently_is_named() -> None:
+    entries = (GIVEN.entries[0], GIVEN.entries[1], replace(GIVEN.entries[2], unified=None))
+    assert decided_anew(replace(GIVEN, file=""), replace(GIVEN, entries=entries, parents={})) == (
+        "mapping: 2 of 4 entries are locked and kept, 2 decided anew; not as in the file: b:per: PER → (left out), "
+        "parent of book: WORK → (no part of another). Say locked: true where you want to keep it."
+    )
+
+
+def test_the_first_of_many_are_named() -> None:
+    labels = [LabelRef("a", str(number)) for number in range(8)]
+    given = LabelMapping(("X", "Y"), tuple(MappedLabel(label, "X") for label in labels))
+    told = decided_anew(given, LabelMapping(("X", "Y"), tuple(MappedLabel(label, "Y") for label in labels)))
+    assert "a:4: X → Y, and 3 more. Say" in told
+    assert "a:5" not in told

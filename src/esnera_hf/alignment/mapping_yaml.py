@@ -1,0 +1,307 @@
+"""``mapping.yaml``: the entries of a label mapping as text with comments, and read back with their lines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import Any, Literal, cast, get_args
+
+from esnera_hf.alignment.hierarchy import find_circle
+from esnera_hf.labels import LabelRef
+from esnera_hf.similarity import Agreement, PairEvidence
+from esnera_hf.tagging import OUTSIDE
+from esnera_hf.text import hint, shorten, shown
+from esnera_hf.yaml_text import Located, YamlDocument, dump_yaml
+
+#: 2 says ``method`` instead of ``merge`` and ``stages``, and knows no ``same_as``.
+VERSION = 2
+Relation = Literal["equal", "subset", "superset", "overlap", "none"]
+Method = Literal["equivalence", "greedy", "manual"]
+
+_EVIDENCE = ("semantic", "empirical_forward", "empirical_backward")
+_LONGEST_NAME = 60
+
+_HEADER = """\
+# Label mapping of esnera_hf: what each label of each source is called in the merged dataset.
+#
+# To change it, edit the entries below `labels`:
+#   unified: may be changed to any name of unified_labels (add a name there to make a new label), or
+#     to null to leave the entities of the label out of the merged dataset.
+#   locked: true makes the next align keep the line: the unified label, or none, and the parent of that
+#     unified label, or none. All else is decided anew.
+# To apply it: esnera-hf apply mapping.yaml SOURCES
+#
+# relation says how the source label relates to the unified one; mentions counts those of its train
+# split. compared_with is the label it was merged into, or the nearest one of another source; the
+# evidence below it is for that pair: forward counts the entities a tagger of this source predicts as
+# this label on the other source's text (predicted) and those of them the other source annotates so
+# (matched), backward the reverse.
+"""
+
+_PARENTS_HEADER = """\
+#
+# parents says which unified label is a part of which (book: PRODUCT). ner_tags of the merged dataset
+# holds the label of the source, coarse_tags the outermost one. Without parents, no label is a part of
+# another.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class MappedLabel:
+    """Where one source label goes.
+
+    Attributes:
+        label: the source label.
+        unified: its name in the merged dataset; ``None`` leaves its entities out.
+        relation: how the source label relates to the unified one.
+        mentions: gold mentions in the source's train split.
+        compared_with: the label it was merged into, or else the nearest.
+        similarity: S of that pair.
+        evidence: both similarities of that pair.
+        locked: whether the next alignment must keep it as it is.
+    """
+
+    label: LabelRef
+    unified: str | None
+    relation: Relation = "equal"
+    mentions: int = 0
+    compared_with: LabelRef | None = None
+    similarity: float | None = None
+    evidence: PairEvidence | None = None
+    locked: bool = False
+
+
+def write_mapping(
+    unified_labels: Sequence[str],
+    entries: Sequence[MappedLabel],
+    method: Method,
+    lam: float | None,
+    parents: Mapping[str, str],
+) -> str:
+    """Return YAML with comments that explain it.
+
+    Entries keep their order; a comment stands before each run of labels that go
+    to the same unified label.
+    """
+    head: dict[str, Any] = {"version": VERSION, "method": method}
+    if lam is not None:
+        head["lambda"] = lam
+    head["unified_labels"] = list(unified_labels)
+    if parents:
+        head["parents"] = dict(parents)
+    parts = [_HEADER, _PARENTS_HEADER if parents else "", dump_yaml(head)]
+    parts.append("labels:\n" if entries else "labels: []\n")
+    groups: dict[str | None, list[MappedLabel]] = {}
+    for entry in entries:
+        groups.setdefault(entry.unified, []).append(entry)
+    for unified, run in groupby(entries, key=lambda entry: entry.unified):
+        members = list(run)
+        parts.append(f"\n# {_group_line(unified, members, groups[unified])}\n")
+        parts += map(_entry_text, members)
+    return "".join(parts)
+
+
+def _group_line(unified: str | None, run: Sequence[MappedLabel], group: Sequence[MappedLabel]) -> str:
+    """Name a unified label and count what goes there, in one line whatever the name holds."""
+    name = "left out of the merged dataset" if unified is None else shorten(unified, _LONGEST_NAME)
+    labels = f"{len(group):,} label{'s' * (len(group) != 1)}"
+    total = sum(entry.mentions for entry in group)
+    mentions = f"{total:,} mention{'s' * (total != 1)}"
+    if len(run) == len(group):
+        return f"{name}: {labels}, {mentions}"
+    return f"{name}: {len(run):,} of {labels}, {sum(entry.mentions for entry in run):,} of {mentions}"
+
+
+def _entry_text(entry: MappedLabel) -> str:
+    data = {**entry.label._asdict(), "unified": entry.unified, "relation": entry.relation}
+    data["mentions"] = int(entry.mentions)
+    if entry.locked:
+        data["locked"] = True
+    text = dump_yaml([data])
+    if entry.compared_with is None:
+        return text
+    pair = {**entry.compared_with._asdict(), "similarity": _plain(entry.similarity)}
+    evidence = entry.evidence
+    if evidence is None:
+        return f"{text}  compared_with: {_in_one_line(pair)}\n"
+    first = _in_one_line(pair | {"semantic": _plain(evidence.semantic)})
+    forward, backward = map(_agreement_text, (evidence.forward, evidence.backward))
+    return (
+        f"{text}  compared_with: {first.removesuffix('}')},\n"
+        f"    empirical_forward: {forward},\n"
+        f"    empirical_backward: {backward}}}\n"
+    )
+
+
+def _agreement_text(agreement: Agreement) -> str:
+    share = None if agreement.ratio is None else round(agreement.ratio, 4)
+    counts = {"matched": int(agreement.matched), "predicted": int(agreement.predicted)}
+    return _in_one_line({"share": share, **counts})
+
+
+def _in_one_line(data: dict[str, Any]) -> str:
+    return dump_yaml(data, flow=True).removesuffix("\n")
+
+
+def _plain(value: float | None) -> float | None:
+    return None if value is None or value != value else float(value)
+
+
+def read_mapping(
+    text: str, file: str = ""
+) -> tuple[
+    tuple[str, ...], tuple[MappedLabel, ...], Method, float | None, dict[str, str], dict[LabelRef, int]
+]:
+    """Read what :func:`write_mapping` gives, edited or not.
+
+    Args:
+        text: of the file.
+        file: its name, for messages.
+
+    Returns:
+        The unified labels, the entries, the method, λ, the parents, and the line of each entry.
+
+    Raises:
+        MappingError: the text is not YAML, not a mapping of this version, or
+            contradicts itself; it says in which line.
+    """
+    document = YamlDocument(text, file)
+    _check_version(document)
+    required = ("version", "unified_labels", "labels")
+    fields = document.fields(document.root, "the mapping", required, ("method", "lambda", "parents"))
+    schema = _read_schema(document, fields["unified_labels"])
+    method = "manual"
+    if "method" in fields:
+        method = document.choice(fields["method"], "method", get_args(Method))
+    entries: list[MappedLabel] = []
+    lines: dict[LabelRef, int] = {}
+    for item in document.value(fields["labels"], "labels", list):
+        entry = _read_entry(document, item, schema)
+        if entry.label in lines:
+            raise document.error(
+                item,
+                f"{shown(str(entry.label))} is mapped twice, first in line {lines[entry.label]}. Keep one of "
+                "the two entries.",
+            )
+        entries.append(entry)
+        lines[entry.label] = item.line
+    parents = _read_parents(document, fields["parents"], schema) if "parents" in fields else {}
+    lam = _read_number(document, fields, "lambda")
+    return schema, tuple(entries), cast(Method, method), lam, parents, lines
+
+
+def _check_version(document: YamlDocument) -> None:
+    """Check the version before anything else: a file of another one may hold anything."""
+    root = document.root
+    version = root.value.get("version") if isinstance(root.value, dict) else None
+    if version is None:
+        raise document.error(
+            root,
+            f"found no version, expected a mapping file that says `version: {VERSION}`. Is it another file?",
+        )
+    if version.value != VERSION or version.written != str(VERSION):
+        advice = "Align anew, or read it with the release that wrote it."
+        if version.written == "1":
+            advice = (
+                f"Align anew, or say `version: {VERSION}`, delete `merge` and `stages`, and write the name of the "
+                "unified label instead of each `same_as`."
+            )
+        raise document.error(
+            version, f"found version {shown(version.written)}, expected version {VERSION}. {advice}"
+        )
+
+
+def _read_schema(document: YamlDocument, found: Located) -> tuple[str, ...]:
+    lines: dict[str, int] = {}
+    for item in document.value(found, "unified_labels", list):
+        name = document.value(item, "unified_labels", str)
+        if name in ("", OUTSIDE):
+            raise document.error(
+                item,
+                f"unified_labels: found {shown(name)}, expected a name other than '' and '{OUTSIDE}', which "
+                "means 'outside'. Rename it.",
+            )
+        if name in lines:
+            first = f"first in line {lines[name]}. Remove one of them."
+            raise document.error(item, f"unified_labels names {shown(name)} twice, {first}")
+        lines[name] = item.line
+    return tuple(lines)
+
+
+def _read_parents(document: YamlDocument, found: Located, schema: Sequence[str]) -> dict[str, str]:
+    fields = document.fields(found, "parents", (), schema)
+    parents = {
+        child: _read_name(document, value, f"parents, {shown(child)}", schema)
+        for child, value in fields.items()
+    }
+    circle = find_circle(parents)
+    if circle:
+        first = min(range(len(circle)), key=lambda index: fields[circle[index]].line)
+        ordered = [*circle[first:], *circle[: first + 1]]
+        steps = " → ".join(f"{shown(name)} (line {fields[name].line})" for name in ordered)
+        raise document.error(
+            fields[ordered[0]], f"parents go round in a circle: {steps}. Remove one of these lines."
+        )
+    return parents
+
+
+def _read_entry(document: YamlDocument, found: Located, schema: Sequence[str]) -> MappedLabel:
+    optional = ("relation", "mentions", "locked", "compared_with")
+    fields = document.fields(found, "an entry", ("source", "label", "unified"), optional)
+    unified, relation = fields["unified"], "equal"
+    if "relation" in fields:
+        relation = document.choice(fields["relation"], "relation", get_args(Relation))
+    entry = MappedLabel(
+        _read_label(document, fields),
+        None if document.is_null(unified) else _read_name(document, unified, "unified", schema),
+        cast(Relation, relation),
+        document.value(fields["mentions"], "mentions", int) if "mentions" in fields else 0,
+        locked="locked" in fields and document.value(fields["locked"], "locked", bool),
+    )
+    if "compared_with" not in fields:
+        return entry
+    where = fields["compared_with"]
+    pair = document.fields(where, "compared_with", ("source", "label"), ("similarity", *_EVIDENCE))
+    entry = replace(
+        entry,
+        compared_with=_read_label(document, pair),
+        similarity=_read_number(document, pair, "similarity"),
+    )
+    if not any(key in pair for key in _EVIDENCE):
+        return entry
+    document.fields(where, "compared_with", ("source", "label", *_EVIDENCE), ("similarity",))
+    forward, backward = (_read_agreement(document, pair[key], key) for key in _EVIDENCE[1:])
+    return replace(entry, evidence=PairEvidence(_read_number(document, pair, "semantic"), forward, backward))
+
+
+def _read_label(document: YamlDocument, fields: Mapping[str, Located]) -> LabelRef:
+    return LabelRef(*(document.value(fields[key], key, str) for key in ("source", "label")))
+
+
+def _read_name(document: YamlDocument, found: Located, what: str, schema: Sequence[str]) -> str:
+    name = document.value(found, what, str)
+    if name not in schema:
+        raise document.error(
+            found,
+            f"{what}: found {shown(name)}, expected a name of unified_labels.{hint(name, schema)} Correct it, "
+            "or add the name to unified_labels.",
+        )
+    return name
+
+
+def _read_number(document: YamlDocument, fields: Mapping[str, Located], key: str) -> float | None:
+    found = fields.get(key)
+    return None if found is None or document.is_null(found) else document.value(found, key, float)
+
+
+def _read_agreement(document: YamlDocument, found: Located, what: str) -> Agreement:
+    """Read numerator and denominator; the share follows from them and is written for people only."""
+    fields = document.fields(found, what, ("matched", "predicted"), ("share",))
+    matched, predicted = (document.value(fields[key], key, int) for key in ("matched", "predicted"))
+    if matched > predicted:
+        raise document.error(
+            found,
+            f"{what}: found {matched:,} matched of {predicted:,} predicted, expected no more than those. Correct it.",
+        )
+    return Agreement(matched, predicted)

@@ -1,0 +1,188 @@
+"""Label groups become a label mapping: they get names, their labels the evidence."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from esnera_hf.alignment.constraints import Constraints
+from esnera_hf.alignment.greedy_path import MergeHistory
+from esnera_hf.alignment.groups import LabelGroup
+from esnera_hf.alignment.mapping import LabelMapping
+from esnera_hf.alignment.mapping_yaml import MappedLabel
+from esnera_hf.errors import ConservationError
+from esnera_hf.labels import LabelRef
+from esnera_hf.similarity import SimilarityMatrix
+
+_DIGITS = 4
+
+
+def mapping_from_groups(
+    groups: Sequence[LabelGroup],
+    matrix: SimilarityMatrix,
+    similarity: NDArray[np.float64],
+    constraints: Constraints,
+    beside: Mapping[LabelRef, LabelRef],
+) -> LabelMapping:
+    """Name label groups and attach the evidence.
+
+    A group takes the name the user gave it, or else that of its head. Groups never
+    share a name: the later one becomes ``label@source``. Similarities are rounded
+    to four digits, as the mapping's file shows them. Entries come by unified label,
+    those left out last. Parents are those that the user has locked.
+
+    Args:
+        groups: in the order of the unified labels.
+        matrix: the evidence, of the labels to be mapped.
+        similarity: what is shown, shape (N, N).
+        constraints: names and labels left out.
+        beside: the label that each label is shown with; the nearest one where that
+            is none, or of its own source.
+
+    Raises:
+        ConservationError: a label that is not to be left out is in no group.
+    """
+    names = _unique_names(groups, constraints)
+    home = {member: names[group] for group in groups for member in group.members}
+    entries = []
+    for index, label in enumerate(matrix.labels):
+        if label not in home and label not in constraints.left_out:
+            raise ConservationError(
+                f"{label} is in no group, though nobody asked for its entities to be left out. Expected a group for "
+                "every label of the sources."
+            )
+        locked = label in constraints.names or label in constraints.left_out
+        entry = MappedLabel(label, home.get(label), "equal", int(matrix.support[index]), locked=locked)
+        other = beside.get(label)
+        if other is None or other.source == label.source:
+            other = nearest_label(matrix, similarity[index], range(len(matrix.labels)))
+        entries.append(entry if other is None else compared(entry, other, matrix, similarity))
+    order = {name: index for index, name in enumerate(names.values())}
+    entries.sort(key=lambda entry: order.get(entry.unified or "", len(order)))
+    parents: dict[str, str] = {}
+    # What is above a locked label may have no label of its own, and may have a locked parent, too.
+    unified = list(order)
+    for name in unified:
+        parent = constraints.parents.get(name)
+        if parent is not None:
+            parents[name] = parent
+            if parent not in unified:
+                unified.append(parent)
+    return LabelMapping(tuple(unified), tuple(entries), parents=parents)
+
+
+def mapping_from_history(
+    history: MergeHistory, matrix: SimilarityMatrix, constraints: Constraints | None = None
+) -> LabelMapping:
+    """Return the mapping that a greedy path leads to.
+
+    The head of a group is the label of the latest target in it. Similarities are
+    those at the λ of the last step that merged anything by them; each label is shown
+    with the one it joined first.
+
+    Args:
+        history: the path; labels of sources that it has not reached are not mapped.
+        matrix: the similarities it was made from.
+        constraints: names and labels left out.
+    """
+    joined: dict[LabelRef, LabelRef] = {}
+    for decision in (decision for step in history.steps for decision in step.decisions):
+        if decision.merged and decision.candidate is not None:
+            for member in decision.group.members:
+                joined.setdefault(member, decision.candidate)
+    matrix = matrix.restricted(history.sources)
+    similarity = matrix.merged(history.lam)
+    made = mapping_from_groups(history.groups, matrix, similarity, constraints or Constraints(), joined)
+    return replace(made, method="greedy", lam=history.lam)
+
+
+def compared(
+    entry: MappedLabel, other: LabelRef, matrix: SimilarityMatrix, similarity: NDArray[np.float64]
+) -> MappedLabel:
+    """Return an entry that shows its label beside another one, with what is known of the pair.
+
+    Args:
+        entry: of a label of the matrix.
+        other: the other label.
+        matrix: the evidence.
+        similarity: what is shown, shape (N, N), of the labels of the matrix.
+    """
+    pair = matrix.pair(entry.label, other)
+    value = similarity[matrix.labels.index(entry.label), matrix.labels.index(other)]
+    return replace(
+        entry,
+        compared_with=other,
+        similarity=_rounded(float(value)),
+        evidence=replace(pair, semantic=_rounded(pair.semantic)),
+    )
+
+
+def nearest_label(
+    matrix: SimilarityMatrix, row: NDArray[np.float64], indices: Sequence[int]
+) -> LabelRef | None:
+    """Return the most similar of some labels, the first of equals; ``None`` if no similarity is known.
+
+    Args:
+        matrix: holds the labels.
+        row: shape (N,), the similarities of one label.
+        indices: of the labels to choose from.
+    """
+    values = row.tolist()
+    ranked = [(values[i], -i) for i in indices if values[i] == values[i]]
+    return matrix.labels[-max(ranked)[1]] if ranked else None
+
+
+def label_groups(
+    partition: Sequence[Sequence[LabelRef]], matrix: SimilarityMatrix, constraints: Constraints
+) -> tuple[LabelGroup, ...]:
+    """Return groups of labels that became one all at once, with their heads and in order.
+
+    The head is the label of the target if one is given, otherwise of the source
+    with most mentions, so that the names of one source prevail; among labels of one
+    source the one with most mentions. The names of a given schema come first, then
+    the groups by the mentions of their heads. Equal counts are settled by name.
+    """
+    support = dict(zip(matrix.labels, matrix.support.tolist(), strict=True))
+    mentions = Counter[str]()
+    for label, count in support.items():
+        mentions[label.source] += count
+
+    def precedence(label: LabelRef) -> tuple[bool, int, str, int, LabelRef]:
+        other = label.source != constraints.target
+        return other, -mentions[label.source], label.source, -support[label], label
+
+    def order(group: LabelGroup) -> tuple[int, bool, int, LabelRef]:
+        names = {constraints.names.get(member) for member in group.members}
+        place = (index for index, name in enumerate(constraints.schema) if name in names)
+        other = group.head.source != constraints.target
+        return min(place, default=len(constraints.schema)), other, -support[group.head], group.head
+
+    groups = []
+    for members in partition:
+        head = min(members, key=precedence)
+        groups.append(LabelGroup(head, (head, *sorted(set(members) - {head}))))
+    return tuple(sorted(groups, key=order))
+
+
+def _unique_names(groups: Sequence[LabelGroup], constraints: Constraints) -> dict[LabelGroup, str]:
+    chosen = constraints.names
+    given = {group: chosen[label] for group in groups for label in group.members if label in chosen}
+    taken = {*given.values(), *constraints.bare}
+    names: dict[LabelGroup, str] = {}
+    for group in groups:
+        name = given.get(group)
+        if name is None:
+            name = group.head.label
+            while name in taken:
+                name = f"{name}@{group.head.source}"
+            taken.add(name)
+        names[group] = name
+    return names
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None or value != value else round(value, _DIGITS)
