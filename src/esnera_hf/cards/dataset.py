@@ -142,7 +142,7 @@ def _content(facts: DatasetCardFacts, statistics: Statistics) -> dict[str, Any]:
         "columns": facts.text,
         "limits": _limits(facts, statistics),
         "making": making(report),
-        "steps": list(merge_steps(report, mapping)),
+        "steps": list(merge_steps(report)),
         "sources": source_rows(report.sources, facts.terms),
         "citation": True,
     }
