@@ -10,7 +10,7 @@ from esnera_hf.errors import ConfigurationError
 from esnera_hf.sources import NerSource
 
 if TYPE_CHECKING:
-    from esnera_hf.modeling.arguments import TrainingLike
+    from esnera_hf.modeling.arguments import TrainingLike as TrainingLike
 else:
     # The types of settings are looked up where torch is not imported.
     TrainingLike = Mapping[str, Any]

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from esnera_hf.modeling import Tagger, batching
-from esnera_hf.modeling.batching import batches_by_length, emulates_bfloat16, mixed_precision
+from esnera_hf.modeling.batching import batches_by_length, mixed_precision
 from esnera_hf.modeling.hub_code.windows import Window, encoder_inputs, pad
 
 
@@ -56,25 +56,6 @@ def test_bfloat16_only_on_gpus_made_for_it(
     with mixed_precision():
         pass
     assert entered == ([("cuda", expected)] if expected else [])
-
-
-@pytest.mark.parametrize(
-    ("kind", "capabilities", "expected"),
-    [
-        ("cpu", {"architecture": "x86_64", "avx512_bf16": False, "amx_bf16": False}, True),
-        ("cpu", {"architecture": "x86_64", "avx512_bf16": True}, False),
-        ("cpu", {"architecture": "x86_64", "amx_bf16": True}, False),
-        ("cpu", {"architecture": "aarch64"}, False),
-        ("cpu", {}, False),
-        ("cuda", {"architecture": "x86_64"}, False),
-    ],
-)
-def test_bfloat16_is_emulated_on_old_cpus(
-    monkeypatch: pytest.MonkeyPatch, kind: str, capabilities: dict[str, object], expected: bool
-) -> None:
-    monkeypatch.setattr(batching, "device", lambda: torch.device(kind))
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
-    assert emulates_bfloat16() is expected
 
 
 def test_the_crf_computes_in_single_precision_or_better_within_mixed_precision(

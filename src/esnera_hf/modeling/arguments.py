@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from enum import Enum
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from transformers import PreTrainedModel, TrainingArguments
@@ -65,7 +65,7 @@ SAMPLING_EXPONENT = 0.7
 
 
 #: Where training can be set: settings by name, see :func:`checked_training`.
-TrainingLike = TrainingArguments | Mapping[str, Any]
+TrainingLike: TypeAlias = TrainingArguments | Mapping[str, Any]
 
 
 @dataclass

@@ -38,13 +38,6 @@ def has_bfloat16() -> bool:
     return device().type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
 
 
-def emulates_bfloat16() -> bool:
-    """Tell whether this process computes on an x86 CPU that has no instructions for bfloat16."""
-    known: dict[str, Any] = dict(getattr(torch.cpu, "get_capabilities", dict)())
-    native = known.get("avx512_bf16") or known.get("amx_bf16")
-    return device().type == "cpu" and known.get("architecture") == "x86_64" and not native
-
-
 def chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
     """Yield lists of at most ``size`` items."""
     iterator = iter(items)

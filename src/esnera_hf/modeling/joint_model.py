@@ -90,18 +90,6 @@ class RowwiseCRF(ConstrainedCRF):
         starts, transitions = zip(*(crf._scores(penalty) for crf in self.crfs), strict=True)
         return self._stacked(starts, penalty), self._stacked(transitions, penalty)
 
-    def path_score(self, emissions: Tensor, tags: Tensor, mask: Tensor) -> Tensor:
-        """Return the unnormalised score of tag sequences, shape (batch,)."""
-        start, transitions = self._scores()
-        weight = mask.to(emissions.dtype)
-        emitted = emissions.gather(2, tags.unsqueeze(2)).squeeze(2)
-        last = tags.gather(1, mask.sum(1, keepdim=True) - 1)
-        row = torch.arange(len(tags), device=tags.device).unsqueeze(1)
-        moved = transitions[row, tags[:, :-1], tags[:, 1:]] * weight[:, 1:]
-        ends = start.gather(1, tags[:, :1]) + self.end_transitions.gather(1, last)
-        score: Tensor = ends.squeeze(1) + (emitted * weight).sum(1) + moved.sum(1)
-        return score
-
 
 @dataclass
 class JointOutput(ModelOutput):  # type: ignore[misc]

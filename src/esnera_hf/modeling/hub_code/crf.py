@@ -93,9 +93,11 @@ class ConstrainedCRF(CRF):  # type: ignore[misc]
         weight = mask.to(emissions.dtype)
         emitted = emissions.gather(2, tags.unsqueeze(2)).squeeze(2)
         last = tags.gather(1, mask.sum(1, keepdim=True) - 1).squeeze(1)
-        moved = transitions[tags[:, :-1], tags[:, 1:]] * weight[:, 1:]
-        end = self.end_transitions.float()[last]
-        score: Tensor = start[tags[:, 0]] + (emitted * weight).sum(1) + moved.sum(1) + end
+        # A subclass may have scores of its own for each row.
+        row = (torch.arange(len(tags), device=tags.device),) * (start.ndim - 1)
+        moved = transitions[(*(r[:, None] for r in row), tags[:, :-1], tags[:, 1:])] * weight[:, 1:]
+        end = self.end_transitions.float()[(*row, last)]
+        score: Tensor = start[(*row, tags[:, 0])] + (emitted * weight).sum(1) + moved.sum(1) + end
         return score
 
     def log_partition(self, emissions: Tensor, mask: Tensor) -> Tensor:
