@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from esnera_hf.sources import NAMED_SOURCES, ReadingOptions, load_source
-from esnera_hf.sources.cluener import read_cluener
 from esnera_hf.sources.columns import ColumnFile
 from esnera_hf.sources.files import file_reader
 from esnera_hf.sources.json_file import JsonFile
@@ -105,7 +104,7 @@ def test_weibo_reads_as_the_reference_but_for_long_positions(split, positions):
 
 @pytest.mark.parametrize("split", ["train", "dev"])
 def test_cluener_reads_as_the_reference_does(split):
-    assert read(read_cluener(raw(f"cluener/{split}.json"))) == reference(f"cluener.{split}")
+    assert read(JsonFile(raw(f"cluener/{split}.json"))()) == reference(f"cluener.{split}")
 
 
 @pytest.mark.parametrize(("split", "files"), [("train", "train_*.json"), ("test", "test_*.json")])

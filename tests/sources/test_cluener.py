@@ -10,13 +10,19 @@ from hypothesis import strategies as st
 
 from corpora import write
 from esnera_hf.errors import SourceError
-from esnera_hf.sources.cluener import read_cluener
+from esnera_hf.sources import ReadingOptions
+from esnera_hf.sources.json_file import JsonFile
+from esnera_hf.sources.offsets import TRIMMED
 from esnera_hf.sources.textfile import UNDECODABLE
 
 
 def line(text, label=None):
     record = {"text": text} if label is None else {"text": text, "label": label}
     return json.dumps(record, ensure_ascii=False) + "\n"
+
+
+def read_cluener(path):
+    return JsonFile(path, ReadingOptions(format="cluener"))()
 
 
 def read(path):
@@ -37,7 +43,7 @@ def test_ends_are_inclusive(tmp_path):
 
 
 @given(
-    text=st.text(st.characters(codec="utf-8", exclude_characters="\n\0"), min_size=1, max_size=12),
+    text=st.text(st.characters(codec="utf-8", exclude_categories=("Z", "C")), min_size=1, max_size=12),
     data=st.data(),
 )
 def test_spans_survive(tmp_path_factory, text, data):
@@ -65,10 +71,10 @@ def test_separators_bom_crlf_and_damage(tmp_path):
     first, second = read_cluener(path)
     assert (first.tokens, first.repairs, first.where) == (
         ["a", "\u2028", "b", "\u0085"],
-        [],
+        [TRIMMED],
         "a.json, line 1",
     )
-    assert [(e.start, e.end) for e in first.spans] == [(2, 4)]
+    assert [(e.start, e.end) for e in first.spans] == [(2, 3)]
     assert (second.tokens, second.repairs) == (["c", "\ufffd"], [UNDECODABLE])
 
 
@@ -100,14 +106,12 @@ def test_offsets_that_slice_to_the_surface_by_chance(tmp_path, text, surface, of
     ("content", "message"),
     [
         ('{"text": "a"', "expected a JSON record"),
-        ("[1]", 'expected a JSON object with a string "text"'),
-        ('{"sentence": "a"}', 'expected a JSON object with a string "text"'),
-        ('{"text": 3}', 'expected a JSON object with a string "text"'),
-        ('{"text": "a", "label": ["x"]}', 'expected "label" as'),
-        ('{"text": "a", "label": null}', 'expected "label" as'),
+        ("[1]", "expected an object with text and spans"),
+        ('{"text": 3}', r"expected a text \(text"),
+        ('{"text": "a", "label": ["x"]}', r"expected \[start, end, label\]"),
         ('{"text": "a", "label": {"x": {"a": 0}}}', 'expected "label" as'),
         ('{"text": "a", "label": {"x": {"a": [[0, "0"]]}}}', 'expected "label" as'),
-        ('{"text": "a", "label": {"x": {"a": [[0]]}}}', r"expected \[start, end\] pairs"),
+        ('{"text": "a", "label": {"x": {"a": [[0]]}}}', 'expected "label" as'),
         ('{"text": "\\ud83d"}', "half of a surrogate pair"),
         ('{"text": "a", "label": {"\\udc00": {"a": [[0, 0]]}}}', "half of a surrogate pair"),
         ('{"text": ' + "[" * 100_000, "expected a JSON record"),

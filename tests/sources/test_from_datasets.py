@@ -113,7 +113,7 @@ def test_the_row_and_the_repairs_of_a_sentence():
         (spanned(["ab"], [[(-1, 1, "x")]]), "row 0: 'x' at [-1, 1) lies outside"),
         (
             spanned(["ab", "c"], [[], [(0, None, "x")]]),
-            "row 1: expected integer offsets and a label, found start 0, end None",
+            "row 1: expected [start, end, label] or an object with integer offsets and a label, found {'start'",
         ),
     ],
 )
@@ -187,7 +187,9 @@ def test_class_labels_of_spans():
     with pytest.raises(SourceError, match="row 0: tag id -1 is none of the 2 ids"):
         read(Dataset.from_list(rows, features))
     rows[0]["entities"][0]["label"] = None
-    with pytest.raises(SourceError, match=r"row 0: expected integer offsets and a label.*label None"):
+    with pytest.raises(
+        SourceError, match=r"row 0: expected .* integer offsets and a label, found .*'label': None"
+    ):
         read(Dataset.from_list(rows, features))
 
 

@@ -66,7 +66,6 @@ def test_a_line_of_ten_megabytes_is_read(tmp_path, form, content):
     [
         ("columns", f"a\tB-x\nb\tO\nc\t{LONG}\n"),
         ("json", f'{{"text": "a"}}\n{LONG}'),
-        ("cluener", LONG),
         ("cluener", json.dumps({"text": "ab", "label": {LONG: {LONG: [[0, 1]]}}})),
         ("json", json.dumps({"text": "ab", "spans": [{"start": 0, "end": 1, "label": LONG, "text": LONG}]})),
         ("json", json.dumps({LONG: 1})),

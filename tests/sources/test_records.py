@@ -8,12 +8,14 @@ from hypothesis import strategies as st
 
 from esnera_hf.errors import SourceError
 from esnera_hf.sources.offsets import WIDENED, CharacterSpans
-from esnera_hf.sources.record_spans import LABEL_KEYS, OTHER_MENTION, START_KEYS
 from esnera_hf.sources.records import (
+    LABEL_KEYS,
     NO_SPAN,
     OTHER_ANNOTATORS,
     OTHER_FIELD,
+    OTHER_MENTION,
     SPAN_KEYS,
+    START_KEYS,
     TAG_KEYS,
     TEXT_KEYS,
     TOKEN_KEYS,
@@ -262,11 +264,14 @@ def test_numbers_with_names():
         (["a", "b", "c"], "expected an object with text and spans"),
         ({}, "expected a text (text, content, sentence, data) or tokens"),
         ({"body": "a"}, "found the keys body"),
-        ({"text": "a", "spans": ["x"]}, "expected [start, end, label] or an object, found 'x'"),
+        ({"text": "a", "spans": ["x"]}, "a label, found 'x'."),
         ({"text": "a", "spans": [[0, 1]]}, "expected [start, end, label] or an object"),
-        ({"text": "a", "spans": [{"span": [0], "label": "x"}]}, "expected a start and an end"),
-        ({"text": "a", "spans": [[0, 1.5, "x"]]}, "expected integer offsets and a label"),
-        ({"text": "a", "spans": [{"start": 0, "end": 1}]}, "label None"),
+        (
+            {"text": "a", "spans": [{"span": [0], "label": "x"}]},
+            "expected [start, end, label] or an object",
+        ),
+        ({"text": "a", "spans": [[0, 1.5, "x"]]}, "with integer offsets and a label, found [0, 1.5, 'x']"),
+        ({"text": "a", "spans": [{"start": 0, "end": 1}]}, "integer offsets and a label, found {"),
         ({"text": "a", "spans": [[0, 2, "x"]]}, "'x' at [0, 2) lies outside the text of 1 characters"),
         ({"text": "ab", "spans": [[1, 1, "x"]]}, "'x' at [1, 1) lies outside"),
         (
@@ -278,7 +283,7 @@ def test_numbers_with_names():
         ({"tokens": ["a"], "ner_tags": [0]}, "the tags are numbers"),
         ({"tokens": ["a"], "tags": ["x"]}, "tag 'x' is not of scheme IOB2"),
         ({"tokens": ["a"], "spans": [[0, 2, "x"]]}, "'x' at tokens [0, 2) lies outside the sentence of 1"),
-        ({"tokens": ["a"], "spans": [["0", 1, "x"]]}, "expected token offsets and a label"),
+        ({"tokens": ["a"], "spans": [["0", 1, "x"]]}, "integer offsets and a label"),
         (
             {
                 "text": "a cd",
@@ -287,7 +292,7 @@ def test_numbers_with_names():
             },
             "the offsets count characters of a text in which the tokens are not found one after the other",
         ),
-        ({"tokens": ["a"], "spans": [3]}, "expected [start, end, label] or an object, found 3"),
+        ({"tokens": ["a"], "spans": [3]}, "a label, found 3."),
         ({"data": 3, "annotations": []}, "expected a text in data, found 3"),
         (studio(3), "expected a list of objects, found 3 in it"),
         (studio({"result": [3]}), "expected a list of objects, found 3 in it"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
@@ -18,7 +19,6 @@ from esnera_hf.errors import ConfigurationError, SourceError
 from esnera_hf.sources.boson import read_boson
 from esnera_hf.sources.brackets import is_bracket_file, read_bracket_file
 from esnera_hf.sources.brat import read_brat
-from esnera_hf.sources.cluener import read_cluener
 from esnera_hf.sources.columns import ColumnFile
 from esnera_hf.sources.from_datasets import reader_of
 from esnera_hf.sources.json_file import JsonFile
@@ -213,10 +213,8 @@ def _one_file_reader(path: Path, options: ReadingOptions) -> Reader:
         return reader_of(_load_table(path), path.name, options)
     form = options.format or detect_format(path)
     _check_has_tag_columns(path.name, form, options)
-    if form == "cluener":
-        return partial(read_cluener, path)
-    if form == "json":
-        return JsonFile(path, options)
+    if form in ("json", "cluener"):
+        return JsonFile(path, replace(options, format=form))
     if form == "boson":
         return partial(read_boson, path)
     if form == "brackets":

@@ -12,8 +12,8 @@ from datasets import ClassLabel, Dataset, LargeList, List, Value
 from esnera_hf.errors import SourceError
 from esnera_hf.sources.offsets import to_tokens, written_without_spaces
 from esnera_hf.sources.options import ReadingOptions
-from esnera_hf.sources.record_spans import LABEL_KEYS
 from esnera_hf.sources.records import (
+    LABEL_KEYS,
     SPAN_KEYS,
     TAG_KEYS,
     TEXT_KEYS,
