@@ -233,7 +233,7 @@ def reporting(context: Context) -> Measured:
     from datasets import load_from_disk
 
     from esnera_hf.final import Final
-    from esnera_hf.report import Account, build_report
+    from esnera_hf.report.build import Account, build_report
 
     final = Final(load_from_disk(str(context.folder / "merged")), tuple(context.leaks()))
     account = Account(context.sources(), context.mapping(), final)

@@ -32,7 +32,8 @@ from esnera_hf.leaks import Leak, find_leaks, left_out_of_train
 from esnera_hf.licensing import strictest_terms
 from esnera_hf.merging import as_source, merge_sources
 from esnera_hf.metrics import score_entities
-from esnera_hf.report import Account, Report, build_report
+from esnera_hf.report import Report
+from esnera_hf.report.build import Account, build_report
 from esnera_hf.scoring import score_in_own_labels, score_projected
 from esnera_hf.screening import screen
 from esnera_hf.similarity import (

@@ -9,7 +9,7 @@ from esnera_hf import MergeResult
 from esnera_hf.alignment import greedy_merge_path, mapping_from_history
 from esnera_hf.final import FinalSettings, finish
 from esnera_hf.metrics import score_tags
-from esnera_hf.report import Account, build_report
+from esnera_hf.report.build import Account, build_report
 from esnera_hf.sources.licence_table import licence_from_id
 from esnera_hf.tagger_plan import TaggerPlan
 

@@ -16,7 +16,7 @@ from esnera_hf.augmentation import PseudoLabels
 from esnera_hf.errors import MappingError, OutputExistsError, SourceNotFoundError
 from esnera_hf.merging import merge_sources
 from esnera_hf.metrics import score_tags
-from esnera_hf.report import render_report
+from esnera_hf.report.html import render_report
 from esnera_hf.result import new_folder
 from esnera_hf.tagging import Entity
 from results import make_result

@@ -17,7 +17,8 @@ from esnera_hf.cli import main
 from esnera_hf.errors import MappingError
 from esnera_hf.final import FinalSettings, finish, with_mentions
 from esnera_hf.publishing.bundle import Publication, write_bundle
-from esnera_hf.report import Account, build_report, render_report
+from esnera_hf.report.build import Account, build_report
+from esnera_hf.report.html import render_report
 from esnera_hf.sources.licence_table import licence_from_id
 from esnera_hf.tagger_plan import TaggerPlan
 from markdown_reading import tables

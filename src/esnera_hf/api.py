@@ -186,9 +186,7 @@ def _align(
     announce_own_taggers(needed, plan)
     found = gather_evidence(small, encoder, settings.evidence, screened=loaded)
     with lap(seconds, "search"):
-        mapping, history = decide_mapping(
-            found, small, encoder, settings, constraints, searched=searched
-        )
+        mapping, history = decide_mapping(found, small, encoder, settings, constraints, searched=searched)
     mapping = with_mentions(mapping, loaded)
     if settings.schema.locked is not None:
         say(decided_anew(load_locked(settings.schema.locked), mapping))

@@ -29,8 +29,8 @@ from esnera_hf.publishing.recipe import (
     make_recipe,
     text_fingerprint,
 )
-from esnera_hf.report import Report, read_report
-from esnera_hf.report.files import MAPPING_FILE, REPORT_FILE, SIMILARITY_FILE
+from esnera_hf.report import Report
+from esnera_hf.report.files import MAPPING_FILE, REPORT_FILE, SIMILARITY_FILE, read_report
 from esnera_hf.report.fingerprints import dataset_fingerprint
 from esnera_hf.result import MergeResult
 from esnera_hf.similarity import SimilarityMatrix

@@ -23,8 +23,8 @@ from esnera_hf.errors import (
     SourceNotFoundError,
 )
 from esnera_hf.levels import Level, view
-from esnera_hf.report import Report, read_report, write_report
-from esnera_hf.report.files import MAPPING_FILE, REPORT_FILE
+from esnera_hf.report import Report
+from esnera_hf.report.files import MAPPING_FILE, REPORT_FILE, read_report, write_report
 from esnera_hf.similarity import SimilarityMatrix
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ import pytest
 from builders import make_matrix
 from esnera_hf.alignment import LabelMapping, MappedLabel
 from esnera_hf.labels import LabelRef
-from esnera_hf.report import Report, render_report
+from esnera_hf.report import Report
+from esnera_hf.report.html import render_report
 from esnera_hf.similarity import Agreement, PairEvidence, SimilarityMatrix
 
 Name = Callable[[str], str]

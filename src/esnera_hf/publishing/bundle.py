@@ -13,7 +13,8 @@ from esnera_hf.alignment import LabelMapping
 from esnera_hf.console import no_dataset_bars
 from esnera_hf.publishing.recipe import make_recipe
 from esnera_hf.publishing.repository import MERGED, RECIPE, files_in
-from esnera_hf.report import Report, write_report
+from esnera_hf.report import Report
+from esnera_hf.report.files import write_report
 from esnera_hf.similarity import SimilarityMatrix
 
 DATA_FOLDER = "data"

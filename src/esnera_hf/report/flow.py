@@ -104,7 +104,7 @@ def _unified_labels(
     mapping: LabelMapping, places: Mapping[str | None, _Point], colors: Mapping[str | None, str], right: float
 ) -> Iterator[str]:
     for name, (x, y) in places.items():
-        if name in mapping.parents:
+        if name is not None and name in mapping.parents:
             whole_x, whole_y = places[mapping.parents[name]]
             line = f"M{whole_x + 8:g} {whole_y + 10:g}V{y:g}H{x:g}"
             yield f'<path d="{line}" fill="none" stroke="#6b7280" stroke-width="1.5"/>'

@@ -8,6 +8,7 @@ from typing import Any
 
 from esnera_hf.console import duration
 from esnera_hf.errors import ConfigurationError
+from esnera_hf.metrics import Scores
 from esnera_hf.report.figures import merge_setting
 from esnera_hf.report.systems import system_title
 from esnera_hf.text import display_width, pad, visible
@@ -21,6 +22,35 @@ _UNMERGED = {
     "apart": "NOTHING MERGED: no setting of λ and τ merged anything",
     "wished": "merged only what was wished",
 }
+
+
+@dataclass(frozen=True)
+class TaggerScores:
+    """How a source's own tagger does on the source, and how it was trained.
+
+    Attributes:
+        validation: scores on the validation split.
+        test: scores on the test split.
+        history: of the training, a row an epoch.
+        arguments: of the training.
+        seconds: wall time of the training; 0 if the tagger lay in the cache.
+    """
+
+    validation: Scores
+    test: Scores
+    history: Sequence[Mapping[str, Any]]
+    arguments: Mapping[str, Any]
+    seconds: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the scores as plain data."""
+        return {
+            "validation": self.validation.to_dict(),
+            "test": self.test.to_dict(),
+            "history": list(self.history),
+            "arguments": dict(self.arguments),
+            "seconds": round(self.seconds, 1),
+        }
 
 
 @dataclass(frozen=True)
