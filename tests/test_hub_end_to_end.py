@@ -432,7 +432,7 @@ def test_interrupted(saved: Saved, tmp_path: Path, path: str, method: str, safe:
         assert ("holds all of it already" in output) == applied
         assert len(repo.commits) == 2
         data = [name for name in repo.files() if name.endswith(".parquet")]
-        assert len(sent(hub)) == len(set(sent(hub))) == len(data) == 4
+        assert len(sent(hub)) == len(set(sent(hub))) == len(data) == 3
         assert arrived == sent(hub)[: len(arrived)]
         assert hub.unexpected == []
         check_home(hub, tmp_path / "home")

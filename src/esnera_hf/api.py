@@ -22,13 +22,14 @@ from esnera_hf.errors import ConfigurationError
 from esnera_hf.evidence import gather_evidence
 from esnera_hf.final import FinalSettings, finish, with_mentions
 from esnera_hf.leaks import find_leaks
-from esnera_hf.report import Account, build_report
+from esnera_hf.report.build import Account, build_report
+from esnera_hf.report.report import TaggerScores
 from esnera_hf.result import MergeResult
 from esnera_hf.settings import AlignSettings
 from esnera_hf.source_taggers import announce_own_taggers
 from esnera_hf.sources import NerSource, SourceLike, load_all
 from esnera_hf.tagger_plan import TaggerPlan, Taggers, TrainingLike, training_settings
-from esnera_hf.taggers import default_encoder
+from esnera_hf.taggers import CachedTagger, default_encoder, encoder_files, encoder_identity
 
 EncoderLike = str | os.PathLike[str]
 
@@ -162,7 +163,16 @@ def apply(
         "taggers": taggers,
     }
     places = _places(loaded, name, known.file)
-    return _result(Account(loaded, chosen, done, facts, places=places, seconds=_steps(done.seconds, seconds)))
+    account = Account(
+        loaded,
+        chosen,
+        done,
+        facts,
+        places=places,
+        seconds=_steps(done.seconds, seconds),
+        **(_computed(done.taggers, loaded, name) if done.taggers else {}),
+    )
+    return _result(account)
 
 
 def _align(
@@ -197,12 +207,35 @@ def _align(
         mapping,
         final,
         matrix=found.matrix,
-        measured_on=small,
-        taggers=found.taggers,
         history=history,
         constraints=constraints,
         seconds=steps,
+        **(
+            _computed(final.taggers, loaded, encoder)
+            if final.taggers
+            else _computed(found.taggers, small, encoder)
+        ),
     )
+
+
+def _computed(
+    taggers: Mapping[str, CachedTagger], sources: Sequence[NerSource], encoder: str
+) -> dict[str, Any]:
+    """Return what a report tells of the sources' own taggers: their scores, encoder and machine."""
+    from esnera_hf.modeling.machine import describe_machine
+
+    scores = {
+        source.name: TaggerScores(
+            taggers[source.name].scores(source, "validation"),
+            taggers[source.name].scores(source, "test"),
+            taggers[source.name].record["history"],
+            taggers[source.name].record["arguments"],
+            taggers[source.name].seconds,
+        )
+        for source in sources
+    }
+    identity = {"encoder": encoder_identity(encoder), "encoder_files": encoder_files(encoder)}
+    return {"taggers": scores, "encoder": identity, "machine": describe_machine()}
 
 
 def _labels(sources: Sequence[NerSource]) -> list[Any]:

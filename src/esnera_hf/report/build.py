@@ -16,10 +16,9 @@ from esnera_hf.leaks import Leak
 from esnera_hf.report.decisions import merge_stages, near_pairs
 from esnera_hf.report.examples import EXAMPLES, dropped_spans, mentions_in_context
 from esnera_hf.report.fingerprints import dataset_fingerprint
-from esnera_hf.report.report import Report
+from esnera_hf.report.report import Report, TaggerScores
 from esnera_hf.similarity import SimilarityMatrix
 from esnera_hf.sources import NerSource
-from esnera_hf.taggers import CachedTagger, encoder_files, encoder_identity
 from esnera_hf.trials import Training, TrialOutcome
 
 _VERSIONED = (
@@ -38,8 +37,9 @@ class Account:
         final: the merged dataset and what was made of it.
         settings: what was chosen or given.
         matrix: the similarities, if any were measured.
-        measured_on: the sources as similarities and trials saw them.
-        taggers: the taggers behind the similarities.
+        taggers: scores of the sources' own taggers by source, where there are any.
+        encoder: what identifies their encoder, for a repetition of the call.
+        machine: what they were computed on.
         history: how labels were merged along the greedy path.
         constraints: what the user wished.
         places: what of the settings names a place on this machine.
@@ -51,8 +51,9 @@ class Account:
     final: Final
     settings: Mapping[str, Any] = field(default_factory=dict)
     matrix: SimilarityMatrix | None = None
-    measured_on: Sequence[NerSource] = ()
-    taggers: Mapping[str, CachedTagger] = field(default_factory=dict)
+    taggers: Mapping[str, TaggerScores] = field(default_factory=dict)
+    encoder: Mapping[str, str] = field(default_factory=dict)
+    machine: Mapping[str, Any] = field(default_factory=dict)
     history: MergeHistory = field(default_factory=MergeHistory)
     constraints: Constraints = field(default_factory=Constraints)
     places: Sequence[str] = ()
@@ -61,9 +62,6 @@ class Account:
 
 def build_report(account: Account) -> Report:
     """Put a report together."""
-    taggers, scored_on = dict(account.taggers), account.measured_on or account.sources
-    if account.final.taggers:
-        taggers, scored_on = account.final.taggers, account.sources
     chosen = [
         trial.outcome.training
         for trial in account.history.trials
@@ -72,7 +70,7 @@ def build_report(account: Account) -> Report:
     return Report(
         settings=_as_json(account.settings),
         sources=[source.summary.to_dict() for source in account.sources],
-        taggers={source.name: _tagger(taggers[source.name], source) for source in scored_on if taggers},
+        taggers={name: scores.to_dict() for name, scores in account.taggers.items()},
         stages=merge_stages(account.history.steps, account.mapping, account.matrix, account.constraints),
         trials=[_trial(trial) for trial in account.history.trials],
         near=[] if account.matrix is None else near_pairs(account.matrix, account.mapping),
@@ -93,8 +91,8 @@ def build_report(account: Account) -> Report:
         places=list(account.places),
         seconds={step: round(value, 1) for step, value in account.seconds.items()},
         versions=current_versions(),
-        fingerprints=_fingerprints(account, computed=bool(taggers)),
-        machine=_machine() if taggers else {},
+        fingerprints=_fingerprints(account),
+        machine=dict(account.machine),
     )
 
 
@@ -103,40 +101,19 @@ def current_versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: version(name) for name in _VERSIONED}}
 
 
-def _fingerprints(account: Account, *, computed: bool) -> dict[str, Any]:
-    encoder = account.settings.get("encoder")
+def _fingerprints(account: Account) -> dict[str, Any]:
     return {
         "sources": {source.name: source.fingerprint for source in account.sources},
-        **(
-            {"encoder": encoder_identity(encoder), "encoder_files": encoder_files(encoder)}
-            if computed and encoder
-            else {}
-        ),
+        **account.encoder,
         "mapping": account.mapping.fingerprint,
         "dataset": dataset_fingerprint(account.final.dataset),
     }
-
-
-def _machine() -> dict[str, Any]:
-    from esnera_hf.modeling.machine import describe_machine
-
-    return describe_machine()
 
 
 def _as_json(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return settings as a report's file gives them back: lists for tuples."""
     plain: dict[str, Any] = json.loads(json.dumps(settings))
     return plain
-
-
-def _tagger(tagger: CachedTagger, source: NerSource) -> dict[str, Any]:
-    return {
-        "validation": tagger.scores(source, "validation").to_dict(),
-        "test": tagger.scores(source, "test").to_dict(),
-        "history": tagger.record["history"],
-        "arguments": tagger.record["arguments"],
-        "seconds": round(tagger.seconds, 1),
-    }
 
 
 def _trial(trial: Trial) -> dict[str, Any]:

@@ -17,7 +17,6 @@ from typing import Any
 
 import jinja2
 import numpy as np
-from markupsafe import Markup
 from numpy.typing import NDArray
 
 from esnera_hf.alignment import LabelMapping, MappedLabel
@@ -81,7 +80,7 @@ def render_report(report: Report, mapping: LabelMapping, similarity: SimilarityM
         .render(
             content,
             report=report,
-            flow=Markup(draw_flow(mapping)),
+            flow=draw_flow(mapping),
             mapping=mapping,
             sections={key: {"number": n, "title": _TITLES[key]} for n, key in enumerate(present, 1)},
             summary=_summary(report, mapping),
