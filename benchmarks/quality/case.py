@@ -143,7 +143,7 @@ def judge(
         System("empirical, both ways (smaller)", of(np.fmin(empirical, empirical.T))),
         System(
             f"paper: λ {LAMBDA}, τ {TAU}, greedy",
-            of(np.fmax(matrix.merged(LAMBDA), matrix.merged(LAMBDA).T)),
+            of(np.fmax(matrix.combined(LAMBDA), matrix.combined(LAMBDA).T)),
             paper_merges(pairs, matrix),
         ),
         System(

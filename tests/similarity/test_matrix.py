@@ -37,7 +37,7 @@ def test_empirical_is_the_share_of_what_was_predicted(matrix: SimilarityMatrix) 
 
 def test_merged(matrix: SimilarityMatrix) -> None:
     expected = [[NAN, 0.6 * 0.5 + 0.4 * 0.7, 0.0], [0.6 * 0.5 + 0.4 * 0.25, NAN, NAN], [NAN, NAN, NAN]]
-    np.testing.assert_allclose(matrix.merged(0.4), expected, rtol=1e-15)
+    np.testing.assert_allclose(matrix.combined(0.4), expected, rtol=1e-15)
 
 
 def test_sources_and_their_labels(matrix: SimilarityMatrix) -> None:
@@ -103,4 +103,4 @@ def test_unknown_is_not_zero(value: float, lam: float) -> None:
 @pytest.mark.parametrize("lam", [-0.01, 1.01, NAN, math.inf])
 def test_lambda_out_of_range_is_refused(lam: float, matrix: SimilarityMatrix) -> None:
     with pytest.raises(ConfigurationError, match="expected a number from 0"):
-        matrix.merged(lam)
+        matrix.combined(lam)

@@ -69,12 +69,11 @@ def _members(mapping: LabelMapping, names: Sequence[str]) -> list[LabelRef]:
 def _closest(groups: Sequence[LabelGroup], relations: LabelRelations) -> dict[LabelRef, LabelRef]:
     """Return, for each label, the most similar one of another source in its group, if that is known."""
     matrix = relations.matrix
-    position = {label: index for index, label in enumerate(matrix.labels)}
     closest = {}
     for group in groups:
         for label in group.members:
-            others = [position[other] for other in group.members if other.source != label.source]
-            nearest = nearest_label(matrix, relations.mutual[position[label]], others)
+            others = [matrix.index[other] for other in group.members if other.source != label.source]
+            nearest = nearest_label(matrix, relations.mutual[matrix.index[label]], others)
             if nearest is not None:
                 closest[label] = nearest
     return closest
@@ -83,16 +82,15 @@ def _closest(groups: Sequence[LabelGroup], relations: LabelRelations) -> dict[La
 def _beside_parents(mapping: LabelMapping, relations: LabelRelations) -> LabelMapping:
     """Show each label that is a part, and one with no other, beside the label of its parent that covers it most."""
     matrix = relations.matrix
-    position = {label: index for index, label in enumerate(matrix.labels)}
     entries = []
     for entry in mapping.entries:
         parent = mapping.parents.get(entry.unified or "")
         alone = entry.compared_with is None or not mapping.are_one(entry.label, entry.compared_with)
         shown = entry
         if parent is not None and alone:
-            row = relations.covered[position[entry.label]]
+            row = relations.covered[matrix.index[entry.label]]
             others = [
-                position[other] for other in mapping.members(parent) if other.source != entry.label.source
+                matrix.index[other] for other in mapping.members(parent) if other.source != entry.label.source
             ]
             holder = nearest_label(matrix, row, others)
             if holder is not None:
@@ -114,10 +112,9 @@ def held_groups(
         groups: of labels that are one, no label in two.
     """
     matrix = relations.matrix
-    position = {label: index for index, label in enumerate(matrix.labels)}
     member = np.zeros((len(matrix.labels), len(groups)))
     for index, group in enumerate(groups):
-        member[[position[label] for label in group], index] = 1.0
+        member[[matrix.index[label] for label in group], index] = 1.0
     weights = np.maximum(matrix.support, 1)[:, None] * np.isfinite(relations.covered)
     of_labels = np.nan_to_num(relations.covered) * weights
     covered = _ratio(member.T @ of_labels @ member, member.T @ weights @ member)

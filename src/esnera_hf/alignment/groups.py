@@ -97,16 +97,15 @@ class GroupEvidence:
     def __init__(
         self, matrix: SimilarityMatrix, rows: Sequence[LabelGroup], columns: Sequence[LabelGroup]
     ) -> None:
-        position = {label: index for index, label in enumerate(matrix.labels)}
         self.rows, self.columns = rows, columns
         shape = (len(rows), len(columns))
         self.matched = np.zeros(shape, dtype=np.int64)
         self.predicted = np.zeros(shape, dtype=np.int64)
         self.semantic = np.full(shape, np.nan)
         for i, row in enumerate(rows):
-            ones = [position[member] for member in row.members]
+            ones = [matrix.index[member] for member in row.members]
             for j, column in enumerate(columns):
-                others = [position[member] for member in column.members]
+                others = [matrix.index[member] for member in column.members]
                 first = {matrix.labels[k].source: k for k in reversed(others)}
                 cells = np.ix_(ones, others)
                 self.matched[i, j] = matrix.matched[cells].sum()

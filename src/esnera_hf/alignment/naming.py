@@ -95,7 +95,7 @@ def mapping_from_history(
             for member in decision.group.members:
                 joined.setdefault(member, decision.candidate)
     matrix = matrix.restricted(history.sources)
-    similarity = matrix.merged(history.lam)
+    similarity = matrix.combined(history.lam)
     made = mapping_from_groups(history.groups, matrix, similarity, constraints or Constraints(), joined)
     return replace(made, method="greedy", lam=history.lam)
 
@@ -112,7 +112,7 @@ def compared(
         similarity: what is shown, shape (N, N), of the labels of the matrix.
     """
     pair = matrix.pair(entry.label, other)
-    value = similarity[matrix.labels.index(entry.label), matrix.labels.index(other)]
+    value = similarity[matrix.index[entry.label], matrix.index[other]]
     return replace(
         entry,
         compared_with=other,

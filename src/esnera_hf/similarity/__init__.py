@@ -1,6 +1,20 @@
 """How alike two labels are: what taggers predict, and where mentions lie in an encoder's space."""
 
 from esnera_hf.similarity.empirical import CrossPredictions, SpanMatch, cross_predictions, matched_label
+from esnera_hf.similarity.equivalence import (
+    EQUAL,
+    HOLDS,
+    LabelRelations,
+    Relation,
+    agreed_share,
+    coverage,
+    deciding_similarity,
+    exclusive_share,
+    holding,
+    mutual_similarity,
+    name_similarity,
+    relate,
+)
 from esnera_hf.similarity.matrix import (
     Agreement,
     PairEvidence,
@@ -8,15 +22,6 @@ from esnera_hf.similarity.matrix import (
     check_lambda,
     merge_similarities,
 )
-from esnera_hf.similarity.mutual import (
-    agreed_share,
-    coverage,
-    deciding_similarity,
-    exclusive_share,
-    mutual_similarity,
-)
-from esnera_hf.similarity.names import name_similarity
-from esnera_hf.similarity.relations import EQUAL, HOLDS, LabelRelations, Relation, holding, relate
 from esnera_hf.similarity.semantic import (
     Centre,
     LabelSums,

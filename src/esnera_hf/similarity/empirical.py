@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esnera_hf.labels import LabelRef
-from esnera_hf.similarity.matrix import label_offsets
 from esnera_hf.sources import NerSource
 from esnera_hf.tagging import Entity
 
@@ -58,7 +57,7 @@ def cross_predictions(
         ``matched`` and ``predicted``, each of shape (labels, labels), row label
         predicted, column label annotated; 0 between labels of one source.
     """
-    position = label_offsets(labels)
+    position = {label: index for index, label in enumerate(labels)}
     matched = np.zeros((len(labels), len(labels)), dtype=np.int64)
     predicted = np.zeros_like(matched)
     for name, target in ((a.name, b) for a in sources for b in sources if a is not b):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -60,13 +61,18 @@ class SimilarityMatrix:
         if (self.matched > self.predicted).any():
             raise ValueError("more entities matched than predicted")
 
+    @cached_property
+    def index(self) -> Mapping[LabelRef, int]:
+        """The position of each label."""
+        return {label: position for position, label in enumerate(self.labels)}
+
     @property
     def empirical(self) -> NDArray[np.float64]:
         """S_emp, shape (N, N), row to column; NaN where nothing was predicted."""
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.where(self.predicted > 0, self.matched / self.predicted, np.nan)
 
-    def merged(self, lam: float) -> NDArray[np.float64]:
+    def combined(self, lam: float) -> NDArray[np.float64]:
         """S = (1 - λ) S_sem + λ S_emp, shape (N, N); S_sem alone where S_emp is unknown.
 
         Raises:
@@ -85,7 +91,7 @@ class SimilarityMatrix:
 
     def pair(self, row: LabelRef, column: LabelRef) -> PairEvidence:
         """Return everything known of two labels."""
-        i, j = self.labels.index(row), self.labels.index(column)
+        i, j = self.index[row], self.index[column]
         semantic = float(self.semantic[i, j])
         return PairEvidence(
             semantic=None if np.isnan(semantic) else semantic,
@@ -183,8 +189,3 @@ def check_lambda(lam: float) -> None:
         raise ConfigurationError(
             f"λ = {lam!r}: expected a number from 0 (semantic only) to 1 (empirical only)."
         )
-
-
-def label_offsets(labels: Sequence[LabelRef]) -> dict[LabelRef, int]:
-    """Return the position of each label."""
-    return {label: index for index, label in enumerate(labels)}

@@ -10,21 +10,25 @@ from hypothesis import strategies as st
 from builders import make_matrix
 from esnera_hf.labels import LabelRef
 from esnera_hf.similarity import SimilarityMatrix
-from esnera_hf.similarity.mutual import (
+from esnera_hf.similarity.equivalence import (
     BALANCE,
+    EQUAL,
+    HOLDS,
     MENTIONS,
     NAMESAKE,
     NEUTRAL,
     RELATED,
     WEIGHTS,
+    LabelRelations,
     agreed_share,
     coverage,
     deciding_similarity,
     exclusive_share,
     mutual_similarity,
+    name_similarities,
+    name_similarity,
+    relate,
 )
-from esnera_hf.similarity.names import name_similarity
-from esnera_hf.similarity.relations import EQUAL, HOLDS, LabelRelations, relate
 
 #: politics has persons and, apart from them, politicians; news has persons that are both.
 SUPPORT = {"politics:person": 100, "politics:politician": 100, "news:PER": 200}
@@ -186,7 +190,7 @@ def test_the_overlap_of_sources_that_share_hardly_any_form_says_nothing() -> Non
 
 def test_what_decides_is_the_similarity_at_lambda_or_the_mutual_one() -> None:
     matrix = politics()
-    np.testing.assert_array_equal(deciding_similarity(matrix, 0.3), matrix.merged(0.3))
+    np.testing.assert_array_equal(deciding_similarity(matrix, 0.3), matrix.combined(0.3))
     np.testing.assert_array_equal(deciding_similarity(matrix, None), mutual_similarity(matrix))
 
 
@@ -310,3 +314,38 @@ def test_both_directions_of_a_relation_agree(data: st.DataObject) -> None:
     np.testing.assert_array_equal(relations.mutual, relations.mutual.T)
     known = relations.mutual[~np.isnan(relations.mutual)]
     assert ((known >= 0) & (known <= 1)).all()
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        ("company", "company", 1.0),
+        ("Company", "COMPANY", 1.0),
+        ("company_name", "companyName", 1.0),
+        ("company_name", "company", 14 / 18),
+        ("PER", "person", 6 / 9),
+        ("PER.NAM", "PER.NOM", 10 / 12),
+        ("人名", "person", 0.0),
+        ("--", "_", 0.0),
+        ("--", "x", 0.0),
+        ("--", "--", 1.0),
+    ],
+)
+def test_letters_and_words(first: str, second: str, expected: float) -> None:
+    assert name_similarity(first, second) == pytest.approx(expected)
+
+
+@given(st.text(max_size=30), st.text(max_size=30))
+def test_it_is_symmetric_and_a_share(first: str, second: str) -> None:
+    assert 0 <= name_similarity(first, second) == name_similarity(second, first) <= 1
+
+
+def test_the_matrix_holds_every_pair() -> None:
+    labels = [LabelRef("a", "PER"), LabelRef("a", "LOC"), LabelRef("b", "PER")]
+    values = name_similarities(labels)
+    expected = [[name_similarity(one.label, other.label) for other in labels] for one in labels]
+    np.testing.assert_allclose(values, expected)
+
+
+def test_a_name_of_any_length_takes_no_time() -> None:
+    assert name_similarity("x" * 100_000, "y" * 100_000) == 0.0
