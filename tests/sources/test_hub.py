@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value
-from datasets.exceptions import DatasetNotFoundError
+from datasets import Dataset, DatasetDict, Features, List, Value
 
 from corpora import sentences_of
-from esnera_hf.errors import SourceError, SourceNotFoundError
 from esnera_hf.sources import ReadingOptions, hub, load_source
 from esnera_hf.sources.hub import LoadedFromHub
 
@@ -56,33 +54,6 @@ def test_a_dataset_with_options(answer):
     assert load_source("mine=owner/name").name == "mine"
 
 
-@pytest.mark.parametrize(
-    ("error", "kind", "message"),
-    [
-        (DatasetNotFoundError("gone"), SourceError, "cannot be loaded: gone"),
-        (
-            ConnectionError("no"),
-            SourceNotFoundError,
-            r"the Hub cannot be read for 'owner/name': the connection broke \(ConnectionError\)",
-        ),
-        (ValueError("Config name is missing"), SourceError, "cannot be loaded: Config name is missing"),
-    ],
-)
-def test_errors(answer, error, kind, message):
-    answer(error)
-    with pytest.raises(kind, match=message):
-        load_source("owner/name")
-
-
-def test_a_named_source_says_where_else_to_get_it(answer):
-    asked = answer(ConnectionError("no"))
-    with pytest.raises(SourceNotFoundError, match=r"boson: no copy found, and the Hub .*'boson=PATH'"):
-        load_source("boson")
-    assert asked == [("ttxy/cn_ner", None, {"train": "jsons/boson.json"}, COMMIT)]
-    with pytest.raises(SourceNotFoundError, match="fewfc: no copy found, and none is known on the Hub"):
-        load_source("fewfc")
-
-
 def test_cluener_as_on_the_hub(answer):
     entity = {
         "id": Value("int64"),
@@ -99,26 +70,3 @@ def test_cluener_as_on_the_hub(answer):
     source = load_source("cluener")
     assert set(map(str, sentences_of(source))) == {"('王五好', [(0, 2, 'name')])"}
     assert source.notes[0] == "test carries no annotation: not loaded"
-
-
-def test_ontonotes_as_on_the_hub(answer):
-    names = ["O", "B-PERSON", "I-PERSON", "B-GPE", "I-GPE"]
-    sentence = {
-        "part_id": Value("int32"),
-        "words": List(Value("string")),
-        "named_entities": List(ClassLabel(names=names)),
-    }
-    features = Features({"document_id": Value("string"), "sentences": List(sentence)})
-    document = {
-        "document_id": "d",
-        "sentences": [
-            {"part_id": 0, "words": ["李", "先生", "在", "北京"], "named_entities": [1, 2, 0, 3]},
-            {"part_id": 0, "words": ["好"], "named_entities": [0]},
-        ],
-    }
-    rows = Dataset.from_list([document], features)
-    asked = answer(DatasetDict({"train": rows, "validation": rows, "test": rows}))
-    source = load_source("ontonotes")
-    assert asked[0] == ("ontonotes/conll2012_ontonotesv5", "chinese_v4", None, COMMIT)
-    assert sentences_of(source)[:2] == [("李先生在北京", [(0, 3, "PERSON"), (4, 6, "GPE")]), ("好", [])]
-    assert "words cut into characters" in source.notes
