@@ -98,6 +98,16 @@ def toy_source(name: str, names: Mapping[str, str], seed: int, train: int = 120)
     )
 
 
+def write_corpus(folder: Path, names: Mapping[str, str], seed: int, train: int = 120, rest: int = 40) -> Path:
+    """Write a generated corpus in columns: a word and its tag per line, a blank line between sentences."""
+    folder.mkdir(parents=True)
+    for offset, (split, sentences) in enumerate({"train": train, "dev": rest, "test": rest}.items()):
+        rows = toy_rows(names, sentences, seed + offset)
+        blocks = ["\n".join(f"{word} {tag}" for word, tag in zip(*row, strict=True)) for row in rows]
+        (folder / f"{split}.txt").write_text("\n\n".join(blocks) + "\n", encoding="utf-8")
+    return folder
+
+
 def make_tokenizer(window: int = WINDOW):  # type: ignore[no-untyped-def]
     """Make a WordPiece tokenizer: single characters, and a few whole words."""
     from transformers import BertTokenizer

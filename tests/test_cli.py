@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import esnera_hf
-from builders import toy_rows
+from builders import write_corpus
 from esnera_hf import LabelMapping, LabelRef, MergeResult, __version__, cli
 from esnera_hf.alignment import MappedLabel
 from esnera_hf.cli import corpora as corpora_commands
@@ -29,16 +29,6 @@ TRAINING = ("--learning-rate", "0.01", "--head-learning-rate", "0.02", "--epochs
 def commands() -> dict[str, Any]:
     (action,) = (a for a in cli._parser()._actions if isinstance(a, _SubParsersAction))
     return action.choices
-
-
-def write_corpus(folder: Path, names: dict[str, str], seed: int) -> Path:
-    """Write a column corpus: a word and its tag a line, a blank line between sentences."""
-    folder.mkdir()
-    for offset, (split, sentences) in enumerate({"train": 120, "dev": 40, "test": 40}.items()):
-        rows = toy_rows(names, sentences, seed + offset)
-        blocks = ["\n".join(f"{word} {tag}" for word, tag in zip(*row, strict=True)) for row in rows]
-        (folder / f"{split}.txt").write_text("\n\n".join(blocks) + "\n", encoding="utf-8")
-    return folder
 
 
 @pytest.fixture(scope="module")

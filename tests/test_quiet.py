@@ -13,10 +13,9 @@ import pytest
 from huggingface_hub.utils import are_progress_bars_disabled
 from transformers.utils import logging as transformers_logging
 
-from builders import make_encoder
+from builders import make_encoder, write_corpus
 from esnera_hf.console import quiet_libraries
 from hub_server.client import client_environment
-from test_cli import write_corpus
 
 hub_tqdm = sys.modules["huggingface_hub.utils.tqdm"]
 #: Runs commands; keeps what the package says apart.

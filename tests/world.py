@@ -15,7 +15,7 @@ import pytest
 from filelock import FileLock
 
 import esnera_hf
-from builders import make_encoder, toy_source
+from builders import make_encoder, write_corpus
 from esnera_hf import (
     AlignSettings,
     EvidenceSettings,
@@ -24,6 +24,7 @@ from esnera_hf import (
     NerSource,
     SearchSettings,
     align,
+    load_source,
 )
 
 TRAINING = {"learning_rate": 1e-2, "head_learning_rate": 2e-2, "num_train_epochs": 3}
@@ -64,7 +65,8 @@ class World:
 
     @property
     def sources(self) -> list[NerSource]:
-        return [toy_source(name, NAMES[name], seed=seed, train=60) for seed, name in enumerate(NAMES, 1)]
+        """The corpora, read from the folders ``alpha`` and ``beta``."""
+        return [load_source(self.folder / name) for name in NAMES]
 
     def align_jointly(self) -> MergeResult:
         settings = AlignSettings(EvidenceSettings(training=TRAINING, taggers="joint"))
@@ -90,6 +92,8 @@ def make_world(folder: Path, trained: Path) -> World:
     with FileLock(f"{folder}.lock"):
         if not (folder / "done").exists():
             make_encoder(world.encoder)
+            for seed, (name, labels) in enumerate(NAMES.items()):
+                write_corpus(folder / name, labels, 10 * seed)
             earlier = trained / _digest_of_training()
             if earlier.exists():
                 shutil.copytree(earlier, world.cache)
