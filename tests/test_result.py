@@ -189,34 +189,28 @@ def test_an_edited_mapping_is_checked(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("entry", "edited", "message"),
+    ("entry", "edited"),
     [
-        (
-            "label: place\n  unified: city",
-            "label: place\n  unified: per",
-            "the tag 'B-place' of 'beta' is 'B-city' in the train split beside it, the mapping makes it 'B-per'",
-        ),
-        (
-            "label: place\n  unified: city",
-            "label: place\n  unified: null",
-            "the tag 'B-place' of 'beta' is 'B-city' in the train split beside it, the mapping makes it 'O'",
-        ),
-        (
-            "label: place\n  unified: city",
-            "label: town\n  unified: city",
-            "the tag 'B-place' of 'beta' is 'B-city' in the train split beside it, the mapping does not name it",
-        ),
+        ("label: place\n  unified: city", "label: place\n  unified: per"),
+        ("label: place\n  unified: city", "label: place\n  unified: null"),
+        ("label: place\n  unified: city", "label: town\n  unified: city"),
+        ("unified_labels:", "parents:\n  per: city\nunified_labels:"),
     ],
 )
-def test_an_edited_mapping_beside_its_dataset_is_refused(
-    tmp_path: Path, entry: str, edited: str, message: str
-) -> None:
+def test_an_edited_mapping_beside_its_dataset_is_refused(tmp_path: Path, entry: str, edited: str) -> None:
     make_result().save(tmp_path / "out")
     file = tmp_path / "out" / "mapping.yaml"
     assert entry in file.read_text()
     file.write_text(file.read_text().replace(entry, edited))
-    with pytest.raises(MappingError, match=rf"mapping\.yaml: {message}\. .* or undo the edit"):
+    with pytest.raises(MappingError, match=r"mapping\.yaml: the dataset beside it .* or undo the edit"):
         MergeResult.load(tmp_path / "out")
+
+
+def test_a_lock_is_no_edit(tmp_path: Path) -> None:
+    make_result().save(tmp_path / "out")
+    file = tmp_path / "out" / "mapping.yaml"
+    file.write_text(file.read_text().replace("unified: per\n", "unified: per\n  locked: true\n"))
+    assert sum(entry.locked for entry in MergeResult.load(tmp_path / "out").mapping.entries) == 1
 
 
 def test_pseudo_labels_and_other_columns_are_no_edit(tmp_path: Path) -> None:

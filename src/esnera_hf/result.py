@@ -14,7 +14,6 @@ from datasets import DatasetDict, load_from_disk
 
 from esnera_hf.alignment import LabelMapping
 from esnera_hf.console import no_dataset_bars
-from esnera_hf.contradictions import contradiction
 from esnera_hf.disk import staging_folder, write_problem
 from esnera_hf.errors import (
     ConfigurationError,
@@ -230,7 +229,11 @@ class MergeResult:
             )
         dataset = load_from_disk(str(folder / DATASET_FOLDER))
         report, mapping, similarity = read_report(folder)
-        _check_agreement(dataset, mapping, folder)
+        if report.fingerprints.get("mapping", mapping.fingerprint) != mapping.fingerprint:
+            raise MappingError(
+                f"{folder / MAPPING_FILE}: the dataset beside it was made with another mapping. Apply the edited one "
+                "to the sources (`esnera-hf apply mapping.yaml SOURCE … --output DIR`), or undo the edit."
+            )
         tagger = folder / TAGGER_FOLDER
         return cls(dataset, mapping, similarity, report, tagger if tagger.is_dir() else None)
 
@@ -248,21 +251,6 @@ def load_saved_tagger(path: str | os.PathLike[str]) -> Tagger:
     if folder.name == TAGGER_FOLDER and (folder.parent / REPORT_FILE).is_file():
         return MergeResult.load(folder.parent).load_tagger()
     return Tagger.from_pretrained(path)
-
-
-def _check_agreement(dataset: DatasetDict, mapping: LabelMapping, folder: Path) -> None:
-    """Check that the dataset is the one that the mapping makes, but for pseudo-labels.
-
-    Raises:
-        MappingError: it was made with another one.
-    """
-    for split, rows in dataset.items():
-        problem = contradiction(rows, mapping, split)
-        if problem:
-            raise MappingError(
-                f"{folder / MAPPING_FILE}: {problem}. The dataset was made with another mapping: apply the edited one "
-                "to the sources (`esnera-hf apply mapping.yaml SOURCE … --output DIR`), or undo the edit."
-            )
 
 
 def check_free(path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import json
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -205,8 +206,10 @@ class LabelMapping:
 
     @cached_property
     def fingerprint(self) -> str:
-        """A digest of all it holds, the same on every machine."""
-        return hashlib.blake2b(self.to_yaml().encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+        """A digest of what it makes of a dataset: locks and evidence, which change none, do not count."""
+        labels = sorted((*entry.label, entry.unified) for entry in self.entries)
+        content = json.dumps([self.unified_labels, sorted(self.parents.items()), labels])
+        return hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
 
     def to_yaml(self) -> str:
         """Return the mapping as YAML with comments that explain it."""
