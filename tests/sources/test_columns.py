@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from corpora import PREFIXED_SCHEMES, annotated, column_text, encode, write
 from esnera_hf.errors import SourceError
+from esnera_hf.sources import ReadingOptions
 from esnera_hf.sources.columns import ColumnFile
 from esnera_hf.sources.textfile import UNDECODABLE
 
@@ -18,7 +19,7 @@ def read(path, **options):
     """Return tokens and (start, end, label) of every sentence."""
     return [
         (sentence.tokens, [(e.start, e.end, e.label) for e in sentence.spans])
-        for sentence in ColumnFile(path, **options)()
+        for sentence in ColumnFile(path, ReadingOptions(**options))()
     ]
 
 
@@ -260,7 +261,7 @@ def test_other_separators(tmp_path, separator):
 def test_tags_before_tokens(tmp_path):
     path = tmp_path / "train.txt"
     path.write_text("O\tin\nB-LOC\tRome\n\n", encoding="utf-8")
-    for reader in (ColumnFile(path), ColumnFile(path, tag_column=0)):
+    for reader in (ColumnFile(path), ColumnFile(path, ReadingOptions(tag_column=0))):
         (sentence,) = reader()
         assert sentence.tokens == ["in", "Rome"]
         assert [(e.start, e.end, e.label) for e in sentence.spans] == [(1, 2, "LOC")]

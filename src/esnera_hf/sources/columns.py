@@ -8,8 +8,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
-from esnera_hf.errors import SourceError
+from esnera_hf.errors import ConfigurationError, SourceError
 from esnera_hf.sources.column_layout import COMMENT, TAG_LIKE, ColumnLayout, cells_of, detect_layout
+from esnera_hf.sources.options import ReadingOptions
 from esnera_hf.sources.sentence import RawSentence
 from esnera_hf.sources.textfile import UNDECODABLE, read_lines
 from esnera_hf.tagging import Entity, Scheme, TagError, detect_scheme, entities_from_tags, split_tag
@@ -40,15 +41,19 @@ class ColumnFile:
 
     Args:
         path: the file.
-        scheme: its tagging scheme.
-        tag_column: index of the column that holds the tags, from 0; negative
-            values count from the end.
+        options: its tagging scheme, and the index of the column that holds the tags,
+            from 0; negative values count from the end.
     """
 
-    def __init__(self, path: Path, *, scheme: Scheme | None = None, tag_column: int | None = None) -> None:
+    def __init__(self, path: Path, options: ReadingOptions | None = None) -> None:
         self.path = path
-        self._scheme = scheme
-        self._tag_column = tag_column
+        options = options or ReadingOptions()
+        if isinstance(options.tag_column, str):
+            raise ConfigurationError(
+                f"tag_column={options.tag_column!r}: the columns of {path.name} have numbers, not names. Give the "
+                "number, from 0."
+            )
+        self._scheme, self._tag_column = options.scheme, options.tag_column
 
     @cached_property
     def layout(self) -> ColumnLayout:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
-from typing import NamedTuple
 
 import pyarrow as pa
 from datasets import Dataset, DatasetDict, load_dataset, load_from_disk
@@ -20,10 +19,10 @@ from esnera_hf.sources.boson import read_boson
 from esnera_hf.sources.brackets import is_bracket_file, read_bracket_file
 from esnera_hf.sources.brat import read_brat
 from esnera_hf.sources.columns import ColumnFile
-from esnera_hf.sources.from_datasets import reader_of
+from esnera_hf.sources.from_datasets import dataset_readers, reader_of
 from esnera_hf.sources.json_file import JsonFile
 from esnera_hf.sources.options import ReadingOptions
-from esnera_hf.sources.sentence import RawSentence, Reader
+from esnera_hf.sources.sentence import Reader
 from esnera_hf.sources.slashed import SlashedFile, is_slashed_file
 from esnera_hf.sources.splits import canonical_split, split_of_file
 from esnera_hf.sources.textfile import COMPRESSED, marks_of, read_lines
@@ -97,9 +96,14 @@ def _split_files(
         notes.append(f"not read: {_listed(path, unnamed)} (no split in the name)")
     if not by_split:
         raise SourceError(f"{path}: no file that could hold data. Expected train, dev and test files.")
-    _check_shards(path, [file for members in by_split.values() for file in members])
-    notes += file_notes(file for members in by_split.values() for file in members)
-    return {str(split): file_reader(members, options) for split, members in by_split.items()}, notes
+    members = [file for files in by_split.values() for file in files]
+    for (whole, count), numbers in _shards(members).items():
+        if numbers not in ({*range(count)}, {*range(1, count + 1)}):
+            raise SourceError(
+                f"{path}: {len(numbers)} files {whole}, expected {count}. Fetch the others, or pass one file."
+            )
+    notes += file_notes(members)
+    return {str(split): file_reader(files, options) for split, files in by_split.items()}, notes
 
 
 def file_notes(files: Iterable[Path]) -> list[str]:
@@ -113,55 +117,36 @@ def check_one_file(path: Path, name: str, split: str | None, files: list[Path]) 
     Raises:
         SourceError: several files claim to be the split.
     """
-    parts = [_shard_of(file) for file in files]
-    wholes = {(file.parent, part and part.whole) for file, part in zip(files, parts, strict=True)}
-    shards = None not in parts and len(wholes) == 1
+    of_one = len({file.parent for file in files}) == 1 and [*map(len, _shards(files).values())] == [
+        len(files)
+    ]
+    if len(files) == 1 or of_one:
+        return
     in_its_folder = all(
         split_of_file(file) is None and _split_of_folder(path, file) == split for file in files
     )
-    if len(files) > 1 and not shards and not (in_its_folder and len({file.suffix for file in files}) == 1):
-        saved = sorted({str(mark.parent.relative_to(path)) for mark in path.rglob("dataset_dict.json")})
-        if saved:
-            raise SourceError(
-                f"{path}: a folder of several sources, of which {', '.join(saved[:5])} is one that save_to_disk wrote. "
-                "Name one of them."
-            )
+    if in_its_folder and len({file.suffix for file in files}) == 1:
+        return
+    saved = sorted({str(mark.parent.relative_to(path)) for mark in path.rglob("dataset_dict.json")})
+    if saved:
         raise SourceError(
-            f"{path}: {_listed(path, files)} all look like the {split} split of {name}. Pass a folder that holds "
-            "one file a split, or one file."
+            f"{path}: a folder of several sources, of which {', '.join(saved[:5])} is one that save_to_disk wrote. "
+            "Name one of them."
         )
+    raise SourceError(
+        f"{path}: {_listed(path, files)} all look like the {split} split of {name}. Pass a folder that holds "
+        "one file a split, or one file."
+    )
 
 
-class _Shard(NamedTuple):
-    """What a file is a shard of, into how many that is cut, and which of them it is."""
-
-    whole: str
-    total: int
-    number: int
-
-
-def _shard_of(file: Path) -> _Shard | None:
-    found = _SHARD.search(file.name)
-    if found is None:
-        return None
-    whole = f"{file.name[: found.start()]}-*-of-{found['count']}{file.name[found.end() - 1 :]}"
-    return _Shard(whole, int(found["count"]), int(found["number"]))
-
-
-def _check_shards(path: Path, files: list[Path]) -> None:
-    """Check that of what is cut into shards none is missing.
-
-    Raises:
-        SourceError: some are.
-    """
+def _shards(files: Iterable[Path]) -> dict[tuple[str, int], set[int]]:
+    """Return the numbers of the shards among files, by the name of the file that was cut and into how many."""
     numbers: dict[tuple[str, int], set[int]] = {}
-    for shard in (part for part in map(_shard_of, files) if part is not None):
-        numbers.setdefault((shard.whole, shard.total), set()).add(shard.number)
-    for (whole, count), found in numbers.items():
-        if len(found) != count or max(found) - min(found) != count - 1:
-            raise SourceError(
-                f"{path}: {len(found)} files {whole}, expected {count}. Fetch the others, or pass one file."
-            )
+    for file in files:
+        if shard := _SHARD.search(file.name):
+            whole = f"{file.name[: shard.start()]}-*-of-{shard['count']}{file.name[shard.end() - 1 :]}"
+            numbers.setdefault((whole, int(shard["count"])), set()).add(int(shard["number"]))
+    return numbers
 
 
 def _listed(path: Path, files: list[Path]) -> str:
@@ -201,11 +186,7 @@ def _brat_readers(path: Path, annotations: list[Path]) -> dict[str, Reader]:
 def file_reader(files: list[Path], options: ReadingOptions) -> Reader:
     """Return a reader that yields the sentences of files of one format, one after the other."""
     readers = [_one_file_reader(file, options) for file in files]
-    return readers[0] if len(readers) == 1 else partial(_chained, readers)
-
-
-def _chained(readers: list[Reader]) -> Iterator[RawSentence]:
-    return chain.from_iterable(read() for read in readers)
+    return lambda: chain.from_iterable(read() for read in readers)
 
 
 def _one_file_reader(path: Path, options: ReadingOptions) -> Reader:
@@ -213,22 +194,16 @@ def _one_file_reader(path: Path, options: ReadingOptions) -> Reader:
         return reader_of(_load_table(path), path.name, options)
     form = options.format or detect_format(path)
     _check_has_tag_columns(path.name, form, options)
-    if form in ("json", "cluener"):
-        return JsonFile(path, replace(options, format=form))
-    if form == "boson":
-        return partial(read_boson, path)
-    if form == "brackets":
-        return partial(read_bracket_file, path)
-    if form == "slashed":
-        return SlashedFile(path, scheme=options.scheme)
-    if form == "brat":
-        return partial(read_brat, [path])
-    column = options.tag_column
-    if isinstance(column, str):
-        raise ConfigurationError(
-            f"tag_column={column!r}: the columns of {path.name} have numbers, not names. Give the number, from 0."
-        )
-    return ColumnFile(path, scheme=options.scheme, tag_column=column)
+    readers: dict[str, Callable[[], Reader]] = {
+        "json": lambda: JsonFile(path, options),
+        "cluener": lambda: JsonFile(path, replace(options, format="cluener")),
+        "boson": lambda: partial(read_boson, path),
+        "brackets": lambda: partial(read_bracket_file, path),
+        "slashed": lambda: SlashedFile(path, scheme=options.scheme),
+        "brat": lambda: partial(read_brat, [path]),
+        "columns": lambda: ColumnFile(path, options),
+    }
+    return readers[form]()
 
 
 def _check_has_tag_columns(place: str, form: str, options: ReadingOptions) -> None:
@@ -284,28 +259,3 @@ def _has_cluener_labels(texts: list[str]) -> bool:
         if isinstance(record, dict) and "label" in record:
             return isinstance(record["label"], dict)
     return False
-
-
-def dataset_readers(
-    dataset: DatasetDict, name: str, options: ReadingOptions
-) -> tuple[dict[str, Reader], list[str]]:
-    """Return a reader for each split of a ``DatasetDict``.
-
-    Raises:
-        SourceError: a split has an unusual name, or two have the same meaning.
-        ConfigurationError: the tag column is given as a number.
-    """
-    if isinstance(options.tag_column, int):
-        raise ConfigurationError(
-            f"tag_column={options.tag_column}: a dataset's columns have names, not numbers. Give the name."
-        )
-    readers: dict[str, Reader] = {}
-    for split, rows in dataset.items():
-        canonical = canonical_split(split) or ("train" if len(dataset) == 1 else None)
-        if canonical is None or canonical in readers:
-            raise SourceError(
-                f"{name}: split {split!r} is none of train, validation, test (or dev, devel, valid), "
-                "or one of them twice. Rename or leave out splits: DatasetDict({'train': …, 'test': …})."
-            )
-        readers[canonical] = reader_of(rows, f"{name}, split {split}", options)
-    return readers, []

@@ -7,9 +7,9 @@ from functools import cached_property, partial
 from itertools import islice
 from typing import Any
 
-from datasets import ClassLabel, Dataset, LargeList, List, Value
+from datasets import ClassLabel, Dataset, DatasetDict, LargeList, List, Value
 
-from esnera_hf.errors import SourceError
+from esnera_hf.errors import ConfigurationError, SourceError
 from esnera_hf.sources.offsets import to_tokens, written_without_spaces
 from esnera_hf.sources.options import ReadingOptions
 from esnera_hf.sources.records import (
@@ -22,6 +22,7 @@ from esnera_hf.sources.records import (
     read_record,
 )
 from esnera_hf.sources.sentence import RawSentence, Reader
+from esnera_hf.sources.splits import canonical_split
 from esnera_hf.sources.told_scheme import told_scheme
 from esnera_hf.tagging import Scheme, TagError, entities_from_tags
 
@@ -71,6 +72,31 @@ def reader_of(dataset: Dataset, place: str, options: ReadingOptions | None = Non
         f"ClassLabel or strings), or one of text with a list of {{start, end, label}}; found {dict(features)}. "
         "Rename the columns or pass tag_column=; tags that are numbers without names need tag_names=."
     )
+
+
+def dataset_readers(
+    dataset: DatasetDict, name: str, options: ReadingOptions
+) -> tuple[dict[str, Reader], list[str]]:
+    """Return a reader for each split of a ``DatasetDict``.
+
+    Raises:
+        SourceError: a split has an unusual name, or two have the same meaning.
+        ConfigurationError: the tag column is given as a number.
+    """
+    if isinstance(options.tag_column, int):
+        raise ConfigurationError(
+            f"tag_column={options.tag_column}: a dataset's columns have names, not numbers. Give the name."
+        )
+    readers: dict[str, Reader] = {}
+    for split, rows in dataset.items():
+        canonical = canonical_split(split) or ("train" if len(dataset) == 1 else None)
+        if canonical is None or canonical in readers:
+            raise SourceError(
+                f"{name}: split {split!r} is none of train, validation, test (or dev, devel, valid), "
+                "or one of them twice. Rename or leave out splits: DatasetDict({'train': …, 'test': …})."
+            )
+        readers[canonical] = reader_of(rows, f"{name}, split {split}", options)
+    return readers, []
 
 
 def _token_and_tag_columns(

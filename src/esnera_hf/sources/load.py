@@ -15,12 +15,12 @@ from esnera_hf.sources.archives import content_digest, opened
 from esnera_hf.sources.build import SourceTerms, build_source
 from esnera_hf.sources.files import (
     check_one_file,
-    dataset_readers,
     file_notes,
     file_reader,
     may_hold_data,
     path_readers,
 )
+from esnera_hf.sources.from_datasets import dataset_readers
 from esnera_hf.sources.hub import LoadedFromHub, load_from_hub
 from esnera_hf.sources.licence_table import licence_from_id
 from esnera_hf.sources.named import NamedSource, copies_on_hub, find_named, known_names
