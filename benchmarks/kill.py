@@ -29,7 +29,7 @@ import tempfile
 import time
 import traceback
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,6 @@ from kill_moments import Moments, events, wait
 from esnera_hf import AlignSettings, EvidenceSettings, FinalSettings, SearchSettings, align
 from esnera_hf.cache import Artefact
 from esnera_hf.modeling import training
-from esnera_hf.report.replay import without_times
 from esnera_hf.sources import archives
 
 SENTENCES = 60
@@ -286,6 +285,21 @@ def stage(log: list[tuple[float, str, str]]) -> str:
         elif event != "resume":
             last = event
     return f"making {making[-1]}" if making else last
+
+
+def without_times(report: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a report's data without the times and without what the cache held already."""
+    timed = {"seconds", "trained"}
+    plain: dict[str, Any] = {key: value for key, value in report.items() if key not in timed}
+    for part in ("taggers", "systems"):
+        plain[part] = {
+            name: {key: value for key, value in facts.items() if key not in timed}
+            for name, facts in report.get(part, {}).items()
+        }
+    plain["trials"] = [
+        {key: value for key, value in trial.items() if key not in timed} for trial in report.get("trials", [])
+    ]
+    return plain
 
 
 def result_files(folder: Path) -> dict[str, str]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from builders import make_matrix, make_source, row
 from esnera_hf import MergeResult
@@ -46,3 +48,18 @@ def make_result(
     return MergeResult(
         final.dataset, mapping, matrix, replace(report, taggers={first: tagger, second: tagger})
     )
+
+
+def without_times(report: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a report's data without the times and without what the cache held already."""
+    timed = {"seconds", "trained"}
+    plain: dict[str, Any] = {key: value for key, value in report.items() if key not in timed}
+    for part in ("taggers", "systems"):
+        plain[part] = {
+            name: {key: value for key, value in facts.items() if key not in timed}
+            for name, facts in report.get(part, {}).items()
+        }
+    plain["trials"] = [
+        {key: value for key, value in trial.items() if key not in timed} for trial in report.get("trials", [])
+    ]
+    return plain

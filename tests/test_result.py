@@ -229,7 +229,9 @@ def test_pseudo_labels_and_other_columns_are_no_edit(tmp_path: Path) -> None:
 
 def test_a_mapping_made_by_hand_is_saved(tmp_path: Path) -> None:
     result = make_result()
-    by_hand = replace(result, mapping=replace(result.mapping, method="manual", lam=None), similarity=None)
+    mapping = replace(result.mapping, method="manual", lam=None)
+    report = replace(result.report, fingerprints={"mapping": mapping.fingerprint})
+    by_hand = replace(result, mapping=mapping, similarity=None, report=report)
     by_hand.save(tmp_path / "out")
     loaded = MergeResult.load(tmp_path / "out")
     assert (loaded.mapping, loaded.similarity) == (by_hand.mapping, None)

@@ -44,7 +44,8 @@ def test_the_command_and_what_it_wrote(tmp_path: Path, capsys: pytest.CaptureFix
         make_source("alpha", {split: [([f"in-{split}", "oslo"], ["O", "B-city"])] for split in SPLITS}),
         make_source("beta", {split: [row("met anna/B-per in lima/B-place")] for split in SPLITS}),
     ]
-    assert esnera_hf.rebuild(folder, sources).same
+    comparison = esnera_hf.apply(folder, sources).comparison
+    assert str(comparison) == "the same dataset as the published one"
     assert main(push) == 1
     assert "exists already; nothing was written" in capsys.readouterr().err
     assert main(["push", str(tmp_path / "merged")]) == 1

@@ -22,7 +22,7 @@ CODE = """
 import sys
 from pathlib import Path
 import esnera_hf
-from esnera_hf import MergeResult, Tagger, align, load_source, rebuild
+from esnera_hf import MergeResult, Tagger, align, apply, load_source
 from esnera_hf.errors import EsneraError
 from esnera_hf.evidence import EvidenceSettings
 from esnera_hf.final import FinalSettings
@@ -43,7 +43,7 @@ print(result.push_to_hub("me/recipe", token=given, text=False))
 print(result.load_tagger().push_to_hub("me/tagger", token=given, private=True))
 tagger = Tagger.from_pretrained("me/tagger", token=given)
 tagger.save_pretrained("tagger")
-print(rebuild("me/recipe", ["alpha=alpha", "beta=beta"], token=given))
+print(apply("me/recipe", ["alpha=alpha", "beta=beta"]).comparison)
 for name in ("me/refused", "stranger/merged"):
     try:
         result.push_to_hub(name, token=given, may_share=["alpha", "beta"])

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from esnera_hf.labels import LabelRef
     from esnera_hf.levels import view
     from esnera_hf.modeling import Tagger, TaggerTrainingArguments, train_tagger
-    from esnera_hf.rebuilding import rebuild
-    from esnera_hf.reproducing import reproduce
     from esnera_hf.result import MergeResult
     from esnera_hf.screening import screen
     from esnera_hf.settings import AlignSettings
@@ -59,8 +57,6 @@ _HOMES = {
     "find_duplicates": "duplicates",
     "inspect": "inspection",
     "load_source": "sources",
-    "rebuild": "rebuilding",
-    "reproduce": "reproducing",
     "screen": "screening",
     "train": "single",
     "train_tagger": "modeling",
@@ -91,8 +87,6 @@ __all__ = [
     "find_duplicates",
     "inspect",
     "load_source",
-    "rebuild",
-    "reproduce",
     "screen",
     "train",
     "train_tagger",

@@ -22,6 +22,7 @@ from esnera_hf.errors import ConfigurationError
 from esnera_hf.evidence import gather_evidence
 from esnera_hf.final import FinalSettings, finish, with_mentions
 from esnera_hf.leaks import find_leaks
+from esnera_hf.publishing.recipe import find_recipe
 from esnera_hf.report.build import Account, build_report
 from esnera_hf.report.report import TaggerScores
 from esnera_hf.result import MergeResult
@@ -113,9 +114,14 @@ def apply(
 ) -> MergeResult:
     """Merge sources by a mapping, such as an edited ``mapping.yaml``; nothing is measured or searched.
 
+    What was published, with or without its text, is made again from your own copies
+    of its sources, and compared: ``comparison`` of the result says whether it is the
+    same dataset, and which sentences differ.
+
     Args:
-        mapping: the mapping, or the path of its file. It may map more sources than
-            are given.
+        mapping: the mapping, the path of its file, or ``owner/name`` of a published
+            dataset or recipe on the Hub, at ``@revision`` if wished. A mapping may map
+            more sources than are given.
         sources: as for :func:`align`; one is enough.
         encoder: of the taggers, if ``final`` asks for any.
         sentences: use at most so many sentences a split of each source.
@@ -131,6 +137,8 @@ def apply(
     Raises:
         MappingError: the mapping cannot be read, or does not fit the sources; it
             says in which line.
+        RecipeError: what was published cannot be read, or a source is none of its.
+        HubError: what was published cannot be fetched.
         SourceNotFoundError, SourceError: a source cannot be found or read.
         ConfigurationError: a parameter is out of range.
     """
@@ -138,22 +146,30 @@ def apply(
     if not isinstance(final, FinalSettings):
         raise ConfigurationError(f"final={final!r}: expected FinalSettings(…).")
     training = {"seed": seed, **training_settings(training or {})}
-    known = mapping if isinstance(mapping, LabelMapping) else LabelMapping.load(mapping)
+    recipe = None if isinstance(mapping, LabelMapping) else find_recipe(os.fspath(mapping))
+    if recipe is not None and final.augment is not None:
+        raise ConfigurationError("augment: what was published has its own pseudo-labels. Leave it out.")
+    known = recipe.mapping if recipe is not None else mapping
+    known = known if isinstance(known, LabelMapping) else LabelMapping.load(known)
     seconds: dict[str, float] = {}
     with quiet_libraries(), lap(seconds, "total"):
         with lap(seconds, "reading"):
             loaded = load_all(sources, sentences, seed, least=1)
-        chosen = known.restricted(source.name for source in loaded)
-        chosen.check_fits(_labels(loaded))
-        chosen = with_mentions(chosen, loaded)
+        pseudo, differences, chosen = None, (), known
+        if recipe is not None:
+            loaded, pseudo, differences = recipe.cut(loaded)
+        else:
+            chosen = known.restricted(source.name for source in loaded)
+            chosen.check_fits(_labels(loaded))
+            chosen = with_mentions(chosen, loaded)
         name = os.fspath(encoder) if encoder is not None else default_encoder(loaded)
         plan = TaggerPlan(name, training, taggers)
         if final.needs_taggers:
             announce_own_taggers([loaded], plan)
-        done = finish(loaded, chosen, find_leaks(loaded), final, plan)
+        done = finish(loaded, chosen, find_leaks(loaded), final, plan, pseudo)
     facts = {
         "call": "apply",
-        "mapping": known.file or None,
+        "mapping": str(mapping) if recipe is not None else known.file or None,
         **_reading(loaded),
         "encoder": name if final.needs_taggers else None,
         "sentences": sentences,
@@ -162,7 +178,8 @@ def apply(
         "training": training,
         "taggers": taggers,
     }
-    places = _places(loaded, name, known.file)
+    file = str(mapping) if recipe is not None and os.path.isdir(str(mapping)) else known.file
+    places = _places(loaded, name, file)
     account = Account(
         loaded,
         chosen,
@@ -172,7 +189,13 @@ def apply(
         seconds=_steps(done.seconds, seconds),
         **(_computed(done.taggers, loaded, name) if done.taggers else {}),
     )
-    return _result(account)
+    result = _result(account)
+    if recipe is None:
+        return result
+    comparison = recipe.compare(result.dataset, differences)
+    if not comparison.same:
+        say(f"WARNING: {mapping}: {comparison}")
+    return replace(result, comparison=comparison)
 
 
 def _align(

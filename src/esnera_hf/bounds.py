@@ -61,7 +61,8 @@ def _value(kind: Any, data: Any, where: str) -> Any:
     if kind is float:
         number = isinstance(data, (int, float)) and not isinstance(data, bool)
         return _expect(number, data, where, kind)
-    return _expect(isinstance(data, kind) and (kind is bool or not isinstance(data, bool)), data, where, kind)
+    fits = isinstance(data, origin or kind) and (kind is bool or not isinstance(data, bool))
+    return _expect(fits, data, where, kind)
 
 
 def _one_of(kinds: Sequence[Any], data: Any, where: str) -> Any:

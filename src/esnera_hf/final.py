@@ -141,6 +141,7 @@ def finish(
     leaks: Sequence[Leak],
     settings: FinalSettings,
     plan: TaggerPlan,
+    pseudo: PseudoLabels | None = None,
 ) -> Final:
     """Merge sources by a mapping, add pseudo-labels, train and score taggers: what is asked for.
 
@@ -150,6 +151,7 @@ def finish(
         leaks: of the sources.
         settings: what is wanted.
         plan: how taggers are made.
+        pseudo: pseudo-labels that are there already; found by taggers if the settings ask for them.
 
     Raises:
         MappingError: mapping and sources do not fit.
@@ -158,7 +160,6 @@ def finish(
     settings = settings.for_mapping(mapping)
     seconds: dict[str, float] = {}
     taggers: dict[str, CachedTagger] = {}
-    pseudo = None
     if settings.needs_taggers:
         with lap(seconds, "training"):
             taggers = own_taggers(sources, plan)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from esnera_hf.hub import Published
     from esnera_hf.modeling import Tagger
     from esnera_hf.publishing.bundle import Publication
+    from esnera_hf.publishing.recipe import Comparison
 
 DATASET_FOLDER = "dataset"
 TAGGER_FOLDER = "tagger"
@@ -49,6 +50,7 @@ class MergeResult:
         report: sources, taggers, decisions, search, scores, times.
         tagger_folder: where the tagger of the merged dataset lies, if one was
             asked for.
+        comparison: with the dataset that was published, where that was made again.
     """
 
     dataset: DatasetDict = field(repr=False)
@@ -56,6 +58,7 @@ class MergeResult:
     similarity: SimilarityMatrix | None
     report: Report
     tagger_folder: Path | None = field(default=None, repr=False)
+    comparison: Comparison | None = field(default=None, repr=False, compare=False)
 
     def __repr__(self) -> str:
         sentences = ", ".join(f"{split} {len(rows):,}" for split, rows in self.dataset.items())
@@ -118,7 +121,7 @@ class MergeResult:
             revision: branch to commit to, made if it is not there.
             create_pr: open a pull request instead.
             text: publish the dataset; else only the recipe, from which
-                :func:`esnera_hf.rebuild` makes the dataset from one's own
+                :func:`esnera_hf.apply` makes the dataset from one's own
                 copies of the sources, and nothing of their text.
             may_share: sources whose terms forbid to pass their text on, or are
                 not known, and whose text you hold the right to pass on.
@@ -155,7 +158,7 @@ class MergeResult:
         """Write the files that :meth:`push_to_hub` would commit to an empty repository to a new folder.
 
         The Hub is not called. The card is ``README.md``; what holds a recipe
-        (``text=False``) :func:`esnera_hf.rebuild` reads.
+        (``text=False``) :func:`esnera_hf.apply` reads.
 
         Args:
             path: the folder.

@@ -185,7 +185,7 @@ def test_a_recipe_holds_no_text() -> None:
         assert word not in str(with_text)
     assert {"configs", "dataset_info"} & set(recipe.metadata) == set()
     assert "**This repository holds no text.**" in recipe.body
-    assert 'esnera_hf.rebuild("owner/merged", ["alpha=owner/alpha", "beta=PATH"])' in recipe.body
+    assert 'esnera_hf.apply("owner/merged", ["alpha=owner/alpha", "beta=PATH"])' in recipe.body
     reading = [{"config": "zh", "characters": False}, {}]
     report = replace(facts.report, settings={**facts.report.settings, "reading": reading})
     assert (

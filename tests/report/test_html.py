@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -527,29 +526,11 @@ def test_sources() -> None:
     assert "not added: 3,333, below the floor" in page.text
 
 
-def test_the_call_is_python_and_the_settings_are_json() -> None:
+def test_the_settings_are_json() -> None:
     text = HOSTILE[0] + "'\"\\\n\u202e"
     page = render(lambda name: name + text)
-    call, settings = (pre.text for pre in page.all("pre"))
+    (settings,) = (pre.text for pre in page.all("pre"))
     assert json.loads(settings) == make_settings(lambda name: name + text)
-    made = ast.parse(call, mode="eval").body
-    assert isinstance(made, ast.Call)
-    assert ast.unparse(made.func) == "esnera_hf.align"
-    given = {word.arg: ast.unparse(word.value) for word in made.keywords}
-    assert ast.literal_eval(made.args[0]) == ["a" + text, "b" + text]
-    assert given["tau"] == "0.3"
-    assert set(given) == {"encoder", "tau", "seed", "settings"}
-    assert isinstance(made.keywords[-1].value, ast.Call)
-    parts = {word.arg for word in made.keywords[-1].value.keywords}
-    assert parts == {"evidence", "search", "schema"}
-
-
-def test_the_call_of_an_applied_mapping() -> None:
-    settings = {"call": "apply", "sources": ["a"], "mapping": None, "seed": 1, "training": {"seed": 1}}
-    page = parse(render_report(Report(settings, []), make_mapping(), None))
-    assert page.all("pre")[0].text == (
-        "esnera_hf.apply(\n    'mapping.yaml',\n    ['a'],\n    seed=1,\n    training={'seed': 1},\n)"
-    )
 
 
 def test_what_is_not_there_is_not_shown() -> None:

@@ -34,7 +34,6 @@ from esnera_hf.merging import GOLD, PSEUDO
 from esnera_hf.report.files import FLOW_PICTURE
 from esnera_hf.report.flow import describe_flow
 from esnera_hf.report.html import LARGE_LOSS
-from esnera_hf.report.replay import made, python_call
 from esnera_hf.text import shorten
 
 _LONGEST_NAME = 100
@@ -109,7 +108,6 @@ def _values(facts: DatasetCardFacts, statistics: Statistics) -> dict[str, Any]:
         "applied": not facts.report.stages,
         "typed": facts.mapping.method == "equivalence" and bool(facts.report.stages),
         "splits": _split_rows(statistics),
-        "call": python_call(facts.report.settings),
         "calls": _calls(facts),
         "large_loss": LARGE_LOSS,
         "flow": {"file": FLOW_PICTURE, "said": describe_flow(facts.mapping)},
@@ -179,7 +177,7 @@ def _calls(facts: DatasetCardFacts) -> dict[str, str]:
         'import esnera_hf\n\ncoarse = esnera_hf.view(dataset, "coarse")\n'
         'original = esnera_hf.view(dataset, "original")'
     )
-    rebuild = f"import esnera_hf\n\nrebuilt = esnera_hf.rebuild({repo}, [{given}])\nrebuilt.dataset"
+    rebuild = f"import esnera_hf\n\nrebuilt = esnera_hf.apply({repo}, [{given}])\nrebuilt.dataset"
     return {"load": "\n".join(load), "pinned": pinned, "rebuild": rebuild, "levels": levels}
 
 
@@ -188,7 +186,8 @@ def _given_again(summary: Mapping[str, Any], reading: Mapping[str, Any]) -> str:
     name = quoted(named_as(summary))
     if not reading:
         return name
-    return f"esnera_hf.load_source({name}, options={made('ReadingOptions', reading)})"
+    options = ", ".join(f"{key}={value!r}" for key, value in reading.items())
+    return f"esnera_hf.load_source({name}, options=esnera_hf.ReadingOptions({options}))"
 
 
 def _by_source(repo: str, names: Sequence[str]) -> list[str]:

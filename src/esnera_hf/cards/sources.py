@@ -40,7 +40,7 @@ def home(summary: Mapping[str, Any]) -> str:
 
 
 def named_as(summary: Mapping[str, Any]) -> str:
-    """Return what :func:`esnera_hf.rebuild` is to be given for a source."""
+    """Return what :func:`esnera_hf.apply` is to be given for a source."""
     name, hub_id = str(summary["name"]), str(summary.get("hub_id") or "")
     known = find_named(name)
     if known is not None and known.hub is not None and hub_id in ("", known.hub.repo_id):

@@ -27,7 +27,7 @@ examples:
   esnera-hf export merged --format conll --output merged-conll
   esnera-hf reproduce merged/report.json
   esnera-hf push merged me/zh-ner --no-text
-  esnera-hf rebuild me/zh-ner-recipe cluener boson=path/to/boson.txt --output rebuilt
+  esnera-hf apply me/zh-ner cluener boson=path/to/boson.txt --output rebuilt
   esnera-hf train cluener --encoder hfl/chinese-bert-wwm-ext --output cluener-tagger
   echo 浙商银行的叶老桂博士 | esnera-hf predict cluener-tagger
 """

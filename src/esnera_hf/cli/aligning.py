@@ -62,11 +62,16 @@ def _add_apply(commands: Commands) -> None:
         "apply",
         help="merge sources by a mapping, such as an edited mapping.yaml",
         description="Merge sources by a mapping: nothing is measured or searched. Taggers are trained only for "
-        "pseudo-labels (--augment) and a merged tagger (--tagger).",
+        "pseudo-labels (--augment) and a merged tagger (--tagger). What push published is made again from your own "
+        "copies of its sources, and compared.",
         epilog=SOURCES_HELP,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    apply.add_argument("mapping", type=Path, metavar="MAPPING", help="mapping.yaml, as align writes it")
+    apply.add_argument(
+        "mapping",
+        metavar="MAPPING",
+        help="mapping.yaml, as align writes it; or owner/name[@revision] on the Hub",
+    )
     apply.add_argument("sources", nargs="+", metavar="SOURCE", help="see below")
     apply.add_argument("--encoder", help="for --augment and --tagger (default: by language)")
     add_final_options(apply, None)
@@ -125,6 +130,7 @@ def _align(options: argparse.Namespace) -> None:
 
 def _apply(options: argparse.Namespace) -> None:
     from esnera_hf.api import apply
+    from esnera_hf.processes import is_main_process
 
     _check_trained(options)
     check_output(options.output)
@@ -139,6 +145,8 @@ def _apply(options: argparse.Namespace) -> None:
         taggers=options.taggers or "joint",
     )
     save_and_print(result, options.output)
+    if result.comparison is not None and is_main_process():
+        print(result.comparison)
     if options.output is None:
         print("not saved: run it again with --output DIR")
 

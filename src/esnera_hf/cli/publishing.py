@@ -1,4 +1,4 @@
-"""``push``, ``card`` and ``rebuild``: what was made goes to the Hub and comes back."""
+"""``push`` and ``card``: what was made goes to the Hub."""
 
 from __future__ import annotations
 
@@ -6,14 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from esnera_hf.cli.options import (
-    SOURCES_HELP,
-    Commands,
-    add_reading_options,
-    check_output,
-    read_sources,
-    save_and_print,
-)
+from esnera_hf.cli.options import Commands
 from esnera_hf.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -26,17 +19,16 @@ tagger becomes a model repository that works without this package. Run again aft
 goes on where it was. A README that is there already is kept: only the card's metadata and section change.
 
 The terms of the sources count: text that may not be passed on is not published. --no-text publishes the recipe
-instead, from which `esnera-hf rebuild` makes the dataset from one's own copies of the sources.
+instead, from which `esnera-hf apply REPO SOURCE …` makes the dataset from one's own copies of the sources.
 
 The token is the one of `hf auth login`, or HF_TOKEN.
 """
 
 
 def add_commands(commands: Commands) -> None:
-    """Add the commands that publish, and that rebuild what was published."""
+    """Add the commands that publish."""
     _add_push(commands)
     _add_card(commands)
-    _add_rebuild(commands)
 
 
 def _add_push(commands: Commands) -> None:
@@ -102,24 +94,6 @@ def _add_card(commands: Commands) -> None:
     card.add_argument("repo_id", metavar="REPO", help="owner/name it is to be published as")
     _add_content_options(card)
     card.set_defaults(run=_card)
-
-
-def _add_rebuild(commands: Commands) -> None:
-    rebuild = commands.add_parser(
-        "rebuild",
-        help="make the merged dataset of a published recipe from your own copies",
-        description="Make the merged dataset of a recipe (published with push --no-text) from your own copies of "
-        "its sources, and say which sentences differ.",
-        epilog=SOURCES_HELP,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    rebuild.add_argument("recipe", metavar="RECIPE", help="owner/name on the Hub, or a folder")
-    rebuild.add_argument("sources", nargs="+", metavar="SOURCE", help="see below; under the recipe's names")
-    rebuild.add_argument("--recipe-revision", metavar="REV", help="branch, tag or commit of the recipe")
-    rebuild.add_argument("--same", action="store_true", help="refuse copies that give another dataset")
-    rebuild.add_argument("--output", type=Path, metavar="DIR", help="save the dataset here; must not exist")
-    add_reading_options(rebuild)
-    rebuild.set_defaults(run=_rebuild)
 
 
 def _push(options: argparse.Namespace) -> None:
@@ -224,17 +198,6 @@ def _card(options: argparse.Namespace) -> None:
             options.repo_id, text=options.text, may_share=options.may_share, by_source=options.by_source
         )
     )
-
-
-def _rebuild(options: argparse.Namespace) -> None:
-    from esnera_hf.rebuilding import rebuild
-
-    check_output(options.output)
-    rebuilt = rebuild(
-        options.recipe, read_sources(options), revision=options.recipe_revision, strict=options.same
-    )
-    save_and_print(rebuilt.result, options.output)
-    print(rebuilt)
 
 
 def _is_tagger(folder: Path) -> bool:

@@ -24,9 +24,12 @@ def add_commands(commands: Commands) -> None:
         "report", type=Path, metavar="REPORT", help="report.json, or the folder it lies in"
     )
     reproduce.add_argument(
-        "sources", nargs="*", metavar="SOURCE", help="where the sources are (default: as the report tells)"
+        "sources",
+        nargs="*",
+        metavar="SOURCE",
+        help="where the sources are (needed unless they are on the Hub)",
     )
-    reproduce.add_argument("--encoder", help="where the encoder is (default: as the report tells)")
+    reproduce.add_argument("--encoder", help="where the encoder is (needed unless it is on the Hub)")
     reproduce.add_argument("--output", type=Path, metavar="DIR", help="save the result here; must not exist")
     reproduce.set_defaults(run=_reproduce)
 
@@ -36,13 +39,14 @@ def _reproduce(options: argparse.Namespace) -> None:
     from esnera_hf.reproducing import reproduce
 
     check_output(options.output)
-    done = reproduce(options.report, options.sources or None, encoder=options.encoder)
+    result, differing = reproduce(options.report, options.sources or None, encoder=options.encoder)
     if options.output is not None and is_main_process():
-        done.result.save(options.output)
+        result.save(options.output)
         print(f"saved to {options.output}")
-    if not done.same:
+    if differing:
         raise ReproductionError(
-            f"{done}\nCompare the versions, the machine and the sources with those that {options.report} names."
+            f"not what the report tells of: {', '.join(differing)} {'differ' if len(differing) > 1 else 'differs'}. "
+            f"Compare sources, versions and machine with those in {options.report}."
         )
     if is_main_process():
-        print(done)
+        print("the same mapping and the same dataset")

@@ -11,7 +11,7 @@ from datasets import Dataset, DatasetDict
 
 from esnera_hf.alignment import LabelMapping
 from esnera_hf.console import no_dataset_bars
-from esnera_hf.publishing.recipe import make_recipe
+from esnera_hf.publishing.recipe import Recipe
 from esnera_hf.publishing.repository import MERGED, RECIPE, files_in
 from esnera_hf.report import Report
 from esnera_hf.report.files import write_report
@@ -89,8 +89,7 @@ def write_bundle(
             for name, splits in configs.items():
                 _write_data(splits, folder / DATA_FOLDER / name)
     else:
-        floor = None if report.pseudo is None else report.pseudo["floor"]
-        make_recipe(publication.dataset, report.sources, floor).write(folder)
+        Recipe.of(publication.dataset, publication.mapping, report.sources).write(folder)
     return files_in(folder)
 
 

@@ -7,6 +7,7 @@ made visible.
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -25,7 +26,6 @@ from esnera_hf.console import duration
 from esnera_hf.labels import LabelRef
 from esnera_hf.report.figures import agreement, figure, merge_setting
 from esnera_hf.report.flow import draw_flow
-from esnera_hf.report.replay import as_json, python_call
 from esnera_hf.report.report import Report
 from esnera_hf.report.systems import system_title
 from esnera_hf.similarity import Agreement, SimilarityMatrix, deciding_similarity
@@ -71,7 +71,7 @@ def render_report(report: Report, mapping: LabelMapping, similarity: SimilarityM
         "scores": list(_score_tables(report)),
         "similarities": [] if similarity is None else list(_similarities(similarity, mapping.lam)),
         "sources": list(_sources(report)),
-        "again": python_call(report.settings) or report.settings or report.versions or report.seconds,
+        "again": report.settings or report.versions or report.seconds,
     }
     present = [key for key, found in content.items() if found]
     return (
@@ -87,10 +87,16 @@ def render_report(report: Report, mapping: LabelMapping, similarity: SimilarityM
             unshown=_unshown(similarity),
             losses=list(_large_losses(report, mapping)),
             large_loss=LARGE_LOSS,
-            call=python_call(report.settings),
-            settings=as_json(report.settings),
+            settings=_as_json(report.settings),
         )
     )
+
+
+def _as_json(settings: Mapping[str, Any]) -> str:
+    """Return settings as JSON that shows control and bidirectional characters as escapes."""
+    text = json.dumps(settings, indent=1, ensure_ascii=False)
+    # What is left to escape stands in strings, where this is JSON, too.
+    return "".join(char if char.isprintable() or char == "\n" else json.dumps(char)[1:-1] for char in text)
 
 
 def _environment() -> jinja2.Environment:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import random
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -15,16 +15,15 @@ from hypothesis import strategies as st
 
 from builders import Row, make_source, row, toy_source
 from esnera_hf.alignment import LabelMapping, MappedLabel
+from esnera_hf.api import apply
 from esnera_hf.augmentation import PseudoLabels
 from esnera_hf.errors import LicenceError, MappingError, RecipeError
 from esnera_hf.labels import LabelRef
 from esnera_hf.leaks import find_leaks, left_out_of_train
 from esnera_hf.merging import merge_sources
 from esnera_hf.publishing.bundle import Publication, write_bundle
-from esnera_hf.publishing.recipe import Recipe, make_recipe
-from esnera_hf.rebuilding import rebuild
+from esnera_hf.publishing.recipe import Comparison, Recipe
 from esnera_hf.report import Report
-from esnera_hf.report.fingerprints import dataset_fingerprint
 from esnera_hf.sources import NerSource
 from esnera_hf.sources.licence_table import licence_from_id
 from esnera_hf.tagging import Entity
@@ -87,12 +86,13 @@ def test_the_same_copies_give_the_same_dataset(tmp_path: Path) -> None:
     original = write_recipe(two_sources(), tmp_path / "recipe")
     assert any(1 in row["origin"] for row in original["train"])
     assert len(original["train"]) == 62  # of 70: the others stand in a later split of the other source
-    rebuilt = rebuild(tmp_path / "recipe", two_sources())
+    rebuilt = apply(tmp_path / "recipe", two_sources())
     assert rows_of(rebuilt.dataset) == rows_of(original)
     assert rebuilt.dataset["train"].features == original["train"].features
-    assert (rebuilt.same, rebuilt.differences) == (True, ())
-    assert rebuilt.result.mapping == MAPPING
-    assert str(rebuilt) == "the same dataset: all 222 sentences are as the recipe has them"
+    assert rebuilt.comparison == Comparison(same=True)
+    assert rebuilt.mapping == MAPPING
+    assert str(rebuilt.comparison) == "the same dataset as the published one"
+    assert rebuilt.report.pseudo["total"] == sum(1 in row["origin"] for row in original["train"])
 
 
 def test_order_splits_and_ids_of_a_copy_do_not_matter(tmp_path: Path) -> None:
@@ -109,9 +109,9 @@ def test_order_splits_and_ids_of_a_copy_do_not_matter(tmp_path: Path) -> None:
             "test": numbered.select(range(2 * third, len(numbered))),
         }
         copies.append(replace(source, dataset=DatasetDict(splits)))
-    rebuilt = rebuild(tmp_path / "recipe", copies[::-1])
+    rebuilt = apply(tmp_path / "recipe", copies[::-1])
     assert rows_of(rebuilt.dataset) == rows_of(original)
-    assert rebuilt.same
+    assert rebuilt.comparison.same
 
 
 def test_nothing_of_the_text_is_in_the_recipe(tmp_path: Path) -> None:
@@ -145,19 +145,18 @@ def test_differences_are_told_apart(tmp_path: Path, capfd: pytest.CaptureFixture
         "validation": splits["validation"],
         "test": splits["test"],
     }
-    rebuilt = rebuild(tmp_path / "recipe", [make_source("a", copy)])
-    assert [(d.kind, d.split, d.id) for d in rebuilt.differences] == [
-        ("annotated otherwise", "train", "a-train-0"),
-        ("missing", "train", "a-train-1"),
-        ("not in the recipe", "train", "a-train-2"),
-    ]
-    assert not rebuilt.same
+    rebuilt = apply(tmp_path / "recipe", [make_source("a", copy)])
+    assert rebuilt.comparison.differences == (
+        ("annotated otherwise", "a", "train", "a-train-0"),
+        ("missing", "a", "train", "a-train-1"),
+    )
+    assert not rebuilt.comparison.same
     assert [r["tokens"] for r in rebuilt.dataset["train"]] == [["anna", "met", "bruno"], ["anna", "left"]]
     names = rebuilt.dataset["train"].features["ner_tags"].feature.names
     assert [names[tag] for tag in rebuilt.dataset["train"][0]["ner_tags"]] == ["B-PER", "O", "B-PER"]
-    assert "NOT the same dataset: 4 sentences" in capfd.readouterr().err
-    with pytest.raises(RecipeError, match="a: 1 annotated otherwise: a-train-0"):
-        rebuild(tmp_path / "recipe", [make_source("a", copy)], strict=True)
+    told = capfd.readouterr().err
+    assert "NOT the dataset that was published" in told
+    assert "a: 1 annotated otherwise: a-train-0" in told
 
 
 def test_a_copy_with_more_sentences_is_the_same_dataset(tmp_path: Path) -> None:
@@ -170,9 +169,9 @@ def test_a_copy_with_more_sentences_is_the_same_dataset(tmp_path: Path) -> None:
         [make_source("a", splits)], tmp_path / "recipe", make_mapping(("a", "PER", "PER"))
     )
     more = {**splits, "train": [row("new one"), *splits["train"]]}
-    rebuilt = rebuild(tmp_path / "recipe", [make_source("a", more)], strict=True)
+    rebuilt = apply(tmp_path / "recipe", [make_source("a", more)])
     assert rows_of(rebuilt.dataset) == rows_of(original)
-    assert [d.kind for d in rebuilt.differences] == ["not in the recipe"]
+    assert rebuilt.comparison == Comparison(same=True)
 
 
 def test_repeated_sentences_annotated_differently_find_their_own(tmp_path: Path) -> None:
@@ -181,7 +180,7 @@ def test_repeated_sentences_annotated_differently_find_their_own(tmp_path: Path)
     original = write_recipe(
         [make_source("a", splits)], tmp_path / "recipe", make_mapping(("a", "PER", "PER"))
     )
-    rebuilt = rebuild(tmp_path / "recipe", [make_source("a", {**splits, "train": train[::-1]})], strict=True)
+    rebuilt = apply(tmp_path / "recipe", [make_source("a", {**splits, "train": train[::-1]})])
     assert rows_of(rebuilt.dataset) == rows_of(original)
 
 
@@ -199,8 +198,8 @@ def test_a_pseudo_label_gives_way_to_gold_of_the_copy(tmp_path: Path) -> None:
 
     train = sources[0].dataset["train"].map(annotate)
     copy = replace(sources[0], dataset=DatasetDict({**sources[0].dataset, "train": train}))
-    rebuilt = rebuild(tmp_path / "recipe", [copy, sources[1]])
-    assert [(d.kind, d.id) for d in rebuilt.differences] == [("annotated otherwise", pseudo["id"])]
+    rebuilt = apply(tmp_path / "recipe", [copy, sources[1]])
+    assert [(d.kind, d.id) for d in rebuilt.comparison.differences] == [("annotated otherwise", pseudo["id"])]
     found = next(r for r in rebuilt.dataset["train"] if r["id"] == pseudo["id"])
     assert found["origin"][token] == 0
 
@@ -217,14 +216,14 @@ def test_sources_must_be_those_of_the_recipe(tmp_path: Path, names: list[str], m
     write_recipe(two_sources(), tmp_path / "recipe")
     given = [toy_source(name, NAMES, seed) for seed, name in enumerate(names, 1)]
     with pytest.raises(RecipeError, match=message):
-        rebuild(tmp_path / "recipe", given)
+        apply(tmp_path / "recipe", given)
 
 
 def test_another_corpus_is_refused(tmp_path: Path) -> None:
     write_recipe(two_sources(), tmp_path / "recipe")
     other = make_source("b", {s: [row(f"quite/B-name another {s}")] for s in ("train", "validation", "test")})
     with pytest.raises(RecipeError, match=r"b: none of the 110 sentences of the recipe is in this copy"):
-        rebuild(tmp_path / "recipe", [two_sources()[0], other])
+        apply(tmp_path / "recipe", [two_sources()[0], other])
 
 
 def test_a_label_the_mapping_does_not_know_is_refused(tmp_path: Path) -> None:
@@ -232,20 +231,24 @@ def test_a_label_the_mapping_does_not_know_is_refused(tmp_path: Path) -> None:
     write_recipe([make_source("a", splits)], tmp_path / "recipe", make_mapping(("a", "PER", "PER")))
     copy = {**splits, "train": [row("anna/B-NEW train")]}
     with pytest.raises(MappingError, match="a:NEW"):
-        rebuild(tmp_path / "recipe", [make_source("a", copy)])
+        apply(tmp_path / "recipe", [make_source("a", copy)])
 
 
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda text: text.replace('"version": 1', '"version": 7'), "a recipe of version 7"),
-        (lambda text: text[:-20], "the recipe is damaged"),
+        (lambda text: text.replace('"version": 2', '"version": 7'), "a recipe of version 7"),
+        (lambda text: text[:-20], "it is damaged"),
         (
             lambda text: text.replace('"salt"', '"sald"'),
-            "the recipe is damaged: KeyError",
+            "it is damaged: KeyError",
         ),
-        (lambda text: text.replace('"train"', '"../train"', 1), "the recipe is damaged: ValueError: splits"),
-        (lambda text: text.replace("0.5", '"x"', 1), "the recipe is damaged: ValueError: pseudo_label_floor"),
+        (lambda text: text.replace('"train"', '"../train"', 1), "it is damaged: ValueError: splits"),
+        (
+            lambda text: re.sub('"dataset": "[^"]*"', '"dataset": 7', text),
+            "it is damaged: ValueError: dataset 7",
+        ),
+        (lambda text: text.replace('"name": "a"', '"name": 7'), "it is damaged: ValueError: sources"),
     ],
 )
 def test_a_damaged_recipe_is_refused(tmp_path: Path, damage, message: str) -> None:  # type: ignore[no-untyped-def]
@@ -253,38 +256,14 @@ def test_a_damaged_recipe_is_refused(tmp_path: Path, damage, message: str) -> No
     file = tmp_path / "recipe" / "recipe.json"
     file.write_text(damage(file.read_text()))
     with pytest.raises(RecipeError, match=message):
-        rebuild(tmp_path / "recipe", two_sources())
+        apply(tmp_path / "recipe", two_sources())
     file.unlink()
-    with pytest.raises(RecipeError, match=r"no recipe, recipe\.json is missing"):
-        rebuild(tmp_path / "recipe", two_sources())
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "message"),
-    [
-        ("report.json", None, r"report\.json is missing"),
-        ("report.json", "{", r"the recipe is damaged: .*report\.json: the file is damaged"),
-        ("report.json", '{"settings": [], "sources": []}', "the recipe is damaged: AttributeError"),
-        ("similarity.json", "{}", r"the recipe is damaged: .*similarity\.json: the file is damaged"),
-    ],
-)
-def test_damaged_evidence_is_refused(tmp_path: Path, name: str, content: str | None, message: str) -> None:
-    write_recipe(two_sources(), tmp_path / "recipe")
-    file = tmp_path / "recipe" / name
-    file.unlink(missing_ok=True)
-    if content is not None:
-        file.write_text(content)
-    with pytest.raises(RecipeError, match=message):
-        rebuild(tmp_path / "recipe", two_sources())
+    with pytest.raises(RecipeError, match=r"recipe\.json is missing"):
+        apply(tmp_path / "recipe", two_sources())
 
 
 def test_a_recipe_whose_mapping_was_changed_is_refused(tmp_path: Path) -> None:
-    dataset = write_recipe(two_sources(), tmp_path / "recipe")
-    report = tmp_path / "recipe" / "report.json"
-    content = json.loads(report.read_text())
-    content["fingerprints"] = {"dataset": dataset_fingerprint(dataset)}
-    report.write_text(json.dumps(content))
-    assert rebuild(tmp_path / "recipe", two_sources()).same
+    write_recipe(two_sources(), tmp_path / "recipe")
     file = tmp_path / "recipe" / "mapping.yaml"
     merged, alone = MAPPING.unified_labels[0], MAPPING.unified_labels[-1]
     other = replace(
@@ -295,8 +274,8 @@ def test_a_recipe_whose_mapping_was_changed_is_refused(tmp_path: Path) -> None:
         ),
     )
     file.write_text(other.to_yaml())
-    with pytest.raises(RecipeError, match=r"the recipe contradicts itself, .* or its mapping"):
-        rebuild(tmp_path / "recipe", two_sources())
+    with pytest.raises(RecipeError, match=r"the recipe contradicts itself, .* its mapping or"):
+        apply(tmp_path / "recipe", two_sources())
 
 
 def test_a_recipe_that_contradicts_itself_is_refused(tmp_path: Path) -> None:
@@ -307,33 +286,39 @@ def test_a_recipe_that_contradicts_itself_is_refused(tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "recipe" / "recipe")
     replace(recipe, rows=rows).write(tmp_path / "recipe")
     with pytest.raises(RecipeError, match=r"the recipe contradicts itself, .* Ask whoever published it"):
-        rebuild(tmp_path / "recipe", two_sources())
+        apply(tmp_path / "recipe", two_sources())
 
 
-def test_a_pseudo_label_beyond_its_sentence_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"end": 99}, r"a pseudo-label of \S+ is 'LOC' at \d+ to 99; expected a unified label within"),
+        ({"start": -1}, r"is 'LOC' at -1 to \d+"),
+        ({"label": "company"}, r"is 'company' at \d+ to \d+"),
+        ({"label": None}, r"it is damaged: ValueError: train\.parquet: found empty fields"),
+    ],
+    ids=str,
+)
+def test_a_damaged_pseudo_label_is_refused(tmp_path: Path, change: dict[str, object], message: str) -> None:
     write_recipe(two_sources(), tmp_path / "recipe")
     recipe = Recipe.read(tmp_path / "recipe")
-    rows = [
-        replace(row, pseudo=(replace(row.pseudo[0], end=99),)) if row.pseudo else row
-        for row in recipe.rows["train"]
-    ]
-    (tmp_path / "other").mkdir()
-    replace(recipe, rows={**recipe.rows, "train": rows}).write(tmp_path / "other")
-    for name in ("mapping.yaml", "report.json"):
-        (tmp_path / "other" / name).write_bytes((tmp_path / "recipe" / name).read_bytes())
-    with pytest.raises(RecipeError, match=r"a pseudo-label of \S+ lies at \d+ to 99"):
-        rebuild(tmp_path / "other", two_sources())
+    for entity in (entity for each in recipe.rows["train"] for entity in each["pseudo"]):
+        entity.update(change)
+    shutil.rmtree(tmp_path / "recipe" / "recipe")
+    recipe.write(tmp_path / "recipe")
+    with pytest.raises(RecipeError, match=message):
+        apply(tmp_path / "recipe", two_sources())
 
 
 def test_a_recipe_cannot_allow_what_a_copy_forbids(tmp_path: Path) -> None:
     stated = [replace(source, licence=licence_from_id("mit")) for source in two_sources()]
     write_recipe(stated, tmp_path / "recipe")
     copies = [replace(stated[0], licence=licence_from_id("cc-by-nd-4.0")), stated[1]]
-    result = rebuild(tmp_path / "recipe", copies).result
+    result = apply(tmp_path / "recipe", copies)
     assert [source["licence"]["name"] for source in result.report.sources] == ["cc-by-nd-4.0", "mit"]
     with pytest.raises(LicenceError, match=r"a: cc-by-nd-4\.0 forbids"):
         result.push_to_hub("me/leak")
-    unknown = rebuild(tmp_path / "recipe", two_sources()).result
+    unknown = apply(tmp_path / "recipe", two_sources())
     assert {source["licence"]["name"] for source in unknown.report.sources} == {"unknown"}
 
 
@@ -341,8 +326,8 @@ def test_a_truncated_table_is_refused(tmp_path: Path) -> None:
     write_recipe(two_sources(), tmp_path / "recipe")
     table = tmp_path / "recipe" / "recipe" / "train.parquet"
     table.write_bytes(table.read_bytes()[:-30])
-    with pytest.raises(RecipeError, match="the recipe is damaged"):
-        rebuild(tmp_path / "recipe", two_sources())
+    with pytest.raises(RecipeError, match="it is damaged"):
+        apply(tmp_path / "recipe", two_sources())
 
 
 @settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -352,9 +337,28 @@ def test_a_recipe_is_written_and_read(
 ) -> None:
     splits = {s: [(tokens, ["B-x"] + ["O"] * (len(tokens) - 1))] for s in ("train", "validation", "test")}
     source = make_source("a", splits)
-    dataset = merge_sources([source], make_mapping(("a", "x", "x")))
-    recipe = make_recipe(dataset, [source.summary.to_dict()], 0.25)
+    mapping = make_mapping(("a", "x", "x"))
+    dataset = merge_sources([source], mapping)
+    recipe = Recipe.of(dataset, mapping, [source.summary.to_dict()])
     folder = tmp_path_factory.mktemp("recipe")
     recipe.write(folder)
+    mapping.save(folder / "mapping.yaml")
     assert Recipe.read(folder) == recipe
-    assert make_recipe(dataset, [source.summary.to_dict()], 0.25) == recipe
+    assert Recipe.of(dataset, mapping, [source.summary.to_dict()]) == recipe
+
+
+def test_a_dataset_published_with_its_text_is_made_again(tmp_path: Path) -> None:
+    sources = two_sources()
+    dataset, _ = merge(sources, MAPPING)
+    report = Report({}, [source.summary.to_dict() for source in sources])
+    write_bundle(Publication(dataset, MAPPING, None, report), {"merged": dataset}, tmp_path, text=True)
+    again = apply(tmp_path, two_sources()[::-1])
+    assert rows_of(again.dataset) == rows_of(dataset)
+    assert again.comparison == Comparison(same=True)
+    copies = [
+        sources[0],
+        replace(sources[1], dataset=sources[1].dataset.map(lambda r: {"ner_tags": ["O"] * len(r["tokens"])})),
+    ]
+    other = apply(tmp_path, copies).comparison
+    assert not other.same
+    assert {(d.kind, d.source) for d in other.differences} == {("annotated otherwise", "b")}
