@@ -33,7 +33,7 @@ AT_ONCE = (
     "sources.arrow_batches._BATCH",
     "sources.source._BATCH",
 )
-FIRST_LOOK = ("sources.build._SNIFFED", "sources.column_layout._SNIFFED_ROWS", "sources.build._IN_MEMORY")
+FIRST_LOOK = ("sources.build._SNIFFED", "sources.columns._SNIFFED_ROWS", "sources.build._IN_MEMORY")
 
 
 @pytest.fixture(autouse=True)

@@ -163,7 +163,7 @@ def test_separators_of_other_scripts_stay_inside_tokens(tmp_path):
 
 
 def test_a_layer_that_begins_after_the_first_rows(tmp_path, monkeypatch):
-    monkeypatch.setattr("esnera_hf.sources.column_layout._SNIFFED_ROWS", 2)
+    monkeypatch.setattr("esnera_hf.sources.columns._SNIFFED_ROWS", 2)
     text = "Uni B-ORG O\nx O O\n\nUni B-ORG O\nBonn I-ORG B-LOC\n"
     assert read(write(tmp_path / "a.txt", text)) == [
         (["Uni", "x"], [(0, 1, "ORG")]),
