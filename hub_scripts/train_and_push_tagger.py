@@ -69,7 +69,7 @@ def main(arguments: list[str] | None = None) -> int:
         source = esnera_hf.load_source(
             options.source, options=ReadingOptions(config=options.config, revision=options.revision)
         )
-        tagger = esnera_hf.train(
+        tagger = esnera_hf.train_tagger(
             source,
             encoder=options.encoder,
             sentences=options.max_samples,

@@ -63,7 +63,7 @@ def no_training(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     def fail(*args: Any, **kwargs: Any) -> None:
         raise AssertionError("a training started")
 
-    monkeypatch.setattr("esnera_hf.modeling.training.train_tagger", fail)
+    monkeypatch.setattr("esnera_hf.modeling.training.fit_tagger", fail)
     return
 
 
@@ -479,7 +479,7 @@ def test_an_interrupted_search_goes_on_where_it_was(
 ) -> None:
     from esnera_hf.modeling import training
 
-    train, trained = training.train_tagger, []
+    train, trained = training.fit_tagger, []
 
     def train_three(source: NerSource, *rest: Any) -> Any:
         if len(trained) == 2 and source.name == "alpha+beta":
@@ -488,7 +488,7 @@ def test_an_interrupted_search_goes_on_where_it_was(
         trained.append(source.name)
         return train(source, *rest)
 
-    monkeypatch.setattr(training, "train_tagger", train_three)
+    monkeypatch.setattr(training, "fit_tagger", train_three)
     settings = replace(SETTINGS, search=SearchSettings(taus=(0.2,), max_drop=0.5))
     with pytest.raises(KeyboardInterrupt):
         align(sources, encoder=encoder_folder, lam=0.9, settings=settings)

@@ -57,7 +57,7 @@ def no_training(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*args: Any, **kwargs: Any) -> None:
         raise AssertionError("a training started")
 
-    monkeypatch.setattr("esnera_hf.modeling.training.train_tagger", fail)
+    monkeypatch.setattr("esnera_hf.modeling.training.fit_tagger", fail)
 
 
 @pytest.mark.parametrize("command", ["", *commands()])
@@ -174,7 +174,7 @@ class TestBadInput:
 
 @pytest.mark.parametrize(
     ("command", "training"),
-    [("align", "joint_training.train_joint_tagger"), ("train", "training.train_tagger")],
+    [("align", "joint_training.fit_joint_tagger"), ("train", "training.fit_tagger")],
 )
 def test_an_interruption_writes_nothing(
     command: str,

@@ -65,13 +65,13 @@ def recorded_trainings(patch: pytest.MonkeyPatch) -> list[str]:
     from esnera_hf.modeling import training
 
     names: list[str] = []
-    train = training.train_tagger
+    train = training.fit_tagger
 
     def recording(source: NerSource, *args: Any) -> Any:
         names.append(source.name)
         return train(source, *args)
 
-    patch.setattr(training, "train_tagger", recording)
+    patch.setattr(training, "fit_tagger", recording)
     return names
 
 
@@ -80,8 +80,8 @@ def no_training(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     def fail(*args: Any, **kwargs: Any) -> None:
         raise AssertionError("a training started")
 
-    monkeypatch.setattr("esnera_hf.modeling.training.train_tagger", fail)
-    monkeypatch.setattr("esnera_hf.modeling.joint_training.train_joint_tagger", fail)
+    monkeypatch.setattr("esnera_hf.modeling.training.fit_tagger", fail)
+    monkeypatch.setattr("esnera_hf.modeling.joint_training.fit_joint_tagger", fail)
     return
 
 
@@ -307,13 +307,13 @@ def test_the_joint_tagger_is_not_trained_on_what_it_is_tested_on(
 
     sources = leaking_sources()
     seen: dict[str, NerSource] = {}
-    train = joint_training.train_joint_tagger
+    train = joint_training.fit_joint_tagger
 
     def recording(given: list[NerSource], *args: Any) -> Any:
         seen.update((source.name, source) for source in given)
         return train(given, *args)
 
-    monkeypatch.setattr(joint_training, "train_joint_tagger", recording)
+    monkeypatch.setattr(joint_training, "fit_joint_tagger", recording)
     plan = TaggerPlan(str(encoder_folder), {**TRAINING, "num_train_epochs": 1}, "joint")
     taggers = own_taggers(sources, plan)
     leaks = {leak.place.id for leak in find_leaks(sources) if leak.left_out}

@@ -23,7 +23,7 @@ from esnera_hf.augmentation import PseudoLabels
 from esnera_hf.final import Final
 from esnera_hf.leaks import find_leaks, left_out_of_train
 from esnera_hf.merging import merge_sources
-from esnera_hf.modeling import Tagger, train_tagger
+from esnera_hf.modeling import Tagger, fit_tagger
 from esnera_hf.report.build import Account, build_report
 from esnera_hf.sources import NerSource, load_source
 from esnera_hf.sources.licence_table import licence_from_id
@@ -294,7 +294,7 @@ def tagger(encoder_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tu
     folder = tmp_path_factory.mktemp("tagger")
     settings = {"learning_rate": 1e-2, "head_learning_rate": 2e-2, "num_train_epochs": 4, "window_length": 20}
     source = toy_source("toy", NAMES["alpha"], seed=1)
-    trained = train_tagger(source, str(encoder_folder), folder / "training", settings).tagger
+    trained = fit_tagger(source, str(encoder_folder), folder / "training", settings)
     trained.save_pretrained(folder / "saved")
     return trained, folder / "saved"
 

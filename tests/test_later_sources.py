@@ -45,7 +45,7 @@ def trained(finished: tuple[Path, MergeResult], monkeypatch: pytest.MonkeyPatch)
     from esnera_hf.modeling import joint_training, training
 
     names: list[str] = []
-    one, joint = training.train_tagger, joint_training.train_joint_tagger
+    one, joint = training.fit_tagger, joint_training.fit_joint_tagger
 
     def train_one(source: NerSource, *args: Any) -> Any:
         names.append(source.name)
@@ -55,8 +55,8 @@ def trained(finished: tuple[Path, MergeResult], monkeypatch: pytest.MonkeyPatch)
         names.append(" and ".join(source.name for source in sources))
         return joint(sources, *args)
 
-    monkeypatch.setattr(training, "train_tagger", train_one)
-    monkeypatch.setattr(joint_training, "train_joint_tagger", train_joint)
+    monkeypatch.setattr(training, "fit_tagger", train_one)
+    monkeypatch.setattr(joint_training, "fit_joint_tagger", train_joint)
     monkeypatch.setenv("ESNERA_CACHE_DIR", str(finished[0]))
     return names
 

@@ -21,7 +21,7 @@ from esnera_hf.final import finish, mapping_by_name
 from esnera_hf.labels import LabelRef
 from esnera_hf.merging import as_source, merge_sources
 from esnera_hf.metrics import Scores, score_entities
-from esnera_hf.modeling import MergedTraining, TrainingResult, train_tagger, training
+from esnera_hf.modeling import Tagger, fit_tagger, training
 from esnera_hf.sources import NerSource
 from esnera_hf.tagger_plan import TaggerPlan
 from esnera_hf.taggers import CachedTagger, tagger_artefact
@@ -44,14 +44,10 @@ def annotation(sources: list[NerSource]) -> PartialAnnotation:
     return PartialAnnotation(candidates)
 
 
-def train(
-    sources: list[NerSource], annotation: PartialAnnotation, encoder: Path, folder: Path
-) -> TrainingResult:
+def train(sources: list[NerSource], annotation: PartialAnnotation, encoder: Path, folder: Path) -> Tagger:
     merged = as_source("merged", merge_sources(sources, mapping_by_name(sources)))
     scope = {"people": {"PER"}, "places": {"LOC", "FIRM"}}
-    return train_tagger(
-        merged, str(encoder), folder, {**TRAINING, "num_train_epochs": 3}, MergedTraining(scope, annotation)
-    )
+    return fit_tagger(merged, str(encoder), folder, {**TRAINING, "num_train_epochs": 3}, scope, annotation)
 
 
 def test_the_candidates_of_a_tree() -> None:
@@ -206,10 +202,10 @@ def test_an_interrupted_training_goes_on(
         with pytest.raises(KeyboardInterrupt):
             train(sources, annotation, encoder_folder, tmp_path / "cut")
     again = train(sources, annotation, encoder_folder, tmp_path / "cut")
-    assert again.history == whole.history
-    assert type(again.tagger.model).__name__ == "CrfTagger"
-    for name, weight in whole.tagger.model.state_dict().items():
-        assert torch.equal(again.tagger.model.state_dict()[name], weight), name
+    assert again.record["history"] == whole.record["history"]
+    assert type(again.model).__name__ == "CrfTagger"
+    for name, weight in whole.model.state_dict().items():
+        assert torch.equal(again.model.state_dict()[name], weight), name
 
 
 def test_a_source_that_nothing_is_known_of_is_refused(

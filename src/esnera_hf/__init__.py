@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from esnera_hf.inspection import inspect
     from esnera_hf.labels import LabelRef
     from esnera_hf.levels import view
-    from esnera_hf.modeling import Tagger, TaggerTrainingArguments, train_tagger
+    from esnera_hf.modeling import Tagger, TaggerTrainingArguments
     from esnera_hf.result import MergeResult
     from esnera_hf.screening import screen
     from esnera_hf.settings import AlignSettings
     from esnera_hf.similarity import SimilarityMatrix
-    from esnera_hf.single import train
+    from esnera_hf.single import train_tagger
     from esnera_hf.sources import NerSource, ReadingOptions, load_source
     from esnera_hf.strict_ner import StrictNer
     from esnera_hf.tagging import Entity
@@ -58,8 +58,7 @@ _HOMES = {
     "inspect": "inspection",
     "load_source": "sources",
     "screen": "screening",
-    "train": "single",
-    "train_tagger": "modeling",
+    "train_tagger": "single",
     "view": "levels",
 }
 
@@ -88,7 +87,6 @@ __all__ = [
     "inspect",
     "load_source",
     "screen",
-    "train",
     "train_tagger",
     "view",
 ]

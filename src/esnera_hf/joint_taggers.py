@@ -23,7 +23,7 @@ from esnera_hf.tagging import Entity
 
 if TYPE_CHECKING:
     from esnera_hf.modeling import Tagger
-    from esnera_hf.modeling.joint_training import JointTrainingResult
+    from esnera_hf.modeling.joint import JointTagger
 
 
 @dataclass(frozen=True)
@@ -104,16 +104,16 @@ def joint_taggers(sources: Sequence[NerSource], plan: TaggerPlan) -> dict[str, C
     """
     for source in sources:
         check_trainable(source)
-    from esnera_hf.modeling.joint_training import save_joint_result, train_joint_tagger
+    from esnera_hf.modeling.joint_training import fit_joint_tagger
 
     ordered = _in_order(sources)
     artefact = joint_artefact(sources, plan)
     started = time.perf_counter()
 
-    def train() -> JointTrainingResult:
-        return train_joint_tagger(ordered, plan.encoder, artefact.unfinished, plan.training)
+    def train() -> JointTagger:
+        return fit_joint_tagger(ordered, plan.encoder, artefact.unfinished, plan.training)
 
-    trained = make_by_all(artefact, train, save_joint_result)
+    trained = make_by_all(artefact, train, lambda fitted, folder: fitted.save_pretrained(folder))
     seconds = time.perf_counter() - started if trained else 0.0
     names = tuple(source.name for source in ordered)
     heads = {name: CachedHead(name, artefact, seconds / len(names), names) for name in names}

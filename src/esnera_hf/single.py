@@ -1,4 +1,4 @@
-"""``train``: a tagger of a single source."""
+"""``train_tagger``: a tagger of a single source."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from esnera_hf.modeling import Tagger
 
 
-def train(
+def train_tagger(
     source: SourceLike,
     *,
     encoder: str | os.PathLike[str] | None = None,

@@ -25,7 +25,6 @@ from esnera_hf.tagging import Entity
 
 if TYPE_CHECKING:
     from esnera_hf.modeling import Tagger
-    from esnera_hf.modeling.training import TrainingResult
 
 CHINESE_ENCODER = "hfl/chinese-bert-wwm-ext"
 MULTILINGUAL_ENCODER = "FacebookAI/xlm-roberta-base"
@@ -111,16 +110,15 @@ def cached_tagger(
         EncoderError: the encoder cannot be loaded.
     """
     check_trainable(source)
-    from esnera_hf.modeling.training import MergedTraining, save_result, train_tagger
+    from esnera_hf.modeling.training import fit_tagger
 
     artefact = tagger_artefact(source, encoder, training, scope, partial)
     started = time.perf_counter()
 
-    def train() -> TrainingResult:
-        merged = MergedTraining(scope, partial)
-        return train_tagger(source, encoder, artefact.unfinished, training, merged)
+    def train() -> Tagger:
+        return fit_tagger(source, encoder, artefact.unfinished, training, scope, partial)
 
-    trained = make_by_all(artefact, train, save_result)
+    trained = make_by_all(artefact, train, lambda fitted, folder: fitted.save_pretrained(folder))
     tagger = CachedTagger(source.name, artefact, time.perf_counter() - started if trained else 0.0)
     how = f"trained in {duration(tagger.seconds)}" if trained else "trained before, reused"
     say(f"{source.name}: tagger {how}; validation {Scores.from_dict(tagger.record['validation'])}")

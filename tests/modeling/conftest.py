@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from builders import VANISHING, toy_rows, toy_source
-from esnera_hf.modeling import Tagger, train_tagger
+from esnera_hf.modeling import Tagger, fit_tagger
 
 NAMES = {"PERSON": "PER", "PLACE": "LOC"}
 
@@ -22,7 +22,7 @@ def tagger(encoder_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Ta
         "window_length": 20,
     }
     source = toy_source("toy", NAMES, seed=1)
-    return train_tagger(source, str(encoder_folder), tmp_path_factory.mktemp("training"), settings).tagger
+    return fit_tagger(source, str(encoder_folder), tmp_path_factory.mktemp("training"), settings)
 
 
 @pytest.fixture(scope="session")

@@ -24,14 +24,11 @@ from esnera_hf.modeling.joint_model import JointModel, RowwiseCRF
 from esnera_hf.modeling.joint_training import (
     JointCollator,
     JointData,
-    JointTrainingResult,
-    joint_history,
-    save_joint_result,
-    train_joint_tagger,
+    fit_joint_tagger,
 )
 from esnera_hf.modeling.pretrained import load_encoder
 from esnera_hf.modeling.tagger import Tagger
-from esnera_hf.modeling.training import tagger_optimizer
+from esnera_hf.modeling.training import epoch_history, tagger_optimizer
 from esnera_hf.sources import NerSource
 from esnera_hf.tagging import Entity, iob2_tag_set
 
@@ -51,14 +48,14 @@ def sources() -> list[NerSource]:
 @pytest.fixture(scope="module")
 def result(
     sources: list[NerSource], encoder_folder: Path, tmp_path_factory: pytest.TempPathFactory
-) -> JointTrainingResult:
-    return train_joint_tagger(sources, str(encoder_folder), tmp_path_factory.mktemp("joint"), FAST)
+) -> JointTagger:
+    return fit_joint_tagger(sources, str(encoder_folder), tmp_path_factory.mktemp("joint"), FAST)
 
 
 @pytest.fixture(scope="module")
-def saved(result: JointTrainingResult, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def saved(result: JointTagger, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("saved")
-    save_joint_result(result, folder)
+    result.save_pretrained(folder)
     return folder
 
 
@@ -79,37 +76,35 @@ def weights(tagger: JointTagger) -> dict[str, Tensor]:
     return dict(tagger.model.state_dict())
 
 
-def test_each_head_learns_the_labels_of_its_source(
-    result: JointTrainingResult, sources: list[NerSource]
-) -> None:
-    assert result.tagger.names == ("alpha", "beta.b", "gamma")
+def test_each_head_learns_the_labels_of_its_source(result: JointTagger, sources: list[NerSource]) -> None:
+    assert result.names == ("alpha", "beta.b", "gamma")
     for source in sources:
-        head = result.tagger.head(source.name)
+        head = result.head(source.name)
         assert head.labels == source.labels
         scores = head.evaluate(source.sentences("test"))
         assert set(scores.by_label) == set(source.labels)
         assert scores.micro.f1 > 0.7
-    assert result.arguments["sampling_exponent"] == 0.7
-    assert {name: result.arguments[name] for name in FAST} == FAST
+    assert result.record["arguments"]["sampling_exponent"] == 0.7
+    assert {name: result.record["arguments"][name] for name in FAST} == FAST
 
 
 def test_one_pass_finds_what_each_head_finds(
-    result: JointTrainingResult, sources: list[NerSource], sentences: list[list[str]]
+    result: JointTagger, sources: list[NerSource], sentences: list[list[str]]
 ) -> None:
     tokens = [*sentences, *(s.tokens for s in sources[1].sentences("test"))]
-    found = list(result.tagger.predict_all(tokens, scores=True))
+    found = list(result.predict_all(tokens, scores=True))
     assert len(found) == len(tokens)
-    for name in result.tagger.names:
-        expected = list(result.tagger.head(name).predict(tokens, scores=True))
+    for name in result.names:
+        expected = list(result.head(name).predict(tokens, scores=True))
         assert scored(by_name[name] for by_name in found) == scored(expected)
         assert any(entity.score < 1 for entities in expected for entity in entities)
-    assert list(result.tagger.predict_all([])) == []
-    (plain,) = result.tagger.predict_all(tokens[:1])
+    assert list(result.predict_all([])) == []
+    (plain,) = result.predict_all(tokens[:1])
     assert {entity.score for entities in plain.values() for entity in entities} == {1.0}
 
 
-def test_annotated_sentences_give_the_vectors_of_their_mentions_too(result: JointTrainingResult) -> None:
-    tagger = result.tagger
+def test_annotated_sentences_give_the_vectors_of_their_mentions_too(result: JointTagger) -> None:
+    tagger = result
     long = row("the people met " * 60 + "anna/B-per bruno/I-per")
     rows = [row("xyz/B-per anna/I-per met lima/B-loc"), row("nothing here"), long]
     sentences = list(make_source("s", {"train": rows}).sentences("train"))
@@ -135,10 +130,10 @@ def test_annotated_sentences_give_the_vectors_of_their_mentions_too(result: Join
 
 
 def test_the_encoder_runs_once_for_all_heads(
-    result: JointTrainingResult, sentences: list[list[str]], monkeypatch: pytest.MonkeyPatch
+    result: JointTagger, sentences: list[list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows: list[int] = []
-    encoder = result.tagger.model.encoder
+    encoder = result.model.encoder
     forward = encoder.forward
     monkeypatch.setattr(
         encoder,
@@ -146,19 +141,18 @@ def test_the_encoder_runs_once_for_all_heads(
         lambda **inputs: rows.append(len(inputs["input_ids"])) or forward(**inputs),  # type: ignore[func-returns-value]
     )
     annotated = make_source("s", {"train": [(words, ["O"] * len(words)) for words in sentences]})
-    result.tagger.read(list(annotated.sentences("train")))
-    assert sum(rows) == len(result.tagger.words.windows(sentences)) > len(sentences) - 2
+    result.read(list(annotated.sentences("train")))
+    assert sum(rows) == len(result.words.windows(sentences)) > len(sentences) - 2
 
 
-def test_the_scores_of_the_history_are_those_of_the_heads(result: JointTrainingResult) -> None:
-    best = max(result.history, key=lambda entry: entry["f1"])
+def test_the_scores_of_the_history_are_those_of_the_heads(result: JointTagger) -> None:
+    best = max(result.record["history"], key=lambda entry: entry["f1"])
     assert set(best) == {"epoch", "loss", "f1", "precision", "recall", "sources"}
-    for name, scores in result.validation.items():
-        assert best["sources"][name]["f1"] == pytest.approx(scores.micro.f1, abs=1e-5)
-        assert best["sources"][name]["recall"] == pytest.approx(scores.micro.recall, abs=1e-5)
-    assert best["f1"] == pytest.approx(
-        sum(scores.micro.f1 for scores in result.validation.values()) / 3, abs=1e-5
-    )
+    micro = {name: scores["micro"] for name, scores in result.record["validation"].items()}
+    for name, scores in micro.items():
+        assert best["sources"][name]["f1"] == pytest.approx(scores["f1"], abs=1e-5)
+        assert best["sources"][name]["recall"] == pytest.approx(scores["recall"], abs=1e-5)
+    assert best["f1"] == pytest.approx(sum(scores["f1"] for scores in micro.values()) / 3, abs=1e-5)
 
 
 def test_the_loss_is_that_of_each_tagger_on_its_own_rows(
@@ -229,21 +223,21 @@ def test_taking_a_head_changes_nothing(model: JointModel) -> None:
     assert not head.training
 
 
-def test_an_unknown_head(result: JointTrainingResult) -> None:
+def test_an_unknown_head(result: JointTagger) -> None:
     with pytest.raises(ConfigurationError, match=r"head 'delta': expected one of alpha, beta\.b, gamma"):
-        result.tagger.head("delta")
+        result.head("delta")
 
 
 class TestSaved:
-    def test_it_finds_the_same(self, saved: Path, result: JointTrainingResult, sentences: Any) -> None:
+    def test_it_finds_the_same(self, saved: Path, result: JointTagger, sentences: Any) -> None:
         loaded = JointTagger.from_pretrained(saved)
-        assert loaded.names == result.tagger.names
+        assert loaded.names == result.names
         found = list(loaded.predict_all(sentences, scores=True))
-        expected = list(result.tagger.predict_all(sentences, scores=True))
+        expected = list(result.predict_all(sentences, scores=True))
         for name in loaded.names:
             assert scored(row[name] for row in found) == scored(row[name] for row in expected)
 
-    def test_the_encoder_is_there_once(self, saved: Path, result: JointTrainingResult) -> None:
+    def test_the_encoder_is_there_once(self, saved: Path, result: JointTagger) -> None:
         assert sorted(file.name for file in saved.iterdir()) == [
             "config.json",
             "model.safetensors",
@@ -251,7 +245,7 @@ class TestSaved:
             "tokenizer_config.json",
             "training_history.json",
         ]
-        numbers = sum(weight.numel() for weight in weights(result.tagger).values())
+        numbers = sum(weight.numel() for weight in weights(result).values())
         assert 0 < (saved / "model.safetensors").stat().st_size - 4 * numbers < 6000
 
     def test_the_same_bytes(self, saved: Path, tmp_path: Path) -> None:
@@ -260,13 +254,13 @@ class TestSaved:
             assert (tmp_path / file.name).read_bytes() == file.read_bytes(), file.name
         assert str(saved.parent) not in (saved / "config.json").read_text(encoding="utf-8")
 
-    def test_a_head_knows_how_it_was_trained(self, saved: Path, result: JointTrainingResult) -> None:
+    def test_a_head_knows_how_it_was_trained(self, saved: Path, result: JointTagger) -> None:
         record = JointTagger.from_pretrained(saved).head("gamma").record
-        assert record["validation"] == result.validation["gamma"].to_dict()
-        assert record["arguments"] == result.arguments
+        assert record["validation"] == result.record["validation"]["gamma"]
+        assert record["arguments"] == result.record["arguments"]
         assert record["history"] == [
             {"epoch": entry["epoch"], "loss": entry["loss"], **entry["sources"]["gamma"]}
-            for entry in result.history
+            for entry in result.record["history"]
         ]
 
     def test_a_head_is_a_tagger_like_any_other(
@@ -337,26 +331,26 @@ class Interrupt(training.TrainingProgress):
 @pytest.fixture(scope="module")
 def undisturbed(
     sources: list[NerSource], encoder_folder: Path, tmp_path_factory: pytest.TempPathFactory
-) -> JointTrainingResult:
-    return train_joint_tagger(sources, str(encoder_folder), tmp_path_factory.mktemp("short"), SHORT)
+) -> JointTagger:
+    return fit_joint_tagger(sources, str(encoder_folder), tmp_path_factory.mktemp("short"), SHORT)
 
 
 def test_an_interrupted_training_goes_on(
     sources: list[NerSource],
     encoder_folder: Path,
     tmp_path: Path,
-    undisturbed: JointTrainingResult,
+    undisturbed: JointTagger,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(training, "TrainingProgress", Interrupt)
         with pytest.raises(KeyboardInterrupt):
-            train_joint_tagger(sources, str(encoder_folder), tmp_path, SHORT)
+            fit_joint_tagger(sources, str(encoder_folder), tmp_path, SHORT)
     assert sorted(folder.name for folder in tmp_path.iterdir()) == ["checkpoint-15", "checkpoint-30"]
-    again = train_joint_tagger(sources, str(encoder_folder), tmp_path, SHORT)
-    assert again.history == undisturbed.history
-    for name, weight in weights(undisturbed.tagger).items():
-        assert torch.equal(weights(again.tagger)[name], weight), name
+    again = fit_joint_tagger(sources, str(encoder_folder), tmp_path, SHORT)
+    assert again.record["history"] == undisturbed.record["history"]
+    for name, weight in weights(undisturbed).items():
+        assert torch.equal(weights(again)[name], weight), name
 
 
 def test_the_mean_over_sources_chooses_the_epoch(
@@ -368,11 +362,11 @@ def test_the_mean_over_sources_chooses_the_epoch(
         lambda self, prediction: {"f1": next(figures), "precision": 0.5, "recall": 0.25},
     )
     settings = {**SHORT, "early_stopping_patience": 2}
-    result = train_joint_tagger(sources, str(encoder_folder), tmp_path, settings)
-    assert [entry["f1"] for entry in result.history] == [0.4, 0.5, 0.4, 0.1]
-    assert result.history[0]["sources"]["alpha"] == {"f1": 0.9, "precision": 0.5, "recall": 0.25}
+    result = fit_joint_tagger(sources, str(encoder_folder), tmp_path, settings)
+    assert [entry["f1"] for entry in result.record["history"]] == [0.4, 0.5, 0.4, 0.1]
+    assert result.record["history"][0]["sources"]["alpha"] == {"f1": 0.9, "precision": 0.5, "recall": 0.25}
     for name, weight in load_file(tmp_path / "checkpoint-30" / "model.safetensors").items():
-        assert torch.equal(weights(result.tagger)[name], weight), name
+        assert torch.equal(weights(result)[name], weight), name
 
 
 def test_long_sentences_take_part_in_training(encoder_folder: Path, tmp_path: Path) -> None:
@@ -380,9 +374,9 @@ def test_long_sentences_take_part_in_training(encoder_folder: Path, tmp_path: Pa
     splits = {split: [long_row] for split in ("train", "validation", "test")}
     sources = [make_source("long", splits), toy_source("toy", {"PERSON": "P"}, seed=1, train=10)]
     settings = {**FAST, "num_train_epochs": 1, "window_length": 10}
-    result = train_joint_tagger(sources, str(encoder_folder), tmp_path, settings)
-    assert result.validation["long"].micro.support == 25
-    assert len(result.history) == 1
+    result = fit_joint_tagger(sources, str(encoder_folder), tmp_path, settings)
+    assert result.record["validation"]["long"]["micro"]["support"] == 25
+    assert len(result.record["history"]) == 1
 
 
 def test_history_puts_loss_and_scores_of_an_epoch_together() -> None:
@@ -391,7 +385,7 @@ def test_history_puts_loss_and_scores_of_an_epoch_together() -> None:
     }
     own = {"f1": 0.5, "precision": 0.5, "recall": 0.5}
     log = [{"epoch": 1.0, "loss": 2.1234567}, {"epoch": 1.0, **scores, "eval_f1/b": 0.25}, {"epoch": 1.0}]
-    assert joint_history(log, ["a", "b"]) == [
+    assert epoch_history(log, ["a", "b"]) == [
         {"epoch": 1, "loss": 2.12346, **own, "sources": {"a": own, "b": {**own, "f1": 0.25}}}
     ]
 
@@ -401,4 +395,4 @@ def test_a_bad_exponent_is_refused(
     sources: list[NerSource], encoder_folder: Path, tmp_path: Path, exponent: float
 ) -> None:
     with pytest.raises(ConfigurationError, match=r"sampling_exponent=.*expected a number from 0 to 1"):
-        train_joint_tagger(sources, str(encoder_folder), tmp_path, {"sampling_exponent": exponent})
+        fit_joint_tagger(sources, str(encoder_folder), tmp_path, {"sampling_exponent": exponent})

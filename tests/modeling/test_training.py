@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,16 +17,14 @@ from esnera_hf.modeling import (
     CrfTagger,
     Tagger,
     TaggerTrainingArguments,
-    TrainingResult,
-    train_tagger,
+    fit_tagger,
     training,
 )
 from esnera_hf.modeling.arguments import choose_arguments
-from esnera_hf.modeling.pretrained import RECORD_FILE, load_encoder
+from esnera_hf.modeling.pretrained import load_encoder
 from esnera_hf.modeling.training import (
     EarlyStopping,
     epoch_history,
-    save_result,
     tagger_optimizer,
 )
 from esnera_hf.sources import NerSource
@@ -44,10 +40,8 @@ def source() -> NerSource:
 
 
 @pytest.fixture(scope="module")
-def short(
-    source: NerSource, encoder_folder: Path, tmp_path_factory: pytest.TempPathFactory
-) -> TrainingResult:
-    return train_tagger(source, str(encoder_folder), tmp_path_factory.mktemp("short"), SHORT)
+def short(source: NerSource, encoder_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Tagger:
+    return fit_tagger(source, str(encoder_folder), tmp_path_factory.mktemp("short"), SHORT)
 
 
 class Interrupt(training.TrainingProgress):
@@ -68,44 +62,48 @@ class StartRecorder(training.TrainingProgress):
         super().on_train_begin(args, state, control, **kwargs)
 
 
-def weights(result: TrainingResult) -> dict[str, torch.Tensor]:
-    return result.tagger.model.state_dict()
+def weights(result: Tagger) -> dict[str, torch.Tensor]:
+    return result.model.state_dict()
 
 
 def test_a_toy_task_is_learnt(source: NerSource, encoder_folder: Path, tmp_path: Path) -> None:
-    result = train_tagger(source, str(encoder_folder), tmp_path, FAST)
-    assert result.validation.micro.f1 > 0.9
-    assert set(result.validation.by_label) == {"PER", "LOC"}
-    assert result.tagger.evaluate(source.sentences("test")).micro.f1 > 0.9
-    assert [entry["epoch"] for entry in result.history] == list(range(1, len(result.history) + 1))
-    assert result.history[-1]["loss"] < result.history[0]["loss"]
-    assert all(set(entry) == {"epoch", "loss", "f1", "precision", "recall"} for entry in result.history)
-    assert {name: result.arguments[name] for name in FAST} == FAST
+    result = fit_tagger(source, str(encoder_folder), tmp_path, FAST)
+    assert result.record["validation"]["micro"]["f1"] > 0.9
+    assert set(result.record["validation"]["by_label"]) == {"PER", "LOC"}
+    assert result.evaluate(source.sentences("test")).micro.f1 > 0.9
+    assert [entry["epoch"] for entry in result.record["history"]] == list(
+        range(1, len(result.record["history"]) + 1)
+    )
+    assert result.record["history"][-1]["loss"] < result.record["history"][0]["loss"]
+    assert all(
+        set(entry) == {"epoch", "loss", "f1", "precision", "recall"} for entry in result.record["history"]
+    )
+    assert {name: result.record["arguments"][name] for name in FAST} == FAST
 
 
-def test_the_scores_of_the_history_are_those_of_the_tagger(short: TrainingResult) -> None:
-    best = max(short.history, key=lambda entry: entry["f1"])
+def test_the_scores_of_the_history_are_those_of_the_tagger(short: Tagger) -> None:
+    best = max(short.record["history"], key=lambda entry: entry["f1"])
     assert best["f1"] > 0
-    assert short.validation.micro.f1 == pytest.approx(best["f1"], abs=1e-5)
-    assert short.validation.micro.precision == pytest.approx(best["precision"], abs=1e-5)
-    assert short.validation.micro.recall == pytest.approx(best["recall"], abs=1e-5)
+    assert short.record["validation"]["micro"]["f1"] == pytest.approx(best["f1"], abs=1e-5)
+    assert short.record["validation"]["micro"]["precision"] == pytest.approx(best["precision"], abs=1e-5)
+    assert short.record["validation"]["micro"]["recall"] == pytest.approx(best["recall"], abs=1e-5)
 
 
 def test_the_same_seed_gives_the_same_training(
-    source: NerSource, encoder_folder: Path, tmp_path: Path, short: TrainingResult
+    source: NerSource, encoder_folder: Path, tmp_path: Path, short: Tagger
 ) -> None:
-    again = train_tagger(source, str(encoder_folder), tmp_path, SHORT)
-    assert again.history == short.history
+    again = fit_tagger(source, str(encoder_folder), tmp_path, SHORT)
+    assert again.record["history"] == short.record["history"]
     for name, weight in weights(short).items():
         assert torch.equal(weights(again)[name], weight), name
 
 
 def test_another_seed_gives_another_training(
-    source: NerSource, encoder_folder: Path, tmp_path: Path, short: TrainingResult
+    source: NerSource, encoder_folder: Path, tmp_path: Path, short: Tagger
 ) -> None:
-    other = train_tagger(source, str(encoder_folder), tmp_path, {**SHORT, "num_train_epochs": 1, "seed": 7})
-    assert other.history[0]["loss"] != short.history[0]["loss"]
-    assert other.arguments["seed"] == 7
+    other = fit_tagger(source, str(encoder_folder), tmp_path, {**SHORT, "num_train_epochs": 1, "seed": 7})
+    assert other.record["history"][0]["loss"] != short.record["history"][0]["loss"]
+    assert other.record["arguments"]["seed"] == 7
 
 
 @pytest.mark.parametrize("damaged", [False, True])
@@ -113,20 +111,20 @@ def test_an_interrupted_training_goes_on(
     source: NerSource,
     encoder_folder: Path,
     tmp_path: Path,
-    short: TrainingResult,
+    short: Tagger,
     monkeypatch: pytest.MonkeyPatch,
     damaged: bool,
 ) -> None:
     monkeypatch.setattr(training, "TrainingProgress", Interrupt)
     with pytest.raises(KeyboardInterrupt):
-        train_tagger(source, str(encoder_folder), tmp_path, SHORT)
+        fit_tagger(source, str(encoder_folder), tmp_path, SHORT)
     assert sorted(folder.name for folder in tmp_path.iterdir()) == ["checkpoint-16", "checkpoint-8"]
     if damaged:
         (tmp_path / "checkpoint-16" / "trainer_state.json").unlink()
     monkeypatch.setattr(training, "TrainingProgress", StartRecorder)
-    result = train_tagger(source, str(encoder_folder), tmp_path, SHORT)
+    result = fit_tagger(source, str(encoder_folder), tmp_path, SHORT)
     assert StartRecorder.started_at == (8 if damaged else 16)
-    assert result.history == short.history
+    assert result.record["history"] == short.record["history"]
     for name, weight in weights(short).items():
         assert torch.equal(weights(result)[name], weight), name
 
@@ -141,8 +139,8 @@ def test_the_best_epoch_is_restored_and_training_stops_early(
         lambda self, prediction: {"f1": next(scores), "precision": 0.5, "recall": 0.5},
     )
     settings = {**FAST, "early_stopping_patience": 2}
-    result = train_tagger(source, str(encoder_folder), tmp_path, settings)
-    assert [entry["f1"] for entry in result.history] == [0.0, 0.9, 0.2, 0.1]
+    result = fit_tagger(source, str(encoder_folder), tmp_path, settings)
+    assert [entry["f1"] for entry in result.record["history"]] == [0.0, 0.9, 0.2, 0.1]
     best, last = (load_file(tmp_path / f"checkpoint-{step}" / "model.safetensors") for step in (16, 32))
     for name, weight in best.items():
         assert torch.equal(weights(result)[name], weight), name
@@ -162,9 +160,9 @@ def test_patience_outlasts_an_interruption(
     with monkeypatch.context() as patch:
         patch.setattr(training, "TrainingProgress", Interrupt)
         with pytest.raises(KeyboardInterrupt):
-            train_tagger(source, str(encoder_folder), tmp_path, settings)
-    result = train_tagger(source, str(encoder_folder), tmp_path, settings)
-    assert [entry["f1"] for entry in result.history] == [0.9, 0.2, 0.1]
+            fit_tagger(source, str(encoder_folder), tmp_path, settings)
+    result = fit_tagger(source, str(encoder_folder), tmp_path, settings)
+    assert [entry["f1"] for entry in result.record["history"]] == [0.9, 0.2, 0.1]
 
 
 class InterruptAtTheEnd(training.TrainingProgress):
@@ -189,15 +187,17 @@ def test_a_training_that_had_come_to_its_end_is_not_gone_on_with(
     with monkeypatch.context() as patch:
         patch.setattr(training, "TrainingProgress", InterruptAtTheEnd)
         with pytest.raises(KeyboardInterrupt):
-            train_tagger(source, str(encoder_folder), tmp_path, settings)
+            fit_tagger(source, str(encoder_folder), tmp_path, settings)
     best = load_file(tmp_path / "checkpoint-8" / "model.safetensors")
-    result = train_tagger(source, str(encoder_folder), tmp_path, settings)
-    assert [entry["f1"] for entry in result.history] == [0.9, 0.2, 0.1, 0.3, 0.4][: 3 if patience == 2 else 5]
+    result = fit_tagger(source, str(encoder_folder), tmp_path, settings)
+    assert [entry["f1"] for entry in result.record["history"]] == [0.9, 0.2, 0.1, 0.3, 0.4][
+        : 3 if patience == 2 else 5
+    ]
     for name, weight in best.items():
         assert torch.equal(weights(result)[name], weight), name
     more = {**settings, "num_train_epochs": 6, "early_stopping_patience": 9}
-    longer = train_tagger(source, str(encoder_folder), tmp_path, more)
-    assert len(longer.history) > len(result.history)
+    longer = fit_tagger(source, str(encoder_folder), tmp_path, more)
+    assert len(longer.record["history"]) > len(result.record["history"])
 
 
 def test_a_training_of_so_many_steps_that_was_stopped_is_not_gone_on_with(
@@ -213,9 +213,9 @@ def test_a_training_of_so_many_steps_that_was_stopped_is_not_gone_on_with(
     with monkeypatch.context() as patch:
         patch.setattr(training, "TrainingProgress", InterruptAtTheEnd)
         with pytest.raises(KeyboardInterrupt):
-            train_tagger(source, str(encoder_folder), tmp_path, settings)
-    result = train_tagger(source, str(encoder_folder), tmp_path, settings)
-    assert [entry["f1"] for entry in result.history] == [0.9, 0.2, 0.1]
+            fit_tagger(source, str(encoder_folder), tmp_path, settings)
+    result = fit_tagger(source, str(encoder_folder), tmp_path, settings)
+    assert [entry["f1"] for entry in result.record["history"]] == [0.9, 0.2, 0.1]
 
 
 @pytest.mark.parametrize("changed", [{"adam_epsilon": 1.0}, {"adam_beta1": 0.0}, {"adam_beta2": 0.5}])
@@ -262,7 +262,7 @@ def test_a_bad_argument_is_refused(
     source: NerSource, encoder_folder: Path, tmp_path: Path, overrides: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ConfigurationError, match=message):
-        train_tagger(source, str(encoder_folder), tmp_path, overrides)
+        fit_tagger(source, str(encoder_folder), tmp_path, overrides)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -274,7 +274,7 @@ def test_words_that_all_vanish_are_refused(encoder_folder: Path, tmp_path: Path,
         f"nothing: the encoder's tokenizer turns all words of its {split} split, 2 sentences, into nothing"
     )
     with pytest.raises(ConfigurationError, match=message):
-        train_tagger(nothing, str(encoder_folder), tmp_path)
+        fit_tagger(nothing, str(encoder_folder), tmp_path)
 
 
 def test_batches_that_are_all_dropped_are_refused(
@@ -284,12 +284,12 @@ def test_batches_that_are_all_dropped_are_refused(
     with pytest.raises(
         ConfigurationError, match=r"expected at least a batch of 500 windows, found 120\. Leave"
     ):
-        train_tagger(source, str(encoder_folder), tmp_path, settings)
+        fit_tagger(source, str(encoder_folder), tmp_path, settings)
 
 
 def test_an_encoder_that_is_not_there(source: NerSource, tmp_path: Path) -> None:
     with pytest.raises(EncoderError, match="cannot be loaded"):
-        train_tagger(source, str(tmp_path / "nothing"), tmp_path / "out")
+        fit_tagger(source, str(tmp_path / "nothing"), tmp_path / "out")
 
 
 @pytest.mark.parametrize(
@@ -325,16 +325,13 @@ def test_history_puts_loss_and_scores_of_an_epoch_together() -> None:
     ]
 
 
-def test_a_result_survives_its_folder(short: TrainingResult, tmp_path: Path) -> None:
-    save_result(short, tmp_path)
-    loaded = replace(short, tagger=Tagger.from_pretrained(tmp_path))
+def test_a_result_survives_its_folder(short: Tagger, tmp_path: Path) -> None:
+    short.save_pretrained(tmp_path)
+    loaded = Tagger.from_pretrained(tmp_path)
     for name, weight in weights(short).items():
         assert torch.equal(weights(loaded)[name], weight), name
-    assert json.loads((tmp_path / RECORD_FILE).read_text(encoding="utf-8")) == {
-        "validation": short.validation.to_dict(),
-        "history": short.history,
-        "arguments": short.arguments,
-    }
+    assert loaded.record == short.record
+    assert set(short.record) == {"validation", "history", "arguments"}
 
 
 def test_long_sentences_and_vanished_words_take_part_in_training(
@@ -344,6 +341,6 @@ def test_long_sentences_and_vanished_words_take_part_in_training(
     empty_row = ([VANISHING], ["O"])
     source = make_source("long", {split: [long_row, empty_row] for split in ("train", "validation", "test")})
     settings = {**FAST, "num_train_epochs": 2, "window_length": 10}
-    result = train_tagger(source, str(encoder_folder), tmp_path, settings)
-    assert result.tagger.model.config.window_length == 10
-    assert result.validation.micro.support == 25
+    result = fit_tagger(source, str(encoder_folder), tmp_path, settings)
+    assert result.model.config.window_length == 10
+    assert result.record["validation"]["micro"]["support"] == 25

@@ -101,11 +101,11 @@ def _train(options: argparse.Namespace) -> None:
     from esnera_hf.metrics import Scores
     from esnera_hf.processes import is_main_process
     from esnera_hf.result import check_free, new_folder
-    from esnera_hf.single import train
+    from esnera_hf.single import train_tagger
 
     check_free(options.output)
     source = read_source(options.source, options)
-    tagger = train(
+    tagger = train_tagger(
         source,
         encoder=options.encoder,
         sentences=options.sentences,

@@ -16,7 +16,7 @@ from esnera_hf.modeling.hub_code.modeling_crf_tagger import CrfTagger
 from esnera_hf.modeling.hub_code.pipeline_crf_tagger import CrfTaggerPipeline
 from esnera_hf.modeling.joint import JointTagger
 from esnera_hf.modeling.tagger import Tagger, load_pipeline
-from esnera_hf.modeling.training import MergedTraining, TrainingResult, train_tagger
+from esnera_hf.modeling.training import fit_tagger
 
 AutoConfig.register("esnera-crf-tagger", CrfTaggerConfig)
 AutoModelForTokenClassification.register(CrfTaggerConfig, CrfTagger)
@@ -30,10 +30,8 @@ __all__ = [
     "CrfTaggerPipeline",
     "JointTagger",
     "MentionEncoder",
-    "MergedTraining",
     "Tagger",
     "TaggerTrainingArguments",
-    "TrainingResult",
+    "fit_tagger",
     "load_pipeline",
-    "train_tagger",
 ]

@@ -203,7 +203,7 @@ def head_record(record: Mapping[str, Any], name: str) -> dict[str, Any]:
         own["history"] = [
             {
                 **{key: entry[key] for key in ("epoch", "loss") if key in entry},
-                **entry["sources"].get(name, {}),
+                **entry.get("sources", {}).get(name, {}),
             }
             for entry in record["history"]
         ]

@@ -2,60 +2,33 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from datasets import concatenate_datasets
+from datasets import Dataset, concatenate_datasets
 from torch import Tensor
 from transformers import EvalPrediction, PreTrainedTokenizerBase, set_seed
 
-from esnera_hf.metrics import Scores
-from esnera_hf.modeling.arguments import TaggerTrainingArguments, choose_arguments
+from esnera_hf.modeling.arguments import TrainingLike, choose_arguments
 from esnera_hf.modeling.batching import TaggingCollator
 from esnera_hf.modeling.joint import JointTagger
 from esnera_hf.modeling.joint_model import JointModel
 from esnera_hf.modeling.pretrained import load_encoder, window_length
 from esnera_hf.modeling.sampling import TemperatureSampler
-from esnera_hf.modeling.training import TaggerTrainer, fit, tagger_optimizer, training_callbacks
-from esnera_hf.modeling.training_data import TrainingData
+from esnera_hf.modeling.training import TaggerTrainer, epoch_history
+from esnera_hf.modeling.training_data import FIGURES, TrainingData
 from esnera_hf.sources import NerSource
 from esnera_hf.tagging import iob2_tag_set
 
-_FIGURES = ("f1", "precision", "recall")
 
-
-@dataclass(frozen=True)
-class JointTrainingResult:
-    """A trained joint tagger and how its training went.
-
-    Attributes:
-        tagger: with the weights of the best epoch.
-        validation: scores of each head on the validation split of its source.
-        history: an entry an epoch: ``epoch``, ``loss`` (training), ``f1``,
-            ``precision``, ``recall`` (validation, micro, means over the
-            sources), and ``sources``: the same three by source.
-        arguments: the settings that mattered.
-    """
-
-    tagger: JointTagger
-    validation: dict[str, Scores]
-    history: list[dict[str, Any]]
-    arguments: dict[str, Any]
-
-
-def train_joint_tagger(
-    sources: Sequence[NerSource],
-    encoder: str,
-    output_dir: Path,
-    overrides: Mapping[str, Any] | None = None,
-) -> JointTrainingResult:
-    """Train one encoder with a head a source on the train splits of all of them.
+def fit_joint_tagger(
+    sources: Sequence[NerSource], encoder: str, output_dir: Path, training: TrainingLike | None = None
+) -> JointTagger:
+    """Train one encoder with a head per source on the train splits of all of them.
 
     An epoch has as many rows as all train splits together, drawn by
     :class:`TemperatureSampler`. The mean over sources of the micro-F1 on their
@@ -65,52 +38,48 @@ def train_joint_tagger(
     Args:
         sources: the corpora, of different names.
         encoder: folder or Hub id of a pretrained encoder.
-        output_dir: where checkpoints and the history go.
-        overrides: arguments of :class:`TaggerTrainingArguments`.
+        output_dir: where checkpoints go.
+        training: settings that win over those chosen for encoder and corpora.
+
+    Returns:
+        The tagger of the best epoch. Its record holds ``validation`` scores by
+        source, ``history`` (per epoch: ``epoch``, training ``loss``, ``f1``,
+        ``precision``, ``recall`` on validation, micro, as means over the sources,
+        and by ``sources``) and the ``arguments`` that mattered.
 
     Raises:
         EncoderError: the encoder cannot be loaded.
-        ConfigurationError: an override is unknown.
+        ConfigurationError: a setting cannot be set.
     """
     base, tokenizer = load_encoder(encoder)
     sentences = sum(len(source.dataset["train"]) for source in sources)
-    arguments = choose_arguments(base, sentences, str(output_dir), overrides or {})
+    arguments = choose_arguments(base, sentences, str(output_dir), training or {})
     set_seed(arguments.seed)
-    limit = window_length(base, tokenizer)
     model = JointModel.from_encoder(
         base,
         {source.name: iob2_tag_set(source.labels) for source in sources},
-        window_length=min(arguments.window_length or limit, limit),
+        window_length=window_length(base, tokenizer, arguments.window_length),
     )
-    names = [source.name for source in sources]
-    trainer = _trainer(model, JointData(sources, tokenizer, model), arguments, ", ".join(names))
-    fit(trainer, output_dir)
-    tagger = JointTagger(model, tokenizer)
-    return JointTrainingResult(
-        tagger,
-        {
-            source.name: tagger.head(source.name).evaluate(source.sentences("validation"))
-            for source in sources
-        },
-        joint_history(trainer.state.log_history, names),
-        {**arguments.reported(), "sampling_exponent": arguments.sampling_exponent},
-    )
-
-
-def _trainer(
-    model: JointModel, data: JointData, arguments: TaggerTrainingArguments, name: str
-) -> JointTrainer:
-    return JointTrainer(
-        model=model,
-        args=arguments,
-        train_dataset=data.train_rows,
-        eval_dataset=data.validation_rows,
+    data = JointData(sources, tokenizer, model)
+    trainer = JointTrainer(
+        model,
+        arguments,
+        data.train_rows,
+        data.validation_rows,
         data_collator=JointCollator(data.pad_id),
         compute_metrics=data.mean_scores,
-        preprocess_logits_for_metrics=partial(_best_paths, model),
-        callbacks=training_callbacks(arguments, name),
-        optimizers=(tagger_optimizer(model, arguments), None),
+        preprocess_logits_for_metrics=partial(_best_joint_paths, model),
     )
+    names = [source.name for source in sources]
+    trainer.fit(", ".join(names))
+    tagger = JointTagger(model, tokenizer)
+    scores = (tagger.head(source.name).evaluate(source.sentences("validation")) for source in sources)
+    record = {
+        "validation": {name: own.to_dict() for name, own in zip(names, scores, strict=True)},
+        "history": epoch_history(trainer.state.log_history, names),
+        "arguments": {**arguments.reported(), "sampling_exponent": arguments.sampling_exponent},
+    }
+    return JointTagger(model, tokenizer, record)
 
 
 class JointData:
@@ -140,10 +109,10 @@ class JointData:
         for name, part in self.parts.items():
             end = start + len(part.validation_rows)
             own = part.micro_scores(EvalPrediction(prediction.predictions[start:end], None))
-            scores |= {f"{figure}/{name}": own[figure] for figure in _FIGURES}
+            scores |= {f"{figure}/{name}": own[figure] for figure in FIGURES}
             start = end
         means = {
-            figure: float(np.mean([scores[f"{figure}/{name}"] for name in self.parts])) for figure in _FIGURES
+            figure: float(np.mean([scores[f"{figure}/{name}"] for name in self.parts])) for figure in FIGURES
         }
         return {**means, **scores}
 
@@ -181,39 +150,12 @@ class JointTrainer(TaggerTrainer):
         return (computed[0] + nothing, computed[1]) if return_outputs else computed + nothing
 
 
-def _best_paths(model: JointModel, outputs: tuple[Tensor, Tensor], labels: Tensor) -> Tensor:
+def _best_joint_paths(model: JointModel, outputs: tuple[Tensor, Tensor], labels: Tensor) -> Tensor:
     emissions, heads = outputs
     return model.best_paths(emissions, heads, labels != -100)
 
 
-def _with_heads(parts: list[Any]) -> Any:
+def _with_heads(parts: Sequence[Dataset]) -> Dataset:
     return concatenate_datasets(
         [rows.add_column("head", np.full(len(rows), index)) for index, rows in enumerate(parts)]
     )
-
-
-def joint_history(log_history: list[dict[str, Any]], names: Sequence[str]) -> list[dict[str, Any]]:
-    """Return loss and validation scores, means and by source, an entry an epoch, from a Trainer's log."""
-    epochs: dict[int, dict[str, Any]] = {}
-    for entry in log_history:
-        epoch = math.ceil(entry["epoch"])
-        record = epochs.setdefault(epoch, {"epoch": epoch, "sources": {}})
-        if "loss" in entry:
-            record["loss"] = round(entry["loss"], 5)
-        if "eval_f1" in entry:
-            record |= {figure: round(entry[f"eval_{figure}"], 5) for figure in _FIGURES}
-            record["sources"] = {
-                name: {figure: round(entry[f"eval_{figure}/{name}"], 5) for figure in _FIGURES}
-                for name in names
-            }
-    return [epochs[epoch] for epoch in sorted(epochs)]
-
-
-def save_joint_result(result: JointTrainingResult, path: Path) -> None:
-    """Write the joint tagger, its validation scores and its history to a folder."""
-    record = {
-        "validation": {name: scores.to_dict() for name, scores in result.validation.items()},
-        "history": result.history,
-        "arguments": result.arguments,
-    }
-    JointTagger(result.tagger.model, result.tagger.tokenizer, record).save_pretrained(path)

@@ -224,9 +224,9 @@ def _cannot_load(name: str, error: Exception) -> EncoderError:
     )
 
 
-def window_length(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int:
-    """Return how many pieces the encoder takes at once, special ones included."""
-    limits = [LONGEST_WINDOW, tokenizer.model_max_length]
+def window_length(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, most: int | None = None) -> int:
+    """Return how many pieces the encoder takes at once, special ones included, ``most`` at most."""
+    limits = [most or LONGEST_WINDOW, LONGEST_WINDOW, tokenizer.model_max_length]
     positions: Any = getattr(model.config, "max_position_embeddings", None)
     if isinstance(positions, int) and positions > 0:
         limits.append(positions - _positions_not_used(model))

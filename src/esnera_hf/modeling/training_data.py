@@ -28,6 +28,10 @@ _ROW_FEATURES = Features(
 )
 
 
+#: The validation scores of an epoch: micro, over all labels.
+FIGURES = ("f1", "precision", "recall")
+
+
 class TrainingData:
     """The training and validation rows of a source for one model, and the scores on the latter.
 
@@ -110,5 +114,5 @@ class TrainingData:
             found = join_windows([window for window, _ in parts], [entities for _, entities in parts])
             predicted.append(scoped(found, source, self.scope))
         lengths, gold, _ = zip(*self.gold, strict=True) if self.gold else ((), (), ())
-        scores = score_entities(gold, predicted, lengths)
-        return {"f1": scores.micro.f1, "precision": scores.micro.precision, "recall": scores.micro.recall}
+        micro = score_entities(gold, predicted, lengths).micro
+        return {figure: getattr(micro, figure) for figure in FIGURES}
