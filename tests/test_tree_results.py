@@ -75,7 +75,7 @@ def test_parents_that_were_edited_beside_the_dataset_are_refused(saved: Path, ol
     assert old in text
     file.write_text(text.replace(old, new))
     try:
-        with pytest.raises(MappingError, match="it was edited"):
+        with pytest.raises(MappingError, match="made with another mapping"):
             MergeResult.load(saved)
     finally:
         file.write_text(text)
