@@ -1,6 +1,6 @@
 """From similarities to one label schema: labels merged by equivalence or along the greedy path, and their mapping."""
 
-from esnera_hf.alignment.constraints import Constraints, SchemaSettings, build_constraints, load_locked
+from esnera_hf.alignment.constraints import Constraints, Into, SchemaSettings, build_constraints, load_locked
 from esnera_hf.alignment.equivalence_merge import typed_mapping
 from esnera_hf.alignment.greedy_path import MergeHistory, MergeStep, Trial, greedy_merge_path
 from esnera_hf.alignment.mapping import LabelMapping
@@ -8,7 +8,6 @@ from esnera_hf.alignment.mapping_diff import affected_entities, compare_mappings
 from esnera_hf.alignment.mapping_yaml import MappedLabel
 from esnera_hf.alignment.naming import mapping_from_history
 from esnera_hf.alignment.search import Scoring, SearchSettings, search_merge_path
-from esnera_hf.alignment.wishes import Into
 
 __all__ = [
     "Constraints",

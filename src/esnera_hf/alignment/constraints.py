@@ -1,17 +1,20 @@
-"""What the user decides about the unified schema: names, labels kept together or apart, a given schema."""
+"""What the user decides about the unified schema: names, labels that must or cannot become one, a given schema."""
 
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from itertools import combinations, product, takewhile
 
 from esnera_hf.alignment.mapping import LabelMapping
-from esnera_hf.alignment.wishes import Into, LabelFinder, defining_labels, wished_groups
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.labels import LabelRef
 from esnera_hf.tagging import OUTSIDE
+
+#: A source's name, unified names, or unified names with the labels that define them.
+Into = str | Sequence[str] | Mapping[str, Sequence[str]]
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ class SchemaSettings:
 
 @dataclass(frozen=True)
 class Constraints:
-    """What a merge path must respect.
+    """What a mapping must respect.
 
     Attributes:
         classes: disjoint sets of labels, each of which ends in one group.
@@ -89,7 +92,7 @@ class Constraints:
 def build_constraints(
     labels: Sequence[LabelRef], into: Into | None = None, settings: SchemaSettings | None = None
 ) -> Constraints:
-    """Turn wishes into constraints and check that they can be met.
+    """Turn what the user asks for into constraints and check that they can be met.
 
     Args:
         labels: the labels of all sources.
@@ -99,62 +102,41 @@ def build_constraints(
         settings: everything else.
 
     Raises:
-        ConfigurationError: a label, source or name is unknown, wishes contradict
+        ConfigurationError: a label, source or name is unknown, requests contradict
             each other, or one of them can have no effect.
         MappingError: the locked mapping cannot be read.
     """
     settings = settings or SchemaSettings()
-    find = LabelFinder(labels)
-    sources = {label.source for label in labels}
+    find = _LabelFinder(labels)
     target = into if isinstance(into, str) else None
+    sources = sorted({label.source for label in labels})
     if target is not None and target not in sources:
+        raise ConfigurationError(f"into={target!r}: expected one of the sources, {', '.join(sources)}.")
+    schema = {} if into is None or isinstance(into, str) else _defining_labels(into, find)
+    locked: dict[LabelRef, str | None] = {}
+    parents: dict[str, str | None] = {}
+    if settings.locked is not None:
+        mapping = load_locked(settings.locked)
+        locked = _locked(mapping, labels)
+        parents = _locked_parents(mapping, {name for name in locked.values() if name is not None})
+    left_out = frozenset(label for label, name in locked.items() if name is None)
+    requests = [(label, name) for name, refs in schema.items() for label in refs]
+    requests += [(find(text, "names"), name) for text, name in settings.names.items()]
+    names = _names([*requests, *((label, name) for label, name in locked.items() if name is not None)])
+    groups = _groups(settings.together, "together", find)
+    contradicted = sorted(left_out & {*names, *(label for group in groups for label in group)})
+    if contradicted:
         raise ConfigurationError(
-            f"into={target!r}: expected one of the sources, {', '.join(sorted(sources))}."
+            f"{contradicted[0]} is locked as left out, and named or kept together with others. Drop one of the two."
         )
-    schema = {} if into is None or isinstance(into, str) else defining_labels(into, find)
-    locked, left_out, parents = _locked(settings.locked, labels)
-    wishes = [(ref, name) for name, refs in schema.items() for ref in refs]
-    wishes += [(find(text, "names"), name) for text, name in settings.names.items()]
-    names = _names([*wishes, *locked])
-    groups = wished_groups(settings.together, "together", find)
-    kept = sorted(left_out & {*names, *(label for group in groups for label in group)})
-    if kept:
-        raise ConfigurationError(
-            f"{kept[0]} is locked as left out, and named or kept together with others. Drop one of the two wishes."
-        )
-    by_name: dict[str, list[LabelRef]] = {}
+    by_name: dict[str, set[LabelRef]] = {}
     for label, name in names.items():
-        by_name.setdefault(name, []).append(label)
+        by_name.setdefault(name, set()).add(label)
     classes = _joined([*groups, *by_name.values()])
-    wished = {
-        frozenset(pair)
-        for group in wished_groups(settings.apart, "apart", find)
-        for pair in combinations(sorted(group), 2)
-    }
+    apart = {frozenset(p) for group in _groups(settings.apart, "apart", find) for p in combinations(group, 2)}
     named = {frozenset(pair) for pair in combinations(names, 2) if names[pair[0]] != names[pair[1]]}
-    return Constraints(
-        classes,
-        spread_apart(wished | named, classes),
-        spread_apart(wished, classes),
-        names,
-        left_out,
-        target,
-        tuple(schema),
-        parents,
-    )
-
-
-def _names(wishes: Iterable[tuple[LabelRef, str]]) -> dict[LabelRef, str]:
-    """Return the one name that each label is to have."""
-    names: dict[LabelRef, str] = {}
-    for label, name in wishes:
-        if not name or name == OUTSIDE:
-            raise ConfigurationError(
-                f"{label}: its unified name is {name!r}. Expected a name other than 'O'."
-            )
-        if names.setdefault(label, name) != name:
-            raise ConfigurationError(f"{label} is to be called {names[label]!r} and {name!r}. Keep one name.")
-    return names
+    both = spread_apart(apart | named, classes), spread_apart(apart, classes)
+    return Constraints(classes, *both, names, left_out, target, tuple(schema), parents)
 
 
 def load_locked(locked: LabelMapping | str | os.PathLike[str]) -> LabelMapping:
@@ -164,58 +146,6 @@ def load_locked(locked: LabelMapping | str | os.PathLike[str]) -> LabelMapping:
         MappingError: it cannot be read.
     """
     return locked if isinstance(locked, LabelMapping) else LabelMapping.load(locked)
-
-
-def _locked(
-    locked: LabelMapping | str | os.PathLike[str] | None, labels: Sequence[LabelRef]
-) -> tuple[list[tuple[LabelRef, str]], frozenset[LabelRef], dict[str, str | None]]:
-    """Return the locked labels with their names, those left out, and the parents that are locked with them."""
-    if locked is None:
-        return [], frozenset(), {}
-    mapping = load_locked(locked)
-    sources = sorted({label.source for label in labels})
-    named, left_out = [], set()
-    for entry in mapping.entries:
-        if entry.locked:
-            if entry.label.source not in sources:
-                raise ConfigurationError(
-                    f"{mapping.file or 'mapping'}, locked: {str(entry.label)!r} is of {entry.label.source!r}, which is "
-                    f"none of the sources: {', '.join(sources)}. Give that source, too, under this name "
-                    "(name=path), or unlock or remove its entries."
-                )
-            if entry.label not in labels:
-                raise ConfigurationError(
-                    f"{mapping.file or 'mapping'}, locked: {str(entry.label)!r} is no label of the sources. Expected "
-                    f"source:label, one of {', '.join(map(str, labels))}."
-                )
-            if entry.unified is None:
-                left_out.add(entry.label)
-            else:
-                named.append((entry.label, entry.unified))
-    return named, frozenset(left_out), _locked_parents(mapping, {name for _, name in named})
-
-
-def _locked_parents(mapping: LabelMapping, locked: Set[str]) -> dict[str, str | None]:
-    """Return the parents of locked names, and of those above them that no label bears."""
-    borne = {entry.unified for entry in mapping.entries}
-    parents: dict[str, str | None] = {}
-    for name in mapping.unified_labels:
-        if name in locked:
-            for child in (name, *takewhile(lambda above: above not in borne, mapping.ancestors(name))):
-                parents[child] = mapping.parents.get(child)
-    return parents
-
-
-def _joined(groups: Iterable[Iterable[LabelRef]]) -> tuple[frozenset[LabelRef], ...]:
-    """Join groups that share a label until all are disjoint."""
-    classes: list[set[LabelRef]] = []
-    for group in groups:
-        joined = set(group)
-        for other in [known for known in classes if known & joined]:
-            joined |= other
-            classes.remove(other)
-        classes.append(joined)
-    return tuple(sorted((frozenset(c) for c in classes if len(c) > 1), key=sorted))
 
 
 def spread_apart(
@@ -233,7 +163,142 @@ def spread_apart(
         if ones == others:
             raise ConfigurationError(
                 f"{one} and {other} are to become one label and to stay apart, by names, together, apart, into "
-                "or a locked mapping. Drop one of the two wishes."
+                "or a locked mapping. Drop one of the two."
             )
         spread |= {frozenset(pair) for pair in product(ones, others)}
     return frozenset(spread)
+
+
+class _LabelFinder:
+    """Finds a label by ``source:label``."""
+
+    def __init__(self, labels: Sequence[LabelRef]) -> None:
+        self.labels = labels
+        self._by_text: dict[str, list[LabelRef]] = {}
+        for label in labels:
+            self._by_text.setdefault(str(label), []).append(label)
+
+    def __call__(self, text: str, option: str) -> LabelRef:
+        refs = self._by_text.get(text, ())
+        if not refs:
+            raise ConfigurationError(
+                f"{option}: {text!r} is no label of the sources. Expected source:label, one of "
+                f"{', '.join(self._by_text)}."
+            )
+        if len(refs) > 1:
+            meant = " and ".join(f"{label.label!r} of {label.source!r}" for label in refs)
+            raise ConfigurationError(
+                f"{option}: {text!r} is {meant}. Load one of the sources under another name, without a colon."
+            )
+        return refs[0]
+
+
+def _groups(groups: Sequence[Sequence[str]], option: str, find: _LabelFinder) -> list[set[LabelRef]]:
+    refs = []
+    for texts in groups:
+        if isinstance(texts, str):
+            raise ConfigurationError(
+                f"{option}: found {texts!r}, expected a list of groups of labels, "
+                "[['source:label', 'source:label'], …]. Put a list round each group."
+            )
+        group = {find(text, option) for text in texts}
+        if len(group) < 2:
+            raise ConfigurationError(
+                f"{option}: found a group of {', '.join(map(str, group)) or 'no label'}, expected two labels or "
+                "more. Name all labels of a group in one list, or leave it out."
+            )
+        refs.append(group)
+    return refs
+
+
+def _defining_labels(
+    into: Sequence[str] | Mapping[str, Sequence[str]], find: _LabelFinder
+) -> dict[str, list[LabelRef]]:
+    """Return the labels that define each name of a given schema."""
+    if not into:
+        raise ConfigurationError(
+            "into: found no name, expected at least one. Leave it out to merge without a schema."
+        )
+    if isinstance(into, Mapping):
+        schema = {
+            name: [find(text, f"into, {name}") for text in ([texts] if isinstance(texts, str) else texts)]
+            for name, texts in into.items()
+        }
+    else:
+        schema = {name: _bearers(name, find.labels) for name in into}
+    for name, refs in schema.items():
+        if not refs:
+            raise ConfigurationError(
+                f"into: no label of the sources is called {name!r}, so nothing says what it means. Name the "
+                f"labels that define it: {{{name!r}: ['source:label', …]}}."
+            )
+    return schema
+
+
+def _bearers(name: str, labels: Sequence[LabelRef]) -> list[LabelRef]:
+    """Return the labels spelt as a name, or, where there is none, those spelt so in other case, one per source."""
+    exact = [ref for ref in labels if ref.label == name]
+    if exact:
+        return exact
+    alike = [ref for ref in labels if ref.label.casefold() == name.casefold()]
+    for source, count in Counter(ref.source for ref in alike).items():
+        if count > 1:
+            refs = ", ".join(str(ref) for ref in alike if ref.source == source)
+            raise ConfigurationError(
+                f"into: {name!r} is the name of several labels of {source}, but for their case: {refs}. Name the "
+                f"labels that define it: {{{name!r}: ['source:label', …]}}."
+            )
+    return alike
+
+
+def _names(requests: Iterable[tuple[LabelRef, str]]) -> dict[LabelRef, str]:
+    names: dict[LabelRef, str] = {}
+    for label, name in requests:
+        if not name or name == OUTSIDE:
+            raise ConfigurationError(
+                f"{label}: its unified name is {name!r}. Expected a name other than 'O'."
+            )
+        if names.setdefault(label, name) != name:
+            raise ConfigurationError(f"{label} is to be called {names[label]!r} and {name!r}. Keep one name.")
+    return names
+
+
+def _locked(mapping: LabelMapping, labels: Sequence[LabelRef]) -> dict[LabelRef, str | None]:
+    """Return the unified names of locked labels, ``None`` for those left out."""
+    sources = sorted({label.source for label in labels})
+    locked = {entry.label: entry.unified for entry in mapping.entries if entry.locked}
+    for label in locked:
+        place = f"{mapping.file or 'mapping'}, locked: {str(label)!r}"
+        if label.source not in sources:
+            raise ConfigurationError(
+                f"{place} is of {label.source!r}, which is none of the sources: {', '.join(sources)}. Give that "
+                "source, too, under this name (name=path), or unlock or remove its entries."
+            )
+        if label not in labels:
+            raise ConfigurationError(
+                f"{place} is no label of the sources. Expected source:label, one of {', '.join(map(str, labels))}."
+            )
+    return locked
+
+
+def _locked_parents(mapping: LabelMapping, locked: Set[str]) -> dict[str, str | None]:
+    """Return the parents of locked names, and of those above them that no label bears."""
+    borne = {entry.unified for entry in mapping.entries}
+    parents: dict[str, str | None] = {}
+    for name in mapping.unified_labels:
+        if name in locked:
+            for child in (name, *takewhile(lambda above: above not in borne, mapping.ancestors(name))):
+                parents[child] = mapping.parents.get(child)
+    return parents
+
+
+def _joined(groups: Iterable[Set[LabelRef]]) -> tuple[frozenset[LabelRef], ...]:
+    """Join groups that share a label until all are disjoint."""
+    classes: list[set[LabelRef]] = []
+    for group in groups:
+        joined = set(group)
+        for other in [members for members in classes if members & joined]:
+            joined |= other
+            classes.remove(other)
+        classes.append(joined)
+    return tuple(sorted((frozenset(c) for c in classes if len(c) > 1), key=sorted))
