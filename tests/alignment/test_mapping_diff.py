@@ -12,7 +12,7 @@ from esnera_hf.alignment import (
     compare_mappings,
     decided_anew,
 )
-from esnera_hf.alignment.mapping_diff import MovedLabel, MovedParent
+from esnera_hf.alignment.mapping_diff import Move
 from esnera_hf.labels import LabelRef
 from product_tree import MAPPING
 
@@ -48,7 +48,7 @@ def test_a_new_name_and_a_label_that_leaves() -> None:
     before = mapping(a_x="ORG", b_y="ORG", c_w="ORG", d_z="ORG")
     difference = compare_mappings(before, mapping(a_x="FIRM", b_y="FIRM", c_w="FIRM", d_z="PER"))
     assert difference.renamed == (("ORG", "FIRM"),)
-    assert difference.moved == (MovedLabel(ref("d_z"), "ORG", "PER", 3),)
+    assert difference.moved == (Move(ref("d_z"), "ORG", "PER", 3),)
 
 
 def test_names_that_change_places() -> None:
@@ -62,7 +62,7 @@ def test_labels_that_go_into_one_that_is_there_move() -> None:
         before = mapping(**dict.fromkeys(members, "P"), a_z="Q", b_v="Q")
         difference = compare_mappings(before, mapping(**dict.fromkeys((*members, "a_z", "b_v"), "Q")))
         assert difference.renamed == ()
-        assert difference.moved == tuple(MovedLabel(ref(name), "P", "Q", 3) for name in members)
+        assert difference.moved == tuple(Move(ref(name), "P", "Q", 3) for name in members)
 
 
 def test_a_chain_of_names_whose_last_one_stays() -> None:
@@ -106,7 +106,7 @@ def test_another_order_gives_other_ids() -> None:
 
 def test_a_label_that_moves() -> None:
     difference = compare_mappings(BEFORE, mapping(a_x="P", b_y="Q", a_z="Q"))
-    assert difference.moved == (MovedLabel(ref("b_y"), "P", "Q", 3),)
+    assert difference.moved == (Move(ref("b_y"), "P", "Q", 3),)
     assert difference.joined == ((ref("a_z"), ref("b_y")),)
     assert difference.parted == ((ref("a_x"), ref("b_y")),)
     assert str(difference).split("\n") == [
@@ -118,8 +118,8 @@ def test_a_label_that_moves() -> None:
 
 def test_left_out_and_back() -> None:
     without = mapping(a_x="P", b_y="P", a_z=None)
-    assert compare_mappings(BEFORE, without).moved == (MovedLabel(ref("a_z"), "Q", None, 3),)
-    assert compare_mappings(without, BEFORE).moved == (MovedLabel(ref("a_z"), None, "Q", 3),)
+    assert compare_mappings(BEFORE, without).moved == (Move(ref("a_z"), "Q", None, 3),)
+    assert compare_mappings(without, BEFORE).moved == (Move(ref("a_z"), None, "Q", 3),)
 
 
 def test_labels_of_one_mapping_only() -> None:
@@ -137,20 +137,18 @@ def test_the_entities_affected() -> None:
         },
     )
     difference = compare_mappings(BEFORE, mapping(a_x="P", b_y=None, a_z="Q"))
-    (affected,) = affected_entities(difference, [source])
-    assert affected.entities == {"train": 3, "validation": 0, "test": 2}
-    assert affected.examples == ("new york", "oslo", "lima")
-    assert str(affected) == "b:y: 3 in train, 0 in validation, 2 in test; e.g. new york, oslo, lima"
-    assert affected_entities(difference, []) == ()
+    lines = affected_entities(difference, [source])
+    assert lines == ["b:y: 3 in train, 0 in validation, 2 in test; e.g. new york, oslo, lima"]
+    assert affected_entities(difference, []) == []
 
 
 def test_parents() -> None:
     difference = compare_mappings(FLAT, replace(MAPPING, parents={"film": "PRODUCT"}))
-    assert difference.parents == (MovedParent("film", None, "PRODUCT"),)
+    assert difference.parents == (Move("film", None, "PRODUCT"),)
     assert str(difference) == "parent of film: (no part of another) → PRODUCT"
     assert difference
     back = compare_mappings(MAPPING, replace(MAPPING, parents={"book": "film", "film": "PRODUCT"}))
-    assert back.parents == (MovedParent("book", "PRODUCT", "film"),)
+    assert back.parents == (Move("book", "PRODUCT", "film"),)
     assert not compare_mappings(MAPPING, MAPPING)
 
 

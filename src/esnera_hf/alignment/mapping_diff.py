@@ -13,36 +13,31 @@ from esnera_hf.sources import NerSource
 from esnera_hf.text import join_tokens, shorten, visible
 
 NO_PARENT = "(no part of another)"
-_EXAMPLES = 3
-_LONGEST_EXAMPLE = 40
-_NAMED = 5
+# So that a line of the difference fits a screen, and that of decided_anew a few.
+_EXAMPLES, _LONGEST_EXAMPLE, _NAMED = 3, 40, 5
 
 
 @dataclass(frozen=True, slots=True)
-class MovedLabel:
-    """A source label whose group changes; ``None`` stands for left out."""
+class Move:
+    """A source label that goes to another unified label, or a unified label that becomes a part of another one.
 
-    label: LabelRef
+    Attributes:
+        label: what moves; the name of a unified label is text.
+        before: where it was; ``None`` for left out, or for no part of any.
+        after: where it goes.
+        mentions: of a source label, in the train split.
+    """
+
+    label: LabelRef | str
     before: str | None
     after: str | None
-    mentions: int
+    mentions: int | None = None
 
     def __str__(self) -> str:
-        before, after = (LEFT_OUT if name is None else name for name in (self.before, self.after))
-        return visible(f"{self.label}: {before} → {after} ({self.mentions:,} train mentions)")
-
-
-@dataclass(frozen=True, slots=True)
-class MovedParent:
-    """A unified label that becomes a part of another one; ``None`` stands for no part of any."""
-
-    label: str
-    before: str | None
-    after: str | None
-
-    def __str__(self) -> str:
-        before, after = (NO_PARENT if name is None else name for name in (self.before, self.after))
-        return visible(f"{self.label}: {before} → {after}")
+        nowhere = LEFT_OUT if isinstance(self.label, LabelRef) else NO_PARENT
+        before, after = (nowhere if name is None else name for name in (self.before, self.after))
+        mentions = "" if self.mentions is None else f" ({self.mentions:,} train mentions)"
+        return visible(f"{self.label}: {before} → {after}{mentions}")
 
 
 @dataclass(frozen=True)
@@ -67,153 +62,67 @@ class MappingDifference:
     """
 
     renamed: tuple[tuple[str, str], ...]
-    moved: tuple[MovedLabel, ...]
+    moved: tuple[Move, ...]
     added: tuple[LabelRef, ...]
     removed: tuple[LabelRef, ...]
     joined: tuple[tuple[LabelRef, LabelRef], ...]
     parted: tuple[tuple[LabelRef, LabelRef], ...]
-    parents: tuple[MovedParent, ...] = ()
+    parents: tuple[Move, ...] = ()
     reordered: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
-        labels = (self.renamed, self.moved, self.added, self.removed, self.joined, self.parted)
-        return any((*labels, self.parents, self.reordered))
+        return bool(self._lines())
 
     def __str__(self) -> str:
-        if not self:
-            return "no difference"
+        return "\n".join(map(visible, self._lines())) or "no difference"
+
+    def _lines(self) -> list[str]:
         lines = [f"renamed: {before} → {after}" for before, after in self.renamed]
-        lines += [f"moved: {moved}" for moved in self.moved]
-        lines += [f"parent of {moved}" for moved in self.parents]
+        lines += [f"moved: {move}" for move in self.moved]
+        lines += [f"parent of {move}" for move in self.parents]
         lines += [f"new: {label}" for label in self.added]
         lines += [f"gone: {label}" for label in self.removed]
         lines += [f"become one: {one} and {other}" for one, other in self.joined]
         lines += [f"no longer one: {one} and {other}" for one, other in self.parted]
         if self.reordered:
             lines.append(f"another order, and other ids in the dataset: {', '.join(self.reordered)}")
-        return "\n".join(map(visible, lines))
-
-
-@dataclass(frozen=True, slots=True)
-class AffectedLabel:
-    """The entities of a source label that a difference affects.
-
-    Attributes:
-        moved: the label and where it goes.
-        entities: how many of it there are, by split.
-        examples: up to three of its mentions.
-    """
-
-    moved: MovedLabel
-    entities: dict[str, int]
-    examples: tuple[str, ...]
-
-    def __str__(self) -> str:
-        counts = ", ".join(f"{count:,} in {split}" for split, count in self.entities.items())
-        return visible(f"{self.moved.label}: {counts}; e.g. {', '.join(self.examples)}")
+        return lines
 
 
 def compare_mappings(before: LabelMapping, after: LabelMapping) -> MappingDifference:
-    """Return what changes from one mapping to another.
-
-    Args:
-        before: the first mapping.
-        after: the second one.
-    """
+    """Return what changes from one mapping to another."""
     old = {entry.label: entry for entry in before.entries}
     new = {entry.label: entry for entry in after.entries}
     shared = sorted(old.keys() & new.keys())
     renamed = _renamed(before, after, shared)
-    moved = tuple(
-        MovedLabel(label, old[label].unified, new[label].unified, new[label].mentions or old[label].mentions)
-        for label in shared
-        if renamed.get(old[label].unified or "", old[label].unified) != new[label].unified
-    )
     pairs = list(combinations(shared, 2))
-    was = [before.are_one(*pair) for pair in pairs]
-    is_now = [after.are_one(*pair) for pair in pairs]
     return MappingDifference(
         tuple(renamed.items()),
-        moved,
+        tuple(
+            Move(label, old[label].unified, new[label].unified, new[label].mentions or old[label].mentions)
+            for label in shared
+            if renamed.get(old[label].unified or "", old[label].unified) != new[label].unified
+        ),
         tuple(sorted(new.keys() - old.keys())),
         tuple(sorted(old.keys() - new.keys())),
-        tuple(pair for pair, one, other in zip(pairs, was, is_now, strict=True) if other and not one),
-        tuple(pair for pair, one, other in zip(pairs, was, is_now, strict=True) if one and not other),
+        tuple(pair for pair in pairs if after.are_one(*pair) and not before.are_one(*pair)),
+        tuple(pair for pair in pairs if before.are_one(*pair) and not after.are_one(*pair)),
         tuple(_moved_parents(before, after, renamed)),
         _reordered(before, after, renamed),
     )
 
 
-def affected_entities(
-    difference: MappingDifference, sources: Sequence[NerSource]
-) -> tuple[AffectedLabel, ...]:
-    """Return the entities of the labels that move, for those of the sources that are given.
-
-    Args:
-        difference: from :func:`compare_mappings`.
-        sources: the sources to count in.
-    """
+def affected_entities(difference: MappingDifference, sources: Sequence[NerSource]) -> list[str]:
+    """Return a line with the number of entities, and up to three mentions, of each label of some sources that moves."""
     by_name = {source.name: source for source in sources}
-    found = []
-    for moved in difference.moved:
-        source = by_name.get(moved.label.source)
-        if source is not None:
-            counts = source.summary.entities
-            entities = {split: labels.get(moved.label.label, 0) for split, labels in counts.items()}
-            found.append(AffectedLabel(moved, entities, tuple(_mentions(source, moved.label.label))))
-    return tuple(found)
-
-
-def _renamed(before: LabelMapping, after: LabelMapping, shared: Sequence[LabelRef]) -> dict[str, str]:
-    """Return the new names of unified labels, by their old ones."""
-    was = Counter(before[label] for label in shared)
-    is_now = Counter(after[label] for label in shared)
-    both = Counter((before[label], after[label]) for label in shared)
-    renamed = {
-        old: new
-        for (old, new), count in both.items()
-        if old is not None and new is not None and old != new and 2 * count > max(was[old], is_now[new])
-    }
-    # One that goes into a label that was there, and goes on under its name, is merged; one that leaves a part of
-    # its members under its own name is parted; names without members of both stand for labels of their own.
-    return {
-        old: new
-        for old, new in renamed.items()
-        if not (both[new, new] or both[old, old])
-        and (is_now[old] or old not in after.unified_labels)
-        and (was[new] or new not in before.unified_labels)
-    }
-
-
-def _reordered(before: LabelMapping, after: LabelMapping, renamed: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the unified labels of both, under their names in the second, in its order if that is another."""
-    taken = renamed.values()
-    was = [renamed.get(name, name) for name in before.unified_labels if name in renamed or name not in taken]
-    kept = tuple(name for name in after.unified_labels if name in was)
-    return () if [name for name in was if name in kept] == list(kept) else kept
-
-
-def _moved_parents(
-    before: LabelMapping, after: LabelMapping, renamed: Mapping[str, str]
-) -> Iterator[MovedParent]:
-    """Yield the labels of the second mapping with another parent, all under their names in it."""
-    was = {renamed.get(child, child): renamed.get(parent, parent) for child, parent in before.parents.items()}
-    for label in after.tree.order:
-        if was.get(label) != after.parents.get(label):
-            yield MovedParent(label, was.get(label), after.parents.get(label))
-
-
-def _mentions(source: NerSource, label: str) -> Iterator[str]:
-    shown: set[str] = set()
-    for split in source.dataset:
-        for sentence in source.sentences(split):
-            for entity in sentence.entities:
-                mention = shorten(join_tokens(sentence.tokens[entity.start : entity.end]), _LONGEST_EXAMPLE)
-                if entity.label == label and mention not in shown:
-                    yield mention
-                    shown.add(mention)
-                    if len(shown) == _EXAMPLES:
-                        return
+    lines = []
+    for label in (move.label for move in difference.moved):
+        if isinstance(label, LabelRef) and label.source in by_name:
+            source = by_name[label.source]
+            counts = source.summary.entities.items()
+            entities = ", ".join(f"{labels.get(label.label, 0):,} in {split}" for split, labels in counts)
+            lines.append(visible(f"{label}: {entities}; e.g. {', '.join(_mentions(source, label.label))}"))
+    return lines
 
 
 def decided_anew(given: LabelMapping, made: LabelMapping) -> str:
@@ -225,20 +134,68 @@ def decided_anew(given: LabelMapping, made: LabelMapping) -> str:
     """
     now = {entry.label: entry.unified for entry in made.entries}
     free = [entry for entry in given.entries if not entry.locked and entry.label in now]
-    other = [entry for entry in free if entry.unified != now[entry.label]]
-    changed = [f"{e.label}: {e.unified or LEFT_OUT} → {now[e.label] or LEFT_OUT}" for e in other]
-    parents = [
-        f"parent of {MovedParent(label, given.parents.get(label), made.parents.get(label))}"
+    changed = [
+        str(Move(entry.label, entry.unified, now[entry.label]))
+        for entry in free
+        if entry.unified != now[entry.label]
+    ]
+    changed += [
+        f"parent of {Move(label, given.parents.get(label), made.parents.get(label))}"
         for label in given.unified_labels
         if label in made.unified_labels and given.parents.get(label) != made.parents.get(label)
     ]
     locked = sum(entry.locked for entry in given.entries)
-    told = f"{given.file or 'mapping'}: {locked:,} of {len(given.entries):,} entries are locked and kept"
+    kept = f"{given.file or 'mapping'}: {locked:,} of {len(given.entries):,} entries are locked and kept"
     if not free:
-        return f"{told}."
-    told += f", {len(free):,} decided anew"
-    if not changed and not parents:
-        return f"{told}, which changed none."
-    found = [*changed, *parents]
-    more = f", and {len(found) - _NAMED:,} more" if len(found) > _NAMED else ""
-    return f"{told}; not as in the file: {', '.join(found[:_NAMED])}{more}. Say locked: true where you want to keep it."
+        return f"{kept}."
+    kept += f", {len(free):,} decided anew"
+    if not changed:
+        return f"{kept}, which changed none."
+    more = f", and {len(changed) - _NAMED:,} more" if len(changed) > _NAMED else ""
+    moves = f"{', '.join(changed[:_NAMED])}{more}"
+    return f"{kept}; not as in the file: {moves}. Say locked: true where you want to keep it."
+
+
+def _renamed(before: LabelMapping, after: LabelMapping, shared: Sequence[LabelRef]) -> dict[str, str]:
+    """Return the new names of unified labels, by their old ones."""
+    was = Counter(before[label] for label in shared)
+    is_now = Counter(after[label] for label in shared)
+    both = Counter((before[label], after[label]) for label in shared)
+    # One that goes into a label that was there, and goes on under its name, is merged; one that leaves a part of
+    # its members under its own name is parted; names without members of both stand for labels of their own.
+    return {
+        old: new
+        for (old, new), count in both.items()
+        if old is not None and new is not None and old != new and 2 * count > max(was[old], is_now[new])
+        if not (both[new, new] or both[old, old])
+        if (is_now[old] or old not in after.unified_labels) and (was[new] or new not in before.unified_labels)
+    }
+
+
+def _reordered(before: LabelMapping, after: LabelMapping, renamed: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the unified labels of both, under their names in the second, in its order if that is another."""
+    taken = renamed.values()
+    was = [renamed.get(name, name) for name in before.unified_labels if name in renamed or name not in taken]
+    common = tuple(name for name in after.unified_labels if name in was)
+    return () if [name for name in was if name in common] == list(common) else common
+
+
+def _moved_parents(before: LabelMapping, after: LabelMapping, renamed: Mapping[str, str]) -> Iterator[Move]:
+    """Yield the labels of the second mapping with another parent, all under their names in it."""
+    was = {renamed.get(child, child): renamed.get(parent, parent) for child, parent in before.parents.items()}
+    for label in after.tree.order:
+        if was.get(label) != after.parents.get(label):
+            yield Move(label, was.get(label), after.parents.get(label))
+
+
+def _mentions(source: NerSource, label: str) -> list[str]:
+    mentions: dict[str, None] = {}
+    for split in source.dataset:
+        for sentence in source.sentences(split):
+            for entity in sentence.entities:
+                if entity.label == label:
+                    tokens = sentence.tokens[entity.start : entity.end]
+                    mentions[shorten(join_tokens(tokens), _LONGEST_EXAMPLE)] = None
+                    if len(mentions) == _EXAMPLES:
+                        return list(mentions)
+    return list(mentions)
