@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from typing import Any, NamedTuple, TypeVar
 
 import yaml
@@ -13,7 +13,7 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from esnera_hf.errors import MappingError
 from esnera_hf.text import hint, shorten, shown
 
-# Untrusted files: a mapping of a thousand labels has half a million characters and five levels.
+# For files of strangers: a mapping of a thousand labels has half a million characters and five levels.
 _LARGEST, _DEEPEST = 10_000_000, 20
 _LONGEST_SHOWN = 60
 _TAG = "tag:yaml.org,2002:"
@@ -42,9 +42,14 @@ class Located(NamedTuple):
     line: int
     written: str = ""
 
+    @property
+    def is_null(self) -> bool:
+        """Whether it says null, in so many letters: a value forgotten after its key is none."""
+        return self.value is None and self.written != ""
+
 
 class YamlDocument:
-    """One YAML document, checked value by value.
+    """One YAML document, checked value by value; every error names the line.
 
     Only text, numbers, truth values, lists and mappings are made from it, by the
     safe loader. Aliases, other tags, keys that stand twice, and what is too large
@@ -58,23 +63,17 @@ class YamlDocument:
         root: the outermost value; ``None`` in line 1 if there is nothing in the text.
 
     Raises:
-        MappingError: it is not one such document; as all other errors it names the line.
+        MappingError: it is not one such document.
     """
 
     def __init__(self, text: str, file: str = "") -> None:
         self._place = f"{file}, " if file else ""
         if len(text) > _LARGEST:
             raise self.error(1, f"found {len(text):,} characters, expected at most {_LARGEST:,}. Split it.")
-        self.root = self._load(text)
-
-    def _load(self, text: str) -> Located:
         loader = None
         try:
-            loader = _Loader(text, self.error)
+            loader = _Loader(text)
             node = loader.get_single_node()
-            return Located(None, 1) if node is None else self._located(node, loader, _line(node))
-        except MappingError:
-            raise
         except yaml.reader.ReaderError as error:
             line = text.count("\n", 0, error.position) + 1
             problem = f'found U+{ord(text[error.position]):04X}, which needs an escape, such as "\\x07"'
@@ -85,29 +84,25 @@ class YamlDocument:
             raise self._invalid(mark.line + 1 if mark else 1, problem) from error
         except (ValueError, OverflowError) as error:  # an escape beyond Unicode, a directive of a huge number
             raise self._invalid(loader.line + 1 if loader else 1, str(error)) from error
-
-    def _invalid(self, line: int, problem: str) -> MappingError:
-        advice = "Look for a missing quote, bracket, colon or space here and in the line above."
-        return self.error(line, f"this is not valid YAML: {problem}. {advice}")
+        self.root = Located(None, 1) if node is None else self._located(node, loader, _line(node))
 
     def _located(self, node: Node, loader: _Loader, line: int) -> Located:
         if isinstance(node, MappingNode) and node.tag == _TAG + "map":
             fields: dict[str, Located] = {}
             for key, value in node.value:
-                name = key.value
                 if not isinstance(key, ScalarNode):
                     raise self.error(
                         _line(key), "expected text as a key, found a list or mapping. Correct it."
                     )
-                if name in fields:
-                    first = f"first in line {fields[name].line}. Keep one of them."
-                    raise self.error(_line(key), f"the key {name} stands twice, {first}")
-                fields[name] = self._located(value, loader, _line(key))
+                if key.value in fields:
+                    first = f"first in line {fields[key.value].line}. Keep one of them."
+                    raise self.error(_line(key), f"the key {shown(key.value)} stands twice, {first}")
+                fields[key.value] = self._located(value, loader, _line(key))
             return Located(fields, line)
         if isinstance(node, SequenceNode) and node.tag == _TAG + "seq":
             return Located([self._located(item, loader, _line(item)) for item in node.value], line)
-        if not isinstance(node, ScalarNode) or node.tag.removeprefix(_TAG) not in _SCALARS:
-            tag = node.tag.removeprefix(_TAG)
+        tag = node.tag.removeprefix(_TAG)
+        if not isinstance(node, ScalarNode) or tag not in _SCALARS:
             advice = "Put text in quotes and remove tags (`!…`)."
             raise self.error(
                 line, f"found {shown(str(node.value))}, which YAML reads as {shown(tag)}. {advice}"
@@ -121,6 +116,10 @@ class YamlDocument:
         """Return an error that names a line."""
         line = where.line if isinstance(where, Located) else where
         return MappingError(f"{self._place}line {line}: {message}")
+
+    def _invalid(self, line: int, problem: str) -> MappingError:
+        advice = "Look for a missing quote, bracket, colon or space here and in the line above."
+        return self.error(line, f"this is not valid YAML: {problem}. {advice}")
 
     def fields(
         self, found: Located, what: str, required: Collection[str], optional: Collection[str] = ()
@@ -147,10 +146,10 @@ class YamlDocument:
 
     def value(self, found: Located, what: str, kind: type[Value]) -> Value:
         """Return a value of some kind; an ``int`` is 0 or more, a ``float`` is finite."""
-        value = found.value
-        if kind is float and type(value) is int:
-            value = float(value)
-        if type(value) is kind and not (kind is int and value < 0) and not (kind is float and value - value):
+        value = float(found.value) if kind is float and type(found.value) is int else found.value
+        if type(value) is kind and not (
+            (kind is int and value < 0) or (kind is float and not math.isfinite(value))
+        ):
             return value
         if isinstance(value, dict | list):
             said = "a mapping" if isinstance(value, dict) else "a list"
@@ -162,31 +161,20 @@ class YamlDocument:
                 said += f", which YAML reads as {'true or false' if isinstance(value, bool) else 'a number'}"
         raise self.error(found, f"{what}: expected {_EXPECTED[kind]}, found {said}. Correct it.")
 
-    @staticmethod
-    def is_null(found: Located) -> bool:
-        """Tell whether a value says null, in so many letters: one forgotten after its key is none."""
-        return found.value is None and found.written != ""
-
 
 class _Loader(yaml.SafeLoader):
     """Composes nodes only so deep, and without aliases: no node stands in two places or inside itself."""
 
     _depth = 0
 
-    def __init__(self, text: str, error: Callable[[int, str], MappingError]) -> None:
-        self._error = error
-        super().__init__(text)
-
     def compose_node(self, parent: Node | None, index: Any) -> Node | None:
         event: Any = self.peek_event()  # type: ignore[no-untyped-call]
         if isinstance(event, yaml.AliasEvent):
-            problem = (
-                f"found the alias *{event.anchor}, which is not supported. Write out what it stands for."
-            )
-            raise self._error(event.start_mark.line + 1, problem)
+            problem = f"found the alias *{event.anchor}, which is not supported; write out what it stands for"
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
         if self._depth >= _DEEPEST:
-            problem = f"found more than {_DEEPEST} lists or mappings inside each other. Remove the brackets."
-            raise self._error(event.start_mark.line + 1, problem)
+            problem = f"found more than {_DEEPEST} lists or mappings inside each other"
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
         self._depth += 1
         node = super().compose_node(parent, index)
         self._depth -= 1
@@ -194,7 +182,7 @@ class _Loader(yaml.SafeLoader):
 
 
 def _line(node: Node) -> int:
-    return int(node.start_mark.line) + 1
+    return node.start_mark.line + 1 if node.start_mark else 1
 
 
 class _Dumper(yaml.SafeDumper):
@@ -222,5 +210,5 @@ def dump_yaml(data: Any, *, flow: bool = False) -> str:
         data: plain data.
         flow: in flow style, in one line.
     """
-    style = {"default_flow_style": flow, "allow_unicode": True, "sort_keys": False, "width": sys.maxsize}
-    return str(yaml.dump(data, Dumper=_Dumper, **style))
+    style: dict[str, Any] = {"allow_unicode": True, "sort_keys": False, "width": sys.maxsize}
+    return str(yaml.dump(data, Dumper=_Dumper, default_flow_style=flow, **style))

@@ -254,7 +254,7 @@ def _read_entry(document: YamlDocument, found: Located, schema: Sequence[str]) -
         relation = document.choice(fields["relation"], "relation", get_args(Relation))
     entry = MappedLabel(
         _read_label(document, fields),
-        None if document.is_null(unified) else _read_name(document, unified, "unified", schema),
+        None if unified.is_null else _read_name(document, unified, "unified", schema),
         cast(Relation, relation),
         document.value(fields["mentions"], "mentions", int) if "mentions" in fields else 0,
         locked="locked" in fields and document.value(fields["locked"], "locked", bool),
@@ -292,7 +292,7 @@ def _read_name(document: YamlDocument, found: Located, what: str, schema: Sequen
 
 def _read_number(document: YamlDocument, fields: Mapping[str, Located], key: str) -> float | None:
     found = fields.get(key)
-    return None if found is None or document.is_null(found) else document.value(found, key, float)
+    return None if found is None or found.is_null else document.value(found, key, float)
 
 
 def _read_agreement(document: YamlDocument, found: Located, what: str) -> Agreement:
