@@ -23,7 +23,7 @@ from esnera_hf.sources.records import (
 )
 from esnera_hf.sources.sentence import RawSentence, Reader
 from esnera_hf.sources.splits import canonical_split
-from esnera_hf.sources.told_scheme import told_scheme
+from esnera_hf.sources.textfile import detect_entity_scheme
 from esnera_hf.tagging import Scheme, TagError, entities_from_tags
 
 _BATCH = 1000
@@ -131,7 +131,7 @@ class _TaggedRows:
     @cached_property
     def scheme(self) -> Scheme:
         """The tagging scheme, told from all tags."""
-        return self._scheme or told_scheme(
+        return self._scheme or detect_entity_scheme(
             (self._decoded(tags, where) for where, _, tags in self._sentences()), self._place
         )
 

@@ -15,8 +15,7 @@ from esnera_hf.sources.offsets import CharacterSpans, to_tokens, written_without
 from esnera_hf.sources.options import ReadingOptions
 from esnera_hf.sources.records import TAG_KEYS, read_record, string_tags, with_tag_names
 from esnera_hf.sources.sentence import RawSentence
-from esnera_hf.sources.textfile import UNDECODABLE, read_lines
-from esnera_hf.sources.told_scheme import told_scheme
+from esnera_hf.sources.textfile import UNDECODABLE, detect_entity_scheme, read_lines
 from esnera_hf.tagging import Scheme
 
 _SNIFFED = 500
@@ -61,7 +60,7 @@ class JsonFile:
         if not any(string_tags(value, self._tag_keys) for value, _, _ in self._sample):
             return "IOB2"
         tags = (string_tags(value, self._tag_keys) or () for value, _, _ in self._records())
-        return told_scheme(tags, str(self.path))
+        return detect_entity_scheme(tags, str(self.path))
 
     @cached_property
     def characters(self) -> bool:

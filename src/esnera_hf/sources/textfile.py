@@ -1,4 +1,4 @@
-"""Text files as they come: compressed, byte order marks, foreign line ends, undecodable bytes."""
+"""Text files: compression, byte order marks, line ends, undecodable bytes; the tagging scheme of what they hold."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import bz2
 import gzip
 import lzma
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from esnera_hf.errors import SourceError
+from esnera_hf.tagging import OUTSIDE, Scheme, detect_scheme
+from esnera_hf.text import shown
 
 
 class Line(NamedTuple):
@@ -28,6 +30,7 @@ UNDECODABLE = "bytes that are not UTF-8, read as U+FFFD"
 COMPRESSED: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 _OTHER_ENCODINGS = ("gb18030", "big5", "shift_jis", "euc_kr", "cp1252")
 _SNIFFED = 200
+_SHOWN = 5
 
 
 def read_lines(path: Path) -> Iterator[Line]:
@@ -100,3 +103,32 @@ def _decodes(line: bytes, encoding: str) -> bool:
     except UnicodeDecodeError:
         return False
     return True
+
+
+def detect_entity_scheme(sentences: Iterable[Sequence[str]], place: str) -> Scheme:
+    """Return the tagging scheme of a corpus.
+
+    Args:
+        sentences: the tags of each.
+        place: its name in messages.
+
+    Raises:
+        SourceError: the tags have no prefixes and none is ``O``, as parts of speech
+            or the numbers of tags.
+    """
+    seen: dict[str, None] = {}
+
+    def noted() -> Iterator[Sequence[str]]:
+        for tags in sentences:
+            if len(seen) < _SHOWN or OUTSIDE not in seen:
+                seen.update(dict.fromkeys(tags))
+            yield tags
+
+    scheme = detect_scheme(noted())
+    if scheme == "none" and OUTSIDE not in seen:
+        raise SourceError(
+            f"{place}: expected tags of entities, with {OUTSIDE!r} for what is none, found "
+            f"{', '.join(map(shown, list(seen)[:_SHOWN]))}. If another column holds them, name it: tag_column=. If "
+            'these are numbers of tags, pass tag_names=. If every token is of an entity, pass scheme="none".'
+        )
+    return scheme
