@@ -108,7 +108,7 @@ class YamlDocument:
                 line, f"found {shown(str(node.value))}, which YAML reads as {shown(tag)}. {advice}"
             )
         try:
-            return Located(loader.construct_object(node), line, node.value)  # type: ignore[no-untyped-call]
+            return Located(loader.construct_object(node), line, node.value)
         except (ValueError, OverflowError):  # more digits than Python converts
             return Located(math.nan, line, node.value)
 
@@ -146,11 +146,11 @@ class YamlDocument:
 
     def value(self, found: Located, what: str, kind: type[Value]) -> Value:
         """Return a value of some kind; an ``int`` is 0 or more, a ``float`` is finite."""
-        value = float(found.value) if kind is float and type(found.value) is int else found.value
-        if type(value) is kind and not (
-            (kind is int and value < 0) or (kind is float and not math.isfinite(value))
-        ):
-            return value
+        value: Any = float(found.value) if kind is float and type(found.value) is int else found.value
+        in_range = kind not in (int, float) or type(value) is not kind or math.isfinite(value)
+        if type(value) is kind and in_range and not (kind is int and value < 0):
+            result: Value = value
+            return result
         if isinstance(value, dict | list):
             said = "a mapping" if isinstance(value, dict) else "a list"
         elif isinstance(value, str):
@@ -169,12 +169,13 @@ class _Loader(yaml.SafeLoader):
 
     def compose_node(self, parent: Node | None, index: Any) -> Node | None:
         event: Any = self.peek_event()  # type: ignore[no-untyped-call]
+        mark = event.start_mark
         if isinstance(event, yaml.AliasEvent):
             problem = f"found the alias *{event.anchor}, which is not supported; write out what it stands for"
-            raise yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=mark)
         if self._depth >= _DEEPEST:
             problem = f"found more than {_DEEPEST} lists or mappings inside each other"
-            raise yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=mark)
         self._depth += 1
         node = super().compose_node(parent, index)
         self._depth -= 1

@@ -188,6 +188,18 @@ def test_the_overlap_of_sources_that_share_hardly_any_form_says_nothing() -> Non
     assert mutual_similarity(alike)[i, j] < mutual_similarity(known)[i, j]
 
 
+def test_sources_share_forms_only_if_most_mentions_of_both_have_some_in_the_other_text() -> None:
+    """All of a's mentions have forms in the text of b, and of those of b the rare ones alone."""
+    support = {"a:PER": 100, "b:PER": 10, "b:LOC": 990}
+    counts = {("a:PER", "b:PER"): (90, 90), ("b:PER", "a:PER"): (9, 9)}
+    one_sided = {("a:PER", "b:PER"): 0.1, ("b:PER", "a:PER"): 0.1}
+    known, unknown = make_matrix(support, counts, {}, one_sided), make_matrix(support, counts, {})
+    for measure in (mutual_similarity, coverage):
+        np.testing.assert_array_equal(measure(known), measure(unknown))
+    both_sided = make_matrix(support, counts, {}, {**one_sided, ("b:LOC", "a:PER"): 0.0})
+    assert mutual_similarity(both_sided)[0, 1] < mutual_similarity(unknown)[0, 1]
+
+
 def test_what_decides_is_the_similarity_at_lambda_or_the_mutual_one() -> None:
     matrix = politics()
     np.testing.assert_array_equal(deciding_similarity(matrix, 0.3), matrix.combined(0.3))
