@@ -201,7 +201,7 @@ class _Reading:
                 f"{where}: {len(spans)} spans read, {len(kept)} kept, {len(clashes)} dropped. Please report this."
             )
         if self._options.strict and (repairs or clashes):
-            problem = repairs[0] if repairs else f"{clashes[0].span}: {clashes[0].reason}"
+            problem = repairs[0] if repairs else f"{clashes[0][0]}: {clashes[0][1]}"
             raise SourceError(f"{where}: {problem}. Mend it, or read without strict=True.")
         dropped = [
             {

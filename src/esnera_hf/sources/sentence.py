@@ -44,14 +44,9 @@ class Dropped(NamedTuple):
     reason: str
 
 
-class Clash(NamedTuple):
-    """A span that gave way to another one."""
-
-    span: Entity
-    reason: str
-
-
-def flatten(spans: Iterable[Entity], frequency: Mapping[str, int]) -> tuple[list[Entity], list[Clash]]:
+def flatten(
+    spans: Iterable[Entity], frequency: Mapping[str, int]
+) -> tuple[list[Entity], list[tuple[Entity, str]]]:
     """Choose spans that do not overlap.
 
     The outermost of nested spans wins; the same span under two labels takes the
@@ -63,10 +58,10 @@ def flatten(spans: Iterable[Entity], frequency: Mapping[str, int]) -> tuple[list
         frequency: how often each label is annotated in the source.
 
     Returns:
-        The spans kept, in order, and those that gave way.
+        The spans that stay, in order, and those that gave way, each with the reason.
     """
     kept: list[Entity] = []  # in order and without overlap: a span can only clash with its neighbours
-    clashes: list[Clash] = []
+    clashes: list[tuple[Entity, str]] = []
     by_precedence = sorted(
         spans, key=lambda s: (s.start - s.end, s.start, -frequency.get(s.label, 0), s.label)
     )
@@ -76,7 +71,7 @@ def flatten(spans: Iterable[Entity], frequency: Mapping[str, int]) -> tuple[list
         if rival is None:
             kept.insert(place, span)
         else:
-            clashes.append(Clash(span, _clash_reason(span, rival)))
+            clashes.append((span, _clash_reason(span, rival)))
     return kept, clashes
 
 
