@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Collection
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, cast
 
 import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
@@ -147,10 +147,11 @@ class YamlDocument:
     def value(self, found: Located, what: str, kind: type[Value]) -> Value:
         """Return a value of some kind; an ``int`` is 0 or more, a ``float`` is finite."""
         value: Any = float(found.value) if kind is float and type(found.value) is int else found.value
-        in_range = kind not in (int, float) or type(value) is not kind or math.isfinite(value)
-        if type(value) is kind and in_range and not (kind is int and value < 0):
-            result: Value = value
-            return result
+        matches = type(value) is kind
+        if matches and kind in (int, float):
+            matches = math.isfinite(value) and (kind is float or value >= 0)
+        if matches:
+            return cast(Value, value)
         if isinstance(value, dict | list):
             said = "a mapping" if isinstance(value, dict) else "a list"
         elif isinstance(value, str):
