@@ -14,7 +14,7 @@ NAMES = {"PERSON": "PER", "PLACE": "LOC"}
 
 @pytest.fixture(scope="session")
 def tagger(encoder_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Tagger:
-    """A tagger with windows of 20 pieces."""
+    """A tagger with windows of 20 pieces, and no record."""
     settings = {
         "learning_rate": 1e-2,
         "head_learning_rate": 2e-2,
@@ -22,7 +22,8 @@ def tagger(encoder_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Ta
         "window_length": 20,
     }
     source = toy_source("toy", NAMES, seed=1)
-    return fit_tagger(source, str(encoder_folder), tmp_path_factory.mktemp("training"), settings)
+    trained = fit_tagger(source, str(encoder_folder), tmp_path_factory.mktemp("training"), settings)
+    return Tagger(trained.model, trained.tokenizer)
 
 
 @pytest.fixture(scope="session")

@@ -280,7 +280,12 @@ class TestSaved:
             (
                 "config.json",
                 b'{"model_type": "esnera-joint-tagger", "encoder_config": {"model_type": "bert"}}',
-                "lacks heads",
+                "lacks encoder_config or heads",
+            ),
+            (
+                "config.json",
+                b'{"model_type": "esnera-joint-tagger", "encoder_config": {"model_type": "bert"}, "heads": [["a", 1]]}',
+                "holds no joint tagger that can be loaded",
             ),
             ("model.safetensors", b"", "delete it and run the same command again"),
             ("model.safetensors", None, "no file named model.safetensors"),

@@ -229,7 +229,7 @@ class TestFromTheHub:
             Tagger.from_pretrained(name)
         assert "\n" not in str(error.value)
         assert str(error.value).startswith(f"{name!r} holds no tagger that can be loaded: ")
-        assert str(error.value).endswith("or such a model on the Hub.")
+        assert str(error.value).endswith("run the same command again.")
         told = {"someone/nothing": "HF_HUB_OFFLINE", "/nothing": "there is no such folder"}
         assert told.get(name, "") in str(error.value)
 
@@ -255,7 +255,7 @@ class TestFromTheHub:
             cause = kind("long\nstory", response=httpx.Response(status, request=request))
             raise OSError("first line\nsecond line") from cause
 
-        monkeypatch.setattr("esnera_hf.modeling.tagger.commit_of", fail)
+        monkeypatch.setattr("esnera_hf.modeling.pretrained.commit_of", fail)
         with pytest.raises(EncoderError, match=told) as error:
             Tagger.from_pretrained("someone/nothing")
         assert "\n" not in str(error.value)

@@ -11,15 +11,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
-from esnera_hf.errors import ConfigurationError, EncoderError
+from esnera_hf.errors import ConfigurationError
 from esnera_hf.modeling.batching import CHUNK, batches_by_length, chunks, device, mixed_precision
 from esnera_hf.modeling.hub_code.modeling_crf_tagger import CrfTagger
 from esnera_hf.modeling.hub_code.windows import Window, window_inputs
-from esnera_hf.modeling.joint_model import JointModel, JointTaggerConfig
+from esnera_hf.modeling.joint_model import JointModel
 from esnera_hf.modeling.mentions import mentions_within, span_means
-from esnera_hf.modeling.pretrained import LOADING_ERRORS, reason
+from esnera_hf.modeling.pretrained import load_saved
 from esnera_hf.modeling.tagger import Tagger, read_record, save_record, save_tokenizer
 from esnera_hf.modeling.tokenization import EntityReader, WordTokenizer, join_sentences
 from esnera_hf.sources import AnnotatedSentence
@@ -166,29 +166,8 @@ class JointTagger:
         Raises:
             EncoderError: there is none, or it is damaged.
         """
-        name = os.fspath(path)
-        try:
-            if not os.path.isdir(name):
-                raise ValueError("there is no such folder.")
-            config = _configuration(name)
-            model, loading = JointModel.from_pretrained(
-                name, config=config, use_safetensors=True, output_loading_info=True
-            )
-            if loading["missing_keys"]:
-                raise ValueError(f"its weights lack {', '.join(sorted(loading['missing_keys']))[:200]}.")
-            if not os.path.isfile(os.path.join(name, "tokenizer.json")):
-                # transformers would make a tokenizer without a vocabulary.
-                raise ValueError("there is no tokenizer.json.")
-            tokenizer = AutoTokenizer.from_pretrained(name, config=config, trust_remote_code=False)
-            if tokenizer.pad_token_id is None:
-                raise ValueError("its tokenizer has no padding piece.")
-        except (*LOADING_ERRORS, RuntimeError) as error:
-            raise EncoderError(
-                f"{name!r} holds no joint tagger that can be loaded: {reason(error)} Expected a folder written "
-                "by save_pretrained (config.json, model.safetensors, tokenizer.json). If it lies in the cache, "
-                "delete it and run the same command again."
-            ) from error
-        return cls(model, tokenizer, read_record(Path(name)))
+        loaded = load_saved(JointModel, os.fspath(path), "joint tagger", "heads")
+        return cls(*loaded, read_record(Path(path)))
 
 
 def head_record(record: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -208,26 +187,3 @@ def head_record(record: Mapping[str, Any], name: str) -> dict[str, Any]:
             for entry in record["history"]
         ]
     return own
-
-
-def _configuration(name: str) -> JointTaggerConfig:
-    values, _ = JointTaggerConfig.get_config_dict(name)
-    if values.get("model_type") != JointTaggerConfig.model_type:
-        raise ValueError(f"it is a model of type {values.get('model_type')!r}.")
-    encoder, heads = values.get("encoder_config"), values.get("heads")
-    if not isinstance(encoder, dict) or "model_type" not in encoder:
-        raise ValueError("its config.json lacks encoder_config.")
-    if not isinstance(heads, list) or not heads or not all(_is_head(head) for head in heads):
-        raise ValueError("its config.json lacks heads, a list of names and tags.")
-    config: JointTaggerConfig = JointTaggerConfig.from_dict(values)
-    return config
-
-
-def _is_head(head: Any) -> bool:
-    return (
-        isinstance(head, list)
-        and len(head) == 2
-        and isinstance(head[0], str)
-        and isinstance(head[1], list)
-        and all(isinstance(tag, str) for tag in head[1])
-    )

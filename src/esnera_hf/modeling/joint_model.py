@@ -40,6 +40,10 @@ class JointTaggerConfig(PreTrainedConfig):  # type: ignore[misc]
     ) -> None:
         super().__init__(**kwargs)
         self.encoder_config = encoder_config or {}
+        if not all(
+            isinstance(name, str) and all(isinstance(tag, str) for tag in tags) for name, tags in heads
+        ):
+            raise ValueError("heads: expected a list of names and lists of tags.")
         # Pairs and not a dictionary: the order of the heads must survive a file with sorted keys.
         self.heads: list[list[Any]] = [[name, list(tags)] for name, tags in heads]
         self.classifier_dropout = classifier_dropout

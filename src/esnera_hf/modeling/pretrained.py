@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from huggingface_hub import constants
@@ -34,6 +34,7 @@ from transformers.utils import CONFIG_NAME, cached_file, extract_commit_hash
 from esnera_hf.errors import EncoderError
 from esnera_hf.modeling.hub_code.configuration_crf_tagger import CrfTaggerConfig
 
+SavedModel = TypeVar("SavedModel", bound=PreTrainedModel)
 #: What transformers and the Hub's client raise when something cannot be loaded.
 LOADING_ERRORS = (OSError, ValueError, KeyError, SafetensorError, httpx.HTTPError)
 
@@ -165,6 +166,63 @@ def commit_of(name: str, revision: str | None = None, token: str | None = None) 
         OSError: there is no such model, revision or configuration, or it may not be seen.
     """
     return extract_commit_hash(cached_file(name, CONFIG_NAME, revision=revision, token=token), None) or ""
+
+
+def load_saved(
+    kind: type[SavedModel],
+    name: str,
+    what: str,
+    needed: str,
+    at: tuple[str | None, str | None] = (None, None),
+) -> tuple[SavedModel, PreTrainedTokenizerBase]:
+    """Load a model of this package and its tokenizer, without running the code that lies beside them.
+
+    Args:
+        kind: of the model.
+        name: a folder written by ``save_pretrained``, or the id of a model on the Hub.
+        what: it is called in messages.
+        needed: a key of its configuration, beside ``encoder_config``.
+        at: revision and token on the Hub.
+
+    Raises:
+        EncoderError: it cannot be found or fetched, is damaged, or is another model.
+    """
+    try:
+        if not os.path.isdir(name) and is_path(name):
+            raise ValueError("there is no such folder.")
+        return _load_saved(kind, name, needed, *at)
+    except (*LOADING_ERRORS, TypeError, RuntimeError) as error:
+        raise EncoderError(
+            f"{name!r} holds no {what} that can be loaded: {reason(error)} Expected a folder written by "
+            "save_pretrained (config.json, model.safetensors, tokenizer.json), or such a model on the Hub. If it lies "
+            "in the cache, delete it and run the same command again."
+        ) from error
+
+
+def _load_saved(
+    kind: type[SavedModel], name: str, needed: str, revision: str | None, token: str | None
+) -> tuple[SavedModel, PreTrainedTokenizerBase]:
+    # One commit for all files, even while somebody pushes another.
+    at = {"revision": commit_of(name, revision, token) or revision, "token": token}
+    configuration: Any = kind.config_class
+    values, _ = configuration.get_config_dict(name, **at)
+    if values.get("model_type") != configuration.model_type:
+        raise ValueError(f"it is a model of type {values.get('model_type')!r}.")
+    encoder = values.get("encoder_config")
+    if not isinstance(encoder, dict) or "model_type" not in encoder or not values.get(needed):
+        raise ValueError(f"its config.json lacks encoder_config or {needed}.")
+    config = configuration.from_dict(values)
+    model, loading = kind.from_pretrained(
+        name, config=config, use_safetensors=True, output_loading_info=True, **at
+    )
+    if loading["missing_keys"]:
+        raise ValueError(f"its weights lack {', '.join(sorted(loading['missing_keys']))[:200]}.")
+    if os.path.isdir(name) and not os.path.isfile(os.path.join(name, "tokenizer.json")):
+        raise ValueError("there is no tokenizer.json.")  # transformers would make an empty vocabulary
+    tokenizer = AutoTokenizer.from_pretrained(name, config=config, trust_remote_code=False, **at)
+    if tokenizer.pad_token_id is None:
+        raise ValueError("its tokenizer has no padding piece.")
+    return model, tokenizer
 
 
 def reason(error: BaseException) -> str:

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
-from esnera_hf.errors import EncoderError
 from esnera_hf.metrics import Scope, Scores, scoped, score_entities
 from esnera_hf.modeling.batching import (
     CHUNK,
@@ -22,11 +21,10 @@ from esnera_hf.modeling.batching import (
     device,
     mixed_precision,
 )
-from esnera_hf.modeling.hub_code.configuration_crf_tagger import CrfTaggerConfig
 from esnera_hf.modeling.hub_code.modeling_crf_tagger import CrfTagger
 from esnera_hf.modeling.hub_code.pipeline_crf_tagger import CrfTaggerPipeline
 from esnera_hf.modeling.hub_code.windows import Window, window_inputs
-from esnera_hf.modeling.pretrained import LOADING_ERRORS, RECORD_FILE, commit_of, is_path, reason
+from esnera_hf.modeling.pretrained import RECORD_FILE, load_saved
 from esnera_hf.modeling.tokenization import EntityReader, WordTokenizer, join_sentences
 from esnera_hf.tagging import Entity
 
@@ -84,17 +82,8 @@ class Tagger:
         Raises:
             EncoderError: it cannot be found or fetched, or is no tagger of this package.
         """
-        name = os.fspath(path)
-        try:
-            if not os.path.isdir(name) and is_path(name):
-                raise ValueError("there is no such folder.")
-            model, tokenizer = _load(name, revision, token)
-        except (*LOADING_ERRORS, RuntimeError) as error:
-            raise EncoderError(
-                f"{name!r} holds no tagger that can be loaded: {reason(error)} Expected a folder written by "
-                "`esnera-hf train` (config.json, model.safetensors, tokenizer.json), or such a model on the Hub."
-            ) from error
-        return cls(model, tokenizer, read_record(Path(name)))
+        loaded = load_saved(CrfTagger, os.fspath(path), "tagger", "id2label", (revision, token))
+        return cls(*loaded, read_record(Path(path)))
 
     def with_record(self, **facts: Any) -> Tagger:
         """Return the same tagger with more in its record."""
@@ -271,31 +260,3 @@ def read_record(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return record if isinstance(record, dict) else {}
-
-
-def _load(name: str, revision: str | None, token: str | None) -> tuple[CrfTagger, PreTrainedTokenizerBase]:
-    # One commit for all files, even while somebody pushes another.
-    at = {"revision": commit_of(name, revision, token) or revision, "token": token}
-    config = _configuration(name, at)
-    model, loading = CrfTagger.from_pretrained(
-        name, config=config, use_safetensors=True, output_loading_info=True, **at
-    )
-    if loading["missing_keys"]:
-        raise ValueError(f"its weights lack {', '.join(sorted(loading['missing_keys']))[:200]}.")
-    if os.path.isdir(name) and not os.path.isfile(os.path.join(name, "tokenizer.json")):
-        raise ValueError("there is no tokenizer.json.")  # transformers would make an empty vocabulary
-    tokenizer = AutoTokenizer.from_pretrained(name, config=config, trust_remote_code=False, **at)
-    if tokenizer.pad_token_id is None:
-        raise ValueError("its tokenizer has no padding piece.")
-    return model, tokenizer
-
-
-def _configuration(name: str, at: dict[str, Any]) -> CrfTaggerConfig:
-    values, _ = CrfTaggerConfig.get_config_dict(name, **at)
-    if values.get("model_type") != CrfTaggerConfig.model_type:
-        raise ValueError(f"it is a model of type {values.get('model_type')!r}.")
-    encoder = values.get("encoder_config")
-    if not isinstance(encoder, dict) or "model_type" not in encoder or "id2label" not in values:
-        raise ValueError("its config.json lacks encoder_config or id2label.")
-    config: CrfTaggerConfig = CrfTaggerConfig.from_dict(values)
-    return config
