@@ -383,3 +383,14 @@ def test_pseudo_labels_of_other_sentences_are_refused(sources: list[NerSource], 
         ConservationError, match=r"a-train-1: the pseudo-label .* sentence of 1 tokens\. Pass pseudo"
     ):
         merge_sources(sources, MAPPING, (), pseudo)
+
+
+def test_a_pseudo_label_of_several_tokens_covers_all_of_them() -> None:
+    source = make_source(
+        "a", {"train": [row("met new york city on anna/B-per")], "validation": [row("x/B-loc")]}
+    )
+    pseudo = PseudoLabels(0.5, {"a": {"a-train-0": [Entity(1, 4, "GPE", 0.75)]}})
+    first = merge_sources([source], MAPPING.restricted(["a"]), (), pseudo)["train"][0]
+    assert [NAMES[tag] for tag in first["ner_tags"]] == ["O", "B-GPE", "I-GPE", "I-GPE", "O", "B-PERSON"]
+    assert first["origin"] == [0, 1, 1, 1, 0, 0]
+    assert first["confidence"] == [1, 0.75, 0.75, 0.75, 1, 1]
