@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
@@ -185,7 +186,9 @@ def test_processes_that_cannot_meet_are_refused() -> None:
 def test_two_processes(tmp_path: Path) -> None:
     """All think what the main one thinks, and none goes on before it."""
     (tmp_path / "checkpoint-3").mkdir()
-    (tmp_path / "checkpoint-3" / "trainer_state.json").write_text("{}", encoding="utf-8")
+    state = json.dumps({"best_model_checkpoint": None})
+    (tmp_path / "checkpoint-3" / "trainer_state.json").write_text(state, encoding="utf-8")
+    (tmp_path / "checkpoint-3" / "files.json").write_text('["trainer_state.json"]', encoding="utf-8")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
