@@ -22,14 +22,18 @@ import time
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from esnera_hf import AlignSettings, EvidenceSettings, FinalSettings, align
-from esnera_hf.cache import CACHE_VARIABLE
-from esnera_hf.console import quiet_libraries
-from esnera_hf.final import mapping_by_name
-from esnera_hf.leaks import find_leaks
-from esnera_hf.sources import load_all
-from esnera_hf.tagger_plan import TaggerPlan
-from esnera_hf.trials import train_merged
+from esnera_hf import (
+    AlignSettings,
+    EvidenceSettings,
+    FinalSettings,
+    align,
+)
+from esnera_hf._internal.cache import CACHE_VARIABLE
+from esnera_hf._internal.console import quiet_libraries
+from esnera_hf.evaluation.merged_tagger import mapping_by_name, train_merged
+from esnera_hf.sources.leakage import find_leaks
+from esnera_hf.sources.load import load_all
+from esnera_hf.taggers.settings import TaggerPlan
 
 LAMBDA, TAU = 0.4, 0.4
 #: Trainings of the paper's naive search for three sources: one a source, and 45 at each of two stages.

@@ -40,9 +40,9 @@ from quality.tables import (
     traps_table,
 )
 
-from esnera_hf.cache import CACHE_VARIABLE
-from esnera_hf.console import quiet_libraries
-from esnera_hf.labels import LabelRef
+from esnera_hf._internal.cache import CACHE_VARIABLE
+from esnera_hf._internal.console import quiet_libraries
+from esnera_hf.tagging import LabelRef
 
 
 def main() -> None:

@@ -31,8 +31,8 @@ from quality.tables import (
     selected,
 )
 
-from esnera_hf.cache import CACHE_VARIABLE
-from esnera_hf.console import quiet_libraries
+from esnera_hf._internal.cache import CACHE_VARIABLE
+from esnera_hf._internal.console import quiet_libraries
 
 
 def main() -> None:

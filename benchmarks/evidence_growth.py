@@ -22,11 +22,11 @@ from quality.corpora import as_source, languages, read_corpora, sampled
 from quality.encoders import cut_encoder
 from quality.options import add_training_options, evidence_settings
 
-from esnera_hf.cache import CACHE_VARIABLE
-from esnera_hf.console import quiet_libraries
-from esnera_hf.evidence import EvidenceSettings, gather_evidence
-from esnera_hf.source_taggers import own_taggers
-from esnera_hf.sources import NerSource
+from esnera_hf._internal.cache import CACHE_VARIABLE
+from esnera_hf._internal.console import quiet_libraries
+from esnera_hf.similarity.evidence import EvidenceSettings, gather_evidence
+from esnera_hf.sources.source import NerSource
+from esnera_hf.taggers.source_taggers import own_taggers
 
 WAYS: tuple[Literal["joint", "separate"], ...] = ("joint", "separate")
 

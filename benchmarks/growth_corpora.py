@@ -108,9 +108,9 @@ def make_models(folder: Path) -> None:
     import torch
     from transformers import BertConfig, BertModel, BertTokenizer
 
-    from esnera_hf.modeling import Tagger
     from esnera_hf.modeling.hub_code.configuration_crf_tagger import CrfTaggerConfig
     from esnera_hf.modeling.hub_code.modeling_crf_tagger import CrfTagger
+    from esnera_hf.modeling.tagger import Tagger
     from esnera_hf.tagging import iob2_tag_set
 
     syllables = [c + v for c in "bdfgklmnprstvz" for v in "aeiou"]

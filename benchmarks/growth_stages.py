@@ -50,14 +50,15 @@ class Context:
         """Return the sources, memory-mapped."""
         from datasets import load_from_disk
 
-        from esnera_hf.sources import NerSource
+        from esnera_hf.sources.source import NerSource
 
         return [NerSource(name, load_from_disk(str(self.folder / "arrow" / name))) for name in SOURCES]
 
     def mapping(self) -> Any:
         """Return the mapping that merges what means the same."""
-        from esnera_hf.alignment import LabelMapping, MappedLabel
-        from esnera_hf.labels import LabelRef
+        from esnera_hf.alignment.mapping import LabelMapping
+        from esnera_hf.alignment.mapping_yaml import MappedLabel
+        from esnera_hf.tagging import LabelRef
 
         entries = [
             MappedLabel(LabelRef(*label.split(":")), unified)
@@ -68,8 +69,8 @@ class Context:
 
     def leaks(self) -> list[Any]:
         """Return the leaks that the stage before found."""
-        from esnera_hf.duplicates import Place
-        from esnera_hf.leaks import Leak
+        from esnera_hf.sources.duplicates import Place
+        from esnera_hf.sources.leakage import Leak
 
         records = json.loads((self.folder / "leaks.json").read_text(encoding="utf-8"))
         return [Leak(Place(**r["place"]), Place(**r["because"]), r["exact"]) for r in records]
@@ -104,8 +105,8 @@ def generate(context: Context) -> Measured:
 
 def prepare(context: Context) -> Measured:
     """Keep the sources, tiny models and predictions for the stages to come; nothing of it is measured."""
-    from esnera_hf.predictions import write_predictions
-    from esnera_hf.sources import load_source
+    from esnera_hf.sources.load import load_source
+    from esnera_hf.taggers.predictions import write_predictions
 
     if not (context.folder / "arrow").exists():
         for name in SOURCES:
@@ -123,13 +124,13 @@ def prepare(context: Context) -> Measured:
 
 def imports(context: Context) -> Measured:
     from esnera_hf import align
-    from esnera_hf.modeling import Tagger
+    from esnera_hf.modeling.tagger import Tagger
 
     return timed(lambda: (align, Tagger), 0)[1]
 
 
 def load(context: Context) -> Measured:
-    from esnera_hf.sources import load_source
+    from esnera_hf.sources.load import load_source
 
     return timed(lambda: [load_source(context.folder / "text" / name) for name in SOURCES], context.size)[1]
 
@@ -145,21 +146,21 @@ def sample(context: Context) -> Measured:
 
 
 def look_into(context: Context) -> Measured:
-    from esnera_hf.inspection import inspect
+    from esnera_hf.sources.inspect import inspect
 
     source = context.sources()[0]
     return timed(lambda: inspect(source), sum(map(len, source.dataset.values())))[1]
 
 
 def screening(context: Context) -> Measured:
-    from esnera_hf.screening import screen
+    from esnera_hf.similarity.overlap import screen
 
     sources = context.sources()
     return timed(lambda: screen(sources), sum(len(source.dataset["train"]) for source in sources))[1]
 
 
 def leaking(context: Context) -> Measured:
-    from esnera_hf.leaks import find_leaks
+    from esnera_hf.sources.leakage import find_leaks
 
     sources = context.sources()
     found, measured = timed(lambda: find_leaks(sources), context.size)
@@ -170,8 +171,8 @@ def leaking(context: Context) -> Measured:
 
 
 def predicting(context: Context) -> Measured:
-    from esnera_hf.modeling import Tagger
-    from esnera_hf.predictions import write_predictions
+    from esnera_hf.modeling.tagger import Tagger
+    from esnera_hf.taggers.predictions import write_predictions
 
     tagger = Tagger.from_pretrained(context.folder / "tagger")
     seen = [0]
@@ -182,8 +183,8 @@ def predicting(context: Context) -> Measured:
 
 
 def crossing(context: Context) -> Measured:
-    from esnera_hf.predictions import read_predictions
-    from esnera_hf.similarity import cross_predictions
+    from esnera_hf.similarity.empirical import cross_predictions
+    from esnera_hf.taggers.predictions import read_predictions
 
     sources = context.sources()
     labels = [ref for source in sources for ref in source.label_refs]
@@ -196,8 +197,8 @@ def crossing(context: Context) -> Measured:
 
 
 def summing(context: Context) -> Measured:
-    from esnera_hf.modeling import MentionEncoder
-    from esnera_hf.similarity import sum_vectors
+    from esnera_hf.modeling.encoders import MentionEncoder
+    from esnera_hf.similarity.semantic import sum_vectors
 
     encoder = MentionEncoder(str(context.folder / "encoder"))
     seen = [0]
@@ -209,7 +210,7 @@ def summing(context: Context) -> Measured:
 
 
 def merging(context: Context) -> Measured:
-    from esnera_hf.merging import merge_sources
+    from esnera_hf.merging.merge import merge_sources
 
     sources, mapping, leaks = context.sources(), context.mapping(), context.leaks()
     merged, measured = timed(lambda: merge_sources(sources, mapping, leaks), context.size)
@@ -220,7 +221,7 @@ def merging(context: Context) -> Measured:
 def saving(context: Context) -> Measured:
     from datasets import load_from_disk
 
-    from esnera_hf.report import Report
+    from esnera_hf.report.report import Report
     from esnera_hf.result import MergeResult
 
     merged = load_from_disk(str(context.folder / "merged"))
@@ -232,7 +233,7 @@ def saving(context: Context) -> Measured:
 def reporting(context: Context) -> Measured:
     from datasets import load_from_disk
 
-    from esnera_hf.final import Final
+    from esnera_hf.evaluation.merged_tagger import Final
     from esnera_hf.report.build import Account, build_report
 
     final = Final(load_from_disk(str(context.folder / "merged")), tuple(context.leaks()))
@@ -243,7 +244,7 @@ def reporting(context: Context) -> Measured:
 def exporting(context: Context) -> Measured:
     from datasets import load_from_disk
 
-    from esnera_hf.exporting import export
+    from esnera_hf.merging.export import export
 
     merged = load_from_disk(str(context.folder / "merged"))
     with TemporaryDirectory(dir=context.folder) as place:
@@ -252,11 +253,11 @@ def exporting(context: Context) -> Measured:
 
 def together(context: Context) -> Measured:
     """Load, find leaks, merge and save in one process, as a user does."""
-    from esnera_hf.leaks import find_leaks
-    from esnera_hf.merging import merge_sources
-    from esnera_hf.report import Report
+    from esnera_hf.merging.merge import merge_sources
+    from esnera_hf.report.report import Report
     from esnera_hf.result import MergeResult
-    from esnera_hf.sources import load_source
+    from esnera_hf.sources.leakage import find_leaks
+    from esnera_hf.sources.load import load_source
 
     def work() -> None:
         sources = [load_source(context.folder / "text" / name) for name in SOURCES]

@@ -25,13 +25,14 @@ from typing import Any
 import numpy as np
 from semantic_variants import FEWEST_MENTIONS, average_precision, equal_pairs
 
-from esnera_hf.cache import CACHE_VARIABLE
-from esnera_hf.console import quiet_libraries
-from esnera_hf.labels import LabelRef
-from esnera_hf.similarity import cross_predictions
-from esnera_hf.source_taggers import own_taggers
-from esnera_hf.sources import NerSource, load_source
-from esnera_hf.tagger_plan import TaggerPlan
+from esnera_hf._internal.cache import CACHE_VARIABLE
+from esnera_hf._internal.console import quiet_libraries
+from esnera_hf.similarity.empirical import cross_predictions
+from esnera_hf.sources.load import load_source
+from esnera_hf.sources.source import NerSource
+from esnera_hf.taggers.settings import TaggerPlan
+from esnera_hf.taggers.source_taggers import own_taggers
+from esnera_hf.tagging import LabelRef
 
 
 @dataclass(frozen=True)

@@ -36,10 +36,16 @@ from typing import Any
 
 from kill_moments import Moments, events, wait
 
-from esnera_hf import AlignSettings, EvidenceSettings, FinalSettings, SearchSettings, align
-from esnera_hf.cache import Artefact
+from esnera_hf import (
+    AlignSettings,
+    EvidenceSettings,
+    FinalSettings,
+    SearchSettings,
+    align,
+)
+from esnera_hf._internal.cache import Artefact
 from esnera_hf.modeling import training
-from esnera_hf.sources import archives
+from esnera_hf.sources import files as archives
 
 SENTENCES = 60
 TRAINING = {"num_train_epochs": 3, "learning_rate": 2e-3}

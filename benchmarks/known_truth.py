@@ -29,13 +29,16 @@ from quality.gold import RELATIONS, Relation
 from quality.known_truth import HalvesEvidence, KnownCase, known_case, projected, relabelled
 from quality.options import add_training_options, evidence_settings
 
-from esnera_hf.alignment import greedy_merge_path, mapping_from_history, typed_mapping
-from esnera_hf.cache import CACHE_VARIABLE
-from esnera_hf.console import quiet_libraries
-from esnera_hf.evidence import gather_evidence
-from esnera_hf.labels import LabelRef
-from esnera_hf.screening import screen
-from esnera_hf.similarity import SimilarityMatrix, relate
+from esnera_hf._internal.cache import CACHE_VARIABLE
+from esnera_hf._internal.console import quiet_libraries
+from esnera_hf.alignment.equivalence_merge import typed_mapping
+from esnera_hf.alignment.greedy_path import greedy_merge_path
+from esnera_hf.alignment.naming import mapping_from_history
+from esnera_hf.similarity.equivalence import relate
+from esnera_hf.similarity.evidence import gather_evidence
+from esnera_hf.similarity.matrix import SimilarityMatrix
+from esnera_hf.similarity.overlap import screen
+from esnera_hf.tagging import LabelRef
 
 FREQUENT = 50
 LAMBDA, TAU = 0.4, 0.4

@@ -22,11 +22,17 @@ import numpy as np
 from quality.encoders import cut_encoder
 from quality.options import add_training_override
 
-from esnera_hf import AlignSettings, EvidenceSettings, FinalSettings, align
-from esnera_hf.cache import CACHE_VARIABLE
-from esnera_hf.console import quiet_libraries
-from esnera_hf.sources import NerSource, load_source
-from esnera_hf.taggers import cached_tagger
+from esnera_hf import (
+    AlignSettings,
+    EvidenceSettings,
+    FinalSettings,
+    align,
+)
+from esnera_hf._internal.cache import CACHE_VARIABLE
+from esnera_hf._internal.console import quiet_libraries
+from esnera_hf.sources.load import load_source
+from esnera_hf.sources.source import NerSource
+from esnera_hf.taggers.source_taggers import cached_tagger
 
 WAYS = ("alone", "head of the joint tagger", "merged")
 

@@ -17,7 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from esnera_hf import LabelMapping, LabelRef, MergeResult, SimilarityMatrix
+from esnera_hf import LabelMapping, MergeResult
+from esnera_hf.similarity.matrix import SimilarityMatrix
+from esnera_hf.tagging import LabelRef
 
 _CONFIDENT = ("verified", "high", "medium")
 

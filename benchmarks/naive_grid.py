@@ -24,9 +24,16 @@ from typing import Any
 from quality.encoders import cut_encoder
 from quality.options import add_training_override
 
-from esnera_hf import AlignSettings, EvidenceSettings, FinalSettings, MergeResult, SearchSettings, align
-from esnera_hf.cache import CACHE_VARIABLE
-from esnera_hf.console import quiet_libraries
+from esnera_hf import (
+    AlignSettings,
+    EvidenceSettings,
+    FinalSettings,
+    MergeResult,
+    SearchSettings,
+    align,
+)
+from esnera_hf._internal.cache import CACHE_VARIABLE
+from esnera_hf._internal.console import quiet_libraries
 
 GRID = SearchSettings()
 

@@ -29,20 +29,19 @@ from typing import Any
 
 from datasets import DatasetDict
 
-from esnera_hf.alignment import LabelMapping
-from esnera_hf.augmentation import PseudoLabels, pseudo_labels
-from esnera_hf.cache import CACHE_VARIABLE
-from esnera_hf.console import quiet_libraries
-from esnera_hf.final import mapping_by_name
-from esnera_hf.leaks import find_leaks, left_out_of_train
+from esnera_hf._internal.cache import CACHE_VARIABLE
+from esnera_hf._internal.console import quiet_libraries
+from esnera_hf.alignment.mapping import LabelMapping
+from esnera_hf.evaluation.merged_tagger import both_predictions, mapping_by_name, train_merged
+from esnera_hf.evaluation.projection import score_in_own_labels
+from esnera_hf.merging.pseudo_labels import PseudoLabels, pseudo_labels
 from esnera_hf.metrics import score_entities
-from esnera_hf.scoring import score_in_own_labels
-from esnera_hf.source_taggers import own_taggers
-from esnera_hf.sources import NerSource, load_source
-from esnera_hf.tagger_plan import TaggerPlan
-from esnera_hf.taggers import CachedTagger
+from esnera_hf.sources.leakage import find_leaks, left_out_of_train
+from esnera_hf.sources.load import load_source
+from esnera_hf.sources.source import NerSource
+from esnera_hf.taggers.settings import TaggerPlan
+from esnera_hf.taggers.source_taggers import CachedTagger, own_taggers
 from esnera_hf.tagging import OUTSIDE
-from esnera_hf.trials import both_predictions, train_merged
 
 #: Whether pseudo-labels are added, and their noise if the likelihood is partial, by name of the way.
 WAYS: dict[str, tuple[bool, float | None]] = {

@@ -32,8 +32,8 @@ import torch
 from transformers import AutoModelForTokenClassification, TokenClassificationPipeline
 
 from esnera_hf import Tagger, load_source
-from esnera_hf.console import quiet_libraries
-from esnera_hf.taggers import cached_tagger
+from esnera_hf._internal.console import quiet_libraries
+from esnera_hf.taggers.source_taggers import cached_tagger
 
 BATCH = 32
 #: The stock pipeline that ratios are given to, and those that are compared with it.
@@ -118,7 +118,7 @@ def contenders(options: Any) -> dict[str, Callable[[], Any]]:
 
 def tagger_device() -> torch.device:
     """Return the device that taggers predict on."""
-    from esnera_hf.modeling.batching import device
+    from esnera_hf.modeling.tokenization import device
 
     return device()
 

@@ -22,12 +22,12 @@ import time
 from pathlib import Path
 
 from esnera_hf import Tagger, load_source
-from esnera_hf.cache import CACHE_VARIABLE, Artefact
-from esnera_hf.console import quiet_libraries
-from esnera_hf.modeling.batching import CHUNK, device
-from esnera_hf.modeling.together import wait_for_all
-from esnera_hf.processes import is_main_process
-from esnera_hf.shares import Predict, make_predictions
+from esnera_hf._internal.cache import CACHE_VARIABLE, Artefact
+from esnera_hf._internal.console import quiet_libraries
+from esnera_hf._internal.processes import is_main_process
+from esnera_hf.modeling.distributed import wait_for_all
+from esnera_hf.modeling.tokenization import CHUNK, device
+from esnera_hf.taggers.predictions import Predict, make_predictions
 
 FILE = "predictions.parquet"
 

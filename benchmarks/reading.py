@@ -15,10 +15,10 @@ import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from esnera_hf.console import quiet_libraries
-from esnera_hf.duplicates import find_duplicates
-from esnera_hf.screening import screen
-from esnera_hf.sources import load_source
+from esnera_hf._internal.console import quiet_libraries
+from esnera_hf.similarity.overlap import screen
+from esnera_hf.sources.duplicates import find_duplicates
+from esnera_hf.sources.load import load_source
 
 WORDS = 25
 VOCABULARY = 20_000

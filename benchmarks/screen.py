@@ -22,10 +22,11 @@ from typing import Any
 
 import numpy as np
 
-from esnera_hf.console import quiet_libraries
-from esnera_hf.labels import LabelRef
-from esnera_hf.screening import Screening, screen
-from esnera_hf.sources import NerSource, load_source
+from esnera_hf._internal.console import quiet_libraries
+from esnera_hf.similarity.overlap import Screening, screen
+from esnera_hf.sources.load import load_source
+from esnera_hf.sources.source import NerSource
+from esnera_hf.tagging import LabelRef
 
 Pair = tuple[str, str]
 COMBINATIONS = {"min": np.nanmin, "mean": np.nanmean, "max": np.nanmax}

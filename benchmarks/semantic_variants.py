@@ -18,10 +18,11 @@ from pathlib import Path
 
 import numpy as np
 
-from esnera_hf.console import quiet_libraries
-from esnera_hf.labels import LabelRef
-from esnera_hf.modeling import MentionEncoder
-from esnera_hf.sources import NerSource, load_source
+from esnera_hf._internal.console import quiet_libraries
+from esnera_hf.modeling.encoders import MentionEncoder
+from esnera_hf.sources.load import load_source
+from esnera_hf.sources.source import NerSource
+from esnera_hf.tagging import LabelRef
 
 FEWEST_MENTIONS = 10
 

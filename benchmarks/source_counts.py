@@ -19,9 +19,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from esnera_hf.sources import NAMED_SOURCES, NamedSource, ReadingOptions, load_source
+from esnera_hf.sources.catalogue import NAMED_SOURCES, NamedSource
 from esnera_hf.sources.files import file_reader
-from esnera_hf.sources.sentence import RawSentence
+from esnera_hf.sources.load import load_source
+from esnera_hf.sources.options import ReadingOptions
+from esnera_hf.sources.source import RawSentence
 
 BEGIN, END = "<!-- {}: written by benchmarks/source_counts.py -->", "<!-- end of {} -->"
 

@@ -14,8 +14,8 @@ import argparse
 from itertools import islice
 
 from esnera_hf import Tagger, load_source
-from esnera_hf.console import quiet_libraries
-from esnera_hf.sources import AnnotatedSentence
+from esnera_hf._internal.console import quiet_libraries
+from esnera_hf.sources.source import AnnotatedSentence
 
 
 def main() -> None:

@@ -25,11 +25,16 @@ import argparse
 import sys
 
 import esnera_hf
-from esnera_hf import AlignSettings, EsneraError, EvidenceSettings, FinalSettings, SearchSettings
-from esnera_hf.hub import HubRepository
-from esnera_hf.processes import is_main_process
-from esnera_hf.publishing.before import check_before
-from esnera_hf.publishing.datasets import DatasetSettings
+from esnera_hf import (
+    AlignSettings,
+    EsneraError,
+    EvidenceSettings,
+    FinalSettings,
+    SearchSettings,
+)
+from esnera_hf._internal.processes import is_main_process
+from esnera_hf.hub.push import DatasetSettings, check_before
+from esnera_hf.hub.repository import HubRepository
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:

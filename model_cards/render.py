@@ -23,28 +23,32 @@ import numpy as np
 from datasets import ClassLabel, DatasetDict
 from numpy.typing import NDArray
 
-from esnera_hf.alignment import LabelMapping, typed_mapping
-from esnera_hf.augmentation import PseudoLabels, pseudo_labels
-from esnera_hf.cards import Card, DatasetCardFacts, ModelCardFacts, dataset_card, model_card
-from esnera_hf.demo.corpora import generate_corpora
-from esnera_hf.final import Final
-from esnera_hf.leaks import Leak, find_leaks, left_out_of_train
-from esnera_hf.licensing import strictest_terms
-from esnera_hf.merging import as_source, merge_sources
-from esnera_hf.metrics import score_entities
-from esnera_hf.report import Report
-from esnera_hf.report.build import Account, build_report
-from esnera_hf.scoring import score_in_own_labels, score_projected
-from esnera_hf.screening import screen
-from esnera_hf.similarity import (
-    SimilarityMatrix,
-    cross_predictions,
-    relate,
-    semantic_similarity,
-    sum_vectors,
+from esnera_hf.alignment.equivalence_merge import typed_mapping
+from esnera_hf.alignment.mapping import LabelMapping
+from esnera_hf.evaluation.merged_tagger import Final
+from esnera_hf.evaluation.projection import score_in_own_labels, score_projected
+from esnera_hf.hub.cards import (
+    Card,
+    DatasetCardFacts,
+    ModelCardFacts,
+    dataset_card,
+    model_card,
 )
-from esnera_hf.sources import AnnotatedSentence, NerSource, load_source
-from esnera_hf.sources.source import Licence, Provenance
+from esnera_hf.merging.merge import as_source, merge_sources
+from esnera_hf.merging.pseudo_labels import PseudoLabels, pseudo_labels
+from esnera_hf.metrics import score_entities
+from esnera_hf.report.build import Account, build_report
+from esnera_hf.report.report import Report
+from esnera_hf.similarity.empirical import cross_predictions
+from esnera_hf.similarity.equivalence import relate
+from esnera_hf.similarity.matrix import SimilarityMatrix
+from esnera_hf.similarity.overlap import screen
+from esnera_hf.similarity.semantic import semantic_similarity, sum_vectors
+from esnera_hf.sources.leakage import Leak, find_leaks, left_out_of_train
+from esnera_hf.sources.licenses import strictest_terms
+from esnera_hf.sources.load import load_source
+from esnera_hf.sources.source import AnnotatedSentence, Licence, NerSource, Provenance
+from esnera_hf.sources.synthetic import generate_corpora
 from esnera_hf.tagging import Entity
 
 FOLDER = Path(__file__).parent

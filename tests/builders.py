@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 from datasets import Dataset, DatasetDict
 
-from esnera_hf.labels import LabelRef
 from esnera_hf.metrics import Scores, score_entities
-from esnera_hf.similarity import CrossPredictions, LabelSums, SimilarityMatrix
-from esnera_hf.sources import NerSource
-from esnera_hf.sources.source import SOURCE_FEATURES
-from esnera_hf.tagging import Entity
+from esnera_hf.similarity.empirical import CrossPredictions
+from esnera_hf.similarity.matrix import SimilarityMatrix
+from esnera_hf.similarity.semantic import LabelSums
+from esnera_hf.sources.source import SOURCE_FEATURES, NerSource
+from esnera_hf.tagging import Entity, LabelRef
 
 Row = tuple[Sequence[str], Sequence[str]]
 

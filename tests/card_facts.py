@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from builders import make_matrix, make_source, row
-from esnera_hf.alignment import LabelMapping, MappedLabel
-from esnera_hf.augmentation import PseudoLabels
-from esnera_hf.cards import DatasetCardFacts, ModelCardFacts
-from esnera_hf.labels import LabelRef
-from esnera_hf.licensing import strictest_terms
-from esnera_hf.merging import merge_sources
-from esnera_hf.report import Report
-from esnera_hf.similarity import Agreement, PairEvidence
+from esnera_hf.alignment.mapping import LabelMapping
+from esnera_hf.alignment.mapping_yaml import MappedLabel
+from esnera_hf.hub.cards import DatasetCardFacts, ModelCardFacts
+from esnera_hf.merging.merge import merge_sources
+from esnera_hf.merging.pseudo_labels import PseudoLabels
+from esnera_hf.report.report import Report
+from esnera_hf.similarity.matrix import Agreement, PairEvidence
+from esnera_hf.sources.licenses import strictest_terms
 from esnera_hf.sources.source import Licence
-from esnera_hf.tagging import Entity
+from esnera_hf.tagging import Entity, LabelRef
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,7 @@ from pathlib import Path
 from datasets import Dataset
 from hypothesis import strategies as st
 
-from esnera_hf.sources import NerSource
-from esnera_hf.sources.sentence import RawSentence, Reader
-from esnera_hf.sources.source import SOURCE_FEATURES
+from esnera_hf.sources.source import SOURCE_FEATURES, NerSource, RawSentence, Reader
 from esnera_hf.tagging import Entity, entities_from_tags
 
 #: Prefixes of a one-token entity and of the first, inner and last token of a longer one.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from builders import make_source, row
-from esnera_hf.alignment import LabelMapping, MappedLabel
-from esnera_hf.labels import LabelRef
+from esnera_hf.alignment.mapping import LabelMapping
+from esnera_hf.alignment.mapping_yaml import MappedLabel
+from esnera_hf.tagging import LabelRef
 
 PARENTS = {"book": "PRODUCT", "film": "PRODUCT"}
 #: PRODUCT holds book and film; PER stands apart.

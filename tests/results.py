@@ -8,12 +8,13 @@ from typing import Any
 
 from builders import make_matrix, make_source, row
 from esnera_hf import MergeResult
-from esnera_hf.alignment import greedy_merge_path, mapping_from_history
-from esnera_hf.final import FinalSettings, finish
+from esnera_hf.alignment.greedy_path import greedy_merge_path
+from esnera_hf.alignment.naming import mapping_from_history
+from esnera_hf.evaluation.merged_tagger import FinalSettings, finish
 from esnera_hf.metrics import score_tags
 from esnera_hf.report.build import Account, build_report
-from esnera_hf.sources.licence_table import licence_from_id
-from esnera_hf.tagger_plan import TaggerPlan
+from esnera_hf.sources.licenses import licence_from_id
+from esnera_hf.taggers.settings import TaggerPlan
 
 
 def make_result(

@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 import pytest
 
-from esnera_hf.bounds import from_plain
+from esnera_hf._internal.checks import from_plain
 from esnera_hf.errors import ConfigurationError
 
 

@@ -7,8 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from esnera_hf.comparison import Comparison, compare, count_matches, f1, in_scope, renamed, resample
-from esnera_hf.metrics import score_entities
+from esnera_hf.metrics import (
+    Comparison,
+    compare,
+    count_matches,
+    f1,
+    in_scope,
+    renamed,
+    resample,
+    score_entities,
+)
 from esnera_hf.tagging import Entity
 
 LABELS = ("x", "y")

@@ -9,11 +9,12 @@ import pytest
 import yaml
 
 from esnera_hf import MergeResult
-from esnera_hf.alignment import LabelMapping, compare_mappings
-from esnera_hf.cli import main
+from esnera_hf.alignment.mapping import LabelMapping
+from esnera_hf.alignment.mapping_diff import compare_mappings
+from esnera_hf.cli.main import main
 from esnera_hf.errors import SourceError
-from esnera_hf.exporting import EXPORT_FORMATS, export
-from esnera_hf.sources import load_source
+from esnera_hf.merging.export import EXPORT_FORMATS, export
+from esnera_hf.sources.load import load_source
 from results import make_result
 
 NAMES = (

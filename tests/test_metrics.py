@@ -11,8 +11,14 @@ from hypothesis import strategies as st
 from seqeval.metrics import classification_report
 from seqeval.scheme import IOB2
 
-from esnera_hf import StrictNer
-from esnera_hf.metrics import LabelScore, Scores, scoped, score_entities, score_tags
+from esnera_hf.evaluation.evaluate_metric import StrictNer
+from esnera_hf.metrics import (
+    LabelScore,
+    Scores,
+    scoped,
+    score_entities,
+    score_tags,
+)
 from esnera_hf.tagging import Entity, TagError
 
 #: Two of three PER found, one of them cut short; one LOC found, one called ORG; one ORG too many.

@@ -7,7 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from esnera_hf import AlignSettings, EvidenceSettings, LabelRef, MergeResult, align
+from esnera_hf import (
+    AlignSettings,
+    EvidenceSettings,
+    MergeResult,
+    align,
+)
+from esnera_hf.tagging import LabelRef
 
 ENCODER = Path(os.environ.get("ESNERA_ENCODER_DIR", "")) / "e5-zh-4l"
 

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from esnera_hf.sources import NAMED_SOURCES, ReadingOptions, load_source
-from esnera_hf.sources.columns import ColumnFile
+from esnera_hf.sources.catalogue import NAMED_SOURCES
 from esnera_hf.sources.files import file_reader
-from esnera_hf.sources.json_file import JsonFile
+from esnera_hf.sources.load import load_source
+from esnera_hf.sources.options import ReadingOptions
+from esnera_hf.sources.readers.columns import ColumnFile
+from esnera_hf.sources.readers.json import JsonFile
 
 DATA_DIR = os.environ.get("ESNERA_DATA_DIR", "")
 

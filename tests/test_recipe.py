@@ -14,19 +14,19 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from builders import Row, make_source, row, toy_source
-from esnera_hf.alignment import LabelMapping, MappedLabel
-from esnera_hf.api import apply
-from esnera_hf.augmentation import PseudoLabels
+from esnera_hf.align import apply
+from esnera_hf.alignment.mapping import LabelMapping
+from esnera_hf.alignment.mapping_yaml import MappedLabel
 from esnera_hf.errors import LicenceError, MappingError, RecipeError
-from esnera_hf.labels import LabelRef
-from esnera_hf.leaks import find_leaks, left_out_of_train
-from esnera_hf.merging import merge_sources
-from esnera_hf.publishing.bundle import Publication, write_bundle
-from esnera_hf.publishing.recipe import Comparison, Recipe
-from esnera_hf.report import Report
-from esnera_hf.sources import NerSource
-from esnera_hf.sources.licence_table import licence_from_id
-from esnera_hf.tagging import Entity
+from esnera_hf.hub.push import Publication, write_bundle
+from esnera_hf.hub.recipe import Comparison, Recipe
+from esnera_hf.merging.merge import merge_sources
+from esnera_hf.merging.pseudo_labels import PseudoLabels
+from esnera_hf.report.report import Report
+from esnera_hf.sources.leakage import find_leaks, left_out_of_train
+from esnera_hf.sources.licenses import licence_from_id
+from esnera_hf.sources.source import NerSource
+from esnera_hf.tagging import Entity, LabelRef
 
 NAMES = {"PERSON": "PER", "PLACE": "LOC"}
 OTHERS = {"PERSON": "name", "FIRM": "company"}

@@ -12,9 +12,9 @@ import pytest
 
 from builders import make_source, row
 from esnera_hf import MergeResult
-from esnera_hf.augmentation import PseudoLabels
 from esnera_hf.errors import MappingError, OutputExistsError, SourceNotFoundError
-from esnera_hf.merging import merge_sources
+from esnera_hf.merging.merge import merge_sources
+from esnera_hf.merging.pseudo_labels import PseudoLabels
 from esnera_hf.metrics import score_tags
 from esnera_hf.report.html import render_report
 from esnera_hf.result import new_folder

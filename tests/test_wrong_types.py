@@ -10,10 +10,15 @@ import pytest
 
 import esnera_hf
 from builders import make_source, row
-from esnera_hf import AlignSettings, EvidenceSettings, FinalSettings, SearchSettings
-from esnera_hf.alignment import MappedLabel
+from esnera_hf import (
+    AlignSettings,
+    EvidenceSettings,
+    FinalSettings,
+    SearchSettings,
+)
+from esnera_hf.alignment.mapping_yaml import MappedLabel
 from esnera_hf.errors import ConfigurationError, SourceNotFoundError
-from esnera_hf.labels import LabelRef
+from esnera_hf.tagging import LabelRef
 from results import make_result
 
 

@@ -31,7 +31,7 @@ from types import FrameType
 from datasets import disable_progress_bars
 from targets import SHARES, Case, make, run
 
-from esnera_hf.console import quiet_libraries
+from esnera_hf._internal.console import quiet_libraries
 from esnera_hf.errors import ConservationError, EsneraError
 
 _LONGEST = 10.0

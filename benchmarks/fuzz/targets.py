@@ -12,20 +12,29 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from esnera_hf.publishing.recipe import RecipeRow
 from grammar import written
 from mutations import dumped, spoiled, spoiled_value
 from seeds import BRAT_TEXT, MANIFEST, MAPPINGS, RECIPE, REPORT, SIMILARITY, TEXTS, json_values
 
-from esnera_hf.alignment import LabelMapping
-from esnera_hf.publishing.recipe import Recipe, RecipeRow
-from esnera_hf.publishing.repository import read_manifest
+from esnera_hf._internal.yaml import dump_yaml
+from esnera_hf.alignment.mapping import LabelMapping
+from esnera_hf.hub.push import read_manifest
+from esnera_hf.hub.recipe import Recipe
 from esnera_hf.report.files import read_report, write_json
-from esnera_hf.sources import ReadingOptions, load_source
 from esnera_hf.sources.files import file_reader
-from esnera_hf.sources.offsets import EMPTY, CharacterSpans, to_tokens
-from esnera_hf.sources.sentence import RawSentence, flatten
-from esnera_hf.tagging import SCHEMES, Entity, TagError, detect_scheme, entities_from_tags, tags_from_entities
-from esnera_hf.yaml_text import dump_yaml
+from esnera_hf.sources.load import load_source
+from esnera_hf.sources.options import ReadingOptions
+from esnera_hf.sources.readers.offsets import EMPTY, CharacterSpans, to_tokens
+from esnera_hf.sources.source import RawSentence, flatten
+from esnera_hf.tagging import (
+    SCHEMES,
+    Entity,
+    TagError,
+    detect_scheme,
+    entities_from_tags,
+    tags_from_entities,
+)
 
 _TAGS = (
     "O",

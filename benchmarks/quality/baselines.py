@@ -7,10 +7,10 @@ from itertools import combinations
 
 import numpy as np
 
-from esnera_hf.modeling import MentionEncoder
-from esnera_hf.screening import Screening, screen
-from esnera_hf.similarity import name_similarity
-from esnera_hf.sources import AnnotatedSentence, NerSource
+from esnera_hf.modeling.encoders import MentionEncoder
+from esnera_hf.similarity.equivalence import name_similarity
+from esnera_hf.similarity.overlap import Screening, screen
+from esnera_hf.sources.source import AnnotatedSentence, NerSource
 from esnera_hf.tagging import Entity
 from quality.gold import GoldPair
 

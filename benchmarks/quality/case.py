@@ -10,11 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from esnera_hf.alignment import LabelMapping, greedy_merge_path, typed_mapping
-from esnera_hf.evidence import gather_evidence
-from esnera_hf.labels import LabelRef
-from esnera_hf.similarity import SimilarityMatrix, mutual_similarity, relate
-from esnera_hf.sources import NerSource
+from esnera_hf.alignment.equivalence_merge import typed_mapping
+from esnera_hf.alignment.greedy_path import greedy_merge_path
+from esnera_hf.alignment.mapping import LabelMapping
+from esnera_hf.similarity.equivalence import mutual_similarity, relate
+from esnera_hf.similarity.evidence import gather_evidence
+from esnera_hf.similarity.matrix import SimilarityMatrix
+from esnera_hf.sources.source import NerSource
+from esnera_hf.tagging import LabelRef
 from quality.baselines import mention_overlap, name_meanings, name_scores
 from quality.corpora import PooledSentence, as_source, sampled
 from quality.gold import GoldPair, Relation, read_gold

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from datasets import Dataset, DatasetDict
 
-from esnera_hf.sources import NerSource, load_source
+from esnera_hf.sources.load import load_source
+from esnera_hf.sources.source import NerSource
 
 Span = tuple[int, int, str]
 

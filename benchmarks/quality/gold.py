@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from esnera_hf.labels import LabelRef
+from esnera_hf.tagging import LabelRef
 
 Relation = Literal["equal", "subset", "superset", "overlap", "none"]
 RELATIONS: tuple[Relation, ...] = ("equal", "subset", "superset", "overlap", "none")

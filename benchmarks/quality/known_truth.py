@@ -15,9 +15,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from esnera_hf.labels import LabelRef
-from esnera_hf.screening import Screening
-from esnera_hf.similarity import LabelSums, SimilarityMatrix, semantic_similarity
+from esnera_hf.similarity.matrix import SimilarityMatrix
+from esnera_hf.similarity.overlap import Screening
+from esnera_hf.similarity.semantic import LabelSums, semantic_similarity
+from esnera_hf.tagging import LabelRef
 from quality.corpora import PooledSentence
 from quality.gold import Relation
 

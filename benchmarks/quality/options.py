@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from esnera_hf.evidence import EvidenceSettings
-from esnera_hf.sources import NerSource
+from esnera_hf.similarity.evidence import EvidenceSettings
+from esnera_hf.sources.source import NerSource
 
 #: Heads have learnt little after fewer.
 FEWEST_STEPS = 300

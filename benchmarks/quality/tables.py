@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from esnera_hf.labels import LabelRef
+from esnera_hf.tagging import LabelRef
 from quality.case import LAMBDA, LAMBDAS, TAU, TAUS, Case, System
 from quality.figures import (
     average_precision,

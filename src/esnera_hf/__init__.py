@@ -11,25 +11,31 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from esnera_hf.alignment import LabelMapping, SchemaSettings, SearchSettings, compare_mappings
-    from esnera_hf.api import align, apply
-    from esnera_hf.duplicates import find_duplicates
+    from esnera_hf.align import align, apply
+    from esnera_hf.alignment.constraints import SchemaSettings
+    from esnera_hf.alignment.mapping import LabelMapping
+    from esnera_hf.alignment.mapping_diff import compare_mappings
+    from esnera_hf.alignment.search import SearchSettings
     from esnera_hf.errors import EsneraError
-    from esnera_hf.evidence import EvidenceSettings
-    from esnera_hf.exporting import export
-    from esnera_hf.final import FinalSettings
-    from esnera_hf.inspection import inspect
-    from esnera_hf.labels import LabelRef
-    from esnera_hf.levels import view
-    from esnera_hf.modeling import Tagger, TaggerTrainingArguments
+    from esnera_hf.evaluation.evaluate_metric import StrictNer
+    from esnera_hf.evaluation.merged_tagger import FinalSettings
+    from esnera_hf.merging.export import export
+    from esnera_hf.merging.label_levels import view
+    from esnera_hf.modeling.arguments import TaggerTrainingArguments
+    from esnera_hf.modeling.tagger import Tagger
     from esnera_hf.result import MergeResult
-    from esnera_hf.screening import screen
     from esnera_hf.settings import AlignSettings
-    from esnera_hf.similarity import SimilarityMatrix
-    from esnera_hf.single import train_tagger
-    from esnera_hf.sources import NerSource, ReadingOptions, load_source
-    from esnera_hf.strict_ner import StrictNer
-    from esnera_hf.tagging import Entity
+    from esnera_hf.similarity.evidence import EvidenceSettings
+    from esnera_hf.similarity.matrix import SimilarityMatrix
+    from esnera_hf.similarity.overlap import screen
+    from esnera_hf.sources.duplicates import find_duplicates
+    from esnera_hf.sources.inspect import inspect
+    from esnera_hf.sources.load import load_source
+    from esnera_hf.sources.options import ReadingOptions
+    from esnera_hf.sources.source import NerSource
+    from esnera_hf.taggers.train import train_tagger
+    from esnera_hf.tagging import Entity, LabelRef
+
 
 __version__ = "0.1.0"
 

@@ -1,6 +1,8 @@
 """``python -m esnera_hf``."""
 
-from esnera_hf.cli import main
+from __future__ import annotations
+
+from esnera_hf.cli.main import main
 
 if __name__ == "__main__":
     raise SystemExit(main())

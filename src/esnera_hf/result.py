@@ -12,26 +12,32 @@ from typing import TYPE_CHECKING
 
 from datasets import DatasetDict, load_from_disk
 
-from esnera_hf.alignment import LabelMapping
-from esnera_hf.console import no_dataset_bars
-from esnera_hf.disk import staging_folder, write_problem
+from esnera_hf._internal.console import no_dataset_bars
+from esnera_hf._internal.files import staging_folder, write_problem
+from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.errors import (
     ConfigurationError,
     MappingError,
     OutputExistsError,
     SourceNotFoundError,
 )
-from esnera_hf.levels import Level, view
-from esnera_hf.report import Report
-from esnera_hf.report.files import MAPPING_FILE, REPORT_FILE, read_report, write_report
-from esnera_hf.similarity import SimilarityMatrix
+from esnera_hf.merging.label_levels import Level, view
+from esnera_hf.report.files import (
+    MAPPING_FILE,
+    REPORT_FILE,
+    read_report,
+    write_report,
+)
+from esnera_hf.report.report import Report
+from esnera_hf.similarity.matrix import SimilarityMatrix
 
 if TYPE_CHECKING:
-    from esnera_hf.cards import Card
-    from esnera_hf.hub import Published
-    from esnera_hf.modeling import Tagger
-    from esnera_hf.publishing.bundle import Publication
-    from esnera_hf.publishing.recipe import Comparison
+    from esnera_hf.hub.cards import Card
+    from esnera_hf.hub.push import Publication
+    from esnera_hf.hub.recipe import Comparison
+    from esnera_hf.hub.repository import Published
+    from esnera_hf.modeling.tagger import Tagger
+
 
 DATASET_FOLDER = "dataset"
 TAGGER_FOLDER = "tagger"
@@ -137,8 +143,8 @@ class MergeResult:
             HubError: the Hub refuses it or cannot be reached; it says what is safe
                 and what to do.
         """
-        from esnera_hf.hub import HubRepository
-        from esnera_hf.publishing.datasets import DatasetSettings, publish_dataset
+        from esnera_hf.hub.push import DatasetSettings, publish_dataset
+        from esnera_hf.hub.repository import HubRepository
 
         repository = HubRepository(repo_id, "dataset", token=token, revision=revision, create_pr=create_pr)
         settings = DatasetSettings(text, may_share, by_source)
@@ -169,7 +175,7 @@ class MergeResult:
             LicenceError: the text of a source may not be passed on; nothing is written.
             OutputExistsError: the folder exists; nothing is written.
         """
-        from esnera_hf.publishing.datasets import DatasetSettings, write_publication
+        from esnera_hf.hub.push import DatasetSettings, write_publication
 
         settings = DatasetSettings(text, may_share, by_source)
         with new_folder(Path(path)) as folder:
@@ -188,12 +194,12 @@ class MergeResult:
         Raises:
             LicenceError: the text of a source may not be passed on.
         """
-        from esnera_hf.publishing.datasets import DatasetSettings, card_of
+        from esnera_hf.hub.push import DatasetSettings, card_of
 
         return card_of(self._publication(), repo_id, DatasetSettings(text, may_share, by_source))
 
     def _publication(self) -> Publication:
-        from esnera_hf.publishing.bundle import Publication
+        from esnera_hf.hub.push import Publication
 
         return Publication(self.dataset, self.mapping, self.similarity, self.report)
 
@@ -203,7 +209,7 @@ class MergeResult:
         Raises:
             ConfigurationError: none was asked for.
         """
-        from esnera_hf.modeling import Tagger
+        from esnera_hf.modeling.tagger import Tagger
 
         if self.tagger_folder is None:
             raise ConfigurationError(
@@ -248,7 +254,7 @@ def load_saved_tagger(path: str | os.PathLike[str]) -> Tagger:
         EncoderError: the folder holds no tagger.
         SourceNotFoundError: the alignment that it lies in is not complete.
     """
-    from esnera_hf.modeling import Tagger
+    from esnera_hf.modeling.tagger import Tagger
 
     folder = Path(path).resolve()
     if folder.name == TAGGER_FOLDER and (folder.parent / REPORT_FILE).is_file():

@@ -6,11 +6,13 @@ import os
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, get_args
 
-from esnera_hf.alignment import LabelMapping, SchemaSettings, SearchSettings
+from esnera_hf.alignment.constraints import SchemaSettings
+from esnera_hf.alignment.mapping import LabelMapping
+from esnera_hf.alignment.search import SearchSettings
 from esnera_hf.errors import ConfigurationError
-from esnera_hf.evidence import EvidenceSettings
-from esnera_hf.final import FinalSettings
-from esnera_hf.tagger_plan import training_settings
+from esnera_hf.evaluation.merged_tagger import FinalSettings
+from esnera_hf.similarity.evidence import EvidenceSettings
+from esnera_hf.taggers.settings import training_settings
 
 Merge = Literal["flat", "typed"]
 _PARTS = {

@@ -11,13 +11,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, get_args
 
+from esnera_hf._internal.text import shown
 from esnera_hf.errors import EsneraError
-from esnera_hf.text import shown
 
 Scheme = Literal["IOB1", "IOB2", "BIOES", "BMES", "BMEWO", "BILOU", "none"]
 SCHEMES: tuple[Scheme, ...] = get_args(Scheme)
 
 OUTSIDE = "O"
+#: Where a tag of the merged dataset comes from.
+GOLD, PSEUDO = "gold", "pseudo"
 
 _PREFIX_ROLES: dict[Scheme, dict[str, str]] = {
     "IOB1": {"B": "B", "I": "I"},
@@ -186,3 +188,13 @@ def detect_scheme(sentences: Iterable[Sequence[str]]) -> Scheme:
         return "IOB1" if inside_on_its_own and not begins_on_its_own else "IOB2"
     candidates: tuple[Scheme, ...] = ("BIOES", "BMES", "BMEWO", "BILOU")
     return max(candidates, key=lambda scheme: len(prefixes & _PREFIX_ROLES[scheme].keys()))
+
+
+class LabelRef(NamedTuple):
+    """One label of one source, such as ``cluener:company``."""
+
+    source: str
+    label: str
+
+    def __str__(self) -> str:
+        return f"{self.source}:{self.label}"

@@ -11,17 +11,13 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from esnera_hf.alignment import (
-    Constraints,
-    LabelMapping,
-    MappedLabel,
-    SchemaSettings,
-    build_constraints,
-    clustering,
-)
+from esnera_hf.alignment import clustering
 from esnera_hf.alignment.clustering import best_clusters, cluster_greedily, partition_labels
+from esnera_hf.alignment.constraints import Constraints, SchemaSettings, build_constraints
+from esnera_hf.alignment.mapping import LabelMapping
+from esnera_hf.alignment.mapping_yaml import MappedLabel
 from esnera_hf.errors import ConfigurationError
-from esnera_hf.labels import LabelRef
+from esnera_hf.tagging import LabelRef
 
 Weighed = tuple[list[LabelRef], NDArray[np.float64]]
 

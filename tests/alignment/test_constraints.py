@@ -10,17 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import make_matrix
-from esnera_hf.alignment import (
-    LabelMapping,
-    MappedLabel,
-    SchemaSettings,
-    build_constraints,
-    greedy_merge_path,
-    mapping_from_history,
-)
+from esnera_hf.alignment.constraints import SchemaSettings, build_constraints
+from esnera_hf.alignment.greedy_path import greedy_merge_path
+from esnera_hf.alignment.mapping import LabelMapping
+from esnera_hf.alignment.mapping_yaml import MappedLabel
+from esnera_hf.alignment.naming import mapping_from_history
 from esnera_hf.errors import ConfigurationError
-from esnera_hf.labels import LabelRef
-from esnera_hf.similarity import SimilarityMatrix
+from esnera_hf.similarity.matrix import SimilarityMatrix
+from esnera_hf.tagging import LabelRef
 
 SUPPORT = {"a:book": 10, "a:firm": 20, "b:work": 30, "b:org": 40, "c:title": 5, "c:company": 50}
 

@@ -8,17 +8,14 @@ import numpy as np
 import pytest
 
 from builders import make_matrix
-from esnera_hf.alignment import (
-    Constraints,
-    LabelMapping,
-    SchemaSettings,
-    build_constraints,
-    greedy_merge_path,
-    mapping_from_history,
-    typed_mapping,
-)
-from esnera_hf.labels import LabelRef
-from esnera_hf.similarity import LabelRelations, SimilarityMatrix, relate
+from esnera_hf.alignment.constraints import Constraints, SchemaSettings, build_constraints
+from esnera_hf.alignment.equivalence_merge import typed_mapping
+from esnera_hf.alignment.greedy_path import greedy_merge_path
+from esnera_hf.alignment.mapping import LabelMapping
+from esnera_hf.alignment.naming import mapping_from_history
+from esnera_hf.similarity.equivalence import LabelRelations, relate
+from esnera_hf.similarity.matrix import SimilarityMatrix
+from esnera_hf.tagging import LabelRef
 
 SUPPORT = {"fine:book": 60, "fine:film": 60, "fine:name": 90, "coarse:work": 200, "coarse:PERSON": 150}
 

@@ -9,18 +9,13 @@ import numpy as np
 import pytest
 
 from builders import make_matrix
-from esnera_hf.alignment import (
-    MergeHistory,
-    SchemaSettings,
-    build_constraints,
-    greedy_merge_path,
-    mapping_from_history,
-)
-from esnera_hf.alignment.greedy_path import Decision, merge_step, next_step
+from esnera_hf.alignment.constraints import SchemaSettings, build_constraints
+from esnera_hf.alignment.greedy_path import Decision, MergeHistory, greedy_merge_path, merge_step, next_step
 from esnera_hf.alignment.groups import LabelGroup
+from esnera_hf.alignment.naming import mapping_from_history
 from esnera_hf.errors import ConfigurationError
-from esnera_hf.labels import LabelRef
-from esnera_hf.similarity import SimilarityMatrix
+from esnera_hf.similarity.matrix import SimilarityMatrix
+from esnera_hf.tagging import LabelRef
 
 
 def ref(name: str) -> LabelRef:

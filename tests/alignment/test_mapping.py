@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from esnera_hf.alignment import LabelMapping, MappedLabel
+from esnera_hf.alignment.mapping import LabelMapping
+from esnera_hf.alignment.mapping_yaml import MappedLabel
 from esnera_hf.errors import MappingError
-from esnera_hf.labels import LabelRef
+from esnera_hf.tagging import LabelRef
 from product_tree import MAPPING, PARENTS
 
 FLAT = replace(MAPPING, parents={})

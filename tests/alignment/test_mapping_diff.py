@@ -5,15 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from builders import make_source, row
-from esnera_hf.alignment import (
-    LabelMapping,
-    MappedLabel,
-    affected_entities,
-    compare_mappings,
-    decided_anew,
-)
-from esnera_hf.alignment.mapping_diff import Move
-from esnera_hf.labels import LabelRef
+from esnera_hf.alignment.mapping import LabelMapping
+from esnera_hf.alignment.mapping_diff import Move, affected_entities, compare_mappings, decided_anew
+from esnera_hf.alignment.mapping_yaml import MappedLabel
+from esnera_hf.tagging import LabelRef
 from product_tree import MAPPING
 
 

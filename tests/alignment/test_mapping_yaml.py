@@ -11,10 +11,11 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from esnera_hf.alignment import LabelMapping, MappedLabel
+from esnera_hf.alignment.mapping import LabelMapping
+from esnera_hf.alignment.mapping_yaml import MappedLabel
 from esnera_hf.errors import MappingError
-from esnera_hf.labels import LabelRef
-from esnera_hf.similarity import Agreement, PairEvidence
+from esnera_hf.similarity.matrix import Agreement, PairEvidence
+from esnera_hf.tagging import LabelRef
 
 ODD_NAMES = (
     *("NO", "null", "~", "1e3", "2024-01-01", "a: b", "- x", "人名", "x@y", "#"),

@@ -8,20 +8,14 @@ from typing import Any
 import pytest
 
 from builders import make_matrix
-from esnera_hf.alignment import (
-    LabelMapping,
-    MappedLabel,
-    MergeHistory,
-    SchemaSettings,
-    build_constraints,
-    greedy_merge_path,
-    mapping_from_history,
-)
-from esnera_hf.alignment.greedy_path import merge_step, next_step
-from esnera_hf.alignment.naming import label_groups
+from esnera_hf.alignment.constraints import SchemaSettings, build_constraints
+from esnera_hf.alignment.greedy_path import MergeHistory, greedy_merge_path, merge_step, next_step
+from esnera_hf.alignment.mapping import LabelMapping
+from esnera_hf.alignment.mapping_yaml import MappedLabel
+from esnera_hf.alignment.naming import label_groups, mapping_from_history
 from esnera_hf.errors import ConservationError
-from esnera_hf.labels import LabelRef
-from esnera_hf.similarity import Agreement, PairEvidence
+from esnera_hf.similarity.matrix import Agreement, PairEvidence
+from esnera_hf.tagging import LabelRef
 
 
 def test_a_group_has_the_name_and_the_evidence_of_its_head() -> None:

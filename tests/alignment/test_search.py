@@ -11,12 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from builders import make_matrix
-from esnera_hf.alignment import MergeHistory, MergeStep, SearchSettings, search_merge_path
-from esnera_hf.alignment.greedy_path import merge_step, next_step
-from esnera_hf.alignment.search import step_candidates
+from esnera_hf.alignment.greedy_path import MergeHistory, MergeStep, merge_step, next_step
+from esnera_hf.alignment.search import SearchSettings, search_merge_path, step_candidates
 from esnera_hf.errors import ConfigurationError
-from esnera_hf.labels import LabelRef
-from esnera_hf.similarity import SimilarityMatrix
+from esnera_hf.similarity.matrix import SimilarityMatrix
+from esnera_hf.tagging import LabelRef
 
 GRID = SearchSettings()
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from builders import VANISHING, toy_rows, toy_source
-from esnera_hf.modeling import Tagger, fit_tagger
+from esnera_hf.modeling.tagger import Tagger
+from esnera_hf.modeling.training import fit_tagger
 
 NAMES = {"PERSON": "PER", "PLACE": "LOC"}
 

@@ -9,8 +9,7 @@ import pytest
 from transformers import TrainingArguments
 
 from esnera_hf.errors import ConfigurationError
-from esnera_hf.modeling import TaggerTrainingArguments
-from esnera_hf.modeling.arguments import _ALLOWED, checked_training
+from esnera_hf.modeling.arguments import _ALLOWED, TaggerTrainingArguments, checked_training
 
 GIVEN: dict[str, Any] = {
     "seed": 7,

@@ -8,9 +8,10 @@ from contextlib import contextmanager
 import pytest
 import torch
 
-from esnera_hf.modeling import Tagger, batching
-from esnera_hf.modeling.batching import batches_by_length, mixed_precision
+from esnera_hf.modeling import tokenization as batching
 from esnera_hf.modeling.hub_code.windows import Window, encoder_inputs, pad
+from esnera_hf.modeling.tagger import Tagger
+from esnera_hf.modeling.tokenization import batches_by_length, mixed_precision
 
 
 def windows(*lengths: int) -> list[Window]:

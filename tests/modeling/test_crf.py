@@ -14,7 +14,7 @@ from torchcrf import CRF
 
 from esnera_hf.modeling.hub_code import crf as crf_module
 from esnera_hf.modeling.hub_code.crf import FORBIDDEN, ConstrainedCRF
-from esnera_hf.modeling.joint_model import RowwiseCRF
+from esnera_hf.modeling.joint import RowwiseCRF
 
 TAGS = ("O", "B-a", "I-a", "B-b", "I-b")
 NEVER_BINDING = ("O", "B-a", "B-b", "B-c")

@@ -17,19 +17,19 @@ from builders import make_source, row, toy_source
 from esnera_hf.errors import ConfigurationError, EncoderError
 from esnera_hf.modeling import training
 from esnera_hf.modeling.arguments import choose_arguments
+from esnera_hf.modeling.encoders import load_encoder
 from esnera_hf.modeling.hub_code.crf import ConstrainedCRF
 from esnera_hf.modeling.hub_code.windows import window_inputs
-from esnera_hf.modeling.joint import JointTagger
-from esnera_hf.modeling.joint_model import JointModel, RowwiseCRF
-from esnera_hf.modeling.joint_training import (
+from esnera_hf.modeling.joint import JointModel, JointTagger, RowwiseCRF
+from esnera_hf.modeling.tagger import Tagger
+from esnera_hf.modeling.training import (
     JointCollator,
     JointData,
+    epoch_history,
     fit_joint_tagger,
+    tagger_optimizer,
 )
-from esnera_hf.modeling.pretrained import load_encoder
-from esnera_hf.modeling.tagger import Tagger
-from esnera_hf.modeling.training import epoch_history, tagger_optimizer
-from esnera_hf.sources import NerSource
+from esnera_hf.sources.source import NerSource
 from esnera_hf.tagging import Entity, iob2_tag_set
 
 FAST = {"learning_rate": 1e-2, "head_learning_rate": 2e-2, "num_train_epochs": 5}

@@ -13,9 +13,10 @@ from transformers import AutoModelForTokenClassification
 
 from builders import WINDOW
 from esnera_hf.errors import EncoderError
-from esnera_hf.modeling import CrfTagger, CrfTaggerConfig
-from esnera_hf.modeling.batching import TaggingCollator
-from esnera_hf.modeling.pretrained import load_encoder
+from esnera_hf.modeling.encoders import load_encoder
+from esnera_hf.modeling.hub_code.configuration_crf_tagger import CrfTaggerConfig
+from esnera_hf.modeling.hub_code.modeling_crf_tagger import CrfTagger
+from esnera_hf.modeling.tokenization import TaggingCollator
 
 TAGS = ["O", "B-a", "I-a", "B-b", "I-b"]
 ROWS = [

@@ -9,12 +9,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from esnera_hf.candidates import CandidateLabels, PartialAnnotation
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.modeling.hub_code.crf import ConstrainedCRF
 from esnera_hf.modeling.hub_code.modeling_crf_tagger import CrfTagger
 from esnera_hf.modeling.partial import CandidateTags, PartialTagger, partitions
-from esnera_hf.tagging import Entity, entities_from_tags, iob2_tag_set, tags_from_entities
+from esnera_hf.sources.partial_annotation import CandidateLabels, PartialAnnotation
+from esnera_hf.tagging import (
+    Entity,
+    entities_from_tags,
+    iob2_tag_set,
+    tags_from_entities,
+)
 
 #: W is a whole of which P is a part; Q is of another kind.
 LABELS = ("W", "P", "Q")

@@ -13,10 +13,11 @@ from datasets import Dataset
 from transformers import TokenClassificationPipeline, pipeline
 from transformers.pipelines.pt_utils import KeyDataset
 
-from esnera_hf.cli import main
-from esnera_hf.modeling import CrfTaggerPipeline, Tagger, load_pipeline
+from esnera_hf.cli.main import main
+from esnera_hf.modeling.hub_code.pipeline_crf_tagger import CrfTaggerPipeline
 from esnera_hf.modeling.hub_code.windows import window_inputs
 from esnera_hf.modeling.hub_code.words import word_spans
+from esnera_hf.modeling.tagger import Tagger, load_pipeline
 
 KEYS = ["entity_group", "score", "word", "start", "end"]
 

@@ -21,9 +21,15 @@ from transformers import (
 )
 
 from esnera_hf.errors import EncoderError
-from esnera_hf.modeling import CrfTagger, Tagger
+from esnera_hf.modeling.encoders import (
+    RECORD_FILE,
+    hidden_size,
+    load_encoder,
+    window_length,
+)
 from esnera_hf.modeling.hub_code.configuration_crf_tagger import CrfTaggerConfig
-from esnera_hf.modeling.pretrained import RECORD_FILE, hidden_size, load_encoder, window_length
+from esnera_hf.modeling.hub_code.modeling_crf_tagger import CrfTagger
+from esnera_hf.modeling.tagger import Tagger
 from esnera_hf.modeling.tokenization import WordTokenizer
 
 SPECIAL = ["<s>", "<pad>", "</s>", "<unk>"]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from esnera_hf.modeling.sampling import TemperatureSampler, quotas
+from esnera_hf.modeling.training import TemperatureSampler, quotas
 
 LENGTHS = [[10 + i % 7 for i in range(90)], [5] * 9, [30, 3, 3]]
 

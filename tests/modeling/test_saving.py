@@ -28,10 +28,14 @@ from transformers import AutoTokenizer
 from transformers.dynamic_module_utils import get_imports, get_relative_import_files
 
 from esnera_hf.errors import EncoderError
-from esnera_hf.modeling import Tagger, load_pipeline
+from esnera_hf.modeling.encoders import (
+    commit_of,
+    load_encoder,
+    reason,
+    resolved_commit,
+)
 from esnera_hf.modeling.hub_code import crf
-from esnera_hf.modeling.pretrained import commit_of, load_encoder, reason, resolved_commit
-from esnera_hf.modeling.tagger import REQUIREMENTS
+from esnera_hf.modeling.tagger import REQUIREMENTS, Tagger, load_pipeline
 
 CODE = {
     "configuration_crf_tagger.py",
@@ -255,7 +259,7 @@ class TestFromTheHub:
             cause = kind("long\nstory", response=httpx.Response(status, request=request))
             raise OSError("first line\nsecond line") from cause
 
-        monkeypatch.setattr("esnera_hf.modeling.pretrained.commit_of", fail)
+        monkeypatch.setattr("esnera_hf.modeling.encoders.commit_of", fail)
         with pytest.raises(EncoderError, match=told) as error:
             Tagger.from_pretrained("someone/nothing")
         assert "\n" not in str(error.value)

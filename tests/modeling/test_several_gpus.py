@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from transformers import BertConfig, BertModel, TrainingArguments, XLNetConfig, XLNetModel
 
-from esnera_hf import taggers
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.modeling import arguments as arguments_module
 from esnera_hf.modeling.arguments import choose_arguments, has_unused_parameters, whole_batch
+from esnera_hf.taggers import source_taggers as taggers
 
 BERT = BertConfig(
     vocab_size=9, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8

@@ -14,8 +14,9 @@ import torch
 from builders import VANISHING, make_source, row, toy_source
 from esnera_hf.errors import ConfigurationError, EncoderError
 from esnera_hf.metrics import score_entities
-from esnera_hf.modeling import MentionEncoder, Tagger
-from esnera_hf.modeling.batching import TaggingCollator
+from esnera_hf.modeling.encoders import MentionEncoder
+from esnera_hf.modeling.tagger import Tagger
+from esnera_hf.modeling.tokenization import TaggingCollator
 
 NAMES = {"PERSON": "PER", "PLACE": "LOC"}
 

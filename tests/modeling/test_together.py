@@ -14,10 +14,10 @@ import pytest
 import torch
 from accelerate import PartialState
 
+from esnera_hf._internal.processes import is_main_process, process_count, process_index
 from esnera_hf.errors import ConfigurationError, LaunchError
-from esnera_hf.modeling import together
-from esnera_hf.modeling.together import agreed, launch_state, wait_for_all
-from esnera_hf.processes import is_main_process, process_count, process_index
+from esnera_hf.modeling import distributed as together
+from esnera_hf.modeling.distributed import agreed, launch_state, wait_for_all
 
 #: What each of two processes does; the main one comes to the meeting point late, and it alone sees a checkpoint.
 TWO = """

@@ -13,21 +13,13 @@ from transformers import TrainerControl, TrainerState
 
 from builders import VANISHING, make_source, row, toy_source
 from esnera_hf.errors import ConfigurationError, EncoderError
-from esnera_hf.modeling import (
-    CrfTagger,
-    Tagger,
-    TaggerTrainingArguments,
-    fit_tagger,
-    training,
-)
-from esnera_hf.modeling.arguments import choose_arguments
-from esnera_hf.modeling.pretrained import load_encoder
-from esnera_hf.modeling.training import (
-    EarlyStopping,
-    epoch_history,
-    tagger_optimizer,
-)
-from esnera_hf.sources import NerSource
+from esnera_hf.modeling import training
+from esnera_hf.modeling.arguments import TaggerTrainingArguments, choose_arguments
+from esnera_hf.modeling.encoders import load_encoder
+from esnera_hf.modeling.hub_code.modeling_crf_tagger import CrfTagger
+from esnera_hf.modeling.tagger import Tagger
+from esnera_hf.modeling.training import EarlyStopping, epoch_history, fit_tagger, tagger_optimizer
+from esnera_hf.sources.source import NerSource
 
 NAMES = {"PERSON": "PER", "PLACE": "LOC"}
 FAST = {"learning_rate": 1e-2, "head_learning_rate": 2e-2, "num_train_epochs": 8}

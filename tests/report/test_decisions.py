@@ -5,16 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 from builders import make_matrix
-from esnera_hf.alignment import (
-    SchemaSettings,
-    build_constraints,
-    greedy_merge_path,
-    mapping_from_history,
-    typed_mapping,
-)
-from esnera_hf.report import Report
-from esnera_hf.report.decisions import NEAR, merge_stages, near_pairs
-from esnera_hf.similarity import SimilarityMatrix, coverage, mutual_similarity, relate
+from esnera_hf.alignment.constraints import SchemaSettings, build_constraints
+from esnera_hf.alignment.equivalence_merge import typed_mapping
+from esnera_hf.alignment.greedy_path import greedy_merge_path
+from esnera_hf.alignment.naming import mapping_from_history
+from esnera_hf.report.build import NEAR, merge_stages, near_pairs
+from esnera_hf.report.report import Report
+from esnera_hf.similarity.equivalence import coverage, mutual_similarity, relate
+from esnera_hf.similarity.matrix import SimilarityMatrix
 
 
 def works() -> SimilarityMatrix:

@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 
 from builders import make_matrix
-from esnera_hf.alignment import LabelMapping, MappedLabel
-from esnera_hf.labels import LabelRef
-from esnera_hf.report import Report
+from esnera_hf.alignment.mapping import LabelMapping
+from esnera_hf.alignment.mapping_yaml import MappedLabel
 from esnera_hf.report.html import render_report
-from esnera_hf.similarity import Agreement, PairEvidence, SimilarityMatrix
+from esnera_hf.report.report import Report
+from esnera_hf.similarity.matrix import Agreement, PairEvidence, SimilarityMatrix
+from esnera_hf.tagging import LabelRef
 
 Name = Callable[[str], str]
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from builders import DictionaryTagger, make_source, predictions_of, row
-from esnera_hf.labels import LabelRef
-from esnera_hf.similarity import SimilarityMatrix, cross_predictions, matched_label
-from esnera_hf.sources import NerSource
-from esnera_hf.tagging import Entity
+from esnera_hf.similarity.empirical import cross_predictions, matched_label
+from esnera_hf.similarity.matrix import SimilarityMatrix
+from esnera_hf.sources.source import NerSource
+from esnera_hf.tagging import Entity, LabelRef
 
 GOLD = [Entity(0, 2, "p"), Entity(3, 6, "q"), Entity(6, 7, "p")]
 

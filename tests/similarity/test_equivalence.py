@@ -8,8 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import make_matrix
-from esnera_hf.labels import LabelRef
-from esnera_hf.similarity import SimilarityMatrix
 from esnera_hf.similarity.equivalence import (
     BALANCE,
     EQUAL,
@@ -29,6 +27,8 @@ from esnera_hf.similarity.equivalence import (
     name_similarity,
     relate,
 )
+from esnera_hf.similarity.matrix import SimilarityMatrix
+from esnera_hf.tagging import LabelRef
 
 #: politics has persons and, apart from them, politicians; news has persons that are both.
 SUPPORT = {"politics:person": 100, "politics:politician": 100, "news:PER": 200}

@@ -13,8 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from esnera_hf.errors import ConfigurationError
-from esnera_hf.labels import LabelRef
-from esnera_hf.similarity import Agreement, PairEvidence, SimilarityMatrix, merge_similarities
+from esnera_hf.similarity.matrix import (
+    Agreement,
+    PairEvidence,
+    SimilarityMatrix,
+    merge_similarities,
+)
+from esnera_hf.tagging import LabelRef
 
 NAN = math.nan
 X, Y, Z = LabelRef("a", "x"), LabelRef("b", "y"), LabelRef("b", "z")

@@ -10,9 +10,9 @@ import pytest
 from numpy.typing import NDArray
 
 from builders import make_source, row
-from esnera_hf.labels import LabelRef
-from esnera_hf.similarity import LabelSums, semantic_similarity, sum_vectors
-from esnera_hf.sources import AnnotatedSentence
+from esnera_hf.similarity.semantic import LabelSums, semantic_similarity, sum_vectors
+from esnera_hf.sources.source import AnnotatedSentence
+from esnera_hf.tagging import LabelRef
 
 
 def sums(**vectors: list[list[float]]) -> LabelSums:

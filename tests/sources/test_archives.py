@@ -12,8 +12,9 @@ import pytest
 
 from corpora import sentences_of, write
 from esnera_hf.errors import SourceError
-from esnera_hf.sources import archives, load_source
-from esnera_hf.sources.archives import opened
+from esnera_hf.sources import files as archives
+from esnera_hf.sources.files import opened
+from esnera_hf.sources.load import load_source
 
 FILES = {
     "c/x.train": b"Ann\tB-PER\n",

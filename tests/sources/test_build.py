@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from corpora import raw_reader, sentences_of
 from esnera_hf.errors import ConservationError, SourceError
-from esnera_hf.sources import Dropped, Licence, ReadingOptions
 from esnera_hf.sources import build as build_module
 from esnera_hf.sources.build import LABEL_NORMALISED, SourceTerms, build_source
-from esnera_hf.sources.sentence import RawSentence
+from esnera_hf.sources.options import ReadingOptions
+from esnera_hf.sources.source import Dropped, Licence, RawSentence
 from esnera_hf.tagging import Entity
 
 TERMS = SourceTerms("corpus")

@@ -9,10 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corpora import annotated, sentences_of
-from esnera_hf.sources import ReadingOptions
-from esnera_hf.sources.build import SourceTerms, build_source
-from esnera_hf.sources.characters import as_characters, has_words, language_of
-from esnera_hf.sources.sentence import RawSentence
+from esnera_hf.sources.build import SourceTerms, as_characters, build_source, has_words, language_of
+from esnera_hf.sources.options import ReadingOptions
+from esnera_hf.sources.source import RawSentence
 from esnera_hf.tagging import Entity
 
 

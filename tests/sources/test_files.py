@@ -12,9 +12,10 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value
 
 from corpora import sentences_of, write
 from esnera_hf.errors import SourceError
-from esnera_hf.sources import ReadingOptions, load_source
 from esnera_hf.sources.files import detect_format
-from esnera_hf.sources.textfile import read_lines
+from esnera_hf.sources.load import load_source
+from esnera_hf.sources.options import ReadingOptions
+from esnera_hf.sources.readers.text import read_lines
 
 COLUMNS = "{name}\tB-PER\nran\tO\n"
 TAGS = ["O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC", "B-MISC", "I-MISC"]

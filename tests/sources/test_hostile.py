@@ -11,10 +11,11 @@ import pytest
 
 from corpora import sentences_of, write
 from esnera_hf.errors import SourceError
-from esnera_hf.sources import ReadingOptions, load_source
-from esnera_hf.sources.boson import read_boson
 from esnera_hf.sources.files import file_reader
-from esnera_hf.sources.sentence import flatten
+from esnera_hf.sources.load import load_source
+from esnera_hf.sources.options import ReadingOptions
+from esnera_hf.sources.readers.inline import read_boson
+from esnera_hf.sources.source import flatten
 from esnera_hf.tagging import Entity
 
 LONG = "x" * 10_000_000

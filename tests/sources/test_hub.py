@@ -6,8 +6,10 @@ import pytest
 from datasets import Dataset, DatasetDict, Features, List, Value
 
 from corpora import sentences_of
-from esnera_hf.sources import ReadingOptions, hub, load_source
+from esnera_hf.sources import hub
 from esnera_hf.sources.hub import LoadedFromHub
+from esnera_hf.sources.load import load_source
+from esnera_hf.sources.options import ReadingOptions
 
 COMMIT = "c" * 40
 ROWS = Dataset.from_dict({"tokens": [["a", "b"]], "ner_tags": [["B-x", "O"]]})

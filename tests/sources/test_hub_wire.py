@@ -14,7 +14,11 @@ from huggingface_hub import constants
 
 from corpora import sentences_of
 from esnera_hf.errors import SourceError, SourceNotFoundError
-from esnera_hf.sources import NAMED_SOURCES, Licence, NerSource, ReadingOptions, hub, load_source
+from esnera_hf.sources import hub
+from esnera_hf.sources.catalogue import NAMED_SOURCES
+from esnera_hf.sources.load import load_source
+from esnera_hf.sources.options import ReadingOptions
+from esnera_hf.sources.source import Licence, NerSource
 from hub_server import PARQUET_REF, HubServer, Repo, Waits, clients_inside
 
 CARD = "---\nlicense: cc-by-4.0\n---\n"

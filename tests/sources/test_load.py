@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from corpora import raw_reader, sentences_of, write
 from esnera_hf.errors import ConfigurationError, SourceError, SourceNotFoundError
-from esnera_hf.sources import NAMED_SOURCES, ReadingOptions, check_names, load_source
 from esnera_hf.sources.build import SourceTerms, build_source
+from esnera_hf.sources.catalogue import NAMED_SOURCES
 from esnera_hf.sources.files import detect_format, file_reader
 from esnera_hf.sources.hub import LoadedFromHub
-from esnera_hf.sources.load import source_name
-from esnera_hf.sources.options import FORMATS
+from esnera_hf.sources.load import check_names, load_source, source_name
+from esnera_hf.sources.options import FORMATS, ReadingOptions
 
 COLUMNS = "Ann\tB-PER\nran\tO\n\nBob\tB-PER\nsat\tO\n"
 CLUENER = '{"text": "王五好", "label": {"name": {"王五": [[0, 1]]}}}\n'

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from corpora import raw_reader
 from esnera_hf.sources.build import label_frequency
-from esnera_hf.sources.sentence import flatten
+from esnera_hf.sources.source import flatten
 from esnera_hf.tagging import Entity
 
 FREQUENCY = {"often": 5, "rare": 1, "a": 2, "b": 2}

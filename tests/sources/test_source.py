@@ -7,9 +7,10 @@ import json
 import pytest
 
 from corpora import raw_reader, sentences_of
-from esnera_hf.labels import LabelRef
-from esnera_hf.sources import Licence, ReadingOptions
 from esnera_hf.sources.build import SourceTerms, build_source
+from esnera_hf.sources.options import ReadingOptions
+from esnera_hf.sources.source import Licence
+from esnera_hf.tagging import LabelRef
 
 TRAIN = [(f"text-{number}", [(0, 4, "noun")]) for number in range(30)]
 

@@ -10,7 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corpora import split_of, texts_of
-from esnera_hf.sources.splits import canonical_split, complete_splits, cut_by_text, split_of_file
+from esnera_hf.sources.splits import (
+    canonical_split,
+    complete_splits,
+    cut_by_text,
+    split_of_file,
+)
 
 TEXTS = [f"text {number}" for number in range(100)]
 SPLITS = ("train", "validation", "test")

@@ -1,8 +1,21 @@
 """From similarities to one label schema: labels merged by equivalence or along the greedy path, and their mapping."""
 
-from esnera_hf.alignment.constraints import Constraints, Into, SchemaSettings, build_constraints, load_locked
+from __future__ import annotations
+
+from esnera_hf.alignment.constraints import (
+    Constraints,
+    Into,
+    SchemaSettings,
+    build_constraints,
+    load_locked,
+)
 from esnera_hf.alignment.equivalence_merge import typed_mapping
-from esnera_hf.alignment.greedy_path import MergeHistory, MergeStep, Trial, greedy_merge_path
+from esnera_hf.alignment.greedy_path import (
+    MergeHistory,
+    MergeStep,
+    Trial,
+    greedy_merge_path,
+)
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.alignment.mapping_diff import affected_entities, compare_mappings, decided_anew
 from esnera_hf.alignment.mapping_yaml import MappedLabel

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esnera_hf.alignment.constraints import Constraints, spread_apart
-from esnera_hf.labels import LabelRef
+from esnera_hf.tagging import LabelRef
 
 #: Scores that differ by less are equal: sums added up in another order stay equal.
 TOLERANCE = 1e-9

@@ -10,8 +10,7 @@ from itertools import combinations, product, takewhile
 
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.errors import ConfigurationError
-from esnera_hf.labels import LabelRef
-from esnera_hf.tagging import OUTSIDE
+from esnera_hf.tagging import OUTSIDE, LabelRef
 
 #: A source's name, unified names, or unified names with the labels that define them.
 Into = str | Sequence[str] | Mapping[str, Sequence[str]]

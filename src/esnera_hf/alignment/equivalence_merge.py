@@ -13,9 +13,19 @@ from esnera_hf.alignment.clustering import partition_labels
 from esnera_hf.alignment.constraints import Constraints
 from esnera_hf.alignment.groups import LabelGroup
 from esnera_hf.alignment.mapping import LabelMapping
-from esnera_hf.alignment.naming import compared, label_groups, mapping_from_groups, nearest_label
-from esnera_hf.labels import LabelRef
-from esnera_hf.similarity import EQUAL, HOLDS, LabelRelations, holding
+from esnera_hf.alignment.naming import (
+    compared,
+    label_groups,
+    mapping_from_groups,
+    nearest_label,
+)
+from esnera_hf.similarity.equivalence import (
+    EQUAL,
+    HOLDS,
+    LabelRelations,
+    holding,
+)
+from esnera_hf.tagging import LabelRef
 
 
 def typed_mapping(relations: LabelRelations, constraints: Constraints | None = None) -> LabelMapping:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from esnera_hf._internal.checks import within
 from esnera_hf.alignment.constraints import Constraints
 from esnera_hf.alignment.groups import (
     GroupEvidence,
@@ -19,10 +20,9 @@ from esnera_hf.alignment.groups import (
     schema_groups,
     sum_empirical,
 )
-from esnera_hf.bounds import within
 from esnera_hf.errors import ConfigurationError
-from esnera_hf.labels import LabelRef
-from esnera_hf.similarity import SimilarityMatrix, merge_similarities
+from esnera_hf.similarity.matrix import SimilarityMatrix, merge_similarities
+from esnera_hf.tagging import LabelRef
 
 #: λ of the paper's experiments: it decides between equal settings, and is shown where no step merged anything.
 PAPER_LAMBDA = 0.4

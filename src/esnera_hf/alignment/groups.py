@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esnera_hf.alignment.constraints import Constraints
-from esnera_hf.labels import LabelRef
-from esnera_hf.similarity import SimilarityMatrix
+from esnera_hf.similarity.matrix import SimilarityMatrix
+from esnera_hf.tagging import LabelRef
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,21 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
+from esnera_hf._internal.text import (
+    display_width,
+    hint,
+    pad,
+    visible,
+)
 from esnera_hf.alignment.hierarchy import LabelTree
-from esnera_hf.alignment.mapping_yaml import MappedLabel, Method, read_mapping, write_mapping
+from esnera_hf.alignment.mapping_yaml import (
+    MappedLabel,
+    Method,
+    read_mapping,
+    write_mapping,
+)
 from esnera_hf.errors import MappingError
-from esnera_hf.labels import LabelRef
-from esnera_hf.tagging import OUTSIDE
-from esnera_hf.text import display_width, hint, pad, visible
+from esnera_hf.tagging import OUTSIDE, LabelRef
 
 LEFT_OUT = "(left out)"
 NO_MEMBERS = "(its parts only)"

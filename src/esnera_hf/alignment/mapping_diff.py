@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
+from esnera_hf._internal.text import join_tokens, shorten, visible
 from esnera_hf.alignment.mapping import LEFT_OUT, LabelMapping
-from esnera_hf.labels import LabelRef
-from esnera_hf.sources import NerSource
-from esnera_hf.text import join_tokens, shorten, visible
+from esnera_hf.sources.source import NerSource
+from esnera_hf.tagging import LabelRef
 
 NO_PARENT = "(no part of another)"
 # So that a line of the difference fits a screen, and that of decided_anew a few.

@@ -7,12 +7,11 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any, Literal, cast, get_args
 
+from esnera_hf._internal.text import hint, shorten, shown
+from esnera_hf._internal.yaml import Located, YamlDocument, dump_yaml
 from esnera_hf.alignment.hierarchy import find_circle
-from esnera_hf.labels import LabelRef
-from esnera_hf.similarity import Agreement, PairEvidence
-from esnera_hf.tagging import OUTSIDE
-from esnera_hf.text import hint, shorten, shown
-from esnera_hf.yaml_text import Located, YamlDocument, dump_yaml
+from esnera_hf.similarity.matrix import Agreement, PairEvidence
+from esnera_hf.tagging import OUTSIDE, LabelRef
 
 #: 2 says ``method`` instead of ``merge`` and ``stages``, and knows no ``same_as``.
 VERSION = 2

@@ -15,8 +15,8 @@ from esnera_hf.alignment.groups import LabelGroup
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.alignment.mapping_yaml import MappedLabel
 from esnera_hf.errors import ConservationError
-from esnera_hf.labels import LabelRef
-from esnera_hf.similarity import SimilarityMatrix
+from esnera_hf.similarity.matrix import SimilarityMatrix
+from esnera_hf.tagging import LabelRef
 
 _DIGITS = 4
 

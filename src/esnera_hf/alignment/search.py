@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Literal, Protocol, get_args
 
+from esnera_hf._internal.checks import is_count, within
+from esnera_hf._internal.console import say
 from esnera_hf.alignment.constraints import Constraints
 from esnera_hf.alignment.greedy_path import (
     PAPER_LAMBDA,
@@ -17,11 +19,9 @@ from esnera_hf.alignment.greedy_path import (
     merge_step,
     next_step,
 )
-from esnera_hf.bounds import is_count, within
-from esnera_hf.console import say
 from esnera_hf.errors import ConfigurationError
-from esnera_hf.labels import LabelRef
-from esnera_hf.similarity import SimilarityMatrix, check_lambda
+from esnera_hf.similarity.matrix import SimilarityMatrix, check_lambda
+from esnera_hf.tagging import LabelRef
 
 Scoring = Literal["projected", "own_labels"]
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from itertools import tee
 from pathlib import Path
 
-from esnera_hf.cli.options import (
+from esnera_hf.cli.align import (
     Commands,
     add_reading_options,
     add_training_options,
@@ -97,11 +97,11 @@ def _split(text: str) -> str:
 
 
 def _train(options: argparse.Namespace) -> None:
-    from esnera_hf.console import quiet_libraries
+    from esnera_hf._internal.console import quiet_libraries
+    from esnera_hf._internal.processes import is_main_process
     from esnera_hf.metrics import Scores
-    from esnera_hf.processes import is_main_process
     from esnera_hf.result import check_free, new_folder
-    from esnera_hf.single import train_tagger
+    from esnera_hf.taggers.train import train_tagger
 
     check_free(options.output)
     source = read_source(options.source, options)
@@ -125,9 +125,9 @@ def _train(options: argparse.Namespace) -> None:
 
 
 def _predict(options: argparse.Namespace) -> None:
-    from esnera_hf.console import quiet_libraries
-    from esnera_hf.modeling import Tagger
+    from esnera_hf._internal.console import quiet_libraries
     from esnera_hf.modeling.hub_code.words import word_spans
+    from esnera_hf.modeling.tagger import Tagger
 
     with quiet_libraries():
         tagger = Tagger.from_pretrained(options.model)
@@ -167,11 +167,11 @@ def _lines(file: str | None) -> Iterator[str]:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    from esnera_hf.console import quiet_libraries
-    from esnera_hf.evaluating import evaluate_on_result, evaluate_on_source, mapping_of
+    from esnera_hf._internal.console import quiet_libraries
+    from esnera_hf._internal.text import display_width, pad
+    from esnera_hf.evaluation.evaluate import evaluate_on_result, evaluate_on_source, mapping_of
     from esnera_hf.report.files import MAPPING_FILE
     from esnera_hf.result import MergeResult, load_saved_tagger
-    from esnera_hf.text import display_width, pad
 
     with quiet_libraries():
         tagger = load_saved_tagger(options.model)

@@ -1,7 +1,7 @@
 """Repositories of the Hub: one commit that survives what goes wrong on the way, and errors that say what is safe."""
 
-from esnera_hf.hub.commit import Changes, Published, RepositoryState
-from esnera_hf.hub.download import download_folder
+from __future__ import annotations
+
 from esnera_hf.hub.readme import (
     EarlierPush,
     config_paths,
@@ -10,7 +10,7 @@ from esnera_hf.hub.readme import (
     lies_where_pushed,
     read_metadata,
 )
-from esnera_hf.hub.repository import HubRepository
+from esnera_hf.hub.repository import Changes, HubRepository, Published, RepositoryState, download_folder
 
 __all__ = [
     "Changes",

@@ -9,8 +9,8 @@ from typing import Any
 
 import yaml
 
+from esnera_hf._internal.yaml import dump_yaml
 from esnera_hf.errors import HubError
-from esnera_hf.yaml_text import dump_yaml
 
 START = "<!-- esnera_hf: this section is written anew with every push -->"
 END = "<!-- esnera_hf: end of the section -->"

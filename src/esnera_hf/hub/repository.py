@@ -3,19 +3,85 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from pathlib import Path
 from time import sleep as wait
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
-from huggingface_hub import CommitInfo, CommitOperationAdd, CommitOperationDelete, HfApi
-from huggingface_hub.errors import RepositoryNotFoundError
+from huggingface_hub import CommitInfo, CommitOperationAdd, CommitOperationDelete, HfApi, snapshot_download
+from huggingface_hub.errors import LocalEntryNotFoundError, RepositoryNotFoundError
 
-from esnera_hf.console import say
+from esnera_hf._internal.console import say
+from esnera_hf._internal.hub_errors import (
+    CLIENT_ERRORS,
+    PASSING,
+    Failure,
+    Kind,
+    classify,
+    explained,
+)
 from esnera_hf.errors import HubError
-from esnera_hf.hub.commit import Changes, Published, RepoKind, RepositoryState
-from esnera_hf.hub.failures import CLIENT_ERRORS, PASSING, Failure, Kind, classify, explained
+
+RepoKind = Literal["dataset", "model", "space"]
+
+
+@dataclass(frozen=True)
+class RepositoryState:
+    """A repository as it is before a commit.
+
+    Attributes:
+        head: the commit that its branch is at.
+        files: paths of the files in it.
+        read: returns the text of a file, ``""`` if there is none.
+    """
+
+    head: str
+    files: frozenset[str]
+    read: Callable[[str], str] = field(repr=False, compare=False)
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What a commit is to change.
+
+    Attributes:
+        files: content, or a file that holds it, by path in the repository.
+        deleted: paths of files to delete.
+    """
+
+    files: Mapping[str, bytes | Path]
+    deleted: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Published:
+    """What was published.
+
+    Attributes:
+        repo_id: ``owner/name``.
+        url: of the repository.
+        commit: the commit that holds it.
+        commit_url: where to look at it.
+        pull_request: address of the pull request, ``""`` if none was opened.
+        changed: whether there was anything to change.
+    """
+
+    repo_id: str
+    url: str
+    commit: str
+    commit_url: str
+    pull_request: str = ""
+    changed: bool = True
+
+    def __str__(self) -> str:
+        if self.pull_request:
+            return f"opened a pull request: {self.pull_request}"
+        if not self.changed:
+            return f"{self.url} holds all of it already (commit {self.commit[:7]})"
+        return f"published: {self.url} (commit {self.commit[:7]})"
+
 
 T = TypeVar("T")
 
@@ -303,3 +369,58 @@ class HubRepository:
             return "Nothing was published."
         where = "discussions" if self.create_pr else f"commits/{self.revision or 'main'}"
         return f"Either all of it was published or nothing: {self.url}/{where} tells."
+
+
+def download_folder(
+    repo_id: str,
+    kind: RepoKind,
+    files: Sequence[str],
+    *,
+    revision: str | None = None,
+    token: str | None = None,
+) -> Path:
+    """Fetch files of a repository and return the folder they lie in, in the Hub's cache.
+
+    Args:
+        repo_id: ``owner/name``.
+        kind: ``dataset``, ``model`` or ``space``.
+        files: patterns of their paths.
+        revision: branch, tag or commit.
+        token: of the Hub; the one you are logged in with if not given.
+
+    Raises:
+        HubError: there is no such repository, or it cannot be reached.
+    """
+    api, name = HfApi(token=token), f"{kind} {repo_id}"
+    with explained(repo_id, "fetching it", lambda: "", lambda: "run the same again"):
+        try:
+            api.repo_info(repo_id, repo_type=kind, revision=revision)
+        except CLIENT_ERRORS as error:
+            failure = classify(error)
+            if failure is None or failure.kind not in (Kind.UNREACHABLE, Kind.OFFLINE, Kind.BROKEN):
+                raise
+            folder = _cached(repo_id, kind, files, revision)
+            if folder is None:
+                raise
+            say(f"{name}: {failure.what}; the copy that was fetched before is used, which may be an old one")
+            return folder
+        return Path(
+            snapshot_download(
+                repo_id, repo_type=kind, allow_patterns=list(files), revision=revision, token=token
+            )
+        )
+
+
+def _cached(repo_id: str, kind: RepoKind, files: Sequence[str], revision: str | None) -> Path | None:
+    try:
+        return Path(
+            snapshot_download(
+                repo_id,
+                repo_type=kind,
+                allow_patterns=list(files),
+                revision=revision,
+                local_files_only=True,
+            )
+        )
+    except LocalEntryNotFoundError:
+        return None

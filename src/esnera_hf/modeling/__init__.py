@@ -7,10 +7,12 @@ same with ``pipeline_class=CrfTaggerPipeline`` or, where this package is not
 installed, with ``trust_remote_code=True``.
 """
 
+from __future__ import annotations
+
 from transformers import AutoConfig, AutoModelForTokenClassification
 
 from esnera_hf.modeling.arguments import TaggerTrainingArguments
-from esnera_hf.modeling.encoder import MentionEncoder
+from esnera_hf.modeling.encoders import MentionEncoder
 from esnera_hf.modeling.hub_code.configuration_crf_tagger import CrfTaggerConfig
 from esnera_hf.modeling.hub_code.modeling_crf_tagger import CrfTagger
 from esnera_hf.modeling.hub_code.pipeline_crf_tagger import CrfTaggerPipeline

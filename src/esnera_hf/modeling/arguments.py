@@ -11,10 +11,10 @@ from typing import Any, TypeAlias
 import torch
 from transformers import PreTrainedModel, TrainingArguments
 
-from esnera_hf.console import say
+from esnera_hf._internal.console import say
 from esnera_hf.errors import ConfigurationError
-from esnera_hf.modeling.batching import has_bfloat16
-from esnera_hf.modeling.together import launch_state
+from esnera_hf.modeling.distributed import launch_state
+from esnera_hf.modeling.tokenization import has_bfloat16
 
 #: The settings that decide a tagger's weights, and their types: these can be set, and nothing else. Settings may
 #: come from a stranger's report, and other arguments of the Trainer delete files, upload, or run code.

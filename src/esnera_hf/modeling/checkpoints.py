@@ -12,9 +12,9 @@ from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_callback import TrainerCallback
 from transformers.trainer_utils import get_last_checkpoint
 
-from esnera_hf.console import say
-from esnera_hf.modeling.together import agreed, wait_for_all
-from esnera_hf.processes import is_main_process
+from esnera_hf._internal.console import say
+from esnera_hf._internal.processes import is_main_process
+from esnera_hf.modeling.distributed import agreed, wait_for_all
 
 #: Lists the files of a checkpoint. The Trainer writes and removes files one by one, loads a checkpoint
 #: without an optimizer as if nothing were amiss, and would then train something else.

@@ -4,26 +4,248 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from transformers import PreTrainedTokenizerBase
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.initialization import no_init_weights
+from transformers.utils import ModelOutput
 
 from esnera_hf.errors import ConfigurationError
-from esnera_hf.modeling.batching import CHUNK, batches_by_length, chunks, device, mixed_precision
+from esnera_hf.modeling.encoders import load_saved, mentions_within, span_means
+from esnera_hf.modeling.hub_code.configuration_crf_tagger import CrfTaggerConfig
+from esnera_hf.modeling.hub_code.crf import FORBIDDEN, ConstrainedCRF
 from esnera_hf.modeling.hub_code.modeling_crf_tagger import CrfTagger
 from esnera_hf.modeling.hub_code.windows import Window, window_inputs
-from esnera_hf.modeling.joint_model import JointModel
-from esnera_hf.modeling.mentions import mentions_within, span_means
-from esnera_hf.modeling.pretrained import load_saved
-from esnera_hf.modeling.tagger import Tagger, read_record, save_record, save_tokenizer
-from esnera_hf.modeling.tokenization import EntityReader, WordTokenizer, join_sentences
-from esnera_hf.sources import AnnotatedSentence
+from esnera_hf.modeling.tagger import (
+    Tagger,
+    read_record,
+    save_record,
+    save_tokenizer,
+)
+from esnera_hf.modeling.tokenization import (
+    CHUNK,
+    EntityReader,
+    WordTokenizer,
+    batches_by_length,
+    chunks,
+    device,
+    join_sentences,
+    mixed_precision,
+)
+from esnera_hf.sources.source import AnnotatedSentence
 from esnera_hf.tagging import Entity
+
+
+class JointTaggerConfig(PreTrainedConfig):  # type: ignore[misc]
+    """Configuration of a joint tagger.
+
+    Args:
+        encoder_config: the configuration of the encoder, as a dictionary.
+        heads: name and IOB2 tags (by id, ``O`` first) of each head, in order.
+        classifier_dropout: dropout before the emission layers.
+        window_length: most pieces, special ones included, the encoder is given
+            at once.
+    """
+
+    model_type = "esnera-joint-tagger"
+
+    def __init__(
+        self,
+        encoder_config: dict[str, Any] | None = None,
+        heads: Sequence[tuple[str, list[str]]] = (),
+        classifier_dropout: float = 0.1,
+        window_length: int = 512,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.encoder_config = encoder_config or {}
+        if not all(
+            isinstance(name, str) and all(isinstance(tag, str) for tag in tags) for name, tags in heads
+        ):
+            raise ValueError("heads: expected a list of names and lists of tags.")
+        # Pairs and not a dictionary: the order of the heads must survive a file with sorted keys.
+        self.heads: list[list[Any]] = [[name, list(tags)] for name, tags in heads]
+        self.classifier_dropout = classifier_dropout
+        self.window_length = window_length
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the heads, in order."""
+        return tuple(str(name) for name, _ in self.heads)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what is written to ``config.json``."""
+        values: dict[str, Any] = super().to_dict()
+        values.pop("use_cache", None)  # a setting of generators, which the Trainer leaves here
+        return values
+
+
+class RowwiseCRF(ConstrainedCRF):
+    """Several CRFs as one whose rows each follow their own, so that one pass along the words does for all.
+
+    Tags are padded to the longest list; no path leads through padding. It has
+    no parameters of its own: gradients go to those of the CRFs it is made of.
+
+    Args:
+        crfs: the CRFs.
+        rows: index of the CRF of each row, shape (batch,).
+    """
+
+    def __init__(self, crfs: Sequence[ConstrainedCRF], rows: Tensor) -> None:
+        nn.Module.__init__(self)
+        self.batch_first = True
+        self.num_tags = max(crf.num_tags for crf in crfs)
+        self.crfs = tuple(crfs)
+        self.rows = rows
+        # Padding gets the score of a forbidden start: neither training nor decoding ends there.
+        self.end_transitions = self._stacked([crf.end_transitions.float() for crf in crfs], FORBIDDEN)
+
+    def _stacked(self, scores: Sequence[Tensor], padding: float) -> Tensor:
+        """Return the scores of each row, shape (batch, tags) or (batch, tags, tags)."""
+        padded = [
+            nn.functional.pad(score, (0, self.num_tags - len(score)) * score.ndim, value=padding)
+            for score in scores
+        ]
+        return torch.stack(padded)[self.rows]
+
+    def _scores(self, penalty: float = FORBIDDEN) -> tuple[Tensor, Tensor]:
+        """Return start scores, shape (batch, tags), and transition scores, shape (batch, from, to)."""
+        starts, transitions = zip(*(crf._scores(penalty) for crf in self.crfs), strict=True)
+        return self._stacked(starts, penalty), self._stacked(transitions, penalty)
+
+
+@dataclass
+class JointOutput(ModelOutput):  # type: ignore[misc]
+    """What a joint model computes.
+
+    Attributes:
+        loss: the negative log-likelihood a word, over the words of all heads.
+        logits: emissions of each row's own head, shape (batch, words, tags),
+            padded to the longest list of tags of the heads in the batch.
+        heads: index of each row's head, shape (batch,).
+    """
+
+    loss: Tensor | None = None
+    logits: Tensor | None = None
+    heads: Tensor | None = None
+
+
+class JointModel(PreTrainedModel):  # type: ignore[misc]
+    """An encoder and, for each source, a linear emission layer and a CRF over IOB2 tags."""
+
+    config_class = JointTaggerConfig
+    base_model_prefix = "encoder"
+    # The loss is a mean over words: the Trainer must not scale it by accumulation steps or processes.
+    accepts_loss_kwargs = False
+
+    def __init__(self, config: JointTaggerConfig, encoder: nn.Module | None = None) -> None:
+        super().__init__(config)
+        encoder_config = AutoConfig.for_model(**config.encoder_config)
+        if encoder is None:
+            encoder = AutoModel.from_config(encoder_config, dtype=torch.get_default_dtype())
+        self.encoder = encoder
+        if getattr(self.encoder, "pooler", None) is not None:
+            self.encoder.pooler = None
+        self.dropout = nn.Dropout(config.classifier_dropout)
+        width = encoder_config.hidden_size
+        self.classifiers = nn.ModuleList(nn.Linear(width, len(tags)) for _, tags in config.heads)
+        self.crfs = nn.ModuleList(ConstrainedCRF(tags) for _, tags in config.heads)
+        self.post_init()
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        super()._init_weights(module)
+        if isinstance(module, ConstrainedCRF):
+            module.reset_parameters()
+
+    def word_states(self, input_ids: Tensor, attention_mask: Tensor, word_positions: Tensor) -> Tensor:
+        """Return the encoder's state of each word's first piece, shape (batch, words, width).
+
+        Args:
+            input_ids: pieces, shape (batch, pieces).
+            attention_mask: shape (batch, pieces).
+            word_positions: index of each word's first piece, shape
+                (batch, words), -1 where padded.
+        """
+        states = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        index = word_positions.clamp(min=0).unsqueeze(2).expand(-1, -1, states.shape[2])
+        return self.dropout(states.gather(1, index))  # type: ignore[no-any-return]
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        word_positions: Tensor,
+        heads: Tensor,
+        labels: Tensor | None = None,
+    ) -> JointOutput:
+        """Compute the emissions of each row's own head and, given labels, the loss.
+
+        Args:
+            input_ids: pieces, shape (batch, pieces).
+            attention_mask: shape (batch, pieces).
+            word_positions: index of each word's first piece, shape
+                (batch, words), -1 where padded.
+            heads: index of each row's head, shape (batch,).
+            labels: tag ids of the own head, shape (batch, words), -100 where padded.
+        """
+        states = self.word_states(input_ids, attention_mask, word_positions)
+        present, rows = torch.unique(heads, return_inverse=True)
+        crf = self._rowwise(present, rows)
+        emissions = states.new_zeros((*states.shape[:2], crf.num_tags), dtype=torch.float32)
+        for position, head in enumerate(present.tolist()):
+            classifier = self.classifiers[head]
+            own = (rows == position).nonzero().squeeze(1)
+            emissions[own, :, : classifier.out_features] = classifier(states[own]).float()
+        loss = None
+        if labels is not None:
+            loss = -crf(emissions, labels.clamp(min=0), word_positions >= 0, reduction="token_mean")
+        return JointOutput(loss=loss, logits=emissions, heads=heads)
+
+    def _rowwise(self, present: Tensor, rows: Tensor) -> RowwiseCRF:
+        return RowwiseCRF([self.crfs[head] for head in present.tolist()], rows)
+
+    @torch.no_grad()
+    def best_paths(self, emissions: Tensor, heads: Tensor, mask: Tensor) -> Tensor:
+        """Return the best legal tag ids of each row, by its own head, shape (batch, words), -100 where masked."""
+        return self._rowwise(*torch.unique(heads, return_inverse=True)).viterbi(emissions, mask)
+
+    def head_parameters(self) -> list[nn.Parameter]:
+        """Return the parameters that start untrained: emission layers and CRFs."""
+        return [*self.classifiers.parameters(), *self.crfs.parameters()]
+
+    def head_model(self, index: int) -> CrfTagger:
+        """Return a head with the encoder as a tagger of one source; all weights are shared."""
+        _, tags = self.config.heads[index]
+        config = CrfTaggerConfig(
+            encoder_config=dict(self.config.encoder_config),
+            tags=list(tags),
+            classifier_dropout=self.config.classifier_dropout,
+            window_length=self.config.window_length,
+        )
+        with no_init_weights():
+            model = CrfTagger(config, self.encoder)
+        for part, own in (("classifier", self.classifiers[index]), ("crf", self.crfs[index])):
+            setattr(model, part, own)
+        return model.train(self.training)  # type: ignore[no-any-return]
+
+    @classmethod
+    def from_encoder(
+        cls, encoder: PreTrainedModel, heads: Mapping[str, list[str]], **settings: Any
+    ) -> JointModel:
+        """Put new heads on a pretrained encoder (which is changed by training them)."""
+        encoder_config = encoder.config.to_dict()
+        for name in ("_name_or_path", "auto_map"):
+            encoder_config.pop(name, None)
+        config = JointTaggerConfig(encoder_config=encoder_config, heads=list(heads.items()), **settings)
+        return cls(config, encoder)
+
 
 #: Labels and vectors, shape (mentions, width), of batches of mentions.
 MentionBatches = list[tuple[list[str], NDArray[np.float32]]]

@@ -13,25 +13,33 @@ import torch
 from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
 
-from esnera_hf.metrics import Scope, Scores, scoped, score_entities
-from esnera_hf.modeling.batching import (
-    CHUNK,
-    batches_by_length,
-    chunks,
-    device,
-    mixed_precision,
+from esnera_hf.metrics import (
+    Scope,
+    Scores,
+    scoped,
+    score_entities,
 )
+from esnera_hf.modeling.encoders import RECORD_FILE, load_saved
 from esnera_hf.modeling.hub_code.modeling_crf_tagger import CrfTagger
 from esnera_hf.modeling.hub_code.pipeline_crf_tagger import CrfTaggerPipeline
 from esnera_hf.modeling.hub_code.windows import Window, window_inputs
-from esnera_hf.modeling.pretrained import RECORD_FILE, load_saved
-from esnera_hf.modeling.tokenization import EntityReader, WordTokenizer, join_sentences
+from esnera_hf.modeling.tokenization import (
+    CHUNK,
+    EntityReader,
+    WordTokenizer,
+    batches_by_length,
+    chunks,
+    device,
+    join_sentences,
+    mixed_precision,
+)
 from esnera_hf.tagging import Entity
 
 if TYPE_CHECKING:
-    from esnera_hf.cards import Card
-    from esnera_hf.hub import Published
-    from esnera_hf.sources import AnnotatedSentence
+    from esnera_hf.hub.cards import Card
+    from esnera_hf.hub.repository import Published
+    from esnera_hf.sources.source import AnnotatedSentence
+
 
 #: What a saved tagger needs where this package is not installed.
 REQUIREMENTS = ("pytorch-crf>=0.7.2", "torch>=2.6", "transformers>=5.18")
@@ -106,7 +114,7 @@ class Tagger:
 
     def card(self, repo_id: str) -> Card:
         """Return the card that :meth:`push_to_hub` would publish, without calling the Hub."""
-        from esnera_hf.publishing.taggers import card_of_tagger
+        from esnera_hf.hub.push import card_of_tagger
 
         return card_of_tagger(self, repo_id)
 
@@ -140,8 +148,8 @@ class Tagger:
             HubError: the Hub refuses it or cannot be reached; it says what is safe
                 and what to do.
         """
-        from esnera_hf.hub import HubRepository
-        from esnera_hf.publishing.taggers import publish_tagger
+        from esnera_hf.hub.push import publish_tagger
+        from esnera_hf.hub.repository import HubRepository
 
         repository = HubRepository(repo_id, "model", token=token, revision=revision, create_pr=create_pr)
         return publish_tagger(self, repository, private=private, message=commit_message)

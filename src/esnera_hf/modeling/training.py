@@ -4,33 +4,95 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from datasets import Dataset
+from datasets import Dataset, concatenate_datasets
 from safetensors.torch import load_file
-from transformers import EarlyStoppingCallback, PreTrainedModel, Trainer, TrainerState, set_seed
+from torch import Tensor
+from torch.utils.data import Sampler
+from tqdm.auto import tqdm
+from transformers import (
+    EarlyStoppingCallback,
+    EvalPrediction,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+    set_seed,
+)
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
+from transformers.trainer_pt_utils import get_length_grouped_indices
 from transformers.utils import SAFE_WEIGHTS_NAME
 
-from esnera_hf.candidates import PartialAnnotation
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.metrics import Scope
 from esnera_hf.modeling.arguments import TaggerTrainingArguments, TrainingLike, choose_arguments
 from esnera_hf.modeling.checkpoints import CheckpointRecorder, best_of_stopped, last_whole_checkpoint
+from esnera_hf.modeling.encoders import load_encoder, window_length
 from esnera_hf.modeling.hub_code.modeling_crf_tagger import CrfTagger
-from esnera_hf.modeling.partial import PartialTagger
-from esnera_hf.modeling.partial_data import PartialCollator, partial_rows
-from esnera_hf.modeling.pretrained import load_encoder, window_length
-from esnera_hf.modeling.progress import TrainingProgress
+from esnera_hf.modeling.joint import JointModel, JointTagger
+from esnera_hf.modeling.partial import PartialCollator, PartialTagger, partial_rows
 from esnera_hf.modeling.tagger import Tagger
+from esnera_hf.modeling.tokenization import TaggingCollator
 from esnera_hf.modeling.training_data import FIGURES, TrainingData
-from esnera_hf.sources import NerSource
+from esnera_hf.sources.partial_annotation import PartialAnnotation
+from esnera_hf.sources.source import NerSource
 from esnera_hf.tagging import iob2_tag_set
+
+
+class TrainingProgress(TrainerCallback):  # type: ignore[misc]
+    """A progress bar over the steps of a training, with the validation F1 of the epochs behind it.
+
+    Args:
+        name: what is trained on.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.bar: tqdm[Any] | None = None
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        if state.is_world_process_zero:
+            self.bar = tqdm(
+                total=state.max_steps, initial=state.global_step, desc=f"train {self.name}", file=sys.stderr
+            )
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        if self.bar is not None:
+            self.bar.update(state.global_step - self.bar.n)
+
+    def on_evaluate(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        metrics: dict[str, float],
+        **kwargs: Any,
+    ) -> None:
+        if self.bar is not None and state.epoch is not None:
+            loss = next((e["loss"] for e in reversed(state.log_history) if "loss" in e), float("nan"))
+            self.bar.set_postfix_str(f"epoch {state.epoch:.0f}, loss {loss:.4f}, F1 {metrics['eval_f1']:.3f}")
+
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        if self.bar is not None:
+            self.bar.close()
+            self.bar = None
 
 
 def fit_tagger(
@@ -216,3 +278,215 @@ def epoch_history(log: Sequence[Mapping[str, Any]], sources: Sequence[str] = ())
                 for name in sources
             }
     return [epochs[epoch] for epoch in sorted(epochs)]
+
+
+def quotas(sizes: Sequence[int], exponent: float) -> list[int]:
+    """Return how many rows of each source make up an epoch: shares ∝ size^exponent of all rows.
+
+    Args:
+        sizes: rows of each source, each above 0.
+        exponent: in [0, 1]: 1 leaves the sources as they are, 0 makes them equal.
+
+    Returns:
+        Numbers that add up to the sum of the sizes (largest remainders are rounded up).
+    """
+    total = sum(sizes)
+    weights = np.array(sizes, dtype=np.float64) ** exponent
+    shares = total * weights / weights.sum()
+    whole = np.floor(shares).astype(int)
+    remainders = shares - whole
+    for index in np.argsort(-remainders, kind="stable")[: total - whole.sum()]:
+        whole[index] += 1
+    return whole.tolist()  # type: ignore[no-any-return]
+
+
+class TemperatureSampler(Sampler[int]):
+    """Draws the rows of an epoch from several sources, and groups those of like length.
+
+    The rows of a source are gone through in an order that is drawn anew each
+    time all of them were used: none comes again before. Epoch, seed and sizes
+    decide everything, so that a training that was interrupted goes on alike.
+
+    Args:
+        lengths: of the rows of each source; rows are numbered source by source.
+        batch_size: rows a batch.
+        exponent: see :func:`quotas`.
+        seed: of the order.
+    """
+
+    def __init__(self, lengths: Sequence[Sequence[int]], batch_size: int, exponent: float, seed: int) -> None:
+        self.lengths = [list(own) for own in lengths]
+        self.quotas = quotas([len(own) for own in self.lengths], exponent)
+        self.batch_size = batch_size
+        self.seed = seed
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return sum(self.quotas)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch, from 0, that is drawn next."""
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[int]:
+        drawn: list[int] = []
+        lengths: list[int] = []
+        offset = 0
+        for source, own in enumerate(self.lengths):
+            rows = list(self._rows(source))
+            drawn.extend(offset + row for row in rows)
+            lengths.extend(own[row] for row in rows)
+            offset += len(own)
+        generator = torch.Generator().manual_seed(_seed(self.seed, self.epoch))
+        order = get_length_grouped_indices(lengths, self.batch_size, generator=generator)
+        yield from (drawn[index] for index in order)
+
+    def _rows(self, source: int) -> Iterator[int]:
+        """Yield the rows of a source in this epoch."""
+        size = len(self.lengths[source])
+        start = self.epoch * self.quotas[source]
+        end = start + self.quotas[source]
+        for lap in range(start // size, -(-end // size)):
+            generator = torch.Generator().manual_seed(_seed(self.seed, source, lap))
+            order = torch.randperm(size, generator=generator).tolist()
+            yield from order[max(start - lap * size, 0) : end - lap * size]
+
+
+def _seed(*parts: int) -> int:
+    return int(np.random.SeedSequence([part % 2**32 for part in parts]).generate_state(1)[0])
+
+
+def fit_joint_tagger(
+    sources: Sequence[NerSource], encoder: str, output_dir: Path, training: TrainingLike | None = None
+) -> JointTagger:
+    """Train one encoder with a head per source on the train splits of all of them.
+
+    An epoch has as many rows as all train splits together, drawn by
+    :class:`TemperatureSampler`. The mean over sources of the micro-F1 on their
+    validation splits chooses the epoch, so that each counts alike. A training
+    that was interrupted goes on from its last checkpoint in ``output_dir``.
+
+    Args:
+        sources: the corpora, of different names.
+        encoder: folder or Hub id of a pretrained encoder.
+        output_dir: where checkpoints go.
+        training: settings that win over those chosen for encoder and corpora.
+
+    Returns:
+        The tagger of the best epoch. Its record holds ``validation`` scores by
+        source, ``history`` (per epoch: ``epoch``, training ``loss``, ``f1``,
+        ``precision``, ``recall`` on validation, micro, as means over the sources,
+        and by ``sources``) and the ``arguments`` that mattered.
+
+    Raises:
+        EncoderError: the encoder cannot be loaded.
+        ConfigurationError: a setting cannot be set.
+    """
+    base, tokenizer = load_encoder(encoder)
+    sentences = sum(len(source.dataset["train"]) for source in sources)
+    arguments = choose_arguments(base, sentences, str(output_dir), training or {})
+    set_seed(arguments.seed)
+    model = JointModel.from_encoder(
+        base,
+        {source.name: iob2_tag_set(source.labels) for source in sources},
+        window_length=window_length(base, tokenizer, arguments.window_length),
+    )
+    data = JointData(sources, tokenizer, model)
+    trainer = JointTrainer(
+        model,
+        arguments,
+        data.train_rows,
+        data.validation_rows,
+        data_collator=JointCollator(data.pad_id),
+        compute_metrics=data.mean_scores,
+        preprocess_logits_for_metrics=partial(_best_joint_paths, model),
+    )
+    names = [source.name for source in sources]
+    trainer.fit(", ".join(names))
+    tagger = JointTagger(model, tokenizer)
+    scores = (tagger.head(source.name).evaluate(source.sentences("validation")) for source in sources)
+    record = {
+        "validation": {name: own.to_dict() for name, own in zip(names, scores, strict=True)},
+        "history": epoch_history(trainer.state.log_history, names),
+        "arguments": {**arguments.reported(), "sampling_exponent": arguments.sampling_exponent},
+    }
+    return JointTagger(model, tokenizer, record)
+
+
+class JointData:
+    """The training and validation rows of several sources, each with its head, and the scores on the latter.
+
+    Args:
+        sources: the corpora, in the order of the model's heads.
+        tokenizer: of the model's encoder.
+        model: the model to train.
+    """
+
+    def __init__(
+        self, sources: Sequence[NerSource], tokenizer: PreTrainedTokenizerBase, model: JointModel
+    ) -> None:
+        self.pad_id: int = tokenizer.pad_token_id
+        self.parts = {
+            source.name: TrainingData(source, tokenizer, model.head_model(index))
+            for index, source in enumerate(sources)
+        }
+        self.train_rows = _with_heads([part.rows("train") for part in self.parts.values()])
+        self.validation_rows = _with_heads([part.validation_rows for part in self.parts.values()])
+
+    def mean_scores(self, prediction: EvalPrediction) -> dict[str, float]:
+        """Score the paths of each source's rows and return the means, and each source's own."""
+        scores: dict[str, float] = {}
+        start = 0
+        for name, part in self.parts.items():
+            end = start + len(part.validation_rows)
+            own = part.micro_scores(EvalPrediction(prediction.predictions[start:end], None))
+            scores |= {f"{figure}/{name}": own[figure] for figure in FIGURES}
+            start = end
+        means = {
+            figure: float(np.mean([scores[f"{figure}/{name}"] for name in self.parts])) for figure in FIGURES
+        }
+        return {**means, **scores}
+
+
+class JointCollator(TaggingCollator):
+    """Pads training rows and adds the head of each."""
+
+    def __call__(self, rows: list[dict[str, Any]]) -> dict[str, Tensor]:
+        return {**super().__call__(rows), "heads": torch.tensor([row["head"] for row in rows])}
+
+
+class JointTrainer(TaggerTrainer):
+    """A Trainer that draws its rows from several sources."""
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> TemperatureSampler:
+        rows = self.train_dataset if train_dataset is None else train_dataset
+        lengths: dict[int, list[int]] = {}
+        for head, length in zip(rows["head"], rows["length"], strict=True):
+            lengths.setdefault(head, []).append(length)
+        batch = self.args.train_batch_size * self.args.gradient_accumulation_steps
+        seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
+        return TemperatureSampler(
+            [lengths[head] for head in sorted(lengths)], batch, self.args.sampling_exponent, seed
+        )
+
+    def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, **options: Any) -> Any:
+        """Compute the loss; of several processes each lets all heads have gradients.
+
+        The others wait for those of heads that are absent from this one's rows.
+        """
+        computed = super().compute_loss(model, inputs, return_outputs=return_outputs, **options)
+        if self.args.world_size == 1 or not model.training:
+            return computed
+        nothing = 0.0 * sum(parameter.sum() for parameter in self.model.head_parameters())
+        return (computed[0] + nothing, computed[1]) if return_outputs else computed + nothing
+
+
+def _best_joint_paths(model: JointModel, outputs: tuple[Tensor, Tensor], labels: Tensor) -> Tensor:
+    emissions, heads = outputs
+    return model.best_paths(emissions, heads, labels != -100)
+
+
+def _with_heads(parts: Sequence[Dataset]) -> Dataset:
+    return concatenate_datasets(
+        [rows.add_column("head", np.full(len(rows), index)) for index, rows in enumerate(parts)]
+    )

@@ -11,8 +11,13 @@ from esnera_hf.errors import ConfigurationError
 from esnera_hf.metrics import Scope, scoped, score_entities
 from esnera_hf.modeling.hub_code.modeling_crf_tagger import CrfTagger
 from esnera_hf.modeling.hub_code.windows import Window
-from esnera_hf.modeling.tokenization import WordTokenizer, chain_tags, join_windows, read_entities
-from esnera_hf.sources import NerSource
+from esnera_hf.modeling.tokenization import (
+    WordTokenizer,
+    chain_tags,
+    join_windows,
+    read_entities,
+)
+from esnera_hf.sources.source import NerSource
 from esnera_hf.tagging import Entity, entities_from_tags
 
 _ROW_FEATURES = Features(

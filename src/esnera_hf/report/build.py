@@ -4,22 +4,250 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
+from itertools import combinations
 from typing import Any
 
-from esnera_hf.alignment import Constraints, LabelMapping, MergeHistory, Trial
-from esnera_hf.augmentation import PseudoLabels
-from esnera_hf.final import Final
-from esnera_hf.leaks import Leak
-from esnera_hf.report.decisions import merge_stages, near_pairs
-from esnera_hf.report.examples import EXAMPLES, dropped_spans, mentions_in_context
-from esnera_hf.report.fingerprints import dataset_fingerprint
-from esnera_hf.report.report import Report, TaggerScores
-from esnera_hf.similarity import SimilarityMatrix
-from esnera_hf.sources import NerSource
-from esnera_hf.trials import Training, TrialOutcome
+import numpy as np
+from numpy.typing import NDArray
+
+from esnera_hf._internal.arrow import dataset_fingerprint
+from esnera_hf._internal.text import join_tokens, shorten
+from esnera_hf.alignment.constraints import Constraints
+from esnera_hf.alignment.greedy_path import MergeHistory, MergeStep, Trial
+from esnera_hf.alignment.mapping import LabelMapping
+from esnera_hf.alignment.mapping_yaml import MappedLabel
+from esnera_hf.evaluation.merged_tagger import Final, Training, TrialOutcome
+from esnera_hf.merging.pseudo_labels import PseudoLabels
+from esnera_hf.report.report import ALL_AT_ONCE, Report, TaggerScores
+from esnera_hf.similarity.equivalence import (
+    EQUAL,
+    LabelRelations,
+    deciding_similarity,
+    relate,
+)
+from esnera_hf.similarity.matrix import Agreement, SimilarityMatrix
+from esnera_hf.sources.leakage import Leak
+from esnera_hf.sources.source import NerSource
+from esnera_hf.tagging import LabelRef
+
+#: Pairs of labels that stayed apart.
+NEAR = 20
+
+
+def merge_stages(
+    path: Sequence[MergeStep],
+    mapping: LabelMapping,
+    matrix: SimilarityMatrix | None,
+    constraints: Constraints | None = None,
+) -> list[dict[str, Any]]:
+    """Return the steps of a merge path with every decision; of merging by equivalence one, a decision a label."""
+    if matrix is not None and mapping.method == "equivalence":
+        return [_all_at_once(mapping, constraints or Constraints())]
+    return [_stage(stage) for stage in path]
+
+
+def _stage(stage: MergeStep) -> dict[str, Any]:
+    return {
+        "sources": list(stage.sources),
+        "target": stage.target or "(given schema)",
+        "sum_empirical": stage.sum_empirical,
+        "lambda": stage.lam,
+        "tau": stage.tau,
+        "merged": stage.merged,
+        "decisions": [
+            {
+                "group": [str(d.group.head), *(str(m) for m in d.group.members if m != d.group.head)],
+                "candidate": None if d.candidate is None else str(d.candidate),
+                "similarity": d.similarity,
+                "semantic": d.semantic,
+                "matched": d.matched,
+                "predicted": d.predicted,
+                "merged": d.merged,
+                "wished": d.constrained,
+            }
+            for d in stage.decisions
+        ],
+    }
+
+
+def _all_at_once(mapping: LabelMapping, constraints: Constraints) -> dict[str, Any]:
+    used = {entry.unified for entry in mapping.entries if entry.unified is not None}
+    placed = sum(entry.unified is not None for entry in mapping.entries)
+    return {
+        "sources": sorted(set(mapping.sources) - {constraints.target}),
+        "target": constraints.target or ALL_AT_ONCE,
+        "sum_empirical": None,
+        "lambda": None,
+        "tau": EQUAL,
+        "merged": placed - len(used),
+        "decisions": [_decision(entry, mapping, constraints) for entry in _each_pair_once(mapping)],
+    }
+
+
+def _each_pair_once(mapping: LabelMapping) -> Iterator[MappedLabel]:
+    """Yield the entries; of two that show one pair and are one or part, that of the part, else the first."""
+    compared = {entry.label: entry.compared_with for entry in mapping.entries}
+    shown: set[tuple[LabelRef, LabelRef]] = set()
+    for entry in mapping.entries:
+        other = entry.compared_with
+        if other is not None and compared.get(other) == entry.label:
+            if _part_of(mapping, other, entry.label):
+                continue
+            if (other, entry.label) in shown and mapping.are_one(entry.label, other):
+                continue
+            shown.add((entry.label, other))
+        yield entry
+
+
+def _decision(entry: MappedLabel, mapping: LabelMapping, constraints: Constraints) -> dict[str, Any]:
+    other, evidence = entry.compared_with, entry.evidence
+    merged = other is not None and mapping.are_one(entry.label, other)
+    return {
+        "group": [str(entry.label)],
+        "candidate": None if other is None else str(other),
+        "similarity": entry.similarity,
+        "semantic": None if evidence is None else evidence.semantic,
+        "matched": 0 if evidence is None else evidence.forward.matched,
+        "predicted": 0 if evidence is None else evidence.forward.predicted,
+        "merged": merged,
+        "wished": merged and other in constraints.class_of(entry.label),
+        "part": other is not None and _part_of(mapping, entry.label, other),
+        "holds": entry.unified in mapping.parents.values(),
+    }
+
+
+def near_pairs(matrix: SimilarityMatrix, mapping: LabelMapping) -> list[dict[str, Any]]:
+    """Return the pairs of labels of different sources that stayed apart.
+
+    First those of which one is now a part of the other, then the most alike, by
+    the mean of what they would have been merged by in both directions. Under
+    typed merging each comes with how its labels relate, and how much of the one
+    the other covers, both ways.
+    """
+    similarity = deciding_similarity(matrix, mapping.lam)
+    relations = relate(matrix) if mapping.method == "equivalence" else None
+    pairs = []
+    for i, j in combinations(range(len(matrix.labels)), 2):
+        one, other = matrix.labels[i], matrix.labels[j]
+        known = [value for value in (similarity[i, j], similarity[j, i]) if not np.isnan(value)]
+        if one.source == other.source or mapping[one] == mapping[other] or not known:
+            continue
+        related = _part_of(mapping, one, other) or _part_of(mapping, other, one)
+        pairs.append((not related, -float(np.mean(known)), i, j))
+    pairs.sort()
+    return [_pair(matrix, similarity, relations, i, j) for *_, i, j in pairs[:NEAR]]
+
+
+def _part_of(mapping: LabelMapping, one: LabelRef, other: LabelRef) -> bool:
+    part, whole = mapping[one], mapping[other]
+    return part is not None and whole is not None and whole in mapping.ancestors(part)
+
+
+def _pair(
+    matrix: SimilarityMatrix,
+    similarity: NDArray[np.float64],
+    relations: LabelRelations | None,
+    i: int,
+    j: int,
+) -> dict[str, Any]:
+    one, other = matrix.labels[i], matrix.labels[j]
+    evidence = matrix.pair(one, other)
+    pair = {
+        "one": str(one),
+        "other": str(other),
+        "forward_similarity": _number(similarity[i, j]),
+        "backward_similarity": _number(similarity[j, i]),
+        "semantic": _number(evidence.semantic),
+        "forward": _agreement(evidence.forward),
+        "backward": _agreement(evidence.backward),
+    }
+    if relations is not None:
+        pair |= {
+            "relation": relations.unequal(one, other),
+            "forward_coverage": _number(relations.covered[i, j]),
+            "backward_coverage": _number(relations.covered[j, i]),
+        }
+    return pair
+
+
+def _agreement(agreement: Agreement) -> dict[str, int]:
+    return {"matched": agreement.matched, "predicted": agreement.predicted}
+
+
+def _number(value: float | None) -> float | None:
+    return None if value is None or np.isnan(value) else round(float(value), 4)
+
+
+EXAMPLES = 3
+_CONTEXT = 30
+_LONGEST_MENTION = 80
+
+
+def mentions_in_context(sources: Sequence[NerSource]) -> dict[str, list[dict[str, Any]]]:
+    """Return up to three different mentions of each label with the text around them, train first.
+
+    Args:
+        sources: the sources.
+
+    Returns:
+        By ``source:label``: ``left``, ``mention``, ``right`` and the sentence's
+        ``id``.
+    """
+    found: dict[str, list[dict[str, Any]]] = {str(ref): [] for source in sources for ref in source.label_refs}
+    for source in sources:
+        wanting = set(source.labels)
+        for split in source.dataset:
+            for sentence in source.sentences(split) if wanting else ():
+                for entity in sentence.entities:
+                    examples = found[f"{source.name}:{entity.label}"]
+                    if entity.label not in wanting:
+                        continue
+                    example = in_context(sentence.tokens, entity.start, entity.end)
+                    if example["mention"] not in {known["mention"] for known in examples}:
+                        examples.append({**example, "id": sentence.id})
+                    if len(examples) == EXAMPLES:
+                        wanting.discard(entity.label)
+                if not wanting:
+                    break
+    return found
+
+
+def in_context(tokens: Sequence[str], start: int, end: int) -> dict[str, str]:
+    """Return a mention and some text on both sides of it; ``…`` stands for what was cut."""
+    mention = join_tokens(tokens[start:end])
+    left, right = join_tokens(tokens[:start]), join_tokens(tokens[end:])
+    # The space beside the mention, where the script has one.
+    left += " " if join_tokens(tokens[:end]).endswith(f" {mention}") else ""
+    right = (" " if join_tokens(tokens[start:]).startswith(f"{mention} ") else "") + right
+    return {
+        "left": left if len(left) <= _CONTEXT else "…" + left[-_CONTEXT:],
+        "mention": shorten(mention, _LONGEST_MENTION),
+        "right": right if len(right) <= _CONTEXT else right[:_CONTEXT] + "…",
+    }
+
+
+def dropped_spans(sources: Sequence[NerSource]) -> list[dict[str, Any]]:
+    """Return up to three annotated spans a source and reason that were left out while reading."""
+    shown = []
+    for source in sources:
+        by_reason: dict[str, int] = {}
+        for drop in source.dropped:
+            by_reason[drop.reason] = by_reason.get(drop.reason, 0) + 1
+            if by_reason[drop.reason] <= EXAMPLES:
+                shown.append(
+                    {
+                        "source": source.name,
+                        "where": drop.where,
+                        "label": drop.label,
+                        "mention": shorten(drop.mention, _LONGEST_MENTION),
+                        "reason": drop.reason,
+                    }
+                )
+    return shown
+
 
 _VERSIONED = (
     *("esnera-hf", "torch", "transformers", "datasets", "huggingface_hub", "pytorch-crf"),

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from esnera_hf.alignment import LabelMapping
+from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.report.flow import draw_flow
 from esnera_hf.report.html import render_report
 from esnera_hf.report.report import Report
-from esnera_hf.similarity import SimilarityMatrix
+from esnera_hf.similarity.matrix import SimilarityMatrix
 
 MAPPING_FILE = "mapping.yaml"
 SIMILARITY_FILE = "similarity.json"

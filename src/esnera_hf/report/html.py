@@ -20,16 +20,16 @@ import jinja2
 import numpy as np
 from numpy.typing import NDArray
 
-from esnera_hf.alignment import LabelMapping, MappedLabel
-from esnera_hf.alignment.mapping import LEFT_OUT
-from esnera_hf.console import duration
-from esnera_hf.labels import LabelRef
-from esnera_hf.report.figures import agreement, figure, merge_setting
+from esnera_hf._internal.console import duration
+from esnera_hf._internal.text import visible
+from esnera_hf.alignment.mapping import LEFT_OUT, LabelMapping
+from esnera_hf.alignment.mapping_yaml import MappedLabel
 from esnera_hf.report.flow import draw_flow
+from esnera_hf.report.format import agreement, figure, merge_setting, system_title
 from esnera_hf.report.report import Report
-from esnera_hf.report.systems import system_title
-from esnera_hf.similarity import Agreement, SimilarityMatrix, deciding_similarity
-from esnera_hf.text import visible
+from esnera_hf.similarity.equivalence import deciding_similarity
+from esnera_hf.similarity.matrix import Agreement, SimilarityMatrix
+from esnera_hf.tagging import LabelRef
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _LONGEST = 200

@@ -6,12 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from esnera_hf.console import duration
+from esnera_hf._internal.console import duration
+from esnera_hf._internal.text import display_width, pad, visible
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.metrics import Scores
-from esnera_hf.report.figures import merge_setting
-from esnera_hf.report.systems import system_title
-from esnera_hf.text import display_width, pad, visible
+from esnera_hf.report.format import merge_setting, system_title
 
 #: Below this micro-F1 on its test split a tagger is no evidence.
 LOW_F1 = 0.1

@@ -1,6 +1,13 @@
 """How alike two labels are: what taggers predict, and where mentions lie in an encoder's space."""
 
-from esnera_hf.similarity.empirical import CrossPredictions, SpanMatch, cross_predictions, matched_label
+from __future__ import annotations
+
+from esnera_hf.similarity.empirical import (
+    CrossPredictions,
+    SpanMatch,
+    cross_predictions,
+    matched_label,
+)
 from esnera_hf.similarity.equivalence import (
     EQUAL,
     HOLDS,

@@ -8,9 +8,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from esnera_hf.labels import LabelRef
-from esnera_hf.sources import NerSource
-from esnera_hf.tagging import Entity
+from esnera_hf.sources.source import NerSource
+from esnera_hf.tagging import Entity, LabelRef
 
 SpanMatch = Literal["exact", "overlap"]
 

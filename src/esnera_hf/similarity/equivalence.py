@@ -18,8 +18,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from esnera_hf.labels import LabelRef
 from esnera_hf.similarity.matrix import SimilarityMatrix
+from esnera_hf.tagging import LabelRef
 
 Relation = Literal["equal", "subset", "superset", "overlap", "none", "unknown"]
 

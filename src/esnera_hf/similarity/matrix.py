@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from esnera_hf.bounds import within
+from esnera_hf._internal.checks import within
 from esnera_hf.errors import ConfigurationError
-from esnera_hf.labels import LabelRef
+from esnera_hf.tagging import LabelRef
 
 
 @dataclass(frozen=True)

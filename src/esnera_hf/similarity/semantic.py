@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from esnera_hf.labels import LabelRef
+from esnera_hf.tagging import LabelRef
 
 Centre = Literal["source", "all"]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache, cached_property, lru_cache, partial
-from itertools import chain, islice
+from itertools import accumulate, chain, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -20,18 +20,56 @@ from datasets import Dataset, Features, List, NamedSplit, Value
 from datasets.exceptions import DatasetGenerationError
 
 from esnera_hf import tagging
-from esnera_hf.cache import CACHE_VARIABLE, cache_folder
-from esnera_hf.disk import write_problem
+from esnera_hf._internal.arrow import batches, count_tokens_and_entities
+from esnera_hf._internal.cache import CACHE_VARIABLE, cache_folder
+from esnera_hf._internal.files import write_problem
+from esnera_hf._internal.text import is_unspaced, join_tokens
 from esnera_hf.errors import ConservationError, SourceError
-from esnera_hf.sources.arrow_batches import batches, count_tokens_and_entities
-from esnera_hf.sources.characters import as_characters, has_words, language_of
-from esnera_hf.sources.licence_table import licence_from_id
+from esnera_hf.sources.licenses import licence_from_id
 from esnera_hf.sources.options import ReadingOptions
-from esnera_hf.sources.sentence import Dropped, RawSentence, Reader, flatten
-from esnera_hf.sources.source import SOURCE_FEATURES, Licence, NerSource, Provenance
+from esnera_hf.sources.readers.offsets import written_without_spaces
+from esnera_hf.sources.source import (
+    SOURCE_FEATURES,
+    Dropped,
+    Licence,
+    NerSource,
+    Provenance,
+    RawSentence,
+    Reader,
+    flatten,
+)
 from esnera_hf.sources.splits import complete_splits
-from esnera_hf.tagging import OUTSIDE, tags_from_entities
-from esnera_hf.text import join_tokens
+from esnera_hf.tagging import OUTSIDE, Entity, tags_from_entities
+
+_FEW = 0.05
+
+
+def language_of(sentences: Iterable[Sequence[str]]) -> str:
+    """Tell Chinese (``zh``) and Japanese (``ja``) from the script of the tokens of sentences, else ``""``."""
+    texts = ["".join(tokens) for tokens in sentences]
+    if not written_without_spaces(texts):
+        return ""
+    kana = sum("\u3040" <= char <= "\u30ff" for text in texts for char in text)
+    return "ja" if kana > 0.05 * sum(map(len, texts)) else "zh"
+
+
+def has_words(sentences: Iterable[RawSentence]) -> bool:
+    """Tell whether tokens in a script without spaces are words rather than characters."""
+    lengths = [
+        len(token) for sentence in sentences for token in sentence.tokens if token and is_unspaced(token[0])
+    ]
+    return sum(length > 1 for length in lengths) > _FEW * len(lengths)
+
+
+def as_characters(sentence: RawSentence) -> RawSentence:
+    """Cut every token of a sentence into its characters and move the spans along."""
+    starts = [0, *accumulate(len(token) or 1 for token in sentence.tokens)]
+    tokens = [char for token in sentence.tokens for char in (token or [""])]
+    spans = sentence.spans
+    if spans is not None:
+        spans = [Entity(starts[s.start], starts[s.end], s.label) for s in spans]
+    return replace(sentence, tokens=tokens, spans=spans)
+
 
 LABEL_NORMALISED = "label in another Unicode form, with spaces around it or unprintable, normalised"
 WORDS_CUT = "words cut into characters"

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from datasets import Dataset, DatasetDict
 
-from esnera_hf.sources.arrow_batches import text_digests
+from esnera_hf._internal.arrow import text_digests
 
 _NAMES = {
     "train": "train",

@@ -1,0 +1,202 @@
+"""Artefacts in the cache: trained taggers and their predictions, in folders named by what decides their content."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from esnera_hf._internal.console import say
+from esnera_hf._internal.files import write_problem
+from esnera_hf.errors import CacheError
+
+CACHE_VARIABLE = "ESNERA_CACHE_DIR"
+#: Part of every key, so that a version of this package that writes other files never reads these.
+CACHE_FORMAT = 3
+_RECORD_FILE = "artefact.json"
+#: Seconds after which whoever waits for another process is told so.
+_WAIT = 2.0
+
+
+def cache_folder() -> Path:
+    """Return the folder for artefacts: ``ESNERA_CACHE_DIR``, else ``~/.cache/esnera_hf``."""
+    return Path(os.environ.get(CACHE_VARIABLE) or Path.home() / ".cache" / "esnera_hf")
+
+
+def digest_of(data: object) -> str:
+    """Return a digest of plain data."""
+    text = json.dumps(data, sort_keys=True)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """A folder of files that are made once.
+
+    Attributes:
+        kind: the folder of the cache that it lies in.
+        identity: everything that decides its content, as JSON can hold it.
+    """
+
+    kind: str
+    identity: Mapping[str, Any]
+
+    @cached_property
+    def key(self) -> str:
+        """A digest of the identity and of the format of the cache."""
+        return digest_of({"format": CACHE_FORMAT, "identity": self.identity})
+
+    @property
+    def folder(self) -> Path:
+        """The folder of its files, once they are made."""
+        return self._home / "made"
+
+    @property
+    def unfinished(self) -> Path:
+        """A folder for what is needed to go on after an interruption."""
+        return self._home / "unfinished"
+
+    @property
+    def exists(self) -> bool:
+        """Whether it has been made and all its files are there in their sizes."""
+        return self.folder.is_dir() and not self._damage()
+
+    def make(self, fill: Callable[[Path], None]) -> bool:
+        """Make the artefact unless it is there; return whether it had to be made.
+
+        It is written aside and renamed into place. A second process that wants
+        the same artefact waits and takes it. One with missing or shortened files
+        is thrown away and made again, with a warning.
+
+        Args:
+            fill: writes the artefact into the empty folder it is given.
+
+        Raises:
+            CacheError: the cache cannot be written to; nothing half-written stays.
+        """
+        if self.exists:
+            if self.unfinished.exists():  # the process was killed between the last two steps of _fill
+                shutil.rmtree(self.unfinished, ignore_errors=True)
+            return False
+        with self._writing():
+            self._home.mkdir(parents=True, exist_ok=True)
+            with _locked(self._home / "lock", f"{self.kind}/{self.key}"):
+                if self.exists:
+                    return False
+                if self.folder.is_dir():
+                    say(f"WARNING: {self.folder} is damaged: {self._damage()}. It is made again.")
+                    shutil.rmtree(self.folder)
+                self._say_other_versions()
+                self._fill(fill)
+        return True
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Say which artefact it is that does not load.
+
+        Raises:
+            CacheError: instead of any error about the content of files.
+        """
+        try:
+            yield
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise CacheError(
+                f"{self.folder} cannot be read: {type(error).__name__}: {error}. Delete {self._home} and run the same "
+                "command again: it makes the files anew. If this happens often, check the disk."
+            ) from error
+
+    @property
+    def _home(self) -> Path:
+        return cache_folder() / self.kind / self.key
+
+    def _damage(self) -> str:
+        try:
+            listed = json.loads((self._home / _RECORD_FILE).read_text(encoding="utf-8"))["files"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            return f"{_RECORD_FILE} cannot be read ({type(error).__name__})"
+        sizes = _sizes(self.folder)
+        wrong = sorted(name for name in {*listed, *sizes} if sizes.get(name) != listed.get(name))
+        return f"{', '.join(wrong)}: missing, added, or not of the size that was written" if wrong else ""
+
+    def _fill(self, fill: Callable[[Path], None]) -> None:
+        staging = self._home / "staging"
+        shutil.rmtree(staging, ignore_errors=True)  # of a process that was killed
+        record = self._home / f"{_RECORD_FILE}.new"
+        staging.mkdir()
+        try:
+            fill(staging)
+            facts = {"identity": self.identity, "files": _sizes(staging)}
+            record.write_text(json.dumps(facts, indent=1), encoding="utf-8")
+            # The folder comes last: without it, the record counts for nothing.
+            record.replace(self._home / _RECORD_FILE)
+            staging.rename(self.folder)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+            record.unlink(missing_ok=True)
+        shutil.rmtree(self.unfinished, ignore_errors=True)
+
+    def _say_other_versions(self) -> None:
+        """Tell why a tagger that seems to be there is trained again: other libraries made it."""
+        own: dict[str, Any] = json.loads(json.dumps(self.identity))
+        for file in sorted(self._home.parent.glob(f"*/{_RECORD_FILE}")):
+            try:
+                other = dict(json.loads(file.read_text(encoding="utf-8"))["identity"])
+            except (OSError, ValueError, KeyError, TypeError):
+                continue
+            theirs, ours = other.pop("versions", {}), own.get("versions", {})
+            if theirs != ours and other == {name: value for name, value in own.items() if name != "versions"}:
+                changed = [
+                    f"{name} {theirs.get(name)}, now {ours.get(name)}"
+                    for name in sorted({*theirs, *ours})
+                    if theirs.get(name) != ours.get(name)
+                ]
+                say(
+                    f"{file.parent / 'made'} was made by other versions of the libraries ({', '.join(changed)}): "
+                    "it is not used."
+                )
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            why = write_problem(error, cache_folder())
+            if not why:
+                raise
+            raise CacheError(
+                f"the cache cannot be written to, at {self._home}: {why}. Free space there, or allow writing, or set "
+                f"{CACHE_VARIABLE} to a folder elsewhere. What was finished before is kept, and the same command goes "
+                "on from there."
+            ) from error
+
+
+def _sizes(folder: Path) -> dict[str, int]:
+    """Return the size in bytes of each file below a folder, hidden ones left out: file managers leave those."""
+    return {
+        file.relative_to(folder).as_posix(): file.stat().st_size
+        for file in sorted(folder.rglob("*"))
+        if file.is_file() and not file.name.startswith(".")
+    }
+
+
+@contextmanager
+def _locked(file: Path, what: str) -> Iterator[None]:
+    lock = FileLock(file)
+    try:
+        lock.acquire(timeout=_WAIT)
+    except Timeout:
+        say(f"waiting for another process, which is making {what}")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()

@@ -1,0 +1,167 @@
+"""Errors of the Hub's clients, sorted by what a user can do about them."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import Enum
+
+from huggingface_hub.errors import (
+    HfHubHTTPError,
+    HFValidationError,
+    LocalTokenNotFoundError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+from huggingface_hub.utils import httpx
+
+from esnera_hf._internal.console import say
+from esnera_hf.errors import HubError
+
+# type: ignore[attr-defined]
+
+
+#: Everything that a call to the Hub may raise; :func:`classify` tells which of it is the Hub's doing.
+CLIENT_ERRORS = (HfHubHTTPError, httpx.HTTPError, OSError, RuntimeError, ValueError)
+
+_LONGEST_WAIT = 300.0
+_TOKEN = re.compile(r"hf_\w+")
+
+
+class Kind(Enum):
+    """What a user can do about a failure, a sentence without its full stop."""
+
+    NO_TOKEN = "Log in with `hf auth login`, or set HF_TOKEN to a token with write access"
+    BAD_TOKEN = "Log in anew with `hf auth login`, or set HF_TOKEN to a valid token with write access"
+    FORBIDDEN = "Use a token with write access to that repository, or publish under a name of your own"
+    NOT_FOUND = "Check the name, and that your token may see it"
+    REFUSED = "Change what the Hub objects to"
+    RACE = "Somebody else is writing to it: wait until they are done"
+    BUSY = "Wait a few minutes"
+    BROKEN = "The Hub has trouble: wait a few minutes"
+    UNREACHABLE = "Check the connection, the proxy and HF_ENDPOINT"
+    OFFLINE = "Unset HF_HUB_OFFLINE"
+
+
+#: After these the same call may succeed.
+PASSING = {Kind.BUSY, Kind.BROKEN, Kind.UNREACHABLE}
+
+#: By status: kind, what happened, and whether the Hub may have done what was asked all the same.
+_ANSWERS = {
+    401: (Kind.BAD_TOKEN, "the Hub does not accept the token", False),
+    403: (Kind.FORBIDDEN, "the token has no right to do this", False),
+    404: (Kind.NOT_FOUND, "the Hub has no such thing", False),
+    408: (Kind.BROKEN, "the Hub failed", True),
+    409: (Kind.RACE, "it was changed by another writer at the same moment", False),
+    412: (Kind.RACE, "it was changed by another writer at the same moment", False),
+    429: (Kind.BUSY, "the Hub asks to be called less often", False),
+}
+#: Errors without an answer of the Hub; the first that fits counts.
+_SILENCE: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], Kind, str, bool], ...] = (
+    (OfflineModeIsEnabled, Kind.OFFLINE, "HF_HUB_OFFLINE is set, so the Hub may not be called", False),
+    (LocalTokenNotFoundError, Kind.NO_TOKEN, "there is no token", False),
+    (httpx.TimeoutException, Kind.UNREACHABLE, "the Hub did not answer in time", True),
+    ((httpx.ConnectError, ConnectionRefusedError), Kind.UNREACHABLE, "the Hub cannot be reached", False),
+    ((httpx.HTTPError, ConnectionError), Kind.UNREACHABLE, "the connection broke ({})", True),
+)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One failed call.
+
+    Attributes:
+        kind: what can be done about it.
+        what: what happened, half a sentence without a token in it.
+        wait: seconds after which the Hub asks to be called again.
+        applied: whether the Hub may have done what was asked all the same.
+    """
+
+    kind: Kind
+    what: str
+    wait: float | None = None
+    applied: bool = False
+
+    @property
+    def advice(self) -> str:
+        """What the user can do, a sentence without its full stop."""
+        return self.kind.value
+
+
+def classify(error: BaseException) -> Failure | None:
+    """Tell what a client's exception means, ``None`` if it is not about the Hub."""
+    chain: list[BaseException] = []
+    link: BaseException | None = error
+    while link is not None and link not in chain:
+        chain.append(link)
+        if isinstance(link, (HfHubHTTPError, httpx.HTTPStatusError)):
+            return _from_answer(link)
+        if isinstance(link, HFValidationError):
+            return Failure(Kind.REFUSED, first_line(link))
+        for errors, kind, what, applied in _SILENCE:
+            if isinstance(link, errors):
+                return Failure(kind, what.format(type(link).__name__), applied=applied)
+        link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
+    return None
+
+
+def _from_answer(error: HfHubHTTPError | httpx.HTTPStatusError) -> Failure:
+    status = error.response.status_code
+    message = (error.server_message or "") if isinstance(error, HfHubHTTPError) else ""
+    said = without_tokens(message.strip().split("\n")[0])
+    told = f" ({status}: {said})" if said else f" ({status})"
+    if isinstance(error, RevisionNotFoundError):
+        return Failure(Kind.NOT_FOUND, f"there is no such revision{told}")
+    if isinstance(error, RepositoryNotFoundError):
+        return Failure(Kind.NOT_FOUND, f"there is no such repository that you may see{told}")
+    other = (
+        (Kind.REFUSED, "the Hub refuses it", False) if status < 500 else (Kind.BROKEN, "the Hub failed", True)
+    )
+    kind, what, applied = _ANSWERS.get(status, other)
+    try:
+        wait = float(error.response.headers.get("Retry-After", ""))
+    except ValueError:
+        wait = math.nan
+    return Failure(kind, what + told, min(wait, _LONGEST_WAIT) if wait >= 0 else None, applied)
+
+
+@contextmanager
+def explained(repo_id: str, doing: str, safe: Callable[[], str], again: Callable[[], str]) -> Iterator[None]:
+    """Turn errors of the clients into a :class:`HubError` of one line: what happened, what is safe, what to do.
+
+    Args:
+        repo_id: what it is about.
+        doing: what was being done, ``"committing"``.
+        safe: says what is in the repository now, ``""`` where nothing is written.
+        again: says what to do then, half a sentence.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        then = again()
+        sentences = [f"{repo_id}: interrupted while {doing}.", safe(), f"{then[0].upper()}{then[1:]}."]
+        say(" ".join(filter(None, sentences)))
+        raise
+    except CLIENT_ERRORS as error:
+        failure = None if isinstance(error, HubError) else classify(error)
+        if failure is None:
+            raise
+        what, done = failure.what.removesuffix("."), safe()
+        raise HubError(
+            f"{repo_id}: {doing}: {what}.{done and ' '}{done} {failure.advice}; then {again()}."
+        ) from None
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an exception's message, without tokens."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return without_tokens(lines[0]) if lines else type(error).__name__
+
+
+def without_tokens(text: str) -> str:
+    """Return a text with everything that looks like a token of the Hub taken out."""
+    return _TOKEN.sub("hf_…", text)

@@ -1,0 +1,183 @@
+"""``sources``, ``inspect``, ``screen`` and ``export``: corpora without a model."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from esnera_hf._internal.text import display_width, pad
+from esnera_hf.cli.align import (
+    SOURCES_HELP,
+    Commands,
+    add_reading_options,
+    read_source,
+    reading_options,
+)
+
+if TYPE_CHECKING:
+    from datasets import DatasetDict
+
+    from esnera_hf.sources.catalogue import NamedSource
+    from esnera_hf.sources.source import NerSource
+
+
+_FORMATS = ("conll", "jsonl", "label-studio", "doccano")
+_LEVELS = ("fine", "coarse", "original")
+
+_OVERLAP_HELP = """\
+Of several sources, for every label: how many of its distinct mentions occur in
+the text of each other source, and as what they are annotated there. "50 %"
+means that of a mention's occurrences half are so annotated, averaged over
+mentions. Occurrences inside a longer mention say nothing and are counted apart.
+Then labels of one name that seem to differ in meaning, and sentences the
+sources share.
+
+"""
+_EXPORT_HELP = """\
+formats:
+  conll         a token and its IOB2 tag a line, parted by a tab
+  jsonl         {"id", "tokens", "spans": [[start, end, label], …], "source"}, token offsets, ends exclusive;
+                of a merged dataset also "origins" (gold or pseudo) and "scores", one a span
+  label-studio  a JSON list of tasks, pseudo-labels with score and remark, and label_config.xml for the
+                labelling interface
+  doccano       JSON lines {"text", "label": [[start, end, label], …]}, character offsets
+conll and doccano cannot tell pseudo-labels from gold ones.
+
+"""
+
+
+def add_commands(commands: Commands) -> None:
+    """Add the commands that need no model."""
+    listing = commands.add_parser(
+        "sources",
+        help="list the corpora known by name",
+        description="List the corpora known by name: language, licence, whether a copy lies below "
+        "ESNERA_DATA_DIR, and where else it is looked for.",
+    )
+    listing.set_defaults(run=_sources)
+
+    for name, purpose, run in (
+        ("inspect", "show what is in a source: labels, lengths, defects; or what several share", _inspect),
+        ("screen", "show where mentions of one source occur in others, without a model", _screen),
+    ):
+        command = _add_parser(commands, name, purpose, _OVERLAP_HELP)
+        command.add_argument("sources", nargs="+", metavar="SOURCE", help="see below")
+        command.add_argument(
+            "--all-splits", action="store_true", help="of several sources, compare validation and test, too"
+        )
+        add_reading_options(command)
+        command.set_defaults(run=run)
+
+    export = _add_parser(
+        commands, "export", "write a source or a merged dataset for other tools", _EXPORT_HELP
+    )
+    export.add_argument("source", metavar="SOURCE", help="see below, or a folder saved by `esnera-hf align`")
+    export.add_argument("--format", choices=_FORMATS, default="jsonl", help="see below (default: jsonl)")
+    export.add_argument(
+        "--output", type=Path, required=True, metavar="DIR", help="a file a split goes here; must not exist"
+    )
+    export.add_argument(
+        "--level",
+        choices=_LEVELS,
+        default="fine",
+        help="of a merged dataset: its unified labels, their outermost ones, or those of the sources "
+        "(default: fine)",
+    )
+    export.add_argument(
+        "--gold-only", action="store_true", help="leave the pseudo-labels of a merged dataset out"
+    )
+    add_reading_options(export)
+    export.set_defaults(run=_export)
+
+
+def _add_parser(commands: Commands, name: str, purpose: str, explained: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=purpose,
+        description=purpose[0].upper() + purpose[1:] + ".",
+        epilog=explained + SOURCES_HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    return parser
+
+
+def _sources(options: argparse.Namespace) -> None:
+    from esnera_hf.sources.catalogue import NAMED_SOURCES
+
+    rows = [("name", "language", "licence", "found")]
+    for name in sorted(NAMED_SOURCES):
+        known = NAMED_SOURCES[name]
+        rows.append((name, known.language, str(known.licence), _where(known)))
+    widths = [max(display_width(row[column]) for row in rows) for column in range(3)]
+    for row in rows:
+        print("  ".join([*(pad(cell, width) for cell, width in zip(row, widths, strict=False)), row[3]]))
+
+
+def _where(known: NamedSource) -> str:
+    data_folder = os.environ.get("ESNERA_DATA_DIR")
+    for place in (Path(data_folder) / sub for sub in known.folders) if data_folder else ():
+        if place.is_dir() and known.find_files(place):
+            return str(place)
+    return f"Hub: {known.hub.repo_id}" if known.hub else f"no; see {known.homepage}"
+
+
+def _inspect(options: argparse.Namespace) -> None:
+    from esnera_hf._internal.console import quiet_libraries
+    from esnera_hf.sources.inspect import inspect
+
+    with quiet_libraries():
+        print(inspect([read_source(name, options) for name in options.sources], splits=_splits(options)))
+
+
+def _screen(options: argparse.Namespace) -> None:
+    from esnera_hf.errors import ConfigurationError
+
+    if len(options.sources) < 2:
+        raise ConfigurationError(
+            "expected at least two sources to screen. `esnera-hf inspect` looks into one."
+        )
+    _inspect(options)
+
+
+def _splits(options: argparse.Namespace) -> tuple[str, ...]:
+    return ("train", "validation", "test") if options.all_splits else ("train",)
+
+
+def _export(options: argparse.Namespace) -> None:
+    from esnera_hf._internal.console import quiet_libraries, say
+    from esnera_hf.merging.export import count_pseudo_labels, export
+    from esnera_hf.result import check_free
+
+    check_free(options.output)
+    with quiet_libraries():
+        data = _data(options)
+        files = export(data, options.output, options.format, gold_only=options.gold_only)
+        entities, pseudo = count_pseudo_labels(data)
+    for file in files:
+        print(file)
+    if pseudo:
+        fate = ", which were left out" if options.gold_only else "; --gold-only leaves them out"
+        say(f"{pseudo:,} of {entities:,} entities are pseudo-labels{fate}")
+
+
+def _data(options: argparse.Namespace) -> NerSource | DatasetDict:
+    from esnera_hf.errors import ConfigurationError
+    from esnera_hf.report.files import MAPPING_FILE
+    from esnera_hf.result import MergeResult
+    from esnera_hf.sources.options import ReadingOptions
+
+    folder = Path(options.source)
+    if (folder / MAPPING_FILE).is_file():
+        if reading_options(options, options.source) != ReadingOptions():
+            raise ConfigurationError(
+                f"{folder} is a merged dataset, and --strict, --tag-column, --scheme, --read-as, --config, "
+                "--revision, --licence and --language say how sources are read. Leave them out."
+            )
+        return MergeResult.load(folder).view(options.level)
+    if options.level != "fine":
+        raise ConfigurationError(
+            f"--level {options.level}: {folder} is no merged dataset, it has one level. Leave --level out."
+        )
+    return read_source(options.source, options)

@@ -1,0 +1,1 @@
+"""Scores through a mapping, the merged tagger, and the objective of the search."""

@@ -1,0 +1,143 @@
+"""Scores of a saved tagger: on a corpus in its own labels or in unified ones, and on a merged dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from esnera_hf._internal.console import say
+from esnera_hf.alignment.mapping import LabelMapping
+from esnera_hf.errors import ConfigurationError
+from esnera_hf.evaluation.projection import names_back
+from esnera_hf.merging.export import exported_sentences, splits_of
+from esnera_hf.metrics import Scores
+from esnera_hf.report.files import MAPPING_FILE
+from esnera_hf.sources.source import AnnotatedSentence, NerSource
+
+if TYPE_CHECKING:
+    from esnera_hf.modeling.tagger import Tagger
+    from esnera_hf.result import MergeResult
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Scores and what they are on.
+
+    Attributes:
+        scores: strict, by label.
+        sentences: how many were scored.
+        labels: which labels the scores are on, in words; empty where tagger and
+            corpus have the same ones without a mapping.
+    """
+
+    scores: Scores
+    sentences: int
+    labels: str = ""
+
+
+def mapping_of(tagger: Tagger, folder: Path) -> LabelMapping | None:
+    """Return the mapping that a tagger of merged data was trained by: of its record, or beside it as published.
+
+    Raises:
+        MappingError: the file beside it cannot be read.
+    """
+    if tagger.record.get("mapping"):
+        return LabelMapping.from_yaml(tagger.record["mapping"])
+    beside = folder / MAPPING_FILE
+    return LabelMapping.load(beside) if beside.is_file() else None
+
+
+def evaluate_on_source(
+    tagger: Tagger, source: NerSource, split: str, mapping: LabelMapping | None = None
+) -> Evaluation:
+    """Score a tagger on a split of a corpus.
+
+    Under a mapping that knows the corpus by its name and labels, predictions are
+    read back as its own labels (:func:`~esnera_hf.scoring.names_back`), as in
+    the report. A corpus of unified labels is scored in those that it annotates;
+    a part of one of them counts as it.
+
+    Args:
+        tagger: the tagger.
+        source: the corpus.
+        split: ``train``, ``validation`` or ``test``.
+        mapping: that the tagger was trained by, if it was trained on merged data.
+
+    Raises:
+        ConfigurationError: the tagger knows no label of the corpus.
+    """
+    names, labels = _names(tagger, source, mapping)
+    known = set(names.values())
+    if not known & set(source.labels):
+        advice = "Give the tagger a corpus of its own labels."
+        if mapping is not None:
+            advice = (
+                "Give the tagger a corpus of its own labels, or one of its sources under the name that it has there, "
+                f"name=path: {', '.join(mapping.sources)}."
+            )
+        raise ConfigurationError(
+            f"the tagger predicts {', '.join(tagger.labels)}, {source.name} annotates "
+            f"{', '.join(source.labels)}: no label in common, so every score would be 0. {advice}"
+        )
+    unknown = [label for label in source.labels if label not in known]
+    if unknown:
+        named = ""
+        if mapping is not None and source.name not in mapping.sources:
+            named = f" Is it {' or '.join(mapping.sources)}? Then name it so: name=path."
+        say(
+            f"{source.name}: the tagger does not know {', '.join(unknown)}; what is annotated so counts as missed."
+            f"{named}"
+        )
+    sentences = list(source.sentences(split))
+    return Evaluation(tagger.evaluate(sentences, {source.name: names}), len(sentences), labels)
+
+
+def evaluate_on_result(tagger: Tagger, result: MergeResult, split: str) -> Evaluation:
+    """Score a tagger on a split of a merged dataset, in unified labels.
+
+    In each sentence those labels count that its source annotates; a part of one
+    of them counts as it.
+
+    Args:
+        tagger: the tagger.
+        result: of an alignment.
+        split: ``train``, ``validation`` or ``test``.
+
+    Raises:
+        ConfigurationError: the tagger knows no label of the merged dataset.
+    """
+    mapping = result.mapping
+    if not set(tagger.labels) & set(mapping.unified_labels):
+        raise ConfigurationError(
+            f"the tagger predicts {', '.join(tagger.labels)}, the merged dataset annotates "
+            f"{', '.join(mapping.unified_labels)}: no label in common, so every score would be 0. Give the tagger that "
+            "was trained on it."
+        )
+    scope = {source: mapping.projection(source) for source in mapping.sources}
+    labels = f"unified labels{_level(mapping, 'the source of a sentence')}"
+    sentences = [
+        AnnotatedSentence(found.id, found.tokens, found.entities, found.source)
+        for found in exported_sentences(splits_of(result.dataset)[split])
+    ]
+    return Evaluation(tagger.evaluate(sentences, scope), len(sentences), labels)
+
+
+def _names(tagger: Tagger, source: NerSource, mapping: LabelMapping | None) -> tuple[Mapping[str, str], str]:
+    """Return what each predicted label counts as in a corpus, and that in words."""
+    if mapping is None:
+        return {label: label for label in tagger.labels}, ""
+    own = {entry.label.label for entry in mapping.entries if entry.label.source == source.name}
+    unified = set(mapping.unified_labels)
+    annotated = set(source.labels)
+    if own and len(annotated & own) >= len(annotated & unified):
+        return names_back(
+            source, mapping
+        ), f"labels of {source.name}, read back through the mapping of the tagger"
+    names = {label: label for label in unified} | mapping.tree.nearest(annotated)
+    return names, f"unified labels{_level(mapping, source.name)}"
+
+
+def _level(mapping: LabelMapping, annotator: str) -> str:
+    return f", the finest that {annotator} annotates: a part of one counts as it" if mapping.parents else ""

@@ -1,0 +1,157 @@
+"""A merged model scored on each source: projected through the mapping, or back in the source's own labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from esnera_hf.alignment.mapping import LabelMapping
+from esnera_hf.metrics import (
+    Comparison,
+    compare,
+    count_matches,
+    renamed,
+)
+from esnera_hf.sources.source import NerSource
+from esnera_hf.tagging import Entity
+
+Predictions = Iterable[Sequence[Entity]]
+#: Of a source's own tagger and of a merged one, sentence by sentence.
+PredictionPair = tuple[Predictions, Predictions]
+
+
+@dataclass(frozen=True)
+class SourceScores:
+    """A source's own tagger (before) and a merged one (after) on one split of the source."""
+
+    micro: Comparison
+    by_label: dict[str, Comparison]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the scores as plain data."""
+        return {
+            "micro": self.micro.to_dict(),
+            "by_label": {label: comparison.to_dict() for label, comparison in self.by_label.items()},
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> SourceScores:
+        """Rebuild scores from :meth:`to_dict`."""
+        labels = {label: Comparison.from_dict(comparison) for label, comparison in data["by_label"].items()}
+        return cls(Comparison.from_dict(data["micro"]), labels)
+
+
+@dataclass(frozen=True)
+class MergedScores:
+    """Scores source by source, and pooled over the sources (micro-F1)."""
+
+    sources: dict[str, SourceScores]
+    pooled: Comparison
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the scores as plain data."""
+        return {
+            "pooled": self.pooled.to_dict(),
+            "sources": {name: scores.to_dict() for name, scores in self.sources.items()},
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> MergedScores:
+        """Rebuild scores from :meth:`to_dict`."""
+        sources = {name: SourceScores.from_dict(scores) for name, scores in data["sources"].items()}
+        return cls(sources, Comparison.from_dict(data["pooled"]))
+
+
+def score_projected(
+    sources: Sequence[NerSource],
+    mapping: LabelMapping,
+    predictions: Mapping[str, PredictionPair],
+    split: str,
+) -> MergedScores:
+    """Score on unified labels (method, Scoring a mapping).
+
+    Gold entities and the own tagger's are projected through the mapping. Of the
+    merged tagger's those count that the source annotates, under the label that it
+    has for them: a book is a PRODUCT where the source knows no finer label. One
+    whose parts alone the source annotates is neither right nor wrong.
+
+    Args:
+        sources: the sources.
+        mapping: their labels to unified labels.
+        predictions: by source, those of its own tagger and of the merged one on
+            that split.
+        split: the split.
+    """
+    counts = {}
+    for source in sources:
+        own, merged = predictions[source.name]
+        labels = sorted(mapping.scope(source.name))
+        names = {ref.label: mapping[ref] for ref in source.label_refs}
+        gold = [renamed(sentence.entities, names) for sentence in source.sentences(split)]
+        before = count_matches(gold, (renamed(row, names) for row in own), labels)
+        projection = mapping.projection(source.name)
+        after = count_matches(gold, (renamed(row, projection) for row in merged), labels)
+        counts[source.name] = labels, before, after
+    return _scores(counts)
+
+
+def score_in_own_labels(
+    sources: Sequence[NerSource],
+    mapping: LabelMapping,
+    predictions: Mapping[str, PredictionPair],
+    split: str,
+) -> MergedScores:
+    """Score in each source's own labels.
+
+    A unified label that several labels of a source went to is read back as the
+    one with most mentions in its train split: what a flat merge loses shows.
+
+    Args:
+        sources: the sources.
+        mapping: their labels to unified labels.
+        predictions: as for :func:`score_projected`.
+        split: the split.
+    """
+    counts = {}
+    for source in sources:
+        own, merged = predictions[source.name]
+        names = names_back(source, mapping)
+        gold = [sentence.entities for sentence in source.sentences(split)]
+        before = count_matches(gold, own, source.labels)
+        after = count_matches(gold, (renamed(row, names) for row in merged), source.labels)
+        counts[source.name] = source.labels, before, after
+    return _scores(counts)
+
+
+def names_back(source: NerSource, mapping: LabelMapping) -> dict[str, str]:
+    """Return the source's label for each unified label that it annotates: the most frequent one in train.
+
+    A part of what it annotates is read back as the whole. The source may lack some
+    of its labels, as a file of it does.
+    """
+    support = source.summary.entities["train"]
+    labels = (entry.label.label for entry in mapping.entries if entry.label.source == source.name)
+    ascending = sorted(labels, key=lambda label: (support.get(label, 0), label))
+    back = {mapping[source.name, label]: label for label in ascending}
+    return {unified: back[known] for unified, known in mapping.projection(source.name).items()}
+
+
+def _scores(
+    counts: Mapping[str, tuple[Sequence[str], NDArray[np.int32], NDArray[np.int32]]],
+) -> MergedScores:
+    sources = {
+        name: SourceScores(*compare(before, after, labels))
+        for name, (labels, before, after) in counts.items()
+    }
+    before = _over_labels(before for _, before, _ in counts.values())
+    after = _over_labels(after for _, _, after in counts.values())
+    return MergedScores(sources, compare(before, after, ["all"])[0])
+
+
+def _over_labels(counts: Iterable[NDArray[np.int32]]) -> NDArray[np.int32]:
+    """Add up counts over labels and put the sources' sentences together: shape (sentences, 1, 3)."""
+    return np.concatenate([source.sum(axis=1, keepdims=True, dtype=np.int32) for source in counts])

@@ -1,0 +1,672 @@
+"""The card of a merged dataset, or of the recipe that it can be made from."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import zip_longest
+from typing import Any
+
+from datasets import Dataset, DatasetDict
+
+from esnera_hf._internal.arrow import Statistics, count_dataset, stored_bytes
+from esnera_hf._internal.text import shorten
+from esnera_hf._internal.yaml import dump_yaml
+from esnera_hf.alignment.mapping import LabelMapping
+from esnera_hf.hub.markdown import render
+from esnera_hf.report.files import FLOW_PICTURE
+from esnera_hf.report.flow import describe_flow
+from esnera_hf.report.html import LARGE_LOSS
+from esnera_hf.report.report import Report
+from esnera_hf.report.tables import (
+    annotated_coarsely,
+    evidence_rows,
+    label_rows,
+    large_losses,
+    left_out_rows,
+    main_scores,
+    making,
+    mentions,
+    merge_steps,
+    merged_by_meaning_alone,
+    merged_labels,
+    named_as,
+    not_annotated,
+    notes,
+    own_tagger,
+    own_taggers,
+    quoted,
+    score_rows,
+    source_rows,
+    system_rows,
+    weakest_merges,
+)
+from esnera_hf.similarity.matrix import SimilarityMatrix
+from esnera_hf.sources.licenses import Terms
+from esnera_hf.tagging import GOLD, PSEUDO
+
+
+@dataclass(frozen=True)
+class Card:
+    """The README of a repository.
+
+    Attributes:
+        metadata: the YAML front matter, as plain data.
+        body: the text, in Markdown.
+    """
+
+    metadata: dict[str, Any]
+    body: str
+
+    def __str__(self) -> str:
+        return f"---\n{dump_yaml(self.metadata)}---\n\n{self.body}"
+
+
+@dataclass(frozen=True)
+class DatasetCardFacts:
+    """What the card of a merged dataset, or of its recipe, is made from.
+
+    Attributes:
+        repo_id: ``owner/name``.
+        report: the account of the alignment.
+        mapping: source labels to unified labels.
+        terms: the licence of the whole and why.
+        configs: the configurations by name; the first one, ``merged``, is the
+            merged dataset, others hold the same columns.
+        similarity: the similarities, if any were measured.
+        text: whether the dataset is published; if not, the card holds
+            statistics and no mention, and says how to make the dataset again.
+    """
+
+    repo_id: str
+    report: Report
+    mapping: LabelMapping
+    terms: Terms
+    configs: Mapping[str, DatasetDict] = field(repr=False)
+    similarity: SimilarityMatrix | None = field(default=None, repr=False)
+    text: bool = True
+
+    @property
+    def merged(self) -> DatasetDict:
+        """The merged dataset."""
+        return next(iter(self.configs.values()))
+
+
+@dataclass(frozen=True)
+class ModelCardFacts:
+    """What the card of a tagger is made from.
+
+    Attributes:
+        repo_id: ``owner/name``.
+        tagger_labels: the labels it predicts.
+        base_encoder: Hub id of the encoder, ``""`` if it was a local folder.
+        report: of the alignment, ``None`` for a tagger of a single source.
+        mapping: what its labels merge, likewise.
+        terms: the licence of the training data and why.
+        record: how training went: ``validation`` (scores), ``history``,
+            ``arguments``; empty where it is not known.
+        dataset_repo: Hub id of the merged dataset, if it is published.
+        sources: summaries of the sources, where there is no report.
+    """
+
+    repo_id: str
+    tagger_labels: Sequence[str]
+    base_encoder: str
+    report: Report | None
+    mapping: LabelMapping | None
+    terms: Terms
+    record: Mapping[str, Any]
+    dataset_repo: str = ""
+    sources: Sequence[Mapping[str, Any]] = ()
+
+    @property
+    def summaries(self) -> Sequence[Mapping[str, Any]]:
+        """Summaries of the sources it was trained on."""
+        return self.sources or (self.report.sources if self.report else ())
+
+
+_TWO_LETTERS = frozenset(
+    (
+        "aa ab ae af ak am an ar as av ay az ba be bg bh bi bm bn bo br bs ca ce ch co cr cs cu cv cy da "
+        "de dv dz ee el en eo es et eu fa ff fi fj fo fr fy ga gd gl gn gu gv ha he hi ho hr ht hu hy hz "
+        "ia id ie ig ii ik io is it iu ja jv ka kg ki kj kk kl km kn ko kr ks ku kv kw ky la lb lg li ln "
+        "lo lt lu lv mg mh mi mk ml mn mr ms mt my na nb nd ne ng nl nn no nr nv ny oc oj om or os pa pi "
+        "pl ps pt qu rm rn ro ru rw sa sc sd se sg si sk sl sm sn so sq sr ss st su sv sw ta te tg th ti "
+        "tk tl tn to tr ts tt tw ty ug uk ur uz ve vi vo wa wo xh yi yo za zh zu "
+    ).split()
+)
+#: Codes of ISO 639 that name no language: several, none, uncoded, undetermined.
+_NO_LANGUAGE = {"mul", "zxx", "mis", "und"}
+_REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+", re.ASCII)
+_SIZES = ("n<1K", "1K<n<10K", "10K<n<100K", "100K<n<1M", "1M<n<10M", "10M<n<100M", "100M<n<1B", "1B<n<10B")
+
+
+def languages(summaries: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return the languages of some sources as ISO 639 codes, sorted; those that the Hub does not know are left out."""
+    bases = {re.split("[-_]", str(summary.get("language") or ""))[0].lower() for summary in summaries}
+    return sorted(base for base in bases if _is_language(base))
+
+
+def _is_language(base: str) -> bool:
+    if len(base) == 2:
+        return base in _TWO_LETTERS
+    local = "qaa" <= base <= "qtz"
+    return re.fullmatch("[a-z]{3}", base) is not None and base not in _NO_LANGUAGE and not local
+
+
+def multilinguality(summaries: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return ``monolingual`` or ``multilingual``; nothing where the language of a source is not known."""
+    found = [str(summary.get("language") or "") for summary in summaries]
+    if len(languages(summaries)) > 1 or "mul" in found:
+        return ["multilingual"]
+    known = all(languages([summary]) for summary in summaries)
+    return ["monolingual"] if found and known else []
+
+
+def size_category(rows: int) -> str:
+    """Return the Hub's category of a number of rows."""
+    return _SIZES[min(max(len(str(rows)) - 3, 0), len(_SIZES) - 1)]
+
+
+def is_repository(name: str) -> bool:
+    """Tell whether a text is ``owner/name``."""
+    return _REPOSITORY.fullmatch(name) is not None
+
+
+def hub_ids(summaries: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return the repositories that sources were read from, each once."""
+    found = (str(summary.get("hub_id") or "") for summary in summaries)
+    return list(dict.fromkeys(hub_id for hub_id in found if is_repository(hub_id)))
+
+
+def source_datasets(summaries: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return what the Hub's ``source_datasets`` says of some sources."""
+    found = [f"extended|{hub_id}" for hub_id in hub_ids(summaries)]
+    local = any(not is_repository(str(summary.get("hub_id") or "")) for summary in summaries)
+    return found + ["original"] * (local or not found)
+
+
+def licence_entries(terms: Terms) -> dict[str, str]:
+    """Return the entries of a licence; ``other`` has a name."""
+    named = {"license_name": terms.name} if terms.name else {}
+    return {"license": terms.id, **named}
+
+
+def data_entries(configs: Mapping[str, DatasetDict]) -> dict[str, Any]:
+    """Return ``configs`` and ``dataset_info`` of configurations kept as ``data/<config>/<split>-*.parquet``.
+
+    Splits without a sentence are left out: ``load_dataset`` fails on a split of no rows.
+
+    Args:
+        configs: by name, the default one first.
+    """
+    filled = {name: {s: rows for s, rows in splits.items() if len(rows)} for name, splits in configs.items()}
+    filled = {name: splits for name, splits in filled.items() if splits}
+    if not filled:
+        return {}
+    listed: list[dict[str, Any]] = []
+    for name, splits in filled.items():
+        files = [{"split": split, "path": f"data/{name}/{split}-*.parquet"} for split in splits]
+        listed.append({"config_name": name, "data_files": files})
+    listed[0]["default"] = True
+    infos = [_info(name, splits) for name, splits in filled.items()]
+    return {"configs": listed, "dataset_info": infos[0] if len(infos) == 1 else infos}
+
+
+def _info(name: str, splits: Mapping[str, Dataset]) -> dict[str, Any]:
+    sizes = {split: stored_bytes(rows) for split, rows in splits.items()}
+    return {
+        "config_name": name,
+        # As datasets writes and reads it; there is no public way.
+        "features": next(iter(splits.values())).features._to_yaml_list(),
+        "splits": [
+            {"name": split, "num_bytes": sizes[split], "num_examples": len(rows)}
+            for split, rows in splits.items()
+        ],
+        "dataset_size": sum(sizes.values()),
+    }
+
+
+def evaluation(
+    model: str, results: Iterable[tuple[str, str, str, Mapping[str, float | None]]]
+) -> list[dict[str, Any]]:
+    """Return a ``model-index``.
+
+    Args:
+        model: name of the model.
+        results: name of the dataset, its Hub id or ``""``, split, and measures by
+            their name; those that are not known are left out.
+    """
+    entries: list[dict[str, Any]] = []
+    kinds: list[str] = []
+    for name, hub_id, split, measures in results:
+        metrics = [
+            {"type": measure, "value": round(value, 4), "name": measure.title()}
+            for measure, value in measures.items()
+            if value is not None
+        ]
+        if not metrics:
+            continue
+        kind = hub_id or re.sub(r"[^\w.-]+", "-", name, flags=re.ASCII).strip("-.") or "dataset"
+        dataset = {"name": name, "type": kind, "split": split}
+        if kind in kinds:  # the Hub would take both for one dataset
+            dataset["config"] = f"{kinds.count(kind) + 1}"
+        kinds.append(kind)
+        task = {"type": "token-classification", "name": "Named entity recognition"}
+        entries.append({"task": task, "dataset": dataset, "metrics": metrics})
+    return [{"name": model, "results": entries}] if entries else []
+
+
+_LONGEST_NAME = 100
+_NEAR = 5
+_TITLES = {
+    "labels": "Labels",
+    "evidence": "Evidence",
+    "near": "What stayed apart",
+    "scores": "F1 before and after",
+    "statistics": "Statistics",
+    "pseudo": "Pseudo-labels",
+    "left_out": "What was left out",
+    "columns": "Columns",
+    "limits": "Limits",
+    "making": "How it was made",
+    "sources": "Licences",
+    "citation": "Citation",
+}
+
+
+def dataset_card(facts: DatasetCardFacts) -> Card:
+    """Return the card of a merged dataset; without its text, of the recipe.
+
+    Args:
+        facts: what is known of it.
+    """
+    statistics = count_dataset(facts.merged)
+    return Card(_metadata(facts, statistics), render("dataset.md.jinja", _values(facts, statistics)))
+
+
+def _metadata(facts: DatasetCardFacts, statistics: Statistics) -> dict[str, Any]:
+    sources = facts.report.sources
+    pseudo = statistics.count(origin=PSEUDO) > 0
+    tags = ["esnera", "named-entity-recognition", "label-alignment", "dataset-merging", "esnera-hf"]
+    metadata = {
+        "pretty_name": _title(facts.mapping),
+        **licence_entries(facts.terms),
+        "language": languages(sources),
+        "multilinguality": multilinguality(sources),
+        "annotations_creators": ["found"] + ["machine-generated"] * pseudo,
+        "size_categories": [size_category(statistics.sentences.total())],
+        "source_datasets": source_datasets(sources),
+        "task_categories": ["token-classification"],
+        "task_ids": ["named-entity-recognition"],
+        "tags": tags + ["pseudo-labels"] * pseudo + ["recipe"] * (not facts.text),
+        **(data_entries(facts.configs) if facts.text else {}),
+    }
+    return {key: value for key, value in metadata.items() if value}
+
+
+def _title(mapping: LabelMapping) -> str:
+    return shorten(" + ".join(mapping.sources), _LONGEST_NAME) + ": named entities in one label schema"
+
+
+def _values(facts: DatasetCardFacts, statistics: Statistics) -> dict[str, Any]:
+    content = _content(facts, statistics)
+    sections = {
+        "use": "Load it" if facts.text else "Make it from your own copies",
+        **{key: title for key, title in _TITLES.items() if content[key]},
+    }
+    return {
+        **content,
+        "title": _title(facts.mapping),
+        "repo": facts.repo_id,
+        "report": facts.report,
+        "mapping": facts.mapping,
+        "terms": facts.terms,
+        "whole": "the dataset" if facts.text else "the dataset made from this recipe",
+        "configs": list(facts.configs),
+        "text": facts.text,
+        "sections": sections,
+        "applied": not facts.report.stages,
+        "typed": facts.mapping.method == "equivalence" and bool(facts.report.stages),
+        "splits": _split_rows(statistics),
+        "calls": _calls(facts),
+        "large_loss": LARGE_LOSS,
+        "flow": {"file": FLOW_PICTURE, "said": describe_flow(facts.mapping)},
+        "before": own_tagger(facts.report),
+    }
+
+
+def _content(facts: DatasetCardFacts, statistics: Statistics) -> dict[str, Any]:
+    report, mapping = facts.report, facts.mapping
+    scores = main_scores(report)
+    evidence = evidence_rows(mapping, report.examples if facts.text else {})
+    left_out = {
+        "rows": list(left_out_rows(report.sources)),
+        "notes": list(notes(report.sources)),
+        "labels": [row for row in evidence if row["unified"] is None],
+        "leaks": report.leaks,
+        "examples": report.dropped if facts.text else [],
+    }
+    return {
+        "labels": merged_labels(mapping, statistics),
+        "evidence": evidence,
+        "compared": any(row["other"] is not None for row in evidence),
+        "near": _near(facts),
+        "scores": scores and {"split": scores["split"], "rows": score_rows(scores)},
+        "systems": system_rows(report),
+        "own": list(own_taggers(report)),
+        "statistics": _statistics(statistics, mapping),
+        "pseudo": _pseudo(facts, statistics),
+        "left_out": left_out if any(left_out.values()) else None,
+        "columns": facts.text,
+        "limits": _limits(facts, statistics),
+        "making": making(report),
+        "steps": list(merge_steps(report)),
+        "sources": source_rows(report.sources, facts.terms),
+        "citation": True,
+    }
+
+
+def _split_rows(statistics: Statistics) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": split,
+            "sentences": sum(n for (part, _), n in statistics.sentences.items() if part == split),
+            "tokens": sum(n for (part, _), n in statistics.tokens.items() if part == split),
+            "entities": statistics.count(split=split),
+            "pseudo": statistics.count(split=split, origin=PSEUDO),
+        }
+        for split in statistics.splits
+    ]
+
+
+def _calls(facts: DatasetCardFacts) -> dict[str, str]:
+    """Return the Python that loads or makes the dataset; it quotes every name as Python does."""
+    repo = quoted(facts.repo_id)
+    first = next(iter(facts.configs))
+    split = next((split for split, rows in facts.merged.items() if len(rows)), "train")
+    load = [
+        "from datasets import load_dataset\n",
+        f"dataset = load_dataset({repo})",
+        f'tags = dataset["{split}"].features["ner_tags"].feature.names',
+        *_by_source(repo, [name for name in facts.configs if name != first]),
+    ]
+    pinned = f'dataset = load_dataset({repo}, revision="FULL-HASH-OF-A-COMMIT")'
+    reading = facts.report.settings.get("reading") or [{}] * len(facts.report.sources)
+    given = ", ".join(_given_again(*pair) for pair in zip(facts.report.sources, reading, strict=True))
+    levels = (
+        'import esnera_hf\n\ncoarse = esnera_hf.view(dataset, "coarse")\n'
+        'original = esnera_hf.view(dataset, "original")'
+    )
+    rebuild = f"import esnera_hf\n\nrebuilt = esnera_hf.apply({repo}, [{given}])\nrebuilt.dataset"
+    return {"load": "\n".join(load), "pinned": pinned, "rebuild": rebuild, "levels": levels}
+
+
+def _given_again(summary: Mapping[str, Any], reading: Mapping[str, Any]) -> str:
+    """Return the Python that names a source, to be read as it was read."""
+    name = quoted(named_as(summary))
+    if not reading:
+        return name
+    options = ", ".join(f"{key}={value!r}" for key, value in reading.items())
+    return f"esnera_hf.load_source({name}, options=esnera_hf.ReadingOptions({options}))"
+
+
+def _by_source(repo: str, names: Sequence[str]) -> list[str]:
+    """Return the Python that loads the configurations of the sources, by name."""
+    if not names:
+        return []
+    listed = ", ".join(map(quoted, names))
+    return [f"by_source = {{name: load_dataset({repo}, name) for name in [{listed}]}}"]
+
+
+def _near(facts: DatasetCardFacts) -> list[dict[str, Any]]:
+    examples = facts.report.examples if facts.text else {}
+    return [
+        {**pair, **{f"{side}_examples": mentions(examples, pair[side]) for side in ("one", "other")}}
+        for pair in facts.report.near[:_NEAR]
+    ]
+
+
+def _statistics(statistics: Statistics, mapping: LabelMapping) -> dict[str, Any]:
+    found = {(label, source) for _, source, label, _ in statistics.entities}
+    labels = sorted(found, key=lambda pair: (mapping.unified_labels.index(pair[0]), pair[1]))
+    return {
+        "sources": [
+            {
+                "name": source,
+                "sentences": [statistics.sentences[split, source] for split in statistics.splits],
+                "entities": statistics.count(source=source),
+            }
+            for source in statistics.sources
+        ],
+        "labels": [
+            {
+                "label": label,
+                "source": source,
+                "gold": [statistics.entities[split, source, label, GOLD] for split in statistics.splits],
+                "pseudo": statistics.count(source=source, label=label, origin=PSEUDO),
+            }
+            for label, source in labels
+        ],
+    }
+
+
+def _pseudo(facts: DatasetCardFacts, statistics: Statistics) -> dict[str, Any] | None:
+    found = facts.report.pseudo
+    if found is None:
+        return None
+    rows = []
+    for label in facts.mapping.unified_labels:
+        gold = statistics.count(split="train", label=label, origin=GOLD)
+        added = statistics.count(split="train", label=label, origin=PSEUDO)
+        if added:
+            rows.append({"label": label, "gold": gold, "pseudo": added, "share": added / (gold + added)})
+    return {"floor": found["floor"], "rejected": found["rejected"], "labels": rows}
+
+
+def _limits(facts: DatasetCardFacts, statistics: Statistics) -> dict[str, Any]:
+    mapping, scores = facts.mapping, main_scores(facts.report)
+    names = {str(source["name"]) for source in facts.report.sources}
+    train = statistics.count(split="train")
+    pseudo = statistics.count(split="train", origin=PSEUDO)
+    return {
+        "pseudo": pseudo,
+        "share": pseudo / train if train else 0.0,
+        "not_annotated": list(not_annotated(mapping, names)),
+        "coarsely": list(annotated_coarsely(mapping, names)),
+        "losses": large_losses(scores, mapping),
+        "split": scores and scores["split"],
+        "weakest": weakest_merges(mapping),
+        "meaning_alone": merged_by_meaning_alone(mapping),
+        "unmeasured": _unmeasured(facts),
+        "own_leaks": sum(leak["sentences"] for leak in facts.report.leaks if not leak["left_out"]),
+        "sampled": facts.report.settings.get("sentences"),
+        "unshared": [
+            name for name, licence in facts.terms.by_source.items() if licence.text_may_be_shared is not True
+        ],
+    }
+
+
+def _unmeasured(facts: DatasetCardFacts) -> dict[str, int] | None:
+    """Count the pairs of labels of different sources, and those that no tagger says anything of."""
+    matrix = facts.similarity
+    if matrix is None:
+        return None
+    owners = [label.source for label in matrix.labels]
+    pairs = [(i, j) for j in range(len(owners)) for i in range(j) if owners[i] != owners[j]]
+    unknown = sum(not matrix.predicted[i, j] and not matrix.predicted[j, i] for i, j in pairs)
+    return {"pairs": len(pairs), "unknown": int(unknown)} if unknown else None
+
+
+_MODEL_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?", re.ASCII)
+_EXAMPLES = 6
+_MEASURES = ("f1", "precision", "recall")
+_TITLES_MODEL = {
+    "labels": "Labels",
+    "scores": "Scores",
+    "training": "Training",
+    "limits": "Limits",
+    "sources": "Licences",
+    "citation": "Citation",
+}
+
+
+def model_card(facts: ModelCardFacts) -> Card:
+    """Return the card of a tagger.
+
+    Args:
+        facts: what is known of it.
+    """
+    return Card(_metadata_model(facts), render("model.md.jinja", _values_model(facts)))
+
+
+def _metadata_model(facts: ModelCardFacts) -> dict[str, Any]:
+    merged = [facts.dataset_repo] if is_repository(facts.dataset_repo) else []
+    datasets = [*merged, *hub_ids(facts.summaries)]
+    metadata = {
+        **licence_entries(facts.terms),
+        "language": languages(facts.summaries),
+        "library_name": "transformers",
+        "pipeline_tag": "token-classification",
+        "base_model": facts.base_encoder if _MODEL_ID.fullmatch(facts.base_encoder) else "",
+        "datasets": list(dict.fromkeys(datasets)),
+        "metrics": list(_MEASURES) if facts.record.get("validation") else [],
+        "tags": ["esnera", "esnera-hf", "named-entity-recognition", "crf"],
+        "model-index": evaluation(_name(facts), _results(facts)),
+    }
+    return {key: value for key, value in metadata.items() if value}
+
+
+def _name(facts: ModelCardFacts) -> str:
+    return facts.repo_id.rpartition("/")[2]
+
+
+def _test_scores(facts: ModelCardFacts) -> dict[str, Any] | None:
+    """Return the scores on test of the tagger that was trained on the merged dataset."""
+    found = None if facts.report is None else main_scores(facts.report)
+    return found if found is not None and found["split"] == "test" else None
+
+
+def _results(facts: ModelCardFacts) -> list[tuple[str, str, str, Mapping[str, float | None]]]:
+    """Return what was measured: on test by source, or else on validation of all training data."""
+    scores = _test_scores(facts)
+    hub = {str(s["name"]): (hub_ids([s]) or [""])[0] for s in facts.summaries}
+    if scores is not None:
+        return [
+            (name, hub.get(name, ""), "test", {"f1": found["micro"]["after"]["value"]})
+            for name, found in scores["sources"].items()
+        ]
+    split = "test" if _tested(facts) else "validation"
+    if not facts.record.get(split):
+        return []
+    micro = facts.record[split]["micro"]
+    name = facts.dataset_repo or " + ".join(hub) or _name(facts)
+    alone = next(iter(hub.values())) if len(hub) == 1 else ""
+    return [(name, facts.dataset_repo or alone, split, {kind: micro[kind] for kind in _MEASURES})]
+
+
+def _tested(facts: ModelCardFacts) -> Mapping[str, Any] | None:
+    """Return the scores on the test split of the only source, if it holds any entity."""
+    test = facts.record.get("test")
+    return test if test and test["micro"]["support"] else None
+
+
+def _values_model(facts: ModelCardFacts) -> dict[str, Any]:
+    labels = _label_rows(facts)
+    scores = _test_scores(facts)
+    validation, test = facts.record.get("validation"), _tested(facts)
+    training = {
+        "arguments": list(dict(facts.record.get("arguments") or {}).items()),
+        "history": list(facts.record.get("history") or []),
+        "making": [] if facts.report is None else making(facts.report),
+    }
+    content = {
+        "labels": labels,
+        "scores": None if scores is None else {"rows": score_rows(scores), "labels": label_rows(scores)},
+        "by_label": _by_label(test or validation or {}),
+        "training": training if any(training.values()) else None,
+        "limits": _limits_model(facts, scores),
+        "sources": source_rows(facts.summaries, facts.terms),
+        "citation": True,
+    }
+    present = {**content, "scores": scores or test or validation}
+    return {
+        **content,
+        "name": _name(facts),
+        "facts": facts,
+        "validation": validation,
+        "test": test,
+        "examples": any(row["examples"] for row in labels),
+        "parts": any(row["parent"] for row in labels),
+        "merges": facts.mapping is not None and len(facts.mapping.sources) > 1,
+        "base": facts.base_encoder if _MODEL_ID.fullmatch(facts.base_encoder) else "",
+        "dataset": facts.dataset_repo if is_repository(facts.dataset_repo) else "",
+        "sections": {"use": "Use", **{key: title for key, title in _TITLES_MODEL.items() if present[key]}},
+        "calls": _calls_model(quoted(facts.repo_id)),
+        "terms": facts.terms,
+        "whole": "the training data",
+        "large_loss": LARGE_LOSS,
+        "before": "" if facts.report is None else own_tagger(facts.report),
+    }
+
+
+def _calls_model(repo: str) -> dict[str, str]:
+    """Return the Python that uses the tagger."""
+    return {
+        "transformers": (
+            "from transformers import pipeline\n\n"
+            f'tagger = pipeline("token-classification", model={repo}, trust_remote_code=True)\n'
+            'tagger("…")'
+        ),
+        "package": (
+            "import esnera_hf\n\n"
+            f"tagger = esnera_hf.Tagger.from_pretrained({repo})\n"
+            'for entities in tagger.predict([["some", "words"]], scores=True):\n'
+            "    print(entities)"
+        ),
+    }
+
+
+def _label_rows(facts: ModelCardFacts) -> list[dict[str, Any]]:
+    """Return a row a label: what it merges, and mentions of sources whose text may be shared."""
+    mapping, report = facts.mapping, facts.report
+    shared = {name for name, licence in facts.terms.by_source.items() if licence.text_may_be_shared is True}
+    rows = []
+    for label in facts.tagger_labels:
+        members = () if mapping is None else mapping.members(label)
+        by_member = [
+            mentions(report.examples, str(member))
+            for member in members
+            if report is not None and member.source in shared
+        ]
+        # The first mention of each member, then the second ones.
+        found = [mention for turn in zip_longest(*by_member) for mention in turn if mention is not None]
+        members_text = [str(member) for member in members]
+        rows.append(
+            {
+                "name": label,
+                "parent": None if mapping is None else mapping.parents.get(label),
+                "members": members_text,
+                "examples": list(dict.fromkeys(found))[:_EXAMPLES],
+            }
+        )
+    return rows
+
+
+def _by_label(scores: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [{"label": label, **score} for label, score in scores.get("by_label", {}).items()]
+
+
+def _limits_model(facts: ModelCardFacts, scores: Mapping[str, Any] | None) -> dict[str, Any]:
+    report, mapping = facts.report, facts.mapping
+    names = {str(summary["name"]) for summary in facts.summaries}
+    pseudo = None if report is None else report.pseudo
+    tested = scores is not None or bool(_tested(facts))
+    return {
+        "pseudo": None if not pseudo or not pseudo["total"] else pseudo,
+        "not_annotated": [] if mapping is None else list(not_annotated(mapping, names)),
+        "losses": large_losses(scores, mapping),
+        "unmeasured": not tested and not facts.record.get("validation"),
+        "validation_only": not tested and bool(facts.record.get("validation")),
+    }

@@ -1,0 +1,384 @@
+"""A published merge, made again from one's own copies of the sources and compared with what was published.
+
+Without the text a repository holds a fingerprint of every sentence and the pseudo-labels as positions; with it, the
+same is taken from the data.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections import Counter, deque
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from datasets import Dataset, DatasetDict, concatenate_datasets
+
+from esnera_hf._internal.arrow import dataset_fingerprint
+from esnera_hf.alignment.mapping import LabelMapping
+from esnera_hf.errors import RecipeError
+from esnera_hf.hub.repository import download_folder
+from esnera_hf.merging.pseudo_labels import PseudoLabels
+from esnera_hf.report.files import MAPPING_FILE
+from esnera_hf.sources.source import SOURCE_FEATURES, SPLITS, NerSource
+from esnera_hf.tagging import PSEUDO, Entity, entities_from_tags
+
+RECIPE_FILE = "recipe.json"
+ROWS_FOLDER = "recipe"
+DATA_FOLDER = "data/merged"
+#: 2: the fingerprint of the dataset stands in the recipe, the smallest confidence does not.
+VERSION = 2
+
+_REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+(@[\w./-]+)?", re.ASCII)
+_PSEUDO = pa.struct(
+    {"start": pa.int32(), "end": pa.int32(), "label": pa.string(), "confidence": pa.float32()}
+)
+_ROWS = pa.schema(
+    {
+        "id": pa.string(),
+        "source": pa.string(),
+        "text": pa.binary(16),
+        "annotation": pa.binary(16),
+        "pseudo": pa.list_(_PSEUDO),
+    }
+)
+
+
+class Difference(NamedTuple):
+    """A sentence of a published dataset that a copy of its source lacks or annotates otherwise.
+
+    Attributes:
+        kind: ``missing`` or ``annotated otherwise``.
+        source: the source.
+        split: of the published dataset.
+        id: of the sentence there.
+    """
+
+    kind: str
+    source: str
+    split: str
+    id: str
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How a dataset compares with the published one.
+
+    Attributes:
+        same: whether both hold the same rows under the same labels.
+        differences: the sentences that the copies of the sources lack or annotate otherwise.
+    """
+
+    same: bool
+    differences: tuple[Difference, ...] = field(default=(), repr=False)
+
+    def __str__(self) -> str:
+        lines = [
+            "the same dataset as the published one" if self.same else "NOT the dataset that was published"
+        ]
+        counts = Counter((difference.source, difference.kind) for difference in self.differences)
+        for (source, kind), count in sorted(counts.items()):
+            ids = [d.id for d in self.differences if (d.source, d.kind) == (source, kind)]
+            lines.append(f"  {source}: {count:,} {kind}: {', '.join(ids[:5])}{', …' if count > 5 else ''}")
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a published dataset is made of.
+
+    Attributes:
+        mapping: source labels to unified labels.
+        sources: summaries of the sources, with a ``name`` each, and ``homepage`` where it is known.
+        rows: the sentences, in order, by split: ``id``, ``source``, fingerprints of the tokens (``text``) and of tokens
+            with the source's tags (``annotation``), and ``pseudo``, the pseudo-labels as positions of tokens.
+        salt: keeps the fingerprints of two recipes from being compared.
+        fingerprint: of the dataset.
+    """
+
+    mapping: LabelMapping
+    sources: Sequence[Mapping[str, Any]]
+    rows: Mapping[str, Sequence[Mapping[str, Any]]] = field(repr=False)
+    salt: bytes
+    fingerprint: str
+
+    @classmethod
+    def of(cls, dataset: DatasetDict, mapping: LabelMapping, sources: Sequence[Mapping[str, Any]]) -> Recipe:
+        """Take the fingerprints of a merged dataset."""
+        digest = hashlib.blake2b(digest_size=16)  # of the text alone: the same dataset has the same recipe
+        for part in dataset.values():
+            for batch in part.select_columns(["tokens"]).iter(batch_size=1000):
+                digest.update(json.dumps(batch["tokens"]).encode())
+        salt = digest.digest()
+        rows = {split: list(_rows(part, salt)) for split, part in dataset.items()}
+        return cls(mapping, sources, rows, salt, dataset_fingerprint(dataset))
+
+    def write(self, folder: Path) -> None:
+        """Write ``recipe.json`` and a table per split; the mapping has a file of its own."""
+        head = {
+            "version": VERSION,
+            "salt": self.salt.hex(),
+            "dataset": self.fingerprint,
+            "splits": list(self.rows),
+            "sources": [dict(source) for source in self.sources],
+        }
+        text = json.dumps(head, indent=1, ensure_ascii=False) + "\n"
+        (folder / RECIPE_FILE).write_text(text, encoding="utf-8")
+        (folder / ROWS_FOLDER).mkdir()
+        for split, rows in self.rows.items():
+            table = pa.Table.from_pylist(list(rows), schema=_ROWS)
+            pq.write_table(table, folder / ROWS_FOLDER / f"{split}.parquet")
+
+    @classmethod
+    def read(cls, folder: Path) -> Recipe:
+        """Read what was published, with or without its text.
+
+        Raises:
+            RecipeError: nothing was published here, or it is damaged or of another version.
+            MappingError: the mapping cannot be read.
+        """
+        if not (folder / MAPPING_FILE).is_file():
+            raise RecipeError(
+                f"{folder}: no {MAPPING_FILE}. Expected what push_to_hub or save_for_hub writes."
+            )
+        mapping = LabelMapping.load(folder / MAPPING_FILE)
+        try:
+            if (folder / DATA_FOLDER).is_dir():
+                dataset = DatasetDict({split: _read_data(folder / DATA_FOLDER, split) for split in SPLITS})
+                names = sorted({source for part in dataset.values() for source in part.unique("source")})
+                return cls.of(dataset, mapping, [{"name": name} for name in names])
+            head = json.loads((folder / RECIPE_FILE).read_text(encoding="utf-8"))
+            _check_head(head)
+            files = {split: folder / ROWS_FOLDER / f"{split}.parquet" for split in head["splits"]}
+            rows = {split: _read_rows(file) for split, file in files.items()}
+            return cls(mapping, head["sources"], rows, bytes.fromhex(head["salt"]), head["dataset"])
+        except FileNotFoundError as error:
+            raise RecipeError(
+                f"{folder}: {Path(error.filename or RECIPE_FILE).name} is missing. Expected what push_to_hub or "
+                "save_for_hub writes."
+            ) from None
+        except (KeyError, TypeError, ValueError, RecursionError, pa.ArrowInvalid) as error:
+            if isinstance(error, RecipeError):
+                raise
+            problem = f"{type(error).__name__}: {str(error)[:200]}"
+            raise RecipeError(f"{folder}: it is damaged: {problem}. Fetch it again.") from error
+
+    def cut(
+        self, copies: Sequence[NerSource]
+    ) -> tuple[list[NerSource], PseudoLabels, tuple[Difference, ...]]:
+        """Cut copies of the sources to the sentences of the recipe, wherever in a copy they stand.
+
+        A sentence that a copy annotates otherwise is taken as the copy has it; one that it does not have is left out.
+
+        Args:
+            copies: the sources under their names in the recipe, sorted by name.
+
+        Returns:
+            The sources with the splits, order and ids of the recipe; the pseudo-labels; the differences.
+
+        Raises:
+            RecipeError: a source is missing or unknown to the recipe, or none of its sentences is found.
+        """
+        self._check_names([source.name for source in copies])
+        cut, differences = [], []
+        pseudo = PseudoLabels(0.0)
+        for source in copies:
+            part, entities, differing = self._cut_one(source)
+            cut.append(part)
+            differences += differing
+            pseudo.entities[source.name] = entities
+            labels = (entity.label for added in entities.values() for entity in added)
+            pseudo.counts.update((source.name, label, "as published") for label in labels)
+        scores = [e.score for parts in pseudo.entities.values() for added in parts.values() for e in added]
+        return cut, replace(pseudo, floor=min(scores, default=0.0)), tuple(differences)
+
+    def compare(self, dataset: DatasetDict, differences: Sequence[Difference]) -> Comparison:
+        """Compare a dataset that was made from :meth:`cut` sources with the published one.
+
+        Raises:
+            RecipeError: no sentence differs and the dataset does.
+        """
+        same = dataset_fingerprint(dataset) == self.fingerprint
+        if not same and not differences:
+            raise RecipeError(
+                "every published sentence was found and the dataset is another one: the recipe contradicts itself, in "
+                "its order of sources, its salt, its mapping or its fingerprint. Ask whoever published it."
+            )
+        return Comparison(same, tuple(differences))
+
+    def _check_names(self, names: Sequence[str]) -> None:
+        homes = {str(source["name"]): str(source.get("homepage") or "") for source in self.sources}
+        lacking = [f"{name} ({home})" if home else name for name, home in homes.items() if name not in names]
+        strange = [name for name in names if name not in homes]
+        if lacking or strange:
+            unknown = f"; it does not know {', '.join(strange)}" if strange else ""
+            needs = f"the recipe needs {', '.join(lacking)}" if lacking else "the recipe has all it needs"
+            raise RecipeError(f"{needs}{unknown}. Name each source as the recipe does: 'name=path'.")
+
+    def _cut_one(self, source: NerSource) -> tuple[NerSource, dict[str, list[Entity]], list[Difference]]:
+        wanted = [
+            (split, row) for split, rows in self.rows.items() for row in rows if row["source"] == source.name
+        ]
+        places = _find(source, [row for _, row in wanted], self.salt)
+        if wanted and all(place is None for place, _ in places):
+            raise RecipeError(
+                f"{source.name}: none of the {len(wanted):,} sentences of the recipe is in this copy. Get the copy "
+                "that it was made of: the same corpus, cut into the same tokens."
+            )
+        everything = concatenate_datasets(list(source.dataset.values()))
+        splits = {}
+        for split in self.rows:
+            taken = [
+                (place, row["id"])
+                for (place, _), (its_split, row) in zip(places, wanted, strict=True)
+                if its_split == split and place is not None
+            ]
+            splits[split] = _with_ids(
+                everything.select([place for place, _ in taken]), [name for _, name in taken]
+            )
+        labels = tuple(e.label.label for e in self.mapping.entries if e.label.source == source.name)
+        cut = NerSource(source.name, DatasetDict(splits), source.licence, vocabulary=labels)
+        differences = [
+            Difference("missing" if place is None else "annotated otherwise", source.name, split, row["id"])
+            for (place, same), (split, row) in zip(places, wanted, strict=True)
+            if not same
+        ]
+        added = {row["id"]: row["pseudo"] for _, row in wanted if row["pseudo"]}
+        return cut, _pseudo_labels(cut, added, self.mapping.unified_labels), differences
+
+
+def find_recipe(published: str) -> Recipe | None:
+    """Return what was published under ``owner/name`` or ``owner/name@revision``, or written to a folder for it.
+
+    ``None`` if the text is neither: the path of a mapping.
+
+    Raises:
+        HubError: there is no such repository, or it cannot be reached.
+        RecipeError: it holds no merged dataset and no recipe of this version.
+    """
+    if Path(published).is_dir():
+        return Recipe.read(Path(published))
+    if not is_published(published):
+        return None
+    name, _, revision = published.partition("@")
+    files = (MAPPING_FILE, RECIPE_FILE, f"{ROWS_FOLDER}/*.parquet", f"{DATA_FOLDER}/*.parquet")
+    return Recipe.read(download_folder(name, "dataset", files, revision=revision or None))
+
+
+def is_published(text: str) -> bool:
+    """Tell whether a text names a repository of the Hub, and no path that is here."""
+    named = _REPOSITORY.fullmatch(text) is not None and not text.endswith((".yaml", ".yml"))
+    return named and not Path(text).exists()
+
+
+def _rows(part: Dataset, salt: bytes) -> Iterator[dict[str, Any]]:
+    names = part.features["ner_tags"].feature.names
+    pseudo = part.features["origin"].feature.str2int(PSEUDO)
+    columns = ("id", "source", "tokens", "source_tags", "ner_tags", "origin", "confidence")
+    for batch in part.select_columns(list(columns)).iter(batch_size=1000):
+        for sentence, source, tokens, tags, unified, origin, confidence in zip(
+            *(batch[column] for column in columns), strict=True
+        ):
+            added = [names[tag] if one == pseudo else "O" for tag, one in zip(unified, origin, strict=True)]
+            yield {
+                "id": sentence,
+                "source": source,
+                "text": _digest(tokens, salt),
+                "annotation": _digest([tokens, tags], salt),
+                "pseudo": [
+                    {"start": e.start, "end": e.end, "label": e.label, "confidence": confidence[e.start]}
+                    for e in entities_from_tags(added)[0]
+                ],
+            }
+
+
+def _digest(content: Any, salt: bytes) -> bytes:
+    return hashlib.blake2b(json.dumps(content).encode(), digest_size=16, key=salt).digest()
+
+
+def _check_head(head: Mapping[str, Any]) -> None:
+    if head["version"] != VERSION:
+        raise RecipeError(
+            f"a recipe of version {str(head['version'])[:40]}; this esnera_hf reads version {VERSION}. Use the version "
+            "that wrote it."
+        )
+    if not isinstance(head["splits"], list) or sorted(head["splits"]) != sorted(SPLITS):
+        raise ValueError(f"splits {head['splits']!r}, expected {', '.join(SPLITS)}")
+    sources = head["sources"]
+    if not isinstance(sources, list) or not all(
+        isinstance(source, dict) and isinstance(source.get("name"), str) for source in sources
+    ):
+        raise ValueError("sources, expected a list of objects with a name")
+    if not isinstance(head["dataset"], str):
+        raise ValueError(f"dataset {head['dataset']!r}, expected a fingerprint")
+
+
+def _read_rows(file: Path) -> list[dict[str, Any]]:
+    table = pq.read_table(file, schema=_ROWS)
+    entities = table["pseudo"].combine_chunks().flatten()
+    if any(column.null_count for column in [*table.columns, entities, *entities.flatten()]):
+        raise ValueError(f"{file.name}: found empty fields")
+    rows: list[dict[str, Any]] = table.to_pylist()
+    return rows
+
+
+def _read_data(folder: Path, split: str) -> Dataset:
+    files = sorted(folder.glob(f"{split}-*.parquet"))
+    if not files:
+        raise ValueError(f"no {split} split in {folder}")
+    return Dataset(pa.concat_tables(map(pq.read_table, files)))
+
+
+def _find(
+    source: NerSource, wanted: Sequence[Mapping[str, Any]], salt: bytes
+) -> list[tuple[int | None, bool]]:
+    """Return for each row the place of its sentence in the copy, and whether it is annotated alike there."""
+    by_annotation: dict[bytes, deque[int]] = {}
+    by_text: dict[bytes, deque[int]] = {}
+    place = 0
+    for part in source.dataset.values():
+        for batch in part.select_columns(["tokens", "ner_tags"]).iter(batch_size=1000):
+            for tokens, tags in zip(batch["tokens"], batch["ner_tags"], strict=True):
+                by_annotation.setdefault(_digest([tokens, tags], salt), deque()).append(place)
+                by_text.setdefault(_digest(tokens, salt), deque()).append(place)
+                place += 1
+    # First those annotated alike, so that no other row takes the place of one of them.
+    alike = [by_annotation.get(row["annotation"]) for row in wanted]
+    places = [(queue.popleft(), True) if queue else (None, False) for queue in alike]
+    taken = {place for place, _ in places}
+    for index, (found, _) in enumerate(places):
+        queue = by_text.get(wanted[index]["text"], deque())
+        while found is None and queue:
+            found = queue.popleft()
+            found = None if found in taken else found
+        if not places[index][1]:
+            places[index] = (found, False)
+    return places
+
+
+def _with_ids(rows: Dataset, ids: list[str]) -> Dataset:
+    columns = {name: rows[name][:] if ids else [] for name in ("tokens", "ner_tags", "source")}
+    return Dataset.from_dict({"id": ids, **columns}, SOURCE_FEATURES)
+
+
+def _pseudo_labels(
+    source: NerSource, rows: Mapping[str, Sequence[Mapping[str, Any]]], labels: Collection[str]
+) -> dict[str, list[Entity]]:
+    """Return the pseudo-labels by sentence, but those that share a token with what a copy annotates otherwise."""
+    free: dict[str, list[Entity]] = {}
+    for sentence in source.sentences("train"):
+        for row in rows.get(sentence.id, ()):
+            start, end, label = row["start"], row["end"], row["label"]
+            if not 0 <= start < end <= len(sentence.tokens) or label not in labels:
+                raise RecipeError(
+                    f"the recipe is damaged: a pseudo-label of {sentence.id} is {label!r} at {start} to {end}; "
+                    f"expected a unified label within the sentence's {len(sentence.tokens)} tokens. Fetch it again."
+                )
+            if not any(gold.start < end and start < gold.end for gold in sentence.entities):
+                free.setdefault(sentence.id, []).append(Entity(start, end, label, row["confidence"]))
+    return free

@@ -1,0 +1,1 @@
+"""Sources and a mapping become one dataset: pseudo-labels, label levels, export."""

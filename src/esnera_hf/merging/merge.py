@@ -1,0 +1,301 @@
+"""Mapping and sources become one ``DatasetDict`` with one ``ClassLabel`` schema.
+
+Label ids are made here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value, concatenate_datasets
+
+from esnera_hf._internal.arrow import batches, list_offsets, rows_with_ids
+from esnera_hf.alignment.mapping import LabelMapping
+from esnera_hf.errors import ConservationError
+from esnera_hf.merging.label_levels import (
+    COARSE_TAGS,
+    check_coarse,
+    coarse_features,
+    coarse_names,
+)
+from esnera_hf.merging.pseudo_labels import PseudoLabels
+from esnera_hf.sources.leakage import Leak, left_out_ids, rows_without
+from esnera_hf.sources.source import SOURCE_FEATURES, NerSource
+from esnera_hf.tagging import (
+    GOLD,
+    OUTSIDE,
+    PSEUDO,
+    Entity,
+    iob2_tag_set,
+)
+
+_ORIGINS = (GOLD, PSEUDO)
+_BATCH = 10_000
+
+
+def merged_features(mapping: LabelMapping) -> Features:
+    """Return the columns of the merged dataset.
+
+    ``ner_tags`` holds ids of the unified IOB2 tags, ``O`` first; ``source_tags``
+    the tags as the source has them; ``origin`` says for each token whether its
+    tag is gold or pseudo-labelled, ``confidence`` how sure it is, in [0, 1].
+    Where labels are parts of others, ``coarse_tags`` holds ids of the outermost.
+    """
+    return Features(
+        {
+            "id": Value("string"),
+            "tokens": List(Value("string")),
+            "ner_tags": List(ClassLabel(names=iob2_tag_set(mapping.unified_labels))),
+            **coarse_features(mapping),
+            "source": Value("string"),
+            "source_tags": List(Value("string")),
+            "origin": List(ClassLabel(names=list(_ORIGINS))),
+            "confidence": List(Value("float32")),
+        }
+    )
+
+
+def merge_sources(
+    sources: Sequence[NerSource],
+    mapping: LabelMapping,
+    leaks: Sequence[Leak] = (),
+    pseudo: PseudoLabels | None = None,
+) -> DatasetDict:
+    """Relabel every source and concatenate them split by split.
+
+    Args:
+        sources: the sources, in the order their sentences are to appear.
+        mapping: covers every label of every source.
+        leaks: as :func:`~esnera_hf.leaks.find_leaks` gives them; those between sources are left
+            out of the merged train and validation splits, so that no test
+            sentence is trained on.
+        pseudo: entities to add to the train split, none of them to a sentence
+            that is left out.
+
+    Returns:
+        Splits ``train``, ``validation`` and ``test``.
+
+    Raises:
+        MappingError: mapping and sources do not fit.
+        ConservationError: the merged dataset does not hold exactly the sentences
+            and gold entities of the sources, but for those left out, and the
+            pseudo-labels.
+    """
+    mapping.check_fits(ref for source in sources for ref in source.label_refs)
+    features = merged_features(mapping)
+    out = left_out_ids(leaks)
+    merged = DatasetDict(
+        {
+            split: concatenate_datasets(
+                [
+                    _relabel(
+                        rows_without(source, split, out.get((source.name, split), set())),
+                        _renamed_tags(source, mapping),
+                        pseudo.of(source.name) if pseudo is not None and split == "train" else {},
+                        features,
+                        coarse_names(mapping) if mapping.parents else {},
+                    )
+                    for source in sources
+                ]
+            )
+            for split in sources[0].dataset
+        }
+    )
+    check_conserved(sources, mapping, merged, leaks, pseudo)
+    return merged
+
+
+def as_source(name: str, merged: DatasetDict) -> NerSource:
+    """Return a merged dataset as a source, to train on: tags as strings, gold and pseudo alike."""
+
+    def to_names(batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
+        return {"ner_tags": [[tags[tag] for tag in row] for row in batch["ner_tags"]]}
+
+    splits = {}
+    for split, rows in merged.items():
+        tags = rows.features["ner_tags"].feature.names
+        kept = rows.select_columns(list(SOURCE_FEATURES))
+        if not len(kept):
+            splits[split] = Dataset.from_dict({column: [] for column in SOURCE_FEATURES}, SOURCE_FEATURES)
+            continue
+        splits[split] = kept.map(
+            to_names,
+            batched=True,
+            features=SOURCE_FEATURES,
+            load_from_cache_file=False,
+            desc=f"{name} {split}",
+        )
+    return NerSource(name, DatasetDict(splits))
+
+
+def _renamed_tags(source: NerSource, mapping: LabelMapping) -> dict[str, str]:
+    """Return the unified tag of every tag of a source; those of labels left out become ``O``."""
+    rename = {OUTSIDE: OUTSIDE}
+    for ref in source.label_refs:
+        unified = mapping[ref]
+        for prefix in ("B-", "I-"):
+            rename[prefix + ref.label] = OUTSIDE if unified is None else prefix + unified
+    return rename
+
+
+def _relabel(
+    rows: Dataset,
+    rename: Mapping[str, str],
+    added: Mapping[str, Sequence[Entity]],
+    features: Features,
+    coarse: Mapping[str, str],
+) -> Dataset:
+    if not len(rows):  # map leaves the features of an empty dataset as they are
+        return Dataset.from_dict({name: [] for name in features}, features=features)
+    relabelled = rows.with_format("arrow").map(
+        _Relabelling(rename, added, features, coarse),
+        batched=True,
+        batch_size=_BATCH,
+        features=features,
+        load_from_cache_file=False,
+        desc="merge",
+    )
+    return relabelled.with_format(None)
+
+
+@dataclass(frozen=True)
+class _Relabelling:
+    """Relabels batches of sentences and adds pseudo-labels, by sentence id."""
+
+    rename: Mapping[str, str]
+    added: Mapping[str, Sequence[Entity]]
+    features: Features
+    coarse: Mapping[str, str]
+
+    def __call__(self, batch: pa.Table) -> pa.Table:
+        """Return the columns of the merged dataset."""
+        lists = batch["ner_tags"].combine_chunks()
+        offsets = list_offsets(lists)
+        unified = self.features["ner_tags"].feature
+        encoded = pc.list_flatten(lists).dictionary_encode()
+        ids = [unified.str2int(self.rename[tag]) for tag in encoded.dictionary.to_pylist()]
+        tags = np.array(ids, dtype=np.int64)[encoded.indices.to_numpy(zero_copy_only=False)]
+        origin = np.full(len(tags), _ORIGINS.index(GOLD))
+        confidence = np.ones(len(tags), dtype=np.float32)
+        for row, row_id in enumerate(batch["id"].to_pylist() if self.added else ()):
+            own = slice(*offsets[row : row + 2].tolist())
+            for entity in self.added.get(row_id, ()):
+                _check_inside(entity, row_id, own.stop - own.start)
+                span = slice(entity.start, entity.end)
+                tags[own][span] = unified.str2int(f"I-{entity.label}")
+                tags[own][entity.start] = unified.str2int(f"B-{entity.label}")
+                origin[own][span] = _ORIGINS.index(PSEUDO)
+                confidence[own][span] = entity.score
+        columns = {"ner_tags": tags, "origin": origin, "confidence": confidence}
+        if self.coarse:
+            outermost = self.features[COARSE_TAGS].feature
+            to_coarse = [outermost.str2int(self.coarse[tag]) for tag in unified.names]
+            columns[COARSE_TAGS] = np.array(to_coarse, dtype=np.int64)[tags]
+        ends = pa.array(offsets, pa.int32())
+        found = {name: pa.ListArray.from_arrays(ends, pa.array(values)) for name, values in columns.items()}
+        found["source_tags"] = lists
+        return pa.table({name: found[name] if name in found else batch[name] for name in self.features})
+
+
+def _check_inside(entity: Entity, row_id: str, tokens: int) -> None:
+    if not 0 <= entity.start < entity.end <= tokens:
+        raise ConservationError(
+            f"{row_id}: the pseudo-label {entity} does not lie in its sentence of {tokens} tokens. Pass "
+            "pseudo-labels of these very sources."
+        )
+
+
+def check_conserved(
+    sources: Sequence[NerSource],
+    mapping: LabelMapping,
+    merged: DatasetDict,
+    leaks: Sequence[Leak] = (),
+    pseudo: PseudoLabels | None = None,
+) -> None:
+    """Check that the merged dataset holds the entities of the sources, no more and no fewer.
+
+    What is in the sources must be in the merged dataset, in the sentences left
+    out as leaks, or of a label that the mapping leaves out; what is in the merged
+    dataset beside that must be a pseudo-label of a sentence that is in it.
+
+    Raises:
+        ConservationError: sentences by split, or counts by split, source,
+            unified label and origin differ, or a coarse tag is not that of its
+            fine one.
+    """
+    out = left_out_ids(leaks)
+    for split, rows in merged.items():
+        expected: Counter[tuple[str, str, str]] = Counter()
+        sentences = 0
+        for source in sources:
+            ids = out.get((source.name, split), set())
+            removed, labels = _count_left_out(source, split, ids)
+            sentences += source.summary.sentences[split] - removed
+            for label, count in source.summary.entities[split].items():
+                unified = mapping[(source.name, label)]
+                if unified is not None:
+                    expected[source.name, unified, GOLD] += count - labels[label]
+            if pseudo is not None and split == "train":
+                for entities in pseudo.of(source.name).values():
+                    expected.update((source.name, entity.label, PSEUDO) for entity in entities)
+        found = _count_merged(rows)
+        if expected != found:
+            difference = {
+                f"{source}:{label}" + (" (pseudo)" if origin == PSEUDO else ""): found[key] - expected[key]
+                for key in sorted(expected | found)
+                for source, label, origin in [key]
+                if found[key] != expected[key]
+            }
+            raise ConservationError(
+                f"split {split}: entities gained or lost by label: {difference}. Nothing was written; please "
+                "report this."
+            )
+        if sentences != len(rows):
+            raise ConservationError(
+                f"split {split}: expected {sentences:,} sentences, found {len(rows):,}. Nothing was written; please "
+                "report this."
+            )
+        check_coarse(rows, mapping, split)
+
+
+def _count_left_out(source: NerSource, split: str, ids: Set[str]) -> tuple[int, Counter[str]]:
+    """Count the sentences of these ids and their entities by label."""
+    sentences = 0
+    labels: Counter[str] = Counter()
+    rows = np.flatnonzero(rows_with_ids(source.dataset[split], ids)) if ids else ()
+    for sentence in source.sentences(split, rows):
+        sentences += 1
+        labels.update(entity.label for entity in sentence.entities)
+    if sentences < len(ids):
+        raise ConservationError(
+            f"{source.name}, {split}: {len(ids):,} sentences to leave out, {sentences:,} found. "
+            "Pass the leaks of these very sources."
+        )
+    return sentences, labels
+
+
+def _count_merged(rows: Dataset) -> Counter[tuple[str, str, str]]:
+    """Count entities by source, unified label and origin."""
+    names = rows.features["ner_tags"].feature.names
+    origins = rows.features["origin"].feature.names
+    begins = np.array([name.startswith("B-") for name in names])
+    counts: Counter[tuple[str, str, str]] = Counter()
+    for source, tags, origin in batches(rows, "source", "ner_tags", "origin"):
+        encoded = source.dictionary_encode()
+        flat = pc.list_flatten(tags).to_numpy(zero_copy_only=False)
+        first = begins[flat]
+        owner = encoded.indices.to_numpy(zero_copy_only=False)[pc.list_parent_indices(tags).to_numpy()]
+        given = pc.list_flatten(origin).to_numpy(zero_copy_only=False)
+        codes = (owner[first].astype(np.int64) * len(names) + flat[first]) * len(origins) + given[first]
+        sources = encoded.dictionary.to_pylist()
+        for code, count in zip(*map(np.ndarray.tolist, np.unique(codes, return_counts=True)), strict=True):
+            rest, where_from = divmod(code, len(origins))
+            index, tag = divmod(rest, len(names))
+            counts[sources[index], names[tag][2:], origins[where_from]] += count
+    return counts

@@ -1,1 +1,0 @@
-"""What goes to the Hub: a merged dataset or its recipe, a tagger, and their cards."""

@@ -1,0 +1,345 @@
+"""Mention overlap: where mentions of one source occur in the text of another, and how it annotates them.
+
+Needs no model and takes seconds: a preview, a sanity check, and the baseline
+that the similarities must beat.
+
+A *form* is the token sequence of a mention. Wherever a form of source A occurs
+in the text of source B, that occurrence is one of four things:
+
+=============  ===============================================================
+annotated      B annotates it with these very boundaries
+nested         B annotates a longer mention around it, or a longer form of A
+               begins or ends around it: a flat annotation has no room for the
+               inner one, so this says nothing of what B thinks of it
+crossed        B annotates something there with boundaries that differ otherwise
+free           B annotates nothing there
+=============  ===============================================================
+
+Nested occurrences are counted and shown, and left out of every share: ``York``
+inside an annotated ``New York Times`` is no evidence that B does not annotate
+``York``. Crossed and free ones are evidence against.
+"""
+
+from __future__ import annotations
+
+import heapq
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations, permutations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from esnera_hf._internal.text import (
+    display_width,
+    join_tokens,
+    pad,
+    shorten,
+)
+from esnera_hf.errors import ConfigurationError
+from esnera_hf.sources.load import SourceLike, load_each
+from esnera_hf.sources.source import AnnotatedSentence, NerSource
+from esnera_hf.tagging import Entity, LabelRef
+
+#: A label needs so many forms found in the other source before its agreement is judged.
+ENOUGH_FORMS = 5
+#: Below this agreement, both ways, two labels of one name are said to differ in meaning.
+CONFLICT = 0.2
+_EXAMPLES, _LONGEST_EXAMPLE = 3, 40
+
+_Form = tuple[str, ...]
+#: How an occurrence is counted: under the label it is annotated with there, or as one of these.
+_NESTED, _CROSSED, _FREE = range(3)
+_Kind = int | str
+
+
+@dataclass(frozen=True)
+class LabelOverlap:
+    """How another source treats the mentions of one label.
+
+    Attributes:
+        label: the label.
+        other: the other source.
+        forms: distinct mentions of the label.
+        found: those that occur in the text of the other source other than nested.
+        annotated: occurrences annotated there with these very boundaries, by
+            its label.
+        nested: occurrences inside a longer mention or form, no evidence.
+        crossed: occurrences annotated with other boundaries.
+        free: occurrences where nothing is annotated.
+        share: by its label, the mean over the found forms of the share of a
+            form's occurrences so annotated; each form weighs the same.
+        examples: the most frequent of those forms, by label.
+        free_examples: the most frequent forms that are free there.
+    """
+
+    label: LabelRef
+    other: str
+    forms: int
+    found: int
+    annotated: dict[str, int]
+    nested: int
+    crossed: int
+    free: int
+    share: dict[str, float]
+    examples: dict[str, tuple[str, ...]]
+    free_examples: tuple[str, ...] = ()
+
+    @property
+    def occurrences(self) -> int:
+        """How often the forms occur in the text of the other source, nested ones included."""
+        return sum(self.annotated.values()) + self.nested + self.crossed + self.free
+
+    def __str__(self) -> str:
+        head = f"{self.found:,} of {self.forms:,} mentions occur, {self.occurrences:,} times"
+        best = sorted(self.share.items(), key=lambda item: (-item[1], item[0]))[:3]
+        parts = [f"{name} {share:.0%} ({', '.join(self.examples[name])})" for name, share in best]
+        if self.free:
+            parts.append(f"not annotated {self.free:,} times ({', '.join(self.free_examples)})")
+        parts += [f"{self.crossed:,} with other boundaries"] if self.crossed else []
+        parts += [f"{self.nested:,} inside longer ones"] if self.nested else []
+        return "; ".join([head, *parts])
+
+
+@dataclass(frozen=True)
+class NameConflict:
+    """Two labels of one name whose mentions the sources treat differently.
+
+    Attributes:
+        first: the one.
+        second: the other.
+        first_share: how much of the first is annotated as the second where it
+            occurs in the second's source, in [0, 1].
+        second_share: the other way round.
+        examples: mentions of either that the other source annotates otherwise
+            or not at all.
+    """
+
+    first: LabelRef
+    second: LabelRef
+    first_share: float
+    second_share: float
+    examples: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return (
+            f"same name, different meaning? {self.first} and {self.second}: "
+            f"{self.first_share:.0%} and {self.second_share:.0%} of their mentions agree; "
+            f"e.g. {', '.join(self.examples)}"
+        )
+
+
+@dataclass(frozen=True)
+class Screening:
+    """Mention overlap of every ordered pair of sources; ``str()`` gives what people read.
+
+    Attributes:
+        overlaps: one for each label and other source.
+        conflicts: labels of one name that seem to differ in meaning.
+    """
+
+    overlaps: tuple[LabelOverlap, ...]
+    conflicts: tuple[NameConflict, ...] = ()
+
+    def matrix(self, labels: Sequence[LabelRef]) -> NDArray[np.float64]:
+        """Return how much of each label's mentions the other sources annotate alike. shape: (labels, labels)
+
+        Each share is scaled by n / (n + 1), n being the number of forms it rests
+        on: one form in common is weak evidence.
+
+        Args:
+            labels: rows and columns of the result.
+
+        Returns:
+            NaN within a source and where no mention of the row's label occurs in
+            the text of the column's source.
+        """
+        shares = np.full((len(labels), len(labels)), np.nan)
+        overlaps = {(overlap.label, overlap.other): overlap for overlap in self.overlaps if overlap.found}
+        for row, label in enumerate(labels):
+            for column, other in enumerate(labels):
+                overlap = overlaps.get((label, other.source))
+                if overlap is not None:
+                    shares[row, column] = (
+                        overlap.share.get(other.label, 0.0) * overlap.found / (overlap.found + 1)
+                    )
+        return shares
+
+    def __str__(self) -> str:
+        width = max((display_width(str(overlap.label)) for overlap in self.overlaps), default=0)
+        lines = [f"{pad(str(o.label), width)}  in {o.other}: {o}" for o in self.overlaps]
+        return "\n".join([*lines, *map(str, self.conflicts)])
+
+    __repr__ = __str__
+
+
+def screen(sources: Sequence[SourceLike], *, splits: Sequence[str] = ("train",)) -> Screening:
+    """Compare the mentions of two or more sources without a model.
+
+    Args:
+        sources: as for :func:`~esnera_hf.align`; loaded sources in one script without spaces should be cut
+            into characters alike, as ``load_source`` does.
+        splits: the splits whose text and mentions count.
+
+    Returns:
+        How each source annotates the mentions of each label of the others.
+
+    Raises:
+        SourceNotFoundError, SourceError: a source cannot be found or read.
+        ConfigurationError: fewer than two sources, or two of one name.
+    """
+    sources = load_each(sources)
+    names = [source.name for source in sources]
+    if len(names) < 2 or len(set(names)) < len(names):
+        raise ConfigurationError(f"sources: expected two or more of different names, found {names}.")
+    forms = {source.name: _Forms(source, splits) for source in sources}
+    counts = {
+        (name, other.name): found
+        for other in sources
+        for name, found in _occurrences(other, {n: forms[n] for n in names if n != other.name}, splits)
+    }
+    overlaps = [
+        overlap
+        for name, other in permutations(names, 2)
+        for overlap in _overlaps(name, other, forms[name], counts[name, other])
+    ]
+    return Screening(tuple(overlaps), tuple(_conflicts(sources, overlaps)))
+
+
+class _Forms:
+    """The distinct token sequences of the mentions of a source, with the labels they carry.
+
+    Args:
+        source: the source.
+        splits: the splits whose mentions count.
+    """
+
+    def __init__(self, source: NerSource, splits: Sequence[str]) -> None:
+        self.source_labels = source.labels
+        self.labels: dict[_Form, tuple[str, ...]] = {}
+        lengths: dict[str, set[int]] = defaultdict(set)
+        for split in splits:
+            for sentence in source.sentences(split):
+                for entity in sentence.entities:
+                    form = tuple(map(sys.intern, sentence.tokens[entity.start : entity.end]))
+                    carried = self.labels.get(form, ())
+                    if entity.label not in carried:
+                        self.labels[form] = (*carried, entity.label)
+                    lengths[form[0]].add(len(form))
+        self._lengths = {token: tuple(sorted(found)) for token, found in lengths.items()}
+
+    def found_in(self, sentence: AnnotatedSentence) -> Iterator[tuple[_Form, _Kind]]:
+        """Yield each form that occurs in a sentence of another source, with its kind there."""
+        tokens = sentence.tokens
+        labels = {(entity.start, entity.end): entity.label for entity in sentence.entities}
+        reach = 0
+        for start, token in enumerate(tokens):
+            spans = [(start + n, tuple(tokens[start : start + n])) for n in self._lengths.get(token, ())]
+            forms = [(end, form) for end, form in spans if end <= len(tokens) and form in self.labels]
+            for end, form in forms:
+                label = labels.get((start, end))
+                if label is not None:
+                    yield form, label
+                elif end <= reach or end < forms[-1][0]:  # a longer form of its own source is around it
+                    yield form, _NESTED
+                else:
+                    yield form, _without_label(start, end, sentence.entities)
+            if forms:
+                reach = max(reach, forms[-1][0])
+
+
+def _without_label(start: int, end: int, entities: Sequence[Entity]) -> int:
+    if any(entity.start <= start and end <= entity.end for entity in entities):
+        return _NESTED
+    return _CROSSED if any(entity.start < end and start < entity.end for entity in entities) else _FREE
+
+
+def _occurrences(
+    other: NerSource, forms: Mapping[str, _Forms], splits: Sequence[str]
+) -> Iterator[tuple[str, dict[_Form, Counter[_Kind]]]]:
+    """Yield, for each source, how often each of its forms occurs in another one, by kind."""
+    counts: dict[str, dict[_Form, Counter[_Kind]]] = {name: defaultdict(Counter) for name in forms}
+    for split in splits:
+        for sentence in other.sentences(split):
+            for name, own in forms.items():
+                for form, kind in own.found_in(sentence):
+                    counts[name][form][kind] += 1
+    yield from counts.items()
+
+
+def _overlaps(
+    name: str, other: str, forms: _Forms, counts: Mapping[_Form, Counter[_Kind]]
+) -> Iterator[LabelOverlap]:
+    by_label: dict[str, list[_Form]] = {label: [] for label in forms.source_labels}
+    for form, labels in forms.labels.items():
+        for label in labels:
+            by_label[label].append(form)
+    for label, own in by_label.items():
+        # In order: sums of fractions in another order have other last digits.
+        occurring = {form: counts[form] for form in sorted(own) if form in counts}
+        yield _overlap(LabelRef(name, label), other, len(own), occurring)
+
+
+def _overlap(label: LabelRef, other: str, forms: int, counts: Mapping[_Form, Counter[_Kind]]) -> LabelOverlap:
+    totals: Counter[_Kind] = Counter()
+    share: dict[str, float] = defaultdict(float)
+    found = sum(count.total() > count[_NESTED] for count in counts.values())
+    for count in counts.values():
+        totals.update(count)
+        for kind, times in count.items():
+            if isinstance(kind, str):
+                share[kind] += times / (count.total() - count[_NESTED]) / found
+    names = sorted(share)
+    return LabelOverlap(
+        label,
+        other,
+        forms,
+        found,
+        {name: totals[name] for name in names},
+        totals[_NESTED],
+        totals[_CROSSED],
+        totals[_FREE],
+        {name: share[name] for name in names},
+        {name: _examples(counts, name) for name in names},
+        _examples(counts, _FREE),
+    )
+
+
+def _examples(counts: Mapping[_Form, Counter[_Kind]], kind: _Kind) -> tuple[str, ...]:
+    """Return the most frequent forms of one kind."""
+    times = heapq.nlargest(_EXAMPLES, (count[kind] for count in counts.values() if kind in count))
+    ranked = (
+        (-count[kind], shorten(join_tokens(form), _LONGEST_EXAMPLE))
+        for form, count in counts.items()
+        if kind in count and count[kind] >= times[-1]
+    )
+    return tuple(text for _, text in heapq.nsmallest(_EXAMPLES, ranked))
+
+
+def _conflicts(sources: Sequence[NerSource], overlaps: Sequence[LabelOverlap]) -> Iterator[NameConflict]:
+    by_key = {(overlap.label, overlap.other): overlap for overlap in overlaps}
+    for one, two in combinations(sources, 2):
+        for first in one.label_refs:
+            for second in two.label_refs:
+                if first.label.casefold() != second.label.casefold():
+                    continue
+                there, back = by_key[first, second.source], by_key[second, first.source]
+                shares = there.share.get(second.label, 0.0), back.share.get(first.label, 0.0)
+                if min(there.found, back.found) >= ENOUGH_FORMS and max(shares) < CONFLICT:
+                    examples = dict.fromkeys(
+                        [*_otherwise(there, second.label), *_otherwise(back, first.label)]
+                    )
+                    yield NameConflict(first, second, *shares, tuple(examples)[: 2 * _EXAMPLES])
+
+
+def _otherwise(overlap: LabelOverlap, label: str) -> Iterator[str]:
+    """Yield a few mentions that the other source annotates as something else or not at all."""
+    for name, texts in overlap.examples.items():
+        if name != label:
+            yield from texts[:1]
+    yield from overlap.free_examples[:2]
+
+
+__all__ = ["CONFLICT", "ENOUGH_FORMS", "LabelOverlap", "NameConflict", "Screening", "screen"]

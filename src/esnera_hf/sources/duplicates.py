@@ -1,0 +1,519 @@
+"""Sentences that are the same, or nearly, in two splits or sources, and those annotated in conflict.
+
+Candidates come from MinHash signatures of character 4-grams (Broder 1997) in
+bands; every candidate pair is then compared exactly. Ten bands of four rows
+find a pair of similarity 0.8 with a probability of 0.995, one of 0.9 with a
+probability of 0.99998.
+
+Sentences are read from Arrow in batches; of each stay a digest of its text and
+one hash a band, about 100 bytes. The texts and annotations of candidates are
+read again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import unicodedata
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import accumulate, chain
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from datasets import Dataset
+from numpy.typing import NDArray
+
+from esnera_hf._internal.arrow import batches, list_offsets
+from esnera_hf._internal.text import join_tokens, shorten
+from esnera_hf.sources.load import SourceLike, load_each
+from esnera_hf.sources.source import AnnotatedSentence, NerSource
+
+#: Jaccard similarity of character 4-grams from which two sentences are nearly the same.
+NEAR = 0.8
+#: Shorter texts, spaces and punctuation apart, are the same or not: a greeting is not nearly another greeting.
+SHORTEST = 12
+_BANDS, _ROWS, _GRAM = 10, 4, 4
+#: Texts of one bucket and split that another text is compared with: bounds the work on texts made from templates.
+_COMPARED = 50
+#: Characters whose 4-grams are hashed at a time: their signatures fit the processor's cache.
+_CHARACTERS = 1 << 15
+#: Candidate pairs, and sentences whose annotation is looked at, at a time.
+_AT_ONCE = 20_000
+#: Levelled tokens in memory at a time.
+_TOKENS = 100_000
+_EXAMPLES, _LONGEST_EXAMPLE = 3, 80
+
+#: Accents that stand alone, which are quotation marks in many a text, become a space and a mark under NFKC.
+_IGNORED = "Sk"
+#: What the Turkish capital I with a dot is folded to.
+_DOTTED_I = "i\u0307"
+#: They choose the picture of the character before them.
+_VARIATIONS = frozenset(map(chr, (*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))))
+
+#: A source and one of its splits.
+Part = tuple[str, str]
+Span = tuple[int, int, str]
+_Numbers = NDArray[np.int64]
+_PartSet = frozenset[int]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """One sentence of one source."""
+
+    source: str
+    split: str
+    id: str
+
+    @property
+    def part(self) -> Part:
+        """Source and split."""
+        return self.source, self.split
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicate:
+    """Two sentences with the same or nearly the same text.
+
+    Attributes:
+        first: the one, in the order of source, split and sentences.
+        second: the other.
+        exact: equal after Unicode form, width, case, spaces and punctuation are
+            levelled; letters, their marks, digits and symbols count.
+        conflict: exact, and annotated in a way that cannot both be right: in
+            one source any difference; between sources spans that overlap with
+            other boundaries, as what only one of them annotates may be beyond
+            the other's labels.
+        text: of the first, for people to read.
+    """
+
+    first: Place
+    second: Place
+    exact: bool
+    conflict: bool
+    text: str
+
+
+@dataclass(frozen=True)
+class Duplicates:
+    """All duplicates among some sources; ``str()`` gives counts and examples.
+
+    Attributes:
+        pairs: in the order of the sources, their splits and sentences. Each
+            sentence that is in another split, too, stands in a pair with the
+            first such sentence there. Within a split only conflicts are listed.
+    """
+
+    pairs: tuple[Duplicate, ...]
+
+    @cached_property
+    def by_parts(self) -> dict[tuple[Part, Part], list[Duplicate]]:
+        """The pairs by their two splits."""
+        groups: dict[tuple[Part, Part], list[Duplicate]] = defaultdict(list)
+        for pair in self.pairs:
+            groups[pair.first.part, pair.second.part].append(pair)
+        return dict(groups)
+
+    @property
+    def conflicts(self) -> tuple[Duplicate, ...]:
+        """The pairs annotated in conflict."""
+        return tuple(pair for pair in self.pairs if pair.conflict)
+
+    def __str__(self) -> str:
+        lines = []
+        for (one, other), pairs in self.by_parts.items():
+            a, b = "/".join(one), "/".join(other)
+            conflicts = [pair for pair in pairs if pair.conflict]
+            if one == other:
+                lines.append(f"{a}: {len(conflicts):,} sentences repeat another one with other annotation")
+            else:
+                exact = sum(pair.exact for pair in pairs)
+                lines.append(
+                    f"{a} and {b}: {len({pair.first for pair in pairs}):,} sentences of {a} are in {b}, "
+                    f"{len({pair.second for pair in pairs}):,} of {b} in {a} (pairs: {exact:,} the same, "
+                    f"{len(pairs) - exact:,} nearly, {len(conflicts):,} annotated in conflict)"
+                )
+            for pair in [*conflicts, *(pair for pair in pairs if not pair.conflict)][:_EXAMPLES]:
+                remark = ", in conflict" if pair.conflict else "" if pair.exact else ", nearly"
+                lines.append(f"  {pair.first.id} and {pair.second.id}{remark}: {pair.text}")
+        return "\n".join(lines) or "no sentence stands in two splits or sources"
+
+    __repr__ = __str__
+
+
+def find_duplicates(sources: Sequence[SourceLike]) -> Duplicates:
+    """Find duplicates between all splits of all sources, and conflicting ones within a split.
+
+    Nearly the same are texts of at least 12 characters, spaces and punctuation
+    apart, whose character 4-grams have a Jaccard similarity of at least 0.8.
+    Sentences of punctuation alone are no duplicates of each other. Takes about
+    0.05 ms per sentence.
+
+    Args:
+        sources: one or more, of different names, as for :func:`~esnera_hf.align`.
+
+    Raises:
+        SourceNotFoundError, SourceError: a source cannot be found or read.
+        ConfigurationError: what is given is no list of sources.
+    """
+    pairs = find_pairs(load_each(sources))
+    places = pairs.texts.places_of(np.union1d(pairs.first, pairs.second))
+    shown = {
+        number: shorten(join_tokens(sentence.tokens[: _LONGEST_EXAMPLE + 1]), _LONGEST_EXAMPLE)
+        for number, sentence in pairs.texts.sentences_of(np.unique(pairs.first))
+    }
+    columns = (pairs.first, pairs.second, pairs.exact, pairs.conflict)
+    return Duplicates(
+        tuple(
+            Duplicate(places[first], places[second], exact, conflict, shown[first])
+            for first, second, exact, conflict in zip(*(c.tolist() for c in columns), strict=True)
+        )
+    )
+
+
+def normalise(text: str) -> str:
+    """Level Unicode form, width, case, spaces and punctuation.
+
+    Letters with their marks, digits and symbols stay: vowel signs tell words
+    apart, ``+`` tells C++ from C.
+    """
+    words = "".join(char for char in text if unicodedata.category(char) != _IGNORED)
+    folded = unicodedata.normalize("NFKC", words).casefold().replace(_DOTTED_I, "i")
+    return "".join(
+        char
+        for char in unicodedata.normalize("NFKC", folded)
+        if (char.isalnum() or unicodedata.category(char)[0] in "MS") and char not in _VARIATIONS
+    )
+
+
+class _Levelling(dict[str, str]):
+    """Levelled tokens, worked out once each while there are not too many."""
+
+    def __missing__(self, token: str) -> str:
+        if len(self) >= _TOKENS:
+            self.clear()
+        levelled = self[token] = normalise(token)
+        return levelled
+
+
+class Texts:
+    """The sentences of all splits of some sources, numbered from 0 in their order, read when asked for.
+
+    Args:
+        sources: the sources.
+
+    Attributes:
+        parts: source and split, in order.
+        ends: for each part the number after that of its last sentence.
+    """
+
+    def __init__(self, sources: Sequence[NerSource]) -> None:
+        self._sources = [source for source in sources for _ in source.dataset]
+        self.parts: list[Part] = [(source.name, split) for source in sources for split in source.dataset]
+        self.ends = list(accumulate(len(rows) for source in sources for rows in source.dataset.values()))
+        self._levelling = _Levelling()
+
+    def __len__(self) -> int:
+        return self.ends[-1] if self.ends else 0
+
+    def part_of(self, numbers: _Numbers) -> _Numbers:
+        """Return the index of the part of each sentence."""
+        parts: _Numbers = np.searchsorted(self.ends, numbers, side="right")
+        return parts
+
+    def levelled(self) -> Iterator[list[str]]:
+        """Yield the levelled texts of all sentences, in batches."""
+        for source, (_, split) in zip(self._sources, self.parts, strict=True):
+            yield from self._keys(source.dataset[split])
+
+    def keys_of(self, numbers: _Numbers) -> dict[int, str]:
+        """Return the levelled texts of some sentences; numbers ascend."""
+        keys = (
+            self._keys(self._sources[part].dataset[self.parts[part][1]].select(local))
+            for part, local in self._by_part(numbers)
+        )
+        return dict(zip(numbers.tolist(), chain.from_iterable(chain.from_iterable(keys)), strict=True))
+
+    def places_of(self, numbers: _Numbers) -> dict[int, Place]:
+        """Return the places of some sentences, by number; numbers ascend."""
+        places = (
+            Place(*self.parts[part], row_id)
+            for part, local in self._by_part(numbers)
+            for (ids,) in batches(self._sources[part].dataset[self.parts[part][1]].select(local), "id")
+            for row_id in ids.to_pylist()
+        )
+        return dict(zip(numbers.tolist(), places, strict=True))
+
+    def sentences_of(self, numbers: _Numbers) -> Iterator[tuple[int, AnnotatedSentence]]:
+        """Yield number and sentence of some sentences; numbers ascend."""
+        sentences = (
+            sentence
+            for part, local in self._by_part(numbers)
+            for sentence in self._sources[part].sentences(self.parts[part][1], local)
+        )
+        yield from zip(numbers.tolist(), sentences, strict=True)
+
+    def spans(self, sentence: AnnotatedSentence) -> tuple[Span, ...]:
+        """Return the entities of a sentence as spans of characters of its levelled text."""
+        if not sentence.entities:
+            return ()
+        ends = list(accumulate((len(self._levelling[token]) for token in sentence.tokens), initial=0))
+        return tuple((ends[e.start], ends[e.end], e.label) for e in sentence.entities)
+
+    def _by_part(self, numbers: _Numbers) -> Iterator[tuple[int, _Numbers]]:
+        parts = self.part_of(numbers)
+        for part in np.unique(parts).tolist():
+            yield part, numbers[parts == part] - (self.ends[part - 1] if part else 0)
+
+    def _keys(self, rows: Dataset) -> Iterator[list[str]]:
+        for (lists,) in batches(rows, "tokens"):
+            tokens = pc.list_flatten(lists).dictionary_encode()
+            levelled = pa.array([self._levelling[t] for t in tokens.dictionary.to_pylist()], pa.string())
+            offsets = pa.array(list_offsets(lists), pa.int32())
+            joined = pc.binary_join(pa.ListArray.from_arrays(offsets, levelled.take(tokens.indices)), "")
+            yield joined.to_pylist()
+
+
+@dataclass(frozen=True)
+class DuplicatePairs:
+    """Pairs of sentences with the same or nearly the same text, in the order of the sentences.
+
+    Attributes:
+        first: number of the one.
+        second: number of the other, which is larger.
+        exact: whether their levelled texts are equal.
+        conflict: exact, and annotated in a way that cannot both be right.
+        texts: the sentences.
+    """
+
+    first: _Numbers
+    second: _Numbers
+    exact: NDArray[np.bool_]
+    conflict: NDArray[np.bool_]
+    texts: Texts = field(repr=False)
+
+
+def find_pairs(sources: Sequence[NerSource]) -> DuplicatePairs:
+    """Find the pairs of :func:`find_duplicates`, by the numbers of their sentences.
+
+    Args:
+        sources: one or more sources of different names.
+    """
+    texts = Texts(sources)
+    digests, hashes = _read(texts)
+    groups = _Groups(texts, digests)
+    near = _near_firsts(texts, groups, hashes)
+    blocks = [np.array(block, dtype=np.int64).reshape(-1, 4) for block in _pairs(texts, groups, near)]
+    found = np.unique(np.concatenate(blocks), axis=0) if blocks else np.empty((0, 4), dtype=np.int64)
+    return DuplicatePairs(found[:, 0], found[:, 1], found[:, 2] > 0, found[:, 3] > 0, texts)
+
+
+def _read(texts: Texts) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+    """Return the digest of each levelled text, 0 if it is empty, and the hashes of its bands, 0 if it is short."""
+    digests = np.zeros((len(texts), 2), dtype=np.uint64)
+    hashes = np.zeros((len(texts), _BANDS), dtype=np.uint64)
+    start = 0
+    for keys in texts.levelled():
+        for number, key in enumerate(keys, start):
+            if key:
+                digest = hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+                digests[number] = np.frombuffer(digest, np.uint64)
+        long = [index for index, key in enumerate(keys) if len(key) >= SHORTEST]
+        hashes[[start + index for index in long]] = _band_hashes([keys[index] for index in long])
+        start += len(keys)
+    return digests, hashes
+
+
+class _Groups:
+    """Sentences of one text each, in the order of their first sentences; those of punctuation alone are in none."""
+
+    def __init__(self, texts: Texts, digests: NDArray[np.uint64]) -> None:
+        order = np.lexsort((digests[:, 1], digests[:, 0]))
+        order = order[digests[order].any(axis=1)]
+        ranked = digests[order]
+        new = np.ones(len(order), dtype=bool)
+        new[1:] = (ranked[1:] != ranked[:-1]).any(axis=1)
+        starts = np.flatnonzero(new)
+        by_first = np.argsort(order[starts], kind="stable")
+        self.members, self.parts = order, texts.part_of(order).astype(np.int32)
+        self.starts, self.ends = starts[by_first], np.append(starts[1:], len(order))[by_first]
+        self.heads = order[self.starts]
+
+    def of(self, group: int) -> list[tuple[int, int]]:
+        """Return the sentences of a group, in their order, each with its part."""
+        some = slice(self.starts[group], self.ends[group])
+        return list(zip(self.members[some].tolist(), self.parts[some].tolist(), strict=True))
+
+    def firsts(self, group: int) -> dict[int, int]:
+        """Return the first sentence of a group in each part."""
+        return {part: number for number, part in reversed(self.of(group))}
+
+
+def _near_firsts(texts: Texts, groups: _Groups, hashes: NDArray[np.uint64]) -> dict[int, dict[int, int]]:
+    """Return by group the first sentence of each part whose text is nearly the same, by part."""
+    long = np.flatnonzero(hashes[groups.heads].any(axis=1))
+    sets: dict[_PartSet, _PartSet] = {}
+
+    def parts_of(position: int) -> _PartSet:
+        own = frozenset(part for _, part in groups.of(int(long[position])))
+        return sets.setdefault(own, own)
+
+    near: dict[int, dict[int, int]] = defaultdict(dict)
+    pairs = long[_candidate_pairs(hashes[groups.heads[long]], parts_of)]
+    for start in range(0, len(pairs), _AT_ONCE):
+        some = pairs[start : start + _AT_ONCE]
+        keys = texts.keys_of(np.unique(groups.heads[some]))
+        for one, other in some.tolist():
+            if jaccard(keys[int(groups.heads[one])], keys[int(groups.heads[other])]) >= NEAR:
+                for group, twin in ((one, other), (other, one)):
+                    for part, number in groups.firsts(twin).items():
+                        near[group][part] = min(number, near[group].get(part, number))
+    return near
+
+
+def _pairs(
+    texts: Texts, groups: _Groups, near: dict[int, dict[int, int]]
+) -> Iterator[list[tuple[int, int, bool, bool]]]:
+    """Yield blocks of pairs: first, second, exact, conflict; a pair of nearly the same texts comes twice."""
+    sizes = groups.ends - groups.starts
+    chosen = sizes > 1
+    chosen[list(near)] = True
+    remaining = np.flatnonzero(chosen)
+    for block in np.split(remaining, np.flatnonzero(np.diff(np.cumsum(sizes[remaining]) // _AT_ONCE)) + 1):
+        several = [number for group in block[sizes[block] > 1] for number, _ in groups.of(group)]
+        spans = {
+            number: texts.spans(sentence)
+            for number, sentence in texts.sentences_of(np.array(sorted(several), dtype=np.int64))
+        }
+        yield [
+            pair for g in block.tolist() for pair in _group_pairs(texts, groups, g, near.get(g, {}), spans)
+        ]
+
+
+def _group_pairs(
+    texts: Texts, groups: _Groups, group: int, near: dict[int, int], spans: dict[int, tuple[Span, ...]]
+) -> Iterator[tuple[int, int, bool, bool]]:
+    """Yield the pairs of the sentences of one text."""
+    firsts = groups.firsts(group)
+    for number, part in groups.of(group):
+        for other_part, other in {**near, **firsts}.items():
+            exact = other_part in firsts
+            one_source = texts.parts[part][0] == texts.parts[other_part][0]
+            conflict = exact and number != other and _in_conflict(spans[number], spans[other], one_source)
+            if other_part != part or conflict:
+                yield min(number, other), max(number, other), exact, conflict
+
+
+def _in_conflict(one: tuple[Span, ...], other: tuple[Span, ...], one_source: bool) -> bool:
+    if one == other:
+        return False
+    return one_source or any(a[:2] != b[:2] and a[0] < b[1] and b[0] < a[1] for a in one for b in other)
+
+
+def _band_hashes(texts: Sequence[str]) -> NDArray[np.uint64]:
+    """Return a hash of each band of the MinHash signatures of texts. shape: (texts, bands)
+
+    Args:
+        texts: each of at least ``SHORTEST`` characters.
+    """
+    hashes = np.zeros((len(texts), _BANDS), dtype=np.uint64)
+    start = 0
+    while start < len(texts):
+        end, size = start, 0
+        while end < len(texts) and (end == start or size + len(texts[end]) <= _CHARACTERS):
+            size += len(texts[end])
+            end += 1
+        rows = _signatures(texts[start:end]).reshape(end - start, _BANDS, _ROWS)
+        mixed = hashes[start:end]
+        for row in range(_ROWS):
+            mixed[:] = (mixed ^ rows[:, :, row]) * np.uint64(0x9E3779B97F4A7C15)
+            mixed ^= mixed >> np.uint64(31)
+        start = end
+    return hashes
+
+
+def _signatures(texts: Sequence[str]) -> NDArray[np.uint64]:
+    """Return the MinHash signatures of texts. shape: (texts, bands * rows)"""
+    generator = np.random.default_rng(20250809)
+    size = _BANDS * _ROWS
+    factors = generator.integers(1, 1 << 63, size=size, dtype=np.uint64) | np.uint64(1)
+    offsets = generator.integers(0, 1 << 63, size=size, dtype=np.uint64)
+    encoded = "".join(texts).encode("utf-32-le", "surrogatepass")
+    codes = np.frombuffer(encoded, dtype=np.uint32).astype(np.uint64)
+    grams = np.zeros(len(codes) - _GRAM + 1, dtype=np.uint64)
+    for shift in range(_GRAM):
+        grams = grams * np.uint64(1_000_003) + codes[shift : len(grams) + shift]
+    lengths = np.array([len(text) for text in texts])
+    ends = np.cumsum(lengths)
+    inside = np.ones(len(codes), dtype=bool)
+    for shift in range(1, _GRAM):
+        inside[ends - shift] = False  # grams that reach into the next text
+    grams = grams[inside[: len(grams)]]
+    grams ^= grams >> np.uint64(29)
+    starts = np.cumsum(lengths - _GRAM + 1) - (lengths - _GRAM + 1)
+    signatures = np.empty((len(texts), size), dtype=np.uint64)
+    for column, (factor, offset) in enumerate(zip(factors, offsets, strict=True)):
+        signatures[:, column] = np.minimum.reduceat((grams * factor + offset) >> np.uint64(16), starts)
+    return signatures
+
+
+def _candidate_pairs(hashes: NDArray[np.uint64], parts_of: Callable[[int], _PartSet]) -> _Numbers:
+    """Return the pairs of texts that may be nearly the same and do not both lie in one part alone.
+
+    Args:
+        hashes: of each text, shape (texts, bands).
+        parts_of: gives the parts of a text by its position.
+
+    Returns:
+        Positions of texts, ascending, without repetition. shape: (pairs, 2)
+    """
+    size = len(hashes)
+    codes = np.empty(0, dtype=np.int64)
+    for band in hashes.T:
+        order = np.argsort(band, kind="stable")
+        ranked = band[order]
+        starts = np.flatnonzero(np.concatenate([[True], ranked[1:] != ranked[:-1]]))
+        ends = np.append(starts[1:], size)
+        shared = np.flatnonzero(ends - starts > 1)
+        buckets = (order[starts[bucket] : ends[bucket]].tolist() for bucket in shared)
+        new = [one * size + other for bucket in buckets for one, other in _bucket_pairs(bucket, parts_of)]
+        codes = np.union1d(codes, np.array(new, dtype=np.int64))
+    return np.stack(np.divmod(codes, max(size, 1)), axis=1)
+
+
+def _bucket_pairs(bucket: Sequence[int], parts_of: Callable[[int], _PartSet]) -> Iterator[tuple[int, int]]:
+    """Yield the pairs of a bucket that lie in different parts, with a bounded number for each."""
+    by_parts: dict[_PartSet, list[int]] = defaultdict(list)
+    for position in bucket:
+        own = parts_of(position)
+        for others, members in by_parts.items():
+            if len(own | others) > 1:
+                for member in members:
+                    yield member, position
+        if len(by_parts[own]) < _COMPARED:
+            by_parts[own].append(position)
+
+
+def jaccard(one: str, other: str) -> float:
+    """Return the Jaccard similarity of the character 4-grams of two texts of at least four characters."""
+    first, second = ({text[i : i + _GRAM] for i in range(len(text) - _GRAM + 1)} for text in (one, other))
+    return len(first & second) / len(first | second)
+
+
+__all__ = [
+    "NEAR",
+    "SHORTEST",
+    "Duplicate",
+    "DuplicatePairs",
+    "Duplicates",
+    "Part",
+    "Place",
+    "Texts",
+    "find_duplicates",
+    "find_pairs",
+    "jaccard",
+    "normalise",
+]

@@ -1,0 +1,146 @@
+"""Sources at a glance: labels with examples, lengths, scripts, defects; of several, their overlap."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from esnera_hf._internal.text import (
+    display_width,
+    join_tokens,
+    pad,
+    shorten,
+)
+from esnera_hf.similarity.overlap import Screening, screen
+from esnera_hf.sources.duplicates import Duplicates, find_duplicates
+from esnera_hf.sources.load import SourceLike, load_each, load_one
+from esnera_hf.sources.source import NerSource, SourceSummary
+
+_EXAMPLES = 5
+_LONGEST_EXAMPLE = 40
+_SHOWN_SCRIPTS = 4
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """Content of one source; ``str()`` gives what people read first.
+
+    Attributes:
+        summary: counts by split and label, and the defects met.
+        examples: for each label, its most frequent mentions.
+        sentence_lengths: tokens of every sentence, by split.
+        mention_lengths: tokens of every mention, by label.
+        scripts: share of the letters in each script, largest first.
+        duplicates: sentences in two splits, and conflicting ones within a split.
+    """
+
+    summary: SourceSummary
+    examples: dict[str, tuple[str, ...]]
+    sentence_lengths: dict[str, list[int]]
+    mention_lengths: dict[str, list[int]]
+    scripts: dict[str, float]
+    duplicates: Duplicates
+
+    def __str__(self) -> str:
+        lines = [str(self.summary)]
+        shares = ", ".join(f"{script} {share:.0%}" for script, share in self.scripts.items())
+        lines.append(f"  letters: {shares or 'none'}")
+        lengths = [length for split in self.sentence_lengths.values() for length in split]
+        lines.append(f"  tokens a sentence: {_percentiles(lengths)}")
+        width = max(map(display_width, self.examples), default=0)
+        for label, mentions in self.examples.items():
+            tokens = _percentiles(self.mention_lengths[label])
+            lines.append(f"  {pad(label, width)}  tokens {tokens}; e.g. {', '.join(mentions)}")
+        if self.duplicates.pairs:
+            lines += ["  " + line for line in str(self.duplicates).split("\n")]
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+
+@dataclass(frozen=True)
+class SourceComparison:
+    """Content that several sources have in common; ``str()`` gives what people read first.
+
+    Attributes:
+        overlap: where the mentions of each source occur in the others, and as what.
+        duplicates: sentences in two splits or sources, and conflicting ones.
+    """
+
+    overlap: Screening
+    duplicates: Duplicates
+
+    def __str__(self) -> str:
+        return f"{self.overlap}\n\n{self.duplicates}"
+
+    __repr__ = __str__
+
+
+def inspect(
+    sources: SourceLike | Sequence[SourceLike], *, splits: Sequence[str] = ("train",)
+) -> Inspection | SourceComparison:
+    """Look into one source, or at what several have in common.
+
+    Args:
+        sources: one source, as for :func:`~esnera_hf.align`; or a list of two or more.
+        splits: of several sources, the splits whose mentions are compared.
+
+    Raises:
+        SourceNotFoundError, SourceError: a source cannot be found or read.
+        ConfigurationError: it is nothing that could be a source, or two are of one name.
+    """
+    if isinstance(sources, Sequence) and not isinstance(sources, str) and len(sources) > 1:
+        loaded = load_each(sources)
+        return SourceComparison(screen(loaded, splits=splits), find_duplicates(loaded))
+    if isinstance(sources, Sequence) and not isinstance(sources, str) and len(sources) == 1:
+        sources = sources[0]
+    return inspect_source(load_one(sources))  # type: ignore[arg-type]
+
+
+def inspect_source(source: NerSource) -> Inspection:
+    """Look into all splits of a source."""
+    mentions: dict[str, Counter[str]] = defaultdict(Counter)
+    mention_lengths: dict[str, list[int]] = defaultdict(list)
+    sentence_lengths: dict[str, list[int]] = {}
+    letters: Counter[str] = Counter()
+    for split in source.dataset:
+        sentence_lengths[split] = []
+        for sentence in source.sentences(split):
+            sentence_lengths[split].append(len(sentence.tokens))
+            letters.update(char for token in sentence.tokens for char in token if char.isalpha())
+            for entity in sentence.entities:
+                mentions[entity.label][join_tokens(sentence.tokens[entity.start : entity.end])] += 1
+                mention_lengths[entity.label].append(entity.end - entity.start)
+    return Inspection(
+        summary=source.summary,
+        examples={label: _most_frequent(mentions[label]) for label in source.labels},
+        sentence_lengths=sentence_lengths,
+        mention_lengths={label: mention_lengths[label] for label in source.labels},
+        scripts=_scripts(letters),
+        duplicates=find_duplicates([source]),
+    )
+
+
+def _most_frequent(mentions: Counter[str]) -> tuple[str, ...]:
+    ranked = sorted(mentions.items(), key=lambda item: (-item[1], item[0]))[:_EXAMPLES]
+    return tuple(shorten(mention, _LONGEST_EXAMPLE) for mention, _ in ranked)
+
+
+def _scripts(letters: Counter[str]) -> dict[str, float]:
+    by_script: Counter[str] = Counter()
+    for char, count in letters.items():
+        by_script[unicodedata.name(char, "other").split()[0].casefold()] += count
+    ranked = sorted(by_script.items(), key=lambda item: (-item[1], item[0]))[:_SHOWN_SCRIPTS]
+    return {script: count / by_script.total() for script, count in ranked}
+
+
+def _percentiles(lengths: Iterable[int]) -> str:
+    values = list(lengths)
+    if not values:
+        return "none"
+    low, median, high, longest = np.percentile(values, (5, 50, 95, 100), method="lower")
+    return f"median {median}, 5–95 % {low}–{high}, longest {longest}"

@@ -1,0 +1,108 @@
+"""Sentences that stand in more than one split, so that no test sentence is trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, replace
+
+import numpy as np
+from datasets import Dataset, DatasetDict
+
+from esnera_hf._internal.arrow import rows_with_ids
+from esnera_hf.sources.duplicates import Place, find_pairs
+from esnera_hf.sources.source import NerSource
+
+#: A sentence of an earlier split must not stand in a later one.
+_ORDER = {"train": 0, "validation": 1, "test": 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Leak:
+    """A sentence of a train or validation split that also stands in a later split.
+
+    Attributes:
+        place: the sentence of train or validation.
+        because: the same or nearly the same sentence in validation or test.
+        exact: whether their texts are the same
+            (:class:`~esnera_hf.duplicates.Duplicate`).
+    """
+
+    place: Place
+    because: Place
+    exact: bool
+
+    @property
+    def left_out(self) -> bool:
+        """Whether a merge leaves the sentence out: a source's own leaks are only reported."""
+        return self.place.source != self.because.source
+
+
+def find_leaks(sources: Sequence[NerSource]) -> tuple[Leak, ...]:
+    """Find the sentences of train and validation that also stand in validation or test.
+
+    Args:
+        sources: the sources to be merged.
+
+    Returns:
+        For each such sentence one leak that leads to another source, and one
+        inside its source, where there are any; test before validation, the same
+        text before nearly the same. In the order of the sources.
+    """
+    pairs = find_pairs(sources)
+    source = np.array([index for index, source in enumerate(sources) for _ in source.dataset], dtype=np.int64)
+    order = np.array([_ORDER[split] for _, split in pairs.texts.parts], dtype=np.int64)
+    first, second = pairs.texts.part_of(pairs.first), pairs.texts.part_of(pairs.second)
+    swapped = order[second] < order[first]
+    place = np.where(swapped, pairs.second, pairs.first)
+    because = np.where(swapped, pairs.first, pairs.second)
+    left_out = source[first] != source[second]
+    weight = 2 * np.maximum(order[first], order[second]) + pairs.exact
+    # For each sentence and kind of leak, its first pair of the largest weight.
+    key = 2 * place + left_out
+    ranked = np.lexsort((-weight, key))
+    ranked = ranked[order[first[ranked]] != order[second[ranked]]]
+    best = ranked[np.flatnonzero(np.diff(key[ranked], prepend=-1))]
+    places = pairs.texts.places_of(np.union1d(place[best], because[best]))
+    columns = (place[best].tolist(), because[best].tolist(), pairs.exact[best].tolist())
+    return tuple(Leak(places[leak], places[twin], same) for leak, twin, same in zip(*columns, strict=True))
+
+
+def left_out_of_train(leaks: Sequence[Leak]) -> dict[str, set[str]]:
+    """Return the ids of the train sentences that a merge leaves out, by source."""
+    return {source: ids for (source, split), ids in left_out_ids(leaks).items() if split == "train"}
+
+
+def left_out_ids(leaks: Sequence[Leak]) -> dict[tuple[str, str], set[str]]:
+    """Return the ids of the sentences to leave out, by source and split."""
+    ids: dict[tuple[str, str], set[str]] = {}
+    for leak in leaks:
+        if leak.left_out:
+            ids.setdefault(leak.place.part, set()).add(leak.place.id)
+    return ids
+
+
+def rows_without(source: NerSource, split: str, left_out: Set[str]) -> Dataset:
+    """Return the rows of a split but for those of some ids."""
+    rows = source.dataset[split]
+    return rows.select(np.flatnonzero(~rows_with_ids(rows, left_out))) if left_out else rows
+
+
+def without_leaks(sources: Sequence[NerSource]) -> tuple[NerSource, ...]:
+    """Return sources as they may be trained on together: without the sentences that a merge of them leaves out.
+
+    They still annotate all of their labels. A source that loses nothing is returned as it is.
+    """
+    out = left_out_ids(find_leaks(sources))
+    return tuple(
+        _without(source, {split: ids for (name, split), ids in out.items() if name == source.name})
+        for source in sources
+    )
+
+
+def _without(source: NerSource, left_out: Mapping[str, Set[str]]) -> NerSource:
+    if not left_out:
+        return source
+    splits = {split: rows_without(source, split, left_out.get(split, set())) for split in source.dataset}
+    count = sum(map(len, left_out.values()))
+    note = f"without {count:,} sentences that stand in a later split of another source"
+    return replace(source, dataset=DatasetDict(splits), notes=(*source.notes, note), vocabulary=source.labels)

@@ -1,0 +1,1 @@
+"""A reader per format of NER corpora."""

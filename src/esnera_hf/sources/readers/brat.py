@@ -1,0 +1,113 @@
+"""brat standoff: a ``.txt`` with the text and an ``.ann`` with its annotation."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from esnera_hf._internal.text import shown
+from esnera_hf.errors import SourceError
+from esnera_hf.sources.readers.json import DISCONTINUOUS
+from esnera_hf.sources.readers.offsets import CharacterSpans, to_tokens, written_without_spaces
+from esnera_hf.sources.readers.text import UNDECODABLE, read_lines
+from esnera_hf.sources.source import RawSentence
+from esnera_hf.tagging import Entity
+
+_LINE = re.compile(r"[^\n]*\n|[^\n]+")
+_ENTITY = re.compile(r"T\S*\t(\S+) (\d{1,18} \d{1,18}(?:;\d{1,18} \d{1,18})*)(?:\t(.*))?", re.DOTALL)
+
+
+class _Document(NamedTuple):
+    """A text and its entities by their start, each with whether it is discontinuous."""
+
+    name: str
+    text: str
+    entities: list[tuple[Entity, bool]]
+    damaged: bool
+
+
+def read_brat(files: list[Path]) -> Iterator[RawSentence]:
+    """Yield the lines of brat documents that hold text, each a sentence.
+
+    Only entity lines (``T``) are read. A discontinuous span becomes one from its
+    first to its last character, and is counted.
+
+    Args:
+        files: the ``.ann`` files; each has its ``.txt`` beside it.
+
+    Raises:
+        SourceError: a text is missing, or an annotation cannot be right.
+    """
+    documents = [_read_document(file) for file in sorted(files)]
+    characters = written_without_spaces(document.text for document in documents)
+    for document in documents:
+        for record in _lines(document):
+            sentence = to_tokens(record, characters=characters)
+            if sentence is not None:
+                yield sentence
+
+
+def _read_document(file: Path) -> _Document:
+    text_file = file.with_suffix(".txt")
+    if not text_file.exists():
+        raise SourceError(f"{file}: no {text_file.name} beside it, where brat keeps the text. Put it there.")
+    raw = text_file.read_bytes()
+    text = raw.decode("utf-8", errors="replace")
+    entities = []
+    if file.stat().st_size:
+        for line in read_lines(file):
+            if line.text.startswith("T"):
+                entities.append(_read_entity(line.text, text, f"{file}, line {line.number}"))
+    entities.sort(key=_start)
+    return _Document(text_file.name, text, entities, damaged=text.encode() != raw)
+
+
+def _start(entity: tuple[Entity, bool]) -> int:
+    return entity[0].start
+
+
+def _read_entity(line: str, text: str, place: str) -> tuple[Entity, bool]:
+    match = _ENTITY.fullmatch(line)
+    if match is None:
+        raise SourceError(f"{place}: expected 'T1<TAB>LABEL START END<TAB>mention', found {line[:60]!r}.")
+    label, offsets, mention = match.groups()
+    parts = [tuple(map(int, part.split())) for part in offsets.split(";")]
+    start, end = parts[0][0], parts[-1][1]
+    if not 0 <= start < end <= len(text):
+        raise SourceError(
+            f"{place}: [{start}, {end}) lies outside the text of {len(text)} characters. Mend the offsets."
+        )
+    if len(parts) == 1 and mention is not None and text[start:end].split() != mention.split():
+        raise SourceError(f"{place}: offsets hold {shown(text[start:end])}, expected {shown(mention)}.")
+    return Entity(start, end, label), len(parts) > 1
+
+
+def _lines(document: _Document) -> Iterator[CharacterSpans]:
+    for number, start, end in _joined(document):
+        first, last = (bisect_left(document.entities, place, key=_start) for place in (start, end))
+        inside = document.entities[first:last]
+        text = document.text[start:end].rstrip("\r\n")
+        if not inside and not text.strip():
+            continue
+        spans = [Entity(span.start - start, span.end - start, span.label) for span, _ in inside]
+        repairs = [DISCONTINUOUS] * sum(broken for _, broken in inside)
+        repairs += [UNDECODABLE] * (document.damaged and "\ufffd" in text)
+        yield CharacterSpans(text, spans, f"{document.name}, line {number}", repairs)
+
+
+def _joined(document: _Document) -> Iterator[tuple[int, int, int]]:
+    """Yield number, start and end of each line, those joined that an annotation runs across."""
+    start, first = 0, 1
+    seen = reach = 0
+    for number, line in enumerate(_LINE.finditer(document.text), 1):
+        end = line.end()
+        while seen < len(document.entities) and _start(document.entities[seen]) < end:
+            reach = max(reach, document.entities[seen][0].end)
+            seen += 1
+        if reach > end:
+            continue
+        yield first, start, end
+        start, first = end, number + 1

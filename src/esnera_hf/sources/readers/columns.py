@@ -1,0 +1,360 @@
+"""Column files: one token a line, sentences parted by blank lines or a column (CoNLL and its many relatives).
+
+Separator, columns, names of columns and tagging scheme are told from the first rows.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate, combinations, groupby
+from pathlib import Path
+
+from esnera_hf.errors import ConfigurationError, SourceError
+from esnera_hf.sources.options import ReadingOptions
+from esnera_hf.sources.readers.text import UNDECODABLE, read_lines
+from esnera_hf.sources.source import RawSentence
+from esnera_hf.tagging import (
+    OUTSIDE,
+    Entity,
+    Scheme,
+    TagError,
+    detect_scheme,
+    entities_from_tags,
+    split_tag,
+)
+
+_COMMENT = "#"
+#: A row that is a token without its tag rather than a comment.
+_HASHTAG = re.compile(r"#(?!\d+$)\w+")
+_TAG_LIKE = re.compile(r"O|[BIESMWLU][-_].+", re.DOTALL)
+_DOCUMENT_MARKER = "-DOCSTART-"
+_TOKEN_NAMES = frozenset("token tokens word words char character text form".split())
+_TAG_NAMES = frozenset("tag tags label labels ner ner_tag ner_tags entity entities ne".split())
+_SPACES = re.compile(r"[ \t]+")
+_INDEX = re.compile(r"\d+([-.]\d+)?")
+_SNIFFED_ROWS = 20_000
+#: Positions in words may be wrong in so many of all tokens: Weibo has such slips.
+_FEW = 0.001
+
+#: The number of a line, its cells, and whether bytes of it were not UTF-8.
+_Row = tuple[int, list[str], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnLayout:
+    """Where the token and its tags stand in a row.
+
+    Attributes:
+        separator: between columns; ``None`` means runs of spaces and tabs.
+        width: number of columns.
+        token: index of the token column.
+        tags: indices of the tag columns; nested annotation fills more than one.
+        prefixed: whether tags carry prefixes; a row that begins with ``#`` and
+            has other tags is then a comment.
+        bare: the labels of the first rows if they carry no prefix and spaces part
+            the columns, else ``None``; a row before a sentence that begins with
+            ``# `` and has another one is then a comment, whose words happen to be
+            as many as columns.
+        group: index of the column that names the sentence, where no blank lines part them.
+    """
+
+    separator: str | None
+    width: int
+    token: int
+    tags: tuple[int, ...]
+    prefixed: bool
+    bare: frozenset[str] | None = None
+    group: int | None = None
+
+    def is_header(self, cells: list[str]) -> bool:
+        """Tell whether a row names the columns."""
+        names = [cells[index].strip().lower() for index in self.tags] if len(cells) == self.width else []
+        return (
+            bool(names) and _TAG_NAMES.issuperset(names) and cells[self.token].strip().lower() in _TOKEN_NAMES
+        )
+
+
+class ColumnFile:
+    """A column file, read from its beginning each time it is called.
+
+    Tag columns of kindred labels are layers of one nested annotation (GermEval,
+    DaN+): the spans of all of them are read.
+
+    Args:
+        path: the file.
+        options: its tagging scheme, and the index of the column that holds the tags,
+            from 0; negative values count from the end.
+    """
+
+    def __init__(self, path: Path, options: ReadingOptions | None = None) -> None:
+        self.path = path
+        options = options or ReadingOptions()
+        if isinstance(options.tag_column, str):
+            raise ConfigurationError(
+                f"tag_column={options.tag_column!r}: the columns of {path.name} have numbers, not names. Give the "
+                "number, from 0."
+            )
+        self._scheme, self._tag_column = options.scheme, options.tag_column
+
+    @cached_property
+    def layout(self) -> ColumnLayout:
+        """Where token and tags stand, told from the first rows."""
+        return _detect_layout(self.path, self._tag_column)
+
+    @cached_property
+    def scheme(self) -> Scheme:
+        """The tagging scheme, told from all tags."""
+        if self._scheme is not None:
+            return self._scheme
+        return detect_scheme(_column(rows, index) for rows in self._sentences() for index in self.layout.tags)
+
+    @cached_property
+    def has_positions(self) -> bool:
+        """Whether every token carries its position in its word (Weibo: ``口0 腔1``)."""
+        tokens = inside_a_word = jumps = 0
+        for rows in self._sentences():
+            parts = _positions(_column(rows, self.layout.token))
+            if parts is None:
+                return False
+            tokens += len(parts)
+            inside_a_word += sum(position > 0 for _, position in parts)
+            before = [-1, *(position for _, position in parts)]
+            jumps += sum(now not in (0, last + 1) for last, (_, now) in zip(before, parts, strict=False))
+        return inside_a_word > 0 and jumps <= _FEW * tokens
+
+    def __call__(self) -> Iterator[RawSentence]:
+        """Yield the sentences.
+
+        Raises:
+            SourceError: no column holds tags, or a row has other than the
+                expected number of columns or a tag that the scheme does not
+                know; file and line are named.
+        """
+        for rows in self._sentences():
+            tokens = _column(rows, self.layout.token)
+            parts = _positions(tokens) if self.has_positions else None
+            spans: list[Entity] = []
+            kinds = [UNDECODABLE] * any(damaged for _, _, damaged in rows)
+            for index in self.layout.tags:
+                entities, repairs = self._decoded(rows, index)
+                spans += entities
+                kinds += repairs
+            where = f"{self.path.name}, line {rows[0][0]}"
+            yield RawSentence(tokens if parts is None else [bare for bare, _ in parts], spans, where, kinds)
+
+    def _decoded(self, rows: list[_Row], index: int) -> tuple[list[Entity], list[str]]:
+        tags = _column(rows, index)
+        try:
+            entities, repairs = entities_from_tags(tags, self.scheme)
+        except TagError as error:
+            bad = next(row[0] for row, tag in zip(rows, tags, strict=True) if not _is_tag(tag, self.scheme))
+            raise SourceError(
+                f"{self.path}, line {bad}: {error}. Mend the line, or name the scheme if it is another."
+            ) from None
+        return entities, [repair.kind for repair in repairs]
+
+    def _sentences(self) -> Iterator[list[_Row]]:
+        layout = self.layout
+        rows: list[_Row] = []
+        begun = False
+        group = ""
+        for number, text, damaged in read_lines(self.path):
+            cells = _cells(text, layout.separator)
+            if cells is None:
+                if rows:
+                    yield rows
+                rows = []
+                continue
+            header = not begun and layout.is_header(cells)
+            begun = True
+            if header or (cells[0].startswith(_COMMENT) and _is_comment(cells, layout, first=not rows)):
+                continue
+            if len(cells) != layout.width:
+                raise SourceError(
+                    f"{self.path}, line {number}: expected {layout.width} columns as in the lines before, "
+                    f"found {len(cells)}: every token needs its tag. Mend the line."
+                )
+            name = "" if layout.group is None else cells[layout.group]
+            if rows and name not in ("", group):
+                yield rows
+                rows = []
+            group = name or group
+            rows.append((number, cells, damaged))
+        if rows:
+            yield rows
+
+
+def _column(rows: list[_Row], index: int) -> list[str]:
+    return [cells[index] for _, cells, _ in rows]
+
+
+def _positions(tokens: list[str]) -> list[tuple[str, int]] | None:
+    """Part every token from its position in its word; ``None`` if one carries none."""
+    position = -1
+    parts = []
+    for token in tokens:
+        if len(token) < 2 or not token[-1].isdecimal():
+            return None
+        following = str(position + 1)
+        suffix = following if token.endswith(following) and token != following else token[-1]
+        position = int(suffix)
+        parts.append((token.removesuffix(suffix), position))
+    return parts
+
+
+def _is_tag(tag: str, scheme: Scheme) -> bool:
+    try:
+        split_tag(tag, scheme)
+    except TagError:
+        return False
+    return True
+
+
+def _is_comment(cells: list[str], layout: ColumnLayout, *, first: bool) -> bool:
+    """Tell whether a row that begins with ``#``, before a sentence (``first``) or inside, is no token."""
+    spaced = cells[0] == _COMMENT or cells[0].startswith(f"{_COMMENT} ")
+    if len(cells) != layout.width:
+        return spaced or (first and not (len(cells) == 1 and _HASHTAG.fullmatch(cells[0])))
+    tags = [cells[index] for index in layout.tags]
+    if any(map(_TAG_LIKE.fullmatch, tags)):
+        return False
+    return layout.prefixed or (first and spaced and layout.bare is not None and layout.bare.isdisjoint(tags))
+
+
+def _cells(text: str, separator: str | None) -> list[str] | None:
+    """Return the cells of a line; ``None`` for what stands between sentences and documents."""
+    text = text.rstrip(" \t")
+    if not text or text.isspace():
+        return None
+    if separator is None:
+        cells = _SPACES.split(text.lstrip(" \t"))
+    elif separator == "\t":
+        cells = text.split("\t")
+    else:
+        try:
+            cells = next(csv.reader([text], delimiter=separator))
+        except csv.Error:
+            cells = [text]
+    return None if cells[0] == _DOCUMENT_MARKER else cells
+
+
+def _detect_layout(path: Path, tag_column: int | None) -> ColumnLayout:
+    separator = _detect_separator(path)
+    sample: list[list[str]] = []
+    blank = parted = False
+    for line in read_lines(path):
+        cells = _cells(line.text, separator)
+        if cells is None or cells[0].startswith(_COMMENT):
+            blank |= cells is None and bool(sample)
+            continue
+        parted |= blank
+        if not sample or len(cells) == len(sample[0]):
+            sample.append(cells)
+        if len(sample) >= _SNIFFED_ROWS:
+            break
+    columns = [list(column) for column in zip(*sample, strict=True)]
+    width = len(columns)
+    if tag_column is None:
+        tags = _detect_tag_columns(columns, path)
+    elif -width <= tag_column < width:
+        tags = (tag_column % width,)
+    else:
+        raise SourceError(
+            f"{path}: there is no column {tag_column}, the rows have {width} columns. Count from 0, or "
+            "from -1 backwards."
+        )
+    if width < 2 or not tags:
+        raise SourceError(
+            f"{path}: no known format. Expected token and tag columns (with tags 'O'), JSON lines with "
+            "character spans, or text with {{label:mention}} markup. If a column holds the tags, name it: "
+            "tag_column=."
+        )
+    others = [index for index in range(width) if index not in tags]
+    grouped = len(others) > 1 and others[0] == 0 and not parted and _are_groups(columns[0])
+    numbered = others[0] == 0 and others[1:2] == [1] and all(map(_INDEX.fullmatch, columns[0]))
+    token = others[1 if grouped or numbered else 0]
+    tag_cells = [columns[tag] for tag in tags]
+    prefixed = any(map(_labels, tag_cells)) and detect_scheme(tag_cells) != "none"
+    words = separator is None and not prefixed
+    bare = frozenset(cell for column in tag_cells for cell in column if cell != OUTSIDE) if words else None
+    return ColumnLayout(separator, width, token, tags, prefixed, bare, 0 if grouped else None)
+
+
+def _detect_separator(path: Path) -> str | None:
+    """Tell what parts the columns of a file from its first row, or the second one after a row of names."""
+    for line in read_lines(path):
+        text = line.text.strip()
+        if not text or text.startswith((_COMMENT, _DOCUMENT_MARKER)):
+            continue
+        if "\t" in line.text.rstrip():
+            return "\t"
+        ends = {mark: text.rpartition(mark)[2] for mark in ",;|" if mark in text}
+        mark = next(
+            (m for m, end in ends.items() if _TAG_LIKE.fullmatch(end) and not _SPACES.search(end)), None
+        )
+        if mark is None and any(end.strip().lower() in _TAG_NAMES for end in ends.values()):
+            continue
+        return mark
+    return None
+
+
+def _detect_tag_columns(columns: list[list[str]], path: Path) -> tuple[int, ...]:
+    """Return the tag columns: the last that looks like one and has labels, and those of kindred labels or none yet.
+
+    Raises:
+        SourceError: two hold much the same tags, as of a gold standard and a prediction.
+    """
+    candidates = range(len(columns) - 1, 0, -1)
+    with_outside = [index for index in candidates if OUTSIDE in columns[index]]
+    tagged = [index for index in with_outside if _is_mostly_tags(columns[index])]
+    if not tagged and len(columns) > 1 and OUTSIDE in columns[0] and _is_mostly_tags(columns[0]):
+        return (0,)
+    chosen = next(
+        (index for index in tagged if _labels(columns[index])), next(iter(tagged or with_outside), None)
+    )
+    if chosen is None:
+        return tuple(index for index in candidates if all(map(_TAG_LIKE.fullmatch, columns[index])))[:1]
+    labels = _labels(columns[chosen])
+    layers = {
+        index for index in tagged if not _labels(columns[index]) or _are_kin(_labels(columns[index]), labels)
+    }
+    for one, other in combinations(sorted(layers), 2):
+        if _are_copies(columns[one], columns[other]):
+            raise SourceError(
+                f"{path}: columns {one} and {other} hold much the same tags, as of a gold standard and a prediction. "
+                "Say which one counts: tag_column=."
+            )
+    return tuple(sorted(layers | {chosen}))
+
+
+def _are_groups(column: list[str]) -> bool:
+    """Tell whether a column names sentences: in each row of one, or in its first row with empty cells below."""
+    names = [name for name, _ in groupby(accumulate(column, _or_above))]
+    return 1 < len(names) == len(set(names)) and 2 * len(names) <= len(column)
+
+
+def _or_above(above: str, cell: str) -> str:
+    return cell or above
+
+
+def _are_copies(column: list[str], other: list[str]) -> bool:
+    """Tell whether most of what two columns annotate has the same tag in both, as layers of nested spans never have."""
+    tags = [(one, two) for one, two in zip(column, other, strict=True) if not one == two == OUTSIDE]
+    return 2 * sum(one == two for one, two in tags) > len(tags)
+
+
+def _are_kin(labels: set[str], others: set[str]) -> bool:
+    """Tell whether labels are equal or one derives from the other (``LOC`` and ``LOCpart``)."""
+    return any(one.startswith(other) or other.startswith(one) for one in labels for other in others)
+
+
+def _is_mostly_tags(column: list[str]) -> bool:
+    return 2 * sum(_TAG_LIKE.fullmatch(cell) is not None for cell in column) >= len(column)
+
+
+def _labels(column: list[str]) -> set[str]:
+    return {cell[2:] for cell in set(column) if cell != OUTSIDE and _TAG_LIKE.fullmatch(cell)}

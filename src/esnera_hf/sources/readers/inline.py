@@ -1,0 +1,149 @@
+"""One sentence a line, ``token/tag`` pairs between spaces (MSRA and relatives)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import cached_property
+from itertools import accumulate
+from pathlib import Path
+
+from esnera_hf._internal.text import is_unspaced, shown
+from esnera_hf.errors import SourceError
+from esnera_hf.sources.readers.text import (
+    UNDECODABLE,
+    Line,
+    detect_entity_scheme,
+    read_lines,
+)
+from esnera_hf.sources.source import RawSentence
+from esnera_hf.tagging import (
+    OUTSIDE,
+    Entity,
+    Scheme,
+    TagError,
+    entities_from_tags,
+)
+
+#: MSRA writes ``o`` for outside and ``nr ns nt`` for whole segments.
+_LOWER_OUTSIDE = "o"
+
+
+def is_slashed_file(lines: list[str]) -> bool:
+    """Tell a file of ``token/tag`` pairs from its first lines."""
+    pairs = [pair for line in lines for pair in line.split()]
+    return bool(pairs) and all(0 < pair.rfind("/") < len(pair) - 1 for pair in pairs)
+
+
+class SlashedFile:
+    """A file of ``token/tag`` pairs, read from its beginning each time it is called.
+
+    Segments of several characters in a script without spaces (``中国/ns``) are
+    cut into characters; where tags have no prefix, each segment is an entity of
+    its own.
+
+    Args:
+        path: the file.
+        scheme: its tagging scheme; told from all tags if not given.
+    """
+
+    def __init__(self, path: Path, *, scheme: Scheme | None = None) -> None:
+        self.path = path
+        self._scheme = scheme
+
+    @cached_property
+    def scheme(self) -> Scheme:
+        """The tagging scheme."""
+        return self._scheme or detect_entity_scheme((tags for _, _, tags in self._pairs()), str(self.path))
+
+    def __call__(self) -> Iterator[RawSentence]:
+        """Yield the sentences.
+
+        Raises:
+            SourceError: a pair has no tag, or a tag is not of the scheme; file
+                and line are named.
+        """
+        for line, segments, tags in self._pairs():
+            kinds = [UNDECODABLE] * line.damaged
+            if self.scheme == "none":
+                spans = [Entity(index, index + 1, tag) for index, tag in enumerate(tags) if tag != OUTSIDE]
+            else:
+                try:
+                    spans, repairs = entities_from_tags(tags, self.scheme)
+                except TagError as error:
+                    raise SourceError(f"{self.path}, line {line.number}: {error}. Mend the line.") from None
+                kinds = [*(repair.kind for repair in repairs), *kinds]
+            pieces = [list(segment) if any(map(is_unspaced, segment)) else [segment] for segment in segments]
+            starts = [0, *accumulate(map(len, pieces))]
+            entities = [Entity(starts[span.start], starts[span.end], span.label) for span in spans]
+            where = f"{self.path.name}, line {line.number}"
+            yield RawSentence([token for piece in pieces for token in piece], entities, where, kinds)
+
+    def _pairs(self) -> Iterator[tuple[Line, list[str], list[str]]]:
+        """Yield each line with its segments and their tags."""
+        for line in read_lines(self.path):
+            pairs = [pair.rpartition("/") for pair in line.text.split()]
+            if any(not token or not tag for token, _, tag in pairs):
+                raise SourceError(
+                    f"{self.path}, line {line.number}: expected token/tag pairs, found {line.text[:60]!r}."
+                )
+            if pairs:
+                tags = [OUTSIDE if tag == _LOWER_OUTSIDE else tag for _, _, tag in pairs]
+                yield line, [token for token, _, _ in pairs], tags
+
+
+_TOKEN = re.compile(r"\{\{([^{}:：]+)[:：]|\}\}")
+SPACES_TRIMMED = "mention with leading or trailing spaces, trimmed"
+EMPTY_MENTION = "mention without text, left out"
+
+
+def read_boson(path: Path) -> Iterator[RawSentence]:
+    """Yield the paragraphs of a Boson file.
+
+    Nested markup gives nested spans (``{{a:x{{b:y}}}}``). A line without markup
+    is a paragraph without entities; blank lines are skipped. Spaces around a
+    mention stay in the text and leave the span; a mention of nothing else is
+    left out.
+
+    Raises:
+        SourceError: markup is opened and not closed, or closed and not opened;
+            file and line are named.
+    """
+    for line in read_lines(path):
+        if not line.text.strip():
+            continue
+        text, spans, repairs = _parse(line.text.strip(), f"{path}, line {line.number}")
+        repairs += [UNDECODABLE] * line.damaged
+        if text:
+            yield RawSentence(list(text), spans, f"{path.name}, line {line.number}", repairs)
+
+
+def _parse(line: str, place: str) -> tuple[str, list[Entity], list[str]]:
+    text = ""
+    position = 0
+    spans: list[Entity] = []
+    repairs: list[str] = []
+    open_marks: list[tuple[int, str]] = []
+    for mark in _TOKEN.finditer(line):
+        text += line[position : mark.start()]
+        position = mark.end()
+        if mark.group(1):
+            open_marks.append((len(text), mark.group(1).strip()))
+            continue
+        if not open_marks:
+            near = line[max(0, mark.start() - 10) : mark.end()]
+            raise SourceError(f"{place}: '}}}}' closes no '{{{{label:' at {near!r}. Mend the markup.")
+        start, label = open_marks.pop()
+        mention = text[start:]
+        if not mention.strip():
+            repairs.append(EMPTY_MENTION)
+            continue
+        left = len(mention) - len(mention.lstrip())
+        right = len(mention.rstrip())
+        if len(mention) != right - left:
+            repairs.append(SPACES_TRIMMED)
+        spans.append(Entity(start + left, start + right, label))
+    if open_marks:
+        opened = shown(f"{{{{{open_marks[-1][1]}:")
+        raise SourceError(f"{place}: {opened} is never closed by '}}}}'. Mend the markup.")
+    return text + line[position:], spans, repairs

@@ -1,0 +1,508 @@
+"""One record of annotated text, in the shapes annotation tools and Hub datasets write.
+
+==================  ==========================================================
+shape               what tells it
+==================  ==========================================================
+Label Studio        ``data`` and ``annotations`` (or ``completions``)
+spaCy               ``[text, {"entities": [[start, end, label], …]}]``
+CLUENER             ``label`` is ``{type: {surface: [[start, end], …]}}``; ends are inclusive
+event arguments     ``events`` with ``mentions`` that have a ``role`` (FewFC)
+spans of a text     ``text`` (``content``, ``sentence``, ``data``) with a list of spans
+spans of tokens     ``tokens`` with a list of spans, ends exclusive
+tags of tokens      ``tokens`` with as many string tags
+==================  ==========================================================
+
+A span is ``[start, end, label]`` or an object with the usual keys; one with several
+labels counts once for each. Ends are exclusive; where the record repeats the mention
+itself, the offsets in a text must hold it: ends that turn out inclusive, and offsets
+that count UTF-16 units (as browsers do), are read so. Tokens may be written otherwise
+than the mention, which then decides nothing and is counted; it tells inclusive ends,
+and offsets in the text beside the tokens.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+
+from esnera_hf._internal.text import shown
+from esnera_hf.errors import ConfigurationError, SourceError
+from esnera_hf.sources.options import ReadingOptions
+from esnera_hf.sources.readers.offsets import CharacterSpans, onto_tokens, to_tokens, written_without_spaces
+from esnera_hf.sources.readers.text import UNDECODABLE, detect_entity_scheme, read_lines
+from esnera_hf.sources.source import RawSentence
+from esnera_hf.tagging import (
+    Entity,
+    Scheme,
+    TagError,
+    entities_from_tags,
+)
+
+TEXT_KEYS = ("text", "content", "sentence", "data")
+TOKEN_KEYS = ("tokens", "words", "chars", "token")
+TAG_KEYS = ("ner_tags", "tags", "ner", "named_entities", "ner_labels", "labels")
+SPAN_KEYS = ("entities", "spans", "labels", "label", "ents", "annotations", "ner")
+START_KEYS = ("start", "start_offset", "begin", "start_idx", "start_pos")
+END_KEYS = ("end", "end_offset", "end_idx", "end_pos")
+LABEL_KEYS = ("label", "labels", "type", "entity_group", "entity_type", "tag", "ner", "role")
+MENTION_KEYS = ("name", "word", "surface", "mention", "entity", "text")
+
+OTHER_ANNOTATORS = "annotation by a further annotator, not read"
+NO_SPAN = "event argument without a span, not read"
+DISCONTINUOUS = "discontinuous span, read as one from its first to its last character"
+OTHER_FIELD = "region of another field than the text, not read"
+UNLABELLED = "region without labels, not read"
+OTHER_MENTION = "mention that differs from the tokens at its offsets, which count"
+
+#: Start, end, labels and mention of a span as the record says them.
+_Span = tuple[int, int, list[str], Any]
+
+
+def read_record(
+    record: Any, where: str, scheme: Scheme | None, tag_keys: Sequence[str] = TAG_KEYS
+) -> CharacterSpans | RawSentence:
+    """Read one record.
+
+    Args:
+        record: parsed JSON or a dataset row.
+        where: file and line, for messages.
+        scheme: of string tags, where the record has them.
+        tag_keys: what may hold them, or the spans, if not the usual names.
+
+    Raises:
+        SourceError: the record has none of the shapes above, or offsets that
+            cannot be right.
+    """
+    if isinstance(record, Sequence) and not isinstance(record, str) and len(record) == 2:
+        text, annotation = record
+        record = {"text": text, **(annotation if isinstance(annotation, Mapping) else {"spans": annotation})}
+    if not isinstance(record, Mapping):
+        raise SourceError(f"{where}: expected an object with text and spans, found {_shown(record)}.")
+    if not isinstance(record.get("data", ""), str) and ("annotations" in record or "completions" in record):
+        return _label_studio(record, where)
+    tokens = _first(record, TOKEN_KEYS, list)
+    text = _first(record, TEXT_KEYS, str)
+    if tokens is not None and all(isinstance(token, str) for token in tokens):
+        return _of_tokens(record, list(tokens), where, scheme, tag_keys)
+    if text is None:
+        raise SourceError(
+            f"{where}: expected a text ({', '.join(TEXT_KEYS)}) or tokens ({', '.join(TOKEN_KEYS)}), "
+            f"found the keys {', '.join(map(str, record))[:200] or 'none'}."
+        )
+    keys = SPAN_KEYS if tag_keys is TAG_KEYS else tag_keys
+    lists = [record[key] for key in keys if isinstance(record.get(key), list)]
+    if isinstance(record.get("events"), list) and not lists:
+        return _event_arguments(record["events"], text, where)
+    if isinstance(record.get("label"), Mapping):
+        return CharacterSpans(text, list(_cluener_spans(record["label"], text, where)), where)
+    if not lists:
+        return CharacterSpans(text, None, where)
+    if record.get("answer") in ("reject", "ignore"):  # Prodigy
+        raise SourceError(
+            f"{where}: the annotator did not accept this record (answer {record['answer']!r}). Leave it out."
+        )
+    return CharacterSpans(
+        text, _in_text(_parsed_records(next(filter(None, lists), lists[0]), where), text, where), where
+    )
+
+
+def string_tags(record: Any, keys: Sequence[str] = TAG_KEYS) -> list[str] | None:
+    """Return the string tags of a record of tokens, ``None`` if it has none."""
+    tags = _first(record, keys, list) if isinstance(record, Mapping) else None
+    return tags if tags and all(isinstance(tag, str) for tag in tags) else None
+
+
+def with_tag_names(record: Any, names: Sequence[str], where: str, keys: Sequence[str] = TAG_KEYS) -> Any:
+    """Return a record with its tags as names where they are numbers.
+
+    Raises:
+        SourceError: a number has no name.
+    """
+    for key in keys if isinstance(record, Mapping) else ():
+        tags = record.get(key)
+        if isinstance(tags, list) and tags and all(isinstance(tag, int) for tag in tags):
+            return {**record, key: [name_of(tag, names, where) for tag in tags]}
+    return record
+
+
+def name_of(tag: int, names: Sequence[str], where: str) -> str:
+    """Return the name of a tag or label kept as a number.
+
+    Raises:
+        SourceError: there is none.
+    """
+    if not 0 <= tag < len(names):
+        raise SourceError(
+            f"{where}: tag id {tag} is none of the {len(names)} ids of the tags. Mend the row or leave it out."
+        )
+    return names[tag]
+
+
+def _of_tokens(
+    record: Mapping[str, Any], tokens: list[str], where: str, scheme: Scheme | None, tag_keys: Sequence[str]
+) -> RawSentence:
+    tags = string_tags(record, tag_keys)
+    if tags is not None:
+        if len(tags) != len(tokens):
+            raise SourceError(
+                f"{where}: {len(tokens)} tokens and {len(tags)} tags. Each token needs its tag."
+            )
+        try:
+            entities, repaired = entities_from_tags(tags, scheme or "IOB2")
+        except TagError as error:
+            raise SourceError(f"{where}: {error}. Name the scheme if it is another.") from None
+        return RawSentence(tokens, entities, where, [repair.kind for repair in repaired])
+    named = tag_keys is not TAG_KEYS
+    entries = _first(record, tag_keys if named else SPAN_KEYS, list)
+    values = _first(record, tag_keys, list)
+    if values and (entries is None or (named and all(isinstance(value, int) for value in values))):
+        raise SourceError(
+            f"{where}: the tags are numbers. Write their names, such as B-PER, or pass tag_names=."
+        )
+    if entries is None:
+        return RawSentence(tokens, None, where)
+    spans, text = _parsed_records(entries, where), _first(record, TEXT_KEYS, str)
+    if text is None or not _hold_mentions(spans, text) or _hold_mentions(spans, tokens):
+        repairs: list[str] = []
+        return RawSentence(tokens, _in_tokens(spans, tokens, where, repairs), where, repairs)
+    sentence = onto_tokens(CharacterSpans(text, _in_text(spans, text, where), where), tokens)
+    if sentence is None:
+        raise SourceError(
+            f"{where}: the offsets count characters of a text in which the tokens are not found one after the "
+            "other. Leave the tokens out, or mend them."
+        )
+    return sentence
+
+
+def _label_studio(record: Mapping[str, Any], where: str) -> CharacterSpans:
+    data = record["data"]
+    fields = data.items() if isinstance(data, Mapping) else ()
+    texts = {key: value for key, value in fields if isinstance(value, str)}
+    field = next((key for key in (*TEXT_KEYS, *texts) if key in texts), None)
+    if field is None:
+        raise SourceError(f"{where}: expected a text in data, found {_shown(data)}.")
+    annotations = _objects(record.get("annotations", record.get("completions")), where)
+    done = [annotation for annotation in annotations if not annotation.get("was_cancelled")]
+    if not done:
+        return CharacterSpans(texts[field], None, where)
+    regions: list[Any] = []
+    repairs = [OTHER_ANNOTATORS] * (len(done) - 1)
+    for region in _objects(done[0].get("result"), where):
+        value = region.get("value")
+        if not isinstance(value, Mapping) or not {"start", "end"} <= value.keys():
+            continue
+        if region.get("to_name") in texts.keys() - {field}:
+            repairs.append(OTHER_FIELD)
+        elif "labels" in value:
+            regions.append(value)
+        else:
+            repairs.append(UNLABELLED)
+    return CharacterSpans(
+        texts[field], _in_text(_parsed_records(regions, where), texts[field], where), where, repairs
+    )
+
+
+def _event_arguments(events: Any, text: str, where: str) -> CharacterSpans:
+    mentions = [
+        mention
+        for event in _objects(events, where)
+        for mention in _objects(event.get("mentions"), where)
+        if mention.get("role") != "trigger"
+    ]
+    spans = _in_text(
+        _parsed_records([mention for mention in mentions if mention.get("span")], where), text, where
+    )
+    repairs = [NO_SPAN] * sum(not mention.get("span") for mention in mentions)
+    return CharacterSpans(text, list(dict.fromkeys(spans)), where, repairs)
+
+
+def _cluener_spans(annotation: Mapping[str, Any], text: str, where: str) -> Iterator[Entity]:
+    try:
+        for label, surfaces in annotation.items():
+            for surface, offsets in surfaces.items():
+                for start, last in offsets:
+                    if not 0 <= start <= last < len(text) or text[start : last + 1] != surface:
+                        raise SourceError(
+                            f"{where}: offsets [{start}, {last}] of {shown(label)} hold "
+                            f"{shown(text[start : last + 1])}, expected {shown(surface)} (CLUENER ends are inclusive)."
+                        )
+                    yield Entity(start, last + 1, label)
+    except SourceError:
+        raise
+    except (AttributeError, TypeError, ValueError) as error:
+        raise SourceError(
+            f'{where}: expected "label" as {{type: {{surface: [[start, end], …]}}}} ({error}).'
+        ) from None
+
+
+def _objects(value: Any, where: str) -> Iterator[Mapping[str, Any]]:
+    for entry in value if isinstance(value, list) else ():
+        if not isinstance(entry, Mapping):
+            raise SourceError(f"{where}: expected a list of objects, found {_shown(entry)} in it.")
+        yield entry
+
+
+def _parsed_records(entries: Iterable[Any], where: str) -> list[_Span]:
+    """Return the spans of a record as it says them.
+
+    Raises:
+        SourceError: one is no span.
+    """
+    spans: list[_Span] = []
+    for entry in entries:
+        pair: Any = None
+        labels = mention = None
+        if isinstance(entry, Mapping):
+            pair = (
+                entry.get("span") or entry.get("offsets") or (_any(entry, START_KEYS), _any(entry, END_KEYS))
+            )
+            labels, mention = _any(entry, LABEL_KEYS), _any(entry, MENTION_KEYS)
+        elif isinstance(entry, Sequence) and not isinstance(entry, str) and len(entry) >= 3:
+            pair, labels = entry[:2], entry[2]
+        labels = labels if isinstance(labels, list) else [labels]
+        offsets = (
+            isinstance(pair, Sequence) and len(pair) == 2 and all(isinstance(place, int) for place in pair)
+        )
+        if not offsets or not all(isinstance(label, str) for label in labels):
+            raise SourceError(
+                f"{where}: expected [start, end, label] or an object with integer offsets and a label, "
+                f"found {_shown(entry)}."
+            )
+        spans.append((*pair, labels, mention))
+    return spans
+
+
+def _in_text(spans: Iterable[_Span], text: str, where: str) -> list[Entity]:
+    """Return spans of a text, ends exclusive, as Python counts characters.
+
+    Raises:
+        SourceError: offsets lie outside of the text, or do not hold the mention beside them.
+    """
+    entities = []
+    for start, end, labels, mention in spans:
+        readings = [(start, end)]
+        words = mention.split() if isinstance(mention, str) else []
+        if words:
+            readings += [(start, end + 1), *_of_utf16(start, end, text)]
+        inside = [(first, last) for first, last in readings if 0 <= first < last <= len(text)]
+        reading = next((r for r in inside if not words or text[slice(*r)].split() == words), None)
+        if reading is None and labels:
+            name = shown(", ".join(labels))
+            if not 0 <= start < end <= len(text):
+                raise SourceError(
+                    f"{where}: {name} at [{start}, {end}) lies outside the text of {len(text)} characters "
+                    "(ends are exclusive). Mend the offsets."
+                )
+            raise SourceError(
+                f"{where}: offsets [{start}, {end}] of {name} hold {shown(text[start:end])}, "
+                f"expected {shown(mention)}."
+            )
+        entities += [Entity(*reading, label) for label in labels if reading]
+    return entities
+
+
+def _of_utf16(start: int, end: int, text: str) -> Iterator[tuple[int, int]]:
+    """Yield offsets in UTF-16 units as offsets in characters, where the two differ."""
+    if 0 <= start < end and any(char > "\uffff" for char in text):
+        units = text.encode("utf-16-le")
+        first, last = (len(units[: 2 * unit].decode("utf-16-le", "ignore")) for unit in (start, end))
+        yield first, last
+
+
+def _in_tokens(spans: Iterable[_Span], tokens: list[str], where: str, repairs: list[str]) -> list[Entity]:
+    """Return spans of tokens; a mention beside one tells whether its end is inclusive.
+
+    Raises:
+        SourceError: offsets lie outside of the sentence.
+    """
+    entities = []
+    for start, end, labels, mention in spans:
+        words = _without_spaces(mention) if isinstance(mention, str) and mention.strip() not in labels else ""
+        ends = [end, *([end + 1] if words else [])]
+        held = [
+            last for last in ends if 0 <= start < last <= len(tokens) and _held(tokens, start, last) == words
+        ]
+        if not held and not 0 <= start < end <= len(tokens):
+            raise SourceError(
+                f"{where}: {shown(', '.join(labels))} at tokens [{start}, {end}) lies outside the sentence of "
+                f"{len(tokens)} tokens (ends are exclusive). Mend the offsets."
+            )
+        if words and not held:
+            repairs.append(OTHER_MENTION)
+        entities += [Entity(start, held[0] if held else end, label) for label in labels]
+    return entities
+
+
+def _hold_mentions(spans: Iterable[_Span], words: str | list[str]) -> bool:
+    """Tell whether all spans repeat their mentions, and their offsets hold them in a text or among tokens."""
+    return all(
+        isinstance(mention, str)
+        and 0 <= start < end <= len(words)
+        and _held(words, start, end) == _without_spaces(mention)
+        for start, end, _, mention in spans
+    )
+
+
+def _held(words: str | list[str], start: int, end: int) -> str:
+    return _without_spaces("".join(words[start:end]))
+
+
+def _without_spaces(text: str) -> str:
+    return "".join(text.split())
+
+
+def _any(entry: Mapping[str, Any], keys: Iterable[str]) -> Any:
+    return next((entry[key] for key in keys if entry.get(key) is not None), None)
+
+
+def _first(record: Mapping[str, Any], keys: Iterable[str], kind: type) -> Any:
+    return next((record[key] for key in keys if isinstance(record.get(key), kind)), None)
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "…"
+
+
+_SNIFFED = 500
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
+
+#: A parsed value, its place for messages, and whether bytes of it were not UTF-8.
+_Record = tuple[Any, str, bool]
+
+
+class JsonFile:
+    """A JSON or JSON lines file, read from its beginning each time it is called.
+
+    The shape of the records is told from each of them
+    (:func:`read_record`). Texts are cut into characters where the
+    script is written without spaces, into words elsewhere.
+
+    Args:
+        path: the file.
+        options: scheme and names of tags, characters or words, where they
+            cannot be told.
+    """
+
+    def __init__(self, path: Path, options: ReadingOptions | None = None) -> None:
+        self.path = path
+        self._options = options or ReadingOptions()
+        column = self._options.tag_column
+        if isinstance(column, int):
+            raise ConfigurationError(
+                f"tag_column={column}: the records of {path.name} have names, not numbers. Give the name."
+            )
+        self._tag_keys = TAG_KEYS if column is None else (column,)
+
+    @cached_property
+    def _sample(self) -> list[_Record]:
+        return list(islice(self._records(), _SNIFFED))
+
+    @cached_property
+    def scheme(self) -> Scheme:
+        """The scheme of string tags, told from all of them; ``IOB2`` where the first records have none."""
+        if self._options.scheme is not None:
+            return self._options.scheme
+        if not any(string_tags(value, self._tag_keys) for value, _, _ in self._sample):
+            return "IOB2"
+        tags = (string_tags(value, self._tag_keys) or () for value, _, _ in self._records())
+        return detect_entity_scheme(tags, str(self.path))
+
+    @cached_property
+    def characters(self) -> bool:
+        """Whether texts are cut into characters."""
+        if self._options.format == "cluener":
+            return True
+        if self._options.characters is not None:
+            return self._options.characters
+        records = (self._read(value, where) for value, where, _ in self._sample)
+        return written_without_spaces(r.text for r in records if isinstance(r, CharacterSpans))
+
+    def __call__(self) -> Iterator[RawSentence]:
+        """Yield the sentences.
+
+        Raises:
+            SourceError: the file is not JSON, or a record cannot be read; file
+                and line (or index in the list) are named.
+        """
+        for value, where, damaged in self._records():
+            record = self._read(value, where)
+            if isinstance(record, RawSentence):
+                sentence: RawSentence | None = record
+            else:
+                sentence = to_tokens(record, characters=self.characters)
+            if sentence is not None and sentence.tokens:
+                sentence.where = self.path.name + where.removeprefix(str(self.path))
+                sentence.repairs.extend([UNDECODABLE] * damaged)
+                yield sentence
+
+    def _read(self, value: Any, where: str) -> CharacterSpans | RawSentence:
+        return read_record(value, where, self.scheme, self._tag_keys)
+
+    def _records(self) -> Iterator[_Record]:
+        names, column = self._options.tag_names, self._options.tag_column
+        for value, where, damaged in _records(self.path):
+            if column is not None and not (isinstance(value, dict) and isinstance(value.get(column), list)):
+                keys = ", ".join(map(str, value))[:200] if isinstance(value, dict) else "none"
+                raise SourceError(
+                    f"{where}: no list of tags {column!r}, which tag_column= names; found the keys {keys}. "
+                    "Name one of them."
+                )
+            yield (
+                value if names is None else with_tag_names(value, names, where, self._tag_keys),
+                where,
+                damaged,
+            )
+
+
+def _records(path: Path) -> Iterator[_Record]:
+    lines = (line for line in read_lines(path) if line.text.strip())
+    first = next(lines, None)
+    if first is None:
+        raise SourceError(f"{path}: nothing but blank lines. Expected JSON records.")
+    if _is_record(first.text):
+        for line in chain([first], lines):
+            where = f"{path}, line {line.number}"
+            yield _parsed(line.text, where), where, line.damaged
+        return
+    whole = list(read_lines(path))
+    data = _parsed("\n".join(line.text for line in whole), f"{path}: neither JSON lines nor one JSON value")
+    if isinstance(data, dict):
+        lists = [value for value in data.values() if isinstance(value, list)]
+        data = lists[0] if len(lists) == 1 else [data]
+    if not isinstance(data, list):
+        raise SourceError(f"{path}: expected a list of records, found {type(data).__name__}.")
+    damaged = any(line.damaged for line in whole)
+    for index, record in enumerate(data):
+        yield record, f"{path}, record {index}", damaged and index == 0
+
+
+def _parsed(text: str, place: str) -> Any:
+    """Return the value of a JSON text.
+
+    Raises:
+        SourceError: it is no JSON, or an escape is half of a surrogate pair.
+    """
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise SourceError(f"{place}: expected a JSON record, found {text[:60]!r} ({error}).") from None
+    if "\\u" in text and _SURROGATE.search(json.dumps(value, ensure_ascii=False)):
+        raise SourceError(f"{place}: half of a surrogate pair is no character. Mend the \\u escapes.")
+    return value
+
+
+def _is_record(text: str) -> bool:
+    """Tell whether a line is a whole record: an object, or spaCy's text and annotation."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(value, dict) or (
+        isinstance(value, list) and len(value) == 2 and isinstance(value[0], str)
+    )

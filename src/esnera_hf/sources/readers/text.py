@@ -1,0 +1,134 @@
+"""Text files: compression, byte order marks, line ends, undecodable bytes; the tagging scheme of what they hold."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import lzma
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+from esnera_hf._internal.text import shown
+from esnera_hf.errors import SourceError
+from esnera_hf.tagging import OUTSIDE, Scheme, detect_scheme
+
+
+class Line(NamedTuple):
+    """One line without its line end; ``number`` counts from 1; ``damaged`` where bytes were not UTF-8."""
+
+    number: int
+    text: str
+    damaged: bool
+
+
+UNDECODABLE = "bytes that are not UTF-8, read as U+FFFD"
+
+#: Files with these suffixes are unpacked while they are read.
+COMPRESSED: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+_OTHER_ENCODINGS = ("gb18030", "big5", "shift_jis", "euc_kr", "cp1252")
+_SNIFFED = 200
+_SHOWN = 5
+
+
+def read_lines(path: Path) -> Iterator[Line]:
+    """Yield the lines of a UTF-8 file, unpacked if it is compressed.
+
+    Lines end at LF or CRLF only: other separators that ``str.splitlines``
+    honours (U+0085, U+2028) occur inside real tokens.
+
+    Raises:
+        SourceError: the file is empty, holds NUL bytes (it is no text), is
+            damaged, or is in another encoding throughout.
+    """
+    if path.stat().st_size == 0:
+        raise SourceError(f"{path}: the file is empty. Expected annotated sentences.")
+    try:
+        with _open(path) as stream:
+            _check_encoding(path, list(islice(stream, _SNIFFED)))
+        with _open(path) as stream:
+            for number, raw in enumerate(stream, 1):
+                yield _decode(path, number, raw)
+    except (EOFError, OSError, zlib.error, lzma.LZMAError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # of the file system; damaged gzip and bzip2 streams raise OSError without a number
+        raise SourceError(f"{path}: the compressed file is damaged: {error}. Fetch it again.") from error
+
+
+def marks_of(path: Path) -> list[str]:
+    """Return what an uncompressed text file begins and ends its lines with, where that is not plain LF."""
+    if path.suffix.lower() in COMPRESSED:
+        return []
+    with path.open("rb") as stream:
+        first = stream.readline()
+    found = ["a byte order mark, left out"] if first.startswith(b"\xef\xbb\xbf") else []
+    return found + (["CRLF line ends"] if first.endswith(b"\r\n") else [])
+
+
+def _open(path: Path) -> IO[bytes]:
+    stream: IO[bytes] = COMPRESSED.get(path.suffix.lower(), open)(path, "rb")
+    return stream
+
+
+def _decode(path: Path, number: int, raw: bytes) -> Line:
+    damaged = False
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError:
+        text, damaged = raw.decode(errors="replace"), True
+    if "\0" in text:
+        raise SourceError(
+            f"{path}, line {number}: a NUL byte. Expected a text file in UTF-8; UTF-16 can be converted "
+            "with `iconv -f utf-16 -t utf-8`."
+        )
+    if number == 1:
+        text = text.removeprefix("\ufeff")
+    return Line(number, text.removesuffix("\n").removesuffix("\r"), damaged)
+
+
+def _check_encoding(path: Path, lines: list[bytes]) -> None:
+    foreign = [line for line in lines if not line.isascii()]
+    broken = [line for line in foreign if not _decodes(line, "utf-8")]
+    if len(broken) > 5 and 2 * len(broken) > len(foreign) and not any(b"\0" in line for line in lines):
+        likely = [name for name in _OTHER_ENCODINGS if all(_decodes(line, name) for line in broken)]
+        advice = f"Perhaps it is {likely[0]}: `iconv -f {likely[0]} -t utf-8`." if likely else "Is it a text?"
+        raise SourceError(f"{path}: not UTF-8, most lines cannot be read. {advice}")
+
+
+def _decodes(line: bytes, encoding: str) -> bool:
+    try:
+        line.decode(encoding)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def detect_entity_scheme(sentences: Iterable[Sequence[str]], place: str) -> Scheme:
+    """Return the tagging scheme of a corpus.
+
+    Args:
+        sentences: the tags of each.
+        place: its name in messages.
+
+    Raises:
+        SourceError: the tags have no prefixes and none is ``O``, as parts of speech
+            or the numbers of tags.
+    """
+    seen: dict[str, None] = {}
+
+    def noted() -> Iterator[Sequence[str]]:
+        for tags in sentences:
+            if len(seen) < _SHOWN or OUTSIDE not in seen:
+                seen.update(dict.fromkeys(tags))
+            yield tags
+
+    scheme = detect_scheme(noted())
+    if scheme == "none" and OUTSIDE not in seen:
+        raise SourceError(
+            f"{place}: expected tags of entities, with {OUTSIDE!r} for what is none, found "
+            f"{', '.join(map(shown, list(seen)[:_SHOWN]))}. If another column holds them, name it: tag_column=. If "
+            'these are numbers of tags, pass tag_names=. If every token is of an entity, pass scheme="none".'
+        )
+    return scheme

@@ -1,0 +1,1 @@
+"""A tagger for every source, kept in the cache, with its predictions and mention vectors."""

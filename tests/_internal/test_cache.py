@@ -1,0 +1,284 @@
+"""Artefacts: made once, whole or not at all; what is damaged, or of another version, is not used."""
+
+from __future__ import annotations
+
+import errno
+import multiprocessing
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from esnera_hf._internal import cache
+from esnera_hf._internal.cache import Artefact
+from esnera_hf.errors import CacheError, EncoderError
+from esnera_hf.taggers.predictions import read_predictions, write_predictions
+from esnera_hf.tagging import Entity
+
+THING = Artefact("things", {"a": 1})
+
+
+def write(text: str, calls: list[str] | None = None) -> Callable[[Path], None]:
+    def fill(folder: Path) -> None:
+        if calls is not None:
+            calls.append(text)
+        (folder / "file").write_text(text)
+        (folder / "deep").mkdir()
+        (folder / "deep" / "other").write_text(text * 1000)
+
+    return fill
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+
+
+def test_made_once() -> None:
+    calls: list[str] = []
+    artefact = Artefact("things", {"a": 1, "b": [2]})
+    assert not artefact.exists
+    assert artefact.make(write("one", calls))
+    assert not Artefact("things", {"b": [2], "a": 1}).make(write("two", calls))
+    assert calls == ["one"]
+    assert (artefact.folder / "file").read_text() == "one"
+
+
+def test_another_identity_or_kind_is_another_artefact() -> None:
+    folders = {Artefact(kind, {"a": value}).folder for kind in ("x", "y") for value in (1, 2)}
+    assert len(folders) == 4
+
+
+def test_what_fails_leaves_nothing_behind_but_what_it_needs_to_go_on() -> None:
+    def fail(folder: Path) -> None:
+        (folder / "half").write_text("half")
+        THING.unfinished.mkdir()
+        (THING.unfinished / "checkpoint").write_text("kept")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        THING.make(fail)
+    assert not THING.exists
+    assert names(THING.folder.parent) == ["lock", "unfinished", "unfinished/checkpoint"]
+    THING.make(write("whole"))
+    assert names(THING.folder) == ["deep", "deep/other", "file"]
+    assert names(THING.folder.parent)[0] == "artefact.json"
+
+
+def test_what_a_killed_process_left_is_cleared_away() -> None:
+    home = THING.folder.parent
+    (home / "staging").mkdir(parents=True)
+    (home / "staging" / "half").write_text("half")
+    THING.make(write("whole"))
+    assert sorted(path.name for path in home.iterdir()) == ["artefact.json", "lock", "made"]
+    assert names(THING.folder) == ["deep", "deep/other", "file"]
+
+
+def test_killed_between_the_last_two_steps() -> None:
+    """What a training needed to go on is of no more use once the artefact is there."""
+    THING.make(write("whole"))
+    (THING.unfinished / "checkpoint-8").mkdir(parents=True)
+    assert not THING.make(write("again"))
+    assert not THING.unfinished.exists()
+
+
+def cut(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-1])
+
+
+class TestDamage:
+    @pytest.mark.parametrize("where", ["made/file", "made/deep/other", "artefact.json"])
+    @pytest.mark.parametrize("damage", [cut, Path.unlink, lambda file: file.write_bytes(b"")])
+    def test_it_is_found_said_and_mended(
+        self, where: str, damage: Callable[[Path], None], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        calls: list[str] = []
+        THING.make(write("one", calls))
+        assert THING.exists
+        damage(THING.folder.parent / where)
+        assert not THING.exists
+        assert THING.make(write("one", calls))
+        assert THING.exists
+        warning = capsys.readouterr().err
+        assert f"WARNING: {THING.folder} is damaged: " in warning
+        assert where.removeprefix("made/") in warning
+        assert calls == ["one", "one"]
+
+    def test_a_file_that_was_added(self) -> None:
+        THING.make(write("one"))
+        (THING.folder / ".DS_Store").write_text("left by a file manager")
+        assert THING.exists
+        (THING.folder / "adapter_config.json").write_text("{}")
+        assert not THING.exists
+
+    @pytest.mark.parametrize("error", [ValueError("no JSON"), OSError("no block"), KeyError("labels")])
+    def test_a_file_that_does_not_load(self, error: Exception) -> None:
+        expected = r"things/.*/made cannot be read: .*Delete .*things/"
+        with pytest.raises(CacheError, match=expected), THING.reading():
+            raise error
+
+
+def test_other_versions_of_the_libraries(capsys: pytest.CaptureFixture[str]) -> None:
+    old = Artefact("things", {"a": 1, "versions": {"torch": "2.6", "same": "1"}})
+    new = Artefact("things", {"a": 1, "versions": {"torch": "2.7", "same": "1"}})
+    other = Artefact("things", {"a": 2, "versions": {"torch": "2.6", "same": "1"}})
+    other.make(write("other"))
+    old.make(write("old"))
+    assert capsys.readouterr().err == ""
+    assert new.make(write("new"))
+    expected = (
+        f"{old.folder} was made by other versions of the libraries (torch 2.6, now 2.7): it is not used."
+    )
+    assert capsys.readouterr().err.strip() == expected
+
+
+def failing(error: Exception) -> Callable[[Path], None]:
+    def fill(folder: Path) -> None:
+        (folder / "half").write_text("half")
+        raise error
+
+    return fill
+
+
+class TestAPlaceThatCannotBeWrittenTo:
+    @pytest.mark.parametrize(
+        "error",
+        [
+            OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "somewhere/model.safetensors"),
+            OSError(errno.EDQUOT, os.strerror(errno.EDQUOT)),
+            OSError(errno.EROFS, os.strerror(errno.EROFS)),
+            RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 34752 vs 34640"),
+            RuntimeError("Error while serializing: I/O error: No space left on device (os error 28)"),
+            RuntimeError(
+                "[enforce fail at x.cc:477] . PytorchStreamWriter failed writing file data/0: file write failed"
+            ),
+        ],
+    )
+    def test_it_is_said_and_nothing_half_written_stays(self, error: Exception) -> None:
+        with pytest.raises(
+            CacheError, match=r"the cache cannot be written to, at .*ESNERA_CACHE_DIR"
+        ) as caught:
+            THING.make(failing(error))
+        assert caught.value.__cause__ is error
+        assert str(THING.folder.parent) in str(caught.value)
+        assert names(THING.folder.parent) == ["lock"]
+        assert THING.make(write("later"))
+
+    def test_no_room_for_the_record(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def full(self: Path, *args: Any, **kwargs: Any) -> int:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self))
+
+        def fill(folder: Path) -> None:
+            (folder / "file").write_bytes(b"whole")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "write_text", full)
+            with pytest.raises(CacheError, match=r"No space left on device .*artefact\.json.new"):
+                THING.make(fill)
+        assert names(THING.folder.parent) == ["lock"]
+
+    @pytest.mark.parametrize(
+        "error",
+        [
+            ValueError("something else"),
+            PermissionError(errno.EACCES, os.strerror(errno.EACCES), "/somewhere/encoder/config.json"),
+            EncoderError("no such encoder"),
+            KeyError("No space"),
+        ],
+    )
+    def test_other_errors_stay_what_they_are(self, error: Exception) -> None:
+        with pytest.raises(type(error)) as caught:
+            THING.make(failing(error))
+        assert caught.value is error
+
+    def test_a_folder_that_is_a_file(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        (tmp_path / "file").write_text("")
+        monkeypatch.setenv("ESNERA_CACHE_DIR", str(tmp_path / "file"))
+        with pytest.raises(CacheError, match="Not a directory"):
+            THING.make(write("one"))
+
+    def test_a_read_only_cache_serves_what_it_holds(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        THING.make(write("one"))
+
+        def refuse(self: Path, *args: Any, **kwargs: Any) -> None:
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(self))
+
+        monkeypatch.setattr(Path, "mkdir", refuse)
+        assert not THING.make(write("two"))
+        assert (THING.folder / "file").read_text() == "one"
+        with pytest.raises(CacheError, match="Read-only file system"):
+            Artefact("things", {"a": 2}).make(write("two"))
+
+
+def _make_slowly(folder: str, log: str) -> None:
+    os.environ["ESNERA_CACHE_DIR"] = folder
+
+    def fill(staging: Path) -> None:
+        with open(log, "a") as stream:
+            stream.write(f"{os.getpid()}\n")
+        time.sleep(0.3)
+        (staging / "file").write_text("made")
+
+    THING.make(fill)
+    if (THING.folder / "file").read_text() != "made" or not THING.exists:
+        raise SystemExit(1)
+
+
+def test_processes_that_share_a_cache_do_the_work_once(cache_folder: Path, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    context = multiprocessing.get_context("fork")
+    processes = [context.Process(target=_make_slowly, args=(str(cache_folder), str(log))) for _ in range(4)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+    assert [process.exitcode for process in processes] == [0] * 4
+    assert len(log.read_text().split()) == 1
+
+
+def test_whoever_waits_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(cache, "_WAIT", 0.05)
+    home = THING.folder.parent
+    home.mkdir(parents=True)
+    waiting: list[str] = []
+
+    class Other(cache.FileLock):  # type: ignore[misc]
+        """Free only at the second try."""
+
+        def acquire(self, timeout: float | None = None, **kwargs: Any) -> Any:
+            if timeout is not None:
+                raise cache.Timeout("lock")
+            waiting.append("acquired")
+            return super().acquire(**kwargs)
+
+    monkeypatch.setattr(cache, "FileLock", Other)
+    assert THING.make(write("one"))
+    assert waiting == ["acquired"]
+    assert f"waiting for another process, which is making things/{THING.key}" in capsys.readouterr().err
+
+
+@given(
+    rows=st.lists(
+        st.lists(
+            st.builds(
+                Entity,
+                st.integers(0, 9),
+                st.integers(10, 20),
+                st.text(st.characters(exclude_categories=["Cs"]), min_size=1),
+                st.integers(0, 10_000).map(lambda n: n / 10_000),
+            ),
+            max_size=3,
+        ),
+        max_size=5,
+    )
+)
+def test_predictions_survive(tmp_path_factory: pytest.TempPathFactory, rows: list[list[Entity]]) -> None:
+    file = tmp_path_factory.mktemp("predictions") / "file.parquet"
+    write_predictions(file, rows)
+    found = list(read_predictions(file))
+    assert found == rows
+    assert [[e.score for e in row] for row in found] == [[e.score for e in row] for row in rows]

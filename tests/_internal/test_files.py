@@ -1,0 +1,86 @@
+"""Full disks and leftovers of killed processes, for folders that are written aside."""
+
+from __future__ import annotations
+
+import errno
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from esnera_hf._internal.files import staging_folder, write_problem
+from esnera_hf.errors import ConfigurationError, MappingError
+from esnera_hf.result import new_folder
+
+
+def fail_to_write(target: Path, error: BaseException) -> None:
+    with new_folder(target) as folder:
+        (folder / "half").write_text("half")
+        raise error
+
+
+def dead_process() -> int:
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+def test_what_a_killed_process_left_is_cleared_away(tmp_path: Path) -> None:
+    target = tmp_path / "merged[1]"
+    node = platform.node()
+    dead = dead_process()
+    left = tmp_path / f".esnera-{target.name}-{node}-{dead}-abc"
+    kept = [
+        tmp_path / f".esnera-{target.name}-{node}-{os.getpid()}-abc",  # still written
+        tmp_path / f".esnera-{target.name}-elsewhere-{dead}-abc",  # by another machine
+        tmp_path / f".esnera-other-{node}-{dead}-abc",  # of another target
+        tmp_path / ".esnera-",
+    ]
+    for folder in (left, *kept):
+        folder.mkdir()
+        (folder / "half").write_text("half")
+    staging = staging_folder(target)
+    assert list(staging.iterdir()) == []
+    assert not left.exists()
+    assert all(folder.exists() for folder in kept)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "data.arrow"),
+        OSError(28, "[Errno 28] Error writing bytes to file. Detail: No space left on device"),
+        shutil.Error([("from", "to", "[Errno 28] No space left on device: 'to'")]),
+    ],
+)
+def test_an_output_that_cannot_be_written(tmp_path: Path, error: OSError) -> None:
+    with pytest.raises(ConfigurationError, match=r"out cannot be written: No space left .*Nothing was left"):
+        fail_to_write(tmp_path / "out", error)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "error", [FileNotFoundError(2, "No such file", "x"), ValueError("x"), KeyboardInterrupt()]
+)
+def test_other_errors_stay_what_they_are(tmp_path: Path, error: BaseException) -> None:
+    with pytest.raises(type(error)) as caught:
+        fail_to_write(tmp_path / "out", error)
+    assert caught.value is error
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_refusals_count_where_something_is_written(tmp_path: Path) -> None:
+    def refused(place: Path) -> OSError:
+        return PermissionError(errno.EACCES, "Permission denied", str(place))
+
+    assert (
+        write_problem(refused(tmp_path / "a" / "b"), tmp_path)
+        == f"Permission denied ({tmp_path / 'a' / 'b'})"
+    )
+    assert write_problem(refused(Path("/elsewhere")), tmp_path) == ""
+    assert write_problem(MappingError("No space left on device"), tmp_path) == ""
+    assert write_problem(None, tmp_path) == ""

@@ -1,0 +1,122 @@
+"""What the clients raise is told apart."""
+
+from __future__ import annotations
+
+import pytest
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
+from huggingface_hub.utils import httpx
+
+from esnera_hf._internal.hub_errors import (
+    Kind,
+    classify,
+    explained,
+    first_line,
+    without_tokens,
+)
+from esnera_hf.errors import HubError
+
+REQUEST = httpx.Request("GET", "http://127.0.0.1/x")
+
+
+def answer(status: int, **headers: str) -> httpx.Response:
+    return httpx.Response(
+        status, headers={name.replace("_", "-"): value for name, value in headers.items()}, request=REQUEST
+    )
+
+
+def raised(status: int, **headers: str) -> HfHubHTTPError:
+    return HfHubHTTPError("no", response=answer(status, **headers))
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "applied"),
+    [
+        (raised(401), Kind.BAD_TOKEN, False),
+        (raised(403), Kind.FORBIDDEN, False),
+        (raised(404), Kind.NOT_FOUND, False),
+        (raised(409), Kind.RACE, False),
+        (raised(412), Kind.RACE, False),
+        (raised(422), Kind.REFUSED, False),
+        (raised(429), Kind.BUSY, False),
+        (raised(503), Kind.BROKEN, True),
+        (httpx.HTTPStatusError("no", request=REQUEST, response=answer(500)), Kind.BROKEN, True),
+        (httpx.ReadTimeout("slow"), Kind.UNREACHABLE, True),
+        (httpx.ReadError("gone"), Kind.UNREACHABLE, True),
+        (httpx.ConnectError("no"), Kind.UNREACHABLE, False),
+        (ConnectionError("no"), Kind.UNREACHABLE, True),
+        (OfflineModeIsEnabled("no"), Kind.OFFLINE, False),
+        (HFValidationError("a name that is none"), Kind.REFUSED, False),
+    ],
+)
+def test_kinds(error: Exception, kind: Kind, applied: bool) -> None:
+    failure = classify(error)
+    assert failure is not None
+    assert (failure.kind, failure.applied) == (kind, applied)
+
+
+def test_what_is_not_the_hub_is_left_alone() -> None:
+    assert classify(FileNotFoundError("a local file")) is None
+    assert classify(ValueError("something else")) is None
+
+
+def test_what_lies_behind_an_error_counts() -> None:
+    def upload() -> None:
+        try:
+            raise raised(500)
+        except HfHubHTTPError as error:
+            raise RuntimeError("Error while uploading") from error
+
+    with pytest.raises(RuntimeError) as caught:
+        upload()
+    failure = classify(caught.value)
+    assert failure is not None
+    assert failure.kind is Kind.BROKEN
+
+
+def test_an_earlier_failure_that_was_dealt_with_does_not_count() -> None:
+    def look() -> None:
+        try:
+            raise raised(404)
+        except HfHubHTTPError:
+            raise ValueError("a mistake of ours") from None
+
+    with pytest.raises(ValueError, match="a mistake") as caught:
+        look()
+    assert classify(caught.value) is None
+
+
+@pytest.mark.parametrize(
+    ("header", "wait"), [("7", 7.0), ("100000", 300.0), ("tomorrow", None), ("nan", None), ("-5", None)]
+)
+def test_how_long_the_hub_asks_to_wait(header: str, wait: float | None) -> None:
+    failure = classify(raised(429, Retry_After=header))
+    assert failure is not None
+    assert failure.wait == wait
+
+
+def test_no_token_is_passed_on() -> None:
+    error = HfHubHTTPError(
+        "no",
+        response=answer(400, X_Error_Message="bad token hf_abcDEF123 given"),
+        server_message="bad token hf_abcDEF123 given",
+    )
+    failure = classify(error)
+    assert failure is not None
+    assert "hf_abc" not in failure.what
+    assert without_tokens("a hf_abcDEF123 b") == "a hf_… b"
+    assert first_line(ValueError("\n  hf_abcDEF123 \nmore")) == "hf_…"
+    assert first_line(ValueError("")) == "ValueError"
+
+
+def test_explained_in_one_line() -> None:
+    with (
+        pytest.raises(HubError) as caught,
+        explained("me/x", "committing", lambda: "Nothing was published.", lambda: "run the same again"),
+    ):
+        raise raised(429)
+    assert str(caught.value) == (
+        "me/x: committing: the Hub asks to be called less often (429). Nothing was published. "
+        "Wait a few minutes; then run the same again."
+    )
+    with pytest.raises(ZeroDivisionError), explained("me/x", "committing", lambda: "", lambda: "again"):
+        _ = 1 / 0

@@ -1,0 +1,76 @@
+"""Tokens as text, with and without spaces, and their width on a terminal."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from esnera_hf._internal.text import (
+    display_width,
+    is_unspaced,
+    join_tokens,
+    pad,
+    shorten,
+)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "text"),
+    [
+        ([], ""),
+        (["New", "York"], "New York"),
+        (["北", "京"], "北京"),
+        (["在", "Paris", "住"], "在Paris住"),
+        (["서울", "시청"], "서울 시청"),
+        (["ㅋㅋ", "네"], "ㅋㅋ 네"),
+        (["ＡＢ", "銀行"], "ＡＢ銀行"),
+        (["love", "🍕", "today"], "love 🍕 today"),
+        (["an", "", "ox"], "an ox"),
+        (["C", "S"], "CS"),
+        (["I", "saw"], "I saw"),
+        (["。", "b"], "。b"),
+    ],
+)
+def test_joining(tokens, text):
+    assert join_tokens(tokens) == text
+
+
+@given(st.lists(st.text(st.characters(codec="ascii", exclude_characters=" "), min_size=2)))
+def test_latin_tokens_survive_joining(tokens):
+    assert join_tokens(tokens).split(" ") == (tokens or [""])
+
+
+@given(st.text(st.sampled_from("北京かな漢、")))
+def test_characters_survive_joining(text):
+    assert join_tokens(list(text)) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "width"),
+    [
+        ("", 0),
+        ("abc", 3),
+        ("北京", 4),
+        ("ＡＢ", 4),
+        ("e\u0301", 1),
+        ("ท\u0e35", 1),
+        ("a\u200db", 2),
+        ("서울", 4),
+    ],
+)
+def test_width_and_padding(text, width):
+    assert display_width(text) == width
+    assert pad(text, width + 2) == text + "  "
+    assert pad(text, 0) == text
+
+
+def test_scripts_written_without_spaces():
+    assert all(map(is_unspaced, "北かカ。「，Ａ々〇"))
+    assert not any(map(is_unspaced, "aé서ㅋ🍕. «ก"))
+
+
+def test_shortened_text_can_be_printed() -> None:
+    assert shorten("abcd", 4) == "abcd"
+    assert shorten("abcde", 4) == "abc…"
+    assert shorten("a\x1b[2J\n北", 10) == "a\ufffd[2J\ufffd北"

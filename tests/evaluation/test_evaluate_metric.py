@@ -1,0 +1,480 @@
+"""Strict entity F1 under a mapping: by hand, by brute force, and the Space's module against the package's."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import evaluate
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import product_tree as tree
+from esnera_hf import LabelMapping
+from esnera_hf.alignment.mapping_yaml import MappedLabel
+from esnera_hf.errors import ConfigurationError, EsneraError, MappingError
+from esnera_hf.evaluation.evaluate_metric import StrictNer
+from esnera_hf.tagging import LabelRef
+
+NAME = "strict_ner_under_mapping"
+FOLDER = Path(__file__).parents[1] / "hub_scripts" / "spaces" / NAME
+
+Nested = dict[str, dict[str, str | None]]
+
+#: ``a`` and ``b`` annotate organisations, only ``a`` annotates persons; games are left out.
+MAPPING: Nested = {
+    "a": {"company": "ORG", "team-name": "ORG", "name": "PER", "game": None},
+    "b": {"ORG": "ORG", "LOC": "LOC-"},
+}
+SOURCES = ["a", "b", "a"]
+REFERENCES = [
+    ["B-company", "I-company", "B-team-name", "O", "B-game"],
+    ["B-ORG", "O", "B-LOC", "I-LOC"],
+    ["B-name", "O"],
+]
+#: Right: the two organisations and the person of ``a``, the place of ``b``. Wrong: a person where a game was, and
+#: the organisation of ``b``, cut wrongly. Not counted: a place in a sentence of ``a``, which annotates none.
+PREDICTIONS = [
+    ["B-ORG", "I-ORG", "B-ORG", "O", "B-PER"],
+    ["B-ORG", "I-ORG", "B-LOC-", "I-LOC-"],
+    ["B-PER", "B-LOC-"],
+]
+OUT_OF_SCOPE = ["B-PER", "O", "O", "O"]
+
+
+def score(precision: float, recall: float, f1: float, support: int) -> dict[str, Any]:
+    return {"precision": precision, "recall": recall, "f1": f1, "support": support}
+
+
+LOC, PER = score(1.0, 1.0, 1.0, 1), score(1 / 2, 1.0, 2 / 3, 1)
+EXPECTED = {
+    **score(4 / 6, 4 / 5, 8 / 11, 5),
+    "macro_f1": (1 + 2 / 3 + 2 / 3) / 3,
+    "by_label": {"LOC-": LOC, "ORG": score(2 / 3, 2 / 3, 2 / 3, 3), "PER": PER},
+    "by_source": {
+        "a": {
+            **score(3 / 4, 1.0, 6 / 7, 3),
+            "macro_f1": (1 + 2 / 3) / 2,
+            "by_label": {"ORG": score(1.0, 1.0, 1.0, 2), "PER": PER},
+        },
+        "b": {
+            **score(1 / 2, 1 / 2, 1 / 2, 2),
+            "macro_f1": 1 / 2,
+            "by_label": {"LOC-": LOC, "ORG": score(0.0, 0.0, 0.0, 1)},
+        },
+    },
+}
+
+
+def space_class() -> Any:
+    spec = importlib.util.spec_from_file_location(NAME, FOLDER / f"{NAME}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.StrictNerUnderMapping
+
+
+@pytest.fixture(scope="module")
+def metrics(tmp_path_factory: pytest.TempPathFactory) -> dict[str, evaluate.Metric]:
+    """The package's metric and the Space's."""
+    folder = str(tmp_path_factory.mktemp("metrics"))
+    return {
+        "package": StrictNer(keep_in_memory=True, cache_dir=folder),
+        "space": space_class()(keep_in_memory=True, cache_dir=folder),
+    }
+
+
+@pytest.fixture(params=["package", "space"])
+def metric(request: pytest.FixtureRequest, metrics: dict[str, evaluate.Metric]) -> evaluate.Metric:
+    return metrics[request.param]
+
+
+def label_mapping(nested: Nested) -> LabelMapping:
+    entries = tuple(
+        MappedLabel(LabelRef(source, label), unified)
+        for source, labels in nested.items()
+        for label, unified in labels.items()
+    )
+    names = dict.fromkeys(entry.unified for entry in entries if entry.unified is not None)
+    return LabelMapping(tuple(names), entries)
+
+
+def assert_equal(found: Any, expected: Any) -> None:
+    """Compare nested figures: keys and their order, counts exactly, shares but for rounding."""
+    if isinstance(expected, dict):
+        assert list(found) == list(expected)
+        for key, value in expected.items():
+            assert_equal(found[key], value)
+    else:
+        assert type(found) is type(expected)
+        assert found == pytest.approx(expected, abs=1e-12)
+
+
+def test_a_hand_count(metric: evaluate.Metric) -> None:
+    found = metric.compute(predictions=PREDICTIONS, references=REFERENCES, mapping=MAPPING, sources=SOURCES)
+    assert_equal(found, EXPECTED)
+
+
+def test_a_sentence_with_nothing_but_predictions_out_of_scope(metric: evaluate.Metric) -> None:
+    predictions = [PREDICTIONS[0], OUT_OF_SCOPE, PREDICTIONS[2]]
+    found = metric.compute(predictions=predictions, references=REFERENCES, mapping=MAPPING, sources=SOURCES)
+    nothing = score(0.0, 0.0, 0.0, 1)
+    assert_equal(
+        found["by_source"]["b"],
+        {**score(0.0, 0.0, 0.0, 2), "macro_f1": 0.0, "by_label": {"LOC-": nothing, "ORG": nothing}},
+    )
+
+
+def test_one_source(metric: evaluate.Metric) -> None:
+    found = metric.compute(
+        predictions=PREDICTIONS[::2], references=REFERENCES[::2], mapping=MAPPING, source="a"
+    )
+    assert_equal(found, EXPECTED["by_source"]["a"])
+
+
+def test_each_form_of_a_mapping(tmp_path: Path, metrics: dict[str, evaluate.Metric]) -> None:
+    made = label_mapping(MAPPING)
+    made.save(tmp_path / "mapping.yaml")
+    paths = [tmp_path / "mapping.yaml", str(tmp_path / "mapping.yaml")]
+    for name, forms in {"package": [made, *paths], "space": paths}.items():
+        for form in forms:
+            found = metrics[name].compute(
+                predictions=PREDICTIONS, references=REFERENCES, mapping=form, sources=SOURCES
+            )
+            assert_equal(found, EXPECTED)
+
+
+def test_without_a_mapping_tags_are_compared_as_they_are(metrics: dict[str, evaluate.Metric]) -> None:
+    tags = {"predictions": [["B-x-", "B-x", "I-y"]], "references": [["B-x-", "O", "B-y"]]}
+    expected = {
+        **score(1 / 2, 1 / 2, 1 / 2, 2),
+        "macro_f1": 1 / 3,
+        "by_label": {
+            "x": score(0.0, 0.0, 0.0, 0),
+            "x-": score(1.0, 1.0, 1.0, 1),
+            "y": score(0.0, 0.0, 0.0, 1),
+        },
+    }
+    for made in metrics.values():
+        assert_equal(made.compute(**tags), expected)
+
+
+def test_neighbours_of_one_unified_label_stay_apart(metric: evaluate.Metric) -> None:
+    """Renamed tag by tag, the stray inside tag would make the entity longer."""
+    found = metric.compute(
+        predictions=[["B-ORG", "O", "B-ORG"]],
+        references=[["B-company", "I-team-name", "B-team-name"]],
+        mapping=MAPPING,
+        source="a",
+    )
+    assert (found["f1"], found["support"]) == (1.0, 2)
+
+
+def test_predictions_in_the_labels_of_another_source(metric: evaluate.Metric) -> None:
+    """The tagger of ``a`` on a sentence of ``b``: persons are out of scope, games are left out."""
+    given = {"references": [["B-ORG", "O", "O", "B-LOC"]], "mapping": MAPPING, "source": "b"}
+    predictions = [["B-team-name", "B-name", "B-game", "O"]]
+    expected = {
+        **score(1.0, 1 / 2, 2 / 3, 2),
+        "macro_f1": 1 / 2,
+        "by_label": {"LOC-": score(0.0, 0.0, 0.0, 1), "ORG": score(1.0, 1.0, 1.0, 1)},
+    }
+    for owner in ("a", ["a"]):
+        assert_equal(metric.compute(predictions=predictions, predictions_source=owner, **given), expected)
+
+
+def test_each_source_by_its_own_tagger(metric: evaluate.Metric) -> None:
+    found = metric.compute(
+        predictions=REFERENCES,
+        references=REFERENCES,
+        mapping=MAPPING,
+        sources=SOURCES,
+        predictions_source=SOURCES,
+    )
+    assert (found["f1"], found["support"], found["by_source"]["b"]["f1"]) == (1.0, 5, 1.0)
+
+
+def test_references_in_unified_labels(metric: evaluate.Metric) -> None:
+    mapping: Nested = {"a": {"ORG": "ORG", "PER": "PER"}, "b": {"ORG": "ORG"}}
+    found = metric.compute(
+        predictions=[["B-PER", "B-ORG"]] * 2,
+        references=[["B-PER", "O"], ["O", "B-ORG"]],
+        mapping=mapping,
+        sources=["a", "b"],
+    )
+    assert (found["precision"], found["recall"]) == (pytest.approx(2 / 3), 1.0)
+
+
+def test_no_sentences(metric: evaluate.Metric) -> None:
+    found = metric.compute(predictions=[], references=[], mapping=MAPPING, sources=[])
+    assert_equal(found, {**score(0.0, 0.0, 0.0, 0), "macro_f1": 0.0, "by_label": {}, "by_source": {}})
+
+
+@pytest.mark.parametrize("keep_in_memory", [True, False])
+@pytest.mark.parametrize("name", ["package", "space"])
+def test_batches(tmp_path: Path, name: str, keep_in_memory: bool) -> None:
+    made = (StrictNer if name == "package" else space_class())(
+        keep_in_memory=keep_in_memory, cache_dir=str(tmp_path)
+    )
+    made.add_batch(predictions=PREDICTIONS[:2], references=REFERENCES[:2])
+    made.add(prediction=PREDICTIONS[2], reference=REFERENCES[2])
+    assert_equal(made.compute(mapping=MAPPING, sources=SOURCES), EXPECTED)
+    with pytest.raises(ValueError, match="sources"):
+        made.compute(predictions=PREDICTIONS, references=REFERENCES, mapping=MAPPING)
+    found = made.compute(predictions=PREDICTIONS, references=REFERENCES, mapping=MAPPING, sources=SOURCES)
+    assert_equal(found, EXPECTED)
+
+
+def test_combined(metrics: dict[str, evaluate.Metric]) -> None:
+    combined = evaluate.combine(metrics)
+    combined.add_batch(predictions=PREDICTIONS, references=REFERENCES)
+    found = combined.compute(mapping=MAPPING, sources=SOURCES)
+    for name in metrics:
+        assert_equal({key: found[f"{name}_{key}"] for key in EXPECTED}, EXPECTED)
+
+
+#: Unified labels that a careless reading takes for a prefix, trims or splits.
+UNIFIED = ["U", "I", "V-", "V", "a b"]
+LABELS = ["x", "y-z", "y", "B"]
+
+
+@st.composite
+def scored(draw: st.DrawFn) -> dict[str, Any]:
+    """Arguments of ``compute``: two sources, sentences of either, predictions unified or in their labels."""
+    unified = st.none() | st.sampled_from(UNIFIED)
+    mapping = {source: {label: draw(unified) for label in LABELS} for source in "ab"}
+    schema = sorted({name for labels in mapping.values() for name in labels.values() if name is not None})
+    by_tagger = draw(st.booleans()) or not schema
+    sources = draw(st.lists(st.sampled_from("ab"), min_size=1, max_size=4))
+
+    def row(labels: list[str], length: int) -> list[str]:
+        tags = st.sampled_from(["O", *(f"{role}-{label}" for label in labels for role in "BI")])
+        return draw(st.lists(tags, min_size=length, max_size=length))
+
+    lengths = [draw(st.integers(0, 6)) for _ in sources]
+    return {
+        "references": [row(LABELS, length) for length in lengths],
+        "predictions": [row(LABELS if by_tagger else schema, length) for length in lengths],
+        "mapping": mapping,
+        "sources": sources,
+        "predictions_source": [draw(st.sampled_from("ab")) for _ in sources] if by_tagger else None,
+    }
+
+
+def spans(tags: list[str]) -> set[tuple[int, int, str]]:
+    """Try every span: it is an entity if it begins, goes on inside, and could not go on."""
+    found = set()
+    for start in range(len(tags)):
+        label = tags[start][2:]
+        for end in range(start + 1, len(tags) + 1):
+            inside = all(tag == f"I-{label}" for tag in tags[start + 1 : end])
+            if tags[start] == f"B-{label}" and inside and [*tags, "O"][end] != f"I-{label}":
+                found.add((start, end, label))
+    return found
+
+
+def brute_force(given: dict[str, Any], only: str = "ab") -> dict[str, Any]:
+    """Compare sets of (sentence, start, end, unified label)."""
+    mapping, gold, predicted = given["mapping"], set(), set()
+    for i, source in enumerate(given["sources"]):
+        if source not in only:
+            continue
+        own = mapping[source]
+        gold |= {(i, s, e, own[x]) for s, e, x in spans(given["references"][i]) if own[x] is not None}
+        names = mapping[given["predictions_source"][i]] if given["predictions_source"] else {}
+        predicted |= {(i, s, e, names.get(x, x)) for s, e, x in spans(given["predictions"][i])}
+        predicted = {span for span in predicted if span[0] != i or span[3] in set(own.values()) - {None}}
+
+    def figures(label: str | None) -> dict[str, Any]:
+        a, b = ({span for span in side if label in (None, span[3])} for side in (gold, predicted))
+        f1 = 2 * len(a & b) / (len(a) + len(b)) if a | b else 0.0
+        return score(len(a & b) / len(b) if b else 0.0, len(a & b) / len(a) if a else 0.0, f1, len(a))
+
+    by_label = {label: figures(label) for label in sorted({span[3] for span in gold | predicted})}
+    macro_f1 = sum(row["f1"] for row in by_label.values()) / len(by_label) if by_label else 0.0
+    return {**figures(None), "macro_f1": macro_f1, "by_label": by_label}
+
+
+@given(given=scored())
+def test_any_tags_score_as_sets_of_spans(metrics: dict[str, evaluate.Metric], given: dict[str, Any]) -> None:
+    sources = sorted(set(given["sources"]))
+    expected = {**brute_force(given), "by_source": {name: brute_force(given, name) for name in sources}}
+    for made in metrics.values():
+        assert_equal(made.compute(**given), expected)
+
+
+@given(given=scored())
+def test_space_and_package_agree(metrics: dict[str, evaluate.Metric], given: dict[str, Any]) -> None:
+    """To the last bit, also where sentences are of one source only."""
+    assert metrics["space"].compute(**given) == metrics["package"].compute(**given)
+    chosen = [i for i, source in enumerate(given["sources"]) if source == given["sources"][0]]
+    tags = {name: [given[name][i] for i in chosen] for name in ("references", "predictions")}
+    owners = given["predictions_source"]
+    options = {
+        "mapping": given["mapping"],
+        "source": given["sources"][0],
+        "predictions_source": [owners[i] for i in chosen] if owners else None,
+    }
+    assert metrics["space"].compute(**tags, **options) == metrics["package"].compute(**tags, **options)
+    assert metrics["space"].compute(**tags) == metrics["package"].compute(**tags)
+
+
+ERRORS: list[tuple[dict[str, Any], type[EsneraError], str]] = [
+    ({"mapping": None}, ConfigurationError, "there is none. Give mapping="),
+    ({"source": None}, ConfigurationError, "found neither"),
+    ({"sources": ["a"]}, ConfigurationError, "found both"),
+    ({"source": None, "sources": ["a", "a"]}, ConfigurationError, r"each of the 1 sentences, found 2"),
+    ({"predictions_source": []}, ConfigurationError, "predictions_source: expected a name for each"),
+    ({"source": "c"}, MappingError, "sentence 0: 'c' is no source of the mapping, which has a, b"),
+    ({"predictions_source": "ab"}, MappingError, "predictions, sentence 0: 'ab' is no source"),
+    ({"source": "b"}, MappingError, "references, sentence 0: 'company' is no label of source 'b'"),
+    (
+        {"references": [["B-compny", "O"]]},
+        MappingError,
+        "which has company, team-name, name, game. Did you mean 'company'",
+    ),
+    (
+        {"predictions": [["O", "B-company"]]},
+        MappingError,
+        "is no unified label of the mapping, which has ORG, PER, LOC-. .*predictions_source=",
+    ),
+    ({"predictions": [["O", "I-company"]]}, MappingError, "'company' is no unified label"),
+    ({"predictions_source": "b"}, MappingError, "'PER' is no label of source 'b'"),
+    ({"mapping": {"a": {}}}, MappingError, "'a' is no source of the mapping, which has none"),
+    ({"mapping": {"a": {"company": "O"}}}, MappingError, "'O', which means 'outside'"),
+    ({"mapping": {"a": {"company": 1}}}, MappingError, r"mapping\['a'\]\['company'\]: expected a unified"),
+    ({"mapping": {"a": ["company"]}}, MappingError, r"mapping\['a'\]: expected .* found \['company'\]"),
+    ({"mapping": "no/such/mapping.yaml"}, MappingError, "no/such/mapping.yaml: the mapping cannot be read"),
+]
+RIGHT = {
+    "references": [["B-company", "O"]],
+    "predictions": [["B-PER", "O"]],
+    "mapping": MAPPING,
+    "source": "a",
+}
+
+
+@pytest.mark.parametrize(("wrong", "kind", "message"), ERRORS)
+def test_errors(
+    metrics: dict[str, evaluate.Metric], wrong: dict[str, Any], kind: type[EsneraError], message: str
+) -> None:
+    with pytest.raises(kind, match=message):
+        metrics["package"].compute(**{**RIGHT, **wrong})
+
+
+@pytest.mark.parametrize("wrong", [wrong for wrong, _, _ in ERRORS])
+def test_the_space_refuses_the_same(metrics: dict[str, evaluate.Metric], wrong: dict[str, Any]) -> None:
+    assert metrics["space"].compute(**RIGHT)["support"] == 1
+    with pytest.raises((ValueError, FileNotFoundError)):
+        metrics["space"].compute(**{**RIGHT, **wrong})
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("version: 2", "version: 1", "version 2"),
+        ("unified: PER", "unified: NOBODY", "'NOBODY', which is not in unified_labels"),
+        ("unified: PER", "unify: PER", "needs source, label and unified"),
+        ("label: name", "label: NO", "in quotes"),
+    ],
+)
+def test_the_space_refuses_broken_files(
+    tmp_path: Path, metrics: dict[str, evaluate.Metric], old: str, new: str, message: str
+) -> None:
+    text = label_mapping(MAPPING).to_yaml()
+    assert old in text
+    (tmp_path / "mapping.yaml").write_text(text.replace(old, new), encoding="utf-8")
+    with pytest.raises(ValueError, match=message):
+        metrics["space"].compute(**{**RIGHT, "mapping": tmp_path / "mapping.yaml"})
+
+
+def test_sentences_of_other_lengths_and_tags_of_no_scheme(metric: evaluate.Metric) -> None:
+    with pytest.raises(ValueError, match="sentence 0: 2 reference tags and 1 predicted"):
+        metric.compute(**{**RIGHT, "predictions": [["O"]]})
+    with pytest.raises(ValueError, match="'PER' is not of scheme IOB2"):
+        metric.compute(**{**RIGHT, "predictions": [["PER", "O"]]})
+
+
+_LOADED = """\
+import sys
+sys.modules["esnera_hf"] = None
+import evaluate
+metric = evaluate.load(sys.argv[1], keep_in_memory=True)
+{example}
+"""
+
+
+@pytest.mark.slow
+def test_the_readme_example_with_the_folder_loaded_offline(tmp_path: Path) -> None:
+    """In a process that cannot import the package."""
+    readme = (FOLDER / "README.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"^metric\.compute\(.*?^\)", readme, flags=re.MULTILINE | re.DOTALL)
+    code = _LOADED.format(
+        example=f"found = {example}\nprint(found['precision'], found['recall'], found['f1'])"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code, str(FOLDER)],
+        env={**os.environ, "HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "1"},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 0, run.stderr
+    precision, recall, f1 = map(float, run.stdout.split())
+    assert (precision, recall, f1) == (pytest.approx(2 / 3), 1.0, pytest.approx(0.8))
+
+
+def test_the_space_is_declared_a_metric() -> None:
+    from huggingface_hub import RepoCard
+
+    data = RepoCard.load(FOLDER / "README.md").data.to_dict()
+    assert {"evaluate", "metric"} <= set(data["tags"])
+    assert data["sdk"] == "static"
+    assert (FOLDER / "index.html").is_file()
+    assert len(data["short_description"]) <= 60  # the Hub refuses longer ones
+
+
+PRODUCT_REFERENCES = [["B-Book", "B-Movie", "O"], ["B-product", "I-product", "B-person"]]
+PRODUCT_PREDICTIONS = [["B-book", "B-PRODUCT", "B-PRODUCT"], ["B-film", "I-film", "B-book"]]
+
+
+class TestTree:
+    """``coarse`` annotates only products, ``fine`` books and films."""
+
+    @pytest.mark.parametrize("of", ["package", "space"])
+    def test_a_part_counts_as_the_whole_that_a_source_annotates(self, of: str, tmp_path: Path) -> None:
+        tree.MAPPING.save(tmp_path / "mapping.yaml")
+        metric = StrictNer() if of == "package" else space_class()()
+        found = metric.compute(
+            predictions=PRODUCT_PREDICTIONS,
+            references=PRODUCT_REFERENCES,
+            mapping=str(tmp_path / "mapping.yaml"),
+            sources=["fine", "coarse"],
+        )
+        # products in a sentence of fine are not counted; of two products in coarse's one is right, the person is missed
+        assert found["by_label"] == {
+            "PER": score(0.0, 0.0, 0.0, 1),
+            "PRODUCT": score(1 / 2, 1.0, 2 / 3, 1),
+            "book": score(1.0, 1.0, 1.0, 1),
+            "film": score(0.0, 0.0, 0.0, 1),
+        }
+        assert (found["precision"], found["recall"]) == (2 / 3, 1 / 2)
+
+    @pytest.mark.parametrize("line", ["book: book", "book: game", "film: book, book: film"])
+    def test_the_space_refuses_bad_parents(self, line: str, tmp_path: Path) -> None:
+        text = tree.MAPPING.to_yaml().replace("  book: PRODUCT\n  film: PRODUCT", f"  {{{line}}}")
+        (tmp_path / "mapping.yaml").write_text(text)
+        with pytest.raises(ValueError, match="is not in unified_labels or a part of itself"):
+            space_class()().compute(
+                predictions=PRODUCT_PREDICTIONS,
+                references=PRODUCT_REFERENCES,
+                mapping=str(tmp_path / "mapping.yaml"),
+                sources=["fine", "coarse"],
+            )

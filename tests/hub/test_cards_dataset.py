@@ -1,0 +1,304 @@
+"""The card of a merged dataset: its metadata load it, its text says what happened."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from datasets import DatasetDict, load_dataset
+from huggingface_hub import DatasetCard, DatasetCardData
+
+from card_facts import Names, make_dataset_facts, make_report
+from esnera_hf.alignment.mapping import LabelMapping
+from esnera_hf.alignment.mapping_yaml import MappedLabel
+from esnera_hf.hub.cards import Card, DatasetCardFacts, dataset_card
+from esnera_hf.merging.merge import merge_sources
+from esnera_hf.report.report import Report
+from esnera_hf.report.tables import large_losses, named_as
+from esnera_hf.sources.licenses import Terms
+from esnera_hf.tagging import LabelRef
+from markdown_reading import links, table, tables
+
+
+def sections(card: Card) -> list[str]:
+    return [line.removeprefix("## ") for line in card.body.split("\n") if line.startswith("## ")]
+
+
+def bare_facts(**changes: Any) -> DatasetCardFacts:
+    """A mapping that was applied to one source, with nothing known but that."""
+    from builders import make_source, row
+
+    source = make_source("alone", {"train": [row("anna/B-PER left")]})
+    mapping = LabelMapping(("PER",), (MappedLabel(LabelRef("alone", "PER"), "PER"),))
+    report = Report({"call": "apply", "sources": ["alone"], "mapping": None}, [source.summary.to_dict()])
+    facts: dict[str, Any] = {
+        "repo_id": "owner/alone",
+        "report": report,
+        "mapping": mapping,
+        "terms": Terms("other", "terms-of-the-sources"),
+        "configs": {"merged": merge_sources([source], mapping)},
+    }
+    return DatasetCardFacts(**{**facts, **changes})
+
+
+def test_the_metadata() -> None:
+    metadata = dataset_card(make_dataset_facts()).metadata
+    assert {
+        key: value for key, value in metadata.items() if key not in ("configs", "dataset_info", "tags")
+    } == {
+        "pretty_name": "alpha + beta: named entities in one label schema",
+        "license": "other",
+        "license_name": "terms-of-the-sources",
+        "language": ["en"],
+        "multilinguality": ["monolingual"],
+        "annotations_creators": ["found", "machine-generated"],
+        "size_categories": ["n<1K"],
+        "source_datasets": ["extended|owner/alpha", "original"],
+        "task_categories": ["token-classification"],
+        "task_ids": ["named-entity-recognition"],
+    }
+    assert {"esnera", "named-entity-recognition", "label-alignment", "pseudo-labels"} <= set(metadata["tags"])
+    assert metadata["configs"] == [
+        {
+            "config_name": "merged",
+            "data_files": [
+                {"split": split, "path": f"data/merged/{split}-*.parquet"}
+                for split in ("train", "validation", "test")
+            ],
+            "default": True,
+        }
+    ]
+
+
+def test_the_hub_reads_the_card_back() -> None:
+    card = dataset_card(make_dataset_facts())
+    read = DatasetCard(str(card))
+    assert read.text == "\n" + card.body
+    assert yaml.safe_load(read.data.to_yaml()) == card.metadata
+    assert DatasetCardData(**card.metadata).to_dict() == card.metadata
+    assert yaml.safe_load(str(card).split("---\n")[1]) == card.metadata
+
+
+def write_repository(folder: Path, facts: DatasetCardFacts) -> None:
+    (folder / "README.md").write_text(str(dataset_card(facts)), encoding="utf-8")
+    for name, splits in facts.configs.items():
+        (folder / "data" / name).mkdir(parents=True)
+        for split, rows in splits.items():
+            rows.to_parquet(folder / "data" / name / f"{split}-00000-of-00001.parquet")
+
+
+@pytest.mark.parametrize("label", ["city", "NO", "null", "a: b", "é#", "1e5", "- x", "公司名"])
+def test_the_metadata_load_the_dataset(tmp_path: Path, label: str) -> None:
+    facts = make_dataset_facts(Names(label=label))
+    alone = DatasetDict({s: rows.filter(lambda r: r["source"] == "beta") for s, rows in facts.merged.items()})
+    assert len(alone["test"]) == 0
+    facts = replace(facts, configs={"merged": facts.merged, "beta": alone})
+    write_repository(tmp_path, facts)
+    for name, expected in (("merged", facts.merged), ("beta", alone)):
+        given = () if name == "merged" else (name,)
+        loaded = load_dataset(str(tmp_path), *given, cache_dir=str(tmp_path / f"cache-{name}"))
+        filled = {split: rows for split, rows in expected.items() if len(rows)}
+        assert list(loaded) == list(filled)
+        for split, rows in filled.items():
+            assert loaded[split].features == rows.features
+            assert loaded[split].to_list() == rows.to_list()
+
+
+def test_what_was_merged_into_what() -> None:
+    body = dataset_card(make_dataset_facts()).body
+    assert next(tables(body))[1] == ["train", "4", "10", "4", "1"]
+    merged = [rows for rows in tables(body) if rows[0][:2] == ["unified label", "source labels"]]
+    assert merged[0][1:] == [["city", "alpha:city, beta:place", "5", "0"], ["per", "beta:per", "2", "1"]]
+    evidence = table(body, "source label")
+    assert evidence[0][5:9] == ["S", "semantic", "empirical, forward", "empirical, backward"]
+    assert evidence[1] == [
+        *("alpha:city", "city", "equal", "3", "beta:place (merged)"),
+        *("0.46", "0.12", "0.67 (2 of 3)", "1.00 (1 of 1)", "oslo-secret; some text"),
+    ]
+    assert evidence[3] == [
+        *("beta:per", "per", "equal", "1", "alpha:city", "-0.50", "-0.50", "?", "?", ""),
+    ]
+    assert evidence[4] == ["beta:zone", "left out", "equal", "1", "", "", "", "", "", ""]
+
+
+def test_scores_say_on_which_split_they_are() -> None:
+    facts = make_dataset_facts()
+    body = dataset_card(facts).body
+    assert "on the **test** split" in body
+    rows = next(rows for rows in tables(body) if rows[0][:3] == ["source", "entities", "before"])
+    assert rows[1] == [
+        "alpha",
+        "7",
+        "0.600 (0.500 to 0.700)",
+        "0.700 (0.600 to 0.800)",
+        "0.100 (0.000 to 0.200)",
+    ]
+    assert [row[0] for row in rows[1:]] == ["alpha", "beta", "all, pooled"]
+    assert table(body, "tagger")[2][0].startswith("naive union")
+    tried = dataset_card(replace(facts, report=replace(facts.report, systems={}))).body
+    assert "on the **validation** split" in tried
+    assert "read it as optimistic" in tried
+    none = dataset_card(replace(facts, report=replace(facts.report, systems={}, search_scores=None))).body
+    assert "F1 before and after" not in none
+
+
+def test_the_limits_are_concrete() -> None:
+    body = dataset_card(make_dataset_facts()).body
+    limits = body.split("## Limits")[1].split("\n## ")[0]
+    for expected in (
+        "1 entities, 25.0 % of those in train",
+        "alpha: per\n",
+        "- alpha: city, -0.200 (-0.300 to -0.100) on 7 entities",
+        "alpha:city with beta:place (S 0.43)",
+        "5 sentences of train or validation stand in a later split of their own source",
+        "at most 100 sentences a split",
+        "The terms known of beta do not",
+        "Of 2 pairs of labels of different sources, the empirical similarity of 1 is unknown",
+        "`report.html`",
+    ):
+        assert expected in limits
+    assert "beta: place" not in limits  # not annotated on that split
+
+
+def test_labels_merged_by_meaning_alone_are_named() -> None:
+    facts = make_dataset_facts()
+    entries = [
+        replace(entry, evidence=facts.mapping.entries[2].evidence) if entry.unified == "city" else entry
+        for entry in facts.mapping.entries
+    ]
+    body = dataset_card(replace(facts, mapping=replace(facts.mapping, entries=tuple(entries)))).body
+    assert "on the other source: alpha:city, beta:place." in body
+
+
+def test_a_recipe_holds_no_text() -> None:
+    facts = make_dataset_facts()
+    with_text = dataset_card(facts)
+    recipe = dataset_card(replace(facts, text=False))
+    for word in ("oslo-secret", "lima-secret", "dropped-secret"):
+        assert word in str(with_text)
+        assert word not in str(recipe)
+    for word in ("secret left", "secret right", "secret line", "anna"):
+        assert word not in str(with_text)
+    assert {"configs", "dataset_info"} & set(recipe.metadata) == set()
+    assert "**This repository holds no text.**" in recipe.body
+    assert 'esnera_hf.apply("owner/merged", ["alpha=owner/alpha", "beta=PATH"])' in recipe.body
+    reading = [{"config": "zh", "characters": False}, {}]
+    report = replace(facts.report, settings={**facts.report.settings, "reading": reading})
+    assert (
+        "[esnera_hf.load_source(\"alpha=owner/alpha\", options=esnera_hf.ReadingOptions(config='zh', "
+        'characters=False)), "beta=PATH"]'
+    ) in dataset_card(replace(facts, report=report, text=False)).body
+    assert "Columns" not in sections(recipe)
+    assert "load_dataset" not in recipe.body
+    # The statistics are the same.
+    counts = [rows for rows in tables(recipe.body) if rows[0][:2] == ["unified label", "source"]]
+    assert counts == [rows for rows in tables(with_text.body) if rows[0][:2] == ["unified label", "source"]]
+
+
+@pytest.mark.parametrize(
+    ("summary", "expected"),
+    [
+        ({"name": "cluener"}, "cluener"),
+        ({"name": "wikigold"}, "wikigold=PATH"),
+        ({"name": "mine", "hub_id": "a/b"}, "mine=a/b"),
+        ({"name": "weibo", "hub_id": "me/my-weibo"}, "weibo=me/my-weibo"),
+        ({"name": "weibo", "hub_id": "hltcoe/weibo_ner"}, "weibo"),
+        ({"name": "mine"}, "mine=PATH"),
+    ],
+)
+def test_how_a_source_is_given(summary: dict[str, str], expected: str) -> None:
+    assert named_as(summary) == expected
+
+
+def test_sections_without_content_vanish() -> None:
+    full, bare = dataset_card(make_dataset_facts()), dataset_card(bare_facts())
+    everything = [
+        *("Load it", "Labels", "Evidence", "What stayed apart", "F1 before and after"),
+        *("Statistics", "Pseudo-labels", "What was left out", "Columns", "Limits", "How it was made"),
+        *("Licences", "Citation"),
+    ]
+    assert sections(full) == everything
+    gone = {
+        *("What stayed apart", "F1 before and after", "Pseudo-labels", "What was left out"),
+        "How it was made",
+    }
+    assert sections(bare) == [title for title in everything if title not in gone]
+    for card in (full, bare):
+        anchors = ["#" + title.lower().replace(" ", "-") for title in sections(card)]
+        assert [link for link in links(card.body) if link.startswith("#")] == anchors
+    assert "Nothing was measured" in bare.body
+    assert "\n\n\n" not in full.body + bare.body
+
+
+def test_other_configurations_are_named() -> None:
+    facts = make_dataset_facts()
+    body = dataset_card(replace(facts, configs={"merged": facts.merged, "beta": facts.merged})).body
+    assert 'by_source = {name: load_dataset("owner/merged", name) for name in ["beta"]}' in body
+    for name in ("class", "2014_news", "dataset"):
+        facts_of_it = replace(facts, configs={"merged": facts.merged, name: facts.merged})
+        for block in re.findall("```python\n(.*?)```", dataset_card(facts_of_it).body, re.DOTALL):
+            compile(block, name, "exec")
+    assert "Configurations:" in body
+
+
+def test_a_mapping_that_was_applied_is_not_called_found() -> None:
+    facts = make_dataset_facts()
+    body = dataset_card(replace(facts, report=replace(facts.report, stages=[]))).body
+    assert "A label mapping that was given decided" in body
+
+
+def test_a_stage_at_which_nothing_was_merged_by_similarity() -> None:
+    facts = make_dataset_facts()
+    alike = {"candidate": "beta:x", "wished": False}
+    stage = {
+        **make_report(Names()).stages[0],
+        **{"lambda": None, "tau": None, "merged": 0, "decisions": [alike]},
+    }
+    trials = [{**trial, "stage": 0} for trial in facts.report.trials] or [{"stage": 0}]
+    for changes, told in (
+        ({"trials": trials, "stages": [stage]}, "none: every mapping that was tried broke the bound on F1"),
+        ({"trials": [], "stages": [stage]}, "none: no setting of λ and τ merged anything"),
+        ({"trials": [], "stages": [{**stage, "decisions": [{**alike, "wished": True}]}]}, "what was wished"),
+    ):
+        body = dataset_card(replace(facts, report=replace(facts.report, **changes))).body
+        assert table(body, "merged")[1] == ["alpha", "beta", "–", "–", told]
+
+
+def test_how_it_was_made() -> None:
+    rows = dict(table(dataset_card(make_dataset_facts()).body, "setting")[1:])
+    assert rows == {
+        "encoder": "some text",
+        "seed": "42",
+        "sentences used": "at most 100 a split of each source",
+        "search": "2 distinct mappings, 1 tried; pooled micro-F1 may fall by less than 0.03",
+        "versions": "esnera-hf 0.1.0, datasets 5.2.0",
+        "time": "total 2 min",
+    }
+
+
+def test_the_paper_is_cited_as_the_citation_file_does() -> None:
+    paper = yaml.safe_load(Path(__file__).parents[2].joinpath("CITATION.cff").read_text(encoding="utf-8"))
+    paper = paper["preferred-citation"]
+    authors = " and ".join(f"{a['family-names']}, {a['given-names']}" for a in paper["authors"])
+    body = dataset_card(bare_facts()).body
+    for expected in (
+        f"{{{paper['title']}}}",
+        f"{{{authors}}}",
+        f"{{{paper['year']}}}",
+        f"{{{paper['url']}}}",
+    ):
+        assert expected in body
+
+
+def test_a_label_that_is_left_out_is_no_loss() -> None:
+    change = {"change": {"value": -0.5}, "support": 3}
+    scores = {"sources": {"a": {"by_label": {"x": change, "y": change}}}}
+    mapping = LabelMapping(
+        ("X",), (MappedLabel(LabelRef("a", "x"), "X"), MappedLabel(LabelRef("a", "y"), None))
+    )
+    assert [row["label"] for row in large_losses(scores, mapping)] == ["x"]
+    assert [row["label"] for row in large_losses(scores, None)] == ["x", "y"]

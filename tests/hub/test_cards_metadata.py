@@ -1,0 +1,92 @@
+"""Metadata in the vocabulary of the Hub."""
+
+from __future__ import annotations
+
+import pytest
+
+from esnera_hf.hub.cards import (
+    evaluation,
+    hub_ids,
+    languages,
+    licence_entries,
+    multilinguality,
+    size_category,
+    source_datasets,
+)
+from esnera_hf.sources.licenses import Terms
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (["zh"], ["zh"]),
+        (["en-GB", "EN_us", "de"], ["de", "en"]),
+        (["ceb", "mul", "und", "qaa", "zxx"], ["ceb"]),
+        (["", None, "xx", "english", "z", "e n"], []),
+    ],
+)
+def test_languages(given: list[str], expected: list[str]) -> None:
+    assert languages([{"language": code} for code in given]) == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (["zh", "zh-Hant"], ["monolingual"]),
+        (["zh", "en"], ["multilingual"]),
+        (["mul"], ["multilingual"]),
+        (["zh", ""], []),
+        ([], []),
+    ],
+)
+def test_multilinguality(given: list[str], expected: list[str]) -> None:
+    assert multilinguality([{"language": code} for code in given]) == expected
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        (0, "n<1K"),
+        (999, "n<1K"),
+        (1000, "1K<n<10K"),
+        (9999, "1K<n<10K"),
+        (10_000, "10K<n<100K"),
+        (1_234_567, "1M<n<10M"),
+        (10**13, "1B<n<10B"),
+    ],
+)
+def test_size_category(rows: int, expected: str) -> None:
+    assert size_category(rows) == expected
+
+
+def test_sources_on_the_hub() -> None:
+    found = [{"hub_id": "a/b"}, {"hub_id": "a/b"}, {"hub_id": "not an id"}, {"hub_id": None}, {}]
+    assert hub_ids(found) == ["a/b"]
+    assert source_datasets(found) == ["extended|a/b", "original"]
+    assert source_datasets(found[:2]) == ["extended|a/b"]
+    assert source_datasets([{}]) == ["original"]
+    assert source_datasets([]) == ["original"]
+
+
+def test_licences() -> None:
+    assert licence_entries(Terms("cc-by-4.0")) == {"license": "cc-by-4.0"}
+    assert licence_entries(Terms("other", "x")) == {"license": "other", "license_name": "x"}
+
+
+def test_datasets_that_share_a_repository_stay_apart() -> None:
+    found = evaluation(
+        "m",
+        [
+            ("a", "o/r", "test", {"f1": 0.12345}),
+            ("b", "o/r", "test", {"f1": 0.5}),
+            ("人", "", "test", {"f1": 0.5}),
+            ("unknown", "", "test", {"f1": None}),
+        ],
+    )
+    assert [entry["dataset"] for entry in found[0]["results"]] == [
+        {"name": "a", "type": "o/r", "split": "test"},
+        {"name": "b", "type": "o/r", "split": "test", "config": "2"},
+        {"name": "人", "type": "dataset", "split": "test"},
+    ]
+    assert found[0]["results"][0]["metrics"] == [{"type": "f1", "value": 0.1235, "name": "F1"}]
+    assert evaluation("m", [("a", "", "test", {"f1": None})]) == []

@@ -1,0 +1,164 @@
+"""The card of a tagger."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import yaml
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
+
+from card_facts import make_model_facts
+from esnera_hf.hub.cards import model_card
+from esnera_hf.report.format import system_title
+from esnera_hf.sources.source import Licence
+from markdown_reading import table, tables
+
+
+def results(card: object) -> list[EvalResult]:
+    found = ModelCard(str(card)).data.eval_results
+    assert found is not None
+    return found
+
+
+def test_the_metadata() -> None:
+    metadata = model_card(make_model_facts()).metadata
+    metadata = {key: value for key, value in metadata.items() if key not in ("model-index", "tags")}
+    assert metadata == {
+        "license": "other",
+        "license_name": "terms-of-the-sources",
+        "language": ["en"],
+        "library_name": "transformers",
+        "pipeline_tag": "token-classification",
+        "base_model": "owner/encoder",
+        "datasets": ["owner/merged", "owner/alpha"],
+        "metrics": ["f1", "precision", "recall"],
+    }
+
+
+@pytest.mark.parametrize("merged", [True, False])
+def test_the_hub_reads_the_card_back(merged: bool) -> None:
+    facts = make_model_facts()
+    card = model_card(facts if merged else replace(facts, report=None, mapping=None))
+    read = ModelCard(str(card))
+    assert yaml.safe_load(read.data.to_yaml()) == card.metadata
+    plain = {key: value for key, value in card.metadata.items() if key != "model-index"}
+    made = ModelCardData(**plain, model_name="tagger", eval_results=read.data.eval_results)
+    assert yaml.safe_load(made.to_yaml()) == card.metadata
+
+
+def test_scores_on_test_go_into_the_metadata() -> None:
+    found = results(model_card(make_model_facts()))
+    assert [
+        (r.dataset_name, r.dataset_type, r.dataset_split, r.metric_type, r.metric_value) for r in found
+    ] == [
+        ("alpha", "owner/alpha", "test", "f1", 0.7),
+        ("beta", "beta", "test", "f1", 0.5),
+    ]
+
+
+def test_scores_on_validation_where_there_are_no_others() -> None:
+    facts = make_model_facts()
+    report = replace(facts.report, systems={})
+    found = results(model_card(replace(facts, report=report)))
+    assert [(r.dataset_name, r.dataset_split, r.metric_type, r.metric_value) for r in found] == [
+        ("owner/merged", "validation", "f1", 0.375),
+        ("owner/merged", "validation", "precision", 0.25),
+        ("owner/merged", "validation", "recall", 0.75),
+    ]
+    single = replace(facts, report=None, mapping=None, dataset_repo="", sources=facts.report.sources[:1])
+    assert {(r.dataset_name, r.dataset_type) for r in results(model_card(single))} == {
+        ("alpha", "owner/alpha")
+    }
+    test = {**single.record["validation"], "micro": {**single.record["validation"]["micro"], "f1": 0.55}}
+    tested = model_card(replace(single, record={**single.record, "test": test}))
+    assert {(r.dataset_split, r.metric_type): r.metric_value for r in results(tested)}["test", "f1"] == 0.55
+    assert "On **test**: micro-F1 0.550" in tested.body
+    assert "On test, by label:" in tested.body
+    assert "that is optimistic" in model_card(single).body
+    assert "that is optimistic" not in tested.body
+    nothing = {**test, "micro": {**test["micro"], "f1": 0.0, "support": 0}}
+    empty = model_card(replace(single, record={**single.record, "test": nothing}))
+    assert {r.dataset_split for r in results(empty)} == {"validation"}
+    assert "that is optimistic" in empty.body
+    unscored = model_card(replace(single, record={}))
+    assert not {"model-index", "metrics"} & set(unscored.metadata)
+    assert "No score of it is known." in unscored.body
+
+
+def test_examples_come_from_sources_whose_text_may_be_shared() -> None:
+    facts = make_model_facts()
+    assert next(tables(model_card(facts).body)) == [
+        ["label", "merges", "examples"],
+        ["city", "alpha:city, beta:place", "oslo-secret; some text"],
+        ["per", "beta:per", ""],
+    ]
+    assert "lima-secret" not in str(model_card(facts))
+    for may in (False, None):
+        terms = replace(facts.terms, by_source={"alpha": Licence("x", may), "beta": Licence("y", True)})
+        card = str(model_card(replace(facts, terms=terms)))
+        assert "oslo-secret" not in card
+        assert "lima-secret" in card
+
+
+def test_scores_and_training_in_the_text() -> None:
+    body = model_card(make_model_facts()).body
+    by_label = [
+        rows for rows in tables(body) if rows[0] == ["label", "precision", "recall", "F1", "entities"]
+    ]
+    assert by_label == [
+        [["label", "precision", "recall", "F1", "entities"], ["per", "0.250", "0.750", "0.375", "4"]]
+    ]
+    assert [row[:3] for rows in tables(body) for row in rows if rows[0][:2] == ["source", "label"]] == [
+        ["source", "label", "entities"],
+        ["alpha", "city", "7"],
+        ["beta", "per", "7"],
+    ]
+    assert table(body, "epoch")[1:] == [["1", "2.5000", "0.250", "0.200", "0.300"], ["2", "?", "?", "?", "?"]]
+    assert ["learning_rate", "3e-05"] in table(body, "setting")
+    assert "alpha: city, -0.200" in body
+
+
+def test_how_to_use_it() -> None:
+    body = model_card(make_model_facts()).body
+    for expected in (
+        'pipeline("token-classification", model="owner/tagger", trust_remote_code=True)',
+        "pip install transformers torch pytorch-crf",
+        'esnera_hf.Tagger.from_pretrained("owner/tagger")',
+    ):
+        assert expected in body
+
+
+@pytest.mark.parametrize("base", ["", "a b", "/some/folder", "x: y"])
+def test_an_encoder_that_is_no_repository_is_not_named(base: str) -> None:
+    card = model_card(make_model_facts(base_encoder=base))
+    assert "base_model" not in card.metadata
+    assert "a pretrained encoder" in card.body
+
+
+def test_a_tagger_of_one_source_says_nothing_of_merging() -> None:
+    facts = make_model_facts()
+    card = model_card(replace(facts, report=None, mapping=None, sources=facts.report.sources[:1]))
+    assert next(tables(card.body)) == [["label"], ["city"], ["per"]]
+    assert "merge" not in card.body.split("## Citation")[0].replace("owner/merged", "")
+
+
+def test_how_the_tagger_was_trained_is_told() -> None:
+    facts = make_model_facts()
+    plain = model_card(facts).body
+    assert "likelihood" not in plain
+    assert "Before: a tagger trained on that source alone. After: this one." in plain
+    settings = {
+        **facts.report.settings,
+        "evidence": {"taggers": "joint", "joint_of": ["alpha", "beta"]},
+        "final": {"tagger": True, "partial": True},
+    }
+    report = replace(facts.report, settings=settings)
+    told = model_card(replace(facts, report=report)).body
+    assert "| alignment: likelihood of the final tagger | of what each source says |" in told
+    assert "| alignment: taggers | joint, of alpha, beta; the others begin with it |" in told
+    assert (
+        "Before: that source's head of the joint tagger (or, of a later source, a tagger that began" in told
+    )
+    assert system_title("merged", settings).endswith("on the likelihood of what each source says")
+    assert system_title("merged", facts.report.settings) == "trained on the merged dataset"

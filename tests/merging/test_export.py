@@ -1,0 +1,322 @@
+"""Exports read back: the same entities in every format that can hold them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from xml.etree import ElementTree
+
+import pytest
+from datasets import DatasetDict
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from builders import Row, make_source, row
+from esnera_hf.alignment.mapping import LabelMapping
+from esnera_hf.alignment.mapping_yaml import MappedLabel
+from esnera_hf.cli.main import main
+from esnera_hf.errors import (
+    ConfigurationError,
+    ConservationError,
+    OutputExistsError,
+    SourceError,
+)
+from esnera_hf.merging.export import (
+    EXPORT_FORMATS,
+    ExportFormat,
+    count_pseudo_labels,
+    export,
+    exported_sentences,
+    text_and_offsets,
+)
+from esnera_hf.merging.label_levels import view
+from esnera_hf.merging.merge import merge_sources
+from esnera_hf.merging.pseudo_labels import PseudoLabels
+from esnera_hf.sources.load import load_source
+from esnera_hf.sources.options import ReadingOptions
+from esnera_hf.sources.source import NerSource
+from esnera_hf.tagging import Entity, LabelRef, tags_from_entities
+from results import make_result
+
+SPLITS = ("train", "validation", "test")
+#: Each is one word for the reader of texts.
+WORDS = ("anna", "o'hare", "x-ray", ".", ",", "42", "né", "Ж", "_a", "#", "%")
+HAN = tuple("北京大学在中国人")
+#: What column files and JSON can hold and texts cannot: tokens that are cut otherwise.
+ODD = (
+    "U.S.",
+    "a b",
+    " ",
+    "\u3000",
+    "\u2028",
+    "\x85",
+    '"',
+    "\\",
+    "#x",
+    "{{",
+    "[",
+    "😀",
+    "e\u0301",
+    "O",
+    "B-x",
+)
+LABELS = ("PER", "a-b", "人名", "x y", "B-I", "A/B")
+
+
+def sentences_of(source: NerSource) -> dict[str, list[tuple[list[str], list[Entity]]]]:
+    return {split: [(s.tokens, s.entities) for s in source.sentences(split)] for split in source.dataset}
+
+
+def mentions_of(source: NerSource) -> dict[str, list[list[tuple[str, str]]]]:
+    return {
+        split: [
+            [("".join(s.tokens[e.start : e.end]), e.label) for e in s.entities]
+            for s in source.sentences(split)
+        ]
+        for split in source.dataset
+    }
+
+
+def rows(tokens: Sequence[str]) -> st.SearchStrategy[list[Row]]:
+    """Sentences of which at least one has an entity, as unannotated splits are not loaded."""
+
+    @st.composite
+    def sentence(draw: st.DrawFn) -> Row:
+        words = draw(st.lists(st.sampled_from(tokens), min_size=1, max_size=6))
+        entities, start = [], 0
+        while start < len(words):
+            length = draw(st.integers(0, len(words) - start))
+            if length:
+                entities.append(Entity(start, start + length, draw(st.sampled_from(LABELS))))
+            start += length or 1
+        return words, tags_from_entities(len(words), entities)
+
+    certain: Row = ([tokens[0], tokens[1], tokens[0]], ["B-PER", "O", "O"])
+    return st.lists(sentence(), max_size=12).map(lambda drawn: [certain, *drawn])
+
+
+def source_of(tokens: Sequence[str], language: str = "") -> st.SearchStrategy[NerSource]:
+    splits = st.fixed_dictionaries({split: rows(tokens) for split in SPLITS})
+
+    def build(drawn: Mapping[str, list[Row]]) -> NerSource:
+        return make_source("x", drawn, language)
+
+    return splits.map(build)
+
+
+def read_back(source: NerSource, form: ExportFormat, options: ReadingOptions | None = None) -> NerSource:
+    with TemporaryDirectory() as parent:
+        folder = Path(parent) / "out"
+        export(source, folder, form)
+        return load_source(folder, name="x", options=options)
+
+
+@pytest.mark.parametrize("form", EXPORT_FORMATS)
+@settings(max_examples=8, deadline=None)
+@given(source=source_of(WORDS))
+def test_words(form: ExportFormat, source: NerSource) -> None:
+    assert sentences_of(read_back(source, form)) == sentences_of(source)
+
+
+@pytest.mark.parametrize("form", EXPORT_FORMATS)
+@settings(max_examples=8, deadline=None)
+@given(source=source_of((*HAN, *HAN, "a", "1", "。"), "zh"))
+def test_characters(form: ExportFormat, source: NerSource) -> None:
+    assert sentences_of(read_back(source, form, ReadingOptions(characters=True))) == sentences_of(source)
+
+
+@pytest.mark.parametrize("form", ["conll", "jsonl"])
+@settings(max_examples=12, deadline=None)
+@given(source=source_of((*WORDS, *ODD)))
+def test_odd_tokens(form: ExportFormat, source: NerSource) -> None:
+    assert sentences_of(read_back(source, form)) == sentences_of(source)
+
+
+@settings(max_examples=8, deadline=None)
+@given(source=source_of(("anna", "met", "", "\t", "\n", "-DOCSTART-", "\ufeff")))
+def test_jsonl_holds_every_token(source: NerSource) -> None:
+    assert sentences_of(read_back(source, "jsonl")) == sentences_of(source)
+
+
+@pytest.mark.parametrize("form", ["doccano", "label-studio"])
+def test_mentions_survive_another_cut(form: ExportFormat) -> None:
+    given = [row("the/B-x U.S./I-x of A./B-y and 😀 x/B-z")]
+    source = make_source("x", dict.fromkeys(SPLITS, given))
+    assert mentions_of(read_back(source, form)) == mentions_of(source)
+
+
+@pytest.mark.parametrize("form", EXPORT_FORMATS)
+def test_a_merged_dataset(form: ExportFormat, tmp_path: Path) -> None:
+    source = make_source("x", {split: [row("anna/B-P met bruno/B-P smith/I-P")] for split in SPLITS})
+    mapping = LabelMapping(("人",), (MappedLabel(LabelRef("x", "P"), "人"),))
+    merged = merge_sources([source], mapping)
+    files = export(merged, tmp_path / "out", form)
+    assert [file.stem for file in files] == list(SPLITS)
+    again = load_source(tmp_path / "out")
+    assert mentions_of(again) == {split: [[("anna", "人"), ("brunosmith", "人")]] for split in SPLITS}
+    assert [s.id for s in exported_sentences(merged["train"])] == ["x-train-0"]
+
+
+class TestPseudoLabels:
+    PSEUDO = PseudoLabels(0.9, {"x": {"x-train-0": [Entity(2, 3, "city", 0.95)]}})
+
+    def merged(self) -> DatasetDict:
+        source = make_source("x", {split: [row("anna/B-P in oslo")] for split in SPLITS})
+        mapping = LabelMapping(("P", "city"), (MappedLabel(LabelRef("x", "P"), "P"),))
+        return merge_sources([source], mapping, (), self.PSEUDO)
+
+    def test_jsonl_tells_them(self, tmp_path: Path) -> None:
+        train, validation, _ = export(self.merged(), tmp_path / "out")
+        record = json.loads(train.read_text("utf-8"))
+        assert record["spans"] == [[0, 1, "P"], [2, 3, "city"]]
+        assert (record["source"], record["origins"], record["scores"]) == (
+            "x",
+            ["gold", "pseudo"],
+            [1.0, 0.95],
+        )
+        assert json.loads(validation.read_text("utf-8"))["origins"] == ["gold"]
+        assert mentions_of(load_source(tmp_path / "out"))["train"] == [[("anna", "P"), ("oslo", "city")]]
+
+    def test_label_studio_remarks_them(self, tmp_path: Path) -> None:
+        train, *_ = export(self.merged(), tmp_path / "out", "label-studio")
+        gold, pseudo = json.loads(train.read_text("utf-8"))[0]["annotations"][0]["result"]
+        assert (pseudo["score"], pseudo["meta"]) == (0.95, {"text": ["pseudo-label"]})
+        assert not {"score", "meta"} & gold.keys()
+
+    @pytest.mark.parametrize("form", EXPORT_FORMATS)
+    def test_they_can_be_left_out(self, form: ExportFormat, tmp_path: Path) -> None:
+        export(self.merged(), tmp_path / "out", form, gold_only=True)
+        assert mentions_of(load_source(tmp_path / "out"))["train"] == [[("anna", "P")]]
+        if form == "label-studio":
+            assert "city" not in (tmp_path / "out" / "label_config.xml").read_text("utf-8")
+
+    def test_the_command_line_says_how_many_there_are(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        splits = {split: [row("anna/B-per in oslo/B-place")] for split in SPLITS}
+        pseudo = PseudoLabels(0.9, {"beta": {"beta-train-0": [Entity(1, 2, "per", 0.95)]}})
+        result = make_result()
+        merged = merge_sources([make_source("beta", splits)], result.mapping.restricted(["beta"]), (), pseudo)
+        mapping = result.mapping.restricted(["beta"])
+        replace(result, dataset=merged, mapping=mapping, similarity=None).save(tmp_path / "saved")
+        arguments = ["export", str(tmp_path / "saved"), "--output"]
+        assert main([*arguments, str(tmp_path / "all")]) == 0
+        assert capsys.readouterr().err == ("1 of 7 entities are pseudo-labels; --gold-only leaves them out\n")
+        assert main([*arguments, str(tmp_path / "gold"), "--gold-only"]) == 0
+        assert capsys.readouterr().err == "1 of 7 entities are pseudo-labels, which were left out\n"
+        assert '"pseudo"' not in (tmp_path / "gold" / "train.jsonl").read_text("utf-8")
+
+    def test_they_are_counted(self) -> None:
+        merged = self.merged()
+        assert count_pseudo_labels(merged) == (4, 1)
+        assert count_pseudo_labels(view(merged, "original")) == (3, 0)
+        assert count_pseudo_labels(TestFiles.SOURCE) == (2, 0)
+
+
+class TestFiles:
+    SOURCE = make_source("x", {"train": [row("anna/B-P left"), row("x")], "test": [row("in oslo/B-L")]})
+
+    def export(self, folder: Path, form: ExportFormat) -> str:
+        files = export(self.SOURCE, folder / "out", form)
+        assert [file.stem for file in files] == ["train", "test"]
+        return files[0].read_text("utf-8")
+
+    def test_conll(self, tmp_path: Path) -> None:
+        assert self.export(tmp_path, "conll") == "anna\tB-P\nleft\tO\n\nx\tO\n\n"
+
+    def test_jsonl(self, tmp_path: Path) -> None:
+        first = self.export(tmp_path, "jsonl").split("\n")[0]
+        assert (
+            first == '{"id": "x-train-0", "tokens": ["anna", "left"], "spans": [[0, 1, "P"]], "source": "x"}'
+        )
+
+    def test_doccano(self, tmp_path: Path) -> None:
+        first = self.export(tmp_path, "doccano").split("\n")[0]
+        assert first == '{"id": "x-train-0", "text": "anna left", "label": [[0, 4, "P"]]}'
+
+    def test_label_studio(self, tmp_path: Path) -> None:
+        tasks = json.loads(self.export(tmp_path, "label-studio"))
+        assert [task["data"]["text"] for task in tasks] == ["anna left", "x"]
+        (region,) = tasks[0]["annotations"][0]["result"]
+        assert (region["from_name"], region["to_name"], region["type"]) == ("label", "text", "labels")
+        assert region["value"] == {"start": 0, "end": 4, "text": "anna", "labels": ["P"]}
+        config = ElementTree.parse(tmp_path / "out" / "label_config.xml").getroot()
+        assert [label.get("value") for label in config.iter("Label")] == ["L", "P"]
+
+    def test_labels_cannot_break_the_config(self, tmp_path: Path) -> None:
+        source = make_source("x", {"train": [row("a/B-<\"&'>")]})
+        export(source, tmp_path / "out", "label-studio")
+        config = ElementTree.parse(tmp_path / "out" / "label_config.xml").getroot()
+        assert [label.get("value") for label in config.iter("Label")] == ["<\"&'>"]
+
+
+class TestRefusals:
+    def test_an_existing_folder(self, tmp_path: Path) -> None:
+        with pytest.raises(OutputExistsError, match="exists already"):
+            export(TestFiles.SOURCE, tmp_path)
+        assert list(tmp_path.iterdir()) == []
+
+    def test_an_unknown_format(self, tmp_path: Path) -> None:
+        with pytest.raises(ConfigurationError, match="expected one of conll, jsonl, label-studio, doccano"):
+            export(TestFiles.SOURCE, tmp_path / "out", "xml")  # type: ignore[arg-type]
+
+    @pytest.mark.parametrize("token", ["", "a\tb", "a\nb", "a\r", "-DOCSTART-"])
+    def test_conll_refuses_what_it_cannot_hold_and_writes_nothing(self, token: str, tmp_path: Path) -> None:
+        source = make_source("x", {"train": [(["a", token], ["B-P", "O"])]})
+        with pytest.raises(SourceError, match=r"x-train-0: .* does not fit a column file"):
+            export(source, tmp_path / "out", "conll")
+        assert list(tmp_path.iterdir()) == []
+
+    @pytest.mark.parametrize("form", ["doccano", "label-studio"])
+    def test_texts_cannot_hold_an_entity_without_characters(self, form: ExportFormat, tmp_path: Path) -> None:
+        source = make_source("x", {"train": [(["anna", "", "left"], ["B-P", "B-L", "O"])]})
+        with pytest.raises(
+            SourceError, match=r"x-train-0: an entity of 'L' has no characters.*jsonl instead"
+        ):
+            export(source, tmp_path / "out", form)
+        assert list(tmp_path.iterdir()) == []
+        empty = make_source("x", {split: [(["", "anna"], ["B-P", "I-P"])] for split in SPLITS})
+        assert mentions_of(read_back(empty, form))["train"] == [[("anna", "P")]]
+
+    @pytest.mark.parametrize("char", ["\x1b", "\x07", "\0", "\ufffe"])
+    def test_label_studio_refuses_labels_that_xml_cannot_hold(self, char: str, tmp_path: Path) -> None:
+        source = make_source("x", {"train": [(["anna"], [f"B-P{char}"])]})
+        with pytest.raises(SourceError, match="is XML, which cannot hold"):
+            export(source, tmp_path / "out", "label-studio")
+        assert list(tmp_path.iterdir()) == []
+
+    def test_conll_refuses_to_lose_a_first_character(self, tmp_path: Path) -> None:
+        source = make_source("x", {"train": [row("\ufeffanna/B-P left"), row("x")]})
+        with pytest.raises(
+            SourceError, match=r"x-train-0: a column file that begins with U\+FEFF would lose it"
+        ):
+            export(source, tmp_path / "out", "conll")
+        assert list(tmp_path.iterdir()) == []
+        later = make_source("x", {split: [row("x"), row("\ufeffanna/B-P left")] for split in SPLITS})
+        assert mentions_of(read_back(later, "conll"))["train"][1] == [("\ufeffanna", "P")]
+
+    def test_a_dataset_that_is_not_merged(self, tmp_path: Path) -> None:
+        data = TestFiles.SOURCE.dataset.remove_columns("id")
+        with pytest.raises(SourceError, match="expected a merged dataset, columns missing: id"):
+            export(data, tmp_path / "out")
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_text_and_offsets() -> None:
+    assert text_and_offsets(["a", "b", "北", "京", "c"]) == (
+        "a b北京c",
+        [(0, 1), (2, 3), (3, 4), (4, 5), (5, 6)],
+    )
+    assert text_and_offsets(["a", "", "b"]) == ("a b", [(0, 1), (1, 1), (2, 3)])
+    assert text_and_offsets(["i", "P"], "") == ("iP", [(0, 1), (1, 2)])
+
+
+@pytest.mark.parametrize("form", EXPORT_FORMATS)
+def test_as_many_entities_are_written_as_the_tags_begin(tmp_path: Path, form: ExportFormat) -> None:
+    source = make_source("a", {"train": [row("anna/B-PER met/I-LOC bob/B-PER")]})
+    with pytest.raises(ConservationError, match=r"split train: .*\{'a:LOC': 1\}; nothing was exported"):
+        export(source, tmp_path / "out", form)
+    assert list(tmp_path.iterdir()) == []

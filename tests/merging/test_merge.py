@@ -1,0 +1,396 @@
+"""Relabelled and concatenated: ids that mean what they meant, entities conserved."""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from datasets import ClassLabel, Dataset, DatasetDict, List, Value
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from builders import make_source, row
+from esnera_hf.alignment.mapping import LabelMapping
+from esnera_hf.alignment.mapping_yaml import MappedLabel
+from esnera_hf.errors import ConservationError, MappingError
+from esnera_hf.merging import merge as merging
+from esnera_hf.merging.merge import check_conserved, merge_sources
+from esnera_hf.merging.pseudo_labels import PseudoLabels
+from esnera_hf.sources.duplicates import Place, normalise
+from esnera_hf.sources.leakage import Leak, find_leaks
+from esnera_hf.sources.source import NerSource
+from esnera_hf.tagging import Entity, LabelRef, entities_from_tags, tags_from_entities
+
+SPLITS = ("train", "validation", "test")
+
+
+def mapping(*pairs: tuple[str, str]) -> LabelMapping:
+    entries = tuple(MappedLabel(LabelRef(*name.split(":", 1)), target) for name, target in pairs)
+    return LabelMapping(tuple(dict.fromkeys(target for _, target in pairs)), entries)
+
+
+@pytest.fixture
+def sources() -> list[NerSource]:
+    return [
+        make_source(
+            "a",
+            {
+                "train": [row("anna/B-per smith/I-per left"), row("nothing")],
+                "validation": [row("oslo/B-loc oslo/B-loc")],
+                "test": [row("anna/B-per")],
+            },
+        ),
+        make_source(
+            "b",
+            {
+                "train": [row("lima/B-城市")],
+                "validation": [row("bruno/B-name"), row("in lima/B-城市")],
+                "test": [row("bruno/B-name clara/I-name")],
+            },
+        ),
+    ]
+
+
+MAPPING = mapping(("a:loc", "GPE"), ("b:城市", "GPE"), ("b:name", "PERSON"), ("a:per", "PERSON"))
+NAMES = ["O", "B-GPE", "I-GPE", "B-PERSON", "I-PERSON"]
+
+
+def test_columns_and_features(sources: list[NerSource]) -> None:
+    merged = merge_sources(sources, MAPPING)
+    assert list(merged) == list(SPLITS)
+    for rows in merged.values():
+        assert rows.column_names == [
+            "id",
+            "tokens",
+            "ner_tags",
+            "source",
+            "source_tags",
+            "origin",
+            "confidence",
+        ]
+        assert rows.features == {
+            "id": Value("string"),
+            "tokens": List(Value("string")),
+            "ner_tags": List(ClassLabel(names=NAMES)),
+            "source": Value("string"),
+            "source_tags": List(Value("string")),
+            "origin": List(ClassLabel(names=["gold", "pseudo"])),
+            "confidence": List(Value("float32")),
+        }
+
+
+def test_rows(sources: list[NerSource]) -> None:
+    merged = merge_sources(sources, MAPPING)
+    assert merged["train"].to_list() == [
+        {
+            "id": "a-train-0",
+            "tokens": ["anna", "smith", "left"],
+            "ner_tags": [3, 4, 0],
+            "source": "a",
+            "source_tags": ["B-per", "I-per", "O"],
+            "origin": [0, 0, 0],
+            "confidence": [1.0, 1.0, 1.0],
+        },
+        {
+            "id": "a-train-1",
+            "tokens": ["nothing"],
+            "ner_tags": [0],
+            "source": "a",
+            "source_tags": ["O"],
+            "origin": [0],
+            "confidence": [1.0],
+        },
+        {
+            "id": "b-train-0",
+            "tokens": ["lima"],
+            "ner_tags": [1],
+            "source": "b",
+            "source_tags": ["B-城市"],
+            "origin": [0],
+            "confidence": [1.0],
+        },
+    ]
+    assert merged["validation"]["ner_tags"][:] == [[1, 1], [3], [0, 1]]
+    assert merged["test"]["ner_tags"][:] == [[3], [3, 4]]
+
+
+def test_sentences_come_in_the_order_of_the_sources(sources: list[NerSource]) -> None:
+    assert merge_sources(sources[::-1], MAPPING)["train"]["source"][:] == ["b", "a", "a"]
+
+
+def test_labels_swapped_between_sources_do_not_get_mixed_up() -> None:
+    one = make_source("a", {"train": [row("x/B-P y/B-Q")]})
+    two = make_source("b", {"train": [row("x/B-P y/B-Q")]})
+    swapped = mapping(("a:P", "Q"), ("a:Q", "P"), ("b:P", "P"), ("b:Q", "Q"))
+    merged = merge_sources([one, two], swapped)
+    names = merged["train"].features["ner_tags"].feature.names
+    assert [[names[tag] for tag in tags] for tags in merged["train"]["ner_tags"]] == [
+        ["B-Q", "B-P"],
+        ["B-P", "B-Q"],
+    ]
+
+
+def test_splits_without_sentences_keep_the_columns() -> None:
+    one = make_source("a", {"train": [row("x/B-P")], "validation": [row("x/B-P")]})
+    two = make_source("b", {"train": [row("x/B-P")]})
+    merged = merge_sources([one, two], mapping(("a:P", "P"), ("b:P", "P")))
+    assert {split: len(rows) for split, rows in merged.items()} == {"train": 2, "validation": 1, "test": 0}
+    assert merged["test"].features == merged["train"].features
+    assert merged["validation"].features == merged["train"].features
+
+
+def test_a_label_left_out_is_refused(sources: list[NerSource]) -> None:
+    with pytest.raises(MappingError, match="leaves out a:per"):
+        merge_sources(sources, mapping(("a:loc", "GPE"), ("b:城市", "GPE"), ("b:name", "PERSON")))
+
+
+def entities_of(rows: Dataset) -> Counter[tuple[Any, ...]]:
+    names = rows.features["ner_tags"].feature.names
+    return Counter(
+        (row["id"], entity)
+        for row in rows
+        for entity in entities_from_tags([names[tag] for tag in row["ner_tags"]])[0]
+    )
+
+
+@st.composite
+def annotations(draw: st.DrawFn) -> list[list[Entity]]:
+    sentences = []
+    for _ in range(draw(st.integers(1, 4))):
+        bounds = sorted(draw(st.sets(st.integers(0, 6), max_size=5)))
+        sentences.append(
+            [
+                Entity(start, end, draw(st.sampled_from(["p", "q", "-r-", "人"])))
+                for start, end in pairwise(bounds)
+                if draw(st.booleans())
+            ]
+        )
+    return sentences
+
+
+@settings(max_examples=25, deadline=None)
+@given(data=st.data())
+def test_every_entity_is_in_the_result_once(data: st.DataObject) -> None:
+    gold = {(name, split): data.draw(annotations()) for name in "ab" for split in SPLITS}
+    sources = [
+        make_source(
+            name,
+            {
+                split: [(list("abcdef"), tags_from_entities(6, row)) for row in gold[name, split]]
+                for split in SPLITS
+            },
+        )
+        for name in "ab"
+    ]
+    refs = [ref for source in sources for ref in source.label_refs]
+    targets = {ref: data.draw(st.sampled_from(["X", "Y", str(ref)])) for ref in refs}
+    merged = merge_sources(
+        sources,
+        LabelMapping(
+            tuple(dict.fromkeys(targets.values())),
+            tuple(MappedLabel(ref, target) for ref, target in targets.items()),
+        ),
+    )
+    for split in SPLITS:
+        expected = Counter(
+            (f"{name}-{split}-{index}", Entity(e.start, e.end, targets[LabelRef(name, e.label)]))
+            for name in "ab"
+            for index, row in enumerate(gold[name, split])
+            for e in row
+        )
+        assert entities_of(merged[split]) == expected
+
+
+@pytest.mark.parametrize(
+    ("tags", "difference"),
+    [
+        ([0, 0, 0], {"a:PERSON": -1}),
+        ([3, 3, 0], {"a:PERSON": 1}),
+        ([1, 2, 0], {"a:GPE": 1, "a:PERSON": -1}),
+    ],
+)
+def test_a_tampered_dataset_is_noticed(
+    sources: list[NerSource], tags: list[int], difference: dict[str, int]
+) -> None:
+    merged = merge_sources(sources, MAPPING)
+    check_conserved(sources, MAPPING, merged)
+    rows = merged["train"].to_list()
+    rows[0]["ner_tags"] = tags
+    tampered = DatasetDict({**merged, "train": Dataset.from_list(rows, features=merged["train"].features)})
+    with pytest.raises(ConservationError, match="split train: entities gained or lost") as caught:
+        check_conserved(sources, MAPPING, tampered)
+    assert all(f"'{label}': {count}" in str(caught.value) for label, count in difference.items())
+
+
+def test_merging_checks_itself(sources: list[NerSource], monkeypatch: pytest.MonkeyPatch) -> None:
+    relabel = merging._relabel
+
+    def lose_sentences(rows: Dataset, *rest: Any) -> Dataset:
+        relabelled = relabel(rows, *rest)
+        return relabelled.select(range(len(rows) - 1)) if rows["source"][0] == "b" else relabelled
+
+    monkeypatch.setattr(merging, "_relabel", lose_sentences)
+    with pytest.raises(ConservationError, match="'b:GPE': -1"):
+        merge_sources(sources, MAPPING)
+
+
+def test_an_entity_moved_to_another_source_is_noticed(sources: list[NerSource]) -> None:
+    merged = merge_sources(sources, MAPPING)
+    rows = merged["test"].to_list()
+    rows[0]["source"] = "b"
+    tampered = DatasetDict({**merged, "test": Dataset.from_list(rows, features=merged["test"].features)})
+    with pytest.raises(ConservationError, match="split test"):
+        check_conserved(sources, MAPPING, tampered)
+
+
+LONG = "the quick brown fox jumps over the lazy dog near the old river bank"
+
+
+def leaking_sources() -> list[NerSource]:
+    """Sentences of b's validation and test splits in a's train and validation splits, and one inside b."""
+    return [
+        make_source(
+            "a",
+            {
+                "train": [
+                    row("anna/B-per left"),
+                    row(LONG),
+                    row("oslo/B-loc is far"),
+                    row("kept/B-loc here"),
+                ],
+                "validation": [row("oslo/B-loc is far"), row("bruno/B-per stays")],
+                "test": [row("anna/B-per left")],
+            },
+        ),
+        make_source(
+            "b",
+            {
+                "train": [row("lima/B-城市 wins")],
+                "validation": [row("oslo/B-城市 is far"), row(LONG + " today")],
+                "test": [row("Anna/B-name left !"), row("lima/B-城市 wins"), row("bruno/B-name stays")],
+            },
+        ),
+    ]
+
+
+class TestLeaks:
+    def test_what_is_found(self) -> None:
+        leaks = [(k.place.id, k.because.id, k.exact, k.left_out) for k in find_leaks(leaking_sources())]
+        assert leaks == [
+            ("a-train-0", "a-test-0", True, False),
+            ("a-train-0", "b-test-0", True, True),
+            ("a-train-1", "b-validation-1", False, True),
+            ("a-train-2", "a-validation-0", True, False),
+            ("a-train-2", "b-validation-0", True, True),
+            ("a-validation-1", "b-test-2", True, True),
+            ("b-train-0", "b-test-1", True, False),
+        ]
+
+    def test_test_sentences_come_before_validation_sentences(self) -> None:
+        a = make_source("a", {"train": [row("x/B-P y")]})
+        b = make_source("b", {"validation": [row("x/B-P y")], "test": [row("x/B-P y")]})
+        assert [leak.because.split for leak in find_leaks([a, b]) if leak.left_out] == ["test"]
+
+    def test_a_later_split_comes_before_the_same_text(self) -> None:
+        """A test sentence that is nearly the same counts more than a validation sentence that is the same."""
+        a = make_source("a", {"train": [row(LONG)]})
+        b = make_source("b", {"validation": [row(LONG)], "test": [row(LONG + " today")]})
+        assert [(k.because.id, k.exact) for k in find_leaks([a, b]) if k.left_out] == [("b-test-0", False)]
+
+    @pytest.mark.parametrize(
+        ("one", "other", "left_out"),
+        [
+            ("train", "validation", "a-train-0"),
+            ("train", "test", "a-train-0"),
+            ("validation", "test", "a-validation-0"),
+            ("validation", "train", "b-train-0"),
+            ("test", "train", "b-train-0"),
+            ("test", "validation", "b-validation-0"),
+        ],
+    )
+    def test_of_two_sentences_that_of_the_earlier_split_is_left_out(
+        self, one: str, other: str, left_out: str
+    ) -> None:
+        a, b = make_source("a", {one: [row("x/B-P y")]}), make_source("b", {other: [row("x/B-P y")]})
+        (leak,) = find_leaks([a, b])
+        assert (leak.place.id, leak.left_out) == (left_out, True)
+
+    def test_leaks_between_sources_are_left_out(self) -> None:
+        sources = leaking_sources()
+        leaks = find_leaks(sources)
+        merged = merge_sources(sources, MAPPING, leaks)
+        assert merged["train"]["id"][:] == ["a-train-3", "b-train-0"]
+        assert merged["validation"]["id"][:] == ["a-validation-0", "b-validation-0", "b-validation-1"]
+        assert len(merged["test"]) == 4
+        assert merged["train"].features == merge_sources(sources, MAPPING)["train"].features
+        check_conserved(sources, MAPPING, merged, leaks)
+        with pytest.raises(ConservationError, match="gained or lost"):
+            check_conserved(sources, MAPPING, merged)
+
+    def test_a_sentence_without_entities_is_conserved_too(self) -> None:
+        sources = leaking_sources()
+        leak = [leak for leak in find_leaks(sources) if leak.place.id == "a-train-1"]
+        with pytest.raises(ConservationError, match="split train: expected 4 sentences, found 5"):
+            check_conserved(sources, MAPPING, merge_sources(sources, MAPPING), leak)
+
+    def test_leaks_of_other_sources_are_refused(self) -> None:
+        sources = leaking_sources()
+        stranger = Leak(Place("a", "train", "a-train-9"), Place("b", "test", "b-test-0"), True)
+        with pytest.raises(ConservationError, match="1 sentences to leave out, 0 found"):
+            merge_sources(sources, MAPPING, [stranger])
+
+    def test_a_split_that_leaks_altogether_keeps_its_columns(self) -> None:
+        a = make_source("a", {"train": [row("x/B-P y")]})
+        b = make_source("b", {"test": [row("x/B-P y")]})
+        pairs = mapping(("a:P", "P"), ("b:P", "P"))
+        merged = merge_sources([a, b], pairs, find_leaks([a, b]))
+        assert len(merged["train"]) == 0
+        assert merged["train"].features == merged["test"].features
+
+    @settings(max_examples=25, deadline=None)
+    @given(data=st.data())
+    def test_no_text_of_a_later_split_is_left_in_another_source(self, data: st.DataObject) -> None:
+        sentence = st.lists(st.sampled_from(["x/B-P", "y", "z"]), min_size=1, max_size=2).map(" ".join)
+        splits = st.fixed_dictionaries({split: st.lists(sentence.map(row), max_size=4) for split in SPLITS})
+        sources = [make_source(name, data.draw(splits)) for name in "abc"]
+        leaks = find_leaks(sources)
+        pairs = mapping(*[(str(ref), "P") for source in sources for ref in source.label_refs])
+        merged = merge_sources(sources, pairs, leaks)
+        kept = {
+            (source, split, normalise("".join(tokens)))
+            for split, rows in merged.items()
+            for source, tokens in zip(rows["source"], rows["tokens"], strict=True)
+        }
+        given_texts = {
+            (source.name, split, normalise("".join(sentence.tokens)))
+            for source in sources
+            for split in SPLITS
+            for sentence in source.sentences(split)
+        }
+        for source, split, text in given_texts:
+            later = SPLITS[SPLITS.index(split) + 1 :]
+            leaks_out = any((o, s, text) in given_texts for o in "abc" if o != source for s in later)
+            assert ((source, split, text) in kept) is not leaks_out
+
+
+@pytest.mark.parametrize(("start", "end"), [(0, 2), (-1, 1), (1, 1)])
+def test_pseudo_labels_of_other_sentences_are_refused(sources: list[NerSource], start: int, end: int) -> None:
+    """The second training sentence of a is of one token."""
+    pseudo = PseudoLabels(0.5, {"a": {"a-train-1": [Entity(start, end, "GPE", 0.9)]}})
+    with pytest.raises(
+        ConservationError, match=r"a-train-1: the pseudo-label .* sentence of 1 tokens\. Pass pseudo"
+    ):
+        merge_sources(sources, MAPPING, (), pseudo)
+
+
+def test_a_pseudo_label_of_several_tokens_covers_all_of_them() -> None:
+    source = make_source(
+        "a", {"train": [row("met new york city on anna/B-per")], "validation": [row("x/B-loc")]}
+    )
+    pseudo = PseudoLabels(0.5, {"a": {"a-train-0": [Entity(1, 4, "GPE", 0.75)]}})
+    first = merge_sources([source], MAPPING.restricted(["a"]), (), pseudo)["train"][0]
+    assert [NAMES[tag] for tag in first["ner_tags"]] == ["O", "B-GPE", "I-GPE", "I-GPE", "O", "B-PERSON"]
+    assert first["origin"] == [0, 1, 1, 1, 0, 0]
+    assert first["confidence"] == [1, 0.75, 0.75, 0.75, 1, 1]

@@ -1,0 +1,171 @@
+"""A tree of labels carried through: applied, saved, loaded, published, shown, rebuilt and exported."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import product_tree as tree
+from builders import make_matrix
+from esnera_hf import MergeResult, apply
+from esnera_hf.alignment.mapping import LabelMapping
+from esnera_hf.cli.main import main
+from esnera_hf.errors import MappingError
+from esnera_hf.evaluation.merged_tagger import FinalSettings, finish, with_mentions
+from esnera_hf.hub.push import Publication, write_bundle
+from esnera_hf.merging.export import export
+from esnera_hf.report.build import Account, build_report
+from esnera_hf.report.html import render_report
+from esnera_hf.report.tables import annotated_coarsely, not_annotated
+from esnera_hf.sources.licenses import licence_from_id
+from esnera_hf.taggers.settings import TaggerPlan
+from markdown_reading import tables
+
+NAMES = {"fine", "coarse", "books"}
+SOURCES = [replace(source, licence=licence_from_id("mit")) for source in tree.SOURCES]
+
+
+def applied(mapping: LabelMapping = tree.MAPPING) -> MergeResult:
+    return apply(mapping, SOURCES)
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tree") / "merged"
+    applied().save(folder)
+    return folder
+
+
+def test_an_edited_file_is_applied(tmp_path: Path) -> None:
+    flat = replace(tree.MAPPING, parents={}).to_yaml()
+    parents = "parents: {book: PRODUCT, film: PRODUCT}\nlabels:\n"
+    file = tmp_path / "mapping.yaml"
+    file.write_text(flat.replace("labels:\n\n", parents + "\n", 1))
+    result = apply(file, SOURCES)
+    assert result.mapping == with_mentions(tree.MAPPING, SOURCES)
+    assert result.dataset["train"].features["coarse_tags"].feature.names == tree.COARSE_TAGS
+    alone = apply(file, SOURCES[:1])
+    assert alone.mapping.unified_labels == ("PRODUCT", "book", "film")
+    assert alone.view("coarse")["test"]["ner_tags"][:] == [[1, 1, 0]]
+
+
+def test_saved_and_loaded(saved: Path) -> None:
+    result = MergeResult.load(saved)
+    assert result.mapping == with_mentions(tree.MAPPING, SOURCES)
+    assert "    book      ←  fine:Book, books:title" in repr(result).split("\n")
+    for level in ("fine", "coarse", "original"):
+        for split, rows in applied().view(level).items():
+            assert result.view(level)[split].to_list() == rows.to_list()
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("  film: PRODUCT\n", ""),
+        ("parents:\n  book: PRODUCT\n  film: PRODUCT\n", ""),
+        # the same outermost labels, another place for one of them
+        ("  film: PRODUCT\n", "  film: PER\n"),
+    ],
+)
+def test_parents_that_were_edited_beside_the_dataset_are_refused(saved: Path, old: str, new: str) -> None:
+    file = saved / "mapping.yaml"
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new))
+    try:
+        with pytest.raises(MappingError, match="made with another mapping"):
+            MergeResult.load(saved)
+    finally:
+        file.write_text(text)
+
+
+def test_what_sources_do_not_annotate() -> None:
+    assert list(not_annotated(tree.MAPPING, NAMES)) == [
+        {"source": "fine", "labels": ["PER", "PRODUCT"]},
+        {"source": "books", "labels": ["PER", "PRODUCT", "film"]},
+    ]
+    assert list(annotated_coarsely(tree.MAPPING, NAMES)) == [
+        {"source": "coarse", "label": "PRODUCT", "parts": ["book", "film"]}
+    ]
+    assert not list(annotated_coarsely(replace(tree.MAPPING, parents={}), NAMES))
+
+
+def test_the_card() -> None:
+    card = applied().card("me/products")
+    (found,) = [rows for rows in tables(card.body) if "part of" in rows[0]]
+    head, *rows = found
+    assert head == ["unified label", "part of", "source labels", "annotated", "pseudo-labels"]
+    assert [row[:2] for row in rows] == [
+        ["PER", ""],
+        ["PRODUCT", ""],
+        ["book", "PRODUCT"],
+        ["film", "PRODUCT"],
+    ]
+    assert [row[3] for row in rows] == ["1", "5", "5", "3"]
+    assert "`coarse_tags`" in card.body
+    assert 'esnera_hf.view(dataset, "coarse")' in card.body
+    assert "  - coarse: book, film as PRODUCT\n" in card.body
+    assert "A merge is flat" not in card.body
+    columns = [feature["name"] for feature in card.metadata["dataset_info"]["features"]]
+    assert columns[2:4] == ["ner_tags", "coarse_tags"]
+    flat = applied(replace(tree.MAPPING, parents={})).card("me/products").body
+    assert not re.search("coarse_tags|part of \\||esnera_hf.view", flat)
+
+
+def test_the_report() -> None:
+    result = applied()
+    page = render_report(result.report, result.mapping, None)
+    titles = re.findall(r"<h3>(.*?) <span class=\"note\">\d", page)
+    plain = [re.sub("<[^>]*>", "", title) for title in titles]
+    assert plain == ["PER", "PRODUCT", "PRODUCT › book", "PRODUCT › film", "(left out)"]
+
+
+def test_a_label_and_its_part_come_first_of_what_did_not_become_one() -> None:
+    labels = [str(entry.label) for entry in tree.MAPPING.entries]
+    pairs = [("fine:Book", "coarse:product"), ("fine:Book", "coarse:person"), ("fine:Movie", "books:title")]
+    matrix = make_matrix(dict.fromkeys(labels, 1), {}, dict.fromkeys(pairs, 0.5))
+    final = finish(SOURCES, tree.MAPPING, (), FinalSettings(augment=None), TaggerPlan("no encoder"))
+    mapping = replace(tree.MAPPING, method="greedy", lam=0.4)
+    report = build_report(Account(SOURCES, mapping, final, {}, matrix))
+    assert [(pair["one"], pair["other"]) for pair in report.near] == pairs
+
+
+def test_rebuilt_from_a_recipe(tmp_path: Path) -> None:
+    result = applied()
+    (tmp_path / "recipe").mkdir()
+    publication = Publication(result.dataset, result.mapping, None, result.report)
+    write_bundle(publication, {}, tmp_path / "recipe", text=False)
+    rebuilt = apply(tmp_path / "recipe", SOURCES)
+    assert rebuilt.mapping == with_mentions(tree.MAPPING, SOURCES)
+    for split, rows in result.dataset.items():
+        assert rebuilt.dataset[split].to_list() == rows.to_list()
+        assert rebuilt.dataset[split].features == rows.features
+
+
+@pytest.mark.parametrize("level", ["fine", "coarse", "original"])
+def test_exported(saved: Path, tmp_path: Path, level: str) -> None:
+    command = ["export", str(saved), "--level", level, "--format", "conll", "--output", str(tmp_path / "cli")]
+    assert main(command) == 0
+    export(MergeResult.load(saved).view(level), tmp_path / "api", "conll")  # type: ignore[arg-type]
+    first = {"fine": "B-book", "coarse": "B-PRODUCT", "original": "B-books:title"}[level]
+    text = (tmp_path / "cli" / "test.conll").read_text()
+    assert text.startswith(f"dune\t{first}\n")
+    assert text == (tmp_path / "api" / "test.conll").read_text()
+
+
+def test_a_source_has_one_level(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.conll").write_text("x B-P\n\ny B-P\n\nz B-P\n")
+    command = ["export", str(tmp_path / "a.conll"), "--level", "coarse", "--output", str(tmp_path / "out")]
+    assert main(command) != 0
+    assert "is no merged dataset, it has one level" in capsys.readouterr().err
+
+
+def test_the_difference_of_two_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tree.MAPPING.save(tmp_path / "after.yaml")
+    replace(tree.MAPPING, parents={}).save(tmp_path / "before.yaml")
+    assert main(["diff", str(tmp_path / "before.yaml"), str(tmp_path / "after.yaml")]) == 0
+    out = capsys.readouterr().out
+    assert "parent of book: (no part of another) → PRODUCT" in out

@@ -1,0 +1,117 @@
+"""brat standoff: text and annotation in two files."""
+
+from __future__ import annotations
+
+import pytest
+
+from corpora import sentences_of, write
+from esnera_hf.errors import ConfigurationError, SourceError
+from esnera_hf.sources.load import load_source
+from esnera_hf.sources.options import ReadingOptions
+from esnera_hf.sources.readers.brat import read_brat
+from esnera_hf.sources.readers.json import DISCONTINUOUS
+from esnera_hf.sources.readers.offsets import EMPTY, TRIMMED, WIDENED
+from esnera_hf.sources.readers.text import UNDECODABLE
+
+
+def document(folder, text, ann, name="d"):
+    write(folder / f"{name}.txt", text)
+    return write(folder / f"{name}.ann", ann)
+
+
+def read(path):
+    return [
+        (" ".join(s.tokens), [(e.start, e.end, e.label) for e in s.spans], s.repairs)
+        for s in read_brat([path])
+    ]
+
+
+def test_lines_become_sentences(tmp_path):
+    ann = "T1\tPER 0 3\tAnn\n#1\tAnnotatorNotes T1\tx\nR1\tr Arg1:T1 Arg2:T2\nT2\tLOC 12 18\tNew Yo\nE1\tPER:T1\n"
+    path = document(tmp_path, "Ann ran.\r\n\r\nNew York\n", ann)
+    assert read(path) == [("Ann ran .", [(0, 1, "PER")], []), ("New York", [(0, 2, "LOC")], [WIDENED])]
+    assert [s.where for s in read_brat([path])] == ["d.txt, line 1", "d.txt, line 3"]
+
+
+@pytest.mark.parametrize(
+    ("text", "ann", "expected"),
+    [
+        ("a b c\n", "T1\tX 0 1;4 5\ta c\n", [("a b c", [(0, 3, "X")], [DISCONTINUOUS])]),
+        ("a b\nc d\n", "T1\tX 2 5\tb c\n", [("a b c d", [(1, 3, "X")], [])]),
+        ("a b\n", "T1\tX 0 2\ta \n", [("a b", [(0, 1, "X")], [TRIMMED])]),
+        ("a  b\n", "T1\tX 1 3\t  \n", [("a b", [], [EMPTY])]),
+        ("a\n", "", [("a", [], [])]),
+        ("北京\n \n好", "T1\tX 0 2\t北京\n", [("北 京", [(0, 2, "X")], []), ("好", [], [])]),
+        (b"a\xff b", "T1\tX 0 1\ta", [("a \ufffd b", [(0, 1, "X")], [UNDECODABLE])]),
+        ("a \ufffd", "T1\tX 0 1\ta", [("a \ufffd", [(0, 1, "X")], [])]),
+    ],
+)
+def test_documents(tmp_path, text, ann, expected):
+    assert read(document(tmp_path, text, ann)) == expected
+
+
+def test_documents_without_entities_and_with_any_name_are_read(tmp_path):
+    for number in range(4):
+        document(tmp_path / "c", f"Ann {number}", "T1\tPER 0 3\tAnn", f"LICENSE_{number}")
+        document(tmp_path / "c", f"nobody {number}", "", f"empty_{number}")
+    write(tmp_path / "c" / "loose.txt", "no annotation beside it")
+    source = load_source(tmp_path / "c")
+    assert sum(source.summary.sentences.values()) == 8
+    assert source.notes[0] == "not read: loose.txt (no annotation of brat)"
+    with pytest.raises(ConfigurationError, match="the folder is read as brat, which has no tag columns"):
+        load_source(tmp_path / "c", options=ReadingOptions(tag_column="x"))
+
+
+def test_a_stray_empty_annotation_makes_no_brat_folder(tmp_path):
+    for split in ("train", "dev", "test"):
+        write(tmp_path / "c" / f"{split}.txt", f"Ann\tB-PER\n{split}\tO\n")
+    write(tmp_path / "c" / "x.ann", "")
+    write(tmp_path / "c" / "train.ann", "")
+    source = load_source(tmp_path / "c")
+    assert [source.dataset[split]["tokens"][0][1] for split in source.dataset] == ["train", "dev", "test"]
+
+
+def test_splits_are_told_by_the_names_of_all_documents(tmp_path):
+    for split in ("train", "dev", "test"):
+        document(tmp_path / "named", f"{split} Ann", f"T1\tPER {len(split) + 1} {len(split) + 4}\tAnn", split)
+    source = load_source(tmp_path / "named")
+    assert [source.dataset[split]["tokens"][0][0] for split in source.dataset] == ["train", "dev", "test"]
+    for name in ("test_case", "test_run", "other"):
+        document(tmp_path / "cases", f"{name} Ann", f"T1\tPER {len(name) + 1} {len(name) + 4}\tAnn", name)
+    assert sum(load_source(tmp_path / "cases").summary.sentences.values()) == 3
+
+
+def test_a_folder(tmp_path):
+    for split in ("train", "dev", "test"):
+        document(
+            tmp_path / "c" / split, f"{split} Ann", f"T1\tPER {len(split) + 1} {len(split) + 4}\tAnn", "1"
+        )
+    document(tmp_path / "c" / "train", "Bob", "T1\tPER 0 3\tBob", "2")
+    write(tmp_path / "c" / "annotation.conf", "[entities]")
+    source = load_source(tmp_path / "c")
+    assert sentences_of(source) == [
+        ("trainAnn", [(1, 2, "PER")]),
+        ("Bob", [(0, 1, "PER")]),
+        ("devAnn", [(1, 2, "PER")]),
+        ("testAnn", [(1, 2, "PER")]),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("ann", "message"),
+    [
+        ("T1\tX 0 9\tAnn", r"d\.ann, line 1: \[0, 9\) lies outside the text of 3 characters"),
+        ("T1\tX 2 2\t", r"line 1: \[2, 2\) lies outside"),
+        ("\nT1\tX 0 2\tAnn", "line 2: offsets hold 'An', expected 'Ann'"),
+        ("T1 X 0 3 Ann", "line 1: expected 'T1<TAB>LABEL START END<TAB>mention'"),
+        ("T1\tX a b\tAnn", "line 1: expected 'T1<TAB>"),
+    ],
+)
+def test_a_broken_annotation_is_named(tmp_path, ann, message):
+    with pytest.raises(SourceError, match=message):
+        read(document(tmp_path, "Ann", ann))
+
+
+def test_a_missing_text(tmp_path):
+    with pytest.raises(SourceError, match=r"d\.ann: no d\.txt beside it"):
+        load_source(write(tmp_path / "d.ann", "T1\tX 0 1\ta"))

@@ -1,0 +1,267 @@
+"""Column files: layouts, schemes and defects met in the wild, each written small."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from corpora import PREFIXED_SCHEMES, annotated, column_text, encode, write
+from esnera_hf.errors import SourceError
+from esnera_hf.sources.options import ReadingOptions
+from esnera_hf.sources.readers.columns import ColumnFile
+from esnera_hf.sources.readers.text import UNDECODABLE
+
+TOKENS = st.text(st.sampled_from("ab#北é。\u2028\u0085\u3000\u00a0\v"), min_size=1, max_size=3)
+
+
+def read(path, **options):
+    """Return tokens and (start, end, label) of every sentence."""
+    return [
+        (sentence.tokens, [(e.start, e.end, e.label) for e in sentence.spans])
+        for sentence in ColumnFile(path, ReadingOptions(**options))()
+    ]
+
+
+@pytest.mark.parametrize("scheme", PREFIXED_SCHEMES)
+@given(
+    corpus=st.lists(annotated(TOKENS, ["PER", "GPE.NOM", "art-film", "人名"]), min_size=1, max_size=3),
+    separator=st.sampled_from(["\t", " "]),
+    end=st.sampled_from(["\n", "\r\n"]),
+    mark=st.sampled_from(["", "\ufeff"]),
+)
+def test_sentences_survive(tmp_path_factory, scheme, corpus, separator, end, mark):
+    corpus = [(["x", "."], []), *corpus]
+    text = column_text(
+        ((tokens, encode(len(tokens), entities, scheme)) for tokens, entities in corpus), separator
+    )
+    path = write(tmp_path_factory.getbasetemp() / f"{scheme}.txt", mark + text.replace("\n", end))
+    sentences = list(ColumnFile(path)())
+    assert [(s.tokens, s.spans) for s in sentences] == corpus
+    assert all(s.repairs == [] for s in sentences)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param("Ann B-PER\nran O\n", [(["Ann", "ran"], [(0, 1, "PER")])], id="spaces"),
+        pytest.param("  Ann   B-PER \nran\tO\n", [(["Ann", "ran"], [(0, 1, "PER")])], id="runs of spaces"),
+        pytest.param("New York\tB-LOC\n.\tO", [(["New York", "."], [(0, 1, "LOC")])], id="space in a token"),
+        pytest.param(" \tO\n한\tB-PS\n", [([" ", "한"], [(1, 2, "PS")])], id="space as a token"),
+        pytest.param("\tO\na\tB-X\n", [(["", "a"], [(1, 2, "X")])], id="empty token"),
+        pytest.param("a\tB-X\t\nb\tO\n", [(["a", "b"], [(0, 1, "X")])], id="tab at a line's end"),
+        pytest.param("a\tB-X\n\t\n \nb\tO\n", [(["a"], [(0, 1, "X")]), (["b"], [])], id="blank lines"),
+        pytest.param("a\tLOC\nb\tO\n", [(["a", "b"], [(0, 1, "LOC")])], id="no prefixes"),
+        pytest.param("a\tart-film\nb\tO\n", [(["a", "b"], [(0, 1, "art-film")])], id="no prefixes, hyphen"),
+        pytest.param("a\tB-X\nb\tI-X\n", [(["a", "b"], [(0, 2, "X")])], id="no O anywhere"),
+        pytest.param(
+            "Ann NNP B-NP B-PER\nran VBD B-VP O\n", [(["Ann", "ran"], [(0, 1, "PER")])], id="CoNLL-2003"
+        ),
+        pytest.param(
+            "-DOCSTART- -X- O O\n\nAnn NNP I-NP I-PER\n-DOCSTART- -X- O O\nran VBD I-VP O\n",
+            [(["Ann"], [(0, 1, "PER")]), (["ran"], [])],
+            id="document markers",
+        ),
+        pytest.param(
+            "# text = Ann ran\n1\tAnn\tB-PER\t-\t-\n2\tran\tO\t-\t-\n",
+            [(["Ann", "ran"], [(0, 1, "PER")])],
+            id="UNER",
+        ),
+        pytest.param(
+            "#\thttp://a.b\t[2010]\t\n1\tUni\tB-ORG\tO\n2\tBonn\tI-ORG\tB-LOC\n3\tLOC\tB-LOC\tO\n4\t.\tO\tO\n",
+            [(["Uni", "Bonn", "LOC", "."], [(0, 2, "ORG"), (2, 3, "LOC"), (1, 2, "LOC")])],
+            id="GermEval: layers, comments as wide as rows",
+        ),
+        pytest.param(
+            "## CHAR\tNE_TAG\n## 1\t<한:PS>\n한\tB-PS\n#\tO\n", [(["한", "#"], [(0, 1, "PS")])], id="KLUE"
+        ),
+        pytest.param(
+            "#a\tPER\n#\tO\nb\tO\n", [(["#a", "#", "b"], [(0, 1, "PER")])], id="hashtags, no prefixes"
+        ),
+        pytest.param(
+            "# sent id 0\nAnn N x PER\n# N x O\n\n# sent id 1\nran V x O\n",
+            [(["Ann", "#"], [(0, 1, "PER")]), (["ran"], [])],
+            id="comments as wide as rows, no prefixes",
+        ),
+        pytest.param(
+            "#\tSYM\n1\tNUM\nrocks\tO\n", [(["#", "1", "rocks"], [(0, 1, "SYM"), (1, 2, "NUM")])], id="a sign"
+        ),
+        pytest.param(
+            "口0\tB-X\n腔1\tI-X\n好0\tO\n", [(["口", "腔", "好"], [(0, 2, "X")])], id="word positions"
+        ),
+        pytest.param(
+            "A1\tB-X\nB2\tI-X\nc\tO\n", [(["A1", "B2", "c"], [(0, 2, "X")])], id="no word positions"
+        ),
+        pytest.param("口0\tB-X\n腔0\tO\n", [(["口0", "腔0"], [(0, 1, "X")])], id="zeros alone"),
+        pytest.param(
+            "2019\tB-DATE\n2020\tB-DATE\n\n1998\tO\n12\tO\n",
+            [(["2019", "2020"], [(0, 1, "DATE"), (1, 2, "DATE")]), (["1998", "12"], [])],
+            id="numbers are no word positions",
+        ),
+        pytest.param(
+            "1\tBerlin\tB-LOC\tO\n2\tran\tO\tO\n", [(["Berlin", "ran"], [(0, 1, "LOC")])], id="an empty layer"
+        ),
+        pytest.param(
+            "# sent1\nfoo O\nbar O\n", [(["foo", "bar"], [])], id="a comment where nothing is annotated"
+        ),
+        pytest.param(
+            "###MEDLINE:9\na\tB-X\n\n#12\nb\tO\n",
+            [(["a"], [(0, 1, "X")]), (["b"], [])],
+            id="comments without a space",
+        ),
+        pytest.param(
+            "word\tlabel\na\tLOC\nb\tO\n", [(["a", "b"], [(0, 1, "LOC")])], id="names of the columns"
+        ),
+        pytest.param(
+            "Token,NER\na,B-X\nb,O\n", [(["a", "b"], [(0, 1, "X")])], id="names of the columns, commas"
+        ),
+        pytest.param(
+            "s1,Ann,B-X\ns1,ran,O\ns2,Bob,B-X\ns2,sat,O\n",
+            [(["Ann", "ran"], [(0, 1, "X")]), (["Bob", "sat"], [(0, 1, "X")])],
+            id="a column of sentences",
+        ),
+        pytest.param(
+            "sentence_id\tword\ttag\n1\tAnn\tB-X\n1\tran\tO\n2\tBob\tB-X\n2\tsat\tO\n2\tup\tO\n",
+            [(["Ann", "ran"], [(0, 1, "X")]), (["Bob", "sat", "up"], [(0, 1, "X")])],
+            id="numbered sentences and names of the columns",
+        ),
+        pytest.param(
+            "Sentence #,Word,POS,Tag\nSentence: 1,Ann,N,B-X\n,ran,V,O\n,by,P,O\n"
+            'Sentence: 2,"a, b",N,B-X\n,sat,V,O\n,up,P,O\n',
+            [(["Ann", "ran", "by"], [(0, 1, "X")]), (["a, b", "sat", "up"], [(0, 1, "X")])],
+            id="sentences named in their first row",
+        ),
+        pytest.param(
+            "a\tN\tB-X\na\tN\tO\nb\tN\tO\nb\tN\tO\n\nb\tN\tB-X\n",
+            [(["a", "a", "b", "b"], [(0, 1, "X")]), (["b"], [(0, 1, "X")])],
+            id="repeated words where blank lines part sentences",
+        ),
+    ],
+)
+def test_layouts(tmp_path, text, expected):
+    assert read(write(tmp_path / "a.txt", text)) == expected
+
+
+def test_word_positions_of_more_digits(tmp_path):
+    word = "abcdefghij1x"
+    tokens = [f"{char}{position}" for position, char in enumerate(word)] + ["10", "东0", "51"]
+    path = write(tmp_path / "a.txt", column_text([(tokens, ["O"] * 14 + ["B-X"])]))
+    assert read(path) == [([*word, "1", "东", "5"], [(14, 15, "X")])]
+
+
+def test_a_digit_that_begins_a_word_after_ten_characters(tmp_path):
+    tokens = [f"a{position}" for position in range(10)] + ["10", "b1"]
+    path = write(tmp_path / "a.txt", column_text([(tokens, ["O"] * 11 + ["B-X"])]))
+    assert read(path)[0][0] == [*"aaaaaaaaaa", "1", "b"]
+
+
+def test_separators_of_other_scripts_stay_inside_tokens(tmp_path):
+    text = "a\u2028b{0}B-X\n\u3000{0}O\nc\u0085{0}O\n\u00a0{0}O\n"
+    for separator in ("\t", " "):
+        path = write(tmp_path / "a.txt", text.format(separator))
+        assert read(path) == [(["a\u2028b", "\u3000", "c\u0085", "\u00a0"], [(0, 1, "X")])]
+
+
+def test_a_layer_that_begins_after_the_first_rows(tmp_path, monkeypatch):
+    monkeypatch.setattr("esnera_hf.sources.readers.columns._SNIFFED_ROWS", 2)
+    text = "Uni B-ORG O\nx O O\n\nUni B-ORG O\nBonn I-ORG B-LOC\n"
+    assert read(write(tmp_path / "a.txt", text)) == [
+        (["Uni", "x"], [(0, 1, "ORG")]),
+        (["Uni", "Bonn"], [(0, 2, "ORG"), (1, 2, "LOC")]),
+    ]
+
+
+def test_orphans_are_repaired_and_counted(tmp_path):
+    path = write(tmp_path / "a.txt", "a\tO\nb\tI-X\n\nc\tB-X\nd\tI-Y\n")
+    sentences = list(ColumnFile(path)())
+    assert [len(s.spans) for s in sentences] == [1, 2]
+    assert [s.repairs for s in sentences] == [["inside tag without a begin tag"]] * 2
+    assert [s.where for s in sentences] == ["a.txt, line 1", "a.txt, line 4"]
+
+
+def test_iob1_has_no_orphans(tmp_path):
+    path = write(tmp_path / "a.txt", "a\tO\nb\tI-X\nc\tB-X\nd\tI-Y\n")
+    (sentence,) = ColumnFile(path)()
+    assert [(e.start, e.end, e.label) for e in sentence.spans] == [(1, 2, "X"), (2, 3, "X"), (3, 4, "Y")]
+    assert sentence.repairs == []
+
+
+def test_undecodable_bytes_are_counted_by_sentence(tmp_path):
+    path = write(tmp_path / "a.txt", b"\xff\tO\n\xfe\tB-X\n\nb\tO\n\n\xff\tO\n")
+    assert [s.repairs for s in ColumnFile(path)()] == [[UNDECODABLE], [], [UNDECODABLE]]
+
+
+def test_columns_and_scheme_can_be_named(tmp_path):
+    path = write(tmp_path / "a.txt", "a B-NP B-X\nb I-NP O\n")
+    assert read(path, tag_column=1) == read(path, tag_column=-2) == [(["a", "b"], [(0, 2, "NP")])]
+    assert read(path, scheme="none") == [(["a", "b"], [(0, 1, "B-X")])]
+    words = write(tmp_path / "b.txt", "a\tPER\nb\tLOC\n")
+    assert read(words, tag_column=1) == [(["a", "b"], [(0, 1, "PER"), (1, 2, "LOC")])]
+
+
+@pytest.mark.parametrize("column", [2, -3])
+def test_a_column_that_is_not_there(tmp_path, column):
+    path = write(tmp_path / "a.txt", "a O\nb B-X\n")
+    with pytest.raises(SourceError, match=f"a.txt: there is no column {column}, the rows have 2 columns"):
+        read(path, tag_column=column)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "just\nwords\n",
+        "\n\n",
+        "a great film\t1\na bad film\t0\n",
+        "It was late and\nnobody had come to\n",
+        "\ufeff",
+    ],
+)
+def test_no_known_format(tmp_path, text):
+    path = write(tmp_path / "a.txt", text)
+    with pytest.raises(SourceError, match=r"a\.txt: no known format. Expected token and tag columns"):
+        read(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a\tO\nb\n", "a.txt, line 2: expected 2 columns as in the lines before, found 1"),
+        ("a\tB-X\n#wow\nb\tO\n", "a.txt, line 2: expected 2 columns as in the lines before, found 1"),
+        ("#MeToo\nis\tO\nAnn\tB-PER\n", "a.txt, line 1: expected 2 columns as in the lines before, found 1"),
+        ("a B-X B-X\nb O O\nc B-Y I-Y\nd B-Y B-Y\n", "a.txt: columns 1 and 2 hold much the same tags"),
+        ("a O\n\nb B-X\nc d O\n", "a.txt, line 4: expected 2 columns as in the lines before, found 3"),
+        ("a\tB-X\nb\tI-X\nc\tLOC\nd\tO\n", "a.txt, line 3: tag 'LOC' is not of scheme IOB2"),
+        ("a\tB-X\nb\tI-X\nc\tS-X\nd\tM-X\ne\tO\n", "a.txt, line 4: tag 'M-X' is not of scheme BIOES"),
+        ("a\tA\tO\nb\tB\tB-X\nc\tB-A\tO\nd\tA\tX\n", "a.txt, line 4: tag 'X' is not of scheme IOB2"),
+    ],
+)
+def test_a_broken_row_names_file_and_line(tmp_path, text, message):
+    path = write(tmp_path / "a.txt", text)
+    with pytest.raises(SourceError) as caught:
+        read(path)
+    assert message in str(caught.value)
+
+
+def test_a_given_scheme_is_held_to(tmp_path):
+    path = write(tmp_path / "a.txt", "a\tS-X\nb\tO\n")
+    with pytest.raises(SourceError, match="line 1: tag 'S-X' is not of scheme IOB2"):
+        read(path, scheme="IOB2")
+
+
+@pytest.mark.parametrize("separator", [",", ";", "|"])
+def test_other_separators(tmp_path, separator):
+    rows = [("Ann", "B-PER"), (f'"{separator}"', "O"), ("ran", "O")]
+    path = tmp_path / "train.csv"
+    path.write_text("".join(f"{token}{separator}{tag}\n" for token, tag in rows), encoding="utf-8")
+    (sentence,) = ColumnFile(path)()
+    assert sentence.tokens == ["Ann", separator, "ran"]
+    assert [(e.start, e.end, e.label) for e in sentence.spans] == [(0, 1, "PER")]
+
+
+def test_tags_before_tokens(tmp_path):
+    path = tmp_path / "train.txt"
+    path.write_text("O\tin\nB-LOC\tRome\n\n", encoding="utf-8")
+    for reader in (ColumnFile(path), ColumnFile(path, ReadingOptions(tag_column=0))):
+        (sentence,) = reader()
+        assert sentence.tokens == ["in", "Rome"]
+        assert [(e.start, e.end, e.label) for e in sentence.spans] == [(1, 2, "LOC")]

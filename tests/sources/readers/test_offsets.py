@@ -1,0 +1,83 @@
+"""Character offsets become token offsets."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from esnera_hf.sources.readers.offsets import (
+    EMPTY,
+    TRIMMED,
+    WIDENED,
+    CharacterSpans,
+    to_tokens,
+    written_without_spaces,
+)
+from esnera_hf.tagging import Entity
+
+
+def project(text, *span, characters=False):
+    sentence = to_tokens(CharacterSpans(text, [Entity(*span, "x")], "here"), characters=characters)
+    return sentence.tokens, [(e.start, e.end) for e in sentence.spans], sentence.repairs
+
+
+@pytest.mark.parametrize(
+    ("text", "span", "expected"),
+    [
+        ("Ann Lee ran.", (0, 7), (["Ann", "Lee", "ran", "."], [(0, 2)], [])),
+        ("Ann Lee", (0, 4), (["Ann", "Lee"], [(0, 1)], [TRIMMED])),
+        ("Ann Lee", (1, 5), (["Ann", "Lee"], [(0, 2)], [WIDENED])),
+        ("Ann  Lee", (3, 5), (["Ann", "Lee"], [], [EMPTY])),
+        ("Ann Lee", (2, 4), (["Ann", "Lee"], [(0, 1)], [TRIMMED, WIDENED])),
+        ("O'Neil's x-ray", (0, 8), (["O'Neil's", "x-ray"], [(0, 1)], [])),
+        ("é e\u0301a b", (2, 5), (["é", "e\u0301a", "b"], [(1, 2)], [])),
+        ("हिन्दी है", (0, 6), (["हिन्दी", "है"], [(0, 1)], [])),
+        ("می\u200cخواهم.", (0, 8), (["می\u200cخواهم", "."], [(0, 1)], [])),
+    ],
+)
+def test_words(text, span, expected):
+    assert project(text, *span) == expected
+
+
+def test_characters():
+    assert project("a 北京", 1, 4, characters=True) == (["a", " ", "北", "京"], [(2, 4)], [TRIMMED])
+    assert project("a  b", 1, 3, characters=True) == (["a", " ", " ", "b"], [], [EMPTY])
+
+
+def test_no_tokens_and_no_annotation():
+    assert to_tokens(CharacterSpans("  ", [], "here"), characters=False) is None
+    assert to_tokens(CharacterSpans("a", None, "here"), characters=False).spans is None
+
+
+@given(st.text(st.sampled_from("ab é\u0301北.-"), min_size=1, max_size=12), st.data(), st.booleans())
+def test_a_span_covers_its_mention(text, data, characters):
+    start, end = sorted(data.draw(st.lists(st.integers(0, len(text)), min_size=2, max_size=2, unique=True)))
+    record = CharacterSpans(text, [Entity(start, end, "x")], "here")
+    sentence = to_tokens(record, characters=characters)
+    if sentence is None:
+        assert not text.strip()
+        return
+    assert "".join("".join(sentence.tokens).split()) == "".join(text.split())
+    mention = "".join(text[start:end].split())
+    if mention:
+        (span,) = sentence.spans
+        covered = "".join("".join(sentence.tokens[span.start : span.end]).split())
+        assert mention in covered
+        assert (covered == mention) or WIDENED in sentence.repairs
+    else:
+        assert (sentence.spans, sentence.repairs) == ([], [EMPTY])
+
+
+@pytest.mark.parametrize(
+    ("texts", "expected"),
+    [
+        (["北京大学"], True),
+        (["カタカナ"], True),
+        (["한국어 말"], False),
+        (["in 北京 a word"], False),
+        ([], False),
+    ],
+)
+def test_scripts(texts, expected):
+    assert written_without_spaces(texts) is expected

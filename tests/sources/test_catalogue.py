@@ -1,0 +1,74 @@
+"""The table of known corpora."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from corpora import sentences_of, write
+from esnera_hf.sources.catalogue import NAMED_SOURCES, find_named, known_names
+from esnera_hf.sources.load import load_source
+from esnera_hf.sources.options import FORMATS
+from esnera_hf.sources.splits import canonical_split
+
+
+@pytest.mark.parametrize("known", NAMED_SOURCES.values(), ids=list(NAMED_SOURCES))
+def test_every_entry_is_whole(known):
+    assert known.language
+    assert known.homepage.startswith("https://")
+    assert known.licence.clause
+    assert known.folders
+    assert known.format in (None, *FORMATS)
+    assert set(known.files) <= {"train", "validation", "test"}
+    assert all(canonical_split(split) == split for split in known.sentences)
+    assert known.labels == tuple(sorted(known.labels))
+    assert known.hub is None or re.fullmatch(r"[\w.-]+/[\w.-]+", known.hub.repo_id)
+    if known.tag_names:
+        assert {tag[2:] for tag in known.tag_names if tag != "O"} == set(known.labels)
+
+
+def test_names_and_folders():
+    assert known_names() == sorted(NAMED_SOURCES)
+    assert find_named("cluener").name == "cluener"
+    assert find_named("klue_ko").name == "klue"
+    assert find_named("crossner") is None
+    assert find_named("nothing") is None
+
+
+def test_the_first_pattern_that_fits_counts(tmp_path):
+    known = replace(
+        NAMED_SOURCES["cluener"], files={"train": ("best.json", "*.json"), "test": ("none.json",)}
+    )
+    one, other = write(tmp_path / "a" / "x.json", "{}"), write(tmp_path / "y.json", "{}")
+    assert known.find_files(tmp_path) == {"train": [other, one]}
+    best = write(tmp_path / "b" / "best.json", "{}")
+    write(tmp_path / "a" / "backup" / "best.json", "{}")
+    assert known.find_files(tmp_path) == {"train": [best]}
+
+
+def test_labels_that_a_known_corpus_does_not_have(tmp_path):
+    path = write(tmp_path / "c.txt", "{{LOCATION:北京}}\n{{location:上海}}{{persn_name:李}}\n{{time:今}}\n")
+    source = load_source(f"boson={path}")
+    assert source.notes[:2] == (
+        "labels that boson is not known to annotate: LOCATION, persn_name",
+        "labels that differ only in case, kept apart: LOCATION, location",
+    )
+    assert source.labels == ("LOCATION", "location", "persn_name", "time")
+
+
+def test_numbers_of_a_known_corpus(tmp_path):
+    for split in ("train", "val", "test"):
+        write(
+            tmp_path / "multinerd" / f"{split}_en.jsonl",
+            '{"tokens": ["a", "b"], "ner_tags": [7, 8], "lang": "en"}\n',
+        )
+    assert sentences_of(load_source(tmp_path / "multinerd")) == [("ab", [(0, 2, "ANIM")])] * 3
+
+
+def test_known_corpora_have_a_citation():
+    without = {name for name, source in NAMED_SOURCES.items() if not source.citation}
+    assert without == {"peoples_daily", "stockmark"}
+    assert NAMED_SOURCES["crossner_ai"].citation == NAMED_SOURCES["crossner_music"].citation
+    assert "Universal NER" in NAMED_SOURCES["uner_zh_gsdsimp"].citation

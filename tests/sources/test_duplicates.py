@@ -1,0 +1,221 @@
+"""Duplicates against brute force, and conflicts of annotation."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from builders import Row, make_source, row
+from esnera_hf.sources.duplicates import (
+    NEAR,
+    SHORTEST,
+    Duplicates,
+    Place,
+    find_duplicates,
+    jaccard,
+    normalise,
+)
+from esnera_hf.sources.leakage import find_leaks
+from esnera_hf.sources.source import NerSource
+
+LONG = "the quick brown fox jumps over the lazy dog near the old river bank today"
+
+
+def plain(text: str) -> Row:
+    return row(text)
+
+
+def found(sources: list[NerSource]) -> list[tuple[str, str, bool, bool]]:
+    pairs = find_duplicates(sources).pairs
+    return [(pair.first.id, pair.second.id, pair.exact, pair.conflict) for pair in pairs]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        *[
+            ("Fox, jumps!", "fox jumps"),
+            ("ＡＢＣ　１", "abc1"),
+            ("Stra\u00dfe", "STRASSE"),
+            ("e\u0301", "\u00e9"),
+        ],
+        *[
+            ("don\u00b4t `so`", "dont so"),
+            ("\u0130zmir", "izmir"),
+            ("\u0390", "\u03aa\u0301"),
+            ("❤\ufe0f", "❤"),
+        ],
+    ],
+)
+def test_what_is_levelled(one: str, other: str) -> None:
+    assert normalise(one) == normalise(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        *[("दिन", "दान"), ("ที่", "ทุ"), ("กำ", "กา"), ("தீ", "த"), ("বন", "বিন"), ("မြန်မာ", "မန်မာ")],
+        *[("بَيت", "بِيت"), ("C++", "C"), ("$5", "€5"), ("😀", "😡"), ("a < b", "a > b"), ("e\u0301", "e")],
+    ],
+)
+def test_what_tells_words_apart_counts(one: str, other: str) -> None:
+    assert normalise(one) != normalise(other)
+    found_leaks = find_leaks(
+        [make_source("a", {"train": [([one], ["B-P"])]}), make_source("b", {"test": [([other], ["B-P"])]})]
+    )
+    assert found_leaks == ()
+
+
+class TestPairs:
+    def test_the_same_text_in_two_splits_and_sources(self) -> None:
+        a = make_source("a", {"train": [plain("Hello there , you")], "test": [plain("hello there you")]})
+        b = make_source("b", {"validation": [plain("x y"), plain("hello there you")]})
+        assert found([a, b]) == [
+            ("a-train-0", "a-test-0", True, False),
+            ("a-train-0", "b-validation-1", True, False),
+            ("a-test-0", "b-validation-1", True, False),
+        ]
+
+    def test_nearly_the_same_text(self) -> None:
+        a = make_source("a", {"train": [plain(LONG)]})
+        b = make_source("b", {"train": [plain(LONG.replace("today", "again"))]})
+        assert found([a, b]) == [("a-train-0", "b-train-0", False, False)]
+
+    def test_another_text(self) -> None:
+        a = make_source("a", {"train": [plain(LONG)]})
+        b = make_source("b", {"train": [plain(LONG[:30] + " and then something else happened to them all")]})
+        assert found([a, b]) == []
+
+    def test_short_texts_are_the_same_or_not(self) -> None:
+        a = make_source("a", {"train": [plain("well done")]})
+        b = make_source("b", {"train": [plain("well dones")]})
+        assert found([a, b]) == []
+
+    def test_sentences_without_letters_are_no_duplicates(self) -> None:
+        assert found([make_source("a", {"train": [plain("...")], "test": [plain("!")]})]) == []
+
+    def test_every_copy_stands_in_a_pair(self) -> None:
+        a = make_source("a", {"train": [plain("one two")] * 3})
+        b = make_source("b", {"test": [plain("one two")] * 2})
+        duplicates = find_duplicates([a, b])
+        assert {pair.first.id for pair in duplicates.pairs} == {f"a-train-{i}" for i in range(3)}
+        assert {pair.second.id for pair in duplicates.pairs} == {f"b-test-{i}" for i in range(2)}
+        assert len(duplicates.pairs) == 4
+
+    def test_a_copy_of_a_near_text_is_found_in_every_split(self) -> None:
+        near = LONG.replace("today", "again")
+        a = make_source("a", {"train": [plain(LONG)], "test": [plain(LONG)]})
+        b = make_source("b", {"train": [plain(near)], "test": [plain(near)]})
+        pairs = {(one, other) for one, other, *_ in found([a, b])}
+        assert pairs == set(combinations(["a-train-0", "a-test-0", "b-train-0", "b-test-0"], 2))
+
+    def test_texts_from_one_template_do_not_explode(self) -> None:
+        texts = [f"{LONG} number {index}" for index in range(300)]
+        a = make_source("a", {"train": [plain(text) for text in texts]})
+        b = make_source("b", {"test": [plain(text + " x") for text in texts]})
+        assert len(find_duplicates([a, b]).pairs) <= 600
+
+
+class TestConflicts:
+    @pytest.mark.parametrize(
+        ("one", "other", "within", "between"),
+        [
+            ("anna/B-P smith/I-P", "anna/B-P smith/I-P", False, False),
+            ("anna/B-P smith/I-P", "anna/B-Q smith/I-Q", True, False),
+            ("anna/B-P smith/I-P", "anna smith", True, False),
+            ("anna/B-P smith/I-P", "anna/B-P smith", True, True),
+            ("anna/B-P smith/I-P", "anna smith/B-P", True, True),
+            ("anna/B-P smith/I-P", "Anna/B-P smith/I-P .", False, False),
+            ("anna/B-P smith/I-P", "anna , smith/B-P", True, True),
+        ],
+    )
+    def test_within_and_between_sources(self, one: str, other: str, within: bool, between: bool) -> None:
+        inside = make_source("a", {"train": [row(one)], "test": [row(other)]})
+        assert found([inside]) == [("a-train-0", "a-test-0", True, within)]
+        outside = [make_source("a", {"train": [row(one)]}), make_source("b", {"train": [row(other)]})]
+        assert found(outside) == [("a-train-0", "b-train-0", True, between)]
+
+    def test_within_a_split_only_conflicts_are_listed(self) -> None:
+        rows = [row("anna/B-P"), row("anna/B-P"), row("anna")]
+        assert found([make_source("a", {"train": rows})]) == [("a-train-0", "a-train-2", True, True)]
+
+
+WORDS = ["alpha", "beta", "gamma", "delta", "epsilon", "zeta"]
+
+
+@st.composite
+def variants(draw: st.DrawFn) -> list[Row]:
+    """Sentences made of few words, so that many are alike."""
+    lengths = st.integers(1, 12)
+    rows = []
+    for _ in range(draw(st.integers(0, 4))):
+        words = (WORDS * 2)[: draw(lengths)]
+        if draw(st.booleans()):
+            words[draw(st.integers(0, len(words) - 1))] = draw(st.sampled_from(["zz", "alpha", "omega"]))
+        tags = [draw(st.sampled_from(["O", "O", "B-P"])) for _ in words]
+        rows.append((words, tags))
+    return rows
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_what_is_found_is_what_brute_force_finds(data: st.DataObject) -> None:
+    sources = [
+        make_source(name, {split: data.draw(variants()) for split in ("train", "test")}) for name in "ab"
+    ]
+    duplicates = find_duplicates(sources)
+    assert duplicates == find_duplicates(sources)
+    keys = {
+        Place(s.name, split, sentence.id): normalise("".join(sentence.tokens))
+        for s in sources
+        for split in s.dataset
+        for sentence in s.sentences(split)
+    }
+    order = {place: index for index, place in enumerate(keys)}
+    alike = {}
+    for one, other in combinations(keys, 2):
+        a, b = keys[one], keys[other]
+        exact = a == b
+        if exact or (min(len(a), len(b)) >= SHORTEST and jaccard(a, b) >= NEAR):
+            alike[one, other] = alike[other, one] = exact
+    expected = set()
+    for place in keys:
+        for part in {other.part for other in keys} - {place.part}:
+            partners = [o for o in keys if o.part == part and (place, o) in alike]
+            if partners:
+                best = min(partners, key=lambda o: (not alike[place, o], order[o]))
+                first, second = sorted((place, best), key=order.__getitem__)
+                expected.add((first, second, alike[place, best]))
+    across = {(p.first, p.second, p.exact) for p in duplicates.pairs if p.first.part != p.second.part}
+    sure = {pair for pair in expected if pair[2] or jaccard(keys[pair[0]], keys[pair[1]]) >= 0.9}
+    assert sure <= across
+    assert all(exact == alike.get((first, second)) for first, second, exact in across)
+    assert all(p.conflict for p in duplicates.pairs if p.first.part == p.second.part)
+    assert [p.first for p in duplicates.pairs] == sorted((p.first for p in duplicates.pairs), key=order.get)
+
+
+class TestSummary:
+    @pytest.fixture
+    def duplicates(self) -> Duplicates:
+        a = make_source("a", {"train": [row("anna/B-P smith/I-P"), plain(LONG), row("x/B-P"), row("x")]})
+        b = make_source("b", {"test": [row("anna smith/B-N"), plain(LONG + " again")]})
+        return find_duplicates([a, b])
+
+    def test_conflicts(self, duplicates: Duplicates) -> None:
+        assert [pair.first.id for pair in duplicates.conflicts] == ["a-train-0", "a-train-2"]
+
+    def test_what_is_printed(self, duplicates: Duplicates) -> None:
+        assert str(duplicates).split("\n") == [
+            "a/train and b/test: 2 sentences of a/train are in b/test, 2 of b/test in a/train "
+            "(pairs: 1 the same, 1 nearly, 1 annotated in conflict)",
+            "  a-train-0 and b-test-0, in conflict: anna smith",
+            f"  a-train-1 and b-test-1, nearly: {LONG}",
+            "a/train: 1 sentences repeat another one with other annotation",
+            "  a-train-2 and a-train-3, in conflict: x",
+        ]
+
+    def test_nothing_to_say(self) -> None:
+        assert str(find_duplicates([])) == "no sentence stands in two splits or sources"

@@ -1,0 +1,190 @@
+"""What is held in memory does not grow with the number of sentences as they do."""
+
+from __future__ import annotations
+
+import gc
+import random
+import tracemalloc
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from esnera_hf.alignment.mapping import LabelMapping
+from esnera_hf.alignment.mapping_yaml import MappedLabel
+from esnera_hf.merging.merge import merge_sources
+from esnera_hf.similarity.empirical import cross_predictions
+from esnera_hf.similarity.overlap import screen
+from esnera_hf.sources import build, duplicates, source
+from esnera_hf.sources.duplicates import find_pairs
+from esnera_hf.sources.leakage import find_leaks
+from esnera_hf.sources.load import load_source
+from esnera_hf.sources.source import NerSource
+from esnera_hf.taggers.predictions import read_predictions, write_predictions
+from esnera_hf.tagging import Entity, LabelRef
+
+SMALL, LARGE = 400, 1_600
+WORDS = [f"{c}{v}{d}{w}" for c in "bdfgklmnpr" for v in "aeiou" for d in "stvz" for w in "aei"]
+
+
+#: How much is held or looked at at a time, by the name of the constant.
+AT_ONCE = (
+    "duplicates.duplicates._AT_ONCE",
+    "merging._BATCH",
+    "predictions._ROWS",
+    "sources.arrow_batches._BATCH",
+    "sources.source._BATCH",
+)
+FIRST_LOOK = ("sources.build._SNIFFED", "sources.columns._SNIFFED_ROWS", "sources.build._IN_MEMORY")
+
+
+@pytest.fixture(autouse=True)
+def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make batches so small that either corpus has many."""
+    monkeypatch.setenv("TQDM_DISABLE", "1")
+    set_batches(monkeypatch, 50)
+
+
+def set_batches(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    for name in (*AT_ONCE, *FIRST_LOOK):
+        monkeypatch.setattr(f"esnera_hf.{name}", size)
+    monkeypatch.setattr(duplicates, "_CHARACTERS", 40 * size)  # characters
+    monkeypatch.setattr("datasets.config.DEFAULT_MAX_BATCH_SIZE", size)
+
+
+def written(folder: Path, name: str, sentences: int) -> Path:
+    """Write a corpus of sentences of ten words of a closed vocabulary, one mention in each."""
+    choose = random.Random(f"{name} {sentences}")
+    (folder / name).mkdir(parents=True)
+    for split, share in (("train", 0.8), ("validation", 0.1), ("test", 0.1)):
+        lines = []
+        for _ in range(round(sentences * share)):
+            place = choose.randrange(9)
+            tags = ["O"] * place + [f"B-{name}", f"I-{name}"] + ["O"] * (8 - place)
+            words = choose.choices(WORDS, k=10)
+            lines += [f"{word}\t{tag}\n" for word, tag in zip(words, tags, strict=True)]
+            lines.append("\n")
+        (folder / name / f"{split}.conll").write_text("".join(lines), encoding="utf-8")
+    return folder / name
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[int, list[Path]]:
+    folder = tmp_path_factory.mktemp("corpora")
+    return {size: [written(folder / str(size), name, size) for name in "ab"] for size in (SMALL, LARGE)}
+
+
+@pytest.fixture(scope="module")
+def loaded(files: dict[int, list[Path]]) -> Iterator[dict[int, list[NerSource]]]:
+    with pytest.MonkeyPatch.context() as patch:
+        set_batches(patch, 50)
+        yield {size: [load_source(path) for path in paths] for size, paths in files.items()}
+
+
+def peak(work: Callable[[], object]) -> int:
+    """Return the most bytes that Python and NumPy objects took at a time."""
+    gc.collect()
+    tracemalloc.start()
+    try:
+        work()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def grown(work: Callable[[int], object]) -> float:
+    """Return the bytes that each further sentence of the two corpora takes."""
+    work(SMALL)  # what is made once
+    return (peak(lambda: work(LARGE)) - peak(lambda: work(SMALL))) / (2 * (LARGE - SMALL))
+
+
+def mapping() -> LabelMapping:
+    return LabelMapping(("X",), tuple(MappedLabel(LabelRef(name, name), "X") for name in "ab"))
+
+
+# A sentence of ten words as Python objects takes more than a thousand bytes.
+class TestBytesASentence:
+    def test_loading(self, files: dict[int, list[Path]]) -> None:
+        assert grown(lambda size: [load_source(path) for path in files[size]]) < 200
+
+    def test_counting_and_sampling(self, loaded: dict[int, list[NerSource]]) -> None:
+        def work(size: int) -> None:
+            for own in loaded[size]:
+                fresh = NerSource(own.name, own.dataset)
+                assert fresh.summary.sentences["train"] == size * 0.8
+                assert fresh.fingerprint
+                fresh.sample(50, 1)
+
+        assert grown(work) < 100
+
+    def test_finding_duplicates(self, loaded: dict[int, list[NerSource]]) -> None:
+        assert grown(lambda size: find_leaks(loaded[size])) < 500
+
+    def test_screening(self, loaded: dict[int, list[NerSource]]) -> None:
+        # Nearly every mention is a form of its own here, and forms are kept.
+        assert grown(lambda size: screen(loaded[size])) < 300
+
+    def test_merging(self, loaded: dict[int, list[NerSource]]) -> None:
+        assert grown(lambda size: merge_sources(loaded[size], mapping())) < 100
+
+    def test_counting_cross_predictions(self, loaded: dict[int, list[NerSource]], tmp_path: Path) -> None:
+        def work(size: int) -> None:
+            labels = [ref for own in loaded[size] for ref in own.label_refs]
+            for own in loaded[size]:
+                other = "b" if own.name == "a" else "a"
+                rows = ([Entity(0, 1, other, 0.5)] for _ in own.sentences("train"))
+                write_predictions(tmp_path / own.name, rows)
+            cross_predictions(
+                lambda _, target: read_predictions(tmp_path / target.name), loaded[size], labels
+            )
+
+        assert grown(work) < 100
+
+
+def test_sentences_are_made_one_at_a_time(
+    loaded: dict[int, list[NerSource]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alive = most = 0
+
+    class Counted(source.AnnotatedSentence):
+        def __init__(self, *values: object) -> None:
+            nonlocal alive, most
+            super().__init__(*values)  # type: ignore[arg-type]
+            alive += 1
+            most = max(most, alive)
+
+        def __del__(self) -> None:
+            nonlocal alive
+            alive -= 1
+
+    monkeypatch.setattr(source, "AnnotatedSentence", Counted)
+    sources = [NerSource(own.name, own.dataset) for own in loaded[LARGE]]
+    screen(sources)
+    merge_sources(sources, mapping(), find_leaks(sources))
+    assert 0 < most <= 5
+
+
+def test_the_size_of_batches_changes_nothing(
+    files: dict[int, list[Path]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size = 3
+
+    def everything() -> tuple[object, ...]:
+        sources = [load_source(path).sample(60, 1) for path in files[SMALL]]
+        pairs = find_pairs(sources)
+        merged = merge_sources(sources, mapping(), find_leaks(sources))
+        return (
+            [(own.fingerprint, str(own.summary)) for own in sources],
+            str(screen(sources)),
+            pairs.first.tolist(),
+            pairs.second.tolist(),
+            {split: rows.to_list() for split, rows in merged.items()},
+        )
+
+    set_batches(monkeypatch, 10_000)
+    whole = everything()
+    for name in AT_ONCE:
+        monkeypatch.setattr(f"esnera_hf.{name}", size)
+    monkeypatch.setattr(build, "_IN_MEMORY", 20 * size)
+    monkeypatch.setattr(duplicates, "_CHARACTERS", 40 * size)
+    assert everything() == whole

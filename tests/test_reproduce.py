@@ -1,0 +1,346 @@
+"""The same result twice: whatever the order of sources and files and the hash seed; and again from a report."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from datasets import DatasetDict, concatenate_datasets, load_from_disk
+
+from builders import toy_rows, toy_source
+from esnera_hf import (
+    AlignSettings,
+    EvidenceSettings,
+    FinalSettings,
+    LabelMapping,
+    MergeResult,
+    ReadingOptions,
+    SchemaSettings,
+    SearchSettings,
+    align,
+    apply,
+    load_source,
+)
+from esnera_hf._internal.arrow import dataset_fingerprint
+from esnera_hf.align import reproduce
+from esnera_hf.alignment.mapping_yaml import MappedLabel
+from esnera_hf.cli.main import main
+from esnera_hf.errors import ConfigurationError, ReproductionError
+from esnera_hf.merging.export import export
+from esnera_hf.tagging import LabelRef
+from results import without_times
+
+TRAINING = {"learning_rate": 1e-2, "head_learning_rate": 2e-2, "num_train_epochs": 3}
+SETTINGS = AlignSettings(
+    EvidenceSettings(training=TRAINING, taggers="separate"),
+    SearchSettings(lambdas=(0.4,), taus=(0.2,), max_drop=0.9),
+    final=FinalSettings(augment=0.5, tagger=True),
+)
+#: What a saved result holds of times, and nothing else does.
+TIMED = ("report.json", "report.html")
+
+
+@dataclass(frozen=True)
+class Made:
+    """Corpora as files, and what aligning them gave."""
+
+    corpora: Path
+    encoder: Path
+    saved: Path
+    cache: Path
+
+    def again(self, *names: str) -> MergeResult:
+        return align([self.corpora / name for name in names], encoder=self.encoder, settings=SETTINGS)
+
+
+@pytest.fixture(scope="module")
+def made(encoder_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Made:
+    folder = tmp_path_factory.mktemp("made")
+    made = Made(folder / "corpora", folder / "encoder", folder / "saved", folder / "cache")
+    shutil.copytree(encoder_folder, made.encoder)
+    export(toy_source("beta", {"PERSON": "name", "PLACE": "city"}, seed=2, train=60), made.corpora / "beta")
+    export(toy_source("alpha", {"PERSON": "per", "FIRM": "firm"}, seed=1, train=60), made.corpora / "alpha")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ESNERA_CACHE_DIR", str(made.cache))
+        made.again("beta", "alpha").save(made.saved)
+    return made
+
+
+@pytest.fixture
+def warm(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Use the cache that holds the taggers already."""
+    monkeypatch.setenv("ESNERA_CACHE_DIR", str(made.cache))
+
+
+def contents(folder: Path) -> dict[str, str]:
+    """Return a digest of each file but the reports, and the report without its times."""
+    files = {
+        file.relative_to(folder).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in folder.rglob("*")
+        if file.is_file() and file.name not in TIMED
+    }
+    report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    return {**files, "report.json": json.dumps(without_times(report), sort_keys=True)}
+
+
+class TestTheSameTwice:
+    def test_from_an_empty_cache_in_another_order(self, made: Made, tmp_path: Path) -> None:
+        """Every file, the weights of the tagger too; times are the only fields of the report that differ."""
+        made.again("alpha", "beta").save(tmp_path / "again")
+        assert contents(tmp_path / "again") == contents(made.saved)
+        assert any(name.startswith("dataset/train/") for name in contents(made.saved))
+        assert "tagger/model.safetensors" in contents(made.saved)
+
+    def test_whatever_the_order_of_files(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A folder of several files a split, one of a file a document, and whatever the system lists first."""
+        words = toy_rows({"PERSON": "per"}, 30, seed=1)
+        folders = [tmp_path / "columns", tmp_path / "brat"]
+        for split in ("train", "dev", "test"):
+            for number in range(3):
+                rows = words[number * 5 : number * 5 + 5]
+                text = "\n\n".join("\n".join(map("\t".join, zip(*each, strict=True))) for each in rows)
+                place = folders[0] / split / f"part-{number}.conll"
+                place.parent.mkdir(parents=True, exist_ok=True)
+                place.write_text(text + "\n")
+        for number in range(4):
+            folders[1].mkdir(exist_ok=True)
+            (folders[1] / f"{number}.txt").write_text(f"anna met bruno in room {number}")
+            (folders[1] / f"{number}.ann").write_text("T1\tPER 0 4\tanna\nT2\tPER 9 14\tbruno\n")
+        usual = [load_source(folder).fingerprint for folder in folders]
+        for function in ("scandir", "listdir"):
+            monkeypatch.setattr(os, function, backwards(getattr(os, function)))
+        assert next(path.name for path in folders[1].iterdir()) != sorted(os.listdir(folders[1]))[0]
+        assert [load_source(folder).fingerprint for folder in folders] == usual
+
+
+def backwards(listing: Any) -> Any:
+    """Let the system list a folder from its end."""
+
+    class Listed(list[Any]):
+        def __enter__(self) -> Iterator[Any]:
+            return iter(self)
+
+        def __exit__(self, *error: object) -> None:
+            return None
+
+        def close(self) -> None:
+            return None
+
+    def listed(*arguments: Any) -> Any:
+        found = list(listing(*arguments))
+        return Listed(sorted(found, key=lambda entry: getattr(entry, "name", entry), reverse=True))
+
+    return listed
+
+
+@pytest.mark.usefixtures("warm")
+class TestReproduce:
+    def test_the_same(self, made: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        shutil.copytree(made.corpora, tmp_path / "moved")
+        copies = [f"alpha={tmp_path / 'moved' / 'alpha'}", f"beta={tmp_path / 'moved' / 'beta'}"]
+        command = ["reproduce", str(made.saved / "report.json"), *copies, "--encoder", str(made.encoder)]
+        assert main([*command, "--output", str(tmp_path / "again")]) == 0
+        assert capsys.readouterr().out.endswith("the same mapping and the same dataset\n")
+        again, before = (contents(folder) for folder in (tmp_path / "again", made.saved))
+        assert {name for name in before if before[name] != again.get(name)} <= {
+            "report.json"
+        }  # paths in its settings
+
+    def test_apply_with_an_edited_mapping(self, made: Made, tmp_path: Path) -> None:
+        mapping = tmp_path / "mapping.yaml"
+        text = (made.saved / "mapping.yaml").read_text()
+        mapping.write_text(text.replace("unified: firm", "unified: null"))
+        corpora = [made.corpora / "alpha", made.corpora / "beta"]
+        apply(mapping, corpora, sentences=20).save(tmp_path / "applied")
+        mapping.unlink()
+        result, differing = reproduce(tmp_path / "applied", corpora)
+        assert differing == []
+        assert result.mapping["alpha", "firm"] is None
+
+    def test_with_lines_that_were_locked(self, made: Made, tmp_path: Path) -> None:
+        firm = MappedLabel(LabelRef("alpha", "firm"), None, locked=True)
+        schema = SchemaSettings(locked=LabelMapping((), (firm,)))
+        settings = AlignSettings(SETTINGS.evidence, schema=schema, final=FinalSettings(augment=None))
+        corpora = [made.corpora / "alpha", made.corpora / "beta"]
+        align(corpora, encoder=made.encoder, settings=settings).save(tmp_path / "saved")
+        result, differing = reproduce(tmp_path / "saved", corpora, encoder=made.encoder)
+        assert differing == []
+        assert result.mapping["alpha", "firm"] is None
+
+    def test_what_differs_is_named(
+        self, made: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        shutil.copytree(made.corpora, tmp_path / "moved")
+        file = tmp_path / "moved" / "beta" / "test.jsonl"
+        file.write_text("\n".join(file.read_text().splitlines()[1:]) + "\n")
+        copies = [str(tmp_path / "moved" / name) for name in ("alpha", "beta")]
+        assert main(["reproduce", str(made.saved), *copies, "--encoder", str(made.encoder)]) == 1
+        assert "not what the report tells of: beta, " in capsys.readouterr().err
+
+
+#: What a stranger may write into a report to have it done by whoever reproduces it.
+ATTACKS: list[tuple[str, Any, str]] = [
+    ("settings.evidence.training.output_dir", "HOME", "output_dir cannot be set"),
+    ("settings.evidence.training.push_to_hub", True, "push_to_hub cannot be set"),
+    ("settings.evidence.training.hub_token", "hf_x", "hub_token cannot be set"),
+    ("settings.evidence.training.hub_model_id", "thief/model", "hub_model_id cannot be set"),
+    ("settings.evidence.training.report_to", "all", "report_to cannot be set"),
+    ("settings.evidence.training.resume_from_checkpoint", "HOME", "resume_from_checkpoint cannot be set"),
+    ("settings.evidence.training.deepspeed", "HOME/x.json", "deepspeed cannot be set"),
+    ("settings.evidence.training.save_total_limit", 1, "save_total_limit cannot be set"),
+    ("settings.evidence.training.num_train_epochs", "9", "num_train_epochs='9'"),
+    ("settings.evidence.training.num_train_epochs", float("inf"), "num_train_epochs=inf"),
+    ("settings.evidence.training.num_train_epochs", True, "num_train_epochs=True"),
+    ("settings.evidence.training.seed", 1.5, "seed=1.5"),
+    ("settings.evidence.training", [["output_dir", "HOME"]], "training"),
+    ("settings.evidence.match", "regex", "evidence.match='regex'"),
+    ("settings.evidence.colour", "red", "evidence: unknown: colour"),
+    ("settings.final.augment", "0.5", "final.augment='0.5'"),
+    ("settings.search.lambdas", "0.5", "search.lambdas='0.5'"),
+    ("settings.search", None, "search=None"),
+    ("settings.mood", "good", "not known here: mood"),
+    ("settings.call", "eval", "do not tell whether it was align or apply"),
+    ("settings", [], "do not tell whether it was align or apply"),
+    ("settings.seed", "42", "seed='42'"),
+    ("settings.sources", ["HOME/alpha", "HOME/beta"], "source 'HOME/alpha': the report names something"),
+    ("settings.sources", ["alpha=HOME/alpha", "b"], "source 'alpha=HOME/alpha': the report names something"),
+    ("settings.sources", ["~/.ssh", "b"], "source '~/.ssh': the report names something"),
+    ("settings.sources", ["a=../secret", "b"], "source 'a=../secret': the report names something"),
+    ("settings.sources", ["corpora/alpha", "corpora/beta"], "source 'corpora/alpha': the report names"),
+    ("settings.sources", [{"path": "HOME"}], "sources"),
+    (
+        "settings.reading",
+        [{"data_files": {"train": "/etc/passwd"}}, {}],
+        "damaged settings in the report: /etc/",
+    ),
+    (
+        "settings.reading",
+        [{"data_files": {"train": "../../x"}}, {}],
+        "damaged settings in the report: ../../x",
+    ),
+    (
+        "settings.reading",
+        [{"data_files": {"train": "file://x"}}, {}],
+        "damaged settings in the report: file:",
+    ),
+    ("settings.reading", [{"trust_remote_code": True}, {}], "unknown: trust_remote_code"),
+    ("settings.reading", [{}], "damaged settings in the report: reading"),
+    ("settings.schema.locked", {"file": "HOME"}, "schema.locked"),
+]
+
+
+@pytest.mark.parametrize(("key", "value", "message"), ATTACKS, ids=[f"{a[0]}={a[1]!r:.30}" for a in ATTACKS])
+def test_a_strangers_report_is_not_obeyed(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str, value: Any, message: str
+) -> None:
+    monkeypatch.chdir(made.corpora.parent)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    home = tmp_path / "home"
+    shutil.copytree(made.corpora, home)
+    report = json.loads((made.saved / "report.json").read_text())
+    report["settings"]["encoder"] = "hfl/nothing"
+    *path, last = key.split(".")
+    place = report
+    for part in path:
+        place = place[part]
+    place[last] = json.loads(json.dumps(value).replace("HOME", str(home)))
+    (tmp_path / "report.json").write_text(json.dumps(report))
+    before = {file: file.stat().st_mtime_ns for file in home.rglob("*")}
+    with pytest.raises(
+        (ReproductionError, ConfigurationError), match=re.escape(message.replace("HOME", str(home)))
+    ):
+        reproduce(tmp_path / "report.json")
+    assert {file: file.stat().st_mtime_ns for file in home.rglob("*")} == before
+
+
+def test_an_encoder_of_a_report_is_not_opened(made: Made, tmp_path: Path) -> None:
+    copies = [made.corpora / name for name in ("alpha", "beta")]
+    with pytest.raises(ReproductionError, match=r"encoder .*: the report names something on the machine"):
+        reproduce(made.saved, copies)
+
+
+@pytest.mark.parametrize(("text", "message"), [(None, "no such file"), ("{", "the file is damaged")])
+def test_what_is_no_report(tmp_path: Path, text: str | None, message: str) -> None:
+    if text is not None:
+        (tmp_path / "report.json").write_text(text)
+    with pytest.raises((ReproductionError, ConfigurationError), match=message):
+        reproduce(tmp_path / "report.json")
+
+
+def test_how_sources_were_read_is_kept(made: Made, tmp_path: Path) -> None:
+    export(load_source(made.corpora / "alpha"), tmp_path / "alpha", "conll")
+    options = ReadingOptions(format="columns", scheme="IOB2", strict=True)
+    from esnera_hf.evaluation.merged_tagger import mapping_by_name
+
+    source = load_source(f"first={tmp_path / 'alpha'}", options=options)
+    assert source.given == f"first={tmp_path / 'alpha'}"
+    result = apply(mapping_by_name([source]), [source])
+    settings = result.report.settings
+    assert settings["sources"] == [source.given]
+    assert settings["reading"] == [{"format": "columns", "scheme": "IOB2", "strict": True}]
+    assert result.report.places == [source.given]
+    result.save(tmp_path / "saved")
+    assert reproduce(tmp_path / "saved", [source.given])[1] == []
+    shutil.copytree(tmp_path / "alpha", tmp_path / "lang=zh" / "alpha")
+    other = load_source(tmp_path / "lang=zh" / "alpha")
+    assert apply(mapping_by_name([other]), [other]).report.places == [str(tmp_path / "lang=zh" / "alpha")]
+
+
+class TestDatasetFingerprint:
+    @pytest.fixture
+    def dataset(self) -> DatasetDict:
+        source = toy_source("toy", {"PERSON": "per", "PLACE": "loc"}, seed=1)
+        from esnera_hf.evaluation.merged_tagger import mapping_by_name
+
+        return apply(mapping_by_name([source]), [source]).dataset
+
+    def test_however_it_is_kept(self, dataset: DatasetDict, tmp_path: Path) -> None:
+        expected = dataset_fingerprint(dataset)
+        dataset.save_to_disk(tmp_path / "saved", num_shards={"train": 3, "validation": 1, "test": 1})
+        assert dataset_fingerprint(load_from_disk(tmp_path / "saved")) == expected
+        halves = DatasetDict(
+            {
+                s: concatenate_datasets([d.select(range(7)), d.select(range(7, len(d)))])
+                for s, d in dataset.items()
+            }
+        )
+        assert dataset_fingerprint(halves) == expected
+        backwards_twice = DatasetDict(
+            {s: d.select(range(len(d))[::-1]).select(range(len(d))[::-1]) for s, d in dataset.items()}
+        )
+        assert dataset_fingerprint(backwards_twice) == expected
+
+    def test_whatever_changes(self, dataset: DatasetDict) -> None:
+        def changed(column: str, value: Any) -> str:
+            rows = dataset["train"].to_list()
+            rows[5][column] = value
+            features = dataset["train"].features
+            return dataset_fingerprint(
+                DatasetDict({**dataset, "train": dataset["train"].from_list(rows, features)})
+            )
+
+        first = dataset["train"][5]
+        seen = {dataset_fingerprint(dataset), changed("id", "x"), changed("source", "other")}
+        seen.add(changed("tokens", [first["tokens"][0] + first["tokens"][1], "", *first["tokens"][2:]]))
+        seen.add(changed("ner_tags", [*first["ner_tags"][:-1], (first["ner_tags"][-1] + 1) % 5]))
+        seen.add(changed("origin", [1, *first["origin"][1:]]))
+        seen.add(changed("confidence", [0.5, *first["confidence"][1:]]))
+        names = replace_names(dataset, ["O", "B-a", "I-a", "B-b", "I-b"])
+        seen.add(dataset_fingerprint(names))
+        assert len(seen) == 8
+
+
+def replace_names(dataset: DatasetDict, names: list[str]) -> DatasetDict:
+    from datasets import ClassLabel, List
+
+    return DatasetDict(
+        {s: d.cast_column("ner_tags", List(ClassLabel(names=names))) for s, d in dataset.items()}
+    )
