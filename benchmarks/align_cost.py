@@ -7,7 +7,7 @@ epochs times sentences trained on, CPU seconds and their ratio to the union, pea
 splits in each source's own labels. CPU seconds and not wall time, so that other work on the machine plays less of a
 part.
 
-    python benchmarks/align_cost.py --encoder ENCODER --sentences 400 --epochs 8 cluener weibo uner_zh_gsdsimp
+    python benchmarks/align_cost.py --encoder ENCODER --max-samples 400 --epochs 8 cluener weibo uner_zh_gsdsimp
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from typing import Any
 from esnera_hf import (
     AlignSettings,
     EvidenceSettings,
-    FinalSettings,
+    OutputSettings,
     align,
 )
 from esnera_hf._internal.cache import CACHE_VARIABLE
@@ -102,7 +102,7 @@ def measured(way: str, options: Any) -> dict[str, Any]:
     else:
         taggers, merge = chosen
         evidence = EvidenceSettings(training=training, taggers=taggers)
-        final = FinalSettings(augment=None, tagger=True)
+        final = OutputSettings(pseudo_label_threshold=None, tagger=True)
         result = align(
             options.sources,
             encoder=options.encoder,
@@ -120,7 +120,7 @@ def measured(way: str, options: Any) -> dict[str, Any]:
             if taggers == "joint"
             else sum(epochs_of(result.report.taggers[name]) * size for name, size in sizes.items())
         )
-        pooled = result.report.systems["merged"]["own_labels"]["pooled"]
+        pooled = result.report.systems["merged"]["native"]["pooled"]
         found |= {
             "trainings": (1 if taggers == "joint" else len(sizes)) + 1,
             "sentences": own + merged,
@@ -143,7 +143,7 @@ def parsed() -> Any:
     )
     parser.add_argument("sources", nargs="+")
     parser.add_argument("--encoder", required=True)
-    parser.add_argument("--sentences", type=int, default=400, help="at most so many a split")
+    parser.add_argument("--max-samples", type=int, default=400, help="at most so many a split")
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--bf16", action="store_true", help="train in bfloat16 on the CPU")
     parser.add_argument("--seed", type=int, default=42)

@@ -7,7 +7,7 @@ confidence, but for one table. Prints Markdown and ends with the F1 of equal mer
 
     python benchmarks/alignment_quality.py --data DIR --gold gold_alignments.json --traps gold_traps.json
 
-It takes about an hour on two cores for 18 corpora; ``--sentences`` and ``--epochs`` make it shorter. With
+It takes about an hour on two cores for 18 corpora; ``--max-samples`` and ``--epochs`` make it shorter. With
 ``--cache FOLDER`` an interrupted run goes on, and the next one trains nothing.
 """
 

@@ -4,7 +4,7 @@ Trains one joint tagger on a sample of corpora of several languages and judges t
 languages differ, as ``alignment_quality.py`` does those of one language; equal pairs of medium confidence count, too,
 as there are few. Prints Markdown.
 
-    python benchmarks/cross_language.py --data DIR --gold gold_alignments.json --sentences 300 --epochs 5 --bf16 \
+    python benchmarks/cross_language.py --data DIR --gold gold_alignments.json --max-samples 300 --epochs 5 --bf16 \
         uner_en_ewt germeval14 uner_pt_bosque danplus uner_zh_gsdsimp stockmark_ja klue_ko
 """
 

@@ -4,7 +4,7 @@ Takes the first 2, 4, 8, … English corpora of ``DIR/jsonl``, the same number o
 evidence twice from an empty cache: with one joint tagger, which reads each corpus once, and with a tagger a corpus,
 each of which reads all. Prints Markdown: CPU seconds of training, of predictions, and of all, and seconds a corpus.
 
-    python benchmarks/evidence_growth.py --data DIR --sentences 200 --epochs 2 --numbers 2 4 8 13
+    python benchmarks/evidence_growth.py --data DIR --max-samples 200 --epochs 2 --numbers 2 4 8 13
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ equal pairs of a gold file (average precision; unknown ratios rank as 0), and
 wall time. Nothing is taken from the cache unless its folder is given.
 
     python benchmarks/joint_evidence.py --encoder ENCODER --gold gold_alignments.json \
-        --sentences 1500 --epochs 10 cluener weibo uner_zh_gsdsimp fewfc
+        --max-samples 1500 --epochs 10 cluener weibo uner_zh_gsdsimp fewfc
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def parsed() -> Any:
     parser.add_argument("sources", nargs="+")
     parser.add_argument("--encoder", required=True)
     parser.add_argument("--gold", type=Path, required=True)
-    parser.add_argument("--sentences", type=int, default=1500, help="at most so many a split")
+    parser.add_argument("--max-samples", type=int, default=1500, help="at most so many a split")
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--batch-size", type=int, help="of all trainings; chosen by corpus size if not given")
     parser.add_argument(

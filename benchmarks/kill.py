@@ -6,9 +6,9 @@ process group is killed (SIGKILL) and started again, until as many kills as aske
 struck in one run after the other: some at random moments, some at a random moment of a
 stage that is drawn first, so that short ones, such as saving, are struck too. Checked are: every file of each result
 against the undisturbed one, byte by byte (of the two reports, the times are left out); that
-no artefact which was finished is made again; and that a training goes on from the last
+no artifact which was finished is made again; and that a training goes on from the last
 checkpoint it had written. In the end two runs share a cache at once: both must end
-alike, with each artefact made once. Prints a Markdown table.
+alike, with each artifact made once. Prints a Markdown table.
 
     python benchmarks/kill.py --kills 50 --seed 1
     python benchmarks/kill.py --kills 10 --stages saving leaks
@@ -39,11 +39,11 @@ from kill_moments import Moments, events, wait
 from esnera_hf import (
     AlignSettings,
     EvidenceSettings,
-    FinalSettings,
-    SearchSettings,
+    GreedySettings,
+    OutputSettings,
     align,
 )
-from esnera_hf._internal.cache import Artefact
+from esnera_hf._internal.cache import Artifact
 from esnera_hf.modeling import training
 from esnera_hf.sources import files as archives
 
@@ -71,9 +71,9 @@ def main() -> None:
 
 def align_and_save(encoder: Path, run: Path) -> None:
     """Align the demo's corpora and save the result, noting what begins and what is done."""
-    make, last = Artefact.make, training.last_whole_checkpoint
+    make, last = Artifact.make, training.last_whole_checkpoint
 
-    def noted_make(self: Artefact, fill: Any) -> bool:
+    def noted_make(self: Artifact, fill: Any) -> bool:
         def noted_fill(folder: Path) -> None:
             note(run, "begin", f"{self.kind}/{self.key}")
             fill(folder)
@@ -88,14 +88,14 @@ def align_and_save(encoder: Path, run: Path) -> None:
         note(run, "resume", f"{folder.parent.name}/{Path(found).name if found else 'start'}")
         return found
 
-    Artefact.make, training.last_whole_checkpoint = noted_make, noted_last  # type: ignore[method-assign]
+    Artifact.make, training.last_whole_checkpoint = noted_make, noted_last  # type: ignore[method-assign]
     note(run, "ready", "reading")
     archives._WORTH_CACHING = 0  # small as they are
     sources = [f"{folder.name}={folder}" for folder in sorted((encoder.parent / "corpora").iterdir())]
     settings = AlignSettings(
         EvidenceSettings(training=TRAINING, taggers="separate"),
-        SearchSettings(lambdas=(0.4,), taus=(0.2,), max_drop=0.5),
-        final=FinalSettings(augment=0.5, tagger=True),
+        GreedySettings(lambdas=(0.4,), taus=(0.2,), max_f1_drop=0.5),
+        final=OutputSettings(pseudo_label_threshold=0.5, tagger=True),
     )
     result = align(sources, encoder=encoder, sentences=SENTENCES, settings=settings)
     note(run, "saving", "result")
@@ -132,8 +132,8 @@ def disturb(folder: Path, kills: int, moments: Moments) -> bool:
         sys.exit(f"the undisturbed run failed:\n{(still / 'stderr').read_text()}")
     expected = result_files(still / "result")
     moments.learn(still)
-    total, artefacts = sum(moments.lasting.values()), len(moments.lasting) - 1
-    print(f"undisturbed: {len(expected)} files, {artefacts} artefacts, {total:.0f} s", file=sys.stderr)
+    total, artifacts = sum(moments.lasting.values()), len(moments.lasting) - 1
+    print(f"undisturbed: {len(expected)} files, {artifacts} artifacts, {total:.0f} s", file=sys.stderr)
     found = Found()
     while found.kills.total() < kills:
         run = folder / f"disturbed-{found.runs}"
@@ -144,7 +144,7 @@ def disturb(folder: Path, kills: int, moments: Moments) -> bool:
             f"{name} differs" for name in sorted(expected | files) if expected.get(name) != files.get(name)
         ]
         left = [
-            path for path in run.glob("cache/*/*/*") if path.name not in ("made", "lock", "artefact.json")
+            path for path in run.glob("cache/*/*/*") if path.name not in ("made", "lock", "artifact.json")
         ]
         found.wrong += [f"{path.relative_to(run)} was left behind" for path in left]
         found.wrong += [f"{path.name} was left behind" for path in run.glob(".esnera-*")]
@@ -157,12 +157,12 @@ def disturb(folder: Path, kills: int, moments: Moments) -> bool:
         shutil.rmtree(run)
     if found.runs:
         print_table(found, len(expected), total)
-    wrong = list(side_by_side(encoder, folder, expected, artefacts))
+    wrong = list(side_by_side(encoder, folder, expected, artifacts))
     print(f"\nTwo runs at once on one cache: wrong {len(wrong)}.", *wrong[:20], sep="\n- ")
     return not found.wrong and not wrong
 
 
-def side_by_side(encoder: Path, folder: Path, expected: dict[str, str], artefacts: int) -> Iterator[str]:
+def side_by_side(encoder: Path, folder: Path, expected: dict[str, str], artifacts: int) -> Iterator[str]:
     """Start two runs at once that share a cache, and yield what is wrong with them."""
     runs = [folder / "one", folder / "other"]
     processes = [start(encoder, run, folder / "shared") for run in runs]
@@ -174,8 +174,8 @@ def side_by_side(encoder: Path, folder: Path, expected: dict[str, str], artefact
         yield from (f"{run.name}: {name} differs" for name in expected if files.get(name) != expected[name])
     begun = Counter(what for run in runs for _, event, what in events(run) if event == "begin")
     yield from (f"{what} was made {count} times" for what, count in begun.items() if count > 1)
-    if len(begun) != artefacts:
-        yield f"{len(begun)} artefacts were made instead of {artefacts}"
+    if len(begun) != artifacts:
+        yield f"{len(begun)} artifacts were made instead of {artifacts}"
 
 
 def make_data(encoder: Path) -> None:
@@ -216,12 +216,12 @@ def start(encoder: Path, run: Path, cache: Path | None = None) -> int:
 
 
 def finished(run: Path) -> set[str]:
-    """Return the artefacts that are there."""
+    """Return the artifacts that are there."""
     return {f"{path.parts[-3]}/{path.parts[-2]}" for path in run.glob("cache/*/*/made")}
 
 
 def checkpoints(run: Path) -> dict[str, str]:
-    """Return the last checkpoint, by key of the artefact that is being trained, that was written to its end."""
+    """Return the last checkpoint, by key of the artifact that is being trained, that was written to its end."""
     last: dict[str, int] = {}
     for state in run.glob("cache/*/*/unfinished/checkpoint-*/trainer_state.json"):
         step = int(state.parent.name.removeprefix("checkpoint-"))
@@ -287,7 +287,7 @@ def stage(log: list[tuple[float, str, str]]) -> str:
             making.append(kind)
         elif event == "made":
             making.remove(kind)
-            last = f"after {kind}, before the next artefact"
+            last = f"after {kind}, before the next artifact"
         elif event != "resume":
             last = event
     return f"making {making[-1]}" if making else last
@@ -329,7 +329,7 @@ def print_table(found: Found, files: int, seconds: float) -> None:
     made = ", ".join(f"{kind} {count}" for kind, count in sorted(found.made.items()))
     print(
         f"{found.runs} runs of {seconds:.0f} s (undisturbed) were killed {found.kills.total()} times; {found.resumed} "
-        f"trainings went on from a checkpoint. Artefacts made in all runs: {made}. Compared: {files} files a run, "
+        f"trainings went on from a checkpoint. Artifacts made in all runs: {made}. Compared: {files} files a run, "
         f"byte by byte. Wrong: {len(found.wrong)}."
     )
     for what in found.wrong[:20]:

@@ -23,8 +23,8 @@ class Moments:
         chance: draws them.
         stages: strike in these alone; if not given, some kills are aimed at any
             stage and the others at none.
-        lasting: seconds that each artefact takes itself, and ``rest``.
-        spans: the longest that an artefact of each kind takes with all that it
+        lasting: seconds that each artifact takes itself, and ``rest``.
+        spans: the longest that an artifact of each kind takes with all that it
             is made of, and ``saving``.
     """
 
@@ -58,7 +58,7 @@ class Moments:
         Args:
             process: what is killed.
             run: its folder.
-            finished: the artefacts that are there.
+            finished: the artifacts that are there.
             idle: how many kills in a row have left nothing new behind; moments
                 come later then, so that it ends.
         """

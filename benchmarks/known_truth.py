@@ -26,7 +26,7 @@ from quality.corpora import PooledSentence, as_source, languages, read_corpora, 
 from quality.encoders import cut_encoder
 from quality.figures import f1_of, macro_f1
 from quality.gold import RELATIONS, Relation
-from quality.known_truth import HalvesEvidence, KnownCase, known_case, projected, relabelled
+from quality.known_truth import HalvesEvidence, KnownCase, known_case, relabelled, unified
 from quality.options import add_training_options, evidence_settings
 
 from esnera_hf._internal.cache import CACHE_VARIABLE
@@ -104,7 +104,7 @@ def judge_cases(corpus: str, evidence: HalvesEvidence, seeds: int) -> Iterator[J
     labels = sorted({label.label for label in own.matrix.labels})
     for seed in range(seeds):
         case = known_case(corpus, labels, seed)
-        yield from judge_case(corpus, case, projected(case, own))
+        yield from judge_case(corpus, case, unified(case, own))
 
 
 def own_evidence(corpus: str, evidence: HalvesEvidence) -> HalvesEvidence:
@@ -149,7 +149,7 @@ def retrained_cases(
             sources.append(as_source(half.source, renamed[: options.sentences // 2]))
         matrix = gather_evidence(sources, encoder, evidence_settings(options, sources), whole).matrix
         anew = {pair.labels: pair for pair in judge_case(corpus, case, matrix)}
-        for pair in judge_case(corpus, case, projected(case, own)):
+        for pair in judge_case(corpus, case, unified(case, own)):
             if pair.labels in anew:
                 yield pair, anew[pair.labels]
 
@@ -166,7 +166,7 @@ def retraining_table(pairs: Sequence[tuple[Judged, Judged]], cases: int) -> Iter
     yield ""
     yield "| | P | R | F1 | 95 % |"
     yield "| --- | ---: | ---: | ---: | --- |"
-    for name, side in (("projected", 0), ("trained anew", 1)):
+    for name, side in (("unified", 0), ("trained anew", 1)):
         seen = np.array([pair[side].seen == "equal" for pair in frequent], dtype=bool)
         yield f"| {name} | {f1_of(seen, gold)} |"
     same = sum(one.seen == other.seen for one, other in frequent)

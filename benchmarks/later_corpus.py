@@ -5,7 +5,7 @@ from the start. Prints Markdown: CPU seconds of what is done after the first ali
 tagger on test, and which labels of the last corpus become one with which others. Each of the corpora is the last once,
 or each of ``--added``.
 
-    python benchmarks/later_corpus.py --encoder ENCODER --sentences 300 --epochs 6 cluener weibo uner_zh_gsdsimp
+    python benchmarks/later_corpus.py --encoder ENCODER --max-samples 300 --epochs 6 cluener weibo uner_zh_gsdsimp
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def parsed() -> Any:
     parser.add_argument("sources", nargs="+")
     parser.add_argument("--added", nargs="+", metavar="SOURCE", help="of the sources, each the last once")
     parser.add_argument("--encoder", required=True)
-    parser.add_argument("--sentences", type=int, default=300, help="at most so many a split")
+    parser.add_argument("--max-samples", type=int, default=300, help="at most so many a split")
     parser.add_argument("--epochs", type=int, default=6)
     add_training_override(parser)
     parser.add_argument("--bf16", action="store_true", help="train in bfloat16 on the CPU")

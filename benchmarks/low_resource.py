@@ -5,7 +5,7 @@ aligns it with the others (one joint tagger, typed merging) and trains a tagger 
 F1 on the small corpus' test split in its own labels, a row a seed and then by label over all seeds: the tagger alone,
 its head of the joint tagger, and the merged tagger.
 
-    python benchmarks/low_resource.py --encoder ENCODER --small fewfc --few 200 --sentences 300 --epochs 6 cluener weibo
+    python benchmarks/low_resource.py --encoder ENCODER --small fewfc --few 200 --max-samples 300 --epochs 6 cluener weibo
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from quality.options import add_training_override
 from esnera_hf import (
     AlignSettings,
     EvidenceSettings,
-    FinalSettings,
+    OutputSettings,
     align,
 )
 from esnera_hf._internal.cache import CACHE_VARIABLE
@@ -80,10 +80,11 @@ def measured(options: Any, encoder: str, seed: int) -> tuple[dict[str, float], d
         encoder=encoder,
         seed=seed,
         settings=AlignSettings(
-            EvidenceSettings(training=training), final=FinalSettings(augment=None, tagger=True)
+            EvidenceSettings(training=training),
+            final=OutputSettings(pseudo_label_threshold=None, tagger=True),
         ),
     )
-    found = result.report.systems["merged"]["own_labels"]["sources"][small.name]
+    found = result.report.systems["merged"]["native"]["sources"][small.name]
     micro = {
         "alone": alone.micro.f1,
         "head of the joint tagger": found["micro"]["before"]["value"],
@@ -134,7 +135,7 @@ def parsed() -> Any:
     parser.add_argument("--layers", type=int, default=0, help="use so many layers of the encoder (0: all)")
     parser.add_argument("--few", type=int, default=200, help="sentences of the small corpus, a split")
     parser.add_argument("--tested", type=int, default=500, help="sentences of its test split")
-    parser.add_argument("--sentences", type=int, default=300, help="of each other corpus, a split")
+    parser.add_argument("--max-samples", type=int, default=300, help="of each other corpus, a split")
     parser.add_argument("--epochs", type=int, default=6)
     add_training_override(parser)
     parser.add_argument("--bf16", action="store_true", help="train in bfloat16 on the CPU")

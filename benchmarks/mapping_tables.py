@@ -35,9 +35,9 @@ def main() -> None:
     result = MergeResult.load(options.result)
     report = result.report
     print(*search_table(report.trials), "", sep="\n")
-    tables = {name: system["own_labels"] for name, system in report.systems.items()}
+    tables = {name: system["native"] for name, system in report.systems.items()}
     if report.search_scores is not None:
-        tables["trial, validation"] = report.search_scores["own_labels"]
+        tables["trial, validation"] = report.search_scores["native"]
     for name, scores in tables.items():
         print(*f1_table(name, scores), "", sep="\n")
     if options.gold is not None:
@@ -53,7 +53,7 @@ def search_table(trials: list[dict[str, Any]]) -> Iterator[str]:
     yield "| --- | --- | --- | --- | --- | --- |"
     for trial in trials:
         if trial["scores"]:
-            ways = [trial["scores"][way]["pooled"] for way in ("projected", "own_labels")]
+            ways = [trial["scores"][way]["pooled"] for way in ("unified", "native")]
             figures = " | ".join(f"{w['before']['value']:.3f} → {w['after']['value']:.3f}" for w in ways)
             verdict = "holds" if trial["holds"] else "broken"
             head = f"{' + '.join(trial['sources'])} → {trial['target']}"

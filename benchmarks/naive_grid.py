@@ -5,7 +5,7 @@ point with nothing kept between them, as written in the paper; and as the packag
 only, in order of merged labels, until one holds the bound. Prints Markdown:
 trainings, CPU seconds without those of the evidence, and the mapping that is chosen.
 
-    python benchmarks/naive_grid.py --encoder ENCODER --layers 2 --sentences 120 --epochs 6 --bf16 \
+    python benchmarks/naive_grid.py --encoder ENCODER --layers 2 --max-samples 120 --epochs 6 --bf16 \
         --training '{"per_device_train_batch_size": 8, "head_learning_rate": 0.01}' wikigold uner_en_ewt
 """
 
@@ -27,15 +27,15 @@ from quality.options import add_training_override
 from esnera_hf import (
     AlignSettings,
     EvidenceSettings,
-    FinalSettings,
+    GreedySettings,
     MergeResult,
-    SearchSettings,
+    OutputSettings,
     align,
 )
 from esnera_hf._internal.cache import CACHE_VARIABLE
 from esnera_hf._internal.console import quiet_libraries
 
-GRID = SearchSettings()
+GRID = GreedySettings()
 
 
 @dataclass(frozen=True)
@@ -60,13 +60,13 @@ def main() -> None:
         encoder = cut_encoder(options.encoder, options.layers, Path(folder))
         evidence = Path(folder, "evidence")
         # No threshold is this high: the evidence alone is made.
-        known = searched(options, encoder, evidence, SearchSettings(lambdas=(0.5,), taus=(1.0,)))
+        known = searched(options, encoder, evidence, GreedySettings(lambdas=(0.5,), taus=(1.0,)))
         print(f"Evidence: {known.seconds:.0f} CPU s, two trainings among them.\n")
         print("| λ | τ | merged | pooled F1, own → merged | holds |\n| --- | --- | ---: | --- | --- |")
         points = []
         for lam in GRID.lambdas:
             for tau in GRID.taus:
-                one = SearchSettings(lambdas=(lam,), taus=(tau,), scoring=options.scoring)
+                one = GreedySettings(lambdas=(lam,), taus=(tau,), scoring=options.scoring)
                 point = searched(options, encoder, copied(evidence, folder), one)
                 points.append(point)
                 for trial in point.trials:
@@ -74,7 +74,7 @@ def main() -> None:
         print("\n| way | trainings | CPU s | chosen: merged labels, F1 | mapping |")
         print("| --- | ---: | ---: | --- | --- |")
         print(row("point by point", naive(points, options.scoring), options.scoring))
-        found = searched(options, encoder, copied(evidence, folder), SearchSettings(scoring=options.scoring))
+        found = searched(options, encoder, copied(evidence, folder), GreedySettings(scoring=options.scoring))
         print(row("the search", found, options.scoring), flush=True)
     print(f"\nCommand: python {' '.join(sys.argv)}")
 
@@ -93,7 +93,7 @@ def naive(points: list[Searched], scoring: str) -> Searched:
     return Searched(sum(point.seconds for point in points), trials, best.mapping)
 
 
-def searched(options: Any, encoder: str, cache: Path, search: SearchSettings) -> Searched:
+def searched(options: Any, encoder: str, cache: Path, search: GreedySettings) -> Searched:
     """Align with a cache."""
     os.environ[CACHE_VARIABLE] = str(cache)
     training: dict[str, Any] = {"num_train_epochs": options.epochs, **options.training}
@@ -108,7 +108,7 @@ def searched(options: Any, encoder: str, cache: Path, search: SearchSettings) ->
         settings=AlignSettings(
             EvidenceSettings(training=training, taggers="separate"),
             search,
-            final=FinalSettings(augment=None),
+            final=OutputSettings(pseudo_label_threshold=None),
             merge="flat",
         ),
     )
@@ -151,10 +151,10 @@ def parsed() -> Any:
     parser.add_argument("sources", nargs=2)
     parser.add_argument("--encoder", required=True)
     parser.add_argument("--layers", type=int, default=2, help="of the encoder are kept")
-    parser.add_argument("--sentences", type=int, default=150, help="at most so many a split")
+    parser.add_argument("--max-samples", type=int, default=150, help="at most so many a split")
     parser.add_argument("--epochs", type=int, default=4)
     add_training_override(parser)
-    parser.add_argument("--scoring", choices=("projected", "own_labels"), default="projected")
+    parser.add_argument("--scoring", choices=("unified", "native"), default="unified")
     parser.add_argument("--bf16", action="store_true", help="train in bfloat16 on the CPU")
     parser.add_argument("--seed", type=int, default=42)
     return parser.parse_args()

@@ -33,7 +33,7 @@ from esnera_hf._internal.cache import CACHE_VARIABLE
 from esnera_hf._internal.console import quiet_libraries
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.evaluation.merged_tagger import both_predictions, mapping_by_name, train_merged
-from esnera_hf.evaluation.projection import score_in_own_labels
+from esnera_hf.evaluation.projection import score_native
 from esnera_hf.merging.pseudo_labels import PseudoLabels, pseudo_labels
 from esnera_hf.metrics import score_entities
 from esnera_hf.sources.leakage import find_leaks, left_out_of_train
@@ -123,7 +123,7 @@ def real(options: Any, seed: int) -> Iterator[list[str]]:
         with_pseudo, noise = WAYS[way]
         added = pseudo if with_pseudo else None
         tagger = train_merged(sources, mapping, leaks, added, plan, pseudo_noise=noise)
-        scores = score_in_own_labels(sources, mapping, both_predictions(sources, own, tagger, "test"), "test")
+        scores = score_native(sources, mapping, both_predictions(sources, own, tagger, "test"), "test")
         by_source = [scores.sources[name].micro.after.value for name in names]
         pooled = scores.pooled.after.value
         yield [way, *(f"{value:.3f}" for value in (*by_source, pooled)), minutes(started)]
@@ -140,7 +140,7 @@ def found_by_others(
         sources,
         mapping,
         lambda name, source: own[name].predictions(source, "train"),
-        options.floor,
+        options.threshold,
         left_out_of_train(find_leaks(sources)),
     )
 
@@ -185,7 +185,7 @@ def parsed() -> Any:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--encoder", required=True)
-    parser.add_argument("--sentences", type=int, default=1500, help="at most so many a split")
+    parser.add_argument("--max-samples", type=int, default=1500, help="at most so many a split")
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--bf16", action="store_true", help="train in bfloat16 on the CPU")
     parser.add_argument("--patience", type=int, default=3)

@@ -8,8 +8,8 @@ All take turns in one process. Prints Markdown: the median time of a pass, sente
 a second, ratios and, if asked for, the most memory that a pass takes in a process of
 its own beyond what it holds before (Linux; elsewhere that of the whole process).
 
-    python benchmarks/prediction.py cluener --tagger TAGGER --sentences 2000
-    python benchmarks/prediction.py cluener --encoder ENCODER --sentences 2000
+    python benchmarks/prediction.py cluener --train-merged TAGGER --max-samples 2000
+    python benchmarks/prediction.py cluener --encoder ENCODER --max-samples 2000
 
 Without a tagger, one is trained for a few minutes and kept in the cache.
 """
@@ -75,9 +75,9 @@ def parsed() -> Any:
     )
     parser.add_argument("source")
     given = parser.add_mutually_exclusive_group(required=True)
-    given.add_argument("--tagger", help="folder of a saved tagger")
+    given.add_argument("--train-merged", help="folder of a saved tagger")
     given.add_argument("--encoder", help="folder or Hub id of an encoder")
-    parser.add_argument("--sentences", type=int, default=2000)
+    parser.add_argument("--max-samples", type=int, default=2000)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--cpu-time", action="store_true", help="for a machine that others use, one thread")

@@ -22,7 +22,7 @@ import time
 from pathlib import Path
 
 from esnera_hf import Tagger, load_source
-from esnera_hf._internal.cache import CACHE_VARIABLE, Artefact
+from esnera_hf._internal.cache import CACHE_VARIABLE, Artifact
 from esnera_hf._internal.console import quiet_libraries
 from esnera_hf._internal.processes import is_main_process
 from esnera_hf.modeling.distributed import wait_for_all
@@ -39,7 +39,7 @@ def main() -> None:
     parser.add_argument("tagger")
     parser.add_argument("source")
     parser.add_argument("--split", default="train")
-    parser.add_argument("--sentences", type=int, help="use at most so many a split")
+    parser.add_argument("--max-samples", type=int, help="use at most so many a split")
     parser.add_argument("--processes", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--port", type=int, default=29500, help="by which processes meet")
     parser.add_argument("--result", type=Path, help=argparse.SUPPRESS)
@@ -72,7 +72,7 @@ def launch(options: argparse.Namespace, count: int) -> dict[str, object]:
             *("--num_machines", 1, "--mixed_precision", "no", "--dynamo_backend", "no"),
             *("--main_process_port", options.port, __file__, options.tagger, options.source),
             *("--split", options.split, "--result", result),
-            *(["--sentences", options.sentences] if options.sentences else []),
+            *(["--max-samples", options.sentences] if options.sentences else []),
         ]
         environment = {**os.environ, "OMP_NUM_THREADS": "1", CACHE_VARIABLE: folder}
         subprocess.run([str(part) for part in command], env=environment, check=True)
@@ -91,15 +91,15 @@ def predict(options: argparse.Namespace) -> None:
     def loaded() -> Predict:
         return lambda chunk: ((found,) for found in tagger.predict(chunk, scores=True))
 
-    artefact = Artefact("predictions", {"tagger": options.tagger})
+    artifact = Artifact("predictions", {"tagger": options.tagger})
     sentences = len(source.dataset[options.split])
     tokens = (sentence.tokens for sentence in source.sentences(options.split))
     wait_for_all()
     started = time.perf_counter()
-    make_predictions(artefact, [FILE], loaded, tokens, (sentences, f"reading {source.name}"))
+    make_predictions(artifact, [FILE], loaded, tokens, (sentences, f"reading {source.name}"))
     seconds = time.perf_counter() - started
     if is_main_process():
-        digest = hashlib.blake2b((artefact.folder / FILE).read_bytes(), digest_size=8).hexdigest()
+        digest = hashlib.blake2b((artifact.folder / FILE).read_bytes(), digest_size=8).hexdigest()
         facts = {"device": device().type, "sentences": sentences, "seconds": seconds, "digest": digest}
         options.result.write_text(json.dumps(facts), encoding="utf-8")
 

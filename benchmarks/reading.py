@@ -4,7 +4,7 @@ Generates two column files of sentences with 25 words each, reads them (every
 defect counted), looks for duplicates within and between them and screens them
 against each other. Prints a Markdown table of wall time, one process.
 
-    python benchmarks/reading.py --sentences 50000
+    python benchmarks/reading.py --max-samples 50000
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--sentences", type=int, default=50_000, help="in each of two corpora")
+    parser.add_argument("--max-samples", type=int, default=50_000, help="in each of two corpora")
     options = parser.parse_args()
     rows = []
     with TemporaryDirectory() as folder, quiet_libraries():

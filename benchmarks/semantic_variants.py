@@ -6,7 +6,7 @@ averaging (the paper) or the average only (one pass, sums only), and whether
 the averages are scaled. Prints a Markdown table.
 
     python benchmarks/semantic_variants.py --encoder ENCODER --gold gold_alignments.json \
-        --sentences 1500 cluener weibo uner_zh_gsdsimp fewfc
+        --max-samples 1500 cluener weibo uner_zh_gsdsimp fewfc
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def main() -> None:
     parser.add_argument("sources", nargs="+")
     parser.add_argument("--encoder", required=True)
     parser.add_argument("--gold", type=Path, required=True)
-    parser.add_argument("--sentences", type=int, default=1500)
+    parser.add_argument("--max-samples", type=int, default=1500)
     parser.add_argument("--seed", type=int, default=42)
     options = parser.parse_args()
     with quiet_libraries():
@@ -56,12 +56,12 @@ def main() -> None:
     print(
         "\n| mean subtracted | scaled | average precision | best F1 | at |\n| --- | --- | --- | --- | --- |"
     )
-    for centre, scaled in product(("none", "all", "source"), ("mentions", "mentions and labels", "labels")):
-        vectors = label_vectors(mentions, labels, centre, scaled)
+    for center, scaled in product(("none", "all", "source"), ("mentions", "mentions and labels", "labels")):
+        vectors = label_vectors(mentions, labels, center, scaled)
         scores = np.array([vectors[i] @ vectors[j] for i, j in pairs])
         precision = average_precision(scores, truth)
         f1, threshold = best_f1(scores, truth)
-        print(f"| {centre} | {scaled} | {precision:.2f} | {f1:.2f} | {threshold:.2f} |")
+        print(f"| {center} | {scaled} | {precision:.2f} | {f1:.2f} | {threshold:.2f} |")
 
 
 def mention_vectors(source: NerSource, encoder: MentionEncoder) -> dict[str, np.ndarray]:
@@ -73,7 +73,7 @@ def mention_vectors(source: NerSource, encoder: MentionEncoder) -> dict[str, np.
 
 
 def label_vectors(
-    mentions: dict[str, dict[str, np.ndarray]], labels: list[LabelRef], centre: str, scaled: str
+    mentions: dict[str, dict[str, np.ndarray]], labels: list[LabelRef], center: str, scaled: str
 ) -> np.ndarray:
     means = {
         name: np.concatenate(list(by_label.values())).mean(axis=0) for name, by_label in mentions.items()
@@ -81,7 +81,7 @@ def label_vectors(
     overall = np.mean(list(means.values()), axis=0)
     rows = []
     for source, label in labels:
-        subtracted = {"none": 0.0, "all": overall, "source": means[source]}[centre]
+        subtracted = {"none": 0.0, "all": overall, "source": means[source]}[center]
         vectors = mentions[source][label] - subtracted
         if scaled.startswith("mentions"):
             vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)

@@ -164,11 +164,11 @@ def outcomes(known: NamedSource) -> dict[str, str]:
 def names_table() -> str:
     """Return the table of named sources."""
     shared = {True: "yes", False: "no", None: "not stated"}
-    rows = ["| name | language | licence | may text be shared | homepage |", "|---|---|---|---|---|"]
+    rows = ["| name | language | license | may text be shared | homepage |", "|---|---|---|---|---|"]
     for known in NAMED_SOURCES.values():
-        licence = known.licence
+        license = known.license
         rows.append(
-            f"| `{known.name}` | {known.language} | {licence.name} | {shared[licence.text_may_be_shared]} | "
+            f"| `{known.name}` | {known.language} | {license.name} | {shared[license.text_may_be_shared]} | "
             f"<{known.homepage}> |"
         )
     return "\n".join(rows)

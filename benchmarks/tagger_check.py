@@ -5,7 +5,7 @@ Prints for a trained tagger and its source: F1 on sentences it was trained on
 not know or turns into nothing, inside and outside entities; and how many
 sentences needed more than one window.
 
-    python benchmarks/tagger_check.py TAGGER SOURCE --sentences 1000
+    python benchmarks/tagger_check.py TAGGER SOURCE --max-samples 1000
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def main() -> None:
     )
     parser.add_argument("tagger")
     parser.add_argument("source")
-    parser.add_argument("--sentences", type=int, default=1000)
+    parser.add_argument("--max-samples", type=int, default=1000)
     options = parser.parse_args()
     with quiet_libraries():
         tagger = Tagger.from_pretrained(options.tagger)
@@ -42,10 +42,10 @@ def main() -> None:
         print(
             f"| {name} | {len(sentences):,} | {micro.f1:.3f} | {micro.precision:.3f} | {micro.recall:.3f} |"
         )
-    print(tokenisation(tagger, held_out))
+    print(tokenization(tagger, held_out))
 
 
-def tokenisation(tagger: Tagger, sentences: list[AnnotatedSentence]) -> str:
+def tokenization(tagger: Tagger, sentences: list[AnnotatedSentence]) -> str:
     windows = tagger.words.windows([sentence.tokens for sentence in sentences])
     unknown = tagger.tokenizer.unk_token_id
     seen: set[tuple[int, int]] = set()

@@ -29,8 +29,8 @@ from esnera_hf import (
     AlignSettings,
     EsneraError,
     EvidenceSettings,
-    FinalSettings,
-    SearchSettings,
+    GreedySettings,
+    OutputSettings,
 )
 from esnera_hf._internal.processes import is_main_process
 from esnera_hf.hub.push import DatasetSettings, check_before
@@ -60,7 +60,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--epochs", type=float, help="of every training (default: by corpus size)")
     parser.add_argument("--seed", type=int, default=42)
-    parser.add_argument("--tagger-repo", help="train a tagger on the merged dataset, publish it here, too")
+    parser.add_argument(
+        "--train-merged-repo", help="train a tagger on the merged dataset, publish it here, too"
+    )
     parser.add_argument("--private", action="store_true", help="make the repositories private")
     parser.add_argument("--no-text", action="store_true", help="publish the recipe, without any text")
     parser.add_argument("--may-share", action="append", default=[], metavar="NAME", help="may be given again")
@@ -76,8 +78,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         settings = AlignSettings(
             evidence=EvidenceSettings(training=training),
-            search=SearchSettings(sentences=options.search_samples),
-            final=FinalSettings(tagger=options.tagger_repo is not None),
+            search=GreedySettings(sentences=options.search_samples),
+            final=OutputSettings(tagger=options.tagger_repo is not None),
             merge=options.merge,
         )
         publish = DatasetSettings(not options.no_text, options.may_share, options.by_source)

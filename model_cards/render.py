@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from esnera_hf.alignment.equivalence_merge import typed_mapping
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.evaluation.merged_tagger import Final
-from esnera_hf.evaluation.projection import score_in_own_labels, score_projected
+from esnera_hf.evaluation.projection import score_native, score_unified
 from esnera_hf.hub.cards import (
     Card,
     DatasetCardFacts,
@@ -47,7 +47,7 @@ from esnera_hf.similarity.semantic import semantic_similarity, sum_vectors
 from esnera_hf.sources.leakage import Leak, find_leaks, left_out_of_train
 from esnera_hf.sources.licenses import strictest_terms
 from esnera_hf.sources.load import load_source
-from esnera_hf.sources.source import AnnotatedSentence, Licence, NerSource, Provenance
+from esnera_hf.sources.source import AnnotatedSentence, License, NerSource, Provenance
 from esnera_hf.sources.synthetic import generate_corpora
 from esnera_hf.tagging import Entity
 
@@ -60,9 +60,9 @@ VERSIONS = {"python": "3.11.7", "esnera-hf": "0.1.0", "datasets": "5.2.0"}
 SECONDS = {"reading": 1.0, "similarity": 2.0, "merging": 1.0, "total": 4.0}
 
 TERMS = {
-    "newswire": Licence("cc-by-4.0", True, "CC BY 4.0: share and adapt with attribution"),
-    "reviews": Licence("cc-by-sa-4.0", True, "CC BY-SA 4.0: share alike with attribution"),
-    "finance": Licence("Terms of the exchange", False, "the text may not be given to third parties"),
+    "newswire": License("cc-by-4.0", True, "CC BY 4.0: share and adapt with attribution"),
+    "reviews": License("cc-by-sa-4.0", True, "CC BY-SA 4.0: share alike with attribution"),
+    "finance": License("Terms of the exchange", False, "the text may not be given to third parties"),
 }
 HOMES = {
     "newswire": Provenance("https://example.org/newswire", "Doe 2020. A generated newswire corpus."),
@@ -141,7 +141,7 @@ def make_sources() -> list[NerSource]:
             )
         source = load_source(splits, name=corpus.name)
         terms, provenance = TERMS[corpus.name], HOMES[corpus.name]
-        sources.append(replace(source, licence=terms, language="en", provenance=provenance))
+        sources.append(replace(source, license=terms, language="en", provenance=provenance))
     return sources
 
 
@@ -175,9 +175,9 @@ def score(
     merged = merge_sources(sources, mapping, leaks, pseudo)
     tagger = LookupTagger(_sentences(merged, "train"))
     predictions = {s.name: (list(taggers[s.name].on(s, "test")), list(tagger.on(s, "test"))) for s in sources}
-    own = score_in_own_labels(sources, mapping, predictions, "test").to_dict()
-    projected = score_projected(sources, mapping, predictions, "test").to_dict()
-    return {"own_labels": own, "projected": projected, "history": [], "seconds": 1.0}
+    own = score_native(sources, mapping, predictions, "test").to_dict()
+    unified = score_unified(sources, mapping, predictions, "test").to_dict()
+    return {"native": own, "unified": unified, "history": [], "seconds": 1.0}
 
 
 def _sentences(merged: DatasetDict, split: str) -> Iterator[AnnotatedSentence]:
@@ -205,7 +205,7 @@ def make_facts() -> tuple[DatasetCardFacts, Report]:
         "encoder": "letter trigrams, a stand-in",
         "seed": SEED,
         "merge": "typed",
-        "final": {"augment": FLOOR, "tagger": True, "compare": ["gold"]},
+        "final": {"pseudo_label_threshold": FLOOR, "tagger": True, "baselines": ["gold"]},
     }
     final = Final(merged, leaks, pseudo)
     report = build_report(Account(sources, mapping, final, settings, matrix))
@@ -222,7 +222,7 @@ def make_facts() -> tuple[DatasetCardFacts, Report]:
         REPOSITORY,
         report,
         mapping,
-        strictest_terms({source.name: source.licence for source in sources}),
+        strictest_terms({source.name: source.license for source in sources}),
         {"merged": merged},
         matrix,
     )

@@ -13,7 +13,7 @@ from datasets import Dataset, DatasetDict
 from esnera_hf.metrics import Scores, score_entities
 from esnera_hf.similarity.empirical import CrossPredictions
 from esnera_hf.similarity.matrix import SimilarityMatrix
-from esnera_hf.similarity.semantic import LabelSums
+from esnera_hf.similarity.semantic import LabelCentroids
 from esnera_hf.sources.source import SOURCE_FEATURES, NerSource
 from esnera_hf.tagging import Entity, LabelRef
 
@@ -193,13 +193,13 @@ class DictionarySourceTagger:
         gold, lengths = zip(*((s.entities, len(s.tokens)) for s in sentences), strict=True)
         return score_entities(gold, list(self.predict(source, split)), lengths)
 
-    def mention_vectors(self, source: NerSource) -> LabelSums:
+    def mention_vectors(self, source: NerSource) -> LabelCentroids:
         """Return the sum of the vectors of each label's mentions in the train split."""
         names = [entity.label for sentence in source.sentences("train") for entity in sentence.entities]
         labels = sorted(set(names))
         vectors = self._vectors or dict(zip(labels, np.eye(len(labels)).tolist(), strict=True))
         count = {label: names.count(label) for label in labels}
-        return LabelSums({label: np.array(vectors[label]) * count[label] for label in labels}, count)
+        return LabelCentroids({label: np.array(vectors[label]) * count[label] for label in labels}, count)
 
 
 def predictions_of(taggers: Mapping[str, DictionaryTagger]) -> CrossPredictions:

@@ -14,7 +14,7 @@ from esnera_hf.merging.pseudo_labels import PseudoLabels
 from esnera_hf.report.report import Report
 from esnera_hf.similarity.matrix import Agreement, PairEvidence
 from esnera_hf.sources.licenses import strictest_terms
-from esnera_hf.sources.source import Licence
+from esnera_hf.sources.source import License
 from esnera_hf.tagging import Entity, LabelRef
 
 
@@ -89,7 +89,7 @@ def make_report(names: Names) -> Report:
     city, place = f"{names.first}:{names.label}", f"{names.second}:place"
     agreement = {"matched": 1, "predicted": 2}
     pair = {"one": f"{names.second}:per", "other": city}
-    system = {"own_labels": scores(names), "projected": scores(names), "history": [], "seconds": 1.0}
+    system = {"native": scores(names), "unified": scores(names), "history": [], "seconds": 1.0}
     decision = {"group": [city], "candidate": place, "similarity": 0.4, "semantic": 0.1, "merged": True}
     return Report(
         settings={
@@ -100,7 +100,7 @@ def make_report(names: Names) -> Report:
             "tau": None,
             "sentences": 100,
             "seed": 42,
-            "search": {"max_drop": 0.03},
+            "search": {"max_f1_drop": 0.03},
         },
         sources=[summary(names.first, names, hub_id="owner/alpha"), summary(names.second, names)],
         taggers={names.first: {"validation": validation(), "test": validation()}},
@@ -126,8 +126,8 @@ def make_report(names: Names) -> Report:
                 "backward": {"matched": 0, "predicted": 0},
             }
         ],
-        search_scores={"own_labels": scores(names), "projected": scores(names)},
-        pseudo={"floor": 0.9, "total": 1, "counts": [], "rejected": {names.text: 3}},
+        search_scores={"native": scores(names), "unified": scores(names)},
+        pseudo={"threshold": 0.9, "total": 1, "counts": [], "rejected": {names.text: 3}},
         systems={"merged": system, "naive": system},
         examples={city: [example("oslo-secret"), example(names.text)], place: [example("lima-secret")]},
         dropped=[
@@ -152,7 +152,7 @@ def summary(source: str, names: Names, hub_id: str = "") -> dict[str, Any]:
     counts = {"train": 2, "validation": 1, "test": 1}
     return {
         "name": source,
-        "licence": {"name": "x", "text_may_be_shared": True, "clause": ""},
+        "license": {"name": "x", "text_may_be_shared": True, "clause": ""},
         "language": "en-GB",
         "homepage": "https://example.org/a",
         "citation": f"Doe 2020. {names.text}",
@@ -179,15 +179,15 @@ def make_dataset_facts(names: Names = Names(), **changes: Any) -> DatasetCardFac
     matrix = None
     if ":" not in names.first + names.second:  # how make_matrix tells source and label apart
         matrix = make_matrix(dict.fromkeys(labels, 1), {(labels[0], labels[2]): (2, 3)}, {})
-    licences = {
-        names.first: Licence("cc-by-4.0", True, names.text),
-        names.second: Licence("Private terms", False, "no third parties"),
+    licenses = {
+        names.first: License("cc-by-4.0", True, names.text),
+        names.second: License("Private terms", False, "no third parties"),
     }
     facts: dict[str, Any] = {
         "repo_id": "owner/merged",
         "report": make_report(names),
         "mapping": mapping,
-        "terms": strictest_terms(licences),
+        "terms": strictest_terms(licenses),
         "configs": {"merged": merged},
         "similarity": matrix,
     }

@@ -10,10 +10,10 @@ from builders import make_matrix, make_source, row
 from esnera_hf import MergeResult
 from esnera_hf.alignment.greedy_path import greedy_merge_path
 from esnera_hf.alignment.naming import mapping_from_history
-from esnera_hf.evaluation.merged_tagger import FinalSettings, finish
+from esnera_hf.evaluation.merged_tagger import OutputSettings, finish
 from esnera_hf.metrics import score_tags
 from esnera_hf.report.build import Account, build_report
-from esnera_hf.sources.licenses import licence_from_id
+from esnera_hf.sources.licenses import license_from_id
 from esnera_hf.taggers.settings import TaggerPlan
 
 
@@ -21,7 +21,7 @@ def make_result(
     first: str = "alpha",
     second: str = "beta",
     label: str = "city",
-    licences: tuple[str, str] = ("mit", "cc-by-4.0"),
+    licenses: tuple[str, str] = ("mit", "cc-by-4.0"),
 ) -> MergeResult:
     """Two sources of one sentence a split; ``label`` of the first and ``place`` of the second become one."""
     splits = ("train", "validation", "test")
@@ -30,7 +30,7 @@ def make_result(
         make_source(second, {split: [row("met anna/B-per in lima/B-place")] for split in splits}),
     ]
     sources = [
-        replace(source, licence=licence_from_id(name)) for source, name in zip(sources, licences, strict=True)
+        replace(source, license=license_from_id(name)) for source, name in zip(sources, licenses, strict=True)
     ]
     names = [f"{first}:{label}", f"{second}:per", f"{second}:place"]
     matrix = make_matrix(
@@ -40,7 +40,9 @@ def make_result(
     )
     path = greedy_merge_path(matrix, 0.4, 0.2)
     mapping = mapping_from_history(path, matrix)
-    final = finish(sources, mapping, (), FinalSettings(augment=None), TaggerPlan("no encoder"))
+    final = finish(
+        sources, mapping, (), OutputSettings(pseudo_label_threshold=None), TaggerPlan("no encoder")
+    )
     settings = {"lambda": 0.4, "sentences": None}
     account = Account(sources, mapping, final, settings, matrix, history=path, seconds={"total": 1.23})
     report = build_report(account)

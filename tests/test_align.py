@@ -15,17 +15,17 @@ from builders import make_matrix, make_source, row, toy_rows, toy_source
 from esnera_hf import (
     AlignSettings,
     EvidenceSettings,
-    FinalSettings,
+    GreedySettings,
     MergeResult,
     NerSource,
+    OutputSettings,
     SchemaSettings,
-    SearchSettings,
     align,
     apply,
 )
 from esnera_hf._internal.cache import cache_folder
-from esnera_hf.alignment import next_stage
 from esnera_hf.alignment.constraints import Constraints
+from esnera_hf.alignment.greedy_path import next_step as next_stage
 from esnera_hf.errors import (
     ConfigurationError,
     EncoderError,
@@ -188,12 +188,12 @@ def test_the_report_tells_what_was_chosen(cached: tuple[Path, MergeResult], enco
         "encoder": str(encoder_folder),
         "lambda": 0.9,
         "tau": 0.5,
-        "into": None,
+        "target_schema": None,
         "sentences": None,
         "seed": 42,
         "evidence": {
             "match": "exact",
-            "centre": "source",
+            "center": "source",
             "training": {"seed": 42, **TRAINING},
             "taggers": "separate",
             "joint_of": None,
@@ -202,12 +202,12 @@ def test_the_report_tells_what_was_chosen(cached: tuple[Path, MergeResult], enco
         "search": {
             "lambdas": [0.9],
             "taus": [0.5],
-            "max_drop": 0.02,
-            "scoring": "projected",
+            "max_f1_drop": 0.02,
+            "scoring": "unified",
             "sentences": None,
         },
         "schema": {"names": {}, "together": [], "apart": [], "locked": None},
-        "final": {"augment": 0.9, "tagger": False, "compare": [], "partial": None},
+        "final": {"pseudo_label_threshold": 0.9, "tagger": False, "baselines": [], "partial": None},
         "merge": "flat",
     }
     assert [source["name"] for source in report.sources] == ["alpha", "beta"]
@@ -240,7 +240,7 @@ def test_the_cache_holds_a_finished_tagger_a_source(cached: tuple[Path, MergeRes
     folders = sorted((cached[0] / "taggers").iterdir())
     assert len(folders) == 2
     assert [sorted(path.name for path in folder.iterdir()) for folder in folders] == [
-        ["artefact.json", "lock", "made"]
+        ["artifact.json", "lock", "made"]
     ] * 2
 
 
@@ -286,7 +286,6 @@ class TestRefusedBeforeAnyTraining:
             ({"tau": -1.5}, "τ = -1.5"),
             ({"seed": -1}, "seed=-1: expected a whole number from 0 to 4294967295"),
             ({"sentences": 0}, "sentences=0: expected a positive number"),
-            ({"settings": AlignSettings(EvidenceSettings(training={"epochs": 3}))}, "epochs"),
             (
                 {"settings": AlignSettings(EvidenceSettings(training={"num_train_epochs": -1}))},
                 "num_train_epochs=-1",
@@ -302,8 +301,8 @@ class TestRefusedBeforeAnyTraining:
     def test_a_bad_way_to_measure(self) -> None:
         with pytest.raises(ConfigurationError, match="match='near'"):
             EvidenceSettings(match="near")  # type: ignore[arg-type]
-        with pytest.raises(ConfigurationError, match="centre='none'"):
-            EvidenceSettings(centre="none")  # type: ignore[arg-type]
+        with pytest.raises(ConfigurationError, match="center='none'"):
+            EvidenceSettings(center="none")  # type: ignore[arg-type]
 
     def test_one_source(self, sources: list[NerSource]) -> None:
         with pytest.raises(ConfigurationError, match="at least two sources"):
@@ -377,8 +376,8 @@ def searched(cached: tuple[Path, MergeResult], sources: list[NerSource], encoder
             lam=0.9,
             settings=replace(
                 SETTINGS,
-                search=SearchSettings(max_drop=0.5),
-                final=FinalSettings(tagger=True, compare=("naive", "gold")),
+                search=GreedySettings(max_f1_drop=0.5),
+                final=OutputSettings(tagger=True, baselines=("naive", "gold")),
             ),
         )
 
@@ -399,7 +398,7 @@ class TestSearch:
     def test_the_trial_is_scored_both_ways(self, searched: MergeResult) -> None:
         scores = searched.report.search_scores
         assert scores == searched.report.trials[0]["scores"]
-        for way in ("projected", "own_labels"):
+        for way in ("unified", "native"):
             assert set(scores[way]["sources"]) == {"alpha", "beta"}
             pooled = scores[way]["pooled"]
             change = pooled["after"]["value"] - pooled["before"]["value"]
@@ -409,7 +408,7 @@ class TestSearch:
     def test_the_final_tagger_is_that_of_the_last_trial(self, searched: MergeResult) -> None:
         assert set(searched.report.systems) == {"merged", "gold", "naive"}
         assert searched.report.systems["merged"]["seconds"] == 0
-        own = searched.report.systems["merged"]["own_labels"]["sources"]
+        own = searched.report.systems["merged"]["native"]["sources"]
         for name, tagger in searched.report.taggers.items():
             assert own[name]["micro"]["before"]["value"] == pytest.approx(
                 tagger["test"]["micro"]["f1"], abs=1e-6
@@ -417,7 +416,7 @@ class TestSearch:
             assert set(own[name]["by_label"]) >= set(tagger["test"]["by_label"])
 
     def test_the_naive_union_keeps_every_name(self, searched: MergeResult) -> None:
-        naive = searched.report.systems["naive"]["projected"]["sources"]
+        naive = searched.report.systems["naive"]["unified"]["sources"]
         assert set(naive["alpha"]["by_label"]) == {"per", "loc"}
         assert set(naive["beta"]["by_label"]) == {"name", "city", "firm"}
 
@@ -435,7 +434,7 @@ class TestSearch:
             sources,
             encoder=encoder_folder,
             lam=0.9,
-            settings=replace(SETTINGS, search=SearchSettings(taus=(0.1,))),
+            settings=replace(SETTINGS, search=GreedySettings(taus=(0.1,))),
         )
         assert len(result.mapping.unified_labels) == 5
         assert result.report.stages[0]["tau"] is None
@@ -460,7 +459,7 @@ class TestSearch:
         splits = {"a": "train", "b": "validation", "c": "test"}
         corpora = [make_source(name, {split: [row("x/B-P y")]}) for name, split in splits.items()]
         matrix = make_matrix({"a:P": 1, "b:P": 1, "c:P": 1}, {("a:P", "b:P"): (1, 1)}, {})
-        search = SearchSettings()
+        search = GreedySettings()
         run = trials.Trials(
             corpora, TaggerPlan("x"), Evidence(matrix, {}, {}, {}), search, None, Constraints()
         )
@@ -500,7 +499,7 @@ def test_an_interrupted_search_goes_on_where_it_was(
         return train(source, *rest)
 
     monkeypatch.setattr(training, "fit_tagger", train_three)
-    settings = replace(SETTINGS, search=SearchSettings(taus=(0.2,), max_drop=0.5))
+    settings = replace(SETTINGS, search=GreedySettings(taus=(0.2,), max_f1_drop=0.5))
     with pytest.raises(KeyboardInterrupt):
         align(sources, encoder=encoder_folder, lam=0.9, settings=settings)
     assert trained == ["alpha", "beta", "interrupted"]
@@ -533,9 +532,9 @@ def test_what_of_an_edited_mapping_is_not_kept_is_said(
     assert f"{file}: {told}" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("into", [None, ["per", "FIRM"]])
+@pytest.mark.parametrize("target_schema", [None, ["per", "FIRM"]])
 def test_a_search_on_a_sample_that_lacks_a_label(
-    encoder_folder: Path, into: list[str] | None, capsys: pytest.CaptureFixture[str]
+    encoder_folder: Path, target_schema: list[str] | None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Only the last training sentence of alpha names a firm: a sample need not hold it, the result must."""
     rows = toy_rows({"PERSON": "per", "PLACE": "loc"}, 60, seed=1)
@@ -550,10 +549,12 @@ def test_a_search_on_a_sample_that_lacks_a_label(
     )
     beta = toy_source("beta", {"PERSON": "name", "PLACE": "city"}, seed=2, train=60)
     assert "firm" not in alpha.sample(20, 42).summary.entities["train"]
-    settings = replace(SETTINGS, search=SearchSettings(taus=(0.2,), sentences=20))
-    result = align([alpha, beta], encoder=encoder_folder, lam=0.4, into=into, settings=settings)
+    settings = replace(SETTINGS, search=GreedySettings(taus=(0.2,), sentences=20))
+    result = align(
+        [alpha, beta], encoder=encoder_folder, lam=0.4, target_schema=target_schema, settings=settings
+    )
     assert {entry.label for entry in result.mapping.entries} == {*alpha.label_refs, *beta.label_refs}
-    assert result.mapping["alpha", "firm"] == ("firm" if into is None else "FIRM")
+    assert result.mapping["alpha", "firm"] == ("firm" if target_schema is None else "FIRM")
     assert all(entry.unified is not None for entry in result.mapping.entries)
     for source in (alpha, beta):
         counts = source.summary.entities["train"]
@@ -596,7 +597,7 @@ class TestApply:
             cached[1].mapping,
             sources,
             encoder=encoder_folder,
-            final=FinalSettings(),
+            final=OutputSettings(),
             training=TRAINING,
             taggers="separate",
         )

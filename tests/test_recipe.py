@@ -17,14 +17,14 @@ from builders import Row, make_source, row, toy_source
 from esnera_hf.align import apply
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.alignment.mapping_yaml import MappedLabel
-from esnera_hf.errors import LicenceError, MappingError, RecipeError
+from esnera_hf.errors import LicenseError, MappingError, RecipeError
 from esnera_hf.hub.push import Publication, write_bundle
 from esnera_hf.hub.recipe import Comparison, Recipe
 from esnera_hf.merging.merge import merge_sources
 from esnera_hf.merging.pseudo_labels import PseudoLabels
 from esnera_hf.report.report import Report
 from esnera_hf.sources.leakage import find_leaks, left_out_of_train
-from esnera_hf.sources.licenses import licence_from_id
+from esnera_hf.sources.licenses import license_from_id
 from esnera_hf.sources.source import NerSource
 from esnera_hf.tagging import Entity, LabelRef
 
@@ -71,7 +71,7 @@ def merge(sources: list[NerSource], mapping: LabelMapping) -> tuple[DatasetDict,
 
 def write_recipe(sources: list[NerSource], folder: Path, mapping: LabelMapping = MAPPING) -> DatasetDict:
     dataset, pseudo = merge(sources, mapping)
-    summary = {"floor": pseudo.floor, "total": 0, "counts": [], "rejected": {}}
+    summary = {"threshold": pseudo.threshold, "total": 0, "counts": [], "rejected": {}}
     report = Report({}, [source.summary.to_dict() for source in sources], pseudo=summary)
     folder.mkdir()
     write_bundle(Publication(dataset, mapping, None, report), {}, folder, text=False)
@@ -311,15 +311,15 @@ def test_a_damaged_pseudo_label_is_refused(tmp_path: Path, change: dict[str, obj
 
 
 def test_a_recipe_cannot_allow_what_a_copy_forbids(tmp_path: Path) -> None:
-    stated = [replace(source, licence=licence_from_id("mit")) for source in two_sources()]
+    stated = [replace(source, license=license_from_id("mit")) for source in two_sources()]
     write_recipe(stated, tmp_path / "recipe")
-    copies = [replace(stated[0], licence=licence_from_id("cc-by-nd-4.0")), stated[1]]
+    copies = [replace(stated[0], license=license_from_id("cc-by-nd-4.0")), stated[1]]
     result = apply(tmp_path / "recipe", copies)
-    assert [source["licence"]["name"] for source in result.report.sources] == ["cc-by-nd-4.0", "mit"]
-    with pytest.raises(LicenceError, match=r"a: cc-by-nd-4\.0 forbids"):
+    assert [source["license"]["name"] for source in result.report.sources] == ["cc-by-nd-4.0", "mit"]
+    with pytest.raises(LicenseError, match=r"a: cc-by-nd-4\.0 forbids"):
         result.push_to_hub("me/leak")
     unknown = apply(tmp_path / "recipe", two_sources())
-    assert {source["licence"]["name"] for source in unknown.report.sources} == {"unknown"}
+    assert {source["license"]["name"] for source in unknown.report.sources} == {"unknown"}
 
 
 def test_a_truncated_table_is_refused(tmp_path: Path) -> None:

@@ -19,12 +19,12 @@ from builders import toy_rows, toy_source
 from esnera_hf import (
     AlignSettings,
     EvidenceSettings,
-    FinalSettings,
+    GreedySettings,
     LabelMapping,
     MergeResult,
+    OutputSettings,
     ReadingOptions,
     SchemaSettings,
-    SearchSettings,
     align,
     apply,
     load_source,
@@ -41,8 +41,8 @@ from results import without_times
 TRAINING = {"learning_rate": 1e-2, "head_learning_rate": 2e-2, "num_train_epochs": 3}
 SETTINGS = AlignSettings(
     EvidenceSettings(training=TRAINING, taggers="separate"),
-    SearchSettings(lambdas=(0.4,), taus=(0.2,), max_drop=0.9),
-    final=FinalSettings(augment=0.5, tagger=True),
+    GreedySettings(lambdas=(0.4,), taus=(0.2,), max_f1_drop=0.9),
+    final=OutputSettings(pseudo_label_threshold=0.5, tagger=True),
 )
 #: What a saved result holds of times, and nothing else does.
 TIMED = ("report.json", "report.html")
@@ -168,7 +168,9 @@ class TestReproduce:
     def test_with_lines_that_were_locked(self, made: Made, tmp_path: Path) -> None:
         firm = MappedLabel(LabelRef("alpha", "firm"), None, locked=True)
         schema = SchemaSettings(locked=LabelMapping((), (firm,)))
-        settings = AlignSettings(SETTINGS.evidence, schema=schema, final=FinalSettings(augment=None))
+        settings = AlignSettings(
+            SETTINGS.evidence, schema=schema, final=OutputSettings(pseudo_label_threshold=None)
+        )
         corpora = [made.corpora / "alpha", made.corpora / "beta"]
         align(corpora, encoder=made.encoder, settings=settings).save(tmp_path / "saved")
         result, differing = reproduce(tmp_path / "saved", corpora, encoder=made.encoder)
@@ -202,8 +204,8 @@ ATTACKS: list[tuple[str, Any, str]] = [
     ("settings.evidence.training.seed", 1.5, "seed=1.5"),
     ("settings.evidence.training", [["output_dir", "HOME"]], "training"),
     ("settings.evidence.match", "regex", "evidence.match='regex'"),
-    ("settings.evidence.colour", "red", "evidence: unknown: colour"),
-    ("settings.final.augment", "0.5", "final.augment='0.5'"),
+    ("settings.evidence.color", "red", "evidence: unknown: color"),
+    ("settings.final.augment", "0.5", "final.pseudo_label_threshold='0.5'"),
     ("settings.search.lambdas", "0.5", "search.lambdas='0.5'"),
     ("settings.search", None, "search=None"),
     ("settings.mood", "good", "not known here: mood"),

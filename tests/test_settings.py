@@ -10,10 +10,10 @@ import pytest
 from esnera_hf import (
     AlignSettings,
     EvidenceSettings,
-    FinalSettings,
+    GreedySettings,
     LabelMapping,
+    OutputSettings,
     SchemaSettings,
-    SearchSettings,
 )
 from esnera_hf.errors import ConfigurationError
 
@@ -22,10 +22,10 @@ from esnera_hf.errors import ConfigurationError
     ("given", "lam", "tau", "merge"),
     [
         ({}, None, None, "typed"),
-        ({"search": SearchSettings(sentences=100)}, None, None, "typed"),
+        ({"search": GreedySettings(sentences=100)}, None, None, "typed"),
         ({}, 0.4, None, "flat"),
         ({}, None, 0.4, "flat"),
-        ({"search": SearchSettings(max_drop=0.1)}, None, None, "flat"),
+        ({"search": GreedySettings(max_f1_drop=0.1)}, None, None, "flat"),
         ({"merge": "flat"}, None, None, "flat"),
     ],
 )
@@ -37,7 +37,7 @@ def test_merging_is_typed_unless_something_of_the_path_is_set(
 
 def test_lambda_tau_and_seed_are_filled_in() -> None:
     settings = AlignSettings().completed(0.3, None, 7)
-    assert settings.search == SearchSettings(lambdas=(0.3,))
+    assert settings.search == GreedySettings(lambdas=(0.3,))
     assert settings.evidence.training == {"seed": 7}
     own = AlignSettings(EvidenceSettings(training={"seed": 3})).completed(None, 0.2, 7)
     assert own.search.taus == (0.2,)
@@ -47,13 +47,13 @@ def test_lambda_tau_and_seed_are_filled_in() -> None:
 @pytest.mark.parametrize(
     ("search", "lam", "tau"),
     [
-        (SearchSettings(), 0.4, None),
-        (SearchSettings(), None, 0.4),
-        (SearchSettings(max_drop=0.1), None, None),
+        (GreedySettings(), 0.4, None),
+        (GreedySettings(), None, 0.4),
+        (GreedySettings(max_f1_drop=0.1), None, None),
     ],
 )
 def test_typed_merging_knows_neither_lambda_nor_tau_nor_a_search(
-    search: SearchSettings, lam: float | None, tau: float | None
+    search: GreedySettings, lam: float | None, tau: float | None
 ) -> None:
     with pytest.raises(ConfigurationError, match="merge='typed', which knows none of them"):
         AlignSettings(search=search, merge="typed").completed(lam, tau, 1)
@@ -65,9 +65,9 @@ def test_what_a_report_keeps_can_be_used_again(lam: float | None) -> None:
     kept = json.loads(json.dumps(settings.to_dict()))
     again = AlignSettings(
         EvidenceSettings(**kept["evidence"]),
-        SearchSettings(**kept["search"]),
+        GreedySettings(**kept["search"]),
         SchemaSettings(**kept["schema"]),
-        FinalSettings(**kept["final"]),
+        OutputSettings(**kept["final"]),
         kept["merge"],
     )
     assert again.search == settings.search

@@ -25,7 +25,7 @@ import esnera_hf
 from esnera_hf import MergeResult, Tagger, align, apply, load_source
 from esnera_hf.errors import EsneraError
 from esnera_hf.evidence import EvidenceSettings
-from esnera_hf.final import FinalSettings
+from esnera_hf.final import OutputSettings
 from esnera_hf.settings import AlignSettings
 
 pytestmark = pytest.mark.slow
@@ -33,7 +33,7 @@ pytestmark = pytest.mark.slow
 given = sys.stdin.readline().strip() or None
 sources = [load_source("me/alpha", name="alpha"), load_source("me/beta", name="beta")]
 settings = AlignSettings(
-    evidence=EvidenceSettings(training={"num_train_epochs": 1}), final=FinalSettings(tagger=True)
+    evidence=EvidenceSettings(training={"num_train_epochs": 1}), final=OutputSettings(tagger=True)
 )
 result = align(sources, encoder="me/encoder", lam=0.4, tau=0.4, settings=settings)
 result.save("merged")

@@ -13,8 +13,8 @@ from builders import make_source, row
 from esnera_hf import (
     AlignSettings,
     EvidenceSettings,
-    FinalSettings,
-    SearchSettings,
+    GreedySettings,
+    OutputSettings,
 )
 from esnera_hf.alignment.mapping_yaml import MappedLabel
 from esnera_hf.errors import ConfigurationError, SourceNotFoundError
@@ -76,18 +76,21 @@ SOURCES = [make_source(name, {"train": [row("anna/B-PER " + name)]}) for name in
         (lambda: esnera_hf.align(SOURCES, tau="0.4"), "τ = '0.4': expected a number from -1"),
         (lambda: esnera_hf.align(SOURCES, sentences="9"), "sentences='9': expected a positive number"),
         (lambda: esnera_hf.align(SOURCES, seed="1"), "seed='1': expected a whole number"),
-        (lambda: esnera_hf.apply("mapping.yaml", SOURCES, final={"tagger": True}), "expected FinalSettings"),
-        (lambda: AlignSettings(SearchSettings()), "evidence=SearchSettings.*: expected EvidenceSettings"),
-        (lambda: AlignSettings(final={"tagger": True}), "final={'tagger': True}: expected FinalSettings"),
-        (lambda: FinalSettings(tagger=True, partial="yes"), "partial='yes': expected True, False or None"),
-        (lambda: FinalSettings(augment="0.9"), "augment='0.9': expected a confidence"),
-        (lambda: SearchSettings(max_drop="0.1"), "max_drop='0.1': expected a share"),
-        (lambda: SearchSettings(sentences="10"), "search sentences='10': expected a positive number"),
+        (lambda: esnera_hf.apply("mapping.yaml", SOURCES, final={"tagger": True}), "expected OutputSettings"),
+        (lambda: AlignSettings(GreedySettings()), "evidence=GreedySettings.*: expected EvidenceSettings"),
+        (lambda: AlignSettings(final={"tagger": True}), "final={'tagger': True}: expected OutputSettings"),
+        (lambda: OutputSettings(tagger=True, partial="yes"), "partial='yes': expected True, False or None"),
         (
-            lambda: FinalSettings(tagger=True, partial=True, pseudo_noise="0"),
+            lambda: OutputSettings(pseudo_label_threshold="0.9"),
+            "pseudo_label_threshold='0.9': expected a confidence",
+        ),
+        (lambda: GreedySettings(max_f1_drop="0.1"), "max_f1_drop='0.1': expected a share"),
+        (lambda: GreedySettings(sentences="10"), "search sentences='10': expected a positive number"),
+        (
+            lambda: OutputSettings(tagger=True, partial=True, pseudo_noise="0"),
             "pseudo_noise='0': expected a number",
         ),
-        (lambda: FinalSettings(tagger=True, pseudo_noise=0.1), "pseudo_noise= needs partial=True"),
+        (lambda: OutputSettings(tagger=True, pseudo_noise=0.1), "pseudo_noise= needs partial=True"),
     ],
 )
 def test_what_is_of_no_use_is_refused(call: Callable[[], Any], message: str) -> None:

@@ -19,10 +19,10 @@ from builders import make_encoder, write_corpus
 from esnera_hf import (
     AlignSettings,
     EvidenceSettings,
-    FinalSettings,
+    GreedySettings,
     MergeResult,
     NerSource,
-    SearchSettings,
+    OutputSettings,
     align,
     load_source,
 )
@@ -75,8 +75,8 @@ class World:
     def align_separately(self) -> MergeResult:
         settings = AlignSettings(
             EvidenceSettings(training=TRAINING, taggers="separate"),
-            SearchSettings(),
-            final=FinalSettings(augment=0.5, tagger=True),
+            GreedySettings(),
+            final=OutputSettings(pseudo_label_threshold=0.5, tagger=True),
         )
         return align(self.sources, encoder=self.encoder, lam=0.4, tau=0.2, settings=settings)
 

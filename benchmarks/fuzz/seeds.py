@@ -110,7 +110,7 @@ RECIPE: dict[str, Any] = {
     "version": 1,
     "salt": "00" * 16,
     "splits": ["train", "validation", "test"],
-    "pseudo_label_floor": 0.9,
+    "pseudo_label_threshold": 0.9,
     "sources": [{"name": "a", "sentences": {"train": 1}}, {"name": "b"}],
 }
 MANIFEST: dict[str, Any] = {

@@ -21,7 +21,7 @@ def name_scores(pairs: Sequence[GoldPair]) -> np.ndarray:
 
 
 def name_meanings(pairs: Sequence[GoldPair], encoder: str) -> np.ndarray:
-    """Return the cosine between the centred embeddings of the names of each pair, shape (pairs,)."""
+    """Return the cosine between the centered embeddings of the names of each pair, shape (pairs,)."""
     labels = sorted({label.label for pair in pairs for label in (pair.first, pair.second)})
     sentences = [
         AnnotatedSentence(name, words, [Entity(0, len(words), name)], "names")

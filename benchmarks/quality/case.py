@@ -13,7 +13,7 @@ import numpy as np
 from esnera_hf.alignment.equivalence_merge import typed_mapping
 from esnera_hf.alignment.greedy_path import greedy_merge_path
 from esnera_hf.alignment.mapping import LabelMapping
-from esnera_hf.similarity.equivalence import mutual_similarity, relate
+from esnera_hf.similarity.equivalence import equivalence, relate
 from esnera_hf.similarity.evidence import gather_evidence
 from esnera_hf.similarity.matrix import SimilarityMatrix
 from esnera_hf.sources.source import NerSource
@@ -151,7 +151,7 @@ def judge(
         ),
         System(
             "esnera_hf",
-            of(mutual_similarity(matrix)),
+            of(equivalence(matrix)),
             merged,
             seen,
         ),

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from esnera_hf.similarity.matrix import SimilarityMatrix
 from esnera_hf.similarity.overlap import Screening
-from esnera_hf.similarity.semantic import LabelSums, semantic_similarity
+from esnera_hf.similarity.semantic import LabelCentroids, semantic_similarity
 from esnera_hf.tagging import LabelRef
 from quality.corpora import PooledSentence
 from quality.gold import Relation
@@ -114,11 +114,11 @@ class HalvesEvidence:
     """
 
     matrix: SimilarityMatrix
-    sums: Mapping[str, LabelSums]
+    sums: Mapping[str, LabelCentroids]
     screening: Screening
 
 
-def projected(case: KnownCase, evidence: HalvesEvidence) -> SimilarityMatrix:
+def unified(case: KnownCase, evidence: HalvesEvidence) -> SimilarityMatrix:
     """Return the similarities under the schemas of a case."""
     matrix = evidence.matrix
     halves = (case.first, case.second)
@@ -171,11 +171,11 @@ def _overlap(halves: Sequence[Half], screening: Screening) -> NDArray[np.float64
     return shares
 
 
-def _grouped(sums: LabelSums, half: Half) -> LabelSums:
+def _grouped(sums: LabelCentroids, half: Half) -> LabelCentroids:
     total, count = {}, {}
     for name, labels in half.labels.items():
         known = [label for label in sorted(labels) if label in sums.total]
         if known:
             total[name] = np.sum([sums.total[label] for label in known], axis=0)
             count[name] = sum(sums.count[label] for label in known)
-    return LabelSums(total, count)
+    return LabelCentroids(total, count)

@@ -32,7 +32,7 @@ def add_training_options(parser: argparse.ArgumentParser, sentences: int) -> Non
     encoder = str(folder) if folder.is_dir() else None
     parser.add_argument("--encoder", default=encoder, required=encoder is None)
     parser.add_argument("--layers", type=int, default=4, help="use so many layers of the encoder (0: all)")
-    parser.add_argument("--sentences", type=int, default=sentences, help="of each corpus, at most")
+    parser.add_argument("--max-samples", type=int, default=sentences, help="of each corpus, at most")
     parser.add_argument("--epochs", type=float, default=5)
     parser.add_argument(
         "--batch-size",

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from esnera_hf.alignment.constraints import SchemaSettings
     from esnera_hf.alignment.mapping import LabelMapping
     from esnera_hf.alignment.mapping_diff import compare_mappings
-    from esnera_hf.alignment.search import SearchSettings
+    from esnera_hf.alignment.search import GreedySettings
     from esnera_hf.errors import EsneraError
     from esnera_hf.evaluation.evaluate_metric import StrictNer
-    from esnera_hf.evaluation.merged_tagger import FinalSettings
+    from esnera_hf.evaluation.merged_tagger import OutputSettings
     from esnera_hf.merging.export import export
     from esnera_hf.merging.label_levels import view
     from esnera_hf.modeling.arguments import TaggerTrainingArguments
@@ -43,29 +43,29 @@ _HOMES = {
     "AlignSettings": "settings",
     "Entity": "tagging",
     "EsneraError": "errors",
-    "EvidenceSettings": "evidence",
-    "FinalSettings": "final",
-    "LabelMapping": "alignment",
-    "LabelRef": "labels",
+    "EvidenceSettings": "similarity.evidence",
+    "OutputSettings": "evaluation.merged_tagger",
+    "LabelMapping": "alignment.mapping",
+    "LabelRef": "tagging",
     "MergeResult": "result",
-    "NerSource": "sources",
-    "ReadingOptions": "sources",
-    "SchemaSettings": "alignment",
-    "SearchSettings": "alignment",
-    "SimilarityMatrix": "similarity",
-    "StrictNer": "strict_ner",
-    "Tagger": "modeling",
-    "TaggerTrainingArguments": "modeling",
-    "align": "api",
-    "apply": "api",
-    "compare_mappings": "alignment",
-    "export": "exporting",
-    "find_duplicates": "duplicates",
-    "inspect": "inspection",
-    "load_source": "sources",
-    "screen": "screening",
-    "train_tagger": "single",
-    "view": "levels",
+    "NerSource": "sources.source",
+    "ReadingOptions": "sources.options",
+    "SchemaSettings": "alignment.constraints",
+    "GreedySettings": "alignment.search",
+    "SimilarityMatrix": "similarity.matrix",
+    "StrictNer": "evaluation.evaluate_metric",
+    "Tagger": "modeling.tagger",
+    "TaggerTrainingArguments": "modeling.arguments",
+    "align": "align",
+    "apply": "align",
+    "compare_mappings": "alignment.mapping_diff",
+    "export": "merging.export",
+    "find_duplicates": "sources.duplicates",
+    "inspect": "sources.inspect",
+    "load_source": "sources.load",
+    "screen": "similarity.overlap",
+    "train_tagger": "taggers.train",
+    "view": "merging.label_levels",
 }
 
 __all__ = [
@@ -73,14 +73,14 @@ __all__ = [
     "Entity",
     "EsneraError",
     "EvidenceSettings",
-    "FinalSettings",
+    "GreedySettings",
     "LabelMapping",
     "LabelRef",
     "MergeResult",
     "NerSource",
+    "OutputSettings",
     "ReadingOptions",
     "SchemaSettings",
-    "SearchSettings",
     "SimilarityMatrix",
     "StrictNer",
     "Tagger",

@@ -13,7 +13,7 @@ from esnera_hf._internal.checks import from_plain
 from esnera_hf._internal.console import lap, quiet_libraries, say
 from esnera_hf.alignment.constraints import (
     Constraints,
-    Into,
+    TargetSchema,
     build_constraints,
     load_locked,
 )
@@ -24,7 +24,7 @@ from esnera_hf.alignment.mapping_diff import decided_anew
 from esnera_hf.alignment.naming import mapping_from_history
 from esnera_hf.alignment.search import search_merge_path
 from esnera_hf.errors import ConfigurationError, ReproductionError
-from esnera_hf.evaluation.merged_tagger import FinalSettings, Trials, finish, with_mentions
+from esnera_hf.evaluation.merged_tagger import OutputSettings, Trials, finish, with_mentions
 from esnera_hf.hub.recipe import find_recipe, is_published
 from esnera_hf.modeling.arguments import TrainingLike
 from esnera_hf.report.build import Account, build_report
@@ -93,7 +93,7 @@ def _search(
         settings.evidence.plan(encoder),
         found,
         settings.search,
-        settings.final.augment,
+        settings.final.pseudo_label_threshold,
         constraints,
     )
     history = search_merge_path(found.matrix, settings.search, trials, constraints)
@@ -101,7 +101,7 @@ def _search(
         if step.tau is None and any(not decision.constrained for decision in step.decisions):
             say(
                 f"WARNING: {' + '.join(step.sources)} → {step.target or 'the given schema'}: no setting merges "
-                f"anything and holds the bound (micro-F1 less than {settings.search.max_drop} lower). Nothing was "
+                f"anything and holds the bound (micro-F1 less than {settings.search.max_f1_drop} lower). Nothing was "
                 f"merged by similarity at this stage; a larger max_drop, more sentences or a better encoder may help."
             )
     return history
@@ -116,7 +116,7 @@ def align(
     encoder: EncoderLike | None = None,
     lam: float | None = None,
     tau: float | None = None,
-    into: Into | None = None,
+    target_schema: TargetSchema | None = None,
     sentences: int | None = None,
     seed: int = 42,
     settings: AlignSettings | None = None,
@@ -134,7 +134,7 @@ def align(
         tau: τ of the paper's merging; a label joins its best match if their
             similarity exceeds it. Given neither, only what means the same by
             evidence in both directions merges (``AlignSettings.merge``).
-        into: the schema to merge into: a source; names that some labels bear; or
+        target_schema: the schema to merge into: a source; names that some labels bear; or
             names with the labels that define them, ``{"ORG": ["cluener:company"]}``.
         sentences: use at most so many sentences a split of each source.
         seed: for the choice of sentences and for training.
@@ -157,7 +157,7 @@ def align(
     with quiet_libraries(), lap(seconds, "total"):
         with lap(seconds, "reading"):
             loaded = load_all(sources, sentences, seed)
-            constraints = build_constraints(_labels(loaded), into, settings.schema)
+            constraints = build_constraints(_labels(loaded), target_schema, settings.schema)
         name = os.fspath(encoder) if encoder is not None else default_encoder(loaded)
         account = _align(loaded, name, settings, constraints, searched=lam is None or tau is None)
     facts = {
@@ -166,7 +166,7 @@ def align(
         "encoder": name,
         "lambda": lam,
         "tau": tau,
-        "into": into,
+        "target_schema": target_schema,
         "sentences": sentences,
         "seed": seed,
         **settings.to_dict(),
@@ -183,7 +183,7 @@ def apply(
     encoder: EncoderLike | None = None,
     sentences: int | None = None,
     seed: int = 42,
-    final: FinalSettings | None = None,
+    final: OutputSettings | None = None,
     training: TrainingLike | None = None,
     taggers: Taggers = "joint",
 ) -> MergeResult:
@@ -217,12 +217,12 @@ def apply(
         SourceNotFoundError, SourceError: a source cannot be found or read.
         ConfigurationError: a parameter is out of range.
     """
-    final = FinalSettings(augment=None) if final is None else final
-    if not isinstance(final, FinalSettings):
-        raise ConfigurationError(f"final={final!r}: expected FinalSettings(…).")
+    final = OutputSettings(pseudo_label_threshold=None) if final is None else final
+    if not isinstance(final, OutputSettings):
+        raise ConfigurationError(f"final={final!r}: expected OutputSettings(…).")
     training = {"seed": seed, **training_settings(training or {})}
     recipe = None if isinstance(mapping, LabelMapping) else find_recipe(os.fspath(mapping))
-    if recipe is not None and final.augment is not None:
+    if recipe is not None and final.pseudo_label_threshold is not None:
         raise ConfigurationError("augment: what was published has its own pseudo-labels. Leave it out.")
     known = recipe.mapping if recipe is not None else mapping
     known = known if isinstance(known, LabelMapping) else LabelMapping.load(known)
@@ -379,7 +379,7 @@ def _result(account: Account) -> MergeResult:
         account.mapping,
         account.matrix,
         report,
-        None if tagger is None else tagger.tagger.artefact.folder,
+        None if tagger is None else tagger.tagger.artifact.folder,
     )
 
 
@@ -388,7 +388,7 @@ _CALLS: dict[str, dict[str, Any]] = {
     "align": {
         "lambda": float | None,
         "tau": float | None,
-        "into": str | Sequence[str] | Mapping[str, Sequence[str]] | None,
+        "target_schema": str | Sequence[str] | Mapping[str, Sequence[str]] | None,
     },
     "apply": {"mapping": str | None, "training": Mapping[str, Any], "taggers": Literal["joint", "separate"]},
 }
@@ -399,7 +399,7 @@ _BOTH: dict[str, Any] = {
     "encoder": str | None,
     "sentences": int | None,
     "seed": int,
-    "final": FinalSettings,
+    "final": OutputSettings,
 }
 
 

@@ -39,7 +39,7 @@ class OutputExistsError(EsneraError, FileExistsError):
     """An output folder exists already; nothing was written."""
 
 
-class LicenceError(EsneraError, PermissionError):
+class LicenseError(EsneraError, PermissionError):
     """The terms of a source forbid what was asked for; nothing was published."""
 
 

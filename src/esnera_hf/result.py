@@ -139,7 +139,7 @@ class MergeResult:
             Where it was published.
 
         Raises:
-            LicenceError: the text of a source may not be passed on.
+            LicenseError: the text of a source may not be passed on.
             HubError: the Hub refuses it or cannot be reached; it says what is safe
                 and what to do.
         """
@@ -172,7 +172,7 @@ class MergeResult:
             text, may_share, by_source: as for :meth:`push_to_hub`.
 
         Raises:
-            LicenceError: the text of a source may not be passed on; nothing is written.
+            LicenseError: the text of a source may not be passed on; nothing is written.
             OutputExistsError: the folder exists; nothing is written.
         """
         from esnera_hf.hub.push import DatasetSettings, write_publication
@@ -192,7 +192,7 @@ class MergeResult:
         """Return the card that :meth:`push_to_hub` would publish, without calling the Hub.
 
         Raises:
-            LicenceError: the text of a source may not be passed on.
+            LicenseError: the text of a source may not be passed on.
         """
         from esnera_hf.hub.push import DatasetSettings, card_of
 
@@ -213,7 +213,7 @@ class MergeResult:
 
         if self.tagger_folder is None:
             raise ConfigurationError(
-                "there is no tagger of the merged dataset: align or apply with FinalSettings(tagger=True), --tagger."
+                "there is no tagger of the merged dataset: align or apply with OutputSettings(tagger=True), --train-merged."
             )
         tagger = Tagger.from_pretrained(self.tagger_folder)
         return tagger.with_record(report=self.report.to_dict(), mapping=self.mapping.to_yaml())

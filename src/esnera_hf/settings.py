@@ -8,18 +8,18 @@ from typing import Any, Literal, get_args
 
 from esnera_hf.alignment.constraints import SchemaSettings
 from esnera_hf.alignment.mapping import LabelMapping
-from esnera_hf.alignment.search import SearchSettings
+from esnera_hf.alignment.search import GreedySettings
 from esnera_hf.errors import ConfigurationError
-from esnera_hf.evaluation.merged_tagger import FinalSettings
+from esnera_hf.evaluation.merged_tagger import OutputSettings
 from esnera_hf.similarity.evidence import EvidenceSettings
 from esnera_hf.taggers.settings import training_settings
 
 Merge = Literal["flat", "typed"]
 _PARTS = {
     "evidence": EvidenceSettings,
-    "search": SearchSettings,
+    "search": GreedySettings,
     "schema": SchemaSettings,
-    "final": FinalSettings,
+    "final": OutputSettings,
 }
 
 
@@ -42,9 +42,9 @@ class AlignSettings:
     """
 
     evidence: EvidenceSettings = field(default_factory=EvidenceSettings)
-    search: SearchSettings = field(default_factory=SearchSettings)
+    search: GreedySettings = field(default_factory=GreedySettings)
     schema: SchemaSettings = field(default_factory=SchemaSettings)
-    final: FinalSettings = field(default_factory=FinalSettings)
+    final: OutputSettings = field(default_factory=OutputSettings)
     merge: Merge | None = None
 
     def __post_init__(self) -> None:
@@ -67,7 +67,7 @@ class AlignSettings:
             lambdas=self.search.lambdas if lam is None else (lam,),
             taus=self.search.taus if tau is None else (tau,),
         )
-        along_path = lam is not None or tau is not None or replace(search, sentences=None) != SearchSettings()
+        along_path = lam is not None or tau is not None or replace(search, sentences=None) != GreedySettings()
         if along_path and self.merge == "typed":
             raise ConfigurationError(
                 "λ, τ or the search is set, and merge='typed', which knows none of them. Leave them out, or set "

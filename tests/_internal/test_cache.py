@@ -1,4 +1,4 @@
-"""Artefacts: made once, whole or not at all; what is damaged, or of another version, is not used."""
+"""Artifacts: made once, whole or not at all; what is damaged, or of another version, is not used."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from esnera_hf._internal import cache
-from esnera_hf._internal.cache import Artefact
+from esnera_hf._internal.cache import Artifact
 from esnera_hf.errors import CacheError, EncoderError
 from esnera_hf.taggers.predictions import read_predictions, write_predictions
 from esnera_hf.tagging import Entity
 
-THING = Artefact("things", {"a": 1})
+THING = Artifact("things", {"a": 1})
 
 
 def write(text: str, calls: list[str] | None = None) -> Callable[[Path], None]:
@@ -40,16 +40,16 @@ def names(folder: Path) -> list[str]:
 
 def test_made_once() -> None:
     calls: list[str] = []
-    artefact = Artefact("things", {"a": 1, "b": [2]})
-    assert not artefact.exists
-    assert artefact.make(write("one", calls))
-    assert not Artefact("things", {"b": [2], "a": 1}).make(write("two", calls))
+    artifact = Artifact("things", {"a": 1, "b": [2]})
+    assert not artifact.exists
+    assert artifact.make(write("one", calls))
+    assert not Artifact("things", {"b": [2], "a": 1}).make(write("two", calls))
     assert calls == ["one"]
-    assert (artefact.folder / "file").read_text() == "one"
+    assert (artifact.folder / "file").read_text() == "one"
 
 
-def test_another_identity_or_kind_is_another_artefact() -> None:
-    folders = {Artefact(kind, {"a": value}).folder for kind in ("x", "y") for value in (1, 2)}
+def test_another_identity_or_kind_is_another_artifact() -> None:
+    folders = {Artifact(kind, {"a": value}).folder for kind in ("x", "y") for value in (1, 2)}
     assert len(folders) == 4
 
 
@@ -66,7 +66,7 @@ def test_what_fails_leaves_nothing_behind_but_what_it_needs_to_go_on() -> None:
     assert names(THING.folder.parent) == ["lock", "unfinished", "unfinished/checkpoint"]
     THING.make(write("whole"))
     assert names(THING.folder) == ["deep", "deep/other", "file"]
-    assert names(THING.folder.parent)[0] == "artefact.json"
+    assert names(THING.folder.parent)[0] == "artifact.json"
 
 
 def test_what_a_killed_process_left_is_cleared_away() -> None:
@@ -74,12 +74,12 @@ def test_what_a_killed_process_left_is_cleared_away() -> None:
     (home / "staging").mkdir(parents=True)
     (home / "staging" / "half").write_text("half")
     THING.make(write("whole"))
-    assert sorted(path.name for path in home.iterdir()) == ["artefact.json", "lock", "made"]
+    assert sorted(path.name for path in home.iterdir()) == ["artifact.json", "lock", "made"]
     assert names(THING.folder) == ["deep", "deep/other", "file"]
 
 
 def test_killed_between_the_last_two_steps() -> None:
-    """What a training needed to go on is of no more use once the artefact is there."""
+    """What a training needed to go on is of no more use once the artifact is there."""
     THING.make(write("whole"))
     (THING.unfinished / "checkpoint-8").mkdir(parents=True)
     assert not THING.make(write("again"))
@@ -91,7 +91,7 @@ def cut(file: Path) -> None:
 
 
 class TestDamage:
-    @pytest.mark.parametrize("where", ["made/file", "made/deep/other", "artefact.json"])
+    @pytest.mark.parametrize("where", ["made/file", "made/deep/other", "artifact.json"])
     @pytest.mark.parametrize("damage", [cut, Path.unlink, lambda file: file.write_bytes(b"")])
     def test_it_is_found_said_and_mended(
         self, where: str, damage: Callable[[Path], None], capsys: pytest.CaptureFixture[str]
@@ -123,9 +123,9 @@ class TestDamage:
 
 
 def test_other_versions_of_the_libraries(capsys: pytest.CaptureFixture[str]) -> None:
-    old = Artefact("things", {"a": 1, "versions": {"torch": "2.6", "same": "1"}})
-    new = Artefact("things", {"a": 1, "versions": {"torch": "2.7", "same": "1"}})
-    other = Artefact("things", {"a": 2, "versions": {"torch": "2.6", "same": "1"}})
+    old = Artifact("things", {"a": 1, "versions": {"torch": "2.6", "same": "1"}})
+    new = Artifact("things", {"a": 1, "versions": {"torch": "2.7", "same": "1"}})
+    other = Artifact("things", {"a": 2, "versions": {"torch": "2.6", "same": "1"}})
     other.make(write("other"))
     old.make(write("old"))
     assert capsys.readouterr().err == ""
@@ -177,7 +177,7 @@ class TestAPlaceThatCannotBeWrittenTo:
 
         with monkeypatch.context() as patch:
             patch.setattr(Path, "write_text", full)
-            with pytest.raises(CacheError, match=r"No space left on device .*artefact\.json.new"):
+            with pytest.raises(CacheError, match=r"No space left on device .*artifact\.json.new"):
                 THING.make(fill)
         assert names(THING.folder.parent) == ["lock"]
 
@@ -211,7 +211,7 @@ class TestAPlaceThatCannotBeWrittenTo:
         assert not THING.make(write("two"))
         assert (THING.folder / "file").read_text() == "one"
         with pytest.raises(CacheError, match="Read-only file system"):
-            Artefact("things", {"a": 2}).make(write("two"))
+            Artifact("things", {"a": 2}).make(write("two"))
 
 
 def _make_slowly(folder: str, log: str) -> None:

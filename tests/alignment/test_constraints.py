@@ -31,9 +31,9 @@ def matrix() -> SimilarityMatrix:
     return make_matrix(SUPPORT, {}, {**semantic, **dict.fromkeys(alike, 0.8)})
 
 
-def aligned(into: Any = None, **wishes: Any) -> dict[str, set[str]]:
+def aligned(target_schema: Any = None, **wishes: Any) -> dict[str, set[str]]:
     found = matrix()
-    constraints = build_constraints(found.labels, into, SchemaSettings(**wishes))
+    constraints = build_constraints(found.labels, target_schema, SchemaSettings(**wishes))
     mapping = mapping_from_history(greedy_merge_path(found, 0.4, 0.4, constraints), found, constraints)
     return {
         str(unified): {str(member) for member in mapping.members(unified)}
@@ -67,14 +67,14 @@ def test_labels_of_one_name_become_one_and_of_different_names_stay_apart() -> No
 
 
 def test_apart() -> None:
-    found = aligned(apart=[["a:book", "b:work", "c:title"]])
+    found = aligned(cannot_link=[["a:book", "b:work", "c:title"]])
     assert sorted(map(sorted, found.values())) == sorted(
         map(sorted, [{"a:book"}, {"b:work"}, {"c:title"}, FIRMS])
     )
 
 
 def test_a_whole_class_stays_apart() -> None:
-    found = aligned(together=[["a:firm", "b:org"]], apart=[["a:firm", "c:company"]])
+    found = aligned(must_link=[["a:firm", "b:org"]], cannot_link=[["a:firm", "c:company"]])
     assert {"a:firm", "b:org"} in found.values()
     assert {"c:company"} in found.values()
 
@@ -85,17 +85,17 @@ def test_two_rows_that_are_to_stay_apart_do_not_meet_in_one_column() -> None:
         {},
         {("a:x", "b:p"): 0.9, ("a:y", "b:p"): 0.8, ("a:x", "b:q"): 0.1, ("a:y", "b:q"): 0.5},
     )
-    constraints = build_constraints(alike.labels, None, SchemaSettings(apart=[["a:x", "a:y"]]))
+    constraints = build_constraints(alike.labels, None, SchemaSettings(cannot_link=[["a:x", "a:y"]]))
     path = greedy_merge_path(alike, 0.4, 0.4, constraints)
     assert [sorted(map(str, group.members)) for group in path.groups] == [["a:x", "b:p"], ["a:y", "b:q"]]
 
 
 def test_into_a_source() -> None:
-    assert aligned(into="a") == {"book": WORKS, "firm": FIRMS}
+    assert aligned(target_schema="a") == {"book": WORKS, "firm": FIRMS}
 
 
 def test_into_names_that_labels_bear() -> None:
-    assert aligned(into=["WORK", "Company"]) == {"WORK": WORKS, "Company": FIRMS}
+    assert aligned(target_schema=["WORK", "Company"]) == {"WORK": WORKS, "Company": FIRMS}
 
 
 @pytest.mark.parametrize(
@@ -114,10 +114,10 @@ def test_a_name_is_borne_by_the_labels_that_are_spelt_so_if_there_are_any(
 
 
 def test_into_names_with_the_labels_that_define_them() -> None:
-    found = aligned(into={"ORG": ["a:firm", "c:company"]})
+    found = aligned(target_schema={"ORG": ["a:firm", "c:company"]})
     assert found["ORG"] == FIRMS
     assert WORKS in found.values()
-    assert aligned(into={"WORK": "b:work"})["WORK"] == WORKS
+    assert aligned(target_schema={"WORK": "b:work"})["WORK"] == WORKS
 
 
 def test_locked_entries_are_kept_and_left_out_labels_stay_so(tmp_path: Path) -> None:
@@ -134,9 +134,9 @@ def test_locked_entries_are_kept_and_left_out_labels_stay_so(tmp_path: Path) -> 
     assert aligned(locked=tmp_path / "mapping.yaml") == expected
 
 
-@pytest.mark.parametrize("into", [["book"], {"book": ["a:book"]}])
-def test_what_is_together_with_a_label_of_the_schema_goes_there_too(into: Any) -> None:
-    found = aligned(into, together=[["a:book", "a:firm"]])
+@pytest.mark.parametrize("target_schema", [["book"], {"book": ["a:book"]}])
+def test_what_is_together_with_a_label_of_the_schema_goes_there_too(target_schema: Any) -> None:
+    found = aligned(target_schema, must_link=[["a:book", "a:firm"]])
     assert found["book"] >= {"a:book", "a:firm"}
     assert set().union(*found.values()) == set(SUPPORT)
 
@@ -164,12 +164,12 @@ def test_wishes_are_met_whatever_the_similarities(data: st.DataObject) -> None:
     labels = list(SUPPORT)
     pairs = st.lists(st.sampled_from(labels), min_size=2, max_size=2, unique=True)
     defining = st.fixed_dictionaries({"X": st.lists(st.sampled_from(labels), min_size=1, max_size=2)})
-    into = data.draw(st.none() | st.sampled_from("abc") | defining)
+    target_schema = data.draw(st.none() | st.sampled_from("abc") | defining)
     together = data.draw(st.lists(pairs, max_size=2))
     apart = data.draw(st.lists(pairs, max_size=3))
     found = matrix()
     try:
-        constraints = build_constraints(found.labels, into, SchemaSettings({}, together, apart))
+        constraints = build_constraints(found.labels, target_schema, SchemaSettings({}, together, apart))
     except ConfigurationError:
         return
     tau = data.draw(st.sampled_from([-1.0, -0.1, 0.4, 0.9]))
@@ -183,9 +183,9 @@ def test_wishes_are_met_whatever_the_similarities(data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize(
-    ("into", "wishes", "message"),
+    ("target_schema", "wishes", "message"),
     [
-        ("d", {}, "into='d': expected one of the sources, a, b, c"),
+        ("d", {}, "target_schema='d': expected one of the sources, a, b, c"),
         (["WORK", "nothing"], {}, "no label of the sources is called 'nothing'"),
         ([], {}, "into: found no name, expected at least one"),
         ({}, {}, "into: found no name, expected at least one"),
@@ -217,9 +217,9 @@ def test_wishes_are_met_whatever_the_similarities(data: st.DataObject) -> None:
         ),
     ],
 )
-def test_what_cannot_be_met_is_refused(into: Any, wishes: dict[str, Any], message: str) -> None:
+def test_what_cannot_be_met_is_refused(target_schema: Any, wishes: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
-        build_constraints(matrix().labels, into, SchemaSettings(**wishes))
+        build_constraints(matrix().labels, target_schema, SchemaSettings(**wishes))
     assert message in str(caught.value)
 
 

@@ -88,7 +88,9 @@ def test_wishes_hold() -> None:
     wishes = build_constraints(
         labels,
         None,
-        SchemaSettings(apart=[["fine:name", "coarse:PERSON"]], together=[["fine:book", "coarse:work"]]),
+        SchemaSettings(
+            cannot_link=[["fine:name", "coarse:PERSON"]], must_link=[["fine:book", "coarse:work"]]
+        ),
     )
     mapping = mapped(wishes)
     assert mapping["fine", "name"] != mapping["coarse", "PERSON"]
@@ -150,7 +152,7 @@ def test_flat_merging_keeps_a_locked_tree_too() -> None:
 
 def test_what_is_to_stay_apart_is_no_part_either() -> None:
     labels = matrix().labels
-    kept = build_constraints(labels, None, SchemaSettings(apart=[["fine:book", "coarse:work"]]))
+    kept = build_constraints(labels, None, SchemaSettings(cannot_link=[["fine:book", "coarse:work"]]))
     assert dict(mapped(kept).parents) == {"film": "work"}
     named = build_constraints(labels, None, SchemaSettings({"fine:book": "X", "coarse:work": "Y"}))
     assert dict(mapped(named).parents) == {"X": "Y", "film": "Y"}

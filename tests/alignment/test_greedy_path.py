@@ -230,10 +230,10 @@ def test_one_source_is_refused() -> None:
         greedy_merge_path(make_matrix({"a:x": 1, "a:y": 1}, {}, {}), 0.4, 0.4)
 
 
-@pytest.mark.parametrize("into", [["org"], {"org": ["b:org"]}, {"org": ["b:org", "a:company"]}])
-def test_every_step_counts_the_sources_that_define_the_schema(into: Any) -> None:
+@pytest.mark.parametrize("target_schema", [["org"], {"org": ["b:org"]}, {"org": ["b:org", "a:company"]}])
+def test_every_step_counts_the_sources_that_define_the_schema(target_schema: Any) -> None:
     matrix = three_sources()
-    constraints = build_constraints(matrix.labels, into)
+    constraints = build_constraints(matrix.labels, target_schema)
     path, seen = MergeHistory(), {label.source for label in constraints.names}
     while (step := next_step(matrix, path.steps, constraints)) is not None:
         path = MergeHistory((*path.steps, merge_step(step, matrix, 0.5, 0.34, constraints)))

@@ -108,19 +108,19 @@ def test_similarities_are_those_at_the_lambda_of_the_last_step_that_merged_by_th
 
 def test_labels_kept_together_that_are_unknown_with_what_they_join() -> None:
     matrix = make_matrix({"a:x": 9, "a:w": 1, "b:y": 1}, {}, {("a:x", "b:y"): 0.9})
-    constraints = build_constraints(matrix.labels, None, SchemaSettings(together=[["a:x", "a:w"]]))
+    constraints = build_constraints(matrix.labels, None, SchemaSettings(must_link=[["a:x", "a:w"]]))
     found = mapping_from_history(greedy_merge_path(matrix, 0.4, 0.4, constraints), matrix, constraints)
     (entry,) = (entry for entry in found.entries if entry.label.label == "w")
     assert (entry.unified, entry.compared_with, entry.similarity) == ("y", LabelRef("b", "y"), None)
     assert LabelMapping.from_yaml(found.to_yaml()) == found
 
 
-def heads(partition: str, into: Any = None, **asked: Any) -> list[str]:
+def heads(partition: str, target_schema: Any = None, **asked: Any) -> list[str]:
     """Return the heads of groups of labels, written ``"a:x b:y, c:z"``, in order."""
     support = {"a:book": 10, "a:firm": 20, "b:work": 30, "b:org": 40, "c:title": 50, "c:company": 5}
     matrix = make_matrix(support, {}, {})
     groups = [[LabelRef(*name.split(":")) for name in group.split()] for group in partition.split(", ")]
-    constraints = build_constraints(matrix.labels, into, SchemaSettings(**asked))
+    constraints = build_constraints(matrix.labels, target_schema, SchemaSettings(**asked))
     return [str(group.head) for group in label_groups(groups, matrix, constraints)]
 
 
@@ -128,7 +128,7 @@ ALIKE = "a:book b:work c:title, a:firm b:org c:company"
 
 
 @pytest.mark.parametrize(
-    ("partition", "into", "names", "expected"),
+    ("partition", "target_schema", "names", "expected"),
     [
         pytest.param(ALIKE, None, {}, ["b:org", "b:work"], id="b has 70 mentions, c 55"),
         pytest.param(ALIKE, "a", {}, ["a:firm", "a:book"], id="a target gives its names"),
@@ -142,5 +142,7 @@ ALIKE = "a:book b:work c:title, a:firm b:org c:company"
         ),
     ],
 )
-def test_heads_of_groups(partition: str, into: Any, names: dict[str, str], expected: list[str]) -> None:
-    assert heads(partition, into, names=names) == expected
+def test_heads_of_groups(
+    partition: str, target_schema: Any, names: dict[str, str], expected: list[str]
+) -> None:
+    assert heads(partition, target_schema, names=names) == expected

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from builders import make_matrix
 from esnera_hf.alignment.greedy_path import MergeHistory, MergeStep, merge_step, next_step
-from esnera_hf.alignment.search import SearchSettings, search_merge_path, step_candidates
+from esnera_hf.alignment.search import GreedySettings, search_merge_path, step_candidates
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.similarity.matrix import SimilarityMatrix
 from esnera_hf.tagging import LabelRef
 
-GRID = SearchSettings()
+GRID = GreedySettings()
 
 
 @dataclass(frozen=True)
@@ -149,11 +149,11 @@ def test_what_merges_nothing_is_not_tried() -> None:
         ({"lambdas": ()}, "at least one value"),
         ({"lambdas": (1.5,)}, "λ = 1.5"),
         ({"taus": (2.0,)}, "τ = 2.0"),
-        ({"max_drop": 0.0}, "max_drop=0.0"),
+        ({"max_f1_drop": 0.0}, "max_drop=0.0"),
         ({"scoring": "loose"}, "scoring='loose'"),
         ({"sentences": 0}, "search sentences=0"),
     ],
 )
 def test_settings_out_of_range(settings: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
-        SearchSettings(**settings)  # type: ignore[arg-type]
+        GreedySettings(**settings)  # type: ignore[arg-type]

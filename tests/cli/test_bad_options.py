@@ -12,7 +12,7 @@ import pytest
 from builders import toy_rows
 from esnera_hf.cli.main import main
 from esnera_hf.errors import ConfigurationError
-from esnera_hf.evaluation.merged_tagger import FinalSettings
+from esnera_hf.evaluation.merged_tagger import OutputSettings
 from esnera_hf.modeling.tagger import Tagger
 from esnera_hf.result import MergeResult, check_free
 from esnera_hf.tagging import LabelRef
@@ -41,13 +41,16 @@ def refusal(capsys: pytest.CaptureFixture[str], *command: str) -> str:
 
 
 #: What of the search may be given as it would be anyway.
-AS_BY_DEFAULT = [("--max-drop", "0.02"), ("--scoring", "projected")]
+AS_BY_DEFAULT = [("--max-f1-drop", "0.02"), ("--scoring", "unified")]
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--into", "alpha", "--into-labels", "per"), "--into and --into-labels: expected one of the two."),
+        (
+            ("--target-schema", "alpha", "--target-labels", "per"),
+            "--target-schema and --target-labels: expected one of the two.",
+        ),
         (("--name", "alpha:per"), "--name alpha:per: expected source:label=name."),
         (("--name", "=PERSON"), "--name =PERSON: expected source:label=name."),
         (
@@ -55,11 +58,11 @@ AS_BY_DEFAULT = [("--max-drop", "0.02"), ("--scoring", "projected")]
             "--name: alpha:per is to be called 'X' and 'Y'. Keep one name.",
         ),
         (
-            ("--into-labels", ","),
+            ("--target-labels", ","),
             "into: found no name, expected at least one. Leave it out to merge without a schema.",
         ),
         (
-            ("--apart", "alpha:per", "--apart", "beta:name"),
+            ("--cannot-link", "alpha:per", "--cannot-link", "beta:name"),
             "apart: found a group of alpha:per, expected two labels or more. Name all labels of a group in one list, "
             "or leave it out.",
         ),
@@ -71,8 +74,8 @@ AS_BY_DEFAULT = [("--max-drop", "0.02"), ("--scoring", "projected")]
             for given in AS_BY_DEFAULT
         ),
         (
-            ("--lambda", "0.4", "--tau", "0.4", "--max-drop", "0.02"),
-            "--max-drop: λ and τ are both given, so nothing is searched. Leave this out, or one of the two.",
+            ("--lambda", "0.4", "--tau", "0.4", "--max-f1-drop", "0.02"),
+            "--max-f1-drop: λ and τ are both given, so nothing is searched. Leave this out, or one of the two.",
         ),
     ],
 )
@@ -104,7 +107,7 @@ def test_apply_without_a_tagger_to_train(
 ) -> None:
     names = ", ".join(name for name in given if name.startswith("-"))
     assert refusal(capsys, "apply", "mapping.yaml", *corpora, *given) == (
-        f"{names}: no tagger is trained. Ask for pseudo-labels with --augment, or for a tagger with --tagger, or "
+        f"{names}: no tagger is trained. Ask for pseudo-labels with --pseudo-label-threshold, or for a tagger with --train-merged, or "
         "leave this out."
     )
 
@@ -131,21 +134,21 @@ def test_evaluate_with_a_tagger_of_other_labels(
     )
 
 
-def test_licence_and_language_of_a_source(
+def test_license_and_language_of_a_source(
     corpora: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     mapping = make_result("alpha", "beta", "per").mapping
     entries = [replace(entry, label=ref) for entry, ref in zip(mapping.entries, _REFS, strict=False)]
     replace(mapping, entries=tuple(entries)).save(tmp_path / "mapping.yaml")
-    terms = ["--licence", "alpha=cc-by-4.0", "--language", "alpha=fi"]
+    terms = ["--license", "alpha=cc-by-4.0", "--language", "alpha=fi"]
     output = tmp_path / "merged"
     assert main(["apply", str(tmp_path / "mapping.yaml"), *corpora, *terms, "--output", str(output)]) == 0
     alpha, beta = MergeResult.load(output).report.sources
-    assert (str(alpha["licence"]["name"]).lower(), alpha["language"]) == ("cc-by-4.0", "fi")
+    assert (str(alpha["license"]["name"]).lower(), alpha["language"]) == ("cc-by-4.0", "fi")
     assert beta["language"] != "fi"
     capsys.readouterr()
-    assert refusal(capsys, "inspect", corpora[0], "--licence", "gamma=mit") == (
-        "--licence gamma=mit: expected the name of a source, alpha, found 'gamma'."
+    assert refusal(capsys, "inspect", corpora[0], "--license", "gamma=mit") == (
+        "--license gamma=mit: expected the name of a source, alpha, found 'gamma'."
     )
     assert refusal(capsys, "inspect", corpora[0], "--language", "fi") == (
         "--language fi: expected NAME=VALUE, the name of a source and what it is."
@@ -157,14 +160,14 @@ _REFS = (LabelRef("alpha", "per"), LabelRef("beta", "name"))
 
 def test_push_a_tagger_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     make_result().save(tmp_path / "merged")
-    assert refusal(capsys, "push", str(tmp_path / "merged"), "me/merged", "--tagger", "me/tagger") == (
-        f"{tmp_path / 'merged'} holds no tagger. Align or apply with --tagger, or leave --tagger out."
+    assert refusal(capsys, "push", str(tmp_path / "merged"), "me/merged", "--train-merged", "me/tagger") == (
+        f"{tmp_path / 'merged'} holds no tagger. Align or apply with --train-merged, or leave --tagger out."
     )
 
 
 @pytest.mark.parametrize(
     "options",
-    [("--no-text",), ("--by-source",), ("--may-share", "alpha"), ("--tagger", "me/other")],
+    [("--no-text",), ("--by-source",), ("--may-share", "alpha"), ("--train-merged", "me/other")],
     ids=lambda options: options[0],
 )
 def test_push_a_tagger_with_what_is_for_datasets(
@@ -189,17 +192,17 @@ def test_launched_together_what_cannot_share_its_work(
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"tagger": True, "compare": ("nobody",)}, "compare='nobody': expected "),
-        ({"compare": ("gold",)}, "compare= needs tagger=True: there is nothing to compare with"),
+        ({"tagger": True, "baselines": ("nobody",)}, "baselines='nobody': expected "),
+        ({"baselines": ("gold",)}, "compare= needs tagger=True: there is nothing to compare with"),
         (
-            {"tagger": True, "compare": ("outside",), "partial": False},
-            "compare='outside' and partial=False: that is the merged tagger itself",
+            {"tagger": True, "baselines": ("outside",), "partial": False},
+            "baselines='outside' and partial=False: that is the merged tagger itself",
         ),
     ],
 )
 def test_what_is_made_of_the_merged_dataset(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
-        FinalSettings(**settings)
+        OutputSettings(**settings)
 
 
 def test_an_output_below_a_file(tmp_path: Path) -> None:

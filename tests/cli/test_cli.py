@@ -120,14 +120,14 @@ class TestBadInput:
             ("align {alpha} copy={alpha}", "hold the same sentences"),
             ("align {alpha} {beta} --lambda 2", "λ = 2.0"),
             ("align {alpha} {beta} --tau nan", "τ = nan"),
-            ("align {alpha} {beta} --sentences 0", "sentences=0: expected a positive number"),
+            ("align {alpha} {beta} --max-samples 0", "sentences=0: expected a positive number"),
             ("align {alpha} {beta} --epochs 0", "num_train_epochs=0.0: expected a number above 0"),
             ("align {alpha} {beta} --encoder {tmp}/nothing", "cannot be loaded"),
             ("align {alpha} {beta} --output {tmp}", "exists already"),
             ("align {alpha} {tmp}/nothing", "nothing"),
             ("demo --output {tmp}", "exists already"),
             ("train {alpha} --output {tmp}", "exists already"),
-            ("train {alpha} --output {tmp}/out --sentences -3", "sentences=-3: expected a positive number"),
+            ("train {alpha} --output {tmp}/out --max-samples -3", "sentences=-3: expected a positive number"),
             ("train {tmp}/nothing --output {tmp}/out", "nothing"),
             ("evaluate {tmp}/nothing {alpha}", "holds no tagger"),
             (
@@ -221,7 +221,7 @@ class TestRoundTrip:
     def test_training_prints_source_history_and_scores(self, trained: tuple[Path, str]) -> None:
         folder, printed = trained
         lines = printed.split("\n")
-        assert lines[0].startswith("alpha: licence")
+        assert lines[0].startswith("alpha: license")
         assert len([line for line in lines if line.startswith("  epoch ")]) == 4
         assert lines[-4].startswith("validation: micro-F1 ")
         assert lines[-3].startswith("test: micro-F1 ")
@@ -288,7 +288,7 @@ class TestRoundTrip:
     ) -> None:
         output = tmp_path / "new" / "merged"
         arguments = [f"b={corpora / 'beta'}", str(corpora / "alpha"), "--encoder", str(encoder_folder)]
-        settings = ["--lambda", "0.9", "--tau", "0.5", "--match", "overlap", "--centre", "all", *TRAINING]
+        settings = ["--lambda", "0.9", "--tau", "0.5", "--match", "overlap", "--center", "all", *TRAINING]
         assert main(["align", *arguments, *settings, "--output", str(output)]) == 0
         printed = capsys.readouterr().out
         assert printed.endswith(f"saved to {output}; look at {output / 'report.html'} in a browser\n")
@@ -298,7 +298,7 @@ class TestRoundTrip:
         (stage,) = result.report.stages
         assert (result.mapping.lam, stage["lambda"], stage["tau"]) == (0.9, 0.9, 0.5)
         chosen = result.report.settings
-        assert (chosen["evidence"]["match"], chosen["evidence"]["centre"], chosen["seed"]) == (
+        assert (chosen["evidence"]["match"], chosen["evidence"]["center"], chosen["seed"]) == (
             "overlap",
             "all",
             42,
@@ -389,7 +389,7 @@ class TestCorpora:
         monkeypatch.setenv("ESNERA_DATA_DIR", str(tmp_path))
         assert main(["sources"]) == 0
         lines = capsys.readouterr().out.split("\n")
-        assert lines[0].split() == ["name", "language", "licence", "found"]
+        assert lines[0].split() == ["name", "language", "license", "found"]
         names = [line.split()[0] for line in lines[1:-1]]
         assert names == sorted(NAMED_SOURCES)
         found = {line.split()[0]: line.split("  ")[-1].strip() for line in lines[1:-1]}
@@ -398,7 +398,7 @@ class TestCorpora:
 
     def test_inspect(self, corpora: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["inspect", str(corpora / "alpha")]) == 0
-        assert capsys.readouterr().out.startswith("alpha: licence unknown")
+        assert capsys.readouterr().out.startswith("alpha: license unknown")
 
     @pytest.mark.parametrize("command", ["inspect", "screen"])
     def test_sources_side_by_side(

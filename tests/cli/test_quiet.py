@@ -91,7 +91,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Run:
     write_corpus(folder / "beta", {"PERSON": "name", "PLACE": "city"}, seed=20)
     (folder / "text.txt").write_text("anna met bruno\n", encoding="utf-8")
     corpora, cheap = ["alpha", "beta"], ["--encoder", "encoder", "--epochs", "1"]
-    merge = ["--lambda", "0.4", "--tau", "0.4", "--tagger", "--augment", "0.9"]
+    merge = ["--lambda", "0.4", "--tau", "0.4", "--train-merged", "--pseudo-label-threshold", "0.9"]
     return run(
         folder,
         ["align", *corpora, *cheap, *merge, "--output", "merged"],

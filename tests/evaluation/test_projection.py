@@ -8,7 +8,7 @@ import product_tree as tree
 from builders import make_source, row
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.alignment.mapping_yaml import MappedLabel
-from esnera_hf.evaluation.projection import names_back, score_in_own_labels, score_projected
+from esnera_hf.evaluation.projection import names_back, score_native, score_unified
 from esnera_hf.tagging import Entity, LabelRef
 
 SOURCES = [
@@ -41,7 +41,7 @@ PREDICTIONS = {
 
 
 def test_projected() -> None:
-    scores = score_projected(SOURCES, MAPPING, PREDICTIONS, "validation")
+    scores = score_unified(SOURCES, MAPPING, PREDICTIONS, "validation")
     a, b = scores.sources["a"], scores.sources["b"]
     assert sorted(a.by_label) == ["PER", "WORK"]
     # projected, a's own tagger makes no mistake; the merged one misses the person
@@ -59,7 +59,7 @@ def test_projected() -> None:
 
 def test_in_own_labels_a_flat_merge_shows_its_loss() -> None:
     assert names_back(SOURCES[0], MAPPING) == {"WORK": "movie", "PER": "per"}
-    scores = score_in_own_labels(SOURCES, MAPPING, PREDICTIONS, "validation")
+    scores = score_native(SOURCES, MAPPING, PREDICTIONS, "validation")
     a = scores.sources["a"]
     assert a.by_label["book"].after.value == 0.0
     assert a.by_label["movie"].after.value == pytest.approx(2 / 3, abs=1e-6)
@@ -75,10 +75,10 @@ def test_a_label_left_out_is_not_scored_when_projected_and_lost_in_own_labels() 
         for entry in MAPPING.entries
     )
     mapping = LabelMapping(("WORK", "ORG"), entries)
-    assert sorted(score_projected(SOURCES, mapping, PREDICTIONS, "validation").sources["a"].by_label) == [
+    assert sorted(score_unified(SOURCES, mapping, PREDICTIONS, "validation").sources["a"].by_label) == [
         "WORK"
     ]
-    own = score_in_own_labels(SOURCES, mapping, PREDICTIONS, "validation").sources["a"]
+    own = score_native(SOURCES, mapping, PREDICTIONS, "validation").sources["a"]
     assert (own.by_label["per"].before.value, own.by_label["per"].after.value) == (1.0, 0.0)
 
 
@@ -99,7 +99,7 @@ class TestTree:
     """One source knows books and films, one only products."""
 
     def test_projected(self) -> None:
-        scores = score_projected(tree.SOURCES[:2], tree.MAPPING, OF_PRODUCTS, "test")
+        scores = score_unified(tree.SOURCES[:2], tree.MAPPING, OF_PRODUCTS, "test")
         fine, coarse = scores.sources["fine"], scores.sources["coarse"]
         assert sorted(fine.by_label) == ["book", "film"]
         # a product in text of fine is neither right nor wrong: the film is missed, nothing is found too much
@@ -118,7 +118,7 @@ class TestTree:
             "film": "product",
         }
         assert names_back(tree.SOURCES[0], tree.MAPPING) == {"book": "Book", "film": "Movie"}
-        scores = score_in_own_labels(tree.SOURCES[:2], tree.MAPPING, OF_PRODUCTS, "test")
+        scores = score_native(tree.SOURCES[:2], tree.MAPPING, OF_PRODUCTS, "test")
         assert scores.sources["coarse"].by_label["product"].after.value == pytest.approx(4 / 5)
         assert scores.sources["fine"].by_label["Movie"].after.value == 0.0
         assert scores.sources["fine"].micro.after.value == pytest.approx(2 / 3, abs=1e-6)

@@ -219,7 +219,7 @@ def test_sections_without_content_vanish() -> None:
     everything = [
         *("Load it", "Labels", "Evidence", "What stayed apart", "F1 before and after"),
         *("Statistics", "Pseudo-labels", "What was left out", "Columns", "Limits", "How it was made"),
-        *("Licences", "Citation"),
+        *("Licenses", "Citation"),
     ]
     assert sections(full) == everything
     gone = {

@@ -8,7 +8,7 @@ from esnera_hf.hub.cards import (
     evaluation,
     hub_ids,
     languages,
-    licence_entries,
+    license_entries,
     multilinguality,
     size_category,
     source_datasets,
@@ -68,9 +68,9 @@ def test_sources_on_the_hub() -> None:
     assert source_datasets([]) == ["original"]
 
 
-def test_licences() -> None:
-    assert licence_entries(Terms("cc-by-4.0")) == {"license": "cc-by-4.0"}
-    assert licence_entries(Terms("other", "x")) == {"license": "other", "license_name": "x"}
+def test_licenses() -> None:
+    assert license_entries(Terms("cc-by-4.0")) == {"license": "cc-by-4.0"}
+    assert license_entries(Terms("other", "x")) == {"license": "other", "license_name": "x"}
 
 
 def test_datasets_that_share_a_repository_stay_apart() -> None:

@@ -11,7 +11,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from card_facts import make_model_facts
 from esnera_hf.hub.cards import model_card
 from esnera_hf.report.format import system_title
-from esnera_hf.sources.source import Licence
+from esnera_hf.sources.source import License
 from markdown_reading import table, tables
 
 
@@ -95,7 +95,7 @@ def test_examples_come_from_sources_whose_text_may_be_shared() -> None:
     ]
     assert "lima-secret" not in str(model_card(facts))
     for may in (False, None):
-        terms = replace(facts.terms, by_source={"alpha": Licence("x", may), "beta": Licence("y", True)})
+        terms = replace(facts.terms, by_source={"alpha": License("x", may), "beta": License("y", True)})
         card = str(model_card(replace(facts, terms=terms)))
         assert "oslo-secret" not in card
         assert "lima-secret" in card

@@ -27,7 +27,7 @@ from esnera_hf.modeling.tagger import Tagger
 from esnera_hf.modeling.training import fit_tagger
 from esnera_hf.report.build import Account, build_report
 from esnera_hf.sources.leakage import find_leaks, left_out_of_train
-from esnera_hf.sources.licenses import licence_from_id
+from esnera_hf.sources.licenses import license_from_id
 from esnera_hf.sources.load import load_source
 from esnera_hf.sources.source import NerSource
 from esnera_hf.tagging import Entity
@@ -162,7 +162,7 @@ def read_corpus(folder: Path, name: str, seed: int) -> NerSource:
         rows = toy_rows(NAMES[name], sentences, 10 * seed + offset)
         blocks = ["\n".join(f"{word} {tag}" for word, tag in zip(*row, strict=True)) for row in rows]
         (folder / name / f"{split}.txt").write_text("\n\n".join(blocks) + "\n", encoding="utf-8")
-    return replace(load_source(folder / name), licence=licence_from_id("cc-by-4.0"))
+    return replace(load_source(folder / name), license=license_from_id("cc-by-4.0"))
 
 
 def make_merge(sources: list[NerSource]) -> MergeResult:

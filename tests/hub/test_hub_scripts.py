@@ -195,7 +195,7 @@ class TestMergeAndPush:
         assert "alpha: no terms are known" in refused.stderr
         assert refused.stderr.splitlines()[-1].startswith("merge_and_push: ")
         assert not hub.repos
-        shared = ["--may-share", "alpha", "--may-share", "beta", "--tagger-repo", "me/tagger"]
+        shared = ["--may-share", "alpha", "--may-share", "beta", "--train-merged-repo", "me/tagger"]
         done = run(hub, tmp_path, *command, *shared)
         assert done.returncode == 0, done.stderr
         assert re.findall(r"^published: (.*) \(commit", done.stdout, flags=re.MULTILINE) == [

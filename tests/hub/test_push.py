@@ -15,7 +15,7 @@ from datasets import Dataset, load_dataset
 from huggingface_hub import constants
 
 from esnera_hf import MergeResult
-from esnera_hf.errors import ConfigurationError, HubError, LicenceError
+from esnera_hf.errors import ConfigurationError, HubError, LicenseError
 from esnera_hf.hub.readme import END, START, split_readme
 from esnera_hf.hub.repository import HubRepository
 from hub_server import HubServer, clients_inside
@@ -287,17 +287,17 @@ class TestWhatIsPublished:
 
 class TestTerms:
     def test_text_that_may_not_be_passed_on_is_not_sent(self, hub: HubServer) -> None:
-        result = make_result(licences=("cc-by-nd-4.0", "unknown"))
-        with pytest.raises(LicenceError, match=r"alpha: cc-by-nd-4\.0 forbids.*beta: no terms are known"):
+        result = make_result(licenses=("cc-by-nd-4.0", "unknown"))
+        with pytest.raises(LicenseError, match=r"alpha: cc-by-nd-4\.0 forbids.*beta: no terms are known"):
             result.push_to_hub(REPO)
-        with pytest.raises(LicenceError, match="beta: no terms are known"):
+        with pytest.raises(LicenseError, match="beta: no terms are known"):
             result.push_to_hub(REPO, may_share=["alpha"])
         assert hub.log == []
         result.push_to_hub(REPO, may_share=["alpha", "beta"])
         assert (metadata(hub)["license"], metadata(hub)["license_name"]) == ("other", "terms-of-the-sources")
 
     def test_a_recipe_holds_no_text(self, hub: HubServer) -> None:
-        result = make_result(licences=("cc-by-nd-4.0", "unknown"))
+        result = make_result(licenses=("cc-by-nd-4.0", "unknown"))
         result.push_to_hub(REPO, text=False)
         files = hub.repo("dataset", REPO).files()
         assert "recipe.json" in files

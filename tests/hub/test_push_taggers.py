@@ -23,9 +23,9 @@ def test_without_a_record_nothing_is_said_of_terms_or_scores() -> None:
 
 
 def test_terms_are_those_of_the_sources() -> None:
-    report = make_result(licences=("mit", "cc-by-sa-4.0")).report
+    report = make_result(licenses=("mit", "cc-by-sa-4.0")).report
     assert card(sources=report.sources).metadata["license"] == "cc-by-sa-4.0"
-    unknown = make_result(licences=("mit", "unknown")).report
+    unknown = make_result(licenses=("mit", "unknown")).report
     assert card(sources=unknown.sources).metadata["license"] == "other"
 
 
@@ -33,7 +33,7 @@ def test_terms_are_those_of_the_sources() -> None:
     "record",
     [
         {"sources": [{"name": "a"}]},
-        {"sources": [{"name": "a", "licence": {"name": "mit", "more": 1}}]},
+        {"sources": [{"name": "a", "license": {"name": "mit", "more": 1}}]},
         {"report": [1]},
         {"validation": {"f1": 1}},
         {"history": [{"loss": 1}]},

@@ -11,7 +11,7 @@ import esnera_hf
 from builders import make_source, row
 from esnera_hf import MergeResult
 from esnera_hf.cli.main import main
-from esnera_hf.errors import LicenceError, OutputExistsError
+from esnera_hf.errors import LicenseError, OutputExistsError
 from hub_server import HubServer, clients_inside
 from results import make_result
 
@@ -57,8 +57,8 @@ def test_the_command_and_what_it_wrote(tmp_path: Path, capsys: pytest.CaptureFix
 
 
 def test_terms_and_folders_are_heeded(tmp_path: Path) -> None:
-    with pytest.raises(LicenceError):
-        make_result(licences=("unknown", "mit")).save_for_hub(tmp_path / "out")
+    with pytest.raises(LicenseError):
+        make_result(licenses=("unknown", "mit")).save_for_hub(tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "out").mkdir()
     with pytest.raises(OutputExistsError):

@@ -18,7 +18,7 @@ from esnera_hf.errors import ConservationError, MappingError
 from esnera_hf.merging import merge as merging
 from esnera_hf.merging.merge import check_conserved, merge_sources
 from esnera_hf.merging.pseudo_labels import PseudoLabels
-from esnera_hf.sources.duplicates import Place, normalise
+from esnera_hf.sources.duplicates import Place, normalize
 from esnera_hf.sources.leakage import Leak, find_leaks
 from esnera_hf.sources.source import NerSource
 from esnera_hf.tagging import Entity, LabelRef, entities_from_tags, tags_from_entities
@@ -359,12 +359,12 @@ class TestLeaks:
         pairs = mapping(*[(str(ref), "P") for source in sources for ref in source.label_refs])
         merged = merge_sources(sources, pairs, leaks)
         kept = {
-            (source, split, normalise("".join(tokens)))
+            (source, split, normalize("".join(tokens)))
             for split, rows in merged.items()
             for source, tokens in zip(rows["source"], rows["tokens"], strict=True)
         }
         given_texts = {
-            (source.name, split, normalise("".join(sentence.tokens)))
+            (source.name, split, normalize("".join(sentence.tokens)))
             for source in sources
             for split in SPLITS
             for sentence in source.sentences(split)

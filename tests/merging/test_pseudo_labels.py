@@ -13,7 +13,7 @@ from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.alignment.mapping_yaml import MappedLabel
 from esnera_hf.errors import ConfigurationError, ConservationError
 from esnera_hf.merging.merge import merge_sources
-from esnera_hf.merging.pseudo_labels import PseudoLabels, check_floor, pseudo_labels
+from esnera_hf.merging.pseudo_labels import PseudoLabels, check_threshold, pseudo_labels
 from esnera_hf.similarity.empirical import CrossPredictions
 from esnera_hf.sources.source import NerSource
 from esnera_hf.tagging import Entity, LabelRef, entities_from_tags
@@ -62,9 +62,9 @@ def test_what_is_added() -> None:
     }
 
 
-@pytest.mark.parametrize(("floor", "total"), [(0.0, 5), (0.9, 4), (0.91, 3), (0.95, 1), (1.0, 0)])
-def test_the_floor(floor: float, total: int) -> None:
-    assert pseudo_labels(SOURCES, MAPPING, predict, floor).counts.total() == total
+@pytest.mark.parametrize(("threshold", "total"), [(0.0, 5), (0.9, 4), (0.91, 3), (0.95, 1), (1.0, 0)])
+def test_the_floor(threshold: float, total: int) -> None:
+    assert pseudo_labels(SOURCES, MAPPING, predict, threshold).counts.total() == total
 
 
 def test_a_label_that_the_source_annotates_is_never_added() -> None:
@@ -108,10 +108,10 @@ def test_one_over_gold_is_noticed() -> None:
         merge_sources(SOURCES, MAPPING, pseudo=over)
 
 
-@pytest.mark.parametrize("floor", [-0.1, 1.1, float("nan")])
-def test_a_floor_out_of_range(floor: float) -> None:
+@pytest.mark.parametrize("threshold", [-0.1, 1.1, float("nan")])
+def test_a_floor_out_of_range(threshold: float) -> None:
     with pytest.raises(ConfigurationError, match="expected a confidence from 0 to 1"):
-        check_floor(floor)
+        check_threshold(threshold)
 
 
 class TestTree:

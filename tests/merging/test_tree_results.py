@@ -14,18 +14,18 @@ from esnera_hf import MergeResult, apply
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.cli.main import main
 from esnera_hf.errors import MappingError
-from esnera_hf.evaluation.merged_tagger import FinalSettings, finish, with_mentions
+from esnera_hf.evaluation.merged_tagger import OutputSettings, finish, with_mentions
 from esnera_hf.hub.push import Publication, write_bundle
 from esnera_hf.merging.export import export
 from esnera_hf.report.build import Account, build_report
 from esnera_hf.report.html import render_report
 from esnera_hf.report.tables import annotated_coarsely, not_annotated
-from esnera_hf.sources.licenses import licence_from_id
+from esnera_hf.sources.licenses import license_from_id
 from esnera_hf.taggers.settings import TaggerPlan
 from markdown_reading import tables
 
 NAMES = {"fine", "coarse", "books"}
-SOURCES = [replace(source, licence=licence_from_id("mit")) for source in tree.SOURCES]
+SOURCES = [replace(source, license=license_from_id("mit")) for source in tree.SOURCES]
 
 
 def applied(mapping: LabelMapping = tree.MAPPING) -> MergeResult:
@@ -127,7 +127,9 @@ def test_a_label_and_its_part_come_first_of_what_did_not_become_one() -> None:
     labels = [str(entry.label) for entry in tree.MAPPING.entries]
     pairs = [("fine:Book", "coarse:product"), ("fine:Book", "coarse:person"), ("fine:Movie", "books:title")]
     matrix = make_matrix(dict.fromkeys(labels, 1), {}, dict.fromkeys(pairs, 0.5))
-    final = finish(SOURCES, tree.MAPPING, (), FinalSettings(augment=None), TaggerPlan("no encoder"))
+    final = finish(
+        SOURCES, tree.MAPPING, (), OutputSettings(pseudo_label_threshold=None), TaggerPlan("no encoder")
+    )
     mapping = replace(tree.MAPPING, method="greedy", lam=0.4)
     report = build_report(Account(SOURCES, mapping, final, {}, matrix))
     assert [(pair["one"], pair["other"]) for pair in report.near] == pairs

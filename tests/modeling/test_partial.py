@@ -13,7 +13,7 @@ from esnera_hf.errors import ConfigurationError
 from esnera_hf.modeling.hub_code.crf import ConstrainedCRF
 from esnera_hf.modeling.hub_code.modeling_crf_tagger import CrfTagger
 from esnera_hf.modeling.partial import CandidateTags, PartialTagger, partitions
-from esnera_hf.sources.partial_annotation import CandidateLabels, PartialAnnotation
+from esnera_hf.sources.partial_annotation import AllowedLabels, PartialAnnotation
 from esnera_hf.tagging import (
     Entity,
     entities_from_tags,
@@ -25,15 +25,15 @@ from esnera_hf.tagging import (
 LABELS = ("W", "P", "Q")
 TAGS = iob2_tag_set(LABELS)
 CANDIDATES = {
-    "all": CandidateLabels({"W": ("W",), "P": ("P",), "Q": ("Q",)}, ()),
-    "coarse": CandidateLabels({"W": ("W", "P"), "Q": ("Q",)}, ()),
-    "coarse only": CandidateLabels({"W": ("W", "P")}, ("Q",)),
-    "part only": CandidateLabels({"P": ("P",)}, ("W", "Q")),
-    "other": CandidateLabels({"Q": ("Q",)}, ("W", "P")),
-    "nested": CandidateLabels({"Q": ("Q",)}, ("W", "P"), {"W": ("P",)}),
-    "nothing": CandidateLabels({}, LABELS),
+    "all": AllowedLabels({"W": ("W",), "P": ("P",), "Q": ("Q",)}, ()),
+    "coarse": AllowedLabels({"W": ("W", "P"), "Q": ("Q",)}, ()),
+    "coarse only": AllowedLabels({"W": ("W", "P")}, ("Q",)),
+    "part only": AllowedLabels({"P": ("P",)}, ("W", "Q")),
+    "other": AllowedLabels({"Q": ("Q",)}, ("W", "P")),
+    "nested": AllowedLabels({"Q": ("Q",)}, ("W", "P"), {"W": ("P",)}),
+    "nothing": AllowedLabels({}, LABELS),
     # Such candidates are no partition: what may be an entity's label may stand beside it, too.
-    "loose": CandidateLabels({"W": ("W", "P")}, ("P", "Q")),
+    "loose": AllowedLabels({"W": ("W", "P")}, ("P", "Q")),
 }
 #: Annotated tags by source; those of labels that the source does not annotate are pseudo-labels.
 ROWS = [
@@ -68,7 +68,7 @@ def is_legal(path: Path) -> bool:
     return all(not b.startswith("I-") or (a != "O" and a[2:] == b[2:]) for a, b in pairwise(names))
 
 
-def weight(path: Path, gold: Sequence[str], candidates: CandidateLabels, noise: float) -> float:
+def weight(path: Path, gold: Sequence[str], candidates: AllowedLabels, noise: float) -> float:
     """Return how far an annotation allows a tagging, by what its entities are: 1, 0, or less for pseudo-labels."""
     entities = entities_from_tags([TAGS[tag] for tag in path])[0]
     annotated = entities_from_tags(list(gold))[0]
@@ -215,12 +215,12 @@ def test_a_mask_of_allowed_tags_and_large_scores() -> None:
 
 def test_candidates_of_what_a_source_annotates() -> None:
     labels = ("PRODUCT", "book", "film", "PERSON", "KIND", "a", "b")
-    flat = CandidateLabels.of(labels, {"PRODUCT": "PRODUCT", "PERSON": "PERSON"})
-    assert flat == CandidateLabels(
+    flat = AllowedLabels.of(labels, {"PRODUCT": "PRODUCT", "PERSON": "PERSON"})
+    assert flat == AllowedLabels(
         {"PRODUCT": ("PRODUCT",), "PERSON": ("PERSON",)}, ("book", "film", "KIND", "a", "b")
     )
     projection = {"PRODUCT": "PRODUCT", "book": "PRODUCT", "film": "film", "a": "a", "b": "b"}
-    tree = CandidateLabels.of(labels, projection, covered=(*projection, "KIND"))
+    tree = AllowedLabels.of(labels, projection, covered=(*projection, "KIND"))
     assert tree.entities == {
         "PRODUCT": ("PRODUCT", "book"),
         "film": ("film",),
@@ -228,12 +228,12 @@ def test_candidates_of_what_a_source_annotates() -> None:
         "b": ("b",),
     }
     assert tree.outside == ("PERSON",)
-    assert tree.restricted({"book", "film", "b"}) == CandidateLabels({"film": ("film",), "b": ("b",)}, ())
+    assert tree.restricted({"book", "film", "b"}) == AllowedLabels({"film": ("film",), "b": ("b",)}, ())
 
 
 def test_a_pseudo_label_of_a_whole_leaves_its_open_parts_open() -> None:
     labels = ("PRODUCT", "book", "film")
-    known = CandidateLabels.of(labels, {"film": "film"}, parts={"PRODUCT": ("book", "film"), "book": ()})
+    known = AllowedLabels.of(labels, {"film": "film"}, parts={"PRODUCT": ("book", "film"), "book": ()})
     assert known.parts == {"PRODUCT": ("book",)}
     assert known.restricted({"PRODUCT", "film"}).parts == {"PRODUCT": ()}
     assert "parts" not in PartialAnnotation({"a": CANDIDATES["other"]}).identity()["candidates"]["a"]
@@ -247,7 +247,7 @@ def test_a_pseudo_label_of_a_whole_leaves_its_open_parts_open() -> None:
 
 def test_a_candidate_without_tags_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="'X' is no label of the tagger"):
-        CandidateTags(TAGS, {"one": CandidateLabels({"W": ("W",)}, ("X",))})
+        CandidateTags(TAGS, {"one": AllowedLabels({"W": ("W",)}, ("X",))})
 
 
 @pytest.mark.parametrize("noise", [1.1, -0.1, float("nan")])

@@ -11,7 +11,7 @@ from esnera_hf.alignment.greedy_path import greedy_merge_path
 from esnera_hf.alignment.naming import mapping_from_history
 from esnera_hf.report.build import NEAR, merge_stages, near_pairs
 from esnera_hf.report.report import Report
-from esnera_hf.similarity.equivalence import coverage, mutual_similarity, relate
+from esnera_hf.similarity.equivalence import coverage, equivalence, relate
 from esnera_hf.similarity.matrix import SimilarityMatrix
 
 
@@ -48,9 +48,7 @@ def test_typed_merging_is_one_stage_with_each_pair_once() -> None:
         ("b:movie", "a:WORK", False, True),
     ]
     first = stage["decisions"][0]
-    similarity = mutual_similarity(matrix)[
-        matrix.labels.index(("a", "PER")), matrix.labels.index(("b", "name"))
-    ]
+    similarity = equivalence(matrix)[matrix.labels.index(("a", "PER")), matrix.labels.index(("b", "name"))]
     assert first["similarity"] == round(float(similarity), 4)
     assert (first["matched"], first["predicted"], first["wished"]) == (90, 100, False)
 

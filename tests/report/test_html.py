@@ -150,11 +150,11 @@ def both_scores(t: Name) -> dict[str, Any]:
         t("a"): {t("PER"): comparison(11, 0.7, 0.5), t("LOC"): comparison(4, None, None)},
         t("b"): {t("person"): comparison(9, 0.6, 0.75), t("age"): comparison(6, 0.5, 0.51)},
     }
-    projected = {
+    unified = {
         t("a"): {t("PER"): comparison(11, 0.71, 0.72)},
         t("b"): {t("PER"): comparison(9, 0.61, 0.62)},
     }
-    return {"own_labels": scores(own), "projected": scores(projected)}
+    return {"native": scores(own), "unified": scores(unified)}
 
 
 def make_mapping(t: Name = plain) -> LabelMapping:
@@ -190,7 +190,7 @@ def make_source_facts(t: Name, name: str, labels: tuple[str, str]) -> dict[str, 
     first, second = map(t, labels)
     return {
         "name": t(name),
-        "licence": {"name": t("mit"), "text_may_be_shared": False, "clause": t("as is")},
+        "license": {"name": t("mit"), "text_may_be_shared": False, "clause": t("as is")},
         "sentences": {"train": 1000, "validation": 20, "test": 30},
         "tokens": {"train": 9000, "validation": 200, "test": 300},
         "entities": {"train": {first: 1234}, "validation": {first: 3}, "test": {first: 4, second: 5}},
@@ -266,7 +266,7 @@ def make_settings(t: Name) -> dict[str, Any]:
         "schema": {"names": {t("PER"): t("Person")}, "together": [], "apart": [], "locked": None},
         "seed": 42,
         "evidence": {"match": "exact", "training": {t("option"): t("value")}},
-        "search": {"lambdas": [0.4], "max_drop": 0.02, "scoring": "projected"},
+        "search": {"lambdas": [0.4], "max_f1_drop": 0.02, "scoring": "unified"},
     }
 
 
@@ -296,7 +296,7 @@ def make_report(t: Name = plain, tau: float | None = 0.3) -> Report:
         ],
         search_scores=both_scores(t),
         pseudo={
-            "floor": 0.9,
+            "threshold": 0.9,
             "total": 2222,
             "counts": [{"source": t("a"), "label": t("kept"), "tagger": t("b"), "entities": 2222}],
             "rejected": {t("below the floor"): 3333},
@@ -448,14 +448,14 @@ def test_f1_before_and_after() -> None:
         ["PER ▼", "11", "0.700 [0.680, 0.720]", "0.500 [0.480, 0.520]", "-0.200 [-0.220, -0.180]"],
         ["LOC", "4", "–", "–", "–"],
     ]
-    colours = {
+    colors = {
         cells(row)[0]: row.children[-1].attributes["class"]
         for row in page.all("tr")
         if len(row.children) == 5 and "n " in (row.children[-1].attributes.get("class") or "")
     }
-    assert colours["PER ▼"] == "n bad"
-    assert colours["person"] == "n good"
-    assert colours["age"] == "n "
+    assert colors["PER ▼"] == "n bad"
+    assert colors["person"] == "n good"
+    assert colors["age"] == "n "
 
 
 def test_sentences_are_counted_without_those_that_were_left_out() -> None:

@@ -20,9 +20,9 @@ from esnera_hf.similarity.equivalence import (
     LabelRelations,
     agreed_share,
     coverage,
-    deciding_similarity,
+    equivalence,
     exclusive_share,
-    mutual_similarity,
+    merge_score,
     name_similarities,
     name_similarity,
     relate,
@@ -115,7 +115,7 @@ def test_the_mutual_similarity_is_the_weighted_mean_of_the_smaller_directions() 
     assert name_similarity("person", "PER") >= NAMESAKE
     parts = (share, 0.3, name_similarity("person", "PER"))
     expected = sum(w * part for w, part in zip(WEIGHTS, parts, strict=True)) / sum(WEIGHTS)
-    found = mutual_similarity(matrix)
+    found = equivalence(matrix)
     assert found[person, per] == found[per, person] == pytest.approx(expected)
 
 
@@ -130,7 +130,7 @@ def test_mentions_of_different_kinds_are_not_one_whatever_the_taggers_say(
     # The share stands in for the overlap, half of it for the names, which tell nothing.
     share = 99 / 100 * factor
     expected = share * (WEIGHTS[0] + WEIGHTS[1] + NEUTRAL * WEIGHTS[2]) / sum(WEIGHTS)
-    assert mutual_similarity(matrix)[0, 1] == pytest.approx(expected)
+    assert equivalence(matrix)[0, 1] == pytest.approx(expected)
 
 
 def test_names_speak_against_a_pair_only_where_one_has_a_namesake() -> None:
@@ -139,7 +139,7 @@ def test_names_speak_against_a_pair_only_where_one_has_a_namesake() -> None:
     alone = make_matrix({"a:org": 9, "b:firm": 9}, counts, {})
     beside = make_matrix({"a:org": 9, "b:firm": 9, "b:org": 9}, counts, {})
     without, with_namesake = (
-        mutual_similarity(m)[m.labels.index(pair[0]), m.labels.index(pair[1])] for m in (alone, beside)
+        equivalence(m)[m.labels.index(pair[0]), m.labels.index(pair[1])] for m in (alone, beside)
     )
     share = 9 / 10
     share, names = 9 / 10, name_similarity("org", "firm")
@@ -163,14 +163,14 @@ def test_many_mentions_of_which_none_occurs_in_the_other_text_speak_against_a_pa
         i, j = (matrix.labels.index(LabelRef(*name.split(":"))) for name in ("a:money", "b:work"))
         seen = 9 / 10 * (WEIGHTS[0] + stands_in * WEIGHTS[1]) / sum(WEIGHTS[:2])
         expected = seen * (sum(WEIGHTS[:2]) + NEUTRAL * WEIGHTS[2]) / sum(WEIGHTS)
-        assert mutual_similarity(matrix)[i, j] == pytest.approx(expected)
+        assert equivalence(matrix)[i, j] == pytest.approx(expected)
 
 
 def test_an_overlap_known_in_one_direction_counts_for_both() -> None:
     """No mention of the Chinese source occurs in the Danish text, some of the Danish one do in the Chinese."""
     support = {"da:LOC": 99, "da:PER": 99, "zh:LOC": 99, "zh:PER": 99}
     counts = {("da:LOC", "zh:LOC"): (9, 9), ("zh:LOC", "da:LOC"): (9, 9)}
-    mutual = mutual_similarity(make_matrix(support, counts, {}, {("da:PER", "zh:PER"): 0.5}))
+    mutual = equivalence(make_matrix(support, counts, {}, {("da:PER", "zh:PER"): 0.5}))
     np.testing.assert_array_equal(mutual, mutual.T)
     assert np.isfinite(mutual[0, 2])
 
@@ -180,12 +180,12 @@ def test_the_overlap_of_sources_that_share_hardly_any_form_says_nothing() -> Non
     counts = {("en:PER", "zh:PER"): (90, 90), ("zh:PER", "en:PER"): (90, 90)}
     latin = {("en:PER", "zh:PER"): 0.01, ("zh:PER", "en:PER"): 0.0}
     known, unknown = make_matrix(support, counts, {}, latin), make_matrix(support, counts, {})
-    for measure in (mutual_similarity, coverage):
+    for measure in (equivalence, coverage):
         np.testing.assert_array_equal(measure(known), measure(unknown))
     places = {("en:LOC", "zh:LOC"): 0.0, ("zh:LOC", "en:LOC"): 0.0}
     alike = make_matrix(support, counts, {}, {**latin, **places})
     i, j = place(alike, "en:PER"), place(alike, "zh:PER")
-    assert mutual_similarity(alike)[i, j] < mutual_similarity(known)[i, j]
+    assert equivalence(alike)[i, j] < equivalence(known)[i, j]
 
 
 def test_sources_share_forms_only_if_most_mentions_of_both_have_some_in_the_other_text() -> None:
@@ -194,22 +194,22 @@ def test_sources_share_forms_only_if_most_mentions_of_both_have_some_in_the_othe
     counts = {("a:PER", "b:PER"): (90, 90), ("b:PER", "a:PER"): (9, 9)}
     one_sided = {("a:PER", "b:PER"): 0.1, ("b:PER", "a:PER"): 0.1}
     known, unknown = make_matrix(support, counts, {}, one_sided), make_matrix(support, counts, {})
-    for measure in (mutual_similarity, coverage):
+    for measure in (equivalence, coverage):
         np.testing.assert_array_equal(measure(known), measure(unknown))
     both_sided = make_matrix(support, counts, {}, {**one_sided, ("b:LOC", "a:PER"): 0.0})
-    assert mutual_similarity(both_sided)[0, 1] < mutual_similarity(unknown)[0, 1]
+    assert equivalence(both_sided)[0, 1] < equivalence(unknown)[0, 1]
 
 
 def test_what_decides_is_the_similarity_at_lambda_or_the_mutual_one() -> None:
     matrix = politics()
-    np.testing.assert_array_equal(deciding_similarity(matrix, 0.3), matrix.combined(0.3))
-    np.testing.assert_array_equal(deciding_similarity(matrix, None), mutual_similarity(matrix))
+    np.testing.assert_array_equal(merge_score(matrix, 0.3), matrix.combined(0.3))
+    np.testing.assert_array_equal(merge_score(matrix, None), equivalence(matrix))
 
 
 def test_what_is_unknown_is_judged_by_what_is_known() -> None:
     support = {"a:x": 10, "b:y": 10, "b:z": 10}
     matrix = make_matrix(support, {}, {("a:x", "b:y"): 0.6})
-    found = mutual_similarity(matrix)
+    found = equivalence(matrix)
     # S_sem stands in for the share, and that for the overlap; the names tell nothing.
     assert found[0, 1] == pytest.approx(0.6 * (WEIGHTS[0] + WEIGHTS[1] + NEUTRAL * WEIGHTS[2]) / sum(WEIGHTS))
     assert np.isnan(found[0, 2])

@@ -14,10 +14,10 @@ from builders import make_source, row, toy_rows, toy_source
 from esnera_hf import (
     AlignSettings,
     EvidenceSettings,
-    FinalSettings,
+    GreedySettings,
     MergeResult,
     NerSource,
-    SearchSettings,
+    OutputSettings,
     align,
 )
 from esnera_hf._internal.cache import cache_folder
@@ -29,7 +29,7 @@ from esnera_hf.similarity.evidence import gather_evidence
 from esnera_hf.similarity.semantic import semantic_similarity, sum_vectors
 from esnera_hf.sources.leakage import find_leaks, without_leaks
 from esnera_hf.taggers.settings import TaggerPlan
-from esnera_hf.taggers.source_taggers import CachedHead, announce_own_taggers, joint_artefact, own_taggers
+from esnera_hf.taggers.source_taggers import CachedHead, announce_own_taggers, joint_artifact, own_taggers
 
 TRAINING = {"learning_rate": 1e-2, "head_learning_rate": 2e-2, "num_train_epochs": 6, "seed": 42}
 EVIDENCE = EvidenceSettings(training=TRAINING, taggers="joint")
@@ -52,7 +52,7 @@ def cached(
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ESNERA_CACHE_DIR", str(folder))
         separate = recorded_trainings(patch)
-        final = FinalSettings(tagger=True)
+        final = OutputSettings(tagger=True)
         result = align(
             sources, encoder=encoder_folder, lam=0.9, tau=0.5, settings=AlignSettings(EVIDENCE, final=final)
         )
@@ -111,7 +111,7 @@ def test_one_training_serves_evidence_pseudo_labels_and_scores(
         scores = [entry["f1"] for entry in tagger["history"]]
         # Training leaves out a validation sentence that the other source tests on.
         assert any(abs(tagger["validation"]["micro"]["f1"] - score) < 0.02 for score in scores), name
-    own = result.report.systems["merged"]["own_labels"]["sources"]
+    own = result.report.systems["merged"]["native"]["sources"]
     for name, tagger in result.report.taggers.items():
         assert own[name]["micro"]["before"]["value"] == pytest.approx(tagger["test"]["micro"]["f1"])
 
@@ -125,7 +125,7 @@ def test_a_second_run_trains_nothing_and_predicts_nothing(
 ) -> None:
     monkeypatch.setenv("ESNERA_CACHE_DIR", str(cached[0]))
     monkeypatch.setattr(JointTagger, "from_pretrained", None)
-    settings = AlignSettings(EVIDENCE, final=FinalSettings(tagger=True))
+    settings = AlignSettings(EVIDENCE, final=OutputSettings(tagger=True))
     again = align(sources[::-1], encoder=str(encoder_folder), lam=0.9, tau=0.5, settings=settings)
     assert again.mapping == cached[1].mapping
     assert again.similarity.to_dict() == cached[1].similarity.to_dict()
@@ -195,7 +195,7 @@ def test_the_search_compares_with_the_heads(
     sources: list[NerSource], encoder_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     separate = recorded_trainings(monkeypatch)
-    search = SearchSettings(lambdas=(0.7,), taus=(0.3, 0.5))
+    search = GreedySettings(lambdas=(0.7,), taus=(0.3, 0.5))
     result = align(sources, encoder=encoder_folder, settings=AlignSettings(EVIDENCE, search))
     assert set(separate) <= {"alpha+beta"}
     assert len(result.mapping.unified_labels) == 3
@@ -203,18 +203,18 @@ def test_the_search_compares_with_the_heads(
 
 def test_what_makes_another_joint_tagger(sources: list[NerSource], encoder_folder: Path) -> None:
     plan = TaggerPlan(str(encoder_folder), TRAINING, "joint")
-    key = joint_artefact(sources, plan).key
-    assert joint_artefact(sources[::-1], plan).key == key
-    assert joint_artefact(sources, replace(plan, training={**TRAINING, "sampling_exponent": 0.7})).key == key
+    key = joint_artifact(sources, plan).key
+    assert joint_artifact(sources[::-1], plan).key == key
+    assert joint_artifact(sources, replace(plan, training={**TRAINING, "sampling_exponent": 0.7})).key == key
     others = [
-        joint_artefact(sources[:1], plan),
-        joint_artefact([sources[0].sample(50, 1), sources[1]], plan),
-        joint_artefact([replace(sources[0], name="delta"), sources[1]], plan),
-        joint_artefact([replace(sources[0], vocabulary=("x",)), sources[1]], plan),
-        joint_artefact(sources, replace(plan, training={**TRAINING, "seed": 7})),
-        joint_artefact(sources, replace(plan, training={**TRAINING, "sampling_exponent": 0.5})),
+        joint_artifact(sources[:1], plan),
+        joint_artifact([sources[0].sample(50, 1), sources[1]], plan),
+        joint_artifact([replace(sources[0], name="delta"), sources[1]], plan),
+        joint_artifact([replace(sources[0], vocabulary=("x",)), sources[1]], plan),
+        joint_artifact(sources, replace(plan, training={**TRAINING, "seed": 7})),
+        joint_artifact(sources, replace(plan, training={**TRAINING, "sampling_exponent": 0.5})),
     ]
-    assert len({key, *(artefact.key for artefact in others)}) == 7
+    assert len({key, *(artifact.key for artifact in others)}) == 7
 
 
 @pytest.mark.parametrize("taggers", ["shared", ""])

@@ -10,14 +10,14 @@ import pytest
 from numpy.typing import NDArray
 
 from builders import make_source, row
-from esnera_hf.similarity.semantic import LabelSums, semantic_similarity, sum_vectors
+from esnera_hf.similarity.semantic import LabelCentroids, semantic_similarity, sum_vectors
 from esnera_hf.sources.source import AnnotatedSentence
 from esnera_hf.tagging import LabelRef
 
 
-def sums(**vectors: list[list[float]]) -> LabelSums:
+def sums(**vectors: list[list[float]]) -> LabelCentroids:
     """The sums of hand-made mention vectors, by label."""
-    return LabelSums(
+    return LabelCentroids(
         {label: np.array(rows).sum(axis=0) for label, rows in vectors.items()},
         {label: len(rows) for label, rows in vectors.items()},
     )
@@ -39,7 +39,7 @@ def test_the_mean_of_a_source_weighs_its_mentions() -> None:
 
 def test_a_mean_for_each_source() -> None:
     found = semantic_similarity({"a": A, "b": B}, LABELS, "source")
-    # centred: x (1.5, .5), y (-1.5, -.5); the mean of b is (31/3, 6)
+    # centered: x (1.5, .5), y (-1.5, -.5); the mean of b is (31/3, 6)
     u, v, w = [-1 / 3, -1.0], [2 / 3, -1.0], [-1 / 3, 2.0]
     expected = [[cosine([sign * 1.5, sign * 0.5], other) for other in (u, v, w)] for sign in (1, -1)]
     np.testing.assert_allclose(found[:2, 2:], expected, atol=1e-12)
@@ -56,9 +56,9 @@ def test_one_mean_over_all_sources_each_weighing_the_same() -> None:
     np.testing.assert_allclose(found[:2, 2:], expected, atol=1e-12)
 
 
-@pytest.mark.parametrize("centre", ["source", "all"])
-def test_symmetric_and_unknown_inside_a_source(centre: str) -> None:
-    found = semantic_similarity({"a": A, "b": B}, LABELS, centre)  # type: ignore[arg-type]
+@pytest.mark.parametrize("center", ["source", "all"])
+def test_symmetric_and_unknown_inside_a_source(center: str) -> None:
+    found = semantic_similarity({"a": A, "b": B}, LABELS, center)  # type: ignore[arg-type]
     np.testing.assert_array_equal(found, found.T)
     assert np.isnan(found[:2, :2]).all()
     assert np.isnan(found[2:, 2:]).all()
@@ -67,7 +67,7 @@ def test_symmetric_and_unknown_inside_a_source(centre: str) -> None:
 
 
 def test_a_shift_of_a_source_plays_no_part_with_a_mean_for_each() -> None:
-    shifted = LabelSums({k: v + 100.0 * B.count[k] for k, v in B.total.items()}, B.count)
+    shifted = LabelCentroids({k: v + 100.0 * B.count[k] for k, v in B.total.items()}, B.count)
     before, after = (semantic_similarity({"a": A, "b": b}, LABELS, "source") for b in (B, shifted))
     np.testing.assert_allclose(before, after, atol=1e-10)
 
@@ -106,14 +106,14 @@ def test_two_only_labels_are_compared_around_the_mean_of_the_others() -> None:
     assert found[2, 3] == pytest.approx(cosine([0.5, 2.5], [2.5, 0.5]))
     assert np.isnan(semantic_similarity({"c": one, "d": other}, labels, "source")).all()
     # A label that occurs nowhere does not make a source one of several.
-    empty = LabelSums({}, {})
+    empty = LabelCentroids({}, {})
     assert np.isnan(
         semantic_similarity({"c": one, "e": empty}, [labels[0], LabelRef("e", "e")], "source")
     ).all()
 
 
 def test_sources_without_any_mention_are_unknown() -> None:
-    empty = LabelSums({}, {})
+    empty = LabelCentroids({}, {})
     assert np.isnan(semantic_similarity({"a": A, "b": empty}, LABELS)).all()
     assert np.isnan(semantic_similarity({"a": empty, "b": empty}, LABELS)).all()
 

@@ -15,7 +15,7 @@ from esnera_hf.errors import ConservationError, SourceError
 from esnera_hf.sources import build as build_module
 from esnera_hf.sources.build import LABEL_NORMALISED, SourceTerms, build_source
 from esnera_hf.sources.options import ReadingOptions
-from esnera_hf.sources.source import Dropped, Licence, RawSentence
+from esnera_hf.sources.source import Dropped, License, RawSentence
 from esnera_hf.tagging import Entity
 
 TERMS = SourceTerms("corpus")
@@ -65,9 +65,9 @@ def test_the_terms_and_the_repairs_are_kept():
     def read():
         return iter([RawSentence(["a"], [Entity(0, 1, "x")], "here", ["mended", "mended", "cut"])])
 
-    terms = SourceTerms("corpus", Licence("CC0", True), "en", notes=("first",))
+    terms = SourceTerms("corpus", License("CC0", True), "en", notes=("first",))
     source = build_source(terms, dict.fromkeys(("train", "validation", "test"), read))
-    assert (source.name, source.licence, source.language) == ("corpus", Licence("CC0", True), "en")
+    assert (source.name, source.license, source.language) == ("corpus", License("CC0", True), "en")
     assert source.repairs == {"mended": 6, "cut": 3}
     assert source.notes == ("first",)
     assert [source.dataset[split]["id"][0] for split in source.dataset] == [
@@ -132,7 +132,7 @@ def three(*sentences):
     return dict.fromkeys(("train", "validation", "test"), raw_reader(*sentences))
 
 
-def test_labels_are_normalised_and_counted():
+def test_labels_are_normalized_and_counted():
     source = build_source(TERMS, three(("ab", [(0, 1, "ＰＥＲ"), (1, 2, " PER ")]), ("c", [(0, 1, "PER")])))
     assert source.labels == ("PER",)
     assert source.repairs == {LABEL_NORMALISED: 6}

@@ -18,7 +18,7 @@ from esnera_hf.sources.splits import canonical_split
 def test_every_entry_is_whole(known):
     assert known.language
     assert known.homepage.startswith("https://")
-    assert known.licence.clause
+    assert known.license.clause
     assert known.folders
     assert known.format in (None, *FORMATS)
     assert set(known.files) <= {"train", "validation", "test"}

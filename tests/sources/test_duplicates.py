@@ -16,7 +16,7 @@ from esnera_hf.sources.duplicates import (
     Place,
     find_duplicates,
     jaccard,
-    normalise,
+    normalize,
 )
 from esnera_hf.sources.leakage import find_leaks
 from esnera_hf.sources.source import NerSource
@@ -51,7 +51,7 @@ def found(sources: list[NerSource]) -> list[tuple[str, str, bool, bool]]:
     ],
 )
 def test_what_is_levelled(one: str, other: str) -> None:
-    assert normalise(one) == normalise(other)
+    assert normalize(one) == normalize(other)
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_what_is_levelled(one: str, other: str) -> None:
     ],
 )
 def test_what_tells_words_apart_counts(one: str, other: str) -> None:
-    assert normalise(one) != normalise(other)
+    assert normalize(one) != normalize(other)
     found_leaks = find_leaks(
         [make_source("a", {"train": [([one], ["B-P"])]}), make_source("b", {"test": [([other], ["B-P"])]})]
     )
@@ -169,7 +169,7 @@ def test_what_is_found_is_what_brute_force_finds(data: st.DataObject) -> None:
     duplicates = find_duplicates(sources)
     assert duplicates == find_duplicates(sources)
     keys = {
-        Place(s.name, split, sentence.id): normalise("".join(sentence.tokens))
+        Place(s.name, split, sentence.id): normalize("".join(sentence.tokens))
         for s in sources
         for split in s.dataset
         for sentence in s.sentences(split)

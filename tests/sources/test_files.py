@@ -153,7 +153,7 @@ def test_one_file_a_split_beside_other_files(tmp_path):
     for other in (
         "README",
         "LICENSE.txt",
-        "licence_gb.txt",
+        "license_gb.txt",
         ".train.swp",
         "train.py",
         "test.stats",
@@ -200,13 +200,13 @@ def test_a_known_corpus_with_two_files_for_a_split(tmp_path):
         load_source(tmp_path / "msra")
 
 
-def test_a_boson_folder_with_a_licence_in_another_encoding(tmp_path):
+def test_a_boson_folder_with_a_license_in_another_encoding(tmp_path):
     write(tmp_path / "boson" / "origindata.txt", "在{{location:北京}}。\n\n到{{location:上海}}\n无\n")
     write(tmp_path / "boson" / "license.txt", "授权协议\n".encode("gb18030") * 20)
     write(tmp_path / "boson" / "声明.txt", "授权协议\n".encode("gb18030") * 20)
     source = load_source(tmp_path / "boson")
     assert sorted(texts(source)) == ["到上海", "在北京。", "无"]
-    assert source.licence.text_may_be_shared is False
+    assert source.license.text_may_be_shared is False
 
 
 @pytest.mark.parametrize(

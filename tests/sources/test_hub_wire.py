@@ -18,7 +18,7 @@ from esnera_hf.sources import hub
 from esnera_hf.sources.catalogue import NAMED_SOURCES
 from esnera_hf.sources.load import load_source
 from esnera_hf.sources.options import ReadingOptions
-from esnera_hf.sources.source import Licence, NerSource
+from esnera_hf.sources.source import License, NerSource
 from hub_server import PARQUET_REF, HubServer, Repo, Waits, clients_inside
 
 CARD = "---\nlicense: cc-by-4.0\n---\n"
@@ -65,40 +65,40 @@ def first_word(source: NerSource, split: str = "train") -> str:
 
 
 @pytest.mark.usefixtures("waits")
-def test_a_dataset_its_commit_and_its_licence(server):
+def test_a_dataset_its_commit_and_its_license(server):
     repo = server.add_repo("dataset", "o/n", files())
     source = load_source("o/n")
     assert (source.name, first_word(source), first_word(source, "test")) == ("n", "atrain", "atest")
-    assert source.licence == Licence("cc-by-4.0", True, "as tagged on the Hub: cc-by-4.0")
+    assert source.license == License("cc-by-4.0", True, "as tagged on the Hub: cc-by-4.0")
     assert (source.provenance.hub_id, source.provenance.revision) == ("o/n", repo.head)
     assert load_source("mine=o/n").name == "mine"
-    assert load_source("o/n", options=ReadingOptions(licence="mit")).licence.name == "mit"
+    assert load_source("o/n", options=ReadingOptions(license="mit")).license.name == "mit"
     assert server.unexpected == []
 
 
 @pytest.mark.parametrize(
-    ("card", "licence"),
+    ("card", "license"),
     [
-        ("", Licence()),
-        ("---\nlicense: unknown\n---\n", Licence()),
+        ("", License()),
+        ("---\nlicense: unknown\n---\n", License()),
         (
             "---\nlicense: cc-by-nd-4.0\n---\n",
-            Licence("cc-by-nd-4.0", False, "as tagged on the Hub: cc-by-nd-4.0"),
+            License("cc-by-nd-4.0", False, "as tagged on the Hub: cc-by-nd-4.0"),
         ),
         (
             "---\nlicense: other\nlicense_name: own-terms\n---\n",
-            Licence("own-terms", None, "as tagged on the Hub: own-terms"),
+            License("own-terms", None, "as tagged on the Hub: own-terms"),
         ),
         (
             "---\nlicense: [mit, cc-by-4.0]\n---\n",
-            Licence("mit, cc-by-4.0", None, "as tagged on the Hub: mit, cc-by-4.0"),
+            License("mit, cc-by-4.0", None, "as tagged on the Hub: mit, cc-by-4.0"),
         ),
     ],
 )
 @pytest.mark.usefixtures("waits")
-def test_licences(server, card, licence):
+def test_licenses(server, card, license):
     server.add_repo("dataset", "o/n", files(card=card))
-    assert load_source("o/n").licence == licence
+    assert load_source("o/n").license == license
 
 
 @pytest.mark.usefixtures("waits")
@@ -156,7 +156,7 @@ def test_a_script_dataset_is_read_from_its_parquet_branch(server):
     for config in ("en", "zh", "en"):
         source = load_source("o/n", options=ReadingOptions(config=config))
         assert (first_word(source), first_word(source, "test")) == (f"{config}-train", f"{config}-test")
-        assert (source.licence.name, source.provenance.revision) == ("cc-by-4.0", repo.refs[PARQUET_REF])
+        assert (source.license.name, source.provenance.revision) == ("cc-by-4.0", repo.refs[PARQUET_REF])
         assert source.dataset["train"].num_rows == 1
     for revision in (PARQUET_REF, repo.refs[PARQUET_REF], "main", repo.head):
         options = ReadingOptions(config="zh", revision=revision)
@@ -201,13 +201,13 @@ def test_known_corpora(server):
     repo.commit(content, revision=PARQUET_REF)
     ontonotes = load_source("ontonotes")
     assert sentences_of(ontonotes) == [("李先生在北京", [(0, 3, "PERSON"), (4, 6, "GPE")])] * 3
-    assert ontonotes.licence.text_may_be_shared is False
+    assert ontonotes.license.text_may_be_shared is False
     assert ontonotes.provenance.hub_id == "ontonotes/conll2012_ontonotesv5"
 
     line = '{"text": "王五好", "entities": [{"start_offset": 0, "end_offset": 2, "label": "person_name"}]}\n'
     server.add_repo("dataset", "ttxy/cn_ner", {"jsons/boson.json": line * 8, "jsons/other.json": "{"})
     boson = load_source("boson")
-    assert (boson.labels, boson.licence) == (("person_name",), NAMED_SOURCES["boson"].licence)
+    assert (boson.labels, boson.license) == (("person_name",), NAMED_SOURCES["boson"].license)
 
     server.add_repo("dataset", "ttxy/resume_ner", files("w"))
     assert first_word(load_source("resume")) == "wtrain"
@@ -344,7 +344,7 @@ def test_without_the_hub_a_kept_copy_is_read_and_said(server, capsys):
     capsys.readouterr()
     source = load_source("o/n")
     assert (first_word(source), source.provenance.revision) == ("oldtrain", old)
-    assert source.licence.name == "cc-by-4.0"
+    assert source.license.name == "cc-by-4.0"
     said = capsys.readouterr().err
     assert f"o/n: the Hub failed (503: as the test wants it): reading the copy of commit {old[:7]}" in said
     assert first_word(load_source("o/n", options=ReadingOptions(revision=old))) == "oldtrain"

@@ -8,22 +8,22 @@ from hypothesis import strategies as st
 
 from builders import make_source, row
 from corpora import raw_reader
-from esnera_hf.errors import ConfigurationError, LicenceError
+from esnera_hf.errors import ConfigurationError, LicenseError
 from esnera_hf.sources.build import SourceTerms, build_source
 from esnera_hf.sources.catalogue import NAMED_SOURCES
 from esnera_hf.sources.licenses import (
-    KNOWN_LICENCES,
+    KNOWN_LICENSES,
     check_text_may_be_published,
-    licence_from_id,
-    licences_of,
+    license_from_id,
+    licenses_of,
     strictest_terms,
 )
 from esnera_hf.sources.options import ReadingOptions
-from esnera_hf.sources.source import Licence, NerSource, Provenance
+from esnera_hf.sources.source import License, NerSource, Provenance
 
 
 def terms_id(*names: str) -> str:
-    return strictest_terms({f"s{i}": licence_from_id(name) for i, name in enumerate(names)}).id
+    return strictest_terms({f"s{i}": license_from_id(name) for i, name in enumerate(names)}).id
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def terms_id(*names: str) -> str:
         (["cc-by-sa-3.0", "cc-by-sa-4.0"], "cc-by-sa-4.0"),
         (["cc-by-nc-4.0", "cc-by-4.0"], "cc-by-nc-4.0"),
         (["cc-by-nc-4.0", "cc-by-nc-sa-4.0"], "cc-by-nc-sa-4.0"),
-        # Share alike and non-commercial exclude each other, as do two share-alike licences.
+        # Share alike and non-commercial exclude each other, as do two share-alike licenses.
         (["cc-by-sa-4.0", "cc-by-nc-4.0"], "other"),
         (["cc-by-sa-4.0", "cc-by-nc-sa-4.0"], "other"),
         (["cc-by-sa-4.0", "odbl"], "other"),
@@ -50,9 +50,9 @@ def test_the_strictest_terms(names: list[str], strictest: str) -> None:
     assert terms_id(*names) == strictest
 
 
-def test_a_licence_beside_which_further_terms_hold_is_not_that_of_the_whole() -> None:
-    weibo = NAMED_SOURCES["weibo"].licence
-    terms = strictest_terms({"weibo": weibo, "a": licence_from_id("mit")})
+def test_a_license_beside_which_further_terms_hold_is_not_that_of_the_whole() -> None:
+    weibo = NAMED_SOURCES["weibo"].license
+    terms = strictest_terms({"weibo": weibo, "a": license_from_id("mit")})
     assert (weibo.name, terms.id) == ("cc-by-sa-3.0", "other")
     assert (
         "the terms of weibo (cc-by-sa-3.0, the annotations are CC BY-SA 3.0; the messages follow"
@@ -61,73 +61,73 @@ def test_a_licence_beside_which_further_terms_hold_is_not_that_of_the_whole() ->
 
 
 def test_terms_say_why() -> None:
-    licences = {"a": licence_from_id("mit"), "b": Licence("BosonNLP", False, "not to third parties")}
-    terms = strictest_terms(licences)
+    licenses = {"a": license_from_id("mit"), "b": License("BosonNLP", False, "not to third parties")}
+    terms = strictest_terms(licenses)
     assert (terms.id, terms.name) == ("other", "terms-of-the-sources")
     assert terms.reasons == (
-        "No licence of the Hub's list states the terms of b (BosonNLP): each sentence keeps the terms of the "
+        "No license of the Hub's list states the terms of b (BosonNLP): each sentence keeps the terms of the "
         "source it comes from.",
     )
-    assert terms.by_source == licences
-    assert strictest_terms({"a": licence_from_id("mit"), "b": licence_from_id("cc-by-4.0")}).reasons == (
+    assert terms.by_source == licenses
+    assert strictest_terms({"a": license_from_id("mit"), "b": license_from_id("cc-by-4.0")}).reasons == (
         "cc-by-4.0 is the strictest of mit, cc-by-4.0.",
     )
 
 
-@given(st.lists(st.sampled_from(sorted(KNOWN_LICENCES)), min_size=1, max_size=5))
+@given(st.lists(st.sampled_from(sorted(KNOWN_LICENSES)), min_size=1, max_size=5))
 def test_a_merge_is_never_laxer_than_a_source(names: list[str]) -> None:
     found = terms_id(*names)
     assert found == terms_id(*reversed(names))
     assert found == "other" or found in names
     if found != "other":
-        assert all(KNOWN_LICENCES[name].kind <= KNOWN_LICENCES[found].kind for name in names)
+        assert all(KNOWN_LICENSES[name].kind <= KNOWN_LICENSES[found].kind for name in names)
         assert terms_id(found, *names) == found
 
 
-def test_what_a_licence_allows() -> None:
-    assert licence_from_id(" CC-BY-4.0 ").text_may_be_shared is True
-    assert licence_from_id("cc-by-nd-4.0").text_may_be_shared is False
-    assert licence_from_id("my own terms", "ask me") == Licence("my own terms", None, "ask me")
-    assert licence_from_id("") == Licence("unknown", None, "")
+def test_what_a_license_allows() -> None:
+    assert license_from_id(" CC-BY-4.0 ").text_may_be_shared is True
+    assert license_from_id("cc-by-nd-4.0").text_may_be_shared is False
+    assert license_from_id("my own terms", "ask me") == License("my own terms", None, "ask me")
+    assert license_from_id("") == License("unknown", None, "")
 
 
-def test_every_corpus_that_may_be_shared_is_under_a_known_licence() -> None:
+def test_every_corpus_that_may_be_shared_is_under_a_known_license() -> None:
     for source in NAMED_SOURCES.values():
-        if source.licence.text_may_be_shared:
-            assert licence_from_id(source.licence.name).text_may_be_shared
-        assert source.licence.clause
+        if source.license.text_may_be_shared:
+            assert license_from_id(source.license.name).text_may_be_shared
+        assert source.license.clause
 
 
 def test_text_that_may_not_be_passed_on_is_refused() -> None:
-    licences = {
-        "boson": NAMED_SOURCES["boson"].licence,
-        "cluener": NAMED_SOURCES["cluener"].licence,
-        "wnut17": NAMED_SOURCES["wnut17"].licence,
+    licenses = {
+        "boson": NAMED_SOURCES["boson"].license,
+        "cluener": NAMED_SOURCES["cluener"].license,
+        "wnut17": NAMED_SOURCES["wnut17"].license,
     }
-    with pytest.raises(LicenceError) as refusal:
-        check_text_may_be_published(licences)
+    with pytest.raises(LicenseError) as refusal:
+        check_text_may_be_published(licenses)
     text = str(refusal.value)
     assert "boson: BosonNLP forbids passing it on (the data may not be given to third parties)" in text
-    assert "cluener: no terms are known under which it may be passed on (no licence is stated" in text
+    assert "cluener: no terms are known under which it may be passed on (no license is stated" in text
     assert "wnut17" not in text
-    with pytest.raises(LicenceError, match="cluener: no terms"):
-        check_text_may_be_published(licences, ["boson"])
-    check_text_may_be_published(licences, ["boson", "cluener"])
+    with pytest.raises(LicenseError, match="cluener: no terms"):
+        check_text_may_be_published(licenses, ["boson"])
+    check_text_may_be_published(licenses, ["boson", "cluener"])
     with pytest.raises(ConfigurationError, match="may_share names bosom, which is no source here"):
-        check_text_may_be_published(licences, ["bosom"])
+        check_text_may_be_published(licenses, ["bosom"])
     with pytest.raises(ConfigurationError, match="expected a list"):
-        check_text_may_be_published(licences, "boson")
+        check_text_may_be_published(licenses, "boson")
 
 
 def test_a_source_carries_its_terms_into_the_report() -> None:
-    licence, origin = (
-        licence_from_id("cc-by-4.0"),
+    license, origin = (
+        license_from_id("cc-by-4.0"),
         Provenance("https://x.example", "Me 2026", "me/x", "c0ffee"),
     )
     made = make_source("a", {"train": [row("anna/B-PER")]})
-    source = NerSource("a", made.dataset, licence, "en", origin)
+    source = NerSource("a", made.dataset, license, "en", origin)
     summary = source.summary.to_dict()
-    assert licences_of([summary]) == {"a": licence}
+    assert licenses_of([summary]) == {"a": license}
     assert {key: summary[key] for key in ("homepage", "citation", "hub_id", "revision", "language")} == {
         "homepage": "https://x.example",
         "citation": "Me 2026",
@@ -139,5 +139,5 @@ def test_a_source_carries_its_terms_into_the_report() -> None:
 
 def test_whoever_loads_a_corpus_may_state_its_terms() -> None:
     read = {"train": raw_reader(("ab", [(0, 1, "x")]))}
-    source = build_source(SourceTerms("mine"), read, ReadingOptions(licence="cc-by-4.0"))
-    assert source.licence == Licence("cc-by-4.0", True, "as stated by whoever loaded it")
+    source = build_source(SourceTerms("mine"), read, ReadingOptions(license="cc-by-4.0"))
+    assert source.license == License("cc-by-4.0", True, "as stated by whoever loaded it")

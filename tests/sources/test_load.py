@@ -79,7 +79,7 @@ def test_a_name_can_be_given(tmp_path):
 def test_a_known_name_brings_its_terms(tmp_path):
     path = write(tmp_path / "x.txt", BOSON)
     source = load_source(f"boson={path}")
-    assert source.licence == NAMED_SOURCES["boson"].licence
+    assert source.license == NAMED_SOURCES["boson"].license
     assert source.language == "zh"
 
 
@@ -159,7 +159,7 @@ def test_a_known_name_in_the_data_folder_with_a_split_under_another_name(tmp_pat
         write(tmp_path / "data" / "conll2003" / f"{split}.txt", f"Ann I-PER\n{split} O\n")
     source = load_source("conll2003")
     assert [source.dataset[split]["tokens"][0][1] for split in source.dataset] == ["train", "dev", "test"]
-    assert (source.licence.name, source.notes) == ("Reuters corpus", ())
+    assert (source.license.name, source.notes) == ("Reuters corpus", ())
     write(tmp_path / "data" / "conll2003" / "other.dev", "Bob I-PER\n")
     source = load_source("conll2003")
     assert source.notes[0] == "a split lies there under another name, and was not read"
@@ -167,7 +167,7 @@ def test_a_known_name_in_the_data_folder_with_a_split_under_another_name(tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("given", "licence", "may"),
+    ("given", "license", "may"),
     [
         ("xusenlin/clue-ner", "unknown", None),
         ("ttxy/cn_ner", "BosonNLP", False),
@@ -177,16 +177,16 @@ def test_a_known_name_in_the_data_folder_with_a_split_under_another_name(tmp_pat
         ("somebody/else", "apache-2.0", True),
     ],
 )
-def test_a_copy_on_the_hub_keeps_the_terms_of_its_corpus(given, licence, may, monkeypatch):
+def test_a_copy_on_the_hub_keeps_the_terms_of_its_corpus(given, license, may, monkeypatch):
     splits = DatasetDict({"train": tagged([[1, 0]] * 3)})
     monkeypatch.setattr(
         "esnera_hf.sources.load.load_from_hub", lambda *_, **__: LoadedFromHub(splits, "apache-2.0", "1" * 40)
     )
     source = load_source(given)
-    assert (source.licence.name, source.licence.text_may_be_shared) == (licence, may)
+    assert (source.license.name, source.license.text_may_be_shared) == (license, may)
     assert source.provenance.hub_id == given.rpartition("=")[2]
-    stated = load_source(given, options=ReadingOptions(licence="mit"))
-    assert stated.licence.name == "mit"
+    stated = load_source(given, options=ReadingOptions(license="mit"))
+    assert stated.license.name == "mit"
 
 
 def test_other_files_of_a_repository_with_a_known_copy(monkeypatch):
@@ -194,9 +194,9 @@ def test_other_files_of_a_repository_with_a_known_copy(monkeypatch):
     monkeypatch.setattr(
         "esnera_hf.sources.load.load_from_hub", lambda *_, **__: LoadedFromHub(splits, "bsd", "")
     )
-    for file, licence in (("jsons/boson.json", "BosonNLP"), ("jsons/other.json", "bsd")):
+    for file, license in (("jsons/boson.json", "BosonNLP"), ("jsons/other.json", "bsd")):
         options = ReadingOptions(data_files={"train": file})
-        assert load_source("ttxy/cn_ner", options=options).licence.name == licence
+        assert load_source("ttxy/cn_ner", options=options).license.name == license
 
 
 def test_a_known_name_that_is_nowhere():
@@ -483,8 +483,8 @@ def test_files_that_happen_to_have_a_known_name_get_none_of_its_terms(tmp_path):
     folder = tmp_path / "weibo"
     folder.mkdir()
     (folder / "train.txt").write_text("Ann\tB-PER\n\n" * 3, encoding="utf-8")
-    assert load_source(folder).licence.name == "unknown"
-    assert load_source(f"weibo={folder}").licence.name == "cc-by-sa-3.0"
+    assert load_source(folder).license.name == "unknown"
+    assert load_source(f"weibo={folder}").license.name == "cc-by-sa-3.0"
 
 
 def test_a_split_of_a_known_corpus_under_another_name_is_not_left_out(tmp_path):

@@ -12,7 +12,7 @@ from transformers import TrainerControl, TrainerState
 
 import product_tree
 from builders import make_source, row, toy_rows, toy_source
-from esnera_hf import FinalSettings
+from esnera_hf import OutputSettings
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.alignment.mapping_yaml import MappedLabel
 from esnera_hf.cli.main import main
@@ -23,10 +23,10 @@ from esnera_hf.metrics import Scores, score_entities
 from esnera_hf.modeling import training
 from esnera_hf.modeling.tagger import Tagger
 from esnera_hf.modeling.training import fit_tagger
-from esnera_hf.sources.partial_annotation import CandidateLabels, PartialAnnotation
+from esnera_hf.sources.partial_annotation import AllowedLabels, PartialAnnotation
 from esnera_hf.sources.source import NerSource
 from esnera_hf.taggers.settings import TaggerPlan
-from esnera_hf.taggers.source_taggers import CachedTagger, tagger_artefact
+from esnera_hf.taggers.source_taggers import CachedTagger, tagger_artifact
 from esnera_hf.tagging import LabelRef
 
 TRAINING = {"learning_rate": 1e-2, "head_learning_rate": 2e-2, "num_train_epochs": 8, "seed": 42}
@@ -67,17 +67,17 @@ def test_the_candidates_of_a_tree() -> None:
         parents={"book": "PRODUCT", "film": "PRODUCT", "city": "PLACE", "land": "PLACE"},
     )
     assert candidate_labels(mapping, ("coarse", "fine", "wholes")) == {
-        "coarse": CandidateLabels(
+        "coarse": AllowedLabels(
             {"PRODUCT": ("PRODUCT", "book"), "film": ("film",)},
             ("PLACE", "city", "land"),
             {"PLACE": ("city", "land")},
         ),
-        "fine": CandidateLabels(
+        "fine": AllowedLabels(
             {"book": ("book",)},
             ("PRODUCT", "film", "PLACE", "city", "land"),
             {"PRODUCT": ("film",), "PLACE": ("city", "land")},
         ),
-        "wholes": CandidateLabels(
+        "wholes": AllowedLabels(
             {"city": ("city",), "land": ("land",)},
             ("PRODUCT", "book", "film"),
             {"PRODUCT": ("book", "film")},
@@ -123,14 +123,14 @@ def test_a_final_tagger_with_pseudo_labels_is_trained_so(
     sources: list[NerSource], encoder_folder: Path
 ) -> None:
     """And beside it one without pseudo-labels, and one without the likelihood."""
-    settings = FinalSettings(
-        augment=0.5, tagger=True, compare=("gold", "outside"), partial=True, pseudo_noise=0.1
+    settings = OutputSettings(
+        pseudo_label_threshold=0.5, tagger=True, baselines=("gold", "outside"), partial=True, pseudo_noise=0.1
     )
     plan = TaggerPlan(str(encoder_folder), {**TRAINING, "num_train_epochs": 4})
     final = finish(sources, mapping_by_name(sources), (), settings, plan)
     assert final.pseudo is not None
     assert final.pseudo.counts.total() > 0
-    identity = final.systems["merged"].tagger.artefact.identity["partial"]
+    identity = final.systems["merged"].tagger.artifact.identity["partial"]
     assert identity == {
         "pseudo_noise": 0.1,
         "candidates": {
@@ -139,7 +139,7 @@ def test_a_final_tagger_with_pseudo_labels_is_trained_so(
         },
     }
     merged, gold, outside = (
-        final.systems[name].tagger.artefact.identity for name in ("merged", "gold", "outside")
+        final.systems[name].tagger.artifact.identity for name in ("merged", "gold", "outside")
     )
     assert gold["partial"] == identity
     assert gold["sentences"] != merged["sentences"]
@@ -151,10 +151,10 @@ def test_a_tagger_is_known_by_how_it_was_trained(
     sources: list[NerSource], annotation: PartialAnnotation, encoder_folder: Path
 ) -> None:
     merged = as_source("merged", merge_sources(sources, mapping_by_name(sources)))
-    plain = tagger_artefact(merged, str(encoder_folder), TRAINING)
+    plain = tagger_artifact(merged, str(encoder_folder), TRAINING)
     assert "partial" not in plain.identity
     others = [
-        tagger_artefact(
+        tagger_artifact(
             merged, str(encoder_folder), TRAINING, None, PartialAnnotation(annotation.candidates, noise)
         )
         for noise in (0.0, 0.5)
@@ -179,7 +179,7 @@ def test_a_tagger_is_known_by_the_source_of_each_sentence(encoder_folder: Path) 
         mapping = mapping_by_name(sources)
         merged = as_source("merged", merge_sources(sources, mapping))
         for scope in (None, {name: mapping.scope(name) for name in names}):
-            keys[scope is not None].add(tagger_artefact(merged, str(encoder_folder), TRAINING, scope).key)
+            keys[scope is not None].add(tagger_artifact(merged, str(encoder_folder), TRAINING, scope).key)
     assert [len(keys[scoped]) for scoped in (False, True)] == [1, 2]
 
 
@@ -225,29 +225,29 @@ def test_a_tagger_of_a_tree_is_trained_so_by_default(sources: list[NerSource], e
     flat = mapping_by_name(sources)
     tree = replace(flat, parents={"FIRM": "LOC"})
     plan = TaggerPlan(str(encoder_folder), {**TRAINING, "num_train_epochs": 1})
-    final = finish(sources, tree, (), FinalSettings(augment=None, tagger=True), plan)
-    candidates = final.systems["merged"].tagger.artefact.identity["partial"]["candidates"]
+    final = finish(sources, tree, (), OutputSettings(pseudo_label_threshold=None, tagger=True), plan)
+    candidates = final.systems["merged"].tagger.artifact.identity["partial"]["candidates"]
     assert candidates["places"]["entities"]["LOC"] == ("LOC",)  # its FIRM is its own
     assert final.settings.partial is True
-    apart = finish(sources, flat, (), FinalSettings(augment=None, tagger=True), plan)
-    assert "partial" not in apart.systems["merged"].tagger.artefact.identity
+    apart = finish(sources, flat, (), OutputSettings(pseudo_label_threshold=None, tagger=True), plan)
+    assert "partial" not in apart.systems["merged"].tagger.artifact.identity
     assert apart.settings.partial is False
 
 
 def test_the_likelihood_is_chosen_by_the_mapping() -> None:
     tree, flat = product_tree.MAPPING, replace(product_tree.MAPPING, parents={})
-    default = FinalSettings(tagger=True)
+    default = OutputSettings(tagger=True)
     assert default.for_mapping(tree).partial is True
     assert default.for_mapping(flat).partial is False
     for wish in (True, False):
-        wished = FinalSettings(tagger=True, partial=wish)
+        wished = OutputSettings(tagger=True, partial=wish)
         assert [wished.for_mapping(mapping).partial for mapping in (tree, flat)] == [wish] * 2
-    assert FinalSettings().for_mapping(tree) == FinalSettings()
-    assert FinalSettings(tagger=True, compare=("outside",)).partial is True
+    assert OutputSettings().for_mapping(tree) == OutputSettings()
+    assert OutputSettings(tagger=True, baselines=("outside",)).partial is True
 
 
 def test_it_needs_a_tagger_to_train(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="partial= needs tagger=True"):
-        FinalSettings(partial=True)
+        OutputSettings(partial=True)
     assert main(["align", "cluener", "weibo", "--partial"]) == 1
     assert "partial= needs tagger=True" in capsys.readouterr().err

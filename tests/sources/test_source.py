@@ -9,7 +9,7 @@ import pytest
 from corpora import raw_reader, sentences_of
 from esnera_hf.sources.build import SourceTerms, build_source
 from esnera_hf.sources.options import ReadingOptions
-from esnera_hf.sources.source import Licence
+from esnera_hf.sources.source import License
 from esnera_hf.tagging import LabelRef
 
 TRAIN = [(f"text-{number}", [(0, 4, "noun")]) for number in range(30)]
@@ -18,7 +18,7 @@ TRAIN = [(f"text-{number}", [(0, 4, "noun")]) for number in range(30)]
 def source(name="corpus", train=TRAIN, rest=(("dev", [(0, 3, "noun"), (0, 1, "letter")]),), seed=42):
     readers = {"train": raw_reader(*train), "validation": raw_reader(*rest), "test": raw_reader(*rest)}
     return build_source(
-        SourceTerms(name, Licence("CC0", True, "do as you like"), "en"), readers, ReadingOptions(seed=seed)
+        SourceTerms(name, License("CC0", True, "do as you like"), "en"), readers, ReadingOptions(seed=seed)
     )
 
 
@@ -28,7 +28,7 @@ def test_summary():
     assert summary.tokens == {"train": 10 * 6 + 20 * 7, "validation": 3, "test": 3}
     assert summary.entities == {"train": {"noun": 30}, "validation": {"noun": 1}, "test": {"noun": 1}}
     assert str(summary).splitlines() == [
-        "corpus: licence CC0 (text may be shared)",
+        "corpus: license CC0 (text may be shared)",
         "  train: 30 sentences, 200 tokens, 30 entities",
         "  validation: 1 sentences, 3 tokens, 1 entities",
         "  test: 1 sentences, 3 tokens, 1 entities",
@@ -36,7 +36,7 @@ def test_summary():
         "  dropped: 2 spans (nested in a longer span)",
     ]
     plain = json.loads(json.dumps(summary.to_dict()))
-    assert plain["licence"] == {"name": "CC0", "text_may_be_shared": True, "clause": "do as you like"}
+    assert plain["license"] == {"name": "CC0", "text_may_be_shared": True, "clause": "do as you like"}
     assert plain["dropped"] == {"nested in a longer span": 2}
 
 
@@ -50,8 +50,8 @@ def test_labels_are_those_kept():
     ("shared", "words"),
     [(True, "text may be shared"), (False, "text must not be shared"), (None, "sharing not stated")],
 )
-def test_licence(shared, words):
-    assert str(Licence("L", shared)) == f"L ({words})"
+def test_license(shared, words):
+    assert str(License("L", shared)) == f"L ({words})"
 
 
 def test_the_fingerprint_is_of_the_content():

@@ -28,7 +28,7 @@ from esnera_hf import (
     NerSource,
     align,
 )
-from esnera_hf._internal.cache import Artefact
+from esnera_hf._internal.cache import Artifact
 from esnera_hf._internal.processes import is_main_process
 from esnera_hf.cli.main import main
 from esnera_hf.modeling import tokenization as batching
@@ -112,7 +112,7 @@ def launch(home: Path, code: str, *arguments: object) -> Run:
 
 
 def made(cache: Path, pattern: str) -> list[str]:
-    """Return files of artefacts of a cache, by their path from there."""
+    """Return files of artifacts of a cache, by their path from there."""
     return sorted(str(file.relative_to(cache)) for file in cache.glob(pattern) if file.is_file())
 
 
@@ -206,7 +206,7 @@ class TestTwoProcessesOfALaunch:
 
 
 def make_numbers(mode: str) -> str:
-    """Make an artefact of 30 numbers; a process may be killed while it works, or while it writes."""
+    """Make an artifact of 30 numbers; a process may be killed while it works, or while it writes."""
 
     def work() -> list[int]:
         numbers = [number for _, chunk in own_chunks(range(30)) for number in chunk]
@@ -221,12 +221,12 @@ def make_numbers(mode: str) -> str:
         if mode == "kill writer":
             os.kill(os.getpid(), signal.SIGKILL)
 
-    artefact = numbers_artefact()
-    return f"{make_by_all(artefact, work, save)} {(artefact.folder / 'numbers').read_text()}"
+    artifact = numbers_artifact()
+    return f"{make_by_all(artifact, work, save)} {(artifact.folder / 'numbers').read_text()}"
 
 
-def numbers_artefact() -> Artefact:
-    return Artefact("numbers", {"of": "test"})
+def numbers_artifact() -> Artifact:
+    return Artifact("numbers", {"of": "test"})
 
 
 def one_of_two(rank: int, port: int, mode: str, output: Path) -> None:
@@ -279,11 +279,11 @@ class TestFailure:
     ) -> None:
         assert exit_codes(start_two(mode, outputs)) == codes
         assert not any(output.exists() for output in outputs)
-        artefact = numbers_artefact()
-        assert not artefact.folder.exists()
+        artifact = numbers_artifact()
+        assert not artifact.folder.exists()
         assert make_numbers("alone") == "True " + " ".join(map(str, range(30)))
-        left = sorted(file.name for file in artefact.folder.parent.iterdir())
-        assert left == ["artefact.json", "lock", "made"]
+        left = sorted(file.name for file in artifact.folder.parent.iterdir())
+        assert left == ["artifact.json", "lock", "made"]
 
     def test_none_fails(self, outputs: list[Path]) -> None:
         """The main one writes what it has got itself: every second chunk."""
@@ -300,7 +300,7 @@ class TestFailure:
             assert [process.exitcode for process in processes] == [None, None]
             (folder / "numbers").write_text("of another")
 
-        numbers_artefact().make(fill)
+        numbers_artifact().make(fill)
         assert exit_codes(processes) == [0, 0]
         assert [output.read_text() for output in outputs] == ["False of another"] * 2
 
@@ -325,15 +325,15 @@ class TestChunks:
         assert list(in_turn(parts)) == list(range(size))
 
     def test_a_share_left_by_an_earlier_launch_is_emptied(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        artefact = Artefact("numbers", {})
+        artifact = Artifact("numbers", {})
         monkeypatch.setenv("WORLD_SIZE", "3")
         monkeypatch.setenv("RANK", "1")
         for _ in range(2):
-            folder = own_share(artefact)
+            folder = own_share(artifact)
             assert list(folder.iterdir()) == []
             (folder / "old").touch()
-        assert shares(artefact).index(folder) == 1
-        assert len(shares(artefact)) == 3
+        assert shares(artifact).index(folder) == 1
+        assert len(shares(artifact)) == 3
 
 
 class TestCommandLine:

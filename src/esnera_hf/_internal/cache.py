@@ -1,4 +1,4 @@
-"""Artefacts in the cache: trained taggers and their predictions, in folders named by what decides their content."""
+"""Artifacts in the cache: trained taggers and their predictions, in folders named by what decides their content."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from esnera_hf.errors import CacheError
 CACHE_VARIABLE = "ESNERA_CACHE_DIR"
 #: Part of every key, so that a version of this package that writes other files never reads these.
 CACHE_FORMAT = 3
-_RECORD_FILE = "artefact.json"
+_RECORD_FILE = "artifact.json"
 #: Seconds after which whoever waits for another process is told so.
 _WAIT = 2.0
 
 
 def cache_folder() -> Path:
-    """Return the folder for artefacts: ``ESNERA_CACHE_DIR``, else ``~/.cache/esnera_hf``."""
+    """Return the folder for artifacts: ``ESNERA_CACHE_DIR``, else ``~/.cache/esnera_hf``."""
     return Path(os.environ.get(CACHE_VARIABLE) or Path.home() / ".cache" / "esnera_hf")
 
 
@@ -39,7 +39,7 @@ def digest_of(data: object) -> str:
 
 
 @dataclass(frozen=True)
-class Artefact:
+class Artifact:
     """A folder of files that are made once.
 
     Attributes:
@@ -71,14 +71,14 @@ class Artefact:
         return self.folder.is_dir() and not self._damage()
 
     def make(self, fill: Callable[[Path], None]) -> bool:
-        """Make the artefact unless it is there; return whether it had to be made.
+        """Make the artifact unless it is there; return whether it had to be made.
 
         It is written aside and renamed into place. A second process that wants
-        the same artefact waits and takes it. One with missing or shortened files
+        the same artifact waits and takes it. One with missing or shortened files
         is thrown away and made again, with a warning.
 
         Args:
-            fill: writes the artefact into the empty folder it is given.
+            fill: writes the artifact into the empty folder it is given.
 
         Raises:
             CacheError: the cache cannot be written to; nothing half-written stays.
@@ -101,7 +101,7 @@ class Artefact:
 
     @contextmanager
     def reading(self) -> Iterator[None]:
-        """Say which artefact it is that does not load.
+        """Say which artifact it is that does not load.
 
         Raises:
             CacheError: instead of any error about the content of files.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from esnera_hf.alignment.constraints import (
     Constraints,
-    Into,
     SchemaSettings,
+    TargetSchema,
     build_constraints,
     load_locked,
 )
@@ -20,18 +20,18 @@ from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.alignment.mapping_diff import affected_entities, compare_mappings, decided_anew
 from esnera_hf.alignment.mapping_yaml import MappedLabel
 from esnera_hf.alignment.naming import mapping_from_history
-from esnera_hf.alignment.search import Scoring, SearchSettings, search_merge_path
+from esnera_hf.alignment.search import GreedySettings, Scoring, search_merge_path
 
 __all__ = [
     "Constraints",
-    "Into",
+    "GreedySettings",
     "LabelMapping",
     "MappedLabel",
     "MergeHistory",
     "MergeStep",
     "SchemaSettings",
     "Scoring",
-    "SearchSettings",
+    "TargetSchema",
     "Trial",
     "affected_entities",
     "build_constraints",

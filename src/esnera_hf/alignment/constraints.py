@@ -13,7 +13,7 @@ from esnera_hf.errors import ConfigurationError
 from esnera_hf.tagging import OUTSIDE, LabelRef
 
 #: A source's name, unified names, or unified names with the labels that define them.
-Into = str | Sequence[str] | Mapping[str, Sequence[str]]
+TargetSchema = str | Sequence[str] | Mapping[str, Sequence[str]]
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,8 @@ class SchemaSettings:
     Attributes:
         names: the unified name of a label. Labels given the same name become
             one, labels given different names stay apart.
-        together: groups of labels that become one.
-        apart: groups of labels no two of which may become one, nor one a part of
+        must_link: groups of labels that become one.
+        cannot_link: groups of labels no two of which may become one, nor one a part of
             the other.
         locked: a mapping, or the path of its file, whose locked entries are kept. A
             unified label with a locked entry keeps the parent that it has there, or
@@ -32,8 +32,8 @@ class SchemaSettings:
     """
 
     names: Mapping[str, str] = field(default_factory=dict)
-    together: Sequence[Sequence[str]] = ()
-    apart: Sequence[Sequence[str]] = ()
+    must_link: Sequence[Sequence[str]] = ()
+    cannot_link: Sequence[Sequence[str]] = ()
     locked: LabelMapping | str | os.PathLike[str] | None = None
 
 
@@ -43,7 +43,7 @@ class Constraints:
 
     Attributes:
         classes: disjoint sets of labels, each of which ends in one group.
-        apart: pairs of labels that never end in one group.
+        cannot_link: pairs of labels that never end in one group.
         unrelated: those of them of which neither is to be a part of the other.
         names: the name of the group that holds a label.
         left_out: labels whose entities are left out of the merged dataset.
@@ -54,7 +54,7 @@ class Constraints:
     """
 
     classes: tuple[frozenset[LabelRef], ...] = ()
-    apart: frozenset[frozenset[LabelRef]] = frozenset()
+    cannot_link: frozenset[frozenset[LabelRef]] = frozenset()
     unrelated: frozenset[frozenset[LabelRef]] = frozenset()
     names: Mapping[LabelRef, str] = field(default_factory=dict)
     left_out: frozenset[LabelRef] = frozenset()
@@ -85,17 +85,19 @@ class Constraints:
         ones, others = set(ones), set(others)
         if sum(not members.isdisjoint(ones | others) for members in self.classes) > 1:
             return False
-        return self.apart.isdisjoint(frozenset(pair) for pair in product(ones, others))
+        return self.cannot_link.isdisjoint(frozenset(pair) for pair in product(ones, others))
 
 
 def build_constraints(
-    labels: Sequence[LabelRef], into: Into | None = None, settings: SchemaSettings | None = None
+    labels: Sequence[LabelRef],
+    target_schema: TargetSchema | None = None,
+    settings: SchemaSettings | None = None,
 ) -> Constraints:
     """Turn what the user asks for into constraints and check that they can be met.
 
     Args:
         labels: the labels of all sources.
-        into: a source, whose labels are the schema; or unified names, each of
+        target_schema: a source, whose labels are the schema; or unified names, each of
             which some label bears, in other case if none is spelt so; or unified
             names with the labels that define them.
         settings: everything else.
@@ -107,11 +109,17 @@ def build_constraints(
     """
     settings = settings or SchemaSettings()
     find = _LabelFinder(labels)
-    target = into if isinstance(into, str) else None
+    target = target_schema if isinstance(target_schema, str) else None
     sources = sorted({label.source for label in labels})
     if target is not None and target not in sources:
-        raise ConfigurationError(f"into={target!r}: expected one of the sources, {', '.join(sources)}.")
-    schema = {} if into is None or isinstance(into, str) else _defining_labels(into, find)
+        raise ConfigurationError(
+            f"target_schema={target!r}: expected one of the sources, {', '.join(sources)}."
+        )
+    schema = (
+        {}
+        if target_schema is None or isinstance(target_schema, str)
+        else _defining_labels(target_schema, find)
+    )
     locked: dict[LabelRef, str | None] = {}
     parents: dict[str, str | None] = {}
     if settings.locked is not None:
@@ -122,7 +130,7 @@ def build_constraints(
     requests = [(label, name) for name, refs in schema.items() for label in refs]
     requests += [(find(text, "names"), name) for text, name in settings.names.items()]
     names = _names([*requests, *((label, name) for label, name in locked.items() if name is not None)])
-    groups = _groups(settings.together, "together", find)
+    groups = _groups(settings.must_link, "together", find)
     contradicted = sorted(left_out & {*names, *(label for group in groups for label in group)})
     if contradicted:
         raise ConfigurationError(
@@ -132,7 +140,9 @@ def build_constraints(
     for label, name in names.items():
         by_name.setdefault(name, set()).add(label)
     classes = _joined([*groups, *by_name.values()])
-    apart = {frozenset(p) for group in _groups(settings.apart, "apart", find) for p in combinations(group, 2)}
+    apart = {
+        frozenset(p) for group in _groups(settings.cannot_link, "apart", find) for p in combinations(group, 2)
+    }
     named = {frozenset(pair) for pair in combinations(names, 2) if names[pair[0]] != names[pair[1]]}
     both = spread_apart(apart | named, classes), spread_apart(apart, classes)
     return Constraints(classes, *both, names, left_out, target, tuple(schema), parents)
@@ -148,7 +158,7 @@ def load_locked(locked: LabelMapping | str | os.PathLike[str]) -> LabelMapping:
 
 
 def spread_apart(
-    apart: Iterable[frozenset[LabelRef]], classes: Sequence[frozenset[LabelRef]]
+    cannot_link: Iterable[frozenset[LabelRef]], classes: Sequence[frozenset[LabelRef]]
 ) -> frozenset[frozenset[LabelRef]]:
     """Keep whole classes apart where two of their members are.
 
@@ -157,7 +167,7 @@ def spread_apart(
     """
     home = {label: members for members in classes for label in members}
     spread = set()
-    for one, other in sorted(sorted(pair) for pair in apart):
+    for one, other in sorted(sorted(pair) for pair in cannot_link):
         ones, others = home.get(one, frozenset({one})), home.get(other, frozenset({other}))
         if ones == others:
             raise ConfigurationError(
@@ -211,20 +221,20 @@ def _groups(groups: Sequence[Sequence[str]], option: str, find: _LabelFinder) ->
 
 
 def _defining_labels(
-    into: Sequence[str] | Mapping[str, Sequence[str]], find: _LabelFinder
+    target_schema: Sequence[str] | Mapping[str, Sequence[str]], find: _LabelFinder
 ) -> dict[str, list[LabelRef]]:
     """Return the labels that define each name of a given schema."""
-    if not into:
+    if not target_schema:
         raise ConfigurationError(
             "into: found no name, expected at least one. Leave it out to merge without a schema."
         )
-    if isinstance(into, Mapping):
+    if isinstance(target_schema, Mapping):
         schema = {
             name: [find(text, f"into, {name}") for text in ([texts] if isinstance(texts, str) else texts)]
-            for name, texts in into.items()
+            for name, texts in target_schema.items()
         }
     else:
-        schema = {name: _bearers(name, find.labels) for name in into}
+        schema = {name: _bearers(name, find.labels) for name in target_schema}
     for name, refs in schema.items():
         if not refs:
             raise ConfigurationError(

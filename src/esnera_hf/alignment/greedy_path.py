@@ -280,7 +280,7 @@ def _with_schema_apart(constraints: Constraints, step: MergeStep) -> Constraints
         for one, other in product(members_of(step.rows), members_of(step.columns))
         if one.source == other.source in constraints.defining
     }
-    return replace(constraints, apart=constraints.apart | apart)
+    return replace(constraints, cannot_link=constraints.cannot_link | apart)
 
 
 def _decision(

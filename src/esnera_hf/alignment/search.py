@@ -23,7 +23,7 @@ from esnera_hf.errors import ConfigurationError
 from esnera_hf.similarity.matrix import SimilarityMatrix, check_lambda
 from esnera_hf.tagging import LabelRef
 
-Scoring = Literal["projected", "own_labels"]
+Scoring = Literal["unified", "native"]
 
 
 class Outcome(Protocol):
@@ -36,25 +36,25 @@ class Outcome(Protocol):
 
 
 @dataclass(frozen=True)
-class SearchSettings:
+class GreedySettings:
     """Where the search looks and what it demands.
 
     Attributes:
         lambdas: values of λ.
         taus: values of τ.
-        max_drop: the pooled micro-F1 must fall by less than this, as a share
+        max_f1_drop: the pooled micro-F1 must fall by less than this, as a share
             (0.02 is two points).
         scoring: what that F1 is measured on: ``projected`` through the mapping,
             as the paper does, which cannot see two labels of one source become
-            one; or each source's ``own_labels``, which counts that as a loss.
+            one; or each source's ``native``, which counts that as a loss.
         sentences: measure similarities and try mappings on at most so many
             sentences a split of each source; the merged dataset holds all.
     """
 
     lambdas: tuple[float, ...] = (0.3, 0.4, 0.5, 0.6, 0.7)
     taus: tuple[float, ...] = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-    max_drop: float = 0.02
-    scoring: Scoring = "projected"
+    max_f1_drop: float = 0.02
+    scoring: Scoring = "unified"
     sentences: int | None = None
 
     def __post_init__(self) -> None:
@@ -69,15 +69,17 @@ class SearchSettings:
             check_lambda(lam)
         for tau in self.taus:
             check_tau(tau)
-        if not within(self.max_drop, 0) or not self.max_drop:
-            raise ConfigurationError(f"max_drop={self.max_drop!r}: expected a share above 0, such as 0.02.")
+        if not within(self.max_f1_drop, 0) or not self.max_f1_drop:
+            raise ConfigurationError(
+                f"max_f1_drop={self.max_f1_drop!r}: expected a share above 0, such as 0.02."
+            )
         if self.sentences is not None and not is_count(self.sentences):
             raise ConfigurationError(f"search sentences={self.sentences!r}: expected a positive number.")
 
 
 def search_merge_path(
     matrix: SimilarityMatrix,
-    settings: SearchSettings,
+    settings: GreedySettings,
     evaluate: Callable[[MergeHistory], Outcome],
     constraints: Constraints | None = None,
 ) -> MergeHistory:
@@ -117,7 +119,7 @@ def search_merge_path(
 def step_candidates(
     step: MergeStep,
     matrix: SimilarityMatrix,
-    settings: SearchSettings,
+    settings: GreedySettings,
     constraints: Constraints | None = None,
 ) -> list[tuple[MergeStep, tuple[tuple[float, float], ...]]]:
     """Return the distinct outcomes of a step that merge anything, each with all λ and τ that lead to it.

@@ -10,9 +10,9 @@ from esnera_hf.errors import ConfigurationError
 from esnera_hf.tagging import SCHEMES
 
 if TYPE_CHECKING:
-    from esnera_hf.alignment.constraints import Into, SchemaSettings
-    from esnera_hf.alignment.search import SearchSettings
-    from esnera_hf.evaluation.merged_tagger import FinalSettings
+    from esnera_hf.alignment.constraints import SchemaSettings, TargetSchema
+    from esnera_hf.alignment.search import GreedySettings
+    from esnera_hf.evaluation.merged_tagger import OutputSettings
     from esnera_hf.result import MergeResult
     from esnera_hf.settings import AlignSettings, Merge
     from esnera_hf.sources.options import ReadingOptions
@@ -47,11 +47,11 @@ def add_reading_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--scheme", choices=SCHEMES, help="tagging scheme of column files")
     group.add_argument("--read-as", choices=READ_AS, help="format of the files")
     group.add_argument(
-        "--licence",
+        "--license",
         action="append",
         default=[],
         metavar="NAME=ID",
-        help="licence of a source, an id of the Hub such as cc-by-4.0; may be given again",
+        help="license of a source, an id of the Hub such as cc-by-4.0; may be given again",
     )
     group.add_argument(
         "--language",
@@ -87,7 +87,7 @@ def reading_options(options: argparse.Namespace, name: str) -> ReadingOptions:
         strict=options.strict,
         config=options.config,
         revision=options.revision,
-        licence=_by_source("--licence", options.licence, names).get(called),
+        license=_by_source("--license", options.license, names).get(called),
         language=_by_source("--language", options.language, names).get(called),
     )
 
@@ -126,44 +126,46 @@ def read_sources(options: argparse.Namespace) -> list[str | NerSource]:
     ]
 
 
-def add_final_options(parser: argparse.ArgumentParser, floor: float | None) -> None:
+def add_final_options(parser: argparse.ArgumentParser, threshold: float | None) -> None:
     """Add the options that say what is made of a mapping.
 
     Args:
         parser: the command.
-        floor: the default confidence floor of pseudo-labels.
+        threshold: the default confidence floor of pseudo-labels.
     """
     group = parser.add_argument_group("what is made of the mapping")
-    default = "none are added" if floor is None else f"default: {floor}"
+    default = "none are added" if threshold is None else f"default: {threshold}"
     group.add_argument(
-        "--augment",
+        "--pseudo-label-threshold",
         type=float,
-        default=floor,
+        default=threshold,
         metavar="C",
         help=f"add pseudo-labels with at least this confidence, 0 to 1 ({default})",
     )
-    group.add_argument("--no-augment", dest="augment", action="store_const", const=None, help="add none")
     group.add_argument(
-        "--tagger",
+        "--no-pseudo-labels", dest="pseudo_label_threshold", action="store_const", const=None, help="add none"
+    )
+    group.add_argument(
+        "--train-merged",
         action="store_true",
         help="train a tagger on the merged dataset and score it on each source",
     )
     group.add_argument(
-        "--compare",
+        "--baselines",
         action="append",
         choices=("naive", "gold", "outside"),
         default=[],
-        help="with --tagger, train another one on the union where same names merge and missing types are O "
+        help="with --train-merged, train another one on the union where same names merge and missing types are O "
         "(naive), without pseudo-labels (gold), or without --partial (outside); may be given several times",
     )
     group.add_argument(
         "--partial",
         action=argparse.BooleanOptionalAction,
-        help="with --tagger, train it on what each source says and no more: labels that a source does not "
+        help="with --train-merged, train it on what each source says and no more: labels that a source does not "
         "annotate are left open there instead of O, and a coarse label may be any of its parts (default: where "
         "labels are parts of others)",
     )
-    group.add_argument("--sentences", type=int, metavar="N", help="use at most N sentences a split")
+    group.add_argument("--max-samples", type=int, metavar="N", help="use at most N sentences a split")
     group.add_argument(
         "--output", type=Path, metavar="DIR", help="save dataset, mapping and report here; must not exist"
     )
@@ -251,11 +253,11 @@ def _add_search_options(align: argparse.ArgumentParser) -> None:
         help="flat merging: a label joins its best match above this (default: searched)",
     )
     group.add_argument(
-        "--max-drop", type=float, metavar="D", help="micro-F1 must fall by less (default: 0.02)"
+        "--max-f1-drop", type=float, metavar="D", help="micro-F1 must fall by less (default: 0.02)"
     )
     group.add_argument(
         "--scoring",
-        choices=("projected", "own_labels"),
+        choices=("unified", "native"),
         help="measure that F1 on unified labels (default), or on each source's own, which counts two labels "
         "of one source becoming one as a loss",
     )
@@ -276,7 +278,7 @@ def _add_evidence_options(group: Any) -> None:
         help="how predicted and gold spans match (default: exact)",
     )
     group.add_argument(
-        "--centre",
+        "--center",
         choices=("source", "all"),
         default="source",
         help="mean subtracted from mention vectors: one a source, or one over all",
@@ -305,9 +307,9 @@ def _add_schema_options(align: argparse.ArgumentParser) -> None:
         "child; flat: each label into its best match above τ, as the paper does (default: flat where λ, τ or the "
         "search are set, typed otherwise)",
     )
-    group.add_argument("--into", metavar="SOURCE", help="merge into this source's labels")
+    group.add_argument("--target-schema", metavar="SOURCE", help="merge into this source's labels")
     group.add_argument(
-        "--into-labels", metavar="NAME,…", help="merge into these names, each of which some labels bear"
+        "--target-labels", metavar="NAME,…", help="merge into these names, each of which some labels bear"
     )
     group.add_argument(
         "--name",
@@ -317,10 +319,10 @@ def _add_schema_options(align: argparse.ArgumentParser) -> None:
         help="call a label so; the same name joins, different names keep apart",
     )
     group.add_argument(
-        "--together", action="append", default=[], metavar="LABEL,…", help="labels that become one"
+        "--must-link", action="append", default=[], metavar="LABEL,…", help="labels that become one"
     )
     group.add_argument(
-        "--apart", action="append", default=[], metavar="LABEL,…", help="labels that stay apart"
+        "--cannot-link", action="append", default=[], metavar="LABEL,…", help="labels that stay apart"
     )
     group.add_argument(
         "--mapping", type=Path, metavar="FILE", help="keep the locked lines of this mapping.yaml"
@@ -339,7 +341,7 @@ def align_settings(options: argparse.Namespace) -> AlignSettings:
     return AlignSettings(
         EvidenceSettings(
             options.match,
-            options.centre,
+            options.center,
             training_arguments(options),
             options.taggers or "joint",
             None if options.joint_of is None else tuple(_listed(options.joint_of)),
@@ -352,28 +354,28 @@ def align_settings(options: argparse.Namespace) -> AlignSettings:
     )
 
 
-def wanted_schema(options: argparse.Namespace) -> Into | None:
+def wanted_schema(options: argparse.Namespace) -> TargetSchema | None:
     """Return the schema to merge into, if one is given.
 
     Raises:
         ConfigurationError: it is given twice.
     """
-    if options.into is not None and options.into_labels is not None:
-        raise ConfigurationError("--into and --into-labels: expected one of the two.")
-    return options.into if options.into_labels is None else _listed(options.into_labels)
+    if options.target_schema is not None and options.target_labels is not None:
+        raise ConfigurationError("--target-schema and --target-labels: expected one of the two.")
+    return options.target_schema if options.target_labels is None else _listed(options.target_labels)
 
 
-def final_settings(options: argparse.Namespace) -> FinalSettings:
+def final_settings(options: argparse.Namespace) -> OutputSettings:
     """Return what is made of the merged dataset."""
-    from esnera_hf.evaluation.merged_tagger import FinalSettings
+    from esnera_hf.evaluation.merged_tagger import OutputSettings
 
-    return FinalSettings(options.augment, options.tagger, options.compare, options.partial)
+    return OutputSettings(options.pseudo_label_threshold, options.tagger, options.baselines, options.partial)
 
 
 def _merge(options: argparse.Namespace) -> Merge | None:
     """Return the way of merging that is given, or that other options ask for, whatever their value."""
     fixed = {"--lambda": options.lam, "--tau": options.tau}
-    search = {"--max-drop": options.max_drop, "--scoring": options.scoring}
+    search = {"--max-f1-drop": options.max_f1_drop, "--scoring": options.scoring}
     searched = [name for name, value in search.items() if value is not None]
     of_path = [*(name for name, value in fixed.items() if value is not None), *searched]
     if of_path and options.merge == "typed":
@@ -388,15 +390,15 @@ def _merge(options: argparse.Namespace) -> Merge | None:
     return "flat" if of_path else options.merge
 
 
-def _search(options: argparse.Namespace) -> SearchSettings:
-    from esnera_hf.alignment.search import SearchSettings
+def _search(options: argparse.Namespace) -> GreedySettings:
+    from esnera_hf.alignment.search import GreedySettings
 
     given = {
-        "max_drop": options.max_drop,
+        "max_f1_drop": options.max_f1_drop,
         "scoring": options.scoring,
         "sentences": options.search_sentences,
     }
-    return SearchSettings(**{name: value for name, value in given.items() if value is not None})
+    return GreedySettings(**{name: value for name, value in given.items() if value is not None})
 
 
 def _schema(options: argparse.Namespace) -> SchemaSettings:
@@ -413,8 +415,8 @@ def _schema(options: argparse.Namespace) -> SchemaSettings:
             )
     return SchemaSettings(
         names,
-        [_listed(text) for text in options.together],
-        [_listed(text) for text in options.apart],
+        [_listed(text) for text in options.must_link],
+        [_listed(text) for text in options.cannot_link],
         options.mapping,
     )
 
@@ -424,7 +426,7 @@ def _listed(text: str) -> list[str]:
 
 
 #: ``esnera_hf.augmentation.DEFAULT_FLOOR``, written again so that ``--help`` does without slow imports.
-DEFAULT_FLOOR = 0.9
+DEFAULT_THRESHOLD = 0.9
 
 
 def add_commands(commands: Commands) -> None:
@@ -448,7 +450,7 @@ def _add_align(commands: Commands) -> None:
     align.add_argument("sources", nargs="+", metavar="SOURCE", help="see below")
     align.add_argument("--encoder", help="folder or Hub id of a pretrained encoder (default: by language)")
     add_align_options(align)
-    add_final_options(align, DEFAULT_FLOOR)
+    add_final_options(align, DEFAULT_THRESHOLD)
     add_reading_options(align)
     add_training_options(align)
     align.set_defaults(run=_align)
@@ -459,7 +461,7 @@ def _add_apply(commands: Commands) -> None:
         "apply",
         help="merge sources by a mapping, such as an edited mapping.yaml",
         description="Merge sources by a mapping: nothing is measured or searched. Taggers are trained only for "
-        "pseudo-labels (--augment) and a merged tagger (--tagger). What push published is made again from your own "
+        "pseudo-labels (--pseudo-label-threshold) and a merged tagger (--train-merged). What push published is made again from your own "
         "copies of its sources, and compared.",
         epilog=SOURCES_HELP,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -470,7 +472,9 @@ def _add_apply(commands: Commands) -> None:
         help="mapping.yaml, as align writes it; or owner/name[@revision] on the Hub",
     )
     apply.add_argument("sources", nargs="+", metavar="SOURCE", help="see below")
-    apply.add_argument("--encoder", help="for --augment and --tagger (default: by language)")
+    apply.add_argument(
+        "--encoder", help="for --pseudo-label-threshold and --train-merged (default: by language)"
+    )
     add_final_options(apply, None)
     add_taggers_option(apply)
     add_reading_options(apply)
@@ -515,7 +519,7 @@ def _align(options: argparse.Namespace) -> None:
         encoder=options.encoder,
         lam=options.lam,
         tau=options.tau,
-        into=wanted_schema(options),
+        target_schema=wanted_schema(options),
         sentences=options.sentences,
         seed=options.seed,
         settings=align_settings(options),
@@ -558,10 +562,10 @@ def _check_trained(options: argparse.Namespace) -> None:
         "--head-learning-rate": options.head_learning_rate,
     }
     idle = [name for name, value in given.items() if value is not None]
-    if idle and options.augment is None and not options.tagger:
+    if idle and options.pseudo_label_threshold is None and not options.tagger:
         raise ConfigurationError(
-            f"{', '.join(idle)}: no tagger is trained. Ask for pseudo-labels with --augment, or for a tagger with "
-            "--tagger, or leave this out."
+            f"{', '.join(idle)}: no tagger is trained. Ask for pseudo-labels with --pseudo-label-threshold, or for a tagger with "
+            "--train-merged, or leave this out."
         )
 
 

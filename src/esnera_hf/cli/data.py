@@ -53,7 +53,7 @@ def add_commands(commands: Commands) -> None:
     listing = commands.add_parser(
         "sources",
         help="list the corpora known by name",
-        description="List the corpora known by name: language, licence, whether a copy lies below "
+        description="List the corpora known by name: language, license, whether a copy lies below "
         "ESNERA_DATA_DIR, and where else it is looked for.",
     )
     listing.set_defaults(run=_sources)
@@ -106,10 +106,10 @@ def _add_parser(commands: Commands, name: str, purpose: str, explained: str) -> 
 def _sources(options: argparse.Namespace) -> None:
     from esnera_hf.sources.catalogue import NAMED_SOURCES
 
-    rows = [("name", "language", "licence", "found")]
+    rows = [("name", "language", "license", "found")]
     for name in sorted(NAMED_SOURCES):
         known = NAMED_SOURCES[name]
-        rows.append((name, known.language, str(known.licence), _where(known)))
+        rows.append((name, known.language, str(known.license), _where(known)))
     widths = [max(display_width(row[column]) for row in rows) for column in range(3)]
     for row in rows:
         print("  ".join([*(pad(cell, width) for cell, width in zip(row, widths, strict=False)), row[3]]))
@@ -173,7 +173,7 @@ def _data(options: argparse.Namespace) -> NerSource | DatasetDict:
         if reading_options(options, options.source) != ReadingOptions():
             raise ConfigurationError(
                 f"{folder} is a merged dataset, and --strict, --tag-column, --scheme, --read-as, --config, "
-                "--revision, --licence and --language say how sources are read. Leave them out."
+                "--revision, --license and --language say how sources are read. Leave them out."
             )
         return MergeResult.load(folder).view(options.level)
     if options.level != "fine":

@@ -61,7 +61,9 @@ def _add_push(commands: Commands) -> None:
     push.add_argument("--message", metavar="TEXT", help="of the commit")
     _add_content_options(push)
     push.add_argument(
-        "--tagger", metavar="REPO", help="publish the tagger of the alignment, too, as this model repository"
+        "--train-merged",
+        metavar="REPO",
+        help="publish the tagger of the alignment, too, as this model repository",
     )
     push.set_defaults(run=_push, interrupted="The same command goes on where it stopped.")
 
@@ -117,7 +119,7 @@ def _push(options: argparse.Namespace) -> None:
     result = MergeResult.load(options.folder)
     if options.tagger and result.tagger_folder is None:
         raise ConfigurationError(
-            f"{options.folder} holds no tagger. Align or apply with --tagger, or leave --tagger out."
+            f"{options.folder} holds no tagger. Align or apply with --train-merged, or leave --tagger out."
         )
     if options.tagger:
         repository = HubRepository(options.tagger, "model", revision=options.revision, create_pr=options.pr)
@@ -147,7 +149,7 @@ def _save_for_hub(options: argparse.Namespace) -> None:
         "--revision": options.revision,
         "--pr": options.pr,
         "--message": options.message,
-        "--tagger": options.tagger,
+        "--train-merged": options.tagger,
     }
     wrong = [name for name, value in given.items() if value]
     if wrong:
@@ -164,7 +166,7 @@ def _save_for_hub(options: argparse.Namespace) -> None:
 
 def _check_no_dataset_options(options: argparse.Namespace) -> None:
     given = {
-        "--tagger": getattr(options, "tagger", None),
+        "--train-merged": getattr(options, "tagger", None),
         "--no-text": not options.text,
         "--may-share": options.may_share,
         "--by-source": options.by_source,

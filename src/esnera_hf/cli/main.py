@@ -37,7 +37,7 @@ examples:
   esnera-hf inspect data/a --output look
   esnera-hf screen cluener weibo
   esnera-hf align cluener weibo --encoder hfl/chinese-bert-wwm-ext --output merged
-  esnera-hf align a=data/a b=data/b --sentences 500 --lambda 0.4 --tau 0.4
+  esnera-hf align a=data/a b=data/b --max-samples 500 --lambda 0.4 --tau 0.4
   esnera-hf export merged --format conll --output merged-conll
   esnera-hf reproduce merged/report.json
   esnera-hf push merged me/zh-ner --no-text
@@ -94,5 +94,5 @@ def _parser() -> argparse.ArgumentParser:
     corpora.add_commands(commands)
     taggers.add_commands(commands)
     publishing.add_commands(commands)
-    reproducing.add_commands(commands)
+    reproducing.add_commands_reproducing(commands)
     return parser

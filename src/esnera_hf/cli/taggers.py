@@ -30,7 +30,7 @@ def _add_train(commands: Commands) -> None:
     train = commands.add_parser("train", help="train a CRF tagger on one source")
     train.add_argument("source", metavar="SOURCE", help="as for align")
     train.add_argument("--encoder", help="folder or Hub id of a pretrained encoder (default: by language)")
-    train.add_argument("--sentences", type=int, metavar="N", help="use at most N sentences a split")
+    train.add_argument("--max-samples", type=int, metavar="N", help="use at most N sentences a split")
     train.add_argument(
         "--output", type=Path, required=True, metavar="DIR", help="save the tagger here; must not exist"
     )

@@ -14,25 +14,25 @@ from esnera_hf.alignment.greedy_path import MergeHistory
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.alignment.mapping_yaml import MappedLabel
 from esnera_hf.alignment.naming import mapping_from_history
-from esnera_hf.alignment.search import SearchSettings
+from esnera_hf.alignment.search import GreedySettings
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.evaluation.projection import (
     MergedScores,
     PredictionPair,
-    score_in_own_labels,
-    score_projected,
+    score_native,
+    score_unified,
 )
 from esnera_hf.merging.merge import as_source, merge_sources
 from esnera_hf.merging.pseudo_labels import (
-    DEFAULT_FLOOR,
+    DEFAULT_THRESHOLD,
     PseudoLabels,
-    check_floor,
+    check_threshold,
     pseudo_labels,
 )
 from esnera_hf.metrics import Comparison
 from esnera_hf.similarity.evidence import Evidence
 from esnera_hf.sources.leakage import Leak, find_leaks, left_out_of_train
-from esnera_hf.sources.partial_annotation import CandidateLabels, PartialAnnotation, check_pseudo_noise
+from esnera_hf.sources.partial_annotation import AllowedLabels, PartialAnnotation, check_pseudo_noise
 from esnera_hf.sources.source import NerSource
 from esnera_hf.taggers.settings import TaggerPlan
 from esnera_hf.taggers.source_taggers import CachedTagger, cached_tagger, own_taggers
@@ -43,15 +43,15 @@ class Training:
     """A tagger trained on what a mapping merges, and how it compares.
 
     Attributes:
-        projected: own taggers (before) and the merged one (after) on the
+        unified: own taggers (before) and the merged one (after) on the
             validation splits, projected through the mapping.
-        own_labels: the same in each source's own labels.
+        native: the same in each source's own labels.
         tagger: the merged tagger.
         pseudo: number of pseudo-labels it was trained with.
     """
 
-    projected: MergedScores
-    own_labels: MergedScores
+    unified: MergedScores
+    native: MergedScores
     tagger: CachedTagger
     pseudo: int
 
@@ -67,14 +67,14 @@ class TrialOutcome:
     """
 
     mapping: LabelMapping
-    settings: SearchSettings
+    settings: GreedySettings
     training: Training
 
     @property
     def pooled(self) -> Comparison:
         """The pooled F1 that the bound is for."""
-        projected = self.settings.scoring == "projected"
-        return (self.training.projected if projected else self.training.own_labels).pooled
+        unified = self.settings.scoring == "unified"
+        return (self.training.unified if unified else self.training.native).pooled
 
     @property
     def drop(self) -> float:
@@ -84,7 +84,7 @@ class TrialOutcome:
     @property
     def holds(self) -> bool:
         """Whether the tagger's F1 falls by less than the bound allows."""
-        return self.drop < self.settings.max_drop
+        return self.drop < self.settings.max_f1_drop
 
 
 @dataclass(frozen=True)
@@ -96,15 +96,15 @@ class Trials:
         plan: how the merged taggers are made.
         evidence: similarities and the sources' own taggers.
         search: the bound.
-        floor: smallest confidence of pseudo-labels, ``None`` for none.
+        threshold: smallest confidence of pseudo-labels, ``None`` for none.
         constraints: names and labels left out.
     """
 
     sources: Sequence[NerSource]
     plan: TaggerPlan
     evidence: Evidence
-    search: SearchSettings
-    floor: float | None
+    search: GreedySettings
+    threshold: float | None
     constraints: Constraints
 
     def __call__(self, history: MergeHistory) -> TrialOutcome:
@@ -118,21 +118,21 @@ class Trials:
         mapping = mapping_from_history(history, self.evidence.matrix, self.constraints)
         mapping = mapping.restricted(history.sources)
         outcome = TrialOutcome(mapping, self.search, self._train(sources, mapping, find_leaks(sources)))
-        verdict = "holds" if outcome.holds else f"is broken: more than {self.search.max_drop} lower"
+        verdict = "holds" if outcome.holds else f"is broken: more than {self.search.max_f1_drop} lower"
         say(f"  {_told(outcome)} merged: the bound {verdict}")
         return outcome
 
     def _train(self, sources: Sequence[NerSource], mapping: LabelMapping, leaks: Sequence[Leak]) -> Training:
         pseudo = None
-        if self.floor is not None:
+        if self.threshold is not None:
             pseudo = pseudo_labels(
-                sources, mapping, self.evidence.predictions, self.floor, left_out_of_train(leaks)
+                sources, mapping, self.evidence.predictions, self.threshold, left_out_of_train(leaks)
             )
         tagger = train_merged(sources, mapping, leaks, pseudo, self.plan)
         predictions = both_predictions(sources, self.evidence.taggers, tagger, "validation")
         return Training(
-            score_projected(sources, mapping, predictions, "validation"),
-            score_in_own_labels(sources, mapping, predictions, "validation"),
+            score_unified(sources, mapping, predictions, "validation"),
+            score_native(sources, mapping, predictions, "validation"),
             tagger,
             pseudo.counts.total() if pseudo is not None else 0,
         )
@@ -172,7 +172,7 @@ def train_merged(
     return cached_tagger(merged, plan.encoder, plan.training, scope, partial)
 
 
-def candidate_labels(mapping: LabelMapping, sources: Sequence[str]) -> dict[str, CandidateLabels]:
+def candidate_labels(mapping: LabelMapping, sources: Sequence[str]) -> dict[str, AllowedLabels]:
     """Return what the annotation of each source leaves open under a mapping."""
     labels = mapping.unified_labels
     parts = {label: mapping.descendants(label) for label in labels}
@@ -180,7 +180,7 @@ def candidate_labels(mapping: LabelMapping, sources: Sequence[str]) -> dict[str,
     for name in sources:
         annotated = mapping.scope(name)
         covered = [label for label in labels if mapping.tree.covered(label, annotated)]
-        found[name] = CandidateLabels.of(labels, mapping.projection(name), covered, parts)
+        found[name] = AllowedLabels.of(labels, mapping.projection(name), covered, parts)
     return found
 
 
@@ -201,13 +201,13 @@ Baseline = Literal["naive", "gold", "outside"]
 
 
 @dataclass(frozen=True)
-class FinalSettings:
+class OutputSettings:
     """What is made of the mapping.
 
     Attributes:
-        augment: smallest confidence of pseudo-labels; ``None`` adds none.
+        pseudo_label_threshold: smallest confidence of pseudo-labels; ``None`` adds none.
         tagger: train a tagger on the merged dataset and score it.
-        compare: other taggers to train and score beside it: ``naive``, on the
+        baselines: other taggers to train and score beside it: ``naive``, on the
             union where same names merge and missing types are ``O``; ``gold``, on
             the same mapping without pseudo-labels; ``outside``, on the same
             dataset without the partial likelihood.
@@ -226,21 +226,21 @@ class FinalSettings:
             is not asked for.
     """
 
-    augment: float | None = DEFAULT_FLOOR
+    pseudo_label_threshold: float | None = DEFAULT_THRESHOLD
     tagger: bool = False
-    compare: Sequence[Baseline] = ()
+    baselines: Sequence[Baseline] = ()
     partial: bool | None = None
     pseudo_noise: float = 0.0
 
     @property
     def needs_taggers(self) -> bool:
         """Whether the sources' own taggers are needed."""
-        return self.augment is not None or self.tagger
+        return self.pseudo_label_threshold is not None or self.tagger
 
     def __post_init__(self) -> None:
-        check_floor(self.augment)
+        check_threshold(self.pseudo_label_threshold)
         check_pseudo_noise(self.pseudo_noise)
-        if self.partial is None and "outside" in self.compare:
+        if self.partial is None and "outside" in self.baselines:
             object.__setattr__(self, "partial", True)
         if self.partial not in (True, False, None):
             raise ConfigurationError(f"partial={self.partial!r}: expected True, False or None.")
@@ -250,17 +250,17 @@ class FinalSettings:
             )
         if self.partial and not self.tagger:
             raise ConfigurationError("partial= needs tagger=True: there is nothing to train.")
-        for name in self.compare:
+        for name in self.baselines:
             if name not in get_args(Baseline):
-                raise ConfigurationError(f"compare={name!r}: expected {' or '.join(get_args(Baseline))}.")
-        if self.compare and not self.tagger:
+                raise ConfigurationError(f"baselines={name!r}: expected {' or '.join(get_args(Baseline))}.")
+        if self.baselines and not self.tagger:
             raise ConfigurationError("compare= needs tagger=True: there is nothing to compare with.")
-        if "outside" in self.compare and self.partial is False:
+        if "outside" in self.baselines and self.partial is False:
             raise ConfigurationError(
-                "compare='outside' and partial=False: that is the merged tagger itself. Drop one of the two."
+                "baselines='outside' and partial=False: that is the merged tagger itself. Drop one of the two."
             )
 
-    def for_mapping(self, mapping: LabelMapping) -> FinalSettings:
+    def for_mapping(self, mapping: LabelMapping) -> OutputSettings:
         """Return the settings with what they leave to the mapping chosen."""
         if self.partial is not None or not self.tagger:
             return self
@@ -273,13 +273,13 @@ class ScoredTagger:
 
     Attributes:
         tagger: the tagger.
-        own_labels: in each source's own labels.
-        projected: in unified labels.
+        native: in each source's own labels.
+        unified: in unified labels.
     """
 
     tagger: CachedTagger
-    own_labels: MergedScores
-    projected: MergedScores
+    native: MergedScores
+    unified: MergedScores
 
 
 @dataclass(frozen=True)
@@ -302,14 +302,14 @@ class Final:
     taggers: dict[str, CachedTagger] = field(default_factory=dict)
     systems: dict[str, ScoredTagger] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
-    settings: FinalSettings = field(default_factory=FinalSettings)
+    settings: OutputSettings = field(default_factory=OutputSettings)
 
 
 def finish(
     sources: Sequence[NerSource],
     mapping: LabelMapping,
     leaks: Sequence[Leak],
-    settings: FinalSettings,
+    settings: OutputSettings,
     plan: TaggerPlan,
     pseudo: PseudoLabels | None = None,
 ) -> Final:
@@ -333,13 +333,13 @@ def finish(
     if settings.needs_taggers:
         with lap(seconds, "training"):
             taggers = own_taggers(sources, plan)
-    if settings.augment is not None:
+    if settings.pseudo_label_threshold is not None:
         with lap(seconds, "pseudo-labels"):
             pseudo = pseudo_labels(
                 sources,
                 mapping,
                 lambda name, source: taggers[name].predictions(source, "train"),
-                settings.augment,
+                settings.pseudo_label_threshold,
                 left_out_of_train(leaks),
             )
     with lap(seconds, "merging"):
@@ -351,8 +351,8 @@ def finish(
             predictions = both_predictions(sources, taggers, tagger, "test")
             systems[name] = ScoredTagger(
                 tagger,
-                score_in_own_labels(sources, chosen, predictions, "test"),
-                score_projected(sources, chosen, predictions, "test"),
+                score_native(sources, chosen, predictions, "test"),
+                score_unified(sources, chosen, predictions, "test"),
             )
     return Final(dataset, tuple(leaks), pseudo, taggers, systems, seconds, settings)
 
@@ -373,7 +373,7 @@ def _systems(
     sources: Sequence[NerSource],
     mapping: LabelMapping,
     pseudo: PseudoLabels | None,
-    settings: FinalSettings,
+    settings: OutputSettings,
 ) -> dict[str, tuple[LabelMapping, PseudoLabels | None, float | None]]:
     """Return mapping, pseudo-labels and their noise, if the likelihood is partial, of each tagger asked for."""
     noise = settings.pseudo_noise if settings.partial else None
@@ -383,7 +383,7 @@ def _systems(
         "outside": (mapping, pseudo, None),
         "naive": (mapping_by_name(sources), None, None),
     }
-    return {name: known[name] for name in (*["merged"] * settings.tagger, *settings.compare)}
+    return {name: known[name] for name in (*["merged"] * settings.tagger, *settings.baselines)}
 
 
 def mapping_by_name(sources: Sequence[NerSource]) -> LabelMapping:

@@ -66,7 +66,7 @@ class MergedScores:
         return cls(sources, Comparison.from_dict(data["pooled"]))
 
 
-def score_projected(
+def score_unified(
     sources: Sequence[NerSource],
     mapping: LabelMapping,
     predictions: Mapping[str, PredictionPair],
@@ -99,7 +99,7 @@ def score_projected(
     return _scores(counts)
 
 
-def score_in_own_labels(
+def score_native(
     sources: Sequence[NerSource],
     mapping: LabelMapping,
     predictions: Mapping[str, PredictionPair],
@@ -113,7 +113,7 @@ def score_in_own_labels(
     Args:
         sources: the sources.
         mapping: their labels to unified labels.
-        predictions: as for :func:`score_projected`.
+        predictions: as for :func:`score_unified`.
         split: the split.
     """
     counts = {}

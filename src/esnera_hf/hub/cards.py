@@ -71,7 +71,7 @@ class DatasetCardFacts:
         repo_id: ``owner/name``.
         report: the account of the alignment.
         mapping: source labels to unified labels.
-        terms: the licence of the whole and why.
+        terms: the license of the whole and why.
         configs: the configurations by name; the first one, ``merged``, is the
             merged dataset, others hold the same columns.
         similarity: the similarities, if any were measured.
@@ -103,7 +103,7 @@ class ModelCardFacts:
         base_encoder: Hub id of the encoder, ``""`` if it was a local folder.
         report: of the alignment, ``None`` for a tagger of a single source.
         mapping: what its labels merge, likewise.
-        terms: the licence of the training data and why.
+        terms: the license of the training data and why.
         record: how training went: ``validation`` (scores), ``history``,
             ``arguments``; empty where it is not known.
         dataset_repo: Hub id of the merged dataset, if it is published.
@@ -187,8 +187,8 @@ def source_datasets(summaries: Sequence[Mapping[str, Any]]) -> list[str]:
     return found + ["original"] * (local or not found)
 
 
-def licence_entries(terms: Terms) -> dict[str, str]:
-    """Return the entries of a licence; ``other`` has a name."""
+def license_entries(terms: Terms) -> dict[str, str]:
+    """Return the entries of a license; ``other`` has a name."""
     named = {"license_name": terms.name} if terms.name else {}
     return {"license": terms.id, **named}
 
@@ -271,7 +271,7 @@ _TITLES = {
     "columns": "Columns",
     "limits": "Limits",
     "making": "How it was made",
-    "sources": "Licences",
+    "sources": "Licenses",
     "citation": "Citation",
 }
 
@@ -292,7 +292,7 @@ def _metadata(facts: DatasetCardFacts, statistics: Statistics) -> dict[str, Any]
     tags = ["esnera", "named-entity-recognition", "label-alignment", "dataset-merging", "esnera-hf"]
     metadata = {
         "pretty_name": _title(facts.mapping),
-        **licence_entries(facts.terms),
+        **license_entries(facts.terms),
         "language": languages(sources),
         "multilinguality": multilinguality(sources),
         "annotations_creators": ["found"] + ["machine-generated"] * pseudo,
@@ -462,7 +462,7 @@ def _pseudo(facts: DatasetCardFacts, statistics: Statistics) -> dict[str, Any] |
         added = statistics.count(split="train", label=label, origin=PSEUDO)
         if added:
             rows.append({"label": label, "gold": gold, "pseudo": added, "share": added / (gold + added)})
-    return {"floor": found["floor"], "rejected": found["rejected"], "labels": rows}
+    return {"threshold": found["threshold"], "rejected": found["rejected"], "labels": rows}
 
 
 def _limits(facts: DatasetCardFacts, statistics: Statistics) -> dict[str, Any]:
@@ -483,7 +483,7 @@ def _limits(facts: DatasetCardFacts, statistics: Statistics) -> dict[str, Any]:
         "own_leaks": sum(leak["sentences"] for leak in facts.report.leaks if not leak["left_out"]),
         "sampled": facts.report.settings.get("sentences"),
         "unshared": [
-            name for name, licence in facts.terms.by_source.items() if licence.text_may_be_shared is not True
+            name for name, license in facts.terms.by_source.items() if license.text_may_be_shared is not True
         ],
     }
 
@@ -507,7 +507,7 @@ _TITLES_MODEL = {
     "scores": "Scores",
     "training": "Training",
     "limits": "Limits",
-    "sources": "Licences",
+    "sources": "Licenses",
     "citation": "Citation",
 }
 
@@ -525,7 +525,7 @@ def _metadata_model(facts: ModelCardFacts) -> dict[str, Any]:
     merged = [facts.dataset_repo] if is_repository(facts.dataset_repo) else []
     datasets = [*merged, *hub_ids(facts.summaries)]
     metadata = {
-        **licence_entries(facts.terms),
+        **license_entries(facts.terms),
         "language": languages(facts.summaries),
         "library_name": "transformers",
         "pipeline_tag": "token-classification",
@@ -631,7 +631,7 @@ def _calls_model(repo: str) -> dict[str, str]:
 def _label_rows(facts: ModelCardFacts) -> list[dict[str, Any]]:
     """Return a row a label: what it merges, and mentions of sources whose text may be shared."""
     mapping, report = facts.mapping, facts.report
-    shared = {name for name, licence in facts.terms.by_source.items() if licence.text_may_be_shared is True}
+    shared = {name for name, license in facts.terms.by_source.items() if license.text_may_be_shared is True}
     rows = []
     for label in facts.tagger_labels:
         members = () if mapping is None else mapping.members(label)

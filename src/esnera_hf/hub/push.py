@@ -40,7 +40,7 @@ from esnera_hf.similarity.matrix import SimilarityMatrix
 from esnera_hf.sources.licenses import (
     check_names,
     check_text_may_be_published,
-    licences_of,
+    licenses_of,
     strictest_terms,
 )
 from esnera_hf.sources.source import NerSource
@@ -448,7 +448,7 @@ def publish_dataset(
         message: of the commit.
 
     Raises:
-        LicenceError: the terms of a source forbid to publish its text.
+        LicenseError: the terms of a source forbid to publish its text.
         HubError: the Hub refuses it or cannot be reached; nothing is half published.
     """
     shared, configs = _shared(publication, settings)
@@ -470,7 +470,7 @@ def write_publication(
         settings: how.
 
     Raises:
-        LicenceError: the terms of a source forbid to publish its text; nothing is written.
+        LicenseError: the terms of a source forbid to publish its text; nothing is written.
     """
     shared, configs = _shared(publication, settings)
     _, card = _written(shared, configs, folder, repo_id, settings)
@@ -493,7 +493,7 @@ def card_of(publication: Publication, repo_id: str, settings: DatasetSettings) -
     """Return the card that :func:`publish_dataset` would publish.
 
     Raises:
-        LicenceError: the terms of a source forbid to publish its text.
+        LicenseError: the terms of a source forbid to publish its text.
     """
     shared, configs = _shared(publication, settings)
     return _card(shared, configs, repo_id, settings.text)
@@ -503,10 +503,10 @@ def _shared(
     publication: Publication, settings: DatasetSettings
 ) -> tuple[Publication, dict[str, DatasetDict]]:
     """Return what may be published, with its configurations."""
-    licences = licences_of(publication.report.sources)
-    check_names(licences, settings.may_share)
+    licenses = licenses_of(publication.report.sources)
+    check_names(licenses, settings.may_share)
     if settings.text:
-        check_text_may_be_published(licences, settings.may_share)
+        check_text_may_be_published(licenses, settings.may_share)
     shared = replace(publication, report=shareable_report(publication.report, text=settings.text))
     return shared, dataset_configs(shared.dataset, settings.by_source)
 
@@ -521,7 +521,7 @@ def _card(
         repo_id=repo_id,
         report=shared.report,
         mapping=shared.mapping,
-        terms=strictest_terms(licences_of(shared.report.sources)),
+        terms=strictest_terms(licenses_of(shared.report.sources)),
         configs=configs,
         similarity=shared.similarity,
         text=text,
@@ -606,7 +606,7 @@ def _card_taggers(tagger: Tagger, repo_id: str, record: Mapping[str, Any]) -> Ca
             base_encoder=str(record.get("encoder") or "") if report is None else public_encoder(report),
             report=None if report is None else shareable_report(report, text=True),
             mapping=_mapping(record),
-            terms=strictest_terms(licences_of(sources)),
+            terms=strictest_terms(licenses_of(sources)),
             record=record,
             dataset_repo=str(record.get("dataset_repo") or ""),
             sources=sources,
@@ -640,13 +640,13 @@ def check_before(
         settings: how a dataset is to be published; ``None`` if none is.
 
     Raises:
-        LicenceError: the terms of a source forbid to publish its text.
+        LicenseError: the terms of a source forbid to publish its text.
         HubError: a repository may not be written to.
     """
     if settings is not None:
-        licences = {source.name: source.licence for source in sources}
-        check_names(licences, settings.may_share)
+        licenses = {source.name: source.license for source in sources}
+        check_names(licenses, settings.may_share)
         if settings.text:
-            check_text_may_be_published(licences, settings.may_share)
+            check_text_may_be_published(licenses, settings.may_share)
     for repository in repositories:
         repository.prepare(private)

@@ -195,7 +195,7 @@ class Recipe:
             labels = (entity.label for added in entities.values() for entity in added)
             pseudo.counts.update((source.name, label, "as published") for label in labels)
         scores = [e.score for parts in pseudo.entities.values() for added in parts.values() for e in added]
-        return cut, replace(pseudo, floor=min(scores, default=0.0)), tuple(differences)
+        return cut, replace(pseudo, threshold=min(scores, default=0.0)), tuple(differences)
 
     def compare(self, dataset: DatasetDict, differences: Sequence[Difference]) -> Comparison:
         """Compare a dataset that was made from :meth:`cut` sources with the published one.
@@ -242,7 +242,7 @@ class Recipe:
                 everything.select([place for place, _ in taken]), [name for _, name in taken]
             )
         labels = tuple(e.label.label for e in self.mapping.entries if e.label.source == source.name)
-        cut = NerSource(source.name, DatasetDict(splits), source.licence, vocabulary=labels)
+        cut = NerSource(source.name, DatasetDict(splits), source.license, vocabulary=labels)
         differences = [
             Difference("missing" if place is None else "annotated otherwise", source.name, split, row["id"])
             for (place, same), (split, row) in zip(places, wanted, strict=True)

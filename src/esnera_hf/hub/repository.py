@@ -228,7 +228,7 @@ class HubRepository:
         Where somebody else commits at the same moment, or the Hub fails, the
         repository is read anew and the plan made again; files that have
         arrived are not sent again, and a commit that was applied though the
-        Hub failed is recognised.
+        Hub failed is recognized.
 
         Args:
             plan: tells what to change, given the repository as it is; pure, since

@@ -14,7 +14,7 @@ from esnera_hf.similarity.empirical import CrossPredictions
 from esnera_hf.sources.source import NerSource
 from esnera_hf.tagging import Entity
 
-DEFAULT_FLOOR = 0.9
+DEFAULT_THRESHOLD = 0.9
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class PseudoLabels:
     """Predicted entities to be added to the train splits of sources.
 
     Attributes:
-        floor: the confidence they have at least.
+        threshold: the confidence they have at least.
         entities: unified entities by source and sentence id; ``score`` is the
             confidence.
         counts: added, by source whose text it is, unified label and source
@@ -30,7 +30,7 @@ class PseudoLabels:
         rejected: predictions of missing labels that were not added, by reason.
     """
 
-    floor: float
+    threshold: float
     entities: dict[str, dict[str, list[Entity]]] = field(default_factory=dict)
     counts: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     rejected: Counter[str] = field(default_factory=Counter)
@@ -40,15 +40,15 @@ class PseudoLabels:
         return self.entities.get(source, {})
 
 
-def check_floor(floor: float | None) -> None:
+def check_threshold(threshold: float | None) -> None:
     """Check the confidence floor.
 
     Raises:
         ConfigurationError: it is outside [0, 1].
     """
-    if floor is not None and not within(floor, 0, 1):
+    if threshold is not None and not within(threshold, 0, 1):
         raise ConfigurationError(
-            f"augment={floor!r}: expected a confidence from 0 to 1, or None for no pseudo-labels."
+            f"pseudo_label_threshold={threshold!r}: expected a confidence from 0 to 1, or None for no pseudo-labels."
         )
 
 
@@ -56,7 +56,7 @@ def pseudo_labels(
     sources: Sequence[NerSource],
     mapping: LabelMapping,
     predictions: CrossPredictions,
-    floor: float,
+    threshold: float,
     left_out: Mapping[str, Collection[str]] | None = None,
 ) -> PseudoLabels:
     """Find pseudo-labels for the train split of every source (method, Label augmentation).
@@ -75,10 +75,10 @@ def pseudo_labels(
         sources: the sources.
         mapping: covers every label of every source.
         predictions: the taggers' predictions on each other's train splits.
-        floor: smallest confidence.
+        threshold: smallest confidence.
         left_out: ids of train sentences that the merge leaves out, by source.
     """
-    found = PseudoLabels(floor)
+    found = PseudoLabels(threshold)
     for source in sources:
         taggers = [other.name for other in sources if other is not source]
         rows = [predictions(name, source) for name in taggers]
@@ -94,8 +94,8 @@ def pseudo_labels(
             if sentence.id in skipped:
                 continue
             if mapping.parents:
-                offered = _finest(offered, mapping, floor, found.rejected)
-            added = list(_choose(offered, sentence.entities, floor, found.rejected))
+                offered = _finest(offered, mapping, threshold, found.rejected)
+            added = list(_choose(offered, sentence.entities, threshold, found.rejected))
             if added:
                 by_id[sentence.id] = sorted(entity for entity, _ in added)
                 found.counts.update((source.name, entity.label, tagger) for entity, tagger in added)
@@ -115,12 +115,12 @@ def _missing(mapping: LabelMapping, tagger: str, source: str) -> dict[str, str |
 
 
 def _finest(
-    offered: list[tuple[Entity, str]], mapping: LabelMapping, floor: float, rejected: Counter[str]
+    offered: list[tuple[Entity, str]], mapping: LabelMapping, threshold: float, rejected: Counter[str]
 ) -> list[tuple[Entity, str]]:
     """Leave out what another prediction of the same span, sure enough, says in a finer label."""
     sure = {(entity.start, entity.end): set[str]() for entity, _ in offered}
     for entity, _ in offered:
-        if entity.score >= floor:
+        if entity.score >= threshold:
             sure[entity.start, entity.end].update(mapping.ancestors(entity.label))
     finest = [(e, tagger) for e, tagger in offered if e.label not in sure[e.start, e.end]]
     if len(finest) < len(offered):
@@ -129,7 +129,7 @@ def _finest(
 
 
 def _choose(
-    offered: list[tuple[Entity, str]], gold: Sequence[Entity], floor: float, rejected: Counter[str]
+    offered: list[tuple[Entity, str]], gold: Sequence[Entity], threshold: float, rejected: Counter[str]
 ) -> Iterator[tuple[Entity, str]]:
     taken = [(entity.start, entity.end) for entity in gold]
     annotated = len(taken)
@@ -137,7 +137,7 @@ def _choose(
         hits = [
             index for index, (start, end) in enumerate(taken) if start < entity.end and entity.start < end
         ]
-        if entity.score < floor:
+        if entity.score < threshold:
             rejected["below the confidence floor"] += 1
         elif hits and hits[0] < annotated:
             rejected["shares tokens with a gold entity"] += 1

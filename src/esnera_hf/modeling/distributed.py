@@ -20,7 +20,7 @@ from esnera_hf.errors import ConfigurationError, LaunchError
 
 Value = TypeVar("Value", bool, str | None)
 
-#: How long one process waits for another that is alive, e.g. while that one waits for the lock of an artefact
+#: How long one process waits for another that is alive, e.g. while that one waits for the lock of an artifact
 #: which another launch makes. A process that dies is noticed at once.
 _PATIENCE = timedelta(hours=3)
 

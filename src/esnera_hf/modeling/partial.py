@@ -20,7 +20,7 @@ from esnera_hf.modeling.hub_code.crf import FORBIDDEN, ConstrainedCRF
 from esnera_hf.modeling.hub_code.modeling_crf_tagger import CrfTagger
 from esnera_hf.modeling.tokenization import TaggingCollator
 from esnera_hf.modeling.training_data import TrainingData
-from esnera_hf.sources.partial_annotation import CandidateLabels, PartialAnnotation
+from esnera_hf.sources.partial_annotation import AllowedLabels, PartialAnnotation
 from esnera_hf.tagging import OUTSIDE
 
 
@@ -67,7 +67,7 @@ class CandidateTags:
     """
 
     def __init__(
-        self, tags: Sequence[str], candidates: Mapping[str, CandidateLabels], pseudo_noise: float = 0.0
+        self, tags: Sequence[str], candidates: Mapping[str, AllowedLabels], pseudo_noise: float = 0.0
     ) -> None:
         self.sources = {name: index for index, name in enumerate(sorted(candidates))}
         self._ids = {tag: index for index, tag in enumerate(tags)}
@@ -81,7 +81,7 @@ class CandidateTags:
         for name, index in self.sources.items():
             self._fill(self.evidence[index], self.overrun[index], candidates[name])
 
-    def _fill(self, evidence: Tensor, overrun: Tensor, candidates: CandidateLabels) -> None:
+    def _fill(self, evidence: Tensor, overrun: Tensor, candidates: AllowedLabels) -> None:
         outside = [0, *(self._id(prefix + label) for label in candidates.outside for prefix in ("B-", "I-"))]
         for tag, index in self._ids.items():
             if tag == OUTSIDE:

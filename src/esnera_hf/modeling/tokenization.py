@@ -56,12 +56,12 @@ def words_within(window: Window, entity: Entity) -> tuple[int, int]:
 
 def chain_tags(window: Window, entities: Sequence[Entity]) -> list[str]:
     """Write the entities of a sentence as IOB2 tags of a window's words."""
-    projected = []
+    unified = []
     for entity in entities:
         start, end = words_within(window, entity)
         if start < end:
-            projected.append(Entity(start, end, entity.label))
-    return tags_from_entities(len(window.words), projected) if projected else [OUTSIDE] * len(window.words)
+            unified.append(Entity(start, end, entity.label))
+    return tags_from_entities(len(window.words), unified) if unified else [OUTSIDE] * len(window.words)
 
 
 class EntityReader:

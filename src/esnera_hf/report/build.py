@@ -25,7 +25,7 @@ from esnera_hf.report.report import ALL_AT_ONCE, Report, TaggerScores
 from esnera_hf.similarity.equivalence import (
     EQUAL,
     LabelRelations,
-    deciding_similarity,
+    merge_score,
     relate,
 )
 from esnera_hf.similarity.matrix import Agreement, SimilarityMatrix
@@ -127,7 +127,7 @@ def near_pairs(matrix: SimilarityMatrix, mapping: LabelMapping) -> list[dict[str
     typed merging each comes with how its labels relate, and how much of the one
     the other covers, both ways.
     """
-    similarity = deciding_similarity(matrix, mapping.lam)
+    similarity = merge_score(matrix, mapping.lam)
     relations = relate(matrix) if mapping.method == "equivalence" else None
     pairs = []
     for i, j in combinations(range(len(matrix.labels)), 2):
@@ -306,8 +306,8 @@ def build_report(account: Account) -> Report:
         pseudo=None if account.final.pseudo is None else _pseudo(account.final.pseudo),
         systems={
             name: {
-                "own_labels": system.own_labels.to_dict(),
-                "projected": system.projected.to_dict(),
+                "native": system.native.to_dict(),
+                "unified": system.unified.to_dict(),
                 "history": system.tagger.record["history"],
                 "seconds": round(system.tagger.seconds, 1),
             }
@@ -370,12 +370,12 @@ def _trial(trial: Trial) -> dict[str, Any]:
 
 
 def _both_scores(scored: Training) -> dict[str, Any]:
-    return {"projected": scored.projected.to_dict(), "own_labels": scored.own_labels.to_dict()}
+    return {"unified": scored.unified.to_dict(), "native": scored.native.to_dict()}
 
 
 def _pseudo(pseudo: PseudoLabels) -> dict[str, Any]:
     return {
-        "floor": pseudo.floor,
+        "threshold": pseudo.threshold,
         "total": pseudo.counts.total(),
         "counts": [
             {"source": source, "label": label, "tagger": tagger, "entities": count}

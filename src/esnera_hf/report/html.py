@@ -27,7 +27,7 @@ from esnera_hf.alignment.mapping_yaml import MappedLabel
 from esnera_hf.report.flow import draw_flow
 from esnera_hf.report.format import agreement, figure, merge_setting, system_title
 from esnera_hf.report.report import Report
-from esnera_hf.similarity.equivalence import deciding_similarity
+from esnera_hf.similarity.equivalence import merge_score
 from esnera_hf.similarity.matrix import Agreement, SimilarityMatrix
 from esnera_hf.tagging import LabelRef
 
@@ -50,8 +50,8 @@ _TITLES = {
 #: Splits on which the sources' own taggers are scored.
 _SCORED = ("validation", "test")
 _WAYS = {
-    "own_labels": "in each source's own labels",
-    "projected": "on unified labels, projected through the mapping",
+    "native": "in each source's own labels",
+    "unified": "on unified labels, projected through the mapping",
 }
 
 
@@ -264,7 +264,7 @@ def _shown_pairs(matrix: SimilarityMatrix, lam: float | None) -> list[tuple[str,
     pairs = list(combinations(sorted(matrix.sources), 2))
     if len(pairs) <= _MOST_PAIRS:
         return pairs
-    similarity = np.nan_to_num(deciding_similarity(matrix, lam), nan=-np.inf)
+    similarity = np.nan_to_num(merge_score(matrix, lam), nan=-np.inf)
     indices = {source: matrix.indices(source) for source in matrix.sources}
 
     def most_alike(pair: tuple[str, str]) -> float:
@@ -315,7 +315,7 @@ def _interval(estimate: Mapping[str, Any]) -> str:
 
 
 def _sign(change: Mapping[str, Any]) -> str:
-    """Return how a change is coloured: only if its interval excludes 0."""
+    """Return how a change is colored: only if its interval excludes 0."""
     low, high = change["low"], change["high"]
     if low is None or high is None or low <= 0 <= high:
         return ""

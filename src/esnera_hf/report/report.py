@@ -69,7 +69,7 @@ class Report:
             they relate and how much the one covers of the other.
         search_scores: of the last mapping that was tried and chosen: own taggers
             (before) and the merged one (after) on validation, ``projected``
-            through the mapping and in ``own_labels``.
+            through the mapping and in ``native``.
         pseudo: pseudo-labels: the floor, how many by source, label and tagger,
             and how many were rejected for which reason.
         systems: scored final taggers: ``merged``, and those it is compared with.
@@ -187,7 +187,7 @@ class Report:
         yield from (f"  {note}" for note in source["notes"])
 
     def _system_lines(self, name: str) -> Iterator[str]:
-        scores = self.systems[name]["own_labels"]
+        scores = self.systems[name]["native"]
         title = system_title(name, self.settings)
         yield f"{name} tagger ({title}), test, each source's own labels (own tagger → this one):"
         for source, entry in scores["sources"].items():

@@ -125,7 +125,7 @@ def annotated_coarsely(mapping: LabelMapping, sources: Collection[str]) -> Itera
                 yield {"source": source, "label": label, "parts": parts}
 
 
-_OWN = "own_labels"
+_OWN = "native"
 
 
 def main_scores(report: Report) -> dict[str, Any] | None:
@@ -155,7 +155,7 @@ def system_rows(report: Report) -> list[dict[str, Any]]:
         {
             "name": system_title(name, report.settings),
             _OWN: system[_OWN]["pooled"]["after"],
-            "projected": system["projected"]["pooled"]["after"],
+            "unified": system["unified"]["pooled"]["after"],
         }
         for name, system in report.systems.items()
     ]
@@ -202,14 +202,14 @@ def source_rows(summaries: Sequence[Mapping[str, Any]], terms: Terms) -> list[di
     """Return a row a source: its terms and where it comes from."""
     rows = []
     for summary in summaries:
-        licence = terms.by_source.get(summary["name"])
+        license = terms.by_source.get(summary["name"])
         rows.append(
             {
                 "name": summary["name"],
                 "language": str(summary.get("language") or ""),
-                "licence": "unknown" if licence is None else licence.name,
-                "clause": "" if licence is None else licence.clause,
-                "may": _MAY[None if licence is None else licence.text_may_be_shared],
+                "license": "unknown" if license is None else license.name,
+                "clause": "" if license is None else license.clause,
+                "may": _MAY[None if license is None else license.text_may_be_shared],
                 "home": home(summary),
                 "named_as": named_as(summary),
                 "citation": str(summary.get("citation") or ""),
@@ -260,7 +260,7 @@ def making(report: Report) -> list[tuple[str, str]]:
         "taggers": _taggers(settings),
         "spans match by": settings.get("evidence", {}).get("match"),
         "vectors of mentions": settings.get("evidence", {}).get("embeddings"),
-        "vectors centred over": settings.get("evidence", {}).get("centre"),
+        "vectors centered over": settings.get("evidence", {}).get("center"),
         "likelihood of the final tagger": PARTIAL if is_partial(settings) else "",
         "versions": ", ".join(f"{name} {version}" for name, version in report.versions.items()),
         "time": _time(report.seconds),
@@ -299,7 +299,7 @@ def _search(report: Report) -> str:
     if not report.trials:
         return ""
     tried = sum(trial["scores"] is not None for trial in report.trials)
-    bound = report.settings.get("search", {}).get("max_drop")
+    bound = report.settings.get("search", {}).get("max_f1_drop")
     text = f"{len(report.trials):,} distinct mappings, {tried:,} tried"
     return text + ("" if bound is None else f"; pooled micro-F1 may fall by less than {bound}")
 

@@ -92,7 +92,7 @@ def exclusive_share(matrix: SimilarityMatrix) -> NDArray[np.float64]:
     return _share_against(matrix, np.nan_to_num(agreed_share(matrix)), PRIOR)
 
 
-def mutual_similarity(matrix: SimilarityMatrix) -> NDArray[np.float64]:
+def equivalence(matrix: SimilarityMatrix) -> NDArray[np.float64]:
     """Return how sure it is that two labels mean the same, in [0, 1], shape (N, N), symmetric.
 
     The mean, weighted by :data:`WEIGHTS`, of the smaller of both directions of
@@ -124,9 +124,9 @@ def mutual_similarity(matrix: SimilarityMatrix) -> NDArray[np.float64]:
     return np.asarray(mutual, dtype=np.float64)
 
 
-def deciding_similarity(matrix: SimilarityMatrix, lam: float | None) -> NDArray[np.float64]:
+def merge_score(matrix: SimilarityMatrix, lam: float | None) -> NDArray[np.float64]:
     """Return what labels are merged by, shape (N, N): S at λ, or without λ :func:`mutual_similarity`."""
-    return mutual_similarity(matrix) if lam is None else matrix.combined(lam)
+    return equivalence(matrix) if lam is None else matrix.combined(lam)
 
 
 def coverage(matrix: SimilarityMatrix) -> NDArray[np.float64]:
@@ -316,7 +316,7 @@ def holding(covered: NDArray[np.float64], further: NDArray[np.bool_]) -> NDArray
 
 def relate(matrix: SimilarityMatrix) -> LabelRelations:
     """Tell the relation of every pair of labels from similarities in both directions."""
-    return LabelRelations(matrix, mutual_similarity(matrix), coverage(matrix))
+    return LabelRelations(matrix, equivalence(matrix), coverage(matrix))
 
 
 def name_similarity(first: str, second: str) -> float:

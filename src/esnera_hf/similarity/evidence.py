@@ -14,7 +14,7 @@ from esnera_hf.modeling.arguments import TrainingLike
 from esnera_hf.similarity.empirical import SpanMatch, cross_predictions
 from esnera_hf.similarity.matrix import SimilarityMatrix
 from esnera_hf.similarity.overlap import screen
-from esnera_hf.similarity.semantic import Centre, LabelSums, semantic_similarity
+from esnera_hf.similarity.semantic import Center, LabelCentroids, semantic_similarity
 from esnera_hf.sources.source import NerSource
 from esnera_hf.taggers.settings import (
     TaggerPlan,
@@ -36,7 +36,7 @@ class EvidenceSettings:
     Attributes:
         match: how a predicted and a gold span match: ``exact`` boundaries or
             any ``overlap``.
-        centre: which mean is subtracted from mention vectors: that of each
+        center: which mean is subtracted from mention vectors: that of each
             ``source``, or one over ``all``.
         training: settings by name, or ``TrainingArguments``, that win over those
             chosen for the encoder and the corpus.
@@ -52,7 +52,7 @@ class EvidenceSettings:
     """
 
     match: SpanMatch = "exact"
-    centre: Centre = "source"
+    center: Center = "source"
     training: TrainingLike = field(default_factory=dict)
     taggers: Taggers = "joint"
     joint_of: tuple[str, ...] | None = None
@@ -61,8 +61,8 @@ class EvidenceSettings:
     def __post_init__(self) -> None:
         if self.match not in ("exact", "overlap"):
             raise ConfigurationError(f"match={self.match!r}: expected 'exact' or 'overlap'.")
-        if self.centre not in ("source", "all"):
-            raise ConfigurationError(f"centre={self.centre!r}: expected 'source' or 'all'.")
+        if self.center not in ("source", "all"):
+            raise ConfigurationError(f"center={self.center!r}: expected 'source' or 'all'.")
         object.__setattr__(self, "training", training_settings(self.training))
         check_taggers(self.taggers)
         check_joint_of(self.joint_of, self.taggers)
@@ -93,7 +93,7 @@ class Evidence:
 
     matrix: SimilarityMatrix
     taggers: dict[str, CachedTagger]
-    sums: dict[str, LabelSums]
+    sums: dict[str, LabelCentroids]
     seconds: dict[str, float]
 
     def predictions(self, name: str, source: NerSource) -> Iterator[list[Entity]]:
@@ -133,7 +133,7 @@ def gather_evidence(
             if settings.chosen_embeddings == "tuned"
             else pretrained_sums(sources, encoder)
         )
-        semantic = semantic_similarity(sums, labels, settings.centre)
+        semantic = semantic_similarity(sums, labels, settings.center)
     with lap(seconds, "screen"):
         overlap = screen(screened or sources).matrix(labels)
     by_name = {source.name: source.summary.entities["train"] for source in sources}
@@ -142,7 +142,9 @@ def gather_evidence(
     return Evidence(matrix, taggers, sums, seconds)
 
 
-def _tuned_sums(sources: Sequence[NerSource], taggers: Mapping[str, CachedTagger]) -> dict[str, LabelSums]:
+def _tuned_sums(
+    sources: Sequence[NerSource], taggers: Mapping[str, CachedTagger]
+) -> dict[str, LabelCentroids]:
     """Return the sums of the mention vectors of the joint tagger's encoder, by source."""
     joint = next(tagger for tagger in taggers.values() if isinstance(tagger, CachedHead))
     return {source.name: joint.mention_sums(source) for source in sources}

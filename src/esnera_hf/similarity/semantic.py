@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from esnera_hf.tagging import LabelRef
 
-Centre = Literal["source", "all"]
+Center = Literal["source", "all"]
 
 
 @dataclass(frozen=True)
-class LabelSums:
+class LabelCentroids:
     """The vectors of a source's mentions, summed by label.
 
     Attributes:
@@ -33,7 +33,7 @@ class LabelSums:
         return np.asarray(sum(self.total.values()) / sum(self.count.values()), dtype=np.float64)
 
 
-def sum_vectors(batches: Iterable[tuple[list[str], NDArray[np.float32]]]) -> LabelSums:
+def sum_vectors(batches: Iterable[tuple[list[str], NDArray[np.float32]]]) -> LabelCentroids:
     """Sum mention vectors by label in one pass; no vector is kept.
 
     Args:
@@ -47,10 +47,10 @@ def sum_vectors(batches: Iterable[tuple[list[str], NDArray[np.float32]]]) -> Lab
             part = vectors[rows].astype(np.float64).sum(axis=0)
             total[label] = total[label] + part if label in total else part
             count[label] = count.get(label, 0) + len(rows)
-    return LabelSums(total, count)
+    return LabelCentroids(total, count)
 
 
-def add_sums(parts: Iterable[LabelSums]) -> LabelSums:
+def add_sums(parts: Iterable[LabelCentroids]) -> LabelCentroids:
     """Add up the sums of parts of a source, in the order given."""
     total: dict[str, NDArray[np.float64]] = {}
     count: dict[str, int] = {}
@@ -58,13 +58,13 @@ def add_sums(parts: Iterable[LabelSums]) -> LabelSums:
         for label, vector in part.total.items():
             total[label] = total[label] + vector if label in total else vector
             count[label] = count.get(label, 0) + part.count[label]
-    return LabelSums(total, count)
+    return LabelCentroids(total, count)
 
 
 def semantic_similarity(
-    sums: Mapping[str, LabelSums], labels: Sequence[LabelRef], centre: Centre = "source"
+    sums: Mapping[str, LabelCentroids], labels: Sequence[LabelRef], center: Center = "source"
 ) -> NDArray[np.float64]:
-    """Return S_sem: the cosine between the labels' centred mean vectors.
+    """Return S_sem: the cosine between the labels' centered mean vectors.
 
     The mean vector is subtracted (centralisation), the vectors averaged per
     label and scaled to L2 norm 1. The paper scales every mention before it
@@ -73,7 +73,7 @@ def semantic_similarity(
     Args:
         sums: of each source, by name.
         labels: rows and columns of the result.
-        centre: subtract the mean of each source (``source``, which also removes
+        center: subtract the mean of each source (``source``, which also removes
             the shift between domains) or one mean over all sources (``all``,
             each source weighing the same).
 
@@ -88,15 +88,15 @@ def semantic_similarity(
     means = {name: entry.mean for name, entry in sums.items() if entry.count}
     overall = np.mean(list(means.values()), axis=0) if means else np.zeros(1)
     vectors = np.full((len(labels), len(overall)), np.nan)
-    centres = vectors.copy()
+    centers = vectors.copy()
     for index, (source, label) in enumerate(labels):
         count = sums[source].count.get(label, 0)
         if count:
             vectors[index] = sums[source].total[label] / count
-            centres[index] = means[source] if centre == "source" else overall
-    centred = _scaled(vectors - centres)
-    similarity: NDArray[np.float64] = np.clip(centred @ centred.T, -1.0, 1.0)
-    only = {name for name, entry in sums.items() if len(entry.count) == 1} if centre == "source" else set()
+            centers[index] = means[source] if center == "source" else overall
+    centered = _scaled(vectors - centers)
+    similarity: NDArray[np.float64] = np.clip(centered @ centered.T, -1.0, 1.0)
+    only = {name for name, entry in sums.items() if len(entry.count) == 1} if center == "source" else set()
     for one, other in combinations(range(len(labels)), 2):
         pair = {labels[one].source, labels[other].source}
         around = (pair - only) & set(means) or set(means) - pair

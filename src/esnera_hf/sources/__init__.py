@@ -16,7 +16,7 @@ from esnera_hf.sources.options import ReadingOptions
 from esnera_hf.sources.source import (
     AnnotatedSentence,
     Dropped,
-    Licence,
+    License,
     NerSource,
     Provenance,
     SourceSummary,
@@ -27,7 +27,7 @@ __all__ = [
     "AnnotatedSentence",
     "Dropped",
     "HubCopy",
-    "Licence",
+    "License",
     "NamedSource",
     "NerSource",
     "Provenance",

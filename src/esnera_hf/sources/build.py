@@ -25,13 +25,13 @@ from esnera_hf._internal.cache import CACHE_VARIABLE, cache_folder
 from esnera_hf._internal.files import write_problem
 from esnera_hf._internal.text import is_unspaced, join_tokens
 from esnera_hf.errors import ConservationError, SourceError
-from esnera_hf.sources.licenses import licence_from_id
+from esnera_hf.sources.licenses import license_from_id
 from esnera_hf.sources.options import ReadingOptions
 from esnera_hf.sources.readers.offsets import written_without_spaces
 from esnera_hf.sources.source import (
     SOURCE_FEATURES,
     Dropped,
-    Licence,
+    License,
     NerSource,
     Provenance,
     RawSentence,
@@ -71,9 +71,9 @@ def as_characters(sentence: RawSentence) -> RawSentence:
     return replace(sentence, tokens=tokens, spans=spans)
 
 
-LABEL_NORMALISED = "label in another Unicode form, with spaces around it or unprintable, normalised"
+LABEL_NORMALISED = "label in another Unicode form, with spaces around it or unprintable, normalized"
 WORDS_CUT = "words cut into characters"
-#: Sentences from which language and tokenisation are told.
+#: Sentences from which language and tokenization are told.
 _SNIFFED = 500
 #: Sentences of a split that stay in memory; more go to an Arrow file, which is mapped.
 _IN_MEMORY = 10_000
@@ -98,7 +98,7 @@ class SourceTerms:
     """Facts about a source beside its sentences; ``labels`` is empty where they are not known."""
 
     name: str
-    licence: Licence = field(default_factory=Licence)
+    license: License = field(default_factory=License)
     language: str = ""
     notes: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
@@ -115,7 +115,7 @@ def build_source(
     """Build a source from a reader for each split.
 
     Args:
-        terms: name, licence and language.
+        terms: name, license and language.
         readers: by canonical split name; called more than once.
         options: characters or words, strictness, seed.
         origin: a digest of what is read; the sentences are then cached under it and not read again.
@@ -136,10 +136,10 @@ def build_source(
     splits: dict[str, Dataset] = {}
     notes = list(terms.notes)
     for split, rows in stored.items():
-        own_labels, own_dropped = _annotation(split, rows, repairs)
-        labels += own_labels
+        native, own_dropped = _annotation(split, rows, repairs)
+        labels += native
         dropped += own_dropped
-        if own_labels:
+        if native:
             splits[split] = _canonical(rows)
         else:
             notes.append(f"{split} carries no annotation: not loaded")
@@ -151,14 +151,14 @@ def build_source(
             "Expected at least one split with annotated sentences: check the tag column and the format."
         )
     dataset, cuts = complete_splits(splits, options.seed)
-    licence = terms.licence
-    if options.licence is not None:
-        licence = licence_from_id(options.licence, "as stated by whoever loaded it")
+    license = terms.license
+    if options.license is not None:
+        license = license_from_id(options.license, "as stated by whoever loaded it")
     first = next(iter(stored.values()))
     return NerSource(
         name=terms.name,
         dataset=dataset,
-        licence=licence,
+        license=license,
         language=terms.language or language_of(first[:_SNIFFED]["tokens"]),
         provenance=terms.provenance,
         dropped=tuple(dropped),
@@ -223,7 +223,7 @@ class _Reading:
         """Return the tags of a sentence, the spans left out, and the repairs."""
         where, spans, repairs = f"{self._terms.name}, {sentence.where}", [], list(sentence.repairs)
         for span in sentence.spans or ():
-            label = normalised_label(span.label)
+            label = normalized_label(span.label)
             if label == OUTSIDE or not label:
                 raise SourceError(
                     f"{where}: a label called {label!r}. {OUTSIDE!r} means 'outside every entity' in every tagging "
@@ -254,7 +254,7 @@ class _Reading:
 
 
 @lru_cache(maxsize=10_000)
-def normalised_label(label: str) -> str:
+def normalized_label(label: str) -> str:
     """Return a label in NFKC, without spaces around it, unprintable characters replaced by U+FFFD."""
     text = unicodedata.normalize("NFKC", label).strip()
     return "".join(char if char.isprintable() else "\ufffd" for char in text)
@@ -263,7 +263,7 @@ def normalised_label(label: str) -> str:
 def label_frequency(readers: Iterable[Reader]) -> Counter[str]:
     """Count annotated spans by label over all splits."""
     return Counter(
-        normalised_label(span.label)
+        normalized_label(span.label)
         for read in readers
         for sentence in read()
         for span in sentence.spans or ()

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from esnera_hf.sources.source import Licence
+from esnera_hf.sources.source import License
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class NamedSource:
     Attributes:
         name: of the corpus.
         language: BCP 47 code.
-        licence: its terms.
+        license: its terms.
         homepage: where it is published.
         citation: how to cite it, ``""`` if that is not known.
         labels: the labels it annotates.
@@ -52,7 +52,7 @@ class NamedSource:
 
     name: str
     language: str
-    licence: Licence
+    license: License
     homepage: str
     labels: tuple[str, ...]
     folders: tuple[str, ...]
@@ -109,13 +109,13 @@ def known_names() -> list[str]:
 
 
 def _named_source(name: str, entry: dict[str, Any]) -> NamedSource:
-    licence, hub, files = entry.pop("license"), entry.pop("hub", None), entry.pop("files", {})
+    license, hub, files = entry.pop("license"), entry.pop("hub", None), entry.pop("files", {})
     for key in ("labels", "folders", "tag_names"):
         if key in entry:
             entry[key] = tuple(entry[key])
     return NamedSource(
         name,
-        licence=Licence(**licence),
+        license=License(**license),
         folders=entry.pop("folders", (name,)),
         files={split: tuple(patterns) for split, patterns in files.items()},
         hub=HubCopy(**hub) if hub else None,

@@ -174,7 +174,7 @@ def find_duplicates(sources: Sequence[SourceLike]) -> Duplicates:
     )
 
 
-def normalise(text: str) -> str:
+def normalize(text: str) -> str:
     """Level Unicode form, width, case, spaces and punctuation.
 
     Letters with their marks, digits and symbols stay: vowel signs tell words
@@ -195,7 +195,7 @@ class _Levelling(dict[str, str]):
     def __missing__(self, token: str) -> str:
         if len(self) >= _TOKENS:
             self.clear()
-        levelled = self[token] = normalise(token)
+        levelled = self[token] = normalize(token)
         return levelled
 
 
@@ -515,5 +515,5 @@ __all__ = [
     "find_duplicates",
     "find_pairs",
     "jaccard",
-    "normalise",
+    "normalize",
 ]

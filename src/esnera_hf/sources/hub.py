@@ -48,13 +48,13 @@ class LoadedFromHub:
 
     Attributes:
         dataset: its splits.
-        licence: the licence id that its card states, ``""`` if none.
+        license: the license id that its card states, ``""`` if none.
         commit: of the repository, which the data belongs to.
         notes: remarks on the data, for the user.
     """
 
     dataset: DatasetDict = field(repr=False)
-    licence: str = ""
+    license: str = ""
     commit: str = ""
     notes: tuple[str, ...] = ()
 
@@ -115,9 +115,9 @@ def _ask(repo_id: str, options: ReadingOptions) -> tuple[LoadedFromHub, str | No
     info = api.dataset_info(repo_id, revision=options.revision, timeout=_TIMEOUT)
     if info.gated:
         api.auth_check(repo_id, repo_type="dataset")
-    licence = _licence_of(info)
-    if not licence and options.revision is not None:
-        licence = _licence_of(api.dataset_info(repo_id, timeout=_TIMEOUT))
+    license = _license_of(info)
+    if not license and options.revision is not None:
+        license = _license_of(api.dataset_info(repo_id, timeout=_TIMEOUT))
     files = _files_of(info)
     if f"{repo_id.partition('/')[2]}.py" in files:
         info = _parquet_copy(api, repo_id, info, options)
@@ -132,15 +132,15 @@ def _ask(repo_id: str, options: ReadingOptions) -> tuple[LoadedFromHub, str | No
         partial = sorted(split for split, folder in configs[chosen].items() if folder != split)
         if partial:
             notes.append(f"the Hub's parquet copy holds only the first part of {', '.join(partial)}")
-    return LoadedFromHub(DatasetDict(), licence, info.sha or "", tuple(notes)), config, data_files
+    return LoadedFromHub(DatasetDict(), license, info.sha or "", tuple(notes)), config, data_files
 
 
 def _files_of(info: DatasetInfo) -> list[str]:
     return [sibling.rfilename for sibling in info.siblings or ()]
 
 
-def _licence_of(info: DatasetInfo) -> str:
-    """Return the licence id of a card; of ``other``, the name that the card gives it."""
+def _license_of(info: DatasetInfo) -> str:
+    """Return the license id of a card; of ``other``, the name that the card gives it."""
     card = info.card_data
     if card is None:
         return ""
@@ -212,20 +212,20 @@ def _remember(repo_id: str, options: ReadingOptions, found: LoadedFromHub) -> No
     if all(files.values()):
         note = _note_of(repo_id, options)
         note.parent.mkdir(parents=True, exist_ok=True)
-        note.write_text(json.dumps([files, found.licence, found.commit, found.notes]), encoding="utf-8")
+        note.write_text(json.dumps([files, found.license, found.commit, found.notes]), encoding="utf-8")
 
 
 def _earlier_copy(repo_id: str, options: ReadingOptions) -> LoadedFromHub | None:
     try:
         content = json.loads(_note_of(repo_id, options).read_text(encoding="utf-8"))
-        files, licence, commit, notes = content
+        files, license, commit, notes = content
         splits = {
             split: concatenate_datasets([Dataset.from_file(name) for name in names])
             for split, names in files.items()
         }
     except (OSError, ValueError):  # never loaded, or no longer in the cache
         return None
-    return LoadedFromHub(DatasetDict(splits), licence, commit, tuple(notes))
+    return LoadedFromHub(DatasetDict(splits), license, commit, tuple(notes))
 
 
 def _links(error: BaseException | None) -> Iterator[BaseException]:

@@ -30,11 +30,11 @@ from esnera_hf.sources.files import (
     path_readers,
 )
 from esnera_hf.sources.hub import LoadedFromHub, load_from_hub
-from esnera_hf.sources.licenses import licence_from_id
+from esnera_hf.sources.licenses import license_from_id
 from esnera_hf.sources.options import ReadingOptions
 from esnera_hf.sources.readers.datasets import dataset_readers
 from esnera_hf.sources.source import (
-    Licence,
+    License,
     NerSource,
     Provenance,
     least_allowed,
@@ -106,12 +106,12 @@ def _load(text: str, name: str | None, options: ReadingOptions) -> NerSource:
     if corpus is not None:
         options = replace(options, tag_names=options.tag_names or corpus.tag_names)
         return _from_hub(text, found, _terms(corpus, called), options)
-    licence = Licence()
+    license = License()
     if copies:
-        licence = least_allowed(copy.licence for copy in copies)
-    elif found.licence:
-        licence = licence_from_id(found.licence, f"as tagged on the Hub: {found.licence}")
-    return _from_hub(text, found, SourceTerms(called, licence), options)
+        license = least_allowed(copy.license for copy in copies)
+    elif found.license:
+        license = license_from_id(found.license, f"as tagged on the Hub: {found.license}")
+    return _from_hub(text, found, SourceTerms(called, license), options)
 
 
 def _not_there(text: str) -> tuple[str, str]:
@@ -228,7 +228,7 @@ def _terms(known: NamedSource | None, name: str) -> SourceTerms:
     if known is None:
         return SourceTerms(name)
     provenance = Provenance(known.homepage, known.citation)
-    return SourceTerms(name, known.licence, known.language, (), known.labels, provenance)
+    return SourceTerms(name, known.license, known.language, (), known.labels, provenance)
 
 
 def _name_of(path: Path) -> str:

@@ -33,7 +33,7 @@ class ReadingOptions:
         config: configuration of a Hub dataset.
         revision: branch, tag or commit of a Hub dataset.
         data_files: files of a Hub dataset, by split.
-        licence: the terms of the corpus as you know them, a licence id of the Hub
+        license: the terms of the corpus as you know them, a license id of the Hub
             such as ``"cc-by-4.0"``; they count instead of those known here.
         language: of the corpus, a BCP 47 code such as ``"en"`` or ``"zh-Hant"``; told
             from its script if ``None``.
@@ -49,7 +49,7 @@ class ReadingOptions:
     config: str | None = None
     revision: str | None = None
     data_files: Mapping[str, str] | None = None
-    licence: str | None = None
+    license: str | None = None
     language: str | None = None
 
     def __post_init__(self) -> None:

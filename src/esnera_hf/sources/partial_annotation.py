@@ -11,7 +11,7 @@ from esnera_hf.errors import ConfigurationError
 
 
 @dataclass(frozen=True)
-class CandidateLabels:
+class AllowedLabels:
     """The unified labels that what a source says, or does not say, may stand for.
 
     Attributes:
@@ -34,7 +34,7 @@ class CandidateLabels:
         projection: Mapping[str, str],
         covered: Collection[str] = (),
         parts: Mapping[str, Collection[str]] | None = None,
-    ) -> CandidateLabels:
+    ) -> AllowedLabels:
         """Derive the candidates from what a source annotates.
 
         Args:
@@ -57,7 +57,7 @@ class CandidateLabels:
         }
         return cls(entities, outside, {whole: named for whole, named in below.items() if named})
 
-    def restricted(self, labels: Collection[str]) -> CandidateLabels:
+    def restricted(self, labels: Collection[str]) -> AllowedLabels:
         """Return the candidates without all but some labels, such as those that occur."""
 
         def kept(names: Sequence[str]) -> tuple[str, ...]:
@@ -66,7 +66,7 @@ class CandidateLabels:
         def kept_of(names: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
             return {known: kept(other) for known, other in names.items() if known in labels}
 
-        return CandidateLabels(kept_of(self.entities), kept(self.outside), kept_of(self.parts))
+        return AllowedLabels(kept_of(self.entities), kept(self.outside), kept_of(self.parts))
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class PartialAnnotation:
         ConfigurationError: the noise is out of range.
     """
 
-    candidates: Mapping[str, CandidateLabels]
+    candidates: Mapping[str, AllowedLabels]
     pseudo_noise: float = 0.0
 
     def __post_init__(self) -> None:

@@ -109,14 +109,14 @@ SOURCE_FEATURES = Features(
 
 
 @dataclass(frozen=True, slots=True)
-class Licence:
+class License:
     """The terms a corpus is offered under.
 
     Attributes:
         name: as stated by its owner, ``"unknown"`` where nothing is stated.
         text_may_be_shared: whether its text may be passed on; ``None`` where
             nothing is stated.
-        clause: the sentence of the licence that decides it.
+        clause: the sentence of the license that decides it.
     """
 
     name: str = "unknown"
@@ -128,9 +128,9 @@ class Licence:
         return f"{self.name} ({shared[self.text_may_be_shared]})"
 
 
-def least_allowed(licences: Iterable[Licence]) -> Licence:
-    """Return the first of the licences that allow the least: forbidden, then not stated, then allowed."""
-    return min(licences, key=lambda licence: (False, None, True).index(licence.text_may_be_shared))
+def least_allowed(licenses: Iterable[License]) -> License:
+    """Return the first of the licenses that allow the least: forbidden, then not stated, then allowed."""
+    return min(licenses, key=lambda license: (False, None, True).index(license.text_may_be_shared))
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +176,7 @@ class SourceSummary:
     """
 
     name: str
-    licence: Licence
+    license: License
     sentences: dict[str, int]
     tokens: dict[str, int]
     entities: dict[str, dict[str, int]]
@@ -187,7 +187,7 @@ class SourceSummary:
     provenance: Provenance = Provenance()
 
     def __str__(self) -> str:
-        lines = [f"{self.name}: licence {self.licence}"]
+        lines = [f"{self.name}: license {self.license}"]
         for split, sentences in self.sentences.items():
             total = sum(self.entities[split].values())
             lines.append(
@@ -208,7 +208,7 @@ class SourceSummary:
         """Return the summary as plain data."""
         return {
             "name": self.name,
-            "licence": asdict(self.licence),
+            "license": asdict(self.license),
             "language": self.language,
             **asdict(self.provenance),
             "sentences": self.sentences,
@@ -228,7 +228,7 @@ class NerSource:
         name: unique among the sources of one alignment.
         dataset: splits ``train``, ``validation``, ``test`` with the columns
             ``id``, ``tokens``, ``ner_tags`` (IOB2 strings) and ``source``.
-        licence: the terms of the corpus.
+        license: the terms of the corpus.
         language: BCP 47 code, ``""`` where unknown.
         provenance: where the corpus comes from.
         dropped: every annotated span that was left out, with the reason.
@@ -242,7 +242,7 @@ class NerSource:
 
     name: str
     dataset: DatasetDict = field(repr=False)
-    licence: Licence = Licence()
+    license: License = License()
     language: str = ""
     provenance: Provenance = Provenance()
     dropped: tuple[Dropped, ...] = field(default=(), repr=False)
@@ -273,7 +273,7 @@ class NerSource:
             entities[split] = dict(sorted(counts.items()))
         return SourceSummary(
             name=self.name,
-            licence=self.licence,
+            license=self.license,
             sentences={split: len(rows) for split, rows in self.dataset.items()},
             tokens=tokens,
             entities=entities,

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from tqdm.auto import tqdm
 
-from esnera_hf._internal.cache import Artefact
+from esnera_hf._internal.cache import Artifact
 from esnera_hf._internal.processes import is_main_process, process_count, process_index
 from esnera_hf.tagging import Entity
 
@@ -77,20 +77,20 @@ T = TypeVar("T")
 Predict = Callable[[list[Sequence[str]]], Iterable[Sequence[Sequence[Entity]]]]
 
 
-def make_by_all(artefact: Artefact, work: Callable[[], T], save: Callable[[T, Path], None]) -> bool:
-    """Make an artefact by all processes of the launch unless it is there; return whether it had to be made.
+def make_by_all(artifact: Artifact, work: Callable[[], T], save: Callable[[T, Path], None]) -> bool:
+    """Make an artifact by all processes of the launch unless it is there; return whether it had to be made.
 
-    The main process holds the lock of the artefact meanwhile. A process that
-    fails leaves nothing behind but what lies in ``artefact.unfinished``.
+    The main process holds the lock of the artifact meanwhile. A process that
+    fails leaves nothing behind but what lies in ``artifact.unfinished``.
 
     Args:
-        artefact: what is made; every process asks for the same ones in the same order.
+        artifact: what is made; every process asks for the same ones in the same order.
         work: what every process does.
         save: writes what the main process has got to the folder it is given,
             once all have done their work.
     """
     if process_count() == 1:
-        return artefact.make(lambda folder: save(work(), folder))
+        return artifact.make(lambda folder: save(work(), folder))
     from esnera_hf.modeling.distributed import agreed, wait_for_all
 
     def fill(folder: Path) -> None:
@@ -100,7 +100,7 @@ def make_by_all(artefact: Artefact, work: Callable[[], T], save: Callable[[T, Pa
         save(done, folder)
 
     if is_main_process():
-        made = artefact.make(fill)
+        made = artifact.make(fill)
         if not made:
             agreed(False)
     else:
@@ -131,17 +131,17 @@ def in_turn(parts: Sequence[Iterable[T]]) -> Iterator[T]:
         yield from chunk
 
 
-def own_share(artefact: Artefact) -> Path:
-    """Return the empty folder for what this process contributes to an artefact."""
-    folder = shares(artefact)[process_index()]
+def own_share(artifact: Artifact) -> Path:
+    """Return the empty folder for what this process contributes to an artifact."""
+    folder = shares(artifact)[process_index()]
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     return folder
 
 
-def shares(artefact: Artefact) -> list[Path]:
-    """Return the folders for what the processes contribute to an artefact, in their order."""
-    return [artefact.unfinished / f"share-{index}" for index in range(process_count())]
+def shares(artifact: Artifact) -> list[Path]:
+    """Return the folders for what the processes contribute to an artifact, in their order."""
+    return [artifact.unfinished / f"share-{index}" for index in range(process_count())]
 
 
 def progress(items: Iterable[T], total: int, what: str) -> Iterator[T]:
@@ -167,7 +167,7 @@ def progress(items: Iterable[T], total: int, what: str) -> Iterator[T]:
 
 
 def make_predictions(
-    artefact: Artefact,
+    artifact: Artifact,
     files: Sequence[str],
     predict: Callable[[], Predict],
     sentences: Iterable[Sequence[str]],
@@ -176,7 +176,7 @@ def make_predictions(
     """Predict what several taggers find in sentences, unless that was done before, and keep it.
 
     Args:
-        artefact: holds a file a tagger.
+        artifact: holds a file a tagger.
         files: their names, in the order of the taggers.
         predict: loads the taggers.
         sentences: lists of words.
@@ -184,33 +184,33 @@ def make_predictions(
     """
 
     def work() -> None:
-        folder = own_share(artefact)
+        folder = own_share(artifact)
         taggers = predict()
         found = (rows for _, chunk in own_chunks(sentences) for rows in taggers(chunk))
         write_all_predictions([folder / name for name in files], progress(found, *bar))
 
-    make_by_all(artefact, work, lambda _, folder: put_together(artefact, files, folder))
+    make_by_all(artifact, work, lambda _, folder: put_together(artifact, files, folder))
 
 
-def read_cached(artefact: Artefact, file: str) -> Iterator[list[Entity]]:
-    """Yield the predicted entities of each sentence from a file of an artefact.
+def read_cached(artifact: Artifact, file: str) -> Iterator[list[Entity]]:
+    """Yield the predicted entities of each sentence from a file of an artifact.
 
     Raises:
         CacheError: the file does not load.
     """
-    with artefact.reading():
-        yield from read_predictions(artefact.folder / file)
+    with artifact.reading():
+        yield from read_predictions(artifact.folder / file)
 
 
-def put_together(artefact: Artefact, files: Sequence[str], folder: Path) -> None:
+def put_together(artifact: Artifact, files: Sequence[str], folder: Path) -> None:
     """Write the predictions of all sentences, in order, from what the processes have predicted.
 
     Args:
-        artefact: what they have worked on.
+        artifact: what they have worked on.
         files: names of the files, one a tagger.
         folder: gets them.
     """
-    parts = shares(artefact)
+    parts = shares(artifact)
     for name in files:
         if len(parts) == 1:
             (parts[0] / name).rename(folder / name)

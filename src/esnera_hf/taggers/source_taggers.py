@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tqdm.auto import tqdm
 
-from esnera_hf._internal.cache import Artefact
+from esnera_hf._internal.cache import Artifact
 from esnera_hf._internal.console import duration, quiet_libraries, say
 from esnera_hf._internal.processes import is_main_process, process_count
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.metrics import Scope, Scores, score_entities
-from esnera_hf.similarity.semantic import LabelSums, add_sums, sum_vectors
+from esnera_hf.similarity.semantic import LabelCentroids, add_sums, sum_vectors
 from esnera_hf.sources.leakage import without_leaks
 from esnera_hf.sources.partial_annotation import PartialAnnotation
 from esnera_hf.sources.source import NerSource
@@ -58,12 +58,12 @@ class CachedTagger:
 
     Attributes:
         name: of the corpus it was trained on.
-        artefact: where it lies.
+        artifact: where it lies.
         seconds: how long training took; 0 if it had been trained before.
     """
 
     name: str
-    artefact: Artefact
+    artifact: Artifact
     seconds: float
 
     @property
@@ -76,7 +76,7 @@ class CachedTagger:
         """How the training went: ``history``, ``arguments``, ``validation``."""
         from esnera_hf.modeling.encoders import RECORD_FILE
 
-        record: dict[str, Any] = json.loads((self.artefact.folder / RECORD_FILE).read_text(encoding="utf-8"))
+        record: dict[str, Any] = json.loads((self.artifact.folder / RECORD_FILE).read_text(encoding="utf-8"))
         return record
 
     def load(self) -> Tagger:
@@ -84,12 +84,12 @@ class CachedTagger:
         from esnera_hf.modeling.tagger import Tagger
 
         with quiet_libraries():
-            return Tagger.from_pretrained(self.artefact.folder)
+            return Tagger.from_pretrained(self.artifact.folder)
 
     def predictions(self, source: NerSource, split: str) -> Iterator[list[Entity]]:
         """Yield the predicted entities of each sentence, with confidences; predicted once and kept."""
-        identity = {"tagger": self.artefact.key, "sentences": source.fingerprint, "split": split}
-        artefact = Artefact("predictions", identity)
+        identity = {"tagger": self.artifact.key, "sentences": source.fingerprint, "split": split}
+        artifact = Artifact("predictions", identity)
 
         def loaded() -> Predict:
             tagger = self.load()
@@ -97,8 +97,8 @@ class CachedTagger:
 
         tokens = (sentence.tokens for sentence in source.sentences(split))
         bar = len(source.dataset[split]), f"{self.name} tagger reads {source.name} {split}"
-        make_predictions(artefact, [_PREDICTIONS_FILE], loaded, tokens, bar)
-        return read_cached(artefact, _PREDICTIONS_FILE)
+        make_predictions(artifact, [_PREDICTIONS_FILE], loaded, tokens, bar)
+        return read_cached(artifact, _PREDICTIONS_FILE)
 
     def scores(self, source: NerSource, split: str) -> Scores:
         """Score it on a split of a source with the same labels."""
@@ -131,14 +131,14 @@ def cached_tagger(
     check_trainable(source)
     from esnera_hf.modeling.training import fit_tagger
 
-    artefact = tagger_artefact(source, encoder, training, scope, partial)
+    artifact = tagger_artifact(source, encoder, training, scope, partial)
     started = time.perf_counter()
 
     def train() -> Tagger:
-        return fit_tagger(source, encoder, artefact.unfinished, training, scope, partial)
+        return fit_tagger(source, encoder, artifact.unfinished, training, scope, partial)
 
-    trained = make_by_all(artefact, train, lambda fitted, folder: fitted.save_pretrained(folder))
-    tagger = CachedTagger(source.name, artefact, time.perf_counter() - started if trained else 0.0)
+    trained = make_by_all(artifact, train, lambda fitted, folder: fitted.save_pretrained(folder))
+    tagger = CachedTagger(source.name, artifact, time.perf_counter() - started if trained else 0.0)
     how = f"trained in {duration(tagger.seconds)}" if trained else "trained before, reused"
     say(f"{source.name}: tagger {how}; validation {Scores.from_dict(tagger.record['validation'])}")
     return tagger
@@ -164,13 +164,13 @@ def check_trainable(source: NerSource) -> None:
             )
 
 
-def tagger_artefact(
+def tagger_artifact(
     source: NerSource,
     encoder: str,
     training: Mapping[str, Any],
     scope: Scope | None = None,
     partial: PartialAnnotation | None = None,
-) -> Artefact:
+) -> Artifact:
     """Return where the tagger of a corpus is kept, by everything that decides its weights."""
     from esnera_hf.modeling.arguments import recommended_settings
     from esnera_hf.modeling.encoders import hidden_size
@@ -196,7 +196,7 @@ def tagger_artefact(
             split: [[name, len(list(rows))] for name, rows in groupby(source.dataset[split]["source"][:])]
             for split in ("train", "validation")
         }
-    return Artefact("taggers", identity)
+    return Artifact("taggers", identity)
 
 
 def deciding(settings: Mapping[str, Any]) -> dict[str, str]:
@@ -257,7 +257,7 @@ _SUMS_FILE = "sums.npz"
 _LABELS_FILE = "labels.json"
 
 
-def pretrained_sums(sources: Sequence[NerSource], encoder: str) -> dict[str, LabelSums]:
+def pretrained_sums(sources: Sequence[NerSource], encoder: str) -> dict[str, LabelCentroids]:
     """Return the sums of a pretrained encoder's mention vectors of each source's train split, by name.
 
     Only what was not encoded before is encoded.
@@ -281,8 +281,8 @@ def pretrained_sums(sources: Sequence[NerSource], encoder: str) -> dict[str, Lab
     return {source.name: _cached_sums(source, encoder, load_encoder) for source in sources}
 
 
-def _cached_sums(source: NerSource, encoder: str, load_encoder: Callable[[], Any]) -> LabelSums:
-    artefact = Artefact(
+def _cached_sums(source: NerSource, encoder: str, load_encoder: Callable[[], Any]) -> LabelCentroids:
+    artifact = Artifact(
         "mentions",
         {
             "sentences": source.fingerprint,
@@ -292,7 +292,7 @@ def _cached_sums(source: NerSource, encoder: str, load_encoder: Callable[[], Any
     )
 
     def work() -> None:
-        share = own_share(artefact)
+        share = own_share(artifact)
         bar = tqdm(
             source.sentences("train"),
             total=len(source.dataset["train"]),
@@ -304,12 +304,12 @@ def _cached_sums(source: NerSource, encoder: str, load_encoder: Callable[[], Any
         for number, chunk in own_chunks(sentence for sentence in bar if sentence.entities):
             keep_chunk(sum_vectors(load_encoder().mention_vectors(chunk)), share, number)
 
-    make_by_all(artefact, work, lambda _, folder: add_chunks(artefact, folder))
-    return read_cached_sums(artefact)
+    make_by_all(artifact, work, lambda _, folder: add_chunks(artifact, folder))
+    return read_cached_sums(artifact)
 
 
-def keep_chunk(sums: LabelSums, share: Path, number: int) -> None:
-    """Write the sums of a chunk of sentences to what this process contributes to an artefact.
+def keep_chunk(sums: LabelCentroids, share: Path, number: int) -> None:
+    """Write the sums of a chunk of sentences to what this process contributes to an artifact.
 
     Args:
         sums: of the chunk.
@@ -321,13 +321,13 @@ def keep_chunk(sums: LabelSums, share: Path, number: int) -> None:
     _write_sums(sums, folder)
 
 
-def add_chunks(artefact: Artefact, folder: Path) -> None:
+def add_chunks(artifact: Artifact, folder: Path) -> None:
     """Write the sums of all chunks, added in their order, whichever processes contributed them."""
-    chunks = [chunk for share in shares(artefact) for chunk in (share / _CHUNKS).glob("*")]
+    chunks = [chunk for share in shares(artifact) for chunk in (share / _CHUNKS).glob("*")]
     _write_sums(add_sums(map(read_sums, sorted(chunks, key=lambda chunk: chunk.name))), folder)
 
 
-def _write_sums(sums: LabelSums, folder: Path) -> None:
+def _write_sums(sums: LabelCentroids, folder: Path) -> None:
     labels = sorted(sums.total)
     np.savez(
         folder / _SUMS_FILE,
@@ -337,22 +337,24 @@ def _write_sums(sums: LabelSums, folder: Path) -> None:
     (folder / _LABELS_FILE).write_text(json.dumps(labels), encoding="utf-8")
 
 
-def read_cached_sums(artefact: Artefact) -> LabelSums:
-    """Read the sums of an artefact.
+def read_cached_sums(artifact: Artifact) -> LabelCentroids:
+    """Read the sums of an artifact.
 
     Raises:
         CacheError: they do not load.
     """
-    with artefact.reading():
-        return read_sums(artefact.folder)
+    with artifact.reading():
+        return read_sums(artifact.folder)
 
 
-def read_sums(folder: Path) -> LabelSums:
+def read_sums(folder: Path) -> LabelCentroids:
     """Read what :func:`add_chunks` has written."""
     labels = json.loads((folder / _LABELS_FILE).read_text(encoding="utf-8"))
     with np.load(folder / _SUMS_FILE, allow_pickle=False) as arrays:
         total, count = arrays["total"], arrays["count"]
-    return LabelSums(dict(zip(labels, total, strict=True)), dict(zip(labels, count.tolist(), strict=True)))
+    return LabelCentroids(
+        dict(zip(labels, total, strict=True)), dict(zip(labels, count.tolist(), strict=True))
+    )
 
 
 @dataclass(frozen=True)
@@ -361,7 +363,7 @@ class CachedHead(CachedTagger):
 
     Attributes:
         name: of the source.
-        artefact: where the joint tagger lies.
+        artifact: where the joint tagger lies.
         seconds: its share of the training time; 0 if it had been trained before.
         names: of all heads, in order.
     """
@@ -374,35 +376,35 @@ class CachedHead(CachedTagger):
         from esnera_hf.modeling.joint import head_record
         from esnera_hf.modeling.tagger import read_record
 
-        return head_record(read_record(self.artefact.folder), self.name)
+        return head_record(read_record(self.artifact.folder), self.name)
 
     def load(self) -> Tagger:
         """Load the tagger of this source."""
         from esnera_hf.modeling.joint import JointTagger
 
-        return JointTagger.from_pretrained(self.artefact.folder).head(self.name)
+        return JointTagger.from_pretrained(self.artifact.folder).head(self.name)
 
     def predictions(self, source: NerSource, split: str) -> Iterator[list[Entity]]:
         """Yield the predicted entities of each sentence; all heads predict at once, and all of it is kept."""
         file = _predictions_file(self.names.index(self.name))
         return read_cached(self._reading(source, split), file)
 
-    def mention_sums(self, source: NerSource) -> LabelSums:
+    def mention_sums(self, source: NerSource) -> LabelCentroids:
         """Return the sums of the tuned encoder's mention vectors of a train split, from the pass that predicts."""
         return read_cached_sums(self._reading(source, "train"))
 
-    def _reading(self, source: NerSource, split: str) -> Artefact:
+    def _reading(self, source: NerSource, split: str) -> Artifact:
         """Return what all heads find in a split, and the sums of its mentions' vectors, read now or before."""
-        identity = {"joint": self.artefact.key, "sentences": source.fingerprint, "split": split}
-        artefact = Artefact("readings", identity)
+        identity = {"joint": self.artifact.key, "sentences": source.fingerprint, "split": split}
+        artifact = Artifact("readings", identity)
         files = [_predictions_file(head) for head in range(len(self.names))]
         bar = len(source.dataset[split]), f"joint tagger reads {source.name} {split}"
 
         def work() -> None:
             from esnera_hf.modeling.joint import JointTagger
 
-            share = own_share(artefact)
-            tagger = JointTagger.from_pretrained(self.artefact.folder)
+            share = own_share(artifact)
+            tagger = JointTagger.from_pretrained(self.artifact.folder)
 
             def rows() -> Iterator[list[list[Entity]]]:
                 for number, chunk in own_chunks(source.sentences(split)):
@@ -413,11 +415,11 @@ class CachedHead(CachedTagger):
             write_all_predictions([share / file for file in files], progress(rows(), *bar))
 
         def save(_: None, folder: Path) -> None:
-            put_together(artefact, files, folder)
-            add_chunks(artefact, folder)
+            put_together(artifact, files, folder)
+            add_chunks(artifact, folder)
 
-        make_by_all(artefact, work, save)
-        return artefact
+        make_by_all(artifact, work, save)
+        return artifact
 
 
 def _predictions_file(head: int) -> str:
@@ -436,16 +438,16 @@ def joint_taggers(sources: Sequence[NerSource], plan: TaggerPlan) -> dict[str, C
     from esnera_hf.modeling.training import fit_joint_tagger
 
     ordered = _in_order(sources)
-    artefact = joint_artefact(sources, plan)
+    artifact = joint_artifact(sources, plan)
     started = time.perf_counter()
 
     def train() -> JointTagger:
-        return fit_joint_tagger(ordered, plan.encoder, artefact.unfinished, plan.training)
+        return fit_joint_tagger(ordered, plan.encoder, artifact.unfinished, plan.training)
 
-    trained = make_by_all(artefact, train, lambda fitted, folder: fitted.save_pretrained(folder))
+    trained = make_by_all(artifact, train, lambda fitted, folder: fitted.save_pretrained(folder))
     seconds = time.perf_counter() - started if trained else 0.0
     names = tuple(source.name for source in ordered)
-    heads = {name: CachedHead(name, artefact, seconds / len(names), names) for name in names}
+    heads = {name: CachedHead(name, artifact, seconds / len(names), names) for name in names}
     how = f"trained in {duration(seconds)}" if trained else "trained before, reused"
     say(f"joint tagger of {', '.join(names)} {how}")
     for name in names:
@@ -455,7 +457,7 @@ def joint_taggers(sources: Sequence[NerSource], plan: TaggerPlan) -> dict[str, C
     return heads
 
 
-def joint_artefact(sources: Sequence[NerSource], plan: TaggerPlan) -> Artefact:
+def joint_artifact(sources: Sequence[NerSource], plan: TaggerPlan) -> Artifact:
     """Return where the joint tagger of sources is kept, by everything that decides its weights."""
     from esnera_hf.modeling.arguments import joint_settings
     from esnera_hf.modeling.encoders import hidden_size
@@ -468,7 +470,7 @@ def joint_artefact(sources: Sequence[NerSource], plan: TaggerPlan) -> Artefact:
         "training": deciding(settings),
         "versions": library_versions(),
     }
-    return Artefact("joint_taggers", identity)
+    return Artifact("joint_taggers", identity)
 
 
 def _in_order(sources: Sequence[NerSource]) -> list[NerSource]:
@@ -506,13 +508,13 @@ def _joint_encoder(head: CachedHead) -> str:
     """Return the folder of a joint tagger's encoder, saved as any pretrained encoder is."""
     from esnera_hf.modeling.joint import JointTagger
 
-    artefact = Artefact("joint_encoders", {"joint": head.artefact.key})
+    artifact = Artifact("joint_encoders", {"joint": head.artifact.key})
 
     def save(tagger: JointTagger, folder: Path) -> None:
         tagger.save_encoder(folder)
 
-    make_by_all(artefact, lambda: JointTagger.from_pretrained(head.artefact.folder), save)
-    return str(artefact.folder)
+    make_by_all(artifact, lambda: JointTagger.from_pretrained(head.artifact.folder), save)
+    return str(artifact.folder)
 
 
 def announce_own_taggers(groups: Sequence[Sequence[NerSource]], plan: TaggerPlan) -> None:

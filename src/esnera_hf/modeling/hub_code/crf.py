@@ -88,7 +88,7 @@ class ConstrainedCRF(CRF):  # type: ignore[misc]
         raise ValueError(f"reduction={reduction!r}: expected none, sum, mean or token_mean")
 
     def path_score(self, emissions: Tensor, tags: Tensor, mask: Tensor) -> Tensor:
-        """Return the unnormalised score of tag sequences, shape (batch,)."""
+        """Return the unnormalized score of tag sequences, shape (batch,)."""
         start, transitions = self._scores()
         weight = mask.to(emissions.dtype)
         emitted = emissions.gather(2, tags.unsqueeze(2)).squeeze(2)

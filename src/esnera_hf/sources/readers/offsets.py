@@ -49,7 +49,7 @@ def written_without_spaces(texts: Iterable[str]) -> bool:
 
 
 def to_tokens(record: CharacterSpans, *, characters: bool) -> RawSentence | None:
-    """Tokenise a text and carry its spans over.
+    """Tokenize a text and carry its spans over.
 
     Args:
         record: the text and its spans.
