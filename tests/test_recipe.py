@@ -14,9 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from builders import Row, make_source, row, toy_source
-from esnera_hf.align import apply
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.alignment.mapping_yaml import MappedLabel
+from esnera_hf.api import apply
 from esnera_hf.errors import LicenseError, MappingError, RecipeError
 from esnera_hf.hub.push import Publication, write_bundle
 from esnera_hf.hub.recipe import Comparison, Recipe

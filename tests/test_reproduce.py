@@ -30,8 +30,8 @@ from esnera_hf import (
     load_source,
 )
 from esnera_hf._internal.arrow import dataset_fingerprint
-from esnera_hf.align import reproduce
 from esnera_hf.alignment.mapping_yaml import MappedLabel
+from esnera_hf.api import reproduce
 from esnera_hf.cli.main import main
 from esnera_hf.errors import ConfigurationError, ReproductionError
 from esnera_hf.merging.export import export

@@ -11,11 +11,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from esnera_hf.align import align, apply
     from esnera_hf.alignment.constraints import SchemaSettings
     from esnera_hf.alignment.mapping import LabelMapping
     from esnera_hf.alignment.mapping_diff import compare_mappings
     from esnera_hf.alignment.search import GreedySettings
+    from esnera_hf.api import align, apply
     from esnera_hf.errors import EsneraError
     from esnera_hf.evaluation.evaluate_metric import StrictNer
     from esnera_hf.evaluation.merged_tagger import OutputSettings
@@ -56,8 +56,8 @@ _HOMES = {
     "StrictNer": "evaluation.evaluate_metric",
     "Tagger": "modeling.tagger",
     "TaggerTrainingArguments": "modeling.arguments",
-    "align": "align",
-    "apply": "align",
+    "align": "api",
+    "apply": "api",
     "compare_mappings": "alignment.mapping_diff",
     "export": "merging.export",
     "find_duplicates": "sources.duplicates",

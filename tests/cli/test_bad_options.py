@@ -91,7 +91,7 @@ def test_what_is_given_of_the_search_asks_for_flat_merging_whatever_its_value(
 ) -> None:
     asked = []
     monkeypatch.setattr(
-        "esnera_hf.align.align", lambda sources, **given: asked.append(given["settings"].merge)
+        "esnera_hf.api.align", lambda sources, **given: asked.append(given["settings"].merge)
     )
     monkeypatch.setattr("esnera_hf.cli.align.save_and_print", lambda result, folder: None)
     assert main(["align", "a", "b", *given]) == 0

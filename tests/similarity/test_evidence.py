@@ -277,7 +277,7 @@ def test_the_option_of_the_command_line(monkeypatch: pytest.MonkeyPatch) -> None
         given.append(settings.evidence.taggers)
         raise ConfigurationError("enough")
 
-    monkeypatch.setattr("esnera_hf.align.align", fail)
+    monkeypatch.setattr("esnera_hf.api.align", fail)
     main(["align", "a", "b", "--taggers", "separate"])
     main(["align", "a", "b"])
     assert given == ["separate", "joint"]

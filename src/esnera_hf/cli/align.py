@@ -511,7 +511,7 @@ def _add_demo(commands: Commands) -> None:
 
 
 def _align(options: argparse.Namespace) -> None:
-    from esnera_hf.align import align
+    from esnera_hf.api import align
 
     check_output(options.output)
     result = align(
@@ -531,7 +531,7 @@ def _align(options: argparse.Namespace) -> None:
 
 def _apply(options: argparse.Namespace) -> None:
     from esnera_hf._internal.processes import is_main_process
-    from esnera_hf.align import apply
+    from esnera_hf.api import apply
 
     _check_trained(options)
     check_output(options.output)

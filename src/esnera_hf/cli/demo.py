@@ -10,8 +10,8 @@ from itertools import permutations
 
 from esnera_hf._internal.console import quiet_libraries, say
 from esnera_hf._internal.text import pad
-from esnera_hf.align import align
 from esnera_hf.alignment.mapping import LEFT_OUT
+from esnera_hf.api import align
 from esnera_hf.result import MergeResult
 from esnera_hf.settings import AlignSettings
 from esnera_hf.similarity.evidence import EvidenceSettings

@@ -242,7 +242,7 @@ def add_commands_reproducing(commands: Commands) -> None:
 
 def _reproduce(options: argparse.Namespace) -> None:
     from esnera_hf._internal.processes import is_main_process
-    from esnera_hf.align import reproduce
+    from esnera_hf.api import reproduce
 
     check_output(options.output)
     result, differing = reproduce(options.report, options.sources or None, encoder=options.encoder)
