@@ -5,7 +5,7 @@ aligns it with the others (one joint tagger, typed merging) and trains a tagger 
 F1 on the small corpus' test split in its own labels, a row a seed and then by label over all seeds: the tagger alone,
 its head of the joint tagger, and the merged tagger.
 
-    python benchmarks/low_resource.py --encoder ENCODER --small fewfc --few 200 --max-samples 300 --epochs 6 cluener weibo
+    python benchmarks/low_resource.py --encoder ENCODER --small fewfc --few 200 --max-samples 300 cluener weibo
 """
 
 from __future__ import annotations

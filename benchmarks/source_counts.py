@@ -4,7 +4,7 @@ The folder named by ``ESNERA_DATA_DIR`` holds the corpora as published; the
 folder ``jsonl`` beside it holds the references, a sentence a line with
 ``tokens`` and ``spans``. Only counts and names of labels leave this script.
 
-    ESNERA_DATA_DIR=… python benchmarks/source_counts.py docs/sources.md
+    ESNERA_DATA_DIR=… python benchmarks/source_counts.py benchmarks/results/readers.md
 """
 
 from __future__ import annotations
@@ -161,19 +161,6 @@ def outcomes(known: NamedSource) -> dict[str, str]:
     return {split: f"{kept[split]:,} + {dropped[split]:,}" for split in kept}
 
 
-def names_table() -> str:
-    """Return the table of named sources."""
-    shared = {True: "yes", False: "no", None: "not stated"}
-    rows = ["| name | language | license | may text be shared | homepage |", "|---|---|---|---|---|"]
-    for known in NAMED_SOURCES.values():
-        license = known.license
-        rows.append(
-            f"| `{known.name}` | {known.language} | {license.name} | {shared[license.text_may_be_shared]} | "
-            f"<{known.homepage}> |"
-        )
-    return "\n".join(rows)
-
-
 def replaced(text: str, name: str, table: str) -> str:
     """Return a document with one of its generated tables replaced."""
     begin, end = BEGIN.format(name), END.format(name)
@@ -183,14 +170,15 @@ def replaced(text: str, name: str, table: str) -> str:
 
 
 def main() -> None:
-    """Write both tables into the document given."""
+    """Write the table into the document given."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("document", type=Path, help="docs/sources.md")
+    parser.add_argument("document", type=Path, help="benchmarks/results/readers.md")
     document = parser.parse_args().document
-    text = replaced(document.read_text(encoding="utf-8"), "named sources", names_table())
-    text = replaced(text, "counts", counts_table(Path(os.environ["ESNERA_DATA_DIR"])))
+    text = replaced(
+        document.read_text(encoding="utf-8"), "counts", counts_table(Path(os.environ["ESNERA_DATA_DIR"]))
+    )
     document.write_text(text, encoding="utf-8")
 
 

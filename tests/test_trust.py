@@ -1,4 +1,4 @@
-"""What docs/trust.md claims of the code as a whole: nothing from outside is run or unpickled."""
+"""What docs/explanation/trust.md claims of the code as a whole: nothing from outside is run or unpickled."""
 
 from __future__ import annotations
 

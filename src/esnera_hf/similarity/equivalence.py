@@ -3,7 +3,7 @@
 The method's S_emp(Ls, Lt) looks one way: ``politician`` goes to ``person`` with a
 high share, and nothing says that ``person`` holds more. Here each kind of
 evidence is read in both directions, and equality needs both. The constants were
-chosen on 36 pairs of corpora and on known truth (docs/quality.md has the figures).
+chosen on 36 pairs of corpora and on known truth (benchmarks/results/quality.md has the figures).
 """
 
 from __future__ import annotations
