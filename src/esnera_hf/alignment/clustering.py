@@ -86,7 +86,7 @@ def _nodes(
     member[list(home.values()), range(len(order))] = 1
     between = member @ ((values + values.T) / 2) @ member.T
     between = (between + between.T) / 2
-    apart = {tuple(pair) for pair in spread_apart(constraints.apart, constraints.classes)}
+    apart = {tuple(pair) for pair in spread_apart(constraints.cannot_link, constraints.classes)}
     # Classes wait for labels of later sources, so they never join each other (as Constraints.allow says).
     apart |= set(combinations([node[0] for node in nodes if len(constraints.class_of(node[0])) > 1], 2))
     for one, other in combinations(home, 2):
