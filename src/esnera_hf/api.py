@@ -26,7 +26,6 @@ from esnera_hf.alignment.search import search_merge_path
 from esnera_hf.errors import ConfigurationError, ReproductionError
 from esnera_hf.evaluation.merged_tagger import OutputSettings, Trials, finish, with_mentions
 from esnera_hf.hub.recipe import find_recipe, is_published
-from esnera_hf.modeling.arguments import TrainingLike
 from esnera_hf.report.build import Account, build_report
 from esnera_hf.report.files import MAPPING_FILE, REPORT_FILE, read_json
 from esnera_hf.report.report import TaggerScores
@@ -39,7 +38,7 @@ from esnera_hf.sources.leakage import find_leaks
 from esnera_hf.sources.load import SourceLike, load_all, load_source, source_name
 from esnera_hf.sources.options import ReadingOptions
 from esnera_hf.sources.source import NerSource
-from esnera_hf.taggers.settings import TaggerPlan, Taggers, training_settings
+from esnera_hf.taggers.settings import TaggerPlan, Taggers, TrainingLike, training_settings
 from esnera_hf.taggers.source_taggers import (
     CachedTagger,
     announce_own_taggers,

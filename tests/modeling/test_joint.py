@@ -29,7 +29,7 @@ from esnera_hf.modeling.training import (
     fit_joint_tagger,
     tagger_optimizer,
 )
-from esnera_hf.sources.source import NerSource
+from esnera_hf.sources.source import AnnotatedSentence, NerSource
 from esnera_hf.tagging import Entity, iob2_tag_set
 
 FAST = {"learning_rate": 1e-2, "head_learning_rate": 2e-2, "num_train_epochs": 5}
@@ -76,6 +76,10 @@ def weights(tagger: JointTagger) -> dict[str, Tensor]:
     return dict(tagger.model.state_dict())
 
 
+def unannotated(sentences: Sequence[Sequence[str]]) -> list[AnnotatedSentence]:
+    return [AnnotatedSentence(str(number), list(words), []) for number, words in enumerate(sentences)]
+
+
 def test_each_head_learns_the_labels_of_its_source(result: JointTagger, sources: list[NerSource]) -> None:
     assert result.names == ("alpha", "beta.b", "gamma")
     for source in sources:
@@ -92,15 +96,12 @@ def test_one_pass_finds_what_each_head_finds(
     result: JointTagger, sources: list[NerSource], sentences: list[list[str]]
 ) -> None:
     tokens = [*sentences, *(s.tokens for s in sources[1].sentences("test"))]
-    found = list(result.predict_all(tokens, scores=True))
+    found = result.read(unannotated(tokens))[0]
     assert len(found) == len(tokens)
     for name in result.names:
         expected = list(result.head(name).predict(tokens, scores=True))
         assert scored(by_name[name] for by_name in found) == scored(expected)
         assert any(entity.score < 1 for entities in expected for entity in entities)
-    assert list(result.predict_all([])) == []
-    (plain,) = result.predict_all(tokens[:1])
-    assert {entity.score for entities in plain.values() for entity in entities} == {1.0}
 
 
 def test_annotated_sentences_give_the_vectors_of_their_mentions_too(result: JointTagger) -> None:
@@ -110,7 +111,7 @@ def test_annotated_sentences_give_the_vectors_of_their_mentions_too(result: Join
     sentences = list(make_source("s", {"train": rows}).sentences("train"))
     found, vectors = tagger.read(sentences)
     assert scored(r["gamma"] for r in found) == scored(
-        r["gamma"] for r in tagger.predict_all([s.tokens for s in sentences], scores=True)
+        tagger.head("gamma").predict([s.tokens for s in sentences], scores=True)
     )
     by_label = {label: vector for labels, part in vectors for label, vector in zip(labels, part, strict=True)}
     assert sorted(label for labels, _ in vectors for label in labels) == ["loc", "per", "per"]
@@ -140,8 +141,7 @@ def test_the_encoder_runs_once_for_all_heads(
         "forward",
         lambda **inputs: rows.append(len(inputs["input_ids"])) or forward(**inputs),  # type: ignore[func-returns-value]
     )
-    annotated = make_source("s", {"train": [(words, ["O"] * len(words)) for words in sentences]})
-    result.read(list(annotated.sentences("train")))
+    result.read(unannotated(sentences))
     assert sum(rows) == len(result.words.windows(sentences)) > len(sentences) - 2
 
 
@@ -171,7 +171,7 @@ def test_the_loss_is_that_of_each_tagger_on_its_own_rows(
             count = int((own["labels"] != -100).sum())
             total = total + model.head_model(head)(**own).loss * count
             words += count
-        joint = model(**JointCollator(0)(batch)).loss
+        joint = model(**JointCollator(0)(batch))["loss"]
         assert joint.item() == pytest.approx(total.item() / words, rel=1e-5)
         parameters = [p for p in model.parameters() if p.requires_grad]
         expected = torch.autograd.grad(total / words, parameters, allow_unused=True)
@@ -232,8 +232,8 @@ class TestSaved:
     def test_it_finds_the_same(self, saved: Path, result: JointTagger, sentences: Any) -> None:
         loaded = JointTagger.from_pretrained(saved)
         assert loaded.names == result.names
-        found = list(loaded.predict_all(sentences, scores=True))
-        expected = list(result.predict_all(sentences, scores=True))
+        found = loaded.read(unannotated(sentences))[0]
+        expected = result.read(unannotated(sentences))[0]
         for name in loaded.names:
             assert scored(row[name] for row in found) == scored(row[name] for row in expected)
 

@@ -29,9 +29,7 @@ from transformers.dynamic_module_utils import get_imports, get_relative_import_f
 
 from esnera_hf.errors import EncoderError
 from esnera_hf.modeling.encoders import (
-    commit_of,
     load_encoder,
-    reason,
     resolved_commit,
 )
 from esnera_hf.modeling.hub_code import crf
@@ -209,7 +207,6 @@ class TestFromTheHub:
 
     @pytest.mark.usefixtures("cached")
     def test_a_revision_is_one_commit(self, tagger: Tagger, sentences: list[list[str]]) -> None:
-        assert commit_of(REPO, "v1") == COMMIT
         loaded = Tagger.from_pretrained(REPO, revision="v1")
         assert list(loaded.predict(sentences)) == list(tagger.predict(sentences))
         assert load_pipeline(REPO, revision=COMMIT)("anna met")[0]["word"] == "anna"
@@ -259,14 +256,10 @@ class TestFromTheHub:
             cause = kind("long\nstory", response=httpx.Response(status, request=request))
             raise OSError("first line\nsecond line") from cause
 
-        monkeypatch.setattr("esnera_hf.modeling.encoders.commit_of", fail)
+        monkeypatch.setattr("esnera_hf.modeling.encoders.cached_file", fail)
         with pytest.raises(EncoderError, match=told) as error:
             Tagger.from_pretrained("someone/nothing")
         assert "\n" not in str(error.value)
-
-    def test_other_errors_are_told_by_their_first_line(self) -> None:
-        assert reason(ValueError("one\ntwo")) == "one"
-        assert reason(KeyError()) == "KeyError."
 
 
 class TestForeignFolders:

@@ -1,11 +1,11 @@
-"""Loading pretrained encoders, with errors that say what to do."""
+"""Pretrained encoders: loading them, and vectors of mentions."""
 
 from __future__ import annotations
 
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
@@ -22,7 +22,7 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
-from huggingface_hub.utils import httpx
+from huggingface_hub.utils import httpx  # type: ignore[attr-defined]
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from tokenizers import Regex, normalizers
@@ -60,20 +60,35 @@ from esnera_hf.modeling.tokenization import (
 from esnera_hf.sources.source import AnnotatedSentence
 from esnera_hf.tagging import Entity
 
-# type: ignore[attr-defined]
-
-
 SavedModel = TypeVar("SavedModel", bound=PreTrainedModel)
+#: Labels and vectors, shape (mentions, width), of a batch of mentions.
+MentionBatch = tuple[list[str], NDArray[np.float32]]
 #: What transformers and the Hub's client raise when something cannot be loaded.
-LOADING_ERRORS = (OSError, ValueError, KeyError, SafetensorError, httpx.HTTPError)
-
+_LOADING_ERRORS = (
+    OSError,
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    RuntimeError,
+    SafetensorError,
+    httpx.HTTPError,
+)
+# The first that occurs in a chain of exceptions counts.
+_REASONS: tuple[tuple[type[BaseException], str], ...] = (
+    (GatedRepoError, "access to it is granted by its owner; ask for it on its page, then log in."),
+    (
+        RepositoryNotFoundError,
+        "there is no such folder, and no such model on the Hub that your token may see.",
+    ),
+    (RevisionNotFoundError, "there is no such revision of it."),
+)
 #: No encoder of this generation profits from longer windows, and attention grows with their square.
 LONGEST_WINDOW = 512
 #: Holds a tagger's record.
 RECORD_FILE = "training_history.json"
-
-#: A space before what is written without one.
-_SPACE_TOO_MANY = r"\A (?=[\s\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\x{3000}-\x{303F}\x{FF00}-\x{FFEF}])"
+#: A space before text of scripts that are written without spaces.
+_NEEDLESS_SPACE = r"\A (?=[\s\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\x{3000}-\x{303F}\x{FF00}-\x{FFEF}])"
 
 
 def load_encoder(name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
@@ -82,34 +97,31 @@ def load_encoder(name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     Raises:
         EncoderError: it cannot be found, fetched or understood.
     """
-    try:
-        return _load_encoder(name)
-    except LOADING_ERRORS as error:
-        if isinstance(error, EncoderError):
-            raise
-        raise _cannot_load(name, error) from error
-
-
-def _load_encoder(name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
-    if getattr(tokenizer, "add_prefix_space", None) is False:
-        tokenizer = AutoTokenizer.from_pretrained(name, add_prefix_space=True, trust_remote_code=False)
-    # Tokenizers of a class of their own are built anew when they are loaded, without what was added.
-    if type(tokenizer) is PreTrainedTokenizerFast and _tells_space_before(tokenizer):
-        _put_space_before_words(tokenizer)
-    config = AutoConfig.from_pretrained(name, trust_remote_code=False)
-    if getattr(config, "is_encoder_decoder", False):
-        raise EncoderError(f"encoder {name!r} is an encoder-decoder model. Expected an encoder such as BERT.")
-    if tokenizer.pad_token_id is None:
-        raise EncoderError(f"encoder {name!r} has no padding piece. Expected an encoder such as BERT.")
-    model, loading = AutoModel.from_pretrained(
-        name,
-        config=config,
-        dtype=torch.float32,
-        use_safetensors=True,
-        trust_remote_code=False,
-        output_loading_info=True,
-    )
+    with _loading(name):
+        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
+        if getattr(tokenizer, "add_prefix_space", None) is False:
+            tokenizer = AutoTokenizer.from_pretrained(name, add_prefix_space=True, trust_remote_code=False)
+        # Tokenizers of a class of their own are built anew when they are loaded, without what was added.
+        if type(tokenizer) is PreTrainedTokenizerFast and _knows_spaces(tokenizer):
+            # Each word is encoded alone, and shall have the pieces that it has inside a text.
+            backend = tokenizer.backend_tokenizer
+            space = [normalizers.Prepend(" "), normalizers.Replace(Regex(_NEEDLESS_SPACE), "")]
+            backend.normalizer = normalizers.Sequence([*space, *filter(None, [backend.normalizer])])
+        config = AutoConfig.from_pretrained(name, trust_remote_code=False)
+        if getattr(config, "is_encoder_decoder", False):
+            raise EncoderError(
+                f"encoder {name!r} is an encoder-decoder model. Expected an encoder such as BERT."
+            )
+        if tokenizer.pad_token_id is None:
+            raise EncoderError(f"encoder {name!r} has no padding piece. Expected an encoder such as BERT.")
+        model, loading = AutoModel.from_pretrained(
+            name,
+            config=config,
+            dtype=torch.float32,
+            use_safetensors=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+        )
     lacking = sorted(key for key in loading["missing_keys"] if "pooler" not in key.split("."))
     if lacking:
         raise EncoderError(
@@ -120,19 +132,12 @@ def _load_encoder(name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     return model, tokenizer
 
 
-def _tells_space_before(tokenizer: PreTrainedTokenizerBase) -> bool:
+def _knows_spaces(tokenizer: PreTrainedTokenizerBase) -> bool:
     """Tell whether a word alone has other pieces than after a space, as of a byte-level tokenizer."""
     alone, after_space, twice = (
         tokenizer(text, add_special_tokens=False)["input_ids"] for text in ("a", " a", "a a")
     )
     return bool(alone != after_space and twice == alone + after_space)
-
-
-def _put_space_before_words(tokenizer: PreTrainedTokenizerBase) -> None:
-    """Let each word, which is encoded alone, have the pieces that it has inside a text."""
-    backend = tokenizer.backend_tokenizer
-    space = [normalizers.Prepend(" "), normalizers.Replace(Regex(_SPACE_TOO_MANY), "")]
-    backend.normalizer = normalizers.Sequence([*space, *filter(None, [backend.normalizer])])
 
 
 def hidden_size(name: str) -> int:
@@ -141,34 +146,23 @@ def hidden_size(name: str) -> int:
     Raises:
         EncoderError: the encoder cannot be found.
     """
-    try:
+    with _loading(name):
         config = AutoConfig.from_pretrained(name, trust_remote_code=False)
         if isinstance(config, CrfTaggerConfig):
-            raise ValueError(f"it is a tagger, not an encoder{_encoder_of(name)}.")
+            encoder = read_record(Path(name)).get("encoder")
+            origin = f"; it was trained from {encoder}" if encoder else ""
+            raise ValueError(f"it is a tagger, not an encoder{origin}.")
         return int(config.hidden_size)
-    except (*LOADING_ERRORS, AttributeError) as error:
-        raise _cannot_load(name, error) from error
-
-
-def _encoder_of(tagger: str) -> str:
-    """Return what the tagger of a folder was trained from, in words; nothing if its record does not tell."""
-    try:
-        encoder = json.loads((Path(tagger) / RECORD_FILE).read_text(encoding="utf-8"))["encoder"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return ""
-    return f"; it was trained from {encoder}" if encoder else ""
 
 
 def resolved_commit(name: str) -> str:
-    """Return the commit of a Hub model that is used, ``""`` if it is not known.
+    """Return the commit of a Hub model that is used, ``""`` for a folder.
 
     Raises:
         EncoderError: the encoder cannot be found.
     """
-    try:
-        return commit_of(name)
-    except LOADING_ERRORS as error:
-        raise _cannot_load(name, error) from error
+    with _loading(name):
+        return _commit(name)
 
 
 def encoder_folder(name: str) -> Path:
@@ -177,24 +171,25 @@ def encoder_folder(name: str) -> Path:
     Raises:
         EncoderError: the encoder cannot be found.
     """
-    try:
+    with _loading(name):
         return Path(cached_file(name, CONFIG_NAME)).parent
-    except LOADING_ERRORS as error:
-        raise _cannot_load(name, error) from error
 
 
-def commit_of(name: str, revision: str | None = None, token: str | None = None) -> str:
-    """Return the commit that a revision of a Hub model stands for, ``""`` for a folder.
-
-    Args:
-        name: folder or Hub id.
-        revision: branch, tag or commit; the main branch if not given.
-        token: of the Hub; the one logged in with if not given.
-
-    Raises:
-        OSError: there is no such model, revision or configuration, or it may not be seen.
-    """
+def _commit(name: str, revision: str | None = None, token: str | None = None) -> str:
     return extract_commit_hash(cached_file(name, CONFIG_NAME, revision=revision, token=token), None) or ""
+
+
+@contextmanager
+def _loading(name: str) -> Iterator[None]:
+    try:
+        yield
+    except EncoderError:
+        raise
+    except _LOADING_ERRORS as error:
+        raise EncoderError(
+            f"encoder {name!r} cannot be loaded: {_reason(name, error)} Pass encoder= a local folder with config.json, "
+            "tokenizer.json and model.safetensors, or the id of a Hub model that can be reached."
+        ) from error
 
 
 def load_saved(
@@ -217,12 +212,10 @@ def load_saved(
         EncoderError: it cannot be found or fetched, is damaged, or is another model.
     """
     try:
-        if not os.path.isdir(name) and is_path(name):
-            raise ValueError("there is no such folder.")
         return _load_saved(kind, name, needed, *at)
-    except (*LOADING_ERRORS, TypeError, RuntimeError) as error:
+    except _LOADING_ERRORS as error:
         raise EncoderError(
-            f"{name!r} holds no {what} that can be loaded: {reason(error)} Expected a folder written by "
+            f"{name!r} holds no {what} that can be loaded: {_reason(name, error)} Expected a folder written by "
             "save_pretrained (config.json, model.safetensors, tokenizer.json), or such a model on the Hub. If it lies "
             "in the cache, delete it and run the same command again."
         ) from error
@@ -232,7 +225,7 @@ def _load_saved(
     kind: type[SavedModel], name: str, needed: str, revision: str | None, token: str | None
 ) -> tuple[SavedModel, PreTrainedTokenizerBase]:
     # One commit for all files, even while somebody pushes another.
-    at = {"revision": commit_of(name, revision, token) or revision, "token": token}
+    at = {"revision": _commit(name, revision, token) or revision, "token": token}
     configuration: Any = kind.config_class
     values, _ = configuration.get_config_dict(name, **at)
     if values.get("model_type") != configuration.model_type:
@@ -254,8 +247,20 @@ def _load_saved(
     return model, tokenizer
 
 
-def reason(error: BaseException) -> str:
+def read_record(folder: Path) -> dict[str, Any]:
+    """Return the record beside a saved tagger, empty if there is none that can be read."""
+    try:
+        record = json.loads((folder / RECORD_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
+def _reason(name: str, error: BaseException) -> str:
     """Return in a sentence why something could not be loaded."""
+    is_path = os.path.isabs(name) or name.startswith((".", "~")) or name.count("/") > 1 or "\\" in name
+    if is_path and not os.path.isdir(name):
+        return "there is no such folder."
     chain = list(_chain(error))
     for kind, sentence in _REASONS:
         if any(isinstance(link, kind) for link in chain):
@@ -270,45 +275,16 @@ def reason(error: BaseException) -> str:
         if status in (401, 403):
             return "the Hub does not let this token read it; log in with `hf auth login`, or set HF_TOKEN."
         if status == 429 or status >= 500 or (isinstance(link, httpx.HTTPError) and not status):
-            told = f"{status}" if status else type(link).__name__
-            return f"the Hub gave no usable answer ({told}); check the connection, or wait a few minutes."
+            problem = status or type(link).__name__
+            return f"the Hub gave no usable answer ({problem}); check the connection, or wait a few minutes."
     return str(error).strip().split("\n")[0] or f"{type(error).__name__}."
 
 
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    """Yield an exception and what it was raised from."""
-    link: BaseException | None = error
-    while link is not None:
-        yield link
-        link = link.__cause__ or link.__context__
-
-
-# The first that occurs in a chain of exceptions counts.
-_REASONS: tuple[tuple[type[BaseException], str], ...] = (
-    (GatedRepoError, "access to it is granted by its owner; ask for it on its page, then log in."),
-    (
-        RepositoryNotFoundError,
-        "there is no such folder, and no such model on the Hub that your token may see.",
-    ),
-    (RevisionNotFoundError, "there is no such revision of it."),
-)
-
-
-def is_path(name: str) -> bool:
-    """Tell whether a name is meant for a folder: no model of the Hub can have it."""
-    return os.path.isabs(name) or name.startswith((".", "~")) or name.count("/") > 1 or "\\" in name
-
-
-def _why(name: str, error: Exception) -> str:
-    return "there is no such folder." if is_path(name) and not os.path.isdir(name) else reason(error)
-
-
-def _cannot_load(name: str, error: Exception) -> EncoderError:
-    return EncoderError(
-        f"encoder {name!r} cannot be loaded: {_why(name, error)} "
-        "Pass encoder= a local folder with config.json, tokenizer.json and model.safetensors, or the id "
-        "of a Hub model that can be reached."
-    )
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an exception and those that it was raised from."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 def window_length(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, most: int | None = None) -> int:
@@ -316,50 +292,74 @@ def window_length(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, mo
     limits = [most or LONGEST_WINDOW, LONGEST_WINDOW, tokenizer.model_max_length]
     positions: Any = getattr(model.config, "max_position_embeddings", None)
     if isinstance(positions, int) and positions > 0:
-        limits.append(positions - _positions_not_used(model))
+        # RoBERTa counts positions from behind that of padding.
+        table = getattr(getattr(model, "embeddings", None), "position_embeddings", None)
+        padding = getattr(table, "padding_idx", None)
+        limits.append(positions - (0 if padding is None else padding + 1))
     return int(min(limits))
 
 
-def _positions_not_used(model: PreTrainedModel) -> int:
-    """Return how many positions come before that of the first piece: RoBERTa counts from behind that of padding."""
-    table = getattr(getattr(model, "embeddings", None), "position_embeddings", None)
-    padding = getattr(table, "padding_idx", None)
-    return 0 if padding is None else padding + 1
+class MentionEncoder:
+    """Encodes annotated entities in their sentences, for the semantic similarity.
 
-
-@dataclass(frozen=True, slots=True)
-class Mention:
-    """An annotated entity in a batch of windows.
-
-    Attributes:
-        row: index of its window in the batch.
-        first: index of its first word in ``window.words``.
-        beyond: index of the word after its last one.
-        label: its label.
+    Args:
+        name: folder or Hub id of a pretrained encoder.
     """
 
-    row: int
-    first: int
-    beyond: int
-    label: str
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.model, tokenizer = load_encoder(name)
+        self.words = WordTokenizer(tokenizer, window_length(self.model, tokenizer))
+        self.pad_id: int = tokenizer.pad_token_id
+
+    def mention_vectors(self, sentences: Iterable[AnnotatedSentence]) -> Iterator[MentionBatch]:
+        """Yield the labels and vectors of batches of mentions.
+
+        An entity's vector is the mean of the last hidden states of its pieces.
+        Entities whose words the tokenizer turns into nothing are left out.
+        """
+        self.model.to(device()).eval()
+        with_entities = (sentence for sentence in sentences if sentence.entities)
+        for chunk in chunks(with_entities, CHUNK):
+            entities = [sentence.entities for sentence in chunk]
+            windows = self.words.windows([sentence.tokens for sentence in chunk], entities)
+            for batch in batches_by_length(windows):
+                yield self._encode([windows[i] for i in batch], entities)
+
+    @torch.no_grad()
+    def _encode(self, windows: list[Window], entities: Sequence[Sequence[Entity]]) -> MentionBatch:
+        inputs = encoder_inputs([window.input_ids for window in windows], self.pad_id)
+        states = self.model(**{name: t.to(self.model.device) for name, t in inputs.items()}).last_hidden_state
+        labels, spans = mentions_within(windows, entities)
+        suffix = len(self.words.suffix)
+        pieces = [(row, *windows[row].piece_range(first, end - 1, suffix)) for row, first, end in spans]
+        return labels, span_means(states, pieces)
 
 
-def mentions_within(windows: Sequence[Window], annotated: Sequence[Sequence[Entity]]) -> list[Mention]:
-    """Return the mentions of windows, but for those whose words the tokenizer turns into nothing.
+def mentions_within(
+    windows: Sequence[Window], entities: Sequence[Sequence[Entity]]
+) -> tuple[list[str], list[tuple[int, int, int]]]:
+    """Return the labels of the mentions in windows, and where each lies.
 
-    An entity that a cut parts is one in each of its windows.
+    An entity that a cut parts is a mention in each of its windows. Those whose
+    words the tokenizer turns into nothing are left out.
 
     Args:
         windows: a batch.
-        annotated: the entities of each sentence, by ``window.sentence``.
+        entities: those of each sentence, by ``window.sentence``.
+
+    Returns:
+        Labels, and as many places: the index of the window, and those of the
+        first word and of the one after the last in ``window.words``.
     """
-    found = []
+    labels, spans = [], []
     for row, window in enumerate(windows):
-        for entity in annotated[window.sentence]:
-            first, beyond = words_within(window, entity)
-            if first < beyond:
-                found.append(Mention(row, first, beyond, entity.label))
-    return found
+        for entity in entities[window.sentence]:
+            first, end = words_within(window, entity)
+            if first < end:
+                labels.append(entity.label)
+                spans.append((row, first, end))
+    return labels, spans
 
 
 def span_means(states: Tensor, spans: Sequence[tuple[int, int, int]]) -> NDArray[np.float32]:
@@ -380,56 +380,8 @@ def span_means(states: Tensor, spans: Sequence[tuple[int, int, int]]) -> NDArray
     return np.asarray(np.add.reduceat(flat, offsets, axis=0) / lengths[:, None], dtype=np.float32)
 
 
-class MentionEncoder:
-    """Encodes annotated entities in their sentences.
-
-    Args:
-        name: folder or Hub id of a pretrained encoder.
-    """
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.model, tokenizer = load_encoder(name)
-        self.words = WordTokenizer(tokenizer, window_length(self.model, tokenizer))
-        self.pad_id: int = tokenizer.pad_token_id
-
-    def mention_vectors(
-        self, sentences: Iterable[AnnotatedSentence]
-    ) -> Iterator[tuple[list[str], NDArray[np.float32]]]:
-        """Yield the labels and vectors of batches of mentions.
-
-        An entity's vector is the mean of the last hidden states of its pieces.
-        Entities whose words the tokenizer turns into nothing are left out.
-
-        Yields:
-            The labels of the mentions of a batch and their vectors, shape
-            (mentions, hidden size).
-        """
-        self.model.to(device()).eval()
-        with_entities = (sentence for sentence in sentences if sentence.entities)
-        for chunk in chunks(with_entities, CHUNK):
-            windows = self.words.windows([s.tokens for s in chunk], [s.entities for s in chunk])
-            for batch in batches_by_length(windows):
-                yield self._encode([windows[i] for i in batch], chunk)
-
-    @torch.no_grad()
-    def _encode(
-        self, windows: list[Window], sentences: list[AnnotatedSentence]
-    ) -> tuple[list[str], NDArray[np.float32]]:
-        inputs = encoder_inputs([window.input_ids for window in windows], self.pad_id)
-        states = self.model(**{name: t.to(self.model.device) for name, t in inputs.items()}).last_hidden_state
-        mentions = mentions_within(windows, [sentence.entities for sentence in sentences])
-        suffix = len(self.words.suffix)
-        spans = [(m.row, *windows[m.row].piece_range(m.first, m.beyond - 1, suffix)) for m in mentions]
-        return [mention.label for mention in mentions], span_means(states, spans)
-
-
-_SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-_WINDOW = 64
-
-
 def make_encoder(texts: Sequence[Sequence[str]], path: str | os.PathLike[str], seed: int) -> None:
-    """Pretrain a two-layer BERT by masked language modelling and write it to a folder.
+    """Pretrain a small BERT by masked language modelling in seconds, where no encoder is at hand.
 
     Args:
         texts: sentences as lists of words; every word becomes a piece.
@@ -437,36 +389,42 @@ def make_encoder(texts: Sequence[Sequence[str]], path: str | os.PathLike[str], s
         seed: of initialisation and masking.
     """
     set_seed(seed)
-    words = sorted({word for text in texts for word in text})
-    tokenizer = BertTokenizer(
-        vocab={piece: index for index, piece in enumerate((*_SPECIAL, *words))},
-        do_lower_case=False,
-        model_max_length=_WINDOW,
-    )
+    window = 64
+    pieces = [
+        "[PAD]",
+        "[UNK]",
+        "[CLS]",
+        "[SEP]",
+        "[MASK]",
+        *sorted({word for text in texts for word in text}),
+    ]
+    vocabulary = {piece: index for index, piece in enumerate(pieces)}
+    tokenizer = BertTokenizer(vocab=vocabulary, do_lower_case=False, model_max_length=window)
     config = BertConfig(
         vocab_size=len(tokenizer),
         hidden_size=64,
         num_hidden_layers=2,
         num_attention_heads=4,
         intermediate_size=128,
-        max_position_embeddings=_WINDOW,
+        max_position_embeddings=window,
     )
     encoded = tokenizer([list(text) for text in texts], is_split_into_words=True, truncation=True)
     with TemporaryDirectory() as folder:
+        arguments = TrainingArguments(
+            output_dir=folder,
+            num_train_epochs=8,
+            per_device_train_batch_size=64,
+            learning_rate=2e-3,
+            seed=seed,
+            save_strategy="no",
+            logging_strategy="no",
+            report_to="none",
+            disable_tqdm=True,
+            dataloader_pin_memory=False,
+        )
         trainer = Trainer(
             model=BertForMaskedLM(config),
-            args=TrainingArguments(
-                output_dir=folder,
-                num_train_epochs=8,
-                per_device_train_batch_size=64,
-                learning_rate=2e-3,
-                seed=seed,
-                save_strategy="no",
-                logging_strategy="no",
-                report_to="none",
-                disable_tqdm=True,
-                dataloader_pin_memory=False,
-            ),
+            args=arguments,
             train_dataset=Dataset.from_dict({"input_ids": encoded["input_ids"]}),
             data_collator=DataCollatorForLanguageModeling(tokenizer, mlm_probability=0.25),
         )
@@ -477,7 +435,7 @@ def make_encoder(texts: Sequence[Sequence[str]], path: str | os.PathLike[str], s
 
 
 def describe_machine() -> dict[str, Any]:
-    """Return the device, the number of threads a process computes with, and the number of processes."""
+    """Return what is computed on: device, threads of a process (which decide the last digits), and processes."""
     target = device()
     name = torch.cuda.get_device_name(target) if target.type == "cuda" else target.type
     return {"device": name, "threads": torch.get_num_threads(), "processes": process_count()}

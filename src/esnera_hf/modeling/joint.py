@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,26 +13,18 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.initialization import no_init_weights
-from transformers.utils import ModelOutput
 
 from esnera_hf.errors import ConfigurationError
-from esnera_hf.modeling.encoders import load_saved, mentions_within, span_means
+from esnera_hf.modeling.encoders import MentionBatch, load_saved, mentions_within, read_record, span_means
 from esnera_hf.modeling.hub_code.configuration_crf_tagger import CrfTaggerConfig
 from esnera_hf.modeling.hub_code.crf import FORBIDDEN, ConstrainedCRF
 from esnera_hf.modeling.hub_code.modeling_crf_tagger import CrfTagger
 from esnera_hf.modeling.hub_code.windows import Window, window_inputs
-from esnera_hf.modeling.tagger import (
-    Tagger,
-    read_record,
-    save_record,
-    save_tokenizer,
-)
+from esnera_hf.modeling.tagger import Tagger, as_arrays, save_record, save_tokenizer
 from esnera_hf.modeling.tokenization import (
-    CHUNK,
     EntityReader,
     WordTokenizer,
     batches_by_length,
-    chunks,
     device,
     join_sentences,
     mixed_precision,
@@ -74,11 +65,6 @@ class JointTaggerConfig(PreTrainedConfig):  # type: ignore[misc]
         self.classifier_dropout = classifier_dropout
         self.window_length = window_length
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The names of the heads, in order."""
-        return tuple(str(name) for name, _ in self.heads)
-
     def to_dict(self) -> dict[str, Any]:
         """Return what is written to ``config.json``."""
         values: dict[str, Any] = super().to_dict()
@@ -118,22 +104,6 @@ class RowwiseCRF(ConstrainedCRF):
         """Return start scores, shape (batch, tags), and transition scores, shape (batch, from, to)."""
         starts, transitions = zip(*(crf._scores(penalty) for crf in self.crfs), strict=True)
         return self._stacked(starts, penalty), self._stacked(transitions, penalty)
-
-
-@dataclass
-class JointOutput(ModelOutput):  # type: ignore[misc]
-    """What a joint model computes.
-
-    Attributes:
-        loss: the negative log-likelihood a word, over the words of all heads.
-        logits: emissions of each row's own head, shape (batch, words, tags),
-            padded to the longest list of tags of the heads in the batch.
-        heads: index of each row's head, shape (batch,).
-    """
-
-    loss: Tensor | None = None
-    logits: Tensor | None = None
-    heads: Tensor | None = None
 
 
 class JointModel(PreTrainedModel):  # type: ignore[misc]
@@ -184,7 +154,7 @@ class JointModel(PreTrainedModel):  # type: ignore[misc]
         word_positions: Tensor,
         heads: Tensor,
         labels: Tensor | None = None,
-    ) -> JointOutput:
+    ) -> dict[str, Tensor]:
         """Compute the emissions of each row's own head and, given labels, the loss.
 
         Args:
@@ -194,6 +164,11 @@ class JointModel(PreTrainedModel):  # type: ignore[misc]
                 (batch, words), -1 where padded.
             heads: index of each row's head, shape (batch,).
             labels: tag ids of the own head, shape (batch, words), -100 where padded.
+
+        Returns:
+            ``logits``: shape (batch, words, tags), padded to the longest list of
+            tags of the heads in the batch; ``heads``; ``loss``: the negative
+            log-likelihood per word, over the words of all heads.
         """
         states = self.word_states(input_ids, attention_mask, word_positions)
         present, rows = torch.unique(heads, return_inverse=True)
@@ -203,10 +178,11 @@ class JointModel(PreTrainedModel):  # type: ignore[misc]
             classifier = self.classifiers[head]
             own = (rows == position).nonzero().squeeze(1)
             emissions[own, :, : classifier.out_features] = classifier(states[own]).float()
-        loss = None
+        outputs = {"logits": emissions, "heads": heads}
         if labels is not None:
-            loss = -crf(emissions, labels.clamp(min=0), word_positions >= 0, reduction="token_mean")
-        return JointOutput(loss=loss, logits=emissions, heads=heads)
+            likelihood = crf(emissions, labels.clamp(min=0), word_positions >= 0, reduction="token_mean")
+            outputs = {"loss": -likelihood, **outputs}
+        return outputs
 
     def _rowwise(self, present: Tensor, rows: Tensor) -> RowwiseCRF:
         return RowwiseCRF([self.crfs[head] for head in present.tolist()], rows)
@@ -247,10 +223,6 @@ class JointModel(PreTrainedModel):  # type: ignore[misc]
         return cls(config, encoder)
 
 
-#: Labels and vectors, shape (mentions, width), of batches of mentions.
-MentionBatches = list[tuple[list[str], NDArray[np.float32]]]
-
-
 class JointTagger:
     """Taggers of several sources that share one encoder.
 
@@ -272,11 +244,13 @@ class JointTagger:
         self.record = dict(record or {})
         self.words = WordTokenizer(tokenizer, model.config.window_length)
 
+    def __repr__(self) -> str:
+        return f"JointTagger(names={self.names!r})"
+
     @property
     def names(self) -> tuple[str, ...]:
-        """The names of the sources it was trained on."""
-        names: tuple[str, ...] = self.model.config.names
-        return names
+        """The names of the sources it was trained on, in the order of its heads."""
+        return tuple(name for name, _ in self.model.config.heads)
 
     def head(self, name: str) -> Tagger:
         """Return the tagger of one source; it shares its weights with this one.
@@ -289,83 +263,55 @@ class JointTagger:
         model = self.model.head_model(self.names.index(name))
         return Tagger(model, self.tokenizer, head_record(self.record, name))
 
-    def predict_all(
-        self, sentences: Iterable[Sequence[str]], *, scores: bool = False, batch_size: int | None = None
-    ) -> Iterator[dict[str, list[Entity]]]:
-        """Yield what each head finds in each sentence, in order, by name; the encoder runs once for all.
-
-        Args:
-            sentences: lists of words, taken in chunks.
-            scores: give each entity the smallest marginal probability of its
-                words' tags; 1.0 otherwise.
-            batch_size: windows a forward pass; chosen by their length and the device
-                if not given.
-
-        Raises:
-            ConfigurationError: a sentence is a text, or the batch size is below 1.
-        """
-        for chunk in chunks(sentences, CHUNK):
-            found, _ = self._read(chunk, [()] * len(chunk), scores, batch_size)
-            yield from found
-
     def read(
         self, sentences: Sequence[AnnotatedSentence]
-    ) -> tuple[list[dict[str, list[Entity]]], MentionBatches]:
-        """Return what each head finds in annotated sentences, and the vectors of their mentions, from one pass.
+    ) -> tuple[list[dict[str, list[Entity]]], list[MentionBatch]]:
+        """Return the entities that each head finds in annotated sentences, and the vectors of their mentions.
 
-        A mention's vector is the mean of what the heads are given for its words:
-        the encoder's last state of each word's first piece.
+        The encoder runs once for all heads. A mention's vector is the mean of
+        the states that the heads are given for its words: the encoder's last
+        state of each word's first piece.
 
         Args:
             sentences: not more than memory holds.
 
         Returns:
-            What :meth:`predict_all` yields, with scores; and labels and vectors of
+            Per sentence, the entities by name of the head, each with the smallest
+            marginal probability of its words' tags; and labels and vectors of
             batches of mentions, as :meth:`MentionEncoder.mention_vectors` yields them.
         """
-        return self._read([s.tokens for s in sentences], [s.entities for s in sentences], scores=True)
-
-    def _read(
-        self,
-        tokens: Sequence[Sequence[str]],
-        annotated: Sequence[Sequence[Entity]],
-        scores: bool,
-        batch_size: int | None = None,
-    ) -> tuple[list[dict[str, list[Entity]]], MentionBatches]:
         self.model.to(device()).eval()
         heads = {name: self.model.head_model(index) for index, name in enumerate(self.names)}
         readers = {name: EntityReader(head.config.tags) for name, head in heads.items()}
-        windows = self.words.windows(tokens)
-        found: dict[str, list[list[Entity]]] = {name: [[] for _ in windows] for name in self.names}
-        vectors: MentionBatches = []
-        for batch in batches_by_length(windows, batch_size):
+        annotated = [sentence.entities for sentence in sentences]
+        windows = self.words.windows([sentence.tokens for sentence in sentences])
+        entities: dict[str, list[list[Entity]]] = {name: [[] for _ in windows] for name in self.names}
+        vectors: list[MentionBatch] = []
+        for batch in batches_by_length(windows):
             part = [windows[i] for i in batch]
-            states, paths = self._best_paths(heads, part, scores)
+            states, paths = self._best_paths(heads, part)
             for name, path in paths.items():
-                for index, entities in zip(batch, readers[name](part, *path), strict=True):
-                    found[name][index] = entities
-            mentions = mentions_within(part, annotated)
-            means = span_means(states, [(m.row, m.first, m.beyond) for m in mentions])
-            vectors.append(([mention.label for mention in mentions], means))
-        joined = [join_sentences(len(tokens), windows, found[name]) for name in self.names]
+                for index, row in zip(batch, readers[name](part, *path), strict=True):
+                    entities[name][index] = row
+            labels, spans = mentions_within(part, annotated)
+            vectors.append((labels, span_means(states, spans)))
+        joined = [join_sentences(len(sentences), windows, entities[name]) for name in self.names]
         return [dict(zip(self.names, rows, strict=True)) for rows in zip(*joined, strict=True)], vectors
 
     @torch.no_grad()
     def _best_paths(
-        self, heads: Mapping[str, CrfTagger], windows: list[Window], scores: bool
+        self, heads: Mapping[str, CrfTagger], windows: list[Window]
     ) -> tuple[Tensor, dict[str, tuple[NDArray[np.int64], NDArray[np.float32] | None]]]:
-        """Return the states of windows' words, and each head's tag ids of them and, if asked for, probabilities."""
+        """Return the states of windows' words, and each head's tag ids of them with their probabilities."""
         inputs = window_inputs(windows, self.tokenizer.pad_token_id)
         inputs = {name: tensor.to(self.model.device) for name, tensor in inputs.items()}
         mask = inputs["word_positions"] >= 0
         with mixed_precision():
             states = self.model.word_states(**inputs)
             emissions = {name: head.classifier(states).float() for name, head in heads.items()}
-        found = {}
-        for name, head in heads.items():
-            paths, probabilities = head.best_paths(emissions[name], mask, scores=scores)
-            found[name] = paths.cpu().numpy(), None if probabilities is None else probabilities.cpu().numpy()
-        return states, found
+        return states, {
+            name: as_arrays(*head.best_paths(emissions[name], mask)) for name, head in heads.items()
+        }
 
     def save_pretrained(self, path: str | os.PathLike[str]) -> None:
         """Write model (safetensors, the encoder once), tokenizer and record; the same gives the same bytes."""
@@ -393,11 +339,11 @@ class JointTagger:
 
 
 def head_record(record: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Return what the record of a joint tagger says of one source, in the form of a tagger's own record.
+    """Return one source's part of a joint tagger's record, in the form of a tagger's own record.
 
     The loss in its history is that of all sources.
     """
-    own: dict[str, Any] = {key: value for key, value in record.items() if key == "arguments"}
+    own = {key: record[key] for key in ("arguments",) if key in record}
     if "validation" in record:
         own["validation"] = record["validation"][name]
     if "history" in record:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from esnera_hf.metrics import (
@@ -19,7 +20,7 @@ from esnera_hf.metrics import (
     scoped,
     score_entities,
 )
-from esnera_hf.modeling.encoders import RECORD_FILE, load_saved
+from esnera_hf.modeling.encoders import RECORD_FILE, load_saved, read_record
 from esnera_hf.modeling.hub_code.modeling_crf_tagger import CrfTagger
 from esnera_hf.modeling.hub_code.pipeline_crf_tagger import CrfTaggerPipeline
 from esnera_hf.modeling.hub_code.windows import Window, window_inputs
@@ -70,6 +71,10 @@ class Tagger:
         self.record = dict(record or {})
         self.words = WordTokenizer(tokenizer, model.config.window_length)
         model.config.special_ids = sorted({*self.words.prefix, *self.words.suffix, tokenizer.pad_token_id})
+
+    def __repr__(self) -> str:
+        encoder = self.record.get("encoder")
+        return f"Tagger(labels={self.labels!r}{f', encoder={encoder!r}' if encoder else ''})"
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -202,8 +207,7 @@ class Tagger:
         inputs = {name: tensor.to(self.model.device) for name, tensor in inputs.items()}
         with mixed_precision():
             emissions = self.model(**inputs).logits
-        paths, probabilities = self.model.best_paths(emissions, inputs["word_positions"] >= 0, scores=scores)
-        return paths.cpu().numpy(), None if probabilities is None else probabilities.cpu().numpy()
+        return as_arrays(*self.model.best_paths(emissions, inputs["word_positions"] >= 0, scores=scores))
 
     def evaluate(self, sentences: Iterable[AnnotatedSentence], scope: Scope | None = None) -> Scores:
         """Score the tagger on annotated sentences, entity by entity, strictly.
@@ -219,6 +223,13 @@ class Tagger:
             [scoped(found, s.source, scope) for s, found in zip(gold, predicted, strict=True)],
             [len(s.tokens) for s in gold],
         )
+
+
+def as_arrays(
+    paths: Tensor, probabilities: Tensor | None
+) -> tuple[NDArray[np.int64], NDArray[np.float32] | None]:
+    """Return the best paths of a CRF and their probabilities as arrays."""
+    return paths.cpu().numpy(), None if probabilities is None else probabilities.cpu().numpy()
 
 
 def load_pipeline(
@@ -259,12 +270,3 @@ def save_record(record: Mapping[str, Any], folder: Path) -> None:
     if record:
         text = json.dumps(record, indent=1, ensure_ascii=False)
         (folder / RECORD_FILE).write_text(text + "\n", encoding="utf-8")
-
-
-def read_record(folder: Path) -> dict[str, Any]:
-    """Return the record beside a saved tagger, empty if there is none that can be read."""
-    try:
-        record = json.loads((folder / RECORD_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return record if isinstance(record, dict) else {}

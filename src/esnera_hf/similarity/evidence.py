@@ -10,7 +10,6 @@ import numpy as np
 
 from esnera_hf._internal.console import lap
 from esnera_hf.errors import ConfigurationError
-from esnera_hf.modeling.arguments import TrainingLike
 from esnera_hf.similarity.empirical import SpanMatch, cross_predictions
 from esnera_hf.similarity.matrix import SimilarityMatrix
 from esnera_hf.similarity.overlap import screen
@@ -19,6 +18,7 @@ from esnera_hf.sources.source import NerSource
 from esnera_hf.taggers.settings import (
     TaggerPlan,
     Taggers,
+    TrainingLike,
     check_joint_of,
     check_taggers,
     training_settings,

@@ -10,8 +10,10 @@ from esnera_hf.errors import ConfigurationError
 from esnera_hf.sources.source import NerSource
 
 if TYPE_CHECKING:
-    from esnera_hf.modeling.arguments import TrainingLike
-
+    from esnera_hf.modeling.arguments import TrainingLike as TrainingLike
+else:
+    # The types of settings are looked up where torch is not imported.
+    TrainingLike = Mapping[str, Any]
 
 Taggers = Literal["separate", "joint"]
 

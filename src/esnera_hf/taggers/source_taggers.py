@@ -373,8 +373,8 @@ class CachedHead(CachedTagger):
     @cached_property
     def record(self) -> dict[str, Any]:
         """How the training went, as seen from this source: ``history``, ``arguments``, ``validation``."""
+        from esnera_hf.modeling.encoders import read_record
         from esnera_hf.modeling.joint import head_record
-        from esnera_hf.modeling.tagger import read_record
 
         return head_record(read_record(self.artifact.folder), self.name)
 

@@ -6,9 +6,8 @@ import os
 from typing import TYPE_CHECKING
 
 from esnera_hf._internal.console import quiet_libraries
-from esnera_hf.modeling.arguments import TrainingLike
 from esnera_hf.sources.load import SourceLike, load_all
-from esnera_hf.taggers.settings import training_settings
+from esnera_hf.taggers.settings import TrainingLike, training_settings
 from esnera_hf.taggers.source_taggers import cached_tagger, default_encoder
 
 if TYPE_CHECKING:
