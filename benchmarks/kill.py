@@ -94,7 +94,7 @@ def align_and_save(encoder: Path, run: Path) -> None:
     sources = [f"{folder.name}={folder}" for folder in sorted((encoder.parent / "corpora").iterdir())]
     settings = AlignSettings(
         EvidenceSettings(training=TRAINING, taggers="separate"),
-        GreedySettings(lambdas=(0.4,), taus=(0.2,), max_f1_drop=0.5),
+        GreedySettings(lam=(0.4,), tau=(0.2,), max_f1_drop=0.5),
         final=OutputSettings(pseudo_label_threshold=0.5, tagger=True),
     )
     result = align(sources, encoder=encoder, sentences=SENTENCES, settings=settings)

@@ -78,7 +78,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         settings = AlignSettings(
             evidence=EvidenceSettings(training=training),
-            search=GreedySettings(sentences=options.search_samples),
+            search=GreedySettings(max_samples=options.search_samples),
             final=OutputSettings(tagger=options.tagger_repo is not None),
             merge=options.merge,
         )

@@ -200,11 +200,11 @@ def test_the_report_tells_what_was_chosen(cached: tuple[Path, MergeResult], enco
             "embeddings": "pretrained",
         },
         "search": {
-            "lambdas": [0.9],
-            "taus": [0.5],
+            "lam": 0.9,
+            "tau": 0.5,
             "max_f1_drop": 0.02,
             "scoring": "unified",
-            "sentences": None,
+            "max_samples": None,
         },
         "schema": {"names": {}, "together": [], "apart": [], "locked": None},
         "final": {"pseudo_label_threshold": 0.9, "tagger": False, "baselines": [], "partial": None},
@@ -434,7 +434,7 @@ class TestSearch:
             sources,
             encoder=encoder_folder,
             lam=0.9,
-            settings=replace(SETTINGS, search=GreedySettings(taus=(0.1,))),
+            settings=replace(SETTINGS, search=GreedySettings(tau=(0.1,))),
         )
         assert len(result.mapping.unified_labels) == 5
         assert result.report.stages[0]["tau"] is None
@@ -499,7 +499,7 @@ def test_an_interrupted_search_goes_on_where_it_was(
         return train(source, *rest)
 
     monkeypatch.setattr(training, "fit_tagger", train_three)
-    settings = replace(SETTINGS, search=GreedySettings(taus=(0.2,), max_f1_drop=0.5))
+    settings = replace(SETTINGS, search=GreedySettings(tau=(0.2,), max_f1_drop=0.5))
     with pytest.raises(KeyboardInterrupt):
         align(sources, encoder=encoder_folder, lam=0.9, settings=settings)
     assert trained == ["alpha", "beta", "interrupted"]
@@ -549,7 +549,7 @@ def test_a_search_on_a_sample_that_lacks_a_label(
     )
     beta = toy_source("beta", {"PERSON": "name", "PLACE": "city"}, seed=2, train=60)
     assert "firm" not in alpha.sample(20, 42).summary.entities["train"]
-    settings = replace(SETTINGS, search=GreedySettings(taus=(0.2,), sentences=20))
+    settings = replace(SETTINGS, search=GreedySettings(tau=(0.2,), max_samples=20))
     result = align(
         [alpha, beta], encoder=encoder_folder, lam=0.4, target_schema=target_schema, settings=settings
     )

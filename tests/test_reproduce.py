@@ -41,7 +41,7 @@ from results import without_times
 TRAINING = {"learning_rate": 1e-2, "head_learning_rate": 2e-2, "num_train_epochs": 3}
 SETTINGS = AlignSettings(
     EvidenceSettings(training=TRAINING, taggers="separate"),
-    GreedySettings(lambdas=(0.4,), taus=(0.2,), max_f1_drop=0.9),
+    GreedySettings(lam=(0.4,), tau=(0.2,), max_f1_drop=0.9),
     final=OutputSettings(pseudo_label_threshold=0.5, tagger=True),
 )
 #: What a saved result holds of times, and nothing else does.
@@ -206,7 +206,7 @@ ATTACKS: list[tuple[str, Any, str]] = [
     ("settings.evidence.match", "regex", "evidence.match='regex'"),
     ("settings.evidence.color", "red", "evidence: unknown: color"),
     ("settings.final.augment", "0.5", "final.pseudo_label_threshold='0.5'"),
-    ("settings.search.lambdas", "0.5", "search.lambdas='0.5'"),
+    ("settings.search.lam", "0.5", "search.lam='0.5'"),
     ("settings.search", None, "search=None"),
     ("settings.mood", "good", "not known here: mood"),
     ("settings.call", "eval", "do not tell whether it was align or apply"),

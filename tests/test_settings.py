@@ -22,7 +22,7 @@ from esnera_hf.errors import ConfigurationError
     ("given", "lam", "tau", "merge"),
     [
         ({}, None, None, "typed"),
-        ({"search": GreedySettings(sentences=100)}, None, None, "typed"),
+        ({"search": GreedySettings(max_samples=100)}, None, None, "typed"),
         ({}, 0.4, None, "flat"),
         ({}, None, 0.4, "flat"),
         ({"search": GreedySettings(max_f1_drop=0.1)}, None, None, "flat"),
@@ -37,10 +37,10 @@ def test_merging_is_typed_unless_something_of_the_path_is_set(
 
 def test_lambda_tau_and_seed_are_filled_in() -> None:
     settings = AlignSettings().completed(0.3, None, 7)
-    assert settings.search == GreedySettings(lambdas=(0.3,))
+    assert settings.search == GreedySettings(lam=0.3)
     assert settings.evidence.training == {"seed": 7}
     own = AlignSettings(EvidenceSettings(training={"seed": 3})).completed(None, 0.2, 7)
-    assert own.search.taus == (0.2,)
+    assert own.search.tau == 0.2
     assert own.evidence.training == {"seed": 3}
 
 

@@ -85,7 +85,7 @@ SOURCES = [make_source(name, {"train": [row("anna/B-PER " + name)]}) for name in
             "pseudo_label_threshold='0.9': expected a confidence",
         ),
         (lambda: GreedySettings(max_f1_drop="0.1"), "max_f1_drop='0.1': expected a share"),
-        (lambda: GreedySettings(sentences="10"), "search sentences='10': expected a positive number"),
+        (lambda: GreedySettings(max_samples="10"), "greedy max_samples='10': expected a whole number"),
         (
             lambda: OutputSettings(tagger=True, partial=True, pseudo_noise="0"),
             "pseudo_noise='0': expected a number",

@@ -18,11 +18,10 @@ from esnera_hf.alignment.constraints import (
     load_locked,
 )
 from esnera_hf.alignment.equivalence_merge import typed_mapping
-from esnera_hf.alignment.greedy_path import MergeHistory, greedy_merge_path
+from esnera_hf.alignment.greedy_path import MergeHistory
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.alignment.mapping_diff import decided_anew
-from esnera_hf.alignment.naming import mapping_from_history
-from esnera_hf.alignment.search import search_merge_path
+from esnera_hf.alignment.search import merge_greedily
 from esnera_hf.errors import ConfigurationError, ReproductionError
 from esnera_hf.evaluation.merged_tagger import OutputSettings, Trials, finish, with_mentions
 from esnera_hf.hub.recipe import find_recipe, is_published
@@ -54,8 +53,6 @@ def decide_mapping(
     encoder: str,
     settings: AlignSettings,
     constraints: Constraints,
-    *,
-    searched: bool,
 ) -> tuple[LabelMapping, MergeHistory]:
     """Decide which labels become one: by their relations, or along the greedy path.
 
@@ -65,29 +62,13 @@ def decide_mapping(
         encoder: of the trials' taggers.
         settings: completed.
         constraints: what the user wishes.
-        searched: whether λ or τ is to be found.
 
     Returns:
         The mapping, and the steps of the path with what was tried.
     """
     if settings.merge == "typed":
         return typed_mapping(relate(found.matrix), constraints), MergeHistory()
-    if searched:
-        history = _search(found, sources, encoder, settings, constraints)
-    else:
-        (lam,), (tau,) = settings.search.lambdas, settings.search.taus
-        history = greedy_merge_path(found.matrix, lam, tau, constraints)
-    return mapping_from_history(history, found.matrix, constraints), history
-
-
-def _search(
-    found: Evidence,
-    sources: Sequence[NerSource],
-    encoder: str,
-    settings: AlignSettings,
-    constraints: Constraints,
-) -> MergeHistory:
-    trials = Trials(
+    objective = Trials(
         sources,
         settings.evidence.plan(encoder),
         found,
@@ -95,15 +76,7 @@ def _search(
         settings.final.pseudo_label_threshold,
         constraints,
     )
-    history = search_merge_path(found.matrix, settings.search, trials, constraints)
-    for step in history.steps:
-        if step.tau is None and any(not decision.constrained for decision in step.decisions):
-            say(
-                f"WARNING: {' + '.join(step.sources)} → {step.target or 'the given schema'}: no setting merges "
-                f"anything and holds the bound (micro-F1 less than {settings.search.max_f1_drop} lower). Nothing was "
-                f"merged by similarity at this stage; a larger max_drop, more sentences or a better encoder may help."
-            )
-    return history
+    return merge_greedily(found.matrix, constraints, settings.search, objective)
 
 
 EncoderLike = str | os.PathLike[str]
@@ -158,7 +131,7 @@ def align(
             loaded = load_all(sources, sentences, seed)
             constraints = build_constraints(_labels(loaded), target_schema, settings.schema)
         name = os.fspath(encoder) if encoder is not None else default_encoder(loaded)
-        account = _align(loaded, name, settings, constraints, searched=lam is None or tau is None)
+        account = _align(loaded, name, settings, constraints)
     facts = {
         "call": "align",
         **_reading(loaded),
@@ -277,14 +250,12 @@ def _align(
     encoder: str,
     settings: AlignSettings,
     constraints: Constraints,
-    *,
-    searched: bool,
 ) -> Account:
     """Measure, search, map and merge."""
     seconds: dict[str, float] = {}
     leaks = find_leaks(loaded)
     size, seed, plan = (
-        settings.search.sentences,
+        settings.search.max_samples,
         settings.evidence.training["seed"],
         settings.evidence.plan(encoder),
     )
@@ -293,7 +264,7 @@ def _align(
     announce_own_taggers(needed, plan)
     found = gather_evidence(small, encoder, settings.evidence, screened=loaded)
     with lap(seconds, "search"):
-        mapping, history = decide_mapping(found, small, encoder, settings, constraints, searched=searched)
+        mapping, history = decide_mapping(found, small, encoder, settings, constraints)
     mapping = with_mentions(mapping, loaded)
     if settings.schema.locked is not None:
         say(decided_anew(load_locked(settings.schema.locked), mapping))

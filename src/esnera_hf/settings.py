@@ -64,10 +64,10 @@ class AlignSettings:
         """
         search = replace(
             self.search,
-            lambdas=self.search.lambdas if lam is None else (lam,),
-            taus=self.search.taus if tau is None else (tau,),
+            lam=self.search.lam if lam is None else lam,
+            tau=self.search.tau if tau is None else tau,
         )
-        along_path = lam is not None or tau is not None or replace(search, sentences=None) != GreedySettings()
+        along_path = lam is not None or tau is not None or replace(search, max_samples=None) != GreedySettings()
         if along_path and self.merge == "typed":
             raise ConfigurationError(
                 "λ, τ or the search is set, and merge='typed', which knows none of them. Leave them out, or set "

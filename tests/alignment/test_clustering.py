@@ -60,7 +60,7 @@ def meets(groups: Sequence[Sequence[LabelRef]], asked: Constraints) -> bool:
     for one, other in combinations(home, 2):
         if home[one] != home[other] or other in asked.class_of(one):
             continue
-        if frozenset({one, other}) in asked.apart or one.source == other.source:
+        if frozenset({one, other}) in asked.cannot_link or one.source == other.source:
             return False
         if len(asked.class_of(one)) > 1 and len(asked.class_of(other)) > 1:
             return False
@@ -242,7 +242,7 @@ def test_constraints_hold_whatever_the_weights() -> None:
     # apart holds for all that is together with c:z
     assert partition(problem, build_constraints(labels, None, asked)) == ["a:x c:z", "b:y", "d:w"]
     labels, _ = problem = weighed("a:book a:film b:work", {"a:book b:work": 0.4, "a:film b:work": 0.3})
-    one = build_constraints(labels, None, SchemaSettings(together=[["a:book", "a:film"]]))
+    one = build_constraints(labels, None, SchemaSettings(must_link=[["a:book", "a:film"]]))
     assert partition(problem, one) == ["a:book a:film b:work"]
 
 
@@ -250,7 +250,7 @@ def test_together_and_apart_is_refused() -> None:
     labels, weights = weighed("a:x b:y", {}, 1.0)
     pair = frozenset(labels)
     with pytest.raises(ConfigurationError, match="a:x and b:y are to become one label and to stay apart"):
-        partition_labels(labels, weights, Constraints(classes=(pair,), apart=frozenset({pair})))
+        partition_labels(labels, weights, Constraints(classes=(pair,), cannot_link=frozenset({pair})))
 
 
 def test_many_sources() -> None:

@@ -143,7 +143,7 @@ def test_what_is_together_with_a_label_of_the_schema_goes_there_too(target_schem
 
 def test_labels_that_are_written_alike() -> None:
     labels = [LabelRef("a", "b:c"), LabelRef("a:b", "c"), LabelRef("d", "e")]
-    for wishes in ({"names": {"a:b:c": "X"}}, {"together": [["a:b:c", "d:e"]]}):
+    for wishes in ({"names": {"a:b:c": "X"}}, {"must_link": [["a:b:c", "d:e"]]}):
         with pytest.raises(ConfigurationError, match="'a:b:c' is 'b:c' of 'a' and 'c' of 'a:b'"):
             build_constraints(labels, None, SchemaSettings(**wishes))  # type: ignore[arg-type]
     mapping = LabelMapping((), (MappedLabel(labels[0], None, locked=True),))
@@ -187,17 +187,21 @@ def test_wishes_are_met_whatever_the_similarities(data: st.DataObject) -> None:
     [
         ("d", {}, "target_schema='d': expected one of the sources, a, b, c"),
         (["WORK", "nothing"], {}, "no label of the sources is called 'nothing'"),
-        ([], {}, "into: found no name, expected at least one"),
-        ({}, {}, "into: found no name, expected at least one"),
-        (None, {"together": [["a:book"]]}, "together: found a group of a:book, expected two labels or more"),
-        (None, {"apart": [[]]}, "apart: found a group of no label, expected two labels or more"),
-        (None, {"together": PAIR}, "together: found 'a:book', expected a list of groups of labels"),
-        (None, {"apart": PAIR}, "apart: found 'a:book', expected a list of groups of labels"),
+        ([], {}, "target_schema: found no name, expected at least one"),
+        ({}, {}, "target_schema: found no name, expected at least one"),
+        (
+            None,
+            {"must_link": [["a:book"]]},
+            "must_link: found a group of a:book, expected two labels or more",
+        ),
+        (None, {"cannot_link": [[]]}, "cannot_link: found a group of no label, expected two labels or more"),
+        (None, {"must_link": PAIR}, "must_link: found 'a:book', expected a list of groups of labels"),
+        (None, {"cannot_link": PAIR}, "cannot_link: found 'a:book', expected a list of groups of labels"),
         ({"X": []}, {}, "no label of the sources is called 'X'"),
-        ({"X": ["a:none"]}, {}, "into, X: 'a:none' is no label of the sources"),
+        ({"X": ["a:none"]}, {}, "target_schema, X: 'a:none' is no label of the sources"),
         (None, {"names": {"book": "X"}}, "names: 'book' is no label of the sources. Expected source:label"),
         (None, {"names": {"a:book": "O"}}, "a:book: its unified name is 'O'"),
-        (None, {"together": [["a:book", "x"]]}, "together: 'x' is no label"),
+        (None, {"must_link": [["a:book", "x"]]}, "must_link: 'x' is no label"),
         (
             None,
             {"locked": STRANGE},
@@ -206,13 +210,13 @@ def test_wishes_are_met_whatever_the_similarities(data: st.DataObject) -> None:
         (None, {"locked": UNKNOWN}, "mapping, locked: 'a:film' is no label of the sources. Expected source:"),
         (
             None,
-            {"together": [["a:book", "b:org"]], "apart": [["b:org", "a:book"]]},
+            {"must_link": [["a:book", "b:org"]], "cannot_link": [["b:org", "a:book"]]},
             "a:book and b:org are to become one",
         ),
         ({"X": ["a:book"]}, {"names": {"a:book": "Y"}}, "a:book is to be called 'X' and 'Y'"),
         (
             None,
-            {"names": {"a:book": "X", "b:org": "Y"}, "together": [["a:book", "b:org"]]},
+            {"names": {"a:book": "X", "b:org": "Y"}, "must_link": [["a:book", "b:org"]]},
             "are to become one label and to stay apart",
         ),
     ],

@@ -99,7 +99,7 @@ def found(searched: MergeHistory) -> list[tuple[int, int, bool | None, bool]]:
             trial.outcome and trial.outcome.holds,
             trial.chosen,
         )
-        for trial in searched.trials
+        for trial in searched.candidates
     ]
 
 
@@ -140,18 +140,18 @@ def test_what_merges_nothing_is_not_tried() -> None:
         raise AssertionError("tried")
 
     searched = search_merge_path(matrix, GRID, fail)
-    assert (searched.trials, searched.merged) == ((), 0)
+    assert (searched.candidates, searched.merged) == ((), 0)
 
 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"lambdas": ()}, "at least one value"),
-        ({"lambdas": (1.5,)}, "λ = 1.5"),
-        ({"taus": (2.0,)}, "τ = 2.0"),
-        ({"max_f1_drop": 0.0}, "max_drop=0.0"),
+        ({"lam": ()}, "found no value, expected a number"),
+        ({"lam": (1.5,)}, "λ = 1.5"),
+        ({"tau": 2.0}, "τ = 2.0"),
+        ({"max_f1_drop": 0.0}, "max_f1_drop=0.0"),
         ({"scoring": "loose"}, "scoring='loose'"),
-        ({"sentences": 0}, "search sentences=0"),
+        ({"max_samples": 0}, "greedy max_samples=0"),
     ],
 )
 def test_settings_out_of_range(settings: dict[str, object], message: str) -> None:

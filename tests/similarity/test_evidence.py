@@ -195,7 +195,7 @@ def test_the_search_compares_with_the_heads(
     sources: list[NerSource], encoder_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     separate = recorded_trainings(monkeypatch)
-    search = GreedySettings(lambdas=(0.7,), taus=(0.3, 0.5))
+    search = GreedySettings(lam=(0.7,), tau=(0.3, 0.5))
     result = align(sources, encoder=encoder_folder, settings=AlignSettings(EVIDENCE, search))
     assert set(separate) <= {"alpha+beta"}
     assert len(result.mapping.unified_labels) == 3

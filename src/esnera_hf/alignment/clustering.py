@@ -42,7 +42,7 @@ def partition_labels(
         Each group sorted, in the order of their first labels.
 
     Raises:
-        ConfigurationError: labels are to be together and apart.
+        ConfigurationError: labels must and cannot become one.
     """
     nodes, between = _nodes(labels, weights, constraints or Constraints())
     groups = []

@@ -130,19 +130,18 @@ def build_constraints(
     requests = [(label, name) for name, refs in schema.items() for label in refs]
     requests += [(find(text, "names"), name) for text, name in settings.names.items()]
     names = _names([*requests, *((label, name) for label, name in locked.items() if name is not None)])
-    groups = _groups(settings.must_link, "together", find)
+    groups = _groups(settings.must_link, "must_link", find)
     contradicted = sorted(left_out & {*names, *(label for group in groups for label in group)})
     if contradicted:
         raise ConfigurationError(
-            f"{contradicted[0]} is locked as left out, and named or kept together with others. Drop one of the two."
+            f"{contradicted[0]} is locked as left out, and named or to become one with others. Drop one of the two."
         )
     by_name: dict[str, set[LabelRef]] = {}
     for label, name in names.items():
         by_name.setdefault(name, set()).add(label)
     classes = _joined([*groups, *by_name.values()])
-    apart = {
-        frozenset(p) for group in _groups(settings.cannot_link, "apart", find) for p in combinations(group, 2)
-    }
+    forbidden = _groups(settings.cannot_link, "cannot_link", find)
+    apart = {frozenset(pair) for group in forbidden for pair in combinations(group, 2)}
     named = {frozenset(pair) for pair in combinations(names, 2) if names[pair[0]] != names[pair[1]]}
     both = spread_apart(apart | named, classes), spread_apart(apart, classes)
     return Constraints(classes, *both, names, left_out, target, tuple(schema), parents)
@@ -163,7 +162,7 @@ def spread_apart(
     """Keep whole classes apart where two of their members are.
 
     Raises:
-        ConfigurationError: two labels are to be together and apart.
+        ConfigurationError: two labels must and cannot become one.
     """
     home = {label: members for members in classes for label in members}
     spread = set()
@@ -171,8 +170,8 @@ def spread_apart(
         ones, others = home.get(one, frozenset({one})), home.get(other, frozenset({other}))
         if ones == others:
             raise ConfigurationError(
-                f"{one} and {other} are to become one label and to stay apart, by names, together, apart, into "
-                "or a locked mapping. Drop one of the two."
+                f"{one} and {other} are to become one label and to stay apart, by names, must_link, "
+                "cannot_link, target_schema or a locked mapping. Drop one of the two."
             )
         spread |= {frozenset(pair) for pair in product(ones, others)}
     return frozenset(spread)
@@ -226,11 +225,14 @@ def _defining_labels(
     """Return the labels that define each name of a given schema."""
     if not target_schema:
         raise ConfigurationError(
-            "into: found no name, expected at least one. Leave it out to merge without a schema."
+            "target_schema: found no name, expected at least one. Leave it out to merge without a schema."
         )
     if isinstance(target_schema, Mapping):
         schema = {
-            name: [find(text, f"into, {name}") for text in ([texts] if isinstance(texts, str) else texts)]
+            name: [
+                find(text, f"target_schema, {name}")
+                for text in ([texts] if isinstance(texts, str) else texts)
+            ]
             for name, texts in target_schema.items()
         }
     else:
@@ -238,7 +240,7 @@ def _defining_labels(
     for name, refs in schema.items():
         if not refs:
             raise ConfigurationError(
-                f"into: no label of the sources is called {name!r}, so nothing says what it means. Name the "
+                f"target_schema: no label of the sources is called {name!r}, so nothing says what it means. Name the "
                 f"labels that define it: {{{name!r}: ['source:label', …]}}."
             )
     return schema
@@ -254,7 +256,7 @@ def _bearers(name: str, labels: Sequence[LabelRef]) -> list[LabelRef]:
         if count > 1:
             refs = ", ".join(str(ref) for ref in alike if ref.source == source)
             raise ConfigurationError(
-                f"into: {name!r} is the name of several labels of {source}, but for their case: {refs}. Name the "
+                f"target_schema: {name!r} is the name of several labels of {source}, but for their case: {refs}. Name the "
                 f"labels that define it: {{{name!r}: ['source:label', …]}}."
             )
     return alike

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from esnera_hf._internal.checks import within
 from esnera_hf.alignment.constraints import Constraints
 from esnera_hf.alignment.groups import (
     GroupEvidence,
@@ -92,7 +91,7 @@ class MergeStep:
 
 
 @dataclass(frozen=True)
-class Trial:
+class Candidate:
     """One distinct outcome that the search could give a step, and what came of it.
 
     Attributes:
@@ -116,11 +115,11 @@ class MergeHistory:
 
     Attributes:
         steps: in order.
-        trials: what a search could choose from, step by step and in order of preference.
+        candidates: what a search could choose from, step by step and in order of preference.
     """
 
     steps: tuple[MergeStep, ...] = ()
-    trials: tuple[Trial, ...] = ()
+    candidates: tuple[Candidate, ...] = ()
 
     @property
     def groups(self) -> tuple[LabelGroup, ...]:
@@ -317,20 +316,9 @@ def greedy_merge_path(
         constraints: what the user asks for.
 
     Raises:
-        ConfigurationError: fewer than two sources, or λ or τ out of range.
+        ConfigurationError: fewer than two sources.
     """
-    check_tau(tau)
     steps: list[MergeStep] = []
     while (step := next_step(matrix, steps, constraints)) is not None:
         steps.append(merge_step(step, matrix, lam, tau, constraints))
     return MergeHistory(tuple(steps))
-
-
-def check_tau(tau: float) -> None:
-    """Check the threshold of similarity.
-
-    Raises:
-        ConfigurationError: it is outside [-1, 1].
-    """
-    if not within(tau, -1, 1):
-        raise ConfigurationError(f"τ = {tau!r}: expected a number from -1 to 1.")

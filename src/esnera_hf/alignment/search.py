@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Literal, Protocol, get_args
@@ -12,13 +12,15 @@ from esnera_hf._internal.console import say
 from esnera_hf.alignment.constraints import Constraints
 from esnera_hf.alignment.greedy_path import (
     PAPER_LAMBDA,
+    Candidate,
     MergeHistory,
     MergeStep,
-    Trial,
-    check_tau,
+    greedy_merge_path,
     merge_step,
     next_step,
 )
+from esnera_hf.alignment.mapping import LabelMapping
+from esnera_hf.alignment.naming import mapping_from_history
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.similarity.matrix import SimilarityMatrix, check_lambda
 from esnera_hf.tagging import LabelRef
@@ -35,52 +37,102 @@ class Outcome(Protocol):
         ...
 
 
+#: Trains and scores the mapping of the steps so far.
+Objective = Callable[[MergeHistory], Outcome]
+
+
 @dataclass(frozen=True)
 class GreedySettings:
-    """Where the search looks and what it demands.
+    """How labels are merged along the greedy path: a number is fixed, a list is searched.
 
     Attributes:
-        lambdas: values of λ.
-        taus: values of τ.
+        lam: λ, the weight of the empirical similarity, or values to choose from.
+        tau: τ, which a similarity must exceed, or values to choose from.
         max_f1_drop: the pooled micro-F1 must fall by less than this, as a share
             (0.02 is two points).
-        scoring: what that F1 is measured on: ``projected`` through the mapping,
+        scoring: what that F1 is measured on: ``unified`` labels, through the mapping,
             as the paper does, which cannot see two labels of one source become
-            one; or each source's ``native``, which counts that as a loss.
-        sentences: measure similarities and try mappings on at most so many
-            sentences a split of each source; the merged dataset holds all.
+            one; or the ``native`` labels of each source, which counts that as a loss.
+        max_samples: measure similarities and try mappings on at most so many
+            sentences per split of each source; the merged dataset holds all.
     """
 
-    lambdas: tuple[float, ...] = (0.3, 0.4, 0.5, 0.6, 0.7)
-    taus: tuple[float, ...] = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+    lam: float | Sequence[float] = (0.3, 0.4, 0.5, 0.6, 0.7)
+    tau: float | Sequence[float] = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
     max_f1_drop: float = 0.02
     scoring: Scoring = "unified"
-    sentences: int | None = None
+    max_samples: int | None = None
 
     def __post_init__(self) -> None:
         if self.scoring not in get_args(Scoring):
             raise ConfigurationError(f"scoring={self.scoring!r}: expected {' or '.join(get_args(Scoring))}.")
+        for name in ("lam", "tau"):
+            if isinstance(values := getattr(self, name), list | tuple):
+                # Reports give lists back, which must be equal to what they were made of.
+                object.__setattr__(self, name, tuple(values))
         if not self.lambdas or not self.taus:
-            raise ConfigurationError("lambdas and taus: expected at least one value of each.")
-        # Reports give lists back, which must be equal to what they were made of.
-        object.__setattr__(self, "lambdas", tuple(self.lambdas))
-        object.__setattr__(self, "taus", tuple(self.taus))
+            raise ConfigurationError("lam and tau: found no value, expected a number or some of them.")
         for lam in self.lambdas:
             check_lambda(lam)
         for tau in self.taus:
-            check_tau(tau)
+            if not within(tau, -1, 1):
+                raise ConfigurationError(f"τ = {tau!r}: expected a number from -1 to 1.")
         if not within(self.max_f1_drop, 0) or not self.max_f1_drop:
             raise ConfigurationError(
                 f"max_f1_drop={self.max_f1_drop!r}: expected a share above 0, such as 0.02."
             )
-        if self.sentences is not None and not is_count(self.sentences):
-            raise ConfigurationError(f"search sentences={self.sentences!r}: expected a positive number.")
+        if self.max_samples is not None and not is_count(self.max_samples):
+            raise ConfigurationError(
+                f"greedy max_samples={self.max_samples!r}: expected a whole number above 0."
+            )
+
+    @property
+    def lambdas(self) -> tuple[float, ...]:
+        """The values of λ."""
+        return tuple(self.lam) if isinstance(self.lam, Sequence) else (self.lam,)
+
+    @property
+    def taus(self) -> tuple[float, ...]:
+        """The values of τ."""
+        return tuple(self.tau) if isinstance(self.tau, Sequence) else (self.tau,)
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether nothing is searched."""
+        return not isinstance(self.lam, Sequence) and not isinstance(self.tau, Sequence)
+
+
+def merge_greedily(
+    matrix: SimilarityMatrix,
+    constraints: Constraints | None = None,
+    settings: GreedySettings | None = None,
+    objective: Objective | None = None,
+) -> tuple[LabelMapping, MergeHistory]:
+    """Merge the labels of all sources along the greedy path of the paper.
+
+    Args:
+        matrix: similarities between the labels of two or more sources.
+        constraints: what the user asks for.
+        settings: λ and τ.
+        objective: trains and scores mappings, where λ or τ is searched.
+
+    Raises:
+        ConfigurationError: fewer than two sources.
+    """
+    settings = settings or GreedySettings()
+    if settings.is_fixed:
+        history = greedy_merge_path(matrix, settings.lambdas[0], settings.taus[0], constraints)
+    elif objective is None:
+        raise ValueError("a search needs an objective")
+    else:
+        history = search_merge_path(matrix, settings, objective, constraints)
+    return mapping_from_history(history, matrix, constraints), history
 
 
 def search_merge_path(
     matrix: SimilarityMatrix,
     settings: GreedySettings,
-    evaluate: Callable[[MergeHistory], Outcome],
+    objective: Objective,
     constraints: Constraints | None = None,
 ) -> MergeHistory:
     """Choose λ and τ in each step: the most labels merged while F1 holds the bound.
@@ -93,27 +145,33 @@ def search_merge_path(
     Args:
         matrix: similarities between the labels of two or more sources.
         settings: the grid.
-        evaluate: trains and scores the mapping of the steps so far.
+        objective: trains and scores the mapping of the steps so far.
         constraints: what the user asks for.
     """
     steps: tuple[MergeStep, ...] = ()
-    trials: list[Trial] = []
+    candidates: list[Candidate] = []
     while (step := next_step(matrix, steps, constraints)) is not None:
-        candidates = step_candidates(step, matrix, settings, constraints)
-        say(
-            f"{' + '.join(step.sources)} → {step.target or 'the given schema'}: {len(candidates)} distinct mappings, "
-            "tried in order until one holds the bound"
-        )
+        name = f"{' + '.join(step.sources)} → {step.target or 'the given schema'}"
+        possible = step_candidates(step, matrix, settings, constraints)
+        say(f"{name}: {len(possible)} distinct mappings, tried in order until one holds the bound")
         chosen: MergeStep | None = None
-        for candidate, points in candidates:
-            outcome = evaluate(MergeHistory((*steps, candidate))) if chosen is None else None
+        for decided, points in possible:
+            outcome = objective(MergeHistory((*steps, decided))) if chosen is None else None
             holds = outcome is not None and outcome.holds
             if holds:
-                chosen = candidate
-            trials.append(Trial(len(steps), candidate, points, outcome, holds))
-        lam = min(settings.lambdas, key=_from_paper_lambda)
-        steps = (*steps, chosen or merge_step(step, matrix, lam, None, constraints))
-    return MergeHistory(steps, tuple(trials))
+                chosen = decided
+            candidates.append(Candidate(len(steps), decided, points, outcome, holds))
+        if chosen is None:
+            lam = min(settings.lambdas, key=_from_paper_lambda)
+            chosen = merge_step(step, matrix, lam, None, constraints)
+            if any(not decision.constrained for decision in chosen.decisions):
+                say(
+                    f"WARNING: {name}: no setting merges anything and holds the bound (micro-F1 less than "
+                    f"{settings.max_f1_drop} lower). Nothing was merged by similarity in this step; a larger "
+                    "max_f1_drop, more sentences or a better encoder may help."
+                )
+        steps = (*steps, chosen)
+    return MergeHistory(steps, tuple(candidates))
 
 
 def step_candidates(

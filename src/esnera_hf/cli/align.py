@@ -396,7 +396,7 @@ def _search(options: argparse.Namespace) -> GreedySettings:
     given = {
         "max_f1_drop": options.max_f1_drop,
         "scoring": options.scoring,
-        "sentences": options.search_sentences,
+        "max_samples": options.search_sentences,
     }
     return GreedySettings(**{name: value for name, value in given.items() if value is not None})
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from esnera_hf._internal.arrow import dataset_fingerprint
 from esnera_hf._internal.text import join_tokens, shorten
 from esnera_hf.alignment.constraints import Constraints
-from esnera_hf.alignment.greedy_path import MergeHistory, MergeStep, Trial
+from esnera_hf.alignment.greedy_path import Candidate, MergeHistory, MergeStep
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.alignment.mapping_yaml import MappedLabel
 from esnera_hf.evaluation.merged_tagger import Final, Training, TrialOutcome
@@ -292,7 +292,7 @@ def build_report(account: Account) -> Report:
     """Put a report together."""
     chosen = [
         trial.outcome.training
-        for trial in account.history.trials
+        for trial in account.history.candidates
         if trial.chosen and trial.outcome and trial.outcome.training
     ]
     return Report(
@@ -300,7 +300,7 @@ def build_report(account: Account) -> Report:
         sources=[source.summary.to_dict() for source in account.sources],
         taggers={name: scores.to_dict() for name, scores in account.taggers.items()},
         stages=merge_stages(account.history.steps, account.mapping, account.matrix, account.constraints),
-        trials=[_trial(trial) for trial in account.history.trials],
+        trials=[_trial(trial) for trial in account.history.candidates],
         near=[] if account.matrix is None else near_pairs(account.matrix, account.mapping),
         search_scores=_both_scores(chosen[-1]) if chosen else None,
         pseudo=None if account.final.pseudo is None else _pseudo(account.final.pseudo),
@@ -344,7 +344,7 @@ def _as_json(settings: Mapping[str, Any]) -> dict[str, Any]:
     return plain
 
 
-def _trial(trial: Trial) -> dict[str, Any]:
+def _trial(trial: Candidate) -> dict[str, Any]:
     stage = trial.step
     outcome: TrialOutcome | None = trial.outcome
     training = None if outcome is None else outcome.training
