@@ -32,7 +32,7 @@ from esnera_hf._internal.cache import CACHE_VARIABLE
 from esnera_hf._internal.console import quiet_libraries
 from esnera_hf.evaluation.merged_tagger import mapping_by_name, train_merged
 from esnera_hf.sources.leakage import find_leaks
-from esnera_hf.sources.load import load_all
+from esnera_hf.sources.load import load_sources
 from esnera_hf.taggers.settings import TaggerPlan
 
 LAMBDA, TAU = 0.4, 0.4
@@ -93,7 +93,7 @@ def measured(way: str, options: Any) -> dict[str, Any]:
     chosen = WAYS[way]
     if chosen is None:
         with quiet_libraries():
-            sources = load_all(options.sources, options.sentences, options.seed)
+            sources = load_sources(options.sources, options.sentences, options.seed)
             plan = TaggerPlan(options.encoder, training)
             tagger = train_merged(sources, mapping_by_name(sources), find_leaks(sources), None, plan)
             trainings = [tagger.record]

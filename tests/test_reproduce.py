@@ -283,14 +283,14 @@ def test_how_sources_were_read_is_kept(made: Made, tmp_path: Path) -> None:
     from esnera_hf.evaluation.merged_tagger import mapping_by_name
 
     source = load_source(f"first={tmp_path / 'alpha'}", options=options)
-    assert source.given == f"first={tmp_path / 'alpha'}"
+    assert source.origin == f"first={tmp_path / 'alpha'}"
     result = apply(mapping_by_name([source]), [source])
     settings = result.report.settings
-    assert settings["sources"] == [source.given]
+    assert settings["sources"] == [source.origin]
     assert settings["reading"] == [{"format": "columns", "scheme": "IOB2", "strict": True}]
-    assert result.report.places == [source.given]
+    assert result.report.places == [source.origin]
     result.save(tmp_path / "saved")
-    assert reproduce(tmp_path / "saved", [source.given])[1] == []
+    assert reproduce(tmp_path / "saved", [source.origin])[1] == []
     shutil.copytree(tmp_path / "alpha", tmp_path / "lang=zh" / "alpha")
     other = load_source(tmp_path / "lang=zh" / "alpha")
     assert apply(mapping_by_name([other]), [other]).report.places == [str(tmp_path / "lang=zh" / "alpha")]

@@ -34,7 +34,7 @@ from esnera_hf.similarity.equivalence import relate
 from esnera_hf.similarity.evidence import Evidence, gather_evidence
 from esnera_hf.sources.catalogue import find_named
 from esnera_hf.sources.leakage import find_leaks
-from esnera_hf.sources.load import SourceLike, load_all, load_source, source_name
+from esnera_hf.sources.load import SourceLike, load_source, load_sources, source_name
 from esnera_hf.sources.options import ReadingOptions
 from esnera_hf.sources.source import NerSource
 from esnera_hf.taggers.settings import TaggerPlan, Taggers, TrainingLike, training_settings
@@ -128,7 +128,7 @@ def align(
     seconds: dict[str, float] = {}
     with quiet_libraries(), lap(seconds, "total"):
         with lap(seconds, "reading"):
-            loaded = load_all(sources, sentences, seed)
+            loaded = load_sources(sources, sentences, seed, least=2)
             constraints = build_constraints(_labels(loaded), target_schema, settings.schema)
         name = os.fspath(encoder) if encoder is not None else default_encoder(loaded)
         account = _align(loaded, name, settings, constraints)
@@ -201,7 +201,7 @@ def apply(
     seconds: dict[str, float] = {}
     with quiet_libraries(), lap(seconds, "total"):
         with lap(seconds, "reading"):
-            loaded = load_all(sources, sentences, seed, least=1)
+            loaded = load_sources(sources, sentences, seed)
         pseudo, differences, chosen = None, (), known
         if recipe is not None:
             loaded, pseudo, differences = recipe.cut(loaded)
@@ -312,16 +312,16 @@ def _labels(sources: Sequence[NerSource]) -> list[Any]:
 
 def _reading(sources: Sequence[NerSource]) -> dict[str, Any]:
     """Return what the sources were loaded from, in the order of their names, and how they were read."""
-    how = [dict(source.reading) for source in sources]
+    how = [dict(source.reading_options) for source in sources]
     return {
-        "sources": [source.given or source.name for source in sources],
+        "sources": [source.origin or source.name for source in sources],
         **({"reading": how} if any(how) else {}),
     }
 
 
 def _places(sources: Sequence[NerSource], encoder: str, mapping: str | None) -> tuple[str, ...]:
     """Return what of the settings names a place on this machine, now that this can be told."""
-    given = [source.given for source in sources if source.given]
+    given = [source.origin for source in sources if source.origin]
     files = [
         text
         for text in given

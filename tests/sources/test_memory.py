@@ -29,13 +29,13 @@ WORDS = [f"{c}{v}{d}{w}" for c in "bdfgklmnpr" for v in "aeiou" for d in "stvz" 
 
 #: How much is held or looked at at a time, by the name of the constant.
 AT_ONCE = (
-    "duplicates.duplicates._AT_ONCE",
-    "merging._BATCH",
-    "predictions._ROWS",
-    "sources.arrow_batches._BATCH",
+    "sources.duplicates._AT_ONCE",
+    "merging.merge._BATCH",
+    "taggers.predictions._ROWS",
+    "_internal.arrow._BATCH",
     "sources.source._BATCH",
 )
-FIRST_LOOK = ("sources.build._SNIFFED", "sources.columns._SNIFFED_ROWS", "sources.build._IN_MEMORY")
+FIRST_LOOK = ("sources.build._SNIFFED", "sources.readers.columns._SNIFFED_ROWS", "sources.build._IN_MEMORY")
 
 
 @pytest.fixture(autouse=True)

@@ -41,7 +41,7 @@ from esnera_hf._internal.text import is_unspaced, shown
 from esnera_hf.errors import ConfigurationError, ConservationError, SourceError
 from esnera_hf.report.files import MAPPING_FILE
 from esnera_hf.result import MergeResult, new_folder
-from esnera_hf.sources.load import SourceLike, load_one
+from esnera_hf.sources.load import SourceLike, load_source
 from esnera_hf.sources.source import NerSource
 from esnera_hf.tagging import GOLD, PSEUDO, Entity, entities_from_tags, tags_from_entities
 
@@ -240,7 +240,7 @@ def _loaded(data: SourceLike | DatasetDict | MergeResult) -> NerSource | Dataset
         data = MergeResult.load(data)
     if isinstance(data, MergeResult):
         return data.dataset
-    return data if isinstance(data, DatasetDict) else load_one(data)
+    return data if isinstance(data, DatasetDict) else load_source(data)
 
 
 def count_pseudo_labels(data: NerSource | DatasetDict) -> tuple[int, int]:

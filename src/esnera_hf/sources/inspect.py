@@ -17,7 +17,7 @@ from esnera_hf._internal.text import (
 )
 from esnera_hf.similarity.overlap import Screening, screen
 from esnera_hf.sources.duplicates import Duplicates, find_duplicates
-from esnera_hf.sources.load import SourceLike, load_each, load_one
+from esnera_hf.sources.load import SourceLike, load_each, load_source
 from esnera_hf.sources.source import NerSource, SourceSummary
 
 _EXAMPLES = 5
@@ -98,7 +98,7 @@ def inspect(
         return SourceComparison(screen(loaded, splits=splits), find_duplicates(loaded))
     if isinstance(sources, Sequence) and not isinstance(sources, str) and len(sources) == 1:
         sources = sources[0]
-    return inspect_source(load_one(sources))  # type: ignore[arg-type]
+    return inspect_source(load_source(sources))  # type: ignore[arg-type]
 
 
 def inspect_source(source: NerSource) -> Inspection:

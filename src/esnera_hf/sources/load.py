@@ -44,20 +44,26 @@ from esnera_hf.sources.splits import split_of_file
 DATA_DIR_VARIABLE = "ESNERA_DATA_DIR"
 
 
+#: A known name, a path, ``"name=path"``, a Hub dataset id or a loaded source.
+SourceLike = str | os.PathLike[str] | NerSource
+
+
 def load_source(
-    data: str | os.PathLike[str] | Dataset | DatasetDict,
+    data: SourceLike | Dataset | DatasetDict,
     *,
     name: str | None = None,
     options: ReadingOptions | None = None,
+    max_samples: int | None = None,
 ) -> NerSource:
     """Load one NER corpus into its canonical form.
 
     Args:
         data: a known name (``"cluener"``), a file, folder or archive,
-            ``"name=path"``, a Hub dataset id, a ``Dataset`` or a
-            ``DatasetDict``.
-        name: what to call the source; told from ``data`` if not given.
+            ``"name=path"``, a Hub dataset id, a ``Dataset``, a
+            ``DatasetDict``, or a source that is loaded.
+        name: of the source; taken from ``data`` if not given.
         options: how to read what cannot be told from the data.
+        max_samples: sentences a split that it is cut to, chosen by ``options.seed``.
 
     Returns:
         The source, with splits ``train``, ``validation`` and ``test``.
@@ -66,20 +72,31 @@ def load_source(
         SourceNotFoundError: there is no such name, file or repository.
         SourceError: the data is not readable as NER data; the message names
             file and line.
+        ConfigurationError: the data is nothing that could be a source, or has no name.
     """
     options = options or ReadingOptions()
+    if max_samples is not None:
+        return load_source(data, name=name, options=options).sample(max_samples, options.seed)
+    if isinstance(data, NerSource):
+        if name not in (None, data.name):
+            raise ConfigurationError(
+                f"name={name!r}: the source is loaded and called {data.name!r}. Leave it out."
+            )
+        return data
     if isinstance(data, (Dataset, DatasetDict)):
         if name is None:
             raise ConfigurationError('a dataset has no name of its own: pass load_source(data, name="…").')
         splits = DatasetDict({"train": data}) if isinstance(data, Dataset) else data
         return _from_dataset_dict(splits, SourceTerms(name), options)
+    _check_source(data)
     text = os.fspath(data)
     if "=" in text and not Path(text).exists():
-        given_name, _, text = text.partition("=")
-        name = name or given_name
+        named, _, text = text.partition("=")
+        name = name or named
     loaded = _load(text, name, options)
-    given = text if name is None else f"{name}={text}"
-    return replace(loaded, given=given, reading=options.chosen())
+    return replace(
+        loaded, origin=text if name is None else f"{name}={text}", reading_options=options.chosen()
+    )
 
 
 def source_name(text: str) -> str:
@@ -235,20 +252,6 @@ def _name_of(path: Path) -> str:
     return path.resolve().name if path.is_dir() else path.name.split(".")[0]
 
 
-#: A known name, a path, ``"name=path"``, a Hub dataset id or a loaded source.
-SourceLike = str | os.PathLike[str] | NerSource
-
-
-def check_sentences(sentences: int | None) -> None:
-    """Check the number of sentences to sample.
-
-    Raises:
-        ConfigurationError: it is not positive.
-    """
-    if sentences is not None and not is_count(sentences):
-        raise ConfigurationError(f"sentences={sentences!r}: expected a positive number.")
-
-
 def check_seed(seed: int) -> None:
     """Check the seed of sampling and training.
 
@@ -259,33 +262,52 @@ def check_seed(seed: int) -> None:
         raise ConfigurationError(f"seed={seed!r}: expected a whole number from 0 to {(1 << 32) - 1}.")
 
 
-def load_one(source: SourceLike) -> NerSource:
-    """Load a source, unless it is loaded.
-
-    Raises:
-        SourceNotFoundError, SourceError: it cannot be found or read.
-        ConfigurationError: it is nothing that could be a source.
-    """
-    _check_source(source)
-    return source if isinstance(source, NerSource) else load_source(source)
-
-
 def load_each(sources: Sequence[SourceLike]) -> list[NerSource]:
     """Load sources, in the order given.
 
     Raises:
         SourceNotFoundError, SourceError: one cannot be found or read.
-        ConfigurationError: what is given is no list of sources.
+        ConfigurationError: this is no list of sources.
     """
-    if not _is_list(sources):
+    if not isinstance(sources, Sequence) or isinstance(sources, str):
         raise ConfigurationError(
             f"sources={sources!r}: expected a list of sources. Put a single one in brackets."
         )
-    return [load_one(source) for source in sources]
+    for source in sources:
+        _check_source(source)
+    return [load_source(source) for source in sources]
 
 
-def _is_list(sources: object) -> bool:
-    return isinstance(sources, Sequence) and not isinstance(sources, str)
+def load_sources(
+    sources: Sequence[SourceLike], max_samples: int | None = None, seed: int = 42, *, least: int = 1
+) -> list[NerSource]:
+    """Load the sources of one alignment, sorted by name, sampled if asked.
+
+    Args:
+        sources: known names, paths, ``"name=path"``, Hub dataset ids or loaded sources.
+        max_samples: sentences a split that each is cut to.
+        seed: of the sample.
+        least: how many are needed.
+
+    Raises:
+        SourceNotFoundError, SourceError: one cannot be found or read.
+        ConfigurationError: too few, or two that cannot be told apart.
+    """
+    if not isinstance(sources, Sequence) or isinstance(sources, str) or len(sources) < least:
+        few = "at least two sources to align" if least == 2 else "at least one source"
+        raise ConfigurationError(f"sources={sources!r}: expected a list of {few}.")
+    if max_samples is not None and not is_count(max_samples):
+        raise ConfigurationError(f"max_samples={max_samples!r}: expected a positive number.")
+    check_seed(seed)
+    texts = [source for source in sources if not isinstance(source, NerSource)]
+    doubled = sorted({os.fspath(text) for text in texts if texts.count(text) > 1})
+    if doubled:
+        raise ConfigurationError(f"given twice: {', '.join(doubled)}. Name each source once.")
+    loaded = load_each(sources)
+    check_names(loaded)
+    if max_samples is not None:
+        loaded = [source.sample(max_samples, seed) for source in loaded]
+    return sorted(loaded, key=lambda source: source.name)
 
 
 def _check_source(source: object) -> None:
@@ -296,32 +318,6 @@ def _check_source(source: object) -> None:
             f"source {source!r}: expected a known name, a path, 'name=path', a Hub dataset id, or what load_source "
             "gives. Pass one of these."
         )
-
-
-def load_all(
-    sources: Sequence[SourceLike], sentences: int | None, seed: int, least: int = 2
-) -> list[NerSource]:
-    """Load sources, sorted by name, sampled if asked.
-
-    Raises:
-        ConfigurationError: too few, or two that cannot be told apart.
-    """
-    if not _is_list(sources) or len(sources) < least:
-        few = "at least two sources to align" if least == 2 else "at least one source"
-        raise ConfigurationError(f"sources={sources!r}: expected a list of {few}.")
-    check_sentences(sentences)
-    check_seed(seed)
-    for source in sources:
-        _check_source(source)
-    given = [source for source in sources if not isinstance(source, NerSource)]
-    doubled = sorted({os.fspath(s) for s in given if given.count(s) > 1})
-    if doubled:
-        raise ConfigurationError(f"given twice: {', '.join(doubled)}. Name each source once.")
-    loaded = [load_one(source) for source in sources]
-    check_names(loaded)
-    if sentences is not None:
-        loaded = [source.sample(sentences, seed) for source in loaded]
-    return sorted(loaded, key=lambda source: source.name)
 
 
 def check_names(sources: Iterable[NerSource]) -> None:

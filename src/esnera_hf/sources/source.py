@@ -15,6 +15,8 @@ import numpy as np
 from datasets import DatasetDict, Features, List, Value
 
 from esnera_hf._internal.arrow import count_tokens_and_entities, text_digests
+from esnera_hf._internal.checks import is_count
+from esnera_hf.errors import ConfigurationError
 from esnera_hf.tagging import Entity, LabelRef, entities_from_tags
 
 
@@ -173,6 +175,7 @@ class SourceSummary:
         notes: splits that were cut, renamed or not loaded.
         language: BCP 47 code, ``""`` where unknown.
         provenance: where the source comes from.
+        max_samples: sentences a split that it was cut to; ``None`` where it is whole.
     """
 
     name: str
@@ -185,6 +188,7 @@ class SourceSummary:
     notes: tuple[str, ...]
     language: str = ""
     provenance: Provenance = Provenance()
+    max_samples: int | None = None
 
     def __str__(self) -> str:
         lines = [f"{self.name}: license {self.license}"]
@@ -217,10 +221,11 @@ class SourceSummary:
             "dropped": self.dropped,
             "repairs": self.repairs,
             "notes": list(self.notes),
+            "max_samples": self.max_samples,
         }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class NerSource:
     """A corpus in canonical form.
 
@@ -235,22 +240,31 @@ class NerSource:
         repairs: repairs made while reading, counted by kind.
         notes: what was done to the splits.
         vocabulary: labels it annotates though they may not occur, as in a sample.
-        given: what it was loaded from, as ``load_source`` takes it; ``""`` for data in
-            memory.
-        reading: the reading options that were given, by name.
+        max_samples: sentences a split that it was cut to; ``None`` where it is whole.
+        origin: name, path or Hub id it was loaded from, as ``load_source`` takes it;
+            ``""`` for data in memory.
+        reading_options: the reading options that are not the default, by name.
     """
 
     name: str
-    dataset: DatasetDict = field(repr=False)
+    dataset: DatasetDict
     license: License = License()
     language: str = ""
     provenance: Provenance = Provenance()
-    dropped: tuple[Dropped, ...] = field(default=(), repr=False)
-    repairs: Mapping[str, int] = field(default_factory=dict, repr=False)
-    notes: tuple[str, ...] = field(default=(), repr=False)
-    vocabulary: tuple[str, ...] = field(default=(), repr=False)
-    given: str = field(default="", repr=False, compare=False)
-    reading: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    dropped: tuple[Dropped, ...] = ()
+    repairs: Mapping[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    vocabulary: tuple[str, ...] = ()
+    max_samples: int | None = None
+    origin: str = field(default="", compare=False)
+    reading_options: Mapping[str, Any] = field(default_factory=dict, compare=False)
+
+    def __repr__(self) -> str:
+        sizes = ", ".join(f"{split} {len(rows):,}" for split, rows in self.dataset.items())
+        sample = f", a sample of at most {self.max_samples:,} a split" if self.max_samples else ""
+        return (
+            f"NerSource({self.name!r}: {sizes} sentences{sample}; {len(self.labels)} labels; {self.license})"
+        )
 
     @cached_property
     def labels(self) -> tuple[str, ...]:
@@ -282,6 +296,7 @@ class NerSource:
             notes=self.notes,
             language=self.language,
             provenance=self.provenance,
+            max_samples=self.max_samples,
         )
 
     @cached_property
@@ -313,18 +328,30 @@ class NerSource:
             for row_id, tokens, tags, source in zip(*columns, strict=True):
                 yield AnnotatedSentence(row_id, tokens, entities_from_tags(tags)[0], source)
 
-    def sample(self, sentences: int, seed: int) -> NerSource:
-        """Return this source with at most so many sentences a split.
+    def sample(self, max_samples: int, seed: int = 42) -> NerSource:
+        """Return this source with at most so many sentences a split; itself where none has more.
 
         It still annotates all of its labels, those that no longer occur too. The
         choice depends on the texts and the seed, not on their order, which
         is kept.
+
+        Raises:
+            ConfigurationError: the number is not positive.
         """
+        if not is_count(max_samples):
+            raise ConfigurationError(f"max_samples={max_samples!r}: expected a positive number.")
+        if all(len(rows) <= max_samples for rows in self.dataset.values()):
+            return self
         splits = {}
         for split, rows in self.dataset.items():
-            if len(rows) > sentences:
+            if len(rows) > max_samples:
                 ranked = np.argsort(text_digests(rows, seed, 8)[:, 0], kind="stable")
-                rows = rows.select(np.sort(ranked[:sentences]))
+                rows = rows.select(np.sort(ranked[:max_samples]))
             splits[split] = rows
-        note = f"sampled to at most {sentences:,} sentences a split (seed {seed})"
-        return replace(self, dataset=DatasetDict(splits), notes=(*self.notes, note), vocabulary=self.labels)
+        return replace(
+            self,
+            dataset=DatasetDict(splits),
+            notes=(*self.notes, f"sampled to at most {max_samples:,} sentences a split (seed {seed})"),
+            vocabulary=self.labels,
+            max_samples=max_samples,
+        )

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from esnera_hf._internal.console import quiet_libraries
-from esnera_hf.sources.load import SourceLike, load_all
+from esnera_hf.sources.load import SourceLike, load_sources
 from esnera_hf.taggers.settings import TrainingLike, training_settings
 from esnera_hf.taggers.source_taggers import cached_tagger, default_encoder
 
@@ -44,7 +44,7 @@ def train_tagger(
     """
     overrides = {"seed": seed, **training_settings(training or {})}
     with quiet_libraries():
-        (loaded,) = load_all([source], sentences, seed, least=1)
+        (loaded,) = load_sources([source], sentences, seed, least=1)
         name = os.fspath(encoder) if encoder is not None else default_encoder([loaded])
         cached = cached_tagger(loaded, name, overrides)
         scores = {split: cached.scores(loaded, split).to_dict() for split in ("validation", "test")}
