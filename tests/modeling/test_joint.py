@@ -22,8 +22,8 @@ from esnera_hf.modeling.hub_code.crf import ConstrainedCRF
 from esnera_hf.modeling.hub_code.windows import window_inputs
 from esnera_hf.modeling.joint import JointModel, JointTagger, RowwiseCRF
 from esnera_hf.modeling.tagger import Tagger
+from esnera_hf.modeling.tokenization import TaggingCollator
 from esnera_hf.modeling.training import (
-    JointCollator,
     JointData,
     epoch_history,
     fit_joint_tagger,
@@ -165,13 +165,13 @@ def test_the_loss_is_that_of_each_tagger_on_its_own_rows(
         batch = [rows[index] for index in chosen]
         total = torch.zeros(())
         words = 0
-        for head in {entry["head"] for entry in batch}:
-            own = JointCollator(0)([entry for entry in batch if entry["head"] == head])
+        for head in {entry["heads"] for entry in batch}:
+            own = TaggingCollator(0)([entry for entry in batch if entry["heads"] == head])
             assert own.pop("heads").tolist() == [head] * len(own["labels"])
             count = int((own["labels"] != -100).sum())
             total = total + model.head_model(head)(**own).loss * count
             words += count
-        joint = model(**JointCollator(0)(batch))["loss"]
+        joint = model(**TaggingCollator(0)(batch))["loss"]
         assert joint.item() == pytest.approx(total.item() / words, rel=1e-5)
         parameters = [p for p in model.parameters() if p.requires_grad]
         expected = torch.autograd.grad(total / words, parameters, allow_unused=True)
@@ -363,7 +363,7 @@ def test_the_mean_over_sources_chooses_the_epoch(
 ) -> None:
     figures: Iterator[float] = iter([0.9, 0.1, 0.2, 0.5, 0.5, 0.5, 0.3, 0.4, 0.5, 0.1, 0.1, 0.1])
     monkeypatch.setattr(
-        "esnera_hf.modeling.training_data.TrainingData.micro_scores",
+        "esnera_hf.modeling.training_data.TrainingData.scores",
         lambda self, prediction: {"f1": next(figures), "precision": 0.5, "recall": 0.25},
     )
     settings = {**SHORT, "early_stopping_patience": 2}

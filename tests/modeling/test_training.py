@@ -127,7 +127,7 @@ def test_the_best_epoch_is_restored_and_training_stops_early(
     scores = iter([0.0, 0.9, 0.2, 0.1, 0.3, 0.4])
     monkeypatch.setattr(
         training.TrainingData,
-        "micro_scores",
+        "scores",
         lambda self, prediction: {"f1": next(scores), "precision": 0.5, "recall": 0.5},
     )
     settings = {**FAST, "early_stopping_patience": 2}
@@ -145,7 +145,7 @@ def test_patience_outlasts_an_interruption(
     scores = iter([0.9, 0.2, 0.1, 0.3, 0.4, 0.5])
     monkeypatch.setattr(
         training.TrainingData,
-        "micro_scores",
+        "scores",
         lambda self, prediction: {"f1": next(scores), "precision": 0.5, "recall": 0.5},
     )
     settings = {**FAST, "early_stopping_patience": 2}
@@ -172,7 +172,7 @@ def test_a_training_that_had_come_to_its_end_is_not_gone_on_with(
     scores = iter([0.9, 0.2, 0.1, 0.3, 0.4, 0.99, 0.99])
     monkeypatch.setattr(
         training.TrainingData,
-        "micro_scores",
+        "scores",
         lambda self, prediction: {"f1": next(scores), "precision": 0.5, "recall": 0.5},
     )
     settings = {**FAST, "num_train_epochs": 5, "early_stopping_patience": patience}
@@ -198,7 +198,7 @@ def test_a_training_of_so_many_steps_that_was_stopped_is_not_gone_on_with(
     scores = iter([0.9, 0.2, 0.1])
     monkeypatch.setattr(
         training.TrainingData,
-        "micro_scores",
+        "scores",
         lambda self, prediction: {"f1": next(scores), "precision": 0.5, "recall": 0.5},
     )
     settings = {**FAST, "max_steps": 60, "early_stopping_patience": 2}
@@ -230,9 +230,9 @@ def test_nothing_found_does_not_count_against_patience() -> None:
     )
     state, control = TrainerState(best_metric=0.5), TrainerControl()
     for _ in range(3):
-        callback.on_evaluate(arguments, state, control, {"eval_f1": 0.0})
+        callback.on_evaluate(arguments, state, control, metrics={"eval_f1": 0.0})
     assert control.should_training_stop is False
-    callback.on_evaluate(arguments, state, control, {"eval_f1": 0.4})
+    callback.on_evaluate(arguments, state, control, metrics={"eval_f1": 0.4})
     assert control.should_training_stop is True
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from datasets import Dataset
@@ -18,7 +18,6 @@ from transformers.modeling_outputs import TokenClassifierOutput
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.modeling.hub_code.crf import FORBIDDEN, ConstrainedCRF
 from esnera_hf.modeling.hub_code.modeling_crf_tagger import CrfTagger
-from esnera_hf.modeling.tokenization import TaggingCollator
 from esnera_hf.modeling.training_data import TrainingData
 from esnera_hf.sources.partial_annotation import AllowedLabels, PartialAnnotation
 from esnera_hf.tagging import OUTSIDE
@@ -192,13 +191,3 @@ def partial_rows(data: TrainingData, model: PartialTagger, annotation: PartialAn
     rows = data.rows("train")
     model.candidate_tags = tags
     return rows.add_column("candidates", [tags.sources[sources[index]] for index in rows["sentence"]])
-
-
-class PartialCollator(TaggingCollator):
-    """Pads training rows and says of which source each is, where that is known."""
-
-    def __call__(self, rows: Sequence[dict[str, Any]]) -> dict[str, Tensor]:
-        batch = super().__call__(list(rows))
-        if "candidates" in rows[0]:
-            batch["candidates"] = torch.tensor([row["candidates"] for row in rows])
-        return batch

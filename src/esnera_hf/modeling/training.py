@@ -6,7 +6,6 @@ import math
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +23,7 @@ from transformers import (
     PreTrainedTokenizerBase,
     Trainer,
     TrainerCallback,
-    TrainerControl,
     TrainerState,
-    TrainingArguments,
     set_seed,
 )
 from transformers.trainer import TRAINER_STATE_NAME
@@ -41,58 +38,13 @@ from esnera_hf.modeling.checkpoints import CheckpointRecorder, best_of_stopped, 
 from esnera_hf.modeling.encoders import load_encoder, window_length
 from esnera_hf.modeling.hub_code.modeling_crf_tagger import CrfTagger
 from esnera_hf.modeling.joint import JointModel, JointTagger
-from esnera_hf.modeling.partial import PartialCollator, PartialTagger, partial_rows
+from esnera_hf.modeling.partial import PartialTagger, partial_rows
 from esnera_hf.modeling.tagger import Tagger
 from esnera_hf.modeling.tokenization import TaggingCollator
 from esnera_hf.modeling.training_data import FIGURES, TrainingData
 from esnera_hf.sources.partial_annotation import PartialAnnotation
 from esnera_hf.sources.source import NerSource
 from esnera_hf.tagging import iob2_tag_set
-
-
-class TrainingProgress(TrainerCallback):  # type: ignore[misc]
-    """A progress bar over the steps of a training, with the validation F1 of the epochs behind it.
-
-    Args:
-        name: what is trained on.
-    """
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.bar: tqdm[Any] | None = None
-
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        if state.is_world_process_zero:
-            self.bar = tqdm(
-                total=state.max_steps, initial=state.global_step, desc=f"train {self.name}", file=sys.stderr
-            )
-
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        if self.bar is not None:
-            self.bar.update(state.global_step - self.bar.n)
-
-    def on_evaluate(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        metrics: dict[str, float],
-        **kwargs: Any,
-    ) -> None:
-        if self.bar is not None and state.epoch is not None:
-            loss = next((e["loss"] for e in reversed(state.log_history) if "loss" in e), float("nan"))
-            self.bar.set_postfix_str(f"epoch {state.epoch:.0f}, loss {loss:.4f}, F1 {metrics['eval_f1']:.3f}")
-
-    def on_train_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        if self.bar is not None:
-            self.bar.close()
-            self.bar = None
 
 
 def fit_tagger(
@@ -138,15 +90,7 @@ def fit_tagger(
         rows, trained = data.rows("train"), model
     else:
         rows, trained = partial_rows(data, model, annotation), model.trained()
-    trainer = TaggerTrainer(
-        model,
-        arguments,
-        rows,
-        data.validation_rows,
-        data_collator=PartialCollator(data.pad_id),
-        compute_metrics=data.micro_scores,
-        preprocess_logits_for_metrics=partial(_best_paths, model),
-    )
+    trainer = TaggerTrainer(model, arguments, rows, data)
     trainer.fit(source.name)
     tagger = Tagger(trained.eval(), tokenizer)
     return tagger.with_record(
@@ -156,8 +100,53 @@ def fit_tagger(
     )
 
 
-def _best_paths(model: CrfTagger, emissions: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    return model.crf.viterbi(emissions, labels != -100)
+def fit_joint_tagger(
+    sources: Sequence[NerSource], encoder: str, output_dir: Path, training: TrainingLike | None = None
+) -> JointTagger:
+    """Train one encoder with a head per source on the train splits of all of them.
+
+    An epoch has as many rows as all train splits together, drawn by
+    :class:`TemperatureSampler`. The mean over sources of the micro-F1 on their
+    validation splits chooses the epoch, so that each counts alike. A training
+    that was interrupted goes on from its last checkpoint in ``output_dir``.
+
+    Args:
+        sources: the corpora, of different names.
+        encoder: folder or Hub id of a pretrained encoder.
+        output_dir: where checkpoints go.
+        training: settings that win over those chosen for encoder and corpora.
+
+    Returns:
+        The tagger of the best epoch. Its record holds ``validation`` scores by
+        source, ``history`` (per epoch: ``epoch``, training ``loss``, ``f1``,
+        ``precision``, ``recall`` on validation, micro, as means over the sources,
+        and by ``sources``) and the ``arguments`` that mattered.
+
+    Raises:
+        EncoderError: the encoder cannot be loaded.
+        ConfigurationError: a setting cannot be set.
+    """
+    base, tokenizer = load_encoder(encoder)
+    sentences = sum(len(source.dataset["train"]) for source in sources)
+    arguments = choose_arguments(base, sentences, str(output_dir), training or {})
+    set_seed(arguments.seed)
+    model = JointModel.from_encoder(
+        base,
+        {source.name: iob2_tag_set(source.labels) for source in sources},
+        window_length=window_length(base, tokenizer, arguments.window_length),
+    )
+    data = JointData(sources, tokenizer, model)
+    trainer = JointTrainer(model, arguments, data.train_rows, data)
+    names = [source.name for source in sources]
+    trainer.fit(", ".join(names))
+    tagger = JointTagger(model, tokenizer)
+    scores = (tagger.head(source.name).evaluate(source.sentences("validation")) for source in sources)
+    record = {
+        "validation": {name: own.to_dict() for name, own in zip(names, scores, strict=True)},
+        "history": epoch_history(trainer.state.log_history, names),
+        "arguments": {**arguments.reported(), "sampling_exponent": arguments.sampling_exponent},
+    }
+    return JointTagger(model, tokenizer, record)
 
 
 class TaggerTrainer(Trainer):  # type: ignore[misc]
@@ -167,30 +156,35 @@ class TaggerTrainer(Trainer):  # type: ignore[misc]
         model: with an ``encoder`` and ``head_parameters``.
         arguments: of the training.
         rows: to train on.
-        validation_rows: to choose the epoch by.
-        **options: of the Trainer.
+        data: the rows to choose the epoch by, and scores on them.
     """
 
     def __init__(
         self,
-        model: PreTrainedModel,
+        model: CrfTagger | JointModel,
         arguments: TaggerTrainingArguments,
         rows: Dataset,
-        validation_rows: Dataset,
-        **options: Any,
+        data: TrainingData | JointData,
     ) -> None:
         super().__init__(
             model=model,
             args=arguments,
             train_dataset=rows,
-            eval_dataset=validation_rows,
+            eval_dataset=data.validation_rows,
+            data_collator=TaggingCollator(data.pad_id),
+            compute_metrics=data.scores,
+            preprocess_logits_for_metrics=self.best_paths,
             # Whoever stops a training after a checkpoint finds that recorded.
             callbacks=[CheckpointRecorder(), EarlyStopping(arguments.early_stopping_patience)],
             optimizers=(tagger_optimizer(model, arguments), None),
-            **options,
         )
         self.remove_callback(PrinterCallback)
         self.remove_callback(ProgressCallback)
+
+    def best_paths(self, emissions: Any, labels: Tensor) -> Tensor:
+        """Return the best tag ids of a batch, shape (rows, words), -100 where masked."""
+        paths: Tensor = self.model.crf.viterbi(emissions, labels != -100)
+        return paths
 
     def fit(self, name: str) -> None:
         """Train from the last checkpoint on.
@@ -230,14 +224,118 @@ class TaggerTrainer(Trainer):  # type: ignore[misc]
         return None
 
 
+class JointTrainer(TaggerTrainer):
+    """A Trainer that draws its rows from several sources."""
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> TemperatureSampler:
+        rows = self.train_dataset if train_dataset is None else train_dataset
+        lengths: dict[int, list[int]] = {}
+        for head, length in zip(rows["heads"], rows["length"], strict=True):
+            lengths.setdefault(head, []).append(length)
+        batch = self.args.train_batch_size * self.args.gradient_accumulation_steps
+        seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
+        return TemperatureSampler(
+            [lengths[head] for head in sorted(lengths)], batch, self.args.sampling_exponent, seed
+        )
+
+    def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, **options: Any) -> Any:
+        """Compute the loss; of several processes each lets all heads have gradients.
+
+        The others wait for those of heads that are absent from this one's rows.
+        """
+        computed = super().compute_loss(model, inputs, return_outputs=return_outputs, **options)
+        if self.args.world_size == 1 or not model.training:
+            return computed
+        nothing = 0.0 * sum(parameter.sum() for parameter in self.model.head_parameters())
+        return (computed[0] + nothing, computed[1]) if return_outputs else computed + nothing
+
+    def best_paths(self, emissions: Any, labels: Tensor) -> Tensor:
+        """Return the best tag ids of a batch, each row's by its own head."""
+        logits, heads = emissions
+        paths: Tensor = self.model.best_paths(logits, heads, labels != -100)
+        return paths
+
+
+class JointData:
+    """The training and validation rows of several sources, each with its head, and the scores on the latter.
+
+    Args:
+        sources: the corpora, in the order of the model's heads.
+        tokenizer: of the model's encoder.
+        model: the model to train.
+    """
+
+    def __init__(
+        self, sources: Sequence[NerSource], tokenizer: PreTrainedTokenizerBase, model: JointModel
+    ) -> None:
+        self.pad_id: int = tokenizer.pad_token_id
+        self.parts = {
+            source.name: TrainingData(source, tokenizer, model.head_model(index))
+            for index, source in enumerate(sources)
+        }
+        self.train_rows = _with_heads([part.rows("train") for part in self.parts.values()])
+        self.validation_rows = _with_heads([part.validation_rows for part in self.parts.values()])
+
+    def scores(self, prediction: EvalPrediction) -> dict[str, float]:
+        """Score the paths of each source's rows and return the means, and each source's own."""
+        by_source: dict[str, float] = {}
+        start = 0
+        for name, part in self.parts.items():
+            end = start + len(part.validation_rows)
+            own = part.scores(EvalPrediction(prediction.predictions[start:end], None))
+            by_source |= {f"{figure}/{name}": own[figure] for figure in FIGURES}
+            start = end
+        means = {
+            figure: float(np.mean([by_source[f"{figure}/{name}"] for name in self.parts]))
+            for figure in FIGURES
+        }
+        return {**means, **by_source}
+
+
+def _with_heads(parts: Sequence[Dataset]) -> Dataset:
+    return concatenate_datasets(
+        [rows.add_column("heads", np.full(len(rows), index)) for index, rows in enumerate(parts)]
+    )
+
+
+class TrainingProgress(TrainerCallback):  # type: ignore[misc]
+    """A progress bar over the steps of a training, with the validation F1 of the epochs behind it.
+
+    Args:
+        name: of the data that is trained on.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.bar: Any = None
+
+    def on_train_begin(self, args: Any, state: TrainerState, control: Any, **kwargs: Any) -> None:
+        if state.is_world_process_zero:
+            title = f"train {self.name}"
+            self.bar = tqdm(total=state.max_steps, initial=state.global_step, desc=title, file=sys.stderr)
+
+    def on_step_end(self, args: Any, state: TrainerState, control: Any, **kwargs: Any) -> None:
+        if self.bar is not None:
+            self.bar.update(state.global_step - self.bar.n)
+
+    def on_evaluate(self, args: Any, state: TrainerState, control: Any, **kwargs: Any) -> None:
+        if self.bar is not None and state.epoch is not None:
+            loss = next((e["loss"] for e in reversed(state.log_history) if "loss" in e), math.nan)
+            f1 = kwargs["metrics"]["eval_f1"]
+            self.bar.set_postfix_str(f"epoch {state.epoch:.0f}, loss {loss:.4f}, F1 {f1:.3f}")
+
+    def on_train_end(self, args: Any, state: TrainerState, control: Any, **kwargs: Any) -> None:
+        if self.bar is not None:
+            self.bar.close()
+            self.bar = None
+
+
 class EarlyStopping(EarlyStoppingCallback):  # type: ignore[misc]
     """Early stopping that starts counting once anything is found: a CRF predicts only ``O`` at first."""
 
-    def on_evaluate(
-        self, args: Any, state: Any, control: Any, metrics: dict[str, float], **kwargs: Any
-    ) -> None:
-        if metrics["eval_f1"] > 0:
-            super().on_evaluate(args, state, control, metrics, **kwargs)
+    def on_evaluate(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if kwargs["metrics"]["eval_f1"] > 0:
+            super().on_evaluate(args, state, control, **kwargs)
 
 
 def tagger_optimizer(model: PreTrainedModel, arguments: TaggerTrainingArguments) -> torch.optim.Optimizer:
@@ -354,139 +452,3 @@ class TemperatureSampler(Sampler[int]):
 
 def _seed(*parts: int) -> int:
     return int(np.random.SeedSequence([part % 2**32 for part in parts]).generate_state(1)[0])
-
-
-def fit_joint_tagger(
-    sources: Sequence[NerSource], encoder: str, output_dir: Path, training: TrainingLike | None = None
-) -> JointTagger:
-    """Train one encoder with a head per source on the train splits of all of them.
-
-    An epoch has as many rows as all train splits together, drawn by
-    :class:`TemperatureSampler`. The mean over sources of the micro-F1 on their
-    validation splits chooses the epoch, so that each counts alike. A training
-    that was interrupted goes on from its last checkpoint in ``output_dir``.
-
-    Args:
-        sources: the corpora, of different names.
-        encoder: folder or Hub id of a pretrained encoder.
-        output_dir: where checkpoints go.
-        training: settings that win over those chosen for encoder and corpora.
-
-    Returns:
-        The tagger of the best epoch. Its record holds ``validation`` scores by
-        source, ``history`` (per epoch: ``epoch``, training ``loss``, ``f1``,
-        ``precision``, ``recall`` on validation, micro, as means over the sources,
-        and by ``sources``) and the ``arguments`` that mattered.
-
-    Raises:
-        EncoderError: the encoder cannot be loaded.
-        ConfigurationError: a setting cannot be set.
-    """
-    base, tokenizer = load_encoder(encoder)
-    sentences = sum(len(source.dataset["train"]) for source in sources)
-    arguments = choose_arguments(base, sentences, str(output_dir), training or {})
-    set_seed(arguments.seed)
-    model = JointModel.from_encoder(
-        base,
-        {source.name: iob2_tag_set(source.labels) for source in sources},
-        window_length=window_length(base, tokenizer, arguments.window_length),
-    )
-    data = JointData(sources, tokenizer, model)
-    trainer = JointTrainer(
-        model,
-        arguments,
-        data.train_rows,
-        data.validation_rows,
-        data_collator=JointCollator(data.pad_id),
-        compute_metrics=data.mean_scores,
-        preprocess_logits_for_metrics=partial(_best_joint_paths, model),
-    )
-    names = [source.name for source in sources]
-    trainer.fit(", ".join(names))
-    tagger = JointTagger(model, tokenizer)
-    scores = (tagger.head(source.name).evaluate(source.sentences("validation")) for source in sources)
-    record = {
-        "validation": {name: own.to_dict() for name, own in zip(names, scores, strict=True)},
-        "history": epoch_history(trainer.state.log_history, names),
-        "arguments": {**arguments.reported(), "sampling_exponent": arguments.sampling_exponent},
-    }
-    return JointTagger(model, tokenizer, record)
-
-
-class JointData:
-    """The training and validation rows of several sources, each with its head, and the scores on the latter.
-
-    Args:
-        sources: the corpora, in the order of the model's heads.
-        tokenizer: of the model's encoder.
-        model: the model to train.
-    """
-
-    def __init__(
-        self, sources: Sequence[NerSource], tokenizer: PreTrainedTokenizerBase, model: JointModel
-    ) -> None:
-        self.pad_id: int = tokenizer.pad_token_id
-        self.parts = {
-            source.name: TrainingData(source, tokenizer, model.head_model(index))
-            for index, source in enumerate(sources)
-        }
-        self.train_rows = _with_heads([part.rows("train") for part in self.parts.values()])
-        self.validation_rows = _with_heads([part.validation_rows for part in self.parts.values()])
-
-    def mean_scores(self, prediction: EvalPrediction) -> dict[str, float]:
-        """Score the paths of each source's rows and return the means, and each source's own."""
-        scores: dict[str, float] = {}
-        start = 0
-        for name, part in self.parts.items():
-            end = start + len(part.validation_rows)
-            own = part.micro_scores(EvalPrediction(prediction.predictions[start:end], None))
-            scores |= {f"{figure}/{name}": own[figure] for figure in FIGURES}
-            start = end
-        means = {
-            figure: float(np.mean([scores[f"{figure}/{name}"] for name in self.parts])) for figure in FIGURES
-        }
-        return {**means, **scores}
-
-
-class JointCollator(TaggingCollator):
-    """Pads training rows and adds the head of each."""
-
-    def __call__(self, rows: list[dict[str, Any]]) -> dict[str, Tensor]:
-        return {**super().__call__(rows), "heads": torch.tensor([row["head"] for row in rows])}
-
-
-class JointTrainer(TaggerTrainer):
-    """A Trainer that draws its rows from several sources."""
-
-    def _get_train_sampler(self, train_dataset: Any = None) -> TemperatureSampler:
-        rows = self.train_dataset if train_dataset is None else train_dataset
-        lengths: dict[int, list[int]] = {}
-        for head, length in zip(rows["head"], rows["length"], strict=True):
-            lengths.setdefault(head, []).append(length)
-        batch = self.args.train_batch_size * self.args.gradient_accumulation_steps
-        seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
-        return TemperatureSampler(
-            [lengths[head] for head in sorted(lengths)], batch, self.args.sampling_exponent, seed
-        )
-
-    def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, **options: Any) -> Any:
-        """Compute the loss; of several processes each lets all heads have gradients.
-
-        The others wait for those of heads that are absent from this one's rows.
-        """
-        computed = super().compute_loss(model, inputs, return_outputs=return_outputs, **options)
-        if self.args.world_size == 1 or not model.training:
-            return computed
-        nothing = 0.0 * sum(parameter.sum() for parameter in self.model.head_parameters())
-        return (computed[0] + nothing, computed[1]) if return_outputs else computed + nothing
-
-
-def _best_joint_paths(model: JointModel, outputs: tuple[Tensor, Tensor], labels: Tensor) -> Tensor:
-    emissions, heads = outputs
-    return model.best_paths(emissions, heads, labels != -100)
-
-
-def _with_heads(parts: Sequence[Dataset]) -> Dataset:
-    return concatenate_datasets(
-        [rows.add_column("head", np.full(len(rows), index)) for index, rows in enumerate(parts)]
-    )

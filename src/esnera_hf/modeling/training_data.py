@@ -31,8 +31,6 @@ _ROW_FEATURES = Features(
         "length": Value("int32"),
     }
 )
-
-
 #: The validation scores of an epoch: micro, over all labels.
 FIGURES = ("f1", "precision", "recall")
 
@@ -106,7 +104,7 @@ class TrainingData:
             )
         return windows
 
-    def micro_scores(self, prediction: EvalPrediction) -> dict[str, float]:
+    def scores(self, prediction: EvalPrediction) -> dict[str, float]:
         """Put the windows' paths together into sentences and score them against the gold entities."""
         pieces: dict[int, list[tuple[Window, list[Entity]]]] = {}
         for row, path in zip(self.validation_rows, prediction.predictions, strict=True):
