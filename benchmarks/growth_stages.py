@@ -153,10 +153,10 @@ def look_into(context: Context) -> Measured:
 
 
 def screening(context: Context) -> Measured:
-    from esnera_hf.similarity.overlap import screen
+    from esnera_hf.sources.overlap import mention_overlap
 
     sources = context.sources()
-    return timed(lambda: screen(sources), sum(len(source.dataset["train"]) for source in sources))[1]
+    return timed(lambda: mention_overlap(sources), sum(len(source.dataset["train"]) for source in sources))[1]
 
 
 def leaking(context: Context) -> Measured:

@@ -37,7 +37,7 @@ from esnera_hf.alignment.naming import mapping_from_history
 from esnera_hf.similarity.equivalence import relate
 from esnera_hf.similarity.evidence import gather_evidence
 from esnera_hf.similarity.matrix import SimilarityMatrix
-from esnera_hf.similarity.overlap import screen
+from esnera_hf.sources.overlap import mention_overlap
 from esnera_hf.tagging import LabelRef
 
 FREQUENT = 50
@@ -89,7 +89,7 @@ def evidence_of_halves(
             whole.append(as_source(half, sentences))
             sources.append(as_source(half, sentences[: options.sentences // 2]))
     found = gather_evidence(sources, encoder, evidence_settings(options, sources))
-    return HalvesEvidence(found.matrix, found.sums, screen(whole))
+    return HalvesEvidence(found.matrix, found.sums, mention_overlap(whole))
 
 
 def halves(corpus: str, rows: Sequence[PooledSentence], seed: int) -> dict[str, list[PooledSentence]]:

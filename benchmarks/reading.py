@@ -16,7 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from esnera_hf._internal.console import quiet_libraries
-from esnera_hf.similarity.overlap import screen
+from esnera_hf.sources.overlap import mention_overlap
 from esnera_hf.sources.duplicates import find_duplicates
 from esnera_hf.sources.load import load_source
 
@@ -45,7 +45,7 @@ def main() -> None:
         duplicates = find_duplicates(sources)
         rows.append((f"duplicates ({len(duplicates.pairs):,} pairs)", time.perf_counter() - started))
         started = time.perf_counter()
-        screening = screen(sources)
+        screening = mention_overlap(sources)
         rows.append((f"screened ({len(screening.overlaps)} labels)", time.perf_counter() - started))
     print(f"| 2 × {options.sentences:,} sentences of {WORDS} words | seconds |\n| --- | ---: |")
     for what, seconds in [*rows, ("together", sum(seconds for _, seconds in rows))]:

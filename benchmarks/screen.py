@@ -4,7 +4,7 @@ Screens every listed pair of real corpora of one language and ranks its label
 pairs by their similarity. Positives are the pairs the gold calls equal
 (confidence verified or high), negatives all others. Prints a Markdown table of
 average precisions, with the shares scaled by the number of forms they rest on
-(as ``Screening.matrix`` does) and as they are; a pair that cannot be
+(as ``MentionOverlap.matrix`` does) and as they are; a pair that cannot be
 measured ranks last.
 
     python benchmarks/screen.py --data $ESNERA_DATA_DIR --gold gold_alignments.json
@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from esnera_hf._internal.console import quiet_libraries
-from esnera_hf.similarity.overlap import Screening, screen
+from esnera_hf.sources.overlap import MentionOverlap, mention_overlap
 from esnera_hf.sources.load import load_source
 from esnera_hf.sources.source import NerSource
 from esnera_hf.tagging import LabelRef
@@ -53,7 +53,7 @@ def main() -> None:
     notes = []
     for shown, splits in SPLITS.items():
         started = time.process_time()
-        screenings = {(a, b): screen([sources[a], sources[b]], splits=splits) for a, b in kinds}
+        screenings = {(a, b): mention_overlap([sources[a], sources[b]], splits=splits) for a, b in kinds}
         seconds = time.process_time() - started
         for kind in ("all", "independent"):
             chosen = [pair for pair in kinds if kind in ("all", kinds[pair])]
@@ -82,7 +82,7 @@ def print_rows(
     pairs: list[Pair],
     gold: list[dict[str, Any]],
     sources: dict[str, NerSource],
-    screenings: dict[Pair, Screening],
+    screenings: dict[Pair, MentionOverlap],
 ) -> None:
     equal = {
         frozenset({(record["a"], record["label_a"]), (record["b"], record["label_b"])})
@@ -100,7 +100,7 @@ def print_rows(
         print(f"| {head} | {len(labels):,} | {truth.sum()} | {unknown} | {combination} | {figures} |")
 
 
-def combined(screening: Screening, x: LabelRef, y: LabelRef, combination: str, *, scaled: bool) -> float:
+def combined(screening: MentionOverlap, x: LabelRef, y: LabelRef, combination: str, *, scaled: bool) -> float:
     """Combine the shares of both directions, NaN if neither can be measured."""
     found = {overlap.label: overlap for overlap in screening.overlaps}
     matrix = screening.matrix([x, y])

@@ -42,7 +42,7 @@ from esnera_hf.report.report import Report
 from esnera_hf.similarity.empirical import cross_predictions
 from esnera_hf.similarity.equivalence import relate
 from esnera_hf.similarity.matrix import SimilarityMatrix
-from esnera_hf.similarity.overlap import screen
+from esnera_hf.sources.overlap import mention_overlap
 from esnera_hf.similarity.semantic import semantic_similarity, sum_vectors
 from esnera_hf.sources.leakage import Leak, find_leaks, left_out_of_train
 from esnera_hf.sources.licenses import strictest_terms
@@ -160,7 +160,7 @@ def measure(sources: Sequence[NerSource], taggers: Mapping[str, LookupTagger]) -
     }
     train = {source.name: source.summary.entities["train"] for source in sources}
     support = np.array([train[ref.source].get(ref.label, 0) for ref in labels], dtype=np.int64)
-    overlap = screen(sources).matrix(labels)
+    overlap = mention_overlap(sources).matrix(labels)
     return SimilarityMatrix(tuple(labels), support, *counts, semantic_similarity(sums, labels), overlap)
 
 

@@ -34,7 +34,7 @@ def corpora(tmp_path: Path) -> list[str]:
 def test_names_and_paths_are_loaded(corpora: list[str], tmp_path: Path) -> None:
     loaded = [esnera_hf.load_source(path) for path in corpora]
     assert esnera_hf.inspect(corpora[0]) == esnera_hf.inspect(loaded[0])
-    assert esnera_hf.screen(corpora) == esnera_hf.screen(loaded)
+    assert esnera_hf.inspect(corpora) == esnera_hf.inspect(loaded)
     assert esnera_hf.find_duplicates(corpora) == esnera_hf.find_duplicates(loaded)
     files = esnera_hf.export(Path(corpora[0]), tmp_path / "out", "conll")
     assert [file.name for file in files] == ["train.conll", "validation.conll", "test.conll"]
@@ -59,7 +59,6 @@ SOURCES = [make_source(name, {"train": [row("anna/B-PER " + name)]}) for name in
     [
         (lambda: esnera_hf.inspect(3), "source 3: expected a known name, a path, "),
         (lambda: esnera_hf.inspect(SOURCES[0].dataset), "a Dataset has no name: pass load_source"),
-        (lambda: esnera_hf.screen("a"), "sources='a': expected a list of sources"),
         (
             lambda: esnera_hf.find_duplicates(SOURCES[0]),
             "expected a list of sources. Put a single one in brackets",

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esnera_hf.similarity.matrix import SimilarityMatrix
-from esnera_hf.similarity.overlap import Screening
+from esnera_hf.sources.overlap import MentionOverlap
 from esnera_hf.similarity.semantic import LabelCentroids, semantic_similarity
 from esnera_hf.tagging import LabelRef
 from quality.corpora import PooledSentence
@@ -115,7 +115,7 @@ class HalvesEvidence:
 
     matrix: SimilarityMatrix
     sums: Mapping[str, LabelCentroids]
-    screening: Screening
+    screening: MentionOverlap
 
 
 def unified(case: KnownCase, evidence: HalvesEvidence) -> SimilarityMatrix:
@@ -148,7 +148,7 @@ def unified(case: KnownCase, evidence: HalvesEvidence) -> SimilarityMatrix:
     )
 
 
-def _overlap(halves: Sequence[Half], screening: Screening) -> NDArray[np.float64]:
+def _overlap(halves: Sequence[Half], screening: MentionOverlap) -> NDArray[np.float64]:
     """Return the overlap of mentions under the halves' labels: the mean over the forms of all that each stands for."""
     known = {(overlap.label, overlap.other): overlap for overlap in screening.overlaps}
     places = [(half, name) for half in halves for name in half.labels]

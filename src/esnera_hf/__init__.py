@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from esnera_hf.settings import AlignSettings
     from esnera_hf.similarity.evidence import EvidenceSettings
     from esnera_hf.similarity.matrix import SimilarityMatrix
-    from esnera_hf.similarity.overlap import screen
     from esnera_hf.sources.duplicates import find_duplicates
     from esnera_hf.sources.inspect import inspect
     from esnera_hf.sources.load import load_source
@@ -63,7 +62,6 @@ _HOMES = {
     "find_duplicates": "sources.duplicates",
     "inspect": "sources.inspect",
     "load_source": "sources.load",
-    "screen": "similarity.overlap",
     "train_tagger": "taggers.train",
     "view": "merging.label_levels",
 }
@@ -92,7 +90,6 @@ __all__ = [
     "find_duplicates",
     "inspect",
     "load_source",
-    "screen",
     "train_tagger",
     "view",
 ]

@@ -14,7 +14,7 @@ from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.alignment.mapping_yaml import MappedLabel
 from esnera_hf.merging.merge import merge_sources
 from esnera_hf.similarity.empirical import cross_predictions
-from esnera_hf.similarity.overlap import screen
+from esnera_hf.sources.overlap import mention_overlap
 from esnera_hf.sources import build, duplicates, source
 from esnera_hf.sources.duplicates import find_pairs
 from esnera_hf.sources.leakage import find_leaks
@@ -120,9 +120,9 @@ class TestBytesASentence:
     def test_finding_duplicates(self, loaded: dict[int, list[NerSource]]) -> None:
         assert grown(lambda size: find_leaks(loaded[size])) < 500
 
-    def test_screening(self, loaded: dict[int, list[NerSource]]) -> None:
+    def test_mention_overlap(self, loaded: dict[int, list[NerSource]]) -> None:
         # Nearly every mention is a form of its own here, and forms are kept.
-        assert grown(lambda size: screen(loaded[size])) < 300
+        assert grown(lambda size: mention_overlap(loaded[size])) < 300
 
     def test_merging(self, loaded: dict[int, list[NerSource]]) -> None:
         assert grown(lambda size: merge_sources(loaded[size], mapping())) < 100
@@ -159,7 +159,7 @@ def test_sentences_are_made_one_at_a_time(
 
     monkeypatch.setattr(source, "AnnotatedSentence", Counted)
     sources = [NerSource(own.name, own.dataset) for own in loaded[LARGE]]
-    screen(sources)
+    mention_overlap(sources)
     merge_sources(sources, mapping(), find_leaks(sources))
     assert 0 < most <= 5
 
@@ -175,7 +175,7 @@ def test_the_size_of_batches_changes_nothing(
         merged = merge_sources(sources, mapping(), find_leaks(sources))
         return (
             [(own.fingerprint, str(own.summary)) for own in sources],
-            str(screen(sources)),
+            str(mention_overlap(sources)),
             pairs.first.tolist(),
             pairs.second.tolist(),
             {split: rows.to_list() for split, rows in merged.items()},

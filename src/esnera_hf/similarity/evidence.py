@@ -12,7 +12,7 @@ from esnera_hf._internal.console import lap
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.similarity.empirical import SpanMatch, cross_predictions
 from esnera_hf.similarity.matrix import SimilarityMatrix
-from esnera_hf.similarity.overlap import screen
+from esnera_hf.sources.overlap import mention_overlap
 from esnera_hf.similarity.semantic import Center, LabelCentroids, semantic_similarity
 from esnera_hf.sources.source import NerSource
 from esnera_hf.taggers.settings import (
@@ -135,7 +135,7 @@ def gather_evidence(
         )
         semantic = semantic_similarity(sums, labels, settings.center)
     with lap(seconds, "screen"):
-        overlap = screen(screened or sources).matrix(labels)
+        overlap = mention_overlap(screened or sources).matrix(labels)
     by_name = {source.name: source.summary.entities["train"] for source in sources}
     support = np.array([by_name[ref.source].get(ref.label, 0) for ref in labels], dtype=np.int64)
     matrix = SimilarityMatrix(tuple(labels), support, matched, predicted, semantic, overlap)

@@ -15,7 +15,7 @@ from esnera_hf._internal.text import (
     pad,
     shorten,
 )
-from esnera_hf.similarity.overlap import Screening, screen
+from esnera_hf.sources.overlap import MentionOverlap, mention_overlap
 from esnera_hf.sources.duplicates import Duplicates, find_duplicates
 from esnera_hf.sources.load import SourceLike, load_each, load_source
 from esnera_hf.sources.source import NerSource, SourceSummary
@@ -71,7 +71,7 @@ class SourceComparison:
         duplicates: sentences in two splits or sources, and conflicting ones.
     """
 
-    overlap: Screening
+    overlap: MentionOverlap
     duplicates: Duplicates
 
     def __str__(self) -> str:
@@ -95,7 +95,7 @@ def inspect(
     """
     if isinstance(sources, Sequence) and not isinstance(sources, str) and len(sources) > 1:
         loaded = load_each(sources)
-        return SourceComparison(screen(loaded, splits=splits), find_duplicates(loaded))
+        return SourceComparison(mention_overlap(loaded, splits=splits), find_duplicates(loaded))
     if isinstance(sources, Sequence) and not isinstance(sources, str) and len(sources) == 1:
         sources = sources[0]
     return inspect_source(load_source(sources))  # type: ignore[arg-type]

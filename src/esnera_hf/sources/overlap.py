@@ -132,7 +132,7 @@ class NameConflict:
 
 
 @dataclass(frozen=True)
-class Screening:
+class MentionOverlap:
     """Mention overlap of every ordered pair of sources; ``str()`` gives what people read.
 
     Attributes:
@@ -175,7 +175,7 @@ class Screening:
     __repr__ = __str__
 
 
-def screen(sources: Sequence[SourceLike], *, splits: Sequence[str] = ("train",)) -> Screening:
+def mention_overlap(sources: Sequence[SourceLike], *, splits: Sequence[str] = ("train",)) -> MentionOverlap:
     """Compare the mentions of two or more sources without a model.
 
     Args:
@@ -205,7 +205,7 @@ def screen(sources: Sequence[SourceLike], *, splits: Sequence[str] = ("train",))
         for name, other in permutations(names, 2)
         for overlap in _overlaps(name, other, forms[name], counts[name, other])
     ]
-    return Screening(tuple(overlaps), tuple(_conflicts(sources, overlaps)))
+    return MentionOverlap(tuple(overlaps), tuple(_conflicts(sources, overlaps)))
 
 
 class _Forms:
@@ -340,6 +340,3 @@ def _otherwise(overlap: LabelOverlap, label: str) -> Iterator[str]:
         if name != label:
             yield from texts[:1]
     yield from overlap.free_examples[:2]
-
-
-__all__ = ["CONFLICT", "ENOUGH_FORMS", "LabelOverlap", "NameConflict", "Screening", "screen"]

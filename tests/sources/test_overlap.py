@@ -1,4 +1,4 @@
-"""The screen against brute force, and what it says to people."""
+"""Mention overlap against brute force, and as it is printed."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 
 from builders import Row, make_source, row
 from esnera_hf.errors import ConfigurationError
-from esnera_hf.similarity.overlap import LabelOverlap, screen
+from esnera_hf.sources.overlap import LabelOverlap, mention_overlap
 from esnera_hf.sources.source import NerSource
 from esnera_hf.tagging import Entity, tags_from_entities
 
 
 def overlap(sources: Sequence[NerSource], label: str, other: str) -> LabelOverlap:
-    (found,) = (o for o in screen(sources).overlaps if str(o.label) == label and o.other == other)
+    (found,) = (o for o in mention_overlap(sources).overlaps if str(o.label) == label and o.other == other)
     return found
 
 
@@ -119,12 +119,12 @@ def brute_force(source: NerSource, other: NerSource, label: str) -> tuple[object
 @given(st.lists(corpora(), min_size=2, max_size=3))
 def test_the_counts_are_those_of_brute_force(rows: list[list[Row]]) -> None:
     sources = [make_source(name, {"train": r}) for name, r in zip("abc", rows, strict=False)]
-    screening = screen(sources)
-    assert [(o.label, o.other) for o in screening.overlaps] == [
+    overlap = mention_overlap(sources)
+    assert [(o.label, o.other) for o in overlap.overlaps] == [
         (ref, other.name) for source, other in permutations(sources, 2) for ref in source.label_refs
     ]
     by_name = {source.name: source for source in sources}
-    for o in screening.overlaps:
+    for o in overlap.overlaps:
         found = (o.forms, o.found, o.annotated, o.nested, o.crossed, o.free)
         *expected, share = brute_force(by_name[o.label.source], by_name[o.other], o.label.label)
         assert found == tuple(expected)
@@ -137,7 +137,7 @@ class TestMatrix:
     def matrix(self, one: str, other: str) -> dict[tuple[str, str], float]:
         sources = [make_source("a", {"train": [row(one)]}), make_source("b", {"train": [row(other)]})]
         labels = [ref for source in sources for ref in source.label_refs]
-        found = screen(sources).matrix(labels)
+        found = mention_overlap(sources).matrix(labels)
         pairs = {
             (str(x), str(y)): float(found[i, j]) for i, x in enumerate(labels) for j, y in enumerate(labels)
         }
@@ -166,27 +166,27 @@ class TestConflicts:
         return make_source(name, {"train": rows})
 
     def test_one_name_with_two_meanings(self) -> None:
-        screening = screen([self.source("a", "Place", "firm"), self.source("b", "word", "place")])
-        (conflict,) = screening.conflicts
+        overlap = mention_overlap([self.source("a", "Place", "firm"), self.source("b", "word", "place")])
+        (conflict,) = overlap.conflicts
         assert (str(conflict.first), str(conflict.second)) == ("a:Place", "b:place")
         assert (conflict.first_share, conflict.second_share) == (0.0, 0.0)
         assert conflict.examples == ("delta", "DELTA")
         assert str(conflict).startswith("same name, different meaning? a:Place and b:place: 0% and 0%")
-        assert str(conflict) in str(screening)
+        assert str(conflict) in str(overlap)
 
     def test_one_name_with_one_meaning(self) -> None:
-        assert screen([self.source("a", "place", "firm"), self.source("b", "Place", "org")]).conflicts == ()
+        assert mention_overlap([self.source("a", "place", "firm"), self.source("b", "Place", "org")]).conflicts == ()
 
     def test_too_few_mentions_are_no_conflict(self) -> None:
         a = make_source("a", {"train": [row("x/B-place y/B-Q")]})
         b = make_source("b", {"train": [row("x/B-Q y/B-place")]})
-        assert screen([a, b]).conflicts == ()
+        assert mention_overlap([a, b]).conflicts == ()
 
 
 def test_what_is_printed() -> None:
     a = make_source("a", {"train": [row("york/B-loc york/B-loc oslo/B-loc rome/B-loc")]})
     b = make_source("b", {"train": [row("york/B-GPE new/B-ORG york/I-ORG in oslo")]})
-    lines = str(screen([a, b])).split("\n")
+    lines = str(mention_overlap([a, b])).split("\n")
     assert lines[0] == (
         "a:loc  in b: 2 of 3 mentions occur, 3 times; GPE 50% (york); not annotated 1 times (oslo); "
         "1 inside longer ones"
@@ -198,23 +198,23 @@ def test_what_is_printed() -> None:
 def test_only_the_chosen_splits_count() -> None:
     a = make_source("a", {"train": [row("x/B-P")], "test": [row("y/B-P")]})
     b = make_source("b", {"train": [row("y/B-Q")], "test": [row("x/B-Q")]})
-    assert [o.found for o in screen([a, b]).overlaps] == [0, 0]
-    assert [o.found for o in screen([a, b], splits=("train", "test")).overlaps] == [2, 2]
+    assert [o.found for o in mention_overlap([a, b]).overlaps] == [0, 0]
+    assert [o.found for o in mention_overlap([a, b], splits=("train", "test")).overlaps] == [2, 2]
 
 
 @pytest.mark.parametrize("names", ["a", "aa", ""])
 def test_two_sources_of_two_names(names: str) -> None:
     with pytest.raises(ConfigurationError, match="two or more of different names"):
-        screen([make_source(name, {}) for name in names])
+        mention_overlap([make_source(name, {}) for name in names])
 
 
 def test_examples_are_written_as_people_write() -> None:
     a = make_source("a", {"train": [row("new/B-loc york/I-loc")]})
-    (found, _) = screen([a, make_source("b", {"train": [row("new/B-GPE york/I-GPE")]})]).overlaps
+    (found, _) = mention_overlap([a, make_source("b", {"train": [row("new/B-GPE york/I-GPE")]})]).overlaps
     assert found.examples == {"GPE": ("new york",)}
 
 
 def test_examples_can_be_printed() -> None:
     tokens = ["\x1b[2J", "x" * 50]
     sources = [make_source(name, {"train": [(tokens, ["B-P", "I-P"])]}) for name in "ab"]
-    assert screen(sources).overlaps[0].examples == {"P": ("\ufffd[2J " + "x" * 34 + "…",)}
+    assert mention_overlap(sources).overlaps[0].examples == {"P": ("\ufffd[2J " + "x" * 34 + "…",)}
