@@ -16,9 +16,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from esnera_hf._internal.console import quiet_libraries
-from esnera_hf.sources.overlap import mention_overlap
 from esnera_hf.sources.duplicates import find_duplicates
 from esnera_hf.sources.load import load_source
+from esnera_hf.sources.overlap import mention_overlap
 
 WORDS = 25
 VOCABULARY = 20_000

@@ -23,8 +23,8 @@ from typing import Any
 import numpy as np
 
 from esnera_hf._internal.console import quiet_libraries
-from esnera_hf.sources.overlap import MentionOverlap, mention_overlap
 from esnera_hf.sources.load import load_source
+from esnera_hf.sources.overlap import MentionOverlap, mention_overlap
 from esnera_hf.sources.source import NerSource
 from esnera_hf.tagging import LabelRef
 

@@ -42,11 +42,11 @@ from esnera_hf.report.report import Report
 from esnera_hf.similarity.empirical import cross_predictions
 from esnera_hf.similarity.equivalence import relate
 from esnera_hf.similarity.matrix import SimilarityMatrix
-from esnera_hf.sources.overlap import mention_overlap
 from esnera_hf.similarity.semantic import semantic_similarity, sum_vectors
 from esnera_hf.sources.leakage import Leak, find_leaks, left_out_of_train
 from esnera_hf.sources.licenses import strictest_terms
 from esnera_hf.sources.load import load_source
+from esnera_hf.sources.overlap import mention_overlap
 from esnera_hf.sources.source import AnnotatedSentence, License, NerSource, Provenance
 from esnera_hf.sources.synthetic import generate_corpora
 from esnera_hf.tagging import Entity

@@ -9,7 +9,8 @@ import numpy as np
 
 from esnera_hf.modeling.encoders import MentionEncoder
 from esnera_hf.similarity.equivalence import name_similarity
-from esnera_hf.sources.overlap import MentionOverlap, mention_overlap
+from esnera_hf.sources import overlap
+from esnera_hf.sources.overlap import MentionOverlap
 from esnera_hf.sources.source import AnnotatedSentence, NerSource
 from esnera_hf.tagging import Entity
 from quality.gold import GoldPair
@@ -44,7 +45,7 @@ def mention_overlap(pairs: Sequence[GoldPair], sources: Mapping[str, NerSource])
     """Return how much of the mentions of each pair are annotated alike, the smaller of both directions."""
     wanted = {(pair.first.source, pair.second.source) for pair in pairs}
     screenings: dict[tuple[str, str], MentionOverlap] = {
-        (a, b): mention_overlap([sources[a], sources[b]])
+        (a, b): overlap.mention_overlap([sources[a], sources[b]])
         for a, b in combinations(sorted(sources), 2)
         if (a, b) in wanted
     }

@@ -14,11 +14,11 @@ from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.alignment.mapping_yaml import MappedLabel
 from esnera_hf.merging.merge import merge_sources
 from esnera_hf.similarity.empirical import cross_predictions
-from esnera_hf.sources.overlap import mention_overlap
 from esnera_hf.sources import build, duplicates, source
 from esnera_hf.sources.duplicates import find_pairs
 from esnera_hf.sources.leakage import find_leaks
 from esnera_hf.sources.load import load_source
+from esnera_hf.sources.overlap import mention_overlap
 from esnera_hf.sources.source import NerSource
 from esnera_hf.taggers.predictions import read_predictions, write_predictions
 from esnera_hf.tagging import Entity, LabelRef

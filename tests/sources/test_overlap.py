@@ -175,7 +175,10 @@ class TestConflicts:
         assert str(conflict) in str(overlap)
 
     def test_one_name_with_one_meaning(self) -> None:
-        assert mention_overlap([self.source("a", "place", "firm"), self.source("b", "Place", "org")]).conflicts == ()
+        assert (
+            mention_overlap([self.source("a", "place", "firm"), self.source("b", "Place", "org")]).conflicts
+            == ()
+        )
 
     def test_too_few_mentions_are_no_conflict(self) -> None:
         a = make_source("a", {"train": [row("x/B-place y/B-Q")]})

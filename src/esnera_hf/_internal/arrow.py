@@ -1,4 +1,4 @@
-"""What is in a merged dataset: counts by split, source, label and origin, read from Arrow in batches."""
+"""Counts and digests of datasets, worked out on Arrow arrays, a batch at a time."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ import pyarrow.compute as pc
 from datasets import ClassLabel, Dataset, DatasetDict, Features, List
 from numpy.typing import NDArray
 
-from esnera_hf.tagging import GOLD, PSEUDO, split_tag
-
+#: Rows at a time. The fingerprint of a dataset depends on it.
 _BATCH = 10_000
 
 
@@ -33,64 +32,57 @@ def list_offsets(lists: Any) -> NDArray[np.int64]:
     return np.concatenate([np.zeros(1, dtype=np.int64), ends])
 
 
-def count_tokens_and_entities(rows: Dataset) -> tuple[int, Counter[str]]:
-    """Count the tokens of a split, and its entities by label; broken tags are read as they always are.
+def count_entities(rows: Dataset) -> Counter[tuple[str, str, str]]:
+    """Count the entities of a split by source, label and origin, which is empty where there is no such column.
 
-    Raises:
-        TagError: a tag is not of IOB2.
+    Counts the tags that begin with ``B-``, texts or ids: in IOB2 one per entity.
     """
-    total = 0
+    columns = [name for name in ("source", "ner_tags", "origin") if name in rows.column_names]
+    counts: Counter[tuple[str, str, str]] = Counter()
+    for source, tags, *origins in batches(rows, *columns):
+        names, tag = _encoded(rows, "ner_tags", pc.list_flatten(tags))
+        begins = np.array([name.startswith("B-") for name in names], dtype=bool)[tag]
+        sources, owner = _encoded(rows, "source", source)
+        owner = np.repeat(owner, np.diff(list_offsets(tags)))
+        kinds, kind = [""], np.zeros(len(tag), dtype=np.int64)
+        for values in origins:
+            kinds, kind = _encoded(rows, "origin", pc.list_flatten(values))
+        codes = ((owner * len(names) + tag) * len(kinds) + kind)[begins]
+        for code, count in zip(*map(np.ndarray.tolist, np.unique(codes, return_counts=True)), strict=True):
+            place, origin = divmod(code, len(kinds))
+            counts[sources[place // len(names)], names[place % len(names)][2:], kinds[origin]] += count
+    return counts
+
+
+def count_labels(rows: Dataset) -> Counter[str]:
+    """Count the entities of a split by label."""
     counts: Counter[str] = Counter()
-    for tokens, tags in batches(rows, "tokens", "ner_tags"):
-        total += int(list_offsets(tokens)[-1])
-        encoded = pc.list_flatten(tags).dictionary_encode()
-        pairs = [split_tag(tag, "IOB2") for tag in encoded.dictionary.to_pylist()]
-        labels = list(dict.fromkeys(label for _, label in pairs))
-        codes = encoded.indices.to_numpy(zero_copy_only=False)
-        role = np.array([role for role, _ in pairs], dtype="U1")[codes]
-        label = np.array([labels.index(label) for _, label in pairs], dtype=np.int64)[codes]
-        continues = np.zeros(len(codes), dtype=bool)
-        continues[1:] = (role[1:] == "I") & (role[:-1] != "O") & (label[1:] == label[:-1])
-        starts = list_offsets(tags)[:-1]
-        continues[starts[starts < len(codes)]] = False
-        found = np.bincount(label[(role != "O") & ~continues], minlength=len(labels)).tolist()
-        counts.update({name: number for name, number in zip(labels, found, strict=True) if number})
-    return total, counts
+    for (_, label, _), count in count_entities(rows).items():
+        counts[label] += count
+    return counts
 
 
-def text_digests(rows: Dataset, seed: int, size: int) -> NDArray[np.uint64]:
-    """Return a seeded digest of the text of each sentence, most significant part first.
-
-    Args:
-        rows: the sentences.
-        seed: another one gives other digests.
-        size: bytes of a digest, a multiple of 8.
-
-    Returns:
-        Shape (sentences, size / 8).
-    """
-    digests = np.empty((len(rows), size // 8), dtype=np.uint64)
-    seeded = hashlib.blake2b(f"{seed}\n".encode(), digest_size=size)
-    start = 0
-    for (tokens,) in batches(rows, "tokens"):
-        found = b"".join(_digest(seeded, text) for text in pc.binary_join(tokens, "\x1f").to_pylist())
-        digests[start : start + len(tokens)] = np.frombuffer(found, dtype=">u8").reshape(-1, size // 8)
-        start += len(tokens)
-    return digests
+def _encoded(rows: Dataset, column: str, values: Any) -> tuple[list[str], NDArray[np.int64]]:
+    """Return the texts that a column may hold, and the position of each value's text."""
+    feature = rows.features[column]
+    feature = feature.feature if isinstance(feature, List) else feature
+    if isinstance(feature, ClassLabel):
+        return list(feature.names), values.to_numpy(zero_copy_only=False).astype(np.int64)
+    encoded = values.dictionary_encode()
+    return encoded.dictionary.to_pylist(), encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
 
 
-def rows_with_ids(rows: Dataset, ids: Set[str]) -> NDArray[np.bool_]:
-    """Return for each row of a split whether its id is one of some."""
-    wanted = pa.array(sorted(ids), pa.string())
-    found = [pc.is_in(own, wanted).to_numpy(zero_copy_only=False) for (own,) in batches(rows, "id")]
-    return np.concatenate(found) if found else np.empty(0, dtype=bool)
-
-
-def _digest(seeded: Any, text: str) -> bytes:
-    digest = seeded.copy()
-    digest.update(text.encode("utf-8", "surrogatepass"))
-    found: bytes = digest.digest()
-    return found
+def count_sentences_and_tokens(rows: Dataset) -> tuple[Counter[str], Counter[str]]:
+    """Count the sentences and the tokens of a split by source."""
+    sentences: Counter[str] = Counter()
+    tokens: Counter[str] = Counter()
+    for source, lists in batches(rows, "source", "ner_tags"):
+        names, owner = _encoded(rows, "source", source)
+        lengths = np.diff(list_offsets(lists))
+        for index, name in enumerate(names):
+            sentences[name] += int((owner == index).sum())
+            tokens[name] += int(lengths[owner == index].sum())
+    return sentences, tokens
 
 
 @dataclass(frozen=True)
@@ -117,7 +109,7 @@ class Statistics:
         label: str | None = None,
         origin: str | None = None,
     ) -> int:
-        """Count the entities that fit all that is given."""
+        """Count the entities that fit all arguments."""
         wanted = (split, source, label, origin)
         return sum(
             count
@@ -135,72 +127,72 @@ def count_dataset(merged: DatasetDict) -> Statistics:
     """Count sentences, tokens and entities of a merged dataset.
 
     Args:
-        merged: with the columns of :func:`~esnera_hf.merging.merged_features`.
+        merged: with the columns of :func:`~esnera_hf.merging.merge.merged_features`.
     """
     found = Statistics(tuple(merged))
     for split, rows in merged.items():
-        names = rows.features["ner_tags"].feature.names
-        for table in _batches(rows, ["source", "ner_tags", "origin"]):
-            _count_batch(found, split, table, names)
+        sentences, tokens = count_sentences_and_tokens(rows)
+        found.sentences.update({(split, source): count for source, count in sentences.items()})
+        found.tokens.update({(split, source): count for source, count in tokens.items()})
+        found.entities.update({(split, *key): count for key, count in count_entities(rows).items()})
     return found
 
 
-def _count_batch(found: Statistics, split: str, table: pa.Table, names: list[str]) -> None:
-    labels = [name[2:] for name in names if name.startswith("B-")]
-    # The position of a tag's label if the tag begins an entity, else -1.
-    begins = np.full(len(names), -1)
-    begins[[index for index, name in enumerate(names) if name.startswith("B-")]] = np.arange(len(labels))
-    column = pc.dictionary_encode(table["source"].combine_chunks())
-    sources, owner = column.dictionary.to_pylist(), column.indices.to_numpy()
-    tags = table["ner_tags"].combine_chunks()
-    lengths = pc.list_value_length(tags).to_numpy()
-    for index, source in enumerate(sources):
-        found.sentences[split, source] += int((owner == index).sum())
-        found.tokens[split, source] += int(lengths[owner == index].sum())
-    label = begins[pc.list_flatten(tags).to_numpy()]
-    origin = pc.list_flatten(table["origin"].combine_chunks()).to_numpy()
-    codes = (np.repeat(owner, lengths) * len(labels) + label) * 2 + origin
-    counted, counts = np.unique(codes[label >= 0], return_counts=True)
-    for code, count in zip(counted.tolist(), counts.tolist(), strict=True):
-        place, kind = divmod(code, 2)
-        source, name = divmod(place, len(labels))
-        found.entities[split, sources[source], labels[name], (GOLD, PSEUDO)[kind]] += count
+def text_digests(rows: Dataset, seed: int, size: int) -> NDArray[np.uint64]:
+    """Return a seeded digest of the text of each sentence, most significant part first.
+
+    Args:
+        rows: the sentences.
+        seed: another one gives other digests.
+        size: bytes of a digest, a multiple of 8.
+
+    Returns:
+        Shape (sentences, size / 8).
+    """
+    digests = np.empty((len(rows), size // 8), dtype=np.uint64)
+    seeded = hashlib.blake2b(f"{seed}\n".encode(), digest_size=size)
+    start = 0
+    for (tokens,) in batches(rows, "tokens"):
+        for number, text in enumerate(pc.binary_join(tokens, "\x1f").to_pylist(), start):
+            digest = seeded.copy()
+            digest.update(text.encode("utf-8", "surrogatepass"))
+            digests[number] = np.frombuffer(digest.digest(), dtype=">u8")
+        start += len(tokens)
+    return digests
+
+
+def rows_with_ids(rows: Dataset, ids: Set[str]) -> NDArray[np.bool_]:
+    """Return for each row of a split whether its id is one of some."""
+    wanted = pa.array(sorted(ids), pa.string())
+    found = [pc.is_in(own, wanted).to_numpy(zero_copy_only=False) for (own,) in batches(rows, "id")]
+    return np.concatenate(found) if found else np.empty(0, dtype=bool)
 
 
 def stored_bytes(rows: Dataset) -> int:
     """Return the bytes of values and offsets of a split; the same however it is cut into files."""
-    return sum(_bytes(column) for table in _batches(rows, rows.column_names) for column in table.columns)
+    return sum(_bytes(column) for columns in batches(rows, *rows.column_names) for column in columns)
 
 
-def _batches(rows: Dataset, columns: list[str]) -> Iterator[pa.Table]:
-    if len(rows):
-        yield from rows.select_columns(columns).with_format("arrow").iter(batch_size=_BATCH)
-
-
-def _bytes(column: Any) -> int:
-    kind, values = column.type, column
-    if pa.types.is_list(kind):
+def _bytes(values: Any) -> int:
+    if pa.types.is_list(values.type):
         return 4 * len(values) + _bytes(pc.list_flatten(values))
-    if pa.types.is_string(kind):
+    if pa.types.is_string(values.type):
         return 4 * len(values) + (pc.sum(pc.binary_length(values)).as_py() or 0)
-    return int(len(values) * kind.bit_width // 8)
-
-
-_ROWS = 10_000
+    return int(len(values) * values.type.bit_width // 8)
 
 
 def dataset_fingerprint(dataset: DatasetDict) -> str:
     """Return a digest of the rows of a merged dataset, of its columns and of its label names.
 
-    It is the same for the same rows however they are kept: in memory or in files,
+    It is the same for the same rows however they are stored: in memory or in files,
     whole or in shards, selected or copied.
     """
     digest = hashlib.blake2b(digest_size=16)
     for split, rows in dataset.items():
         digest.update(json.dumps([split, len(rows), _label_names(rows.features)]).encode())
-        for table in rows.with_format("arrow").iter(batch_size=_ROWS):
-            for name in table.column_names:
-                for content in _contents(table[name].combine_chunks()):
+        for columns in batches(rows, *rows.column_names):
+            for values in columns:
+                for content in _contents(values):
                     digest.update(content)
     return digest.hexdigest()
 
@@ -214,17 +206,12 @@ def _label_names(features: Features) -> dict[str, list[str] | None]:
 
 
 def _contents(values: pa.Array) -> Iterator[bytes | memoryview]:
-    """Yield what an array of numbers, strings or lists of them holds, and where its parts end."""
+    """Yield the content of an array of numbers, strings or lists of them, and where its parts end."""
     if values.null_count:
         yield np.packbits(pc.is_null(values).to_numpy(zero_copy_only=False)).tobytes()
     while pa.types.is_list(values.type) or pa.types.is_large_list(values.type):
-        yield (
-            pc.list_value_length(values)
-            .cast(pa.int64())
-            .fill_null(0)
-            .to_numpy(zero_copy_only=False)
-            .tobytes()
-        )
+        lengths = pc.list_value_length(values).cast(pa.int64()).fill_null(0)
+        yield lengths.to_numpy(zero_copy_only=False).tobytes()
         values = values.flatten()
     if not pa.types.is_string(values.type) and not pa.types.is_large_string(values.type):
         yield values.fill_null(0).to_numpy(zero_copy_only=False).tobytes()

@@ -37,6 +37,7 @@ from xml.sax.saxutils import quoteattr
 
 from datasets import ClassLabel, Dataset, DatasetDict
 
+from esnera_hf._internal.arrow import count_entities
 from esnera_hf._internal.text import is_unspaced, shown
 from esnera_hf.errors import ConfigurationError, ConservationError, SourceError
 from esnera_hf.report.files import MAPPING_FILE
@@ -123,22 +124,6 @@ def exported_sentences(rows: Dataset, *, gold_only: bool = False) -> Iterator[Ex
             origins = [row.origin[entity.start] for entity in entities]
         sentence = ExportedSentence(row.id, row.tokens, entities, row.source, origins)
         yield sentence.gold() if gold_only else sentence
-
-
-def begun_entities(rows: Dataset, *, gold_only: bool = False) -> Counter[tuple[str, str, str]]:
-    """Count the tags that begin an entity, by source, label and origin; gold where the data does not say.
-
-    Args:
-        rows: of a split from :func:`splits_of`.
-        gold_only: leave pseudo-labels out.
-    """
-    begun: Counter[tuple[str, str, str]] = Counter()
-    for row in _rows(rows):
-        origins = row.origin or [GOLD] * len(row.tags)
-        for tag, origin in zip(row.tags, origins, strict=True):
-            if tag.startswith("B-") and not (gold_only and origin == PSEUDO):
-                begun[row.source, tag[2:], origin] += 1
-    return begun
 
 
 def _rows(rows: Dataset) -> Iterator[_Row]:
@@ -251,7 +236,7 @@ def count_pseudo_labels(data: NerSource | DatasetDict) -> tuple[int, int]:
     """
     entities: Counter[str] = Counter()
     for rows in splits_of(data).values():
-        for (_, _, origin), count in begun_entities(rows).items():
+        for (_, _, origin), count in count_entities(rows).items():
             entities[origin] += count
     return entities.total(), entities[PSEUDO]
 
@@ -270,8 +255,9 @@ def _check_written(rows: Dataset, split: str, written: Counter[str], *, gold_onl
         ConservationError: they differ.
     """
     begun: Counter[str] = Counter()
-    for (source, label, _), count in begun_entities(rows, gold_only=gold_only).items():
-        begun[f"{source}:{label}"] += count
+    for (source, label, origin), count in count_entities(rows).items():
+        if not (gold_only and origin == PSEUDO):
+            begun[f"{source}:{label}"] += count
     if begun != written:
         gained = {label: written[label] - begun[label] for label in begun | written}
         different = {label: count for label, count in sorted(gained.items()) if count}
@@ -381,7 +367,12 @@ def _label_studio_config(splits: Mapping[str, Dataset], *, gold_only: bool) -> s
     Raises:
         SourceError: XML cannot hold a label.
     """
-    labels = {label for rows in splits.values() for _, label, _ in begun_entities(rows, gold_only=gold_only)}
+    labels = {
+        label
+        for rows in splits.values()
+        for _, label, origin in count_entities(rows)
+        if not (gold_only and origin == PSEUDO)
+    }
     for label in sorted(labels):
         if _NOT_IN_XML.search(label):
             raise SourceError(

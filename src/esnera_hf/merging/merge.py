@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value, concatenate_datasets
 
-from esnera_hf._internal.arrow import batches, list_offsets, rows_with_ids
+from esnera_hf._internal.arrow import count_entities, list_offsets, rows_with_ids
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.errors import ConservationError
 from esnera_hf.merging.label_levels import (
@@ -244,7 +244,7 @@ def check_conserved(
             if pseudo is not None and split == "train":
                 for entities in pseudo.of(source.name).values():
                     expected.update((source.name, entity.label, PSEUDO) for entity in entities)
-        found = _count_merged(rows)
+        found = count_entities(rows)
         if expected != found:
             difference = {
                 f"{source}:{label}" + (" (pseudo)" if origin == PSEUDO else ""): found[key] - expected[key]
@@ -278,24 +278,3 @@ def _count_left_out(source: NerSource, split: str, ids: Set[str]) -> tuple[int, 
             "Pass the leaks of these very sources."
         )
     return sentences, labels
-
-
-def _count_merged(rows: Dataset) -> Counter[tuple[str, str, str]]:
-    """Count entities by source, unified label and origin."""
-    names = rows.features["ner_tags"].feature.names
-    origins = rows.features["origin"].feature.names
-    begins = np.array([name.startswith("B-") for name in names])
-    counts: Counter[tuple[str, str, str]] = Counter()
-    for source, tags, origin in batches(rows, "source", "ner_tags", "origin"):
-        encoded = source.dictionary_encode()
-        flat = pc.list_flatten(tags).to_numpy(zero_copy_only=False)
-        first = begins[flat]
-        owner = encoded.indices.to_numpy(zero_copy_only=False)[pc.list_parent_indices(tags).to_numpy()]
-        given = pc.list_flatten(origin).to_numpy(zero_copy_only=False)
-        codes = (owner[first].astype(np.int64) * len(names) + flat[first]) * len(origins) + given[first]
-        sources = encoded.dictionary.to_pylist()
-        for code, count in zip(*map(np.ndarray.tolist, np.unique(codes, return_counts=True)), strict=True):
-            rest, where_from = divmod(code, len(origins))
-            index, tag = divmod(rest, len(names))
-            counts[sources[index], names[tag][2:], origins[where_from]] += count
-    return counts

@@ -12,8 +12,8 @@ from esnera_hf._internal.console import lap
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.similarity.empirical import SpanMatch, cross_predictions
 from esnera_hf.similarity.matrix import SimilarityMatrix
-from esnera_hf.sources.overlap import mention_overlap
 from esnera_hf.similarity.semantic import Center, LabelCentroids, semantic_similarity
+from esnera_hf.sources.overlap import mention_overlap
 from esnera_hf.sources.source import NerSource
 from esnera_hf.taggers.settings import (
     TaggerPlan,

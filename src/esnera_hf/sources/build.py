@@ -20,7 +20,7 @@ from datasets import Dataset, Features, List, NamedSplit, Value
 from datasets.exceptions import DatasetGenerationError
 
 from esnera_hf import tagging
-from esnera_hf._internal.arrow import batches, count_tokens_and_entities
+from esnera_hf._internal.arrow import batches, count_labels
 from esnera_hf._internal.cache import CACHE_VARIABLE, cache_folder
 from esnera_hf._internal.files import write_problem
 from esnera_hf._internal.text import is_unspaced, join_tokens
@@ -272,7 +272,7 @@ def label_frequency(readers: Iterable[Reader]) -> Counter[str]:
 
 def _annotation(split: str, rows: Dataset, repairs: Counter[str]) -> tuple[Counter[str], list[Dropped]]:
     """Count the labels annotated in a split, collect the spans left out, and add up the repairs."""
-    _, labels = count_tokens_and_entities(rows)
+    labels = count_labels(rows)
     dropped: list[Dropped] = []
     for spans, kinds in batches(rows, "dropped", "repairs"):
         dropped += [Dropped(split=split, **span) for span in pc.list_flatten(spans).to_pylist()]

@@ -15,9 +15,9 @@ from esnera_hf._internal.text import (
     pad,
     shorten,
 )
-from esnera_hf.sources.overlap import MentionOverlap, mention_overlap
 from esnera_hf.sources.duplicates import Duplicates, find_duplicates
 from esnera_hf.sources.load import SourceLike, load_each, load_source
+from esnera_hf.sources.overlap import MentionOverlap, mention_overlap
 from esnera_hf.sources.source import NerSource, SourceSummary
 
 _EXAMPLES = 5

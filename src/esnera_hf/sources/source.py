@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from datasets import DatasetDict, Features, List, Value
 
-from esnera_hf._internal.arrow import count_tokens_and_entities, text_digests
+from esnera_hf._internal.arrow import count_labels, count_sentences_and_tokens, text_digests
 from esnera_hf._internal.checks import is_count
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.tagging import Entity, LabelRef, entities_from_tags
@@ -283,8 +283,8 @@ class NerSource:
         entities: dict[str, dict[str, int]] = {}
         tokens: dict[str, int] = {}
         for split in self.dataset:
-            tokens[split], counts = count_tokens_and_entities(self.dataset[split])
-            entities[split] = dict(sorted(counts.items()))
+            tokens[split] = count_sentences_and_tokens(self.dataset[split])[1].total()
+            entities[split] = dict(sorted(count_labels(self.dataset[split]).items()))
         return SourceSummary(
             name=self.name,
             license=self.license,
