@@ -1,15 +1,32 @@
-"""Training settings from users and from reports: which are taken, and which refused."""
+"""Training settings: which are taken from users and reports, and what is chosen where none is given."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from transformers import TrainingArguments
+from transformers import BertConfig, BertModel, TrainingArguments, XLNetConfig, XLNetModel
 
 from esnera_hf.errors import ConfigurationError
-from esnera_hf.modeling.arguments import _ALLOWED, TaggerTrainingArguments, checked_training
+from esnera_hf.modeling import arguments as arguments_module
+from esnera_hf.modeling.arguments import (
+    _ALLOWED,
+    TaggerTrainingArguments,
+    checked_training,
+    choose_arguments,
+    has_unused_parameters,
+    whole_batch,
+)
+from esnera_hf.taggers import source_taggers as taggers
+
+BERT = BertConfig(
+    vocab_size=9, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8
+)
+
 
 GIVEN: dict[str, Any] = {
     "seed": 7,
@@ -70,21 +87,22 @@ def test_every_argument_of_the_trainer_is_taken_or_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "message"),
+    ("name", "values", "expected"),
     [
-        ("num_train_epochs", "3", "num_train_epochs='3': expected a number"),
-        ("num_train_epochs", True, "num_train_epochs=True: expected a number"),
-        ("seed", 1.5, "seed=1.5: expected a whole number"),
-        ("bf16", 1, "bf16=1: expected True or False"),
-        ("lr_scheduler_type", ["cosine"], r"lr_scheduler_type=\['cosine'\]: expected text"),
-        ("window_length", None, "window_length=None: expected a whole number"),
-        ("learning_rate", float("nan"), "learning_rate=nan: expected a finite number"),
-        ("weight_decay", float("inf"), "weight_decay=inf: expected a finite number"),
+        ("num_train_epochs", ["3", True, 0, -1, float("nan"), float("inf"), None, [3]], "a number above 0"),
+        ("weight_decay", ["0.1", -1e-3, float("nan"), float("inf")], "a number, 0 or more"),
+        ("sampling_exponent", [-0.1, 1.5, float("nan")], "a number from 0 to 1"),
+        ("seed", ["1", 1.5, -1, 1 << 32, True], "a whole number from 0 to 4294967295"),
+        ("window_length", [None, 0, 2.5, False], "a whole number above 0"),
+        ("bf16", [1, "yes", None], "True or False"),
+        ("lr_scheduler_type", [["cosine"], 1], "text"),
     ],
 )
-def test_types(name: str, value: Any, message: str) -> None:
-    with pytest.raises(ConfigurationError, match=f"^training: {message}"):
-        checked_training({name: value})
+def test_values_are_of_their_kind(name: str, values: list[Any], expected: str) -> None:
+    for value in values:
+        message = f"training: {name}={value!r}: expected {expected}."
+        with pytest.raises(ConfigurationError, match=f"^{re.escape(message)}$"):
+            checked_training({name: value})
 
 
 @pytest.mark.parametrize("training", [None, "num_train_epochs=3", 3, [("seed", 1)]])
@@ -110,3 +128,95 @@ def test_training_arguments(capsys: pytest.CaptureFixture[str]) -> None:
 def test_training_arguments_with_more_are_refused(changed: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError, match=f"{next(iter(changed))} cannot be set"):
         checked_training(TrainingArguments(use_cpu=True, **changed))
+
+
+def test_a_scheduler_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"^training: .*no such.* Change it, or leave it out\.$"):
+        choose_arguments(BertModel(BERT), 100, str(tmp_path), {"lr_scheduler_type": "no such"})
+
+
+@pytest.mark.parametrize(
+    ("width", "rate"), [(768, 3e-5), (1024, 1e-5), (512, 2e-4), (384, 5e-4), (128, 5e-4), (2048, 1e-5)]
+)
+def test_the_learning_rate_falls_with_the_width(width: int, rate: float, tmp_path: Path) -> None:
+    encoder: Any = SimpleNamespace(config=SimpleNamespace(hidden_size=width))
+    arguments = choose_arguments(encoder, 100, str(tmp_path), {})
+    assert arguments.learning_rate == rate
+    assert isinstance(arguments, TaggerTrainingArguments)
+
+
+@pytest.mark.parametrize(("sentences", "epochs", "batch"), [(4999, 20, 16), (5000, 10, 32)])
+def test_small_corpora_get_smaller_batches(sentences: int, epochs: int, batch: int, tmp_path: Path) -> None:
+    encoder: Any = SimpleNamespace(config=SimpleNamespace(hidden_size=768))
+    arguments = choose_arguments(encoder, sentences, str(tmp_path), {})
+    assert (arguments.num_train_epochs, arguments.per_device_train_batch_size) == (epochs, batch)
+    own = choose_arguments(encoder, sentences, str(tmp_path), {"num_train_epochs": 3})
+    assert (own.num_train_epochs, own.per_device_train_batch_size) == (3, batch)
+
+
+def processes(patch: pytest.MonkeyPatch, count: int) -> None:
+    """Let settings be chosen as in one of several processes, on the CPU."""
+    state = SimpleNamespace(num_processes=count, device=SimpleNamespace(type="cpu"))
+    patch.setattr(arguments_module, "launch_state", lambda: state)
+    patch.setattr(taggers, "process_count", lambda: count)
+
+
+@pytest.mark.parametrize(
+    ("given", "count", "each", "whole"), [(16, 1, 16, 16), (16, 4, 4, 16), (16, 3, 6, 18), (2, 8, 1, 8)]
+)
+def test_processes_share_a_batch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: int, count: int, each: int, whole: int
+) -> None:
+    """The tagger is known by the batch that is taken, not by who takes it."""
+    processes(monkeypatch, count)
+    overrides = {"per_device_train_batch_size": given}
+    chosen = choose_arguments(BertModel(BERT), 100, str(tmp_path), overrides)
+    assert chosen.train_batch_size == each
+    assert whole_batch(given, count) == whole
+    assert taggers.deciding(overrides) == {"per_device_train_batch_size": str(whole)}
+
+
+def test_one_process_takes_one_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The Trainer would wrap the model in ``DataParallel`` and make batches four times as large."""
+    monkeypatch.setattr(TrainingArguments, "n_gpu", property(lambda self: 4))
+    plain = TrainingArguments(output_dir=str(tmp_path), per_device_train_batch_size=16)
+    assert (plain.n_gpu, plain.train_batch_size) == (4, 64)
+    chosen = choose_arguments(BertModel(BERT), 100, str(tmp_path), {})
+    assert (chosen.n_gpu, chosen.train_batch_size, chosen.eval_batch_size) == (1, 16, 64)
+    assert chosen.parallel_mode.value == "not_parallel"
+
+
+class TestUnusedParameters:
+    def test_a_pooler_does_not_count(self) -> None:
+        assert BertModel(BERT).pooler is not None
+        assert not has_unused_parameters(BertModel(BERT))
+
+    def test_parameters_that_words_alone_do_not_need(self) -> None:
+        """Of XLNet: the mask's embedding, and what tells segments apart."""
+        encoder = XLNetModel(XLNetConfig(vocab_size=9, d_model=8, n_layer=1, n_head=2, d_inner=8))
+        unused = {"mask_emb", "layer.0.rel_attn.seg_embed", "layer.0.rel_attn.r_s_bias"}
+        for name in sorted(unused):
+            assert has_unused_parameters(encoder)
+            encoder.get_parameter(name).requires_grad_(False)
+        assert not has_unused_parameters(encoder)
+
+    @pytest.mark.parametrize("count", [1, 2])
+    def test_they_are_looked_for_only_where_there_are_some(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int
+    ) -> None:
+        processes(monkeypatch, count)
+        chosen = choose_arguments(BertModel(BERT), 100, str(tmp_path), {})
+        assert chosen.ddp_find_unused_parameters is (None if count == 1 else False)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [({}, True), ({"bf16": False}, False), ({"fp16": True}, False), ({"use_cpu": True}, False)],
+)
+def test_a_gpu_made_for_bfloat16_trains_in_it_unless_told_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, overrides: dict[str, Any], expected: bool
+) -> None:
+    monkeypatch.setattr("esnera_hf.modeling.arguments.has_bfloat16", lambda: True)
+    monkeypatch.setattr("esnera_hf.modeling.arguments.TaggerTrainingArguments", dict)
+    chosen = choose_arguments(BertModel(BERT), 100, str(tmp_path), overrides)
+    assert chosen.get("bf16", False) is expected

@@ -14,7 +14,7 @@ from transformers import TrainerControl, TrainerState
 from builders import VANISHING, make_source, row, toy_source
 from esnera_hf.errors import ConfigurationError, EncoderError
 from esnera_hf.modeling import training
-from esnera_hf.modeling.arguments import TaggerTrainingArguments, choose_arguments
+from esnera_hf.modeling.arguments import choose_arguments
 from esnera_hf.modeling.encoders import load_encoder
 from esnera_hf.modeling.hub_code.modeling_crf_tagger import CrfTagger
 from esnera_hf.modeling.tagger import Tagger
@@ -236,28 +236,6 @@ def test_nothing_found_does_not_count_against_patience() -> None:
     assert control.should_training_stop is True
 
 
-@pytest.mark.parametrize(
-    ("overrides", "message"),
-    [
-        ({"num_train_epochs": 0}, "num_train_epochs=0: expected a number above 0"),
-        ({"per_device_train_batch_size": 0}, "per_device_train_batch_size=0: expected a number above 0"),
-        ({"seed": -1}, "seed=-1: expected a whole number from 0 to 4294967295"),
-        ({"lr_scheduler_type": "no such"}, "no such"),
-        ({"learning_rate": -1e-3}, "learning_rate=-0.001: expected a number above 0"),
-        (
-            {"early_stopping_patience": 0},
-            "early_stopping_patience=0: expected a number of epochs, at least 1",
-        ),
-    ],
-)
-def test_a_bad_argument_is_refused(
-    source: NerSource, encoder_folder: Path, tmp_path: Path, overrides: dict[str, Any], message: str
-) -> None:
-    with pytest.raises(ConfigurationError, match=message):
-        fit_tagger(source, str(encoder_folder), tmp_path, overrides)
-    assert list(tmp_path.iterdir()) == []
-
-
 @pytest.mark.parametrize("split", ["train", "validation"])
 def test_words_that_all_vanish_are_refused(encoder_folder: Path, tmp_path: Path, split: str) -> None:
     rows = {"train": [row("anna/B-PER left")], "validation": [row("anna/B-PER left")]}
@@ -282,25 +260,6 @@ def test_batches_that_are_all_dropped_are_refused(
 def test_an_encoder_that_is_not_there(source: NerSource, tmp_path: Path) -> None:
     with pytest.raises(EncoderError, match="cannot be loaded"):
         fit_tagger(source, str(tmp_path / "nothing"), tmp_path / "out")
-
-
-@pytest.mark.parametrize(
-    ("width", "rate"), [(768, 3e-5), (1024, 1e-5), (512, 2e-4), (384, 5e-4), (128, 5e-4), (2048, 1e-5)]
-)
-def test_the_learning_rate_falls_with_the_width(width: int, rate: float, tmp_path: Path) -> None:
-    encoder: Any = SimpleNamespace(config=SimpleNamespace(hidden_size=width))
-    arguments = choose_arguments(encoder, 100, str(tmp_path), {})
-    assert arguments.learning_rate == rate
-    assert isinstance(arguments, TaggerTrainingArguments)
-
-
-@pytest.mark.parametrize(("sentences", "epochs", "batch"), [(4999, 20, 16), (5000, 10, 32)])
-def test_small_corpora_get_smaller_batches(sentences: int, epochs: int, batch: int, tmp_path: Path) -> None:
-    encoder: Any = SimpleNamespace(config=SimpleNamespace(hidden_size=768))
-    arguments = choose_arguments(encoder, sentences, str(tmp_path), {})
-    assert (arguments.num_train_epochs, arguments.per_device_train_batch_size) == (epochs, batch)
-    own = choose_arguments(encoder, sentences, str(tmp_path), {"num_train_epochs": 3})
-    assert (own.num_train_epochs, own.per_device_train_batch_size) == (3, batch)
 
 
 def test_history_puts_loss_and_scores_of_an_epoch_together() -> None:

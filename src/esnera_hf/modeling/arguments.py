@@ -1,9 +1,9 @@
-"""The settings of a training: what is given, and what is chosen for encoder and corpus."""
+"""The settings of a training: those that can be given, and those chosen for encoder and corpus."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from enum import Enum
 from typing import Any, TypeAlias
@@ -16,42 +16,46 @@ from esnera_hf.errors import ConfigurationError
 from esnera_hf.modeling.distributed import launch_state
 from esnera_hf.modeling.tokenization import has_bfloat16
 
-#: The settings that decide a tagger's weights, and their types: these can be set, and nothing else. Settings may
+#: Kinds of settings: types of their values, which of those are allowed, and the same in words.
+_KINDS: dict[str, tuple[type | tuple[type, ...], Callable[[Any], bool], str]] = {
+    "switch": (bool, lambda value: True, "True or False"),
+    "text": (str, lambda value: True, "text"),
+    "seed": (int, lambda value: 0 <= value < 1 << 32, "a whole number from 0 to 4294967295"),
+    "count": (int, lambda value: value >= 1, "a whole number above 0"),
+    "rate": ((int, float), lambda value: 0 < value < math.inf, "a number above 0"),
+    "amount": ((int, float), lambda value: 0 <= value < math.inf, "a number, 0 or more"),
+    "share": ((int, float), lambda value: 0 <= value <= 1, "a number from 0 to 1"),
+}
+#: The settings that decide a tagger's weights, with their kinds: these can be set, and nothing else. Settings may
 #: come from a stranger's report, and other arguments of the Trainer delete files, upload, or run code.
-_INTEGER, _NUMBER, _SWITCH, _TEXT = (int,), (int, float), (bool,), (str,)
-_EXPECTED: dict[tuple[type, ...], str] = {
-    _INTEGER: "a whole number",
-    _NUMBER: "a number",
-    _SWITCH: "True or False",
-    _TEXT: "text",
+_ALLOWED = {
+    "seed": "seed",
+    "data_seed": "seed",
+    "num_train_epochs": "rate",
+    "max_steps": "count",
+    "early_stopping_patience": "count",
+    "learning_rate": "rate",
+    "head_learning_rate": "rate",
+    "lr_scheduler_type": "text",
+    "warmup_steps": "amount",
+    "weight_decay": "amount",
+    "adam_beta1": "share",
+    "adam_beta2": "share",
+    "adam_epsilon": "amount",
+    "max_grad_norm": "amount",
+    "per_device_train_batch_size": "count",
+    "gradient_accumulation_steps": "count",
+    "dataloader_drop_last": "switch",
+    "train_sampling_strategy": "text",
+    "sampling_exponent": "share",
+    "window_length": "count",
+    "bf16": "switch",
+    "fp16": "switch",
+    "tf32": "switch",
+    "use_cpu": "switch",
+    "full_determinism": "switch",
 }
-_ALLOWED: dict[str, tuple[type, ...]] = {
-    "seed": _INTEGER,
-    "data_seed": _INTEGER,
-    "num_train_epochs": _NUMBER,
-    "max_steps": _INTEGER,
-    "early_stopping_patience": _INTEGER,
-    "learning_rate": _NUMBER,
-    "head_learning_rate": _NUMBER,
-    "lr_scheduler_type": _TEXT,
-    "warmup_steps": _NUMBER,
-    "weight_decay": _NUMBER,
-    "adam_beta1": _NUMBER,
-    "adam_beta2": _NUMBER,
-    "adam_epsilon": _NUMBER,
-    "max_grad_norm": _NUMBER,
-    "per_device_train_batch_size": _INTEGER,
-    "gradient_accumulation_steps": _INTEGER,
-    "dataloader_drop_last": _SWITCH,
-    "train_sampling_strategy": _TEXT,
-    "sampling_exponent": _NUMBER,
-    "window_length": _INTEGER,
-    "bf16": _SWITCH,
-    "fp16": _SWITCH,
-    "tf32": _SWITCH,
-    "use_cpu": _SWITCH,
-    "full_determinism": _SWITCH,
-}
+#: Why some of the others cannot be set; the rest is told what can.
 _REASONS = {
     "optim": "taggers are trained with AdamW, at a rate for the encoder and one for the rest",
     "optim_args": "taggers are trained with AdamW, which takes adam_beta1, adam_beta2 and adam_epsilon",
@@ -59,11 +63,8 @@ _REASONS = {
     "gradient_checkpointing": "a tagger keeps what its layers compute; smaller batches need less memory",
     "batch_eval_metrics": "entities are scored over the whole validation split",
 }
-
 #: Of a joint tagger: small sources are seen more often than their share, and the large ones are not lost.
 SAMPLING_EXPONENT = 0.7
-
-
 #: Where training can be set: settings by name, see :func:`checked_training`.
 TrainingLike: TypeAlias = TrainingArguments | Mapping[str, Any]
 
@@ -81,7 +82,7 @@ class TaggerTrainingArguments(TrainingArguments):  # type: ignore[misc]
         early_stopping_patience: epochs without a better validation micro-F1
             after which training stops, at least 1; as many as there are epochs
             or more never stop it.
-        window_length: most pieces the encoder is given at once; what it takes
+        window_length: most pieces the encoder is given at once; its own limit
             if ``None``.
         sampling_exponent: α of a joint tagger's sampling, in [0, 1]: sources of
             n sentences make up shares ∝ n^α of its training; 1 leaves them as
@@ -92,26 +93,6 @@ class TaggerTrainingArguments(TrainingArguments):  # type: ignore[misc]
     early_stopping_patience: int = field(default=4)
     window_length: int | None = field(default=None)
     sampling_exponent: float = field(default=SAMPLING_EXPONENT)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for name in (
-            "num_train_epochs",
-            "per_device_train_batch_size",
-            "learning_rate",
-            "head_learning_rate",
-        ):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name}={getattr(self, name)}: expected a number above 0.")
-        if not self.early_stopping_patience >= 1:
-            raise ValueError(
-                f"early_stopping_patience={self.early_stopping_patience}: expected a number of epochs, at least 1; "
-                "as many as are trained never stop early."
-            )
-        if not 0 <= self.seed < 1 << 32:
-            raise ValueError(f"seed={self.seed}: expected a whole number from 0 to {(1 << 32) - 1}.")
-        if not 0 <= self.sampling_exponent <= 1:
-            raise ValueError(f"sampling_exponent={self.sampling_exponent}: expected a number from 0 to 1.")
 
     @property
     def n_gpu(self) -> int:
@@ -136,10 +117,10 @@ def checked_training(training: TrainingLike, *, origin: str = "training") -> dic
         training: settings by name, or ``TrainingArguments``, of which those that
             differ from their defaults count. Their ``output_dir`` is not used,
             as checkpoints lie in the cache.
-        origin: what the settings come from, for messages.
+        origin: of the settings, for messages.
 
     Raises:
-        ConfigurationError: a setting is not allowed here, or of another type.
+        ConfigurationError: a setting is not allowed here, out of range, or of another type.
     """
     if isinstance(training, TrainingArguments):
         training = _changed(training, origin)
@@ -149,15 +130,15 @@ def checked_training(training: TrainingLike, *, origin: str = "training") -> dic
             "{'num_train_epochs': 5}, or TrainingArguments."
         )
     for name, value in training.items():
-        # Values of what is refused are left out of the message: one may be a token.
         if name not in _ALLOWED:
+            # The value is left out of the message: it may be a token.
             reason = _REASONS.get(name, f"expected one of {', '.join(sorted(_ALLOWED))}")
             raise ConfigurationError(f"{origin}: {name} cannot be set: {reason}. Leave it out.")
-        kinds = _ALLOWED[name]
-        if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
-            raise ConfigurationError(f"{origin}: {name}={value!r:.80}: expected {_EXPECTED[kinds]}.")
-        if isinstance(value, float) and not math.isfinite(value):
-            raise ConfigurationError(f"{origin}: {name}={value}: expected a finite number.")
+        types, is_allowed, expected = _KINDS[_ALLOWED[name]]
+        if not isinstance(value, types) or (isinstance(value, bool) and types is not bool):
+            raise ConfigurationError(f"{origin}: {name}={value!r:.80}: expected {expected}.")
+        if not is_allowed(value):
+            raise ConfigurationError(f"{origin}: {name}={value}: expected {expected}.")
     return dict(training)
 
 
@@ -208,40 +189,11 @@ def joint_settings(width: int, sentences: int) -> dict[str, Any]:
 
 
 def whole_batch(size: int, processes: int) -> int:
-    """Return how many sentences the processes of a launch take a step: what is asked for if it can be shared out.
+    """Return the sentences per step of all processes: ``size``, rounded up to a multiple of them.
 
-    So the steps of a training are the same for any number of processes.
-
-    Args:
-        size: what is asked for.
-        processes: of the launch; rounded up to a multiple of them.
+    So the steps of a training are the same for any number of processes that divides the size.
     """
     return -(-size // processes) * processes
-
-
-def has_unused_parameters(encoder: PreTrainedModel) -> bool:
-    """Tell whether an encoder has parameters, beside a pooler's, that its states do not depend on.
-
-    Processes that train together have to look for them in every step, which
-    costs time and draws a warning where there are none.
-    """
-    ids = torch.zeros((1, 2), dtype=torch.long, device=encoder.device)
-    with torch.enable_grad():
-        states = encoder(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state
-    nodes, used = [states.grad_fn], set()
-    seen = set(nodes)
-    while nodes:
-        node = nodes.pop()
-        if hasattr(node, "variable"):
-            used.add(node.variable)
-        new = {following for following, _ in node.next_functions if following is not None} - seen
-        seen |= new
-        nodes.extend(new)
-    return any(
-        parameter.requires_grad and parameter not in used
-        for name, parameter in encoder.named_parameters()
-        if not name.startswith("pooler.")
-    )
 
 
 def choose_arguments(
@@ -294,3 +246,21 @@ def choose_arguments(
         raise ConfigurationError(
             f"training: {str(error).removesuffix('.')}. Change it, or leave it out."
         ) from error
+
+
+def has_unused_parameters(encoder: PreTrainedModel) -> bool:
+    """Tell whether an encoder has parameters, beside a pooler's, that its states do not depend on.
+
+    Processes that train together have to look for them in every step, which
+    costs time and draws a warning where there are none.
+    """
+    parameters = [
+        parameter
+        for name, parameter in encoder.named_parameters()
+        if parameter.requires_grad and not name.startswith("pooler.")
+    ]
+    ids = torch.zeros((1, 2), dtype=torch.long, device=encoder.device)
+    with torch.enable_grad():
+        states = encoder(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state
+        gradients = torch.autograd.grad(states.sum(), parameters, allow_unused=True)
+    return any(gradient is None for gradient in gradients)
