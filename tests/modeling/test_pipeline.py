@@ -17,7 +17,7 @@ from esnera_hf.cli.main import main
 from esnera_hf.modeling.hub_code.pipeline_crf_tagger import CrfTaggerPipeline
 from esnera_hf.modeling.hub_code.windows import window_inputs
 from esnera_hf.modeling.hub_code.words import word_spans
-from esnera_hf.modeling.tagger import Tagger, load_pipeline
+from esnera_hf.modeling.tagger import Tagger
 
 KEYS = ["entity_group", "score", "word", "start", "end"]
 
@@ -202,7 +202,7 @@ def test_saved_taggers_load_as_pipelines_without_remote_code(
     pipe: CrfTaggerPipeline, saved: Path, texts: list[str]
 ) -> None:
     expected = pipe(texts)
-    loaded = load_pipeline(saved, batch_size=4)
+    loaded = Tagger.from_pretrained(saved).pipeline(batch_size=4)
     assert type(loaded) is CrfTaggerPipeline
     assert [[e["word"] for e in found] for found in loaded(texts)] == [
         [e["word"] for e in found] for found in expected

@@ -33,7 +33,7 @@ from esnera_hf.modeling.encoders import (
     resolved_commit,
 )
 from esnera_hf.modeling.hub_code import crf
-from esnera_hf.modeling.tagger import REQUIREMENTS, Tagger, load_pipeline
+from esnera_hf.modeling.tagger import REQUIREMENTS, Tagger
 
 CODE = {
     "configuration_crf_tagger.py",
@@ -113,7 +113,7 @@ class TestFolder:
 
     def test_a_loaded_tagger_is_saved_as_it_was(self, saved: Path, tmp_path: Path) -> None:
         Tagger.from_pretrained(saved).save_pretrained(tmp_path / "again")
-        load_pipeline(saved).save_pretrained(tmp_path / "pipeline")
+        Tagger.from_pretrained(saved).pipeline().save_pretrained(tmp_path / "pipeline")
         assert contents(tmp_path / "again") == contents(saved)
         assert set(contents(tmp_path / "pipeline")) == (CODE | DATA) - {"requirements.txt"}
 
@@ -209,7 +209,7 @@ class TestFromTheHub:
     def test_a_revision_is_one_commit(self, tagger: Tagger, sentences: list[list[str]]) -> None:
         loaded = Tagger.from_pretrained(REPO, revision="v1")
         assert list(loaded.predict(sentences)) == list(tagger.predict(sentences))
-        assert load_pipeline(REPO, revision=COMMIT)("anna met")[0]["word"] == "anna"
+        assert Tagger.from_pretrained(REPO, revision=COMMIT).pipeline()("anna met")[0]["word"] == "anna"
 
     @pytest.mark.usefixtures("cached")
     def test_a_revision_that_is_not_there(self) -> None:
@@ -275,7 +275,7 @@ class TestForeignFolders:
         for name in CODE:
             (folder / name).write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
         (folder / "tokenization.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
-        assert load_pipeline(folder)("anna met")[0]["word"] == "anna"
+        assert Tagger.from_pretrained(folder).pipeline()("anna met")[0]["word"] == "anna"
         settings = json.loads((folder / "tokenizer_config.json").read_text())
         settings |= {"auto_map": {"AutoTokenizer": [None, "tokenization.T"]}, "tokenizer_class": "T"}
         (folder / "tokenizer_config.json").write_text(json.dumps(settings))

@@ -232,26 +232,6 @@ def as_arrays(
     return paths.cpu().numpy(), None if probabilities is None else probabilities.cpu().numpy()
 
 
-def load_pipeline(
-    path: str | os.PathLike[str], *, revision: str | None = None, token: str | None = None, **options: Any
-) -> CrfTaggerPipeline:
-    """Load a saved tagger as a pipeline of transformers, without running the code that lies beside it.
-
-    The same as ``transformers.pipeline("token-classification", model=path,
-    trust_remote_code=True)`` gives where this package is not installed.
-
-    Args:
-        path: a folder, or the id of a model on the Hub.
-        revision: branch, tag or commit on the Hub; the main branch if not given.
-        token: of the Hub; the one logged in with if not given.
-        **options: of :class:`CrfTaggerPipeline`, and ``device`` or ``batch_size``.
-
-    Raises:
-        EncoderError: it cannot be found or fetched, or is no tagger of this package.
-    """
-    return Tagger.from_pretrained(path, revision=revision, token=token).pipeline(**options)
-
-
 def save_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
     """Write a tokenizer to a folder: the same one gives the same bytes, which do not tell of this machine."""
     if tokenizer.is_fast:
