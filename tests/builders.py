@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import pytest
 from datasets import Dataset, DatasetDict
 
 from esnera_hf.metrics import Scores, score_entities
@@ -106,6 +107,17 @@ def write_corpus(folder: Path, names: Mapping[str, str], seed: int, train: int =
         blocks = ["\n".join(f"{word} {tag}" for word, tag in zip(*row, strict=True)) for row in rows]
         (folder / f"{split}.txt").write_text("\n\n".join(blocks) + "\n", encoding="utf-8")
     return folder
+
+
+def refusal(capsys: pytest.CaptureFixture[str], *command: object) -> str:
+    """Run a command that must be refused before anything is printed, and return what it says."""
+    from esnera_hf.cli.main import main
+
+    assert main([str(word) for word in command]) == 1
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "Traceback" not in printed.err
+    return printed.err.rstrip().split("\n")[-1].removeprefix("esnera-hf: ")
 
 
 def make_tokenizer(window: int = WINDOW):  # type: ignore[no-untyped-def]

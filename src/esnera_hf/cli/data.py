@@ -88,7 +88,7 @@ def add_commands(commands: Commands) -> None:
     export.add_argument(
         "--gold-only", action="store_true", help="leave the pseudo-labels of a merged dataset out"
     )
-    add_reading_options(export)
+    add_reading_options(export, "--source-format")
     export.set_defaults(run=_export)
 
 
@@ -172,7 +172,7 @@ def _data(options: argparse.Namespace) -> NerSource | DatasetDict:
     if (folder / MAPPING_FILE).is_file():
         if reading_options(options, options.source) != ReadingOptions():
             raise ConfigurationError(
-                f"{folder} is a merged dataset, and --strict, --tag-column, --scheme, --read-as, --config, "
+                f"{folder} is a merged dataset, and --strict, --tag-column, --scheme, --source-format, --config, "
                 "--revision, --license and --language say how sources are read. Leave them out."
             )
         return MergeResult.load(folder).view(options.level)

@@ -4,29 +4,15 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 from io import TextIOWrapper
 
-from esnera_hf import __version__
 from esnera_hf._internal.processes import process_count
 from esnera_hf._internal.text import visible
-from esnera_hf.cli import (
-    align as aligning,
-)
-from esnera_hf.cli import (
-    data as corpora,
-)
-from esnera_hf.cli import (
-    hub as publishing,
-)
-from esnera_hf.cli import (
-    hub as reproducing,
-)
-from esnera_hf.cli import (
-    taggers,
-)
-from esnera_hf.cli.align import SOURCES_HELP
+from esnera_hf.cli import align, data, demo, hub, taggers
 from esnera_hf.errors import ConfigurationError, EsneraError
 
 _EXAMPLES = """\
@@ -34,12 +20,10 @@ _EXAMPLES = """\
 examples:
   esnera-hf demo
   esnera-hf sources
-  esnera-hf inspect data/a --output look
-  esnera-hf screen cluener weibo
+  esnera-hf inspect cluener weibo
   esnera-hf align cluener weibo --encoder hfl/chinese-bert-wwm-ext --output merged
-  esnera-hf align a=data/a b=data/b --max-samples 500 --lambda 0.4 --tau 0.4
+  esnera-hf align a=data/a b=data/b --max-samples 500 --method greedy --lambda 0.4 --tau 0.4
   esnera-hf export merged --format conll --output merged-conll
-  esnera-hf reproduce merged/report.json
   esnera-hf push merged me/zh-ner --no-text
   esnera-hf apply me/zh-ner cluener boson=path/to/boson.txt --output rebuilt
   esnera-hf train cluener --encoder hfl/chinese-bert-wwm-ext --output cluener-tagger
@@ -48,10 +32,16 @@ examples:
 _INTERRUPTED = (
     "No output was written; finished trainings are kept, and the same command goes on where it stopped."
 )
-
-
-#: What several processes do together.
+#: The commands whose work several processes share.
 _SHARED = ("align", "apply", "train")
+#: Python names in messages whose option is called otherwise than they are.
+_OPTIONS = {
+    "lam=": "--lambda ",
+    "num_train_epochs=": "--epochs ",
+    "per_device_train_batch_size=": "--batch-size ",
+    "create_pr": "--pr",
+    "text=False": "--no-text",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -73,7 +63,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except EsneraError as error:
-        print("\n".join(map(visible, f"esnera-hf: {error}".split("\n"))), file=sys.stderr)
+        message = _with_option_names(str(error), options)
+        print("\n".join(map(visible, f"esnera-hf: {message}".split("\n"))), file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(f"\nesnera-hf: interrupted. {getattr(options, 'interrupted', _INTERRUPTED)}", file=sys.stderr)
@@ -81,18 +72,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _with_option_names(message: str, options: argparse.Namespace) -> str:
+    """Say ``--max-samples 0`` for the ``max_samples=0`` of a message."""
+    names = {f"{name}=": f"--{name.replace('_', '-')} " for name in vars(options)} | _OPTIONS
+    for name, option in names.items():
+        message = re.sub(rf"\b{name}", option, message)
+    return message
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="esnera-hf",
         description="Find which labels of several NER datasets mean the same, and merge the datasets.",
-        epilog=SOURCES_HELP + _EXAMPLES,
+        epilog=align.SOURCES_HELP + _EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=f"esnera-hf {__version__}")
+    parser.add_argument("--version", action="version", version=f"esnera-hf {version('esnera-hf')}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", dest="command")
-    aligning.add_commands(commands)
-    corpora.add_commands(commands)
-    taggers.add_commands(commands)
-    publishing.add_commands(commands)
-    reproducing.add_commands_reproducing(commands)
+    for room in (align, data, taggers, hub, demo):
+        room.add_commands(commands)
+    hub.add_commands_reproducing(commands)
     return parser

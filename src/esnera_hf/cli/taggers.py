@@ -11,8 +11,10 @@ from pathlib import Path
 
 from esnera_hf.cli.align import (
     Commands,
+    add_command,
     add_reading_options,
     add_training_options,
+    check_output,
     read_source,
     training_arguments,
 )
@@ -21,30 +23,24 @@ from esnera_hf.errors import ConfigurationError, SourceNotFoundError
 
 def add_commands(commands: Commands) -> None:
     """Add the commands that train and use taggers."""
-    _add_train(commands)
-    _add_predict(commands)
-    _add_evaluate(commands)
-
-
-def _add_train(commands: Commands) -> None:
-    train = commands.add_parser("train", help="train a CRF tagger on one source")
-    train.add_argument("source", metavar="SOURCE", help="as for align")
-    train.add_argument("--encoder", help="folder or Hub id of a pretrained encoder (default: by language)")
-    train.add_argument("--max-samples", type=int, metavar="N", help="use at most N sentences a split")
+    train = add_command(
+        commands, "train", "train a CRF tagger on one source", "Train a tagger on one source and save it.",
+        operands="SOURCE --output DIR",
+    )  # fmt: skip
+    train.add_argument("source", metavar="SOURCE", help="see below")
     train.add_argument(
-        "--output", type=Path, required=True, metavar="DIR", help="save the tagger here; must not exist"
+        "--output", type=Path, required=True, metavar="DIR", help="save it here; must not exist"
     )
+    train.add_argument("--max-samples", type=int, metavar="N", help="use at most N sentences per split")
     add_reading_options(train)
-    add_training_options(train)
+    add_training_options(train, kind=False)
     train.set_defaults(run=_train)
 
-
-def _add_predict(commands: Commands) -> None:
     predict = commands.add_parser(
         "predict",
         help="find entities in text",
-        description="Read one text a line, write one JSON object a line, for blank lines too: tokens and entities "
-        "(offsets of tokens and of characters, ends exclusive; the score is the least probable tag's).",
+        description="Read one text per line and write one JSON object per line, for blank lines too: tokens and "
+        "entities (offsets of tokens and of characters, ends exclusive; the score is the least probable tag's).",
     )
     predict.add_argument("model", metavar="MODEL", help="folder written by `esnera-hf train`, or Hub id")
     predict.add_argument("file", nargs="?", metavar="FILE", help="text file (default: standard input)")
@@ -52,34 +48,24 @@ def _add_predict(commands: Commands) -> None:
         "--tokens",
         choices=("auto", "characters", "words", "spaces"),
         default="auto",
-        help="what a token is (auto: characters where a line holds Chinese or Japanese, else words, with "
-        "punctuation apart)",
+        help="what a token is (auto: a character where a line holds Chinese or Japanese, else a word)",
     )
     predict.set_defaults(run=_predict)
 
-
-def _add_evaluate(commands: Commands) -> None:
-    evaluate = commands.add_parser(
+    evaluate = add_command(
+        commands,
         "evaluate",
-        help="score a tagger on a source, strictly, by label",
-        description="Score a tagger on a source, strictly, by label. The tagger of an alignment is scored on one of "
-        "its sources in that source's own labels, through the mapping; on other corpora, and on the merged dataset, "
-        "in unified labels.",
+        "score a tagger on a source, strictly, by label",
+        "Score a tagger on a source, strictly, by label. The tagger of an alignment is scored on one of its sources "
+        "in that source's own labels, through the mapping; elsewhere in unified labels.",
+        operands="MODEL SOURCE",
+    )
+    evaluate.add_argument("model", metavar="MODEL", help="folder of a tagger or of a result, or Hub id")
+    evaluate.add_argument(
+        "source", metavar="SOURCE", help="see below, or a folder saved by `esnera-hf align`"
     )
     evaluate.add_argument(
-        "model",
-        metavar="MODEL",
-        help="folder written by `esnera-hf train`, `tagger` in one of align, or Hub id",
-    )
-    evaluate.add_argument(
-        "source", metavar="SOURCE", help="as for align, or a folder saved by `esnera-hf align`"
-    )
-    evaluate.add_argument(
-        "--split",
-        type=_split,
-        default="test",
-        metavar="SPLIT",
-        help="train, validation (or dev, …) or test (default: test)",
+        "--split", type=_split, default="test", help="train, validation or test (default: test)"
     )
     add_reading_options(evaluate)
     evaluate.set_defaults(run=_evaluate)
@@ -100,15 +86,15 @@ def _train(options: argparse.Namespace) -> None:
     from esnera_hf._internal.console import quiet_libraries
     from esnera_hf._internal.processes import is_main_process
     from esnera_hf.metrics import Scores
-    from esnera_hf.result import check_free, new_folder
+    from esnera_hf.result import new_folder
     from esnera_hf.taggers.train import train_tagger
 
-    check_free(options.output)
+    check_output(options.output)
     source = read_source(options.source, options)
     tagger = train_tagger(
         source,
         encoder=options.encoder,
-        sentences=options.sentences,
+        sentences=options.max_samples,
         seed=options.seed,
         training=training_arguments(options),
     )
@@ -131,27 +117,26 @@ def _predict(options: argparse.Namespace) -> None:
 
     with quiet_libraries():
         tagger = Tagger.from_pretrained(options.model)
-    split = ((line, word_spans(line, options.tokens)) for line in _lines(options.file))
-    texts, to_predict = tee(split)
-    predicted = tagger.predict((_words(*text) for text in to_predict), scores=True)
-    for (line, spans), entities in zip(texts, predicted, strict=True):
-        found = [
-            {
-                "start": entity.start,
-                "end": entity.end,
-                "label": entity.label,
-                "start_char": spans[entity.start][0],
-                "end_char": spans[entity.end - 1][1],
-                "text": line[spans[entity.start][0] : spans[entity.end - 1][1]],
-                "score": round(entity.score, 4),
-            }
-            for entity in entities
-        ]
-        print(json.dumps({"tokens": _words(line, spans), "entities": found}, ensure_ascii=False))
-
-
-def _words(text: str, spans: list[tuple[int, int]]) -> list[str]:
-    return [text[start:end] for start, end in spans]
+    lines, again = tee((line, word_spans(line, options.tokens)) for line in _lines(options.file))
+    words = ([line[start:end] for start, end in spans] for line, spans in again)
+    tokens, to_predict = tee(words)
+    predicted = tagger.predict(to_predict, scores=True)
+    for (line, spans), row, entities in zip(lines, tokens, predicted, strict=True):
+        objects = []
+        for entity in entities:
+            start, end = spans[entity.start][0], spans[entity.end - 1][1]
+            objects.append(
+                {
+                    "start": entity.start,
+                    "end": entity.end,
+                    "label": entity.label,
+                    "start_char": start,
+                    "end_char": end,
+                    "text": line[start:end],
+                    "score": round(entity.score, 4),
+                }
+            )
+        print(json.dumps({"tokens": row, "entities": objects}, ensure_ascii=False))
 
 
 def _lines(file: str | None) -> Iterator[str]:
@@ -161,7 +146,9 @@ def _lines(file: str | None) -> Iterator[str]:
             for line in stream:
                 yield line.strip("\r\n") if line.strip() else ""
     except OSError as error:
-        raise SourceNotFoundError(f"{file}: {error.strerror}. Expected a file of one text a line.") from None
+        raise SourceNotFoundError(
+            f"{file}: {error.strerror}. Expected a file of one text per line."
+        ) from None
     except UnicodeDecodeError as error:
         raise ConfigurationError(f"{file or 'standard input'}: expected UTF-8 text: {error}.") from None
 

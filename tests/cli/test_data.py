@@ -1,0 +1,74 @@
+"""``sources``, ``inspect`` and ``export``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from builders import refusal
+from esnera_hf.cli import data
+from esnera_hf.cli.main import main
+from esnera_hf.merging.export import EXPORT_FORMATS
+from esnera_hf.sources.catalogue import NAMED_SOURCES
+from esnera_hf.sources.load import load_source
+from results import make_result
+from world import World
+
+
+def test_the_known_sources(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "weibo").mkdir()
+    (tmp_path / "weibo" / "weiboNER_2nd_conll.train").write_text("x\tO\n", encoding="utf-8")
+    monkeypatch.setenv("ESNERA_DATA_DIR", str(tmp_path))
+    assert main(["sources"]) == 0
+    head, *rows = capsys.readouterr().out.rstrip("\n").split("\n")
+    assert head.split() == ["name", "language", "license", "found"]
+    found = {row.split()[0]: row.split("  ")[-1].strip() for row in rows}
+    assert list(found) == sorted(NAMED_SOURCES)
+    assert found["weibo"] == str(tmp_path / "weibo")
+    assert found["cluener"].startswith("Hub: ")
+
+
+def test_inspect(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    corpora = [str(world.folder / name) for name in ("alpha", "beta")]
+    assert main(["inspect", corpora[0]]) == 0
+    assert capsys.readouterr().out.startswith("alpha: license unknown")
+    assert main(["inspect", *corpora]) == 0
+    printed = capsys.readouterr().out
+    assert "alpha:per   in beta: " in printed
+    assert "alpha/train and beta/test: " in printed
+
+
+@pytest.mark.parametrize("form", EXPORT_FORMATS)
+def test_export(form: str, world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    corpus, output = world.folder / "alpha", tmp_path / "out"
+    assert main(["export", str(corpus), "--format", form, "--output", str(output)]) == 0
+    assert capsys.readouterr().out.startswith(f"{output / 'train.'}")
+    assert load_source(output).summary.entities == load_source(corpus).summary.entities
+
+
+def test_the_formats_are_those_of_the_function() -> None:
+    assert data._FORMATS == EXPORT_FORMATS
+
+
+def test_reading_options(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "x.txt"
+    file.write_text("a I-P B-Q\nb I-P O\n\nc O O\n" * 20, encoding="utf-8")
+    assert main(["inspect", str(file), "--strict", "--scheme", "IOB2", "--tag-column", "1"]) == 1
+    assert "inside tag without a begin tag" in capsys.readouterr().err
+    for column, scheme, labels in (("2", "IOB2", "labels: Q 20"), ("1", "IOB1", "labels: P 20")):
+        assert main(["inspect", str(file), "--tag-column", column, "--scheme", scheme]) == 0
+        assert labels in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "option", [("--strict",), ("--scheme", "IOB2"), ("--source-format", "json"), ("--tag-column", "1")]
+)
+def test_a_merged_dataset_is_not_read_as_sources_are(
+    option: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_result().save(tmp_path / "merged")
+    message = refusal(capsys, "export", tmp_path / "merged", "--output", tmp_path / "out", *option)
+    assert message.endswith("say how sources are read. Leave them out.")
