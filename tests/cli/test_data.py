@@ -37,7 +37,7 @@ def test_inspect(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.startswith("alpha: license unknown")
     assert main(["inspect", *corpora]) == 0
     printed = capsys.readouterr().out
-    assert "alpha:per   in beta: " in printed
+    assert "alpha:per  in beta: " in printed
     assert "alpha/train and beta/test: " in printed
 
 

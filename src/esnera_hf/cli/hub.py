@@ -61,7 +61,7 @@ def _add_push(commands: Commands) -> None:
     push.add_argument("--message", metavar="TEXT", help="of the commit")
     _add_content_options(push)
     push.add_argument(
-        "--train-merged",
+        "--tagger",
         metavar="REPO",
         help="publish the tagger of the alignment, too, as this model repository",
     )
@@ -149,7 +149,7 @@ def _save_for_hub(options: argparse.Namespace) -> None:
         "--revision": options.revision,
         "--pr": options.pr,
         "--message": options.message,
-        "--train-merged": options.tagger,
+        "--tagger": options.tagger,
     }
     wrong = [name for name, value in given.items() if value]
     if wrong:
@@ -166,7 +166,7 @@ def _save_for_hub(options: argparse.Namespace) -> None:
 
 def _check_no_dataset_options(options: argparse.Namespace) -> None:
     given = {
-        "--train-merged": getattr(options, "tagger", None),
+        "--tagger": getattr(options, "tagger", None),
         "--no-text": not options.text,
         "--may-share": options.may_share,
         "--by-source": options.by_source,

@@ -34,13 +34,20 @@ _INTERRUPTED = (
 )
 #: The commands whose work several processes share.
 _SHARED = ("align", "apply", "train")
-#: Python names in messages whose option is called otherwise than they are.
+#: Names in messages whose option is not called as they are.
 _OPTIONS = {
+    "λ = ": "--lambda ",
+    "τ = ": "--tau ",
     "lam=": "--lambda ",
     "num_train_epochs=": "--epochs ",
     "per_device_train_batch_size=": "--batch-size ",
+    "train_merged=True": "--train-merged",
     "create_pr": "--pr",
     "text=False": "--no-text",
+    "sentences=": "--max-samples ",
+    "into:": "--target-schema:",
+    "apart:": "--cannot-link:",
+    "compare=": "--baselines ",
 }
 
 
@@ -73,10 +80,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _with_option_names(message: str, options: argparse.Namespace) -> str:
-    """Say ``--max-samples 0`` for the ``max_samples=0`` of a message."""
-    names = {f"{name}=": f"--{name.replace('_', '-')} " for name in vars(options)} | _OPTIONS
+    """Say ``--max-samples 0: …`` where a message says ``max_samples=0: …``."""
+    names = dict(_OPTIONS)
+    for name in vars(options):
+        option = f"--{name.replace('_', '-')}"
+        names |= {f"{name}=": f"{option} ", f"{name}:": f"{option}:"}
     for name, option in names.items():
-        message = re.sub(rf"\b{name}", option, message)
+        message = re.sub(rf"(?<![\w-]){name}", option, message)
     return message
 
 
