@@ -333,12 +333,8 @@ def _greedy_settings(options: argparse.Namespace) -> GreedySettings:
     if values and options.method != "greedy":
         idle = ", ".join(names[name] for name in values)
         raise ConfigurationError(f"{idle}: only --method greedy uses this. Add it, or leave this out.")
-    for name, grid in (("lam", "lambdas"), ("tau", "taus")):
-        value = values.pop(name, None)
-        if isinstance(value, tuple):
-            values[grid] = value
     if "search_max_samples" in values:
-        values["sentences"] = values.pop("search_max_samples")
+        values["max_samples"] = values.pop("search_max_samples")
     return GreedySettings(**values)
 
 
@@ -397,8 +393,6 @@ def _align(options: argparse.Namespace) -> None:
     result = align(
         read_sources(options),
         encoder=options.encoder,
-        lam=None if isinstance(options.lam, tuple) else options.lam,
-        tau=None if isinstance(options.tau, tuple) else options.tau,
         target_schema=_target_schema(options),
         sentences=options.max_samples,
         seed=options.seed,
