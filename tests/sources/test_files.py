@@ -52,7 +52,7 @@ def texts(source):
         ('{\n"data": []}', "json"),
         ('{"data": {"text": "a"}, "annotations": []}', "json"),
         ('{"text": "a", "label": [[0, 1, "x"]]}', "json"),
-        ('{"text": "a", "label": {}}', "cluener"),
+        ('{"text": "a", "label": {}}', "json"),
         ("中国/ns 人/o\n", "slashed"),
         ("a/b\tO\nc/d\tB-x\n", "columns"),
     ],

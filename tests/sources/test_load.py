@@ -39,9 +39,9 @@ def tagged(tags):
     ("content", "form"),
     [
         (COLUMNS, "columns"),
-        (CLUENER, "cluener"),
+        (CLUENER, "json"),
         ("\n \ufeff" + CLUENER, "columns"),
-        ("\ufeff\n" + CLUENER, "cluener"),
+        ("\ufeff\n" + CLUENER, "json"),
         ('{ "text": "a"}', "json"),
         (BOSON, "boson"),
         ("无\n" * 150 + BOSON, "boson"),

@@ -59,24 +59,159 @@ OTHER_FIELD = "region of another field than the text, not read"
 UNLABELLED = "region without labels, not read"
 OTHER_MENTION = "mention that differs from the tokens at its offsets, which count"
 
+#: Records from which scheme and script are told.
+_SNIFFED = 500
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
+
+#: A parsed value, its place for messages, and whether bytes of it were not UTF-8.
+_Record = tuple[Any, str, bool]
 #: Start, end, labels and mention of a span as the record says them.
 _Span = tuple[int, int, list[str], Any]
+
+
+class JsonFile:
+    """A JSON or JSON lines file, read from its beginning each time it is called.
+
+    Each record may have a shape of its own (:func:`read_record`). Texts are cut into
+    characters where the script is written without spaces, into words elsewhere.
+
+    Args:
+        path: the file.
+        options: scheme and names of tags, characters or words, where they
+            cannot be told.
+    """
+
+    def __init__(self, path: Path, options: ReadingOptions | None = None) -> None:
+        self.path = path
+        self._options = options or ReadingOptions()
+        column = self._options.tag_column
+        if isinstance(column, int):
+            raise ConfigurationError(
+                f"tag_column={column}: the records of {path.name} have names, not numbers. Give the name."
+            )
+        self._tag_keys = TAG_KEYS if column is None else (column,)
+
+    @cached_property
+    def _sample(self) -> list[_Record]:
+        return list(islice(self._records(), _SNIFFED))
+
+    @cached_property
+    def scheme(self) -> Scheme:
+        """The scheme of string tags, told from all of them; ``IOB2`` where the first records have none."""
+        if self._options.scheme is not None:
+            return self._options.scheme
+        if not any(string_tags(value, self._tag_keys) for value, _, _ in self._sample):
+            return "IOB2"
+        tags = (string_tags(value, self._tag_keys) or () for value, _, _ in self._records())
+        return detect_entity_scheme(tags, str(self.path))
+
+    @cached_property
+    def characters(self) -> bool:
+        """Whether texts are cut into characters; those of CLUENER always are."""
+        labels = [
+            value["label"] for value, _, _ in self._sample if isinstance(value, dict) and "label" in value
+        ]
+        told = self._options.format is None and labels and isinstance(labels[0], dict)
+        if told or self._options.format == "cluener":
+            return True
+        if self._options.characters is not None:
+            return self._options.characters
+        records = (self._read(value, where) for value, where, _ in self._sample)
+        return written_without_spaces(r.text for r in records if isinstance(r, CharacterSpans))
+
+    def __call__(self) -> Iterator[RawSentence]:
+        """Yield the sentences.
+
+        Raises:
+            SourceError: the file is not JSON, or a record cannot be read; file
+                and line (or index in the list) are named.
+        """
+        for value, where, damaged in self._records():
+            record = self._read(value, where)
+            if isinstance(record, RawSentence):
+                sentence: RawSentence | None = record
+            else:
+                sentence = to_tokens(record, characters=self.characters)
+            if sentence is not None and sentence.tokens:
+                sentence.where = self.path.name + where.removeprefix(str(self.path))
+                sentence.repairs.extend([UNDECODABLE] * damaged)
+                yield sentence
+
+    def _read(self, value: Any, where: str) -> CharacterSpans | RawSentence:
+        return read_record(value, where, self.scheme, self._tag_keys)
+
+    def _records(self) -> Iterator[_Record]:
+        names, column = self._options.tag_names, self._options.tag_column
+        for value, where, damaged in _records(self.path):
+            if column is not None and not (isinstance(value, dict) and isinstance(value.get(column), list)):
+                keys = ", ".join(map(str, value))[:200] if isinstance(value, dict) else "none"
+                raise SourceError(
+                    f"{where}: no list of tags {column!r}, which tag_column= names; found the keys {keys}. "
+                    "Name one of them."
+                )
+            yield (
+                value if names is None else with_tag_names(value, names, where, self._tag_keys),
+                where,
+                damaged,
+            )
+
+
+def _records(path: Path) -> Iterator[_Record]:
+    lines = (line for line in read_lines(path) if line.text.strip())
+    first = next(lines, None)
+    if first is None:
+        raise SourceError(f"{path}: nothing but blank lines. Expected JSON records.")
+    if _is_record(first.text):
+        for line in chain([first], lines):
+            where = f"{path}, line {line.number}"
+            yield _parsed(line.text, where), where, line.damaged
+        return
+    whole = list(read_lines(path))
+    data = _parsed("\n".join(line.text for line in whole), f"{path}: neither JSON lines nor one JSON value")
+    if isinstance(data, dict):
+        lists = [value for value in data.values() if isinstance(value, list)]
+        data = lists[0] if len(lists) == 1 else [data]
+    if not isinstance(data, list):
+        raise SourceError(f"{path}: expected a list of records, found {type(data).__name__}.")
+    damaged = any(line.damaged for line in whole)
+    for index, record in enumerate(data):
+        yield record, f"{path}, record {index}", damaged and index == 0
+
+
+def _parsed(text: str, place: str) -> Any:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise SourceError(f"{place}: expected a JSON record, found {text[:60]!r} ({error}).") from None
+    if "\\u" in text and _SURROGATE.search(json.dumps(value, ensure_ascii=False)):
+        raise SourceError(f"{place}: half of a surrogate pair is no character. Mend the \\u escapes.")
+    return value
+
+
+def _is_record(text: str) -> bool:
+    """Tell whether a line is a whole record: an object, or spaCy's text and annotation."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(value, dict) or (
+        isinstance(value, list) and len(value) == 2 and isinstance(value[0], str)
+    )
 
 
 def read_record(
     record: Any, where: str, scheme: Scheme | None, tag_keys: Sequence[str] = TAG_KEYS
 ) -> CharacterSpans | RawSentence:
-    """Read one record.
+    """Read one record: parsed JSON or a row of a dataset.
 
     Args:
-        record: parsed JSON or a dataset row.
+        record: in one of the shapes above.
         where: file and line, for messages.
         scheme: of string tags, where the record has them.
-        tag_keys: what may hold them, or the spans, if not the usual names.
+        tag_keys: names of tags or spans, if not the usual ones.
 
     Raises:
-        SourceError: the record has none of the shapes above, or offsets that
-            cannot be right.
+        SourceError: the record has another shape, or offsets that cannot be right.
     """
     if isinstance(record, Sequence) and not isinstance(record, str) and len(record) == 2:
         text, annotation = record
@@ -118,11 +253,7 @@ def string_tags(record: Any, keys: Sequence[str] = TAG_KEYS) -> list[str] | None
 
 
 def with_tag_names(record: Any, names: Sequence[str], where: str, keys: Sequence[str] = TAG_KEYS) -> Any:
-    """Return a record with its tags as names where they are numbers.
-
-    Raises:
-        SourceError: a number has no name.
-    """
+    """Return a record with its tags as names where they are numbers."""
     for key in keys if isinstance(record, Mapping) else ():
         tags = record.get(key)
         if isinstance(tags, list) and tags and all(isinstance(tag, int) for tag in tags):
@@ -131,11 +262,7 @@ def with_tag_names(record: Any, names: Sequence[str], where: str, keys: Sequence
 
 
 def name_of(tag: int, names: Sequence[str], where: str) -> str:
-    """Return the name of a tag or label kept as a number.
-
-    Raises:
-        SourceError: there is none.
-    """
+    """Return the name of a tag or label that is a number."""
     if not 0 <= tag < len(names):
         raise SourceError(
             f"{where}: tag id {tag} is none of the {len(names)} ids of the tags. Mend the row or leave it out."
@@ -248,11 +375,6 @@ def _objects(value: Any, where: str) -> Iterator[Mapping[str, Any]]:
 
 
 def _parsed_records(entries: Iterable[Any], where: str) -> list[_Span]:
-    """Return the spans of a record as it says them.
-
-    Raises:
-        SourceError: one is no span.
-    """
     spans: list[_Span] = []
     for entry in entries:
         pair: Any = None
@@ -278,11 +400,7 @@ def _parsed_records(entries: Iterable[Any], where: str) -> list[_Span]:
 
 
 def _in_text(spans: Iterable[_Span], text: str, where: str) -> list[Entity]:
-    """Return spans of a text, ends exclusive, as Python counts characters.
-
-    Raises:
-        SourceError: offsets lie outside of the text, or do not hold the mention beside them.
-    """
+    """Return spans of a text, ends exclusive, as Python counts characters."""
     entities = []
     for start, end, labels, mention in spans:
         readings = [(start, end)]
@@ -315,11 +433,7 @@ def _of_utf16(start: int, end: int, text: str) -> Iterator[tuple[int, int]]:
 
 
 def _in_tokens(spans: Iterable[_Span], tokens: list[str], where: str, repairs: list[str]) -> list[Entity]:
-    """Return spans of tokens; a mention beside one tells whether its end is inclusive.
-
-    Raises:
-        SourceError: offsets lie outside of the sentence.
-    """
+    """Return spans of tokens; a mention beside one tells whether its end is inclusive."""
     entities = []
     for start, end, labels, mention in spans:
         words = _without_spaces(mention) if isinstance(mention, str) and mention.strip() not in labels else ""
@@ -367,142 +481,3 @@ def _first(record: Mapping[str, Any], keys: Iterable[str], kind: type) -> Any:
 def _shown(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 80 else text[:77] + "…"
-
-
-_SNIFFED = 500
-_SURROGATE = re.compile(r"[\ud800-\udfff]")
-
-#: A parsed value, its place for messages, and whether bytes of it were not UTF-8.
-_Record = tuple[Any, str, bool]
-
-
-class JsonFile:
-    """A JSON or JSON lines file, read from its beginning each time it is called.
-
-    The shape of the records is told from each of them
-    (:func:`read_record`). Texts are cut into characters where the
-    script is written without spaces, into words elsewhere.
-
-    Args:
-        path: the file.
-        options: scheme and names of tags, characters or words, where they
-            cannot be told.
-    """
-
-    def __init__(self, path: Path, options: ReadingOptions | None = None) -> None:
-        self.path = path
-        self._options = options or ReadingOptions()
-        column = self._options.tag_column
-        if isinstance(column, int):
-            raise ConfigurationError(
-                f"tag_column={column}: the records of {path.name} have names, not numbers. Give the name."
-            )
-        self._tag_keys = TAG_KEYS if column is None else (column,)
-
-    @cached_property
-    def _sample(self) -> list[_Record]:
-        return list(islice(self._records(), _SNIFFED))
-
-    @cached_property
-    def scheme(self) -> Scheme:
-        """The scheme of string tags, told from all of them; ``IOB2`` where the first records have none."""
-        if self._options.scheme is not None:
-            return self._options.scheme
-        if not any(string_tags(value, self._tag_keys) for value, _, _ in self._sample):
-            return "IOB2"
-        tags = (string_tags(value, self._tag_keys) or () for value, _, _ in self._records())
-        return detect_entity_scheme(tags, str(self.path))
-
-    @cached_property
-    def characters(self) -> bool:
-        """Whether texts are cut into characters."""
-        if self._options.format == "cluener":
-            return True
-        if self._options.characters is not None:
-            return self._options.characters
-        records = (self._read(value, where) for value, where, _ in self._sample)
-        return written_without_spaces(r.text for r in records if isinstance(r, CharacterSpans))
-
-    def __call__(self) -> Iterator[RawSentence]:
-        """Yield the sentences.
-
-        Raises:
-            SourceError: the file is not JSON, or a record cannot be read; file
-                and line (or index in the list) are named.
-        """
-        for value, where, damaged in self._records():
-            record = self._read(value, where)
-            if isinstance(record, RawSentence):
-                sentence: RawSentence | None = record
-            else:
-                sentence = to_tokens(record, characters=self.characters)
-            if sentence is not None and sentence.tokens:
-                sentence.where = self.path.name + where.removeprefix(str(self.path))
-                sentence.repairs.extend([UNDECODABLE] * damaged)
-                yield sentence
-
-    def _read(self, value: Any, where: str) -> CharacterSpans | RawSentence:
-        return read_record(value, where, self.scheme, self._tag_keys)
-
-    def _records(self) -> Iterator[_Record]:
-        names, column = self._options.tag_names, self._options.tag_column
-        for value, where, damaged in _records(self.path):
-            if column is not None and not (isinstance(value, dict) and isinstance(value.get(column), list)):
-                keys = ", ".join(map(str, value))[:200] if isinstance(value, dict) else "none"
-                raise SourceError(
-                    f"{where}: no list of tags {column!r}, which tag_column= names; found the keys {keys}. "
-                    "Name one of them."
-                )
-            yield (
-                value if names is None else with_tag_names(value, names, where, self._tag_keys),
-                where,
-                damaged,
-            )
-
-
-def _records(path: Path) -> Iterator[_Record]:
-    lines = (line for line in read_lines(path) if line.text.strip())
-    first = next(lines, None)
-    if first is None:
-        raise SourceError(f"{path}: nothing but blank lines. Expected JSON records.")
-    if _is_record(first.text):
-        for line in chain([first], lines):
-            where = f"{path}, line {line.number}"
-            yield _parsed(line.text, where), where, line.damaged
-        return
-    whole = list(read_lines(path))
-    data = _parsed("\n".join(line.text for line in whole), f"{path}: neither JSON lines nor one JSON value")
-    if isinstance(data, dict):
-        lists = [value for value in data.values() if isinstance(value, list)]
-        data = lists[0] if len(lists) == 1 else [data]
-    if not isinstance(data, list):
-        raise SourceError(f"{path}: expected a list of records, found {type(data).__name__}.")
-    damaged = any(line.damaged for line in whole)
-    for index, record in enumerate(data):
-        yield record, f"{path}, record {index}", damaged and index == 0
-
-
-def _parsed(text: str, place: str) -> Any:
-    """Return the value of a JSON text.
-
-    Raises:
-        SourceError: it is no JSON, or an escape is half of a surrogate pair.
-    """
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise SourceError(f"{place}: expected a JSON record, found {text[:60]!r} ({error}).") from None
-    if "\\u" in text and _SURROGATE.search(json.dumps(value, ensure_ascii=False)):
-        raise SourceError(f"{place}: half of a surrogate pair is no character. Mend the \\u escapes.")
-    return value
-
-
-def _is_record(text: str) -> bool:
-    """Tell whether a line is a whole record: an object, or spaCy's text and annotation."""
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        return False
-    return isinstance(value, dict) or (
-        isinstance(value, list) and len(value) == 2 and isinstance(value[0], str)
-    )
