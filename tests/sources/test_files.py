@@ -270,7 +270,7 @@ def test_column_files(tmp_path, content, options, expected):
         ("c.txt", "a\tO\nb\tI-X\n\nc\tB-X\n", "c.txt, line 1: inside tag without a begin tag"),
         ("c.txt", b"a\tB-X\n\n\xff\tB-X\n", "c.txt, line 3: bytes that are not UTF-8"),
         ("c.txt", "{{a:x}}\n{{a: x}}\n", "c.txt, line 2: mention with leading or trailing spaces"),
-        ("c.txt", "{{a:x}}\n{{a:}}b\n", "c.txt, line 2: mention without text"),
+        ("c.txt", "{{a:x}}\n{{a:}}b\n", "c.txt, line 2: span without any token"),
         ("c.txt", "{{a:x}}\n{{a:x{{b:y}}}}\n", "c.txt, line 2: Entity"),
         ("c.json", '{"text": "ab c", "label": [[0, 1, "x"]]}', "c.json, line 1: offset inside a token"),
         (

@@ -14,12 +14,7 @@ from esnera_hf._internal.checks import is_count
 from esnera_hf._internal.console import say
 from esnera_hf.errors import ConfigurationError, SourceError, SourceNotFoundError
 from esnera_hf.sources.build import SourceTerms, build_source
-from esnera_hf.sources.catalogue import (
-    NamedSource,
-    copies_on_hub,
-    find_named,
-    known_names,
-)
+from esnera_hf.sources.catalogue import NamedSource, copies_on_hub, find_named, known_names
 from esnera_hf.sources.files import (
     check_one_file,
     content_digest,
@@ -33,12 +28,7 @@ from esnera_hf.sources.hub import LoadedFromHub, load_from_hub
 from esnera_hf.sources.licenses import license_from_id
 from esnera_hf.sources.options import ReadingOptions
 from esnera_hf.sources.readers.datasets import dataset_readers
-from esnera_hf.sources.source import (
-    License,
-    NerSource,
-    Provenance,
-    least_allowed,
-)
+from esnera_hf.sources.source import License, NerSource, Provenance, least_allowed
 from esnera_hf.sources.splits import split_of_file
 
 DATA_DIR_VARIABLE = "ESNERA_DATA_DIR"

@@ -17,15 +17,7 @@ from esnera_hf.errors import ConfigurationError, SourceError
 from esnera_hf.sources.options import ReadingOptions
 from esnera_hf.sources.readers.text import UNDECODABLE, read_lines
 from esnera_hf.sources.source import RawSentence
-from esnera_hf.tagging import (
-    OUTSIDE,
-    Entity,
-    Scheme,
-    TagError,
-    detect_scheme,
-    entities_from_tags,
-    split_tag,
-)
+from esnera_hf.tagging import OUTSIDE, Entity, Scheme, TagError, detect_scheme, entities_from_tags, split_tag
 
 _COMMENT = "#"
 #: A row that is a token without its tag rather than a comment.

@@ -1,4 +1,4 @@
-"""One sentence a line, ``token/tag`` pairs between spaces (MSRA and relatives)."""
+"""Annotation inside the line: ``token/tag`` pairs (MSRA and relatives), and the markup of BosonNER."""
 
 from __future__ import annotations
 
@@ -10,23 +10,14 @@ from pathlib import Path
 
 from esnera_hf._internal.text import is_unspaced, shown
 from esnera_hf.errors import SourceError
-from esnera_hf.sources.readers.text import (
-    UNDECODABLE,
-    Line,
-    detect_entity_scheme,
-    read_lines,
-)
+from esnera_hf.sources.readers.offsets import CharacterSpans, to_tokens
+from esnera_hf.sources.readers.text import UNDECODABLE, Line, detect_entity_scheme, read_lines
 from esnera_hf.sources.source import RawSentence
-from esnera_hf.tagging import (
-    OUTSIDE,
-    Entity,
-    Scheme,
-    TagError,
-    entities_from_tags,
-)
+from esnera_hf.tagging import OUTSIDE, Entity, Scheme, TagError, entities_from_tags
 
 #: MSRA writes ``o`` for outside and ``nr ns nt`` for whole segments.
 _LOWER_OUTSIDE = "o"
+_MARKUP = re.compile(r"\{\{([^{}:：]+)[:：]|\}\}")
 
 
 def is_slashed_file(lines: list[str]) -> bool:
@@ -92,13 +83,8 @@ class SlashedFile:
                 yield line, [token for token, _, _ in pairs], tags
 
 
-_TOKEN = re.compile(r"\{\{([^{}:：]+)[:：]|\}\}")
-SPACES_TRIMMED = "mention with leading or trailing spaces, trimmed"
-EMPTY_MENTION = "mention without text, left out"
-
-
 def read_boson(path: Path) -> Iterator[RawSentence]:
-    """Yield the paragraphs of a Boson file.
+    """Yield the paragraphs of a Boson file, one a line, with inline markup ``{{label:mention}}``.
 
     Nested markup gives nested spans (``{{a:x{{b:y}}}}``). A line without markup
     is a paragraph without entities; blank lines are skipped. Spaces around a
@@ -110,21 +96,20 @@ def read_boson(path: Path) -> Iterator[RawSentence]:
             file and line are named.
     """
     for line in read_lines(path):
-        if not line.text.strip():
-            continue
-        text, spans, repairs = _parse(line.text.strip(), f"{path}, line {line.number}")
-        repairs += [UNDECODABLE] * line.damaged
-        if text:
-            yield RawSentence(list(text), spans, f"{path.name}, line {line.number}", repairs)
+        text, spans = _without_markup(line.text.strip(), f"{path}, line {line.number}")
+        record = CharacterSpans(text, spans, f"{path.name}, line {line.number}")
+        sentence = to_tokens(record, characters=True)
+        if sentence is not None:
+            sentence.repairs.extend([UNDECODABLE] * line.damaged)
+            yield sentence
 
 
-def _parse(line: str, place: str) -> tuple[str, list[Entity], list[str]]:
+def _without_markup(line: str, place: str) -> tuple[str, list[Entity]]:
     text = ""
     position = 0
     spans: list[Entity] = []
-    repairs: list[str] = []
     open_marks: list[tuple[int, str]] = []
-    for mark in _TOKEN.finditer(line):
+    for mark in _MARKUP.finditer(line):
         text += line[position : mark.start()]
         position = mark.end()
         if mark.group(1):
@@ -134,16 +119,8 @@ def _parse(line: str, place: str) -> tuple[str, list[Entity], list[str]]:
             near = line[max(0, mark.start() - 10) : mark.end()]
             raise SourceError(f"{place}: '}}}}' closes no '{{{{label:' at {near!r}. Mend the markup.")
         start, label = open_marks.pop()
-        mention = text[start:]
-        if not mention.strip():
-            repairs.append(EMPTY_MENTION)
-            continue
-        left = len(mention) - len(mention.lstrip())
-        right = len(mention.rstrip())
-        if len(mention) != right - left:
-            repairs.append(SPACES_TRIMMED)
-        spans.append(Entity(start + left, start + right, label))
+        spans.append(Entity(start, len(text), label))
     if open_marks:
         opened = shown(f"{{{{{open_marks[-1][1]}:")
         raise SourceError(f"{place}: {opened} is never closed by '}}}}'. Mend the markup.")
-    return text + line[position:], spans, repairs
+    return text + line[position:], spans

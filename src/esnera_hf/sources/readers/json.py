@@ -36,12 +36,7 @@ from esnera_hf.sources.options import ReadingOptions
 from esnera_hf.sources.readers.offsets import CharacterSpans, onto_tokens, to_tokens, written_without_spaces
 from esnera_hf.sources.readers.text import UNDECODABLE, detect_entity_scheme, read_lines
 from esnera_hf.sources.source import RawSentence
-from esnera_hf.tagging import (
-    Entity,
-    Scheme,
-    TagError,
-    entities_from_tags,
-)
+from esnera_hf.tagging import Entity, Scheme, TagError, entities_from_tags
 
 TEXT_KEYS = ("text", "content", "sentence", "data")
 TOKEN_KEYS = ("tokens", "words", "chars", "token")
