@@ -32,8 +32,8 @@ from esnera_hf.report.report import Report
 from esnera_hf.similarity.matrix import SimilarityMatrix
 
 if TYPE_CHECKING:
-    from esnera_hf.hub.cards import Card
-    from esnera_hf.hub.push import Publication
+    from huggingface_hub import DatasetCard
+
     from esnera_hf.hub.recipe import Comparison
     from esnera_hf.hub.repository import Published
     from esnera_hf.modeling.tagger import Tagger
@@ -143,14 +143,12 @@ class MergeResult:
             HubError: the Hub refuses it or cannot be reached; it says what is safe
                 and what to do.
         """
-        from esnera_hf.hub.push import DatasetSettings, publish_dataset
+        from esnera_hf.hub.push import DatasetSettings, push_dataset
         from esnera_hf.hub.repository import HubRepository
 
         repository = HubRepository(repo_id, "dataset", token=token, revision=revision, create_pr=create_pr)
         settings = DatasetSettings(text, may_share, by_source)
-        return publish_dataset(
-            self._publication(), repository, settings, private=private, message=commit_message
-        )
+        return push_dataset(self, repository, settings, private=private, message=commit_message)
 
     def save_for_hub(
         self,
@@ -175,11 +173,11 @@ class MergeResult:
             LicenseError: the text of a source may not be passed on; nothing is written.
             OutputExistsError: the folder exists; nothing is written.
         """
-        from esnera_hf.hub.push import DatasetSettings, write_publication
+        from esnera_hf.hub.push import DatasetSettings, save_for_hub
 
         settings = DatasetSettings(text, may_share, by_source)
         with new_folder(Path(path)) as folder:
-            write_publication(self._publication(), folder, repo_id or Path(path).resolve().name, settings)
+            save_for_hub(self, folder, repo_id or Path(path).resolve().name, settings)
 
     def card(
         self,
@@ -188,20 +186,15 @@ class MergeResult:
         text: bool = True,
         may_share: Collection[str] = (),
         by_source: bool = False,
-    ) -> Card:
+    ) -> DatasetCard:
         """Return the card that :meth:`push_to_hub` would publish, without calling the Hub.
 
         Raises:
             LicenseError: the text of a source may not be passed on.
         """
-        from esnera_hf.hub.push import DatasetSettings, card_of
+        from esnera_hf.hub.push import DatasetSettings, card_of_dataset
 
-        return card_of(self._publication(), repo_id, DatasetSettings(text, may_share, by_source))
-
-    def _publication(self) -> Publication:
-        from esnera_hf.hub.push import Publication
-
-        return Publication(self.dataset, self.mapping, self.similarity, self.report)
+        return card_of_dataset(self, repo_id, DatasetSettings(text, may_share, by_source))
 
     def load_tagger(self) -> Tagger:
         """Load the tagger that was trained on the merged dataset; its card tells of the alignment.

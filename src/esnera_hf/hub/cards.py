@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from itertools import zip_longest
-from typing import Any
+from typing import Any, TypeVar
 
-from datasets import Dataset, DatasetDict
+from datasets import DatasetDict, DatasetInfo, SplitDict, SplitInfo
+from datasets.info import DatasetInfosDict
+from huggingface_hub import (
+    CardData,
+    DatasetCard,
+    DatasetCardData,
+    EvalResult,
+    ModelCard,
+    ModelCardData,
+    RepoCard,
+)
 
 from esnera_hf._internal.arrow import Statistics, count_dataset, stored_bytes
 from esnera_hf._internal.text import shorten
-from esnera_hf._internal.yaml import dump_yaml
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.hub.markdown import render
+from esnera_hf.hub.recipe import ROWS_FOLDER
 from esnera_hf.report.files import FLOW_PICTURE
 from esnera_hf.report.flow import describe_flow
 from esnera_hf.report.html import LARGE_LOSS
@@ -43,54 +53,13 @@ from esnera_hf.report.tables import (
     weakest_merges,
 )
 from esnera_hf.similarity.matrix import SimilarityMatrix
-from esnera_hf.sources.licenses import Terms
+from esnera_hf.sources.licenses import Terms, licenses_of, strictest_terms
 from esnera_hf.tagging import GOLD, PSEUDO
 
+Card = TypeVar("Card", bound=RepoCard)
 
-@dataclass(frozen=True)
-class Card:
-    """The README of a repository.
-
-    Attributes:
-        metadata: the YAML front matter, as plain data.
-        body: the text, in Markdown.
-    """
-
-    metadata: dict[str, Any]
-    body: str
-
-    def __str__(self) -> str:
-        return f"---\n{dump_yaml(self.metadata)}---\n\n{self.body}"
-
-
-@dataclass(frozen=True)
-class DatasetCardFacts:
-    """What the card of a merged dataset, or of its recipe, is made from.
-
-    Attributes:
-        repo_id: ``owner/name``.
-        report: the account of the alignment.
-        mapping: source labels to unified labels.
-        terms: the license of the whole and why.
-        configs: the configurations by name; the first one, ``merged``, is the
-            merged dataset, others hold the same columns.
-        similarity: the similarities, if any were measured.
-        text: whether the dataset is published; if not, the card holds
-            statistics and no mention, and says how to make the dataset again.
-    """
-
-    repo_id: str
-    report: Report
-    mapping: LabelMapping
-    terms: Terms
-    configs: Mapping[str, DatasetDict] = field(repr=False)
-    similarity: SimilarityMatrix | None = field(default=None, repr=False)
-    text: bool = True
-
-    @property
-    def merged(self) -> DatasetDict:
-        """The merged dataset."""
-        return next(iter(self.configs.values()))
+#: Configurations of a published dataset, and of a recipe.
+MERGED, RECIPE = "merged", "recipe"
 
 
 @dataclass(frozen=True)
@@ -187,7 +156,7 @@ def source_datasets(summaries: Sequence[Mapping[str, Any]]) -> list[str]:
     return found + ["original"] * (local or not found)
 
 
-def license_entries(terms: Terms) -> dict[str, str]:
+def license_entries(terms: Terms) -> dict[str, Any]:
     """Return the entries of a license; ``other`` has a name."""
     named = {"license_name": terms.name} if terms.name else {}
     return {"license": terms.id, **named}
@@ -201,61 +170,55 @@ def data_entries(configs: Mapping[str, DatasetDict]) -> dict[str, Any]:
     Args:
         configs: by name, the default one first.
     """
-    filled = {name: {s: rows for s, rows in splits.items() if len(rows)} for name, splits in configs.items()}
-    filled = {name: splits for name, splits in filled.items() if splits}
-    if not filled:
-        return {}
-    listed: list[dict[str, Any]] = []
-    for name, splits in filled.items():
-        files = [{"split": split, "path": f"data/{name}/{split}-*.parquet"} for split in splits]
-        listed.append({"config_name": name, "data_files": files})
-    listed[0]["default"] = True
-    infos = [_info(name, splits) for name, splits in filled.items()]
-    return {"configs": listed, "dataset_info": infos[0] if len(infos) == 1 else infos}
+    data, infos = CardData(), DatasetInfosDict()
+    for name, splits in configs.items():
+        filled = {split: rows for split, rows in splits.items() if len(rows)}
+        if not filled:
+            continue
+        paths = [{"split": split, "path": f"data/{name}/{split}-*.parquet"} for split in filled]
+        config = {"config_name": name, "data_files": paths, **({} if infos else {"default": True})}
+        data["configs"] = [*data.get("configs", []), config]
+        counted = SplitDict()
+        for split, rows in filled.items():
+            counted.add(SplitInfo(split, stored_bytes(rows), len(rows)))
+        size = sum(split.num_bytes for split in counted.values())
+        infos[name] = DatasetInfo(
+            features=next(iter(filled.values())).features, splits=counted, dataset_size=size
+        )
+    infos.to_dataset_card_data(data)
+    return dict(data.to_dict())
 
 
-def _info(name: str, splits: Mapping[str, Dataset]) -> dict[str, Any]:
-    sizes = {split: stored_bytes(rows) for split, rows in splits.items()}
-    return {
-        "config_name": name,
-        # As datasets writes and reads it; there is no public way.
-        "features": next(iter(splits.values())).features._to_yaml_list(),
-        "splits": [
-            {"name": split, "num_bytes": sizes[split], "num_examples": len(rows)}
-            for split, rows in splits.items()
-        ],
-        "dataset_size": sum(sizes.values()),
-    }
-
-
-def evaluation(
-    model: str, results: Iterable[tuple[str, str, str, Mapping[str, float | None]]]
-) -> list[dict[str, Any]]:
-    """Return a ``model-index``.
+def evaluation(results: Iterable[tuple[str, str, str, Mapping[str, float | None]]]) -> list[EvalResult]:
+    """Return what was measured, for the ``model-index`` of a card.
 
     Args:
-        model: name of the model.
         results: name of the dataset, its Hub id or ``""``, split, and measures by
             their name; those that are not known are left out.
     """
-    entries: list[dict[str, Any]] = []
+    entries: list[EvalResult] = []
     kinds: list[str] = []
     for name, hub_id, split, measures in results:
-        metrics = [
-            {"type": measure, "value": round(value, 4), "name": measure.title()}
-            for measure, value in measures.items()
-            if value is not None
-        ]
-        if not metrics:
-            continue
         kind = hub_id or re.sub(r"[^\w.-]+", "-", name, flags=re.ASCII).strip("-.") or "dataset"
-        dataset = {"name": name, "type": kind, "split": split}
-        if kind in kinds:  # the Hub would take both for one dataset
-            dataset["config"] = f"{kinds.count(kind) + 1}"
-        kinds.append(kind)
-        task = {"type": "token-classification", "name": "Named entity recognition"}
-        entries.append({"task": task, "dataset": dataset, "metrics": metrics})
-    return [{"name": model, "results": entries}] if entries else []
+        known = {measure: value for measure, value in measures.items() if value is not None}
+        # The Hub would take two of one type for one dataset.
+        config = f"{kinds.count(kind) + 1}" if kind in kinds else None
+        kinds += [kind] * bool(known)
+        entries += [
+            EvalResult(
+                task_type="token-classification",
+                task_name="Named entity recognition",
+                dataset_type=kind,
+                dataset_name=name,
+                dataset_config=config,
+                dataset_split=split,
+                metric_type=measure,
+                metric_name=measure.title(),
+                metric_value=round(value, 4),
+            )
+            for measure, value in known.items()
+        ]
+    return entries
 
 
 _LONGEST_NAME = 100
@@ -276,95 +239,124 @@ _TITLES = {
 }
 
 
-def dataset_card(facts: DatasetCardFacts) -> Card:
+def dataset_card(
+    repo_id: str,
+    report: Report,
+    mapping: LabelMapping,
+    similarity: SimilarityMatrix | None,
+    configs: Mapping[str, DatasetDict],
+    *,
+    text: bool = True,
+) -> DatasetCard:
     """Return the card of a merged dataset; without its text, of the recipe.
 
     Args:
-        facts: what is known of it.
+        repo_id: ``owner/name``.
+        report: the account of the alignment, as it may be published.
+        mapping: source labels to unified labels.
+        similarity: the similarities, if any were measured.
+        configs: the configurations by name; the first one, ``merged``, is the
+            merged dataset, others hold the same columns.
+        text: whether the dataset is published; if not, the card holds statistics
+            and no mention, and says how to make the dataset again.
     """
-    statistics = count_dataset(facts.merged)
-    return Card(_metadata(facts, statistics), render("dataset.md.jinja", _values(facts, statistics)))
+    statistics = count_dataset(configs[MERGED])
+    terms = strictest_terms(licenses_of(report.sources))
+    content = _content(report if text else replace(report, examples={}, dropped=[]), mapping, statistics)
+    content["limits"] = _limits(report, mapping, statistics, terms) | {"unmeasured": _unmeasured(similarity)}
+    content |= {"sources": source_rows(report.sources, terms), "columns": text, "citation": True}
+    use = "Load it" if text else "Make it from your own copies"
+    values = {
+        **content,
+        "title": _title(mapping),
+        "repo": repo_id,
+        "report": report,
+        "sampled": report.settings.get("sentences"),
+        "mapping": mapping,
+        "terms": terms,
+        "whole": "the dataset" if text else "the dataset made from this recipe",
+        "configs": list(configs),
+        "text": text,
+        "sections": {"use": use, **{key: title for key, title in _TITLES.items() if content[key]}},
+        "applied": not report.stages,
+        "typed": mapping.method == "equivalence" and bool(report.stages),
+        "splits": _split_rows(statistics),
+        "calls": _calls(repo_id, report, configs),
+        "large_loss": LARGE_LOSS,
+        "flow": {"file": FLOW_PICTURE, "said": describe_flow(mapping)},
+        "before": own_tagger(report),
+    }
+    entries = data_entries(configs) if text else _recipe_entries(configs[MERGED])
+    return _card(
+        DatasetCard,
+        _metadata(report, mapping, statistics, terms, entries),
+        render("dataset.md.jinja", values),
+    )
 
 
-def _metadata(facts: DatasetCardFacts, statistics: Statistics) -> dict[str, Any]:
-    sources = facts.report.sources
+def _card(kind: type[Card], data: CardData, body: str) -> Card:
+    return kind(f"---\n{data.to_yaml()}\n---\n\n{body}")
+
+
+def _recipe_entries(merged: DatasetDict) -> dict[str, Any]:
+    # Let the Hub show the table of fingerprints, and not take report.json for data.
+    tables = [f"{ROWS_FOLDER}/{split}.parquet" for split, rows in merged.items() if len(rows)]
+    return {"configs": [{"config_name": RECIPE, "data_files": tables}]}
+
+
+def _metadata(
+    report: Report,
+    mapping: LabelMapping,
+    statistics: Statistics,
+    terms: Terms,
+    entries: Mapping[str, Any],
+) -> DatasetCardData:
+    sources = report.sources
     pseudo = statistics.count(origin=PSEUDO) > 0
     tags = ["esnera", "named-entity-recognition", "label-alignment", "dataset-merging", "esnera-hf"]
-    metadata = {
-        "pretty_name": _title(facts.mapping),
-        **license_entries(facts.terms),
-        "language": languages(sources),
-        "multilinguality": multilinguality(sources),
-        "annotations_creators": ["found"] + ["machine-generated"] * pseudo,
-        "size_categories": [size_category(statistics.sentences.total())],
-        "source_datasets": source_datasets(sources),
-        "task_categories": ["token-classification"],
-        "task_ids": ["named-entity-recognition"],
-        "tags": tags + ["pseudo-labels"] * pseudo + ["recipe"] * (not facts.text),
-        **(data_entries(facts.configs) if facts.text else {}),
-    }
-    return {key: value for key, value in metadata.items() if value}
+    tags += ["pseudo-labels"] * pseudo + ["recipe"] * ("dataset_info" not in entries)
+    return DatasetCardData(
+        pretty_name=_title(mapping),
+        language=languages(sources) or None,
+        multilinguality=multilinguality(sources) or None,
+        annotations_creators=["found"] + ["machine-generated"] * pseudo,
+        size_categories=[size_category(statistics.sentences.total())],
+        source_datasets=source_datasets(sources),
+        task_categories=["token-classification"],
+        task_ids=["named-entity-recognition"],
+        tags=tags,
+        **license_entries(terms),
+        **entries,
+    )
 
 
 def _title(mapping: LabelMapping) -> str:
     return shorten(" + ".join(mapping.sources), _LONGEST_NAME) + ": named entities in one label schema"
 
 
-def _values(facts: DatasetCardFacts, statistics: Statistics) -> dict[str, Any]:
-    content = _content(facts, statistics)
-    sections = {
-        "use": "Load it" if facts.text else "Make it from your own copies",
-        **{key: title for key, title in _TITLES.items() if content[key]},
-    }
-    return {
-        **content,
-        "title": _title(facts.mapping),
-        "repo": facts.repo_id,
-        "report": facts.report,
-        "mapping": facts.mapping,
-        "terms": facts.terms,
-        "whole": "the dataset" if facts.text else "the dataset made from this recipe",
-        "configs": list(facts.configs),
-        "text": facts.text,
-        "sections": sections,
-        "applied": not facts.report.stages,
-        "typed": facts.mapping.method == "equivalence" and bool(facts.report.stages),
-        "splits": _split_rows(statistics),
-        "calls": _calls(facts),
-        "large_loss": LARGE_LOSS,
-        "flow": {"file": FLOW_PICTURE, "said": describe_flow(facts.mapping)},
-        "before": own_tagger(facts.report),
-    }
-
-
-def _content(facts: DatasetCardFacts, statistics: Statistics) -> dict[str, Any]:
-    report, mapping = facts.report, facts.mapping
+def _content(report: Report, mapping: LabelMapping, statistics: Statistics) -> dict[str, Any]:
     scores = main_scores(report)
-    evidence = evidence_rows(mapping, report.examples if facts.text else {})
+    evidence = evidence_rows(mapping, report.examples)
     left_out = {
         "rows": list(left_out_rows(report.sources)),
         "notes": list(notes(report.sources)),
         "labels": [row for row in evidence if row["unified"] is None],
         "leaks": report.leaks,
-        "examples": report.dropped if facts.text else [],
+        "examples": report.dropped,
     }
     return {
         "labels": merged_labels(mapping, statistics),
         "evidence": evidence,
         "compared": any(row["other"] is not None for row in evidence),
-        "near": _near(facts),
+        "near": _near(report),
         "scores": scores and {"split": scores["split"], "rows": score_rows(scores)},
         "systems": system_rows(report),
         "own": list(own_taggers(report)),
         "statistics": _statistics(statistics, mapping),
-        "pseudo": _pseudo(facts, statistics),
+        "pseudo": _pseudo(report, mapping, statistics),
         "left_out": left_out if any(left_out.values()) else None,
-        "columns": facts.text,
-        "limits": _limits(facts, statistics),
         "making": making(report),
         "steps": list(merge_steps(report)),
-        "sources": source_rows(report.sources, facts.terms),
-        "citation": True,
     }
 
 
@@ -381,20 +373,20 @@ def _split_rows(statistics: Statistics) -> list[dict[str, Any]]:
     ]
 
 
-def _calls(facts: DatasetCardFacts) -> dict[str, str]:
+def _calls(repo_id: str, report: Report, configs: Mapping[str, DatasetDict]) -> dict[str, str]:
     """Return the Python that loads or makes the dataset; it quotes every name as Python does."""
-    repo = quoted(facts.repo_id)
-    first = next(iter(facts.configs))
-    split = next((split for split, rows in facts.merged.items() if len(rows)), "train")
+    repo = quoted(repo_id)
+    split = next((split for split, rows in configs[MERGED].items() if len(rows)), "train")
+    others = ", ".join(quoted(name) for name in configs if name != MERGED)
     load = [
         "from datasets import load_dataset\n",
         f"dataset = load_dataset({repo})",
         f'tags = dataset["{split}"].features["ner_tags"].feature.names',
-        *_by_source(repo, [name for name in facts.configs if name != first]),
+        *([f"by_source = {{name: load_dataset({repo}, name) for name in [{others}]}}"] if others else []),
     ]
     pinned = f'dataset = load_dataset({repo}, revision="FULL-HASH-OF-A-COMMIT")'
-    reading = facts.report.settings.get("reading") or [{}] * len(facts.report.sources)
-    given = ", ".join(_given_again(*pair) for pair in zip(facts.report.sources, reading, strict=True))
+    reading = report.settings.get("reading") or [{}] * len(report.sources)
+    given = ", ".join(_given_again(*pair) for pair in zip(report.sources, reading, strict=True))
     levels = (
         'import esnera_hf\n\ncoarse = esnera_hf.view(dataset, "coarse")\n'
         'original = esnera_hf.view(dataset, "original")'
@@ -412,19 +404,10 @@ def _given_again(summary: Mapping[str, Any], reading: Mapping[str, Any]) -> str:
     return f"esnera_hf.load_source({name}, options=esnera_hf.ReadingOptions({options}))"
 
 
-def _by_source(repo: str, names: Sequence[str]) -> list[str]:
-    """Return the Python that loads the configurations of the sources, by name."""
-    if not names:
-        return []
-    listed = ", ".join(map(quoted, names))
-    return [f"by_source = {{name: load_dataset({repo}, name) for name in [{listed}]}}"]
-
-
-def _near(facts: DatasetCardFacts) -> list[dict[str, Any]]:
-    examples = facts.report.examples if facts.text else {}
+def _near(report: Report) -> list[dict[str, Any]]:
     return [
-        {**pair, **{f"{side}_examples": mentions(examples, pair[side]) for side in ("one", "other")}}
-        for pair in facts.report.near[:_NEAR]
+        {**pair, **{f"{side}_examples": mentions(report.examples, pair[side]) for side in ("one", "other")}}
+        for pair in report.near[:_NEAR]
     ]
 
 
@@ -452,12 +435,12 @@ def _statistics(statistics: Statistics, mapping: LabelMapping) -> dict[str, Any]
     }
 
 
-def _pseudo(facts: DatasetCardFacts, statistics: Statistics) -> dict[str, Any] | None:
-    found = facts.report.pseudo
+def _pseudo(report: Report, mapping: LabelMapping, statistics: Statistics) -> dict[str, Any] | None:
+    found = report.pseudo
     if found is None:
         return None
     rows = []
-    for label in facts.mapping.unified_labels:
+    for label in mapping.unified_labels:
         gold = statistics.count(split="train", label=label, origin=GOLD)
         added = statistics.count(split="train", label=label, origin=PSEUDO)
         if added:
@@ -465,9 +448,9 @@ def _pseudo(facts: DatasetCardFacts, statistics: Statistics) -> dict[str, Any] |
     return {"threshold": found["threshold"], "rejected": found["rejected"], "labels": rows}
 
 
-def _limits(facts: DatasetCardFacts, statistics: Statistics) -> dict[str, Any]:
-    mapping, scores = facts.mapping, main_scores(facts.report)
-    names = {str(source["name"]) for source in facts.report.sources}
+def _limits(report: Report, mapping: LabelMapping, statistics: Statistics, terms: Terms) -> dict[str, Any]:
+    scores = main_scores(report)
+    names = {str(source["name"]) for source in report.sources}
     train = statistics.count(split="train")
     pseudo = statistics.count(split="train", origin=PSEUDO)
     return {
@@ -479,18 +462,15 @@ def _limits(facts: DatasetCardFacts, statistics: Statistics) -> dict[str, Any]:
         "split": scores and scores["split"],
         "weakest": weakest_merges(mapping),
         "meaning_alone": merged_by_meaning_alone(mapping),
-        "unmeasured": _unmeasured(facts),
-        "own_leaks": sum(leak["sentences"] for leak in facts.report.leaks if not leak["left_out"]),
-        "sampled": facts.report.settings.get("sentences"),
+        "own_leaks": sum(leak["sentences"] for leak in report.leaks if not leak["left_out"]),
         "unshared": [
-            name for name, license in facts.terms.by_source.items() if license.text_may_be_shared is not True
+            name for name, license in terms.by_source.items() if license.text_may_be_shared is not True
         ],
     }
 
 
-def _unmeasured(facts: DatasetCardFacts) -> dict[str, int] | None:
+def _unmeasured(matrix: SimilarityMatrix | None) -> dict[str, int] | None:
     """Count the pairs of labels of different sources, and those that no tagger says anything of."""
-    matrix = facts.similarity
     if matrix is None:
         return None
     owners = [label.source for label in matrix.labels]
@@ -512,30 +492,28 @@ _TITLES_MODEL = {
 }
 
 
-def model_card(facts: ModelCardFacts) -> Card:
+def model_card(facts: ModelCardFacts) -> ModelCard:
     """Return the card of a tagger.
 
     Args:
         facts: what is known of it.
     """
-    return Card(_metadata_model(facts), render("model.md.jinja", _values_model(facts)))
-
-
-def _metadata_model(facts: ModelCardFacts) -> dict[str, Any]:
     merged = [facts.dataset_repo] if is_repository(facts.dataset_repo) else []
-    datasets = [*merged, *hub_ids(facts.summaries)]
-    metadata = {
-        **license_entries(facts.terms),
-        "language": languages(facts.summaries),
-        "library_name": "transformers",
-        "pipeline_tag": "token-classification",
-        "base_model": facts.base_encoder if _MODEL_ID.fullmatch(facts.base_encoder) else "",
-        "datasets": list(dict.fromkeys(datasets)),
-        "metrics": list(_MEASURES) if facts.record.get("validation") else [],
-        "tags": ["esnera", "esnera-hf", "named-entity-recognition", "crf"],
-        "model-index": evaluation(_name(facts), _results(facts)),
-    }
-    return {key: value for key, value in metadata.items() if value}
+    results = evaluation(_results(facts))
+    data = ModelCardData(
+        # Nothing is known of the terms of what is not known.
+        **(license_entries(facts.terms) if facts.summaries else {}),
+        language=languages(facts.summaries) or None,
+        library_name="transformers",
+        pipeline_tag="token-classification",
+        base_model=facts.base_encoder if _MODEL_ID.fullmatch(facts.base_encoder) else None,
+        datasets=list(dict.fromkeys([*merged, *hub_ids(facts.summaries)])) or None,
+        metrics=list(_MEASURES) if facts.record.get("validation") else None,
+        tags=["esnera", "esnera-hf", "named-entity-recognition", "crf"],
+        model_name=_name(facts) if results else None,
+        eval_results=results or None,
+    )
+    return _card(ModelCard, data, render("model.md.jinja", _values_model(facts)))
 
 
 def _name(facts: ModelCardFacts) -> str:

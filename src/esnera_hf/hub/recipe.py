@@ -349,7 +349,9 @@ def _find(
                 place += 1
     # First those annotated alike, so that no other row takes the place of one of them.
     alike = [by_annotation.get(row["annotation"]) for row in wanted]
-    places = [(queue.popleft(), True) if queue else (None, False) for queue in alike]
+    places: list[tuple[int | None, bool]] = [
+        (queue.popleft(), True) if queue else (None, False) for queue in alike
+    ]
     taken = {place for place, _ in places}
     for index, (found, _) in enumerate(places):
         queue = by_text.get(wanted[index]["text"], deque())

@@ -1,58 +1,38 @@
-"""One repository of the Hub, written to in a single commit that may be tried again at any time."""
+"""One repository of the Hub: what is checked before a push, one commit of a folder, and files fetched from it."""
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from time import sleep as wait
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
-from huggingface_hub import CommitInfo, CommitOperationAdd, CommitOperationDelete, HfApi, snapshot_download
-from huggingface_hub.errors import LocalEntryNotFoundError, RepositoryNotFoundError
+from huggingface_hub import HfApi, snapshot_download
+from huggingface_hub.errors import RepositoryNotFoundError
 
-from esnera_hf._internal.console import say
-from esnera_hf._internal.hub_errors import (
-    CLIENT_ERRORS,
-    PASSING,
-    Failure,
-    Kind,
-    classify,
-    explained,
-)
+from esnera_hf._internal.console import quiet_libraries, say
+from esnera_hf._internal.hub_errors import CLIENT_ERRORS, classify, explained
 from esnera_hf.errors import HubError
+from esnera_hf.hub.readme import join_readme
 
-RepoKind = Literal["dataset", "model", "space"]
+RepoKind = Literal["dataset", "model"]
 
+README = "README.md"
+#: What a push writes, for the next one: the files and the README's metadata.
+MANIFEST = "esnera.json"
 
-@dataclass(frozen=True)
-class RepositoryState:
-    """A repository as it is before a commit.
-
-    Attributes:
-        head: the commit that its branch is at.
-        files: paths of the files in it.
-        read: returns the text of a file, ``""`` if there is none.
-    """
-
-    head: str
-    files: frozenset[str]
-    read: Callable[[str], str] = field(repr=False, compare=False)
-
-
-@dataclass(frozen=True)
-class Changes:
-    """What a commit is to change.
-
-    Attributes:
-        files: content, or a file that holds it, by path in the repository.
-        deleted: paths of files to delete.
-    """
-
-    files: Mapping[str, bytes | Path]
-    deleted: frozenset[str] = frozenset()
+_TEXT = re.compile(r"data/\w+/(?:train|validation|test)-\d{5}-of-\d{5}\.parquet", re.ASCII)
+#: No other file is ever deleted, whatever a manifest lists: anybody may have edited it.
+_OURS = re.compile(
+    _TEXT.pattern + r"|recipe\.json|recipe/(?:train|validation|test)\.parquet|flow\.svg|mapping\.yaml"
+    r"|report\.json|report\.html|similarity\.json",
+    re.ASCII,
+)
+_COMMIT = re.compile("[0-9a-f]{40}")
+_AGAIN = "run the same again: what has arrived is not sent again"
 
 
 @dataclass(frozen=True)
@@ -83,20 +63,12 @@ class Published:
         return f"published: {self.url} (commit {self.commit[:7]})"
 
 
-T = TypeVar("T")
-
-_TRIES = 5
-#: Seconds to wait before trying again where the Hub does not say how long.
-_WAITS = (1.0, 2.0, 4.0, 8.0)
-_COMMIT = re.compile("[0-9a-f]{40}")
-
-
 class HubRepository:
     """A repository to publish to.
 
     Args:
         repo_id: ``owner/name``, or a name of your own.
-        kind: ``dataset``, ``model`` or ``space``.
+        kind: ``dataset`` or ``model``.
         token: of the Hub; the one you are logged in with if not given.
         revision: branch to commit to, made if it is not there.
         create_pr: open a pull request instead of committing to a branch.
@@ -123,7 +95,6 @@ class HubRepository:
         self.revision = revision
         self.create_pr = create_pr
         self._api = HfApi(token=token)
-        self._in_doubt = False
         self._missing = False
         self._private: bool | None = None
 
@@ -137,18 +108,21 @@ class HubRepository:
         """Check that it may be written to; nothing is made or changed yet.
 
         Args:
-            private: whether it is to be private; as it is, or the Hub's default,
-                if not given.
+            private: whether it is to be private; as it is, or the Hub's default, if not given.
 
         Raises:
-            HubError: no token, or one without the right; no such owner; it is
-                there and not private though ``private`` asks for it, or the reverse;
-                the revision is no branch.
+            HubError: no token, or one without the right; no such owner; it is there and not private though
+                ``private`` asks for it, or the reverse; the revision is no branch.
         """
-        user = self._retry(lambda: self._api.whoami(cache=True), "asking who you are")
+        with self._explained("asking who you are"):
+            user = self._api.whoami(cache=True)
         if "/" not in self.repo_id:
             self.repo_id = f"{user['name']}/{self.repo_id}"
-        info = self._info_or_none()
+        with self._explained("looking at the repository"):
+            try:
+                info = self._api.repo_info(self.repo_id, repo_type=self.kind)
+            except RepositoryNotFoundError:
+                info = None
         self._missing, self._private = info is None, private
         if info is not None and private is not None and bool(info.private) != private:
             wanted, found = ("private", "public") if private else ("public", "private")
@@ -165,46 +139,19 @@ class HubRepository:
             return
         self._check_rights(user)
         if self.revision is not None:
-            self._check_branch(self.revision, exists=info is not None)
+            self._check_branch(self.revision)
 
-    def _check_branch(self, revision: str, *, exists: bool) -> None:
+    def _check_branch(self, revision: str) -> None:
         tags: list[str] = []
-        if exists:
-            refs = self._retry(
-                lambda: self._api.list_repo_refs(self.repo_id, repo_type=self.kind), "looking at its branches"
-            )
+        if not self._missing:
+            with self._explained("looking at its branches"):
+                refs = self._api.list_repo_refs(self.repo_id, repo_type=self.kind)
             tags = [tag.name for tag in refs.tags]
         if not revision or revision.startswith("refs/") or revision in tags or _COMMIT.fullmatch(revision):
             raise HubError(
                 f"{self.repo_id}: revision={revision!r} is no branch that can be committed to. Nothing was sent. "
                 "Give the name of a branch, new or there already, or leave it out."
             )
-
-    def _make(self) -> None:
-        """Make repository and branch if they are not there."""
-        if self._missing:
-            self._retry(
-                lambda: self._api.create_repo(
-                    self.repo_id, repo_type=self.kind, private=self._private, exist_ok=True
-                ),
-                "making the repository",
-            )
-        if self.revision not in (None, "main"):
-            self._retry(
-                lambda: self._api.create_branch(
-                    self.repo_id, branch=str(self.revision), repo_type=self.kind, exist_ok=True
-                ),
-                "making the branch",
-            )
-
-    def _info_or_none(self) -> Any:
-        def ask() -> Any:
-            try:
-                return self._api.repo_info(self.repo_id, repo_type=self.kind)
-            except RepositoryNotFoundError:
-                return None
-
-        return self._retry(ask, "looking at the repository")
 
     def _check_rights(self, user: Mapping[str, Any]) -> None:
         owner = self.repo_id.partition("/")[0]
@@ -222,153 +169,122 @@ class HubRepository:
                 "it to the owner of an existing repository."
             )
 
-    def commit(self, plan: Callable[[RepositoryState], Changes], message: str) -> Published:
-        """Send files, then make them appear in one commit.
+    def publish(self, folder: Path, message: str) -> Published:
+        """Make the files of a folder appear in one commit.
 
-        Where somebody else commits at the same moment, or the Hub fails, the
-        repository is read anew and the plan made again; files that have
-        arrived are not sent again, and a commit that was applied though the
-        Hub failed is recognized.
+        The README that is there keeps its own metadata and text; files that the manifest of an earlier push lists and
+        this one does not write go; all else stays.
 
         Args:
-            plan: tells what to change, given the repository as it is; pure, since
-                it may be called more than once.
+            folder: the files, ``README.md`` and the manifest among them; the README is joined there.
             message: of the commit.
 
         Raises:
-            HubError: it says whether anything was published, and what to do.
+            HubError: the Hub refuses it or cannot be reached, or text would stay beside what is to hold none.
         """
         self._make()
-        first_head = ""
-        for attempt in range(_TRIES):
-            state = self._state()
-            first_head = first_head or state.head
-            changes = self._planned(plan, state)
-            deleted = changes.deleted & state.files - set(changes.files)
-            additions = [
-                CommitOperationAdd(path, str(content) if isinstance(content, Path) else content)
-                for path, content in sorted(changes.files.items())
-            ]
-            deletions = [CommitOperationDelete(path, is_folder=False) for path in sorted(deleted)]
-            self._send(additions)
-            with self._explained("committing"):
-                try:
-                    info = self._commit([*additions, *deletions], message, state.head)
-                except KeyboardInterrupt:
-                    self._in_doubt = True
-                    raise
-                except CLIENT_ERRORS as error:
-                    self._wait_or_raise(error, attempt)
-                else:
-                    changed = info.oid != first_head
-                    return Published(
-                        self.repo_id, self.url, info.oid, info.commit_url, info.pr_url or "", changed
-                    )
-        raise HubError(
-            f"{self.repo_id}: not published after {_TRIES} tries. Run it again."
-        )  # pragma: no cover
-
-    def _planned(self, plan: Callable[[RepositoryState], Changes], state: RepositoryState) -> Changes:
+        with self._explained("looking at the repository"):
+            info = self._api.repo_info(self.repo_id, repo_type=self.kind, revision=self.revision)
+            head = str(info.sha)
+            files = {file.rfilename for file in getattr(info, "siblings", None) or ()}
+            readme, manifest = (
+                self._read(name, head) if name in files else "" for name in (README, MANIFEST)
+            )
+        metadata, listed = read_manifest(manifest)
+        written = {file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()}
+        stale = sorted(path for path in listed & files - written if _OURS.fullmatch(path))
+        if self.kind == "dataset" and not any(map(_TEXT.fullmatch, written)):
+            self._check_no_text_stays(files - set(stale), stale)
         try:
-            return plan(state)
+            joined = join_readme(readme, (folder / README).read_text(encoding="utf-8"), metadata)
         except HubError as error:
-            if str(error).startswith(f"{self.repo_id}:"):
-                raise
-            raise HubError(f"{self.repo_id}: {error} {self._safe()}") from None
-
-    def _commit(self, operations: list[Any], message: str, head: str) -> CommitInfo:
-        return self._api.create_commit(
-            self.repo_id,
-            operations,
-            commit_message=message,
-            repo_type=self.kind,
-            revision=self.revision,
-            create_pr=self.create_pr,
-            parent_commit=head,
-        )
-
-    def _wait_or_raise(self, error: Exception, attempt: int) -> None:
-        """Wait before the commit is tried again; raise where that is of no use or might do it twice."""
-        failure = classify(error)
-        if failure is None:
-            raise error
-        self._in_doubt |= failure.applied
-        again = failure.kind in PASSING or failure.kind is Kind.RACE
-        twice = self._in_doubt and self.create_pr
-        if not again or twice or attempt == _TRIES - 1:
-            raise error
-        self._wait(failure, attempt, "committing")
-
-    def _send(self, additions: list[CommitOperationAdd]) -> None:
-        with self._explained("sending files"):
-            self._api.preupload_lfs_files(
-                self.repo_id,
-                additions,
+            raise HubError(f"{self.repo_id}: {error} Nothing was published.") from None
+        (folder / README).write_bytes(joined.encode("utf-8", "replace"))
+        history = "discussions" if self.create_pr else f"commits/{self.revision or 'main'}"
+        doubt = f"Either all of it was published or nothing: {self.url}/{history} tells."
+        with (
+            self._explained("committing", doubt),
+            quiet_libraries(),
+        ):
+            commit = self._api.upload_folder(
+                repo_id=self.repo_id,
                 repo_type=self.kind,
+                folder_path=folder,
+                commit_message=message,
                 revision=self.revision,
                 create_pr=self.create_pr,
-                free_memory=False,
+                # Somebody else's commit since the README was read would be lost.
+                parent_commit=None if self.create_pr else head,
+                delete_patterns=stale,
             )
+        changed = commit.oid != head
+        return Published(self.repo_id, self.url, commit.oid, commit.commit_url, commit.pr_url or "", changed)
 
-    def _state(self) -> RepositoryState:
-        info = self._retry(
-            lambda: self._api.repo_info(self.repo_id, repo_type=self.kind, revision=self.revision),
-            "looking at the repository",
-        )
-        head, files = (
-            str(info.sha),
-            frozenset(file.rfilename for file in getattr(info, "siblings", None) or ()),
-        )
+    def _make(self) -> None:
+        """Make repository and branch if they are not there."""
+        with self._explained("making the repository"):
+            if self._missing:
+                self._api.create_repo(self.repo_id, repo_type=self.kind, private=self._private, exist_ok=True)
+            if self.revision not in (None, "main"):
+                self._api.create_branch(
+                    self.repo_id, branch=str(self.revision), repo_type=self.kind, exist_ok=True
+                )
 
-        def read(path: str) -> str:
-            if path not in files:
-                return ""
-            return self._retry(lambda: self._read(path, head), f"reading {path}")
-
-        return RepositoryState(head, files, read)
-
-    def _read(self, path: str, head: str) -> str:
-        local = self._api.hf_hub_download(self.repo_id, path, repo_type=self.kind, revision=head)
-        content = Path(local).read_bytes()
+    def _read(self, path: str, revision: str) -> str:
+        local = self._api.hf_hub_download(self.repo_id, path, repo_type=self.kind, revision=revision)
         try:
-            return content.decode("utf-8")
+            return Path(local).read_bytes().decode("utf-8-sig")
         except UnicodeDecodeError:
             raise HubError(
-                f"{self.repo_id}: its {path} is no UTF-8 text. Nothing was changed. Mend or delete it there."
+                f"{self.repo_id}: its {path} is no UTF-8 text. Nothing was published. Mend or delete it there."
             ) from None
 
-    def _retry(self, call: Callable[[], T], doing: str) -> T:
-        """Call the Hub again while it is busy or broken; the client does not do so for these calls."""
-        with self._explained(doing):
-            for attempt in range(_TRIES - 1):
-                try:
-                    return call()
-                except CLIENT_ERRORS as error:
-                    failure = classify(error)
-                    if failure is None or failure.kind not in PASSING:
-                        raise
-                    self._wait(failure, attempt, doing)
-            return call()
+    def _check_no_text_stays(self, staying: set[str], stale: Sequence[str]) -> None:
+        """Refuse to publish without text where text may stay; warn where it stays in the history."""
+        text = sorted(filter(_TEXT.fullmatch, staying))
+        if text:
+            raise HubError(
+                f"{self.repo_id}: {', '.join(text[:3])} lies where a push puts text, and no {MANIFEST} tells whose it "
+                "is: what is published now is to hold no text. Nothing was published. Delete it there, or publish to a "
+                "repository of its own."
+            )
+        if any(map(_TEXT.fullmatch, stale)):
+            say(
+                f"{self.repo_id}: text published before stays in the history of the repository. To take it away, "
+                "delete the repository or rewrite its history on the Hub."
+            )
 
-    def _wait(self, failure: Failure, attempt: int, doing: str) -> None:
-        seconds = failure.wait if failure.wait is not None else _WAITS[min(attempt, len(_WAITS) - 1)]
-        say(f"{self.repo_id}: {doing}: {failure.what}; trying again in {seconds:g} s")
-        wait(seconds)
+    @contextmanager
+    def _explained(self, doing: str, doubt: str = "") -> Iterator[None]:
+        applied = False
 
-    def _explained(self, doing: str) -> AbstractContextManager[None]:
-        return explained(self.repo_id, doing, self._safe, self._again)
+        def safe() -> str:
+            return doubt if applied and doubt else "Nothing was published."
 
-    def _again(self) -> str:
-        if self.create_pr and self._in_doubt:
-            return "if no pull request of yours is there, run the same again"
-        return "run the same again: what has arrived is not sent again"
+        with explained(self.repo_id, doing, safe, lambda: _AGAIN):
+            try:
+                yield
+            except KeyboardInterrupt:
+                applied = True
+                raise
+            except CLIENT_ERRORS as error:
+                failure = classify(error)
+                applied = failure is not None and failure.applied
+                raise
 
-    def _safe(self) -> str:
-        """Say what is in the repository after a failure."""
-        if not self._in_doubt:
-            return "Nothing was published."
-        where = "discussions" if self.create_pr else f"commits/{self.revision or 'main'}"
-        return f"Either all of it was published or nothing: {self.url}/{where} tells."
+
+def read_manifest(text: str) -> tuple[dict[str, Any], set[str]]:
+    """Return the metadata and the files that an earlier push wrote; a manifest that makes no sense says nothing."""
+    try:
+        manifest = json.loads(text or "{}")
+    except (ValueError, RecursionError):
+        manifest = {}
+    manifest = manifest if isinstance(manifest, dict) else {}
+    metadata, files = manifest.get("metadata"), manifest.get("files")
+    return (
+        metadata if isinstance(metadata, dict) else {},
+        {path for path in files if isinstance(path, str)} if isinstance(files, list) else set(),
+    )
 
 
 def download_folder(
@@ -383,44 +299,17 @@ def download_folder(
 
     Args:
         repo_id: ``owner/name``.
-        kind: ``dataset``, ``model`` or ``space``.
+        kind: ``dataset`` or ``model``.
         files: patterns of their paths.
         revision: branch, tag or commit.
         token: of the Hub; the one you are logged in with if not given.
 
     Raises:
-        HubError: there is no such repository, or it cannot be reached.
+        HubError: there is no such repository, or it cannot be reached and was not fetched before.
     """
-    api, name = HfApi(token=token), f"{kind} {repo_id}"
-    with explained(repo_id, "fetching it", lambda: "", lambda: "run the same again"):
-        try:
-            api.repo_info(repo_id, repo_type=kind, revision=revision)
-        except CLIENT_ERRORS as error:
-            failure = classify(error)
-            if failure is None or failure.kind not in (Kind.UNREACHABLE, Kind.OFFLINE, Kind.BROKEN):
-                raise
-            folder = _cached(repo_id, kind, files, revision)
-            if folder is None:
-                raise
-            say(f"{name}: {failure.what}; the copy that was fetched before is used, which may be an old one")
-            return folder
+    with explained(repo_id, "fetching it", lambda: "", lambda: "run the same again"), quiet_libraries():
         return Path(
             snapshot_download(
                 repo_id, repo_type=kind, allow_patterns=list(files), revision=revision, token=token
             )
         )
-
-
-def _cached(repo_id: str, kind: RepoKind, files: Sequence[str], revision: str | None) -> Path | None:
-    try:
-        return Path(
-            snapshot_download(
-                repo_id,
-                repo_type=kind,
-                allow_patterns=list(files),
-                revision=revision,
-                local_files_only=True,
-            )
-        )
-    except LocalEntryNotFoundError:
-        return None

@@ -37,7 +37,8 @@ from esnera_hf.modeling.tokenization import (
 from esnera_hf.tagging import Entity
 
 if TYPE_CHECKING:
-    from esnera_hf.hub.cards import Card
+    from huggingface_hub import ModelCard
+
     from esnera_hf.hub.repository import Published
     from esnera_hf.sources.source import AnnotatedSentence
 
@@ -117,7 +118,7 @@ class Tagger:
         (folder / "requirements.txt").write_text("\n".join(REQUIREMENTS) + "\n", encoding="utf-8")
         save_record(self.record, folder)
 
-    def card(self, repo_id: str) -> Card:
+    def card(self, repo_id: str) -> ModelCard:
         """Return the card that :meth:`push_to_hub` would publish, without calling the Hub."""
         from esnera_hf.hub.push import card_of_tagger
 
@@ -153,11 +154,11 @@ class Tagger:
             HubError: the Hub refuses it or cannot be reached; it says what is safe
                 and what to do.
         """
-        from esnera_hf.hub.push import publish_tagger
+        from esnera_hf.hub.push import push_tagger
         from esnera_hf.hub.repository import HubRepository
 
         repository = HubRepository(repo_id, "model", token=token, revision=revision, create_pr=create_pr)
-        return publish_tagger(self, repository, private=private, message=commit_message)
+        return push_tagger(self, repository, private=private, message=commit_message)
 
     def pipeline(self, **options: Any) -> CrfTaggerPipeline:
         """Return the tagger as a pipeline of transformers, for raw text.
