@@ -21,30 +21,24 @@ from typing import Any
 
 import numpy as np
 from datasets import ClassLabel, DatasetDict
+from huggingface_hub import RepoCard
 from numpy.typing import NDArray
 
 from esnera_hf.alignment.equivalence_merge import typed_mapping
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.evaluation.merged_tagger import Final
 from esnera_hf.evaluation.projection import score_native, score_unified
-from esnera_hf.hub.cards import (
-    Card,
-    DatasetCardFacts,
-    ModelCardFacts,
-    dataset_card,
-    model_card,
-)
+from esnera_hf.hub.cards import ModelCardFacts, dataset_card, model_card
 from esnera_hf.merging.merge import as_source, merge_sources
 from esnera_hf.merging.pseudo_labels import PseudoLabels, pseudo_labels
 from esnera_hf.metrics import score_entities
 from esnera_hf.report.build import Account, build_report
-from esnera_hf.report.report import Report
 from esnera_hf.similarity.empirical import cross_predictions
 from esnera_hf.similarity.equivalence import relate
 from esnera_hf.similarity.matrix import SimilarityMatrix
 from esnera_hf.similarity.semantic import semantic_similarity, sum_vectors
 from esnera_hf.sources.leakage import Leak, find_leaks, left_out_of_train
-from esnera_hf.sources.licenses import strictest_terms
+from esnera_hf.sources.licenses import licenses_of, strictest_terms
 from esnera_hf.sources.load import load_source
 from esnera_hf.sources.overlap import mention_overlap
 from esnera_hf.sources.source import AnnotatedSentence, License, NerSource, Provenance
@@ -184,8 +178,8 @@ def _sentences(merged: DatasetDict, split: str) -> Iterator[AnnotatedSentence]:
     return as_source("merged", merged).sentences(split)
 
 
-def make_facts() -> tuple[DatasetCardFacts, Report]:
-    """Return the facts of the merged dataset, and its report."""
+def make_facts() -> dict[str, Any]:
+    """Return what the card of the merged dataset is made from."""
     sources = make_sources()
     taggers = {source.name: LookupTagger(source.sentences("train")) for source in sources}
     matrix = measure(sources, taggers)
@@ -218,38 +212,37 @@ def make_facts() -> tuple[DatasetCardFacts, Report]:
         seconds=SECONDS,
         versions=VERSIONS,
     )
-    facts = DatasetCardFacts(
-        REPOSITORY,
-        report,
-        mapping,
-        strictest_terms({source.name: source.license for source in sources}),
-        {"merged": merged},
-        matrix,
-    )
-    return facts, report
+    return {
+        "repo_id": REPOSITORY,
+        "report": report,
+        "mapping": mapping,
+        "similarity": matrix,
+        "configs": {"merged": merged},
+    }
 
 
-def make_cards() -> dict[str, Card]:
+def make_cards() -> dict[str, RepoCard]:
     """Return the example cards by the name of their file."""
-    facts, report = make_facts()
-    validation = list(_sentences(facts.merged, "validation"))
-    found = LookupTagger(_sentences(facts.merged, "train")).predict(s.tokens for s in validation)
+    facts = make_facts()
+    merged, mapping, report = facts["configs"]["merged"], facts["mapping"], facts["report"]
+    validation = list(_sentences(merged, "validation"))
+    found = LookupTagger(_sentences(merged, "train")).predict(s.tokens for s in validation)
     scores = score_entities(
         [s.entities for s in validation], list(found), [len(s.tokens) for s in validation]
     )
     tagger = ModelCardFacts(
         "someone/demo-merged-tagger",
-        facts.mapping.unified_labels,
+        mapping.unified_labels,
         "",
         report,
-        facts.mapping,
-        facts.terms,
+        mapping,
+        strictest_terms(licenses_of(report.sources)),
         {"validation": scores.to_dict(), "history": [], "arguments": {"seed": SEED}},
         dataset_repo=REPOSITORY,
     )
     return {
-        "dataset.md": dataset_card(facts),
-        "recipe.md": dataset_card(replace(facts, text=False)),
+        "dataset.md": dataset_card(**facts),
+        "recipe.md": dataset_card(**facts, text=False),
         "tagger.md": model_card(tagger),
     }
 

@@ -8,13 +8,12 @@ from typing import Any
 from builders import make_matrix, make_source, row
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.alignment.mapping_yaml import MappedLabel
-from esnera_hf.hub.cards import DatasetCardFacts, ModelCardFacts
+from esnera_hf.hub.cards import ModelCardFacts
 from esnera_hf.merging.merge import merge_sources
 from esnera_hf.merging.pseudo_labels import PseudoLabels
 from esnera_hf.report.report import Report
 from esnera_hf.similarity.matrix import Agreement, PairEvidence
-from esnera_hf.sources.licenses import strictest_terms
-from esnera_hf.sources.source import License
+from esnera_hf.sources.licenses import licenses_of, strictest_terms
 from esnera_hf.tagging import Entity, LabelRef
 
 
@@ -102,7 +101,7 @@ def make_report(names: Names) -> Report:
             "seed": 42,
             "search": {"max_f1_drop": 0.03},
         },
-        sources=[summary(names.first, names, hub_id="owner/alpha"), summary(names.second, names)],
+        sources=[summary(names.first, names, hub_id="owner/alpha"), private(summary(names.second, names))],
         taggers={names.first: {"validation": validation(), "test": validation()}},
         stages=[
             {
@@ -152,7 +151,7 @@ def summary(source: str, names: Names, hub_id: str = "") -> dict[str, Any]:
     counts = {"train": 2, "validation": 1, "test": 1}
     return {
         "name": source,
-        "license": {"name": "x", "text_may_be_shared": True, "clause": ""},
+        "license": {"name": "cc-by-4.0", "text_may_be_shared": True, "clause": names.text},
         "language": "en-GB",
         "homepage": "https://example.org/a",
         "citation": f"Doe 2020. {names.text}",
@@ -166,7 +165,13 @@ def summary(source: str, names: Names, hub_id: str = "") -> dict[str, Any]:
     }
 
 
-def make_dataset_facts(names: Names = Names(), **changes: Any) -> DatasetCardFacts:
+def private(source: dict[str, Any]) -> dict[str, Any]:
+    terms = {"name": "Private terms", "text_may_be_shared": False, "clause": "no third parties"}
+    return {**source, "license": terms}
+
+
+def make_dataset_facts(names: Names = Names(), **changes: Any) -> dict[str, Any]:
+    """Return what a dataset card is made from."""
     mapping = make_mapping(names)
     per = mapping[(names.second, "per")]
     rows = [(["met", "oslo-secret"], ["O", f"B-{names.label}"]), row("nothing here")]
@@ -179,19 +184,14 @@ def make_dataset_facts(names: Names = Names(), **changes: Any) -> DatasetCardFac
     matrix = None
     if ":" not in names.first + names.second:  # how make_matrix tells source and label apart
         matrix = make_matrix(dict.fromkeys(labels, 1), {(labels[0], labels[2]): (2, 3)}, {})
-    licenses = {
-        names.first: License("cc-by-4.0", True, names.text),
-        names.second: License("Private terms", False, "no third parties"),
-    }
     facts: dict[str, Any] = {
         "repo_id": "owner/merged",
         "report": make_report(names),
         "mapping": mapping,
-        "terms": strictest_terms(licenses),
         "configs": {"merged": merged},
         "similarity": matrix,
     }
-    return DatasetCardFacts(**{**facts, **changes})
+    return {**facts, **changes}
 
 
 def make_model_facts(names: Names = Names(), **changes: Any) -> ModelCardFacts:
@@ -203,11 +203,11 @@ def make_model_facts(names: Names = Names(), **changes: Any) -> ModelCardFacts:
     }
     facts: dict[str, Any] = {
         "repo_id": "owner/tagger",
-        "tagger_labels": known.mapping.unified_labels,
+        "tagger_labels": known["mapping"].unified_labels,
         "base_encoder": "owner/encoder",
-        "report": known.report,
-        "mapping": known.mapping,
-        "terms": known.terms,
+        "report": known["report"],
+        "mapping": known["mapping"],
+        "terms": strictest_terms(licenses_of(known["report"].sources)),
         "record": record,
         "dataset_repo": "owner/merged",
     }

@@ -10,43 +10,41 @@ from typing import Any
 import pytest
 import yaml
 from datasets import DatasetDict, load_dataset
-from huggingface_hub import DatasetCard, DatasetCardData
+from huggingface_hub import DatasetCard
 
 from card_facts import Names, make_dataset_facts, make_report
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.alignment.mapping_yaml import MappedLabel
-from esnera_hf.hub.cards import Card, DatasetCardFacts, dataset_card
+from esnera_hf.hub.cards import dataset_card
 from esnera_hf.merging.merge import merge_sources
 from esnera_hf.report.report import Report
 from esnera_hf.report.tables import large_losses, named_as
-from esnera_hf.sources.licenses import Terms
 from esnera_hf.tagging import LabelRef
 from markdown_reading import links, table, tables
 
 
-def sections(card: Card) -> list[str]:
-    return [line.removeprefix("## ") for line in card.body.split("\n") if line.startswith("## ")]
+def sections(card: DatasetCard) -> list[str]:
+    return [line.removeprefix("## ") for line in card.text.split("\n") if line.startswith("## ")]
 
 
-def bare_facts(**changes: Any) -> DatasetCardFacts:
+def bare_facts() -> dict[str, Any]:
     """A mapping that was applied to one source, with nothing known but that."""
     from builders import make_source, row
 
     source = make_source("alone", {"train": [row("anna/B-PER left")]})
     mapping = LabelMapping(("PER",), (MappedLabel(LabelRef("alone", "PER"), "PER"),))
     report = Report({"call": "apply", "sources": ["alone"], "mapping": None}, [source.summary.to_dict()])
-    facts: dict[str, Any] = {
+    return {
         "repo_id": "owner/alone",
         "report": report,
         "mapping": mapping,
-        "terms": Terms("other", "terms-of-the-sources"),
+        "similarity": None,
         "configs": {"merged": merge_sources([source], mapping)},
     }
-    return DatasetCardFacts(**{**facts, **changes})
 
 
 def test_the_metadata() -> None:
-    metadata = dataset_card(make_dataset_facts()).metadata
+    metadata = dataset_card(**make_dataset_facts()).data.to_dict()
     assert {
         key: value for key, value in metadata.items() if key not in ("configs", "dataset_info", "tags")
     } == {
@@ -75,17 +73,15 @@ def test_the_metadata() -> None:
 
 
 def test_the_hub_reads_the_card_back() -> None:
-    card = dataset_card(make_dataset_facts())
+    card = dataset_card(**make_dataset_facts())
     read = DatasetCard(str(card))
-    assert read.text == "\n" + card.body
-    assert yaml.safe_load(read.data.to_yaml()) == card.metadata
-    assert DatasetCardData(**card.metadata).to_dict() == card.metadata
-    assert yaml.safe_load(str(card).split("---\n")[1]) == card.metadata
+    assert (read.text, read.data.to_dict()) == (card.text, card.data.to_dict())
+    assert yaml.safe_load(str(card).split("---\n")[1]) == card.data.to_dict()
 
 
-def write_repository(folder: Path, facts: DatasetCardFacts) -> None:
-    (folder / "README.md").write_text(str(dataset_card(facts)), encoding="utf-8")
-    for name, splits in facts.configs.items():
+def write_repository(folder: Path, facts: dict[str, Any]) -> None:
+    (folder / "README.md").write_text(str(dataset_card(**facts)), encoding="utf-8")
+    for name, splits in facts["configs"].items():
         (folder / "data" / name).mkdir(parents=True)
         for split, rows in splits.items():
             rows.to_parquet(folder / "data" / name / f"{split}-00000-of-00001.parquet")
@@ -94,11 +90,13 @@ def write_repository(folder: Path, facts: DatasetCardFacts) -> None:
 @pytest.mark.parametrize("label", ["city", "NO", "null", "a: b", "é#", "1e5", "- x", "公司名"])
 def test_the_metadata_load_the_dataset(tmp_path: Path, label: str) -> None:
     facts = make_dataset_facts(Names(label=label))
-    alone = DatasetDict({s: rows.filter(lambda r: r["source"] == "beta") for s, rows in facts.merged.items()})
+    alone = DatasetDict(
+        {s: rows.filter(lambda r: r["source"] == "beta") for s, rows in facts["configs"]["merged"].items()}
+    )
     assert len(alone["test"]) == 0
-    facts = replace(facts, configs={"merged": facts.merged, "beta": alone})
+    facts = facts | {"configs": {**facts["configs"], "beta": alone}}
     write_repository(tmp_path, facts)
-    for name, expected in (("merged", facts.merged), ("beta", alone)):
+    for name, expected in (("merged", facts["configs"]["merged"]), ("beta", alone)):
         given = () if name == "merged" else (name,)
         loaded = load_dataset(str(tmp_path), *given, cache_dir=str(tmp_path / f"cache-{name}"))
         filled = {split: rows for split, rows in expected.items() if len(rows)}
@@ -109,7 +107,7 @@ def test_the_metadata_load_the_dataset(tmp_path: Path, label: str) -> None:
 
 
 def test_what_was_merged_into_what() -> None:
-    body = dataset_card(make_dataset_facts()).body
+    body = dataset_card(**make_dataset_facts()).text
     assert next(tables(body))[1] == ["train", "4", "10", "4", "1"]
     merged = [rows for rows in tables(body) if rows[0][:2] == ["unified label", "source labels"]]
     assert merged[0][1:] == [["city", "alpha:city, beta:place", "5", "0"], ["per", "beta:per", "2", "1"]]
@@ -127,7 +125,7 @@ def test_what_was_merged_into_what() -> None:
 
 def test_scores_say_on_which_split_they_are() -> None:
     facts = make_dataset_facts()
-    body = dataset_card(facts).body
+    body = dataset_card(**facts).text
     assert "on the **test** split" in body
     rows = next(rows for rows in tables(body) if rows[0][:3] == ["source", "entities", "before"])
     assert rows[1] == [
@@ -139,15 +137,15 @@ def test_scores_say_on_which_split_they_are() -> None:
     ]
     assert [row[0] for row in rows[1:]] == ["alpha", "beta", "all, pooled"]
     assert table(body, "tagger")[2][0].startswith("naive union")
-    tried = dataset_card(replace(facts, report=replace(facts.report, systems={}))).body
+    tried = dataset_card(**facts | {"report": replace(facts["report"], systems={})}).text
     assert "on the **validation** split" in tried
     assert "read it as optimistic" in tried
-    none = dataset_card(replace(facts, report=replace(facts.report, systems={}, search_scores=None))).body
+    none = dataset_card(**facts | {"report": replace(facts["report"], systems={}, search_scores=None)}).text
     assert "F1 before and after" not in none
 
 
 def test_the_limits_are_concrete() -> None:
-    body = dataset_card(make_dataset_facts()).body
+    body = dataset_card(**make_dataset_facts()).text
     limits = body.split("## Limits")[1].split("\n## ")[0]
     for expected in (
         "1 entities, 25.0 % of those in train",
@@ -155,7 +153,6 @@ def test_the_limits_are_concrete() -> None:
         "- alpha: city, -0.200 (-0.300 to -0.100) on 7 entities",
         "alpha:city with beta:place (S 0.43)",
         "5 sentences of train or validation stand in a later split of their own source",
-        "at most 100 sentences a split",
         "The terms known of beta do not",
         "Of 2 pairs of labels of different sources, the empirical similarity of 1 is unknown",
         "`report.html`",
@@ -167,36 +164,38 @@ def test_the_limits_are_concrete() -> None:
 def test_labels_merged_by_meaning_alone_are_named() -> None:
     facts = make_dataset_facts()
     entries = [
-        replace(entry, evidence=facts.mapping.entries[2].evidence) if entry.unified == "city" else entry
-        for entry in facts.mapping.entries
+        replace(entry, evidence=facts["mapping"].entries[2].evidence) if entry.unified == "city" else entry
+        for entry in facts["mapping"].entries
     ]
-    body = dataset_card(replace(facts, mapping=replace(facts.mapping, entries=tuple(entries)))).body
+    body = dataset_card(**facts | {"mapping": replace(facts["mapping"], entries=tuple(entries))}).text
     assert "on the other source: alpha:city, beta:place." in body
 
 
 def test_a_recipe_holds_no_text() -> None:
     facts = make_dataset_facts()
-    with_text = dataset_card(facts)
-    recipe = dataset_card(replace(facts, text=False))
+    with_text = dataset_card(**facts)
+    recipe = dataset_card(**facts | {"text": False})
     for word in ("oslo-secret", "lima-secret", "dropped-secret"):
         assert word in str(with_text)
         assert word not in str(recipe)
     for word in ("secret left", "secret right", "secret line", "anna"):
         assert word not in str(with_text)
-    assert {"configs", "dataset_info"} & set(recipe.metadata) == set()
-    assert "**This repository holds no text.**" in recipe.body
-    assert 'esnera_hf.apply("owner/merged", ["alpha=owner/alpha", "beta=PATH"])' in recipe.body
+    metadata = recipe.data.to_dict()
+    assert [config["config_name"] for config in metadata["configs"]] == ["recipe"]
+    assert "dataset_info" not in metadata
+    assert "**This repository holds no text.**" in recipe.text
+    assert 'esnera_hf.apply("owner/merged", ["alpha=owner/alpha", "beta=PATH"])' in recipe.text
     reading = [{"config": "zh", "characters": False}, {}]
-    report = replace(facts.report, settings={**facts.report.settings, "reading": reading})
+    report = replace(facts["report"], settings={**facts["report"].settings, "reading": reading})
     assert (
         "[esnera_hf.load_source(\"alpha=owner/alpha\", options=esnera_hf.ReadingOptions(config='zh', "
         'characters=False)), "beta=PATH"]'
-    ) in dataset_card(replace(facts, report=report, text=False)).body
+    ) in dataset_card(**facts | {"report": report, "text": False}).text
     assert "Columns" not in sections(recipe)
-    assert "load_dataset" not in recipe.body
+    assert "load_dataset" not in recipe.text
     # The statistics are the same.
-    counts = [rows for rows in tables(recipe.body) if rows[0][:2] == ["unified label", "source"]]
-    assert counts == [rows for rows in tables(with_text.body) if rows[0][:2] == ["unified label", "source"]]
+    counts = [rows for rows in tables(recipe.text) if rows[0][:2] == ["unified label", "source"]]
+    assert counts == [rows for rows in tables(with_text.text) if rows[0][:2] == ["unified label", "source"]]
 
 
 @pytest.mark.parametrize(
@@ -215,7 +214,7 @@ def test_how_a_source_is_given(summary: dict[str, str], expected: str) -> None:
 
 
 def test_sections_without_content_vanish() -> None:
-    full, bare = dataset_card(make_dataset_facts()), dataset_card(bare_facts())
+    full, bare = dataset_card(**make_dataset_facts()), dataset_card(**bare_facts())
     everything = [
         *("Load it", "Labels", "Evidence", "What stayed apart", "F1 before and after"),
         *("Statistics", "Pseudo-labels", "What was left out", "Columns", "Limits", "How it was made"),
@@ -229,25 +228,26 @@ def test_sections_without_content_vanish() -> None:
     assert sections(bare) == [title for title in everything if title not in gone]
     for card in (full, bare):
         anchors = ["#" + title.lower().replace(" ", "-") for title in sections(card)]
-        assert [link for link in links(card.body) if link.startswith("#")] == anchors
-    assert "Nothing was measured" in bare.body
-    assert "\n\n\n" not in full.body + bare.body
+        assert [link for link in links(card.text) if link.startswith("#")] == anchors
+    assert "Nothing was measured" in bare.text
+    assert "\n\n\n" not in full.text + bare.text
 
 
 def test_other_configurations_are_named() -> None:
     facts = make_dataset_facts()
-    body = dataset_card(replace(facts, configs={"merged": facts.merged, "beta": facts.merged})).body
+    configs = {**facts["configs"], "beta": facts["configs"]["merged"]}
+    body = dataset_card(**facts | {"configs": configs}).text
     assert 'by_source = {name: load_dataset("owner/merged", name) for name in ["beta"]}' in body
     for name in ("class", "2014_news", "dataset"):
-        facts_of_it = replace(facts, configs={"merged": facts.merged, name: facts.merged})
-        for block in re.findall("```python\n(.*?)```", dataset_card(facts_of_it).body, re.DOTALL):
+        facts_of_it = facts | {"configs": {**facts["configs"], name: facts["configs"]["merged"]}}
+        for block in re.findall("```python\n(.*?)```", dataset_card(**facts_of_it).text, re.DOTALL):
             compile(block, name, "exec")
     assert "Configurations:" in body
 
 
 def test_a_mapping_that_was_applied_is_not_called_found() -> None:
     facts = make_dataset_facts()
-    body = dataset_card(replace(facts, report=replace(facts.report, stages=[]))).body
+    body = dataset_card(**facts | {"report": replace(facts["report"], stages=[])}).text
     assert "A label mapping that was given decided" in body
 
 
@@ -258,18 +258,26 @@ def test_a_stage_at_which_nothing_was_merged_by_similarity() -> None:
         **make_report(Names()).stages[0],
         **{"lambda": None, "tau": None, "merged": 0, "decisions": [alike]},
     }
-    trials = [{**trial, "stage": 0} for trial in facts.report.trials] or [{"stage": 0}]
+    trials = [{**trial, "stage": 0} for trial in facts["report"].trials] or [{"stage": 0}]
     for changes, told in (
         ({"trials": trials, "stages": [stage]}, "none: every mapping that was tried broke the bound on F1"),
         ({"trials": [], "stages": [stage]}, "none: no setting of λ and τ merged anything"),
         ({"trials": [], "stages": [{**stage, "decisions": [{**alike, "wished": True}]}]}, "what was wished"),
     ):
-        body = dataset_card(replace(facts, report=replace(facts.report, **changes))).body
+        body = dataset_card(**facts | {"report": replace(facts["report"], **changes)}).text
         assert table(body, "merged")[1] == ["alpha", "beta", "–", "–", told]
 
 
+def test_a_sample_is_said_at_the_top() -> None:
+    facts = make_dataset_facts()
+    top = dataset_card(**facts).text.split("| split |")[0]
+    assert "**Made from a sample:** at most 100 sentences per split of each source." in top
+    whole = replace(facts["report"], settings={})
+    assert "Made from a sample" not in dataset_card(**facts | {"report": whole}).text
+
+
 def test_how_it_was_made() -> None:
-    rows = dict(table(dataset_card(make_dataset_facts()).body, "setting")[1:])
+    rows = dict(table(dataset_card(**make_dataset_facts()).text, "setting")[1:])
     assert rows == {
         "encoder": "some text",
         "seed": "42",
@@ -284,7 +292,7 @@ def test_the_paper_is_cited_as_the_citation_file_does() -> None:
     paper = yaml.safe_load(Path(__file__).parents[2].joinpath("CITATION.cff").read_text(encoding="utf-8"))
     paper = paper["preferred-citation"]
     authors = " and ".join(f"{a['family-names']}, {a['given-names']}" for a in paper["authors"])
-    body = dataset_card(bare_facts()).body
+    body = dataset_card(**bare_facts()).text
     for expected in (
         f"{{{paper['title']}}}",
         f"{{{authors}}}",

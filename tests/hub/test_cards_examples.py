@@ -9,8 +9,8 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from huggingface_hub import RepoCard
 
-from esnera_hf.hub.cards import Card
 from markdown_reading import kinds, tables
 
 FOLDER = Path(__file__).parents[2] / "model_cards"
@@ -18,7 +18,7 @@ NAMES = ("dataset.md", "recipe.md", "tagger.md")
 
 
 @cache
-def cards() -> dict[str, Card]:
+def cards() -> dict[str, RepoCard]:
     spec = importlib.util.spec_from_file_location("model_cards_render", FOLDER / "render.py")
     assert spec is not None
     module = importlib.util.module_from_spec(spec)
@@ -41,7 +41,7 @@ def test_an_example_is_up_to_date(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_example_has_whole_tables_and_no_html(name: str) -> None:
-    body = cards()[name].body
+    body = cards()[name].text
     written = sum(line.startswith("| --- |") or line.startswith("| ---: |") for line in body.split("\n"))
     assert len(list(tables(body))) == written > 5
     assert {len({len(row) for row in rows}) for rows in tables(body)} == {1}

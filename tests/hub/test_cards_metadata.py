@@ -75,7 +75,6 @@ def test_licenses() -> None:
 
 def test_datasets_that_share_a_repository_stay_apart() -> None:
     found = evaluation(
-        "m",
         [
             ("a", "o/r", "test", {"f1": 0.12345}),
             ("b", "o/r", "test", {"f1": 0.5}),
@@ -83,10 +82,7 @@ def test_datasets_that_share_a_repository_stay_apart() -> None:
             ("unknown", "", "test", {"f1": None}),
         ],
     )
-    assert [entry["dataset"] for entry in found[0]["results"]] == [
-        {"name": "a", "type": "o/r", "split": "test"},
-        {"name": "b", "type": "o/r", "split": "test", "config": "2"},
-        {"name": "人", "type": "dataset", "split": "test"},
-    ]
-    assert found[0]["results"][0]["metrics"] == [{"type": "f1", "value": 0.1235, "name": "F1"}]
-    assert evaluation("m", [("a", "", "test", {"f1": None})]) == []
+    told = [(entry.dataset_name, entry.dataset_type, entry.dataset_config) for entry in found]
+    assert told == [("a", "o/r", None), ("b", "o/r", "2"), ("人", "dataset", None)]
+    assert (found[0].metric_type, found[0].metric_value, found[0].dataset_split) == ("f1", 0.1235, "test")
+    assert evaluation([("a", "", "test", {"f1": None})]) == []

@@ -22,7 +22,7 @@ def results(card: object) -> list[EvalResult]:
 
 
 def test_the_metadata() -> None:
-    metadata = model_card(make_model_facts()).metadata
+    metadata = model_card(make_model_facts()).data.to_dict()
     metadata = {key: value for key, value in metadata.items() if key not in ("model-index", "tags")}
     assert metadata == {
         "license": "other",
@@ -41,10 +41,10 @@ def test_the_hub_reads_the_card_back(merged: bool) -> None:
     facts = make_model_facts()
     card = model_card(facts if merged else replace(facts, report=None, mapping=None))
     read = ModelCard(str(card))
-    assert yaml.safe_load(read.data.to_yaml()) == card.metadata
-    plain = {key: value for key, value in card.metadata.items() if key != "model-index"}
+    assert yaml.safe_load(read.data.to_yaml()) == card.data.to_dict()
+    plain = {key: value for key, value in card.data.to_dict().items() if key != "model-index"}
     made = ModelCardData(**plain, model_name="tagger", eval_results=read.data.eval_results)
-    assert yaml.safe_load(made.to_yaml()) == card.metadata
+    assert yaml.safe_load(made.to_yaml()) == card.data.to_dict()
 
 
 def test_scores_on_test_go_into_the_metadata() -> None:
@@ -73,22 +73,22 @@ def test_scores_on_validation_where_there_are_no_others() -> None:
     test = {**single.record["validation"], "micro": {**single.record["validation"]["micro"], "f1": 0.55}}
     tested = model_card(replace(single, record={**single.record, "test": test}))
     assert {(r.dataset_split, r.metric_type): r.metric_value for r in results(tested)}["test", "f1"] == 0.55
-    assert "On **test**: micro-F1 0.550" in tested.body
-    assert "On test, by label:" in tested.body
-    assert "that is optimistic" in model_card(single).body
-    assert "that is optimistic" not in tested.body
+    assert "On **test**: micro-F1 0.550" in tested.text
+    assert "On test, by label:" in tested.text
+    assert "that is optimistic" in model_card(single).text
+    assert "that is optimistic" not in tested.text
     nothing = {**test, "micro": {**test["micro"], "f1": 0.0, "support": 0}}
     empty = model_card(replace(single, record={**single.record, "test": nothing}))
     assert {r.dataset_split for r in results(empty)} == {"validation"}
-    assert "that is optimistic" in empty.body
+    assert "that is optimistic" in empty.text
     unscored = model_card(replace(single, record={}))
-    assert not {"model-index", "metrics"} & set(unscored.metadata)
-    assert "No score of it is known." in unscored.body
+    assert not {"model-index", "metrics"} & set(unscored.data.to_dict())
+    assert "No score of it is known." in unscored.text
 
 
 def test_examples_come_from_sources_whose_text_may_be_shared() -> None:
     facts = make_model_facts()
-    assert next(tables(model_card(facts).body)) == [
+    assert next(tables(model_card(facts).text)) == [
         ["label", "merges", "examples"],
         ["city", "alpha:city, beta:place", "oslo-secret; some text"],
         ["per", "beta:per", ""],
@@ -102,7 +102,7 @@ def test_examples_come_from_sources_whose_text_may_be_shared() -> None:
 
 
 def test_scores_and_training_in_the_text() -> None:
-    body = model_card(make_model_facts()).body
+    body = model_card(make_model_facts()).text
     by_label = [
         rows for rows in tables(body) if rows[0] == ["label", "precision", "recall", "F1", "entities"]
     ]
@@ -120,7 +120,7 @@ def test_scores_and_training_in_the_text() -> None:
 
 
 def test_how_to_use_it() -> None:
-    body = model_card(make_model_facts()).body
+    body = model_card(make_model_facts()).text
     for expected in (
         'pipeline("token-classification", model="owner/tagger", trust_remote_code=True)',
         "pip install transformers torch pytorch-crf",
@@ -132,20 +132,20 @@ def test_how_to_use_it() -> None:
 @pytest.mark.parametrize("base", ["", "a b", "/some/folder", "x: y"])
 def test_an_encoder_that_is_no_repository_is_not_named(base: str) -> None:
     card = model_card(make_model_facts(base_encoder=base))
-    assert "base_model" not in card.metadata
-    assert "a pretrained encoder" in card.body
+    assert "base_model" not in card.data.to_dict()
+    assert "a pretrained encoder" in card.text
 
 
 def test_a_tagger_of_one_source_says_nothing_of_merging() -> None:
     facts = make_model_facts()
     card = model_card(replace(facts, report=None, mapping=None, sources=facts.report.sources[:1]))
-    assert next(tables(card.body)) == [["label"], ["city"], ["per"]]
-    assert "merge" not in card.body.split("## Citation")[0].replace("owner/merged", "")
+    assert next(tables(card.text)) == [["label"], ["city"], ["per"]]
+    assert "merge" not in card.text.split("## Citation")[0].replace("owner/merged", "")
 
 
 def test_how_the_tagger_was_trained_is_told() -> None:
     facts = make_model_facts()
-    plain = model_card(facts).body
+    plain = model_card(facts).text
     assert "likelihood" not in plain
     assert "Before: a tagger trained on that source alone. After: this one." in plain
     settings = {
@@ -154,7 +154,7 @@ def test_how_the_tagger_was_trained_is_told() -> None:
         "final": {"tagger": True, "partial": True},
     }
     report = replace(facts.report, settings=settings)
-    told = model_card(replace(facts, report=report)).body
+    told = model_card(replace(facts, report=report)).text
     assert "| alignment: likelihood of the final tagger | of what each source says |" in told
     assert "| alignment: taggers | joint, of alpha, beta; the others begin with it |" in told
     assert (

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from datasets import Dataset, load_dataset
-from huggingface_hub import constants
+from huggingface_hub import HfApi, constants
 
 from esnera_hf import MergeResult
 from esnera_hf.errors import ConfigurationError, HubError, LicenseError
 from esnera_hf.hub.readme import END, START, split_readme
-from esnera_hf.hub.repository import HubRepository
 from hub_server import HubServer, clients_inside
 from results import make_result
 
@@ -27,15 +25,7 @@ HAND_WRITTEN = "---\nlicense: mit\ntags:\n- mine\n---\n# My own words\n\nStay as
 
 
 @pytest.fixture
-def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The seconds that the package waited, instead of waiting."""
-    seconds: list[float] = []
-    monkeypatch.setattr("esnera_hf.hub.repository.wait", seconds.append)
-    return seconds
-
-
-@pytest.fixture
-def hub(waits: list[float], tmp_path: Path) -> Iterator[HubServer]:
+def hub(tmp_path: Path) -> Iterator[HubServer]:
     """A Hub for the clients of this process, in which ``me`` is logged in."""
     with HubServer() as server, clients_inside(server, tmp_path, token=server.tokens["write"]):
         yield server
@@ -49,9 +39,7 @@ def result() -> MergeResult:
 
 def metadata(server: HubServer, revision: str = "main") -> dict[str, Any]:
     readme = server.repo("dataset", REPO).files(revision)["README.md"].decode()
-    found = yaml.safe_load(split_readme(readme)[0])
-    assert isinstance(found, dict)
-    return found
+    return split_readme(readme)[0]
 
 
 def data_sent(server: HubServer) -> int:
@@ -66,7 +54,7 @@ def commits(server: HubServer, repo_id: str = REPO) -> list[str]:
 def test_a_readme_in_another_encoding_is_left_alone(hub: HubServer, result: MergeResult) -> None:
     hub.add_repo("dataset", REPO, {"README.md": "é".encode("latin-1")})
     with pytest.raises(
-        HubError, match=r"its README\.md is no UTF-8 text\. Nothing was changed\. Mend or delete it"
+        HubError, match=r"its README\.md is no UTF-8 text\. Nothing was published\. Mend or delete it"
     ):
         result.push_to_hub(REPO)
     assert commits(hub) == ["change", "initial commit"]
@@ -156,83 +144,22 @@ class TestWhatIsPublished:
         result.push_to_hub(REPO)
         assert {"precious.bin", "data/x.csv"} <= set(hub.repo("dataset", REPO).files())
 
-    def test_text_goes_though_the_manifest_is_gone(
-        self, hub: HubServer, result: MergeResult, capfd: pytest.CaptureFixture[str]
-    ) -> None:
-        result.push_to_hub(REPO)
-        hub.repo("dataset", REPO).commit({}, deleted=["esnera.json"])
-        result.push_to_hub(REPO, text=False)
-        assert not [name for name in hub.repo("dataset", REPO).files() if name.startswith("data/")]
-        assert [config["config_name"] for config in metadata(hub)["configs"]] == ["recipe"]
-        assert "stays in the history" in capfd.readouterr().err
-
+    @pytest.mark.parametrize("by_source", [False, True])
     def test_no_text_is_claimed_beside_text_whose_origin_is_lost(
-        self, hub: HubServer, result: MergeResult
+        self, hub: HubServer, result: MergeResult, by_source: bool
     ) -> None:
-        result.push_to_hub(REPO, by_source=True)
+        result.push_to_hub(REPO, by_source=by_source)
         hub.repo("dataset", REPO).commit({}, deleted=["esnera.json"])
         before = hub.repo("dataset", REPO).files()
-        with pytest.raises(
-            HubError, match=r"data/alpha/.* lies where a push puts text, and no esnera\.json tells"
-        ):
+        with pytest.raises(HubError, match=r"lies where a push puts text, and no esnera\.json tells whose"):
             result.push_to_hub(REPO, text=False)
         assert hub.repo("dataset", REPO).files() == before
-        assert "esnera.json" not in before
 
     def test_beside_what_datasets_itself_published(self, hub: HubServer, result: MergeResult) -> None:
         Dataset.from_dict({"text": ["a", "b"]}).push_to_hub(REPO)
         result.push_to_hub(REPO)
         assert load_dataset(REPO, split="train")["text"][:] == ["a", "b"]
         assert load_dataset(REPO, "merged", split="test").to_list() == result.dataset["test"].to_list()
-
-    def test_beside_data_in_another_format(self, hub: HubServer, result: MergeResult) -> None:
-        readme = "---\nconfigs:\n- config_name: other\n  data_files: '*.csv'\n---\n"
-        hub.add_repo("dataset", REPO, {"README.md": readme, "a.csv": "x"})
-        with pytest.raises(HubError, match=r"files are not Parquet \(a\.csv\).*Nothing was published"):
-            result.push_to_hub(REPO)
-
-    @pytest.mark.parametrize(
-        ("readme", "file", "message"),
-        [
-            ("recipe", "recipe/train-00000-of-00001.parquet", None),
-            ("recipe", "data/recipe/train-00000-of-00001.parquet", None),
-            ("merged", "merged/train-00000-of-00001.parquet", "has a configuration 'merged' of other data"),
-            (None, "data/merged/train-00000-of-00002.parquet", "nothing tells that a push put it there"),
-        ],
-    )
-    def test_data_of_others_under_names_of_a_push(
-        self, hub: HubServer, result: MergeResult, readme: str | None, file: str, message: str | None
-    ) -> None:
-        content = ""
-        if readme is not None:
-            files = f"  data_files:\n  - split: train\n    path: {file.replace('00000-of-00001', '*')}\n"
-            content = f"---\nconfigs:\n- config_name: {readme}\n{files}---\n"
-        repo = hub.add_repo("dataset", REPO, {"README.md": content, file: "theirs"})
-        before = repo.files()
-        if message is None:
-            result.push_to_hub(REPO)
-            assert hub.repo("dataset", REPO).files()[file] == b"theirs"
-            assert [config["config_name"] for config in metadata(hub)["configs"]] == [readme, "merged"]
-        else:
-            with pytest.raises(HubError, match=f"{message}.*to a repository of its own"):
-                result.push_to_hub(REPO)
-            assert hub.repo("dataset", REPO).files() == before
-
-    @pytest.mark.parametrize(
-        ("pattern", "refused"), [("data/**", True), ("**/*.parquet", True), ("data/*", False)]
-    )
-    def test_patterns_of_others_that_reach_the_data_of_a_push(
-        self, hub: HubServer, result: MergeResult, pattern: str, refused: bool
-    ) -> None:
-        readme = f"---\nconfigs:\n- config_name: other\n  data_files: '{pattern}'\n---\n"
-        hub.add_repo("dataset", REPO, {"README.md": readme, "data/a.parquet": "x"})
-        if refused:
-            with pytest.raises(HubError, match=r"configurations that data/merged/test-.* would be part of"):
-                result.push_to_hub(REPO)
-            assert "mapping.yaml" not in hub.repo("dataset", REPO).files()
-        else:
-            result.push_to_hub(REPO)
-            assert "mapping.yaml" in hub.repo("dataset", REPO).files()
 
     @pytest.mark.parametrize("revision", ["v1", "refs/pr/1", "", "0123456789" * 4])
     def test_what_is_no_branch(self, hub: HubServer, result: MergeResult, revision: str) -> None:
@@ -248,7 +175,7 @@ class TestWhatIsPublished:
         def fail(*_: object, **__: object) -> None:
             raise OSError("disk full")
 
-        monkeypatch.setattr("esnera_hf.hub.push.write_bundle", fail)
+        monkeypatch.setattr("esnera_hf.hub.push.write_report", fail)
         with pytest.raises(OSError, match="disk full"):
             result.push_to_hub(REPO)
         assert hub.repos == {}
@@ -369,126 +296,49 @@ class TestRights:
         assert not hub.requests("/preupload/")
 
 
-Fail = Callable[[HubServer], object]
-
-
 class TestFaults:
-    """Each is survived by itself, or explained; then the same call finishes and sends nothing again."""
+    """Each is explained; then the same call finishes and sends nothing again."""
 
     @pytest.mark.parametrize(
-        ("fail", "waited"),
+        ("fault", "message"),
         [
-            pytest.param(
-                lambda hub: hub.fail("/whoami", status=429, headers={"Retry-After": "7"}), [7.0], id="429"
+            ({"path": "/whoami", "status": 503}, "asking who you are: the Hub failed"),
+            ({"path": "/repos/create", "status": 403}, "making the repository: the token has no right"),
+            (
+                {"path": "/repos/create", "status": 429},
+                "making the repository: the Hub asks to be called less",
             ),
-            pytest.param(lambda hub: hub.fail("/repos/create", status=503, times=2), [1.0, 2.0], id="create"),
-            pytest.param(lambda hub: hub.fail("/repos/create", status=502, after=True), [1.0], id="created"),
-            pytest.param(lambda hub: hub.fail(COMMIT, status=503, method="POST"), [1.0], id="commit"),
-            pytest.param(
-                lambda hub: hub.fail(COMMIT, status=429, headers={"Retry-After": "30"}, method="POST"),
-                [30.0],
-                id="commit 429",
-            ),
-            pytest.param(
-                lambda hub: hub.fail(COMMIT, status=500, after=True, method="POST"),
-                [1.0],
-                id="commit applied",
-            ),
-            pytest.param(
-                lambda hub: hub.fail(COMMIT, drop_after=0, after=True, method="POST"), [1.0], id="answer lost"
-            ),
-            pytest.param(
-                lambda hub: hub.fail(COMMIT, drop_after=10, method="POST"), [1.0], id="request lost"
-            ),
-            pytest.param(lambda hub: hub.fail(COMMIT, status=412, method="POST"), [1.0], id="412"),
-            pytest.param(lambda hub: hub.fail(COMMIT, status=409, method="POST"), [1.0], id="409"),
-            # The client itself tries these again.
-            pytest.param(lambda hub: hub.fail("/preupload/", status=503), [], id="preupload"),
-            pytest.param(lambda hub: hub.fail("/objects/batch", status=500, times=2), [], id="batch"),
-            pytest.param(lambda hub: hub.fail("", status=500, method="PUT"), [], id="upload"),
-            pytest.param(lambda hub: hub.fail("", drop_after=50, method="PUT"), [], id="upload broken off"),
-        ],
-    )
-    def test_what_passes(
-        self, hub: HubServer, result: MergeResult, waits: list[float], fail: Fail, waited: list[float]
-    ) -> None:
-        fail(hub)
-        assert result.push_to_hub(REPO).changed
-        assert waits == waited
-        assert len(commits(hub)) == 2
-        assert "mapping.yaml" in hub.repo("dataset", REPO).files()
-
-    @pytest.mark.parametrize(
-        ("fail", "message"),
-        [
-            pytest.param(
-                lambda hub: hub.fail("/whoami", status=503, times=-1),
-                "asking who you are: the Hub failed",
-                id="whoami",
-            ),
-            pytest.param(
-                lambda hub: hub.fail("/repos/create", status=403, times=-1),
-                "making the repository: the token has no right",
-                id="create",
-            ),
-            pytest.param(
-                lambda hub: hub.fail("/preupload/", status=503, times=-1),
-                "sending files: the Hub failed",
-                id="preupload",
-            ),
-            pytest.param(
-                lambda hub: hub.fail("", status=500, times=-1, method="PUT"),
-                "sending files: the Hub failed",
-                id="upload",
-            ),
-            pytest.param(
-                lambda hub: hub.fail("", drop_after=1, times=-1, method="PUT"),
-                "sending files: the connection broke",
-                id="connection",
-            ),
-            pytest.param(
-                lambda hub: hub.fail(COMMIT, status=412, times=-1, method="POST"),
+            ({"path": "/preupload/", "status": 503}, "committing: the Hub failed"),
+            ({"method": "PUT", "status": 500}, "committing: the Hub failed"),
+            ({"method": "PUT", "drop_after": 1}, "committing: the connection broke"),
+            (
+                {"path": COMMIT, "method": "POST", "status": 412},
                 "committing: it was changed by another writer",
-                id="412",
             ),
-            pytest.param(
-                lambda hub: hub.fail(COMMIT, status=429, times=-1, method="POST"),
-                "committing: the Hub asks to be called less often",
-                id="429",
-            ),
+            ({"path": COMMIT, "method": "POST", "status": 429}, "committing: the Hub asks to be called less"),
+            ({"path": COMMIT, "method": "POST", "status": 503, "after": True}, "committing: the Hub failed"),
         ],
+        ids=str,
     )
-    def test_what_does_not_pass_is_explained_and_gone_on_with(
-        self, hub: HubServer, result: MergeResult, fail: Fail, message: str
+    def test_what_goes_wrong_is_explained_and_gone_on_with(
+        self, hub: HubServer, result: MergeResult, fault: dict[str, Any], message: str
     ) -> None:
-        fail(hub)
+        hub.fail(times=-1, **fault)
         with pytest.raises(HubError) as error:
             result.push_to_hub(REPO)
         text = str(error.value)
         assert text.startswith(f"{REPO}: {message}")
-        assert "Nothing was published." in text
+        applied = "Either all of it was published or nothing: " in text
+        assert ("Nothing was published." in text) != applied
         assert "run the same again: what has arrived is not sent again" in text
         assert "\n" not in text
         assert "hf_" not in text
-        if hub.repos:
-            assert len(commits(hub)) == 1
-        arrived = {r.path for r in hub.requests(method="PUT", origin="cdn") if r.status == 200}
         hub.faults.clear()
-        result.push_to_hub(REPO)
+        again = result.push_to_hub(REPO)
         assert len(commits(hub)) == 2
-        again = [r.path for r in hub.requests(method="PUT", origin="cdn") if r.status == 200]
-        assert len(again) == len(set(again)) >= len(arrived)
-
-    def test_a_commit_that_may_have_been_applied_is_called_so(
-        self, hub: HubServer, result: MergeResult
-    ) -> None:
-        hub.fail(COMMIT, status=500, times=-1, method="POST")
-        with pytest.raises(HubError) as error:
-            result.push_to_hub(REPO)
-        assert (
-            f"Either all of it was published or nothing: {hub.url}/datasets/{REPO}/commits/main tells."
-            in str(error.value)
-        )
+        assert again.changed != fault.get("after", False)
+        arrived = [r.path for r in hub.requests(method="PUT", origin="cdn") if r.status == 200]
+        assert len(arrived) == len(set(arrived)) > 0
 
     def test_a_pull_request_is_not_opened_twice(self, hub: HubServer, result: MergeResult) -> None:
         hub.add_repo("dataset", REPO)
@@ -502,15 +352,17 @@ class TestFaults:
     ) -> None:
         """Somebody edits the README between our reading it and our commit."""
         repo = hub.add_repo("dataset", REPO, {"README.md": HAND_WRITTEN})
-        commit = HubRepository._commit
+        upload = HfApi.upload_folder
         edits = iter([HAND_WRITTEN.replace("My own words", "Newer words")])
 
-        def raced(self: HubRepository, *arguments: Any) -> Any:
+        def raced(self: HfApi, **options: Any) -> Any:
             for edit in edits:
                 repo.commit({"README.md": edit})
-            return commit(self, *arguments)
+            return upload(self, **options)
 
-        monkeypatch.setattr(HubRepository, "_commit", raced)
+        monkeypatch.setattr(HfApi, "upload_folder", raced)
+        with pytest.raises(HubError, match=r"changed by another writer .* Nothing was published"):
+            result.push_to_hub(REPO)
         result.push_to_hub(REPO)
         text = hub.repo("dataset", REPO).files()["README.md"].decode()
         assert "# Newer words" in text
@@ -537,9 +389,8 @@ class TestFaults:
     @pytest.mark.parametrize(
         ("target", "doubt"),
         [
-            ("huggingface_hub.HfApi.repo_info", "Nothing was published"),
-            ("huggingface_hub.HfApi.preupload_lfs_files", "Nothing was published"),
-            ("huggingface_hub.HfApi.create_commit", "Either all of it was published or nothing"),
+            ("huggingface_hub.HfApi.whoami", "Nothing was published"),
+            ("huggingface_hub.HfApi.upload_folder", "Either all of it was published or nothing"),
         ],
     )
     def test_interrupted(

@@ -18,15 +18,15 @@ def card(**record: Any) -> Any:
 
 def test_without_a_record_nothing_is_said_of_terms_or_scores() -> None:
     found = card()
-    assert not {"license", "license_name", "model-index", "base_model"} & set(found.metadata)
-    assert "PER" in found.body
+    assert not {"license", "license_name", "model-index", "base_model"} & set(found.data.to_dict())
+    assert "PER" in found.text
 
 
 def test_terms_are_those_of_the_sources() -> None:
     report = make_result(licenses=("mit", "cc-by-sa-4.0")).report
-    assert card(sources=report.sources).metadata["license"] == "cc-by-sa-4.0"
+    assert card(sources=report.sources).data.to_dict()["license"] == "cc-by-sa-4.0"
     unknown = make_result(licenses=("mit", "unknown")).report
-    assert card(sources=unknown.sources).metadata["license"] == "other"
+    assert card(sources=unknown.sources).data.to_dict()["license"] == "other"
 
 
 @pytest.mark.parametrize(

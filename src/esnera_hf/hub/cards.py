@@ -22,6 +22,7 @@ from huggingface_hub import (
 
 from esnera_hf._internal.arrow import Statistics, count_dataset, stored_bytes
 from esnera_hf._internal.text import shorten
+from esnera_hf._internal.yaml import dump_yaml
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.hub.markdown import render
 from esnera_hf.hub.recipe import ROWS_FOLDER
@@ -295,7 +296,8 @@ def dataset_card(
 
 
 def _card(kind: type[Card], data: CardData, body: str) -> Card:
-    return kind(f"---\n{data.to_yaml()}\n---\n\n{body}")
+    # Unlike the class's own YAML, ours keeps every character of a name, such as U+0085.
+    return kind(f"---\n{dump_yaml(dict(data.to_dict()))}---\n\n{body}")
 
 
 def _recipe_entries(merged: DatasetDict) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from esnera_hf._internal.console import no_dataset_bars, quiet_libraries
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.hub.cards import MERGED, ModelCardFacts, dataset_card, model_card
-from esnera_hf.hub.readme import as_section
+from esnera_hf.hub.readme import write_readme
 from esnera_hf.hub.recipe import Recipe
 from esnera_hf.hub.repository import MANIFEST, README, HubRepository, Published
 from esnera_hf.report.files import MAPPING_FILE, write_report
@@ -224,8 +224,7 @@ def _write_card(folder: Path, card: RepoCard) -> None:
     manifest = {"metadata": dict(card.data.to_dict()), "files": sorted([*files, MANIFEST])}
     text = json.dumps(manifest, indent=1, ensure_ascii=False) + "\n"
     (folder / MANIFEST).write_bytes(text.encode("utf-8", "replace"))
-    readme = f"---\n{card.data.to_yaml()}\n---\n\n{as_section(card.text)}\n"
-    (folder / README).write_bytes(readme.encode("utf-8", "replace"))
+    (folder / README).write_bytes(write_readme(card).encode("utf-8", "replace"))
 
 
 def push_tagger(

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import yaml
-from huggingface_hub import CardData
+from huggingface_hub import RepoCard
 
+from esnera_hf._internal.yaml import dump_yaml
 from esnera_hf.errors import HubError
 
 START = "<!-- esnera_hf: this section is written anew with every push -->"
@@ -18,9 +19,10 @@ _FRONT_MATTER = re.compile(r"\A---[ \t]*\r?\n(.*?)^---[ \t]*(?:\r?\n|\Z)", re.DO
 _SECTION = re.compile(f"{re.escape(START)}(?:(?!{re.escape(START)}).)*?{re.escape(END)}", re.DOTALL)
 
 
-def as_section(body: str) -> str:
-    """Return the text of a card between the two comments."""
-    return f"{START}\n\n{body.strip()}\n\n{END}"
+def write_readme(card: RepoCard) -> str:
+    """Return a card as a README of its own, its text between the two comments."""
+    front = dump_yaml(card.data.to_dict())
+    return f"---\n{front}---\n\n{START}\n\n{card.text.strip()}\n\n{END}\n"
 
 
 def join_readme(existing: str, card: str, earlier: Mapping[str, Any]) -> str:
@@ -41,9 +43,9 @@ def join_readme(existing: str, card: str, earlier: Mapping[str, Any]) -> str:
         return card
     newline = "\r\n" if "\r\n" in existing else "\n"
     (theirs, text), (ours, section) = split_readme(existing), split_readme(card)
-    front = CardData(**_merged(theirs, ours, earlier)).to_yaml()
+    front = dump_yaml(_merged(theirs, ours, earlier)).replace("\r\n", "\n")
     body = _placed(text, section.strip().replace("\n", newline), newline)
-    return f"---\n{front}\n---\n".replace("\n", newline) + body
+    return f"---\n{front}---\n".replace("\n", newline) + body
 
 
 def split_readme(text: str) -> tuple[dict[str, Any], str]:
@@ -82,7 +84,7 @@ _Loader.add_implicit_resolver(_BOOL, re.compile("^(?:true|True|TRUE|false|False|
 def _merged(known: Mapping[str, Any], own: Mapping[str, Any], earlier: Mapping[str, Any]) -> dict[str, Any]:
     gone = {name for name, value in earlier.items() if name not in own and known.get(name) == value}
     if "license" in own:
-        gone |= {"license_name", "license_link"}
+        gone |= {"license_name", "license_link"} - own.keys()
     merged = {name: value for name, value in known.items() if name not in gone}
     for name, value in own.items():
         merged[name] = value
