@@ -1,4 +1,4 @@
-"""Typed merging: what is equal becomes one label, a subset becomes a child of the label that holds it."""
+"""Merging by equivalence: what is equal becomes one label, a subset a child of the label that contains it."""
 
 from __future__ import annotations
 
@@ -20,52 +20,51 @@ from esnera_hf.alignment.naming import (
     nearest_label,
 )
 from esnera_hf.similarity.equivalence import (
+    CONTAINS,
     EQUAL,
-    HOLDS,
-    LabelRelations,
-    holding,
+    containment,
 )
+from esnera_hf.similarity.matrix import SimilarityMatrix
 from esnera_hf.tagging import LabelRef
 
 
-def typed_mapping(relations: LabelRelations, constraints: Constraints | None = None) -> LabelMapping:
-    """Return the mapping that merges what is equal and puts what is a subset below what holds it.
+def merge_equivalent(matrix: SimilarityMatrix, constraints: Constraints | None = None) -> LabelMapping:
+    """Return the mapping that merges what is equal and puts what is a subset below what contains it.
 
     All merges are made at once: the partition of the labels with the highest sum
-    of mutual similarities over :data:`EQUAL` inside its groups, at most one label
-    of a source in each. A group that another one holds becomes its child, of
-    several the one that covers it most, unless the user wishes their labels or those
-    below and above them apart. It is shown beside a label of that. Parents that are
+    of equivalences over :data:`EQUAL` inside its groups, at most one label
+    per source in each. A group that another one contains becomes its child, of
+    several the one that covers it most, unless their labels, or those below and above
+    them, cannot link. It is shown beside a label of its parent. Parents that are
     locked, and labels that are locked without one, stay as they are.
 
     Args:
-        relations: of all pairs of labels.
-        constraints: what the user wishes.
+        matrix: similarities between the labels of several sources.
+        constraints: what the user asks for.
     """
-    matrix = relations.matrix
     constraints = constraints or Constraints()
-    partition = partition_labels(matrix.labels, relations.mutual - EQUAL, constraints)
+    partition = partition_labels(matrix.labels, matrix.equivalence - EQUAL, constraints)
     groups = label_groups(partition, matrix, constraints)
-    closest = _closest(groups, relations)
-    mapping = mapping_from_groups(groups, matrix, relations.mutual, constraints, closest)
+    closest = _closest(groups, matrix)
+    mapping = mapping_from_groups(groups, matrix, matrix.equivalence, constraints, closest)
     mapping = replace(mapping, method="equivalence")
     names = mapping.unified_labels
-    covered, held = held_groups(relations, [mapping.members(name) for name in names])
+    covered, contained = contained_groups(matrix, [mapping.members(name) for name in names])
     candidates = sorted(
         (
             (covered[child, parent], names[child], names[parent])
-            for child, parent in np.argwhere(held & ~held.T)
+            for child, parent in np.argwhere(contained & ~contained.T)
         ),
         key=lambda found: (-found[0], found[1], found[2]),
     )
     for _, child, parent in candidates:
         free = child not in mapping.parents and child not in constraints.parents
-        if free and _may_hold(mapping, parent, child, constraints):
+        if free and _may_contain(mapping, parent, child, constraints):
             mapping = replace(mapping, parents={**mapping.parents, child: parent})
-    return _beside_parents(mapping, relations)
+    return _beside_parents(mapping, matrix)
 
 
-def _may_hold(mapping: LabelMapping, whole: str, part: str, constraints: Constraints) -> bool:
+def _may_contain(mapping: LabelMapping, whole: str, part: str, constraints: Constraints) -> bool:
     """Tell whether one label may be put below another: without a circle, and without what is to be unrelated."""
     above, below = (whole, *mapping.ancestors(whole)), (part, *mapping.descendants(part))
     pairs = product(_members(mapping, above), _members(mapping, below))
@@ -76,65 +75,62 @@ def _members(mapping: LabelMapping, names: Sequence[str]) -> list[LabelRef]:
     return [member for name in names for member in mapping.members(name)]
 
 
-def _closest(groups: Sequence[LabelGroup], relations: LabelRelations) -> dict[LabelRef, LabelRef]:
+def _closest(groups: Sequence[LabelGroup], matrix: SimilarityMatrix) -> dict[LabelRef, LabelRef]:
     """Return, for each label, the most similar one of another source in its group, if that is known."""
-    matrix = relations.matrix
     closest = {}
     for group in groups:
         for label in group.members:
             others = [matrix.index[other] for other in group.members if other.source != label.source]
-            nearest = nearest_label(matrix, relations.mutual[matrix.index[label]], others)
+            nearest = nearest_label(matrix, matrix.equivalence[matrix.index[label]], others)
             if nearest is not None:
                 closest[label] = nearest
     return closest
 
 
-def _beside_parents(mapping: LabelMapping, relations: LabelRelations) -> LabelMapping:
+def _beside_parents(mapping: LabelMapping, matrix: SimilarityMatrix) -> LabelMapping:
     """Show each label that is a part, and one with no other, beside the label of its parent that covers it most."""
-    matrix = relations.matrix
     entries = []
     for entry in mapping.entries:
         parent = mapping.parents.get(entry.unified or "")
         alone = entry.compared_with is None or not mapping.are_one(entry.label, entry.compared_with)
         shown = entry
         if parent is not None and alone:
-            row = relations.covered[matrix.index[entry.label]]
+            row = matrix.coverage[matrix.index[entry.label]]
             others = [
                 matrix.index[other] for other in mapping.members(parent) if other.source != entry.label.source
             ]
             holder = nearest_label(matrix, row, others)
             if holder is not None:
-                shown = compared(entry, holder, matrix, relations.mutual)
+                shown = compared(entry, holder, matrix, matrix.equivalence)
         entries.append(shown)
     return replace(mapping, entries=tuple(entries))
 
 
-def held_groups(
-    relations: LabelRelations, groups: Sequence[Sequence[LabelRef]]
+def contained_groups(
+    matrix: SimilarityMatrix, groups: Sequence[Sequence[LabelRef]]
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Return how much of the row's group the column's covers, and whether it holds it, shape (G, G) both.
+    """Return how much of the row's group the column's covers, and whether it contains it, shape (G, G) both.
 
     The mean over the pairs of their labels, those of the inner group weighing as
     many as they have mentions; 0 where nothing is known, and for a group itself.
 
     Args:
-        relations: of all pairs of labels.
+        matrix: the similarities of the labels.
         groups: of labels that are one, no label in two.
     """
-    matrix = relations.matrix
     member = np.zeros((len(matrix.labels), len(groups)))
     for index, group in enumerate(groups):
         member[[matrix.index[label] for label in group], index] = 1.0
-    weights = np.maximum(matrix.support, 1)[:, None] * np.isfinite(relations.covered)
-    of_labels = np.nan_to_num(relations.covered) * weights
+    weights = np.maximum(matrix.support, 1)[:, None] * np.isfinite(matrix.coverage)
+    of_labels = np.nan_to_num(matrix.coverage) * weights
     covered = _ratio(member.T @ of_labels @ member, member.T @ weights @ member)
     np.fill_diagonal(covered, 0.0)
 
     of_source = np.array([[label.source == name for name in matrix.sources] for label in matrix.labels])
-    covers = (_ratio(of_labels @ member, weights @ member) >= HOLDS) & (member == 0)
+    covers = (_ratio(of_labels @ member, weights @ member) >= CONTAINS) & (member == 0)
     sources = (member.T @ of_source > 0).astype(np.int64)
     further = sources @ (of_source.T.astype(np.int64) @ covers) - member.T @ covers > 0
-    return covered, holding(covered, further)
+    return covered, containment(covered, further)
 
 
 def _ratio(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:

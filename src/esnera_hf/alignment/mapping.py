@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from esnera_hf._internal.text import (
     display_width,
@@ -27,11 +28,14 @@ from esnera_hf.alignment.mapping_yaml import (
 from esnera_hf.errors import MappingError
 from esnera_hf.tagging import OUTSIDE, LabelRef
 
+if TYPE_CHECKING:
+    import pandas
+
 LEFT_OUT = "(left out)"
 NO_MEMBERS = "(its parts only)"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class LabelMapping:
     """A total mapping from source labels to unified labels.
 
@@ -57,8 +61,8 @@ class LabelMapping:
     method: Method = "manual"
     lam: float | None = None
     parents: Mapping[str, str] = field(default_factory=dict, hash=False, kw_only=True)
-    file: str = field(default="", compare=False, repr=False)
-    lines: Mapping[LabelRef, int] = field(default_factory=dict, compare=False, repr=False)
+    file: str = field(default="", compare=False)
+    lines: Mapping[LabelRef, int] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
         if len(set(self.unified_labels)) != len(self.unified_labels):
@@ -198,6 +202,34 @@ class LabelMapping:
             return ""
         line = self.lines.get(label)
         return f"{self.file}, line {line}: " if line else f"{self.file}: "
+
+    def __repr__(self) -> str:
+        return (
+            f"LabelMapping({len(self.entries)} labels of {', '.join(self.sources) or 'no source'} → "
+            f"{len(self.unified_labels)} unified, {self.method})"
+        )
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """Return a row per source label: where it goes, and beside which label and similarity."""
+        import pandas  # half a second, of which only notebooks have a use
+
+        rows = [
+            {
+                "source": entry.label.source,
+                "label": entry.label.label,
+                "unified": entry.unified,
+                "part_of": self.parents.get(entry.unified or ""),
+                "mentions": entry.mentions,
+                "compared_with": None if entry.compared_with is None else str(entry.compared_with),
+                "similarity": entry.similarity,
+                "locked": entry.locked,
+            }
+            for entry in self.entries
+        ]
+        return pandas.DataFrame(rows, columns=list(rows[0]) if rows else [])
+
+    def _repr_html_(self) -> str:
+        return str(self.to_pandas().to_html(index=False, na_rep=""))
 
     def __str__(self) -> str:
         rows = []

@@ -11,23 +11,18 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Literal
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from esnera_hf.similarity.matrix import SimilarityMatrix
 from esnera_hf.tagging import LabelRef
-
-Relation = Literal["equal", "subset", "superset", "overlap", "none", "unknown"]
 
 #: Two labels mean the same from here on: F1 of merges 0.94; anything from 0.64 to 0.75 costs at most three points.
 EQUAL = 0.67
-#: One label may hold the other from this coverage on, if it is so many times that of the other direction: with SHARES
-#: the best of 400 points of a grid.
-HOLDS, LOPSIDED = 0.65, 1.5
+#: One label may contain the other from this coverage on, if it is so many times that of the other direction; with
+#: SHARES the best of 400 points of a grid.
+CONTAINS, LOPSIDED = 0.65, 1.5
 #: Coverage in both directions from which two labels share some of their entities.
 SHARES = 0.25
 #: Entities that speak against a pair before any was seen: one match of one entity is no proof.
@@ -58,7 +53,28 @@ _PARTS = re.compile(r"[\W_]+|(?<=[a-z])(?=[A-Z])")
 _LONGEST = 200
 
 
-def agreed_share(matrix: SimilarityMatrix, prior: float = PRIOR) -> NDArray[np.float64]:
+class Measurements(Protocol):
+    """What is measured of N labels: the fields of a similarity matrix, which hands on what is computed here."""
+
+    @property
+    def labels(self) -> Sequence[LabelRef]: ...
+    @property
+    def sources(self) -> Sequence[str]: ...
+    @property
+    def same_source(self) -> NDArray[np.bool_]: ...
+    @property
+    def support(self) -> NDArray[np.int64]: ...
+    @property
+    def matched(self) -> NDArray[np.int64]: ...
+    @property
+    def predicted(self) -> NDArray[np.int64]: ...
+    @property
+    def semantic(self) -> NDArray[np.float64]: ...
+    @property
+    def overlap(self) -> NDArray[np.float64]: ...
+
+
+def agreed_share(matrix: Measurements, prior: float = PRIOR) -> NDArray[np.float64]:
     """Return how often the row's label is the column's where both taggers see an entity, in [0, 1], shape (N, N).
 
     The geometric mean of two shares: of the entities predicted as i on the text
@@ -76,7 +92,7 @@ def agreed_share(matrix: SimilarityMatrix, prior: float = PRIOR) -> NDArray[np.f
     return _share_against(matrix, np.ones(matrix.matched.shape), prior)
 
 
-def exclusive_share(matrix: SimilarityMatrix) -> NDArray[np.float64]:
+def exclusive_share(matrix: Measurements) -> NDArray[np.float64]:
     """Return :func:`agreed_share` where other labels count as far as they belong to the row's label.
 
     What goes from i to another label j' of j's source speaks against i = j only
@@ -92,7 +108,7 @@ def exclusive_share(matrix: SimilarityMatrix) -> NDArray[np.float64]:
     return _share_against(matrix, np.nan_to_num(agreed_share(matrix)), PRIOR)
 
 
-def equivalence(matrix: SimilarityMatrix) -> NDArray[np.float64]:
+def equivalence_of(matrix: Measurements) -> NDArray[np.float64]:
     """Return how sure it is that two labels mean the same, in [0, 1], shape (N, N), symmetric.
 
     The mean, weighted by :data:`WEIGHTS`, of the smaller of both directions of
@@ -120,16 +136,11 @@ def equivalence(matrix: SimilarityMatrix) -> NDArray[np.float64]:
     share, overlap = np.where(np.isnan(share), overlap, share), _overlap_or(share, overlap, matrix)
     seen = np.average([share, overlap], axis=0, weights=WEIGHTS[:2])
     mutual = np.average([seen, _names_or(seen, matrix)], axis=0, weights=(sum(WEIGHTS[:2]), WEIGHTS[2]))
-    mutual[_same_source(matrix)] = np.nan
+    mutual[matrix.same_source] = np.nan
     return np.asarray(mutual, dtype=np.float64)
 
 
-def merge_score(matrix: SimilarityMatrix, lam: float | None) -> NDArray[np.float64]:
-    """Return what labels are merged by, shape (N, N): S at λ, or without λ :func:`mutual_similarity`."""
-    return equivalence(matrix) if lam is None else matrix.combined(lam)
-
-
-def coverage(matrix: SimilarityMatrix) -> NDArray[np.float64]:
+def coverage_of(matrix: Measurements) -> NDArray[np.float64]:
     """Return how much of the row's label the column's covers, in [0, 1], shape (N, N).
 
     The mean of what is known of four shares: of the entities predicted as the
@@ -151,13 +162,11 @@ def coverage(matrix: SimilarityMatrix) -> NDArray[np.float64]:
     total = np.where(known, parts, 0.0).sum(axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = np.where(known.any(axis=0), total / known.sum(axis=0), np.nan)
-    mean[_same_source(matrix)] = np.nan
+    mean[matrix.same_source] = np.nan
     return np.asarray(mean * _related(matrix))
 
 
-def _share_against(
-    matrix: SimilarityMatrix, weight: NDArray[np.float64], prior: float
-) -> NDArray[np.float64]:
+def _share_against(matrix: Measurements, weight: NDArray[np.float64], prior: float) -> NDArray[np.float64]:
     """Return the geometric mean of both shares of each pair, its rivals weighted.
 
     Args:
@@ -166,7 +175,7 @@ def _share_against(
         prior: entities that speak against each pair.
     """
     matched = matrix.matched.astype(np.float64)
-    same = _same_source(matrix).astype(np.float64)
+    same = matrix.same_source.astype(np.float64)
     own, other = matched * weight.T, matched * weight
     with np.errstate(invalid="ignore", divide="ignore"):
         predicted_as = np.where(matched @ same > 0, matched / (own @ same - own + matched + prior), np.nan)
@@ -174,7 +183,7 @@ def _share_against(
     return _geometric_mean(predicted_as, found_as)
 
 
-def _overall_shares(matrix: SimilarityMatrix) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _overall_shares(matrix: Measurements) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return two shares of the row's label that see what one source annotates and the other does not.
 
     Of the entities predicted as it on the column's text, those annotated as the
@@ -189,7 +198,7 @@ def _overall_shares(matrix: SimilarityMatrix) -> tuple[NDArray[np.float64], NDAr
     return empirical, found
 
 
-def _balance(matrix: SimilarityMatrix) -> NDArray[np.float64]:
+def _balance(matrix: Measurements) -> NDArray[np.float64]:
     """Return the smaller coverage of two labels over the larger, in [0, 1]; 1 where that is unknown."""
     covers = _geometric_mean(*_overall_shares(matrix))
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -197,31 +206,31 @@ def _balance(matrix: SimilarityMatrix) -> NDArray[np.float64]:
     return np.where(np.isnan(balance), 1.0, balance)
 
 
-def _alike(matrix: SimilarityMatrix) -> NDArray[np.float64]:
+def _alike(matrix: Measurements) -> NDArray[np.float64]:
     """Return S_sem over :data:`ALIKE` within [0, 1]; 1 where S_sem is unknown."""
     return np.where(np.isnan(matrix.semantic), 1.0, np.clip(matrix.semantic / ALIKE, 0.0, 1.0))
 
 
-def _related(matrix: SimilarityMatrix) -> NDArray[np.float64]:
+def _related(matrix: Measurements) -> NDArray[np.float64]:
     """Return the larger of S_sem and the overlap over :data:`RELATED` within [0, 1]; 1 where S_sem is unknown."""
     best = np.fmax(matrix.semantic, _telling_overlap(matrix))
     return np.where(np.isnan(matrix.semantic), 1.0, np.clip(best / RELATED, 0.0, 1.0))
 
 
 def _overlap_or(
-    share: NDArray[np.float64], overlap: NDArray[np.float64], matrix: SimilarityMatrix
+    share: NDArray[np.float64], overlap: NDArray[np.float64], matrix: Measurements
 ) -> NDArray[np.float64]:
     """Return the overlap of mentions; where it is unknown the share, or a part of it for labels of many mentions."""
     many = np.minimum(matrix.support[:, None], matrix.support[None, :]) >= MENTIONS
     return np.where(np.isnan(overlap), np.where(many & _share_forms(matrix), NEUTRAL, 1.0) * share, overlap)
 
 
-def _telling_overlap(matrix: SimilarityMatrix) -> NDArray[np.float64]:
+def _telling_overlap(matrix: Measurements) -> NDArray[np.float64]:
     """Return the overlap of mentions, shape (N, N), unknown between sources that share hardly any form."""
     return np.where(_share_forms(matrix), matrix.overlap, np.nan)
 
 
-def _share_forms(matrix: SimilarityMatrix) -> NDArray[np.bool_]:
+def _share_forms(matrix: Measurements) -> NDArray[np.bool_]:
     """Tell for each pair of labels whether their sources share forms (:data:`SHARED`), shape (N, N), symmetric."""
     owner = np.array([matrix.sources.index(label.source) for label in matrix.labels], dtype=np.int64)
     of_source = np.eye(len(matrix.sources))[owner]
@@ -232,7 +241,7 @@ def _share_forms(matrix: SimilarityMatrix) -> NDArray[np.bool_]:
     return np.asarray(shared[np.ix_(owner, owner)], dtype=np.bool_)
 
 
-def _names_or(seen: NDArray[np.float64], matrix: SimilarityMatrix) -> NDArray[np.float64]:
+def _names_or(seen: NDArray[np.float64], matrix: Measurements) -> NDArray[np.float64]:
     """Return the similarity of the names, at least a part of what is seen where neither label has a namesake."""
     names = name_similarities(matrix.labels)
     owners = np.array([label.source for label in matrix.labels])
@@ -249,55 +258,8 @@ def _geometric_mean(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDA
     return np.where(np.isnan(one) | np.isnan(other), known, np.sqrt(one * other))
 
 
-def _same_source(matrix: SimilarityMatrix) -> NDArray[np.bool_]:
-    owners = np.array([label.source for label in matrix.labels])
-    same: NDArray[np.bool_] = owners[:, None] == owners[None, :]
-    return same
-
-
-@dataclass(frozen=True)
-class LabelRelations:
-    """The relation of every pair of labels of two sources, each pair by itself.
-
-    Attributes:
-        matrix: the similarities it was told from.
-        mutual: shape (N, N), how sure it is that two labels mean the same.
-        covered: shape (N, N), how much of the row's label the column's covers.
-    """
-
-    matrix: SimilarityMatrix
-    mutual: NDArray[np.float64]
-    covered: NDArray[np.float64]
-
-    @cached_property
-    def held(self) -> NDArray[np.bool_]:
-        """Whether the column's label holds the row's (:func:`holding`), bool, shape (N, N)."""
-        covers = self.covered >= HOLDS
-        further = covers & ~(self.mutual >= EQUAL)
-        owners = np.array([label.source for label in self.matrix.labels])
-        same = (owners[:, None] == owners[None, :]).astype(np.int64)
-        return holding(self.covered, same @ further - further > 0)
-
-    def between(self, first: LabelRef, second: LabelRef) -> Relation:
-        """Return how ``first`` relates to ``second``."""
-        i, j = self.matrix.index[first], self.matrix.index[second]
-        if self.mutual[i, j] >= EQUAL:
-            return "equal"
-        return self.unequal(first, second)
-
-    def unequal(self, first: LabelRef, second: LabelRef) -> Relation:
-        """Return how ``first`` relates to ``second``, given that they do not mean the same."""
-        i, j = self.matrix.index[first], self.matrix.index[second]
-        one, other = float(self.covered[i, j]), float(self.covered[j, i])
-        if np.isnan(one) or np.isnan(other):
-            return "unknown"
-        if self.held[i, j] != self.held[j, i]:
-            return "subset" if self.held[i, j] else "superset"
-        return "overlap" if min(one, other) >= SHARES else "none"
-
-
-def holding(covered: NDArray[np.float64], further: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Tell which labels, or groups of equal ones, hold which: they cover them and are more than they.
+def containment(covered: NDArray[np.float64], further: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Tell which labels, or groups of equal ones, contain which: they cover them and are more than they.
 
     What covers another is more than it if the other covers far less of it, or if
     it covers a further label of the other's source: labels of one source exclude
@@ -308,15 +270,10 @@ def holding(covered: NDArray[np.float64], further: NDArray[np.bool_]) -> NDArray
         further: shape (N, N), whether the column covers a further label of the row's source that is not equal to it.
 
     Returns:
-        Whether the column holds the row, shape (N, N).
+        Whether the column contains the row, shape (N, N).
     """
     known = np.nan_to_num(covered)
-    return np.asarray((known >= HOLDS) & ((known >= LOPSIDED * known.T) | further))
-
-
-def relate(matrix: SimilarityMatrix) -> LabelRelations:
-    """Tell the relation of every pair of labels from similarities in both directions."""
-    return LabelRelations(matrix, equivalence(matrix), coverage(matrix))
+    return np.asarray((known >= CONTAINS) & ((known >= LOPSIDED * known.T) | further))
 
 
 def name_similarity(first: str, second: str) -> float:

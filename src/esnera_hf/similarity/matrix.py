@@ -5,17 +5,33 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from esnera_hf._internal.checks import within
 from esnera_hf.errors import ConfigurationError
+from esnera_hf.similarity.equivalence import (
+    CONTAINS,
+    EQUAL,
+    SHARES,
+    containment,
+    coverage_of,
+    equivalence_of,
+)
 from esnera_hf.tagging import LabelRef
 
+if TYPE_CHECKING:
+    import pandas
 
-@dataclass(frozen=True)
+#: Pairs that a notebook shows: a screen of them.
+_SHOWN = 20
+
+Relation = Literal["equal", "subset", "superset", "overlap", "none", "unknown"]
+
+
+@dataclass(frozen=True, repr=False)
 class SimilarityMatrix:
     """Similarities between N labels of several sources.
 
@@ -72,6 +88,51 @@ class SimilarityMatrix:
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.where(self.predicted > 0, self.matched / self.predicted, np.nan)
 
+    @cached_property
+    def same_source(self) -> NDArray[np.bool_]:
+        """Which labels are of one source, shape (N, N)."""
+        owners = np.array([label.source for label in self.labels])
+        same: NDArray[np.bool_] = owners[:, None] == owners[None, :]
+        return same
+
+    @cached_property
+    def equivalence(self) -> NDArray[np.float64]:
+        """How sure it is that two labels mean the same, in [0, 1], shape (N, N), symmetric; NaN where unknown."""
+        return equivalence_of(self)
+
+    @cached_property
+    def coverage(self) -> NDArray[np.float64]:
+        """How much of the row's label the column's covers, in [0, 1], shape (N, N); NaN where unknown."""
+        return coverage_of(self)
+
+    @cached_property
+    def contained(self) -> NDArray[np.bool_]:
+        """Whether the column's label contains the row's, shape (N, N)."""
+        covers = (self.coverage >= CONTAINS) & ~(self.equivalence >= EQUAL)
+        return containment(self.coverage, self.same_source.astype(np.int64) @ covers - covers > 0)
+
+    def relation(self, first: LabelRef, second: LabelRef, *, unequal: bool = False) -> Relation:
+        """Return how ``first`` relates to ``second``.
+
+        Args:
+            first: a label.
+            second: a label of another source.
+            unequal: whether it is certain that they do not mean the same, because they did not become one.
+        """
+        i, j = self.index[first], self.index[second]
+        if not unequal and self.equivalence[i, j] >= EQUAL:
+            return "equal"
+        covered, covers = float(self.coverage[i, j]), float(self.coverage[j, i])
+        if np.isnan(covered) or np.isnan(covers):
+            return "unknown"
+        if self.contained[i, j] != self.contained[j, i]:
+            return "subset" if self.contained[i, j] else "superset"
+        return "overlap" if min(covered, covers) >= SHARES else "none"
+
+    def merge_score(self, lam: float | None) -> NDArray[np.float64]:
+        """Return what labels are merged by, shape (N, N): S at λ, or the equivalence where there is no λ."""
+        return self.equivalence if lam is None else self.combined(lam)
+
     def combined(self, lam: float) -> NDArray[np.float64]:
         """S = (1 - λ) S_sem + λ S_emp, shape (N, N); S_sem alone where S_emp is unknown.
 
@@ -121,6 +182,40 @@ class SimilarityMatrix:
             np.array(data["predicted"], dtype=np.int64).reshape(n, n),
             np.array(data["semantic"], dtype=np.float64).reshape(n, n),
             np.array(data.get("overlap", np.full((n, n), np.nan)), dtype=np.float64).reshape(n, n),
+        )
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """Return a row per pair of labels of different sources, those that are most surely one first.
+
+        ``forward`` is S_emp from the first to the second, ``backward`` the reverse;
+        ``first_covered`` is how much of the first the second covers.
+        """
+        import pandas  # half a second, of which only notebooks have a use
+
+        ones, others = np.nonzero(np.triu(~self.same_source))
+        empirical = self.empirical
+        columns = {
+            "first": [str(self.labels[i]) for i in ones],
+            "second": [str(self.labels[j]) for j in others],
+            "equivalence": self.equivalence[ones, others],
+            "relation": [
+                self.relation(self.labels[i], self.labels[j]) for i, j in zip(ones, others, strict=True)
+            ],
+            "semantic": self.semantic[ones, others],
+            "forward": empirical[ones, others],
+            "backward": empirical[others, ones],
+            "first_covered": self.coverage[ones, others],
+            "second_covered": self.coverage[others, ones],
+        }
+        frame = pandas.DataFrame(columns)
+        return frame.sort_values("equivalence", ascending=False, kind="stable", ignore_index=True)
+
+    def __repr__(self) -> str:
+        return f"SimilarityMatrix({len(self.labels)} labels of {', '.join(self.sources)})"
+
+    def _repr_html_(self) -> str:
+        return str(
+            self.to_pandas().head(_SHOWN).to_html(index=False, float_format="{:.2f}".format, na_rep="?")
         )
 
     def restricted(self, sources: Collection[str]) -> SimilarityMatrix:
