@@ -31,10 +31,9 @@ from quality.options import add_training_options, evidence_settings
 
 from esnera_hf._internal.cache import CACHE_VARIABLE
 from esnera_hf._internal.console import quiet_libraries
-from esnera_hf.alignment.equivalence_merge import typed_mapping
+from esnera_hf.alignment.equivalence_merge import merge_equivalent
 from esnera_hf.alignment.greedy_path import greedy_merge_path
 from esnera_hf.alignment.naming import mapping_from_history
-from esnera_hf.similarity.equivalence import relate
 from esnera_hf.similarity.evidence import gather_evidence
 from esnera_hf.similarity.matrix import SimilarityMatrix
 from esnera_hf.sources.overlap import mention_overlap
@@ -114,8 +113,7 @@ def own_evidence(corpus: str, evidence: HalvesEvidence) -> HalvesEvidence:
 
 def judge_case(corpus: str, case: KnownCase, similarities: SimilarityMatrix) -> Iterator[Judged]:
     """Judge every pair of labels of a case, in the order of its labels."""
-    relations = relate(similarities)
-    ours = typed_mapping(relations)
+    ours = merge_equivalent(similarities)
     paper = mapping_from_history(greedy_merge_path(similarities, LAMBDA, TAU), similarities)
     support = dict(zip(similarities.labels, similarities.support.tolist(), strict=True))
     known = set(similarities.labels)
@@ -125,7 +123,7 @@ def judge_case(corpus: str, case: KnownCase, similarities: SimilarityMatrix) -> 
             yield Judged(
                 corpus,
                 case.relation(first, second),
-                "equal" if ours.are_one(one, other) else relations.unequal(one, other),
+                "equal" if ours.are_one(one, other) else similarities.relation(one, other, unequal=True),
                 paper.are_one(one, other),
                 min(support[one], support[other]),
                 (first, second),

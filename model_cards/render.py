@@ -24,7 +24,7 @@ from datasets import ClassLabel, DatasetDict
 from huggingface_hub import RepoCard
 from numpy.typing import NDArray
 
-from esnera_hf.alignment.equivalence_merge import typed_mapping
+from esnera_hf.alignment.equivalence_merge import merge_equivalent
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.evaluation.merged_tagger import Final
 from esnera_hf.evaluation.projection import score_native, score_unified
@@ -34,7 +34,6 @@ from esnera_hf.merging.pseudo_labels import PseudoLabels, pseudo_labels
 from esnera_hf.metrics import score_entities
 from esnera_hf.report.build import Account, build_report
 from esnera_hf.similarity.empirical import cross_predictions
-from esnera_hf.similarity.equivalence import relate
 from esnera_hf.similarity.matrix import SimilarityMatrix
 from esnera_hf.similarity.semantic import semantic_similarity, sum_vectors
 from esnera_hf.sources.leakage import Leak, find_leaks, left_out_of_train
@@ -183,7 +182,7 @@ def make_facts() -> dict[str, Any]:
     sources = make_sources()
     taggers = {source.name: LookupTagger(source.sentences("train")) for source in sources}
     matrix = measure(sources, taggers)
-    mapping = typed_mapping(relate(matrix))
+    mapping = merge_equivalent(matrix)
     leaks = find_leaks(sources)
     pseudo = pseudo_labels(
         sources,

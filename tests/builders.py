@@ -5,11 +5,13 @@ from __future__ import annotations
 import random
 import string
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from datasets import Dataset, DatasetDict
+from numpy.typing import NDArray
 
 from esnera_hf.metrics import Scores, score_entities
 from esnera_hf.similarity.empirical import CrossPredictions
@@ -250,3 +252,12 @@ def make_matrix(
     for (one, other), value in (overlap or {}).items():
         shares[position[one], position[other]] = value
     return SimilarityMatrix(refs, np.array(list(support.values())), matched, predicted, similarity, shares)
+
+
+def with_relations(
+    matrix: SimilarityMatrix, equivalence: NDArray[np.float64], coverage: NDArray[np.float64]
+) -> SimilarityMatrix:
+    """Return a matrix with an equivalence and a coverage that were not computed from it."""
+    copy = replace(matrix)
+    copy.__dict__.update(equivalence=equivalence, coverage=coverage)
+    return copy

@@ -10,10 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from esnera_hf.alignment.equivalence_merge import typed_mapping
+from esnera_hf.alignment.equivalence_merge import merge_equivalent
 from esnera_hf.alignment.greedy_path import greedy_merge_path
 from esnera_hf.alignment.mapping import LabelMapping
-from esnera_hf.similarity.equivalence import equivalence, relate
 from esnera_hf.similarity.evidence import gather_evidence
 from esnera_hf.similarity.matrix import SimilarityMatrix
 from esnera_hf.sources.source import NerSource
@@ -97,7 +96,7 @@ def gather_case(
         (language,) * len(pairs),
         tuple(pairs),
         {system.name: system for system in systems},
-        frozenset(merged_labels(typed_mapping(relate(evidence.matrix)))),
+        frozenset(merged_labels(merge_equivalent(evidence.matrix))),
         {(lam, tau): paper_merges(pairs, evidence.matrix, lam, tau) for lam in LAMBDAS for tau in TAUS},
     )
 
@@ -129,12 +128,11 @@ def judge(
 
     names, overlap = name_scores(pairs), mention_overlap(pairs, whole)
     empirical = matrix.empirical
-    relations = relate(matrix)
-    equal = merged_labels(typed_mapping(relations))
+    equal = merged_labels(merge_equivalent(matrix))
     merged = np.array([frozenset((pair.first, pair.second)) in equal for pair in pairs])
     seen: list[Relation] = []
     for pair, one, missing in zip(pairs, merged, absent, strict=True):
-        relation = "none" if missing else relations.unequal(pair.first, pair.second)
+        relation = "none" if missing else matrix.relation(pair.first, pair.second, unequal=True)
         seen.append("equal" if one else "none" if relation == "unknown" else relation)
     return [
         System("names, as strings", names),
@@ -151,7 +149,7 @@ def judge(
         ),
         System(
             "esnera_hf",
-            of(equivalence(matrix)),
+            of(matrix.equivalence),
             merged,
             seen,
         ),

@@ -17,7 +17,7 @@ from esnera_hf.alignment.constraints import (
     build_constraints,
     load_locked,
 )
-from esnera_hf.alignment.equivalence_merge import typed_mapping
+from esnera_hf.alignment.equivalence_merge import merge_equivalent
 from esnera_hf.alignment.greedy_path import MergeHistory
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.alignment.mapping_diff import decided_anew
@@ -30,7 +30,6 @@ from esnera_hf.report.files import MAPPING_FILE, REPORT_FILE, read_json
 from esnera_hf.report.report import TaggerScores
 from esnera_hf.result import MergeResult
 from esnera_hf.settings import AlignSettings
-from esnera_hf.similarity.equivalence import relate
 from esnera_hf.similarity.evidence import Evidence, gather_evidence
 from esnera_hf.sources.catalogue import find_named
 from esnera_hf.sources.leakage import find_leaks
@@ -67,7 +66,7 @@ def decide_mapping(
         The mapping, and the steps of the path with what was tried.
     """
     if settings.merge == "typed":
-        return typed_mapping(relate(found.matrix), constraints), MergeHistory()
+        return merge_equivalent(found.matrix, constraints), MergeHistory()
     objective = Trials(
         sources,
         settings.evidence.plan(encoder),

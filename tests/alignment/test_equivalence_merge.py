@@ -7,13 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from builders import make_matrix
+from builders import make_matrix, with_relations
 from esnera_hf.alignment.constraints import Constraints, SchemaSettings, build_constraints
-from esnera_hf.alignment.equivalence_merge import typed_mapping
+from esnera_hf.alignment.equivalence_merge import merge_equivalent
 from esnera_hf.alignment.greedy_path import greedy_merge_path
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.alignment.naming import mapping_from_history
-from esnera_hf.similarity.equivalence import LabelRelations, relate
 from esnera_hf.similarity.matrix import SimilarityMatrix
 from esnera_hf.tagging import LabelRef
 
@@ -38,7 +37,7 @@ def matrix() -> SimilarityMatrix:
 
 
 def mapped(constraints: Constraints | None = None) -> LabelMapping:
-    return typed_mapping(relate(matrix()), constraints)
+    return merge_equivalent(matrix(), constraints)
 
 
 def test_equal_labels_become_one_and_parts_become_children() -> None:
@@ -61,19 +60,19 @@ def test_what_holds_two_labels_of_a_source_is_above_both_though_each_seems_as_la
         covered[artist, whole], covered[whole, artist] = 0.8, 0.75
         covered[other, whole] = 0.7
     covered[band, group], covered[group, band] = 0.8, 0.75
-    mapping = typed_mapping(LabelRelations(found, mutual, covered))
+    mapping = merge_equivalent(with_relations(found, mutual, covered))
     assert mapping["b", "PER"] == mapping["c", "person"]
     assert dict(mapping.parents) == dict.fromkeys(
         (mapping["a", "artist"], mapping["a", "other"]), mapping["b", "PER"]
     )
     # What a label is one with covers no further label by that.
     mutual[other, per] = mutual[per, other] = mutual[other, person] = mutual[person, other] = 0.9
-    assert not typed_mapping(LabelRelations(found, mutual, covered)).parents
+    assert not merge_equivalent(with_relations(found, mutual, covered)).parents
 
 
 def test_a_part_is_shown_beside_what_holds_it() -> None:
     found = matrix()
-    mapping = typed_mapping(relate(found))
+    mapping = merge_equivalent(found)
     work = LabelRef("coarse", "work")
     shown = {entry.label: entry for entry in mapping.entries}
     for part in (LabelRef("fine", "book"), LabelRef("fine", "film")):
@@ -180,7 +179,7 @@ def test_the_order_of_the_labels_plays_no_part() -> None:
         first.semantic[cells],
         first.overlap[cells],
     )
-    one, other = mapped(), typed_mapping(relate(turned))
+    one, other = mapped(), merge_equivalent(turned)
     assert one.parents == other.parents
     assert {e.label: e.unified for e in one.entries} == {e.label: e.unified for e in other.entries}
 

@@ -6,12 +6,11 @@ from dataclasses import replace
 
 from builders import make_matrix
 from esnera_hf.alignment.constraints import SchemaSettings, build_constraints
-from esnera_hf.alignment.equivalence_merge import typed_mapping
+from esnera_hf.alignment.equivalence_merge import merge_equivalent
 from esnera_hf.alignment.greedy_path import greedy_merge_path
 from esnera_hf.alignment.naming import mapping_from_history
 from esnera_hf.report.build import NEAR, merge_stages, near_pairs
 from esnera_hf.report.report import Report
-from esnera_hf.similarity.equivalence import coverage, equivalence, relate
 from esnera_hf.similarity.matrix import SimilarityMatrix
 
 
@@ -37,7 +36,7 @@ def works() -> SimilarityMatrix:
 
 def test_typed_merging_is_one_stage_with_each_pair_once() -> None:
     matrix = works()
-    mapping = typed_mapping(relate(matrix))
+    mapping = merge_equivalent(matrix)
     (stage,) = merge_stages((), mapping, matrix)
     assert (stage["sources"], stage["target"]) == (["a", "b"], "(all at once)")
     assert (stage["lambda"], stage["sum_empirical"], stage["merged"]) == (None, None, 1)
@@ -48,14 +47,14 @@ def test_typed_merging_is_one_stage_with_each_pair_once() -> None:
         ("b:movie", "a:WORK", False, True),
     ]
     first = stage["decisions"][0]
-    similarity = equivalence(matrix)[matrix.labels.index(("a", "PER")), matrix.labels.index(("b", "name"))]
+    similarity = matrix.equivalence[matrix.labels.index(("a", "PER")), matrix.labels.index(("b", "name"))]
     assert first["similarity"] == round(float(similarity), 4)
     assert (first["matched"], first["predicted"], first["wished"]) == (90, 100, False)
 
 
 def test_both_labels_of_a_pair_that_stay_are_there_and_what_holds_others_says_so() -> None:
     matrix = make_matrix({"a:x": 5, "b:y": 5}, {}, {("a:x", "b:y"): 0.1})
-    mapping = typed_mapping(relate(matrix))
+    mapping = merge_equivalent(matrix)
     (stage,) = merge_stages((), mapping, matrix)
     assert [(*d["group"], d["candidate"], d["merged"]) for d in stage["decisions"]] == [
         ("a:x", "b:y", False),
@@ -77,11 +76,11 @@ def test_only_what_was_to_be_together_is_as_wished() -> None:
     matrix = works()
     for wishes, wished in (
         ({"names": {"a:PER": "PERSON"}}, set()),
-        ({"together": [["a:PER", "b:movie"]]}, {"a:PER", "b:movie"}),
+        ({"must_link": [["a:PER", "b:movie"]]}, {"a:PER", "b:movie"}),
         ({"names": {"a:PER": "X", "b:movie": "X"}}, {"a:PER", "b:movie"}),
     ):
         constraints = build_constraints(matrix.labels, None, SchemaSettings(**wishes))  # type: ignore[arg-type]
-        mapping = typed_mapping(relate(matrix), constraints)
+        mapping = merge_equivalent(matrix, constraints)
         (stage,) = merge_stages((), mapping, matrix, constraints)
         found = {label for d in stage["decisions"] if d["wished"] for label in (*d["group"], d["candidate"])}
         assert found == wished, wishes
@@ -89,14 +88,14 @@ def test_only_what_was_to_be_together_is_as_wished() -> None:
 
 def test_what_stayed_apart_tells_how_it_relates_parts_first() -> None:
     matrix = works()
-    mapping = typed_mapping(relate(matrix))
+    mapping = merge_equivalent(matrix)
     assert dict(mapping.parents) == {"book": "WORK", "movie": "WORK"}
     pairs = near_pairs(matrix, mapping)
     assert [(pair["one"], pair["other"], pair["relation"]) for pair in pairs[:2]] == [
         ("a:WORK", "b:book", "superset"),
         ("a:WORK", "b:movie", "superset"),
     ]
-    covered = coverage(matrix)
+    covered = matrix.coverage
     work, book = matrix.labels.index(("a", "WORK")), matrix.labels.index(("b", "book"))
     assert pairs[0]["forward_coverage"] == round(float(covered[work, book]), 4)
     assert pairs[0]["backward_coverage"] == round(float(covered[book, work]), 4)
@@ -116,7 +115,7 @@ def test_along_a_path_nothing_is_said_of_relations() -> None:
 
 
 def test_a_mapping_that_was_applied_has_no_stages_of_its_own() -> None:
-    assert merge_stages((), typed_mapping(relate(works())), None) == []
+    assert merge_stages((), merge_equivalent(works()), None) == []
 
 
 def test_only_the_nearest_are_kept() -> None:

@@ -7,25 +7,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builders import make_matrix
+from builders import make_matrix, with_relations
 from esnera_hf.similarity.equivalence import (
     BALANCE,
+    CONTAINS,
     EQUAL,
-    HOLDS,
     MENTIONS,
     NAMESAKE,
     NEUTRAL,
     RELATED,
     WEIGHTS,
-    LabelRelations,
     agreed_share,
-    coverage,
-    equivalence,
     exclusive_share,
-    merge_score,
     name_similarities,
     name_similarity,
-    relate,
 )
 from esnera_hf.similarity.matrix import SimilarityMatrix
 from esnera_hf.tagging import LabelRef
@@ -115,7 +110,7 @@ def test_the_mutual_similarity_is_the_weighted_mean_of_the_smaller_directions() 
     assert name_similarity("person", "PER") >= NAMESAKE
     parts = (share, 0.3, name_similarity("person", "PER"))
     expected = sum(w * part for w, part in zip(WEIGHTS, parts, strict=True)) / sum(WEIGHTS)
-    found = equivalence(matrix)
+    found = matrix.equivalence
     assert found[person, per] == found[per, person] == pytest.approx(expected)
 
 
@@ -130,7 +125,7 @@ def test_mentions_of_different_kinds_are_not_one_whatever_the_taggers_say(
     # The share stands in for the overlap, half of it for the names, which tell nothing.
     share = 99 / 100 * factor
     expected = share * (WEIGHTS[0] + WEIGHTS[1] + NEUTRAL * WEIGHTS[2]) / sum(WEIGHTS)
-    assert equivalence(matrix)[0, 1] == pytest.approx(expected)
+    assert matrix.equivalence[0, 1] == pytest.approx(expected)
 
 
 def test_names_speak_against_a_pair_only_where_one_has_a_namesake() -> None:
@@ -139,7 +134,7 @@ def test_names_speak_against_a_pair_only_where_one_has_a_namesake() -> None:
     alone = make_matrix({"a:org": 9, "b:firm": 9}, counts, {})
     beside = make_matrix({"a:org": 9, "b:firm": 9, "b:org": 9}, counts, {})
     without, with_namesake = (
-        equivalence(m)[m.labels.index(pair[0]), m.labels.index(pair[1])] for m in (alone, beside)
+        m.equivalence[m.labels.index(pair[0]), m.labels.index(pair[1])] for m in (alone, beside)
     )
     share = 9 / 10
     share, names = 9 / 10, name_similarity("org", "firm")
@@ -163,14 +158,14 @@ def test_many_mentions_of_which_none_occurs_in_the_other_text_speak_against_a_pa
         i, j = (matrix.labels.index(LabelRef(*name.split(":"))) for name in ("a:money", "b:work"))
         seen = 9 / 10 * (WEIGHTS[0] + stands_in * WEIGHTS[1]) / sum(WEIGHTS[:2])
         expected = seen * (sum(WEIGHTS[:2]) + NEUTRAL * WEIGHTS[2]) / sum(WEIGHTS)
-        assert equivalence(matrix)[i, j] == pytest.approx(expected)
+        assert matrix.equivalence[i, j] == pytest.approx(expected)
 
 
 def test_an_overlap_known_in_one_direction_counts_for_both() -> None:
     """No mention of the Chinese source occurs in the Danish text, some of the Danish one do in the Chinese."""
     support = {"da:LOC": 99, "da:PER": 99, "zh:LOC": 99, "zh:PER": 99}
     counts = {("da:LOC", "zh:LOC"): (9, 9), ("zh:LOC", "da:LOC"): (9, 9)}
-    mutual = equivalence(make_matrix(support, counts, {}, {("da:PER", "zh:PER"): 0.5}))
+    mutual = make_matrix(support, counts, {}, {("da:PER", "zh:PER"): 0.5}).equivalence
     np.testing.assert_array_equal(mutual, mutual.T)
     assert np.isfinite(mutual[0, 2])
 
@@ -180,12 +175,12 @@ def test_the_overlap_of_sources_that_share_hardly_any_form_says_nothing() -> Non
     counts = {("en:PER", "zh:PER"): (90, 90), ("zh:PER", "en:PER"): (90, 90)}
     latin = {("en:PER", "zh:PER"): 0.01, ("zh:PER", "en:PER"): 0.0}
     known, unknown = make_matrix(support, counts, {}, latin), make_matrix(support, counts, {})
-    for measure in (equivalence, coverage):
-        np.testing.assert_array_equal(measure(known), measure(unknown))
+    np.testing.assert_array_equal(known.equivalence, unknown.equivalence)
+    np.testing.assert_array_equal(known.coverage, unknown.coverage)
     places = {("en:LOC", "zh:LOC"): 0.0, ("zh:LOC", "en:LOC"): 0.0}
     alike = make_matrix(support, counts, {}, {**latin, **places})
     i, j = place(alike, "en:PER"), place(alike, "zh:PER")
-    assert equivalence(alike)[i, j] < equivalence(known)[i, j]
+    assert alike.equivalence[i, j] < known.equivalence[i, j]
 
 
 def test_sources_share_forms_only_if_most_mentions_of_both_have_some_in_the_other_text() -> None:
@@ -194,22 +189,22 @@ def test_sources_share_forms_only_if_most_mentions_of_both_have_some_in_the_othe
     counts = {("a:PER", "b:PER"): (90, 90), ("b:PER", "a:PER"): (9, 9)}
     one_sided = {("a:PER", "b:PER"): 0.1, ("b:PER", "a:PER"): 0.1}
     known, unknown = make_matrix(support, counts, {}, one_sided), make_matrix(support, counts, {})
-    for measure in (equivalence, coverage):
-        np.testing.assert_array_equal(measure(known), measure(unknown))
+    np.testing.assert_array_equal(known.equivalence, unknown.equivalence)
+    np.testing.assert_array_equal(known.coverage, unknown.coverage)
     both_sided = make_matrix(support, counts, {}, {**one_sided, ("b:LOC", "a:PER"): 0.0})
-    assert equivalence(both_sided)[0, 1] < equivalence(unknown)[0, 1]
+    assert both_sided.equivalence[0, 1] < unknown.equivalence[0, 1]
 
 
 def test_what_decides_is_the_similarity_at_lambda_or_the_mutual_one() -> None:
     matrix = politics()
-    np.testing.assert_array_equal(merge_score(matrix, 0.3), matrix.combined(0.3))
-    np.testing.assert_array_equal(merge_score(matrix, None), equivalence(matrix))
+    np.testing.assert_array_equal(matrix.merge_score(0.3), matrix.combined(0.3))
+    np.testing.assert_array_equal(matrix.merge_score(None), matrix.equivalence)
 
 
 def test_what_is_unknown_is_judged_by_what_is_known() -> None:
     support = {"a:x": 10, "b:y": 10, "b:z": 10}
     matrix = make_matrix(support, {}, {("a:x", "b:y"): 0.6})
-    found = equivalence(matrix)
+    found = matrix.equivalence
     # S_sem stands in for the share, and that for the overlap; the names tell nothing.
     assert found[0, 1] == pytest.approx(0.6 * (WEIGHTS[0] + WEIGHTS[1] + NEUTRAL * WEIGHTS[2]) / sum(WEIGHTS))
     assert np.isnan(found[0, 2])
@@ -223,7 +218,7 @@ def test_coverage_sees_what_one_source_does_not_annotate() -> None:
         {("events:obj-per", "news:PER"): (40, 42), ("news:PER", "events:obj-per"): (90, 400)},
         {},
     )
-    covered = coverage(matrix)
+    covered = matrix.coverage
     inner = np.mean([40 / 44, 90 / 102, np.sqrt(40 / 42 * 90 / 92)])
     outer = np.mean([90 / 402, 40 / 202, np.sqrt(90 / 92 * 40 / 42)])
     assert covered[0, 1] == pytest.approx(inner)
@@ -234,7 +229,7 @@ def test_mentions_of_another_kind_are_no_parts() -> None:
     counts = {("bio:Chemical", "news:PER"): (70, 90), ("news:PER", "bio:Chemical"): (90, 100)}
     support = {"bio:Chemical": 400, "news:PER": 100}
     known, unknown, alike = (
-        coverage(make_matrix(support, counts, semantic))
+        make_matrix(support, counts, semantic).coverage
         for semantic in (
             {("bio:Chemical", "news:PER"): 0.1},
             {},
@@ -245,19 +240,19 @@ def test_mentions_of_another_kind_are_no_parts() -> None:
     np.testing.assert_allclose(known, 0.25 * unknown)
     overlap = {("bio:Chemical", "news:PER"): RELATED / 2, ("news:PER", "bio:Chemical"): RELATED}
     kind = {("bio:Chemical", "news:PER"): -0.5}
-    found = coverage(make_matrix(support, counts, kind, overlap))
-    expected = coverage(make_matrix(support, counts, {}, overlap))
+    found = make_matrix(support, counts, kind, overlap).coverage
+    expected = make_matrix(support, counts, {}, overlap).coverage
     np.testing.assert_allclose(found, expected * [[1, 0.5], [1, 1]])
 
 
 @pytest.mark.parametrize(
     ("other_covered", "other_mutual", "further_covered", "expected"),
     [
-        (HOLDS, 0.5, 0.0, "subset"),
-        (HOLDS - 0.01, 0.5, 0.0, "overlap"),
-        (HOLDS, EQUAL, 0.0, "overlap"),
-        (HOLDS, 0.5, HOLDS, "overlap"),
-        (0.0, 0.5, HOLDS, "superset"),
+        (CONTAINS, 0.5, 0.0, "subset"),
+        (CONTAINS - 0.01, 0.5, 0.0, "overlap"),
+        (CONTAINS, EQUAL, 0.0, "overlap"),
+        (CONTAINS, 0.5, CONTAINS, "overlap"),
+        (0.0, 0.5, CONTAINS, "superset"),
     ],
 )
 def test_what_covers_two_labels_of_a_source_is_more_than_either(
@@ -269,25 +264,25 @@ def test_what_covers_two_labels_of_a_source_is_more_than_either(
     covered[artist, person], covered[person, artist] = 0.8, 0.7
     covered[other, person], covered[further, artist] = other_covered, further_covered
     mutual[other, person] = mutual[person, other] = other_mutual
-    relations = LabelRelations(matrix, mutual, covered)
-    assert relations.between(matrix.labels[artist], matrix.labels[person]) == expected
+    found = with_relations(matrix, mutual, covered)
+    assert found.relation(matrix.labels[artist], matrix.labels[person]) == expected
 
 
 def test_the_relations_of_a_label_with_those_it_is_made_of() -> None:
-    relations = relate(politics())
+    matrix = politics()
     person, politician, per = (LabelRef(*label.split(":")) for label in SUPPORT)
-    assert relations.between(person, per) == "subset"
-    assert relations.between(per, person) == "superset"
-    assert relations.between(per, politician) == "superset"
-    assert relations.between(person, politician) == "unknown"
+    assert matrix.relation(person, per) == "subset"
+    assert matrix.relation(per, person) == "superset"
+    assert matrix.relation(per, politician) == "superset"
+    assert matrix.relation(person, politician) == "unknown"
 
 
 @pytest.mark.parametrize(
     ("mutual", "one", "other", "expected"),
     [
         (EQUAL, 0.1, 0.1, "equal"),
-        (0.5, HOLDS, HOLDS / 1.5, "subset"),
-        (0.5, HOLDS, HOLDS / 1.4, "overlap"),
+        (0.5, CONTAINS, CONTAINS / 1.5, "subset"),
+        (0.5, CONTAINS, CONTAINS / 1.4, "overlap"),
         (0.5, 0.2, 0.9, "superset"),
         (0.1, 0.3, 0.3, "overlap"),
         (0.1, 0.6, 0.1, "none"),
@@ -299,7 +294,7 @@ def test_the_bounds_of_the_relations(mutual: float, one: float, other: float, ex
     both = np.array([[np.nan, mutual], [mutual, np.nan]])
     covered = np.array([[np.nan, one], [other, np.nan]])
     a, b = matrix.labels
-    assert LabelRelations(matrix, both, covered).between(a, b) == expected
+    assert with_relations(matrix, both, covered).relation(a, b) == expected
 
 
 @given(st.data())
@@ -316,15 +311,15 @@ def test_both_directions_of_a_relation_agree(data: st.DataObject) -> None:
     overlap = data.draw(st.dictionaries(pairs, st.floats(0, 1)))
     semantic = {pair: data.draw(st.floats(-1, 1)) for pair in counts if pair[0] < pair[1]}
     support = data.draw(st.sampled_from([20, 2 * MENTIONS]))
-    relations = relate(make_matrix(dict.fromkeys(labels, support), counts, semantic, overlap))
+    matrix = make_matrix(dict.fromkeys(labels, support), counts, semantic, overlap)
     inverse = {"subset": "superset", "superset": "subset"}
-    for one in relations.matrix.labels:
-        for other in relations.matrix.labels:
+    for one in matrix.labels:
+        for other in matrix.labels:
             if one.source != other.source:
-                relation = relations.between(one, other)
-                assert relations.between(other, one) == inverse.get(relation, relation)
-    np.testing.assert_array_equal(relations.mutual, relations.mutual.T)
-    known = relations.mutual[~np.isnan(relations.mutual)]
+                relation = matrix.relation(one, other)
+                assert matrix.relation(other, one) == inverse.get(relation, relation)
+    np.testing.assert_array_equal(matrix.equivalence, matrix.equivalence.T)
+    known = matrix.equivalence[~np.isnan(matrix.equivalence)]
     assert ((known >= 0) & (known <= 1)).all()
 
 

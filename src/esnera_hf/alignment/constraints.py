@@ -256,8 +256,8 @@ def _bearers(name: str, labels: Sequence[LabelRef]) -> list[LabelRef]:
         if count > 1:
             refs = ", ".join(str(ref) for ref in alike if ref.source == source)
             raise ConfigurationError(
-                f"target_schema: {name!r} is the name of several labels of {source}, but for their case: {refs}. Name the "
-                f"labels that define it: {{{name!r}: ['source:label', …]}}."
+                f"target_schema: {name!r} is the name of several labels of {source}, but for their case: {refs}. Name "
+                f"the labels that define it: {{{name!r}: ['source:label', …]}}."
             )
     return alike
 

@@ -24,9 +24,6 @@ from esnera_hf.merging.pseudo_labels import PseudoLabels
 from esnera_hf.report.report import ALL_AT_ONCE, Report, TaggerScores
 from esnera_hf.similarity.equivalence import (
     EQUAL,
-    LabelRelations,
-    merge_score,
-    relate,
 )
 from esnera_hf.similarity.matrix import Agreement, SimilarityMatrix
 from esnera_hf.sources.leakage import Leak
@@ -127,8 +124,8 @@ def near_pairs(matrix: SimilarityMatrix, mapping: LabelMapping) -> list[dict[str
     typed merging each comes with how its labels relate, and how much of the one
     the other covers, both ways.
     """
-    similarity = merge_score(matrix, mapping.lam)
-    relations = relate(matrix) if mapping.method == "equivalence" else None
+    similarity = matrix.merge_score(mapping.lam)
+    related_by = mapping.method == "equivalence"
     pairs = []
     for i, j in combinations(range(len(matrix.labels)), 2):
         one, other = matrix.labels[i], matrix.labels[j]
@@ -138,7 +135,7 @@ def near_pairs(matrix: SimilarityMatrix, mapping: LabelMapping) -> list[dict[str
         related = _part_of(mapping, one, other) or _part_of(mapping, other, one)
         pairs.append((not related, -float(np.mean(known)), i, j))
     pairs.sort()
-    return [_pair(matrix, similarity, relations, i, j) for *_, i, j in pairs[:NEAR]]
+    return [_pair(matrix, similarity, i, j, relations=related_by) for *_, i, j in pairs[:NEAR]]
 
 
 def _part_of(mapping: LabelMapping, one: LabelRef, other: LabelRef) -> bool:
@@ -149,9 +146,10 @@ def _part_of(mapping: LabelMapping, one: LabelRef, other: LabelRef) -> bool:
 def _pair(
     matrix: SimilarityMatrix,
     similarity: NDArray[np.float64],
-    relations: LabelRelations | None,
     i: int,
     j: int,
+    *,
+    relations: bool,
 ) -> dict[str, Any]:
     one, other = matrix.labels[i], matrix.labels[j]
     evidence = matrix.pair(one, other)
@@ -164,11 +162,11 @@ def _pair(
         "forward": _agreement(evidence.forward),
         "backward": _agreement(evidence.backward),
     }
-    if relations is not None:
+    if relations:
         pair |= {
-            "relation": relations.unequal(one, other),
-            "forward_coverage": _number(relations.covered[i, j]),
-            "backward_coverage": _number(relations.covered[j, i]),
+            "relation": matrix.relation(one, other, unequal=True),
+            "forward_coverage": _number(matrix.coverage[i, j]),
+            "backward_coverage": _number(matrix.coverage[j, i]),
         }
     return pair
 

@@ -27,7 +27,6 @@ from esnera_hf.alignment.mapping_yaml import MappedLabel
 from esnera_hf.report.flow import draw_flow
 from esnera_hf.report.format import agreement, figure, merge_setting, system_title
 from esnera_hf.report.report import Report
-from esnera_hf.similarity.equivalence import merge_score
 from esnera_hf.similarity.matrix import Agreement, SimilarityMatrix
 from esnera_hf.tagging import LabelRef
 
@@ -264,7 +263,7 @@ def _shown_pairs(matrix: SimilarityMatrix, lam: float | None) -> list[tuple[str,
     pairs = list(combinations(sorted(matrix.sources), 2))
     if len(pairs) <= _MOST_PAIRS:
         return pairs
-    similarity = np.nan_to_num(merge_score(matrix, lam), nan=-np.inf)
+    similarity = np.nan_to_num(matrix.merge_score(lam), nan=-np.inf)
     indices = {source: matrix.indices(source) for source in matrix.sources}
 
     def most_alike(pair: tuple[str, str]) -> float:
