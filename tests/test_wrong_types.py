@@ -18,6 +18,7 @@ from esnera_hf import (
 )
 from esnera_hf.alignment.mapping_yaml import MappedLabel
 from esnera_hf.errors import ConfigurationError, SourceNotFoundError
+from esnera_hf.merging.export import export
 from esnera_hf.tagging import LabelRef
 from results import make_result
 
@@ -36,7 +37,7 @@ def test_names_and_paths_are_loaded(corpora: list[str], tmp_path: Path) -> None:
     assert esnera_hf.inspect(corpora[0]) == esnera_hf.inspect(loaded[0])
     assert esnera_hf.inspect(corpora) == esnera_hf.inspect(loaded)
     assert esnera_hf.find_duplicates(corpora) == esnera_hf.find_duplicates(loaded)
-    files = esnera_hf.export(Path(corpora[0]), tmp_path / "out", "conll")
+    files = export(Path(corpora[0]), tmp_path / "out", "conll")
     assert [file.name for file in files] == ["train.conll", "validation.conll", "test.conll"]
 
 
@@ -44,7 +45,7 @@ def test_a_result_and_its_folder_are_exported(tmp_path: Path) -> None:
     result = make_result()
     result.save(tmp_path / "merged")
     written = [
-        [file.read_text() for file in esnera_hf.export(data, tmp_path / f"out{index}")]
+        [file.read_text() for file in export(data, tmp_path / f"out{index}")]
         for index, data in enumerate([result.dataset, result, tmp_path / "merged", str(tmp_path / "merged")])
     ]
     assert written[0]
@@ -63,7 +64,7 @@ SOURCES = [make_source(name, {"train": [row("anna/B-PER " + name)]}) for name in
             lambda: esnera_hf.find_duplicates(SOURCES[0]),
             "expected a list of sources. Put a single one in brackets",
         ),
-        (lambda: esnera_hf.export({"train": []}, "out"), "source {'train': \\[\\]}: expected a known name"),
+        (lambda: export({"train": []}, "out"), "source {'train': \\[\\]}: expected a known name"),
         (lambda: esnera_hf.align({"a": "b", "c": "d"}), "expected a list of at least two sources"),
         (lambda: esnera_hf.align([SOURCES[0], None]), "source None: expected a known name"),
         (lambda: esnera_hf.align(SOURCES, settings={"merge": "flat"}), "expected AlignSettings\\(evidence=…"),

@@ -77,7 +77,7 @@ class MergeResult:
     def view(self, level: Level) -> DatasetDict:
         """Return the dataset with the labels of one level in ``ner_tags``: ``fine``, ``coarse`` or ``original``.
 
-        See :func:`esnera_hf.view`, which does the same with a dataset that was
+        See :func:`~esnera_hf.merging.label_levels.view`, which does the same with a dataset that was
         loaded back.
         """
         return view(self.dataset, level)

@@ -12,7 +12,6 @@ from datasets import ClassLabel, Dataset, DatasetDict, List, load_dataset, load_
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import esnera_hf
 from builders import make_source, row
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.alignment.mapping_yaml import MappedLabel
@@ -149,7 +148,7 @@ class TestViews:
         parquet = load_dataset("parquet", data_files={s: str(tmp_path / f"{s}.parquet") for s in merged})
         for loaded in (load_from_disk(str(tmp_path / "saved")), parquet):
             for level in ("fine", "coarse", "original"):
-                expected, found = view(merged, level), esnera_hf.view(loaded, level)
+                expected, found = view(merged, level), view(loaded, level)
                 for split, rows in expected.items():
                     assert found[split].to_list() == rows.to_list()
                     assert found[split].features == rows.features

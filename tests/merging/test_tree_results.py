@@ -106,13 +106,13 @@ def test_the_card() -> None:
     ]
     assert [row[3] for row in rows] == ["1", "5", "5", "3"]
     assert "`coarse_tags`" in card.body
-    assert 'esnera_hf.view(dataset, "coarse")' in card.body
+    assert 'coarse = view(dataset, "coarse")' in card.body
     assert "  - coarse: book, film as PRODUCT\n" in card.body
     assert "A merge is flat" not in card.body
     columns = [feature["name"] for feature in card.metadata["dataset_info"]["features"]]
     assert columns[2:4] == ["ner_tags", "coarse_tags"]
     flat = applied(replace(tree.MAPPING, parents={})).card("me/products").body
-    assert not re.search("coarse_tags|part of \\||esnera_hf.view", flat)
+    assert not re.search("coarse_tags|part of \\||= view", flat)
 
 
 def test_the_report() -> None:

@@ -1,6 +1,6 @@
 """Strict entity F1 under a label mapping, as an ``evaluate`` module that needs nothing of esnera_hf.
 
-``esnera_hf.StrictNer`` does the same with seqeval and the package's mappings and errors. The two are written apart
+``esnera_hf.evaluation.evaluate_metric.StrictNer`` does the same with seqeval and the package's mappings and errors. The two are written apart
 because this file must load where the package is not installed; tests hold them equal to the last bit.
 """
 

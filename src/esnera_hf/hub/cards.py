@@ -390,8 +390,8 @@ def _calls(repo_id: str, report: Report, configs: Mapping[str, DatasetDict]) -> 
     reading = report.settings.get("reading") or [{}] * len(report.sources)
     given = ", ".join(_given_again(*pair) for pair in zip(report.sources, reading, strict=True))
     levels = (
-        'import esnera_hf\n\ncoarse = esnera_hf.view(dataset, "coarse")\n'
-        'original = esnera_hf.view(dataset, "original")'
+        'from esnera_hf.merging.label_levels import view\n\ncoarse = view(dataset, "coarse")\n'
+        'original = view(dataset, "original")'
     )
     rebuild = f"import esnera_hf\n\nrebuilt = esnera_hf.apply({repo}, [{given}])\nrebuilt.dataset"
     return {"load": "\n".join(load), "pinned": pinned, "rebuild": rebuild, "levels": levels}
