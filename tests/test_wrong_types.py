@@ -59,7 +59,7 @@ SOURCES = [make_source(name, {"train": [row("anna/B-PER " + name)]}) for name in
     ("call", "message"),
     [
         (lambda: esnera_hf.inspect(3), "source 3: expected a known name, a path, "),
-        (lambda: esnera_hf.inspect(SOURCES[0].dataset), "a Dataset has no name: pass load_source"),
+        (lambda: esnera_hf.inspect(SOURCES[0].dataset), "a dataset has no name of its own: pass load_source"),
         (
             lambda: esnera_hf.find_duplicates(SOURCES[0]),
             "expected a list of sources. Put a single one in brackets",

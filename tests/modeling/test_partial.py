@@ -79,7 +79,7 @@ def weight(path: Path, gold: Sequence[str], candidates: AllowedLabels, noise: fl
         if spans.get((entity.start, entity.end)) not in candidates.entities[entity.label]:
             return 0.0
     taken = {(entity.start, entity.end) for entity in sure}
-    if any(span not in taken and label not in candidates.outside for span, label in spans.items()):
+    if any(span not in taken and label not in candidates.unannotated for span, label in spans.items()):
         return 0.0
     tags = [TAGS[tag] for tag in path]
     for entity in annotated:
@@ -227,7 +227,7 @@ def test_candidates_of_what_a_source_annotates() -> None:
         "a": ("a",),
         "b": ("b",),
     }
-    assert tree.outside == ("PERSON",)
+    assert tree.unannotated == ("PERSON",)
     assert tree.restricted({"book", "film", "b"}) == AllowedLabels({"film": ("film",), "b": ("b",)}, ())
 
 
@@ -236,7 +236,7 @@ def test_a_pseudo_label_of_a_whole_leaves_its_open_parts_open() -> None:
     known = AllowedLabels.of(labels, {"film": "film"}, parts={"PRODUCT": ("book", "film"), "book": ()})
     assert known.parts == {"PRODUCT": ("book",)}
     assert known.restricted({"PRODUCT", "film"}).parts == {"PRODUCT": ()}
-    assert "parts" not in PartialAnnotation({"a": CANDIDATES["other"]}).identity()["candidates"]["a"]
+    assert "parts" not in PartialAnnotation({"a": CANDIDATES["other"]}).identity()["allowed"]["a"]
     tags = iob2_tag_set(labels)
     evidence = CandidateTags(tags, {"a": known})(torch.tensor([0]), torch.tensor([[tags.index("B-PRODUCT")]]))
     assert [tag for tag, score in zip(tags, evidence[0, 0], strict=True) if score == 0] == [

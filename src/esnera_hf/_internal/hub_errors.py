@@ -17,13 +17,10 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
-from huggingface_hub.utils import httpx
+from huggingface_hub.utils import httpx  # type: ignore[attr-defined]
 
 from esnera_hf._internal.console import say
 from esnera_hf.errors import HubError
-
-# type: ignore[attr-defined]
-
 
 #: Everything that a call to the Hub may raise; :func:`classify` tells which of it is the Hub's doing.
 CLIENT_ERRORS = (HfHubHTTPError, httpx.HTTPError, OSError, RuntimeError, ValueError)

@@ -81,7 +81,7 @@ class CandidateTags:
             self._fill(self.evidence[index], self.overrun[index], candidates[name])
 
     def _fill(self, evidence: Tensor, overrun: Tensor, candidates: AllowedLabels) -> None:
-        outside = [0, *(self._id(prefix + label) for label in candidates.outside for prefix in ("B-", "I-"))]
+        outside = [0, *(self._id(prefix + label) for label in candidates.unannotated for prefix in ("B-", "I-"))]
         for tag, index in self._ids.items():
             if tag == OUTSIDE:
                 evidence[index, outside] = 0.0
@@ -179,7 +179,7 @@ def partial_rows(data: TrainingData, model: PartialTagger, annotation: PartialAn
         ConfigurationError: it does not tell of a source of the rows.
     """
     labels = data.source.labels
-    candidates = {name: known.restricted(labels) for name, known in annotation.candidates.items()}
+    candidates = {name: known.restricted(labels) for name, known in annotation.allowed.items()}
     tags = CandidateTags(data.tags, candidates, annotation.pseudo_noise)
     sources = data.source.dataset["train"]["source"]
     unknown = sorted(set(sources) - set(tags.sources))

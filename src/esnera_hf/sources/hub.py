@@ -13,24 +13,14 @@ from datasets import Dataset, DatasetDict, concatenate_datasets, load_dataset
 from datasets.exceptions import DatasetsError
 from huggingface_hub import DatasetInfo, HfApi, constants, get_token
 from huggingface_hub.errors import GatedRepoError, RevisionNotFoundError
-from huggingface_hub.utils import httpx
+from huggingface_hub.utils import httpx  # type: ignore[attr-defined]
 from yaml import YAMLError
 
 from esnera_hf._internal.cache import cache_folder
 from esnera_hf._internal.console import say
-from esnera_hf._internal.hub_errors import (
-    CLIENT_ERRORS,
-    PASSING,
-    Failure,
-    Kind,
-    classify,
-    without_tokens,
-)
+from esnera_hf._internal.hub_errors import CLIENT_ERRORS, PASSING, Failure, Kind, classify, without_tokens
 from esnera_hf.errors import EsneraError, SourceError, SourceNotFoundError
 from esnera_hf.sources.options import ReadingOptions
-
-# type: ignore[attr-defined]
-
 
 #: The branch in which the Hub keeps a parquet copy of every dataset it could convert.
 PARQUET_BRANCH = "refs/convert/parquet"

@@ -9,12 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from esnera_hf._internal.text import (
-    display_width,
-    join_tokens,
-    pad,
-    shorten,
-)
+from esnera_hf._internal.text import display_width, join_tokens, pad, shorten
 from esnera_hf.sources.duplicates import Duplicates, find_duplicates
 from esnera_hf.sources.load import SourceLike, load_each, load_source
 from esnera_hf.sources.overlap import MentionOverlap, mention_overlap
@@ -93,12 +88,12 @@ def inspect(
         SourceNotFoundError, SourceError: a source cannot be found or read.
         ConfigurationError: it is nothing that could be a source, or two are of one name.
     """
-    if isinstance(sources, Sequence) and not isinstance(sources, str) and len(sources) > 1:
-        loaded = load_each(sources)
-        return SourceComparison(mention_overlap(loaded, splits=splits), find_duplicates(loaded))
-    if isinstance(sources, Sequence) and not isinstance(sources, str) and len(sources) == 1:
-        sources = sources[0]
-    return inspect_source(load_source(sources))  # type: ignore[arg-type]
+    if not isinstance(sources, Sequence) or isinstance(sources, str):
+        return inspect_source(load_source(sources))
+    loaded = load_each(sources)
+    if len(loaded) == 1:
+        return inspect_source(loaded[0])
+    return SourceComparison(mention_overlap(loaded, splits=splits), find_duplicates(loaded))
 
 
 def inspect_source(source: NerSource) -> Inspection:

@@ -32,12 +32,7 @@ from itertools import combinations, permutations
 import numpy as np
 from numpy.typing import NDArray
 
-from esnera_hf._internal.text import (
-    display_width,
-    join_tokens,
-    pad,
-    shorten,
-)
+from esnera_hf._internal.text import display_width, join_tokens, pad, shorten
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.sources.load import SourceLike, load_each
 from esnera_hf.sources.source import AnnotatedSentence, NerSource

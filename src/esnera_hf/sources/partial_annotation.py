@@ -1,4 +1,4 @@
-"""What the annotation of a source leaves open: candidate labels, for learning from partial annotation."""
+"""Labels that the annotation of a source leaves open, for learning from partial annotation."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from esnera_hf.errors import ConfigurationError
 
 @dataclass(frozen=True)
 class AllowedLabels:
-    """The unified labels that what a source says, or does not say, may stand for.
+    """The unified labels that the annotation of a source may stand for.
 
     Attributes:
         entities: by label that the source annotates, what its entities may be:
             the label, and its parts that the source does not tell apart.
-        outside: what a token outside its entities may be, beside ``O``: the labels
-            that it does not annotate.
-        parts: by label of ``outside``, its parts that are there, too: what a
-            pseudo-label of it may also stand for.
+        unannotated: the labels that the source does not annotate: a token outside
+            its entities may be any of them, or ``O``.
+        parts: by unannotated label, its unannotated parts: a pseudo-label of the
+            one may also stand for the others.
     """
 
     entities: Mapping[str, tuple[str, ...]]
-    outside: tuple[str, ...]
+    unannotated: tuple[str, ...]
     parts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @classmethod
@@ -35,7 +35,7 @@ class AllowedLabels:
         covered: Collection[str] = (),
         parts: Mapping[str, Collection[str]] | None = None,
     ) -> AllowedLabels:
-        """Derive the candidates from what a source annotates.
+        """Derive the allowed labels from those that a source annotates.
 
         Args:
             labels: the unified labels.
@@ -48,33 +48,33 @@ class AllowedLabels:
         entities: dict[str, tuple[str, ...]] = {}
         for label in labels:
             if label in projection:
-                known = projection[label]
-                entities[known] = (*entities.get(known, ()), label)
-        outside = tuple(label for label in labels if label not in projection and label not in covered)
+                entities[projection[label]] = (*entities.get(projection[label], ()), label)
+        unannotated = tuple(label for label in labels if label not in projection and label not in covered)
         below = {
-            whole: tuple(label for label in outside if label in (parts or {}).get(whole, ()))
-            for whole in outside
+            whole: tuple(label for label in unannotated if label in (parts or {}).get(whole, ()))
+            for whole in unannotated
         }
-        return cls(entities, outside, {whole: named for whole, named in below.items() if named})
+        return cls(entities, unannotated, {whole: inside for whole, inside in below.items() if inside})
 
     def restricted(self, labels: Collection[str]) -> AllowedLabels:
-        """Return the candidates without all but some labels, such as those that occur."""
+        """Return the allowed labels without all but some, such as those that occur."""
 
-        def kept(names: Sequence[str]) -> tuple[str, ...]:
+        def among(names: Sequence[str]) -> tuple[str, ...]:
             return tuple(name for name in names if name in labels)
 
-        def kept_of(names: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
-            return {known: kept(other) for known, other in names.items() if known in labels}
-
-        return AllowedLabels(kept_of(self.entities), kept(self.outside), kept_of(self.parts))
+        entities, parts = (
+            {name: among(others) for name, others in table.items() if name in labels}
+            for table in (self.entities, self.parts)
+        )
+        return AllowedLabels(entities, among(self.unannotated), parts)
 
 
 @dataclass(frozen=True)
 class PartialAnnotation:
-    """What a training on partially annotated sentences has to know.
+    """How a tagger is trained on partially annotated sentences.
 
     Attributes:
-        candidates: the labels left open, by source of a sentence.
+        allowed: the labels left open, by source of a sentence.
         pseudo_noise: of pseudo-labels: probability, relative to that of tags
             that agree with one, of those that do not (virtual evidence), in
             [0, 1]; 0 takes them for gold, 1 ignores them.
@@ -83,7 +83,7 @@ class PartialAnnotation:
         ConfigurationError: the noise is out of range.
     """
 
-    candidates: Mapping[str, AllowedLabels]
+    allowed: Mapping[str, AllowedLabels]
     pseudo_noise: float = 0.0
 
     def __post_init__(self) -> None:
@@ -93,13 +93,13 @@ class PartialAnnotation:
         """Return what tells the tagger trained so from others, as JSON can hold it."""
         return {
             "pseudo_noise": self.pseudo_noise,
-            "candidates": {
-                name: {
-                    "entities": dict(sorted(known.entities.items())),
-                    "outside": known.outside,
-                    **({"parts": dict(sorted(known.parts.items()))} if known.parts else {}),
+            "allowed": {
+                source: {
+                    "entities": dict(sorted(labels.entities.items())),
+                    "unannotated": labels.unannotated,
+                    **({"parts": dict(sorted(labels.parts.items()))} if labels.parts else {}),
                 }
-                for name, known in sorted(self.candidates.items())
+                for source, labels in sorted(self.allowed.items())
             },
         }
 

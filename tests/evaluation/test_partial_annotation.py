@@ -133,9 +133,9 @@ def test_a_final_tagger_with_pseudo_labels_is_trained_so(
     identity = final.systems["merged"].tagger.artifact.identity["partial"]
     assert identity == {
         "pseudo_noise": 0.1,
-        "candidates": {
-            "people": {"entities": {"PER": ("PER",)}, "outside": ("FIRM", "LOC")},
-            "places": {"entities": {"FIRM": ("FIRM",), "LOC": ("LOC",)}, "outside": ("PER",)},
+        "allowed": {
+            "people": {"entities": {"PER": ("PER",)}, "unannotated": ("FIRM", "LOC")},
+            "places": {"entities": {"FIRM": ("FIRM",), "LOC": ("LOC",)}, "unannotated": ("PER",)},
         },
     }
     merged, gold, outside = (
@@ -155,7 +155,7 @@ def test_a_tagger_is_known_by_how_it_was_trained(
     assert "partial" not in plain.identity
     others = [
         tagger_artifact(
-            merged, str(encoder_folder), TRAINING, None, PartialAnnotation(annotation.candidates, noise)
+            merged, str(encoder_folder), TRAINING, None, PartialAnnotation(annotation.allowed, noise)
         )
         for noise in (0.0, 0.5)
     ]
@@ -213,7 +213,7 @@ def test_an_interrupted_training_goes_on(
 def test_a_source_that_nothing_is_known_of_is_refused(
     sources: list[NerSource], annotation: PartialAnnotation, encoder_folder: Path, tmp_path: Path
 ) -> None:
-    known = PartialAnnotation({"people": annotation.candidates["people"]})
+    known = PartialAnnotation({"people": annotation.allowed["people"]})
     with pytest.raises(
         ConfigurationError,
         match="no candidate labels of places: expected those of every source, found people",
@@ -226,7 +226,7 @@ def test_a_tagger_of_a_tree_is_trained_so_by_default(sources: list[NerSource], e
     tree = replace(flat, parents={"FIRM": "LOC"})
     plan = TaggerPlan(str(encoder_folder), {**TRAINING, "num_train_epochs": 1})
     final = finish(sources, tree, (), OutputSettings(pseudo_label_threshold=None, tagger=True), plan)
-    candidates = final.systems["merged"].tagger.artifact.identity["partial"]["candidates"]
+    candidates = final.systems["merged"].tagger.artifact.identity["partial"]["allowed"]
     assert candidates["places"]["entities"]["LOC"] == ("LOC",)  # its FIRM is its own
     assert final.settings.partial is True
     apart = finish(sources, flat, (), OutputSettings(pseudo_label_threshold=None, tagger=True), plan)
