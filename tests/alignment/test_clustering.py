@@ -7,7 +7,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -102,7 +102,6 @@ def constraints_for(draw: st.DrawFn, labels: Sequence[LabelRef]) -> Constraints:
         raise
 
 
-@settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_no_partition_is_better_and_constraints_are_met(data: st.DataObject) -> None:
     labels, weights = problem = data.draw(problems())
@@ -120,7 +119,6 @@ def test_no_partition_is_better_and_constraints_are_met(data: st.DataObject) -> 
     assert score(greedy, problem) <= optimum + 1e-9
 
 
-@settings(max_examples=30, deadline=None)
 @given(data=st.data())
 def test_neither_the_order_nor_the_names_play_a_part(data: st.DataObject) -> None:
     labels, weights = problem = data.draw(problems(most=9))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import product
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import make_matrix
@@ -73,7 +73,6 @@ def full_grid(matrix: SimilarityMatrix, evaluate: Oracle) -> tuple[MergeStep, ..
     return steps
 
 
-@settings(max_examples=40)
 @given(seed=st.integers(0, 10**6), share=st.sampled_from([0.0, 0.1, 0.5, 1.0]), sources=st.integers(2, 4))
 def test_the_search_equals_the_full_grid(seed: int, share: float, sources: int) -> None:
     matrix = random_matrix(seed, sources)

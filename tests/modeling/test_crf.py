@@ -7,7 +7,7 @@ from itertools import pairwise, product
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 from torchcrf import CRF
@@ -224,7 +224,6 @@ def test_unknown_reduction_is_refused() -> None:
         random_crf()(emissions, torch.zeros(1, 2, dtype=torch.long), mask, reduction="median")
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     values=st.lists(
         st.lists(

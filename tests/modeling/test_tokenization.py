@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
@@ -57,7 +57,6 @@ def test_the_words_of_these_tests_cover_the_cases() -> None:
     assert [PIECES[word] for word in (VANISHING, "\x07", "", " ")] == [[], [], [], []]
 
 
-@settings(max_examples=150, deadline=None)
 @given(sentences=st.lists(annotated(), max_size=4), length=st.integers(3, 12), known=st.booleans())
 def test_windows_hold_every_word_once_and_never_exceed_the_limit(
     sentences: list[tuple[list[str], list[Entity]]], length: int, known: bool
@@ -80,7 +79,6 @@ def test_windows_hold_every_word_once_and_never_exceed_the_limit(
             assert found == expected
 
 
-@settings(max_examples=150, deadline=None)
 @given(sentence=annotated(), length=st.integers(4, 12))
 def test_an_entity_that_fits_into_a_window_is_never_cut(
     sentence: tuple[list[str], list[Entity]], length: int
@@ -95,7 +93,6 @@ def test_an_entity_that_fits_into_a_window_is_never_cut(
             assert len(holding) == bool(inside)
 
 
-@settings(max_examples=150, deadline=None)
 @given(sentence=annotated(), length=st.integers(4, 30))
 def test_entities_come_back_as_the_hull_of_their_words_with_pieces(
     sentence: tuple[list[str], list[Entity]], length: int
@@ -113,7 +110,6 @@ def test_entities_come_back_as_the_hull_of_their_words_with_pieces(
     assert read_entities(window, tags) == expected
 
 
-@settings(max_examples=150, deadline=None)
 @given(
     words=st.lists(st.sampled_from(["a", "xyz", VANISHING, "中国"]), min_size=1, max_size=25),
     gap=st.integers(0, 4),
@@ -210,7 +206,6 @@ def test_tags_are_read_as_the_package_reads_them(tags: list[str]) -> None:
     assert found == entities_from_tags(tags)[0]
 
 
-@settings(max_examples=200, deadline=None)
 @given(
     rows=st.lists(
         st.lists(st.tuples(st.sampled_from(READ_TAGS), st.floats(0, 1, width=32)), max_size=9),
@@ -292,7 +287,6 @@ KINDS = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=60, deadline=None)
 @given(
     sentences=st.lists(
         st.lists(st.text("abn xy\u4e2d\uff0c,.\u200b\x07", max_size=5), max_size=9), min_size=1, max_size=4

@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from corpora import raw_reader, sentences_of
@@ -32,7 +32,6 @@ def raw_sentences(draw):
     ]
 
 
-@settings(max_examples=60)
 @given(st.lists(raw_sentences(), max_size=8), st.lists(raw_sentences(), max_size=4))
 def test_spans_are_conserved(train, test):
     train = [("a", [(0, 1, "PER")]), *train]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import combinations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import Row, make_source, row
@@ -160,7 +160,6 @@ def variants(draw: st.DrawFn) -> list[Row]:
     return rows
 
 
-@settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_what_is_found_is_what_brute_force_finds(data: st.DataObject) -> None:
     sources = [

@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from corpora import raw_reader, sentences_of, write
@@ -452,7 +452,6 @@ def load_or_message(path, form):
 
 
 @pytest.mark.parametrize("form", [None, *FORMATS])
-@settings(max_examples=100, deadline=None)
 @given(data=st.data())
 def test_any_bytes_are_a_source_or_an_error(tmp_path_factory, form, data):
     content = data.draw(contents(form) | st.binary(max_size=30))

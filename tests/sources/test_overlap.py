@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from itertools import permutations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import Row, make_source, row
@@ -115,7 +115,6 @@ def brute_force(source: NerSource, other: NerSource, label: str) -> tuple[object
     return (forms_of_label, len(judged), annotated, total["nested"], total["crossed"], total["free"], share)
 
 
-@settings(max_examples=70, deadline=None)
 @given(st.lists(corpora(), min_size=2, max_size=3))
 def test_the_counts_are_those_of_brute_force(rows: list[list[Row]]) -> None:
     sources = [make_source(name, {"train": r}) for name, r in zip("abc", rows, strict=False)]
