@@ -14,7 +14,7 @@ from transformers.trainer_utils import get_last_checkpoint
 
 from esnera_hf._internal.console import say
 from esnera_hf._internal.processes import is_main_process
-from esnera_hf.modeling.distributed import agreed, wait_for_all
+from esnera_hf.modeling.distributed import broadcast, wait_for_all
 
 #: Lists the files of a checkpoint. The Trainer writes and removes files one by one, loads a checkpoint
 #: without an optimizer as if nothing were amiss, and would then train something else.
@@ -41,7 +41,7 @@ def last_whole_checkpoint(output_dir: Path) -> str | None:
     taken in the end. Later ones are removed. The processes of a launch go by
     the choice of the main one.
     """
-    return agreed(_last_whole(output_dir) if is_main_process() else None)
+    return broadcast(_last_whole(output_dir) if is_main_process() else None)
 
 
 def _last_whole(output_dir: Path) -> str | None:

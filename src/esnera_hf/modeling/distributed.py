@@ -19,7 +19,6 @@ from esnera_hf._internal.processes import process_count
 from esnera_hf.errors import ConfigurationError, LaunchError
 
 Value = TypeVar("Value", bool, str | None)
-
 #: How long one process waits for another that is alive, e.g. while that one waits for the lock of an artifact
 #: which another launch makes. A process that dies is noticed at once.
 _PATIENCE = timedelta(hours=3)
@@ -33,21 +32,22 @@ def launch_state() -> PartialState:
             work each by itself; or there are more of them than GPUs.
     """
     count = process_count()
-    if count == 1:
+    if count > 1:
+        state = _joined(count)
+    else:
         state = PartialState()
-        if state.device.type == "cuda" and torch.cuda.device_count() > 1:
+        gpus = torch.cuda.device_count()
+        if state.device.type == "cuda" and gpus > 1:
             _say_once(
-                f"{torch.cuda.device_count()} GPUs are visible, and one process uses one. All of them: "
-                f"`accelerate launch --multi_gpu --num_processes {torch.cuda.device_count()} …`"
+                f"{gpus} GPUs are visible, and one process uses one. All of them: "
+                f"`accelerate launch --multi_gpu --num_processes {gpus} …`"
             )
         elif "ACCELERATE_MIXED_PRECISION" in os.environ and "MASTER_PORT" in os.environ:
-            # How accelerate starts a single process although it was asked for several.
+            # Accelerate starts a single process so, although it was asked for several.
             _say_once(
                 "accelerate started one process. If more were wanted: "
                 "`accelerate launch --multi_gpu --num_processes N …`, without a GPU, too."
             )
-    else:
-        state = _joined(count)
     if state.num_processes != count:
         raise _not_together(count, f"{state.num_processes} known to each")
     return state
@@ -55,12 +55,11 @@ def launch_state() -> PartialState:
 
 def _joined(count: int) -> PartialState:
     cpu = not torch.cuda.is_available() or parse_flag_from_env("ACCELERATE_USE_CPU")
-    local = int(os.environ.get("LOCAL_WORLD_SIZE") or 1)
-    if not cpu and local > torch.cuda.device_count():
+    local, gpus = int(os.environ.get("LOCAL_WORLD_SIZE") or 1), torch.cuda.device_count()
+    if not cpu and local > gpus:
         raise ConfigurationError(
-            f"{local} processes were launched on a machine where {torch.cuda.device_count()} GPUs are visible. "
-            f"Expected at most one a GPU: `accelerate launch --multi_gpu --num_processes "
-            f"{torch.cuda.device_count()} …`"
+            f"{local} processes were launched on a machine where {gpus} GPUs are visible. Expected at most one per "
+            f"GPU: `accelerate launch --multi_gpu --num_processes {gpus} …`"
         )
     try:
         state = PartialState(cpu=cpu, timeout=_PATIENCE)
@@ -77,12 +76,7 @@ def _part_at_exit() -> None:
     One of their threads that outlives it aborts the process now and then
     (status -6), and a launcher then takes work well done for failed.
     """
-    atexit.register(_part)
-
-
-def _part() -> None:
-    if torch.distributed.is_initialized():
-        torch.distributed.destroy_process_group()
+    atexit.register(lambda: torch.distributed.is_initialized() and torch.distributed.destroy_process_group())
 
 
 @cache
@@ -98,18 +92,18 @@ def _not_together(count: int, why: str) -> ConfigurationError:
     )
 
 
-def agreed(value: Value) -> Value:
-    """Return what the main process thinks, in every process.
+def broadcast(value: Value) -> Value:
+    """Return the value of the main process, in every process.
 
     Raises:
         LaunchError: one has ended.
     """
     if launch_state().num_processes == 1:
         return value
-    answers = [value]
+    values = [value]
     with _talking():
-        broadcast_object_list(answers)
-    return answers[0]
+        broadcast_object_list(values)
+    return values[0]
 
 
 def wait_for_all() -> None:

@@ -91,10 +91,10 @@ def make_by_all(artifact: Artifact, work: Callable[[], T], save: Callable[[T, Pa
     """
     if process_count() == 1:
         return artifact.make(lambda folder: save(work(), folder))
-    from esnera_hf.modeling.distributed import agreed, wait_for_all
+    from esnera_hf.modeling.distributed import broadcast, wait_for_all
 
     def fill(folder: Path) -> None:
-        agreed(True)
+        broadcast(True)
         done = work()
         wait_for_all()
         save(done, folder)
@@ -102,9 +102,9 @@ def make_by_all(artifact: Artifact, work: Callable[[], T], save: Callable[[T, Pa
     if is_main_process():
         made = artifact.make(fill)
         if not made:
-            agreed(False)
+            broadcast(False)
     else:
-        made = agreed(False)  # what the main process says
+        made = broadcast(False)  # what the main process says
         if made:
             work()
             wait_for_all()

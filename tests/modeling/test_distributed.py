@@ -17,7 +17,7 @@ from accelerate import PartialState
 from esnera_hf._internal.processes import is_main_process, process_count, process_index
 from esnera_hf.errors import ConfigurationError, LaunchError
 from esnera_hf.modeling import distributed as together
-from esnera_hf.modeling.distributed import agreed, launch_state, wait_for_all
+from esnera_hf.modeling.distributed import broadcast, launch_state, wait_for_all
 
 #: What each of two processes does; the main one comes to the meeting point late, and it alone sees a checkpoint.
 TWO = """
@@ -26,13 +26,13 @@ from pathlib import Path
 import torch
 from esnera_hf.console import say
 from esnera_hf.modeling.checkpoints import last_whole_checkpoint
-from esnera_hf.modeling.together import agreed, launch_state, wait_for_all
+from esnera_hf.modeling.together import broadcast, launch_state, wait_for_all
 from esnera_hf.processes import is_main_process, process_count
 main = is_main_process()
 atexit.register(lambda: print("connected at the end:", torch.distributed.is_initialized()))
 state = launch_state()
 said = [main, process_count(), state.num_processes, state.process_index, state.device.type]
-said += [agreed(main), agreed(not main)]
+said += [broadcast(main), broadcast(not main)]
 checkpoint = last_whole_checkpoint(Path("." if main else "elsewhere"))
 if main:
     time.sleep(0.5)
@@ -58,7 +58,7 @@ def environment(**variables: object) -> dict[str, str]:
 def test_one_process_is_its_own_main_process() -> None:
     assert (process_count(), is_main_process()) == (1, True)
     assert launch_state().num_processes == 1
-    assert [agreed(True), agreed(False)] == [True, False]
+    assert [broadcast(True), broadcast(False)] == [True, False]
     wait_for_all()
 
 
@@ -156,7 +156,7 @@ def test_processes_that_do_not_know_each_other_are_refused(monkeypatch: pytest.M
     """The state was made before anything told of the launch."""
     assert PartialState().num_processes == 1
     monkeypatch.setenv("WORLD_SIZE", "2")
-    for call in (launch_state, lambda: agreed(True), wait_for_all):
+    for call in (launch_state, lambda: broadcast(True), wait_for_all):
         with pytest.raises(
             ConfigurationError,
             match=r"^2 processes were launched and do not work together \(1 known to each\)\. "
