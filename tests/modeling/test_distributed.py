@@ -24,10 +24,10 @@ TWO = """
 import atexit, os, sys, time
 from pathlib import Path
 import torch
-from esnera_hf.console import say
+from esnera_hf._internal.console import say
 from esnera_hf.modeling.checkpoints import last_whole_checkpoint
-from esnera_hf.modeling.together import broadcast, launch_state, wait_for_all
-from esnera_hf.processes import is_main_process, process_count
+from esnera_hf.modeling.distributed import broadcast, launch_state, wait_for_all
+from esnera_hf._internal.processes import is_main_process, process_count
 main = is_main_process()
 atexit.register(lambda: print("connected at the end:", torch.distributed.is_initialized()))
 state = launch_state()
@@ -168,7 +168,7 @@ def test_processes_that_do_not_know_each_other_are_refused(monkeypatch: pytest.M
 @pytest.mark.slow
 def test_processes_that_cannot_meet_are_refused() -> None:
     """A launcher that does not tell them where; the first line of what accelerate says is kept."""
-    code = "from esnera_hf.modeling.together import launch_state; launch_state()"
+    code = "from esnera_hf.modeling.distributed import launch_state; launch_state()"
     done = subprocess.run(
         [sys.executable, "-c", code],
         env=environment(WORLD_SIZE=2, RANK=1),
