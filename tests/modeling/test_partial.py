@@ -13,7 +13,7 @@ from esnera_hf.errors import ConfigurationError
 from esnera_hf.modeling.hub_code.crf import ConstrainedCRF
 from esnera_hf.modeling.hub_code.modeling_crf_tagger import CrfTagger
 from esnera_hf.modeling.partial import CandidateTags, PartialTagger, partitions
-from esnera_hf.sources.partial_annotation import AllowedLabels, PartialAnnotation
+from esnera_hf.sources.partial_annotation import AllowedLabels
 from esnera_hf.tagging import (
     Entity,
     entities_from_tags,
@@ -213,30 +213,9 @@ def test_a_mask_of_allowed_tags_and_large_scores() -> None:
     torch.testing.assert_close(gradient.sum(2), torch.zeros(1, 300), atol=5e-3, rtol=0)
 
 
-def test_candidates_of_what_a_source_annotates() -> None:
-    labels = ("PRODUCT", "book", "film", "PERSON", "KIND", "a", "b")
-    flat = AllowedLabels.of(labels, {"PRODUCT": "PRODUCT", "PERSON": "PERSON"})
-    assert flat == AllowedLabels(
-        {"PRODUCT": ("PRODUCT",), "PERSON": ("PERSON",)}, ("book", "film", "KIND", "a", "b")
-    )
-    projection = {"PRODUCT": "PRODUCT", "book": "PRODUCT", "film": "film", "a": "a", "b": "b"}
-    tree = AllowedLabels.of(labels, projection, covered=(*projection, "KIND"))
-    assert tree.entities == {
-        "PRODUCT": ("PRODUCT", "book"),
-        "film": ("film",),
-        "a": ("a",),
-        "b": ("b",),
-    }
-    assert tree.unannotated == ("PERSON",)
-    assert tree.restricted({"book", "film", "b"}) == AllowedLabels({"film": ("film",), "b": ("b",)}, ())
-
-
 def test_a_pseudo_label_of_a_whole_leaves_its_open_parts_open() -> None:
     labels = ("PRODUCT", "book", "film")
     known = AllowedLabels.of(labels, {"film": "film"}, parts={"PRODUCT": ("book", "film"), "book": ()})
-    assert known.parts == {"PRODUCT": ("book",)}
-    assert known.restricted({"PRODUCT", "film"}).parts == {"PRODUCT": ()}
-    assert "parts" not in PartialAnnotation({"a": CANDIDATES["other"]}).identity()["allowed"]["a"]
     tags = iob2_tag_set(labels)
     evidence = CandidateTags(tags, {"a": known})(torch.tensor([0]), torch.tensor([[tags.index("B-PRODUCT")]]))
     assert [tag for tag, score in zip(tags, evidence[0, 0], strict=True) if score == 0] == [
@@ -248,12 +227,6 @@ def test_a_pseudo_label_of_a_whole_leaves_its_open_parts_open() -> None:
 def test_a_candidate_without_tags_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="'X' is no label of the tagger"):
         CandidateTags(TAGS, {"one": AllowedLabels({"W": ("W",)}, ("X",))})
-
-
-@pytest.mark.parametrize("noise", [1.1, -0.1, float("nan")])
-def test_a_noise_out_of_range_is_refused(noise: float) -> None:
-    with pytest.raises(ConfigurationError, match="pseudo_noise"):
-        PartialAnnotation(CANDIDATES, noise)
 
 
 class TestTagger:
