@@ -107,10 +107,10 @@ MAPPINGS = (
 )  # fmt: skip
 
 RECIPE: dict[str, Any] = {
-    "version": 1,
+    "version": 2,
     "salt": "00" * 16,
+    "dataset": "11" * 16,
     "splits": ["train", "validation", "test"],
-    "pseudo_label_threshold": 0.9,
     "sources": [{"name": "a", "sentences": {"train": 1}}, {"name": "b"}],
 }
 MANIFEST: dict[str, Any] = {

@@ -12,15 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from esnera_hf.publishing.recipe import RecipeRow
 from grammar import written
 from mutations import dumped, spoiled, spoiled_value
 from seeds import BRAT_TEXT, MANIFEST, MAPPINGS, RECIPE, REPORT, SIMILARITY, TEXTS, json_values
 
 from esnera_hf._internal.yaml import dump_yaml
 from esnera_hf.alignment.mapping import LabelMapping
-from esnera_hf.hub.push import read_manifest
 from esnera_hf.hub.recipe import Recipe
+from esnera_hf.hub.repository import read_manifest
 from esnera_hf.report.files import read_report, write_json
 from esnera_hf.sources.files import file_reader
 from esnera_hf.sources.load import load_source
@@ -258,9 +257,19 @@ def _recipe_case(choose: random.Random) -> Case:
 def _recipe(_case: Case, folder: Path) -> None:
     if not (folder / "recipe").exists():
         (folder / "sound").mkdir()
-        rows = (RecipeRow("a-train-0", "a", bytes(16), bytes(16), (Entity(0, 1, "x", 0.95),)),)
-        Recipe(bytes(16), [], {"train": rows, "validation": (), "test": ()}).write(folder / "sound")
+        added = {"start": 0, "end": 1, "label": "PER", "confidence": 0.95}
+        row = {
+            "id": "a-train-0",
+            "source": "a",
+            "text": bytes(16),
+            "annotation": bytes(16),
+            "pseudo": [added],
+        }
+        rows: dict[str, list[dict[str, Any]]] = {"train": [row], "validation": [], "test": []}
+        mapping = LabelMapping.from_yaml(MAPPINGS[0])
+        Recipe(mapping, [], rows, bytes(16), "11" * 16).write(folder / "sound")
         (folder / "sound" / "recipe").rename(folder / "recipe")
+        mapping.save(folder / "mapping.yaml")
     recipe = Recipe.read(folder)
     check(set(recipe.rows) == {"train", "validation", "test"}, f"splits {sorted(recipe.rows)}")
     check(all(isinstance(source["name"], str) for source in recipe.sources), "a source without a name")
@@ -273,8 +282,8 @@ def _manifest_case(choose: random.Random) -> Case:
 
 
 def _manifest(case: Case, _folder: Path) -> None:
-    before, listed = read_manifest(case.options["text"])
-    check(isinstance(before.metadata, dict), f"metadata {before.metadata!r}")
+    metadata, listed = read_manifest(case.options["text"])
+    check(isinstance(metadata, dict), f"metadata {metadata!r}")
     check(all(isinstance(path, str) for path in listed), f"files {listed!r}")
 
 

@@ -15,7 +15,6 @@ from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.cli.main import main
 from esnera_hf.errors import MappingError
 from esnera_hf.evaluation.merged_tagger import OutputSettings, finish, with_mentions
-from esnera_hf.hub.push import Publication, write_bundle
 from esnera_hf.merging.export import export
 from esnera_hf.report.build import Account, build_report
 from esnera_hf.report.html import render_report
@@ -95,7 +94,7 @@ def test_what_sources_do_not_annotate() -> None:
 
 def test_the_card() -> None:
     card = applied().card("me/products")
-    (found,) = [rows for rows in tables(card.body) if "part of" in rows[0]]
+    (found,) = [rows for rows in tables(card.text) if "part of" in rows[0]]
     head, *rows = found
     assert head == ["unified label", "part of", "source labels", "annotated", "pseudo-labels"]
     assert [row[:2] for row in rows] == [
@@ -105,13 +104,13 @@ def test_the_card() -> None:
         ["film", "PRODUCT"],
     ]
     assert [row[3] for row in rows] == ["1", "5", "5", "3"]
-    assert "`coarse_tags`" in card.body
-    assert 'coarse = view(dataset, "coarse")' in card.body
-    assert "  - coarse: book, film as PRODUCT\n" in card.body
-    assert "A merge is flat" not in card.body
-    columns = [feature["name"] for feature in card.metadata["dataset_info"]["features"]]
+    assert "`coarse_tags`" in card.text
+    assert 'coarse = view(dataset, "coarse")' in card.text
+    assert "  - coarse: book, film as PRODUCT\n" in card.text
+    assert "A merge is flat" not in card.text
+    columns = [feature["name"] for feature in card.data.to_dict()["dataset_info"]["features"]]
     assert columns[2:4] == ["ner_tags", "coarse_tags"]
-    flat = applied(replace(tree.MAPPING, parents={})).card("me/products").body
+    flat = applied(replace(tree.MAPPING, parents={})).card("me/products").text
     assert not re.search("coarse_tags|part of \\||= view", flat)
 
 
@@ -137,9 +136,7 @@ def test_a_label_and_its_part_come_first_of_what_did_not_become_one() -> None:
 
 def test_rebuilt_from_a_recipe(tmp_path: Path) -> None:
     result = applied()
-    (tmp_path / "recipe").mkdir()
-    publication = Publication(result.dataset, result.mapping, None, result.report)
-    write_bundle(publication, {}, tmp_path / "recipe", text=False)
+    result.save_for_hub(tmp_path / "recipe", text=False)
     rebuilt = apply(tmp_path / "recipe", SOURCES)
     assert rebuilt.mapping == with_mentions(tree.MAPPING, SOURCES)
     for split, rows in result.dataset.items():

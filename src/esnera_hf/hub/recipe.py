@@ -153,7 +153,7 @@ class Recipe:
                 names = sorted({source for part in dataset.values() for source in part.unique("source")})
                 return cls.of(dataset, mapping, [{"name": name} for name in names])
             head = json.loads((folder / RECIPE_FILE).read_text(encoding="utf-8"))
-            _check_head(head)
+            _check_head(head, folder)
             files = {split: folder / ROWS_FOLDER / f"{split}.parquet" for split in head["splits"]}
             rows = {split: _read_rows(file) for split, file in files.items()}
             return cls(mapping, head["sources"], rows, bytes.fromhex(head["salt"]), head["dataset"])
@@ -301,11 +301,11 @@ def _digest(content: Any, salt: bytes) -> bytes:
     return hashlib.blake2b(json.dumps(content).encode(), digest_size=16, key=salt).digest()
 
 
-def _check_head(head: Mapping[str, Any]) -> None:
+def _check_head(head: Mapping[str, Any], folder: Path) -> None:
     if head["version"] != VERSION:
         raise RecipeError(
-            f"a recipe of version {str(head['version'])[:40]}; this esnera_hf reads version {VERSION}. Use the version "
-            "that wrote it."
+            f"{folder}: a recipe of version {str(head['version'])[:40]!r}; this esnera_hf reads version {VERSION}. Use "
+            "the version that wrote it."
         )
     if not isinstance(head["splits"], list) or sorted(head["splits"]) != sorted(SPLITS):
         raise ValueError(f"splits {head['splits']!r}, expected {', '.join(SPLITS)}")
