@@ -48,7 +48,7 @@ def _last_whole(output_dir: Path) -> str | None:
     while output_dir.is_dir() and (name := get_last_checkpoint(output_dir)):
         problem = _problem(Path(name))
         if not problem:
-            return str(name)
+            return str(Path(name))
         say(f"checkpoint {name} is not used and removed: {problem}")
         shutil.rmtree(name)
     return None
