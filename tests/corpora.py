@@ -86,6 +86,14 @@ def column_text(sentences: Iterable[tuple[Sequence[str], Sequence[str]]], separa
     )
 
 
+def bracket_rows(*pairs: tuple[str, str]) -> str:
+    """Write words with their entity brackets as rows of CoNLL-2012."""
+    return "".join(
+        f"bc/d   0   {index}   {word}   NN   (NP*)   -   -   -   A   {cell}   *   -\n"
+        for index, (word, cell) in enumerate(pairs)
+    )
+
+
 def split_of(texts: Iterable[str], name: str = "s") -> Dataset:
     """Return texts without entities, a token a character, as a split in canonical form."""
     rows = [

@@ -18,97 +18,11 @@ from esnera_hf.sources.readers.inline import read_boson
 from esnera_hf.sources.source import flatten
 from esnera_hf.tagging import Entity
 
-LONG = "x" * 10_000_000
 MANY = 10_000
-ODD_TOKENS = (
-    *(
-        "\u200b",
-        "\u202eab\u202c",
-        "\u2066x\u2069",
-        "e\u0301\u0323",
-        "Z\u0351\u036b\u0343",
-        "\U0001f468\u200d\U0001f469",
-    ),
-    *(
-        "\U0001f1e9\U0001f1ea",
-        "\ufeffa",
-        "a\u2028b",
-        "a\x85b",
-        "\x1b[31m",
-        "\x07",
-        "\u3164",
-        "=1+1",
-        "../../x",
-        "\ufffe",
-    ),
-)
 
 
 def read(path, form):
     return list(file_reader([path], ReadingOptions(format=form))())
-
-
-@pytest.mark.parametrize(
-    ("form", "content"),
-    [
-        ("columns", f"{LONG}\tB-x\nb\tO\n"),
-        ("json", json.dumps({"tokens": [LONG, "b"], "spans": [[0, 1, "x"]]})),
-        ("slashed", f"{LONG}/B-x b/O\n"),
-    ],
-)
-def test_a_line_of_ten_megabytes_is_read(tmp_path, form, content):
-    (sentence,) = read(write(tmp_path / "data.txt", content), form)
-    assert [len(token) for token in sentence.tokens] == [10_000_000, 1]
-    assert sentence.spans == [Entity(0, 1, "x")]
-
-
-@pytest.mark.parametrize(
-    ("form", "content"),
-    [
-        ("columns", f"a\tB-x\nb\tO\nc\t{LONG}\n"),
-        ("json", f'{{"text": "a"}}\n{LONG}'),
-        ("cluener", json.dumps({"text": "ab", "label": {LONG: {LONG: [[0, 1]]}}})),
-        ("json", json.dumps({"text": "ab", "spans": [{"start": 0, "end": 1, "label": LONG, "text": LONG}]})),
-        ("json", json.dumps({LONG: 1})),
-        ("boson", f"a{{{{{LONG}:b"),
-        ("boson", f"{LONG}}}}}"),
-        ("slashed", LONG),
-        ("brackets", f"d 0 0 a NN * - - - - {LONG}"),
-        ("brat", f"T1\tx 0 2\t{LONG}"),
-        ("brat", f"T1\tx 0 {'9' * 10_000}\tab"),
-    ],
-    ids=lambda value: value[:12],
-)
-def test_an_error_in_a_line_of_ten_megabytes_is_short(tmp_path, form, content):
-    path = write(tmp_path / ("data.ann" if form == "brat" else "data.conll"), content)
-    write(tmp_path / "data.txt", "ab\n")
-    with pytest.raises(SourceError, match=r"data\.\w+, line \d") as caught:
-        read(path, form)
-    assert len(str(caught.value)) < 1000
-
-
-def test_a_million_columns(tmp_path):
-    row = "w\t" * 999_999
-    with pytest.raises(SourceError, match="line 2: expected 2 columns as in the lines before, found 1000000"):
-        read(write(tmp_path / "data.conll", f"w\tB-x\n{row}O\n"), "columns")
-    row = row[:100_000]
-    (sentence,) = read(write(tmp_path / "data.conll", f"{row}B-x\n{row}O\n"), "columns")
-    assert sentence.spans == [Entity(0, 1, "x")]
-
-
-@pytest.mark.parametrize("form", ["columns", "json"])
-def test_odd_characters_are_kept_as_they_are(tmp_path, form):
-    spans = [[0, 2, "x"]]
-    if form == "json":
-        content = json.dumps({"tokens": ODD_TOKENS, "spans": spans})
-    else:
-        tags = ["B-x", "I-x", *["O"] * (len(ODD_TOKENS) - 2)]
-        content = "".join(f"{token}\t{tag}\n" for token, tag in zip(ODD_TOKENS, tags, strict=True))
-    source = load_source(write(tmp_path / "data.txt", content), options=ReadingOptions(format=form))
-    (row,) = [row for split in source.dataset.values() for row in split]
-    assert tuple(row["tokens"]) == ODD_TOKENS
-    assert row["ner_tags"][:3] == ["B-x", "I-x", "O"]
-    assert source.repairs == {}
 
 
 def test_ten_thousand_entities_in_a_sentence(tmp_path):

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import unicodedata
-from collections import Counter
-
 import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value
-from hypothesis import given
-from hypothesis import strategies as st
 
 from corpora import raw_reader, sentences_of, write
 from esnera_hf.errors import ConfigurationError, SourceError, SourceNotFoundError
 from esnera_hf.sources.build import SourceTerms, build_source
 from esnera_hf.sources.catalogue import NAMED_SOURCES
-from esnera_hf.sources.files import detect_format, file_reader
+from esnera_hf.sources.files import detect_format
 from esnera_hf.sources.hub import LoadedFromHub
 from esnera_hf.sources.load import check_names, load_source, source_name
-from esnera_hf.sources.options import FORMATS, ReadingOptions
+from esnera_hf.sources.options import ReadingOptions
 
 COLUMNS = "Ann\tB-PER\nran\tO\n\nBob\tB-PER\nsat\tO\n"
 CLUENER = '{"text": "王五好", "label": {"name": {"王五": [[0, 1]]}}}\n'
@@ -356,119 +351,6 @@ def test_one_source_twice():
         ConfigurationError, match="'a' and 'b' hold the same sentences with the same annotation"
     ):
         check_names(iter([source("a"), source("b")]))
-
-
-#: Sound lines of every format, and lines that are broken or hold no annotation.
-LINES = {
-    "columns": (
-        [b"a\tB-x", b"b\tI-x", b"c\tO", b"#\tO", b"\xff\tI-y", b"\xe2\x80\xa8\tB-y", b"# note", b""],
-        [b"d", b"a b c", b"a\tS-x", b"a\tx"],
-    ),
-    "cluener": (
-        [
-            b'{"text": "ab", "label": {"x": {"b": [[1, 1]], "ab": [[0, 1]]}}}',
-            b'{"text": "abc", "label": {"y": {"ab": [[0, 1]]}, "x": {"bc": [[1, 2]]}}}',
-            b'{"text": "\xff", "label": {}}',
-            b"",
-        ],
-        [
-            b'{"text": "ab", "label": {"x": {"a": [[1, 1]]}}}',
-            b'{"text": "\\ud800"}',
-            b'{"text": "ab"}',
-            b"[]",
-        ],
-    ),
-    "boson": (
-        [b"a{{x:b}}", b"{{x:a{{y:b}}}}", b"{{x: a}}{{y:}}", b"{{z:1:2}}", b"\xff", b""],
-        [b"{{x:a{{y:a}}", b"}}", b"{{a}}"],
-    ),
-    "json": (
-        [
-            b'{"text": "ab cd", "label": [[0, 2, "x"], [3, 5, "y"]]}',
-            b'{"text": "ab cd", "entities": [{"start_offset": 1, "end_offset": 4, "label": "x"}]}',
-            b'{"tokens": ["a", "b"], "spans": [[0, 1, "x"], [0, 2, "y"]]}',
-            b'{"tokens": ["a", "b"], "ner_tags": ["B-x", "O"]}',
-            b'["ab cd", {"entities": [[0, 2, "x"]]}]',
-            b'{"text": "\xff", "spans": []}',
-            b"",
-        ],
-        [b'{"text": "a", "spans": [[0, 9, "x"]]}', b'{"tokens": ["a"], "tags": ["O", "O"]}', b'["a"]', b"3"],
-    ),
-    "brackets": (
-        [
-            b"d 0 0 a NN (S * - - - (PER) -",
-            b"d 0 1 b NN (S * - - - (ORG(LOC* -",
-            b"d 0 2 c NN *) * - - - *)) -",
-            b"d 0 3 d NN * * - - - * -",
-            b"#begin document (d); part 000",
-            b"",
-        ],
-        [b"d 0 0 a NN (S * - - - (PER* -", b"d 0 0 a NN (S * - - - *) -", b"d 0 0 a NN (S * - - - x -", b"a"],
-    ),
-    "slashed": (
-        ["中国/ns 人/o".encode(), "中/B-LOC 国/I-LOC".encode(), b"ab/nr a/o", b"a/b/O", b"\xff/nt", b""],
-        [b"a", b"/", b"a/", b"/b"],
-    ),
-    "brat": (
-        [b"T1\tx 0 2\tab", b"T2\ty 0 2;3 5", b"R1\tr Arg1:T1", b""],
-        [b"T1\tx 0 99\tab", b"T1", b"T2\tx 2 1"],
-    ),
-}
-NOISE = [
-    b"\0",
-    b"\xff",
-    b"\xef\xbb\xbf",
-    b"\r",
-    b"\t",
-    b" ",
-    b"{",
-    b"}",
-    b'"',
-    b":",
-    b"O",
-    b"B-",
-    b"-1",
-    b"\n",
-]
-
-
-@st.composite
-def contents(draw, form):
-    """Draw lines of a format, often all of them sound, with noise strewn into some of the files."""
-    sound, broken = LINES[form or draw(st.sampled_from(FORMATS))]
-    lines = draw(st.sampled_from([sound, sound, [*sound, *broken]]))
-    content = draw(st.sampled_from([b"\n", b"\r\n"])).join(draw(st.lists(st.sampled_from(lines), max_size=6)))
-    for noise in draw(st.lists(st.sampled_from(NOISE) | st.binary(max_size=3), max_size=2)):
-        place = draw(st.integers(0, len(content)))
-        content = content[:place] + noise + content[place:]
-    return content
-
-
-def load_or_message(path, form):
-    try:
-        return load_source(path, options=ReadingOptions(format=form))
-    except SourceError as error:
-        return str(error)
-
-
-@pytest.mark.parametrize("form", [None, *FORMATS])
-@given(data=st.data())
-def test_any_bytes_are_a_source_or_an_error(tmp_path_factory, form, data):
-    content = data.draw(contents(form) | st.binary(max_size=30))
-    path = write(tmp_path_factory.getbasetemp() / "bytes.txt", content)
-    source = load_or_message(path, form)
-    if isinstance(source, str):
-        assert "bytes" in source
-        return
-    raw = list(file_reader([path], ReadingOptions(format=form))())
-    found = sentences_of(source)
-    assert Counter(text for text, _ in found) == Counter("".join(s.tokens) for s in raw)
-    kept = Counter(label for _, spans in found for _, _, label in spans)
-    dropped = Counter(drop.label for drop in source.dropped)
-    labels = (unicodedata.normalize("NFKC", span.label).strip() for s in raw for span in s.spans)
-    printable = ("".join(c if c.isprintable() else "\ufffd" for c in label) for label in labels)
-    assert kept + dropped == Counter(printable)
-    assert source.labels
 
 
 def test_byte_order_marks_and_line_ends_are_noted(tmp_path):

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from corpora import PREFIXED_SCHEMES, annotated, column_text, encode, write
+from corpora import column_text, write
 from esnera_hf.errors import SourceError
 from esnera_hf.sources.options import ReadingOptions
 from esnera_hf.sources.readers.columns import ColumnFile
-from esnera_hf.sources.readers.text import UNDECODABLE
-
-TOKENS = st.text(st.sampled_from("ab#北é。\u2028\u0085\u3000\u00a0\v"), min_size=1, max_size=3)
 
 
 def read(path, **options):
@@ -21,24 +16,6 @@ def read(path, **options):
         (sentence.tokens, [(e.start, e.end, e.label) for e in sentence.spans])
         for sentence in ColumnFile(path, ReadingOptions(**options))()
     ]
-
-
-@pytest.mark.parametrize("scheme", PREFIXED_SCHEMES)
-@given(
-    corpus=st.lists(annotated(TOKENS, ["PER", "GPE.NOM", "art-film", "人名"]), min_size=1, max_size=3),
-    separator=st.sampled_from(["\t", " "]),
-    end=st.sampled_from(["\n", "\r\n"]),
-    mark=st.sampled_from(["", "\ufeff"]),
-)
-def test_sentences_survive(tmp_path_factory, scheme, corpus, separator, end, mark):
-    corpus = [(["x", "."], []), *corpus]
-    text = column_text(
-        ((tokens, encode(len(tokens), entities, scheme)) for tokens, entities in corpus), separator
-    )
-    path = write(tmp_path_factory.getbasetemp() / f"{scheme}.txt", mark + text.replace("\n", end))
-    sentences = list(ColumnFile(path)())
-    assert [(s.tokens, s.spans) for s in sentences] == corpus
-    assert all(s.repairs == [] for s in sentences)
 
 
 @pytest.mark.parametrize(
@@ -186,11 +163,6 @@ def test_iob1_has_no_orphans(tmp_path):
     assert sentence.repairs == []
 
 
-def test_undecodable_bytes_are_counted_by_sentence(tmp_path):
-    path = write(tmp_path / "a.txt", b"\xff\tO\n\xfe\tB-X\n\nb\tO\n\n\xff\tO\n")
-    assert [s.repairs for s in ColumnFile(path)()] == [[UNDECODABLE], [], [UNDECODABLE]]
-
-
 def test_columns_and_scheme_can_be_named(tmp_path):
     path = write(tmp_path / "a.txt", "a B-NP B-X\nb I-NP O\n")
     assert read(path, tag_column=1) == read(path, tag_column=-2) == [(["a", "b"], [(0, 2, "NP")])]
@@ -204,48 +176,6 @@ def test_a_column_that_is_not_there(tmp_path, column):
     path = write(tmp_path / "a.txt", "a O\nb B-X\n")
     with pytest.raises(SourceError, match=f"a.txt: there is no column {column}, the rows have 2 columns"):
         read(path, tag_column=column)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "just\nwords\n",
-        "\n\n",
-        "a great film\t1\na bad film\t0\n",
-        "It was late and\nnobody had come to\n",
-        "\ufeff",
-    ],
-)
-def test_no_known_format(tmp_path, text):
-    path = write(tmp_path / "a.txt", text)
-    with pytest.raises(SourceError, match=r"a\.txt: no known format. Expected token and tag columns"):
-        read(path)
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("a\tO\nb\n", "a.txt, line 2: expected 2 columns as in the lines before, found 1"),
-        ("a\tB-X\n#wow\nb\tO\n", "a.txt, line 2: expected 2 columns as in the lines before, found 1"),
-        ("#MeToo\nis\tO\nAnn\tB-PER\n", "a.txt, line 1: expected 2 columns as in the lines before, found 1"),
-        ("a B-X B-X\nb O O\nc B-Y I-Y\nd B-Y B-Y\n", "a.txt: columns 1 and 2 hold much the same tags"),
-        ("a O\n\nb B-X\nc d O\n", "a.txt, line 4: expected 2 columns as in the lines before, found 3"),
-        ("a\tB-X\nb\tI-X\nc\tLOC\nd\tO\n", "a.txt, line 3: tag 'LOC' is not of scheme IOB2"),
-        ("a\tB-X\nb\tI-X\nc\tS-X\nd\tM-X\ne\tO\n", "a.txt, line 4: tag 'M-X' is not of scheme BIOES"),
-        ("a\tA\tO\nb\tB\tB-X\nc\tB-A\tO\nd\tA\tX\n", "a.txt, line 4: tag 'X' is not of scheme IOB2"),
-    ],
-)
-def test_a_broken_row_names_file_and_line(tmp_path, text, message):
-    path = write(tmp_path / "a.txt", text)
-    with pytest.raises(SourceError) as caught:
-        read(path)
-    assert message in str(caught.value)
-
-
-def test_a_given_scheme_is_held_to(tmp_path):
-    path = write(tmp_path / "a.txt", "a\tS-X\nb\tO\n")
-    with pytest.raises(SourceError, match="line 1: tag 'S-X' is not of scheme IOB2"):
-        read(path, scheme="IOB2")
 
 
 @pytest.mark.parametrize("separator", [",", ";", "|"])

@@ -1,12 +1,17 @@
-"""Records in the shapes annotation tools write, and records that are broken."""
+"""JSON: records in the shapes annotation tools write, broken ones, and the layouts of files."""
 
 from __future__ import annotations
+
+import json
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from corpora import write
 from esnera_hf.errors import SourceError
+from esnera_hf.sources.files import detect_format
+from esnera_hf.sources.options import ReadingOptions
 from esnera_hf.sources.readers.json import (
     LABEL_KEYS,
     NO_SPAN,
@@ -19,10 +24,11 @@ from esnera_hf.sources.readers.json import (
     TEXT_KEYS,
     TOKEN_KEYS,
     UNLABELLED,
+    JsonFile,
     read_record,
     with_tag_names,
 )
-from esnera_hf.sources.readers.offsets import WIDENED, CharacterSpans
+from esnera_hf.sources.readers.offsets import TRIMMED, WIDENED, CharacterSpans
 from esnera_hf.sources.source import RawSentence
 
 TEXT = "Ann met Bob"
@@ -30,10 +36,14 @@ ANN = (0, 3, "PER")
 BOB = (8, 11, "PER")
 
 
+def triples(spans):
+    return spans and [(e.start, e.end, e.label) for e in spans]
+
+
 def read(record, scheme=None):
     found = read_record(record, "f, line 1", scheme)
     text = found.text if isinstance(found, CharacterSpans) else found.tokens
-    return text, found.spans and [(e.start, e.end, e.label) for e in found.spans], found.repairs
+    return text, triples(found.spans), found.repairs
 
 
 def studio(*annotations, text=TEXT, key="annotations"):
@@ -41,81 +51,57 @@ def studio(*annotations, text=TEXT, key="annotations"):
 
 
 def result(start, end, *labels, text=None):
-    value = {"start": start, "end": end, "labels": list(labels)}
-    if text is not None:
-        value["text"] = text
+    value = {"start": start, "end": end, "labels": list(labels)} | ({} if text is None else {"text": text})
     return {"value": value, "from_name": "label", "to_name": "text", "type": "labels"}
 
 
-@pytest.mark.parametrize(
-    "record",
-    [
-        pytest.param({"text": TEXT, "label": [list(ANN), list(BOB)]}, id="doccano, label"),
-        pytest.param({"data": TEXT, "text": TEXT, "labels": [ANN, BOB]}, id="labels"),
-        pytest.param(
-            {
-                "id": 7,
-                "text": TEXT,
-                "entities": [
-                    {"id": 1, "label": "PER", "start_offset": 0, "end_offset": 3},
-                    {"id": 2, "label": "PER", "start_offset": 8, "end_offset": 11},
-                ],
-                "relations": [],
-                "Comments": [],
-            },
-            id="doccano, entities",
-        ),
-        pytest.param([TEXT, {"entities": [list(ANN), list(BOB)]}], id="spaCy"),
-        pytest.param([TEXT, [ANN, BOB]], id="text and spans"),
-        pytest.param(
-            {
-                "text": TEXT,
-                "tokens": [{"text": "Ann", "start": 0, "end": 3, "id": 0}],
-                "spans": [
-                    {"start": 0, "end": 3, "token_start": 0, "token_end": 0, "label": "PER"},
-                    {"start": 8, "end": 11, "token_start": 2, "token_end": 2, "label": "PER"},
-                ],
-                "answer": "accept",
-            },
-            id="prodigy",
-        ),
-        pytest.param(
-            {
-                "text": TEXT,
-                "entities": [
-                    {"name": "Ann", "span": [0, 3], "type": "PER"},
-                    {"name": "Bob", "span": [8, 11], "type": "PER"},
-                ],
-            },
-            id="Stockmark",
-        ),
-        pytest.param(
-            {
-                "content": TEXT,
-                "entities": [
-                    {"word": "Ann", "start": 0, "end": 2, "entity_type": "PER"},
-                    {"word": "Bob", "start": 8, "end": 10, "entity_type": "PER"},
-                ],
-            },
-            id="inclusive ends",
-        ),
-        pytest.param(
-            studio({"result": [result(0, 3, "PER", text="Ann"), result(8, 11, "PER")]}), id="Label Studio"
-        ),
-        pytest.param(
-            {
-                "id": 1,
-                "text": TEXT,
-                "label": [
-                    {"start": 0, "end": 3, "text": "Ann", "labels": ["PER"]},
-                    {"start": 8, "end": 11, "text": "Bob", "labels": ["PER"]},
-                ],
-            },
-            id="Label Studio, short",
-        ),
-        pytest.param({"text": TEXT, "label": {"PER": {"Ann": [[0, 2]], "Bob": [[8, 10]]}}}, id="CLUENER"),
-    ],
-)
+def named(start_key, end_key, label_key, **more):
+    """Return the two mentions as objects."""
+    return [{start_key: start, end_key: end, label_key: label, **more} for start, end, label in (ANN, BOB)]
+
+
+def word(text, start, end):
+    return {"word": text, "start": start, "end": end, "entity_type": "PER"}
+
+
+SHAPES = {
+    "doccano, label": {"text": TEXT, "label": [list(ANN), list(BOB)]},
+    "doccano, data": {"id": 1, "data": TEXT, "label": [list(ANN), list(BOB)]},
+    "labels": {"data": TEXT, "text": TEXT, "labels": [ANN, BOB]},
+    "doccano, entities": {
+        "text": TEXT,
+        "entities": named("start_offset", "end_offset", "label", id=1),
+        "relations": [],
+        "Comments": [],
+    },
+    "spaCy": [TEXT, {"entities": [list(ANN), list(BOB)]}],
+    "text and spans": [TEXT, [ANN, BOB]],
+    "prodigy": {
+        "text": TEXT,
+        "tokens": [{"text": "Ann", "start": 0, "end": 3, "id": 0}],
+        "spans": named("start", "end", "label", token_start=0),
+        "answer": "accept",
+    },
+    "Stockmark": {
+        "text": TEXT,
+        "entities": [
+            {"name": name, "span": [*span[:2]], "type": "PER"} for name, span in (("Ann", ANN), ("Bob", BOB))
+        ],
+    },
+    "inclusive ends": {"content": TEXT, "entities": [word("Ann", 0, 2), word("Bob", 8, 10)]},
+    "Label Studio": studio({"result": [result(0, 3, "PER", text="Ann"), result(8, 11, "PER")]}),
+    "Label Studio, short": {
+        "text": TEXT,
+        "label": [
+            {"start": 0, "end": 3, "text": "Ann", "labels": ["PER"]},
+            {"start": 8, "end": 11, "text": "Bob", "labels": ["PER"]},
+        ],
+    },
+    "CLUENER": {"text": TEXT, "label": {"PER": {"Ann": [[0, 2]], "Bob": [[8, 10]]}}},
+}
+
+
+@pytest.mark.parametrize("record", SHAPES.values(), ids=SHAPES)
 def test_shapes_with_a_text(record):
     assert read(record) == (TEXT, [ANN, BOB], [])
 
@@ -136,9 +122,8 @@ def test_names_inside_spans(start_key, label_key):
 def test_tokens(token_key):
     tokens = TEXT.split()
     assert read({token_key: tokens, "spans": [[0, 1, "PER"]]}) == (tokens, [(0, 1, "PER")], [])
-    assert read({token_key: tokens, "entities": [{"start": 2, "end": 3, "type": "PER"}]})[1] == [
-        (2, 3, "PER")
-    ]
+    entity = {"start": 2, "end": 3, "type": "PER"}
+    assert read({token_key: tokens, "entities": [entity]})[1] == [(2, 3, "PER")]
     assert read({token_key: tokens})[1] is None
     for tag_key in TAG_KEYS:
         assert read({token_key: tokens, tag_key: ["B-PER", "I-PER", "O"]})[1] == [(0, 2, "PER")]
@@ -147,21 +132,13 @@ def test_tokens(token_key):
 
 
 def test_label_studio_annotators_and_labels():
-    first = {
-        "result": [
-            result(0, 3, "PER", "NAME"),
-            {"type": "relation", "from_id": "a"},
-            {"value": {"choices": ["x"]}},
-        ]
-    }
+    relation, choice = {"type": "relation", "from_id": "a"}, {"value": {"choices": ["x"]}}
+    first = {"result": [result(0, 3, "PER", "NAME"), relation, choice]}
     other = {"result": [result(4, 7, "VERB")]}
-    cancelled = {"was_cancelled": True, "result": [result(4, 7, "VERB")]}
-    assert read(studio(cancelled, first, other, other)) == (
-        TEXT,
-        [ANN, (0, 3, "NAME")],
-        [OTHER_ANNOTATORS] * 2,
-    )
-    assert read(studio(first, key="completions"))[1] == [ANN, (0, 3, "NAME")]
+    cancelled = {**other, "was_cancelled": True}
+    labels = [ANN, (0, 3, "NAME")]
+    assert read(studio(cancelled, first, other, other)) == (TEXT, labels, [OTHER_ANNOTATORS] * 2)
+    assert read(studio(first, key="completions"))[1] == labels
     assert read(studio({"result": []}))[1] == []
     assert read(studio())[1] is None
     assert read(studio(cancelled))[1] is None
@@ -178,18 +155,24 @@ def test_label_studio_regions_that_are_not_read():
     assert read(studio({"result": [elsewhere]}))[1] == [ANN]
 
 
-def test_spans_beside_events_and_empty_lists():
-    assert read({"text": TEXT, "entities": [list(ANN)], "events": []})[1] == [ANN]
-    assert read({"text": TEXT, "entities": [list(ANN)], "events": [{"type": "x"}]})[1] == [ANN]
-    assert read({"text": TEXT, "entities": [], "label": [list(BOB)]})[1] == [BOB]
-    assert read({"text": TEXT, "entities": [], "label": []})[1] == []
-    assert read({"text": TEXT, "events": []})[1] == []
+@pytest.mark.parametrize(
+    ("annotation", "expected"),
+    [
+        ({"entities": [list(ANN)], "events": [{"type": "x"}]}, [ANN]),
+        ({"entities": [], "label": [list(BOB)]}, [BOB]),
+        ({"entities": [], "label": []}, []),
+        ({"events": []}, []),
+        ({}, None),
+    ],
+)
+def test_spans_beside_events_and_empty_lists(annotation, expected):
+    assert read({"text": TEXT, **annotation})[1] == expected
 
 
-def test_offsets_in_utf_16_units():
-    text = "😀😀 Ann met"
-    assert read(studio({"result": [result(5, 8, "PER", text="Ann")]}, text=text))[1] == [(3, 6, "PER")]
-    assert read(studio({"result": [result(3, 6, "PER", text="Ann")]}, text=text))[1] == [(3, 6, "PER")]
+@pytest.mark.parametrize("start", [5, 3])
+def test_offsets_in_utf_16_units_or_characters(start):
+    region = result(start, start + 3, "PER", text="Ann")
+    assert read(studio({"result": [region]}, text="😀😀 Ann met"))[1] == [(3, 6, "PER")]
 
 
 def test_event_arguments():
@@ -202,11 +185,8 @@ def test_event_arguments():
         {"type": "c", "mentions": [mention("", None, "date")]},
         {"type": "d"},
     ]
-    assert read({"id": "x", "content": TEXT, "events": events}) == (
-        TEXT,
-        [(0, 3, "sub"), (0, 3, "obj")],
-        [NO_SPAN],
-    )
+    record = {"id": "x", "content": TEXT, "events": events}
+    assert read(record) == (TEXT, [(0, 3, "sub"), (0, 3, "obj")], [NO_SPAN])
 
 
 @pytest.mark.parametrize(
@@ -225,19 +205,22 @@ def test_a_mention_beside_tokens_decides_whether_ends_are_inclusive(entry, expec
     assert read(record) == (record["tokens"], [(*expected, "PER")], repairs)
 
 
-def test_offsets_of_characters_beside_tokens():
-    """The tokens stay as they are, as in records without entities, which tell nothing of offsets."""
-    bei_jing = {"start": 3, "end": 5, "label": "LOC", "text": "北京"}
-    record = {"text": "我们爱北京", "tokens": ["我们", "爱", "北京"], "entities": [bei_jing]}
-    assert read(record) == (["我们", "爱", "北京"], [(2, 3, "LOC")], [])
-    single = {
-        "text": "我爱北京",
-        "tokens": ["我", "爱", "北京"],
-        "entities": [{**bei_jing, "start": 2, "end": 4}],
-    }
-    assert read(single) == (["我", "爱", "北京"], [(2, 3, "LOC")], [])
-    inside = {**record, "entities": [{**bei_jing, "start": 4, "text": "京"}]}
-    assert read(inside) == (["我们", "爱", "北京"], [(2, 3, "LOC")], [WIDENED])
+@pytest.mark.parametrize(
+    ("text", "tokens", "mention", "expected", "repairs"),
+    [
+        ("我们爱北京", ["我们", "爱", "北京"], (3, 5, "北京"), (2, 3), []),
+        ("我爱北京", ["我", "爱", "北京"], (2, 4, "北京"), (2, 3), []),
+        ("我们爱北京", ["我们", "爱", "北京"], (4, 5, "京"), (2, 3), [WIDENED]),
+    ],
+)
+def test_offsets_of_characters_beside_tokens(text, tokens, mention, expected, repairs):
+    start, end, surface = mention
+    entity = {"start": start, "end": end, "label": "LOC", "text": surface}
+    assert read({"text": text, "tokens": tokens, "entities": [entity]}) == (
+        tokens,
+        [(*expected, "LOC")],
+        repairs,
+    )
 
 
 def test_spans_under_a_name_of_their_own():
@@ -257,6 +240,9 @@ def test_numbers_with_names():
         with_tag_names({"ner_tags": [2]}, ["O", "B-x"], "here")
 
 
+CUT = {"start": 2, "end": 4, "label": "x", "word": "cd"}
+
+
 @pytest.mark.parametrize(
     ("record", "message"),
     [
@@ -264,35 +250,35 @@ def test_numbers_with_names():
         (["a", "b", "c"], "expected an object with text and spans"),
         ({}, "expected a text (text, content, sentence, data) or tokens"),
         ({"body": "a"}, "found the keys body"),
-        ({"text": "a", "spans": ["x"]}, "a label, found 'x'."),
-        ({"text": "a", "spans": [[0, 1]]}, "expected [start, end, label] or an object"),
-        (
-            {"text": "a", "spans": [{"span": [0], "label": "x"}]},
-            "expected [start, end, label] or an object",
+        *(
+            (
+                {key: value, "spans": [entry]},
+                "expected [start, end, label] or an object with integer offsets and",
+            )
+            for key, value in (("text", "a"), ("tokens", ["a"]))
+            for entry in (
+                "x",
+                3,
+                [0, 1],
+                {"span": [0], "label": "x"},
+                [0, 1.5, "x"],
+                ["0", 1, "x"],
+                {"start": 0},
+            )
         ),
-        ({"text": "a", "spans": [[0, 1.5, "x"]]}, "with integer offsets and a label, found [0, 1.5, 'x']"),
-        ({"text": "a", "spans": [{"start": 0, "end": 1}]}, "integer offsets and a label, found {"),
+        ({"text": "a", "spans": [{"start": 0, "end": 1}]}, "a label, found {'start': 0, 'end': 1}"),
         ({"text": "a", "spans": [[0, 2, "x"]]}, "'x' at [0, 2) lies outside the text of 1 characters"),
         ({"text": "ab", "spans": [[1, 1, "x"]]}, "'x' at [1, 1) lies outside"),
-        (
-            {"text": "ab", "spans": [{"start": 0, "end": 1, "label": "x", "word": "b"}]},
-            "hold 'a', expected 'b'",
-        ),
+        ({"text": "abcd", "spans": [{**CUT, "start": 1}]}, "offsets [1, 4] of 'x' hold 'bcd', expected 'cd'"),
         ({"text": "ab", "spans": [], "answer": "reject"}, "the annotator did not accept this record"),
         ({"tokens": ["a"], "tags": ["O", "O"]}, "1 tokens and 2 tags"),
         ({"tokens": ["a"], "ner_tags": [0]}, "the tags are numbers"),
         ({"tokens": ["a"], "tags": ["x"]}, "tag 'x' is not of scheme IOB2"),
         ({"tokens": ["a"], "spans": [[0, 2, "x"]]}, "'x' at tokens [0, 2) lies outside the sentence of 1"),
-        ({"tokens": ["a"], "spans": [["0", 1, "x"]]}, "integer offsets and a label"),
         (
-            {
-                "text": "a cd",
-                "tokens": ["a", "b"],
-                "spans": [{"start": 2, "end": 4, "label": "x", "word": "cd"}],
-            },
+            {"text": "a cd", "tokens": ["a", "b"], "spans": [CUT]},
             "the offsets count characters of a text in which the tokens are not found one after the other",
         ),
-        ({"tokens": ["a"], "spans": [3]}, "a label, found 3."),
         ({"data": 3, "annotations": []}, "expected a text in data, found 3"),
         (studio(3), "expected a list of objects, found 3 in it"),
         (studio({"result": [3]}), "expected a list of objects, found 3 in it"),
@@ -307,25 +293,8 @@ def test_a_broken_record_is_named(record, message):
     assert message in str(caught.value)
 
 
-keys = st.sampled_from(
-    [
-        *TEXT_KEYS,
-        *TOKEN_KEYS,
-        *TAG_KEYS,
-        *SPAN_KEYS,
-        *LABEL_KEYS,
-        "start",
-        "end",
-        "span",
-        "data",
-        "annotations",
-        "result",
-        "value",
-        "events",
-        "mentions",
-        "word",
-    ]
-)
+INNER_KEYS = ("start", "end", "span", "data", "annotations", "result", "value", "events", "mentions", "word")
+keys = st.sampled_from([*TEXT_KEYS, *TOKEN_KEYS, *TAG_KEYS, *SPAN_KEYS, *LABEL_KEYS, *INNER_KEYS])
 values = st.recursive(
     st.none()
     | st.booleans()
@@ -353,3 +322,76 @@ def read_or_message(value):
         return read_record(value, "here", "IOB2")
     except SourceError as error:
         return str(error)
+
+
+RECORDS = [{"text": "Ann ran.", "spans": [[0, 3, "PER"]]}, {"text": "Bob", "spans": []}]
+EXPECTED = [(["Ann", "ran", "."], [(0, 1, "PER")]), (["Bob"], [])]
+
+
+def read_file(path, **options):
+    return [(s.tokens, triples(s.spans)) for s in JsonFile(path, ReadingOptions(**options))()]
+
+
+def lines(*records):
+    return "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
+
+
+LAYOUTS = {
+    "lines": lines(*RECORDS),
+    "BOM and CRLF": "\ufeff\r\n" + lines(*RECORDS).replace("\n", "\r\n\r\n"),
+    "list": json.dumps(RECORDS),
+    "indented": json.dumps(RECORDS, indent=1),
+    "object": json.dumps({"version": 1, "data": RECORDS}, indent=2),
+    "spaCy lines": lines(*([r["text"], {"entities": r["spans"]}] for r in RECORDS)),
+    "spaCy list": json.dumps([[r["text"], {"entities": r["spans"]}] for r in RECORDS]),
+}
+
+
+@pytest.mark.parametrize("text", LAYOUTS.values(), ids=LAYOUTS)
+def test_layouts_of_files(tmp_path, text):
+    path = write(tmp_path / "a.json", text)
+    assert detect_format(path) == "json"
+    assert read_file(path) == EXPECTED
+
+
+def test_the_index_in_a_list_is_its_place(tmp_path):
+    path = write(tmp_path / "b.json", json.dumps(RECORDS, indent=1))
+    assert [s.where for s in JsonFile(path)()] == ["b.json, record 0", "b.json, record 1"]
+
+
+def test_the_script_decides_on_characters(tmp_path):
+    path = write(tmp_path / "a.jsonl", lines({"text": "在 北京", "label": [[2, 4, "loc"]]}))
+    assert read_file(path) == [(["在", " ", "北", "京"], [(2, 4, "loc")])]
+    assert read_file(path, characters=False) == [(["在", "北京"], [(1, 2, "loc")])]
+    english = write(tmp_path / "b.jsonl", lines(*RECORDS))
+    assert read_file(english, characters=True)[0] == (list("Ann ran."), [(0, 3, "PER")])
+
+
+def test_numbers_need_names(tmp_path):
+    path = write(tmp_path / "a.jsonl", lines({"tokens": ["a", "b"], "ner_tags": [1, 0]}))
+    assert read_file(path, tag_names=("O", "B-x")) == [(["a", "b"], [(0, 1, "x")])]
+    with pytest.raises(SourceError, match=r"a\.jsonl, line 1: the tags are numbers"):
+        read_file(path)
+
+
+def test_cluener_counts_characters_and_its_ends_are_inclusive(tmp_path):
+    text = "王五去了a 上海，王五又走了。"
+    label = {"name": {"王五": [[0, 1], [9, 10]]}, "address": {" 上海": [[5, 7]]}}
+    path = write(tmp_path / "a.json", lines({"text": text, "label": label}))
+    (sentence,) = JsonFile(path)()
+    assert "".join(sentence.tokens) == text
+    assert triples(sentence.spans) == [(0, 2, "name"), (9, 11, "name"), (6, 8, "address")]
+    assert sentence.repairs == [TRIMMED]
+
+
+def test_no_label_is_no_annotation_and_an_empty_one_is(tmp_path):
+    records = ({"text": "ab", "label": {"x": {"b": [[1, 1]]}}}, {"text": "b"}, {"text": "c", "label": {}})
+    path = write(tmp_path / "a.json", lines(*records, {"text": "", "label": {}}))
+    assert read_file(path) == [(["a", "b"], [(1, 2, "x")]), (["b"], None), (["c"], [])]
+
+
+def test_escaped_pairs_are_characters(tmp_path):
+    path = write(
+        tmp_path / "a.json", '{"text": "\\ud83d\\ude00\\u4e2d", "label": {"x": {"\\u4e2d": [[1, 1]]}}}'
+    )
+    assert read_file(path) == [(["😀", "中"], [(1, 2, "x")])]
