@@ -17,7 +17,6 @@ from esnera_hf.merging.merge import merge_sources
 from esnera_hf.merging.pseudo_labels import PseudoLabels
 from esnera_hf.metrics import score_tags
 from esnera_hf.report.html import render_report
-from esnera_hf.result import new_folder
 from esnera_hf.tagging import Entity
 from results import make_result
 
@@ -144,15 +143,6 @@ def test_a_crash_while_writing_leaves_nothing(
         make_result().save(tmp_path / "out")
     assert written == [["dataset", "mapping.yaml", "report.html", "report.json"]]
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_new_folder_appears_only_when_all_is_written(tmp_path: Path) -> None:
-    target = tmp_path / "out"
-    with new_folder(target) as folder:
-        (folder / "file").write_text("x")
-        assert not target.exists()
-    assert [p.name for p in target.iterdir()] == ["file"]
-    assert list(tmp_path.iterdir()) == [target]
 
 
 @pytest.mark.parametrize("name", HOSTILE, ids=lambda name: ascii(name[:12]))

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,12 +12,11 @@ from typing import TYPE_CHECKING
 from datasets import DatasetDict, load_from_disk
 
 from esnera_hf._internal.console import no_dataset_bars
-from esnera_hf._internal.files import staging_folder, write_problem
+from esnera_hf._internal.files import new_folder
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.errors import (
     ConfigurationError,
     MappingError,
-    OutputExistsError,
     SourceNotFoundError,
 )
 from esnera_hf.merging.label_levels import Level, view
@@ -253,45 +251,3 @@ def load_saved_tagger(path: str | os.PathLike[str]) -> Tagger:
     if folder.name == TAGGER_FOLDER and (folder.parent / REPORT_FILE).is_file():
         return MergeResult.load(folder.parent).load_tagger()
     return Tagger.from_pretrained(path)
-
-
-def check_free(path: Path) -> None:
-    """Check that an output folder is not there yet.
-
-    Raises:
-        OutputExistsError: it is.
-    """
-    if path.exists() or path.is_symlink():
-        raise OutputExistsError(
-            f"{path} exists already; nothing was written. Choose another folder or remove it yourself."
-        )
-    parent = next(folder for folder in path.absolute().parents if folder.exists())
-    if not parent.is_dir() or not os.access(parent, os.W_OK):
-        raise ConfigurationError(f"{path}: {parent} is no folder that can be written to. Choose another one.")
-
-
-@contextmanager
-def new_folder(target: Path) -> Iterator[Path]:
-    """Give a folder to write into that becomes ``target`` at the end and vanishes if anything goes wrong.
-
-    Raises:
-        OutputExistsError: ``target`` exists; nothing is written.
-        ConfigurationError: it cannot be written to; nothing half-written stays.
-    """
-    check_free(target)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    staging = staging_folder(target)
-    try:
-        yield staging
-        staging.chmod(0o755)
-        staging.rename(target)
-    except OSError as error:
-        why = write_problem(error, target.parent)
-        if not why:
-            raise
-        raise ConfigurationError(
-            f"{target} cannot be written: {why}. Nothing was left there. Free space or choose another folder, and "
-            "run the same again: finished trainings are kept."
-        ) from error
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)  # there only if something went wrong

@@ -12,9 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from esnera_hf._internal.files import staging_folder, write_problem
+from esnera_hf._internal.files import new_folder, staging_folder, write_problem
 from esnera_hf.errors import ConfigurationError, MappingError
-from esnera_hf.result import new_folder
 
 
 def fail_to_write(target: Path, error: BaseException) -> None:
@@ -84,3 +83,12 @@ def test_refusals_count_where_something_is_written(tmp_path: Path) -> None:
     assert write_problem(refused(Path("/elsewhere")), tmp_path) == ""
     assert write_problem(MappingError("No space left on device"), tmp_path) == ""
     assert write_problem(None, tmp_path) == ""
+
+
+def test_a_new_folder_appears_only_when_all_is_written(tmp_path: Path) -> None:
+    target = tmp_path / "out"
+    with new_folder(target) as folder:
+        (folder / "file").write_text("x")
+        assert not target.exists()
+    assert [p.name for p in target.iterdir()] == ["file"]
+    assert list(tmp_path.iterdir()) == [target]

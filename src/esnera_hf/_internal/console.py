@@ -1,4 +1,4 @@
-"""What a person sees while long work runs: messages beside the progress bars, and no noise."""
+"""Messages beside progress bars, durations, and silence of the libraries."""
 
 from __future__ import annotations
 
@@ -45,26 +45,19 @@ def quiet_libraries() -> Iterator[None]:
     transformers_bars = transformers_logging.is_progress_bar_enabled()
     hub_bars = not are_progress_bars_disabled()
     transformers_logging.set_verbosity_error()
-    with _either_way():
+    # HF_HUB_DISABLE_PROGRESS_BARS has the last word on the bars of huggingface_hub, which warns of it.
+    with warnings.catch_warnings(action="ignore", category=UserWarning):
         transformers_logging.disable_progress_bar()
     try:
         with no_dataset_bars():
             yield
     finally:
         transformers_logging.set_verbosity(verbosity)
-        with _either_way():
+        with warnings.catch_warnings(action="ignore", category=UserWarning):
             if transformers_bars:
                 transformers_logging.enable_progress_bar()
             # The calls on transformers change the bars of huggingface_hub as well.
             (enable_progress_bars if hub_bars else disable_progress_bars)()
-
-
-@contextmanager
-def _either_way() -> Iterator[None]:
-    """Keep huggingface_hub from warning that HF_HUB_DISABLE_PROGRESS_BARS has the last word on its bars."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Cannot (dis|en)able progress bars", UserWarning)
-        yield
 
 
 @contextmanager

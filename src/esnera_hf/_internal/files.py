@@ -7,9 +7,11 @@ import os
 import platform
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from esnera_hf.errors import EsneraError
+from esnera_hf.errors import ConfigurationError, EsneraError, OutputExistsError
 
 #: Errors of a place where nothing more can be written, and of one that refuses.
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
@@ -65,3 +67,45 @@ def _runs(process: int) -> bool:
     except PermissionError:
         return True
     return True
+
+
+def check_free(path: Path) -> None:
+    """Check that an output folder is not there yet.
+
+    Raises:
+        OutputExistsError: it is.
+    """
+    if path.exists() or path.is_symlink():
+        raise OutputExistsError(
+            f"{path} exists already; nothing was written. Choose another folder or remove it yourself."
+        )
+    parent = next(folder for folder in path.absolute().parents if folder.exists())
+    if not parent.is_dir() or not os.access(parent, os.W_OK):
+        raise ConfigurationError(f"{path}: {parent} is no folder that can be written to. Choose another one.")
+
+
+@contextmanager
+def new_folder(target: Path) -> Iterator[Path]:
+    """Give a folder to write into that becomes ``target`` at the end and vanishes if anything goes wrong.
+
+    Raises:
+        OutputExistsError: ``target`` exists; nothing is written.
+        ConfigurationError: it cannot be written to; nothing half-written stays.
+    """
+    check_free(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    staging = staging_folder(target)
+    try:
+        yield staging
+        staging.chmod(0o755)
+        staging.rename(target)
+    except OSError as error:
+        why = write_problem(error, target.parent)
+        if not why:
+            raise
+        raise ConfigurationError(
+            f"{target} cannot be written: {why}. Nothing was left there. Free space or choose another folder, and "
+            "run the same again: finished trainings are kept."
+        ) from error
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)  # there only if something went wrong

@@ -427,7 +427,7 @@ def _apply(options: argparse.Namespace) -> None:
 
 def check_output(folder: Path | None) -> None:
     """Check, before anything takes long, that an output folder can be written."""
-    from esnera_hf.result import check_free
+    from esnera_hf._internal.files import check_free
 
     if folder is not None:
         check_free(folder)

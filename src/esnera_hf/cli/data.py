@@ -15,13 +15,12 @@ from esnera_hf.cli.align import (
     read_source,
     reading_options,
 )
+from esnera_hf.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from datasets import DatasetDict
 
-    from esnera_hf.sources.catalogue import NamedSource
     from esnera_hf.sources.source import NerSource
-
 
 _FORMATS = ("conll", "jsonl", "label-studio", "doccano")
 _LEVELS = ("fine", "coarse", "original")
@@ -44,6 +43,9 @@ formats:
                 labelling interface
   doccano       JSON lines {"text", "label": [[start, end, label], …]}, character offsets
 conll and doccano cannot tell pseudo-labels from gold ones.
+
+levels of a merged dataset: its unified labels (fine), their outermost ones
+(coarse), or those of the sources (original).
 
 """
 
@@ -75,19 +77,11 @@ def add_commands(commands: Commands) -> None:
     )
     export.add_argument("source", metavar="SOURCE", help="see below, or a folder saved by `esnera-hf align`")
     export.add_argument("--format", choices=_FORMATS, default="jsonl", help="see below (default: jsonl)")
+    export.add_argument("--output", type=Path, required=True, metavar="DIR", help="must not exist")
     export.add_argument(
-        "--output", type=Path, required=True, metavar="DIR", help="a file a split goes here; must not exist"
+        "--level", choices=_LEVELS, default="fine", help="of the labels of a merged dataset (default: fine)"
     )
-    export.add_argument(
-        "--level",
-        choices=_LEVELS,
-        default="fine",
-        help="of a merged dataset: its unified labels, their outermost ones, or those of the sources "
-        "(default: fine)",
-    )
-    export.add_argument(
-        "--gold-only", action="store_true", help="leave the pseudo-labels of a merged dataset out"
-    )
+    export.add_argument("--gold-only", action="store_true", help="leave pseudo-labels out")
     add_reading_options(export, "--source-format")
     export.set_defaults(run=_export)
 
@@ -106,34 +100,28 @@ def _add_parser(commands: Commands, name: str, purpose: str, explained: str) -> 
 def _sources(options: argparse.Namespace) -> None:
     from esnera_hf.sources.catalogue import NAMED_SOURCES
 
+    data_folder = os.environ.get("ESNERA_DATA_DIR")
     rows = [("name", "language", "license", "found")]
-    for name in sorted(NAMED_SOURCES):
-        known = NAMED_SOURCES[name]
-        rows.append((name, known.language, str(known.license), _where(known)))
+    for name, corpus in sorted(NAMED_SOURCES.items()):
+        folders = [Path(data_folder) / folder for folder in corpus.folders] if data_folder else []
+        copies = [str(folder) for folder in folders if folder.is_dir() and corpus.find_files(folder)]
+        elsewhere = f"Hub: {corpus.hub.repo_id}" if corpus.hub else f"no; see {corpus.homepage}"
+        rows.append((name, corpus.language, str(corpus.license), copies[0] if copies else elsewhere))
     widths = [max(display_width(row[column]) for row in rows) for column in range(3)]
     for row in rows:
         print("  ".join([*(pad(cell, width) for cell, width in zip(row, widths, strict=False)), row[3]]))
 
 
-def _where(known: NamedSource) -> str:
-    data_folder = os.environ.get("ESNERA_DATA_DIR")
-    for place in (Path(data_folder) / sub for sub in known.folders) if data_folder else ():
-        if place.is_dir() and known.find_files(place):
-            return str(place)
-    return f"Hub: {known.hub.repo_id}" if known.hub else f"no; see {known.homepage}"
-
-
 def _inspect(options: argparse.Namespace) -> None:
-    from esnera_hf._internal.console import quiet_libraries
+    from esnera_hf._internal.console import no_dataset_bars
     from esnera_hf.sources.inspect import inspect
 
-    with quiet_libraries():
-        print(inspect([read_source(name, options) for name in options.sources], splits=_splits(options)))
+    splits = ("train", "validation", "test") if options.all_splits else ("train",)
+    with no_dataset_bars():
+        print(inspect([read_source(name, options) for name in options.sources], splits=splits))
 
 
 def _screen(options: argparse.Namespace) -> None:
-    from esnera_hf.errors import ConfigurationError
-
     if len(options.sources) < 2:
         raise ConfigurationError(
             "expected at least two sources to screen. `esnera-hf inspect` looks into one."
@@ -141,17 +129,13 @@ def _screen(options: argparse.Namespace) -> None:
     _inspect(options)
 
 
-def _splits(options: argparse.Namespace) -> tuple[str, ...]:
-    return ("train", "validation", "test") if options.all_splits else ("train",)
-
-
 def _export(options: argparse.Namespace) -> None:
-    from esnera_hf._internal.console import quiet_libraries, say
+    from esnera_hf._internal.console import no_dataset_bars, say
+    from esnera_hf._internal.files import check_free
     from esnera_hf.merging.export import count_pseudo_labels, export
-    from esnera_hf.result import check_free
 
     check_free(options.output)
-    with quiet_libraries():
+    with no_dataset_bars():
         data = _data(options)
         files = export(data, options.output, options.format, gold_only=options.gold_only)
         entities, pseudo = count_pseudo_labels(data)
@@ -163,7 +147,6 @@ def _export(options: argparse.Namespace) -> None:
 
 
 def _data(options: argparse.Namespace) -> NerSource | DatasetDict:
-    from esnera_hf.errors import ConfigurationError
     from esnera_hf.report.files import MAPPING_FILE
     from esnera_hf.result import MergeResult
     from esnera_hf.sources.options import ReadingOptions

@@ -84,9 +84,9 @@ def _split(text: str) -> str:
 
 def _train(options: argparse.Namespace) -> None:
     from esnera_hf._internal.console import quiet_libraries
+    from esnera_hf._internal.files import new_folder
     from esnera_hf._internal.processes import is_main_process
     from esnera_hf.metrics import Scores
-    from esnera_hf.result import new_folder
     from esnera_hf.taggers.train import train_tagger
 
     check_output(options.output)
