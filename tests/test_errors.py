@@ -17,7 +17,7 @@ from esnera_hf import errors
 from esnera_hf.errors import EsneraError
 
 PACKAGE = Path(esnera_hf.__file__).parent
-PAGE = Path(__file__).parents[1] / "docs" / "errors.md"
+PAGE = Path(__file__).parents[1] / "docs" / "reference" / "errors.md"
 NAMES = [name for name, value in vars(errors).items() if inspect.isclass(value)]
 #: Words by which a message says what it expects, or what to do. One that ends with … says so in what is filled in.
 ADVICE = re.compile(

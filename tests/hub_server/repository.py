@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,6 @@ import yaml
 PARQUET_REF = "refs/convert/parquet"
 DATE = "2026-01-01T00:00:00.000Z"
 
-_NAME = re.compile(r"(?!.*(?:--|\.\.))[A-Za-z0-9_](?:[\w.-]{0,94}[A-Za-z0-9_])?")
 _BINARY = re.compile(r".*\.(arrow|bin|bz2|gz|h5|npy|parquet|pdf|pickle|pkl|png|pt|safetensors|tar|xz|zip)")
 _FRONT = re.compile(r"\A---\s*\n(.*?)^---\s*$", re.DOTALL | re.MULTILINE)
 #: Of the licenses that the Hub knows, those the tests use.
@@ -174,24 +173,6 @@ def upload_mode(path: str, sample: bytes, size: int) -> str:
     """Tell how a file is to be sent, ``lfs`` or ``regular``, from its name, first bytes and size."""
     binary = _BINARY.fullmatch(path) is not None or b"\0" in sample[:512] or size > 10_000_000
     return "lfs" if size and binary else "regular"
-
-
-def check_name(name: str) -> None:
-    """Refuse what is no name of a repository, branch or tag."""
-    if not _NAME.fullmatch(name) or name.endswith((".git", ".ipynb")):
-        raise Refusal(400, f"Invalid repository name {name!r}")
-
-
-def check_paths(paths: Iterable[str]) -> None:
-    """Refuse paths that leave the repository, or of which one is a file and a folder."""
-    paths = set(paths)
-    for path in paths:
-        parts = path.split("/")
-        bad = {"", ".", "..", ".git"} & set(parts) or "\\" in path or not path.isprintable()
-        if bad or any(len(part.encode()) > 255 for part in parts):
-            raise Refusal(400, f"Invalid path in repo: {path!r}")
-        if any("/".join(parts[:end]) in paths for end in range(1, len(parts))):
-            raise Refusal(400, f"{path!r} lies below a file")
 
 
 def read_card(text: str) -> Any:

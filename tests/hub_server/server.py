@@ -25,8 +25,6 @@ from hub_server.repository import (
     Repo,
     StoredFile,
     card_errors,
-    check_name,
-    check_paths,
     read_card,
     upload_mode,
 )
@@ -285,7 +283,6 @@ def create(hub: HubServer, request: Request, token: str | None) -> Answer:
     kind, namespace = asked.get("type") or "model", asked.get("organization") or request.user
     if not hub.may_write(token, namespace):
         raise Refusal(403, f'You don\'t have the rights to create a {kind} under the namespace "{namespace}"')
-    check_name(asked["name"])
     repo_id = f"{namespace}/{asked['name']}"
     url = f"{hub.url}/{'' if kind == 'model' else kind + 's/'}{repo_id}"
     if (kind, repo_id) in hub.repos:
@@ -367,7 +364,6 @@ def refs(hub: HubServer, repo: Repo, request: Request, token: str | None) -> Ans
 
 def create_branch(hub: HubServer, repo: Repo, request: Request, token: str | None, name: str) -> Answer:
     hub.ref_to_write(repo, request, token, "main")
-    check_name(name)
     if name in repo.branches:
         raise Refusal(409, f'Reference already exists: "refs/heads/{name}"')
     start = json.loads(request.body).get("startingPoint") if request.body else None
@@ -387,7 +383,6 @@ def create_tag(hub: HubServer, repo: Repo, request: Request, token: str | None, 
 def preupload(hub: HubServer, repo: Repo, request: Request, token: str | None, rev: str) -> Answer:
     files = repo.resolve(hub.ref_to_write(repo, request, token, rev)).files
     asked = json.loads(request.body)["files"]
-    check_paths(file["path"] for file in asked)
     answers = []
     for file in asked:
         mode = upload_mode(file["path"], base64.b64decode(file["sample"]), file["size"])
@@ -438,7 +433,6 @@ def _changed_files(
     repo: Repo, lines: list[dict[str, Any]], files: dict[str, StoredFile]
 ) -> dict[str, StoredFile]:
     """Return the files of a repository after the lines of a commit."""
-    check_paths(line["value"]["path"].removesuffix("/") for line in lines)
     for line in lines:
         key, value = line["key"], line["value"]
         path = value["path"]
@@ -457,7 +451,6 @@ def _changed_files(
                 raise Refusal(404, f"{path} does not exist: it cannot be deleted", "EntryNotFound")
             for name in gone:
                 del files[name]
-    check_paths(files)
     return files
 
 
