@@ -11,19 +11,20 @@ from esnera_hf.modeling.tagger import Tagger
 from esnera_hf.modeling.training import fit_tagger
 
 NAMES = {"PERSON": "PER", "PLACE": "LOC"}
+TOY = toy_source("toy", NAMES, seed=1)
+#: Four epochs, with windows of 20 pieces.
+FAST = {"learning_rate": 1e-2, "head_learning_rate": 2e-2, "num_train_epochs": 4, "window_length": 20}
 
 
 @pytest.fixture(scope="session")
-def tagger(encoder_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Tagger:
-    """A tagger with windows of 20 pieces, and no record."""
-    settings = {
-        "learning_rate": 1e-2,
-        "head_learning_rate": 2e-2,
-        "num_train_epochs": 4,
-        "window_length": 20,
-    }
-    source = toy_source("toy", NAMES, seed=1)
-    trained = fit_tagger(source, str(encoder_folder), tmp_path_factory.mktemp("training"), settings)
+def trained(encoder_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Tagger:
+    """A tagger as it was trained."""
+    return fit_tagger(TOY, str(encoder_folder), tmp_path_factory.mktemp("training"), FAST)
+
+
+@pytest.fixture(scope="session")
+def tagger(trained: Tagger) -> Tagger:
+    """The same tagger without a record."""
     return Tagger(trained.model, trained.tokenizer)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from esnera_hf.modeling.checkpoints import CheckpointRecorder, last_whole_checkpoint
+from esnera_hf.modeling.checkpoints import CheckpointRecorder, best_of_stopped, last_whole_checkpoint
 
 FILES = ("model.safetensors", "optimizer.pt")
 
@@ -66,3 +66,26 @@ def test_a_folder_that_was_moved_goes_on_from_what_needs_no_other(tmp_path: Path
     checkpoint(tmp_path / "old", 16, best=8)
     shutil.move(tmp_path / "old", tmp_path / "new")
     assert last_whole_checkpoint(tmp_path / "new") == str(tmp_path / "new" / "checkpoint-8")
+
+
+@pytest.mark.parametrize(
+    ("planned", "patience", "ended"),
+    [
+        ({"num_train_epochs": 5}, 2, True),
+        ({"num_train_epochs": 5}, 1, True),
+        ({"num_train_epochs": 5}, 3, False),
+        ({"num_train_epochs": 6}, 2, False),
+        ({"max_steps": 60}, 2, True),
+        ({"max_steps": 80}, 2, False),
+    ],
+)
+def test_a_training_that_was_stopped_early(
+    tmp_path: Path, planned: dict[str, int], patience: int, ended: bool
+) -> None:
+    """It has come to its end if the same is planned and patience had run out."""
+    last = checkpoint(tmp_path, 24, best=8)
+    state = json.loads((last / "trainer_state.json").read_text())
+    counter = {"EarlyStopping": {"attributes": {"early_stopping_patience_counter": 2}}}
+    state |= {"num_train_epochs": 5, "max_steps": 60, "stateful_callbacks": counter}
+    (last / "trainer_state.json").write_text(json.dumps(state))
+    assert best_of_stopped(last, planned, patience) == (tmp_path / "checkpoint-8" if ended else None)

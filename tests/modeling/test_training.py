@@ -1,13 +1,17 @@
-"""Training: it learns, repeats itself, and goes on where it stopped."""
+"""Training: it learns, repeats itself, and goes on where it stopped; and the order of what a joint tagger sees."""
 
 from __future__ import annotations
 
+from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from safetensors.torch import load_file
 from transformers import TrainerControl, TrainerState
 
@@ -18,209 +22,119 @@ from esnera_hf.modeling.arguments import choose_arguments
 from esnera_hf.modeling.encoders import load_encoder
 from esnera_hf.modeling.hub_code.modeling_crf_tagger import CrfTagger
 from esnera_hf.modeling.tagger import Tagger
-from esnera_hf.modeling.training import EarlyStopping, epoch_history, fit_tagger, tagger_optimizer
-from esnera_hf.sources.source import NerSource
+from esnera_hf.modeling.training import (
+    EarlyStopping,
+    TemperatureSampler,
+    epoch_history,
+    fit_tagger,
+    quotas,
+    tagger_optimizer,
+)
 
-NAMES = {"PERSON": "PER", "PLACE": "LOC"}
-FAST = {"learning_rate": 1e-2, "head_learning_rate": 2e-2, "num_train_epochs": 8}
-SHORT = {**FAST, "num_train_epochs": 4}
-
-
-@pytest.fixture(scope="module")
-def source() -> NerSource:
-    return toy_source("toy", NAMES, seed=1)
-
-
-@pytest.fixture(scope="module")
-def short(source: NerSource, encoder_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Tagger:
-    return fit_tagger(source, str(encoder_folder), tmp_path_factory.mktemp("short"), SHORT)
+#: As the fixture ``trained`` was trained.
+TOY = toy_source("toy", {"PERSON": "PER", "PLACE": "LOC"}, seed=1)
+FAST = {"learning_rate": 1e-2, "head_learning_rate": 2e-2, "num_train_epochs": 4, "window_length": 20}
 
 
 class Interrupt(training.TrainingProgress):
     """Raises KeyboardInterrupt once the checkpoint of the second epoch is written."""
 
-    def on_save(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+    def on_save(self, args: Any, state: TrainerState, control: Any, **kwargs: Any) -> None:
         if state.epoch is not None and state.epoch >= 2:
             raise KeyboardInterrupt
-
-
-class StartRecorder(training.TrainingProgress):
-    """Records the step at which a training begins."""
-
-    started_at: int
-
-    def on_train_begin(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        StartRecorder.started_at = state.global_step
-        super().on_train_begin(args, state, control, **kwargs)
-
-
-def weights(result: Tagger) -> dict[str, torch.Tensor]:
-    return result.model.state_dict()
-
-
-def test_a_toy_task_is_learnt(source: NerSource, encoder_folder: Path, tmp_path: Path) -> None:
-    result = fit_tagger(source, str(encoder_folder), tmp_path, FAST)
-    assert result.record["validation"]["micro"]["f1"] > 0.9
-    assert set(result.record["validation"]["by_label"]) == {"PER", "LOC"}
-    assert result.evaluate(source.sentences("test")).micro.f1 > 0.9
-    assert [entry["epoch"] for entry in result.record["history"]] == list(
-        range(1, len(result.record["history"]) + 1)
-    )
-    assert result.record["history"][-1]["loss"] < result.record["history"][0]["loss"]
-    assert all(
-        set(entry) == {"epoch", "loss", "f1", "precision", "recall"} for entry in result.record["history"]
-    )
-    assert {name: result.record["arguments"][name] for name in FAST} == FAST
-
-
-def test_the_scores_of_the_history_are_those_of_the_tagger(short: Tagger) -> None:
-    best = max(short.record["history"], key=lambda entry: entry["f1"])
-    assert best["f1"] > 0
-    assert short.record["validation"]["micro"]["f1"] == pytest.approx(best["f1"], abs=1e-5)
-    assert short.record["validation"]["micro"]["precision"] == pytest.approx(best["precision"], abs=1e-5)
-    assert short.record["validation"]["micro"]["recall"] == pytest.approx(best["recall"], abs=1e-5)
-
-
-def test_the_same_seed_gives_the_same_training(
-    source: NerSource, encoder_folder: Path, tmp_path: Path, short: Tagger
-) -> None:
-    again = fit_tagger(source, str(encoder_folder), tmp_path, SHORT)
-    assert again.record["history"] == short.record["history"]
-    for name, weight in weights(short).items():
-        assert torch.equal(weights(again)[name], weight), name
-
-
-def test_another_seed_gives_another_training(
-    source: NerSource, encoder_folder: Path, tmp_path: Path, short: Tagger
-) -> None:
-    other = fit_tagger(source, str(encoder_folder), tmp_path, {**SHORT, "num_train_epochs": 1, "seed": 7})
-    assert other.record["history"][0]["loss"] != short.record["history"][0]["loss"]
-    assert other.record["arguments"]["seed"] == 7
-
-
-@pytest.mark.parametrize("damaged", [False, True])
-def test_an_interrupted_training_goes_on(
-    source: NerSource,
-    encoder_folder: Path,
-    tmp_path: Path,
-    short: Tagger,
-    monkeypatch: pytest.MonkeyPatch,
-    damaged: bool,
-) -> None:
-    monkeypatch.setattr(training, "TrainingProgress", Interrupt)
-    with pytest.raises(KeyboardInterrupt):
-        fit_tagger(source, str(encoder_folder), tmp_path, SHORT)
-    assert sorted(folder.name for folder in tmp_path.iterdir()) == ["checkpoint-16", "checkpoint-8"]
-    if damaged:
-        (tmp_path / "checkpoint-16" / "trainer_state.json").unlink()
-    monkeypatch.setattr(training, "TrainingProgress", StartRecorder)
-    result = fit_tagger(source, str(encoder_folder), tmp_path, SHORT)
-    assert StartRecorder.started_at == (8 if damaged else 16)
-    assert result.record["history"] == short.record["history"]
-    for name, weight in weights(short).items():
-        assert torch.equal(weights(result)[name], weight), name
-
-
-def test_the_best_epoch_is_restored_and_training_stops_early(
-    source: NerSource, encoder_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    scores = iter([0.0, 0.9, 0.2, 0.1, 0.3, 0.4])
-    monkeypatch.setattr(
-        training.TrainingData,
-        "scores",
-        lambda self, prediction: {"f1": next(scores), "precision": 0.5, "recall": 0.5},
-    )
-    settings = {**FAST, "early_stopping_patience": 2}
-    result = fit_tagger(source, str(encoder_folder), tmp_path, settings)
-    assert [entry["f1"] for entry in result.record["history"]] == [0.0, 0.9, 0.2, 0.1]
-    best, last = (load_file(tmp_path / f"checkpoint-{step}" / "model.safetensors") for step in (16, 32))
-    for name, weight in best.items():
-        assert torch.equal(weights(result)[name], weight), name
-    assert not torch.equal(best["classifier.weight"], last["classifier.weight"])
-
-
-def test_patience_outlasts_an_interruption(
-    source: NerSource, encoder_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    scores = iter([0.9, 0.2, 0.1, 0.3, 0.4, 0.5])
-    monkeypatch.setattr(
-        training.TrainingData,
-        "scores",
-        lambda self, prediction: {"f1": next(scores), "precision": 0.5, "recall": 0.5},
-    )
-    settings = {**FAST, "early_stopping_patience": 2}
-    with monkeypatch.context() as patch:
-        patch.setattr(training, "TrainingProgress", Interrupt)
-        with pytest.raises(KeyboardInterrupt):
-            fit_tagger(source, str(encoder_folder), tmp_path, settings)
-    result = fit_tagger(source, str(encoder_folder), tmp_path, settings)
-    assert [entry["f1"] for entry in result.record["history"]] == [0.9, 0.2, 0.1]
 
 
 class InterruptAtTheEnd(training.TrainingProgress):
     """Raises KeyboardInterrupt when the training is done and nothing is made of it yet."""
 
-    def on_train_end(self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+    def on_train_end(self, args: Any, state: TrainerState, control: Any, **kwargs: Any) -> None:
         raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("patience", [2, 9])
-def test_a_training_that_had_come_to_its_end_is_not_gone_on_with(
-    source: NerSource, encoder_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, patience: int
+class StartRecorder(training.TrainingProgress):
+    """Records the step at which a training begins."""
+
+    started_at = -1
+
+    def on_train_begin(self, args: Any, state: TrainerState, control: Any, **kwargs: Any) -> None:
+        StartRecorder.started_at = state.global_step
+
+
+def interrupt(patch: pytest.MonkeyPatch, kind: type, encoder: Path, folder: Path, settings: Any) -> None:
+    with patch.context() as inner:
+        inner.setattr(training, "TrainingProgress", kind)
+        with pytest.raises(KeyboardInterrupt):
+            fit_tagger(TOY, str(encoder), folder, settings)
+
+
+def same_weights(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return one.keys() == other.keys() and all(
+        torch.equal(weight, other[name]) for name, weight in one.items()
+    )
+
+
+def test_a_toy_task_is_learnt(trained: Tagger, tmp_path: Path) -> None:
+    """The best epoch is taken, and its record survives a folder."""
+    history, validation = trained.record["history"], trained.record["validation"]
+    assert [entry["epoch"] for entry in history] == [1, 2, 3, 4]
+    assert all(set(entry) == {"epoch", "loss", "f1", "precision", "recall"} for entry in history)
+    assert history[-1]["loss"] < history[0]["loss"]
+    best = max(history, key=lambda entry: entry["f1"])
+    for figure in ("f1", "precision", "recall"):
+        assert validation["micro"][figure] == pytest.approx(best[figure], abs=1e-5)
+    assert validation["micro"]["f1"] > 0.9
+    assert set(validation["by_label"]) == {"PER", "LOC"}
+    assert trained.evaluate(TOY.sentences("test")).micro.f1 > 0.9
+    assert {name: trained.record["arguments"][name] for name in ("learning_rate", "seed")} == {
+        "learning_rate": 1e-2,
+        "seed": 42,
+    }
+    trained.save_pretrained(tmp_path)
+    loaded = Tagger.from_pretrained(tmp_path)
+    assert loaded.record == trained.record
+    assert same_weights(loaded.model.state_dict(), trained.model.state_dict())
+
+
+def test_another_seed_gives_another_training(encoder_folder: Path, tmp_path: Path, trained: Tagger) -> None:
+    other = fit_tagger(TOY, str(encoder_folder), tmp_path, {**FAST, "num_train_epochs": 1, "seed": 7})
+    assert other.record["history"][0]["loss"] != trained.record["history"][0]["loss"]
+    assert other.record["arguments"]["seed"] == 7
+
+
+def test_an_interrupted_training_goes_on_to_the_same_end(
+    encoder_folder: Path, tmp_path: Path, trained: Tagger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Patience of 2 stops it early, with 9 it ends with the last epoch."""
-    scores = iter([0.9, 0.2, 0.1, 0.3, 0.4, 0.99, 0.99])
+    interrupt(monkeypatch, Interrupt, encoder_folder, tmp_path, FAST)
+    assert sorted(folder.name for folder in tmp_path.iterdir()) == ["checkpoint-16", "checkpoint-8"]
+    monkeypatch.setattr(training, "TrainingProgress", StartRecorder)
+    again = fit_tagger(TOY, str(encoder_folder), tmp_path, FAST)
+    assert StartRecorder.started_at == 16
+    assert again.record == trained.record
+    assert same_weights(again.model.state_dict(), trained.model.state_dict())
+
+
+def test_a_training_that_was_stopped_early_has_come_to_its_end(
+    encoder_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Patience counts over interruptions, the best epoch is restored, and a longer training goes on."""
+    scores = iter([0.9, 0.2, 0.1, 0.99])
     monkeypatch.setattr(
         training.TrainingData,
         "scores",
         lambda self, prediction: {"f1": next(scores), "precision": 0.5, "recall": 0.5},
     )
-    settings = {**FAST, "num_train_epochs": 5, "early_stopping_patience": patience}
-    with monkeypatch.context() as patch:
-        patch.setattr(training, "TrainingProgress", InterruptAtTheEnd)
-        with pytest.raises(KeyboardInterrupt):
-            fit_tagger(source, str(encoder_folder), tmp_path, settings)
+    settings = {**FAST, "early_stopping_patience": 2}
+    interrupt(monkeypatch, Interrupt, encoder_folder, tmp_path, settings)
+    interrupt(monkeypatch, InterruptAtTheEnd, encoder_folder, tmp_path, settings)
     best = load_file(tmp_path / "checkpoint-8" / "model.safetensors")
-    result = fit_tagger(source, str(encoder_folder), tmp_path, settings)
-    assert [entry["f1"] for entry in result.record["history"]] == [0.9, 0.2, 0.1, 0.3, 0.4][
-        : 3 if patience == 2 else 5
-    ]
-    for name, weight in best.items():
-        assert torch.equal(weights(result)[name], weight), name
-    more = {**settings, "num_train_epochs": 6, "early_stopping_patience": 9}
-    longer = fit_tagger(source, str(encoder_folder), tmp_path, more)
-    assert len(longer.record["history"]) > len(result.record["history"])
-
-
-def test_a_training_of_so_many_steps_that_was_stopped_is_not_gone_on_with(
-    source: NerSource, encoder_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    scores = iter([0.9, 0.2, 0.1])
-    monkeypatch.setattr(
-        training.TrainingData,
-        "scores",
-        lambda self, prediction: {"f1": next(scores), "precision": 0.5, "recall": 0.5},
-    )
-    settings = {**FAST, "max_steps": 60, "early_stopping_patience": 2}
-    with monkeypatch.context() as patch:
-        patch.setattr(training, "TrainingProgress", InterruptAtTheEnd)
-        with pytest.raises(KeyboardInterrupt):
-            fit_tagger(source, str(encoder_folder), tmp_path, settings)
-    result = fit_tagger(source, str(encoder_folder), tmp_path, settings)
+    last = load_file(tmp_path / "checkpoint-24" / "model.safetensors")
+    result = fit_tagger(TOY, str(encoder_folder), tmp_path, settings)
     assert [entry["f1"] for entry in result.record["history"]] == [0.9, 0.2, 0.1]
-
-
-@pytest.mark.parametrize("changed", [{"adam_epsilon": 1.0}, {"adam_beta1": 0.0}, {"adam_beta2": 0.5}])
-def test_the_optimizer_has_the_settings_given(
-    encoder_folder: Path, tmp_path: Path, changed: dict[str, float]
-) -> None:
-    encoder, _ = load_encoder(str(encoder_folder))
-    arguments = choose_arguments(encoder, 100, str(tmp_path), {"adam_beta1": 0.8, **changed})
-    optimizer = tagger_optimizer(CrfTagger.from_encoder(encoder, ["O", "B-x", "I-x"]), arguments)
-    assert len(optimizer.param_groups) == 3
-    for group in optimizer.param_groups:
-        assert group["betas"] == (changed.get("adam_beta1", 0.8), changed.get("adam_beta2", 0.999))
-        assert group["eps"] == changed.get("adam_epsilon", 1e-8)
+    assert same_weights(result.model.state_dict(), best)
+    assert not torch.equal(best["classifier.weight"], last["classifier.weight"])
+    patient = {**settings, "early_stopping_patience": 9}
+    longer = fit_tagger(TOY, str(encoder_folder), tmp_path, patient)
+    assert [entry["f1"] for entry in longer.record["history"]] == [0.9, 0.2, 0.1, 0.99]
 
 
 def test_nothing_found_does_not_count_against_patience() -> None:
@@ -236,62 +150,124 @@ def test_nothing_found_does_not_count_against_patience() -> None:
     assert control.should_training_stop is True
 
 
-@pytest.mark.parametrize("split", ["train", "validation"])
-def test_words_that_all_vanish_are_refused(encoder_folder: Path, tmp_path: Path, split: str) -> None:
+@pytest.mark.parametrize("changed", [{"adam_epsilon": 1.0}, {"adam_beta1": 0.0}, {"adam_beta2": 0.5}])
+def test_the_optimizer_has_the_settings_given(
+    encoder_folder: Path, tmp_path: Path, changed: dict[str, float]
+) -> None:
+    encoder, _ = load_encoder(str(encoder_folder))
+    arguments = choose_arguments(encoder, 100, str(tmp_path), {"adam_beta1": 0.8, **changed})
+    optimizer = tagger_optimizer(CrfTagger.from_encoder(encoder, ["O", "B-x", "I-x"]), arguments)
+    assert len(optimizer.param_groups) == 3
+    for group in optimizer.param_groups:
+        assert group["betas"] == (changed.get("adam_beta1", 0.8), changed.get("adam_beta2", 0.999))
+        assert group["eps"] == changed.get("adam_epsilon", 1e-8)
+
+
+def test_what_cannot_be_trained_is_refused(encoder_folder: Path, tmp_path: Path) -> None:
     rows = {"train": [row("anna/B-PER left")], "validation": [row("anna/B-PER left")]}
-    nothing = make_source("nothing", {**rows, split: [([VANISHING], ["B-PER"])] * 2})
-    message = (
-        f"nothing: the encoder's tokenizer turns all words of its {split} split, 2 sentences, into nothing"
-    )
-    with pytest.raises(ConfigurationError, match=message):
-        fit_tagger(nothing, str(encoder_folder), tmp_path)
-
-
-def test_batches_that_are_all_dropped_are_refused(
-    source: NerSource, encoder_folder: Path, tmp_path: Path
-) -> None:
+    for split in rows:
+        nothing = make_source("nothing", {**rows, split: [([VANISHING], ["B-PER"])] * 2})
+        message = (
+            f"nothing: the encoder's tokenizer turns all words of its {split} split, 2 sentences, into no"
+        )
+        with pytest.raises(ConfigurationError, match=message):
+            fit_tagger(nothing, str(encoder_folder), tmp_path)
     settings = {"dataloader_drop_last": True, "per_device_train_batch_size": 500}
-    with pytest.raises(
-        ConfigurationError, match=r"expected at least a batch of 500 windows, found 120\. Leave"
-    ):
-        fit_tagger(source, str(encoder_folder), tmp_path, settings)
-
-
-def test_an_encoder_that_is_not_there(source: NerSource, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"at least a batch of 500 windows, found 120\. Leave"):
+        fit_tagger(TOY, str(encoder_folder), tmp_path, settings)
     with pytest.raises(EncoderError, match="cannot be loaded"):
-        fit_tagger(source, str(tmp_path / "nothing"), tmp_path / "out")
+        fit_tagger(TOY, str(tmp_path / "nothing"), tmp_path / "out")
 
 
-def test_history_puts_loss_and_scores_of_an_epoch_together() -> None:
-    log = [
-        {"epoch": 1.0, "loss": 2.1234567, "step": 4},
-        {"epoch": 1.0, "eval_f1": 0.5, "eval_precision": 0.25, "eval_recall": 1.0, "eval_loss": 3.0},
-        {"epoch": 1.96, "loss": 1.0},
-        {"epoch": 2.0, "eval_f1": 0.75, "eval_precision": 0.75, "eval_recall": 0.75},
-        {"epoch": 2.0, "train_runtime": 1.0},
-    ]
-    assert epoch_history(log) == [
-        {"epoch": 1, "loss": 2.12346, "f1": 0.5, "precision": 0.25, "recall": 1.0},
-        {"epoch": 2, "loss": 1.0, "f1": 0.75, "precision": 0.75, "recall": 0.75},
-    ]
-
-
-def test_a_result_survives_its_folder(short: Tagger, tmp_path: Path) -> None:
-    short.save_pretrained(tmp_path)
-    loaded = Tagger.from_pretrained(tmp_path)
-    for name, weight in weights(short).items():
-        assert torch.equal(weights(loaded)[name], weight), name
-    assert loaded.record == short.record
-    assert set(short.record) == {"validation", "history", "arguments"}
-
-
-def test_long_sentences_and_vanished_words_take_part_in_training(
-    encoder_folder: Path, tmp_path: Path
-) -> None:
+def test_long_sentences_and_vanished_words_take_part(encoder_folder: Path, tmp_path: Path) -> None:
     long_row = row("anna/B-PER met bruno/B-PER in the people of " * 12 + f"{VANISHING} paris/B-LOC")
-    empty_row = ([VANISHING], ["O"])
-    source = make_source("long", {split: [long_row, empty_row] for split in ("train", "validation", "test")})
-    settings = {**FAST, "num_train_epochs": 2, "window_length": 10}
+    rows = [long_row, ([VANISHING], ["O"])]
+    source = make_source("long", dict.fromkeys(("train", "validation", "test"), rows))
+    settings = {**FAST, "num_train_epochs": 1, "window_length": 10}
     result = fit_tagger(source, str(encoder_folder), tmp_path, settings)
     assert result.model.config.window_length == 10
     assert result.record["validation"]["micro"]["support"] == 25
+
+
+def test_history_puts_loss_and_scores_of_an_epoch_together() -> None:
+    scores = {f"eval_{f}{of}": 0.5 for f in ("f1", "precision", "recall") for of in ("", "/a", "/b")}
+    log = [
+        {"epoch": 1.0, "loss": 2.1234567, "step": 4},
+        {"epoch": 1.0, **scores, "eval_f1/b": 0.25, "eval_loss": 3.0},
+        {"epoch": 1.96, "loss": 1.0},
+        {"epoch": 2.0, **scores, "eval_f1": 0.75},
+        {"epoch": 2.0, "train_runtime": 1.0},
+    ]
+    own = {"f1": 0.5, "precision": 0.5, "recall": 0.5}
+    assert epoch_history(log) == [
+        {"epoch": 1, "loss": 2.12346, **own},
+        {"epoch": 2, "loss": 1.0, **own, "f1": 0.75},
+    ]
+    assert epoch_history(log[:2], ["a", "b"]) == [
+        {"epoch": 1, "loss": 2.12346, **own, "sources": {"a": own, "b": {**own, "f1": 0.25}}}
+    ]
+
+
+LENGTHS = [[10 + i % 7 for i in range(90)], [5] * 9, [30, 3, 3]]
+
+
+def epoch(number: int, seed: int = 42, exponent: float = 0.7) -> list[int]:
+    sampler = TemperatureSampler(LENGTHS, batch_size=8, exponent=exponent, seed=seed)
+    sampler.set_epoch(number)
+    return list(sampler)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "exponent", "expected"),
+    [
+        ([90, 9, 3], 1.0, [90, 9, 3]),
+        ([90, 9, 3], 0.0, [34, 34, 34]),
+        ([400, 100], 0.5, [333, 167]),
+        ([1], 0.7, [1]),
+        ([1000, 1], 1.0, [1000, 1]),
+    ],
+)
+def test_shares_of_an_epoch(sizes: list[int], exponent: float, expected: list[int]) -> None:
+    assert quotas(sizes, exponent) == expected
+
+
+@given(st.lists(st.integers(1, 10**6), min_size=1, max_size=8), st.floats(0, 1))
+def test_shares_add_up_and_follow_the_sizes(sizes: list[int], exponent: float) -> None:
+    shares = quotas(sizes, exponent)
+    assert sum(shares) == sum(sizes)
+    assert min(shares) >= 1
+    weights = [size**exponent for size in sizes]
+    exact = [sum(sizes) * weight / sum(weights) for weight in weights]
+    assert all(abs(one - other) <= 1 for one, other in zip(shares, exact, strict=True))
+    order = sorted(range(len(sizes)), key=sizes.__getitem__)
+    assert all(shares[small] <= shares[large] + 1 for small, large in pairwise(order))
+
+
+def test_no_row_comes_again_before_all_others_came() -> None:
+    seen: Counter[int] = Counter()
+    parts = ((0, 90), (90, 99), (99, 102))
+    for number in range(7):
+        rows = epoch(number)
+        assert [sum(start <= row < end for row in rows) for start, end in parts] == quotas([90, 9, 3], 0.7)
+        seen.update(rows)
+        for start, end in parts:
+            counts = [seen[row] for row in range(start, end)]
+            assert max(counts) - min(counts) <= 1
+    assert sorted(epoch(1, exponent=1.0)) == list(range(102))
+
+
+def test_seed_and_epoch_decide_the_order() -> None:
+    assert epoch(0) == epoch(0)
+    assert epoch(0) != epoch(1)
+    assert epoch(0) != epoch(0, seed=7)
+
+
+def test_rows_of_like_length_stand_together() -> None:
+    lengths = [7 * i % 101 for i in range(400)]
+    sampler = TemperatureSampler([lengths[:300], lengths[300:]], batch_size=8, exponent=1, seed=42)
+
+    def padding(rows: list[int]) -> int:
+        batches = [[lengths[row] for row in rows[i : i + 8]] for i in range(0, len(rows), 8)]
+        return sum(max(batch) * len(batch) - sum(batch) for batch in batches)
+
+    assert padding(list(sampler)) < padding(list(range(400))) / 4
