@@ -45,7 +45,7 @@ class Constraints:
         classes: disjoint sets of labels, each of which ends in one group.
         cannot_link: pairs of labels that never end in one group.
         unrelated: those of them of which neither is to be a part of the other.
-        names: the name of the group that holds a label.
+        names: the name of the group of a label.
         left_out: labels whose entities are left out of the merged dataset.
         target: the source all others are merged into, if one is given.
         schema: the unified names given, in order.

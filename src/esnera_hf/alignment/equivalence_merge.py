@@ -55,7 +55,7 @@ def merge_equivalent(matrix: SimilarityMatrix, constraints: Constraints | None =
             (covered[child, parent], names[child], names[parent])
             for child, parent in np.argwhere(contained & ~contained.T)
         ),
-        key=lambda found: (-found[0], found[1], found[2]),
+        key=lambda candidate: (-candidate[0], candidate[1], candidate[2]),
     )
     for _, child, parent in candidates:
         free = child not in mapping.parents and child not in constraints.parents
@@ -93,16 +93,15 @@ def _beside_parents(mapping: LabelMapping, matrix: SimilarityMatrix) -> LabelMap
     for entry in mapping.entries:
         parent = mapping.parents.get(entry.unified or "")
         alone = entry.compared_with is None or not mapping.are_one(entry.label, entry.compared_with)
-        shown = entry
         if parent is not None and alone:
             row = matrix.coverage[matrix.index[entry.label]]
             others = [
                 matrix.index[other] for other in mapping.members(parent) if other.source != entry.label.source
             ]
-            holder = nearest_label(matrix, row, others)
-            if holder is not None:
-                shown = compared(entry, holder, matrix, matrix.equivalence)
-        entries.append(shown)
+            whole = nearest_label(matrix, row, others)
+            if whole is not None:
+                entry = compared(entry, whole, matrix, matrix.equivalence)
+        entries.append(entry)
     return replace(mapping, entries=tuple(entries))
 
 

@@ -32,7 +32,7 @@ def members_of(groups: Iterable[LabelGroup]) -> list[LabelRef]:
 
 
 def initial_groups(matrix: SimilarityMatrix, constraints: Constraints) -> dict[str, tuple[LabelGroup, ...]]:
-    """Return each source's labels as groups of one, or of those that are to be together.
+    """Return each source's labels as groups of one, or of those that must be one.
 
     The head of a group of several is its label with most mentions.
     """
@@ -43,13 +43,13 @@ def initial_groups(matrix: SimilarityMatrix, constraints: Constraints) -> dict[s
             continue
         own = _class_within(label, {label.source}, constraints)
         groups[label.source].setdefault(own, _headed(own, support))
-    return {source: tuple(found.values()) for source, found in groups.items()}
+    return {source: tuple(by_class.values()) for source, by_class in groups.items()}
 
 
 def schema_groups(matrix: SimilarityMatrix, constraints: Constraints) -> tuple[LabelGroup, ...]:
     """Return the labels that define each name of a given schema, in its order, then the others of their sources.
 
-    What is to be together with one of them in any of these sources belongs to them.
+    What must be one with one of them in any of these sources belongs to them.
     """
     named = {label: name for label, name in constraints.names.items() if name in constraints.schema}
     groups: dict[frozenset[LabelRef], None] = {}

@@ -40,14 +40,14 @@ class LabelTree:
 
     def ancestors(self, label: str) -> tuple[str, ...]:
         """Return parent, grandparent and so on, the nearest first."""
-        found = []
+        above = []
         while label in self.parents:
             label = self.parents[label]
-            found.append(label)
-        return tuple(found)
+            above.append(label)
+        return tuple(above)
 
     def root(self, label: str) -> str:
-        """Return the outermost label that holds a label; itself if none does."""
+        """Return the outermost label that contains a label; itself if none does."""
         return (label, *self.ancestors(label))[-1]
 
     def children(self, label: str) -> tuple[str, ...]:
@@ -70,12 +70,12 @@ class LabelTree:
 
     @cached_property
     def _children(self) -> dict[str, tuple[str, ...]]:
-        found: dict[str, tuple[str, ...]] = {}
+        children: dict[str, tuple[str, ...]] = {}
         for label in self.labels:
             if label in self.parents:
                 parent = self.parents[label]
-                found[parent] = (*found.get(parent, ()), label)
-        return found
+                children[parent] = (*children.get(parent, ()), label)
+        return children
 
     def _below(self, label: str) -> Iterator[str]:
         waiting = [label]
@@ -87,8 +87,8 @@ class LabelTree:
     def nearest(self, labels: Collection[str]) -> dict[str, str]:
         """Return, for each label that is one of some or a part of one, the nearest of those."""
         chains = ((label, (label, *self.ancestors(label))) for label in self.labels)
-        found = ((label, next((name for name in chain if name in labels), None)) for label, chain in chains)
-        return {label: name for label, name in found if name is not None}
+        nearest = ((label, next((name for name in chain if name in labels), None)) for label, chain in chains)
+        return {label: name for label, name in nearest if name is not None}
 
     def covered(self, label: str, labels: Collection[str]) -> bool:
         """Tell whether some labels take in all of a label, as far as the tree tells.

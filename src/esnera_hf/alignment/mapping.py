@@ -102,9 +102,9 @@ class LabelMapping:
         named = [ref for ref in self._by_label if str(ref) == label]
         if len(named) != 1:
             close = difflib.get_close_matches(label, map(str, self._by_label), n=3)
-            found = ", ".join(map(repr, named or close)) or "no such label"
+            similar = ", ".join(map(repr, named or close)) or "no such label"
             raise KeyError(
-                f"{label!r}: expected the name of one label as 'source:label' or (source, label); found {found}"
+                f"{label!r}: expected the name of one label as 'source:label' or (source, label); found {similar}"
             )
         return self._by_label[named[0]]
 
@@ -114,11 +114,11 @@ class LabelMapping:
         return LabelTree(self.unified_labels, self.parents)
 
     def root(self, unified: str) -> str:
-        """Return the outermost label that holds a unified label; itself if none does."""
+        """Return the outermost label that contains a unified label; itself if none does."""
         return self.tree.root(unified)
 
     def ancestors(self, unified: str) -> tuple[str, ...]:
-        """Return the labels that hold a unified label, the nearest first."""
+        """Return the labels that contain a unified label, the nearest first."""
         return self.tree.ancestors(unified)
 
     def descendants(self, unified: str) -> tuple[str, ...]:
@@ -140,8 +140,11 @@ class LabelMapping:
 
     def scope(self, source: str) -> frozenset[str]:
         """Return the unified labels that a source annotates."""
-        found = (entry.unified for entry in self.entries if entry.label.source == source)
-        return frozenset(unified for unified in found if unified is not None)
+        return frozenset(
+            entry.unified
+            for entry in self.entries
+            if entry.label.source == source and entry.unified is not None
+        )
 
     def projection(self, source: str) -> dict[str, str]:
         """Return the label under which a source annotates what a unified label means, for those it annotates.
@@ -161,7 +164,7 @@ class LabelMapping:
         wanted = set(sources)
         entries = tuple(entry for entry in self.entries if entry.label.source in wanted)
         used = {entry.unified for entry in entries if entry.unified is not None}
-        used |= {holder for unified in used for holder in self.ancestors(unified)}
+        used |= {above for unified in used for above in self.ancestors(unified)}
         return replace(
             self,
             unified_labels=tuple(name for name in self.unified_labels if name in used),
@@ -209,41 +212,50 @@ class LabelMapping:
             f"{len(self.unified_labels)} unified, {self.method})"
         )
 
-    def to_pandas(self) -> pandas.DataFrame:
-        """Return a row per source label: where it goes, and beside which label and similarity."""
-        import pandas  # half a second, of which only notebooks have a use
-
-        rows = [
-            {
-                "source": entry.label.source,
-                "label": entry.label.label,
-                "unified": entry.unified,
-                "part_of": self.parents.get(entry.unified or ""),
-                "mentions": entry.mentions,
-                "compared_with": None if entry.compared_with is None else str(entry.compared_with),
-                "similarity": entry.similarity,
-                "locked": entry.locked,
-            }
-            for entry in self.entries
-        ]
-        return pandas.DataFrame(rows, columns=list(rows[0]) if rows else [])
-
-    def _repr_html_(self) -> str:
-        return str(self.to_pandas().to_html(index=False, na_rep=""))
-
     def __str__(self) -> str:
         rows = []
-        holders = set(self.parents.values())
+        wholes = set(self.parents.values())
         for unified in (*self.tree.order, None):
             members = ", ".join(str(label) for label in self.members(unified))
             if unified is None:
                 rows += [(LEFT_OUT, members)] if members else []
-            elif members or unified in holders:
+            elif members or unified in wholes:
                 indent = "  " * len(self.ancestors(unified))
                 rows.append((indent + unified, members or NO_MEMBERS))
         rows = [(visible(name), visible(members)) for name, members in rows]
         width = max((display_width(name) for name, _ in rows), default=0)
         return "\n".join(f"{pad(name, width)}  ←  {members}" for name, members in rows)
+
+    def _repr_html_(self) -> str:
+        return str(self.to_pandas().to_html(index=False, na_rep=""))
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """Return a row per source label: where it goes, and beside which label and similarity."""
+        import pandas  # half a second, of which only notebooks have a use
+
+        columns = [
+            "source",
+            "label",
+            "unified",
+            "part_of",
+            "mentions",
+            "compared_with",
+            "similarity",
+            "locked",
+        ]
+        rows = [
+            (
+                *entry.label,
+                entry.unified,
+                self.parents.get(entry.unified or ""),
+                entry.mentions,
+                None if entry.compared_with is None else str(entry.compared_with),
+                entry.similarity,
+                entry.locked,
+            )
+            for entry in self.entries
+        ]
+        return pandas.DataFrame(rows, columns=columns)
 
     @cached_property
     def fingerprint(self) -> str:

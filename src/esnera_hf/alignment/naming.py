@@ -127,7 +127,7 @@ def nearest_label(
     """Return the most similar of some labels, the first of equals; ``None`` if no similarity is known.
 
     Args:
-        matrix: holds the labels.
+        matrix: the similarities of the labels.
         row: shape (N,), the similarities of one label.
         indices: of the labels to choose from.
     """

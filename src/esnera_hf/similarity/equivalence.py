@@ -1,7 +1,7 @@
 """Evidence seen from both sides: how sure it is that two labels mean the same, and how much they cover each other.
 
 The method's S_emp(Ls, Lt) looks one way: ``politician`` goes to ``person`` with a
-high share, and nothing says that ``person`` holds more. Here each kind of
+high share, and nothing says that ``person`` means more. Here each kind of
 evidence is read in both directions, and equality needs both. The constants were
 chosen on 36 pairs of corpora and on known truth (benchmarks/results/quality.md has the figures).
 """
@@ -135,9 +135,9 @@ def equivalence_of(matrix: Measurements) -> NDArray[np.float64]:
     overlap = np.fmin(overlap, overlap.T)
     share, overlap = np.where(np.isnan(share), overlap, share), _overlap_or(share, overlap, matrix)
     seen = np.average([share, overlap], axis=0, weights=WEIGHTS[:2])
-    mutual = np.average([seen, _names_or(seen, matrix)], axis=0, weights=(sum(WEIGHTS[:2]), WEIGHTS[2]))
-    mutual[matrix.same_source] = np.nan
-    return np.asarray(mutual, dtype=np.float64)
+    result = np.average([seen, _names_or(seen, matrix)], axis=0, weights=(sum(WEIGHTS[:2]), WEIGHTS[2]))
+    result[matrix.same_source] = np.nan
+    return np.asarray(result, dtype=np.float64)
 
 
 def coverage_of(matrix: Measurements) -> NDArray[np.float64]:
