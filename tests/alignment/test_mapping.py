@@ -67,6 +67,19 @@ def test_restricted_to_some_sources() -> None:
     assert made.sources == ("a", "b")
 
 
+def test_what_a_notebook_shows() -> None:
+    frame = MAPPING.to_pandas()
+    assert frame[["source", "label", "unified", "part_of"]].values.tolist()[:2] == [
+        ["fine", "Book", "book", "PRODUCT"],
+        ["fine", "Movie", "film", "PRODUCT"],
+    ]
+    assert repr(MAPPING) == "LabelMapping(6 labels of fine, coarse, books → 4 unified, manual)"
+    assert len(LabelMapping((), ()).to_pandas()) == 0
+    hostile = mapping(("<b>:x", "P"))._repr_html_()
+    assert "&lt;b&gt;" in hostile
+    assert "<b>" not in hostile
+
+
 @pytest.mark.parametrize(
     ("pairs", "unified", "message"),
     [

@@ -73,7 +73,24 @@ def test_the_matrices_survive_json(matrix: SimilarityMatrix) -> None:
 def test_no_labels_survive_json() -> None:
     zero = np.zeros((0, 0), dtype=np.int64)
     empty = SimilarityMatrix((), np.zeros(0, dtype=np.int64), zero, zero, np.zeros((0, 0)))
-    assert SimilarityMatrix.from_dict(json.loads(json.dumps(empty.to_dict()))).matched.shape == (0, 0)
+    loaded = SimilarityMatrix.from_dict(json.loads(json.dumps(empty.to_dict())))
+    assert loaded.matched.shape == loaded.equivalence.shape == (0, 0)
+    assert len(loaded.to_pandas()) == 0
+
+
+def test_what_a_notebook_shows(matrix: SimilarityMatrix) -> None:
+    frame = matrix.to_pandas()
+    assert frame[["first", "second", "relation"]].values.tolist() == [
+        ["a:x", "b:y", matrix.relation(X, Y)],
+        ["a:x", "b:z", matrix.relation(X, Z)],
+    ]
+    first = frame.iloc[0]
+    assert (first.semantic, first.forward, first.backward) == (0.5, 0.7, 0.25)
+    assert (first.equivalence, first.first_covered) == (matrix.equivalence[0, 1], matrix.coverage[0, 1])
+    assert repr(matrix) == "SimilarityMatrix(3 labels of a, b)"
+    hostile = replace(matrix, labels=(LabelRef("<script>", "x"), Y, Z))
+    assert "&lt;script&gt;:x" in hostile._repr_html_()
+    assert "<script>" not in hostile._repr_html_()
 
 
 @pytest.mark.parametrize("name", ["support", "matched", "predicted", "semantic"])

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 #: Pairs that a notebook shows: a screen of them.
 _SHOWN = 20
+_SQUARES = {"matched": np.int64, "predicted": np.int64, "semantic": np.float64, "overlap": np.float64}
 
 Relation = Literal["equal", "subset", "superset", "overlap", "none", "unknown"]
 
@@ -64,16 +65,11 @@ class SimilarityMatrix:
         n = len(self.labels)
         if not self.overlap.size:
             object.__setattr__(self, "overlap", np.full((n, n), np.nan))
-        shapes = {
-            "support": (self.support.shape, (n,)),
-            "matched": (self.matched.shape, (n, n)),
-            "predicted": (self.predicted.shape, (n, n)),
-            "semantic": (self.semantic.shape, (n, n)),
-            "overlap": (self.overlap.shape, (n, n)),
-        }
-        for name, (found, expected) in shapes.items():
-            if found != expected:
-                raise ValueError(f"{name} has shape {found}, expected {expected} for {n} labels")
+        for name, shape in {"support": (n,), **dict.fromkeys(_SQUARES, (n, n))}.items():
+            if getattr(self, name).shape != shape:
+                raise ValueError(
+                    f"{name} has shape {getattr(self, name).shape}, expected {shape} for {n} labels"
+                )
         if (self.matched > self.predicted).any():
             raise ValueError("more entities matched than predicted")
 
@@ -162,27 +158,24 @@ class SimilarityMatrix:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the matrices as plain data; NaN becomes ``None``."""
-        return {
-            "labels": [list(label) for label in self.labels],
-            "support": self.support.tolist(),
-            "matched": self.matched.tolist(),
-            "predicted": self.predicted.tolist(),
-            "semantic": _without_nan(self.semantic),
-            "overlap": _without_nan(self.overlap),
+        squares = {
+            name: [
+                [None if value != value else value for value in row] for row in getattr(self, name).tolist()
+            ]
+            for name in _SQUARES
         }
+        labels = [list(label) for label in self.labels]
+        return {"labels": labels, "support": self.support.tolist(), **squares}
 
     @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> SimilarityMatrix:
+    def from_dict(cls, data: Mapping[str, Any]) -> SimilarityMatrix:
         """Rebuild matrices from :meth:`to_dict`."""
         n = len(data["labels"])
-        return cls(
-            tuple(LabelRef(*label) for label in data["labels"]),
-            np.array(data["support"], dtype=np.int64).reshape(n),
-            np.array(data["matched"], dtype=np.int64).reshape(n, n),
-            np.array(data["predicted"], dtype=np.int64).reshape(n, n),
-            np.array(data["semantic"], dtype=np.float64).reshape(n, n),
-            np.array(data.get("overlap", np.full((n, n), np.nan)), dtype=np.float64).reshape(n, n),
-        )
+        labels = tuple(LabelRef(*label) for label in data["labels"])
+        squares: dict[str, Any] = {
+            name: np.array(data[name], dtype=kind).reshape(n, n) for name, kind in _SQUARES.items()
+        }
+        return cls(labels, np.array(data["support"], dtype=np.int64).reshape(n), **squares)
 
     def to_pandas(self) -> pandas.DataFrame:
         """Return a row per pair of labels of different sources, those that are most surely one first.
@@ -220,15 +213,10 @@ class SimilarityMatrix:
 
     def restricted(self, sources: Collection[str]) -> SimilarityMatrix:
         """Return the similarities between the labels of some of the sources."""
-        kept = [index for index, label in enumerate(self.labels) if label.source in sources]
-        cells = np.ix_(kept, kept)
+        indices = [index for index, label in enumerate(self.labels) if label.source in sources]
+        squares = {name: getattr(self, name)[np.ix_(indices, indices)] for name in _SQUARES}
         return SimilarityMatrix(
-            tuple(self.labels[index] for index in kept),
-            self.support[kept],
-            self.matched[cells],
-            self.predicted[cells],
-            self.semantic[cells],
-            self.overlap[cells],
+            tuple(self.labels[index] for index in indices), self.support[indices], **squares
         )
 
 
@@ -252,10 +240,6 @@ class PairEvidence:
     semantic: float | None
     forward: Agreement
     backward: Agreement
-
-
-def _without_nan(values: NDArray[np.float64]) -> list[list[float | None]]:
-    return [[None if np.isnan(x) else x for x in row] for row in values.tolist()]
 
 
 def merge_similarities(
