@@ -126,14 +126,14 @@ def _trigrams(tokens: Sequence[str], entity: Entity) -> NDArray[np.float32]:
 def make_sources() -> list[NerSource]:
     """Return the three generated corpora, with terms that differ; dates are not annotated in one of them."""
     sources = []
-    for corpus in generate_corpora(SEED):
-        splits = DatasetDict({s: corpus.dataset[s].select(range(size)) for s, size in SIZES.items()})
-        if corpus.name == "finance":
+    for name, corpus in generate_corpora(SEED).items():
+        splits = DatasetDict({s: corpus[s].select(range(size)) for s, size in SIZES.items()})
+        if name == "finance":
             splits = splits.map(
                 _without_dates, fn_kwargs={"tags": splits["train"].features["ner_tags"].feature}
             )
-        source = load_source(splits, name=corpus.name)
-        terms, provenance = TERMS[corpus.name], HOMES[corpus.name]
+        source = load_source(splits, name=name)
+        terms, provenance = TERMS[name], HOMES[name]
         sources.append(replace(source, license=terms, language="en", provenance=provenance))
     return sources
 

@@ -24,7 +24,8 @@ def test_every_entry_is_whole(known):
     assert set(known.files) <= {"train", "validation", "test"}
     assert all(canonical_split(split) == split for split in known.sentences)
     assert known.labels == tuple(sorted(known.labels))
-    assert known.hub is None or re.fullmatch(r"[\w.-]+/[\w.-]+", known.hub.repo_id)
+    assert re.fullmatch(r"([\w.-]+/[\w.-]+)?", known.hub_id)
+    assert set(known.hub_options) <= {"config", "revision", "data_files"}
     if known.tag_names:
         assert {tag[2:] for tag in known.tag_names if tag != "O"} == set(known.labels)
 

@@ -105,7 +105,7 @@ def _sources(options: argparse.Namespace) -> None:
     for name, corpus in sorted(NAMED_SOURCES.items()):
         folders = [Path(data_folder) / folder for folder in corpus.folders] if data_folder else []
         copies = [str(folder) for folder in folders if folder.is_dir() and corpus.find_files(folder)]
-        elsewhere = f"Hub: {corpus.hub.repo_id}" if corpus.hub else f"no; see {corpus.homepage}"
+        elsewhere = f"Hub: {corpus.hub_id}" if corpus.hub_id else f"no; see {corpus.homepage}"
         rows.append((name, corpus.language, str(corpus.license), copies[0] if copies else elsewhere))
     widths = [max(display_width(row[column]) for row in rows) for column in range(3)]
     for row in rows:

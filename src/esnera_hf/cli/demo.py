@@ -129,7 +129,7 @@ def run_demo(seed: int = 42) -> DemoOutcome:
     from esnera_hf.settings import AlignSettings
     from esnera_hf.similarity.evidence import EvidenceSettings
     from esnera_hf.sources.load import check_seed, load_source
-    from esnera_hf.sources.synthetic import generate_corpora
+    from esnera_hf.sources.synthetic import MEANING, generate_corpora
 
     check_seed(seed)
     corpora = generate_corpora(seed)
@@ -137,10 +137,10 @@ def run_demo(seed: int = 42) -> DemoOutcome:
         say("making a small encoder from the text of the three corpora")
         with quiet_libraries():
             make_encoder(
-                [row for corpus in corpora for row in corpus.dataset["train"]["tokens"]], folder, seed
+                [row for splits in corpora.values() for row in splits["train"]["tokens"]], folder, seed
             )
-            sources = [load_source(corpus.dataset, name=corpus.name) for corpus in corpora]
+            sources = [load_source(splits, name=name) for name, splits in corpora.items()]
         # The heads of a joint tagger with this encoder, which knows only the demo's text, take works for money.
         settings = AlignSettings(EvidenceSettings(taggers="separate"))
         result = align(sources, encoder=folder, seed=seed, settings=settings)
-    return DemoOutcome(result, {label: kind for corpus in corpora for label, kind in corpus.meaning.items()})
+    return DemoOutcome(result, MEANING)

@@ -230,7 +230,7 @@ def named_as(summary: Mapping[str, Any]) -> str:
     """Return what :func:`esnera_hf.apply` is to be given for a source."""
     name, hub_id = str(summary["name"]), str(summary.get("hub_id") or "")
     known = find_named(name)
-    if known is not None and known.hub is not None and hub_id in ("", known.hub.repo_id):
+    if known is not None and known.hub_id and hub_id in ("", known.hub_id):
         return name
     return f"{name}={hub_id or 'PATH'}"
 

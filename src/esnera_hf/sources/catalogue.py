@@ -1,4 +1,4 @@
-"""The catalogue of corpora known by name: where they lie, their labels and their terms."""
+"""The catalogue of corpora known by name (``catalogue.json``): where they lie, their labels and their terms."""
 
 from __future__ import annotations
 
@@ -9,23 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from esnera_hf.sources.source import License
-
-
-@dataclass(frozen=True)
-class HubCopy:
-    """Where a corpus lies on the Hub.
-
-    Attributes:
-        repo_id: ``owner/name``.
-        config: the configuration.
-        revision: branch or commit, where it is not the main branch.
-        data_files: files by split, where the repository holds several corpora.
-    """
-
-    repo_id: str
-    config: str | None = None
-    revision: str | None = None
-    data_files: dict[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -42,7 +25,8 @@ class NamedSource:
         files: file name patterns by split, looked for below the corpus folder;
             the first pattern that fits counts.
         format: the reader of those files; told from them if ``None``.
-        hub: a copy on the Hub, if one is known.
+        hub_id: ``owner/name`` of a copy on the Hub, ``""`` if none is known.
+        hub_options: reading options of that copy: its configuration, branch or files.
         folders: names of the corpus folder in ``ESNERA_DATA_DIR``.
         tag_column: of column files, where it cannot be told.
         tag_names: names of the tags, where copies keep bare numbers.
@@ -59,7 +43,8 @@ class NamedSource:
     citation: str = ""
     files: dict[str, tuple[str, ...]] = field(default_factory=dict)
     format: str | None = None
-    hub: HubCopy | None = None
+    hub_id: str = ""
+    hub_options: dict[str, Any] = field(default_factory=dict)
     tag_column: int | None = None
     tag_names: tuple[str, ...] | None = None
     many_files: bool = False
@@ -94,12 +79,12 @@ def copies_on_hub(repo_id: str, data_files: Mapping[str, str] | None = None) -> 
         data_files: the files wanted of it, where it holds several corpora.
     """
     wanted = set((data_files or {}).values())
+    copies = [source for source in NAMED_SOURCES.values() if source.hub_id.lower() == repo_id.lower()]
+    files_of = [set(source.hub_options.get("data_files", {}).values()) for source in copies]
     return [
         source
-        for source in NAMED_SOURCES.values()
-        if source.hub is not None
-        and source.hub.repo_id.lower() == repo_id.lower()
-        and (not wanted or not source.hub.data_files or wanted & set(source.hub.data_files.values()))
+        for source, files in zip(copies, files_of, strict=True)
+        if not (wanted and files) or wanted & files
     ]
 
 
@@ -109,18 +94,12 @@ def known_names() -> list[str]:
 
 
 def _named_source(name: str, entry: dict[str, Any]) -> NamedSource:
-    license, hub, files = entry.pop("license"), entry.pop("hub", None), entry.pop("files", {})
     for key in ("labels", "folders", "tag_names"):
         if key in entry:
             entry[key] = tuple(entry[key])
-    return NamedSource(
-        name,
-        license=License(**license),
-        folders=entry.pop("folders", (name,)),
-        files={split: tuple(patterns) for split, patterns in files.items()},
-        hub=HubCopy(**hub) if hub else None,
-        **entry,
-    )
+    files = {split: tuple(patterns) for split, patterns in entry.pop("files", {}).items()}
+    license, folders = License(**entry.pop("license")), entry.pop("folders", (name,))
+    return NamedSource(name, license=license, folders=folders, files=files, **entry)
 
 
 _CATALOGUE = Path(__file__).with_name("catalogue.json")

@@ -190,17 +190,12 @@ def _load_named(known: NamedSource, name: str, options: ReadingOptions) -> NerSo
         f"folder that holds '{known.folders[0]}/'."
     )
     missing = f"{known.name}: no copy found"
-    if known.hub is None:
+    if not known.hub_id:
         raise SourceNotFoundError(f"{missing}, and none is known on the Hub. {advice}")
-    settings = replace(
-        options,
-        config=options.config or known.hub.config,
-        revision=options.revision or known.hub.revision,
-        data_files=options.data_files or known.hub.data_files,
-        tag_names=options.tag_names or known.tag_names,
-    )
-    found = load_from_hub(known.hub.repo_id, settings, missing=missing, advice=advice)
-    return _from_hub(known.hub.repo_id, found, terms, settings)
+    defaults = {**known.hub_options, "tag_names": known.tag_names}
+    settings = replace(options, **{name: getattr(options, name) or value for name, value in defaults.items()})
+    found = load_from_hub(known.hub_id, settings, missing=missing, advice=advice)
+    return _from_hub(known.hub_id, found, terms, settings)
 
 
 def _from_known_files(

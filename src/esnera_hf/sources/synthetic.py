@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value
 
@@ -103,28 +102,16 @@ _SCHEMAS = {
     },
 }
 
+#: The kind of thing that each label stands for; labels of one kind are equal.
+MEANING = {
+    LabelRef(corpus, label): kind for corpus, schema in _SCHEMAS.items() for kind, label in schema.items()
+}
 #: Kinds of things that are parts of another kind.
 PARTS = {"book": "work", "movie": "work", "game": "work"}
 
 
-@dataclass(frozen=True)
-class DemoCorpus:
-    """One generated corpus, its tokens for pretraining, and what its labels really mean.
-
-    Attributes:
-        name: of the corpus.
-        dataset: as a person would have it, with ``ClassLabel`` IOB2 tags.
-        meaning: the kind of thing each label stands for; labels of one kind are
-            equal, and those of :data:`PARTS` are parts of others.
-    """
-
-    name: str
-    dataset: DatasetDict
-    meaning: dict[LabelRef, str]
-
-
-def generate_corpora(seed: int) -> list[DemoCorpus]:
-    """Generate the three corpora.
+def generate_corpora(seed: int) -> dict[str, DatasetDict]:
+    """Generate the three corpora, by name, with ``ClassLabel`` IOB2 tags.
 
     Each corpus draws from mentions of its own and mentions all share, so that
     about half of what a tagger meets in another corpus is new to it.
@@ -132,18 +119,16 @@ def generate_corpora(seed: int) -> list[DemoCorpus]:
     Args:
         seed: decides every sentence.
     """
-    corpora = []
+    corpora = {}
     for name, schema in _SCHEMAS.items():
         generator = random.Random(f"{seed} {name}")
         tags = List(ClassLabel(names=iob2_tag_set(sorted(schema.values()))))
         features = Features({"tokens": List(Value("string")), "ner_tags": tags})
         splits = {}
         for split, size in SIZES.items():
-            rows = list(_sentences(name, size, generator))
-            columns = {"tokens": [r[0] for r in rows], "ner_tags": [r[1] for r in rows]}
-            splits[split] = Dataset.from_dict(columns, features=features)
-        meaning = {LabelRef(name, label): kind for kind, label in schema.items()}
-        corpora.append(DemoCorpus(name, DatasetDict(splits), meaning))
+            tokens, labels = zip(*_sentences(name, size, generator), strict=True)
+            splits[split] = Dataset.from_dict({"tokens": tokens, "ner_tags": labels}, features=features)
+        corpora[name] = DatasetDict(splits)
     return corpora
 
 
