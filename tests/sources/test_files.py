@@ -1,31 +1,37 @@
-"""Files and folders: which is which split, in which format; tables; compression."""
+"""Files, folders and archives: which is which split, in which format; tables; compression; damage; traps."""
 
 from __future__ import annotations
 
 import bz2
+import errno
 import gzip
+import io
 import json
 import lzma
+import random
+import tarfile
+import zipfile
 
 import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value
 
 from corpora import sentences_of, write
 from esnera_hf.errors import SourceError
-from esnera_hf.sources.files import detect_format
+from esnera_hf.sources import files as files_module
+from esnera_hf.sources.files import detect_format, opened
 from esnera_hf.sources.load import load_source
 from esnera_hf.sources.options import ReadingOptions
 from esnera_hf.sources.readers.text import read_lines
 
 COLUMNS = "{name}\tB-PER\nran\tO\n"
-TAGS = ["O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC", "B-MISC", "I-MISC"]
+SPLITS = ("train", "dev", "test")
 CONLL = Features(
     {
         "id": Value("string"),
         "tokens": List(Value("string")),
         "pos_tags": List(ClassLabel(names=["NN", "VB"])),
         "chunk_tags": List(ClassLabel(names=["O", "B-NP"])),
-        "ner_tags": List(ClassLabel(names=TAGS)),
+        "ner_tags": List(ClassLabel(names=["O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC"])),
     }
 )
 
@@ -42,6 +48,11 @@ def texts(source):
     return [text for text, _ in sentences_of(source)]
 
 
+def seconds(source):
+    """Return the second token of each split."""
+    return [source.dataset[split]["tokens"][0][1] for split in source.dataset]
+
+
 @pytest.mark.parametrize(
     ("content", "form"),
     [
@@ -50,11 +61,20 @@ def texts(source):
         ('["a b", {"entities": []}]', "json"),
         ("[\tO\nx\tB-PER\n", "columns"),
         ('{\n"data": []}', "json"),
-        ('{"data": {"text": "a"}, "annotations": []}', "json"),
-        ('{"text": "a", "label": [[0, 1, "x"]]}', "json"),
-        ('{"text": "a", "label": {}}', "json"),
+        ('{ "text": "a"}', "json"),
+        ('\ufeff\n{"text": "a", "label": {}}', "json"),
+        ('\n \ufeff{"text": "a", "label": {}}', "columns"),
+        ("{\tO\nx\tB-PER\n}\tO\n", "columns"),
+        ("{{\tO\nx\tB-PER\n}}\tO\n", "columns"),
+        ("在{{location:北京}}。\n", "boson"),
+        ("无\n" * 150 + "在{{location:北京}}。\n", "boson"),
         ("中国/ns 人/o\n", "slashed"),
         ("a/b\tO\nc/d\tB-x\n", "columns"),
+        *(
+            (f"{token}\tB-{label}\nb\tO\n", "columns")
+            for token, label in [("{{x:b}}", "PER"), ("a", "{{x:b}}")]
+        ),
+        *((f"{token}\tB-{label}\nb\tO\n", "columns") for token, label in [("{{x", "y}}"), ("{{", "}}")]),
     ],
 )
 def test_formats(tmp_path, content, form):
@@ -79,16 +99,20 @@ def test_compressed_files(tmp_path, suffix, compress):
         load_source(path)
 
 
+def test_our_own_lines(tmp_path):
+    record = {"tokens": ["Ann", "ran"], "spans": [[0, 1, "PER"]]}
+    path = write(tmp_path / "c.dev.jsonl.gz", gzip.compress((json.dumps(record) + "\n").encode() * 3))
+    source = load_source(path)
+    assert sentences_of(source) == [("Annran", [(0, 1, "PER")])] * 3
+    assert source.notes[0].startswith("only validation is labelled")
+
+
 @pytest.mark.parametrize("kind", ["parquet", "arrow"])
 def test_tables_in_shards(tmp_path, kind):
     folder = tmp_path / "c" / "data"
     folder.mkdir(parents=True)
-    for stem, name in (
-        ("train-00000-of-00002", "A"),
-        ("train-00001-of-00002", "B"),
-        ("validation", "C"),
-        ("test", "D"),
-    ):
+    stems = ("train-00000-of-00002", "train-00001-of-00002", "validation", "test")
+    for stem, name in zip(stems, "ABCD", strict=True):
         if kind == "parquet":
             conll(name).to_parquet(folder / f"{stem}.parquet")
         else:
@@ -96,9 +120,7 @@ def test_tables_in_shards(tmp_path, kind):
             (tmp_path / "saved" / "data-00000-of-00001.arrow").rename(folder / f"{stem}.arrow")
     write(tmp_path / "c" / "README.md", "about")
     source = load_source(tmp_path / "c")
-    assert texts(source) == ["Aran", "Bran", "Cran", "Dran"]
-    assert source.labels == ("PER",)
-    assert source.notes == ()
+    assert (texts(source), source.labels, source.notes) == (["Aran", "Bran", "Cran", "Dran"], ("PER",), ())
 
 
 def test_shards_that_do_not_belong_together_or_are_missing(tmp_path):
@@ -120,7 +142,7 @@ def test_shards_that_do_not_belong_together_or_are_missing(tmp_path):
 
 
 def test_shards_that_are_not_read_or_lie_in_several_splits(tmp_path):
-    for split in ("train", "dev", "test"):
+    for split in SPLITS:
         write(tmp_path / "c" / f"{split}.txt", COLUMNS.format(name=split))
     write(tmp_path / "c" / "raw-00000-of-00004.txt", "raw")
     assert texts(load_source(tmp_path / "c")) == ["trainran", "devran", "testran"]
@@ -138,130 +160,69 @@ def test_saved_datasets(tmp_path):
     source = load_source(tmp_path / "one")
     assert sorted(texts(source)) == ["Aran", "Bran"]
     assert source.notes[0].startswith("only train is labelled")
-
-
-def test_a_damaged_table(tmp_path):
-    with pytest.raises(SourceError, match=r"x\.parquet: the parquet file cannot be read"):
-        load_source(write(tmp_path / "x.parquet", "no table"))
+    write(tmp_path / "news.conll", COLUMNS.format(name="A"))
+    with pytest.raises(SourceError, match=r"a folder of several sources, of which all is one .* Name one of"):
+        load_source(tmp_path)
 
 
 def test_one_file_a_split_beside_other_files(tmp_path):
     folder = tmp_path / ".cache" / "c"
-    for split in ("train", "dev", "test"):
+    for split in SPLITS:
         write(folder / f"{split}.txt", COLUMNS.format(name=split))
         write(folder / "scores" / f"{split}.pdf", "no")
-    for other in (
-        "README",
-        "LICENSE.txt",
-        "license_gb.txt",
-        ".train.swp",
-        "train.py",
-        "test.stats",
-        "__MACOSX/dev.txt",
-    ):
+    for other in "README LICENSE.txt licence_gb.txt .train.swp train.py test.stats __MACOSX/dev.txt".split():
         write(folder / other, "授权协议".encode("gb18030"))
     write(folder / "empty.train", "")
     source = load_source(folder)
-    assert texts(source) == ["trainran", "devran", "testran"]
-    assert source.notes == ()
-
-
-def test_a_file_without_a_split_beside_those_with_one(tmp_path):
-    write(tmp_path / "c" / "train.txt", COLUMNS.format(name="A"))
-    write(tmp_path / "c" / "entities.txt", "list")
-    assert load_source(tmp_path / "c").notes[0] == "not read: entities.txt (no split in the name)"
+    assert (source.name, texts(source), source.notes) == ("c", ["trainran", "devran", "testran"], ())
+    write(folder / "entities.txt", "list")
+    assert load_source(folder).notes[0] == "not read: entities.txt (no split in the name)"
 
 
 def test_folders_that_are_splits(tmp_path):
-    for split in ("train", "dev", "test"):
+    for split in SPLITS:
         for name in "ab":
             write(tmp_path / "c" / split / f"{name}.conll", COLUMNS.format(name=split + name))
-    assert texts(load_source(tmp_path / "c")) == [
-        "trainaran",
-        "trainbran",
-        "devaran",
-        "devbran",
-        "testaran",
-        "testbran",
-    ]
+    expected = [f"{split}{name}ran" for split in SPLITS for name in "ab"]
+    assert texts(load_source(tmp_path / "c")) == expected
     write(tmp_path / "c" / "dev" / "c.txt", COLUMNS.format(name="x"))
     with pytest.raises(
-        SourceError, match=r"dev/a\.conll, dev/b\.conll, dev/c\.txt all look like the validation split"
+        SourceError, match=r"dev/a\.conll, dev/b\.conll, dev/c\.txt all look like the validation"
     ):
         load_source(tmp_path / "c")
 
 
-def test_a_known_corpus_with_two_files_for_a_split(tmp_path):
-    for name in ("msra_train_bio.txt", "msra_train.txt", "msra_test.txt"):
-        write(tmp_path / "msra" / name, COLUMNS.format(name="A"))
-    with pytest.raises(
-        SourceError, match=r"msra_train\.txt, msra_train_bio\.txt all look like the train split of msra"
-    ):
-        load_source(tmp_path / "msra")
-
-
-def test_a_boson_folder_with_a_license_in_another_encoding(tmp_path):
-    write(tmp_path / "boson" / "origindata.txt", "在{{location:北京}}。\n\n到{{location:上海}}\n无\n")
-    write(tmp_path / "boson" / "license.txt", "授权协议\n".encode("gb18030") * 20)
-    write(tmp_path / "boson" / "声明.txt", "授权协议\n".encode("gb18030") * 20)
-    source = load_source(tmp_path / "boson")
-    assert sorted(texts(source)) == ["到上海", "在北京。", "无"]
-    assert source.license.text_may_be_shared is False
-
-
 @pytest.mark.parametrize(
-    ("content", "options", "expected"),
+    ("names", "message"),
     [
-        pytest.param(
-            "中\tB-LOC\n国\tE-LOC\n人\tS-RACE\n好\tO\n", {}, [(0, 2, "LOC"), (2, 3, "RACE")], id="resume"
-        ),
-        pytest.param(
-            "中 B-LOC\n国 M-LOC\n人 E-LOC\n李 W-PER\n", {}, [(0, 3, "LOC"), (3, 4, "PER")], id="BMEWO"
-        ),
-        pytest.param(
-            "A\tperson-actor\nB\tperson-actor\nC\tart-film\n.\tO\n",
-            {},
-            [(0, 2, "person-actor"), (2, 3, "art-film")],
-            id="Few-NERD",
-        ),
-        pytest.param(
-            "A\tB-product name\nB\tI-product name\nC\tB-GPE.NOM\nD\tB-人名\nE\tB-a-b\n.\tO\n",
-            {},
-            [(0, 2, "product name"), (2, 3, "GPE.NOM"), (3, 4, "人名"), (4, 5, "a-b")],
-            id="odd labels",
-        ),
-        pytest.param(
-            "-DOCSTART- -X- O O\n\nA N I-NP I-PER\nB N B-NP B-PER\nC N I-NP O\nD N I-NP I-PER\n",
-            {},
-            [(0, 1, "PER"), (1, 2, "PER"), (3, 4, "PER")],
-            id="CoNLL-2003, IOB1",
-        ),
-        pytest.param(
-            "-DOCSTART- -X- -X- O\n\nA N B-NP B-PER\nB N B-NP B-PER\nC N I-NP O\nD N I-NP B-PER\n",
-            {},
-            [(0, 1, "PER"), (1, 2, "PER"), (3, 4, "PER")],
-            id="CoNLL-2003, IOB2",
-        ),
-        pytest.param(
-            "# sent_id = 1\n# text = A B\n1\tA\tB-PER\t-\tann\n2\tB\tI-PER\t-\tann\n",
-            {},
-            [(0, 2, "PER")],
-            id="UNER",
-        ),
-        pytest.param(
-            "A\tB-LOC\tO\nB\tI-LOC\tB-LOCpart\nC\tB-PER\tO\nD\tO\tO\n",
-            {},
-            [(0, 2, "LOC"), (2, 3, "PER")],
-            id="kindred layers",
-        ),
-        pytest.param(
-            "A\tB-PER\nB\tI-PER\n", {"scheme": "none"}, [(0, 1, "B-PER"), (1, 2, "I-PER")], id="scheme named"
-        ),
+        (("a.train", "b.train"), r"c: a\.train, b\.train all look like the train split of c"),
+        (("a.txt", "b.conll"), r"c: expected files whose names say their split .*found a\.txt, b\."),
+        (("README.md",), "c: no file that could hold data"),
+        (("x.parquet",), r"x\.parquet: the parquet file cannot be read"),
     ],
 )
-def test_column_files(tmp_path, content, options, expected):
-    source = load_source(write(tmp_path / "c.txt", content), options=ReadingOptions(**options))
-    assert sentences_of(source)[0][1] == expected
+def test_a_folder_that_cannot_be_read(tmp_path, names, message):
+    for name in names:
+        write(tmp_path / "c" / name, COLUMNS.format(name="A"))
+    with pytest.raises(SourceError, match=message):
+        load_source(tmp_path / "c")
+
+
+def test_files_without_split_names_are_pooled(tmp_path):
+    for name in ("a.txt", "b.txt"):
+        write(tmp_path / "c" / name, COLUMNS.format(name="A"))
+    source = load_source(tmp_path / "c")
+    assert texts(source) == ["Aran", "Aran"]
+    assert source.notes[0] == "2 files without a split in their names, read as one"
+
+
+def test_a_link_in_a_folder_is_followed_and_one_in_a_circle_is_not(tmp_path):
+    blob = write(tmp_path / "blobs" / "0a", "Ann\tB-PER\n\nran\tO\n")
+    folder = tmp_path / "snapshot"
+    folder.mkdir()
+    (folder / "x.train").symlink_to(blob)
+    (folder / "again").symlink_to(folder)
+    assert load_source(folder, name="c").summary.entities["train"] == {"PER": 1}
 
 
 @pytest.mark.parametrize(
@@ -276,7 +237,7 @@ def test_column_files(tmp_path, content, options, expected):
         (
             "c.json",
             '{"text": "ab c", "label": [[0, 3, "x"]]}',
-            "c.json, line 1: mention with leading or trailing",
+            "c.json, line 1: mention with leading or trai",
         ),
         ("c.txt", "a\tB-Ｘ\n", "c.txt, line 1: label in another Unicode form"),
     ],
@@ -290,19 +251,131 @@ def test_strict_reading_names_the_first_repair(tmp_path, name, content, message)
     assert str(caught.value).endswith("Mend it, or read without strict=True.")
 
 
-def test_our_own_lines(tmp_path):
-    record = {"tokens": ["Ann", "ran"], "spans": [[0, 1, "PER"]]}
-    path = write(tmp_path / "c.dev.jsonl.gz", gzip.compress((json.dumps(record) + "\n").encode() * 3))
-    source = load_source(path)
-    assert sentences_of(source) == [("Annran", [(0, 1, "PER")])] * 3
-    assert source.notes[0].startswith("only validation is labelled")
+FILES = {
+    "c/x.train": b"Ann\tB-PER\n",
+    "c/x.dev": b"Eve\tB-PER\n",
+    "c/x.test": b"Joe\tB-PER\n",
+    "README.md": b"no",
+}
+LARGE = {f"{split}.txt": random.Random(split).randbytes(30_000) for split in SPLITS}
 
 
-def test_a_folder_of_several_sources(tmp_path):
-    splits = {"train": conll("A"), "dev": conll("B"), "test": conll("C")}
-    DatasetDict(splits).save_to_disk(tmp_path / "saved")
-    write(tmp_path / "news.conll", COLUMNS.format(name="A"))
-    with pytest.raises(
-        SourceError, match=r"a folder of several sources, of which saved is one .* Name one of them"
-    ):
-        load_source(tmp_path)
+def packed(path, files, *links):
+    """Write an archive of the kind that its name says, with files and members of tar of other types."""
+    kind = path.name.rpartition(".")[2]
+    if kind == "zip":
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, content in files.items():
+                archive.writestr(name, content)
+        return path
+    with tarfile.open(path, f"w:{kind.replace('tgz', 'gz').replace('tar', '')}") as tar:
+        for name, member_type, target in links:
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname = member_type, target
+            tar.addfile(member)
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    return path
+
+
+@pytest.fixture(params=["zip", "tar", "tar.gz", "tgz", "tar.bz2", "tar.xz"])
+def archive(request, tmp_path):
+    return tmp_path / f"corpus.v1.{request.param}"
+
+
+def test_an_archive_is_read_as_its_folder(archive):
+    source = load_source(packed(archive, FILES))
+    assert (source.name, texts(source), source.notes) == ("corpus", ["Ann", "Eve", "Joe"], ())
+
+
+@pytest.mark.parametrize("name", ["../evil.train", "/evil.train", "a/../../evil.train"])
+def test_paths_that_lead_outside(archive, name, tmp_path):
+    with pytest.raises(SourceError, match=r"corpus\.v1\..*evil\.train', which leads outside the archive"):
+        load_source(packed(archive, {name: b"Ann\tB-PER\n"}))
+    assert not list(tmp_path.parent.glob("evil*"))
+
+
+@pytest.mark.parametrize(
+    ("link", "files"),
+    [
+        (("x.train", tarfile.SYMTYPE, "../../secret"), {}),
+        (("x.train", tarfile.FIFOTYPE, ""), {}),
+        (("x.train", tarfile.CHRTYPE, ""), {}),
+        (("x.train", tarfile.LNKTYPE, "/etc/passwd"), {}),
+        (("a", tarfile.SYMTYPE, "../.."), {"a/x.train": b"Ann\tB-PER\n"}),
+    ],
+)
+def test_links_and_devices_in_an_archive(tmp_path, link, files):
+    with pytest.raises(SourceError, match="the archive cannot be unpacked"):
+        load_source(packed(tmp_path / "c.tar", files, link))
+    assert [file.name for file in tmp_path.rglob("*")] == ["c.tar"]
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_damaged_archive_and_none_at_all(archive, whole):
+    content = packed(archive, {"x.train": bytes(range(256)) * 50}).read_bytes()[:60]
+    write(archive, b"Ann\tB-PER\n" * 60 if whole else content)
+    with pytest.raises(SourceError, match=r"corpus\.v1\..*: the archive cannot be unpacked"):
+        load_source(archive)
+
+
+@pytest.mark.parametrize("kind", ["gz", "bz2", "xz"])
+@pytest.mark.parametrize("at", [0.35, 0.7, 0.97])
+def test_a_tar_that_is_damaged_inside_is_not_read_up_to_there(tmp_path, kind, at):
+    """tarfile takes a damaged header for the end, and never looks at the checksum of gzip."""
+    path = packed(tmp_path / f"c.tar.{kind}", LARGE)
+    content = bytearray(path.read_bytes())
+    start = int(len(content) * at)
+    content[start : start + 9] = bytes(byte ^ 0x55 for byte in content[start : start + 9])
+    path.write_bytes(content)
+    with pytest.raises(SourceError, match=r"c\.tar\.\w+: the archive cannot be unpacked"), opened(path):
+        pass
+
+
+@pytest.mark.parametrize("damage", [bytes(512), b"x" * 512])
+def test_a_damaged_header_is_not_the_end(tmp_path, damage):
+    path = packed(tmp_path / "c.tar", LARGE)
+    content = bytearray(path.read_bytes())
+    start = content.index(b"dev.txt")
+    content[start : start + 512] = damage
+    path.write_bytes(content)
+    with pytest.raises(SourceError, match="what lies behind that was not read"), opened(path):
+        pass
+
+
+def test_an_archive_is_whole_while_it_is_open(archive, tmp_path):
+    with opened(packed(archive, LARGE)) as folder:
+        assert {file.name: file.read_bytes() for file in folder.iterdir()} == LARGE
+    assert not folder.exists()
+    with opened(tmp_path) as same:
+        assert same == tmp_path
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (
+            OSError("Invalid data stream"),
+            r"c\.zip: the archive cannot be unpacked: Invalid data stream\. Fetch it",
+        ),
+        (
+            OSError(errno.ENOSPC, "No space left on device"),
+            r"unpacked into .*: No space left on device\. Make room",
+        ),
+    ],
+)
+def test_a_damaged_stream_is_told_from_a_full_disk(tmp_path, monkeypatch, error, message):
+    def unpack(path, folder):
+        raise error
+
+    monkeypatch.setattr(files_module, "_unpack", unpack)
+    with pytest.raises(SourceError, match=message):
+        load_source(packed(tmp_path / "c.zip", FILES))
+
+
+def test_an_archive_that_is_too_large(archive, monkeypatch):
+    monkeypatch.setattr(files_module, "_LARGEST_ARCHIVE", 20)
+    with pytest.raises(SourceError, match="would unpack to 0 GiB"):
+        load_source(packed(archive, FILES))

@@ -7,11 +7,10 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value
 
 from corpora import raw_reader, sentences_of, write
 from esnera_hf.errors import ConfigurationError, SourceError, SourceNotFoundError
+from esnera_hf.sources import files as files_module
 from esnera_hf.sources.build import SourceTerms, build_source
-from esnera_hf.sources.catalogue import NAMED_SOURCES
-from esnera_hf.sources.files import detect_format
 from esnera_hf.sources.hub import LoadedFromHub
-from esnera_hf.sources.load import check_names, load_source, source_name
+from esnera_hf.sources.load import load_each, load_source, load_sources, source_name
 from esnera_hf.sources.options import ReadingOptions
 
 COLUMNS = "Ann\tB-PER\nran\tO\n\nBob\tB-PER\nsat\tO\n"
@@ -30,103 +29,12 @@ def tagged(tags):
     return Dataset.from_dict({"tokens": [["a"] * len(row) for row in tags], "ner_tags": tags}, features)
 
 
-@pytest.mark.parametrize(
-    ("content", "form"),
-    [
-        (COLUMNS, "columns"),
-        (CLUENER, "json"),
-        ("\n \ufeff" + CLUENER, "columns"),
-        ("\ufeff\n" + CLUENER, "json"),
-        ('{ "text": "a"}', "json"),
-        (BOSON, "boson"),
-        ("无\n" * 150 + BOSON, "boson"),
-        ("{\tO\nx\tB-PER\n}\tO\n", "columns"),
-        ("{{\tO\nx\tB-PER\n}}\tO\n", "columns"),
-    ],
-)
-def test_formats_are_told_apart(tmp_path, content, form):
-    assert detect_format(write(tmp_path / "a", content)) == form
-
-
-@pytest.mark.parametrize(
-    ("content", "expected"),
-    [
-        (COLUMNS, [("Annran", [(0, 1, "PER")]), ("Bobsat", [(0, 1, "PER")])]),
-        (CLUENER, [("王五好", [(0, 2, "name")])]),
-        (BOSON, [("在北京。", [(1, 3, "location")]), ("到上海。", [(1, 3, "location")])]),
-    ],
-)
-def test_a_file(tmp_path, content, expected):
-    source = load_source(write(tmp_path / "mine.v1.txt", content))
-    assert source.name == "mine"
-    assert sorted(sentences_of(source)) == sorted(expected)
-    assert source.notes == ("only train is labelled: cut by text into train, validation and test (seed 42)",)
-
-
 def test_a_name_can_be_given(tmp_path):
     path = write(tmp_path / "a=b.txt", COLUMNS)
     assert load_source(f"mine={tmp_path / 'a=b.txt'}").name == "mine"
     assert load_source(str(path)).name == "a=b"
     assert load_source(path, name="other").name == "other"
     assert load_source(f"mine={path}", name="other").name == "other"
-
-
-def test_a_known_name_brings_its_terms(tmp_path):
-    path = write(tmp_path / "x.txt", BOSON)
-    source = load_source(f"boson={path}")
-    assert source.license == NAMED_SOURCES["boson"].license
-    assert source.language == "zh"
-
-
-def test_a_folder(tmp_path):
-    folder = tmp_path / "corpus"
-    write(folder / "data" / "x.train", COLUMNS)
-    write(folder / "data" / "x.dev", COLUMNS.replace("Ann", "Eve"))
-    write(folder / "data" / "x.test", COLUMNS.replace("Ann", "Joe"))
-    write(folder / "README.md", "about")
-    write(folder / "LICENSE", "free")
-    write(folder / ".hidden.test", "x")
-    source = load_source(folder)
-    assert source.name == "corpus"
-    assert source.notes == ()
-    firsts = [source.dataset[split]["tokens"][0][0] for split in ("train", "validation", "test")]
-    assert firsts == ["Ann", "Eve", "Joe"]
-
-
-def test_a_folder_with_one_file(tmp_path, monkeypatch):
-    write(tmp_path / "corpus" / "all.conll", COLUMNS)
-    monkeypatch.chdir(tmp_path / "corpus")
-    assert load_source(".").name == "corpus"
-
-
-def test_a_folder_with_two_files_for_a_split(tmp_path):
-    write(tmp_path / "c" / "a.train", COLUMNS)
-    write(tmp_path / "c" / "b.train", COLUMNS)
-    with pytest.raises(SourceError, match=r"a\.train, b\.train all look like the train split of c"):
-        load_source(tmp_path / "c")
-
-
-def test_a_folder_with_files_of_two_kinds_and_no_splits(tmp_path):
-    for name in ("a.txt", "b.conll"):
-        write(tmp_path / "c" / name, COLUMNS)
-    with pytest.raises(
-        SourceError, match=r"c: expected files whose names say their split .*found a\.txt, b\."
-    ):
-        load_source(tmp_path / "c")
-
-
-def test_a_folder_without_data(tmp_path):
-    write(tmp_path / "c" / "README.md", "about")
-    with pytest.raises(SourceError, match="c: no file that could hold data"):
-        load_source(tmp_path / "c")
-
-
-def test_files_without_split_names_are_pooled(tmp_path):
-    for name in ("a.txt", "b.txt"):
-        write(tmp_path / "c" / name, COLUMNS)
-    source = load_source(tmp_path / "c")
-    assert sorted(text for text, _ in sentences_of(source)) == ["Annran", "Annran", "Bobsat", "Bobsat"]
-    assert source.notes[0] == "2 files without a split in their names, read as one"
 
 
 def test_a_known_name_is_looked_up_in_the_data_folder(tmp_path, monkeypatch):
@@ -276,41 +184,13 @@ def test_options_reach_the_reader(tmp_path):
         load_source(records, options=ReadingOptions(tag_column="none"))
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"format": "xml"}, "format='xml': expected one of columns, json, cluener, boson, brackets"),
-        ({"scheme": "BIO"}, "scheme='BIO': expected one of IOB1, IOB2"),
-    ],
-)
-def test_options_check_themselves(options, message):
-    with pytest.raises(ConfigurationError, match=message):
-        ReadingOptions(**options)
-
-
-def test_a_tag_column_of_the_wrong_kind(tmp_path):
-    with pytest.raises(ConfigurationError, match=r"the columns of x\.txt have numbers, not names"):
-        load_source(write(tmp_path / "x.txt", COLUMNS), options=ReadingOptions(tag_column="ner"))
-    lines = write(tmp_path / "x.jsonl", '{"tokens": ["a"], "tags": ["B-x"]}\n')
-    with pytest.raises(ConfigurationError, match=r"the records of x\.jsonl have names, not numbers"):
-        load_source(lines, options=ReadingOptions(tag_column=1))
-    markup = write(tmp_path / "x.boson", "{{a:x}}\n")
-    with pytest.raises(ConfigurationError, match=r"x\.boson is read as boson, which has no tag columns"):
-        load_source(markup, options=ReadingOptions(tag_column=1))
-    with pytest.raises(ConfigurationError, match="a dataset's columns have names, not numbers"):
-        load_source(tagged([[1]]), name="d", options=ReadingOptions(tag_column=1))
-
-
 def test_datasets():
+    with pytest.raises(ConfigurationError, match="a dataset has no name of its own"):
+        load_source(tagged([[1]]))
     rows = tagged([[0, 1]] * 2)
     source = load_source(DatasetDict({"train": rows, "dev": rows, "test": rows}), name="d")
     assert sentences_of(source) == [("aa", [(1, 2, "x")])] * 6
     assert sentences_of(load_source(rows, name="d")) == [("aa", [(1, 2, "x")])] * 2
-
-
-def test_a_dataset_needs_a_name():
-    with pytest.raises(ConfigurationError, match="a dataset has no name of its own"):
-        load_source(tagged([[1]]))
 
 
 @pytest.mark.parametrize("splits", [("train", "extra"), ("dev", "validation")])
@@ -325,65 +205,6 @@ def test_a_broken_row_of_a_dataset_names_split_and_row():
         load_source(DatasetDict({"test": rows}), name="d")
 
 
-def source(name, text="ab", label="x"):
-    reader = raw_reader((text, [(0, 1, label)]))
-    return build_source(SourceTerms(name), {"train": reader, "validation": reader, "test": reader})
-
-
-def test_sources_that_can_be_told_apart():
-    check_names([source("a"), source("b", "cd")])
-    check_names({"a": source("a"), "b": source("b", "cd")}.values())
-
-
-def test_two_sources_of_one_name():
-    with pytest.raises(ConfigurationError, match="two sources are called 'a'"):
-        check_names([source("a"), source("a", "cd")])
-
-
-def test_labels_of_two_sources_that_read_alike():
-    with pytest.raises(ConfigurationError, match="'a:b:c' may be a label of 'a' or of 'a:b'"):
-        check_names([source("a", label="b:c"), source("a:b", "cd", label="c")])
-    check_names([source("a", label="b:c"), source("a:b", "cd", label="d")])
-
-
-def test_one_source_twice():
-    with pytest.raises(
-        ConfigurationError, match="'a' and 'b' hold the same sentences with the same annotation"
-    ):
-        check_names(iter([source("a"), source("b")]))
-
-
-def test_byte_order_marks_and_line_ends_are_noted(tmp_path):
-    path = tmp_path / "data.txt"
-    path.write_bytes(b"\xef\xbb\xbfAnn\tB-PER\r\n\r\nran\tO\r\n\r\nBob\tB-PER\r\n")
-    notes = load_source(path, name="mine").notes
-    assert notes[:2] == ("data.txt: a byte order mark, left out", "data.txt: CRLF line ends")
-
-
-def test_files_that_happen_to_have_a_known_name_get_none_of_its_terms(tmp_path):
-    folder = tmp_path / "weibo"
-    folder.mkdir()
-    (folder / "train.txt").write_text("Ann\tB-PER\n\n" * 3, encoding="utf-8")
-    assert load_source(folder).license.name == "unknown"
-    assert load_source(f"weibo={folder}").license.name == "cc-by-sa-3.0"
-
-
-def test_a_split_of_a_known_corpus_under_another_name_is_not_left_out(tmp_path):
-    folder = tmp_path / "conll2003"
-    folder.mkdir()
-    for split in ("train", "dev", "test"):
-        (folder / f"{split}.txt").write_text(f"Ann\tB-PER\n{split}\tO\n\n", encoding="utf-8")
-    source = load_source(folder)
-    assert [source.dataset[split]["tokens"][0][1] for split in source.dataset] == ["train", "dev", "test"]
-
-
-def test_a_language_that_is_given_counts(tmp_path):
-    path = write(tmp_path / "mine.conll", "Ann\tB-X\nran\tO\n\n" * 3)
-    assert load_source(path, options=ReadingOptions(language="fi")).language == "fi"
-    with pytest.raises(ConfigurationError, match="language='Finnish!': expected a BCP 47 code"):
-        ReadingOptions(language="Finnish!")
-
-
 @pytest.mark.parametrize("given", ["mine.conll", "other=mine.conll", "folder"])
 def test_a_source_is_called_as_it_will_be(tmp_path, monkeypatch, given):
     monkeypatch.chdir(tmp_path)
@@ -391,3 +212,193 @@ def test_a_source_is_called_as_it_will_be(tmp_path, monkeypatch, given):
     for path in (tmp_path / "mine.conll", tmp_path / "folder" / "train.conll"):
         write(path, "Ann\tB-X\nran\tO\n\n" * 3)
     assert source_name(given) == load_source(given).name
+
+
+@pytest.mark.parametrize(
+    ("content", "expected", "language"),
+    [
+        (COLUMNS, [("Annran", [(0, 1, "PER")]), ("Bobsat", [(0, 1, "PER")])], ""),
+        (CLUENER, [("王五好", [(0, 2, "name")])], "zh"),
+        (BOSON, [("在北京。", [(1, 3, "location")]), ("到上海。", [(1, 3, "location")])], "zh"),
+    ],
+)
+def test_a_file(tmp_path, content, expected, language):
+    path = write(tmp_path / "mine.v1.txt", b"\xef\xbb\xbf" + content.replace("\n", "\r\n").encode())
+    source = load_source(path)
+    assert (source.name, source.language) == ("mine", language)
+    assert sorted(sentences_of(source)) == sorted(expected)
+    assert source.notes == (
+        "mine.v1.txt: a byte order mark, left out",
+        "mine.v1.txt: CRLF line ends",
+        "only train is labelled: cut by text into train, validation and test (seed 42)",
+    )
+    assert load_source(path, options=ReadingOptions(language="fi")).language == "fi"
+
+
+@pytest.mark.parametrize(
+    ("folder", "files", "text", "license"),
+    [
+        ("weibo", {"train.txt": "Ann\tB-PER\n\nx\tO\n"}, "{}", "unknown"),
+        ("weibo", {"train.txt": "Ann\tB-PER\n\nx\tO\n"}, "weibo={}", "cc-by-sa-3.0"),
+        (
+            "conll2003",
+            {f"{split}.txt": f"Ann\tB-PER\n{split}\tO\n" for split in ("train", "dev")},
+            "{}",
+            "unknown",
+        ),
+        (
+            "boson",
+            {"origindata.txt": BOSON, "license.txt": "授权协议\n".encode("gb18030") * 20},
+            "{}",
+            "BosonNLP",
+        ),
+        ("x", {"x.txt": BOSON}, "boson={}", "BosonNLP"),
+    ],
+)
+def test_files_that_happen_to_have_a_known_name_get_none_of_its_terms(tmp_path, folder, files, text, license):
+    for name, content in files.items():
+        write(tmp_path / folder / name, content)
+    assert load_source(text.format(tmp_path / folder)).license.name == license
+
+
+def test_a_known_corpus_with_two_files_for_a_split(tmp_path):
+    for name in ("msra_train_bio.txt", "msra_train.txt", "msra_test.txt"):
+        write(tmp_path / "msra" / name, COLUMNS)
+    with pytest.raises(
+        SourceError, match=r"msra_train\.txt, msra_train_bio\.txt all look like the train split"
+    ):
+        load_source(tmp_path / "msra")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"format": "xml"}, "format='xml': expected one of columns, json, cluener, boson, brackets"),
+        ({"scheme": "BIO"}, "scheme='BIO': expected one of IOB1, IOB2"),
+        ({"language": "Finnish!"}, "language='Finnish!': expected a BCP 47 code"),
+    ],
+)
+def test_options_check_themselves(options, message):
+    with pytest.raises(ConfigurationError, match=message):
+        ReadingOptions(**options)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "column", "message"),
+    [
+        ("x.txt", COLUMNS, "ner", r"the columns of x\.txt have numbers, not names"),
+        (
+            "x.jsonl",
+            '{"tokens": ["a"], "tags": ["B-x"]}',
+            1,
+            r"the records of x\.jsonl have names, not numbers",
+        ),
+        ("x.boson", BOSON, 1, r"x\.boson is read as boson, which has no tag columns"),
+        ("", "", 1, "a dataset's columns have names, not numbers"),
+    ],
+)
+def test_a_tag_column_of_the_wrong_kind(tmp_path, name, content, column, message):
+    data = write(tmp_path / name, content) if name else tagged([[1]])
+    with pytest.raises(ConfigurationError, match=message):
+        load_source(data, name="d", options=ReadingOptions(tag_column=column))
+
+
+@pytest.fixture
+def corpus(tmp_path, monkeypatch):
+    """A folder that is large enough to be cached."""
+    monkeypatch.setattr(files_module, "_WORTH_CACHING", 0)
+    for split in ("train", "dev", "test"):
+        write(tmp_path / "corpus" / f"{split}.txt", f"Ann\tB-PER\n{split}\tO\n\nBob\tI-PER\n")
+    return tmp_path / "corpus"
+
+
+def facts(source):
+    rows = {split: (part[:], part._fingerprint) for split, part in source.dataset.items()}
+    return {**vars(source), "dataset": rows}
+
+
+def test_files_that_did_not_change_are_not_read_again(corpus, monkeypatch):
+    before = facts(load_source(corpus))
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            "esnera_hf.sources.readers.columns.ColumnFile.__call__", lambda self: pytest.fail("read")
+        )
+        assert facts(load_source(corpus)) == before
+    assert load_source(f"other={corpus}").dataset["train"]["source"][0] == "other"
+    write(corpus / "dev.txt", "Eve\tB-LOC\n")
+    assert load_source(corpus).labels == ("LOC", "PER")
+    write(corpus / "dev.txt", "Ann\tB-PER\ndev\tO\n\nBob\tI-PER\n")
+    assert facts(load_source(corpus)) == before
+
+
+def test_a_file_that_may_not_be_read_and_holds_no_data_is_no_obstacle(corpus, monkeypatch):
+    before = facts(load_source(corpus))
+    monkeypatch.setattr(
+        files_module.hashlib, "file_digest", lambda *_: (_ for _ in ()).throw(PermissionError())
+    )
+    assert files_module.content_digest(corpus) is None
+    assert load_source(corpus).fingerprint == load_source(corpus).fingerprint
+    assert facts(load_source(corpus))["repairs"] == before["repairs"]
+
+
+def source(name, text="ab", label="x"):
+    reader = raw_reader((text, [(0, 1, label)]), ("cc", []), ("dd", []))
+    return build_source(SourceTerms(name), {"train": reader, "validation": reader, "test": reader})
+
+
+@pytest.mark.parametrize(
+    ("sources", "options", "message"),
+    [
+        ("ab", {}, "sources='ab': expected a list of at least one source"),
+        ([], {}, "expected a list of at least one source"),
+        ([source("a")], {"least": 2}, "expected a list of at least two sources to align"),
+        ([source("a"), 3], {}, "source 3: expected a known name, a path"),
+        ([tagged([[1]])], {}, "a Dataset has no name"),
+        (["x", "y", "x"], {}, "given twice: x"),
+        ([source("a")], {"max_samples": 0}, "max_samples=0: expected a positive number"),
+        ([source("a")], {"seed": -1}, "seed=-1: expected a whole number from 0"),
+        ([source("a"), source("a", "ef")], {}, "two sources are called 'a'"),
+        ([source("a"), source("b")], {}, "'a' and 'b' hold the same sentences with the same annotation"),
+        (
+            [source("a", label="b:c"), source("a:b", "ef", label="c")],
+            {},
+            "'a:b:c' may be a label of 'a' or of 'a:b'",
+        ),
+        ([source("a", label="b:c"), source("a:b", "ef", label="d")], {}, None),
+    ],
+)
+def test_sources_that_cannot_be_told_apart_or_are_none(sources, options, message):
+    if message is None:
+        load_sources(sources, **options)
+        return
+    with pytest.raises(ConfigurationError, match=message):
+        load_sources(sources, **options)
+
+
+def test_several_sources_are_sorted_sampled_and_loaded_once():
+    loaded = load_sources([source("b"), source("a", "ef")], 2, seed=1)
+    assert [(one.name, one.max_samples, len(one.dataset["train"])) for one in loaded] == [
+        ("a", 2, 2),
+        ("b", 2, 2),
+    ]
+    first, second = source("b"), source("a", "ef")
+    assert load_each([first, second]) == [first, second]
+    assert load_source(first) is first
+    with pytest.raises(ConfigurationError, match="name='c': the source is loaded and called 'b'"):
+        load_source(first, name="c")
+    with pytest.raises(ConfigurationError, match="Put a single one in brackets"):
+        load_each("b")
+
+
+def test_a_source_can_be_cut_to_a_sample(tmp_path):
+    path = write(tmp_path / "c.txt", "".join(f"Ann{n}\tB-PER\n\n" for n in range(40)))
+    options = ReadingOptions(seed=3)
+    sampled = load_source(path, options=options, max_samples=2)
+    assert sampled.fingerprint == load_source(path, options=options).sample(2, 3).fingerprint
+    assert repr(sampled) == (
+        "NerSource('c': train 2, validation 2, test 2 sentences, a sample of at most 2 a split; 1 labels; "
+        "unknown (sharing not stated))"
+    )
+    whole = load_source(path, max_samples=100)
+    assert (whole.max_samples, whole.origin) == (None, str(path))
+    assert whole.summary.to_dict()["max_samples"] is None

@@ -113,6 +113,39 @@ def read(path, **options):
             [(["a", "a", "b", "b"], [(0, 1, "X")]), (["b"], [(0, 1, "X")])],
             id="repeated words where blank lines part sentences",
         ),
+        pytest.param(
+            "中\tB-LOC\n国\tE-LOC\n人\tS-RACE\n好\tO\n",
+            [(["中", "国", "人", "好"], [(0, 2, "LOC"), (2, 3, "RACE")])],
+            id="BIOES",
+        ),
+        pytest.param(
+            "中 B-LOC\n国 M-LOC\n人 E-LOC\n李 W-PER\n",
+            [(["中", "国", "人", "李"], [(0, 3, "LOC"), (3, 4, "PER")])],
+            id="BMEWO",
+        ),
+        pytest.param(
+            "A\tperson-actor\nB\tperson-actor\nC\tart-film\n.\tO\n",
+            [(["A", "B", "C", "."], [(0, 2, "person-actor"), (2, 3, "art-film")])],
+            id="Few-NERD",
+        ),
+        pytest.param(
+            "A\tB-product name\nB\tI-product name\nC\tB-GPE.NOM\nD\tB-人名\nE\tB-a-b\n.\tO\n",
+            [([*"ABCDE."], [(0, 2, "product name"), (2, 3, "GPE.NOM"), (3, 4, "人名"), (4, 5, "a-b")])],
+            id="odd labels",
+        ),
+        *(
+            pytest.param(
+                f"-DOCSTART- -X- O O\n\nA N I-NP {tag}-PER\nB N B-NP B-PER\nC N I-NP O\nD N I-NP {tag}-PER\n",
+                [([*"ABCD"], [(0, 1, "PER"), (1, 2, "PER"), (3, 4, "PER")])],
+                id=f"CoNLL-2003, {scheme}",
+            )
+            for tag, scheme in (("I", "IOB1"), ("B", "IOB2"))
+        ),
+        pytest.param(
+            "A\tB-LOC\tO\nB\tI-LOC\tB-LOCpart\nC\tB-PER\tO\nD\tO\tO\n",
+            [([*"ABCD"], [(0, 2, "LOC"), (2, 3, "PER"), (1, 2, "LOCpart")])],
+            id="kindred layers",
+        ),
     ],
 )
 def test_layouts(tmp_path, text, expected):
