@@ -99,44 +99,17 @@ class LabelOverlap:
 
 
 @dataclass(frozen=True)
-class NameConflict:
-    """Two labels of one name whose mentions the sources treat differently.
-
-    Attributes:
-        first: the one.
-        second: the other.
-        first_share: how much of the first is annotated as the second where it
-            occurs in the second's source, in [0, 1].
-        second_share: the other way round.
-        examples: mentions of either that the other source annotates otherwise
-            or not at all.
-    """
-
-    first: LabelRef
-    second: LabelRef
-    first_share: float
-    second_share: float
-    examples: tuple[str, ...]
-
-    def __str__(self) -> str:
-        return (
-            f"same name, different meaning? {self.first} and {self.second}: "
-            f"{self.first_share:.0%} and {self.second_share:.0%} of their mentions agree; "
-            f"e.g. {', '.join(self.examples)}"
-        )
-
-
-@dataclass(frozen=True)
 class MentionOverlap:
     """Mention overlap of every ordered pair of sources; ``str()`` gives what people read.
 
     Attributes:
         overlaps: one for each label and other source.
-        conflicts: labels of one name that seem to differ in meaning.
+        conflicts: sentences on labels of one name that seem to differ in meaning, with
+            mentions that the other source annotates otherwise or not at all.
     """
 
     overlaps: tuple[LabelOverlap, ...]
-    conflicts: tuple[NameConflict, ...] = ()
+    conflicts: tuple[str, ...] = ()
 
     def matrix(self, labels: Sequence[LabelRef]) -> NDArray[np.float64]:
         """Return how much of each label's mentions the other sources annotate alike. shape: (labels, labels)
@@ -165,7 +138,7 @@ class MentionOverlap:
     def __str__(self) -> str:
         width = max((display_width(str(overlap.label)) for overlap in self.overlaps), default=0)
         lines = [f"{pad(str(o.label), width)}  in {o.other}: {o}" for o in self.overlaps]
-        return "\n".join([*lines, *map(str, self.conflicts)])
+        return "\n".join([*lines, *self.conflicts])
 
     __repr__ = __str__
 
@@ -313,7 +286,8 @@ def _examples(counts: Mapping[_Form, Counter[_Kind]], kind: _Kind) -> tuple[str,
     return tuple(text for _, text in heapq.nsmallest(_EXAMPLES, ranked))
 
 
-def _conflicts(sources: Sequence[NerSource], overlaps: Sequence[LabelOverlap]) -> Iterator[NameConflict]:
+def _conflicts(sources: Sequence[NerSource], overlaps: Sequence[LabelOverlap]) -> Iterator[str]:
+    """Yield a sentence on each two labels of one name whose mentions the sources treat differently."""
     by_key = {(overlap.label, overlap.other): overlap for overlap in overlaps}
     for one, two in combinations(sources, 2):
         for first in one.label_refs:
@@ -323,10 +297,11 @@ def _conflicts(sources: Sequence[NerSource], overlaps: Sequence[LabelOverlap]) -
                 there, back = by_key[first, second.source], by_key[second, first.source]
                 shares = there.share.get(second.label, 0.0), back.share.get(first.label, 0.0)
                 if min(there.found, back.found) >= ENOUGH_FORMS and max(shares) < CONFLICT:
-                    examples = dict.fromkeys(
-                        [*_otherwise(there, second.label), *_otherwise(back, first.label)]
+                    examples = [*_otherwise(there, second.label), *_otherwise(back, first.label)]
+                    yield (
+                        f"same name, different meaning? {first} and {second}: {shares[0]:.0%} and {shares[1]:.0%} of "
+                        f"their mentions agree; e.g. {', '.join(list(dict.fromkeys(examples))[: 2 * _EXAMPLES])}"
                     )
-                    yield NameConflict(first, second, *shares, tuple(examples)[: 2 * _EXAMPLES])
 
 
 def _otherwise(overlap: LabelOverlap, label: str) -> Iterator[str]:
