@@ -16,8 +16,8 @@ import hashlib
 import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from itertools import accumulate, chain
 
 import numpy as np
@@ -42,8 +42,6 @@ _COMPARED = 50
 _CHARACTERS = 1 << 15
 #: Candidate pairs, and sentences whose annotation is looked at, at a time.
 _AT_ONCE = 20_000
-#: Levelled tokens in memory at a time.
-_TOKENS = 100_000
 _EXAMPLES, _LONGEST_EXAMPLE = 3, 80
 
 #: Accents that stand alone, which are quotation marks in many a text, become a space and a mark under NFKC.
@@ -159,17 +157,16 @@ def find_duplicates(sources: Sequence[SourceLike]) -> Duplicates:
         SourceNotFoundError, SourceError: a source cannot be found or read.
         ConfigurationError: what is given is no list of sources.
     """
-    pairs = find_pairs(load_each(sources))
-    places = pairs.texts.places_of(np.union1d(pairs.first, pairs.second))
+    texts, pairs = find_pairs(load_each(sources))
+    places = texts.places_of(np.unique(pairs[:, :2]))
     shown = {
         number: shorten(join_tokens(sentence.tokens[: _LONGEST_EXAMPLE + 1]), _LONGEST_EXAMPLE)
-        for number, sentence in pairs.texts.sentences_of(np.unique(pairs.first))
+        for number, sentence in texts.sentences_of(np.unique(pairs[:, 0]))
     }
-    columns = (pairs.first, pairs.second, pairs.exact, pairs.conflict)
     return Duplicates(
         tuple(
-            Duplicate(places[first], places[second], exact, conflict, shown[first])
-            for first, second, exact, conflict in zip(*(c.tolist() for c in columns), strict=True)
+            Duplicate(places[first], places[second], bool(exact), bool(conflict), shown[first])
+            for first, second, exact, conflict in pairs.tolist()
         )
     )
 
@@ -189,14 +186,7 @@ def normalize(text: str) -> str:
     )
 
 
-class _Levelling(dict[str, str]):
-    """Levelled tokens, worked out once each while there are not too many."""
-
-    def __missing__(self, token: str) -> str:
-        if len(self) >= _TOKENS:
-            self.clear()
-        levelled = self[token] = normalize(token)
-        return levelled
+_level = lru_cache(maxsize=100_000)(normalize)
 
 
 class Texts:
@@ -214,7 +204,6 @@ class Texts:
         self._sources = [source for source in sources for _ in source.dataset]
         self.parts: list[Part] = [(source.name, split) for source in sources for split in source.dataset]
         self.ends = list(accumulate(len(rows) for source in sources for rows in source.dataset.values()))
-        self._levelling = _Levelling()
 
     def __len__(self) -> int:
         return self.ends[-1] if self.ends else 0
@@ -260,7 +249,7 @@ class Texts:
         """Return the entities of a sentence as spans of characters of its levelled text."""
         if not sentence.entities:
             return ()
-        ends = list(accumulate((len(self._levelling[token]) for token in sentence.tokens), initial=0))
+        ends = list(accumulate((len(_level(token)) for token in sentence.tokens), initial=0))
         return tuple((ends[e.start], ends[e.end], e.label) for e in sentence.entities)
 
     def _by_part(self, numbers: _Numbers) -> Iterator[tuple[int, _Numbers]]:
@@ -271,44 +260,28 @@ class Texts:
     def _keys(self, rows: Dataset) -> Iterator[list[str]]:
         for (lists,) in batches(rows, "tokens"):
             tokens = pc.list_flatten(lists).dictionary_encode()
-            levelled = pa.array([self._levelling[t] for t in tokens.dictionary.to_pylist()], pa.string())
+            levelled = pa.array([_level(t) for t in tokens.dictionary.to_pylist()], pa.string())
             offsets = pa.array(list_offsets(lists), pa.int32())
             joined = pc.binary_join(pa.ListArray.from_arrays(offsets, levelled.take(tokens.indices)), "")
             yield joined.to_pylist()
 
 
-@dataclass(frozen=True)
-class DuplicatePairs:
-    """Pairs of sentences with the same or nearly the same text, in the order of the sentences.
-
-    Attributes:
-        first: number of the one.
-        second: number of the other, which is larger.
-        exact: whether their levelled texts are equal.
-        conflict: exact, and annotated in a way that cannot both be right.
-        texts: the sentences.
-    """
-
-    first: _Numbers
-    second: _Numbers
-    exact: NDArray[np.bool_]
-    conflict: NDArray[np.bool_]
-    texts: Texts = field(repr=False)
-
-
-def find_pairs(sources: Sequence[NerSource]) -> DuplicatePairs:
-    """Find the pairs of :func:`find_duplicates`, by the numbers of their sentences.
+def find_pairs(sources: Sequence[NerSource]) -> tuple[Texts, _Numbers]:
+    """Find the pairs of :func:`find_duplicates`.
 
     Args:
         sources: one or more sources of different names.
+
+    Returns:
+        The sentences, and for each pair, in their order, the numbers of the two, the
+        smaller first, and whether it is exact and in conflict. shape: (pairs, 4)
     """
     texts = Texts(sources)
     digests, hashes = _read(texts)
     groups = _Groups(texts, digests)
     near = _near_firsts(texts, groups, hashes)
     blocks = [np.array(block, dtype=np.int64).reshape(-1, 4) for block in _pairs(texts, groups, near)]
-    found = np.unique(np.concatenate(blocks), axis=0) if blocks else np.empty((0, 4), dtype=np.int64)
-    return DuplicatePairs(found[:, 0], found[:, 1], found[:, 2] > 0, found[:, 3] > 0, texts)
+    return texts, np.unique(np.concatenate([np.empty((0, 4), dtype=np.int64), *blocks]), axis=0)
 
 
 def _read(texts: Texts) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
@@ -501,19 +474,3 @@ def jaccard(one: str, other: str) -> float:
     """Return the Jaccard similarity of the character 4-grams of two texts of at least four characters."""
     first, second = ({text[i : i + _GRAM] for i in range(len(text) - _GRAM + 1)} for text in (one, other))
     return len(first & second) / len(first | second)
-
-
-__all__ = [
-    "NEAR",
-    "SHORTEST",
-    "Duplicate",
-    "DuplicatePairs",
-    "Duplicates",
-    "Part",
-    "Place",
-    "Texts",
-    "find_duplicates",
-    "find_pairs",
-    "jaccard",
-    "normalize",
-]

@@ -48,23 +48,24 @@ def find_leaks(sources: Sequence[NerSource]) -> tuple[Leak, ...]:
         inside its source, where there are any; test before validation, the same
         text before nearly the same. In the order of the sources.
     """
-    pairs = find_pairs(sources)
-    source = np.array([index for index, source in enumerate(sources) for _ in source.dataset], dtype=np.int64)
-    order = np.array([_ORDER[split] for _, split in pairs.texts.parts], dtype=np.int64)
-    first, second = pairs.texts.part_of(pairs.first), pairs.texts.part_of(pairs.second)
-    swapped = order[second] < order[first]
-    place = np.where(swapped, pairs.second, pairs.first)
-    because = np.where(swapped, pairs.first, pairs.second)
-    left_out = source[first] != source[second]
-    weight = 2 * np.maximum(order[first], order[second]) + pairs.exact
+    texts, pairs = find_pairs(sources)
+    first, second, exact, _ = pairs.T
+    parts = texts.part_of(pairs[:, :2])  # shape: (pairs, 2), as those below
+    source = np.array([index for index, source in enumerate(sources) for _ in source.dataset])[parts]
+    order = np.array([_ORDER[split] for _, split in texts.parts])[parts]
+    swapped = order[:, 1] < order[:, 0]
+    place, because = np.where(swapped, second, first), np.where(swapped, first, second)
     # For each sentence and kind of leak, its first pair of the largest weight.
-    key = 2 * place + left_out
+    weight = 2 * order.max(axis=1) + exact
+    key = 2 * place + (source[:, 0] != source[:, 1])
     ranked = np.lexsort((-weight, key))
-    ranked = ranked[order[first[ranked]] != order[second[ranked]]]
+    ranked = ranked[order[ranked, 0] != order[ranked, 1]]
     best = ranked[np.flatnonzero(np.diff(key[ranked], prepend=-1))]
-    places = pairs.texts.places_of(np.union1d(place[best], because[best]))
-    columns = (place[best].tolist(), because[best].tolist(), pairs.exact[best].tolist())
-    return tuple(Leak(places[leak], places[twin], same) for leak, twin, same in zip(*columns, strict=True))
+    places = texts.places_of(np.union1d(place[best], because[best]))
+    columns = (place[best].tolist(), because[best].tolist(), exact[best].tolist())
+    return tuple(
+        Leak(places[leak], places[twin], bool(same)) for leak, twin, same in zip(*columns, strict=True)
+    )
 
 
 def left_out_of_train(leaks: Sequence[Leak]) -> dict[str, set[str]]:
