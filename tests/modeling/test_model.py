@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,6 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForTokenClassification
 
 from builders import WINDOW
-from esnera_hf.errors import EncoderError
 from esnera_hf.modeling.encoders import load_encoder
 from esnera_hf.modeling.hub_code.configuration_crf_tagger import CrfTaggerConfig
 from esnera_hf.modeling.hub_code.modeling_crf_tagger import CrfTagger
@@ -152,21 +150,3 @@ def test_tags_survive_the_configuration_file(tmp_path: Path) -> None:
     assert loaded.label2id == {tag: index for index, tag in enumerate(tags)}
     assert loaded.window_length == 7
     assert json.loads((tmp_path / "config.json").read_text())["model_type"] == "esnera-crf-tagger"
-
-
-def test_a_model_that_also_writes_is_no_encoder(encoder_folder: Path, tmp_path: Path) -> None:
-    folder = shutil.copytree(encoder_folder, tmp_path / "t5")
-    (folder / "config.json").write_text('{"model_type": "t5"}')
-    with pytest.raises(
-        EncoderError, match=r"t5' is an encoder-decoder model\. Expected an encoder such as BERT"
-    ):
-        load_encoder(str(folder))
-
-
-def test_an_encoder_that_cannot_fill_up_a_batch(encoder_folder: Path, tmp_path: Path) -> None:
-    folder = shutil.copytree(encoder_folder, tmp_path / "bare")
-    tokenizer = load_encoder(str(encoder_folder))[1]
-    tokenizer.pad_token = None
-    tokenizer.save_pretrained(folder)
-    with pytest.raises(EncoderError, match=r"bare' has no padding piece\. Expected an encoder such as BERT"):
-        load_encoder(str(folder))

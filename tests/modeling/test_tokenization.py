@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
@@ -14,13 +17,16 @@ from transformers import PreTrainedTokenizerFast
 
 from builders import VANISHING, make_tokenizer
 from esnera_hf.errors import EncoderError
-from esnera_hf.modeling.hub_code.windows import Window, read_spans
+from esnera_hf.modeling import tokenization
+from esnera_hf.modeling.hub_code.windows import Window, encoder_inputs, pad, read_spans
 from esnera_hf.modeling.tokenization import (
     EntityReader,
     WordTokenizer,
+    batches_by_length,
     chain_tags,
     join_sentences,
     join_windows,
+    mixed_precision,
     read_entities,
 )
 from esnera_hf.tagging import Entity, entities_from_tags
@@ -347,3 +353,48 @@ def test_the_windows_of_each_sentence_are_joined(sentences: list[list[str]]) -> 
         own = [i for i, window in enumerate(windows) if window.sentence == index]
         expected.append(join_windows([windows[i] for i in own], [found[i] for i in own]))
     assert list(join_sentences(len(sentences), windows, found)) == expected
+
+
+def windows_of(*lengths: int) -> list[Window]:
+    return [Window(index, [0] * length, [], []) for index, length in enumerate(lengths)]
+
+
+def test_batches_of_so_many_rows() -> None:
+    assert list(batches_by_length(windows_of(3, 9, 1, 9, 4), 2)) == [[1, 3], [4, 0], [2]]
+
+
+def test_batches_of_so_many_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tokenization, "_PIECES_ON_CPU", 10)
+    assert list(batches_by_length(windows_of(2, 12, 5, 2, 4, 3, 1))) == [[1], [2, 4], [5, 0, 3], [6]]
+    assert list(batches_by_length([])) == []
+
+
+def test_padding() -> None:
+    rows = [[4, 5, 6], [], [7]]
+    assert pad(rows, -1).tolist() == [[4, 5, 6], [-1, -1, -1], [7, -1, -1]]
+    inputs = encoder_inputs(rows, 9)
+    assert inputs["input_ids"].tolist() == [[4, 5, 6], [9, 9, 9], [7, 9, 9]]
+    assert inputs["attention_mask"].tolist() == [[1, 1, 1], [0, 0, 0], [1, 0, 0]]
+    assert {tensor.dtype for tensor in inputs.values()} == {torch.int64}
+
+
+@pytest.mark.parametrize(
+    ("kind", "supported", "expected"),
+    [("cpu", True, None), ("cuda", False, None), ("cuda", True, torch.bfloat16)],
+)
+def test_bfloat16_only_on_gpus_made_for_it(
+    monkeypatch: pytest.MonkeyPatch, kind: str, supported: bool, expected: torch.dtype | None
+) -> None:
+    monkeypatch.setattr(tokenization, "device", lambda: torch.device(kind))
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: supported)
+    entered: list[tuple[str, torch.dtype]] = []
+
+    @contextmanager
+    def autocast(name: str, dtype: torch.dtype) -> Iterator[None]:
+        entered.append((name, dtype))
+        yield
+
+    monkeypatch.setattr(torch, "autocast", autocast)
+    with mixed_precision():
+        pass
+    assert entered == ([("cuda", expected)] if expected else [])

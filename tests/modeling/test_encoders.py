@@ -1,4 +1,4 @@
-"""Pretrained encoders that are not quite like BERT, and what is no encoder at all."""
+"""Pretrained encoders that are not quite like BERT, what is no encoder at all, and vectors of mentions."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from tokenizers.trainers import BpeTrainer
@@ -20,9 +22,11 @@ from transformers import (
     RobertaModel,
 )
 
+from builders import VANISHING, make_source, row
 from esnera_hf.errors import EncoderError
 from esnera_hf.modeling.encoders import (
     RECORD_FILE,
+    MentionEncoder,
     hidden_size,
     load_encoder,
     window_length,
@@ -157,3 +161,56 @@ def test_a_tagger_is_no_encoder(tmp_path: Path) -> None:
         EncoderError, match=r"it is a tagger, not an encoder; it was trained from me/bert. Pass "
     ):
         hidden_size(str(tmp_path))
+
+
+def test_a_mention_is_the_mean_of_the_states_of_its_pieces(encoder_folder: Path) -> None:
+    encoder = MentionEncoder(str(encoder_folder))
+    rows = [
+        row(f"xyz/B-PER {VANISHING}/I-PER anna/I-PER met lima/B-LOC"),
+        row("nothing here"),
+        row(f"{VANISHING}/B-PER met oslo/B-LOC"),
+    ]
+    batches = list(encoder.mention_vectors(make_source("s", {"train": rows}).sentences("train")))
+    assert [label for names, _ in batches for label in names] == ["PER", "LOC", "LOC"]
+
+    def states(words: list[str]) -> torch.Tensor:
+        inputs = encoder.words.tokenizer(words, is_split_into_words=True, return_tensors="pt")
+        with torch.no_grad():
+            return encoder.model(**inputs).last_hidden_state[0]
+
+    first, last = states(["xyz", "anna", "met", "lima"]), states(["met", "oslo"])
+    assert len(first) == 2 + 3 + 1 + 1 + 4
+    expected = [first[1:5].mean(0), first[6:10].mean(0), last[2:3].mean(0)]
+    vectors = np.concatenate([part for _, part in batches])
+    np.testing.assert_allclose(vectors, torch.stack(expected).numpy(), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("text", "labels"),
+    [(f"{VANISHING}/B-PER met", []), ("the people met " * 60 + "anna/B-PER bruno/I-PER", ["PER"])],
+)
+def test_mentions_without_pieces_and_far_into_a_sentence(
+    encoder_folder: Path, text: str, labels: list[str]
+) -> None:
+    sentences = make_source("s", {"train": [row(text)]}).sentences("train")
+    ((names, vectors),) = MentionEncoder(str(encoder_folder)).mention_vectors(sentences)
+    assert (names, vectors.shape) == (labels, (len(labels), 24))
+    assert np.isfinite(vectors).all()
+
+
+def test_a_model_that_also_writes_is_no_encoder(encoder_folder: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(encoder_folder, tmp_path / "t5")
+    (folder / "config.json").write_text('{"model_type": "t5"}')
+    with pytest.raises(
+        EncoderError, match=r"t5' is an encoder-decoder model\. Expected an encoder such as BERT"
+    ):
+        load_encoder(str(folder))
+
+
+def test_an_encoder_that_cannot_fill_up_a_batch(encoder_folder: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(encoder_folder, tmp_path / "bare")
+    tokenizer = load_encoder(str(encoder_folder))[1]
+    tokenizer.pad_token = None
+    tokenizer.save_pretrained(folder)
+    with pytest.raises(EncoderError, match=r"bare' has no padding piece\. Expected an encoder such as BERT"):
+        load_encoder(str(folder))
