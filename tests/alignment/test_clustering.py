@@ -120,16 +120,11 @@ def test_no_partition_is_better_and_constraints_are_met(data: st.DataObject) -> 
 
 
 @given(data=st.data())
-def test_neither_the_order_nor_the_names_play_a_part(data: st.DataObject) -> None:
-    labels, weights = problem = data.draw(problems(most=9))
+def test_the_order_of_the_labels_plays_no_part(data: st.DataObject) -> None:
+    labels, weights = data.draw(problems(most=9))
     order = data.draw(st.permutations(range(len(labels))))
-    groups = partition_labels(labels, weights)
-    assert partition_labels([labels[i] for i in order], weights[np.ix_(order, order)]) == groups
-    source_names = dict(zip("abc", data.draw(st.permutations("abc")), strict=True))
-    label_names = dict(zip("wxyz", data.draw(st.permutations("wxyz")), strict=True))
-    renamed = [LabelRef(source_names[source], label_names[label]) for source, label in labels]
-    moved = partition_labels(renamed, weights)
-    assert score(moved, (renamed, weights)) == pytest.approx(score(groups, problem))
+    moved = partition_labels([labels[i] for i in order], weights[np.ix_(order, order)])
+    assert moved == partition_labels(labels, weights)
 
 
 def random_weights(seed: int, sources: int = 4, each: int = 3) -> NDArray[np.float64]:
@@ -144,29 +139,6 @@ def random_weights(seed: int, sources: int = 4, each: int = 3) -> NDArray[np.flo
 
 def total(weights: NDArray[np.float64], clusters: Sequence[Sequence[int]]) -> float:
     return float(sum(weights[np.ix_(cluster, cluster)].sum() / 2 for cluster in clusters))
-
-
-@pytest.mark.parametrize("seed", range(2))
-def test_an_integer_programme_finds_the_same_optimum(seed: int) -> None:
-    """Pairs are variables; of three pairs of three labels never exactly two are inside groups."""
-    optimize = pytest.importorskip("scipy.optimize")
-    weights = random_weights(seed)
-    pairs = {pair: number for number, pair in enumerate(combinations(range(len(weights)), 2))}
-    rows = []
-    for i, j, k in combinations(range(len(weights)), 3):
-        three = [pairs[i, j], pairs[i, k], pairs[j, k]]
-        for lone in three:
-            row = np.zeros(len(pairs))
-            row[three], row[lone] = 1, -1
-            rows.append(row)
-    allowed = [float(np.isfinite(weights[pair])) for pair in pairs]
-    solved = optimize.milp(
-        [-weights[pair] if np.isfinite(weights[pair]) else 0 for pair in pairs],
-        integrality=np.ones(len(pairs)),
-        bounds=optimize.Bounds(0, np.array(allowed)),
-        constraints=optimize.LinearConstraint(np.array(rows), ub=1),
-    )
-    assert total(weights, best_clusters(weights)) == pytest.approx(-solved.fun, abs=1e-6)
 
 
 @pytest.mark.parametrize("seed", [17, 18, 45], ids=["sum linkage", "swaps", "average linkage"])

@@ -34,19 +34,6 @@ def test_a_small_tree() -> None:
     assert PRODUCTS.order == ("PER", "PRODUCT", "book", "novel", "film", "car")
     assert PRODUCTS.ancestors("novel") == ("book", "PRODUCT")
     assert PRODUCTS.descendants("PRODUCT") == ("book", "novel", "film")
-    assert (PRODUCTS.children("PRODUCT"), PRODUCTS.children("film")) == (("book", "film"), ())
-    assert (PRODUCTS.root("novel"), PRODUCTS.root("car")) == ("PRODUCT", "car")
-
-
-def test_the_nearest() -> None:
-    assert PRODUCTS.nearest({"PRODUCT", "novel"}) == {
-        "novel": "novel",
-        "book": "PRODUCT",
-        "PRODUCT": "PRODUCT",
-        "film": "PRODUCT",
-    }
-    assert PRODUCTS.nearest({"film"}) == {"film": "film"}
-    assert PRODUCTS.nearest(()) == {}
 
 
 @pytest.mark.parametrize(
@@ -82,9 +69,7 @@ def test_against_brute_force(tree: LabelTree) -> None:
     for label in tree.labels:
         below = sorted(position[name] for name in tree.descendants(label))
         assert below == list(range(position[label] + 1, position[label] + 1 + len(below)))
-    flat = LabelTree(tree.labels, {})
-    assert flat.order == tuple(tree.labels)
-    assert flat.nearest(tree.labels[:2]) == {label: label for label in tree.labels[:2]}
+    assert LabelTree(tree.labels, {}).order == tuple(tree.labels)
 
 
 @given(tree=forests(), data=st.data())

@@ -18,7 +18,7 @@ from esnera_hf.similarity.matrix import Agreement, PairEvidence
 from esnera_hf.tagging import LabelRef
 
 ODD_NAMES = (
-    *("NO", "null", "~", "1e3", "2024-01-01", "a: b", "- x", "人名", "x@y", "#"),
+    *("NO", "null", "~", "1e3", "2024-01-01", "a: b", "- x", "人名", "x@y", "#", "<<", "=", "?"),
     *("'\"", "\x07", " ", "é\n", "a\x85b", "\u2028", "\nversion: 2"),
 )
 
@@ -71,18 +71,10 @@ def test_text() -> None:
     assert LabelMapping.from_yaml(text) == made
 
 
-def test_odd_names_survive(tmp_path: Path) -> None:
-    entries = tuple(MappedLabel(LabelRef(name, name[::-1]), name) for name in ODD_NAMES)
-    made = LabelMapping(ODD_NAMES, entries)
-    made.save(tmp_path / "mapping.yaml")
-    assert LabelMapping.load(tmp_path / "mapping.yaml") == made
-
-
 @given(data=st.data())
 def test_any_mapping_survives(data: st.DataObject) -> None:
-    text = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12) | st.sampled_from(
-        ["NO", "null", "2024", "~", "1e3", "<<", "=", "?", "- a", "a: b"]
-    )
+    text = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
+    text |= st.sampled_from(ODD_NAMES)
     names = data.draw(st.lists(text.filter(lambda name: name != "O"), min_size=1, max_size=4, unique=True))
     share = st.none() | st.floats(-1, 1)
     agreement = st.builds(Agreement, st.integers(0, 5), st.integers(5, 9))
@@ -174,39 +166,14 @@ def compared(semantic: str, matched: int) -> str:
         (GOOD, "just text", 1, "no version"),
         (GOOD, "", 1, "no version"),
         ("- ORG", "- [ORG", 7, "not valid YAML"),
-        (
-            "method: equivalence",
-            "method: typed",
-            2,
-            "found 'typed', expected one of equivalence, greedy, manual",
-        ),
-        (
-            "method: equivalence",
-            "lambda: much",
-            2,
-            "lambda: expected a number, or null where it is unknown, found",
-        ),
+        ("method: equivalence", "method: typed", 2, "found 'typed', expected one of equivalence"),
+        ("method: equivalence", "lambda: much", 2, "lambda: expected a number, or null"),
         ("method: equivalence", "lambda: .inf", 2, "found .inf, which YAML reads as a number"),
         ("method: equivalence", "lambda: " + "9" * 5000, 2, "which YAML reads as a number"),
-        (
-            "method: equivalence",
-            "merge: tree",
-            2,
-            "unknown key 'merge', expected one of version, unified_labels",
-        ),
+        ("method: equivalence", "merge: tree", 2, "unknown key 'merge', expected one of"),
         ("relation: equal", "relation: like", 11, "relation: found 'like', expected one of equal, subset"),
-        (
-            "unified: LOC",
-            "unified: LOK",
-            12,
-            "found 'LOK', expected a name of unified_labels. Did you mean 'LOC'",
-        ),
-        (
-            "unified: LOC",
-            "unified:",
-            12,
-            "expected text (NO, null, 2024 and the like in quotes), found nothing",
-        ),
+        ("unified: LOC", "unified: LOK", 12, "expected a name of unified_labels. Did you mean 'LOC'"),
+        ("unified: LOC", "unified:", 12, "the like in quotes), found nothing"),
         ("unified: LOC", "unifed: LOC", 12, "Did you mean 'unified'?"),
         (", unified: LOC", "", 12, "the key unified is missing"),
         ("label: x, ", "", 11, "the key label is missing"),
@@ -215,49 +182,24 @@ def compared(semantic: str, matched: int) -> str:
         ("- LOC\n", "- LOC\n- O\n", 6, "'outside'"),
         ("- LOC\n", "- LOC\n- ''\n", 6, "expected a name"),
         ("- LOC\n", "- LOC\n- NO\n", 6, "found NO, which YAML reads as true or false"),
-        (
-            "label: x",
-            "label: null",
-            11,
-            "label: expected text (NO, null, 2024 and the like in quotes), found null",
-        ),
+        ("label: x", "label: null", 11, "the like in quotes), found null"),
         ("label: x", "label: 2024", 11, "found 2024, which YAML reads as a number"),
         ("label: x", "label: 2024-01-01", 11, "found '2024-01-01', which YAML reads as 'timestamp'"),
-        (
-            "label: x",
-            "label: !!python/name:os.system x",
-            11,
-            "name:os.system'. Put text in quotes and remove tags",
-        ),
+        ("label: x", "label: !!python/name:os.system x", 11, "Put text in quotes and remove tags"),
         ("label: x", "? [label]: x", 11, "expected text as a key, found a list or mapping"),
         ("label: y", "label: x", 12, "'a:x' is mapped twice, first in line 11"),
-        (
-            "unified: LOC}",
-            "unified: LOC, unified: ORG}",
-            12,
-            "the key 'unified' stands twice, first in line 12",
-        ),
+        ("unified: LOC}", "unified: LOC, unified: ORG}", 12, "'unified' stands twice, first in line 12"),
         ("locked: true", "locked: perhaps", 13, "expected true or false, found the text 'perhaps'"),
         ("- {source: a, label: x", "- x\n- {source: a, label: x", 11, "an entry: expected a mapping"),
         ("unified: ORG", "unified: &anchor ORG, mentions: *anchor", 11, "found the alias *anchor"),
-        (
-            "unified: ORG",
-            "unified: ORG, mentions: -3",
-            11,
-            "mentions: expected a whole number from 0, found -3",
-        ),
+        ("unified: ORG", "unified: ORG, mentions: -3", 11, "a whole number from 0, found -3"),
         ("relation: equal", "relation: " + "[" * 500 + "]" * 500, 11, "inside each other"),
         ("\n- ORG\n- LOC\n- CITY\n", " ORG\n", 3, "unified_labels: expected a list, found the text 'ORG'"),
         ("unified: ORG", 'unified: "\\UFFFFFFFF"', 11, "not valid YAML"),
         ("unified: ORG", "unified: \x07", 11, "found U+0007, which needs an escape"),
         ("relation: equal", compared("x", 1), 11, "semantic: expected a number, or null where it is unknown"),
         ("relation: equal", compared("null", 3), 11, "found 3 matched of 2 predicted, expected no more"),
-        (
-            "CITY: LOC",
-            "CITY: LOK",
-            8,
-            "parents, 'CITY': found 'LOK', expected a name of unified_labels. Did you",
-        ),
+        ("CITY: LOC", "CITY: LOK", 8, "parents, 'CITY': found 'LOK', expected a name of"),
         ("  CITY: LOC", "  CIT: LOC", 8, "unknown key 'CIT', expected one of ORG, LOC, CITY"),
         ("ORG: LOC", "CITY: ORG", 9, "the key 'CITY' stands twice, first in line 8"),
         ("ORG: LOC", "LOC: CITY", 8, "'CITY' (line 8) → 'LOC' (line 9) → 'CITY' (line 8)"),
@@ -278,12 +220,14 @@ def test_a_bad_file_is_refused_with_the_line(
     assert str(caught.value).startswith(f"{file}, line {line}: ")
 
 
-def test_a_missing_or_undecodable_file_is_refused(tmp_path: Path) -> None:
+def test_a_missing_undecodable_or_huge_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(MappingError, match="the mapping cannot be read"):
         LabelMapping.load(tmp_path / "missing.yaml")
     (tmp_path / "latin.yaml").write_bytes("é".encode("latin-1"))
     with pytest.raises(MappingError, match="the mapping cannot be read"):
         LabelMapping.load(tmp_path / "latin.yaml")
+    with pytest.raises(MappingError, match="found 10,000,001 characters, expected at most 10,000,000"):
+        LabelMapping.from_yaml("#" * 10_000_001)
 
 
 @given(text=st.text(max_size=60) | st.text("-[]{}:,&*!|>'\"#\n abOversion2", max_size=60))
@@ -291,8 +235,3 @@ def test_any_text_is_read_or_refused(text: str) -> None:
     for candidate in (text, f"version: 2\nunified_labels: []\nlabels: []\n{text}", GOOD + text):
         with suppress(MappingError):
             LabelMapping.from_yaml(candidate)
-
-
-def test_what_is_too_large_is_refused() -> None:
-    with pytest.raises(MappingError, match="found 10,000,001 characters, expected at most 10,000,000"):
-        LabelMapping.from_yaml("#" * 10_000_001)

@@ -62,21 +62,6 @@ def test_a_label_in_no_group_is_refused() -> None:
         mapping_from_history(lost, matrix)
 
 
-def test_one_name_for_labels_that_become_one() -> None:
-    matrix = make_matrix({"a:title": 1, "b:title": 1}, {}, {("a:title", "b:title"): 0.9})
-    found = mapping_from_history(greedy_merge_path(matrix, 0.4, 0.4), matrix)
-    assert found.unified_labels == ("title",)
-    assert found.members("title") == (LabelRef("a", "title"), LabelRef("b", "title"))
-
-
-def test_nothing_known_of_a_label() -> None:
-    matrix = make_matrix({"a:x": 1, "b:y": 1}, {}, {})
-    found = mapping_from_history(greedy_merge_path(matrix, 0.4, 0.4), matrix)
-    assert [(entry.compared_with, entry.similarity, entry.evidence) for entry in found.entries] == [
-        (None, None, None)
-    ] * 2
-
-
 def test_a_label_is_shown_with_the_label_it_joined() -> None:
     matrix = make_matrix(
         {"a:x": 1, "b:y": 1, "c:z": 1},
