@@ -6,13 +6,7 @@ import pytest
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
 from huggingface_hub.utils import httpx
 
-from esnera_hf._internal.hub_errors import (
-    Kind,
-    classify,
-    explained,
-    first_line,
-    without_tokens,
-)
+from esnera_hf._internal.hub_errors import Kind, classify, explained, first_line, without_tokens
 from esnera_hf.errors import HubError
 
 REQUEST = httpx.Request("GET", "http://127.0.0.1/x")
@@ -85,15 +79,6 @@ def test_an_earlier_failure_that_was_dealt_with_does_not_count() -> None:
     assert classify(caught.value) is None
 
 
-@pytest.mark.parametrize(
-    ("header", "wait"), [("7", 7.0), ("100000", 300.0), ("tomorrow", None), ("nan", None), ("-5", None)]
-)
-def test_how_long_the_hub_asks_to_wait(header: str, wait: float | None) -> None:
-    failure = classify(raised(429, Retry_After=header))
-    assert failure is not None
-    assert failure.wait == wait
-
-
 def test_no_token_is_passed_on() -> None:
     error = HfHubHTTPError(
         "no",
@@ -108,15 +93,28 @@ def test_no_token_is_passed_on() -> None:
     assert first_line(ValueError("")) == "ValueError"
 
 
-def test_explained_in_one_line() -> None:
+@pytest.mark.parametrize(
+    ("error", "state"),
+    [
+        (
+            raised(429),
+            "the Hub asks to be called less often (429). Nothing was published. Wait a few minutes",
+        ),
+        (raised(503), "the Hub failed (503). Look there. The Hub has trouble: wait a few minutes"),
+    ],
+)
+def test_explained_in_one_line(error: Exception, state: str) -> None:
     with (
         pytest.raises(HubError) as caught,
-        explained("me/x", "committing", lambda: "Nothing was published.", lambda: "run the same again"),
+        explained("me/x", "committing", "run the same again", "Nothing was published.", "Look there."),
     ):
-        raise raised(429)
-    assert str(caught.value) == (
-        "me/x: committing: the Hub asks to be called less often (429). Nothing was published. "
-        "Wait a few minutes; then run the same again."
-    )
-    with pytest.raises(ZeroDivisionError), explained("me/x", "committing", lambda: "", lambda: "again"):
+        raise error
+    assert str(caught.value) == f"me/x: committing: {state}; then run the same again."
+
+
+def test_other_errors_and_interrupts_stay_what_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ZeroDivisionError), explained("me/x", "committing", "again"):
         _ = 1 / 0
+    with pytest.raises(KeyboardInterrupt), explained("me/x", "committing", "try again", "Nothing was sent."):
+        raise KeyboardInterrupt
+    assert capsys.readouterr().err == "me/x: interrupted while committing. Nothing was sent. Try again.\n"

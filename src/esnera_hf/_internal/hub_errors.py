@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
@@ -25,7 +24,6 @@ from esnera_hf.errors import HubError
 #: Everything that a call to the Hub may raise; :func:`classify` tells which of it is the Hub's doing.
 CLIENT_ERRORS = (HfHubHTTPError, httpx.HTTPError, OSError, RuntimeError, ValueError)
 
-_LONGEST_WAIT = 300.0
 _TOKEN = re.compile(r"hf_\w+")
 
 
@@ -74,13 +72,11 @@ class Failure:
     Attributes:
         kind: what can be done about it.
         what: what happened, half a sentence without a token in it.
-        wait: seconds after which the Hub asks to be called again.
         applied: whether the Hub may have done what was asked all the same.
     """
 
     kind: Kind
     what: str
-    wait: float | None = None
     applied: bool = False
 
     @property
@@ -101,7 +97,7 @@ def classify(error: BaseException) -> Failure | None:
             return Failure(Kind.REFUSED, first_line(link))
         for errors, kind, what, applied in _SILENCE:
             if isinstance(link, errors):
-                return Failure(kind, what.format(type(link).__name__), applied=applied)
+                return Failure(kind, what.format(type(link).__name__), applied)
         link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
     return None
 
@@ -119,37 +115,38 @@ def _from_answer(error: HfHubHTTPError | httpx.HTTPStatusError) -> Failure:
         (Kind.REFUSED, "the Hub refuses it", False) if status < 500 else (Kind.BROKEN, "the Hub failed", True)
     )
     kind, what, applied = _ANSWERS.get(status, other)
-    try:
-        wait = float(error.response.headers.get("Retry-After", ""))
-    except ValueError:
-        wait = math.nan
-    return Failure(kind, what + told, min(wait, _LONGEST_WAIT) if wait >= 0 else None, applied)
+    return Failure(kind, what + told, applied)
 
 
 @contextmanager
-def explained(repo_id: str, doing: str, safe: Callable[[], str], again: Callable[[], str]) -> Iterator[None]:
+def explained(repo_id: str, doing: str, again: str, safe: str = "", doubt: str = "") -> Iterator[None]:
     """Turn errors of the clients into a :class:`HubError` of one line: what happened, what is safe, what to do.
 
     Args:
         repo_id: what it is about.
         doing: what was being done, ``"committing"``.
-        safe: says what is in the repository now, ``""`` where nothing is written.
-        again: says what to do then, half a sentence.
+        again: what to do once the trouble is over, half a sentence.
+        safe: a sentence on what is in the repository now, empty where nothing is written.
+        doubt: the same where the Hub may have done what was asked all the same; ``safe`` if empty.
     """
     try:
         yield
     except KeyboardInterrupt:
-        then = again()
-        sentences = [f"{repo_id}: interrupted while {doing}.", safe(), f"{then[0].upper()}{then[1:]}."]
+        sentences = [
+            f"{repo_id}: interrupted while {doing}.",
+            doubt or safe,
+            f"{again[0].upper()}{again[1:]}.",
+        ]
         say(" ".join(filter(None, sentences)))
         raise
     except CLIENT_ERRORS as error:
         failure = None if isinstance(error, HubError) else classify(error)
         if failure is None:
             raise
-        what, done = failure.what.removesuffix("."), safe()
+        happened = f"{repo_id}: {doing}: {failure.what.removesuffix('.')}."
+        state = doubt if failure.applied and doubt else safe
         raise HubError(
-            f"{repo_id}: {doing}: {what}.{done and ' '}{done} {failure.advice}; then {again()}."
+            " ".join(filter(None, [happened, state, f"{failure.advice}; then {again}."]))
         ) from None
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -14,7 +14,7 @@ from huggingface_hub import HfApi, snapshot_download
 from huggingface_hub.errors import RepositoryNotFoundError
 
 from esnera_hf._internal.console import quiet_libraries, say
-from esnera_hf._internal.hub_errors import CLIENT_ERRORS, classify, explained
+from esnera_hf._internal.hub_errors import explained
 from esnera_hf.errors import HubError
 from esnera_hf.hub.readme import join_readme
 
@@ -254,23 +254,8 @@ class HubRepository:
                 "delete the repository or rewrite its history on the Hub."
             )
 
-    @contextmanager
-    def _explained(self, doing: str, doubt: str = "") -> Iterator[None]:
-        applied = False
-
-        def safe() -> str:
-            return doubt if applied and doubt else "Nothing was published."
-
-        with explained(self.repo_id, doing, safe, lambda: _AGAIN):
-            try:
-                yield
-            except KeyboardInterrupt:
-                applied = True
-                raise
-            except CLIENT_ERRORS as error:
-                failure = classify(error)
-                applied = failure is not None and failure.applied
-                raise
+    def _explained(self, doing: str, doubt: str = "") -> AbstractContextManager[None]:
+        return explained(self.repo_id, doing, _AGAIN, "Nothing was published.", doubt)
 
 
 def read_manifest(text: str) -> tuple[dict[str, Any], set[str]]:
@@ -307,7 +292,7 @@ def download_folder(
     Raises:
         HubError: there is no such repository, or it cannot be reached and was not fetched before.
     """
-    with explained(repo_id, "fetching it", lambda: "", lambda: "run the same again"), quiet_libraries():
+    with explained(repo_id, "fetching it", "run the same again"), quiet_libraries():
         return Path(
             snapshot_download(
                 repo_id, repo_type=kind, allow_patterns=list(files), revision=revision, token=token
