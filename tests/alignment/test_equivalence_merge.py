@@ -48,7 +48,7 @@ def test_equal_labels_become_one_and_parts_become_children() -> None:
     assert LabelMapping.from_yaml(mapping.to_yaml()) == mapping
 
 
-def test_what_holds_two_labels_of_a_source_is_above_both_though_each_seems_as_large() -> None:
+def test_what_contains_two_labels_of_a_source_is_above_both_though_each_seems_as_large() -> None:
     labels = dict.fromkeys(("a:artist", "a:other", "a:band", "b:PER", "c:person", "c:group"), 50)
     found = make_matrix(labels, {}, {})
     covered, mutual = np.full((6, 6), np.nan), np.full((6, 6), np.nan)
@@ -70,7 +70,7 @@ def test_what_holds_two_labels_of_a_source_is_above_both_though_each_seems_as_la
     assert not merge_equivalent(with_relations(found, mutual, covered)).parents
 
 
-def test_a_part_is_shown_beside_what_holds_it() -> None:
+def test_a_part_is_shown_beside_what_contains_it() -> None:
     found = matrix()
     mapping = merge_equivalent(found)
     work = LabelRef("coarse", "work")
@@ -82,16 +82,10 @@ def test_a_part_is_shown_beside_what_holds_it() -> None:
     assert shown[LabelRef("fine", "name")].compared_with == LabelRef("coarse", "PERSON")
 
 
-def test_wishes_hold() -> None:
+def test_constraints_hold() -> None:
     labels = matrix().labels
-    wishes = build_constraints(
-        labels,
-        None,
-        SchemaSettings(
-            cannot_link=[["fine:name", "coarse:PERSON"]], must_link=[["fine:book", "coarse:work"]]
-        ),
-    )
-    mapping = mapped(wishes)
+    asked = SchemaSettings({}, [["fine:book", "coarse:work"]], [["fine:name", "coarse:PERSON"]])
+    mapping = mapped(build_constraints(labels, None, asked))
     assert mapping["fine", "name"] != mapping["coarse", "PERSON"]
     assert mapping["fine", "book"] == mapping["coarse", "work"] == "work"
 
@@ -142,7 +136,7 @@ def test_no_other_label_takes_the_name_of_a_locked_one_that_none_bears() -> None
     assert mapping.parents["book"] == "film"
 
 
-def test_flat_merging_keeps_a_locked_tree_too() -> None:
+def test_greedy_merging_keeps_a_locked_tree_too() -> None:
     constraints = locked(edited({"book": "THING", "THING": "PERSON"}, "THING"))
     path = greedy_merge_path(matrix(), 0.4, 0.4, constraints)
     mapping = mapping_from_history(path, matrix(), constraints)
@@ -168,25 +162,10 @@ def test_what_is_to_stay_apart_is_no_part_by_way_of_others() -> None:
 
 
 def test_the_order_of_the_labels_plays_no_part() -> None:
-    first = matrix()
-    order = [3, 4, 0, 1, 2]
-    cells = np.ix_(order, order)
-    turned = SimilarityMatrix(
-        tuple(first.labels[i] for i in order),
-        first.support[order],
-        first.matched[cells],
-        first.predicted[cells],
-        first.semantic[cells],
-        first.overlap[cells],
-    )
+    found, order = matrix(), [3, 4, 0, 1, 2]
+    squares = (found.matched, found.predicted, found.semantic, found.overlap)
+    cells = (square[np.ix_(order, order)] for square in squares)
+    turned = SimilarityMatrix(tuple(found.labels[i] for i in order), found.support[order], *cells)
     one, other = mapped(), merge_equivalent(turned)
     assert one.parents == other.parents
     assert {e.label: e.unified for e in one.entries} == {e.label: e.unified for e in other.entries}
-
-
-def test_no_label_is_above_itself() -> None:
-    mapping = mapped()
-    for name in mapping.unified_labels:
-        assert name not in mapping.ancestors(name)
-    assert mapping.root("book") == "work"
-    assert mapping[LabelRef("fine", "film")] == "film"

@@ -43,6 +43,8 @@ def test_empirical_is_the_share_of_what_was_predicted(matrix: SimilarityMatrix) 
 def test_merged(matrix: SimilarityMatrix) -> None:
     expected = [[NAN, 0.6 * 0.5 + 0.4 * 0.7, 0.0], [0.6 * 0.5 + 0.4 * 0.25, NAN, NAN], [NAN, NAN, NAN]]
     np.testing.assert_allclose(matrix.combined(0.4), expected, rtol=1e-15)
+    np.testing.assert_array_equal(matrix.merge_score(0.4), matrix.combined(0.4))
+    np.testing.assert_array_equal(matrix.merge_score(None), matrix.equivalence)
 
 
 def test_sources_and_their_labels(matrix: SimilarityMatrix) -> None:
