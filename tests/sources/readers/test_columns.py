@@ -18,138 +18,105 @@ def read(path, **options):
     ]
 
 
+LAYOUTS = {
+    "spaces": ("Ann B-PER\nran O\n", "Ann|ran 0-1:PER"),
+    "runs of spaces": ("  Ann   B-PER \nran\tO\n", "Ann|ran 0-1:PER"),
+    "space in a token": ("New York\tB-LOC\n.\tO", "New York|. 0-1:LOC"),
+    "space as a token": (" \tO\n한\tB-PS\n", " |한 1-2:PS"),
+    "empty token": ("\tO\na\tB-X\n", "|a 1-2:X"),
+    "tab at a line's end": ("a\tB-X\t\nb\tO\n", "a|b 0-1:X"),
+    "blank lines": ("a\tB-X\n\t\n \nb\tO\n", "a 0-1:X", "b"),
+    "no prefixes": ("a\tLOC\nb\tO\n", "a|b 0-1:LOC"),
+    "no prefixes, hyphen": ("a\tart-film\nb\tO\n", "a|b 0-1:art-film"),
+    "no O anywhere": ("a\tB-X\nb\tI-X\n", "a|b 0-2:X"),
+    "CoNLL-2003": ("Ann NNP B-NP B-PER\nran VBD B-VP O\n", "Ann|ran 0-1:PER"),
+    "document markers": (
+        "-DOCSTART- -X- O O\n\nAnn NNP I-NP I-PER\n-DOCSTART- -X- O O\nran VBD I-VP O\n",
+        "Ann 0-1:PER",
+        "ran",
+    ),
+    "UNER": ("# text = Ann ran\n1\tAnn\tB-PER\t-\t-\n2\tran\tO\t-\t-\n", "Ann|ran 0-1:PER"),
+    "GermEval: layers, comments as wide as rows": (
+        "#\thttp://a.b\t[2010]\t\n1\tUni\tB-ORG\tO\n2\tBonn\tI-ORG\tB-LOC\n3\tLOC\tB-LOC\tO\n4\t.\tO\tO\n",
+        "Uni|Bonn|LOC|. 0-2:ORG 2-3:LOC 1-2:LOC",
+    ),
+    "KLUE": ("## CHAR\tNE_TAG\n## 1\t<한:PS>\n한\tB-PS\n#\tO\n", "한|# 0-1:PS"),
+    "hashtags, no prefixes": ("#a\tPER\n#\tO\nb\tO\n", "#a|#|b 0-1:PER"),
+    "comments as wide as rows, no prefixes": (
+        "# sent id 0\nAnn N x PER\n# N x O\n\n# sent id 1\nran V x O\n",
+        "Ann|# 0-1:PER",
+        "ran",
+    ),
+    "a sign": ("#\tSYM\n1\tNUM\nrocks\tO\n", "#|1|rocks 0-1:SYM 1-2:NUM"),
+    "word positions": ("口0\tB-X\n腔1\tI-X\n好0\tO\n", "口|腔|好 0-2:X"),
+    "no word positions": ("A1\tB-X\nB2\tI-X\nc\tO\n", "A1|B2|c 0-2:X"),
+    "zeros alone": ("口0\tB-X\n腔0\tO\n", "口0|腔0 0-1:X"),
+    "numbers are no word positions": (
+        "2019\tB-DATE\n2020\tB-DATE\n\n1998\tO\n12\tO\n",
+        "2019|2020 0-1:DATE 1-2:DATE",
+        "1998|12",
+    ),
+    "an empty layer": ("1\tBerlin\tB-LOC\tO\n2\tran\tO\tO\n", "Berlin|ran 0-1:LOC"),
+    "a comment where nothing is annotated": ("# sent1\nfoo O\nbar O\n", "foo|bar"),
+    "comments without a space": ("###MEDLINE:9\na\tB-X\n\n#12\nb\tO\n", "a 0-1:X", "b"),
+    "names of the columns": ("word\tlabel\na\tLOC\nb\tO\n", "a|b 0-1:LOC"),
+    "names of the columns, commas": ("Token,NER\na,B-X\nb,O\n", "a|b 0-1:X"),
+    "a column of sentences": (
+        "s1,Ann,B-X\ns1,ran,O\ns2,Bob,B-X\ns2,sat,O\n",
+        "Ann|ran 0-1:X",
+        "Bob|sat 0-1:X",
+    ),
+    "numbered sentences and names of the columns": (
+        "sentence_id\tword\ttag\n1\tAnn\tB-X\n1\tran\tO\n2\tBob\tB-X\n2\tsat\tO\n2\tup\tO\n",
+        "Ann|ran 0-1:X",
+        "Bob|sat|up 0-1:X",
+    ),
+    "sentences named in their first row": (
+        "Sentence #,Word,POS,Tag\nSentence: 1,Ann,N,B-X\n,ran,V,O\n,by,P,O\n"
+        'Sentence: 2,"a, b",N,B-X\n,sat,V,O\n,up,P,O\n',
+        "Ann|ran|by 0-1:X",
+        "a, b|sat|up 0-1:X",
+    ),
+    "repeated words where blank lines part sentences": (
+        "a\tN\tB-X\na\tN\tO\nb\tN\tO\nb\tN\tO\n\nb\tN\tB-X\n",
+        "a|a|b|b 0-1:X",
+        "b 0-1:X",
+    ),
+    "BIOES": ("中\tB-LOC\n国\tE-LOC\n人\tS-RACE\n好\tO\n", "中|国|人|好 0-2:LOC 2-3:RACE"),
+    "BMEWO": ("中 B-LOC\n国 M-LOC\n人 E-LOC\n李 W-PER\n", "中|国|人|李 0-3:LOC 3-4:PER"),
+    "Few-NERD": (
+        "A\tperson-actor\nB\tperson-actor\nC\tart-film\n.\tO\n",
+        "A|B|C|. 0-2:person-actor 2-3:art-film",
+    ),
+    "odd labels": (
+        "A\tB-product name\nB\tI-product name\nC\tB-GPE.NOM\nD\tB-人名\nE\tB-a-b\n.\tO\n",
+        "A|B|C|D|E|. 0-2:product name 2-3:GPE.NOM 3-4:人名 4-5:a-b",
+    ),
+    "CoNLL-2003, IOB1": (
+        "-DOCSTART- -X- O O\n\nA N I-NP I-PER\nB N B-NP B-PER\nC N I-NP O\nD N I-NP I-PER\n",
+        "A|B|C|D 0-1:PER 1-2:PER 3-4:PER",
+    ),
+    "CoNLL-2003, IOB2": (
+        "-DOCSTART- -X- O O\n\nA N I-NP B-PER\nB N B-NP B-PER\nC N I-NP O\nD N I-NP B-PER\n",
+        "A|B|C|D 0-1:PER 1-2:PER 3-4:PER",
+    ),
+    "kindred layers": (
+        "A\tB-LOC\tO\nB\tI-LOC\tB-LOCpart\nC\tB-PER\tO\nD\tO\tO\n",
+        "A|B|C|D 0-2:LOC 2-3:PER 1-2:LOCpart",
+    ),
+}
+
+
 @pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        pytest.param("Ann B-PER\nran O\n", [(["Ann", "ran"], [(0, 1, "PER")])], id="spaces"),
-        pytest.param("  Ann   B-PER \nran\tO\n", [(["Ann", "ran"], [(0, 1, "PER")])], id="runs of spaces"),
-        pytest.param("New York\tB-LOC\n.\tO", [(["New York", "."], [(0, 1, "LOC")])], id="space in a token"),
-        pytest.param(" \tO\n한\tB-PS\n", [([" ", "한"], [(1, 2, "PS")])], id="space as a token"),
-        pytest.param("\tO\na\tB-X\n", [(["", "a"], [(1, 2, "X")])], id="empty token"),
-        pytest.param("a\tB-X\t\nb\tO\n", [(["a", "b"], [(0, 1, "X")])], id="tab at a line's end"),
-        pytest.param("a\tB-X\n\t\n \nb\tO\n", [(["a"], [(0, 1, "X")]), (["b"], [])], id="blank lines"),
-        pytest.param("a\tLOC\nb\tO\n", [(["a", "b"], [(0, 1, "LOC")])], id="no prefixes"),
-        pytest.param("a\tart-film\nb\tO\n", [(["a", "b"], [(0, 1, "art-film")])], id="no prefixes, hyphen"),
-        pytest.param("a\tB-X\nb\tI-X\n", [(["a", "b"], [(0, 2, "X")])], id="no O anywhere"),
-        pytest.param(
-            "Ann NNP B-NP B-PER\nran VBD B-VP O\n", [(["Ann", "ran"], [(0, 1, "PER")])], id="CoNLL-2003"
-        ),
-        pytest.param(
-            "-DOCSTART- -X- O O\n\nAnn NNP I-NP I-PER\n-DOCSTART- -X- O O\nran VBD I-VP O\n",
-            [(["Ann"], [(0, 1, "PER")]), (["ran"], [])],
-            id="document markers",
-        ),
-        pytest.param(
-            "# text = Ann ran\n1\tAnn\tB-PER\t-\t-\n2\tran\tO\t-\t-\n",
-            [(["Ann", "ran"], [(0, 1, "PER")])],
-            id="UNER",
-        ),
-        pytest.param(
-            "#\thttp://a.b\t[2010]\t\n1\tUni\tB-ORG\tO\n2\tBonn\tI-ORG\tB-LOC\n3\tLOC\tB-LOC\tO\n4\t.\tO\tO\n",
-            [(["Uni", "Bonn", "LOC", "."], [(0, 2, "ORG"), (2, 3, "LOC"), (1, 2, "LOC")])],
-            id="GermEval: layers, comments as wide as rows",
-        ),
-        pytest.param(
-            "## CHAR\tNE_TAG\n## 1\t<한:PS>\n한\tB-PS\n#\tO\n", [(["한", "#"], [(0, 1, "PS")])], id="KLUE"
-        ),
-        pytest.param(
-            "#a\tPER\n#\tO\nb\tO\n", [(["#a", "#", "b"], [(0, 1, "PER")])], id="hashtags, no prefixes"
-        ),
-        pytest.param(
-            "# sent id 0\nAnn N x PER\n# N x O\n\n# sent id 1\nran V x O\n",
-            [(["Ann", "#"], [(0, 1, "PER")]), (["ran"], [])],
-            id="comments as wide as rows, no prefixes",
-        ),
-        pytest.param(
-            "#\tSYM\n1\tNUM\nrocks\tO\n", [(["#", "1", "rocks"], [(0, 1, "SYM"), (1, 2, "NUM")])], id="a sign"
-        ),
-        pytest.param(
-            "口0\tB-X\n腔1\tI-X\n好0\tO\n", [(["口", "腔", "好"], [(0, 2, "X")])], id="word positions"
-        ),
-        pytest.param(
-            "A1\tB-X\nB2\tI-X\nc\tO\n", [(["A1", "B2", "c"], [(0, 2, "X")])], id="no word positions"
-        ),
-        pytest.param("口0\tB-X\n腔0\tO\n", [(["口0", "腔0"], [(0, 1, "X")])], id="zeros alone"),
-        pytest.param(
-            "2019\tB-DATE\n2020\tB-DATE\n\n1998\tO\n12\tO\n",
-            [(["2019", "2020"], [(0, 1, "DATE"), (1, 2, "DATE")]), (["1998", "12"], [])],
-            id="numbers are no word positions",
-        ),
-        pytest.param(
-            "1\tBerlin\tB-LOC\tO\n2\tran\tO\tO\n", [(["Berlin", "ran"], [(0, 1, "LOC")])], id="an empty layer"
-        ),
-        pytest.param(
-            "# sent1\nfoo O\nbar O\n", [(["foo", "bar"], [])], id="a comment where nothing is annotated"
-        ),
-        pytest.param(
-            "###MEDLINE:9\na\tB-X\n\n#12\nb\tO\n",
-            [(["a"], [(0, 1, "X")]), (["b"], [])],
-            id="comments without a space",
-        ),
-        pytest.param(
-            "word\tlabel\na\tLOC\nb\tO\n", [(["a", "b"], [(0, 1, "LOC")])], id="names of the columns"
-        ),
-        pytest.param(
-            "Token,NER\na,B-X\nb,O\n", [(["a", "b"], [(0, 1, "X")])], id="names of the columns, commas"
-        ),
-        pytest.param(
-            "s1,Ann,B-X\ns1,ran,O\ns2,Bob,B-X\ns2,sat,O\n",
-            [(["Ann", "ran"], [(0, 1, "X")]), (["Bob", "sat"], [(0, 1, "X")])],
-            id="a column of sentences",
-        ),
-        pytest.param(
-            "sentence_id\tword\ttag\n1\tAnn\tB-X\n1\tran\tO\n2\tBob\tB-X\n2\tsat\tO\n2\tup\tO\n",
-            [(["Ann", "ran"], [(0, 1, "X")]), (["Bob", "sat", "up"], [(0, 1, "X")])],
-            id="numbered sentences and names of the columns",
-        ),
-        pytest.param(
-            "Sentence #,Word,POS,Tag\nSentence: 1,Ann,N,B-X\n,ran,V,O\n,by,P,O\n"
-            'Sentence: 2,"a, b",N,B-X\n,sat,V,O\n,up,P,O\n',
-            [(["Ann", "ran", "by"], [(0, 1, "X")]), (["a, b", "sat", "up"], [(0, 1, "X")])],
-            id="sentences named in their first row",
-        ),
-        pytest.param(
-            "a\tN\tB-X\na\tN\tO\nb\tN\tO\nb\tN\tO\n\nb\tN\tB-X\n",
-            [(["a", "a", "b", "b"], [(0, 1, "X")]), (["b"], [(0, 1, "X")])],
-            id="repeated words where blank lines part sentences",
-        ),
-        pytest.param(
-            "中\tB-LOC\n国\tE-LOC\n人\tS-RACE\n好\tO\n",
-            [(["中", "国", "人", "好"], [(0, 2, "LOC"), (2, 3, "RACE")])],
-            id="BIOES",
-        ),
-        pytest.param(
-            "中 B-LOC\n国 M-LOC\n人 E-LOC\n李 W-PER\n",
-            [(["中", "国", "人", "李"], [(0, 3, "LOC"), (3, 4, "PER")])],
-            id="BMEWO",
-        ),
-        pytest.param(
-            "A\tperson-actor\nB\tperson-actor\nC\tart-film\n.\tO\n",
-            [(["A", "B", "C", "."], [(0, 2, "person-actor"), (2, 3, "art-film")])],
-            id="Few-NERD",
-        ),
-        pytest.param(
-            "A\tB-product name\nB\tI-product name\nC\tB-GPE.NOM\nD\tB-人名\nE\tB-a-b\n.\tO\n",
-            [([*"ABCDE."], [(0, 2, "product name"), (2, 3, "GPE.NOM"), (3, 4, "人名"), (4, 5, "a-b")])],
-            id="odd labels",
-        ),
-        *(
-            pytest.param(
-                f"-DOCSTART- -X- O O\n\nA N I-NP {tag}-PER\nB N B-NP B-PER\nC N I-NP O\nD N I-NP {tag}-PER\n",
-                [([*"ABCD"], [(0, 1, "PER"), (1, 2, "PER"), (3, 4, "PER")])],
-                id=f"CoNLL-2003, {scheme}",
-            )
-            for tag, scheme in (("I", "IOB1"), ("B", "IOB2"))
-        ),
-        pytest.param(
-            "A\tB-LOC\tO\nB\tI-LOC\tB-LOCpart\nC\tB-PER\tO\nD\tO\tO\n",
-            [([*"ABCD"], [(0, 2, "LOC"), (2, 3, "PER"), (1, 2, "LOCpart")])],
-            id="kindred layers",
-        ),
-    ],
+    ("text", "expected"), [(text, expected) for text, *expected in LAYOUTS.values()], ids=LAYOUTS
 )
 def test_layouts(tmp_path, text, expected):
-    assert read(write(tmp_path / "a.txt", text)) == expected
+    """A sentence is written as its tokens, parted by bars, and its spans."""
+    found = [
+        "|".join(tokens) + "".join(f" {start}-{end}:{label}" for start, end, label in spans)
+        for tokens, spans in read(write(tmp_path / "a.txt", text))
+    ]
+    assert found == expected
 
 
 def test_word_positions_of_more_digits(tmp_path):

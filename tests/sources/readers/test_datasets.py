@@ -39,6 +39,20 @@ def spanned(texts, entities, label="label", text_column="text", span_column="ent
     return Dataset.from_dict({text_column: texts, span_column: rows}, features)
 
 
+def out_of_range():
+    """Return rows of which one holds a tag id that its feature has no name for."""
+    storage = tagged([["a"], ["b"]], [[0], [9]], feature=List(Value("int64"))).data
+    features = Features({"tokens": List(Value("string")), "ner_tags": List(ClassLabel(names=NAMES))})
+    return Dataset(storage.table.replace_schema_metadata(None)).cast(features)
+
+
+def labelled(label):
+    """Return a row with a span whose label is a number."""
+    span = {"start": Value("int64"), "end": Value("int64"), "label": ClassLabel(names=["loc", "org"])}
+    rows = [{"text": "上海", "entities": [{"start": 0, "end": 2, "label": label}]}]
+    return Dataset.from_list(rows, Features({"text": Value("string"), "entities": List(span)}))
+
+
 def read(dataset, **options):
     return [
         (s.tokens, s.spans and [(e.start, e.end, e.label) for e in s.spans])
@@ -46,24 +60,32 @@ def read(dataset, **options):
     ]
 
 
-@pytest.mark.parametrize("tag_column", ["ner_tags", "ner", "tags", "labels", "named_entities"])
-@pytest.mark.parametrize("token_column", ["tokens", "words"])
-def test_class_labels(token_column, tag_column):
-    assert read(tagged(TOKENS, TAGS, token_column=token_column, tag_column=tag_column)) == EXPECTED
+STRINGS = [[NAMES[tag] for tag in row] for row in TAGS]
 
 
-@pytest.mark.parametrize("string", [Value("string"), Value("large_string")])
-@pytest.mark.parametrize("sequence", [List, LargeList])
-def test_string_tags(string, sequence):
-    tags = [[NAMES[tag] for tag in row] for row in TAGS]
-    features = Features({"tokens": sequence(string), "ner_tags": sequence(string)})
-    assert read(Dataset.from_dict({"tokens": TOKENS, "ner_tags": tags}, features)) == EXPECTED
-
-
-@pytest.mark.parametrize("style", ["numpy", "torch"])
-def test_a_format_set_on_the_dataset_changes_nothing(style):
-    assert read(tagged(TOKENS, TAGS).with_format(style)) == EXPECTED
-    assert read(tagged(TOKENS, TAGS).with_format(None, columns=["ner_tags"])) == EXPECTED
+@pytest.mark.parametrize(
+    "dataset",
+    [
+        *(
+            tagged(TOKENS, TAGS, tag_column=name)
+            for name in ("ner_tags", "ner", "tags", "labels", "named_entities")
+        ),
+        tagged(TOKENS, TAGS, token_column="words"),
+        tagged(TOKENS, TAGS).with_format("numpy"),
+        tagged(TOKENS, TAGS).with_format("torch"),
+        tagged(TOKENS, TAGS).with_format(None, columns=["ner_tags"]),
+        *(
+            Dataset.from_dict(
+                {"tokens": TOKENS, "ner_tags": STRINGS},
+                Features(dict.fromkeys(("tokens", "ner_tags"), kind(string))),
+            )
+            for kind in (List, LargeList)
+            for string in (Value("string"), Value("large_string"))
+        ),
+    ],
+)
+def test_token_and_tag_columns(dataset):
+    assert read(dataset) == EXPECTED
 
 
 @pytest.mark.parametrize("scheme", PREFIXED_SCHEMES)
@@ -108,6 +130,9 @@ def test_the_row_and_the_repairs_of_a_sentence():
             tagged([["a", "b"], ["c"]], [["B-x", "I-x"], ["y"]], feature=List(Value("string"))),
             "row 1: tag 'y' is not of scheme IOB2",
         ),
+        (out_of_range(), "row 1, column 'ner_tags': tag id 9 is none of the 5 ids"),
+        (labelled(-1), "row 0: tag id -1 is none of the 2 ids"),
+        (labelled(None), "row 0: expected [start, end, label] or an object with integer offsets and a label"),
         (spanned(["ab"], [[(1, 3, "x")]]), "row 0: 'x' at [1, 3) lies outside the text of 2 characters"),
         (spanned(["ab"], [[(1, 1, "x")]]), "row 0: 'x' at [1, 1) lies outside"),
         (spanned(["ab"], [[(-1, 1, "x")]]), "row 0: 'x' at [-1, 1) lies outside"),
@@ -123,14 +148,6 @@ def test_a_broken_row_is_named(dataset, message):
     assert message in str(caught.value)
 
 
-def test_a_class_label_id_out_of_range():
-    storage = tagged([["a"], ["b"]], [[0], [9]], feature=List(Value("int64"))).data
-    features = Features({"tokens": List(Value("string")), "ner_tags": List(ClassLabel(names=NAMES))})
-    dataset = Dataset(storage.table.replace_schema_metadata(None)).cast(features)
-    with pytest.raises(SourceError, match="row 1, column 'ner_tags': tag id 9 is none of the 5 ids"):
-        read(dataset)
-
-
 @pytest.mark.parametrize("label", ["label", "type", "entity_group"])
 @pytest.mark.parametrize("span_column", ["entities", "spans"])
 def test_character_spans(label, span_column):
@@ -140,8 +157,13 @@ def test_character_spans(label, span_column):
     assert read(dataset) == [(list("上海好"), [(0, 2, "loc"), (0, 3, "x")]), (["b"], [])]
 
 
-def test_no_list_of_spans_is_no_annotation():
+def test_other_spans():
     assert read(spanned(["a b"], [None])) == [(["a", "b"], None)]
+    assert read(labelled(1)) == [(["上", "海"], [(0, 2, "org")])]
+    span = {"start": Value("int64"), "end": Value("int64"), "type": Value("string")}
+    features = Features({"tokens": List(Value("string")), "entities": List(span)})
+    rows = [{"tokens": ["Ann", "Lee", "ran"], "entities": [{"start": 0, "end": 2, "type": "PER"}]}]
+    assert read(Dataset.from_list(rows, features)) == [(["Ann", "Lee", "ran"], [(0, 2, "PER")])]
 
 
 def test_documents_of_sentences():
@@ -178,28 +200,6 @@ def test_a_struct_of_lists(named):
         read(Dataset.from_list(uneven, dataset.features))
 
 
-def test_class_labels_of_spans():
-    span = {"start": Value("int64"), "end": Value("int64"), "label": ClassLabel(names=["loc", "org"])}
-    features = Features({"text": Value("string"), "entities": List(span)})
-    rows = [{"text": "上海", "entities": [{"start": 0, "end": 2, "label": 1}]}]
-    assert read(Dataset.from_list(rows, features)) == [(["上", "海"], [(0, 2, "org")])]
-    rows[0]["entities"][0]["label"] = -1
-    with pytest.raises(SourceError, match="row 0: tag id -1 is none of the 2 ids"):
-        read(Dataset.from_list(rows, features))
-    rows[0]["entities"][0]["label"] = None
-    with pytest.raises(
-        SourceError, match=r"row 0: expected .* integer offsets and a label, found .*'label': None"
-    ):
-        read(Dataset.from_list(rows, features))
-
-
-def test_tokens_with_spans():
-    span = {"start": Value("int64"), "end": Value("int64"), "type": Value("string")}
-    features = Features({"tokens": List(Value("string")), "entities": List(span)})
-    rows = [{"tokens": ["Ann", "Lee", "ran"], "entities": [{"start": 0, "end": 2, "type": "PER"}]}]
-    assert read(Dataset.from_list(rows, features)) == [(["Ann", "Lee", "ran"], [(0, 2, "PER")])]
-
-
 @pytest.mark.parametrize(
     ("tags", "shown"),
     [([["1", "0"]], "'1', '0'"), ([["NNP", "VB"]], "'NNP', 'VB'"), ([["b-per", "o"]], "'b-per', 'o'")],
@@ -214,17 +214,6 @@ def test_tags_that_are_none_of_entities(tags, shown):
     numbers = List(ClassLabel(num_classes=2))
     with pytest.raises(SourceError, match="found '1', '0'"):
         read(tagged([["Ann", "ran"]], [[1, 0]], feature=numbers))
-
-
-def test_numbers_need_names():
-    dataset = tagged(TOKENS, TAGS, feature=List(Value("int64")))
-    assert read(dataset, tag_names=NAMES) == EXPECTED
-    with pytest.raises(SourceError, match="numbers without names need tag_names="):
-        read(dataset)
-    with pytest.raises(SourceError, match="row 2, column 'ner_tags': tag id 3 is none of the 2 ids"):
-        read(
-            tagged([["a"], ["a"], ["b"]], [[0], [1], [3]], feature=List(Value("int64"))), tag_names=NAMES[:2]
-        )
 
 
 @pytest.mark.parametrize(
@@ -242,3 +231,12 @@ def test_other_columns(columns):
     assert str(caught.value).startswith("corpus, split train: expected a column of tokens (tokens, words, ")
     assert all(repr(name) in str(caught.value) for name in columns)
     assert str(caught.value).endswith("numbers without names need tag_names=.")
+
+
+def test_numbers_need_names():
+    dataset = tagged(TOKENS, TAGS, feature=List(Value("int64")))
+    assert read(dataset, tag_names=NAMES) == EXPECTED
+    with pytest.raises(SourceError, match="numbers without names need tag_names="):
+        read(dataset)
+    with pytest.raises(SourceError, match="row 2, column 'ner_tags': tag id 3 is none of the 3 ids"):
+        read(dataset, tag_names=NAMES[:3])
