@@ -1,74 +1,371 @@
-"""Hub datasets, without a network: the loader is replaced."""
+"""Hub datasets read over the wire, from a server that can fail on demand."""
 
 from __future__ import annotations
 
+import io
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pyarrow.parquet as pq
 import pytest
-from datasets import Dataset, DatasetDict, Features, List, Value
+from datasets import ClassLabel, Dataset, Features, List, Value
+from huggingface_hub import constants
 
 from corpora import sentences_of
+from esnera_hf.errors import SourceError, SourceNotFoundError
 from esnera_hf.sources import hub
-from esnera_hf.sources.hub import LoadedFromHub
+from esnera_hf.sources.catalogue import NAMED_SOURCES
 from esnera_hf.sources.load import load_source
 from esnera_hf.sources.options import ReadingOptions
+from esnera_hf.sources.source import License, NerSource
+from hub_server import PARQUET_REF, HubServer, Repo, Waits, clients_inside
 
-COMMIT = "c" * 40
-ROWS = Dataset.from_dict({"tokens": [["a", "b"]], "ner_tags": [["B-x", "O"]]})
+CARD = "---\nlicense: cc-by-4.0\n---\n"
 
 
-@pytest.fixture(autouse=True)
-def _no_corpora(monkeypatch, tmp_path):
-    monkeypatch.delenv("ESNERA_DATA_DIR", raising=False)
-    monkeypatch.chdir(tmp_path)
+@pytest.fixture(scope="module")
+def running() -> Iterator[HubServer]:
+    with HubServer() as server:
+        yield server
 
 
 @pytest.fixture
-def answer(monkeypatch):
-    """Let the Hub answer, and return what it was asked."""
-
-    def install(*answers):
-        asked, queue = [], list(answers)
-
-        def load(repo_id, config, *, data_files, revision):
-            asked.append((repo_id, config, data_files, revision))
-            found = queue.pop(0)
-            if isinstance(found, Exception):
-                raise found
-            return found
-
-        def ask(repo_id, options):
-            files = dict(options.data_files) if options.data_files else None
-            return LoadedFromHub(DatasetDict(), commit=COMMIT), options.config, files
-
-        monkeypatch.setattr(hub, "load_dataset", load)
-        monkeypatch.setattr(hub, "_ask", ask)
-        return asked
-
-    return install
+def server(running: HubServer) -> HubServer:
+    running.reset()
+    return running
 
 
-def test_a_dataset_with_options(answer):
-    asked = answer(DatasetDict({"train": ROWS, "validation": ROWS, "test": ROWS}))
-    options = ReadingOptions(config="en", revision="v1", data_files={"train": "a.json"})
-    source = load_source("owner/name", options=options)
-    assert asked == [("owner/name", "en", {"train": "a.json"}, COMMIT)]
-    assert (source.name, source.summary.sentences["train"]) == ("name", 1)
-    answer(ROWS)
-    assert load_source("mine=owner/name").name == "mine"
+@pytest.fixture
+def waits(server, tmp_path, monkeypatch) -> Iterator[Waits]:
+    with clients_inside(server, tmp_path) as waited:
+        monkeypatch.chdir(tmp_path)
+        yield waited
 
 
-def test_cluener_as_on_the_hub(answer):
-    entity = {
-        "id": Value("int64"),
-        "entity": Value("string"),
-        "start_offset": Value("int64"),
-        "end_offset": Value("int64"),
-        "label": Value("string"),
+def parquet(word: str) -> bytes:
+    buffer = io.BytesIO()
+    table = Dataset.from_dict({"tokens": [[word, "b"]], "ner_tags": [["B-x", "O"]]}).data.table
+    pq.write_table(table, buffer)
+    return buffer.getvalue()
+
+
+def files(word: str = "a", folder: str = "data", card: str = CARD) -> dict[str, bytes | str]:
+    return {
+        "README.md": card,
+        **{
+            f"{folder}/{split}-00000-of-00001.parquet": parquet(f"{word}{split}")
+            for split in ("train", "test")
+        },
     }
-    features = Features({"text": Value("string"), "entities": List(entity)})
-    found = [{"id": 0, "entity": "王五", "start_offset": 0, "end_offset": 2, "label": "name"}]
-    rows = Dataset.from_list([{"text": "王五好", "entities": found}] * 2, features)
-    bare = Dataset.from_list([{"text": "无人", "entities": []}], features)
-    answer(DatasetDict({"train": rows, "validation": rows, "test": bare}))
-    source = load_source("cluener")
-    assert set(map(str, sentences_of(source))) == {"('王五好', [(0, 2, 'name')])"}
-    assert source.notes[0] == "test carries no annotation: not loaded"
+
+
+def first_word(source: NerSource, split: str = "train") -> str:
+    return source.dataset[split][0]["tokens"][0]
+
+
+@pytest.mark.usefixtures("waits")
+def test_a_dataset_its_commit_and_its_license(server):
+    repo = server.add_repo("dataset", "o/n", files())
+    source = load_source("o/n")
+    assert (source.name, first_word(source), first_word(source, "test")) == ("n", "atrain", "atest")
+    assert source.license == License("cc-by-4.0", True, "as tagged on the Hub: cc-by-4.0")
+    assert (source.provenance.hub_id, source.provenance.revision) == ("o/n", repo.head)
+    assert load_source("mine=o/n").name == "mine"
+    assert load_source("o/n", options=ReadingOptions(license="mit")).license.name == "mit"
+    assert server.unexpected == []
+
+
+@pytest.mark.parametrize(
+    ("card", "license"),
+    [
+        (None, ""),
+        ({"license": "unknown"}, ""),
+        ({"license": "cc-by-nd-4.0"}, "cc-by-nd-4.0"),
+        ({"license": "other", "license_name": "own-terms"}, "own-terms"),
+        ({"license": ["mit", "cc-by-4.0"]}, "mit, cc-by-4.0"),
+    ],
+)
+def test_the_license_of_a_card(card, license):
+    assert hub._license_of(SimpleNamespace(card_data=card)) == license
+
+
+@pytest.mark.usefixtures("waits")
+def test_revisions(server):
+    repo = server.add_repo("dataset", "o/n", files("old"))
+    old = repo.head
+    repo.tags["v1"] = old
+    repo.commit(files("branch"), revision="dev")
+    repo.commit(files("new"))
+    words = {
+        revision: first_word(load_source("o/n", options=ReadingOptions(revision=revision)))
+        for revision in (None, "main", "v1", old, "dev", "refs/heads/dev")
+    }
+    assert words == {
+        None: "newtrain",
+        "main": "newtrain",
+        "v1": "oldtrain",
+        old: "oldtrain",
+        "dev": "branchtrain",
+        "refs/heads/dev": "branchtrain",
+    }
+    with pytest.raises(SourceNotFoundError, match="'o/n': this Hub dataset has no revision 'v2'"):
+        load_source("o/n", options=ReadingOptions(revision="v2"))
+
+
+@pytest.mark.usefixtures("waits")
+def test_configurations_and_files(server):
+    configs = "configs:\n- {config_name: one, data_files: one/*}\n- {config_name: two, data_files: two/*}"
+    content = files("1", "one", f"---\n{configs}\n---\n") | {
+        "two/train-00000-of-00001.parquet": parquet("2train")
+    }
+    server.add_repo("dataset", "o/n", content)
+    assert first_word(load_source("o/n", options=ReadingOptions(config="two"))) == "2train"
+    chosen = ReadingOptions(data_files={"train": "one/test-*"})
+    assert first_word(load_source("o/n", options=chosen)) == "1test"
+    with pytest.raises(SourceError, match=r"cannot be loaded: Config name is missing. .*\['one', 'two'\]"):
+        load_source("o/n")
+    with pytest.raises(SourceError, match=r"BuilderConfig 'three' not found. Available: \['one', 'two'\]"):
+        load_source("o/n", options=ReadingOptions(config="three"))
+    with pytest.raises(SourceError, match=r"'o/n': the Hub dataset cannot be loaded"):
+        load_source("o/n", options=ReadingOptions(data_files={"train": "three/*"}))
+
+
+def script_repo(server: HubServer, *configs: str, split: str = "train") -> Repo:
+    repo = server.add_repo("dataset", "o/n", {"n.py": "import os", "README.md": CARD})
+    content = {f"{c}/{s}/0000.parquet": parquet(f"{c}-{s}") for c in configs for s in (split, "test")}
+    if configs:
+        repo.commit(content, revision=PARQUET_REF)
+    return repo
+
+
+@pytest.mark.usefixtures("waits")
+def test_a_script_dataset_is_read_from_its_parquet_branch(server):
+    repo = script_repo(server, "zh", "en")
+    for config in ("en", "zh", "en"):
+        source = load_source("o/n", options=ReadingOptions(config=config))
+        assert (first_word(source), first_word(source, "test")) == (f"{config}-train", f"{config}-test")
+        assert (source.license.name, source.provenance.revision) == ("cc-by-4.0", repo.refs[PARQUET_REF])
+        assert source.dataset["train"].num_rows == 1
+    for revision in (PARQUET_REF, repo.refs[PARQUET_REF], "main", repo.head):
+        options = ReadingOptions(config="zh", revision=revision)
+        assert first_word(load_source("o/n", options=options)) == "zh-train"
+    with pytest.raises(SourceError, match=r"config=None one is to be chosen of .* Hub dataset: en, zh"):
+        load_source("o/n")
+    with pytest.raises(SourceError, match=r"config='de' is not among .* Hub dataset: en, zh"):
+        load_source("o/n", options=ReadingOptions(config="de"))
+    old = repo.head
+    repo.commit({"n.py": "import sys"})
+    with pytest.raises(SourceError, match="is of the main branch, not of revision"):
+        load_source("o/n", options=ReadingOptions(config="zh", revision=old))
+    assert not server.requests("/resolve/.*n.py$", "GET")
+
+
+@pytest.mark.usefixtures("waits")
+def test_parquet_branches_that_are_partial_or_missing(server):
+    script_repo(server, "default", "other", split="partial-train")
+    source = load_source("o/n")
+    assert first_word(source) == "default-partial-train"
+    assert source.notes[0] == "the Hub's parquet copy holds only the first part of train"
+    script_repo(server)
+    with pytest.raises(
+        SourceError, match="made by a script, which is not run, and the Hub has no parquet copy"
+    ):
+        load_source("o/n")
+
+
+@pytest.mark.usefixtures("waits")
+def test_known_corpora(server):
+    words, ids = ["O", "B-PERSON", "I-PERSON", "B-GPE", "I-GPE"], [1, 2, 0, 3]
+    sentence = {"words": List(Value("string")), "named_entities": List(ClassLabel(names=words))}
+    document = {"sentences": [{"words": ["李", "先生", "在", "北京"], "named_entities": ids}]}
+    buffer = io.BytesIO()
+    Dataset.from_list([document], Features({"sentences": List(sentence)})).to_parquet(buffer)
+    repo = server.add_repo("dataset", "ontonotes/conll2012_ontonotesv5", {"conll2012_ontonotesv5.py": "x"})
+    content = {
+        f"{config}/{split}/0000.parquet": buffer.getvalue()
+        for config in ("chinese_v4", "english_v4")
+        for split in ("train", "validation", "test")
+    }
+    repo.commit(content, revision=PARQUET_REF)
+    ontonotes = load_source("ontonotes")
+    assert sentences_of(ontonotes) == [("李先生在北京", [(0, 3, "PERSON"), (4, 6, "GPE")])] * 3
+    assert ontonotes.license.text_may_be_shared is False
+    assert ontonotes.provenance.hub_id == "ontonotes/conll2012_ontonotesv5"
+
+    line = '{"text": "王五好", "entities": [{"start_offset": 0, "end_offset": 2, "label": "person_name"}]}\n'
+    server.add_repo("dataset", "ttxy/cn_ner", {"jsons/boson.json": line * 8, "jsons/other.json": "{"})
+    boson = load_source("boson")
+    assert (boson.labels, boson.license) == (("person_name",), NAMED_SOURCES["boson"].license)
+
+    line = line.replace("person_name", "name")
+    bare = '{"text": "无人", "entities": []}\n'
+    server.add_repo("dataset", "xusenlin/clue-ner", {"train.json": line * 9, "test.json": bare})
+    cluener = load_source("cluener")
+    assert set(map(str, sentences_of(cluener))) == {"('王五好', [(0, 2, 'name')])"}
+    assert cluener.notes[0] == "test carries no annotation: not loaded"
+    assert server.unexpected == []
+
+
+def test_private_and_gated_datasets(server, tmp_path):
+    server.add_repo("dataset", "me/p", files("secret"), private=True)
+    server.add_repo("dataset", "other/g", files("gated")).gated = True
+    for token in (None, "other"):
+        with (
+            clients_inside(server, tmp_path / f"as-{token}", token=server.tokens[token] if token else None),
+            pytest.raises(SourceNotFoundError, match="no Hub dataset 'me/p' that you may read"),
+        ):
+            load_source("me/p")
+    with clients_inside(server, tmp_path / "read", token=server.tokens["read"]):
+        assert first_word(load_source("me/p")) == "secrettrain"
+        with pytest.raises(SourceNotFoundError, match="'other/g' is gated: ask for access on its page"):
+            load_source("other/g")
+
+
+ASKING, FILES = "/api/datasets/o/n", "/blob/"
+FAULTS = [
+    ({"path": ASKING, "status": 403}, SourceNotFoundError, "no right to do this"),
+    (
+        {"path": ASKING, "status": 429, "headers": {"Retry-After": "3000"}},
+        SourceNotFoundError,
+        r"asks to be called less often \(429: as the test wants it\)",
+    ),
+    ({"path": ASKING, "status": 503}, SourceNotFoundError, r"the Hub failed \(503"),
+    ({"path": ASKING, "status": 200, "body": b"<html>"}, SourceError, "an answer that makes no sense"),
+    ({"path": ASKING, "status": 200, "body": b"[]"}, SourceError, "an answer that makes no sense"),
+    ({"path": ASKING, "status": 200, "body": b"{}"}, SourceError, "makes no sense"),
+    ({"path": ASKING, "drop_after": 5}, SourceNotFoundError, r"the connection broke \(ReadError\)"),
+    ({"path": ASKING, "hang": True}, SourceNotFoundError, "the Hub did not answer in time"),
+    ({"path": FILES, "hang": True}, SourceNotFoundError, "did not answer in time"),
+    ({"path": FILES, "status": 500}, SourceNotFoundError, r"the Hub failed \(500"),
+    ({"path": FILES, "drop_after": 100}, SourceNotFoundError, "the connection broke"),
+    ({"path": FILES, "body": b"x" * 9}, SourceError, "should be of size .* but has size 9"),
+    ({"path": "/tree/", "status": 200, "body": b"<"}, SourceError, "cannot be loaded"),
+]
+
+
+@pytest.mark.parametrize(("fault", "kind", "message"), FAULTS, ids=str)
+def test_what_goes_wrong_for_good_ends_in_one_line(server, waits, monkeypatch, fault, kind, message):
+    token = server.tokens["write"]
+    monkeypatch.setenv("HF_TOKEN", token)
+    monkeypatch.setattr(hub, "_TIMEOUT", 0.2)
+    monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", 0.2)
+    server.add_repo("dataset", "o/n", files())
+    server.fail(times=-1, **fault)
+    with pytest.raises(kind, match=message) as raised:
+        load_source("o/n")
+    text = str(raised.value)
+    assert type(raised.value) is kind
+    assert "\n" not in text
+    assert token not in text
+    assert "'o/n'" in text
+    # Once the trouble is over, nothing of it is left.
+    server.faults.clear()
+    assert first_word(load_source("o/n")) == "atrain"
+
+
+@pytest.mark.usefixtures("waits")
+def test_tokens_are_not_shown(server, monkeypatch):
+    server.add_repo("dataset", "o/n", files())
+    for name, message in (
+        ("invalid", "does not accept your token.*unset HF_TOKEN"),
+        ("write", "bad bearer hf_…"),
+    ):
+        token = server.tokens[name]
+        monkeypatch.setenv("HF_TOKEN", token)
+        if name == "write":
+            server.fail(ASKING, status=403, headers={"X-Error-Message": f"bad bearer {token}"})
+        with pytest.raises(SourceNotFoundError, match=message) as raised:
+            load_source("o/n")
+        assert token not in str(raised.value)
+
+
+@pytest.mark.usefixtures("waits")
+def test_a_damaged_file_is_told_how_to_get_rid_of(server, tmp_path):
+    damaged = files() | {"data/train-00000-of-00001.parquet": b"PAR1" + b"\0" * 100}
+    server.add_repo("dataset", "o/n", damaged)
+    with pytest.raises(SourceError, match=r"cannot be loaded: .*datasets--o--n and try again") as raised:
+        load_source("o/n")
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        (
+            "o/n",
+            "^'o/n': no such file or folder, and the Hub cannot be read for 'o/n': the Hub cannot be reached, and "
+            "no copy of it is in the cache. Check the connection",
+        ),
+        ("resume", "resume: no copy .*'resume=PATH'"),
+        ("fewfc", "none is known on the Hub"),
+    ],
+)
+def test_no_network_and_no_copy(tmp_path, name, message):
+    with (
+        clients_inside("http://127.0.0.1:9", tmp_path) as waits,
+        pytest.raises(SourceNotFoundError, match=message),
+    ):
+        load_source(name)
+    assert waits == []
+
+
+def test_offline_mode_is_named_and_ids_that_are_none_ask_nobody(server, waits, monkeypatch):
+    for text in ("a b/c", "o/n/x", "", "../n"):
+        with pytest.raises(SourceNotFoundError):
+            load_source(text)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(SourceNotFoundError, match=r"HF_HUB_OFFLINE is set, .* cache. Unset HF_HUB_OFFLINE"):
+        load_source("o/n")
+    assert server.log == []
+    assert waits == []
+
+
+@pytest.mark.usefixtures("waits")
+def test_without_the_hub_a_kept_copy_is_read_and_said(server, capsys):
+    repo = server.add_repo("dataset", "o/n", files("old"))
+    old = repo.head
+    load_source("o/n")
+    load_source("o/n", options=ReadingOptions(revision=old))
+    repo.commit(files("new"))
+    server.fail("", status=503, times=-1)
+    capsys.readouterr()
+    source = load_source("o/n")
+    assert (first_word(source), source.provenance.revision) == ("oldtrain", old)
+    assert source.license.name == "cc-by-4.0"
+    said = capsys.readouterr().err
+    assert f"o/n: the Hub failed (503: as the test wants it): reading the copy of commit {old[:7]}" in said
+    assert first_word(load_source("o/n", options=ReadingOptions(revision=old))) == "oldtrain"
+    # A copy that may be of something else is not read.
+    for revision in ("v1", repo.head):
+        with pytest.raises(SourceNotFoundError, match=f"no copy of it at revision '{revision}' is in"):
+            load_source("o/n", options=ReadingOptions(revision=revision))
+    with pytest.raises(SourceNotFoundError, match="no copy of it is in the cache"):
+        load_source("o/n", options=ReadingOptions(config="other"))
+    # Nor is one that is gone in part.
+    next(Path(os.environ["HF_HOME"]).rglob("n-train.arrow")).unlink()
+    with pytest.raises(SourceNotFoundError, match="no copy of it is in the cache"):
+        load_source("o/n")
+
+
+@pytest.mark.usefixtures("waits")
+def test_a_kept_copy_of_a_script_dataset_is_that_of_its_configuration(server):
+    script_repo(server, "zh", "en")
+    for config in ("zh", "en"):
+        load_source("o/n", options=ReadingOptions(config=config))
+    server.fail("", status=503, times=-1)
+    for config in ("zh", "en"):
+        assert first_word(load_source("o/n", options=ReadingOptions(config=config))) == f"{config}-train"
+
+
+@pytest.mark.usefixtures("waits")
+def test_a_copy_of_another_commit_is_not_taken_for_the_one_asked_for(server):
+    """Where the Hub fails between two questions, the loader takes any copy it has."""
+    repo = server.add_repo("dataset", "o/n", files("old"))
+    load_source("o/n")
+    repo.commit(files("new"))
+    server.fail("/resolve/|/tree/", status=503, times=-1)
+    options = ReadingOptions(revision=repo.head)
+    with pytest.raises(SourceNotFoundError, match="the copy in the cache is of another commit than"):
+        load_source("o/n", options=options)
