@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import pairwise
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -132,35 +133,27 @@ def test_a_phrase_cut_by_hard_cuts_is_one_entity_again(words: list[str], gap: in
     assert join_windows(windows, found) == expected
 
 
-def cut_words(words: list[str], length: int, entities: list[Entity] | None = None) -> list[list[str]]:
-    windows = WordTokenizer(TOKENIZER, length).windows([words], None if entities is None else [entities])
-    return [[words[i] for i in window.words] for window in windows]
-
-
-def test_a_cut_prefers_the_end_of_a_sentence() -> None:
-    words = ["a", "a", "a", "。", "a", ",", "a", "a"]
-    assert cut_words(words, 8) == [["a", "a", "a", "。"], ["a", ",", "a", "a"]]
-
-
-def test_a_cut_prefers_the_end_of_a_clause_to_none() -> None:
-    words = ["a", "a", "a", ",", "a", "a", "a", "a"]
-    assert cut_words(words, 8) == [["a", "a", "a", ","], ["a", "a", "a", "a"]]
-
-
-def test_a_mark_in_the_first_half_of_a_window_does_not_cut() -> None:
-    words = ["a", "。", "a", "a", "a", "a", "a", "a"]
-    assert cut_words(words, 8) == [["a", "。", "a", "a", "a", "a"], ["a", "a"]]
-
-
-def test_a_mark_inside_an_entity_does_not_cut() -> None:
-    words = ["a", "a", "a", "a", ".", "a", "a", "a"]
-    assert cut_words(words, 8, [Entity(3, 6, "x")]) == [words[:6], words[6:]]
-    assert cut_words(words, 8, [Entity(3, 7, "x")]) == [words[:3], words[3:]]
-
-
-def test_an_entity_that_begins_with_a_vanished_word_may_open_a_window() -> None:
-    words = ["a", "a", VANISHING, "a", "a", "a"]
-    assert cut_words(words, 5, [Entity(2, 6, "x")]) == [["a", "a"], ["a", "a", "a"]]
+@pytest.mark.parametrize(
+    ("text", "length", "entity", "windows"),
+    [
+        # After a sentence, else after a clause, else anywhere; a mark in the first half of a window does not cut.
+        ("a a a 。 a , a a", 8, None, ["a a a 。", "a , a a"]),
+        ("a a a , a a a a", 8, None, ["a a a ,", "a a a a"]),
+        ("a 。 a a a a a a", 8, None, ["a 。 a a a a", "a a"]),
+        # Not inside an entity, whatever marks are there.
+        ("a a a a . a a a", 8, (3, 6), ["a a a a . a", "a a"]),
+        ("a a a a . a a a", 8, (3, 7), ["a a a", "a . a a a"]),
+        # An entity that begins with a word without pieces may open a window.
+        (f"a a {VANISHING} a a a", 5, (2, 6), ["a a", "a a a"]),
+    ],
+)
+def test_where_a_sentence_is_cut(
+    text: str, length: int, entity: tuple[int, int] | None, windows: list[str]
+) -> None:
+    words = text.split(" ")
+    entities = None if entity is None else [[Entity(*entity, "x")]]
+    cut = WordTokenizer(TOKENIZER, length).windows([words], entities)
+    assert [" ".join(words[i] for i in window.words) for window in cut] == windows
 
 
 def test_a_window_after_a_sentence_end_does_not_join() -> None:
@@ -194,12 +187,6 @@ def test_a_joined_entity_has_the_smaller_score() -> None:
     found = [[Entity(1, 3, "x", 0.9)], [Entity(3, 4, "x", 0.4), Entity(5, 6, "x", 0.1)]]
     joined = join_windows(hard_cut(), found)
     assert [(e.start, e.end, e.score) for e in joined] == [(1, 4, 0.4), (5, 6, 0.1)]
-
-
-def test_an_entity_has_the_smallest_score_of_its_words() -> None:
-    window = Window(0, [2, 5, 6, 7, 3], [0, 2, 3], [1, 2, 3])
-    (entity,) = read_entities(window, ["B-x", "I-x", "O"], [0.9, 0.7, 0.1])
-    assert (entity, entity.score) == (Entity(0, 3, "x"), 0.7)
 
 
 READ_TAGS = ["O", "B-x", "I-x", "B-y", "I-y", "B-I-x", "I-I-x"]
@@ -238,33 +225,17 @@ def test_a_batch_of_ids_is_read_as_the_tags_of_its_rows(
     assert [[e.score for e in row] for row in found] == [[e.score for e in row] for row in expected]
 
 
-def test_the_pieces_of_a_span() -> None:
-    (window,) = WordTokenizer(TOKENIZER, 12).windows([["a", "xyz", "a"]])
-    assert [window.piece_range(*span, suffix=1) for span in ((0, 0), (1, 1), (0, 2), (2, 2))] == [
-        (1, 2),
-        (2, 5),
-        (1, 6),
-        (5, 6),
-    ]
-
-
 def test_sentences_without_pieces_have_no_window() -> None:
     tokenizer = WordTokenizer(TOKENIZER, 10)
     assert tokenizer.windows([]) == []
     assert [w.sentence for w in tokenizer.windows([[], [VANISHING], ["a"], [""]])] == [2]
 
 
-def test_a_window_too_small_for_text_is_refused() -> None:
+def test_what_cannot_be_cut_into_windows() -> None:
     with pytest.raises(EncoderError, match="a window of 2 pieces leaves no room"):
         WordTokenizer(TOKENIZER, 2)
-
-
-def test_a_tokenizer_that_cannot_map_pieces_to_words_is_refused() -> None:
-    class Slow:
-        is_fast = False
-
-    slow: Any = Slow()
-    with pytest.raises(EncoderError, match="Slow is a pure-Python tokenizer"):
+    slow: Any = SimpleNamespace(is_fast=False)
+    with pytest.raises(EncoderError, match="SimpleNamespace is a pure-Python tokenizer"):
         WordTokenizer(slow, 10)
 
 
