@@ -14,7 +14,7 @@ from corpora import annotated, raw_reader, sentences_of
 from esnera_hf.errors import ConservationError, SourceError
 from esnera_hf.sources import build as build_module
 from esnera_hf.sources.build import (
-    LABEL_NORMALISED,
+    LABEL_NORMALIZED,
     SourceTerms,
     as_characters,
     build_source,
@@ -132,7 +132,7 @@ def test_a_source_that_means_nothing(readers, message):
             TERMS,
             [("ab", [(0, 1, "ＰＥＲ"), (1, 2, " PER ")]), ("c", [(0, 1, "PER")])],
             ("PER",),
-            {LABEL_NORMALISED: 6},
+            {LABEL_NORMALIZED: 6},
             (),
         ),
         (

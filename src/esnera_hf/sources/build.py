@@ -71,7 +71,7 @@ def as_characters(sentence: RawSentence) -> RawSentence:
     return replace(sentence, tokens=tokens, spans=spans)
 
 
-LABEL_NORMALISED = "label in another Unicode form, with spaces around it or unprintable, normalized"
+LABEL_NORMALIZED = "label in another Unicode form, with spaces around it or unprintable, normalized"
 WORDS_CUT = "words cut into characters"
 #: Sentences from which language and tokenization are told.
 _SNIFFED = 500
@@ -230,7 +230,7 @@ class _Reading:
                     "scheme: rename the label in the source."
                 )
             if label != span.label:
-                repairs.append(LABEL_NORMALISED)
+                repairs.append(LABEL_NORMALIZED)
             spans.append(replace(span, label=label))
         doubled = len({(span.start, span.end) for span in spans}) < len(spans)
         kept, clashes = flatten(spans, self._frequency if doubled else {})

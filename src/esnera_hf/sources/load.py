@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
+from itertools import chain
 from pathlib import Path
 
 from datasets import Dataset, DatasetDict
@@ -139,29 +140,51 @@ def _load_path(path: Path, given_name: str | None, options: ReadingOptions) -> N
     name = given_name or _name_of(path)
     known, origin = find_named(name), content_digest(path)
     with opened(path) as content:
-        files = known.find_files(content) if known is not None and content.is_dir() else {}
-        if known is not None and files and not _leaves_out(known, content, files):
-            return _from_known_files(_terms(known, name), known, content, files, options, origin)
-        if given_name and known is not None:
-            return _from_folder(content, _terms(known, name), _known_reading(known, options), origin)
-        return _from_folder(content, _terms(None, name), options, origin)
+        files = _known_files(known, content)
+        if known is not None and _leaves_out(known, content, files):
+            files = {}
+        if not files and not given_name:
+            known = None
+        return _from_files(content, files, _terms(known, name), _known_reading(known, options), origin)
 
 
-def _from_folder(path: Path, terms: SourceTerms, options: ReadingOptions, origin: str | None) -> NerSource:
-    """Load a file or folder by what its names and content tell."""
-    readers, notes = path_readers(path, terms.name, options)
-    return build_source(replace(terms, notes=tuple(notes)), readers, options, origin=origin)
+def _known_files(known: NamedSource | None, place: Path) -> dict[str, list[Path]]:
+    files = known.find_files(place) if known is not None and place.is_dir() else {}
+    for split, members in files.items():
+        if known is not None and not known.many_files:
+            check_one_file(place, known.name, split, members)
+    return files
 
 
-def _leaves_out(known: NamedSource, folder: Path, files: dict[str, list[Path]]) -> bool:
+def _leaves_out(known: NamedSource, folder: Path, files: Mapping[str, list[Path]]) -> bool:
     """Tell whether a split of a known corpus lies in the folder under another name than the usual one."""
+    if not files:
+        return False
     splits = {
         split_of_file(file) for file in folder.rglob("*") if file.is_file() and may_hold_data(folder, file)
     }
     return any(split in splits for split in known.files if split not in files)
 
 
-def _known_reading(known: NamedSource, options: ReadingOptions) -> ReadingOptions:
+def _from_files(
+    place: Path,
+    files: Mapping[str, list[Path]],
+    terms: SourceTerms,
+    options: ReadingOptions,
+    origin: str | None,
+) -> NerSource:
+    """Load the files of each split, or without any, a place by its names and its content."""
+    if files:
+        readers = {split: file_reader(members, options) for split, members in files.items()}
+        notes = file_notes(chain.from_iterable(files.values()))
+    else:
+        readers, notes = path_readers(place, terms.name, options)
+    return build_source(replace(terms, notes=(*terms.notes, *notes)), readers, options, origin=origin)
+
+
+def _known_reading(known: NamedSource | None, options: ReadingOptions) -> ReadingOptions:
+    if known is None:
+        return options
     return replace(
         options,
         format=options.format or known.format,
@@ -172,19 +195,20 @@ def _known_reading(known: NamedSource, options: ReadingOptions) -> ReadingOption
 
 def _load_named(known: NamedSource, name: str, options: ReadingOptions) -> NerSource:
     folder = os.environ.get(DATA_DIR_VARIABLE)
-    terms = _terms(known, name)
+    terms, reading = _terms(known, name), _known_reading(known, options)
     for place in (Path(folder) / sub for sub in known.folders) if folder else ():
-        files = known.find_files(place) if place.is_dir() else {}
-        origin = content_digest(place) if files else None
-        if files and _leaves_out(known, place, files):
+        files = _known_files(known, place)
+        if not files:
+            continue
+        origin = content_digest(place)
+        if _leaves_out(known, place, files):
             try:
-                return _from_folder(place, terms, _known_reading(known, options), origin)
+                return _from_files(place, {}, terms, reading, origin)
             except SourceError as error:
                 note = "a split lies there under another name, and was not read"
                 say(f"{name}: {note}: {error}")
                 terms = replace(terms, notes=(note,))
-        if files:
-            return _from_known_files(terms, known, place, files, options, origin)
+        return _from_files(place, files, terms, reading, origin)
     advice = (
         f"Get a copy from {known.homepage} and pass '{known.name}=PATH', or set {DATA_DIR_VARIABLE} to the "
         f"folder that holds '{known.folders[0]}/'."
@@ -196,23 +220,6 @@ def _load_named(known: NamedSource, name: str, options: ReadingOptions) -> NerSo
     settings = replace(options, **{name: getattr(options, name) or value for name, value in defaults.items()})
     found = load_from_hub(known.hub_id, settings, missing=missing, advice=advice)
     return _from_hub(known.hub_id, found, terms, settings)
-
-
-def _from_known_files(
-    terms: SourceTerms,
-    known: NamedSource,
-    folder: Path,
-    files: dict[str, list[Path]],
-    options: ReadingOptions,
-    origin: str | None,
-) -> NerSource:
-    for split, members in files.items():
-        if not known.many_files:
-            check_one_file(folder, terms.name, split, members)
-    reading = _known_reading(known, options)
-    readers = {split: file_reader(members, reading) for split, members in files.items()}
-    marks = file_notes(file for members in files.values() for file in members)
-    return build_source(replace(terms, notes=(*terms.notes, *marks)), readers, options, origin=origin)
 
 
 def _from_hub(repo_id: str, found: LoadedFromHub, terms: SourceTerms, options: ReadingOptions) -> NerSource:
