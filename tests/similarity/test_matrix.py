@@ -13,12 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from esnera_hf.errors import ConfigurationError
-from esnera_hf.similarity.matrix import (
-    Agreement,
-    PairEvidence,
-    SimilarityMatrix,
-    merge_similarities,
-)
+from esnera_hf.similarity.matrix import Agreement, PairEvidence, SimilarityMatrix, merge_similarities
 from esnera_hf.tagging import LabelRef
 
 NAN = math.nan

@@ -13,17 +13,8 @@ from esnera_hf.alignment.clustering import partition_labels
 from esnera_hf.alignment.constraints import Constraints
 from esnera_hf.alignment.groups import LabelGroup
 from esnera_hf.alignment.mapping import LabelMapping
-from esnera_hf.alignment.naming import (
-    compared,
-    label_groups,
-    mapping_from_groups,
-    nearest_label,
-)
-from esnera_hf.similarity.equivalence import (
-    CONTAINS,
-    EQUAL,
-    containment,
-)
+from esnera_hf.alignment.naming import compared, label_groups, mapping_from_groups, nearest_label
+from esnera_hf.similarity.equivalence import CONTAINS, EQUAL, containment
 from esnera_hf.similarity.matrix import SimilarityMatrix
 from esnera_hf.tagging import LabelRef
 

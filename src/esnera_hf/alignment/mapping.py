@@ -12,19 +12,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from esnera_hf._internal.text import (
-    display_width,
-    hint,
-    pad,
-    visible,
-)
+from esnera_hf._internal.text import display_width, hint, pad, visible
 from esnera_hf.alignment.hierarchy import LabelTree
-from esnera_hf.alignment.mapping_yaml import (
-    MappedLabel,
-    Method,
-    read_mapping,
-    write_mapping,
-)
+from esnera_hf.alignment.mapping_yaml import MappedLabel, Method, read_mapping, write_mapping
 from esnera_hf.errors import MappingError
 from esnera_hf.tagging import OUTSIDE, LabelRef
 

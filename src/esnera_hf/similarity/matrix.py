@@ -12,14 +12,7 @@ from numpy.typing import NDArray
 
 from esnera_hf._internal.checks import within
 from esnera_hf.errors import ConfigurationError
-from esnera_hf.similarity.equivalence import (
-    CONTAINS,
-    EQUAL,
-    SHARES,
-    containment,
-    coverage_of,
-    equivalence_of,
-)
+from esnera_hf.similarity.equivalence import CONTAINS, EQUAL, SHARES, containment, coverage_of, equivalence_of
 from esnera_hf.tagging import LabelRef
 
 if TYPE_CHECKING:
