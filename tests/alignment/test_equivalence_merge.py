@@ -70,6 +70,29 @@ def test_what_contains_two_labels_of_a_source_is_above_both_though_each_seems_as
     assert not merge_equivalent(with_relations(found, mutual, covered)).parents
 
 
+def parents(covered: dict[str, float]) -> dict[str, str]:
+    """Return the parents of labels that nothing makes equal, by how much the first covers the second, ``"a:x b:y"``."""
+    names = sorted({name for pair in covered for name in pair.split()})
+    found = make_matrix(dict.fromkeys(names, 50), {}, {})
+    across = ~found.same_source
+    coverage, equal = np.where(across, 0.1, np.nan), np.where(across, 0.2, np.nan)
+    for pair, share in covered.items():
+        part, whole = (names.index(name) for name in pair.split())
+        coverage[part, whole] = share
+    return dict(merge_equivalent(with_relations(found, equal, coverage)).parents)
+
+
+def test_of_several_labels_that_contain_one_the_parent_is_the_one_that_covers_it_most() -> None:
+    assert parents({"a:book b:art": 0.7, "a:book c:work": 0.9}) == {"book": "work"}
+    assert parents({"a:book b:art": 0.9, "a:book c:work": 0.7}) == {"book": "art"}
+
+
+def test_of_labels_that_contain_each_other_neither_is_a_part() -> None:
+    one_way = {"a:x b:y": 0.8, "a:z b:y": 0.8, "b:y a:x": 0.7}
+    assert parents(one_way) == {"x": "y", "z": "y"}
+    assert parents({**one_way, "b:w a:x": 0.8}) == {"z": "y", "w": "x"}
+
+
 def test_a_part_is_shown_beside_what_contains_it() -> None:
     found = matrix()
     mapping = merge_equivalent(found)
