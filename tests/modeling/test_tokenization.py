@@ -28,9 +28,14 @@ from esnera_hf.modeling.tokenization import (
     join_sentences,
     join_windows,
     mixed_precision,
-    read_entities,
 )
 from esnera_hf.tagging import Entity, entities_from_tags
+
+
+def read_entities(window: Window, tags: list[str], scores: list[float] | None = None) -> list[Entity]:
+    """Read a window as the code does that a saved tagger brings along."""
+    return [Entity(span.start, span.end, span.label, span.score) for span in read_spans(window, tags, scores)]
+
 
 TOKENIZER = make_tokenizer()
 CLS, SEP = TOKENIZER.convert_tokens_to_ids(["[CLS]", "[SEP]"])

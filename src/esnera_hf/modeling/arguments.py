@@ -1,4 +1,4 @@
-"""The settings of a training: those that can be given, and those chosen for encoder and corpus."""
+"""The settings of a training: those that can be set, and those chosen for encoder and corpus."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ _ALLOWED = {
     "use_cpu": "switch",
     "full_determinism": "switch",
 }
-#: Why some of the others cannot be set; the rest is told what can.
+#: Why some of the others cannot be set.
 _REASONS = {
     "optim": "taggers are trained with AdamW, at a rate for the encoder and one for the rest",
     "optim_args": "taggers are trained with AdamW, which takes adam_beta1, adam_beta2 and adam_epsilon",
@@ -73,7 +73,7 @@ TrainingLike: TypeAlias = TrainingArguments | Mapping[str, Any]
 class TaggerTrainingArguments(TrainingArguments):  # type: ignore[misc]
     """The Trainer's arguments and four of a tagger's own.
 
-    The batch size given is that of all processes of a launch together: each
+    The batch size is set for all processes of a launch together: each
     takes its part of it, see :func:`whole_batch`.
 
     Attributes:
@@ -99,7 +99,7 @@ class TaggerTrainingArguments(TrainingArguments):  # type: ignore[misc]
         """The GPUs of this process: at most one, where the Trainer would share batches out by ``DataParallel``.
 
         That splits batches behind the back of a CRF whose rows and heads belong
-        together, and is slower than a process a GPU.
+        together, and is slower than a process per GPU.
         """
         return min(int(super().n_gpu), 1)
 
@@ -145,7 +145,7 @@ def checked_training(training: TrainingLike, *, origin: str = "training") -> dic
 def _changed(arguments: TrainingArguments, origin: str) -> dict[str, Any]:
     """Return the arguments that differ from the defaults of their class, without the output folder."""
     kind = TaggerTrainingArguments if isinstance(arguments, TaggerTrainingArguments) else TrainingArguments
-    values = {known.name: getattr(arguments, known.name) for known in fields(arguments)}
+    values = {argument.name: getattr(arguments, argument.name) for argument in fields(arguments)}
     output_dir = values.pop("output_dir")
     defaults = kind(output_dir)
     changed = {
@@ -236,12 +236,11 @@ def choose_arguments(
         if state.device.type == "cpu":
             # Without it the Trainer takes each process for the only one.
             chosen["use_cpu"] = True
-    given = {**chosen, **overrides}
+    chosen |= overrides
+    batch = whole_batch(chosen["per_device_train_batch_size"], state.num_processes)
+    chosen["per_device_train_batch_size"] = batch // state.num_processes
     try:
-        given["per_device_train_batch_size"] = (
-            whole_batch(given["per_device_train_batch_size"], state.num_processes) // state.num_processes
-        )
-        return TaggerTrainingArguments(**given)
+        return TaggerTrainingArguments(**chosen)
     except (TypeError, ValueError) as error:
         raise ConfigurationError(
             f"training: {str(error).removesuffix('.')}. Change it, or leave it out."

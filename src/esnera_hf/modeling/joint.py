@@ -176,8 +176,8 @@ class JointModel(PreTrainedModel):  # type: ignore[misc]
         emissions = states.new_zeros((*states.shape[:2], crf.num_tags), dtype=torch.float32)
         for position, head in enumerate(present.tolist()):
             classifier = self.classifiers[head]
-            own = (rows == position).nonzero().squeeze(1)
-            emissions[own, :, : classifier.out_features] = classifier(states[own]).float()
+            of_head = (rows == position).nonzero().squeeze(1)
+            emissions[of_head, :, : classifier.out_features] = classifier(states[of_head]).float()
         outputs = {"logits": emissions, "heads": heads}
         if labels is not None:
             likelihood = crf(emissions, labels.clamp(min=0), word_positions >= 0, reduction="token_mean")
@@ -207,8 +207,8 @@ class JointModel(PreTrainedModel):  # type: ignore[misc]
         )
         with no_init_weights():
             model = CrfTagger(config, self.encoder)
-        for part, own in (("classifier", self.classifiers[index]), ("crf", self.crfs[index])):
-            setattr(model, part, own)
+        setattr(model, "classifier", self.classifiers[index])  # noqa: B010
+        setattr(model, "crf", self.crfs[index])  # noqa: B010
         return model.train(self.training)  # type: ignore[no-any-return]
 
     @classmethod
@@ -343,15 +343,15 @@ def head_record(record: Mapping[str, Any], name: str) -> dict[str, Any]:
 
     The loss in its history is that of all sources.
     """
-    own = {key: record[key] for key in ("arguments",) if key in record}
+    part = {key: record[key] for key in ("arguments",) if key in record}
     if "validation" in record:
-        own["validation"] = record["validation"][name]
+        part["validation"] = record["validation"][name]
     if "history" in record:
-        own["history"] = [
+        part["history"] = [
             {
                 **{key: entry[key] for key in ("epoch", "loss") if key in entry},
                 **entry.get("sources", {}).get(name, {}),
             }
             for entry in record["history"]
         ]
-    return own
+    return part

@@ -81,7 +81,10 @@ class CandidateTags:
             self._fill(self.evidence[index], self.overrun[index], candidates[name])
 
     def _fill(self, evidence: Tensor, overrun: Tensor, candidates: AllowedLabels) -> None:
-        outside = [0, *(self._id(prefix + label) for label in candidates.unannotated for prefix in ("B-", "I-"))]
+        outside = [
+            0,
+            *(self._id(prefix + label) for label in candidates.unannotated for prefix in ("B-", "I-")),
+        ]
         for tag, index in self._ids.items():
             if tag == OUTSIDE:
                 evidence[index, outside] = 0.0

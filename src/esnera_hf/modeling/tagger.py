@@ -182,7 +182,7 @@ class Tagger:
             sentences: lists of words; :meth:`pipeline` is for raw text.
             scores: give each entity the smallest marginal probability of its
                 words' tags; 1.0 otherwise.
-            batch_size: windows a forward pass; chosen by their length and the device
+            batch_size: windows per forward pass; chosen by their length and the device
                 if not given.
 
         Raises:
@@ -192,12 +192,12 @@ class Tagger:
         read = EntityReader(self.model.config.tags)
         for chunk in chunks(sentences, CHUNK):
             windows = self.words.windows(chunk)
-            found: list[list[Entity]] = [[] for _ in windows]
+            entities: list[list[Entity]] = [[] for _ in windows]
             for batch in batches_by_length(windows, batch_size):
                 part = [windows[i] for i in batch]
-                for index, entities in zip(batch, read(part, *self._best_paths(part, scores)), strict=True):
-                    found[index] = entities
-            yield from join_sentences(len(chunk), windows, found)
+                for index, row in zip(batch, read(part, *self._best_paths(part, scores)), strict=True):
+                    entities[index] = row
+            yield from join_sentences(len(chunk), windows, entities)
 
     @torch.no_grad()
     def _best_paths(
@@ -221,7 +221,7 @@ class Tagger:
         predicted = self.predict([sentence.tokens for sentence in gold])
         return score_entities(
             [sentence.entities for sentence in gold],
-            [scoped(found, s.source, scope) for s, found in zip(gold, predicted, strict=True)],
+            [scoped(entities, s.source, scope) for s, entities in zip(gold, predicted, strict=True)],
             [len(s.tokens) for s in gold],
         )
 
@@ -241,8 +241,8 @@ def save_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
         tokenizer.backend_tokenizer.no_padding()
     tokenizer.save_pretrained(folder)
     settings = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
-    kept = {key: value for key, value in settings.items() if key not in _LOADING_SETTINGS}
-    text = json.dumps(kept, indent=2, sort_keys=True, ensure_ascii=False)
+    lasting = {key: value for key, value in settings.items() if key not in _LOADING_SETTINGS}
+    text = json.dumps(lasting, indent=2, sort_keys=True, ensure_ascii=False)
     (folder / "tokenizer_config.json").write_text(text + "\n", encoding="utf-8")
 
 

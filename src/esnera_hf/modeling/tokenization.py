@@ -1,4 +1,4 @@
-"""Words to encoder windows and back, in the package's own terms: entities, and errors that it raises."""
+"""Words to encoder windows and back, as entities; and windows to padded batches."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ from esnera_hf.modeling.hub_code.windows import (
     encoder_inputs,
     join_spans,
     pad,
-    read_spans,
 )
 from esnera_hf.tagging import OUTSIDE, Entity, tags_from_entities
 
@@ -108,26 +107,14 @@ class EntityReader:
             bounds = np.stack((starts, ends + 1), axis=1) + (rows * label.shape[1])[:, None]
             # One more, as the last bound may lie behind the last score.
             least = np.minimum.reduceat(np.append(scores, np.float32(1)), bounds.ravel())[::2]
-        found: list[list[Entity]] = [[] for _ in windows]
+        entities: list[list[Entity]] = [[] for _ in windows]
         names = label[rows, starts]
         for row, start, end, name, score in zip(
             *(column.tolist() for column in (rows, starts, ends, names, least)), strict=True
         ):
             words = windows[row].words
-            found[row].append(Entity(words[start], words[end] + 1, self.labels[name], score))
-        return found
-
-
-def read_entities(window: Window, tags: Sequence[str], scores: Sequence[float] | None = None) -> list[Entity]:
-    """Read the entities off a window's tags, as spans of the sentence's words.
-
-    Args:
-        window: the window.
-        tags: an IOB2 tag for each of its words.
-        scores: the probability of each tag; an entity's score is the smallest
-            of its words'.
-    """
-    return [Entity(span.start, span.end, span.label, span.score) for span in read_spans(window, tags, scores)]
+            entities[row].append(Entity(words[start], words[end] + 1, self.labels[name], score))
+        return entities
 
 
 def join_windows(windows: Sequence[Window], entities: Sequence[list[Entity]]) -> list[Entity]:
@@ -143,7 +130,7 @@ def join_sentences(
     Args:
         count: number of sentences.
         windows: their windows, in order.
-        entities: what was found in each window.
+        entities: those of each window.
     """
     end = 0
     for sentence in range(count):

@@ -282,8 +282,8 @@ class JointData:
         start = 0
         for name, part in self.parts.items():
             end = start + len(part.validation_rows)
-            own = part.scores(EvalPrediction(prediction.predictions[start:end], None))
-            by_source |= {f"{figure}/{name}": own[figure] for figure in FIGURES}
+            scores = part.scores(EvalPrediction(prediction.predictions[start:end], None))
+            by_source |= {f"{figure}/{name}": scores[figure] for figure in FIGURES}
             start = end
         means = {
             figure: float(np.mean([by_source[f"{figure}/{name}"] for name in self.parts]))
@@ -407,7 +407,7 @@ class TemperatureSampler(Sampler[int]):
 
     Args:
         lengths: of the rows of each source; rows are numbered source by source.
-        batch_size: rows a batch.
+        batch_size: rows per batch.
         exponent: see :func:`quotas`.
         seed: of the order.
     """

@@ -11,14 +11,9 @@ from esnera_hf.errors import ConfigurationError
 from esnera_hf.metrics import Scope, scoped, score_entities
 from esnera_hf.modeling.hub_code.modeling_crf_tagger import CrfTagger
 from esnera_hf.modeling.hub_code.windows import Window
-from esnera_hf.modeling.tokenization import (
-    WordTokenizer,
-    chain_tags,
-    join_windows,
-    read_entities,
-)
+from esnera_hf.modeling.tokenization import EntityReader, WordTokenizer, chain_tags, join_sentences
 from esnera_hf.sources.source import NerSource
-from esnera_hf.tagging import Entity, entities_from_tags
+from esnera_hf.tagging import entities_from_tags
 
 _ROW_FEATURES = Features(
     {
@@ -64,7 +59,7 @@ class TrainingData:
         self.validation_rows = rows.select(longest_first)
 
     def rows(self, split: str, *, cut_at_entities: bool = True) -> Dataset:
-        """Return one row a window; windows to predict on are cut without knowledge of the entities.
+        """Return one row per window; windows to predict on are cut without knowledge of the entities.
 
         Raises:
             ConfigurationError: there is no window.
@@ -106,16 +101,16 @@ class TrainingData:
 
     def scores(self, prediction: EvalPrediction) -> dict[str, float]:
         """Put the windows' paths together into sentences and score them against the gold entities."""
-        pieces: dict[int, list[tuple[Window, list[Entity]]]] = {}
-        for row, path in zip(self.validation_rows, prediction.predictions, strict=True):
-            window = Window(row["sentence"], [], row["words"], row["word_positions"], row["joins"])
-            found = read_entities(window, [self.tags[tag] for tag in path[: len(window.words)]])
-            pieces.setdefault(window.sentence, []).append((window, found))
-        predicted = []
-        for index, (_, _, source) in enumerate(self.gold):
-            parts = sorted(pieces.get(index, ()), key=lambda part: part[0].words[0])
-            found = join_windows([window for window, _ in parts], [entities for _, entities in parts])
-            predicted.append(scoped(found, source, self.scope))
+        windows = [
+            Window(row["sentence"], [], row["words"], row["word_positions"], row["joins"])
+            for row in self.validation_rows
+        ]
+        entities = EntityReader(self.tags)(windows, prediction.predictions)
+        order = sorted(range(len(windows)), key=lambda i: (windows[i].sentence, windows[i].words[0]))
+        sentences = join_sentences(len(self.gold), [windows[i] for i in order], [entities[i] for i in order])
+        predicted = [
+            scoped(row, source, self.scope) for row, (_, _, source) in zip(sentences, self.gold, strict=True)
+        ]
         lengths, gold, _ = zip(*self.gold, strict=True) if self.gold else ((), (), ())
         micro = score_entities(gold, predicted, lengths).micro
         return {figure: getattr(micro, figure) for figure in FIGURES}

@@ -79,7 +79,7 @@ class CrfTagger(PreTrainedModel):  # type: ignore[misc]
         Returns:
             ``logits``: emissions, shape (batch, words, tags), or log
             probabilities, shape (batch, pieces, tags); ``loss``: the negative
-            log-likelihood a word.
+            log-likelihood per word.
         """
         if attention_mask is None:
             attention_mask = torch.ones_like(input_ids)

@@ -37,7 +37,7 @@ class CrfTaggerPipeline(ChunkPipeline):  # type: ignore[misc]
       ``"auto"`` (characters if any is Han or kana, else words).
     - ``is_split_into_words``: sentences are lists of words; offsets refer to
       the words joined by ``delimiter`` (default: a space).
-    - ``aggregation_strategy``: ``"none"`` gives an entry a word (``entity`` is
+    - ``aggregation_strategy``: ``"none"`` gives an entry per word (``entity`` is
       its tag, ``index`` its position); any other gives entities.
     - ``ignore_labels``: leave these labels (or tags) out; default ``["O"]``.
     - ``stride``: without effect, as long texts are read whole anyway.

@@ -116,7 +116,7 @@ class WindowTokenizer:
 
         Args:
             sentences: lists of words.
-            phrases: gold entities a sentence, not to be cut through; left out
+            phrases: gold entities per sentence, not to be cut through; left out
                 when predicting.
 
         Returns:
@@ -260,8 +260,8 @@ def join_spans(windows: Sequence[Window], spans: Sequence[Sequence[LabelledSpan]
     """Put the entities of one sentence's windows together."""
     joined: list[LabelledSpan] = []
     previous_end = 0
-    for window, found in zip(windows, spans, strict=True):
-        rest = list(found)
+    for window, own in zip(windows, spans, strict=True):
+        rest = list(own)
         if window.joins and joined and rest:
             last, first = joined[-1], rest[0]
             meet = last.end == previous_end and first.start == window.words[0]
