@@ -61,6 +61,7 @@ def best_clusters(weights: NDArray[np.float64]) -> Clusters:
     clusters = cluster_greedily(weights)
     if len(weights) <= EXACT_NODES:
         clusters = _ExactSearch(weights, clusters).best()
+    # Without evidence two labels are two.
     kept: list[tuple[int, ...]] = []
     for cluster in clusters:
         for node in cluster:
@@ -126,6 +127,7 @@ def cluster_greedily(weights: NDArray[np.float64]) -> Clusters:
     Args:
         weights: as :func:`best_clusters`.
     """
+    # Neither is better: on random problems each finds optima that the other one misses.
     outcomes = []
     for average in (False, True):
         state = _GreedyState(weights)
@@ -319,6 +321,7 @@ class _ExactSearch:
                 self._highest, self._best = score, [list(cluster) for cluster in clusters]
             return
         gains = [*sums[:, node].tolist(), 0.0]
+        # The best place first, so that good clusters are known early and most others need not be looked at.
         for number in sorted(range(len(gains)), key=lambda k: (-gains[k], -k)):
             if gains[number] == -np.inf:
                 break

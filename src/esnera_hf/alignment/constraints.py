@@ -136,6 +136,7 @@ def build_constraints(
         raise ConfigurationError(
             f"{contradicted[0]} is locked as left out, and named or to become one with others. Drop one of the two."
         )
+    # Labels of one name are one, and labels of different names are not.
     by_name: dict[str, set[LabelRef]] = {}
     for label, name in names.items():
         by_name.setdefault(name, set()).add(label)

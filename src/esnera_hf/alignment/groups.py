@@ -106,6 +106,7 @@ class GroupEvidence:
             ones = [matrix.index[member] for member in row.members]
             for j, column in enumerate(columns):
                 others = [matrix.index[member] for member in column.members]
+                # Predictions on the text of a source are counted once, not once for each of its labels.
                 first = {matrix.labels[k].source: k for k in reversed(others)}
                 cells = np.ix_(ones, others)
                 self.matched[i, j] = matrix.matched[cells].sum()

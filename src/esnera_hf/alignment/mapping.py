@@ -71,6 +71,7 @@ class LabelMapping:
                 )
         if OUTSIDE in self.unified_labels or "" in self.unified_labels:
             raise MappingError("a unified label is empty or called 'O', which means 'outside'. Rename it.")
+        # In the order of the tree, so that equal mappings have equal files.
         ordered = sorted(self.parents, key=LabelTree(self.unified_labels, self.parents).order.index)
         object.__setattr__(self, "parents", {child: self.parents[child] for child in ordered})
 

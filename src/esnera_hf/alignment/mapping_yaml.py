@@ -199,6 +199,7 @@ def _check_version(document: YamlDocument) -> None:
             root,
             f"found no version, expected a mapping file that says `version: {VERSION}`. Is it another file?",
         )
+    # 2.0 and 0x2 equal 2, and are not what this package writes.
     if version.value != VERSION or version.written != str(VERSION):
         advice = "Align anew, or read it with the release that wrote it."
         if version.written == "1":
@@ -269,6 +270,7 @@ def _read_entry(document: YamlDocument, found: Located, schema: Sequence[str]) -
     )
     if not any(key in pair for key in _EVIDENCE):
         return entry
+    # All of the evidence or none: a part of it would pass for what is unknown.
     document.fields(where, "compared_with", ("source", "label", *_EVIDENCE), ("similarity",))
     forward, backward = (_read_agreement(document, pair[key], key) for key in _EVIDENCE[1:])
     return replace(entry, evidence=PairEvidence(_read_number(document, pair, "semantic"), forward, backward))

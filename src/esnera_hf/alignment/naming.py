@@ -18,6 +18,7 @@ from esnera_hf.errors import ConservationError
 from esnera_hf.similarity.matrix import SimilarityMatrix
 from esnera_hf.tagging import LabelRef
 
+# As many as people read; the matrix has them all.
 _DIGITS = 4
 
 

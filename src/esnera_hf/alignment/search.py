@@ -57,6 +57,7 @@ class GreedySettings:
             sentences per split of each source; the merged dataset holds all.
     """
 
+    # The grid of the paper, and its bound of two points.
     lam: float | Sequence[float] = (0.3, 0.4, 0.5, 0.6, 0.7)
     tau: float | Sequence[float] = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
     max_f1_drop: float = 0.02

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from esnera_hf.sources.source import NerSource
 from esnera_hf.tagging import Entity, LabelRef
 
+#: Exact spans tell more one way, as in the paper: average precision 0.85 against 0.47 on six Chinese corpora.
 SpanMatch = Literal["exact", "overlap"]
 
 
@@ -60,6 +61,7 @@ def cross_predictions(
     matched = np.zeros((len(labels), len(labels)), dtype=np.int64)
     predicted = np.zeros_like(matched)
     for name, target in ((a.name, b) for a in sources for b in sources if a is not b):
+        # What is predicted counts for each label of the target: the denominator of S_emp.
         columns = [position[ref] for ref in target.label_refs]
         found = predictions(name, target)
         for sentence, entities in zip(target.sentences("train"), found, strict=True):
