@@ -6,7 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from esnera_hf.alignment import LabelMapping, MappedLabel
+from esnera_hf.alignment.mapping import LabelMapping
+from esnera_hf.alignment.mapping_yaml import MappedLabel
 from esnera_hf.cli.demo import DemoOutcome, run_demo
 from esnera_hf.tagging import LabelRef
 

@@ -180,7 +180,7 @@ def test_what_cannot_share_its_work_is_not_done_by_each(
     [
         ("align {folder}/a {folder}/b", "esnera_hf.api.align"),
         ("train {folder}/a", "esnera_hf.taggers.train.train_tagger"),
-        ("train {folder}/a", "esnera_hf.modeling.Tagger.save_pretrained"),
+        ("train {folder}/a", "esnera_hf.modeling.tagger.Tagger.save_pretrained"),
     ],
 )
 def test_an_interruption_writes_nothing(

@@ -12,7 +12,7 @@ import pytest
 
 from builders import refusal
 from esnera_hf.cli.main import main
-from esnera_hf.modeling import Tagger
+from esnera_hf.modeling.tagger import Tagger
 from world import TRAINING, World
 
 

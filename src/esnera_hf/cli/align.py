@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +36,7 @@ def add_command(commands: Commands, name: str, help: str, description: str, **op
     return commands.add_parser(
         name,
         help=help,
-        description=description,
+        description=textwrap.fill(description, 100),
         usage=f"esnera-hf {name} {options.pop('operands', 'SOURCE …')} [options]",
         epilog=options.pop("epilog", "") + SOURCES_HELP,
         formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, max_help_position=30),
@@ -92,31 +93,25 @@ def add_commands(commands: Commands) -> None:
 
 
 def _add_method_options(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("method")
-    group.add_argument(
+    add = parser.add_argument_group("method").add_argument
+    add(
         "--method",
         choices=("equivalence", "greedy"),
         default="equivalence",
-        help="equivalence (default): labels equal in both directions become one, and a label contained in another "
-        "becomes its child; greedy: each label joins its best match, as in the paper",
+        help="equivalence (default): labels equal in both directions become one, a label contained in another becomes "
+        "its child; greedy: each label joins its best match, as in the paper",
     )
-    group.add_argument(
+    add(
         "--lambda",
         dest="lam",
         type=_numbers,
         metavar="λ",
         help="greedy: weight of the empirical similarity, 0 to 1",
     )
-    group.add_argument(
-        "--tau", type=_numbers, metavar="τ", help="greedy: similarity above which labels merge"
-    )
-    group.add_argument(
-        "--max-f1-drop", type=float, metavar="D", help="greedy: micro-F1 may fall by less (default: 0.02)"
-    )
-    group.add_argument(
-        "--scoring", choices=("unified", "native"), help="greedy: labels in which that F1 is measured"
-    )
-    group.add_argument(
+    add("--tau", type=_numbers, metavar="τ", help="greedy: similarity above which labels merge")
+    add("--max-f1-drop", type=float, metavar="D", help="greedy: micro-F1 may fall by less (default: 0.02)")
+    add("--scoring", choices=("unified", "native"), help="greedy: labels in which that F1 is measured")
+    add(
         "--search-max-samples",
         type=int,
         metavar="N",
@@ -125,70 +120,54 @@ def _add_method_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_evidence_options(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("similarity")
-    group.add_argument("--match", choices=("exact", "overlap"), help="how predicted and gold spans match")
-    group.add_argument("--center", choices=("source", "all"), help="mean subtracted from vectors of mentions")
-    group.add_argument(
-        "--embeddings", choices=("tuned", "pretrained"), help="encoder of the vectors of mentions"
-    )
-    group.add_argument("--joint-of", metavar="SOURCE,…", help="train the joint tagger on these sources alone")
+    add = parser.add_argument_group("similarity").add_argument
+    add("--match", choices=("exact", "overlap"), help="how predicted and gold spans match")
+    add("--center", choices=("source", "all"), help="mean subtracted from vectors of mentions")
+    add("--embeddings", choices=("tuned", "pretrained"), help="encoder of the vectors of mentions")
+    add("--joint-of", metavar="SOURCE,…", help="train the joint tagger on these sources alone")
 
 
 def _add_schema_options(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("unified schema (LABEL is source:label)")
-    group.add_argument(
-        "--target-schema", metavar="SCHEMA", help="merge into the labels of this source, or NAME,…"
-    )
-    group.add_argument(
-        "--name", action="append", default=[], metavar="LABEL=NAME", help="name of a unified label"
-    )
-    group.add_argument(
-        "--must-link", action="append", default=[], metavar="LABEL,…", help="labels that become one"
-    )
-    group.add_argument(
-        "--cannot-link", action="append", default=[], metavar="LABEL,…", help="labels that stay apart"
-    )
-    group.add_argument(
-        "--locked", type=Path, metavar="FILE", help="keep the locked lines of this mapping.yaml"
-    )
+    add = parser.add_argument_group("unified schema (LABEL is source:label)").add_argument
+    add("--target-schema", metavar="SCHEMA", help="merge into the labels of this source, or NAME,…")
+    add("--name", action="append", default=[], metavar="LABEL=NAME", help="name of a unified label")
+    add("--must-link", action="append", default=[], metavar="LABEL,…", help="labels that become one")
+    add("--cannot-link", action="append", default=[], metavar="LABEL,…", help="labels that stay apart")
+    add("--locked", type=Path, metavar="FILE", help="keep the locked lines of this mapping.yaml")
 
 
 def _add_output_options(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("output")
-    group.add_argument("--output", type=Path, metavar="DIR", help="save the result here; must not exist")
-    group.add_argument("--max-samples", type=int, metavar="N", help="use at most N sentences per split")
-    group.add_argument(
-        "--pseudo-label-threshold", type=float, metavar="C", help="least confidence of pseudo-labels, 0 to 1"
-    )
-    group.add_argument("--no-pseudo-labels", action="store_true", help="add no pseudo-labels")
-    group.add_argument(
-        "--train-merged", action="store_true", help="train and score a tagger of the merged dataset"
-    )
-    group.add_argument("--baselines", metavar="NAME,…", help="with --train-merged: naive, gold, unannotated")
-    group.add_argument(
+    add = parser.add_argument_group("output").add_argument
+    add("--output", type=Path, metavar="DIR", help="save the result here; must not exist")
+    add("--max-samples", type=int, metavar="N", help="use at most N sentences per split")
+    add("--pseudo-label-threshold", type=float, metavar="C", help="least confidence of pseudo-labels, 0 to 1")
+    add("--no-pseudo-labels", action="store_true", help="add no pseudo-labels")
+    add("--train-merged", action="store_true", help="train and score a tagger of the merged dataset")
+    add("--baselines", metavar="NAME,…", help="with --train-merged: naive, gold, unannotated")
+    add(
         "--partial-likelihood",
         action=argparse.BooleanOptionalAction,
-        help="with --train-merged: leave labels open that a source does not annotate",
+        help="with --train-merged: leave open what a source does not annotate",
     )
 
 
 def add_reading_options(parser: argparse.ArgumentParser, format_option: str = "--format") -> None:
     """Add the options that say how sources are read."""
-    group = parser.add_argument_group("reading (detected from the data unless given)")
-    group.add_argument(format_option, dest="source_format", metavar="FORMAT", help="columns, json, brat, …")
-    group.add_argument("--scheme", choices=SCHEMES, help="tagging scheme of column files")
-    group.add_argument("--tag-column", metavar="C", help="number from 0 in a file, name in a dataset")
-    group.add_argument("--strict", action="store_true", help="refuse what would be repaired or left out")
-    group.add_argument("--config", metavar="NAME", help="configuration of a Hub dataset")
-    group.add_argument("--revision", metavar="REV", help="branch, tag or commit of a Hub dataset")
-    group.add_argument(
+    add = parser.add_argument_group("reading (detected from the data unless given)").add_argument
+    add(format_option, dest="source_format", metavar="FORMAT", help="columns, json, brat, …")
+    add("--scheme", choices=SCHEMES, help="tagging scheme of column files")
+    add("--tag-column", metavar="C", help="number from 0 in a file, name in a dataset")
+    add("--strict", action="store_true", help="refuse what would be repaired or left out")
+    add("--config", metavar="NAME", help="configuration of a Hub dataset")
+    add("--revision", metavar="REV", help="branch, tag or commit of a Hub dataset")
+    add(
         "--license",
         action="append",
         default=[],
         metavar="NAME=ID",
         help="license of a source, such as cc-by-4.0",
     )
-    group.add_argument(
+    add(
         "--language",
         action="append",
         default=[],
@@ -199,19 +178,17 @@ def add_reading_options(parser: argparse.ArgumentParser, format_option: str = "-
 
 def add_training_options(parser: argparse.ArgumentParser, *, kind: bool = True) -> None:
     """Add the options of training, with the kind of taggers where there are several."""
-    group = parser.add_argument_group("training (chosen by encoder and size unless given)")
-    group.add_argument("--encoder", help="folder or Hub id of a pretrained encoder (default: by language)")
+    add = parser.add_argument_group("training (chosen by encoder and size unless given)").add_argument
+    add("--encoder", help="folder or Hub id of a pretrained encoder (default: by language)")
     if kind:
-        group.add_argument(
-            "--taggers", choices=("joint", "separate"), help="one encoder with a head per source, or not"
-        )
-    group.add_argument("--epochs", type=float, metavar="N", help="at most so many epochs")
-    group.add_argument("--batch-size", type=int, metavar="N", help="sentences per step, of all processes")
-    group.add_argument("--learning-rate", type=float, metavar="R", help="of the encoder")
-    group.add_argument("--head-learning-rate", type=float, metavar="R", help="of emission layer and CRF")
-    group.add_argument("--cpu", action="store_true", help="do not use a GPU")
-    group.add_argument("--bf16", action="store_true", help="train in bfloat16")
-    group.add_argument("--seed", type=int, default=42, help="of sampling and training (default: 42)")
+        add("--taggers", choices=("joint", "separate"), help="one encoder with heads (default), or one each")
+    add("--epochs", type=float, metavar="N", help="at most so many epochs")
+    add("--batch-size", type=int, metavar="N", help="sentences per step, of all processes")
+    add("--learning-rate", type=float, metavar="R", help="of the encoder")
+    add("--head-learning-rate", type=float, metavar="R", help="of emission layer and CRF")
+    add("--cpu", action="store_true", help="do not use a GPU")
+    add("--bf16", action="store_true", help="train in bfloat16")
+    add("--seed", type=int, default=42, help="of sampling and training (default: 42)")
 
 
 def _numbers(text: str) -> float | tuple[float, ...]:

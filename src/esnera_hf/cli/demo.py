@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import permutations
@@ -121,8 +122,6 @@ def run_demo(seed: int = 42) -> DemoOutcome:
     Raises:
         ConfigurationError: no generator takes the seed.
     """
-    import tempfile
-
     from esnera_hf._internal.console import quiet_libraries, say
     from esnera_hf.api import align
     from esnera_hf.modeling.encoders import make_encoder
