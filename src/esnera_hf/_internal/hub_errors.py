@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from enum import Enum
 
 from huggingface_hub.errors import (
@@ -65,24 +64,9 @@ _SILENCE: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], Kin
 )
 
 
-@dataclass(frozen=True)
-class Failure:
-    """One failed call.
-
-    Attributes:
-        kind: what can be done about it.
-        what: what happened, half a sentence without a token in it.
-        applied: whether the Hub may have done what was asked all the same.
-    """
-
-    kind: Kind
-    what: str
-    applied: bool = False
-
-    @property
-    def advice(self) -> str:
-        """What the user can do, a sentence without its full stop."""
-        return self.kind.value
+#: A failed call: what can be done about it; what happened, half a sentence without a token in it; whether the
+#: Hub may have done what was asked all the same.
+Failure = tuple[Kind, str, bool]
 
 
 def classify(error: BaseException) -> Failure | None:
@@ -94,10 +78,10 @@ def classify(error: BaseException) -> Failure | None:
         if isinstance(link, (HfHubHTTPError, httpx.HTTPStatusError)):
             return _from_answer(link)
         if isinstance(link, HFValidationError):
-            return Failure(Kind.REFUSED, first_line(link))
+            return Kind.REFUSED, first_line(link), False
         for errors, kind, what, applied in _SILENCE:
             if isinstance(link, errors):
-                return Failure(kind, what.format(type(link).__name__), applied)
+                return kind, what.format(type(link).__name__), applied
         link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
     return None
 
@@ -108,14 +92,14 @@ def _from_answer(error: HfHubHTTPError | httpx.HTTPStatusError) -> Failure:
     said = without_tokens(message.strip().split("\n")[0])
     told = f" ({status}: {said})" if said else f" ({status})"
     if isinstance(error, RevisionNotFoundError):
-        return Failure(Kind.NOT_FOUND, f"there is no such revision{told}")
+        return Kind.NOT_FOUND, f"there is no such revision{told}", False
     if isinstance(error, RepositoryNotFoundError):
-        return Failure(Kind.NOT_FOUND, f"there is no such repository that you may see{told}")
+        return Kind.NOT_FOUND, f"there is no such repository that you may see{told}", False
     other = (
         (Kind.REFUSED, "the Hub refuses it", False) if status < 500 else (Kind.BROKEN, "the Hub failed", True)
     )
     kind, what, applied = _ANSWERS.get(status, other)
-    return Failure(kind, what + told, applied)
+    return kind, what + told, applied
 
 
 @contextmanager

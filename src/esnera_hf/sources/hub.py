@@ -78,11 +78,11 @@ def load_from_hub(repo_id: str, options: ReadingOptions, *, missing: str, advice
         raise
     except _LOADING_ERRORS as error:
         failure = _trouble(error)
-        if failure is not None and failure.kind in {*PASSING, Kind.OFFLINE}:
+        if failure is not None and failure[0] in {*PASSING, Kind.OFFLINE}:
             copy = _earlier_copy(repo_id, options)
             if copy is not None:
                 say(
-                    f"{repo_id}: {failure.what}: reading the copy of commit {copy.commit[:7]} that an earlier run "
+                    f"{repo_id}: {failure[1]}: reading the copy of commit {copy.commit[:7]} that an earlier run "
                     "left here; what has changed on the Hub since is not in it"
                 )
                 return copy
@@ -234,7 +234,7 @@ def _trouble(error: BaseException) -> Failure | None:
     history of other errors, and errors of the Hub come of plainer ones.
     """
     failures = (classify(link) for link in _links(error) if not isinstance(link, httpx.HTTPStatusError))
-    return next((failure for failure in failures if failure and failure.kind is not Kind.NOT_FOUND), None)
+    return next((failure for failure in failures if failure and failure[0] is not Kind.NOT_FOUND), None)
 
 
 def _explained(
@@ -259,25 +259,26 @@ def _explained(
             f"{repo_id!r}: the Hub gave an answer that makes no sense: {_one_line(error)}. Check HF_ENDPOINT and the "
             f"proxy, and try again later. {advice}"
         )
+    kind, what, _ = failure
     if isinstance(error, RevisionNotFoundError):
         return SourceNotFoundError(
             f"{repo_id!r}: this Hub dataset has no revision {options.revision!r}. Pass one of its branches, tags or "
             "commits."
         )
-    if failure.kind is Kind.NOT_FOUND:
+    if kind is Kind.NOT_FOUND:
         return SourceNotFoundError(
             f"{missing}, and no Hub dataset {repo_id!r} that you may read (for private and gated ones: "
             f"`hf auth login`). {advice}"
         )
-    if failure.kind is Kind.BAD_TOKEN:
+    if kind is Kind.BAD_TOKEN:
         return SourceNotFoundError(
             f"{missing}, and the Hub does not accept your token, so it does not show {repo_id!r}. Log in anew with "
             f"`hf auth login`, or unset HF_TOKEN to read what is public. {advice}"
         )
     wanted = "" if options.revision is None else f" at revision {options.revision!r}"
     return SourceNotFoundError(
-        f"{missing}, and the Hub cannot be read for {repo_id!r}: {failure.what}, and no copy of it{wanted} is in the "
-        f"cache. {failure.advice}. {advice}"
+        f"{missing}, and the Hub cannot be read for {repo_id!r}: {what}, and no copy of it{wanted} is in the "
+        f"cache. {kind.value}. {advice}"
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any, NamedTuple
+from typing import Any
 
 from esnera_hf.errors import ConfigurationError, LicenseError
 from esnera_hf.sources.source import License
@@ -37,24 +37,7 @@ _TERMS = {
 }
 
 
-class KnownLicense(NamedTuple):
-    """A license with an id on the Hub; licenses sort by strictness.
-
-    Attributes:
-        kind: its terms.
-        version: orders the licenses of a kind, the stricter or later the higher.
-        id: as the Hub's card metadata has it.
-        family: of share-alike licenses, those that a work under one may be passed
-            on under a later one of.
-    """
-
-    kind: Kind
-    version: float
-    id: str
-    family: str
-
-
-def _known_licenses() -> Iterator[KnownLicense]:
+def _known_licenses() -> Iterator[tuple[str, tuple[Kind, float, str]]]:
     for kind, names in (
         (Kind.PUBLIC_DOMAIN, "cc0-1.0 pddl unlicense wtfpl"),
         (
@@ -69,8 +52,8 @@ def _known_licenses() -> Iterator[KnownLicense]:
     ):
         # Below the versions of Creative Commons licenses, which say more on text.
         for order, name in enumerate(names.split()):
-            yield KnownLicense(kind, order / 100, name, name)
-    for terms, kind, versions in (
+            yield name, (kind, order / 100, name)
+    for family, kind, versions in (
         ("cc-by", Kind.ATTRIBUTION, "2.0 2.5 3.0 4.0"),
         ("cc-by-sa", Kind.SHARE_ALIKE, "3.0 4.0"),
         ("cc-by-nc", Kind.NON_COMMERCIAL, "2.0 3.0 4.0"),
@@ -79,10 +62,12 @@ def _known_licenses() -> Iterator[KnownLicense]:
         ("cc-by-nc-nd", Kind.NO_DERIVATIVES, "3.0 4.0"),
     ):
         for version in versions.split():
-            yield KnownLicense(kind, float(version), f"{terms}-{version}", terms)
+            yield f"{family}-{version}", (kind, float(version), family)
 
 
-KNOWN_LICENSES: dict[str, KnownLicense] = {license.id: license for license in _known_licenses()}
+#: By id of the Hub's card metadata: the kind of a license; its version, which orders the licenses of a kind, the
+#: stricter or later the higher; and its family: a work under one may be passed on under a later one of its family.
+KNOWN_LICENSES: dict[str, tuple[Kind, float, str]] = dict(_known_licenses())
 
 
 def license_from_id(name: str, clause: str = "") -> License:
@@ -97,7 +82,7 @@ def license_from_id(name: str, clause: str = "") -> License:
     known = KNOWN_LICENSES.get(name.strip().lower())
     if known is None:
         return License(name.strip() or "unknown", None, clause)
-    return License(known.id, known.kind is not Kind.NO_DERIVATIVES, clause or _TERMS[known.kind])
+    return License(name.strip().lower(), known[0] is not Kind.NO_DERIVATIVES, clause or _TERMS[known[0]])
 
 
 @dataclass(frozen=True)
@@ -131,39 +116,40 @@ def strictest_terms(licenses: Mapping[str, License]) -> Terms:
     Args:
         licenses: by name of the source.
     """
-    found: set[KnownLicense] = set()
+    found: set[str] = set()
     unknown = []
     for name, license in licenses.items():
         known = KNOWN_LICENSES.get(license.name)
         # Text that may not be shared although its license allows it is under further terms.
-        if known and (known.kind is Kind.NO_DERIVATIVES or license.text_may_be_shared is True):
-            found.add(known)
+        if known and (known[0] is Kind.NO_DERIVATIVES or license.text_may_be_shared is True):
+            found.add(license.name)
         else:
             unknown.append(f"{name} ({license.name}{f', {license.clause}' if known else ''})")
-    ranked = sorted(found)
-    conflicts = [other.id for other in ranked if not _covers(ranked[-1], other)]
+    ranked = sorted(found, key=KNOWN_LICENSES.__getitem__)
+    conflicts = [other for other in ranked if not _covers(ranked[-1], other)]
     if unknown:
         why = f"No license of the Hub's list states the terms of {', '.join(unknown)}"
     elif not ranked:
         why = "There is no source"
     elif conflicts:
-        why = f"Nothing may be under both {conflicts[0]} and {ranked[-1].id}"
+        why = f"Nothing may be under both {conflicts[0]} and {ranked[-1]}"
     else:
-        ids = ", ".join(license.id for license in ranked)
-        reasons = (f"{ranked[-1].id} is the strictest of {ids}.",) if len(ranked) > 1 else ()
-        return Terms(ranked[-1].id, "", reasons, dict(licenses))
+        reasons = (f"{ranked[-1]} is the strictest of {', '.join(ranked)}.",) if len(ranked) > 1 else ()
+        return Terms(ranked[-1], "", reasons, dict(licenses))
     reason = f"{why}: each sentence keeps the terms of the source it comes from."
     return Terms(OTHER, SEVERAL, (reason,), dict(licenses))
 
 
-def _covers(strict: KnownLicense, other: KnownLicense) -> bool:
+def _covers(strict: str, other: str) -> bool:
     """Tell whether a work under one license may be passed on under a stricter one."""
-    if other.kind in (Kind.PUBLIC_DOMAIN, Kind.ATTRIBUTION):
+    (strict_kind, strict_version, strict_family), (kind, version, family) = (
+        KNOWN_LICENSES[name] for name in (strict, other)
+    )
+    if kind in (Kind.PUBLIC_DOMAIN, Kind.ATTRIBUTION):
         return True
-    same_family = strict.family == other.family and strict.version >= other.version
     # Non-commercial material without share-alike may become non-commercial share-alike.
-    widened = other.kind is Kind.NON_COMMERCIAL and strict.kind is Kind.NON_COMMERCIAL_SHARE_ALIKE
-    return same_family or widened
+    widened = kind is Kind.NON_COMMERCIAL and strict_kind is Kind.NON_COMMERCIAL_SHARE_ALIKE
+    return widened or (strict_family == family and strict_version >= version)
 
 
 def check_text_may_be_published(licenses: Mapping[str, License], may_share: Collection[str] = ()) -> None:
