@@ -41,7 +41,11 @@ from esnera_hf.sources.source import (
 from esnera_hf.sources.splits import complete_splits
 from esnera_hf.tagging import OUTSIDE, Entity, tags_from_entities
 
-_FEW = 0.05
+#: Share of tokens with several characters from which the tokens of an unspaced script are words: a corpus
+#: cut into characters still holds numbers and Latin words.
+_WORDS = 0.05
+#: Share of kana from which such a script is Japanese: Chinese texts quote some.
+_KANA = 0.05
 
 
 def language_of(sentences: Iterable[Sequence[str]]) -> str:
@@ -50,7 +54,7 @@ def language_of(sentences: Iterable[Sequence[str]]) -> str:
     if not written_without_spaces(texts):
         return ""
     kana = sum("\u3040" <= char <= "\u30ff" for text in texts for char in text)
-    return "ja" if kana > 0.05 * sum(map(len, texts)) else "zh"
+    return "ja" if kana > _KANA * sum(map(len, texts)) else "zh"
 
 
 def has_words(sentences: Iterable[RawSentence]) -> bool:
@@ -58,7 +62,7 @@ def has_words(sentences: Iterable[RawSentence]) -> bool:
     lengths = [
         len(token) for sentence in sentences for token in sentence.tokens if token and is_unspaced(token[0])
     ]
-    return sum(length > 1 for length in lengths) > _FEW * len(lengths)
+    return sum(length > 1 for length in lengths) > _WORDS * len(lengths)
 
 
 def as_characters(sentence: RawSentence) -> RawSentence:
@@ -73,7 +77,7 @@ def as_characters(sentence: RawSentence) -> RawSentence:
 
 LABEL_NORMALIZED = "label in another Unicode form, with spaces around it or unprintable, normalized"
 WORDS_CUT = "words cut into characters"
-#: Sentences from which language and tokenization are told.
+#: Sentences that language and tokenization are detected from.
 _SNIFFED = 500
 #: Sentences of a split that stay in memory; more go to an Arrow file, which is mapped.
 _IN_MEMORY = 10_000
@@ -136,10 +140,10 @@ def build_source(
     splits: dict[str, Dataset] = {}
     notes = list(terms.notes)
     for split, rows in stored.items():
-        native, own_dropped = _annotation(split, rows, repairs)
-        labels += native
-        dropped += own_dropped
-        if native:
+        split_labels, split_dropped = _annotation(split, rows, repairs)
+        labels += split_labels
+        dropped += split_dropped
+        if split_labels:
             splits[split] = _canonical(rows)
         else:
             notes.append(f"{split} carries no annotation: not loaded")
@@ -233,10 +237,10 @@ class _Reading:
                 repairs.append(LABEL_NORMALIZED)
             spans.append(replace(span, label=label))
         doubled = len({(span.start, span.end) for span in spans}) < len(spans)
-        kept, clashes = flatten(spans, self._frequency if doubled else {})
-        if len(kept) + len(clashes) != len(spans):
+        flat, clashes = flatten(spans, self._frequency if doubled else {})
+        if len(flat) + len(clashes) != len(spans):
             raise ConservationError(
-                f"{where}: {len(spans)} spans read, {len(kept)} kept, {len(clashes)} dropped. Please report this."
+                f"{where}: {len(spans)} spans read, {len(flat)} kept, {len(clashes)} dropped. Please report this."
             )
         if self._options.strict and (repairs or clashes):
             problem = repairs[0] if repairs else f"{clashes[0][0]}: {clashes[0][1]}"
@@ -250,7 +254,7 @@ class _Reading:
             }
             for span, reason in clashes
         ]
-        return tags_from_entities(len(sentence.tokens), kept), dropped, repairs
+        return tags_from_entities(len(sentence.tokens), flat), dropped, repairs
 
 
 @lru_cache(maxsize=10_000)
@@ -296,8 +300,8 @@ def _stored(read: Callable[[], Iterator[dict[str, Any]]], split: str, key: str |
             features=_ROW_FEATURES,
             cache_dir=str(folder),
             split=NamedSplit(split),
-            fingerprint=key
-            or uuid4().hex,  # without one, datasets takes another file of the same name for this one
+            # Without one, datasets keys by the pickled generator and returns rows of files that have changed since.
+            fingerprint=key or uuid4().hex,
         )
     except (DatasetGenerationError, OSError) as error:
         cause = error.__cause__ if isinstance(error, DatasetGenerationError) else error

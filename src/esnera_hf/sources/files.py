@@ -40,6 +40,7 @@ _NO_DATA_SUFFIXES = frozenset(".md .rst .cfg .py .pdf .stats .yaml .yml .sh .htm
 _NO_DATA_WORDS = ("LICEN", "README", "SOURCE.JSON", "CITATION", "DATASET_INFO")
 _SHARD = re.compile(r"-(?P<number>\d+)-of-(?P<count>\d+)\.")
 _TABLES = {".parquet": "parquet", ".arrow": "arrow"}
+#: Lines that the format is detected from: Boson has long stretches without markup.
 _SNIFFED_LINES = 200
 _ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 #: zipfile raises RuntimeError for encrypted members and unknown compression.
@@ -134,7 +135,7 @@ def path_readers(path: Path, name: str, options: ReadingOptions) -> tuple[dict[s
         options: how to read.
 
     Raises:
-        SourceError: no file can be told to hold data, or two claim one split.
+        SourceError: no file looks like data, or two claim one split.
     """
     if path.is_file():
         return {split_of_file(path) or "train": file_reader([path], options)}, file_notes([path])

@@ -53,7 +53,7 @@ def load_source(
             ``"name=path"``, a Hub dataset id, a ``Dataset``, a
             ``DatasetDict``, or a source that is loaded.
         name: of the source; taken from ``data`` if not given.
-        options: how to read what cannot be told from the data.
+        options: how to read what the data do not say.
         max_samples: sentences a split that it is cut to, chosen by ``options.seed``.
 
     Returns:
@@ -107,19 +107,19 @@ def _load(text: str, name: str | None, options: ReadingOptions) -> NerSource:
     if text and path.exists():
         return _load_path(path, name, options)
     missing, advice = _not_there(text)
-    found = load_from_hub(text, options, missing=missing, advice=advice)
+    copy = load_from_hub(text, options, missing=missing, advice=advice)
     called = name or text.rpartition("/")[2]
     copies = copies_on_hub(text, options.data_files)
     corpus = (find_named(name) if name else None) or (copies[0] if len(copies) == 1 else None)
     if corpus is not None:
         options = replace(options, tag_names=options.tag_names or corpus.tag_names)
-        return _from_hub(text, found, _terms(corpus, called), options)
+        return _from_hub(text, copy, _terms(corpus, called), options)
     license = License()
     if copies:
-        license = least_allowed(copy.license for copy in copies)
-    elif found.license:
-        license = license_from_id(found.license, f"as tagged on the Hub: {found.license}")
-    return _from_hub(text, found, SourceTerms(called, license), options)
+        license = least_allowed(one.license for one in copies)
+    elif copy.license:
+        license = license_from_id(copy.license, f"as tagged on the Hub: {copy.license}")
+    return _from_hub(text, copy, SourceTerms(called, license), options)
 
 
 def _not_there(text: str) -> tuple[str, str]:
@@ -218,14 +218,14 @@ def _load_named(known: NamedSource, name: str, options: ReadingOptions) -> NerSo
         raise SourceNotFoundError(f"{missing}, and none is known on the Hub. {advice}")
     defaults = {**known.hub_options, "tag_names": known.tag_names}
     settings = replace(options, **{name: getattr(options, name) or value for name, value in defaults.items()})
-    found = load_from_hub(known.hub_id, settings, missing=missing, advice=advice)
-    return _from_hub(known.hub_id, found, terms, settings)
+    copy = load_from_hub(known.hub_id, settings, missing=missing, advice=advice)
+    return _from_hub(known.hub_id, copy, terms, settings)
 
 
-def _from_hub(repo_id: str, found: LoadedFromHub, terms: SourceTerms, options: ReadingOptions) -> NerSource:
-    provenance = replace(terms.provenance, hub_id=repo_id, revision=found.commit)
-    terms = replace(terms, provenance=provenance, notes=(*terms.notes, *found.notes))
-    return _from_dataset_dict(found.dataset, terms, options)
+def _from_hub(repo_id: str, copy: LoadedFromHub, terms: SourceTerms, options: ReadingOptions) -> NerSource:
+    provenance = replace(terms.provenance, hub_id=repo_id, revision=copy.commit)
+    terms = replace(terms, provenance=provenance, notes=(*terms.notes, *copy.notes))
+    return _from_dataset_dict(copy.dataset, terms, options)
 
 
 def _from_dataset_dict(dataset: DatasetDict, terms: SourceTerms, options: ReadingOptions) -> NerSource:
@@ -283,7 +283,7 @@ def load_sources(
 
     Raises:
         SourceNotFoundError, SourceError: one cannot be found or read.
-        ConfigurationError: too few, or two that cannot be told apart.
+        ConfigurationError: too few, or two that look alike.
     """
     if not isinstance(sources, Sequence) or isinstance(sources, str) or len(sources) < least:
         few = "at least two sources to align" if least == 2 else "at least one source"

@@ -20,8 +20,8 @@ class ReadingOptions:
     """How to read a source.
 
     Attributes:
-        format: one of :data:`FORMATS`; told from the file if ``None``.
-        scheme: tagging scheme of column files and tag columns; told if ``None``.
+        format: one of :data:`FORMATS`; detected from the file if ``None``.
+        scheme: tagging scheme of column files and tag columns; detected if ``None``.
         tag_column: index of the tag column in a file, or its name in a dataset.
         characters: whether tokens are characters; if ``None``, they are where
             the script is written without spaces (Chinese, Japanese), so that
@@ -35,7 +35,7 @@ class ReadingOptions:
         data_files: files of a Hub dataset, by split.
         license: the terms of the corpus as you know them, a license id of the Hub
             such as ``"cc-by-4.0"``; they count instead of those known here.
-        language: of the corpus, a BCP 47 code such as ``"en"`` or ``"zh-Hant"``; told
+        language: of the corpus, a BCP 47 code such as ``"en"`` or ``"zh-Hant"``; detected
             from its script if ``None``.
     """
 

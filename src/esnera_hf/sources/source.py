@@ -70,19 +70,20 @@ def flatten(
     Returns:
         The spans that stay, in order, and those that gave way, each with the reason.
     """
-    kept: list[Entity] = []  # in order and without overlap: a span can only clash with its neighbours
+    # In order and without overlap, so that a span can only clash with its neighbors.
+    chosen: list[Entity] = []
     clashes: list[tuple[Entity, str]] = []
     by_precedence = sorted(
         spans, key=lambda s: (s.start - s.end, s.start, -frequency.get(s.label, 0), s.label)
     )
     for span in by_precedence:
-        place = bisect_left(kept, span.end, key=_start)
-        rival = kept[place - 1] if place and span.start < kept[place - 1].end else None
+        place = bisect_left(chosen, span.end, key=_start)
+        rival = chosen[place - 1] if place and span.start < chosen[place - 1].end else None
         if rival is None:
-            kept.insert(place, span)
+            chosen.insert(place, span)
         else:
             clashes.append((span, _clash_reason(span, rival)))
-    return kept, clashes
+    return chosen, clashes
 
 
 def _start(span: Entity) -> int:

@@ -92,11 +92,11 @@ def cut_by_text(rows: Dataset, share: float, seed: int) -> tuple[Dataset, Datase
     new = np.ones(len(order), dtype=bool)
     new[1:] = (ranked[1:] != ranked[:-1]).any(axis=1)
     copies = np.diff(np.append(np.flatnonzero(new), len(order)))
-    wanted = round(share * len(rows))
+    size = round(share * len(rows))
     fits = np.zeros(len(copies), dtype=bool)
     taken = 0
     for index, count in enumerate(copies.tolist()):
-        if taken + count / 2 <= wanted:
+        if taken + count / 2 <= size:
             fits[index] = True
             taken += count
     first = np.zeros(len(rows), dtype=bool)

@@ -1,6 +1,6 @@
 """Column files: one token a line, sentences parted by blank lines or a column (CoNLL and its many relatives).
 
-Separator, columns, names of columns and tagging scheme are told from the first rows.
+Separator, columns, names of columns and tagging scheme are detected from the first rows.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ _TOKEN_NAMES = frozenset("token tokens word words char character text form".spli
 _TAG_NAMES = frozenset("tag tags label labels ner ner_tag ner_tags entity entities ne".split())
 _SPACES = re.compile(r"[ \t]+")
 _INDEX = re.compile(r"\d+([-.]\d+)?")
+#: Rows that the layout is detected from: a second layer of nested spans may begin late.
 _SNIFFED_ROWS = 20_000
 #: Positions in words may be wrong in so many of all tokens: Weibo has such slips.
 _FEW = 0.001
@@ -277,7 +278,7 @@ def _detect_layout(path: Path, tag_column: int | None) -> ColumnLayout:
 
 
 def _detect_separator(path: Path) -> str | None:
-    """Tell what parts the columns of a file from its first row, or the second one after a row of names."""
+    """Detect the separator of the columns of a file from its first row, or the second one after a row of names."""
     for line in read_lines(path):
         text = line.text.strip()
         if not text or text.startswith((_COMMENT, _DOCUMENT_MARKER)):

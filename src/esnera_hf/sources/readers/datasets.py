@@ -36,7 +36,7 @@ _Encoded = Iterator[tuple[str, Any, Any]]
 def reader_of(dataset: Dataset, place: str, options: ReadingOptions | None = None) -> Reader:
     """Return a reader for the rows of a dataset.
 
-    Four layouts are told apart: token and tag columns, one row a sentence (tags
+    Four layouts are detected: token and tag columns, one row a sentence (tags
     as ``ClassLabel`` or strings, in any scheme); the same inside a list of
     structs, one row a document; token and span columns; a text column with
     spans of characters.
@@ -44,7 +44,7 @@ def reader_of(dataset: Dataset, place: str, options: ReadingOptions | None = Non
     Args:
         dataset: one split.
         place: how messages call it.
-        options: scheme and tag column, where they cannot be told.
+        options: scheme and tag column, where they cannot be detected.
 
     Raises:
         SourceError: the columns fit no layout.
@@ -54,14 +54,14 @@ def reader_of(dataset: Dataset, place: str, options: ReadingOptions | None = Non
     features = dataset.features
     tags = TAG_KEYS if options.tag_column is None else (str(options.tag_column),)
     numbers = options.tag_names is not None
-    found = _token_and_tag_columns(features, tags, numbers)
-    if found:
-        return _TaggedRows(dataset, None, found, options, place)
+    columns = _token_and_tag_columns(features, tags, numbers)
+    if columns:
+        return _TaggedRows(dataset, None, columns, options, place)
     for name, feature in features.items():
         if _is_list(feature) and isinstance(feature.feature, dict):
-            found = _token_and_tag_columns(feature.feature, tags, numbers)
-            if found:
-                return _TaggedRows(dataset, name, found, options, place)
+            columns = _token_and_tag_columns(feature.feature, tags, numbers)
+            if columns:
+                return _TaggedRows(dataset, name, columns, options, place)
     texts = [name for name in TEXT_KEYS if _is_string(features.get(name))]
     tokens = [name for name in TOKEN_KEYS if _is_list_of_strings(features.get(name))]
     spans = next((name for name in SPAN_KEYS if _holds_spans(features.get(name))), None)
@@ -191,8 +191,8 @@ def _read_spans(
             record.pop(columns[-1], None)
         else:
             record[columns[-1]] = spans
-        found = read_record(record, where, options.scheme)
-        sentence = found if isinstance(found, RawSentence) else to_tokens(found, characters=bool(characters))
+        read = read_record(record, where, options.scheme)
+        sentence = read if isinstance(read, RawSentence) else to_tokens(read, characters=bool(characters))
         if sentence is not None and sentence.tokens:
             yield sentence
 

@@ -35,7 +35,7 @@ class SlashedFile:
 
     Args:
         path: the file.
-        scheme: its tagging scheme; told from all tags if not given.
+        scheme: its tagging scheme; detected from all tags if not given.
     """
 
     def __init__(self, path: Path, *, scheme: Scheme | None = None) -> None:

@@ -54,7 +54,7 @@ OTHER_FIELD = "region of another field than the text, not read"
 UNLABELLED = "region without labels, not read"
 OTHER_MENTION = "mention that differs from the tokens at its offsets, which count"
 
-#: Records from which scheme and script are told.
+#: Records that scheme and script are detected from.
 _SNIFFED = 500
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 
@@ -73,7 +73,7 @@ class JsonFile:
     Args:
         path: the file.
         options: scheme and names of tags, characters or words, where they
-            cannot be told.
+            cannot be detected.
     """
 
     def __init__(self, path: Path, options: ReadingOptions | None = None) -> None:
@@ -106,8 +106,8 @@ class JsonFile:
         labels = [
             value["label"] for value, _, _ in self._sample if isinstance(value, dict) and "label" in value
         ]
-        told = self._options.format is None and labels and isinstance(labels[0], dict)
-        if told or self._options.format == "cluener":
+        cluener = self._options.format is None and labels and isinstance(labels[0], dict)
+        if cluener or self._options.format == "cluener":
             return True
         if self._options.characters is not None:
             return self._options.characters

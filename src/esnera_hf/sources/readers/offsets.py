@@ -54,7 +54,7 @@ def to_tokens(record: CharacterSpans, *, characters: bool) -> RawSentence | None
     Args:
         record: the text and its spans.
         characters: every character is a token (spaces too, so that offsets are
-            kept); words and punctuation marks are otherwise.
+            stay); words and punctuation marks are otherwise.
 
     Returns:
         The sentence; ``None`` if the text holds no token.
