@@ -25,13 +25,7 @@ import argparse
 import sys
 
 import esnera_hf
-from esnera_hf import (
-    AlignSettings,
-    EsneraError,
-    EvidenceSettings,
-    GreedySettings,
-    OutputSettings,
-)
+from esnera_hf import AlignSettings, EsneraError, GreedySettings, OutputSettings, TaggerSettings
 from esnera_hf._internal.processes import is_main_process
 from esnera_hf.hub.push import DatasetSettings, check_before
 from esnera_hf.hub.repository import HubRepository
@@ -47,26 +41,22 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         "sources", nargs="+", help="known names, Hub dataset ids, paths or name=path; two or more"
     )
     parser.add_argument("--encoder", help="Hub id or folder of a pretrained encoder (default: by language)")
+    parser.add_argument("--method", choices=("equivalence", "greedy"), default="equivalence")
+    parser.add_argument("--lambda", dest="lam", type=float, help="λ of the greedy method (default: searched)")
+    parser.add_argument("--tau", type=float, help="τ of the greedy method (default: searched)")
     parser.add_argument(
-        "--merge", choices=("typed", "flat"), help="default: flat where λ or τ is set, typed otherwise"
-    )
-    parser.add_argument("--lambda", dest="lam", type=float, help="λ of flat merging (default: searched)")
-    parser.add_argument("--tau", type=float, help="τ of flat merging (default: searched)")
-    parser.add_argument(
-        "--max-samples", type=int, help="use at most so many sentences a split of each source"
+        "--max-samples", type=int, help="use at most so many sentences per split of each source"
     )
     parser.add_argument(
         "--search-samples", type=int, help="measure and search on at most so many; all are merged in the end"
     )
     parser.add_argument("--epochs", type=float, help="of every training (default: by corpus size)")
     parser.add_argument("--seed", type=int, default=42)
-    parser.add_argument(
-        "--train-merged-repo", help="train a tagger on the merged dataset, publish it here, too"
-    )
+    parser.add_argument("--tagger-repo", help="train a tagger on the merged dataset, publish it here, too")
     parser.add_argument("--private", action="store_true", help="make the repositories private")
     parser.add_argument("--no-text", action="store_true", help="publish the recipe, without any text")
     parser.add_argument("--may-share", action="append", default=[], metavar="NAME", help="may be given again")
-    parser.add_argument("--by-source", action="store_true", help="add a configuration a source")
+    parser.add_argument("--by-source", action="store_true", help="add a configuration per source")
     return parser.parse_args(arguments)
 
 
@@ -76,11 +66,11 @@ def main(arguments: list[str] | None = None) -> int:
     training = {} if options.epochs is None else {"num_train_epochs": options.epochs}
     private = True if options.private else None
     try:
+        greedy = {"lam": options.lam, "tau": options.tau, "max_samples": options.search_samples}
         settings = AlignSettings(
-            evidence=EvidenceSettings(training=training),
-            search=GreedySettings(max_samples=options.search_samples),
-            final=OutputSettings(tagger=options.tagger_repo is not None),
-            merge=options.merge,
+            taggers=TaggerSettings(training=training),
+            greedy=GreedySettings(**{name: value for name, value in greedy.items() if value is not None}),
+            output=OutputSettings(train_merged=options.tagger_repo is not None),
         )
         publish = DatasetSettings(not options.no_text, options.may_share, options.by_source)
         sources = [esnera_hf.load_source(source) for source in options.sources]
@@ -91,9 +81,8 @@ def main(arguments: list[str] | None = None) -> int:
         result = esnera_hf.align(
             sources,
             encoder=options.encoder,
-            lam=options.lam,
-            tau=options.tau,
-            sentences=options.max_samples,
+            method=options.method,
+            max_samples=options.max_samples,
             seed=options.seed,
             settings=settings,
         )

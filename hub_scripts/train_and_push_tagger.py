@@ -41,11 +41,11 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--encoder", help="Hub id or folder of a pretrained encoder (default: by language)")
     parser.add_argument("--config", help="configuration of a Hub dataset")
     parser.add_argument("--revision", help="branch, tag or commit of a Hub dataset")
-    parser.add_argument("--max-samples", type=int, help="use at most so many sentences a split")
+    parser.add_argument("--max-samples", type=int, help="use at most so many sentences per split")
     parser.add_argument("--epochs", type=float, help="default: by corpus size, with early stopping")
     parser.add_argument("--learning-rate", type=float, help="of the encoder (default: by its width)")
     parser.add_argument(
-        "--batch-size", type=int, help="sentences a step, of all processes (default: by corpus size)"
+        "--batch-size", type=int, help="sentences per step, of all processes (default: by corpus size)"
     )
     parser.add_argument("--bf16", action="store_true", help="compute in bfloat16 where the hardware has it")
     parser.add_argument("--seed", type=int, default=42)
@@ -72,7 +72,7 @@ def main(arguments: list[str] | None = None) -> int:
         tagger = esnera_hf.train_tagger(
             source,
             encoder=options.encoder,
-            sentences=options.max_samples,
+            max_samples=options.max_samples,
             seed=options.seed,
             training=training,
         )
