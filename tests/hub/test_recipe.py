@@ -309,6 +309,19 @@ def test_a_recipe_cannot_allow_what_a_copy_forbids(tmp_path: Path) -> None:
     assert {source["license"]["name"] for source in unknown.report.sources} == {"unknown"}
 
 
+def test_fingerprints_of_two_recipes_cannot_be_compared() -> None:
+    """The same sentence in two datasets, of which somebody knows one."""
+    shared = {split: [row(f"anna/B-PER {split}")] for split in ("train", "validation", "test")}
+    mapping = make_mapping(("a", "PER", "PER"))
+    recipes = [
+        Recipe.of(merge_sources([make_source("a", splits)], mapping), mapping, [])
+        for splits in (shared, {**shared, "test": [row("hugo/B-PER")]})
+    ]
+    first, second = (recipe.rows["train"][0] for recipe in recipes)
+    assert first["text"] != second["text"]
+    assert first["annotation"] != second["annotation"]
+
+
 def test_a_truncated_table_is_refused(tmp_path: Path) -> None:
     write_recipe(two_sources(), tmp_path / "recipe")
     table = tmp_path / "recipe" / "recipe" / "train.parquet"

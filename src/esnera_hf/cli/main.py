@@ -101,5 +101,4 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", dest="command")
     for room in (align, data, taggers, hub, demo):
         room.add_commands(commands)
-    hub.add_commands_reproducing(commands)
     return parser
