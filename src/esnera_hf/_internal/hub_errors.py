@@ -127,11 +127,10 @@ def explained(repo_id: str, doing: str, again: str, safe: str = "", doubt: str =
         failure = None if isinstance(error, HubError) else classify(error)
         if failure is None:
             raise
-        happened = f"{repo_id}: {doing}: {failure.what.removesuffix('.')}."
-        state = doubt if failure.applied and doubt else safe
-        raise HubError(
-            " ".join(filter(None, [happened, state, f"{failure.advice}; then {again}."]))
-        ) from None
+        kind, what, applied = failure
+        happened = f"{repo_id}: {doing}: {what.removesuffix('.')}."
+        state = doubt if applied and doubt else safe
+        raise HubError(" ".join(filter(None, [happened, state, f"{kind.value}; then {again}."]))) from None
 
 
 def first_line(error: BaseException) -> str:
