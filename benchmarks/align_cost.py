@@ -112,19 +112,19 @@ def measured(way: str, options: Any) -> dict[str, Any]:
             seed=options.seed,
             settings=AlignSettings(evidence, final=final, merge=merge),
         )
-        sizes = {source["name"]: source["sentences"]["train"] for source in result.report.sources}
+        sizes = {source.name: source.sentences["train"] for source in result.report.sources}
         merged = epochs_of(result.load_tagger().record) * len(result.dataset["train"])
         first = next(iter(result.report.taggers.values()))
         own = (
-            epochs_of(first) * sum(sizes.values())
+            len(first.history) * sum(sizes.values())
             if taggers == "joint"
-            else sum(epochs_of(result.report.taggers[name]) * size for name, size in sizes.items())
+            else sum(len(result.report.taggers[name].history) * size for name, size in sizes.items())
         )
-        pooled = result.report.systems["merged"]["native"]["pooled"]
+        pooled = result.report.systems["merged"].native.pooled
         found |= {
             "trainings": (1 if taggers == "joint" else len(sizes)) + 1,
             "sentences": own + merged,
-            "f1": f"{pooled['before']['value']:.3f} → {pooled['after']['value']:.3f}",
+            "f1": f"{pooled.before.value:.3f} → {pooled.after.value:.3f}",
         }
     found["seconds"] = time.process_time() - started
     found["memory"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

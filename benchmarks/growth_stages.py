@@ -221,11 +221,11 @@ def merging(context: Context) -> Measured:
 def saving(context: Context) -> Measured:
     from datasets import load_from_disk
 
-    from esnera_hf.report.report import Report
+    from esnera_hf.report.report import MergeReport
     from esnera_hf.result import MergeResult
 
     merged = load_from_disk(str(context.folder / "merged"))
-    result = MergeResult(merged, context.mapping(), None, Report({}, []))
+    result = MergeResult(merged, context.mapping(), None, MergeReport(()))
     with TemporaryDirectory(dir=context.folder) as place:
         return timed(lambda: result.save(Path(place) / "result"), sum(map(len, merged.values())))[1]
 
@@ -233,12 +233,12 @@ def saving(context: Context) -> Measured:
 def reporting(context: Context) -> Measured:
     from datasets import load_from_disk
 
-    from esnera_hf.evaluation.merged_tagger import Final
-    from esnera_hf.report.build import Account, build_report
+    from esnera_hf.merging.merge import MergedData
+    from esnera_hf.report.build import build_report
 
-    final = Final(load_from_disk(str(context.folder / "merged")), tuple(context.leaks()))
-    account = Account(context.sources(), context.mapping(), final)
-    return timed(lambda: str(build_report(account)), context.size)[1]
+    merged = MergedData(load_from_disk(str(context.folder / "merged")), tuple(context.leaks()))
+    sources, mapping = context.sources(), context.mapping()
+    return timed(lambda: str(build_report(sources, mapping, merged)), context.size)[1]
 
 
 def exporting(context: Context) -> Measured:
@@ -254,7 +254,7 @@ def exporting(context: Context) -> Measured:
 def together(context: Context) -> Measured:
     """Load, find leaks, merge and save in one process, as a user does."""
     from esnera_hf.merging.merge import merge_sources
-    from esnera_hf.report.report import Report
+    from esnera_hf.report.report import MergeReport
     from esnera_hf.result import MergeResult
     from esnera_hf.sources.leakage import find_leaks
     from esnera_hf.sources.load import load_source
@@ -263,7 +263,7 @@ def together(context: Context) -> Measured:
         sources = [load_source(context.folder / "text" / name) for name in SOURCES]
         merged = merge_sources(sources, context.mapping(), find_leaks(sources))
         with TemporaryDirectory(dir=context.folder) as place:
-            MergeResult(merged, context.mapping(), None, Report({}, [])).save(Path(place) / "result")
+            MergeResult(merged, context.mapping(), None, MergeReport(())).save(Path(place) / "result")
 
     return timed(work, context.size)[1]
 

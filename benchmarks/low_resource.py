@@ -84,11 +84,11 @@ def measured(options: Any, encoder: str, seed: int) -> tuple[dict[str, float], d
             final=OutputSettings(pseudo_label_threshold=None, tagger=True),
         ),
     )
-    found = result.report.systems["merged"]["native"]["sources"][small.name]
+    found = result.report.systems["merged"].native.sources[small.name]
     micro = {
         "alone": alone.micro.f1,
-        "head of the joint tagger": found["micro"]["before"]["value"],
-        "merged": found["micro"]["after"]["value"],
+        "head of the joint tagger": found.micro.before.value,
+        "merged": found.micro.after.value,
     }
     labels = {
         label: {

@@ -13,11 +13,13 @@ import json
 from collections.abc import Iterator
 from itertools import combinations
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from esnera_hf import LabelMapping, MergeResult
+from esnera_hf.evaluation.projection import MergedScores
+from esnera_hf.report.report import MergeReport
+from esnera_hf.report.tables import step_target
 from esnera_hf.similarity.matrix import SimilarityMatrix
 from esnera_hf.tagging import LabelRef
 
@@ -34,10 +36,11 @@ def main() -> None:
     options = parser.parse_args()
     result = MergeResult.load(options.result)
     report = result.report
-    print(*search_table(report.trials), "", sep="\n")
-    tables = {name: system["native"] for name, system in report.systems.items()}
-    if report.search_scores is not None:
-        tables["trial, validation"] = report.search_scores["native"]
+    print(*search_table(report), "", sep="\n")
+    tables = {name: system.native for name, system in report.systems.items()}
+    tried = [trial.scores for trial in report.trials if trial.chosen and trial.scores is not None]
+    if tried:
+        tables["trial, validation"] = tried[-1].native
     for name, scores in tables.items():
         print(*f1_table(name, scores), "", sep="\n")
     if options.gold is not None:
@@ -47,29 +50,29 @@ def main() -> None:
         print(*matrices(result.similarity), sep="\n")
 
 
-def search_table(trials: list[dict[str, Any]]) -> Iterator[str]:
+def search_table(report: MergeReport) -> Iterator[str]:
     """Yield a row for each mapping that was tried."""
-    yield "| stage | λ, τ | merged | projected F1 | F1 in own labels | |"
+    yield "| step | λ, τ | merged | F1 in unified labels | F1 in own labels | |"
     yield "| --- | --- | --- | --- | --- | --- |"
-    for trial in trials:
-        if trial["scores"]:
-            ways = [trial["scores"][way]["pooled"] for way in ("unified", "native")]
-            figures = " | ".join(f"{w['before']['value']:.3f} → {w['after']['value']:.3f}" for w in ways)
-            verdict = "holds" if trial["holds"] else "broken"
-            head = f"{' + '.join(trial['sources'])} → {trial['target']}"
-            row = (head, f"{trial['lambda']}, {trial['tau']}", str(trial["merged"]), figures, verdict)
-            yield f"| {' | '.join(row)} |"
+    for trial in report.trials:
+        if trial.scores:
+            ways = [trial.scores.unified.pooled, trial.scores.native.pooled]
+            figures = " | ".join(f"{w.before.value:.3f} → {w.after.value:.3f}" for w in ways)
+            verdict = "holds" if trial.holds else "broken"
+            step, (lam, tau) = report.steps[trial.step], trial.settings[0]
+            head = f"{' + '.join(step.sources)} → {step_target(step)}"
+            yield f"| {' | '.join((head, f'{lam}, {tau}', str(trial.merged), figures, verdict))} |"
 
 
-def f1_table(name: str, scores: dict[str, Any]) -> Iterator[str]:
+def f1_table(name: str, scores: MergedScores) -> Iterator[str]:
     """Yield F1 of a source's own tagger and another one, by source and label."""
     yield f"| {name}: label | entities | own tagger | merged | change, 95 % interval |"
     yield "| --- | --- | --- | --- | --- |"
-    for source, entry in scores["sources"].items():
-        for label, row in [("**all**", entry["micro"]), *entry["by_label"].items()]:
+    for source, entry in scores.sources.items():
+        for label, row in [("**all**", entry.micro), *entry.by_label.items()]:
             yield (
-                f"| {source}: {label} | {row['support']} | {number(row['before']['value'])} | "
-                f"{number(row['after']['value'])} | {number(row['change']['low'])} to {number(row['change']['high'])} |"
+                f"| {source}: {label} | {row.support} | {number(row.before.value)} | "
+                f"{number(row.after.value)} | {number(row.change.low)} to {number(row.change.high)} |"
             )
 
 

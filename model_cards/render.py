@@ -26,13 +26,13 @@ from numpy.typing import NDArray
 
 from esnera_hf.alignment.equivalence_merge import merge_equivalent
 from esnera_hf.alignment.mapping import LabelMapping
-from esnera_hf.evaluation.merged_tagger import Final
 from esnera_hf.evaluation.projection import score_native, score_unified
 from esnera_hf.hub.cards import ModelCardFacts, dataset_card, model_card
-from esnera_hf.merging.merge import as_source, merge_sources
+from esnera_hf.merging.merge import MergedData, as_source, merge_sources
 from esnera_hf.merging.pseudo_labels import PseudoLabels, pseudo_labels
 from esnera_hf.metrics import score_entities
-from esnera_hf.report.build import Account, build_report
+from esnera_hf.report.build import build_report
+from esnera_hf.report.report import CallFacts, SystemScores
 from esnera_hf.similarity.empirical import cross_predictions
 from esnera_hf.similarity.matrix import SimilarityMatrix
 from esnera_hf.similarity.semantic import semantic_similarity, sum_vectors
@@ -163,14 +163,13 @@ def score(
     mapping: LabelMapping,
     pseudo: PseudoLabels | None,
     leaks: Sequence[Leak],
-) -> dict[str, Any]:
+) -> SystemScores:
     """Score a lookup tagger of the merged train split beside the sources' own, on test."""
     merged = merge_sources(sources, mapping, leaks, pseudo)
     tagger = LookupTagger(_sentences(merged, "train"))
     predictions = {s.name: (list(taggers[s.name].on(s, "test")), list(tagger.on(s, "test"))) for s in sources}
-    own = score_native(sources, mapping, predictions, "test").to_dict()
-    unified = score_unified(sources, mapping, predictions, "test").to_dict()
-    return {"native": own, "unified": unified, "history": [], "seconds": 1.0}
+    native = score_native(sources, mapping, predictions, "test")
+    return SystemScores(native, score_unified(sources, mapping, predictions, "test"), seconds=1.0)
 
 
 def _sentences(merged: DatasetDict, split: str) -> Iterator[AnnotatedSentence]:
@@ -192,18 +191,18 @@ def make_facts() -> dict[str, Any]:
         left_out_of_train(leaks),
     )
     merged = merge_sources(sources, mapping, leaks, pseudo)
-    settings = {
-        "call": "align",
-        "sources": [source.name for source in sources],
-        "encoder": "letter trigrams, a stand-in",
-        "seed": SEED,
-        "merge": "typed",
-        "final": {"pseudo_label_threshold": FLOOR, "tagger": True, "baselines": ["gold"]},
-    }
-    final = Final(merged, leaks, pseudo)
-    report = build_report(Account(sources, mapping, final, settings, matrix))
+    call = CallFacts(
+        "align",
+        tuple(source.name for source in sources),
+        encoder="letter trigrams, a stand-in",
+        method="equivalence",
+        seed=SEED,
+        settings={"evidence": {"taggers": "separate"}},
+    )
+    report = build_report(sources, mapping, MergedData(merged, leaks, pseudo), matrix=matrix)
     report = replace(
         report,
+        call=call,
         systems={
             "merged": score(sources, taggers, mapping, pseudo, leaks),
             "gold": score(sources, taggers, mapping, None, leaks),
@@ -236,7 +235,7 @@ def make_cards() -> dict[str, RepoCard]:
         report,
         mapping,
         strictest_terms(licenses_of(report.sources)),
-        {"validation": scores.to_dict(), "history": [], "arguments": {"seed": SEED}},
+        {"validation": scores, "history": [], "arguments": {"seed": SEED}},
         dataset_repo=REPOSITORY,
     )
     return {

@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from builders import make_matrix, make_source, row
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.alignment.mapping_yaml import MappedLabel
+from esnera_hf.evaluation.projection import MergedScores, SourceScores
 from esnera_hf.hub.cards import ModelCardFacts
 from esnera_hf.merging.merge import merge_sources
 from esnera_hf.merging.pseudo_labels import PseudoLabels
-from esnera_hf.report.report import Report
+from esnera_hf.metrics import Comparison, Estimate, LabelScore, Scores
+from esnera_hf.report.report import (
+    CallFacts,
+    Example,
+    LeakageFacts,
+    MergeDecision,
+    MergeReport,
+    NearPair,
+    PseudoLabelFacts,
+    StepFacts,
+    SystemScores,
+    TaggerScores,
+    TrialFacts,
+)
 from esnera_hf.similarity.matrix import Agreement, PairEvidence
 from esnera_hf.sources.licenses import licenses_of, strictest_terms
+from esnera_hf.sources.source import Dropped, License, Provenance, SourceSummary
 from esnera_hf.tagging import Entity, LabelRef
 
 
@@ -27,39 +42,28 @@ class Names:
     text: str = "some text"
 
 
-def estimate(value: float | None) -> dict[str, float | None]:
-    return {"value": value, "low": value and value - 0.1, "high": value and value + 0.1}
+def estimate(value: float) -> Estimate:
+    return Estimate(value, value - 0.1, value + 0.1)
 
 
-def comparison(before: float, after: float, support: int = 7) -> dict[str, Any]:
-    change = round(after - before, 6)
-    return {
-        "support": support,
-        "before": estimate(before),
-        "after": estimate(after),
-        "change": estimate(change),
-    }
+def comparison(before: float, after: float, support: int = 7) -> Comparison:
+    return Comparison(support, estimate(before), estimate(after), estimate(round(after - before, 6)))
 
 
-def scores(names: Names) -> dict[str, Any]:
-    return {
-        "pooled": comparison(0.5, 0.6, 14),
-        "sources": {
-            names.first: {
-                "micro": comparison(0.6, 0.7),
-                "by_label": {names.label: comparison(0.6, 0.4)},
-            },
-            names.second: {
-                "micro": comparison(0.4, 0.5),
-                "by_label": {"per": comparison(0.4, 0.35), "place": comparison(0.4, 0.35, 0)},
-            },
+def scores(names: Names) -> MergedScores:
+    place = {"per": comparison(0.4, 0.35), "place": comparison(0.4, 0.35, 0)}
+    return MergedScores(
+        {
+            names.first: SourceScores(comparison(0.6, 0.7), {names.label: comparison(0.6, 0.4)}),
+            names.second: SourceScores(comparison(0.4, 0.5), place),
         },
-    }
+        comparison(0.5, 0.6, 14),
+    )
 
 
-def validation() -> dict[str, Any]:
-    score = {"precision": 0.25, "recall": 0.75, "f1": 0.375, "support": 4}
-    return {"micro": score, "macro_f1": 0.3, "by_label": {"per": score}}
+def validation() -> Scores:
+    score = LabelScore(0.25, 0.75, 0.375, 4)
+    return Scores(score, 0.3, {"per": score})
 
 
 def make_mapping(names: Names) -> LabelMapping:
@@ -81,93 +85,60 @@ def make_mapping(names: Names) -> LabelMapping:
     return LabelMapping(unified, entries, "greedy", 0.4)
 
 
-def make_report(names: Names) -> Report:
-    def example(mention: str) -> dict[str, str]:
-        return {"left": "secret left", "mention": mention, "right": "secret right", "id": "1"}
+def make_report(names: Names) -> MergeReport:
+    city, place = LabelRef(names.first, names.label), LabelRef(names.second, "place")
 
-    city, place = f"{names.first}:{names.label}", f"{names.second}:place"
-    agreement = {"matched": 1, "predicted": 2}
-    pair = {"one": f"{names.second}:per", "other": city}
-    system = {"native": scores(names), "unified": scores(names), "history": [], "seconds": 1.0}
-    decision = {"group": [city], "candidate": place, "similarity": 0.4, "semantic": 0.1, "merged": True}
-    return Report(
-        settings={
-            "call": "align",
-            "sources": [names.first, names.second],
-            "encoder": names.text,
-            "lambda": None,
-            "tau": None,
-            "sentences": 100,
-            "seed": 42,
-            "search": {"max_f1_drop": 0.03},
-        },
-        sources=[summary(names.first, names, hub_id="owner/alpha"), private(summary(names.second, names))],
-        taggers={names.first: {"validation": validation(), "test": validation()}},
-        stages=[
-            {
-                "sources": [names.first],
-                "target": names.second,
-                "sum_empirical": 1.0,
-                "lambda": 0.4,
-                "tau": 0.2,
-                "merged": 1,
-                "decisions": [decision],
-            }
-        ],
-        trials=[{"scores": None}, {"scores": {}}],
-        near=[
-            {
-                **pair,
-                "forward_similarity": 0.3,
-                "backward_similarity": None,
-                "semantic": -0.001,
-                "forward": agreement,
-                "backward": {"matched": 0, "predicted": 0},
-            }
-        ],
-        search_scores={"native": scores(names), "unified": scores(names)},
-        pseudo={"threshold": 0.9, "total": 1, "counts": [], "rejected": {names.text: 3}},
+    def example(label: LabelRef, mention: str) -> Example:
+        return Example(label, "secret left", mention, "secret right", "1")
+
+    system = SystemScores(scores(names), scores(names), seconds=1.0)
+    decision = MergeDecision((city,), place, 0.4, 0.1, 1, 1, merged=True)
+    trial = TrialFacts(0, ((0.4, 0.2),), 1, 0.4, ((city, place),))
+    return MergeReport(
+        (summary(names.first, names, hub_id="owner/alpha"), summary(names.second, names)),
+        call=CallFacts(
+            "align", (names.first, names.second), encoder=names.text, method="greedy", max_samples=100
+        ),
+        taggers={names.first: TaggerScores(validation(), validation())},
+        steps=(StepFacts((names.first,), names.second, 1, (decision,), 0.4, 0.2, 1.0),),
+        trials=(trial, replace(trial, chosen=True, holds=True, scores=system)),
+        near=(
+            NearPair(
+                *(LabelRef(names.second, "per"), city, 0.3, None, -0.001),
+                *(Agreement(1, 2), Agreement(0, 0)),
+            ),
+        ),
+        pseudo_labels=PseudoLabelFacts(0.9, (("a", "b", "c", 1),), {names.text: 3}),
         systems={"merged": system, "naive": system},
-        examples={city: [example("oslo-secret"), example(names.text)], place: [example("lima-secret")]},
-        dropped=[
-            {
-                "source": names.first,
-                "where": "secret line",
-                "label": names.label,
-                "mention": "dropped-secret",
-                "reason": names.text,
-            }
-        ],
-        leaks=[
-            {"in": f"{names.first}/train", "also_in": "x/test", "left_out": True, "sentences": 2, "exact": 1},
-            {"in": f"{names.first}/train", "also_in": "y", "left_out": False, "sentences": 5, "exact": 5},
-        ],
+        examples=(example(city, "oslo-secret"), example(city, names.text), example(place, "lima-secret")),
+        dropped={
+            names.first: (Dropped("train", "secret line", 0, 1, names.label, "dropped-secret", names.text),)
+        },
+        leakage=(
+            LeakageFacts((names.first, "train"), ("x", "test"), True, 2, 1, ()),
+            LeakageFacts((names.first, "train"), ("y", "test"), False, 5, 5, ()),
+        ),
         seconds={"total": 90.0},
         versions={"esnera-hf": "0.1.0", "datasets": "5.2.0"},
     )
 
 
-def summary(source: str, names: Names, hub_id: str = "") -> dict[str, Any]:
+def summary(source: str, names: Names, hub_id: str = "") -> SourceSummary:
     counts = {"train": 2, "validation": 1, "test": 1}
-    return {
-        "name": source,
-        "license": {"name": "cc-by-4.0", "text_may_be_shared": True, "clause": names.text},
-        "language": "en-GB",
-        "homepage": "https://example.org/a",
-        "citation": f"Doe 2020. {names.text}",
-        "hub_id": hub_id,
-        "sentences": counts,
-        "tokens": counts,
-        "entities": {split: {} for split in counts},
-        "dropped": {names.text: 4},
-        "repairs": {"a repair": 1},
-        "notes": [names.text],
-    }
-
-
-def private(source: dict[str, Any]) -> dict[str, Any]:
-    terms = {"name": "Private terms", "text_may_be_shared": False, "clause": "no third parties"}
-    return {**source, "license": terms}
+    shared = License("cc-by-4.0", True, names.text)
+    return SourceSummary(
+        source,
+        shared if source == names.first else License("Private terms", False, "no third parties"),
+        sentences=counts,
+        tokens=counts,
+        entities={split: {} for split in counts},
+        dropped={names.text: 4},
+        repairs={"a repair": 1},
+        notes=(names.text,),
+        language="en-GB",
+        provenance=Provenance("https://example.org/a", f"Doe 2020. {names.text}", hub_id),
+        max_samples=100,
+    )
 
 
 def make_dataset_facts(names: Names = Names(), **changes: Any) -> dict[str, Any]:

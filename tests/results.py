@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 from builders import make_matrix, make_source, row
 from esnera_hf import MergeResult
 from esnera_hf.alignment.greedy_path import greedy_merge_path
 from esnera_hf.alignment.naming import mapping_from_history
-from esnera_hf.evaluation.merged_tagger import OutputSettings, finish
+from esnera_hf.merging.merge import MergedData, merge_sources
 from esnera_hf.metrics import score_tags
-from esnera_hf.report.build import Account, build_report
+from esnera_hf.report.build import build_report
+from esnera_hf.report.report import CallFacts, MergeReport, TaggerScores
 from esnera_hf.sources.licenses import license_from_id
-from esnera_hf.taggers.settings import TaggerPlan
 
 
 def make_result(
@@ -40,29 +38,20 @@ def make_result(
     )
     path = greedy_merge_path(matrix, 0.4, 0.2)
     mapping = mapping_from_history(path, matrix)
-    final = finish(
-        sources, mapping, (), OutputSettings(pseudo_label_threshold=None), TaggerPlan("no encoder")
-    )
-    settings = {"lambda": 0.4, "sentences": None}
-    account = Account(sources, mapping, final, settings, matrix, history=path, seconds={"total": 1.23})
-    report = build_report(account)
-    scores = score_tags([["B-x"]], [["B-x"]]).to_dict()
-    tagger = {"validation": scores, "test": scores, "history": [], "arguments": {"seed": 42}, "seconds": 1.2}
-    return MergeResult(
-        final.dataset, mapping, matrix, replace(report, taggers={first: tagger, second: tagger})
-    )
+    merged = MergedData(merge_sources(sources, mapping))
+    report = build_report(sources, mapping, merged, matrix=matrix, history=path)
+    scores = score_tags([["B-x"]], [["B-x"]])
+    tagger = TaggerScores(scores, scores, arguments={"seed": 42}, seconds=1.2)
+    call = CallFacts("align", (first, second), method="greedy")
+    report = replace(report, call=call, taggers={first: tagger, second: tagger}, seconds={"total": 1.2})
+    return MergeResult(merged.dataset, mapping, matrix, report)
 
 
-def without_times(report: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a report's data without the times and without what the cache held already."""
-    timed = {"seconds", "trained"}
-    plain: dict[str, Any] = {key: value for key, value in report.items() if key not in timed}
-    for part in ("taggers", "systems"):
-        plain[part] = {
-            name: {key: value for key, value in facts.items() if key not in timed}
-            for name, facts in report.get(part, {}).items()
-        }
-    plain["trials"] = [
-        {key: value for key, value in trial.items() if key not in timed} for trial in report.get("trials", [])
-    ]
-    return plain
+def without_times(report: MergeReport) -> MergeReport:
+    """Return a report without the times, which also tell what the cache held already."""
+    return replace(
+        report,
+        seconds={},
+        taggers={name: replace(facts, seconds=0.0) for name, facts in report.taggers.items()},
+        systems={name: replace(facts, seconds=0.0) for name, facts in report.systems.items()},
+    )

@@ -24,6 +24,7 @@ from esnera_hf import (
     apply,
 )
 from esnera_hf._internal.cache import cache_folder
+from esnera_hf._internal.checks import to_plain
 from esnera_hf.alignment.constraints import Constraints
 from esnera_hf.alignment.greedy_path import next_step as next_stage
 from esnera_hf.errors import (
@@ -33,6 +34,7 @@ from esnera_hf.errors import (
     SourceNotFoundError,
 )
 from esnera_hf.evaluation.merged_tagger import mapping_by_name
+from esnera_hf.report.report import CallFacts
 from esnera_hf.similarity.equivalence import EQUAL
 from esnera_hf.similarity.evidence import Evidence
 from esnera_hf.sources.leakage import find_leaks
@@ -106,12 +108,16 @@ def test_without_lambda_and_tau_what_means_the_same_becomes_one(
     ]
     assert all(group in groups[:3] for group in groups[3:])
     assert result.mapping.method == "equivalence"
-    assert result.report.settings["merge"] == "typed"
-    assert along_path.report.settings["merge"] == "flat"
-    (stage,) = result.report.stages
-    assert (stage["tau"], stage["merged"]) == (EQUAL, 2)
-    assert "alpha + beta, all at once (similarity in both directions above 0.67)" in str(result.report)
-    assert {"relation", "forward_coverage"} <= set(result.report.near[0])
+    assert [made.report.call and made.report.call.method for made in (result, along_path)] == [
+        "equivalence",
+        "greedy",
+    ]
+    (step,) = result.report.steps
+    assert (step.tau, step.merged) == (EQUAL, 2)
+    assert "alpha + beta → each other, all at once (similarity in both directions above 0.67)" in str(
+        result.report
+    )
+    assert result.report.near[0].relation is not None
 
 
 def test_every_sentence_and_entity_is_in_the_result(
@@ -119,7 +125,7 @@ def test_every_sentence_and_entity_is_in_the_result(
 ) -> None:
     _, result = cached
     left_out = {leak.place.id for leak in find_leaks(sources) if leak.left_out}
-    assert sum(leak["sentences"] for leak in result.report.leaks if leak["left_out"]) == len(left_out) > 0
+    assert sum(leak.sentences for leak in result.report.leakage if leak.left_out) == len(left_out) > 0
     for split in ("train", "validation", "test"):
         rows = result.dataset[split]
         names = rows.features["ner_tags"].feature.names
@@ -164,9 +170,10 @@ def test_pseudo_labels_fill_in_what_a_source_lacks(cached: tuple[Path, MergeResu
                 else:
                     assert confidence == 1
     assert {source for source, _ in counts} == {"alpha"}
-    (entry,) = result.report.pseudo["counts"]
-    assert (entry["source"], entry["label"], entry["tagger"]) == ("alpha", "firm", "beta")
-    assert entry["entities"] == counts["alpha", "B-firm"] == result.report.pseudo["total"] > 10
+    pseudo = result.report.pseudo_labels
+    assert pseudo is not None
+    assert pseudo.counts == (("alpha", "firm", "beta", counts["alpha", "B-firm"]),)
+    assert pseudo.total == counts["alpha", "B-firm"] > 10
 
 
 def test_the_evidence_counts(cached: tuple[Path, MergeResult], sources: list[NerSource]) -> None:
@@ -182,39 +189,20 @@ def test_the_evidence_counts(cached: tuple[Path, MergeResult], sources: list[Ner
 
 def test_the_report_tells_what_was_chosen(cached: tuple[Path, MergeResult], encoder_folder: Path) -> None:
     report = cached[1].report
-    assert report.settings == {
-        "call": "align",
-        "sources": ["alpha", "beta"],
-        "encoder": str(encoder_folder),
-        "lambda": 0.9,
-        "tau": 0.5,
-        "target_schema": None,
-        "sentences": None,
-        "seed": 42,
-        "evidence": {
-            "match": "exact",
-            "center": "source",
-            "training": {"seed": 42, **TRAINING},
-            "taggers": "separate",
-            "joint_of": None,
-            "embeddings": "pretrained",
-        },
-        "search": {
-            "lam": 0.9,
-            "tau": 0.5,
-            "max_f1_drop": 0.02,
-            "scoring": "unified",
-            "max_samples": None,
-        },
-        "schema": {"names": {}, "together": [], "apart": [], "locked": None},
-        "final": {"pseudo_label_threshold": 0.9, "tagger": False, "baselines": [], "partial": None},
-        "merge": "flat",
-    }
-    assert [source["name"] for source in report.sources] == ["alpha", "beta"]
+    expected = AlignSettings().completed(0.9, 0.5, 42)
+    evidence = replace(SETTINGS.evidence, training={"seed": 42, **TRAINING}, embeddings="pretrained")
+    assert report.call == CallFacts(
+        "align",
+        ("alpha", "beta"),
+        encoder=str(encoder_folder),
+        method="greedy",
+        settings=to_plain(replace(expected, evidence=evidence)),
+    )
+    assert [source.name for source in report.sources] == ["alpha", "beta"]
     assert sorted(report.taggers) == ["alpha", "beta"]
     for tagger in report.taggers.values():
-        assert max(entry["f1"] for entry in tagger["history"]) == pytest.approx(
-            tagger["validation"]["micro"]["f1"], abs=1e-5
+        assert max(entry["f1"] for entry in tagger.history) == pytest.approx(
+            tagger.validation.micro.f1, abs=1e-5
         )
 
 
@@ -233,7 +221,7 @@ def test_a_second_call_reuses_the_taggers_and_order_plays_no_part(
         split: rows.to_list() for split, rows in first.dataset.items()
     }
     assert again.similarity.to_dict() == first.similarity.to_dict()
-    assert [tagger["seconds"] for tagger in again.report.taggers.values()] == [0.0, 0.0]
+    assert [tagger.seconds for tagger in again.report.taggers.values()] == [0.0, 0.0]
 
 
 def test_the_cache_holds_a_finished_tagger_a_source(cached: tuple[Path, MergeResult]) -> None:
@@ -273,7 +261,7 @@ def test_what_makes_another_tagger(
         with pytest.raises(AssertionError, match="a training started"):
             align(sources, **settings)
     else:
-        assert len(align(sources, **settings).report.stages) == 1
+        assert len(align(sources, **settings).report.steps) == 1
 
 
 @pytest.mark.usefixtures("no_training")
@@ -387,38 +375,37 @@ class TestSearch:
 
     def test_one_trial_that_holds_ends_it(self, searched: MergeResult) -> None:
         first, *others = searched.report.trials
-        assert first["chosen"]
-        assert first["holds"]
-        assert first["merged"] == max(trial["merged"] for trial in searched.report.trials)
-        assert all(trial["scores"] is None and trial["holds"] is None for trial in others)
-        points = [tuple(point) for trial in searched.report.trials for point in trial["settings"]]
+        assert first.chosen
+        assert first.holds
+        assert first.merged == max(trial.merged for trial in searched.report.trials)
+        assert all(trial.scores is None and trial.holds is None for trial in others)
+        points = [point for trial in searched.report.trials for point in trial.settings]
         assert len(points) == len(set(points)) <= 9
         assert {lam for lam, _ in points} == {0.9}
 
     def test_the_trial_is_scored_both_ways(self, searched: MergeResult) -> None:
-        scores = searched.report.search_scores
-        assert scores == searched.report.trials[0]["scores"]
-        for way in ("unified", "native"):
-            assert set(scores[way]["sources"]) == {"alpha", "beta"}
-            pooled = scores[way]["pooled"]
-            change = pooled["after"]["value"] - pooled["before"]["value"]
-            assert pooled["change"]["value"] == pytest.approx(change, abs=2e-6)
-            assert pooled["change"]["low"] <= pooled["change"]["value"] <= pooled["change"]["high"]
+        scores = searched.report.trials[0].scores
+        assert scores is not None
+        for way in (scores.unified, scores.native):
+            assert set(way.sources) == {"alpha", "beta"}
+            change = way.pooled.change
+            values = (way.pooled.before.value, way.pooled.after.value, change.value, change.low, change.high)
+            before, after, difference, low, high = (value or 0.0 for value in values)
+            assert difference == pytest.approx(after - before, abs=2e-6)
+            assert low <= difference <= high
 
     def test_the_final_tagger_is_that_of_the_last_trial(self, searched: MergeResult) -> None:
         assert set(searched.report.systems) == {"merged", "gold", "naive"}
-        assert searched.report.systems["merged"]["seconds"] == 0
-        own = searched.report.systems["merged"]["native"]["sources"]
+        assert searched.report.systems["merged"].seconds == 0
+        own = searched.report.systems["merged"].native.sources
         for name, tagger in searched.report.taggers.items():
-            assert own[name]["micro"]["before"]["value"] == pytest.approx(
-                tagger["test"]["micro"]["f1"], abs=1e-6
-            )
-            assert set(own[name]["by_label"]) >= set(tagger["test"]["by_label"])
+            assert own[name].micro.before.value == pytest.approx(tagger.test.micro.f1, abs=1e-6)
+            assert set(own[name].by_label) >= set(tagger.test.by_label)
 
     def test_the_naive_union_keeps_every_name(self, searched: MergeResult) -> None:
-        naive = searched.report.systems["naive"]["unified"]["sources"]
-        assert set(naive["alpha"]["by_label"]) == {"per", "loc"}
-        assert set(naive["beta"]["by_label"]) == {"name", "city", "firm"}
+        naive = searched.report.systems["naive"].unified.sources
+        assert set(naive["alpha"].by_label) == {"per", "loc"}
+        assert set(naive["beta"].by_label) == {"name", "city", "firm"}
 
     def test_a_broken_bound_merges_nothing_and_says_so(
         self,
@@ -437,7 +424,7 @@ class TestSearch:
             settings=replace(SETTINGS, search=GreedySettings(tau=(0.1,))),
         )
         assert len(result.mapping.unified_labels) == 5
-        assert result.report.stages[0]["tau"] is None
+        assert result.report.steps[0].tau is None
         said = capsys.readouterr().err
         assert "WARNING: " in said
         assert "encoder may help." in said

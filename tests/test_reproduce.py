@@ -35,6 +35,7 @@ from esnera_hf.api import reproduce
 from esnera_hf.cli.main import main
 from esnera_hf.errors import ConfigurationError, ReproductionError
 from esnera_hf.merging.export import export
+from esnera_hf.report.report import MergeReport
 from esnera_hf.tagging import LabelRef
 from results import without_times
 
@@ -87,8 +88,8 @@ def contents(folder: Path) -> dict[str, str]:
         for file in folder.rglob("*")
         if file.is_file() and file.name not in TIMED
     }
-    report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
-    return {**files, "report.json": json.dumps(without_times(report), sort_keys=True)}
+    report = MergeReport.from_dict(json.loads((folder / "report.json").read_text(encoding="utf-8")))
+    return {**files, "report.json": json.dumps(without_times(report).to_dict(), sort_keys=True)}
 
 
 class TestTheSameTwice:
@@ -190,52 +191,57 @@ class TestReproduce:
 
 #: What a stranger may write into a report to have it done by whoever reproduces it.
 ATTACKS: list[tuple[str, Any, str]] = [
-    ("settings.evidence.training.output_dir", "HOME", "output_dir cannot be set"),
-    ("settings.evidence.training.push_to_hub", True, "push_to_hub cannot be set"),
-    ("settings.evidence.training.hub_token", "hf_x", "hub_token cannot be set"),
-    ("settings.evidence.training.hub_model_id", "thief/model", "hub_model_id cannot be set"),
-    ("settings.evidence.training.report_to", "all", "report_to cannot be set"),
-    ("settings.evidence.training.resume_from_checkpoint", "HOME", "resume_from_checkpoint cannot be set"),
-    ("settings.evidence.training.deepspeed", "HOME/x.json", "deepspeed cannot be set"),
-    ("settings.evidence.training.save_total_limit", 1, "save_total_limit cannot be set"),
-    ("settings.evidence.training.num_train_epochs", "9", "num_train_epochs='9'"),
-    ("settings.evidence.training.num_train_epochs", float("inf"), "num_train_epochs=inf"),
-    ("settings.evidence.training.num_train_epochs", True, "num_train_epochs=True"),
-    ("settings.evidence.training.seed", 1.5, "seed=1.5"),
-    ("settings.evidence.training", [["output_dir", "HOME"]], "training"),
-    ("settings.evidence.match", "regex", "evidence.match='regex'"),
-    ("settings.evidence.color", "red", "evidence: unknown: color"),
-    ("settings.final.augment", "0.5", "final.pseudo_label_threshold='0.5'"),
-    ("settings.search.lam", "0.5", "search.lam='0.5'"),
-    ("settings.search", None, "search=None"),
-    ("settings.mood", "good", "not known here: mood"),
-    ("settings.call", "eval", "do not tell whether it was align or apply"),
-    ("settings", [], "do not tell whether it was align or apply"),
-    ("settings.seed", "42", "seed='42'"),
-    ("settings.sources", ["HOME/alpha", "HOME/beta"], "source 'HOME/alpha': the report names something"),
-    ("settings.sources", ["alpha=HOME/alpha", "b"], "source 'alpha=HOME/alpha': the report names something"),
-    ("settings.sources", ["~/.ssh", "b"], "source '~/.ssh': the report names something"),
-    ("settings.sources", ["a=../secret", "b"], "source 'a=../secret': the report names something"),
-    ("settings.sources", ["corpora/alpha", "corpora/beta"], "source 'corpora/alpha': the report names"),
-    ("settings.sources", [{"path": "HOME"}], "sources"),
+    ("call.settings.evidence.training.output_dir", "HOME", "output_dir cannot be set"),
+    ("call.settings.evidence.training.push_to_hub", True, "push_to_hub cannot be set"),
+    ("call.settings.evidence.training.hub_token", "hf_x", "hub_token cannot be set"),
+    ("call.settings.evidence.training.hub_model_id", "thief/model", "hub_model_id cannot be set"),
+    ("call.settings.evidence.training.report_to", "all", "report_to cannot be set"),
     (
-        "settings.reading",
+        "call.settings.evidence.training.resume_from_checkpoint",
+        "HOME",
+        "resume_from_checkpoint cannot be set",
+    ),
+    ("call.settings.evidence.training.deepspeed", "HOME/x.json", "deepspeed cannot be set"),
+    ("call.settings.evidence.training.save_total_limit", 1, "save_total_limit cannot be set"),
+    ("call.settings.evidence.training.num_train_epochs", "9", "num_train_epochs='9'"),
+    ("call.settings.evidence.training.num_train_epochs", float("inf"), "num_train_epochs=inf"),
+    ("call.settings.evidence.training.num_train_epochs", True, "num_train_epochs=True"),
+    ("call.settings.evidence.training.seed", 1.5, "seed=1.5"),
+    ("call.settings.evidence.training", [["output_dir", "HOME"]], "training"),
+    ("call.settings.evidence.match", "regex", "evidence.match='regex'"),
+    ("call.settings.evidence.color", "red", "evidence: unknown: color"),
+    ("call.settings.final.pseudo_label_threshold", "0.5", "final.pseudo_label_threshold='0.5'"),
+    ("call.settings.search.lam", "0.5", "search.lam='0.5'"),
+    ("call.settings.search", None, "search=None"),
+    ("call.mood", "good", "unknown: mood"),
+    ("call.function", "eval", "call.function='eval'"),
+    ("call", None, "does not tell the call"),
+    ("call", [], "report.call=[]"),
+    ("call.seed", "42", "seed='42'"),
+    ("call.sources", ["HOME/alpha", "HOME/beta"], "source 'HOME/alpha': the report names something"),
+    ("call.sources", ["alpha=HOME/alpha", "b"], "source 'alpha=HOME/alpha': the report names something"),
+    ("call.sources", ["~/.ssh", "b"], "source '~/.ssh': the report names something"),
+    ("call.sources", ["a=../secret", "b"], "source 'a=../secret': the report names something"),
+    ("call.sources", ["corpora/alpha", "corpora/beta"], "source 'corpora/alpha': the report names"),
+    ("call.sources", [{"path": "HOME"}], "sources"),
+    (
+        "call.reading",
         [{"data_files": {"train": "/etc/passwd"}}, {}],
         "damaged settings in the report: /etc/",
     ),
     (
-        "settings.reading",
+        "call.reading",
         [{"data_files": {"train": "../../x"}}, {}],
         "damaged settings in the report: ../../x",
     ),
     (
-        "settings.reading",
+        "call.reading",
         [{"data_files": {"train": "file://x"}}, {}],
         "damaged settings in the report: file:",
     ),
-    ("settings.reading", [{"trust_remote_code": True}, {}], "unknown: trust_remote_code"),
-    ("settings.reading", [{}], "damaged settings in the report: reading"),
-    ("settings.schema.locked", {"file": "HOME"}, "schema.locked"),
+    ("call.reading", [{"trust_remote_code": True}, {}], "unknown: trust_remote_code"),
+    ("call.reading", [{}], "damaged settings in the report: reading"),
+    ("call.settings.schema.locked", {"file": "HOME"}, "schema.locked"),
 ]
 
 
@@ -248,7 +254,7 @@ def test_a_strangers_report_is_not_obeyed(
     home = tmp_path / "home"
     shutil.copytree(made.corpora, home)
     report = json.loads((made.saved / "report.json").read_text())
-    report["settings"]["encoder"] = "hfl/nothing"
+    report["call"]["encoder"] = "hfl/nothing"
     *path, last = key.split(".")
     place = report
     for part in path:
@@ -285,15 +291,17 @@ def test_how_sources_were_read_is_kept(made: Made, tmp_path: Path) -> None:
     source = load_source(f"first={tmp_path / 'alpha'}", options=options)
     assert source.origin == f"first={tmp_path / 'alpha'}"
     result = apply(mapping_by_name([source]), [source])
-    settings = result.report.settings
-    assert settings["sources"] == [source.origin]
-    assert settings["reading"] == [{"format": "columns", "scheme": "IOB2", "strict": True}]
-    assert result.report.places == [source.origin]
+    call = result.report.call
+    assert call is not None
+    assert (call.sources, call.reading) == ((source.origin,), (options,))
+    assert result.report.local_paths == (source.origin,)
     result.save(tmp_path / "saved")
     assert reproduce(tmp_path / "saved", [source.origin])[1] == []
     shutil.copytree(tmp_path / "alpha", tmp_path / "lang=zh" / "alpha")
     other = load_source(tmp_path / "lang=zh" / "alpha")
-    assert apply(mapping_by_name([other]), [other]).report.places == [str(tmp_path / "lang=zh" / "alpha")]
+    assert apply(mapping_by_name([other]), [other]).report.local_paths == (
+        str(tmp_path / "lang=zh" / "alpha"),
+    )
 
 
 class TestDatasetFingerprint:

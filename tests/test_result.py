@@ -6,6 +6,7 @@ import os
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -74,36 +75,42 @@ def test_the_report_reads_well() -> None:
     lines = str(make_result().report).split("\n")
     assert lines[0] == "alpha: 3 sentences, 3 entities; own tagger: micro-F1 1.000 validation, 1.000 test"
     assert "beta → alpha (sum of S_emp 1.00; λ 0.4, τ 0.2)" in lines
-    assert "  beta:place  → alpha:city  S 0.47 (semantic 0.12, empirical 1/1)" in lines
+    assert "  beta:place  merged into alpha:city  S 0.47 (semantic 0.12, empirical 1/1)" in lines
     unknown = "(semantic -0.50, empirical unknown, never predicted)"
     assert f"  beta:per    stays; nearest alpha:city  S -0.50 {unknown}" in lines
 
 
 @pytest.mark.parametrize(
-    ("trials", "wished", "told"),
+    ("unmerged", "told"),
     [
-        (True, False, "NOTHING MERGED: every mapping that was tried broke the bound on F1"),
-        (False, False, "NOTHING MERGED: no setting of λ and τ merged anything"),
-        (False, True, "merged only what was wished"),
+        ("broken", "NOTHING MERGED: every mapping that was tried broke the bound on F1"),
+        ("apart", "NOTHING MERGED: no setting of λ and τ merged anything"),
+        ("constrained", "only what was asked for was merged"),
     ],
 )
-def test_the_report_says_why_nothing_was_merged(trials: bool, wished: bool, told: str) -> None:
+def test_the_report_says_why_nothing_was_merged(unmerged: Any, told: str) -> None:
     report = make_result().report
-    stage = {**report.stages[0], "tau": None}
-    stage["decisions"] = [{**decision, "wished": wished} for decision in stage["decisions"]]
-    trial = {"stage": 0, "scores": None}
-    report = replace(report, stages=[stage], trials=[trial] if trials else [])
+    report = replace(report, steps=(replace(report.steps[0], tau=None, unmerged=unmerged),))
     assert f"beta → alpha (sum of S_emp 1.00; {told})" in str(report).split("\n")
+
+
+def test_a_sample_is_called_one_first() -> None:
+    report = make_result().report
+    sources = tuple(replace(source, max_samples=1000) for source in report.sources)
+    sampled = replace(report, sources=sources)
+    note = "Made from a sample: at most 1,000 sentences per split of each source."
+    assert str(sampled).split("\n") == [note, *str(report).split("\n")]
+    assert note in render_report(sampled, make_result().mapping, None)
+    assert "sample" not in str(report)
 
 
 def test_the_report_warns_of_a_tagger_that_finds_nothing() -> None:
     result = make_result()
-    assert not list(result.report.warnings())
-    silent = score_tags([["B-x"]], [["O"]]).to_dict()
-    taggers = {**result.report.taggers, "beta": {**result.report.taggers["beta"], "test": silent}}
-    report = replace(result.report, taggers=taggers)
+    silent = replace(result.report.taggers["beta"], test=score_tags([["B-x"]], [["O"]]))
+    report = replace(result.report, taggers={**result.report.taggers, "beta": silent})
     warning = "the tagger of beta finds next to nothing on its test split (F1 0.00)"
     assert warning in str(report)
+    assert warning not in str(result.report)
     assert warning in render_report(report, result.mapping, result.similarity)
 
 
@@ -220,7 +227,7 @@ def test_pseudo_labels_and_other_columns_are_no_edit(tmp_path: Path) -> None:
 def test_a_mapping_made_by_hand_is_saved(tmp_path: Path) -> None:
     result = make_result()
     mapping = replace(result.mapping, method="manual", lam=None)
-    report = replace(result.report, fingerprints={"mapping": mapping.fingerprint})
+    report = replace(result.report, mapping_fingerprint=mapping.fingerprint)
     by_hand = replace(result, mapping=mapping, similarity=None, report=report)
     by_hand.save(tmp_path / "out")
     loaded = MergeResult.load(tmp_path / "out")

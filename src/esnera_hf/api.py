@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, get_type_hints
+from typing import Any
 
-from esnera_hf._internal.checks import from_plain
+from esnera_hf._internal.checks import from_plain, to_plain
 from esnera_hf._internal.console import lap, quiet_libraries, say
 from esnera_hf.alignment.constraints import (
     Constraints,
@@ -19,18 +19,19 @@ from esnera_hf.alignment.constraints import (
 )
 from esnera_hf.alignment.equivalence_merge import merge_equivalent
 from esnera_hf.alignment.greedy_path import MergeHistory
-from esnera_hf.alignment.mapping import LabelMapping
+from esnera_hf.alignment.mapping import MAPPING_FILE, LabelMapping
 from esnera_hf.alignment.mapping_diff import decided_anew
 from esnera_hf.alignment.search import merge_greedily
 from esnera_hf.errors import ConfigurationError, ReproductionError
-from esnera_hf.evaluation.merged_tagger import OutputSettings, Trials, finish, with_mentions
+from esnera_hf.evaluation.merged_tagger import Final, OutputSettings, Trials, finish, with_mentions
 from esnera_hf.hub.recipe import find_recipe, is_published
-from esnera_hf.report.build import Account, build_report
-from esnera_hf.report.files import MAPPING_FILE, REPORT_FILE, read_json
-from esnera_hf.report.report import TaggerScores
+from esnera_hf.merging.merge import MergedData
+from esnera_hf.report.build import build_report
+from esnera_hf.report.files import REPORT_FILE, read_json
+from esnera_hf.report.report import CallFacts, MergeReport, SystemScores, TaggerScores
 from esnera_hf.result import MergeResult
 from esnera_hf.settings import AlignSettings
-from esnera_hf.similarity.evidence import Evidence, gather_evidence
+from esnera_hf.similarity.evidence import Evidence, EvidenceSettings, gather_evidence
 from esnera_hf.sources.catalogue import find_named
 from esnera_hf.sources.leakage import find_leaks
 from esnera_hf.sources.load import SourceLike, load_source, load_sources, source_name
@@ -41,7 +42,6 @@ from esnera_hf.taggers.source_taggers import (
     CachedTagger,
     announce_own_taggers,
     default_encoder,
-    encoder_files,
     encoder_identity,
 )
 
@@ -130,21 +130,19 @@ def align(
             loaded = load_sources(sources, sentences, seed, least=2)
             constraints = build_constraints(_labels(loaded), target_schema, settings.schema)
         name = os.fspath(encoder) if encoder is not None else default_encoder(loaded)
-        account = _align(loaded, name, settings, constraints)
-    facts = {
-        "call": "align",
-        **_reading(loaded),
-        "encoder": name,
-        "lambda": lam,
-        "tau": tau,
-        "target_schema": target_schema,
-        "sentences": sentences,
-        "seed": seed,
-        **settings.to_dict(),
-        "final": asdict(account.final.settings),
-    }
-    places = _places(loaded, name, settings.locked_file)
-    return _result(replace(account, settings=facts, places=places, seconds=_steps(account.seconds, seconds)))
+        result = _align(loaded, name, settings, constraints)
+    locked = None if settings.schema.locked is None else settings.locked_file or MAPPING_FILE
+    call = CallFacts(
+        "align",
+        *_origins(loaded),
+        encoder=name,
+        method="equivalence" if settings.merge == "typed" else "greedy",
+        target_schema=target_schema,
+        max_samples=sentences,
+        seed=seed,
+        settings=to_plain(replace(settings, schema=replace(settings.schema, locked=locked))),
+    )
+    return _called(result, call, _places(loaded, name, settings.locked_file), seconds)
 
 
 def apply(
@@ -213,29 +211,22 @@ def apply(
         if final.needs_taggers:
             announce_own_taggers([loaded], plan)
         done = finish(loaded, chosen, find_leaks(loaded), final, plan, pseudo)
-    facts = {
-        "call": "apply",
-        "mapping": str(mapping) if recipe is not None else known.file or None,
-        **_reading(loaded),
-        "encoder": name if final.needs_taggers else None,
-        "sentences": sentences,
-        "seed": seed,
-        "final": asdict(done.settings),
-        "training": training,
-        "taggers": taggers,
-    }
-    file = str(mapping) if recipe is not None and os.path.isdir(str(mapping)) else known.file
-    places = _places(loaded, name, file)
-    account = Account(
-        loaded,
-        chosen,
-        done,
-        facts,
-        places=places,
-        seconds=_steps(done.seconds, seconds),
-        **(_computed(done.taggers, loaded, name) if done.taggers else {}),
+        report = build_report(loaded, chosen, MergedData(done.dataset, done.leaks, done.pseudo))
+        report = replace(report, **_scored(loaded, done.taggers, done, name), seconds=done.seconds)
+        result = MergeResult(done.dataset, chosen, None, report, _tagger_folder(done))
+    call = CallFacts(
+        "apply",
+        *_origins(loaded),
+        encoder=name if final.needs_taggers else None,
+        mapping=str(mapping) if recipe is not None else known.file or None,
+        max_samples=sentences,
+        seed=seed,
+        settings=to_plain(
+            AlignSettings(EvidenceSettings(training=training, taggers=taggers), final=done.settings)
+        ),
     )
-    result = _result(account)
+    file = str(mapping) if recipe is not None and os.path.isdir(str(mapping)) else known.file
+    result = _called(result, call, _places(loaded, name, file), seconds)
     if recipe is None:
         return result
     comparison = recipe.compare(result.dataset, differences)
@@ -249,7 +240,7 @@ def _align(
     encoder: str,
     settings: AlignSettings,
     constraints: Constraints,
-) -> Account:
+) -> MergeResult:
     """Measure, search, map and merge."""
     seconds: dict[str, float] = {}
     leaks = find_leaks(loaded)
@@ -268,54 +259,78 @@ def _align(
     if settings.schema.locked is not None:
         say(decided_anew(load_locked(settings.schema.locked), mapping))
     final = finish(loaded, mapping, leaks, settings.final, plan)
-    steps = _steps(found.seconds, seconds, final.seconds)
-    return Account(
+    report = build_report(
         loaded,
         mapping,
-        final,
+        MergedData(final.dataset, final.leaks, final.pseudo),
         matrix=found.matrix,
         history=history,
         constraints=constraints,
-        seconds=steps,
-        **(
-            _computed(final.taggers, loaded, encoder)
-            if final.taggers
-            else _computed(found.taggers, small, encoder)
-        ),
     )
+    scored_on, taggers = (loaded, final.taggers) if final.taggers else (small, found.taggers)
+    steps = _steps(found.seconds, seconds, final.seconds)
+    report = replace(report, **_scored(scored_on, taggers, final, encoder), seconds=steps)
+    return MergeResult(final.dataset, mapping, found.matrix, report, _tagger_folder(final))
 
 
-def _computed(
-    taggers: Mapping[str, CachedTagger], sources: Sequence[NerSource], encoder: str
+def _scored(
+    sources: Sequence[NerSource], taggers: Mapping[str, CachedTagger], final: Final, encoder: str
 ) -> dict[str, Any]:
-    """Return what a report tells of the sources' own taggers: their scores, encoder and machine."""
+    """Return what a report tells of taggers: their scores, encoder and machine; nothing where there are none."""
     from esnera_hf.modeling.encoders import describe_machine
 
-    scores = {
+    if not taggers:
+        return {}
+    own = {
         source.name: TaggerScores(
             taggers[source.name].scores(source, "validation"),
             taggers[source.name].scores(source, "test"),
-            taggers[source.name].record["history"],
+            tuple(taggers[source.name].record["history"]),
             taggers[source.name].record["arguments"],
-            taggers[source.name].seconds,
+            round(taggers[source.name].seconds, 1),
         )
         for source in sources
     }
-    identity = {"encoder": encoder_identity(encoder), "encoder_files": encoder_files(encoder)}
-    return {"taggers": scores, "encoder": identity, "machine": describe_machine()}
+    systems = {
+        name: SystemScores(
+            system.native,
+            system.unified,
+            tuple(system.tagger.record["history"]),
+            round(system.tagger.seconds, 1),
+            partial_likelihood=bool(final.settings.partial) and name in ("merged", "gold"),
+        )
+        for name, system in final.systems.items()
+    }
+    return {
+        "taggers": own,
+        "systems": systems,
+        "encoder_fingerprint": encoder_identity(encoder),
+        "machine": describe_machine(),
+    }
+
+
+def _tagger_folder(final: Final) -> Path | None:
+    tagger = final.systems.get("merged")
+    return None if tagger is None else tagger.tagger.artifact.folder
+
+
+def _called(
+    result: MergeResult, call: CallFacts, local_paths: tuple[str, ...], seconds: Mapping[str, float]
+) -> MergeResult:
+    """Return a result whose report tells the call that made it."""
+    steps = {step: round(value, 1) for step, value in _steps(result.report.seconds, seconds).items()}
+    return replace(result, report=replace(result.report, call=call, local_paths=local_paths, seconds=steps))
 
 
 def _labels(sources: Sequence[NerSource]) -> list[Any]:
     return [ref for source in sources for ref in source.label_refs]
 
 
-def _reading(sources: Sequence[NerSource]) -> dict[str, Any]:
+def _origins(sources: Sequence[NerSource]) -> tuple[tuple[str, ...], tuple[ReadingOptions, ...]]:
     """Return what the sources were loaded from, in the order of their names, and how they were read."""
-    how = [dict(source.reading_options) for source in sources]
-    return {
-        "sources": [source.origin or source.name for source in sources],
-        **({"reading": how} if any(how) else {}),
-    }
+    reading = tuple(ReadingOptions(**source.reading_options) for source in sources)
+    names = tuple(source.origin or source.name for source in sources)
+    return names, reading if any(options != ReadingOptions() for options in reading) else ()
 
 
 def _places(sources: Sequence[NerSource], encoder: str, mapping: str | None) -> tuple[str, ...]:
@@ -339,37 +354,7 @@ def _steps(*tables: Mapping[str, float]) -> dict[str, float]:
     return steps
 
 
-def _result(account: Account) -> MergeResult:
-    tagger = account.final.systems.get("merged")
-    with quiet_libraries():
-        report = build_report(account)
-    return MergeResult(
-        account.final.dataset,
-        account.mapping,
-        account.matrix,
-        report,
-        None if tagger is None else tagger.tagger.artifact.folder,
-    )
-
-
 _ON_HUB = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?", re.ASCII)
-_CALLS: dict[str, dict[str, Any]] = {
-    "align": {
-        "lambda": float | None,
-        "tau": float | None,
-        "target_schema": str | Sequence[str] | Mapping[str, Sequence[str]] | None,
-    },
-    "apply": {"mapping": str | None, "training": Mapping[str, Any], "taggers": Literal["joint", "separate"]},
-}
-_BOTH: dict[str, Any] = {
-    "call": str,
-    "sources": Sequence[str],
-    "reading": Sequence[ReadingOptions],
-    "encoder": str | None,
-    "sentences": int | None,
-    "seed": int,
-    "final": OutputSettings,
-}
 
 
 def reproduce(
@@ -397,12 +382,12 @@ def reproduce(
         raise ReproductionError(
             f"{file}: no such file. Expected report.json, or the folder it was written to."
         )
-    told = read_json(file)
-    settings = _checked(told.get("settings"))
-    names, reading = settings.pop("sources"), settings.pop("reading", None)
-    how = dict(zip(map(source_name, names), reading or [ReadingOptions()] * len(names), strict=True))
+    before = MergeReport.from_dict(read_json(file))
+    call = _checked(before.call)
+    settings = from_plain(AlignSettings, call.settings, "settings")
+    how = dict(zip(map(source_name, call.sources), call.reading, strict=False))
     given: Sequence[SourceLike] = (
-        [_not_local(name, "source") for name in names] if sources is None else sources
+        [_not_local(name, "source") for name in call.sources] if sources is None else sources
     )
     loaded = [
         load_source(source, options=how.get(source_name(os.fspath(source)), ReadingOptions()))
@@ -410,28 +395,43 @@ def reproduce(
         else source
         for source in given
     ]
-    place = settings.pop("encoder")
-    settings["encoder"] = encoder if encoder is not None or place is None else _not_local(place, "encoder")
-    if settings.pop("call") == "apply":
-        published = settings.pop("mapping", None)
-        mapping = published if published and is_published(published) else file.parent / MAPPING_FILE
-        result = apply(mapping, loaded, **settings)
+    place = encoder
+    if place is None and call.encoder is not None:
+        place = _not_local(call.encoder, "encoder")
+    if call.function == "apply":
+        published = (
+            call.mapping if call.mapping and is_published(call.mapping) else file.parent / MAPPING_FILE
+        )
+        result = apply(
+            published,
+            loaded,
+            encoder=place,
+            sentences=call.max_samples,
+            seed=call.seed,
+            final=settings.final,
+            training=settings.evidence.training,
+            taggers=settings.evidence.taggers,
+        )
     else:
-        parts = {
-            part.name: settings.pop(part.name) for part in fields(AlignSettings) if part.name in settings
-        }
-        if parts["schema"].locked is not None:  # its lines stand in the mapping that was made with them
-            parts["schema"] = replace(parts["schema"], locked=LabelMapping.load(file.parent / MAPPING_FILE))
-        result = align(loaded, lam=settings.pop("lambda"), settings=AlignSettings(**parts), **settings)
-    before, after = _flat(told.get("fingerprints")), _flat(result.report.fingerprints)
-    return result, [name for name, digest in after.items() if before.get(name) != digest]
+        if settings.schema.locked is not None:  # its lines stand in the mapping that was made with them
+            locked = LabelMapping.load(file.parent / MAPPING_FILE)
+            settings = replace(settings, schema=replace(settings.schema, locked=locked))
+        result = align(
+            loaded,
+            encoder=place,
+            target_schema=call.target_schema,
+            sentences=call.max_samples,
+            seed=call.seed,
+            settings=settings,
+        )
+    old, new = _fingerprints(before), _fingerprints(result.report)
+    return result, [name for name, digest in new.items() if old.get(name) != digest]
 
 
-def _flat(fingerprints: Any) -> dict[str, Any]:
-    found = dict(fingerprints) if isinstance(fingerprints, dict) else {}
-    found.pop("encoder", None)  # a copy in a folder has the same files and another name
-    sources = found.pop("sources", {})
-    return {**(sources if isinstance(sources, dict) else {}), **found}
+def _fingerprints(report: MergeReport) -> dict[str, str]:
+    # That of the encoder is left out: a copy in a folder has the same files and another name.
+    parts = {"mapping": report.mapping_fingerprint, "dataset": report.dataset_fingerprint}
+    return {**report.source_fingerprints, **parts}
 
 
 def _not_local(text: str, what: str) -> str:
@@ -451,24 +451,13 @@ def _not_local(text: str, what: str) -> str:
     return text
 
 
-def _checked(settings: Any) -> dict[str, Any]:
-    """Return the settings of a report as what :func:`align` or :func:`apply` takes."""
-    call = settings.get("call") if isinstance(settings, dict) else None
-    if not isinstance(call, str) or call not in _CALLS:
-        raise ReproductionError(
-            "the settings of the report do not tell whether it was align or apply. Copy it again."
-        )
-    kinds = {**_BOTH, **_CALLS[call], **(get_type_hints(AlignSettings) if call == "align" else {})}
-    unknown = sorted(set(settings) - set(kinds))
-    if unknown:
-        raise ReproductionError(f"settings in the report that are not known here: {', '.join(unknown)}.")
-    taken = {name: from_plain(kinds[name], value, name) for name, value in settings.items()}
-    missing = [name for name in ("sources", "encoder", "seed", "final") if name not in taken]
-    files = [file for options in taken.get("reading", ()) for file in (options.data_files or {}).values()]
+def _checked(call: CallFacts | None) -> CallFacts:
+    """Return the call of a report, if it names no files but those of the sources."""
+    if call is None:
+        raise ReproductionError("the report does not tell the call that made it. Copy it again.")
+    files = [file for options in call.reading for file in (options.data_files or {}).values()]
     # datasets reads what is no path within the repository from the disk or the network.
     outside = [f for f in files if f.startswith(("/", "~")) or ".." in f or ":" in f or "\\" in f]
-    if missing or outside or len(taken.get("reading", taken["sources"])) != len(taken["sources"]):
-        raise ReproductionError(
-            f"damaged settings in the report: {', '.join([*missing, *outside]) or 'reading'}."
-        )
-    return taken
+    if outside or len(call.reading) not in (0, len(call.sources)):
+        raise ReproductionError(f"damaged settings in the report: {', '.join(outside) or 'reading'}.")
+    return call

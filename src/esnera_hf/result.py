@@ -13,7 +13,7 @@ from datasets import DatasetDict, load_from_disk
 
 from esnera_hf._internal.console import no_dataset_bars
 from esnera_hf._internal.files import new_folder
-from esnera_hf.alignment.mapping import LabelMapping
+from esnera_hf.alignment.mapping import MAPPING_FILE, LabelMapping
 from esnera_hf.errors import (
     ConfigurationError,
     MappingError,
@@ -21,12 +21,11 @@ from esnera_hf.errors import (
 )
 from esnera_hf.merging.label_levels import Level, view
 from esnera_hf.report.files import (
-    MAPPING_FILE,
     REPORT_FILE,
     read_report,
     write_report,
 )
-from esnera_hf.report.report import Report
+from esnera_hf.report.report import MergeReport
 from esnera_hf.similarity.matrix import SimilarityMatrix
 
 if TYPE_CHECKING:
@@ -60,7 +59,7 @@ class MergeResult:
     dataset: DatasetDict = field(repr=False)
     mapping: LabelMapping
     similarity: SimilarityMatrix | None
-    report: Report
+    report: MergeReport
     tagger_folder: Path | None = field(default=None, repr=False)
     comparison: Comparison | None = field(default=None, repr=False, compare=False)
 
@@ -204,7 +203,8 @@ class MergeResult:
 
         if self.tagger_folder is None:
             raise ConfigurationError(
-                "there is no tagger of the merged dataset: align or apply with OutputSettings(tagger=True), --train-merged."
+                "there is no tagger of the merged dataset: align or apply with OutputSettings(tagger=True), "
+                "--train-merged."
             )
         tagger = Tagger.from_pretrained(self.tagger_folder)
         return tagger.with_record(report=self.report.to_dict(), mapping=self.mapping.to_yaml())
@@ -229,7 +229,7 @@ class MergeResult:
             )
         dataset = load_from_disk(str(folder / DATASET_FOLDER))
         report, mapping, similarity = read_report(folder)
-        if report.fingerprints.get("mapping", mapping.fingerprint) != mapping.fingerprint:
+        if report.mapping_fingerprint not in ("", mapping.fingerprint):
             raise MappingError(
                 f"{folder / MAPPING_FILE}: the dataset beside it was made with another mapping. Apply the edited one "
                 "to the sources (`esnera-hf apply mapping.yaml SOURCE … --output DIR`), or undo the edit."

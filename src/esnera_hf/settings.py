@@ -67,7 +67,9 @@ class AlignSettings:
             lam=self.search.lam if lam is None else lam,
             tau=self.search.tau if tau is None else tau,
         )
-        along_path = lam is not None or tau is not None or replace(search, max_samples=None) != GreedySettings()
+        along_path = (
+            lam is not None or tau is not None or replace(search, max_samples=None) != GreedySettings()
+        )
         if along_path and self.merge == "typed":
             raise ConfigurationError(
                 "λ, τ or the search is set, and merge='typed', which knows none of them. Leave them out, or set "

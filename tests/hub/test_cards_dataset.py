@@ -12,13 +12,15 @@ import yaml
 from datasets import DatasetDict, load_dataset
 from huggingface_hub import DatasetCard
 
-from card_facts import Names, make_dataset_facts, make_report
+from card_facts import Names, comparison, make_dataset_facts, summary
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.alignment.mapping_yaml import MappedLabel
-from esnera_hf.hub.cards import dataset_card
+from esnera_hf.evaluation.projection import MergedScores, SourceScores
+from esnera_hf.hub.cards import dataset_card, named_as
 from esnera_hf.merging.merge import merge_sources
-from esnera_hf.report.report import Report
-from esnera_hf.report.tables import large_losses, named_as
+from esnera_hf.report.report import MergeReport
+from esnera_hf.report.tables import ScoreTable, large_losses
+from esnera_hf.sources.options import ReadingOptions
 from esnera_hf.tagging import LabelRef
 from markdown_reading import links, table, tables
 
@@ -33,7 +35,7 @@ def bare_facts() -> dict[str, Any]:
 
     source = make_source("alone", {"train": [row("anna/B-PER left")]})
     mapping = LabelMapping(("PER",), (MappedLabel(LabelRef("alone", "PER"), "PER"),))
-    report = Report({"call": "apply", "sources": ["alone"], "mapping": None}, [source.summary.to_dict()])
+    report = MergeReport((source.summary,))
     return {
         "repo_id": "owner/alone",
         "report": report,
@@ -140,7 +142,7 @@ def test_scores_say_on_which_split_they_are() -> None:
     tried = dataset_card(**facts | {"report": replace(facts["report"], systems={})}).text
     assert "on the **validation** split" in tried
     assert "read it as optimistic" in tried
-    none = dataset_card(**facts | {"report": replace(facts["report"], systems={}, search_scores=None)}).text
+    none = dataset_card(**facts | {"report": replace(facts["report"], systems={}, trials=())}).text
     assert "F1 before and after" not in none
 
 
@@ -185,11 +187,11 @@ def test_a_recipe_holds_no_text() -> None:
     assert "dataset_info" not in metadata
     assert "**This repository holds no text.**" in recipe.text
     assert 'esnera_hf.apply("owner/merged", ["alpha=owner/alpha", "beta=PATH"])' in recipe.text
-    reading = [{"config": "zh", "characters": False}, {}]
-    report = replace(facts["report"], settings={**facts["report"].settings, "reading": reading})
+    reading = (ReadingOptions(config="zh", characters=False), ReadingOptions())
+    report = replace(facts["report"], call=replace(facts["report"].call, reading=reading))
     assert (
-        "[esnera_hf.load_source(\"alpha=owner/alpha\", options=esnera_hf.ReadingOptions(config='zh', "
-        'characters=False)), "beta=PATH"]'
+        '[esnera_hf.load_source("alpha=owner/alpha", options=esnera_hf.ReadingOptions(characters=False, '
+        "config='zh')), \"beta=PATH\"]"
     ) in dataset_card(**facts | {"report": report, "text": False}).text
     assert "Columns" not in sections(recipe)
     assert "load_dataset" not in recipe.text
@@ -199,18 +201,18 @@ def test_a_recipe_holds_no_text() -> None:
 
 
 @pytest.mark.parametrize(
-    ("summary", "expected"),
+    ("name", "hub_id", "expected"),
     [
-        ({"name": "cluener"}, "cluener"),
-        ({"name": "wikigold"}, "wikigold=PATH"),
-        ({"name": "mine", "hub_id": "a/b"}, "mine=a/b"),
-        ({"name": "weibo", "hub_id": "me/my-weibo"}, "weibo=me/my-weibo"),
-        ({"name": "weibo", "hub_id": "hltcoe/weibo_ner"}, "weibo"),
-        ({"name": "mine"}, "mine=PATH"),
+        ("cluener", "", "cluener"),
+        ("wikigold", "", "wikigold=PATH"),
+        ("mine", "a/b", "mine=a/b"),
+        ("weibo", "me/my-weibo", "weibo=me/my-weibo"),
+        ("weibo", "hltcoe/weibo_ner", "weibo"),
+        ("mine", "", "mine=PATH"),
     ],
 )
-def test_how_a_source_is_given(summary: dict[str, str], expected: str) -> None:
-    assert named_as(summary) == expected
+def test_how_a_source_is_given(name: str, hub_id: str, expected: str) -> None:
+    assert named_as(summary(name, Names(), hub_id)) == expected
 
 
 def test_sections_without_content_vanish() -> None:
@@ -247,45 +249,47 @@ def test_other_configurations_are_named() -> None:
 
 def test_a_mapping_that_was_applied_is_not_called_found() -> None:
     facts = make_dataset_facts()
-    body = dataset_card(**facts | {"report": replace(facts["report"], stages=[])}).text
+    body = dataset_card(**facts | {"report": replace(facts["report"], steps=())}).text
     assert "A label mapping that was given decided" in body
 
 
-def test_a_stage_at_which_nothing_was_merged_by_similarity() -> None:
+@pytest.mark.parametrize(
+    ("unmerged", "told"),
+    [
+        ("broken", "every mapping that was tried broke the bound on F1"),
+        ("apart", "no setting of λ and τ merged anything"),
+        ("constrained", "only what was asked for was merged"),
+    ],
+)
+def test_a_step_at_which_nothing_was_merged_by_similarity(unmerged: Any, told: str) -> None:
     facts = make_dataset_facts()
-    alike = {"candidate": "beta:x", "wished": False}
-    stage = {
-        **make_report(Names()).stages[0],
-        **{"lambda": None, "tau": None, "merged": 0, "decisions": [alike]},
-    }
-    trials = [{**trial, "stage": 0} for trial in facts["report"].trials] or [{"stage": 0}]
-    for changes, told in (
-        ({"trials": trials, "stages": [stage]}, "none: every mapping that was tried broke the bound on F1"),
-        ({"trials": [], "stages": [stage]}, "none: no setting of λ and τ merged anything"),
-        ({"trials": [], "stages": [{**stage, "decisions": [{**alike, "wished": True}]}]}, "what was wished"),
-    ):
-        body = dataset_card(**facts | {"report": replace(facts["report"], **changes)}).text
-        assert table(body, "merged")[1] == ["alpha", "beta", "–", "–", told]
+    (step,) = facts["report"].steps
+    report = replace(facts["report"], steps=(replace(step, tau=None, merged=0, unmerged=unmerged),))
+    body = dataset_card(**facts | {"report": report}).text
+    assert table(body, "merged")[1] == ["alpha", "beta", told, ""]
 
 
 def test_a_sample_is_said_at_the_top() -> None:
     facts = make_dataset_facts()
     top = dataset_card(**facts).text.split("| split |")[0]
-    assert "**Made from a sample:** at most 100 sentences per split of each source." in top
-    whole = replace(facts["report"], settings={})
+    assert "**Made from a sample: at most 100 sentences per split of each source.**" in top
+    sources = tuple(replace(source, max_samples=None) for source in facts["report"].sources)
+    whole = replace(facts["report"], sources=sources)
     assert "Made from a sample" not in dataset_card(**facts | {"report": whole}).text
 
 
 def test_how_it_was_made() -> None:
     rows = dict(table(dataset_card(**make_dataset_facts()).text, "setting")[1:])
-    assert rows == {
+    expected = {
+        "method": "greedy",
         "encoder": "some text",
         "seed": "42",
-        "sentences used": "at most 100 a split of each source",
-        "search": "2 distinct mappings, 1 tried; pooled micro-F1 may fall by less than 0.03",
+        "sentences a split": "at most 100",
+        "search": "2 distinct mappings, 1 tried",
         "versions": "esnera-hf 0.1.0, datasets 5.2.0",
         "time": "total 2 min",
     }
+    assert {name: rows.get(name) for name in expected} == expected
 
 
 def test_the_paper_is_cited_as_the_citation_file_does() -> None:
@@ -303,10 +307,10 @@ def test_the_paper_is_cited_as_the_citation_file_does() -> None:
 
 
 def test_a_label_that_is_left_out_is_no_loss() -> None:
-    change = {"change": {"value": -0.5}, "support": 3}
-    scores = {"sources": {"a": {"by_label": {"x": change, "y": change}}}}
+    row = comparison(0.9, 0.4)
+    table = ScoreTable("", "test", MergedScores({"a": SourceScores(row, {"x": row, "y": row})}, row))
     mapping = LabelMapping(
         ("X",), (MappedLabel(LabelRef("a", "x"), "X"), MappedLabel(LabelRef("a", "y"), None))
     )
-    assert [row["label"] for row in large_losses(scores, mapping)] == ["x"]
-    assert [row["label"] for row in large_losses(scores, None)] == ["x", "y"]
+    assert [label for _, label, _ in large_losses(table, mapping)] == ["x"]
+    assert [label for _, label, _ in large_losses(table, None)] == ["x", "y"]

@@ -14,6 +14,13 @@ from esnera_hf.hub.cards import (
     source_datasets,
 )
 from esnera_hf.sources.licenses import Terms
+from esnera_hf.sources.source import License, Provenance, SourceSummary
+
+
+def source(hub_id: str = "", language: str = "") -> SourceSummary:
+    return SourceSummary(
+        "a", License(), {}, {}, {}, {}, {}, (), language=language, provenance=Provenance(hub_id=hub_id)
+    )
 
 
 @pytest.mark.parametrize(
@@ -22,11 +29,11 @@ from esnera_hf.sources.licenses import Terms
         (["zh"], ["zh"]),
         (["en-GB", "EN_us", "de"], ["de", "en"]),
         (["ceb", "mul", "und", "qaa", "zxx"], ["ceb"]),
-        (["", None, "xx", "english", "z", "e n"], []),
+        (["", "xx", "english", "z", "e n"], []),
     ],
 )
 def test_languages(given: list[str], expected: list[str]) -> None:
-    assert languages([{"language": code} for code in given]) == expected
+    assert languages([source(language=code) for code in given]) == expected
 
 
 @pytest.mark.parametrize(
@@ -40,7 +47,7 @@ def test_languages(given: list[str], expected: list[str]) -> None:
     ],
 )
 def test_multilinguality(given: list[str], expected: list[str]) -> None:
-    assert multilinguality([{"language": code} for code in given]) == expected
+    assert multilinguality([source(language=code) for code in given]) == expected
 
 
 @pytest.mark.parametrize(
@@ -60,11 +67,11 @@ def test_size_category(rows: int, expected: str) -> None:
 
 
 def test_sources_on_the_hub() -> None:
-    found = [{"hub_id": "a/b"}, {"hub_id": "a/b"}, {"hub_id": "not an id"}, {"hub_id": None}, {}]
+    found = [source("a/b"), source("a/b"), source("not an id"), source()]
     assert hub_ids(found) == ["a/b"]
     assert source_datasets(found) == ["extended|a/b", "original"]
     assert source_datasets(found[:2]) == ["extended|a/b"]
-    assert source_datasets([{}]) == ["original"]
+    assert source_datasets([source()]) == ["original"]
     assert source_datasets([]) == ["original"]
 
 

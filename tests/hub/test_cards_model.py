@@ -70,14 +70,15 @@ def test_scores_on_validation_where_there_are_no_others() -> None:
     assert {(r.dataset_name, r.dataset_type) for r in results(model_card(single))} == {
         ("alpha", "owner/alpha")
     }
-    test = {**single.record["validation"], "micro": {**single.record["validation"]["micro"], "f1": 0.55}}
+    validation = single.record["validation"]
+    test = replace(validation, micro=replace(validation.micro, f1=0.55))
     tested = model_card(replace(single, record={**single.record, "test": test}))
     assert {(r.dataset_split, r.metric_type): r.metric_value for r in results(tested)}["test", "f1"] == 0.55
     assert "On **test**: micro-F1 0.550" in tested.text
     assert "On test, by label:" in tested.text
     assert "that is optimistic" in model_card(single).text
     assert "that is optimistic" not in tested.text
-    nothing = {**test, "micro": {**test["micro"], "f1": 0.0, "support": 0}}
+    nothing = replace(test, micro=replace(test.micro, f1=0.0, support=0))
     empty = model_card(replace(single, record={**single.record, "test": nothing}))
     assert {r.dataset_split for r in results(empty)} == {"validation"}
     assert "that is optimistic" in empty.text
@@ -145,20 +146,16 @@ def test_a_tagger_of_one_source_says_nothing_of_merging() -> None:
 
 def test_how_the_tagger_was_trained_is_told() -> None:
     facts = make_model_facts()
-    plain = model_card(facts).text
-    assert "likelihood" not in plain
-    assert "Before: a tagger trained on that source alone. After: this one." in plain
-    settings = {
-        **facts.report.settings,
-        "evidence": {"taggers": "joint", "joint_of": ["alpha", "beta"]},
-        "final": {"tagger": True, "partial": True},
-    }
-    report = replace(facts.report, settings=settings)
-    told = model_card(replace(facts, report=report)).text
-    assert "| alignment: likelihood of the final tagger | of what each source says |" in told
-    assert "| alignment: taggers | joint, of alpha, beta; the others begin with it |" in told
-    assert (
-        "Before: that source's head of the joint tagger (or, of a later source, a tagger that began" in told
-    )
-    assert system_title("merged", settings).endswith("on the likelihood of what each source says")
-    assert system_title("merged", facts.report.settings) == "trained on the merged dataset"
+    assert facts.report is not None
+    assert facts.report.call is not None
+    call = facts.report.call
+    for evidence, told in (
+        ({"taggers": "separate"}, "Before: a tagger trained on that source alone. After: this one."),
+        ({"taggers": "joint"}, "Before: that source's head of the joint tagger. After: this one."),
+        ({"taggers": "joint", "joint_of": ["alpha"]}, "(or, of a later source, a tagger that began"),
+    ):
+        report = replace(facts.report, call=replace(call, settings={"evidence": evidence}))
+        assert told in model_card(replace(facts, report=report)).text
+    assert system_title("merged", True).endswith("on the likelihood of what each source says")
+    assert system_title("merged") == "trained on the merged dataset"
+    assert "**Made from a sample" in model_card(facts).text.split("\n## ")[0]

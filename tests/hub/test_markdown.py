@@ -8,6 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from esnera_hf.hub.cards import quoted
 from esnera_hf.hub.markdown import (
     address,
     contents,
@@ -19,7 +20,6 @@ from esnera_hf.hub.markdown import (
     render,
 )
 from esnera_hf.hub.readme import END, START
-from esnera_hf.report.tables import quoted
 from markdown_reading import kinds, lines, links, parse, tables
 
 #: Characters that mean something to Markdown, often beside each other.

@@ -16,6 +16,7 @@ from huggingface_hub import HfApi, constants
 from esnera_hf import MergeResult
 from esnera_hf.errors import ConfigurationError, HubError, LicenseError
 from esnera_hf.hub.readme import END, START, split_readme
+from esnera_hf.report.report import CallFacts
 from hub_server import HubServer, clients_inside
 from results import make_result
 
@@ -192,24 +193,21 @@ class TestWhatIsPublished:
     def test_no_place_of_this_machine_and_no_token_is_in_any_file(
         self, hub: HubServer, result: MergeResult
     ) -> None:
-        settings = {
-            "call": "align",
-            "sources": [
-                *("/home/somebody/alpha", "beta=/home/somebody/b.txt", "somebody/c.txt", "me/d"),
-                "somebody/lang=zh/e",
-            ],
-            "encoder": "somebodys/tiny",
-            "schema": {"locked": "/home/somebody/mapping.yaml"},
-        }
-        places = ["somebody/c.txt", "somebodys/tiny", "somebody/lang=zh/e"]
-        shown = replace(result, report=replace(result.report, settings=settings, places=places))
+        sources = (
+            *("/home/somebody/alpha", "beta=/home/somebody/b.txt", "somebody/c.txt", "me/d"),
+            "somebody/lang=zh/e",
+        )
+        settings = {"schema": {"locked": "/home/somebody/mapping.yaml"}}
+        call = CallFacts("align", sources, encoder="somebodys/tiny", settings=settings)
+        places = ("somebody/c.txt", "somebodys/tiny", "somebody/lang=zh/e")
+        shown = replace(result, report=replace(result.report, call=call, local_paths=places))
         shown.push_to_hub(REPO, token=hub.tokens["write"])
         for name, content in hub.repo("dataset", REPO).files().items():
             assert b"somebody" not in content, name
             assert b"secret" not in content, name
         report = json.loads(hub.repo("dataset", REPO).files()["report.json"])
-        assert report["settings"]["sources"] == ["alpha", "beta", "c.txt", "me/d", "e"]
-        assert report["settings"]["encoder"] == "tiny"
+        assert report["call"]["sources"] == ["alpha", "beta", "c.txt", "me/d", "e"]
+        assert report["call"]["encoder"] == "tiny"
 
 
 class TestTerms:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from esnera_hf._internal.checks import to_plain
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.hub.push import card_of_tagger
 from results import make_result
@@ -24,9 +25,9 @@ def test_without_a_record_nothing_is_said_of_terms_or_scores() -> None:
 
 def test_terms_are_those_of_the_sources() -> None:
     report = make_result(licenses=("mit", "cc-by-sa-4.0")).report
-    assert card(sources=report.sources).data.to_dict()["license"] == "cc-by-sa-4.0"
+    assert card(sources=to_plain(report.sources)).data.to_dict()["license"] == "cc-by-sa-4.0"
     unknown = make_result(licenses=("mit", "unknown")).report
-    assert card(sources=unknown.sources).data.to_dict()["license"] == "other"
+    assert card(sources=to_plain(unknown.sources)).data.to_dict()["license"] == "other"
 
 
 @pytest.mark.parametrize(

@@ -14,13 +14,13 @@ from esnera_hf import MergeResult, apply
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.cli.main import main
 from esnera_hf.errors import MappingError
-from esnera_hf.evaluation.merged_tagger import OutputSettings, finish, with_mentions
+from esnera_hf.evaluation.merged_tagger import with_mentions
 from esnera_hf.merging.export import export
-from esnera_hf.report.build import Account, build_report
+from esnera_hf.merging.merge import MergedData, merge_sources
+from esnera_hf.report.build import build_report
 from esnera_hf.report.html import render_report
 from esnera_hf.report.tables import annotated_coarsely, not_annotated
 from esnera_hf.sources.licenses import license_from_id
-from esnera_hf.taggers.settings import TaggerPlan
 from markdown_reading import tables
 
 NAMES = {"fine", "coarse", "books"}
@@ -82,14 +82,12 @@ def test_parents_that_were_edited_beside_the_dataset_are_refused(saved: Path, ol
 
 
 def test_what_sources_do_not_annotate() -> None:
-    assert list(not_annotated(tree.MAPPING, NAMES)) == [
-        {"source": "fine", "labels": ["PER", "PRODUCT"]},
-        {"source": "books", "labels": ["PER", "PRODUCT", "film"]},
+    assert not_annotated(tree.MAPPING, NAMES) == [
+        ("fine", ["PER", "PRODUCT"]),
+        ("books", ["PER", "PRODUCT", "film"]),
     ]
-    assert list(annotated_coarsely(tree.MAPPING, NAMES)) == [
-        {"source": "coarse", "label": "PRODUCT", "parts": ["book", "film"]}
-    ]
-    assert not list(annotated_coarsely(replace(tree.MAPPING, parents={}), NAMES))
+    assert annotated_coarsely(tree.MAPPING, NAMES) == [("coarse", "PRODUCT", ["book", "film"])]
+    assert not annotated_coarsely(replace(tree.MAPPING, parents={}), NAMES)
 
 
 def test_the_card() -> None:
@@ -126,12 +124,9 @@ def test_a_label_and_its_part_come_first_of_what_did_not_become_one() -> None:
     labels = [str(entry.label) for entry in tree.MAPPING.entries]
     pairs = [("fine:Book", "coarse:product"), ("fine:Book", "coarse:person"), ("fine:Movie", "books:title")]
     matrix = make_matrix(dict.fromkeys(labels, 1), {}, dict.fromkeys(pairs, 0.5))
-    final = finish(
-        SOURCES, tree.MAPPING, (), OutputSettings(pseudo_label_threshold=None), TaggerPlan("no encoder")
-    )
     mapping = replace(tree.MAPPING, method="greedy", lam=0.4)
-    report = build_report(Account(SOURCES, mapping, final, {}, matrix))
-    assert [(pair["one"], pair["other"]) for pair in report.near] == pairs
+    report = build_report(SOURCES, mapping, MergedData(merge_sources(SOURCES, mapping)), matrix=matrix)
+    assert [(str(pair.one), str(pair.other)) for pair in report.near] == pairs
 
 
 def test_rebuilt_from_a_recipe(tmp_path: Path) -> None:

@@ -6,16 +6,31 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from html.parser import HTMLParser
-from typing import Any
 
 import pytest
 
 from builders import make_matrix
+from esnera_hf._internal.checks import to_plain
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.alignment.mapping_yaml import MappedLabel
+from esnera_hf.evaluation.projection import MergedScores, SourceScores
+from esnera_hf.metrics import Comparison, Estimate, LabelScore, Scores
 from esnera_hf.report.html import render_report
-from esnera_hf.report.report import Report
+from esnera_hf.report.report import (
+    CallFacts,
+    Example,
+    LeakageFacts,
+    MergeDecision,
+    MergeReport,
+    NearPair,
+    PseudoLabelFacts,
+    StepFacts,
+    SystemScores,
+    TaggerScores,
+    TrialFacts,
+)
 from esnera_hf.similarity.matrix import Agreement, PairEvidence, SimilarityMatrix
+from esnera_hf.sources.source import Dropped, License, SourceSummary
 from esnera_hf.tagging import LabelRef
 
 Name = Callable[[str], str]
@@ -123,29 +138,21 @@ def plain(name: str) -> str:
     return name
 
 
-def estimate(value: float | None, margin: float = 0.02) -> dict[str, float | None]:
-    if value is None:
-        return {"value": None, "low": None, "high": None}
-    return {"value": value, "low": value - margin, "high": value + margin}
+def estimate(value: float | None, margin: float = 0.02) -> Estimate:
+    return Estimate(*(None,) * 3) if value is None else Estimate(value, value - margin, value + margin)
 
 
-def comparison(support: int, before: float | None, after: float | None) -> dict[str, Any]:
+def comparison(support: int, before: float | None, after: float | None) -> Comparison:
     change = None if before is None or after is None else after - before
-    parts = {"before": before, "after": after, "change": change}
-    return {"support": support, **{key: estimate(value) for key, value in parts.items()}}
+    return Comparison(support, estimate(before), estimate(after), estimate(change))
 
 
-def scores(by_source: dict[str, dict[str, dict[str, Any]]]) -> dict[str, Any]:
-    return {
-        "pooled": comparison(30, 0.8, 0.81),
-        "sources": {
-            source: {"micro": comparison(15, 0.9, 0.88), "by_label": labels}
-            for source, labels in by_source.items()
-        },
-    }
+def scores(by_source: dict[str, dict[str, Comparison]]) -> MergedScores:
+    sources = {name: SourceScores(comparison(15, 0.9, 0.88), labels) for name, labels in by_source.items()}
+    return MergedScores(sources, comparison(30, 0.8, 0.81))
 
 
-def both_scores(t: Name) -> dict[str, Any]:
+def both_scores(t: Name) -> SystemScores:
     own = {
         t("a"): {t("PER"): comparison(11, 0.7, 0.5), t("LOC"): comparison(4, None, None)},
         t("b"): {t("person"): comparison(9, 0.6, 0.75), t("age"): comparison(6, 0.5, 0.51)},
@@ -154,7 +161,7 @@ def both_scores(t: Name) -> dict[str, Any]:
         t("a"): {t("PER"): comparison(11, 0.71, 0.72)},
         t("b"): {t("PER"): comparison(9, 0.61, 0.62)},
     }
-    return {"native": scores(own), "unified": scores(unified)}
+    return SystemScores(scores(own), scores(unified), seconds=3.0)
 
 
 def make_mapping(t: Name = plain) -> LabelMapping:
@@ -186,144 +193,85 @@ def make_similarity(t: Name = plain) -> SimilarityMatrix:
     return replace(matrix, labels=tuple(LabelRef(t(source), t(label)) for source, label in matrix.labels))
 
 
-def make_source_facts(t: Name, name: str, labels: tuple[str, str]) -> dict[str, Any]:
+def make_source_facts(t: Name, name: str, labels: tuple[str, str]) -> SourceSummary:
     first, second = map(t, labels)
-    return {
-        "name": t(name),
-        "license": {"name": t("mit"), "text_may_be_shared": False, "clause": t("as is")},
-        "sentences": {"train": 1000, "validation": 20, "test": 30},
-        "tokens": {"train": 9000, "validation": 200, "test": 300},
-        "entities": {"train": {first: 1234}, "validation": {first: 3}, "test": {first: 4, second: 5}},
-        "dropped": {t("too long"): 7},
-        "repairs": {t("inside without begin"): 8},
-        "notes": [t("cut by text")],
-    }
+    return SourceSummary(
+        t(name),
+        License(t("mit"), False, t("as is")),
+        sentences={"train": 1000, "validation": 20, "test": 30},
+        tokens={"train": 9000, "validation": 200, "test": 300},
+        entities={"train": {first: 1234}, "validation": {first: 3}, "test": {first: 4, second: 5}},
+        dropped={t("too long"): 7},
+        repairs={t("inside without begin"): 8},
+        notes=(t("cut by text"),),
+    )
 
 
-def make_tagger_facts(labels: tuple[str, str]) -> dict[str, Any]:
-    def split(f1: float) -> dict[str, Any]:
-        figures = {"precision": f1, "recall": f1, "f1": f1, "support": 9}
-        return {"micro": figures, "macro_f1": f1, "by_label": {labels[0]: {**figures, "f1": f1 + 0.001}}}
+def make_tagger_facts(label: str) -> TaggerScores:
+    def split(f1: float) -> Scores:
+        score = LabelScore(f1, f1, f1, 9)
+        return Scores(score, f1, {label: replace(score, f1=f1 + 0.001)})
 
-    return {"validation": split(0.911), "test": split(0.922), "history": [], "arguments": {}, "seconds": 1.0}
-
-
-def make_stages(t: Name, tau: float | None) -> list[dict[str, Any]]:
-    per, loc = f"{t('a')}:{t('PER')}", f"{t('a')}:{t('LOC')}"
-    person = f"{t('b')}:{t('person')}"
-    known = {"candidate": person, "similarity": 0.6875, "semantic": 0.625, "matched": 3, "predicted": 4}
-    nothing = {"candidate": None, "similarity": None, "semantic": None, "matched": 0, "predicted": 0}
-    return [
-        {
-            "sources": [t("a")],
-            "target": t("b"),
-            "sum_empirical": 1.5,
-            "lambda": 0.4,
-            "tau": tau,
-            "merged": 0 if tau is None else 1,
-            "decisions": [
-                {"group": [per, loc], **known, "merged": tau is not None, "wished": False},
-                {"group": [loc], **known, "merged": True, "wished": True},
-                {"group": [loc], **nothing, "merged": False, "wished": False},
-            ],
-        }
-    ]
+    return TaggerScores(split(0.911), split(0.922), seconds=1.0)
 
 
-def make_trials(t: Name, chosen: bool) -> list[dict[str, Any]]:
-    tried = {
-        "stage": 0,
-        "sources": [t("a")],
-        "target": t("b"),
-        "lambda": 0.4,
-        "tau": 0.3,
-        "settings": [[0.4, 0.3], [0.5, 0.2]],
-        "merged": 2,
-        "similarity": 1.0625,
-        "assignments": [[f"{t('a')}:{t('PER')}", f"{t('b')}:{t('person')}"]],
-        "chosen": False,
-        "holds": False,
-        "pseudo": 4321,
-        "scores": both_scores(t),
-        "trained": True,
-        "seconds": 2.0,
-    }
-    rest = {"chosen": False, "holds": None, "pseudo": None, "scores": None, "trained": None, "seconds": None}
-    return [
+def make_step(t: Name, tau: float | None) -> StepFacts:
+    per, loc = LabelRef(t("a"), t("PER")), LabelRef(t("a"), t("LOC"))
+    known = (LabelRef(t("b"), t("person")), 0.6875, 0.625, 3, 4)
+    decisions = (
+        MergeDecision((per, loc), *known, merged=tau is not None),
+        MergeDecision((loc,), *known, merged=True, constrained=True),
+        MergeDecision((loc,), None, None, None, 0, 0, merged=False),
+    )
+    merged = 0 if tau is None else 1
+    unmerged = "broken" if tau is None else None
+    return StepFacts((t("a"),), t("b"), merged, decisions, 0.4, tau, 1.5, unmerged)  # type: ignore[arg-type]
+
+
+def make_trials(t: Name, chosen: bool) -> tuple[TrialFacts, ...]:
+    pair = (LabelRef(t("a"), t("PER")), LabelRef(t("b"), t("person")))
+    untried = TrialFacts(0, ((0.4, 0.3), (0.5, 0.2)), 2, 1.0625, (pair,))
+    tried = replace(untried, holds=False, pseudo_labels=4321, scores=both_scores(t))
+    return (
         tried,
-        {**tried, "settings": [[0.6, 0.1]], "lambda": 0.6, "tau": 0.1, "chosen": chosen, "holds": chosen},
-        {**tried, "merged": 1, **rest},
-    ]
+        replace(tried, settings=((0.6, 0.1),), chosen=chosen, holds=chosen),
+        replace(untried, merged=1),
+    )
 
 
-def make_settings(t: Name) -> dict[str, Any]:
-    return {
-        "call": "align",
-        "sources": [t("a"), t("b")],
-        "encoder": t("encoder"),
-        "lambda": None,
-        "tau": 0.3,
-        "schema": {"names": {t("PER"): t("Person")}, "together": [], "apart": [], "locked": None},
-        "seed": 42,
-        "evidence": {"match": "exact", "training": {t("option"): t("value")}},
-        "search": {"lambdas": [0.4], "max_f1_drop": 0.02, "scoring": "unified"},
+def make_call(t: Name) -> CallFacts:
+    settings = {
+        "evidence": {"training": {t("option"): t("value")}, "taggers": "joint"},
+        "search": {"max_f1_drop": 0.02, "scoring": "unified"},
     }
+    return CallFacts("align", (t("a"), t("b")), encoder=t("encoder"), method="greedy", settings=settings)
 
 
-def make_report(t: Name = plain, tau: float | None = 0.3) -> Report:
+def make_report(t: Name = plain, tau: float | None = 0.3) -> MergeReport:
     """A report with something of everything; ``t`` turns each text into another one."""
     names = {"a": ("PER", "LOC"), "b": ("person", "age")}
-    refs = {label: f"{t(source)}:{t(label)}" for source, labels in names.items() for label in labels}
-    system = {**both_scores(t), "history": [], "seconds": 3.0}
-    return Report(
-        settings=make_settings(t),
-        sources=[make_source_facts(t, name, labels) for name, labels in names.items()],
-        taggers={
-            t(name): make_tagger_facts((t(first), t(second))) for name, (first, second) in names.items()
-        },
-        stages=make_stages(t, tau),
+    refs = {label: LabelRef(t(source), t(label)) for source, labels in names.items() for label in labels}
+    return MergeReport(
+        tuple(make_source_facts(t, name, labels) for name, labels in names.items()),
+        call=make_call(t),
+        taggers={t(name): make_tagger_facts(t(first)) for name, (first, _) in names.items()},
+        steps=(make_step(t, tau),),
         trials=make_trials(t, tau is not None),
-        near=[
-            {
-                "one": refs["LOC"],
-                "other": refs["age"],
-                "forward_similarity": 0.375,
-                "backward_similarity": None,
-                "semantic": 0.5,
-                "forward": {"matched": 1, "predicted": 1000},
-                "backward": {"matched": 0, "predicted": 0},
-            }
-        ],
-        search_scores=both_scores(t),
-        pseudo={
-            "threshold": 0.9,
-            "total": 2222,
-            "counts": [{"source": t("a"), "label": t("kept"), "tagger": t("b"), "entities": 2222}],
-            "rejected": {t("below the floor"): 3333},
-        },
-        systems={"merged": system, t("other"): system},
-        examples={
-            ref: [
-                {
-                    "left": t("before "),
-                    "mention": t(f"mention of {label}"),
-                    "right": t(" after"),
-                    "id": t("1"),
-                }
-            ]
+        near=(
+            NearPair(
+                *(refs["LOC"], refs["age"], 0.375, None, 0.5, Agreement(1, 1000), Agreement(0, 0)),
+            ),
+        ),
+        pseudo_labels=PseudoLabelFacts(
+            0.9, ((t("a"), t("kept"), t("b"), 2222),), {t("below the threshold"): 3333}
+        ),
+        systems={"merged": both_scores(t), t("other"): both_scores(t)},
+        examples=tuple(
+            Example(ref, t("before "), t(f"mention of {label}"), t(" after"), t("1"))
             for label, ref in refs.items()
-        },
-        dropped=[{key: t(key) for key in ("source", "where", "label", "mention", "reason")}],
-        leaks=[
-            {
-                "in": t("a/train"),
-                "also_in": t("b/test"),
-                "left_out": True,
-                "sentences": 5,
-                "exact": 4,
-                "examples": [],
-            }
-        ],
+        ),
+        dropped={t("source"): (Dropped("train", t("where"), 0, 1, t("label"), t("mention"), t("reason")),)},
+        leakage=(LeakageFacts((t("a"), t("train")), (t("b"), t("test")), True, 5, 4, ()),),
         seconds={t("training"): 12.0, "total": 200.0},
         versions={"python": t("3.11"), t("torch"): "2"},
     )
@@ -400,7 +348,7 @@ def test_every_label_stands_in_one_group() -> None:
 
 def test_labels_left_out_are_told_from_a_label_of_that_name() -> None:
     entries = (MappedLabel(LabelRef("a", "x"), "(left out)"), MappedLabel(LabelRef("a", "y"), None))
-    page = parse(render_report(Report({}, []), LabelMapping(("(left out)",), entries), None))
+    page = parse(render_report(MergeReport(()), LabelMapping(("(left out)",), entries), None))
     assert [cells(row)[0] for group in page.all("div", "out") for row in group.all("tr", "member")] == ["a:y"]
 
 
@@ -419,15 +367,15 @@ def test_pairs_that_nearly_merged() -> None:
 
 def test_the_path() -> None:
     assert table_after(render(), "How labels were merged")[1:] == [
-        ["a:PER, a:LOC", "merged", "b:person", "0.69", "0.62", "0.75 (3 of 4)"],
-        ["a:LOC", "merged, as wished", "b:person", "0.69", "0.62", "0.75 (3 of 4)"],
+        ["a:PER, a:LOC", "merged into", "b:person", "0.69", "0.62", "0.75 (3 of 4)"],
+        ["a:LOC", "merged, as asked for, into", "b:person", "0.69", "0.62", "0.75 (3 of 4)"],
         ["a:LOC", "stays: nothing is known of it", "", "", "", ""],
     ]
 
 
 def test_the_search() -> None:
     rows = table_after(render(), "The search")[1:]
-    f1 = "0.800 → 0.8100.010 [-0.010, 0.030]"
+    f1 = "0.800 → 0.8100.010 (-0.010 to 0.030)"
     where = "labelsa:PER → b:person"
     assert rows == [
         ["1", f"2 {where}", "1.06", "0.4, 0.3 and 1 more0.5, 0.2", "bound broken", f1, f1, "4,321"],
@@ -442,10 +390,10 @@ def test_f1_before_and_after() -> None:
     titles = [s.text for s in page.all("summary") if "split" in s.text]
     assert len(titles) == 6
     assert titles[0].startswith("Test split, in each source's own labels")
-    assert titles[-1].startswith("Validation split, on unified labels")
+    assert titles[-1].startswith("Validation split, in unified labels")
     assert table_after(page, "Test split, in each source's own labels")[1:] == [
-        ["all (micro)", "15", "0.900 [0.880, 0.920]", "0.880 [0.860, 0.900]", "-0.020 [-0.040, 0.000]"],
-        ["PER ▼", "11", "0.700 [0.680, 0.720]", "0.500 [0.480, 0.520]", "-0.200 [-0.220, -0.180]"],
+        ["all (micro)", "15", "0.900 (0.880 to 0.920)", "0.880 (0.860 to 0.900)", "-0.020 (-0.040 to 0.000)"],
+        ["PER ▼", "11", "0.700 (0.680 to 0.720)", "0.500 (0.480 to 0.520)", "-0.200 (-0.220 to -0.180)"],
         ["LOC", "4", "–", "–", "–"],
     ]
     colors = {
@@ -476,7 +424,7 @@ def test_a_label_that_is_left_out_is_no_loss() -> None:
 
 def test_large_losses_stand_at_the_top() -> None:
     (box,) = render().all("div", "box")
-    assert [item.text for item in box.all("li")] == ["a: PER, -0.200 [-0.220, -0.180] on 11 entities"]
+    assert [item.text for item in box.all("li")] == ["a: PER, -0.200 (-0.220 to -0.180) on 11 entities"]
 
 
 def test_heatmaps() -> None:
@@ -502,10 +450,10 @@ def test_of_many_sources_some_pairs_are_shown_and_it_is_said() -> None:
     refs = [f"{number:02d}:x" for number in range(12)]
     mapping = LabelMapping(("x",), tuple(MappedLabel(LabelRef(*ref.split(":")), "x") for ref in refs))
     similarity = make_matrix(dict.fromkeys(refs, 1), {}, {("03:x", "11:x"): 1.0})
-    text = render_report(Report({}, []), mapping, similarity)
+    text = render_report(MergeReport(()), mapping, similarity)
     assert text.count("(columns): semantic similarity") == 50
     assert "the most alike labels; 16 other pairs are left out" in text
-    assert "other pairs" not in render_report(Report({}, []), mapping, None)
+    assert "other pairs" not in render_report(MergeReport(()), mapping, None)
 
 
 def test_sources() -> None:
@@ -524,19 +472,19 @@ def test_sources() -> None:
         "a/train: 5 also in b/test (4 the same, the others nearly): left out of the merged dataset" in items
     )
     assert table_after(page, "Pseudo-labels")[1:] == [["a", "kept", "b", "2,222"]]
-    assert "not added: 3,333, below the floor" in page.text
+    assert "not added: 3,333, below the threshold" in page.text
 
 
 def test_the_settings_are_json() -> None:
     text = HOSTILE[0] + "'\"\\\n\u202e"
     page = render(lambda name: name + text)
     (settings,) = (pre.text for pre in page.all("pre"))
-    assert json.loads(settings) == make_settings(lambda name: name + text)
+    assert json.loads(settings) == to_plain(make_call(lambda name: name + text))
 
 
 def test_what_is_not_there_is_not_shown() -> None:
-    settings = {"call": "apply", "sources": ["a"], "mapping": "m.yaml", "seed": 1}
-    report = Report(settings, [make_source_facts(plain, "a", ("PER", "LOC"))])
+    call = CallFacts("apply", ("a",), mapping="m.yaml")
+    report = MergeReport((make_source_facts(plain, "a", ("PER", "LOC")),), call=call)
     page = parse(render_report(report, make_mapping(), None))
     assert [heading.text for heading in page.all("h2")] == [
         "What became of the labels",
@@ -544,7 +492,7 @@ def test_what_is_not_there_is_not_shown() -> None:
         "How to run it again",
     ]
     assert page.all("div", "box") == []
-    empty = parse(render_report(Report({}, []), LabelMapping((), ()), None))
+    empty = parse(render_report(MergeReport(()), LabelMapping((), ()), None))
     assert empty.all("h2") == empty.all("nav") == empty.all("pre") == []
 
 
@@ -557,17 +505,17 @@ def test_a_stage_at_which_nothing_held_the_bound_is_loud() -> None:
     )
 
 
-def test_a_stage_without_trials_or_without_candidates() -> None:
-    untried = replace(make_report(tau=None), trials=[], systems={}, search_scores=None)
-    page = parse(render_report(untried, make_mapping(), None))
-    assert "no setting of λ and τ merged anything." in page.all("div", "box")[0].text
-    decisions = untried.stages[0]["decisions"][1:]
-    unknown = replace(untried, stages=[{**untried.stages[0], "decisions": decisions}])
-    assert parse(render_report(unknown, make_mapping(), None)).all("div", "box") == []
+def test_a_step_at_which_nothing_could_be_merged() -> None:
+    report = make_report(tau=None)
+    for unmerged, told in (("apart", "no setting of λ and τ merged anything."), ("constrained", "")):
+        step = replace(report.steps[0], unmerged=unmerged)  # type: ignore[arg-type]
+        changed = replace(report, steps=(step,), trials=(), systems={})
+        boxes = parse(render_report(changed, make_mapping(), None)).all("div", "box")
+        assert [told in box.text for box in boxes] == [True] * bool(told)
 
 
 def test_the_same_report_gives_the_same_page() -> None:
     one, two = (render_report(make_report(), make_mapping(), make_similarity()) for _ in range(2))
     assert one == two
-    stored = Report.from_dict(json.loads(json.dumps(make_report().to_dict())))
+    stored = MergeReport.from_dict(json.loads(json.dumps(make_report().to_dict())))
     assert render_report(stored, make_mapping(), make_similarity()) == one

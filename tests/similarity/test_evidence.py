@@ -92,7 +92,8 @@ def test_the_labels_that_mean_the_same_become_one(cached: tuple[Path, MergeResul
         frozenset({"alpha:loc", "beta:city"}),
         frozenset({"beta:firm"}),
     }
-    assert result.report.settings["evidence"]["taggers"] == "joint"
+    assert result.report.call is not None
+    assert result.report.call.setting("evidence", "taggers") == "joint"
 
 
 def test_one_training_serves_evidence_pseudo_labels_and_scores(
@@ -101,19 +102,19 @@ def test_one_training_serves_evidence_pseudo_labels_and_scores(
     folder, result, separate = cached
     assert separate == ["alpha+beta"]
     assert len(list((folder / "joint_taggers").iterdir())) == 1
-    (entry,) = result.report.pseudo["counts"]
-    assert (entry["source"], entry["label"], entry["tagger"]) == ("alpha", "firm", "beta")
+    assert result.report.pseudo_labels is not None
+    assert [counts[:3] for counts in result.report.pseudo_labels.counts] == [("alpha", "firm", "beta")]
     assert sorted(result.report.taggers) == ["alpha", "beta"]
     for name, tagger in result.report.taggers.items():
-        assert tagger["seconds"] >= 0
-        assert tagger["test"]["micro"]["f1"] > 0.9
-        assert set(tagger["history"][0]) == {"epoch", "loss", "f1", "precision", "recall"}
-        scores = [entry["f1"] for entry in tagger["history"]]
+        assert tagger.seconds >= 0
+        assert tagger.test.micro.f1 > 0.9
+        assert set(tagger.history[0]) == {"epoch", "loss", "f1", "precision", "recall"}
+        scores = [entry["f1"] for entry in tagger.history]
         # Training leaves out a validation sentence that the other source tests on.
-        assert any(abs(tagger["validation"]["micro"]["f1"] - score) < 0.02 for score in scores), name
-    own = result.report.systems["merged"]["native"]["sources"]
+        assert any(abs(tagger.validation.micro.f1 - score) < 0.02 for score in scores), name
+    own = result.report.systems["merged"].native.sources
     for name, tagger in result.report.taggers.items():
-        assert own[name]["micro"]["before"]["value"] == pytest.approx(tagger["test"]["micro"]["f1"])
+        assert own[name].micro.before.value == pytest.approx(tagger.test.micro.f1)
 
 
 @pytest.mark.usefixtures("no_training")
@@ -129,7 +130,7 @@ def test_a_second_run_trains_nothing_and_predicts_nothing(
     again = align(sources[::-1], encoder=str(encoder_folder), lam=0.9, tau=0.5, settings=settings)
     assert again.mapping == cached[1].mapping
     assert again.similarity.to_dict() == cached[1].similarity.to_dict()
-    assert [tagger["seconds"] for tagger in again.report.taggers.values()] == [0.0, 0.0]
+    assert [tagger.seconds for tagger in again.report.taggers.values()] == [0.0, 0.0]
 
 
 def test_evidence_takes_one_pass_a_source(

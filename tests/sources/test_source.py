@@ -39,9 +39,10 @@ def test_summary():
         "  labels: noun 32",
         "  dropped: 2 spans (nested in a longer span)",
     ]
-    plain = json.loads(json.dumps(own.summary.to_dict()))
+    plain = json.loads(json.dumps(to_plain(own.summary)))
     assert plain["license"] == {"name": "CC0", "text_may_be_shared": True, "clause": "do as you like"}
     assert (plain["dropped"], plain["max_samples"]) == ({"nested in a longer span": 2}, None)
+    assert from_plain(SourceSummary, plain, "summary") == own.summary
     assert repr(own) == (
         "NerSource('corpus': train 30, validation 1, test 1 sentences; 1 labels; CC0 (text may be shared))"
     )
@@ -77,12 +78,7 @@ def test_a_sample_stays_in_order_and_says_so():
     assert ids == sorted(ids)
     assert len(ids) == 10
     assert sample.notes == ("sampled to at most 10 sentences a split (seed 5)",)
-    assert (
-        sample.max_samples
-        == sample.summary.to_dict()["max_samples"]
-        == sample.sample(20, 5).max_samples
-        == 10
-    )
+    assert sample.max_samples == sample.summary.max_samples == sample.sample(20, 5).max_samples == 10
     assert "train 10, validation 1, test 1 sentences, a sample of at most 10 a split" in repr(sample)
     whole = source()
     assert whole.sample(30, 5) is whole

@@ -86,16 +86,16 @@ def test_it_costs_its_own_training_and_the_others_stay(
     }
     before, after = finished[1].report, result.report
     for name in ("alpha", "beta"):
-        assert after.taggers[name]["test"] == before.taggers[name]["test"]
+        assert after.taggers[name].test == before.taggers[name].test
     again = align(sources, encoder=encoder_folder, settings=AlignSettings(**round_trip(result)))
     assert trained == ["gamma"]
-    assert again.report.settings == result.report.settings
+    assert again.report.call == result.report.call
     assert again.similarity.to_dict() == result.similarity.to_dict()
 
 
 def round_trip(result: MergeResult) -> dict[str, Any]:
     """The settings of evidence as a report keeps them."""
-    kept = dict(result.report.to_dict()["settings"]["evidence"])
+    kept = dict(result.report.to_dict()["call"]["settings"]["evidence"])
     assert list(kept["joint_of"]) == ["alpha", "beta"]
     return {"evidence": EvidenceSettings(**{**kept, "joint_of": list(kept["joint_of"])})}
 

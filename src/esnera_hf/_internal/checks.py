@@ -5,6 +5,7 @@ from __future__ import annotations
 import types
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
+from functools import cache
 from numbers import Integral, Real
 from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
@@ -38,6 +39,17 @@ def from_plain(kind: type[T], data: object, where: str) -> T:
         ConfigurationError: a name is unknown or missing, or a value of another type.
     """
     return cast(T, _value(kind, data, where))
+
+
+def to_plain(value: Any) -> Any:
+    """Return dataclasses, mappings and sequences as dictionaries and lists, the inverse of :func:`from_plain`."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {part.name: to_plain(getattr(value, part.name)) for part in fields(value)}
+    if isinstance(value, Mapping):
+        return {key: to_plain(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [to_plain(entry) for entry in value]
+    return value
 
 
 def _value(kind: Any, data: Any, where: str) -> Any:
@@ -75,9 +87,14 @@ def _one_of(kinds: Sequence[Any], data: Any, where: str) -> Any:
     raise problems[-1] if data is None else problems[0]
 
 
+@cache
+def _hints(kind: Any) -> dict[str, Any]:
+    return get_type_hints(kind)
+
+
 def _record(kind: Any, data: Any, where: str) -> Any:
     _expect(isinstance(data, Mapping), data, where, kind)
-    hints = get_type_hints(kind)
+    hints = _hints(kind)
     needed = {
         f.name for f in fields(kind) if f.init and f.default is MISSING and f.default_factory is MISSING
     }
@@ -96,7 +113,7 @@ def _row(kind: Any, data: Any, where: str) -> Any:
     _expect(isinstance(data, (list, tuple)), data, where, kind)
     parts = get_args(kind)
     if hasattr(kind, "_fields"):
-        parts = tuple(get_type_hints(kind).values())
+        parts = tuple(_hints(kind).values())
     elif get_origin(kind) is not tuple or parts[-1] is Ellipsis:
         parts = parts[:1] * len(data)
     _expect(len(parts) == len(data), data, where, kind)

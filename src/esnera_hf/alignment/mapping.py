@@ -21,6 +21,8 @@ from esnera_hf.tagging import OUTSIDE, LabelRef
 if TYPE_CHECKING:
     import pandas
 
+#: The name of the file beside a merged dataset.
+MAPPING_FILE = "mapping.yaml"
 LEFT_OUT = "(left out)"
 NO_MEMBERS = "(its parts only)"
 

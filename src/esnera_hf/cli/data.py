@@ -147,7 +147,7 @@ def _export(options: argparse.Namespace) -> None:
 
 
 def _data(options: argparse.Namespace) -> NerSource | DatasetDict:
-    from esnera_hf.report.files import MAPPING_FILE
+    from esnera_hf.alignment.mapping import MAPPING_FILE
     from esnera_hf.result import MergeResult
     from esnera_hf.sources.options import ReadingOptions
 

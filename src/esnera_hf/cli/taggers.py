@@ -156,8 +156,8 @@ def _lines(file: str | None) -> Iterator[str]:
 def _evaluate(options: argparse.Namespace) -> None:
     from esnera_hf._internal.console import quiet_libraries
     from esnera_hf._internal.text import display_width, pad
+    from esnera_hf.alignment.mapping import MAPPING_FILE
     from esnera_hf.evaluation.evaluate import evaluate_on_result, evaluate_on_source, mapping_of
-    from esnera_hf.report.files import MAPPING_FILE
     from esnera_hf.result import MergeResult, load_saved_tagger
 
     with quiet_libraries():

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from esnera_hf._internal.console import say
-from esnera_hf.alignment.mapping import LabelMapping
+from esnera_hf.alignment.mapping import MAPPING_FILE, LabelMapping
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.evaluation.projection import names_back
 from esnera_hf.merging.export import exported_sentences, splits_of
 from esnera_hf.metrics import Scores
-from esnera_hf.report.files import MAPPING_FILE
 from esnera_hf.sources.source import AnnotatedSentence, NerSource
 
 if TYPE_CHECKING:

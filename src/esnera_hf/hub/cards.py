@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import Any, TypeVar
@@ -26,36 +26,35 @@ from esnera_hf._internal.yaml import dump_yaml
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.hub.markdown import render
 from esnera_hf.hub.recipe import ROWS_FOLDER
+from esnera_hf.metrics import Scores
 from esnera_hf.report.files import FLOW_PICTURE
 from esnera_hf.report.flow import describe_flow
-from esnera_hf.report.html import LARGE_LOSS
-from esnera_hf.report.report import Report
+from esnera_hf.report.format import system_title
+from esnera_hf.report.report import Example, MergeReport
 from esnera_hf.report.tables import (
+    LARGE_LOSS,
+    ScoreTable,
     annotated_coarsely,
-    evidence_rows,
-    label_rows,
+    is_merge,
+    label_groups,
     large_losses,
-    left_out_rows,
     main_scores,
     making,
-    mentions,
-    merge_steps,
     merged_by_meaning_alone,
-    merged_labels,
-    named_as,
     not_annotated,
-    notes,
     own_tagger,
-    own_taggers,
-    quoted,
-    score_rows,
-    source_rows,
-    system_rows,
+    python_of,
+    sample_note,
+    step_setting,
+    step_target,
     weakest_merges,
 )
 from esnera_hf.similarity.matrix import SimilarityMatrix
+from esnera_hf.sources.catalogue import find_named
 from esnera_hf.sources.licenses import Terms, licenses_of, strictest_terms
-from esnera_hf.tagging import GOLD, PSEUDO
+from esnera_hf.sources.options import ReadingOptions
+from esnera_hf.sources.source import SourceSummary
+from esnera_hf.tagging import GOLD, PSEUDO, LabelRef
 
 Card = TypeVar("Card", bound=RepoCard)
 
@@ -83,15 +82,15 @@ class ModelCardFacts:
     repo_id: str
     tagger_labels: Sequence[str]
     base_encoder: str
-    report: Report | None
+    report: MergeReport | None
     mapping: LabelMapping | None
     terms: Terms
     record: Mapping[str, Any]
     dataset_repo: str = ""
-    sources: Sequence[Mapping[str, Any]] = ()
+    sources: Sequence[SourceSummary] = ()
 
     @property
-    def summaries(self) -> Sequence[Mapping[str, Any]]:
+    def summaries(self) -> Sequence[SourceSummary]:
         """Summaries of the sources it was trained on."""
         return self.sources or (self.report.sources if self.report else ())
 
@@ -112,9 +111,9 @@ _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+", re.ASCII)
 _SIZES = ("n<1K", "1K<n<10K", "10K<n<100K", "100K<n<1M", "1M<n<10M", "10M<n<100M", "100M<n<1B", "1B<n<10B")
 
 
-def languages(summaries: Iterable[Mapping[str, Any]]) -> list[str]:
+def languages(summaries: Iterable[SourceSummary]) -> list[str]:
     """Return the languages of some sources as ISO 639 codes, sorted; those that the Hub does not know are left out."""
-    bases = {re.split("[-_]", str(summary.get("language") or ""))[0].lower() for summary in summaries}
+    bases = {re.split("[-_]", summary.language)[0].lower() for summary in summaries}
     return sorted(base for base in bases if _is_language(base))
 
 
@@ -125,9 +124,9 @@ def _is_language(base: str) -> bool:
     return re.fullmatch("[a-z]{3}", base) is not None and base not in _NO_LANGUAGE and not local
 
 
-def multilinguality(summaries: Sequence[Mapping[str, Any]]) -> list[str]:
+def multilinguality(summaries: Sequence[SourceSummary]) -> list[str]:
     """Return ``monolingual`` or ``multilingual``; nothing where the language of a source is not known."""
-    found = [str(summary.get("language") or "") for summary in summaries]
+    found = [summary.language for summary in summaries]
     if len(languages(summaries)) > 1 or "mul" in found:
         return ["multilingual"]
     known = all(languages([summary]) for summary in summaries)
@@ -144,16 +143,16 @@ def is_repository(name: str) -> bool:
     return _REPOSITORY.fullmatch(name) is not None
 
 
-def hub_ids(summaries: Iterable[Mapping[str, Any]]) -> list[str]:
+def hub_ids(summaries: Iterable[SourceSummary]) -> list[str]:
     """Return the repositories that sources were read from, each once."""
-    found = (str(summary.get("hub_id") or "") for summary in summaries)
+    found = (summary.provenance.hub_id for summary in summaries)
     return list(dict.fromkeys(hub_id for hub_id in found if is_repository(hub_id)))
 
 
-def source_datasets(summaries: Sequence[Mapping[str, Any]]) -> list[str]:
+def source_datasets(summaries: Sequence[SourceSummary]) -> list[str]:
     """Return what the Hub's ``source_datasets`` says of some sources."""
     found = [f"extended|{hub_id}" for hub_id in hub_ids(summaries)]
-    local = any(not is_repository(str(summary.get("hub_id") or "")) for summary in summaries)
+    local = any(not is_repository(summary.provenance.hub_id) for summary in summaries)
     return found + ["original"] * (local or not found)
 
 
@@ -223,6 +222,7 @@ def evaluation(results: Iterable[tuple[str, str, str, Mapping[str, float | None]
 
 
 _LONGEST_NAME = 100
+_LONGEST_MENTION = 40
 _NEAR = 5
 _TITLES = {
     "labels": "Labels",
@@ -242,7 +242,7 @@ _TITLES = {
 
 def dataset_card(
     repo_id: str,
-    report: Report,
+    report: MergeReport,
     mapping: LabelMapping,
     similarity: SimilarityMatrix | None,
     configs: Mapping[str, DatasetDict],
@@ -263,24 +263,26 @@ def dataset_card(
     """
     statistics = count_dataset(configs[MERGED])
     terms = strictest_terms(licenses_of(report.sources))
-    content = _content(report if text else replace(report, examples={}, dropped=[]), mapping, statistics)
+    content = _content(report if text else replace(report, examples=(), dropped={}), mapping, statistics)
     content["limits"] = _limits(report, mapping, statistics, terms) | {"unmeasured": _unmeasured(similarity)}
-    content |= {"sources": source_rows(report.sources, terms), "columns": text, "citation": True}
+    content |= {"sources": _source_rows(report.sources, terms), "columns": text, "citation": True}
     use = "Load it" if text else "Make it from your own copies"
     values = {
         **content,
         "title": _title(mapping),
         "repo": repo_id,
         "report": report,
-        "sampled": report.settings.get("sentences"),
+        "sample": sample_note(report),
+        "step_setting": step_setting,
+        "step_target": step_target,
         "mapping": mapping,
         "terms": terms,
         "whole": "the dataset" if text else "the dataset made from this recipe",
         "configs": list(configs),
         "text": text,
         "sections": {"use": use, **{key: title for key, title in _TITLES.items() if content[key]}},
-        "applied": not report.stages,
-        "typed": mapping.method == "equivalence" and bool(report.stages),
+        "applied": not report.steps,
+        "typed": mapping.method == "equivalence" and bool(report.steps),
         "splits": _split_rows(statistics),
         "calls": _calls(repo_id, report, configs),
         "large_loss": LARGE_LOSS,
@@ -307,7 +309,7 @@ def _recipe_entries(merged: DatasetDict) -> dict[str, Any]:
 
 
 def _metadata(
-    report: Report,
+    report: MergeReport,
     mapping: LabelMapping,
     statistics: Statistics,
     terms: Terms,
@@ -336,30 +338,122 @@ def _title(mapping: LabelMapping) -> str:
     return shorten(" + ".join(mapping.sources), _LONGEST_NAME) + ": named entities in one label schema"
 
 
-def _content(report: Report, mapping: LabelMapping, statistics: Statistics) -> dict[str, Any]:
+def _content(report: MergeReport, mapping: LabelMapping, statistics: Statistics) -> dict[str, Any]:
     scores = main_scores(report)
-    evidence = evidence_rows(mapping, report.examples)
+    evidence = _evidence(mapping, report.examples)
     left_out = {
-        "rows": list(left_out_rows(report.sources)),
-        "notes": list(notes(report.sources)),
-        "labels": [row for row in evidence if row["unified"] is None],
-        "leaks": report.leaks,
+        "rows": list(_left_out_rows(report.sources)),
+        "notes": [(source.name, note) for source in report.sources for note in source.notes],
+        "labels": [row for row in evidence if row["entry"].unified is None],
+        "leaks": report.leakage,
         "examples": report.dropped,
     }
     return {
-        "labels": merged_labels(mapping, statistics),
+        "labels": _merged_labels(mapping, statistics),
         "evidence": evidence,
-        "compared": any(row["other"] is not None for row in evidence),
-        "near": _near(report),
-        "scores": scores and {"split": scores["split"], "rows": score_rows(scores)},
-        "systems": system_rows(report),
-        "own": list(own_taggers(report)),
+        "compared": any(row["entry"].compared_with is not None for row in evidence),
+        "near": [
+            (pair, _mentions(report.examples, pair.one), _mentions(report.examples, pair.other))
+            for pair in report.near[:_NEAR]
+        ],
+        "scores": scores and {"split": scores.split, "rows": _score_rows(scores)},
+        "systems": _system_rows(report),
+        "own": report.taggers,
         "statistics": _statistics(statistics, mapping),
         "pseudo": _pseudo(report, mapping, statistics),
         "left_out": left_out if any(left_out.values()) else None,
         "making": making(report),
-        "steps": list(merge_steps(report)),
+        "steps": report.steps,
     }
+
+
+def _merged_labels(mapping: LabelMapping, statistics: Statistics) -> list[dict[str, Any]]:
+    """Return a row per unified label, parts after their wholes: its source labels and its entities by origin."""
+    return [
+        {
+            "name": label,
+            "parent": mapping.parents.get(label),
+            "members": [str(ref) for ref in mapping.members(label)],
+            "gold": statistics.count(label=label, origin=GOLD),
+            "pseudo": statistics.count(label=label, origin=PSEUDO),
+        }
+        for label in mapping.tree.order
+    ]
+
+
+def _evidence(mapping: LabelMapping, examples: Sequence[Example]) -> list[dict[str, Any]]:
+    return [
+        {
+            "entry": entry,
+            "merged": is_merge(mapping, entry),
+            "examples": _mentions(examples, entry.label),
+        }
+        for _, entries in label_groups(mapping)
+        for entry in entries
+    ]
+
+
+def _mentions(examples: Iterable[Example], label: LabelRef) -> list[str]:
+    """Return example mentions of a source label, cut to the width of a table."""
+    return [shorten(example.mention, _LONGEST_MENTION) for example in examples if example.label == label]
+
+
+def _score_rows(table: ScoreTable) -> list[tuple[str | None, Any]]:
+    """Return the scores by source, and under ``None`` those over all of them if there are several."""
+    rows: list[tuple[str | None, Any]] = [(name, found.micro) for name, found in table.scores.sources.items()]
+    return rows + [(None, table.scores.pooled)] * (len(rows) > 1)
+
+
+def _system_rows(report: MergeReport) -> list[tuple[str, Any]]:
+    """Return the taggers scored on test; none if there is nothing to compare."""
+    rows = [
+        (system_title(name, system.partial_likelihood), system) for name, system in report.systems.items()
+    ]
+    return rows if len(rows) > 1 else []
+
+
+def _left_out_rows(sources: Sequence[SourceSummary]) -> Iterator[tuple[str, str, int, str]]:
+    for source in sources:
+        yield from ((source.name, kind, count, "left out") for kind, count in source.dropped.items())
+        yield from ((source.name, kind, count, "repaired") for kind, count in source.repairs.items())
+
+
+_MAY = {True: "yes", False: "no", None: "not stated"}
+
+
+def _source_rows(sources: Sequence[SourceSummary], terms: Terms) -> list[dict[str, Any]]:
+    """Return a row per source: its terms, where it comes from, and what ``apply`` is to be given for it."""
+    rows = []
+    for source in sources:
+        license, hub_id = terms.by_source.get(source.name), source.provenance.hub_id
+        on_hub = f"https://huggingface.co/datasets/{hub_id}" if hub_id else ""
+        rows.append(
+            {
+                "name": source.name,
+                "language": source.language,
+                "license": "unknown" if license is None else license.name,
+                "clause": "" if license is None else license.clause,
+                "may": _MAY[None if license is None else license.text_may_be_shared],
+                "home": source.provenance.homepage or on_hub,
+                "named_as": named_as(source),
+                "citation": source.provenance.citation,
+            }
+        )
+    return rows
+
+
+def named_as(source: SourceSummary) -> str:
+    """Return what :func:`esnera_hf.apply` is to be given for a source."""
+    known, hub_id = find_named(source.name), source.provenance.hub_id
+    if known is not None and known.hub_id and hub_id in ("", known.hub_id):
+        return source.name
+    return f"{source.name}={hub_id or 'PATH'}"
+
+
+def quoted(text: str) -> str:
+    """Return a text as Python writes it, in double quotes where it holds none."""
+    written = repr(text)
+    return f'"{written[1:-1]}"' if '"' not in text else written
 
 
 def _split_rows(statistics: Statistics) -> list[dict[str, Any]]:
@@ -375,7 +469,7 @@ def _split_rows(statistics: Statistics) -> list[dict[str, Any]]:
     ]
 
 
-def _calls(repo_id: str, report: Report, configs: Mapping[str, DatasetDict]) -> dict[str, str]:
+def _calls(repo_id: str, report: MergeReport, configs: Mapping[str, DatasetDict]) -> dict[str, str]:
     """Return the Python that loads or makes the dataset; it quotes every name as Python does."""
     repo = quoted(repo_id)
     split = next((split for split, rows in configs[MERGED].items() if len(rows)), "train")
@@ -387,7 +481,7 @@ def _calls(repo_id: str, report: Report, configs: Mapping[str, DatasetDict]) -> 
         *([f"by_source = {{name: load_dataset({repo}, name) for name in [{others}]}}"] if others else []),
     ]
     pinned = f'dataset = load_dataset({repo}, revision="FULL-HASH-OF-A-COMMIT")'
-    reading = report.settings.get("reading") or [{}] * len(report.sources)
+    reading = (report.call and report.call.reading) or [None] * len(report.sources)
     given = ", ".join(_given_again(*pair) for pair in zip(report.sources, reading, strict=True))
     levels = (
         'from esnera_hf.merging.label_levels import view\n\ncoarse = view(dataset, "coarse")\n'
@@ -397,20 +491,12 @@ def _calls(repo_id: str, report: Report, configs: Mapping[str, DatasetDict]) -> 
     return {"load": "\n".join(load), "pinned": pinned, "rebuild": rebuild, "levels": levels}
 
 
-def _given_again(summary: Mapping[str, Any], reading: Mapping[str, Any]) -> str:
+def _given_again(source: SourceSummary, reading: ReadingOptions | None) -> str:
     """Return the Python that names a source, to be read as it was read."""
-    name = quoted(named_as(summary))
-    if not reading:
+    name = quoted(named_as(source))
+    if reading is None or reading == ReadingOptions():
         return name
-    options = ", ".join(f"{key}={value!r}" for key, value in reading.items())
-    return f"esnera_hf.load_source({name}, options=esnera_hf.ReadingOptions({options}))"
-
-
-def _near(report: Report) -> list[dict[str, Any]]:
-    return [
-        {**pair, **{f"{side}_examples": mentions(report.examples, pair[side]) for side in ("one", "other")}}
-        for pair in report.near[:_NEAR]
-    ]
+    return f"esnera_hf.load_source({name}, options={python_of(reading)})"
 
 
 def _statistics(statistics: Statistics, mapping: LabelMapping) -> dict[str, Any]:
@@ -437,8 +523,8 @@ def _statistics(statistics: Statistics, mapping: LabelMapping) -> dict[str, Any]
     }
 
 
-def _pseudo(report: Report, mapping: LabelMapping, statistics: Statistics) -> dict[str, Any] | None:
-    found = report.pseudo
+def _pseudo(report: MergeReport, mapping: LabelMapping, statistics: Statistics) -> dict[str, Any] | None:
+    found = report.pseudo_labels
     if found is None:
         return None
     rows = []
@@ -447,24 +533,26 @@ def _pseudo(report: Report, mapping: LabelMapping, statistics: Statistics) -> di
         added = statistics.count(split="train", label=label, origin=PSEUDO)
         if added:
             rows.append({"label": label, "gold": gold, "pseudo": added, "share": added / (gold + added)})
-    return {"threshold": found["threshold"], "rejected": found["rejected"], "labels": rows}
+    return {"threshold": found.threshold, "rejected": found.rejected, "labels": rows}
 
 
-def _limits(report: Report, mapping: LabelMapping, statistics: Statistics, terms: Terms) -> dict[str, Any]:
+def _limits(
+    report: MergeReport, mapping: LabelMapping, statistics: Statistics, terms: Terms
+) -> dict[str, Any]:
     scores = main_scores(report)
-    names = {str(source["name"]) for source in report.sources}
+    names = {source.name for source in report.sources}
     train = statistics.count(split="train")
     pseudo = statistics.count(split="train", origin=PSEUDO)
     return {
         "pseudo": pseudo,
         "share": pseudo / train if train else 0.0,
-        "not_annotated": list(not_annotated(mapping, names)),
-        "coarsely": list(annotated_coarsely(mapping, names)),
+        "not_annotated": not_annotated(mapping, names),
+        "coarsely": annotated_coarsely(mapping, names),
         "losses": large_losses(scores, mapping),
-        "split": scores and scores["split"],
+        "split": scores and scores.split,
         "weakest": weakest_merges(mapping),
         "meaning_alone": merged_by_meaning_alone(mapping),
-        "own_leaks": sum(leak["sentences"] for leak in report.leaks if not leak["left_out"]),
+        "own_leaks": sum(leak.sentences for leak in report.leakage if not leak.left_out),
         "unshared": [
             name for name, license in terms.by_source.items() if license.text_may_be_shared is not True
         ],
@@ -522,34 +610,34 @@ def _name(facts: ModelCardFacts) -> str:
     return facts.repo_id.rpartition("/")[2]
 
 
-def _test_scores(facts: ModelCardFacts) -> dict[str, Any] | None:
+def _test_scores(facts: ModelCardFacts) -> ScoreTable | None:
     """Return the scores on test of the tagger that was trained on the merged dataset."""
     found = None if facts.report is None else main_scores(facts.report)
-    return found if found is not None and found["split"] == "test" else None
+    return found if found is not None and found.split == "test" else None
 
 
 def _results(facts: ModelCardFacts) -> list[tuple[str, str, str, Mapping[str, float | None]]]:
     """Return what was measured: on test by source, or else on validation of all training data."""
     scores = _test_scores(facts)
-    hub = {str(s["name"]): (hub_ids([s]) or [""])[0] for s in facts.summaries}
+    hub = {source.name: (hub_ids([source]) or [""])[0] for source in facts.summaries}
     if scores is not None:
         return [
-            (name, hub.get(name, ""), "test", {"f1": found["micro"]["after"]["value"]})
-            for name, found in scores["sources"].items()
+            (name, hub.get(name, ""), "test", {"f1": found.micro.after.value})
+            for name, found in scores.scores.sources.items()
         ]
     split = "test" if _tested(facts) else "validation"
     if not facts.record.get(split):
         return []
-    micro = facts.record[split]["micro"]
+    micro = facts.record[split].micro
     name = facts.dataset_repo or " + ".join(hub) or _name(facts)
     alone = next(iter(hub.values())) if len(hub) == 1 else ""
-    return [(name, facts.dataset_repo or alone, split, {kind: micro[kind] for kind in _MEASURES})]
+    return [(name, facts.dataset_repo or alone, split, {kind: getattr(micro, kind) for kind in _MEASURES})]
 
 
-def _tested(facts: ModelCardFacts) -> Mapping[str, Any] | None:
+def _tested(facts: ModelCardFacts) -> Scores | None:
     """Return the scores on the test split of the only source, if it holds any entity."""
     test = facts.record.get("test")
-    return test if test and test["micro"]["support"] else None
+    return test if test and test.micro.support else None
 
 
 def _values_model(facts: ModelCardFacts) -> dict[str, Any]:
@@ -563,11 +651,11 @@ def _values_model(facts: ModelCardFacts) -> dict[str, Any]:
     }
     content = {
         "labels": labels,
-        "scores": None if scores is None else {"rows": score_rows(scores), "labels": label_rows(scores)},
-        "by_label": _by_label(test or validation or {}),
+        "scores": None if scores is None else {"rows": _score_rows(scores), "labels": _label_scores(scores)},
+        "by_label": tested.by_label if (tested := test or validation) else {},
         "training": training if any(training.values()) else None,
         "limits": _limits_model(facts, scores),
-        "sources": source_rows(facts.summaries, facts.terms),
+        "sources": _source_rows(facts.summaries, facts.terms),
         "citation": True,
     }
     present = {**content, "scores": scores or test or validation}
@@ -588,6 +676,7 @@ def _values_model(facts: ModelCardFacts) -> dict[str, Any]:
         "whole": "the training data",
         "large_loss": LARGE_LOSS,
         "before": "" if facts.report is None else own_tagger(facts.report),
+        "sample": "" if facts.report is None else sample_note(facts.report),
     }
 
 
@@ -616,7 +705,7 @@ def _label_rows(facts: ModelCardFacts) -> list[dict[str, Any]]:
     for label in facts.tagger_labels:
         members = () if mapping is None else mapping.members(label)
         by_member = [
-            mentions(report.examples, str(member))
+            _mentions(report.examples, member)
             for member in members
             if report is not None and member.source in shared
         ]
@@ -634,18 +723,24 @@ def _label_rows(facts: ModelCardFacts) -> list[dict[str, Any]]:
     return rows
 
 
-def _by_label(scores: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return [{"label": label, **score} for label, score in scores.get("by_label", {}).items()]
+def _label_scores(table: ScoreTable) -> list[tuple[str, str, Any]]:
+    """Return source, label and scores of the labels that are annotated on the split."""
+    return [
+        (source, label, comparison)
+        for source, found in table.scores.sources.items()
+        for label, comparison in found.by_label.items()
+        if comparison.support
+    ]
 
 
-def _limits_model(facts: ModelCardFacts, scores: Mapping[str, Any] | None) -> dict[str, Any]:
+def _limits_model(facts: ModelCardFacts, scores: ScoreTable | None) -> dict[str, Any]:
     report, mapping = facts.report, facts.mapping
-    names = {str(summary["name"]) for summary in facts.summaries}
-    pseudo = None if report is None else report.pseudo
+    names = {source.name for source in facts.summaries}
+    pseudo = None if report is None else report.pseudo_labels
     tested = scores is not None or bool(_tested(facts))
     return {
-        "pseudo": None if not pseudo or not pseudo["total"] else pseudo,
-        "not_annotated": [] if mapping is None else list(not_annotated(mapping, names)),
+        "pseudo": None if not pseudo or not pseudo.total else pseudo,
+        "not_annotated": [] if mapping is None else not_annotated(mapping, names),
         "losses": large_losses(scores, mapping),
         "unmeasured": not tested and not facts.record.get("validation"),
         "validation_only": not tested and bool(facts.record.get("validation")),

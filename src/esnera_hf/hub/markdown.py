@@ -18,7 +18,7 @@ from urllib.parse import quote
 import jinja2
 
 from esnera_hf._internal.text import shorten
-from esnera_hf.report.format import agreement, figure
+from esnera_hf.report.format import agreement, figure, interval
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _LONGEST = 200
@@ -133,11 +133,3 @@ def _environment() -> jinja2.Environment:
         "percent": lambda share: f"{100 * share:.1f} %",
     }
     return environment
-
-
-def interval(estimate: dict[str, Any]) -> str:
-    """Return an estimate with its interval."""
-    if estimate["value"] is None:
-        return "–"
-    value, low, high = (figure(estimate[key], 3) for key in ("value", "low", "high"))
-    return f"{value} ({low} to {high})"

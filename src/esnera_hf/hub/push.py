@@ -15,15 +15,17 @@ import jinja2
 from datasets import Dataset, DatasetDict
 from huggingface_hub import DatasetCard, ModelCard, RepoCard
 
+from esnera_hf._internal.checks import from_plain, to_plain
 from esnera_hf._internal.console import no_dataset_bars, quiet_libraries
-from esnera_hf.alignment.mapping import LabelMapping
+from esnera_hf.alignment.mapping import MAPPING_FILE, LabelMapping
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.hub.cards import MERGED, ModelCardFacts, dataset_card, model_card
 from esnera_hf.hub.readme import write_readme
 from esnera_hf.hub.recipe import Recipe
 from esnera_hf.hub.repository import MANIFEST, README, HubRepository, Published
-from esnera_hf.report.files import MAPPING_FILE, write_report
-from esnera_hf.report.report import Report
+from esnera_hf.metrics import Scores
+from esnera_hf.report.files import write_report
+from esnera_hf.report.report import CallFacts, MergeReport
 from esnera_hf.similarity.matrix import SimilarityMatrix
 from esnera_hf.sources.licenses import (
     check_names,
@@ -31,7 +33,7 @@ from esnera_hf.sources.licenses import (
     licenses_of,
     strictest_terms,
 )
-from esnera_hf.sources.source import License, NerSource
+from esnera_hf.sources.source import License, NerSource, SourceSummary
 
 if TYPE_CHECKING:
     from esnera_hf.modeling.tagger import Tagger
@@ -51,7 +53,7 @@ class Publishable(Protocol):
     @property
     def similarity(self) -> SimilarityMatrix | None: ...
     @property
-    def report(self) -> Report: ...
+    def report(self) -> MergeReport: ...
 
 
 @dataclass(frozen=True)
@@ -168,7 +170,8 @@ def save_for_hub(result: Publishable, folder: Path, repo_id: str, settings: Data
             for name, splits in dataset_configs(result.dataset, settings.by_source).items():
                 _write_data(splits, folder / "data" / name)
     else:
-        Recipe.of(result.dataset, result.mapping, report.sources).write(folder)
+        sources = [{"name": s.name, "homepage": s.provenance.homepage} for s in report.sources]
+        Recipe.of(result.dataset, result.mapping, sources).write(folder)
     _write_card(folder, card)
 
 
@@ -261,8 +264,15 @@ def card_of_tagger(tagger: Tagger, repo_id: str) -> ModelCard:
     """
     record = tagger.record
     try:
-        report = Report.from_dict(record["report"]) if record.get("report") else None
-        sources = report.sources if report is not None else record.get("sources") or []
+        report = MergeReport.from_dict(record["report"]) if record.get("report") else None
+        sources = () if report is None else report.sources
+        if report is None and record.get("sources"):
+            sources = from_plain(tuple[SourceSummary, ...], record["sources"], "sources")
+        scores = {
+            split: from_plain(Scores, record[split], split)
+            for split in ("validation", "test")
+            if record.get(split)
+        }
         encoder = str(record.get("encoder") or "") if report is None else _public_encoder(report)
         facts = ModelCardFacts(
             repo_id=repo_id,
@@ -271,35 +281,43 @@ def card_of_tagger(tagger: Tagger, repo_id: str) -> ModelCard:
             report=None if report is None else shareable_report(report, text=True),
             mapping=LabelMapping.from_yaml(record["mapping"]) if record.get("mapping") else None,
             terms=strictest_terms(licenses_of(sources)),
-            record=record,
+            record={**record, **scores},
             dataset_repo=str(record.get("dataset_repo") or ""),
             sources=sources,
         )
         return model_card(facts)
-    except (KeyError, TypeError, ValueError, AttributeError, jinja2.UndefinedError) as error:
+    except (
+        ConfigurationError,
+        KeyError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        jinja2.UndefinedError,
+    ) as error:
         raise ConfigurationError(
             f"the tagger's record ({_RECORD_FILE} beside it) is not one of this version: {type(error).__name__}: "
             f"{error}. Remove the file, and the card says less."
         ) from error
 
 
-def shareable_report(report: Report, *, text: bool) -> Report:
+def shareable_report(report: MergeReport, *, text: bool) -> MergeReport:
     """Return a report as it may be published.
 
     Args:
         report: the report.
         text: whether mentions and their contexts may be in it.
     """
-    settings = _without_places(report.settings, report.places)
-    shared = replace(report, settings=settings, places=[])
-    return shared if text else replace(shared, examples={}, dropped=[])
+    call = report.call
+    if call is not None:
+        call = from_plain(CallFacts, _without_places(to_plain(call), report.local_paths), "call")
+    shared = replace(report, call=call, local_paths=())
+    return shared if text else replace(shared, examples=(), dropped={})
 
 
-def _public_encoder(report: Report) -> str:
+def _public_encoder(report: MergeReport) -> str:
     """Return the Hub id of the encoder, ``""`` if it is none or a folder of somebody's."""
-    encoder = report.settings.get("encoder")
-    local = not isinstance(encoder, str) or encoder in report.places or _looks_like_a_place(encoder)
-    return "" if local else str(encoder)
+    encoder = (report.call.encoder if report.call else None) or ""
+    return "" if encoder in report.local_paths or _looks_like_a_place(encoder) else encoder
 
 
 def _without_places(value: Any, places: Collection[str]) -> Any:

@@ -20,11 +20,10 @@ import pyarrow.parquet as pq
 from datasets import Dataset, DatasetDict, concatenate_datasets
 
 from esnera_hf._internal.arrow import dataset_fingerprint
-from esnera_hf.alignment.mapping import LabelMapping
+from esnera_hf.alignment.mapping import MAPPING_FILE, LabelMapping
 from esnera_hf.errors import RecipeError
 from esnera_hf.hub.repository import download_folder
 from esnera_hf.merging.pseudo_labels import PseudoLabels
-from esnera_hf.report.files import MAPPING_FILE
 from esnera_hf.sources.source import SOURCE_FEATURES, SPLITS, NerSource
 from esnera_hf.tagging import PSEUDO, Entity, entities_from_tags
 

@@ -40,8 +40,8 @@ from datasets import ClassLabel, Dataset, DatasetDict
 from esnera_hf._internal.arrow import count_entities
 from esnera_hf._internal.files import new_folder
 from esnera_hf._internal.text import is_unspaced, shown
+from esnera_hf.alignment.mapping import MAPPING_FILE
 from esnera_hf.errors import ConfigurationError, ConservationError, SourceError
-from esnera_hf.report.files import MAPPING_FILE
 from esnera_hf.result import MergeResult
 from esnera_hf.sources.load import SourceLike, load_source
 from esnera_hf.sources.source import NerSource

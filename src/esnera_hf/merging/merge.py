@@ -39,6 +39,21 @@ _ORIGINS = (GOLD, PSEUDO)
 _BATCH = 10_000
 
 
+@dataclass(frozen=True)
+class MergedData:
+    """A merged dataset and what sets it apart from the sum of its sources.
+
+    Attributes:
+        dataset: splits ``train``, ``validation`` and ``test``.
+        leaks: sentences that stand in a later split, too; those between sources were left out.
+        pseudo_labels: what was added to the train split, if it was asked for.
+    """
+
+    dataset: DatasetDict
+    leaks: tuple[Leak, ...] = ()
+    pseudo_labels: PseudoLabels | None = None
+
+
 def merged_features(mapping: LabelMapping) -> Features:
     """Return the columns of the merged dataset.
 

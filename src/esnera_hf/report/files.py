@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from esnera_hf.alignment.mapping import LabelMapping
+from esnera_hf.alignment.mapping import MAPPING_FILE, LabelMapping
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.report.flow import draw_flow
 from esnera_hf.report.html import render_report
-from esnera_hf.report.report import Report
+from esnera_hf.report.report import MergeReport
 from esnera_hf.similarity.matrix import SimilarityMatrix
 
-MAPPING_FILE = "mapping.yaml"
 SIMILARITY_FILE = "similarity.json"
 REPORT_FILE = "report.json"
 REPORT_PAGE = "report.html"
@@ -21,7 +20,7 @@ FLOW_PICTURE = "flow.svg"
 
 
 def write_report(
-    folder: Path, report: Report, mapping: LabelMapping, similarity: SimilarityMatrix | None
+    folder: Path, report: MergeReport, mapping: LabelMapping, similarity: SimilarityMatrix | None
 ) -> None:
     """Write a report and what it is about to a folder; :func:`read_report` reads them."""
     mapping.save(folder / MAPPING_FILE)
@@ -33,7 +32,7 @@ def write_report(
         write_json(similarity.to_dict(), folder / SIMILARITY_FILE)
 
 
-def read_report(folder: Path) -> tuple[Report, LabelMapping, SimilarityMatrix | None]:
+def read_report(folder: Path) -> tuple[MergeReport, LabelMapping, SimilarityMatrix | None]:
     """Read what :func:`write_report` wrote.
 
     Raises:
@@ -50,7 +49,7 @@ def read_report(folder: Path) -> tuple[Report, LabelMapping, SimilarityMatrix | 
             raise _damaged(folder / SIMILARITY_FILE, error) from error
     data = read_json(folder / REPORT_FILE)
     try:
-        report = Report.from_dict(data)
+        report = MergeReport.from_dict(data)
     except ConfigurationError as error:
         raise ConfigurationError(f"{folder / REPORT_FILE}: {error}") from None
     return report, LabelMapping.load(folder / MAPPING_FILE), similarity

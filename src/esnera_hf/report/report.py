@@ -1,256 +1,329 @@
-"""The account of one alignment, as data and as the text that people read first."""
+"""What an alignment found, as typed facts that a file can hold; nothing is computed here."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
-from esnera_hf._internal.console import duration
-from esnera_hf._internal.text import display_width, pad, visible
+from esnera_hf._internal.checks import from_plain, to_plain
 from esnera_hf.errors import ConfigurationError
+from esnera_hf.evaluation.projection import MergedScores
 from esnera_hf.metrics import Scores
-from esnera_hf.report.format import merge_setting, system_title
+from esnera_hf.report.tables import report_text
+from esnera_hf.similarity.matrix import Agreement
+from esnera_hf.sources.options import ReadingOptions
+from esnera_hf.sources.source import Dropped, SourceSummary
+from esnera_hf.tagging import LabelRef
 
-#: Below this micro-F1 on its test split a tagger is no evidence.
-LOW_F1 = 0.1
-#: The target where labels were merged by equivalence, and not along a path.
-ALL_AT_ONCE = "(all at once)"
-_UNMERGED = {
-    "broken": "NOTHING MERGED: every mapping that was tried broke the bound on F1",
-    "apart": "NOTHING MERGED: no setting of λ and τ merged anything",
-    "wished": "merged only what was wished",
-}
+#: Of the file form. Version 1 held dictionaries under other names.
+VERSION = 2
+
+
+@dataclass(frozen=True)
+class CallFacts:
+    """The call that a result comes from: enough to make it again.
+
+    Attributes:
+        function: ``align`` or ``apply``.
+        sources: what the sources were loaded from, in the order of their names.
+        reading: the reading options of each source; empty where all were read by default.
+        encoder: folder or Hub id; ``None`` where no tagger was needed.
+        method: how labels were merged; ``None`` for ``apply``.
+        mapping: what was applied: its file or its repository; ``None`` for ``align``, or where it was no file.
+        target_schema: what the labels were merged into, if it was given.
+        max_samples: sentences that were used at most of each split of each source; ``None`` for all.
+        seed: of samples and trainings.
+        settings: all others, as plain data: a result can be loaded whatever settings this version knows.
+    """
+
+    function: Literal["align", "apply"]
+    sources: tuple[str, ...] = ()
+    reading: tuple[ReadingOptions, ...] = ()
+    encoder: str | None = None
+    method: Literal["equivalence", "greedy"] | None = None
+    mapping: str | None = None
+    target_schema: Any = None
+    max_samples: int | None = None
+    seed: int = 42
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    def setting(self, *path: str) -> Any:
+        """Return one of the settings by the names that lead to it; ``None`` where it is not there."""
+        value: Any = self.settings
+        for name in path:
+            value = value.get(name) if isinstance(value, Mapping) else None
+        return value
 
 
 @dataclass(frozen=True)
 class TaggerScores:
-    """How a source's own tagger does on the source, and how it was trained.
+    """The scores of a source's own tagger on that source, and its training.
 
     Attributes:
-        validation: scores on the validation split.
-        test: scores on the test split.
-        history: of the training, a row an epoch.
+        validation: on the validation split, which chose the epoch.
+        test: on the test split.
+        history: a row an epoch.
         arguments: of the training.
-        seconds: wall time of the training; 0 if the tagger lay in the cache.
+        seconds: wall time of the training, 0 if the tagger lay in the cache.
     """
 
     validation: Scores
     test: Scores
-    history: Sequence[Mapping[str, Any]]
-    arguments: Mapping[str, Any]
-    seconds: float
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the scores as plain data."""
-        return {
-            "validation": self.validation.to_dict(),
-            "test": self.test.to_dict(),
-            "history": list(self.history),
-            "arguments": dict(self.arguments),
-            "seconds": round(self.seconds, 1),
-        }
+    history: tuple[dict[str, Any], ...] = ()
+    arguments: dict[str, Any] = field(default_factory=dict)
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True)
-class Report:
-    """The account of an alignment, as data; ``str()`` gives the part people read first.
+class SystemScores:
+    """The scores of a tagger trained on merged data (after) beside the sources' own taggers (before).
 
     Attributes:
-        settings: everything that was chosen or given, enough to run it again.
-        sources: the sources' summaries.
-        taggers: the sources' own taggers by source: scores on validation and
-            test, training history, arguments, seconds.
-        stages: the merge path with every decision; of typed merging one stage.
-        trials: every mapping of the search in order of preference, tried or not.
-        near: pairs of labels of different sources that stayed apart, those of
-            which one is a part of the other and then the most alike first, with
-            both similarities in both directions; under typed merging also how
-            they relate and how much the one covers of the other.
-        search_scores: of the last mapping that was tried and chosen: own taggers
-            (before) and the merged one (after) on validation, ``projected``
-            through the mapping and in ``native``.
-        pseudo: pseudo-labels: the floor, how many by source, label and tagger,
-            and how many were rejected for which reason.
-        systems: scored final taggers: ``merged``, and those it is compared with.
-        examples: mentions of each label in context.
-        dropped: examples of annotated spans that were left out.
-        leaks: sentences of train and validation that stand in a later split,
-            too: counts by pair of splits, examples as pairs of sentence ids.
-            Between sources they were left out of the merged dataset.
-        places: what of the settings names a place on the machine it was made on;
-            it is not published.
-        seconds: wall time by step.
-        versions: of the packages that matter.
-        fingerprints: digests of what went in and came out, by which a repetition
-            is checked: of the ``sources`` by name, the ``encoder`` if there is one,
-            the ``mapping`` and the ``dataset``.
-        machine: what the taggers were computed on: ``device``, ``threads`` and
-            ``processes``; empty where nothing was computed.
+        native: in each source's own labels.
+        unified: in unified labels.
+        history: of its training, a row an epoch.
+        seconds: wall time of the training.
+        partial_likelihood: whether it was trained on the likelihood of what each source says.
     """
 
-    settings: dict[str, Any]
-    sources: list[dict[str, Any]]
-    taggers: dict[str, dict[str, Any]] = field(default_factory=dict)
-    stages: list[dict[str, Any]] = field(default_factory=list)
-    trials: list[dict[str, Any]] = field(default_factory=list)
-    near: list[dict[str, Any]] = field(default_factory=list)
-    search_scores: dict[str, Any] | None = None
-    pseudo: dict[str, Any] | None = None
-    systems: dict[str, dict[str, Any]] = field(default_factory=dict)
-    examples: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
-    dropped: list[dict[str, Any]] = field(default_factory=list)
-    leaks: list[dict[str, Any]] = field(default_factory=list)
-    places: list[str] = field(default_factory=list)
+    native: MergedScores
+    unified: MergedScores
+    history: tuple[dict[str, Any], ...] = ()
+    seconds: float = 0.0
+    partial_likelihood: bool = False
+
+
+@dataclass(frozen=True)
+class MergeDecision:
+    """The fate of a label, or of labels that are one already.
+
+    Attributes:
+        labels: the labels, the one with the most mentions first.
+        candidate: the label it was compared with; ``None`` if nothing is known of it.
+        similarity: S of the two.
+        semantic: S_sem of the two.
+        matched: predictions that the candidate's source annotates as the candidate.
+        predicted: predictions in all.
+        merged: whether the two became one label.
+        constrained: whether they did because the user asked for it.
+        part: whether the label became a part of the candidate.
+        contains: whether the label has parts.
+    """
+
+    labels: tuple[LabelRef, ...]
+    candidate: LabelRef | None
+    similarity: float | None
+    semantic: float | None
+    matched: int
+    predicted: int
+    merged: bool
+    constrained: bool = False
+    part: bool = False
+    contains: bool = False
+
+
+@dataclass(frozen=True)
+class StepFacts:
+    """One step of the greedy path, or all merges by equivalence, which are one.
+
+    Attributes:
+        sources: the sources that were merged.
+        target: the source they were merged into; ``None`` for a given schema, or where all were merged at once.
+        merged: how many labels went into others.
+        decisions: one for each label.
+        lam: λ; ``None`` for equivalence.
+        tau: τ; ``None`` where nothing was merged by similarity.
+        sum_empirical: the sum of S_emp that chose the step; ``None`` for equivalence.
+        unmerged: why nothing was merged by similarity: ``broken`` if every mapping that was tried broke the bound on
+            F1, ``apart`` if no setting merged anything, ``constrained`` if only what was asked for could be merged.
+    """
+
+    sources: tuple[str, ...]
+    target: str | None
+    merged: int
+    decisions: tuple[MergeDecision, ...]
+    lam: float | None = None
+    tau: float | None = None
+    sum_empirical: float | None = None
+    unmerged: Literal["broken", "apart", "constrained"] | None = None
+
+
+@dataclass(frozen=True)
+class TrialFacts:
+    """A mapping that the search could choose, in the order of its preference.
+
+    Attributes:
+        step: index of the step.
+        settings: all pairs of λ and τ that lead to it, the preferred ones first.
+        merged: how many labels it merges.
+        similarity: the sum of their S.
+        assignments: each of these labels and what it was merged into.
+        chosen: whether it was taken.
+        holds: whether the bound on F1 holds; ``None`` if it was not tried.
+        pseudo_labels: how many its tagger was trained with.
+        scores: on the validation splits; ``None`` if it was not tried.
+    """
+
+    step: int
+    settings: tuple[tuple[float, float], ...]
+    merged: int
+    similarity: float
+    assignments: tuple[tuple[LabelRef, LabelRef], ...]
+    chosen: bool = False
+    holds: bool | None = None
+    pseudo_labels: int | None = None
+    scores: SystemScores | None = None
+
+
+@dataclass(frozen=True)
+class NearPair:
+    """Two labels of different sources that stayed apart; ``forward`` is from ``one`` to ``other``.
+
+    Attributes:
+        one, other: the labels.
+        forward_similarity, backward_similarity: the scores that would have merged them.
+        semantic: S_sem.
+        forward, backward: counts of the empirical similarity.
+        relation: of ``one`` to ``other`` in words; ``None`` under the greedy method, as the coverages.
+        forward_coverage: how much of ``one`` the other covers.
+        backward_coverage: how much of ``other`` the first covers.
+    """
+
+    one: LabelRef
+    other: LabelRef
+    forward_similarity: float | None
+    backward_similarity: float | None
+    semantic: float | None
+    forward: Agreement
+    backward: Agreement
+    relation: str | None = None
+    forward_coverage: float | None = None
+    backward_coverage: float | None = None
+
+
+@dataclass(frozen=True)
+class PseudoLabelFacts:
+    """The pseudo-labels that were added.
+
+    Attributes:
+        threshold: the confidence they have at least.
+        counts: source of the text, unified label, source of the tagger, and number of entities.
+        rejected: predictions that were not added, by reason.
+    """
+
+    threshold: float
+    counts: tuple[tuple[str, str, str, int], ...]
+    rejected: dict[str, int]
+
+    @property
+    def total(self) -> int:
+        """How many there are."""
+        return sum(entities for *_, entities in self.counts)
+
+
+@dataclass(frozen=True)
+class LeakageFacts:
+    """Sentences of a split of train or validation that stand in a later split, too.
+
+    Attributes:
+        place: source and split of the sentences.
+        twin: source and split of the same sentences.
+        left_out: whether they were left out of the merged dataset; a source's own are kept.
+        sentences: how many.
+        exact: how many of them are the same word for word.
+        examples: ids of some pairs.
+    """
+
+    place: tuple[str, str]
+    twin: tuple[str, str]
+    left_out: bool
+    sentences: int
+    exact: int
+    examples: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Example:
+    """A mention of a label with the text around it, and the id of its sentence."""
+
+    label: LabelRef
+    left: str
+    mention: str
+    right: str
+    id: str
+
+
+@dataclass(frozen=True)
+class MergeReport:
+    """Everything an alignment tells of itself; ``str()`` gives the part people read first.
+
+    Attributes:
+        sources: the sources' summaries.
+        call: the call that made it; ``None`` where it was made from parts.
+        taggers: the sources' own taggers, by source.
+        steps: how labels were merged, with every decision; empty where a mapping was applied.
+        trials: every mapping that a search could choose.
+        near: pairs of labels that stayed apart: those of which one is a part of the other, then the most alike.
+        pseudo_labels: what was added, if it was asked for.
+        systems: taggers scored on the test splits: ``merged``, and those it is compared with.
+        examples: mentions of each label in context.
+        dropped: examples of annotated spans that were left out, by source.
+        leakage: sentences that stand in a later split, too.
+        source_fingerprints: digests of the sources, by which a repetition is checked.
+        mapping_fingerprint: digest of the mapping.
+        dataset_fingerprint: digest of the merged dataset.
+        encoder_fingerprint: digest of the encoder, if one was used.
+        local_paths: what of the call names a place on the machine; it is not published.
+        seconds: wall time by step.
+        versions: of the packages that matter.
+        machine: what the taggers were computed on.
+    """
+
+    sources: tuple[SourceSummary, ...]
+    call: CallFacts | None = None
+    taggers: dict[str, TaggerScores] = field(default_factory=dict)
+    steps: tuple[StepFacts, ...] = ()
+    trials: tuple[TrialFacts, ...] = ()
+    near: tuple[NearPair, ...] = ()
+    pseudo_labels: PseudoLabelFacts | None = None
+    systems: dict[str, SystemScores] = field(default_factory=dict)
+    examples: tuple[Example, ...] = ()
+    dropped: dict[str, tuple[Dropped, ...]] = field(default_factory=dict)
+    leakage: tuple[LeakageFacts, ...] = ()
+    source_fingerprints: dict[str, str] = field(default_factory=dict)
+    mapping_fingerprint: str = ""
+    dataset_fingerprint: str = ""
+    encoder_fingerprint: str = ""
+    local_paths: tuple[str, ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
-    fingerprints: dict[str, Any] = field(default_factory=dict)
     machine: dict[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain data."""
-        return asdict(self)
+        return {"version": VERSION, **to_plain(self)}
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Report:
+    def from_dict(cls, data: Mapping[str, Any]) -> MergeReport:
         """Rebuild a report from :meth:`to_dict`.
 
         Raises:
-            ConfigurationError: it is no report of this version.
+            ConfigurationError: it is of another version, or something in it is unknown or of another type; it says
+                which.
         """
-        known = {entry.name for entry in fields(cls)}
-        if not {"settings", "sources"} <= set(data) or set(data) - known:
+        facts = dict(data)
+        version = facts.pop("version", 1)
+        if version != VERSION:
             raise ConfigurationError(
-                f"no report of this version: expected {', '.join(sorted(known))}, found {', '.join(data)[:200]}. "
-                "Read it with the version that wrote it, or align again."
+                f"a report of version {version!r:.20}: expected version {VERSION}. Read it with the version of "
+                "esnera-hf that wrote it, or align again."
             )
-        return cls(**data)
+        return from_plain(cls, facts, "report")
+
+    def __repr__(self) -> str:
+        labels = sum(len(step.decisions) for step in self.steps)
+        return f"MergeReport({len(self.sources)} sources, {len(self.steps)} steps, {labels} decisions)"
 
     def __str__(self) -> str:
-        return "\n".join(
-            visible(line)
-            for line in (
-                *(line for source in self.sources for line in self._source_lines(source)),
-                *(
-                    line
-                    for n, stage in enumerate(self.stages)
-                    for line in _stage_lines(stage, self.why_unmerged(n))
-                ),
-                *self._search_lines(),
-                *self._pseudo_lines(),
-                *(line for name in self.systems for line in self._system_lines(name)),
-                *map(_leak_line, self.leaks),
-                *self.warnings(),
-                "time: " + ", ".join(f"{step} {duration(s)}" for step, s in self.seconds.items()),
-            )
-        )
-
-    def why_unmerged(self, stage: int) -> str | None:
-        """Say why a stage merged nothing by similarity.
-
-        Args:
-            stage: its number.
-
-        Returns:
-            ``broken`` if mappings were tried and none held the bound on F1, ``apart``
-            if no setting merged anything, ``wished`` if nothing could have been
-            merged but what was wished; ``None`` if something was merged.
-        """
-        if self.stages[stage]["tau"] is not None:
-            return None
-        if any(trial["stage"] == stage for trial in self.trials):
-            return "broken"
-        decisions = self.stages[stage]["decisions"]
-        could = any(d["candidate"] is not None and not d["wished"] for d in decisions)
-        return "apart" if could else "wished"
-
-    def warnings(self) -> Iterator[str]:
-        """Yield what makes the evidence weak: taggers that find next to nothing."""
-        for source, tagger in self.taggers.items():
-            f1 = tagger["test"]["micro"]["f1"]
-            if f1 < LOW_F1:
-                yield (
-                    f"the tagger of {source} finds next to nothing on its test split (F1 {f1:.2f}): what is said of "
-                    "its labels rests on hardly any right predictions; give it more sentences or epochs"
-                )
-
-    def _source_lines(self, source: Mapping[str, Any]) -> Iterator[str]:
-        total = sum(sum(counts.values()) for counts in source["entities"].values())
-        line = f"{source['name']}: {sum(source['sentences'].values()):,} sentences, {total:,} entities"
-        tagger = self.taggers.get(source["name"])
-        if tagger:
-            f1 = [tagger[split]["micro"]["f1"] for split in ("validation", "test")]
-            line += f"; own tagger: micro-F1 {f1[0]:.3f} validation, {f1[1]:.3f} test"
-        yield line
-        yield from (f"  dropped {count:,}: {reason}" for reason, count in source["dropped"].items())
-        yield from (f"  repaired {count:,}: {kind}" for kind, count in source["repairs"].items())
-        yield from (f"  {note}" for note in source["notes"])
-
-    def _system_lines(self, name: str) -> Iterator[str]:
-        scores = self.systems[name]["native"]
-        title = system_title(name, self.settings)
-        yield f"{name} tagger ({title}), test, each source's own labels (own tagger → this one):"
-        for source, entry in scores["sources"].items():
-            micro = entry["micro"]
-            yield f"  {source}: micro-F1 {_figure(micro['before'])} → {_figure(micro['after'])}"
-
-    def _search_lines(self) -> Iterator[str]:
-        tried = [trial for trial in self.trials if trial["scores"]]
-        if not self.trials:
-            return
-        yield f"search: {len(self.trials)} distinct mappings, {len(tried)} tried"
-        for trial in tried:
-            pooled = trial["scores"][self.settings["search"]["scoring"]]["pooled"]
-            yield (
-                f"  {' + '.join(trial['sources'])} → {trial['target']}, λ {trial['lambda']}, τ {trial['tau']}: "
-                f"{trial['merged']} merged, micro-F1 {pooled['before']['value']:.3f} → "
-                f"{pooled['after']['value']:.3f}, {'holds' if trial['holds'] else 'breaks'} the bound"
-            )
-
-    def _pseudo_lines(self) -> Iterator[str]:
-        if self.pseudo is not None:
-            yield (
-                f"pseudo-labels: {self.pseudo['total']:,} with a confidence of at least {self.pseudo['floor']}, "
-                "in the train split only"
-            )
-
-
-def _stage_lines(stage: Mapping[str, Any], unmerged: str | None) -> Iterator[str]:
-    setting = merge_setting(stage["lambda"], stage["tau"]) if unmerged is None else _UNMERGED[unmerged]
-    if stage["sum_empirical"] is not None:
-        setting = f"sum of S_emp {stage['sum_empirical']:.2f}; {setting}"
-    where = ", all at once" if stage["target"] == ALL_AT_ONCE else f" → {stage['target']}"
-    yield f"{' + '.join(stage['sources'])}{where} ({setting})"
-    yield from _decision_lines(stage["decisions"])
-
-
-def _decision_lines(decisions: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    width = max((display_width(d["group"][0]) for d in decisions), default=0)
-    for d in decisions:
-        name = pad(d["group"][0], width)
-        if d["candidate"] is None:
-            yield f"  {name}     stays: nothing is known of it"
-            continue
-        similarity, semantic = (
-            "unknown" if d[key] is None else f"{d[key]:.2f}" for key in ("similarity", "semantic")
-        )
-        empirical = f"{d['matched']}/{d['predicted']}" if d["predicted"] else "unknown, never predicted"
-        if d["merged"]:
-            verb = "as wished →" if d["wished"] else "→"
-        elif d.get("part"):
-            verb = "is a part of"
-        else:
-            verb = "holds others; nearest" if d.get("holds") else "stays; nearest"
-        yield f"  {name}  {verb} {d['candidate']}  S {similarity} (semantic {semantic}, empirical {empirical})"
-
-
-def _figure(estimate: Mapping[str, Any]) -> str:
-    return "unknown" if estimate["value"] is None else f"{estimate['value']:.3f}"
-
-
-def _leak_line(leak: Mapping[str, Any]) -> str:
-    fate = "left out" if leak["left_out"] else "kept, the source's own"
-    return (
-        f"{leak['in']}: {leak['sentences']:,} sentences stand in {leak['also_in']}, too "
-        f"({leak['exact']:,} the same, the others nearly): {fate}"
-    )
+        return report_text(self)

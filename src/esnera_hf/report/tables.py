@@ -1,103 +1,173 @@
-"""What cards say of labels: what was merged into what, on what evidence, and how sure that is."""
+"""The tables of a report, shared by the console, the page and the cards."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict
-from typing import Any
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import fields, is_dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from esnera_hf._internal.arrow import Statistics
 from esnera_hf._internal.console import duration
-from esnera_hf._internal.text import shorten
-from esnera_hf.alignment.mapping import LabelMapping
-from esnera_hf.alignment.mapping_yaml import MappedLabel
-from esnera_hf.report.format import PARTIAL, is_partial, system_title
-from esnera_hf.report.html import LARGE_LOSS
-from esnera_hf.report.report import Report
-from esnera_hf.sources.catalogue import find_named
-from esnera_hf.sources.licenses import Terms
-from esnera_hf.tagging import GOLD, PSEUDO, LabelRef
+from esnera_hf._internal.text import display_width, pad, visible
+from esnera_hf.report.format import merge_setting, system_title
+from esnera_hf.tagging import LabelRef
 
-_LONGEST_MENTION = 40
+if TYPE_CHECKING:
+    from esnera_hf.alignment.mapping import LabelMapping
+    from esnera_hf.alignment.mapping_yaml import MappedLabel
+    from esnera_hf.evaluation.projection import MergedScores
+    from esnera_hf.metrics import Comparison, Estimate
+    from esnera_hf.report.report import MergeDecision, MergeReport, StepFacts
+
+#: A label that loses more F1 than this is pointed out: ten points.
+LARGE_LOSS = 0.1
+#: Below this micro-F1 on its test split a tagger is no evidence.
+_LOW_F1 = 0.1
 _WEAKEST = 3
+_NATIVE, _UNIFIED = "in each source's own labels", "in unified labels"
+_UNMERGED = {
+    "broken": "every mapping that was tried broke the bound on F1",
+    "apart": "no setting of λ and τ merged anything",
+    "constrained": "only what was asked for was merged",
+}
 
-Examples = Mapping[str, Sequence[Mapping[str, Any]]]
+
+class ScoreTable(NamedTuple):
+    """F1 of the sources' own taggers (before) and of a merged one (after) on a split; ``title`` says of which."""
+
+    title: str
+    split: str
+    scores: MergedScores
 
 
-def merged_labels(mapping: LabelMapping, statistics: Statistics) -> list[dict[str, Any]]:
-    """Return a row a unified label: the source labels it is made of, and its entities by origin.
+def sample_note(report: MergeReport) -> str:
+    """Return the sentence that says that only a sample was used; nothing where all sentences were."""
+    most = max((source.max_samples or 0 for source in report.sources), default=0)
+    return f"Made from a sample: at most {most:,} sentences per split of each source." if most else ""
 
-    Each label is followed by its parts; ``parent`` is the label that it is a part of.
+
+def warnings(report: MergeReport) -> Iterator[str]:
+    """Yield the reasons why evidence is weak: taggers that find next to nothing."""
+    for source, tagger in report.taggers.items():
+        f1 = tagger.test.micro.f1
+        if f1 < _LOW_F1:
+            yield (
+                f"the tagger of {source} finds next to nothing on its test split (F1 {f1:.2f}): what is said of "
+                "its labels rests on hardly any right predictions; give it more sentences or epochs"
+            )
+
+
+def merged_sentences(report: MergeReport) -> dict[str, int]:
+    """Return the number of sentences of the merged dataset by split: those of the sources less what was left out."""
+    sentences: Counter[str] = Counter()
+    for source in report.sources:
+        sentences.update(source.sentences)
+    for leak in report.leakage:
+        if leak.left_out and leak.place[1] in sentences:
+            sentences[leak.place[1]] -= leak.sentences
+    return dict(sentences)
+
+
+def step_setting(step: StepFacts) -> str:
+    """Return what a step merged labels by, or why it merged none."""
+    if step.unmerged or step.tau is None:
+        return _UNMERGED[step.unmerged or "constrained"]
+    return merge_setting(step.lam, step.tau)
+
+
+def step_target(step: StepFacts) -> str:
+    """Return what the labels of a step were merged into, in words."""
+    if step.target is not None:
+        return step.target
+    return (
+        "each other, all at once" if step.lam is None and step.sum_empirical is None else "the given schema"
+    )
+
+
+def fate(decision: MergeDecision) -> str:
+    """Return what became of a label, as a verb whose object is the candidate."""
+    if decision.candidate is None:
+        return "stays: nothing is known of it"
+    if decision.merged:
+        return "merged, as asked for, into" if decision.constrained else "merged into"
+    if decision.part:
+        return "is a part of"
+    return "contains others; nearest" if decision.contains else "stays; nearest"
+
+
+def score_tables(report: MergeReport) -> list[ScoreTable]:
+    """Return the scores on test of the taggers trained on merged data, then those that chose the last mapping."""
+    tables = []
+    for name, system in report.systems.items():
+        after = system_title(name, system.partial_likelihood)
+        for way, scores in ((_NATIVE, system.native), (_UNIFIED, system.unified)):
+            tables.append(ScoreTable(f"Test split, {way}: own tagger against one {after}", "test", scores))
+    chosen = [trial.scores for trial in report.trials if trial.chosen and trial.scores is not None]
+    for system in chosen[-1:]:
+        for way, scores in ((_NATIVE, system.native), (_UNIFIED, system.unified)):
+            title = f"Validation split, {way}: own tagger against the one that tried the chosen mapping"
+            tables.append(ScoreTable(title, "validation", scores))
+    return tables
+
+
+def main_scores(report: MergeReport) -> ScoreTable | None:
+    """Return the scores in native labels that say most; those of another mapping or dataset say nothing."""
+    tables = score_tables(report)
+    if "merged" in report.systems:
+        return tables[2 * list(report.systems).index("merged")]
+    return next((table for table in tables if table.split == "validation"), None)
+
+
+def large_losses(table: ScoreTable | None, mapping: LabelMapping | None) -> list[tuple[str, str, Comparison]]:
+    """Return source, label and scores where F1 falls by more than ``LARGE_LOSS``, the worst first.
+
+    Labels that the mapping leaves out are no loss.
     """
-    by_label = {label: {GOLD: 0, PSEUDO: 0} for label in mapping.unified_labels}
-    for (_, _, label, origin), count in statistics.entities.items():
-        by_label[label][origin] += count
-    return [
-        {
-            "name": label,
-            "parent": mapping.parents.get(label),
-            "members": [str(ref) for ref in mapping.members(label)],
-            **by_label[label],
-        }
-        for label in mapping.tree.order
+    left_out = set() if mapping is None else set(mapping.members(None))
+    lost = [
+        (source, label, comparison)
+        for source, scores in ({} if table is None else table.scores.sources).items()
+        for label, comparison in scores.by_label.items()
+        if (comparison.change.value or 0.0) < -LARGE_LOSS and LabelRef(source, label) not in left_out
     ]
+    return sorted(lost, key=lambda row: row[2].change.value or 0.0)
 
 
-def evidence_rows(mapping: LabelMapping, examples: Examples) -> list[dict[str, Any]]:
-    """Return a row a source label, those of a unified label together, those left out last."""
-    return [
-        _evidence(entry, mapping, examples)
-        for unified in (*mapping.tree.order, None)
-        for entry in mapping.entries
-        if entry.unified == unified
-    ]
+def label_groups(mapping: LabelMapping) -> Iterator[tuple[str | None, tuple[MappedLabel, ...]]]:
+    """Yield each unified label with the source labels that went to it, parts after their wholes.
 
-
-def _evidence(entry: MappedLabel, mapping: LabelMapping, examples: Examples) -> dict[str, Any]:
-    evidence, other = entry.evidence, entry.compared_with
-    return {
-        "label": str(entry.label),
-        "unified": entry.unified,
-        "relation": entry.relation,
-        "mentions": entry.mentions,
-        "other": None if other is None else str(other),
-        "merged": other is not None and is_merge(mapping, entry),
-        "similarity": entry.similarity,
-        "semantic": None if evidence is None else evidence.semantic,
-        "forward": None if evidence is None else asdict(evidence.forward),
-        "backward": None if evidence is None else asdict(evidence.backward),
-        "examples": mentions(examples, str(entry.label)),
-    }
-
-
-def mentions(examples: Examples, label: str) -> list[str]:
-    """Return example mentions of a source label, cut to a table's width."""
-    return [shorten(str(example["mention"]), _LONGEST_MENTION) for example in examples.get(label, ())]
+    ``None`` is the group of the labels that were left out; it comes last.
+    """
+    for unified in (*mapping.tree.order, None):
+        entries = tuple(entry for entry in mapping.entries if entry.unified == unified)
+        if entries or unified in mapping.parents.values():
+            yield unified, entries
 
 
 def is_merge(mapping: LabelMapping, entry: MappedLabel) -> bool:
     """Tell whether a label went to the same unified label as the one it was compared with."""
     other = entry.compared_with
-    known = {found.label for found in mapping.entries}
+    # A mapping of some of the sources still names what labels of the others were compared with.
+    known = {mapped.label for mapped in mapping.entries}
     return other is not None and other in known and mapping.are_one(entry.label, other)
 
 
-def weakest_merges(mapping: LabelMapping) -> list[dict[str, Any]]:
+def weakest_merges(mapping: LabelMapping) -> list[tuple[LabelRef, LabelRef, float]]:
     """Return the three pairs of merged labels with the lowest similarity, the lowest first."""
-    pairs: dict[frozenset[str], dict[str, Any]] = {}
+    pairs: dict[frozenset[LabelRef], tuple[LabelRef, LabelRef, float]] = {}
     for entry in mapping.entries:
-        if entry.similarity is not None and is_merge(mapping, entry):
-            one, other = str(entry.label), str(entry.compared_with)
-            row = {"one": one, "other": other, "similarity": entry.similarity}
-            known = pairs.setdefault(frozenset((one, other)), row)
-            known["similarity"] = min(known["similarity"], entry.similarity)
-    return sorted(pairs.values(), key=lambda pair: (pair["similarity"], pair["one"]))[:_WEAKEST]
+        other, similarity = entry.compared_with, entry.similarity
+        if other is not None and similarity is not None and is_merge(mapping, entry):
+            pair = frozenset((entry.label, other))
+            one, two, lowest = pairs.get(pair, (entry.label, other, similarity))
+            pairs[pair] = (one, two, min(lowest, similarity))
+    return sorted(pairs.values(), key=lambda pair: (pair[2], pair[0]))[:_WEAKEST]
 
 
-def merged_by_meaning_alone(mapping: LabelMapping) -> list[str]:
+def merged_by_meaning_alone(mapping: LabelMapping) -> list[LabelRef]:
     """Return the labels that were merged though no tagger ever predicted them in the other source or back."""
     return [
-        str(entry.label)
+        entry.label
         for entry in mapping.entries
         if entry.evidence is not None
         and is_merge(mapping, entry)
@@ -106,222 +176,157 @@ def merged_by_meaning_alone(mapping: LabelMapping) -> list[str]:
     ]
 
 
-def not_annotated(mapping: LabelMapping, sources: Collection[str]) -> Iterator[dict[str, Any]]:
-    """Yield, for each source, the unified labels that it annotates under no name."""
+def not_annotated(mapping: LabelMapping, sources: Collection[str]) -> list[tuple[str, list[str]]]:
+    """Return, for each source, the unified labels that it annotates under no name, where there are any."""
+    rows = []
     for source in mapping.sources:
         annotated = mapping.projection(source)
         missing = [label for label in mapping.unified_labels if label not in annotated]
         if missing and source in sources:
-            yield {"source": source, "labels": missing}
-
-
-def annotated_coarsely(mapping: LabelMapping, sources: Collection[str]) -> Iterator[dict[str, Any]]:
-    """Yield, for each source and label of it that has parts, the parts that it gives only as that label."""
-    for source in mapping.sources:
-        projection = mapping.projection(source)
-        for label in mapping.tree.order:
-            parts = [part for part, known in projection.items() if known == label != part]
-            if parts and source in sources:
-                yield {"source": source, "label": label, "parts": parts}
-
-
-_OWN = "native"
-
-
-def main_scores(report: Report) -> dict[str, Any] | None:
-    """Return the scores in the sources' own labels that say most, with the split they are on.
-
-    Those on test of the tagger trained on the merged dataset; else those on
-    validation of the tagger that was trained to try the chosen mapping.
-    """
-    if "merged" in report.systems:
-        return {"split": "test", **report.systems["merged"][_OWN]}
-    if report.search_scores is not None:
-        return {"split": "validation", **report.search_scores[_OWN]}
-    return None
-
-
-def score_rows(scores: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return a row a source, and one over all of them if there are several."""
-    rows = [{"name": name, "all": False, **found["micro"]} for name, found in scores["sources"].items()]
-    return rows + [{"name": "", "all": True, **scores["pooled"]}] * (len(rows) > 1)
-
-
-def system_rows(report: Report) -> list[dict[str, Any]]:
-    """Return a row a tagger scored on test, pooled over the sources; none if there is nothing to compare."""
-    if len(report.systems) < 2:
-        return []
-    return [
-        {
-            "name": system_title(name, report.settings),
-            _OWN: system[_OWN]["pooled"]["after"],
-            "unified": system["unified"]["pooled"]["after"],
-        }
-        for name, system in report.systems.items()
-    ]
-
-
-def label_rows(scores: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return a row a source and label of its own that is annotated on the split."""
-    return [
-        {"source": source, "label": label, **row}
-        for source, found in scores["sources"].items()
-        for label, row in found["by_label"].items()
-        if row["support"]
-    ]
-
-
-def large_losses(scores: Mapping[str, Any] | None, mapping: LabelMapping | None) -> list[dict[str, Any]]:
-    """Return the labels that lose more F1 than is let pass, the worst first; not those that are left out."""
-    rows = [] if scores is None else label_rows(scores)
-    left_out = set() if mapping is None else set(mapping.members(None))
-    lost = [
-        row
-        for row in rows
-        if row["change"]["value"] is not None
-        and row["change"]["value"] < -LARGE_LOSS
-        and LabelRef(row["source"], row["label"]) not in left_out
-    ]
-    return sorted(lost, key=lambda row: row["change"]["value"])
-
-
-def own_taggers(report: Report) -> Iterator[dict[str, Any]]:
-    """Yield micro-F1 of the sources' own taggers on validation and test."""
-    for name, tagger in report.taggers.items():
-        yield {
-            "source": name,
-            **{split: tagger[split]["micro"]["f1"] for split in ("validation", "test")},
-            "support": tagger["test"]["micro"]["support"],
-        }
-
-
-_MAY = {True: "yes", False: "no", None: "not stated"}
-
-
-def source_rows(summaries: Sequence[Mapping[str, Any]], terms: Terms) -> list[dict[str, Any]]:
-    """Return a row a source: its terms and where it comes from."""
-    rows = []
-    for summary in summaries:
-        license = terms.by_source.get(summary["name"])
-        rows.append(
-            {
-                "name": summary["name"],
-                "language": str(summary.get("language") or ""),
-                "license": "unknown" if license is None else license.name,
-                "clause": "" if license is None else license.clause,
-                "may": _MAY[None if license is None else license.text_may_be_shared],
-                "home": home(summary),
-                "named_as": named_as(summary),
-                "citation": str(summary.get("citation") or ""),
-            }
-        )
+            rows.append((source, missing))
     return rows
 
 
-def home(summary: Mapping[str, Any]) -> str:
-    """Return where a source is published, ``""`` where that is not known."""
-    hub_id = str(summary.get("hub_id") or "")
-    return str(summary.get("homepage") or "") or (
-        f"https://huggingface.co/datasets/{hub_id}" if hub_id else ""
+def annotated_coarsely(mapping: LabelMapping, sources: Collection[str]) -> list[tuple[str, str, list[str]]]:
+    """Return, for each source and label of it that has parts, the parts that it gives only as that label."""
+    rows = []
+    for source in mapping.sources:
+        projection = mapping.projection(source)
+        for label in mapping.tree.order:
+            parts = [part for part, whole in projection.items() if whole == label != part]
+            if parts and source in sources:
+                rows.append((source, label, parts))
+    return rows
+
+
+def own_tagger(report: MergeReport) -> str:
+    """Return in words the tagger of a source that a merged one is compared with."""
+    if report.call is None or report.call.setting("evidence", "taggers") != "joint":
+        return "a tagger trained on that source alone"
+    later = report.call.setting("evidence", "joint_of")
+    return "that source's head of the joint tagger" + (
+        " (or, of a later source, a tagger that began with it)" if later else ""
     )
 
 
-def named_as(summary: Mapping[str, Any]) -> str:
-    """Return what :func:`esnera_hf.apply` is to be given for a source."""
-    name, hub_id = str(summary["name"]), str(summary.get("hub_id") or "")
-    known = find_named(name)
-    if known is not None and known.hub_id and hub_id in ("", known.hub_id):
-        return name
-    return f"{name}={hub_id or 'PATH'}"
+def making(report: MergeReport) -> list[tuple[str, str]]:
+    """Return names and values of what decides the outcome: the call, versions, time."""
+    rows: list[tuple[str, Any]] = []
+    if report.call is not None:
+        call = report.call
+        rows += [("method", call.method), ("encoder", call.encoder), ("seed", call.seed)]
+        rows += [("sentences a split", None if call.max_samples is None else f"at most {call.max_samples:,}")]
+        rows += _flat(call.settings)
+    tried = sum(trial.scores is not None for trial in report.trials)
+    rows.append(
+        ("search", f"{len(report.trials):,} distinct mappings, {tried:,} tried" if report.trials else None)
+    )
+    rows.append(("versions", ", ".join(f"{name} {version}" for name, version in report.versions.items())))
+    rows.append(("time", times(report)))
+    return [(name, str(value)) for name, value in rows if value not in (None, "", (), {}, [])]
 
 
-def left_out_rows(summaries: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Yield what reading left out or repaired, by source and kind."""
-    for summary in summaries:
-        for key, fate in (("dropped", "left out"), ("repairs", "repaired")):
-            for kind, count in summary.get(key, {}).items():
-                yield {"source": summary["name"], "what": kind, "fate": fate, "count": count}
+def times(report: MergeReport) -> str:
+    """Return the wall time of each step."""
+    return ", ".join(f"{step} {duration(seconds)}" for step, seconds in report.seconds.items())
 
 
-def notes(summaries: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, str]]:
-    """Yield the notes on splits that were cut, renamed or not loaded."""
-    for summary in summaries:
-        yield from ({"source": summary["name"], "note": note} for note in summary.get("notes", ()))
+def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
 
 
-def making(report: Report) -> list[tuple[str, str]]:
-    """Return names and values of the settings that decide the outcome."""
-    settings = report.settings
-    found = {
-        "encoder": settings.get("encoder"),
-        "seed": settings.get("seed"),
-        "sentences used": _sentences(settings),
-        "search": _search(report),
-        "taggers": _taggers(settings),
-        "spans match by": settings.get("evidence", {}).get("match"),
-        "vectors of mentions": settings.get("evidence", {}).get("embeddings"),
-        "vectors centered over": settings.get("evidence", {}).get("center"),
-        "likelihood of the final tagger": PARTIAL if is_partial(settings) else "",
-        "versions": ", ".join(f"{name} {version}" for name, version in report.versions.items()),
-        "time": _time(report.seconds),
-    }
-    return [(name, str(value)) for name, value in found.items() if value not in (None, "")]
+def python_of(value: Any) -> str:
+    """Return the Python that makes settings, without what is a default."""
+    if not is_dataclass(value) or isinstance(value, type):
+        return repr(value)
+    changed = (
+        f"{part.name}={python_of(getattr(value, part.name))}"
+        for part in fields(value)
+        if getattr(value, part.name) != part.default
+    )
+    return f"esnera_hf.{type(value).__name__}({', '.join(changed)})"
 
 
-def _sentences(settings: Mapping[str, Any]) -> str:
-    most = settings.get("sentences")
-    return "" if most is None else f"at most {most:,} a split of each source"
+def report_text(report: MergeReport) -> str:
+    """Return the part of a report that people read first, for the console."""
+    lines = [sample_note(report)] if sample_note(report) else []
+    lines += _source_lines(report)
+    for step in report.steps:
+        lines += _step_lines(step)
+    lines += _search_lines(report)
+    if report.pseudo_labels is not None:
+        lines.append(
+            f"pseudo-labels: {report.pseudo_labels.total:,} with a confidence of at least "
+            f"{report.pseudo_labels.threshold}, in the train split only"
+        )
+    for name, system in report.systems.items():
+        title = system_title(name, system.partial_likelihood)
+        lines.append(f"{name} tagger ({title}), test, each source's own labels (own tagger → this one):")
+        lines += [f"  {source}: {_change(scores.micro)}" for source, scores in system.native.sources.items()]
+    lines += [
+        f"{'/'.join(leak.place)}: {leak.sentences:,} sentences stand in {'/'.join(leak.twin)}, too ({leak.exact:,} the "
+        f"same, the others nearly): {'left out' if leak.left_out else 'kept, as the sentences of one source are'}"
+        for leak in report.leakage
+    ]
+    lines += [*warnings(report), *([f"time: {times(report)}"] if report.seconds else [])]
+    return "\n".join(map(visible, lines))
 
 
-def own_tagger(report: Report) -> str:
-    """Return what the tagger of a source is that a merged one is compared with."""
-    evidence = report.settings.get("evidence") or {}
-    if _kind(report.settings) != "joint":
-        return "a tagger trained on that source alone"
-    others = " (or, of a later source, a tagger that began with it)" if evidence.get("joint_of") else ""
-    return f"that source's head of the joint tagger{others}"
+def _source_lines(report: MergeReport) -> Iterator[str]:
+    for source in report.sources:
+        entities = sum(sum(counts.values()) for counts in source.entities.values())
+        line = f"{source.name}: {sum(source.sentences.values()):,} sentences, {entities:,} entities"
+        tagger = report.taggers.get(source.name)
+        if tagger is not None:
+            f1 = f"{tagger.validation.micro.f1:.3f} validation, {tagger.test.micro.f1:.3f} test"
+            line += f"; own tagger: micro-F1 {f1}"
+        yield line
+        yield from (f"  dropped {count:,}: {reason}" for reason, count in source.dropped.items())
+        yield from (f"  repaired {count:,}: {kind}" for kind, count in source.repairs.items())
+        yield from (f"  {note}" for note in source.notes)
 
 
-def _kind(settings: Mapping[str, Any]) -> str:
-    """Return ``joint`` or ``separate``, as an alignment or an applied mapping keeps it; nothing if unknown."""
-    return str((settings.get("evidence") or settings).get("taggers") or "")
+def _step_lines(step: StepFacts) -> Iterator[str]:
+    chosen = "" if step.sum_empirical is None else f"sum of S_emp {step.sum_empirical:.2f}; "
+    loud = "NOTHING MERGED: " if step.unmerged in ("broken", "apart") else ""
+    yield f"{' + '.join(step.sources)} → {step_target(step)} ({chosen}{loud}{step_setting(step)})"
+    width = max((display_width(str(decision.labels[0])) for decision in step.decisions), default=0)
+    for decision in step.decisions:
+        line = f"  {pad(str(decision.labels[0]), width)}  {fate(decision)}"
+        if decision.candidate is not None:
+            similarity, semantic = (
+                "unknown" if value is None else f"{value:.2f}"
+                for value in (decision.similarity, decision.semantic)
+            )
+            empirical = (
+                f"{decision.matched}/{decision.predicted}"
+                if decision.predicted
+                else "unknown, never predicted"
+            )
+            line += f" {decision.candidate}  S {similarity} (semantic {semantic}, empirical {empirical})"
+        yield line
 
 
-def _taggers(settings: Mapping[str, Any]) -> str:
-    evidence = settings.get("evidence") or {}
-    told = [_kind(settings)]
-    if evidence.get("joint_of"):
-        told.append(f"of {', '.join(evidence['joint_of'])}; the others begin with it")
-    return ", ".join(filter(None, told))
+def _search_lines(report: MergeReport) -> Iterator[str]:
+    tried = [(trial, trial.scores) for trial in report.trials if trial.scores is not None]
+    if report.trials:
+        yield f"search: {len(report.trials)} distinct mappings, {len(tried)} tried"
+    native = report.call is not None and report.call.setting("search", "scoring") == "native"
+    for trial, scores in tried:
+        step, (lam, tau) = report.steps[trial.step], trial.settings[0]
+        pooled = (scores.native if native else scores.unified).pooled
+        yield (
+            f"  {' + '.join(step.sources)} → {step_target(step)}, λ {lam}, τ {tau}: {trial.merged} merged, "
+            f"{_change(pooled)}, {'holds' if trial.holds else 'breaks'} the bound"
+        )
 
 
-def _search(report: Report) -> str:
-    if not report.trials:
-        return ""
-    tried = sum(trial["scores"] is not None for trial in report.trials)
-    bound = report.settings.get("search", {}).get("max_f1_drop")
-    text = f"{len(report.trials):,} distinct mappings, {tried:,} tried"
-    return text + ("" if bound is None else f"; pooled micro-F1 may fall by less than {bound}")
+def _change(comparison: Comparison) -> str:
+    def told(estimate: Estimate) -> str:
+        return "unknown" if estimate.value is None else f"{estimate.value:.3f}"
 
-
-def _time(seconds: Mapping[str, float]) -> str:
-    return ", ".join(f"{step} {duration(value)}" for step, value in seconds.items())
-
-
-def merge_steps(report: Report) -> Iterator[dict[str, Any]]:
-    """Yield the steps of the merge path."""
-    for number, stage in enumerate(report.stages):
-        yield {
-            "sources": stage["sources"],
-            "target": stage["target"],
-            "lam": stage["lambda"],
-            "tau": stage["tau"],
-            "merged": stage["merged"],
-            "unmerged": report.why_unmerged(number),
-        }
-
-
-def quoted(text: str) -> str:
-    """Return a text as Python writes it, in double quotes where it holds none."""
-    written = repr(text)
-    return f'"{written[1:-1]}"' if '"' not in text else written
+    return f"micro-F1 {told(comparison.before)} → {told(comparison.after)}"

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any
 
 from esnera_hf.errors import ConfigurationError, LicenseError
-from esnera_hf.sources.source import License
+from esnera_hf.sources.source import License, SourceSummary
 
 #: The Hub's id for terms that none of its licenses states.
 OTHER = "other"
@@ -102,9 +101,9 @@ class Terms:
     by_source: Mapping[str, License] = field(default_factory=dict)
 
 
-def licenses_of(summaries: Iterable[Mapping[str, Any]]) -> dict[str, License]:
+def licenses_of(summaries: Iterable[SourceSummary]) -> dict[str, License]:
     """Return the terms of each source from the summaries of a report."""
-    return {summary["name"]: License(**summary["license"]) for summary in summaries}
+    return {summary.name: summary.license for summary in summaries}
 
 
 def strictest_terms(licenses: Mapping[str, License]) -> Terms:

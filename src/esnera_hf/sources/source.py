@@ -7,7 +7,7 @@ import json
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -209,21 +209,10 @@ class SourceSummary:
         lines += [f"  note: {note}" for note in self.notes]
         return "\n".join(lines)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the summary as plain data."""
-        return {
-            "name": self.name,
-            "license": asdict(self.license),
-            "language": self.language,
-            **asdict(self.provenance),
-            "sentences": self.sentences,
-            "tokens": self.tokens,
-            "entities": self.entities,
-            "dropped": self.dropped,
-            "repairs": self.repairs,
-            "notes": list(self.notes),
-            "max_samples": self.max_samples,
-        }
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels that occur, sorted."""
+        return tuple(sorted({label for counts in self.entities.values() for label in counts}))
 
 
 @dataclass(frozen=True, repr=False)

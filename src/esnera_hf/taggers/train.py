@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from esnera_hf._internal.checks import to_plain
 from esnera_hf._internal.console import quiet_libraries
 from esnera_hf.sources.load import SourceLike, load_sources
 from esnera_hf.taggers.settings import TrainingLike, training_settings
@@ -51,5 +52,5 @@ def train_tagger(
         return cached.load().with_record(
             **{**cached.record, **scores},
             encoder="" if os.path.isdir(name) else name,
-            sources=[loaded.summary.to_dict()],
+            sources=[to_plain(loaded.summary)],
         )
