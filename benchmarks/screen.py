@@ -107,7 +107,7 @@ def combined(screening: MentionOverlap, x: LabelRef, y: LabelRef, combination: s
     both = [matrix[0, 1], matrix[1, 0]]
     if not scaled:
         both = [
-            share * (found[label].found + 1) / max(found[label].found, 1)
+            share * (found[label].occurring + 1) / max(found[label].occurring, 1)
             for share, label in zip(both, (x, y), strict=True)
         ]
     return math.nan if all(map(math.isnan, both)) else float(COMBINATIONS[combination](both))

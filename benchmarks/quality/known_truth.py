@@ -158,12 +158,12 @@ def _overlap(halves: Sequence[Half], screening: MentionOverlap) -> NDArray[np.fl
             parts = [
                 overlap
                 for label in sorted(half.labels[name])
-                if (overlap := known.get((LabelRef(half.source, label), other.source))) and overlap.found
+                if (overlap := known.get((LabelRef(half.source, label), other.source))) and overlap.occurring
             ]
             if half != other and parts:
-                found = sum(part.found for part in parts)
+                found = sum(part.occurring for part in parts)
                 shared = (
-                    part.found * part.share.get(label, 0.0)
+                    part.occurring * part.share.get(label, 0.0)
                     for part in parts
                     for label in other.labels[other_name]
                 )

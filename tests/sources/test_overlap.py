@@ -24,7 +24,7 @@ def overlap(sources: Sequence[NerSource], label: str, other: str) -> LabelOverla
 
 
 def counts(o: LabelOverlap) -> tuple[int, dict[str, int], int, int, int]:
-    return o.found, o.annotated, o.nested, o.crossed, o.free
+    return o.occurring, o.annotated, o.nested, o.crossed, o.free
 
 
 class TestKinds:
@@ -124,7 +124,7 @@ def test_the_counts_are_those_of_brute_force(rows: list[list[Row]]) -> None:
     ]
     by_name = {source.name: source for source in sources}
     for o in overlap.overlaps:
-        found = (o.forms, o.found, o.annotated, o.nested, o.crossed, o.free)
+        found = (o.forms, o.occurring, o.annotated, o.nested, o.crossed, o.free)
         *expected, share = brute_force(by_name[o.label.source], by_name[o.other], o.label.label)
         assert found == tuple(expected)
         assert o.share == pytest.approx(share)
@@ -199,8 +199,8 @@ def test_what_is_printed() -> None:
 def test_only_the_chosen_splits_count() -> None:
     a = make_source("a", {"train": [row("x/B-P")], "test": [row("y/B-P")]})
     b = make_source("b", {"train": [row("y/B-Q")], "test": [row("x/B-Q")]})
-    assert [o.found for o in mention_overlap([a, b]).overlaps] == [0, 0]
-    assert [o.found for o in mention_overlap([a, b], splits=("train", "test")).overlaps] == [2, 2]
+    assert [o.occurring for o in mention_overlap([a, b]).overlaps] == [0, 0]
+    assert [o.occurring for o in mention_overlap([a, b], splits=("train", "test")).overlaps] == [2, 2]
 
 
 @pytest.mark.parametrize("names", ["a", "aa", ""])

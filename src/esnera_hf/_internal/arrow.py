@@ -129,13 +129,13 @@ def count_dataset(merged: DatasetDict) -> Statistics:
     Args:
         merged: with the columns of :func:`~esnera_hf.merging.merge.merged_features`.
     """
-    found = Statistics(tuple(merged))
+    statistics = Statistics(tuple(merged))
     for split, rows in merged.items():
         sentences, tokens = count_sentences_and_tokens(rows)
-        found.sentences.update({(split, source): count for source, count in sentences.items()})
-        found.tokens.update({(split, source): count for source, count in tokens.items()})
-        found.entities.update({(split, *key): count for key, count in count_entities(rows).items()})
-    return found
+        statistics.sentences.update({(split, source): count for source, count in sentences.items()})
+        statistics.tokens.update({(split, source): count for source, count in tokens.items()})
+        statistics.entities.update({(split, *key): count for key, count in count_entities(rows).items()})
+    return statistics
 
 
 def text_digests(rows: Dataset, seed: int, size: int) -> NDArray[np.uint64]:
@@ -164,8 +164,8 @@ def text_digests(rows: Dataset, seed: int, size: int) -> NDArray[np.uint64]:
 def rows_with_ids(rows: Dataset, ids: Set[str]) -> NDArray[np.bool_]:
     """Return for each row of a split whether its id is one of some."""
     wanted = pa.array(sorted(ids), pa.string())
-    found = [pc.is_in(own, wanted).to_numpy(zero_copy_only=False) for (own,) in batches(rows, "id")]
-    return np.concatenate(found) if found else np.empty(0, dtype=bool)
+    masks = [pc.is_in(own, wanted).to_numpy(zero_copy_only=False) for (own,) in batches(rows, "id")]
+    return np.concatenate(masks) if masks else np.empty(0, dtype=bool)
 
 
 def stored_bytes(rows: Dataset) -> int:

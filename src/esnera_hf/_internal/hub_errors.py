@@ -89,17 +89,17 @@ def classify(error: BaseException) -> Failure | None:
 def _from_answer(error: HfHubHTTPError | httpx.HTTPStatusError) -> Failure:
     status = error.response.status_code
     message = (error.server_message or "") if isinstance(error, HfHubHTTPError) else ""
-    said = without_tokens(message.strip().split("\n")[0])
-    told = f" ({status}: {said})" if said else f" ({status})"
+    reason = without_tokens(message.strip().split("\n")[0])
+    answer = f" ({status}: {reason})" if reason else f" ({status})"
     if isinstance(error, RevisionNotFoundError):
-        return Kind.NOT_FOUND, f"there is no such revision{told}", False
+        return Kind.NOT_FOUND, f"there is no such revision{answer}", False
     if isinstance(error, RepositoryNotFoundError):
-        return Kind.NOT_FOUND, f"there is no such repository that you may see{told}", False
+        return Kind.NOT_FOUND, f"there is no such repository that you may see{answer}", False
     other = (
         (Kind.REFUSED, "the Hub refuses it", False) if status < 500 else (Kind.BROKEN, "the Hub failed", True)
     )
     kind, what, applied = _ANSWERS.get(status, other)
-    return kind, what + told, applied
+    return kind, what + answer, applied
 
 
 @contextmanager

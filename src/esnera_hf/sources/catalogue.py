@@ -52,7 +52,7 @@ class NamedSource:
 
     def find_files(self, folder: Path) -> dict[str, list[Path]]:
         """Return the files of each split below a folder, the outermost that fit; none if no pattern fits."""
-        found: dict[str, list[Path]] = {}
+        by_split: dict[str, list[Path]] = {}
         for split, patterns in self.files.items():
             for pattern in patterns:
                 files = sorted(
@@ -61,9 +61,9 @@ class NamedSource:
                 )
                 if files:
                     wild = "*" in pattern or "[" in pattern
-                    found[split] = [f for f in files if wild or len(f.parts) == len(files[0].parts)]
+                    by_split[split] = [f for f in files if wild or len(f.parts) == len(files[0].parts)]
                     break
-        return found
+        return by_split
 
 
 def find_named(name: str) -> NamedSource | None:
@@ -78,13 +78,13 @@ def copies_on_hub(repo_id: str, data_files: Mapping[str, str] | None = None) -> 
         repo_id: ``owner/name``.
         data_files: the files wanted of it, where it holds several corpora.
     """
-    wanted = set((data_files or {}).values())
+    names = set((data_files or {}).values())
     copies = [source for source in NAMED_SOURCES.values() if source.hub_id.lower() == repo_id.lower()]
     files_of = [set(source.hub_options.get("data_files", {}).values()) for source in copies]
     return [
         source
         for source, files in zip(copies, files_of, strict=True)
-        if not (wanted and files) or wanted & files
+        if not (names and files) or names & files
     ]
 
 

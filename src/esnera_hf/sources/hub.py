@@ -94,9 +94,9 @@ def load_from_hub(repo_id: str, options: ReadingOptions, *, missing: str, advice
             f"{repo_id!r}: the Hub could not be read, and the copy in the cache is of another commit than "
             f"{commit[:7]}: not used. Try again."
         )
-    found = replace(answer, dataset=dataset)
-    _remember(repo_id, options, found)
-    return found
+    result = replace(answer, dataset=dataset)
+    _remember(repo_id, options, result)
+    return result
 
 
 def _ask(repo_id: str, options: ReadingOptions) -> tuple[LoadedFromHub, str | None, dict[str, str] | None]:
@@ -179,9 +179,9 @@ def _choose(repo_id: str, config: str | None, configs: dict[str, dict[str, str]]
     if config is None and (len(configs) == 1 or "default" in configs):
         return "default" if "default" in configs else next(iter(configs))
     if config not in configs:
-        found = "is not among the configurations" if config else "one is to be chosen of the configurations"
+        problem = "is not among the configurations" if config else "one is to be chosen of the configurations"
         raise SourceError(
-            f"{repo_id!r}: config={config!r} {found} of this Hub dataset: {', '.join(sorted(configs))}. "
+            f"{repo_id!r}: config={config!r} {problem} of this Hub dataset: {', '.join(sorted(configs))}. "
             "Pass config= with one of them."
         )
     return config
@@ -197,12 +197,12 @@ def _note_of(repo_id: str, options: ReadingOptions) -> Path:
     return cache_folder() / "hub" / f"{hashlib.blake2b(asked.encode(), digest_size=16).hexdigest()}.json"
 
 
-def _remember(repo_id: str, options: ReadingOptions, found: LoadedFromHub) -> None:
-    files = {split: [file["filename"] for file in rows.cache_files] for split, rows in found.dataset.items()}
+def _remember(repo_id: str, options: ReadingOptions, loaded: LoadedFromHub) -> None:
+    files = {split: [file["filename"] for file in rows.cache_files] for split, rows in loaded.dataset.items()}
     if all(files.values()):
         note = _note_of(repo_id, options)
         note.parent.mkdir(parents=True, exist_ok=True)
-        note.write_text(json.dumps([files, found.license, found.commit, found.notes]), encoding="utf-8")
+        note.write_text(json.dumps([files, loaded.license, loaded.commit, loaded.notes]), encoding="utf-8")
 
 
 def _earlier_copy(repo_id: str, options: ReadingOptions) -> LoadedFromHub | None:
@@ -275,17 +275,17 @@ def _explained(
             f"{missing}, and the Hub does not accept your token, so it does not show {repo_id!r}. Log in anew with "
             f"`hf auth login`, or unset HF_TOKEN to read what is public. {advice}"
         )
-    wanted = "" if options.revision is None else f" at revision {options.revision!r}"
+    revision = "" if options.revision is None else f" at revision {options.revision!r}"
     return SourceNotFoundError(
-        f"{missing}, and the Hub cannot be read for {repo_id!r}: {what}, and no copy of it{wanted} is in the "
+        f"{missing}, and the Hub cannot be read for {repo_id!r}: {what}, and no copy of it{revision} is in the "
         f"cache. {kind.value}. {advice}"
     )
 
 
 def _one_line(error: BaseException) -> str:
     """Return the messages of an exception and its cause in one line and without the token."""
-    said = [str(link) or type(link).__name__ for link in (error.__cause__, error) if link is not None]
-    text = without_tokens(" ".join(said[0].split()))
+    messages = [str(link) or type(link).__name__ for link in (error.__cause__, error) if link is not None]
+    text = without_tokens(" ".join(messages[0].split()))
     token = get_token()
     text = text.replace(token, "…") if token else text
     return text if len(text) <= 300 else f"{text[:300]}…"

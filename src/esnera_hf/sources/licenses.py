@@ -78,10 +78,10 @@ def license_from_id(name: str, clause: str = "") -> License:
         clause: the sentence that states it; a description of the license's
             terms if not given.
     """
-    known = KNOWN_LICENSES.get(name.strip().lower())
-    if known is None:
+    entry = KNOWN_LICENSES.get(name.strip().lower())
+    if entry is None:
         return License(name.strip() or "unknown", None, clause)
-    return License(name.strip().lower(), known[0] is not Kind.NO_DERIVATIVES, clause or _TERMS[known[0]])
+    return License(name.strip().lower(), entry[0] is not Kind.NO_DERIVATIVES, clause or _TERMS[entry[0]])
 
 
 @dataclass(frozen=True)
@@ -115,16 +115,16 @@ def strictest_terms(licenses: Mapping[str, License]) -> Terms:
     Args:
         licenses: by name of the source.
     """
-    found: set[str] = set()
+    names: set[str] = set()
     unknown = []
     for name, license in licenses.items():
-        known = KNOWN_LICENSES.get(license.name)
+        entry = KNOWN_LICENSES.get(license.name)
         # Text that may not be shared although its license allows it is under further terms.
-        if known and (known[0] is Kind.NO_DERIVATIVES or license.text_may_be_shared is True):
-            found.add(license.name)
+        if entry and (entry[0] is Kind.NO_DERIVATIVES or license.text_may_be_shared is True):
+            names.add(license.name)
         else:
-            unknown.append(f"{name} ({license.name}{f', {license.clause}' if known else ''})")
-    ranked = sorted(found, key=KNOWN_LICENSES.__getitem__)
+            unknown.append(f"{name} ({license.name}{f', {license.clause}' if entry else ''})")
+    ranked = sorted(names, key=KNOWN_LICENSES.__getitem__)
     conflicts = [other for other in ranked if not _covers(ranked[-1], other)]
     if unknown:
         why = f"No license of the Hub's list states the terms of {', '.join(unknown)}"

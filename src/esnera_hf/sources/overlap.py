@@ -58,13 +58,13 @@ class LabelOverlap:
         label: the label.
         other: the other source.
         forms: distinct mentions of the label.
-        found: those that occur in the text of the other source other than nested.
+        occurring: those that occur in the text of the other source other than nested.
         annotated: occurrences annotated there with these very boundaries, by
             its label.
         nested: occurrences inside a longer mention or form, no evidence.
         crossed: occurrences annotated with other boundaries.
         free: occurrences where nothing is annotated.
-        share: by its label, the mean over the found forms of the share of a
+        share: by its label, the mean over the occurring forms of the share of a
             form's occurrences so annotated; each form weighs the same.
         examples: the most frequent of those forms, by label.
         free_examples: the most frequent forms that are free there.
@@ -73,7 +73,7 @@ class LabelOverlap:
     label: LabelRef
     other: str
     forms: int
-    found: int
+    occurring: int
     annotated: dict[str, int]
     nested: int
     crossed: int
@@ -88,7 +88,7 @@ class LabelOverlap:
         return sum(self.annotated.values()) + self.nested + self.crossed + self.free
 
     def __str__(self) -> str:
-        head = f"{self.found:,} of {self.forms:,} mentions occur, {self.occurrences:,} times"
+        head = f"{self.occurring:,} of {self.forms:,} mentions occur, {self.occurrences:,} times"
         best = sorted(self.share.items(), key=lambda item: (-item[1], item[0]))[:3]
         parts = [f"{name} {share:.0%} ({', '.join(self.examples[name])})" for name, share in best]
         if self.free:
@@ -125,13 +125,13 @@ class MentionOverlap:
             the text of the column's source.
         """
         shares = np.full((len(labels), len(labels)), np.nan)
-        overlaps = {(overlap.label, overlap.other): overlap for overlap in self.overlaps if overlap.found}
+        overlaps = {(overlap.label, overlap.other): overlap for overlap in self.overlaps if overlap.occurring}
         for row, label in enumerate(labels):
             for column, other in enumerate(labels):
                 overlap = overlaps.get((label, other.source))
                 if overlap is not None:
                     shares[row, column] = (
-                        overlap.share.get(other.label, 0.0) * overlap.found / (overlap.found + 1)
+                        overlap.share.get(other.label, 0.0) * overlap.occurring / (overlap.occurring + 1)
                     )
         return shares
 
@@ -164,9 +164,9 @@ def mention_overlap(sources: Sequence[SourceLike], *, splits: Sequence[str] = ("
         raise ConfigurationError(f"sources: expected two or more of different names, found {names}.")
     forms = {source.name: _Forms(source, splits) for source in sources}
     counts = {
-        (name, other.name): found
+        (name, other.name): kinds
         for other in sources
-        for name, found in _occurrences(other, {n: forms[n] for n in names if n != other.name}, splits)
+        for name, kinds in _occurrences(other, {n: forms[n] for n in names if n != other.name}, splits)
     }
     overlaps = [
         overlap
@@ -196,9 +196,9 @@ class _Forms:
                     if entity.label not in carried:
                         self.labels[form] = (*carried, entity.label)
                     lengths[form[0]].add(len(form))
-        self._lengths = {token: tuple(sorted(found)) for token, found in lengths.items()}
+        self._lengths = {token: tuple(sorted(some)) for token, some in lengths.items()}
 
-    def found_in(self, sentence: AnnotatedSentence) -> Iterator[tuple[_Form, _Kind]]:
+    def occurrences_in(self, sentence: AnnotatedSentence) -> Iterator[tuple[_Form, _Kind]]:
         """Yield each form that occurs in a sentence of another source, with its kind there."""
         tokens = sentence.tokens
         labels = {(entity.start, entity.end): entity.label for entity in sentence.entities}
@@ -232,7 +232,7 @@ def _occurrences(
     for split in splits:
         for sentence in other.sentences(split):
             for name, own in forms.items():
-                for form, kind in own.found_in(sentence):
+                for form, kind in own.occurrences_in(sentence):
                     counts[name][form][kind] += 1
     yield from counts.items()
 
@@ -253,18 +253,18 @@ def _overlaps(
 def _overlap(label: LabelRef, other: str, forms: int, counts: Mapping[_Form, Counter[_Kind]]) -> LabelOverlap:
     totals: Counter[_Kind] = Counter()
     share: dict[str, float] = defaultdict(float)
-    found = sum(count.total() > count[_NESTED] for count in counts.values())
+    occurring = sum(count.total() > count[_NESTED] for count in counts.values())
     for count in counts.values():
         totals.update(count)
         for kind, times in count.items():
             if isinstance(kind, str):
-                share[kind] += times / (count.total() - count[_NESTED]) / found
+                share[kind] += times / (count.total() - count[_NESTED]) / occurring
     names = sorted(share)
     return LabelOverlap(
         label,
         other,
         forms,
-        found,
+        occurring,
         {name: totals[name] for name in names},
         totals[_NESTED],
         totals[_CROSSED],
@@ -296,7 +296,7 @@ def _conflicts(sources: Sequence[NerSource], overlaps: Sequence[LabelOverlap]) -
                     continue
                 there, back = by_key[first, second.source], by_key[second, first.source]
                 shares = there.share.get(second.label, 0.0), back.share.get(first.label, 0.0)
-                if min(there.found, back.found) >= ENOUGH_FORMS and max(shares) < CONFLICT:
+                if min(there.occurring, back.occurring) >= ENOUGH_FORMS and max(shares) < CONFLICT:
                     examples = [*_otherwise(there, second.label), *_otherwise(back, first.label)]
                     yield (
                         f"same name, different meaning? {first} and {second}: {shares[0]:.0%} and {shares[1]:.0%} of "
