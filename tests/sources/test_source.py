@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corpora import raw_reader, sentences_of
+from esnera_hf._internal.checks import from_plain, to_plain
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.sources.build import SourceTerms, build_source
-from esnera_hf.sources.source import License, flatten
+from esnera_hf.sources.source import License, SourceSummary, flatten
 from esnera_hf.tagging import Entity, LabelRef
 
 TRAIN = [(f"text-{number}", [(0, 4, "noun")]) for number in range(30)]
