@@ -96,7 +96,7 @@ def test_two_rows_that_are_to_stay_apart_do_not_meet_in_one_column() -> None:
     )
     constraints = build_constraints(alike.labels, None, SchemaSettings(cannot_link=[["a:x", "a:y"]]))
     path = greedy_merge_path(alike, 0.4, 0.4, constraints)
-    assert [sorted(map(str, group.members)) for group in path.groups] == [["a:x", "b:p"], ["a:y", "b:q"]]
+    assert [sorted(map(str, group)) for group in path.groups] == [["a:x", "b:p"], ["a:y", "b:q"]]
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,7 @@ def test_wishes_are_met_whatever_the_similarities(data: st.DataObject) -> None:
         return
     tau = data.draw(st.sampled_from([-1.0, -0.1, 0.4, 0.9]))
     path = greedy_merge_path(found, 0.4, tau, constraints)
-    home = {str(member): index for index, group in enumerate(path.groups) for member in group.members}
+    home = {str(member): index for index, group in enumerate(path.groups) for member in group}
     assert sorted(home) == sorted(labels)
     assert all(home[one] == home[other] for one, other in together)
     assert all(home[one] != home[other] for one, other in apart)

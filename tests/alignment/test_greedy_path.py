@@ -23,7 +23,7 @@ def ref(name: str) -> LabelRef:
 
 
 def group(head: str, *others: str) -> LabelGroup:
-    return LabelGroup(ref(head), (ref(head), *map(ref, others)))
+    return ref(head), *map(ref, others)
 
 
 def two_sources() -> SimilarityMatrix:
@@ -192,7 +192,7 @@ def test_the_order_of_sources_plays_no_part_and_every_label_ends_in_one_group(or
     for tau in (-1.0, 0.2, 0.34, 0.6, 1.0):
         path = greedy_merge_path(matrix, 0.5, tau)
         assert greedy_merge_path(shuffled, 0.5, tau) == path
-        assert sorted(m for g in path.groups for m in g.members) == sorted(matrix.labels)
+        assert sorted(m for g in path.groups for m in g) == sorted(matrix.labels)
 
 
 def test_one_source_is_refused() -> None:

@@ -56,7 +56,7 @@ def test_labels_that_stay_apart_never_share_a_name() -> None:
 def test_a_label_in_no_group_is_refused() -> None:
     matrix = make_matrix({"a:per": 3, "a:price": 2, "b:name": 5}, {}, {})
     (step,) = greedy_merge_path(matrix, 0.5, 0.3).steps
-    groups = tuple(group for group in step.groups if group.head.label != "price")
+    groups = tuple(group for group in step.groups if group[0].label != "price")
     lost = MergeHistory((replace(step, groups=groups),))
     with pytest.raises(ConservationError, match="a:price is in no group, though nobody asked"):
         mapping_from_history(lost, matrix)
@@ -106,7 +106,7 @@ def heads(partition: str, target_schema: Any = None, **asked: Any) -> list[str]:
     matrix = make_matrix(support, {}, {})
     groups = [[LabelRef(*name.split(":")) for name in group.split()] for group in partition.split(", ")]
     constraints = build_constraints(matrix.labels, target_schema, SchemaSettings(**asked))
-    return [str(group.head) for group in label_groups(groups, matrix, constraints)]
+    return [str(group[0]) for group in label_groups(groups, matrix, constraints)]
 
 
 ALIKE = "a:book b:work c:title, a:firm b:org c:company"

@@ -28,7 +28,7 @@ class Looked:
 
 
 def partition(path: MergeHistory) -> frozenset[frozenset[LabelRef]]:
-    return frozenset(frozenset(group.members) for group in path.groups)
+    return frozenset(frozenset(group) for group in path.groups)
 
 
 def random_matrix(seed: int, sources: int = 3) -> SimilarityMatrix:

@@ -70,8 +70,8 @@ def _closest(groups: Sequence[LabelGroup], matrix: SimilarityMatrix) -> dict[Lab
     """Return, for each label, the most similar one of another source in its group, if that is known."""
     closest = {}
     for group in groups:
-        for label in group.members:
-            others = [matrix.index[other] for other in group.members if other.source != label.source]
+        for label in group:
+            others = [matrix.index[other] for other in group if other.source != label.source]
             nearest = nearest_label(matrix, matrix.equivalence[matrix.index[label]], others)
             if nearest is not None:
                 closest[label] = nearest

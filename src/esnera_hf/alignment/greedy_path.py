@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import product
+from itertools import chain, product
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,6 @@ from esnera_hf.alignment.groups import (
     GroupEvidence,
     LabelGroup,
     initial_groups,
-    members_of,
     schema_groups,
     sum_empirical,
 )
@@ -141,7 +140,7 @@ class MergeHistory:
     def sources(self) -> tuple[str, ...]:
         """The sources that have been merged or have labels in the groups, sorted."""
         merged = {name for step in self.steps for name in (*step.sources, step.target) if name is not None}
-        return tuple(sorted(merged | {member.source for member in members_of(self.groups)}))
+        return tuple(sorted(merged | {member.source for group in self.groups for member in group}))
 
 
 def next_step(
@@ -201,7 +200,7 @@ def _next_into_schema(
     done = {step.sources[0] for step in steps} | {target}
     others = groups[len(constraints.schema) :]
     waiting = {
-        name: tuple(group for group in others if group.head.source == name) if name in defining else own
+        name: tuple(group for group in others if group[0].source == name) if name in defining else own
         for name, own in sorted(singles.items())
         if name not in done
     }
@@ -240,21 +239,19 @@ def merge_step(
     evidence = GroupEvidence(matrix, step.rows, step.columns)
     similarity = merge_similarities(evidence.semantic, evidence.empirical, lam)
     values = np.where(np.isnan(similarity), -np.inf, similarity)
-    joined = [list(column.members) for column in step.columns]
+    joined = [list(column) for column in step.columns]
     decisions: dict[int, Decision] = {}
     for row, group in enumerate(step.rows):
         # Wherever the rest of its class is, there it goes, whatever the similarity.
-        required = {label for member in group.members for label in constraints.class_of(member)}
-        column = next(
-            (c for c, other in enumerate(step.columns) if required.intersection(other.members)), None
-        )
+        required = {label for member in group for label in constraints.class_of(member)}
+        column = next((c for c, other in enumerate(step.columns) if required.intersection(other)), None)
         if column is not None:
-            joined[column].extend(group.members)
+            joined[column].extend(group)
             decisions[row] = _decision(evidence, row, column, similarity, merged=True, constrained=True)
     free = [row for row in range(len(step.rows)) if row not in decisions]
     # The surest rows first: what they take may be kept apart from the others by then.
     for row in sorted(free, key=lambda r: -np.max(values[r], initial=-np.inf)):
-        members = step.rows[row].members
+        members = step.rows[row]
         allowed = [constraints.allow(members, others) for others in joined]
         open_values = np.where(allowed, values[row], -np.inf)
         best = int(np.argmax(open_values)) if open_values.size else -1
@@ -267,7 +264,7 @@ def merge_step(
         decisions[row] = _decision(evidence, row, best, similarity, merged=merged)
     ordered = tuple(decisions[row] for row in range(len(step.rows)))
     columns = (
-        LabelGroup(column.head, (column.head, *sorted(set(members) - {column.head})))
+        (column[0], *sorted(set(members) - {column[0]}))
         for column, members in zip(step.columns, joined, strict=True)
     )
     groups = (*columns, *(d.group for d in ordered if not d.merged))
@@ -278,7 +275,7 @@ def _with_schema_apart(constraints: Constraints, step: MergeStep) -> Constraints
     """Keep labels of one source that defines the given schema apart: they were told apart there."""
     apart = {
         frozenset((one, other))
-        for one, other in product(members_of(step.rows), members_of(step.columns))
+        for one, other in product(chain(*step.rows), chain(*step.columns))
         if one.source == other.source in constraints.defining
     }
     return replace(constraints, cannot_link=constraints.cannot_link | apart)
@@ -296,7 +293,7 @@ def _decision(
     s, semantic = float(similarity[row, column]), float(evidence.semantic[row, column])
     return Decision(
         evidence.rows[row],
-        evidence.columns[column].head,
+        evidence.columns[column][0],
         None if np.isnan(s) else s,
         None if np.isnan(semantic) else semantic,
         int(evidence.matched[row, column]),

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,23 +11,8 @@ from esnera_hf.alignment.constraints import Constraints
 from esnera_hf.similarity.matrix import SimilarityMatrix
 from esnera_hf.tagging import LabelRef
 
-
-@dataclass(frozen=True, slots=True)
-class LabelGroup:
-    """Labels that have become one.
-
-    Attributes:
-        head: the label that gives the group its name.
-        members: all labels of the group, the head among them.
-    """
-
-    head: LabelRef
-    members: tuple[LabelRef, ...]
-
-
-def members_of(groups: Iterable[LabelGroup]) -> list[LabelRef]:
-    """Return the labels of some groups."""
-    return [member for group in groups for member in group.members]
+#: Labels that have become one, first its head: the label that gives it its name.
+LabelGroup = tuple[LabelRef, ...]
 
 
 def initial_groups(matrix: SimilarityMatrix, constraints: Constraints) -> dict[str, tuple[LabelGroup, ...]]:
@@ -36,13 +20,12 @@ def initial_groups(matrix: SimilarityMatrix, constraints: Constraints) -> dict[s
 
     The head of a group of several is its label with most mentions.
     """
-    support = _support(matrix)
     groups: dict[str, dict[frozenset[LabelRef], LabelGroup]] = {source: {} for source in matrix.sources}
     for label in matrix.labels:
         if label in constraints.left_out:
             continue
         own = _class_within(label, {label.source}, constraints)
-        groups[label.source].setdefault(own, _headed(own, support))
+        groups[label.source].setdefault(own, _headed(own, matrix))
     return {source: tuple(by_class.values()) for source, by_class in groups.items()}
 
 
@@ -64,8 +47,7 @@ def schema_groups(matrix: SimilarityMatrix, constraints: Constraints) -> tuple[L
     for label in matrix.labels:
         if label.source in constraints.defining and label not in placed | constraints.left_out:
             groups[_class_within(label, constraints.defining, constraints)] = None
-    support = _support(matrix)
-    return tuple(_headed(members, support) for members in groups)
+    return tuple(_headed(members, matrix) for members in groups)
 
 
 def _class_within(label: LabelRef, sources: Collection[str], constraints: Constraints) -> frozenset[LabelRef]:
@@ -73,14 +55,10 @@ def _class_within(label: LabelRef, sources: Collection[str], constraints: Constr
     return frozenset(m for m in constraints.class_of(label) if m.source in sources)
 
 
-def _support(matrix: SimilarityMatrix) -> dict[LabelRef, int]:
-    return {label: int(count) for label, count in zip(matrix.labels, matrix.support, strict=True)}
-
-
-def _headed(members: frozenset[LabelRef], support: Mapping[LabelRef, int]) -> LabelGroup:
+def _headed(members: frozenset[LabelRef], matrix: SimilarityMatrix) -> LabelGroup:
     """Return a group whose head is the label with most mentions."""
-    head = min(members, key=lambda m: (-support[m], m))
-    return LabelGroup(head, (head, *sorted(members - {head})))
+    head = min(members, key=lambda member: (-matrix.support[matrix.index[member]], member))
+    return head, *sorted(members - {head})
 
 
 class GroupEvidence:
@@ -103,9 +81,9 @@ class GroupEvidence:
         self.predicted = np.zeros(shape, dtype=np.int64)
         self.semantic = np.full(shape, np.nan)
         for i, row in enumerate(rows):
-            ones = [matrix.index[member] for member in row.members]
+            ones = [matrix.index[member] for member in row]
             for j, column in enumerate(columns):
-                others = [matrix.index[member] for member in column.members]
+                others = [matrix.index[member] for member in column]
                 # Predictions on the text of a source are counted once, not once for each of its labels.
                 first = {matrix.labels[k].source: k for k in reversed(others)}
                 cells = np.ix_(ones, others)

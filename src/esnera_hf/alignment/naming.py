@@ -48,7 +48,7 @@ def mapping_from_groups(
         ConservationError: a label that is not to be left out is in no group.
     """
     names = _unique_names(groups, constraints)
-    home = {member: names[group] for group in groups for member in group.members}
+    home = {member: names[group] for group in groups for member in group}
     entries = []
     for index, label in enumerate(matrix.labels):
         if label not in home and label not in constraints.left_out:
@@ -93,7 +93,7 @@ def mapping_from_history(
     joined: dict[LabelRef, LabelRef] = {}
     for decision in (decision for step in history.steps for decision in step.decisions):
         if decision.merged and decision.candidate is not None:
-            for member in decision.group.members:
+            for member in decision.group:
                 joined.setdefault(member, decision.candidate)
     matrix = matrix.restricted(history.sources)
     similarity = matrix.combined(history.lam)
@@ -157,29 +157,29 @@ def label_groups(
         return other, -mentions[label.source], label.source, -support[label], label
 
     def order(group: LabelGroup) -> tuple[int, bool, int, LabelRef]:
-        names = {constraints.names.get(member) for member in group.members}
+        names = {constraints.names.get(member) for member in group}
         place = (index for index, name in enumerate(constraints.schema) if name in names)
-        other = group.head.source != constraints.target
-        return min(place, default=len(constraints.schema)), other, -support[group.head], group.head
+        other = group[0].source != constraints.target
+        return min(place, default=len(constraints.schema)), other, -support[group[0]], group[0]
 
     groups = []
     for members in partition:
         head = min(members, key=precedence)
-        groups.append(LabelGroup(head, (head, *sorted(set(members) - {head}))))
+        groups.append((head, *sorted(set(members) - {head})))
     return tuple(sorted(groups, key=order))
 
 
 def _unique_names(groups: Sequence[LabelGroup], constraints: Constraints) -> dict[LabelGroup, str]:
     chosen = constraints.names
-    given = {group: chosen[label] for group in groups for label in group.members if label in chosen}
+    given = {group: chosen[label] for group in groups for label in group if label in chosen}
     taken = {*given.values(), *constraints.bare}
     names: dict[LabelGroup, str] = {}
     for group in groups:
         name = given.get(group)
         if name is None:
-            name = group.head.label
+            name = group[0].label
             while name in taken:
-                name = f"{name}@{group.head.source}"
+                name = f"{name}@{group[0].source}"
             taken.add(name)
         names[group] = name
     return names

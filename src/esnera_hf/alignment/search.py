@@ -190,7 +190,7 @@ def step_candidates(
     for lam, tau in product(settings.lambdas, settings.taus):
         decided = merge_step(step, matrix, lam, tau, constraints)
         if decided.merged:
-            partition = frozenset(frozenset(group.members) for group in decided.groups)
+            partition = frozenset(frozenset(group) for group in decided.groups)
             outcomes.setdefault(partition, []).append(decided)
     ordered = sorted(
         (sorted(same, key=_preference) for same in outcomes.values()), key=lambda same: _preference(same[0])

@@ -98,7 +98,7 @@ def _step(number: int, history: MergeHistory) -> StepFacts:
         step.merged,
         tuple(
             MergeDecision(
-                (d.group.head, *(member for member in d.group.members if member != d.group.head)),
+                d.group,
                 *(d.candidate, d.similarity, d.semantic, d.matched, d.predicted, d.merged, d.constrained),
             )
             for d in step.decisions
@@ -166,7 +166,7 @@ def _trial(trial: Candidate) -> TrialFacts:
         trial.step.merged,
         round(trial.step.similarity, 4),
         tuple(
-            (d.group.head, d.candidate) for d in trial.step.decisions if d.merged and d.candidate is not None
+            (d.group[0], d.candidate) for d in trial.step.decisions if d.merged and d.candidate is not None
         ),
         chosen=trial.chosen,
         holds=None if trial.outcome is None else trial.outcome.holds,
