@@ -14,7 +14,7 @@ from esnera_hf.sources.files import file_reader
 from esnera_hf.sources.load import load_source
 from esnera_hf.sources.options import ReadingOptions
 from esnera_hf.sources.readers.columns import ColumnFile
-from esnera_hf.sources.readers.json import JsonFile
+from esnera_hf.sources.readers.json import json_reader
 
 DATA_DIR = os.environ.get("ESNERA_DATA_DIR", "")
 
@@ -106,7 +106,7 @@ def test_weibo_reads_as_the_reference_but_for_long_positions(split, positions):
 
 @pytest.mark.parametrize("split", ["train", "dev"])
 def test_cluener_reads_as_the_reference_does(split):
-    assert read(JsonFile(raw(f"cluener/{split}.json"))()) == reference(f"cluener.{split}")
+    assert read(json_reader(raw(f"cluener/{split}.json"))()) == reference(f"cluener.{split}")
 
 
 @pytest.mark.parametrize(("split", "files"), [("train", "train_*.json"), ("test", "test_*.json")])
@@ -116,7 +116,7 @@ def test_event_arguments_read_as_the_reference_does(split, files):
 
 
 def test_stockmark_reads_as_the_reference_does():
-    assert read(JsonFile(raw("stockmark_ja/ner.json"))()) == reference("stockmark_ja.all")
+    assert read(json_reader(raw("stockmark_ja/ner.json"))()) == reference("stockmark_ja.all")
 
 
 @pytest.mark.parametrize("name", NAMED_SOURCES)

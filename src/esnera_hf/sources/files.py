@@ -28,7 +28,7 @@ from esnera_hf.sources.readers.columns import ColumnFile
 from esnera_hf.sources.readers.conll2012 import is_bracket_file, read_bracket_file
 from esnera_hf.sources.readers.datasets import dataset_readers, reader_of
 from esnera_hf.sources.readers.inline import SlashedFile, is_slashed_file, read_boson
-from esnera_hf.sources.readers.json import JsonFile
+from esnera_hf.sources.readers.json import json_reader
 from esnera_hf.sources.readers.text import COMPRESSED, marks_of, read_lines
 from esnera_hf.sources.source import Reader
 from esnera_hf.sources.splits import canonical_split, split_of_file
@@ -141,9 +141,8 @@ def path_readers(path: Path, name: str, options: ReadingOptions) -> tuple[dict[s
         return {split_of_file(path) or "train": file_reader([path], options)}, file_notes([path])
     if any((path / info).exists() for info in ("dataset_dict.json", "state.json")):
         saved = load_from_disk(str(path))
-        return dataset_readers(
-            DatasetDict({"train": saved}) if isinstance(saved, Dataset) else saved, name, options
-        )
+        splits = DatasetDict({"train": saved}) if isinstance(saved, Dataset) else saved
+        return dataset_readers(splits, name, options), []
     present = [file for file in sorted(path.rglob("*")) if file.is_file() and not _is_hidden(path, file)]
     files = [file for file in present if may_hold_data(path, file)]
     # brat writes an empty annotation beside a text without entities
@@ -278,8 +277,8 @@ def _one_file_reader(path: Path, options: ReadingOptions) -> Reader:
     form = options.format or detect_format(path)
     _check_has_tag_columns(path.name, form, options)
     readers: dict[str, Callable[[], Reader]] = {
-        "json": lambda: JsonFile(path, options),
-        "cluener": lambda: JsonFile(path, options),
+        "json": lambda: json_reader(path, options),
+        "cluener": lambda: json_reader(path, options),
         "boson": lambda: partial(read_boson, path),
         "brackets": lambda: partial(read_bracket_file, path),
         "slashed": lambda: SlashedFile(path, scheme=options.scheme),

@@ -229,8 +229,7 @@ def _from_hub(repo_id: str, copy: LoadedFromHub, terms: SourceTerms, options: Re
 
 
 def _from_dataset_dict(dataset: DatasetDict, terms: SourceTerms, options: ReadingOptions) -> NerSource:
-    readers, notes = dataset_readers(dataset, terms.name, options)
-    return build_source(replace(terms, notes=(*terms.notes, *notes)), readers, options)
+    return build_source(terms, dataset_readers(dataset, terms.name, options), options)
 
 
 def _terms(known: NamedSource | None, name: str) -> SourceTerms:

@@ -24,7 +24,7 @@ from esnera_hf.sources.readers.json import (
     TEXT_KEYS,
     TOKEN_KEYS,
     UNLABELLED,
-    JsonFile,
+    json_reader,
     read_record,
     with_tag_names,
 )
@@ -329,7 +329,7 @@ EXPECTED = [(["Ann", "ran", "."], [(0, 1, "PER")]), (["Bob"], [])]
 
 
 def read_file(path, **options):
-    return [(s.tokens, triples(s.spans)) for s in JsonFile(path, ReadingOptions(**options))()]
+    return [(s.tokens, triples(s.spans)) for s in json_reader(path, ReadingOptions(**options))()]
 
 
 def lines(*records):
@@ -356,7 +356,7 @@ def test_layouts_of_files(tmp_path, text):
 
 def test_the_index_in_a_list_is_its_place(tmp_path):
     path = write(tmp_path / "b.json", json.dumps(RECORDS, indent=1))
-    assert [s.where for s in JsonFile(path)()] == ["b.json, record 0", "b.json, record 1"]
+    assert [s.where for s in json_reader(path)()] == ["b.json, record 0", "b.json, record 1"]
 
 
 def test_the_script_decides_on_characters(tmp_path):
@@ -378,7 +378,7 @@ def test_cluener_counts_characters_and_its_ends_are_inclusive(tmp_path):
     text = "王五去了a 上海，王五又走了。"
     label = {"name": {"王五": [[0, 1], [9, 10]]}, "address": {" 上海": [[5, 7]]}}
     path = write(tmp_path / "a.json", lines({"text": text, "label": label}))
-    (sentence,) = JsonFile(path)()
+    (sentence,) = json_reader(path)()
     assert "".join(sentence.tokens) == text
     assert triples(sentence.spans) == [(0, 2, "name"), (9, 11, "name"), (6, 8, "address")]
     assert sentence.repairs == [TRIMMED]

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property, partial
-from itertools import islice
+from functools import partial
 from typing import Any
 
 from datasets import ClassLabel, Dataset, DatasetDict, LargeList, List, Value
@@ -17,20 +16,14 @@ from esnera_hf.sources.readers.json import (
     TAG_KEYS,
     TEXT_KEYS,
     TOKEN_KEYS,
+    Record,
+    RecordReader,
     name_of,
-    read_record,
 )
-from esnera_hf.sources.readers.offsets import to_tokens, written_without_spaces
-from esnera_hf.sources.readers.text import detect_entity_scheme
-from esnera_hf.sources.source import RawSentence, Reader
+from esnera_hf.sources.source import Reader
 from esnera_hf.sources.splits import canonical_split
-from esnera_hf.tagging import Scheme, TagError, entities_from_tags
 
 _BATCH = 1000
-_SNIFFED = 500
-
-#: Yields a place for messages, the tokens and the tags (names or ids) of each sentence.
-_Encoded = Iterator[tuple[str, Any, Any]]
 
 
 def reader_of(dataset: Dataset, place: str, options: ReadingOptions | None = None) -> Reader:
@@ -56,17 +49,18 @@ def reader_of(dataset: Dataset, place: str, options: ReadingOptions | None = Non
     numbers = options.tag_names is not None
     columns = _token_and_tag_columns(features, tags, numbers)
     if columns:
-        return _TaggedRows(dataset, None, columns, options, place)
+        return RecordReader(partial(_tagged, dataset, None, columns, options, place), place, options)
     for name, feature in features.items():
         if _is_list(feature) and isinstance(feature.feature, dict):
             columns = _token_and_tag_columns(feature.feature, tags, numbers)
             if columns:
-                return _TaggedRows(dataset, name, columns, options, place)
+                return RecordReader(partial(_tagged, dataset, name, columns, options, place), place, options)
     texts = [name for name in TEXT_KEYS if _is_string(features.get(name))]
     tokens = [name for name in TOKEN_KEYS if _is_list_of_strings(features.get(name))]
     spans = next((name for name in SPAN_KEYS if _holds_spans(features.get(name))), None)
     if (texts or tokens) and spans:
-        return partial(_read_spans, dataset, (*tokens[:1], *texts[:1], spans), options, place)
+        rows = dataset.select_columns([*tokens[:1], *texts[:1], spans])
+        return RecordReader(partial(_spans, rows, spans, place), place, options)
     raise SourceError(
         f"{place}: expected a column of tokens ({', '.join(TOKEN_KEYS)}) with one of tags ({', '.join(tags)}; "
         f"ClassLabel or strings), or one of text with a list of {{start, end, label}}; found {dict(features)}. "
@@ -74,9 +68,7 @@ def reader_of(dataset: Dataset, place: str, options: ReadingOptions | None = Non
     )
 
 
-def dataset_readers(
-    dataset: DatasetDict, name: str, options: ReadingOptions
-) -> tuple[dict[str, Reader], list[str]]:
+def dataset_readers(dataset: DatasetDict, name: str, options: ReadingOptions) -> dict[str, Reader]:
     """Return a reader for each split of a ``DatasetDict``.
 
     Raises:
@@ -96,7 +88,7 @@ def dataset_readers(
                 "or one of them twice. Rename or leave out splits: DatasetDict({'train': …, 'test': …})."
             )
         readers[canonical] = reader_of(rows, f"{name}, split {split}", options)
-    return readers, []
+    return readers
 
 
 def _token_and_tag_columns(
@@ -109,92 +101,44 @@ def _token_and_tag_columns(
     return (token, tag) if token and tag else None
 
 
-class _TaggedRows:
-    """The sentences of token and tag columns, read from the first row each time it is called."""
-
-    def __init__(
-        self,
-        dataset: Dataset,
-        nest: str | None,
-        columns: tuple[str, str],
-        options: ReadingOptions,
-        place: str,
-    ) -> None:
-        self._rows = dataset.select_columns(list(columns) if nest is None else [nest])
-        self._nest = nest
-        self._tokens, self._tags = columns
-        self._scheme = options.scheme
-        self._place = place
-        features = dataset.features if nest is None else dataset.features[nest].feature
-        self._names = _class_names(features[self._tags]) or options.tag_names
-
-    @cached_property
-    def scheme(self) -> Scheme:
-        """The tagging scheme, told from all tags."""
-        return self._scheme or detect_entity_scheme(
-            (self._decoded(tags, where) for where, _, tags in self._sentences()), self._place
-        )
-
-    def __call__(self) -> Iterator[RawSentence]:
-        for where, tokens, encoded in self._sentences():
-            tags = self._decoded(encoded, where)
+def _tagged(
+    dataset: Dataset, nest: str | None, columns: tuple[str, str], options: ReadingOptions, place: str
+) -> Iterator[Record]:
+    """Yield the sentences of token and tag columns, with the names of their tags."""
+    token_column, tag_column = columns
+    features = dataset.features if nest is None else dataset.features[nest].feature
+    inner = features[tag_column].feature
+    names = inner.names if isinstance(inner, ClassLabel) else options.tag_names
+    for index, row in enumerate(_rows(dataset.select_columns([nest] if nest else list(columns)))):
+        where = f"{place}, row {index}"
+        sentences = enumerate(row[nest] or ()) if nest else [("", row)]
+        for number, sentence in sentences:
+            at = f"{where}, sentence {number}" if nest else where
+            tokens, tags = sentence[token_column], sentence[tag_column]
             if tokens is None or None in tokens:
+                raise SourceError(f"{at}: no token in column {token_column!r}. Mend the row or leave it out.")
+            if tags is None:
+                raise SourceError(f"{at}: no tags in column {tag_column!r}. Expected one for each token.")
+            if None in tags:
                 raise SourceError(
-                    f"{where}: no token in column {self._tokens!r}. Mend the row or leave it out."
+                    f"{at}: a tag is missing in column {tag_column!r}. Mend the row or leave it out."
                 )
             if len(tokens) != len(tags):
                 raise SourceError(
-                    f"{where}: {len(tokens)} tokens and {len(tags)} tags. Each token needs its tag."
+                    f"{at}: {len(tokens)} tokens and {len(tags)} tags. Each token needs its tag."
                 )
-            try:
-                spans, repairs = entities_from_tags(tags, self.scheme)
-            except TagError as error:
-                raise SourceError(f"{where}: {error}. Pass scheme= if it is another.") from None
-            if tokens:
-                yield RawSentence(tokens, spans, where, [repair.kind for repair in repairs])
-
-    def _sentences(self) -> _Encoded:
-        for index, row in enumerate(_rows(self._rows)):
-            where = f"{self._place}, row {index}"
-            if self._nest is None:
-                yield where, row[self._tokens], row[self._tags]
-                continue
-            for number, sentence in enumerate(row[self._nest] or ()):
-                yield f"{where}, sentence {number}", sentence[self._tokens], sentence[self._tags]
-
-    def _decoded(self, tags: list[Any] | None, where: str) -> list[str]:
-        if tags is None:
-            raise SourceError(f"{where}: no tags in column {self._tags!r}. Expected one for each token.")
-        if None in tags:
-            raise SourceError(
-                f"{where}: a tag is missing in column {self._tags!r}. Mend the row or leave it out."
-            )
-        if self._names is None or (tags and isinstance(tags[0], str)):
-            return tags
-        return [name_of(tag, self._names, f"{where}, column {self._tags!r}") for tag in tags]
+            if names is not None and not (tags and isinstance(tags[0], str)):
+                tags = [name_of(tag, names, f"{at}, column {tag_column!r}") for tag in tags]
+            yield {"tokens": tokens, "ner_tags": tags}, at, False
 
 
-def _read_spans(
-    dataset: Dataset, columns: tuple[str, ...], options: ReadingOptions, place: str
-) -> Iterator[RawSentence]:
-    names = _span_label_names(dataset.features[columns[-1]])
-    selected = dataset.select_columns(list(columns))
-    characters = options.characters
-    if characters is None and columns[0] in TEXT_KEYS:
-        sample = islice(_rows(selected), _SNIFFED)
-        characters = written_without_spaces(row[columns[0]] or "" for row in sample)
-    for index, row in enumerate(_rows(selected)):
+def _spans(dataset: Dataset, column: str, place: str) -> Iterator[Record]:
+    """Yield the rows of text or tokens with spans, as objects with the names of their labels."""
+    names = _span_label_names(dataset.features[column])
+    for index, row in enumerate(_rows(dataset)):
         where = f"{place}, row {index}"
-        spans = _as_objects(row[columns[-1]], names, where)
-        record = {column: value for column, value in row.items() if value is not None}
-        if spans is None:
-            record.pop(columns[-1], None)
-        else:
-            record[columns[-1]] = spans
-        read = read_record(record, where, options.scheme)
-        sentence = read if isinstance(read, RawSentence) else to_tokens(read, characters=bool(characters))
-        if sentence is not None and sentence.tokens:
-            yield sentence
+        row[column] = _as_objects(row[column], names, where)
+        yield {key: value for key, value in row.items() if value is not None}, where, False
 
 
 def _as_objects(value: Any, names: Sequence[str] | None, where: str) -> Any:
@@ -235,10 +179,6 @@ def _rows(dataset: Dataset) -> Iterator[dict[str, Any]]:
     for batch in dataset.iter(_BATCH):
         for values in zip(*batch.values(), strict=True):
             yield dict(zip(batch, values, strict=True))
-
-
-def _class_names(feature: Any) -> list[str] | None:
-    return list(feature.feature.names) if isinstance(feature.feature, ClassLabel) else None
 
 
 def _is_list(feature: Any) -> bool:

@@ -24,8 +24,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property, partial
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -59,46 +59,52 @@ _SNIFFED = 500
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 #: A parsed value, its place for messages, and whether bytes of it were not UTF-8.
-_Record = tuple[Any, str, bool]
+Record = tuple[Any, str, bool]
 #: Start, end, labels and mention of a span as the record says them.
 _Span = tuple[int, int, list[str], Any]
 
 
-class JsonFile:
-    """A JSON or JSON lines file, read from its beginning each time it is called.
+class RecordReader:
+    """Reads records from the first one each time it is called.
 
     Each record may have a shape of its own (:func:`read_record`). Texts are cut into
     characters where the script is written without spaces, into words elsewhere.
 
     Args:
-        path: the file.
-        options: scheme and names of tags, characters or words, where they
-            cannot be detected.
+        records: yields each record, its place for messages, and whether bytes of it were not UTF-8.
+        place: of all of them, for messages.
+        options: tagging scheme, characters or words, where they cannot be detected.
+        tag_keys: names of tags or spans, if not the usual ones.
+        folder: is left out of the places of sentences.
     """
 
-    def __init__(self, path: Path, options: ReadingOptions | None = None) -> None:
-        self.path = path
-        self._options = options or ReadingOptions()
-        column = self._options.tag_column
-        if isinstance(column, int):
-            raise ConfigurationError(
-                f"tag_column={column}: the records of {path.name} have names, not numbers. Give the name."
-            )
-        self._tag_keys = TAG_KEYS if column is None else (column,)
+    def __init__(
+        self,
+        records: Callable[[], Iterator[Record]],
+        place: str,
+        options: ReadingOptions,
+        tag_keys: Sequence[str] = TAG_KEYS,
+        folder: str = "",
+    ) -> None:
+        self._records = records
+        self._place = place
+        self._options = options
+        self._tag_keys = tag_keys
+        self._folder = folder
 
     @cached_property
-    def _sample(self) -> list[_Record]:
+    def _sample(self) -> list[Record]:
         return list(islice(self._records(), _SNIFFED))
 
     @cached_property
     def scheme(self) -> Scheme:
-        """The scheme of string tags, told from all of them; ``IOB2`` where the first records have none."""
+        """The scheme of string tags, detected from all of them; ``IOB2`` where the first records have none."""
         if self._options.scheme is not None:
             return self._options.scheme
         if not any(string_tags(value, self._tag_keys) for value, _, _ in self._sample):
             return "IOB2"
         tags = (string_tags(value, self._tag_keys) or () for value, _, _ in self._records())
-        return detect_entity_scheme(tags, str(self.path))
+        return detect_entity_scheme(tags, self._place)
 
     @cached_property
     def characters(self) -> bool:
@@ -118,8 +124,7 @@ class JsonFile:
         """Yield the sentences.
 
         Raises:
-            SourceError: the file is not JSON, or a record cannot be read; file
-                and line (or index in the list) are named.
+            SourceError: a record cannot be read; its place is named.
         """
         for value, where, damaged in self._records():
             record = self._read(value, where)
@@ -128,30 +133,45 @@ class JsonFile:
             else:
                 sentence = to_tokens(record, characters=self.characters)
             if sentence is not None and sentence.tokens:
-                sentence.where = self.path.name + where.removeprefix(str(self.path))
+                sentence.where = where.removeprefix(self._folder)
                 sentence.repairs.extend([UNDECODABLE] * damaged)
                 yield sentence
 
     def _read(self, value: Any, where: str) -> CharacterSpans | RawSentence:
         return read_record(value, where, self.scheme, self._tag_keys)
 
-    def _records(self) -> Iterator[_Record]:
-        names, column = self._options.tag_names, self._options.tag_column
-        for value, where, damaged in _records(self.path):
-            if column is not None and not (isinstance(value, dict) and isinstance(value.get(column), list)):
-                keys = ", ".join(map(str, value))[:200] if isinstance(value, dict) else "none"
-                raise SourceError(
-                    f"{where}: no list of tags {column!r}, which tag_column= names; found the keys {keys}. "
-                    "Name one of them."
-                )
-            yield (
-                value if names is None else with_tag_names(value, names, where, self._tag_keys),
-                where,
-                damaged,
+
+def json_reader(path: Path, options: ReadingOptions | None = None) -> RecordReader:
+    """Return a reader of a JSON or JSON lines file.
+
+    Raises:
+        ConfigurationError: the tag column is a number.
+    """
+    options = options or ReadingOptions()
+    column = options.tag_column
+    if isinstance(column, int):
+        raise ConfigurationError(
+            f"tag_column={column}: the records of {path.name} have names, not numbers. Give the name."
+        )
+    keys = TAG_KEYS if column is None else (column,)
+    folder = str(path)[: -len(path.name)]
+    return RecordReader(
+        partial(_named_records, path, keys, options.tag_names), str(path), options, keys, folder
+    )
+
+
+def _named_records(path: Path, keys: Sequence[str], names: Sequence[str] | None) -> Iterator[Record]:
+    for value, where, damaged in _records(path):
+        if keys is not TAG_KEYS and not (isinstance(value, dict) and isinstance(value.get(keys[0]), list)):
+            present = ", ".join(map(str, value))[:200] if isinstance(value, dict) else "none"
+            raise SourceError(
+                f"{where}: no list of tags {keys[0]!r}, which tag_column= names; found the keys {present}. "
+                "Name one of them."
             )
+        yield value if names is None else with_tag_names(value, names, where, keys), where, damaged
 
 
-def _records(path: Path) -> Iterator[_Record]:
+def _records(path: Path) -> Iterator[Record]:
     lines = (line for line in read_lines(path) if line.text.strip())
     first = next(lines, None)
     if first is None:
