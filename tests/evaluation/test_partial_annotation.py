@@ -216,7 +216,7 @@ def test_a_source_that_nothing_is_known_of_is_refused(
     known = PartialAnnotation({"people": annotation.allowed["people"]})
     with pytest.raises(
         ConfigurationError,
-        match="no candidate labels of places: expected those of every source, found people",
+        match="no allowed labels of places: expected those of every source, found people",
     ):
         train(sources, known, encoder_folder, tmp_path)
 

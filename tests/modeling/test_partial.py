@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from esnera_hf.errors import ConfigurationError
-from esnera_hf.modeling.hub_code.crf import ConstrainedCRF
+from esnera_hf.modeling.hub_code.crf import FORBIDDEN, ConstrainedCRF
 from esnera_hf.modeling.hub_code.modeling_crf_tagger import CrfTagger
-from esnera_hf.modeling.partial import CandidateTags, PartialTagger, partitions
+from esnera_hf.modeling.partial import AllowedTags, PartialTagger, partial_losses
 from esnera_hf.sources.partial_annotation import AllowedLabels
 from esnera_hf.tagging import (
     Entity,
@@ -119,7 +119,7 @@ def paths(length: int) -> list[Path]:
     return [path for path in product(range(len(TAGS)), repeat=length) if is_legal(path)]
 
 
-def batch_of(rows: Sequence[tuple[str, str]], tags: CandidateTags) -> tuple[Tensor, Tensor, Tensor]:
+def batch_of(rows: Sequence[tuple[str, str]], tags: AllowedTags) -> tuple[Tensor, Tensor, Tensor]:
     """Return sources, labels and mask of rows; where masked the labels are those of O."""
     golds = [gold.split() for _, gold in rows]
     width = max(map(len, golds))
@@ -131,10 +131,9 @@ def batch_of(rows: Sequence[tuple[str, str]], tags: CandidateTags) -> tuple[Tens
 def partial_loss(
     crf: ConstrainedCRF, emissions: Tensor, rows: Sequence[tuple[str, str]], noise: float
 ) -> Tensor:
-    tags = CandidateTags(TAGS, CANDIDATES, noise)
+    tags = AllowedTags(TAGS, CANDIDATES, noise)
     sources, labels, mask = batch_of(rows, tags)
-    sums = partitions(crf, emissions, tags(sources, labels), mask)
-    return sums.all - sums.allowed
+    return partial_losses(crf, emissions, tags(sources, labels), mask)
 
 
 @pytest.mark.parametrize("noise", NOISE)
@@ -182,7 +181,7 @@ def test_a_whole_annotation_has_the_ordinary_likelihood() -> None:
     rows = [("all", "O B-W I-W O"), ("all", "B-P B-P I-P B-Q"), ("all", "B-Q")]
     torch.manual_seed(5)
     emissions = torch.randn(3, 4, len(TAGS)) * 5
-    _, labels, mask = batch_of(rows, CandidateTags(TAGS, CANDIDATES))
+    _, labels, mask = batch_of(rows, AllowedTags(TAGS, CANDIDATES))
     ordinary = -crf(emissions, labels, mask, reduction="none")
     torch.testing.assert_close(partial_loss(crf, emissions, rows, 0.0), ordinary, atol=1e-5, rtol=1e-6)
 
@@ -201,13 +200,13 @@ def test_a_mask_of_allowed_tags_and_large_scores() -> None:
     """A position with one allowed tag, in a long row of scores far apart, leaves all gradients finite."""
     crf = random_crf(7)
     emissions = (torch.randn(1, 300, len(TAGS)) * 10).requires_grad_()
-    allowed = torch.zeros(1, 300, len(TAGS), dtype=torch.bool)
-    allowed[:, :, 0] = True
-    allowed[:, 100:200] = True
+    evidence = torch.full((1, 300, len(TAGS)), FORBIDDEN)
+    evidence[:, :, 0] = 0
+    evidence[:, 100:200] = 0
     mask = torch.ones(1, 300, dtype=torch.bool)
-    sums = partitions(crf, emissions, allowed, mask)
-    assert (sums.allowed <= sums.all).all()
-    (gradient,) = torch.autograd.grad((sums.all - sums.allowed).sum(), emissions)
+    losses = partial_losses(crf, emissions, evidence, mask)
+    assert (losses >= 0).all()
+    (gradient,) = torch.autograd.grad(losses.sum(), emissions)
     assert torch.isfinite(gradient).all()
     # Only O is allowed: what is taken from the others goes there.
     torch.testing.assert_close(gradient.sum(2), torch.zeros(1, 300), atol=5e-3, rtol=0)
@@ -217,7 +216,7 @@ def test_a_pseudo_label_of_a_whole_leaves_its_open_parts_open() -> None:
     labels = ("PRODUCT", "book", "film")
     known = AllowedLabels.of(labels, {"film": "film"}, parts={"PRODUCT": ("book", "film"), "book": ()})
     tags = iob2_tag_set(labels)
-    evidence = CandidateTags(tags, {"a": known})(torch.tensor([0]), torch.tensor([[tags.index("B-PRODUCT")]]))
+    evidence = AllowedTags(tags, {"a": known})(torch.tensor([0]), torch.tensor([[tags.index("B-PRODUCT")]]))
     assert [tag for tag, score in zip(tags, evidence[0, 0], strict=True) if score == 0] == [
         "B-PRODUCT",
         "B-book",
@@ -226,7 +225,7 @@ def test_a_pseudo_label_of_a_whole_leaves_its_open_parts_open() -> None:
 
 def test_a_candidate_without_tags_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="'X' is no label of the tagger"):
-        CandidateTags(TAGS, {"one": AllowedLabels({"W": ("W",)}, ("X",))})
+        AllowedTags(TAGS, {"one": AllowedLabels({"W": ("W",)}, ("X",))})
 
 
 class TestTagger:
@@ -238,8 +237,8 @@ class TestTagger:
 
     def loss(self, source: str) -> float:
         tagger = small_tagger()
-        tagger.candidate_tags = CandidateTags(TAGS, CANDIDATES)
-        candidates = torch.full((2,), tagger.candidate_tags.sources[source])
+        tagger.allowed_tags = AllowedTags(TAGS, CANDIDATES)
+        candidates = torch.full((2,), tagger.allowed_tags.sources[source])
         loss = tagger(self.INPUTS, (self.INPUTS > 0).long(), self.POSITIONS, self.LABELS, candidates).loss
         loss.backward()
         assert all(torch.isfinite(p.grad).all() for p in tagger.head_parameters())

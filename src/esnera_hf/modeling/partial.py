@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 import torch
 from datasets import Dataset
@@ -23,89 +22,81 @@ from esnera_hf.sources.partial_annotation import AllowedLabels, PartialAnnotatio
 from esnera_hf.tagging import OUTSIDE
 
 
-class Partitions(NamedTuple):
-    """Logarithms of summed scores, each of shape (batch,): of the tag sequences allowed, and of all."""
+def partial_losses(crf: ConstrainedCRF, emissions: Tensor, evidence: Tensor, mask: Tensor) -> Tensor:
+    """Return the negative log-likelihood of partial annotation, shape (batch,), never below 0.
 
-    allowed: Tensor
-    all: Tensor
-
-
-def partitions(crf: ConstrainedCRF, emissions: Tensor, evidence: Tensor, mask: Tensor) -> Partitions:
-    """Sum the scores of the tag sequences that are allowed, and of all, in one pass.
-
-    The log-likelihood of the annotation is the difference: log p(allowed) =
-    log Z(allowed) − log Z(all), never above 0.
+    −log p(allowed) = log Z(all) − log Z(allowed): the scores of all tag
+    sequences, and of those that the annotation allows, are summed in one pass.
 
     Args:
         crf: over the tags.
         emissions: shape (batch, words, tags).
-        evidence: bool, True where a tag is allowed, or the logarithm of how far
-            it is, in (−∞, 0]; shape (batch, words, tags). At least one legal tag
-            sequence of each row must be allowed.
+        evidence: the logarithm of how far a tag is allowed, in (−∞, 0]; shape
+            (batch, words, tags). At least one legal tag sequence of each row
+            must be allowed.
         mask: bool, shape (batch, words), True on a prefix of each row.
     """
     emissions = emissions.float()
-    if evidence.dtype == torch.bool:
-        evidence = torch.where(evidence, 0.0, FORBIDDEN)
     # A finite score for what is forbidden keeps gradients finite: exp(-1e4) is 0 in single precision.
     both = torch.cat([emissions + evidence.clamp(min=FORBIDDEN), emissions])
     allowed, everything = crf.log_partition(both, torch.cat([mask, mask])).chunk(2)
-    return Partitions(allowed, everything)
+    return everything - allowed
 
 
-class CandidateTags:
-    """What annotated tags may stand for, by source: scores to add to emissions.
+class AllowedTags:
+    """The tags that annotated tags may stand for, by source: scores to add to emissions.
 
     Args:
         tags: the IOB2 tags, by id; ``O`` first.
-        candidates: what the annotation of each source leaves open.
-        pseudo_noise: relative probability of what contradicts a pseudo-label.
+        allowed: the labels that the annotation of each source allows.
+        pseudo_noise: probability of tags that contradict a pseudo-label, relative
+            to that of tags that agree with it.
 
     Raises:
-        ConfigurationError: candidates name a label that has no tags.
+        ConfigurationError: a label that is allowed has no tags.
     """
 
     def __init__(
-        self, tags: Sequence[str], candidates: Mapping[str, AllowedLabels], pseudo_noise: float = 0.0
+        self, tags: Sequence[str], allowed: Mapping[str, AllowedLabels], pseudo_noise: float = 0.0
     ) -> None:
-        self.sources = {name: index for index, name in enumerate(sorted(candidates))}
+        self.sources = {name: index for index, name in enumerate(sorted(allowed))}
         self._ids = {tag: index for index, tag in enumerate(tags)}
         self._contradiction = max(math.log(pseudo_noise), FORBIDDEN) if pseudo_noise else FORBIDDEN
-        shape = (len(candidates), len(tags), len(tags))
+        shape = (len(allowed), len(tags), len(tags))
         #: Shape (sources, annotated tag, tag).
         self.evidence = torch.full(shape, FORBIDDEN)
         #: What it costs to go on inside an entity after its annotated end, shape (sources, tag of its last token).
         self.overrun = torch.zeros(shape[:2])
         self.inside = torch.tensor([tag.startswith("I-") for tag in tags])
         for name, index in self.sources.items():
-            self._fill(self.evidence[index], self.overrun[index], candidates[name])
+            self._fill(self.evidence[index], self.overrun[index], allowed[name])
 
-    def _fill(self, evidence: Tensor, overrun: Tensor, candidates: AllowedLabels) -> None:
+    def _fill(self, evidence: Tensor, overrun: Tensor, allowed: AllowedLabels) -> None:
         outside = [
             0,
-            *(self._id(prefix + label) for label in candidates.unannotated for prefix in ("B-", "I-")),
+            *(self._id(prefix + label) for label in allowed.unannotated for prefix in ("B-", "I-")),
         ]
         for tag, index in self._ids.items():
             if tag == OUTSIDE:
                 evidence[index, outside] = 0.0
-            elif tag[2:] in candidates.entities:
-                labels = candidates.entities[tag[2:]]
+            elif tag[2:] in allowed.entities:
+                labels = allowed.entities[tag[2:]]
                 evidence[index, [self._id(tag[:2] + label) for label in labels]] = 0.0
                 overrun[index] = FORBIDDEN
             else:  # the source does not annotate it: a pseudo-label
                 evidence[index, outside] = self._contradiction
-                agreeing = (tag[2:], *candidates.parts.get(tag[2:], ()))
+                agreeing = (tag[2:], *allowed.parts.get(tag[2:], ()))
                 evidence[index, [self._id(tag[:2] + label) for label in agreeing]] = 0.0
                 overrun[index] = self._contradiction
 
     def _id(self, tag: str) -> int:
         if tag not in self._ids:
             raise ConfigurationError(
-                f"candidates: {tag[2:]!r} is no label of the tagger: expected one of {', '.join(self._ids)}."
+                f"allowed labels: {tag[2:]!r} is no label of the tagger: expected one of {', '.join(self._ids)}."
             )
         return self._ids[tag]
 
-    def to(self, device: torch.device) -> CandidateTags:
+    def to(self, device: torch.device) -> AllowedTags:
         """Move the scores to a device."""
         self.evidence, self.overrun, self.inside = (
             scores.to(device) for scores in (self.evidence, self.overrun, self.inside)
@@ -133,7 +124,7 @@ class PartialTagger(CrfTagger):
     _auto_class = None
 
     #: Set before training.
-    candidate_tags: CandidateTags
+    allowed_tags: AllowedTags
 
     def forward(
         self,
@@ -141,7 +132,7 @@ class PartialTagger(CrfTagger):
         attention_mask: Tensor | None = None,
         word_positions: Tensor | None = None,
         labels: Tensor | None = None,
-        candidates: Tensor | None = None,
+        sources: Tensor | None = None,
     ) -> TokenClassifierOutput:
         """Compute emissions and, given labels, the loss, a mean over words.
 
@@ -150,16 +141,16 @@ class PartialTagger(CrfTagger):
             attention_mask: shape (batch, pieces).
             word_positions: shape (batch, words).
             labels: tag ids, shape (batch, words).
-            candidates: index of each row's source, shape (batch,), which says what
-                its labels leave open; nothing if not given.
+            sources: index of each row's source, shape (batch,), whose annotation
+                it has; the annotation is taken for whole if not given.
         """
-        if labels is None or word_positions is None or candidates is None:
+        if labels is None or word_positions is None or sources is None:
             return super().forward(input_ids, attention_mask, word_positions, labels)
         emissions = super().forward(input_ids, attention_mask, word_positions).logits
-        evidence = self.candidate_tags.to(emissions.device)(candidates, labels.clamp(min=0))
+        evidence = self.allowed_tags.to(emissions.device)(sources, labels.clamp(min=0))
         mask = word_positions >= 0
-        sums = partitions(self.crf, emissions, evidence, mask)
-        return TokenClassifierOutput(loss=(sums.all - sums.allowed).sum() / mask.sum(), logits=emissions)
+        losses = partial_losses(self.crf, emissions, evidence, mask)
+        return TokenClassifierOutput(loss=losses.sum() / mask.sum(), logits=emissions)
 
     def trained(self) -> CrfTagger:
         """Return the tagger without what training needed; it shares the weights."""
@@ -169,28 +160,27 @@ class PartialTagger(CrfTagger):
 
 
 def partial_rows(data: TrainingData, model: PartialTagger, annotation: PartialAnnotation) -> Dataset:
-    """Return the training rows with the source of each, and tell the model what sources leave open.
+    """Return the training rows with the source of each, and set the tags that the model is to allow.
 
-    Labels without a mention have no tags, and are no candidates.
+    Labels without a mention have no tags, and are not allowed.
 
     Args:
         data: of a merged corpus.
         model: to train on them.
-        annotation: what is left open.
+        annotation: the labels that each source allows.
 
     Raises:
-        ConfigurationError: it does not tell of a source of the rows.
+        ConfigurationError: it lacks a source of the rows.
     """
     labels = data.source.labels
-    candidates = {name: known.restricted(labels) for name, known in annotation.allowed.items()}
-    tags = CandidateTags(data.tags, candidates, annotation.pseudo_noise)
+    allowed = {name: own.restricted(labels) for name, own in annotation.allowed.items()}
+    model.allowed_tags = AllowedTags(data.tags, allowed, annotation.pseudo_noise)
+    indices = model.allowed_tags.sources
     sources = data.source.dataset["train"]["source"]
-    unknown = sorted(set(sources) - set(tags.sources))
-    if unknown:
+    if unknown := sorted(set(sources) - set(indices)):
         raise ConfigurationError(
-            f"partial annotation: no candidate labels of {', '.join(unknown)}: expected those of every source, "
-            f"found {', '.join(tags.sources)}."
+            f"partial annotation: no allowed labels of {', '.join(unknown)}: expected those of every source, "
+            f"found {', '.join(indices)}."
         )
     rows = data.rows("train")
-    model.candidate_tags = tags
-    return rows.add_column("candidates", [tags.sources[sources[index]] for index in rows["sentence"]])
+    return rows.add_column("sources", [indices[sources[index]] for index in rows["sentence"]])

@@ -202,8 +202,8 @@ def batches_by_length(windows: Sequence[Window], size: int | None = None) -> Ite
 class TaggingCollator:
     """Pads training rows: pieces, word positions (-1) and labels (-100).
 
-    Where rows name a head of a joint tagger, or a source whose candidate labels
-    count, so does the batch.
+    Where rows name a head of a joint tagger, or the source that annotates them,
+    so does the batch.
 
     Args:
         pad_id: id of the padding piece.
@@ -216,6 +216,6 @@ class TaggingCollator:
         batch = encoder_inputs([row["input_ids"] for row in rows], self.pad_id)
         batch["word_positions"] = pad([row["word_positions"] for row in rows], -1)
         batch["labels"] = pad([row["labels"] for row in rows], -100)
-        for name in {"heads", "candidates"} & rows[0].keys():
+        for name in {"heads", "sources"} & rows[0].keys():
             batch[name] = torch.tensor([row[name] for row in rows])
         return batch
