@@ -8,12 +8,10 @@ from esnera_hf.hub.cards import (
     evaluation,
     hub_ids,
     languages,
-    license_entries,
     multilinguality,
     size_category,
     source_datasets,
 )
-from esnera_hf.sources.licenses import Terms
 from esnera_hf.sources.source import License, Provenance, SourceSummary
 
 
@@ -73,11 +71,6 @@ def test_sources_on_the_hub() -> None:
     assert source_datasets(found[:2]) == ["extended|a/b"]
     assert source_datasets([source()]) == ["original"]
     assert source_datasets([]) == ["original"]
-
-
-def test_licenses() -> None:
-    assert license_entries(Terms("cc-by-4.0")) == {"license": "cc-by-4.0"}
-    assert license_entries(Terms("other", "x")) == {"license": "other", "license_name": "x"}
 
 
 def test_datasets_that_share_a_repository_stay_apart() -> None:

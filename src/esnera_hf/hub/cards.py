@@ -1,10 +1,11 @@
-"""The card of a merged dataset, or of the recipe that it can be made from."""
+"""The cards of a published dataset, recipe or tagger."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import zip_longest
 from typing import Any, TypeVar
 
@@ -54,45 +55,12 @@ from esnera_hf.sources.catalogue import find_named
 from esnera_hf.sources.licenses import Terms, licenses_of, strictest_terms
 from esnera_hf.sources.options import ReadingOptions
 from esnera_hf.sources.source import SourceSummary
-from esnera_hf.tagging import GOLD, PSEUDO, LabelRef
+from esnera_hf.tagging import PSEUDO, LabelRef
 
 Card = TypeVar("Card", bound=RepoCard)
 
 #: Configurations of a published dataset, and of a recipe.
 MERGED, RECIPE = "merged", "recipe"
-
-
-@dataclass(frozen=True)
-class ModelCardFacts:
-    """What the card of a tagger is made from.
-
-    Attributes:
-        repo_id: ``owner/name``.
-        tagger_labels: the labels it predicts.
-        base_encoder: Hub id of the encoder, ``""`` if it was a local folder.
-        report: of the alignment, ``None`` for a tagger of a single source.
-        mapping: what its labels merge, likewise.
-        terms: the license of the training data and why.
-        record: how training went: ``validation`` (scores), ``history``,
-            ``arguments``; empty where it is not known.
-        dataset_repo: Hub id of the merged dataset, if it is published.
-        sources: summaries of the sources, where there is no report.
-    """
-
-    repo_id: str
-    tagger_labels: Sequence[str]
-    base_encoder: str
-    report: MergeReport | None
-    mapping: LabelMapping | None
-    terms: Terms
-    record: Mapping[str, Any]
-    dataset_repo: str = ""
-    sources: Sequence[SourceSummary] = ()
-
-    @property
-    def summaries(self) -> Sequence[SourceSummary]:
-        """Summaries of the sources it was trained on."""
-        return self.sources or (self.report.sources if self.report else ())
 
 
 _TWO_LETTERS = frozenset(
@@ -156,12 +124,6 @@ def source_datasets(summaries: Sequence[SourceSummary]) -> list[str]:
     return found + ["original"] * (local or not found)
 
 
-def license_entries(terms: Terms) -> dict[str, Any]:
-    """Return the entries of a license; ``other`` has a name."""
-    named = {"license_name": terms.name} if terms.name else {}
-    return {"license": terms.id, **named}
-
-
 def data_entries(configs: Mapping[str, DatasetDict]) -> dict[str, Any]:
     """Return ``configs`` and ``dataset_info`` of configurations kept as ``data/<config>/<split>-*.parquet``.
 
@@ -221,9 +183,44 @@ def evaluation(results: Iterable[tuple[str, str, str, Mapping[str, float | None]
     return entries
 
 
+def named_as(source: SourceSummary) -> str:
+    """Return what :func:`esnera_hf.apply` is to be given for a source."""
+    known, hub_id = find_named(source.name), source.provenance.hub_id
+    if known is not None and known.hub_id and hub_id in ("", known.hub_id):
+        return source.name
+    return f"{source.name}={hub_id or 'PATH'}"
+
+
+def _home(source: SourceSummary) -> str:
+    hub_id = source.provenance.hub_id
+    return source.provenance.homepage or (f"https://huggingface.co/datasets/{hub_id}" if hub_id else "")
+
+
+def _mentions(examples: Iterable[Example], label: LabelRef) -> list[str]:
+    """Return example mentions of a source label, cut to the width of a table."""
+    return [shorten(example.mention, _LONGEST_MENTION) for example in examples if example.label == label]
+
+
+def quoted(text: str) -> str:
+    """Return a text as Python writes it, in double quotes where it holds none."""
+    written = repr(text)
+    return f'"{written[1:-1]}"' if '"' not in text else written
+
+
 _LONGEST_NAME = 100
 _LONGEST_MENTION = 40
-_NEAR = 5
+#: What templates call, beside the facts.
+_FUNCTIONS: dict[str, Any] = {
+    **{
+        function.__name__: function
+        for function in (annotated_coarsely, is_merge, label_groups, large_losses, making)
+    },
+    **{function.__name__: function for function in (merged_by_meaning_alone, named_as, not_annotated)},
+    **{function.__name__: function for function in (step_setting, step_target, system_title, weakest_merges)},
+    "home": _home,
+    "large_loss": LARGE_LOSS,
+    "may_be_shared": {True: "yes", False: "no", None: "not stated"},
+}
 _TITLES = {
     "labels": "Labels",
     "evidence": "Evidence",
@@ -261,40 +258,56 @@ def dataset_card(
         text: whether the dataset is published; if not, the card holds statistics
             and no mention, and says how to make the dataset again.
     """
+    if not text:
+        report = replace(report, examples=(), dropped={})
     statistics = count_dataset(configs[MERGED])
     terms = strictest_terms(licenses_of(report.sources))
-    content = _content(report if text else replace(report, examples=(), dropped={}), mapping, statistics)
-    content["limits"] = _limits(report, mapping, statistics, terms) | {"unmeasured": _unmeasured(similarity)}
-    content |= {"sources": _source_rows(report.sources, terms), "columns": text, "citation": True}
+    present = _sections(report, mapping, statistics) | {"columns": text}
     use = "Load it" if text else "Make it from your own copies"
     values = {
-        **content,
+        **_FUNCTIONS,
         "title": _title(mapping),
-        "repo": repo_id,
         "report": report,
         "sample": sample_note(report),
-        "step_setting": step_setting,
-        "step_target": step_target,
         "mapping": mapping,
+        "mentions": partial(_mentions, report.examples),
+        "statistics": statistics,
+        "sources": report.sources,
+        "names": {source.name for source in report.sources},
         "terms": terms,
         "whole": "the dataset" if text else "the dataset made from this recipe",
-        "configs": list(configs),
+        "configs": configs,
         "text": text,
-        "sections": {"use": use, **{key: title for key, title in _TITLES.items() if content[key]}},
-        "applied": not report.steps,
+        "sections": {"use": use, **{key: title for key, title in _TITLES.items() if present[key]}},
         "typed": mapping.method == "equivalence" and bool(report.steps),
-        "splits": _split_rows(statistics),
+        "compared": any(entry.compared_with is not None for entry in mapping.entries),
+        "scores": main_scores(report),
+        "unmeasured": _unmeasured(similarity),
         "calls": _calls(repo_id, report, configs),
-        "large_loss": LARGE_LOSS,
         "flow": {"file": FLOW_PICTURE, "said": describe_flow(mapping)},
         "before": own_tagger(report),
     }
     entries = data_entries(configs) if text else _recipe_entries(configs[MERGED])
-    return _card(
-        DatasetCard,
-        _metadata(report, mapping, statistics, terms, entries),
-        render("dataset.md.jinja", values),
-    )
+    data = _metadata(report, mapping, statistics, terms, entries)
+    return _card(DatasetCard, data, render("dataset.md.jinja", values))
+
+
+def _sections(report: MergeReport, mapping: LabelMapping, statistics: Statistics) -> dict[str, bool]:
+    """Return which sections of a dataset's card have something to say."""
+    reading = any(source.dropped or source.repairs or source.notes for source in report.sources)
+    return {
+        "labels": bool(mapping.unified_labels),
+        "evidence": bool(mapping.entries),
+        "near": bool(report.near),
+        "scores": main_scores(report) is not None,
+        "statistics": bool(statistics.sentences),
+        "pseudo": report.pseudo_labels is not None,
+        "left_out": bool(reading or mapping.members(None) or report.leakage or report.dropped),
+        "limits": True,
+        "making": bool(making(report)),
+        "sources": bool(report.sources),
+        "citation": True,
+    }
 
 
 def _card(kind: type[Card], data: CardData, body: str) -> Card:
@@ -313,160 +326,29 @@ def _metadata(
     mapping: LabelMapping,
     statistics: Statistics,
     terms: Terms,
-    entries: Mapping[str, Any],
+    entries: dict[str, Any],
 ) -> DatasetCardData:
-    sources = report.sources
     pseudo = statistics.count(origin=PSEUDO) > 0
     tags = ["esnera", "named-entity-recognition", "label-alignment", "dataset-merging", "esnera-hf"]
     tags += ["pseudo-labels"] * pseudo + ["recipe"] * ("dataset_info" not in entries)
     return DatasetCardData(
         pretty_name=_title(mapping),
-        language=languages(sources) or None,
-        multilinguality=multilinguality(sources) or None,
+        license=terms.id,
+        license_name=terms.name or None,
+        language=languages(report.sources) or None,
+        multilinguality=multilinguality(report.sources) or None,
         annotations_creators=["found"] + ["machine-generated"] * pseudo,
         size_categories=[size_category(statistics.sentences.total())],
-        source_datasets=source_datasets(sources),
+        source_datasets=source_datasets(report.sources),
         task_categories=["token-classification"],
         task_ids=["named-entity-recognition"],
         tags=tags,
-        **license_entries(terms),
         **entries,
     )
 
 
 def _title(mapping: LabelMapping) -> str:
     return shorten(" + ".join(mapping.sources), _LONGEST_NAME) + ": named entities in one label schema"
-
-
-def _content(report: MergeReport, mapping: LabelMapping, statistics: Statistics) -> dict[str, Any]:
-    scores = main_scores(report)
-    evidence = _evidence(mapping, report.examples)
-    left_out = {
-        "rows": list(_left_out_rows(report.sources)),
-        "notes": [(source.name, note) for source in report.sources for note in source.notes],
-        "labels": [row for row in evidence if row["entry"].unified is None],
-        "leaks": report.leakage,
-        "examples": report.dropped,
-    }
-    return {
-        "labels": _merged_labels(mapping, statistics),
-        "evidence": evidence,
-        "compared": any(row["entry"].compared_with is not None for row in evidence),
-        "near": [
-            (pair, _mentions(report.examples, pair.one), _mentions(report.examples, pair.other))
-            for pair in report.near[:_NEAR]
-        ],
-        "scores": scores and {"split": scores.split, "rows": _score_rows(scores)},
-        "systems": _system_rows(report),
-        "own": report.taggers,
-        "statistics": _statistics(statistics, mapping),
-        "pseudo": _pseudo(report, mapping, statistics),
-        "left_out": left_out if any(left_out.values()) else None,
-        "making": making(report),
-        "steps": report.steps,
-    }
-
-
-def _merged_labels(mapping: LabelMapping, statistics: Statistics) -> list[dict[str, Any]]:
-    """Return a row per unified label, parts after their wholes: its source labels and its entities by origin."""
-    return [
-        {
-            "name": label,
-            "parent": mapping.parents.get(label),
-            "members": [str(ref) for ref in mapping.members(label)],
-            "gold": statistics.count(label=label, origin=GOLD),
-            "pseudo": statistics.count(label=label, origin=PSEUDO),
-        }
-        for label in mapping.tree.order
-    ]
-
-
-def _evidence(mapping: LabelMapping, examples: Sequence[Example]) -> list[dict[str, Any]]:
-    return [
-        {
-            "entry": entry,
-            "merged": is_merge(mapping, entry),
-            "examples": _mentions(examples, entry.label),
-        }
-        for _, entries in label_groups(mapping)
-        for entry in entries
-    ]
-
-
-def _mentions(examples: Iterable[Example], label: LabelRef) -> list[str]:
-    """Return example mentions of a source label, cut to the width of a table."""
-    return [shorten(example.mention, _LONGEST_MENTION) for example in examples if example.label == label]
-
-
-def _score_rows(table: ScoreTable) -> list[tuple[str | None, Any]]:
-    """Return the scores by source, and under ``None`` those over all of them if there are several."""
-    rows: list[tuple[str | None, Any]] = [(name, found.micro) for name, found in table.scores.sources.items()]
-    return rows + [(None, table.scores.pooled)] * (len(rows) > 1)
-
-
-def _system_rows(report: MergeReport) -> list[tuple[str, Any]]:
-    """Return the taggers scored on test; none if there is nothing to compare."""
-    rows = [
-        (system_title(name, system.partial_likelihood), system) for name, system in report.systems.items()
-    ]
-    return rows if len(rows) > 1 else []
-
-
-def _left_out_rows(sources: Sequence[SourceSummary]) -> Iterator[tuple[str, str, int, str]]:
-    for source in sources:
-        yield from ((source.name, kind, count, "left out") for kind, count in source.dropped.items())
-        yield from ((source.name, kind, count, "repaired") for kind, count in source.repairs.items())
-
-
-_MAY = {True: "yes", False: "no", None: "not stated"}
-
-
-def _source_rows(sources: Sequence[SourceSummary], terms: Terms) -> list[dict[str, Any]]:
-    """Return a row per source: its terms, where it comes from, and what ``apply`` is to be given for it."""
-    rows = []
-    for source in sources:
-        license, hub_id = terms.by_source.get(source.name), source.provenance.hub_id
-        on_hub = f"https://huggingface.co/datasets/{hub_id}" if hub_id else ""
-        rows.append(
-            {
-                "name": source.name,
-                "language": source.language,
-                "license": "unknown" if license is None else license.name,
-                "clause": "" if license is None else license.clause,
-                "may": _MAY[None if license is None else license.text_may_be_shared],
-                "home": source.provenance.homepage or on_hub,
-                "named_as": named_as(source),
-                "citation": source.provenance.citation,
-            }
-        )
-    return rows
-
-
-def named_as(source: SourceSummary) -> str:
-    """Return what :func:`esnera_hf.apply` is to be given for a source."""
-    known, hub_id = find_named(source.name), source.provenance.hub_id
-    if known is not None and known.hub_id and hub_id in ("", known.hub_id):
-        return source.name
-    return f"{source.name}={hub_id or 'PATH'}"
-
-
-def quoted(text: str) -> str:
-    """Return a text as Python writes it, in double quotes where it holds none."""
-    written = repr(text)
-    return f'"{written[1:-1]}"' if '"' not in text else written
-
-
-def _split_rows(statistics: Statistics) -> list[dict[str, Any]]:
-    return [
-        {
-            "name": split,
-            "sentences": sum(n for (part, _), n in statistics.sentences.items() if part == split),
-            "tokens": sum(n for (part, _), n in statistics.tokens.items() if part == split),
-            "entities": statistics.count(split=split),
-            "pseudo": statistics.count(split=split, origin=PSEUDO),
-        }
-        for split in statistics.splits
-    ]
 
 
 def _calls(repo_id: str, report: MergeReport, configs: Mapping[str, DatasetDict]) -> dict[str, str]:
@@ -499,74 +381,46 @@ def _given_again(source: SourceSummary, reading: ReadingOptions | None) -> str:
     return f"esnera_hf.load_source({name}, options={python_of(reading)})"
 
 
-def _statistics(statistics: Statistics, mapping: LabelMapping) -> dict[str, Any]:
-    found = {(label, source) for _, source, label, _ in statistics.entities}
-    labels = sorted(found, key=lambda pair: (mapping.unified_labels.index(pair[0]), pair[1]))
-    return {
-        "sources": [
-            {
-                "name": source,
-                "sentences": [statistics.sentences[split, source] for split in statistics.splits],
-                "entities": statistics.count(source=source),
-            }
-            for source in statistics.sources
-        ],
-        "labels": [
-            {
-                "label": label,
-                "source": source,
-                "gold": [statistics.entities[split, source, label, GOLD] for split in statistics.splits],
-                "pseudo": statistics.count(source=source, label=label, origin=PSEUDO),
-            }
-            for label, source in labels
-        ],
-    }
-
-
-def _pseudo(report: MergeReport, mapping: LabelMapping, statistics: Statistics) -> dict[str, Any] | None:
-    found = report.pseudo_labels
-    if found is None:
-        return None
-    rows = []
-    for label in mapping.unified_labels:
-        gold = statistics.count(split="train", label=label, origin=GOLD)
-        added = statistics.count(split="train", label=label, origin=PSEUDO)
-        if added:
-            rows.append({"label": label, "gold": gold, "pseudo": added, "share": added / (gold + added)})
-    return {"threshold": found.threshold, "rejected": found.rejected, "labels": rows}
-
-
-def _limits(
-    report: MergeReport, mapping: LabelMapping, statistics: Statistics, terms: Terms
-) -> dict[str, Any]:
-    scores = main_scores(report)
-    names = {source.name for source in report.sources}
-    train = statistics.count(split="train")
-    pseudo = statistics.count(split="train", origin=PSEUDO)
-    return {
-        "pseudo": pseudo,
-        "share": pseudo / train if train else 0.0,
-        "not_annotated": not_annotated(mapping, names),
-        "coarsely": annotated_coarsely(mapping, names),
-        "losses": large_losses(scores, mapping),
-        "split": scores and scores.split,
-        "weakest": weakest_merges(mapping),
-        "meaning_alone": merged_by_meaning_alone(mapping),
-        "own_leaks": sum(leak.sentences for leak in report.leakage if not leak.left_out),
-        "unshared": [
-            name for name, license in terms.by_source.items() if license.text_may_be_shared is not True
-        ],
-    }
-
-
-def _unmeasured(matrix: SimilarityMatrix | None) -> dict[str, int] | None:
-    """Count the pairs of labels of different sources, and those that no tagger says anything of."""
+def _unmeasured(matrix: SimilarityMatrix | None) -> tuple[int, int]:
+    """Return how many pairs of labels of different sources there are, and of how many no tagger says anything."""
     if matrix is None:
-        return None
+        return 0, 0
     owners = [label.source for label in matrix.labels]
     pairs = [(i, j) for j in range(len(owners)) for i in range(j) if owners[i] != owners[j]]
-    unknown = sum(not matrix.predicted[i, j] and not matrix.predicted[j, i] for i, j in pairs)
-    return {"pairs": len(pairs), "unknown": int(unknown)} if unknown else None
+    return len(pairs), sum(not matrix.predicted[i, j] and not matrix.predicted[j, i] for i, j in pairs)
+
+
+@dataclass(frozen=True)
+class ModelCardFacts:
+    """What the card of a tagger is made from.
+
+    Attributes:
+        repo_id: ``owner/name``.
+        tagger_labels: the labels it predicts.
+        base_encoder: Hub id of the encoder, ``""`` if it was a local folder.
+        report: of the alignment, ``None`` for a tagger of a single source.
+        mapping: what its labels merge, likewise.
+        terms: the license of the training data and why.
+        record: how training went: ``validation`` (scores), ``history``,
+            ``arguments``; empty where it is not known.
+        dataset_repo: Hub id of the merged dataset, if it is published.
+        sources: summaries of the sources, where there is no report.
+    """
+
+    repo_id: str
+    tagger_labels: Sequence[str]
+    base_encoder: str
+    report: MergeReport | None
+    mapping: LabelMapping | None
+    terms: Terms
+    record: Mapping[str, Any]
+    dataset_repo: str = ""
+    sources: Sequence[SourceSummary] = ()
+
+    @property
+    def summaries(self) -> Sequence[SourceSummary]:
+        """Summaries of the sources it was trained on."""
+        return self.sources or (self.report.sources if self.report else ())
 
 
 _MODEL_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?", re.ASCII)
@@ -591,8 +445,9 @@ def model_card(facts: ModelCardFacts) -> ModelCard:
     merged = [facts.dataset_repo] if is_repository(facts.dataset_repo) else []
     results = evaluation(_results(facts))
     data = ModelCardData(
-        # Nothing is known of the terms of what is not known.
-        **(license_entries(facts.terms) if facts.summaries else {}),
+        # Of a tagger of unknown sources no terms are known.
+        license=facts.terms.id if facts.summaries else None,
+        license_name=(facts.terms.name or None) if facts.summaries else None,
         language=languages(facts.summaries) or None,
         library_name="transformers",
         pipeline_tag="token-classification",
@@ -641,42 +496,43 @@ def _tested(facts: ModelCardFacts) -> Scores | None:
 
 
 def _values_model(facts: ModelCardFacts) -> dict[str, Any]:
-    labels = _label_rows(facts)
-    scores = _test_scores(facts)
-    validation, test = facts.record.get("validation"), _tested(facts)
-    training = {
-        "arguments": list(dict(facts.record.get("arguments") or {}).items()),
-        "history": list(facts.record.get("history") or []),
-        "making": [] if facts.report is None else making(facts.report),
-    }
-    content = {
-        "labels": labels,
-        "scores": None if scores is None else {"rows": _score_rows(scores), "labels": _label_scores(scores)},
-        "by_label": tested.by_label if (tested := test or validation) else {},
-        "training": training if any(training.values()) else None,
-        "limits": _limits_model(facts, scores),
-        "sources": _source_rows(facts.summaries, facts.terms),
+    report, mapping, record = facts.report, facts.mapping, facts.record
+    labels, scores = _label_rows(facts), _test_scores(facts)
+    validation, test = record.get("validation"), _tested(facts)
+    settings = [] if report is None else making(report)
+    present = {
+        "labels": bool(labels),
+        "scores": scores or test or validation,
+        "training": record.get("arguments") or record.get("history") or settings,
+        "limits": True,
+        "sources": facts.summaries,
         "citation": True,
     }
-    present = {**content, "scores": scores or test or validation}
     return {
-        **content,
-        "name": _name(facts),
+        **_FUNCTIONS,
         "facts": facts,
+        "name": _name(facts),
+        "labels": labels,
+        "scores": scores,
         "validation": validation,
         "test": test,
+        "by_label": tested.by_label if (tested := test or validation) else {},
+        "settings": settings,
+        "mapping": mapping,
+        "pseudo": None if report is None else report.pseudo_labels,
+        "names": {source.name for source in facts.summaries},
         "examples": any(row["examples"] for row in labels),
         "parts": any(row["parent"] for row in labels),
-        "merges": facts.mapping is not None and len(facts.mapping.sources) > 1,
+        "merges": mapping is not None and len(mapping.sources) > 1,
         "base": facts.base_encoder if _MODEL_ID.fullmatch(facts.base_encoder) else "",
         "dataset": facts.dataset_repo if is_repository(facts.dataset_repo) else "",
         "sections": {"use": "Use", **{key: title for key, title in _TITLES_MODEL.items() if present[key]}},
         "calls": _calls_model(quoted(facts.repo_id)),
+        "sources": facts.summaries,
         "terms": facts.terms,
         "whole": "the training data",
-        "large_loss": LARGE_LOSS,
-        "before": "" if facts.report is None else own_tagger(facts.report),
-        "sample": "" if facts.report is None else sample_note(facts.report),
+        "before": "" if report is None else own_tagger(report),
+        "sample": "" if report is None else sample_note(report),
     }
 
 
@@ -721,27 +577,3 @@ def _label_rows(facts: ModelCardFacts) -> list[dict[str, Any]]:
             }
         )
     return rows
-
-
-def _label_scores(table: ScoreTable) -> list[tuple[str, str, Any]]:
-    """Return source, label and scores of the labels that are annotated on the split."""
-    return [
-        (source, label, comparison)
-        for source, found in table.scores.sources.items()
-        for label, comparison in found.by_label.items()
-        if comparison.support
-    ]
-
-
-def _limits_model(facts: ModelCardFacts, scores: ScoreTable | None) -> dict[str, Any]:
-    report, mapping = facts.report, facts.mapping
-    names = {source.name for source in facts.summaries}
-    pseudo = None if report is None else report.pseudo_labels
-    tested = scores is not None or bool(_tested(facts))
-    return {
-        "pseudo": None if not pseudo or not pseudo.total else pseudo,
-        "not_annotated": [] if mapping is None else not_annotated(mapping, names),
-        "losses": large_losses(scores, mapping),
-        "unmeasured": not tested and not facts.record.get("validation"),
-        "validation_only": not tested and bool(facts.record.get("validation")),
-    }

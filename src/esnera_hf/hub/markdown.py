@@ -127,6 +127,7 @@ def _environment() -> jinja2.Environment:
         "picture": picture,
         "contents": contents,
         "count": lambda value: f"{value:,}",
+        "of": lambda counts, split: sum(count for (part, _), count in counts.items() if part == split),
         "figure": figure,
         "interval": interval,
         "agreement": agreement,
