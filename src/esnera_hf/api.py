@@ -328,7 +328,7 @@ def _labels(sources: Sequence[NerSource]) -> list[Any]:
 
 def _origins(sources: Sequence[NerSource]) -> tuple[tuple[str, ...], tuple[ReadingOptions, ...]]:
     """Return what the sources were loaded from, in the order of their names, and how they were read."""
-    reading = tuple(ReadingOptions(**source.reading_options) for source in sources)
+    reading = tuple(source.reading_options for source in sources)
     names = tuple(source.origin or source.name for source in sources)
     return names, reading if any(options != ReadingOptions() for options in reading) else ()
 

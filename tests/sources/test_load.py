@@ -401,4 +401,4 @@ def test_a_source_can_be_cut_to_a_sample(tmp_path):
     )
     whole = load_source(path, max_samples=100)
     assert (whole.max_samples, whole.origin) == (None, str(path))
-    assert whole.summary.to_dict()["max_samples"] is None
+    assert whole.summary.max_samples is None

@@ -183,8 +183,7 @@ class _Reading:
         """Return a digest of everything that decides the rows of a split."""
         if origin is None:
             return None
-        terms, options = self._terms, sorted(self._options.chosen().items())
-        identity = (origin, split, terms.name, terms.language, options, _code_digest())
+        identity = (origin, split, self._terms.name, self._terms.language, self._options, _code_digest())
         return hashlib.sha256(repr(identity).encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
     @cached_property

@@ -85,9 +85,7 @@ def load_source(
         named, _, text = text.partition("=")
         name = name or named
     loaded = _load(text, name, options)
-    return replace(
-        loaded, origin=text if name is None else f"{name}={text}", reading_options=options.chosen()
-    )
+    return replace(loaded, origin=text if name is None else f"{name}={text}", reading_options=options)
 
 
 def source_name(text: str) -> str:

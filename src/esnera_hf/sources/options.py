@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass
 
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.tagging import SCHEMES, Scheme
@@ -61,11 +60,3 @@ class ReadingOptions:
             raise ConfigurationError(
                 f"language={self.language!r}: expected a BCP 47 code, such as 'en' or 'zh-Hant'."
             )
-
-    def chosen(self) -> dict[str, Any]:
-        """Return the options that are not as they are by default."""
-        return {
-            option.name: getattr(self, option.name)
-            for option in fields(self)
-            if getattr(self, option.name) != option.default
-        }

@@ -17,6 +17,7 @@ from datasets import DatasetDict, Features, List, Value
 from esnera_hf._internal.arrow import count_labels, count_sentences_and_tokens, text_digests
 from esnera_hf._internal.checks import is_count
 from esnera_hf.errors import ConfigurationError
+from esnera_hf.sources.options import ReadingOptions
 from esnera_hf.tagging import Entity, LabelRef, entities_from_tags
 
 
@@ -233,7 +234,7 @@ class NerSource:
         max_samples: sentences a split that it was cut to; ``None`` where it is whole.
         origin: name, path or Hub id it was loaded from, as ``load_source`` takes it;
             ``""`` for data in memory.
-        reading_options: the reading options that are not the default, by name.
+        reading_options: how it was read.
     """
 
     name: str
@@ -247,7 +248,7 @@ class NerSource:
     vocabulary: tuple[str, ...] = ()
     max_samples: int | None = None
     origin: str = field(default="", compare=False)
-    reading_options: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    reading_options: ReadingOptions = field(default_factory=ReadingOptions, compare=False)
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{split} {len(rows):,}" for split, rows in self.dataset.items())
