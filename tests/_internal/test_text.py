@@ -12,6 +12,7 @@ from esnera_hf._internal.text import (
     join_tokens,
     pad,
     shorten,
+    text_and_offsets,
 )
 
 
@@ -74,3 +75,12 @@ def test_shortened_text_can_be_printed() -> None:
     assert shorten("abcd", 4) == "abcd"
     assert shorten("abcde", 4) == "abc…"
     assert shorten("a\x1b[2J\n北", 10) == "a\ufffd[2J\ufffd北"
+
+
+def test_text_and_offsets() -> None:
+    assert text_and_offsets(["a", "b", "北", "京", "c"]) == (
+        "a b北京c",
+        [(0, 1), (2, 3), (3, 4), (4, 5), (5, 6)],
+    )
+    assert text_and_offsets(["a", "", "b"]) == ("a b", [(0, 1), (1, 1), (2, 3)])
+    assert text_and_offsets(["i", "P"], "") == ("iP", [(0, 1), (1, 2)])

@@ -30,7 +30,6 @@ from esnera_hf.merging.export import (
     count_pseudo_labels,
     export,
     exported_sentences,
-    text_and_offsets,
 )
 from esnera_hf.merging.label_levels import view
 from esnera_hf.merging.merge import merge_sources
@@ -199,9 +198,10 @@ class TestPseudoLabels:
         splits = {split: [row("anna/B-per in oslo/B-place")] for split in SPLITS}
         pseudo = PseudoLabels(0.9, {"beta": {"beta-train-0": [Entity(1, 2, "per", 0.95)]}})
         result = make_result()
-        merged = merge_sources([make_source("beta", splits)], result.mapping.restricted(["beta"]), (), pseudo)
         mapping = result.mapping.restricted(["beta"])
-        replace(result, dataset=merged, mapping=mapping, similarity=None).save(tmp_path / "saved")
+        merged = merge_sources([make_source("beta", splits)], mapping, (), pseudo)
+        report = replace(result.report, mapping_fingerprint=mapping.fingerprint)
+        replace(result, dataset=merged, mapping=mapping, report=report).save(tmp_path / "saved")
         arguments = ["export", str(tmp_path / "saved"), "--output"]
         assert main([*arguments, str(tmp_path / "all")]) == 0
         assert capsys.readouterr().err == ("1 of 7 entities are pseudo-labels; --gold-only leaves them out\n")
@@ -303,15 +303,6 @@ class TestRefusals:
         with pytest.raises(SourceError, match="expected a merged dataset, columns missing: id"):
             export(data, tmp_path / "out")
         assert list(tmp_path.iterdir()) == []
-
-
-def test_text_and_offsets() -> None:
-    assert text_and_offsets(["a", "b", "北", "京", "c"]) == (
-        "a b北京c",
-        [(0, 1), (2, 3), (3, 4), (4, 5), (5, 6)],
-    )
-    assert text_and_offsets(["a", "", "b"]) == ("a b", [(0, 1), (1, 1), (2, 3)])
-    assert text_and_offsets(["i", "P"], "") == ("iP", [(0, 1), (1, 2)])
 
 
 @pytest.mark.parametrize("form", EXPORT_FORMATS)

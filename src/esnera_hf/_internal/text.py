@@ -17,14 +17,30 @@ def join_tokens(tokens: Sequence[str]) -> str:
     Tokens that are all single characters are those of a corpus cut into
     characters: they are joined as they are.
     """
-    if all(len(token) <= 1 for token in tokens):
-        return "".join(tokens)
-    text = ""
+    return text_and_offsets(tokens, "" if all(len(token) <= 1 for token in tokens) else " ")[0]
+
+
+def text_and_offsets(tokens: Sequence[str], separator: str = " ") -> tuple[str, list[tuple[int, int]]]:
+    """Join tokens into a text and say where in it each of them begins and ends.
+
+    Args:
+        tokens: the tokens.
+        separator: stands between tokens, but not beside characters of a script
+            written without spaces.
+    """
+    parts: list[str] = []
+    offsets: list[tuple[int, int]] = []
+    end = 0
+    last = ""
     for token in tokens:
-        if text and token and not (is_unspaced(text[-1]) or is_unspaced(token[0])):
-            text += " "
-        text += token
-    return text
+        if last and token and not (is_unspaced(last) or is_unspaced(token[0])):
+            parts.append(separator)
+            end += len(separator)
+        offsets.append((end, end + len(token)))
+        end += len(token)
+        parts.append(token)
+        last = token[-1:] or last
+    return "".join(parts), offsets
 
 
 def display_width(text: str) -> int:
