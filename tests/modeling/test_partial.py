@@ -176,26 +176,6 @@ def test_a_ragged_batch_is_its_rows(noise: float) -> None:
         assert (gradient[index, len(gold.split()) :] == 0).all()
 
 
-def test_a_whole_annotation_has_the_ordinary_likelihood() -> None:
-    crf = random_crf(4)
-    rows = [("all", "O B-W I-W O"), ("all", "B-P B-P I-P B-Q"), ("all", "B-Q")]
-    torch.manual_seed(5)
-    emissions = torch.randn(3, 4, len(TAGS)) * 5
-    _, labels, mask = batch_of(rows, AllowedTags(TAGS, CANDIDATES))
-    ordinary = -crf(emissions, labels, mask, reduction="none")
-    torch.testing.assert_close(partial_loss(crf, emissions, rows, 0.0), ordinary, atol=1e-5, rtol=1e-6)
-
-
-def test_no_annotation_says_nothing() -> None:
-    crf = random_crf(6)
-    emissions = torch.randn(2, 5, len(TAGS), requires_grad=True)
-    loss = partial_loss(crf, emissions, [("nothing", "O O O O O"), ("nothing", "O O")], 0.0)
-    assert loss.tolist() == [0.0, 0.0]
-    loss.sum().backward()
-    assert emissions.grad is not None
-    assert (emissions.grad.abs() < 1e-6).all()
-
-
 def test_a_mask_of_allowed_tags_and_large_scores() -> None:
     """A position with one allowed tag, in a long row of scores far apart, leaves all gradients finite."""
     crf = random_crf(7)
@@ -228,39 +208,27 @@ def test_a_candidate_without_tags_is_refused() -> None:
         AllowedTags(TAGS, {"one": AllowedLabels({"W": ("W",)}, ("X",))})
 
 
-class TestTagger:
-    """The loss of a tagger that is trained so."""
-
-    LABELS = torch.tensor([[1, 2, 0, 0], [0, 5, -100, -100]])
-    POSITIONS = torch.tensor([[1, 2, 3, 4], [1, 2, -1, -1]])
-    INPUTS = torch.tensor([[2, 5, 6, 7, 8, 3], [2, 5, 6, 3, 0, 0]])
-
-    def loss(self, source: str) -> float:
-        tagger = small_tagger()
-        tagger.allowed_tags = AllowedTags(TAGS, CANDIDATES)
-        candidates = torch.full((2,), tagger.allowed_tags.sources[source])
-        loss = tagger(self.INPUTS, (self.INPUTS > 0).long(), self.POSITIONS, self.LABELS, candidates).loss
+def test_a_tagger_is_trained_on_it() -> None:
+    """Its loss is the ordinary one where all is annotated; what is trained is a plain tagger with the same weights."""
+    labels = torch.tensor([[1, 2, 0, 0], [0, 5, -100, -100]])
+    positions = torch.tensor([[1, 2, 3, 4], [1, 2, -1, -1]])
+    pieces = torch.tensor([[2, 5, 6, 7, 8, 3], [2, 5, 6, 3, 0, 0]])
+    tagger = small_tagger()
+    tagger.allowed_tags = AllowedTags(TAGS, CANDIDATES)
+    losses = {}
+    for source in ("all", "nothing", None):
+        index = None if source is None else torch.full((2,), tagger.allowed_tags.sources[source])
+        loss = tagger(pieces, (pieces > 0).long(), positions, labels, index).loss
         loss.backward()
-        assert all(torch.isfinite(p.grad).all() for p in tagger.head_parameters())
-        return float(loss.item())
-
-    def ordinary(self) -> float:
-        tagger = small_tagger()
-        return float(tagger(self.INPUTS, (self.INPUTS > 0).long(), self.POSITIONS, self.LABELS).loss.item())
-
-    def test_whole_annotation(self) -> None:
-        assert self.loss("all") == pytest.approx(self.ordinary(), abs=1e-5)
-        assert self.loss("nothing") < self.ordinary() - 0.1
-
-    def test_without_candidates_it_is_a_crf_tagger(self) -> None:
-        tagger = small_tagger()
-        loss = tagger(self.INPUTS, (self.INPUTS > 0).long(), self.POSITIONS, self.LABELS).loss
-        trained = tagger.trained()
-        assert type(trained) is CrfTagger
-        again = trained.eval()(self.INPUTS, (self.INPUTS > 0).long(), self.POSITIONS, self.LABELS).loss
-        assert again.item() == loss.item()
-        for name, weights in tagger.state_dict().items():
-            assert trained.state_dict()[name].data_ptr() == weights.data_ptr(), name
+        losses[source] = loss.item()
+    assert all(torch.isfinite(p.grad).all() for p in tagger.head_parameters())
+    assert losses["all"] == pytest.approx(losses[None], abs=1e-5)
+    assert losses["nothing"] < losses[None] - 0.1
+    trained = tagger.trained()
+    assert type(trained) is CrfTagger
+    assert trained.eval()(pieces, (pieces > 0).long(), positions, labels).loss.item() == losses[None]
+    for name, weights in tagger.state_dict().items():
+        assert trained.state_dict()[name].data_ptr() == weights.data_ptr(), name
 
 
 def small_tagger() -> PartialTagger:

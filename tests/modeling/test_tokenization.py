@@ -63,12 +63,6 @@ def kept_words(words: list[str]) -> list[int]:
     return [index for index, word in enumerate(words) if PIECES[word]]
 
 
-def test_the_words_of_these_tests_cover_the_cases() -> None:
-    assert [len(PIECES[word]) for word in ("a", "paris", "xyz", "abcdefgh", "中国")] == [1, 1, 3, 8, 2]
-    assert PIECES["☃"] == [TOKENIZER.unk_token_id]
-    assert [PIECES[word] for word in (VANISHING, "\x07", "", " ")] == [[], [], [], []]
-
-
 @given(sentences=st.lists(annotated(), max_size=4), length=st.integers(3, 12), known=st.booleans())
 def test_windows_hold_every_word_once_and_never_exceed_the_limit(
     sentences: list[tuple[list[str], list[Entity]]], length: int, known: bool
@@ -298,26 +292,6 @@ def test_words_have_the_pieces_that_their_whole_sentence_gives_them(
             )
         }
         assert found == {word: pieces[: length - 2] for word, pieces in expected.items()}
-
-
-def test_a_tokenizer_is_asked_once_for_a_word_until_too_many_are_known(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    words = WordTokenizer(TOKENIZER, 10)
-    asked: list[list[str]] = []
-
-    def tokenizer(sentences: list[list[str]], **options: Any) -> Any:
-        asked.append(sorted(word for sentence in sentences for word in sentence))
-        return TOKENIZER(sentences, **options)
-
-    monkeypatch.setattr(words, "tokenizer", tokenizer)
-    first = words.windows([["a", "xyz", "a"], ["xyz"]])
-    assert words.windows([["a", "xyz", "a"], ["xyz"]]) == first
-    words.windows([["a", "paris"]])
-    assert asked == [["a", "xyz"], ["paris"]]
-    monkeypatch.setattr("esnera_hf.modeling.hub_code.windows._MOST_WORDS", 2)
-    assert words.windows([["a", "xyz", "a"], ["xyz"]]) == first
-    assert asked[2:] == [["a", "xyz"]]
 
 
 @given(sentences=st.lists(st.lists(st.sampled_from(["a", VANISHING, "xyz"]), max_size=12), max_size=5))
