@@ -192,68 +192,67 @@ def test_the_package_pytorch_crf_has_a_module_named_torchcrf(
         spec.loader.exec_module(importlib.util.module_from_spec(spec))
 
 
-class TestFromTheHub:
-    @pytest.fixture
-    def cached(self, saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        put_into_cache(saved, tmp_path / "hub", "v1")
-        for name in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
-            monkeypatch.setattr(f"huggingface_hub.constants.{name}", str(tmp_path / "hub"), raising=False)
+def test_from_the_hub(
+    tagger: Tagger, saved: Path, sentences: list[list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All files are of the commit that a revision stands for."""
+    put_into_cache(saved, tmp_path / "hub", "v1")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    loaded = Tagger.from_pretrained(REPO, revision="v1")
+    assert list(loaded.predict(sentences)) == list(tagger.predict(sentences))
+    assert Tagger.from_pretrained(REPO, revision=COMMIT).pipeline()("anna met")[0]["word"] == "anna"
+    with pytest.raises(EncoderError, match=f"'{REPO}' holds no tagger that can be loaded: it is neither a"):
+        Tagger.from_pretrained(REPO)
+    with pytest.raises(EncoderError, match="cannot be loaded: it is neither a"):
+        resolved_commit(REPO)
+    (tmp_path / "hub" / f"models--{REPO.replace('/', '--')}" / "refs" / "main").write_text(COMMIT)
+    assert resolved_commit(REPO) == COMMIT
+    assert resolved_commit(str(saved)) == ""
 
-    @pytest.mark.usefixtures("cached")
-    def test_a_revision_is_one_commit(self, tagger: Tagger, sentences: list[list[str]]) -> None:
-        loaded = Tagger.from_pretrained(REPO, revision="v1")
-        assert list(loaded.predict(sentences)) == list(tagger.predict(sentences))
-        assert Tagger.from_pretrained(REPO, revision=COMMIT).pipeline()("anna met")[0]["word"] == "anna"
 
-    @pytest.mark.usefixtures("cached")
-    def test_a_revision_that_is_not_there(self) -> None:
-        with pytest.raises(
-            EncoderError, match=f"'{REPO}' holds no tagger that can be loaded: it is neither a"
-        ):
-            Tagger.from_pretrained(REPO)
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("someone/nothing", "it is neither a folder nor in the cache, and HF_HUB_OFFLINE forbids"),
+        ("a/b/c", "there is no such folder"),
+        ("/nothing", "there is no such folder"),
+        ("..", "it is a model of type None"),
+        ("no name!", "Repo id must use"),
+    ],
+)
+def test_an_error_is_one_line_that_says_what_to_do(name: str, reason: str) -> None:
+    with pytest.raises(EncoderError) as error:
+        Tagger.from_pretrained(name)
+    assert str(error.value).startswith(f"{name!r} holds no tagger that can be loaded: {reason}")
+    assert str(error.value).endswith("run the same command again.")
+    assert "\n" not in str(error.value)
 
-    def test_a_commit_of_an_encoder(self, encoder_folder: Path, tmp_path: Path, monkeypatch: Any) -> None:
-        put_into_cache(encoder_folder, tmp_path / "hub")
-        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
-        assert resolved_commit(REPO) == COMMIT
-        assert resolved_commit(str(encoder_folder)) == ""
 
-    @pytest.mark.parametrize("name", ["someone/nothing", "a/b/c", "./nothing", "/nothing", "..", "no name!"])
-    def test_an_error_is_one_line_that_says_what_to_do(self, name: str) -> None:
-        with pytest.raises(EncoderError) as error:
-            Tagger.from_pretrained(name)
-        assert "\n" not in str(error.value)
-        assert str(error.value).startswith(f"{name!r} holds no tagger that can be loaded: ")
-        assert str(error.value).endswith("run the same command again.")
-        told = {"someone/nothing": "HF_HUB_OFFLINE", "/nothing": "there is no such folder"}
-        assert told.get(name, "") in str(error.value)
-
-    @pytest.mark.parametrize(
-        ("kind", "status", "told"),
-        [
-            (RepositoryNotFoundError, 401, "no such model on the Hub that your token may see"),
-            (GatedRepoError, 403, "ask for it on its page"),
-            (RevisionNotFoundError, 404, "no such revision"),
-            (HfHubHTTPError, 401, "log in with `hf auth login`"),
-            (HfHubHTTPError, 503, r"no usable answer \(503\)"),
-            (httpx.ConnectTimeout, 0, r"no usable answer \(ConnectTimeout\)"),
-        ],
-    )
-    def test_what_the_client_raises_is_explained(
-        self, kind: Any, status: int, told: str, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+@pytest.mark.parametrize(
+    ("kind", "status", "reason"),
+    [
+        (RepositoryNotFoundError, 401, "no such model on the Hub that your token may see"),
+        (GatedRepoError, 403, "ask for it on its page"),
+        (RevisionNotFoundError, 404, "no such revision"),
+        (HfHubHTTPError, 401, "log in with `hf auth login`"),
+        (HfHubHTTPError, 503, r"no usable answer \(503\)"),
+        (httpx.ConnectTimeout, 0, r"no usable answer \(ConnectTimeout\)"),
+    ],
+)
+def test_what_the_client_raises_is_explained(
+    kind: Any, status: int, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*args: Any, **kwargs: Any) -> None:
+        if not status:
+            raise kind("slow")
         request = httpx.Request("GET", "https://hub.test/someone/nothing")
+        cause = kind("long\nstory", response=httpx.Response(status, request=request))
+        raise OSError("first line\nsecond line") from cause
 
-        def fail(*args: Any, **kwargs: Any) -> None:
-            if not status:
-                raise kind("slow")
-            cause = kind("long\nstory", response=httpx.Response(status, request=request))
-            raise OSError("first line\nsecond line") from cause
-
-        monkeypatch.setattr("esnera_hf.modeling.encoders.cached_file", fail)
-        with pytest.raises(EncoderError, match=told) as error:
-            Tagger.from_pretrained("someone/nothing")
-        assert "\n" not in str(error.value)
+    monkeypatch.setattr("esnera_hf.modeling.encoders.cached_file", fail)
+    with pytest.raises(EncoderError, match=reason) as error:
+        Tagger.from_pretrained("someone/nothing")
+    assert "\n" not in str(error.value)
 
 
 class TestForeignFolders:
