@@ -10,49 +10,33 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corpora import split_of, texts_of
-from esnera_hf.sources.splits import (
-    canonical_split,
-    complete_splits,
-    cut_by_text,
-    split_of_file,
-)
+from esnera_hf.sources.splits import canonical_split, complete_splits, cut_by_text, split_of_file
 
 TEXTS = [f"text {number}" for number in range(100)]
 SPLITS = ("train", "validation", "test")
 
 
-@pytest.mark.parametrize(
-    ("name", "split"),
-    [
-        ("train", "train"),
-        ("Dev", "validation"),
-        ("VALID", "validation"),
-        ("testb", "test"),
-        ("all", None),
-        ("", None),
-    ],
-)
-def test_names(name, split):
-    assert canonical_split(name) == split
+def test_names():
+    names = {
+        "train": "train",
+        "Dev": "validation",
+        "VALID": "validation",
+        "testb": "test",
+        "all": None,
+        "": None,
+    }
+    assert {name: canonical_split(name) for name in names} == names
 
 
-@pytest.mark.parametrize(
-    ("name", "split"),
-    [
-        ("train.txt", "train"),
-        ("messages_2nd.conll.dev", "validation"),
-        ("en_ewt-ud-test.iob2", "test"),
-        ("devel.tsv", "validation"),
-        ("eng.testa", "validation"),
-        ("eng.testb", "test"),
-        ("train_v2.json", "train"),
-        ("latest.txt", None),
-        ("constraint.txt", None),
-        ("corpus", None),
-    ],
-)
-def test_file_names(name, split):
-    assert split_of_file(Path("test") / name) == split
+def test_file_names():
+    names = {
+        "train": ["train.txt", "train_v2.json"],
+        "validation": ["messages_2nd.conll.dev", "devel.tsv", "eng.testa"],
+        "test": ["en_ewt-ud-test.iob2", "eng.testb"],
+        None: ["latest.txt", "constraint.txt", "corpus"],
+    }
+    for split, files in names.items():
+        assert {split_of_file(Path("test") / file) for file in files} == {split}
 
 
 def sizes(dataset):
