@@ -7,6 +7,7 @@ import string
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -186,6 +187,9 @@ class DictionarySourceTagger:
         mentions: the label of each mention, a tuple of words.
         vectors: of the mentions of each label; by default a vector of its own for each label.
     """
+
+    seconds = 0.0
+    record: Mapping[str, Any] = {"history": [], "arguments": {}}
 
     def __init__(
         self,

@@ -35,7 +35,7 @@ def test_importing_the_package_loads_nothing_heavy_and_the_method_without_models
 
 def test_the_names_of_the_package() -> None:
     assert dir(esnera_hf) == esnera_hf.__all__
-    assert set(esnera_hf.__all__) | {"TaggerSettings"} == set(NAMES)
+    assert set(esnera_hf.__all__) == set(NAMES)
     for name in esnera_hf.__all__:
         value = getattr(esnera_hf, name)
         assert value.__name__ == name

@@ -9,10 +9,11 @@ import pytest
 
 from esnera_hf import (
     AlignSettings,
-    EvidenceSettings,
+    GreedySettings,
     MergeResult,
     align,
 )
+from esnera_hf.taggers.settings import TaggerSettings
 from esnera_hf.tagging import LabelRef
 
 ENCODER = Path(os.environ.get("ESNERA_ENCODER_DIR", "")) / "e5-zh-4l"
@@ -30,8 +31,11 @@ pytestmark = [
 def result(tmp_path_factory: pytest.TempPathFactory) -> MergeResult:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ESNERA_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
-        short = AlignSettings(EvidenceSettings(training={"num_train_epochs": 2}))
-        return align(["cluener", "weibo"], encoder=ENCODER, sentences=150, lam=0.4, tau=0.4, settings=short)
+        short = AlignSettings(
+            taggers=TaggerSettings(training={"num_train_epochs": 2}), greedy=GreedySettings(lam=0.4, tau=0.4)
+        )
+        names = ["cluener", "weibo"]
+        return align(names, encoder=ENCODER, method="greedy", max_samples=150, settings=short)
 
 
 def test_person_names_are_nearest_to_person_names(result: MergeResult) -> None:

@@ -18,7 +18,6 @@ from datasets import DatasetDict, concatenate_datasets, load_from_disk
 from builders import toy_rows, toy_source
 from esnera_hf import (
     AlignSettings,
-    EvidenceSettings,
     GreedySettings,
     LabelMapping,
     MergeResult,
@@ -36,14 +35,15 @@ from esnera_hf.cli.main import main
 from esnera_hf.errors import ConfigurationError, ReproductionError
 from esnera_hf.merging.export import export
 from esnera_hf.report.report import MergeReport
+from esnera_hf.taggers.settings import TaggerSettings
 from esnera_hf.tagging import LabelRef
 from results import without_times
 
 TRAINING = {"learning_rate": 1e-2, "head_learning_rate": 2e-2, "num_train_epochs": 3}
 SETTINGS = AlignSettings(
-    EvidenceSettings(training=TRAINING, taggers="separate"),
-    GreedySettings(lam=(0.4,), tau=(0.2,), max_f1_drop=0.9),
-    final=OutputSettings(pseudo_label_threshold=0.5, tagger=True),
+    taggers=TaggerSettings("separate", TRAINING),
+    greedy=GreedySettings(lam=(0.4,), tau=(0.2,), max_f1_drop=0.9),
+    output=OutputSettings(pseudo_label_threshold=0.5, train_merged=True),
 )
 #: What a saved result holds of times, and nothing else does.
 TIMED = ("report.json", "report.html")
@@ -59,7 +59,9 @@ class Made:
     cache: Path
 
     def again(self, *names: str) -> MergeResult:
-        return align([self.corpora / name for name in names], encoder=self.encoder, settings=SETTINGS)
+        return align(
+            [self.corpora / name for name in names], encoder=self.encoder, method="greedy", settings=SETTINGS
+        )
 
 
 @pytest.fixture(scope="module")
@@ -160,7 +162,7 @@ class TestReproduce:
         text = (made.saved / "mapping.yaml").read_text()
         mapping.write_text(text.replace("unified: firm", "unified: null"))
         corpora = [made.corpora / "alpha", made.corpora / "beta"]
-        apply(mapping, corpora, sentences=20).save(tmp_path / "applied")
+        apply(mapping, corpora, max_samples=20).save(tmp_path / "applied")
         mapping.unlink()
         result, differing = reproduce(tmp_path / "applied", corpora)
         assert differing == []
@@ -170,7 +172,7 @@ class TestReproduce:
         firm = MappedLabel(LabelRef("alpha", "firm"), None, locked=True)
         schema = SchemaSettings(locked=LabelMapping((), (firm,)))
         settings = AlignSettings(
-            SETTINGS.evidence, schema=schema, final=OutputSettings(pseudo_label_threshold=None)
+            taggers=SETTINGS.taggers, schema=schema, output=OutputSettings(pseudo_label_threshold=None)
         )
         corpora = [made.corpora / "alpha", made.corpora / "beta"]
         align(corpora, encoder=made.encoder, settings=settings).save(tmp_path / "saved")
@@ -191,28 +193,28 @@ class TestReproduce:
 
 #: What a stranger may write into a report to have it done by whoever reproduces it.
 ATTACKS: list[tuple[str, Any, str]] = [
-    ("call.settings.evidence.training.output_dir", "HOME", "output_dir cannot be set"),
-    ("call.settings.evidence.training.push_to_hub", True, "push_to_hub cannot be set"),
-    ("call.settings.evidence.training.hub_token", "hf_x", "hub_token cannot be set"),
-    ("call.settings.evidence.training.hub_model_id", "thief/model", "hub_model_id cannot be set"),
-    ("call.settings.evidence.training.report_to", "all", "report_to cannot be set"),
+    ("call.settings.taggers.training.output_dir", "HOME", "output_dir cannot be set"),
+    ("call.settings.taggers.training.push_to_hub", True, "push_to_hub cannot be set"),
+    ("call.settings.taggers.training.hub_token", "hf_x", "hub_token cannot be set"),
+    ("call.settings.taggers.training.hub_model_id", "thief/model", "hub_model_id cannot be set"),
+    ("call.settings.taggers.training.report_to", "all", "report_to cannot be set"),
     (
-        "call.settings.evidence.training.resume_from_checkpoint",
+        "call.settings.taggers.training.resume_from_checkpoint",
         "HOME",
         "resume_from_checkpoint cannot be set",
     ),
-    ("call.settings.evidence.training.deepspeed", "HOME/x.json", "deepspeed cannot be set"),
-    ("call.settings.evidence.training.save_total_limit", 1, "save_total_limit cannot be set"),
-    ("call.settings.evidence.training.num_train_epochs", "9", "num_train_epochs='9'"),
-    ("call.settings.evidence.training.num_train_epochs", float("inf"), "num_train_epochs=inf"),
-    ("call.settings.evidence.training.num_train_epochs", True, "num_train_epochs=True"),
-    ("call.settings.evidence.training.seed", 1.5, "seed=1.5"),
-    ("call.settings.evidence.training", [["output_dir", "HOME"]], "training"),
+    ("call.settings.taggers.training.deepspeed", "HOME/x.json", "deepspeed cannot be set"),
+    ("call.settings.taggers.training.save_total_limit", 1, "save_total_limit cannot be set"),
+    ("call.settings.taggers.training.num_train_epochs", "9", "num_train_epochs='9'"),
+    ("call.settings.taggers.training.num_train_epochs", float("inf"), "num_train_epochs=inf"),
+    ("call.settings.taggers.training.num_train_epochs", True, "num_train_epochs=True"),
+    ("call.settings.taggers.training.seed", 1.5, "seed=1.5"),
+    ("call.settings.taggers.training", [["output_dir", "HOME"]], "training"),
     ("call.settings.evidence.match", "regex", "evidence.match='regex'"),
     ("call.settings.evidence.color", "red", "evidence: unknown: color"),
-    ("call.settings.final.pseudo_label_threshold", "0.5", "final.pseudo_label_threshold='0.5'"),
-    ("call.settings.search.lam", "0.5", "search.lam='0.5'"),
-    ("call.settings.search", None, "search=None"),
+    ("call.settings.output.pseudo_label_threshold", "0.5", "output.pseudo_label_threshold='0.5'"),
+    ("call.settings.greedy.lam", "0.5", "greedy.lam='0.5'"),
+    ("call.settings.greedy", None, "greedy=None"),
     ("call.mood", "good", "unknown: mood"),
     ("call.function", "eval", "call.function='eval'"),
     ("call", None, "does not tell the call"),

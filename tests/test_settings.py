@@ -1,4 +1,4 @@
-"""What an alignment is made with when something, or nothing, is set."""
+"""Settings of an alignment: what goes together, and what a report holds of them."""
 
 from __future__ import annotations
 
@@ -7,86 +7,85 @@ from typing import Any
 
 import pytest
 
-from esnera_hf import (
-    AlignSettings,
-    EvidenceSettings,
-    GreedySettings,
-    LabelMapping,
-    OutputSettings,
-    SchemaSettings,
-)
+from esnera_hf._internal.checks import from_plain, to_plain
+from esnera_hf.alignment.constraints import SchemaSettings
+from esnera_hf.alignment.mapping import LabelMapping
+from esnera_hf.alignment.search import GreedySettings
 from esnera_hf.errors import ConfigurationError
+from esnera_hf.evaluation.merged_tagger import OutputSettings
+from esnera_hf.settings import AlignSettings
+from esnera_hf.similarity.evidence import EvidenceSettings
+from esnera_hf.taggers.settings import TaggerSettings
+
+
+def test_the_seed_of_the_training_is_that_of_the_call_unless_it_has_one() -> None:
+    assert AlignSettings().checked("equivalence", 7).taggers.training == {"seed": 7}
+    own = AlignSettings(taggers=TaggerSettings(training={"seed": 3}))
+    assert own.checked("greedy", 7).taggers.training == {"seed": 3}
+
+
+@pytest.mark.parametrize("greedy", [GreedySettings(lam=0.4), GreedySettings(max_samples=100)])
+def test_equivalence_knows_no_settings_of_the_greedy_path(greedy: GreedySettings) -> None:
+    with pytest.raises(ConfigurationError, match="method='equivalence', which knows none of them"):
+        AlignSettings(greedy=greedy).checked("equivalence", 1)
+    assert AlignSettings(greedy=greedy).checked("greedy", 1).greedy == greedy
 
 
 @pytest.mark.parametrize(
-    ("given", "lam", "tau", "merge"),
+    ("make", "message"),
     [
-        ({}, None, None, "typed"),
-        ({"search": GreedySettings(max_samples=100)}, None, None, "typed"),
-        ({}, 0.4, None, "flat"),
-        ({}, None, 0.4, "flat"),
-        ({"search": GreedySettings(max_f1_drop=0.1)}, None, None, "flat"),
-        ({"merge": "flat"}, None, None, "flat"),
+        (lambda: AlignSettings().checked("deep", 1), r"method='deep': expected 'equivalence' or 'greedy'"),  # type: ignore[arg-type]
+        (lambda: AlignSettings(output=GreedySettings()), r"output=GreedySettings\(.*: expected OutputSettings\(…\)"),  # type: ignore[arg-type]
+        (
+            lambda: AlignSettings(EvidenceSettings(embeddings="tuned"), TaggerSettings("separate")),
+            "embeddings='tuned' needs joint taggers",
+        ),
     ],
-)
-def test_merging_is_typed_unless_something_of_the_path_is_set(
-    given: dict[str, Any], lam: float | None, tau: float | None, merge: str
-) -> None:
-    assert AlignSettings(**given).completed(lam, tau, 1).merge == merge
+)  # fmt: skip
+def test_refused(make: Any, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        make()
 
 
-def test_lambda_tau_and_seed_are_filled_in() -> None:
-    settings = AlignSettings().completed(0.3, None, 7)
-    assert settings.search == GreedySettings(lam=0.3)
-    assert settings.evidence.training == {"seed": 7}
-    own = AlignSettings(EvidenceSettings(training={"seed": 3})).completed(None, 0.2, 7)
-    assert own.search.tau == 0.2
-    assert own.evidence.training == {"seed": 3}
+def test_what_a_report_holds_can_be_used_again() -> None:
+    settings = AlignSettings(
+        EvidenceSettings("overlap", "all", "pretrained"),
+        TaggerSettings("joint", {"num_train_epochs": 3}, ("a", "b")),
+        GreedySettings(lam=0.4, tau=(0.1, 0.2), max_samples=9),
+        SchemaSettings({"a:x": "X"}, (("a:x", "b:y"),), (), "mapping.yaml"),
+        OutputSettings(None, True, ("gold",), True, 0.5),
+    ).checked("greedy", 5)
+    plain = json.loads(json.dumps(to_plain(settings)))
+    assert from_plain(AlignSettings, plain, "settings") == settings
 
 
 @pytest.mark.parametrize(
-    ("search", "lam", "tau"),
+    ("path", "value", "message"),
     [
-        (GreedySettings(), 0.4, None),
-        (GreedySettings(), None, 0.4),
-        (GreedySettings(max_f1_drop=0.1), None, None),
+        ("taggers.training", {"output_dir": "/"}, "output_dir cannot be set"),
+        ("taggers.training", {"num_train_epochs": "9"}, "num_train_epochs='9'"),
+        ("taggers.encoder", "x", "settings.taggers: unknown: encoder"),
+        ("greedy.lam", "0.4", "settings.greedy.lam='0.4'"),
+        ("output.train_merged", 1, "settings.output.train_merged=1: expected bool"),
+        ("push_to_hub", True, "settings: unknown: push_to_hub"),
     ],
 )
-def test_typed_merging_knows_neither_lambda_nor_tau_nor_a_search(
-    search: GreedySettings, lam: float | None, tau: float | None
-) -> None:
-    with pytest.raises(ConfigurationError, match="merge='typed', which knows none of them"):
-        AlignSettings(search=search, merge="typed").completed(lam, tau, 1)
-
-
-@pytest.mark.parametrize("lam", [None, 0.4])
-def test_what_a_report_keeps_can_be_used_again(lam: float | None) -> None:
-    settings = AlignSettings().completed(lam, None, 1)
-    kept = json.loads(json.dumps(settings.to_dict()))
-    again = AlignSettings(
-        EvidenceSettings(**kept["evidence"]),
-        GreedySettings(**kept["search"]),
-        SchemaSettings(**kept["schema"]),
-        OutputSettings(**kept["final"]),
-        kept["merge"],
-    )
-    assert again.search == settings.search
-    assert again.completed(lam, None, 1).merge == settings.merge
-
-
-def test_another_way_of_merging_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match="merge='deep': expected flat or typed"):
-        AlignSettings(merge="deep")  # type: ignore[arg-type]
+def test_a_stranger_sets_nothing_else(path: str, value: Any, message: str) -> None:
+    plain = json.loads(json.dumps(to_plain(AlignSettings())))
+    *parents, name = path.split(".")
+    place = plain
+    for parent in parents:
+        place = place[parent]
+    place[name] = value
+    with pytest.raises(ConfigurationError, match=message):
+        from_plain(AlignSettings, plain, "settings")
 
 
 def test_a_locked_mapping_is_named_by_its_file() -> None:
-    locked = LabelMapping(("x",), (), file="old/mapping.yaml")
-    for schema, file, named in (
-        (SchemaSettings(), None, None),
-        (SchemaSettings(locked="mine.yaml"), "mine.yaml", "mine.yaml"),
-        (SchemaSettings(locked=locked), "old/mapping.yaml", "old/mapping.yaml"),
-        (SchemaSettings(locked=LabelMapping(("x",), ())), None, "mapping.yaml"),
+    for locked, name in (
+        (None, None),
+        ("mine.yaml", "mine.yaml"),
+        (LabelMapping(("x",), (), file="old/mapping.yaml"), "old/mapping.yaml"),
+        (LabelMapping(("x",), ()), "mapping.yaml"),
     ):
-        settings = AlignSettings(schema=schema)
-        assert settings.locked_file == file
-        assert settings.to_dict()["schema"]["locked"] == named
+        assert AlignSettings(schema=SchemaSettings(locked=locked)).recorded().schema.locked == name

@@ -24,18 +24,21 @@ from pathlib import Path
 import esnera_hf
 from esnera_hf import MergeResult, Tagger, align, apply, load_source
 from esnera_hf.errors import EsneraError
-from esnera_hf.evidence import EvidenceSettings
-from esnera_hf.final import OutputSettings
+from esnera_hf.alignment.search import GreedySettings
+from esnera_hf.evaluation.merged_tagger import OutputSettings
 from esnera_hf.settings import AlignSettings
+from esnera_hf.taggers.settings import TaggerSettings
 
 pytestmark = pytest.mark.slow
 
 given = sys.stdin.readline().strip() or None
 sources = [load_source("me/alpha", name="alpha"), load_source("me/beta", name="beta")]
 settings = AlignSettings(
-    evidence=EvidenceSettings(training={"num_train_epochs": 1}), final=OutputSettings(tagger=True)
+    taggers=TaggerSettings(training={"num_train_epochs": 1}),
+    greedy=GreedySettings(lam=0.4, tau=0.4),
+    output=OutputSettings(train_merged=True),
 )
-result = align(sources, encoder="me/encoder", lam=0.4, tau=0.4, settings=settings)
+result = align(sources, encoder="me/encoder", method="greedy", settings=settings)
 result.save("merged")
 Path("card.md").write_text(str(MergeResult.load("merged").card("me/merged", may_share=["alpha", "beta"])))
 print(result.push_to_hub("me/merged", token=given, may_share=["alpha", "beta"], private=True))

@@ -67,19 +67,25 @@ SOURCES = [make_source(name, {"train": [row("anna/B-PER " + name)]}) for name in
         (lambda: export({"train": []}, "out"), "source {'train': \\[\\]}: expected a known name"),
         (lambda: esnera_hf.align({"a": "b", "c": "d"}), "expected a list of at least two sources"),
         (lambda: esnera_hf.align([SOURCES[0], None]), "source None: expected a known name"),
-        (lambda: esnera_hf.align(SOURCES, settings={"merge": "flat"}), "expected AlignSettings\\(evidence=…"),
+        (lambda: esnera_hf.align(SOURCES, settings={"merge": "flat"}), "expected AlignSettings\\(…"),
         (
             lambda: esnera_hf.align(SOURCES, settings=EvidenceSettings()),
-            "expected AlignSettings\\(evidence=…",
+            "expected AlignSettings\\(…",
         ),
-        (lambda: esnera_hf.align(SOURCES, lam="0.4"), "λ = '0.4': expected a number from 0"),
-        (lambda: esnera_hf.align(SOURCES, tau="0.4"), "τ = '0.4': expected a number from -1"),
-        (lambda: esnera_hf.align(SOURCES, sentences="9"), "sentences='9': expected a positive number"),
+        (lambda: GreedySettings(lam="0.4"), "λ = '0.4': expected a number from 0"),
+        (lambda: GreedySettings(tau="0.4"), "τ = '0.4': expected a number from -1"),
+        (lambda: esnera_hf.align(SOURCES, max_samples="9"), "max_samples='9': expected a positive number"),
         (lambda: esnera_hf.align(SOURCES, seed="1"), "seed='1': expected a whole number"),
-        (lambda: esnera_hf.apply("mapping.yaml", SOURCES, final={"tagger": True}), "expected OutputSettings"),
+        (
+            lambda: esnera_hf.apply("mapping.yaml", SOURCES, output={"train_merged": True}),
+            "expected OutputSettings",
+        ),
         (lambda: AlignSettings(GreedySettings()), "evidence=GreedySettings.*: expected EvidenceSettings"),
-        (lambda: AlignSettings(final={"tagger": True}), "final={'tagger': True}: expected OutputSettings"),
-        (lambda: OutputSettings(tagger=True, partial="yes"), "partial='yes': expected True, False or None"),
+        (lambda: AlignSettings(output={"x": 1}), "output={'x': 1}: expected OutputSettings"),
+        (
+            lambda: OutputSettings(train_merged=True, partial_likelihood="yes"),
+            "partial_likelihood='yes': expected True, False or None",
+        ),
         (
             lambda: OutputSettings(pseudo_label_threshold="0.9"),
             "pseudo_label_threshold='0.9': expected a confidence",
@@ -87,10 +93,10 @@ SOURCES = [make_source(name, {"train": [row("anna/B-PER " + name)]}) for name in
         (lambda: GreedySettings(max_f1_drop="0.1"), "max_f1_drop='0.1': expected a share"),
         (lambda: GreedySettings(max_samples="10"), "greedy max_samples='10': expected a whole number"),
         (
-            lambda: OutputSettings(tagger=True, partial=True, pseudo_noise="0"),
+            lambda: OutputSettings(train_merged=True, partial_likelihood=True, pseudo_label_noise="0"),
             "pseudo_noise='0': expected a number",
         ),
-        (lambda: OutputSettings(tagger=True, pseudo_noise=0.1), "pseudo_noise= needs partial=True"),
+        (lambda: OutputSettings(train_merged=True, pseudo_label_noise=0.1), "pseudo_label_noise= needs"),
     ],
 )
 def test_what_is_of_no_use_is_refused(call: Callable[[], Any], message: str) -> None:

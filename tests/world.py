@@ -18,7 +18,6 @@ import esnera_hf
 from builders import make_encoder, write_corpus
 from esnera_hf import (
     AlignSettings,
-    EvidenceSettings,
     GreedySettings,
     MergeResult,
     NerSource,
@@ -26,6 +25,7 @@ from esnera_hf import (
     align,
     load_source,
 )
+from esnera_hf.taggers.settings import TaggerSettings
 
 TRAINING = {"learning_rate": 1e-2, "head_learning_rate": 2e-2, "num_train_epochs": 3}
 NAMES = {
@@ -69,16 +69,16 @@ class World:
         return [load_source(self.folder / name) for name in NAMES]
 
     def align_jointly(self) -> MergeResult:
-        settings = AlignSettings(EvidenceSettings(training=TRAINING, taggers="joint"))
+        settings = AlignSettings(taggers=TaggerSettings(training=TRAINING))
         return align(self.sources, encoder=self.encoder, settings=settings)
 
     def align_separately(self) -> MergeResult:
         settings = AlignSettings(
-            EvidenceSettings(training=TRAINING, taggers="separate"),
-            GreedySettings(),
-            final=OutputSettings(pseudo_label_threshold=0.5, tagger=True),
+            taggers=TaggerSettings("separate", TRAINING),
+            greedy=GreedySettings(lam=0.4, tau=0.2),
+            output=OutputSettings(pseudo_label_threshold=0.5, train_merged=True),
         )
-        return align(self.sources, encoder=self.encoder, lam=0.4, tau=0.2, settings=settings)
+        return align(self.sources, encoder=self.encoder, method="greedy", settings=settings)
 
 
 def make_world(folder: Path, trained: Path) -> World:

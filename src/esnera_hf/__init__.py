@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from esnera_hf.sources.load import load_source as load_source
     from esnera_hf.sources.options import ReadingOptions as ReadingOptions
     from esnera_hf.sources.source import NerSource as NerSource
+    from esnera_hf.taggers.settings import TaggerSettings as TaggerSettings
     from esnera_hf.taggers.train import train_tagger as train_tagger
 
 __version__ = "0.1.0"
@@ -44,6 +45,7 @@ _HOMES = {
     "ReadingOptions": "sources.options",
     "SchemaSettings": "alignment.constraints",
     "Tagger": "modeling.tagger",
+    "TaggerSettings": "taggers.settings",
     "align": "api",
     "apply": "api",
     "find_duplicates": "sources.duplicates",

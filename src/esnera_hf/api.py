@@ -4,79 +4,49 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from esnera_hf._internal.checks import from_plain, to_plain
-from esnera_hf._internal.console import lap, quiet_libraries, say
-from esnera_hf.alignment.constraints import (
-    Constraints,
-    TargetSchema,
-    build_constraints,
-    load_locked,
-)
+from esnera_hf._internal.console import StepTimes, quiet_libraries, say
+from esnera_hf.alignment.constraints import TargetSchema, build_constraints, load_locked
 from esnera_hf.alignment.equivalence_merge import merge_equivalent
 from esnera_hf.alignment.greedy_path import MergeHistory
 from esnera_hf.alignment.mapping import MAPPING_FILE, LabelMapping
 from esnera_hf.alignment.mapping_diff import decided_anew
 from esnera_hf.alignment.search import merge_greedily
 from esnera_hf.errors import ConfigurationError, ReproductionError
-from esnera_hf.evaluation.merged_tagger import Final, OutputSettings, Trials, finish, with_mentions
+from esnera_hf.evaluation.merged_tagger import (
+    Evaluation,
+    MergedTaggerObjective,
+    OutputSettings,
+    evaluate_taggers,
+    find_pseudo_labels,
+)
 from esnera_hf.hub.recipe import find_recipe, is_published
-from esnera_hf.merging.merge import MergedData
+from esnera_hf.merging.merge import MergedData, merge_sources
+from esnera_hf.merging.pseudo_labels import PseudoLabels
 from esnera_hf.report.build import build_report
 from esnera_hf.report.files import REPORT_FILE, read_json
-from esnera_hf.report.report import CallFacts, MergeReport, SystemScores, TaggerScores
+from esnera_hf.report.report import CallFacts, MergeReport
 from esnera_hf.result import MergeResult
-from esnera_hf.settings import AlignSettings
-from esnera_hf.similarity.evidence import Evidence, EvidenceSettings, gather_evidence
+from esnera_hf.settings import AlignSettings, Method
+from esnera_hf.similarity.evidence import measure_similarity
 from esnera_hf.sources.catalogue import find_named
 from esnera_hf.sources.leakage import find_leaks
 from esnera_hf.sources.load import SourceLike, load_source, load_sources, source_name
 from esnera_hf.sources.options import ReadingOptions
 from esnera_hf.sources.source import NerSource
-from esnera_hf.taggers.settings import TaggerPlan, Taggers, TrainingLike, training_settings
+from esnera_hf.taggers.settings import TaggerSettings
 from esnera_hf.taggers.source_taggers import (
-    CachedTagger,
-    announce_own_taggers,
     default_encoder,
-    encoder_identity,
+    encoder_files,
+    train_cached,
+    train_source_taggers,
 )
-
-
-def decide_mapping(
-    found: Evidence,
-    sources: Sequence[NerSource],
-    encoder: str,
-    settings: AlignSettings,
-    constraints: Constraints,
-) -> tuple[LabelMapping, MergeHistory]:
-    """Decide which labels become one: by their relations, or along the greedy path.
-
-    Args:
-        found: the similarities, and the taggers behind them.
-        sources: as they were measured.
-        encoder: of the trials' taggers.
-        settings: completed.
-        constraints: what the user wishes.
-
-    Returns:
-        The mapping, and the steps of the path with what was tried.
-    """
-    if settings.merge == "typed":
-        return merge_equivalent(found.matrix, constraints), MergeHistory()
-    objective = Trials(
-        sources,
-        settings.evidence.plan(encoder),
-        found,
-        settings.search,
-        settings.final.pseudo_label_threshold,
-        constraints,
-    )
-    return merge_greedily(found.matrix, constraints, settings.search, objective)
-
 
 EncoderLike = str | os.PathLike[str]
 
@@ -85,10 +55,9 @@ def align(
     sources: Sequence[SourceLike],
     *,
     encoder: EncoderLike | None = None,
-    lam: float | None = None,
-    tau: float | None = None,
+    method: Method = "equivalence",
     target_schema: TargetSchema | None = None,
-    sentences: int | None = None,
+    max_samples: int | None = None,
     seed: int = 42,
     settings: AlignSettings | None = None,
 ) -> MergeResult:
@@ -99,50 +68,69 @@ def align(
             or loaded sources. Their order does not matter.
         encoder: folder or Hub id of a pretrained encoder; a Chinese BERT if all
             sources are Chinese, a multilingual one otherwise.
-        lam: λ of the paper's merging, the weight of the empirical similarity, in
-            [0, 1]. Given λ or τ, labels merge along the greedy path; the one that
-            is not given is searched.
-        tau: τ of the paper's merging; a label joins its best match if their
-            similarity exceeds it. Given neither, only what means the same by
-            evidence in both directions merges (``AlignSettings.merge``).
-        target_schema: the schema to merge into: a source; names that some labels bear; or
-            names with the labels that define them, ``{"ORG": ["cluener:company"]}``.
-        sentences: use at most so many sentences a split of each source.
+        method: ``equivalence`` merges labels that are equal by evidence in both
+            directions, all at once, and makes a label that another one contains its
+            child. ``greedy`` merges as the paper does: along a path, by one
+            similarity above one threshold (``settings.greedy``).
+        target_schema: the schema to merge into: a source; names that some labels
+            bear; or names with the labels that define them,
+            ``{"ORG": ["cluener:company"]}``.
+        max_samples: use at most so many sentences per split of each source.
         seed: for the choice of sentences and for training.
         settings: everything else.
 
     Raises:
         SourceNotFoundError, SourceError: a source cannot be found or read.
         EncoderError: the encoder cannot be loaded.
-        ConfigurationError: fewer than two sources, one twice, a parameter out of
-            range, or wishes that contradict each other.
+        ConfigurationError: fewer than two sources, one twice, a setting out of
+            range, or constraints that contradict each other.
         MappingError: the locked mapping cannot be read.
     """
-    settings = AlignSettings() if settings is None else settings
-    if not isinstance(settings, AlignSettings):
-        raise ConfigurationError(
-            f"settings={settings!r}: expected AlignSettings(evidence=…, search=…, schema=…, final=…, merge=…)."
+    settings = _expect(settings or AlignSettings(), AlignSettings, "settings").checked(method, seed)
+    times = StepTimes()
+    with quiet_libraries():
+        loaded = load_sources(sources, max_samples, seed, least=2)
+        labels = [ref for source in loaded for ref in source.label_refs]
+        constraints = build_constraints(labels, target_schema, settings.schema)
+        encoder = default_encoder(loaded) if encoder is None else os.fspath(encoder)
+        leaks = find_leaks(loaded)
+        times.end("reading")
+        size = settings.greedy.max_samples
+        measured = loaded if size is None else [source.sample(size, seed) for source in loaded]
+        taggers = train_source_taggers(measured, encoder, settings.taggers, leaks)
+        times.end("training")
+        matrix = measure_similarity(measured, taggers, settings.evidence, encoder, loaded)
+        times.end("similarity")
+        train = partial(train_cached, encoder, settings.taggers.training)
+        if method == "equivalence":
+            mapping, history = merge_equivalent(matrix, constraints), MergeHistory()
+        else:
+            threshold = settings.output.pseudo_label_threshold
+            objective = MergedTaggerObjective(
+                *(measured, taggers, matrix, constraints, settings.greedy, threshold, train)
+            )
+            mapping, history = merge_greedily(matrix, constraints, settings.greedy, objective)
+        mapping = with_mentions(mapping, loaded)
+        if settings.schema.locked is not None:
+            say(decided_anew(load_locked(settings.schema.locked), mapping))
+        times.end("merging labels")
+        output = settings.output.for_mapping(mapping)
+        if size is not None and output.needs_taggers:
+            measured, taggers = loaded, train_source_taggers(loaded, encoder, settings.taggers, leaks)
+        pseudo = find_pseudo_labels(loaded, mapping, taggers, output.pseudo_label_threshold, leaks)
+        merged = MergedData(merge_sources(loaded, mapping, leaks, pseudo), leaks, pseudo)
+        times.end("merging")
+        evaluation = evaluate_taggers(measured, mapping, merged, taggers, output, train)
+        times.end("evaluation")
+        report = build_report(
+            loaded, mapping, merged, matrix=matrix, history=history, constraints=constraints
         )
-    settings = settings.completed(lam, tau, seed)
-    seconds: dict[str, float] = {}
-    with quiet_libraries(), lap(seconds, "total"):
-        with lap(seconds, "reading"):
-            loaded = load_sources(sources, sentences, seed, least=2)
-            constraints = build_constraints(_labels(loaded), target_schema, settings.schema)
-        name = os.fspath(encoder) if encoder is not None else default_encoder(loaded)
-        result = _align(loaded, name, settings, constraints)
-    locked = None if settings.schema.locked is None else settings.locked_file or MAPPING_FILE
+    recorded = to_plain(replace(settings.recorded(), output=output))
     call = CallFacts(
-        "align",
-        *_origins(loaded),
-        encoder=name,
-        method="equivalence" if settings.merge == "typed" else "greedy",
-        target_schema=target_schema,
-        max_samples=sentences,
-        seed=seed,
-        settings=to_plain(replace(settings, schema=replace(settings.schema, locked=locked))),
+        *("align", *_origins(loaded), encoder, method, None, target_schema, max_samples, seed, recorded)
     )
-    return _called(result, call, _places(loaded, name, settings.locked_file), seconds)
+    report = _completed(report, call, evaluation, loaded, times)
+    return MergeResult(merged.dataset, mapping, matrix, report, evaluation.tagger_folder)
 
 
 def apply(
@@ -150,11 +138,10 @@ def apply(
     sources: Sequence[SourceLike],
     *,
     encoder: EncoderLike | None = None,
-    sentences: int | None = None,
+    max_samples: int | None = None,
     seed: int = 42,
-    final: OutputSettings | None = None,
-    training: TrainingLike | None = None,
-    taggers: Taggers = "joint",
+    output: OutputSettings | None = None,
+    taggers: TaggerSettings | None = None,
 ) -> MergeResult:
     """Merge sources by a mapping, such as an edited ``mapping.yaml``; nothing is measured or searched.
 
@@ -167,12 +154,11 @@ def apply(
             dataset or recipe on the Hub, at ``@revision`` if wished. A mapping may map
             more sources than are given.
         sources: as for :func:`align`; one is enough.
-        encoder: of the taggers, if ``final`` asks for any.
-        sentences: use at most so many sentences a split of each source.
+        encoder: of the taggers, if ``output`` asks for any.
+        max_samples: use at most so many sentences per split of each source.
         seed: for the choice of sentences and for training.
-        final: pseudo-labels and a merged tagger; neither if not given.
-        training: overrides of the taggers' training arguments.
-        taggers: ``joint`` or ``separate``, as in :class:`EvidenceSettings`.
+        output: pseudo-labels and a merged tagger; neither if not given.
+        taggers: how the taggers of the sources are trained, if ``output`` asks for any.
 
     Returns:
         Merged dataset, mapping and report; the similarities are ``None``. The
@@ -184,174 +170,113 @@ def apply(
         RecipeError: what was published cannot be read, or a source is none of its.
         HubError: what was published cannot be fetched.
         SourceNotFoundError, SourceError: a source cannot be found or read.
-        ConfigurationError: a parameter is out of range.
+        ConfigurationError: a setting is out of range.
     """
-    final = OutputSettings(pseudo_label_threshold=None) if final is None else final
-    if not isinstance(final, OutputSettings):
-        raise ConfigurationError(f"final={final!r}: expected OutputSettings(…).")
-    training = {"seed": seed, **training_settings(training or {})}
+    output = _expect(output or OutputSettings(pseudo_label_threshold=None), OutputSettings, "output")
+    chosen = _expect(taggers or TaggerSettings(), TaggerSettings, "taggers").with_seed(seed)
     recipe = None if isinstance(mapping, LabelMapping) else find_recipe(os.fspath(mapping))
-    if recipe is not None and final.pseudo_label_threshold is not None:
-        raise ConfigurationError("augment: what was published has its own pseudo-labels. Leave it out.")
-    known = recipe.mapping if recipe is not None else mapping
-    known = known if isinstance(known, LabelMapping) else LabelMapping.load(known)
-    seconds: dict[str, float] = {}
-    with quiet_libraries(), lap(seconds, "total"):
-        with lap(seconds, "reading"):
-            loaded = load_sources(sources, sentences, seed)
-        pseudo, differences, chosen = None, (), known
+    if recipe is not None and output.pseudo_label_threshold is not None:
+        raise ConfigurationError(
+            "pseudo_label_threshold: what was published has its own pseudo-labels. Leave it out."
+        )
+    origin = str(mapping)
+    if recipe is not None:
+        mapping = recipe.mapping
+    elif not isinstance(mapping, LabelMapping):
+        mapping = LabelMapping.load(mapping)
+    times = StepTimes()
+    with quiet_libraries():
+        loaded = load_sources(sources, max_samples, seed)
+        pseudo: PseudoLabels | None = None
         if recipe is not None:
             loaded, pseudo, differences = recipe.cut(loaded)
         else:
-            chosen = known.restricted(source.name for source in loaded)
-            chosen.check_fits(_labels(loaded))
-            chosen = with_mentions(chosen, loaded)
-        name = os.fspath(encoder) if encoder is not None else default_encoder(loaded)
-        plan = TaggerPlan(name, training, taggers)
-        if final.needs_taggers:
-            announce_own_taggers([loaded], plan)
-        done = finish(loaded, chosen, find_leaks(loaded), final, plan, pseudo)
-        report = build_report(loaded, chosen, MergedData(done.dataset, done.leaks, done.pseudo))
-        report = replace(report, **_scored(loaded, done.taggers, done, name), seconds=done.seconds)
-        result = MergeResult(done.dataset, chosen, None, report, _tagger_folder(done))
+            origin = mapping.file
+            mapping = mapping.restricted(source.name for source in loaded)
+            mapping.check_fits(ref for source in loaded for ref in source.label_refs)
+            mapping = with_mentions(mapping, loaded)
+        leaks = find_leaks(loaded)
+        times.end("reading")
+        output = output.for_mapping(mapping)
+        name = default_encoder(loaded) if encoder is None else os.fspath(encoder)
+        trained = train_source_taggers(loaded, name, chosen, leaks) if output.needs_taggers else {}
+        times.end("training")
+        if recipe is None:
+            pseudo = find_pseudo_labels(loaded, mapping, trained, output.pseudo_label_threshold, leaks)
+        merged = MergedData(merge_sources(loaded, mapping, leaks, pseudo), leaks, pseudo)
+        times.end("merging")
+        train = partial(train_cached, name, chosen.training)
+        evaluation = evaluate_taggers(loaded, mapping, merged, trained, output, train)
+        times.end("evaluation")
+        report = build_report(loaded, mapping, merged)
+    recorded = to_plain(AlignSettings(taggers=chosen, output=output))
+    used = name if trained else None
     call = CallFacts(
-        "apply",
-        *_origins(loaded),
-        encoder=name if final.needs_taggers else None,
-        mapping=str(mapping) if recipe is not None else known.file or None,
-        max_samples=sentences,
-        seed=seed,
-        settings=to_plain(
-            AlignSettings(EvidenceSettings(training=training, taggers=taggers), final=done.settings)
-        ),
+        *("apply", *_origins(loaded), used, None, origin or None, None, max_samples, seed, recorded)
     )
-    file = str(mapping) if recipe is not None and os.path.isdir(str(mapping)) else known.file
-    result = _called(result, call, _places(loaded, name, file), seconds)
+    report = _completed(report, call, evaluation, loaded, times)
+    result = MergeResult(merged.dataset, mapping, None, report, evaluation.tagger_folder)
     if recipe is None:
         return result
     comparison = recipe.compare(result.dataset, differences)
     if not comparison.same:
-        say(f"WARNING: {mapping}: {comparison}")
+        say(f"WARNING: {origin}: {comparison}")
     return replace(result, comparison=comparison)
 
 
-def _align(
-    loaded: Sequence[NerSource],
-    encoder: str,
-    settings: AlignSettings,
-    constraints: Constraints,
-) -> MergeResult:
-    """Measure, search, map and merge."""
-    seconds: dict[str, float] = {}
-    leaks = find_leaks(loaded)
-    size, seed, plan = (
-        settings.search.max_samples,
-        settings.evidence.training["seed"],
-        settings.evidence.plan(encoder),
+def _expect(value: Any, kind: type, name: str) -> Any:
+    if not isinstance(value, kind):
+        raise ConfigurationError(f"{name}={value!r}: expected {kind.__name__}(…).")
+    return value
+
+
+def with_mentions(mapping: LabelMapping, sources: Sequence[NerSource]) -> LabelMapping:
+    """Return a mapping with the number of mentions of each label in the train splits of sources."""
+    counts = {source.name: source.summary.entities["train"] for source in sources}
+    entries = (
+        replace(entry, mentions=counts[entry.label.source].get(entry.label.label, 0))
+        if entry.label.source in counts
+        else entry
+        for entry in mapping.entries
     )
-    small = loaded if size is None else [source.sample(size, seed) for source in loaded]
-    needed = [small, loaded] if size is not None and settings.final.needs_taggers else [small]
-    announce_own_taggers(needed, plan)
-    found = gather_evidence(small, encoder, settings.evidence, screened=loaded)
-    with lap(seconds, "search"):
-        mapping, history = decide_mapping(found, small, encoder, settings, constraints)
-    mapping = with_mentions(mapping, loaded)
-    if settings.schema.locked is not None:
-        say(decided_anew(load_locked(settings.schema.locked), mapping))
-    final = finish(loaded, mapping, leaks, settings.final, plan)
-    report = build_report(
-        loaded,
-        mapping,
-        MergedData(final.dataset, final.leaks, final.pseudo),
-        matrix=found.matrix,
-        history=history,
-        constraints=constraints,
-    )
-    scored_on, taggers = (loaded, final.taggers) if final.taggers else (small, found.taggers)
-    steps = _steps(found.seconds, seconds, final.seconds)
-    report = replace(report, **_scored(scored_on, taggers, final, encoder), seconds=steps)
-    return MergeResult(final.dataset, mapping, found.matrix, report, _tagger_folder(final))
-
-
-def _scored(
-    sources: Sequence[NerSource], taggers: Mapping[str, CachedTagger], final: Final, encoder: str
-) -> dict[str, Any]:
-    """Return what a report tells of taggers: their scores, encoder and machine; nothing where there are none."""
-    from esnera_hf.modeling.encoders import describe_machine
-
-    if not taggers:
-        return {}
-    own = {
-        source.name: TaggerScores(
-            taggers[source.name].scores(source, "validation"),
-            taggers[source.name].scores(source, "test"),
-            tuple(taggers[source.name].record["history"]),
-            taggers[source.name].record["arguments"],
-            round(taggers[source.name].seconds, 1),
-        )
-        for source in sources
-    }
-    systems = {
-        name: SystemScores(
-            system.native,
-            system.unified,
-            tuple(system.tagger.record["history"]),
-            round(system.tagger.seconds, 1),
-            partial_likelihood=bool(final.settings.partial) and name in ("merged", "gold"),
-        )
-        for name, system in final.systems.items()
-    }
-    return {
-        "taggers": own,
-        "systems": systems,
-        "encoder_fingerprint": encoder_identity(encoder),
-        "machine": describe_machine(),
-    }
-
-
-def _tagger_folder(final: Final) -> Path | None:
-    tagger = final.systems.get("merged")
-    return None if tagger is None else tagger.tagger.artifact.folder
-
-
-def _called(
-    result: MergeResult, call: CallFacts, local_paths: tuple[str, ...], seconds: Mapping[str, float]
-) -> MergeResult:
-    """Return a result whose report tells the call that made it."""
-    steps = {step: round(value, 1) for step, value in _steps(result.report.seconds, seconds).items()}
-    return replace(result, report=replace(result.report, call=call, local_paths=local_paths, seconds=steps))
-
-
-def _labels(sources: Sequence[NerSource]) -> list[Any]:
-    return [ref for source in sources for ref in source.label_refs]
+    return replace(mapping, entries=tuple(entries))
 
 
 def _origins(sources: Sequence[NerSource]) -> tuple[tuple[str, ...], tuple[ReadingOptions, ...]]:
     """Return what the sources were loaded from, in the order of their names, and how they were read."""
-    reading = tuple(source.reading_options for source in sources)
-    names = tuple(source.origin or source.name for source in sources)
-    return names, reading if any(options != ReadingOptions() for options in reading) else ()
+    options = tuple(source.reading_options for source in sources)
+    changed = any(one != ReadingOptions() for one in options)
+    return tuple(source.origin or source.name for source in sources), options if changed else ()
 
 
-def _places(sources: Sequence[NerSource], encoder: str, mapping: str | None) -> tuple[str, ...]:
-    """Return what of the settings names a place on this machine, now that this can be told."""
-    given = [source.origin for source in sources if source.origin]
+def _completed(
+    report: MergeReport,
+    call: CallFacts,
+    evaluation: Evaluation,
+    sources: Sequence[NerSource],
+    times: StepTimes,
+) -> MergeReport:
+    """Return a report with what is known of the call, the taggers and this machine."""
+    facts: dict[str, Any] = {"call": call, "seconds": dict(times), "local_paths": _local_paths(call, sources)}
+    if evaluation.taggers:
+        from esnera_hf.modeling.encoders import describe_machine
+
+        facts |= {"taggers": evaluation.taggers, "systems": evaluation.systems, "machine": describe_machine()}
+        facts["encoder_fingerprint"] = encoder_files(call.encoder or "")
+    return replace(report, **facts)
+
+
+def _local_paths(call: CallFacts, sources: Sequence[NerSource]) -> tuple[str, ...]:
+    """Return those parts of the call that name a place on this machine, now that this can be told."""
     files = [
         text
-        for text in given
+        for text in (source.origin for source in sources if source.origin)
         if any(Path(place).expanduser().exists() for place in (text, text.partition("=")[2]) if place)
     ]
-    folders = [encoder] if os.path.isdir(encoder) else []
-    return tuple(dict.fromkeys([*files, *folders, *([mapping] if mapping else [])]))
-
-
-def _steps(*tables: Mapping[str, float]) -> dict[str, float]:
-    """Add up the seconds of each step."""
-    steps: dict[str, float] = {}
-    for table in tables:
-        for step, seconds in table.items():
-            steps[step] = steps.get(step, 0.0) + seconds
-    return steps
+    folders = [call.encoder] if call.encoder and os.path.isdir(call.encoder) else []
+    locked = call.setting("schema", "locked")
+    mappings = [str(file) for file in (call.mapping, locked) if file and not is_published(str(file))]
+    return tuple(dict.fromkeys([*files, *folders, *mappings]))
 
 
 _ON_HUB = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?", re.ASCII)
@@ -406,11 +331,10 @@ def reproduce(
             published,
             loaded,
             encoder=place,
-            sentences=call.max_samples,
+            max_samples=call.max_samples,
             seed=call.seed,
-            final=settings.final,
-            training=settings.evidence.training,
-            taggers=settings.evidence.taggers,
+            output=settings.output,
+            taggers=settings.taggers,
         )
     else:
         if settings.schema.locked is not None:  # its lines stand in the mapping that was made with them
@@ -419,8 +343,9 @@ def reproduce(
         result = align(
             loaded,
             encoder=place,
+            method=call.method or "equivalence",
             target_schema=call.target_schema,
-            sentences=call.max_samples,
+            max_samples=call.max_samples,
             seed=call.seed,
             settings=settings,
         )
@@ -429,9 +354,9 @@ def reproduce(
 
 
 def _fingerprints(report: MergeReport) -> dict[str, str]:
-    # That of the encoder is left out: a copy in a folder has the same files and another name.
     parts = {"mapping": report.mapping_fingerprint, "dataset": report.dataset_fingerprint}
-    return {**report.source_fingerprints, **parts}
+    encoder = {"encoder": report.encoder_fingerprint} if report.encoder_fingerprint else {}
+    return {**report.source_fingerprints, **encoder, **parts}
 
 
 def _not_local(text: str, what: str) -> str:

@@ -11,14 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from esnera_hf._internal import cache
 from esnera_hf._internal.cache import Artifact
 from esnera_hf.errors import CacheError, EncoderError
-from esnera_hf.taggers.predictions import read_predictions, write_predictions
-from esnera_hf.tagging import Entity
 
 THING = Artifact("things", {"a": 1})
 
@@ -259,26 +255,3 @@ def test_whoever_waits_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
     assert THING.make(write("one"))
     assert waiting == ["acquired"]
     assert f"waiting for another process, which is making things/{THING.key}" in capsys.readouterr().err
-
-
-@given(
-    rows=st.lists(
-        st.lists(
-            st.builds(
-                Entity,
-                st.integers(0, 9),
-                st.integers(10, 20),
-                st.text(st.characters(exclude_categories=["Cs"]), min_size=1),
-                st.integers(0, 10_000).map(lambda n: n / 10_000),
-            ),
-            max_size=3,
-        ),
-        max_size=5,
-    )
-)
-def test_predictions_survive(tmp_path_factory: pytest.TempPathFactory, rows: list[list[Entity]]) -> None:
-    file = tmp_path_factory.mktemp("predictions") / "file.parquet"
-    write_predictions(file, rows)
-    found = list(read_predictions(file))
-    assert found == rows
-    assert [[e.score for e in row] for row in found] == [[e.score for e in row] for row in rows]

@@ -12,9 +12,9 @@ import product_tree as tree
 from builders import make_matrix
 from esnera_hf import MergeResult, apply
 from esnera_hf.alignment.mapping import LabelMapping
+from esnera_hf.api import with_mentions
 from esnera_hf.cli.main import main
 from esnera_hf.errors import MappingError
-from esnera_hf.evaluation.merged_tagger import with_mentions
 from esnera_hf.merging.export import export
 from esnera_hf.merging.merge import MergedData, merge_sources
 from esnera_hf.report.build import build_report

@@ -10,8 +10,9 @@ import pytest
 from numpy.typing import NDArray
 
 from builders import make_source, row
-from esnera_hf.similarity.semantic import LabelCentroids, semantic_similarity, sum_vectors
+from esnera_hf.similarity.semantic import semantic_similarity
 from esnera_hf.sources.source import AnnotatedSentence
+from esnera_hf.taggers.predictions import LabelCentroids
 from esnera_hf.tagging import LabelRef
 
 
@@ -139,7 +140,7 @@ def test_vectors_of_all_batches_are_summed_by_label() -> None:
             "validation": [row("anna/B-r")],
         },
     )
-    found = sum_vectors(WordVectors().mention_vectors(source.sentences("train")))
+    found = LabelCentroids.of(WordVectors().mention_vectors(source.sentences("train")))
     assert found.count == {"p": 1, "q": 3}
     assert {label: total.tolist() for label, total in found.total.items()} == {
         "p": [4.0, 2.0],

@@ -1,4 +1,4 @@
-"""Several processes of one launch do one piece of work: on the CPU, and launched as people launch them."""
+"""Predictions and mention vectors: their files, and the work that several processes of one launch share."""
 
 from __future__ import annotations
 
@@ -12,47 +12,106 @@ import socket
 import subprocess
 import sys
 import sysconfig
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+import numpy as np
 import pytest
 from accelerate import PartialState
+from hypothesis import given
+from hypothesis import strategies as st
 
 from builders import toy_source
-from esnera_hf import (
-    AlignSettings,
-    EvidenceSettings,
-    NerSource,
-    align,
-)
 from esnera_hf._internal.cache import Artifact
 from esnera_hf._internal.processes import is_main_process
-from esnera_hf.cli.main import main
-from esnera_hf.modeling import tokenization as batching
-from esnera_hf.similarity.evidence import gather_evidence
-from esnera_hf.sources.leakage import without_leaks
+from esnera_hf.errors import CacheError
+from esnera_hf.modeling import tokenization
+from esnera_hf.similarity.evidence import EvidenceSettings, measure_similarity
+from esnera_hf.sources.leakage import find_leaks, without_leaks
+from esnera_hf.sources.source import NerSource
 from esnera_hf.taggers.predictions import (
-    in_turn,
-    make_by_all,
+    LabelCentroids,
+    cached_centroids,
+    cached_predictions,
+    interleave,
+    make_together,
     own_chunks,
-    own_share,
-    shares,
+    read_predictions,
+    write_predictions,
 )
+from esnera_hf.taggers.settings import TaggerKind, TaggerSettings
+from esnera_hf.taggers.source_taggers import train_source_taggers
+from esnera_hf.tagging import Entity
 
 BIN = Path(sysconfig.get_path("scripts"))
 TRAINING = {"learning_rate": 1e-2, "head_learning_rate": 2e-2, "num_train_epochs": 3, "seed": 42}
-#: Few sentences a chunk, so that both of two processes get several and the last one is short.
+#: Few sentences per chunk, so that both of two processes get several and the last one is short.
 CHUNK = 13
 SENTENCES = 60
 #: Of a joint tagger: two sentences a step, so that each of two processes lacks the head of a source in every step.
 TWO_A_STEP = {**TRAINING, "num_train_epochs": 2, "per_device_train_batch_size": 2}
-#: What processes that train together warn of.
+#: Warnings of processes that train together.
 WARNINGS = ("find_unused", "unused param", "Grad strides", "destroy_process_group", "ddp", "DDP")
 
 Run = subprocess.CompletedProcess[str]
+
+ENTITIES = st.builds(
+    Entity,
+    st.integers(0, 9),
+    st.integers(10, 20),
+    st.text(st.characters(exclude_categories=["Cs"]), min_size=1),
+    st.integers(0, 10_000).map(lambda n: n / 10_000),
+)
+
+
+class TestFiles:
+    @given(rows=st.lists(st.lists(ENTITIES, max_size=3), max_size=5))
+    def test_predictions_survive(
+        self, tmp_path_factory: pytest.TempPathFactory, rows: list[list[Entity]]
+    ) -> None:
+        file = tmp_path_factory.mktemp("predictions") / "file.parquet"
+        write_predictions([file], ((row,) for row in rows))
+        read = list(read_predictions(file))
+        assert read == rows
+        assert [[e.score for e in row] for row in read] == [[e.score for e in row] for row in rows]
+
+    @pytest.mark.parametrize("labels", [(), ("x",), ("名", "a b", "x")])
+    def test_sums_of_vectors_survive(self, tmp_path: Path, labels: tuple[str, ...]) -> None:
+        total = {label: np.array([1 / 3, n]) for n, label in enumerate(labels)}
+        LabelCentroids(total, dict.fromkeys(labels, 7)).save(tmp_path / "file.npz")
+        read = LabelCentroids.load(tmp_path / "file.npz")
+        assert read.count == dict.fromkeys(labels, 7)
+        assert {label: vector.tolist() for label, vector in read.total.items()} == {
+            label: vector.tolist() for label, vector in total.items()
+        }
+
+    def test_sums_of_parts_are_the_sums_of_the_whole(self) -> None:
+        batches = [
+            (["x", "y", "x"], np.array([[1, 0], [5, 5], [2, 1]], np.float32)),
+            (["y"], np.ones((1, 2), np.float32)),
+        ]
+        whole = LabelCentroids.of(batches)
+        assert whole.count == {"x": 2, "y": 2}
+        assert {label: vector.tolist() for label, vector in whole.total.items()} == {"x": [3, 1], "y": [6, 6]}
+        assert whole.mean.tolist() == [9 / 4, 7 / 4]
+        parts = LabelCentroids.added(LabelCentroids.of([batch]) for batch in batches)
+        assert parts.count == whole.count
+        assert all((parts.total[label] == whole.total[label]).all() for label in whole.total)
+
+    def test_a_damaged_file_says_which_it_is(self) -> None:
+        artifact = Artifact("predictions", {})
+
+        def fill(folder: Path) -> None:
+            (folder / "p.parquet").write_text("x")
+            (folder / "centroids.npz").write_text("x")
+
+        artifact.make(fill)
+        with pytest.raises(CacheError, match=r"predictions/.* cannot be read"):
+            list(cached_predictions(artifact, "p.parquet"))
+        with pytest.raises(CacheError, match=r"predictions/.* cannot be read"):
+            cached_centroids(artifact)
 
 
 def corpora() -> list[NerSource]:
@@ -62,23 +121,18 @@ def corpora() -> list[NerSource]:
     ]
 
 
-def align_and_save(encoder: Path, output: Path) -> None:
-    settings = AlignSettings(EvidenceSettings(training=TRAINING, taggers="separate"))
-    result = align(corpora(), encoder=encoder, lam=0.6, tau=0.5, settings=settings)
-    if is_main_process():
-        result.save(output)
+def measure(encoder: Path, kind: TaggerKind) -> None:
+    sources = corpora()
+    settings = TaggerSettings(kind, TRAINING if kind == "separate" else TWO_A_STEP)
+    taggers = train_source_taggers(sources, str(encoder), settings, find_leaks(sources))
+    measure_similarity(sources, taggers, EvidenceSettings(), str(encoder))
 
 
-def join(encoder: Path) -> None:
-    """Train a joint tagger and let it predict."""
-    gather_evidence(corpora(), str(encoder), EvidenceSettings(training=TWO_A_STEP, taggers="joint"))
-
-
-def do_both(encoder: str, output: str) -> None:
+def measure_both(encoder: str) -> None:
     """What each process of the launch does."""
-    batching.CHUNK = CHUNK
-    align_and_save(Path(encoder), Path(output))
-    join(Path(encoder))
+    tokenization.CHUNK = CHUNK
+    measure(Path(encoder), "separate")
+    measure(Path(encoder), "joint")
 
 
 def environment(cache: Path, **variables: object) -> dict[str, str]:
@@ -124,85 +178,71 @@ def same(one: Path, other: Path, names: list[str]) -> list[str]:
 def cache_in(folder: Path) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ESNERA_CACHE_DIR", str(folder))
-        patch.setattr(batching, "CHUNK", CHUNK)
+        patch.setattr(tokenization, "CHUNK", CHUNK)
         yield
 
 
 @pytest.fixture(scope="module")
 def alone(encoder_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Cache and output of one process."""
+    """The cache of one process."""
     home = tmp_path_factory.mktemp("alone")
     with cache_in(home / "cache"):
-        align_and_save(encoder_folder, home / "output")
-    return home
+        measure(encoder_folder, "separate")
+    return home / "cache"
 
 
 @pytest.fixture(scope="module")
 def launched(alone: Path, encoder_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Run]:
-    """Those of two, which are given the separate taggers, and train a joint one."""
+    """The cache of two, which are given the separate taggers, and train a joint one."""
     home = tmp_path_factory.mktemp("launched")
-    shutil.copytree(alone / "cache" / "taggers", home / "cache" / "taggers")
-    code = "import sys, test_shares; test_shares.do_both(*sys.argv[1:])"
-    done = launch(home, code, encoder_folder, home / "output")
-    assert done.returncode == 0, done.stderr
-    return home, done
+    shutil.copytree(alone / "taggers", home / "cache" / "taggers")
+    code = "import sys, test_predictions; test_predictions.measure_both(*sys.argv[1:])"
+    run = launch(home, code, encoder_folder)
+    assert run.returncode == 0, run.stderr
+    return home / "cache", run
 
 
 class TestTwoProcessesOfALaunch:
-    def test_predictions_and_mention_sums_are_the_same_bytes(
+    def test_predictions_and_mention_vectors_are_the_same_bytes(
         self, alone: Path, launched: tuple[Path, Run]
     ) -> None:
-        home, _ = launched
-        predictions = made(alone / "cache", "predictions/*/made/*")
-        mentions = made(alone / "cache", "mentions/*/made/*")
-        assert (len(predictions), len(mentions)) == (6, 4)
-        names = [*predictions, *mentions]
-        assert same(alone / "cache", home / "cache", names) == names
-
-    def test_so_is_the_merged_dataset(self, alone: Path, launched: tuple[Path, Run]) -> None:
-        home, _ = launched
-        names = [
-            name
-            for name in made(alone / "output", "**/*")
-            if Path(name).suffix in (".arrow", ".parquet", ".yaml", ".npz")
-        ]
-        assert len(names) >= 4
-        assert same(alone / "output", home / "output", names) == names
-
-    def test_no_tagger_was_trained_again(self, launched: tuple[Path, Run]) -> None:
-        home, done = launched
-        assert "tagger trained in" not in done.stderr.replace("joint tagger of alpha, beta trained in", "")
-        assert len(made(home / "cache", "taggers/*/made/model.safetensors")) == 2
+        cache, _ = launched
+        names = [*made(alone, "predictions/*/made/*"), *made(alone, "mentions/*/made/*")]
+        assert len(names) == 2 + 2
+        assert same(alone, cache, names) == names
+        assert len(made(cache, "taggers/*/made/model.safetensors")) == 2
 
     def test_one_takes_the_joint_tagger_of_two_and_reads_the_same(
         self, launched: tuple[Path, Run], encoder_folder: Path, tmp_path: Path
     ) -> None:
-        home, _ = launched
-        shutil.copytree(home / "cache" / "joint_taggers", tmp_path / "joint_taggers")
-        shutil.copytree(home / "cache" / "mentions", tmp_path / "mentions")
+        cache, _ = launched
+        shutil.copytree(cache / "joint_taggers", tmp_path / "joint_taggers")
         with cache_in(tmp_path):
-            join(encoder_folder)
+            measure(encoder_folder, "joint")
         assert len(made(tmp_path, "joint_taggers/*/made/model.safetensors")) == 1
         names = made(tmp_path, "readings/*/made/*")
-        assert len(names) == 8  # of two splits: predictions of two heads, vectors and labels of mention sums
-        assert same(tmp_path, home / "cache", names) == names
+        assert len(names) == 2 * 3  # of two sources: predictions of two heads, and sums of vectors
+        assert same(tmp_path, cache, names) == names
 
     def test_training_where_each_process_lacks_a_head(self, launched: tuple[Path, Run]) -> None:
         """Batches of both together are as large as those of one, and both learn all heads."""
-        home, done = launched
-        (file,) = (home / "cache").glob("joint_taggers/*/made/training_history.json")
+        cache, run = launched
+        (file,) = cache.glob("joint_taggers/*/made/training_history.json")
         record = json.loads(file.read_text(encoding="utf-8"))
         assert record["arguments"]["per_device_train_batch_size"] == 2
-        sentences = sum(len(source.dataset["train"]) for source in without_leaks(corpora()))
+        sources = corpora()
+        sentences = sum(
+            len(source.dataset["train"]) for source in without_leaks(sources, find_leaks(sources))
+        )
         steps = -(-sentences // 2) * 2  # two sentences a step, two epochs
-        assert f"/{steps} [" in done.stderr
+        assert f"/{steps} [" in run.stderr
         assert all(entry["f1"] > 0.5 for entry in record["history"][-1]["sources"].values())
         assert len(record["history"][-1]["sources"]) == 2
 
     def test_nothing_is_said_twice_and_nothing_warned_of(self, launched: tuple[Path, Run]) -> None:
-        _, done = launched
-        assert done.stderr.count("joint tagger of alpha, beta trained in") == 1
-        assert [word for word in WARNINGS if word in done.stderr] == []
+        _, run = launched
+        assert run.stderr.count("joint tagger of alpha, beta trained in") == 1
+        assert [word for word in WARNINGS if word in run.stderr] == []
 
 
 def make_numbers(mode: str) -> str:
@@ -222,7 +262,7 @@ def make_numbers(mode: str) -> str:
             os.kill(os.getpid(), signal.SIGKILL)
 
     artifact = numbers_artifact()
-    return f"{make_by_all(artifact, work, save)} {(artifact.folder / 'numbers').read_text()}"
+    return f"{make_together(artifact, work, save)} {(artifact.folder / 'numbers').read_text()}"
 
 
 def numbers_artifact() -> Artifact:
@@ -250,20 +290,16 @@ def start_two(mode: str, outputs: list[Path]) -> list[BaseProcess]:
 
 
 def exit_codes(processes: Sequence[BaseProcess]) -> list[int | None]:
-    """Wait a minute for processes to end; ``None`` for one that hangs."""
     for process in processes:
-        process.join(60)
-    codes = [process.exitcode for process in processes]
-    for process in processes:
-        process.kill()
-    return codes
+        process.join()
+    return [process.exitcode for process in processes]
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked")
 class TestFailure:
     @pytest.fixture
     def outputs(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-        monkeypatch.setattr(batching, "CHUNK", 7)
+        monkeypatch.setattr(tokenization, "CHUNK", 7)
         return [tmp_path / "0", tmp_path / "1"]
 
     @pytest.mark.parametrize(
@@ -291,19 +327,6 @@ class TestFailure:
         assert exit_codes(start_two("together", outputs)) == [0, 0]
         assert [o.read_text() for o in outputs] == ["True " + " ".join(map(str, own))] * 2
 
-    def test_a_launch_waits_for_what_another_makes(self, outputs: list[Path]) -> None:
-        processes: list[BaseProcess] = []
-
-        def fill(folder: Path) -> None:
-            processes.extend(start_two("together", outputs))
-            time.sleep(3)
-            assert [process.exitcode for process in processes] == [None, None]
-            (folder / "numbers").write_text("of another")
-
-        numbers_artifact().make(fill)
-        assert exit_codes(processes) == [0, 0]
-        assert [output.read_text() for output in outputs] == ["False of another"] * 2
-
 
 class TestChunks:
     @pytest.mark.parametrize("count", [1, 2, 3, 8])
@@ -311,7 +334,7 @@ class TestChunks:
     def test_dealt_out_and_put_in_order_again(
         self, monkeypatch: pytest.MonkeyPatch, count: int, size: int
     ) -> None:
-        monkeypatch.setattr(batching, "CHUNK", 7)
+        monkeypatch.setattr(tokenization, "CHUNK", 7)
         monkeypatch.setenv("WORLD_SIZE", str(count))
         parts: list[list[int]] = []
         numbers: list[int] = []
@@ -322,27 +345,4 @@ class TestChunks:
             numbers += [number for number, _ in own]
             parts.append([item for _, chunk in own for item in chunk])
         assert sorted(numbers) == list(range(-(-size // 7)))
-        assert list(in_turn(parts)) == list(range(size))
-
-    def test_a_share_left_by_an_earlier_launch_is_emptied(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        artifact = Artifact("numbers", {})
-        monkeypatch.setenv("WORLD_SIZE", "3")
-        monkeypatch.setenv("RANK", "1")
-        for _ in range(2):
-            folder = own_share(artifact)
-            assert list(folder.iterdir()) == []
-            (folder / "old").touch()
-        assert shares(artifact).index(folder) == 1
-        assert len(shares(artifact)) == 3
-
-
-class TestCommandLine:
-    def test_what_would_be_done_by_each_is_refused(
-        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        monkeypatch.setenv("WORLD_SIZE", "2")
-        assert main(["predict", "nothing"]) == 1
-        assert capsys.readouterr().err == (
-            "esnera-hf: 2 processes were launched, and each would do all that `predict` does. "
-            "Run it without a launcher; align, apply, train share their work.\n"
-        )
+        assert list(interleave(parts)) == list(range(size))

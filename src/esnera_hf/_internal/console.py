@@ -28,12 +28,19 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-@contextmanager
-def lap(seconds: dict[str, float], step: str) -> Iterator[None]:
-    """Add the seconds that a block takes to a table."""
-    started = time.perf_counter()
-    yield
-    seconds[step] = seconds.get(step, 0.0) + time.perf_counter() - started
+class StepTimes(dict[str, float]):
+    """Wall time of each step in seconds, and of all steps so far as ``total``."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._started = self._last = time.perf_counter()
+
+    def end(self, step: str) -> None:
+        """Note the end of a step, which began where the one before ended."""
+        now = time.perf_counter()
+        self[step] = round(now - self._last, 1)
+        self["total"] = round(now - self._started, 1)
+        self._last = now
 
 
 @contextmanager

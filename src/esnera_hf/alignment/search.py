@@ -90,17 +90,22 @@ class GreedySettings:
     @property
     def lambdas(self) -> tuple[float, ...]:
         """The values of λ."""
-        return tuple(self.lam) if isinstance(self.lam, Sequence) else (self.lam,)
+        return _values(self.lam)
 
     @property
     def taus(self) -> tuple[float, ...]:
         """The values of τ."""
-        return tuple(self.tau) if isinstance(self.tau, Sequence) else (self.tau,)
+        return _values(self.tau)
 
     @property
     def is_fixed(self) -> bool:
         """Whether nothing is searched."""
-        return not isinstance(self.lam, Sequence) and not isinstance(self.tau, Sequence)
+        return not isinstance(self.lam, tuple) and not isinstance(self.tau, tuple)
+
+
+def _values(value: float | Sequence[float]) -> tuple[float, ...]:
+    # Text is a sequence, too, and is refused as a number.
+    return tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else (value,)
 
 
 def merge_greedily(

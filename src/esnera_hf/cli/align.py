@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from esnera_hf.settings import AlignSettings
     from esnera_hf.sources.options import ReadingOptions
     from esnera_hf.sources.source import NerSource
+    from esnera_hf.taggers.settings import TaggerSettings
 
 SOURCES_HELP = """\
 sources:
@@ -286,13 +287,15 @@ def _output_settings(options: argparse.Namespace) -> OutputSettings:
 
     if options.no_pseudo_labels and options.pseudo_label_threshold is not None:
         raise ConfigurationError("--no-pseudo-labels and --pseudo-label-threshold: expected one of the two.")
-    threshold = {"pseudo_label_threshold": None} if options.no_pseudo_labels else {}
+    threshold: dict[str, Any] = _present({"pseudo_label_threshold": options.pseudo_label_threshold})
+    if options.no_pseudo_labels:
+        threshold["pseudo_label_threshold"] = None
+    baselines: Any = tuple(_listed(options.baselines or ""))
     return OutputSettings(
-        **_present({"pseudo_label_threshold": options.pseudo_label_threshold}),
         **threshold,
-        tagger=options.train_merged,
-        baselines=tuple(_listed(options.baselines or "")),
-        partial=options.partial_likelihood,
+        train_merged=options.train_merged,
+        baselines=baselines,
+        partial_likelihood=options.partial_likelihood,
     )
 
 
@@ -335,6 +338,17 @@ def _schema_settings(options: argparse.Namespace) -> SchemaSettings:
     )
 
 
+def _tagger_settings(options: argparse.Namespace) -> TaggerSettings:
+    from esnera_hf.taggers.settings import TaggerSettings
+
+    joint_of = getattr(options, "joint_of", None)
+    return TaggerSettings(
+        options.taggers or "joint",
+        training_arguments(options),
+        tuple(_listed(joint_of)) if joint_of else None,
+    )
+
+
 def _target_schema(options: argparse.Namespace) -> str | list[str] | None:
     """Return the source, or the names of labels, to merge into."""
     from esnera_hf.sources.load import source_name
@@ -351,15 +365,13 @@ def _align_settings(options: argparse.Namespace) -> AlignSettings:
         "match": options.match,
         "center": options.center,
         "embeddings": options.embeddings,
-        "taggers": options.taggers,
-        "joint_of": tuple(_listed(options.joint_of)) if options.joint_of else None,
     }
     return AlignSettings(
-        EvidenceSettings(**_present(evidence), training=training_arguments(options)),
+        EvidenceSettings(**_present(evidence)),
+        _tagger_settings(options),
         _greedy_settings(options),
         _schema_settings(options),
         _output_settings(options),
-        "flat" if options.method == "greedy" else "typed",
     )
 
 
@@ -370,8 +382,9 @@ def _align(options: argparse.Namespace) -> None:
     result = align(
         read_sources(options),
         encoder=options.encoder,
+        method=options.method,
         target_schema=_target_schema(options),
-        sentences=options.max_samples,
+        max_samples=options.max_samples,
         seed=options.seed,
         settings=_align_settings(options),
     )
@@ -393,11 +406,10 @@ def _apply(options: argparse.Namespace) -> None:
         options.mapping,
         read_sources(options),
         encoder=options.encoder,
-        sentences=options.max_samples,
+        max_samples=options.max_samples,
         seed=options.seed,
-        final=_output_settings(options),
-        training=training_arguments(options),
-        taggers=options.taggers or "joint",
+        output=_output_settings(options),
+        taggers=_tagger_settings(options),
     )
     save_and_print(result, options.output)
 

@@ -126,9 +126,9 @@ def run_demo(seed: int = 42) -> DemoOutcome:
     from esnera_hf.api import align
     from esnera_hf.modeling.encoders import make_encoder
     from esnera_hf.settings import AlignSettings
-    from esnera_hf.similarity.evidence import EvidenceSettings
     from esnera_hf.sources.load import check_seed, load_source
     from esnera_hf.sources.synthetic import MEANING, generate_corpora
+    from esnera_hf.taggers.settings import TaggerSettings
 
     check_seed(seed)
     corpora = generate_corpora(seed)
@@ -140,6 +140,6 @@ def run_demo(seed: int = 42) -> DemoOutcome:
             )
             sources = [load_source(splits, name=name) for name, splits in corpora.items()]
         # The heads of a joint tagger with this encoder, which knows only the demo's text, take works for money.
-        settings = AlignSettings(EvidenceSettings(taggers="separate"))
+        settings = AlignSettings(taggers=TaggerSettings("separate"))
         result = align(sources, encoder=folder, seed=seed, settings=settings)
     return DemoOutcome(result, MEANING)

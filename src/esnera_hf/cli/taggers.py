@@ -94,7 +94,7 @@ def _train(options: argparse.Namespace) -> None:
     tagger = train_tagger(
         source,
         encoder=options.encoder,
-        sentences=options.max_samples,
+        max_samples=options.max_samples,
         seed=options.seed,
         training=training_arguments(options),
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import datasets
@@ -102,97 +101,69 @@ class StrictNer(evaluate.Metric):  # type: ignore[misc]
                 f"{'neither' if source is None else 'both'}. Give the one that applies."
             )
         check_lengths(references, predictions)
-        reader = _Reader(_as_mapping(mapping))
-        names = _one_a_sentence(source if sources is None else sources, len(references), "sources")
-        gold = reader.entities(references, names, "references")
-        if predictions_source is None:
-            found = reader.unified_entities(predictions, "predictions")
-        else:
-            owners = _one_a_sentence(predictions_source, len(predictions), "predictions_source")
-            found = reader.entities(predictions, owners, "predictions")
-        found = [renamed(row, reader.projection(name)) for row, name in zip(found, names, strict=True)]
-        rows = _Rows(gold, found, [len(row) for row in references])
-        figures = _figures(rows.scores(range(len(names))))
-        return figures if sources is None else {**figures, "by_source": _by_source(rows, names)}
+        chosen = _as_mapping(mapping)
+        names = _per_sentence(source if sources is None else sources, len(references), "sources")
+        gold = _read(references, names, chosen, "references")
+        owners: Sequence[str] | None = None
+        if predictions_source is not None:
+            owners = _per_sentence(predictions_source, len(predictions), "predictions_source")
+        projections = {name: chosen.projection(name) for name in set(names)}
+        predicted = [
+            renamed(row, projections[name])
+            for row, name in zip(_read(predictions, owners, chosen, "predictions"), names, strict=True)
+        ]
+        rows = list(zip(names, gold, predicted, map(len, references), strict=True))
+        figures = _figures(score_entities(*_columns(rows)))
+        if sources is not None:
+            figures["by_source"] = {
+                name: _figures(score_entities(*_columns([row for row in rows if row[0] == name])))
+                for name in sorted(set(names))
+            }
+        return figures
 
 
-@dataclass(frozen=True)
-class _Rows:
-    """Entities on unified labels, a list a sentence, and the sentences' lengths in tokens."""
-
-    gold: list[list[Entity]]
-    found: list[list[Entity]]
-    lengths: list[int]
-
-    def scores(self, sentences: Sequence[int]) -> Scores:
-        """Score some of the sentences."""
-        return score_entities(
-            [self.gold[index] for index in sentences],
-            [self.found[index] for index in sentences],
-            [self.lengths[index] for index in sentences],
-        )
+_Row = tuple[str, list[Entity], list[Entity], int]
 
 
-@dataclass(frozen=True)
-class _Labels:
-    """The labels that tags may hold, their unified labels, and what to say of any other."""
+def _columns(rows: Sequence[_Row]) -> tuple[list[list[Entity]], list[list[Entity]], list[int]]:
+    return [row[1] for row in rows], [row[2] for row in rows], [row[3] for row in rows]
 
-    names: Mapping[str, str | None]
-    wrong: str
-    advice: str
 
-    def entities(self, tags: Sequence[str], where: str) -> list[Entity]:
-        """Read tags as entities on unified labels."""
+def _read(rows: Tags, owners: Sequence[str] | None, mapping: LabelMapping, what: str) -> list[list[Entity]]:
+    """Read tags as entities on unified labels.
+
+    Args:
+        rows: the tags of each sentence.
+        owners: the source in whose labels each sentence is tagged; all are in unified labels if not given.
+        mapping: from labels of sources to unified ones.
+        what: they are, for messages.
+    """
+    names: dict[str, dict[str, str | None]] = {source: {} for source in mapping.sources}
+    for entry in mapping.entries:
+        names[entry.label.source][entry.label.label] = entry.unified
+    unified: dict[str, str | None] = {label: label for label in mapping.unified_labels}
+    read = []
+    for index, tags in enumerate(rows):
+        where, labels = f"{what}, sentence {index}", unified
+        wrong = "unified label of the mapping"
+        advice = "If the predictions are in the labels of a source, say which by predictions_source=."
+        if owners is not None:
+            owner = owners[index]
+            if owner not in names:
+                raise MappingError(
+                    f"{where}: {owner!r} is no source of the mapping, which has {_listed(names)}."
+                    f"{hint(str(owner), names)} Give the name it has there."
+                )
+            labels, wrong = names[owner], f"label of source {owner!r} in the mapping"
+            advice = "Give the source that the tags are of, or add the label to the mapping."
         for tag in tags:
             label = split_tag(tag, "IOB2")[1]
-            if tag != OUTSIDE and label not in self.names:
+            if tag != OUTSIDE and label not in labels:
                 raise MappingError(
-                    f"{where}: {label!r} is no {self.wrong}, which has {_listed(self.names)}."
-                    f"{hint(label, self.names)} {self.advice}"
+                    f"{where}: {label!r} is no {wrong}, which has {_listed(labels)}.{hint(label, labels)} {advice}"
                 )
-        return renamed(strict_entities(tags), self.names)
-
-
-class _Reader:
-    """Reads tags as entities on the unified labels of a mapping."""
-
-    def __init__(self, mapping: LabelMapping) -> None:
-        self._unified = _Labels(
-            {label: label for label in mapping.unified_labels},
-            "unified label of the mapping",
-            "If the predictions are in the labels of a source, say which by predictions_source=.",
-        )
-        self._of_source = {source: _source_labels(mapping, source) for source in mapping.sources}
-        self._projections = {source: mapping.projection(source) for source in mapping.sources}
-
-    def projection(self, source: str) -> Mapping[str, str]:
-        """Return the unified label that a source has for what a unified label means."""
-        return self._projections[source]
-
-    def entities(self, rows: Tags, sources: Sequence[str], what: str) -> list[list[Entity]]:
-        """Read tags in the labels of sources, the source of each sentence given."""
-        found = []
-        for index, (row, source) in enumerate(zip(rows, sources, strict=True)):
-            where = f"{what}, sentence {index}"
-            if source not in self._of_source:
-                raise MappingError(
-                    f"{where}: {source!r} is no source of the mapping, which has {_listed(self._of_source)}."
-                    f"{hint(str(source), self._of_source)} Give the name it has there."
-                )
-            found.append(self._of_source[source].entities(row, where))
-        return found
-
-    def unified_entities(self, rows: Tags, what: str) -> list[list[Entity]]:
-        """Read tags in unified labels."""
-        return [self._unified.entities(row, f"{what}, sentence {index}") for index, row in enumerate(rows)]
-
-
-def _source_labels(mapping: LabelMapping, source: str) -> _Labels:
-    return _Labels(
-        {entry.label.label: entry.unified for entry in mapping.entries if entry.label.source == source},
-        f"label of source {source!r} in the mapping",
-        "Give the source that the tags are of, or add the label to the mapping.",
-    )
+        read.append(renamed(strict_entities(tags), labels))
+    return read
 
 
 def _listed(names: Mapping[str, Any]) -> str:
@@ -226,7 +197,7 @@ def _items(mapping: object, what: str) -> list[tuple[str, Any]]:
     return list(mapping.items())
 
 
-def _one_a_sentence(names: str | Sequence[str] | None, sentences: int, option: str) -> list[str]:
+def _per_sentence(names: str | Sequence[str] | None, sentences: int, option: str) -> list[str]:
     if isinstance(names, str):
         return [names] * sentences
     listed = list(names or ())
@@ -236,13 +207,6 @@ def _one_a_sentence(names: str | Sequence[str] | None, sentences: int, option: s
             "for each, in the order in which the sentences were added."
         )
     return listed
-
-
-def _by_source(rows: _Rows, names: Sequence[str]) -> dict[str, Any]:
-    sentences: dict[str, list[int]] = {}
-    for index, name in enumerate(names):
-        sentences.setdefault(name, []).append(index)
-    return {name: _figures(rows.scores(sentences[name])) for name in sorted(sentences)}
 
 
 def _figures(scores: Scores) -> dict[str, Any]:

@@ -1,10 +1,9 @@
-"""A merged model scored on each source: projected through the mapping, or back in the source's own labels."""
+"""Scores of a merged tagger on each source: in unified labels, or back in the labels of the source."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,50 +19,24 @@ from esnera_hf.sources.source import NerSource
 from esnera_hf.tagging import Entity
 
 Predictions = Iterable[Sequence[Entity]]
-#: Of a source's own tagger and of a merged one, sentence by sentence.
+#: Of the tagger of a source and of a merged one, sentence by sentence.
 PredictionPair = tuple[Predictions, Predictions]
 
 
 @dataclass(frozen=True)
 class SourceScores:
-    """A source's own tagger (before) and a merged one (after) on one split of the source."""
+    """Scores of the tagger of a source (before) and of a merged one (after) on a split of the source."""
 
     micro: Comparison
     by_label: dict[str, Comparison]
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the scores as plain data."""
-        return {
-            "micro": self.micro.to_dict(),
-            "by_label": {label: comparison.to_dict() for label, comparison in self.by_label.items()},
-        }
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> SourceScores:
-        """Rebuild scores from :meth:`to_dict`."""
-        labels = {label: Comparison.from_dict(comparison) for label, comparison in data["by_label"].items()}
-        return cls(Comparison.from_dict(data["micro"]), labels)
-
 
 @dataclass(frozen=True)
 class MergedScores:
-    """Scores source by source, and pooled over the sources (micro-F1)."""
+    """Scores per source, and pooled over the sources (micro-F1)."""
 
     sources: dict[str, SourceScores]
     pooled: Comparison
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the scores as plain data."""
-        return {
-            "pooled": self.pooled.to_dict(),
-            "sources": {name: scores.to_dict() for name, scores in self.sources.items()},
-        }
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> MergedScores:
-        """Rebuild scores from :meth:`to_dict`."""
-        sources = {name: SourceScores.from_dict(scores) for name, scores in data["sources"].items()}
-        return cls(sources, Comparison.from_dict(data["pooled"]))
 
 
 def score_unified(
@@ -74,7 +47,7 @@ def score_unified(
 ) -> MergedScores:
     """Score on unified labels (method, Scoring a mapping).
 
-    Gold entities and the own tagger's are projected through the mapping. Of the
+    Gold entities and those of the tagger of the source are projected through the mapping. Of the
     merged tagger's those count that the source annotates, under the label that it
     has for them: a book is a PRODUCT where the source knows no finer label. One
     whose parts alone the source annotates is neither right nor wrong.
@@ -82,8 +55,7 @@ def score_unified(
     Args:
         sources: the sources.
         mapping: their labels to unified labels.
-        predictions: by source, those of its own tagger and of the merged one on
-            that split.
+        predictions: by source, those of its tagger and of the merged one on that split.
         split: the split.
     """
     counts = {}

@@ -16,7 +16,7 @@ from esnera_hf.alignment.constraints import Constraints
 from esnera_hf.alignment.greedy_path import Candidate, MergeHistory
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.alignment.mapping_yaml import MappedLabel
-from esnera_hf.evaluation.merged_tagger import Training
+from esnera_hf.evaluation.merged_tagger import Trial
 from esnera_hf.merging.merge import MergedData
 from esnera_hf.merging.pseudo_labels import PseudoLabels
 from esnera_hf.report.report import (
@@ -27,7 +27,6 @@ from esnera_hf.report.report import (
     NearPair,
     PseudoLabelFacts,
     StepFacts,
-    SystemScores,
     TrialFacts,
 )
 from esnera_hf.similarity.equivalence import EQUAL
@@ -72,7 +71,7 @@ def build_report(
     return MergeReport(
         tuple(source.summary for source in sources),
         steps=steps,
-        trials=tuple(_trial(trial) for trial in history.candidates),
+        trials=tuple(_trial(candidate) for candidate in history.candidates),
         near=() if matrix is None else near_pairs(matrix, mapping),
         pseudo_labels=None if merged.pseudo_labels is None else _pseudo_labels(merged.pseudo_labels),
         examples=tuple(example for source in sources for example in mentions_in_context(source)),
@@ -90,7 +89,7 @@ def _step(number: int, history: MergeHistory) -> StepFacts:
     unmerged: Literal["broken", "apart", "constrained"] | None = None
     if step.tau is None:
         could = any(d.candidate is not None and not d.constrained for d in step.decisions)
-        tried = any(trial.number == number for trial in history.candidates)
+        tried = any(candidate.number == number for candidate in history.candidates)
         unmerged = "broken" if tried else "apart" if could else "constrained"
     return StepFacts(
         step.sources,
@@ -158,20 +157,22 @@ def _part_of(mapping: LabelMapping, one: LabelRef, other: LabelRef) -> bool:
     return part is not None and whole is not None and whole in mapping.ancestors(part)
 
 
-def _trial(trial: Candidate) -> TrialFacts:
-    training: Training | None = None if trial.outcome is None else trial.outcome.training
+def _trial(candidate: Candidate) -> TrialFacts:
+    outcome: Trial | None = candidate.outcome
     return TrialFacts(
-        trial.number,
-        trial.settings,
-        trial.step.merged,
-        round(trial.step.similarity, 4),
+        candidate.number,
+        candidate.settings,
+        candidate.step.merged,
+        round(candidate.step.similarity, 4),
         tuple(
-            (d.group[0], d.candidate) for d in trial.step.decisions if d.merged and d.candidate is not None
+            (d.group[0], d.candidate)
+            for d in candidate.step.decisions
+            if d.merged and d.candidate is not None
         ),
-        chosen=trial.chosen,
-        holds=None if trial.outcome is None else trial.outcome.holds,
-        pseudo_labels=None if training is None else training.pseudo,
-        scores=None if training is None else SystemScores(training.native, training.unified),
+        chosen=candidate.chosen,
+        holds=None if outcome is None else outcome.holds,
+        pseudo_labels=None if outcome is None else outcome.pseudo_labels,
+        scores=None if outcome is None else outcome.scores,
     )
 
 

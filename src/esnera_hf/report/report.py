@@ -8,8 +8,7 @@ from typing import Any, Literal
 
 from esnera_hf._internal.checks import from_plain, to_plain
 from esnera_hf.errors import ConfigurationError
-from esnera_hf.evaluation.projection import MergedScores
-from esnera_hf.metrics import Scores
+from esnera_hf.evaluation.merged_tagger import SystemScores, TaggerScores
 from esnera_hf.report.tables import report_text
 from esnera_hf.similarity.matrix import Agreement
 from esnera_hf.sources.options import ReadingOptions
@@ -54,44 +53,6 @@ class CallFacts:
         for name in path:
             value = value.get(name) if isinstance(value, Mapping) else None
         return value
-
-
-@dataclass(frozen=True)
-class TaggerScores:
-    """The scores of a source's own tagger on that source, and its training.
-
-    Attributes:
-        validation: on the validation split, which chose the epoch.
-        test: on the test split.
-        history: a row an epoch.
-        arguments: of the training.
-        seconds: wall time of the training, 0 if the tagger lay in the cache.
-    """
-
-    validation: Scores
-    test: Scores
-    history: tuple[dict[str, Any], ...] = ()
-    arguments: dict[str, Any] = field(default_factory=dict)
-    seconds: float = 0.0
-
-
-@dataclass(frozen=True)
-class SystemScores:
-    """The scores of a tagger trained on merged data (after) beside the sources' own taggers (before).
-
-    Attributes:
-        native: in each source's own labels.
-        unified: in unified labels.
-        history: of its training, a row an epoch.
-        seconds: wall time of the training.
-        partial_likelihood: whether it was trained on the likelihood of what each source says.
-    """
-
-    native: MergedScores
-    unified: MergedScores
-    history: tuple[dict[str, Any], ...] = ()
-    seconds: float = 0.0
-    partial_likelihood: bool = False
 
 
 @dataclass(frozen=True)

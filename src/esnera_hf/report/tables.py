@@ -201,9 +201,9 @@ def annotated_coarsely(mapping: LabelMapping, sources: Collection[str]) -> list[
 
 def own_tagger(report: MergeReport) -> str:
     """Return in words the tagger of a source that a merged one is compared with."""
-    if report.call is None or report.call.setting("evidence", "taggers") != "joint":
+    if report.call is None or report.call.setting("taggers", "kind") != "joint":
         return "a tagger trained on that source alone"
-    later = report.call.setting("evidence", "joint_of")
+    later = report.call.setting("taggers", "joint_of")
     return "that source's head of the joint tagger" + (
         " (or, of a later source, a tagger that began with it)" if later else ""
     )
@@ -315,7 +315,7 @@ def _search_lines(report: MergeReport) -> Iterator[str]:
     tried = [(trial, trial.scores) for trial in report.trials if trial.scores is not None]
     if report.trials:
         yield f"search: {len(report.trials)} distinct mappings, {len(tried)} tried"
-    native = report.call is not None and report.call.setting("search", "scoring") == "native"
+    native = report.call is not None and report.call.setting("greedy", "scoring") == "native"
     for trial, scores in tried:
         step, (lam, tau) = report.steps[trial.step], trial.settings[0]
         pooled = (scores.native if native else scores.unified).pooled

@@ -88,12 +88,12 @@ def rows_without(source: NerSource, split: str, left_out: Set[str]) -> Dataset:
     return rows.select(np.flatnonzero(~rows_with_ids(rows, left_out))) if left_out else rows
 
 
-def without_leaks(sources: Sequence[NerSource]) -> tuple[NerSource, ...]:
+def without_leaks(sources: Sequence[NerSource], leaks: Sequence[Leak]) -> tuple[NerSource, ...]:
     """Return sources as they may be trained on together: without the sentences that a merge of them leaves out.
 
     They still annotate all of their labels. A source that loses nothing is returned as it is.
     """
-    out = left_out_ids(find_leaks(sources))
+    out = left_out_ids(leaks)
     return tuple(
         _without(source, {split: ids for (name, split), ids in out.items() if name == source.name})
         for source in sources

@@ -1,8 +1,8 @@
-"""Work that the processes of one launch share: each does its part, the main one writes.
+"""Predictions and mention vectors of taggers, computed by all processes of a launch and cached.
 
-What a part is does not depend on the number of processes: chunks of sentences,
-dealt out in turn. So the same batches are computed by one process as by
-several, and the same bytes come out.
+Sentences are dealt out in chunks, one to each process in turn. No chunk depends
+on the number of processes, so the same batches are computed by one process as
+by several, and the same bytes come out.
 """
 
 from __future__ import annotations
@@ -10,17 +10,23 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from esnera_hf._internal.cache import Artifact
 from esnera_hf._internal.processes import is_main_process, process_count, process_index
+from esnera_hf.sources.source import AnnotatedSentence
 from esnera_hf.tagging import Entity
+
+T = TypeVar("T")
 
 _SCHEMA = pa.schema(
     {
@@ -31,33 +37,231 @@ _SCHEMA = pa.schema(
     }
 )
 _ROWS = 2000
-#: Confidences keep so many digits: what lies below differs with batch size and hardware.
+#: Digits of a confidence: further ones differ with batch size and hardware.
 _DIGITS = 4
+_CENTROIDS_FILE = "centroids.npz"
 
 
-def write_predictions(file: Path, predictions: Iterable[Sequence[Entity]]) -> None:
-    """Write the entities of each sentence, in order, a sentence a row."""
-    write_all_predictions([file], ((row,) for row in predictions))
+@dataclass(frozen=True)
+class LabelCentroids:
+    """The vectors of a source's mentions, summed by label.
+
+    Attributes:
+        total: sum of the mention vectors by label, each of shape (dimensions,).
+        count: number of mentions by label.
+    """
+
+    total: dict[str, NDArray[np.float64]]
+    count: dict[str, int]
+
+    @property
+    def mean(self) -> NDArray[np.float64]:
+        """The mean over all mentions of the source, shape (dimensions,)."""
+        return np.asarray(sum(self.total.values()) / sum(self.count.values()), dtype=np.float64)
+
+    @classmethod
+    def of(cls, batches: Iterable[tuple[list[str], NDArray[np.float32]]]) -> LabelCentroids:
+        """Sum mention vectors by label in one pass; no vector is held on to.
+
+        Args:
+            batches: labels and vectors, shape (mentions, dimensions), of batches of mentions.
+        """
+        total: dict[str, NDArray[np.float64]] = {}
+        count: dict[str, int] = {}
+        for labels, vectors in batches:
+            for label in sorted(set(labels)):
+                rows = [index for index, name in enumerate(labels) if name == label]
+                part = vectors[rows].astype(np.float64).sum(axis=0)
+                total[label] = total[label] + part if label in total else part
+                count[label] = count.get(label, 0) + len(rows)
+        return cls(total, count)
+
+    @classmethod
+    def added(cls, parts: Iterable[LabelCentroids]) -> LabelCentroids:
+        """Add up the sums of parts of a source, in the order given."""
+        total: dict[str, NDArray[np.float64]] = {}
+        count: dict[str, int] = {}
+        for part in parts:
+            for label, vector in part.total.items():
+                total[label] = total[label] + vector if label in total else vector
+                count[label] = count.get(label, 0) + part.count[label]
+        return cls(total, count)
+
+    def save(self, file: Path) -> None:
+        """Write the sums to a file."""
+        labels = sorted(self.total)
+        np.savez(
+            file,
+            labels=np.array(labels, dtype=np.str_),
+            total=np.array([self.total[label] for label in labels]),
+            count=np.array([self.count[label] for label in labels], dtype=np.int64),
+        )
+
+    @classmethod
+    def load(cls, file: Path) -> LabelCentroids:
+        """Read what :meth:`save` has written."""
+        with np.load(file, allow_pickle=False) as arrays:
+            labels, total, count = (arrays[name] for name in ("labels", "total", "count"))
+        names = labels.tolist()
+        return cls(dict(zip(names, total, strict=True)), dict(zip(names, count.tolist(), strict=True)))
 
 
-def write_all_predictions(files: Sequence[Path], predictions: Iterable[Sequence[Sequence[Entity]]]) -> None:
-    """Write what several taggers find in each sentence, in order, a file a tagger."""
+#: Returns the entities of each sentence of a chunk, a list per tagger, and the sums of its mentions' vectors, if any.
+Read = Callable[[list[AnnotatedSentence]], tuple[Iterable[Sequence[Sequence[Entity]]], LabelCentroids | None]]
+
+
+def cache_reading(
+    artifact: Artifact,
+    files: Sequence[str],
+    load: Callable[[], Read],
+    sentences: Iterable[AnnotatedSentence],
+    bar: tuple[int, str],
+) -> None:
+    """Let taggers, or an encoder, read sentences, unless they have, and cache what they give.
+
+    Args:
+        artifact: gets a file of predictions per tagger, and the sums of mention vectors.
+        files: names of the files of predictions, in the order of the taggers.
+        load: loads the model.
+        sentences: all of them.
+        bar: number of sentences and what the progress bar says.
+    """
+
+    def work() -> None:
+        folder = rank_folder(artifact, process_index())
+        shutil.rmtree(folder, ignore_errors=True)  # of a launch that was killed
+        folder.mkdir(parents=True)
+        read = load()
+
+        def rows() -> Iterator[Sequence[Sequence[Entity]]]:
+            for number, chunk in _with_progress(own_chunks(sentences), *bar):
+                predicted, centroids = read(chunk)
+                if centroids is not None:
+                    centroids.save(folder / f"{number:09d}.npz")
+                yield from predicted
+
+        write_predictions([folder / file for file in files], rows())
+
+    def save(_: None, target: Path) -> None:
+        folders = [rank_folder(artifact, rank) for rank in range(process_count())]
+        for file in files:
+            if len(folders) == 1:
+                (folders[0] / file).rename(target / file)
+            else:
+                rows = interleave([read_predictions(folder / file) for folder in folders])
+                write_predictions([target / file], ((row,) for row in rows))
+        chunks = [chunk for folder in folders for chunk in folder.glob("*.npz")]
+        if chunks:
+            ordered = sorted(chunks, key=lambda chunk: chunk.name)
+            LabelCentroids.added(map(LabelCentroids.load, ordered)).save(target / _CENTROIDS_FILE)
+
+    make_together(artifact, work, save)
+
+
+def cached_predictions(artifact: Artifact, file: str) -> Iterator[list[Entity]]:
+    """Yield the predicted entities of each sentence from a file of an artifact.
+
+    Raises:
+        CacheError: the file does not load.
+    """
+    with artifact.reading():
+        yield from read_predictions(artifact.folder / file)
+
+
+def cached_centroids(artifact: Artifact) -> LabelCentroids:
+    """Return the sums of mention vectors of an artifact; empty if there was no mention.
+
+    Raises:
+        CacheError: the file does not load.
+    """
+    file = artifact.folder / _CENTROIDS_FILE
+    with artifact.reading():
+        return LabelCentroids.load(file) if file.exists() else LabelCentroids({}, {})
+
+
+def make_together(artifact: Artifact, work: Callable[[], T], save: Callable[[T, Path], None]) -> bool:
+    """Make an artifact by all processes of the launch unless it is there; return whether it had to be made.
+
+    The main process holds the lock of the artifact meanwhile. A process that
+    fails leaves nothing behind but the content of ``artifact.unfinished``.
+
+    Args:
+        artifact: every process asks for the same ones in the same order.
+        work: is done by every process.
+        save: writes the result of the main process to a folder, once all have done their work.
+    """
+    if process_count() == 1:
+        return artifact.make(lambda folder: save(work(), folder))
+    from esnera_hf.modeling.distributed import broadcast, wait_for_all
+
+    def fill(folder: Path) -> None:
+        broadcast(True)
+        result = work()
+        wait_for_all()
+        save(result, folder)
+
+    if is_main_process():
+        made = artifact.make(fill)
+        if not made:
+            broadcast(False)
+    else:
+        made = broadcast(False)  # replaced by the answer of the main process
+        if made:
+            work()
+            wait_for_all()
+    if made:
+        wait_for_all()
+    return made
+
+
+def rank_folder(artifact: Artifact, rank: int) -> Path:
+    """Return the folder for the part of an artifact that one process makes."""
+    return artifact.unfinished / f"rank-{rank}"
+
+
+def own_chunks(items: Iterable[T]) -> Iterator[tuple[int, list[T]]]:
+    """Yield the chunks of sentences that fall to this process, each with its number among all."""
+    from esnera_hf.modeling.tokenization import CHUNK, chunks
+
+    yield from islice(enumerate(chunks(items, CHUNK)), process_index(), None, process_count())
+
+
+def interleave(parts: Sequence[Iterable[T]]) -> Iterator[T]:
+    """Yield in their order the items of all chunks that were dealt out to processes, a part per process."""
+    from esnera_hf.modeling.tokenization import CHUNK, chunks
+
+    for part in cycle([chunks(part, CHUNK) for part in parts]):
+        chunk = next(part, None)
+        if chunk is None:
+            return
+        yield from chunk
+
+
+def _with_progress(
+    chunks: Iterable[tuple[int, list[T]]], total: int, title: str
+) -> Iterator[tuple[int, list[T]]]:
+    """Draw a bar over all sentences; a chunk counts for those that the other processes read meanwhile."""
+    options: dict[str, Any] = {"unit": " sentences", "delay": 2, "disable": not is_main_process()}
+    with tqdm(total=total, desc=title, **options) as bar:
+        for number, chunk in chunks:
+            yield number, chunk
+            bar.update(min(len(chunk) * process_count(), total - bar.n))
+
+
+def write_predictions(files: Sequence[Path], predictions: Iterable[Sequence[Sequence[Entity]]]) -> None:
+    """Write the entities that several taggers find in each sentence, a row per sentence, a file per tagger."""
     rows = iter(predictions)
     with ExitStack() as stack:
         writers = [stack.enter_context(pq.ParquetWriter(file, _SCHEMA)) for file in files]
         while batch := list(islice(rows, _ROWS)):
-            for writer, own in zip(writers, zip(*batch, strict=True), strict=True):
-                writer.write_table(_table(own))
-
-
-def _table(rows: Sequence[Sequence[Entity]]) -> pa.Table:
-    columns = {
-        "start": [[entity.start for entity in row] for row in rows],
-        "end": [[entity.end for entity in row] for row in rows],
-        "label": [[entity.label for entity in row] for row in rows],
-        "confidence": [[round(entity.score, _DIGITS) for entity in row] for row in rows],
-    }
-    return pa.table(columns, schema=_SCHEMA)
+            for writer, entities in zip(writers, zip(*batch, strict=True), strict=True):
+                columns = {
+                    "start": [[entity.start for entity in row] for row in entities],
+                    "end": [[entity.end for entity in row] for row in entities],
+                    "label": [[entity.label for entity in row] for row in entities],
+                    "confidence": [[round(entity.score, _DIGITS) for entity in row] for row in entities],
+                }
+                writer.write_table(pa.table(columns, schema=_SCHEMA))
 
 
 def read_predictions(file: Path) -> Iterator[list[Entity]]:
@@ -70,149 +274,3 @@ def read_predictions(file: Path) -> Iterator[list[Entity]]:
                     Entity(start, end, label, round(score, _DIGITS))
                     for start, end, label, score in zip(starts, ends, labels, scores, strict=True)
                 ]
-
-
-T = TypeVar("T")
-#: Gives what several taggers find in each sentence of a chunk of them.
-Predict = Callable[[list[Sequence[str]]], Iterable[Sequence[Sequence[Entity]]]]
-
-
-def make_by_all(artifact: Artifact, work: Callable[[], T], save: Callable[[T, Path], None]) -> bool:
-    """Make an artifact by all processes of the launch unless it is there; return whether it had to be made.
-
-    The main process holds the lock of the artifact meanwhile. A process that
-    fails leaves nothing behind but what lies in ``artifact.unfinished``.
-
-    Args:
-        artifact: what is made; every process asks for the same ones in the same order.
-        work: what every process does.
-        save: writes what the main process has got to the folder it is given,
-            once all have done their work.
-    """
-    if process_count() == 1:
-        return artifact.make(lambda folder: save(work(), folder))
-    from esnera_hf.modeling.distributed import broadcast, wait_for_all
-
-    def fill(folder: Path) -> None:
-        broadcast(True)
-        done = work()
-        wait_for_all()
-        save(done, folder)
-
-    if is_main_process():
-        made = artifact.make(fill)
-        if not made:
-            broadcast(False)
-    else:
-        made = broadcast(False)  # what the main process says
-        if made:
-            work()
-            wait_for_all()
-    if made:
-        wait_for_all()
-    return made
-
-
-def own_chunks(items: Iterable[T]) -> Iterator[tuple[int, list[T]]]:
-    """Yield the chunks of sentences that fall to this process, each with its number among all."""
-    from esnera_hf.modeling.tokenization import CHUNK, chunks
-
-    yield from islice(enumerate(chunks(items, CHUNK)), process_index(), None, process_count())
-
-
-def in_turn(parts: Sequence[Iterable[T]]) -> Iterator[T]:
-    """Yield in their order the items of all chunks that were dealt out, a part a process."""
-    from esnera_hf.modeling.tokenization import CHUNK, chunks
-
-    for part in cycle([chunks(part, CHUNK) for part in parts]):
-        chunk = next(part, None)
-        if chunk is None:
-            return
-        yield from chunk
-
-
-def own_share(artifact: Artifact) -> Path:
-    """Return the empty folder for what this process contributes to an artifact."""
-    folder = shares(artifact)[process_index()]
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    return folder
-
-
-def shares(artifact: Artifact) -> list[Path]:
-    """Return the folders for what the processes contribute to an artifact, in their order."""
-    return [artifact.unfinished / f"share-{index}" for index in range(process_count())]
-
-
-def progress(items: Iterable[T], total: int, what: str) -> Iterator[T]:
-    """Draw a bar over the sentences that fall to this process; of several processes one does.
-
-    Args:
-        items: something for each sentence of its chunks.
-        total: number of sentences of all processes.
-        what: is done.
-    """
-    from esnera_hf.modeling.tokenization import CHUNK
-
-    own = range(process_index() * CHUNK, total, process_count() * CHUNK)
-    bar: Any = tqdm(
-        items,
-        total=sum(min(CHUNK, total - start) for start in own),
-        desc=what if process_count() == 1 else f"{what}, 1 of {process_count()} shares",
-        unit=" sentences",
-        delay=2,
-        disable=not is_main_process(),
-    )
-    yield from bar
-
-
-def make_predictions(
-    artifact: Artifact,
-    files: Sequence[str],
-    predict: Callable[[], Predict],
-    sentences: Iterable[Sequence[str]],
-    bar: tuple[int, str],
-) -> None:
-    """Predict what several taggers find in sentences, unless that was done before, and keep it.
-
-    Args:
-        artifact: holds a file a tagger.
-        files: their names, in the order of the taggers.
-        predict: loads the taggers.
-        sentences: lists of words.
-        bar: number of sentences and what the progress bar says.
-    """
-
-    def work() -> None:
-        folder = own_share(artifact)
-        taggers = predict()
-        found = (rows for _, chunk in own_chunks(sentences) for rows in taggers(chunk))
-        write_all_predictions([folder / name for name in files], progress(found, *bar))
-
-    make_by_all(artifact, work, lambda _, folder: put_together(artifact, files, folder))
-
-
-def read_cached(artifact: Artifact, file: str) -> Iterator[list[Entity]]:
-    """Yield the predicted entities of each sentence from a file of an artifact.
-
-    Raises:
-        CacheError: the file does not load.
-    """
-    with artifact.reading():
-        yield from read_predictions(artifact.folder / file)
-
-
-def put_together(artifact: Artifact, files: Sequence[str], folder: Path) -> None:
-    """Write the predictions of all sentences, in order, from what the processes have predicted.
-
-    Args:
-        artifact: what they have worked on.
-        files: names of the files, one a tagger.
-        folder: gets them.
-    """
-    parts = shares(artifact)
-    for name in files:
-        if len(parts) == 1:
-            (parts[0] / name).rename(folder / name)
-        else:
-            write_predictions(folder / name, in_turn([read_predictions(part / name) for part in parts]))

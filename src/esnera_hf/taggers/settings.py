@@ -1,9 +1,9 @@
-"""How the sources' own taggers are made."""
+"""Settings of the sources' taggers."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from esnera_hf.errors import ConfigurationError
@@ -15,35 +15,70 @@ else:
     # The types of settings are looked up where torch is not imported.
     TrainingLike = Mapping[str, Any]
 
-Taggers = Literal["separate", "joint"]
+TaggerKind = Literal["joint", "separate"]
 
 
-def check_taggers(taggers: str) -> None:
-    """Check how taggers are to be made.
+@dataclass(frozen=True)
+class TaggerSettings:
+    """How the taggers of sources are trained.
 
-    Raises:
-        ConfigurationError: it is not known.
-    """
-    if taggers not in get_args(Taggers):
-        raise ConfigurationError(
-            f"taggers={taggers!r}: expected {' or '.join(map(repr, get_args(Taggers)))}."
-        )
-
-
-def check_joint_of(names: Sequence[str] | None, taggers: str) -> None:
-    """Check the names of the sources that the joint tagger is trained on.
+    Attributes:
+        kind: one ``joint`` tagger for all sources, an encoder with a head per
+            source, or a ``separate`` tagger per source.
+        training: settings by name, or ``TrainingArguments``, that win over those
+            chosen for the encoder and the corpus.
+        joint_of: names of the sources that the joint tagger is trained on, such as
+            those of a finished alignment; each of the others gets a tagger of its
+            own, which begins with the joint tagger's encoder. ``None`` means all.
 
     Raises:
-        ConfigurationError: there is none, or no joint tagger.
+        ConfigurationError: a setting is out of range, or does not go with another.
     """
-    if names is None:
-        return
-    if isinstance(names, str) or not names:
-        raise ConfigurationError(f"joint_of={names!r}: expected the names of one or more sources.")
-    if taggers != "joint":
-        raise ConfigurationError(
-            "joint_of= needs taggers='joint': it says what the joint tagger is trained on."
-        )
+
+    kind: TaggerKind = "joint"
+    training: TrainingLike = field(default_factory=dict)
+    joint_of: Sequence[str] | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in get_args(TaggerKind):
+            raise ConfigurationError(
+                f"kind={self.kind!r}: expected {' or '.join(map(repr, get_args(TaggerKind)))}."
+            )
+        object.__setattr__(self, "training", training_settings(self.training))
+        if self.joint_of is None:
+            return
+        if isinstance(self.joint_of, str) or not self.joint_of:
+            raise ConfigurationError(
+                f"joint_of={self.joint_of!r}: expected the names of one or more sources."
+            )
+        if self.kind != "joint":
+            raise ConfigurationError(
+                "joint_of= needs kind='joint': it says what the joint tagger is trained on."
+            )
+        object.__setattr__(self, "joint_of", tuple(self.joint_of))
+
+    def with_seed(self, seed: int) -> TaggerSettings:
+        """Return the settings with a seed for the training, unless it has one."""
+        return replace(self, training={"seed": seed, **training_settings(self.training)})
+
+    def divide(self, sources: Sequence[NerSource]) -> tuple[tuple[NerSource, ...], tuple[NerSource, ...]]:
+        """Return the sources that a joint tagger is trained on, and those with taggers of their own.
+
+        Raises:
+            ConfigurationError: one of ``joint_of`` is not among the sources.
+        """
+        if self.kind == "separate":
+            return (), tuple(sources)
+        names = [source.name for source in sources]
+        joint_of = names if self.joint_of is None else self.joint_of
+        missing = [name for name in joint_of if name not in names]
+        if missing:
+            raise ConfigurationError(
+                f"joint_of= names {', '.join(map(repr, missing))}; the sources are "
+                f"{', '.join(map(repr, names))}. Name sources of this alignment."
+            )
+        joined = tuple(source for source in sources if source.name in joint_of)
+        return joined, tuple(source for source in sources if source.name not in joint_of)
 
 
 def training_settings(training: TrainingLike) -> dict[str, Any]:
@@ -53,51 +88,7 @@ def training_settings(training: TrainingLike) -> dict[str, Any]:
         ConfigurationError: one is not allowed, or of another type.
     """
     if isinstance(training, Mapping) and not training:
-        return {}  # without a second or three for torch
+        return {}  # without the seconds that torch takes to import
     from esnera_hf.modeling.arguments import checked_training
 
     return checked_training(training)
-
-
-@dataclass(frozen=True)
-class TaggerPlan:
-    """How the sources' own taggers are made.
-
-    Attributes:
-        encoder: folder or Hub id of a pretrained encoder.
-        training: overrides of the training arguments.
-        taggers: ``separate`` or ``joint``.
-        joint_of: the sources that the joint tagger is trained on; ``None`` means all.
-
-    Raises:
-        ConfigurationError: one of them is out of range.
-    """
-
-    encoder: str
-    training: Mapping[str, Any] = field(default_factory=dict)
-    taggers: Taggers = "separate"
-    joint_of: Sequence[str] | None = None
-
-    def __post_init__(self) -> None:
-        check_taggers(self.taggers)
-        check_joint_of(self.joint_of, self.taggers)
-
-    def joined_and_later(
-        self, sources: Sequence[NerSource]
-    ) -> tuple[tuple[NerSource, ...], tuple[NerSource, ...]]:
-        """Return the sources that the joint tagger is trained on, and the others.
-
-        Raises:
-            ConfigurationError: one of ``joint_of`` is not among the sources.
-        """
-        if self.joint_of is None:
-            return tuple(sources), ()
-        names = [source.name for source in sources]
-        missing = [name for name in self.joint_of if name not in names]
-        if missing:
-            raise ConfigurationError(
-                f"joint_of= names {', '.join(map(repr, missing))}; the sources are "
-                f"{', '.join(map(repr, names))}. Name sources of this alignment."
-            )
-        joined = tuple(source for source in sources if source.name in self.joint_of)
-        return joined, tuple(source for source in sources if source.name not in self.joint_of)

@@ -1,4 +1,4 @@
-"""Taggers and their predictions, made once and kept: what every similarity and every score rests on."""
+"""A tagger per source, trained once and cached: the basis of every similarity and every score."""
 
 from __future__ import annotations
 
@@ -11,45 +11,67 @@ from hashlib import blake2b
 from importlib.metadata import version
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
-from tqdm.auto import tqdm
+from typing import TYPE_CHECKING, Any, Protocol
 
 from esnera_hf._internal.cache import Artifact
 from esnera_hf._internal.console import duration, quiet_libraries, say
-from esnera_hf._internal.processes import is_main_process, process_count
+from esnera_hf._internal.processes import process_count
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.metrics import Scope, Scores, score_entities
-from esnera_hf.similarity.semantic import LabelCentroids, add_sums, sum_vectors
-from esnera_hf.sources.leakage import without_leaks
+from esnera_hf.sources.leakage import Leak, find_leaks, without_leaks
 from esnera_hf.sources.partial_annotation import PartialAnnotation
-from esnera_hf.sources.source import NerSource
+from esnera_hf.sources.source import AnnotatedSentence, NerSource
 from esnera_hf.taggers.predictions import (
-    Predict,
-    make_by_all,
-    make_predictions,
-    own_chunks,
-    own_share,
-    progress,
-    put_together,
-    read_cached,
-    shares,
-    write_all_predictions,
+    LabelCentroids,
+    Read,
+    cache_reading,
+    cached_centroids,
+    cached_predictions,
+    make_together,
 )
-from esnera_hf.taggers.settings import TaggerPlan
+from esnera_hf.taggers.settings import TaggerSettings
 from esnera_hf.tagging import Entity
 
 if TYPE_CHECKING:
     from esnera_hf.modeling.joint import JointTagger
     from esnera_hf.modeling.tagger import Tagger
 
-
 CHINESE_ENCODER = "hfl/chinese-bert-wwm-ext"
 MULTILINGUAL_ENCODER = "FacebookAI/xlm-roberta-base"
 _PREDICTIONS_FILE = "predictions.parquet"
-#: What a tokenizer is made from where there is no tokenizer.json.
+#: Sources of a tokenizer where there is no tokenizer.json.
 _VOCABULARIES = {"vocab.txt", "vocab.json", "merges.txt", "spiece.model", "sentencepiece.bpe.model"}
+
+
+class SourceTagger(Protocol):
+    """A tagger that was trained on one source and reads all of them."""
+
+    @property
+    def name(self) -> str:
+        """The name of its source."""
+        ...
+
+    @property
+    def seconds(self) -> float:
+        """How long training took; 0 if it had been trained before."""
+        ...
+
+    @property
+    def record(self) -> Mapping[str, Any]:
+        """How the training went: ``history`` and ``arguments``."""
+        ...
+
+    def predict(self, source: NerSource, split: str) -> Iterator[list[Entity]]:
+        """Yield the predicted entities of each sentence of a split, with confidences."""
+        ...
+
+    def scores(self, source: NerSource, split: str) -> Scores:
+        """Return strict scores on a split of a source with the same labels."""
+        ...
+
+    def mention_vectors(self, source: NerSource) -> LabelCentroids:
+        """Return the sums of the vectors of the mentions in a train split; those of all taggers of a run compare."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -58,26 +80,24 @@ class CachedTagger:
 
     Attributes:
         name: of the corpus it was trained on.
-        artifact: where it lies.
+        artifact: the folder of its weights.
         seconds: how long training took; 0 if it had been trained before.
+        embed: returns the mention vectors of a source.
     """
 
     name: str
     artifact: Artifact
     seconds: float
-
-    @property
-    def trained(self) -> bool:
-        """Whether it had to be trained."""
-        return self.seconds > 0
+    embed: Callable[[NerSource], LabelCentroids]
 
     @cached_property
     def record(self) -> dict[str, Any]:
         """How the training went: ``history``, ``arguments``, ``validation``."""
         from esnera_hf.modeling.encoders import RECORD_FILE
 
-        record: dict[str, Any] = json.loads((self.artifact.folder / RECORD_FILE).read_text(encoding="utf-8"))
-        return record
+        with self.artifact.reading():
+            record = json.loads((self.artifact.folder / RECORD_FILE).read_text(encoding="utf-8"))
+            return {"history": record["history"], "arguments": record["arguments"], **record}
 
     def load(self) -> Tagger:
         """Load the tagger itself."""
@@ -86,133 +106,182 @@ class CachedTagger:
         with quiet_libraries():
             return Tagger.from_pretrained(self.artifact.folder)
 
-    def predictions(self, source: NerSource, split: str) -> Iterator[list[Entity]]:
-        """Yield the predicted entities of each sentence, with confidences; predicted once and kept."""
+    def predict(self, source: NerSource, split: str) -> Iterator[list[Entity]]:
+        """Yield the predicted entities of each sentence, with confidences; predicted once and cached."""
         identity = {"tagger": self.artifact.key, "sentences": source.fingerprint, "split": split}
         artifact = Artifact("predictions", identity)
 
-        def loaded() -> Predict:
+        def load() -> Read:
             tagger = self.load()
-            return lambda chunk: ((found,) for found in tagger.predict(chunk, scores=True))
 
-        tokens = (sentence.tokens for sentence in source.sentences(split))
+            def read(chunk: list[AnnotatedSentence]) -> tuple[Iterator[tuple[list[Entity]]], None]:
+                return ((row,) for row in tagger.predict([s.tokens for s in chunk], scores=True)), None
+
+            return read
+
         bar = len(source.dataset[split]), f"{self.name} tagger reads {source.name} {split}"
-        make_predictions(artifact, [_PREDICTIONS_FILE], loaded, tokens, bar)
-        return read_cached(artifact, _PREDICTIONS_FILE)
+        cache_reading(artifact, [_PREDICTIONS_FILE], load, source.sentences(split), bar)
+        return cached_predictions(artifact, _PREDICTIONS_FILE)
 
     def scores(self, source: NerSource, split: str) -> Scores:
         """Score it on a split of a source with the same labels."""
         gold = list(source.sentences(split))
-        predicted = list(self.predictions(source, split))
+        predicted = list(self.predict(source, split))
         return score_entities([s.entities for s in gold], predicted, [len(s.tokens) for s in gold])
 
+    def mention_vectors(self, source: NerSource) -> LabelCentroids:
+        """Return the sums of the vectors of the mentions in a train split."""
+        return self.embed(source)
 
-def cached_tagger(
-    source: NerSource,
+
+@dataclass(frozen=True)
+class JointHead(CachedTagger):
+    """The head of one source of a joint tagger in the cache; all heads read a split in one pass.
+
+    Attributes:
+        names: of all heads, in order.
+    """
+
+    names: tuple[str, ...]
+
+    @cached_property
+    def record(self) -> dict[str, Any]:
+        """How the training went, as seen from this source."""
+        from esnera_hf.modeling.joint import head_record
+
+        return head_record(super().record, self.name)
+
+    def load(self) -> Tagger:
+        """Load the tagger of this source."""
+        from esnera_hf.modeling.joint import JointTagger
+
+        return JointTagger.from_pretrained(self.artifact.folder).head(self.name)
+
+    def predict(self, source: NerSource, split: str) -> Iterator[list[Entity]]:
+        """Yield the predicted entities of each sentence, with confidences."""
+        reading = _joint_reading(self.artifact, self.names, source, split)
+        return cached_predictions(reading, _head_file(self.names.index(self.name)))
+
+
+def train_source_taggers(
+    sources: Sequence[NerSource], encoder: str, settings: TaggerSettings, leakage: Sequence[Leak]
+) -> dict[str, SourceTagger]:
+    """Return the tagger of each source, by name, trained now or before; an interrupted training goes on.
+
+    A joint tagger is trained without the sentences that a merge of its sources
+    leaves out, as it is scored on the test splits of all of them. With a joint
+    tagger of some of the sources, each of the others has a tagger of its own,
+    trained on it alone from the joint tagger's encoder on.
+
+    Args:
+        sources: the sources.
+        encoder: folder or Hub id of a pretrained encoder.
+        settings: one joint tagger or separate ones, and how they are trained.
+        leakage: of the sources.
+
+    Raises:
+        ConfigurationError: a source has nothing to train on or to choose by, or
+            the settings name one that is not there.
+        EncoderError: the encoder cannot be loaded.
+    """
+    joined, others = settings.divide(sources)
+    if joined:
+        joined = without_leaks(joined, leakage if not others else find_leaks(joined))
+    for source in (*joined, *others):
+        _check_trainable(source)
+    trainings = len(others) + bool(joined)
+    sentences = sum(sum(source.summary.sentences.values()) for source in sources)
+    say(
+        f"Taggers: {trainings} to train and {trainings * len(sources)} prediction passes over {sentences:,} sentences, "
+        "but for what the cache holds. Ctrl-C is safe: the same command goes on where it stopped."
+    )
+    taggers: dict[str, SourceTagger] = {}
+    embed = None
+    if joined:
+        heads = _train_joint(joined, encoder, settings.training)
+        taggers.update(heads)
+        first = next(iter(heads.values()))
+        embed = first.mention_vectors
+        if others:
+            encoder = _joint_encoder(first.artifact)
+    for source in others:
+        taggers[source.name] = train_cached(encoder, settings.training, source, embed=embed)
+    return {source.name: taggers[source.name] for source in sources}
+
+
+def train_cached(
     encoder: str,
     training: Mapping[str, Any],
+    source: NerSource,
     scope: Scope | None = None,
     partial: PartialAnnotation | None = None,
+    embed: Callable[[NerSource], LabelCentroids] | None = None,
 ) -> CachedTagger:
     """Return the tagger of a corpus, trained now or before; an interrupted training goes on.
 
     Args:
-        source: the corpus.
         encoder: folder or Hub id of a pretrained encoder.
-        training: overrides of the training arguments.
-        scope: for a merged corpus, the labels that count in validation, by
-            source of a sentence.
-        partial: for a merged corpus, what its sources leave open.
+        training: settings that win over those chosen for encoder and corpus.
+        source: the corpus.
+        scope: for a merged corpus, the labels that count in validation, by source of a sentence.
+        partial: for a merged corpus, the labels that the annotation of each source leaves open.
+        embed: returns mention vectors; those of the pretrained encoder if not given.
 
     Raises:
         ConfigurationError: the corpus has nothing to train on or to choose by.
         EncoderError: the encoder cannot be loaded.
     """
-    check_trainable(source)
+    _check_trainable(source)
     from esnera_hf.modeling.training import fit_tagger
 
-    artifact = tagger_artifact(source, encoder, training, scope, partial)
-    started = time.perf_counter()
+    artifact = _tagger_artifact(encoder, training, source, scope, partial)
 
     def train() -> Tagger:
         return fit_tagger(source, encoder, artifact.unfinished, training, scope, partial)
 
-    trained = make_by_all(artifact, train, lambda fitted, folder: fitted.save_pretrained(folder))
-    tagger = CachedTagger(source.name, artifact, time.perf_counter() - started if trained else 0.0)
-    how = f"trained in {duration(tagger.seconds)}" if trained else "trained before, reused"
+    started = time.perf_counter()
+    trained = make_together(artifact, train, lambda fitted, folder: fitted.save_pretrained(folder))
+    seconds = time.perf_counter() - started if trained else 0.0
+    tagger = CachedTagger(
+        source.name, artifact, seconds, embed or (lambda corpus: pretrained_vectors(encoder, corpus))
+    )
+    how = f"trained in {duration(seconds)}" if trained else "trained before, reused"
     say(f"{source.name}: tagger {how}; validation {Scores.from_dict(tagger.record['validation'])}")
     return tagger
+
+
+def pretrained_vectors(encoder: str, source: NerSource) -> LabelCentroids:
+    """Return the sums of a pretrained encoder's mention vectors of a train split, computed once and cached.
+
+    Raises:
+        EncoderError: the encoder cannot be loaded.
+    """
+    identity = {
+        "sentences": source.fingerprint,
+        "encoder": encoder_identity(encoder),
+        "versions": _library_versions(),
+    }
+    artifact = Artifact("mentions", identity)
+
+    def load() -> Read:
+        from esnera_hf.modeling.encoders import MentionEncoder
+
+        model = MentionEncoder(encoder)
+
+        def read(chunk: list[AnnotatedSentence]) -> tuple[tuple[()], LabelCentroids]:
+            annotated = [sentence for sentence in chunk if sentence.entities]
+            return (), LabelCentroids.of(model.mention_vectors(annotated))
+
+        return read
+
+    bar = len(source.dataset["train"]), f"mentions of {source.name}"
+    cache_reading(artifact, [], load, source.sentences("train"), bar)
+    return cached_centroids(artifact)
 
 
 def default_encoder(sources: Sequence[NerSource]) -> str:
     """Return the default encoder for the languages of the sources."""
     return CHINESE_ENCODER if all(s.language.startswith("zh") for s in sources) else MULTILINGUAL_ENCODER
-
-
-def check_trainable(source: NerSource) -> None:
-    """Check that a tagger can be trained on a source and its epoch chosen.
-
-    Raises:
-        ConfigurationError: its train or validation split is without entities.
-    """
-    for split in ("train", "validation"):
-        if not sum(source.summary.entities[split].values()):
-            notes = f" ({'; '.join(source.notes)})" if source.notes else ""
-            raise ConfigurationError(
-                f"{source.name}: its {split} split holds {source.summary.sentences[split]} sentences and no "
-                f"entity{notes}. A tagger needs both splits, with sentences of different texts: give it more of them."
-            )
-
-
-def tagger_artifact(
-    source: NerSource,
-    encoder: str,
-    training: Mapping[str, Any],
-    scope: Scope | None = None,
-    partial: PartialAnnotation | None = None,
-) -> Artifact:
-    """Return where the tagger of a corpus is kept, by everything that decides its weights."""
-    from esnera_hf.modeling.arguments import recommended_settings
-    from esnera_hf.modeling.encoders import hidden_size
-
-    settings = {**recommended_settings(hidden_size(encoder), len(source.dataset["train"])), **training}
-    identity: dict[str, Any] = {
-        "sentences": source.fingerprint,
-        "encoder": encoder_identity(encoder),
-        "training": deciding(settings),
-        "versions": library_versions(),
-    }
-    if set(source.labels) != {label for counts in source.summary.entities.values() for label in counts}:
-        identity["labels"] = source.labels
-    if scope is not None:
-        identity["scope"] = {
-            name: dict(labels) if isinstance(labels, Mapping) else sorted(labels)
-            for name, labels in sorted(scope.items())
-        }
-    if partial is not None:
-        identity["partial"] = partial.identity()
-    if scope is not None or partial is not None:
-        identity["source_of_rows"] = {
-            split: [[name, len(list(rows))] for name, rows in groupby(source.dataset[split]["source"][:])]
-            for split in ("train", "validation")
-        }
-    return Artifact("taggers", identity)
-
-
-def deciding(settings: Mapping[str, Any]) -> dict[str, str]:
-    """Return the settings of a training as they tell its tagger from others, with the batch that is really taken."""
-    from esnera_hf.modeling.arguments import whole_batch
-
-    known = {name: repr(value) for name, value in sorted(settings.items())}
-    batch = settings["per_device_train_batch_size"]
-    if isinstance(batch, int):
-        known["per_device_train_batch_size"] = repr(whole_batch(batch, process_count()))
-    return known
-
-
-def library_versions() -> dict[str, str]:
-    """Return the versions that decide what a model computes."""
-    return {name: version(name) for name in ("esnera-hf", "torch", "transformers")}
 
 
 def encoder_identity(encoder: str) -> str:
@@ -237,8 +306,8 @@ def encoder_files(encoder: str) -> str:
     files = sorted(encoder_folder(encoder).iterdir())
     whole = any(f.name == "tokenizer.json" for f in files)
     named = {"config.json", "tokenizer_config.json", "tokenizer.json"} | (set() if whole else _VOCABULARIES)
-    kept = [f for f in files if f.suffix == ".safetensors" or f.name in named]
-    return _digest(tuple((str(f), f.stat().st_size, f.stat().st_mtime_ns) for f in kept))
+    relevant = [f for f in files if f.suffix == ".safetensors" or f.name in named]
+    return _digest(tuple((str(f), f.stat().st_size, f.stat().st_mtime_ns) for f in relevant))
 
 
 @lru_cache(maxsize=8)
@@ -252,286 +321,144 @@ def _digest(files: tuple[tuple[str, int, int], ...]) -> str:
     return digest.hexdigest()
 
 
-_CHUNKS = "sums"
-_SUMS_FILE = "sums.npz"
-_LABELS_FILE = "labels.json"
-
-
-def pretrained_sums(sources: Sequence[NerSource], encoder: str) -> dict[str, LabelCentroids]:
-    """Return the sums of a pretrained encoder's mention vectors of each source's train split, by name.
-
-    Only what was not encoded before is encoded.
-
-    Args:
-        sources: the corpora.
-        encoder: folder or Hub id.
+def _check_trainable(source: NerSource) -> None:
+    """Check that a tagger can be trained on a source and its epoch chosen.
 
     Raises:
-        EncoderError: the encoder cannot be loaded.
+        ConfigurationError: its train or validation split is without entities.
     """
-    encoders: list[Any] = []
-
-    def load_encoder() -> Any:
-        from esnera_hf.modeling.encoders import MentionEncoder
-
-        if not encoders:
-            encoders.append(MentionEncoder(encoder))
-        return encoders[0]
-
-    return {source.name: _cached_sums(source, encoder, load_encoder) for source in sources}
+    for split in ("train", "validation"):
+        if not sum(source.summary.entities[split].values()):
+            notes = f" ({'; '.join(source.notes)})" if source.notes else ""
+            raise ConfigurationError(
+                f"{source.name}: its {split} split holds {source.summary.sentences[split]} sentences and no "
+                f"entity{notes}. A tagger needs both splits, with sentences of different texts: give it more of them."
+            )
 
 
-def _cached_sums(source: NerSource, encoder: str, load_encoder: Callable[[], Any]) -> LabelCentroids:
-    artifact = Artifact(
-        "mentions",
-        {
-            "sentences": source.fingerprint,
-            "encoder": encoder_identity(encoder),
-            "versions": library_versions(),
-        },
-    )
-
-    def work() -> None:
-        share = own_share(artifact)
-        bar = tqdm(
-            source.sentences("train"),
-            total=len(source.dataset["train"]),
-            desc=f"semantic similarity {source.name}",
-            unit=" sentences",
-            delay=2,
-            disable=not is_main_process(),
-        )
-        for number, chunk in own_chunks(sentence for sentence in bar if sentence.entities):
-            keep_chunk(sum_vectors(load_encoder().mention_vectors(chunk)), share, number)
-
-    make_by_all(artifact, work, lambda _, folder: add_chunks(artifact, folder))
-    return read_cached_sums(artifact)
-
-
-def keep_chunk(sums: LabelCentroids, share: Path, number: int) -> None:
-    """Write the sums of a chunk of sentences to what this process contributes to an artifact.
-
-    Args:
-        sums: of the chunk.
-        share: the folder of :func:`own_share`.
-        number: of the chunk among all.
-    """
-    folder = share / _CHUNKS / f"{number:09d}"
-    folder.mkdir(parents=True)
-    _write_sums(sums, folder)
-
-
-def add_chunks(artifact: Artifact, folder: Path) -> None:
-    """Write the sums of all chunks, added in their order, whichever processes contributed them."""
-    chunks = [chunk for share in shares(artifact) for chunk in (share / _CHUNKS).glob("*")]
-    _write_sums(add_sums(map(read_sums, sorted(chunks, key=lambda chunk: chunk.name))), folder)
-
-
-def _write_sums(sums: LabelCentroids, folder: Path) -> None:
-    labels = sorted(sums.total)
-    np.savez(
-        folder / _SUMS_FILE,
-        total=np.array([sums.total[label] for label in labels]),
-        count=np.array([sums.count[label] for label in labels], dtype=np.int64),
-    )
-    (folder / _LABELS_FILE).write_text(json.dumps(labels), encoding="utf-8")
-
-
-def read_cached_sums(artifact: Artifact) -> LabelCentroids:
-    """Read the sums of an artifact.
-
-    Raises:
-        CacheError: they do not load.
-    """
-    with artifact.reading():
-        return read_sums(artifact.folder)
-
-
-def read_sums(folder: Path) -> LabelCentroids:
-    """Read what :func:`add_chunks` has written."""
-    labels = json.loads((folder / _LABELS_FILE).read_text(encoding="utf-8"))
-    with np.load(folder / _SUMS_FILE, allow_pickle=False) as arrays:
-        total, count = arrays["total"], arrays["count"]
-    return LabelCentroids(
-        dict(zip(labels, total, strict=True)), dict(zip(labels, count.tolist(), strict=True))
-    )
-
-
-@dataclass(frozen=True)
-class CachedHead(CachedTagger):
-    """The head of one source of a joint tagger in the cache.
-
-    Attributes:
-        name: of the source.
-        artifact: where the joint tagger lies.
-        seconds: its share of the training time; 0 if it had been trained before.
-        names: of all heads, in order.
-    """
-
-    names: tuple[str, ...]
-
-    @cached_property
-    def record(self) -> dict[str, Any]:
-        """How the training went, as seen from this source: ``history``, ``arguments``, ``validation``."""
-        from esnera_hf.modeling.encoders import read_record
-        from esnera_hf.modeling.joint import head_record
-
-        return head_record(read_record(self.artifact.folder), self.name)
-
-    def load(self) -> Tagger:
-        """Load the tagger of this source."""
-        from esnera_hf.modeling.joint import JointTagger
-
-        return JointTagger.from_pretrained(self.artifact.folder).head(self.name)
-
-    def predictions(self, source: NerSource, split: str) -> Iterator[list[Entity]]:
-        """Yield the predicted entities of each sentence; all heads predict at once, and all of it is kept."""
-        file = _predictions_file(self.names.index(self.name))
-        return read_cached(self._reading(source, split), file)
-
-    def mention_sums(self, source: NerSource) -> LabelCentroids:
-        """Return the sums of the tuned encoder's mention vectors of a train split, from the pass that predicts."""
-        return read_cached_sums(self._reading(source, "train"))
-
-    def _reading(self, source: NerSource, split: str) -> Artifact:
-        """Return what all heads find in a split, and the sums of its mentions' vectors, read now or before."""
-        identity = {"joint": self.artifact.key, "sentences": source.fingerprint, "split": split}
-        artifact = Artifact("readings", identity)
-        files = [_predictions_file(head) for head in range(len(self.names))]
-        bar = len(source.dataset[split]), f"joint tagger reads {source.name} {split}"
-
-        def work() -> None:
-            from esnera_hf.modeling.joint import JointTagger
-
-            share = own_share(artifact)
-            tagger = JointTagger.from_pretrained(self.artifact.folder)
-
-            def rows() -> Iterator[list[list[Entity]]]:
-                for number, chunk in own_chunks(source.sentences(split)):
-                    predicted, vectors = tagger.read(chunk)
-                    keep_chunk(sum_vectors(vectors), share, number)
-                    yield from ([found[name] for name in self.names] for found in predicted)
-
-            write_all_predictions([share / file for file in files], progress(rows(), *bar))
-
-        def save(_: None, folder: Path) -> None:
-            put_together(artifact, files, folder)
-            add_chunks(artifact, folder)
-
-        make_by_all(artifact, work, save)
-        return artifact
-
-
-def _predictions_file(head: int) -> str:
-    return f"predictions-{head}.parquet"
-
-
-def joint_taggers(sources: Sequence[NerSource], plan: TaggerPlan) -> dict[str, CachedHead]:
-    """Return the heads of the joint tagger of sources, trained now or before; an interrupted training goes on.
-
-    Raises:
-        ConfigurationError: a source has nothing to train on or to choose by.
-        EncoderError: the encoder cannot be loaded.
-    """
-    for source in sources:
-        check_trainable(source)
+def _train_joint(
+    sources: Sequence[NerSource], encoder: str, training: Mapping[str, Any]
+) -> dict[str, JointHead]:
+    """Return the heads of the joint tagger of sources, by name, trained now or before."""
+    from esnera_hf.modeling.arguments import joint_settings
+    from esnera_hf.modeling.encoders import hidden_size
     from esnera_hf.modeling.training import fit_joint_tagger
 
-    ordered = _in_order(sources)
-    artifact = joint_artifact(sources, plan)
-    started = time.perf_counter()
+    # Heads stand in the order of names, so that the order of the sources plays no part.
+    ordered = sorted(sources, key=lambda source: source.name)
+    size = sum(len(source.dataset["train"]) for source in sources)
+    identity = {
+        "sources": [[source.name, source.fingerprint, list(source.labels)] for source in ordered],
+        "encoder": encoder_identity(encoder),
+        "training": _plain_training({**joint_settings(hidden_size(encoder), size), **training}),
+        "versions": _library_versions(),
+    }
+    artifact = Artifact("joint_taggers", identity)
 
     def train() -> JointTagger:
-        return fit_joint_tagger(ordered, plan.encoder, artifact.unfinished, plan.training)
+        return fit_joint_tagger(ordered, encoder, artifact.unfinished, training)
 
-    trained = make_by_all(artifact, train, lambda fitted, folder: fitted.save_pretrained(folder))
+    started = time.perf_counter()
+    trained = make_together(artifact, train, lambda fitted, folder: fitted.save_pretrained(folder))
     seconds = time.perf_counter() - started if trained else 0.0
     names = tuple(source.name for source in ordered)
-    heads = {name: CachedHead(name, artifact, seconds / len(names), names) for name in names}
+
+    def embed(source: NerSource) -> LabelCentroids:
+        return cached_centroids(_joint_reading(artifact, names, source, "train"))
+
+    heads = {name: JointHead(name, artifact, seconds / len(names), embed, names) for name in names}
     how = f"trained in {duration(seconds)}" if trained else "trained before, reused"
     say(f"joint tagger of {', '.join(names)} {how}")
-    for name in names:
-        say(
-            f"{name}: head of the joint tagger; validation {Scores.from_dict(heads[name].record['validation'])}"
-        )
+    for name, head in heads.items():
+        say(f"{name}: head of the joint tagger; validation {Scores.from_dict(head.record['validation'])}")
     return heads
 
 
-def joint_artifact(sources: Sequence[NerSource], plan: TaggerPlan) -> Artifact:
-    """Return where the joint tagger of sources is kept, by everything that decides its weights."""
-    from esnera_hf.modeling.arguments import joint_settings
-    from esnera_hf.modeling.encoders import hidden_size
+def _joint_reading(joint: Artifact, names: Sequence[str], source: NerSource, split: str) -> Artifact:
+    """Return the predictions of all heads on a split and the sums of its mentions' vectors, read now or before."""
+    artifact = Artifact("readings", {"joint": joint.key, "sentences": source.fingerprint, "split": split})
 
-    sentences = sum(len(source.dataset["train"]) for source in sources)
-    settings = {**joint_settings(hidden_size(plan.encoder), sentences), **plan.training}
-    identity = {
-        "sources": [[source.name, source.fingerprint, list(source.labels)] for source in _in_order(sources)],
-        "encoder": encoder_identity(plan.encoder),
-        "training": deciding(settings),
-        "versions": library_versions(),
-    }
-    return Artifact("joint_taggers", identity)
+    def load() -> Read:
+        from esnera_hf.modeling.joint import JointTagger
 
+        tagger = JointTagger.from_pretrained(joint.folder)
 
-def _in_order(sources: Sequence[NerSource]) -> list[NerSource]:
-    """Return sources in the order of their names, which is that of the heads."""
-    return sorted(sources, key=lambda source: source.name)
+        def read(chunk: list[AnnotatedSentence]) -> tuple[Iterator[list[list[Entity]]], LabelCentroids]:
+            predicted, vectors = tagger.read(chunk)
+            return ([row[name] for name in names] for row in predicted), LabelCentroids.of(vectors)
 
+        return read
 
-def own_taggers(sources: Sequence[NerSource], plan: TaggerPlan) -> dict[str, CachedTagger]:
-    """Return the tagger of each source, by name, trained now or before; an interrupted training goes on.
-
-    A joint tagger is trained without the sentences that a merge of its sources
-    leaves out, as it is scored on the test splits of all of them. With a joint
-    tagger of some of the sources, each of the others has a tagger of its own,
-    trained on it alone from the joint tagger's encoder on.
-
-    Raises:
-        ConfigurationError: a source has nothing to train on or to choose by, or
-            the plan names one that is not there.
-        EncoderError: the encoder cannot be loaded.
-    """
-    if plan.taggers == "separate":
-        return {source.name: cached_tagger(source, plan.encoder, plan.training) for source in sources}
-    for source in sources:
-        check_trainable(source)
-    joined, later = plan.joined_and_later(sources)
-    heads = joint_taggers(without_leaks(joined), plan)
-    taggers: dict[str, CachedTagger] = {**heads}
-    if later:
-        encoder = _joint_encoder(next(iter(heads.values())))
-        taggers.update({source.name: cached_tagger(source, encoder, plan.training) for source in later})
-    return {source.name: taggers[source.name] for source in sources}
+    bar = len(source.dataset[split]), f"joint tagger reads {source.name} {split}"
+    cache_reading(artifact, [_head_file(n) for n in range(len(names))], load, source.sentences(split), bar)
+    return artifact
 
 
-def _joint_encoder(head: CachedHead) -> str:
+def _head_file(head: int) -> str:
+    return f"predictions-{head}.parquet"
+
+
+def _joint_encoder(joint: Artifact) -> str:
     """Return the folder of a joint tagger's encoder, saved as any pretrained encoder is."""
     from esnera_hf.modeling.joint import JointTagger
 
-    artifact = Artifact("joint_encoders", {"joint": head.artifact.key})
+    artifact = Artifact("joint_encoders", {"joint": joint.key})
 
     def save(tagger: JointTagger, folder: Path) -> None:
         tagger.save_encoder(folder)
 
-    make_by_all(artifact, lambda: JointTagger.from_pretrained(head.artifact.folder), save)
+    make_together(artifact, lambda: JointTagger.from_pretrained(joint.folder), save)
     return str(artifact.folder)
 
 
-def announce_own_taggers(groups: Sequence[Sequence[NerSource]], plan: TaggerPlan) -> None:
-    """Say how much is trained and predicted, but for what lies in the cache.
+def _tagger_artifact(
+    encoder: str,
+    training: Mapping[str, Any],
+    source: NerSource,
+    scope: Scope | None,
+    partial: PartialAnnotation | None,
+) -> Artifact:
+    """Return the artifact of the tagger of a corpus, named by everything that decides its weights."""
+    from esnera_hf.modeling.arguments import recommended_settings
+    from esnera_hf.modeling.encoders import hidden_size
 
-    Args:
-        groups: sources that are aligned with each other; taggers are trained
-            for each group.
-        plan: how taggers are made.
-    """
-    trainings = passes = 0
-    for group in groups:
-        apart = len(group) if plan.taggers == "separate" else 1 + len(plan.joined_and_later(group)[1])
-        trainings += apart
-        passes += apart * len(group)
-    sentences = sum(sum(source.summary.sentences.values()) for group in groups for source in group)
-    say(
-        f"Taggers: {trainings} to train and {passes} prediction passes over {sentences:,} sentences, but for what the "
-        "cache holds. Ctrl-C is safe: the same command goes on where it stopped."
-    )
+    settings = {**recommended_settings(hidden_size(encoder), len(source.dataset["train"])), **training}
+    identity: dict[str, Any] = {
+        "sentences": source.fingerprint,
+        "encoder": encoder_identity(encoder),
+        "training": _plain_training(settings),
+        "versions": _library_versions(),
+    }
+    if set(source.labels) != {label for counts in source.summary.entities.values() for label in counts}:
+        identity["labels"] = source.labels
+    if scope is not None:
+        identity["scope"] = {
+            name: dict(labels) if isinstance(labels, Mapping) else sorted(labels)
+            for name, labels in sorted(scope.items())
+        }
+    if partial is not None:
+        identity["partial"] = partial.identity()
+    if scope is not None or partial is not None:
+        identity["source_of_rows"] = {
+            split: [[name, len(list(rows))] for name, rows in groupby(source.dataset[split]["source"][:])]
+            for split in ("train", "validation")
+        }
+    return Artifact("taggers", identity)
+
+
+def _plain_training(settings: Mapping[str, Any]) -> dict[str, str]:
+    """Return the settings of a training as text, with the batch that is taken by all processes together."""
+    from esnera_hf.modeling.arguments import whole_batch
+
+    batch = whole_batch(settings["per_device_train_batch_size"], process_count())
+    plain = {**settings, "per_device_train_batch_size": batch}
+    # 3 epochs are 3.0 epochs.
+    return {
+        name: repr(float(value)) if type(value) is int else repr(value)
+        for name, value in sorted(plain.items())
+    }
+
+
+def _library_versions() -> dict[str, str]:
+    """Return the versions that decide what a model computes."""
+    return {name: version(name) for name in ("esnera-hf", "torch", "transformers")}

@@ -9,7 +9,7 @@ from esnera_hf._internal.checks import to_plain
 from esnera_hf._internal.console import quiet_libraries
 from esnera_hf.sources.load import SourceLike, load_sources
 from esnera_hf.taggers.settings import TrainingLike, training_settings
-from esnera_hf.taggers.source_taggers import cached_tagger, default_encoder
+from esnera_hf.taggers.source_taggers import default_encoder, train_cached
 
 if TYPE_CHECKING:
     from esnera_hf.modeling.tagger import Tagger
@@ -19,7 +19,7 @@ def train_tagger(
     source: SourceLike,
     *,
     encoder: str | os.PathLike[str] | None = None,
-    sentences: int | None = None,
+    max_samples: int | None = None,
     seed: int = 42,
     training: TrainingLike | None = None,
 ) -> Tagger:
@@ -33,9 +33,10 @@ def train_tagger(
         source: as for :func:`~esnera_hf.align`.
         encoder: folder or Hub id of a pretrained encoder; chosen by language if
             not given.
-        sentences: use at most so many sentences a split.
+        max_samples: use at most so many sentences per split.
         seed: for the choice of sentences and for training.
-        training: overrides of the training arguments.
+        training: settings by name, or ``TrainingArguments``, that win over those
+            chosen for the encoder and the corpus.
 
     Raises:
         SourceNotFoundError, SourceError: the source cannot be found or read.
@@ -45,9 +46,9 @@ def train_tagger(
     """
     overrides = {"seed": seed, **training_settings(training or {})}
     with quiet_libraries():
-        (loaded,) = load_sources([source], sentences, seed, least=1)
+        (loaded,) = load_sources([source], max_samples, seed)
         name = os.fspath(encoder) if encoder is not None else default_encoder([loaded])
-        cached = cached_tagger(loaded, name, overrides)
+        cached = train_cached(name, overrides, loaded)
         scores = {split: cached.scores(loaded, split).to_dict() for split in ("validation", "test")}
         return cached.load().with_record(
             **{**cached.record, **scores},

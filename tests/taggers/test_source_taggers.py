@@ -1,0 +1,401 @@
+"""Taggers of sources: trained once, cached, joint or separate, checked in one place."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from builders import make_source, row, toy_rows, toy_source
+from esnera_hf.errors import CacheError, ConfigurationError
+from esnera_hf.modeling import training
+from esnera_hf.modeling.encoders import MentionEncoder
+from esnera_hf.modeling.joint import JointTagger
+from esnera_hf.modeling.tagger import Tagger
+from esnera_hf.sources.leakage import find_leaks, without_leaks
+from esnera_hf.sources.source import NerSource
+from esnera_hf.taggers.predictions import LabelCentroids
+from esnera_hf.taggers.settings import TaggerSettings
+from esnera_hf.taggers.source_taggers import (
+    CHINESE_ENCODER,
+    MULTILINGUAL_ENCODER,
+    JointHead,
+    SourceTagger,
+    default_encoder,
+    encoder_identity,
+    pretrained_vectors,
+    train_cached,
+    train_source_taggers,
+)
+
+TRAINING = {"learning_rate": 1e-2, "head_learning_rate": 2e-2, "num_train_epochs": 1, "seed": 42}
+
+
+def corpora() -> list[NerSource]:
+    return [
+        toy_source("beta", {"PERSON": "name", "PLACE": "city", "FIRM": "firm"}, seed=2, train=60),
+        toy_source("alpha", {"PERSON": "per", "PLACE": "loc"}, seed=1, train=60),
+        toy_source("gamma", {"PERSON": "human", "PLACE": "town"}, seed=3, train=60),
+    ]
+
+
+def train(sources: list[NerSource], encoder: Path | str, settings: TaggerSettings) -> dict[str, SourceTagger]:
+    return train_source_taggers(sources, str(encoder), settings, find_leaks(sources))
+
+
+class Trainings:
+    """Counts what is trained, by the names of the sources; nothing at all if told so."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.names: list[str] = []
+        self.sources: dict[str, NerSource] = {}
+        one, joint = training.fit_tagger, training.fit_joint_tagger
+
+        def fit_one(source: NerSource, *arguments: Any) -> Any:
+            self.names.append(source.name)
+            return one(source, *arguments)
+
+        def fit_joint(sources: list[NerSource], *arguments: Any) -> Any:
+            self.names.append("+".join(source.name for source in sources))
+            self.sources.update((source.name, source) for source in sources)
+            return joint(sources, *arguments)
+
+        patch.setattr(training, "fit_tagger", fit_one)
+        patch.setattr(training, "fit_joint_tagger", fit_joint)
+
+
+@pytest.fixture
+def trainings(monkeypatch: pytest.MonkeyPatch) -> Trainings:
+    return Trainings(monkeypatch)
+
+
+@pytest.fixture
+def no_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("fit_tagger", "fit_joint_tagger"):
+        monkeypatch.setattr(training, name, lambda *arguments: pytest.fail("a training started"))
+
+
+@pytest.fixture(scope="module")
+def trained(
+    encoder_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, list[str], dict[str, SourceTagger]]:
+    """The cache after a joint tagger of two sources and one of a third: trainings and taggers."""
+    cache = tmp_path_factory.mktemp("trained")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ESNERA_CACHE_DIR", str(cache))
+        trainings = Trainings(patch)
+        settings = TaggerSettings(training=TRAINING, joint_of=("alpha", "beta"))
+        taggers = train(corpora(), encoder_folder, settings)
+    return cache, trainings.names, taggers
+
+
+@pytest.fixture
+def warm(trained: tuple[Path, list[str], dict[str, SourceTagger]], monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("ESNERA_CACHE_DIR", str(trained[0]))
+    return trained[0]
+
+
+@pytest.mark.usefixtures("warm")
+class TestJoint:
+    def test_each_training_happens_once(
+        self,
+        trained: tuple[Path, list[str], dict[str, SourceTagger]],
+        trainings: Trainings,
+        encoder_folder: Path,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        _, names, taggers = trained
+        assert names == ["alpha+beta", "gamma"]
+        assert list(taggers) == ["beta", "alpha", "gamma"]
+        assert all(tagger.seconds > 0 for tagger in taggers.values())
+        again = train(corpora()[:2][::-1], encoder_folder, TaggerSettings(training=TRAINING))
+        assert trainings.names == []
+        assert [(name, tagger.seconds) for name, tagger in again.items()] == [("alpha", 0), ("beta", 0)]
+        assert "joint tagger of alpha, beta trained before, reused" in capsys.readouterr().err
+
+    def test_heads_predict_as_the_loaded_taggers_do_in_one_pass(
+        self,
+        trained: tuple[Path, list[str], dict[str, SourceTagger]],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        passes = []
+        read = JointTagger.read
+        monkeypatch.setattr(JointTagger, "read", lambda *given: passes.append(1) or read(*given))
+        _, _, taggers = trained
+        source = corpora()[2]
+        found = {name: list(taggers[name].predict(source, "test")) for name in ("alpha", "beta")}
+        assert passes == [1]
+        for name in ("alpha", "beta"):
+            head = taggers[name]
+            assert isinstance(head, JointHead)
+            expected = list(head.load().predict([s.tokens for s in source.sentences("test")], scores=True))
+            assert found[name] == expected
+            assert [e.score for row in found[name] for e in row] == pytest.approx(
+                [e.score for row in expected for e in row], abs=1e-4
+            )
+            assert set(head.record) >= {"history", "arguments", "validation"}
+
+    def test_vectors_of_all_sources_come_from_the_joint_encoder(
+        self,
+        trained: tuple[Path, list[str], dict[str, SourceTagger]],
+        monkeypatch: pytest.MonkeyPatch,
+        tmp_path: Path,
+    ) -> None:
+        """A word's first piece alone is compared with all its pieces, so that they differ a little."""
+        cache, _, taggers = trained
+        (joint,) = cache.glob("joint_taggers/*/made")
+        JointTagger.from_pretrained(joint).save_encoder(tmp_path)
+        encoder = MentionEncoder(str(tmp_path))
+        monkeypatch.setattr(MentionEncoder, "__init__", None)
+        for source in corpora():
+            vectors = taggers[source.name].mention_vectors(source)
+            assert vectors.count == source.summary.entities["train"]
+            expected = LabelCentroids.of(encoder.mention_vectors(source.sentences("train")))
+            for label, total in vectors.total.items():
+                cosine = (
+                    total
+                    @ expected.total[label]
+                    / np.prod([np.linalg.norm(vector) for vector in (total, expected.total[label])])
+                )
+                assert cosine > 0.8
+
+    def test_a_later_source_begins_with_the_joint_encoder(
+        self, trained: tuple[Path, list[str], dict[str, SourceTagger]], encoder_folder: Path
+    ) -> None:
+        """After one epoch its tagger has learned more than one that begins with the pretrained encoder."""
+        cold = train_cached(str(encoder_folder), TRAINING, corpora()[2])
+        loss = trained[2]["gamma"].record["history"][0]["loss"]
+        assert loss < cold.record["history"][0]["loss"]
+
+    def test_scores_are_those_of_the_predictions(
+        self, trained: tuple[Path, list[str], dict[str, SourceTagger]]
+    ) -> None:
+        source = corpora()[2]
+        tagger = trained[2]["gamma"]
+        assert tagger.scores(source, "validation").micro.f1 == pytest.approx(
+            tagger.record["validation"]["micro"]["f1"], abs=1e-6
+        )
+
+    def test_a_record_that_is_damaged_names_its_file(
+        self, trained: tuple[Path, list[str], dict[str, SourceTagger]], tmp_path: Path
+    ) -> None:
+        tagger = trained[2]["gamma"]
+        fresh = replace(tagger)  # type: ignore[type-var]
+        file = fresh.artifact.folder / "training_history.json"
+        whole = file.read_bytes()
+        file.write_text("{")
+        try:
+            with pytest.raises(CacheError, match=r"taggers/.* cannot be read"):
+                _ = fresh.record
+        finally:
+            file.write_bytes(whole)
+
+
+@pytest.fixture
+def untrained(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Stand-ins for trainings, which keep what they would be trained on."""
+    asked: list[Any] = []
+
+    def stop(*arguments: Any) -> Any:
+        asked.append(arguments)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "fit_tagger", stop)
+    monkeypatch.setattr(training, "fit_joint_tagger", stop)
+    return asked
+
+
+def asked_for(cache: Path) -> set[str]:
+    """The keys of taggers whose training began."""
+    return {path.name for kind in ("taggers", "joint_taggers") for path in (cache / kind).glob("*")}
+
+
+@pytest.mark.usefixtures("untrained")
+@pytest.mark.parametrize("kind", ["separate", "joint"])
+def test_what_makes_another_tagger(kind: Any, encoder_folder: Path, cache_folder: Path) -> None:
+    """Their keys differ by sentences, labels and settings; not by the order of sources and what is a default."""
+    alpha, beta = corpora()[1], corpora()[0]
+
+    def key(sources: list[NerSource], **changes: Any) -> frozenset[str]:
+        before = asked_for(cache_folder)
+        settings = TaggerSettings(kind, {**TRAINING, **changes})
+        for some in [sources] if kind == "joint" else [[source] for source in sources]:
+            with pytest.raises(KeyboardInterrupt):
+                train(some, encoder_folder, settings)
+        return frozenset(asked_for(cache_folder) - before)
+
+    assert len(key([alpha, beta])) == (1 if kind == "joint" else 2)
+    assert key([beta, alpha]) == key([alpha, beta], weight_decay=0.01) == frozenset()
+    assert key([alpha, beta], seed=7)
+    assert key([alpha, beta], num_train_epochs=2)
+    assert key([alpha.sample(30, 1), beta])
+    assert key([replace(alpha, vocabulary=("per", "loc", "x")), beta])
+
+
+def leaking_sources() -> list[NerSource]:
+    """Two sources; the train and validation splits of the first hold sentences of the other's test split."""
+    test = [
+        row("umbrella/B-firm of quito/B-city hired felix/B-name"),
+        row("hugo/B-name and greta/B-name rest"),
+    ]
+    rows = toy_rows({"PERSON": "per", "PLACE": "loc"}, 40, seed=1)
+    leaks = [row("umbrella/B-rare of quito/B-loc hired felix/B-per"), row("hugo/B-per and greta/B-per rest")]
+    others = toy_rows({"PERSON": "name", "PLACE": "city", "FIRM": "firm"}, 40, seed=2)
+    return [
+        make_source("alpha", {"train": [*rows[:30], leaks[0]], "validation": [*rows[30:], leaks[1]]}),
+        make_source("beta", {"train": others[:30], "validation": others[30:], "test": test}),
+    ]
+
+
+def test_the_joint_tagger_is_not_trained_on_what_it_is_tested_on(
+    untrained: list[Any], encoder_folder: Path
+) -> None:
+    sources = leaking_sources()
+    with pytest.raises(KeyboardInterrupt):
+        train(sources, encoder_folder, TaggerSettings(training=TRAINING))
+    seen = {source.name: source for source in untrained[0][0]}
+    leaks = {leak.place.id for leak in find_leaks(sources) if leak.left_out}
+    assert {"alpha-train-30", "alpha-validation-10"} <= leaks
+    for source in sources:
+        for split in ("train", "validation"):
+            ids = source.dataset[split]["id"][:]
+            assert seen[source.name].dataset[split]["id"][:] == [one for one in ids if one not in leaks]
+        assert seen[source.name].labels == source.labels
+    assert "rare" not in seen["alpha"].summary.entities["train"]
+
+
+def test_a_joint_tagger_of_some_sources_is_not_told_of_the_others(
+    untrained: list[Any], encoder_folder: Path
+) -> None:
+    """Else a corpus that comes later would make another joint tagger of a finished alignment."""
+    first, second = leaking_sources()
+    third = make_source(
+        "gamma", {"train": [row("oslo/B-town rests")], "validation": [row("lima/B-town rests")]}
+    )
+    with pytest.raises(KeyboardInterrupt):
+        train(
+            [first, second, third],
+            encoder_folder,
+            TaggerSettings(training=TRAINING, joint_of=("alpha", "gamma")),
+        )
+    assert untrained[0][0][0] is first
+
+
+@pytest.mark.usefixtures("no_training")
+class TestRefused:
+    @pytest.mark.parametrize("kind", ["separate", "joint"])
+    def test_a_source_without_entities(self, kind: Any, encoder_folder: Path) -> None:
+        empty = toy_source("empty", {}, seed=4)
+        with pytest.raises(
+            ConfigurationError, match=r"empty: its train split holds \d+ sentences and no entity"
+        ):
+            train([*corpora(), empty], encoder_folder, TaggerSettings(kind, TRAINING))
+        with pytest.raises(ConfigurationError, match="empty: its train split"):
+            train_cached(str(encoder_folder), TRAINING, empty)
+
+    def test_a_source_that_leaks_altogether(self, encoder_folder: Path) -> None:
+        one = make_source(
+            "one", {"train": [row("anna/B-per left")], "validation": [row("bruno/B-per stays")]}
+        )
+        splits = {"train": [row("oslo/B-city calls")], "validation": [row("lima/B-city sleeps")]}
+        two = make_source("two", {**splits, "test": [row("anna/B-per left")]})
+        message = (
+            r"one: its train split holds 0 sentences and no entity \(without 1 sentences that stand in a later split "
+            r"of another source\)\. A tagger needs both splits"
+        )
+        with pytest.raises(ConfigurationError, match=message):
+            train([one, two], encoder_folder, TaggerSettings(training=TRAINING))
+
+    def test_a_source_that_is_not_there(self, encoder_folder: Path) -> None:
+        message = r"^joint_of= names 'delta'; the sources are 'beta', 'alpha', 'gamma'\. Name sources of this"
+        with pytest.raises(ConfigurationError, match=message):
+            train(corpora(), encoder_folder, TaggerSettings(joint_of=("alpha", "delta")))
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"kind": "shared"}, r"^kind='shared': expected 'joint' or 'separate'\.$"),
+            ({"joint_of": ()}, r"^joint_of=\(\): expected the names of one or more sources\.$"),
+            ({"joint_of": "alpha"}, r"^joint_of='alpha': expected the names of one or more sources\.$"),
+            ({"joint_of": ("alpha",), "kind": "separate"}, r"^joint_of= needs kind='joint'"),
+            ({"training": {"output_dir": "x"}}, "output_dir cannot be set"),
+            ({"training": {"epochs": 3}}, "epochs cannot be set"),
+        ],
+    )
+    def test_a_setting(self, options: dict[str, Any], message: str) -> None:
+        with pytest.raises(ConfigurationError, match=message):
+            TaggerSettings(**options)
+
+
+@pytest.mark.parametrize(
+    ("options", "amount"),
+    [
+        ({"kind": "separate"}, "2 to train and 4 prediction passes"),
+        ({"kind": "joint"}, "1 to train and 2 prediction passes"),
+        ({"kind": "joint", "joint_of": ("alpha",)}, "2 to train and 4 prediction passes"),
+    ],
+)
+@pytest.mark.usefixtures("untrained")
+def test_the_amount_of_work_is_said_first(
+    options: dict[str, Any], amount: str, encoder_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        train(corpora()[:2], encoder_folder, TaggerSettings(training=TRAINING, **options))
+    assert capsys.readouterr().err.startswith(
+        f"Taggers: {amount} over 280 sentences, but for what the cache holds. "
+        "Ctrl-C is safe: the same command goes on where it stopped.\n"
+    )
+
+
+def test_pretrained_vectors_are_those_of_annotated_sentences(encoder_folder: Path) -> None:
+    rows = [row("anna/B-per met"), row("nobody met"), row("the oslo/B-loc of anna/B-per")]
+    source = make_source("alpha", {"train": rows})
+    vectors = pretrained_vectors(str(encoder_folder), source)
+    expected = LabelCentroids.of(
+        MentionEncoder(str(encoder_folder)).mention_vectors(source.sentences("train"))
+    )
+    assert vectors.count == expected.count == {"per": 2, "loc": 1}
+    for label, total in vectors.total.items():
+        np.testing.assert_allclose(total, expected.total[label], rtol=1e-5)
+    assert pretrained_vectors(str(encoder_folder), make_source("none", {"train": rows[1:2]})).count == {}
+
+
+def test_without_leaks_a_source_stays_the_same() -> None:
+    sources = [make_source(name, {"train": [row(f"anna/B-per {name}")]}) for name in ("alpha", "beta")]
+    assert all(one is other for one, other in zip(without_leaks(sources, ()), sources, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("languages", "expected"),
+    [
+        (("zh", "zh"), CHINESE_ENCODER),
+        (("zh", "zh-Hant"), CHINESE_ENCODER),
+        (("zh", "en"), MULTILINGUAL_ENCODER),
+        (("zh", ""), MULTILINGUAL_ENCODER),
+    ],
+)
+def test_the_default_encoder_depends_on_the_languages(languages: tuple[str, ...], expected: str) -> None:
+    sources = [NerSource(str(index), {}, language=code) for index, code in enumerate(languages)]  # type: ignore[arg-type]
+    assert default_encoder(sources) == expected
+
+
+def test_an_encoder_folder_is_known_by_its_weights(encoder_folder: Path, tmp_path: Path) -> None:
+    for file in encoder_folder.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    assert encoder_identity(str(tmp_path)) == encoder_identity(str(encoder_folder))
+    weights = tmp_path / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\x01")
+    assert encoder_identity(str(tmp_path)) != encoder_identity(str(encoder_folder))
+
+
+def test_the_tagger_of_a_cached_training_is_whole(
+    trained: tuple[Path, list[str], dict[str, SourceTagger]], warm: Path
+) -> None:
+    (folder,) = (warm / "joint_encoders").glob("*/made")
+    assert (folder / "model.safetensors").is_file()
+    for folder in (warm / "taggers").glob("*"):
+        assert sorted(path.name for path in folder.iterdir()) == ["artifact.json", "lock", "made"]
+        assert isinstance(Tagger.from_pretrained(folder / "made"), Tagger)
