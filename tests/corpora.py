@@ -78,14 +78,6 @@ def write(path: Path, content: str | bytes) -> Path:
     return path
 
 
-def column_text(sentences: Iterable[tuple[Sequence[str], Sequence[str]]], separator: str = "\t") -> str:
-    """Write tokens and tags as two columns."""
-    return "\n".join(
-        "".join(f"{token}{separator}{tag}\n" for token, tag in zip(tokens, tags, strict=True))
-        for tokens, tags in sentences
-    )
-
-
 def bracket_rows(*pairs: tuple[str, str]) -> str:
     """Write words with their entity brackets as rows of CoNLL-2012."""
     return "".join(

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import pytest
 
-from corpora import column_text, write
+from corpora import write
 from esnera_hf.errors import SourceError
 from esnera_hf.sources.options import ReadingOptions
 from esnera_hf.sources.readers.columns import ColumnFile
 
 
 def read(path, **options):
-    """Return tokens and (start, end, label) of every sentence."""
+    """Return each sentence as its tokens, parted by bars, and its spans."""
     return [
-        (sentence.tokens, [(e.start, e.end, e.label) for e in sentence.spans])
+        "|".join(sentence.tokens) + "".join(f" {e.start}-{e.end}:{e.label}" for e in sentence.spans)
         for sentence in ColumnFile(path, ReadingOptions(**options))()
     ]
 
 
+WORD = [f"{char}{position}" for position, char in enumerate("abcdefghij1x")]
 LAYOUTS = {
     "spaces": ("Ann B-PER\nran O\n", "Ann|ran 0-1:PER"),
     "runs of spaces": ("  Ann   B-PER \nran\tO\n", "Ann|ran 0-1:PER"),
@@ -104,6 +105,27 @@ LAYOUTS = {
         "A\tB-LOC\tO\nB\tI-LOC\tB-LOCpart\nC\tB-PER\tO\nD\tO\tO\n",
         "A|B|C|D 0-2:LOC 2-3:PER 1-2:LOCpart",
     ),
+    "word positions of more digits": (
+        "".join(f"{token}\tO\n" for token in [*WORD, "10", "东0"]) + "51\tB-X\n",
+        "a|b|c|d|e|f|g|h|i|j|1|x|1|东|5 14-15:X",
+    ),
+    "a digit that begins a word after ten characters": (
+        "".join(f"{token}\tO\n" for token in [*WORD[:10], "10"]) + "b1\tB-X\n",
+        "a|b|c|d|e|f|g|h|i|j|1|b 11-12:X",
+    ),
+    "IOB1": ("a\tO\nb\tI-X\nc\tB-X\nd\tI-Y\n", "a|b|c|d 1-2:X 2-3:X 3-4:Y"),
+    "tags before tokens": ("O\tin\nB-LOC\tRome\n\n", "in|Rome 1-2:LOC"),
+    **{
+        f"separator {mark}": (f'Ann{mark}B-PER\n"{mark}"{mark}O\nran{mark}O\n', f"Ann|{mark}|ran 0-1:PER")
+        for mark in ",;|"
+    },
+    **{
+        f"separators of other scripts inside tokens, {separator!r}": (
+            f"a\u2028b{separator}B-X\n\u3000{separator}O\nc\u0085{separator}O\n\u00a0{separator}O\n",
+            "a\u2028b|\u3000|c\u0085|\u00a0 0-1:X",
+        )
+        for separator in "\t "
+    },
 }
 
 
@@ -111,64 +133,21 @@ LAYOUTS = {
     ("text", "expected"), [(text, expected) for text, *expected in LAYOUTS.values()], ids=LAYOUTS
 )
 def test_layouts(tmp_path, text, expected):
-    """A sentence is written as its tokens, parted by bars, and its spans."""
-    found = [
-        "|".join(tokens) + "".join(f" {start}-{end}:{label}" for start, end, label in spans)
-        for tokens, spans in read(write(tmp_path / "a.txt", text))
-    ]
-    assert found == expected
+    assert read(write(tmp_path / "a.txt", text)) == expected
 
 
-def test_word_positions_of_more_digits(tmp_path):
-    word = "abcdefghij1x"
-    tokens = [f"{char}{position}" for position, char in enumerate(word)] + ["10", "东0", "51"]
-    path = write(tmp_path / "a.txt", column_text([(tokens, ["O"] * 14 + ["B-X"])]))
-    assert read(path) == [([*word, "1", "东", "5"], [(14, 15, "X")])]
-
-
-def test_a_digit_that_begins_a_word_after_ten_characters(tmp_path):
-    tokens = [f"a{position}" for position in range(10)] + ["10", "b1"]
-    path = write(tmp_path / "a.txt", column_text([(tokens, ["O"] * 11 + ["B-X"])]))
-    assert read(path)[0][0] == [*"aaaaaaaaaa", "1", "b"]
-
-
-def test_separators_of_other_scripts_stay_inside_tokens(tmp_path):
-    text = "a\u2028b{0}B-X\n\u3000{0}O\nc\u0085{0}O\n\u00a0{0}O\n"
-    for separator in ("\t", " "):
-        path = write(tmp_path / "a.txt", text.format(separator))
-        assert read(path) == [(["a\u2028b", "\u3000", "c\u0085", "\u00a0"], [(0, 1, "X")])]
-
-
-def test_a_layer_that_begins_after_the_first_rows(tmp_path, monkeypatch):
-    monkeypatch.setattr("esnera_hf.sources.readers.columns._SNIFFED_ROWS", 2)
-    text = "Uni B-ORG O\nx O O\n\nUni B-ORG O\nBonn I-ORG B-LOC\n"
-    assert read(write(tmp_path / "a.txt", text)) == [
-        (["Uni", "x"], [(0, 1, "ORG")]),
-        (["Uni", "Bonn"], [(0, 2, "ORG"), (1, 2, "LOC")]),
-    ]
-
-
-def test_orphans_are_repaired_and_counted(tmp_path):
-    path = write(tmp_path / "a.txt", "a\tO\nb\tI-X\n\nc\tB-X\nd\tI-Y\n")
-    sentences = list(ColumnFile(path)())
-    assert [len(s.spans) for s in sentences] == [1, 2]
-    assert [s.repairs for s in sentences] == [["inside tag without a begin tag"]] * 2
-    assert [s.where for s in sentences] == ["a.txt, line 1", "a.txt, line 4"]
-
-
-def test_iob1_has_no_orphans(tmp_path):
-    path = write(tmp_path / "a.txt", "a\tO\nb\tI-X\nc\tB-X\nd\tI-Y\n")
-    (sentence,) = ColumnFile(path)()
-    assert [(e.start, e.end, e.label) for e in sentence.spans] == [(1, 2, "X"), (2, 3, "X"), (3, 4, "Y")]
-    assert sentence.repairs == []
-
-
-def test_columns_and_scheme_can_be_named(tmp_path):
-    path = write(tmp_path / "a.txt", "a B-NP B-X\nb I-NP O\n")
-    assert read(path, tag_column=1) == read(path, tag_column=-2) == [(["a", "b"], [(0, 2, "NP")])]
-    assert read(path, scheme="none") == [(["a", "b"], [(0, 1, "B-X")])]
-    words = write(tmp_path / "b.txt", "a\tPER\nb\tLOC\n")
-    assert read(words, tag_column=1) == [(["a", "b"], [(0, 1, "PER"), (1, 2, "LOC")])]
+@pytest.mark.parametrize(
+    ("text", "options", "expected"),
+    [
+        ("a B-NP B-X\nb I-NP O\n", {"tag_column": 1}, "a|b 0-2:NP"),
+        ("a B-NP B-X\nb I-NP O\n", {"tag_column": -2}, "a|b 0-2:NP"),
+        ("a B-NP B-X\nb I-NP O\n", {"scheme": "none"}, "a|b 0-1:B-X"),
+        ("a\tPER\nb\tLOC\n", {"tag_column": 1}, "a|b 0-1:PER 1-2:LOC"),
+        ("O\tin\nB-LOC\tRome\n", {"tag_column": 0}, "in|Rome 1-2:LOC"),
+    ],
+)
+def test_columns_and_scheme_can_be_named(tmp_path, text, options, expected):
+    assert read(write(tmp_path / "a.txt", text), **options) == [expected]
 
 
 @pytest.mark.parametrize("column", [2, -3])
@@ -178,20 +157,13 @@ def test_a_column_that_is_not_there(tmp_path, column):
         read(path, tag_column=column)
 
 
-@pytest.mark.parametrize("separator", [",", ";", "|"])
-def test_other_separators(tmp_path, separator):
-    rows = [("Ann", "B-PER"), (f'"{separator}"', "O"), ("ran", "O")]
-    path = tmp_path / "train.csv"
-    path.write_text("".join(f"{token}{separator}{tag}\n" for token, tag in rows), encoding="utf-8")
-    (sentence,) = ColumnFile(path)()
-    assert sentence.tokens == ["Ann", separator, "ran"]
-    assert [(e.start, e.end, e.label) for e in sentence.spans] == [(0, 1, "PER")]
+def test_a_layer_that_begins_after_the_first_rows(tmp_path, monkeypatch):
+    monkeypatch.setattr("esnera_hf.sources.readers.columns._SNIFFED_ROWS", 2)
+    text = "Uni B-ORG O\nx O O\n\nUni B-ORG O\nBonn I-ORG B-LOC\n"
+    assert read(write(tmp_path / "a.txt", text)) == ["Uni|x 0-1:ORG", "Uni|Bonn 0-2:ORG 1-2:LOC"]
 
 
-def test_tags_before_tokens(tmp_path):
-    path = tmp_path / "train.txt"
-    path.write_text("O\tin\nB-LOC\tRome\n\n", encoding="utf-8")
-    for reader in (ColumnFile(path), ColumnFile(path, ReadingOptions(tag_column=0))):
-        (sentence,) = reader()
-        assert sentence.tokens == ["in", "Rome"]
-        assert [(e.start, e.end, e.label) for e in sentence.spans] == [(1, 2, "LOC")]
+def test_orphans_are_repaired_and_counted(tmp_path):
+    path = write(tmp_path / "a.txt", "a\tO\nb\tI-X\n\nc\tB-X\nd\tI-Y\n")
+    assert read(path) == ["a|b 1-2:X", "c|d 0-1:X 1-2:Y"]
+    assert [s.repairs for s in ColumnFile(path)()] == [["inside tag without a begin tag"]] * 2
