@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,6 +16,11 @@ from esnera_hf.evaluation.evaluate_metric import StrictNer
 from esnera_hf.metrics import (
     LabelScore,
     Scores,
+    compare,
+    count_matches,
+    f1,
+    renamed,
+    resample,
     scoped,
     score_entities,
     score_tags,
@@ -77,10 +83,10 @@ def test_entities_are_scored_as_their_tags() -> None:
 def test_names_of_labels_play_no_part(labels: tuple[str, str, str]) -> None:
     names = dict(zip(("LOC", "ORG", "PER"), labels, strict=True))
 
-    def renamed(rows: list[list[str]]) -> list[list[str]]:
+    def named(rows: list[list[str]]) -> list[list[str]]:
         return [[tag if tag == "O" else tag[:2] + names[tag[2:]] for tag in row] for row in rows]
 
-    found = score_tags(renamed(GOLD), renamed(PREDICTED))
+    found = score_tags(named(GOLD), named(PREDICTED))
     assert found.by_label == {names[k]: v for k, v in score_tags(GOLD, PREDICTED).by_label.items()}
     assert list(found.by_label) == sorted(labels)
     assert found.micro == score_tags(GOLD, PREDICTED).micro
@@ -171,3 +177,101 @@ def test_what_counts_in_a_sentence_of_a_source() -> None:
     counted = scoped(found, "a", {"a": {"book": "PRODUCT", "PRODUCT": "PRODUCT"}})
     assert counted == [Entity(0, 1, "PRODUCT"), Entity(1, 2, "PRODUCT")]
     assert counted[0].score == 0.5
+
+
+#: Two taggers on the same sentences.
+LABELS = ("x", "y")
+
+
+@st.composite
+def rows(draw: st.DrawFn, sentences: int = 6) -> list[list[Entity]]:
+    found = []
+    for _ in range(sentences):
+        starts = draw(st.lists(st.sampled_from([0, 2, 4]), unique=True, max_size=3))
+        found.append(
+            [
+                Entity(start, start + draw(st.sampled_from([1, 2])), draw(st.sampled_from(LABELS)))
+                for start in sorted(starts)
+            ]
+        )
+    return found
+
+
+@given(gold=rows(), predicted=rows())
+def test_counts_give_the_f1_of_seqeval(gold: list[list[Entity]], predicted: list[list[Entity]]) -> None:
+    counts = count_matches(gold, predicted, LABELS)
+    assert counts.shape == (6, 2, 3)
+    expected = score_entities(gold, predicted, [6] * 6)
+    by_label = dict(zip(LABELS, f1(counts.sum(axis=0)), strict=True))
+    for label, value in by_label.items():
+        score = expected.by_label.get(label)
+        assert np.isnan(value) if score is None else value == pytest.approx(score.f1)
+    if expected.by_label:
+        assert f1(counts.sum(axis=(0, 1))) == pytest.approx(expected.micro.f1)
+
+
+def test_a_comparison() -> None:
+    gold = [[Entity(0, 1, "x")], [Entity(0, 1, "x"), Entity(2, 3, "y")]]
+    before = count_matches(gold, gold, LABELS)
+    after = count_matches(gold, [[Entity(0, 1, "x")], [Entity(0, 1, "x")]], LABELS)
+    micro, by_label = compare(before, after, LABELS)
+    assert (micro.support, micro.before.value, micro.after.value, micro.change.value) == (3, 1.0, 0.8, -0.2)
+    assert (by_label["x"].before.value, by_label["x"].change.value) == (1.0, 0.0)
+    assert (by_label["y"].after.value, by_label["y"].change.value) == (0.0, -1.0)
+    assert by_label["y"].support == 1
+
+
+def test_nothing_to_measure_is_unknown() -> None:
+    nothing = count_matches([[]], [[]], LABELS)
+    micro, by_label = compare(nothing, nothing, LABELS)
+    for comparison in (micro, *by_label.values()):
+        assert comparison.support == 0
+        assert comparison.before.value is comparison.after.low is comparison.change.high is None
+
+
+def test_an_interval_is_that_of_the_resampled_difference() -> None:
+    draw = np.random.default_rng(3)
+    gold = [[Entity(0, 1, "x")] for _ in range(200)]
+    wrong = [Entity(1, 2, "x")]
+    before = count_matches(gold, [row if draw.random() < 0.8 else wrong for row in gold], ("x",))
+    after = count_matches(gold, [row if draw.random() < 0.6 else wrong for row in gold], ("x",))
+    micro, _ = compare(before, after, ("x",))
+    # With one entity a sentence F1 is the share found: its standard error is known.
+    shares = [counts[:, 0, 0].mean() for counts in (before, after)]
+    error = np.std(after[:, 0, 0].astype(float) - before[:, 0, 0]) / np.sqrt(200)
+    assert micro.change.value == pytest.approx(shares[1] - shares[0])
+    assert micro.change.low == pytest.approx(micro.change.value - 1.96 * error, abs=0.02)
+    assert micro.change.high == pytest.approx(micro.change.value + 1.96 * error, abs=0.02)
+    assert compare(before, after, ("x",)) == (micro, {"x": micro})
+
+
+def test_resampling_keeps_the_number_of_sentences() -> None:
+    ones = np.ones((37, 2, 3), dtype=np.int32)
+    assert (resample(ones, seed=1, resamples=120) == 37).all()
+    assert resample(ones, seed=1, resamples=120).shape == (120, 2, 3)
+
+
+def test_a_split_without_sentences_is_unknown() -> None:
+    none = np.zeros((0, 2, 3), dtype=np.int32)
+    whole, by_label = compare(none, none, ["x", "y"])
+    assert (whole.support, whole.before.value, whole.change.low) == (0, None, None)
+    assert set(by_label) == {"x", "y"}
+
+
+def test_different_sentences_are_refused() -> None:
+    one, two = (np.zeros((n, 2, 3), dtype=np.int32) for n in (1, 2))
+    with pytest.raises(ValueError, match="expected the same sentences"):
+        compare(one, two, LABELS)
+
+
+def test_renaming() -> None:
+    entities = [Entity(0, 1, "x", 0.5), Entity(2, 3, "y"), Entity(4, 5, "z")]
+    assert renamed(entities, {"x": "a", "y": None}) == [Entity(0, 1, "a")]
+    assert renamed(entities, {"x": "a"})[0].score == 0.5
+
+
+def test_scores_print_as_a_table() -> None:
+    frame = score_tags(GOLD, PREDICTED).to_pandas()
+    assert frame["label"].tolist() == ["(micro)", "LOC", "ORG", "PER"]
+    assert frame["support"].tolist() == [5, 2, 0, 3]
+    assert "<table" in score_tags(GOLD, PREDICTED)._repr_html_()

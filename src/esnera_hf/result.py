@@ -5,42 +5,37 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from datasets import DatasetDict, load_from_disk
+from huggingface_hub import DatasetCard
 
 from esnera_hf._internal.console import no_dataset_bars
 from esnera_hf._internal.files import new_folder
 from esnera_hf.alignment.mapping import MAPPING_FILE, LabelMapping
-from esnera_hf.errors import (
-    ConfigurationError,
-    MappingError,
-    SourceNotFoundError,
-)
+from esnera_hf.errors import ConfigurationError, MappingError, SourceNotFoundError
+from esnera_hf.hub.push import DatasetSettings, card_of_dataset, push_dataset, save_for_hub
+from esnera_hf.hub.recipe import Comparison
+from esnera_hf.hub.repository import HubRepository, Published
+from esnera_hf.merging.export import ExportFormat, export
 from esnera_hf.merging.label_levels import Level, view
-from esnera_hf.report.files import (
-    REPORT_FILE,
-    read_report,
-    write_report,
-)
+from esnera_hf.report.files import REPORT_FILE, read_report, write_report
+from esnera_hf.report.flow import draw_flow
 from esnera_hf.report.report import MergeReport
 from esnera_hf.similarity.matrix import SimilarityMatrix
 
 if TYPE_CHECKING:
-    from huggingface_hub import DatasetCard
-
-    from esnera_hf.hub.recipe import Comparison
-    from esnera_hf.hub.repository import Published
     from esnera_hf.modeling.tagger import Tagger
-
 
 DATASET_FOLDER = "dataset"
 TAGGER_FOLDER = "tagger"
+#: Unified labels in a short text.
+_SHOWN = 30
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class MergeResult:
     """The merged dataset and how it came about.
 
@@ -48,36 +43,49 @@ class MergeResult:
         dataset: splits ``train``, ``validation``, ``test``; ``ner_tags`` are ids
             of one ``ClassLabel`` schema.
         mapping: source labels to unified labels.
-        similarity: both similarities of all pairs of labels; ``None`` where a
+        similarity: the similarities of all pairs of labels; ``None`` where a
             mapping was applied and nothing measured.
         report: sources, taggers, decisions, search, scores, times.
-        tagger_folder: where the tagger of the merged dataset lies, if one was
+        tagger_folder: the folder of the tagger of the merged dataset, if one was
             asked for.
         comparison: with the dataset that was published, where that was made again.
     """
 
-    dataset: DatasetDict = field(repr=False)
+    dataset: DatasetDict
     mapping: LabelMapping
     similarity: SimilarityMatrix | None
     report: MergeReport
-    tagger_folder: Path | None = field(default=None, repr=False)
-    comparison: Comparison | None = field(default=None, repr=False, compare=False)
+    tagger_folder: Path | None = None
+    comparison: Comparison | None = None
 
     def __repr__(self) -> str:
+        lines = str(self.mapping).split("\n")
+        more = [f"… and {len(lines) - _SHOWN:,} more"] if len(lines) > _SHOWN else []
+        return "\n  ".join([self._head(), *lines[:_SHOWN], *more])
+
+    def _repr_html_(self) -> str:
+        return f"<p>{self._head()}</p>{draw_flow(self.mapping)}"
+
+    def _head(self) -> str:
         sentences = ", ".join(f"{split} {len(rows):,}" for split, rows in self.dataset.items())
-        head = (
+        return (
             f"MergeResult: {len(self.mapping.entries)} labels of {len(self.mapping.sources)} sources → "
             f"{len(self.mapping.unified_labels)} unified labels; sentences: {sentences}"
         )
-        return "\n".join([head, *("  " + line for line in str(self.mapping).split("\n"))])
 
     def view(self, level: Level) -> DatasetDict:
         """Return the dataset with the labels of one level in ``ner_tags``: ``fine``, ``coarse`` or ``original``.
 
-        See :func:`~esnera_hf.merging.label_levels.view`, which does the same with a dataset that was
-        loaded back.
+        :func:`~esnera_hf.merging.label_levels.view` does the same with a dataset that
+        was loaded back.
         """
         return view(self.dataset, level)
+
+    def export(
+        self, folder: str | os.PathLike[str], form: ExportFormat = "jsonl", *, gold_only: bool = False
+    ) -> list[Path]:
+        """Write the dataset in a format of other tools, see :func:`~esnera_hf.merging.export.export`."""
+        return export(self.dataset, folder, form, gold_only=gold_only)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write dataset, mapping, similarities, report (data, HTML, picture) and tagger to a new folder.
@@ -89,14 +97,11 @@ class MergeResult:
             OutputExistsError: the folder exists; nothing is written.
         """
         with new_folder(Path(path)) as folder:
-            self._write(folder)
-
-    def _write(self, folder: Path) -> None:
-        with no_dataset_bars():
-            self.dataset.save_to_disk(folder / DATASET_FOLDER)
-        write_report(folder, self.report, self.mapping, self.similarity)
-        if self.tagger_folder is not None:
-            shutil.copytree(self.tagger_folder, folder / TAGGER_FOLDER)
+            with no_dataset_bars():
+                self.dataset.save_to_disk(folder / DATASET_FOLDER)
+            write_report(folder, self.report, self.mapping, self.similarity)
+            if self.tagger_folder is not None:
+                shutil.copytree(self.tagger_folder, folder / TAGGER_FOLDER)
 
     def push_to_hub(
         self,
@@ -140,9 +145,6 @@ class MergeResult:
             HubError: the Hub refuses it or cannot be reached; it says what is safe
                 and what to do.
         """
-        from esnera_hf.hub.push import DatasetSettings, push_dataset
-        from esnera_hf.hub.repository import HubRepository
-
         repository = HubRepository(repo_id, "dataset", token=token, revision=revision, create_pr=create_pr)
         settings = DatasetSettings(text, may_share, by_source)
         return push_dataset(self, repository, settings, private=private, message=commit_message)
@@ -170,8 +172,6 @@ class MergeResult:
             LicenseError: the text of a source may not be passed on; nothing is written.
             OutputExistsError: the folder exists; nothing is written.
         """
-        from esnera_hf.hub.push import DatasetSettings, save_for_hub
-
         settings = DatasetSettings(text, may_share, by_source)
         with new_folder(Path(path)) as folder:
             save_for_hub(self, folder, repo_id or Path(path).resolve().name, settings)
@@ -189,8 +189,6 @@ class MergeResult:
         Raises:
             LicenseError: the text of a source may not be passed on.
         """
-        from esnera_hf.hub.push import DatasetSettings, card_of_dataset
-
         return card_of_dataset(self, repo_id, DatasetSettings(text, may_share, by_source))
 
     def load_tagger(self) -> Tagger:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from esnera_hf._internal.checks import from_plain, to_plain
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.evaluation.merged_tagger import SystemScores, TaggerScores
-from esnera_hf.report.tables import report_text
+from esnera_hf.report.tables import fate, report_text
 from esnera_hf.similarity.matrix import Agreement
 from esnera_hf.sources.options import ReadingOptions
 from esnera_hf.sources.source import Dropped, SourceSummary
 from esnera_hf.tagging import LabelRef
+
+if TYPE_CHECKING:
+    import pandas
 
 #: Of the file form. Version 1 held dictionaries under other names.
 VERSION = 2
@@ -215,7 +218,7 @@ class Example:
     id: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class MergeReport:
     """Everything an alignment tells of itself; ``str()`` gives the part people read first.
 
@@ -281,6 +284,29 @@ class MergeReport:
                 "esnera-hf that wrote it, or align again."
             )
         return from_plain(cls, facts, "report")
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """Return a row per decision: what became of a label, beside which one, and on what evidence."""
+        import pandas  # half a second, of which only notebooks have a use
+
+        rows = [
+            {
+                "step": number,
+                "label": str(decision.labels[0]),
+                "fate": fate(decision),
+                "candidate": None if decision.candidate is None else str(decision.candidate),
+                "similarity": decision.similarity,
+                "semantic": decision.semantic,
+                "matched": decision.matched,
+                "predicted": decision.predicted,
+            }
+            for number, step in enumerate(self.steps, 1)
+            for decision in step.decisions
+        ]
+        return pandas.DataFrame(rows)
+
+    def _repr_html_(self) -> str:
+        return str(self.to_pandas().to_html(index=False, float_format="{:.2f}".format, na_rep="?"))
 
     def __repr__(self) -> str:
         labels = sum(len(step.decisions) for step in self.steps)
