@@ -76,9 +76,9 @@ def make_mapping(names: Names) -> LabelMapping:
     unknown = PairEvidence(-0.5, Agreement(0, 0), Agreement(0, 0))
     turned = PairEvidence(0.125, Agreement(1, 1), Agreement(2, 3))
     entries = (
-        MappedLabel(city, names.label, "equal", 3, place, 0.4567, known),
-        MappedLabel(place, names.label, "equal", 2, city, 0.4321, turned),
-        MappedLabel(per, "per" if names.label != "per" else "per2", "equal", 1, city, -0.5, unknown),
+        MappedLabel(city, names.label, 3, place, 0.4567, known),
+        MappedLabel(place, names.label, 2, city, 0.4321, turned),
+        MappedLabel(per, "per" if names.label != "per" else "per2", 1, city, -0.5, unknown),
         MappedLabel(LabelRef(names.second, "zone"), None, mentions=1),
     )
     unified = tuple(dict.fromkeys(entry.unified for entry in entries if entry.unified is not None))

@@ -97,7 +97,7 @@ BRAT_TEXT = "ab cd\nef gh kl\n\u200b北京 e\u0301\n"
 
 MAPPINGS = (
     "version: 2\nunified_labels: [PER, LOC]\nlabels:\n- {source: a, label: PER, unified: PER}\n"
-    "- {source: b, label: person, unified: PER, relation: equal}\n"
+    "- {source: b, label: person, unified: PER}\n"
     "- {source: b, label: place, unified: LOC, locked: true, mentions: 3}\n"
     "- {source: a, label: MISC, unified: null}\n",
     "version: 2\nmethod: greedy\nlambda: 0.5\nunified_labels:\n- PER\n\nparents: {}\n"

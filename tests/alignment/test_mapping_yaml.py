@@ -28,9 +28,7 @@ def test_text() -> None:
     made = LabelMapping(
         ("ORG",),
         (
-            MappedLabel(
-                LabelRef("a", "公司"), "ORG", "equal", 7, LabelRef("b", "ORG"), 0.5, evidence, locked=True
-            ),
+            MappedLabel(LabelRef("a", "公司"), "ORG", 7, LabelRef("b", "ORG"), 0.5, evidence, locked=True),
             MappedLabel(LabelRef("b", "ORG"), "ORG"),
             MappedLabel(LabelRef("b", "MISC"), None),
         ),
@@ -41,7 +39,6 @@ def test_text() -> None:
     assert text.startswith("# Label mapping of esnera_hf")
     assert "\n# ORG: 2 labels, 7 mentions\n" in text
     assert "\n# left out of the merged dataset: 1 label, 0 mentions\n" in text
-    plain = {"relation": "equal", "mentions": 0}
     assert yaml.safe_load(text) == {
         "version": 2,
         "method": "greedy",
@@ -52,7 +49,6 @@ def test_text() -> None:
                 "source": "a",
                 "label": "公司",
                 "unified": "ORG",
-                "relation": "equal",
                 "mentions": 7,
                 "locked": True,
                 "compared_with": {
@@ -64,8 +60,8 @@ def test_text() -> None:
                     "empirical_backward": {"share": None, "matched": 0, "predicted": 0},
                 },
             },
-            {"source": "b", "label": "ORG", "unified": "ORG", **plain},
-            {"source": "b", "label": "MISC", "unified": None, **plain},
+            {"source": "b", "label": "ORG", "unified": "ORG", "mentions": 0},
+            {"source": "b", "label": "MISC", "unified": None, "mentions": 0},
         ],
     }
     assert LabelMapping.from_yaml(text) == made
@@ -82,7 +78,6 @@ def test_any_mapping_survives(data: st.DataObject) -> None:
         MappedLabel,
         st.builds(LabelRef, text, text),
         st.none() | st.sampled_from(names),
-        st.sampled_from(["equal", "subset", "superset", "overlap", "none"]),
         st.integers(0, 10**9),
         locked=st.booleans(),
     )
@@ -123,7 +118,7 @@ parents:
   CITY: LOC
   ORG: LOC
 labels:
-- {source: a, label: x, unified: ORG, relation: equal}
+- {source: a, label: x, unified: ORG, mentions: 4}
 - {source: a, label: y, unified: LOC}
 - {source: b, label: z, unified: null, locked: true}
 """
@@ -134,7 +129,7 @@ def test_an_edited_file() -> None:
     assert read == LabelMapping(
         ("ORG", "LOC", "CITY"),
         (
-            MappedLabel(LabelRef("a", "x"), "ORG"),
+            MappedLabel(LabelRef("a", "x"), "ORG", 4),
             MappedLabel(LabelRef("a", "y"), "LOC"),
             MappedLabel(LabelRef("b", "z"), None, locked=True),
         ),
@@ -159,7 +154,7 @@ def compared(semantic: str, matched: int) -> str:
     ("old", "new", "line", "message"),
     [
         ("version: 2", "version: 3", 1, "found version '3', expected version 2. Align anew, or read it with"),
-        ("version: 2", "version: 1", 1, "say `version: 2`, delete `merge` and `stages`, and write"),
+        ("version: 2", "version: 1", 1, "say `version: 2`, delete `merge`, `stages` and each `relation`"),
         ("version: 2", "version: '2'x", 1, "not valid YAML"),
         ("version: 2", "version: 2.0", 1, "found version '2.0'"),
         ("version: 2", "name: x", 1, "no version"),
@@ -171,7 +166,7 @@ def compared(semantic: str, matched: int) -> str:
         ("method: equivalence", "lambda: .inf", 2, "found .inf, which YAML reads as a number"),
         ("method: equivalence", "lambda: " + "9" * 5000, 2, "which YAML reads as a number"),
         ("method: equivalence", "merge: tree", 2, "unknown key 'merge', expected one of"),
-        ("relation: equal", "relation: like", 11, "relation: found 'like', expected one of equal, subset"),
+        ("mentions: 4", "relation: equal", 11, "unknown key 'relation'"),
         ("unified: LOC", "unified: LOK", 12, "expected a name of unified_labels. Did you mean 'LOC'"),
         ("unified: LOC", "unified:", 12, "the like in quotes), found nothing"),
         ("unified: LOC", "unifed: LOC", 12, "Did you mean 'unified'?"),
@@ -191,14 +186,14 @@ def compared(semantic: str, matched: int) -> str:
         ("unified: LOC}", "unified: LOC, unified: ORG}", 12, "'unified' stands twice, first in line 12"),
         ("locked: true", "locked: perhaps", 13, "expected true or false, found the text 'perhaps'"),
         ("- {source: a, label: x", "- x\n- {source: a, label: x", 11, "an entry: expected a mapping"),
-        ("unified: ORG", "unified: &anchor ORG, mentions: *anchor", 11, "found the alias *anchor"),
-        ("unified: ORG", "unified: ORG, mentions: -3", 11, "a whole number from 0, found -3"),
-        ("relation: equal", "relation: " + "[" * 500 + "]" * 500, 11, "inside each other"),
+        ("ORG, mentions: 4", "&anchor ORG, mentions: *anchor", 11, "found the alias *anchor"),
+        ("mentions: 4", "mentions: -3", 11, "a whole number from 0, found -3"),
+        ("mentions: 4", "mentions: " + "[" * 500 + "]" * 500, 11, "inside each other"),
         ("\n- ORG\n- LOC\n- CITY\n", " ORG\n", 3, "unified_labels: expected a list, found the text 'ORG'"),
         ("unified: ORG", 'unified: "\\UFFFFFFFF"', 11, "not valid YAML"),
         ("unified: ORG", "unified: \x07", 11, "found U+0007, which needs an escape"),
-        ("relation: equal", compared("x", 1), 11, "semantic: expected a number, or null where it is unknown"),
-        ("relation: equal", compared("null", 3), 11, "found 3 matched of 2 predicted, expected no more"),
+        ("mentions: 4", compared("x", 1), 11, "semantic: expected a number, or null where it is unknown"),
+        ("mentions: 4", compared("null", 3), 11, "found 3 matched of 2 predicted, expected no more"),
         ("CITY: LOC", "CITY: LOK", 8, "parents, 'CITY': found 'LOK', expected a name of"),
         ("  CITY: LOC", "  CIT: LOC", 8, "unknown key 'CIT', expected one of ORG, LOC, CITY"),
         ("ORG: LOC", "CITY: ORG", 9, "the key 'CITY' stands twice, first in line 8"),

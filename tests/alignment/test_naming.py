@@ -32,9 +32,9 @@ def test_a_group_has_the_name_and_the_evidence_of_its_head() -> None:
     assert found == LabelMapping(
         ("name", "price"),
         (
-            MappedLabel(per, "name", "equal", 3, name, round((0.123456 + 2 / 3) / 2, 4), evidence),
-            MappedLabel(name, "name", "equal", 5, per, round((0.123456 + 0.25) / 2, 4), reverse),
-            MappedLabel(price, "price", "equal", 2, name, -0.25, alone),
+            MappedLabel(per, "name", 3, name, round((0.123456 + 2 / 3) / 2, 4), evidence),
+            MappedLabel(name, "name", 5, per, round((0.123456 + 0.25) / 2, 4), reverse),
+            MappedLabel(price, "price", 2, name, -0.25, alone),
         ),
         "greedy",
         0.5,

@@ -174,10 +174,10 @@ def make_mapping(t: Name = plain) -> LabelMapping:
     return LabelMapping(
         (t("unified"), t("kept")),
         (
-            MappedLabel(per, t("unified"), "equal", 1234, person, 0.6875, pair),
-            MappedLabel(loc, t("kept"), "equal", 50, age, 0.25, unknown, locked=True),
-            MappedLabel(person, t("unified"), "equal", 77, per, 0.3125, back),
-            MappedLabel(age, None, "none", 6),
+            MappedLabel(per, t("unified"), 1234, person, 0.6875, pair),
+            MappedLabel(loc, t("kept"), 50, age, 0.25, unknown, locked=True),
+            MappedLabel(person, t("unified"), 77, per, 0.3125, back),
+            MappedLabel(age, None, 6),
         ),
         "greedy",
         0.4,

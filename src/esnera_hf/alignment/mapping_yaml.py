@@ -13,9 +13,8 @@ from esnera_hf.alignment.hierarchy import find_circle
 from esnera_hf.similarity.matrix import Agreement, PairEvidence
 from esnera_hf.tagging import OUTSIDE, LabelRef
 
-#: 2 says ``method`` instead of ``merge`` and ``stages``, and knows no ``same_as``.
+#: 2 says ``method`` instead of ``merge`` and ``stages``, and knows no ``same_as`` and no ``relation``.
 VERSION = 2
-Relation = Literal["equal", "subset", "superset", "overlap", "none"]
 Method = Literal["equivalence", "greedy", "manual"]
 
 _EVIDENCE = ("semantic", "empirical_forward", "empirical_backward")
@@ -31,11 +30,10 @@ _HEADER = """\
 #     unified label, or none. All else is decided anew.
 # To apply it: esnera-hf apply mapping.yaml SOURCES
 #
-# relation says how the source label relates to the unified one; mentions counts those of its train
-# split. compared_with is the label it was merged into, or the nearest one of another source; the
-# evidence below it is for that pair: forward counts the entities a tagger of this source predicts as
-# this label on the other source's text (predicted) and those of them the other source annotates so
-# (matched), backward the reverse.
+# mentions counts those of the label in its train split. compared_with is the label it was merged into,
+# or the nearest one of another source; the evidence below it is for that pair: forward counts the
+# entities a tagger of this source predicts as this label on the other source's text (predicted) and
+# those of them the other source annotates so (matched), backward the reverse.
 """
 
 _PARENTS_HEADER = """\
@@ -53,7 +51,6 @@ class MappedLabel:
     Attributes:
         label: the source label.
         unified: its name in the merged dataset; ``None`` leaves its entities out.
-        relation: how the source label relates to the unified one.
         mentions: gold mentions in the source's train split.
         compared_with: the label it was merged into, or else the nearest.
         similarity: S of that pair.
@@ -63,7 +60,6 @@ class MappedLabel:
 
     label: LabelRef
     unified: str | None
-    relation: Relation = "equal"
     mentions: int = 0
     compared_with: LabelRef | None = None
     similarity: float | None = None
@@ -113,8 +109,7 @@ def _group_line(unified: str | None, run: Sequence[MappedLabel], group: Sequence
 
 
 def _entry_text(entry: MappedLabel) -> str:
-    data = {**entry.label._asdict(), "unified": entry.unified, "relation": entry.relation}
-    data["mentions"] = int(entry.mentions)
+    data = {**entry.label._asdict(), "unified": entry.unified, "mentions": int(entry.mentions)}
     if entry.locked:
         data["locked"] = True
     text = dump_yaml([data])
@@ -204,8 +199,8 @@ def _check_version(document: YamlDocument) -> None:
         advice = "Align anew, or read it with the release that wrote it."
         if version.written == "1":
             advice = (
-                f"Align anew, or say `version: {VERSION}`, delete `merge` and `stages`, and write the name of the "
-                "unified label instead of each `same_as`."
+                f"Align anew, or say `version: {VERSION}`, delete `merge`, `stages` and each "
+                "`relation`, and write the name of the unified label instead of each `same_as`."
             )
         raise document.error(
             version, f"found version {shown(version.written)}, expected version {VERSION}. {advice}"
@@ -247,15 +242,12 @@ def _read_parents(document: YamlDocument, found: Located, schema: Sequence[str])
 
 
 def _read_entry(document: YamlDocument, found: Located, schema: Sequence[str]) -> MappedLabel:
-    optional = ("relation", "mentions", "locked", "compared_with")
+    optional = ("mentions", "locked", "compared_with")
     fields = document.fields(found, "an entry", ("source", "label", "unified"), optional)
-    unified, relation = fields["unified"], "equal"
-    if "relation" in fields:
-        relation = document.choice(fields["relation"], "relation", get_args(Relation))
+    unified = fields["unified"]
     entry = MappedLabel(
         _read_label(document, fields),
         None if unified.is_null else _read_name(document, unified, "unified", schema),
-        cast(Relation, relation),
         document.value(fields["mentions"], "mentions", int) if "mentions" in fields else 0,
         locked="locked" in fields and document.value(fields["locked"], "locked", bool),
     )

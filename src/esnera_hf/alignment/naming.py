@@ -57,7 +57,7 @@ def mapping_from_groups(
                 "every label of the sources."
             )
         locked = label in constraints.names or label in constraints.left_out
-        entry = MappedLabel(label, home.get(label), "equal", int(matrix.support[index]), locked=locked)
+        entry = MappedLabel(label, home.get(label), int(matrix.support[index]), locked=locked)
         other = beside.get(label)
         if other is None or other.source == label.source:
             other = nearest_label(matrix, similarity[index], range(len(matrix.labels)))
