@@ -6,7 +6,6 @@ import re
 from bisect import bisect_left
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 from esnera_hf._internal.text import shown
 from esnera_hf.errors import SourceError
@@ -20,13 +19,8 @@ _LINE = re.compile(r"[^\n]*\n|[^\n]+")
 _ENTITY = re.compile(r"T\S*\t(\S+) (\d{1,18} \d{1,18}(?:;\d{1,18} \d{1,18})*)(?:\t(.*))?", re.DOTALL)
 
 
-class _Document(NamedTuple):
-    """A text and its entities by their start, each with whether it is discontinuous."""
-
-    name: str
-    text: str
-    entities: list[tuple[Entity, bool]]
-    damaged: bool
+#: An entity, and whether it is discontinuous.
+_Annotation = tuple[Entity, bool]
 
 
 def read_brat(files: list[Path]) -> Iterator[RawSentence]:
@@ -41,16 +35,18 @@ def read_brat(files: list[Path]) -> Iterator[RawSentence]:
     Raises:
         SourceError: a text is missing, or an annotation cannot be right.
     """
-    documents = [_read_document(file) for file in sorted(files)]
-    characters = written_without_spaces(document.text for document in documents)
-    for document in documents:
-        for record in _lines(document):
+    documents = [(file.with_suffix(".txt").name, *_read_document(file)) for file in sorted(files)]
+    characters = written_without_spaces(text for _, text, _, _ in documents)
+    for name, text, entities, damaged in documents:
+        for record in _lines(name, text, entities):
             sentence = to_tokens(record, characters=characters)
             if sentence is not None:
+                sentence.repairs.extend([UNDECODABLE] * (damaged and "\ufffd" in record.text))
                 yield sentence
 
 
-def _read_document(file: Path) -> _Document:
+def _read_document(file: Path) -> tuple[str, list[_Annotation], bool]:
+    """Return the text of a document, its entities by their start, and whether bytes of it were not UTF-8."""
     text_file = file.with_suffix(".txt")
     if not text_file.exists():
         raise SourceError(f"{file}: no {text_file.name} beside it, where brat keeps the text. Put it there.")
@@ -61,15 +57,14 @@ def _read_document(file: Path) -> _Document:
         for line in read_lines(file):
             if line.text.startswith("T"):
                 entities.append(_read_entity(line.text, text, f"{file}, line {line.number}"))
-    entities.sort(key=_start)
-    return _Document(text_file.name, text, entities, damaged=text.encode() != raw)
+    return text, sorted(entities, key=_start), text.encode() != raw
 
 
-def _start(entity: tuple[Entity, bool]) -> int:
+def _start(entity: _Annotation) -> int:
     return entity[0].start
 
 
-def _read_entity(line: str, text: str, place: str) -> tuple[Entity, bool]:
+def _read_entity(line: str, text: str, place: str) -> _Annotation:
     match = _ENTITY.fullmatch(line)
     if match is None:
         raise SourceError(f"{place}: expected 'T1<TAB>LABEL START END<TAB>mention', found {line[:60]!r}.")
@@ -85,27 +80,26 @@ def _read_entity(line: str, text: str, place: str) -> tuple[Entity, bool]:
     return Entity(start, end, label), len(parts) > 1
 
 
-def _lines(document: _Document) -> Iterator[CharacterSpans]:
-    for number, start, end in _joined(document):
-        first, last = (bisect_left(document.entities, place, key=_start) for place in (start, end))
-        inside = document.entities[first:last]
-        text = document.text[start:end].rstrip("\r\n")
-        if not inside and not text.strip():
+def _lines(name: str, text: str, entities: list[_Annotation]) -> Iterator[CharacterSpans]:
+    for number, start, end in _joined(text, entities):
+        first, last = (bisect_left(entities, place, key=_start) for place in (start, end))
+        inside = entities[first:last]
+        line = text[start:end].rstrip("\r\n")
+        if not inside and not line.strip():
             continue
         spans = [Entity(span.start - start, span.end - start, span.label) for span, _ in inside]
         repairs = [DISCONTINUOUS] * sum(broken for _, broken in inside)
-        repairs += [UNDECODABLE] * (document.damaged and "\ufffd" in text)
-        yield CharacterSpans(text, spans, f"{document.name}, line {number}", repairs)
+        yield CharacterSpans(line, spans, f"{name}, line {number}", repairs)
 
 
-def _joined(document: _Document) -> Iterator[tuple[int, int, int]]:
+def _joined(text: str, entities: list[_Annotation]) -> Iterator[tuple[int, int, int]]:
     """Yield number, start and end of each line, those joined that an annotation runs across."""
     start, first = 0, 1
     seen = reach = 0
-    for number, line in enumerate(_LINE.finditer(document.text), 1):
+    for number, line in enumerate(_LINE.finditer(text), 1):
         end = line.end()
-        while seen < len(document.entities) and _start(document.entities[seen]) < end:
-            reach = max(reach, document.entities[seen][0].end)
+        while seen < len(entities) and _start(entities[seen]) < end:
+            reach = max(reach, entities[seen][0].end)
             seen += 1
         if reach > end:
             continue
