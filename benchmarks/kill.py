@@ -181,9 +181,12 @@ def side_by_side(encoder: Path, folder: Path, expected: dict[str, str], artifact
 def make_data(encoder: Path) -> None:
     """Make the demo's small encoder, and its corpora beside it, in a process of its own."""
     code = (
-        "from esnera_hf.demo.corpora import generate_corpora; from esnera_hf.demo.run import make_demo_encoder; "
-        f"corpora = generate_corpora(1); make_demo_encoder(corpora, {str(encoder)!r}, 1); "
-        f"[c.dataset.save_to_disk({str(encoder.parent / 'corpora')!r} + '/' + c.name) for c in corpora]"
+        "from esnera_hf.modeling.encoders import make_encoder; "
+        "from esnera_hf.sources.synthetic import generate_corpora; "
+        "corpora = generate_corpora(1); "
+        "texts = [row for splits in corpora.values() for row in splits['train']['tokens']]; "
+        f"make_encoder(texts, {str(encoder)!r}, 1); "
+        f"[d.save_to_disk({str(encoder.parent / 'corpora')!r} + '/' + n) for n, d in corpora.items()]"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 

@@ -87,7 +87,7 @@ def merge_sources(
     Args:
         sources: the sources, in the order their sentences are to appear.
         mapping: covers every label of every source.
-        leaks: as :func:`~esnera_hf.leaks.find_leaks` gives them; those between sources are left
+        leaks: as :func:`~esnera_hf.sources.leakage.find_leaks` gives them; those between sources are left
             out of the merged train and validation splits, so that no test
             sentence is trained on.
         pseudo: entities to add to the train split, none of them to a sentence

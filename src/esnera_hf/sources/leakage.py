@@ -24,7 +24,7 @@ class Leak:
         place: the sentence of train or validation.
         because: the same or nearly the same sentence in validation or test.
         exact: whether their texts are the same
-            (:class:`~esnera_hf.duplicates.Duplicate`).
+            (:class:`~esnera_hf.sources.duplicates.Duplicate`).
     """
 
     place: Place
