@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import yaml
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from card_facts import make_model_facts
+from esnera_hf._internal.checks import to_plain
+from esnera_hf.errors import ConfigurationError
 from esnera_hf.hub.cards import model_card
+from esnera_hf.hub.push import card_of_tagger
 from esnera_hf.report.format import system_title
 from esnera_hf.sources.source import License
 from markdown_reading import table, tables
+from results import make_result
 
 
 def results(card: object) -> list[EvalResult]:
@@ -149,13 +155,47 @@ def test_how_the_tagger_was_trained_is_told() -> None:
     assert facts.report is not None
     assert facts.report.call is not None
     call = facts.report.call
-    for evidence, told in (
-        ({"taggers": "separate"}, "Before: a tagger trained on that source alone. After: this one."),
-        ({"taggers": "joint"}, "Before: that source's head of the joint tagger. After: this one."),
-        ({"taggers": "joint", "joint_of": ["alpha"]}, "(or, of a later source, a tagger that began"),
+    for taggers, told in (
+        ({"kind": "separate"}, "Before: a tagger trained on that source alone. After: this one."),
+        ({"kind": "joint"}, "Before: that source's head of the joint tagger. After: this one."),
+        ({"kind": "joint", "joint_of": ["alpha"]}, "(or, of a later source, a tagger that began"),
     ):
-        report = replace(facts.report, call=replace(call, settings={"evidence": evidence}))
+        report = replace(facts.report, call=replace(call, settings={"taggers": taggers}))
         assert told in model_card(replace(facts, report=report)).text
     assert system_title("merged", True).endswith("on the likelihood of what each source says")
     assert system_title("merged") == "trained on the merged dataset"
     assert "**Made from a sample" in model_card(facts).text.split("\n## ")[0]
+
+
+def card(**record: Any) -> Any:
+    return card_of_tagger(SimpleNamespace(labels=("PER",), record=record), "me/tagger")  # type: ignore[arg-type]
+
+
+def test_without_a_record_nothing_is_said_of_terms_or_scores() -> None:
+    found = card()
+    assert not {"license", "license_name", "model-index", "base_model"} & set(found.data.to_dict())
+    assert "PER" in found.text
+
+
+def test_terms_are_those_of_the_sources() -> None:
+    report = make_result(licenses=("mit", "cc-by-sa-4.0")).report
+    assert card(sources=to_plain(report.sources)).data.to_dict()["license"] == "cc-by-sa-4.0"
+    unknown = make_result(licenses=("mit", "unknown")).report
+    assert card(sources=to_plain(unknown.sources)).data.to_dict()["license"] == "other"
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"sources": [{"name": "a"}]},
+        {"sources": [{"name": "a", "license": {"name": "mit", "more": 1}}]},
+        {"report": [1]},
+        {"validation": {"f1": 1}},
+        {"history": [{"loss": 1}]},
+        {"arguments": "abc"},
+        {"mapping": "labels: 7"},
+    ],
+)
+def test_a_record_of_another_version_is_named(record: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match=r"the tagger's record \(training_history\.json beside it\)"):
+        card(**record)

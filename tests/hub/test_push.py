@@ -14,6 +14,7 @@ from datasets import Dataset, load_dataset
 from huggingface_hub import HfApi, constants
 
 from esnera_hf import MergeResult
+from esnera_hf.cli.main import main
 from esnera_hf.errors import ConfigurationError, HubError, LicenseError
 from esnera_hf.hub.readme import END, START, split_readme
 from esnera_hf.report.report import CallFacts
@@ -50,15 +51,6 @@ def data_sent(server: HubServer) -> int:
 
 def commits(server: HubServer, repo_id: str = REPO) -> list[str]:
     return [commit.title for commit in server.repo("dataset", repo_id).commits]
-
-
-def test_a_readme_in_another_encoding_is_left_alone(hub: HubServer, result: MergeResult) -> None:
-    hub.add_repo("dataset", REPO, {"README.md": "é".encode("latin-1")})
-    with pytest.raises(
-        HubError, match=r"its README\.md is no UTF-8 text\. Nothing was published\. Mend or delete it"
-    ):
-        result.push_to_hub(REPO)
-    assert commits(hub) == ["change", "initial commit"]
 
 
 class TestWhatIsPublished:
@@ -181,14 +173,23 @@ class TestWhatIsPublished:
             result.push_to_hub(REPO)
         assert hub.repos == {}
 
-    def test_metadata_that_cannot_be_read_is_not_overwritten(
-        self, hub: HubServer, result: MergeResult
+    @pytest.mark.parametrize(
+        ("readme", "message"),
+        [
+            (b"---\na: [1\n---\nmine\n", r"its README\.md has metadata that is no YAML"),
+            (
+                "é".encode("latin-1"),
+                r"its README\.md is no UTF-8 text\. Nothing was published\. Mend or delete it",
+            ),
+        ],
+    )
+    def test_a_readme_that_cannot_be_read_is_not_overwritten(
+        self, hub: HubServer, result: MergeResult, readme: bytes, message: str
     ) -> None:
-        repo = hub.add_repo("dataset", REPO)
-        repo.commit({"README.md": "---\na: [1\n---\nmine\n"})
-        with pytest.raises(HubError, match=r"its README\.md has metadata that is no YAML"):
+        hub.add_repo("dataset", REPO, {"README.md": readme})
+        with pytest.raises(HubError, match=message):
             result.push_to_hub(REPO)
-        assert sorted(hub.repo("dataset", REPO).files()) == ["README.md"]
+        assert hub.repo("dataset", REPO).files() == {"README.md": readme}
 
     def test_no_place_of_this_machine_and_no_token_is_in_any_file(
         self, hub: HubServer, result: MergeResult
@@ -208,6 +209,43 @@ class TestWhatIsPublished:
         report = json.loads(hub.repo("dataset", REPO).files()["report.json"])
         assert report["call"]["sources"] == ["alpha", "beta", "c.txt", "me/d", "e"]
         assert report["call"]["encoder"] == "tiny"
+
+
+class TestSavedForTheHub:
+    @pytest.mark.parametrize("options", [{}, {"text": False}, {"by_source": True}], ids=str)
+    def test_the_same_files_as_a_push(
+        self, hub: HubServer, result: MergeResult, options: dict[str, bool], tmp_path: Path
+    ) -> None:
+        result.push_to_hub(REPO, **options)  # type: ignore[arg-type]
+        result.save_for_hub(tmp_path / "out", repo_id=REPO, **options)  # type: ignore[arg-type]
+        files = {
+            file.relative_to(tmp_path / "out").as_posix(): file.read_bytes()
+            for file in (tmp_path / "out").rglob("*")
+            if file.is_file()
+        }
+        assert files == hub.repo("dataset", REPO).files()
+
+    def test_by_the_command(
+        self, result: MergeResult, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        result.save(tmp_path / "merged")
+        folder = tmp_path / "look"
+        push = ["push", str(tmp_path / "merged"), "--no-text", "--to-folder", str(folder)]
+        assert main(push) == 0
+        assert capsys.readouterr().out == f"written to {folder}, nothing was published\n"
+        assert "look" in (folder / "README.md").read_text()
+        for command, message in (
+            (push, "exists already; nothing was written"),
+            (push[:2], "expected REPO, owner/name on the Hub. Or write the files with --to-folder"),
+            ([*push, "--pr", "--private"], "--private or --public, --pr: --to-folder calls no Hub"),
+        ):
+            assert main(command) == 1
+            assert message in capsys.readouterr().err
+
+    def test_terms_are_heeded(self, tmp_path: Path) -> None:
+        with pytest.raises(LicenseError):
+            make_result(licenses=("unknown", "mit")).save_for_hub(tmp_path / "out")
+        assert list(tmp_path.iterdir()) == []
 
 
 class TestTerms:
