@@ -25,6 +25,13 @@ from esnera_hf.modeling.hub_code.windows import (
 )
 from esnera_hf.tagging import OUTSIDE, Entity, tags_from_entities
 
+T = TypeVar("T")
+# What the layers of an encoder compute for so many pieces still fits into the caches of a CPU.
+_PIECES_ON_CPU = 1280
+_PIECES_ON_GPU = 16384
+#: Sentences held at once when predicting: enough to sort by length, few enough to stay small.
+CHUNK = 2048
+
 
 class WordTokenizer(WindowTokenizer):
     """A :class:`WindowTokenizer` that raises the errors of this package."""
@@ -55,12 +62,9 @@ def words_within(window: Window, entity: Entity) -> tuple[int, int]:
 
 def chain_tags(window: Window, entities: Sequence[Entity]) -> list[str]:
     """Write the entities of a sentence as IOB2 tags of a window's words."""
-    unified = []
-    for entity in entities:
-        start, end = words_within(window, entity)
-        if start < end:
-            unified.append(Entity(start, end, entity.label))
-    return tags_from_entities(len(window.words), unified) if unified else [OUTSIDE] * len(window.words)
+    spans = [(*words_within(window, entity), entity.label) for entity in entities]
+    within = [Entity(start, end, label) for start, end, label in spans if start < end]
+    return tags_from_entities(len(window.words), within) if within else [OUTSIDE] * len(window.words)
 
 
 class EntityReader:
@@ -117,11 +121,6 @@ class EntityReader:
         return entities
 
 
-def join_windows(windows: Sequence[Window], entities: Sequence[list[Entity]]) -> list[Entity]:
-    """Put the entities of one sentence's windows together."""
-    return [Entity(span.start, span.end, span.label, span.score) for span in join_spans(windows, entities)]
-
-
 def join_sentences(
     count: int, windows: Sequence[Window], entities: Sequence[list[Entity]]
 ) -> Iterator[list[Entity]]:
@@ -140,16 +139,8 @@ def join_sentences(
         if end - start == 1:
             yield entities[start]
         else:
-            yield join_windows(windows[start:end], entities[start:end])
-
-
-T = TypeVar("T")
-# What the layers of an encoder compute for so many pieces still fits into the caches of a CPU.
-_PIECES_ON_CPU = 1280
-_PIECES_ON_GPU = 16384
-
-#: Sentences held at once when predicting: enough to sort by length, few enough to stay small.
-CHUNK = 2048
+            spans = join_spans(windows[start:end], entities[start:end])
+            yield [Entity(span.start, span.end, span.label, span.score) for span in spans]
 
 
 def device() -> torch.device:
