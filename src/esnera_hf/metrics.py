@@ -206,16 +206,6 @@ class Comparison:
     after: Estimate
     change: Estimate
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the comparison as plain data."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Comparison:
-        """Rebuild a comparison from :meth:`to_dict`."""
-        estimates = {name: Estimate(**data[name]) for name in ("before", "after", "change")}
-        return cls(data["support"], **estimates)
-
 
 def count_matches(
     gold: Iterable[Sequence[Entity]], predicted: Iterable[Sequence[Entity]], labels: Sequence[str]

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from typing import Any, Literal, TypeVar, get_args
+from collections.abc import Iterable
+from typing import Literal, TypeVar, get_args
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 from datasets import ClassLabel, Dataset, DatasetDict, Features, List, concatenate_datasets
 
+from esnera_hf._internal.arrow import batches, count_entities
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.errors import ConfigurationError, ConservationError, SourceError
-from esnera_hf.tagging import OUTSIDE, LabelRef, iob2_tag_set, split_tag
+from esnera_hf.tagging import OUTSIDE, LabelRef, iob2_tag_set
 
 COARSE_TAGS = "coarse_tags"
 Level = Literal["fine", "coarse", "original"]
 
-_BATCH = 10_000
 _NEEDED = ("tokens", "ner_tags", "source", "source_tags")
 #: What the description of a view begins with, as its columns are those of a flat merge.
 _VIEW = "A merged dataset with its"
@@ -59,7 +58,7 @@ def check_coarse(rows: Dataset, mapping: LabelMapping, split: str) -> None:
         return
     names = coarse_names(mapping)
     ids = [wanted.feature.str2int(names[name]) for name in rows.features["ner_tags"].feature.names]
-    for fine, coarse in _columns(rows, ["ner_tags", COARSE_TAGS]):
+    for fine, coarse in batches(rows, "ner_tags", COARSE_TAGS):
         expected = np.array(ids)[pc.list_flatten(fine).to_numpy()]
         found = pc.list_flatten(coarse).to_numpy()
         if not np.array_equal(pc.list_value_length(fine), pc.list_value_length(coarse)):
@@ -142,13 +141,13 @@ def _source_labels(splits: Iterable[Dataset]) -> list[LabelRef]:
     Raises:
         SourceError: two of them are written alike, as ``source:label``.
     """
-    found = set()
-    for rows in splits:
-        for sources, tags in _columns(rows, ["source", "source_tags"]):
-            pairs = pa.table([_repeated(sources, tags), pc.list_flatten(tags)], ["source", "tag"])
-            for pair in pairs.group_by(["source", "tag"]).aggregate([]).to_pylist():
-                if pair["tag"] != OUTSIDE:
-                    found.add(LabelRef(pair["source"], split_tag(pair["tag"], "IOB2")[1]))
+    found = {
+        LabelRef(source, label)
+        for rows in splits
+        for source, label, _ in count_entities(
+            rows.select_columns(["source", "source_tags"]).rename_column("source_tags", "ner_tags")
+        )
+    }
     for name, count in Counter(map(str, found)).items():
         if count > 1:
             raise SourceError(f"{name} is the name of two labels. Give their sources names without a colon.")
@@ -164,19 +163,7 @@ def _original_tags(rows: Dataset, labels: list[LabelRef]) -> Dataset:
         for inside, prefix in enumerate(("B-", "I-"))
     }
     found: list[list[int]] = []
-    for sources, tags in _columns(rows, ["source", "source_tags"]):
+    for sources, tags in batches(rows, "source", "source_tags"):
         for source, row in zip(sources.to_pylist(), tags.to_pylist(), strict=True):
             found.append([0 if tag == OUTSIDE else ids[source, tag] for tag in row])
     return Dataset.from_dict({"ner_tags": found}, features=features)
-
-
-def _repeated(values: pa.Array, lists: pa.Array) -> pa.Array:
-    """Return each value once for every item of its list."""
-    return values.take(pc.list_parent_indices(lists))
-
-
-def _columns(rows: Dataset, columns: list[str]) -> Iterator[list[Any]]:
-    """Yield some columns as Arrow arrays, a batch at a time."""
-    if len(rows):
-        for table in rows.select_columns(columns).with_format("arrow").iter(batch_size=_BATCH):
-            yield [table[name].combine_chunks() for name in columns]
