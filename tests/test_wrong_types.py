@@ -41,17 +41,6 @@ def test_names_and_paths_are_loaded(corpora: list[str], tmp_path: Path) -> None:
     assert [file.name for file in files] == ["train.conll", "validation.conll", "test.conll"]
 
 
-def test_a_result_and_its_folder_are_exported(tmp_path: Path) -> None:
-    result = make_result()
-    result.save(tmp_path / "merged")
-    written = [
-        [file.read_text() for file in export(data, tmp_path / f"out{index}")]
-        for index, data in enumerate([result.dataset, result, tmp_path / "merged", str(tmp_path / "merged")])
-    ]
-    assert written[0]
-    assert all(texts == written[0] for texts in written)
-
-
 SOURCES = [make_source(name, {"train": [row("anna/B-PER " + name)]}) for name in ("a", "b")]
 
 

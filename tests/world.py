@@ -22,10 +22,10 @@ from esnera_hf import (
     MergeResult,
     NerSource,
     OutputSettings,
+    TaggerSettings,
     align,
     load_source,
 )
-from esnera_hf.taggers.settings import TaggerSettings
 
 TRAINING = {"learning_rate": 1e-2, "head_learning_rate": 2e-2, "num_train_epochs": 3}
 NAMES = {

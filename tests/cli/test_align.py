@@ -7,12 +7,96 @@ from typing import Any
 
 import pytest
 
-from esnera_hf import LabelMapping, MergeResult
+from esnera_hf import (
+    AlignSettings,
+    EvidenceSettings,
+    GreedySettings,
+    LabelMapping,
+    MergeResult,
+    OutputSettings,
+    SchemaSettings,
+    TaggerSettings,
+)
 from esnera_hf.alignment.mapping_yaml import MappedLabel
 from esnera_hf.cli.main import main
 from esnera_hf.sources.load import load_source
 from esnera_hf.tagging import LabelRef
 from world import TRAINING, World
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ("", {}),
+        ("--encoder e --max-samples 9 --seed 7", {"encoder": "e", "max_samples": 9, "seed": 7}),
+        ("--method greedy", {"method": "greedy"}),
+        ("--target-schema b", {"target_schema": "b"}),
+        ("--target-schema PER,LOC", {"target_schema": ["PER", "LOC"]}),
+        ("--target-schema PER", {"target_schema": ["PER"]}),
+        (
+            "--method greedy --lambda 0.4 --tau 0.2,0.3 --max-f1-drop 0.1 --scoring native --search-max-samples 5",
+            {"method": "greedy", "greedy": GreedySettings(0.4, (0.2, 0.3), 0.1, "native", 5)},
+        ),
+        (
+            "--match overlap --center all --embeddings pretrained",
+            {"evidence": EvidenceSettings("overlap", "all", "pretrained")},
+        ),
+        (
+            "--taggers separate --epochs 2 --batch-size 4 --learning-rate 0.1 --head-learning-rate 0.2 --cpu --bf16",
+            {
+                "taggers": TaggerSettings(
+                    "separate",
+                    {
+                        "num_train_epochs": 2.0,
+                        "per_device_train_batch_size": 4,
+                        "learning_rate": 0.1,
+                        "head_learning_rate": 0.2,
+                        "use_cpu": True,
+                        "bf16": True,
+                    },
+                )
+            },
+        ),
+        ("--joint-of a,b", {"taggers": TaggerSettings(joint_of=("a", "b"))}),
+        (
+            "--name a:x=X --must-link a:x,b:y --cannot-link a:x,b:z --must-link a:u,b:v --locked m.yaml",
+            {
+                "schema": SchemaSettings(
+                    {"a:x": "X"}, (["a:x", "b:y"], ["a:u", "b:v"]), (["a:x", "b:z"],), Path("m.yaml")
+                )
+            },
+        ),
+        ("--no-pseudo-labels", {"output": OutputSettings(pseudo_label_threshold=None)}),
+        (
+            "--pseudo-label-threshold 0.7 --train-merged --baselines naive,gold --no-partial-likelihood",
+            {
+                "output": OutputSettings(
+                    pseudo_label_threshold=0.7,
+                    train_merged=True,
+                    baselines=("naive", "gold"),
+                    partial_likelihood=False,
+                )
+            },
+        ),
+    ],
+)
+def test_what_align_is_asked_for(
+    options: str, expected: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: dict[str, Any] = {}
+    monkeypatch.setattr("esnera_hf.api.align", lambda sources, **given: asked.update(given, sources=sources))
+    monkeypatch.setattr("esnera_hf.cli.align.save_and_print", lambda result, folder: None)
+    assert main(["align", "a", "b", *options.split()]) == 0
+    settings = {name: value for name, value in expected.items() if name in AlignSettings.__dataclass_fields__}
+    plain = {name: value for name, value in expected.items() if name not in settings}
+    defaults = {
+        "encoder": None,
+        "method": "equivalence",
+        "target_schema": None,
+        "max_samples": None,
+        "seed": 42,
+    }
+    assert asked == {"sources": ["a", "b"], **defaults, **plain, "settings": AlignSettings(**settings)}
 
 
 def test_how_sources_are_read(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from builders import refusal
+from esnera_hf import MergeResult
 from esnera_hf.cli import data
 from esnera_hf.cli.main import main
 from esnera_hf.merging.export import EXPORT_FORMATS
@@ -47,6 +48,16 @@ def test_export(form: str, world: World, tmp_path: Path, capsys: pytest.CaptureF
     assert main(["export", str(corpus), "--format", form, "--output", str(output)]) == 0
     assert capsys.readouterr().out.startswith(f"{output / 'train.'}")
     assert load_source(output).summary.entities == load_source(corpus).summary.entities
+
+
+def test_a_saved_result_is_exported(world: World, tmp_path: Path) -> None:
+    output = tmp_path / "conll"
+    assert main(["export", str(world.separate), "--format", "conll", "--output", str(output)]) == 0
+    result, again = MergeResult.load(world.separate), load_source(output)
+    assert {split: len(rows) for split, rows in again.dataset.items()} == {
+        split: len(rows) for split, rows in result.dataset.items()
+    }
+    assert set(again.labels) == set(result.mapping.unified_labels)
 
 
 def test_the_formats_are_those_of_the_function() -> None:

@@ -332,8 +332,8 @@ def _schema_settings(options: argparse.Namespace) -> SchemaSettings:
             )
     return SchemaSettings(
         names,
-        [_listed(text) for text in options.must_link],
-        [_listed(text) for text in options.cannot_link],
+        tuple(_listed(text) for text in options.must_link),
+        tuple(_listed(text) for text in options.cannot_link),
         options.locked,
     )
 

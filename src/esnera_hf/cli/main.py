@@ -44,10 +44,6 @@ _OPTIONS = {
     "train_merged=True": "--train-merged",
     "create_pr": "--pr",
     "text=False": "--no-text",
-    "sentences=": "--max-samples ",
-    "into:": "--target-schema:",
-    "apart:": "--cannot-link:",
-    "compare=": "--baselines ",
 }
 
 
