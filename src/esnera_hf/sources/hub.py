@@ -86,7 +86,8 @@ def load_from_hub(repo_id: str, options: ReadingOptions, *, missing: str, advice
                     "left here; what has changed on the Hub since is not in it"
                 )
                 return copy
-        raise _explained(repo_id, options, error, commit, missing, advice) from error
+        # Not from the error: its text may hold a token.
+        raise _explained(repo_id, options, error, commit, missing, advice) from None
     dataset = DatasetDict({"train": loaded}) if isinstance(loaded, Dataset) else loaded
     folders = {Path(file["filename"]).parent.name for rows in dataset.values() for file in rows.cache_files}
     if folders - {commit}:  # datasets falls back to any copy it has, in a folder named after its commit

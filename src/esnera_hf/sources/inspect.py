@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -57,32 +57,18 @@ class Inspection:
     __repr__ = __str__
 
 
-@dataclass(frozen=True)
-class SourceComparison:
-    """Content that several sources have in common; ``str()`` gives what people read first.
-
-    Attributes:
-        overlap: where the mentions of each source occur in the others, and as what.
-        duplicates: sentences in two splits or sources, and conflicting ones.
-    """
-
-    overlap: MentionOverlap
-    duplicates: Duplicates
-
-    def __str__(self) -> str:
-        return f"{self.overlap}\n\n{self.duplicates}"
-
-    __repr__ = __str__
-
-
 def inspect(
     sources: SourceLike | Sequence[SourceLike], *, splits: Sequence[str] = ("train",)
-) -> Inspection | SourceComparison:
+) -> Inspection | MentionOverlap:
     """Look into one source, or at what several have in common.
 
     Args:
         sources: one source, as for :func:`~esnera_hf.align`; or a list of two or more.
         splits: of several sources, the splits whose mentions are compared.
+
+    Returns:
+        The content of one source, or the overlap of several, with their duplicates;
+        ``print`` shows either.
 
     Raises:
         SourceNotFoundError, SourceError: a source cannot be found or read.
@@ -93,7 +79,8 @@ def inspect(
     loaded = load_each(sources)
     if len(loaded) == 1:
         return inspect_source(loaded[0])
-    return SourceComparison(mention_overlap(loaded, splits=splits), find_duplicates(loaded))
+    overlap = mention_overlap(loaded, splits=splits)
+    return replace(overlap, duplicates=find_duplicates(loaded))
 
 
 def inspect_source(source: NerSource) -> Inspection:

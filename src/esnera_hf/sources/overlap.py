@@ -34,6 +34,7 @@ from numpy.typing import NDArray
 
 from esnera_hf._internal.text import display_width, join_tokens, pad, shorten
 from esnera_hf.errors import ConfigurationError
+from esnera_hf.sources.duplicates import Duplicates
 from esnera_hf.sources.load import SourceLike, load_each
 from esnera_hf.sources.source import AnnotatedSentence, NerSource
 from esnera_hf.tagging import Entity, LabelRef
@@ -106,10 +107,12 @@ class MentionOverlap:
         overlaps: one for each label and other source.
         conflicts: sentences on labels of one name that seem to differ in meaning, with
             mentions that the other source annotates otherwise or not at all.
+        duplicates: sentences that the sources share, where they were looked for.
     """
 
     overlaps: tuple[LabelOverlap, ...]
     conflicts: tuple[str, ...] = ()
+    duplicates: Duplicates | None = None
 
     def matrix(self, labels: Sequence[LabelRef]) -> NDArray[np.float64]:
         """Return how much of each label's mentions the other sources annotate alike. shape: (labels, labels)
@@ -138,7 +141,8 @@ class MentionOverlap:
     def __str__(self) -> str:
         width = max((display_width(str(overlap.label)) for overlap in self.overlaps), default=0)
         lines = [f"{pad(str(o.label), width)}  in {o.other}: {o}" for o in self.overlaps]
-        return "\n".join([*lines, *self.conflicts])
+        shared = [] if self.duplicates is None else ["", str(self.duplicates)]
+        return "\n".join([*lines, *self.conflicts, *shared])
 
     __repr__ = __str__
 
