@@ -198,13 +198,13 @@ def crossing(context: Context) -> Measured:
 
 def summing(context: Context) -> Measured:
     from esnera_hf.modeling.encoders import MentionEncoder
-    from esnera_hf.similarity.semantic import sum_vectors
+    from esnera_hf.taggers.predictions import LabelCentroids
 
     encoder = MentionEncoder(str(context.folder / "encoder"))
     seen = [0]
     sentences = (s for source in context.sources() for s in source.sentences("train"))
     _, measured = timed(
-        lambda: sum_vectors(encoder.mention_vectors(context.until_stopped(sentences, seen))), 0
+        lambda: LabelCentroids.of(encoder.mention_vectors(context.until_stopped(sentences, seen))), 0
     )
     return measured._replace(sentences=seen[0])
 

@@ -27,14 +27,13 @@ from quality.encoders import cut_encoder
 from quality.figures import f1_of, macro_f1
 from quality.gold import RELATIONS, Relation
 from quality.known_truth import HalvesEvidence, KnownCase, known_case, relabelled, unified
-from quality.options import add_training_options, evidence_settings
+from quality.options import add_training_options, measured
 
 from esnera_hf._internal.cache import CACHE_VARIABLE
 from esnera_hf._internal.console import quiet_libraries
 from esnera_hf.alignment.equivalence_merge import merge_equivalent
 from esnera_hf.alignment.greedy_path import greedy_merge_path
 from esnera_hf.alignment.naming import mapping_from_history
-from esnera_hf.similarity.evidence import gather_evidence
 from esnera_hf.similarity.matrix import SimilarityMatrix
 from esnera_hf.sources.overlap import mention_overlap
 from esnera_hf.tagging import LabelRef
@@ -87,8 +86,7 @@ def evidence_of_halves(
         for half, sentences in halves(name, rows, options.seed).items():
             whole.append(as_source(half, sentences))
             sources.append(as_source(half, sentences[: options.sentences // 2]))
-    found = gather_evidence(sources, encoder, evidence_settings(options, sources))
-    return HalvesEvidence(found.matrix, found.sums, mention_overlap(whole))
+    return HalvesEvidence(*measured(sources, encoder, options), mention_overlap(whole))
 
 
 def halves(corpus: str, rows: Sequence[PooledSentence], seed: int) -> dict[str, list[PooledSentence]]:
@@ -145,7 +143,7 @@ def retrained_cases(
             renamed = relabelled(sentences, half)
             whole.append(as_source(half.source, renamed))
             sources.append(as_source(half.source, renamed[: options.sentences // 2]))
-        matrix = gather_evidence(sources, encoder, evidence_settings(options, sources), whole).matrix
+        matrix, _ = measured(sources, encoder, options, whole)
         anew = {pair.labels: pair for pair in judge_case(corpus, case, matrix)}
         for pair in judge_case(corpus, case, unified(case, own)):
             if pair.labels in anew:

@@ -35,13 +35,14 @@ from esnera_hf.report.build import build_report
 from esnera_hf.report.report import CallFacts, SystemScores
 from esnera_hf.similarity.empirical import cross_predictions
 from esnera_hf.similarity.matrix import SimilarityMatrix
-from esnera_hf.similarity.semantic import semantic_similarity, sum_vectors
+from esnera_hf.similarity.semantic import semantic_similarity
 from esnera_hf.sources.leakage import Leak, find_leaks, left_out_of_train
 from esnera_hf.sources.licenses import licenses_of, strictest_terms
 from esnera_hf.sources.load import load_source
 from esnera_hf.sources.overlap import mention_overlap
 from esnera_hf.sources.source import AnnotatedSentence, License, NerSource, Provenance
 from esnera_hf.sources.synthetic import generate_corpora
+from esnera_hf.taggers.predictions import LabelCentroids
 from esnera_hf.tagging import Entity
 
 FOLDER = Path(__file__).parent
@@ -148,7 +149,7 @@ def measure(sources: Sequence[NerSource], taggers: Mapping[str, LookupTagger]) -
     labels = [ref for source in sources for ref in source.label_refs]
     counts = cross_predictions(lambda name, source: taggers[name].on(source, "train"), sources, labels)
     sums = {
-        source.name: sum_vectors(TrigramVectors().mention_vectors(source.sentences("train")))
+        source.name: LabelCentroids.of(TrigramVectors().mention_vectors(source.sentences("train")))
         for source in sources
     }
     train = {source.name: source.summary.entities["train"] for source in sources}

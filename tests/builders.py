@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from esnera_hf.metrics import Scores, score_entities
 from esnera_hf.similarity.empirical import CrossPredictions
 from esnera_hf.similarity.matrix import SimilarityMatrix
-from esnera_hf.similarity.semantic import LabelCentroids
 from esnera_hf.sources.source import SOURCE_FEATURES, NerSource
+from esnera_hf.taggers.predictions import LabelCentroids
 from esnera_hf.tagging import Entity, LabelRef
 
 Row = tuple[Sequence[str], Sequence[str]]

@@ -13,14 +13,13 @@ import numpy as np
 from esnera_hf.alignment.equivalence_merge import merge_equivalent
 from esnera_hf.alignment.greedy_path import greedy_merge_path
 from esnera_hf.alignment.mapping import LabelMapping
-from esnera_hf.similarity.evidence import gather_evidence
 from esnera_hf.similarity.matrix import SimilarityMatrix
 from esnera_hf.sources.source import NerSource
 from esnera_hf.tagging import LabelRef
 from quality.baselines import mention_overlap, name_meanings, name_scores
 from quality.corpora import PooledSentence, as_source, sampled
 from quality.gold import GoldPair, Relation, read_gold
-from quality.options import evidence_settings
+from quality.options import measured
 
 #: The paper's setting.
 LAMBDA, TAU = 0.4, 0.4
@@ -89,15 +88,14 @@ def gather_case(
     sources = [
         as_source(name, sampled(corpora[name], options.sentences, options.seed)) for name in sorted(wanted)
     ]
-    settings = evidence_settings(options, sources)
-    evidence = gather_evidence(sources, options.encoder, settings, [whole[name] for name in sorted(wanted)])
-    systems = judge(pairs, evidence.matrix, whole, options.encoder)
+    matrix, _ = measured(sources, options.encoder, options, [whole[name] for name in sorted(wanted)])
+    systems = judge(pairs, matrix, whole, options.encoder)
     return Case(
         (language,) * len(pairs),
         tuple(pairs),
         {system.name: system for system in systems},
-        frozenset(merged_labels(merge_equivalent(evidence.matrix))),
-        {(lam, tau): paper_merges(pairs, evidence.matrix, lam, tau) for lam in LAMBDAS for tau in TAUS},
+        frozenset(merged_labels(merge_equivalent(matrix))),
+        {(lam, tau): paper_merges(pairs, matrix, lam, tau) for lam in LAMBDAS for tau in TAUS},
     )
 
 

@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esnera_hf.similarity.matrix import SimilarityMatrix
-from esnera_hf.similarity.semantic import LabelCentroids, semantic_similarity
+from esnera_hf.similarity.semantic import semantic_similarity
 from esnera_hf.sources.overlap import MentionOverlap
+from esnera_hf.taggers.predictions import LabelCentroids
 from esnera_hf.tagging import LabelRef
 from quality.corpora import PooledSentence
 from quality.gold import Relation

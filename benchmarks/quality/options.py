@@ -5,12 +5,17 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from esnera_hf.similarity.evidence import EvidenceSettings
+from esnera_hf.similarity.evidence import EvidenceSettings, measure_similarity
+from esnera_hf.similarity.matrix import SimilarityMatrix
+from esnera_hf.sources.leakage import find_leaks
 from esnera_hf.sources.source import NerSource
+from esnera_hf.taggers.predictions import LabelCentroids
+from esnera_hf.taggers.settings import TaggerSettings
+from esnera_hf.taggers.source_taggers import pretrained_vectors, train_source_taggers
 
 #: Heads have learnt little after fewer.
 FEWEST_STEPS = 300
@@ -55,8 +60,33 @@ def add_training_override(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def evidence_settings(options: Any, sources: Iterable[NerSource]) -> EvidenceSettings:
-    """Return how similarities of sources are measured: all epochs are trained, the best one counts."""
+def measured(
+    sources: Sequence[NerSource], encoder: str, options: Any, whole: Sequence[NerSource] | None = None
+) -> tuple[SimilarityMatrix, dict[str, LabelCentroids]]:
+    """Train taggers and return the similarities of the labels of sources, and their mention vectors.
+
+    Args:
+        sources: samples of corpora.
+        encoder: of the taggers.
+        options: of the command line.
+        whole: the corpora themselves, whose mentions overlap.
+    """
+    taggers = train_source_taggers(
+        sources, encoder, tagger_settings(options, sources), find_leaks(list(sources))
+    )
+    embeddings = options.embeddings or ("tuned" if options.taggers == "joint" else "pretrained")
+    matrix = measure_similarity(sources, taggers, EvidenceSettings(embeddings=embeddings), encoder, whole)
+    vectors = {
+        source.name: taggers[source.name].mention_vectors(source)
+        if embeddings == "tuned"
+        else pretrained_vectors(encoder, source)
+        for source in sources
+    }
+    return matrix, vectors
+
+
+def tagger_settings(options: Any, sources: Iterable[NerSource]) -> TaggerSettings:
+    """Return how the taggers of sources are trained: for all epochs, of which the best one counts."""
     seen = options.epochs * sum(len(source.dataset["train"]) for source in sources)
     batch = options.batch_size or next((size for size in (32, 16) if seen / size >= FEWEST_STEPS), 8)
     training = {
@@ -67,4 +97,4 @@ def evidence_settings(options: Any, sources: Iterable[NerSource]) -> EvidenceSet
     }
     if options.bf16:
         training |= {"bf16": True, "use_cpu": True}
-    return EvidenceSettings(training=training, taggers=options.taggers, embeddings=options.embeddings)
+    return TaggerSettings(options.taggers, training)
