@@ -86,11 +86,12 @@ def fit_tagger(
     limit = window_length(base, tokenizer, arguments.window_length)
     model = kind.from_encoder(base, iob2_tag_set(source.labels), window_length=limit)
     data = TrainingData(source, tokenizer, model, scope)
-    if annotation is None or not isinstance(model, PartialTagger):
-        rows, trained = data.rows("train"), model
+    if isinstance(model, PartialTagger) and annotation is not None:
+        rows = partial_rows(data, model, annotation)
     else:
-        rows, trained = partial_rows(data, model, annotation), model.trained()
+        rows = data.rows("train")
     trainer = TaggerTrainer(model, arguments, rows, data)
+    trained = model.trained() if isinstance(model, PartialTagger) else model
     trainer.fit(source.name)
     tagger = Tagger(trained.eval(), tokenizer)
     return tagger.with_record(
