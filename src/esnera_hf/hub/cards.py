@@ -26,6 +26,7 @@ from esnera_hf._internal.text import shorten
 from esnera_hf._internal.yaml import dump_yaml
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.hub.markdown import render
+from esnera_hf.hub.readme import plain_data
 from esnera_hf.hub.recipe import ROWS_FOLDER
 from esnera_hf.metrics import Scores
 from esnera_hf.report.files import FLOW_PICTURE
@@ -148,7 +149,7 @@ def data_entries(configs: Mapping[str, DatasetDict]) -> dict[str, Any]:
             features=next(iter(filled.values())).features, splits=counted, dataset_size=size
         )
     infos.to_dataset_card_data(data)
-    return dict(data.to_dict())
+    return plain_data(data)
 
 
 def evaluation(results: Iterable[tuple[str, str, str, Mapping[str, float | None]]]) -> list[EvalResult]:
@@ -312,7 +313,7 @@ def _sections(report: MergeReport, mapping: LabelMapping, statistics: Statistics
 
 def _card(kind: type[Card], data: CardData, body: str) -> Card:
     # Unlike the class's own YAML, ours keeps every character of a name, such as U+0085.
-    return kind(f"---\n{dump_yaml(dict(data.to_dict()))}---\n\n{body}")
+    return kind(f"---\n{dump_yaml(plain_data(data))}---\n\n{body}")
 
 
 def _recipe_entries(merged: DatasetDict) -> dict[str, Any]:

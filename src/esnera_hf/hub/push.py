@@ -20,7 +20,7 @@ from esnera_hf._internal.console import no_dataset_bars, quiet_libraries
 from esnera_hf.alignment.mapping import MAPPING_FILE, LabelMapping
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.hub.cards import MERGED, ModelCardFacts, dataset_card, model_card
-from esnera_hf.hub.readme import write_readme
+from esnera_hf.hub.readme import plain_data, write_readme
 from esnera_hf.hub.recipe import Recipe
 from esnera_hf.hub.repository import MANIFEST, README, HubRepository, Published
 from esnera_hf.metrics import Scores
@@ -224,7 +224,7 @@ def _write_data(splits: DatasetDict, folder: Path) -> None:
 def _write_card(folder: Path, card: RepoCard) -> None:
     """Write README and manifest beside the files of a publication."""
     files = sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file())
-    manifest = {"metadata": dict(card.data.to_dict()), "files": sorted([*files, MANIFEST])}
+    manifest = {"metadata": plain_data(card.data), "files": sorted([*files, MANIFEST])}
     text = json.dumps(manifest, indent=1, ensure_ascii=False) + "\n"
     (folder / MANIFEST).write_bytes(text.encode("utf-8", "replace"))
     (folder / README).write_bytes(write_readme(card).encode("utf-8", "replace"))

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import yaml
-from huggingface_hub import RepoCard
+from huggingface_hub import CardData, RepoCard
 
 from esnera_hf._internal.yaml import dump_yaml
 from esnera_hf.errors import HubError
@@ -19,9 +19,14 @@ _FRONT_MATTER = re.compile(r"\A---[ \t]*\r?\n(.*?)^---[ \t]*(?:\r?\n|\Z)", re.DO
 _SECTION = re.compile(f"{re.escape(START)}(?:(?!{re.escape(START)}).)*?{re.escape(END)}", re.DOTALL)
 
 
+def plain_data(data: CardData) -> dict[str, Any]:
+    """Return the metadata of a card as plain data."""
+    return dict(data.to_dict())  # type: ignore[no-untyped-call]
+
+
 def write_readme(card: RepoCard) -> str:
     """Return a card as a README of its own, its text between the two comments."""
-    front = dump_yaml(card.data.to_dict())
+    front = dump_yaml(plain_data(card.data))
     return f"---\n{front}---\n\n{START}\n\n{card.text.strip()}\n\n{END}\n"
 
 
