@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from datasets import DatasetDict, concatenate_datasets, load_from_disk
 
 from builders import toy_rows, toy_source
 from esnera_hf import (
@@ -28,7 +27,6 @@ from esnera_hf import (
     apply,
     load_source,
 )
-from esnera_hf._internal.arrow import dataset_fingerprint
 from esnera_hf.alignment.mapping_yaml import MappedLabel
 from esnera_hf.api import reproduce
 from esnera_hf.cli.main import main
@@ -198,11 +196,7 @@ ATTACKS: list[tuple[str, Any, str]] = [
     ("call.settings.taggers.training.hub_token", "hf_x", "hub_token cannot be set"),
     ("call.settings.taggers.training.hub_model_id", "thief/model", "hub_model_id cannot be set"),
     ("call.settings.taggers.training.report_to", "all", "report_to cannot be set"),
-    (
-        "call.settings.taggers.training.resume_from_checkpoint",
-        "HOME",
-        "resume_from_checkpoint cannot be set",
-    ),
+    ("call.settings.taggers.training.resume_from_checkpoint", "HOME", "resume_from_checkpoint cannot be set"),
     ("call.settings.taggers.training.deepspeed", "HOME/x.json", "deepspeed cannot be set"),
     ("call.settings.taggers.training.save_total_limit", 1, "save_total_limit cannot be set"),
     ("call.settings.taggers.training.num_train_epochs", "9", "num_train_epochs='9'"),
@@ -215,6 +209,7 @@ ATTACKS: list[tuple[str, Any, str]] = [
     ("call.settings.output.pseudo_label_threshold", "0.5", "output.pseudo_label_threshold='0.5'"),
     ("call.settings.greedy.lam", "0.5", "greedy.lam='0.5'"),
     ("call.settings.greedy", None, "greedy=None"),
+    ("call.settings.schema.locked", {"file": "HOME"}, "schema.locked"),
     ("call.mood", "good", "unknown: mood"),
     ("call.function", "eval", "call.function='eval'"),
     ("call", None, "does not tell the call"),
@@ -226,25 +221,12 @@ ATTACKS: list[tuple[str, Any, str]] = [
     ("call.sources", ["a=../secret", "b"], "source 'a=../secret': the report names something"),
     ("call.sources", ["corpora/alpha", "corpora/beta"], "source 'corpora/alpha': the report names"),
     ("call.sources", [{"path": "HOME"}], "sources"),
-    (
-        "call.reading",
-        [{"data_files": {"train": "/etc/passwd"}}, {}],
-        "damaged settings in the report: /etc/",
-    ),
-    (
-        "call.reading",
-        [{"data_files": {"train": "../../x"}}, {}],
-        "damaged settings in the report: ../../x",
-    ),
-    (
-        "call.reading",
-        [{"data_files": {"train": "file://x"}}, {}],
-        "damaged settings in the report: file:",
-    ),
+    ("call.reading", [{"data_files": {"train": "/etc/passwd"}}, {}], "damaged settings in the report: /etc/"),
+    ("call.reading", [{"data_files": {"train": "../../x"}}, {}], "damaged settings in the report: ../../x"),
+    ("call.reading", [{"data_files": {"train": "file://x"}}, {}], "damaged settings in the report: file:"),
     ("call.reading", [{"trust_remote_code": True}, {}], "unknown: trust_remote_code"),
     ("call.reading", [{}], "damaged settings in the report: reading"),
-    ("call.settings.schema.locked", {"file": "HOME"}, "schema.locked"),
-]
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("key", "value", "message"), ATTACKS, ids=[f"{a[0]}={a[1]!r:.30}" for a in ATTACKS])
@@ -303,56 +285,4 @@ def test_how_sources_were_read_is_kept(made: Made, tmp_path: Path) -> None:
     other = load_source(tmp_path / "lang=zh" / "alpha")
     assert apply(mapping_by_name([other]), [other]).report.local_paths == (
         str(tmp_path / "lang=zh" / "alpha"),
-    )
-
-
-class TestDatasetFingerprint:
-    @pytest.fixture
-    def dataset(self) -> DatasetDict:
-        source = toy_source("toy", {"PERSON": "per", "PLACE": "loc"}, seed=1)
-        from esnera_hf.evaluation.merged_tagger import mapping_by_name
-
-        return apply(mapping_by_name([source]), [source]).dataset
-
-    def test_however_it_is_kept(self, dataset: DatasetDict, tmp_path: Path) -> None:
-        expected = dataset_fingerprint(dataset)
-        dataset.save_to_disk(tmp_path / "saved", num_shards={"train": 3, "validation": 1, "test": 1})
-        assert dataset_fingerprint(load_from_disk(tmp_path / "saved")) == expected
-        halves = DatasetDict(
-            {
-                s: concatenate_datasets([d.select(range(7)), d.select(range(7, len(d)))])
-                for s, d in dataset.items()
-            }
-        )
-        assert dataset_fingerprint(halves) == expected
-        backwards_twice = DatasetDict(
-            {s: d.select(range(len(d))[::-1]).select(range(len(d))[::-1]) for s, d in dataset.items()}
-        )
-        assert dataset_fingerprint(backwards_twice) == expected
-
-    def test_whatever_changes(self, dataset: DatasetDict) -> None:
-        def changed(column: str, value: Any) -> str:
-            rows = dataset["train"].to_list()
-            rows[5][column] = value
-            features = dataset["train"].features
-            return dataset_fingerprint(
-                DatasetDict({**dataset, "train": dataset["train"].from_list(rows, features)})
-            )
-
-        first = dataset["train"][5]
-        seen = {dataset_fingerprint(dataset), changed("id", "x"), changed("source", "other")}
-        seen.add(changed("tokens", [first["tokens"][0] + first["tokens"][1], "", *first["tokens"][2:]]))
-        seen.add(changed("ner_tags", [*first["ner_tags"][:-1], (first["ner_tags"][-1] + 1) % 5]))
-        seen.add(changed("origin", [1, *first["origin"][1:]]))
-        seen.add(changed("confidence", [0.5, *first["confidence"][1:]]))
-        names = replace_names(dataset, ["O", "B-a", "I-a", "B-b", "I-b"])
-        seen.add(dataset_fingerprint(names))
-        assert len(seen) == 8
-
-
-def replace_names(dataset: DatasetDict, names: list[str]) -> DatasetDict:
-    from datasets import ClassLabel, List
-
-    return DatasetDict(
-        {s: d.cast_column("ner_tags", List(ClassLabel(names=names))) for s, d in dataset.items()}
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value, concatenate_datasets
@@ -114,3 +115,20 @@ def test_text_digests_and_rows_of_ids() -> None:
     assert (text_digests(rows, 1, 8)[:, 0] != one[:, 0]).all()
     assert rows_with_ids(rows, {"a-1", "x"}).tolist() == [False, True, True]
     assert rows_with_ids(split(), {"a-1"}).tolist() == []
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("id", "x"),
+        ("source", "other"),
+        ("tokens", ["metoslo", ""]),  # the same letters
+        ("ner_tags", [0, 4]),
+        ("origin", [0, 1]),
+    ],
+)
+def test_a_fingerprint_tells_of_every_column(column: str, value: Any) -> None:
+    rows = merged()["train"].to_list()
+    rows[0][column] = value
+    changed = DatasetDict({**merged(), "train": Dataset.from_list(rows, FEATURES)})
+    assert dataset_fingerprint(changed) != dataset_fingerprint(merged())

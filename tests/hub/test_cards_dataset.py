@@ -108,23 +108,6 @@ def test_the_metadata_load_the_dataset(tmp_path: Path, label: str) -> None:
             assert loaded[split].to_list() == rows.to_list()
 
 
-def test_what_was_merged_into_what() -> None:
-    body = dataset_card(**make_dataset_facts()).text
-    assert next(tables(body))[1] == ["train", "4", "10", "4", "1"]
-    merged = [rows for rows in tables(body) if rows[0][:2] == ["unified label", "source labels"]]
-    assert merged[0][1:] == [["city", "alpha:city, beta:place", "5", "0"], ["per", "beta:per", "2", "1"]]
-    evidence = table(body, "source label")
-    assert evidence[0][4:8] == ["S", "semantic", "empirical, forward", "empirical, backward"]
-    assert evidence[1] == [
-        *("alpha:city", "city", "3", "beta:place (merged)"),
-        *("0.46", "0.12", "0.67 (2 of 3)", "1.00 (1 of 1)", "oslo-secret; some text"),
-    ]
-    assert evidence[3] == [
-        *("beta:per", "per", "1", "alpha:city", "-0.50", "-0.50", "?", "?", ""),
-    ]
-    assert evidence[4] == ["beta:zone", "left out", "1", "", "", "", "", "", ""]
-
-
 def test_scores_say_on_which_split_they_are() -> None:
     facts = make_dataset_facts()
     body = dataset_card(**facts).text
@@ -276,20 +259,6 @@ def test_a_sample_is_said_at_the_top() -> None:
     sources = tuple(replace(source, max_samples=None) for source in facts["report"].sources)
     whole = replace(facts["report"], sources=sources)
     assert "Made from a sample" not in dataset_card(**facts | {"report": whole}).text
-
-
-def test_how_it_was_made() -> None:
-    rows = dict(table(dataset_card(**make_dataset_facts()).text, "setting")[1:])
-    expected = {
-        "method": "greedy",
-        "encoder": "some text",
-        "seed": "42",
-        "sentences a split": "at most 100",
-        "search": "2 distinct mappings, 1 tried",
-        "versions": "esnera-hf 0.1.0, datasets 5.2.0",
-        "time": "total 2 min",
-    }
-    assert {name: rows.get(name) for name in expected} == expected
 
 
 def test_the_paper_is_cited_as_the_citation_file_does() -> None:

@@ -17,7 +17,7 @@ from esnera_hf.hub.cards import model_card
 from esnera_hf.hub.push import card_of_tagger
 from esnera_hf.report.format import system_title
 from esnera_hf.sources.source import License
-from markdown_reading import table, tables
+from markdown_reading import tables
 from results import make_result
 
 
@@ -106,34 +106,6 @@ def test_examples_come_from_sources_whose_text_may_be_shared() -> None:
         card = str(model_card(replace(facts, terms=terms)))
         assert "oslo-secret" not in card
         assert "lima-secret" in card
-
-
-def test_scores_and_training_in_the_text() -> None:
-    body = model_card(make_model_facts()).text
-    by_label = [
-        rows for rows in tables(body) if rows[0] == ["label", "precision", "recall", "F1", "entities"]
-    ]
-    assert by_label == [
-        [["label", "precision", "recall", "F1", "entities"], ["per", "0.250", "0.750", "0.375", "4"]]
-    ]
-    assert [row[:3] for rows in tables(body) for row in rows if rows[0][:2] == ["source", "label"]] == [
-        ["source", "label", "entities"],
-        ["alpha", "city", "7"],
-        ["beta", "per", "7"],
-    ]
-    assert table(body, "epoch")[1:] == [["1", "2.5000", "0.250", "0.200", "0.300"], ["2", "?", "?", "?", "?"]]
-    assert ["learning_rate", "3e-05"] in table(body, "setting")
-    assert "alpha: city, -0.200" in body
-
-
-def test_how_to_use_it() -> None:
-    body = model_card(make_model_facts()).text
-    for expected in (
-        'pipeline("token-classification", model="owner/tagger", trust_remote_code=True)',
-        "pip install transformers torch pytorch-crf",
-        'esnera_hf.Tagger.from_pretrained("owner/tagger")',
-    ):
-        assert expected in body
 
 
 @pytest.mark.parametrize("base", ["", "a b", "/some/folder", "x: y"])
