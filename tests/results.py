@@ -54,4 +54,8 @@ def without_times(report: MergeReport) -> MergeReport:
         seconds={},
         taggers={name: replace(facts, seconds=0.0) for name, facts in report.taggers.items()},
         systems={name: replace(facts, seconds=0.0) for name, facts in report.systems.items()},
+        trials=tuple(
+            replace(trial, scores=replace(trial.scores, seconds=0.0)) if trial.scores else trial
+            for trial in report.trials
+        ),
     )

@@ -14,7 +14,7 @@ from esnera_hf import MergeResult, apply
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.cli.main import main
 from esnera_hf.errors import ConfigurationError
-from esnera_hf.evaluation.evaluate import evaluate_on_result, evaluate_on_source, mapping_of
+from esnera_hf.evaluation.evaluate import evaluate_on_merged, evaluate_on_source, mapping_of
 from esnera_hf.modeling.tagger import Tagger
 from esnera_hf.tagging import Entity
 
@@ -37,7 +37,7 @@ def counts(evaluation: Any) -> dict[str, tuple[float, float, int]]:
     """Return precision, recall and support by label."""
     return {
         label: (score.precision, score.recall, score.support)
-        for label, score in evaluation.scores.by_label.items()
+        for label, score in evaluation[0].by_label.items()
     }
 
 
@@ -45,7 +45,7 @@ def test_a_source_is_scored_in_its_own_labels() -> None:
     fine, coarse, _ = tree.SOURCES
     found = evaluate_on_source(LookingUp(), fine, "test", tree.MAPPING)
     assert counts(found) == {"Book": (1.0, 1.0, 1), "Movie": (1.0, 1.0, 1)}
-    assert (found.sentences, found.labels) == (
+    assert found[1:] == (
         1,
         "labels of fine, read back through the mapping of the tagger",
     )
@@ -77,7 +77,7 @@ def test_a_corpus_of_unified_labels_is_scored_at_its_level() -> None:
     coarse = make_source("new", {"test": [row("dune/B-PRODUCT anna/B-PER alien/B-PRODUCT")]})
     found = evaluate_on_source(LookingUp(), coarse, "test", tree.MAPPING)
     assert counts(found) == {"PER": (1.0, 1.0, 1), "PRODUCT": (1.0, 1.0, 2)}
-    assert found.labels == "unified labels, the finest that new annotates: a part of one counts as it"
+    assert found[2] == "unified labels, the finest that new annotates: a part of one counts as it"
     fine = make_source("fine", {"test": [row("dune/B-book anna/B-PER alien/B-PRODUCT")]})
     assert counts(evaluate_on_source(LookingUp(), fine, "test", tree.MAPPING)) == {
         "PER": (1.0, 1.0, 1),
@@ -96,15 +96,15 @@ def test_no_label_in_common_under_a_mapping() -> None:
 
 def test_the_merged_dataset_is_scored_by_what_each_source_annotates() -> None:
     result = apply(tree.MAPPING, tree.SOURCES[:2])
-    found = evaluate_on_result(LookingUp(), result, "test")
+    found = evaluate_on_merged(LookingUp(), result.dataset, result.mapping, "test")
     assert counts(found) == {"PRODUCT": (1.0, 1.0, 2), "book": (1.0, 1.0, 1), "film": (1.0, 1.0, 1)}
-    assert found.sentences == 2
+    assert found[1] == 2
     other = LookingUp()
     other.labels = ("gene",)  # type: ignore[misc,assignment]
     with pytest.raises(
         ConfigurationError, match="the tagger predicts gene, the merged dataset annotates PER, "
     ):
-        evaluate_on_result(other, result, "test")
+        evaluate_on_merged(other, result.dataset, result.mapping, "test")
 
 
 def test_the_mapping_of_a_tagger(tmp_path: Path) -> None:

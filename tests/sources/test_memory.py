@@ -132,8 +132,8 @@ class TestBytesASentence:
             labels = [ref for own in loaded[size] for ref in own.label_refs]
             for own in loaded[size]:
                 other = "b" if own.name == "a" else "a"
-                rows = ([Entity(0, 1, other, 0.5)] for _ in own.sentences("train"))
-                write_predictions(tmp_path / own.name, rows)
+                rows = ([[Entity(0, 1, other, 0.5)]] for _ in own.sentences("train"))
+                write_predictions([tmp_path / own.name], rows)
             cross_predictions(
                 lambda _, target: read_predictions(tmp_path / target.name), loaded[size], labels
             )

@@ -157,7 +157,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     from esnera_hf._internal.console import quiet_libraries
     from esnera_hf._internal.text import display_width, pad
     from esnera_hf.alignment.mapping import MAPPING_FILE
-    from esnera_hf.evaluation.evaluate import evaluate_on_result, evaluate_on_source, mapping_of
+    from esnera_hf.evaluation.evaluate import evaluate_on_merged, evaluate_on_source, mapping_of
     from esnera_hf.result import MergeResult, load_saved_tagger
 
     with quiet_libraries():
@@ -165,16 +165,17 @@ def _evaluate(options: argparse.Namespace) -> None:
         folder = Path(options.source)
         if (folder / MAPPING_FILE).is_file():
             name = options.source
-            evaluation = evaluate_on_result(tagger, MergeResult.load(folder), options.split)
+            merged = MergeResult.load(folder)
+            evaluated = evaluate_on_merged(tagger, merged.dataset, merged.mapping, options.split)
         else:
             source = read_source(options.source, options)
             name = source.name
             mapping = mapping_of(tagger, Path(options.model))
-            evaluation = evaluate_on_source(tagger, source, options.split, mapping)
-    rows = {**evaluation.scores.by_label, "micro average": evaluation.scores.micro}
+            evaluated = evaluate_on_source(tagger, source, options.split, mapping)
+    scores, sentences, labels = evaluated
+    rows = {**scores.by_label, "micro average": scores.micro}
     width = max(map(display_width, rows))
-    labels = f"; {evaluation.labels}" if evaluation.labels else ""
-    print(f"{name}, {options.split}: {evaluation.sentences:,} sentences{labels}")
+    print(f"{name}, {options.split}: {sentences:,} sentences{f'; {labels}' if labels else ''}")
     print(f"{pad('label', width)}  precision  recall     f1  support")
     for label, row in rows.items():
         print(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from datasets import DatasetDict
 
 from esnera_hf._internal.console import say
 from esnera_hf.alignment.mapping import MAPPING_FILE, LabelMapping
@@ -17,23 +18,11 @@ from esnera_hf.sources.source import AnnotatedSentence, NerSource
 
 if TYPE_CHECKING:
     from esnera_hf.modeling.tagger import Tagger
-    from esnera_hf.result import MergeResult
 
 
-@dataclass(frozen=True)
-class Evaluation:
-    """Scores and what they are on.
-
-    Attributes:
-        scores: strict, by label.
-        sentences: how many were scored.
-        labels: which labels the scores are on, in words; empty where tagger and
-            corpus have the same ones without a mapping.
-    """
-
-    scores: Scores
-    sentences: int
-    labels: str = ""
+#: Strict scores, the number of sentences, and in words the labels that they are on, empty where those of tagger and
+#: corpus are the same.
+Evaluated = tuple[Scores, int, str]
 
 
 def mapping_of(tagger: Tagger, folder: Path) -> LabelMapping | None:
@@ -50,11 +39,11 @@ def mapping_of(tagger: Tagger, folder: Path) -> LabelMapping | None:
 
 def evaluate_on_source(
     tagger: Tagger, source: NerSource, split: str, mapping: LabelMapping | None = None
-) -> Evaluation:
+) -> Evaluated:
     """Score a tagger on a split of a corpus.
 
     Under a mapping that knows the corpus by its name and labels, predictions are
-    read back as its own labels (:func:`~esnera_hf.scoring.names_back`), as in
+    read back as its own labels (:func:`~esnera_hf.evaluation.projection.names_back`), as in
     the report. A corpus of unified labels is scored in those that it annotates;
     a part of one of them counts as it.
 
@@ -68,8 +57,8 @@ def evaluate_on_source(
         ConfigurationError: the tagger knows no label of the corpus.
     """
     names, labels = _names(tagger, source, mapping)
-    known = set(names.values())
-    if not known & set(source.labels):
+    predicted = set(names.values())
+    if not predicted & set(source.labels):
         advice = "Give the tagger a corpus of its own labels."
         if mapping is not None:
             advice = (
@@ -80,7 +69,7 @@ def evaluate_on_source(
             f"the tagger predicts {', '.join(tagger.labels)}, {source.name} annotates "
             f"{', '.join(source.labels)}: no label in common, so every score would be 0. {advice}"
         )
-    unknown = [label for label in source.labels if label not in known]
+    unknown = [label for label in source.labels if label not in predicted]
     if unknown:
         named = ""
         if mapping is not None and source.name not in mapping.sources:
@@ -90,10 +79,10 @@ def evaluate_on_source(
             f"{named}"
         )
     sentences = list(source.sentences(split))
-    return Evaluation(tagger.evaluate(sentences, {source.name: names}), len(sentences), labels)
+    return tagger.evaluate(sentences, {source.name: names}), len(sentences), labels
 
 
-def evaluate_on_result(tagger: Tagger, result: MergeResult, split: str) -> Evaluation:
+def evaluate_on_merged(tagger: Tagger, dataset: DatasetDict, mapping: LabelMapping, split: str) -> Evaluated:
     """Score a tagger on a split of a merged dataset, in unified labels.
 
     In each sentence those labels count that its source annotates; a part of one
@@ -101,13 +90,13 @@ def evaluate_on_result(tagger: Tagger, result: MergeResult, split: str) -> Evalu
 
     Args:
         tagger: the tagger.
-        result: of an alignment.
+        dataset: the merged dataset.
+        mapping: that it was merged by.
         split: ``train``, ``validation`` or ``test``.
 
     Raises:
         ConfigurationError: the tagger knows no label of the merged dataset.
     """
-    mapping = result.mapping
     if not set(tagger.labels) & set(mapping.unified_labels):
         raise ConfigurationError(
             f"the tagger predicts {', '.join(tagger.labels)}, the merged dataset annotates "
@@ -117,10 +106,10 @@ def evaluate_on_result(tagger: Tagger, result: MergeResult, split: str) -> Evalu
     scope = {source: mapping.projection(source) for source in mapping.sources}
     labels = f"unified labels{_level(mapping, 'the source of a sentence')}"
     sentences = [
-        AnnotatedSentence(found.id, found.tokens, found.entities, found.source)
-        for found in exported_sentences(splits_of(result.dataset)[split])
+        AnnotatedSentence(sentence.id, sentence.tokens, sentence.entities, sentence.source)
+        for sentence in exported_sentences(splits_of(dataset)[split])
     ]
-    return Evaluation(tagger.evaluate(sentences, scope), len(sentences), labels)
+    return tagger.evaluate(sentences, scope), len(sentences), labels
 
 
 def _names(tagger: Tagger, source: NerSource, mapping: LabelMapping | None) -> tuple[Mapping[str, str], str]:
@@ -131,9 +120,8 @@ def _names(tagger: Tagger, source: NerSource, mapping: LabelMapping | None) -> t
     unified = set(mapping.unified_labels)
     annotated = set(source.labels)
     if own and len(annotated & own) >= len(annotated & unified):
-        return names_back(
-            source, mapping
-        ), f"labels of {source.name}, read back through the mapping of the tagger"
+        words = f"labels of {source.name}, read back through the mapping of the tagger"
+        return names_back(source, mapping), words
     names = {label: label for label in unified} | mapping.tree.nearest(annotated)
     return names, f"unified labels{_level(mapping, source.name)}"
 
