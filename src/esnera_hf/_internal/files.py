@@ -1,4 +1,4 @@
-"""What goes wrong where files are written: a full disk, a place that refuses, leftovers of killed processes."""
+"""Folders that appear when all is written, and errors of writing: full disks, refusals, killed processes."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from pathlib import Path
 
 from esnera_hf.errors import ConfigurationError, EsneraError, OutputExistsError
 
-#: Errors of a place where nothing more can be written, and of one that refuses.
+#: Errors of a disk where nothing more can be written, and of a folder that refuses.
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
 _REFUSED = (errno.EACCES, errno.EPERM, errno.EIO, errno.ENOTDIR, errno.EEXIST)
-#: What torch says of it.
+#: torch raises a RuntimeError that has no number.
 _TORCH_WRITE_ERRORS = ("PytorchStreamWriter failed writing file", ". unexpected pos ")
 
 

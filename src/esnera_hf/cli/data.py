@@ -116,6 +116,7 @@ def _inspect(options: argparse.Namespace) -> None:
     from esnera_hf._internal.console import no_dataset_bars
     from esnera_hf.sources.inspect import inspect
 
+    # Bars of downloads stay: they tell how long it takes.
     splits = ("train", "validation", "test") if options.all_splits else ("train",)
     with no_dataset_bars():
         print(inspect([read_source(name, options) for name in options.sources], splits=splits))

@@ -60,6 +60,7 @@ class NamedSource:
                     key=lambda path: (len(path.parts), path),
                 )
                 if files:
+                    # Copies of one file in folders below, such as backups, are not read beside it.
                     wild = "*" in pattern or "[" in pattern
                     by_split[split] = [f for f in files if wild or len(f.parts) == len(files[0].parts)]
                     break

@@ -186,6 +186,7 @@ def normalize(text: str) -> str:
     )
 
 
+#: Normalizes a token; most of them recur.
 _level = lru_cache(maxsize=100_000)(normalize)
 
 

@@ -124,5 +124,6 @@ def _percentiles(lengths: Iterable[int]) -> str:
     values = list(lengths)
     if not values:
         return "none"
+    # "lower" gives whole tokens.
     low, median, high, longest = np.percentile(values, (5, 50, 95, 100), method="lower")
     return f"median {median}, 5–95 % {low}–{high}, longest {longest}"

@@ -55,7 +55,7 @@ def find_leaks(sources: Sequence[NerSource]) -> tuple[Leak, ...]:
     order = np.array([_ORDER[split] for _, split in texts.parts])[parts]
     swapped = order[:, 1] < order[:, 0]
     place, because = np.where(swapped, second, first), np.where(swapped, first, second)
-    # For each sentence and kind of leak, its first pair of the largest weight.
+    # For each sentence and kind of leak, its first pair of the largest weight: a later split outweighs the same text.
     weight = 2 * order.max(axis=1) + exact
     key = 2 * place + (source[:, 0] != source[:, 1])
     ranked = np.lexsort((-weight, key))

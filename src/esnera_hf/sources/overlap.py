@@ -39,7 +39,7 @@ from esnera_hf.sources.load import SourceLike, load_each
 from esnera_hf.sources.source import AnnotatedSentence, NerSource
 from esnera_hf.tagging import Entity, LabelRef
 
-#: A label needs so many forms found in the other source before its agreement is judged.
+#: A label needs so many forms in the text of the other source before its agreement is judged.
 ENOUGH_FORMS = 5
 #: Below this agreement, both ways, two labels of one name are said to differ in meaning.
 CONFLICT = 0.2
@@ -127,6 +127,7 @@ class MentionOverlap:
             NaN within a source and where no mention of the row's label occurs in
             the text of the column's source.
         """
+        # Scaled, average precision of equal labels is 0.69 on 36 pairs of corpora, else 0.55 (results/screen.md).
         shares = np.full((len(labels), len(labels)), np.nan)
         overlaps = {(overlap.label, overlap.other): overlap for overlap in self.overlaps if overlap.occurring}
         for row, label in enumerate(labels):
@@ -195,6 +196,7 @@ class _Forms:
         for split in splits:
             for sentence in source.sentences(split):
                 for entity in sentence.entities:
+                    # Words recur in forms: one object each halves their memory.
                     form = tuple(map(sys.intern, sentence.tokens[entity.start : entity.end]))
                     carried = self.labels.get(form, ())
                     if entity.label not in carried:

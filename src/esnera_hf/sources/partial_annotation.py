@@ -49,6 +49,7 @@ class AllowedLabels:
         for label in labels:
             if label in projection:
                 entities[projection[label]] = (*entities.get(projection[label], ()), label)
+        # A token that the source leaves out is no entity of a kind that it annotates throughout.
         unannotated = tuple(label for label in labels if label not in projection and label not in covered)
         below = {
             whole: tuple(label for label in unannotated if label in (parts or {}).get(whole, ()))
