@@ -196,7 +196,7 @@ class _Forms:
         for split in splits:
             for sentence in source.sentences(split):
                 for entity in sentence.entities:
-                    # Words recur in forms: one object each halves their memory.
+                    # Words recur in forms; interned, each lies in memory once.
                     form = tuple(map(sys.intern, sentence.tokens[entity.start : entity.end]))
                     carried = self.labels.get(form, ())
                     if entity.label not in carried:
