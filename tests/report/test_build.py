@@ -1,4 +1,4 @@
-"""What was merged and what stayed apart, as a report keeps it."""
+"""From what was merged to the facts of a report."""
 
 from __future__ import annotations
 

@@ -1,0 +1,92 @@
+"""A report in its file: what it holds comes back, and nothing that it does not expect is taken."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from card_facts import Names, make_report
+from esnera_hf.errors import ConfigurationError
+from esnera_hf.report.report import MergeReport
+from esnera_hf.tagging import LabelRef
+
+
+def plain(**changes: Any) -> dict[str, Any]:
+    """A report as its file holds it, with some of it changed."""
+    data: dict[str, Any] = json.loads(json.dumps(make_report(Names()).to_dict()))
+    for path, value in changes.items():
+        *parents, last = path.split("__")
+        place: Any = data
+        for name in parents:
+            place = place[int(name) if name.isdigit() else name]
+        place[int(last) if last.isdigit() else last] = value
+    return data
+
+
+def test_what_was_written_is_read() -> None:
+    report = make_report(Names())
+    assert MergeReport.from_dict(plain()) == report
+    assert json.dumps(report.to_dict()) == json.dumps(make_report(Names()).to_dict())
+    colon = replace(
+        report.steps[0].decisions[0], labels=(LabelRef("a:b", "c"),), candidate=LabelRef("a", "b:c")
+    )
+    report = replace(report, steps=(replace(report.steps[0], decisions=(colon,)),))
+    assert MergeReport.from_dict(json.loads(json.dumps(report.to_dict()))) == report
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"version": 1}, r"a report of version 1: expected version 2\. Read it with the version"),
+        ({"version": None}, "a report of version None"),
+        ({"mood": "good"}, "report: unknown: mood"),
+        ({"steps__0__mood": "good"}, r"report\.steps\[0\]: unknown: mood"),
+        ({"sources": None}, r"report\.sources=None"),
+        ({"sources__0__sentences__train": "2"}, r"report\.sources\[0\]\.sentences\.train='2': expected int"),
+        (
+            {"steps__0__decisions__0__merged": 1},
+            r"report\.steps\[0\]\.decisions\[0\]\.merged=1: expected bool",
+        ),
+        (
+            {"steps__0__decisions__0__labels__0": ["a"]},
+            r"decisions\[0\]\.labels\[0\]=\['a'\]: expected LabelRef",
+        ),
+        (
+            {"taggers__alpha__test__micro__f1": True},
+            r"report\.taggers\.alpha\.test\.micro\.f1=True: expected float",
+        ),
+        ({"call__function": "eval"}, r"report\.call\.function='eval'"),
+        ({"pseudo_labels__counts__0": ["a", "b", 1]}, r"report\.pseudo_labels\.counts\[0\]"),
+        ({"systems": []}, r"report\.systems=\[\]"),
+    ],
+    ids=str,
+)
+def test_what_is_of_another_form_is_named(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        MergeReport.from_dict(plain(**changes))
+
+
+def test_a_report_without_sources_is_none() -> None:
+    data = plain()
+    del data["sources"]
+    with pytest.raises(ConfigurationError, match="report: missing: sources"):
+        MergeReport.from_dict(data)
+    with pytest.raises(ConfigurationError, match="a report of version 1"):
+        MergeReport.from_dict({})
+
+
+def test_in_a_notebook() -> None:
+    report = make_report(Names())
+    assert repr(report) == "MergeReport(2 sources, 1 steps, 1 decisions)"
+    (row,) = report.to_pandas().to_dict("records")
+    assert (row["step"], row["label"], row["fate"], row["candidate"]) == (
+        1,
+        "alpha:city",
+        "merged into",
+        "beta:place",
+    )
+    hostile = make_report(Names(label="<script>"))
+    assert "<script>" not in hostile._repr_html_()
