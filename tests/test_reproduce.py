@@ -30,7 +30,7 @@ from esnera_hf import (
 from esnera_hf.alignment.mapping_yaml import MappedLabel
 from esnera_hf.api import reproduce
 from esnera_hf.cli.main import main
-from esnera_hf.errors import ConfigurationError, ReproductionError
+from esnera_hf.errors import ConfigurationError
 from esnera_hf.merging.export import export
 from esnera_hf.report.report import MergeReport
 from esnera_hf.taggers.settings import TaggerSettings
@@ -246,16 +246,14 @@ def test_a_strangers_report_is_not_obeyed(
     place[last] = json.loads(json.dumps(value).replace("HOME", str(home)))
     (tmp_path / "report.json").write_text(json.dumps(report))
     before = {file: file.stat().st_mtime_ns for file in home.rglob("*")}
-    with pytest.raises(
-        (ReproductionError, ConfigurationError), match=re.escape(message.replace("HOME", str(home)))
-    ):
+    with pytest.raises(ConfigurationError, match=re.escape(message.replace("HOME", str(home)))):
         reproduce(tmp_path / "report.json")
     assert {file: file.stat().st_mtime_ns for file in home.rglob("*")} == before
 
 
 def test_an_encoder_of_a_report_is_not_opened(made: Made, tmp_path: Path) -> None:
     copies = [made.corpora / name for name in ("alpha", "beta")]
-    with pytest.raises(ReproductionError, match=r"encoder .*: the report names something on the machine"):
+    with pytest.raises(ConfigurationError, match=r"encoder .*: the report names something on the machine"):
         reproduce(made.saved, copies)
 
 
@@ -263,7 +261,7 @@ def test_an_encoder_of_a_report_is_not_opened(made: Made, tmp_path: Path) -> Non
 def test_what_is_no_report(tmp_path: Path, text: str | None, message: str) -> None:
     if text is not None:
         (tmp_path / "report.json").write_text(text)
-    with pytest.raises((ReproductionError, ConfigurationError), match=message):
+    with pytest.raises(ConfigurationError, match=message):
         reproduce(tmp_path / "report.json")
 
 

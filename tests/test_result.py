@@ -13,7 +13,7 @@ import pytest
 
 from builders import make_source, row
 from esnera_hf import MergeResult
-from esnera_hf.errors import MappingError, OutputExistsError, SourceNotFoundError
+from esnera_hf.errors import ConfigurationError, MappingError, SourceNotFoundError
 from esnera_hf.merging.merge import merge_sources
 from esnera_hf.merging.pseudo_labels import PseudoLabels
 from esnera_hf.metrics import score_tags
@@ -125,7 +125,7 @@ def test_what_is_there_is_left_alone(tmp_path: Path, kind: str) -> None:
     else:
         target.symlink_to(tmp_path / "nowhere")
     before = os.listdir(tmp_path)
-    with pytest.raises(OutputExistsError, match="exists already; nothing was written"):
+    with pytest.raises(ConfigurationError, match="exists already; nothing was written"):
         make_result().save(target)
     assert os.listdir(tmp_path) == before
     if kind == "folder":

@@ -18,7 +18,7 @@ from esnera_hf.alignment.greedy_path import MergeHistory
 from esnera_hf.alignment.mapping import MAPPING_FILE, LabelMapping
 from esnera_hf.alignment.mapping_diff import decided_anew
 from esnera_hf.alignment.search import merge_greedily
-from esnera_hf.errors import ConfigurationError, ReproductionError
+from esnera_hf.errors import ConfigurationError
 from esnera_hf.evaluation.merged_tagger import (
     Evaluation,
     MergedTaggerObjective,
@@ -167,7 +167,7 @@ def apply(
     Raises:
         MappingError: the mapping cannot be read, or does not fit the sources; it
             says in which line.
-        RecipeError: what was published cannot be read, or a source is none of its.
+        MappingError: what was published cannot be read, or a source is none of its.
         HubError: what was published cannot be fetched.
         SourceNotFoundError, SourceError: a source cannot be found or read.
         ConfigurationError: a setting is out of range.
@@ -300,11 +300,11 @@ def reproduce(
         ``dataset``.
 
     Raises:
-        ReproductionError: there is no report, it names a path, or it has settings that this version does not know.
+        ConfigurationError: there is no report, it names a path, or it has settings that this version does not know.
     """
     file = Path(report) / REPORT_FILE if Path(report).is_dir() else Path(report)
     if not file.is_file():
-        raise ReproductionError(
+        raise ConfigurationError(
             f"{file}: no such file. Expected report.json, or the folder it was written to."
         )
     before = MergeReport.from_dict(read_json(file))
@@ -369,7 +369,7 @@ def _not_local(text: str, what: str) -> str:
         or (what == "source" and "/" not in place and not find_named(place))
     ):
         name = f"{source_name(text)}=PATH" if what == "source" else "--encoder PATH, encoder="
-        raise ReproductionError(
+        raise ConfigurationError(
             f"{what} {text!r}: the report names something on the machine it was made on, which is not opened. Name it "
             f"yourself: {name}; of the sources all."
         )
@@ -379,10 +379,10 @@ def _not_local(text: str, what: str) -> str:
 def _checked(call: CallFacts | None) -> CallFacts:
     """Return the call of a report, if it names no files but those of the sources."""
     if call is None:
-        raise ReproductionError("the report does not tell the call that made it. Copy it again.")
+        raise ConfigurationError("the report does not tell the call that made it. Copy it again.")
     files = [file for options in call.reading for file in (options.data_files or {}).values()]
     # datasets reads what is no path within the repository from the disk or the network.
     outside = [f for f in files if f.startswith(("/", "~")) or ".." in f or ":" in f or "\\" in f]
     if outside or len(call.reading) not in (0, len(call.sources)):
-        raise ReproductionError(f"damaged settings in the report: {', '.join(outside) or 'reading'}.")
+        raise ConfigurationError(f"damaged settings in the report: {', '.join(outside) or 'reading'}.")
     return call

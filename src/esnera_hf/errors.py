@@ -1,14 +1,12 @@
 """The exceptions a user can meet. Every message says what was expected, what was found, what to do."""
 
-from __future__ import annotations
-
 
 class EsneraError(Exception):
-    """Base of every error this package raises on purpose."""
+    """Base of every error that this package raises on purpose."""
 
 
 class SourceNotFoundError(EsneraError, FileNotFoundError):
-    """A source names no file, folder, known dataset or Hub repository."""
+    """A source names no file, folder, known corpus or Hub repository."""
 
 
 class SourceError(EsneraError, ValueError):
@@ -16,27 +14,15 @@ class SourceError(EsneraError, ValueError):
 
 
 class MappingError(EsneraError, ValueError):
-    """A label mapping is incomplete, contradictory or unreadable."""
+    """A label mapping or published recipe is incomplete, contradictory or unreadable, or does not fit the sources."""
 
 
 class ConfigurationError(EsneraError, ValueError):
-    """An argument is out of range or contradicts another."""
+    """An argument, option, launch, output folder or cache cannot be used as asked; what was finished is kept."""
 
 
 class EncoderError(EsneraError, OSError):
-    """A pretrained encoder cannot be loaded or cannot be used for tagging."""
-
-
-class LaunchError(EsneraError, RuntimeError):
-    """Another process of the launch has ended; what was finished is kept."""
-
-
-class CacheError(EsneraError, OSError):
-    """The cache cannot be written to; nothing half-written stays, and what was finished is kept."""
-
-
-class OutputExistsError(EsneraError, FileExistsError):
-    """An output folder exists already; nothing was written."""
+    """A pretrained encoder or a tagger cannot be loaded or used."""
 
 
 class LicenseError(EsneraError, PermissionError):
@@ -47,13 +33,5 @@ class HubError(EsneraError, OSError):
     """The Hub refused something, or could not be reached; the message says what is safe and what to do."""
 
 
-class RecipeError(EsneraError, ValueError):
-    """A published recipe cannot be read, or the sources given do not fit it."""
-
-
-class ReproductionError(EsneraError, ValueError):
-    """A report does not tell enough to do it again, its inputs are others, or the outcome is."""
-
-
 class ConservationError(EsneraError, RuntimeError):
-    """Entities got lost or appeared between two stages: a defect of this package, never of the data."""
+    """Entities got lost or appeared between two steps: a defect of this package, never of the data."""

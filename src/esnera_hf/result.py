@@ -94,7 +94,7 @@ class MergeResult:
         either complete or not there.
 
         Raises:
-            OutputExistsError: the folder exists; nothing is written.
+            ConfigurationError: the folder exists; nothing is written.
         """
         with new_folder(Path(path)) as folder:
             with no_dataset_bars():
@@ -170,7 +170,7 @@ class MergeResult:
 
         Raises:
             LicenseError: the text of a source may not be passed on; nothing is written.
-            OutputExistsError: the folder exists; nothing is written.
+            ConfigurationError: the folder exists; nothing is written.
         """
         settings = DatasetSettings(text, may_share, by_source)
         with new_folder(Path(path)) as folder:

@@ -14,7 +14,7 @@ import pytest
 
 from esnera_hf._internal import cache
 from esnera_hf._internal.cache import Artifact
-from esnera_hf.errors import CacheError, EncoderError
+from esnera_hf.errors import ConfigurationError, EncoderError
 
 THING = Artifact("things", {"a": 1})
 
@@ -114,7 +114,7 @@ class TestDamage:
     @pytest.mark.parametrize("error", [ValueError("no JSON"), OSError("no block"), KeyError("labels")])
     def test_a_file_that_does_not_load(self, error: Exception) -> None:
         expected = r"things/.*/made cannot be read: .*Delete .*things/"
-        with pytest.raises(CacheError, match=expected), THING.reading():
+        with pytest.raises(ConfigurationError, match=expected), THING.reading():
             raise error
 
 
@@ -156,7 +156,7 @@ class TestAPlaceThatCannotBeWrittenTo:
     )
     def test_it_is_said_and_nothing_half_written_stays(self, error: Exception) -> None:
         with pytest.raises(
-            CacheError, match=r"the cache cannot be written to, at .*ESNERA_CACHE_DIR"
+            ConfigurationError, match=r"the cache cannot be written to, at .*ESNERA_CACHE_DIR"
         ) as caught:
             THING.make(failing(error))
         assert caught.value.__cause__ is error
@@ -173,7 +173,7 @@ class TestAPlaceThatCannotBeWrittenTo:
 
         with monkeypatch.context() as patch:
             patch.setattr(Path, "write_text", full)
-            with pytest.raises(CacheError, match=r"No space left on device .*artifact\.json.new"):
+            with pytest.raises(ConfigurationError, match=r"No space left on device .*artifact\.json.new"):
                 THING.make(fill)
         assert names(THING.folder.parent) == ["lock"]
 
@@ -194,7 +194,7 @@ class TestAPlaceThatCannotBeWrittenTo:
     def test_a_folder_that_is_a_file(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (tmp_path / "file").write_text("")
         monkeypatch.setenv("ESNERA_CACHE_DIR", str(tmp_path / "file"))
-        with pytest.raises(CacheError, match="Not a directory"):
+        with pytest.raises(ConfigurationError, match="Not a directory"):
             THING.make(write("one"))
 
     def test_a_read_only_cache_serves_what_it_holds(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -206,7 +206,7 @@ class TestAPlaceThatCannotBeWrittenTo:
         monkeypatch.setattr(Path, "mkdir", refuse)
         assert not THING.make(write("two"))
         assert (THING.folder / "file").read_text() == "one"
-        with pytest.raises(CacheError, match="Read-only file system"):
+        with pytest.raises(ConfigurationError, match="Read-only file system"):
             Artifact("things", {"a": 2}).make(write("two"))
 
 

@@ -19,7 +19,7 @@ from builders import Row, make_source, row, toy_source
 from esnera_hf import MergeResult, apply
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.alignment.mapping_yaml import MappedLabel
-from esnera_hf.errors import LicenseError, MappingError, RecipeError
+from esnera_hf.errors import LicenseError, MappingError
 from esnera_hf.hub.push import DatasetSettings, save_for_hub
 from esnera_hf.hub.recipe import Comparison, Recipe
 from esnera_hf.merging.merge import merge_sources
@@ -176,10 +176,10 @@ def other_corpus(name: str, label: str = "name") -> NerSource:
 @pytest.mark.parametrize(
     ("copies", "error", "message"),
     [
-        (lambda a, b: [a], RecipeError, r"the recipe needs b\. Name each source as the recipe does"),
-        (lambda a, b: [a, other_corpus("c")], RecipeError, "the recipe needs b; it does not know c"),
-        (lambda a, b: [a, b, other_corpus("c")], RecipeError, "has all it needs; it does not know c"),
-        (lambda a, b: [a, other_corpus("b")], RecipeError, "b: none of the 110 sentences .* in this copy"),
+        (lambda a, b: [a], MappingError, r"the recipe needs b\. Name each source as the recipe does"),
+        (lambda a, b: [a, other_corpus("c")], MappingError, "the recipe needs b; it does not know c"),
+        (lambda a, b: [a, b, other_corpus("c")], MappingError, "has all it needs; it does not know c"),
+        (lambda a, b: [a, other_corpus("b")], MappingError, "b: none of the 110 sentences .* in this copy"),
     ],
 )
 def test_sources_must_be_those_of_the_recipe(
@@ -255,7 +255,7 @@ DAMAGES: list[tuple[Callable[[Path], Any], str]] = [
 def test_what_is_damaged_is_refused(tmp_path: Path, damage: Callable[[Path], Any], message: str) -> None:
     publish(tmp_path / "recipe", two_sources())
     damage(tmp_path / "recipe")
-    with pytest.raises(RecipeError, match=message):
+    with pytest.raises(MappingError, match=message):
         apply(tmp_path / "recipe", two_sources())
 
 

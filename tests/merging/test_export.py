@@ -18,12 +18,7 @@ from builders import Row, make_source, row
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.alignment.mapping_yaml import MappedLabel
 from esnera_hf.cli.main import main
-from esnera_hf.errors import (
-    ConfigurationError,
-    ConservationError,
-    OutputExistsError,
-    SourceError,
-)
+from esnera_hf.errors import ConfigurationError, ConservationError, SourceError
 from esnera_hf.merging.export import (
     EXPORT_FORMATS,
     ExportFormat,
@@ -255,7 +250,7 @@ class TestFiles:
 
 class TestRefusals:
     def test_an_existing_folder(self, tmp_path: Path) -> None:
-        with pytest.raises(OutputExistsError, match="exists already"):
+        with pytest.raises(ConfigurationError, match="exists already"):
             export(TestFiles.SOURCE, tmp_path)
         assert list(tmp_path.iterdir()) == []
 

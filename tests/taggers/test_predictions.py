@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 from builders import toy_source
 from esnera_hf._internal.cache import Artifact
 from esnera_hf._internal.processes import is_main_process
-from esnera_hf.errors import CacheError
+from esnera_hf.errors import ConfigurationError
 from esnera_hf.modeling import tokenization
 from esnera_hf.similarity.evidence import EvidenceSettings, measure_similarity
 from esnera_hf.sources.leakage import find_leaks, without_leaks
@@ -108,9 +108,9 @@ class TestFiles:
             (folder / "centroids.npz").write_text("x")
 
         artifact.make(fill)
-        with pytest.raises(CacheError, match=r"predictions/.* cannot be read"):
+        with pytest.raises(ConfigurationError, match=r"predictions/.* cannot be read"):
             list(cached_predictions(artifact, "p.parquet"))
-        with pytest.raises(CacheError, match=r"predictions/.* cannot be read"):
+        with pytest.raises(ConfigurationError, match=r"predictions/.* cannot be read"):
             cached_centroids(artifact)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from builders import make_source, row, toy_rows, toy_source
-from esnera_hf.errors import CacheError, ConfigurationError
+from esnera_hf.errors import ConfigurationError
 from esnera_hf.modeling import training
 from esnera_hf.modeling.encoders import MentionEncoder
 from esnera_hf.modeling.joint import JointTagger
@@ -188,7 +188,7 @@ class TestJoint:
         whole = file.read_bytes()
         file.write_text("{")
         try:
-            with pytest.raises(CacheError, match=r"taggers/.* cannot be read"):
+            with pytest.raises(ConfigurationError, match=r"taggers/.* cannot be read"):
                 _ = fresh.record
         finally:
             file.write_bytes(whole)

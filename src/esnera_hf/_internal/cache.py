@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 
 from esnera_hf._internal.console import say
 from esnera_hf._internal.files import write_problem
-from esnera_hf.errors import CacheError
+from esnera_hf.errors import ConfigurationError
 
 CACHE_VARIABLE = "ESNERA_CACHE_DIR"
 #: Part of every key, so that a version of this package that writes other files never reads these.
@@ -81,7 +81,7 @@ class Artifact:
             fill: writes the artifact into the empty folder it is given.
 
         Raises:
-            CacheError: the cache cannot be written to; nothing half-written stays.
+            ConfigurationError: the cache cannot be written to; nothing half-written stays.
         """
         if self.exists:
             if self.unfinished.exists():  # the process was killed between the last two steps of _fill
@@ -104,12 +104,12 @@ class Artifact:
         """Say which artifact it is that does not load.
 
         Raises:
-            CacheError: instead of any error about the content of files.
+            ConfigurationError: instead of any error about the content of files.
         """
         try:
             yield
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise CacheError(
+            raise ConfigurationError(
                 f"{self.folder} cannot be read: {type(error).__name__}: {error}. Delete {self._home} and run the same "
                 "command again: it makes the files anew. If this happens often, check the disk."
             ) from error
@@ -172,7 +172,7 @@ class Artifact:
             why = write_problem(error, cache_folder())
             if not why:
                 raise
-            raise CacheError(
+            raise ConfigurationError(
                 f"the cache cannot be written to, at {self._home}: {why}. Free space there, or allow writing, or set "
                 f"{CACHE_VARIABLE} to a folder elsewhere. What was finished before is kept, and the same command goes "
                 "on from there."

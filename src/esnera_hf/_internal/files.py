@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from esnera_hf.errors import ConfigurationError, EsneraError, OutputExistsError
+from esnera_hf.errors import ConfigurationError, EsneraError
 
 #: Errors of a disk where nothing more can be written, and of a folder that refuses.
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
@@ -73,10 +73,10 @@ def check_free(path: Path) -> None:
     """Check that an output folder is not there yet.
 
     Raises:
-        OutputExistsError: it is.
+        ConfigurationError: it is.
     """
     if path.exists() or path.is_symlink():
-        raise OutputExistsError(
+        raise ConfigurationError(
             f"{path} exists already; nothing was written. Choose another folder or remove it yourself."
         )
     parent = next(folder for folder in path.absolute().parents if folder.exists())
@@ -89,7 +89,7 @@ def new_folder(target: Path) -> Iterator[Path]:
     """Give a folder to write into that becomes ``target`` at the end and vanishes if anything goes wrong.
 
     Raises:
-        OutputExistsError: ``target`` exists; nothing is written.
+        ConfigurationError: ``target`` exists; nothing is written.
         ConfigurationError: it cannot be written to; nothing half-written stays.
     """
     check_free(target)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from esnera_hf.cli.align import SOURCES_HELP, Commands, check_output
-from esnera_hf.errors import ConfigurationError, ReproductionError
+from esnera_hf.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from esnera_hf.modeling.tagger import Tagger
@@ -190,7 +190,7 @@ def _reproduce(options: argparse.Namespace) -> None:
         result.save(options.output)
         print(f"saved to {options.output}")
     if differing:
-        raise ReproductionError(
+        raise ConfigurationError(
             f"not what the report tells of: {', '.join(differing)} {'differ' if len(differing) > 1 else 'differs'}. "
             f"Compare sources, versions and machine with those in {options.report}."
         )

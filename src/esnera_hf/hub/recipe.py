@@ -21,7 +21,7 @@ from datasets import Dataset, DatasetDict, concatenate_datasets
 
 from esnera_hf._internal.arrow import dataset_fingerprint
 from esnera_hf.alignment.mapping import MAPPING_FILE, LabelMapping
-from esnera_hf.errors import RecipeError
+from esnera_hf.errors import MappingError
 from esnera_hf.hub.repository import download_folder
 from esnera_hf.merging.pseudo_labels import PseudoLabels
 from esnera_hf.sources.source import SOURCE_FEATURES, SPLITS, NerSource
@@ -138,11 +138,11 @@ class Recipe:
         """Read what was published, with or without its text.
 
         Raises:
-            RecipeError: nothing was published here, or it is damaged or of another version.
+            MappingError: nothing was published here, or it is damaged or of another version.
             MappingError: the mapping cannot be read.
         """
         if not (folder / MAPPING_FILE).is_file():
-            raise RecipeError(
+            raise MappingError(
                 f"{folder}: no {MAPPING_FILE}. Expected what push_to_hub or save_for_hub writes."
             )
         mapping = LabelMapping.load(folder / MAPPING_FILE)
@@ -157,15 +157,15 @@ class Recipe:
             rows = {split: _read_rows(file) for split, file in files.items()}
             return cls(mapping, head["sources"], rows, bytes.fromhex(head["salt"]), head["dataset"])
         except FileNotFoundError as error:
-            raise RecipeError(
+            raise MappingError(
                 f"{folder}: {Path(error.filename or RECIPE_FILE).name} is missing. Expected what push_to_hub or "
                 "save_for_hub writes."
             ) from None
         except (KeyError, TypeError, ValueError, RecursionError, pa.ArrowInvalid) as error:
-            if isinstance(error, RecipeError):
+            if isinstance(error, MappingError):
                 raise
             problem = f"{type(error).__name__}: {str(error)[:200]}"
-            raise RecipeError(f"{folder}: it is damaged: {problem}. Fetch it again.") from error
+            raise MappingError(f"{folder}: it is damaged: {problem}. Fetch it again.") from error
 
     def cut(
         self, copies: Sequence[NerSource]
@@ -181,7 +181,7 @@ class Recipe:
             The sources with the splits, order and ids of the recipe; the pseudo-labels; the differences.
 
         Raises:
-            RecipeError: a source is missing or unknown to the recipe, or none of its sentences is found.
+            MappingError: a source is missing or unknown to the recipe, or none of its sentences is found.
         """
         self._check_names([source.name for source in copies])
         cut, differences = [], []
@@ -200,11 +200,11 @@ class Recipe:
         """Compare a dataset that was made from :meth:`cut` sources with the published one.
 
         Raises:
-            RecipeError: no sentence differs and the dataset does.
+            MappingError: no sentence differs and the dataset does.
         """
         same = dataset_fingerprint(dataset) == self.fingerprint
         if not same and not differences:
-            raise RecipeError(
+            raise MappingError(
                 "every published sentence was found and the dataset is another one: the recipe contradicts itself, in "
                 "its order of sources, its salt, its mapping or its fingerprint. Ask whoever published it."
             )
@@ -217,7 +217,7 @@ class Recipe:
         if lacking or strange:
             unknown = f"; it does not know {', '.join(strange)}" if strange else ""
             needs = f"the recipe needs {', '.join(lacking)}" if lacking else "the recipe has all it needs"
-            raise RecipeError(f"{needs}{unknown}. Name each source as the recipe does: 'name=path'.")
+            raise MappingError(f"{needs}{unknown}. Name each source as the recipe does: 'name=path'.")
 
     def _cut_one(self, source: NerSource) -> tuple[NerSource, dict[str, list[Entity]], list[Difference]]:
         wanted = [
@@ -225,7 +225,7 @@ class Recipe:
         ]
         places = _find(source, [row for _, row in wanted], self.salt)
         if wanted and all(place is None for place, _ in places):
-            raise RecipeError(
+            raise MappingError(
                 f"{source.name}: none of the {len(wanted):,} sentences of the recipe is in this copy. Get the copy "
                 "that it was made of: the same corpus, cut into the same tokens."
             )
@@ -258,7 +258,7 @@ def find_recipe(published: str) -> Recipe | None:
 
     Raises:
         HubError: there is no such repository, or it cannot be reached.
-        RecipeError: it holds no merged dataset and no recipe of this version.
+        MappingError: it holds no merged dataset and no recipe of this version.
     """
     if Path(published).is_dir():
         return Recipe.read(Path(published))
@@ -302,7 +302,7 @@ def _digest(content: Any, salt: bytes) -> bytes:
 
 def _check_head(head: Mapping[str, Any], folder: Path) -> None:
     if head["version"] != VERSION:
-        raise RecipeError(
+        raise MappingError(
             f"{folder}: a recipe of version {str(head['version'])[:40]!r}; this esnera_hf reads version {VERSION}. Use "
             "the version that wrote it."
         )
@@ -376,7 +376,7 @@ def _pseudo_labels(
         for row in rows.get(sentence.id, ()):
             start, end, label = row["start"], row["end"], row["label"]
             if not 0 <= start < end <= len(sentence.tokens) or label not in labels:
-                raise RecipeError(
+                raise MappingError(
                     f"the recipe is damaged: a pseudo-label of {sentence.id} is {label!r} at {start} to {end}; "
                     f"expected a unified label within the sentence's {len(sentence.tokens)} tokens. Fetch it again."
                 )

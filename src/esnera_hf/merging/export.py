@@ -97,7 +97,7 @@ def export(
 
     Raises:
         ConfigurationError: there is no such format.
-        OutputExistsError: the folder exists; nothing is written.
+        ConfigurationError: the folder exists; nothing is written.
         SourceNotFoundError: a source cannot be found.
         SourceError: it cannot be read, the format cannot hold a token or an
             entity, or the dataset is no merged one; nothing is written.

@@ -16,7 +16,7 @@ from accelerate.utils import broadcast_object_list, parse_flag_from_env
 
 from esnera_hf._internal.console import say
 from esnera_hf._internal.processes import process_count
-from esnera_hf.errors import ConfigurationError, LaunchError
+from esnera_hf.errors import ConfigurationError
 
 Value = TypeVar("Value", bool, str | None)
 #: How long one process waits for another that is alive, e.g. while that one waits for the lock of an artifact
@@ -96,7 +96,7 @@ def broadcast(value: Value) -> Value:
     """Return the value of the main process, in every process.
 
     Raises:
-        LaunchError: one has ended.
+        ConfigurationError: one has ended.
     """
     if launch_state().num_processes == 1:
         return value
@@ -110,7 +110,7 @@ def wait_for_all() -> None:
     """Wait until every process has come here.
 
     Raises:
-        LaunchError: one has ended.
+        ConfigurationError: one has ended.
     """
     with _talking():
         launch_state().wait_for_everyone()
@@ -121,7 +121,7 @@ def _talking() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        raise LaunchError(
+        raise ConfigurationError(
             f"another of the {process_count()} processes launched together has ended or does not answer "
             f"({str(error).strip().splitlines()[0]}). If it could say why, it has. What was finished is kept, "
             "and the same command goes on from there."

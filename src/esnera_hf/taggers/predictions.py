@@ -162,7 +162,7 @@ def cached_predictions(artifact: Artifact, file: str) -> Iterator[list[Entity]]:
     """Yield the predicted entities of each sentence from a file of an artifact.
 
     Raises:
-        CacheError: the file does not load.
+        ConfigurationError: the file does not load.
     """
     with artifact.reading():
         yield from read_predictions(artifact.folder / file)
@@ -172,7 +172,7 @@ def cached_centroids(artifact: Artifact) -> LabelCentroids:
     """Return the sums of mention vectors of an artifact; empty if there was no mention.
 
     Raises:
-        CacheError: the file does not load.
+        ConfigurationError: the file does not load.
     """
     file = artifact.folder / _CENTROIDS_FILE
     with artifact.reading():
