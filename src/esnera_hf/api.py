@@ -384,5 +384,5 @@ def _checked(call: CallFacts | None) -> CallFacts:
     # datasets reads what is no path within the repository from the disk or the network.
     outside = [f for f in files if f.startswith(("/", "~")) or ".." in f or ":" in f or "\\" in f]
     if outside or len(call.reading) not in (0, len(call.sources)):
-        raise ConfigurationError(f"damaged settings in the report: {', '.join(outside) or 'reading'}.")
+        raise ConfigurationError(f"damaged settings in the report: {', '.join(outside) or 'reading'}. Copy it again.")
     return call
