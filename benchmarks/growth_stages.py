@@ -118,7 +118,7 @@ def prepare(context: Context) -> Measured:
         for name in SOURCES:
             file = context.folder / f"{name}-on-{target.name}.parquet"
             if name != target.name and not file.exists():
-                write_predictions(file, guessed(name, target))
+                write_predictions([file], ((row,) for row in guessed(name, target)))
     return Measured(context.size, 0.0, 0.0, "")
 
 
@@ -178,7 +178,8 @@ def predicting(context: Context) -> Measured:
     seen = [0]
     tokens = (s.tokens for source in context.sources() for s in source.sentences("train"))
     found = tagger.predict(context.until_stopped(tokens, seen), scores=True)
-    _, measured = timed(partial(write_predictions, context.folder / "predicted.parquet", found), 0)
+    rows = ((row,) for row in found)
+    _, measured = timed(partial(write_predictions, [context.folder / "predicted.parquet"], rows), 0)
     return measured._replace(sentences=seen[0])
 
 

@@ -38,9 +38,9 @@ from kill_moments import Moments, events, wait
 
 from esnera_hf import (
     AlignSettings,
-    EvidenceSettings,
     GreedySettings,
     OutputSettings,
+    TaggerSettings,
     align,
 )
 from esnera_hf._internal.cache import Artifact
@@ -93,11 +93,11 @@ def align_and_save(encoder: Path, run: Path) -> None:
     archives._WORTH_CACHING = 0  # small as they are
     sources = [f"{folder.name}={folder}" for folder in sorted((encoder.parent / "corpora").iterdir())]
     settings = AlignSettings(
-        EvidenceSettings(training=TRAINING, taggers="separate"),
-        GreedySettings(lam=(0.4,), tau=(0.2,), max_f1_drop=0.5),
-        final=OutputSettings(pseudo_label_threshold=0.5, tagger=True),
+        taggers=TaggerSettings("separate", TRAINING),
+        greedy=GreedySettings(lam=(0.4,), tau=(0.2,), max_f1_drop=0.5),
+        output=OutputSettings(pseudo_label_threshold=0.5, train_merged=True),
     )
-    result = align(sources, encoder=encoder, sentences=SENTENCES, settings=settings)
+    result = align(sources, encoder=encoder, method="greedy", max_samples=SENTENCES, settings=settings)
     note(run, "saving", "result")
     result.save(run / "result")
     note(run, "saved", "result")
