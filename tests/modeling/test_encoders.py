@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -81,25 +82,14 @@ def test_words_have_the_pieces_that_they_have_inside_a_text(
         encoder = save_bert(tmp_path / "again", tokenizer)
 
 
-def test_a_saved_tagger_reads_words_as_it_was_trained_to(tmp_path: Path) -> None:
-    encoder, tokenizer = load_encoder(save_bert(tmp_path / "encoder", byte_level_tokenizer()))
-    before = Tagger(CrfTagger.from_encoder(encoder, ["O", "B-x", "I-x"], window_length=64), tokenizer)
-    before.save_pretrained(tmp_path / "tagger")
-    after = Tagger.from_pretrained(tmp_path / "tagger")
-    words = ["anna", "met", "", "北京", "x"]
-    assert after.words.windows([words]) == before.words.windows([words])
-
-
-def test_a_tokenizer_that_is_built_anew_when_loaded_stays_as_it_is(tmp_path: Path) -> None:
+def test_tokenizers_built_anew_when_loaded_or_that_care_for_no_space_stay(
+    tmp_path: Path, encoder_folder: Path
+) -> None:
     vocab = {piece: index for index, piece in enumerate(["<pad>", "<eos>", "<bos>", "<unk>", "a", "▁", "▁a"])}
     encoder = save_bert(tmp_path, GemmaTokenizer(vocab=vocab, merges=[("▁", "a")]))
-    _, tokenizer = load_encoder(encoder)
-    assert isinstance(tokenizer.backend_tokenizer.normalizer, normalizers.Replace)
-
-
-def test_a_tokenizer_that_cares_for_no_space_stays_as_it_is(encoder_folder: Path) -> None:
-    _, tokenizer = load_encoder(str(encoder_folder))
-    assert isinstance(tokenizer.backend_tokenizer.normalizer, normalizers.BertNormalizer)
+    for folder, normalizer in ((encoder, normalizers.Replace), (encoder_folder, normalizers.BertNormalizer)):
+        _, tokenizer = load_encoder(str(folder))
+        assert isinstance(tokenizer.backend_tokenizer.normalizer, normalizer)
 
 
 @pytest.mark.parametrize(
@@ -113,6 +103,7 @@ def test_a_tokenizer_that_cares_for_no_space_stays_as_it_is(encoder_folder: Path
             lambda name: name.replace("key", "keys"),
             r"lack 2 that .*: encoder\.layer\.0\.attention\.self\.key\.bias, \S+weight\. Check that config\.json and",
         ),
+        (lambda name: name.replace("pooler", "other"), ""),  # which is not used
     ],
 )
 def test_weights_that_do_not_fit_are_refused(
@@ -121,15 +112,8 @@ def test_weights_that_do_not_fit_are_refused(
     file = shutil.copytree(encoder_folder, tmp_path / "encoder") / "model.safetensors"
     weights = {renamed(name): tensor for name, tensor in load_file(file).items()}
     save_file(weights, file, metadata={"format": "pt"})
-    with pytest.raises(EncoderError, match=message):
+    with pytest.raises(EncoderError, match=message) if message else nullcontext():
         load_encoder(str(file.parent))
-
-
-def test_an_encoder_without_a_pooler_will_do(encoder_folder: Path, tmp_path: Path) -> None:
-    file = shutil.copytree(encoder_folder, tmp_path / "encoder") / "model.safetensors"
-    weights = {name: tensor for name, tensor in load_file(file).items() if not name.startswith("pooler")}
-    save_file(weights, file, metadata={"format": "pt"})
-    load_encoder(str(file.parent))
 
 
 def test_a_window_leaves_out_the_positions_that_are_not_used(tmp_path: Path) -> None:
@@ -198,16 +182,11 @@ def test_mentions_without_pieces_and_far_into_a_sentence(
     assert np.isfinite(vectors).all()
 
 
-def test_a_model_that_also_writes_is_no_encoder(encoder_folder: Path, tmp_path: Path) -> None:
+def test_models_that_are_no_encoders(encoder_folder: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(encoder_folder, tmp_path / "t5")
     (folder / "config.json").write_text('{"model_type": "t5"}')
-    with pytest.raises(
-        EncoderError, match=r"t5' is an encoder-decoder model\. Expected an encoder such as BERT"
-    ):
+    with pytest.raises(EncoderError, match=r"t5' is an encoder-decoder model\. Expected an encoder such as"):
         load_encoder(str(folder))
-
-
-def test_an_encoder_that_cannot_fill_up_a_batch(encoder_folder: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(encoder_folder, tmp_path / "bare")
     tokenizer = load_encoder(str(encoder_folder))[1]
     tokenizer.pad_token = None
