@@ -1,0 +1,48 @@
+"""Labels that the annotation of a source leaves open."""
+
+from __future__ import annotations
+
+import pytest
+
+from esnera_hf.errors import ConfigurationError
+from esnera_hf.sources.partial_annotation import AllowedLabels, PartialAnnotation
+
+
+def test_labels_allowed_by_an_annotation() -> None:
+    labels = ("PRODUCT", "book", "film", "PERSON", "KIND", "a", "b")
+    flat = AllowedLabels.of(labels, {"PRODUCT": "PRODUCT", "PERSON": "PERSON"})
+    assert flat == AllowedLabels(
+        {"PRODUCT": ("PRODUCT",), "PERSON": ("PERSON",)}, ("book", "film", "KIND", "a", "b")
+    )
+    projection = {"PRODUCT": "PRODUCT", "book": "PRODUCT", "film": "film", "a": "a", "b": "b"}
+    tree = AllowedLabels.of(labels, projection, covered=(*projection, "KIND"))
+    assert tree.entities == {
+        "PRODUCT": ("PRODUCT", "book"),
+        "film": ("film",),
+        "a": ("a",),
+        "b": ("b",),
+    }
+    assert tree.unannotated == ("PERSON",)
+    assert tree.restricted({"book", "film", "b"}) == AllowedLabels({"film": ("film",), "b": ("b",)}, ())
+
+
+def test_parts_that_are_not_annotated_either() -> None:
+    labels = ("PRODUCT", "book", "film")
+    allowed = AllowedLabels.of(labels, {"film": "film"}, parts={"PRODUCT": ("book", "film"), "book": ()})
+    assert allowed.parts == {"PRODUCT": ("book",)}
+    assert allowed.restricted({"PRODUCT", "film"}).parts == {"PRODUCT": ()}
+
+
+def test_identity() -> None:
+    assert PartialAnnotation({"a": AllowedLabels({"P": ("P",)}, ("W", "Q"), {"W": ("Q",)})}).identity() == {
+        "pseudo_noise": 0.0,
+        "allowed": {"a": {"entities": {"P": ("P",)}, "unannotated": ("W", "Q"), "parts": {"W": ("Q",)}}},
+    }
+    identity = PartialAnnotation({"a": AllowedLabels({}, ("W",))}).identity()
+    assert identity["allowed"]["a"] == {"entities": {}, "unannotated": ("W",)}
+
+
+@pytest.mark.parametrize("noise", [1.1, -0.1, float("nan")])
+def test_a_noise_out_of_range_is_refused(noise: float) -> None:
+    with pytest.raises(ConfigurationError, match="pseudo_noise"):
+        PartialAnnotation({}, noise)
