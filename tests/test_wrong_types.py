@@ -83,7 +83,7 @@ SOURCES = [make_source(name, {"train": [row("anna/B-PER " + name)]}) for name in
         (lambda: GreedySettings(max_samples="10"), "greedy max_samples='10': expected a whole number"),
         (
             lambda: OutputSettings(train_merged=True, partial_likelihood=True, pseudo_label_noise="0"),
-            "pseudo_noise='0': expected a number",
+            "pseudo_label_noise='0': expected a number",
         ),
         (lambda: OutputSettings(train_merged=True, pseudo_label_noise=0.1), "pseudo_label_noise= needs"),
     ],

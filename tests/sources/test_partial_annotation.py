@@ -35,7 +35,7 @@ def test_parts_that_are_not_annotated_either() -> None:
 
 def test_identity() -> None:
     assert PartialAnnotation({"a": AllowedLabels({"P": ("P",)}, ("W", "Q"), {"W": ("Q",)})}).identity() == {
-        "pseudo_noise": 0.0,
+        "pseudo_label_noise": 0.0,
         "allowed": {"a": {"entities": {"P": ("P",)}, "unannotated": ("W", "Q"), "parts": {"W": ("Q",)}}},
     }
     identity = PartialAnnotation({"a": AllowedLabels({}, ("W",))}).identity()
@@ -44,5 +44,5 @@ def test_identity() -> None:
 
 @pytest.mark.parametrize("noise", [1.1, -0.1, float("nan")])
 def test_a_noise_out_of_range_is_refused(noise: float) -> None:
-    with pytest.raises(ConfigurationError, match="pseudo_noise"):
+    with pytest.raises(ConfigurationError, match="pseudo_label_noise"):
         PartialAnnotation({}, noise)

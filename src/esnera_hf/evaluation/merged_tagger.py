@@ -23,7 +23,7 @@ from esnera_hf.merging.pseudo_labels import DEFAULT_THRESHOLD, PseudoLabels, che
 from esnera_hf.metrics import Scores
 from esnera_hf.similarity.matrix import SimilarityMatrix
 from esnera_hf.sources.leakage import Leak, find_leaks, left_out_of_train
-from esnera_hf.sources.partial_annotation import AllowedLabels, PartialAnnotation, check_pseudo_noise
+from esnera_hf.sources.partial_annotation import AllowedLabels, PartialAnnotation, check_pseudo_label_noise
 from esnera_hf.sources.source import NerSource
 from esnera_hf.taggers.source_taggers import CachedTagger, SourceTagger
 
@@ -64,7 +64,7 @@ class OutputSettings:
 
     def __post_init__(self) -> None:
         check_threshold(self.pseudo_label_threshold)
-        check_pseudo_noise(self.pseudo_label_noise)
+        check_pseudo_label_noise(self.pseudo_label_noise)
         for name in self.baselines:
             if name not in get_args(Baseline):
                 raise ConfigurationError(f"baselines={name!r}: expected {' or '.join(get_args(Baseline))}.")

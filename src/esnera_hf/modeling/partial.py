@@ -49,7 +49,7 @@ class AllowedTags:
     Args:
         tags: the IOB2 tags, by id; ``O`` first.
         allowed: the labels that the annotation of each source allows.
-        pseudo_noise: probability of tags that contradict a pseudo-label, relative
+        pseudo_label_noise: probability of tags that contradict a pseudo-label, relative
             to that of tags that agree with it.
 
     Raises:
@@ -57,11 +57,13 @@ class AllowedTags:
     """
 
     def __init__(
-        self, tags: Sequence[str], allowed: Mapping[str, AllowedLabels], pseudo_noise: float = 0.0
+        self, tags: Sequence[str], allowed: Mapping[str, AllowedLabels], pseudo_label_noise: float = 0.0
     ) -> None:
         self.sources = {name: index for index, name in enumerate(sorted(allowed))}
         self._ids = {tag: index for index, tag in enumerate(tags)}
-        self._contradiction = max(math.log(pseudo_noise), FORBIDDEN) if pseudo_noise else FORBIDDEN
+        self._contradiction = (
+            max(math.log(pseudo_label_noise), FORBIDDEN) if pseudo_label_noise else FORBIDDEN
+        )
         shape = (len(allowed), len(tags), len(tags))
         #: Shape (sources, annotated tag, tag).
         self.evidence = torch.full(shape, FORBIDDEN)
@@ -174,7 +176,7 @@ def partial_rows(data: TrainingData, model: PartialTagger, annotation: PartialAn
     """
     labels = data.source.labels
     allowed = {name: own.restricted(labels) for name, own in annotation.allowed.items()}
-    model.allowed_tags = AllowedTags(data.tags, allowed, annotation.pseudo_noise)
+    model.allowed_tags = AllowedTags(data.tags, allowed, annotation.pseudo_label_noise)
     indices = model.allowed_tags.sources
     sources = data.source.dataset["train"]["source"]
     if unknown := sorted(set(sources) - set(indices)):

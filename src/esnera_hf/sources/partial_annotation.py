@@ -76,7 +76,7 @@ class PartialAnnotation:
 
     Attributes:
         allowed: the labels left open, by source of a sentence.
-        pseudo_noise: of pseudo-labels: probability, relative to that of tags
+        pseudo_label_noise: of pseudo-labels: probability, relative to that of tags
             that agree with one, of those that do not (virtual evidence), in
             [0, 1]; 0 takes them for gold, 1 ignores them.
 
@@ -85,15 +85,15 @@ class PartialAnnotation:
     """
 
     allowed: Mapping[str, AllowedLabels]
-    pseudo_noise: float = 0.0
+    pseudo_label_noise: float = 0.0
 
     def __post_init__(self) -> None:
-        check_pseudo_noise(self.pseudo_noise)
+        check_pseudo_label_noise(self.pseudo_label_noise)
 
     def identity(self) -> dict[str, Any]:
         """Return what tells the tagger trained so from others, as JSON can hold it."""
         return {
-            "pseudo_noise": self.pseudo_noise,
+            "pseudo_label_noise": self.pseudo_label_noise,
             "allowed": {
                 source: {
                     "entities": dict(sorted(labels.entities.items())),
@@ -105,11 +105,11 @@ class PartialAnnotation:
         }
 
 
-def check_pseudo_noise(value: float) -> None:
+def check_pseudo_label_noise(value: float) -> None:
     """Check how far tags may contradict a pseudo-label.
 
     Raises:
         ConfigurationError: it is no number from 0 to 1.
     """
     if not within(value, 0, 1):
-        raise ConfigurationError(f"pseudo_noise={value!r}: expected a number from 0 to 1.")
+        raise ConfigurationError(f"pseudo_label_noise={value!r}: expected a number from 0 to 1.")
