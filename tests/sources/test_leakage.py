@@ -40,7 +40,7 @@ def test_what_is_found_and_left_out() -> None:
     train = {"a-train-0", "a-train-1", "a-train-2"}
     assert left_out_of_train(leaks) == {"a": train}
     assert left_out_ids(leaks) == {("a", "train"): train, ("a", "validation"): {"a-validation-1"}}
-    without, same = without_leaks([a, b])
+    without, same = without_leaks([a, b], leaks)
     assert same is b
     assert (without.labels, without.dataset["train"]["id"][:]) == (("loc", "per"), ["a-train-3"])
     assert "without 4 sentences that stand in a later split of another source" in without.notes
