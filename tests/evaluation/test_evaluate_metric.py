@@ -44,7 +44,6 @@ PREDICTIONS = [
     ["B-ORG", "I-ORG", "B-LOC-", "I-LOC-"],
     ["B-PER", "B-LOC-"],
 ]
-OUT_OF_SCOPE = ["B-PER", "O", "O", "O"]
 
 
 def score(precision: float, recall: float, f1: float, support: int) -> dict[str, Any]:
@@ -102,23 +101,6 @@ def test_a_hand_count(metric: evaluate.Metric) -> None:
     assert_equal(found, EXPECTED)
 
 
-def test_a_sentence_with_nothing_but_predictions_out_of_scope(metric: evaluate.Metric) -> None:
-    predictions = [PREDICTIONS[0], OUT_OF_SCOPE, PREDICTIONS[2]]
-    found = metric.compute(predictions=predictions, references=REFERENCES, mapping=MAPPING, sources=SOURCES)
-    nothing = score(0.0, 0.0, 0.0, 1)
-    assert_equal(
-        found["by_source"]["b"],
-        {**score(0.0, 0.0, 0.0, 2), "macro_f1": 0.0, "by_label": {"LOC-": nothing, "ORG": nothing}},
-    )
-
-
-def test_one_source(metric: evaluate.Metric) -> None:
-    found = metric.compute(
-        predictions=PREDICTIONS[::2], references=REFERENCES[::2], mapping=MAPPING, source="a"
-    )
-    assert_equal(found, EXPECTED["by_source"]["a"])
-
-
 def test_each_form_of_a_mapping(tmp_path: Path, metric: evaluate.Metric) -> None:
     made = label_mapping(MAPPING)
     made.save(tmp_path / "mapping.yaml")
@@ -141,52 +123,6 @@ def test_without_a_mapping_tags_are_compared_as_they_are(metric: evaluate.Metric
     assert_equal(metric.compute(**tags), expected)
 
 
-def test_neighbours_of_one_unified_label_stay_apart(metric: evaluate.Metric) -> None:
-    """Renamed tag by tag, the stray inside tag would make the entity longer."""
-    found = metric.compute(
-        predictions=[["B-ORG", "O", "B-ORG"]],
-        references=[["B-company", "I-team-name", "B-team-name"]],
-        mapping=MAPPING,
-        source="a",
-    )
-    assert (found["f1"], found["support"]) == (1.0, 2)
-
-
-def test_predictions_in_the_labels_of_another_source(metric: evaluate.Metric) -> None:
-    """The tagger of ``a`` on a sentence of ``b``: persons are out of scope, games are left out."""
-    given = {"references": [["B-ORG", "O", "O", "B-LOC"]], "mapping": MAPPING, "source": "b"}
-    predictions = [["B-team-name", "B-name", "B-game", "O"]]
-    expected = {
-        **score(1.0, 1 / 2, 2 / 3, 2),
-        "macro_f1": 1 / 2,
-        "by_label": {"LOC-": score(0.0, 0.0, 0.0, 1), "ORG": score(1.0, 1.0, 1.0, 1)},
-    }
-    for owner in ("a", ["a"]):
-        assert_equal(metric.compute(predictions=predictions, predictions_source=owner, **given), expected)
-
-
-def test_each_source_by_its_own_tagger(metric: evaluate.Metric) -> None:
-    found = metric.compute(
-        predictions=REFERENCES,
-        references=REFERENCES,
-        mapping=MAPPING,
-        sources=SOURCES,
-        predictions_source=SOURCES,
-    )
-    assert (found["f1"], found["support"], found["by_source"]["b"]["f1"]) == (1.0, 5, 1.0)
-
-
-def test_references_in_unified_labels(metric: evaluate.Metric) -> None:
-    mapping: Nested = {"a": {"ORG": "ORG", "PER": "PER"}, "b": {"ORG": "ORG"}}
-    found = metric.compute(
-        predictions=[["B-PER", "B-ORG"]] * 2,
-        references=[["B-PER", "O"], ["O", "B-ORG"]],
-        mapping=mapping,
-        sources=["a", "b"],
-    )
-    assert (found["precision"], found["recall"]) == (pytest.approx(2 / 3), 1.0)
-
-
 def test_no_sentences(metric: evaluate.Metric) -> None:
     found = metric.compute(predictions=[], references=[], mapping=MAPPING, sources=[])
     assert_equal(found, {**score(0.0, 0.0, 0.0, 0), "macro_f1": 0.0, "by_label": {}, "by_source": {}})
@@ -202,14 +138,6 @@ def test_batches(tmp_path: Path, keep_in_memory: bool) -> None:
         made.compute(predictions=PREDICTIONS, references=REFERENCES, mapping=MAPPING)
     found = made.compute(predictions=PREDICTIONS, references=REFERENCES, mapping=MAPPING, sources=SOURCES)
     assert_equal(found, EXPECTED)
-
-
-def test_combined(metric: evaluate.Metric) -> None:
-    combined = evaluate.combine({"one": metric, "other": StrictNer(keep_in_memory=True)})
-    combined.add_batch(predictions=PREDICTIONS, references=REFERENCES)
-    found = combined.compute(mapping=MAPPING, sources=SOURCES)
-    for name in ("one", "other"):
-        assert_equal({key: found[f"{name}_{key}"] for key in EXPECTED}, EXPECTED)
 
 
 #: Unified labels that a careless reading takes for a prefix, trims or splits.
@@ -372,22 +300,20 @@ PRODUCT_REFERENCES = [["B-Book", "B-Movie", "O"], ["B-product", "I-product", "B-
 PRODUCT_PREDICTIONS = [["B-book", "B-PRODUCT", "B-PRODUCT"], ["B-film", "I-film", "B-book"]]
 
 
-class TestTree:
+def test_a_part_counts_as_the_whole_that_a_source_annotates(tmp_path: Path) -> None:
     """``coarse`` annotates only products, ``fine`` books and films."""
-
-    def test_a_part_counts_as_the_whole_that_a_source_annotates(self, tmp_path: Path) -> None:
-        tree.MAPPING.save(tmp_path / "mapping.yaml")
-        found = StrictNer().compute(
-            predictions=PRODUCT_PREDICTIONS,
-            references=PRODUCT_REFERENCES,
-            mapping=str(tmp_path / "mapping.yaml"),
-            sources=["fine", "coarse"],
-        )
-        # products in a sentence of fine are not counted; of two products in coarse's one is right, the person is missed
-        assert found["by_label"] == {
-            "PER": score(0.0, 0.0, 0.0, 1),
-            "PRODUCT": score(1 / 2, 1.0, 2 / 3, 1),
-            "book": score(1.0, 1.0, 1.0, 1),
-            "film": score(0.0, 0.0, 0.0, 1),
-        }
-        assert (found["precision"], found["recall"]) == (2 / 3, 1 / 2)
+    tree.MAPPING.save(tmp_path / "mapping.yaml")
+    found = StrictNer().compute(
+        predictions=PRODUCT_PREDICTIONS,
+        references=PRODUCT_REFERENCES,
+        mapping=str(tmp_path / "mapping.yaml"),
+        sources=["fine", "coarse"],
+    )
+    # products in a sentence of fine are not counted; of two products in coarse's one is right, the person is missed
+    assert found["by_label"] == {
+        "PER": score(0.0, 0.0, 0.0, 1),
+        "PRODUCT": score(1 / 2, 1.0, 2 / 3, 1),
+        "book": score(1.0, 1.0, 1.0, 1),
+        "film": score(0.0, 0.0, 0.0, 1),
+    }
+    assert (found["precision"], found["recall"]) == (2 / 3, 1 / 2)

@@ -11,13 +11,12 @@ from huggingface_hub import (
     CommitOperationAdd,
     CommitOperationDelete,
     HfApi,
-    hf_hub_download,
     snapshot_download,
 )
-from huggingface_hub.errors import HfHubHTTPError, RemoteEntryNotFoundError, RevisionNotFoundError
+from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.utils import httpx
 
-from hub_server import PARQUET_REF, HubServer, Waits, clients_inside
+from hub_server import HubServer, Waits, clients_inside
 
 BINARY = b"\0\1\2\3" * 500
 
@@ -94,20 +93,6 @@ def test_commits_branches_and_pull_requests(server):
     assert [entry.path for entry in paths] == ["sub/b.bin", "sub"]
 
 
-def test_a_repository_made_by_the_test(server):
-    repo = server.add_repo("dataset", "other/d", {"README.md": "---\nlicense: mit\ntags: [a]\n---\n"})
-    converted = repo.commit({"c/train/0000.parquet": BINARY}, revision=PARQUET_REF)
-    info = HfApi().dataset_info("other/d")
-    assert (info.sha, info.card_data.license, info.tags) == (repo.head, "mit", ["a"])
-    assert HfApi().dataset_info("other/d", revision=PARQUET_REF).sha == converted
-    file = hf_hub_download("other/d", "c/train/0000.parquet", revision=PARQUET_REF, repo_type="dataset")
-    assert Path(file).read_bytes() == BINARY
-    with pytest.raises(RemoteEntryNotFoundError):
-        hf_hub_download("other/d", "none", repo_type="dataset")
-    with pytest.raises(RevisionNotFoundError):
-        HfApi().dataset_info("other/d", revision="v9")
-
-
 def test_who_may_see_and_write_what(server):
     server.add_repo("dataset", "me/d")
     server.add_repo("dataset", "lab/d", private=True)
@@ -132,25 +117,6 @@ def test_who_may_see_and_write_what(server):
     for token, expected in (("write", 200), ("fine", 200), ("read", 403), ("other", 403)):
         assert status(lambda _, name=token: send(server, {"b": b"b"}, name), None) == expected
     assert send(server, {"c": b"c"}, "other", create_pr=True).pr_num == 1
-
-
-@pytest.mark.parametrize(
-    ("card", "message"),
-    [
-        ("- a list", "metadata must be an object"),
-        ("a: [", "YAML"),
-        ("license: my-own", '"license" must not be'),
-        ("license: other\nlicense_name: Two Words", '"license_name" must be a lower-case'),
-        ("tags: news", '"tags" must be an array'),
-        ("language: [zh-CN]", '"language" with value "zh-CN" is not valid'),
-        ("configs: [{config_name: a}, {config_name: a}]", '"configs" need names'),
-    ],
-)
-def test_a_readme_with_bad_metadata_is_refused(server, card, message):
-    repo = server.add_repo("dataset", "me/d")
-    with pytest.raises(ValueError, match=message):
-        send(server, {"README.md": f"---\n{card}\n---\n# Title\n".encode()})
-    assert repo.files() == {}
 
 
 def test_faults(server, waits):
