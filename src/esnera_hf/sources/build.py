@@ -6,7 +6,7 @@ import hashlib
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property, lru_cache, partial
 from itertools import accumulate, chain, islice
 from pathlib import Path
@@ -247,7 +247,9 @@ class _Reading:
         dropped = [
             {
                 "where": sentence.where,
-                **asdict(span),
+                "start": span.start,
+                "end": span.end,
+                "label": span.label,
                 "mention": join_tokens(sentence.tokens[span.start : span.end]),
                 "reason": reason,
             }
