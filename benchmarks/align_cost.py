@@ -1,11 +1,10 @@
 """What does a whole alignment cost beside one training on the union, and beside the paper's search?
 
 Each way runs in a process of its own with an empty cache, on the same sentences: one tagger trained on the union, in
-which labels of one name are one; the whole ``align`` with a joint tagger, typed merging, and a final tagger trained
-from the encoder; and separate taggers with the paper's flat merging at a given λ and τ. Prints Markdown: trainings,
-epochs times sentences trained on, CPU seconds and their ratio to the union, peak memory, and micro-F1 on the test
-splits in each source's own labels. CPU seconds and not wall time, so that other work on the machine plays less of a
-part.
+which labels of one name are one; the whole ``align`` with a joint tagger, merging by equivalence, and a merged tagger;
+and separate taggers with the paper's greedy merging at a given λ and τ. Prints Markdown: trainings, epochs times
+sentences trained on, CPU seconds and their ratio to the union, peak memory, and micro-F1 on the test splits in the
+native labels of each source. CPU seconds and not wall time, so that other work on the machine plays less of a part.
 
     python benchmarks/align_cost.py --encoder ENCODER --max-samples 400 --epochs 8 cluener weibo uner_zh_gsdsimp
 """
@@ -19,29 +18,32 @@ import resource
 import subprocess
 import sys
 import time
+from functools import partial
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from esnera_hf import (
     AlignSettings,
-    EvidenceSettings,
+    GreedySettings,
     OutputSettings,
+    TaggerSettings,
     align,
 )
 from esnera_hf._internal.cache import CACHE_VARIABLE
 from esnera_hf._internal.console import quiet_libraries
-from esnera_hf.evaluation.merged_tagger import mapping_by_name, train_merged
+from esnera_hf.evaluation.merged_tagger import mapping_by_name, train_merged_tagger
+from esnera_hf.merging.merge import merge_sources
 from esnera_hf.sources.leakage import find_leaks
 from esnera_hf.sources.load import load_sources
-from esnera_hf.taggers.settings import TaggerPlan
+from esnera_hf.taggers.source_taggers import train_cached
 
 LAMBDA, TAU = 0.4, 0.4
 #: Trainings of the paper's naive search for three sources: one a source, and 45 at each of two stages.
 NAIVE = 3 + 2 * 45
 WAYS = {
     "one training on the union": None,
-    "align: joint, typed, final tagger": ("joint", "typed"),
-    f"align: separate, flat at λ {LAMBDA}, τ {TAU}, final tagger": ("separate", "flat"),
+    "align: joint, equivalence, final tagger": ("joint", "equivalence"),
+    f"align: separate, greedy at λ {LAMBDA}, τ {TAU}, final tagger": ("separate", "greedy"),
 }
 
 
@@ -93,24 +95,27 @@ def measured(way: str, options: Any) -> dict[str, Any]:
     chosen = WAYS[way]
     if chosen is None:
         with quiet_libraries():
-            sources = load_sources(options.sources, options.sentences, options.seed)
-            plan = TaggerPlan(options.encoder, training)
-            tagger = train_merged(sources, mapping_by_name(sources), find_leaks(sources), None, plan)
+            sources = load_sources(options.sources, options.max_samples, options.seed)
+            mapping = mapping_by_name(sources)
+            merged = merge_sources(sources, mapping, find_leaks(sources))
+            tagger = train_merged_tagger(mapping, merged, partial(train_cached, options.encoder, training))
             trainings = [tagger.record]
             rows = sum(len(source.dataset["train"]) for source in sources)
             found |= {"trainings": 1, "sentences": rows * epochs_of(trainings[0])}
     else:
-        taggers, merge = chosen
-        evidence = EvidenceSettings(training=training, taggers=taggers)
-        final = OutputSettings(pseudo_label_threshold=None, tagger=True)
+        taggers, method = chosen
+        settings = AlignSettings(
+            taggers=TaggerSettings(taggers, training),
+            greedy=GreedySettings(LAMBDA, TAU) if method == "greedy" else GreedySettings(),
+            output=OutputSettings(pseudo_label_threshold=None, train_merged=True),
+        )
         result = align(
             options.sources,
             encoder=options.encoder,
-            lam=LAMBDA if merge == "flat" else None,
-            tau=TAU if merge == "flat" else None,
-            sentences=options.sentences,
+            method=method,
+            max_samples=options.max_samples,
             seed=options.seed,
-            settings=AlignSettings(evidence, final=final, merge=merge),
+            settings=settings,
         )
         sizes = {source.name: source.sentences["train"] for source in result.report.sources}
         merged = epochs_of(result.load_tagger().record) * len(result.dataset["train"])

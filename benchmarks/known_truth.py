@@ -85,7 +85,7 @@ def evidence_of_halves(
     for name, rows in corpora.items():
         for half, sentences in halves(name, rows, options.seed).items():
             whole.append(as_source(half, sentences))
-            sources.append(as_source(half, sentences[: options.sentences // 2]))
+            sources.append(as_source(half, sentences[: options.max_samples // 2]))
     return HalvesEvidence(*measured(sources, encoder, options), mention_overlap(whole))
 
 
@@ -142,7 +142,7 @@ def retrained_cases(
         ):
             renamed = relabelled(sentences, half)
             whole.append(as_source(half.source, renamed))
-            sources.append(as_source(half.source, renamed[: options.sentences // 2]))
+            sources.append(as_source(half.source, renamed[: options.max_samples // 2]))
         matrix, _ = measured(sources, encoder, options, whole)
         anew = {pair.labels: pair for pair in judge_case(corpus, case, matrix)}
         for pair in judge_case(corpus, case, unified(case, own)):

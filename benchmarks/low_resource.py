@@ -24,15 +24,15 @@ from quality.options import add_training_override
 
 from esnera_hf import (
     AlignSettings,
-    EvidenceSettings,
     OutputSettings,
+    TaggerSettings,
     align,
 )
 from esnera_hf._internal.cache import CACHE_VARIABLE
 from esnera_hf._internal.console import quiet_libraries
 from esnera_hf.sources.load import load_source
 from esnera_hf.sources.source import NerSource
-from esnera_hf.taggers.source_taggers import cached_tagger
+from esnera_hf.taggers.source_taggers import train_cached
 
 WAYS = ("alone", "head of the joint tagger", "merged")
 
@@ -70,18 +70,18 @@ def main() -> None:
 def measured(options: Any, encoder: str, seed: int) -> tuple[dict[str, float], dict[str, Any], str]:
     """Return micro-F1 by way, F1 by label and way, and what the labels of the small corpus became one with."""
     small = fewer(load_source(options.small), options.few, options.tested, seed)
-    sources = [small, *(load_source(name).sample(options.sentences, seed) for name in options.others)]
+    sources = [small, *(load_source(name).sample(options.max_samples, seed) for name in options.others)]
     training: dict[str, Any] = {"seed": seed, "num_train_epochs": options.epochs, **options.training}
     if options.bf16:
         training |= {"bf16": True, "use_cpu": True}
-    alone = cached_tagger(small, encoder, training).scores(small, "test")
+    alone = train_cached(encoder, training, small).scores(small, "test")
     result = align(
         sources,
         encoder=encoder,
         seed=seed,
         settings=AlignSettings(
-            EvidenceSettings(training=training),
-            final=OutputSettings(pseudo_label_threshold=None, tagger=True),
+            taggers=TaggerSettings(training=training),
+            output=OutputSettings(pseudo_label_threshold=None, train_merged=True),
         ),
     )
     found = result.report.systems["merged"].native.sources[small.name]

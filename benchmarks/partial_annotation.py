@@ -22,7 +22,8 @@ import argparse
 import json
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -32,15 +33,16 @@ from datasets import DatasetDict
 from esnera_hf._internal.cache import CACHE_VARIABLE
 from esnera_hf._internal.console import quiet_libraries
 from esnera_hf.alignment.mapping import LabelMapping
-from esnera_hf.evaluation.merged_tagger import both_predictions, mapping_by_name, train_merged
+from esnera_hf.evaluation.merged_tagger import mapping_by_name, train_merged_tagger
 from esnera_hf.evaluation.projection import score_native
+from esnera_hf.merging.merge import merge_sources
 from esnera_hf.merging.pseudo_labels import PseudoLabels, pseudo_labels
 from esnera_hf.metrics import score_entities
 from esnera_hf.sources.leakage import find_leaks, left_out_of_train
 from esnera_hf.sources.load import load_source
 from esnera_hf.sources.source import NerSource
-from esnera_hf.taggers.settings import TaggerPlan
-from esnera_hf.taggers.source_taggers import CachedTagger, own_taggers
+from esnera_hf.taggers.settings import TaggerSettings
+from esnera_hf.taggers.source_taggers import CachedTagger, SourceTagger, train_cached, train_source_taggers
 from esnera_hf.tagging import OUTSIDE
 
 #: Whether pseudo-labels are added, and their noise if the likelihood is partial, by name of the way.
@@ -64,18 +66,27 @@ def main() -> None:
                 print(f"| {seed} | " + " | ".join(row) + " |", flush=True)
 
 
-def plan_of(options: Any, seed: int) -> TaggerPlan:
+def training_of(options: Any, seed: int) -> dict[str, Any]:
     """Return how taggers are trained."""
-    training = {"seed": seed, "num_train_epochs": options.epochs, "early_stopping_patience": options.patience}
+    training: dict[str, Any] = {
+        "seed": seed,
+        "num_train_epochs": options.epochs,
+        "early_stopping_patience": options.patience,
+    }
     if options.bf16:
         training |= {"bf16": True, "use_cpu": True}
-    return TaggerPlan(options.encoder, training)
+    return training
+
+
+def source_taggers(options: Any, seed: int, sources: Sequence[NerSource]) -> dict[str, SourceTagger]:
+    settings = TaggerSettings("separate", training_of(options, seed))
+    return train_source_taggers(sources, options.encoder, settings, find_leaks(list(sources)))
 
 
 def simulated(options: Any, seed: int) -> Iterator[list[str]]:
     """Yield the rows of a corpus whose labels were taken from parts of it."""
     (name,) = options.sources
-    corpus = load_source(name).sample(options.sentences, seed)
+    corpus = load_source(name).sample(options.max_samples, seed)
     groups = [corpus.labels[part :: options.parts] for part in range(options.parts)]
     if seed == options.seeds[0]:
         print(f"{name}: {corpus.summary.sentences}; parts annotate", *map(", ".join, groups), sep=" — ")
@@ -83,27 +94,28 @@ def simulated(options: Any, seed: int) -> Iterator[list[str]]:
         print("| --- |" + " --- |" * 5, flush=True)
     parts = [part_of(corpus, index, options.parts, labels) for index, labels in enumerate(groups)]
     whole = [part_of(corpus, index, options.parts, corpus.labels) for index in range(options.parts)]
-    plan = plan_of(options, seed)
+    train = partial(train_cached, options.encoder, training_of(options, seed))
 
     def told(tagger: CachedTagger) -> list[str]:
         return [figures(tagger, corpus, split) for split in ("validation", "test")]
 
     started = time.perf_counter()
-    ceiling = train_merged(whole, mapping_by_name(whole), (), None, plan)
+    by_name = mapping_by_name(whole)
+    ceiling = train_merged_tagger(by_name, merge_sources(whole, by_name), train)
     yield ["all annotated", *told(ceiling), "", minutes(started)]
     mapping = mapping_by_name(parts)
-    pseudo = found_by_others(options, parts, mapping, plan)
+    pseudo = found_by_others(options, parts, mapping, source_taggers(options, seed, parts))
     for way in options.ways:
         started = time.perf_counter()
         with_pseudo, noise = WAYS[way]
         added = pseudo if with_pseudo else None
-        tagger = train_merged(parts, mapping, (), added, plan, pseudo_noise=noise)
+        tagger = train_merged_tagger(mapping, merge_sources(parts, mapping, (), added), train, noise)
         yield [way, *told(tagger), f"{added.counts.total():,}" if added else "", minutes(started)]
 
 
 def real(options: Any, seed: int) -> Iterator[list[str]]:
     """Yield the rows of corpora of different schemes."""
-    sources = [load_source(name).sample(options.sentences, seed) for name in options.sources]
+    sources = [load_source(name).sample(options.max_samples, seed) for name in options.sources]
     names = [source.name for source in sources]
     mapping = LabelMapping.load(options.mapping).restricted(names)
     mapping.check_fits(ref for source in sources for ref in source.label_refs)
@@ -112,34 +124,37 @@ def real(options: Any, seed: int) -> Iterator[list[str]]:
         print(*(f"{source.name}: {source.summary.sentences}" for source in sources), mapping, sep="\n")
         print(f"\n| seed | way | {' | '.join(f'{name}: F1' for name in names)} | pooled F1 | minutes |")
         print("| --- |" + " --- |" * (len(names) + 3), flush=True)
-    plan = plan_of(options, seed)
+    train = partial(train_cached, options.encoder, training_of(options, seed))
     started = time.perf_counter()
-    own = own_taggers(sources, plan)
+    own = source_taggers(options, seed, sources)
     f1 = [own[name].scores(source, "test").micro.f1 for name, source in zip(names, sources, strict=True)]
     yield ["own taggers", *(f"{value:.3f}" for value in f1), "", minutes(started)]
-    pseudo = found_by_others(options, sources, mapping, plan)
+    pseudo = found_by_others(options, sources, mapping, own)
     for way in options.ways:
         started = time.perf_counter()
         with_pseudo, noise = WAYS[way]
         added = pseudo if with_pseudo else None
-        tagger = train_merged(sources, mapping, leaks, added, plan, pseudo_noise=noise)
-        scores = score_native(sources, mapping, both_predictions(sources, own, tagger, "test"), "test")
+        tagger = train_merged_tagger(mapping, merge_sources(sources, mapping, leaks, added), train, noise)
+        both = {
+            source.name: (own[source.name].predict(source, "test"), tagger.predict(source, "test"))
+            for source in sources
+        }
+        scores = score_native(sources, mapping, both, "test")
         by_source = [scores.sources[name].micro.after.value for name in names]
         pooled = scores.pooled.after.value
         yield [way, *(f"{value:.3f}" for value in (*by_source, pooled)), minutes(started)]
 
 
 def found_by_others(
-    options: Any, sources: Sequence[NerSource], mapping: LabelMapping, plan: TaggerPlan
+    options: Any, sources: Sequence[NerSource], mapping: LabelMapping, own: Mapping[str, SourceTagger]
 ) -> PseudoLabels | None:
     """Return the pseudo-labels, if any way wants them."""
     if not any(WAYS[way][0] for way in options.ways):
         return None
-    own = own_taggers(sources, plan)
     return pseudo_labels(
         sources,
         mapping,
-        lambda name, source: own[name].predictions(source, "train"),
+        lambda name, source: own[name].predict(source, "train"),
         options.threshold,
         left_out_of_train(find_leaks(sources)),
     )

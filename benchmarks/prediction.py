@@ -8,7 +8,7 @@ All take turns in one process. Prints Markdown: the median time of a pass, sente
 a second, ratios and, if asked for, the most memory that a pass takes in a process of
 its own beyond what it holds before (Linux; elsewhere that of the whole process).
 
-    python benchmarks/prediction.py cluener --train-merged TAGGER --max-samples 2000
+    python benchmarks/prediction.py cluener --tagger TAGGER --max-samples 2000
     python benchmarks/prediction.py cluener --encoder ENCODER --max-samples 2000
 
 Without a tagger, one is trained for a few minutes and kept in the cache.
@@ -33,7 +33,7 @@ from transformers import AutoModelForTokenClassification, TokenClassificationPip
 
 from esnera_hf import Tagger, load_source
 from esnera_hf._internal.console import quiet_libraries
-from esnera_hf.taggers.source_taggers import cached_tagger
+from esnera_hf.taggers.source_taggers import train_cached
 
 BATCH = 32
 #: The stock pipeline that ratios are given to, and those that are compared with it.
@@ -54,7 +54,8 @@ def main() -> None:
         memory = {name: peak_memory(name) for name in passes if options.memory}
     kind = "CPU time" if options.cpu_time else "wall time"
     print(
-        f"{options.sentences:,} sentences of {options.source}, {options.threads} thread(s), {kind}, ", end=""
+        f"{options.max_samples:,} sentences of {options.source}, {options.threads} thread(s), {kind}, ",
+        end="",
     )
     print(f"median of {options.repeats} passes (range)\n")
     columns = ["", "seconds a pass", "sentences/s", *(f"to {stock}" for stock in STOCK)]
@@ -62,7 +63,7 @@ def main() -> None:
     print(f"| {' | '.join(columns)} |\n|{' --- |' * len(columns)}")
     for name, taken in seconds.items():
         cells = [name, f"{median(taken):.2f} ({min(taken):.2f}–{max(taken):.2f})"]
-        cells.append(f"{options.sentences / median(taken):.0f}")
+        cells.append(f"{options.max_samples / median(taken):.0f}")
         cells += [f"{median(seconds[stock]) / median(taken):.2f}" for stock in STOCK]
         cells += [f"{memory[name] / 1024:.0f}"] if memory else []
         print(f"| {' | '.join(cells)} |")
@@ -75,7 +76,7 @@ def parsed() -> Any:
     )
     parser.add_argument("source")
     given = parser.add_mutually_exclusive_group(required=True)
-    given.add_argument("--train-merged", help="folder of a saved tagger")
+    given.add_argument("--tagger", help="folder of a saved tagger")
     given.add_argument("--encoder", help="folder or Hub id of an encoder")
     parser.add_argument("--max-samples", type=int, default=2000)
     parser.add_argument("--repeats", type=int, default=5)
@@ -89,13 +90,13 @@ def parsed() -> Any:
 def contenders(options: Any) -> dict[str, Callable[[], Any]]:
     """Return what is compared, each a pass over the sentences."""
     source = load_source(options.source)
-    words = [sentence.tokens for sentence in islice(source.sentences("train"), options.sentences)]
-    if len(words) < options.sentences:
+    words = [sentence.tokens for sentence in islice(source.sentences("train"), options.max_samples)]
+    if len(words) < options.max_samples:
         raise SystemExit(f"{source.name}: its train split has {len(words):,} sentences only.")
     if options.tagger:
         tagger = Tagger.from_pretrained(options.tagger)
     else:
-        tagger = cached_tagger(source.sample(1500, 1), options.encoder, TRAINING).load()
+        tagger = train_cached(options.encoder, TRAINING, source.sample(1500, 1)).load()
     gap = "" if source.language.startswith(("zh", "ja")) else " "
     texts = [gap.join(tokens) for tokens in words]
     stock = TokenClassificationPipeline(

@@ -19,7 +19,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from esnera_hf import Tagger, load_source
 from esnera_hf._internal.cache import CACHE_VARIABLE, Artifact
@@ -27,7 +29,8 @@ from esnera_hf._internal.console import quiet_libraries
 from esnera_hf._internal.processes import is_main_process
 from esnera_hf.modeling.distributed import wait_for_all
 from esnera_hf.modeling.tokenization import CHUNK, device
-from esnera_hf.taggers.predictions import Predict, make_predictions
+from esnera_hf.sources.source import AnnotatedSentence
+from esnera_hf.taggers.predictions import Read, cache_reading
 
 FILE = "predictions.parquet"
 
@@ -72,7 +75,7 @@ def launch(options: argparse.Namespace, count: int) -> dict[str, object]:
             *("--num_machines", 1, "--mixed_precision", "no", "--dynamo_backend", "no"),
             *("--main_process_port", options.port, __file__, options.tagger, options.source),
             *("--split", options.split, "--result", result),
-            *(["--max-samples", options.sentences] if options.sentences else []),
+            *(["--max-samples", options.max_samples] if options.max_samples else []),
         ]
         environment = {**os.environ, "OMP_NUM_THREADS": "1", CACHE_VARIABLE: folder}
         subprocess.run([str(part) for part in command], env=environment, check=True)
@@ -83,20 +86,24 @@ def predict(options: argparse.Namespace) -> None:
     """Predict as one of the processes."""
     with quiet_libraries():
         source = load_source(options.source)
-        if options.sentences:
-            source = source.sample(options.sentences, 42)
+        if options.max_samples:
+            source = source.sample(options.max_samples, 42)
         tagger = Tagger.from_pretrained(options.tagger)
     tagger.model.to(device())
 
-    def loaded() -> Predict:
-        return lambda chunk: ((found,) for found in tagger.predict(chunk, scores=True))
+    def loaded() -> Read:
+        def read(chunk: Sequence[AnnotatedSentence]) -> Any:
+            words = [sentence.tokens for sentence in chunk]
+            return ((entities,) for entities in tagger.predict(words, scores=True)), None
+
+        return read
 
     artifact = Artifact("predictions", {"tagger": options.tagger})
     sentences = len(source.dataset[options.split])
-    tokens = (sentence.tokens for sentence in source.sentences(options.split))
     wait_for_all()
     started = time.perf_counter()
-    make_predictions(artifact, [FILE], loaded, tokens, (sentences, f"reading {source.name}"))
+    rows = source.sentences(options.split)
+    cache_reading(artifact, [FILE], loaded, rows, (sentences, f"reading {source.name}"))
     seconds = time.perf_counter() - started
     if is_main_process():
         digest = hashlib.blake2b((artifact.folder / FILE).read_bytes(), digest_size=8).hexdigest()

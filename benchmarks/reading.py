@@ -35,7 +35,7 @@ def main() -> None:
     with TemporaryDirectory() as folder, quiet_libraries():
         files = [Path(folder) / f"{name}.conll" for name in "ab"]
         for seed, file in enumerate(files):
-            file.write_text(generated(options.sentences, seed), encoding="utf-8")
+            file.write_text(generated(options.max_samples, seed), encoding="utf-8")
         started = time.perf_counter()
         sources = [load_source(file) for file in files]
         for source in sources:
@@ -47,7 +47,7 @@ def main() -> None:
         started = time.perf_counter()
         screening = mention_overlap(sources)
         rows.append((f"screened ({len(screening.overlaps)} labels)", time.perf_counter() - started))
-    print(f"| 2 × {options.sentences:,} sentences of {WORDS} words | seconds |\n| --- | ---: |")
+    print(f"| 2 × {options.max_samples:,} sentences of {WORDS} words | seconds |\n| --- | ---: |")
     for what, seconds in [*rows, ("together", sum(seconds for _, seconds in rows))]:
         print(f"| {what} | {seconds:.1f} |")
 

@@ -32,7 +32,7 @@ def main() -> None:
     print(f"| {source.name} | sentences | micro-F1 | precision | recall |\n| --- | --- | --- | --- | --- |")
     held_out = [*source.sentences("validation"), *source.sentences("test")]
     parts = {
-        "train": list(islice(source.sentences("train"), options.sentences)),
+        "train": list(islice(source.sentences("train"), options.max_samples)),
         "validation": list(source.sentences("validation")),
         "test": list(source.sentences("test")),
         "validation and test": held_out,

@@ -86,7 +86,7 @@ def gather_case(
         return None
     wanted = {label.source for pair in pairs for label in (pair.first, pair.second)}
     sources = [
-        as_source(name, sampled(corpora[name], options.sentences, options.seed)) for name in sorted(wanted)
+        as_source(name, sampled(corpora[name], options.max_samples, options.seed)) for name in sorted(wanted)
     ]
     matrix, _ = measured(sources, options.encoder, options, [whole[name] for name in sorted(wanted)])
     systems = judge(pairs, matrix, whole, options.encoder)
