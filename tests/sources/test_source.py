@@ -81,6 +81,8 @@ def test_a_sample_stays_in_order_and_says_so():
     assert sample.notes == ("sampled to at most 10 sentences a split (seed 5)",)
     assert sample.max_samples == sample.summary.max_samples == sample.sample(20, 5).max_samples == 10
     assert "train 10, validation 1, test 1 sentences, a sample of at most 10 a split" in repr(sample)
+    first = "corpus: license CC0 (text may be shared); a sample of at most 10 sentences a split"
+    assert str(sample.summary).splitlines()[0] == first
     whole = source()
     assert whole.sample(30, 5) is whole
     with pytest.raises(ConfigurationError, match="max_samples=0: expected a positive number"):

@@ -193,7 +193,8 @@ class SourceSummary:
     max_samples: int | None = None
 
     def __str__(self) -> str:
-        lines = [f"{self.name}: license {self.license}"]
+        sample = f"; a sample of at most {self.max_samples:,} sentences a split" if self.max_samples else ""
+        lines = [f"{self.name}: license {self.license}{sample}"]
         for split, sentences in self.sentences.items():
             total = sum(self.entities[split].values())
             lines.append(
