@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, List, load_dataset, load_from_disk
@@ -189,20 +188,25 @@ def test_the_merged_dataset_read_as_a_source_is_fine(merged: DatasetDict) -> Non
 
 
 class TestConservation:
-    @pytest.mark.parametrize("tag", ["O", "I-PRODUCT", "B-PER"])
-    def test_a_coarse_tag_that_is_another_is_noticed(self, merged: DatasetDict, tag: str) -> None:
+    @pytest.mark.parametrize(
+        ("coarse", "message"),
+        [
+            *[
+                ([tag], "split train: 1 coarse_tags are not of the outermost")
+                for tag in ("O", "I-PRODUCT", "B-PER")
+            ],
+            (["B-PRODUCT"] * 3, "not as many coarse_tags as ner_tags"),
+        ],
+    )
+    def test_a_coarse_tag_that_is_another_is_noticed(
+        self, merged: DatasetDict, coarse: list[str], message: str
+    ) -> None:
         rows = merged["train"].to_list()
-        rows[0]["coarse_tags"][0] = COARSE_TAGS.index(tag)
-        with pytest.raises(
-            ConservationError, match="split train: 1 coarse_tags are not of the outermost label"
-        ):
-            self.check(merged, rows, merged["train"])
-
-    def test_a_row_of_another_length_is_noticed(self, merged: DatasetDict) -> None:
-        rows = merged["train"].to_list()
-        rows[0]["coarse_tags"].append(0)
-        with pytest.raises(ConservationError, match="not as many coarse_tags as ner_tags"):
-            self.check(merged, rows, merged["train"])
+        ids = [COARSE_TAGS.index(tag) for tag in coarse]
+        rows[0]["coarse_tags"] = [*ids, *rows[0]["coarse_tags"][1:]]
+        train = Dataset.from_list(rows, features=merged["train"].features)
+        with pytest.raises(ConservationError, match=message):
+            check_conserved(SOURCES, MAPPING, DatasetDict({**merged, "train": train}), NO_LEAKS, PSEUDO)
 
     def test_a_column_of_another_mapping_is_noticed(self, merged: DatasetDict) -> None:
         less = replace(MAPPING, parents={"book": "PRODUCT"})
@@ -213,11 +217,6 @@ class TestConservation:
         ]:
             with pytest.raises(ConservationError, match="the column coarse_tags is not the one"):
                 check_conserved(SOURCES, mapping, dataset, NO_LEAKS, PSEUDO)
-
-    @staticmethod
-    def check(merged: DatasetDict, rows: list[dict[str, Any]], like: Dataset) -> None:
-        tampered = DatasetDict({**merged, "train": Dataset.from_list(rows, features=like.features)})
-        check_conserved(SOURCES, MAPPING, tampered, NO_LEAKS, PSEUDO)
 
     @settings(max_examples=25, deadline=None)
     @given(data=st.data())

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -21,7 +19,7 @@ from esnera_hf.merging.pseudo_labels import PseudoLabels
 from esnera_hf.sources.duplicates import Place, normalize
 from esnera_hf.sources.leakage import Leak, find_leaks
 from esnera_hf.sources.source import NerSource
-from esnera_hf.tagging import Entity, LabelRef, entities_from_tags, tags_from_entities
+from esnera_hf.tagging import Entity, LabelRef
 
 SPLITS = ("train", "validation", "test")
 
@@ -57,19 +55,10 @@ MAPPING = mapping(("a:loc", "GPE"), ("b:城市", "GPE"), ("b:name", "PERSON"), (
 NAMES = ["O", "B-GPE", "I-GPE", "B-PERSON", "I-PERSON"]
 
 
-def test_columns_and_features(sources: list[NerSource]) -> None:
+def test_rows(sources: list[NerSource]) -> None:
     merged = merge_sources(sources, MAPPING)
     assert list(merged) == list(SPLITS)
     for rows in merged.values():
-        assert rows.column_names == [
-            "id",
-            "tokens",
-            "ner_tags",
-            "source",
-            "source_tags",
-            "origin",
-            "confidence",
-        ]
         assert rows.features == {
             "id": Value("string"),
             "tokens": List(Value("string")),
@@ -79,39 +68,16 @@ def test_columns_and_features(sources: list[NerSource]) -> None:
             "origin": List(ClassLabel(names=["gold", "pseudo"])),
             "confidence": List(Value("float32")),
         }
-
-
-def test_rows(sources: list[NerSource]) -> None:
-    merged = merge_sources(sources, MAPPING)
-    assert merged["train"].to_list() == [
-        {
-            "id": "a-train-0",
-            "tokens": ["anna", "smith", "left"],
-            "ner_tags": [3, 4, 0],
-            "source": "a",
-            "source_tags": ["B-per", "I-per", "O"],
-            "origin": [0, 0, 0],
-            "confidence": [1.0, 1.0, 1.0],
-        },
-        {
-            "id": "a-train-1",
-            "tokens": ["nothing"],
-            "ner_tags": [0],
-            "source": "a",
-            "source_tags": ["O"],
-            "origin": [0],
-            "confidence": [1.0],
-        },
-        {
-            "id": "b-train-0",
-            "tokens": ["lima"],
-            "ner_tags": [1],
-            "source": "b",
-            "source_tags": ["B-城市"],
-            "origin": [0],
-            "confidence": [1.0],
-        },
-    ]
+    train = merged["train"]
+    assert {column: train[column][:] for column in train.column_names} == {
+        "id": ["a-train-0", "a-train-1", "b-train-0"],
+        "tokens": [["anna", "smith", "left"], ["nothing"], ["lima"]],
+        "ner_tags": [[3, 4, 0], [0], [1]],
+        "source": ["a", "a", "b"],
+        "source_tags": [["B-per", "I-per", "O"], ["O"], ["B-城市"]],
+        "origin": [[0, 0, 0], [0], [0]],
+        "confidence": [[1.0, 1.0, 1.0], [1.0], [1.0]],
+    }
     assert merged["validation"]["ner_tags"][:] == [[1, 1], [3], [0, 1]]
     assert merged["test"]["ner_tags"][:] == [[3], [3, 4]]
 
@@ -146,82 +112,27 @@ def test_a_label_left_out_is_refused(sources: list[NerSource]) -> None:
         merge_sources(sources, mapping(("a:loc", "GPE"), ("b:城市", "GPE"), ("b:name", "PERSON")))
 
 
-def entities_of(rows: Dataset) -> Counter[tuple[Any, ...]]:
-    names = rows.features["ner_tags"].feature.names
-    return Counter(
-        (row["id"], entity)
-        for row in rows
-        for entity in entities_from_tags([names[tag] for tag in row["ner_tags"]])[0]
-    )
-
-
-@st.composite
-def annotations(draw: st.DrawFn) -> list[list[Entity]]:
-    sentences = []
-    for _ in range(draw(st.integers(1, 4))):
-        bounds = sorted(draw(st.sets(st.integers(0, 6), max_size=5)))
-        sentences.append(
-            [
-                Entity(start, end, draw(st.sampled_from(["p", "q", "-r-", "人"])))
-                for start, end in pairwise(bounds)
-                if draw(st.booleans())
-            ]
-        )
-    return sentences
-
-
-@settings(max_examples=25, deadline=None)
-@given(data=st.data())
-def test_every_entity_is_in_the_result_once(data: st.DataObject) -> None:
-    gold = {(name, split): data.draw(annotations()) for name in "ab" for split in SPLITS}
-    sources = [
-        make_source(
-            name,
-            {
-                split: [(list("abcdef"), tags_from_entities(6, row)) for row in gold[name, split]]
-                for split in SPLITS
-            },
-        )
-        for name in "ab"
-    ]
-    refs = [ref for source in sources for ref in source.label_refs]
-    targets = {ref: data.draw(st.sampled_from(["X", "Y", str(ref)])) for ref in refs}
-    merged = merge_sources(
-        sources,
-        LabelMapping(
-            tuple(dict.fromkeys(targets.values())),
-            tuple(MappedLabel(ref, target) for ref, target in targets.items()),
-        ),
-    )
-    for split in SPLITS:
-        expected = Counter(
-            (f"{name}-{split}-{index}", Entity(e.start, e.end, targets[LabelRef(name, e.label)]))
-            for name in "ab"
-            for index, row in enumerate(gold[name, split])
-            for e in row
-        )
-        assert entities_of(merged[split]) == expected
-
-
 @pytest.mark.parametrize(
-    ("tags", "difference"),
+    ("split", "changes", "difference"),
     [
-        ([0, 0, 0], {"a:PERSON": -1}),
-        ([3, 3, 0], {"a:PERSON": 1}),
-        ([1, 2, 0], {"a:GPE": 1, "a:PERSON": -1}),
+        ("train", {"ner_tags": [0, 0, 0]}, {"a:PERSON": -1}),
+        ("train", {"ner_tags": [3, 3, 0]}, {"a:PERSON": 1}),
+        ("train", {"ner_tags": [1, 2, 0]}, {"a:GPE": 1, "a:PERSON": -1}),
+        ("train", {"origin": [1, 1, 0]}, {"a:PERSON": -1, "a:PERSON (pseudo)": 1}),
+        ("test", {"source": "b"}, {"a:PERSON": -1, "b:PERSON": 1}),
     ],
 )
 def test_a_tampered_dataset_is_noticed(
-    sources: list[NerSource], tags: list[int], difference: dict[str, int]
+    sources: list[NerSource], split: str, changes: dict[str, Any], difference: dict[str, int]
 ) -> None:
     merged = merge_sources(sources, MAPPING)
     check_conserved(sources, MAPPING, merged)
-    rows = merged["train"].to_list()
-    rows[0]["ner_tags"] = tags
-    tampered = DatasetDict({**merged, "train": Dataset.from_list(rows, features=merged["train"].features)})
-    with pytest.raises(ConservationError, match="split train: entities gained or lost") as caught:
+    rows = merged[split].to_list()
+    rows[0] |= changes
+    tampered = DatasetDict({**merged, split: Dataset.from_list(rows, features=merged[split].features)})
+    with pytest.raises(ConservationError, match=f"split {split}: entities gained or lost") as caught:
         check_conserved(sources, MAPPING, tampered)
-    assert all(f"'{label}': {count}" in str(caught.value) for label, count in difference.items())
+    assert str(difference) in str(caught.value)
 
 
 def test_merging_checks_itself(sources: list[NerSource], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -234,15 +145,6 @@ def test_merging_checks_itself(sources: list[NerSource], monkeypatch: pytest.Mon
     monkeypatch.setattr(merging, "_relabel", lose_sentences)
     with pytest.raises(ConservationError, match="'b:GPE': -1"):
         merge_sources(sources, MAPPING)
-
-
-def test_an_entity_moved_to_another_source_is_noticed(sources: list[NerSource]) -> None:
-    merged = merge_sources(sources, MAPPING)
-    rows = merged["test"].to_list()
-    rows[0]["source"] = "b"
-    tampered = DatasetDict({**merged, "test": Dataset.from_list(rows, features=merged["test"].features)})
-    with pytest.raises(ConservationError, match="split test"):
-        check_conserved(sources, MAPPING, tampered)
 
 
 LONG = "the quick brown fox jumps over the lazy dog near the old river bank"

@@ -56,14 +56,14 @@ def test_what_is_added() -> None:
     assert found.of("a")["a-train-0"][0].score == 0.97
     assert found.counts == {("a", "MONEY", "c"): 1, ("b", "PER", "a"): 2, ("c", "PER", "a"): 1}
     assert found.rejected == {
-        "below the confidence floor": 1,
+        "below the threshold": 1,
         "shares tokens with a gold entity": 2,
         "shares tokens with a more confident one": 1,
     }
 
 
 @pytest.mark.parametrize(("threshold", "total"), [(0.0, 5), (0.9, 4), (0.91, 3), (0.95, 1), (1.0, 0)])
-def test_the_floor(threshold: float, total: int) -> None:
+def test_the_threshold(threshold: float, total: int) -> None:
     assert pseudo_labels(SOURCES, MAPPING, predict, threshold).counts.total() == total
 
 
@@ -109,7 +109,7 @@ def test_one_over_gold_is_noticed() -> None:
 
 
 @pytest.mark.parametrize("threshold", [-0.1, 1.1, float("nan")])
-def test_a_floor_out_of_range(threshold: float) -> None:
+def test_a_threshold_out_of_range(threshold: float) -> None:
     with pytest.raises(ConfigurationError, match="expected a confidence from 0 to 1"):
         check_threshold(threshold)
 
@@ -165,7 +165,7 @@ class TestTree:
         assert found.of("bare")["bare-train-0"][0].score == 0.91
         assert found.rejected == {
             "found as a finer label by another tagger": 1,
-            "below the confidence floor": 1,
+            "below the threshold": 1,
         }
         merged = merge_sources([*tree.SOURCES, bare], tree.MAPPING, pseudo=found)["train"]
         coarse = merged.features["coarse_tags"].feature.names

@@ -14,7 +14,6 @@ from esnera_hf import MergeResult, apply
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.api import with_mentions
 from esnera_hf.cli.main import main
-from esnera_hf.errors import MappingError
 from esnera_hf.merging.export import export
 from esnera_hf.merging.merge import MergedData, merge_sources
 from esnera_hf.report.build import build_report
@@ -58,27 +57,6 @@ def test_saved_and_loaded(saved: Path) -> None:
     for level in ("fine", "coarse", "original"):
         for split, rows in applied().view(level).items():
             assert result.view(level)[split].to_list() == rows.to_list()
-
-
-@pytest.mark.parametrize(
-    ("old", "new"),
-    [
-        ("  film: PRODUCT\n", ""),
-        ("parents:\n  book: PRODUCT\n  film: PRODUCT\n", ""),
-        # the same outermost labels, another place for one of them
-        ("  film: PRODUCT\n", "  film: PER\n"),
-    ],
-)
-def test_parents_that_were_edited_beside_the_dataset_are_refused(saved: Path, old: str, new: str) -> None:
-    file = saved / "mapping.yaml"
-    text = file.read_text()
-    assert old in text
-    file.write_text(text.replace(old, new))
-    try:
-        with pytest.raises(MappingError, match="made with another mapping"):
-            MergeResult.load(saved)
-    finally:
-        file.write_text(text)
 
 
 def test_what_sources_do_not_annotate() -> None:

@@ -41,7 +41,7 @@ class PseudoLabels:
 
 
 def check_threshold(threshold: float | None) -> None:
-    """Check the confidence floor.
+    """Check a threshold of confidence.
 
     Raises:
         ConfigurationError: it is outside [0, 1].
@@ -62,7 +62,7 @@ def pseudo_labels(
     """Find pseudo-labels for the train split of every source (method, Label augmentation).
 
     A prediction of another source's tagger is added where its unified label is
-    one that the source does not annotate, its confidence reaches the floor, and
+    one that the source does not annotate, its confidence reaches the threshold, and
     it shares no token with a gold entity. Of predictions that share tokens the
     most confident one stays; of those of one span, where one label is a part of
     the other, the finer.
@@ -138,7 +138,7 @@ def _choose(
             index for index, (start, end) in enumerate(taken) if start < entity.end and entity.start < end
         ]
         if entity.score < threshold:
-            rejected["below the confidence floor"] += 1
+            rejected["below the threshold"] += 1
         elif hits and hits[0] < annotated:
             rejected["shares tokens with a gold entity"] += 1
         elif hits:
