@@ -11,6 +11,7 @@ import lzma
 import random
 import tarfile
 import zipfile
+from pathlib import Path
 
 import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value
@@ -46,11 +47,6 @@ def conll(*names):
 
 def texts(source):
     return [text for text, _ in sentences_of(source)]
-
-
-def seconds(source):
-    """Return the second token of each split."""
-    return [source.dataset[split]["tokens"][0][1] for split in source.dataset]
 
 
 @pytest.mark.parametrize(
@@ -141,18 +137,6 @@ def test_shards_that_do_not_belong_together_or_are_missing(tmp_path):
     assert texts(load_source(tmp_path / "data" / "data-00000-of-00003.parquet")) == ["Aran"]
 
 
-def test_shards_that_are_not_read_or_lie_in_several_splits(tmp_path):
-    for split in SPLITS:
-        write(tmp_path / "c" / f"{split}.txt", COLUMNS.format(name=split))
-    write(tmp_path / "c" / "raw-00000-of-00004.txt", "raw")
-    assert texts(load_source(tmp_path / "c")) == ["trainran", "devran", "testran"]
-    for number, split in enumerate(("train", "train", "test"), 1):
-        write(tmp_path / "d" / split / f"part-{number}-of-3.txt", COLUMNS.format(name=f"{split}{number}"))
-    source = load_source(tmp_path / "d")
-    assert sum(source.summary.sentences.values()) == 3
-    assert source.dataset["test"]["tokens"][:] == [["test3", "ran"]]
-
-
 def test_saved_datasets(tmp_path):
     DatasetDict({"train": conll("A"), "dev": conll("B"), "test": conll("C")}).save_to_disk(tmp_path / "all")
     assert texts(load_source(tmp_path / "all")) == ["Aran", "Bran", "Cran"]
@@ -165,55 +149,69 @@ def test_saved_datasets(tmp_path):
         load_source(tmp_path)
 
 
-def test_one_file_a_split_beside_other_files(tmp_path):
-    folder = tmp_path / ".cache" / "c"
-    for split in SPLITS:
-        write(folder / f"{split}.txt", COLUMNS.format(name=split))
-        write(folder / "scores" / f"{split}.pdf", "no")
-    for other in "README LICENSE.txt licence_gb.txt .train.swp train.py test.stats __MACOSX/dev.txt".split():
-        write(folder / other, "授权协议".encode("gb18030"))
-    write(folder / "empty.train", "")
-    source = load_source(folder)
-    assert (source.name, texts(source), source.notes) == ("c", ["trainran", "devran", "testran"], ())
-    write(folder / "entities.txt", "list")
-    assert load_source(folder).notes[0] == "not read: entities.txt (no split in the name)"
-
-
-def test_folders_that_are_splits(tmp_path):
-    for split in SPLITS:
-        for name in "ab":
-            write(tmp_path / "c" / split / f"{name}.conll", COLUMNS.format(name=split + name))
-    expected = [f"{split}{name}ran" for split in SPLITS for name in "ab"]
-    assert texts(load_source(tmp_path / "c")) == expected
-    write(tmp_path / "c" / "dev" / "c.txt", COLUMNS.format(name="x"))
-    with pytest.raises(
-        SourceError, match=r"dev/a\.conll, dev/b\.conll, dev/c\.txt all look like the validation"
-    ):
-        load_source(tmp_path / "c")
+BESIDE = "x/dev.pdf README LICENSE.txt licence_gb.txt .train.swp train.py test.stats __MACOSX/dev.txt .cache/dev.txt"
+POOLED = "2 files without a split in their names, read as one"
 
 
 @pytest.mark.parametrize(
-    ("names", "message"),
+    ("files", "train", "validation", "test", "note"),
     [
-        (("a.train", "b.train"), r"c: a\.train, b\.train all look like the train split of c"),
-        (("a.txt", "b.conll"), r"c: expected files whose names say their split .*found a\.txt, b\."),
-        (("README.md",), "c: no file that could hold data"),
-        (("x.parquet",), r"x\.parquet: the parquet file cannot be read"),
+        (f"train.txt dev.txt test.txt {BESIDE}", "train", "dev", "test", ""),
+        (
+            "train.txt dev.txt test.txt raw-00000-of-00004.txt",
+            "train",
+            "dev",
+            "test",
+            "not read: raw-00000-of-",
+        ),
+        ("x.train x.dev x.test entities.txt", "x", "x", "x", "not read: entities.txt (no split in the name)"),
+        ("train/a.txt train/b.txt dev/c.txt dev/d.txt test/e.txt", "a b", "c d", "e", ""),
+        (
+            "train/p-1-of-3.txt train/p-2-of-3.txt dev/a.txt test/p-3-of-3.txt",
+            "p-1-of-3 p-2-of-3",
+            "a",
+            "p-3-of-3",
+            "",
+        ),
+        ("a.txt b.txt", "a b", "", "", POOLED),
     ],
 )
-def test_a_folder_that_cannot_be_read(tmp_path, names, message):
-    for name in names:
+def test_folders(tmp_path, files, train, validation, test, note):
+    """Each file holds its own name."""
+    for name in files.split():
+        content = (
+            COLUMNS.format(name=Path(name).stem)
+            if name not in BESIDE.split()
+            else "授权协议".encode("gb18030")
+        )
+        write(tmp_path / ".cache" / "c" / name, content)
+    write(tmp_path / ".cache" / "c" / "empty.train", "")
+    source = load_source(tmp_path / ".cache" / "c")
+    names = {
+        split: " ".join(tokens[0] for tokens in rows["tokens"][:]) for split, rows in source.dataset.items()
+    }
+    assert names == {"train": train, "validation": validation, "test": test}
+    assert (source.notes or ("",))[0].startswith(note)
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ("a.train b.train", r"c: a\.train, b\.train all look like the train split of c"),
+        (
+            "dev/a.conll dev/b.conll dev/c.txt",
+            r"dev/a\.conll, dev/b\.conll, dev/c\.txt all look like the validation",
+        ),
+        ("a.txt b.conll", r"c: expected files whose names say their split .*found a\.txt, b\."),
+        ("README.md", "c: no file that could hold data"),
+        ("x.parquet", r"x\.parquet: the parquet file cannot be read"),
+    ],
+)
+def test_a_folder_that_cannot_be_read(tmp_path, files, message):
+    for name in files.split():
         write(tmp_path / "c" / name, COLUMNS.format(name="A"))
     with pytest.raises(SourceError, match=message):
         load_source(tmp_path / "c")
-
-
-def test_files_without_split_names_are_pooled(tmp_path):
-    for name in ("a.txt", "b.txt"):
-        write(tmp_path / "c" / name, COLUMNS.format(name="A"))
-    source = load_source(tmp_path / "c")
-    assert texts(source) == ["Aran", "Aran"]
-    assert source.notes[0] == "2 files without a split in their names, read as one"
 
 
 def test_a_link_in_a_folder_is_followed_and_one_in_a_circle_is_not(tmp_path):
