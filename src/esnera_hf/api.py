@@ -288,19 +288,20 @@ def reproduce(
     *,
     encoder: EncoderLike | None = None,
 ) -> tuple[MergeResult, list[str]]:
-    """Do again what a report tells of, with the same settings, and compare.
+    """Make the result of a report again, with the same settings, and compare fingerprints.
 
     Args:
         report: ``report.json``, or the folder it lies in; ``mapping.yaml`` is read beside it.
-        sources: where the sources are, under the names they have in the report; where it says, if on the Hub.
+        sources: where the sources are, under the names they have in the report; from the Hub if not given.
         encoder: where the encoder is; likewise.
 
     Returns:
-        What came out, and what has another fingerprint than in the report: names of sources, ``encoder``, ``mapping``,
-        ``dataset``.
+        The result, and whatever has another fingerprint than in the report: names of
+        sources, ``encoder``, ``mapping``, ``dataset``.
 
     Raises:
-        ConfigurationError: there is no report, it names a path, or it has settings that this version does not know.
+        ConfigurationError: there is no report, it names a path, or it has settings
+            that this version does not know.
     """
     file = Path(report) / REPORT_FILE if Path(report).is_dir() else Path(report)
     if not file.is_file():
@@ -310,70 +311,28 @@ def reproduce(
     before = MergeReport.from_dict(read_json(file))
     call = _checked(before.call)
     settings = from_plain(AlignSettings, call.settings, "settings")
-    how = dict(zip(map(source_name, call.sources), call.reading, strict=False))
-    given: Sequence[SourceLike] = (
-        [_not_local(name, "source") for name in call.sources] if sources is None else sources
-    )
+    options = dict(zip(map(source_name, call.sources), call.reading, strict=False))
+    given = [_on_hub(name, "source") for name in call.sources] if sources is None else sources
     loaded = [
-        load_source(source, options=how.get(source_name(os.fspath(source)), ReadingOptions()))
+        load_source(source, options=options.get(source_name(os.fspath(source)), ReadingOptions()))
         if isinstance(source, (str, os.PathLike))
         else source
         for source in given
     ]
-    place = encoder
-    if place is None and call.encoder is not None:
-        place = _not_local(call.encoder, "encoder")
+    if encoder is None and call.encoder is not None:
+        encoder = _on_hub(call.encoder, "encoder")
+    same: dict[str, Any] = {"encoder": encoder, "max_samples": call.max_samples, "seed": call.seed}
+    beside = file.parent / MAPPING_FILE
     if call.function == "apply":
-        published = (
-            call.mapping if call.mapping and is_published(call.mapping) else file.parent / MAPPING_FILE
-        )
-        result = apply(
-            published,
-            loaded,
-            encoder=place,
-            max_samples=call.max_samples,
-            seed=call.seed,
-            output=settings.output,
-            taggers=settings.taggers,
-        )
+        mapping = call.mapping if call.mapping and is_published(call.mapping) else beside
+        result = apply(mapping, loaded, output=settings.output, taggers=settings.taggers, **same)
     else:
         if settings.schema.locked is not None:  # its lines stand in the mapping that was made with them
-            locked = LabelMapping.load(file.parent / MAPPING_FILE)
-            settings = replace(settings, schema=replace(settings.schema, locked=locked))
-        result = align(
-            loaded,
-            encoder=place,
-            method=call.method or "equivalence",
-            target_schema=call.target_schema,
-            max_samples=call.max_samples,
-            seed=call.seed,
-            settings=settings,
-        )
+            settings = replace(settings, schema=replace(settings.schema, locked=LabelMapping.load(beside)))
+        method = call.method or "equivalence"
+        result = align(loaded, method=method, target_schema=call.target_schema, settings=settings, **same)
     old, new = _fingerprints(before), _fingerprints(result.report)
     return result, [name for name, digest in new.items() if old.get(name) != digest]
-
-
-def _fingerprints(report: MergeReport) -> dict[str, str]:
-    parts = {"mapping": report.mapping_fingerprint, "dataset": report.dataset_fingerprint}
-    encoder = {"encoder": report.encoder_fingerprint} if report.encoder_fingerprint else {}
-    return {**report.source_fingerprints, **encoder, **parts}
-
-
-def _not_local(text: str, what: str) -> str:
-    """Return what a report names if it is on the Hub, or a corpus that is known."""
-    place = text.partition("=")[2] or text
-    there = Path(text).exists() or Path(place).exists()
-    if (
-        there
-        or not _ON_HUB.fullmatch(place)
-        or (what == "source" and "/" not in place and not find_named(place))
-    ):
-        name = f"{source_name(text)}=PATH" if what == "source" else "--encoder PATH, encoder="
-        raise ConfigurationError(
-            f"{what} {text!r}: the report names something on the machine it was made on, which is not opened. Name it "
-            f"yourself: {name}; of the sources all."
-        )
-    return text
 
 
 def _checked(call: CallFacts | None) -> CallFacts:
@@ -384,5 +343,27 @@ def _checked(call: CallFacts | None) -> CallFacts:
     # datasets reads what is no path within the repository from the disk or the network.
     outside = [f for f in files if f.startswith(("/", "~")) or ".." in f or ":" in f or "\\" in f]
     if outside or len(call.reading) not in (0, len(call.sources)):
-        raise ConfigurationError(f"damaged settings in the report: {', '.join(outside) or 'reading'}. Copy it again.")
+        raise ConfigurationError(
+            f"damaged settings in the report: {', '.join(outside) or 'reading'}. Copy it again."
+        )
     return call
+
+
+def _on_hub(text: str, kind: str) -> str:
+    """Return the name of a source or an encoder in a report if it is on the Hub, or a corpus that is known."""
+    place = text.partition("=")[2] or text
+    here = Path(text).exists() or Path(place).exists()
+    unknown = kind == "source" and "/" not in place and not find_named(place)
+    if here or unknown or not _ON_HUB.fullmatch(place):
+        option = f"{source_name(text)}=PATH" if kind == "source" else "--encoder PATH, encoder="
+        raise ConfigurationError(
+            f"{kind} {text!r}: the report names something on the machine it was made on, which is not opened. Name it "
+            f"yourself: {option}; of the sources all."
+        )
+    return text
+
+
+def _fingerprints(report: MergeReport) -> dict[str, str]:
+    parts = {"mapping": report.mapping_fingerprint, "dataset": report.dataset_fingerprint}
+    encoder = {"encoder": report.encoder_fingerprint} if report.encoder_fingerprint else {}
+    return {**report.source_fingerprints, **encoder, **parts}

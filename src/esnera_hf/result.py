@@ -201,7 +201,7 @@ class MergeResult:
 
         if self.tagger_folder is None:
             raise ConfigurationError(
-                "there is no tagger of the merged dataset: align or apply with OutputSettings(tagger=True), "
+                "there is no tagger of the merged dataset: align or apply with OutputSettings(train_merged=True), "
                 "--train-merged."
             )
         tagger = Tagger.from_pretrained(self.tagger_folder)
