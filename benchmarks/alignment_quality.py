@@ -3,7 +3,7 @@
 Reads every corpus of ``DIR/jsonl``, pools its splits, trains one joint tagger a language (an encoder with a head a
 corpus) on a sample, and judges each pair of labels of each pair of corpora of one language that the gold file lists.
 Labels with fewer than ten mentions are left out, and so are the pairs that the gold lists with less than high
-confidence, but for one table. Prints Markdown and ends with the F1 of equal merges of ``merge="typed"``.
+confidence, but for one table. Prints Markdown and ends with the F1 of equal merges of ``method="equivalence"``.
 
     python benchmarks/alignment_quality.py --data DIR --gold gold_alignments.json --traps gold_traps.json
 

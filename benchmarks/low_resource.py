@@ -92,13 +92,13 @@ def measured(options: Any, encoder: str, seed: int) -> tuple[dict[str, float], d
     }
     labels = {
         label: {
-            "entities": score["support"],
+            "entities": score.support,
             "alone": alone.by_label[label].f1,
-            "head of the joint tagger": score["before"]["value"] or 0.0,
-            "merged": score["after"]["value"] or 0.0,
+            "head of the joint tagger": score.before.value or 0.0,
+            "merged": score.after.value or 0.0,
         }
-        for label, score in found["by_label"].items()
-        if score["support"] and label in alone.by_label
+        for label, score in found.by_label.items()
+        if score.support and label in alone.by_label
     }
     return micro, labels, merged_labels(result, small.name)
 
