@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
 from itertools import permutations
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 from esnera_hf.cli.align import Commands, check_output
 
 if TYPE_CHECKING:
+    from esnera_hf.alignment.mapping import LabelMapping
     from esnera_hf.result import MergeResult
     from esnera_hf.tagging import LabelRef
 
@@ -33,88 +33,19 @@ def add_commands(commands: Commands) -> None:
 
 
 def _demo(options: argparse.Namespace) -> None:
+    from esnera_hf.sources.synthetic import MEANING
+
     check_output(options.output)
-    outcome = run_demo(options.seed)
+    result = run_demo(options.seed)
     if options.output is not None:
-        outcome.result.save(options.output)
-    print(outcome)
+        result.save(options.output)
+    print(result.report, "", repr(result), "", compared(result.mapping, MEANING), sep="\n")
     if options.output is not None:
         print(f"saved to {options.output}")
 
 
-@dataclass(frozen=True)
-class DemoOutcome:
-    """An alignment beside the kind of thing that each label stands for."""
-
-    result: MergeResult
-    meaning: Mapping[LabelRef, str]
-
-    @property
-    def merged_pairs(self) -> tuple[Pairs, Pairs]:
-        """Pairs of labels of different sources with one meaning: in truth, and by the mapping."""
-        return (
-            self._pairs(lambda a, b: a < b and self.meaning[a] == self.meaning[b]),
-            self._pairs(lambda a, b: a < b and self._unified(a) == self._unified(b)),
-        )
-
-    @property
-    def part_pairs(self) -> tuple[Pairs, Pairs]:
-        """Pairs of labels of different sources of which the first is a part of the second, likewise."""
-        from esnera_hf.sources.synthetic import PARTS
-
-        mapping = self.result.mapping
-        return (
-            self._pairs(lambda a, b: PARTS.get(self.meaning[a]) == self.meaning[b]),
-            self._pairs(lambda a, b: self._unified(b) in mapping.ancestors(self._unified(a))),
-        )
-
-    def _unified(self, label: LabelRef) -> str:
-        from esnera_hf.alignment.mapping import LEFT_OUT
-
-        return self.result.mapping[label] or LEFT_OUT
-
-    def _pairs(self, related: Callable[[LabelRef, LabelRef], bool]) -> Pairs:
-        return {(a, b) for a, b in permutations(self.meaning, 2) if a.source != b.source and related(a, b)}
-
-    def __str__(self) -> str:
-        from esnera_hf._internal.text import pad
-        from esnera_hf.sources.synthetic import PARTS
-
-        def within(name: str, parent: str) -> str:
-            return f"{name} (in {parent})" if parent else name
-
-        rows = [("label", "merged into", "stands for")]
-        for ref, kind in sorted(self.meaning.items()):
-            parents = ", ".join(self.result.mapping.ancestors(self._unified(ref)))
-            rows.append((str(ref), within(self._unified(ref), parents), within(kind, PARTS.get(kind, ""))))
-        widths = [max(len(row[column]) for row in rows) for column in range(3)]
-        lines = ["  ".join(pad(c, w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows]
-        counts = []
-        for title, (true, merged), missed, wrong in (
-            (
-                "that stand for the same",
-                self.merged_pairs,
-                "{} and {} stand for the same",
-                "{} and {} were merged",
-            ),
-            (
-                "of which one is a part of the other",
-                self.part_pairs,
-                "{} is a part of {}",
-                "{} was put below {}",
-            ),
-        ):
-            lines += [f"missed: {missed.format(*pair)}" for pair in sorted(true - merged)]
-            lines += [f"wrong: {wrong.format(*pair)}" for pair in sorted(merged - true)]
-            right = len(merged & true)
-            counts.append(
-                f"pairs of labels {title}: {len(true)} in truth, {len(merged)} found, {right} of them right"
-            )
-        return "\n".join([str(self.result.report), "", repr(self.result), "", *lines, *counts])
-
-
-def run_demo(seed: int = 42) -> DemoOutcome:
-    """Generate three corpora, align them and compare.
+def run_demo(seed: int = 42) -> MergeResult:
+    """Generate three corpora and align them.
 
     Args:
         seed: of the corpora, the encoder and the taggers.
@@ -127,7 +58,7 @@ def run_demo(seed: int = 42) -> DemoOutcome:
     from esnera_hf.modeling.encoders import make_encoder
     from esnera_hf.settings import AlignSettings
     from esnera_hf.sources.load import check_seed, load_source
-    from esnera_hf.sources.synthetic import MEANING, generate_corpora
+    from esnera_hf.sources.synthetic import generate_corpora
     from esnera_hf.taggers.settings import TaggerSettings
 
     check_seed(seed)
@@ -141,5 +72,71 @@ def run_demo(seed: int = 42) -> DemoOutcome:
             sources = [load_source(splits, name=name) for name, splits in corpora.items()]
         # The heads of a joint tagger with this encoder, which knows only the demo's text, take works for money.
         settings = AlignSettings(taggers=TaggerSettings("separate"))
-        result = align(sources, encoder=folder, seed=seed, settings=settings)
-    return DemoOutcome(result, MEANING)
+        return align(sources, encoder=folder, seed=seed, settings=settings)
+
+
+def merged_pairs(mapping: LabelMapping, meaning: Mapping[LabelRef, str]) -> tuple[Pairs, Pairs]:
+    """Return the pairs of labels of different sources with one meaning: in truth, and by the mapping."""
+    return (
+        _pairs(meaning, lambda a, b: a < b and meaning[a] == meaning[b]),
+        _pairs(meaning, lambda a, b: a < b and _unified(mapping, a) == _unified(mapping, b)),
+    )
+
+
+def part_pairs(mapping: LabelMapping, meaning: Mapping[LabelRef, str]) -> tuple[Pairs, Pairs]:
+    """Return the pairs of labels of different sources of which the first is a part of the second, likewise."""
+    from esnera_hf.sources.synthetic import PARTS
+
+    return (
+        _pairs(meaning, lambda a, b: PARTS.get(meaning[a]) == meaning[b]),
+        _pairs(meaning, lambda a, b: _unified(mapping, b) in mapping.ancestors(_unified(mapping, a))),
+    )
+
+
+def compared(mapping: LabelMapping, meaning: Mapping[LabelRef, str]) -> str:
+    """Return a table of the mapping beside the truth, and what is missed or wrong."""
+    from esnera_hf._internal.text import pad
+    from esnera_hf.sources.synthetic import PARTS
+
+    def within(name: str, parent: str) -> str:
+        return f"{name} (in {parent})" if parent else name
+
+    rows = [("label", "merged into", "stands for")]
+    for ref, kind in sorted(meaning.items()):
+        unified = _unified(mapping, ref)
+        parents = ", ".join(mapping.ancestors(unified))
+        rows.append((str(ref), within(unified, parents), within(kind, PARTS.get(kind, ""))))
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    lines = ["  ".join(pad(c, w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows]
+    counts = []
+    for title, (true, found), missed, wrong in (
+        (
+            "that stand for the same",
+            merged_pairs(mapping, meaning),
+            "{} and {} stand for the same",
+            "{} and {} were merged",
+        ),
+        (
+            "of which one is a part of the other",
+            part_pairs(mapping, meaning),
+            "{} is a part of {}",
+            "{} was put below {}",
+        ),
+    ):
+        lines += [f"missed: {missed.format(*pair)}" for pair in sorted(true - found)]
+        lines += [f"wrong: {wrong.format(*pair)}" for pair in sorted(found - true)]
+        right = len(found & true)
+        counts.append(
+            f"pairs of labels {title}: {len(true)} in truth, {len(found)} found, {right} of them right"
+        )
+    return "\n".join([*lines, *counts])
+
+
+def _unified(mapping: LabelMapping, label: LabelRef) -> str:
+    from esnera_hf.alignment.mapping import LEFT_OUT
+
+    return mapping[label] or LEFT_OUT
+
+
+def _pairs(labels: Iterable[LabelRef], related: Callable[[LabelRef, LabelRef], bool]) -> Pairs:
+    return {(a, b) for a, b in permutations(labels, 2) if a.source != b.source and related(a, b)}
