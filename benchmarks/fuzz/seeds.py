@@ -111,7 +111,7 @@ RECIPE: dict[str, Any] = {
     "salt": "00" * 16,
     "dataset": "11" * 16,
     "splits": ["train", "validation", "test"],
-    "sources": [{"name": "a", "sentences": {"train": 1}}, {"name": "b"}],
+    "sources": {"a": "https://example.org/a", "b": ""},
 }
 MANIFEST: dict[str, Any] = {
     "files": ["data/merged/train-00000-of-00001.parquet", "mapping.yaml", "flow.svg"],

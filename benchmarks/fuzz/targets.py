@@ -267,12 +267,12 @@ def _recipe(_case: Case, folder: Path) -> None:
         }
         rows: dict[str, list[dict[str, Any]]] = {"train": [row], "validation": [], "test": []}
         mapping = LabelMapping.from_yaml(MAPPINGS[0])
-        Recipe(mapping, [], rows, bytes(16), "11" * 16).write(folder / "sound")
+        Recipe(mapping, {}, rows, bytes(16), "11" * 16).write(folder / "sound")
         (folder / "sound" / "recipe").rename(folder / "recipe")
         mapping.save(folder / "mapping.yaml")
     recipe = Recipe.read(folder)
     check(set(recipe.rows) == {"train", "validation", "test"}, f"splits {sorted(recipe.rows)}")
-    check(all(isinstance(source["name"], str) for source in recipe.sources), "a source without a name")
+    check(all(isinstance(name, str) for name in recipe.sources), "a source without a name")
 
 
 def _manifest_case(choose: random.Random) -> Case:

@@ -230,8 +230,8 @@ DAMAGES: list[tuple[Callable[[Path], Any], str]] = [
     (edit("recipe.json", lambda text: text[:-20]), "it is damaged"),
     (edit("recipe.json", lambda text: text.replace('"salt"', '"sald"')), "it is damaged: KeyError"),
     (edit("recipe.json", lambda text: text.replace('"train"', '"../train"', 1)), "damaged: ValueError: splits"),
-    (edit("recipe.json", lambda text: re.sub('"dataset": "[^"]*"', '"dataset": 7', text)), "dataset 7"),
-    (edit("recipe.json", lambda text: text.replace('"name": "a"', '"name": 7')), "damaged: ValueError: sources"),
+    (edit("recipe.json", lambda text: re.sub('"dataset": "[^"]*"', '"dataset": 7', text)), "dataset=7"),
+    (edit("recipe.json", lambda text: text.replace('"a": ""', '"a": 7')), "sources.a=7"),
     (lambda folder: (folder / "recipe.json").unlink(), r"recipe\.json is missing"),
     (lambda folder: (folder / "mapping.yaml").unlink(), r"no mapping\.yaml"),
     (cut, "it is damaged"),
@@ -275,7 +275,7 @@ def test_fingerprints_of_two_recipes_cannot_be_compared() -> None:
     """The same sentence in two datasets, of which somebody knows one."""
     shared = {split: [row(f"anna/B-PER {split}")] for split in SPLITS}
     recipes = [
-        Recipe.of(merge_sources([make_source("a", splits)], PERSONS), PERSONS, [])
+        Recipe.of(merge_sources([make_source("a", splits)], PERSONS), PERSONS, {})
         for splits in (shared, {**shared, "test": [row("hugo/B-PER")]})
     ]
     first, second = (recipe.rows["train"][0] for recipe in recipes)
@@ -288,7 +288,7 @@ def test_fingerprints_of_two_recipes_cannot_be_compared() -> None:
 def test_a_recipe_is_written_and_read(tmp_path_factory: pytest.TempPathFactory, tokens: list[str]) -> None:
     source = make_source("a", {s: [(tokens, ["B-x"] + ["O"] * (len(tokens) - 1))] for s in SPLITS})
     mapping = make_mapping(("a", "x", "x"))
-    recipe = Recipe.of(merge_sources([source], mapping), mapping, [{"name": "a"}])
+    recipe = Recipe.of(merge_sources([source], mapping), mapping, {"a": ""})
     folder = tmp_path_factory.mktemp("recipe")
     recipe.write(folder)
     mapping.save(folder / "mapping.yaml")

@@ -170,7 +170,7 @@ def save_for_hub(result: Publishable, folder: Path, repo_id: str, settings: Data
             for name, splits in dataset_configs(result.dataset, settings.by_source).items():
                 _write_data(splits, folder / "data" / name)
     else:
-        sources = [{"name": s.name, "homepage": s.provenance.homepage} for s in report.sources]
+        sources = {source.name: source.provenance.homepage for source in report.sources}
         Recipe.of(result.dataset, result.mapping, sources).write(folder)
     _write_card(folder, card)
 

@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from datasets import Dataset, DatasetDict, concatenate_datasets
 
 from esnera_hf._internal.arrow import dataset_fingerprint
+from esnera_hf._internal.checks import from_plain
 from esnera_hf.alignment.mapping import MAPPING_FILE, LabelMapping
 from esnera_hf.errors import MappingError
 from esnera_hf.hub.repository import download_folder
@@ -93,7 +94,7 @@ class Recipe:
 
     Attributes:
         mapping: source labels to unified labels.
-        sources: summaries of the sources, with a ``name`` each, and ``homepage`` where it is known.
+        sources: names of the sources, and where each is published, ``""`` where that is not known.
         rows: the sentences, in order, by split: ``id``, ``source``, fingerprints of the tokens (``text``) and of tokens
             with the source's tags (``annotation``), and ``pseudo``, the pseudo-labels as positions of tokens.
         salt: keeps the fingerprints of two recipes from being compared.
@@ -101,13 +102,13 @@ class Recipe:
     """
 
     mapping: LabelMapping
-    sources: Sequence[Mapping[str, Any]]
+    sources: Mapping[str, str]
     rows: Mapping[str, Sequence[Mapping[str, Any]]] = field(repr=False)
     salt: bytes
     fingerprint: str
 
     @classmethod
-    def of(cls, dataset: DatasetDict, mapping: LabelMapping, sources: Sequence[Mapping[str, Any]]) -> Recipe:
+    def of(cls, dataset: DatasetDict, mapping: LabelMapping, sources: Mapping[str, str]) -> Recipe:
         """Take the fingerprints of a merged dataset."""
         digest = hashlib.blake2b(digest_size=16)  # of the text alone: the same dataset has the same recipe
         for part in dataset.values():
@@ -124,7 +125,7 @@ class Recipe:
             "salt": self.salt.hex(),
             "dataset": self.fingerprint,
             "splits": list(self.rows),
-            "sources": [dict(source) for source in self.sources],
+            "sources": dict(self.sources),
         }
         text = json.dumps(head, indent=1, ensure_ascii=False) + "\n"
         (folder / RECIPE_FILE).write_text(text, encoding="utf-8")
@@ -139,7 +140,6 @@ class Recipe:
 
         Raises:
             MappingError: nothing was published here, or it is damaged or of another version.
-            MappingError: the mapping cannot be read.
         """
         if not (folder / MAPPING_FILE).is_file():
             raise MappingError(
@@ -150,7 +150,7 @@ class Recipe:
             if (folder / DATA_FOLDER).is_dir():
                 dataset = DatasetDict({split: _read_data(folder / DATA_FOLDER, split) for split in SPLITS})
                 names = sorted({source for part in dataset.values() for source in part.unique("source")})
-                return cls.of(dataset, mapping, [{"name": name} for name in names])
+                return cls.of(dataset, mapping, dict.fromkeys(names, ""))
             head = json.loads((folder / RECIPE_FILE).read_text(encoding="utf-8"))
             _check_head(head, folder)
             files = {split: folder / ROWS_FOLDER / f"{split}.parquet" for split in head["splits"]}
@@ -211,9 +211,10 @@ class Recipe:
         return Comparison(same, tuple(differences))
 
     def _check_names(self, names: Sequence[str]) -> None:
-        homes = {str(source["name"]): str(source.get("homepage") or "") for source in self.sources}
-        lacking = [f"{name} ({home})" if home else name for name, home in homes.items() if name not in names]
-        strange = [name for name in names if name not in homes]
+        lacking = [
+            f"{name} ({home})" if home else name for name, home in self.sources.items() if name not in names
+        ]
+        strange = [name for name in names if name not in self.sources]
         if lacking or strange:
             unknown = f"; it does not know {', '.join(strange)}" if strange else ""
             needs = f"the recipe needs {', '.join(lacking)}" if lacking else "the recipe has all it needs"
@@ -308,13 +309,8 @@ def _check_head(head: Mapping[str, Any], folder: Path) -> None:
         )
     if not isinstance(head["splits"], list) or sorted(head["splits"]) != sorted(SPLITS):
         raise ValueError(f"splits {head['splits']!r}, expected {', '.join(SPLITS)}")
-    sources = head["sources"]
-    if not isinstance(sources, list) or not all(
-        isinstance(source, dict) and isinstance(source.get("name"), str) for source in sources
-    ):
-        raise ValueError("sources, expected a list of objects with a name")
-    if not isinstance(head["dataset"], str):
-        raise ValueError(f"dataset {head['dataset']!r}, expected a fingerprint")
+    from_plain(dict[str, str], head["sources"], "sources")
+    from_plain(str, head["dataset"], "dataset")
 
 
 def _read_rows(file: Path) -> list[dict[str, Any]]:
