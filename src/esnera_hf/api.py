@@ -20,7 +20,6 @@ from esnera_hf.alignment.mapping_diff import decided_anew
 from esnera_hf.alignment.search import merge_greedily
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.evaluation.merged_tagger import (
-    Evaluation,
     MergedTaggerObjective,
     OutputSettings,
     evaluate_taggers,
@@ -120,7 +119,7 @@ def align(
         pseudo = find_pseudo_labels(loaded, mapping, taggers, output.pseudo_label_threshold, leaks)
         merged = MergedData(merge_sources(loaded, mapping, leaks, pseudo), leaks, pseudo)
         times.end("merging")
-        evaluation = evaluate_taggers(measured, mapping, merged, taggers, output, train)
+        scores, systems, folder = evaluate_taggers(measured, mapping, merged, taggers, output, train)
         times.end("evaluation")
         report = build_report(
             loaded, mapping, merged, matrix=matrix, history=history, constraints=constraints
@@ -129,8 +128,8 @@ def align(
     call = CallFacts(
         *("align", *_origins(loaded), encoder, method, None, target_schema, max_samples, seed, recorded)
     )
-    report = _completed(report, call, evaluation, loaded, times)
-    return MergeResult(merged.dataset, mapping, matrix, report, evaluation.tagger_folder)
+    report = replace(report, taggers=scores, systems=systems)
+    return MergeResult(merged.dataset, mapping, matrix, _completed(report, call, loaded, times), folder)
 
 
 def apply(
@@ -206,7 +205,7 @@ def apply(
         merged = MergedData(merge_sources(loaded, mapping, leaks, pseudo), leaks, pseudo)
         times.end("merging")
         train = partial(train_cached, name, chosen.training)
-        evaluation = evaluate_taggers(loaded, mapping, merged, trained, output, train)
+        scores, systems, folder = evaluate_taggers(loaded, mapping, merged, trained, output, train)
         times.end("evaluation")
         report = build_report(loaded, mapping, merged)
     recorded = to_plain(AlignSettings(taggers=chosen, output=output))
@@ -214,8 +213,8 @@ def apply(
     call = CallFacts(
         *("apply", *_origins(loaded), used, None, origin or None, None, max_samples, seed, recorded)
     )
-    report = _completed(report, call, evaluation, loaded, times)
-    result = MergeResult(merged.dataset, mapping, None, report, evaluation.tagger_folder)
+    report = _completed(replace(report, taggers=scores, systems=systems), call, loaded, times)
+    result = MergeResult(merged.dataset, mapping, None, report, folder)
     if recipe is None:
         return result
     comparison = recipe.compare(result.dataset, differences)
@@ -250,19 +249,14 @@ def _origins(sources: Sequence[NerSource]) -> tuple[tuple[str, ...], tuple[Readi
 
 
 def _completed(
-    report: MergeReport,
-    call: CallFacts,
-    evaluation: Evaluation,
-    sources: Sequence[NerSource],
-    times: StepTimes,
+    report: MergeReport, call: CallFacts, sources: Sequence[NerSource], times: StepTimes
 ) -> MergeReport:
-    """Return a report with what is known of the call, the taggers and this machine."""
+    """Return a report with the call and, where taggers had a part in it, their encoder and this machine."""
     facts: dict[str, Any] = {"call": call, "seconds": dict(times), "local_paths": _local_paths(call, sources)}
-    if evaluation.taggers:
+    if report.taggers:
         from esnera_hf.modeling.encoders import describe_machine
 
-        facts |= {"taggers": evaluation.taggers, "systems": evaluation.systems, "machine": describe_machine()}
-        facts["encoder_fingerprint"] = encoder_files(call.encoder or "")
+        facts |= {"machine": describe_machine(), "encoder_fingerprint": encoder_files(call.encoder or "")}
     return replace(report, **facts)
 
 

@@ -189,23 +189,23 @@ class TestEvaluation:
         return evaluate_taggers(SOURCES, MAPPING, merged, TAGGERS, output.for_mapping(MAPPING), self.train)
 
     def test_taggers_of_sources_alone(self) -> None:
-        evaluation = self.evaluate()
+        taggers, systems, folder = self.evaluate()
         assert self.train.corpora == []
-        assert (dict(evaluation.systems), evaluation.tagger_folder) == ({}, None)
-        assert {name: scores.test.micro.f1 for name, scores in evaluation.taggers.items()} == {
+        assert (systems, folder) == ({}, None)
+        assert {name: scores.test.micro.f1 for name, scores in taggers.items()} == {
             "one": 1,
             "two": 1,
         }
 
     def test_each_system_is_trained_on_its_own_data(self) -> None:
-        evaluation = self.evaluate(
+        taggers, systems, folder = self.evaluate(
             pseudo_label_threshold=0.5,
             train_merged=True,
             baselines=("naive", "gold", "outside"),
             pseudo_label_noise=0.1,
             partial_likelihood=True,
         )
-        assert list(evaluation.systems) == ["merged", "naive", "gold", "outside"]
+        assert list(systems) == ["merged", "naive", "gold", "outside"]
         merged, naive, gold, outside = self.train.corpora
         assert merged.fingerprint == outside.fingerprint != gold.fingerprint
         assert set(naive.labels) == {"per", "loc", "name", "firm"}
@@ -219,23 +219,22 @@ class TestEvaluation:
             "one": {"per", "loc"},
             "two": {"per", "firm"},
         }
-        assert [system.partial_likelihood for system in evaluation.systems.values()] == [
+        assert [system.partial_likelihood for system in systems.values()] == [
             True,
             False,
             True,
             False,
         ]
-        assert evaluation.tagger_folder == MergedTagger.artifact.folder
-        for system in evaluation.systems.values():
+        assert folder == MergedTagger.artifact.folder
+        for system in systems.values():
             for name, scores in system.native.sources.items():
-                assert scores.micro.before.value == evaluation.taggers[name].test.micro.f1
-        assert evaluation.systems["merged"].native.pooled.after.value == 1
+                assert scores.micro.before.value == taggers[name].test.micro.f1
+        assert systems["merged"].native.pooled.after.value == 1
 
     def test_without_taggers_there_are_no_scores(self) -> None:
         merged = MergedData(merge_sources(SOURCES, MAPPING))
         output = OutputSettings(pseudo_label_threshold=None)
-        evaluation = evaluate_taggers(SOURCES, MAPPING, merged, {}, output, Train({}))
-        assert (dict(evaluation.taggers), dict(evaluation.systems)) == ({}, {})
+        assert evaluate_taggers(SOURCES, MAPPING, merged, {}, output, Train({})) == ({}, {}, None)
 
 
 class TestOutputSettings:

@@ -167,21 +167,6 @@ class Trial:
 
 
 @dataclass(frozen=True)
-class Evaluation:
-    """Scores of all taggers of a run.
-
-    Attributes:
-        taggers: of the taggers of the sources, by source; empty if none was needed.
-        systems: of the taggers trained on merged data: ``merged`` and its baselines.
-        tagger_folder: the folder of the merged tagger, if it was trained.
-    """
-
-    taggers: Mapping[str, TaggerScores] = field(default_factory=dict)
-    systems: Mapping[str, SystemScores] = field(default_factory=dict)
-    tagger_folder: Path | None = None
-
-
-@dataclass(frozen=True)
 class MergedTaggerObjective:
     """The objective of the search: trains a tagger on the data that a candidate mapping merges, and scores it.
 
@@ -255,7 +240,7 @@ def evaluate_taggers(
     taggers: Mapping[str, SourceTagger],
     settings: OutputSettings,
     train: Train,
-) -> Evaluation:
+) -> tuple[dict[str, TaggerScores], dict[str, SystemScores], Path | None]:
     """Train the taggers on merged data that are asked for, and score them beside those of the sources.
 
     Args:
@@ -265,6 +250,11 @@ def evaluate_taggers(
         taggers: of the sources, by name; empty if there are none.
         settings: which taggers to train, with the likelihood chosen.
         train: trains a tagger on merged data.
+
+    Returns:
+        Scores of the taggers of the sources, by source; those of the taggers
+        trained on merged data, ``merged`` and its baselines; and the folder of the
+        merged tagger, if it was trained.
     """
     noise = settings.pseudo_label_noise if settings.partial_likelihood else None
     systems: dict[str, SystemScores] = {}
@@ -281,7 +271,7 @@ def evaluate_taggers(
         if name == "merged":
             folder = tagger.artifact.folder
     scored = {source.name: TaggerScores.of(taggers[source.name], source) for source in sources if taggers}
-    return Evaluation(scored, systems, folder)
+    return scored, systems, folder
 
 
 def train_merged_tagger(

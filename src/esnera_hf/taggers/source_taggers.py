@@ -134,15 +134,8 @@ class CachedTagger:
         return self.embed(source)
 
 
-@dataclass(frozen=True)
 class JointHead(CachedTagger):
-    """The head of one source of a joint tagger in the cache; all heads read a split in one pass.
-
-    Attributes:
-        names: of all heads, in order.
-    """
-
-    names: tuple[str, ...]
+    """The head of one source of a joint tagger in the cache; all heads read a split in one pass."""
 
     @cached_property
     def record(self) -> dict[str, Any]:
@@ -159,8 +152,8 @@ class JointHead(CachedTagger):
 
     def predict(self, source: NerSource, split: str) -> Iterator[list[Entity]]:
         """Yield the predicted entities of each sentence, with confidences."""
-        reading = _joint_reading(self.artifact, self.names, source, split)
-        return cached_predictions(reading, _head_file(self.names.index(self.name)))
+        head = _head_names(self.artifact).index(self.name)
+        return cached_predictions(_joint_reading(self.artifact, source, split), _head_file(head))
 
 
 def train_source_taggers(
@@ -361,12 +354,12 @@ def _train_joint(
     started = time.perf_counter()
     trained = make_together(artifact, train, lambda fitted, folder: fitted.save_pretrained(folder))
     seconds = time.perf_counter() - started if trained else 0.0
-    names = tuple(source.name for source in ordered)
 
     def embed(source: NerSource) -> LabelCentroids:
-        return cached_centroids(_joint_reading(artifact, names, source, "train"))
+        return cached_centroids(_joint_reading(artifact, source, "train"))
 
-    heads = {name: JointHead(name, artifact, seconds / len(names), embed, names) for name in names}
+    names = _head_names(artifact)
+    heads = {name: JointHead(name, artifact, seconds / len(names), embed) for name in names}
     how = f"trained in {duration(seconds)}" if trained else "trained before, reused"
     say(f"joint tagger of {', '.join(names)} {how}")
     for name, head in heads.items():
@@ -374,9 +367,14 @@ def _train_joint(
     return heads
 
 
-def _joint_reading(joint: Artifact, names: Sequence[str], source: NerSource, split: str) -> Artifact:
+def _head_names(joint: Artifact) -> list[str]:
+    return [name for name, *_ in joint.identity["sources"]]
+
+
+def _joint_reading(joint: Artifact, source: NerSource, split: str) -> Artifact:
     """Return the predictions of all heads on a split and the sums of its mentions' vectors, read now or before."""
     artifact = Artifact("readings", {"joint": joint.key, "sentences": source.fingerprint, "split": split})
+    names = _head_names(joint)
 
     def load() -> Read:
         from esnera_hf.modeling.joint import JointTagger
