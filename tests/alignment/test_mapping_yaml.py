@@ -165,6 +165,8 @@ def compared(semantic: str, matched: int) -> str:
         ("method: equivalence", "lambda: much", 2, "lambda: expected a number, or null"),
         ("method: equivalence", "lambda: .inf", 2, "found .inf, which YAML reads as a number"),
         ("method: equivalence", "lambda: " + "9" * 5000, 2, "which YAML reads as a number"),
+        ("method: equivalence", "lambda: " + "9" * 400, 2, "which YAML reads as a number"),
+        ("mentions: 4", "mentions: " + "9" * 400, 11, "which YAML reads as a number"),
         ("method: equivalence", "merge: tree", 2, "unknown key 'merge', expected one of"),
         ("mentions: 4", "relation: equal", 11, "unknown key 'relation'"),
         ("unified: LOC", "unified: LOK", 12, "expected a name of unified_labels. Did you mean 'LOC'"),

@@ -108,9 +108,12 @@ class YamlDocument:
                 line, f"found {shown(str(node.value))}, which YAML reads as {shown(tag)}. {advice}"
             )
         try:
-            return Located(loader.construct_object(node), line, node.value)
-        except (ValueError, OverflowError):  # more digits than Python converts
-            return Located(math.nan, line, node.value)
+            scalar: Any = loader.construct_object(node)
+            if isinstance(scalar, int):
+                float(scalar)
+        except (ValueError, OverflowError):  # more digits than Python converts, or than a float holds
+            scalar = math.nan
+        return Located(scalar, line, node.value)
 
     def error(self, where: Located | int, message: str) -> MappingError:
         """Return an error that names a line."""
