@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from builders import make_matrix, make_source, row
+from esnera_hf.alignment.greedy_path import MergeDecision
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.alignment.mapping_yaml import MappedLabel
 from esnera_hf.evaluation.projection import MergedScores, SourceScores
@@ -17,7 +18,6 @@ from esnera_hf.report.report import (
     CallFacts,
     Example,
     LeakageFacts,
-    MergeDecision,
     MergeReport,
     NearPair,
     PseudoLabelFacts,

@@ -10,7 +10,13 @@ import pytest
 
 from builders import make_matrix
 from esnera_hf.alignment.constraints import SchemaSettings, build_constraints
-from esnera_hf.alignment.greedy_path import Decision, MergeHistory, greedy_merge_path, merge_step, next_step
+from esnera_hf.alignment.greedy_path import (
+    MergeDecision,
+    MergeHistory,
+    greedy_merge_path,
+    merge_step,
+    next_step,
+)
 from esnera_hf.alignment.groups import LabelGroup
 from esnera_hf.alignment.naming import mapping_from_history
 from esnera_hf.errors import ConfigurationError
@@ -60,10 +66,10 @@ def test_two_sources() -> None:
     assert (step.sources, step.target) == (("a",), "b")
     assert step.sum_empirical == pytest.approx(0.8 + 0.5 + 1 / 12 + 0.9 + 0.1)
     assert step.decisions == (
-        Decision(group("a:book"), ref("b:work"), 0.65, 0.5, 8, 10, merged=True),
-        Decision(group("a:movie"), ref("b:work"), 0.625, 0.75, 6, 12, merged=True),
-        Decision(group("a:per"), ref("b:name"), 0.825, 0.75, 9, 10, merged=True),
-        Decision(group("a:price"), ref("b:name"), 0.25, 0.25, 0, 0, merged=False),
+        MergeDecision(group("a:book"), ref("b:work"), 0.65, 0.5, 8, 10, merged=True),
+        MergeDecision(group("a:movie"), ref("b:work"), 0.625, 0.75, 6, 12, merged=True),
+        MergeDecision(group("a:per"), ref("b:name"), 0.825, 0.75, 9, 10, merged=True),
+        MergeDecision(group("a:price"), ref("b:name"), 0.25, 0.25, 0, 0, merged=False),
     )
     assert path.groups == (
         group("b:name", "a:per"),
@@ -89,11 +95,11 @@ def test_a_similarity_equal_to_tau_does_not_merge(tau: float, merged: bool) -> N
 
 def test_what_is_unknown() -> None:
     nothing = greedy_merge_path(make_matrix({"a:x": 1, "b:y": 1}, {}, {}), lam=0.4, tau=-1)
-    assert nothing.steps[0].decisions == (Decision(group("a:x"), None, None, None, 0, 0, merged=False),)
+    assert nothing.steps[0].decisions == (MergeDecision(group("a:x"), None, None, None, 0, 0, merged=False),)
     assert nothing.groups == (group("b:y"), group("a:x"))
     empirical = make_matrix({"a:x": 1, "b:y": 1}, {("a:x", "b:y"): (3, 4)}, {})
     (decision,) = greedy_merge_path(empirical, lam=0.1, tau=0.7).steps[0].decisions
-    assert decision == Decision(group("a:x"), ref("b:y"), 0.75, None, 3, 4, merged=True)
+    assert decision == MergeDecision(group("a:x"), ref("b:y"), 0.75, None, 3, 4, merged=True)
 
 
 def test_what_is_equal_is_settled_by_name() -> None:

@@ -57,7 +57,7 @@ def test_merging_by_equivalence_is_one_step_with_each_pair_once() -> None:
     (step,) = steps(mapping, matrix)
     assert (step.sources, step.target) == (("a", "b"), None)
     assert (step.lam, step.sum_empirical, step.merged, step.tau) == (None, None, 1, EQUAL)
-    shown = [(*map(str, d.labels), str(d.candidate), d.merged, d.part) for d in step.decisions]
+    shown = [(*map(str, d.group), str(d.candidate), d.merged, d.part) for d in step.decisions]
     assert shown == [
         ("a:PER", "b:name", True, False),
         ("b:book", "a:WORK", False, True),
@@ -73,7 +73,7 @@ def test_both_labels_of_a_pair_that_stay_are_there_and_what_contains_others_says
     matrix = make_matrix({"a:x": 5, "b:y": 5}, {}, {("a:x", "b:y"): 0.1})
     mapping = merge_equivalent(matrix)
     (step,) = steps(mapping, matrix)
-    assert [(*map(str, d.labels), str(d.candidate), d.merged) for d in step.decisions] == [
+    assert [(*map(str, d.group), str(d.candidate), d.merged) for d in step.decisions] == [
         ("a:x", "b:y", False),
         ("b:y", "a:x", False),
     ]
@@ -99,7 +99,7 @@ def test_only_labels_that_must_link_are_merged_as_asked_for() -> None:
     ):
         constraints = build_constraints(matrix.labels, None, SchemaSettings(**schema))  # type: ignore[arg-type]
         (step,) = steps(merge_equivalent(matrix, constraints), matrix, constraints)
-        found = {str(label) for d in step.decisions if d.constrained for label in (*d.labels, d.candidate)}
+        found = {str(label) for d in step.decisions if d.constrained for label in (*d.group, d.candidate)}
         assert found == asked, schema
 
 

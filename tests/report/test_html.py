@@ -11,12 +11,13 @@ import pytest
 from builders import make_matrix
 from card_facts import Names, comparison, make_mapping, make_report, scores
 from esnera_hf._internal.checks import to_plain
+from esnera_hf.alignment.greedy_path import MergeDecision
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.alignment.mapping_yaml import MappedLabel
 from esnera_hf.evaluation.merged_tagger import SystemScores
 from esnera_hf.evaluation.projection import SourceScores
 from esnera_hf.report.html import render_report
-from esnera_hf.report.report import CallFacts, MergeDecision, MergeReport
+from esnera_hf.report.report import CallFacts, MergeReport
 from esnera_hf.similarity.matrix import SimilarityMatrix
 from esnera_hf.tagging import LabelRef
 
@@ -216,7 +217,7 @@ def test_what_was_decided() -> None:
     report = make_report(USUAL)
     (step,), (untried, tried) = report.steps, report.trials
     asked = replace(step.decisions[0], constrained=True)
-    unknown = MergeDecision(asked.labels * 2, None, None, None, 0, 0, merged=False)
+    unknown = MergeDecision(asked.group * 2, None, None, None, 0, 0, merged=False)
     broken = replace(tried, chosen=False, holds=False, settings=((0.6, 0.1), (0.5, 0.1)), pseudo_labels=4321)
     page = page_of(
         steps=(replace(step, decisions=(*step.decisions, asked, unknown)),), trials=(broken, tried, untried)

@@ -31,7 +31,7 @@ def test_what_was_written_is_read() -> None:
     assert MergeReport.from_dict(plain()) == report
     assert json.dumps(report.to_dict()) == json.dumps(make_report(Names()).to_dict())
     colon = replace(
-        report.steps[0].decisions[0], labels=(LabelRef("a:b", "c"),), candidate=LabelRef("a", "b:c")
+        report.steps[0].decisions[0], group=(LabelRef("a:b", "c"),), candidate=LabelRef("a", "b:c")
     )
     report = replace(report, steps=(replace(report.steps[0], decisions=(colon,)),))
     assert MergeReport.from_dict(json.loads(json.dumps(report.to_dict()))) == report
@@ -51,8 +51,8 @@ def test_what_was_written_is_read() -> None:
             r"report\.steps\[0\]\.decisions\[0\]\.merged=1: expected bool",
         ),
         (
-            {"steps__0__decisions__0__labels__0": ["a"]},
-            r"decisions\[0\]\.labels\[0\]=\['a'\]: expected LabelRef",
+            {"steps__0__decisions__0__group__0": ["a"]},
+            r"decisions\[0\]\.group\[0\]=\['a'\]: expected LabelRef",
         ),
         (
             {"taggers__alpha__test__micro__f1": True},

@@ -27,8 +27,8 @@ PAPER_LAMBDA = 0.4
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
-    """What was decided about one label group in one step.
+class MergeDecision:
+    """The fate of a label, or of a group of labels that are one already.
 
     Attributes:
         group: the labels in question.
@@ -40,6 +40,8 @@ class Decision:
         predicted: denominator; 0 means unknown, and S is then S_sem.
         merged: whether they became one.
         constrained: whether the constraints asked for that, whatever S.
+        part: whether the label became a part of the candidate, by equivalence.
+        contains: whether the label has parts.
     """
 
     group: LabelGroup
@@ -50,6 +52,8 @@ class Decision:
     predicted: int
     merged: bool
     constrained: bool = False
+    part: bool = False
+    contains: bool = False
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,7 @@ class MergeStep:
     sum_empirical: float
     lam: float | None = None
     tau: float | None = None
-    decisions: tuple[Decision, ...] = ()
+    decisions: tuple[MergeDecision, ...] = ()
     groups: tuple[LabelGroup, ...] = ()
 
     @property
@@ -240,7 +244,7 @@ def merge_step(
     similarity = merge_similarities(evidence.semantic, evidence.empirical, lam)
     values = np.where(np.isnan(similarity), -np.inf, similarity)
     joined = [list(column) for column in step.columns]
-    decisions: dict[int, Decision] = {}
+    decisions: dict[int, MergeDecision] = {}
     for row, group in enumerate(step.rows):
         # Wherever the rest of its class is, there it goes, whatever the similarity.
         required = {label for member in group for label in constraints.class_of(member)}
@@ -256,7 +260,7 @@ def merge_step(
         open_values = np.where(allowed, values[row], -np.inf)
         best = int(np.argmax(open_values)) if open_values.size else -1
         if best < 0 or np.isneginf(open_values[best]):
-            decisions[row] = Decision(step.rows[row], None, None, None, 0, 0, merged=False)
+            decisions[row] = MergeDecision(step.rows[row], None, None, None, 0, 0, merged=False)
             continue
         merged = tau is not None and bool(open_values[best] > tau)
         if merged:
@@ -289,9 +293,9 @@ def _decision(
     *,
     merged: bool,
     constrained: bool = False,
-) -> Decision:
+) -> MergeDecision:
     s, semantic = float(similarity[row, column]), float(evidence.semantic[row, column])
-    return Decision(
+    return MergeDecision(
         evidence.rows[row],
         evidence.columns[column][0],
         None if np.isnan(s) else s,

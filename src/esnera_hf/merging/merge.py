@@ -169,7 +169,8 @@ def _relabel(
     if not len(rows):  # map leaves the features of an empty dataset as they are
         return Dataset.from_dict({name: [] for name in features}, features=features)
     relabelled = rows.with_format("arrow").map(
-        _Relabelling(rename, added, features, coarse),
+        _relabelled,
+        fn_kwargs={"rename": rename, "added": added, "features": features, "coarse": coarse},
         batched=True,
         batch_size=_BATCH,
         features=features,
@@ -179,43 +180,40 @@ def _relabel(
     return relabelled.with_format(None)
 
 
-@dataclass(frozen=True)
-class _Relabelling:
-    """Relabels batches of sentences and adds pseudo-labels, by sentence id."""
-
-    rename: Mapping[str, str]
-    added: Mapping[str, Sequence[Entity]]
-    features: Features
-    coarse: Mapping[str, str]
-
-    def __call__(self, batch: pa.Table) -> pa.Table:
-        """Return the columns of the merged dataset."""
-        lists = batch["ner_tags"].combine_chunks()
-        offsets = list_offsets(lists)
-        unified = self.features["ner_tags"].feature
-        encoded = pc.list_flatten(lists).dictionary_encode()
-        ids = [unified.str2int(self.rename[tag]) for tag in encoded.dictionary.to_pylist()]
-        tags = np.array(ids, dtype=np.int64)[encoded.indices.to_numpy(zero_copy_only=False)]
-        origin = np.full(len(tags), _ORIGINS.index(GOLD))
-        confidence = np.ones(len(tags), dtype=np.float32)
-        for row, row_id in enumerate(batch["id"].to_pylist() if self.added else ()):
-            own = slice(*offsets[row : row + 2].tolist())
-            for entity in self.added.get(row_id, ()):
-                _check_inside(entity, row_id, own.stop - own.start)
-                span = slice(entity.start, entity.end)
-                tags[own][span] = unified.str2int(f"I-{entity.label}")
-                tags[own][entity.start] = unified.str2int(f"B-{entity.label}")
-                origin[own][span] = _ORIGINS.index(PSEUDO)
-                confidence[own][span] = entity.score
-        columns = {"ner_tags": tags, "origin": origin, "confidence": confidence}
-        if self.coarse:
-            outermost = self.features[COARSE_TAGS].feature
-            to_coarse = [outermost.str2int(self.coarse[tag]) for tag in unified.names]
-            columns[COARSE_TAGS] = np.array(to_coarse, dtype=np.int64)[tags]
-        ends = pa.array(offsets, pa.int32())
-        found = {name: pa.ListArray.from_arrays(ends, pa.array(values)) for name, values in columns.items()}
-        found["source_tags"] = lists
-        return pa.table({name: found[name] if name in found else batch[name] for name in self.features})
+def _relabelled(
+    batch: pa.Table,
+    rename: Mapping[str, str],
+    added: Mapping[str, Sequence[Entity]],
+    features: Features,
+    coarse: Mapping[str, str],
+) -> pa.Table:
+    """Return the columns of the merged dataset for a batch of sentences, with pseudo-labels by sentence id."""
+    lists = batch["ner_tags"].combine_chunks()
+    offsets = list_offsets(lists)
+    unified = features["ner_tags"].feature
+    encoded = pc.list_flatten(lists).dictionary_encode()
+    ids = [unified.str2int(rename[tag]) for tag in encoded.dictionary.to_pylist()]
+    tags = np.array(ids, dtype=np.int64)[encoded.indices.to_numpy(zero_copy_only=False)]
+    origin = np.full(len(tags), _ORIGINS.index(GOLD))
+    confidence = np.ones(len(tags), dtype=np.float32)
+    for row, row_id in enumerate(batch["id"].to_pylist() if added else ()):
+        own = slice(*offsets[row : row + 2].tolist())
+        for entity in added.get(row_id, ()):
+            _check_inside(entity, row_id, own.stop - own.start)
+            span = slice(entity.start, entity.end)
+            tags[own][span] = unified.str2int(f"I-{entity.label}")
+            tags[own][entity.start] = unified.str2int(f"B-{entity.label}")
+            origin[own][span] = _ORIGINS.index(PSEUDO)
+            confidence[own][span] = entity.score
+    columns = {"ner_tags": tags, "origin": origin, "confidence": confidence}
+    if coarse:
+        outermost = features[COARSE_TAGS].feature
+        to_coarse = [outermost.str2int(coarse[tag]) for tag in unified.names]
+        columns[COARSE_TAGS] = np.array(to_coarse, dtype=np.int64)[tags]
+    ends = pa.array(offsets, pa.int32())
+    found = {name: pa.ListArray.from_arrays(ends, pa.array(values)) for name, values in columns.items()}
+    found["source_tags"] = lists
+    return pa.table({name: found[name] if name in found else batch[name] for name in features})
 
 
 def _check_inside(entity: Entity, row_id: str, tokens: int) -> None:

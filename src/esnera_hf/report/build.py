@@ -13,7 +13,7 @@ import numpy as np
 from esnera_hf._internal.arrow import dataset_fingerprint
 from esnera_hf._internal.text import join_tokens, shorten
 from esnera_hf.alignment.constraints import Constraints
-from esnera_hf.alignment.greedy_path import Candidate, MergeHistory
+from esnera_hf.alignment.greedy_path import Candidate, MergeDecision, MergeHistory
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.alignment.mapping_yaml import MappedLabel
 from esnera_hf.evaluation.merged_tagger import Trial
@@ -22,7 +22,6 @@ from esnera_hf.merging.pseudo_labels import PseudoLabels
 from esnera_hf.report.report import (
     Example,
     LeakageFacts,
-    MergeDecision,
     MergeReport,
     NearPair,
     PseudoLabelFacts,
@@ -95,13 +94,7 @@ def _step(number: int, history: MergeHistory) -> StepFacts:
         step.sources,
         step.target,
         step.merged,
-        tuple(
-            MergeDecision(
-                d.group,
-                *(d.candidate, d.similarity, d.semantic, d.matched, d.predicted, d.merged, d.constrained),
-            )
-            for d in step.decisions
-        ),
+        step.decisions,
         step.lam,
         step.tau,
         step.sum_empirical,

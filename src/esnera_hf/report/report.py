@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from esnera_hf._internal.checks import from_plain, to_plain
+from esnera_hf.alignment.greedy_path import MergeDecision
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.evaluation.merged_tagger import SystemScores, TaggerScores
 from esnera_hf.report.tables import fate, report_text
@@ -56,35 +57,6 @@ class CallFacts:
         for name in path:
             value = value.get(name) if isinstance(value, Mapping) else None
         return value
-
-
-@dataclass(frozen=True)
-class MergeDecision:
-    """The fate of a label, or of labels that are one already.
-
-    Attributes:
-        labels: the labels, the one with the most mentions first.
-        candidate: the label it was compared with; ``None`` if nothing is known of it.
-        similarity: S of the two.
-        semantic: S_sem of the two.
-        matched: predictions that the candidate's source annotates as the candidate.
-        predicted: predictions in all.
-        merged: whether the two became one label.
-        constrained: whether they did because the user asked for it.
-        part: whether the label became a part of the candidate.
-        contains: whether the label has parts.
-    """
-
-    labels: tuple[LabelRef, ...]
-    candidate: LabelRef | None
-    similarity: float | None
-    semantic: float | None
-    matched: int
-    predicted: int
-    merged: bool
-    constrained: bool = False
-    part: bool = False
-    contains: bool = False
 
 
 @dataclass(frozen=True)
@@ -292,7 +264,7 @@ class MergeReport:
         rows = [
             {
                 "step": number,
-                "label": str(decision.labels[0]),
+                "label": str(decision.group[0]),
                 "fate": fate(decision),
                 "candidate": None if decision.candidate is None else str(decision.candidate),
                 "similarity": decision.similarity,

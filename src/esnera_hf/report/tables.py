@@ -13,11 +13,12 @@ from esnera_hf.report.format import merge_setting, system_title
 from esnera_hf.tagging import LabelRef
 
 if TYPE_CHECKING:
+    from esnera_hf.alignment.greedy_path import MergeDecision
     from esnera_hf.alignment.mapping import LabelMapping
     from esnera_hf.alignment.mapping_yaml import MappedLabel
     from esnera_hf.evaluation.projection import MergedScores
     from esnera_hf.metrics import Comparison, Estimate
-    from esnera_hf.report.report import MergeDecision, MergeReport, StepFacts
+    from esnera_hf.report.report import MergeReport, StepFacts
 
 #: A label that loses more F1 than this is pointed out: ten points.
 LARGE_LOSS = 0.1
@@ -294,9 +295,9 @@ def _step_lines(step: StepFacts) -> Iterator[str]:
     chosen = "" if step.sum_empirical is None else f"sum of S_emp {step.sum_empirical:.2f}; "
     loud = "NOTHING MERGED: " if step.unmerged in ("broken", "apart") else ""
     yield f"{' + '.join(step.sources)} → {step_target(step)} ({chosen}{loud}{step_setting(step)})"
-    width = max((display_width(str(decision.labels[0])) for decision in step.decisions), default=0)
+    width = max((display_width(str(decision.group[0])) for decision in step.decisions), default=0)
     for decision in step.decisions:
-        line = f"  {pad(str(decision.labels[0]), width)}  {fate(decision)}"
+        line = f"  {pad(str(decision.group[0]), width)}  {fate(decision)}"
         if decision.candidate is not None:
             similarity, semantic = (
                 "unknown" if value is None else f"{value:.2f}"
