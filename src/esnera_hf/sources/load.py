@@ -304,7 +304,7 @@ def _check_source(source: object) -> None:
         raise ConfigurationError("a Dataset has no name: pass load_source(dataset, name=…) instead.")
     if not isinstance(source, (str, os.PathLike, NerSource)):
         raise ConfigurationError(
-            f"source {source!r}: expected a known name, a path, 'name=path', a Hub dataset id, or what load_source "
+            f"source {source!r:.80}: expected a known name, a path, 'name=path', a Hub dataset id, or what load_source "
             "gives. Pass one of these."
         )
 
