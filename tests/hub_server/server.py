@@ -37,34 +37,21 @@ _PAGE = re.compile(rf"/(?:(?P<kinds>datasets|spaces)/)?{_ID}(?P<tail>\.git/.*|/r
 
 @dataclass
 class Fault:
-    """What goes wrong with some requests. The first fault that fits a request takes it.
+    """What goes wrong with some requests. The first fault that fits a request takes it."""
 
-    Attributes:
-        path: regular expression that is searched for in the raw path with its query.
-        method: ``GET``, ``PUT`` …; any if empty.
-        status: of the answer instead of the proper one; ``0`` leaves the proper one.
-        body: of that answer; with ``status=0``, instead of the proper body.
-        headers: added to the answer.
-        times: how many requests fail; ``-1`` is all of them.
-        delay: seconds to wait before the request is handled.
-        hang: never answer.
-        drop_after: reset the connection after so many bytes of the request's body if it has one, else, and with
-            ``after``, of the answer's, of which ``0`` lets not even the head through.
-        in_order: close the dropped connection in order instead of resetting it, as a proxy does.
-        after: first do what was asked, then answer the error or drop the connection.
-    """
-
-    path: str = ""
-    method: str = ""
-    status: int = 0
-    body: bytes | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
-    times: int = 1
-    delay: float = 0.0
-    hang: bool = False
+    path: str = ""  # regular expression that is searched for in the raw path with its query
+    method: str = ""  # GET, PUT …; any if empty
+    status: int = 0  # of the answer instead of the proper one
+    body: bytes | None = None  # of that answer, or instead of the proper body
+    headers: Mapping[str, str] = field(default_factory=dict)  # added to the answer
+    times: int = 1  # how many requests fail; -1 is all of them
+    delay: float = 0.0  # seconds to wait before the request is handled
+    hang: bool = False  # never answer
+    # Reset the connection after so many bytes of the request's body if it has one, else, and with ``after``, of the
+    # answer's, of which 0 lets not even the head through.
     drop_after: int | None = None
-    in_order: bool = False
-    after: bool = False
+    in_order: bool = False  # close the dropped connection in order instead of resetting it, as a proxy does
+    after: bool = False  # first do what was asked, then answer the error or drop the connection
 
 
 @dataclass
@@ -159,23 +146,16 @@ class HubServer:
 
     def requests(self, path: str = "", method: str = "", origin: str = "") -> list[Request]:
         """Return the logged requests whose path has a match of a regular expression."""
-        return [
-            request
-            for request in self.log
-            if re.search(path, request.path)
-            and method in ("", request.method)
-            and origin in ("", request.origin)
-        ]
+        wanted = ((method, "method"), (origin, "origin"))
+        found = (request for request in self.log if re.search(path, request.path))
+        return [r for r in found if all(value in ("", getattr(r, name)) for value, name in wanted)]
 
     def fault_of(self, request: Request) -> Fault:
         """Return the fault of a request, counting it."""
         with self.lock:
             for fault in self.faults:
-                if (
-                    fault.times
-                    and fault.method in ("", request.method)
-                    and re.search(fault.path, request.path)
-                ):
+                fits = fault.method in ("", request.method) and re.search(fault.path, request.path)
+                if fits and fault.times:
                     fault.times -= 1
                     return fault
         return Fault()
