@@ -555,7 +555,7 @@ def _calls_model(repo: str) -> dict[str, str]:
 
 
 def _label_rows(facts: ModelCardFacts) -> list[dict[str, Any]]:
-    """Return a row a label: what it merges, and mentions of sources whose text may be shared."""
+    """Return a row per label: what it merges, and mentions of sources whose text may be shared."""
     mapping, report = facts.mapping, facts.report
     shared = {name for name, license in facts.terms.by_source.items() if license.text_may_be_shared is True}
     rows = []

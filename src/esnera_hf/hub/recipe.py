@@ -164,7 +164,7 @@ class Recipe:
         except (KeyError, TypeError, ValueError, RecursionError, pa.ArrowInvalid) as error:
             if isinstance(error, MappingError):
                 raise
-            problem = f"{type(error).__name__}: {str(error)[:200]}"
+            problem = f"{type(error).__name__}: {str(error)[:200].removesuffix('.')}"
             raise MappingError(f"{folder}: it is damaged: {problem}. Fetch it again.") from error
 
     def cut(
