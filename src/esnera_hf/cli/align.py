@@ -144,7 +144,7 @@ def _add_output_options(parser: argparse.ArgumentParser) -> None:
     add("--pseudo-label-threshold", type=float, metavar="C", help="least confidence of pseudo-labels, 0 to 1")
     add("--no-pseudo-labels", action="store_true", help="add no pseudo-labels")
     add("--train-merged", action="store_true", help="train and score a tagger of the merged dataset")
-    add("--baselines", metavar="NAME,…", help="with --train-merged: naive, gold, unannotated")
+    add("--baselines", metavar="NAME,…", help="with --train-merged: naive, gold, outside")
     add(
         "--partial-likelihood",
         action=argparse.BooleanOptionalAction,
