@@ -94,6 +94,7 @@ def align(
         encoder = default_encoder(loaded) if encoder is None else os.fspath(encoder)
         leaks = find_leaks(loaded)
         times.end("reading")
+        # Trials train a tagger each, so the search may go by a sample; all sentences are merged in the end.
         size = settings.greedy.max_samples
         measured = loaded if size is None else [source.sample(size, seed) for source in loaded]
         taggers = train_source_taggers(measured, encoder, settings.taggers, leaks)

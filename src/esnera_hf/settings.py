@@ -56,6 +56,7 @@ class AlignSettings:
             raise ConfigurationError(
                 f"method={method!r}: expected {' or '.join(map(repr, get_args(Method)))}."
             )
+        # Silently ignored settings would be taken for used ones.
         if method == "equivalence" and self.greedy != GreedySettings():
             raise ConfigurationError(
                 "settings of the greedy path, such as λ or τ, are set, and method='equivalence', which knows none of "

@@ -70,6 +70,7 @@ def _value(kind: Any, data: Any, where: str) -> Any:
         }
     if origin in (list, tuple, Sequence) or hasattr(kind, "_fields"):
         return _row(kind, data, where)
+    # JSON writes 1.0 as 1 in some hands; True is no number in any.
     if kind is float:
         number = isinstance(data, (int, float)) and not isinstance(data, bool)
         return _expect(number, data, where, kind)
@@ -84,6 +85,7 @@ def _one_of(kinds: Sequence[Any], data: Any, where: str) -> Any:
             return _value(kind, data, where)
         except ConfigurationError as error:
             problems.append(error)
+    # Where the last alternative is None, the first one is what was meant.
     raise problems[-1] if data is None else problems[0]
 
 

@@ -16,6 +16,7 @@ def process_count() -> int:
 
 def process_index() -> int:
     """Return which of the processes launched together this one is, from 0."""
+    # A stale RANK of a shell counts for nothing where one process was launched.
     return _first(_INDICES, 0) if process_count() > 1 else 0
 
 

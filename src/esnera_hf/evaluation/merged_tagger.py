@@ -205,6 +205,7 @@ class MergedTaggerObjective:
         scores = _scores(sources, mapping, self.taggers, tagger, "validation")
         pooled = (scores.unified if self.settings.scoring == "unified" else scores.native).pooled
         drop = -(pooled.change.value or 0.0)
+        # Less than the bound, as in the paper: a drop of exactly two points breaks it.
         holds = drop < self.settings.max_f1_drop
         verdict = "holds" if holds else f"is broken: more than {self.settings.max_f1_drop} lower"
         say(
@@ -256,6 +257,7 @@ def evaluate_taggers(
         trained on merged data, ``merged`` and its baselines; and the folder of the
         merged tagger, if it was trained.
     """
+    # Without the partial likelihood, pseudo-labels are gold and types that a source does not annotate are O.
     noise = settings.pseudo_label_noise if settings.partial_likelihood else None
     systems: dict[str, SystemScores] = {}
     folder: Path | None = None

@@ -71,6 +71,7 @@ def measure_similarity(
     matched, predicted = cross_predictions(
         lambda name, source: taggers[name].predict(source, "train"), sources, labels, settings.match
     )
+    # Vectors of one encoder compare: the joint tagger's, else the pretrained one's, never those of separate taggers.
     centroids = {
         source.name: pretrained_vectors(encoder, source)
         if settings.embeddings == "pretrained"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -36,6 +36,7 @@ _SCHEMA = pa.schema(
         "confidence": pa.list_(pa.float32()),
     }
 )
+#: Rows held at once, so that a corpus of millions of sentences needs no more memory than a small one.
 _ROWS = 2000
 #: Digits of a confidence: further ones differ with batch size and hardware.
 _DIGITS = 4
@@ -51,7 +52,7 @@ class LabelCentroids:
         count: number of mentions by label.
     """
 
-    total: dict[str, NDArray[np.float64]]
+    total: dict[str, NDArray[np.float64]] = field(repr=False)
     count: dict[str, int]
 
     @property
@@ -71,6 +72,7 @@ class LabelCentroids:
         for labels, vectors in batches:
             for label in sorted(set(labels)):
                 rows = [index for index, name in enumerate(labels) if name == label]
+                # In float64, so that the order of batches changes no digit that counts.
                 part = vectors[rows].astype(np.float64).sum(axis=0)
                 total[label] = total[label] + part if label in total else part
                 count[label] = count.get(label, 0) + len(rows)
@@ -194,6 +196,7 @@ def make_together(artifact: Artifact, work: Callable[[], T], save: Callable[[T, 
         return artifact.make(lambda folder: save(work(), folder))
     from esnera_hf.modeling.distributed import broadcast, wait_for_all
 
+    # Only the main process asks for the lock of the artifact: the others would wait for it for ever.
     def fill(folder: Path) -> None:
         broadcast(True)
         result = work()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from hashlib import blake2b
 from importlib.metadata import version
@@ -88,7 +88,7 @@ class CachedTagger:
     name: str
     artifact: Artifact
     seconds: float
-    embed: Callable[[NerSource], LabelCentroids]
+    embed: Callable[[NerSource], LabelCentroids] = field(repr=False)
 
     @cached_property
     def record(self) -> dict[str, Any]:
@@ -179,6 +179,7 @@ def train_source_taggers(
     """
     joined, others = settings.divide(sources)
     if joined:
+        # Of the joined sources alone: a source that comes later must not make another joint tagger.
         joined = without_leaks(joined, leakage if not others else find_leaks(joined))
     for source in (*joined, *others):
         _check_trainable(source)
@@ -282,6 +283,7 @@ def encoder_identity(encoder: str) -> str:
     from esnera_hf.modeling.encoders import resolved_commit
 
     folder = Path(encoder)
+    # A branch of the Hub moves: its commit is named.
     if not folder.is_dir():
         return f"{encoder}@{resolved_commit(encoder)}"
     files = [f for f in sorted(folder.iterdir()) if f.suffix in (".json", ".safetensors", ".txt", ".model")]
@@ -427,6 +429,7 @@ def _tagger_artifact(
         "training": _plain_training(settings),
         "versions": _library_versions(),
     }
+    # What follows is left out where it says nothing, so that taggers in the cache keep their keys.
     if set(source.labels) != {label for counts in source.summary.entities.values() for label in counts}:
         identity["labels"] = source.labels
     if scope is not None:
