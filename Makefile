@@ -8,7 +8,7 @@ export ESNERA_DATA_DIR ?= $(abspath ../shared/data/raw)
 export ESNERA_ENCODER_DIR ?= $(abspath ../shared/encoders)
 endif
 
-.PHONY: install demo test test-all real lint types package lowest coverage clean
+.PHONY: install demo test test-all real lint types reference package lowest coverage clean
 
 install: $(INSTALLED)
 
@@ -38,6 +38,10 @@ lint: $(INSTALLED)
 
 types: $(INSTALLED)
 	$(BIN)/mypy
+
+# docs/reference from docstrings and parser.
+reference: $(INSTALLED)
+	$(BIN)/python docs/make_reference.py
 
 # Wheel and sdist, each installed into an empty environment away from the source tree and tried there.
 package:

@@ -57,7 +57,7 @@ def test_help_fits_a_screen(
 
 
 def test_the_commands() -> None:
-    (action,) = (a for a in command_line._parser()._actions if isinstance(a, _SubParsersAction))
+    (action,) = (a for a in command_line.make_parser()._actions if isinstance(a, _SubParsersAction))
     assert set(action.choices) - {"screen"} == set(COMMANDS)
 
 

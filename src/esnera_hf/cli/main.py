@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # what its encoding lacks is written as an escape
             stream.reconfigure(errors="backslashreplace")
-    options = _parser().parse_args(arguments)
+    options = make_parser().parse_args(arguments)
     try:
         if process_count() > 1 and options.command not in _SHARED:
             raise ConfigurationError(
@@ -86,7 +86,7 @@ def _with_option_names(message: str, options: argparse.Namespace) -> str:
     return message
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="esnera-hf",
         description="Find which labels of several NER datasets mean the same, and merge the datasets.",

@@ -1,0 +1,219 @@
+"""Break the core on purpose, one place at a time, and see whether a test notices.
+
+    python benchmarks/mutants.py [--only TEXT]
+
+Each mutant replaces one text of one file in a copy of the package and runs the tests of that room. A mutant dies if a
+test fails. Prints a line per mutant and how many survived; exits with 1 if more than two did.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+#: File of the package, text, what replaces it, tests that must notice.
+MUTANTS = (
+    # What is published without its text.
+    ("hub/push.py", "examples=(), dropped={})", "examples=())", "hub"),
+    ("hub/push.py", "examples=(), dropped={})", "dropped={})", "hub"),
+    ("hub/push.py", "        settings.check({source.name", "        pass; ({source.name", "hub"),
+    (
+        "hub/push.py",
+        "        if self.text:\n            check_text",
+        "        if not self.text:\n            check_text",
+        "hub",
+    ),
+    ("hub/push.py", "call=call, local_paths=())", "call=report.call, local_paths=())", "hub"),
+    (
+        "sources/licenses.py",
+        "text_may_be_shared is not True and name",
+        "text_may_be_shared is False and name",
+        "sources/test_licenses.py",
+    ),
+    (
+        "sources/licenses.py",
+        "key=KNOWN_LICENSES.__getitem__)",
+        "key=KNOWN_LICENSES.__getitem__, reverse=True)",
+        "sources/test_licenses.py",
+    ),
+    (
+        "sources/licenses.py",
+        "strict_version >= version",
+        "strict_version > version",
+        "sources/test_licenses.py",
+    ),
+    # Recipes.
+    ("hub/recipe.py", "if not same and not differences", "if not same and differences", "hub/test_recipe.py"),
+    ("hub/recipe.py", "if lacking or strange", "if lacking", "hub/test_recipe.py"),
+    # Leakage: which sentence of a pair is left out, and of whose.
+    (
+        "sources/leakage.py",
+        "2 * order.max(axis=1) + exact",
+        "-2 * order.max(axis=1) + exact",
+        "sources/test_leakage.py",
+    ),
+    (
+        "sources/leakage.py",
+        "order[:, 1] < order[:, 0]",
+        "order[:, 1] > order[:, 0]",
+        "sources/test_leakage.py",
+    ),
+    (
+        "sources/leakage.py",
+        "self.place.source != self.because.source",
+        "self.place.source == self.because.source",
+        "sources/test_leakage.py merging",
+    ),
+    # Pseudo-labels.
+    (
+        "merging/merge.py",
+        'unified.str2int(f"I-{entity.label}")',
+        'unified.str2int(f"B-{entity.label}")',
+        "merging",
+    ),
+    (
+        "merging/merge.py",
+        "confidence[own][span] = entity.score",
+        "confidence[own][entity.start] = entity.score",
+        "merging",
+    ),
+    ("merging/merge.py", "origin[own][span] =", "origin[own][entity.start] =", "merging"),
+    ("merging/merge.py", "+= count - labels[label]", "+= count", "merging"),
+    ("merging/merge.py", "if sentences != len(rows)", "if sentences > len(rows)", "merging"),
+    ("merging/pseudo_labels.py", "entity.score < threshold", "entity.score <= threshold", "merging"),
+    ("merging/pseudo_labels.py", "key=lambda o: (-o[0].score", "key=lambda o: (o[0].score", "merging"),
+    ("merging/pseudo_labels.py", "and not mapping.tree.covered(entry.unified, annotated)", "", "merging"),
+    # Similarity.
+    ("similarity/empirical.py", "if a is not b", "if True", "similarity"),
+    (
+        "similarity/empirical.py",
+        "predicted[row, columns] += 1",
+        "predicted[row, columns[:1]] += 1",
+        "similarity",
+    ),
+    (
+        "similarity/equivalence.py",
+        "np.minimum(share, share.T) >= SHARED",
+        "np.maximum(share, share.T) >= SHARED",
+        "similarity",
+    ),
+    (
+        "similarity/equivalence.py",
+        "share = np.fmin(exclusive, exclusive.T)",
+        "share = np.fmax(exclusive, exclusive.T)",
+        "similarity",
+    ),
+    (
+        "similarity/equivalence.py",
+        "matched.T / (support + prior)",
+        "matched / (support + prior)",
+        "similarity",
+    ),
+    (
+        "similarity/equivalence.py",
+        "np.maximum(best, best.T) >= NAMESAKE",
+        "np.minimum(best, best.T) >= NAMESAKE",
+        "similarity",
+    ),
+    ("similarity/equivalence.py", "known >= LOPSIDED * known.T", "known > known.T", "similarity alignment"),
+    # Alignment.
+    ("alignment/greedy_path.py", "open_values[best] > tau", "open_values[best] >= tau", "alignment"),
+    ("alignment/greedy_path.py", "key=lambda r: -np.max", "key=lambda r: np.max", "alignment"),
+    ("alignment/search.py", "-(step.tau or 0.0), lam", "(step.tau or 0.0), lam", "alignment"),
+    (
+        "alignment/equivalence_merge.py",
+        "np.argwhere(contained & ~contained.T)",
+        "np.argwhere(contained)",
+        "alignment",
+    ),
+    ("alignment/equivalence_merge.py", "return part not in above and", "return", "alignment"),
+    # Tags, CRF, partial likelihood.
+    ("tagging.py", 'OUTSIDE = "O"', 'OUTSIDE = "o"', "test_tagging.py"),
+    (
+        "metrics.py",
+        'if start >= 0 and not (role == "I" and name == label)',
+        'if start >= 0 and not (role == "I")',
+        "test_metrics.py",
+    ),
+    ("modeling/hub_code/crf.py", "inside & ~same_label", "inside & same_label", "modeling/test_crf.py"),
+    (
+        "modeling/hub_code/crf.py",
+        "scores.append((scores[-1].unsqueeze(1) + moves).amax(dim=0) + here)",
+        "scores.append((scores[-1].unsqueeze(1) + moves).mean(dim=0) + here)",
+        "modeling/test_crf.py",
+    ),
+    ("modeling/partial.py", "return everything - allowed", "return everything", "modeling/test_partial.py"),
+    ("modeling/partial.py", "overrun[index] = FORBIDDEN", "overrun[index] = 0.0", "modeling/test_partial.py"),
+    ("modeling/partial.py", "ended = ~self.inside", "ended = self.inside", "modeling/test_partial.py"),
+    # Scores through a mapping, and settings of strangers.
+    (
+        "evaluation/projection.py",
+        "key=lambda label: (support.get(label, 0), label)",
+        "key=lambda label: (-support.get(label, 0), label)",
+        "evaluation",
+    ),
+    (
+        "evaluation/projection.py",
+        "projection = mapping.projection(source.name)",
+        "projection = names",
+        "evaluation",
+    ),
+    ("modeling/arguments.py", "if name not in _ALLOWED:", "if name in ():", "modeling/test_arguments.py"),
+)
+
+
+def killed(file: str, text: str, replacement: str, tests: str) -> bool:
+    """Tell whether a test fails where one text of one file is replaced."""
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder, "src")
+        shutil.copytree(ROOT / "src", source, ignore=shutil.ignore_patterns("__pycache__"))
+        mutated = source / "esnera_hf" / file
+        before = mutated.read_text(encoding="utf-8")
+        if before.count(text) < 1:
+            raise SystemExit(f"{file}: {text!r} is not there any more. Update the list.")
+        mutated.write_text(before.replace(text, replacement, 1), encoding="utf-8")
+        command = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-x",
+            "-p",
+            "no:cacheprovider",
+            "-o",
+            "addopts=--import-mode=importlib",
+        ]
+        command += ["-m", "not real and not slow", *(str(ROOT / "tests" / test) for test in tests.split())]
+        environment = {**os.environ, "PYTHONPATH": str(source), "PYTHONDONTWRITEBYTECODE": "1"}
+        return (
+            subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=False).returncode
+            == 1
+        )
+
+
+def main() -> int:
+    """Try all mutants, or those whose file or text holds ``--only``."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--only", default="")
+    only = parser.parse_args().only
+    chosen = [mutant for mutant in MUTANTS if only in f"{mutant[0]} {mutant[1]}"]
+    survived = 0
+    for mutant in chosen:
+        dies = killed(*mutant)
+        survived += not dies
+        print(f"{'killed  ' if dies else 'SURVIVED'} {mutant[0]}: {mutant[1]!r} → {mutant[2]!r}", flush=True)
+    print(f"{len(chosen) - survived} of {len(chosen)} mutants die")
+    return int(survived > 2)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
