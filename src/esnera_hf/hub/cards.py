@@ -212,15 +212,21 @@ _LONGEST_NAME = 100
 _LONGEST_MENTION = 40
 #: What templates call, beside the facts.
 _FUNCTIONS: dict[str, Any] = {
-    **{
-        function.__name__: function
-        for function in (annotated_coarsely, is_merge, label_groups, large_losses, making)
-    },
-    **{function.__name__: function for function in (merged_by_meaning_alone, named_as, not_annotated)},
-    **{function.__name__: function for function in (step_setting, step_target, system_title, weakest_merges)},
+    "annotated_coarsely": annotated_coarsely,
     "home": _home,
+    "is_merge": is_merge,
+    "label_groups": label_groups,
     "large_loss": LARGE_LOSS,
+    "large_losses": large_losses,
+    "making": making,
     "may_be_shared": {True: "yes", False: "no", None: "not stated"},
+    "merged_by_meaning_alone": merged_by_meaning_alone,
+    "named_as": named_as,
+    "not_annotated": not_annotated,
+    "step_setting": step_setting,
+    "step_target": step_target,
+    "system_title": system_title,
+    "weakest_merges": weakest_merges,
 }
 _TITLES = {
     "labels": "Labels",
