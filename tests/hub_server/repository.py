@@ -16,10 +16,8 @@ DATE = "2026-01-01T00:00:00.000Z"
 _BINARY = re.compile(r".*\.(arrow|bin|bz2|gz|h5|npy|parquet|pdf|pickle|pkl|png|pt|safetensors|tar|xz|zip)")
 _FRONT = re.compile(r"\A---\s*\n(.*?)^---\s*$", re.DOTALL | re.MULTILINE)
 #: Of the licenses that the Hub knows, those the tests use.
-_LICENSES = frozenset(
-    "apache-2.0 mit cc0-1.0 cc-by-4.0 cc-by-sa-3.0 cc-by-sa-4.0 cc-by-nc-4.0 cc-by-nc-sa-4.0 cc-by-nd-4.0 gpl-3.0 "
-    "unknown other".split()
-)
+_LICENSE = r"apache-2\.0|mit|cc0-1\.0|cc-by(-nc|-nd)?(-sa)?-[34]\.0|gpl-3\.0|unknown|other"
+_IDENTIFIER, _LANGUAGE = r"[a-z0-9][a-z0-9.-]*", r"[a-z]{2,3}|code|multilingual"
 
 
 class Refusal(Exception):  # noqa: N818 - an answer, not a defect
@@ -190,24 +188,12 @@ def card_errors(text: str) -> list[str]:
     if not isinstance(card, dict):
         return ["metadata must be an object"]
     errors = []
-    for name in ("pretty_name", "library_name", "pipeline_tag", "license_name", "license_link"):
-        if not isinstance(card.get(name, ""), str):
-            errors.append(f'"{name}" must be a string')
-    for name in ("tags", "task_categories", "configs", "model-index"):
-        if not isinstance(card.get(name, []), list):
-            errors.append(f'"{name}" must be an array')
-    errors += [f'"license" must not be {text!r}' for text in _texts(card, "license") if text not in _LICENSES]
-    for text in _texts(card, "language"):
-        if not re.fullmatch(r"[a-z]{2,3}|code|multilingual", text):
-            errors.append(f'"language" with value "{text}" is not valid')
-    if not re.fullmatch(r"[a-z0-9][a-z0-9.-]*", str(card.get("license_name", "a"))):
-        errors.append('"license_name" must be a lower-case identifier')
+    for name, allowed in (("license", _LICENSE), ("license_name", _IDENTIFIER), ("language", _LANGUAGE)):
+        values = card.get(name, [])
+        for value in values if isinstance(values, list) else [values]:
+            if not re.fullmatch(allowed, str(value)):
+                errors.append(f'"{name}" with value {value!r} is not valid')
     names = [config.get("config_name") for config in card.get("configs", [])]
-    if len(names) > len(set(names)) or not all(isinstance(name, str) for name in names):
-        errors.append('"configs" need names, each its own')
+    if len(names) > len(set(names)):
+        errors.append('"configs" contains duplicates')
     return errors
-
-
-def _texts(card: dict[str, Any], name: str) -> list[str]:
-    value = card.get(name, [])
-    return [str(item) for item in (value if isinstance(value, list) else [value])]
