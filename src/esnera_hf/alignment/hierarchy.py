@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 
 from esnera_hf.errors import MappingError
 
 
-@dataclass(frozen=True)
 class LabelTree:
     """Unified labels and the parents of some of them.
 
@@ -22,10 +20,8 @@ class LabelTree:
             round in a circle.
     """
 
-    labels: Sequence[str]
-    parents: Mapping[str, str]
-
-    def __post_init__(self) -> None:
+    def __init__(self, labels: Sequence[str], parents: Mapping[str, str]) -> None:
+        self.labels, self.parents = labels, parents
         for child, parent in self.parents.items():
             for name in (child, parent):
                 if name not in self.labels:

@@ -17,29 +17,6 @@ NO_PARENT = "(no part of another)"
 _EXAMPLES, _LONGEST_EXAMPLE, _NAMED = 3, 40, 5
 
 
-@dataclass(frozen=True, slots=True)
-class Move:
-    """A source label that goes to another unified label, or a unified label that becomes a part of another one.
-
-    Attributes:
-        label: what moves; the name of a unified label is text.
-        before: where it was; ``None`` for left out, or for no part of any.
-        after: where it goes.
-        mentions: of a source label, in the train split.
-    """
-
-    label: LabelRef | str
-    before: str | None
-    after: str | None
-    mentions: int | None = None
-
-    def __str__(self) -> str:
-        nowhere = LEFT_OUT if isinstance(self.label, LabelRef) else NO_PARENT
-        before, after = (nowhere if name is None else name for name in (self.before, self.after))
-        mentions = "" if self.mentions is None else f" ({self.mentions:,} train mentions)"
-        return visible(f"{self.label}: {before} → {after}{mentions}")
-
-
 @dataclass(frozen=True)
 class MappingDifference:
     """What changes from one mapping to another.
@@ -49,25 +26,26 @@ class MappingDifference:
             bore that goes on: more than half of the members of both are the same,
             and neither name stands for a label without them, or for a part of them,
             in the other mapping.
-        moved: source labels that change their group, or are left out or no
-            longer so; a rename moves nothing.
+        moved: source labels that change their group, or are left out or no longer
+            so (``None``): label, before, after, and mentions in the train split; a
+            rename moves nothing.
         added: source labels that only the second mapping maps.
         removed: source labels that only the first one maps.
         joined: pairs of source labels that become one and were not.
         parted: pairs of source labels that were one and are not any more.
         parents: unified labels of the second mapping whose parent is another one
-            than in the first; a rename moves nothing.
+            than in the first: label, before, after; a rename moves nothing.
         reordered: the unified labels of both mappings in the order of the second one,
             if that is another: their ids in the dataset are others, too.
     """
 
     renamed: tuple[tuple[str, str], ...]
-    moved: tuple[Move, ...]
+    moved: tuple[tuple[LabelRef, str | None, str | None, int], ...]
     added: tuple[LabelRef, ...]
     removed: tuple[LabelRef, ...]
     joined: tuple[tuple[LabelRef, LabelRef], ...]
     parted: tuple[tuple[LabelRef, LabelRef], ...]
-    parents: tuple[Move, ...] = ()
+    parents: tuple[tuple[str, str | None, str | None], ...] = ()
     reordered: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
@@ -78,8 +56,11 @@ class MappingDifference:
 
     def _lines(self) -> list[str]:
         lines = [f"renamed: {before} → {after}" for before, after in self.renamed]
-        lines += [f"moved: {move}" for move in self.moved]
-        lines += [f"parent of {move}" for move in self.parents]
+        lines += [
+            f"moved: {_move(label, before, after, LEFT_OUT)} ({mentions:,} train mentions)"
+            for label, before, after, mentions in self.moved
+        ]
+        lines += [f"parent of {_move(*move, NO_PARENT)}" for move in self.parents]
         lines += [f"new: {label}" for label in self.added]
         lines += [f"gone: {label}" for label in self.removed]
         lines += [f"become one: {one} and {other}" for one, other in self.joined]
@@ -99,7 +80,7 @@ def compare_mappings(before: LabelMapping, after: LabelMapping) -> MappingDiffer
     return MappingDifference(
         tuple(renamed.items()),
         tuple(
-            Move(label, old[label].unified, new[label].unified, new[label].mentions or old[label].mentions)
+            (label, old[label].unified, new[label].unified, new[label].mentions or old[label].mentions)
             for label in shared
             if renamed.get(old[label].unified or "", old[label].unified) != new[label].unified
         ),
@@ -116,8 +97,8 @@ def affected_entities(difference: MappingDifference, sources: Sequence[NerSource
     """Return a line with the number of entities, and up to three mentions, of each label of some sources that moves."""
     by_name = {source.name: source for source in sources}
     lines = []
-    for label in (move.label for move in difference.moved):
-        if isinstance(label, LabelRef) and label.source in by_name:
+    for label, *_ in difference.moved:
+        if label.source in by_name:
             source = by_name[label.source]
             counts = source.summary.entities.items()
             entities = ", ".join(f"{labels.get(label.label, 0):,} in {split}" for split, labels in counts)
@@ -135,12 +116,12 @@ def decided_anew(given: LabelMapping, made: LabelMapping) -> str:
     now = {entry.label: entry.unified for entry in made.entries}
     free = [entry for entry in given.entries if not entry.locked and entry.label in now]
     changed = [
-        str(Move(entry.label, entry.unified, now[entry.label]))
+        _move(entry.label, entry.unified, now[entry.label], LEFT_OUT)
         for entry in free
         if entry.unified != now[entry.label]
     ]
     changed += [
-        f"parent of {Move(label, given.parents.get(label), made.parents.get(label))}"
+        f"parent of {_move(label, given.parents.get(label), made.parents.get(label), NO_PARENT)}"
         for label in given.unified_labels
         if label in made.unified_labels and given.parents.get(label) != made.parents.get(label)
     ]
@@ -154,6 +135,10 @@ def decided_anew(given: LabelMapping, made: LabelMapping) -> str:
     more = f", and {len(changed) - _NAMED:,} more" if len(changed) > _NAMED else ""
     moves = f"{', '.join(changed[:_NAMED])}{more}"
     return f"{kept}; not as in the file: {moves}. Say locked: true where you want to keep it."
+
+
+def _move(label: LabelRef | str, before: str | None, after: str | None, nowhere: str) -> str:
+    return visible(f"{label}: {before or nowhere} → {after or nowhere}")
 
 
 def _renamed(before: LabelMapping, after: LabelMapping, shared: Sequence[LabelRef]) -> dict[str, str]:
@@ -180,12 +165,14 @@ def _reordered(before: LabelMapping, after: LabelMapping, renamed: Mapping[str, 
     return () if [name for name in was if name in common] == list(common) else common
 
 
-def _moved_parents(before: LabelMapping, after: LabelMapping, renamed: Mapping[str, str]) -> Iterator[Move]:
+def _moved_parents(
+    before: LabelMapping, after: LabelMapping, renamed: Mapping[str, str]
+) -> Iterator[tuple[str, str | None, str | None]]:
     """Yield the labels of the second mapping with another parent, all under their names in it."""
     was = {renamed.get(child, child): renamed.get(parent, parent) for child, parent in before.parents.items()}
     for label in after.tree.order:
         if was.get(label) != after.parents.get(label):
-            yield Move(label, was.get(label), after.parents.get(label))
+            yield label, was.get(label), after.parents.get(label)
 
 
 def _mentions(source: NerSource, label: str) -> list[str]:
