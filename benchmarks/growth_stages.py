@@ -69,11 +69,10 @@ class Context:
 
     def leaks(self) -> list[Any]:
         """Return the leaks that the stage before found."""
-        from esnera_hf.sources.duplicates import Place
-        from esnera_hf.sources.leakage import Leak
+        from esnera_hf.sources.duplicates import Duplicate, Place
 
         records = json.loads((self.folder / "leaks.json").read_text(encoding="utf-8"))
-        return [Leak(Place(**r["place"]), Place(**r["because"]), r["exact"]) for r in records]
+        return [Duplicate(Place(**r["first"]), Place(**r["second"]), r["exact"]) for r in records]
 
     def until_stopped(self, items: Iterable[T], seen: list[int]) -> Iterator[T]:
         """Yield items until the time for models is over; ``seen`` grows by their number."""

@@ -36,7 +36,8 @@ from esnera_hf.report.report import CallFacts, SystemScores
 from esnera_hf.similarity.empirical import cross_predictions
 from esnera_hf.similarity.matrix import SimilarityMatrix
 from esnera_hf.similarity.semantic import semantic_similarity
-from esnera_hf.sources.leakage import Leak, find_leaks, left_out_of_train
+from esnera_hf.sources.duplicates import Duplicate
+from esnera_hf.sources.leakage import find_leaks, left_out_of_train
 from esnera_hf.sources.licenses import licenses_of, strictest_terms
 from esnera_hf.sources.load import load_source
 from esnera_hf.sources.overlap import mention_overlap
@@ -163,7 +164,7 @@ def score(
     taggers: Mapping[str, LookupTagger],
     mapping: LabelMapping,
     pseudo: PseudoLabels | None,
-    leaks: Sequence[Leak],
+    leaks: Sequence[Duplicate],
 ) -> SystemScores:
     """Score a lookup tagger of the merged train split beside the sources' own, on test."""
     merged = merge_sources(sources, mapping, leaks, pseudo)

@@ -402,7 +402,7 @@ class TestTrained:
         assert matrix.predicted.sum() > matrix.matched.sum() > 0
         one, other = (matrix.indices(name) for name in ("alpha", "beta"))
         assert np.isfinite(matrix.semantic[np.ix_(one, other)]).all()
-        left_out = [leak for leak in find_leaks(world.sources) if leak.left_out]
+        left_out = [leak for leak in find_leaks(world.sources) if leak.across_sources]
         assert sum(leak.sentences for leak in result.report.leakage if leak.left_out) == len(left_out)
 
     def test_the_merged_tagger_is_saved(self, world: World) -> None:

@@ -11,7 +11,7 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value, co
 from builders import make_source, row
 from esnera_hf._internal import arrow
 from esnera_hf._internal.arrow import (
-    count_dataset,
+    Statistics,
     count_labels,
     dataset_fingerprint,
     rows_with_ids,
@@ -62,14 +62,14 @@ def count_slowly(dataset: DatasetDict) -> tuple[Counter, Counter, Counter]:
 @pytest.mark.parametrize("batch", [1, 2, 10_000])
 def test_counts_are_those_of_a_loop(batch: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(arrow, "_BATCH", batch)
-    counts = count_dataset(merged())
+    counts = Statistics(merged())
     assert (counts.sentences, counts.tokens, counts.entities) == count_slowly(merged())
     assert counts.splits == ("train", "validation", "test")
     assert counts.sources == ["alpha", "beta"]
 
 
 def test_counts_by_what_is_asked() -> None:
-    counts = count_dataset(merged())
+    counts = Statistics(merged())
     assert counts.count() == 9
     assert counts.count(split="train") == 7
     assert counts.count(source="beta") == 4

@@ -213,7 +213,7 @@ class TestEvaluation:
             "one": AllowedLabels({"per": ("per",), "loc": ("loc",)}, ("firm",)),
             "two": AllowedLabels({"per": ("per",), "firm": ("firm",)}, ("loc",)),
         }
-        annotation = PartialAnnotation(allowed, 0.1)
+        annotation = (allowed, 0.1)
         assert self.train.annotations == [annotation, None, annotation, None]
         assert {name: set(labels) for name, labels in self.train.scopes[0].items()} == {
             "one": {"per", "loc"},

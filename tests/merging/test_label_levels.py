@@ -23,12 +23,12 @@ from esnera_hf.merging.merge import (
     merged_features,
 )
 from esnera_hf.merging.pseudo_labels import PseudoLabels
-from esnera_hf.sources.leakage import Leak
+from esnera_hf.sources.duplicates import Duplicate
 from esnera_hf.sources.load import load_source
 from esnera_hf.tagging import Entity, LabelRef, entities_from_tags
 from product_tree import COARSE_TAGS, MAPPING, SOURCES, TAGS
 
-NO_LEAKS: tuple[Leak, ...] = ()
+NO_LEAKS: tuple[Duplicate, ...] = ()
 #: Found by fine's tagger in books' train sentence.
 PSEUDO = PseudoLabels(0.9, {"books": {"books-train-0": [Entity(2, 3, "film", 0.95)]}})
 FLAT = replace(MAPPING, parents={})

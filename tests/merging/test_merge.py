@@ -16,8 +16,8 @@ from esnera_hf.errors import ConservationError, MappingError
 from esnera_hf.merging import merge as merging
 from esnera_hf.merging.merge import check_conserved, merge_sources
 from esnera_hf.merging.pseudo_labels import PseudoLabels
-from esnera_hf.sources.duplicates import Place, normalize
-from esnera_hf.sources.leakage import Leak, find_leaks
+from esnera_hf.sources.duplicates import Duplicate, Place, normalize
+from esnera_hf.sources.leakage import find_leaks
 from esnera_hf.sources.source import NerSource
 from esnera_hf.tagging import Entity, LabelRef
 
@@ -192,13 +192,13 @@ class TestLeaks:
 
     def test_a_sentence_without_entities_is_conserved_too(self) -> None:
         sources = leaking_sources()
-        leak = [leak for leak in find_leaks(sources) if leak.place.id == "a-train-1"]
+        leak = [leak for leak in find_leaks(sources) if leak.first.id == "a-train-1"]
         with pytest.raises(ConservationError, match="split train: expected 4 sentences, found 5"):
             check_conserved(sources, MAPPING, merge_sources(sources, MAPPING), leak)
 
     def test_leaks_of_other_sources_are_refused(self) -> None:
         sources = leaking_sources()
-        stranger = Leak(Place("a", "train", "a-train-9"), Place("b", "test", "b-test-0"), True)
+        stranger = Duplicate(Place("a", "train", "a-train-9"), Place("b", "test", "b-test-0"), True)
         with pytest.raises(ConservationError, match="1 sentences to leave out, 0 found"):
             merge_sources(sources, MAPPING, [stranger])
 

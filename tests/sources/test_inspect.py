@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from builders import make_source, row
-from esnera_hf.sources.inspect import inspect, inspect_source
+from esnera_hf.sources.inspect import Inspection, inspect
 from esnera_hf.sources.source import NerSource
 
 
@@ -16,7 +16,7 @@ def corpus() -> NerSource:
 
 
 def test_counts_lengths_and_examples() -> None:
-    inspection = inspect_source(corpus())
+    inspection = Inspection(corpus())
     assert inspection.examples == {"LOC": ("New York", "Rome"), "PER": ("Ann", "Bob")}
     assert inspection.mention_lengths == {"LOC": [1, 2], "PER": [1, 1, 1, 1, 1]}
     assert inspection.sentence_lengths == {"train": [4, 3], "validation": [1], "test": [4, 4]}
@@ -29,19 +29,19 @@ def test_counts_lengths_and_examples() -> None:
 def test_examples_are_ranked_by_frequency_and_can_be_printed() -> None:
     names = ["a", "b", "b", "c", "c", "d", "e", "f", "x" * 60, "x" * 60, "x" * 60]
     source = make_source("names", {"train": [row(f"{name}/B-T") for name in names]})
-    assert inspect_source(source).examples["T"] == ("x" * 39 + "…", "b", "c", "a", "d")
+    assert Inspection(source).examples["T"] == ("x" * 39 + "…", "b", "c", "a", "d")
     escape = make_source("escape", {"train": [(["a\x1b[31mb"], ["B-X"])]})
-    assert "\x1b" not in str(inspect_source(escape))
+    assert "\x1b" not in str(Inspection(escape))
 
 
 def test_a_label_that_a_sample_does_not_hold() -> None:
     source = make_source("s", {"train": [row("x/B-PER y")]})
-    text = str(inspect_source(replace(source, vocabulary=("PER", "RARE"))))
+    text = str(Inspection(replace(source, vocabulary=("PER", "RARE"))))
     assert "RARE  tokens none; e.g." in text
 
 
 def test_scripts_are_shares_of_letters() -> None:
-    inspection = inspect_source(make_source("mixed", {"train": [row("中/B-X 国/I-X ab 1!")]}))
+    inspection = Inspection(make_source("mixed", {"train": [row("中/B-X 国/I-X ab 1!")]}))
     assert inspection.scripts == {"cjk": 0.5, "latin": 0.5}
 
 
@@ -50,4 +50,4 @@ def test_several_sources_are_compared() -> None:
     text = str(inspect([corpus(), other]))
     assert "small:PER   in other: 1 of 2 mentions occur, 2 times" in text
     assert "small/train and other/train: 1 sentences of small/train are in other/train" in text
-    assert inspect([corpus()]) == inspect(corpus())
+    assert str(inspect([corpus()])) == str(inspect(corpus()))

@@ -28,7 +28,7 @@ def test_what_is_found_and_left_out() -> None:
         },
     )
     leaks = find_leaks([a, b])
-    assert [(leak.place.id, leak.because.id, leak.exact, leak.left_out) for leak in leaks] == [
+    assert [(leak.first.id, leak.second.id, leak.exact, leak.across_sources) for leak in leaks] == [
         ("a-train-0", "a-test-0", True, False),
         ("a-train-0", "b-test-0", True, True),
         ("a-train-1", "b-validation-1", False, True),
@@ -53,7 +53,7 @@ def test_test_sentences_come_before_validation_sentences(test: str) -> None:
     a = make_source("a", {"train": [row(test)]})
     near = test if test != LONG else LONG + " today"
     b = make_source("b", {"validation": [row(test)], "test": [row(near)]})
-    leaks = [(leak.because.id, leak.exact) for leak in find_leaks([a, b]) if leak.left_out]
+    leaks = [(leak.second.id, leak.exact) for leak in find_leaks([a, b]) if leak.across_sources]
     assert leaks == [("b-test-0", near == test)]
 
 
@@ -71,4 +71,4 @@ def test_test_sentences_come_before_validation_sentences(test: str) -> None:
 def test_of_two_sentences_that_of_the_earlier_split_is_left_out(one: str, other: str, left_out: str) -> None:
     a, b = make_source("a", {one: [row("x/B-P y")]}), make_source("b", {other: [row("x/B-P y")]})
     (leak,) = find_leaks([a, b])
-    assert (leak.place.id, leak.left_out) == (left_out, True)
+    assert (leak.first.id, leak.across_sources) == (left_out, True)

@@ -9,7 +9,6 @@ from corpora import raw_reader, sentences_of, write
 from esnera_hf.errors import ConfigurationError, SourceError, SourceNotFoundError
 from esnera_hf.sources import files as files_module
 from esnera_hf.sources.build import SourceTerms, build_source
-from esnera_hf.sources.hub import LoadedFromHub
 from esnera_hf.sources.load import load_each, load_source, load_sources, source_name
 from esnera_hf.sources.options import ReadingOptions
 
@@ -75,7 +74,7 @@ def test_a_known_name_in_the_data_folder_with_a_split_under_another_name(tmp_pat
     ],
 )
 def test_a_copy_on_the_hub_keeps_the_terms_of_its_corpus(text, file, license, may, monkeypatch):
-    copy = LoadedFromHub(DatasetDict({"train": tagged([[1, 0]] * 3)}), "apache-2.0", "1" * 40)
+    copy = DatasetDict({"train": tagged([[1, 0]] * 3)}), ("apache-2.0", "1" * 40, ())
     monkeypatch.setattr("esnera_hf.sources.load.load_from_hub", lambda *_, **__: copy)
     options = ReadingOptions(data_files={"train": file} if file else None)
     source = load_source(text, options=options)

@@ -5,7 +5,11 @@ from __future__ import annotations
 import pytest
 
 from esnera_hf.errors import ConfigurationError
-from esnera_hf.sources.partial_annotation import AllowedLabels, PartialAnnotation
+from esnera_hf.sources.partial_annotation import (
+    AllowedLabels,
+    annotation_identity,
+    check_pseudo_label_noise,
+)
 
 
 def test_labels_allowed_by_an_annotation() -> None:
@@ -34,15 +38,17 @@ def test_parts_that_are_not_annotated_either() -> None:
 
 
 def test_identity() -> None:
-    assert PartialAnnotation({"a": AllowedLabels({"P": ("P",)}, ("W", "Q"), {"W": ("Q",)})}).identity() == {
-        "pseudo_label_noise": 0.0,
-        "allowed": {"a": {"entities": {"P": ("P",)}, "unannotated": ("W", "Q"), "parts": {"W": ("Q",)}}},
+    allowed = {"a": AllowedLabels({"P": ("P",)}, ("W", "Q"), {"W": ("Q",)}), "b": AllowedLabels({}, ("W",))}
+    assert annotation_identity((allowed, 0.1)) == {
+        "pseudo_label_noise": 0.1,
+        "allowed": {
+            "a": {"entities": {"P": ("P",)}, "unannotated": ("W", "Q"), "parts": {"W": ("Q",)}},
+            "b": {"entities": {}, "unannotated": ("W",)},
+        },
     }
-    identity = PartialAnnotation({"a": AllowedLabels({}, ("W",))}).identity()
-    assert identity["allowed"]["a"] == {"entities": {}, "unannotated": ("W",)}
 
 
 @pytest.mark.parametrize("noise", [1.1, -0.1, float("nan")])
 def test_a_noise_out_of_range_is_refused(noise: float) -> None:
     with pytest.raises(ConfigurationError, match="pseudo_label_noise"):
-        PartialAnnotation({}, noise)
+        check_pseudo_label_noise(noise)

@@ -257,7 +257,7 @@ def test_the_joint_tagger_is_not_trained_on_what_it_is_tested_on(
     with pytest.raises(KeyboardInterrupt):
         train(sources, encoder_folder, TaggerSettings(training=TRAINING))
     seen = {source.name: source for source in untrained[0][0]}
-    leaks = {leak.place.id for leak in find_leaks(sources) if leak.left_out}
+    leaks = {leak.first.id for leak in find_leaks(sources) if leak.across_sources}
     assert {"alpha-train-30", "alpha-validation-10"} <= leaks
     for source in sources:
         for split in ("train", "validation"):

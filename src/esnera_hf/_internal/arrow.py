@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator, Set
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -85,9 +84,11 @@ def count_sentences_and_tokens(rows: Dataset) -> tuple[Counter[str], Counter[str
     return sentences, tokens
 
 
-@dataclass(frozen=True)
 class Statistics:
     """Counts of a merged dataset; all of them by split and source first.
+
+    Args:
+        merged: with the columns of :func:`~esnera_hf.merging.merge.merged_features`.
 
     Attributes:
         splits: the splits.
@@ -96,10 +97,16 @@ class Statistics:
         entities: by split, source, unified label and origin (``gold``, ``pseudo``).
     """
 
-    splits: tuple[str, ...]
-    sentences: Counter[tuple[str, str]] = field(default_factory=Counter)
-    tokens: Counter[tuple[str, str]] = field(default_factory=Counter)
-    entities: Counter[tuple[str, str, str, str]] = field(default_factory=Counter)
+    def __init__(self, merged: DatasetDict) -> None:
+        self.splits = tuple(merged)
+        self.sentences: Counter[tuple[str, str]] = Counter()
+        self.tokens: Counter[tuple[str, str]] = Counter()
+        self.entities: Counter[tuple[str, str, str, str]] = Counter()
+        for split, rows in merged.items():
+            sentences, tokens = count_sentences_and_tokens(rows)
+            self.sentences.update({(split, source): count for source, count in sentences.items()})
+            self.tokens.update({(split, source): count for source, count in tokens.items()})
+            self.entities.update({(split, *key): count for key, count in count_entities(rows).items()})
 
     def count(
         self,
@@ -121,21 +128,6 @@ class Statistics:
     def sources(self) -> list[str]:
         """The sources that have a sentence in it, sorted."""
         return sorted({source for _, source in self.sentences})
-
-
-def count_dataset(merged: DatasetDict) -> Statistics:
-    """Count sentences, tokens and entities of a merged dataset.
-
-    Args:
-        merged: with the columns of :func:`~esnera_hf.merging.merge.merged_features`.
-    """
-    statistics = Statistics(tuple(merged))
-    for split, rows in merged.items():
-        sentences, tokens = count_sentences_and_tokens(rows)
-        statistics.sentences.update({(split, source): count for source, count in sentences.items()})
-        statistics.tokens.update({(split, source): count for source, count in tokens.items()})
-        statistics.entities.update({(split, *key): count for key, count in count_entities(rows).items()})
-    return statistics
 
 
 def text_digests(rows: Dataset, seed: int, size: int) -> NDArray[np.uint64]:

@@ -22,7 +22,8 @@ from esnera_hf.merging.merge import MergedData, as_source, merge_sources
 from esnera_hf.merging.pseudo_labels import DEFAULT_THRESHOLD, PseudoLabels, check_threshold, pseudo_labels
 from esnera_hf.metrics import Scores
 from esnera_hf.similarity.matrix import SimilarityMatrix
-from esnera_hf.sources.leakage import Leak, find_leaks, left_out_of_train
+from esnera_hf.sources.duplicates import Duplicate
+from esnera_hf.sources.leakage import find_leaks, left_out_of_train
 from esnera_hf.sources.partial_annotation import AllowedLabels, PartialAnnotation, check_pseudo_label_noise
 from esnera_hf.sources.source import NerSource
 from esnera_hf.taggers.source_taggers import CachedTagger, SourceTagger
@@ -220,7 +221,7 @@ def find_pseudo_labels(
     mapping: LabelMapping,
     taggers: Mapping[str, SourceTagger],
     threshold: float | None,
-    leakage: Sequence[Leak],
+    leakage: Sequence[Duplicate],
 ) -> PseudoLabels | None:
     """Return the entities that taggers of other sources add to each source; ``None`` without a threshold."""
     if threshold is None:
@@ -291,7 +292,7 @@ def train_merged_tagger(
     """
     names = sorted(mapping.sources)
     scope = {name: mapping.projection(name) if mapping.parents else mapping.scope(name) for name in names}
-    partial = None if noise is None else PartialAnnotation(allowed_labels(mapping, names), noise)
+    partial = None if noise is None else (allowed_labels(mapping, names), noise)
     return train(as_source("+".join(names), dataset), scope, partial)
 
 

@@ -21,7 +21,7 @@ from huggingface_hub import (
     RepoCard,
 )
 
-from esnera_hf._internal.arrow import Statistics, count_dataset, stored_bytes
+from esnera_hf._internal.arrow import Statistics, stored_bytes
 from esnera_hf._internal.text import shorten
 from esnera_hf._internal.yaml import dump_yaml
 from esnera_hf.alignment.mapping import LabelMapping
@@ -267,7 +267,7 @@ def dataset_card(
     """
     if not text:
         report = replace(report, examples=(), dropped={})
-    statistics = count_dataset(configs[MERGED])
+    statistics = Statistics(configs[MERGED])
     terms = strictest_terms(licenses_of(report.sources))
     present = _sections(report, mapping, statistics) | {"columns": text}
     use = "Load it" if text else "Make it from your own copies"

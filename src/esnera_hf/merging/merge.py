@@ -25,7 +25,8 @@ from esnera_hf.merging.label_levels import (
     coarse_names,
 )
 from esnera_hf.merging.pseudo_labels import PseudoLabels
-from esnera_hf.sources.leakage import Leak, left_out_ids, rows_without
+from esnera_hf.sources.duplicates import Duplicate
+from esnera_hf.sources.leakage import left_out_ids, rows_without
 from esnera_hf.sources.source import SOURCE_FEATURES, NerSource
 from esnera_hf.tagging import (
     GOLD,
@@ -50,7 +51,7 @@ class MergedData:
     """
 
     dataset: DatasetDict
-    leaks: tuple[Leak, ...] = ()
+    leaks: tuple[Duplicate, ...] = ()
     pseudo_labels: PseudoLabels | None = None
 
 
@@ -79,7 +80,7 @@ def merged_features(mapping: LabelMapping) -> Features:
 def merge_sources(
     sources: Sequence[NerSource],
     mapping: LabelMapping,
-    leaks: Sequence[Leak] = (),
+    leaks: Sequence[Duplicate] = (),
     pseudo: PseudoLabels | None = None,
 ) -> DatasetDict:
     """Relabel every source and concatenate them split by split.
@@ -228,7 +229,7 @@ def check_conserved(
     sources: Sequence[NerSource],
     mapping: LabelMapping,
     merged: DatasetDict,
-    leaks: Sequence[Leak] = (),
+    leaks: Sequence[Duplicate] = (),
     pseudo: PseudoLabels | None = None,
 ) -> None:
     """Check that the merged dataset holds the entities of the sources, no more and no fewer.

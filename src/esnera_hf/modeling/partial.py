@@ -175,8 +175,9 @@ def partial_rows(data: TrainingData, model: PartialTagger, annotation: PartialAn
         ConfigurationError: it lacks a source of the rows.
     """
     labels = data.source.labels
-    allowed = {name: own.restricted(labels) for name, own in annotation.allowed.items()}
-    model.allowed_tags = AllowedTags(data.tags, allowed, annotation.pseudo_label_noise)
+    by_source, noise = annotation
+    allowed = {name: own.restricted(labels) for name, own in by_source.items()}
+    model.allowed_tags = AllowedTags(data.tags, allowed, noise)
     indices = model.allowed_tags.sources
     sources = data.source.dataset["train"]["source"]
     if unknown := sorted(set(sources) - set(indices)):

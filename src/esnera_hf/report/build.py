@@ -30,7 +30,7 @@ from esnera_hf.report.report import (
 )
 from esnera_hf.similarity.equivalence import EQUAL
 from esnera_hf.similarity.matrix import SimilarityMatrix
-from esnera_hf.sources.leakage import Leak
+from esnera_hf.sources.duplicates import Duplicate
 from esnera_hf.sources.source import Dropped, NerSource
 from esnera_hf.tagging import LabelRef
 
@@ -215,18 +215,18 @@ def _pseudo_labels(pseudo: PseudoLabels) -> PseudoLabelFacts:
     return PseudoLabelFacts(pseudo.threshold, counts, dict(sorted(pseudo.rejected.items())))
 
 
-def _leakage(leaks: Sequence[Leak]) -> tuple[LeakageFacts, ...]:
-    groups: dict[tuple[tuple[str, str], tuple[str, str]], list[Leak]] = {}
+def _leakage(leaks: Sequence[Duplicate]) -> tuple[LeakageFacts, ...]:
+    groups: dict[tuple[tuple[str, str], tuple[str, str]], list[Duplicate]] = {}
     for leak in leaks:
-        groups.setdefault((leak.place.part, leak.because.part), []).append(leak)
+        groups.setdefault((leak.first.part, leak.second.part), []).append(leak)
     return tuple(
         LeakageFacts(
             place,
             twin,
-            group[0].left_out,
+            group[0].across_sources,
             len(group),
             sum(leak.exact for leak in group),
-            tuple((leak.place.id, leak.because.id) for leak in group[:_EXAMPLES]),
+            tuple((leak.first.id, leak.second.id) for leak in group[:_EXAMPLES]),
         )
         for (place, twin), group in groups.items()
     )

@@ -91,8 +91,13 @@ class Duplicate:
     first: Place
     second: Place
     exact: bool
-    conflict: bool
-    text: str
+    conflict: bool = False
+    text: str = ""
+
+    @property
+    def across_sources(self) -> bool:
+        """Whether the two are of different sources."""
+        return self.first.source != self.second.source
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from datasets import Dataset, DatasetDict, concatenate_datasets, load_dataset
@@ -32,24 +31,14 @@ _LOADING_ERRORS = (*CLIENT_ERRORS, DatasetsError, LookupError, TypeError, Attrib
 _TIMEOUT = 60.0
 
 
-@dataclass(frozen=True)
-class LoadedFromHub:
-    """A dataset of the Hub.
-
-    Attributes:
-        dataset: its splits.
-        license: the license id that its card states, ``""`` if none.
-        commit: of the repository, which the data belongs to.
-        notes: remarks on the data, for the user.
-    """
-
-    dataset: DatasetDict = field(repr=False)
-    license: str = ""
-    commit: str = ""
-    notes: tuple[str, ...] = ()
+#: License id that the card states, ``""`` if none; commit of the repository that the data belongs to; remarks on
+#: the data, for the user.
+HubFacts = tuple[str, str, tuple[str, ...]]
 
 
-def load_from_hub(repo_id: str, options: ReadingOptions, *, missing: str, advice: str) -> LoadedFromHub:
+def load_from_hub(
+    repo_id: str, options: ReadingOptions, *, missing: str, advice: str
+) -> tuple[DatasetDict, HubFacts]:
     """Load a dataset of the Hub; a script dataset through its parquet branch, without running the script.
 
     The data belongs to one commit, to which the revision is resolved first.
@@ -71,8 +60,8 @@ def load_from_hub(repo_id: str, options: ReadingOptions, *, missing: str, advice
         raise SourceNotFoundError(f"{missing} (a Hub dataset is 'owner/name'). {advice}")
     commit = ""
     try:
-        answer, config, data_files = _ask(repo_id, options)
-        commit = answer.commit
+        facts, config, data_files = _ask(repo_id, options)
+        commit = facts[1]
         loaded = load_dataset(repo_id, config, data_files=data_files, revision=commit)
     except EsneraError:
         raise
@@ -82,7 +71,7 @@ def load_from_hub(repo_id: str, options: ReadingOptions, *, missing: str, advice
             copy = _earlier_copy(repo_id, options)
             if copy is not None:
                 say(
-                    f"{repo_id}: {failure[1]}: reading the copy of commit {copy.commit[:7]} that an earlier run "
+                    f"{repo_id}: {failure[1]}: reading the copy of commit {copy[1][1][:7]} that an earlier run "
                     "left here; what has changed on the Hub since is not in it"
                 )
                 return copy
@@ -95,12 +84,11 @@ def load_from_hub(repo_id: str, options: ReadingOptions, *, missing: str, advice
             f"{repo_id!r}: the Hub could not be read, and the copy in the cache is of another commit than "
             f"{commit[:7]}: not used. Try again."
         )
-    result = replace(answer, dataset=dataset)
-    _remember(repo_id, options, result)
-    return result
+    _remember(repo_id, options, dataset, facts)
+    return dataset, facts
 
 
-def _ask(repo_id: str, options: ReadingOptions) -> tuple[LoadedFromHub, str | None, dict[str, str] | None]:
+def _ask(repo_id: str, options: ReadingOptions) -> tuple[HubFacts, str | None, dict[str, str] | None]:
     """Return all about a dataset but its data, the configuration to load, and its files by split."""
     api = HfApi()
     info = api.dataset_info(repo_id, revision=options.revision, timeout=_TIMEOUT)
@@ -123,7 +111,7 @@ def _ask(repo_id: str, options: ReadingOptions) -> tuple[LoadedFromHub, str | No
         partial = sorted(split for split, folder in configs[chosen].items() if folder != split)
         if partial:
             notes.append(f"the Hub's parquet copy holds only the first part of {', '.join(partial)}")
-    return LoadedFromHub(DatasetDict(), license, info.sha or "", tuple(notes)), config, data_files
+    return (license, info.sha or "", tuple(notes)), config, data_files
 
 
 def _files_of(info: DatasetInfo) -> list[str]:
@@ -198,25 +186,25 @@ def _note_of(repo_id: str, options: ReadingOptions) -> Path:
     return cache_folder() / "hub" / f"{hashlib.blake2b(asked.encode(), digest_size=16).hexdigest()}.json"
 
 
-def _remember(repo_id: str, options: ReadingOptions, loaded: LoadedFromHub) -> None:
-    files = {split: [file["filename"] for file in rows.cache_files] for split, rows in loaded.dataset.items()}
+def _remember(repo_id: str, options: ReadingOptions, dataset: DatasetDict, facts: HubFacts) -> None:
+    files = {split: [file["filename"] for file in rows.cache_files] for split, rows in dataset.items()}
     if all(files.values()):
         note = _note_of(repo_id, options)
         note.parent.mkdir(parents=True, exist_ok=True)
-        note.write_text(json.dumps([files, loaded.license, loaded.commit, loaded.notes]), encoding="utf-8")
+        note.write_text(json.dumps([files, *facts]), encoding="utf-8")
 
 
-def _earlier_copy(repo_id: str, options: ReadingOptions) -> LoadedFromHub | None:
+def _earlier_copy(repo_id: str, options: ReadingOptions) -> tuple[DatasetDict, HubFacts] | None:
     try:
-        content = json.loads(_note_of(repo_id, options).read_text(encoding="utf-8"))
-        files, license, commit, notes = content
+        note = json.loads(_note_of(repo_id, options).read_text(encoding="utf-8"))
+        files, license, commit, notes = note
         splits = {
             split: concatenate_datasets([Dataset.from_file(name) for name in names])
             for split, names in files.items()
         }
     except (OSError, ValueError):  # never loaded, or no longer in the cache
         return None
-    return LoadedFromHub(DatasetDict(splits), license, commit, tuple(notes))
+    return DatasetDict(splits), (license, commit, tuple(notes))
 
 
 def _links(error: BaseException | None) -> Iterator[BaseException]:

@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import unicodedata
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from esnera_hf._internal.text import display_width, join_tokens, pad, shorten
-from esnera_hf.sources.duplicates import Duplicates, find_duplicates
+from esnera_hf.sources.duplicates import find_duplicates
 from esnera_hf.sources.load import SourceLike, load_each, load_source
 from esnera_hf.sources.overlap import MentionOverlap, mention_overlap
-from esnera_hf.sources.source import NerSource, SourceSummary
+from esnera_hf.sources.source import NerSource
 
 _EXAMPLES = 5
 _LONGEST_EXAMPLE = 40
 _SHOWN_SCRIPTS = 4
 
 
-@dataclass(frozen=True)
 class Inspection:
-    """Content of one source; ``str()`` gives what people read first.
+    """Content of all splits of one source; ``str()`` gives what people read first.
 
     Attributes:
         summary: counts by split and label, and the defects met.
@@ -33,12 +32,22 @@ class Inspection:
         duplicates: sentences in two splits, and conflicting ones within a split.
     """
 
-    summary: SourceSummary
-    examples: dict[str, tuple[str, ...]]
-    sentence_lengths: dict[str, list[int]]
-    mention_lengths: dict[str, list[int]]
-    scripts: dict[str, float]
-    duplicates: Duplicates
+    def __init__(self, source: NerSource) -> None:
+        mentions: dict[str, Counter[str]] = {label: Counter() for label in source.labels}
+        letters: Counter[str] = Counter()
+        self.sentence_lengths: dict[str, list[int]] = {split: [] for split in source.dataset}
+        self.mention_lengths: dict[str, list[int]] = {label: [] for label in source.labels}
+        for split, lengths in self.sentence_lengths.items():
+            for sentence in source.sentences(split):
+                lengths.append(len(sentence.tokens))
+                letters.update(char for token in sentence.tokens for char in token if char.isalpha())
+                for entity in sentence.entities:
+                    mentions[entity.label][join_tokens(sentence.tokens[entity.start : entity.end])] += 1
+                    self.mention_lengths[entity.label].append(entity.end - entity.start)
+        self.summary = source.summary
+        self.examples = {label: _most_frequent(texts) for label, texts in mentions.items()}
+        self.scripts = _scripts(letters)
+        self.duplicates = find_duplicates([source])
 
     def __str__(self) -> str:
         lines = [str(self.summary)]
@@ -75,36 +84,12 @@ def inspect(
         ConfigurationError: it is nothing that could be a source, or two are of one name.
     """
     if not isinstance(sources, Sequence) or isinstance(sources, str):
-        return inspect_source(load_source(sources))
+        return Inspection(load_source(sources))
     loaded = load_each(sources)
     if len(loaded) == 1:
-        return inspect_source(loaded[0])
+        return Inspection(loaded[0])
     overlap = mention_overlap(loaded, splits=splits)
     return replace(overlap, duplicates=find_duplicates(loaded))
-
-
-def inspect_source(source: NerSource) -> Inspection:
-    """Look into all splits of a source."""
-    mentions: dict[str, Counter[str]] = defaultdict(Counter)
-    mention_lengths: dict[str, list[int]] = defaultdict(list)
-    sentence_lengths: dict[str, list[int]] = {}
-    letters: Counter[str] = Counter()
-    for split in source.dataset:
-        sentence_lengths[split] = []
-        for sentence in source.sentences(split):
-            sentence_lengths[split].append(len(sentence.tokens))
-            letters.update(char for token in sentence.tokens for char in token if char.isalpha())
-            for entity in sentence.entities:
-                mentions[entity.label][join_tokens(sentence.tokens[entity.start : entity.end])] += 1
-                mention_lengths[entity.label].append(entity.end - entity.start)
-    return Inspection(
-        summary=source.summary,
-        examples={label: _most_frequent(mentions[label]) for label in source.labels},
-        sentence_lengths=sentence_lengths,
-        mention_lengths={label: mention_lengths[label] for label in source.labels},
-        scripts=_scripts(letters),
-        duplicates=find_duplicates([source]),
-    )
 
 
 def _most_frequent(mentions: Counter[str]) -> tuple[str, ...]:

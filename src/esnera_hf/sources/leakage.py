@@ -3,49 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from datasets import Dataset, DatasetDict
 
 from esnera_hf._internal.arrow import rows_with_ids
-from esnera_hf.sources.duplicates import Place, find_pairs
+from esnera_hf.sources.duplicates import Duplicate, find_pairs
 from esnera_hf.sources.source import NerSource
 
 #: A sentence of an earlier split must not stand in a later one.
 _ORDER = {"train": 0, "validation": 1, "test": 2}
 
 
-@dataclass(frozen=True, slots=True)
-class Leak:
-    """A sentence of a train or validation split that also stands in a later split.
-
-    Attributes:
-        place: the sentence of train or validation.
-        because: the same or nearly the same sentence in validation or test.
-        exact: whether their texts are the same
-            (:class:`~esnera_hf.sources.duplicates.Duplicate`).
-    """
-
-    place: Place
-    because: Place
-    exact: bool
-
-    @property
-    def left_out(self) -> bool:
-        """Whether a merge leaves the sentence out: a source's own leaks are only reported."""
-        return self.place.source != self.because.source
-
-
-def find_leaks(sources: Sequence[NerSource]) -> tuple[Leak, ...]:
+def find_leaks(sources: Sequence[NerSource]) -> tuple[Duplicate, ...]:
     """Find the sentences of train and validation that also stand in validation or test.
 
     Args:
         sources: the sources to be merged.
 
     Returns:
-        For each such sentence one leak that leads to another source, and one
-        inside its source, where there are any; test before validation, the same
+        For each such sentence, the first of a pair, one pair with another source, and
+        one inside its source, where there are any; test before validation, the same
         text before nearly the same. In the order of the sources.
     """
     texts, pairs = find_pairs(sources)
@@ -64,21 +43,21 @@ def find_leaks(sources: Sequence[NerSource]) -> tuple[Leak, ...]:
     places = texts.places_of(np.union1d(place[best], because[best]))
     columns = (place[best].tolist(), because[best].tolist(), exact[best].tolist())
     return tuple(
-        Leak(places[leak], places[twin], bool(same)) for leak, twin, same in zip(*columns, strict=True)
+        Duplicate(places[leak], places[twin], bool(same)) for leak, twin, same in zip(*columns, strict=True)
     )
 
 
-def left_out_of_train(leaks: Sequence[Leak]) -> dict[str, set[str]]:
+def left_out_of_train(leaks: Sequence[Duplicate]) -> dict[str, set[str]]:
     """Return the ids of the train sentences that a merge leaves out, by source."""
     return {source: ids for (source, split), ids in left_out_ids(leaks).items() if split == "train"}
 
 
-def left_out_ids(leaks: Sequence[Leak]) -> dict[tuple[str, str], set[str]]:
+def left_out_ids(leaks: Sequence[Duplicate]) -> dict[tuple[str, str], set[str]]:
     """Return the ids of the sentences to leave out, by source and split."""
     ids: dict[tuple[str, str], set[str]] = {}
     for leak in leaks:
-        if leak.left_out:
-            ids.setdefault(leak.place.part, set()).add(leak.place.id)
+        if leak.across_sources:  # a source's own leaks are only reported
+            ids.setdefault(leak.first.part, set()).add(leak.first.id)
     return ids
 
 
@@ -88,7 +67,7 @@ def rows_without(source: NerSource, split: str, left_out: Set[str]) -> Dataset:
     return rows.select(np.flatnonzero(~rows_with_ids(rows, left_out))) if left_out else rows
 
 
-def without_leaks(sources: Sequence[NerSource], leaks: Sequence[Leak]) -> tuple[NerSource, ...]:
+def without_leaks(sources: Sequence[NerSource], leaks: Sequence[Duplicate]) -> tuple[NerSource, ...]:
     """Return sources as they may be trained on together: without the sentences that a merge of them leaves out.
 
     They still annotate all of their labels. A source that loses nothing is returned as it is.

@@ -25,7 +25,7 @@ from esnera_hf.sources.files import (
     opened,
     path_readers,
 )
-from esnera_hf.sources.hub import LoadedFromHub, load_from_hub
+from esnera_hf.sources.hub import HubFacts, load_from_hub
 from esnera_hf.sources.licenses import license_from_id
 from esnera_hf.sources.options import ReadingOptions
 from esnera_hf.sources.readers.datasets import dataset_readers
@@ -105,19 +105,19 @@ def _load(text: str, name: str | None, options: ReadingOptions) -> NerSource:
     if text and path.exists():
         return _load_path(path, name, options)
     missing, advice = _not_there(text)
-    copy = load_from_hub(text, options, missing=missing, advice=advice)
+    dataset, facts = load_from_hub(text, options, missing=missing, advice=advice)
     called = name or text.rpartition("/")[2]
     copies = copies_on_hub(text, options.data_files)
     corpus = (find_named(name) if name else None) or (copies[0] if len(copies) == 1 else None)
     if corpus is not None:
         options = replace(options, tag_names=options.tag_names or corpus.tag_names)
-        return _from_hub(text, copy, _terms(corpus, called), options)
+        return _from_hub(text, dataset, facts, _terms(corpus, called), options)
     license = License()
     if copies:
         license = least_allowed(one.license for one in copies)
-    elif copy.license:
-        license = license_from_id(copy.license, f"as tagged on the Hub: {copy.license}")
-    return _from_hub(text, copy, SourceTerms(called, license), options)
+    elif facts[0]:
+        license = license_from_id(facts[0], f"as tagged on the Hub: {facts[0]}")
+    return _from_hub(text, dataset, facts, SourceTerms(called, license), options)
 
 
 def _not_there(text: str) -> tuple[str, str]:
@@ -216,14 +216,17 @@ def _load_named(known: NamedSource, name: str, options: ReadingOptions) -> NerSo
         raise SourceNotFoundError(f"{missing}, and none is known on the Hub. {advice}")
     defaults = {**known.hub_options, "tag_names": known.tag_names}
     settings = replace(options, **{name: getattr(options, name) or value for name, value in defaults.items()})
-    copy = load_from_hub(known.hub_id, settings, missing=missing, advice=advice)
-    return _from_hub(known.hub_id, copy, terms, settings)
+    dataset, facts = load_from_hub(known.hub_id, settings, missing=missing, advice=advice)
+    return _from_hub(known.hub_id, dataset, facts, terms, settings)
 
 
-def _from_hub(repo_id: str, copy: LoadedFromHub, terms: SourceTerms, options: ReadingOptions) -> NerSource:
-    provenance = replace(terms.provenance, hub_id=repo_id, revision=copy.commit)
-    terms = replace(terms, provenance=provenance, notes=(*terms.notes, *copy.notes))
-    return _from_dataset_dict(copy.dataset, terms, options)
+def _from_hub(
+    repo_id: str, dataset: DatasetDict, facts: HubFacts, terms: SourceTerms, options: ReadingOptions
+) -> NerSource:
+    _, commit, notes = facts
+    provenance = replace(terms.provenance, hub_id=repo_id, revision=commit)
+    terms = replace(terms, provenance=provenance, notes=(*terms.notes, *notes))
+    return _from_dataset_dict(dataset, terms, options)
 
 
 def _from_dataset_dict(dataset: DatasetDict, terms: SourceTerms, options: ReadingOptions) -> NerSource:

@@ -51,14 +51,16 @@ _NESTED, _CROSSED, _FREE = range(3)
 _Kind = int | str
 
 
-@dataclass(frozen=True)
 class LabelOverlap:
     """How another source treats the mentions of one label.
 
-    Attributes:
+    Args:
         label: the label.
         other: the other source.
-        forms: distinct mentions of the label.
+        forms: number of distinct mentions of the label.
+        counts: how often each form that occurs there occurs, by kind.
+
+    Attributes:
         occurring: those that occur in the text of the other source other than nested.
         annotated: occurrences annotated there with these very boundaries, by
             its label.
@@ -71,17 +73,23 @@ class LabelOverlap:
         free_examples: the most frequent forms that are free there.
     """
 
-    label: LabelRef
-    other: str
-    forms: int
-    occurring: int
-    annotated: dict[str, int]
-    nested: int
-    crossed: int
-    free: int
-    share: dict[str, float]
-    examples: dict[str, tuple[str, ...]]
-    free_examples: tuple[str, ...] = ()
+    def __init__(
+        self, label: LabelRef, other: str, forms: int, counts: Mapping[_Form, Counter[_Kind]]
+    ) -> None:
+        self.label, self.other, self.forms = label, other, forms
+        self.occurring = sum(count.total() > count[_NESTED] for count in counts.values())
+        totals: Counter[_Kind] = Counter()
+        share: dict[str, float] = defaultdict(float)
+        for count in counts.values():
+            totals.update(count)
+            for kind, times in count.items():
+                if isinstance(kind, str):
+                    share[kind] += times / (count.total() - count[_NESTED]) / self.occurring
+        self.share = dict(sorted(share.items()))
+        self.annotated = {name: totals[name] for name in self.share}
+        self.nested, self.crossed, self.free = totals[_NESTED], totals[_CROSSED], totals[_FREE]
+        self.examples = {name: _examples(counts, name) for name in self.share}
+        self.free_examples = _examples(counts, _FREE)
 
     @property
     def occurrences(self) -> int:
@@ -253,32 +261,7 @@ def _overlaps(
     for label, own in by_label.items():
         # In order: sums of fractions in another order have other last digits.
         occurring = {form: counts[form] for form in sorted(own) if form in counts}
-        yield _overlap(LabelRef(name, label), other, len(own), occurring)
-
-
-def _overlap(label: LabelRef, other: str, forms: int, counts: Mapping[_Form, Counter[_Kind]]) -> LabelOverlap:
-    totals: Counter[_Kind] = Counter()
-    share: dict[str, float] = defaultdict(float)
-    occurring = sum(count.total() > count[_NESTED] for count in counts.values())
-    for count in counts.values():
-        totals.update(count)
-        for kind, times in count.items():
-            if isinstance(kind, str):
-                share[kind] += times / (count.total() - count[_NESTED]) / occurring
-    names = sorted(share)
-    return LabelOverlap(
-        label,
-        other,
-        forms,
-        occurring,
-        {name: totals[name] for name in names},
-        totals[_NESTED],
-        totals[_CROSSED],
-        totals[_FREE],
-        {name: share[name] for name in names},
-        {name: _examples(counts, name) for name in names},
-        _examples(counts, _FREE),
-    )
+        yield LabelOverlap(LabelRef(name, label), other, len(own), occurring)
 
 
 def _examples(counts: Mapping[_Form, Counter[_Kind]], kind: _Kind) -> tuple[str, ...]:

@@ -70,39 +70,26 @@ class AllowedLabels:
         return AllowedLabels(entities, among(self.unannotated), parts)
 
 
-@dataclass(frozen=True)
-class PartialAnnotation:
-    """How a tagger is trained on partially annotated sentences.
+#: How a tagger is trained on partially annotated sentences: the labels left open, by source of a sentence; and the
+#: probability of tags that contradict a pseudo-label, relative to that of tags that agree with it (virtual
+#: evidence), in [0, 1]: 0 takes pseudo-labels for gold, 1 ignores them.
+PartialAnnotation = tuple[Mapping[str, AllowedLabels], float]
 
-    Attributes:
-        allowed: the labels left open, by source of a sentence.
-        pseudo_label_noise: of pseudo-labels: probability, relative to that of tags
-            that agree with one, of those that do not (virtual evidence), in
-            [0, 1]; 0 takes them for gold, 1 ignores them.
 
-    Raises:
-        ConfigurationError: the noise is out of range.
-    """
-
-    allowed: Mapping[str, AllowedLabels]
-    pseudo_label_noise: float = 0.0
-
-    def __post_init__(self) -> None:
-        check_pseudo_label_noise(self.pseudo_label_noise)
-
-    def identity(self) -> dict[str, Any]:
-        """Return what tells the tagger trained so from others, as JSON can hold it."""
-        return {
-            "pseudo_label_noise": self.pseudo_label_noise,
-            "allowed": {
-                source: {
-                    "entities": dict(sorted(labels.entities.items())),
-                    "unannotated": labels.unannotated,
-                    **({"parts": dict(sorted(labels.parts.items()))} if labels.parts else {}),
-                }
-                for source, labels in sorted(self.allowed.items())
-            },
-        }
+def annotation_identity(annotation: PartialAnnotation) -> dict[str, Any]:
+    """Return what tells a tagger trained so from others, as JSON can hold it."""
+    allowed, noise = annotation
+    return {
+        "pseudo_label_noise": noise,
+        "allowed": {
+            source: {
+                "entities": dict(sorted(labels.entities.items())),
+                "unannotated": labels.unannotated,
+                **({"parts": dict(sorted(labels.parts.items()))} if labels.parts else {}),
+            }
+            for source, labels in sorted(allowed.items())
+        },
+    }
 
 
 def check_pseudo_label_noise(value: float) -> None:

@@ -18,8 +18,9 @@ from esnera_hf._internal.console import duration, quiet_libraries, say
 from esnera_hf._internal.processes import process_count
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.metrics import Scope, Scores, score_entities
-from esnera_hf.sources.leakage import Leak, find_leaks, without_leaks
-from esnera_hf.sources.partial_annotation import PartialAnnotation
+from esnera_hf.sources.duplicates import Duplicate
+from esnera_hf.sources.leakage import find_leaks, without_leaks
+from esnera_hf.sources.partial_annotation import PartialAnnotation, annotation_identity
 from esnera_hf.sources.source import AnnotatedSentence, NerSource
 from esnera_hf.taggers.predictions import (
     LabelCentroids,
@@ -157,7 +158,7 @@ class JointHead(CachedTagger):
 
 
 def train_source_taggers(
-    sources: Sequence[NerSource], encoder: str, settings: TaggerSettings, leakage: Sequence[Leak]
+    sources: Sequence[NerSource], encoder: str, settings: TaggerSettings, leakage: Sequence[Duplicate]
 ) -> dict[str, SourceTagger]:
     """Return the tagger of each source, by name, trained now or before; an interrupted training goes on.
 
@@ -438,7 +439,7 @@ def _tagger_artifact(
             for name, labels in sorted(scope.items())
         }
     if partial is not None:
-        identity["partial"] = partial.identity()
+        identity["partial"] = annotation_identity(partial)
     if scope is not None or partial is not None:
         identity["source_of_rows"] = {
             split: [[name, len(list(rows))] for name, rows in groupby(source.dataset[split]["source"][:])]
