@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from builders import VANISHING, toy_rows, toy_source
+from esnera_hf.modeling import training
 from esnera_hf.modeling.tagger import Tagger
 from esnera_hf.modeling.training import fit_tagger
 
@@ -60,3 +64,21 @@ def saved(tagger: Tagger, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("saved") / "crf-tagger"
     tagger.save_pretrained(folder)
     return folder
+
+
+@pytest.fixture
+def interrupted(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], AbstractContextManager[None]]:
+    """Stop a training as a user does: once the second checkpoint is written, or when nothing is made of it yet."""
+
+    @contextmanager
+    def context(event: str) -> Iterator[None]:
+        def stop(self: Any, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            if state.epoch >= 2:
+                raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(training.TrainingProgress, event, stop, raising=False)
+            with pytest.raises(KeyboardInterrupt):
+                yield
+
+    return context

@@ -31,11 +31,8 @@ GIVEN: dict[str, Any] = {
     "seed": 7,
     "num_train_epochs": 3,
     "learning_rate": 1e-4,
-    "lr_scheduler_type": "cosine",
     "warmup_steps": 10,
-    "per_device_train_batch_size": 8,
     "bf16": False,
-    "window_length": 64,
 }
 #: Arguments that would delete, upload, run code or hide, those of training that taggers do not follow, and a typo.
 REFUSED = """
@@ -46,16 +43,16 @@ REFUSED = """
 """.split()
 
 
-def test_what_decides_the_weights_is_taken() -> None:
+def test_what_decides_the_weights_is_taken_and_all_else_refused_by_name() -> None:
     assert checked_training(GIVEN) == GIVEN
     assert set(_ALLOWED) <= {field.name for field in fields(TaggerTrainingArguments)}
-
-
-@pytest.mark.parametrize("name", REFUSED)
-def test_all_else_is_refused_by_name(name: str) -> None:
-    with pytest.raises(ConfigurationError, match=f"^report.json: {name} cannot be set: ") as error:
-        checked_training({**GIVEN, name: "hf_secret"}, origin="report.json")
-    assert "hf_secret" not in str(error.value)
+    for name in REFUSED:
+        with pytest.raises(ConfigurationError, match=f"^report.json: {name} cannot be set: ") as error:
+            checked_training({**GIVEN, name: "hf_secret"}, origin="report.json")
+        assert "hf_secret" not in str(error.value)
+    for training in (None, "num_train_epochs=3", 3, [("seed", 1)]):
+        with pytest.raises(ConfigurationError, match="expected settings by name"):
+            checked_training(training)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -77,12 +74,6 @@ def test_values_are_of_their_kind(name: str, values: list[Any], expected: str) -
             checked_training({name: value})
 
 
-@pytest.mark.parametrize("training", [None, "num_train_epochs=3", 3, [("seed", 1)]])
-def test_settings_have_names(training: Any) -> None:
-    with pytest.raises(ConfigurationError, match="expected settings by name"):
-        checked_training(training)
-
-
 def test_training_arguments(capsys: pytest.CaptureFixture[str]) -> None:
     """Those that differ from their defaults count; the output folder is remarked."""
     changed = {"num_train_epochs": 2, "lr_scheduler_type": "cosine", "use_cpu": True}
@@ -90,16 +81,11 @@ def test_training_arguments(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().err == ""
     assert checked_training(TrainingArguments("mine", **changed)) == changed
     assert "training: output_dir='mine' is not used; checkpoints lie in the cache." in capsys.readouterr().err
+    for more in ({"push_to_hub": True}, {"report_to": "tensorboard"}, {"save_steps": 3}, {"run_name": "x"}):
+        with pytest.raises(ConfigurationError, match=f"{next(iter(more))} cannot be set"):
+            checked_training(TrainingArguments(use_cpu=True, **more))
     tagger = TaggerTrainingArguments("mine", head_learning_rate=1e-2, early_stopping_patience=2)
     assert checked_training(tagger) == {"head_learning_rate": 1e-2, "early_stopping_patience": 2}
-
-
-@pytest.mark.parametrize(
-    "changed", [{"push_to_hub": True}, {"report_to": "tensorboard"}, {"save_steps": 3}, {"run_name": "x"}]
-)
-def test_training_arguments_with_more_are_refused(changed: dict[str, Any]) -> None:
-    with pytest.raises(ConfigurationError, match=f"{next(iter(changed))} cannot be set"):
-        checked_training(TrainingArguments(use_cpu=True, **changed))
 
 
 def test_a_scheduler_that_is_not_there(tmp_path: Path) -> None:
@@ -108,28 +94,22 @@ def test_a_scheduler_that_is_not_there(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("width", "rate"), [(768, 3e-5), (1024, 1e-5), (512, 2e-4), (384, 5e-4), (128, 5e-4), (2048, 1e-5)]
+    ("width", "sentences", "expected"),
+    [
+        (768, 4999, (3e-5, 20, 16)),
+        (768, 5000, (3e-5, 10, 32)),
+        (2048, 100, (1e-5, 20, 16)),
+        (512, 100, (2e-4, 20, 16)),
+        (128, 100, (5e-4, 20, 16)),
+    ],
 )
-def test_the_learning_rate_falls_with_the_width(width: int, rate: float, tmp_path: Path) -> None:
+def test_rate_epochs_and_batch_follow_encoder_and_corpus(
+    width: int, sentences: int, expected: tuple[float, int, int], tmp_path: Path
+) -> None:
     encoder: Any = SimpleNamespace(config=SimpleNamespace(hidden_size=width))
-    arguments = choose_arguments(encoder, 100, str(tmp_path), {})
-    assert arguments.learning_rate == rate
-    assert isinstance(arguments, TaggerTrainingArguments)
-
-
-@pytest.mark.parametrize(("sentences", "epochs", "batch"), [(4999, 20, 16), (5000, 10, 32)])
-def test_small_corpora_get_smaller_batches(sentences: int, epochs: int, batch: int, tmp_path: Path) -> None:
-    encoder: Any = SimpleNamespace(config=SimpleNamespace(hidden_size=768))
-    arguments = choose_arguments(encoder, sentences, str(tmp_path), {})
-    assert (arguments.num_train_epochs, arguments.per_device_train_batch_size) == (epochs, batch)
-    own = choose_arguments(encoder, sentences, str(tmp_path), {"num_train_epochs": 3})
-    assert (own.num_train_epochs, own.per_device_train_batch_size) == (3, batch)
-
-
-def processes(patch: pytest.MonkeyPatch, count: int) -> None:
-    """Let settings be chosen as in one of several processes, on the CPU."""
-    state = SimpleNamespace(num_processes=count, device=SimpleNamespace(type="cpu"))
-    patch.setattr(arguments_module, "launch_state", lambda: state)
+    chosen = choose_arguments(encoder, sentences, str(tmp_path), {})
+    assert (chosen.learning_rate, chosen.num_train_epochs, chosen.per_device_train_batch_size) == expected
+    assert choose_arguments(encoder, sentences, str(tmp_path), {"num_train_epochs": 3}).num_train_epochs == 3
 
 
 @pytest.mark.parametrize(
@@ -138,11 +118,13 @@ def processes(patch: pytest.MonkeyPatch, count: int) -> None:
 def test_processes_share_a_batch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: int, count: int, each: int, whole: int
 ) -> None:
-    processes(monkeypatch, count)
+    state = SimpleNamespace(num_processes=count, device=SimpleNamespace(type="cpu"))
+    monkeypatch.setattr(arguments_module, "launch_state", lambda: state)
     overrides = {"per_device_train_batch_size": given}
     chosen = choose_arguments(BertModel(BERT), 100, str(tmp_path), overrides)
     assert chosen.train_batch_size == each
     assert whole_batch(given, count) == whole
+    assert chosen.ddp_find_unused_parameters is (None if count == 1 else False)
 
 
 def test_one_process_takes_one_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,27 +137,15 @@ def test_one_process_takes_one_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert chosen.parallel_mode.value == "not_parallel"
 
 
-class TestUnusedParameters:
-    def test_a_pooler_does_not_count(self) -> None:
-        assert BertModel(BERT).pooler is not None
-        assert not has_unused_parameters(BertModel(BERT))
-
-    def test_parameters_that_words_alone_do_not_need(self) -> None:
-        """Of XLNet: the mask's embedding, and what tells segments apart."""
-        encoder = XLNetModel(XLNetConfig(vocab_size=9, d_model=8, n_layer=1, n_head=2, d_inner=8))
-        unused = {"mask_emb", "layer.0.rel_attn.seg_embed", "layer.0.rel_attn.r_s_bias"}
-        for name in sorted(unused):
-            assert has_unused_parameters(encoder)
-            encoder.get_parameter(name).requires_grad_(False)
-        assert not has_unused_parameters(encoder)
-
-    @pytest.mark.parametrize("count", [1, 2])
-    def test_they_are_looked_for_only_where_there_are_some(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int
-    ) -> None:
-        processes(monkeypatch, count)
-        chosen = choose_arguments(BertModel(BERT), 100, str(tmp_path), {})
-        assert chosen.ddp_find_unused_parameters is (None if count == 1 else False)
+def test_parameters_that_words_alone_do_not_need() -> None:
+    """Of XLNet: the mask's embedding, and what tells segments apart; a pooler does not count."""
+    assert BertModel(BERT).pooler is not None
+    assert not has_unused_parameters(BertModel(BERT))
+    encoder = XLNetModel(XLNetConfig(vocab_size=9, d_model=8, n_layer=1, n_head=2, d_inner=8))
+    for name in ("layer.0.rel_attn.r_s_bias", "layer.0.rel_attn.seg_embed", "mask_emb"):
+        assert has_unused_parameters(encoder)
+        encoder.get_parameter(name).requires_grad_(False)
+    assert not has_unused_parameters(encoder)
 
 
 @pytest.mark.parametrize(

@@ -55,16 +55,6 @@ def legal_scores(crf: CRF, emissions: Tensor) -> dict[tuple[int, ...], float]:
     return {path: score(crf, emissions, path) for path in paths if is_legal(path)}
 
 
-def log_sum_exp(values: list[float]) -> float:
-    highest = max(values)
-    return highest + math.log(sum(math.exp(value - highest) for value in values))
-
-
-def padded(paths: list[tuple[int, ...]]) -> Tensor:
-    width = max(map(len, paths))
-    return torch.tensor([[*path, *[0] * (width - len(path))] for path in paths])
-
-
 @pytest.mark.parametrize("lengths", LENGTHS)
 @pytest.mark.parametrize("seed", [0, 1])
 def test_a_ragged_batch_against_enumeration(lengths: tuple[int, ...], seed: int) -> None:
@@ -72,12 +62,14 @@ def test_a_ragged_batch_against_enumeration(lengths: tuple[int, ...], seed: int)
     crf = random_crf(seed=seed)
     emissions, mask = random_batch(lengths)
     everything = [legal_scores(crf, row[:n]) for row, n in zip(emissions, lengths, strict=True)]
-    partitions = [log_sum_exp(list(scores.values())) for scores in everything]
+    partitions = [torch.tensor(list(scores.values())).logsumexp(0).item() for scores in everything]
     assert crf.log_partition(emissions, mask).tolist() == pytest.approx(partitions, abs=1e-4)
 
     chosen = [sorted(scores)[len(scores) // 2] for scores in everything]
     expected = [s[path] - whole for s, path, whole in zip(everything, chosen, partitions, strict=True)]
-    likelihood = crf(emissions, padded(chosen), mask, reduction="none")
+    width = emissions.shape[1]
+    tags = torch.tensor([[*path, *[0] * (width - len(path))] for path in chosen])
+    likelihood = crf(emissions, tags, mask, reduction="none")
     assert likelihood.tolist() == pytest.approx(expected, abs=1e-4)
     for row, own_mask, scores, partition in zip(emissions, mask, everything, partitions, strict=True):
         paths = torch.tensor(list(scores))
@@ -102,62 +94,51 @@ def test_a_ragged_batch_against_enumeration(lengths: tuple[int, ...], seed: int)
     torch.testing.assert_close(crf.marginals(emissions, mask), marginals, atol=1e-5, rtol=0)
 
 
+def oracle_of(crf: ConstrainedCRF) -> CRF:
+    """Return pytorch-crf's own with the same parameters, which have the same names and shapes."""
+    oracle = CRF(len(crf.tags), batch_first=True)
+    oracle.load_state_dict(crf.state_dict())
+    return oracle
+
+
+def assert_same(crf: ConstrainedCRF, oracle: CRF, emissions: Tensor, mask: Tensor) -> None:
+    normalizer = oracle._compute_normalizer(emissions.transpose(0, 1), mask.T)
+    torch.testing.assert_close(crf.log_partition(emissions, mask), normalizer)
+    assert crf.decode(emissions, mask) == oracle.decode(emissions, mask)
+
+
 @pytest.mark.parametrize("lengths", LENGTHS)
-class TestAgainstPytorchCrf:
-    @pytest.mark.parametrize("reduction", ["none", "sum", "mean", "token_mean"])
-    def test_same_likelihood_and_paths_where_no_constraint_binds(
-        self, lengths: tuple[int, ...], reduction: str
-    ) -> None:
-        crf = random_crf(NEVER_BINDING)
-        oracle = CRF(len(NEVER_BINDING), batch_first=True)
-        oracle.load_state_dict(crf.state_dict())
-        emissions, mask = random_batch(lengths, NEVER_BINDING)
-        tags = torch.randint(len(NEVER_BINDING), mask.shape)
+def test_against_pytorch_crf(lengths: tuple[int, ...]) -> None:
+    """Where no constraint binds, and where its own parameters are penalised."""
+    crf = random_crf(NEVER_BINDING)
+    oracle = oracle_of(crf)
+    emissions, mask = random_batch(lengths, NEVER_BINDING)
+    tags = torch.randint(len(NEVER_BINDING), mask.shape)
+    for reduction in ("none", "sum", "mean", "token_mean"):
         expected = oracle(emissions, tags, mask, reduction=reduction)
         torch.testing.assert_close(crf(emissions, tags, mask, reduction=reduction), expected)
-        assert crf.decode(emissions, mask) == oracle.decode(emissions, mask)
-        torch.testing.assert_close(
-            crf.log_partition(emissions, mask),
-            oracle._compute_normalizer(emissions.transpose(0, 1), mask.T),
-        )
-
-    def test_same_as_penalised_parameters(self, lengths: tuple[int, ...]) -> None:
-        crf = random_crf()
-        emissions, mask = random_batch(lengths)
-        oracle = CRF(len(TAGS), batch_first=True)
-        oracle.load_state_dict(crf.state_dict())
-        with torch.no_grad():
-            for after in (2, 4):
-                oracle.start_transitions[after] += FORBIDDEN
-                for before in range(len(TAGS)):
-                    if TAGS[before][2:] != TAGS[after][2:]:
-                        oracle.transitions[before, after] += FORBIDDEN
-        torch.testing.assert_close(
-            crf.log_partition(emissions, mask),
-            oracle._compute_normalizer(emissions.transpose(0, 1), mask.T),
-        )
-        assert crf.decode(emissions, mask) == oracle.decode(emissions, mask)
-
-
-def test_parameters_are_those_of_pytorch_crf() -> None:
-    crf, oracle = random_crf(), CRF(len(TAGS), batch_first=True)
-    assert {name: p.shape for name, p in crf.state_dict().items()} == {
-        name: p.shape for name, p in oracle.state_dict().items()
-    }
-    crf.load_state_dict(oracle.state_dict())
-    for name, parameter in oracle.state_dict().items():
-        assert torch.equal(crf.state_dict()[name], parameter)
+    assert_same(crf, oracle, emissions, mask)
+    crf = random_crf()
+    oracle = oracle_of(crf)
+    with torch.no_grad():
+        for after in (2, 4):
+            oracle.start_transitions[after] += FORBIDDEN
+            for before in range(len(TAGS)):
+                if TAGS[before][2:] != TAGS[after][2:]:
+                    oracle.transitions[before, after] += FORBIDDEN
+    assert_same(crf, oracle, *random_batch(lengths))
 
 
 def test_half_precision_emissions_are_scored_in_single_precision() -> None:
     crf = random_crf()
     emissions, mask = random_batch((4, 2))
-    half = emissions.bfloat16()
-    found = crf(half, torch.zeros(2, 4, dtype=torch.long), mask, reduction="none")
-    assert found.dtype == torch.float32
-    torch.testing.assert_close(
-        found, crf(half.float(), torch.zeros(2, 4, dtype=torch.long), mask, reduction="none")
+    tags = torch.zeros(2, 4, dtype=torch.long)
+    found, expected = (
+        crf(given, tags, mask, reduction="none")
+        for given in (emissions.bfloat16(), emissions.bfloat16().float())
     )
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, expected)
 
 
 @given(

@@ -8,6 +8,7 @@ from itertools import pairwise, product
 import pytest
 import torch
 from torch import Tensor
+from transformers import BertConfig, BertModel
 
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.modeling.hub_code.crf import FORBIDDEN, ConstrainedCRF
@@ -119,20 +120,16 @@ def paths(length: int) -> list[Path]:
     return [path for path in product(range(len(TAGS)), repeat=length) if is_legal(path)]
 
 
-def batch_of(rows: Sequence[tuple[str, str]], tags: AllowedTags) -> tuple[Tensor, Tensor, Tensor]:
-    """Return sources, labels and mask of rows; where masked the labels are those of O."""
+def partial_loss(
+    crf: ConstrainedCRF, emissions: Tensor, rows: Sequence[tuple[str, str]], noise: float
+) -> Tensor:
+    """Return the losses of rows of source and tags; where masked their labels are those of O."""
+    tags = AllowedTags(TAGS, CANDIDATES, noise)
     golds = [gold.split() for _, gold in rows]
     width = max(map(len, golds))
     labels = torch.tensor([[*map(TAGS.index, gold), *[0] * (width - len(gold))] for gold in golds])
     mask = torch.arange(width) < torch.tensor([len(gold) for gold in golds]).unsqueeze(1)
-    return torch.tensor([tags.sources[source] for source, _ in rows]), labels, mask
-
-
-def partial_loss(
-    crf: ConstrainedCRF, emissions: Tensor, rows: Sequence[tuple[str, str]], noise: float
-) -> Tensor:
-    tags = AllowedTags(TAGS, CANDIDATES, noise)
-    sources, labels, mask = batch_of(rows, tags)
+    sources = torch.tensor([tags.sources[source] for source, _ in rows])
     return partial_losses(crf, emissions, tags(sources, labels), mask)
 
 
@@ -197,13 +194,8 @@ def test_a_pseudo_label_of_a_whole_leaves_its_open_parts_open() -> None:
     known = AllowedLabels.of(labels, {"film": "film"}, parts={"PRODUCT": ("book", "film"), "book": ()})
     tags = iob2_tag_set(labels)
     evidence = AllowedTags(tags, {"a": known})(torch.tensor([0]), torch.tensor([[tags.index("B-PRODUCT")]]))
-    assert [tag for tag, score in zip(tags, evidence[0, 0], strict=True) if score == 0] == [
-        "B-PRODUCT",
-        "B-book",
-    ]
-
-
-def test_a_candidate_without_tags_is_refused() -> None:
+    allowed = [tag for tag, score in zip(tags, evidence[0, 0], strict=True) if score == 0]
+    assert allowed == ["B-PRODUCT", "B-book"]
     with pytest.raises(ConfigurationError, match="'X' is no label of the tagger"):
         AllowedTags(TAGS, {"one": AllowedLabels({"W": ("W",)}, ("X",))})
 
@@ -232,18 +224,9 @@ def test_a_tagger_is_trained_on_it() -> None:
 
 
 def small_tagger() -> PartialTagger:
-    from transformers import BertConfig, BertModel
-
     torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=20,
-        hidden_size=8,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=8,
-        hidden_dropout_prob=0.0,
-        attention_probs_dropout_prob=0.0,
-    )
+    shape = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
+    config = BertConfig(vocab_size=20, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0, **shape)
     tagger = PartialTagger.from_encoder(BertModel(config), TAGS, classifier_dropout=0.0)
     for parameter in tagger.crf.parameters():
         torch.nn.init.normal_(parameter)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,6 @@ from datasets import Dataset
 from transformers import TokenClassificationPipeline, pipeline
 from transformers.pipelines.pt_utils import KeyDataset
 
-from esnera_hf.cli.main import main
 from esnera_hf.modeling.hub_code.pipeline_crf_tagger import CrfTaggerPipeline
 from esnera_hf.modeling.hub_code.windows import window_inputs
 from esnera_hf.modeling.hub_code.words import word_spans
@@ -62,24 +60,6 @@ def test_it_finds_in_text_what_the_tagger_finds_in_its_words(
     assert max(windows) > 3
 
 
-@pytest.mark.parametrize("unit", ["auto", "spaces"])
-def test_the_command_line_finds_the_same(
-    pipe: CrfTaggerPipeline,
-    saved: Path,
-    texts: list[str],
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    unit: str,
-) -> None:
-    lines = [text.replace("\n", " ") for text in texts if text.strip()]
-    (tmp_path / "text.txt").write_text("\n".join(lines), encoding="utf-8")
-    assert main(["predict", str(saved), str(tmp_path / "text.txt"), "--tokens", unit]) == 0
-    records = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [[(e["label"], e["text"]) for e in record["entities"]] for record in records] == [
-        [(e["entity_group"], e["word"]) for e in found] for found in pipe(lines, unit=unit)
-    ]
-
-
 @pytest.mark.parametrize("delimiter", [None, "", " / "])
 def test_it_finds_in_words_what_the_tagger_finds(
     tagger: Tagger, pipe: CrfTaggerPipeline, sentences: list[list[str]], delimiter: str | None
@@ -93,55 +73,52 @@ def test_it_finds_in_words_what_the_tagger_finds(
 
 def test_texts_of_like_length_share_a_batch(pipe: CrfTaggerPipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     """Which changes nothing but the order they are read in."""
-    widths: list[tuple[int, ...]] = []
+    widths: list[list[int]] = []
     predict_tags = pipe.model.predict_tags
 
     def spied(**inputs: torch.Tensor) -> Any:
-        widths.append(tuple(inputs["attention_mask"].sum(1).tolist()))
+        widths.append(inputs["attention_mask"].sum(1).tolist())
         return predict_tags(**inputs)
 
     texts = ["anna", "anna met bruno in paris", "paris", "emma left madrid for cairo"]
     alone = [pipe(text) for text in texts]
     monkeypatch.setattr(pipe.model, "predict_tags", spied)
     batched = pipe(texts, batch_size=2)
-    assert widths == [(7, 7), (3, 3)]
-    for one, other in zip(batched, alone, strict=True):
-        assert [(e["entity_group"], e["start"]) for e in one] == [
-            (e["entity_group"], e["start"]) for e in other
-        ]
+    assert widths == [[7, 7], [3, 3]]
+    assert [[(e["entity_group"], e["start"]) for e in found] for found in batched] == [
+        [(e["entity_group"], e["start"]) for e in found] for found in alone
+    ]
 
 
-def test_forms_of_input(pipe: CrfTaggerPipeline, texts: list[str]) -> None:
+def test_forms_of_input(tagger: Tagger, pipe: CrfTaggerPipeline, texts: list[str]) -> None:
     results = [pipe(text) for text in texts]
     assert pipe(texts) == pipe(tuple(texts)) == list(pipe(text for text in texts)) == results
     rows = Dataset.from_dict({"text": texts})
     assert pipe(rows["text"]) == list(pipe(KeyDataset(rows, "text"))) == results
-    assert pipe([]) == []
-
-
-def test_forms_of_split_input(tagger: Tagger, pipe: CrfTaggerPipeline) -> None:
     words = ["anna", "met", "bruno"]
     (result,) = pipe(words, is_split_into_words=True)
     assert [entry["word"] for entry in result] == ["anna", "bruno"]
     assert pipe([words, []], is_split_into_words=True) == [result, []]
     assert pipe([tuple(words)], is_split_into_words=True) == [result]
     assert tagger.pipeline(is_split_into_words=True)(words) == [result]
-    assert pipe([], is_split_into_words=True) == []
+    assert pipe([]) == pipe([], is_split_into_words=True) == []
 
 
-def test_what_is_no_text_is_refused(pipe: CrfTaggerPipeline) -> None:
-    with pytest.raises(
-        ValueError, match=r"expected a text, found \['anna'\]\. Pass is_split_into_words=True"
-    ):
-        pipe([["anna"]])
-    with pytest.raises(ValueError, match="expected a list of words, found 'anna'"):
-        pipe(["anna", ["met"]], is_split_into_words=True)
-    with pytest.raises(ValueError, match="expected one of auto"):
-        pipe("anna", unit="letters")
-    with pytest.raises(ValueError, match="aggregation_strategy='fist': expected one of none, simple"):
-        pipe("anna", aggregation_strategy="fist")
-    with pytest.raises(TypeError, match="split_into_words"):
-        pipe("anna", split_into_words=True)
+@pytest.mark.parametrize(
+    ("inputs", "options", "message"),
+    [
+        ([["anna"]], {}, r"expected a text, found \['anna'\]\. Pass is_split_into_words=True"),
+        (["anna", ["met"]], {"is_split_into_words": True}, "expected a list of words, found 'anna'"),
+        ("anna", {"unit": "letters"}, "expected one of auto"),
+        ("anna", {"aggregation_strategy": "fist"}, "='fist': expected one of none, simple"),
+        ("anna", {"split_into_words": True}, "split_into_words"),
+    ],
+)
+def test_what_is_no_text_is_refused(
+    pipe: CrfTaggerPipeline, inputs: Any, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises((ValueError, TypeError), match=message):
+        pipe(inputs, **options)
 
 
 def test_options(pipe: CrfTaggerPipeline) -> None:
@@ -172,51 +149,25 @@ def test_without_grouping_every_word_has_its_tag(tagger: Tagger, pipe: CrfTagger
     assert [e["index"] for e in pipe(text, aggregation_strategy="none")] == [0, 2, 4]
 
 
-def test_a_model_in_training_is_evaluated(tagger: Tagger) -> None:
-    tagger.model.train()
-    tagger.pipeline()
-    assert not tagger.model.training
-
-
-def test_saved_taggers_load_as_pipelines_without_remote_code(
-    pipe: CrfTaggerPipeline, saved: Path, texts: list[str]
-) -> None:
-    expected = pipe(texts)
-    loaded = Tagger.from_pretrained(saved).pipeline(batch_size=4)
-    assert type(loaded) is CrfTaggerPipeline
-    assert [[e["word"] for e in found] for found in loaded(texts)] == [
-        [e["word"] for e in found] for found in expected
-    ]
-    stock = pipeline("token-classification", model=str(saved), pipeline_class=CrfTaggerPipeline)
-    assert type(stock) is CrfTaggerPipeline
-    assert stock(texts) == expected
-
-
-def test_half_precision(pipe: CrfTaggerPipeline, saved: Path) -> None:
-    half = pipeline(
-        "token-classification", model=str(saved), pipeline_class=CrfTaggerPipeline, dtype="bfloat16"
+def test_saved_taggers_load_as_pipelines(pipe: CrfTaggerPipeline, saved: Path, texts: list[str]) -> None:
+    """Without remote code, and in half precision."""
+    assert type(Tagger.from_pretrained(saved).pipeline()) is CrfTaggerPipeline
+    stock, half = (
+        pipeline("token-classification", model=str(saved), pipeline_class=CrfTaggerPipeline, **options)
+        for options in ({}, {"dtype": "bfloat16"})
     )
+    assert stock(texts) == pipe(texts)
     assert {str(parameter.dtype) for parameter in half.model.parameters()} == {"torch.bfloat16"}
     found, expected = (loaded("anna met bruno in paris") for loaded in (half, pipe))
     assert [entry["word"] for entry in found] == [entry["word"] for entry in expected]
     assert [e["score"] for e in found] == pytest.approx([e["score"] for e in expected], abs=0.05)
 
 
-def test_the_stock_function_does_not_run_code_untold(saved: Path) -> None:
-    with pytest.raises(ValueError, match="trust_remote_code=True"):
-        pipeline("token-classification", model=str(saved))
-
-
 class TestStockPipeline:
     """What knows nothing of the CRF gets the probabilities it gives."""
 
-    @pytest.fixture
-    def stock(self, tagger: Tagger) -> TokenClassificationPipeline:
-        return TokenClassificationPipeline(model=tagger.model, tokenizer=tagger.tokenizer, task="ner")
-
-    def test_probabilities_are_those_of_the_words(
-        self, tagger: Tagger, stock: TokenClassificationPipeline, pipe: CrfTaggerPipeline
-    ) -> None:
+    def test_probabilities_are_those_of_the_words(self, tagger: Tagger, pipe: CrfTaggerPipeline) -> None:
+        stock = TokenClassificationPipeline(model=tagger.model, tokenizer=tagger.tokenizer, task="ner")
         text = "anna bruno met clara in paris"
         entries = stock(text, ignore_labels=[])
         own = pipe(text, aggregation_strategy="none", ignore_labels=[])
@@ -225,6 +176,9 @@ class TestStockPipeline:
         ]
         for entry, mine in zip(entries, own, strict=True):
             assert entry["score"] == pytest.approx(mine["score"], abs=1e-5)
+        assert tagger.model.train()(**tagger.tokenizer(text, return_tensors="pt")).logits.requires_grad
+        tagger.pipeline()
+        assert not tagger.model.training
         grouped = stock(text, aggregation_strategy="simple")
         assert [(e["entity_group"], e["start"], e["end"]) for e in grouped] == [
             (e["entity_group"], e["start"], e["end"]) for e in pipe(text)
@@ -248,15 +202,3 @@ class TestStockPipeline:
                     emissions = tagger.model(**window_inputs([window], 0)).logits
                 marginals = tagger.model.crf.marginals(emissions, torch.ones(1, length, dtype=torch.bool))
                 torch.testing.assert_close(row[1 : length + 1].exp(), marginals[0], atol=1e-5, rtol=1e-4)
-
-    def test_emissions_in_training_and_with_labels(self, tagger: Tagger) -> None:
-        ids = tagger.tokenizer("anna met", return_tensors="pt")["input_ids"]
-        positions = torch.arange(ids.shape[1]).unsqueeze(0)
-        tagger.model.eval()
-        with torch.no_grad():
-            emissions = tagger.model(ids, word_positions=positions).logits
-            labelled = tagger.model(ids, labels=torch.zeros_like(ids)).logits
-        assert torch.equal(emissions, labelled)
-        tagger.model.train()
-        assert tagger.model(ids).logits.requires_grad
-        tagger.model.eval()

@@ -1,19 +1,96 @@
-"""Predictions of a trained tagger."""
+"""The model of a tagger: weights, loss, files; and predictions of a trained one."""
 
 from __future__ import annotations
 
+import json
 import random
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
+from transformers import AutoModelForTokenClassification
 
-from builders import toy_source
+from builders import WINDOW, toy_source
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.metrics import score_entities
+from esnera_hf.modeling.encoders import load_encoder
+from esnera_hf.modeling.hub_code.configuration_crf_tagger import CrfTaggerConfig
+from esnera_hf.modeling.hub_code.modeling_crf_tagger import CrfTagger
 from esnera_hf.modeling.tagger import Tagger
 from esnera_hf.modeling.tokenization import TaggingCollator
+
+TAGS = ["O", "B-a", "I-a", "B-b", "I-b"]
+ROWS = [
+    {"input_ids": [2, 5, 6, 7, 3], "word_positions": [1, 2], "labels": [1, 2]},
+    {"input_ids": [2, 8, 3], "word_positions": [1], "labels": [3]},
+    {"input_ids": [2, 9, 40, 41, 10, 11, 3], "word_positions": [1, 4, 5], "labels": [0, 1, 0]},
+]
+
+
+@pytest.fixture
+def model(encoder_folder: Path) -> CrfTagger:
+    torch.manual_seed(1)
+    encoder, _ = load_encoder(str(encoder_folder))
+    return CrfTagger.from_encoder(encoder, TAGS, window_length=WINDOW).eval()
+
+
+def test_the_encoder_keeps_its_weights_and_none_is_unused(model: CrfTagger, encoder_folder: Path) -> None:
+    found = model.encoder.state_dict()
+    for name, weight in load_file(encoder_folder / "model.safetensors").items():
+        assert name.startswith("pooler") or torch.equal(found[name], weight), name
+    model(**TaggingCollator(0)(ROWS)).loss.backward()
+    assert [name for name, p in model.named_parameters() if p.grad is None] == []
+    assert all(torch.isfinite(p.grad).all() for p in model.parameters())
+
+
+def test_the_auto_class_loads_it_without_remote_code(model: CrfTagger, tmp_path: Path) -> None:
+    model.save_pretrained(tmp_path)
+    loaded = AutoModelForTokenClassification.from_pretrained(tmp_path, trust_remote_code=False)
+    assert type(loaded) is CrfTagger
+    batch = TaggingCollator(0)(ROWS)
+    with torch.no_grad():
+        assert torch.equal(loaded(**batch).logits, model(**batch).logits)
+
+
+def test_a_word_has_the_state_of_its_first_piece(model: CrfTagger) -> None:
+    batch = TaggingCollator(0)(ROWS)
+    with torch.no_grad():
+        logits = model(**batch).logits
+        assert logits.shape == (3, 3, len(TAGS))
+        for index, row in enumerate(ROWS):
+            ids = torch.tensor([row["input_ids"]])
+            states = model.encoder(input_ids=ids).last_hidden_state[0]
+            expected = model.classifier(states[row["word_positions"]])
+            torch.testing.assert_close(logits[index, : len(expected)], expected, atol=1e-5, rtol=1e-4)
+        # Without positions, every piece is a word.
+        positions = torch.arange(ids.shape[1]).unsqueeze(0)
+        labels = torch.zeros_like(ids)
+        without = model(input_ids=ids, labels=labels)
+        given = model(input_ids=ids, word_positions=positions, labels=labels)
+        assert torch.equal(without.logits, given.logits)
+        assert torch.equal(without.loss, given.loss)
+
+
+def test_loss_is_the_negative_log_likelihood_a_word(model: CrfTagger) -> None:
+    with torch.no_grad():
+        single = [model(**TaggingCollator(0)([row])).loss.item() * len(row["labels"]) for row in ROWS]
+        together = model(**TaggingCollator(0)(ROWS)).loss.item()
+    assert together == pytest.approx(sum(single) / 6, abs=1e-5)
+    assert together > 0
+    assert CrfTagger.accepts_loss_kwargs is False  # else the Trainer would scale it
+
+
+def test_tags_survive_the_configuration_file(tmp_path: Path) -> None:
+    tags = ["O", "B-人名", "I-人名", "B-NO", "I-NO", "B-a: b", "I-a: b"]
+    CrfTaggerConfig({"model_type": "bert"}, tags, window_length=7).save_pretrained(tmp_path)
+    loaded = CrfTaggerConfig.from_pretrained(tmp_path)
+    assert loaded.tags == tags
+    assert loaded.label2id == {tag: index for index, tag in enumerate(tags)}
+    assert loaded.window_length == 7
+    assert json.loads((tmp_path / "config.json").read_text())["model_type"] == "esnera-crf-tagger"
 
 
 def test_what_it_shows(tagger: Tagger) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any
@@ -25,6 +25,7 @@ from esnera_hf.modeling.tokenization import (
     WordTokenizer,
     batches_by_length,
     chain_tags,
+    has_bfloat16,
     join_sentences,
     mixed_precision,
 )
@@ -67,6 +68,12 @@ def kept_words(words: list[str]) -> list[int]:
     return [index for index, word in enumerate(words) if PIECES[word]]
 
 
+def pieces_in(window: Window) -> dict[int, list[int]]:
+    """Return the pieces of each word of a window, which ends with one special piece."""
+    bounds = pairwise([*window.positions, len(window.input_ids) - 1])
+    return {word: window.input_ids[a:b] for word, (a, b) in zip(window.words, bounds, strict=True)}
+
+
 @given(sentences=st.lists(annotated(), max_size=4), length=st.integers(3, 12), known=st.booleans())
 def test_windows_hold_every_word_once_and_never_exceed_the_limit(
     sentences: list[tuple[list[str], list[Entity]]], length: int, known: bool
@@ -81,12 +88,10 @@ def test_windows_hold_every_word_once_and_never_exceed_the_limit(
         assert [word for window in mine for word in window.words] == kept_words(words)
         assert not any(window.joins for window in mine[:1])
         for window in mine:
+            assert window.words
             assert len(window.input_ids) <= length
             assert (window.input_ids[0], window.input_ids[-1]) == (CLS, SEP)
-            expected = [PIECES[words[word]][: length - 2] for word in window.words]
-            bounds = [*window.positions, len(window.input_ids) - 1]
-            found = [window.input_ids[a:b] for a, b in pairwise(bounds)]
-            assert found == expected
+            assert pieces_in(window) == {word: PIECES[words[word]][: length - 2] for word in window.words}
 
 
 @given(sentence=annotated(), length=st.integers(4, 12))
@@ -134,6 +139,9 @@ def test_a_phrase_cut_by_hard_cuts_is_one_entity_again(words: list[str], gap: in
     inside = [i for i in kept if i >= gap]
     expected = [Entity(inside[0], inside[-1] + 1, "x")] if inside else []
     assert join_windows(windows, found) == expected
+    # Sentences without windows stay in their places.
+    windows = [replace(window, sentence=2) for window in windows]
+    assert list(join_sentences(4, windows, found)) == [[], [], expected, []]
 
 
 @pytest.mark.parametrize(
@@ -159,47 +167,29 @@ def test_where_a_sentence_is_cut(
     assert [" ".join(words[i] for i in window.words) for window in cut] == windows
 
 
-def test_a_window_after_a_sentence_end_does_not_join() -> None:
-    words = ["a", "a", "a", "。", "a", "a", "a"]
-    first, second = WordTokenizer(TOKENIZER, 6).windows([words])
-    assert (len(first.words), second.joins) == (4, False)
-    found = [[Entity(0, 4, "x")], [Entity(4, 7, "x")]]
-    assert join_windows([first, second], found) == [Entity(0, 4, "x"), Entity(4, 7, "x")]
-
-
-def hard_cut() -> tuple[Window, Window]:
-    first, second = WordTokenizer(TOKENIZER, 5).windows([["a"] * 6])
-    assert (first.words, second.words, second.joins) == ([0, 1, 2], [3, 4, 5], True)
-    return first, second
-
-
 @pytest.mark.parametrize(
-    ("before", "after"),
+    ("text", "before", "after", "joined"),
     [
-        ([Entity(1, 3, "x")], [Entity(3, 4, "y")]),
-        ([Entity(1, 2, "x")], [Entity(3, 4, "x")]),
-        ([Entity(1, 3, "x")], [Entity(4, 5, "x")]),
-        ([], [Entity(3, 4, "x")]),
+        # At a hard cut entities of one label that meet are one, with the smaller score; after a sentence they are two.
+        ("a a a a a a", [(1, 3, "x", 0.9)], [(3, 4, "x", 0.4), (5, 6, "x", 0.1)], [(1, 4, 0.4), (5, 6, 0.1)]),
+        ("a a 。 a a a", [(0, 3, "x", 0.9)], [(3, 6, "x", 0.4)], [(0, 3, 0.9), (3, 6, 0.4)]),
+        ("a a a a a a", [(1, 3, "x")], [(3, 4, "y")], [(1, 3, 1), (3, 4, 1)]),
+        ("a a a a a a", [(1, 2, "x")], [(3, 4, "x")], [(1, 2, 1), (3, 4, 1)]),
+        ("a a a a a a", [(1, 3, "x")], [(4, 5, "x")], [(1, 3, 1), (4, 5, 1)]),
+        ("a a a a a a", [], [(3, 4, "x")], [(3, 4, 1)]),
     ],
 )
-def test_entities_that_do_not_meet_stay_apart(before: list[Entity], after: list[Entity]) -> None:
-    assert join_windows(hard_cut(), [before, after]) == [*before, *after]
-
-
-def test_a_joined_entity_has_the_smaller_score() -> None:
-    found = [[Entity(1, 3, "x", 0.9)], [Entity(3, 4, "x", 0.4), Entity(5, 6, "x", 0.1)]]
-    joined = join_windows(hard_cut(), found)
-    assert [(e.start, e.end, e.score) for e in joined] == [(1, 4, 0.4), (5, 6, 0.1)]
+def test_entities_of_two_windows(text: str, before: Any, after: Any, joined: Any) -> None:
+    windows = WordTokenizer(TOKENIZER, 5).windows([text.split()])
+    assert [(window.words, window.joins) for window in windows] == [
+        ([0, 1, 2], False),
+        ([3, 4, 5], "。" not in text),
+    ]
+    found = join_windows(windows, [[Entity(*entity) for entity in row] for row in (before, after)])
+    assert [(e.start, e.end, e.score) for e in found] == joined
 
 
 READ_TAGS = ["O", "B-x", "I-x", "B-y", "I-y", "B-I-x", "I-I-x"]
-
-
-@given(tags=st.lists(st.sampled_from(READ_TAGS), max_size=12))
-def test_tags_are_read_as_the_package_reads_them(tags: list[str]) -> None:
-    window = Window(0, [], list(range(len(tags))), list(range(len(tags))))
-    found = [Entity(span.start, span.end, span.label) for span in read_spans(window, tags)]
-    assert found == entities_from_tags(tags)[0]
 
 
 @given(
@@ -210,9 +200,7 @@ def test_tags_are_read_as_the_package_reads_them(tags: list[str]) -> None:
     ),
     scored=st.booleans(),
 )
-def test_a_batch_of_ids_is_read_as_the_tags_of_its_rows(
-    rows: list[list[tuple[str, float]]], scored: bool
-) -> None:
+def test_tags_and_batches_of_ids_are_read_alike(rows: list[list[tuple[str, float]]], scored: bool) -> None:
     width = max(1, *map(len, rows))
     paths = np.full((len(rows), width), -100)
     scores = np.zeros((len(rows), width), dtype=np.float32)
@@ -223,15 +211,11 @@ def test_a_batch_of_ids_is_read_as_the_tags_of_its_rows(
         paths[index, : len(row)] = [READ_TAGS.index(tag) for tag in tags]
         scores[index, : len(row)] = own
         expected.append(read_entities(windows[-1], tags, own if scored else None))
+        entities = entities_from_tags(tags)[0]
+        assert expected[-1] == [Entity(3 * e.start + 1, 3 * e.end - 1, e.label) for e in entities]
     found = EntityReader(READ_TAGS)(windows, paths, scores if scored else None)
     assert found == expected
     assert [[e.score for e in row] for row in found] == [[e.score for e in row] for row in expected]
-
-
-def test_sentences_without_pieces_have_no_window() -> None:
-    tokenizer = WordTokenizer(TOKENIZER, 10)
-    assert tokenizer.windows([]) == []
-    assert [w.sentence for w in tokenizer.windows([[], [VANISHING], ["a"], [""]])] == [2]
 
 
 def test_what_cannot_be_cut_into_windows() -> None:
@@ -259,10 +243,8 @@ def metaspace(prepend_scheme: str) -> Tokenizer:
 
 
 KINDS = {
-    "byte-level": byte_level(False),
-    "byte-level, space before": byte_level(True),
-    "metaspace, always": metaspace("always"),
-    "metaspace, first": metaspace("first"),
+    **{f"byte-level, space {before}": byte_level(before) for before in (False, True)},
+    **{f"metaspace, {scheme}": metaspace(scheme) for scheme in ("always", "first")},
 }
 
 
@@ -287,37 +269,25 @@ def test_words_have_the_pieces_that_their_whole_sentence_gives_them(
         expected: dict[int, list[int]] = {}
         for piece, word in zip(encoded["input_ids"][index], encoded.word_ids(index), strict=True):
             expected.setdefault(word, []).append(piece)
-        found = {
-            word: window.input_ids[start:end]
-            for window in windows
-            if window.sentence == index
-            for word, (start, end) in zip(
-                window.words, pairwise([*window.positions, len(window.input_ids) - 1]), strict=True
-            )
-        }
+        mine = [pieces_in(window) for window in windows if window.sentence == index]
+        found = {word: pieces for part in mine for word, pieces in part.items()}
         assert found == {word: pieces[: length - 2] for word, pieces in expected.items()}
 
 
-def test_the_windows_of_each_sentence_are_joined() -> None:
-    sentences = [["a"] * 6, [], [VANISHING], ["a", "xyz"], ["a"] * 3, [""]]
-    windows = WordTokenizer(TOKENIZER, 5).windows(sentences)
-    entities = [read_entities(window, ["B-x", *["I-x"] * (len(window.words) - 1)]) for window in windows]
-    joined = [[(e.start, e.end) for e in row] for row in join_sentences(len(sentences), windows, entities)]
-    assert joined == [[(0, 6)], [], [], [(0, 2)], [(0, 3)], []]
-
-
-def windows_of(*lengths: int) -> list[Window]:
-    return [Window(index, [0] * length, [], []) for index, length in enumerate(lengths)]
-
-
-def test_batches_of_so_many_rows() -> None:
-    assert list(batches_by_length(windows_of(3, 9, 1, 9, 4), 2)) == [[1, 3], [4, 0], [2]]
-
-
-def test_batches_of_so_many_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("lengths", "rows", "batches"),
+    [
+        ((3, 9, 1, 9, 4), 2, [[1, 3], [4, 0], [2]]),
+        ((2, 12, 5, 2, 4, 3, 1), None, [[1], [2, 4], [5, 0, 3], [6]]),
+        ((), None, []),
+    ],
+)
+def test_batches_of_so_many_rows_or_pieces(
+    lengths: tuple[int, ...], rows: int | None, batches: list[list[int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(tokenization, "_PIECES_ON_CPU", 10)
-    assert list(batches_by_length(windows_of(2, 12, 5, 2, 4, 3, 1))) == [[1], [2, 4], [5, 0, 3], [6]]
-    assert list(batches_by_length([])) == []
+    windows = [Window(index, [0] * length, [], []) for index, length in enumerate(lengths)]
+    assert list(batches_by_length(windows, rows)) == batches
 
 
 def test_padding() -> None:
@@ -329,23 +299,12 @@ def test_padding() -> None:
     assert {tensor.dtype for tensor in inputs.values()} == {torch.int64}
 
 
-@pytest.mark.parametrize(
-    ("kind", "supported", "expected"),
-    [("cpu", True, None), ("cuda", False, None), ("cuda", True, torch.bfloat16)],
-)
+@pytest.mark.parametrize(("kind", "supported"), [("cpu", True), ("cuda", False), ("cuda", True)])
 def test_bfloat16_only_on_gpus_made_for_it(
-    monkeypatch: pytest.MonkeyPatch, kind: str, supported: bool, expected: torch.dtype | None
+    monkeypatch: pytest.MonkeyPatch, kind: str, supported: bool
 ) -> None:
     monkeypatch.setattr(tokenization, "device", lambda: torch.device(kind))
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: supported)
-    entered: list[tuple[str, torch.dtype]] = []
-
-    @contextmanager
-    def autocast(name: str, dtype: torch.dtype) -> Iterator[None]:
-        entered.append((name, dtype))
-        yield
-
-    monkeypatch.setattr(torch, "autocast", autocast)
-    with mixed_precision():
-        pass
-    assert entered == ([("cuda", expected)] if expected else [])
+    monkeypatch.setattr(torch, "autocast", lambda name, dtype: (name, dtype))
+    on = kind == "cuda" and supported
+    assert (mixed_precision() == ("cuda", torch.bfloat16)) == has_bfloat16() == on

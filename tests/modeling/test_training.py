@@ -36,37 +36,6 @@ TOY = toy_source("toy", {"PERSON": "PER", "PLACE": "LOC"}, seed=1)
 FAST = {"learning_rate": 1e-2, "head_learning_rate": 2e-2, "num_train_epochs": 4, "window_length": 20}
 
 
-class Interrupt(training.TrainingProgress):
-    """Raises KeyboardInterrupt once the checkpoint of the second epoch is written."""
-
-    def on_save(self, args: Any, state: TrainerState, control: Any, **kwargs: Any) -> None:
-        if state.epoch is not None and state.epoch >= 2:
-            raise KeyboardInterrupt
-
-
-class InterruptAtTheEnd(training.TrainingProgress):
-    """Raises KeyboardInterrupt when the training is done and nothing is made of it yet."""
-
-    def on_train_end(self, args: Any, state: TrainerState, control: Any, **kwargs: Any) -> None:
-        raise KeyboardInterrupt
-
-
-class StartRecorder(training.TrainingProgress):
-    """Records the step at which a training begins."""
-
-    started_at = -1
-
-    def on_train_begin(self, args: Any, state: TrainerState, control: Any, **kwargs: Any) -> None:
-        StartRecorder.started_at = state.global_step
-
-
-def interrupt(patch: pytest.MonkeyPatch, kind: type, encoder: Path, folder: Path, settings: Any) -> None:
-    with patch.context() as inner:
-        inner.setattr(training, "TrainingProgress", kind)
-        with pytest.raises(KeyboardInterrupt):
-            fit_tagger(TOY, str(encoder), folder, settings)
-
-
 def same_weights(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
     return one.keys() == other.keys() and all(
         torch.equal(weight, other[name]) for name, weight in one.items()
@@ -85,36 +54,33 @@ def test_a_toy_task_is_learnt(trained: Tagger, tmp_path: Path) -> None:
     assert validation["micro"]["f1"] > 0.9
     assert set(validation["by_label"]) == {"PER", "LOC"}
     assert trained.evaluate(TOY.sentences("test")).micro.f1 > 0.9
-    assert {name: trained.record["arguments"][name] for name in ("learning_rate", "seed")} == {
-        "learning_rate": 1e-2,
-        "seed": 42,
-    }
+    assert [trained.record["arguments"][name] for name in ("learning_rate", "seed")] == [1e-2, 42]
     trained.save_pretrained(tmp_path)
     loaded = Tagger.from_pretrained(tmp_path)
     assert loaded.record == trained.record
     assert same_weights(loaded.model.state_dict(), trained.model.state_dict())
 
 
-def test_another_seed_gives_another_training(encoder_folder: Path, tmp_path: Path, trained: Tagger) -> None:
-    other = fit_tagger(TOY, str(encoder_folder), tmp_path, {**FAST, "num_train_epochs": 1, "seed": 7})
-    assert other.record["history"][0]["loss"] != trained.record["history"][0]["loss"]
-    assert other.record["arguments"]["seed"] == 7
-
-
 def test_an_interrupted_training_goes_on_to_the_same_end(
-    encoder_folder: Path, tmp_path: Path, trained: Tagger, monkeypatch: pytest.MonkeyPatch
+    encoder_folder: Path, tmp_path: Path, trained: Tagger, monkeypatch: pytest.MonkeyPatch, interrupted: Any
 ) -> None:
-    interrupt(monkeypatch, Interrupt, encoder_folder, tmp_path, FAST)
+    with interrupted("on_save"):
+        fit_tagger(TOY, str(encoder_folder), tmp_path, FAST)
     assert sorted(folder.name for folder in tmp_path.iterdir()) == ["checkpoint-16", "checkpoint-8"]
-    monkeypatch.setattr(training, "TrainingProgress", StartRecorder)
+    steps: list[int] = []
+    monkeypatch.setattr(
+        training.TrainingProgress,
+        "on_train_begin",
+        lambda self, args, state, control, **kwargs: steps.append(state.global_step),
+    )
     again = fit_tagger(TOY, str(encoder_folder), tmp_path, FAST)
-    assert StartRecorder.started_at == 16
+    assert steps == [16]
     assert again.record == trained.record
     assert same_weights(again.model.state_dict(), trained.model.state_dict())
 
 
 def test_a_training_that_was_stopped_early_has_come_to_its_end(
-    encoder_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    encoder_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, interrupted: Any
 ) -> None:
     """Patience counts over interruptions, the best epoch is restored, and a longer training goes on."""
     scores = iter([0.9, 0.2, 0.1, 0.99])
@@ -124,8 +90,9 @@ def test_a_training_that_was_stopped_early_has_come_to_its_end(
         lambda self, prediction: {"f1": next(scores), "precision": 0.5, "recall": 0.5},
     )
     settings = {**FAST, "early_stopping_patience": 2}
-    interrupt(monkeypatch, Interrupt, encoder_folder, tmp_path, settings)
-    interrupt(monkeypatch, InterruptAtTheEnd, encoder_folder, tmp_path, settings)
+    for event in ("on_save", "on_train_end"):
+        with interrupted(event):
+            fit_tagger(TOY, str(encoder_folder), tmp_path, settings)
     best = load_file(tmp_path / "checkpoint-8" / "model.safetensors")
     last = load_file(tmp_path / "checkpoint-24" / "model.safetensors")
     result = fit_tagger(TOY, str(encoder_folder), tmp_path, settings)
@@ -150,17 +117,12 @@ def test_nothing_found_does_not_count_against_patience() -> None:
     assert control.should_training_stop is True
 
 
-@pytest.mark.parametrize("changed", [{"adam_epsilon": 1.0}, {"adam_beta1": 0.0}, {"adam_beta2": 0.5}])
-def test_the_optimizer_has_the_settings_given(
-    encoder_folder: Path, tmp_path: Path, changed: dict[str, float]
-) -> None:
+def test_the_optimizer_has_the_settings_given(encoder_folder: Path, tmp_path: Path) -> None:
     encoder, _ = load_encoder(str(encoder_folder))
-    arguments = choose_arguments(encoder, 100, str(tmp_path), {"adam_beta1": 0.8, **changed})
+    given = {"adam_beta1": 0.8, "adam_beta2": 0.5, "adam_epsilon": 1e-3}
+    arguments = choose_arguments(encoder, 100, str(tmp_path), given)
     optimizer = tagger_optimizer(CrfTagger.from_encoder(encoder, ["O", "B-x", "I-x"]), arguments)
-    assert len(optimizer.param_groups) == 3
-    for group in optimizer.param_groups:
-        assert group["betas"] == (changed.get("adam_beta1", 0.8), changed.get("adam_beta2", 0.999))
-        assert group["eps"] == changed.get("adam_epsilon", 1e-8)
+    assert [(g["betas"], g["eps"]) for g in optimizer.param_groups] == [((0.8, 0.5), 1e-3)] * 3
 
 
 def test_what_cannot_be_trained_is_refused(encoder_folder: Path, tmp_path: Path) -> None:
@@ -180,6 +142,7 @@ def test_what_cannot_be_trained_is_refused(encoder_folder: Path, tmp_path: Path)
 
 
 def test_long_sentences_and_vanished_words_take_part(encoder_folder: Path, tmp_path: Path) -> None:
+    """And another seed gives another tagger."""
     long_row = row("anna/B-PER met bruno/B-PER in the people of " * 12 + f"{VANISHING} paris/B-LOC")
     rows = [long_row, ([VANISHING], ["O"])]
     source = make_source("long", dict.fromkeys(("train", "validation", "test"), rows))
@@ -187,25 +150,24 @@ def test_long_sentences_and_vanished_words_take_part(encoder_folder: Path, tmp_p
     result = fit_tagger(source, str(encoder_folder), tmp_path, settings)
     assert result.model.config.window_length == 10
     assert result.record["validation"]["micro"]["support"] == 25
+    other = fit_tagger(source, str(encoder_folder), tmp_path / "other", {**settings, "seed": 7})
+    assert other.record["arguments"]["seed"] == 7
+    assert other.record["history"][0]["loss"] != result.record["history"][0]["loss"]
 
 
 def test_history_puts_loss_and_scores_of_an_epoch_together() -> None:
-    scores = {f"eval_{f}{of}": 0.5 for f in ("f1", "precision", "recall") for of in ("", "/a", "/b")}
+    scores = {f"eval_{f}{of}": 0.5 for f in ("f1", "precision", "recall") for of in ("", "/a")}
     log = [
         {"epoch": 1.0, "loss": 2.1234567, "step": 4},
-        {"epoch": 1.0, **scores, "eval_f1/b": 0.25, "eval_loss": 3.0},
+        {"epoch": 1.0, **scores, "eval_f1/a": 0.25, "eval_loss": 3.0},
         {"epoch": 1.96, "loss": 1.0},
         {"epoch": 2.0, **scores, "eval_f1": 0.75},
         {"epoch": 2.0, "train_runtime": 1.0},
     ]
     own = {"f1": 0.5, "precision": 0.5, "recall": 0.5}
-    assert epoch_history(log) == [
-        {"epoch": 1, "loss": 2.12346, **own},
-        {"epoch": 2, "loss": 1.0, **own, "f1": 0.75},
-    ]
-    assert epoch_history(log[:2], ["a", "b"]) == [
-        {"epoch": 1, "loss": 2.12346, **own, "sources": {"a": own, "b": {**own, "f1": 0.25}}}
-    ]
+    first = {"epoch": 1, "loss": 2.12346, **own}
+    assert epoch_history(log) == [first, {"epoch": 2, "loss": 1.0, **own, "f1": 0.75}]
+    assert epoch_history(log[:2], ["a"]) == [{**first, "sources": {"a": {**own, "f1": 0.25}}}]
 
 
 LENGTHS = [[10 + i % 7 for i in range(90)], [5] * 9, [30, 3, 3]]
@@ -217,22 +179,10 @@ def epoch(number: int, seed: int = 42, exponent: float = 0.7) -> list[int]:
     return list(sampler)
 
 
-@pytest.mark.parametrize(
-    ("sizes", "exponent", "expected"),
-    [
-        ([90, 9, 3], 1.0, [90, 9, 3]),
-        ([90, 9, 3], 0.0, [34, 34, 34]),
-        ([400, 100], 0.5, [333, 167]),
-        ([1], 0.7, [1]),
-        ([1000, 1], 1.0, [1000, 1]),
-    ],
-)
-def test_shares_of_an_epoch(sizes: list[int], exponent: float, expected: list[int]) -> None:
-    assert quotas(sizes, exponent) == expected
-
-
 @given(st.lists(st.integers(1, 10**6), min_size=1, max_size=8), st.floats(0, 1))
 def test_shares_add_up_and_follow_the_sizes(sizes: list[int], exponent: float) -> None:
+    assert quotas([90, 9, 3], 0.0) == [34, 34, 34]
+    assert quotas([400, 100], 0.5) == [333, 167]
     shares = quotas(sizes, exponent)
     assert sum(shares) == sum(sizes)
     assert min(shares) >= 1
@@ -254,12 +204,7 @@ def test_no_row_comes_again_before_all_others_came() -> None:
             counts = [seen[row] for row in range(start, end)]
             assert max(counts) - min(counts) <= 1
     assert sorted(epoch(1, exponent=1.0)) == list(range(102))
-
-
-def test_seed_and_epoch_decide_the_order() -> None:
-    assert epoch(0) == epoch(0)
-    assert epoch(0) != epoch(1)
-    assert epoch(0) != epoch(0, seed=7)
+    assert epoch(0) == epoch(0) not in (epoch(1), epoch(0, seed=7))
 
 
 def test_rows_of_like_length_stand_together() -> None:
