@@ -42,11 +42,7 @@ def test_made_once() -> None:
     assert not Artifact("things", {"b": [2], "a": 1}).make(write("two", calls))
     assert calls == ["one"]
     assert (artifact.folder / "file").read_text() == "one"
-
-
-def test_another_identity_or_kind_is_another_artifact() -> None:
-    folders = {Artifact(kind, {"a": value}).folder for kind in ("x", "y") for value in (1, 2)}
-    assert len(folders) == 4
+    assert len({Artifact(kind, {"a": value}).folder for kind in ("x", "y") for value in (1, 2)}) == 4
 
 
 def test_what_fails_leaves_nothing_behind_but_what_it_needs_to_go_on() -> None:
@@ -72,11 +68,7 @@ def test_what_a_killed_process_left_is_cleared_away() -> None:
     THING.make(write("whole"))
     assert sorted(path.name for path in home.iterdir()) == ["artifact.json", "lock", "made"]
     assert names(THING.folder) == ["deep", "deep/other", "file"]
-
-
-def test_killed_between_the_last_two_steps() -> None:
-    """What a training needed to go on is of no more use once the artifact is there."""
-    THING.make(write("whole"))
+    # Killed between the last two steps: what a training needed to go on is of no more use.
     (THING.unfinished / "checkpoint-8").mkdir(parents=True)
     assert not THING.make(write("again"))
     assert not THING.unfinished.exists()
@@ -168,13 +160,9 @@ class TestAPlaceThatCannotBeWrittenTo:
         def full(self: Path, *args: Any, **kwargs: Any) -> int:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self))
 
-        def fill(folder: Path) -> None:
-            (folder / "file").write_bytes(b"whole")
-
-        with monkeypatch.context() as patch:
-            patch.setattr(Path, "write_text", full)
-            with pytest.raises(ConfigurationError, match=r"No space left on device .*artifact\.json.new"):
-                THING.make(fill)
+        monkeypatch.setattr(Path, "write_text", full)
+        with pytest.raises(ConfigurationError, match=r"No space left on device .*artifact\.json.new"):
+            THING.make(lambda folder: (folder / "file").touch())
         assert names(THING.folder.parent) == ["lock"]
 
     @pytest.mark.parametrize(

@@ -16,22 +16,12 @@ from esnera_hf._internal.files import new_folder, staging_folder, write_problem
 from esnera_hf.errors import ConfigurationError, MappingError
 
 
-def fail_to_write(target: Path, error: BaseException) -> None:
-    with new_folder(target) as folder:
-        (folder / "half").write_text("half")
-        raise error
-
-
-def dead_process() -> int:
-    process = subprocess.Popen([sys.executable, "-c", ""])
-    process.wait()
-    return process.pid
-
-
 def test_what_a_killed_process_left_is_cleared_away(tmp_path: Path) -> None:
     target = tmp_path / "merged[1]"
     node = platform.node()
-    dead = dead_process()
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    dead = process.pid
     left = tmp_path / f".esnera-{target.name}-{node}-{dead}-abc"
     kept = [
         tmp_path / f".esnera-{target.name}-{node}-{os.getpid()}-abc",  # still written
@@ -48,27 +38,30 @@ def test_what_a_killed_process_left_is_cleared_away(tmp_path: Path) -> None:
     assert all(folder.exists() for folder in kept)
 
 
+FULL = r"out cannot be written: No space left .*Nothing was left"
+
+
 @pytest.mark.parametrize(
-    "error",
+    ("error", "message"),
     [
-        OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "data.arrow"),
-        OSError(28, "[Errno 28] Error writing bytes to file. Detail: No space left on device"),
-        shutil.Error([("from", "to", "[Errno 28] No space left on device: 'to'")]),
+        (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "data.arrow"), FULL),
+        (OSError(28, "[Errno 28] Error writing bytes to file. Detail: No space left on device"), FULL),
+        (shutil.Error([("from", "to", "[Errno 28] No space left on device: 'to'")]), FULL),
+        # Other errors stay what they are.
+        (FileNotFoundError(2, "No such file", "x"), None),
+        (ValueError("x"), None),
+        (KeyboardInterrupt(), None),
     ],
 )
-def test_an_output_that_cannot_be_written(tmp_path: Path, error: OSError) -> None:
-    with pytest.raises(ConfigurationError, match=r"out cannot be written: No space left .*Nothing was left"):
-        fail_to_write(tmp_path / "out", error)
-    assert list(tmp_path.iterdir()) == []
+def test_an_output_that_cannot_be_written(tmp_path: Path, error: BaseException, message: str | None) -> None:
+    def fail() -> None:
+        with new_folder(tmp_path / "out") as folder:
+            (folder / "half").write_text("half")
+            raise error
 
-
-@pytest.mark.parametrize(
-    "error", [FileNotFoundError(2, "No such file", "x"), ValueError("x"), KeyboardInterrupt()]
-)
-def test_other_errors_stay_what_they_are(tmp_path: Path, error: BaseException) -> None:
-    with pytest.raises(type(error)) as caught:
-        fail_to_write(tmp_path / "out", error)
-    assert caught.value is error
+    with pytest.raises(ConfigurationError if message else type(error), match=message) as caught:
+        fail()
+    assert message or caught.value is error
     assert list(tmp_path.iterdir()) == []
 
 

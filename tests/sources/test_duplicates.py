@@ -12,7 +12,6 @@ from builders import Row, make_source, row
 from esnera_hf.sources.duplicates import (
     NEAR,
     SHORTEST,
-    Duplicates,
     Place,
     find_duplicates,
     jaccard,
@@ -97,28 +96,24 @@ def test_texts_from_one_template_do_not_explode() -> None:
     assert len(find_duplicates([a, b]).pairs) <= 600
 
 
-class TestConflicts:
-    @pytest.mark.parametrize(
-        ("one", "other", "within", "between"),
-        [
-            ("anna/B-P smith/I-P", "anna/B-P smith/I-P", False, False),
-            ("anna/B-P smith/I-P", "anna/B-Q smith/I-Q", True, False),
-            ("anna/B-P smith/I-P", "anna smith", True, False),
-            ("anna/B-P smith/I-P", "anna/B-P smith", True, True),
-            ("anna/B-P smith/I-P", "anna smith/B-P", True, True),
-            ("anna/B-P smith/I-P", "Anna/B-P smith/I-P .", False, False),
-            ("anna/B-P smith/I-P", "anna , smith/B-P", True, True),
-        ],
-    )
-    def test_within_and_between_sources(self, one: str, other: str, within: bool, between: bool) -> None:
-        inside = make_source("a", {"train": [row(one)], "test": [row(other)]})
-        assert found([inside]) == [("a-train-0", "a-test-0", True, within)]
-        outside = [make_source("a", {"train": [row(one)]}), make_source("b", {"train": [row(other)]})]
-        assert found(outside) == [("a-train-0", "b-train-0", True, between)]
-
-    def test_within_a_split_only_conflicts_are_listed(self) -> None:
-        rows = [row("anna/B-P"), row("anna/B-P"), row("anna")]
-        assert found([make_source("a", {"train": rows})]) == [("a-train-0", "a-train-2", True, True)]
+@pytest.mark.parametrize(
+    ("other", "within", "between"),
+    [
+        ("anna/B-P smith/I-P", False, False),
+        ("anna/B-Q smith/I-Q", True, False),
+        ("anna smith", True, False),
+        ("anna/B-P smith", True, True),
+        ("anna smith/B-P", True, True),
+        ("Anna/B-P smith/I-P .", False, False),
+        ("anna , smith/B-P", True, True),
+    ],
+)
+def test_conflicts_within_and_between_sources(other: str, within: bool, between: bool) -> None:
+    one = row("anna/B-P smith/I-P")
+    inside = make_source("a", {"train": [one], "test": [row(other)]})
+    assert found([inside]) == [("a-train-0", "a-test-0", True, within)]
+    outside = [make_source("a", {"train": [one]}), make_source("b", {"train": [row(other)]})]
+    assert found(outside) == [("a-train-0", "b-train-0", True, between)]
 
 
 WORDS = ["alpha", "beta", "gamma", "delta", "epsilon", "zeta"]
@@ -174,25 +169,18 @@ def test_what_is_found_is_what_brute_force_finds(data: st.DataObject) -> None:
     assert [p.first for p in duplicates.pairs] == sorted((p.first for p in duplicates.pairs), key=order.get)
 
 
-class TestSummary:
-    @pytest.fixture
-    def duplicates(self) -> Duplicates:
-        a = make_source("a", {"train": [row("anna/B-P smith/I-P"), row(LONG), row("x/B-P"), row("x")]})
-        b = make_source("b", {"test": [row("anna smith/B-N"), row(LONG + " again")]})
-        return find_duplicates([a, b])
-
-    def test_conflicts(self, duplicates: Duplicates) -> None:
-        assert [pair.first.id for pair in duplicates.conflicts] == ["a-train-0", "a-train-2"]
-
-    def test_what_is_printed(self, duplicates: Duplicates) -> None:
-        assert str(duplicates).split("\n") == [
-            "a/train and b/test: 2 sentences of a/train are in b/test, 2 of b/test in a/train "
-            "(pairs: 1 the same, 1 nearly, 1 annotated in conflict)",
-            "  a-train-0 and b-test-0, in conflict: anna smith",
-            f"  a-train-1 and b-test-1, nearly: {LONG}",
-            "a/train: 1 sentences repeat another one with other annotation",
-            "  a-train-2 and a-train-3, in conflict: x",
-        ]
-
-    def test_nothing_to_say(self) -> None:
-        assert str(find_duplicates([])) == "no sentence stands in two splits or sources"
+def test_what_is_printed() -> None:
+    rows = [row("anna/B-P smith/I-P"), row(LONG), row("x/B-P"), row("x/B-P"), row("x")]
+    b = make_source("b", {"test": [row("anna smith/B-N"), row(LONG + " again")]})
+    duplicates = find_duplicates([make_source("a", {"train": rows}), b])
+    assert [pair.first.id for pair in duplicates.conflicts] == ["a-train-0", "a-train-2"]
+    # Within a split only conflicts are listed.
+    assert str(duplicates).split("\n") == [
+        "a/train and b/test: 2 sentences of a/train are in b/test, 2 of b/test in a/train "
+        "(pairs: 1 the same, 1 nearly, 1 annotated in conflict)",
+        "  a-train-0 and b-test-0, in conflict: anna smith",
+        f"  a-train-1 and b-test-1, nearly: {LONG}",
+        "a/train: 1 sentences repeat another one with other annotation",
+        "  a-train-2 and a-train-4, in conflict: x",
+    ]
+    assert str(find_duplicates([])) == "no sentence stands in two splits or sources"
