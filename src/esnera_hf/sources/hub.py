@@ -230,11 +230,10 @@ def _explained(
     repo_id: str, options: ReadingOptions, error: BaseException, commit: str, missing: str, advice: str
 ) -> EsneraError:
     """Return the error to raise for one of the Hub's client; ``commit`` is empty if the Hub did not answer."""
-    failure = _trouble(error)
+    failure, here = _trouble(error), f"Hub dataset {repo_id!r}"
     if any(isinstance(link, GatedRepoError) for link in _links(error)):
         return SourceNotFoundError(
-            f"{missing}, and the Hub dataset {repo_id!r} is gated: ask for access on its page, and log in with "
-            f"`hf auth login`. {advice}"
+            f"{missing}, and the {here} is gated: ask for access on its page, and log in with `hf auth login`. {advice}"
         )
     if failure is None and commit:
         cache = Path(constants.HF_HUB_CACHE) / f"datasets--{repo_id.replace('/', '--')}"
@@ -248,27 +247,22 @@ def _explained(
             f"{repo_id!r}: the Hub gave an answer that makes no sense: {_one_line(error)}. Check HF_ENDPOINT and the "
             f"proxy, and try again later. {advice}"
         )
-    kind, what, _ = failure
     if isinstance(error, RevisionNotFoundError):
         return SourceNotFoundError(
             f"{repo_id!r}: this Hub dataset has no revision {options.revision!r}. Pass one of its branches, tags or "
             "commits."
         )
-    if kind is Kind.NOT_FOUND:
-        return SourceNotFoundError(
-            f"{missing}, and no Hub dataset {repo_id!r} that you may read (for private and gated ones: "
-            f"`hf auth login`). {advice}"
-        )
-    if kind is Kind.BAD_TOKEN:
-        return SourceNotFoundError(
-            f"{missing}, and the Hub does not accept your token, so it does not show {repo_id!r}. Log in anew with "
-            f"`hf auth login`, or unset HF_TOKEN to read what is public. {advice}"
-        )
+    kind, what, _ = failure
     revision = "" if options.revision is None else f" at revision {options.revision!r}"
-    return SourceNotFoundError(
-        f"{missing}, and the Hub cannot be read for {repo_id!r}: {what}, and no copy of it{revision} is in the "
-        f"cache. {kind.value}. {advice}"
+    why = {
+        Kind.NOT_FOUND: f"no {here} that you may read (for private and gated ones: `hf auth login`)",
+        Kind.BAD_TOKEN: f"the Hub does not accept your token, so it does not show {repo_id!r}. Log in anew with "
+        "`hf auth login`, or unset HF_TOKEN to read what is public",
+    }.get(
+        kind,
+        f"the Hub cannot be read for {repo_id!r}: {what}, and no copy of it{revision} is in the cache. {kind.value}",
     )
+    return SourceNotFoundError(f"{missing}, and {why}. {advice}")
 
 
 def _one_line(error: BaseException) -> str:
