@@ -38,7 +38,7 @@ from esnera_hf.similarity.matrix import SimilarityMatrix
 from esnera_hf.similarity.semantic import semantic_similarity
 from esnera_hf.sources.duplicates import Duplicate
 from esnera_hf.sources.leakage import find_leaks, left_out_of_train
-from esnera_hf.sources.licenses import licenses_of, strictest_terms
+from esnera_hf.sources.licenses import Terms, licenses_of
 from esnera_hf.sources.load import load_source
 from esnera_hf.sources.overlap import mention_overlap
 from esnera_hf.sources.source import AnnotatedSentence, License, NerSource, Provenance
@@ -236,7 +236,7 @@ def make_cards() -> dict[str, RepoCard]:
         "",
         report,
         mapping,
-        strictest_terms(licenses_of(report.sources)),
+        Terms(licenses_of(report.sources)),
         {"validation": scores, "history": [], "arguments": {"seed": SEED}},
         dataset_repo=REPOSITORY,
     )

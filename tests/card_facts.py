@@ -27,7 +27,7 @@ from esnera_hf.report.report import (
     TrialFacts,
 )
 from esnera_hf.similarity.matrix import Agreement, PairEvidence
-from esnera_hf.sources.licenses import licenses_of, strictest_terms
+from esnera_hf.sources.licenses import Terms, licenses_of
 from esnera_hf.sources.source import Dropped, License, Provenance, SourceSummary
 from esnera_hf.tagging import Entity, LabelRef
 
@@ -178,7 +178,7 @@ def make_model_facts(names: Names = Names(), **changes: Any) -> ModelCardFacts:
         "base_encoder": "owner/encoder",
         "report": known["report"],
         "mapping": known["mapping"],
-        "terms": strictest_terms(licenses_of(known["report"].sources)),
+        "terms": Terms(licenses_of(known["report"].sources)),
         "record": record,
         "dataset_repo": "owner/merged",
     }

@@ -16,6 +16,7 @@ from esnera_hf.errors import ConfigurationError
 from esnera_hf.hub.cards import model_card
 from esnera_hf.hub.push import card_of_tagger
 from esnera_hf.report.format import system_title
+from esnera_hf.sources.licenses import Terms
 from esnera_hf.sources.source import License
 from markdown_reading import tables
 from results import make_result
@@ -102,7 +103,7 @@ def test_examples_come_from_sources_whose_text_may_be_shared() -> None:
     ]
     assert "lima-secret" not in str(model_card(facts))
     for may in (False, None):
-        terms = replace(facts.terms, by_source={"alpha": License("x", may), "beta": License("y", True)})
+        terms = Terms({"alpha": License("x", may), "beta": License("y", True)})
         card = str(model_card(replace(facts, terms=terms)))
         assert "oslo-secret" not in card
         assert "lima-secret" in card

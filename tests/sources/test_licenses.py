@@ -13,17 +13,17 @@ from esnera_hf.sources.build import SourceTerms, build_source
 from esnera_hf.sources.catalogue import NAMED_SOURCES
 from esnera_hf.sources.licenses import (
     KNOWN_LICENSES,
+    Terms,
     check_text_may_be_published,
     license_from_id,
     licenses_of,
-    strictest_terms,
 )
 from esnera_hf.sources.options import ReadingOptions
 from esnera_hf.sources.source import License, NerSource, Provenance
 
 
 def terms_id(*names: str) -> str:
-    return strictest_terms({f"s{i}": license_from_id(name) for i, name in enumerate(names)}).id
+    return Terms({f"s{i}": license_from_id(name) for i, name in enumerate(names)}).id
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_the_strictest_terms(names: list[str], strictest: str) -> None:
 
 def test_a_license_beside_which_further_terms_hold_is_not_that_of_the_whole() -> None:
     weibo = NAMED_SOURCES["weibo"].license
-    terms = strictest_terms({"weibo": weibo, "a": license_from_id("mit")})
+    terms = Terms({"weibo": weibo, "a": license_from_id("mit")})
     assert (weibo.name, terms.id) == ("cc-by-sa-3.0", "other")
     assert (
         "the terms of weibo (cc-by-sa-3.0, the annotations are CC BY-SA 3.0; the messages follow"
@@ -62,14 +62,14 @@ def test_a_license_beside_which_further_terms_hold_is_not_that_of_the_whole() ->
 
 def test_terms_say_why() -> None:
     licenses = {"a": license_from_id("mit"), "b": License("BosonNLP", False, "not to third parties")}
-    terms = strictest_terms(licenses)
+    terms = Terms(licenses)
     assert (terms.id, terms.name) == ("other", "terms-of-the-sources")
     assert terms.reasons == (
         "No license of the Hub's list states the terms of b (BosonNLP): each sentence keeps the terms of the "
         "source it comes from.",
     )
     assert terms.by_source == licenses
-    assert strictest_terms({"a": license_from_id("mit"), "b": license_from_id("cc-by-4.0")}).reasons == (
+    assert Terms({"a": license_from_id("mit"), "b": license_from_id("cc-by-4.0")}).reasons == (
         "cc-by-4.0 is the strictest of mit, cc-by-4.0.",
     )
 

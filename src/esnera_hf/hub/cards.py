@@ -53,7 +53,7 @@ from esnera_hf.report.tables import (
 )
 from esnera_hf.similarity.matrix import SimilarityMatrix
 from esnera_hf.sources.catalogue import find_named
-from esnera_hf.sources.licenses import Terms, licenses_of, strictest_terms
+from esnera_hf.sources.licenses import Terms, licenses_of
 from esnera_hf.sources.options import ReadingOptions
 from esnera_hf.sources.source import SourceSummary
 from esnera_hf.tagging import PSEUDO, LabelRef
@@ -268,7 +268,7 @@ def dataset_card(
     if not text:
         report = replace(report, examples=(), dropped={})
     statistics = Statistics(configs[MERGED])
-    terms = strictest_terms(licenses_of(report.sources))
+    terms = Terms(licenses_of(report.sources))
     present = _sections(report, mapping, statistics) | {"columns": text}
     use = "Load it" if text else "Make it from your own copies"
     values = {

@@ -28,10 +28,10 @@ from esnera_hf.report.files import write_report
 from esnera_hf.report.report import CallFacts, MergeReport
 from esnera_hf.similarity.matrix import SimilarityMatrix
 from esnera_hf.sources.licenses import (
+    Terms,
     check_names,
     check_text_may_be_published,
     licenses_of,
-    strictest_terms,
 )
 from esnera_hf.sources.source import License, NerSource, SourceSummary
 
@@ -280,7 +280,7 @@ def card_of_tagger(tagger: Tagger, repo_id: str) -> ModelCard:
             base_encoder=encoder,
             report=None if report is None else shareable_report(report, text=True),
             mapping=LabelMapping.from_yaml(record["mapping"]) if record.get("mapping") else None,
-            terms=strictest_terms(licenses_of(sources)),
+            terms=Terms(licenses_of(sources)),
             record={**record, **scores},
             dataset_repo=str(record.get("dataset_repo") or ""),
             sources=sources,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from enum import IntEnum
 
 from esnera_hf.errors import ConfigurationError, LicenseError
@@ -84,59 +83,52 @@ def license_from_id(name: str, clause: str = "") -> License:
     return License(name.strip().lower(), entry[0] is not Kind.NO_DERIVATIVES, clause or _TERMS[entry[0]])
 
 
-@dataclass(frozen=True)
 class Terms:
-    """The terms of something made of several sources.
-
-    Attributes:
-        id: license id as the Hub's card metadata has it, or ``other``.
-        name: ``license_name`` for ``other``, else empty.
-        reasons: sentences that say why it is so.
-        by_source: the terms of each source.
-    """
-
-    id: str
-    name: str = ""
-    reasons: tuple[str, ...] = ()
-    by_source: Mapping[str, License] = field(default_factory=dict)
-
-
-def licenses_of(summaries: Iterable[SourceSummary]) -> dict[str, License]:
-    """Return the terms of each source from the summaries of a report."""
-    return {summary.name: summary.license for summary in summaries}
-
-
-def strictest_terms(licenses: Mapping[str, License]) -> Terms:
-    """Return the terms of a merge: the strictest of its sources'.
+    """The terms of a merge: the strictest of its sources'.
 
     Where no single license satisfies all, or one is not known, the merge is
     ``other`` and each sentence keeps the terms of its source.
 
     Args:
-        licenses: by name of the source.
+        by_source: the terms of each source.
+
+    Attributes:
+        id: license id as the Hub's card metadata has it, or ``other``.
+        name: ``license_name`` for ``other``, else empty.
+        reasons: sentences that say why it is so.
     """
-    names: set[str] = set()
-    unknown = []
-    for name, license in licenses.items():
-        entry = KNOWN_LICENSES.get(license.name)
-        # Text that may not be shared although its license allows it is under further terms.
-        if entry and (entry[0] is Kind.NO_DERIVATIVES or license.text_may_be_shared is True):
-            names.add(license.name)
-        else:
-            unknown.append(f"{name} ({license.name}{f', {license.clause}' if entry else ''})")
-    ranked = sorted(names, key=KNOWN_LICENSES.__getitem__)
-    conflicts = [other for other in ranked if not _covers(ranked[-1], other)]
-    if unknown:
-        why = f"No license of the Hub's list states the terms of {', '.join(unknown)}"
-    elif not ranked:
-        why = "There is no source"
-    elif conflicts:
-        why = f"Nothing may be under both {conflicts[0]} and {ranked[-1]}"
-    else:
-        reasons = (f"{ranked[-1]} is the strictest of {', '.join(ranked)}.",) if len(ranked) > 1 else ()
-        return Terms(ranked[-1], "", reasons, dict(licenses))
-    reason = f"{why}: each sentence keeps the terms of the source it comes from."
-    return Terms(OTHER, SEVERAL, (reason,), dict(licenses))
+
+    def __init__(self, by_source: Mapping[str, License]) -> None:
+        names: set[str] = set()
+        unknown = []
+        for source, license in by_source.items():
+            entry = KNOWN_LICENSES.get(license.name)
+            # Text that may not be shared although its license allows it is under further terms.
+            if entry and (entry[0] is Kind.NO_DERIVATIVES or license.text_may_be_shared is True):
+                names.add(license.name)
+            else:
+                unknown.append(f"{source} ({license.name}{f', {license.clause}' if entry else ''})")
+        ranked = sorted(names, key=KNOWN_LICENSES.__getitem__)
+        conflicts = [other for other in ranked if not _covers(ranked[-1], other)]
+        why = ""
+        if unknown:
+            why = f"No license of the Hub's list states the terms of {', '.join(unknown)}"
+        elif not ranked:
+            why = "There is no source"
+        elif conflicts:
+            why = f"Nothing may be under both {conflicts[0]} and {ranked[-1]}"
+        self.by_source = dict(by_source)
+        self.id, self.name = (OTHER, SEVERAL) if why else (ranked[-1], "")
+        self.reasons: tuple[str, ...] = ()
+        if why:
+            self.reasons = (f"{why}: each sentence keeps the terms of the source it comes from.",)
+        elif len(ranked) > 1:
+            self.reasons = (f"{ranked[-1]} is the strictest of {', '.join(ranked)}.",)
+
+
+def licenses_of(summaries: Iterable[SourceSummary]) -> dict[str, License]:
+    """Return the terms of each source from the summaries of a report."""
+    return {summary.name: summary.license for summary in summaries}
 
 
 def _covers(strict: str, other: str) -> bool:
