@@ -68,24 +68,22 @@ def test_a_folder_that_was_moved_goes_on_from_what_needs_no_other(tmp_path: Path
     assert last_whole_checkpoint(tmp_path / "new") == str(tmp_path / "new" / "checkpoint-8")
 
 
-@pytest.mark.parametrize(
-    ("planned", "patience", "ended"),
-    [
-        ({"num_train_epochs": 5}, 2, True),
-        ({"num_train_epochs": 5}, 1, True),
-        ({"num_train_epochs": 5}, 3, False),
-        ({"num_train_epochs": 6}, 2, False),
-        ({"max_steps": 60}, 2, True),
-        ({"max_steps": 80}, 2, False),
-    ],
-)
-def test_a_training_that_was_stopped_early(
-    tmp_path: Path, planned: dict[str, int], patience: int, ended: bool
-) -> None:
+def test_a_training_that_was_stopped_early(tmp_path: Path) -> None:
     """It has come to its end if the same is planned and patience had run out."""
     last = checkpoint(tmp_path, 24, best=8)
     state = json.loads((last / "trainer_state.json").read_text())
     counter = {"EarlyStopping": {"attributes": {"early_stopping_patience_counter": 2}}}
     state |= {"num_train_epochs": 5, "max_steps": 60, "stateful_callbacks": counter}
     (last / "trainer_state.json").write_text(json.dumps(state))
-    assert best_of_stopped(last, planned, patience) == (tmp_path / "checkpoint-8" if ended else None)
+    for planned, patience in (
+        ({"num_train_epochs": 5}, 2),
+        ({"num_train_epochs": 5}, 1),
+        ({"max_steps": 60}, 2),
+    ):
+        assert best_of_stopped(last, planned, patience) == tmp_path / "checkpoint-8"
+    for planned, patience in (
+        ({"num_train_epochs": 5}, 3),
+        ({"num_train_epochs": 6}, 2),
+        ({"max_steps": 80}, 2),
+    ):
+        assert best_of_stopped(last, planned, patience) is None

@@ -130,30 +130,22 @@ def test_against_pytorch_crf(lengths: tuple[int, ...]) -> None:
 
 
 def test_half_precision_emissions_are_scored_in_single_precision() -> None:
-    crf = random_crf()
-    emissions, mask = random_batch((4, 2))
-    tags = torch.zeros(2, 4, dtype=torch.long)
-    found, expected = (
-        crf(given, tags, mask, reduction="none")
-        for given in (emissions.bfloat16(), emissions.bfloat16().float())
-    )
+    crf, (emissions, mask) = random_crf(), random_batch((4, 2))
+    half, tags = emissions.bfloat16(), torch.zeros(2, 4, dtype=torch.long)
+    found = crf(half, tags, mask, reduction="none")
     assert found.dtype == torch.float32
-    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(found, crf(half.float(), tags, mask, reduction="none"))
 
 
 @given(
     values=st.lists(
-        st.lists(
-            st.sampled_from([0.0, 1.0, -1e3, 1e5, -1e5, 1e30, -1e30]), min_size=len(TAGS), max_size=len(TAGS)
-        ),
+        st.lists(st.sampled_from([0.0, 1.0, -1e3, 1e5, -1e5, 1e30, -1e30]), min_size=5, max_size=5),
         min_size=1,
         max_size=7,
-    ),
-    seed=st.integers(0, 3),
+    )
 )
-def test_no_emission_makes_an_illegal_path(values: list[list[float]], seed: int) -> None:
-    crf = random_crf(seed=seed)
-    (path,) = crf.decode(torch.tensor([values]), torch.ones(1, len(values), dtype=torch.bool))
+def test_no_emission_makes_an_illegal_path(values: list[list[float]]) -> None:
+    (path,) = random_crf().decode(torch.tensor([values]), torch.ones(1, len(values), dtype=torch.bool))
     assert is_legal(path)
 
 

@@ -17,9 +17,8 @@ from builders import make_source, row, toy_source
 from esnera_hf.errors import ConfigurationError, EncoderError
 from esnera_hf.modeling.arguments import choose_arguments
 from esnera_hf.modeling.encoders import load_encoder
-from esnera_hf.modeling.hub_code.crf import ConstrainedCRF
 from esnera_hf.modeling.hub_code.windows import window_inputs
-from esnera_hf.modeling.joint import JointModel, JointTagger, RowwiseCRF
+from esnera_hf.modeling.joint import JointModel, JointTagger
 from esnera_hf.modeling.tagger import Tagger
 from esnera_hf.modeling.tokenization import TaggingCollator
 from esnera_hf.modeling.training import JointData, fit_joint_tagger, tagger_optimizer
@@ -169,26 +168,6 @@ def test_the_loss_is_that_of_each_tagger_on_its_own_rows(
             assert (one is None) == (other is None)
             if one is not None:
                 torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
-
-
-def test_rows_of_several_crfs_are_scored_and_decoded_as_by_their_own() -> None:
-    torch.manual_seed(1)
-    crfs = [ConstrainedCRF(iob2_tag_set(labels)) for labels in (("a",), ("a", "b", "c"), ("x", "y"))]
-    rows = torch.tensor([2, 0, 1, 0, 2, 1])
-    mask = torch.arange(5) < torch.tensor([5, 1, 3, 4, 2, 5]).unsqueeze(1)
-    emissions = torch.randn(6, 5, 7) * 3
-    joined = RowwiseCRF(crfs, rows)
-    paths, marginals = joined.viterbi(emissions, mask), joined.marginals(emissions, mask)
-    tags = paths.clamp(min=0)
-    likelihood = joined(emissions, tags, mask, reduction="none")
-    for index, which in enumerate(rows.tolist()):
-        size = crfs[which].num_tags
-        own, own_mask = emissions[index : index + 1, :, :size], mask[index : index + 1]
-        assert torch.equal(crfs[which].viterbi(own, own_mask)[0], paths[index])
-        torch.testing.assert_close(crfs[which].marginals(own, own_mask)[0], marginals[index, :, :size])
-        assert marginals[index, :, size:].eq(0).all()
-        expected = crfs[which](own, tags[index : index + 1], own_mask, reduction="none")[0]
-        torch.testing.assert_close(expected, likelihood[index])
 
 
 def test_all_heads_learn_at_their_own_rate(model: JointModel, tmp_path: Path) -> None:

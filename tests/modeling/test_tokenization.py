@@ -19,7 +19,7 @@ from transformers import PreTrainedTokenizerFast
 from builders import VANISHING, make_tokenizer
 from esnera_hf.errors import EncoderError
 from esnera_hf.modeling import tokenization
-from esnera_hf.modeling.hub_code.windows import Window, encoder_inputs, pad, read_spans
+from esnera_hf.modeling.hub_code.windows import Window, read_spans
 from esnera_hf.modeling.tokenization import (
     EntityReader,
     WordTokenizer,
@@ -39,7 +39,7 @@ def join_windows(windows: Sequence[Window], entities: Sequence[list[Entity]]) ->
 
 def read_entities(window: Window, tags: list[str], scores: list[float] | None = None) -> list[Entity]:
     """Read a window as the code does that a saved tagger brings along."""
-    return [Entity(span.start, span.end, span.label, span.score) for span in read_spans(window, tags, scores)]
+    return [Entity(*span) for span in read_spans(window, tags, scores)]
 
 
 TOKENIZER = make_tokenizer()
@@ -106,23 +106,6 @@ def test_an_entity_that_fits_into_a_window_is_never_cut(
         holding = [window for window in windows if set(window.words) & set(inside)]
         if pieces <= length - 2:
             assert len(holding) == bool(inside)
-
-
-@given(sentence=annotated(), length=st.integers(4, 30))
-def test_entities_come_back_as_the_hull_of_their_words_with_pieces(
-    sentence: tuple[list[str], list[Entity]], length: int
-) -> None:
-    words, entities = sentence
-    nothing = Window(0, [], [], [])
-    window = next(iter(WordTokenizer(TOKENIZER, length).windows([words], [entities])), nothing)
-    expected = []
-    for entity in entities:
-        inside = [i for i in window.words if entity.start <= i < entity.end]
-        if inside:
-            expected.append(Entity(inside[0], inside[-1] + 1, entity.label))
-    tags = chain_tags(window, entities)
-    assert len(tags) == len(window.words)
-    assert read_entities(window, tags) == expected
 
 
 @given(
@@ -288,15 +271,6 @@ def test_batches_of_so_many_rows_or_pieces(
     monkeypatch.setattr(tokenization, "_PIECES_ON_CPU", 10)
     windows = [Window(index, [0] * length, [], []) for index, length in enumerate(lengths)]
     assert list(batches_by_length(windows, rows)) == batches
-
-
-def test_padding() -> None:
-    rows = [[4, 5, 6], [], [7]]
-    assert pad(rows, -1).tolist() == [[4, 5, 6], [-1, -1, -1], [7, -1, -1]]
-    inputs = encoder_inputs(rows, 9)
-    assert inputs["input_ids"].tolist() == [[4, 5, 6], [9, 9, 9], [7, 9, 9]]
-    assert inputs["attention_mask"].tolist() == [[1, 1, 1], [0, 0, 0], [1, 0, 0]]
-    assert {tensor.dtype for tensor in inputs.values()} == {torch.int64}
 
 
 @pytest.mark.parametrize(("kind", "supported"), [("cpu", True), ("cuda", False), ("cuda", True)])

@@ -205,14 +205,3 @@ def test_no_row_comes_again_before_all_others_came() -> None:
             assert max(counts) - min(counts) <= 1
     assert sorted(epoch(1, exponent=1.0)) == list(range(102))
     assert epoch(0) == epoch(0) not in (epoch(1), epoch(0, seed=7))
-
-
-def test_rows_of_like_length_stand_together() -> None:
-    lengths = [7 * i % 101 for i in range(400)]
-    sampler = TemperatureSampler([lengths[:300], lengths[300:]], batch_size=8, exponent=1, seed=42)
-
-    def padding(rows: list[int]) -> int:
-        batches = [[lengths[row] for row in rows[i : i + 8]] for i in range(0, len(rows), 8)]
-        return sum(max(batch) * len(batch) - sum(batch) for batch in batches)
-
-    assert padding(list(sampler)) < padding(list(range(400))) / 4

@@ -64,16 +64,8 @@ SavedModel = TypeVar("SavedModel", bound=PreTrainedModel)
 #: Labels and vectors, shape (mentions, width), of a batch of mentions.
 MentionBatch = tuple[list[str], NDArray[np.float32]]
 #: What transformers and the Hub's client raise when something cannot be loaded.
-_LOADING_ERRORS = (
-    OSError,
-    ValueError,
-    KeyError,
-    TypeError,
-    AttributeError,
-    RuntimeError,
-    SafetensorError,
-    httpx.HTTPError,
-)
+_PYTHON_ERRORS = (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError)
+_LOADING_ERRORS = (*_PYTHON_ERRORS, SafetensorError, httpx.HTTPError)
 # The first that occurs in a chain of exceptions counts.
 _REASONS: tuple[tuple[type[BaseException], str], ...] = (
     (GatedRepoError, "access to it is granted by its owner; ask for it on its page, then log in."),
@@ -261,7 +253,11 @@ def _reason(name: str, error: BaseException) -> str:
     is_path = os.path.isabs(name) or name.startswith((".", "~")) or name.count("/") > 1 or "\\" in name
     if is_path and not os.path.isdir(name):
         return "there is no such folder."
-    chain = list(_chain(error))
+    chain: list[BaseException] = []
+    link: BaseException | None = error
+    while link is not None:
+        chain.append(link)
+        link = link.__cause__ or link.__context__
     for kind, sentence in _REASONS:
         if any(isinstance(link, kind) for link in chain):
             return sentence
@@ -278,13 +274,6 @@ def _reason(name: str, error: BaseException) -> str:
             problem = status or type(link).__name__
             return f"the Hub gave no usable answer ({problem}); check the connection, or wait a few minutes."
     return str(error).strip().split("\n")[0] or f"{type(error).__name__}."
-
-
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield an exception and those that it was raised from."""
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
 
 
 def window_length(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, most: int | None = None) -> int:
@@ -390,14 +379,8 @@ def make_encoder(texts: Sequence[Sequence[str]], path: str | os.PathLike[str], s
     """
     set_seed(seed)
     window = 64
-    pieces = [
-        "[PAD]",
-        "[UNK]",
-        "[CLS]",
-        "[SEP]",
-        "[MASK]",
-        *sorted({word for text in texts for word in text}),
-    ]
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    pieces = [*special, *sorted({word for text in texts for word in text})]
     vocabulary = {piece: index for index, piece in enumerate(pieces)}
     tokenizer = BertTokenizer(vocab=vocabulary, do_lower_case=False, model_max_length=window)
     config = BertConfig(

@@ -14,12 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from esnera_hf.metrics import (
-    Scope,
-    Scores,
-    scoped,
-    score_entities,
-)
+from esnera_hf.metrics import Scope, Scores, scoped, score_entities
 from esnera_hf.modeling.encoders import RECORD_FILE, load_saved, read_record
 from esnera_hf.modeling.hub_code.modeling_crf_tagger import CrfTagger
 from esnera_hf.modeling.hub_code.pipeline_crf_tagger import CrfTaggerPipeline

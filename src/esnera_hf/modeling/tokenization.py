@@ -16,7 +16,7 @@ from torch import Tensor
 from esnera_hf.errors import ConfigurationError, EncoderError
 from esnera_hf.modeling.distributed import launch_state
 from esnera_hf.modeling.hub_code.windows import (
-    LabelledSpan,
+    Phrase,
     Window,
     WindowTokenizer,
     encoder_inputs,
@@ -39,7 +39,7 @@ class WordTokenizer(WindowTokenizer):
     error = EncoderError
 
     def windows(
-        self, sentences: Sequence[Sequence[str]], phrases: Sequence[Sequence[LabelledSpan]] | None = None
+        self, sentences: Sequence[Sequence[str]], phrases: Sequence[Sequence[Phrase]] | None = None
     ) -> list[Window]:
         """Cut sentences into windows, as :meth:`WindowTokenizer.windows` does.
 
@@ -139,8 +139,8 @@ def join_sentences(
         if end - start == 1:
             yield entities[start]
         else:
-            spans = join_spans(windows[start:end], entities[start:end])
-            yield [Entity(span.start, span.end, span.label, span.score) for span in spans]
+            spans = [[(e.start, e.end, e.label, e.score) for e in row] for row in entities[start:end]]
+            yield [Entity(*span) for span in join_spans(windows[start:end], spans)]
 
 
 def device() -> torch.device:

@@ -11,7 +11,7 @@ import inspect
 import math
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -79,13 +79,10 @@ class ConstrainedCRF(CRF):  # type: ignore[misc]
         score = self.path_score(emissions, tags, mask) - self.log_partition(emissions, mask)
         if reduction == "none":
             return score
-        if reduction == "sum":
-            return score.sum()
-        if reduction == "mean":
-            return score.mean()
-        if reduction == "token_mean":
-            return score.sum() / mask.sum()
-        raise ValueError(f"reduction={reduction!r}: expected none, sum, mean or token_mean")
+        counts = {"sum": 1, "mean": len(score), "token_mean": mask.sum()}
+        if reduction not in counts:
+            raise ValueError(f"reduction={reduction!r}: expected none, sum, mean or token_mean")
+        return score.sum() / counts[reduction]
 
     def path_score(self, emissions: Tensor, tags: Tensor, mask: Tensor) -> Tensor:
         """Return the unnormalized score of tag sequences, shape (batch,)."""
@@ -155,7 +152,7 @@ class ConstrainedCRF(CRF):  # type: ignore[misc]
             scores = (emissions.float(), *self._scores(), self.end_transitions.float())
             messages = _messages(*scores, mask)
         if messages is not None:
-            return messages.marginals.float()
+            return messages[1].float()
         with torch.inference_mode(False), torch.enable_grad():
             variable = emissions.detach().float().clone().requires_grad_()
             (gradient,) = torch.autograd.grad(self.log_partition(variable, mask.clone()).sum(), variable)
@@ -182,30 +179,9 @@ def _log_partition(
     return torch.logsumexp(alpha + end, dim=1)
 
 
-class _Messages(NamedTuple):
-    """What forward and backward messages give.
-
-    Attributes:
-        log_partition: shape (batch,).
-        marginals: of tags, shape (batch, length, tags), zero where masked.
-        before: messages to each word but the last, over what joins them with
-            ``after``, shape (batch, length - 1, tags), zero where no word follows.
-        moves: exponentiated transition scores, shape (from, to) or (batch, from, to).
-        after: messages back from each word but the first, shape as ``before``.
-        lengths: shape (batch,).
-    """
-
-    log_partition: Tensor
-    marginals: Tensor
-    before: Tensor
-    moves: Tensor
-    after: Tensor
-    lengths: Tensor
-
-
 def _messages(
     emissions: Tensor, start: Tensor, transitions: Tensor, end: Tensor, mask: Tensor
-) -> _Messages | None:
+) -> tuple[Tensor, ...] | None:
     """Pass scaled messages along the words both ways at once (Rabiner 1989, section V.A).
 
     Args:
@@ -216,7 +192,11 @@ def _messages(
         mask: bool, shape (batch, length), True on a prefix of each row.
 
     Returns:
-        ``None`` where scores lie too far apart for messages that are no logarithms.
+        ``None`` where scores lie too far apart for messages that are no logarithms, else the log partition,
+        shape (batch,); the marginals of tags, shape (batch, length, tags), zero where masked; and for the gradient
+        of transitions: messages to each word but the last, over what joins them with those back, shape
+        (batch, length - 1, tags), zero where no word follows; exponentiated transition scores; messages back from
+        each word but the first; and the rows' lengths.
     """
     kind = torch.float32 if emissions.device.type == "mps" else torch.float64
     lengths = mask.sum(1)
@@ -241,7 +221,7 @@ def _messages(
     ended = (forth * last.unsqueeze(-2)).sum(2).gather(1, lengths.unsqueeze(1) - 1).log().squeeze(1)
     partition = (scales[0].log() + peaks).masked_fill(padded, 0).sum((1, 2)) + ended
     partition = partition + (lengths - 1) * moves_peak.reshape(-1) + (first_peak + last_peak).squeeze(-1)
-    return _Messages(
+    return (
         partition,
         (marginals / weights).masked_fill(padded, 0),
         (forth[:, :-1] / pairs).masked_fill(padded[:, 1:], 0),
@@ -286,27 +266,31 @@ class _LogPartition(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, emissions: Tensor, start: Tensor, transitions: Tensor, end: Tensor, messages: _Messages
+        ctx: Any,
+        emissions: Tensor,
+        start: Tensor,
+        transitions: Tensor,
+        end: Tensor,
+        messages: tuple[Tensor, ...],
     ) -> Tensor:
         """Return the log partition function of each row, shape (batch,)."""
         ctx.messages = messages
         ctx.of_rows = transitions.ndim == 3
         ctx.kind = emissions.dtype
-        return messages.log_partition.to(emissions.dtype)
+        return messages[0].to(emissions.dtype)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         """Return the gradients by emissions, start scores, transitions and end scores."""
-        messages: _Messages = ctx.messages
-        weight = gradient.to(messages.marginals.dtype).reshape(-1, 1, 1)
-        tags = messages.marginals * weight
-        before, after = messages.before * weight, messages.after
-        last = (messages.lengths - 1).reshape(-1, 1, 1).expand_as(tags[:, :1])
+        _, marginals, before, moves, after, lengths = ctx.messages
+        weight = gradient.to(marginals.dtype).reshape(-1, 1, 1)
+        tags, before = marginals * weight, before * weight
+        last = (lengths - 1).reshape(-1, 1, 1).expand_as(tags[:, :1])
         starts, ends = tags[:, 0], tags.gather(1, last)[:, 0]
         if ctx.of_rows:
-            pairs = messages.moves * (before.mT @ after)
+            pairs = moves * (before.mT @ after)
         else:
-            pairs = messages.moves * (before.flatten(0, 1).T @ after.flatten(0, 1))
+            pairs = moves * (before.flatten(0, 1).T @ after.flatten(0, 1))
             starts, ends = starts.sum(0), ends.sum(0)
         return tags.to(ctx.kind), starts.to(ctx.kind), pairs.to(ctx.kind), ends.to(ctx.kind), None

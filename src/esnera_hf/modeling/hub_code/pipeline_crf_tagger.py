@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, chain
 from typing import Any
 
 from transformers.pipelines.base import ChunkPipeline
 
-from .windows import LabelledSpan, Window, WindowTokenizer, join_spans, read_spans, window_inputs
+from .windows import Span, Window, WindowTokenizer, join_spans, read_spans, window_inputs
 from .words import word_spans
 
 _STRATEGIES = ("none", "simple", "first", "average", "max")
@@ -16,7 +17,7 @@ _STRATEGIES = ("none", "simple", "first", "average", "max")
 
 @dataclass(frozen=True)
 class Sentence:
-    """A text and its words, as offsets of characters."""
+    """A text and the offsets of its words; no tuple, which transformers would walk through for tensors."""
 
     text: str
     spans: list[tuple[int, int]]
@@ -92,7 +93,9 @@ class CrfTaggerPipeline(ChunkPipeline):  # type: ignore[misc]
             split = kwargs.get("is_split_into_words", self._preprocess_params.get("is_split_into_words"))
             if split and all(isinstance(word, str) for word in inputs):
                 inputs = [inputs]
-            if (kwargs.get("batch_size") or self._batch_size or 1) > 1 and all(map(_has_length, inputs)):
+            if (kwargs.get("batch_size") or self._batch_size or 1) > 1 and all(
+                hasattr(text, "__len__") for text in inputs
+            ):
                 # Texts of like length share a batch, so that little of it is padding.
                 order = sorted(range(len(inputs)), key=lambda index: -len(inputs[index]))
                 results = super().__call__([inputs[index] for index in order], **kwargs)
@@ -111,7 +114,8 @@ class CrfTaggerPipeline(ChunkPipeline):  # type: ignore[misc]
                 )
             words = list(sentence)
             text = delimiter.join(words)
-            spans = _joined_spans(words, len(delimiter))
+            starts = accumulate((len(word) + len(delimiter) for word in words[:-1]), initial=0)
+            spans = [(start, start + len(word)) for start, word in zip(starts, words, strict=False)]
         else:
             if not isinstance(sentence, str):
                 raise ValueError(
@@ -133,11 +137,9 @@ class CrfTaggerPipeline(ChunkPipeline):  # type: ignore[misc]
         windows = model_inputs["window"] if batched else [model_inputs["window"]]
         inputs = self.ensure_tensor_on_device(**window_inputs(windows, self.tokenizer.pad_token_id))
         tags, scores = self.model.predict_tags(**inputs)
-        return {
-            **model_inputs,
-            "tags": tags if batched else tags[0],
-            "scores": scores if batched else scores[0],
-        }
+        if not batched:
+            tags, scores = tags[0], scores[0]
+        return {**model_inputs, "tags": tags, "scores": scores}
 
     def postprocess(
         self, outputs: list[dict[str, Any]], *, grouped: bool = True, ignore_labels: Sequence[str] = ("O",)
@@ -148,37 +150,18 @@ class CrfTaggerPipeline(ChunkPipeline):  # type: ignore[misc]
         entities = join_spans([window for window, _, _ in parts], [read_spans(*part) for part in parts])
         if grouped:
             entries = [
-                {
-                    "entity_group": entity.label,
-                    "score": entity.score,
-                    **_place(sentence, entity.start, entity.end),
-                }
-                for entity in entities
+                {"entity_group": label, "score": score, **_place(sentence, start, end)}
+                for start, end, label, score in entities
             ]
         else:
-            scores = {
-                word: score for window, _, row in parts for word, score in zip(window.words, row, strict=True)
-            }
-            entries = _tagged_words(sentence, entities, scores)
+            words = (zip(window.words, row, strict=True) for window, _, row in parts)
+            entries = _tagged_words(sentence, entities, dict(chain.from_iterable(words)))
         key = "entity_group" if grouped else "entity"
         return [entry for entry in entries if entry[key] not in ignore_labels]
 
 
-def _has_length(sentence: Any) -> bool:
-    return hasattr(sentence, "__len__")
-
-
 def _given(parameters: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in parameters.items() if value is not None}
-
-
-def _joined_spans(words: Sequence[str], gap: int) -> list[tuple[int, int]]:
-    spans = []
-    start = 0
-    for word in words:
-        spans.append((start, start + len(word)))
-        start += len(word) + gap
-    return spans
 
 
 def _place(sentence: Sentence, first: int, end: int) -> dict[str, Any]:
@@ -187,12 +170,12 @@ def _place(sentence: Sentence, first: int, end: int) -> dict[str, Any]:
 
 
 def _tagged_words(
-    sentence: Sentence, entities: Sequence[LabelledSpan], scores: dict[int, float]
+    sentence: Sentence, entities: Sequence[Span], scores: dict[int, float]
 ) -> list[dict[str, Any]]:
     tags = {
-        word: f"{'B' if word == entity.start else 'I'}-{entity.label}"
-        for entity in entities
-        for word in range(entity.start, entity.end)
+        word: f"{'B' if word == start else 'I'}-{label}"
+        for start, end, label, _ in entities
+        for word in range(start, end)
     }
     return [
         {"entity": tags.get(word, "O"), "score": score, "index": word, **_place(sentence, word, word + 1)}

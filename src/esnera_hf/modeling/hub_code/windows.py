@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, chain, pairwise
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import torch
 from torch import Tensor
@@ -23,27 +23,17 @@ _SENTENCE_ENDS = frozenset("。！？!?；;….．")
 _CLAUSE_ENDS = frozenset('，,、：:）)】》」"”—~～ 　')
 
 
-class LabelledSpan(Protocol):
-    """Words ``start`` to ``end`` (exclusive) of a sentence, with a label and a score in [0, 1]."""
+#: The first word of an entity, the one after its last, its label, and its score in [0, 1].
+Span: TypeAlias = tuple[int, int, str, float]
+
+
+class Phrase(Protocol):
+    """Words ``start`` to ``end`` (exclusive) of a sentence."""
 
     @property
     def start(self) -> int: ...
     @property
     def end(self) -> int: ...
-    @property
-    def label(self) -> str: ...
-    @property
-    def score(self) -> float: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """A :class:`LabelledSpan`."""
-
-    start: int
-    end: int
-    label: str
-    score: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +100,7 @@ class WindowTokenizer:
         self._pieces: dict[str, tuple[int, ...]] = {}
 
     def windows(
-        self, sentences: Sequence[Sequence[str]], phrases: Sequence[Sequence[LabelledSpan]] | None = None
+        self, sentences: Sequence[Sequence[str]], phrases: Sequence[Sequence[Phrase]] | None = None
     ) -> list[Window]:
         """Cut sentences into windows.
 
@@ -186,7 +176,7 @@ class WindowTokenizer:
         return Window(sentence, input_ids, words, positions, joins)
 
 
-def _inside_phrases(kept: list[int], phrases: Sequence[LabelledSpan]) -> set[int]:
+def _inside_phrases(kept: list[int], phrases: Sequence[Phrase]) -> set[int]:
     """Return the words before which a cut would part a phrase."""
     owner = {word: phrase for phrase in phrases for word in range(phrase.start, phrase.end)}
     return {word for before, word in pairwise(kept) if word in owner and owner.get(before) == owner[word]}
@@ -246,7 +236,7 @@ def read_spans(window: Window, tags: Sequence[str], scores: Sequence[float] | No
         elif tag != "O":
             bounds.append((index, index + 1))
     return [
-        Span(
+        (
             window.words[start],
             window.words[end - 1] + 1,
             tags[start][2:],
@@ -256,17 +246,17 @@ def read_spans(window: Window, tags: Sequence[str], scores: Sequence[float] | No
     ]
 
 
-def join_spans(windows: Sequence[Window], spans: Sequence[Sequence[LabelledSpan]]) -> list[LabelledSpan]:
+def join_spans(windows: Sequence[Window], spans: Sequence[Sequence[Span]]) -> list[Span]:
     """Put the entities of one sentence's windows together."""
-    joined: list[LabelledSpan] = []
+    joined: list[Span] = []
     previous_end = 0
     for window, own in zip(windows, spans, strict=True):
         rest = list(own)
         if window.joins and joined and rest:
-            last, first = joined[-1], rest[0]
-            meet = last.end == previous_end and first.start == window.words[0]
-            if meet and last.label == first.label:
-                joined[-1] = Span(last.start, first.end, last.label, min(last.score, first.score))
+            start, last_end, label, score = joined[-1]
+            first_start, end, first_label, first_score = rest[0]
+            if (last_end, first_start, first_label) == (previous_end, window.words[0], label):
+                joined[-1] = start, end, label, min(score, first_score)
                 rest = rest[1:]
         joined.extend(rest)
         previous_end = window.words[-1] + 1
