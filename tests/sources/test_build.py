@@ -15,7 +15,6 @@ from esnera_hf.errors import ConservationError, SourceError
 from esnera_hf.sources import build as build_module
 from esnera_hf.sources.build import (
     LABEL_NORMALIZED,
-    SourceTerms,
     as_characters,
     build_source,
     has_words,
@@ -23,10 +22,10 @@ from esnera_hf.sources.build import (
     language_of,
 )
 from esnera_hf.sources.options import ReadingOptions
-from esnera_hf.sources.source import Dropped, License, RawSentence
+from esnera_hf.sources.source import Dropped, License, NerSource, RawSentence
 from esnera_hf.tagging import Entity
 
-TERMS = SourceTerms("corpus")
+TERMS = NerSource("corpus")
 BOTH = (("ab", [(0, 1, "x")]), ("cd", []))
 SPLITS = ("train", "validation", "test")
 
@@ -77,7 +76,7 @@ def test_a_dropped_span_says_where_it_stood_and_why():
 
 
 def test_the_terms_and_the_repairs_stay():
-    terms = SourceTerms("corpus", License("CC0", True), "en", notes=("first",))
+    terms = NerSource("corpus", license=License("CC0", True), language="en", notes=("first",))
     source = build_source(
         terms, of(RawSentence(["a"], [Entity(0, 1, "x")], "here", ["mended", "mended", "cut"]))
     )
@@ -142,9 +141,9 @@ def test_a_source_that_means_nothing(readers, message):
             {},
             ("labels that differ only in case, kept apart: Loc, loc",),
         ),
-        (replace(TERMS, labels=("loc", "org")), [("ab", [(0, 1, "loc")])], ("loc",), {}, ()),
+        (replace(TERMS, vocabulary=("loc", "org")), [("ab", [(0, 1, "loc")])], ("loc",), {}, ()),
         (
-            replace(TERMS, labels=("loc", "org")),
+            replace(TERMS, vocabulary=("loc", "org")),
             [("ab", [(0, 1, "lco"), (1, 2, "loc")])],
             ("lco", "loc"),
             {},
@@ -227,7 +226,7 @@ def test_rows_in_memory_in_a_file_and_in_the_cache_are_the_same(monkeypatch):
 @pytest.mark.parametrize(
     ("terms", "options", "origin"),
     [
-        (SourceTerms("other"), None, "digest"),
+        (NerSource("other"), None, "digest"),
         (replace(TERMS, language="zh"), None, "digest"),
         (TERMS, ReadingOptions(characters=True), "digest"),
         (TERMS, None, "another"),
@@ -302,7 +301,7 @@ def test_mentions_survive_as_characters(drawn):
 )
 def test_chinese_words_are_cut_unless_asked_otherwise(text, language, characters, expected, cut):
     options = ReadingOptions(characters=characters)
-    source = build_source(SourceTerms("c", language=language), of(words(text, (0, 1, "loc"))), options)
+    source = build_source(NerSource("c", language=language), of(words(text, (0, 1, "loc"))), options)
     assert "|".join(source.dataset["train"]["tokens"][0]) == expected
     assert source.language == "zh"
     assert ("words cut into characters" in source.notes) is cut

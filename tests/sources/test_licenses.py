@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from builders import make_source, row
 from corpora import raw_reader
 from esnera_hf.errors import ConfigurationError, LicenseError
-from esnera_hf.sources.build import SourceTerms, build_source
+from esnera_hf.sources.build import build_source
 from esnera_hf.sources.catalogue import NAMED_SOURCES
 from esnera_hf.sources.licenses import (
     KNOWN_LICENSES,
@@ -126,5 +126,5 @@ def test_a_source_carries_its_terms_into_the_report() -> None:
 
 def test_whoever_loads_a_corpus_may_state_its_terms() -> None:
     read = {"train": raw_reader(("ab", [(0, 1, "x")]))}
-    source = build_source(SourceTerms("mine"), read, ReadingOptions(license="cc-by-4.0"))
+    source = build_source(NerSource("mine"), read, ReadingOptions(license="cc-by-4.0"))
     assert source.license == License("cc-by-4.0", True, "as stated by whoever loaded it")

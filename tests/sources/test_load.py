@@ -8,9 +8,10 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value
 from corpora import raw_reader, sentences_of, write
 from esnera_hf.errors import ConfigurationError, SourceError, SourceNotFoundError
 from esnera_hf.sources import files as files_module
-from esnera_hf.sources.build import SourceTerms, build_source
+from esnera_hf.sources.build import build_source
 from esnera_hf.sources.load import load_each, load_source, load_sources, source_name
 from esnera_hf.sources.options import ReadingOptions
+from esnera_hf.sources.source import NerSource
 
 COLUMNS = "Ann\tB-PER\nran\tO\n\nBob\tB-PER\nsat\tO\n"
 CLUENER = '{"text": "王五好", "label": {"name": {"王五": [[0, 1]]}}}\n'
@@ -289,7 +290,7 @@ def test_a_file_that_may_not_be_read_and_holds_no_data_is_no_obstacle(corpus, mo
 
 def source(name, text="ab", label="x"):
     reader = raw_reader((text, [(0, 1, label)]), ("cc", []), ("dd", []))
-    return build_source(SourceTerms(name), {"train": reader, "validation": reader, "test": reader})
+    return build_source(NerSource(name), {"train": reader, "validation": reader, "test": reader})
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from corpora import raw_reader, sentences_of
 from esnera_hf._internal.checks import from_plain, to_plain
 from esnera_hf.errors import ConfigurationError
-from esnera_hf.sources.build import SourceTerms, build_source
-from esnera_hf.sources.source import License, SourceSummary, flatten
+from esnera_hf.sources.build import build_source
+from esnera_hf.sources.source import License, NerSource, SourceSummary, flatten
 from esnera_hf.tagging import Entity, LabelRef
 
 TRAIN = [(f"text-{number}", [(0, 4, "noun")]) for number in range(30)]
@@ -22,7 +22,9 @@ REST = [("dev", [(0, 3, "noun"), (0, 1, "letter")])]
 
 def source(name="corpus", train=TRAIN):
     readers = {"train": raw_reader(*train), "validation": raw_reader(*REST), "test": raw_reader(*REST)}
-    return build_source(SourceTerms(name, License("CC0", True, "do as you like"), "en"), readers)
+    return build_source(
+        NerSource(name, license=License("CC0", True, "do as you like"), language="en"), readers
+    )
 
 
 def test_summary():

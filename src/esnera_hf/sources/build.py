@@ -6,9 +6,9 @@ import hashlib
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import cache, cached_property, lru_cache, partial
-from itertools import accumulate, chain, islice
+from itertools import accumulate, chain, groupby, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -23,7 +23,7 @@ from esnera_hf import tagging
 from esnera_hf._internal.arrow import batches, count_labels
 from esnera_hf._internal.cache import CACHE_VARIABLE, cache_folder
 from esnera_hf._internal.files import write_problem
-from esnera_hf._internal.text import is_unspaced, join_tokens
+from esnera_hf._internal.text import is_unspaced, join_tokens, visible
 from esnera_hf.errors import ConservationError, SourceError
 from esnera_hf.sources.licenses import license_from_id
 from esnera_hf.sources.options import ReadingOptions
@@ -31,9 +31,7 @@ from esnera_hf.sources.readers.offsets import written_without_spaces
 from esnera_hf.sources.source import (
     SOURCE_FEATURES,
     Dropped,
-    License,
     NerSource,
-    Provenance,
     RawSentence,
     Reader,
     flatten,
@@ -86,31 +84,15 @@ _ROW_FEATURES = Features(
     {
         **SOURCE_FEATURES,
         "dropped": List(
-            {
-                name: Value("int64" if name in ("start", "end") else "string")
-                for name in Dropped._fields
-                if name != "split"
-            }
+            {name: Value("int64" if name in ("start", "end") else "string") for name in Dropped._fields[1:]}
         ),
         "repairs": List(Value("string")),
     }
 )
 
 
-@dataclass(frozen=True)
-class SourceTerms:
-    """Facts about a source beside its sentences; ``labels`` is empty where they are not known."""
-
-    name: str
-    license: License = field(default_factory=License)
-    language: str = ""
-    notes: tuple[str, ...] = ()
-    labels: tuple[str, ...] = ()
-    provenance: Provenance = field(default_factory=Provenance)
-
-
 def build_source(
-    terms: SourceTerms,
+    terms: NerSource,
     readers: Mapping[str, Reader],
     options: ReadingOptions | None = None,
     *,
@@ -119,7 +101,8 @@ def build_source(
     """Build a source from a reader for each split.
 
     Args:
-        terms: name, license and language.
+        terms: a source without sentences: name, license, language, notes, provenance, and in
+            ``vocabulary`` the labels that it is known to annotate, if they are.
         readers: by canonical split name; called more than once.
         options: characters or words, strictness, seed.
         origin: a digest of what is read; the sentences are then cached under it and not read again.
@@ -138,7 +121,7 @@ def build_source(
     labels, repairs = Counter[str](), Counter[str]()
     dropped: list[Dropped] = []
     splits: dict[str, Dataset] = {}
-    notes = list(terms.notes)
+    notes: list[str] = []
     for split, rows in stored.items():
         split_labels, split_dropped = _annotation(split, rows, repairs)
         labels += split_labels
@@ -148,33 +131,31 @@ def build_source(
         else:
             notes.append(f"{split} carries no annotation: not loaded")
     if repairs.pop(WORDS_CUT, 0):
-        notes.insert(len(terms.notes), WORDS_CUT)
+        notes.insert(0, WORDS_CUT)
     if not splits:
         raise SourceError(
             f"{terms.name}: no entities in any split ({', '.join(readers) or 'none found'}). "
             "Expected at least one split with annotated sentences: check the tag column and the format."
         )
     dataset, cuts = complete_splits(splits, options.seed)
-    license = terms.license
-    if options.license is not None:
-        license = license_from_id(options.license, "as stated by whoever loaded it")
-    first = next(iter(stored.values()))
-    return NerSource(
-        name=terms.name,
+    return replace(
+        terms,
         dataset=dataset,
-        license=license,
-        language=terms.language or language_of(first[:_SNIFFED]["tokens"]),
-        provenance=terms.provenance,
+        license=license_from_id(options.license, "as stated by whoever loaded it")
+        if options.license is not None
+        else terms.license,
+        language=terms.language or language_of(next(iter(stored.values()))[:_SNIFFED]["tokens"]),
         dropped=tuple(dropped),
         repairs=dict(repairs),
-        notes=(*notes, *_unknown_labels(terms, labels), *_case_variants(labels), *cuts),
+        notes=(*terms.notes, *notes, *_label_notes(terms, labels), *cuts),
+        vocabulary=(),
     )
 
 
 class _Reading:
     """Turns what readers yield into rows."""
 
-    def __init__(self, terms: SourceTerms, readers: Mapping[str, Reader], options: ReadingOptions) -> None:
+    def __init__(self, terms: NerSource, readers: Mapping[str, Reader], options: ReadingOptions) -> None:
         self._terms = terms
         self._readers = readers
         self._options = options
@@ -244,25 +225,18 @@ class _Reading:
         if self._options.strict and (repairs or clashes):
             problem = repairs[0] if repairs else f"{clashes[0][0]}: {clashes[0][1]}"
             raise SourceError(f"{where}: {problem}. Mend it, or read without strict=True.")
-        dropped = [
-            {
-                "where": sentence.where,
-                "start": span.start,
-                "end": span.end,
-                "label": span.label,
-                "mention": join_tokens(sentence.tokens[span.start : span.end]),
-                "reason": reason,
-            }
-            for span, reason in clashes
-        ]
+        dropped = []
+        for span, reason in clashes:
+            mention = join_tokens(sentence.tokens[span.start : span.end])
+            values = (sentence.where, span.start, span.end, span.label, mention, reason)
+            dropped.append(dict(zip(Dropped._fields[1:], values, strict=True)))
         return tags_from_entities(len(sentence.tokens), flat), dropped, repairs
 
 
 @lru_cache(maxsize=10_000)
 def normalized_label(label: str) -> str:
     """Return a label in NFKC, without spaces around it, unprintable characters replaced by U+FFFD."""
-    text = unicodedata.normalize("NFKC", label).strip()
-    return "".join(char if char.isprintable() else "\ufffd" for char in text)
+    return visible(unicodedata.normalize("NFKC", label).strip())
 
 
 def label_frequency(readers: Iterable[Reader]) -> Counter[str]:
@@ -342,16 +316,11 @@ def _canonical(rows: Dataset) -> Dataset:
     return Dataset(table, fingerprint=fingerprint)
 
 
-def _unknown_labels(terms: SourceTerms, frequency: Mapping[str, int]) -> Iterator[str]:
-    unknown = sorted(set(frequency) - set(terms.labels))
-    if terms.labels and unknown:
+def _label_notes(terms: NerSource, labels: Iterable[str]) -> Iterator[str]:
+    """Say which labels are not among those known, and which differ in case alone."""
+    unknown = sorted(set(labels) - set(terms.vocabulary))
+    if terms.vocabulary and unknown:
         yield f"labels that {terms.name} is not known to annotate: {', '.join(unknown)}"
-
-
-def _case_variants(frequency: Mapping[str, int]) -> Iterator[str]:
-    by_fold: dict[str, list[str]] = {}
-    for label in sorted(frequency):
-        by_fold.setdefault(label.casefold(), []).append(label)
-    for variants in by_fold.values():
-        if len(variants) > 1:
-            yield f"labels that differ only in case, kept apart: {', '.join(variants)}"
+    for _, variants in groupby(sorted(labels, key=lambda label: (label.casefold(), label)), str.casefold):
+        if len(same := list(variants)) > 1:
+            yield f"labels that differ only in case, kept apart: {', '.join(same)}"

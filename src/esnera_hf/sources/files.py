@@ -312,7 +312,7 @@ def detect_format(path: Path) -> str:
     """
     if path.name.removesuffix("".join(s for s in path.suffixes if s in COMPRESSED)).endswith(".ann"):
         return "brat"
-    lines = [line.text for line in islice(read_lines(path), _SNIFFED_LINES)]
+    lines = [text for _, text, _ in islice(read_lines(path), _SNIFFED_LINES)]
     texts = [text.strip() for text in lines if text.strip()]
     if texts and _JSON.match(texts[0]):
         return "json"

@@ -14,7 +14,7 @@ from datasets import Dataset, DatasetDict
 from esnera_hf._internal.checks import is_count
 from esnera_hf._internal.console import say
 from esnera_hf.errors import ConfigurationError, SourceError, SourceNotFoundError
-from esnera_hf.sources.build import SourceTerms, build_source
+from esnera_hf.sources.build import build_source
 from esnera_hf.sources.catalogue import NamedSource, copies_on_hub, find_named, known_names
 from esnera_hf.sources.files import (
     check_one_file,
@@ -29,7 +29,7 @@ from esnera_hf.sources.hub import HubFacts, load_from_hub
 from esnera_hf.sources.licenses import license_from_id
 from esnera_hf.sources.options import ReadingOptions
 from esnera_hf.sources.readers.datasets import dataset_readers
-from esnera_hf.sources.source import License, NerSource, Provenance, least_allowed
+from esnera_hf.sources.source import NerSource, Provenance, least_allowed
 from esnera_hf.sources.splits import split_of_file
 
 DATA_DIR_VARIABLE = "ESNERA_DATA_DIR"
@@ -78,7 +78,7 @@ def load_source(
         if name is None:
             raise ConfigurationError('a dataset has no name of its own: pass load_source(data, name="…").')
         splits = DatasetDict({"train": data}) if isinstance(data, Dataset) else data
-        return _from_dataset_dict(splits, SourceTerms(name), options)
+        return build_source(NerSource(name), dataset_readers(splits, name, options), options)
     _check_source(data)
     text = os.fspath(data)
     if "=" in text and not Path(text).exists():
@@ -100,24 +100,23 @@ def source_name(text: str) -> str:
 def _load(text: str, name: str | None, options: ReadingOptions) -> NerSource:
     known = find_named(text)
     path = Path(text).expanduser()
-    if known is not None and not path.exists():
-        return _load_named(known, name or text, options)
     if text and path.exists():
         return _load_path(path, name, options)
+    if known is not None:
+        return _load_named(known, name or text, options)
     missing, advice = _not_there(text)
     dataset, facts = load_from_hub(text, options, missing=missing, advice=advice)
-    called = name or text.rpartition("/")[2]
     copies = copies_on_hub(text, options.data_files)
     corpus = (find_named(name) if name else None) or (copies[0] if len(copies) == 1 else None)
+    terms = _terms(corpus, name or text.rpartition("/")[2])
     if corpus is not None:
         options = replace(options, tag_names=options.tag_names or corpus.tag_names)
-        return _from_hub(text, dataset, facts, _terms(corpus, called), options)
-    license = License()
-    if copies:
-        license = least_allowed(one.license for one in copies)
+    elif copies:
+        terms = replace(terms, license=least_allowed(one.license for one in copies))
     elif facts[0]:
         license = license_from_id(facts[0], f"as tagged on the Hub: {facts[0]}")
-    return _from_hub(text, dataset, facts, SourceTerms(called, license), options)
+        terms = replace(terms, license=license)
+    return _from_hub(text, dataset, facts, terms, options)
 
 
 def _not_there(text: str) -> tuple[str, str]:
@@ -147,27 +146,28 @@ def _load_path(path: Path, given_name: str | None, options: ReadingOptions) -> N
 
 
 def _known_files(known: NamedSource | None, place: Path) -> dict[str, list[Path]]:
-    files = known.find_files(place) if known is not None and place.is_dir() else {}
-    for split, members in files.items():
-        if known is not None and not known.many_files:
-            check_one_file(place, known.name, split, members)
+    if known is None or not place.is_dir():
+        return {}
+    files = known.find_files(place)
+    for split, members in () if known.many_files else files.items():
+        check_one_file(place, known.name, split, members)
     return files
 
 
 def _leaves_out(known: NamedSource, folder: Path, files: Mapping[str, list[Path]]) -> bool:
     """Tell whether a split of a known corpus lies in the folder under another name than the usual one."""
-    if not files:
-        return False
-    splits = {
-        split_of_file(file) for file in folder.rglob("*") if file.is_file() and may_hold_data(folder, file)
-    }
-    return any(split in splits for split in known.files if split not in files)
+    missing = known.files.keys() - files.keys() if files else ()
+    return bool(missing) and any(
+        split_of_file(file) in missing
+        for file in folder.rglob("*")
+        if file.is_file() and may_hold_data(folder, file)
+    )
 
 
 def _from_files(
     place: Path,
     files: Mapping[str, list[Path]],
-    terms: SourceTerms,
+    terms: NerSource,
     options: ReadingOptions,
     origin: str | None,
 ) -> NerSource:
@@ -221,23 +221,19 @@ def _load_named(known: NamedSource, name: str, options: ReadingOptions) -> NerSo
 
 
 def _from_hub(
-    repo_id: str, dataset: DatasetDict, facts: HubFacts, terms: SourceTerms, options: ReadingOptions
+    repo_id: str, dataset: DatasetDict, facts: HubFacts, terms: NerSource, options: ReadingOptions
 ) -> NerSource:
     _, commit, notes = facts
-    provenance = replace(terms.provenance, hub_id=repo_id, revision=commit)
-    terms = replace(terms, provenance=provenance, notes=(*terms.notes, *notes))
-    return _from_dataset_dict(dataset, terms, options)
-
-
-def _from_dataset_dict(dataset: DatasetDict, terms: SourceTerms, options: ReadingOptions) -> NerSource:
+    terms = replace(terms, provenance=replace(terms.provenance, hub_id=repo_id, revision=commit), notes=notes)
     return build_source(terms, dataset_readers(dataset, terms.name, options), options)
 
 
-def _terms(known: NamedSource | None, name: str) -> SourceTerms:
+def _terms(known: NamedSource | None, name: str) -> NerSource:
+    """Return what is known about a corpus, without its sentences."""
     if known is None:
-        return SourceTerms(name)
+        return NerSource(name)
     provenance = Provenance(known.homepage, known.citation)
-    return SourceTerms(name, known.license, known.language, (), known.labels, provenance)
+    return NerSource(name, DatasetDict(), known.license, known.language, provenance, vocabulary=known.labels)
 
 
 def _name_of(path: Path) -> str:
@@ -265,7 +261,7 @@ def load_each(sources: Sequence[SourceLike]) -> list[NerSource]:
         raise ConfigurationError(
             f"sources={sources!r}: expected a list of sources. Put a single one in brackets."
         )
-    for source in sources:
+    for source in sources:  # all of them before the first is loaded
         _check_source(source)
     return [load_source(source) for source in sources]
 
@@ -320,20 +316,20 @@ def check_names(sources: Iterable[NerSource]) -> None:
             with the same annotation, or have labels that read alike.
     """
     by_name: dict[str, NerSource] = {}
-    by_content: dict[str, NerSource] = {}
+    by_content: dict[str, str] = {}
     for source in sources:
         if source.name in by_name:
             raise ConfigurationError(
                 f"two sources are called {source.name!r}. Give each a name of its own: 'name=path', or "
                 "load_source(data, name=…)."
             )
-        twin = by_content.get(source.fingerprint)
-        if twin:
+        by_name[source.name] = source
+        twin = by_content.setdefault(source.fingerprint, source.name)
+        if twin != source.name:
             raise ConfigurationError(
-                f"{twin.name!r} and {source.name!r} hold the same sentences with the same annotation. "
+                f"{twin!r} and {source.name!r} hold the same sentences with the same annotation. "
                 "Leave one of them out."
             )
-        by_name[source.name] = by_content[source.fingerprint] = source
     owners: dict[str, str] = {}
     for ref in (ref for source in by_name.values() for ref in source.label_refs):
         owner = owners.setdefault(str(ref), ref.source)

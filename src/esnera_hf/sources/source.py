@@ -26,17 +26,19 @@ class RawSentence:
     """One sentence as its file says it.
 
     Attributes:
-        tokens: the tokens, never empty.
+        tokens: the tokens; none where there is a text instead.
         spans: annotated spans, possibly nested, crossing or doubled; ``None``
             where the file carries no annotation at all.
         where: file and line (or row), for messages.
         repairs: what had to be repaired while reading, a kind each.
+        text: a text that is not cut into tokens yet; the spans count its characters, ends exclusive.
     """
 
     tokens: list[str]
     spans: list[Entity] | None
     where: str
     repairs: list[str] = field(default_factory=list)
+    text: str = ""
 
 
 #: Reads a split from its beginning, each time it is called.
@@ -239,7 +241,7 @@ class NerSource:
     """
 
     name: str
-    dataset: DatasetDict
+    dataset: DatasetDict = field(default_factory=DatasetDict)
     license: License = License()
     language: str = ""
     provenance: Provenance = Provenance()

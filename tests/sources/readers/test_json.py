@@ -28,8 +28,7 @@ from esnera_hf.sources.readers.json import (
     read_record,
     with_tag_names,
 )
-from esnera_hf.sources.readers.offsets import TRIMMED, WIDENED, CharacterSpans
-from esnera_hf.sources.source import RawSentence
+from esnera_hf.sources.readers.offsets import TRIMMED, WIDENED
 
 TEXT = "Ann met Bob"
 ANN = (0, 3, "PER")
@@ -42,8 +41,7 @@ def triples(spans):
 
 def read(record, scheme=None):
     found = read_record(record, "f, line 1", scheme)
-    text = found.text if isinstance(found, CharacterSpans) else found.tokens
-    return text, triples(found.spans), found.repairs
+    return found.text or found.tokens, triples(found.spans), found.repairs
 
 
 def studio(*annotations, text=TEXT, key="annotations"):
@@ -312,7 +310,7 @@ def test_any_value_is_a_record_or_an_error(value):
     if isinstance(found, str):
         assert found.startswith("here: ")
         return
-    length = len(found.tokens) if isinstance(found, RawSentence) else len(found.text)
+    length = len(found.tokens or found.text)
     assert all(0 <= span.start < span.end <= length for span in found.spans or ())
     assert all(isinstance(span.label, str) for span in found.spans or ())
 

@@ -10,15 +10,15 @@ from esnera_hf.sources.readers.offsets import (
     EMPTY,
     TRIMMED,
     WIDENED,
-    CharacterSpans,
     to_tokens,
     written_without_spaces,
 )
+from esnera_hf.sources.source import RawSentence
 from esnera_hf.tagging import Entity
 
 
 def project(text, *span, characters=False):
-    sentence = to_tokens(CharacterSpans(text, [Entity(*span, "x")], "here"), characters=characters)
+    sentence = to_tokens(RawSentence([], [Entity(*span, "x")], "here", text=text), characters=characters)
     return sentence.tokens, [(e.start, e.end) for e in sentence.spans], sentence.repairs
 
 
@@ -46,16 +46,16 @@ def test_characters():
 
 
 def test_no_tokens_and_no_annotation():
-    assert to_tokens(CharacterSpans("  ", [], "here"), characters=False) is None
-    assert to_tokens(CharacterSpans("a", None, "here"), characters=False).spans is None
+    assert to_tokens(RawSentence([], [], "here", text="  "), characters=False).tokens == []
+    assert to_tokens(RawSentence([], None, "here", text="a"), characters=False).spans is None
 
 
 @given(st.text(st.sampled_from("ab é\u0301北.-"), min_size=1, max_size=12), st.data(), st.booleans())
 def test_a_span_covers_its_mention(text, data, characters):
     start, end = sorted(data.draw(st.lists(st.integers(0, len(text)), min_size=2, max_size=2, unique=True)))
-    record = CharacterSpans(text, [Entity(start, end, "x")], "here")
+    record = RawSentence([], [Entity(start, end, "x")], "here", text=text)
     sentence = to_tokens(record, characters=characters)
-    if sentence is None:
+    if not sentence.tokens:
         assert not text.strip()
         return
     assert "".join("".join(sentence.tokens).split()) == "".join(text.split())

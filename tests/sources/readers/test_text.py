@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from corpora import write
 from esnera_hf.errors import SourceError
-from esnera_hf.sources.readers.text import Line, read_lines
+from esnera_hf.sources.readers.text import read_lines
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ from esnera_hf.sources.readers.text import Line, read_lines
 )
 def test_lines(tmp_path, content, texts, damaged):
     path = write(tmp_path / "a.txt", content)
-    expected = [Line(number, text, number in damaged) for number, text in enumerate(texts, 1)]
+    expected = [(number, text, number in damaged) for number, text in enumerate(texts, 1)]
     assert list(read_lines(path)) == expected
 
 
@@ -30,7 +30,7 @@ def test_lines(tmp_path, content, texts, damaged):
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 def test_lines_survive(tmp_path_factory, end, lines):
     path = write(tmp_path_factory.getbasetemp() / "lines.txt", end.join([*lines, ""]))
-    assert list(read_lines(path)) == [Line(number, text, False) for number, text in enumerate(lines, 1)]
+    assert list(read_lines(path)) == [(number, text, False) for number, text in enumerate(lines, 1)]
 
 
 CHINESE = "北\tB-LOC\n京\tI-LOC\n" * 10

@@ -10,7 +10,7 @@ from pathlib import Path
 from esnera_hf._internal.text import shown
 from esnera_hf.errors import SourceError
 from esnera_hf.sources.readers.json import DISCONTINUOUS
-from esnera_hf.sources.readers.offsets import CharacterSpans, to_tokens, written_without_spaces
+from esnera_hf.sources.readers.offsets import to_tokens, written_without_spaces
 from esnera_hf.sources.readers.text import UNDECODABLE, read_lines
 from esnera_hf.sources.source import RawSentence
 from esnera_hf.tagging import Entity
@@ -40,7 +40,7 @@ def read_brat(files: list[Path]) -> Iterator[RawSentence]:
     for name, text, entities, damaged in documents:
         for record in _lines(name, text, entities):
             sentence = to_tokens(record, characters=characters)
-            if sentence is not None:
+            if sentence.tokens:
                 sentence.repairs.extend([UNDECODABLE] * (damaged and "\ufffd" in record.text))
                 yield sentence
 
@@ -54,9 +54,9 @@ def _read_document(file: Path) -> tuple[str, list[_Annotation], bool]:
     text = raw.decode("utf-8", errors="replace")
     entities = []
     if file.stat().st_size:
-        for line in read_lines(file):
-            if line.text.startswith("T"):
-                entities.append(_read_entity(line.text, text, f"{file}, line {line.number}"))
+        for number, line, _ in read_lines(file):
+            if line.startswith("T"):
+                entities.append(_read_entity(line, text, f"{file}, line {number}"))
     return text, sorted(entities, key=_start), text.encode() != raw
 
 
@@ -80,7 +80,7 @@ def _read_entity(line: str, text: str, place: str) -> _Annotation:
     return Entity(start, end, label), len(parts) > 1
 
 
-def _lines(name: str, text: str, entities: list[_Annotation]) -> Iterator[CharacterSpans]:
+def _lines(name: str, text: str, entities: list[_Annotation]) -> Iterator[RawSentence]:
     for number, start, end in _joined(text, entities):
         first, last = (bisect_left(entities, place, key=_start) for place in (start, end))
         inside = entities[first:last]
@@ -89,7 +89,7 @@ def _lines(name: str, text: str, entities: list[_Annotation]) -> Iterator[Charac
             continue
         spans = [Entity(span.start - start, span.end - start, span.label) for span, _ in inside]
         repairs = [DISCONTINUOUS] * sum(broken for _, broken in inside)
-        yield CharacterSpans(line, spans, f"{name}, line {number}", repairs)
+        yield RawSentence([], spans, f"{name}, line {number}", repairs, line)
 
 
 def _joined(text: str, entities: list[_Annotation]) -> Iterator[tuple[int, int, int]]:

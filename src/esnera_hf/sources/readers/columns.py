@@ -8,7 +8,6 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate, combinations, groupby
 from pathlib import Path
@@ -37,40 +36,6 @@ _FEW = 0.001
 _Row = tuple[int, list[str], bool]
 
 
-@dataclass(frozen=True, slots=True)
-class ColumnLayout:
-    """Where the token and its tags stand in a row.
-
-    Attributes:
-        separator: between columns; ``None`` means runs of spaces and tabs.
-        width: number of columns.
-        token: index of the token column.
-        tags: indices of the tag columns; nested annotation fills more than one.
-        prefixed: whether tags carry prefixes; a row that begins with ``#`` and
-            has other tags is then a comment.
-        bare: the labels of the first rows if they carry no prefix and spaces part
-            the columns, else ``None``; a row before a sentence that begins with
-            ``# `` and has another one is then a comment, whose words happen to be
-            as many as columns.
-        group: index of the column that names the sentence, where no blank lines part them.
-    """
-
-    separator: str | None
-    width: int
-    token: int
-    tags: tuple[int, ...]
-    prefixed: bool
-    bare: frozenset[str] | None = None
-    group: int | None = None
-
-    def is_header(self, cells: list[str]) -> bool:
-        """Tell whether a row names the columns."""
-        names = [cells[index].strip().lower() for index in self.tags] if len(cells) == self.width else []
-        return (
-            bool(names) and _TAG_NAMES.issuperset(names) and cells[self.token].strip().lower() in _TOKEN_NAMES
-        )
-
-
 class ColumnFile:
     """A column file, read from its beginning each time it is called.
 
@@ -92,25 +57,34 @@ class ColumnFile:
                 "number, from 0."
             )
         self._scheme, self._tag_column = options.scheme, options.tag_column
-
-    @cached_property
-    def layout(self) -> ColumnLayout:
-        """Where token and tags stand, told from the first rows."""
-        return _detect_layout(self.path, self._tag_column)
+        #: Number of columns; 0 until the layout is detected.
+        self._width = 0
+        #: Between columns; ``None`` means runs of spaces and tabs.
+        self._separator: str | None = None
+        #: Indices of the columns of tokens and of tags; nested annotation fills more than one.
+        self._token = 0
+        self._tags: tuple[int, ...] = ()
+        #: Index of the column that names the sentence, where no blank lines part them.
+        self._group: int | None = None
+        #: Whether tags carry prefixes; a row that begins with ``#`` and has other tags is then a comment.
+        self._prefixed = False
+        #: The labels of the first rows where they carry no prefix and spaces part the columns: a row before a
+        #: sentence that begins with ``# `` and has another one is a comment of as many words as columns.
+        self._bare: frozenset[str] | None = None
 
     @cached_property
     def scheme(self) -> Scheme:
         """The tagging scheme, told from all tags."""
         if self._scheme is not None:
             return self._scheme
-        return detect_scheme(_column(rows, index) for rows in self._sentences() for index in self.layout.tags)
+        return detect_scheme(_column(rows, index) for rows in self._sentences() for index in self._tags)
 
     @cached_property
     def has_positions(self) -> bool:
         """Whether every token carries its position in its word (Weibo: ``口0 腔1``)."""
         tokens = inside_a_word = jumps = 0
         for rows in self._sentences():
-            parts = _positions(_column(rows, self.layout.token))
+            parts = _positions(_column(rows, self._token))
             if parts is None:
                 return False
             tokens += len(parts)
@@ -128,11 +102,11 @@ class ColumnFile:
                 know; file and line are named.
         """
         for rows in self._sentences():
-            tokens = _column(rows, self.layout.token)
+            tokens = _column(rows, self._token)
             parts = _positions(tokens) if self.has_positions else None
             spans: list[Entity] = []
             kinds = [UNDECODABLE] * any(damaged for _, _, damaged in rows)
-            for index in self.layout.tags:
+            for index in self._tags:
                 entities, repairs = self._decoded(rows, index)
                 spans += entities
                 kinds += repairs
@@ -151,27 +125,28 @@ class ColumnFile:
         return entities, [repair.kind for repair in repairs]
 
     def _sentences(self) -> Iterator[list[_Row]]:
-        layout = self.layout
+        if not self._width:
+            self._detect_layout()
         rows: list[_Row] = []
         begun = False
         group = ""
         for number, text, damaged in read_lines(self.path):
-            cells = _cells(text, layout.separator)
+            cells = _cells(text, self._separator)
             if cells is None:
                 if rows:
                     yield rows
                 rows = []
                 continue
-            header = not begun and layout.is_header(cells)
+            header = not begun and self._is_header(cells)
             begun = True
-            if header or (cells[0].startswith(_COMMENT) and _is_comment(cells, layout, first=not rows)):
+            if header or (cells[0].startswith(_COMMENT) and self._is_comment(cells, first=not rows)):
                 continue
-            if len(cells) != layout.width:
+            if len(cells) != self._width:
                 raise SourceError(
-                    f"{self.path}, line {number}: expected {layout.width} columns as in the lines before, "
+                    f"{self.path}, line {number}: expected {self._width} columns as in the lines before, "
                     f"found {len(cells)}: every token needs its tag. Mend the line."
                 )
-            name = "" if layout.group is None else cells[layout.group]
+            name = "" if self._group is None else cells[self._group]
             if rows and name not in ("", group):
                 yield rows
                 rows = []
@@ -179,6 +154,67 @@ class ColumnFile:
             rows.append((number, cells, damaged))
         if rows:
             yield rows
+
+    def _is_header(self, cells: list[str]) -> bool:
+        """Tell whether a row names the columns."""
+        names = [cell.strip().lower() for cell in cells]
+        return (
+            len(names) == self._width
+            and _TAG_NAMES.issuperset(names[index] for index in self._tags)
+            and names[self._token] in _TOKEN_NAMES
+        )
+
+    def _is_comment(self, cells: list[str], *, first: bool) -> bool:
+        """Tell whether a row that begins with ``#``, before a sentence (``first``) or inside, is no token."""
+        spaced = cells[0] == _COMMENT or cells[0].startswith(f"{_COMMENT} ")
+        if len(cells) != self._width:
+            return spaced or (first and not (len(cells) == 1 and _HASHTAG.fullmatch(cells[0])))
+        tags = [cells[index] for index in self._tags]
+        if any(map(_TAG_LIKE.fullmatch, tags)):
+            return False
+        return self._prefixed or (first and spaced and self._bare is not None and self._bare.isdisjoint(tags))
+
+    def _detect_layout(self) -> None:
+        separator = _detect_separator(self.path)
+        sample: list[list[str]] = []
+        blank = parted = False
+        for _, text, _ in read_lines(self.path):
+            cells = _cells(text, separator)
+            if cells is None or cells[0].startswith(_COMMENT):
+                blank |= cells is None and bool(sample)
+                continue
+            parted |= blank
+            if not sample or len(cells) == len(sample[0]):
+                sample.append(cells)
+            if len(sample) >= _SNIFFED_ROWS:
+                break
+        columns = [list(column) for column in zip(*sample, strict=True)]
+        width = len(columns)
+        if self._tag_column is None:
+            tags = _detect_tag_columns(columns, self.path)
+        elif -width <= self._tag_column < width:
+            tags = (self._tag_column % width,)
+        else:
+            raise SourceError(
+                f"{self.path}: there is no column {self._tag_column}, the rows have {width} columns. Count from 0, "
+                "or from -1 backwards."
+            )
+        if width < 2 or not tags:
+            raise SourceError(
+                f"{self.path}: no known format. Expected token and tag columns (with tags 'O'), JSON lines with "
+                "character spans, or text with {{label:mention}} markup. If a column holds the tags, name it: "
+                "tag_column=."
+            )
+        others = [index for index in range(width) if index not in tags]
+        grouped = len(others) > 1 and others[0] == 0 and not parted and _are_groups(columns[0])
+        numbered = others[0] == 0 and others[1:2] == [1] and all(map(_INDEX.fullmatch, columns[0]))
+        tag_cells = [columns[tag] for tag in tags]
+        self._separator, self._width, self._tags = separator, width, tags
+        self._token = others[1 if grouped or numbered else 0]
+        self._group = 0 if grouped else None
+        self._prefixed = any(map(_labels, tag_cells)) and detect_scheme(tag_cells) != "none"
+        if separator is None and not self._prefixed:
+            self._bare = frozenset(cell for column in tag_cells for cell in column if cell != OUTSIDE)
 
 
 def _column(rows: list[_Row], index: int) -> list[str]:
@@ -207,17 +243,6 @@ def _is_tag(tag: str, scheme: Scheme) -> bool:
     return True
 
 
-def _is_comment(cells: list[str], layout: ColumnLayout, *, first: bool) -> bool:
-    """Tell whether a row that begins with ``#``, before a sentence (``first``) or inside, is no token."""
-    spaced = cells[0] == _COMMENT or cells[0].startswith(f"{_COMMENT} ")
-    if len(cells) != layout.width:
-        return spaced or (first and not (len(cells) == 1 and _HASHTAG.fullmatch(cells[0])))
-    tags = [cells[index] for index in layout.tags]
-    if any(map(_TAG_LIKE.fullmatch, tags)):
-        return False
-    return layout.prefixed or (first and spaced and layout.bare is not None and layout.bare.isdisjoint(tags))
-
-
 def _cells(text: str, separator: str | None) -> list[str] | None:
     """Return the cells of a line; ``None`` for what stands between sentences and documents."""
     text = text.rstrip(" \t")
@@ -235,55 +260,13 @@ def _cells(text: str, separator: str | None) -> list[str] | None:
     return None if cells[0] == _DOCUMENT_MARKER else cells
 
 
-def _detect_layout(path: Path, tag_column: int | None) -> ColumnLayout:
-    separator = _detect_separator(path)
-    sample: list[list[str]] = []
-    blank = parted = False
-    for line in read_lines(path):
-        cells = _cells(line.text, separator)
-        if cells is None or cells[0].startswith(_COMMENT):
-            blank |= cells is None and bool(sample)
-            continue
-        parted |= blank
-        if not sample or len(cells) == len(sample[0]):
-            sample.append(cells)
-        if len(sample) >= _SNIFFED_ROWS:
-            break
-    columns = [list(column) for column in zip(*sample, strict=True)]
-    width = len(columns)
-    if tag_column is None:
-        tags = _detect_tag_columns(columns, path)
-    elif -width <= tag_column < width:
-        tags = (tag_column % width,)
-    else:
-        raise SourceError(
-            f"{path}: there is no column {tag_column}, the rows have {width} columns. Count from 0, or "
-            "from -1 backwards."
-        )
-    if width < 2 or not tags:
-        raise SourceError(
-            f"{path}: no known format. Expected token and tag columns (with tags 'O'), JSON lines with "
-            "character spans, or text with {{label:mention}} markup. If a column holds the tags, name it: "
-            "tag_column=."
-        )
-    others = [index for index in range(width) if index not in tags]
-    grouped = len(others) > 1 and others[0] == 0 and not parted and _are_groups(columns[0])
-    numbered = others[0] == 0 and others[1:2] == [1] and all(map(_INDEX.fullmatch, columns[0]))
-    token = others[1 if grouped or numbered else 0]
-    tag_cells = [columns[tag] for tag in tags]
-    prefixed = any(map(_labels, tag_cells)) and detect_scheme(tag_cells) != "none"
-    words = separator is None and not prefixed
-    bare = frozenset(cell for column in tag_cells for cell in column if cell != OUTSIDE) if words else None
-    return ColumnLayout(separator, width, token, tags, prefixed, bare, 0 if grouped else None)
-
-
 def _detect_separator(path: Path) -> str | None:
     """Detect the separator of the columns of a file from its first row, or the second one after a row of names."""
-    for line in read_lines(path):
-        text = line.text.strip()
+    for _, line, _ in read_lines(path):
+        text = line.strip()
         if not text or text.startswith((_COMMENT, _DOCUMENT_MARKER)):
             continue
-        if "\t" in line.text.rstrip():
+        if "\t" in line.rstrip():
             return "\t"
         ends = {mark: text.rpartition(mark)[2] for mark in ",;|" if mark in text}
         mark = next(

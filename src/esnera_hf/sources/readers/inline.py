@@ -10,7 +10,7 @@ from pathlib import Path
 
 from esnera_hf._internal.text import is_unspaced, shown
 from esnera_hf.errors import SourceError
-from esnera_hf.sources.readers.offsets import CharacterSpans, to_tokens
+from esnera_hf.sources.readers.offsets import to_tokens
 from esnera_hf.sources.readers.text import UNDECODABLE, Line, detect_entity_scheme, read_lines
 from esnera_hf.sources.source import RawSentence
 from esnera_hf.tagging import OUTSIDE, Entity, Scheme, TagError, entities_from_tags
@@ -54,29 +54,29 @@ class SlashedFile:
             SourceError: a pair has no tag, or a tag is not of the scheme; file
                 and line are named.
         """
-        for line, segments, tags in self._pairs():
-            kinds = [UNDECODABLE] * line.damaged
+        for (number, _, damaged), segments, tags in self._pairs():
+            kinds = [UNDECODABLE] * damaged
             if self.scheme == "none":
                 spans = [Entity(index, index + 1, tag) for index, tag in enumerate(tags) if tag != OUTSIDE]
             else:
                 try:
                     spans, repairs = entities_from_tags(tags, self.scheme)
                 except TagError as error:
-                    raise SourceError(f"{self.path}, line {line.number}: {error}. Mend the line.") from None
+                    raise SourceError(f"{self.path}, line {number}: {error}. Mend the line.") from None
                 kinds = [*(repair.kind for repair in repairs), *kinds]
             pieces = [list(segment) if any(map(is_unspaced, segment)) else [segment] for segment in segments]
             starts = [0, *accumulate(map(len, pieces))]
             entities = [Entity(starts[span.start], starts[span.end], span.label) for span in spans]
-            where = f"{self.path.name}, line {line.number}"
+            where = f"{self.path.name}, line {number}"
             yield RawSentence([token for piece in pieces for token in piece], entities, where, kinds)
 
     def _pairs(self) -> Iterator[tuple[Line, list[str], list[str]]]:
         """Yield each line with its segments and their tags."""
         for line in read_lines(self.path):
-            pairs = [pair.rpartition("/") for pair in line.text.split()]
+            pairs = [pair.rpartition("/") for pair in line[1].split()]
             if any(not token or not tag for token, _, tag in pairs):
                 raise SourceError(
-                    f"{self.path}, line {line.number}: expected token/tag pairs, found {line.text[:60]!r}."
+                    f"{self.path}, line {line[0]}: expected token/tag pairs, found {line[1][:60]!r}."
                 )
             if pairs:
                 tags = [OUTSIDE if tag == _LOWER_OUTSIDE else tag for _, _, tag in pairs]
@@ -95,12 +95,13 @@ def read_boson(path: Path) -> Iterator[RawSentence]:
         SourceError: markup is opened and not closed, or closed and not opened;
             file and line are named.
     """
-    for line in read_lines(path):
-        text, spans = _without_markup(line.text.strip(), f"{path}, line {line.number}")
-        record = CharacterSpans(text, spans, f"{path.name}, line {line.number}")
-        sentence = to_tokens(record, characters=True)
-        if sentence is not None:
-            sentence.repairs.extend([UNDECODABLE] * line.damaged)
+    for number, line, damaged in read_lines(path):
+        text, spans = _without_markup(line.strip(), f"{path}, line {number}")
+        sentence = to_tokens(
+            RawSentence([], spans, f"{path.name}, line {number}", text=text), characters=True
+        )
+        if sentence.tokens:
+            sentence.repairs.extend([UNDECODABLE] * damaged)
             yield sentence
 
 

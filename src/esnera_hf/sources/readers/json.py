@@ -33,7 +33,7 @@ from typing import Any
 from esnera_hf._internal.text import shown
 from esnera_hf.errors import ConfigurationError, SourceError
 from esnera_hf.sources.options import ReadingOptions
-from esnera_hf.sources.readers.offsets import CharacterSpans, onto_tokens, to_tokens, written_without_spaces
+from esnera_hf.sources.readers.offsets import onto_tokens, to_tokens, written_without_spaces
 from esnera_hf.sources.readers.text import UNDECODABLE, detect_entity_scheme, read_lines
 from esnera_hf.sources.source import RawSentence
 from esnera_hf.tagging import Entity, Scheme, TagError, entities_from_tags
@@ -118,7 +118,7 @@ class RecordReader:
         if self._options.characters is not None:
             return self._options.characters
         records = (self._read(value, where) for value, where, _ in self._sample)
-        return written_without_spaces(r.text for r in records if isinstance(r, CharacterSpans))
+        return written_without_spaces(record.text for record in records)
 
     def __call__(self) -> Iterator[RawSentence]:
         """Yield the sentences.
@@ -127,17 +127,15 @@ class RecordReader:
             SourceError: a record cannot be read; its place is named.
         """
         for value, where, damaged in self._records():
-            record = self._read(value, where)
-            if isinstance(record, RawSentence):
-                sentence: RawSentence | None = record
-            else:
-                sentence = to_tokens(record, characters=self.characters)
-            if sentence is not None and sentence.tokens:
+            sentence = self._read(value, where)
+            if sentence.text:
+                sentence = to_tokens(sentence, characters=self.characters)
+            if sentence.tokens:
                 sentence.where = where.removeprefix(self._folder)
                 sentence.repairs.extend([UNDECODABLE] * damaged)
                 yield sentence
 
-    def _read(self, value: Any, where: str) -> CharacterSpans | RawSentence:
+    def _read(self, value: Any, where: str) -> RawSentence:
         return read_record(value, where, self.scheme, self._tag_keys)
 
 
@@ -172,25 +170,24 @@ def _named_records(path: Path, keys: Sequence[str], names: Sequence[str] | None)
 
 
 def _records(path: Path) -> Iterator[Record]:
-    lines = (line for line in read_lines(path) if line.text.strip())
+    lines = (line for line in read_lines(path) if line[1].strip())
     first = next(lines, None)
     if first is None:
         raise SourceError(f"{path}: nothing but blank lines. Expected JSON records.")
-    if _is_record(first.text):
-        for line in chain([first], lines):
-            where = f"{path}, line {line.number}"
-            yield _parsed(line.text, where), where, line.damaged
+    if _is_record(first[1]):
+        for number, text, damaged in chain([first], lines):
+            where = f"{path}, line {number}"
+            yield _parsed(text, where), where, damaged
         return
-    whole = list(read_lines(path))
-    data = _parsed("\n".join(line.text for line in whole), f"{path}: neither JSON lines nor one JSON value")
+    _, texts, damages = zip(*read_lines(path), strict=True)
+    data = _parsed("\n".join(texts), f"{path}: neither JSON lines nor one JSON value")
     if isinstance(data, dict):
         lists = [value for value in data.values() if isinstance(value, list)]
         data = lists[0] if len(lists) == 1 else [data]
     if not isinstance(data, list):
         raise SourceError(f"{path}: expected a list of records, found {type(data).__name__}.")
-    damaged = any(line.damaged for line in whole)
     for index, record in enumerate(data):
-        yield record, f"{path}, record {index}", damaged and index == 0
+        yield record, f"{path}, record {index}", any(damages) and index == 0
 
 
 def _parsed(text: str, place: str) -> Any:
@@ -216,7 +213,7 @@ def _is_record(text: str) -> bool:
 
 def read_record(
     record: Any, where: str, scheme: Scheme | None, tag_keys: Sequence[str] = TAG_KEYS
-) -> CharacterSpans | RawSentence:
+) -> RawSentence:
     """Read one record: parsed JSON or a row of a dataset.
 
     Args:
@@ -246,19 +243,19 @@ def read_record(
         )
     keys = SPAN_KEYS if tag_keys is TAG_KEYS else tag_keys
     lists = [record[key] for key in keys if isinstance(record.get(key), list)]
+    spans: list[Entity] | None = None
+    repairs: list[str] = []
     if isinstance(record.get("events"), list) and not lists:
-        return _event_arguments(record["events"], text, where)
-    if isinstance(record.get("label"), Mapping):
-        return CharacterSpans(text, list(_cluener_spans(record["label"], text, where)), where)
-    if not lists:
-        return CharacterSpans(text, None, where)
-    if record.get("answer") in ("reject", "ignore"):  # Prodigy
+        spans, repairs = _event_arguments(record["events"], text, where)
+    elif isinstance(record.get("label"), Mapping):
+        spans = list(_cluener_spans(record["label"], text, where))
+    elif lists and record.get("answer") in ("reject", "ignore"):  # Prodigy
         raise SourceError(
             f"{where}: the annotator did not accept this record (answer {record['answer']!r}). Leave it out."
         )
-    return CharacterSpans(
-        text, _in_text(_parsed_records(next(filter(None, lists), lists[0]), where), text, where), where
-    )
+    elif lists:
+        spans = _in_text(next(filter(None, lists), lists[0]), text, where)
+    return RawSentence([], spans, where, repairs, text)
 
 
 def string_tags(record: Any, keys: Sequence[str] = TAG_KEYS) -> list[str] | None:
@@ -308,11 +305,11 @@ def _of_tokens(
         )
     if entries is None:
         return RawSentence(tokens, None, where)
-    spans, text = _parsed_records(entries, where), _first(record, TEXT_KEYS, str)
+    spans, text = _parsed_spans(entries, where), _first(record, TEXT_KEYS, str)
     if text is None or not _hold_mentions(spans, text) or _hold_mentions(spans, tokens):
         repairs: list[str] = []
         return RawSentence(tokens, _in_tokens(spans, tokens, where, repairs), where, repairs)
-    sentence = onto_tokens(CharacterSpans(text, _in_text(spans, text, where), where), tokens)
+    sentence = onto_tokens(RawSentence([], _in_text(entries, text, where), where, text=text), tokens)
     if sentence is None:
         raise SourceError(
             f"{where}: the offsets count characters of a text in which the tokens are not found one after the "
@@ -321,7 +318,7 @@ def _of_tokens(
     return sentence
 
 
-def _label_studio(record: Mapping[str, Any], where: str) -> CharacterSpans:
+def _label_studio(record: Mapping[str, Any], where: str) -> RawSentence:
     data = record["data"]
     fields = data.items() if isinstance(data, Mapping) else ()
     texts = {key: value for key, value in fields if isinstance(value, str)}
@@ -330,11 +327,9 @@ def _label_studio(record: Mapping[str, Any], where: str) -> CharacterSpans:
         raise SourceError(f"{where}: expected a text in data, found {_shown(data)}.")
     annotations = _objects(record.get("annotations", record.get("completions")), where)
     done = [annotation for annotation in annotations if not annotation.get("was_cancelled")]
-    if not done:
-        return CharacterSpans(texts[field], None, where)
     regions: list[Any] = []
     repairs = [OTHER_ANNOTATORS] * (len(done) - 1)
-    for region in _objects(done[0].get("result"), where):
+    for region in _objects(done[0].get("result"), where) if done else ():
         value = region.get("value")
         if not isinstance(value, Mapping) or not {"start", "end"} <= value.keys():
             continue
@@ -344,23 +339,20 @@ def _label_studio(record: Mapping[str, Any], where: str) -> CharacterSpans:
             regions.append(value)
         else:
             repairs.append(UNLABELLED)
-    return CharacterSpans(
-        texts[field], _in_text(_parsed_records(regions, where), texts[field], where), where, repairs
-    )
+    text = texts[field]
+    return RawSentence([], _in_text(regions, text, where) if done else None, where, repairs, text)
 
 
-def _event_arguments(events: Any, text: str, where: str) -> CharacterSpans:
+def _event_arguments(events: Any, text: str, where: str) -> tuple[list[Entity], list[str]]:
     mentions = [
         mention
         for event in _objects(events, where)
         for mention in _objects(event.get("mentions"), where)
         if mention.get("role") != "trigger"
     ]
-    spans = _in_text(
-        _parsed_records([mention for mention in mentions if mention.get("span")], where), text, where
-    )
-    repairs = [NO_SPAN] * sum(not mention.get("span") for mention in mentions)
-    return CharacterSpans(text, list(dict.fromkeys(spans)), where, repairs)
+    with_span = [mention for mention in mentions if mention.get("span")]
+    spans = dict.fromkeys(_in_text(with_span, text, where))
+    return list(spans), [NO_SPAN] * (len(mentions) - len(with_span))
 
 
 def _cluener_spans(annotation: Mapping[str, Any], text: str, where: str) -> Iterator[Entity]:
@@ -389,7 +381,7 @@ def _objects(value: Any, where: str) -> Iterator[Mapping[str, Any]]:
         yield entry
 
 
-def _parsed_records(entries: Iterable[Any], where: str) -> list[_Span]:
+def _parsed_spans(entries: Iterable[Any], where: str) -> list[_Span]:
     spans: list[_Span] = []
     for entry in entries:
         pair: Any = None
@@ -414,10 +406,10 @@ def _parsed_records(entries: Iterable[Any], where: str) -> list[_Span]:
     return spans
 
 
-def _in_text(spans: Iterable[_Span], text: str, where: str) -> list[Entity]:
+def _in_text(entries: Iterable[Any], text: str, where: str) -> list[Entity]:
     """Return spans of a text, ends exclusive, as Python counts characters."""
     entities = []
-    for start, end, labels, mention in spans:
+    for start, end, labels, mention in _parsed_spans(entries, where):
         readings = [(start, end)]
         words = mention.split() if isinstance(mention, str) else []
         if words:
@@ -452,9 +444,10 @@ def _in_tokens(spans: Iterable[_Span], tokens: list[str], where: str, repairs: l
     entities = []
     for start, end, labels, mention in spans:
         words = _without_spaces(mention) if isinstance(mention, str) and mention.strip() not in labels else ""
-        ends = [end, *([end + 1] if words else [])]
         held = [
-            last for last in ends if 0 <= start < last <= len(tokens) and _held(tokens, start, last) == words
+            last
+            for last in ([end, end + 1] if words else ())
+            if 0 <= start < last <= len(tokens) and _without_spaces(tokens[start:last]) == words
         ]
         if not held and not 0 <= start < end <= len(tokens):
             raise SourceError(
@@ -472,17 +465,13 @@ def _hold_mentions(spans: Iterable[_Span], words: str | list[str]) -> bool:
     return all(
         isinstance(mention, str)
         and 0 <= start < end <= len(words)
-        and _held(words, start, end) == _without_spaces(mention)
+        and _without_spaces(words[start:end]) == _without_spaces(mention)
         for start, end, _, mention in spans
     )
 
 
-def _held(words: str | list[str], start: int, end: int) -> str:
-    return _without_spaces("".join(words[start:end]))
-
-
-def _without_spaces(text: str) -> str:
-    return "".join(text.split())
+def _without_spaces(words: str | list[str]) -> str:
+    return "".join("".join(words).split())
 
 
 def _any(entry: Mapping[str, Any], keys: Iterable[str]) -> Any:

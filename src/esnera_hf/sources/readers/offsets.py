@@ -6,7 +6,6 @@ import re
 import unicodedata
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 
 from esnera_hf._internal.text import is_unspaced
 from esnera_hf.sources.source import RawSentence
@@ -22,23 +21,6 @@ TRIMMED = "mention with leading or trailing spaces, trimmed"
 EMPTY = "span without any token, left out"
 
 
-@dataclass(slots=True)
-class CharacterSpans:
-    """A text with spans by character offsets, ends exclusive.
-
-    Attributes:
-        text: the text.
-        spans: annotated spans; ``None`` where the record carries no annotation.
-        where: file and line, for messages.
-        repairs: what had to be repaired while reading.
-    """
-
-    text: str
-    spans: list[Entity] | None
-    where: str
-    repairs: list[str] = field(default_factory=list)
-
-
 def written_without_spaces(texts: Iterable[str]) -> bool:
     """Tell whether a corpus is in a script written without spaces, whose tokens are its characters."""
     letters = unspaced = 0
@@ -48,28 +30,23 @@ def written_without_spaces(texts: Iterable[str]) -> bool:
     return unspaced > 0.3 * letters
 
 
-def to_tokens(record: CharacterSpans, *, characters: bool) -> RawSentence | None:
-    """Tokenize a text and carry its spans over.
+def to_tokens(record: RawSentence, *, characters: bool) -> RawSentence:
+    """Tokenize the text of a record and carry its spans over.
 
     Args:
         record: the text and its spans.
-        characters: every character is a token (spaces too, so that offsets are
+        characters: every character is a token (spaces too, so that offsets
             stay); words and punctuation marks are otherwise.
-
-    Returns:
-        The sentence; ``None`` if the text holds no token.
     """
     if characters:
-        starts = list(range(len(record.text)))
-        ends = [start + 1 for start in starts]
-        tokens = list(record.text)
-    else:
-        starts, ends = _word_offsets(record.text)
-        tokens = [record.text[start:end] for start, end in zip(starts, ends, strict=True)]
-    return _with_spans(record, tokens, starts, ends) if tokens else None
+        size = len(record.text)
+        return _with_spans(record, list(record.text), range(size), range(1, size + 1))
+    starts, ends = _word_offsets(record.text)
+    tokens = [record.text[start:end] for start, end in zip(starts, ends, strict=True)]
+    return _with_spans(record, tokens, starts, ends)
 
 
-def onto_tokens(record: CharacterSpans, tokens: Sequence[str]) -> RawSentence | None:
+def onto_tokens(record: RawSentence, tokens: Sequence[str]) -> RawSentence | None:
     """Carry the spans of a text over to tokens that are given.
 
     Args:
@@ -91,7 +68,7 @@ def onto_tokens(record: CharacterSpans, tokens: Sequence[str]) -> RawSentence | 
 
 
 def _with_spans(
-    record: CharacterSpans, tokens: list[str], starts: Sequence[int], ends: Sequence[int]
+    record: RawSentence, tokens: list[str], starts: Sequence[int], ends: Sequence[int]
 ) -> RawSentence:
     """Return the sentence of tokens that stand at offsets of a text, with its spans."""
     repairs = list(record.repairs)

@@ -9,20 +9,14 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, Any
 
 from esnera_hf._internal.text import shown
 from esnera_hf.errors import SourceError
 from esnera_hf.tagging import OUTSIDE, Scheme, detect_scheme
 
-
-class Line(NamedTuple):
-    """One line without its line end; ``number`` counts from 1; ``damaged`` where bytes were not UTF-8."""
-
-    number: int
-    text: str
-    damaged: bool
-
+#: The number of a line from 1, its text without line end, and whether bytes of it were not UTF-8.
+Line = tuple[int, str, bool]
 
 UNDECODABLE = "bytes that are not UTF-8, read as U+FFFD"
 
@@ -85,7 +79,7 @@ def _decode(path: Path, number: int, raw: bytes) -> Line:
         )
     if number == 1:
         text = text.removeprefix("\ufeff")
-    return Line(number, text.removesuffix("\n").removesuffix("\r"), damaged)
+    return number, text.removesuffix("\n").removesuffix("\r"), damaged
 
 
 def _check_encoding(path: Path, lines: list[bytes]) -> None:
