@@ -124,35 +124,46 @@ def test_other_versions_of_the_libraries(capsys: pytest.CaptureFixture[str]) -> 
     assert capsys.readouterr().err.strip() == expected
 
 
-def failing(error: Exception) -> Callable[[Path], None]:
-    def fill(folder: Path) -> None:
-        (folder / "half").write_text("half")
-        raise error
-
-    return fill
-
-
 class TestAPlaceThatCannotBeWrittenTo:
     @pytest.mark.parametrize(
-        "error",
+        ("error", "told"),
         [
-            OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "somewhere/model.safetensors"),
-            OSError(errno.EDQUOT, os.strerror(errno.EDQUOT)),
-            OSError(errno.EROFS, os.strerror(errno.EROFS)),
-            RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 34752 vs 34640"),
-            RuntimeError("Error while serializing: I/O error: No space left on device (os error 28)"),
-            RuntimeError(
-                "[enforce fail at x.cc:477] . PytorchStreamWriter failed writing file data/0: file write failed"
+            (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "somewhere/model.safetensors"), True),
+            (OSError(errno.EDQUOT, os.strerror(errno.EDQUOT)), True),
+            (OSError(errno.EROFS, os.strerror(errno.EROFS)), True),
+            (RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 34752 vs 34640"), True),
+            (RuntimeError("Error while serializing: I/O error: No space left on device (os error 28)"), True),
+            (
+                RuntimeError(
+                    "[enforce fail at x.cc:477] . PytorchStreamWriter failed writing file data/0: file write failed"
+                ),
+                True,
             ),
+            # Other errors stay what they are.
+            (ValueError("something else"), False),
+            (
+                PermissionError(errno.EACCES, os.strerror(errno.EACCES), "/somewhere/encoder/config.json"),
+                False,
+            ),
+            (EncoderError("no such encoder"), False),
+            (KeyError("No space"), False),
         ],
     )
-    def test_it_is_said_and_nothing_half_written_stays(self, error: Exception) -> None:
-        with pytest.raises(
-            ConfigurationError, match=r"the cache cannot be written to, at .*ESNERA_CACHE_DIR"
-        ) as caught:
-            THING.make(failing(error))
-        assert caught.value.__cause__ is error
-        assert str(THING.folder.parent) in str(caught.value)
+    def test_it_is_said_and_nothing_half_written_stays(self, error: Exception, told: bool) -> None:
+        def fill(folder: Path) -> None:
+            (folder / "half").write_text("half")
+            raise error
+
+        with pytest.raises(ConfigurationError if told else type(error)) as caught:
+            THING.make(fill)
+        if told:
+            assert caught.value.__cause__ is error
+            text = str(caught.value)
+            assert "the cache cannot be written to, at " in text
+            assert "ESNERA_CACHE_DIR" in text
+            assert str(THING.folder.parent) in text
+        else:
+            assert caught.value is error
         assert names(THING.folder.parent) == ["lock"]
         assert THING.make(write("later"))
 
@@ -164,20 +175,6 @@ class TestAPlaceThatCannotBeWrittenTo:
         with pytest.raises(ConfigurationError, match=r"No space left on device .*artifact\.json.new"):
             THING.make(lambda folder: (folder / "file").touch())
         assert names(THING.folder.parent) == ["lock"]
-
-    @pytest.mark.parametrize(
-        "error",
-        [
-            ValueError("something else"),
-            PermissionError(errno.EACCES, os.strerror(errno.EACCES), "/somewhere/encoder/config.json"),
-            EncoderError("no such encoder"),
-            KeyError("No space"),
-        ],
-    )
-    def test_other_errors_stay_what_they_are(self, error: Exception) -> None:
-        with pytest.raises(type(error)) as caught:
-            THING.make(failing(error))
-        assert caught.value is error
 
     def test_a_folder_that_is_a_file(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (tmp_path / "file").write_text("")

@@ -17,7 +17,7 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from itertools import accumulate, chain
 
 import numpy as np
@@ -112,22 +112,12 @@ class Duplicates:
 
     pairs: tuple[Duplicate, ...]
 
-    @cached_property
-    def by_parts(self) -> dict[tuple[Part, Part], list[Duplicate]]:
-        """The pairs by their two splits."""
-        groups: dict[tuple[Part, Part], list[Duplicate]] = defaultdict(list)
-        for pair in self.pairs:
-            groups[pair.first.part, pair.second.part].append(pair)
-        return dict(groups)
-
-    @property
-    def conflicts(self) -> tuple[Duplicate, ...]:
-        """The pairs annotated in conflict."""
-        return tuple(pair for pair in self.pairs if pair.conflict)
-
     def __str__(self) -> str:
         lines = []
-        for (one, other), pairs in self.by_parts.items():
+        by_parts: dict[tuple[Part, Part], list[Duplicate]] = defaultdict(list)
+        for pair in self.pairs:
+            by_parts[pair.first.part, pair.second.part].append(pair)
+        for (one, other), pairs in by_parts.items():
             a, b = "/".join(one), "/".join(other)
             conflicts = [pair for pair in pairs if pair.conflict]
             if one == other:
@@ -208,8 +198,9 @@ class Texts:
 
     def __init__(self, sources: Sequence[NerSource]) -> None:
         self._sources = [source for source in sources for _ in source.dataset]
+        self._rows = [rows for source in sources for rows in source.dataset.values()]
         self.parts: list[Part] = [(source.name, split) for source in sources for split in source.dataset]
-        self.ends = list(accumulate(len(rows) for source in sources for rows in source.dataset.values()))
+        self.ends = list(accumulate(map(len, self._rows)))
 
     def __len__(self) -> int:
         return self.ends[-1] if self.ends else 0
@@ -221,15 +212,12 @@ class Texts:
 
     def levelled(self) -> Iterator[list[str]]:
         """Yield the levelled texts of all sentences, in batches."""
-        for source, (_, split) in zip(self._sources, self.parts, strict=True):
-            yield from self._keys(source.dataset[split])
+        for rows in self._rows:
+            yield from self._keys(rows)
 
     def keys_of(self, numbers: _Numbers) -> dict[int, str]:
         """Return the levelled texts of some sentences; numbers ascend."""
-        keys = (
-            self._keys(self._sources[part].dataset[self.parts[part][1]].select(local))
-            for part, local in self._by_part(numbers)
-        )
+        keys = (self._keys(self._rows[part].select(local)) for part, local in self._by_part(numbers))
         return dict(zip(numbers.tolist(), chain.from_iterable(chain.from_iterable(keys)), strict=True))
 
     def places_of(self, numbers: _Numbers) -> dict[int, Place]:
@@ -237,7 +225,7 @@ class Texts:
         places = (
             Place(*self.parts[part], row_id)
             for part, local in self._by_part(numbers)
-            for (ids,) in batches(self._sources[part].dataset[self.parts[part][1]].select(local), "id")
+            for (ids,) in batches(self._rows[part].select(local), "id")
             for row_id in ids.to_pylist()
         )
         return dict(zip(numbers.tolist(), places, strict=True))

@@ -67,14 +67,12 @@ def load_from_hub(
         raise
     except _LOADING_ERRORS as error:
         failure = _trouble(error)
-        if failure is not None and failure[0] in {*PASSING, Kind.OFFLINE}:
-            copy = _earlier_copy(repo_id, options)
-            if copy is not None:
-                say(
-                    f"{repo_id}: {failure[1]}: reading the copy of commit {copy[1][1][:7]} that an earlier run "
-                    "left here; what has changed on the Hub since is not in it"
-                )
-                return copy
+        if failure and failure[0] in {*PASSING, Kind.OFFLINE} and (copy := _earlier_copy(repo_id, options)):
+            say(
+                f"{repo_id}: {failure[1]}: reading the copy of commit {copy[1][1][:7]} that an earlier run "
+                "left here; what has changed on the Hub since is not in it"
+            )
+            return copy
         # Not from the error: its text may hold a token.
         raise _explained(repo_id, options, error, commit, missing, advice) from None
     dataset = DatasetDict({"train": loaded}) if isinstance(loaded, Dataset) else loaded
@@ -97,25 +95,19 @@ def _ask(repo_id: str, options: ReadingOptions) -> tuple[HubFacts, str | None, d
     license = _license_of(info)
     if not license and options.revision is not None:
         license = _license_of(api.dataset_info(repo_id, timeout=_TIMEOUT))
-    files = _files_of(info)
-    if f"{repo_id.partition('/')[2]}.py" in files:
+    if any(sibling.rfilename == f"{repo_id.partition('/')[2]}.py" for sibling in info.siblings or ()):
         info = _parquet_copy(api, repo_id, info, options)
-        files = _files_of(info)
-    config, notes = options.config, []
-    data_files = dict(options.data_files) if options.data_files else None
-    configs = _converted_configs(files) if data_files is None else {}
-    if configs:
-        chosen = _choose(repo_id, config, configs)
-        data_files = {split: f"{chosen}/{folder}/*.parquet" for split, folder in configs[chosen].items()}
-        config = None
-        partial = sorted(split for split, folder in configs[chosen].items() if folder != split)
-        if partial:
-            notes.append(f"the Hub's parquet copy holds only the first part of {', '.join(partial)}")
-    return (license, info.sha or "", tuple(notes)), config, data_files
-
-
-def _files_of(info: DatasetInfo) -> list[str]:
-    return [sibling.rfilename for sibling in info.siblings or ()]
+    commit = info.sha or ""
+    if options.data_files:
+        return (license, commit, ()), options.config, dict(options.data_files)
+    configs = _converted_configs([sibling.rfilename for sibling in info.siblings or ()])
+    if not configs:
+        return (license, commit, ()), options.config, None
+    chosen = _choose(repo_id, options.config, configs)
+    partial = ", ".join(sorted(split for split, folder in configs[chosen].items() if folder != split))
+    notes = (f"the Hub's parquet copy holds only the first part of {partial}",) if partial else ()
+    files = {split: f"{chosen}/{folder}/*.parquet" for split, folder in configs[chosen].items()}
+    return (license, commit, notes), None, files
 
 
 def _license_of(info: DatasetInfo) -> str:
@@ -125,8 +117,7 @@ def _license_of(info: DatasetInfo) -> str:
         return ""
     stated = card.get("license")
     names = stated if isinstance(stated, list) else [stated]
-    if names == ["other"]:
-        names = [card.get("license_name") or "other"]
+    names = [card.get("license_name") or "other"] if names == ["other"] else names
     return ", ".join(str(name) for name in names if name not in (None, "unknown"))
 
 
@@ -266,9 +257,9 @@ def _explained(
 
 
 def _one_line(error: BaseException) -> str:
-    """Return the messages of an exception and its cause in one line and without the token."""
-    messages = [str(link) or type(link).__name__ for link in (error.__cause__, error) if link is not None]
-    text = without_tokens(" ".join(messages[0].split()))
+    """Return the message of an exception, or of its cause, in one line and without the token."""
+    innermost = error.__cause__ or error
+    text = without_tokens(" ".join((str(innermost) or type(innermost).__name__).split()))
     token = get_token()
     text = text.replace(token, "…") if token else text
     return text if len(text) <= 300 else f"{text[:300]}…"
