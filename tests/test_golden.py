@@ -41,7 +41,7 @@ SETTINGS = {
 }
 #: Facts and lines of the card that differ from machine to machine.
 OF_A_MACHINE = ("seconds", "versions", "machine", "encoder_fingerprint", "local_paths")
-OF_THIS_MACHINE = ("| versions |", "| time", "| encoder", "| machine")
+OF_THIS_MACHINE = ("| versions |", "| time", "| encoder", "| machine", "num_bytes:", "dataset_size:")
 
 
 def corpus(name: str) -> NerSource:
@@ -75,7 +75,7 @@ def files(method: Any, folder: Path, encoder: Path) -> dict[str, str]:
     for fact in OF_A_MACHINE:
         report.pop(fact, None)
     lines = (folder / "README.md").read_text(encoding="utf-8").splitlines(keepends=True)
-    card = "".join(line for line in lines if not line.startswith(OF_THIS_MACHINE))
+    card = "".join(line for line in lines if not line.strip().startswith(OF_THIS_MACHINE))
     return {
         "mapping.yaml": (folder / "mapping.yaml").read_text(encoding="utf-8"),
         "report.json": json.dumps(report, indent=1, ensure_ascii=False) + "\n",
