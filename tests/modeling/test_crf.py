@@ -149,51 +149,42 @@ def test_no_emission_makes_an_illegal_path(values: list[list[float]]) -> None:
     assert is_legal(path)
 
 
-class TestMessages:
-    """Scaled messages against the recursion in logarithms, which a sum of any scores survives."""
+def gradients(crf: ConstrainedCRF, emissions: Tensor, mask: Tensor) -> list[Tensor]:
+    variable = emissions.clone().requires_grad_()
+    value = (crf.log_partition(variable, mask) * torch.arange(1.0, len(mask) + 1)).sum()
+    parameters = [parameter for part in getattr(crf, "crfs", (crf,)) for parameter in part.parameters()]
+    return [value.detach(), *torch.autograd.grad(value, [variable, *parameters], materialize_grads=True)]
 
-    @staticmethod
-    def gradients(crf: ConstrainedCRF, emissions: Tensor, mask: Tensor) -> list[Tensor]:
-        variable = emissions.clone().requires_grad_()
-        weights = torch.arange(1.0, len(mask) + 1)
-        value = (crf.log_partition(variable, mask) * weights).sum()
-        sources = getattr(crf, "crfs", (crf,))
-        parameters = [parameter for source in sources for parameter in source.parameters()]
-        return [value.detach(), *torch.autograd.grad(value, [variable, *parameters], materialize_grads=True)]
 
-    @pytest.fixture
-    def slow(self, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-        monkeypatch.setattr(crf_module, "_messages", lambda *scores: None)
-        return monkeypatch
+@pytest.mark.parametrize("lengths", [*LENGTHS, (30, 1, 17)])
+@pytest.mark.parametrize("rowwise", [False, True])
+def test_messages_give_the_gradients_of_the_recursion_in_logarithms(
+    lengths: tuple[int, ...], rowwise: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    emissions, mask = random_batch(lengths)
+    emissions = (emissions * 5).masked_fill(~mask.unsqueeze(2), math.nan)
+    parts = [random_crf(TAGS[:3], 1), random_crf()]
 
-    @pytest.mark.parametrize("lengths", [*LENGTHS, (30, 1, 17)])
-    @pytest.mark.parametrize("rowwise", [False, True])
-    def test_gradients(self, lengths: tuple[int, ...], rowwise: bool, slow: pytest.MonkeyPatch) -> None:
-        emissions, mask = random_batch(lengths)
-        parts = [random_crf(TAGS[:3], 1), random_crf()]
+    def computed(emissions: Tensor) -> list[Tensor]:
+        crf = RowwiseCRF(parts, torch.arange(len(lengths)) % 2) if rowwise else parts[1]
+        return [*gradients(crf, emissions, mask), crf.marginals(emissions, mask)]
 
-        def crf() -> ConstrainedCRF:
-            return RowwiseCRF(parts, torch.arange(len(lengths)) % 2) if rowwise else parts[1]
+    found = computed(emissions)
+    monkeypatch.setattr(crf_module, "_messages", lambda *scores: None)
+    for one, other in zip(found, computed(emissions.nan_to_num(7.0)), strict=True):
+        torch.testing.assert_close(one, other, atol=2e-4, rtol=1e-4)
 
-        emissions = (emissions * 5).masked_fill(~mask.unsqueeze(2), math.nan)
-        expected = self.gradients(crf(), emissions.nan_to_num(7.0), mask)
-        expected_marginals = crf().marginals(emissions.nan_to_num(7.0), mask)
-        slow.undo()
-        for found, value in zip(self.gradients(crf(), emissions, mask), expected, strict=True):
-            torch.testing.assert_close(found, value, atol=2e-4, rtol=1e-4)
-        torch.testing.assert_close(crf().marginals(emissions, mask), expected_marginals, atol=1e-4, rtol=0)
 
-    def test_numbers_too_far_apart(self) -> None:
-        crf = random_crf()
-        emissions, mask = random_batch((4, 2))
-        assert crf_module._messages(emissions, *crf._scores(), crf.end_transitions, mask) is not None
-        emissions[0, 0, 0], emissions[0, 1, 0], emissions[0, 1, 2] = 1e4, -1e4, 1e4
-        scores = [score.detach() for score in (*crf._scores(), crf.end_transitions)]
-        assert crf_module._messages(emissions, *scores, mask) is None
-        marginals = crf.marginals(emissions, mask)
-        # Scores of ten thousand leave single precision three digits.
-        torch.testing.assert_close(marginals.sum(2), mask.float(), atol=1e-3, rtol=0)
-        assert all(torch.isfinite(gradient).all() for gradient in self.gradients(crf, emissions, mask))
+def test_numbers_too_far_apart_for_messages() -> None:
+    crf = random_crf()
+    emissions, mask = random_batch((4, 2))
+    assert crf_module._messages(emissions, *crf._scores(), crf.end_transitions, mask) is not None
+    emissions[0, 0, 0], emissions[0, 1, 0], emissions[0, 1, 2] = 1e4, -1e4, 1e4
+    scores = [score.detach() for score in (*crf._scores(), crf.end_transitions)]
+    assert crf_module._messages(emissions, *scores, mask) is None
+    # Scores of ten thousand leave single precision three digits.
+    torch.testing.assert_close(crf.marginals(emissions, mask).sum(2), mask.float(), atol=1e-3, rtol=0)
+    assert all(torch.isfinite(gradient).all() for gradient in gradients(crf, emissions, mask))
 
 
 def test_a_tie_goes_to_the_tag_that_comes_first() -> None:

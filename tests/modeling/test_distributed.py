@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -49,13 +50,14 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no launcher around the tests count."""
     for name in ("WORLD_SIZE", "RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_PORT"):
         monkeypatch.delenv(name, raising=False)
+    assert PartialState().num_processes == 1  # made once in a process
 
 
 LAUNCHERS = "WORLD_SIZE RANK PMI_SIZE PMI_RANK OMPI_COMM_WORLD_SIZE OMPI_COMM_WORLD_RANK".split()
 LAUNCHERS += "MV2_COMM_WORLD_SIZE MV2_COMM_WORLD_RANK SLURM_STEP_NUM_TASKS SLURM_PROCID".split()
 
 
-@pytest.mark.parametrize(("count", "rank"), zip(LAUNCHERS[::2], LAUNCHERS[1::2], strict=True))
+@pytest.mark.parametrize(("count", "rank"), [*zip(LAUNCHERS[::2], LAUNCHERS[1::2], strict=True)])
 def test_the_variables_of_launchers(monkeypatch: pytest.MonkeyPatch, count: str, rank: str) -> None:
     """Processes that do not find each other by them are refused, and torchrun's come first."""
     monkeypatch.setenv(count, "3")
@@ -68,24 +70,17 @@ def test_the_variables_of_launchers(monkeypatch: pytest.MonkeyPatch, count: str,
 
 
 @pytest.fixture
-def options(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
-    """Let there be two GPUs, and return the options of the state as they are asked for."""
+def state(monkeypatch: pytest.MonkeyPatch) -> Mock:
+    """Let there be two GPUs, and return what makes the state."""
     together._say_once.cache_clear()
-    chosen: dict[str, object] = {}
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-
-    def state(**options: object) -> SimpleNamespace:
-        chosen.update(options)
-        return SimpleNamespace(num_processes=process_count(), device=torch.device("cuda"))
-
-    monkeypatch.setattr(together, "PartialState", state)
-    return chosen
+    made = SimpleNamespace(num_processes=1, device=torch.device("cuda"))
+    monkeypatch.setattr(together, "PartialState", Mock(return_value=made))
+    return together.PartialState  # type: ignore[return-value]
 
 
-def test_one_process_says_once_how_to_use_all_gpus(
-    options: dict[str, object], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_one_process_says_once_how_to_use_all_gpus(state: Mock, capsys: pytest.CaptureFixture[str]) -> None:
     for _ in range(2):
         assert launch_state().num_processes == 1
     assert capsys.readouterr().err == (
@@ -94,9 +89,7 @@ def test_one_process_says_once_how_to_use_all_gpus(
     )
 
 
-def test_more_processes_than_gpus_are_refused(
-    options: dict[str, object], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_more_processes_than_gpus_are_refused(state: Mock, monkeypatch: pytest.MonkeyPatch) -> None:
     """But not where GPUs are not to be used."""
     monkeypatch.setenv("WORLD_SIZE", "6")
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "3")
@@ -104,8 +97,9 @@ def test_more_processes_than_gpus_are_refused(
     with pytest.raises(ConfigurationError, match=message):
         launch_state()
     monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
+    state.return_value.num_processes = 6
     assert launch_state().num_processes == 6
-    assert options["cpu"] is True
+    assert state.call_args.kwargs["cpu"] is True
 
 
 def test_one_process_of_several_wanted_is_remarked(
@@ -126,14 +120,9 @@ def test_one_process_of_several_wanted_is_remarked(
 @pytest.mark.parametrize("problem", ["1 known to each", "`MASTER_ADDR` env was not set"])
 def test_processes_that_do_not_meet_are_refused(monkeypatch: pytest.MonkeyPatch, problem: str) -> None:
     """The state was made before anything told of the launch; or accelerate says why they cannot."""
-    assert PartialState().num_processes == 1
     monkeypatch.setenv("WORLD_SIZE", "2")
     if problem.startswith("`"):
-
-        def state(**options: object) -> None:
-            raise ValueError(f"{problem}\nmore")
-
-        monkeypatch.setattr(together, "PartialState", state)
+        monkeypatch.setattr(together, "PartialState", Mock(side_effect=ValueError(f"{problem}\nmore")))
     message = re.escape(
         f"2 processes were launched and do not work together ({problem}). Launch them with `acc"
     )
@@ -173,10 +162,8 @@ def test_two_processes(tmp_path: Path) -> None:
 
 
 def test_what_a_process_says_when_another_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
-    def gone() -> None:
-        raise RuntimeError("Connection closed by peer [127.0.0.1]\nat line 5")
-
+    gone = Mock(side_effect=RuntimeError("Connection closed by peer [127.0.0.1]\nat line 5"))
     monkeypatch.setenv("WORLD_SIZE", "2")
-    monkeypatch.setattr(together, "launch_state", lambda: SimpleNamespace(wait_for_everyone=gone))
+    monkeypatch.setattr(together, "launch_state", lambda: Mock(wait_for_everyone=gone))
     with pytest.raises(ConfigurationError, match=r"^another of the 2 .* \(Connection closed by peer [^\n]*$"):
         together.wait_for_all()

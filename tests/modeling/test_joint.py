@@ -171,12 +171,13 @@ def test_the_loss_is_that_of_each_tagger_on_its_own_rows(
 
 
 def test_all_heads_learn_at_their_own_rate(model: JointModel, tmp_path: Path) -> None:
-    arguments = choose_arguments(model.encoder, 100, str(tmp_path), FAST)
-    *encoder, heads = tagger_optimizer(model, arguments).param_groups
-    assert [group["lr"] for group in encoder] == [1e-2, 1e-2]
-    assert heads["lr"] == 2e-2
-    assert len(heads["params"]) == 3 * (2 + 3)
-    assert sum(len(group["params"]) for group in (*encoder, heads)) == len(list(model.parameters()))
+    given = {**FAST, "adam_beta1": 0.8, "adam_beta2": 0.5, "adam_epsilon": 1e-3}
+    groups = tagger_optimizer(model, choose_arguments(model.encoder, 100, str(tmp_path), given)).param_groups
+    assert [(g["lr"], g["betas"], g["eps"]) for g in groups] == [
+        (rate, (0.8, 0.5), 1e-3) for rate in (1e-2, 1e-2, 2e-2)
+    ]
+    assert len(groups[2]["params"]) == 3 * (2 + 3)
+    assert sum(len(group["params"]) for group in groups) == len(list(model.parameters()))
 
 
 def test_taking_a_head_changes_nothing(model: JointModel) -> None:

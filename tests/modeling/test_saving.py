@@ -17,12 +17,7 @@ from typing import Any
 
 import pytest
 import torch
-from huggingface_hub.errors import (
-    GatedRepoError,
-    HfHubHTTPError,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
+from huggingface_hub import errors
 from huggingface_hub.utils import httpx
 from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer, RobertaConfig, RobertaModel, RobertaTokenizer
@@ -179,10 +174,10 @@ def test_from_the_hub(
         ("a/b/c", None, 0, "there is no such folder"),
         ("..", None, 0, "it is a model of type None"),
         ("no name!", None, 0, "Repo id must use"),
-        (REPO, RepositoryNotFoundError, 401, ".*no such model on the Hub that your token may see"),
-        (REPO, GatedRepoError, 403, ".*ask for it on its page"),
-        (REPO, RevisionNotFoundError, 404, ".*no such revision"),
-        (REPO, HfHubHTTPError, 503, r".*no usable answer \(503\)"),
+        (REPO, errors.RepositoryNotFoundError, 401, ".*no such model on the Hub that your token may see"),
+        (REPO, errors.GatedRepoError, 403, ".*ask for it on its page"),
+        (REPO, errors.RevisionNotFoundError, 404, ".*no such revision"),
+        (REPO, errors.HfHubHTTPError, 503, r".*no usable answer \(503\)"),
         (REPO, httpx.ConnectTimeout, 0, r".*no usable answer \(ConnectTimeout\)"),
     ],
 )

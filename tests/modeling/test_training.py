@@ -18,9 +18,6 @@ from transformers import TrainerControl, TrainerState
 from builders import VANISHING, make_source, row, toy_source
 from esnera_hf.errors import ConfigurationError, EncoderError
 from esnera_hf.modeling import training
-from esnera_hf.modeling.arguments import choose_arguments
-from esnera_hf.modeling.encoders import load_encoder
-from esnera_hf.modeling.hub_code.modeling_crf_tagger import CrfTagger
 from esnera_hf.modeling.tagger import Tagger
 from esnera_hf.modeling.training import (
     EarlyStopping,
@@ -28,7 +25,6 @@ from esnera_hf.modeling.training import (
     epoch_history,
     fit_tagger,
     quotas,
-    tagger_optimizer,
 )
 
 #: As the fixture ``trained`` was trained.
@@ -115,14 +111,6 @@ def test_nothing_found_does_not_count_against_patience() -> None:
     assert control.should_training_stop is False
     callback.on_evaluate(arguments, state, control, metrics={"eval_f1": 0.4})
     assert control.should_training_stop is True
-
-
-def test_the_optimizer_has_the_settings_given(encoder_folder: Path, tmp_path: Path) -> None:
-    encoder, _ = load_encoder(str(encoder_folder))
-    given = {"adam_beta1": 0.8, "adam_beta2": 0.5, "adam_epsilon": 1e-3}
-    arguments = choose_arguments(encoder, 100, str(tmp_path), given)
-    optimizer = tagger_optimizer(CrfTagger.from_encoder(encoder, ["O", "B-x", "I-x"]), arguments)
-    assert [(g["betas"], g["eps"]) for g in optimizer.param_groups] == [((0.8, 0.5), 1e-3)] * 3
 
 
 def test_what_cannot_be_trained_is_refused(encoder_folder: Path, tmp_path: Path) -> None:

@@ -262,9 +262,8 @@ def _reason(name: str, error: BaseException) -> str:
         if any(isinstance(link, kind) for link in chain):
             return sentence
     if any(isinstance(link, (OfflineModeIsEnabled, LocalEntryNotFoundError)) for link in chain):
-        why = (
-            "HF_HUB_OFFLINE forbids to fetch it" if constants.HF_HUB_OFFLINE else "the Hub cannot be reached"
-        )
+        offline = constants.HF_HUB_OFFLINE
+        why = "HF_HUB_OFFLINE forbids to fetch it" if offline else "the Hub cannot be reached"
         return f"it is neither a folder nor in the cache, and {why}."
     for link in chain:
         status = link.response.status_code if isinstance(link, HfHubHTTPError) else 0

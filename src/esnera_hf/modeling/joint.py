@@ -234,10 +234,7 @@ class JointTagger:
     """
 
     def __init__(
-        self,
-        model: JointModel,
-        tokenizer: PreTrainedTokenizerBase,
-        record: Mapping[str, Any] | None = None,
+        self, model: JointModel, tokenizer: PreTrainedTokenizerBase, record: Mapping[str, Any] | None = None
     ) -> None:
         self.model = model
         self.tokenizer = tokenizer

@@ -61,9 +61,8 @@ class AllowedTags:
     ) -> None:
         self.sources = {name: index for index, name in enumerate(sorted(allowed))}
         self._ids = {tag: index for index, tag in enumerate(tags)}
-        self._contradiction = (
-            max(math.log(pseudo_label_noise), FORBIDDEN) if pseudo_label_noise else FORBIDDEN
-        )
+        noise = math.log(pseudo_label_noise) if pseudo_label_noise else FORBIDDEN
+        self._contradiction = max(noise, FORBIDDEN)
         shape = (len(allowed), len(tags), len(tags))
         #: Shape (sources, annotated tag, tag).
         self.evidence = torch.full(shape, FORBIDDEN)
@@ -74,10 +73,8 @@ class AllowedTags:
             self._fill(self.evidence[index], self.overrun[index], allowed[name])
 
     def _fill(self, evidence: Tensor, overrun: Tensor, allowed: AllowedLabels) -> None:
-        outside = [
-            0,
-            *(self._id(prefix + label) for label in allowed.unannotated for prefix in ("B-", "I-")),
-        ]
+        open_tags = (prefix + label for label in allowed.unannotated for prefix in ("B-", "I-"))
+        outside = [0, *map(self._id, open_tags)]
         for tag, index in self._ids.items():
             if tag == OUTSIDE:
                 evidence[index, outside] = 0.0
@@ -100,9 +97,8 @@ class AllowedTags:
 
     def to(self, device: torch.device) -> AllowedTags:
         """Move the scores to a device."""
-        self.evidence, self.overrun, self.inside = (
-            scores.to(device) for scores in (self.evidence, self.overrun, self.inside)
-        )
+        for name in ("evidence", "overrun", "inside"):
+            setattr(self, name, getattr(self, name).to(device))
         return self
 
     def __call__(self, sources: Tensor, labels: Tensor) -> Tensor:

@@ -57,10 +57,7 @@ class Tagger:
     """
 
     def __init__(
-        self,
-        model: CrfTagger,
-        tokenizer: PreTrainedTokenizerBase,
-        record: Mapping[str, Any] | None = None,
+        self, model: CrfTagger, tokenizer: PreTrainedTokenizerBase, record: Mapping[str, Any] | None = None
     ) -> None:
         self.model = model
         self.tokenizer = tokenizer

@@ -85,10 +85,7 @@ class EntityReader:
         self._inside = np.array([*(tag.startswith("I-") for tag in tags), False])
 
     def __call__(
-        self,
-        windows: Sequence[Window],
-        paths: NDArray[np.int64],
-        scores: NDArray[np.float32] | None = None,
+        self, windows: Sequence[Window], paths: NDArray[np.int64], scores: NDArray[np.float32] | None = None
     ) -> list[list[Entity]]:
         """Return the entities of each window, as spans of its sentence's words.
 

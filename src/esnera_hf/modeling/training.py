@@ -86,8 +86,10 @@ def fit_tagger(
     limit = window_length(base, tokenizer, arguments.window_length)
     model = kind.from_encoder(base, iob2_tag_set(source.labels), window_length=limit)
     data = TrainingData(source, tokenizer, model, scope)
-    partial = isinstance(model, PartialTagger) and annotation is not None
-    rows = partial_rows(data, model, annotation) if partial else data.rows("train")
+    if isinstance(model, PartialTagger) and annotation is not None:
+        rows = partial_rows(data, model, annotation)
+    else:
+        rows = data.rows("train")
     trainer = TaggerTrainer(model, arguments, rows, data)
     trained = model.trained() if isinstance(model, PartialTagger) else model
     trainer.fit(source.name)

@@ -79,10 +79,11 @@ class ConstrainedCRF(CRF):  # type: ignore[misc]
         score = self.path_score(emissions, tags, mask) - self.log_partition(emissions, mask)
         if reduction == "none":
             return score
-        counts = {"sum": 1, "mean": len(score), "token_mean": mask.sum()}
+        counts: dict[str, Any] = {"sum": 1, "mean": len(score), "token_mean": mask.sum()}
         if reduction not in counts:
             raise ValueError(f"reduction={reduction!r}: expected none, sum, mean or token_mean")
-        return score.sum() / counts[reduction]
+        likelihood: Tensor = score.sum() / counts[reduction]
+        return likelihood
 
     def path_score(self, emissions: Tensor, tags: Tensor, mask: Tensor) -> Tensor:
         """Return the unnormalized score of tag sequences, shape (batch,)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -112,49 +112,34 @@ class CrfTagger(PreTrainedModel):  # type: ignore[misc]
         return torch.where(is_word.unsqueeze(2), probabilities, outside).clamp(min=_LEAST_PROBABILITY).log()
 
     @torch.no_grad()
+    @torch.no_grad()
     def predict_tags(
-        self, input_ids: Tensor, attention_mask: Tensor, word_positions: Tensor, *, scores: bool = True
-    ) -> tuple[list[list[str]], list[list[float]] | None]:
-        """Return the best legal tags of each row's words and, if asked for, their marginal probabilities.
+        self, input_ids: Tensor, attention_mask: Tensor, word_positions: Tensor
+    ) -> tuple[list[list[str]], list[list[float]]]:
+        """Return the best legal tags of each row's words and their marginal probabilities.
 
         Args:
             input_ids: pieces, shape (batch, pieces).
             attention_mask: shape (batch, pieces).
             word_positions: index of each word's first piece, shape
                 (batch, words), -1 where padded; at least one a row.
-            scores: return probabilities too.
         """
-        emissions = self(input_ids, attention_mask, word_positions).logits
-        return self.decode_tags(emissions, word_positions >= 0, scores=scores)
-
-    @torch.no_grad()
-    def decode_tags(
-        self, emissions: Tensor, mask: Tensor, *, scores: bool = True
-    ) -> tuple[list[list[str]], list[list[float]] | None]:
-        """Return the best legal tags of rows of emissions and, if asked for, their marginal probabilities.
-
-        Args:
-            emissions: shape (batch, words, tags).
-            mask: bool, shape (batch, words), True on a prefix of each row.
-            scores: return probabilities too.
-        """
-        paths, probabilities = self.best_paths(emissions, mask, scores=scores)
-        lengths = mask.sum(1).tolist()
+        mask = word_positions >= 0
+        paths, probabilities = self.best_paths(self(input_ids, attention_mask, word_positions).logits, mask)
         tags = self.config.tags
-        names = [
-            [tags[tag] for tag in path[:length]] for path, length in zip(paths.tolist(), lengths, strict=True)
-        ]
-        if probabilities is None:
-            return names, None
-        return names, [row[:length] for row, length in zip(probabilities.tolist(), lengths, strict=True)]
+        names = [[tags[tag] for tag in path[own].tolist()] for path, own in zip(paths, mask, strict=True)]
+        return names, [row[own].tolist() for row, own in zip(cast(Tensor, probabilities), mask, strict=True)]
 
     @torch.no_grad()
     def best_paths(
         self, emissions: Tensor, mask: Tensor, *, scores: bool = True
     ) -> tuple[Tensor, Tensor | None]:
-        """Return the ids of :meth:`decode_tags`, -100 where masked, and the probabilities, if asked for.
+        """Return the best legal tag ids of rows of words, -100 where masked, and their marginal probabilities.
 
-        Both of shape (batch, words); arguments as there.
+        Args:
+            emissions: shape (batch, words, tags).
+            mask: bool, shape (batch, words), True on a prefix of each row.
+            scores: return probabilities, of the shape of the mask, too; else ``None``.
         """
         paths = self.crf.viterbi(emissions, mask)
         if not scores:
@@ -170,10 +155,8 @@ class CrfTagger(PreTrainedModel):  # type: ignore[misc]
     def from_encoder(cls, encoder: PreTrainedModel, tags: list[str], **settings: Any) -> CrfTagger:
         """Put a new head on a pretrained encoder (which is changed by training the tagger)."""
         encoder_config = encoder.config.to_dict()
-        for name in (
-            "_name_or_path",
-            "auto_map",
-        ):  # may be a path on this machine, or name code that is not used
+        # They may be a path on this machine, or name code that is not used.
+        for name in ("_name_or_path", "auto_map"):
             encoder_config.pop(name, None)
         config = CrfTaggerConfig(encoder_config=encoder_config, tags=tags, **settings)
         return cls(config, encoder)

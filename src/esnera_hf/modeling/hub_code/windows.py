@@ -204,10 +204,7 @@ def pad(rows: Sequence[Sequence[int]], value: int) -> Tensor:
 
 def encoder_inputs(rows: Sequence[Sequence[int]], pad_id: int) -> dict[str, Tensor]:
     """Return ``input_ids`` and ``attention_mask`` of rows of pieces."""
-    lengths = torch.tensor([len(row) for row in rows])
-    input_ids = pad(rows, pad_id)
-    attention_mask = (torch.arange(input_ids.shape[1]) < lengths.unsqueeze(1)).long()
-    return {"input_ids": input_ids, "attention_mask": attention_mask}
+    return {"input_ids": pad(rows, pad_id), "attention_mask": pad([[1] * len(row) for row in rows], 0)}
 
 
 def window_inputs(windows: Sequence[Window], pad_id: int) -> dict[str, Tensor]:
