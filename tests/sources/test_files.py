@@ -6,7 +6,6 @@ import bz2
 import errno
 import gzip
 import io
-import json
 import lzma
 import random
 import tarfile
@@ -21,7 +20,6 @@ from esnera_hf.errors import SourceError
 from esnera_hf.sources import files as files_module
 from esnera_hf.sources.files import detect_format, opened
 from esnera_hf.sources.load import load_source
-from esnera_hf.sources.options import ReadingOptions
 from esnera_hf.sources.readers.text import read_lines
 
 COLUMNS = "{name}\tB-PER\nran\tO\n"
@@ -93,14 +91,6 @@ def test_compressed_files(tmp_path, suffix, compress):
     path.write_bytes(whole[:12] + bytes(8) + whole[20:])
     with pytest.raises(SourceError, match=rf"c\.conll\.{suffix}"):
         load_source(path)
-
-
-def test_our_own_lines(tmp_path):
-    record = {"tokens": ["Ann", "ran"], "spans": [[0, 1, "PER"]]}
-    path = write(tmp_path / "c.dev.jsonl.gz", gzip.compress((json.dumps(record) + "\n").encode() * 3))
-    source = load_source(path)
-    assert sentences_of(source) == [("Annran", [(0, 1, "PER")])] * 3
-    assert source.notes[0].startswith("only validation is labelled")
 
 
 @pytest.mark.parametrize("kind", ["parquet", "arrow"])
@@ -221,32 +211,6 @@ def test_a_link_in_a_folder_is_followed_and_one_in_a_circle_is_not(tmp_path):
     (folder / "x.train").symlink_to(blob)
     (folder / "again").symlink_to(folder)
     assert load_source(folder, name="c").summary.entities["train"] == {"PER": 1}
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "message"),
-    [
-        ("c.txt", "a\tO\nb\tI-X\n\nc\tB-X\n", "c.txt, line 1: inside tag without a begin tag"),
-        ("c.txt", b"a\tB-X\n\n\xff\tB-X\n", "c.txt, line 3: bytes that are not UTF-8"),
-        ("c.txt", "{{a:x}}\n{{a: x}}\n", "c.txt, line 2: mention with leading or trailing spaces"),
-        ("c.txt", "{{a:x}}\n{{a:}}b\n", "c.txt, line 2: span without any token"),
-        ("c.txt", "{{a:x}}\n{{a:x{{b:y}}}}\n", "c.txt, line 2: Entity"),
-        ("c.json", '{"text": "ab c", "label": [[0, 1, "x"]]}', "c.json, line 1: offset inside a token"),
-        (
-            "c.json",
-            '{"text": "ab c", "label": [[0, 3, "x"]]}',
-            "c.json, line 1: mention with leading or trai",
-        ),
-        ("c.txt", "a\tB-Ｘ\n", "c.txt, line 1: label in another Unicode form"),
-    ],
-)
-def test_strict_reading_names_the_first_repair(tmp_path, name, content, message):
-    path = write(tmp_path / name, content)
-    load_source(path)
-    with pytest.raises(SourceError) as caught:
-        load_source(path, options=ReadingOptions(strict=True))
-    assert str(caught.value).startswith(f"c, {message}")
-    assert str(caught.value).endswith("Mend it, or read without strict=True.")
 
 
 FILES = {

@@ -29,25 +29,6 @@ def tagged(tags):
     return Dataset.from_dict({"tokens": [["a"] * len(row) for row in tags], "ner_tags": tags}, features)
 
 
-def test_a_known_name_is_looked_up_in_the_data_folder(tmp_path, monkeypatch):
-    monkeypatch.setenv("ESNERA_DATA_DIR", str(tmp_path / "data"))
-    folder = tmp_path / "data" / "cluener" / "v1"
-    write(folder / "train.json", CLUENER)
-    write(folder / "dev.json", CLUENER.replace("好", "坏") + CLUENER.replace("好", "笑"))
-    write(folder / "test.json", '{"text": "无"}\n')
-    source = load_source("cluener")
-    assert source.language == "zh"
-    assert source.notes == (
-        "test carries no annotation: not loaded",
-        "no labelled test split: half of validation, cut by text (seed 42)",
-    )
-    assert {split: len(rows) for split, rows in source.dataset.items()} == {
-        "train": 1,
-        "validation": 1,
-        "test": 1,
-    }
-
-
 def test_a_known_name_in_the_data_folder_with_a_split_under_another_name(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("ESNERA_DATA_DIR", str(tmp_path / "data"))
     for split in ("train", "dev", "test"):
@@ -153,12 +134,6 @@ def test_datasets():
 def test_splits_of_a_dataset(splits):
     with pytest.raises(SourceError, match=f"d: split '{splits[1]}' is none of train, validation, test"):
         load_source(DatasetDict({split: tagged([[1]]) for split in splits}), name="d")
-
-
-def test_a_broken_row_of_a_dataset_names_split_and_row():
-    rows = Dataset.from_dict({"tokens": [["a"], ["a"]], "ner_tags": [["B-x"], []]})
-    with pytest.raises(SourceError, match="d, split test, row 1: 1 tokens and 0 tags"):
-        load_source(DatasetDict({"test": rows}), name="d")
 
 
 @pytest.mark.parametrize(

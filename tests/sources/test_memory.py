@@ -14,7 +14,7 @@ from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.alignment.mapping_yaml import MappedLabel
 from esnera_hf.merging.merge import merge_sources
 from esnera_hf.similarity.empirical import cross_predictions
-from esnera_hf.sources import build, duplicates, source
+from esnera_hf.sources import build, duplicates
 from esnera_hf.sources.duplicates import find_pairs
 from esnera_hf.sources.leakage import find_leaks
 from esnera_hf.sources.load import load_source
@@ -102,66 +102,46 @@ def mapping() -> LabelMapping:
     return LabelMapping(("X",), tuple(MappedLabel(LabelRef(name, name), "X") for name in "ab"))
 
 
-# A sentence of ten words as Python objects takes more than a thousand bytes.
-class TestBytesASentence:
-    def test_loading(self, files: dict[int, list[Path]]) -> None:
-        assert grown(lambda size: [load_source(path) for path in files[size]]) < 200
-
-    def test_counting_and_sampling(self, loaded: dict[int, list[NerSource]]) -> None:
-        def work(size: int) -> None:
-            for own in loaded[size]:
-                fresh = NerSource(own.name, own.dataset)
-                assert fresh.summary.sentences["train"] == size * 0.8
-                assert fresh.fingerprint
-                fresh.sample(50, 1)
-
-        assert grown(work) < 100
-
-    def test_finding_duplicates(self, loaded: dict[int, list[NerSource]]) -> None:
-        assert grown(lambda size: find_leaks(loaded[size])) < 500
-
-    def test_mention_overlap(self, loaded: dict[int, list[NerSource]]) -> None:
-        # Nearly every mention is a form of its own here, and forms are kept.
-        assert grown(lambda size: mention_overlap(loaded[size])) < 300
-
-    def test_merging(self, loaded: dict[int, list[NerSource]]) -> None:
-        assert grown(lambda size: merge_sources(loaded[size], mapping())) < 100
-
-    def test_counting_cross_predictions(self, loaded: dict[int, list[NerSource]], tmp_path: Path) -> None:
-        def work(size: int) -> None:
-            labels = [ref for own in loaded[size] for ref in own.label_refs]
-            for own in loaded[size]:
-                other = "b" if own.name == "a" else "a"
-                rows = ([[Entity(0, 1, other, 0.5)]] for _ in own.sentences("train"))
-                write_predictions([tmp_path / own.name], rows)
-            cross_predictions(
-                lambda _, target: read_predictions(tmp_path / target.name), loaded[size], labels
-            )
-
-        assert grown(work) < 100
+def count_and_sample(sources: list[NerSource], folder: Path) -> None:
+    for own in sources:
+        fresh = NerSource(own.name, own.dataset)
+        assert fresh.summary.sentences["train"] in (SMALL * 0.8, LARGE * 0.8)
+        assert fresh.fingerprint
+        fresh.sample(50, 1)
 
 
-def test_sentences_are_made_one_at_a_time(
-    loaded: dict[int, list[NerSource]], monkeypatch: pytest.MonkeyPatch
+def count_cross_predictions(sources: list[NerSource], folder: Path) -> None:
+    for own in sources:
+        other = "b" if own.name == "a" else "a"
+        rows = ([[Entity(0, 1, other, 0.5)]] for _ in own.sentences("train"))
+        write_predictions([folder / own.name], rows)
+    labels = [ref for own in sources for ref in own.label_refs]
+    cross_predictions(lambda _, target: read_predictions(folder / target.name), sources, labels)
+
+
+@pytest.mark.parametrize(
+    ("work", "most"),
+    [
+        (count_and_sample, 100),
+        (lambda sources, _: find_leaks(sources), 500),
+        (lambda sources, _: mention_overlap(sources), 300),  # nearly every mention is a form, and forms stay
+        (lambda sources, _: merge_sources(sources, mapping()), 100),
+        (count_cross_predictions, 100),
+    ],
+    ids=["summary", "leaks", "overlap", "merge", "predictions"],
+)
+def test_bytes_a_sentence(
+    loaded: dict[int, list[NerSource]],
+    tmp_path: Path,
+    work: Callable[[list[NerSource], Path], object],
+    most: int,
 ) -> None:
-    alive = most = 0
+    """A sentence of ten words as Python objects takes more than a thousand bytes."""
+    assert grown(lambda size: work(loaded[size], tmp_path)) < most
 
-    class Counted(source.AnnotatedSentence):
-        def __init__(self, *values: object) -> None:
-            nonlocal alive, most
-            super().__init__(*values)  # type: ignore[arg-type]
-            alive += 1
-            most = max(most, alive)
 
-        def __del__(self) -> None:
-            nonlocal alive
-            alive -= 1
-
-    monkeypatch.setattr(source, "AnnotatedSentence", Counted)
-    sources = [NerSource(own.name, own.dataset) for own in loaded[LARGE]]
-    mention_overlap(sources)
-    merge_sources(sources, mapping(), find_leaks(sources))
-    assert 0 < most <= 5
+def test_bytes_a_sentence_of_loading(files: dict[int, list[Path]]) -> None:
+    assert grown(lambda size: [load_source(path) for path in files[size]]) < 200
 
 
 def test_the_size_of_batches_changes_nothing(

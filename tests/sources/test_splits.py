@@ -16,46 +16,32 @@ TEXTS = [f"text {number}" for number in range(100)]
 SPLITS = ("train", "validation", "test")
 
 
-def test_names():
-    names = {
-        "train": "train",
-        "Dev": "validation",
-        "VALID": "validation",
-        "testb": "test",
-        "all": None,
-        "": None,
-    }
-    assert {name: canonical_split(name) for name in names} == names
-
-
-def test_file_names():
-    names = {
-        "train": ["train.txt", "train_v2.json"],
-        "validation": ["messages_2nd.conll.dev", "devel.tsv", "eng.testa"],
-        "test": ["en_ewt-ud-test.iob2", "eng.testb"],
-        None: ["latest.txt", "constraint.txt", "corpus"],
-    }
-    for split, files in names.items():
-        assert {split_of_file(Path("test") / file) for file in files} == {split}
+@pytest.mark.parametrize(
+    ("split", "names", "files"),
+    [
+        ("train", "train", "train.txt train_v2.json"),
+        ("validation", "Dev VALID", "messages_2nd.conll.dev devel.tsv eng.testa c.dev.jsonl.gz"),
+        ("test", "testb", "en_ewt-ud-test.iob2 eng.testb"),
+        (None, "all", "latest.txt constraint.txt corpus"),
+    ],
+)
+def test_names(split, names, files):
+    assert {canonical_split(name) for name in names.split()} == {split}
+    assert {split_of_file(Path("test") / file) for file in files.split()} == {split}
 
 
 def sizes(dataset):
     return tuple(len(dataset[split]) for split in SPLITS)
 
 
+ONE = "only {} is labelled: cut by text into train, validation and test (seed 7)"
+
+
 @pytest.mark.parametrize(
     ("given_splits", "expected", "notes"),
     [
-        (
-            {"train": 100},
-            (80, 10, 10),
-            ["only train is labelled: cut by text into train, validation and test (seed 7)"],
-        ),
-        (
-            {"test": 50},
-            (40, 5, 5),
-            ["only test is labelled: cut by text into train, validation and test (seed 7)"],
-        ),
+        ({"train": 100}, (80, 10, 10), [ONE.format("train")]),
+        ({"test": 50}, (40, 5, 5), [ONE.format("test")]),
         (
             {"train": 100, "validation": 20},
             (100, 10, 10),
@@ -111,9 +97,9 @@ def test_the_cut_does_not_depend_on_order(corpus, random):
 
 
 def test_the_seed_decides():
-    cuts = [texts_of(cut_by_text(split_of(TEXTS), 0.5, seed)[0]) for seed in (1, 1, 2)]
-    assert cuts[0] == cuts[1]
-    assert set(cuts[0]) != set(cuts[2])
+    one, same, other = (texts_of(cut_by_text(split_of(TEXTS), 0.5, seed)[0]) for seed in (1, 1, 2))
+    assert one == same
+    assert set(one) != set(other)
 
 
 def test_one_text_many_times_stays_in_train():

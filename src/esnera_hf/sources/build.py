@@ -57,9 +57,8 @@ def language_of(sentences: Iterable[Sequence[str]]) -> str:
 
 def has_words(sentences: Iterable[RawSentence]) -> bool:
     """Tell whether tokens in a script without spaces are words rather than characters."""
-    lengths = [
-        len(token) for sentence in sentences for token in sentence.tokens if token and is_unspaced(token[0])
-    ]
+    tokens = chain.from_iterable(sentence.tokens for sentence in sentences)
+    lengths = [len(token) for token in tokens if token and is_unspaced(token[0])]
     return sum(length > 1 for length in lengths) > _WORDS * len(lengths)
 
 
@@ -115,9 +114,7 @@ def build_source(
     options = options or ReadingOptions()
     terms = replace(terms, language=options.language or terms.language)
     reading = _Reading(terms, readers, options)
-    stored = {
-        split: _stored(partial(reading.rows, split), split, reading.key(split, origin)) for split in readers
-    }
+    stored = {split: reading.stored(split, origin) for split in readers}
     labels, repairs = Counter[str](), Counter[str]()
     dropped: list[Dropped] = []
     splits: dict[str, Dataset] = {}
@@ -160,12 +157,13 @@ class _Reading:
         self._readers = readers
         self._options = options
 
-    def key(self, split: str, origin: str | None) -> str | None:
-        """Return a digest of everything that decides the rows of a split."""
-        if origin is None:
-            return None
-        identity = (origin, split, self._terms.name, self._terms.language, self._options, _code_digest())
-        return hashlib.sha256(repr(identity).encode("utf-8", "surrogatepass")).hexdigest()[:32]
+    def stored(self, split: str, origin: str | None) -> Dataset:
+        """Return the rows of a split, from the cache if they were read before from the same origin."""
+        key = None
+        if origin is not None:
+            identity = (origin, split, self._terms.name, self._terms.language, self._options, _code_digest())
+            key = hashlib.sha256(repr(identity).encode("utf-8", "surrogatepass")).hexdigest()[:32]
+        return _stored(partial(self.rows, split), split, key)
 
     @cached_property
     def _cuts_words(self) -> bool:
@@ -177,7 +175,6 @@ class _Reading:
 
     @cached_property
     def _frequency(self) -> Mapping[str, int]:
-        """How often each label is annotated: asked for only where one span has two labels."""
         return label_frequency(self._readers.values())
 
     def rows(self, split: str) -> Iterator[dict[str, Any]]:
@@ -216,6 +213,7 @@ class _Reading:
             if label != span.label:
                 repairs.append(LABEL_NORMALIZED)
             spans.append(replace(span, label=label))
+        # The frequency of labels, which takes reading all, counts only where one span has two.
         doubled = len({(span.start, span.end) for span in spans}) < len(spans)
         flat, clashes = flatten(spans, self._frequency if doubled else {})
         if len(flat) + len(clashes) != len(spans):

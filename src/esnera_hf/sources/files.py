@@ -8,7 +8,7 @@ import re
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from itertools import chain, islice
@@ -81,18 +81,17 @@ def opened(path: Path) -> Iterator[Path]:
     with TemporaryDirectory(prefix="esnera-") as folder:
         try:
             _unpack(path, Path(folder))
-        except SourceError:
-            raise
         except _DAMAGE as error:
-            problem = write_problem(error, Path(folder))
-            if not problem and getattr(error, "errno", None) is not None:
+            if problem := write_problem(error, Path(folder)):
+                raise SourceError(
+                    f"{path}: the archive cannot be unpacked into {folder}: {problem}. Make room, or set TMPDIR to a "
+                    "folder with more."
+                ) from error
+            if getattr(error, "errno", None) is not None:
                 raise
             raise SourceError(
-                f"{path}: the archive cannot be unpacked into {folder}: {problem}. Make room, or set TMPDIR to a "
-                "folder with more."
-                if problem
-                else f"{path}: the archive cannot be unpacked: {error}. Fetch it again, or unpack it yourself and "
-                "pass the folder."
+                f"{path}: the archive cannot be unpacked: {error}. Fetch it again, or unpack it yourself and pass "
+                "the folder."
             ) from error
         yield Path(folder)
 
@@ -157,20 +156,22 @@ def path_readers(path: Path, name: str, options: ReadingOptions) -> tuple[dict[s
         _check_has_tag_columns("the folder", "brat", options)
         notes = [f"not read: {_listed(path, others)} (no annotation of brat)"] if others else []
         return _brat_readers(path, annotations), notes
-    return _split_files(path, files, name, options)
+    by_split, notes = _split_files(path, files, name)
+    notes += file_notes(chain.from_iterable(by_split.values()))
+    return {split: file_reader(members, options) for split, members in by_split.items()}, notes
 
 
-def _split_files(
-    path: Path, files: list[Path], name: str, options: ReadingOptions
-) -> tuple[dict[str, Reader], list[str]]:
-    by_split: dict[str | None, list[Path]] = {}
+def _split_files(path: Path, files: list[Path], name: str) -> tuple[dict[str, list[Path]], list[str]]:
+    by_split: dict[str, list[Path]] = {}
     for file in files:
-        by_split.setdefault(split_of_file(file) or _split_of_folder(path, file), []).append(file)
-    unnamed = by_split.pop(None, [])
+        by_split.setdefault(split_of_file(file) or _split_of_folder(path, file) or "", []).append(file)
+    unnamed = by_split.pop("", [])
     for split, members in by_split.items():
         check_one_file(path, name, split, members)
     notes = []
-    if not by_split and unnamed:
+    if by_split and unnamed:
+        notes.append(f"not read: {_listed(path, unnamed)} (no split in the name)")
+    elif unnamed:
         if len({file.suffix for file in unnamed}) > 1:
             raise SourceError(
                 f"{path}: expected files whose names say their split (train, dev or validation, test), or "
@@ -179,18 +180,14 @@ def _split_files(
         by_split["train"] = unnamed
         if len(unnamed) > 1:
             notes.append(f"{len(unnamed)} files without a split in their names, read as one")
-    elif unnamed:
-        notes.append(f"not read: {_listed(path, unnamed)} (no split in the name)")
     if not by_split:
         raise SourceError(f"{path}: no file that could hold data. Expected train, dev and test files.")
-    members = [*chain.from_iterable(by_split.values())]
-    for (whole, count), numbers in _shards(members).items():
+    for (whole, count), numbers in _shards(chain.from_iterable(by_split.values())).items():
         if numbers not in ({*range(count)}, {*range(1, count + 1)}):
             raise SourceError(
                 f"{path}: {len(numbers)} files {whole}, expected {count}. Fetch the others, or pass one file."
             )
-    readers = {str(split): file_reader(files, options) for split, files in by_split.items()}
-    return readers, notes + file_notes(members)
+    return by_split, notes
 
 
 def file_notes(files: Iterable[Path]) -> list[str]:
@@ -198,7 +195,7 @@ def file_notes(files: Iterable[Path]) -> list[str]:
     return [f"{file.name}: {mark}" for file in files if file.suffix not in _TABLES for mark in marks_of(file)]
 
 
-def check_one_file(path: Path, name: str, split: str | None, files: list[Path]) -> None:
+def check_one_file(path: Path, name: str, split: str, files: list[Path]) -> None:
     """Check that a split is one file, the shards of one, or the files of a folder with its name.
 
     Raises:
@@ -276,16 +273,15 @@ def _one_file_reader(path: Path, options: ReadingOptions) -> Reader:
         return reader_of(_load_table(path), path.name, options)
     form = options.format or detect_format(path)
     _check_has_tag_columns(path.name, form, options)
-    readers: dict[str, Callable[[], Reader]] = {
-        "json": lambda: json_reader(path, options),
-        "cluener": lambda: json_reader(path, options),
-        "boson": lambda: partial(read_boson, path),
-        "brackets": lambda: partial(read_bracket_file, path),
-        "slashed": lambda: SlashedFile(path, scheme=options.scheme),
-        "brat": lambda: partial(read_brat, [path]),
-        "columns": lambda: ColumnFile(path, options),
-    }
-    return readers[form]()
+    if form == "columns":
+        return ColumnFile(path, options)
+    if form == "slashed":
+        return SlashedFile(path, scheme=options.scheme)
+    if form in ("json", "cluener"):
+        return json_reader(path, options)
+    if form == "brat":
+        return partial(read_brat, [path])
+    return partial(read_boson if form == "boson" else read_bracket_file, path)
 
 
 def _check_has_tag_columns(place: str, form: str, options: ReadingOptions) -> None:

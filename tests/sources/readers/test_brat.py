@@ -6,6 +6,7 @@ import pytest
 
 from corpora import sentences_of, write
 from esnera_hf.errors import ConfigurationError, SourceError
+from esnera_hf.sources.files import path_readers
 from esnera_hf.sources.load import load_source
 from esnera_hf.sources.options import ReadingOptions
 from esnera_hf.sources.readers.brat import read_brat
@@ -62,39 +63,33 @@ def test_documents_without_entities_and_with_any_name_are_read(tmp_path):
         load_source(tmp_path / "c", options=ReadingOptions(tag_column="x"))
 
 
-def test_a_stray_empty_annotation_makes_no_brat_folder(tmp_path):
-    for split in ("train", "dev", "test"):
-        write(tmp_path / "c" / f"{split}.txt", f"Ann\tB-PER\n{split}\tO\n")
-    write(tmp_path / "c" / "x.ann", "")
-    write(tmp_path / "c" / "train.ann", "")
-    source = load_source(tmp_path / "c")
-    assert [source.dataset[split]["tokens"][0][1] for split in source.dataset] == ["train", "dev", "test"]
-
-
-def test_splits_are_told_by_the_names_of_all_documents(tmp_path):
-    for split in ("train", "dev", "test"):
-        document(tmp_path / "named", f"{split} Ann", f"T1\tPER {len(split) + 1} {len(split) + 4}\tAnn", split)
-    source = load_source(tmp_path / "named")
-    assert [source.dataset[split]["tokens"][0][0] for split in source.dataset] == ["train", "dev", "test"]
-    for name in ("test_case", "test_run", "other"):
-        document(tmp_path / "cases", f"{name} Ann", f"T1\tPER {len(name) + 1} {len(name) + 4}\tAnn", name)
-    assert sum(load_source(tmp_path / "cases").summary.sentences.values()) == 3
-
-
-def test_a_folder(tmp_path):
-    for split in ("train", "dev", "test"):
-        document(
-            tmp_path / "c" / split, f"{split} Ann", f"T1\tPER {len(split) + 1} {len(split) + 4}\tAnn", "1"
-        )
-    document(tmp_path / "c" / "train", "Bob", "T1\tPER 0 3\tBob", "2")
+@pytest.mark.parametrize(
+    ("names", "splits"),
+    [
+        ("dev test train", "validation test train"),
+        ("dev/1 test/1 train/1", "validation test train"),
+        ("test_case test_run other", "train train train"),
+    ],
+)
+def test_splits_are_told_by_folders_or_the_names_of_all_documents(tmp_path, names, splits):
+    for name in names.split():
+        path = tmp_path / "c" / name
+        document(path.parent, f"Ann in {name}", "T1\tPER 0 3\tAnn", path.name)
     write(tmp_path / "c" / "annotation.conf", "[entities]")
-    source = load_source(tmp_path / "c")
-    assert sentences_of(source) == [
-        ("trainAnn", [(1, 2, "PER")]),
-        ("Bob", [(0, 1, "PER")]),
-        ("devAnn", [(1, 2, "PER")]),
-        ("testAnn", [(1, 2, "PER")]),
-    ]
+    readers, _ = path_readers(tmp_path / "c", "c", ReadingOptions())
+    read_as = {"".join(s.tokens[2:]): split for split, reader in readers.items() for s in reader()}
+    assert read_as == dict(
+        zip((name.replace(" ", "") for name in names.split()), splits.split(), strict=True)
+    )
+
+
+def test_a_stray_empty_annotation_makes_no_brat_folder(tmp_path):
+    for name in ("train.txt", "dev.txt", "test.txt"):
+        write(tmp_path / "c" / name, f"Ann\tB-PER\n{name}\tO\n")
+    for name in ("x.ann", "train.ann"):
+        write(tmp_path / "c" / name, "")
+    texts = [text for text, _ in sentences_of(load_source(tmp_path / "c"))]
+    assert texts == ["Anntrain.txt", "Anndev.txt", "Anntest.txt"]
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import pytest
 from datasets import ClassLabel, Dataset, Features, LargeList, List, Value
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from corpora import PREFIXED_SCHEMES, annotated, encode
 from esnera_hf.errors import SourceError
 from esnera_hf.sources.options import ReadingOptions
 from esnera_hf.sources.readers.datasets import reader_of
@@ -86,22 +83,6 @@ STRINGS = [[NAMES[tag] for tag in row] for row in TAGS]
 )
 def test_token_and_tag_columns(dataset):
     assert read(dataset) == EXPECTED
-
-
-@pytest.mark.parametrize("scheme", PREFIXED_SCHEMES)
-@settings(max_examples=15)
-@given(corpus=st.lists(annotated(st.sampled_from(["a", "北"])), min_size=1, max_size=4))
-def test_entities_survive_every_scheme(scheme, corpus):
-    tags = [encode(len(tokens), entities, scheme) for tokens, entities in corpus]
-    names = sorted({tag for row in tags for tag in row})
-    ids = [[names.index(tag) for tag in row] for row in tags]
-    tokens = [tokens for tokens, _ in corpus]
-    for dataset in (
-        tagged(tokens, tags, feature=List(Value("string"))),
-        tagged(tokens, ids, feature=List(ClassLabel(names=names))),
-    ):
-        sentences = list(reader_of(dataset, "corpus")())
-        assert [(s.tokens, s.spans, s.repairs) for s in sentences] == [(t, e, []) for t, e in corpus]
 
 
 def test_columns_and_scheme_can_be_named():

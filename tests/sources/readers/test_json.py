@@ -19,16 +19,14 @@ from esnera_hf.sources.readers.json import (
     OTHER_FIELD,
     OTHER_MENTION,
     SPAN_KEYS,
-    START_KEYS,
     TAG_KEYS,
     TEXT_KEYS,
     TOKEN_KEYS,
     UNLABELLED,
     json_reader,
     read_record,
-    with_tag_names,
 )
-from esnera_hf.sources.readers.offsets import TRIMMED, WIDENED
+from esnera_hf.sources.readers.offsets import WIDENED
 
 TEXT = "Ann met Bob"
 ANN = (0, 3, "PER")
@@ -110,12 +108,6 @@ def test_names_of_text_and_spans(text_key, span_key):
     assert read({text_key: TEXT, span_key: [list(ANN)]}) == (TEXT, [ANN], [])
 
 
-@pytest.mark.parametrize("start_key", START_KEYS)
-@pytest.mark.parametrize("label_key", LABEL_KEYS)
-def test_names_inside_spans(start_key, label_key):
-    assert read({"text": TEXT, "spans": [{start_key: 0, "end": 3, label_key: "PER"}]}) == (TEXT, [ANN], [])
-
-
 @pytest.mark.parametrize("token_key", TOKEN_KEYS)
 def test_tokens(token_key):
     tokens = TEXT.split()
@@ -160,6 +152,7 @@ def test_label_studio_regions_that_are_not_read():
         ({"entities": [], "label": [list(BOB)]}, [BOB]),
         ({"entities": [], "label": []}, []),
         ({"events": []}, []),
+        ({"label": {}}, []),
         ({}, None),
     ],
 )
@@ -228,14 +221,6 @@ def test_spans_under_a_name_of_their_own():
         assert {span.label for span in read_record(record, "here", None, ("fine",)).spans} == {"FINE"}
     with pytest.raises(SourceError, match="here: the tags are numbers"):
         read_record({**tokens, "fine": [1, 0, 0]}, "here", None, ("fine",))
-
-
-def test_numbers_with_names():
-    record = {"tokens": ["a", "b"], "ner_tags": [1, 0]}
-    assert with_tag_names(record, ["O", "B-x"], "here") == {"tokens": ["a", "b"], "ner_tags": ["B-x", "O"]}
-    assert with_tag_names([1], ["O"], "here") == [1]
-    with pytest.raises(SourceError, match="here: tag id 2 is none of the 2 ids"):
-        with_tag_names({"ner_tags": [2]}, ["O", "B-x"], "here")
 
 
 CUT = {"start": 2, "end": 4, "label": "x", "word": "cd"}
@@ -352,11 +337,6 @@ def test_layouts_of_files(tmp_path, text):
     assert read_file(path) == EXPECTED
 
 
-def test_the_index_in_a_list_is_its_place(tmp_path):
-    path = write(tmp_path / "b.json", json.dumps(RECORDS, indent=1))
-    assert [s.where for s in json_reader(path)()] == ["b.json, record 0", "b.json, record 1"]
-
-
 def test_the_script_decides_on_characters(tmp_path):
     path = write(tmp_path / "a.jsonl", lines({"text": "在 北京", "label": [[2, 4, "loc"]]}))
     assert read_file(path) == [(["在", " ", "北", "京"], [(2, 4, "loc")])]
@@ -370,22 +350,6 @@ def test_numbers_need_names(tmp_path):
     assert read_file(path, tag_names=("O", "B-x")) == [(["a", "b"], [(0, 1, "x")])]
     with pytest.raises(SourceError, match=r"a\.jsonl, line 1: the tags are numbers"):
         read_file(path)
-
-
-def test_cluener_counts_characters_and_its_ends_are_inclusive(tmp_path):
-    text = "王五去了a 上海，王五又走了。"
-    label = {"name": {"王五": [[0, 1], [9, 10]]}, "address": {" 上海": [[5, 7]]}}
-    path = write(tmp_path / "a.json", lines({"text": text, "label": label}))
-    (sentence,) = json_reader(path)()
-    assert "".join(sentence.tokens) == text
-    assert triples(sentence.spans) == [(0, 2, "name"), (9, 11, "name"), (6, 8, "address")]
-    assert sentence.repairs == [TRIMMED]
-
-
-def test_no_label_is_no_annotation_and_an_empty_one_is(tmp_path):
-    records = ({"text": "ab", "label": {"x": {"b": [[1, 1]]}}}, {"text": "b"}, {"text": "c", "label": {}})
-    path = write(tmp_path / "a.json", lines(*records, {"text": "", "label": {}}))
-    assert read_file(path) == [(["a", "b"], [(1, 2, "x")]), (["b"], None), (["c"], [])]
 
 
 def test_escaped_pairs_are_characters(tmp_path):

@@ -109,16 +109,15 @@ class RecordReader:
     @cached_property
     def characters(self) -> bool:
         """Whether texts are cut into characters; those of CLUENER always are."""
-        labels = [
+        labels = (
             value["label"] for value, _, _ in self._sample if isinstance(value, dict) and "label" in value
-        ]
-        cluener = self._options.format is None and labels and isinstance(labels[0], dict)
-        if cluener or self._options.format == "cluener":
+        )
+        form = self._options.format
+        if form == "cluener" or (form is None and isinstance(next(labels, None), dict)):
             return True
         if self._options.characters is not None:
             return self._options.characters
-        records = (self._read(value, where) for value, where, _ in self._sample)
-        return written_without_spaces(record.text for record in records)
+        return written_without_spaces(self._read(value, where).text for value, where, _ in self._sample)
 
     def __call__(self) -> Iterator[RawSentence]:
         """Yield the sentences.
@@ -387,17 +386,16 @@ def _parsed_spans(entries: Iterable[Any], where: str) -> list[_Span]:
         pair: Any = None
         labels = mention = None
         if isinstance(entry, Mapping):
-            pair = (
-                entry.get("span") or entry.get("offsets") or (_any(entry, START_KEYS), _any(entry, END_KEYS))
-            )
+            both = (_any(entry, START_KEYS), _any(entry, END_KEYS))
+            pair = entry.get("span") or entry.get("offsets") or both
             labels, mention = _any(entry, LABEL_KEYS), _any(entry, MENTION_KEYS)
         elif isinstance(entry, Sequence) and not isinstance(entry, str) and len(entry) >= 3:
             pair, labels = entry[:2], entry[2]
         labels = labels if isinstance(labels, list) else [labels]
-        offsets = (
-            isinstance(pair, Sequence) and len(pair) == 2 and all(isinstance(place, int) for place in pair)
-        )
-        if not offsets or not all(isinstance(label, str) for label in labels):
+        pair = pair if isinstance(pair, Sequence) else ()
+        if [isinstance(place, int) for place in pair] != [True, True] or not all(
+            isinstance(label, str) for label in labels
+        ):
             raise SourceError(
                 f"{where}: expected [start, end, label] or an object with integer offsets and a label, "
                 f"found {_shown(entry)}."
