@@ -84,11 +84,12 @@ def measured(options: Any, encoder: str, seed: int) -> tuple[dict[str, float], d
             output=OutputSettings(pseudo_label_threshold=None, train_merged=True),
         ),
     )
-    found = result.report.systems["merged"].native.sources[small.name]
+    scores = result.report.systems["merged"].native
+    found = scores.sources[small.name]
     micro = {
         "alone": alone.micro.f1,
-        "head of the joint tagger": found.micro.before.value,
-        "merged": found.micro.after.value,
+        "head of the joint tagger": found.before.value,
+        "merged": found.after.value,
     }
     labels = {
         label: {
@@ -97,7 +98,7 @@ def measured(options: Any, encoder: str, seed: int) -> tuple[dict[str, float], d
             "head of the joint tagger": score.before.value or 0.0,
             "merged": score.after.value or 0.0,
         }
-        for label, score in found.by_label.items()
+        for label, score in scores.by_label[small.name].items()
         if score.support and label in alone.by_label
     }
     return micro, labels, merged_labels(result, small.name)

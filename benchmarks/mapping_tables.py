@@ -68,8 +68,8 @@ def f1_table(name: str, scores: MergedScores) -> Iterator[str]:
     """Yield F1 of a source's own tagger and another one, by source and label."""
     yield f"| {name}: label | entities | own tagger | merged | change, 95 % interval |"
     yield "| --- | --- | --- | --- | --- |"
-    for source, entry in scores.sources.items():
-        for label, row in [("**all**", entry.micro), *entry.by_label.items()]:
+    for source, micro in scores.sources.items():
+        for label, row in [("**all**", micro), *scores.by_label[source].items()]:
             yield (
                 f"| {source}: {label} | {row.support} | {number(row.before.value)} | "
                 f"{number(row.after.value)} | {number(row.change.low)} to {number(row.change.high)} |"

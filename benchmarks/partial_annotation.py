@@ -140,7 +140,7 @@ def real(options: Any, seed: int) -> Iterator[list[str]]:
             for source in sources
         }
         scores = score_native(sources, mapping, both, "test")
-        by_source = [scores.sources[name].micro.after.value for name in names]
+        by_source = [scores.sources[name].after.value for name in names]
         pooled = scores.pooled.after.value
         yield [way, *(f"{value:.3f}" for value in (*by_source, pooled)), minutes(started)]
 

@@ -9,7 +9,7 @@ from builders import make_matrix, make_source, row
 from esnera_hf.alignment.greedy_path import MergeDecision
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.alignment.mapping_yaml import MappedLabel
-from esnera_hf.evaluation.projection import MergedScores, SourceScores
+from esnera_hf.evaluation.projection import MergedScores
 from esnera_hf.hub.cards import ModelCardFacts
 from esnera_hf.merging.merge import merge_sources
 from esnera_hf.merging.pseudo_labels import PseudoLabels
@@ -53,11 +53,9 @@ def comparison(before: float, after: float, support: int = 7) -> Comparison:
 def scores(names: Names) -> MergedScores:
     place = {"per": comparison(0.4, 0.35), "place": comparison(0.4, 0.35, 0)}
     return MergedScores(
-        {
-            names.first: SourceScores(comparison(0.6, 0.7), {names.label: comparison(0.6, 0.4)}),
-            names.second: SourceScores(comparison(0.4, 0.5), place),
-        },
         comparison(0.5, 0.6, 14),
+        {names.first: comparison(0.6, 0.7), names.second: comparison(0.4, 0.5)},
+        {names.first: {names.label: comparison(0.6, 0.4)}, names.second: place},
     )
 
 

@@ -20,10 +20,10 @@ from esnera_hf.alignment.mapping_diff import decided_anew
 from esnera_hf.alignment.search import merge_greedily
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.evaluation.merged_tagger import (
-    MergedTaggerObjective,
     OutputSettings,
     evaluate_taggers,
     find_pseudo_labels,
+    try_mapping,
 )
 from esnera_hf.hub.recipe import find_recipe, is_published
 from esnera_hf.merging.merge import MergedData, merge_sources
@@ -106,9 +106,7 @@ def align(
             mapping, history = merge_equivalent(matrix, constraints), MergeHistory()
         else:
             threshold = settings.output.pseudo_label_threshold
-            objective = MergedTaggerObjective(
-                *(measured, taggers, matrix, constraints, settings.greedy, threshold, train)
-            )
+            objective = partial(try_mapping, measured, taggers, settings.greedy, threshold, train)
             mapping, history = merge_greedily(matrix, constraints, settings.greedy, objective)
         mapping = with_mentions(mapping, loaded)
         if settings.schema.locked is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
 from itertools import product
 
 import pytest
@@ -12,7 +11,9 @@ from hypothesis import strategies as st
 
 from builders import make_matrix
 from esnera_hf.alignment.greedy_path import MergeHistory, MergeStep, merge_step, next_step
-from esnera_hf.alignment.search import GreedySettings, search_merge_path, step_candidates
+from esnera_hf.alignment.mapping import LabelMapping
+from esnera_hf.alignment.naming import mapping_from_history
+from esnera_hf.alignment.search import GreedySettings, Objective, search_merge_path, step_candidates
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.similarity.matrix import SimilarityMatrix
 from esnera_hf.tagging import LabelRef
@@ -20,15 +21,8 @@ from esnera_hf.tagging import LabelRef
 GRID = GreedySettings()
 
 
-@dataclass(frozen=True)
-class Looked:
-    """A verdict that was looked up."""
-
-    holds: bool
-
-
-def partition(path: MergeHistory) -> frozenset[frozenset[LabelRef]]:
-    return frozenset(frozenset(group) for group in path.groups)
+def partition(mapping: LabelMapping) -> frozenset[frozenset[LabelRef]]:
+    return frozenset(frozenset(mapping.members(name)) for name in mapping.unified_labels)
 
 
 def random_matrix(seed: int, sources: int = 3) -> SimilarityMatrix:
@@ -51,10 +45,10 @@ class Oracle:
         self.seed, self.share = seed, share
         self.asked: list[frozenset[frozenset[LabelRef]]] = []
 
-    def __call__(self, path: MergeHistory) -> Looked:
-        self.asked.append(partition(path))
-        outcome = sorted(sorted(map(str, group)) for group in partition(path))
-        return Looked(random.Random(f"{self.seed} {outcome}").random() < self.share)
+    def __call__(self, mapping: LabelMapping) -> tuple[bool, None]:
+        self.asked.append(partition(mapping))
+        outcome = sorted(sorted(map(str, group)) for group in partition(mapping))
+        return random.Random(f"{self.seed} {outcome}").random() < self.share, None
 
 
 def full_grid(matrix: SimilarityMatrix, evaluate: Oracle) -> tuple[MergeStep, ...]:
@@ -64,7 +58,9 @@ def full_grid(matrix: SimilarityMatrix, evaluate: Oracle) -> tuple[MergeStep, ..
         best = None
         for lam, tau in product(GRID.lambdas, GRID.taus):
             tried = merge_step(step, matrix, lam, tau)
-            if not tried.merged or not evaluate(MergeHistory((*steps, tried))).holds:
+            history = MergeHistory((*steps, tried))
+            mapping = mapping_from_history(history, matrix).restricted(history.sources)
+            if not tried.merged or not evaluate(mapping)[0]:
                 continue
             key = (tried.merged, round(tried.similarity, 9), -round(abs(lam - 0.4), 9), tau, -lam)
             if best is None or key > best[0]:
@@ -90,16 +86,16 @@ def two_labels() -> SimilarityMatrix:
     )
 
 
-def found(searched: MergeHistory) -> list[tuple[int, int, bool | None, bool]]:
+def found(searched: MergeHistory) -> list[tuple[int, int, int | None, bool]]:
+    """Return labels merged, how many settings do so, how many unified labels were tried, and whether it was taken."""
     return [
-        (
-            trial.step.merged,
-            len(trial.settings),
-            trial.outcome and trial.outcome.holds,
-            trial.chosen,
-        )
-        for trial in searched.candidates
+        (trial.step.merged, len(trial.settings), trial.outcome, trial.chosen) for trial in searched.candidates
     ]
+
+
+def verdict(fewest: int) -> Objective:
+    """Hold the bound for mappings to so many unified labels or more."""
+    return lambda mapping: (len(mapping.unified_labels) >= fewest, len(mapping.unified_labels))
 
 
 def test_candidates_are_distinct_and_the_one_with_most_labels_comes_first() -> None:
@@ -113,21 +109,21 @@ def test_candidates_are_distinct_and_the_one_with_most_labels_comes_first() -> N
 
 
 def test_the_first_that_holds_ends_the_stage() -> None:
-    searched = search_merge_path(two_labels(), GRID, lambda path: Looked(True))
-    assert found(searched) == [(2, 10, True, True), (1, 25, None, False)]
+    searched = search_merge_path(two_labels(), GRID, verdict(0))
+    assert found(searched) == [(2, 10, 2, True), (1, 25, None, False)]
     assert (searched.steps[0].lam, searched.steps[0].tau) == (0.4, 0.2)
     assert searched.merged == 2
 
 
 def test_the_next_is_tried_where_the_bound_breaks() -> None:
-    searched = search_merge_path(two_labels(), GRID, lambda path: Looked(path.merged < 2))
-    assert found(searched) == [(2, 10, False, False), (1, 25, True, True)]
+    searched = search_merge_path(two_labels(), GRID, verdict(3))
+    assert found(searched) == [(2, 10, 2, False), (1, 25, 3, True)]
     assert searched.merged == 1
 
 
 def test_nothing_merges_where_nothing_holds() -> None:
-    searched = search_merge_path(two_labels(), GRID, lambda path: Looked(False))
-    assert found(searched) == [(2, 10, False, False), (1, 25, False, False)]
+    searched = search_merge_path(two_labels(), GRID, verdict(9))
+    assert found(searched) == [(2, 10, 2, False), (1, 25, 3, False)]
     assert searched.merged == 0
     assert searched.steps[0].tau is None
 
@@ -135,10 +131,7 @@ def test_nothing_merges_where_nothing_holds() -> None:
 def test_what_merges_nothing_is_not_tried() -> None:
     matrix = make_matrix({"a:x": 1, "b:y": 1}, {("a:x", "b:y"): (0, 9)}, {("a:x", "b:y"): 0.0})
 
-    def fail(path: MergeHistory) -> Looked:
-        raise AssertionError("tried")
-
-    searched = search_merge_path(matrix, GRID, fail)
+    searched = search_merge_path(matrix, GRID, lambda mapping: pytest.fail("tried"))
     assert (searched.candidates, searched.merged) == ((), 0)
 
 

@@ -42,13 +42,13 @@ PREDICTIONS = {
 
 def test_projected() -> None:
     scores = score_unified(SOURCES, MAPPING, PREDICTIONS, "validation")
-    a, b = scores.sources["a"], scores.sources["b"]
-    assert sorted(a.by_label) == ["PER", "WORK"]
+    a, b, labels = scores.sources["a"], scores.sources["b"], scores.by_label["a"]
+    assert sorted(labels) == ["PER", "WORK"]
     # projected, a's own tagger makes no mistake; the merged one misses the person
-    assert (a.micro.before.value, a.micro.after.value) == (1.0, pytest.approx(0.8))
-    assert (a.by_label["WORK"].after.value, a.by_label["PER"].after.value) == (1.0, 0.0)
+    assert (a.before.value, a.after.value) == (1.0, pytest.approx(0.8))
+    assert (labels["WORK"].after.value, labels["PER"].after.value) == (1.0, 0.0)
     # b does not annotate persons, so the one found there is no error
-    assert (b.micro.before.value, b.micro.after.value) == (pytest.approx(2 / 3, abs=1e-6), 1.0)
+    assert (b.before.value, b.after.value) == (pytest.approx(2 / 3, abs=1e-6), 1.0)
     # pooled over sources: 4 of 5 found with 4 predicted, and 4 of 5 with 4 predicted
     assert (scores.pooled.before.value, scores.pooled.after.value) == (
         pytest.approx(8 / 9, abs=1e-6),
@@ -60,10 +60,10 @@ def test_projected() -> None:
 def test_in_own_labels_a_flat_merge_shows_its_loss() -> None:
     assert names_back(SOURCES[0], MAPPING) == {"WORK": "movie", "PER": "per"}
     scores = score_native(SOURCES, MAPPING, PREDICTIONS, "validation")
-    a = scores.sources["a"]
-    assert a.by_label["book"].after.value == 0.0
-    assert a.by_label["movie"].after.value == pytest.approx(2 / 3, abs=1e-6)
-    assert (a.micro.before.value, a.micro.after.value) == (
+    a, labels = scores.sources["a"], scores.by_label["a"]
+    assert labels["book"].after.value == 0.0
+    assert labels["movie"].after.value == pytest.approx(2 / 3, abs=1e-6)
+    assert (a.before.value, a.after.value) == (
         pytest.approx(2 / 3, abs=1e-6),
         pytest.approx(2 / 5),
     )
@@ -75,11 +75,9 @@ def test_a_label_left_out_is_not_scored_when_projected_and_lost_in_own_labels() 
         for entry in MAPPING.entries
     )
     mapping = LabelMapping(("WORK", "ORG"), entries)
-    assert sorted(score_unified(SOURCES, mapping, PREDICTIONS, "validation").sources["a"].by_label) == [
-        "WORK"
-    ]
-    own = score_native(SOURCES, mapping, PREDICTIONS, "validation").sources["a"]
-    assert (own.by_label["per"].before.value, own.by_label["per"].after.value) == (1.0, 0.0)
+    assert list(score_unified(SOURCES, mapping, PREDICTIONS, "validation").by_label["a"]) == ["WORK"]
+    person = score_native(SOURCES, mapping, PREDICTIONS, "validation").by_label["a"]["per"]
+    assert (person.before.value, person.after.value) == (1.0, 0.0)
 
 
 #: The merged tagger: for fine, the book, the film as a product, and a product more; for coarse, books and a film.
@@ -100,14 +98,14 @@ class TestTree:
 
     def test_projected(self) -> None:
         scores = score_unified(tree.SOURCES[:2], tree.MAPPING, OF_PRODUCTS, "test")
-        fine, coarse = scores.sources["fine"], scores.sources["coarse"]
-        assert sorted(fine.by_label) == ["book", "film"]
+        fine, coarse = scores.by_label["fine"], scores.by_label["coarse"]
+        assert sorted(fine) == ["book", "film"]
         # a product in text of fine is neither right nor wrong: the film is missed, nothing is found too much
-        assert (fine.by_label["book"].after.value, fine.by_label["film"].after.value) == (1.0, 0.0)
-        assert fine.micro.after.value == pytest.approx(2 / 3, abs=1e-6)
+        assert (fine["book"].after.value, fine["film"].after.value) == (1.0, 0.0)
+        assert scores.sources["fine"].after.value == pytest.approx(2 / 3, abs=1e-6)
         # books and films in text of coarse are products: two right, one too many
-        assert coarse.by_label["PRODUCT"].after.value == pytest.approx(4 / 5)
-        assert coarse.micro.before.value == pytest.approx(2 * 1 / (2 + 2))
+        assert coarse["PRODUCT"].after.value == pytest.approx(4 / 5)
+        assert scores.sources["coarse"].before.value == pytest.approx(2 * 1 / (2 + 2))
 
     def test_in_own_labels(self) -> None:
         coarse = tree.SOURCES[1]
@@ -119,6 +117,6 @@ class TestTree:
         }
         assert names_back(tree.SOURCES[0], tree.MAPPING) == {"book": "Book", "film": "Movie"}
         scores = score_native(tree.SOURCES[:2], tree.MAPPING, OF_PRODUCTS, "test")
-        assert scores.sources["coarse"].by_label["product"].after.value == pytest.approx(4 / 5)
-        assert scores.sources["fine"].by_label["Movie"].after.value == 0.0
-        assert scores.sources["fine"].micro.after.value == pytest.approx(2 / 3, abs=1e-6)
+        assert scores.by_label["coarse"]["product"].after.value == pytest.approx(4 / 5)
+        assert scores.by_label["fine"]["Movie"].after.value == 0.0
+        assert scores.sources["fine"].after.value == pytest.approx(2 / 3, abs=1e-6)

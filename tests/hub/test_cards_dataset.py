@@ -15,7 +15,7 @@ from huggingface_hub import DatasetCard
 from card_facts import Names, comparison, make_dataset_facts, summary
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.alignment.mapping_yaml import MappedLabel
-from esnera_hf.evaluation.projection import MergedScores, SourceScores
+from esnera_hf.evaluation.projection import MergedScores
 from esnera_hf.hub.cards import dataset_card, named_as
 from esnera_hf.merging.merge import merge_sources
 from esnera_hf.report.report import MergeReport
@@ -277,7 +277,7 @@ def test_the_paper_is_cited_as_the_citation_file_does() -> None:
 
 def test_a_label_that_is_left_out_is_no_loss() -> None:
     row = comparison(0.9, 0.4)
-    table = ScoreTable("", "test", MergedScores({"a": SourceScores(row, {"x": row, "y": row})}, row))
+    table = ScoreTable("", "test", MergedScores(row, {"a": row}, {"a": {"x": row, "y": row}}))
     mapping = LabelMapping(
         ("X",), (MappedLabel(LabelRef("a", "x"), "X"), MappedLabel(LabelRef("a", "y"), None))
     )

@@ -15,7 +15,6 @@ from esnera_hf.alignment.greedy_path import MergeDecision
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.alignment.mapping_yaml import MappedLabel
 from esnera_hf.evaluation.merged_tagger import SystemScores
-from esnera_hf.evaluation.projection import SourceScores
 from esnera_hf.report.html import render_report
 from esnera_hf.report.report import CallFacts, MergeReport
 from esnera_hf.similarity.matrix import SimilarityMatrix
@@ -242,8 +241,12 @@ def test_what_was_decided() -> None:
 
 def test_f1_before_and_after() -> None:
     system = SystemScores(scores(USUAL), scores(USUAL))
-    better = SourceScores(comparison(0.2, 0.9), {"per": comparison(0.2, 0.9)})
-    native = replace(system.native, sources={**system.native.sources, "beta": better})
+    better = comparison(0.2, 0.9)
+    native = replace(
+        system.native,
+        sources={**system.native.sources, "beta": better},
+        by_label={**system.native.by_label, "beta": {"per": better}},
+    )
     page = page_of(systems={"merged": replace(system, native=native), "naive": system})
     titles = [s.text for s in page.all("summary") if "split" in s.text]
     assert len(titles) == 6

@@ -8,8 +8,6 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -38,22 +36,17 @@ def digest_of(data: object) -> str:
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
-@dataclass(frozen=True)
 class Artifact:
     """A folder of files that are made once.
 
-    Attributes:
+    Args:
         kind: the folder of the cache that it lies in.
-        identity: everything that decides its content, as JSON can hold it.
+        identity: everything that decides its content, as JSON can hold it; ``key`` is a digest of it.
     """
 
-    kind: str
-    identity: Mapping[str, Any]
-
-    @cached_property
-    def key(self) -> str:
-        """A digest of the identity and of the format of the cache."""
-        return digest_of({"format": CACHE_FORMAT, "identity": self.identity})
+    def __init__(self, kind: str, identity: Mapping[str, Any]) -> None:
+        self.kind, self.identity = kind, identity
+        self.key = digest_of({"format": CACHE_FORMAT, "identity": identity})
 
     @property
     def folder(self) -> Path:

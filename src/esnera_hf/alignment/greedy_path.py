@@ -101,7 +101,7 @@ class Candidate:
         number: of the step, from 0.
         step: as it is at the preferred setting.
         settings: all λ and τ that lead to these groups, the preferred ones first.
-        outcome: what training and scoring it told, ``None`` where it was not tried.
+        outcome: what a report is to hold of training and scoring it, ``None`` where it was not tried.
         chosen: whether it was taken.
     """
 

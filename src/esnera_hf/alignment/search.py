@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Literal, Protocol, get_args
+from typing import Any, Literal, get_args
 
 from esnera_hf._internal.checks import is_count, within
 from esnera_hf._internal.console import say
@@ -28,17 +28,8 @@ from esnera_hf.tagging import LabelRef
 Scoring = Literal["unified", "native"]
 
 
-class Outcome(Protocol):
-    """What training and scoring a mapping tells."""
-
-    @property
-    def holds(self) -> bool:
-        """Whether the bound on F1 holds."""
-        ...
-
-
-#: Trains and scores the mapping of the steps so far.
-Objective = Callable[[MergeHistory], Outcome]
+#: Trains and scores a mapping: whether the bound on F1 holds, and what a report is to hold of it.
+Objective = Callable[[LabelMapping], tuple[bool, Any]]
 
 
 @dataclass(frozen=True)
@@ -151,7 +142,7 @@ def search_merge_path(
     Args:
         matrix: similarities between the labels of two or more sources.
         settings: the grid.
-        objective: trains and scores the mapping of the steps so far.
+        objective: trains and scores the mapping of the steps so far, over the sources they merged.
         constraints: what the user asks for.
     """
     steps: tuple[MergeStep, ...] = ()
@@ -162,8 +153,12 @@ def search_merge_path(
         say(f"{name}: {len(possible)} distinct mappings, tried in order until one holds the bound")
         chosen: MergeStep | None = None
         for decided, points in possible:
-            outcome = objective(MergeHistory((*steps, decided))) if chosen is None else None
-            holds = outcome is not None and outcome.holds
+            holds, outcome = False, None
+            if chosen is None:
+                say(f"trying {name} with λ {decided.lam}, τ {decided.tau}: {decided.merged} labels merged")
+                history = MergeHistory((*steps, decided))
+                mapping = mapping_from_history(history, matrix, constraints)
+                holds, outcome = objective(mapping.restricted(history.sources))
             if holds:
                 chosen = decided
             candidates.append(Candidate(len(steps), decided, points, outcome, holds))

@@ -10,18 +10,14 @@ from typing import Any, Literal, get_args
 from datasets import DatasetDict
 
 from esnera_hf._internal.console import say
-from esnera_hf.alignment.constraints import Constraints
-from esnera_hf.alignment.greedy_path import MergeHistory
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.alignment.mapping_yaml import MappedLabel
-from esnera_hf.alignment.naming import mapping_from_history
 from esnera_hf.alignment.search import GreedySettings
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.evaluation.projection import MergedScores, score_native, score_unified
 from esnera_hf.merging.merge import MergedData, as_source, merge_sources
 from esnera_hf.merging.pseudo_labels import DEFAULT_THRESHOLD, PseudoLabels, check_threshold, pseudo_labels
 from esnera_hf.metrics import Scores
-from esnera_hf.similarity.matrix import SimilarityMatrix
 from esnera_hf.sources.duplicates import Duplicate
 from esnera_hf.sources.leakage import find_leaks, left_out_of_train
 from esnera_hf.sources.partial_annotation import AllowedLabels, PartialAnnotation, check_pseudo_label_noise
@@ -138,82 +134,52 @@ class SystemScores:
     Attributes:
         native: in each source's own labels.
         unified: in unified labels.
-        history: metrics by epoch.
         seconds: how long training took; 0 if it had been trained before.
         partial_likelihood: whether types that a source does not annotate were left open.
     """
 
     native: MergedScores
     unified: MergedScores
-    history: tuple[dict[str, Any], ...] = ()
     seconds: float = 0.0
     partial_likelihood: bool = False
 
 
-@dataclass(frozen=True)
-class Trial:
-    """A candidate mapping of the search and its merged tagger.
+def try_mapping(
+    sources: Sequence[NerSource],
+    taggers: Mapping[str, SourceTagger],
+    settings: GreedySettings,
+    threshold: float | None,
+    train: Train,
+    mapping: LabelMapping,
+) -> tuple[bool, tuple[SystemScores, int]]:
+    """Train a tagger on the data that a mapping merges and score it: the objective of the search.
 
-    Attributes:
-        scores: on the validation splits.
-        drop: by how much the pooled micro-F1 that the bound is for falls, as a share.
-        holds: whether that is less than the bound.
-        pseudo_labels: number of pseudo-labels it was trained with.
-    """
-
-    scores: SystemScores
-    drop: float
-    holds: bool
-    pseudo_labels: int
-
-
-@dataclass(frozen=True)
-class MergedTaggerObjective:
-    """The objective of the search: trains a tagger on the data that a candidate mapping merges, and scores it.
-
-    Attributes:
-        sources: the sources.
+    Args:
+        sources: all sources; those that the mapping maps are merged.
         taggers: of the sources, by name.
-        matrix: the similarities.
-        constraints: names and labels left out.
         settings: the bound, and which scores it is for.
         threshold: smallest confidence of pseudo-labels, ``None`` for none.
         train: trains a tagger on merged data.
+        mapping: of the steps so far.
+
+    Returns:
+        Whether the bound holds; the scores on validation, and the number of pseudo-labels.
     """
-
-    sources: Sequence[NerSource]
-    taggers: Mapping[str, SourceTagger]
-    matrix: SimilarityMatrix
-    constraints: Constraints
-    settings: GreedySettings
-    threshold: float | None
-    train: Train
-
-    def __call__(self, history: MergeHistory) -> Trial:
-        """Score the mapping that the steps so far give."""
-        step = history.steps[-1]
-        say(
-            f"trying {' + '.join(step.sources)} → {step.target or 'the given schema'} with λ {step.lam}, "
-            f"τ {step.tau}: {step.merged} labels merged"
-        )
-        sources = [source for source in self.sources if source.name in history.sources]
-        mapping = mapping_from_history(history, self.matrix, self.constraints).restricted(history.sources)
-        # Found anew: a sentence may also stand in a source that is not merged yet, which would hide this one.
-        leakage = find_leaks(sources)
-        pseudo = find_pseudo_labels(sources, mapping, self.taggers, self.threshold, leakage)
-        dataset = merge_sources(sources, mapping, leakage, pseudo)
-        tagger = train_merged_tagger(mapping, dataset, self.train)
-        scores = _scores(sources, mapping, self.taggers, tagger, "validation")
-        pooled = (scores.unified if self.settings.scoring == "unified" else scores.native).pooled
-        drop = -(pooled.change.value or 0.0)
-        # Less than the bound, as in the paper: a drop of exactly two points breaks it.
-        holds = drop < self.settings.max_f1_drop
-        verdict = "holds" if holds else f"is broken: more than {self.settings.max_f1_drop} lower"
-        say(
-            f"  micro-F1 {pooled.before.value:.3f} of the sources' taggers, {pooled.after.value:.3f} merged: "
-            f"the bound {verdict}"
-        )
-        return Trial(scores, drop, holds, 0 if pseudo is None else pseudo.counts.total())
+    merged = [source for source in sources if source.name in mapping.sources]
+    # Found anew: a sentence may also stand in a source that is not merged yet, which would hide this one.
+    leakage = find_leaks(merged)
+    pseudo = find_pseudo_labels(merged, mapping, taggers, threshold, leakage)
+    tagger = train_merged_tagger(mapping, merge_sources(merged, mapping, leakage, pseudo), train)
+    scores = _scores(merged, mapping, taggers, tagger, "validation")
+    pooled = (scores.unified if settings.scoring == "unified" else scores.native).pooled
+    # Less than the bound, as in the paper: a drop of exactly two points breaks it.
+    holds = -(pooled.change.value or 0.0) < settings.max_f1_drop
+    verdict = "holds" if holds else f"is broken: more than {settings.max_f1_drop} lower"
+    say(
+        f"  micro-F1 {pooled.before.value:.3f} of the sources' taggers, {pooled.after.value:.3f} merged: "
+        f"the bound {verdict}"
+    )
+    return holds, (scores, 0 if pseudo is None else pseudo.counts.total())
 
 
 def find_pseudo_labels(
@@ -333,6 +299,5 @@ def _scores(
     return SystemScores(
         score_native(sources, mapping, predictions, split),
         score_unified(sources, mapping, predictions, split),
-        tuple(merged.record.get("history", ())),
         merged.seconds,
     )

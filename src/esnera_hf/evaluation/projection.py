@@ -24,19 +24,18 @@ PredictionPair = tuple[Predictions, Predictions]
 
 
 @dataclass(frozen=True)
-class SourceScores:
-    """Scores of the tagger of a source (before) and of a merged one (after) on a split of the source."""
-
-    micro: Comparison
-    by_label: dict[str, Comparison]
-
-
-@dataclass(frozen=True)
 class MergedScores:
-    """Scores per source, and pooled over the sources (micro-F1)."""
+    """Scores of the taggers of the sources (before) and of a merged one (after) on a split.
 
-    sources: dict[str, SourceScores]
+    Attributes:
+        pooled: micro-F1 over all sources.
+        sources: micro-F1 per source.
+        by_label: F1 per source and label.
+    """
+
     pooled: Comparison
+    sources: dict[str, Comparison]
+    by_label: dict[str, dict[str, Comparison]]
 
 
 def score_unified(
@@ -115,15 +114,16 @@ def names_back(source: NerSource, mapping: LabelMapping) -> dict[str, str]:
 def _scores(
     counts: Mapping[str, tuple[Sequence[str], NDArray[np.int32], NDArray[np.int32]]],
 ) -> MergedScores:
-    sources = {
-        name: SourceScores(*compare(before, after, labels))
-        for name, (labels, before, after) in counts.items()
-    }
-    before = _over_labels(before for _, before, _ in counts.values())
-    after = _over_labels(after for _, _, after in counts.values())
-    return MergedScores(sources, compare(before, after, ["all"])[0])
-
-
-def _over_labels(counts: Iterable[NDArray[np.int32]]) -> NDArray[np.int32]:
-    """Add up counts over labels and put the sources' sentences together: shape (sentences, 1, 3)."""
-    return np.concatenate([source.sum(axis=1, keepdims=True, dtype=np.int32) for source in counts])
+    scores = {name: compare(before, after, labels) for name, (labels, before, after) in counts.items()}
+    # Added up over labels, with the sentences of all sources together: shape (sentences, 1, 3).
+    before, after = (
+        np.concatenate(
+            [source[side].sum(axis=1, keepdims=True, dtype=np.int32) for source in counts.values()]
+        )
+        for side in (1, 2)
+    )
+    return MergedScores(
+        compare(before, after, ["all"])[0],
+        {name: micro for name, (micro, _) in scores.items()},
+        {name: by_label for name, (_, by_label) in scores.items()},
+    )

@@ -484,8 +484,8 @@ def _results(facts: ModelCardFacts) -> list[tuple[str, str, str, Mapping[str, fl
     hub = {source.name: (hub_ids([source]) or [""])[0] for source in facts.summaries}
     if scores is not None:
         return [
-            (name, hub.get(name, ""), "test", {"f1": found.micro.after.value})
-            for name, found in scores.scores.sources.items()
+            (name, hub.get(name, ""), "test", {"f1": micro.after.value})
+            for name, micro in scores.scores.sources.items()
         ]
     split = "test" if _tested(facts) else "validation"
     if not facts.record.get(split):

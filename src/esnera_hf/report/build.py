@@ -16,7 +16,6 @@ from esnera_hf.alignment.constraints import Constraints
 from esnera_hf.alignment.greedy_path import Candidate, MergeDecision, MergeHistory
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.alignment.mapping_yaml import MappedLabel
-from esnera_hf.evaluation.merged_tagger import Trial
 from esnera_hf.merging.merge import MergedData
 from esnera_hf.merging.pseudo_labels import PseudoLabels
 from esnera_hf.report.report import (
@@ -151,7 +150,8 @@ def _part_of(mapping: LabelMapping, one: LabelRef, other: LabelRef) -> bool:
 
 
 def _trial(candidate: Candidate) -> TrialFacts:
-    outcome: Trial | None = candidate.outcome
+    # All that were tried before the one that was chosen broke the bound.
+    scores, pseudo_labels = candidate.outcome or (None, None)
     return TrialFacts(
         candidate.number,
         candidate.settings,
@@ -163,9 +163,9 @@ def _trial(candidate: Candidate) -> TrialFacts:
             if d.merged and d.candidate is not None
         ),
         chosen=candidate.chosen,
-        holds=None if outcome is None else outcome.holds,
-        pseudo_labels=None if outcome is None else outcome.pseudo_labels,
-        scores=None if outcome is None else outcome.scores,
+        holds=None if scores is None else candidate.chosen,
+        pseudo_labels=pseudo_labels,
+        scores=scores,
     )
 
 

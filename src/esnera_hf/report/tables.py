@@ -127,8 +127,8 @@ def large_losses(table: ScoreTable | None, mapping: LabelMapping | None) -> list
     left_out = set() if mapping is None else set(mapping.members(None))
     lost = [
         (source, label, comparison)
-        for source, scores in ({} if table is None else table.scores.sources).items()
-        for label, comparison in scores.by_label.items()
+        for source, scores in ({} if table is None else table.scores.by_label).items()
+        for label, comparison in scores.items()
         if (comparison.change.value or 0.0) < -LARGE_LOSS and LabelRef(source, label) not in left_out
     ]
     return sorted(lost, key=lambda row: row[2].change.value or 0.0)
@@ -267,7 +267,7 @@ def report_text(report: MergeReport) -> str:
     for name, system in report.systems.items():
         title = system_title(name, system.partial_likelihood)
         lines.append(f"{name} tagger ({title}), test, each source's own labels (own tagger → this one):")
-        lines += [f"  {source}: {_change(scores.micro)}" for source, scores in system.native.sources.items()]
+        lines += [f"  {source}: {_change(micro)}" for source, micro in system.native.sources.items()]
     lines += [
         f"{'/'.join(leak.place)}: {leak.sentences:,} sentences stand in {'/'.join(leak.twin)}, too ({leak.exact:,} the "
         f"same, the others nearly): {'left out' if leak.left_out else 'kept, as the sentences of one source are'}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from hashlib import blake2b
 from importlib.metadata import version
@@ -75,21 +74,20 @@ class SourceTagger(Protocol):
         ...
 
 
-@dataclass(frozen=True)
 class CachedTagger:
     """A trained tagger in the cache; it is loaded only when something new has to be predicted.
 
-    Attributes:
+    Args:
         name: of the corpus it was trained on.
         artifact: the folder of its weights.
         seconds: how long training took; 0 if it had been trained before.
         embed: returns the mention vectors of a source.
     """
 
-    name: str
-    artifact: Artifact
-    seconds: float
-    embed: Callable[[NerSource], LabelCentroids] = field(repr=False)
+    def __init__(
+        self, name: str, artifact: Artifact, seconds: float, embed: Callable[[NerSource], LabelCentroids]
+    ) -> None:
+        self.name, self.artifact, self.seconds, self.embed = name, artifact, seconds, embed
 
     @cached_property
     def record(self) -> dict[str, Any]:
