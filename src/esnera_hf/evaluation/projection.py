@@ -66,7 +66,7 @@ def score_unified(
         before = count_matches(gold, (renamed(row, names) for row in own), labels)
         projection = mapping.projection(source.name)
         after = count_matches(gold, (renamed(row, projection) for row in merged), labels)
-        counts[source.name] = labels, before, after
+        counts[source.name] = labels, (before, after)
     return _scores(counts)
 
 
@@ -94,7 +94,7 @@ def score_native(
         gold = [sentence.entities for sentence in source.sentences(split)]
         before = count_matches(gold, own, source.labels)
         after = count_matches(gold, (renamed(row, names) for row in merged), source.labels)
-        counts[source.name] = source.labels, before, after
+        counts[source.name] = source.labels, (before, after)
     return _scores(counts)
 
 
@@ -112,15 +112,13 @@ def names_back(source: NerSource, mapping: LabelMapping) -> dict[str, str]:
 
 
 def _scores(
-    counts: Mapping[str, tuple[Sequence[str], NDArray[np.int32], NDArray[np.int32]]],
+    counts: Mapping[str, tuple[Sequence[str], tuple[NDArray[np.int32], NDArray[np.int32]]]],
 ) -> MergedScores:
-    scores = {name: compare(before, after, labels) for name, (labels, before, after) in counts.items()}
+    scores = {name: compare(before, after, labels) for name, (labels, (before, after)) in counts.items()}
     # Added up over labels, with the sentences of all sources together: shape (sentences, 1, 3).
     before, after = (
-        np.concatenate(
-            [source[side].sum(axis=1, keepdims=True, dtype=np.int32) for source in counts.values()]
-        )
-        for side in (1, 2)
+        np.concatenate([pair[side].sum(axis=1, keepdims=True, dtype=np.int32) for _, pair in counts.values()])
+        for side in (0, 1)
     )
     return MergedScores(
         compare(before, after, ["all"])[0],
