@@ -202,6 +202,7 @@ def launched(alone: Path, encoder_folder: Path, tmp_path_factory: pytest.TempPat
     return home / "cache", run
 
 
+@pytest.mark.slow
 class TestTwoProcessesOfALaunch:
     def test_predictions_and_mention_vectors_are_the_same_bytes(
         self, alone: Path, launched: tuple[Path, Run]

@@ -30,6 +30,10 @@ sources:
 
 #: What ``add_subparsers`` returns.
 Commands = Any
+#: Options that are numbers of sentences, and those that may be given several times.
+NUMBER: dict[str, Any] = {"type": int, "metavar": "N"}
+SEVERAL: dict[str, Any] = {"action": "append", "default": []}
+OUTPUT: dict[str, Any] = {"type": Path, "metavar": "DIR"}
 
 
 def add_command(commands: Commands, name: str, help: str, description: str, **options: Any) -> Any:
@@ -102,22 +106,12 @@ def _add_method_options(parser: argparse.ArgumentParser) -> None:
         help="equivalence (default): labels equal in both directions become one, a label contained in another becomes "
         "its child; greedy: each label joins its best match, as in the paper",
     )
-    add(
-        "--lambda",
-        dest="lam",
-        type=_numbers,
-        metavar="λ",
-        help="greedy: weight of the empirical similarity, 0 to 1",
-    )
+    weight = "greedy: weight of the empirical similarity, 0 to 1"
+    add("--lambda", dest="lam", type=_numbers, metavar="λ", help=weight)
     add("--tau", type=_numbers, metavar="τ", help="greedy: similarity above which labels merge")
     add("--max-f1-drop", type=float, metavar="D", help="greedy: micro-F1 may fall by less (default: 0.02)")
     add("--scoring", choices=("unified", "native"), help="greedy: labels in which that F1 is measured")
-    add(
-        "--search-max-samples",
-        type=int,
-        metavar="N",
-        help="greedy: measure and search on N sentences per split",
-    )
+    add("--search-max-samples", **NUMBER, help="greedy: measure and search on N sentences per split")
 
 
 def _add_evidence_options(parser: argparse.ArgumentParser) -> None:
@@ -131,25 +125,22 @@ def _add_evidence_options(parser: argparse.ArgumentParser) -> None:
 def _add_schema_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("unified schema (LABEL is source:label)").add_argument
     add("--target-schema", metavar="SCHEMA", help="merge into the labels of this source, or NAME,…")
-    add("--name", action="append", default=[], metavar="LABEL=NAME", help="name of a unified label")
-    add("--must-link", action="append", default=[], metavar="LABEL,…", help="labels that become one")
-    add("--cannot-link", action="append", default=[], metavar="LABEL,…", help="labels that stay apart")
+    add("--name", **SEVERAL, metavar="LABEL=NAME", help="name of a unified label")
+    add("--must-link", **SEVERAL, metavar="LABEL,…", help="labels that become one")
+    add("--cannot-link", **SEVERAL, metavar="LABEL,…", help="labels that stay apart")
     add("--locked", type=Path, metavar="FILE", help="keep the locked lines of this mapping.yaml")
 
 
 def _add_output_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("output").add_argument
-    add("--output", type=Path, metavar="DIR", help="save the result here; must not exist")
-    add("--max-samples", type=int, metavar="N", help="use at most N sentences per split")
+    add("--output", **OUTPUT, help="save the result here; must not exist")
+    add("--max-samples", **NUMBER, help="use at most N sentences per split")
     add("--pseudo-label-threshold", type=float, metavar="C", help="least confidence of pseudo-labels, 0 to 1")
     add("--no-pseudo-labels", action="store_true", help="add no pseudo-labels")
     add("--train-merged", action="store_true", help="train and score a tagger of the merged dataset")
     add("--baselines", metavar="NAME,…", help="with --train-merged: naive, gold, outside")
-    add(
-        "--partial-likelihood",
-        action=argparse.BooleanOptionalAction,
-        help="with --train-merged: leave open what a source does not annotate",
-    )
+    leave_open = "with --train-merged: leave open what a source does not annotate"
+    add("--partial-likelihood", action=argparse.BooleanOptionalAction, help=leave_open)
 
 
 def add_reading_options(parser: argparse.ArgumentParser, format_option: str = "--format") -> None:
@@ -161,20 +152,8 @@ def add_reading_options(parser: argparse.ArgumentParser, format_option: str = "-
     add("--strict", action="store_true", help="refuse what would be repaired or left out")
     add("--config", metavar="NAME", help="configuration of a Hub dataset")
     add("--revision", metavar="REV", help="branch, tag or commit of a Hub dataset")
-    add(
-        "--license",
-        action="append",
-        default=[],
-        metavar="NAME=ID",
-        help="license of a source, such as cc-by-4.0",
-    )
-    add(
-        "--language",
-        action="append",
-        default=[],
-        metavar="NAME=CODE",
-        help="language of a source, such as zh-Hant",
-    )
+    add("--license", **SEVERAL, metavar="NAME=ID", help="license of a source, such as cc-by-4.0")
+    add("--language", **SEVERAL, metavar="NAME=CODE", help="language of a source, such as zh-Hant")
 
 
 def add_training_options(parser: argparse.ArgumentParser, *, kind: bool = True) -> None:
@@ -266,20 +245,15 @@ def read_sources(options: argparse.Namespace) -> list[str | NerSource]:
 
 def training_arguments(options: argparse.Namespace) -> dict[str, Any]:
     """Return the training arguments of the command line."""
-    arguments = {
-        "num_train_epochs": options.epochs,
-        "per_device_train_batch_size": options.batch_size,
-        "learning_rate": options.learning_rate,
-        "head_learning_rate": options.head_learning_rate,
-        "use_cpu": options.cpu or None,
-        "bf16": options.bf16 or None,
-    }
-    return _present(arguments)
+    arguments = {"num_train_epochs": options.epochs, "per_device_train_batch_size": options.batch_size}
+    arguments |= _present(options, "learning_rate", "head_learning_rate")
+    arguments |= {"use_cpu": options.cpu or None, "bf16": options.bf16 or None}
+    return {name: value for name, value in arguments.items() if value is not None}
 
 
-def _present(values: dict[str, Any]) -> dict[str, Any]:
+def _present(options: argparse.Namespace, *names: str) -> dict[str, Any]:
     """Return the options that are set: the others keep the defaults of the settings."""
-    return {name: value for name, value in values.items() if value is not None}
+    return {name: getattr(options, name) for name in names if getattr(options, name) is not None}
 
 
 def _output_settings(options: argparse.Namespace) -> OutputSettings:
@@ -287,31 +261,18 @@ def _output_settings(options: argparse.Namespace) -> OutputSettings:
 
     if options.no_pseudo_labels and options.pseudo_label_threshold is not None:
         raise ConfigurationError("--no-pseudo-labels and --pseudo-label-threshold: expected one of the two.")
-    threshold: dict[str, Any] = _present({"pseudo_label_threshold": options.pseudo_label_threshold})
+    settings = _present(options, "pseudo_label_threshold", "train_merged", "partial_likelihood")
     if options.no_pseudo_labels:
-        threshold["pseudo_label_threshold"] = None
-    baselines: Any = tuple(_listed(options.baselines or ""))
-    return OutputSettings(
-        **threshold,
-        train_merged=options.train_merged,
-        baselines=baselines,
-        partial_likelihood=options.partial_likelihood,
-    )
+        settings["pseudo_label_threshold"] = None
+    return OutputSettings(**settings, baselines=tuple(_listed(options.baselines or "")))  # type: ignore[arg-type]
 
 
 def _greedy_settings(options: argparse.Namespace) -> GreedySettings:
     from esnera_hf.alignment.search import GreedySettings
 
-    names = {
-        "lam": "--lambda",
-        "tau": "--tau",
-        "max_f1_drop": "--max-f1-drop",
-        "scoring": "--scoring",
-        "search_max_samples": "--search-max-samples",
-    }
-    values = _present({name: getattr(options, name) for name in names})
+    values = _present(options, "lam", "tau", "max_f1_drop", "scoring", "search_max_samples")
     if values and options.method != "greedy":
-        idle = ", ".join(names[name] for name in values)
+        idle = ", ".join("--lambda" if name == "lam" else f"--{name.replace('_', '-')}" for name in values)
         raise ConfigurationError(f"{idle}: only --method greedy uses this. Add it, or leave this out.")
     if "search_max_samples" in values:
         values["max_samples"] = values.pop("search_max_samples")
@@ -341,12 +302,8 @@ def _schema_settings(options: argparse.Namespace) -> SchemaSettings:
 def _tagger_settings(options: argparse.Namespace) -> TaggerSettings:
     from esnera_hf.taggers.settings import TaggerSettings
 
-    joint_of = getattr(options, "joint_of", None)
-    return TaggerSettings(
-        options.taggers or "joint",
-        training_arguments(options),
-        tuple(_listed(joint_of)) if joint_of else None,
-    )
+    joint_of = tuple(_listed(getattr(options, "joint_of", None) or "")) or None
+    return TaggerSettings(options.taggers or "joint", training_arguments(options), joint_of)
 
 
 def _target_schema(options: argparse.Namespace) -> str | list[str] | None:
@@ -361,13 +318,8 @@ def _align_settings(options: argparse.Namespace) -> AlignSettings:
     from esnera_hf.settings import AlignSettings
     from esnera_hf.similarity.evidence import EvidenceSettings
 
-    evidence = {
-        "match": options.match,
-        "center": options.center,
-        "embeddings": options.embeddings,
-    }
     return AlignSettings(
-        EvidenceSettings(**_present(evidence)),
+        EvidenceSettings(**_present(options, "match", "center", "embeddings")),
         _tagger_settings(options),
         _greedy_settings(options),
         _schema_settings(options),
@@ -395,7 +347,7 @@ def _apply(options: argparse.Namespace) -> None:
     from esnera_hf.api import apply
 
     options.no_pseudo_labels = options.pseudo_label_threshold is None
-    idle = _present({"--encoder": options.encoder, "--taggers": options.taggers})
+    idle = [f"--{name}" for name in _present(options, "encoder", "taggers")]
     if idle and options.no_pseudo_labels and not options.train_merged:
         raise ConfigurationError(
             f"{', '.join(idle)}: no tagger is trained. Ask for pseudo-labels with --pseudo-label-threshold, or for a "

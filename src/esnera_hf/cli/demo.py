@@ -109,20 +109,10 @@ def compared(mapping: LabelMapping, meaning: Mapping[LabelRef, str]) -> str:
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     lines = ["  ".join(pad(c, w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows]
     counts = []
-    for title, (true, found), missed, wrong in (
-        (
-            "that stand for the same",
-            merged_pairs(mapping, meaning),
-            "{} and {} stand for the same",
-            "{} and {} were merged",
-        ),
-        (
-            "of which one is a part of the other",
-            part_pairs(mapping, meaning),
-            "{} is a part of {}",
-            "{} was put below {}",
-        ),
-    ):
+    same = ("that stand for the same", "{} and {} stand for the same", "{} and {} were merged")
+    parts = ("of which one is a part of the other", "{} is a part of {}", "{} was put below {}")
+    for (title, missed, wrong), pairs in ((same, merged_pairs), (parts, part_pairs)):
+        true, found = pairs(mapping, meaning)
         lines += [f"missed: {missed.format(*pair)}" for pair in sorted(true - found)]
         lines += [f"wrong: {wrong.format(*pair)}" for pair in sorted(found - true)]
         right = len(found & true)

@@ -10,6 +10,8 @@ from itertools import tee
 from pathlib import Path
 
 from esnera_hf.cli.align import (
+    NUMBER,
+    OUTPUT,
     Commands,
     add_command,
     add_reading_options,
@@ -28,10 +30,8 @@ def add_commands(commands: Commands) -> None:
         operands="SOURCE --output DIR",
     )  # fmt: skip
     train.add_argument("source", metavar="SOURCE", help="see below")
-    train.add_argument(
-        "--output", type=Path, required=True, metavar="DIR", help="save it here; must not exist"
-    )
-    train.add_argument("--max-samples", type=int, metavar="N", help="use at most N sentences per split")
+    train.add_argument("--output", **OUTPUT, required=True, help="save it here; must not exist")
+    train.add_argument("--max-samples", **NUMBER, help="use at most N sentences per split")
     add_reading_options(train)
     add_training_options(train, kind=False)
     train.set_defaults(run=_train)
@@ -125,17 +125,9 @@ def _predict(options: argparse.Namespace) -> None:
         objects = []
         for entity in entities:
             start, end = spans[entity.start][0], spans[entity.end - 1][1]
-            objects.append(
-                {
-                    "start": entity.start,
-                    "end": entity.end,
-                    "label": entity.label,
-                    "start_char": start,
-                    "end_char": end,
-                    "text": line[start:end],
-                    "score": round(entity.score, 4),
-                }
-            )
+            tokens_of = {"start": entity.start, "end": entity.end, "label": entity.label}
+            text_of = {"start_char": start, "end_char": end, "text": line[start:end]}
+            objects.append({**tokens_of, **text_of, "score": round(entity.score, 4)})
         print(json.dumps({"tokens": row, "entities": objects}, ensure_ascii=False))
 
 
@@ -146,9 +138,8 @@ def _lines(file: str | None) -> Iterator[str]:
             for line in stream:
                 yield line.strip("\r\n") if line.strip() else ""
     except OSError as error:
-        raise SourceNotFoundError(
-            f"{file}: {error.strerror}. Expected a file of one text per line."
-        ) from None
+        message = f"{file}: {error.strerror}. Expected a file of one text per line."
+        raise SourceNotFoundError(message) from None
     except UnicodeDecodeError as error:
         raise ConfigurationError(f"{file or 'standard input'}: expected UTF-8 text: {error}.") from None
 
@@ -162,10 +153,9 @@ def _evaluate(options: argparse.Namespace) -> None:
 
     with quiet_libraries():
         tagger = load_saved_tagger(options.model)
-        folder = Path(options.source)
-        if (folder / MAPPING_FILE).is_file():
+        if (Path(options.source) / MAPPING_FILE).is_file():
             name = options.source
-            merged = MergeResult.load(folder)
+            merged = MergeResult.load(name)
             evaluated = evaluate_on_merged(tagger, merged.dataset, merged.mapping, options.split)
         else:
             source = read_source(options.source, options)
