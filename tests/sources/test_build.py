@@ -77,12 +77,10 @@ def test_a_dropped_span_says_where_it_stood_and_why():
 
 def test_the_terms_and_the_repairs_stay():
     terms = NerSource("corpus", license=License("CC0", True), language="en", notes=("first",))
-    source = build_source(
-        terms, of(RawSentence(["a"], [Entity(0, 1, "x")], "here", ["mended", "mended", "cut"]))
-    )
+    mended = RawSentence(["a"], [Entity(0, 1, "x")], "here", ["mended", "mended", "cut"])
+    source = build_source(terms, of(mended))
     assert (source.name, source.license, source.language) == ("corpus", License("CC0", True), "en")
-    assert source.repairs == {"mended": 6, "cut": 3}
-    assert source.notes == ("first",)
+    assert (source.repairs, source.notes) == ({"mended": 6, "cut": 3}, ("first",))
     assert [source.dataset[split]["id"][0] for split in SPLITS] == [f"corpus-{split}-0" for split in SPLITS]
 
 
@@ -124,35 +122,23 @@ def test_a_source_that_means_nothing(readers, message):
         build_source(TERMS, readers)
 
 
+KNOWN = replace(TERMS, vocabulary=("loc", "org"))
+MIXED = "labels that differ only in case, kept apart: Loc, loc"
+UNKNOWN = "labels that corpus is not known to annotate: lco"
+
+
 @pytest.mark.parametrize(
-    ("terms", "sentences", "labels", "repairs", "notes"),
+    ("terms", "written", "labels", "repairs", "notes"),
     [
-        (
-            TERMS,
-            [("ab", [(0, 1, "ＰＥＲ"), (1, 2, " PER ")]), ("c", [(0, 1, "PER")])],
-            ("PER",),
-            {LABEL_NORMALIZED: 6},
-            (),
-        ),
-        (
-            TERMS,
-            [("abc", [(0, 1, "Loc"), (1, 2, "loc"), (2, 3, "org")])],
-            ("Loc", "loc", "org"),
-            {},
-            ("labels that differ only in case, kept apart: Loc, loc",),
-        ),
-        (replace(TERMS, vocabulary=("loc", "org")), [("ab", [(0, 1, "loc")])], ("loc",), {}, ()),
-        (
-            replace(TERMS, vocabulary=("loc", "org")),
-            [("ab", [(0, 1, "lco"), (1, 2, "loc")])],
-            ("lco", "loc"),
-            {},
-            ("labels that corpus is not known to annotate: lco",),
-        ),
+        (TERMS, ("ＰＥＲ", " PER ", "PER"), ("PER",), {LABEL_NORMALIZED: 6}, ()),
+        (TERMS, ("Loc", "loc", "org"), ("Loc", "loc", "org"), {}, (MIXED,)),
+        (KNOWN, ("loc",), ("loc",), {}, ()),
+        (KNOWN, ("lco", "loc"), ("lco", "loc"), {}, (UNKNOWN,)),
     ],
 )
-def test_labels(terms, sentences, labels, repairs, notes):
-    source = build_source(terms, three(*sentences))
+def test_labels(terms, written, labels, repairs, notes):
+    spans = [(place, place + 1, label) for place, label in enumerate(written)]
+    source = build_source(terms, three(("abc", spans)))
     assert (source.labels, source.repairs, source.notes) == (labels, repairs, notes)
 
 

@@ -64,11 +64,8 @@ def texts(source):
         ("无\n" * 150 + "在{{location:北京}}。\n", "boson"),
         ("中国/ns 人/o\n", "slashed"),
         ("a/b\tO\nc/d\tB-x\n", "columns"),
-        *(
-            (f"{token}\tB-{label}\nb\tO\n", "columns")
-            for token, label in [("{{x:b}}", "PER"), ("a", "{{x:b}}")]
-        ),
-        *((f"{token}\tB-{label}\nb\tO\n", "columns") for token, label in [("{{x", "y}}"), ("{{", "}}")]),
+        *((f"{token}\tB-X\nb\tO\n", "columns") for token in ("{{x:b}}", "{{")),
+        *((f"a\tB-{label}\nb\tO\n", "columns") for label in ("{{x:b}}", "}}")),
     ],
 )
 def test_formats(tmp_path, content, form):
@@ -140,47 +137,34 @@ def test_saved_datasets(tmp_path):
 
 
 BESIDE = "x/dev.pdf README LICENSE.txt licence_gb.txt .train.swp train.py test.stats __MACOSX/dev.txt .cache/dev.txt"
-POOLED = "2 files without a split in their names, read as one"
 
 
 @pytest.mark.parametrize(
-    ("files", "train", "validation", "test", "note"),
+    ("files", "splits", "note"),
     [
-        (f"train.txt dev.txt test.txt {BESIDE}", "train", "dev", "test", ""),
-        (
-            "train.txt dev.txt test.txt raw-00000-of-00004.txt",
-            "train",
-            "dev",
-            "test",
-            "not read: raw-00000-of-",
-        ),
-        ("x.train x.dev x.test entities.txt", "x", "x", "x", "not read: entities.txt (no split in the name)"),
-        ("train/a.txt train/b.txt dev/c.txt dev/d.txt test/e.txt", "a b", "c d", "e", ""),
+        (f"train.txt dev.txt test.txt {BESIDE}", "train, dev, test", ""),
+        ("train.txt dev.txt test.txt raw-0-of-4.txt", "train, dev, test", "not read: raw-0-of-4.txt"),
+        ("x.train x.dev x.test entities.txt", "x, x, x", "not read: entities.txt (no split in the name)"),
+        ("train/a.txt train/b.txt dev/c.txt dev/d.txt test/e.txt", "a b, c d, e", ""),
         (
             "train/p-1-of-3.txt train/p-2-of-3.txt dev/a.txt test/p-3-of-3.txt",
-            "p-1-of-3 p-2-of-3",
-            "a",
-            "p-3-of-3",
+            "p-1-of-3 p-2-of-3, a, p-3-of-3",
             "",
         ),
-        ("a.txt b.txt", "a b", "", "", POOLED),
+        ("a.txt b.txt", "a b, , ", "2 files without a split in their names, read as one"),
     ],
 )
-def test_folders(tmp_path, files, train, validation, test, note):
+def test_folders(tmp_path, files, splits, note):
     """Each file holds its own name."""
     for name in files.split():
         content = (
-            COLUMNS.format(name=Path(name).stem)
-            if name not in BESIDE.split()
-            else "授权协议".encode("gb18030")
+            "授权协议".encode("gb18030") if name in BESIDE.split() else COLUMNS.format(name=Path(name).stem)
         )
         write(tmp_path / ".cache" / "c" / name, content)
     write(tmp_path / ".cache" / "c" / "empty.train", "")
     source = load_source(tmp_path / ".cache" / "c")
-    names = {
-        split: " ".join(tokens[0] for tokens in rows["tokens"][:]) for split, rows in source.dataset.items()
-    }
-    assert names == {"train": train, "validation": validation, "test": test}
+    names = (" ".join(tokens[0] for tokens in rows["tokens"][:]) for rows in source.dataset.values())
+    assert ", ".join(names) == splits
     assert (source.notes or ("",))[0].startswith(note)
 
 
@@ -322,10 +306,7 @@ def test_an_archive_is_whole_while_it_is_open(archive, tmp_path):
             OSError("Invalid data stream"),
             r"c\.zip: the archive cannot be unpacked: Invalid data stream\. Fetch it",
         ),
-        (
-            OSError(errno.ENOSPC, "No space left on device"),
-            r"unpacked into .*: No space left on device\. Make room",
-        ),
+        (OSError(errno.ENOSPC, "No space"), r"unpacked into .*: No space left on device\. Make room"),
     ],
 )
 def test_a_damaged_stream_is_told_from_a_full_disk(tmp_path, monkeypatch, error, message):

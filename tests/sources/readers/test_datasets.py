@@ -113,13 +113,11 @@ def test_the_row_and_the_repairs_of_a_sentence():
         ),
         (out_of_range(), "row 1, column 'ner_tags': tag id 9 is none of the 5 ids"),
         (labelled(-1), "row 0: tag id -1 is none of the 2 ids"),
-        (labelled(None), "row 0: expected [start, end, label] or an object with integer offsets and a label"),
-        (spanned(["ab"], [[(1, 3, "x")]]), "row 0: 'x' at [1, 3) lies outside the text of 2 characters"),
-        (spanned(["ab"], [[(1, 1, "x")]]), "row 0: 'x' at [1, 1) lies outside"),
-        (spanned(["ab"], [[(-1, 1, "x")]]), "row 0: 'x' at [-1, 1) lies outside"),
+        (labelled(None), "row 0: expected [start, end, label] or an object with"),
+        (spanned(["ab"], [[(-1, 1, "x")]]), "row 0: 'x' at [-1, 1) lies outside the text of 2 characters"),
         (
             spanned(["ab", "c"], [[], [(0, None, "x")]]),
-            "row 1: expected [start, end, label] or an object with integer offsets and a label, found {'start'",
+            "row 1: expected [start, end, label] or an object with",
         ),
     ],
 )
@@ -150,14 +148,9 @@ def test_other_spans():
 def test_documents_of_sentences():
     sentence = {"words": List(Value("string")), "named_entities": List(ClassLabel(names=NAMES))}
     features = Features({"document_id": Value("string"), "sentences": List(sentence)})
-    documents = [
-        {
-            "document_id": "a",
-            "sentences": [{"words": w, "named_entities": t} for w, t in zip(TOKENS, TAGS, strict=True)],
-        },
-        {"document_id": "b", "sentences": []},
-        {"document_id": "c", "sentences": [{"words": ["x", "y"], "named_entities": [1]}]},
-    ]
+    rows = [{"words": words, "named_entities": tags} for words, tags in zip(TOKENS, TAGS, strict=True)]
+    broken = [{"words": ["x", "y"], "named_entities": [1]}]
+    documents = [{"document_id": "a", "sentences": part} for part in (rows, [], broken)]
     dataset = Dataset.from_list(documents, features)
     assert read(dataset.select([0, 1])) == EXPECTED
     places = [s.where for s in reader_of(dataset.select([0]), "corpus")()]

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from corpora import write
 from esnera_hf.errors import SourceError
@@ -24,13 +22,6 @@ def test_lines(tmp_path, content, texts, damaged):
     path = write(tmp_path / "a.txt", content)
     expected = [(number, text, number in damaged) for number, text in enumerate(texts, 1)]
     assert list(read_lines(path)) == expected
-
-
-@given(lines=st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\n\r\0\ufeff")), min_size=1))
-@pytest.mark.parametrize("end", ["\n", "\r\n"])
-def test_lines_survive(tmp_path_factory, end, lines):
-    path = write(tmp_path_factory.getbasetemp() / "lines.txt", end.join([*lines, ""]))
-    assert list(read_lines(path)) == [(number, text, False) for number, text in enumerate(lines, 1)]
 
 
 CHINESE = "北\tB-LOC\n京\tI-LOC\n" * 10
