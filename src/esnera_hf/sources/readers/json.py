@@ -228,7 +228,7 @@ def read_record(
         text, annotation = record
         record = {"text": text, **(annotation if isinstance(annotation, Mapping) else {"spans": annotation})}
     if not isinstance(record, Mapping):
-        raise SourceError(f"{where}: expected an object with text and spans, found {_shown(record)}.")
+        raise SourceError(f"{where}: expected an object with text and spans, found {record!r:.80}.")
     if not isinstance(record.get("data", ""), str) and ("annotations" in record or "completions" in record):
         return _label_studio(record, where)
     tokens = _first(record, TOKEN_KEYS, list)
@@ -323,7 +323,7 @@ def _label_studio(record: Mapping[str, Any], where: str) -> RawSentence:
     texts = {key: value for key, value in fields if isinstance(value, str)}
     field = next((key for key in (*TEXT_KEYS, *texts) if key in texts), None)
     if field is None:
-        raise SourceError(f"{where}: expected a text in data, found {_shown(data)}.")
+        raise SourceError(f"{where}: expected a text in data, found {data!r:.80}.")
     annotations = _objects(record.get("annotations", record.get("completions")), where)
     done = [annotation for annotation in annotations if not annotation.get("was_cancelled")]
     regions: list[Any] = []
@@ -376,7 +376,7 @@ def _cluener_spans(annotation: Mapping[str, Any], text: str, where: str) -> Iter
 def _objects(value: Any, where: str) -> Iterator[Mapping[str, Any]]:
     for entry in value if isinstance(value, list) else ():
         if not isinstance(entry, Mapping):
-            raise SourceError(f"{where}: expected a list of objects, found {_shown(entry)} in it.")
+            raise SourceError(f"{where}: expected a list of objects, found {entry!r:.80} in it.")
         yield entry
 
 
@@ -398,7 +398,7 @@ def _parsed_spans(entries: Iterable[Any], where: str) -> list[_Span]:
         ):
             raise SourceError(
                 f"{where}: expected [start, end, label] or an object with integer offsets and a label, "
-                f"found {_shown(entry)}."
+                f"found {entry!r:.80}."
             )
         spans.append((*pair, labels, mention))
     return spans
@@ -478,8 +478,3 @@ def _any(entry: Mapping[str, Any], keys: Iterable[str]) -> Any:
 
 def _first(record: Mapping[str, Any], keys: Iterable[str], kind: type) -> Any:
     return next((record[key] for key in keys if isinstance(record.get(key), kind)), None)
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else text[:77] + "…"
