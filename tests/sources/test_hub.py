@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import traceback
@@ -34,10 +35,9 @@ def running() -> Iterator[HubServer]:
 
 
 @pytest.fixture(autouse=True)
-def server(running: HubServer, tmp_path, monkeypatch) -> Iterator[HubServer]:
+def server(running: HubServer, tmp_path) -> Iterator[HubServer]:
     running.reset()
-    with clients_inside(running, tmp_path):
-        monkeypatch.chdir(tmp_path)
+    with clients_inside(running, tmp_path), contextlib.chdir(tmp_path):
         yield running
 
 
