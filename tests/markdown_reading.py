@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from functools import lru_cache
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
@@ -11,6 +12,7 @@ from markdown_it.token import Token
 Table = list[list[str]]
 
 
+@lru_cache(maxsize=4)
 def parse(text: str) -> list[Token]:
     """Return the tokens of a text, those inside lines after the line they are in."""
     parser = MarkdownIt("commonmark").enable(["table", "strikethrough"])

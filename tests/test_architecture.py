@@ -13,19 +13,9 @@ import esnera_hf
 PACKAGE = Path(esnera_hf.__file__).parent
 #: A file imports from its own room and from those before it.
 ROOMS = (
-    *(
-        "errors",
-        "_internal",
-        "tagging",
-        "metrics",
-        "sources",
-        "modeling",
-        "taggers",
-        "similarity",
-        "alignment",
-    ),
-    *("merging", "evaluation", "settings", "report", "hub", "result", "api", "cli"),
-)
+    "errors _internal tagging metrics sources modeling taggers similarity alignment merging evaluation settings report "
+    "hub result api cli"
+).split()
 #: The one import that points forward: `Tagger.push_to_hub`.
 FORWARD = {("modeling/tagger.py", "hub")}
 HEAVY = {"torch", "torchcrf", "transformers", "accelerate"}

@@ -7,13 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from esnera_hf import (
-    AlignSettings,
-    GreedySettings,
-    MergeResult,
-    align,
-)
-from esnera_hf.taggers.settings import TaggerSettings
+from esnera_hf import AlignSettings, GreedySettings, MergeResult, TaggerSettings, align
 from esnera_hf.tagging import LabelRef
 
 ENCODER = Path(os.environ.get("ESNERA_ENCODER_DIR", "")) / "e5-zh-4l"

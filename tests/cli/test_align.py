@@ -134,16 +134,16 @@ def test_a_result_is_saved_and_printed(
 @pytest.fixture
 def mappings(tmp_path: Path) -> list[str]:
     """Two mappings of alpha and beta: the second leaves beta's cities out."""
-    labels = (
-        ("alpha", "per", "PER"),
-        ("alpha", "loc", "LOC"),
-        ("beta", "name", "PER"),
-        ("beta", "city", "LOC"),
-    )
     files = []
     for name, last in (("before", "LOC"), ("after", None)):
-        entries = [MappedLabel(LabelRef(source, label), unified) for source, label, unified in labels[:-1]]
-        entries += [MappedLabel(LabelRef("beta", "city"), last), MappedLabel(LabelRef("beta", "firm"), None)]
+        labels = {
+            "alpha:per": "PER",
+            "alpha:loc": "LOC",
+            "beta:name": "PER",
+            "beta:city": last,
+            "beta:firm": None,
+        }
+        entries = [MappedLabel(LabelRef(*ref.split(":")), unified) for ref, unified in labels.items()]
         LabelMapping(("PER", "LOC"), tuple(entries)).save(tmp_path / f"{name}.yaml")
         files.append(str(tmp_path / f"{name}.yaml"))
     return files

@@ -98,28 +98,16 @@ def test_a_reader_that_leaves_early_gets_no_traceback() -> None:
         ("align {alpha} {beta} --method greedy --lambda 2", "--lambda 2.0: expected"),
         ("align {alpha} {beta} --method greedy --tau nan", "--tau nan: expected"),
         ("align {alpha} {beta} --method greedy --max-f1-drop 0", "--max-f1-drop 0.0: expected"),
-        (
-            "align {alpha} {beta} --tau 0.4 --scoring native",
-            "--tau, --scoring: only --method greedy uses this.",
-        ),
+        ("align {alpha} {beta} --tau 0.4 --scoring native", "--tau, --scoring: only --method greedy"),
         ("align {alpha} {beta} --pseudo-label-threshold 2", "--pseudo-label-threshold 2.0: expected"),
         ("align {alpha} {beta} --no-pseudo-labels --pseudo-label-threshold 1", "expected one of the two"),
         ("align {alpha} {beta} --baselines gold", "--baselines "),
         ("align {alpha} {beta} --name alpha:per", "--name alpha:per: expected source:label=name."),
         ("align {alpha} {beta} --name =X", "--name =X: expected source:label=name."),
-        (
-            "align {alpha} {beta} --name alpha:per=X --name alpha:per=Y",
-            "is to be called 'X' and 'Y'. Keep one name.",
-        ),
-        (
-            "align {alpha} {beta} --cannot-link alpha:per",
-            "--cannot-link: found a group of alpha:per, expected two",
-        ),
+        ("align {alpha} {beta} --name alpha:per=X --name alpha:per=Y", "'X' and 'Y'. Keep one name."),
+        ("align {alpha} {beta} --cannot-link alpha:per", "--cannot-link: found a group of alpha:per"),
         ("align {alpha} {beta} --target-schema ,", "--target-schema: found no name, expected at least one."),
-        (
-            "align {alpha} {beta} --license gamma=mit",
-            "--license gamma=mit: expected the name of a source, alpha or",
-        ),
+        ("align {alpha} {beta} --license gamma=mit", "gamma=mit: expected the name of a source, alpha or"),
         ("align {alpha} {beta} --language fi", "--language fi: expected NAME=VALUE"),
         ("apply {tmp}/mapping.yaml {alpha} --encoder x", "--encoder: no tagger is trained."),
         ("apply {tmp}/mapping.yaml {alpha} --taggers joint", "--taggers: no tagger is trained."),
@@ -185,13 +173,8 @@ def test_an_interruption_writes_nothing(
     monkeypatch.setattr(interrupted, interrupt)
     write_corpus(tmp_path / "in" / "a", {"PERSON": "per"}, 1, train=30, rest=10)
     write_corpus(tmp_path / "in" / "b", {"PERSON": "name"}, 2, train=30, rest=10)
-    words = [
-        *command.format(folder=tmp_path / "in").split(),
-        "--epochs",
-        "1",
-        "--encoder",
-        str(world.encoder),
-    ]
-    assert main([*words, "--output", str(tmp_path / "out")]) == 130
+    words = command.format(folder=tmp_path / "in").split()
+    options = ["--epochs", "1", "--encoder", str(world.encoder), "--output", str(tmp_path / "out")]
+    assert main([*words, *options]) == 130
     assert "interrupted. No output was written" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["in"]

@@ -60,10 +60,8 @@ def test_prediction_from_a_file_and_from_standard_input(
         ["the", "people", "of", "oslo", "met"],
         ["中", "国", " ", "x"],
     ]
-    assert [(e["start"], e["end"], e["text"]) for e in records[0]["entities"]][:2] == [
-        (0, 1, "anna"),
-        (2, 3, "bruno"),
-    ]
+    first, second, *_ = [(e["start"], e["end"], e["text"]) for e in records[0]["entities"]]
+    assert (first, second) == ((0, 1, "anna"), (2, 3, "bruno"))
     for line, record in zip(text.split("\n"), records, strict=False):
         for entity in record["entities"]:
             assert line[entity["start_char"] : entity["end_char"]] == entity["text"]

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from datasets import Dataset, load_dataset
@@ -404,16 +405,21 @@ class TestFaults:
         assert "# Newer words" in text
         assert START in text
 
-    def test_no_network(self, hub: HubServer, result: MergeResult, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
-        with pytest.raises(
-            HubError, match=r"the Hub cannot be reached\. Nothing was published\. Check the connection"
-        ):
-            result.push_to_hub(REPO)
-
-    def test_offline(self, hub: HubServer, result: MergeResult, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-        with pytest.raises(HubError, match="HF_HUB_OFFLINE is set"):
+    @pytest.mark.parametrize(
+        ("name", "value", "message"),
+        [
+            (
+                "ENDPOINT",
+                "http://127.0.0.1:9",
+                r"cannot be reached\. Nothing was published\. Check the connection",
+            ),
+            ("HF_HUB_OFFLINE", True, "HF_HUB_OFFLINE is set"),
+        ],
+    )
+    def test_no_network(
+        self, hub: HubServer, result: MergeResult, name: str, value: object, message: str
+    ) -> None:
+        with patch.object(constants, name, value), pytest.raises(HubError, match=message):
             result.push_to_hub(REPO)
 
     def test_metadata_the_hub_refuses(self, hub: HubServer, result: MergeResult) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
 import pyarrow.parquet as pq
 import pytest
@@ -281,14 +282,13 @@ NO_NETWORK = (
         *((name, None) for name in ("a b/c", "o/n/x", "", "../n")),  # no ids: nobody is asked
     ],
 )
-def test_no_network_and_no_copy(server, tmp_path, monkeypatch, name, message):
+def test_no_network_and_no_copy(server, tmp_path, name, message):
     with clients_inside("http://127.0.0.1:9", tmp_path) as waits:
         with pytest.raises(SourceNotFoundError, match=message):
             load_source(name)
         assert waits == []
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     offline = r"HF_HUB_OFFLINE is set, .* cache. Unset HF_HUB_OFFLINE" if name == "o/n" else message
-    with pytest.raises(SourceNotFoundError, match=offline):
+    with patch.object(constants, "HF_HUB_OFFLINE", True), pytest.raises(SourceNotFoundError, match=offline):
         load_source(name)
     assert server.log == []
 

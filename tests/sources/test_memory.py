@@ -23,7 +23,7 @@ from esnera_hf.sources.source import NerSource
 from esnera_hf.taggers.predictions import read_predictions, write_predictions
 from esnera_hf.tagging import Entity, LabelRef
 
-SMALL, LARGE = 400, 1_600
+SMALL, LARGE = 200, 800
 WORDS = [f"{c}{v}{d}{w}" for c in "bdfgklmnpr" for v in "aeiou" for d in "stvz" for w in "aei"]
 
 
