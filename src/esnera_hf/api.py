@@ -127,8 +127,8 @@ def align(
     call = CallFacts(
         *("align", *_origins(loaded), encoder, method, None, target_schema, max_samples, seed, recorded)
     )
-    report = replace(report, taggers=scores, systems=systems)
-    return MergeResult(merged.dataset, mapping, matrix, _completed(report, call, loaded, times), folder)
+    report = _completed(replace(report, taggers=scores, systems=systems), call, loaded, times)
+    return MergeResult(merged.dataset, mapping, matrix, report, folder)
 
 
 def apply(
@@ -163,9 +163,8 @@ def apply(
         mapping counts the mentions of these sources.
 
     Raises:
-        MappingError: the mapping cannot be read, or does not fit the sources; it
-            says in which line.
-        MappingError: what was published cannot be read, or a source is none of its.
+        MappingError: the mapping or what was published cannot be read, or does not
+            fit the sources; it says where.
         HubError: what was published cannot be fetched.
         SourceNotFoundError, SourceError: a source cannot be found or read.
         ConfigurationError: a setting is out of range.
@@ -298,9 +297,7 @@ def reproduce(
     """
     file = Path(report) / REPORT_FILE if Path(report).is_dir() else Path(report)
     if not file.is_file():
-        raise ConfigurationError(
-            f"{file}: no such file. Expected report.json, or the folder it was written to."
-        )
+        raise ConfigurationError(f"{file}: no such file. Expected report.json, or the folder it lies in.")
     before = MergeReport.from_dict(read_json(file))
     call = _checked(before.call)
     settings = from_plain(AlignSettings, call.settings, "settings")

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 import product_tree as tree
 from esnera_hf import LabelMapping
 from esnera_hf.alignment.mapping_yaml import MappedLabel
-from esnera_hf.errors import ConfigurationError, EsneraError, MappingError
+from esnera_hf.errors import ConfigurationError, MappingError
 from esnera_hf.evaluation.evaluate_metric import StrictNer
 from esnera_hf.tagging import LabelRef
 
@@ -75,16 +75,6 @@ def metric(tmp_path_factory: pytest.TempPathFactory) -> evaluate.Metric:
     return StrictNer(keep_in_memory=True, cache_dir=str(tmp_path_factory.mktemp("metrics")))
 
 
-def label_mapping(nested: Nested) -> LabelMapping:
-    entries = tuple(
-        MappedLabel(LabelRef(source, label), unified)
-        for source, labels in nested.items()
-        for label, unified in labels.items()
-    )
-    names = dict.fromkeys(entry.unified for entry in entries if entry.unified is not None)
-    return LabelMapping(tuple(names), entries)
-
-
 def assert_equal(found: Any, expected: Any) -> None:
     """Compare nested figures: keys and their order, counts exactly, shares but for rounding."""
     if isinstance(expected, dict):
@@ -102,7 +92,14 @@ def test_a_hand_count(metric: evaluate.Metric) -> None:
 
 
 def test_each_form_of_a_mapping(tmp_path: Path, metric: evaluate.Metric) -> None:
-    made = label_mapping(MAPPING)
+    made = LabelMapping(
+        ("ORG", "PER", "LOC-"),
+        tuple(
+            MappedLabel(LabelRef(s, label), name)
+            for s, names in MAPPING.items()
+            for label, name in names.items()
+        ),
+    )
     made.save(tmp_path / "mapping.yaml")
     for form in (made, tmp_path / "mapping.yaml", str(tmp_path / "mapping.yaml")):
         found = metric.compute(predictions=PREDICTIONS, references=REFERENCES, mapping=form, sources=SOURCES)
@@ -209,7 +206,7 @@ def test_any_tags_score_as_sets_of_spans(metric: evaluate.Metric, given: dict[st
     assert_equal(metric.compute(**given), expected)
 
 
-ERRORS: list[tuple[dict[str, Any], type[EsneraError], str]] = [
+ERRORS: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"mapping": None}, ConfigurationError, "there is none. Give mapping="),
     ({"source": None}, ConfigurationError, "found neither"),
     ({"sources": ["a"]}, ConfigurationError, "found both"),
@@ -234,6 +231,8 @@ ERRORS: list[tuple[dict[str, Any], type[EsneraError], str]] = [
     ({"mapping": {"a": {"company": "O"}}}, MappingError, "'O', which means 'outside'"),
     ({"mapping": {"a": {"company": 1}}}, MappingError, r"mapping\['a'\]\['company'\]: expected a unified"),
     ({"mapping": {"a": ["company"]}}, MappingError, r"mapping\['a'\]: expected .* found \['company'\]"),
+    ({"predictions": [["O"]]}, ValueError, "sentence 0: 2 reference tags and 1 predicted"),
+    ({"predictions": [["PER", "O"]]}, ValueError, "'PER' is not of scheme IOB2"),
     ({"mapping": "no/such/mapping.yaml"}, MappingError, "no/such/mapping.yaml: the mapping cannot be read"),
 ]
 RIGHT = {
@@ -245,18 +244,9 @@ RIGHT = {
 
 
 @pytest.mark.parametrize(("wrong", "kind", "message"), ERRORS)
-def test_errors(
-    metric: evaluate.Metric, wrong: dict[str, Any], kind: type[EsneraError], message: str
-) -> None:
+def test_errors(metric: evaluate.Metric, wrong: dict[str, Any], kind: type[Exception], message: str) -> None:
     with pytest.raises(kind, match=message):
         metric.compute(**{**RIGHT, **wrong})
-
-
-def test_sentences_of_other_lengths_and_tags_of_no_scheme(metric: evaluate.Metric) -> None:
-    with pytest.raises(ValueError, match="sentence 0: 2 reference tags and 1 predicted"):
-        metric.compute(**{**RIGHT, "predictions": [["O"]]})
-    with pytest.raises(ValueError, match="'PER' is not of scheme IOB2"):
-        metric.compute(**{**RIGHT, "predictions": [["PER", "O"]]})
 
 
 _LOADED = """\

@@ -14,8 +14,7 @@ from esnera_hf.errors import ConfigurationError
 from esnera_hf.modeling import training
 from esnera_hf.modeling.encoders import MentionEncoder
 from esnera_hf.modeling.joint import JointTagger
-from esnera_hf.modeling.tagger import Tagger
-from esnera_hf.sources.leakage import find_leaks, without_leaks
+from esnera_hf.sources.leakage import find_leaks
 from esnera_hf.sources.source import NerSource
 from esnera_hf.taggers.predictions import LabelCentroids
 from esnera_hf.taggers.settings import TaggerSettings
@@ -47,30 +46,8 @@ def train(sources: list[NerSource], encoder: Path | str, settings: TaggerSetting
     return train_source_taggers(sources, str(encoder), settings, find_leaks(sources))
 
 
-class Trainings:
-    """Counts what is trained, by the names of the sources; nothing at all if told so."""
-
-    def __init__(self, patch: pytest.MonkeyPatch) -> None:
-        self.names: list[str] = []
-        self.sources: dict[str, NerSource] = {}
-        one, joint = training.fit_tagger, training.fit_joint_tagger
-
-        def fit_one(source: NerSource, *arguments: Any) -> Any:
-            self.names.append(source.name)
-            return one(source, *arguments)
-
-        def fit_joint(sources: list[NerSource], *arguments: Any) -> Any:
-            self.names.append("+".join(source.name for source in sources))
-            self.sources.update((source.name, source) for source in sources)
-            return joint(sources, *arguments)
-
-        patch.setattr(training, "fit_tagger", fit_one)
-        patch.setattr(training, "fit_joint_tagger", fit_joint)
-
-
-@pytest.fixture
-def trainings(monkeypatch: pytest.MonkeyPatch) -> Trainings:
-    return Trainings(monkeypatch)
+#: The cache after a joint tagger of two sources and one of a third, and the taggers.
+Trained = tuple[Path, dict[str, SourceTagger]]
 
 
 @pytest.fixture
@@ -80,52 +57,44 @@ def no_training(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def trained(
-    encoder_folder: Path, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Path, list[str], dict[str, SourceTagger]]:
-    """The cache after a joint tagger of two sources and one of a third: trainings and taggers."""
+def trained(encoder_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
     cache = tmp_path_factory.mktemp("trained")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ESNERA_CACHE_DIR", str(cache))
-        trainings = Trainings(patch)
         settings = TaggerSettings(training=TRAINING, joint_of=("alpha", "beta"))
-        taggers = train(corpora(), encoder_folder, settings)
-    return cache, trainings.names, taggers
+        return cache, train(corpora(), encoder_folder, settings)
 
 
 @pytest.fixture
-def warm(trained: tuple[Path, list[str], dict[str, SourceTagger]], monkeypatch: pytest.MonkeyPatch) -> Path:
+def warm(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("ESNERA_CACHE_DIR", str(trained[0]))
     return trained[0]
 
 
 @pytest.mark.usefixtures("warm")
 class TestJoint:
+    @pytest.mark.usefixtures("no_training")
     def test_each_training_happens_once(
-        self,
-        trained: tuple[Path, list[str], dict[str, SourceTagger]],
-        trainings: Trainings,
-        encoder_folder: Path,
-        capsys: pytest.CaptureFixture[str],
+        self, trained: Trained, encoder_folder: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        _, names, taggers = trained
-        assert names == ["alpha+beta", "gamma"]
+        cache, taggers = trained
+        made = {kind: len(list(cache.glob(f"{kind}/*"))) for kind in ("joint_taggers", "joint_encoders")}
+        assert made == {"joint_taggers": 1, "joint_encoders": 1}
         assert list(taggers) == ["beta", "alpha", "gamma"]
         assert all(tagger.seconds > 0 for tagger in taggers.values())
         again = train(corpora()[:2][::-1], encoder_folder, TaggerSettings(training=TRAINING))
-        assert trainings.names == []
         assert [(name, tagger.seconds) for name, tagger in again.items()] == [("alpha", 0), ("beta", 0)]
         assert "joint tagger of alpha, beta trained before, reused" in capsys.readouterr().err
 
     def test_heads_predict_as_the_loaded_taggers_do_in_one_pass(
         self,
-        trained: tuple[Path, list[str], dict[str, SourceTagger]],
+        trained: Trained,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         passes = []
         read = JointTagger.read
         monkeypatch.setattr(JointTagger, "read", lambda *given: passes.append(1) or read(*given))
-        _, _, taggers = trained
+        _, taggers = trained
         source = corpora()[2]
         found = {name: list(taggers[name].predict(source, "test")) for name in ("alpha", "beta")}
         assert passes == [1]
@@ -134,19 +103,18 @@ class TestJoint:
             assert isinstance(head, JointHead)
             expected = list(head.load().predict([s.tokens for s in source.sentences("test")], scores=True))
             assert found[name] == expected
-            assert [e.score for row in found[name] for e in row] == pytest.approx(
-                [e.score for row in expected for e in row], abs=1e-4
-            )
+            scores = [[entity.score for row in rows for entity in row] for rows in (found[name], expected)]
+            assert scores[0] == pytest.approx(scores[1], abs=1e-4)
             assert set(head.record) >= {"history", "arguments", "validation"}
 
     def test_vectors_of_all_sources_come_from_the_joint_encoder(
         self,
-        trained: tuple[Path, list[str], dict[str, SourceTagger]],
+        trained: Trained,
         monkeypatch: pytest.MonkeyPatch,
         tmp_path: Path,
     ) -> None:
         """A word's first piece alone is compared with all its pieces, so that they differ a little."""
-        cache, _, taggers = trained
+        cache, taggers = trained
         (joint,) = cache.glob("joint_taggers/*/made")
         JointTagger.from_pretrained(joint).save_encoder(tmp_path)
         encoder = MentionEncoder(str(tmp_path))
@@ -156,34 +124,24 @@ class TestJoint:
             assert vectors.count == source.summary.entities["train"]
             expected = LabelCentroids.of(encoder.mention_vectors(source.sentences("train")))
             for label, total in vectors.total.items():
-                cosine = (
-                    total
-                    @ expected.total[label]
-                    / np.prod([np.linalg.norm(vector) for vector in (total, expected.total[label])])
-                )
-                assert cosine > 0.8
+                other = expected.total[label]
+                assert total @ other / (np.linalg.norm(total) * np.linalg.norm(other)) > 0.8
 
     def test_a_later_source_begins_with_the_joint_encoder(
-        self, trained: tuple[Path, list[str], dict[str, SourceTagger]], encoder_folder: Path
+        self, trained: Trained, encoder_folder: Path
     ) -> None:
         """After one epoch its tagger has learned more than one that begins with the pretrained encoder."""
         cold = train_cached(str(encoder_folder), TRAINING, corpora()[2])
-        loss = trained[2]["gamma"].record["history"][0]["loss"]
+        loss = trained[1]["gamma"].record["history"][0]["loss"]
         assert loss < cold.record["history"][0]["loss"]
 
-    def test_scores_are_those_of_the_predictions(
-        self, trained: tuple[Path, list[str], dict[str, SourceTagger]]
-    ) -> None:
-        source = corpora()[2]
-        tagger = trained[2]["gamma"]
-        assert tagger.scores(source, "validation").micro.f1 == pytest.approx(
-            tagger.record["validation"]["micro"]["f1"], abs=1e-6
-        )
+    def test_scores_are_those_of_the_predictions(self, trained: Trained) -> None:
+        tagger = trained[1]["gamma"]
+        f1 = tagger.scores(corpora()[2], "validation").micro.f1
+        assert f1 == pytest.approx(tagger.record["validation"]["micro"]["f1"], abs=1e-6)
 
-    def test_a_record_that_is_damaged_names_its_file(
-        self, trained: tuple[Path, list[str], dict[str, SourceTagger]], tmp_path: Path
-    ) -> None:
-        tagger = trained[2]["gamma"]
+    def test_a_record_that_is_damaged_names_its_file(self, trained: Trained, tmp_path: Path) -> None:
+        tagger = trained[1]["gamma"]
         assert isinstance(tagger, CachedTagger)
         fresh = CachedTagger(tagger.name, tagger.artifact, 0.0, tagger.embed)
         file = fresh.artifact.folder / "training_history.json"
@@ -274,15 +232,10 @@ def test_a_joint_tagger_of_some_sources_is_not_told_of_the_others(
 ) -> None:
     """Else a corpus that comes later would make another joint tagger of a finished alignment."""
     first, second = leaking_sources()
-    third = make_source(
-        "gamma", {"train": [row("oslo/B-town rests")], "validation": [row("lima/B-town rests")]}
-    )
+    splits = {"train": [row("oslo/B-town rests")], "validation": [row("lima/B-town rests")]}
+    settings = TaggerSettings(training=TRAINING, joint_of=("alpha", "gamma"))
     with pytest.raises(KeyboardInterrupt):
-        train(
-            [first, second, third],
-            encoder_folder,
-            TaggerSettings(training=TRAINING, joint_of=("alpha", "gamma")),
-        )
+        train([first, second, make_source("gamma", splits)], encoder_folder, settings)
     assert untrained[0][0][0] is first
 
 
@@ -291,12 +244,9 @@ class TestRefused:
     @pytest.mark.parametrize("kind", ["separate", "joint"])
     def test_a_source_without_entities(self, kind: Any, encoder_folder: Path) -> None:
         empty = toy_source("empty", {}, seed=4)
-        with pytest.raises(
-            ConfigurationError, match=r"empty: its train split holds \d+ sentences and no entity"
-        ):
+        message = r"empty: its train split holds \d+ sentences and no entity"
+        with pytest.raises(ConfigurationError, match=message):
             train([*corpora(), empty], encoder_folder, TaggerSettings(kind, TRAINING))
-        with pytest.raises(ConfigurationError, match="empty: its train split"):
-            train_cached(str(encoder_folder), TRAINING, empty)
 
     def test_a_source_that_leaks_altogether(self, encoder_folder: Path) -> None:
         one = make_source(
@@ -365,11 +315,6 @@ def test_pretrained_vectors_are_those_of_annotated_sentences(encoder_folder: Pat
     assert pretrained_vectors(str(encoder_folder), make_source("none", {"train": rows[1:2]})).count == {}
 
 
-def test_without_leaks_a_source_stays_the_same() -> None:
-    sources = [make_source(name, {"train": [row(f"anna/B-per {name}")]}) for name in ("alpha", "beta")]
-    assert all(one is other for one, other in zip(without_leaks(sources, ()), sources, strict=True))
-
-
 @pytest.mark.parametrize(
     ("languages", "expected"),
     [
@@ -391,13 +336,3 @@ def test_an_encoder_folder_is_known_by_its_weights(encoder_folder: Path, tmp_pat
     weights = tmp_path / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"\x01")
     assert encoder_identity(str(tmp_path)) != encoder_identity(str(encoder_folder))
-
-
-def test_the_tagger_of_a_cached_training_is_whole(
-    trained: tuple[Path, list[str], dict[str, SourceTagger]], warm: Path
-) -> None:
-    (folder,) = (warm / "joint_encoders").glob("*/made")
-    assert (folder / "model.safetensors").is_file()
-    for folder in (warm / "taggers").glob("*"):
-        assert sorted(path.name for path in folder.iterdir()) == ["artifact.json", "lock", "made"]
-        assert isinstance(Tagger.from_pretrained(folder / "made"), Tagger)

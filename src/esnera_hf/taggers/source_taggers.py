@@ -49,29 +49,23 @@ class SourceTagger(Protocol):
     @property
     def name(self) -> str:
         """The name of its source."""
-        ...
 
     @property
     def seconds(self) -> float:
         """How long training took; 0 if it had been trained before."""
-        ...
 
     @property
     def record(self) -> Mapping[str, Any]:
         """How the training went: ``history`` and ``arguments``."""
-        ...
 
     def predict(self, source: NerSource, split: str) -> Iterator[list[Entity]]:
         """Yield the predicted entities of each sentence of a split, with confidences."""
-        ...
 
     def scores(self, source: NerSource, split: str) -> Scores:
         """Return strict scores on a split of a source with the same labels."""
-        ...
 
     def mention_vectors(self, source: NerSource) -> LabelCentroids:
         """Return the sums of the vectors of the mentions in a train split; those of all taggers of a run compare."""
-        ...
 
 
 class CachedTagger:
@@ -229,16 +223,12 @@ def train_cached(
 
     artifact = _tagger_artifact(encoder, training, source, scope, partial)
 
-    def train() -> Tagger:
-        return fit_tagger(source, encoder, artifact.unfinished, training, scope, partial)
-
-    started = time.perf_counter()
-    trained = make_together(artifact, train, lambda fitted, folder: fitted.save_pretrained(folder))
-    seconds = time.perf_counter() - started if trained else 0.0
+    seconds, how = _train(
+        artifact, lambda: fit_tagger(source, encoder, artifact.unfinished, training, scope, partial)
+    )
     tagger = CachedTagger(
         source.name, artifact, seconds, embed or (lambda corpus: pretrained_vectors(encoder, corpus))
     )
-    how = f"trained in {duration(seconds)}" if trained else "trained before, reused"
     say(f"{source.name}: tagger {how}; validation {Scores.from_dict(tagger.record['validation'])}")
     return tagger
 
@@ -349,23 +339,26 @@ def _train_joint(
     }
     artifact = Artifact("joint_taggers", identity)
 
-    def train() -> JointTagger:
-        return fit_joint_tagger(ordered, encoder, artifact.unfinished, training)
-
-    started = time.perf_counter()
-    trained = make_together(artifact, train, lambda fitted, folder: fitted.save_pretrained(folder))
-    seconds = time.perf_counter() - started if trained else 0.0
+    seconds, how = _train(artifact, lambda: fit_joint_tagger(ordered, encoder, artifact.unfinished, training))
 
     def embed(source: NerSource) -> LabelCentroids:
         return cached_centroids(_joint_reading(artifact, source, "train"))
 
     names = _head_names(artifact)
     heads = {name: JointHead(name, artifact, seconds / len(names), embed) for name in names}
-    how = f"trained in {duration(seconds)}" if trained else "trained before, reused"
     say(f"joint tagger of {', '.join(names)} {how}")
     for name, head in heads.items():
         say(f"{name}: head of the joint tagger; validation {Scores.from_dict(head.record['validation'])}")
     return heads
+
+
+def _train(artifact: Artifact, fit: Callable[[], Tagger | JointTagger]) -> tuple[float, str]:
+    """Train a tagger unless it was; return the seconds that took, and what happened in words."""
+    started = time.perf_counter()
+    if not make_together(artifact, fit, lambda tagger, folder: tagger.save_pretrained(folder)):
+        return 0.0, "trained before, reused"
+    seconds = time.perf_counter() - started
+    return seconds, f"trained in {duration(seconds)}"
 
 
 def _head_names(joint: Artifact) -> list[str]:
@@ -402,11 +395,7 @@ def _joint_encoder(joint: Artifact) -> str:
     from esnera_hf.modeling.joint import JointTagger
 
     artifact = Artifact("joint_encoders", {"joint": joint.key})
-
-    def save(tagger: JointTagger, folder: Path) -> None:
-        tagger.save_encoder(folder)
-
-    make_together(artifact, lambda: JointTagger.from_pretrained(joint.folder), save)
+    make_together(artifact, lambda: JointTagger.from_pretrained(joint.folder), JointTagger.save_encoder)
     return str(artifact.folder)
 
 
