@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from esnera_hf.alignment.equivalence_merge import merge_equivalent
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.evaluation.projection import score_native, score_unified
-from esnera_hf.hub.cards import ModelCardFacts, dataset_card, model_card
+from esnera_hf.hub.cards import dataset_card, model_card
 from esnera_hf.merging.merge import MergedData, as_source, merge_sources
 from esnera_hf.merging.pseudo_labels import PseudoLabels, pseudo_labels
 from esnera_hf.metrics import score_entities
@@ -38,7 +38,6 @@ from esnera_hf.similarity.matrix import SimilarityMatrix
 from esnera_hf.similarity.semantic import semantic_similarity
 from esnera_hf.sources.duplicates import Duplicate
 from esnera_hf.sources.leakage import find_leaks, left_out_of_train
-from esnera_hf.sources.licenses import Terms, licenses_of
 from esnera_hf.sources.load import load_source
 from esnera_hf.sources.overlap import mention_overlap
 from esnera_hf.sources.source import AnnotatedSentence, License, NerSource, Provenance
@@ -230,20 +229,14 @@ def make_cards() -> dict[str, RepoCard]:
     scores = score_entities(
         [s.entities for s in validation], list(found), [len(s.tokens) for s in validation]
     )
-    tagger = ModelCardFacts(
-        "someone/demo-merged-tagger",
-        mapping.unified_labels,
-        "",
-        report,
-        mapping,
-        Terms(licenses_of(report.sources)),
-        {"validation": scores, "history": [], "arguments": {"seed": SEED}},
-        dataset_repo=REPOSITORY,
+    record = {"validation": scores, "arguments": {"seed": SEED}, "dataset_repo": REPOSITORY}
+    tagger = model_card(
+        "someone/demo-merged-tagger", mapping.unified_labels, record, report=report, mapping=mapping
     )
     return {
         "dataset.md": dataset_card(**facts),
         "recipe.md": dataset_card(**facts, text=False),
-        "tagger.md": model_card(tagger),
+        "tagger.md": tagger,
     }
 
 

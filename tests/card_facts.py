@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+from datasets import DatasetDict
+
 from builders import make_matrix, make_source, row
 from esnera_hf.alignment.greedy_path import MergeDecision
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.alignment.mapping_yaml import MappedLabel
 from esnera_hf.evaluation.projection import MergedScores
-from esnera_hf.hub.cards import ModelCardFacts
 from esnera_hf.merging.merge import merge_sources
 from esnera_hf.merging.pseudo_labels import PseudoLabels
 from esnera_hf.metrics import Comparison, Estimate, LabelScore, Scores
@@ -27,8 +28,8 @@ from esnera_hf.report.report import (
     TrialFacts,
 )
 from esnera_hf.similarity.matrix import Agreement, PairEvidence
-from esnera_hf.sources.licenses import Terms, licenses_of
-from esnera_hf.sources.source import Dropped, License, Provenance, SourceSummary
+from esnera_hf.sources.leakage import find_leaks, left_out_of_train
+from esnera_hf.sources.source import Dropped, License, NerSource, Provenance, SourceSummary
 from esnera_hf.tagging import Entity, LabelRef
 
 
@@ -163,21 +164,29 @@ def make_dataset_facts(names: Names = Names(), **changes: Any) -> dict[str, Any]
     return {**facts, **changes}
 
 
-def make_model_facts(names: Names = Names(), **changes: Any) -> ModelCardFacts:
-    known = make_dataset_facts(names)
+def make_model_facts(names: Names = Names(), **changes: Any) -> dict[str, Any]:
+    """Return what a tagger's card is made from."""
+    merged = make_dataset_facts(names)
     record = {
         "validation": validation(),
         "history": [{"epoch": 1, "loss": 2.5, "f1": 0.25, "precision": 0.2, "recall": 0.3}, {"epoch": 2}],
         "arguments": {"learning_rate": 3e-5, "seed": 42},
-    }
-    facts: dict[str, Any] = {
-        "repo_id": "owner/tagger",
-        "tagger_labels": known["mapping"].unified_labels,
-        "base_encoder": "owner/encoder",
-        "report": known["report"],
-        "mapping": known["mapping"],
-        "terms": Terms(licenses_of(known["report"].sources)),
-        "record": record,
+        "encoder": "owner/encoder",
         "dataset_repo": "owner/merged",
     }
-    return ModelCardFacts(**{**facts, **changes})
+    facts = {"repo_id": "owner/tagger", "labels": merged["mapping"].unified_labels, "record": record}
+    return {**facts, "report": merged["report"], "mapping": merged["mapping"], **changes}
+
+
+def merge_with_pseudo_labels(sources: list[NerSource], mapping: LabelMapping) -> DatasetDict:
+    """Merge sources with pseudo-labels at the first free token of every third sentence."""
+    leaks = find_leaks(sources)
+    out, pseudo = left_out_of_train(leaks), PseudoLabels(0.5)
+    for source in sources:
+        for number, sentence in enumerate(source.sentences("train")):
+            taken = {i for entity in sentence.entities for i in range(entity.start, entity.end)}
+            free = [i for i in range(len(sentence.tokens)) if i not in taken]
+            if free and number % 3 == 0 and sentence.id not in out.get(source.name, ()):
+                added = Entity(free[0], free[0] + 1, mapping.unified_labels[0], 0.5 + number / 200)
+                pseudo.entities.setdefault(source.name, {})[sentence.id] = [added]
+    return merge_sources(sources, mapping, leaks, pseudo)

@@ -7,7 +7,6 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +30,7 @@ from esnera_hf.alignment.mapping_yaml import MappedLabel
 from esnera_hf.api import reproduce
 from esnera_hf.cli.main import main
 from esnera_hf.errors import ConfigurationError
+from esnera_hf.evaluation.merged_tagger import mapping_by_name
 from esnera_hf.merging.export import export
 from esnera_hf.report.report import MergeReport
 from esnera_hf.taggers.settings import TaggerSettings
@@ -55,6 +55,10 @@ class Made:
     encoder: Path
     saved: Path
     cache: Path
+
+    @property
+    def sources(self) -> list[Path]:
+        return [self.corpora / "alpha", self.corpora / "beta"]
 
     def again(self, *names: str) -> MergeResult:
         return align(
@@ -126,18 +130,12 @@ def backwards(listing: Any) -> Any:
     """Let the system list a folder from its end."""
 
     class Listed(list[Any]):
-        def __enter__(self) -> Iterator[Any]:
-            return iter(self)
-
-        def __exit__(self, *error: object) -> None:
-            return None
-
-        def close(self) -> None:
-            return None
+        __enter__, close = list.__iter__, list.clear
+        __exit__ = lambda self, *_: None  # noqa: E731
 
     def listed(*arguments: Any) -> Any:
-        found = list(listing(*arguments))
-        return Listed(sorted(found, key=lambda entry: getattr(entry, "name", entry), reverse=True))
+        entries = listing(*arguments)
+        return Listed(sorted(entries, key=lambda entry: getattr(entry, "name", entry), reverse=True))
 
     return listed
 
@@ -155,28 +153,23 @@ class TestReproduce:
             "report.json"
         }  # paths in its settings
 
-    def test_apply_with_an_edited_mapping(self, made: Made, tmp_path: Path) -> None:
+    def test_apply_with_an_edited_mapping(self, made, tmp_path):
         mapping = tmp_path / "mapping.yaml"
         text = (made.saved / "mapping.yaml").read_text()
         mapping.write_text(text.replace("unified: firm", "unified: null"))
-        corpora = [made.corpora / "alpha", made.corpora / "beta"]
-        apply(mapping, corpora, max_samples=20).save(tmp_path / "applied")
+        apply(mapping, made.sources, max_samples=20).save(tmp_path / "applied")
         mapping.unlink()
-        result, differing = reproduce(tmp_path / "applied", corpora)
-        assert differing == []
-        assert result.mapping["alpha", "firm"] is None
+        result, differing = reproduce(tmp_path / "applied", made.sources)
+        assert (differing, result.mapping["alpha", "firm"]) == ([], None)
 
-    def test_with_lines_that_were_locked(self, made: Made, tmp_path: Path) -> None:
+    def test_with_lines_that_were_locked(self, made, tmp_path):
         firm = MappedLabel(LabelRef("alpha", "firm"), None, locked=True)
         schema = SchemaSettings(locked=LabelMapping((), (firm,)))
-        settings = AlignSettings(
-            taggers=SETTINGS.taggers, schema=schema, output=OutputSettings(pseudo_label_threshold=None)
-        )
-        corpora = [made.corpora / "alpha", made.corpora / "beta"]
-        align(corpora, encoder=made.encoder, settings=settings).save(tmp_path / "saved")
-        result, differing = reproduce(tmp_path / "saved", corpora, encoder=made.encoder)
-        assert differing == []
-        assert result.mapping["alpha", "firm"] is None
+        output = OutputSettings(pseudo_label_threshold=None)
+        settings = AlignSettings(taggers=SETTINGS.taggers, schema=schema, output=output)
+        align(made.sources, encoder=made.encoder, settings=settings).save(tmp_path / "saved")
+        result, differing = reproduce(tmp_path / "saved", made.sources, encoder=made.encoder)
+        assert (differing, result.mapping["alpha", "firm"]) == ([], None)
 
     def test_what_differs_is_named(
         self, made: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -190,20 +183,21 @@ class TestReproduce:
 
 
 #: What a stranger may write into a report to have it done by whoever reproduces it.
+TRAINING_KEY = "call.settings.taggers.training"
 ATTACKS: list[tuple[str, Any, str]] = [
-    ("call.settings.taggers.training.output_dir", "HOME", "output_dir cannot be set"),
-    ("call.settings.taggers.training.push_to_hub", True, "push_to_hub cannot be set"),
-    ("call.settings.taggers.training.hub_token", "hf_x", "hub_token cannot be set"),
-    ("call.settings.taggers.training.hub_model_id", "thief/model", "hub_model_id cannot be set"),
-    ("call.settings.taggers.training.report_to", "all", "report_to cannot be set"),
-    ("call.settings.taggers.training.resume_from_checkpoint", "HOME", "resume_from_checkpoint cannot be set"),
-    ("call.settings.taggers.training.deepspeed", "HOME/x.json", "deepspeed cannot be set"),
-    ("call.settings.taggers.training.save_total_limit", 1, "save_total_limit cannot be set"),
-    ("call.settings.taggers.training.num_train_epochs", "9", "num_train_epochs='9'"),
-    ("call.settings.taggers.training.num_train_epochs", float("inf"), "num_train_epochs=inf"),
-    ("call.settings.taggers.training.num_train_epochs", True, "num_train_epochs=True"),
-    ("call.settings.taggers.training.seed", 1.5, "seed=1.5"),
-    ("call.settings.taggers.training", [["output_dir", "HOME"]], "training"),
+    *(
+        (f"{TRAINING_KEY}.{name}", value, f"{name} cannot be set")
+        for name, value in {
+            **{"output_dir": "HOME", "push_to_hub": True, "hub_token": "hf_x", "hub_model_id": "thief/model"},
+            **{"report_to": "all", "resume_from_checkpoint": "HOME", "deepspeed": "HOME/x.json"},
+            "save_total_limit": 1,
+        }.items()
+    ),
+    (TRAINING_KEY + ".num_train_epochs", "9", "num_train_epochs='9'"),
+    (TRAINING_KEY + ".num_train_epochs", float("inf"), "num_train_epochs=inf"),
+    (TRAINING_KEY + ".num_train_epochs", True, "num_train_epochs=True"),
+    (TRAINING_KEY + ".seed", 1.5, "seed=1.5"),
+    (TRAINING_KEY, [["output_dir", "HOME"]], "training"),
     ("call.settings.evidence.match", "regex", "evidence.match='regex'"),
     ("call.settings.evidence.color", "red", "evidence: unknown: color"),
     ("call.settings.output.pseudo_label_threshold", "0.5", "output.pseudo_label_threshold='0.5'"),
@@ -252,9 +246,8 @@ def test_a_strangers_report_is_not_obeyed(
 
 
 def test_an_encoder_of_a_report_is_not_opened(made: Made, tmp_path: Path) -> None:
-    copies = [made.corpora / name for name in ("alpha", "beta")]
     with pytest.raises(ConfigurationError, match=r"encoder .*: the report names something on the machine"):
-        reproduce(made.saved, copies)
+        reproduce(made.saved, made.sources)
 
 
 @pytest.mark.parametrize(("text", "message"), [(None, "no such file"), ("{", "the file is damaged")])
@@ -268,19 +261,15 @@ def test_what_is_no_report(tmp_path: Path, text: str | None, message: str) -> No
 def test_how_sources_were_read_is_kept(made: Made, tmp_path: Path) -> None:
     export(load_source(made.corpora / "alpha"), tmp_path / "alpha", "conll")
     options = ReadingOptions(format="columns", scheme="IOB2", strict=True)
-    from esnera_hf.evaluation.merged_tagger import mapping_by_name
-
     source = load_source(f"first={tmp_path / 'alpha'}", options=options)
-    assert source.origin == f"first={tmp_path / 'alpha'}"
     result = apply(mapping_by_name([source]), [source])
     call = result.report.call
     assert call is not None
-    assert (call.sources, call.reading) == ((source.origin,), (options,))
-    assert result.report.local_paths == (source.origin,)
+    assert (call.sources, call.reading) == ((f"first={tmp_path / 'alpha'}",), (options,))
+    assert result.report.local_paths == (source.origin,) == call.sources
     result.save(tmp_path / "saved")
     assert reproduce(tmp_path / "saved", [source.origin])[1] == []
-    shutil.copytree(tmp_path / "alpha", tmp_path / "lang=zh" / "alpha")
-    other = load_source(tmp_path / "lang=zh" / "alpha")
-    assert apply(mapping_by_name([other]), [other]).report.local_paths == (
-        str(tmp_path / "lang=zh" / "alpha"),
-    )
+    place = tmp_path / "lang=zh" / "alpha"  # no name before the equals sign
+    shutil.copytree(tmp_path / "alpha", place)
+    other = load_source(place)
+    assert apply(mapping_by_name([other]), [other]).report.local_paths == (str(place),)

@@ -20,20 +20,15 @@ OUTSIDE = st.one_of(
     st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=12),
 )
 HOSTILE = (
-    "<script>alert(1)</script>",
-    "![x](http://evil/x.png)",
-    "[x](javascript:alert(1))",
-    "a | b\n---\n| c",
-    "\n---\nlicense: mit\n---\n",
-    "```\n</pre>",
-    "{{ 7 * 7 }}{% raw %}",
-    "# a\n- b\n1. c",
-    "- [ ] x",
-    "\u202eabc\x00\x1b[31m",
-    "O\n\n    code",
-    "\x85",
-    f"{END}\n{START}",
-    "x" * 500,
+    *("<script>alert(1)</script>", "![x](http://evil/x.png)", "[x](javascript:alert(1))"),
+    *(
+        "a | b\n---\n| c",
+        "\n---\nlicense: mit\n---\n",
+        "```\n</pre>",
+        "{{ 7 * 7 }}{% raw %}",
+        "# a\n- b\n1. c",
+    ),
+    *("- [ ] x", "\u202eabc\x00\x1b[31m", "O\n\n    code", "\x85", f"{END}\n{START}", "x" * 500),
 )
 #: Without shrinking, which takes minutes here.
 PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
@@ -42,7 +37,7 @@ PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
 @cache
 def ordinary(kind: str) -> RepoCard:
     if kind == "model":
-        return model_card(make_model_facts())
+        return model_card(**make_model_facts())
     return dataset_card(**make_dataset_facts(similarity=None))
 
 
@@ -111,7 +106,7 @@ def test_a_dataset_card_stays_what_it_is(names: Names) -> None:
 @settings(max_examples=8, phases=PHASES)
 def test_a_model_card_stays_what_it_is(names: Names) -> None:
     assume(distinct(names))
-    card = model_card(make_model_facts(names))
+    card = model_card(**make_model_facts(names))
     check(card, ordinary("model"))
     read = ModelCard(write_readme(card)).data
     assert [result.dataset_name for result in read.eval_results] == [names.first, names.second]
@@ -123,5 +118,5 @@ def test_a_card_joins_a_readme_twice(text: str) -> None:
     fresh = write_readme(card)
     once = join_readme("# mine\n", fresh, {})
     assert join_readme(once, fresh, card.data.to_dict()) == once
-    text = once.split("\n---\n", 1)[1]
-    assert text.count(END) == text.count(START) == 1
+    body = once.split("\n---\n", 1)[1]
+    assert body.count(END) == body.count(START) == 1

@@ -16,10 +16,17 @@ from esnera_hf.errors import ConfigurationError
 from esnera_hf.hub.cards import model_card
 from esnera_hf.hub.push import card_of_tagger
 from esnera_hf.report.format import system_title
-from esnera_hf.sources.licenses import Terms
 from esnera_hf.sources.source import License
 from markdown_reading import tables
 from results import make_result
+
+FACTS = make_model_facts()
+REPORT = FACTS["report"]
+SINGLE = {"report": None, "mapping": None, "sources": REPORT.sources[:1]}
+
+
+def made(**changes: Any) -> ModelCard:
+    return model_card(**{**FACTS, **changes})
 
 
 def results(card: object) -> list[EvalResult]:
@@ -29,7 +36,7 @@ def results(card: object) -> list[EvalResult]:
 
 
 def test_the_metadata() -> None:
-    metadata = model_card(make_model_facts()).data.to_dict()
+    metadata = made().data.to_dict()
     metadata = {key: value for key, value in metadata.items() if key not in ("model-index", "tags")}
     assert metadata == {
         "license": "other",
@@ -43,118 +50,116 @@ def test_the_metadata() -> None:
     }
 
 
-@pytest.mark.parametrize("merged", [True, False])
-def test_the_hub_reads_the_card_back(merged: bool) -> None:
-    facts = make_model_facts()
-    card = model_card(facts if merged else replace(facts, report=None, mapping=None))
+@pytest.mark.parametrize("changes", [{}, SINGLE])
+def test_the_hub_reads_the_card_back(changes: dict[str, Any]) -> None:
+    card = made(**changes)
     read = ModelCard(str(card))
-    assert yaml.safe_load(read.data.to_yaml()) == card.data.to_dict()
     plain = {key: value for key, value in card.data.to_dict().items() if key != "model-index"}
-    made = ModelCardData(**plain, model_name="tagger", eval_results=read.data.eval_results)
-    assert yaml.safe_load(made.to_yaml()) == card.data.to_dict()
+    again = ModelCardData(**plain, model_name="tagger", eval_results=read.data.eval_results)
+    assert yaml.safe_load(again.to_yaml()) == yaml.safe_load(read.data.to_yaml()) == card.data.to_dict()
 
 
-def test_scores_on_test_go_into_the_metadata() -> None:
-    found = results(model_card(make_model_facts()))
-    assert [
-        (r.dataset_name, r.dataset_type, r.dataset_split, r.metric_type, r.metric_value) for r in found
-    ] == [
-        ("alpha", "owner/alpha", "test", "f1", 0.7),
-        ("beta", "beta", "test", "f1", 0.5),
+def test_scores_go_into_the_metadata() -> None:
+    validation = FACTS["record"]["validation"]
+    measured = [("f1", 0.375), ("precision", 0.25), ("recall", 0.75)]
+    rows = [
+        (made(), [("alpha", "owner/alpha", "test", "f1", 0.7), ("beta", "beta", "test", "f1", 0.5)]),
+        (
+            made(report=replace(REPORT, systems={})),
+            [("owner/merged", "owner/merged", "validation", *pair) for pair in measured],
+        ),
+        (
+            made(**SINGLE, record={"validation": validation}),
+            [("alpha", "owner/alpha", "validation", *pair) for pair in measured],
+        ),
     ]
+    for card, expected in rows:
+        found = results(card)
+        names = ("dataset_name", "dataset_type", "dataset_split", "metric_type", "metric_value")
+        assert [tuple(getattr(entry, name) for name in names) for entry in found] == expected
 
 
-def test_scores_on_validation_where_there_are_no_others() -> None:
-    facts = make_model_facts()
-    report = replace(facts.report, systems={})
-    found = results(model_card(replace(facts, report=report)))
-    assert [(r.dataset_name, r.dataset_split, r.metric_type, r.metric_value) for r in found] == [
-        ("owner/merged", "validation", "f1", 0.375),
-        ("owner/merged", "validation", "precision", 0.25),
-        ("owner/merged", "validation", "recall", 0.75),
-    ]
-    single = replace(facts, report=None, mapping=None, dataset_repo="", sources=facts.report.sources[:1])
-    assert {(r.dataset_name, r.dataset_type) for r in results(model_card(single))} == {
-        ("alpha", "owner/alpha")
-    }
-    validation = single.record["validation"]
-    test = replace(validation, micro=replace(validation.micro, f1=0.55))
-    tested = model_card(replace(single, record={**single.record, "test": test}))
-    assert {(r.dataset_split, r.metric_type): r.metric_value for r in results(tested)}["test", "f1"] == 0.55
-    assert "On **test**: micro-F1 0.550" in tested.text
-    assert "On test, by label:" in tested.text
-    assert "that is optimistic" in model_card(single).text
-    assert "that is optimistic" not in tested.text
-    nothing = replace(test, micro=replace(test.micro, f1=0.0, support=0))
-    empty = model_card(replace(single, record={**single.record, "test": nothing}))
-    assert {r.dataset_split for r in results(empty)} == {"validation"}
-    assert "that is optimistic" in empty.text
-    unscored = model_card(replace(single, record={}))
+@pytest.mark.parametrize(
+    ("f1", "support", "split", "optimistic"),
+    [(0.55, 4, "test", False), (0.0, 0, "validation", True), (None, 0, "validation", True)],
+)
+def test_a_test_split_counts_if_it_holds_entities(
+    f1: float | None, support: int, split: str, optimistic: bool
+) -> None:
+    validation = FACTS["record"]["validation"]
+    record = {"validation": validation}
+    if f1 is not None:
+        record["test"] = replace(validation, micro=replace(validation.micro, f1=f1, support=support))
+    card = made(**SINGLE, record=record)
+    assert {entry.dataset_split for entry in results(card)} == {split}
+    assert ("that is optimistic" in card.text) == optimistic
+    assert ("On **test**: micro-F1 0.550" in card.text) == ("On test, by label:" in card.text) != optimistic
+
+
+def test_no_score_is_said() -> None:
+    unscored = made(**SINGLE, record={})
     assert not {"model-index", "metrics"} & set(unscored.data.to_dict())
     assert "No score of it is known." in unscored.text
 
 
-def test_examples_come_from_sources_whose_text_may_be_shared() -> None:
-    facts = make_model_facts()
-    assert next(tables(model_card(facts).text)) == [
+@pytest.mark.parametrize(
+    ("alpha", "beta", "city"),
+    [(True, False, "oslo-secret; some text"), (False, True, "lima-secret"), (None, True, "lima-secret")],
+)
+def test_examples_come_from_sources_whose_text_may_be_shared(
+    alpha: bool | None, beta: bool, city: str
+) -> None:
+    may = zip(REPORT.sources, (alpha, beta), strict=True)
+    sources = tuple(replace(source, license=License("x", shared)) for source, shared in may)
+    card = made(report=replace(REPORT, sources=sources))
+    assert next(tables(card.text)) == [
         ["label", "merges", "examples"],
-        ["city", "alpha:city, beta:place", "oslo-secret; some text"],
+        ["city", "alpha:city, beta:place", city],
         ["per", "beta:per", ""],
     ]
-    assert "lima-secret" not in str(model_card(facts))
-    for may in (False, None):
-        terms = Terms({"alpha": License("x", may), "beta": License("y", True)})
-        card = str(model_card(replace(facts, terms=terms)))
-        assert "oslo-secret" not in card
-        assert "lima-secret" in card
+    assert ("oslo-secret" in str(card), "lima-secret" in str(card)) == (alpha is True, beta)
 
 
 @pytest.mark.parametrize("base", ["", "a b", "/some/folder", "x: y"])
 def test_an_encoder_that_is_no_repository_is_not_named(base: str) -> None:
-    card = model_card(make_model_facts(base_encoder=base))
+    card = made(record={**FACTS["record"], "encoder": base})
     assert "base_model" not in card.data.to_dict()
     assert "a pretrained encoder" in card.text
 
 
 def test_a_tagger_of_one_source_says_nothing_of_merging() -> None:
-    facts = make_model_facts()
-    card = model_card(replace(facts, report=None, mapping=None, sources=facts.report.sources[:1]))
-    assert next(tables(card.text)) == [["label"], ["city"], ["per"]]
-    assert "merge" not in card.text.split("## Citation")[0].replace("owner/merged", "")
+    text = made(**SINGLE).text
+    assert next(tables(text)) == [["label"], ["city"], ["per"]]
+    assert "merge" not in text.split("## Citation")[0].replace("owner/merged", "")
 
 
-def test_how_the_tagger_was_trained_is_told() -> None:
-    facts = make_model_facts()
-    assert facts.report is not None
-    assert facts.report.call is not None
-    call = facts.report.call
-    for taggers, told in (
+@pytest.mark.parametrize(
+    ("taggers", "told"),
+    [
         ({"kind": "separate"}, "Before: a tagger trained on that source alone. After: this one."),
         ({"kind": "joint"}, "Before: that source's head of the joint tagger. After: this one."),
         ({"kind": "joint", "joint_of": ["alpha"]}, "(or, of a later source, a tagger that began"),
-    ):
-        report = replace(facts.report, call=replace(call, settings={"taggers": taggers}))
-        assert told in model_card(replace(facts, report=report)).text
+    ],
+)
+def test_how_the_tagger_was_trained_is_told(taggers: dict[str, Any], told: str) -> None:
+    report = replace(REPORT, call=replace(REPORT.call, settings={"taggers": taggers}))
+    text = made(report=report).text
+    assert told in text
+    assert "**Made from a sample" in text.split("\n## ")[0]
     assert system_title("merged", True).endswith("on the likelihood of what each source says")
-    assert system_title("merged") == "trained on the merged dataset"
-    assert "**Made from a sample" in model_card(facts).text.split("\n## ")[0]
 
 
 def card(**record: Any) -> Any:
     return card_of_tagger(SimpleNamespace(labels=("PER",), record=record), "me/tagger")  # type: ignore[arg-type]
 
 
-def test_without_a_record_nothing_is_said_of_terms_or_scores() -> None:
-    found = card()
-    assert not {"license", "license_name", "model-index", "base_model"} & set(found.data.to_dict())
-    assert "PER" in found.text
-
-
 def test_terms_are_those_of_the_sources() -> None:
-    report = make_result(licenses=("mit", "cc-by-sa-4.0")).report
-    assert card(sources=to_plain(report.sources)).data.to_dict()["license"] == "cc-by-sa-4.0"
-    unknown = make_result(licenses=("mit", "unknown")).report
-    assert card(sources=to_plain(unknown.sources)).data.to_dict()["license"] == "other"
+    bare = card()
+    assert not {"license", "license_name", "model-index", "base_model"} & set(bare.data.to_dict())
+    assert "PER" in bare.text
+    for other, expected in (("cc-by-sa-4.0", "cc-by-sa-4.0"), ("unknown", "other")):
+        sources = to_plain(make_result(licenses=("mit", other)).report.sources)
+        assert card(sources=sources).data.to_dict()["license"] == expected
 
 
 @pytest.mark.parametrize(

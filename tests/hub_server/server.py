@@ -45,12 +45,10 @@ class Fault:
     body: bytes | None = None  # of that answer, or instead of the proper body
     headers: Mapping[str, str] = field(default_factory=dict)  # added to the answer
     times: int = 1  # how many requests fail; -1 is all of them
-    delay: float = 0.0  # seconds to wait before the request is handled
     hang: bool = False  # never answer
     # Reset the connection after so many bytes of the request's body if it has one, else, and with ``after``, of the
     # answer's, of which 0 lets not even the head through.
     drop_after: int | None = None
-    in_order: bool = False  # close the dropped connection in order instead of resetting it, as a proxy does
     after: bool = False  # first do what was asked, then answer the error or drop the connection
 
 
@@ -377,16 +375,8 @@ def lfs_batch(hub: HubServer, repo: Repo, request: Request, token: str | None) -
         answers.append({"oid": item["oid"], "size": item["size"]})
         if item["oid"] not in repo.blobs:
             upload = f"{hub.cdn_url}/upload/{hub.grant(repo, item['oid'], item['size'])}"
-            verify = f"{hub.url}/{repo.prefix}{repo.repo_id}.git/info/lfs/verify"
-            answers[-1]["actions"] = {"upload": {"href": upload}, "verify": {"href": verify}}
+            answers[-1]["actions"] = {"upload": {"href": upload}}
     return Answer({"transfer": "basic", "objects": answers})
-
-
-def lfs_verify(hub: HubServer, repo: Repo, request: Request, token: str | None) -> Answer:
-    asked = json.loads(request.body)
-    if len(repo.blobs.get(asked["oid"], b"")) != asked["size"]:
-        raise Refusal(404, f"Object {asked['oid']} was not uploaded")
-    return Answer({})
 
 
 def commit(hub: HubServer, repo: Repo, request: Request, token: str | None, rev: str) -> Answer:
@@ -470,7 +460,6 @@ _REPO_ROUTES: dict[tuple[str, str], Callable[..., Answer]] = {
     ("POST", "/tag/(?P<rev>.+)"): create_tag,
     ("POST", "/preupload/(?P<rev>.+)"): preupload,
     ("POST", r"\.git/info/lfs/objects/batch"): lfs_batch,
-    ("POST", r"\.git/info/lfs/verify"): lfs_verify,
     ("POST", "/commit/(?P<rev>.+)"): commit,
     ("GET", "/resolve/(?P<rev>refs/(?:pr|convert)/[^/]+|[^/]+)/(?P<path>.+)"): resolve,
 }
@@ -493,15 +482,17 @@ class _Handler(BaseHTTPRequestHandler):
             hub.log.append(request)
             fault = hub.fault_of(request)
         try:
-            if fault.delay or fault.hang:
-                hub.closing.wait(3600 if fault.hang else fault.delay)
             if fault.hang:
+                hub.closing.wait(3600)
                 raise _DroppedError
             answer = self._answer(request, fault)
             request.status = answer.status
             self._write(answer, fault)
         except _DroppedError:
-            self._drop(in_order=fault.in_order)
+            self.close_connection = True
+            with contextlib.suppress(OSError):
+                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                self.connection.close()
         except (BrokenPipeError, ConnectionResetError):
             self.close_connection = True
 
@@ -546,13 +537,6 @@ class _Handler(BaseHTTPRequestHandler):
             raise _DroppedError
         if self.command != "HEAD":
             self.wfile.write(body)
-
-    def _drop(self, *, in_order: bool) -> None:
-        self.close_connection = True
-        if not in_order:
-            with contextlib.suppress(OSError):
-                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                self.connection.close()
 
     def finish(self) -> None:
         """End the connection, which may be gone already."""

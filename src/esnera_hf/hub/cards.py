@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from itertools import zip_longest
 from typing import Any, TypeVar
@@ -28,7 +28,6 @@ from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.hub.markdown import render
 from esnera_hf.hub.readme import plain_data
 from esnera_hf.hub.recipe import ROWS_FOLDER
-from esnera_hf.metrics import Scores
 from esnera_hf.report.files import FLOW_PICTURE
 from esnera_hf.report.flow import describe_flow
 from esnera_hf.report.format import system_title
@@ -192,7 +191,7 @@ def named_as(source: SourceSummary) -> str:
     return f"{source.name}={hub_id or 'PATH'}"
 
 
-def _home(source: SourceSummary) -> str:
+def home(source: SourceSummary) -> str:
     hub_id = source.provenance.hub_id
     return source.provenance.homepage or (f"https://huggingface.co/datasets/{hub_id}" if hub_id else "")
 
@@ -210,38 +209,19 @@ def quoted(text: str) -> str:
 
 _LONGEST_NAME = 100
 _LONGEST_MENTION = 40
-#: What templates call, beside the facts.
+_MODEL_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?", re.ASCII)
+_EXAMPLES = 6
+_MEASURES = ("f1", "precision", "recall")
+_TAGS = ["esnera", "named-entity-recognition", "label-alignment", "dataset-merging", "esnera-hf"]
+#: What templates call by name, beside the facts.
 _FUNCTIONS: dict[str, Any] = {
-    "annotated_coarsely": annotated_coarsely,
-    "home": _home,
-    "is_merge": is_merge,
-    "label_groups": label_groups,
-    "large_loss": LARGE_LOSS,
-    "large_losses": large_losses,
-    "making": making,
-    "may_be_shared": {True: "yes", False: "no", None: "not stated"},
-    "merged_by_meaning_alone": merged_by_meaning_alone,
-    "named_as": named_as,
-    "not_annotated": not_annotated,
-    "step_setting": step_setting,
-    "step_target": step_target,
-    "system_title": system_title,
-    "weakest_merges": weakest_merges,
+    function.__name__: function
+    for function in (
+        *(annotated_coarsely, home, is_merge, label_groups, large_losses, merged_by_meaning_alone, named_as),
+        *(not_annotated, step_setting, step_target, system_title, weakest_merges),
+    )
 }
-_TITLES = {
-    "labels": "Labels",
-    "evidence": "Evidence",
-    "near": "What stayed apart",
-    "scores": "F1 before and after",
-    "statistics": "Statistics",
-    "pseudo": "Pseudo-labels",
-    "left_out": "What was left out",
-    "columns": "Columns",
-    "limits": "Limits",
-    "making": "How it was made",
-    "sources": "Licenses",
-    "citation": "Citation",
-}
+_FUNCTIONS |= {"large_loss": LARGE_LOSS, "may_be_shared": {True: "yes", False: "no", None: "not stated"}}
 
 
 def dataset_card(
@@ -267,13 +247,17 @@ def dataset_card(
     """
     if not text:
         report = replace(report, examples=(), dropped={})
-    statistics = Statistics(configs[MERGED])
+    merged = configs[MERGED]
+    statistics = Statistics(merged)
     terms = Terms(licenses_of(report.sources))
-    present = _sections(report, mapping, statistics) | {"columns": text}
-    use = "Load it" if text else "Make it from your own copies"
+    title = shorten(" + ".join(mapping.sources), _LONGEST_NAME) + ": named entities in one label schema"
+    filled = [split for split, rows in merged.items() if len(rows)]
     values = {
-        **_FUNCTIONS,
-        "title": _title(mapping),
+        "title": title,
+        "repo": quoted(repo_id),
+        "split": filled[0] if filled else "train",
+        "others": ", ".join(quoted(name) for name in configs if name != MERGED),
+        "again": _sources_again(report),
         "report": report,
         "sample": sample_note(report),
         "mapping": mapping,
@@ -283,63 +267,21 @@ def dataset_card(
         "names": {source.name for source in report.sources},
         "terms": terms,
         "whole": "the dataset" if text else "the dataset made from this recipe",
-        "configs": configs,
         "text": text,
-        "sections": {"use": use, **{key: title for key, title in _TITLES.items() if present[key]}},
         "typed": mapping.method == "equivalence" and bool(report.steps),
         "compared": any(entry.compared_with is not None for entry in mapping.entries),
         "scores": main_scores(report),
         "unmeasured": _unmeasured(similarity),
-        "calls": _calls(repo_id, report, configs),
+        "settings": making(report),
         "flow": {"file": FLOW_PICTURE, "said": describe_flow(mapping)},
         "before": own_tagger(report),
     }
-    entries = data_entries(configs) if text else _recipe_entries(configs[MERGED])
-    data = _metadata(report, mapping, statistics, terms, entries)
-    return _card(DatasetCard, data, render("dataset.md.jinja", values))
-
-
-def _sections(report: MergeReport, mapping: LabelMapping, statistics: Statistics) -> dict[str, bool]:
-    """Return which sections of a dataset's card have something to say."""
-    reading = any(source.dropped or source.repairs or source.notes for source in report.sources)
-    return {
-        "labels": bool(mapping.unified_labels),
-        "evidence": bool(mapping.entries),
-        "near": bool(report.near),
-        "scores": main_scores(report) is not None,
-        "statistics": bool(statistics.sentences),
-        "pseudo": report.pseudo_labels is not None,
-        "left_out": bool(reading or mapping.members(None) or report.leakage or report.dropped),
-        "limits": True,
-        "making": bool(making(report)),
-        "sources": bool(report.sources),
-        "citation": True,
-    }
-
-
-def _card(kind: type[Card], data: CardData, body: str) -> Card:
-    # Unlike the class's own YAML, ours keeps every character of a name, such as U+0085.
-    return kind(f"---\n{dump_yaml(plain_data(data))}---\n\n{body}")
-
-
-def _recipe_entries(merged: DatasetDict) -> dict[str, Any]:
-    # Let the Hub show the table of fingerprints, and not take report.json for data.
-    tables = [f"{ROWS_FOLDER}/{split}.parquet" for split, rows in merged.items() if len(rows)]
-    return {"configs": [{"config_name": RECIPE, "data_files": tables}]}
-
-
-def _metadata(
-    report: MergeReport,
-    mapping: LabelMapping,
-    statistics: Statistics,
-    terms: Terms,
-    entries: dict[str, Any],
-) -> DatasetCardData:
+    # Of a recipe the Hub is to show the table of fingerprints, and not to take report.json for data.
+    tables = [f"{ROWS_FOLDER}/{split}.parquet" for split in filled]
+    recipe = {"configs": [{"config_name": RECIPE, "data_files": tables}]}
     pseudo = statistics.count(origin=PSEUDO) > 0
-    tags = ["esnera", "named-entity-recognition", "label-alignment", "dataset-merging", "esnera-hf"]
-    tags += ["pseudo-labels"] * pseudo + ["recipe"] * ("dataset_info" not in entries)
-    return DatasetCardData(
-        pretty_name=_title(mapping),
+    data = DatasetCardData(
+        pretty_name=title,
         license=terms.id,
         license_name=terms.name or None,
         language=languages(report.sources) or None,
@@ -349,43 +291,27 @@ def _metadata(
         source_datasets=source_datasets(report.sources),
         task_categories=["token-classification"],
         task_ids=["named-entity-recognition"],
-        tags=tags,
-        **entries,
+        tags=_TAGS + ["pseudo-labels"] * pseudo + ["recipe"] * (not text),
+        **(data_entries(configs) if text else recipe),
     )
+    return _card(DatasetCard, data, "dataset.md.jinja", values)
 
 
-def _title(mapping: LabelMapping) -> str:
-    return shorten(" + ".join(mapping.sources), _LONGEST_NAME) + ": named entities in one label schema"
+def _card(kind: type[Card], data: CardData, template: str, values: Mapping[str, Any]) -> Card:
+    body = render(template, {**_FUNCTIONS, **values})
+    # Unlike the class's own YAML, ours keeps every character of a name, such as U+0085.
+    return kind(f"---\n{dump_yaml(plain_data(data))}---\n\n{body}")
 
 
-def _calls(repo_id: str, report: MergeReport, configs: Mapping[str, DatasetDict]) -> dict[str, str]:
-    """Return the Python that loads or makes the dataset; it quotes every name as Python does."""
-    repo = quoted(repo_id)
-    split = next((split for split, rows in configs[MERGED].items() if len(rows)), "train")
-    others = ", ".join(quoted(name) for name in configs if name != MERGED)
-    load = [
-        "from datasets import load_dataset\n",
-        f"dataset = load_dataset({repo})",
-        f'tags = dataset["{split}"].features["ner_tags"].feature.names',
-        *([f"by_source = {{name: load_dataset({repo}, name) for name in [{others}]}}"] if others else []),
-    ]
-    pinned = f'dataset = load_dataset({repo}, revision="FULL-HASH-OF-A-COMMIT")'
+def _sources_again(report: MergeReport) -> str:
+    """Return the Python that names all sources, each to be read as it was read."""
     reading = (report.call and report.call.reading) or [None] * len(report.sources)
-    given = ", ".join(_given_again(*pair) for pair in zip(report.sources, reading, strict=True))
-    levels = (
-        'from esnera_hf.merging.label_levels import view\n\ncoarse = view(dataset, "coarse")\n'
-        'original = view(dataset, "original")'
-    )
-    rebuild = f"import esnera_hf\n\nrebuilt = esnera_hf.apply({repo}, [{given}])\nrebuilt.dataset"
-    return {"load": "\n".join(load), "pinned": pinned, "rebuild": rebuild, "levels": levels}
-
-
-def _given_again(source: SourceSummary, reading: ReadingOptions | None) -> str:
-    """Return the Python that names a source, to be read as it was read."""
-    name = quoted(named_as(source))
-    if reading is None or reading == ReadingOptions():
-        return name
-    return f"esnera_hf.load_source({name}, options={python_of(reading)})"
+    names = []
+    for source, options in zip(report.sources, reading, strict=True):
+        name = quoted(named_as(source))
+        usual = options is None or options == ReadingOptions()
+        names.append(name if usual else f"esnera_hf.load_source({name}, options={python_of(options)})")
+    return ", ".join(names)
 
 
 def _unmeasured(matrix: SimilarityMatrix | None) -> tuple[int, int]:
@@ -397,190 +323,106 @@ def _unmeasured(matrix: SimilarityMatrix | None) -> tuple[int, int]:
     return len(pairs), sum(not matrix.predicted[i, j] and not matrix.predicted[j, i] for i, j in pairs)
 
 
-@dataclass(frozen=True)
-class ModelCardFacts:
-    """What the card of a tagger is made from.
-
-    Attributes:
-        repo_id: ``owner/name``.
-        tagger_labels: the labels it predicts.
-        base_encoder: Hub id of the encoder, ``""`` if it was a local folder.
-        report: of the alignment, ``None`` for a tagger of a single source.
-        mapping: what its labels merge, likewise.
-        terms: the license of the training data and why.
-        record: how training went: ``validation`` (scores), ``history``,
-            ``arguments``; empty where it is not known.
-        dataset_repo: Hub id of the merged dataset, if it is published.
-        sources: summaries of the sources, where there is no report.
-    """
-
-    repo_id: str
-    tagger_labels: Sequence[str]
-    base_encoder: str
-    report: MergeReport | None
-    mapping: LabelMapping | None
-    terms: Terms
-    record: Mapping[str, Any]
-    dataset_repo: str = ""
-    sources: Sequence[SourceSummary] = ()
-
-    @property
-    def summaries(self) -> Sequence[SourceSummary]:
-        """Summaries of the sources it was trained on."""
-        return self.sources or (self.report.sources if self.report else ())
-
-
-_MODEL_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?", re.ASCII)
-_EXAMPLES = 6
-_MEASURES = ("f1", "precision", "recall")
-_TITLES_MODEL = {
-    "labels": "Labels",
-    "scores": "Scores",
-    "training": "Training",
-    "limits": "Limits",
-    "sources": "Licenses",
-    "citation": "Citation",
-}
-
-
-def model_card(facts: ModelCardFacts) -> ModelCard:
+def model_card(
+    repo_id: str,
+    labels: Sequence[str],
+    record: Mapping[str, Any],
+    *,
+    report: MergeReport | None = None,
+    mapping: LabelMapping | None = None,
+    sources: Sequence[SourceSummary] = (),
+) -> ModelCard:
     """Return the card of a tagger.
 
     Args:
-        facts: what is known of it.
+        repo_id: ``owner/name``.
+        labels: that it predicts.
+        record: what is known of its training: ``validation`` and ``test`` (scores),
+            ``history``, ``arguments``, ``encoder`` and ``dataset_repo`` (Hub ids).
+        report: of the alignment, ``None`` for a tagger of a single source.
+        mapping: what its labels merge, likewise.
+        sources: summaries of the sources, where there is no report.
     """
-    merged = [facts.dataset_repo] if is_repository(facts.dataset_repo) else []
-    results = evaluation(_results(facts))
+    sources = sources or (report.sources if report else ())
+    name, published, encoder = (
+        repo_id.rpartition("/")[2],
+        record.get("dataset_repo", ""),
+        record.get("encoder"),
+    )
+    published = published if is_repository(published) else ""
+    encoder = encoder if encoder and _MODEL_ID.fullmatch(encoder) else ""
+    terms = Terms(licenses_of(sources))
+    scores = main_scores(report) if report else None
+    scores = scores if scores is not None and scores.split == "test" else None
+    validation, test = record.get("validation"), record.get("test")
+    test = test if test and test.micro.support else None
+    results = evaluation(
+        _results(scores, sources, {"test": test, "validation": validation}, published or name)
+    )
     data = ModelCardData(
         # Of a tagger of unknown sources no terms are known.
-        license=facts.terms.id if facts.summaries else None,
-        license_name=(facts.terms.name or None) if facts.summaries else None,
-        language=languages(facts.summaries) or None,
+        license=terms.id if sources else None,
+        license_name=(terms.name or None) if sources else None,
+        language=languages(sources) or None,
         library_name="transformers",
         pipeline_tag="token-classification",
-        base_model=facts.base_encoder if _MODEL_ID.fullmatch(facts.base_encoder) else None,
-        datasets=list(dict.fromkeys([*merged, *hub_ids(facts.summaries)])) or None,
-        metrics=list(_MEASURES) if facts.record.get("validation") else None,
+        base_model=encoder or None,
+        datasets=list(dict.fromkeys([*[published] * bool(published), *hub_ids(sources)])) or None,
+        metrics=list(_MEASURES) if validation else None,
         tags=["esnera", "esnera-hf", "named-entity-recognition", "crf"],
-        model_name=_name(facts) if results else None,
+        model_name=name if results else None,
         eval_results=results or None,
     )
-    return _card(ModelCard, data, render("model.md.jinja", _values_model(facts)))
-
-
-def _name(facts: ModelCardFacts) -> str:
-    return facts.repo_id.rpartition("/")[2]
-
-
-def _test_scores(facts: ModelCardFacts) -> ScoreTable | None:
-    """Return the scores on test of the tagger that was trained on the merged dataset."""
-    found = None if facts.report is None else main_scores(facts.report)
-    return found if found is not None and found.split == "test" else None
-
-
-def _results(facts: ModelCardFacts) -> list[tuple[str, str, str, Mapping[str, float | None]]]:
-    """Return what was measured: on test by source, or else on validation of all training data."""
-    scores = _test_scores(facts)
-    hub = {source.name: (hub_ids([source]) or [""])[0] for source in facts.summaries}
-    if scores is not None:
-        return [
-            (name, hub.get(name, ""), "test", {"f1": micro.after.value})
-            for name, micro in scores.scores.sources.items()
-        ]
-    split = "test" if _tested(facts) else "validation"
-    if not facts.record.get(split):
-        return []
-    micro = facts.record[split].micro
-    name = facts.dataset_repo or " + ".join(hub) or _name(facts)
-    alone = next(iter(hub.values())) if len(hub) == 1 else ""
-    return [(name, facts.dataset_repo or alone, split, {kind: getattr(micro, kind) for kind in _MEASURES})]
-
-
-def _tested(facts: ModelCardFacts) -> Scores | None:
-    """Return the scores on the test split of the only source, if it holds any entity."""
-    test = facts.record.get("test")
-    return test if test and test.micro.support else None
-
-
-def _values_model(facts: ModelCardFacts) -> dict[str, Any]:
-    report, mapping, record = facts.report, facts.mapping, facts.record
-    labels, scores = _label_rows(facts), _test_scores(facts)
-    validation, test = record.get("validation"), _tested(facts)
-    settings = [] if report is None else making(report)
-    present = {
-        "labels": bool(labels),
-        "scores": scores or test or validation,
-        "training": record.get("arguments") or record.get("history") or settings,
-        "limits": True,
-        "sources": facts.summaries,
-        "citation": True,
-    }
-    return {
-        **_FUNCTIONS,
-        "facts": facts,
-        "name": _name(facts),
-        "labels": labels,
+    shared = {source for source, license in terms.by_source.items() if license.text_may_be_shared is True}
+    members = {label: mapping.members(label) if mapping else () for label in labels}
+    examples = [example for example in (report.examples if report else ()) if example.label.source in shared]
+    values = {
+        "name": name,
+        "repo": quoted(repo_id),
+        "record": record,
+        "members": members,
+        "examples": {label: _examples(examples, refs) for label, refs in members.items()},
+        "parents": mapping.parents if mapping else {},
         "scores": scores,
         "validation": validation,
         "test": test,
-        "by_label": tested.by_label if (tested := test or validation) else {},
-        "settings": settings,
+        "report": report,
+        "settings": making(report) if report else [],
         "mapping": mapping,
-        "pseudo": None if report is None else report.pseudo_labels,
-        "names": {source.name for source in facts.summaries},
-        "examples": any(row["examples"] for row in labels),
-        "parts": any(row["parent"] for row in labels),
+        "names": {source.name for source in sources},
         "merges": mapping is not None and len(mapping.sources) > 1,
-        "base": facts.base_encoder if _MODEL_ID.fullmatch(facts.base_encoder) else "",
-        "dataset": facts.dataset_repo if is_repository(facts.dataset_repo) else "",
-        "sections": {"use": "Use", **{key: title for key, title in _TITLES_MODEL.items() if present[key]}},
-        "calls": _calls_model(quoted(facts.repo_id)),
-        "sources": facts.summaries,
-        "terms": facts.terms,
+        "base": encoder,
+        "dataset": published,
+        "sources": sources,
+        "terms": terms,
         "whole": "the training data",
-        "before": "" if report is None else own_tagger(report),
-        "sample": "" if report is None else sample_note(report),
+        "before": own_tagger(report) if report else "",
+        "sample": sample_note(report) if report else "",
     }
+    return _card(ModelCard, data, "model.md.jinja", values)
 
 
-def _calls_model(repo: str) -> dict[str, str]:
-    """Return the Python that uses the tagger."""
-    return {
-        "transformers": (
-            "from transformers import pipeline\n\n"
-            f'tagger = pipeline("token-classification", model={repo}, trust_remote_code=True)\n'
-            'tagger("…")'
-        ),
-        "package": (
-            "import esnera_hf\n\n"
-            f"tagger = esnera_hf.Tagger.from_pretrained({repo})\n"
-            'for entities in tagger.predict([["some", "words"]], scores=True):\n'
-            "    print(entities)"
-        ),
-    }
-
-
-def _label_rows(facts: ModelCardFacts) -> list[dict[str, Any]]:
-    """Return a row per label: what it merges, and mentions of sources whose text may be shared."""
-    mapping, report = facts.mapping, facts.report
-    shared = {name for name, license in facts.terms.by_source.items() if license.text_may_be_shared is True}
-    rows = []
-    for label in facts.tagger_labels:
-        members = () if mapping is None else mapping.members(label)
-        by_member = [
-            _mentions(report.examples, member)
-            for member in members
-            if report is not None and member.source in shared
+def _results(
+    scores: ScoreTable | None, sources: Sequence[SourceSummary], measured: Mapping[str, Any], name: str
+) -> list[tuple[str, str, str, Mapping[str, float | None]]]:
+    """Return what was measured: on test by source, or else on test or validation of all training data."""
+    hub = {source.name: (hub_ids([source]) or [""])[0] for source in sources}
+    if scores is not None:
+        return [
+            (source, hub.get(source, ""), "test", {"f1": micro.after.value})
+            for source, micro in scores.scores.sources.items()
         ]
-        # The first mention of each member, then the second ones.
-        found = [mention for turn in zip_longest(*by_member) for mention in turn if mention is not None]
-        members_text = [str(member) for member in members]
-        rows.append(
-            {
-                "name": label,
-                "parent": None if mapping is None else mapping.parents.get(label),
-                "members": members_text,
-                "examples": list(dict.fromkeys(found))[:_EXAMPLES],
-            }
-        )
-    return rows
+    for split, found in measured.items():
+        if found:
+            published = name if is_repository(name) else ""
+            alone = next(iter(hub.values())) if len(hub) == 1 else ""
+            measures = {kind: getattr(found.micro, kind) for kind in _MEASURES}
+            return [(published or " + ".join(hub) or name, published or alone, split, measures)]
+    return []
+
+
+def _examples(examples: Sequence[Example], members: Sequence[LabelRef]) -> list[str]:
+    """Return mentions of a unified label: the first one of each member, then the second ones."""
+    turns = zip_longest(*(_mentions(examples, member) for member in members))
+    mentions = dict.fromkeys(mention for turn in turns for mention in turn if mention is not None)
+    return list(mentions)[:_EXAMPLES]

@@ -1,9 +1,7 @@
 """Markdown from templates in which nothing from outside can become markup.
 
-Every expression of a template goes through :func:`escape`, but for the few values
-that a filter of this module made as markup of its own. Those are of a type
-that any operation on strings turns back into plain text, so a mistake in a
-template shows as one escape too many, never as one too few.
+Every expression of a template goes through :func:`escape`, but for what a filter of this module made as markup. That
+is of a type that any operation on strings turns back into text: a mistake shows as one escape too many, never too few.
 """
 
 from __future__ import annotations
@@ -23,6 +21,8 @@ from esnera_hf.report.format import agreement, figure, interval
 _TEMPLATES = Path(__file__).parent / "templates"
 _LONGEST = 200
 _LONGEST_TEXT = 2000
+#: Nothing that a template shows holds it: it cannot be printed.
+_CONTENTS = "\0"
 
 #: Characters that start markup wherever they stand; ``!`` where it could open a comment, ``&`` where it could
 #: begin an entity, ``@`` where it could be part of an address or a mention.
@@ -43,8 +43,7 @@ class Markup(str):
 def escape(value: object) -> str:
     """Return a value as one line of Markdown that reads as the value itself.
 
-    What cannot be printed, among it line breaks and characters that turn the
-    direction of writing, becomes U+FFFD; more than 200 characters are cut.
+    What cannot be printed, line breaks too, becomes U+FFFD; more than 200 characters are cut.
     """
     return _escape_line(shorten(str(value), _LONGEST))
 
@@ -72,12 +71,10 @@ def listed(values: Iterable[object], separator: str = ", ") -> Markup:
 def fenced(text: str, language: str = "") -> Markup:
     """Return a text as a block of code, in a fence longer than any run of backticks in it.
 
-    ``<!`` becomes the escape ``\\x3c!``, which is the same in a string of Python and
-    cannot be taken for a comment.
+    ``<!`` becomes ``\\x3c!``, the same in a string of Python and no start of a comment.
     """
     visible = "".join(char if char.isprintable() or char == "\n" else "\ufffd" for char in text)
-    runs = [len(run) for run in re.findall("`+", visible)]
-    fence = "`" * max(3, *(run + 1 for run in runs), 3)
+    fence = "`" * max([3, *(len(run) + 1 for run in re.findall("`+", visible))])
     code = visible.strip("\n").replace("<!", "\\x3c!")
     return Markup(f"{fence}{language}\n{code}\n{fence}")
 
@@ -92,19 +89,12 @@ def picture(path: str, text: str) -> Markup:
     return Markup(f"![{escape(text)}]({quote(path.lstrip('/'))})")
 
 
-def contents(titles: list[str]) -> Markup:
-    """Return links to the sections of these titles, which are the card's own."""
-    return Markup(" · ".join(f"[{title}](#{re.sub('[^a-z0-9]+', '-', title.lower())})" for title in titles))
-
-
 def render(template: str, values: dict[str, Any]) -> str:
-    """Return a card's body.
-
-    Args:
-        template: name of the file.
-        values: what it shows.
-    """
-    body = _environment().get_template(template).render(values)
+    """Return a card's body from a template; ``{{ contents }}`` links to its sections."""
+    body = _environment().get_template(template).render(values, contents=Markup(_CONTENTS))
+    titles = re.findall("^## (.+)$", body, re.MULTILINE)
+    links = (f"[{title}](#{re.sub('[^a-z0-9]+', '-', title.lower())})" for title in titles)
+    body = body.replace(_CONTENTS, " · ".join(links))
     return re.sub(r"\n{3,}", "\n\n", body).strip("\n") + "\n"
 
 
@@ -119,18 +109,11 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    own = (long, listed, fenced, address, picture, figure, interval, agreement)
+    environment.filters |= {function.__name__: function for function in own}
     environment.filters |= {
-        "long": long,
-        "listed": listed,
-        "fenced": fenced,
-        "address": address,
-        "picture": picture,
-        "contents": contents,
         "count": lambda value: f"{value:,}",
         "of": lambda counts, split: sum(count for (part, _), count in counts.items() if part == split),
-        "figure": figure,
-        "interval": interval,
-        "agreement": agreement,
         "percent": lambda share: f"{100 * share:.1f} %",
     }
     return environment

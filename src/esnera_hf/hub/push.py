@@ -19,7 +19,7 @@ from esnera_hf._internal.checks import from_plain, to_plain
 from esnera_hf._internal.console import no_dataset_bars, quiet_libraries
 from esnera_hf.alignment.mapping import MAPPING_FILE, LabelMapping
 from esnera_hf.errors import ConfigurationError
-from esnera_hf.hub.cards import MERGED, ModelCardFacts, dataset_card, model_card
+from esnera_hf.hub.cards import MERGED, dataset_card, model_card
 from esnera_hf.hub.readme import plain_data, write_readme
 from esnera_hf.hub.recipe import Recipe
 from esnera_hf.hub.repository import MANIFEST, README, HubRepository, Published
@@ -27,12 +27,7 @@ from esnera_hf.metrics import Scores
 from esnera_hf.report.files import write_report
 from esnera_hf.report.report import CallFacts, MergeReport
 from esnera_hf.similarity.matrix import SimilarityMatrix
-from esnera_hf.sources.licenses import (
-    Terms,
-    check_names,
-    check_text_may_be_published,
-    licenses_of,
-)
+from esnera_hf.sources.licenses import check_names, check_text_may_be_published, licenses_of
 from esnera_hf.sources.source import License, NerSource, SourceSummary
 
 if TYPE_CHECKING:
@@ -274,18 +269,20 @@ def card_of_tagger(tagger: Tagger, repo_id: str) -> ModelCard:
             if record.get(split)
         }
         encoder = str(record.get("encoder") or "") if report is None else _public_encoder(report)
-        facts = ModelCardFacts(
-            repo_id=repo_id,
-            tagger_labels=tagger.labels,
-            base_encoder=encoder,
+        known = {
+            **record,
+            **scores,
+            "encoder": encoder,
+            "dataset_repo": str(record.get("dataset_repo") or ""),
+        }
+        return model_card(
+            repo_id,
+            tagger.labels,
+            known,
             report=None if report is None else shareable_report(report, text=True),
             mapping=LabelMapping.from_yaml(record["mapping"]) if record.get("mapping") else None,
-            terms=Terms(licenses_of(sources)),
-            record={**record, **scores},
-            dataset_repo=str(record.get("dataset_repo") or ""),
             sources=sources,
         )
-        return model_card(facts)
     except (
         ConfigurationError,
         KeyError,

@@ -90,19 +90,16 @@ def _merged(known: Mapping[str, Any], own: Mapping[str, Any], earlier: Mapping[s
     gone = {name for name, value in earlier.items() if name not in own and known.get(name) == value}
     if "license" in own:
         gone |= {"license_name", "license_link"} - own.keys()
-    merged = {name: value for name, value in known.items() if name not in gone}
-    for name, value in own.items():
-        merged[name] = value
-        if isinstance(value, list) or name == "dataset_info":
-            merged[name] = _joined(known.get(name), value, earlier.get(name))
-    for name in ("configs", "dataset_info"):
-        if name in merged and name not in own:
-            merged[name] = _joined(known.get(name), [], earlier.get(name))
-    mine = own.get("configs", ())
-    configs = merged.get("configs") or []
-    if any(_is_default(config) for config in configs if config not in mine):
+    merged = {name: value for name, value in known.items() if name not in gone} | dict(own)
+    for name in merged:
+        if name in ("configs", "dataset_info") or isinstance(own.get(name), list):
+            merged[name] = _joined(known.get(name), own.get(name, []), earlier.get(name))
+    mine, configs = own.get("configs", ()), merged.get("configs") or []
+    theirs = [config for config in configs if config not in mine]
+    if any(_key(each) == "default" or (isinstance(each, dict) and each.get("default")) for each in theirs):
         # One default is theirs, and the Hub takes no two.
-        merged["configs"] = [_without_default(each) if each in mine else each for each in configs]
+        ours = [{name: value for name, value in each.items() if name != "default"} for each in mine]
+        merged["configs"] = theirs + ours
     return {name: value for name, value in merged.items() if value not in ([], None)}
 
 
@@ -119,14 +116,6 @@ def _as_list(value: Any) -> list[Any]:
 
 def _key(entry: Any) -> Any:
     return entry.get("config_name", "default") if isinstance(entry, dict) else entry
-
-
-def _is_default(config: Any) -> bool:
-    return _key(config) == "default" or (isinstance(config, dict) and bool(config.get("default")))
-
-
-def _without_default(config: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in config.items() if name != "default"}
 
 
 def _placed(text: str, section: str, newline: str) -> str:

@@ -9,21 +9,24 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, TypeAlias
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from datasets import Dataset, DatasetDict, concatenate_datasets
+from huggingface_hub import snapshot_download
 
 from esnera_hf._internal.arrow import dataset_fingerprint
 from esnera_hf._internal.checks import from_plain
+from esnera_hf._internal.console import quiet_libraries
+from esnera_hf._internal.hub_errors import explained
 from esnera_hf.alignment.mapping import MAPPING_FILE, LabelMapping
 from esnera_hf.errors import MappingError
-from esnera_hf.hub.repository import download_folder
 from esnera_hf.merging.pseudo_labels import PseudoLabels
 from esnera_hf.sources.source import SOURCE_FEATURES, SPLITS, NerSource
 from esnera_hf.tagging import PSEUDO, Entity, entities_from_tags
@@ -49,20 +52,9 @@ _ROWS = pa.schema(
 )
 
 
-class Difference(NamedTuple):
-    """A sentence of a published dataset that a copy of its source lacks or annotates otherwise.
-
-    Attributes:
-        kind: ``missing`` or ``annotated otherwise``.
-        source: the source.
-        split: of the published dataset.
-        id: of the sentence there.
-    """
-
-    kind: str
-    source: str
-    split: str
-    id: str
+#: Kind (``missing`` or ``annotated otherwise``), source, split and id of a published sentence that a copy of its source
+#: does not hold as it was published.
+Difference: TypeAlias = tuple[str, str, str, str]
 
 
 @dataclass(frozen=True)
@@ -78,14 +70,16 @@ class Comparison:
     differences: tuple[Difference, ...] = field(default=(), repr=False)
 
     def __str__(self) -> str:
+        if self.same:
+            return "the same dataset as the published one"
+        ids: dict[tuple[str, str], list[str]] = {}
+        for kind, source, _, sentence in self.differences:
+            ids.setdefault((source, kind), []).append(sentence)
         lines = [
-            "the same dataset as the published one" if self.same else "NOT the dataset that was published"
+            f"  {source}: {len(of_kind):,} {kind}: {', '.join(of_kind[:5])}{', …' if len(of_kind) > 5 else ''}"
+            for (source, kind), of_kind in sorted(ids.items())
         ]
-        counts = Counter((difference.source, difference.kind) for difference in self.differences)
-        for (source, kind), count in sorted(counts.items()):
-            ids = [d.id for d in self.differences if (d.source, d.kind) == (source, kind)]
-            lines.append(f"  {source}: {count:,} {kind}: {', '.join(ids[:5])}{', …' if count > 5 else ''}")
-        return "\n".join(lines)
+        return "\n".join(["NOT the dataset that was published", *lines])
 
 
 @dataclass(frozen=True)
@@ -184,17 +178,15 @@ class Recipe:
             MappingError: a source is missing or unknown to the recipe, or none of its sentences is found.
         """
         self._check_names([source.name for source in copies])
-        cut, differences = [], []
-        pseudo = PseudoLabels(0.0)
+        cut, differences, pseudo = [], [], PseudoLabels(0.0)
         for source in copies:
-            part, entities, differing = self._cut_one(source)
+            part, pseudo.entities[source.name], differing = self._cut_one(source)
             cut.append(part)
             differences += differing
-            pseudo.entities[source.name] = entities
-            labels = (entity.label for added in entities.values() for entity in added)
-            pseudo.counts.update((source.name, label, "as published") for label in labels)
-        scores = [e.score for parts in pseudo.entities.values() for added in parts.values() for e in added]
-        return cut, replace(pseudo, threshold=min(scores, default=0.0)), tuple(differences)
+        added = [(name, e) for name, rows in pseudo.entities.items() for row in rows.values() for e in row]
+        pseudo.counts.update((name, entity.label, "as published") for name, entity in added)
+        lowest = min((entity.score for _, entity in added), default=0.0)
+        return cut, replace(pseudo, threshold=lowest), tuple(differences)
 
     def compare(self, dataset: DatasetDict, differences: Sequence[Difference]) -> Comparison:
         """Compare a dataset that was made from :meth:`cut` sources with the published one.
@@ -230,24 +222,18 @@ class Recipe:
                 f"{source.name}: none of the {len(wanted):,} sentences of the recipe is in this copy. Get the copy "
                 "that it was made of: the same corpus, cut into the same tokens."
             )
+        taken: dict[str, list[tuple[int, str]]] = {split: [] for split in self.rows}
+        differences: list[Difference] = []
+        for (split, row), (place, same) in zip(wanted, places, strict=True):
+            if place is not None:
+                taken[split].append((place, row["id"]))
+            if not same:
+                kind = "missing" if place is None else "annotated otherwise"
+                differences.append((kind, source.name, split, row["id"]))
         everything = concatenate_datasets(list(source.dataset.values()))
-        splits = {}
-        for split in self.rows:
-            taken = [
-                (place, row["id"])
-                for (place, _), (its_split, row) in zip(places, wanted, strict=True)
-                if its_split == split and place is not None
-            ]
-            splits[split] = _with_ids(
-                everything.select([place for place, _ in taken]), [name for _, name in taken]
-            )
+        splits = DatasetDict({split: _chosen(everything, rows) for split, rows in taken.items()})
         labels = tuple(e.label.label for e in self.mapping.entries if e.label.source == source.name)
-        cut = NerSource(source.name, DatasetDict(splits), source.license, vocabulary=labels)
-        differences = [
-            Difference("missing" if place is None else "annotated otherwise", source.name, split, row["id"])
-            for (place, same), (split, row) in zip(places, wanted, strict=True)
-            if not same
-        ]
+        cut = NerSource(source.name, splits, source.license, vocabulary=labels)
         added = {row["id"]: row["pseudo"] for _, row in wanted if row["pseudo"]}
         return cut, _pseudo_labels(cut, added, self.mapping.unified_labels), differences
 
@@ -266,8 +252,10 @@ def find_recipe(published: str) -> Recipe | None:
     if not is_published(published):
         return None
     name, _, revision = published.partition("@")
-    files = (MAPPING_FILE, RECIPE_FILE, f"{ROWS_FOLDER}/*.parquet", f"{DATA_FOLDER}/*.parquet")
-    return Recipe.read(download_folder(name, "dataset", files, revision=revision or None))
+    files = [MAPPING_FILE, RECIPE_FILE, f"{ROWS_FOLDER}/*.parquet", f"{DATA_FOLDER}/*.parquet"]
+    with explained(name, "fetching it", "run the same again"), quiet_libraries():
+        folder = snapshot_download(name, repo_type="dataset", allow_patterns=files, revision=revision or None)
+    return Recipe.read(Path(folder))
 
 
 def is_published(text: str) -> bool:
@@ -335,32 +323,29 @@ def _find(
     """Return for each row the place of its sentence in the copy, and whether it is annotated alike there."""
     by_annotation: dict[bytes, deque[int]] = {}
     by_text: dict[bytes, deque[int]] = {}
-    place = 0
-    for part in source.dataset.values():
-        for batch in part.select_columns(["tokens", "ner_tags"]).iter(batch_size=1000):
-            for tokens, tags in zip(batch["tokens"], batch["ner_tags"], strict=True):
-                by_annotation.setdefault(_digest([tokens, tags], salt), deque()).append(place)
-                by_text.setdefault(_digest(tokens, salt), deque()).append(place)
-                place += 1
+    columns = [part.select_columns(["tokens", "ner_tags"]) for part in source.dataset.values()]
+    for place, copy in enumerate(chain.from_iterable(columns)):
+        by_annotation.setdefault(_digest([copy["tokens"], copy["ner_tags"]], salt), deque()).append(place)
+        by_text.setdefault(_digest(copy["tokens"], salt), deque()).append(place)
     # First those annotated alike, so that no other row takes the place of one of them.
-    alike = [by_annotation.get(row["annotation"]) for row in wanted]
-    places: list[tuple[int | None, bool]] = [
-        (queue.popleft(), True) if queue else (None, False) for queue in alike
-    ]
-    taken = {place for place, _ in places}
-    for index, (found, _) in enumerate(places):
-        queue = by_text.get(wanted[index]["text"], deque())
-        while found is None and queue:
-            found = queue.popleft()
-            found = None if found in taken else found
-        if not places[index][1]:
-            places[index] = (found, False)
+    queues = [by_annotation.get(row["annotation"]) for row in wanted]
+    alike = [queue.popleft() if queue else None for queue in queues]
+    taken = set(alike)
+    places: list[tuple[int | None, bool]] = []
+    for row, place in zip(wanted, alike, strict=True):
+        same, queue = place is not None, by_text.get(row["text"], deque())
+        while place is None and queue:
+            first = queue.popleft()
+            place = None if first in taken else first
+        places.append((place, same))
     return places
 
 
-def _with_ids(rows: Dataset, ids: list[str]) -> Dataset:
-    columns = {name: rows[name][:] if ids else [] for name in ("tokens", "ner_tags", "source")}
-    return Dataset.from_dict({"id": ids, **columns}, SOURCE_FEATURES)
+def _chosen(rows: Dataset, taken: Sequence[tuple[int, str]]) -> Dataset:
+    """Return the rows at some places under other ids."""
+    chosen = rows.select([place for place, _ in taken])
+    columns = {name: chosen[name][:] if taken else [] for name in ("tokens", "ner_tags", "source")}
+    return Dataset.from_dict({"id": [name for _, name in taken], **columns}, SOURCE_FEATURES)
 
 
 def _pseudo_labels(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from huggingface_hub import HfApi, snapshot_download
+from huggingface_hub import HfApi
 from huggingface_hub.errors import RepositoryNotFoundError
 
 from esnera_hf._internal.console import quiet_libraries, say
@@ -31,7 +31,7 @@ _OURS = re.compile(
     r"|report\.json|report\.html|similarity\.json",
     re.ASCII,
 )
-_COMMIT = re.compile("[0-9a-f]{40}")
+_NO_BRANCH = re.compile(r"\Z|refs/|[0-9a-f]{40}\Z")
 _AGAIN = "run the same again: what has arrived is not sent again"
 
 
@@ -138,19 +138,15 @@ class HubRepository:
                 )
             return
         self._check_rights(user)
-        if self.revision is not None:
-            self._check_branch(self.revision)
-
-    def _check_branch(self, revision: str) -> None:
         tags: list[str] = []
-        if not self._missing:
+        if self.revision is not None and info is not None:
             with self._explained("looking at its branches"):
                 refs = self._api.list_repo_refs(self.repo_id, repo_type=self.kind)
             tags = [tag.name for tag in refs.tags]
-        if not revision or revision.startswith("refs/") or revision in tags or _COMMIT.fullmatch(revision):
+        if self.revision is not None and (_NO_BRANCH.match(self.revision) or self.revision in tags):
             raise HubError(
-                f"{self.repo_id}: revision={revision!r} is no branch that can be committed to. Nothing was sent. "
-                "Give the name of a branch, new or there already, or leave it out."
+                f"{self.repo_id}: revision={self.revision!r} is no branch that can be committed to. Nothing was "
+                "sent. Give the name of a branch, new or there already, or leave it out."
             )
 
     def _check_rights(self, user: Mapping[str, Any]) -> None:
@@ -202,10 +198,7 @@ class HubRepository:
         (folder / README).write_bytes(joined.encode("utf-8", "replace"))
         history = "discussions" if self.create_pr else f"commits/{self.revision or 'main'}"
         doubt = f"Either all of it was published or nothing: {self.url}/{history} tells."
-        with (
-            self._explained("committing", doubt),
-            quiet_libraries(),
-        ):
+        with self._explained("committing", doubt), quiet_libraries():
             commit = self._api.upload_folder(
                 repo_id=self.repo_id,
                 repo_type=self.kind,
@@ -222,13 +215,12 @@ class HubRepository:
 
     def _make(self) -> None:
         """Make repository and branch if they are not there."""
+        where: dict[str, Any] = {"repo_id": self.repo_id, "repo_type": self.kind, "exist_ok": True}
         with self._explained("making the repository"):
             if self._missing:
-                self._api.create_repo(self.repo_id, repo_type=self.kind, private=self._private, exist_ok=True)
+                self._api.create_repo(private=self._private, **where)
             if self.revision not in (None, "main"):
-                self._api.create_branch(
-                    self.repo_id, branch=str(self.revision), repo_type=self.kind, exist_ok=True
-                )
+                self._api.create_branch(branch=self.revision, **where)
 
     def _read(self, path: str, revision: str) -> str:
         local = self._api.hf_hub_download(self.repo_id, path, repo_type=self.kind, revision=revision)
@@ -262,39 +254,9 @@ def read_manifest(text: str) -> tuple[dict[str, Any], set[str]]:
     """Return the metadata and the files that an earlier push wrote; a manifest that makes no sense says nothing."""
     try:
         manifest = json.loads(text or "{}")
-    except (ValueError, RecursionError):
-        manifest = {}
-    manifest = manifest if isinstance(manifest, dict) else {}
-    metadata, files = manifest.get("metadata"), manifest.get("files")
-    return (
-        metadata if isinstance(metadata, dict) else {},
-        {path for path in files if isinstance(path, str)} if isinstance(files, list) else set(),
-    )
-
-
-def download_folder(
-    repo_id: str,
-    kind: RepoKind,
-    files: Sequence[str],
-    *,
-    revision: str | None = None,
-    token: str | None = None,
-) -> Path:
-    """Fetch files of a repository and return the folder they lie in, in the Hub's cache.
-
-    Args:
-        repo_id: ``owner/name``.
-        kind: ``dataset`` or ``model``.
-        files: patterns of their paths.
-        revision: branch, tag or commit.
-        token: of the Hub; the one you are logged in with if not given.
-
-    Raises:
-        HubError: there is no such repository, or it cannot be reached and was not fetched before.
-    """
-    with explained(repo_id, "fetching it", "run the same again"), quiet_libraries():
-        return Path(
-            snapshot_download(
-                repo_id, repo_type=kind, allow_patterns=list(files), revision=revision, token=token
-            )
-        )
+        metadata, files = dict(manifest["metadata"]), manifest["files"]
+        return metadata, {path for path in files if isinstance(path, str)} if isinstance(
+            files, list
+        ) else set()
+    except (KeyError, TypeError, ValueError, RecursionError):
+        return {}, set()
