@@ -12,7 +12,6 @@ import re
 from collections import deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -323,10 +322,12 @@ def _find(
     """Return for each row the place of its sentence in the copy, and whether it is annotated alike there."""
     by_annotation: dict[bytes, deque[int]] = {}
     by_text: dict[bytes, deque[int]] = {}
-    columns = [part.select_columns(["tokens", "ner_tags"]) for part in source.dataset.values()]
-    for place, copy in enumerate(chain.from_iterable(columns)):
-        by_annotation.setdefault(_digest([copy["tokens"], copy["ner_tags"]], salt), deque()).append(place)
-        by_text.setdefault(_digest(copy["tokens"], salt), deque()).append(place)
+    parts = [part.select_columns(["tokens", "ner_tags"]) for part in source.dataset.values()]
+    batches = (batch for part in parts for batch in part.iter(batch_size=1000))
+    sentences = (pair for batch in batches for pair in zip(batch["tokens"], batch["ner_tags"], strict=True))
+    for number, (tokens, tags) in enumerate(sentences):
+        by_annotation.setdefault(_digest([tokens, tags], salt), deque()).append(number)
+        by_text.setdefault(_digest(tokens, salt), deque()).append(number)
     # First those annotated alike, so that no other row takes the place of one of them.
     queues = [by_annotation.get(row["annotation"]) for row in wanted]
     alike = [queue.popleft() if queue else None for queue in queues]
