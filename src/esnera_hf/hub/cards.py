@@ -344,11 +344,8 @@ def model_card(
         sources: summaries of the sources, where there is no report.
     """
     sources = sources or (report.sources if report else ())
-    name, published, encoder = (
-        repo_id.rpartition("/")[2],
-        record.get("dataset_repo", ""),
-        record.get("encoder"),
-    )
+    name, encoder = repo_id.rpartition("/")[2], record.get("encoder")
+    published = record.get("dataset_repo", "")
     published = published if is_repository(published) else ""
     encoder = encoder if encoder and _MODEL_ID.fullmatch(encoder) else ""
     terms = Terms(licenses_of(sources))
