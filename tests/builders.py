@@ -81,25 +81,16 @@ def toy_rows(names: Mapping[str, str], sentences: int, seed: int) -> list[Row]:
             mention = choose.sample(_KINDS[slot], choose.choice((1, 1, 2)))
             tokens.extend(mention)
             label = names.get(slot)
-            tags.extend(["O"] * len(mention) if label is None else _span_tags(label, len(mention)))
+            inside = ["O" if label is None else f"I-{label}"] * len(mention)
+            tags.extend(inside if label is None else [f"B-{label}", *inside[1:]])
         rows.append((tokens, tags))
     return rows
 
 
-def _span_tags(label: str, length: int) -> list[str]:
-    return [f"B-{label}", *[f"I-{label}"] * (length - 1)]
-
-
 def toy_source(name: str, names: Mapping[str, str], seed: int, train: int = 120) -> NerSource:
     """Generate a source with 120 training and 40 validation and test sentences."""
-    return make_source(
-        name,
-        {
-            "train": toy_rows(names, train, seed),
-            "validation": toy_rows(names, 40, seed + 1000),
-            "test": toy_rows(names, 40, seed + 2000),
-        },
-    )
+    sizes = {"train": (train, seed), "validation": (40, seed + 1000), "test": (40, seed + 2000)}
+    return make_source(name, {split: toy_rows(names, *size) for split, size in sizes.items()})
 
 
 def write_corpus(folder: Path, names: Mapping[str, str], seed: int, train: int = 120, rest: int = 40) -> Path:

@@ -38,14 +38,8 @@ def defined(file: Path) -> set[str]:
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(BENCHMARKS)))
 def test_what_a_benchmark_imports_is_there(file: Path) -> None:
     for module, name in imported(file):
-        beside = next(
-            (
-                path
-                for folder in (BENCHMARKS, file.parent)
-                if (path := folder / f"{module.replace('.', '/')}.py").is_file()
-            ),
-            None,
-        )
+        places = [folder / f"{module.replace('.', '/')}.py" for folder in (BENCHMARKS, file.parent)]
+        beside = next(filter(Path.is_file, places), None)
         if beside is not None:
             assert name in defined(beside), f"{module}.{name}"
         elif module.split(".")[0] == "esnera_hf":

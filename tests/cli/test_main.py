@@ -64,14 +64,8 @@ def test_it_runs_as_a_module_and_writes_what_an_encoding_lacks_as_an_escape(tmp_
     )
     for name, unified in (("one", "PER"), ("two", "地点")):
         (tmp_path / f"{name}.yaml").write_text(mapping % unified, encoding="utf-8")
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONIOENCODING": "cp1252"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    command, environment = [sys.executable, "-c", code], {**os.environ, "PYTHONIOENCODING": "cp1252"}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     moved = "moved: a:x: PER \\u2192 \\u5730\\u70b9 (0 train mentions)"
     assert (done.stdout, done.stderr) == (f"{moved}\nesnera-hf {__version__}\n", "")
 

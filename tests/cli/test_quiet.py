@@ -76,14 +76,8 @@ def test_nothing_that_is_printed_is_a_library_s(tmp_path: Path) -> None:
     environment = client_environment("http://127.0.0.1:9", tmp_path) | {"HF_HUB_OFFLINE": "1"}
     for name in ("HF_HUB_DISABLE_PROGRESS_BARS", "HF_DATASETS_DISABLE_PROGRESS_BARS", "PYTHONWARNINGS"):
         environment.pop(name, None)
-    done = subprocess.run(
-        [sys.executable, "-c", DRIVER, json.dumps(commands), "said.json"],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    command = [sys.executable, "-c", DRIVER, json.dumps(commands), "said.json"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     told = json.loads((tmp_path / "said.json").read_text())
     assert told["codes"] == [0] * 10 + [1], done.stderr
