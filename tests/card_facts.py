@@ -27,7 +27,7 @@ from esnera_hf.report.report import (
     TaggerScores,
     TrialFacts,
 )
-from esnera_hf.similarity.matrix import Agreement, PairEvidence
+from esnera_hf.similarity.matrix import Agreement
 from esnera_hf.sources.leakage import find_leaks, left_out_of_train
 from esnera_hf.sources.source import Dropped, License, NerSource, Provenance, SourceSummary
 from esnera_hf.tagging import Entity, LabelRef
@@ -71,13 +71,13 @@ def make_mapping(names: Names) -> LabelMapping:
         LabelRef(names.second, "per"),
         LabelRef(names.second, "place"),
     )
-    known = PairEvidence(0.125, Agreement(2, 3), Agreement(1, 1))
-    unknown = PairEvidence(-0.5, Agreement(0, 0), Agreement(0, 0))
-    turned = PairEvidence(0.125, Agreement(1, 1), Agreement(2, 3))
+    known = (0.125, Agreement(2, 3), Agreement(1, 1))
+    unknown = (-0.5, Agreement(0, 0), Agreement(0, 0))
+    turned = (0.125, Agreement(1, 1), Agreement(2, 3))
     entries = (
-        MappedLabel(city, names.label, 3, place, 0.4567, known),
-        MappedLabel(place, names.label, 2, city, 0.4321, turned),
-        MappedLabel(per, "per" if names.label != "per" else "per2", 1, city, -0.5, unknown),
+        MappedLabel(city, names.label, 3, place, 0.4567, *known),
+        MappedLabel(place, names.label, 2, city, 0.4321, *turned),
+        MappedLabel(per, "per" if names.label != "per" else "per2", 1, city, -0.5, *unknown),
         MappedLabel(LabelRef(names.second, "zone"), None, mentions=1),
     )
     unified = tuple(dict.fromkeys(entry.unified for entry in entries if entry.unified is not None))

@@ -10,7 +10,7 @@ import yaml
 
 from esnera_hf import MergeResult
 from esnera_hf.alignment.mapping import LabelMapping
-from esnera_hf.alignment.mapping_diff import compare_mappings
+from esnera_hf.alignment.mapping_diff import MappingDifference
 from esnera_hf.cli.main import main
 from esnera_hf.errors import SourceError
 from esnera_hf.merging.export import EXPORT_FORMATS, export
@@ -108,8 +108,8 @@ def test_what_is_printed_holds_no_control_character(
     one, two = result.mapping, make_result(first="beta2", label=name).mapping
     gone = LabelMapping(one.unified_labels, tuple(replace(e, unified=None) for e in one.entries))
     printed = [str(one), repr(result), str(result.report)]
-    printed += [str(compare_mappings(one, other)) for other in (two, gone)]
-    printed += [str(moved) for moved in compare_mappings(one, gone).moved]
+    printed += [str(MappingDifference(one, other)) for other in (two, gone)]
+    printed += [str(moved) for moved in MappingDifference(one, gone).moved]
     files = [tmp_path / "one.yaml", tmp_path / "gone.yaml"]
     one.save(files[0])
     gone.save(files[1])

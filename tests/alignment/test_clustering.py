@@ -211,16 +211,6 @@ def test_constraints_hold_whatever_the_weights() -> None:
     asked = SchemaSettings({"d:w": "W"}, [["a:x", "c:z"]], [["c:z", "b:y"]])
     # apart holds for all that is together with c:z
     assert partition(problem, build_constraints(labels, None, asked)) == ["a:x c:z", "b:y", "d:w"]
-    labels, _ = problem = weighed("a:book a:film b:work", {"a:book b:work": 0.4, "a:film b:work": 0.3})
-    one = build_constraints(labels, None, SchemaSettings(must_link=[["a:book", "a:film"]]))
-    assert partition(problem, one) == ["a:book a:film b:work"]
-
-
-def test_together_and_apart_is_refused() -> None:
-    labels, weights = weighed("a:x b:y", {}, 1.0)
-    pair = frozenset(labels)
-    with pytest.raises(ConfigurationError, match="a:x and b:y are to become one label and to stay apart"):
-        partition_labels(labels, weights, Constraints(classes=(pair,), cannot_link=frozenset({pair})))
 
 
 def test_many_sources() -> None:

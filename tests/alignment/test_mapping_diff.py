@@ -3,146 +3,115 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from builders import make_source, row
 from esnera_hf.alignment.mapping import LabelMapping
-from esnera_hf.alignment.mapping_diff import affected_entities, compare_mappings, decided_anew
+from esnera_hf.alignment.mapping_diff import MappingDifference, affected_entities, decided_anew
 from esnera_hf.alignment.mapping_yaml import MappedLabel
 from esnera_hf.tagging import LabelRef
 from product_tree import MAPPING
 
 
-def mapping(**entries: str | None) -> LabelMapping:
-    """Map labels written ``source_label``; each has 3 mentions."""
-    names = dict.fromkeys(target for target in entries.values() if target is not None)
-    mapped = (MappedLabel(LabelRef(*name.split("_")), target, mentions=3) for name, target in entries.items())
-    return LabelMapping(tuple(names), tuple(mapped))
+def mapping(text: str, *unified: str, **parents: str) -> LabelMapping:
+    """Map labels as ``"a:x=P b:y=None"`` says; each has 3 mentions."""
+    pairs = [(LabelRef(*label.split(":")), target) for label, target in (p.split("=") for p in text.split())]
+    entries = tuple(MappedLabel(ref, None if name == "None" else name, mentions=3) for ref, name in pairs)
+    names = dict.fromkeys(entry.unified for entry in entries if entry.unified is not None)
+    return LabelMapping(unified or tuple(names), entries, parents=parents)
 
 
-def ref(name: str) -> LabelRef:
-    return LabelRef(*name.split("_"))
-
-
-ABCD = ("a_x", "b_x", "c_x", "d_x")
-FLAT = replace(MAPPING, parents={})
-BEFORE = mapping(a_x="P", b_y="P", a_z="Q")
-
-
-def test_nothing() -> None:
-    difference = compare_mappings(BEFORE, BEFORE)
-    assert not difference
-    assert str(difference) == "no difference"
+BEFORE = mapping("a:x=P b:y=P a:z=Q")
 
 
 @pytest.mark.parametrize(
     ("before", "after", "renamed", "moved"),
     [
-        ({"a_x": "P", "b_y": "P"}, {"a_x": "PER", "b_y": "PER"}, {"P": "PER"}, []),
-        ({"a_x": "P", "a_z": "Q"}, {"a_x": "Q", "a_z": "P"}, {"P": "Q", "Q": "P"}, []),
-        # one of four leaves
-        (dict.fromkeys(ABCD, "P"), {**dict.fromkeys(ABCD, "Q"), "d_x": "R"}, {"P": "Q"}, ["d:x"]),
-        # half of them leave
-        ({"a_x": "P", "b_x": "P"}, {"a_x": "Q", "b_x": "R"}, {}, ["a:x", "b:x"]),
-        # into a label that is there and stays
-        ({"a_x": "P", "b_y": "Q"}, {"a_x": "Q", "b_y": "Q"}, {}, ["a:x"]),
-        # a part of the members leaves
-        ({"a_x": "P", "b_x": "P", "c_x": "P"}, {"a_x": "Q", "b_x": "Q", "c_x": "P"}, {}, ["a:x", "b:x"]),
+        ("a:x=P b:y=P", "a:x=PER b:y=PER", {"P": "PER"}, []),
+        ("a:x=P a:z=Q", "a:x=Q a:z=P", {"P": "Q", "Q": "P"}, []),
+        # one of four leaves, half of them leave, into a label that is there and stays, a part of the members leaves
+        ("a:x=P b:x=P c:x=P d:x=P", "a:x=Q b:x=Q c:x=Q d:x=R", {"P": "Q"}, ["d:x"]),
+        ("a:x=P b:x=P", "a:x=Q b:x=R", {}, ["a:x", "b:x"]),
+        ("a:x=P b:y=Q", "a:x=Q b:y=Q", {}, ["a:x"]),
+        ("a:x=P b:x=P c:x=P", "a:x=Q b:x=Q c:x=P", {}, ["a:x", "b:x"]),
+        # a chain of names whose last one stays, or is gone
+        ("a:x=P b:x=P a:y=Q b:y=Q a:z=R", "a:x=Q b:x=Q a:y=R b:y=R a:z=R", {"P": "Q"}, ["a:y", "b:y"]),
+        ("a:x=P b:x=P a:y=Q", "a:x=Q b:x=Q a:y=None", {"P": "Q"}, ["a:y"]),
     ],
 )
 def test_what_is_a_new_name_and_what_a_move(
-    before: dict[str, str], after: dict[str, str], renamed: dict[str, str], moved: list[str]
+    before: str, after: str, renamed: dict[str, str], moved: list[str]
 ) -> None:
-    difference = compare_mappings(mapping(**before), mapping(**after))
-    assert dict(difference.renamed) == renamed
+    difference = MappingDifference(mapping(before), mapping(after))
+    assert difference.renamed == renamed
     assert [str(move[0]) for move in difference.moved] == moved
+    assert not difference.reordered
 
 
-def test_a_chain_of_names_whose_last_one_stays() -> None:
-    before = mapping(a_x="P", b_x="P", a_y="Q", b_y="Q", a_z="R")
-    after = mapping(a_x="Q", b_x="Q", a_y="R", b_y="R", a_z="R")
-    difference = compare_mappings(before, after)
-    assert difference.renamed == (("P", "Q"),)
-    assert [str(moved[0]) for moved in difference.moved] == ["a:y", "b:y"]
-    gone = compare_mappings(mapping(a_x="P", b_x="P", a_y="Q"), mapping(a_x="Q", b_x="Q", a_y=None))
-    assert (gone.renamed, [str(moved[0]) for moved in gone.moved]) == ((("P", "Q"),), ["a:y"])
-    assert gone.reordered == ()
-
-
-def test_a_name_without_members_is_a_label_of_its_own() -> None:
-    before, after = mapping(a_x="P", b_y="P"), mapping(a_x="Q", b_y="Q")
-    for one, other in (
-        (replace(before, unified_labels=("P", "Q")), after),
-        (before, replace(after, unified_labels=("P", "Q"))),
-    ):
-        assert compare_mappings(one, other).renamed == ()
-        assert [moved[2] for moved in compare_mappings(one, other).moved] == ["Q", "Q"]
-
-
-def test_another_order_gives_other_ids() -> None:
-    difference = compare_mappings(BEFORE, replace(BEFORE, unified_labels=("Q", "P")))
-    assert difference
-    assert str(difference) == "another order, and other ids in the dataset: Q, P"
-    renamed = compare_mappings(BEFORE, mapping(a_x="PER", b_y="PER", a_z="Q"))
-    assert renamed.reordered == ()
-
-
-def test_a_label_that_moves() -> None:
-    difference = compare_mappings(BEFORE, mapping(a_x="P", b_y="Q", a_z="Q"))
-    assert difference.moved == ((ref("b_y"), "P", "Q", 3),)
-    assert difference.joined == ((ref("a_z"), ref("b_y")),)
-    assert difference.parted == ((ref("a_x"), ref("b_y")),)
-    assert str(difference).split("\n") == [
-        "moved: b:y: P → Q (3 train mentions)",
-        "become one: a:z and b:y",
-        "no longer one: a:x and b:y",
-    ]
-
-
-def test_left_out_and_back() -> None:
-    without = mapping(a_x="P", b_y="P", a_z=None)
-    assert compare_mappings(BEFORE, without).moved == ((ref("a_z"), "Q", None, 3),)
-    assert compare_mappings(without, BEFORE).moved == ((ref("a_z"), None, "Q", 3),)
-
-
-def test_labels_of_one_mapping_only() -> None:
-    difference = compare_mappings(BEFORE, mapping(a_x="P", b_y="P", c_w="P"))
-    assert (difference.added, difference.removed) == ((ref("c_w"),), (ref("a_z"),))
-    assert (difference.moved, difference.renamed) == ((), ())
+@pytest.mark.parametrize(
+    ("before", "after", "lines"),
+    [
+        (BEFORE, BEFORE, ["no difference"]),
+        (BEFORE, mapping("a:x=PER b:y=PER a:z=Q"), ["renamed: P → PER"]),
+        (
+            BEFORE,
+            mapping("a:x=P b:y=P a:z=Q", "Q", "P"),
+            ["another order, and other ids in the dataset: Q, P"],
+        ),
+        (
+            BEFORE,
+            mapping("a:x=P b:y=Q a:z=Q"),
+            ["moved: b:y: P → Q (3 train mentions)", "become one: a:z and b:y", "no longer one: a:x and b:y"],
+        ),
+        (BEFORE, mapping("a:x=P b:y=P a:z=None"), ["moved: a:z: Q → (left out) (3 train mentions)"]),
+        (
+            mapping("a:x=P a:z=None", "P", "Q"),
+            mapping("a:x=P a:z=Q"),
+            ["moved: a:z: (left out) → Q (3 train mentions)"],
+        ),
+        (BEFORE, mapping("a:x=P b:y=P c:w=P"), ["new: c:w", "gone: a:z"]),
+        # a name without members is a label of its own
+        *(
+            (
+                mapping("a:x=P b:y=P", *old),
+                mapping("a:x=Q b:y=Q", *new),
+                [f"moved: {label}: P → Q (3 train mentions)" for label in ("a:x", "b:y")],
+            )
+            for old, new in ((("P", "Q"), ()), ((), ("P", "Q")))
+        ),
+        (
+            replace(MAPPING, parents={}),
+            replace(MAPPING, parents={"film": "PRODUCT"}),
+            ["parent of film: (no part of another) → PRODUCT"],
+        ),
+        (
+            MAPPING,
+            replace(MAPPING, parents={"book": "film", "film": "PRODUCT"}),
+            ["parent of book: PRODUCT → film"],
+        ),
+        # a new name of child or parent moves nothing
+        (
+            mapping("a:x=P b:y=Q", Q="P"),
+            mapping("a:x=Ware b:y=Buch", Buch="Ware"),
+            ["renamed: P → Ware", "renamed: Q → Buch"],
+        ),
+    ],
+)
+def test_the_difference_as_text(before: LabelMapping, after: LabelMapping, lines: list[str]) -> None:
+    difference = MappingDifference(before, after)
+    assert str(difference).split("\n") == lines
+    assert bool(difference) == (lines != ["no difference"])
 
 
 def test_the_entities_affected() -> None:
-    source = make_source(
-        "b",
-        {
-            "train": [row("new/B-y york/I-y and oslo/B-y"), row("oslo/B-y")],
-            "test": [row("lima/B-y rome/B-y x/B-other")],
-        },
-    )
-    difference = compare_mappings(BEFORE, mapping(a_x="P", b_y=None, a_z="Q"))
+    train = [row("new/B-y york/I-y and oslo/B-y"), row("oslo/B-y")]
+    source = make_source("b", {"train": train, "test": [row("lima/B-y rome/B-y x/B-other")]})
+    difference = MappingDifference(BEFORE, mapping("a:x=P b:y=None a:z=Q"))
     lines = affected_entities(difference, [source])
     assert lines == ["b:y: 3 in train, 0 in validation, 2 in test; e.g. new york, oslo, lima"]
     assert affected_entities(difference, []) == []
-
-
-def test_parents() -> None:
-    difference = compare_mappings(FLAT, replace(MAPPING, parents={"film": "PRODUCT"}))
-    assert difference.parents == (("film", None, "PRODUCT"),)
-    assert str(difference) == "parent of film: (no part of another) → PRODUCT"
-    assert difference
-    back = compare_mappings(MAPPING, replace(MAPPING, parents={"book": "film", "film": "PRODUCT"}))
-    assert back.parents == (("book", "PRODUCT", "film"),)
-    assert not compare_mappings(MAPPING, MAPPING)
-
-
-def test_a_new_name_of_child_or_parent_moves_nothing() -> None:
-    names = {"PRODUCT": "Ware", "book": "Buch"}
-    entries = tuple(replace(e, unified=names.get(e.unified or "", e.unified)) for e in MAPPING.entries)
-    renamed = LabelMapping(("PER", "Ware", "Buch", "film"), entries, parents={"Buch": "Ware", "film": "Ware"})
-    difference = compare_mappings(MAPPING, renamed)
-    assert dict(difference.renamed) == names
-    assert difference.parents == ()
 
 
 GIVEN = LabelMapping(
@@ -156,30 +125,32 @@ GIVEN = LabelMapping(
     parents={"book": "WORK"},
     file="edited.yaml",
 )
+ANEW = {"entries": (*GIVEN.entries[:2], replace(GIVEN.entries[2], unified=None)), "parents": {}}
 
 
-def test_all_locked() -> None:
-    locked = replace(GIVEN, entries=tuple(replace(entry, locked=True) for entry in GIVEN.entries))
-    assert decided_anew(locked, GIVEN) == "edited.yaml: 4 of 4 entries are locked and kept."
-
-
-def test_nothing_changed() -> None:
-    assert decided_anew(GIVEN, GIVEN) == (
-        "edited.yaml: 2 of 4 entries are locked and kept, 2 decided anew, which changed none."
-    )
-
-
-def test_what_came_out_differently_is_named() -> None:
-    entries = (GIVEN.entries[0], GIVEN.entries[1], replace(GIVEN.entries[2], unified=None))
-    assert decided_anew(replace(GIVEN, file=""), replace(GIVEN, entries=entries, parents={})) == (
-        "mapping: 2 of 4 entries are locked and kept, 2 decided anew; not as in the file: b:per: PER → (left out), "
-        "parent of book: WORK → (no part of another). Say locked: true where you want to keep it."
-    )
+@pytest.mark.parametrize(
+    ("given", "made", "message"),
+    [
+        (
+            {"entries": tuple(replace(entry, locked=True) for entry in GIVEN.entries)},
+            {},
+            "edited.yaml: 4 of 4 entries are locked and kept.",
+        ),
+        ({}, {}, "edited.yaml: 2 of 4 entries are locked and kept, 2 decided anew, which changed none."),
+        (
+            {"file": ""},
+            ANEW,
+            "mapping: 2 of 4 entries are locked and kept, 2 decided anew; not as in the file: b:per: PER → (left "
+            "out), parent of book: WORK → (no part of another). Say locked: true where you want to keep it.",
+        ),
+    ],
+)
+def test_what_was_decided_anew(given: dict[str, Any], made: dict[str, Any], message: str) -> None:
+    assert decided_anew(replace(GIVEN, **given), replace(GIVEN, **made)) == message
 
 
 def test_the_first_of_many_are_named() -> None:
-    labels = [LabelRef("a", str(number)) for number in range(8)]
-    given = LabelMapping(("X", "Y"), tuple(MappedLabel(label, "X") for label in labels))
-    told = decided_anew(given, LabelMapping(("X", "Y"), tuple(MappedLabel(label, "Y") for label in labels)))
-    assert "a:4: X → Y, and 3 more. Say" in told
-    assert "a:5" not in told
+    before, after = (mapping(" ".join(f"a:{n}={name}" for n in range(8)), "X", "Y") for name in "XY")
+    said = decided_anew(before, after)
+    assert "a:4: X → Y, and 3 more. Say" in said
+    assert "a:5" not in said

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.alignment.mapping_yaml import MappedLabel
 from esnera_hf.errors import MappingError
-from esnera_hf.similarity.matrix import Agreement, PairEvidence
+from esnera_hf.similarity.matrix import Agreement
 from esnera_hf.tagging import LabelRef
 
 ODD_NAMES = (
@@ -24,11 +24,11 @@ ODD_NAMES = (
 
 
 def test_text() -> None:
-    evidence = PairEvidence(None, Agreement(1, 3), Agreement(0, 0))
+    evidence = None, Agreement(1, 3), Agreement(0, 0)
     made = LabelMapping(
         ("ORG",),
         (
-            MappedLabel(LabelRef("a", "公司"), "ORG", 7, LabelRef("b", "ORG"), 0.5, evidence, locked=True),
+            MappedLabel(LabelRef("a", "公司"), "ORG", 7, LabelRef("b", "ORG"), 0.5, *evidence, locked=True),
             MappedLabel(LabelRef("b", "ORG"), "ORG"),
             MappedLabel(LabelRef("b", "MISC"), None),
         ),
@@ -46,16 +46,9 @@ def test_text() -> None:
         "unified_labels": ["ORG"],
         "labels": [
             {
-                "source": "a",
-                "label": "公司",
-                "unified": "ORG",
-                "mentions": 7,
-                "locked": True,
+                **{"source": "a", "label": "公司", "unified": "ORG", "mentions": 7, "locked": True},
                 "compared_with": {
-                    "source": "b",
-                    "label": "ORG",
-                    "similarity": 0.5,
-                    "semantic": None,
+                    **{"source": "b", "label": "ORG", "similarity": 0.5, "semantic": None},
                     "empirical_forward": {"share": 0.3333, "matched": 1, "predicted": 3},
                     "empirical_backward": {"share": None, "matched": 0, "predicted": 0},
                 },
@@ -84,12 +77,13 @@ def test_any_mapping_survives(data: st.DataObject) -> None:
     entries = data.draw(st.lists(entry, max_size=4, unique_by=lambda e: e.label))
     for index, item in enumerate(entries):
         if data.draw(st.booleans()):
-            evidence = PairEvidence(data.draw(share), data.draw(agreement), data.draw(agreement))
             entries[index] = replace(
                 item,
                 compared_with=LabelRef(data.draw(text), data.draw(text)),
                 similarity=data.draw(share),
-                evidence=evidence,
+                semantic=data.draw(share),
+                forward=data.draw(agreement),
+                backward=data.draw(agreement),
             )
     parents = {
         name: data.draw(st.sampled_from(names[:index]))

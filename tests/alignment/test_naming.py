@@ -14,7 +14,7 @@ from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.alignment.mapping_yaml import MappedLabel
 from esnera_hf.alignment.naming import label_groups, mapping_from_history
 from esnera_hf.errors import ConservationError
-from esnera_hf.similarity.matrix import Agreement, PairEvidence
+from esnera_hf.similarity.matrix import Agreement
 from esnera_hf.tagging import LabelRef
 
 
@@ -25,16 +25,15 @@ def test_a_group_has_the_name_and_the_evidence_of_its_head() -> None:
         {("a:per", "b:name"): 0.123456, ("a:price", "b:name"): -0.25},
     )
     found = mapping_from_history(greedy_merge_path(matrix, 0.5, 0.3), matrix)
-    evidence = PairEvidence(0.1235, Agreement(2, 3), Agreement(1, 4))
-    reverse = PairEvidence(0.1235, Agreement(1, 4), Agreement(2, 3))
-    alone = PairEvidence(-0.25, Agreement(0, 0), Agreement(0, 4))
+    forward, backward = Agreement(2, 3), Agreement(1, 4)
+    alone = -0.25, -0.25, Agreement(0, 0), Agreement(0, 4)
     per, price, name = (LabelRef("a", "per"), LabelRef("a", "price"), LabelRef("b", "name"))
     assert found == LabelMapping(
         ("name", "price"),
         (
-            MappedLabel(per, "name", 3, name, round((0.123456 + 2 / 3) / 2, 4), evidence),
-            MappedLabel(name, "name", 5, per, round((0.123456 + 0.25) / 2, 4), reverse),
-            MappedLabel(price, "price", 2, name, -0.25, alone),
+            MappedLabel(per, "name", 3, name, round((0.123456 + 2 / 3) / 2, 4), 0.1235, forward, backward),
+            MappedLabel(name, "name", 5, per, round((0.123456 + 0.25) / 2, 4), 0.1235, backward, forward),
+            MappedLabel(price, "price", 2, name, *alone),
         ),
         "greedy",
         0.5,
@@ -89,15 +88,6 @@ def test_similarities_are_those_at_the_lambda_of_the_last_step_that_merged_by_th
     found = mapping_from_history(MergeHistory(tuple(steps)), matrix)
     assert found.lam == 0.8
     assert {str(e.label): e.similarity for e in found.entries}["a:x"] == round(0.8 * 0.5 + 0.2 * 0.9, 4)
-
-
-def test_labels_kept_together_that_are_unknown_with_what_they_join() -> None:
-    matrix = make_matrix({"a:x": 9, "a:w": 1, "b:y": 1}, {}, {("a:x", "b:y"): 0.9})
-    constraints = build_constraints(matrix.labels, None, SchemaSettings(must_link=[["a:x", "a:w"]]))
-    found = mapping_from_history(greedy_merge_path(matrix, 0.4, 0.4, constraints), matrix, constraints)
-    (entry,) = (entry for entry in found.entries if entry.label.label == "w")
-    assert (entry.unified, entry.compared_with, entry.similarity) == ("y", LabelRef("b", "y"), None)
-    assert LabelMapping.from_yaml(found.to_yaml()) == found
 
 
 def heads(partition: str, target_schema: Any = None, **asked: Any) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from itertools import product
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,7 +14,7 @@ from builders import make_matrix
 from esnera_hf.alignment.greedy_path import MergeHistory, MergeStep, merge_step, next_step
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.alignment.naming import mapping_from_history
-from esnera_hf.alignment.search import GreedySettings, Objective, search_merge_path, step_candidates
+from esnera_hf.alignment.search import GreedySettings, search_merge_path, step_candidates
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.similarity.matrix import SimilarityMatrix
 from esnera_hf.tagging import LabelRef
@@ -86,18 +87,6 @@ def two_labels() -> SimilarityMatrix:
     )
 
 
-def found(searched: MergeHistory) -> list[tuple[int, int, int | None, bool]]:
-    """Return labels merged, how many settings do so, how many unified labels were tried, and whether it was taken."""
-    return [
-        (trial.step.merged, len(trial.settings), trial.outcome, trial.chosen) for trial in searched.candidates
-    ]
-
-
-def verdict(fewest: int) -> Objective:
-    """Hold the bound for mappings to so many unified labels or more."""
-    return lambda mapping: (len(mapping.unified_labels) >= fewest, len(mapping.unified_labels))
-
-
 def test_candidates_are_distinct_and_the_one_with_most_labels_comes_first() -> None:
     step = next_step(two_labels())
     assert step is not None
@@ -108,24 +97,28 @@ def test_candidates_are_distinct_and_the_one_with_most_labels_comes_first() -> N
     assert second_settings[0] == (0.4, 0.7)
 
 
-def test_the_first_that_holds_ends_the_stage() -> None:
-    searched = search_merge_path(two_labels(), GRID, verdict(0))
-    assert found(searched) == [(2, 10, 2, True), (1, 25, None, False)]
-    assert (searched.steps[0].lam, searched.steps[0].tau) == (0.4, 0.2)
-    assert searched.merged == 2
+@pytest.mark.parametrize(
+    ("fewest", "candidates", "merged", "setting"),
+    [
+        (0, [(2, 10, 2, True), (1, 25, None, False)], 2, (0.4, 0.2)),
+        (3, [(2, 10, 2, False), (1, 25, 3, True)], 1, (0.4, 0.7)),
+        (9, [(2, 10, 2, False), (1, 25, 3, False)], 0, (0.4, None)),
+    ],
+)
+def test_the_first_that_holds_ends_the_stage(
+    fewest: int, candidates: list[tuple[int, int, int | None, bool]], merged: int, setting: tuple[float, Any]
+) -> None:
+    """Labels merged, how many settings do so, how many unified labels were tried, and whether it was taken."""
 
+    def verdict(mapping: LabelMapping) -> tuple[bool, int]:
+        return len(mapping.unified_labels) >= fewest, len(mapping.unified_labels)
 
-def test_the_next_is_tried_where_the_bound_breaks() -> None:
-    searched = search_merge_path(two_labels(), GRID, verdict(3))
-    assert found(searched) == [(2, 10, 2, False), (1, 25, 3, True)]
-    assert searched.merged == 1
-
-
-def test_nothing_merges_where_nothing_holds() -> None:
-    searched = search_merge_path(two_labels(), GRID, verdict(9))
-    assert found(searched) == [(2, 10, 2, False), (1, 25, 3, False)]
-    assert searched.merged == 0
-    assert searched.steps[0].tau is None
+    searched = search_merge_path(two_labels(), GRID, verdict)
+    assert [
+        (trial.step.merged, len(trial.settings), trial.outcome, trial.chosen) for trial in searched.candidates
+    ] == candidates
+    (step,) = searched.steps
+    assert (searched.merged, (step.lam, step.tau)) == (merged, setting)
 
 
 def test_what_merges_nothing_is_not_tried() -> None:

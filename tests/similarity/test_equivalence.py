@@ -24,6 +24,7 @@ from esnera_hf.similarity.equivalence import (
 from esnera_hf.similarity.matrix import SimilarityMatrix
 from esnera_hf.tagging import LabelRef
 
+Pair = tuple[str, str]
 #: politics has persons and, apart from them, politicians; news has persons that are both.
 SUPPORT = {"politics:person": 100, "politics:politician": 100, "news:PER": 200}
 
@@ -106,13 +107,9 @@ def test_mentions_of_different_kinds_are_not_one_whatever_the_taggers_say(
 
 def test_names_speak_against_a_pair_only_where_one_has_a_namesake() -> None:
     counts = {("a:org", "b:firm"): (9, 9), ("b:firm", "a:org"): (9, 9)}
-    pair = (LabelRef("a", "org"), LabelRef("b", "firm"))
     alone = make_matrix({"a:org": 9, "b:firm": 9}, counts, {})
     beside = make_matrix({"a:org": 9, "b:firm": 9, "b:org": 9}, counts, {})
-    without, with_namesake = (
-        m.equivalence[m.labels.index(pair[0]), m.labels.index(pair[1])] for m in (alone, beside)
-    )
-    share = 9 / 10
+    without, with_namesake = (m.equivalence[place(m, "a:org"), place(m, "b:firm")] for m in (alone, beside))
     share, names = 9 / 10, name_similarity("org", "firm")
     assert names < NEUTRAL * share
     total, seen = sum(WEIGHTS), share * sum(WEIGHTS[:2])
@@ -131,44 +128,39 @@ def test_many_mentions_of_which_none_occurs_in_the_other_text_speak_against_a_pa
     ):
         support = {"a:money": MENTIONS, "a:per": persons, "b:work": MENTIONS, "b:name": persons}
         matrix = make_matrix(support, counts, {}, overlap)
-        i, j = (matrix.labels.index(LabelRef(*name.split(":"))) for name in ("a:money", "b:work"))
+        i, j = place(matrix, "a:money"), place(matrix, "b:work")
         seen = 9 / 10 * (WEIGHTS[0] + stands_in * WEIGHTS[1]) / sum(WEIGHTS[:2])
         expected = seen * (sum(WEIGHTS[:2]) + NEUTRAL * WEIGHTS[2]) / sum(WEIGHTS)
         assert matrix.equivalence[i, j] == pytest.approx(expected)
 
 
-def test_an_overlap_known_in_one_direction_counts_for_both() -> None:
-    """No mention of the Chinese source occurs in the Danish text, some of the Danish one do in the Chinese."""
-    support = {"da:LOC": 99, "da:PER": 99, "zh:LOC": 99, "zh:PER": 99}
-    counts = {("da:LOC", "zh:LOC"): (9, 9), ("zh:LOC", "da:LOC"): (9, 9)}
-    mutual = make_matrix(support, counts, {}, {("da:PER", "zh:PER"): 0.5}).equivalence
-    np.testing.assert_array_equal(mutual, mutual.T)
-    assert np.isfinite(mutual[0, 2])
-
-
-def test_the_overlap_of_sources_that_share_hardly_any_form_says_nothing() -> None:
-    support = {"en:PER": 100, "en:LOC": 200, "zh:PER": 100, "zh:LOC": 200}
-    counts = {("en:PER", "zh:PER"): (90, 90), ("zh:PER", "en:PER"): (90, 90)}
-    latin = {("en:PER", "zh:PER"): 0.01, ("zh:PER", "en:PER"): 0.0}
-    known, unknown = make_matrix(support, counts, {}, latin), make_matrix(support, counts, {})
+@pytest.mark.parametrize(
+    ("support", "counts", "overlap", "further"),
+    [
+        # Hardly any form is shared, as of two scripts.
+        (
+            {"a:PER": 100, "a:LOC": 200, "b:PER": 100, "b:LOC": 200},
+            (90, 90),
+            (0.01, 0.0),
+            {("a:LOC", "b:LOC"): 0.0, ("b:LOC", "a:LOC"): 0.0},
+        ),
+        # All of a's mentions have forms in the text of b, and of those of b the rare ones alone.
+        ({"a:PER": 100, "b:PER": 10, "b:LOC": 990}, (9, 9), (0.1, 0.1), {("b:LOC", "a:PER"): 0.0}),
+    ],
+)
+def test_the_overlap_of_sources_that_share_hardly_any_form_says_nothing(
+    support: dict[str, int], counts: tuple[int, int], overlap: tuple[float, float], further: dict[Pair, float]
+) -> None:
+    pairs = ("a:PER", "b:PER"), ("b:PER", "a:PER")
+    predicted = {pairs[0]: (90, 90), pairs[1]: counts}
+    screened = dict(zip(pairs, overlap, strict=True))
+    unknown, known, both = (
+        make_matrix(support, predicted, {}, cells) for cells in ({}, screened, screened | further)
+    )
     np.testing.assert_array_equal(known.equivalence, unknown.equivalence)
     np.testing.assert_array_equal(known.coverage, unknown.coverage)
-    places = {("en:LOC", "zh:LOC"): 0.0, ("zh:LOC", "en:LOC"): 0.0}
-    alike = make_matrix(support, counts, {}, {**latin, **places})
-    i, j = place(alike, "en:PER"), place(alike, "zh:PER")
-    assert alike.equivalence[i, j] < known.equivalence[i, j]
-
-
-def test_sources_share_forms_only_if_most_mentions_of_both_have_some_in_the_other_text() -> None:
-    """All of a's mentions have forms in the text of b, and of those of b the rare ones alone."""
-    support = {"a:PER": 100, "b:PER": 10, "b:LOC": 990}
-    counts = {("a:PER", "b:PER"): (90, 90), ("b:PER", "a:PER"): (9, 9)}
-    one_sided = {("a:PER", "b:PER"): 0.1, ("b:PER", "a:PER"): 0.1}
-    known, unknown = make_matrix(support, counts, {}, one_sided), make_matrix(support, counts, {})
-    np.testing.assert_array_equal(known.equivalence, unknown.equivalence)
-    np.testing.assert_array_equal(known.coverage, unknown.coverage)
-    both_sided = make_matrix(support, counts, {}, {**one_sided, ("b:LOC", "a:PER"): 0.0})
-    assert both_sided.equivalence[0, 1] < unknown.equivalence[0, 1]
+    i, j = place(both, "a:PER"), place(both, "b:PER")
+    assert both.equivalence[i, j] < known.equivalence[i, j]
 
 
 def test_what_is_unknown_is_judged_by_what_is_known() -> None:
@@ -198,19 +190,14 @@ def test_coverage_sees_what_one_source_does_not_annotate() -> None:
 def test_mentions_of_another_kind_are_no_parts() -> None:
     counts = {("bio:Chemical", "news:PER"): (70, 90), ("news:PER", "bio:Chemical"): (90, 100)}
     support = {"bio:Chemical": 400, "news:PER": 100}
+    pair = ("bio:Chemical", "news:PER")
     known, unknown, alike = (
-        make_matrix(support, counts, semantic).coverage
-        for semantic in (
-            {("bio:Chemical", "news:PER"): 0.1},
-            {},
-            {("bio:Chemical", "news:PER"): RELATED},
-        )
+        make_matrix(support, counts, semantic).coverage for semantic in ({pair: 0.1}, {}, {pair: RELATED})
     )
     np.testing.assert_allclose(alike, unknown)
     np.testing.assert_allclose(known, 0.25 * unknown)
-    overlap = {("bio:Chemical", "news:PER"): RELATED / 2, ("news:PER", "bio:Chemical"): RELATED}
-    kind = {("bio:Chemical", "news:PER"): -0.5}
-    found = make_matrix(support, counts, kind, overlap).coverage
+    overlap = {pair: RELATED / 2, pair[::-1]: RELATED}
+    found = make_matrix(support, counts, {pair: -0.5}, overlap).coverage
     expected = make_matrix(support, counts, {}, overlap).coverage
     np.testing.assert_allclose(found, expected * [[1, 0.5], [1, 1]])
 
@@ -236,15 +223,6 @@ def test_what_covers_two_labels_of_a_source_is_more_than_either(
     mutual[other, person] = mutual[person, other] = other_mutual
     found = with_relations(matrix, mutual, covered)
     assert found.relation(matrix.labels[artist], matrix.labels[person]) == expected
-
-
-def test_the_relations_of_a_label_with_those_it_is_made_of() -> None:
-    matrix = politics()
-    person, politician, per = (LabelRef(*label.split(":")) for label in SUPPORT)
-    assert matrix.relation(person, per) == "subset"
-    assert matrix.relation(per, person) == "superset"
-    assert matrix.relation(per, politician) == "superset"
-    assert matrix.relation(person, politician) == "unknown"
 
 
 @pytest.mark.parametrize(

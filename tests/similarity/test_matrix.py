@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from esnera_hf.errors import ConfigurationError
-from esnera_hf.similarity.matrix import Agreement, PairEvidence, SimilarityMatrix, merge_similarities
+from esnera_hf.similarity.matrix import Agreement, SimilarityMatrix, merge_similarities
 from esnera_hf.tagging import LabelRef
 
 NAN = math.nan
@@ -42,19 +42,15 @@ def test_merged(matrix: SimilarityMatrix) -> None:
     np.testing.assert_array_equal(matrix.merge_score(None), matrix.equivalence)
 
 
-def test_sources_and_their_labels(matrix: SimilarityMatrix) -> None:
-    assert matrix.sources == ("a", "b")
-    assert (matrix.indices("a"), matrix.indices("b"), matrix.indices("c")) == ([0], [1, 2], [])
-
-
 def test_the_evidence_of_a_pair_reads_both_ways(matrix: SimilarityMatrix) -> None:
-    assert matrix.pair(X, Y) == PairEvidence(0.5, Agreement(7, 10), Agreement(2, 8))
-    assert matrix.pair(Y, X) == PairEvidence(0.5, Agreement(2, 8), Agreement(7, 10))
-    assert matrix.pair(X, Z) == PairEvidence(None, Agreement(0, 10), Agreement(0, 0))
+    assert matrix.pair(X, Y) == (0.5, Agreement(7, 10), Agreement(2, 8))
+    assert matrix.pair(Y, X) == (0.5, Agreement(2, 8), Agreement(7, 10))
+    assert matrix.pair(X, Z) == (None, Agreement(0, 10), Agreement(0, 0))
 
 
-def test_an_agreement_over_nothing_is_unknown() -> None:
-    assert [Agreement(0, 0).ratio, Agreement(0, 4).ratio, Agreement(3, 4).ratio] == [None, 0.0, 0.75]
+@pytest.mark.parametrize(("matched", "predicted", "ratio"), [(0, 0, None), (0, 4, 0.0), (3, 4, 0.75)])
+def test_an_agreement_over_nothing_is_unknown(matched: int, predicted: int, ratio: float | None) -> None:
+    assert Agreement(matched, predicted).ratio == ratio
 
 
 def test_the_matrices_survive_json(matrix: SimilarityMatrix) -> None:
@@ -69,7 +65,7 @@ def test_the_matrices_survive_json(matrix: SimilarityMatrix) -> None:
 
 def test_no_labels_survive_json() -> None:
     zero = np.zeros((0, 0), dtype=np.int64)
-    empty = SimilarityMatrix((), np.zeros(0, dtype=np.int64), zero, zero, np.zeros((0, 0)))
+    empty = SimilarityMatrix((), zero.ravel(), zero, zero, zero.astype(float))
     loaded = SimilarityMatrix.from_dict(json.loads(json.dumps(empty.to_dict())))
     assert loaded.matched.shape == loaded.equivalence.shape == (0, 0)
     assert len(loaded.to_pandas()) == 0

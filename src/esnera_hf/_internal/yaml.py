@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Collection
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
@@ -29,141 +29,95 @@ _EXPECTED: dict[type, str] = {
 Value = TypeVar("Value")
 
 
-class Located(NamedTuple):
-    """A value and the line of its key, or its own line where it has none.
+class YamlValue:
+    """A value of a YAML document and where it stands, checked as it is read; every error names the line.
 
     Attributes:
-        value: text, a number, a truth value, ``None``, a list of located values, or a dictionary of them.
-        line: from 1.
+        data: text, a number, a truth value, ``None``, a list of values, or a dictionary of them.
+        line: that of its key, or its own where it has none, from 1.
         written: how a scalar is written in the file.
     """
 
-    value: Any
-    line: int
-    written: str = ""
+    def __init__(self, data: Any, place: str, line: int, written: str = "") -> None:
+        self.data, self._place, self.line, self.written = data, place, line, written
 
     @property
     def is_null(self) -> bool:
         """Whether it says null, in so many letters: a value forgotten after its key is none."""
-        return self.value is None and self.written != ""
+        return self.data is None and self.written != ""
+
+    def error(self, message: str) -> MappingError:
+        """Return an error that names the line."""
+        return _error(self._place, self.line, message)
+
+    def fields(
+        self, what: str, required: Collection[str], optional: Collection[str] = ()
+    ) -> dict[str, YamlValue]:
+        """Return the values of a mapping by their keys, none of which is unknown or missing."""
+        fields: dict[str, YamlValue] = self.checked(what, dict)
+        known = [*required, *optional]
+        for key, value in fields.items():
+            if key not in known:
+                expected = f"expected one of {', '.join(known)}.{hint(key, known)}"
+                raise value.error(f"{what}: unknown key {shown(key)}, {expected}")
+        for key in required:
+            if key not in fields:
+                raise self.error(f"{what}: the key {key} is missing. Add it.")
+        return fields
+
+    def checked(self, what: str, kind: type[Value]) -> Value:
+        """Return the data, of some kind; an ``int`` is 0 or more, a ``float`` is finite."""
+        data: Any = float(self.data) if kind is float and type(self.data) is int else self.data
+        matches = type(data) is kind
+        if matches and kind in (int, float):
+            matches = math.isfinite(data) and (kind is float or data >= 0)
+        if matches:
+            return cast(Value, data)
+        if isinstance(data, dict | list):
+            said = "a mapping" if isinstance(data, dict) else "a list"
+        elif isinstance(data, str):
+            said = f"the text {shown(data)}"
+        else:
+            said = shorten(self.written, _LONGEST_SHOWN) or "nothing"
+            if data is not None:
+                said += f", which YAML reads as {'true or false' if isinstance(data, bool) else 'a number'}"
+        raise self.error(f"{what}: expected {_EXPECTED[kind]}, found {said}. Correct it.")
 
 
-class YamlDocument:
-    """One YAML document, checked value by value; every error names the line.
+def read_yaml(text: str, file: str = "") -> YamlValue:
+    """Return the outermost value of one YAML document; ``None`` in line 1 if there is nothing in the text.
 
     Only text, numbers, truth values, lists and mappings are made from it, by the
     safe loader. Aliases, other tags, keys that stand twice, and what is too large
     or nested too deep are refused.
 
-    Args:
-        text: the YAML text.
-        file: its name, for messages.
-
-    Attributes:
-        root: the outermost value; ``None`` in line 1 if there is nothing in the text.
-
     Raises:
         MappingError: it is not one such document.
     """
-
-    def __init__(self, text: str, file: str = "") -> None:
-        self._place = f"{file}, " if file else ""
-        if len(text) > _LARGEST:
-            raise self.error(1, f"found {len(text):,} characters, expected at most {_LARGEST:,}. Split it.")
-        loader = None
-        try:
-            loader = _Loader(text)
-            node = loader.get_single_node()
-        except yaml.reader.ReaderError as error:
+    place = f"{file}, " if file else ""
+    if len(text) > _LARGEST:
+        raise _error(place, 1, f"found {len(text):,} characters, expected at most {_LARGEST:,}. Split it.")
+    loader = None
+    try:
+        loader = _Loader(text)
+        node = loader.get_single_node()
+    except (yaml.reader.ReaderError, yaml.MarkedYAMLError, ValueError, OverflowError) as error:
+        # The last two: an escape beyond Unicode, a directive of a huge number.
+        line, problem = loader.line + 1 if loader else 1, str(error)
+        if isinstance(error, yaml.reader.ReaderError):
             line = text.count("\n", 0, error.position) + 1
             problem = f'found U+{ord(text[error.position]):04X}, which needs an escape, such as "\\x07"'
-            raise self._invalid(line, problem) from error
-        except yaml.MarkedYAMLError as error:
+        elif isinstance(error, yaml.MarkedYAMLError):
             mark = error.problem_mark or error.context_mark
+            line = mark.line + 1 if mark else 1
             problem = ", ".join(part for part in (error.context, error.problem) if part)
-            raise self._invalid(mark.line + 1 if mark else 1, problem) from error
-        except (ValueError, OverflowError) as error:  # an escape beyond Unicode, a directive of a huge number
-            raise self._invalid(loader.line + 1 if loader else 1, str(error)) from error
-        self.root = Located(None, 1) if node is None else self._located(node, loader, _line(node))
-
-    def _located(self, node: Node, loader: _Loader, line: int) -> Located:
-        if isinstance(node, MappingNode) and node.tag == _TAG + "map":
-            fields: dict[str, Located] = {}
-            for key, value in node.value:
-                if not isinstance(key, ScalarNode):
-                    raise self.error(
-                        _line(key), "expected text as a key, found a list or mapping. Correct it."
-                    )
-                if key.value in fields:
-                    first = f"first in line {fields[key.value].line}. Keep one of them."
-                    raise self.error(_line(key), f"the key {shown(key.value)} stands twice, {first}")
-                fields[key.value] = self._located(value, loader, _line(key))
-            return Located(fields, line)
-        if isinstance(node, SequenceNode) and node.tag == _TAG + "seq":
-            return Located([self._located(item, loader, _line(item)) for item in node.value], line)
-        tag = node.tag.removeprefix(_TAG)
-        if not isinstance(node, ScalarNode) or tag not in _SCALARS:
-            advice = "Put text in quotes and remove tags (`!…`)."
-            raise self.error(
-                line, f"found {shown(str(node.value))}, which YAML reads as {shown(tag)}. {advice}"
-            )
-        try:
-            scalar: Any = loader.construct_object(node)
-            if isinstance(scalar, int):
-                float(scalar)
-        except (ValueError, OverflowError):  # more digits than Python converts, or than a float holds
-            scalar = math.nan
-        return Located(scalar, line, node.value)
-
-    def error(self, where: Located | int, message: str) -> MappingError:
-        """Return an error that names a line."""
-        line = where.line if isinstance(where, Located) else where
-        return MappingError(f"{self._place}line {line}: {message}")
-
-    def _invalid(self, line: int, problem: str) -> MappingError:
         advice = "Look for a missing quote, bracket, colon or space here and in the line above."
-        return self.error(line, f"this is not valid YAML: {problem}. {advice}")
+        raise _error(place, line, f"this is not valid YAML: {problem}. {advice}") from error
+    return YamlValue(None, place, 1) if node is None else loader.read(node, place, _line(node))
 
-    def fields(
-        self, found: Located, what: str, required: Collection[str], optional: Collection[str] = ()
-    ) -> dict[str, Located]:
-        """Return the values of a mapping by their keys, none of which is unknown or missing."""
-        fields: dict[str, Located] = self.value(found, what, dict)
-        known = [*required, *optional]
-        for key, value in fields.items():
-            if key not in known:
-                expected = f"expected one of {', '.join(known)}.{hint(key, known)}"
-                raise self.error(value, f"{what}: unknown key {shown(key)}, {expected}")
-        for key in required:
-            if key not in fields:
-                raise self.error(found, f"{what}: the key {key} is missing. Add it.")
-        return fields
 
-    def choice(self, found: Located, what: str, choices: Collection[str]) -> str:
-        """Return one of some texts."""
-        name = self.value(found, what, str)
-        if name not in choices:
-            expected = f"expected one of {', '.join(choices)}.{hint(name, choices)}"
-            raise self.error(found, f"{what}: found {shown(name)}, {expected} Correct it.")
-        return name
-
-    def value(self, found: Located, what: str, kind: type[Value]) -> Value:
-        """Return a value of some kind; an ``int`` is 0 or more, a ``float`` is finite."""
-        value: Any = float(found.value) if kind is float and type(found.value) is int else found.value
-        matches = type(value) is kind
-        if matches and kind in (int, float):
-            matches = math.isfinite(value) and (kind is float or value >= 0)
-        if matches:
-            return cast(Value, value)
-        if isinstance(value, dict | list):
-            said = "a mapping" if isinstance(value, dict) else "a list"
-        elif isinstance(value, str):
-            said = f"the text {shown(value)}"
-        else:
-            said = shorten(found.written, _LONGEST_SHOWN) or "nothing"
-            if value is not None:
-                said += f", which YAML reads as {'true or false' if isinstance(value, bool) else 'a number'}"
-        raise self.error(found, f"{what}: expected {_EXPECTED[kind]}, found {said}. Correct it.")
+def _error(place: str, line: int, message: str) -> MappingError:
+    return MappingError(f"{place}line {line}: {message}")
 
 
 class _Loader(yaml.SafeLoader):
@@ -184,6 +138,32 @@ class _Loader(yaml.SafeLoader):
         node = super().compose_node(parent, index)
         self._depth -= 1
         return node
+
+    def read(self, node: Node, place: str, line: int) -> YamlValue:
+        if isinstance(node, MappingNode) and node.tag == _TAG + "map":
+            fields: dict[str, YamlValue] = {}
+            for key, value in node.value:
+                if not isinstance(key, ScalarNode):
+                    problem = "expected text as a key, found a list or mapping. Correct it."
+                    raise _error(place, _line(key), problem)
+                if key.value in fields:
+                    first = f"first in line {fields[key.value].line}. Keep one of them."
+                    raise _error(place, _line(key), f"the key {shown(key.value)} stands twice, {first}")
+                fields[key.value] = self.read(value, place, _line(key))
+            return YamlValue(fields, place, line)
+        if isinstance(node, SequenceNode) and node.tag == _TAG + "seq":
+            return YamlValue([self.read(item, place, _line(item)) for item in node.value], place, line)
+        tag = node.tag.removeprefix(_TAG)
+        if not isinstance(node, ScalarNode) or tag not in _SCALARS:
+            read_as = f"found {shown(str(node.value))}, which YAML reads as {shown(tag)}."
+            raise _error(place, line, f"{read_as} Put text in quotes and remove tags (`!…`).")
+        try:
+            scalar: Any = self.construct_object(node)
+            if isinstance(scalar, int):
+                float(scalar)
+        except (ValueError, OverflowError):  # more digits than Python converts, or than a float holds
+            scalar = math.nan
+        return YamlValue(scalar, place, line, node.value)
 
 
 def _line(node: Node) -> int:

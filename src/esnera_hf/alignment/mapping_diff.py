@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 
 from esnera_hf._internal.text import join_tokens, shorten, visible
@@ -17,13 +16,12 @@ NO_PARENT = "(no part of another)"
 _EXAMPLES, _LONGEST_EXAMPLE, _NAMED = 3, 40, 5
 
 
-@dataclass(frozen=True)
 class MappingDifference:
-    """What changes from one mapping to another.
+    """What changes from one mapping to another; false where nothing does.
 
     Attributes:
         renamed: unified labels that go on under another name, which no other one
-            bore that goes on: more than half of the members of both are the same,
+            bore that goes on, by their old ones: more than half of the members of both are the same,
             and neither name stands for a label without them, or for a part of them,
             in the other mapping.
         moved: source labels that change their group, or are left out or no longer
@@ -39,14 +37,23 @@ class MappingDifference:
             if that is another: their ids in the dataset are others, too.
     """
 
-    renamed: tuple[tuple[str, str], ...]
-    moved: tuple[tuple[LabelRef, str | None, str | None, int], ...]
-    added: tuple[LabelRef, ...]
-    removed: tuple[LabelRef, ...]
-    joined: tuple[tuple[LabelRef, LabelRef], ...]
-    parted: tuple[tuple[LabelRef, LabelRef], ...]
-    parents: tuple[tuple[str, str | None, str | None], ...] = ()
-    reordered: tuple[str, ...] = ()
+    def __init__(self, before: LabelMapping, after: LabelMapping) -> None:
+        old = {entry.label: entry for entry in before.entries}
+        new = {entry.label: entry for entry in after.entries}
+        shared = sorted(old.keys() & new.keys())
+        pairs = list(combinations(shared, 2))
+        self.renamed = _renamed(before, after, shared)
+        self.moved = [
+            (label, old[label].unified, new[label].unified, new[label].mentions or old[label].mentions)
+            for label in shared
+            if self.renamed.get(old[label].unified or "", old[label].unified) != new[label].unified
+        ]
+        self.added = sorted(new.keys() - old.keys())
+        self.removed = sorted(old.keys() - new.keys())
+        self.joined = [pair for pair in pairs if after.are_one(*pair) and not before.are_one(*pair)]
+        self.parted = [pair for pair in pairs if before.are_one(*pair) and not after.are_one(*pair)]
+        self.parents = _moved_parents(before, after, self.renamed)
+        self.reordered = _reordered(before, after, self.renamed)
 
     def __bool__(self) -> bool:
         return bool(self._lines())
@@ -55,7 +62,7 @@ class MappingDifference:
         return "\n".join(map(visible, self._lines())) or "no difference"
 
     def _lines(self) -> list[str]:
-        lines = [f"renamed: {before} → {after}" for before, after in self.renamed]
+        lines = [f"renamed: {before} → {after}" for before, after in self.renamed.items()]
         lines += [
             f"moved: {_move(label, before, after, LEFT_OUT)} ({mentions:,} train mentions)"
             for label, before, after, mentions in self.moved
@@ -68,29 +75,6 @@ class MappingDifference:
         if self.reordered:
             lines.append(f"another order, and other ids in the dataset: {', '.join(self.reordered)}")
         return lines
-
-
-def compare_mappings(before: LabelMapping, after: LabelMapping) -> MappingDifference:
-    """Return what changes from one mapping to another."""
-    old = {entry.label: entry for entry in before.entries}
-    new = {entry.label: entry for entry in after.entries}
-    shared = sorted(old.keys() & new.keys())
-    renamed = _renamed(before, after, shared)
-    pairs = list(combinations(shared, 2))
-    return MappingDifference(
-        tuple(renamed.items()),
-        tuple(
-            (label, old[label].unified, new[label].unified, new[label].mentions or old[label].mentions)
-            for label in shared
-            if renamed.get(old[label].unified or "", old[label].unified) != new[label].unified
-        ),
-        tuple(sorted(new.keys() - old.keys())),
-        tuple(sorted(old.keys() - new.keys())),
-        tuple(pair for pair in pairs if after.are_one(*pair) and not before.are_one(*pair)),
-        tuple(pair for pair in pairs if before.are_one(*pair) and not after.are_one(*pair)),
-        tuple(_moved_parents(before, after, renamed)),
-        _reordered(before, after, renamed),
-    )
 
 
 def affected_entities(difference: MappingDifference, sources: Sequence[NerSource]) -> list[str]:
@@ -157,22 +141,21 @@ def _renamed(before: LabelMapping, after: LabelMapping, shared: Sequence[LabelRe
     }
 
 
-def _reordered(before: LabelMapping, after: LabelMapping, renamed: Mapping[str, str]) -> tuple[str, ...]:
+def _reordered(before: LabelMapping, after: LabelMapping, renamed: Mapping[str, str]) -> list[str]:
     """Return the unified labels of both, under their names in the second, in its order if that is another."""
     taken = renamed.values()
     was = [renamed.get(name, name) for name in before.unified_labels if name in renamed or name not in taken]
-    common = tuple(name for name in after.unified_labels if name in was)
-    return () if [name for name in was if name in common] == list(common) else common
+    common = [name for name in after.unified_labels if name in was]
+    return [] if [name for name in was if name in common] == common else common
 
 
 def _moved_parents(
     before: LabelMapping, after: LabelMapping, renamed: Mapping[str, str]
-) -> Iterator[tuple[str, str | None, str | None]]:
-    """Yield the labels of the second mapping with another parent, all under their names in it."""
+) -> list[tuple[str, str | None, str | None]]:
+    """Return the labels of the second mapping with another parent, all under their names in it."""
     was = {renamed.get(child, child): renamed.get(parent, parent) for child, parent in before.parents.items()}
-    for label in after.tree.order:
-        if was.get(label) != after.parents.get(label):
-            yield label, was.get(label), after.parents.get(label)
+    moves = ((label, was.get(label), after.parents.get(label)) for label in after.tree.order)
+    return [(label, old, new) for label, old, new in moves if old != new]
 
 
 def _mentions(source: NerSource, label: str) -> list[str]:

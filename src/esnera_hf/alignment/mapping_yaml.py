@@ -8,9 +8,9 @@ from itertools import groupby
 from typing import Any, Literal, cast, get_args
 
 from esnera_hf._internal.text import hint, shorten, shown
-from esnera_hf._internal.yaml import Located, YamlDocument, dump_yaml
+from esnera_hf._internal.yaml import YamlValue, dump_yaml, read_yaml
 from esnera_hf.alignment.hierarchy import find_circle
-from esnera_hf.similarity.matrix import Agreement, PairEvidence
+from esnera_hf.similarity.matrix import Agreement
 from esnera_hf.tagging import OUTSIDE, LabelRef
 
 #: 2 says ``method`` instead of ``merge`` and ``stages``, and knows no ``same_as`` and no ``relation``.
@@ -54,7 +54,9 @@ class MappedLabel:
         mentions: gold mentions in the source's train split.
         compared_with: the label it was merged into, or else the nearest.
         similarity: S of that pair.
-        evidence: both similarities of that pair.
+        semantic: S_sem of that pair.
+        forward: S_emp of that pair, ``None`` where nothing is recorded.
+        backward: the reverse.
         locked: whether the next alignment must keep it as it is.
     """
 
@@ -63,7 +65,9 @@ class MappedLabel:
     mentions: int = 0
     compared_with: LabelRef | None = None
     similarity: float | None = None
-    evidence: PairEvidence | None = None
+    semantic: float | None = None
+    forward: Agreement | None = None
+    backward: Agreement | None = None
     locked: bool = False
 
 
@@ -116,15 +120,13 @@ def _entry_text(entry: MappedLabel) -> str:
     if entry.compared_with is None:
         return text
     pair = {**entry.compared_with._asdict(), "similarity": _plain(entry.similarity)}
-    evidence = entry.evidence
-    if evidence is None:
+    if entry.forward is None or entry.backward is None:
         return f"{text}  compared_with: {_in_one_line(pair)}\n"
-    first = _in_one_line(pair | {"semantic": _plain(evidence.semantic)})
-    forward, backward = map(_agreement_text, (evidence.forward, evidence.backward))
+    first = _in_one_line(pair | {"semantic": _plain(entry.semantic)})
     return (
         f"{text}  compared_with: {first.removesuffix('}')},\n"
-        f"    empirical_forward: {forward},\n"
-        f"    empirical_backward: {backward}}}\n"
+        f"    empirical_forward: {_agreement_text(entry.forward)},\n"
+        f"    empirical_backward: {_agreement_text(entry.backward)}}}\n"
     )
 
 
@@ -160,141 +162,120 @@ def read_mapping(
         MappingError: the text is not YAML, not a mapping of this version, or
             contradicts itself; it says in which line.
     """
-    document = YamlDocument(text, file)
-    _check_version(document)
+    root = read_yaml(text, file)
+    _check_version(root)
     required = ("version", "unified_labels", "labels")
-    fields = document.fields(document.root, "the mapping", required, ("method", "lambda", "parents"))
-    schema = _read_schema(document, fields["unified_labels"])
+    fields = root.fields("the mapping", required, ("method", "lambda", "parents"))
+    schema = _read_schema(fields["unified_labels"])
     method = "manual"
     if "method" in fields:
-        method = document.choice(fields["method"], "method", get_args(Method))
+        method, methods = fields["method"].checked("method", str), get_args(Method)
+        if method not in methods:
+            expected = f"expected one of {', '.join(methods)}.{hint(method, methods)} Correct it."
+            raise fields["method"].error(f"method: found {shown(method)}, {expected}")
     entries: list[MappedLabel] = []
     lines: dict[LabelRef, int] = {}
-    for item in document.value(fields["labels"], "labels", list):
-        entry = _read_entry(document, item, schema)
+    for item in fields["labels"].checked("labels", list):
+        entry = _read_entry(item, schema)
         if entry.label in lines:
-            raise document.error(
-                item,
-                f"{shown(str(entry.label))} is mapped twice, first in line {lines[entry.label]}. Keep one of "
-                "the two entries.",
-            )
+            first = f"first in line {lines[entry.label]}. Keep one of the two entries."
+            raise item.error(f"{shown(str(entry.label))} is mapped twice, {first}")
         entries.append(entry)
         lines[entry.label] = item.line
-    parents = _read_parents(document, fields["parents"], schema) if "parents" in fields else {}
-    lam = _read_number(document, fields, "lambda")
-    return schema, tuple(entries), cast(Method, method), lam, parents, lines
+    parents = _read_parents(fields["parents"], schema) if "parents" in fields else {}
+    return schema, tuple(entries), cast(Method, method), _read_number(fields, "lambda"), parents, lines
 
 
-def _check_version(document: YamlDocument) -> None:
+def _check_version(root: YamlValue) -> None:
     """Check the version before anything else: a file of another one may hold anything."""
-    root = document.root
-    version = root.value.get("version") if isinstance(root.value, dict) else None
+    version = root.data.get("version") if isinstance(root.data, dict) else None
     if version is None:
-        raise document.error(
-            root,
-            f"found no version, expected a mapping file that says `version: {VERSION}`. Is it another file?",
+        raise root.error(
+            f"found no version, expected a mapping file that says `version: {VERSION}`. Is it another file?"
         )
     # 2.0 and 0x2 equal 2, and are not what this package writes.
-    if version.value != VERSION or version.written != str(VERSION):
+    if version.data != VERSION or version.written != str(VERSION):
         advice = "Align anew, or read it with the release that wrote it."
         if version.written == "1":
             advice = (
                 f"Align anew, or say `version: {VERSION}`, delete `merge`, `stages` and each "
                 "`relation`, and write the name of the unified label instead of each `same_as`."
             )
-        raise document.error(
-            version, f"found version {shown(version.written)}, expected version {VERSION}. {advice}"
-        )
+        raise version.error(f"found version {shown(version.written)}, expected version {VERSION}. {advice}")
 
 
-def _read_schema(document: YamlDocument, found: Located) -> tuple[str, ...]:
+def _read_schema(found: YamlValue) -> tuple[str, ...]:
     lines: dict[str, int] = {}
-    for item in document.value(found, "unified_labels", list):
-        name = document.value(item, "unified_labels", str)
+    for item in found.checked("unified_labels", list):
+        name = item.checked("unified_labels", str)
         if name in ("", OUTSIDE):
-            raise document.error(
-                item,
-                f"unified_labels: found {shown(name)}, expected a name other than '' and '{OUTSIDE}', which "
-                "means 'outside'. Rename it.",
-            )
+            expected = f"expected a name other than '' and '{OUTSIDE}', which means 'outside'. Rename it."
+            raise item.error(f"unified_labels: found {shown(name)}, {expected}")
         if name in lines:
             first = f"first in line {lines[name]}. Remove one of them."
-            raise document.error(item, f"unified_labels names {shown(name)} twice, {first}")
+            raise item.error(f"unified_labels names {shown(name)} twice, {first}")
         lines[name] = item.line
     return tuple(lines)
 
 
-def _read_parents(document: YamlDocument, found: Located, schema: Sequence[str]) -> dict[str, str]:
-    fields = document.fields(found, "parents", (), schema)
+def _read_parents(found: YamlValue, schema: Sequence[str]) -> dict[str, str]:
+    fields = found.fields("parents", (), schema)
     parents = {
-        child: _read_name(document, value, f"parents, {shown(child)}", schema)
-        for child, value in fields.items()
+        child: _read_name(value, f"parents, {shown(child)}", schema) for child, value in fields.items()
     }
     circle = find_circle(parents)
     if circle:
         first = min(range(len(circle)), key=lambda index: fields[circle[index]].line)
         ordered = [*circle[first:], *circle[: first + 1]]
         steps = " → ".join(f"{shown(name)} (line {fields[name].line})" for name in ordered)
-        raise document.error(
-            fields[ordered[0]], f"parents go round in a circle: {steps}. Remove one of these lines."
-        )
+        raise fields[ordered[0]].error(f"parents go round in a circle: {steps}. Remove one of these lines.")
     return parents
 
 
-def _read_entry(document: YamlDocument, found: Located, schema: Sequence[str]) -> MappedLabel:
-    optional = ("mentions", "locked", "compared_with")
-    fields = document.fields(found, "an entry", ("source", "label", "unified"), optional)
+def _read_entry(found: YamlValue, schema: Sequence[str]) -> MappedLabel:
+    fields = found.fields("an entry", ("source", "label", "unified"), ("mentions", "locked", "compared_with"))
     unified = fields["unified"]
     entry = MappedLabel(
-        _read_label(document, fields),
-        None if unified.is_null else _read_name(document, unified, "unified", schema),
-        document.value(fields["mentions"], "mentions", int) if "mentions" in fields else 0,
-        locked="locked" in fields and document.value(fields["locked"], "locked", bool),
+        _read_label(fields),
+        None if unified.is_null else _read_name(unified, "unified", schema),
+        fields["mentions"].checked("mentions", int) if "mentions" in fields else 0,
+        locked="locked" in fields and fields["locked"].checked("locked", bool),
     )
     if "compared_with" not in fields:
         return entry
     where = fields["compared_with"]
-    pair = document.fields(where, "compared_with", ("source", "label"), ("similarity", *_EVIDENCE))
-    entry = replace(
-        entry,
-        compared_with=_read_label(document, pair),
-        similarity=_read_number(document, pair, "similarity"),
-    )
+    pair = where.fields("compared_with", ("source", "label"), ("similarity", *_EVIDENCE))
+    entry = replace(entry, compared_with=_read_label(pair), similarity=_read_number(pair, "similarity"))
     if not any(key in pair for key in _EVIDENCE):
         return entry
     # All of the evidence or none: a part of it would pass for what is unknown.
-    document.fields(where, "compared_with", ("source", "label", *_EVIDENCE), ("similarity",))
-    forward, backward = (_read_agreement(document, pair[key], key) for key in _EVIDENCE[1:])
-    return replace(entry, evidence=PairEvidence(_read_number(document, pair, "semantic"), forward, backward))
+    where.fields("compared_with", ("source", "label", *_EVIDENCE), ("similarity",))
+    forward, backward = (_read_agreement(pair[key], key) for key in _EVIDENCE[1:])
+    return replace(entry, semantic=_read_number(pair, "semantic"), forward=forward, backward=backward)
 
 
-def _read_label(document: YamlDocument, fields: Mapping[str, Located]) -> LabelRef:
-    return LabelRef(*(document.value(fields[key], key, str) for key in ("source", "label")))
+def _read_label(fields: Mapping[str, YamlValue]) -> LabelRef:
+    return LabelRef(*(fields[key].checked(key, str) for key in ("source", "label")))
 
 
-def _read_name(document: YamlDocument, found: Located, what: str, schema: Sequence[str]) -> str:
-    name = document.value(found, what, str)
+def _read_name(found: YamlValue, what: str, schema: Sequence[str]) -> str:
+    name = found.checked(what, str)
     if name not in schema:
-        raise document.error(
-            found,
-            f"{what}: found {shown(name)}, expected a name of unified_labels.{hint(name, schema)} Correct it, "
-            "or add the name to unified_labels.",
-        )
+        expected = f"expected a name of unified_labels.{hint(name, schema)} Correct it, or add the name"
+        raise found.error(f"{what}: found {shown(name)}, {expected} to unified_labels.")
     return name
 
 
-def _read_number(document: YamlDocument, fields: Mapping[str, Located], key: str) -> float | None:
+def _read_number(fields: Mapping[str, YamlValue], key: str) -> float | None:
     found = fields.get(key)
-    return None if found is None or found.is_null else document.value(found, key, float)
+    return None if found is None or found.is_null else found.checked(key, float)
 
 
-def _read_agreement(document: YamlDocument, found: Located, what: str) -> Agreement:
+def _read_agreement(found: YamlValue, what: str) -> Agreement:
     """Read numerator and denominator; the share follows from them and is written for people only."""
-    fields = document.fields(found, what, ("matched", "predicted"), ("share",))
-    matched, predicted = (document.value(fields[key], key, int) for key in ("matched", "predicted"))
+    fields = found.fields(what, ("matched", "predicted"), ("share",))
+    matched, predicted = (fields[key].checked(key, int) for key in ("matched", "predicted"))
     if matched > predicted:
-        raise document.error(
-            found,
-            f"{what}: found {matched:,} matched of {predicted:,} predicted, expected no more than those. Correct it.",
-        )
+        told = f"found {matched:,} matched of {predicted:,} predicted, expected no more than those."
+        raise found.error(f"{what}: {told} Correct it.")
     return Agreement(matched, predicted)

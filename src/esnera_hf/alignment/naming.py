@@ -112,13 +112,15 @@ def compared(
         matrix: the evidence.
         similarity: what is shown, shape (N, N), of the labels of the matrix.
     """
-    pair = matrix.pair(entry.label, other)
+    semantic, forward, backward = matrix.pair(entry.label, other)
     value = similarity[matrix.index[entry.label], matrix.index[other]]
     return replace(
         entry,
         compared_with=other,
         similarity=_rounded(float(value)),
-        evidence=replace(pair, semantic=_rounded(pair.semantic)),
+        semantic=_rounded(semantic),
+        forward=forward,
+        backward=backward,
     )
 
 

@@ -396,7 +396,7 @@ def save_and_print(result: MergeResult, folder: Path | None) -> None:
 def _diff(options: argparse.Namespace) -> None:
     from esnera_hf._internal.console import quiet_libraries
     from esnera_hf.alignment.mapping import LabelMapping
-    from esnera_hf.alignment.mapping_diff import affected_entities, compare_mappings
+    from esnera_hf.alignment.mapping_diff import MappingDifference, affected_entities
 
     before, after = LabelMapping.load(options.before), LabelMapping.load(options.after)
     with quiet_libraries():
@@ -408,7 +408,7 @@ def _diff(options: argparse.Namespace) -> None:
                 f"{source.name} is in neither mapping; they map {', '.join(names)}. "
                 "Give a source the name that it has there: name=path."
             )
-    difference = compare_mappings(before, after)
+    difference = MappingDifference(before, after)
     print(difference)
     affected = affected_entities(difference, sources)
     if affected:

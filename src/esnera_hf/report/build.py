@@ -128,15 +128,15 @@ def _each_pair_once(mapping: LabelMapping) -> Iterator[MappedLabel]:
 
 
 def _decision(entry: MappedLabel, mapping: LabelMapping, constraints: Constraints) -> MergeDecision:
-    other, evidence = entry.compared_with, entry.evidence
+    other, forward = entry.compared_with, entry.forward
     merged = other is not None and mapping.are_one(entry.label, other)
     return MergeDecision(
         (entry.label,),
         other,
         entry.similarity,
-        None if evidence is None else evidence.semantic,
-        0 if evidence is None else evidence.forward.matched,
-        0 if evidence is None else evidence.forward.predicted,
+        entry.semantic,
+        0 if forward is None else forward.matched,
+        0 if forward is None else forward.predicted,
         merged,
         constrained=merged and other in constraints.class_of(entry.label),
         part=other is not None and _part_of(mapping, entry.label, other),
@@ -188,16 +188,16 @@ def near_pairs(matrix: SimilarityMatrix, mapping: LabelMapping) -> tuple[NearPai
     pairs = []
     for *_, i, j in sorted(ranked)[:_NEAR]:
         one, other = matrix.labels[i], matrix.labels[j]
-        evidence = matrix.pair(one, other)
+        semantic, forward, backward = matrix.pair(one, other)
         pairs.append(
             NearPair(
                 one,
                 other,
                 _rounded(similarity[i, j]),
                 _rounded(similarity[j, i]),
-                _rounded(evidence.semantic),
-                forward=evidence.forward,
-                backward=evidence.backward,
+                _rounded(semantic),
+                forward=forward,
+                backward=backward,
                 relation=matrix.relation(one, other, unequal=True) if related_by else None,
                 forward_coverage=_rounded(matrix.coverage[i, j]) if related_by else None,
                 backward_coverage=_rounded(matrix.coverage[j, i]) if related_by else None,

@@ -170,10 +170,10 @@ def merged_by_meaning_alone(mapping: LabelMapping) -> list[LabelRef]:
     return [
         entry.label
         for entry in mapping.entries
-        if entry.evidence is not None
-        and is_merge(mapping, entry)
-        and not entry.evidence.forward.predicted
-        and not entry.evidence.backward.predicted
+        if is_merge(mapping, entry)
+        and entry.forward is not None
+        and not entry.forward.predicted
+        and not (entry.backward and entry.backward.predicted)
     ]
 
 

@@ -139,15 +139,14 @@ class SimilarityMatrix:
         """The sources, in the order of their labels."""
         return tuple(dict.fromkeys(label.source for label in self.labels))
 
-    def pair(self, row: LabelRef, column: LabelRef) -> PairEvidence:
-        """Return everything known of two labels."""
+    def pair(self, row: LabelRef, column: LabelRef) -> tuple[float | None, Agreement, Agreement]:
+        """Return what is known of two labels: S_sem, and S_emp forward and backward."""
         i, j = self.index[row], self.index[column]
         semantic = float(self.semantic[i, j])
-        return PairEvidence(
-            semantic=None if np.isnan(semantic) else semantic,
-            forward=Agreement(int(self.matched[i, j]), int(self.predicted[i, j])),
-            backward=Agreement(int(self.matched[j, i]), int(self.predicted[j, i])),
+        forward, backward = (
+            Agreement(int(self.matched[cell]), int(self.predicted[cell])) for cell in ((i, j), (j, i))
         )
+        return None if np.isnan(semantic) else semantic, forward, backward
 
     def to_dict(self) -> dict[str, Any]:
         """Return the matrices as plain data; NaN becomes ``None``."""
@@ -224,15 +223,6 @@ class Agreement:
     def ratio(self) -> float | None:
         """The share, ``None`` if nothing was predicted: unknown is not zero."""
         return self.matched / self.predicted if self.predicted else None
-
-
-@dataclass(frozen=True, slots=True)
-class PairEvidence:
-    """What is known of two labels: semantic similarity and agreement in both directions."""
-
-    semantic: float | None
-    forward: Agreement
-    backward: Agreement
 
 
 def merge_similarities(
