@@ -224,7 +224,7 @@ class _GreedyState:
     def _swap(self, node: int, cluster: int) -> bool:
         ousted = np.flatnonzero((self.home == cluster) & (self._apart[node] > 0)).tolist()
         before = [(moved, int(self.home[moved])) for moved in (node, *ousted)]
-        gain = sum(self._move(other, self._unused()) for other in ousted)
+        gain = sum(self._move(other, int(np.argmin(self.sizes))) for other in ousted)
         gain += self._move(node, cluster)
         for other in ousted:
             sums = np.where(self.conflicts[other] == 0, self.sums[other], -np.inf)
@@ -264,9 +264,6 @@ class _GreedyState:
             self.sizes[number] += sign
         self.home[node] = cluster
         return change
-
-    def _unused(self) -> int:
-        return int(np.flatnonzero(self.sizes == 0)[0])
 
 
 class _ExactSearch:

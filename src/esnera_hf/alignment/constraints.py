@@ -115,11 +115,9 @@ def build_constraints(
         raise ConfigurationError(
             f"target_schema={target!r}: expected one of the sources, {', '.join(sources)}."
         )
-    schema = (
-        {}
-        if target_schema is None or isinstance(target_schema, str)
-        else _defining_labels(target_schema, find)
-    )
+    schema: dict[str, list[LabelRef]] = {}
+    if target_schema is not None and not isinstance(target_schema, str):
+        schema = _defining_labels(target_schema, find)
     locked: dict[LabelRef, str | None] = {}
     parents: dict[str, str | None] = {}
     if settings.locked is not None:

@@ -37,12 +37,9 @@ def schema_groups(matrix: SimilarityMatrix, constraints: Constraints) -> tuple[L
     named = {label: name for label, name in constraints.names.items() if name in constraints.schema}
     groups: dict[frozenset[LabelRef], None] = {}
     for name in constraints.schema:
-        defining = (label for label in matrix.labels if named.get(label) == name)
-        groups[
-            frozenset().union(
-                *(_class_within(label, constraints.defining, constraints) for label in defining)
-            )
-        ] = None
+        defining = [label for label in matrix.labels if named.get(label) == name]
+        parts = [_class_within(label, constraints.defining, constraints) for label in defining]
+        groups[frozenset().union(*parts)] = None
     placed = {label for members in groups for label in members}
     for label in matrix.labels:
         if label.source in constraints.defining and label not in placed | constraints.left_out:

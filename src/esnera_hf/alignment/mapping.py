@@ -133,11 +133,8 @@ class LabelMapping:
 
     def scope(self, source: str) -> frozenset[str]:
         """Return the unified labels that a source annotates."""
-        return frozenset(
-            entry.unified
-            for entry in self.entries
-            if entry.label.source == source and entry.unified is not None
-        )
+        names = {entry.unified for entry in self.entries if entry.label.source == source}
+        return frozenset(name for name in names if name is not None)
 
     def projection(self, source: str) -> dict[str, str]:
         """Return the label under which a source annotates what a unified label means, for those it annotates.
