@@ -38,7 +38,7 @@ def main() -> None:
     report = result.report
     print(*search_table(report), "", sep="\n")
     tables = {name: system.native for name, system in report.systems.items()}
-    tried = [trial.scores for trial in report.trials if trial.chosen and trial.scores is not None]
+    tried = [trial.outcome[0] for trial in report.trials if trial.chosen and trial.outcome is not None]
     if tried:
         tables["trial, validation"] = tried[-1].native
     for name, scores in tables.items():
@@ -55,13 +55,13 @@ def search_table(report: MergeReport) -> Iterator[str]:
     yield "| step | λ, τ | merged | F1 in unified labels | F1 in own labels | |"
     yield "| --- | --- | --- | --- | --- | --- |"
     for trial in report.trials:
-        if trial.scores:
-            ways = [trial.scores.unified.pooled, trial.scores.native.pooled]
+        if trial.outcome is not None:
+            ways = [trial.outcome[0].unified.pooled, trial.outcome[0].native.pooled]
             figures = " | ".join(f"{w.before.value:.3f} → {w.after.value:.3f}" for w in ways)
-            verdict = "holds" if trial.holds else "broken"
-            step, (lam, tau) = report.steps[trial.step], trial.settings[0]
+            verdict = "holds" if trial.chosen else "broken"
+            step, (lam, tau) = trial.step, trial.settings[0]
             head = f"{' + '.join(step.sources)} → {step_target(step)}"
-            yield f"| {' | '.join((head, f'{lam}, {tau}', str(trial.merged), figures, verdict))} |"
+            yield f"| {' | '.join((head, f'{lam}, {tau}', str(step.merged), figures, verdict))} |"
 
 
 def f1_table(name: str, scores: MergedScores) -> Iterator[str]:

@@ -110,7 +110,7 @@ def simulated(options: Any, seed: int) -> Iterator[list[str]]:
         with_pseudo, noise = WAYS[way]
         added = pseudo if with_pseudo else None
         tagger = train_merged_tagger(mapping, merge_sources(parts, mapping, (), added), train, noise)
-        yield [way, *told(tagger), f"{added.counts.total():,}" if added else "", minutes(started)]
+        yield [way, *told(tagger), f"{added.total:,}" if added else "", minutes(started)]
 
 
 def real(options: Any, seed: int) -> Iterator[list[str]]:

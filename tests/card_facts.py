@@ -8,7 +8,7 @@ from typing import Any
 from datasets import DatasetDict
 
 from builders import make_matrix, make_source, row
-from esnera_hf.alignment.greedy_path import MergeDecision
+from esnera_hf.alignment.greedy_path import Candidate, MergeDecision, MergeStep
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.alignment.mapping_yaml import MappedLabel
 from esnera_hf.evaluation.projection import MergedScores
@@ -17,15 +17,11 @@ from esnera_hf.merging.pseudo_labels import PseudoLabels
 from esnera_hf.metrics import Comparison, Estimate, LabelScore, Scores
 from esnera_hf.report.report import (
     CallFacts,
-    Example,
     LeakageFacts,
     MergeReport,
     NearPair,
-    PseudoLabelFacts,
-    StepFacts,
     SystemScores,
     TaggerScores,
-    TrialFacts,
 )
 from esnera_hf.similarity.matrix import Agreement
 from esnera_hf.sources.leakage import find_leaks, left_out_of_train
@@ -87,27 +83,28 @@ def make_mapping(names: Names) -> LabelMapping:
 def make_report(names: Names) -> MergeReport:
     city, place = LabelRef(names.first, names.label), LabelRef(names.second, "place")
 
-    def example(label: LabelRef, mention: str) -> Example:
-        return Example(label, "secret left", mention, "secret right", "1")
+    def example(label: LabelRef, mention: str) -> tuple[LabelRef, str, str, str, str]:
+        return (label, "secret left", mention, "secret right", "1")
 
     system = SystemScores(scores(names), scores(names), seconds=1.0)
     decision = MergeDecision((city,), place, 0.4, 0.1, 1, 1, merged=True)
-    trial = TrialFacts(0, ((0.4, 0.2),), 1, 0.4, ((city, place),))
+    step = MergeStep((names.first,), names.second, (), (), 1.0, 0.4, 0.2, (decision,))
+    trial = Candidate(0, step, ((0.4, 0.2),))
     return MergeReport(
         (summary(names.first, names, hub_id="owner/alpha"), summary(names.second, names)),
         call=CallFacts(
             "align", (names.first, names.second), encoder=names.text, method="greedy", max_samples=100
         ),
         taggers={names.first: TaggerScores(validation(), validation())},
-        steps=(StepFacts((names.first,), names.second, 1, (decision,), 0.4, 0.2, 1.0),),
-        trials=(trial, replace(trial, chosen=True, holds=True, scores=system)),
+        steps=(step,),
+        trials=(trial, replace(trial, chosen=True, outcome=(system, 1234))),
         near=(
             NearPair(
                 *(LabelRef(names.second, "per"), city, 0.3, None, -0.001),
                 *(Agreement(1, 2), Agreement(0, 0)),
             ),
         ),
-        pseudo_labels=PseudoLabelFacts(0.9, (("a", "b", "c", 1),), {names.text: 3}),
+        pseudo_labels=PseudoLabels(0.9, {}, (("a", "b", "c", 1),), {names.text: 3}),
         systems={"merged": system, "naive": system},
         examples=(example(city, "oslo-secret"), example(city, names.text), example(place, "lima-secret")),
         dropped={
@@ -120,6 +117,13 @@ def make_report(names: Names) -> MergeReport:
         seconds={"total": 90.0},
         versions={"esnera-hf": "0.1.0", "datasets": "5.2.0"},
     )
+
+
+def nothing_merged(report: MergeReport, why: str) -> MergeReport:
+    """Return the report with nothing merged by similarity: ``broken``, ``apart`` or ``constrained``."""
+    asked = (replace(d, constrained=why == "constrained") for d in report.steps[0].decisions)
+    step = replace(report.steps[0], tau=None, decisions=tuple(asked))
+    return replace(report, steps=(step,), trials=report.trials if why == "broken" else ())
 
 
 def summary(source: str, names: Names, hub_id: str = "") -> SourceSummary:

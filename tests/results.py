@@ -55,7 +55,12 @@ def without_times(report: MergeReport) -> MergeReport:
         taggers={name: replace(facts, seconds=0.0) for name, facts in report.taggers.items()},
         systems={name: replace(facts, seconds=0.0) for name, facts in report.systems.items()},
         trials=tuple(
-            replace(trial, scores=replace(trial.scores, seconds=0.0)) if trial.scores else trial
+            replace(
+                trial,
+                outcome=(replace(trial.outcome[0], seconds=0.0), trial.outcome[1]),
+            )
+            if trial.outcome
+            else trial
             for trial in report.trials
         ),
     )

@@ -6,12 +6,12 @@ import os
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from builders import make_source, row
+from card_facts import Names, make_report, nothing_merged
 from esnera_hf import MergeResult
 from esnera_hf.errors import ConfigurationError, MappingError, SourceNotFoundError
 from esnera_hf.merging.merge import merge_sources
@@ -88,10 +88,9 @@ def test_the_report_reads_well() -> None:
         ("constrained", "only what was asked for was merged"),
     ],
 )
-def test_the_report_says_why_nothing_was_merged(unmerged: Any, told: str) -> None:
-    report = make_result().report
-    report = replace(report, steps=(replace(report.steps[0], tau=None, unmerged=unmerged),))
-    assert f"beta → alpha (sum of S_emp 1.00; {told})" in str(report).split("\n")
+def test_the_report_says_why_nothing_was_merged(unmerged: str, told: str) -> None:
+    report = nothing_merged(make_report(Names()), unmerged)
+    assert f"alpha → beta (sum of S_emp 1.00; {told})" in str(report).split("\n")
 
 
 def test_a_sample_is_called_one_first() -> None:

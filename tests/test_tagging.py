@@ -10,7 +10,6 @@ from corpora import LABELS, PREFIXED_SCHEMES, annotated, encode
 from esnera_hf.tagging import (
     SCHEMES,
     Entity,
-    Repair,
     TagError,
     detect_scheme,
     entities_from_tags,
@@ -51,9 +50,9 @@ def read_slowly(tags, scheme):
             end += 1
         entities.append(Entity(index, end, label))
         if role in "IE" and scheme != "IOB1":
-            repairs.append(Repair(index, NO_BEGIN))
+            repairs.append((index, NO_BEGIN))
         if scheme not in ("IOB1", "IOB2") and parsed[end - 1][0] not in "ES":
-            repairs.append(Repair(end - 1, NO_END))
+            repairs.append((end - 1, NO_END))
     return entities, sorted(repairs)
 
 
@@ -101,12 +100,12 @@ def test_broken_sequences_are_read_as_conlleval_reads_them(scheme, data):
 @pytest.mark.parametrize(
     ("tags", "scheme", "entities", "repairs"),
     [
-        ("O I-A I-A O", "IOB2", [Entity(1, 3, "A")], [Repair(1, NO_BEGIN)]),
-        ("B-A I-B", "IOB2", [Entity(0, 1, "A"), Entity(1, 2, "B")], [Repair(1, NO_BEGIN)]),
+        ("O I-A I-A O", "IOB2", [Entity(1, 3, "A")], [(1, NO_BEGIN)]),
+        ("B-A I-B", "IOB2", [Entity(0, 1, "A"), Entity(1, 2, "B")], [(1, NO_BEGIN)]),
         ("I-A I-B B-B", "IOB1", [Entity(0, 1, "A"), Entity(1, 2, "B"), Entity(2, 3, "B")], []),
-        ("B-A O", "BIOES", [Entity(0, 1, "A")], [Repair(0, NO_END)]),
-        ("E-A", "BMES", [Entity(0, 1, "A")], [Repair(0, NO_BEGIN)]),
-        ("U-A L-A", "BILOU", [Entity(0, 1, "A"), Entity(1, 2, "A")], [Repair(1, NO_BEGIN)]),
+        ("B-A O", "BIOES", [Entity(0, 1, "A")], [(0, NO_END)]),
+        ("E-A", "BMES", [Entity(0, 1, "A")], [(0, NO_BEGIN)]),
+        ("U-A L-A", "BILOU", [Entity(0, 1, "A"), Entity(1, 2, "A")], [(1, NO_BEGIN)]),
         ("B-A B-A", "IOB2", [Entity(0, 1, "A"), Entity(1, 2, "A")], []),
         ("A A B O", "none", [Entity(0, 2, "A"), Entity(2, 3, "B")], []),
         ("", "IOB2", [], []),

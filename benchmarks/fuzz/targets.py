@@ -198,7 +198,7 @@ def _tags(case: Case, _folder: Path) -> None:
     check(
         covered == {i for i, tag in enumerate(tags) if tag != "O"}, f"tokens covered by {entities} of {tags}"
     )
-    check(all(0 <= repair.token < len(tags) for repair in repairs), f"{repairs}")
+    check(all(0 <= token < len(tags) for token, _ in repairs), f"{repairs}")
     again = tags_from_entities(len(tags), entities)
     check(entities_from_tags(again) == (entities, []), f"{entities} do not survive as IOB2")
 

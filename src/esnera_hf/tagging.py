@@ -42,13 +42,6 @@ class Entity:
     score: float = field(default=1.0, compare=False)
 
 
-class Repair(NamedTuple):
-    """One place where a tag sequence broke its scheme and how it was read."""
-
-    token: int
-    kind: str
-
-
 class TagError(EsneraError, ValueError):
     """A tag that its scheme does not know."""
 
@@ -72,7 +65,9 @@ def split_tag(tag: str, scheme: Scheme) -> tuple[str, str]:
     return role, tag[2:]
 
 
-def entities_from_tags(tags: Sequence[str], scheme: Scheme = "IOB2") -> tuple[list[Entity], list[Repair]]:
+def entities_from_tags(
+    tags: Sequence[str], scheme: Scheme = "IOB2"
+) -> tuple[list[Entity], list[tuple[int, str]]]:
     """Read the entities of one sentence.
 
     A broken sequence is read as ``conlleval`` reads it: an inside tag that
@@ -83,13 +78,14 @@ def entities_from_tags(tags: Sequence[str], scheme: Scheme = "IOB2") -> tuple[li
         scheme: the tagging scheme of ``tags``.
 
     Returns:
-        The entities in order, without overlap, and the repairs made.
+        The entities in order, without overlap, and the repairs made: token and kind of each
+        place where the tags break their scheme.
 
     Raises:
         TagError: a tag is not of the scheme.
     """
     entities: list[Entity] = []
-    repairs: list[Repair] = []
+    repairs: list[tuple[int, str]] = []
     open_start, open_label = -1, ""
     strict_start = scheme not in ("IOB1", "none")
     marks_end = scheme not in ("IOB1", "IOB2", "none")
@@ -99,7 +95,7 @@ def entities_from_tags(tags: Sequence[str], scheme: Scheme = "IOB2") -> tuple[li
         if open_start >= 0:
             entities.append(Entity(open_start, end, open_label))
             if marks_end and not ended:
-                repairs.append(Repair(end - 1, "entity without an end tag"))
+                repairs.append((end - 1, "entity without an end tag"))
         open_start = -1
 
     for index, tag in enumerate(tags):
@@ -113,7 +109,7 @@ def entities_from_tags(tags: Sequence[str], scheme: Scheme = "IOB2") -> tuple[li
             close(index, ended=False)
             open_start, open_label = index, label
             if role in "IE" and strict_start:
-                repairs.append(Repair(index, "inside tag without a begin tag"))
+                repairs.append((index, "inside tag without a begin tag"))
         if role in "ES":
             close(index + 1, ended=True)
     close(len(tags), ended=False)

@@ -14,14 +14,14 @@ from datasets import DatasetDict, load_dataset
 from huggingface_hub import DatasetCard
 
 from builders import make_source, row
-from card_facts import Names, comparison, make_dataset_facts, summary
+from card_facts import Names, comparison, make_dataset_facts, nothing_merged, summary
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.alignment.mapping_yaml import MappedLabel
 from esnera_hf.evaluation.projection import MergedScores
 from esnera_hf.hub.cards import dataset_card, named_as
 from esnera_hf.merging.merge import merge_sources
 from esnera_hf.report.report import MergeReport
-from esnera_hf.report.tables import ScoreTable, large_losses
+from esnera_hf.report.tables import large_losses
 from esnera_hf.similarity.matrix import Agreement
 from esnera_hf.sources.options import ReadingOptions
 from esnera_hf.tagging import LabelRef
@@ -212,13 +212,8 @@ def by_meaning(facts: dict[str, Any]) -> dict[str, Any]:
     return {"mapping": replace(facts["mapping"], entries=tuple(alike))}
 
 
-def step_without_merge(unmerged: Any) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    def change(facts: dict[str, Any]) -> dict[str, Any]:
-        (step,) = facts["report"].steps
-        step = replace(step, tau=None, merged=0, unmerged=unmerged)
-        return {"report": replace(facts["report"], steps=(step,))}
-
-    return change
+def step_without_merge(why: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    return lambda facts: {"report": nothing_merged(facts["report"], why)}
 
 
 @pytest.mark.parametrize(
@@ -252,7 +247,7 @@ def test_the_paper_is_cited_as_the_citation_file_does() -> None:
 
 def test_a_label_that_is_left_out_is_no_loss() -> None:
     row = comparison(0.9, 0.4)
-    table = ScoreTable("", "test", MergedScores(row, {"a": row}, {"a": {"x": row, "y": row}}))
+    table = ("", "test", MergedScores(row, {"a": row}, {"a": {"x": row, "y": row}}))
     mapping = LabelMapping(
         ("X",), (MappedLabel(LabelRef("a", "x"), "X"), MappedLabel(LabelRef("a", "y"), None))
     )

@@ -54,7 +54,7 @@ def test_what_is_added() -> None:
     assert found.of("b") == {"b-train-0": [Entity(0, 1, "PER")], "b-train-1": [Entity(0, 1, "PER")]}
     assert found.of("c") == {"c-train-0": [Entity(0, 1, "PER")]}
     assert found.of("a")["a-train-0"][0].score == 0.97
-    assert found.counts == {("a", "MONEY", "c"): 1, ("b", "PER", "a"): 2, ("c", "PER", "a"): 1}
+    assert found.counts == (("a", "MONEY", "c", 1), ("b", "PER", "a", 2), ("c", "PER", "a", 1))
     assert found.rejected == {
         "below the threshold": 1,
         "shares tokens with a gold entity": 2,
@@ -64,24 +64,24 @@ def test_what_is_added() -> None:
 
 @pytest.mark.parametrize(("threshold", "total"), [(0.0, 5), (0.9, 4), (0.91, 3), (0.95, 1), (1.0, 0)])
 def test_the_threshold(threshold: float, total: int) -> None:
-    assert pseudo_labels(SOURCES, MAPPING, predict, threshold).counts.total() == total
+    assert pseudo_labels(SOURCES, MAPPING, predict, threshold).total == total
 
 
 def test_a_label_that_the_source_annotates_is_never_added() -> None:
     entries = (*MAPPING.entries[:1], MappedLabel(LabelRef("b", "firm"), "PER"), MAPPING.entries[2])
     found = pseudo_labels(SOURCES, LabelMapping(("PER", "MONEY"), entries), predict, 0.0)
-    assert all(label != "PER" for source, label, _ in found.counts if source in "ab")
+    assert all(label != "PER" for source, label, *_ in found.counts if source in "ab")
 
 
 def test_a_label_left_out_is_never_added() -> None:
     entries = (MappedLabel(LabelRef("a", "per"), None), *MAPPING.entries[1:])
     found = pseudo_labels(SOURCES, LabelMapping(("ORG", "MONEY"), entries), predict, 0.0)
-    assert {label for _, label, _ in found.counts} == {"ORG", "MONEY"}
+    assert {label for _, label, *_ in found.counts} == {"ORG", "MONEY"}
 
 
 def test_sentences_left_out_get_none() -> None:
     found = pseudo_labels(SOURCES, MAPPING, predict, 0.9, {"b": {"b-train-1"}})
-    assert found.counts["b", "PER", "a"] == 1
+    assert ("b", "PER", "a", 1) in found.counts
     assert "b-train-1" not in found.of("b")
 
 
@@ -144,7 +144,7 @@ class TestTree:
         token = 0 if source != "books" else 3
         predict = self.predict({(tagger, source): {row_index: [Entity(token, token + 1, label, 0.95)]}})
         found = pseudo_labels(tree.SOURCES, tree.MAPPING, predict, 0.9)
-        assert found.counts == ({} if unified is None else {(source, unified, tagger): 1})
+        assert found.counts == (() if unified is None else ((source, unified, tagger, 1),))
 
     def test_a_coarse_one_over_a_fine_gold_entity_collides(self) -> None:
         predict = self.predict({("coarse", "books"): {0: [Entity(0, 1, "product", 0.99)]}})

@@ -9,12 +9,13 @@ from datasets import DatasetDict
 from builders import make_matrix
 from esnera_hf.alignment.constraints import Constraints, SchemaSettings, build_constraints
 from esnera_hf.alignment.equivalence_merge import merge_equivalent
-from esnera_hf.alignment.greedy_path import MergeHistory, greedy_merge_path
+from esnera_hf.alignment.greedy_path import MergeHistory, MergeStep, greedy_merge_path
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.alignment.naming import mapping_from_history
 from esnera_hf.merging.merge import MergedData
 from esnera_hf.report.build import build_report, near_pairs
-from esnera_hf.report.report import MergeReport, StepFacts
+from esnera_hf.report.report import MergeReport
+from esnera_hf.report.tables import merged_labels
 from esnera_hf.similarity.equivalence import EQUAL
 from esnera_hf.similarity.matrix import SimilarityMatrix
 
@@ -44,7 +45,7 @@ def steps(
     matrix: SimilarityMatrix | None,
     constraints: Constraints | None = None,
     history: MergeHistory | None = None,
-) -> tuple[StepFacts, ...]:
+) -> tuple[MergeStep, ...]:
     report = build_report(
         (), mapping, MergedData(DatasetDict()), matrix=matrix, history=history, constraints=constraints
     )
@@ -56,7 +57,7 @@ def test_merging_by_equivalence_is_one_step_with_each_pair_once() -> None:
     mapping = merge_equivalent(matrix)
     (step,) = steps(mapping, matrix)
     assert (step.sources, step.target) == (("a", "b"), None)
-    assert (step.lam, step.sum_empirical, step.merged, step.tau) == (None, None, 1, EQUAL)
+    assert (step.lam, merged_labels(step), step.tau) == (None, 1, EQUAL)
     shown = [(*map(str, d.group), str(d.candidate), d.merged, d.part) for d in step.decisions]
     assert shown == [
         ("a:PER", "b:name", True, False),

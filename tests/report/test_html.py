@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 import pytest
 
 from builders import make_matrix
-from card_facts import Names, comparison, make_mapping, make_report, scores
+from card_facts import Names, comparison, make_mapping, make_report, nothing_merged, scores
 from esnera_hf._internal.checks import to_plain
 from esnera_hf.alignment.greedy_path import MergeDecision
 from esnera_hf.alignment.mapping import LabelMapping
@@ -217,7 +217,8 @@ def test_what_was_decided() -> None:
     (step,), (untried, tried) = report.steps, report.trials
     asked = replace(step.decisions[0], constrained=True)
     unknown = MergeDecision(asked.group * 2, None, None, None, 0, 0, merged=False)
-    broken = replace(tried, chosen=False, holds=False, settings=((0.6, 0.1), (0.5, 0.1)), pseudo_labels=4321)
+    broken = replace(tried, chosen=False, settings=((0.6, 0.1), (0.5, 0.1)))
+    broken = replace(broken, outcome=(tried.outcome[0], 4321))
     page = page_of(
         steps=(replace(step, decisions=(*step.decisions, asked, unknown)),), trials=(broken, tried, untried)
     )
@@ -233,7 +234,7 @@ def test_what_was_decided() -> None:
     where, f1 = "1 labelalpha:city → beta:place", ["0.500 → 0.6000.100 (0.000 to 0.200)"] * 2
     assert table_after(page, "The search")[1:] == [
         ["1", where, "0.40", "0.6, 0.1 and 1 more0.5, 0.1", "bound broken", *f1, "4,321"],
-        ["2", where, "0.40", "0.4, 0.2", "chosenbound holds", *f1, ""],
+        ["2", where, "0.40", "0.4, 0.2", "chosenbound holds", *f1, "1,234"],
         ["3", where, "0.40", "0.4, 0.2", "not tried", "", "", ""],
     ]
     assert [cells(row)[0] for row in page.all("tr", "trial") if "chosen" in str(row.attributes)] == ["2"]
@@ -354,9 +355,8 @@ def test_what_is_not_there_is_not_shown() -> None:
     ],
 )
 def test_a_step_that_merged_nothing_is_loud(unmerged: str, told: str) -> None:
-    (step,) = make_report(USUAL).steps
-    steps = (replace(step, tau=None, unmerged=unmerged),)  # type: ignore[arg-type]
-    boxes = [" ".join(box.text.split()) for box in page_of(steps=steps).all("div", "box")]
+    page = parse(render_report(nothing_merged(make_report(USUAL), unmerged), make_mapping(USUAL), None))
+    boxes = [" ".join(box.text.split()) for box in page.all("div", "box")]
     loud = [box for box in boxes if box.startswith("Nothing")]
     assert loud == [f"Nothing was merged by similarity when alpha met beta: {told}"] * bool(told)
 

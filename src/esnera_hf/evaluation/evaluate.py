@@ -107,7 +107,7 @@ def evaluate_on_merged(tagger: Tagger, dataset: DatasetDict, mapping: LabelMappi
     labels = f"unified labels{_level(mapping, 'the source of a sentence')}"
     sentences = [
         AnnotatedSentence(sentence.id, sentence.tokens, sentence.entities, sentence.source)
-        for sentence in exported_sentences(splits_of(dataset)[split])
+        for sentence, _ in exported_sentences(splits_of(dataset)[split])
     ]
     return tagger.evaluate(sentences, scope), len(sentences), labels
 

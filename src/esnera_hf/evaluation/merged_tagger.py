@@ -179,7 +179,7 @@ def try_mapping(
         f"  micro-F1 {pooled.before.value:.3f} of the sources' taggers, {pooled.after.value:.3f} merged: "
         f"the bound {verdict}"
     )
-    return holds, (scores, 0 if pseudo is None else pseudo.counts.total())
+    return holds, (scores, 0 if pseudo is None else pseudo.total)
 
 
 def find_pseudo_labels(

@@ -25,6 +25,7 @@ from esnera_hf._internal.arrow import Statistics, stored_bytes
 from esnera_hf._internal.text import shorten
 from esnera_hf._internal.yaml import dump_yaml
 from esnera_hf.alignment.mapping import LabelMapping
+from esnera_hf.evaluation.projection import MergedScores
 from esnera_hf.hub.markdown import render
 from esnera_hf.hub.readme import plain_data
 from esnera_hf.hub.recipe import ROWS_FOLDER
@@ -34,7 +35,6 @@ from esnera_hf.report.format import system_title
 from esnera_hf.report.report import Example, MergeReport
 from esnera_hf.report.tables import (
     LARGE_LOSS,
-    ScoreTable,
     annotated_coarsely,
     is_merge,
     label_groups,
@@ -42,6 +42,7 @@ from esnera_hf.report.tables import (
     main_scores,
     making,
     merged_by_meaning_alone,
+    merged_labels,
     not_annotated,
     own_tagger,
     python_of,
@@ -198,7 +199,7 @@ def home(source: SourceSummary) -> str:
 
 def _mentions(examples: Iterable[Example], label: LabelRef) -> list[str]:
     """Return example mentions of a source label, cut to the width of a table."""
-    return [shorten(example.mention, _LONGEST_MENTION) for example in examples if example.label == label]
+    return [shorten(mention, _LONGEST_MENTION) for of, _, mention, *_ in examples if of == label]
 
 
 def quoted(text: str) -> str:
@@ -218,7 +219,7 @@ _FUNCTIONS: dict[str, Any] = {
     function.__name__: function
     for function in (
         *(annotated_coarsely, home, is_merge, label_groups, large_losses, merged_by_meaning_alone, named_as),
-        *(not_annotated, step_setting, step_target, system_title, weakest_merges),
+        *(merged_labels, not_annotated, step_setting, step_target, system_title, weakest_merges),
     )
 }
 _FUNCTIONS |= {"large_loss": LARGE_LOSS, "may_be_shared": {True: "yes", False: "no", None: "not stated"}}
@@ -350,7 +351,7 @@ def model_card(
     encoder = encoder if encoder and _MODEL_ID.fullmatch(encoder) else ""
     terms = Terms(licenses_of(sources))
     scores = main_scores(report) if report else None
-    scores = scores if scores is not None and scores.split == "test" else None
+    scores = scores if scores is not None and scores[1] == "test" else None
     validation, test = record.get("validation"), record.get("test")
     test = test if test and test.micro.support else None
     results = evaluation(
@@ -372,7 +373,7 @@ def model_card(
     )
     shared = {source for source, license in terms.by_source.items() if license.text_may_be_shared is True}
     members = {label: mapping.members(label) if mapping else () for label in labels}
-    examples = [example for example in (report.examples if report else ()) if example.label.source in shared]
+    examples = [example for example in (report.examples if report else ()) if example[0].source in shared]
     values = {
         "name": name,
         "repo": quoted(repo_id),
@@ -400,14 +401,14 @@ def model_card(
 
 
 def _results(
-    scores: ScoreTable | None, sources: Sequence[SourceSummary], measured: Mapping[str, Any], name: str
+    scores: tuple[str, str, MergedScores] | None, sources: Sequence[SourceSummary], measured: Mapping[str, Any], name: str
 ) -> list[tuple[str, str, str, Mapping[str, float | None]]]:
     """Return what was measured: on test by source, or else on test or validation of all training data."""
     hub = {source.name: (hub_ids([source]) or [""])[0] for source in sources}
     if scores is not None:
         return [
             (source, hub.get(source, ""), "test", {"f1": micro.after.value})
-            for source, micro in scores.scores.sources.items()
+            for source, micro in scores[2].sources.items()
         ]
     for split, found in measured.items():
         if found:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -177,15 +177,17 @@ class Recipe:
             MappingError: a source is missing or unknown to the recipe, or none of its sentences is found.
         """
         self._check_names([source.name for source in copies])
-        cut, differences, pseudo = [], [], PseudoLabels(0.0)
+        cut, differences = [], []
+        entities: dict[str, dict[str, list[Entity]]] = {}
         for source in copies:
-            part, pseudo.entities[source.name], differing = self._cut_one(source)
+            part, entities[source.name], differing = self._cut_one(source)
             cut.append(part)
             differences += differing
-        added = [(name, e) for name, rows in pseudo.entities.items() for row in rows.values() for e in row]
-        pseudo.counts.update((name, entity.label, "as published") for name, entity in added)
+        added = [(name, e) for name, rows in entities.items() for row in rows.values() for e in row]
+        counts = sorted(Counter((name, entity.label, "as published") for name, entity in added).items())
         lowest = min((entity.score for _, entity in added), default=0.0)
-        return cut, replace(pseudo, threshold=lowest), tuple(differences)
+        pseudo = PseudoLabels(lowest, entities, tuple((*key, number) for key, number in counts))
+        return cut, pseudo, tuple(differences)
 
     def compare(self, dataset: DatasetDict, differences: Sequence[Difference]) -> Comparison:
         """Compare a dataset that was made from :meth:`cut` sources with the published one.

@@ -29,7 +29,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 from xml.sax.saxutils import quoteattr
@@ -56,17 +56,8 @@ _MOSTLY = 0.9
 _NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
-@dataclass(frozen=True, slots=True)
-class ExportedSentence(AnnotatedSentence):
-    """One sentence as it is written; the ``score`` of a pseudo-label is its confidence.
-
-    Attributes:
-        origins: ``gold`` or ``pseudo`` for each entity; ``None`` where the data does not say.
-    """
-
-    origins: list[str] | None = None
-
-
+#: A sentence as it is written, and ``gold`` or ``pseudo`` for each entity, ``None`` where the data does not say.
+ExportedSentence = tuple[AnnotatedSentence, list[str] | None]
 _Writer = Callable[[Iterable[ExportedSentence], Mapping[str, str]], Iterator[str]]
 
 
@@ -144,7 +135,7 @@ def splits_of(data: NerSource | DatasetDict) -> Mapping[str, Dataset]:
 
 
 def exported_sentences(rows: Dataset, *, gold_only: bool = False) -> Iterator[ExportedSentence]:
-    """Yield the sentences of a split from :func:`splits_of`, without pseudo-labels if asked."""
+    """Yield the sentences of a split from :func:`splits_of`, without pseudo-labels if asked; scores are confidences."""
     extra = ["origin", "confidence"] if {"origin", "confidence"} <= set(rows.column_names) else []
     tag_of, origin_of = (_names(rows, column) for column in ("ner_tags", "origin"))
     for batch in rows.select_columns([*_COLUMNS, *extra]).iter(batch_size=_BATCH):
@@ -152,7 +143,7 @@ def exported_sentences(rows: Dataset, *, gold_only: bool = False) -> Iterator[Ex
         for row_id, tokens, tags, source, *more in zip(*columns, strict=True):
             entities, _ = entities_from_tags([tag_of(tag) for tag in tags])
             if not more:
-                yield ExportedSentence(row_id, tokens, entities, source)
+                yield AnnotatedSentence(row_id, tokens, entities, source), None
                 continue
             origin, confidence = more
             origins = [origin_of(origin[entity.start]) for entity in entities]
@@ -160,7 +151,7 @@ def exported_sentences(rows: Dataset, *, gold_only: bool = False) -> Iterator[Ex
             if gold_only:
                 entities = [e for e, kind in zip(entities, origins, strict=True) if kind == GOLD]
                 origins = [GOLD] * len(entities)
-            yield ExportedSentence(row_id, tokens, entities, source, origins)
+            yield AnnotatedSentence(row_id, tokens, entities, source), origins
 
 
 def _names(rows: Dataset, column: str) -> Callable[[Any], str]:
@@ -184,9 +175,9 @@ def count_pseudo_labels(data: NerSource | DatasetDict) -> tuple[int, int]:
 
 def _counted(sentences: Iterable[ExportedSentence], written: Counter[str]) -> Iterator[ExportedSentence]:
     """Yield sentences and count their entities by source and label as they pass."""
-    for sentence in sentences:
+    for sentence, origins in sentences:
         written.update(f"{sentence.source}:{entity.label}" for entity in sentence.entities)
-        yield sentence
+        yield sentence, origins
 
 
 def _check_written(rows: Dataset, split: str, written: Counter[str], *, gold_only: bool) -> set[str]:
@@ -224,7 +215,7 @@ def _separators(splits: Mapping[str, Dataset]) -> dict[str, str]:
 
 
 def _conll(sentences: Iterable[ExportedSentence], _separators: Mapping[str, str]) -> Iterator[str]:
-    for number, sentence in enumerate(sentences):
+    for number, (sentence, _) in enumerate(sentences):
         tags = tags_from_entities(len(sentence.tokens), sentence.entities)
         for token in (*sentence.tokens, *(entity.label for entity in sentence.entities)):
             if not token or token == "-DOCSTART-" or any(char in token for char in "\t\n\r\0"):
@@ -239,21 +230,21 @@ def _conll(sentences: Iterable[ExportedSentence], _separators: Mapping[str, str]
 
 
 def _jsonl(sentences: Iterable[ExportedSentence], _separators: Mapping[str, str]) -> Iterator[str]:
-    for sentence in sentences:
+    for sentence, origins in sentences:
         record: dict[str, Any] = {
             "id": sentence.id,
             "tokens": sentence.tokens,
             "spans": [[e.start, e.end, e.label] for e in sentence.entities],
             "source": sentence.source,
         }
-        if sentence.origins is not None:
-            record["origins"] = sentence.origins
+        if origins is not None:
+            record["origins"] = origins
             record["scores"] = [_score(entity) for entity in sentence.entities]
         yield _json(record) + "\n"
 
 
 def _doccano(sentences: Iterable[ExportedSentence], separators: Mapping[str, str]) -> Iterator[str]:
-    for sentence in sentences:
+    for sentence, _ in sentences:
         text, offsets = text_and_offsets(sentence.tokens, separators[sentence.source])
         spans = [(_characters(e, offsets, sentence), e.label) for e in sentence.entities]
         label = [[start, end, name] for (start, end), name in spans]
@@ -262,7 +253,7 @@ def _doccano(sentences: Iterable[ExportedSentence], separators: Mapping[str, str
 
 def _label_studio(sentences: Iterable[ExportedSentence], separators: Mapping[str, str]) -> Iterator[str]:
     yield "["
-    for index, sentence in enumerate(sentences):
+    for index, (sentence, origins) in enumerate(sentences):
         text, offsets = text_and_offsets(sentence.tokens, separators[sentence.source])
         result = []
         for number, entity in enumerate(sentence.entities):
@@ -274,7 +265,7 @@ def _label_studio(sentences: Iterable[ExportedSentence], separators: Mapping[str
                 "to_name": "text",
             }
             region |= {"type": "labels", "value": value}
-            if sentence.origins is not None and sentence.origins[number] == PSEUDO:
+            if origins is not None and origins[number] == PSEUDO:
                 region |= {"score": _score(entity), "meta": {"text": ["pseudo-label"]}}
             result.append(region)
         data = {"text": text, "id": sentence.id, "source": sentence.source}
@@ -283,7 +274,7 @@ def _label_studio(sentences: Iterable[ExportedSentence], separators: Mapping[str
 
 
 def _characters(
-    entity: Entity, offsets: Sequence[tuple[int, int]], sentence: ExportedSentence
+    entity: Entity, offsets: Sequence[tuple[int, int]], sentence: AnnotatedSentence
 ) -> tuple[int, int]:
     """Return where the characters of an entity begin and end in the text.
 

@@ -25,15 +25,20 @@ class PseudoLabels:
         threshold: the confidence they have at least.
         entities: unified entities by source and sentence id; ``score`` is the
             confidence.
-        counts: added, by source whose text it is, unified label and source
-            whose tagger found it.
+        counts: source of the text, unified label, source of the tagger, and
+            number of entities, sorted.
         rejected: predictions of missing labels that were not added, by reason.
     """
 
     threshold: float
     entities: dict[str, dict[str, list[Entity]]] = field(default_factory=dict)
-    counts: Counter[tuple[str, str, str]] = field(default_factory=Counter)
-    rejected: Counter[str] = field(default_factory=Counter)
+    counts: tuple[tuple[str, str, str, int], ...] = ()
+    rejected: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def total(self) -> int:
+        """How many there are."""
+        return sum(entities for *_, entities in self.counts)
 
     def of(self, source: str) -> dict[str, list[Entity]]:
         """Return the entities to be added to a source, by sentence id."""
@@ -78,12 +83,14 @@ def pseudo_labels(
         threshold: smallest confidence.
         left_out: ids of train sentences that the merge leaves out, by source.
     """
-    found = PseudoLabels(threshold)
+    found: dict[str, dict[str, list[Entity]]] = {}
+    counts: Counter[tuple[str, str, str]] = Counter()
+    rejected: Counter[str] = Counter()
     for source in sources:
         taggers = [other.name for other in sources if other is not source]
         rows = [predictions(name, source) for name in taggers]
         names = [_missing(mapping, name, source.name) for name in taggers]
-        by_id = found.entities.setdefault(source.name, {})
+        by_id = found.setdefault(source.name, {})
         skipped = (left_out or {}).get(source.name, ())
         for sentence, *read in zip(source.sentences("train"), *rows, strict=True):
             offered = [
@@ -94,12 +101,13 @@ def pseudo_labels(
             if sentence.id in skipped:
                 continue
             if mapping.parents:
-                offered = _finest(offered, mapping, threshold, found.rejected)
-            added = list(_choose(offered, sentence.entities, threshold, found.rejected))
+                offered = _finest(offered, mapping, threshold, rejected)
+            added = list(_choose(offered, sentence.entities, threshold, rejected))
             if added:
                 by_id[sentence.id] = sorted(entity for entity, _ in added)
-                found.counts.update((source.name, entity.label, tagger) for entity, tagger in added)
-    return found
+                counts.update((source.name, entity.label, tagger) for entity, tagger in added)
+    by_tagger = tuple((*key, number) for key, number in sorted(counts.items()))
+    return PseudoLabels(threshold, found, by_tagger, dict(sorted(rejected.items())))
 
 
 def _missing(mapping: LabelMapping, tagger: str, source: str) -> dict[str, str | None]:

@@ -4,29 +4,20 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from itertools import combinations
-from typing import Literal
 
 import numpy as np
 
 from esnera_hf._internal.arrow import dataset_fingerprint
 from esnera_hf._internal.text import join_tokens, shorten
 from esnera_hf.alignment.constraints import Constraints
-from esnera_hf.alignment.greedy_path import Candidate, MergeDecision, MergeHistory
+from esnera_hf.alignment.greedy_path import Candidate, MergeDecision, MergeHistory, MergeStep
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.alignment.mapping_yaml import MappedLabel
 from esnera_hf.merging.merge import MergedData
-from esnera_hf.merging.pseudo_labels import PseudoLabels
-from esnera_hf.report.report import (
-    Example,
-    LeakageFacts,
-    MergeReport,
-    NearPair,
-    PseudoLabelFacts,
-    StepFacts,
-    TrialFacts,
-)
+from esnera_hf.report.report import Example, LeakageFacts, MergeReport, NearPair
 from esnera_hf.similarity.equivalence import EQUAL
 from esnera_hf.similarity.matrix import SimilarityMatrix
 from esnera_hf.sources.duplicates import Duplicate
@@ -63,7 +54,7 @@ def build_report(
         constraints: what the user asked for.
     """
     history = history or MergeHistory()
-    steps = tuple(_step(number, history) for number in range(len(history.steps)))
+    steps, pseudo = history.steps, merged.pseudo_labels
     if matrix is not None and mapping.method == "equivalence":
         steps = (_all_at_once(mapping, constraints or Constraints()),)
     return MergeReport(
@@ -71,7 +62,7 @@ def build_report(
         steps=steps,
         trials=tuple(_trial(candidate) for candidate in history.candidates),
         near=() if matrix is None else near_pairs(matrix, mapping),
-        pseudo_labels=None if merged.pseudo_labels is None else _pseudo_labels(merged.pseudo_labels),
+        pseudo_labels=None if pseudo is None else replace(pseudo, entities={}),
         examples=tuple(example for source in sources for example in mentions_in_context(source)),
         dropped={source.name: spans for source in sources if (spans := _dropped(source))},
         leakage=_leakage(merged.leaks),
@@ -82,33 +73,16 @@ def build_report(
     )
 
 
-def _step(number: int, history: MergeHistory) -> StepFacts:
-    step = history.steps[number]
-    unmerged: Literal["broken", "apart", "constrained"] | None = None
-    if step.tau is None:
-        could = any(d.candidate is not None and not d.constrained for d in step.decisions)
-        tried = any(candidate.number == number for candidate in history.candidates)
-        unmerged = "broken" if tried else "apart" if could else "constrained"
-    return StepFacts(
-        step.sources,
-        step.target,
-        step.merged,
-        step.decisions,
-        step.lam,
-        step.tau,
-        step.sum_empirical,
-        unmerged,
-    )
-
-
-def _all_at_once(mapping: LabelMapping, constraints: Constraints) -> StepFacts:
-    placed = [entry.unified for entry in mapping.entries if entry.unified is not None]
-    return StepFacts(
+def _all_at_once(mapping: LabelMapping, constraints: Constraints) -> MergeStep:
+    return MergeStep(
         tuple(sorted(set(mapping.sources) - {constraints.target})),
         constraints.target,
-        len(placed) - len(set(placed)),
-        tuple(_decision(entry, mapping, constraints) for entry in _each_pair_once(mapping)),
+        rows=(),
+        columns=(),
+        sum_empirical=0.0,
         tau=EQUAL,
+        decisions=tuple(_decision(entry, mapping, constraints) for entry in _each_pair_once(mapping)),
+        groups=tuple(mapping.members(unified) for unified in mapping.unified_labels),
     )
 
 
@@ -149,24 +123,10 @@ def _part_of(mapping: LabelMapping, one: LabelRef, other: LabelRef) -> bool:
     return part is not None and whole is not None and whole in mapping.ancestors(part)
 
 
-def _trial(candidate: Candidate) -> TrialFacts:
-    # All that were tried before the one that was chosen broke the bound.
-    scores, pseudo_labels = candidate.outcome or (None, None)
-    return TrialFacts(
-        candidate.number,
-        candidate.settings,
-        candidate.step.merged,
-        round(candidate.step.similarity, 4),
-        tuple(
-            (d.group[0], d.candidate)
-            for d in candidate.step.decisions
-            if d.merged and d.candidate is not None
-        ),
-        chosen=candidate.chosen,
-        holds=None if scores is None else candidate.chosen,
-        pseudo_labels=pseudo_labels,
-        scores=scores,
-    )
+def _trial(candidate: Candidate) -> Candidate:
+    """Return a candidate with the decisions that merge: the rest, of every candidate, would be most of a report."""
+    merged = tuple(decision for decision in candidate.step.decisions if decision.merged)
+    return replace(candidate, step=replace(candidate.step, rows=(), columns=(), groups=(), decisions=merged))
 
 
 def near_pairs(matrix: SimilarityMatrix, mapping: LabelMapping) -> tuple[NearPair, ...]:
@@ -210,11 +170,6 @@ def _rounded(value: float | None) -> float | None:
     return None if value is None or np.isnan(value) else round(float(value), 4)
 
 
-def _pseudo_labels(pseudo: PseudoLabels) -> PseudoLabelFacts:
-    counts = tuple((*key, entities) for key, entities in sorted(pseudo.counts.items()))
-    return PseudoLabelFacts(pseudo.threshold, counts, dict(sorted(pseudo.rejected.items())))
-
-
 def _leakage(leaks: Sequence[Duplicate]) -> tuple[LeakageFacts, ...]:
     groups: dict[tuple[tuple[str, str], tuple[str, str]], list[Duplicate]] = {}
     for leak in leaks:
@@ -242,7 +197,7 @@ def mentions_in_context(source: NerSource) -> Iterator[Example]:
                 label = LabelRef(source.name, entity.label)
                 if entity.label in missing:
                     example = in_context(label, sentence.tokens, (entity.start, entity.end), sentence.id)
-                    examples[entity.label].setdefault(example.mention, example)
+                    examples[entity.label].setdefault(example[2], example)
                     if len(examples[entity.label]) == _EXAMPLES:
                         missing.discard(entity.label)
             if not missing:
@@ -258,7 +213,7 @@ def in_context(label: LabelRef, tokens: Sequence[str], span: tuple[int, int], se
     # The space beside the mention, where the script has one.
     left += " " if join_tokens(tokens[:end]).endswith(f" {mention}") else ""
     right = (" " if join_tokens(tokens[start:]).startswith(f"{mention} ") else "") + right
-    return Example(
+    return (
         label,
         left if len(left) <= _CONTEXT else "…" + left[-_CONTEXT:],
         shorten(mention, _LONGEST_MENTION),

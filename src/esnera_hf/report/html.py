@@ -65,8 +65,8 @@ def render_report(report: MergeReport, mapping: LabelMapping, similarity: Simila
     }
     present = [key for key, value in content.items() if value]
     examples: dict[Any, list[Any]] = {}
-    for example in report.examples:
-        examples.setdefault(example.label, []).append(example)
+    for label, *context in report.examples:
+        examples.setdefault(label, []).append(context)
     pairs = 0 if similarity is None else comb(len(similarity.sources), 2)
     return (
         _environment()

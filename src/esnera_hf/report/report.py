@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from esnera_hf._internal.checks import from_plain, to_plain
-from esnera_hf.alignment.greedy_path import MergeDecision
+from esnera_hf.alignment.greedy_path import Candidate, MergeStep
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.evaluation.merged_tagger import SystemScores, TaggerScores
+from esnera_hf.merging.pseudo_labels import PseudoLabels
 from esnera_hf.report.tables import fate, report_text
 from esnera_hf.similarity.matrix import Agreement
 from esnera_hf.sources.options import ReadingOptions
@@ -19,6 +20,8 @@ from esnera_hf.tagging import LabelRef
 if TYPE_CHECKING:
     import pandas
 
+#: A mention of a label: the label, text on the left, mention, text on the right, id of the sentence.
+Example = tuple[LabelRef, str, str, str, str]
 #: Of the file form. Version 1 held dictionaries under other names.
 VERSION = 2
 
@@ -60,59 +63,6 @@ class CallFacts:
 
 
 @dataclass(frozen=True)
-class StepFacts:
-    """One step of the greedy path, or all merges by equivalence, which are one.
-
-    Attributes:
-        sources: the sources that were merged.
-        target: the source they were merged into; ``None`` for a given schema, or where all were merged at once.
-        merged: how many labels went into others.
-        decisions: one for each label.
-        lam: λ; ``None`` for equivalence.
-        tau: τ; ``None`` where nothing was merged by similarity.
-        sum_empirical: the sum of S_emp that chose the step; ``None`` for equivalence.
-        unmerged: why nothing was merged by similarity: ``broken`` if every mapping that was tried broke the bound on
-            F1, ``apart`` if no setting merged anything, ``constrained`` if only what was asked for could be merged.
-    """
-
-    sources: tuple[str, ...]
-    target: str | None
-    merged: int
-    decisions: tuple[MergeDecision, ...]
-    lam: float | None = None
-    tau: float | None = None
-    sum_empirical: float | None = None
-    unmerged: Literal["broken", "apart", "constrained"] | None = None
-
-
-@dataclass(frozen=True)
-class TrialFacts:
-    """A mapping that the search could choose, in the order of its preference.
-
-    Attributes:
-        step: index of the step.
-        settings: all pairs of λ and τ that lead to it, the preferred ones first.
-        merged: how many labels it merges.
-        similarity: the sum of their S.
-        assignments: each of these labels and what it was merged into.
-        chosen: whether it was taken.
-        holds: whether the bound on F1 holds; ``None`` if it was not tried.
-        pseudo_labels: how many its tagger was trained with.
-        scores: on the validation splits; ``None`` if it was not tried.
-    """
-
-    step: int
-    settings: tuple[tuple[float, float], ...]
-    merged: int
-    similarity: float
-    assignments: tuple[tuple[LabelRef, LabelRef], ...]
-    chosen: bool = False
-    holds: bool | None = None
-    pseudo_labels: int | None = None
-    scores: SystemScores | None = None
-
-
-@dataclass(frozen=True)
 class NearPair:
     """Two labels of different sources that stayed apart; ``forward`` is from ``one`` to ``other``.
 
@@ -139,26 +89,6 @@ class NearPair:
 
 
 @dataclass(frozen=True)
-class PseudoLabelFacts:
-    """The pseudo-labels that were added.
-
-    Attributes:
-        threshold: the confidence they have at least.
-        counts: source of the text, unified label, source of the tagger, and number of entities.
-        rejected: predictions that were not added, by reason.
-    """
-
-    threshold: float
-    counts: tuple[tuple[str, str, str, int], ...]
-    rejected: dict[str, int]
-
-    @property
-    def total(self) -> int:
-        """How many there are."""
-        return sum(entities for *_, entities in self.counts)
-
-
-@dataclass(frozen=True)
 class LeakageFacts:
     """Sentences of a split of train or validation that stand in a later split, too.
 
@@ -179,17 +109,6 @@ class LeakageFacts:
     examples: tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True)
-class Example:
-    """A mention of a label with the text around it, and the id of its sentence."""
-
-    label: LabelRef
-    left: str
-    mention: str
-    right: str
-    id: str
-
-
 @dataclass(frozen=True, repr=False)
 class MergeReport:
     """Everything an alignment tells of itself; ``str()`` gives the part people read first.
@@ -198,12 +117,14 @@ class MergeReport:
         sources: the sources' summaries.
         call: the call that made it; ``None`` where it was made from parts.
         taggers: the sources' own taggers, by source.
-        steps: how labels were merged, with every decision; empty where a mapping was applied.
-        trials: every mapping that a search could choose.
+        steps: how labels were merged, with every decision: the greedy path, or one step without λ for all merges by
+            equivalence; empty where a mapping was applied.
+        trials: every mapping that a search could choose, with the labels it merges; the outcome, where it was
+            tried, is the scores on validation and the number of pseudo-labels; the bound held if it was chosen.
         near: pairs of labels that stayed apart: those of which one is a part of the other, then the most alike.
-        pseudo_labels: what was added, if it was asked for.
+        pseudo_labels: how many were added, if it was asked for; without the entities.
         systems: taggers scored on the test splits: ``merged``, and those it is compared with.
-        examples: mentions of each label in context.
+        examples: mentions of each label: the label, text on the left, mention, text on the right, id of the sentence.
         dropped: examples of annotated spans that were left out, by source.
         leakage: sentences that stand in a later split, too.
         source_fingerprints: digests of the sources, by which a repetition is checked.
@@ -219,10 +140,10 @@ class MergeReport:
     sources: tuple[SourceSummary, ...]
     call: CallFacts | None = None
     taggers: dict[str, TaggerScores] = field(default_factory=dict)
-    steps: tuple[StepFacts, ...] = ()
-    trials: tuple[TrialFacts, ...] = ()
+    steps: tuple[MergeStep, ...] = ()
+    trials: tuple[Candidate, ...] = ()
     near: tuple[NearPair, ...] = ()
-    pseudo_labels: PseudoLabelFacts | None = None
+    pseudo_labels: PseudoLabels | None = None
     systems: dict[str, SystemScores] = field(default_factory=dict)
     examples: tuple[Example, ...] = ()
     dropped: dict[str, tuple[Dropped, ...]] = field(default_factory=dict)
@@ -255,7 +176,14 @@ class MergeReport:
                 f"a report of version {version!r:.20}: expected version {VERSION}. Read it with the version of "
                 "esnera-hf that wrote it, or align again."
             )
-        return from_plain(cls, facts, "report")
+        report = from_plain(cls, facts, "report")
+        trials = (
+            trial
+            if trial.outcome is None
+            else replace(trial, outcome=from_plain(tuple[SystemScores, int], trial.outcome, f"report.trials[{n}].outcome"))
+            for n, trial in enumerate(report.trials)
+        )
+        return replace(report, trials=tuple(trials))
 
     def to_pandas(self) -> pandas.DataFrame:
         """Return a row per decision: what became of a label, beside which one, and on what evidence."""

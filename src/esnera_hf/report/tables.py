@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import fields, is_dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from esnera_hf._internal.console import duration
 from esnera_hf._internal.text import display_width, pad, visible
@@ -13,12 +13,15 @@ from esnera_hf.report.format import merge_setting, system_title
 from esnera_hf.tagging import LabelRef
 
 if TYPE_CHECKING:
-    from esnera_hf.alignment.greedy_path import MergeDecision
+    from esnera_hf.alignment.greedy_path import MergeDecision, MergeStep
     from esnera_hf.alignment.mapping import LabelMapping
     from esnera_hf.alignment.mapping_yaml import MappedLabel
     from esnera_hf.evaluation.projection import MergedScores
     from esnera_hf.metrics import Comparison, Estimate
-    from esnera_hf.report.report import MergeReport, StepFacts
+    from esnera_hf.report.report import MergeReport
+
+    #: Title, split, and F1 of the sources' own taggers (before) and of a merged one (after).
+    ScoreTable = tuple[str, str, MergedScores]
 
 #: A label that loses more F1 than this is pointed out: ten points.
 LARGE_LOSS = 0.1
@@ -31,14 +34,6 @@ _UNMERGED = {
     "apart": "no setting of λ and τ merged anything",
     "constrained": "only what was asked for was merged",
 }
-
-
-class ScoreTable(NamedTuple):
-    """F1 of the sources' own taggers (before) and of a merged one (after) on a split; ``title`` says of which."""
-
-    title: str
-    split: str
-    scores: MergedScores
 
 
 def sample_note(report: MergeReport) -> str:
@@ -69,20 +64,31 @@ def merged_sentences(report: MergeReport) -> dict[str, int]:
     return dict(sentences)
 
 
-def step_setting(step: StepFacts) -> str:
+def unmerged(report: MergeReport, step: MergeStep) -> str:
+    """Return why nothing was merged by similarity: ``broken``, ``apart`` or ``constrained``; else nothing."""
+    if step.tau is not None:
+        return ""
+    if any(trial.number == report.steps.index(step) for trial in report.trials):
+        return "broken"
+    could = any(d.candidate is not None and not d.constrained for d in step.decisions)
+    return "apart" if could else "constrained"
+
+
+def step_setting(report: MergeReport, step: MergeStep) -> str:
     """Return what a step merged labels by, or why it merged none."""
-    if step.unmerged or step.tau is None:
-        return _UNMERGED[step.unmerged or "constrained"]
-    return merge_setting(step.lam, step.tau)
+    return _UNMERGED[unmerged(report, step)] if step.tau is None else merge_setting(step.lam, step.tau)
 
 
-def step_target(step: StepFacts) -> str:
+def merged_labels(step: MergeStep) -> int:
+    """Return how many labels went into others; by equivalence, of a group all but one."""
+    return step.merged if step.lam is not None else sum(len(group) - 1 for group in step.groups if group)
+
+
+def step_target(step: MergeStep) -> str:
     """Return what the labels of a step were merged into, in words."""
     if step.target is not None:
         return step.target
-    return (
-        "each other, all at once" if step.lam is None and step.sum_empirical is None else "the given schema"
-    )
+    return "each other, all at once" if step.lam is None else "the given schema"
 
 
 def fate(decision: MergeDecision) -> str:
@@ -98,16 +104,16 @@ def fate(decision: MergeDecision) -> str:
 
 def score_tables(report: MergeReport) -> list[ScoreTable]:
     """Return the scores on test of the taggers trained on merged data, then those that chose the last mapping."""
-    tables = []
+    tables: list[ScoreTable] = []
     for name, system in report.systems.items():
         after = system_title(name, system.partial_likelihood)
         for way, scores in ((_NATIVE, system.native), (_UNIFIED, system.unified)):
-            tables.append(ScoreTable(f"Test split, {way}: own tagger against one {after}", "test", scores))
-    chosen = [trial.scores for trial in report.trials if trial.chosen and trial.scores is not None]
+            tables.append((f"Test split, {way}: own tagger against one {after}", "test", scores))
+    chosen = [trial.outcome[0] for trial in report.trials if trial.chosen and trial.outcome is not None]
     for system in chosen[-1:]:
         for way, scores in ((_NATIVE, system.native), (_UNIFIED, system.unified)):
             title = f"Validation split, {way}: own tagger against the one that tried the chosen mapping"
-            tables.append(ScoreTable(title, "validation", scores))
+            tables.append((title, "validation", scores))
     return tables
 
 
@@ -116,7 +122,7 @@ def main_scores(report: MergeReport) -> ScoreTable | None:
     tables = score_tables(report)
     if "merged" in report.systems:
         return tables[2 * list(report.systems).index("merged")]
-    return next((table for table in tables if table.split == "validation"), None)
+    return next((table for table in tables if table[1] == "validation"), None)
 
 
 def large_losses(table: ScoreTable | None, mapping: LabelMapping | None) -> list[tuple[str, str, Comparison]]:
@@ -127,7 +133,7 @@ def large_losses(table: ScoreTable | None, mapping: LabelMapping | None) -> list
     left_out = set() if mapping is None else set(mapping.members(None))
     lost = [
         (source, label, comparison)
-        for source, scores in ({} if table is None else table.scores.by_label).items()
+        for source, scores in ({} if table is None else table[2].by_label).items()
         for label, comparison in scores.items()
         if (comparison.change.value or 0.0) < -LARGE_LOSS and LabelRef(source, label) not in left_out
     ]
@@ -218,7 +224,7 @@ def making(report: MergeReport) -> list[tuple[str, str]]:
         rows += [("method", call.method), ("encoder", call.encoder), ("seed", call.seed)]
         rows += [("sentences a split", None if call.max_samples is None else f"at most {call.max_samples:,}")]
         rows += _flat(call.settings)
-    tried = sum(trial.scores is not None for trial in report.trials)
+    tried = sum(trial.outcome is not None for trial in report.trials)
     rows.append(
         ("search", f"{len(report.trials):,} distinct mappings, {tried:,} tried" if report.trials else None)
     )
@@ -257,7 +263,7 @@ def report_text(report: MergeReport) -> str:
     lines = [sample_note(report)] if sample_note(report) else []
     lines += _source_lines(report)
     for step in report.steps:
-        lines += _step_lines(step)
+        lines += _step_lines(report, step)
     lines += _search_lines(report)
     if report.pseudo_labels is not None:
         lines.append(
@@ -291,10 +297,10 @@ def _source_lines(report: MergeReport) -> Iterator[str]:
         yield from (f"  {note}" for note in source.notes)
 
 
-def _step_lines(step: StepFacts) -> Iterator[str]:
-    chosen = "" if step.sum_empirical is None else f"sum of S_emp {step.sum_empirical:.2f}; "
-    loud = "NOTHING MERGED: " if step.unmerged in ("broken", "apart") else ""
-    yield f"{' + '.join(step.sources)} → {step_target(step)} ({chosen}{loud}{step_setting(step)})"
+def _step_lines(report: MergeReport, step: MergeStep) -> Iterator[str]:
+    chosen = "" if step.lam is None else f"sum of S_emp {step.sum_empirical:.2f}; "
+    loud = "NOTHING MERGED: " if unmerged(report, step) in ("broken", "apart") else ""
+    yield f"{' + '.join(step.sources)} → {step_target(step)} ({chosen}{loud}{step_setting(report, step)})"
     width = max((display_width(str(decision.group[0])) for decision in step.decisions), default=0)
     for decision in step.decisions:
         line = f"  {pad(str(decision.group[0]), width)}  {fate(decision)}"
@@ -313,16 +319,16 @@ def _step_lines(step: StepFacts) -> Iterator[str]:
 
 
 def _search_lines(report: MergeReport) -> Iterator[str]:
-    tried = [(trial, trial.scores) for trial in report.trials if trial.scores is not None]
+    tried = [trial for trial in report.trials if trial.outcome is not None]
     if report.trials:
         yield f"search: {len(report.trials)} distinct mappings, {len(tried)} tried"
     native = report.call is not None and report.call.setting("greedy", "scoring") == "native"
-    for trial, scores in tried:
-        step, (lam, tau) = report.steps[trial.step], trial.settings[0]
+    for trial in tried:
+        scores, step, (lam, tau) = trial.outcome[0], trial.step, trial.settings[0]
         pooled = (scores.native if native else scores.unified).pooled
         yield (
-            f"  {' + '.join(step.sources)} → {step_target(step)}, λ {lam}, τ {tau}: {trial.merged} merged, "
-            f"{_change(pooled)}, {'holds' if trial.holds else 'breaks'} the bound"
+            f"  {' + '.join(step.sources)} → {step_target(step)}, λ {lam}, τ {tau}: {step.merged} merged, "
+            f"{_change(pooled)}, {'holds' if trial.chosen else 'breaks'} the bound"
         )
 
 

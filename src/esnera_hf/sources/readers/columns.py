@@ -122,7 +122,7 @@ class ColumnFile:
             raise SourceError(
                 f"{self.path}, line {bad}: {error}. Mend the line, or name the scheme if it is another."
             ) from None
-        return entities, [repair.kind for repair in repairs]
+        return entities, [kind for _, kind in repairs]
 
     def _sentences(self) -> Iterator[list[_Row]]:
         if not self._width:

@@ -63,7 +63,7 @@ class SlashedFile:
                     spans, repairs = entities_from_tags(tags, self.scheme)
                 except TagError as error:
                     raise SourceError(f"{self.path}, line {number}: {error}. Mend the line.") from None
-                kinds = [*(repair.kind for repair in repairs), *kinds]
+                kinds = [*(kind for _, kind in repairs), *kinds]
             pieces = [list(segment) if any(map(is_unspaced, segment)) else [segment] for segment in segments]
             starts = [0, *accumulate(map(len, pieces))]
             entities = [Entity(starts[span.start], starts[span.end], span.label) for span in spans]

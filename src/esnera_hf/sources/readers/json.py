@@ -294,7 +294,7 @@ def _of_tokens(
             entities, repaired = entities_from_tags(tags, scheme or "IOB2")
         except TagError as error:
             raise SourceError(f"{where}: {error}. Name the scheme if it is another.") from None
-        return RawSentence(tokens, entities, where, [repair.kind for repair in repaired])
+        return RawSentence(tokens, entities, where, [kind for _, kind in repaired])
     named = tag_keys is not TAG_KEYS
     entries = _first(record, tag_keys if named else SPAN_KEYS, list)
     values = _first(record, tag_keys, list)
