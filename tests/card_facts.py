@@ -100,8 +100,7 @@ def make_report(names: Names) -> MergeReport:
         trials=(trial, replace(trial, chosen=True, outcome=(system, 1234))),
         near=(
             NearPair(
-                *(LabelRef(names.second, "per"), city, 0.3, None, -0.001),
-                *(Agreement(1, 2), Agreement(0, 0)),
+                *(LabelRef(names.second, "per"), city, 0.3, None, -0.001), *(Agreement(1, 2), Agreement(0, 0))
             ),
         ),
         pseudo_labels=PseudoLabels(0.9, {}, (("a", "b", "c", 1),), {names.text: 3}),

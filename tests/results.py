@@ -55,10 +55,7 @@ def without_times(report: MergeReport) -> MergeReport:
         taggers={name: replace(facts, seconds=0.0) for name, facts in report.taggers.items()},
         systems={name: replace(facts, seconds=0.0) for name, facts in report.systems.items()},
         trials=tuple(
-            replace(
-                trial,
-                outcome=(replace(trial.outcome[0], seconds=0.0), trial.outcome[1]),
-            )
+            replace(trial, outcome=(replace(trial.outcome[0], seconds=0.0), trial.outcome[1]))
             if trial.outcome
             else trial
             for trial in report.trials

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +11,6 @@ from hypothesis import strategies as st
 from seqeval.metrics import classification_report
 from seqeval.scheme import IOB2
 
-from esnera_hf.evaluation.evaluate_metric import StrictNer
 from esnera_hf.metrics import (
     LabelScore,
     Scores,
@@ -25,19 +23,11 @@ from esnera_hf.metrics import (
     score_entities,
     score_tags,
 )
-from esnera_hf.tagging import Entity, TagError
+from esnera_hf.tagging import Entity
 
 #: Two of three PER found, one of them cut short; one LOC found, one called ORG; one ORG too many.
-GOLD = [
-    ["B-PER", "I-PER", "O", "B-LOC"],
-    ["B-PER", "B-PER", "I-PER"],
-    ["O", "B-LOC"],
-]
-PREDICTED = [
-    ["B-PER", "I-PER", "O", "B-LOC"],
-    ["B-PER", "B-PER", "O"],
-    ["B-ORG", "B-ORG"],
-]
+GOLD = [["B-PER", "I-PER", "O", "B-LOC"], ["B-PER", "B-PER", "I-PER"], ["O", "B-LOC"]]
+PREDICTED = [["B-PER", "I-PER", "O", "B-LOC"], ["B-PER", "B-PER", "O"], ["B-ORG", "B-ORG"]]
 EXPECTED = Scores(
     LabelScore(3 / 6, 3 / 5, 2 * 3 / 11, 5),
     (2 / 3 + 2 / 3 + 0) / 3,
@@ -61,20 +51,6 @@ def assert_equal(found: Scores, expected: Scores) -> None:
 def test_a_hand_count() -> None:
     assert_equal(score_tags(GOLD, PREDICTED), EXPECTED)
     assert str(score_tags(GOLD, PREDICTED)) == "micro-F1 0.545, macro-F1 0.444 on 5 entities"
-
-
-def test_entities_are_scored_as_their_tags() -> None:
-    gold = [
-        [Entity(0, 2, "PER"), Entity(3, 4, "LOC")],
-        [Entity(0, 1, "PER"), Entity(1, 3, "PER")],
-        [Entity(1, 2, "LOC")],
-    ]
-    predicted = [
-        gold[0],
-        [Entity(0, 1, "PER"), Entity(1, 2, "PER")],
-        [Entity(0, 1, "ORG"), Entity(1, 2, "ORG")],
-    ]
-    assert_equal(score_entities(gold, predicted, [4, 3, 2]), EXPECTED)
 
 
 @pytest.mark.parametrize(
@@ -117,12 +93,6 @@ def test_any_tags_score_as_seqeval_scores_them(rows: list[list[tuple[str, str]]]
     assert_equal(found, Scores(total, averages["macro avg"]["f1-score"], expected))
 
 
-def test_an_inside_tag_without_a_begin_tag_is_no_entity() -> None:
-    found = score_tags([["I-PER", "B-LOC"]], [["O", "B-LOC"]])
-    assert found.by_label == {"LOC": LabelScore(1.0, 1.0, 1.0, 1)}
-    assert found.micro.f1 == 1.0
-
-
 def test_nothing_annotated_or_found() -> None:
     empty = Scores(LabelScore(0.0, 0.0, 0.0, 0), 0.0, {})
     assert score_tags([["O"]], [["O"]]) == score_tags([], []) == empty
@@ -131,43 +101,6 @@ def test_nothing_annotated_or_found() -> None:
 def test_figures_are_plain_numbers_and_survive_json() -> None:
     scores = score_tags(GOLD, PREDICTED)
     assert Scores.from_dict(json.loads(json.dumps(scores.to_dict()))) == scores
-
-
-@pytest.mark.parametrize(
-    ("gold", "predicted", "message"),
-    [
-        ([["O"]], [], "1 reference sentences and 0 predicted"),
-        ([["O"], ["O", "O"]], [["O"], ["O"]], "sentence 1: 2 reference tags and 1 predicted"),
-    ],
-)
-def test_lengths_must_agree(gold: list[list[str]], predicted: list[list[str]], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        score_tags(gold, predicted)
-
-
-def test_a_tag_of_no_scheme_is_refused() -> None:
-    with pytest.raises(TagError, match="'PER'"):
-        score_tags([["PER"]], [["O"]])
-
-
-class TestStrictNer:
-    def expected(self) -> dict[str, object]:
-        scores = score_tags(GOLD, PREDICTED).to_dict()
-        return {**scores["micro"], "macro_f1": scores["macro_f1"], "by_label": scores["by_label"]}
-
-    def test_compute(self, tmp_path: Path) -> None:
-        found = StrictNer(cache_dir=str(tmp_path)).compute(predictions=PREDICTED, references=GOLD)
-        assert found == self.expected()
-        assert (found["f1"], found["support"]) == (pytest.approx(6 / 11), 5)
-
-    @pytest.mark.parametrize("keep_in_memory", [True, False])
-    def test_batches(self, tmp_path: Path, keep_in_memory: bool) -> None:
-        metric = StrictNer(cache_dir=str(tmp_path), keep_in_memory=keep_in_memory)
-        metric.add_batch(predictions=PREDICTED[:2], references=GOLD[:2])
-        metric.add(prediction=PREDICTED[2], reference=GOLD[2])
-        assert metric.compute() == self.expected()
-        metric.add_batch(predictions=GOLD, references=GOLD)
-        assert metric.compute()["f1"] == 1.0
 
 
 def test_what_counts_in_a_sentence_of_a_source() -> None:
@@ -221,14 +154,6 @@ def test_a_comparison() -> None:
     assert by_label["y"].support == 1
 
 
-def test_nothing_to_measure_is_unknown() -> None:
-    nothing = count_matches([[]], [[]], LABELS)
-    micro, by_label = compare(nothing, nothing, LABELS)
-    for comparison in (micro, *by_label.values()):
-        assert comparison.support == 0
-        assert comparison.before.value is comparison.after.low is comparison.change.high is None
-
-
 def test_an_interval_is_that_of_the_resampled_difference() -> None:
     draw = np.random.default_rng(3)
     gold = [[Entity(0, 1, "x")] for _ in range(200)]
@@ -251,19 +176,6 @@ def test_resampling_keeps_the_number_of_sentences() -> None:
     assert resample(ones, seed=1, resamples=120).shape == (120, 2, 3)
 
 
-def test_a_split_without_sentences_is_unknown() -> None:
-    none = np.zeros((0, 2, 3), dtype=np.int32)
-    whole, by_label = compare(none, none, ["x", "y"])
-    assert (whole.support, whole.before.value, whole.change.low) == (0, None, None)
-    assert set(by_label) == {"x", "y"}
-
-
-def test_different_sentences_are_refused() -> None:
-    one, two = (np.zeros((n, 2, 3), dtype=np.int32) for n in (1, 2))
-    with pytest.raises(ValueError, match="expected the same sentences"):
-        compare(one, two, LABELS)
-
-
 def test_renaming() -> None:
     entities = [Entity(0, 1, "x", 0.5), Entity(2, 3, "y"), Entity(4, 5, "z")]
     assert renamed(entities, {"x": "a", "y": None}) == [Entity(0, 1, "a")]
@@ -275,3 +187,28 @@ def test_scores_print_as_a_table() -> None:
     assert frame["label"].tolist() == ["(micro)", "LOC", "ORG", "PER"]
     assert frame["support"].tolist() == [5, 2, 0, 3]
     assert "<table" in score_tags(GOLD, PREDICTED)._repr_html_()
+
+
+@pytest.mark.parametrize(
+    ("gold", "predicted", "message"),
+    [
+        ([["O"]], [], "1 reference sentences and 0 predicted"),
+        ([["O"], ["O", "O"]], [["O"], ["O"]], "sentence 1: 2 reference tags and 1 predicted"),
+        ([["PER"]], [["O"]], "'PER'"),
+    ],
+)
+def test_what_cannot_be_scored(gold: list[list[str]], predicted: list[list[str]], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        score_tags(gold, predicted)
+    with pytest.raises(ValueError, match="expected the same sentences"):
+        compare(*(np.zeros((n, 2, 3), dtype=np.int32) for n in (1, 2)), LABELS)
+
+
+@pytest.mark.parametrize("sentences", [0, 1])
+def test_nothing_to_measure_is_unknown(sentences: int) -> None:
+    nothing = count_matches([[]] * sentences, [[]] * sentences, LABELS)
+    micro, by_label = compare(nothing, nothing, LABELS)
+    assert set(by_label) == set(LABELS)
+    for comparison in (micro, *by_label.values()):
+        assert comparison.support == 0
+        assert comparison.before.value is comparison.after.low is comparison.change.high is None

@@ -10,22 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from builders import make_source, row
-from card_facts import Names, make_report, nothing_merged
 from esnera_hf import MergeResult
 from esnera_hf.errors import ConfigurationError, MappingError, SourceNotFoundError
-from esnera_hf.merging.merge import merge_sources
-from esnera_hf.merging.pseudo_labels import PseudoLabels
 from esnera_hf.metrics import score_tags
 from esnera_hf.report.html import render_report
-from esnera_hf.tagging import Entity
 from results import make_result
 
 SPLITS = ("train", "validation", "test")
-HOSTILE = (
-    *("../../outside", "/etc/x", "..", "<b>", "$x$", r"\$\frac{1}"),
-    *("公司名", "L" * 10_000, "- a # b", "NO", "x\ty\n"),
-)
 
 
 def assert_same(found: MergeResult, expected: MergeResult) -> None:
@@ -80,19 +71,6 @@ def test_the_report_reads_well() -> None:
     assert f"  beta:per    stays; nearest alpha:city  S -0.50 {unknown}" in lines
 
 
-@pytest.mark.parametrize(
-    ("unmerged", "told"),
-    [
-        ("broken", "NOTHING MERGED: every mapping that was tried broke the bound on F1"),
-        ("apart", "NOTHING MERGED: no setting of λ and τ merged anything"),
-        ("constrained", "only what was asked for was merged"),
-    ],
-)
-def test_the_report_says_why_nothing_was_merged(unmerged: str, told: str) -> None:
-    report = nothing_merged(make_report(Names()), unmerged)
-    assert f"alpha → beta (sum of S_emp 1.00; {told})" in str(report).split("\n")
-
-
 def test_a_sample_is_called_one_first() -> None:
     report = make_result().report
     sources = tuple(replace(source, max_samples=1000) for source in report.sources)
@@ -113,54 +91,28 @@ def test_the_report_warns_of_a_tagger_that_finds_nothing() -> None:
     assert warning in render_report(report, result.mapping, result.similarity)
 
 
-@pytest.mark.parametrize("kind", ["folder", "file", "dangling link"])
-def test_what_is_there_is_left_alone(tmp_path: Path, kind: str) -> None:
-    target = tmp_path / "out"
-    if kind == "folder":
-        target.mkdir()
-        (target / "mine.txt").write_text("mine")
-    elif kind == "file":
-        target.write_text("mine")
-    else:
-        target.symlink_to(tmp_path / "nowhere")
-    before = os.listdir(tmp_path)
-    with pytest.raises(ConfigurationError, match="exists already; nothing was written"):
-        make_result().save(target)
-    assert os.listdir(tmp_path) == before
-    if kind == "folder":
-        assert [(p.name, p.read_text()) for p in target.iterdir()] == [("mine.txt", "mine")]
-    elif kind == "file":
-        assert target.read_text() == "mine"
-
-
-@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, OSError])
-def test_a_crash_while_writing_leaves_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
-) -> None:
+def test_a_crash_while_writing_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[list[str]] = []
 
     def fail(mapping: object) -> None:
         (folder,) = tmp_path.iterdir()
         written.append(sorted(p.name for p in folder.iterdir()))
-        raise error("out of space")
+        raise KeyboardInterrupt("out of space")
 
     monkeypatch.setattr("esnera_hf.report.files.draw_flow", fail)
-    with pytest.raises(error, match="out of space"):
+    with pytest.raises(KeyboardInterrupt, match="out of space"):
         make_result().save(tmp_path / "out")
     assert written == [["dataset", "mapping.yaml", "report.html", "report.json"]]
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("name", HOSTILE, ids=lambda name: ascii(name[:12]))
-@pytest.mark.parametrize("place", ["source", "label"])
-def test_a_hostile_name_stays_a_name(tmp_path: Path, name: str, place: str) -> None:
-    result = make_result(first=name) if place == "source" else make_result(label=name)
-    home = tmp_path / "home" / "deep"
-    result.save(home / "out")
-    assert_same(MergeResult.load(home / "out"), result)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["home"]
-    assert sorted(p.name for p in (tmp_path / "home").iterdir()) == ["deep"]
-    assert sorted(p.name for p in home.iterdir()) == ["out"]
+def test_what_is_there_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    for name in ("file", "link"):
+        with pytest.raises(ConfigurationError, match="exists already; nothing was written"):
+            make_result().save(tmp_path / name)
+    assert (sorted(os.listdir(tmp_path)), (tmp_path / "file").read_text()) == (["file", "link"], "mine")
 
 
 @pytest.mark.parametrize("missing", ["dataset", "mapping.yaml", "report.json"])
@@ -171,63 +123,33 @@ def test_an_incomplete_folder_is_refused(tmp_path: Path, missing: str) -> None:
         MergeResult.load(tmp_path / "out")
 
 
-def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SourceNotFoundError, match=r"no saved result, dataset, mapping\.yaml"):
-        MergeResult.load(tmp_path / "nothing")
-
-
-def test_an_edited_mapping_is_checked(tmp_path: Path) -> None:
-    make_result().save(tmp_path / "out")
-    file = tmp_path / "out" / "mapping.yaml"
-    file.write_text(file.read_text().replace("unified: city", "unified: town", 1))
-    with pytest.raises(MappingError, match=r"mapping\.yaml, line \d+.*'town'"):
-        MergeResult.load(tmp_path / "out")
+_OTHER = r"mapping\.yaml: the dataset beside it .* or undo the edit"
 
 
 @pytest.mark.parametrize(
-    ("entry", "edited"),
+    ("entry", "edited", "problem"),
     [
-        ("label: place\n  unified: city", "label: place\n  unified: per"),
-        ("label: place\n  unified: city", "label: place\n  unified: null"),
-        ("label: place\n  unified: city", "label: town\n  unified: city"),
-        ("unified_labels:", "parents:\n  per: city\nunified_labels:"),
+        (
+            "label: place\n  unified: city",
+            "label: place\n  unified: town",
+            r"mapping\.yaml, line \d+.*'town'",
+        ),
+        ("label: place\n  unified: city", "label: place\n  unified: per", _OTHER),
+        ("label: place\n  unified: city", "label: place\n  unified: null", _OTHER),
+        ("label: place\n  unified: city", "label: town\n  unified: city", _OTHER),
+        ("unified_labels:", "parents:\n  per: city\nunified_labels:", _OTHER),
+        ("unified: per\n", "unified: per\n  locked: true\n", None),
     ],
 )
-def test_an_edited_mapping_beside_its_dataset_is_refused(tmp_path: Path, entry: str, edited: str) -> None:
+def test_an_edited_mapping_is_refused_but_for_locks(
+    tmp_path: Path, entry: str, edited: str, problem: str | None
+) -> None:
     make_result().save(tmp_path / "out")
     file = tmp_path / "out" / "mapping.yaml"
     assert entry in file.read_text()
     file.write_text(file.read_text().replace(entry, edited))
-    with pytest.raises(MappingError, match=r"mapping\.yaml: the dataset beside it .* or undo the edit"):
+    if problem is None:
+        assert sum(one.locked for one in MergeResult.load(tmp_path / "out").mapping.entries) == 1
+        return
+    with pytest.raises(MappingError, match=problem):
         MergeResult.load(tmp_path / "out")
-
-
-def test_a_lock_is_no_edit(tmp_path: Path) -> None:
-    make_result().save(tmp_path / "out")
-    file = tmp_path / "out" / "mapping.yaml"
-    file.write_text(file.read_text().replace("unified: per\n", "unified: per\n  locked: true\n"))
-    assert sum(entry.locked for entry in MergeResult.load(tmp_path / "out").mapping.entries) == 1
-
-
-def test_pseudo_labels_and_other_columns_are_no_edit(tmp_path: Path) -> None:
-    pseudo = PseudoLabels(0.9, {"alpha": {"alpha-train-0": [Entity(0, 1, "per", 0.95)]}})
-    alpha, beta = (
-        make_source("alpha", {split: [row("anna in oslo/B-city")] for split in SPLITS}),
-        make_source("beta", {split: [row("anna/B-per in lima/B-place")] for split in SPLITS}),
-    )
-    result = make_result()
-    merged = merge_sources([alpha, beta], result.mapping, (), pseudo)
-    replace(result, dataset=merged).save(tmp_path / "out")
-    assert MergeResult.load(tmp_path / "out").dataset["train"]["origin"][:] == [[1, 0, 0], [0, 0, 0]]
-    replace(result, dataset=merged.remove_columns("origin")).save(tmp_path / "less")
-    assert "origin" not in MergeResult.load(tmp_path / "less").dataset["train"].features
-
-
-def test_a_mapping_made_by_hand_is_saved(tmp_path: Path) -> None:
-    result = make_result()
-    mapping = replace(result.mapping, method="manual", lam=None)
-    report = replace(result.report, mapping_fingerprint=mapping.fingerprint)
-    by_hand = replace(result, mapping=mapping, similarity=None, report=report)
-    by_hand.save(tmp_path / "out")
-    loaded = MergeResult.load(tmp_path / "out")
-    assert (loaded.mapping, loaded.similarity) == (by_hand.mapping, None)

@@ -15,12 +15,7 @@ from numpy.typing import NDArray
 from seqeval.metrics.v1 import precision_recall_fscore_support
 from seqeval.scheme import IOB2
 
-from esnera_hf.tagging import (
-    OUTSIDE,
-    Entity,
-    split_tag,
-    tags_from_entities,
-)
+from esnera_hf.tagging import OUTSIDE, Entity, split_tag, tags_from_entities
 
 if TYPE_CHECKING:
     import pandas

@@ -40,14 +40,11 @@ class MergeResult:
     """The merged dataset and how it came about.
 
     Attributes:
-        dataset: splits ``train``, ``validation``, ``test``; ``ner_tags`` are ids
-            of one ``ClassLabel`` schema.
+        dataset: splits ``train``, ``validation``, ``test``; ``ner_tags`` are ids of one ``ClassLabel`` schema.
         mapping: source labels to unified labels.
-        similarity: the similarities of all pairs of labels; ``None`` where a
-            mapping was applied and nothing measured.
+        similarity: of all pairs of labels; ``None`` where a mapping was applied and nothing measured.
         report: sources, taggers, decisions, search, scores, times.
-        tagger_folder: the folder of the tagger of the merged dataset, if one was
-            asked for.
+        tagger_folder: the folder of the tagger of the merged dataset, if one was asked for.
         comparison: with the dataset that was published, where that was made again.
     """
 
@@ -90,8 +87,7 @@ class MergeResult:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write dataset, mapping, similarities, report (data, HTML, picture) and tagger to a new folder.
 
-        Everything is written aside and renamed into place, so the folder is
-        either complete or not there.
+        Everything is written aside and renamed into place: the folder is complete or not there.
 
         Raises:
             ConfigurationError: the folder exists; nothing is written.
@@ -118,21 +114,18 @@ class MergeResult:
     ) -> Published:
         """Publish dataset, mapping, report and card to a dataset repository of the Hub, in one commit.
 
-        Run again after a failure, it goes on: what has arrived is not sent again. A
-        README that is there already keeps everything but the card's metadata
-        and section.
+        Run again after a failure, it goes on: what has arrived is not sent again. A README that is there
+        already keeps everything but the card's metadata and section.
 
         Args:
             repo_id: ``owner/name``, or a name of your own.
-            private: whether the repository is to be private; as it is, or the
-                Hub's default, if not given.
+            private: whether the repository is to be private; as it is, or the Hub's default, if not given.
             revision: branch to commit to, made if it is not there.
             create_pr: open a pull request instead.
-            text: publish the dataset; else only the recipe, from which
-                :func:`esnera_hf.apply` makes the dataset from one's own
-                copies of the sources, and nothing of their text.
-            may_share: sources whose terms forbid to pass their text on, or are
-                not known, and whose text you hold the right to pass on.
+            text: publish the dataset; else only the recipe, from which :func:`esnera_hf.apply` makes the dataset
+                from one's own copies of the sources, and nothing of their text.
+            may_share: sources whose terms forbid to pass their text on, or are not known, and whose text you
+                hold the right to pass on.
             by_source: add a configuration a source, with its sentences relabelled.
             token: of the Hub; the one you are logged in with if not given.
             commit_message: of the commit.
@@ -142,8 +135,7 @@ class MergeResult:
 
         Raises:
             LicenseError: the text of a source may not be passed on.
-            HubError: the Hub refuses it or cannot be reached; it says what is safe
-                and what to do.
+            HubError: the Hub refuses it or cannot be reached; it says what is safe and what to do.
         """
         repository = HubRepository(repo_id, "dataset", token=token, revision=revision, create_pr=create_pr)
         settings = DatasetSettings(text, may_share, by_source)
@@ -160,8 +152,8 @@ class MergeResult:
     ) -> None:
         """Write the files that :meth:`push_to_hub` would commit to an empty repository to a new folder.
 
-        The Hub is not called. The card is ``README.md``; what holds a recipe
-        (``text=False``) :func:`esnera_hf.apply` reads.
+        The Hub is not called. The card is ``README.md``; what holds a recipe (``text=False``)
+        :func:`esnera_hf.apply` reads.
 
         Args:
             path: the folder.
@@ -177,12 +169,7 @@ class MergeResult:
             save_for_hub(self, folder, repo_id or Path(path).resolve().name, settings)
 
     def card(
-        self,
-        repo_id: str,
-        *,
-        text: bool = True,
-        may_share: Collection[str] = (),
-        by_source: bool = False,
+        self, repo_id: str, *, text: bool = True, may_share: Collection[str] = (), by_source: bool = False
     ) -> DatasetCard:
         """Return the card that :meth:`push_to_hub` would publish, without calling the Hub.
 
@@ -213,8 +200,8 @@ class MergeResult:
 
         Raises:
             SourceNotFoundError: the folder holds no saved result.
-            MappingError: its mapping has been edited, into something invalid or
-                into another one than the dataset was made with.
+            MappingError: its mapping has been edited, into something invalid or into another one than the
+                dataset was made with.
         """
         folder = Path(path)
         missing = [

@@ -18,7 +18,7 @@ from builders import Row, make_source, row
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.alignment.mapping_yaml import MappedLabel
 from esnera_hf.cli.main import main
-from esnera_hf.errors import ConfigurationError, ConservationError, SourceError
+from esnera_hf.errors import ConfigurationError, SourceError
 from esnera_hf.merging.export import (
     EXPORT_FORMATS,
     ExportFormat,
@@ -57,6 +57,9 @@ ODD = (
     "O",
     "B-x",
 )
+#: What only JSON can hold.
+JSON = ("anna", "met", "", "\t", "\n", "-DOCSTART-", "\ufeff")
+SOURCE = make_source("x", {"train": [row("anna/B-P left"), row("x")], "test": [row("in oslo/B-L")]})
 LABELS = ("PER", "a-b", "人名", "x y", "B-I", "A/B")
 
 
@@ -108,31 +111,23 @@ def read_back(source: NerSource, form: ExportFormat, options: ReadingOptions | N
         return load_source(folder, name="x", options=options)
 
 
-@pytest.mark.parametrize("form", EXPORT_FORMATS)
+@pytest.mark.parametrize(
+    ("form", "tokens", "characters"),
+    [
+        *((form, WORDS, False) for form in EXPORT_FORMATS),
+        *((form, (*HAN, *HAN, "a", "1", "。"), True) for form in EXPORT_FORMATS),
+        *((form, (*WORDS, *ODD), False) for form in ("conll", "jsonl")),
+        ("jsonl", JSON, False),
+    ],
+)
 @settings(max_examples=8, deadline=None)
-@given(source=source_of(WORDS))
-def test_words(form: ExportFormat, source: NerSource) -> None:
-    assert sentences_of(read_back(source, form)) == sentences_of(source)
-
-
-@pytest.mark.parametrize("form", EXPORT_FORMATS)
-@settings(max_examples=8, deadline=None)
-@given(source=source_of((*HAN, *HAN, "a", "1", "。"), "zh"))
-def test_characters(form: ExportFormat, source: NerSource) -> None:
-    assert sentences_of(read_back(source, form, ReadingOptions(characters=True))) == sentences_of(source)
-
-
-@pytest.mark.parametrize("form", ["conll", "jsonl"])
-@settings(max_examples=12, deadline=None)
-@given(source=source_of((*WORDS, *ODD)))
-def test_odd_tokens(form: ExportFormat, source: NerSource) -> None:
-    assert sentences_of(read_back(source, form)) == sentences_of(source)
-
-
-@settings(max_examples=8, deadline=None)
-@given(source=source_of(("anna", "met", "", "\t", "\n", "-DOCSTART-", "\ufeff")))
-def test_jsonl_holds_every_token(source: NerSource) -> None:
-    assert sentences_of(read_back(source, "jsonl")) == sentences_of(source)
+@given(data=st.data())
+def test_what_is_written_is_read(
+    form: ExportFormat, tokens: tuple[str, ...], characters: bool, data: st.DataObject
+) -> None:
+    source = data.draw(source_of(tokens, "zh" if characters else ""))
+    options = ReadingOptions(characters=True) if characters else None
+    assert sentences_of(read_back(source, form, options)) == sentences_of(source)
 
 
 @pytest.mark.parametrize("form", ["doccano", "label-studio"])
@@ -208,101 +203,87 @@ class TestPseudoLabels:
         merged = self.merged()
         assert count_pseudo_labels(merged) == (4, 1)
         assert count_pseudo_labels(view(merged, "original")) == (3, 0)
-        assert count_pseudo_labels(TestFiles.SOURCE) == (2, 0)
+        assert count_pseudo_labels(SOURCE) == (2, 0)
 
 
-class TestFiles:
-    SOURCE = make_source("x", {"train": [row("anna/B-P left"), row("x")], "test": [row("in oslo/B-L")]})
-
-    def export(self, folder: Path, form: ExportFormat) -> str:
-        files = export(self.SOURCE, folder / "out", form)
-        assert [file.stem for file in files] == ["train", "test"]
-        return files[0].read_text("utf-8")
-
-    def test_conll(self, tmp_path: Path) -> None:
-        assert self.export(tmp_path, "conll") == "anna\tB-P\nleft\tO\n\nx\tO\n\n"
-
-    def test_jsonl(self, tmp_path: Path) -> None:
-        first = self.export(tmp_path, "jsonl").split("\n")[0]
-        assert (
-            first == '{"id": "x-train-0", "tokens": ["anna", "left"], "spans": [[0, 1, "P"]], "source": "x"}'
-        )
-
-    def test_doccano(self, tmp_path: Path) -> None:
-        first = self.export(tmp_path, "doccano").split("\n")[0]
-        assert first == '{"id": "x-train-0", "text": "anna left", "label": [[0, 4, "P"]]}'
-
-    def test_label_studio(self, tmp_path: Path) -> None:
-        tasks = json.loads(self.export(tmp_path, "label-studio"))
-        assert [task["data"]["text"] for task in tasks] == ["anna left", "x"]
-        (region,) = tasks[0]["annotations"][0]["result"]
-        assert (region["from_name"], region["to_name"], region["type"]) == ("label", "text", "labels")
-        assert region["value"] == {"start": 0, "end": 4, "text": "anna", "labels": ["P"]}
-        config = ElementTree.parse(tmp_path / "out" / "label_config.xml").getroot()
-        assert [label.get("value") for label in config.iter("Label")] == ["L", "P"]
-
-    def test_labels_cannot_break_the_config(self, tmp_path: Path) -> None:
-        source = make_source("x", {"train": [row("a/B-<\"&'>")]})
-        export(source, tmp_path / "out", "label-studio")
-        config = ElementTree.parse(tmp_path / "out" / "label_config.xml").getroot()
-        assert [label.get("value") for label in config.iter("Label")] == ["<\"&'>"]
+@pytest.mark.parametrize(
+    ("form", "first"),
+    [
+        ("conll", "anna\tB-P\nleft\tO\n\nx\tO\n\n"),
+        ("jsonl", '{"id": "x-train-0", "tokens": ["anna", "left"], "spans": [[0, 1, "P"]], "source": "x"}\n'),
+        ("doccano", '{"id": "x-train-0", "text": "anna left", "label": [[0, 4, "P"]]}\n'),
+    ],
+)
+def test_the_text_of_a_file(tmp_path: Path, form: ExportFormat, first: str) -> None:
+    files = export(SOURCE, tmp_path / "out", form)
+    assert [file.stem for file in files] == ["train", "test"]
+    assert files[0].read_text("utf-8").startswith(first)
 
 
-class TestRefusals:
-    def test_an_existing_folder(self, tmp_path: Path) -> None:
-        with pytest.raises(ConfigurationError, match="exists already"):
-            export(TestFiles.SOURCE, tmp_path)
-        assert list(tmp_path.iterdir()) == []
-
-    def test_an_unknown_format(self, tmp_path: Path) -> None:
-        with pytest.raises(ConfigurationError, match="expected one of conll, jsonl, label-studio, doccano"):
-            export(TestFiles.SOURCE, tmp_path / "out", "xml")  # type: ignore[arg-type]
-
-    @pytest.mark.parametrize("token", ["", "a\tb", "a\nb", "a\r", "-DOCSTART-"])
-    def test_conll_refuses_what_it_cannot_hold_and_writes_nothing(self, token: str, tmp_path: Path) -> None:
-        source = make_source("x", {"train": [(["a", token], ["B-P", "O"])]})
-        with pytest.raises(SourceError, match=r"x-train-0: .* does not fit a column file"):
-            export(source, tmp_path / "out", "conll")
-        assert list(tmp_path.iterdir()) == []
-
-    @pytest.mark.parametrize("form", ["doccano", "label-studio"])
-    def test_texts_cannot_hold_an_entity_without_characters(self, form: ExportFormat, tmp_path: Path) -> None:
-        source = make_source("x", {"train": [(["anna", "", "left"], ["B-P", "B-L", "O"])]})
-        with pytest.raises(
-            SourceError, match=r"x-train-0: an entity of 'L' has no characters.*jsonl instead"
-        ):
-            export(source, tmp_path / "out", form)
-        assert list(tmp_path.iterdir()) == []
-        empty = make_source("x", {split: [(["", "anna"], ["B-P", "I-P"])] for split in SPLITS})
-        assert mentions_of(read_back(empty, form))["train"] == [[("anna", "P")]]
-
-    @pytest.mark.parametrize("char", ["\x1b", "\x07", "\0", "\ufffe"])
-    def test_label_studio_refuses_labels_that_xml_cannot_hold(self, char: str, tmp_path: Path) -> None:
-        source = make_source("x", {"train": [(["anna"], [f"B-P{char}"])]})
-        with pytest.raises(SourceError, match="is XML, which cannot hold"):
-            export(source, tmp_path / "out", "label-studio")
-        assert list(tmp_path.iterdir()) == []
-
-    def test_conll_refuses_to_lose_a_first_character(self, tmp_path: Path) -> None:
-        source = make_source("x", {"train": [row("\ufeffanna/B-P left"), row("x")]})
-        with pytest.raises(
-            SourceError, match=r"x-train-0: a column file that begins with U\+FEFF would lose it"
-        ):
-            export(source, tmp_path / "out", "conll")
-        assert list(tmp_path.iterdir()) == []
-        later = make_source("x", {split: [row("x"), row("\ufeffanna/B-P left")] for split in SPLITS})
-        assert mentions_of(read_back(later, "conll"))["train"][1] == [("\ufeffanna", "P")]
-
-    def test_a_dataset_that_is_not_merged(self, tmp_path: Path) -> None:
-        data = TestFiles.SOURCE.dataset.remove_columns("id")
-        with pytest.raises(SourceError, match="expected a merged dataset, columns missing: id"):
-            export(data, tmp_path / "out")
-        assert list(tmp_path.iterdir()) == []
+def test_label_studio(tmp_path: Path) -> None:
+    files = export(SOURCE, tmp_path / "out", "label-studio")
+    tasks = json.loads(files[0].read_text("utf-8"))
+    assert [task["data"]["text"] for task in tasks] == ["anna left", "x"]
+    (region,) = tasks[0]["annotations"][0]["result"]
+    assert (region["from_name"], region["to_name"], region["type"]) == ("label", "text", "labels")
+    assert region["value"] == {"start": 0, "end": 4, "text": "anna", "labels": ["P"]}
+    export(make_source("x", {"train": [row("a/B-<\"&'> b/B-L")]}), tmp_path / "hostile", "label-studio")
+    for folder, labels in (("out", ["L", "P"]), ("hostile", ["<\"&'>", "L"])):
+        config = ElementTree.parse(tmp_path / folder / "label_config.xml").getroot()
+        assert [label.get("value") for label in config.iter("Label")] == labels
 
 
-@pytest.mark.parametrize("form", EXPORT_FORMATS)
-def test_as_many_entities_are_written_as_the_tags_begin(tmp_path: Path, form: ExportFormat) -> None:
-    source = make_source("a", {"train": [row("anna/B-PER met/I-LOC bob/B-PER")]})
-    with pytest.raises(ConservationError, match=r"split train: .*\{'a:LOC': 1\}; nothing was exported"):
-        export(source, tmp_path / "out", form)
+_EMPTY = "x-train-0: an entity of 'L' has no characters.*jsonl instead"
+_FIRST = r"x-train-0: a column file that begins with U\+FEFF would lose it"
+
+
+@pytest.mark.parametrize(
+    ("form", "rows", "problem"),
+    [
+        *(
+            ("conll", [(["a", token], ["B-P", "O"])], "x-train-0: .* does not fit a column file")
+            for token in ("", "a\tb", "a\nb", "a\r", "-DOCSTART-")
+        ),
+        ("conll", [row("\ufeffanna/B-P left"), row("x")], _FIRST),
+        *((f, [(["anna", "", "left"], ["B-P", "B-L", "O"])], _EMPTY) for f in ("doccano", "label-studio")),
+        *(
+            ("label-studio", [(["anna"], [f"B-P{char}"])], "is XML, which cannot hold")
+            for char in ("\x1b", "\x07", "\0", "\ufffe")
+        ),
+    ],
+)
+def test_what_a_format_cannot_hold_is_refused(
+    tmp_path: Path, form: ExportFormat, rows: list[Row], problem: str
+) -> None:
+    with pytest.raises(SourceError, match=problem):
+        export(make_source("x", {"train": rows}), tmp_path / "out", form)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("form", "rows", "mention"),
+    [
+        *((form, [(["", "anna"], ["B-P", "I-P"])], "anna") for form in ("doccano", "label-studio")),
+        ("conll", [row("x"), row("\ufeffanna/B-P left")], "\ufeffanna"),
+    ],
+)
+def test_what_it_can_hold_after_all(form: ExportFormat, rows: list[Row], mention: str) -> None:
+    source = make_source("x", dict.fromkeys(SPLITS, rows))
+    assert mentions_of(read_back(source, form))["train"][-1] == [(mention, "P")]
+
+
+def test_other_refusals(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    for data, folder, form, problem in (
+        (SOURCE, "there", "jsonl", "exists already"),
+        (SOURCE, "out", "xml", "expected one of conll, jsonl, label-studio, doccano"),
+        (
+            SOURCE.dataset.remove_columns("id"),
+            "out",
+            "jsonl",
+            "expected a merged dataset, columns missing: id",
+        ),
+    ):
+        with pytest.raises((ConfigurationError, SourceError), match=problem):
+            export(data, tmp_path / folder, form)  # type: ignore[arg-type]
+    assert [list(tmp_path.iterdir()), list((tmp_path / "there").iterdir())] == [[tmp_path / "there"], []]

@@ -9,14 +9,11 @@ from pathlib import Path
 import pytest
 
 import product_tree as tree
-from builders import make_matrix
 from esnera_hf import MergeResult, apply
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.api import with_mentions
 from esnera_hf.cli.main import main
 from esnera_hf.merging.export import export
-from esnera_hf.merging.merge import MergedData, merge_sources
-from esnera_hf.report.build import build_report
 from esnera_hf.report.html import render_report
 from esnera_hf.report.tables import annotated_coarsely, not_annotated
 from esnera_hf.sources.licenses import license_from_id
@@ -98,15 +95,6 @@ def test_the_report() -> None:
     assert plain == ["PER", "PRODUCT", "PRODUCT › book", "PRODUCT › film", "(left out)"]
 
 
-def test_a_label_and_its_part_come_first_of_what_did_not_become_one() -> None:
-    labels = [str(entry.label) for entry in tree.MAPPING.entries]
-    pairs = [("fine:Book", "coarse:product"), ("fine:Book", "coarse:person"), ("fine:Movie", "books:title")]
-    matrix = make_matrix(dict.fromkeys(labels, 1), {}, dict.fromkeys(pairs, 0.5))
-    mapping = replace(tree.MAPPING, method="greedy", lam=0.4)
-    report = build_report(SOURCES, mapping, MergedData(merge_sources(SOURCES, mapping)), matrix=matrix)
-    assert [(str(pair.one), str(pair.other)) for pair in report.near] == pairs
-
-
 def test_rebuilt_from_a_recipe(tmp_path: Path) -> None:
     result = applied()
     result.save_for_hub(tmp_path / "recipe", text=False)
@@ -133,11 +121,3 @@ def test_a_source_has_one_level(tmp_path: Path, capsys: pytest.CaptureFixture[st
     command = ["export", str(tmp_path / "a.conll"), "--level", "coarse", "--output", str(tmp_path / "out")]
     assert main(command) != 0
     assert "is no merged dataset, it has one level" in capsys.readouterr().err
-
-
-def test_the_difference_of_two_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    tree.MAPPING.save(tmp_path / "after.yaml")
-    replace(tree.MAPPING, parents={}).save(tmp_path / "before.yaml")
-    assert main(["diff", str(tmp_path / "before.yaml"), str(tmp_path / "after.yaml")]) == 0
-    out = capsys.readouterr().out
-    assert "parent of book: (no part of another) → PRODUCT" in out

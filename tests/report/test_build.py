@@ -32,11 +32,7 @@ def works() -> SimilarityMatrix:
             ("b:book", "a:WORK"): (49, 50),
             ("b:movie", "a:WORK"): (48, 50),
         },
-        {
-            ("a:PER", "b:name"): 0.8,
-            ("a:WORK", "b:book"): 0.7,
-            ("a:WORK", "b:movie"): 0.6,
-        },
+        {("a:PER", "b:name"): 0.8, ("a:WORK", "b:book"): 0.7, ("a:WORK", "b:movie"): 0.6},
     )
 
 

@@ -18,23 +18,12 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value, co
 from esnera_hf._internal.arrow import count_entities, list_offsets, rows_with_ids
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.errors import ConservationError
-from esnera_hf.merging.label_levels import (
-    COARSE_TAGS,
-    check_coarse,
-    coarse_features,
-    coarse_names,
-)
+from esnera_hf.merging.label_levels import COARSE_TAGS, check_coarse, coarse_features, coarse_names
 from esnera_hf.merging.pseudo_labels import PseudoLabels
 from esnera_hf.sources.duplicates import Duplicate
 from esnera_hf.sources.leakage import left_out_ids, rows_without
 from esnera_hf.sources.source import SOURCE_FEATURES, NerSource
-from esnera_hf.tagging import (
-    GOLD,
-    OUTSIDE,
-    PSEUDO,
-    Entity,
-    iob2_tag_set,
-)
+from esnera_hf.tagging import GOLD, OUTSIDE, PSEUDO, Entity, iob2_tag_set
 
 _ORIGINS = (GOLD, PSEUDO)
 _BATCH = 10_000
