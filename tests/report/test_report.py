@@ -61,6 +61,8 @@ def test_what_was_written_is_read() -> None:
         ({"call__function": "eval"}, r"report\.call\.function='eval'"),
         ({"pseudo_labels__counts__0": ["a", "b", 1]}, r"report\.pseudo_labels\.counts\[0\]"),
         ({"systems": []}, r"report\.systems=\[\]"),
+        ({"trials__1__outcome": 0}, r"report\.trials\[1\]\.outcome=0"),
+        ({"trials__1__outcome__1": "3"}, r"report\.trials\[1\]\.outcome\[1\]='3': expected int"),
     ],
     ids=str,
 )

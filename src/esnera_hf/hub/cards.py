@@ -401,7 +401,10 @@ def model_card(
 
 
 def _results(
-    scores: tuple[str, str, MergedScores] | None, sources: Sequence[SourceSummary], measured: Mapping[str, Any], name: str
+    scores: tuple[str, str, MergedScores] | None,
+    sources: Sequence[SourceSummary],
+    measured: Mapping[str, Any],
+    name: str,
 ) -> list[tuple[str, str, str, Mapping[str, float | None]]]:
     """Return what was measured: on test by source, or else on test or validation of all training data."""
     hub = {source.name: (hub_ids([source]) or [""])[0] for source in sources}

@@ -177,12 +177,11 @@ class MergeReport:
                 "esnera-hf that wrote it, or align again."
             )
         report = from_plain(cls, facts, "report")
-        trials = (
-            trial
-            if trial.outcome is None
-            else replace(trial, outcome=from_plain(tuple[SystemScores, int], trial.outcome, f"report.trials[{n}].outcome"))
-            for n, trial in enumerate(report.trials)
-        )
+        trials = list(report.trials)
+        for n, trial in enumerate(trials):
+            if trial.outcome is not None:
+                read = from_plain(tuple[SystemScores, int], trial.outcome, f"report.trials[{n}].outcome")
+                trials[n] = replace(trial, outcome=read)
         return replace(report, trials=tuple(trials))
 
     def to_pandas(self) -> pandas.DataFrame:
