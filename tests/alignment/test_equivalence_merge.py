@@ -186,6 +186,8 @@ def test_what_is_to_stay_apart_is_no_part_either(asked: SchemaSettings, expected
         ({"work": "PERSON"}, {("fine", "film"), ("coarse", "PERSON")}, {"work": "PERSON"}),
         ({"PERSON": "film"}, {("fine", "name"), ("coarse", "work")}, {"PERSON": "film"}),
         ({"PERSON": "film"}, set(), {"PERSON": "film", "film": "work"}),
+        # a work is not put round what it is a part of
+        ({"work": "film"}, set(), {"work": "film"}),
     ],
 )
 def test_what_is_to_stay_apart_is_no_part_by_way_of_others(
