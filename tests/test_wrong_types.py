@@ -35,7 +35,7 @@ def corpora(tmp_path: Path) -> list[str]:
 def test_names_and_paths_are_loaded(corpora: list[str], tmp_path: Path) -> None:
     loaded = [esnera_hf.load_source(path) for path in corpora]
     assert str(esnera_hf.inspect(corpora[0])) == str(esnera_hf.inspect(loaded[0]))
-    assert esnera_hf.inspect(corpora) == esnera_hf.inspect(loaded)
+    assert str(esnera_hf.inspect(corpora)) == str(esnera_hf.inspect(loaded))
     assert esnera_hf.find_duplicates(corpora) == esnera_hf.find_duplicates(loaded)
     files = export(Path(corpora[0]), tmp_path / "out", "conll")
     assert [file.name for file in files] == ["train.conll", "validation.conll", "test.conll"]
