@@ -66,9 +66,9 @@ MUTANTS = (
         "sources/test_leakage.py",
     ),
     (
-        "sources/leakage.py",
-        "self.place.source != self.because.source",
-        "self.place.source == self.because.source",
+        "sources/duplicates.py",
+        "self.first.source != self.second.source",
+        "self.first.source == self.second.source",
         "sources/test_leakage.py merging",
     ),
     # Pseudo-labels.
