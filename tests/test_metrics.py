@@ -22,6 +22,7 @@ from esnera_hf.metrics import (
     scoped,
     score_entities,
     score_tags,
+    strict_entities,
 )
 from esnera_hf.tagging import Entity
 
@@ -91,6 +92,18 @@ def test_any_tags_score_as_seqeval_scores_them(rows: list[list[tuple[str, str]]]
     micro = averages["micro avg"]
     total = LabelScore(micro["precision"], micro["recall"], micro["f1-score"], micro["support"])
     assert_equal(found, Scores(total, averages["macro avg"]["f1-score"], expected))
+
+
+@pytest.mark.parametrize(
+    ("tags", "entities"),
+    [
+        ("B-X I-X O", [(0, 2, "X")]),
+        ("B-X I-Y I-Y", [(0, 1, "X")]),  # an inside tag of another label ends the entity and begins none
+        ("I-X B-X B-X", [(1, 2, "X"), (2, 3, "X")]),
+    ],
+)
+def test_entities_that_strict_scoring_counts(tags: str, entities: list[tuple[int, int, str]]) -> None:
+    assert strict_entities(tags.split()) == [Entity(*entity) for entity in entities]
 
 
 def test_nothing_annotated_or_found() -> None:
