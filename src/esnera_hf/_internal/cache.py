@@ -161,7 +161,9 @@ class Artifact:
     def _writing(self) -> Iterator[None]:
         try:
             yield
-        except Exception as error:
+        except (
+            Exception
+        ) as error:  # torch, safetensors and pyarrow say that a disk is full in classes of their own
             why = write_problem(error, cache_folder())
             if not why:
                 raise
