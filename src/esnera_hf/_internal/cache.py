@@ -159,11 +159,10 @@ class Artifact:
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
+        # Torch, safetensors and pyarrow say in classes of their own that a disk is full; all else goes on as it was.
         try:
             yield
-        except (
-            Exception
-        ) as error:  # torch, safetensors and pyarrow say that a disk is full in classes of their own
+        except Exception as error:
             why = write_problem(error, cache_folder())
             if not why:
                 raise
