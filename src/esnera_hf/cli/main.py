@@ -44,6 +44,7 @@ _OPTIONS = {
     "train_merged=True": "--train-merged",
     "create_pr": "--pr",
     "text=False": "--no-text",
+    r'may_share=\["NAME"\]': "--may-share NAME",
 }
 
 

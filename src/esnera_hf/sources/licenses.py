@@ -167,8 +167,7 @@ def check_text_may_be_published(licenses: Mapping[str, License], may_share: Coll
     if refused:
         raise LicenseError(
             f"the text may not be published: {'; '.join(refused)}. Nothing was sent. Publish the recipe without the "
-            "text (text=False, --no-text), or, if you hold the right to pass a text on, say so: "
-            'may_share=["NAME"], --may-share NAME.'
+            'text (text=False), or, if you hold the right to pass a text on, say so: may_share=["NAME"].'
         )
 
 
