@@ -76,7 +76,7 @@ def test_texts_of_like_length_share_a_batch(pipe: CrfTaggerPipeline) -> None:
     """Which changes nothing but the order they are read in."""
     texts = ["anna", "anna met bruno in paris", "paris", "emma left madrid for cairo"]
     alone = [pipe(text) for text in texts]
-    with patch.object(pipe.model, "predict_tags", wraps=pipe.model.predict_tags) as spied:
+    with patch.object(pipe.model, "forward", wraps=pipe.model.forward) as spied:
         batched = pipe(texts, batch_size=2)
     widths = [call.kwargs["attention_mask"].sum(1).tolist() for call in spied.call_args_list]
     assert widths == [[7, 7], [3, 3]]

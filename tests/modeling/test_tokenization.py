@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -19,9 +17,8 @@ from transformers import PreTrainedTokenizerFast
 from builders import VANISHING, make_tokenizer
 from esnera_hf.errors import EncoderError
 from esnera_hf.modeling import tokenization
-from esnera_hf.modeling.hub_code.windows import Window, read_spans
+from esnera_hf.modeling.hub_code.windows import SpanReader, Window
 from esnera_hf.modeling.tokenization import (
-    EntityReader,
     WordTokenizer,
     batches_by_length,
     chain_tags,
@@ -30,17 +27,6 @@ from esnera_hf.modeling.tokenization import (
     mixed_precision,
 )
 from esnera_hf.tagging import Entity, entities_from_tags
-
-
-def join_windows(windows: Sequence[Window], entities: Sequence[list[Entity]]) -> list[Entity]:
-    """Put the entities of one sentence's windows together."""
-    return next(join_sentences(1, windows, entities))
-
-
-def read_entities(window: Window, tags: list[str], scores: list[float] | None = None) -> list[Entity]:
-    """Read a window as the code does that a saved tagger brings along."""
-    return [Entity(*span) for span in read_spans(window, tags, scores)]
-
 
 TOKENIZER = make_tokenizer()
 CLS, SEP = TOKENIZER.convert_tokens_to_ids(["[CLS]", "[SEP]"])
@@ -118,10 +104,12 @@ def test_a_phrase_cut_by_hard_cuts_is_one_entity_again(words: list[str], gap: in
     kept = kept_words(words)
     phrase = [Entity(gap, len(words), "x")] if gap < len(words) else []
     windows = WordTokenizer(TOKENIZER, length).windows([words])
-    found = [read_entities(window, chain_tags(window, phrase)) for window in windows]
+    tags = ["O", "B-x", "I-x"]
+    paths = [torch.tensor([[tags.index(tag) for tag in chain_tags(window, phrase)]]) for window in windows]
+    found = [SpanReader(tags)([window], path)[0] for window, path in zip(windows, paths, strict=True)]
     inside = [i for i in kept if i >= gap]
     expected = [Entity(inside[0], inside[-1] + 1, "x")] if inside else []
-    assert join_windows(windows, found) == expected
+    assert list(join_sentences(1, windows, found)) == [expected]
     # Sentences without windows stay in their places.
     windows = [replace(window, sentence=2) for window in windows]
     assert list(join_sentences(4, windows, found)) == [[], [], expected, []]
@@ -156,10 +144,10 @@ def test_where_a_sentence_is_cut(
         # At a hard cut entities of one label that meet are one, with the smaller score; after a sentence they are two.
         ("a a a a a a", [(1, 3, "x", 0.9)], [(3, 4, "x", 0.4), (5, 6, "x", 0.1)], [(1, 4, 0.4), (5, 6, 0.1)]),
         ("a a 。 a a a", [(0, 3, "x", 0.9)], [(3, 6, "x", 0.4)], [(0, 3, 0.9), (3, 6, 0.4)]),
-        ("a a a a a a", [(1, 3, "x")], [(3, 4, "y")], [(1, 3, 1), (3, 4, 1)]),
-        ("a a a a a a", [(1, 2, "x")], [(3, 4, "x")], [(1, 2, 1), (3, 4, 1)]),
-        ("a a a a a a", [(1, 3, "x")], [(4, 5, "x")], [(1, 3, 1), (4, 5, 1)]),
-        ("a a a a a a", [], [(3, 4, "x")], [(3, 4, 1)]),
+        ("a a a a a a", [(1, 3, "x", 1)], [(3, 4, "y", 1)], [(1, 3, 1), (3, 4, 1)]),
+        ("a a a a a a", [(1, 2, "x", 1)], [(3, 4, "x", 1)], [(1, 2, 1), (3, 4, 1)]),
+        ("a a a a a a", [(1, 3, "x", 1)], [(4, 5, "x", 1)], [(1, 3, 1), (4, 5, 1)]),
+        ("a a a a a a", [], [(3, 4, "x", 1)], [(3, 4, 1)]),
     ],
 )
 def test_entities_of_two_windows(text: str, before: Any, after: Any, joined: Any) -> None:
@@ -168,7 +156,7 @@ def test_entities_of_two_windows(text: str, before: Any, after: Any, joined: Any
         ([0, 1, 2], False),
         ([3, 4, 5], "。" not in text),
     ]
-    found = join_windows(windows, [[Entity(*entity) for entity in row] for row in (before, after)])
+    (found,) = join_sentences(1, windows, [before, after])
     assert [(e.start, e.end, e.score) for e in found] == joined
 
 
@@ -183,22 +171,22 @@ READ_TAGS = ["O", "B-x", "I-x", "B-y", "I-y", "B-I-x", "I-I-x"]
     ),
     scored=st.booleans(),
 )
-def test_tags_and_batches_of_ids_are_read_alike(rows: list[list[tuple[str, float]]], scored: bool) -> None:
+def test_batches_of_ids_are_read_as_their_tags(rows: list[list[tuple[str, float]]], scored: bool) -> None:
     width = max(1, *map(len, rows))
-    paths = np.full((len(rows), width), -100)
-    scores = np.zeros((len(rows), width), dtype=np.float32)
+    paths, scores = torch.full((len(rows), width), -100), torch.zeros(len(rows), width)
     windows, expected = [], []
     for index, row in enumerate(rows):
         windows.append(Window(index, [], [3 * word + 1 for word in range(len(row))], []))
         tags, own = [tag for tag, _ in row], [score for _, score in row]
-        paths[index, : len(row)] = [READ_TAGS.index(tag) for tag in tags]
-        scores[index, : len(row)] = own
-        expected.append(read_entities(windows[-1], tags, own if scored else None))
-        entities = entities_from_tags(tags)[0]
-        assert expected[-1] == [Entity(3 * e.start + 1, 3 * e.end - 1, e.label) for e in entities]
-    found = EntityReader(READ_TAGS)(windows, paths, scores if scored else None)
-    assert found == expected
-    assert [[e.score for e in row] for row in found] == [[e.score for e in row] for row in expected]
+        paths[index, : len(row)] = torch.tensor([READ_TAGS.index(tag) for tag in tags])
+        scores[index, : len(row)] = torch.tensor(own)
+        expected.append(
+            [
+                (3 * e.start + 1, 3 * e.end - 1, e.label, min(own[e.start : e.end]) if scored else 1.0)
+                for e in entities_from_tags(tags)[0]
+            ]
+        )
+    assert SpanReader(READ_TAGS)(windows, paths, scores if scored else None) == expected
 
 
 def test_what_cannot_be_cut_into_windows() -> None:

@@ -7,41 +7,29 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.initialization import no_init_weights
 
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.modeling.encoders import MentionBatch, load_saved, mentions_within, read_record, span_means
-from esnera_hf.modeling.hub_code.configuration_crf_tagger import CrfTaggerConfig
+from esnera_hf.modeling.hub_code.configuration_crf_tagger import CrfTaggerConfig, EncoderTaggerConfig
 from esnera_hf.modeling.hub_code.crf import FORBIDDEN, ConstrainedCRF
-from esnera_hf.modeling.hub_code.modeling_crf_tagger import CrfTagger
-from esnera_hf.modeling.hub_code.windows import Window, window_inputs
-from esnera_hf.modeling.tagger import Tagger, as_arrays, save_record, save_tokenizer
-from esnera_hf.modeling.tokenization import (
-    EntityReader,
-    WordTokenizer,
-    batches_by_length,
-    device,
-    join_sentences,
-    mixed_precision,
-)
+from esnera_hf.modeling.hub_code.modeling_crf_tagger import CrfTagger, EncoderTagger
+from esnera_hf.modeling.hub_code.windows import Span, SpanReader, Window
+from esnera_hf.modeling.tagger import Tagger, TrainedModel, save_tokenizer
+from esnera_hf.modeling.tokenization import batches_by_length, device, join_sentences, mixed_precision
 from esnera_hf.sources.source import AnnotatedSentence
 from esnera_hf.tagging import Entity
 
 
-class JointTaggerConfig(PreTrainedConfig):  # type: ignore[misc]
+class JointTaggerConfig(EncoderTaggerConfig):
     """Configuration of a joint tagger.
 
     Args:
         encoder_config: the configuration of the encoder, as a dictionary.
-        heads: name and IOB2 tags (by id, ``O`` first) of each head, in order.
-        classifier_dropout: dropout before the emission layers.
-        window_length: most pieces, special ones included, the encoder is given
-            at once.
+        heads: IOB2 tags (by id, ``O`` first) of each head by its name, or such pairs, in order.
+        **kwargs: of :class:`EncoderTaggerConfig`.
     """
 
     model_type = "esnera-joint-tagger"
@@ -49,27 +37,15 @@ class JointTaggerConfig(PreTrainedConfig):  # type: ignore[misc]
     def __init__(
         self,
         encoder_config: dict[str, Any] | None = None,
-        heads: Sequence[tuple[str, list[str]]] = (),
-        classifier_dropout: float = 0.1,
-        window_length: int = 512,
+        heads: Mapping[str, list[str]] | Sequence[tuple[str, list[str]]] = (),
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
-        self.encoder_config = encoder_config or {}
-        if not all(
-            isinstance(name, str) and all(isinstance(tag, str) for tag in tags) for name, tags in heads
-        ):
+        super().__init__(encoder_config, **kwargs)
+        pairs = list(heads.items() if isinstance(heads, Mapping) else heads)
+        if not all(isinstance(part, str) for name, tags in pairs for part in (name, *tags)):
             raise ValueError("heads: expected a list of names and lists of tags.")
         # Pairs and not a dictionary: the order of the heads must survive a file with sorted keys.
-        self.heads: list[list[Any]] = [[name, list(tags)] for name, tags in heads]
-        self.classifier_dropout = classifier_dropout
-        self.window_length = window_length
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return what is written to ``config.json``."""
-        values: dict[str, Any] = super().to_dict()
-        values.pop("use_cache", None)  # a setting of generators, which the Trainer leaves here
-        return values
+        self.heads: list[list[Any]] = [[name, list(tags)] for name, tags in pairs]
 
 
 class RowwiseCRF(ConstrainedCRF):
@@ -106,46 +82,17 @@ class RowwiseCRF(ConstrainedCRF):
         return self._stacked(starts, penalty), self._stacked(transitions, penalty)
 
 
-class JointModel(PreTrainedModel):  # type: ignore[misc]
+class JointModel(EncoderTagger):
     """An encoder and, for each source, a linear emission layer and a CRF over IOB2 tags."""
 
     config_class = JointTaggerConfig
-    base_model_prefix = "encoder"
-    # The loss is a mean over words: the Trainer must not scale it by accumulation steps or processes.
-    accepts_loss_kwargs = False
 
     def __init__(self, config: JointTaggerConfig, encoder: nn.Module | None = None) -> None:
-        super().__init__(config)
-        encoder_config = AutoConfig.for_model(**config.encoder_config)
-        if encoder is None:
-            encoder = AutoModel.from_config(encoder_config, dtype=torch.get_default_dtype())
-        self.encoder = encoder
-        if getattr(self.encoder, "pooler", None) is not None:
-            self.encoder.pooler = None
-        self.dropout = nn.Dropout(config.classifier_dropout)
-        width = encoder_config.hidden_size
+        super().__init__(config, encoder)
+        width = self.encoder.config.hidden_size
         self.classifiers = nn.ModuleList(nn.Linear(width, len(tags)) for _, tags in config.heads)
         self.crfs = nn.ModuleList(ConstrainedCRF(tags) for _, tags in config.heads)
         self.post_init()
-
-    @torch.no_grad()
-    def _init_weights(self, module: nn.Module) -> None:
-        super()._init_weights(module)
-        if isinstance(module, ConstrainedCRF):
-            module.reset_parameters()
-
-    def word_states(self, input_ids: Tensor, attention_mask: Tensor, word_positions: Tensor) -> Tensor:
-        """Return the encoder's state of each word's first piece, shape (batch, words, width).
-
-        Args:
-            input_ids: pieces, shape (batch, pieces).
-            attention_mask: shape (batch, pieces).
-            word_positions: index of each word's first piece, shape
-                (batch, words), -1 where padded.
-        """
-        states = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
-        index = word_positions.clamp(min=0).unsqueeze(2).expand(-1, -1, states.shape[2])
-        return self.dropout(states.gather(1, index))  # type: ignore[no-any-return]
 
     def forward(
         self,
@@ -198,32 +145,20 @@ class JointModel(PreTrainedModel):  # type: ignore[misc]
 
     def head_model(self, index: int) -> CrfTagger:
         """Return a head with the encoder as a tagger of one source; all weights are shared."""
-        _, tags = self.config.heads[index]
         config = CrfTaggerConfig(
-            encoder_config=dict(self.config.encoder_config),
-            tags=list(tags),
+            dict(self.config.encoder_config),
+            self.config.heads[index][1],
             classifier_dropout=self.config.classifier_dropout,
             window_length=self.config.window_length,
         )
+        # Drawing weights that are replaced would take time, and the random numbers of the training.
         with no_init_weights():
-            model = CrfTagger(config, self.encoder)
-        setattr(model, "classifier", self.classifiers[index])  # noqa: B010
-        setattr(model, "crf", self.crfs[index])  # noqa: B010
+            model: Any = CrfTagger(config, self.encoder)
+        model.classifier, model.crf = self.classifiers[index], self.crfs[index]
         return model.train(self.training)  # type: ignore[no-any-return]
 
-    @classmethod
-    def from_encoder(
-        cls, encoder: PreTrainedModel, heads: Mapping[str, list[str]], **settings: Any
-    ) -> JointModel:
-        """Put new heads on a pretrained encoder (which is changed by training them)."""
-        encoder_config = encoder.config.to_dict()
-        for name in ("_name_or_path", "auto_map"):
-            encoder_config.pop(name, None)
-        config = JointTaggerConfig(encoder_config=encoder_config, heads=list(heads.items()), **settings)
-        return cls(config, encoder)
 
-
-class JointTagger:
+class JointTagger(TrainedModel):
     """Taggers of several sources that share one encoder.
 
     Args:
@@ -233,13 +168,7 @@ class JointTagger:
             ``arguments``.
     """
 
-    def __init__(
-        self, model: JointModel, tokenizer: PreTrainedTokenizerBase, record: Mapping[str, Any] | None = None
-    ) -> None:
-        self.model = model
-        self.tokenizer = tokenizer
-        self.record = dict(record or {})
-        self.words = WordTokenizer(tokenizer, model.config.window_length)
+    model: JointModel
 
     def __repr__(self) -> str:
         return f"JointTagger(names={self.names!r})"
@@ -279,49 +208,37 @@ class JointTagger:
         """
         self.model.to(device()).eval()
         heads = {name: self.model.head_model(index) for index, name in enumerate(self.names)}
-        readers = {name: EntityReader(head.config.tags) for name, head in heads.items()}
+        readers = {name: SpanReader(head.config.tags) for name, head in heads.items()}
         annotated = [sentence.entities for sentence in sentences]
         windows = self.words.windows([sentence.tokens for sentence in sentences])
-        entities: dict[str, list[list[Entity]]] = {name: [[] for _ in windows] for name in self.names}
+        spans: dict[str, list[list[Span]]] = {name: [[] for _ in windows] for name in self.names}
         vectors: list[MentionBatch] = []
         for batch in batches_by_length(windows):
             part = [windows[i] for i in batch]
             states, paths = self._best_paths(heads, part)
             for name, path in paths.items():
                 for index, row in zip(batch, readers[name](part, *path), strict=True):
-                    entities[name][index] = row
-            labels, spans = mentions_within(part, annotated)
-            vectors.append((labels, span_means(states, spans)))
-        joined = [join_sentences(len(sentences), windows, entities[name]) for name in self.names]
+                    spans[name][index] = row
+            labels, places = mentions_within(part, annotated)
+            vectors.append((labels, span_means(states, places)))
+        joined = [join_sentences(len(sentences), windows, spans[name]) for name in self.names]
         return [dict(zip(self.names, rows, strict=True)) for rows in zip(*joined, strict=True)], vectors
 
     @torch.no_grad()
     def _best_paths(
         self, heads: Mapping[str, CrfTagger], windows: list[Window]
-    ) -> tuple[Tensor, dict[str, tuple[NDArray[np.int64], NDArray[np.float32] | None]]]:
+    ) -> tuple[Tensor, dict[str, tuple[Tensor, Tensor | None]]]:
         """Return the states of windows' words, and each head's tag ids of them with their probabilities."""
-        inputs = window_inputs(windows, self.tokenizer.pad_token_id)
-        inputs = {name: tensor.to(self.model.device) for name, tensor in inputs.items()}
+        inputs = self.inputs(windows)
         mask = inputs["word_positions"] >= 0
         with mixed_precision():
             states = self.model.word_states(**inputs)
             emissions = {name: head.classifier(states).float() for name, head in heads.items()}
-        return states, {
-            name: as_arrays(*head.best_paths(emissions[name], mask)) for name, head in heads.items()
-        }
-
-    def save_pretrained(self, path: str | os.PathLike[str]) -> None:
-        """Write model (safetensors, the encoder once), tokenizer and record; the same gives the same bytes."""
-        folder = Path(path)
-        folder.mkdir(parents=True, exist_ok=True)
-        self.model.save_pretrained(folder)
-        save_tokenizer(self.tokenizer, folder)
-        save_record(self.record, folder)
+        return states, {name: head.best_paths(emissions[name], mask) for name, head in heads.items()}
 
     def save_encoder(self, path: str | os.PathLike[str]) -> None:
         """Write the encoder and its tokenizer, without heads, as a folder to load like any pretrained encoder."""
-        encoder: Any = self.model.encoder
-        encoder.save_pretrained(path)
+        self.model.encoder.save_pretrained(path)
         save_tokenizer(self.tokenizer, Path(path))
 
     @classmethod
@@ -340,15 +257,13 @@ def head_record(record: Mapping[str, Any], name: str) -> dict[str, Any]:
 
     The loss in its history is that of all sources.
     """
-    part = {key: record[key] for key in ("arguments",) if key in record}
-    if "validation" in record:
-        part["validation"] = record["validation"][name]
-    if "history" in record:
-        part["history"] = [
-            {
-                **{key: entry[key] for key in ("epoch", "loss") if key in entry},
-                **entry.get("sources", {}).get(name, {}),
-            }
-            for entry in record["history"]
-        ]
-    return part
+    if not record:
+        return {}
+    history = [
+        {
+            **{key: entry[key] for key in ("epoch", "loss") if key in entry},
+            **entry.get("sources", {}).get(name, {}),
+        }
+        for entry in record["history"]
+    ]
+    return {"arguments": record["arguments"], "validation": record["validation"][name], "history": history}

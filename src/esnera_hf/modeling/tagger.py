@@ -8,20 +8,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from esnera_hf.metrics import Scope, Scores, scoped, score_entities
 from esnera_hf.modeling.encoders import RECORD_FILE, load_saved, read_record
-from esnera_hf.modeling.hub_code.modeling_crf_tagger import CrfTagger
+from esnera_hf.modeling.hub_code.modeling_crf_tagger import CrfTagger, EncoderTagger
 from esnera_hf.modeling.hub_code.pipeline_crf_tagger import CrfTaggerPipeline
-from esnera_hf.modeling.hub_code.windows import Window, window_inputs
+from esnera_hf.modeling.hub_code.windows import Span, SpanReader, Window, window_inputs
 from esnera_hf.modeling.tokenization import (
     CHUNK,
-    EntityReader,
     WordTokenizer,
     batches_by_length,
     chunks,
@@ -44,7 +41,43 @@ REQUIREMENTS = ("pytorch-crf>=0.7.2", "torch>=2.6", "transformers>=5.18")
 _LOADING_SETTINGS = ("is_local", "local_files_only", "name_or_path")
 
 
-class Tagger:
+class TrainedModel:
+    """A model with the tokenizer of its encoder, and how it was trained.
+
+    Args:
+        model: the trained model.
+        tokenizer: the tokenizer of its encoder.
+        record: how it was trained, as plain data.
+    """
+
+    def __init__(
+        self,
+        model: EncoderTagger,
+        tokenizer: PreTrainedTokenizerBase,
+        record: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.model = model
+        self.tokenizer = tokenizer
+        self.record = dict(record or {})
+        self.words = WordTokenizer(tokenizer, model.config.window_length)
+
+    def inputs(self, windows: Sequence[Window]) -> dict[str, Tensor]:
+        """Return what the model is given for a batch of windows, on its device."""
+        inputs = window_inputs(windows, self.tokenizer.pad_token_id)
+        return {name: tensor.to(self.model.device) for name, tensor in inputs.items()}
+
+    def save_pretrained(self, path: str | os.PathLike[str]) -> None:
+        """Write model (safetensors), tokenizer and, if there is one, record; the same gives the same bytes."""
+        folder = Path(path)
+        folder.mkdir(parents=True, exist_ok=True)
+        self.model.save_pretrained(folder)
+        save_tokenizer(self.tokenizer, folder)
+        if self.record:
+            text = json.dumps(self.record, indent=1, ensure_ascii=False)
+            (folder / RECORD_FILE).write_text(text + "\n", encoding="utf-8")
+
+
+class Tagger(TrainedModel):
     """A CRF tagger with its tokenizer.
 
     Args:
@@ -56,13 +89,12 @@ class Tagger:
             also ``report`` and ``mapping``.
     """
 
+    model: CrfTagger
+
     def __init__(
         self, model: CrfTagger, tokenizer: PreTrainedTokenizerBase, record: Mapping[str, Any] | None = None
     ) -> None:
-        self.model = model
-        self.tokenizer = tokenizer
-        self.record = dict(record or {})
-        self.words = WordTokenizer(tokenizer, model.config.window_length)
+        super().__init__(model, tokenizer, record)
         model.config.special_ids = sorted({*self.words.prefix, *self.words.suffix, tokenizer.pad_token_id})
 
     def __repr__(self) -> str:
@@ -103,12 +135,8 @@ class Tagger:
         record, which is not published. The same tagger gives the same bytes, and
         none but the record's tells of this machine.
         """
-        folder = Path(path)
-        folder.mkdir(parents=True, exist_ok=True)
-        self.model.save_pretrained(folder)
-        save_tokenizer(self.tokenizer, folder)
-        (folder / "requirements.txt").write_text("\n".join(REQUIREMENTS) + "\n", encoding="utf-8")
-        save_record(self.record, folder)
+        super().save_pretrained(path)
+        (Path(path) / "requirements.txt").write_text("\n".join(REQUIREMENTS) + "\n", encoding="utf-8")
 
     def card(self, repo_id: str) -> ModelCard:
         """Return the card that :meth:`push_to_hub` would publish, without calling the Hub."""
@@ -181,26 +209,23 @@ class Tagger:
             ConfigurationError: a sentence is a text, or the batch size is below 1.
         """
         self.model.to(device()).eval()
-        read = EntityReader(self.model.config.tags)
+        read = SpanReader(self.model.config.tags)
         for chunk in chunks(sentences, CHUNK):
             windows = self.words.windows(chunk)
-            entities: list[list[Entity]] = [[] for _ in windows]
+            spans: list[list[Span]] = [[] for _ in windows]
             for batch in batches_by_length(windows, batch_size):
                 part = [windows[i] for i in batch]
                 for index, row in zip(batch, read(part, *self._best_paths(part, scores)), strict=True):
-                    entities[index] = row
-            yield from join_sentences(len(chunk), windows, entities)
+                    spans[index] = row
+            yield from join_sentences(len(chunk), windows, spans)
 
     @torch.no_grad()
-    def _best_paths(
-        self, windows: list[Window], scores: bool
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32] | None]:
+    def _best_paths(self, windows: list[Window], scores: bool) -> tuple[Tensor, Tensor | None]:
         """Return the tag ids of windows' words and, if asked for, their probabilities, shape (windows, words)."""
-        inputs = window_inputs(windows, self.tokenizer.pad_token_id)
-        inputs = {name: tensor.to(self.model.device) for name, tensor in inputs.items()}
+        inputs = self.inputs(windows)
         with mixed_precision():
             emissions = self.model(**inputs).logits
-        return as_arrays(*self.model.best_paths(emissions, inputs["word_positions"] >= 0, scores=scores))
+        return self.model.best_paths(emissions, inputs["word_positions"] >= 0, scores=scores)
 
     def evaluate(self, sentences: Iterable[AnnotatedSentence], scope: Scope | None = None) -> Scores:
         """Score the tagger on annotated sentences, entity by entity, strictly.
@@ -218,13 +243,6 @@ class Tagger:
         )
 
 
-def as_arrays(
-    paths: Tensor, probabilities: Tensor | None
-) -> tuple[NDArray[np.int64], NDArray[np.float32] | None]:
-    """Return the best paths of a CRF and their probabilities as arrays."""
-    return paths.cpu().numpy(), None if probabilities is None else probabilities.cpu().numpy()
-
-
 def save_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
     """Write a tokenizer to a folder: the same one gives the same bytes, which do not tell of this machine."""
     if tokenizer.is_fast:
@@ -236,10 +254,3 @@ def save_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
     lasting = {key: value for key, value in settings.items() if key not in _LOADING_SETTINGS}
     text = json.dumps(lasting, indent=2, sort_keys=True, ensure_ascii=False)
     (folder / "tokenizer_config.json").write_text(text + "\n", encoding="utf-8")
-
-
-def save_record(record: Mapping[str, Any], folder: Path) -> None:
-    """Write how a tagger was trained beside it; nothing if nothing is known."""
-    if record:
-        text = json.dumps(record, indent=1, ensure_ascii=False)
-        (folder / RECORD_FILE).write_text(text + "\n", encoding="utf-8")

@@ -8,15 +8,14 @@ from contextlib import AbstractContextManager, nullcontext
 from itertools import islice
 from typing import Any, TypeVar
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from esnera_hf.errors import ConfigurationError, EncoderError
 from esnera_hf.modeling.distributed import launch_state
 from esnera_hf.modeling.hub_code.windows import (
     Phrase,
+    Span,
     Window,
     WindowTokenizer,
     encoder_inputs,
@@ -67,77 +66,22 @@ def chain_tags(window: Window, entities: Sequence[Entity]) -> list[str]:
     return tags_from_entities(len(window.words), within) if within else [OUTSIDE] * len(window.words)
 
 
-class EntityReader:
-    """Reads entities off paths of tag ids, all rows of a batch at once.
-
-    A broken sequence is read as ``conlleval`` reads it: an inside tag that
-    continues nothing opens an entity.
-
-    Args:
-        tags: the IOB2 tags, by id.
-    """
-
-    def __init__(self, tags: Sequence[str]) -> None:
-        self.labels = sorted({tag[2:] for tag in tags if tag != "O"})
-        # One id more, for padding, which is outside.
-        place = {label: index for index, label in enumerate(self.labels)}
-        self._label = np.array([*(-1 if tag == "O" else place[tag[2:]] for tag in tags), -1])
-        self._inside = np.array([*(tag.startswith("I-") for tag in tags), False])
-
-    def __call__(
-        self, windows: Sequence[Window], paths: NDArray[np.int64], scores: NDArray[np.float32] | None = None
-    ) -> list[list[Entity]]:
-        """Return the entities of each window, as spans of its sentence's words.
-
-        Args:
-            windows: the windows.
-            paths: tag ids of their words, shape (windows, words), negative where padded.
-            scores: the probability of each tag, shape (windows, words); an
-                entity's score is the smallest of its words', 1.0 if not given.
-        """
-        ids = np.where(paths < 0, len(self._label) - 1, paths)
-        label = self._label[ids]
-        continues = np.zeros(label.shape, dtype=bool)
-        continues[:, 1:] = self._inside[ids[:, 1:]] & (label[:, 1:] == label[:, :-1])
-        closes = label >= 0
-        rows, starts = np.nonzero(closes & ~continues)
-        closes[:, :-1] &= ~continues[:, 1:]
-        ends = np.nonzero(closes)[1]
-        least = np.ones(len(rows))
-        if scores is not None and len(rows):
-            bounds = np.stack((starts, ends + 1), axis=1) + (rows * label.shape[1])[:, None]
-            # One more, as the last bound may lie behind the last score.
-            least = np.minimum.reduceat(np.append(scores, np.float32(1)), bounds.ravel())[::2]
-        entities: list[list[Entity]] = [[] for _ in windows]
-        names = label[rows, starts]
-        for row, start, end, name, score in zip(
-            *(column.tolist() for column in (rows, starts, ends, names, least)), strict=True
-        ):
-            words = windows[row].words
-            entities[row].append(Entity(words[start], words[end] + 1, self.labels[name], score))
-        return entities
-
-
 def join_sentences(
-    count: int, windows: Sequence[Window], entities: Sequence[list[Entity]]
+    count: int, windows: Sequence[Window], spans: Sequence[Sequence[Span]]
 ) -> Iterator[list[Entity]]:
     """Yield the entities of each sentence, put together from those of its windows.
 
     Args:
         count: number of sentences.
         windows: their windows, in order.
-        entities: those of each window.
+        spans: the entities of each window.
     """
     end = 0
     for sentence in range(count):
         start = end
         while end < len(windows) and windows[end].sentence == sentence:
             end += 1
-        if end - start == 1:
-            yield entities[start]
-        else:
-            spans = [[(e.start, e.end, e.label, e.score) for e in row] for row in entities[start:end]]
-            yield [Entity(*span) for span in join_spans(windows[start:end], spans)]
+        yield [Entity(*span) for span in join_spans(windows[start:end], spans[start:end])]
 
 
 def device() -> torch.device:

@@ -11,16 +11,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from datasets import Dataset, concatenate_datasets
+from datasets import Dataset
 from safetensors.torch import load_file
 from torch import Tensor
 from torch.utils.data import Sampler
 from tqdm.auto import tqdm
 from transformers import (
     EarlyStoppingCallback,
-    EvalPrediction,
     PreTrainedModel,
-    PreTrainedTokenizerBase,
     Trainer,
     TrainerCallback,
     TrainerState,
@@ -41,7 +39,7 @@ from esnera_hf.modeling.joint import JointModel, JointTagger
 from esnera_hf.modeling.partial import PartialTagger, partial_rows
 from esnera_hf.modeling.tagger import Tagger
 from esnera_hf.modeling.tokenization import TaggingCollator
-from esnera_hf.modeling.training_data import FIGURES, TrainingData
+from esnera_hf.modeling.training_data import FIGURES, JointData, TrainingData
 from esnera_hf.sources.partial_annotation import PartialAnnotation
 from esnera_hf.sources.source import NerSource
 from esnera_hf.tagging import iob2_tag_set
@@ -255,48 +253,6 @@ class JointTrainer(TaggerTrainer):
         logits, heads = emissions
         paths: Tensor = self.model.best_paths(logits, heads, labels != -100)
         return paths
-
-
-class JointData:
-    """The training and validation rows of several sources, each with its head, and the scores on the latter.
-
-    Args:
-        sources: the corpora, in the order of the model's heads.
-        tokenizer: of the model's encoder.
-        model: the model to train.
-    """
-
-    def __init__(
-        self, sources: Sequence[NerSource], tokenizer: PreTrainedTokenizerBase, model: JointModel
-    ) -> None:
-        self.pad_id: int = tokenizer.pad_token_id
-        self.parts = {
-            source.name: TrainingData(source, tokenizer, model.head_model(index))
-            for index, source in enumerate(sources)
-        }
-        self.train_rows = _with_heads([part.rows("train") for part in self.parts.values()])
-        self.validation_rows = _with_heads([part.validation_rows for part in self.parts.values()])
-
-    def scores(self, prediction: EvalPrediction) -> dict[str, float]:
-        """Score the paths of each source's rows and return the means, and each source's own."""
-        by_source: dict[str, float] = {}
-        start = 0
-        for name, part in self.parts.items():
-            end = start + len(part.validation_rows)
-            scores = part.scores(EvalPrediction(prediction.predictions[start:end], None))
-            by_source |= {f"{figure}/{name}": scores[figure] for figure in FIGURES}
-            start = end
-        means = {
-            figure: float(np.mean([by_source[f"{figure}/{name}"] for name in self.parts]))
-            for figure in FIGURES
-        }
-        return {**means, **by_source}
-
-
-def _with_heads(parts: Sequence[Dataset]) -> Dataset:
-    return concatenate_datasets(
-        [rows.add_column("heads", np.full(len(rows), index)) for index, rows in enumerate(parts)]
-    )
 
 
 class TrainingProgress(TrainerCallback):  # type: ignore[misc]

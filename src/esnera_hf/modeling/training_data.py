@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from datasets import Dataset, Features, List, Value
+import numpy as np
+import torch
+from datasets import Dataset, Features, List, Value, concatenate_datasets
 from transformers import EvalPrediction, PreTrainedTokenizerBase
 
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.metrics import Scope, scoped, score_entities
 from esnera_hf.modeling.hub_code.modeling_crf_tagger import CrfTagger
-from esnera_hf.modeling.hub_code.windows import Window
-from esnera_hf.modeling.tokenization import EntityReader, WordTokenizer, chain_tags, join_sentences
+from esnera_hf.modeling.hub_code.windows import SpanReader, Window
+from esnera_hf.modeling.joint import JointModel
+from esnera_hf.modeling.tokenization import WordTokenizer, chain_tags, join_sentences
 from esnera_hf.sources.source import NerSource
 from esnera_hf.tagging import entities_from_tags
 
@@ -105,12 +109,54 @@ class TrainingData:
             Window(row["sentence"], [], row["words"], row["word_positions"], row["joins"])
             for row in self.validation_rows
         ]
-        entities = EntityReader(self.tags)(windows, prediction.predictions)
+        spans = SpanReader(self.tags)(windows, torch.from_numpy(prediction.predictions))
         order = sorted(range(len(windows)), key=lambda i: (windows[i].sentence, windows[i].words[0]))
-        sentences = join_sentences(len(self.gold), [windows[i] for i in order], [entities[i] for i in order])
+        sentences = join_sentences(len(self.gold), [windows[i] for i in order], [spans[i] for i in order])
         predicted = [
             scoped(row, source, self.scope) for row, (_, _, source) in zip(sentences, self.gold, strict=True)
         ]
         lengths, gold, _ = zip(*self.gold, strict=True) if self.gold else ((), (), ())
         micro = score_entities(gold, predicted, lengths).micro
         return {figure: getattr(micro, figure) for figure in FIGURES}
+
+
+class JointData:
+    """The training and validation rows of several sources, each with its head, and the scores on the latter.
+
+    Args:
+        sources: the corpora, in the order of the model's heads.
+        tokenizer: of the model's encoder.
+        model: the model to train.
+    """
+
+    def __init__(
+        self, sources: Sequence[NerSource], tokenizer: PreTrainedTokenizerBase, model: JointModel
+    ) -> None:
+        self.pad_id: int = tokenizer.pad_token_id
+        self.parts = {
+            source.name: TrainingData(source, tokenizer, model.head_model(index))
+            for index, source in enumerate(sources)
+        }
+        self.train_rows = _with_heads([part.rows("train") for part in self.parts.values()])
+        self.validation_rows = _with_heads([part.validation_rows for part in self.parts.values()])
+
+    def scores(self, prediction: EvalPrediction) -> dict[str, float]:
+        """Score the paths of each source's rows and return the means, and each source's own."""
+        by_source: dict[str, float] = {}
+        start = 0
+        for name, part in self.parts.items():
+            end = start + len(part.validation_rows)
+            scores = part.scores(EvalPrediction(prediction.predictions[start:end], None))
+            by_source |= {f"{figure}/{name}": scores[figure] for figure in FIGURES}
+            start = end
+        means = {
+            figure: float(np.mean([by_source[f"{figure}/{name}"] for name in self.parts]))
+            for figure in FIGURES
+        }
+        return {**means, **by_source}
+
+
+def _with_heads(parts: Sequence[Dataset]) -> Dataset:
+    return concatenate_datasets(
+        [rows.add_column("heads", np.full(len(rows), index)) for index, rows in enumerate(parts)]
+    )

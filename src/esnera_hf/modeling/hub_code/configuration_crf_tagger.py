@@ -7,17 +7,45 @@ from typing import Any
 from transformers import PreTrainedConfig
 
 
-class CrfTaggerConfig(PreTrainedConfig):  # type: ignore[misc]
+class EncoderTaggerConfig(PreTrainedConfig):  # type: ignore[misc]
+    """Configuration of an encoder and of what is done with the states of its words.
+
+    Args:
+        encoder_config: the configuration of the encoder, as a dictionary.
+        classifier_dropout: dropout before the emission layers.
+        window_length: most pieces, special ones included, the encoder is given
+            at once; longer texts are cut into windows.
+    """
+
+    def __init__(
+        self,
+        encoder_config: dict[str, Any] | None = None,
+        *,
+        classifier_dropout: float = 0.1,
+        window_length: int = 512,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.encoder_config = encoder_config or {}
+        self.classifier_dropout = classifier_dropout
+        self.window_length = window_length
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what is written to ``config.json``."""
+        values: dict[str, Any] = super().to_dict()
+        values.pop("use_cache", None)  # a setting of generators, which the Trainer leaves here
+        return values
+
+
+class CrfTaggerConfig(EncoderTaggerConfig):
     """Configuration of a CRF tagger.
 
     Args:
         encoder_config: the configuration of the encoder, as a dictionary.
         tags: the IOB2 tags, by id; ``O`` first.
-        classifier_dropout: dropout before the emission layer.
-        window_length: most pieces, special ones included, the encoder is given
-            at once; longer texts are cut into windows.
         special_ids: the pieces that are no words: those the tokenizer puts
             around a text, and padding.
+        **kwargs: of :class:`EncoderTaggerConfig`.
     """
 
     model_type = "esnera-crf-tagger"
@@ -26,8 +54,6 @@ class CrfTaggerConfig(PreTrainedConfig):  # type: ignore[misc]
         self,
         encoder_config: dict[str, Any] | None = None,
         tags: list[str] | None = None,
-        classifier_dropout: float = 0.1,
-        window_length: int = 512,
         special_ids: list[int] | None = None,
         **kwargs: Any,
     ) -> None:
@@ -36,10 +62,7 @@ class CrfTaggerConfig(PreTrainedConfig):  # type: ignore[misc]
             kwargs["label2id"] = {tag: index for index, tag in enumerate(tags)}
         for name in ("auto_map", "custom_pipelines"):
             kwargs.pop(name, None)
-        super().__init__(**kwargs)
-        self.encoder_config = encoder_config or {}
-        self.classifier_dropout = classifier_dropout
-        self.window_length = window_length
+        super().__init__(encoder_config, **kwargs)
         self.special_ids = special_ids or []
 
     @property
@@ -72,6 +95,4 @@ class CrfTaggerConfig(PreTrainedConfig):  # type: ignore[misc]
 
     def to_dict(self) -> dict[str, Any]:
         """Return what is written to ``config.json``."""
-        values = {**super().to_dict(), "auto_map": self.auto_map, "custom_pipelines": self.custom_pipelines}
-        values.pop("use_cache", None)  # a setting of generators, which the Trainer leaves here
-        return values
+        return {**super().to_dict(), "auto_map": self.auto_map, "custom_pipelines": self.custom_pipelines}

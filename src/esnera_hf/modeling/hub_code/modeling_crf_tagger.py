@@ -2,21 +2,82 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, PreTrainedModel
 from transformers.modeling_outputs import TokenClassifierOutput
 
-from .configuration_crf_tagger import CrfTaggerConfig
+from .configuration_crf_tagger import CrfTaggerConfig, EncoderTaggerConfig
 from .crf import ConstrainedCRF
 from .pipeline_crf_tagger import CrfTaggerPipeline
 
 _LEAST_PROBABILITY = 1e-12
 
 
-class CrfTagger(PreTrainedModel):  # type: ignore[misc]
+class EncoderTagger(PreTrainedModel):  # type: ignore[misc]
+    """An encoder that gives the states of words to whatever tags them.
+
+    A subclass has emission layers and CRFs, and a configuration with their tags.
+    """
+
+    base_model_prefix = "encoder"
+    # The loss is a mean over words: the Trainer must not scale it by accumulation steps or processes.
+    accepts_loss_kwargs = False
+
+    def __init__(self, config: EncoderTaggerConfig, encoder: nn.Module | None = None) -> None:
+        super().__init__(config)
+        if encoder is None:
+            encoder_config = AutoConfig.for_model(**config.encoder_config)
+            # Of one type with the head: encoder_config names the type that the encoder was once saved in.
+            encoder = AutoModel.from_config(encoder_config, dtype=torch.get_default_dtype())
+        self.encoder: Any = encoder
+        # It is never used, and processes that train together would wait for its gradients.
+        if getattr(self.encoder, "pooler", None) is not None:
+            self.encoder.pooler = None
+        self.dropout = nn.Dropout(config.classifier_dropout)
+
+    @classmethod
+    def from_encoder(cls, encoder: PreTrainedModel, tags: Any, **settings: Any) -> Self:
+        """Put new heads on a pretrained encoder (which is changed by training them).
+
+        Args:
+            encoder: the encoder.
+            tags: the IOB2 tags, by id; of several heads, a list by name.
+            **settings: of the configuration.
+        """
+        encoder_config = encoder.config.to_dict()
+        # They may be a path on this machine, or name code that is not used.
+        for name in ("_name_or_path", "auto_map"):
+            encoder_config.pop(name, None)
+        return cls(cls.config_class(encoder_config, tags, **settings), encoder)
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        super()._init_weights(module)
+        if isinstance(module, ConstrainedCRF):
+            module.reset_parameters()
+
+    def word_states(
+        self, input_ids: Tensor, attention_mask: Tensor, word_positions: Tensor | None = None
+    ) -> Tensor:
+        """Return the encoder's state of each word's first piece, shape (batch, words, width).
+
+        Args:
+            input_ids: pieces, shape (batch, pieces).
+            attention_mask: shape (batch, pieces).
+            word_positions: index of each word's first piece, shape (batch, words), -1 where padded; every
+                piece is a word if not given.
+        """
+        states = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        if word_positions is not None:
+            index = word_positions.clamp(min=0).unsqueeze(2).expand(-1, -1, states.shape[2])
+            states = states.gather(1, index)
+        return self.dropout(states)  # type: ignore[no-any-return]
+
+
+class CrfTagger(EncoderTagger):
     """Encoder, linear emission layer and a CRF over IOB2 tags.
 
     The CRF runs over words, not pieces: the state of a word is that of its
@@ -24,31 +85,14 @@ class CrfTagger(PreTrainedModel):  # type: ignore[misc]
     """
 
     config_class = CrfTaggerConfig
-    base_model_prefix = "encoder"
-    # The loss is a mean over words: the Trainer must not scale it by accumulation steps or processes.
-    accepts_loss_kwargs = False
     # Named here so that its file is saved with the model's.
     pipeline_class = CrfTaggerPipeline
 
     def __init__(self, config: CrfTaggerConfig, encoder: nn.Module | None = None) -> None:
-        super().__init__(config)
-        encoder_config = AutoConfig.for_model(**config.encoder_config)
-        if encoder is None:
-            # Of one type with the head: encoder_config names the type that the encoder was once saved in.
-            encoder = AutoModel.from_config(encoder_config, dtype=torch.get_default_dtype())
-        self.encoder = encoder
-        if getattr(self.encoder, "pooler", None) is not None:
-            self.encoder.pooler = None
-        self.dropout = nn.Dropout(config.classifier_dropout)
-        self.classifier = nn.Linear(encoder_config.hidden_size, len(config.tags))
+        super().__init__(config, encoder)
+        self.classifier = nn.Linear(self.encoder.config.hidden_size, len(config.tags))
         self.crf = ConstrainedCRF(config.tags)
         self.post_init()
-
-    @torch.no_grad()
-    def _init_weights(self, module: nn.Module) -> None:
-        super()._init_weights(module)
-        if isinstance(module, ConstrainedCRF):
-            module.reset_parameters()
 
     def forward(
         self,
@@ -83,13 +127,9 @@ class CrfTagger(PreTrainedModel):  # type: ignore[misc]
         """
         if attention_mask is None:
             attention_mask = torch.ones_like(input_ids)
-        states = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
-        word_mask = attention_mask.bool()
-        if word_positions is not None:
-            word_mask = word_positions >= 0
-            index = word_positions.clamp(min=0).unsqueeze(2).expand(-1, -1, states.shape[2])
-            states = states.gather(1, index)
-        emissions = self.classifier(self.dropout(states)).float()
+        states = self.word_states(input_ids, attention_mask, word_positions)
+        word_mask = attention_mask.bool() if word_positions is None else word_positions >= 0
+        emissions = self.classifier(states).float()
         if labels is None and word_positions is None and not self.training:
             special = torch.tensor(self.config.special_ids, device=input_ids.device)
             return TokenClassifierOutput(
@@ -112,25 +152,6 @@ class CrfTagger(PreTrainedModel):  # type: ignore[misc]
         return torch.where(is_word.unsqueeze(2), probabilities, outside).clamp(min=_LEAST_PROBABILITY).log()
 
     @torch.no_grad()
-    @torch.no_grad()
-    def predict_tags(
-        self, input_ids: Tensor, attention_mask: Tensor, word_positions: Tensor
-    ) -> tuple[list[list[str]], list[list[float]]]:
-        """Return the best legal tags of each row's words and their marginal probabilities.
-
-        Args:
-            input_ids: pieces, shape (batch, pieces).
-            attention_mask: shape (batch, pieces).
-            word_positions: index of each word's first piece, shape
-                (batch, words), -1 where padded; at least one a row.
-        """
-        mask = word_positions >= 0
-        paths, probabilities = self.best_paths(self(input_ids, attention_mask, word_positions).logits, mask)
-        tags = self.config.tags
-        names = [[tags[tag] for tag in path[own].tolist()] for path, own in zip(paths, mask, strict=True)]
-        return names, [row[own].tolist() for row, own in zip(cast(Tensor, probabilities), mask, strict=True)]
-
-    @torch.no_grad()
     def best_paths(
         self, emissions: Tensor, mask: Tensor, *, scores: bool = True
     ) -> tuple[Tensor, Tensor | None]:
@@ -150,13 +171,3 @@ class CrfTagger(PreTrainedModel):  # type: ignore[misc]
     def head_parameters(self) -> list[nn.Parameter]:
         """Return the parameters that start untrained: emission layer and CRF."""
         return [*self.classifier.parameters(), *self.crf.parameters()]
-
-    @classmethod
-    def from_encoder(cls, encoder: PreTrainedModel, tags: list[str], **settings: Any) -> CrfTagger:
-        """Put a new head on a pretrained encoder (which is changed by training the tagger)."""
-        encoder_config = encoder.config.to_dict()
-        # They may be a path on this machine, or name code that is not used.
-        for name in ("_name_or_path", "auto_map"):
-            encoder_config.pop(name, None)
-        config = CrfTaggerConfig(encoder_config=encoder_config, tags=tags, **settings)
-        return cls(config, encoder)

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from itertools import accumulate, chain
 from typing import Any
 
+import torch
 from transformers.pipelines.base import ChunkPipeline
 
-from .windows import Span, Window, WindowTokenizer, join_spans, read_spans, window_inputs
+from .windows import Span, SpanReader, Window, WindowTokenizer, join_spans, window_inputs
 from .words import word_spans
 
 _STRATEGIES = ("none", "simple", "first", "average", "max")
@@ -54,6 +55,7 @@ class CrfTaggerPipeline(ChunkPipeline):  # type: ignore[misc]
         super().__init__(*args, **kwargs)
         self.model.eval()
         self.words = WindowTokenizer(self.tokenizer, self.model.config.window_length)
+        self.read = SpanReader(self.model.config.tags)
 
     def _sanitize_parameters(
         self,
@@ -136,25 +138,31 @@ class CrfTaggerPipeline(ChunkPipeline):  # type: ignore[misc]
         batched = isinstance(model_inputs["window"], list)
         windows = model_inputs["window"] if batched else [model_inputs["window"]]
         inputs = self.ensure_tensor_on_device(**window_inputs(windows, self.tokenizer.pad_token_id))
-        tags, scores = self.model.predict_tags(**inputs)
-        if not batched:
-            tags, scores = tags[0], scores[0]
-        return {**model_inputs, "tags": tags, "scores": scores}
+        mask = inputs["word_positions"] >= 0
+        paths, probabilities = self.model.best_paths(self.model(**inputs).logits, mask)
+        # A window without words was given the place of one.
+        paths[torch.tensor([not window.words for window in windows])] = -100
+        spans = self.read(windows, paths, probabilities)
+        scores = [row[own].tolist() for row, own in zip(probabilities, mask, strict=True)]
+        results = {"spans": spans, "scores": scores}
+        return {**model_inputs, **(results if batched else {name: rows[0] for name, rows in results.items()})}
 
     def postprocess(
         self, outputs: list[dict[str, Any]], *, grouped: bool = True, ignore_labels: Sequence[str] = ("O",)
     ) -> list[dict[str, Any]]:
         """Put the windows of a text together and return its entities, or its words if not grouped."""
         sentence: Sentence = outputs[0]["sentence"]
-        parts = [(o["window"], o["tags"], o["scores"]) for o in outputs if o["window"].words]
-        entities = join_spans([window for window, _, _ in parts], [read_spans(*part) for part in parts])
+        outputs = [output for output in outputs if output["window"].words]
+        entities = join_spans(
+            [output["window"] for output in outputs], [output["spans"] for output in outputs]
+        )
         if grouped:
             entries = [
                 {"entity_group": label, "score": score, **_place(sentence, start, end)}
                 for start, end, label, score in entities
             ]
         else:
-            words = (zip(window.words, row, strict=True) for window, _, row in parts)
+            words = (zip(output["window"].words, output["scores"], strict=True) for output in outputs)
             entries = _tagged_words(sentence, entities, dict(chain.from_iterable(words)))
         key = "entity_group" if grouped else "entity"
         return [entry for entry in entries if entry[key] not in ignore_labels]

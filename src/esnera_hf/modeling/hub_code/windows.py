@@ -214,33 +214,49 @@ def window_inputs(windows: Sequence[Window], pad_id: int) -> dict[str, Tensor]:
     return inputs
 
 
-def read_spans(window: Window, tags: Sequence[str], scores: Sequence[float] | None = None) -> list[Span]:
-    """Read the entities off a window's tags, as spans of the sentence's words.
+class SpanReader:
+    """Reads entities off paths of tag ids, all rows of a batch at once.
 
     A broken sequence is read as ``conlleval`` reads it: an inside tag that
     continues nothing opens an entity.
 
     Args:
-        window: the window.
-        tags: an IOB2 tag for each of its words.
-        scores: the probability of each tag; an entity's score is the smallest
-            of its words'.
+        tags: the IOB2 tags, by id.
     """
-    bounds: list[tuple[int, int]] = []
-    for index, tag in enumerate(tags):
-        if tag.startswith("I-") and bounds and bounds[-1][1] == index and tags[index - 1][2:] == tag[2:]:
-            bounds[-1] = bounds[-1][0], index + 1
-        elif tag != "O":
-            bounds.append((index, index + 1))
-    return [
-        (
-            window.words[start],
-            window.words[end - 1] + 1,
-            tags[start][2:],
-            min(scores[start:end]) if scores is not None else 1.0,
-        )
-        for start, end in bounds
-    ]
+
+    def __init__(self, tags: Sequence[str]) -> None:
+        self.labels = sorted({tag[2:] for tag in tags if tag != "O"})
+        place = {label: index for index, label in enumerate(self.labels)}
+        # One id more, the last, for padding, which is outside.
+        self._label = torch.tensor([*(-1 if tag == "O" else place[tag[2:]] for tag in tags), -1])
+        self._inside = torch.tensor([*(tag.startswith("I-") for tag in tags), False])
+
+    def __call__(
+        self, windows: Sequence[Window], paths: Tensor, scores: Tensor | None = None
+    ) -> list[list[Span]]:
+        """Return the entities of each window, as spans of its sentence's words.
+
+        Args:
+            windows: the windows.
+            paths: tag ids of their words, shape (windows, words), negative where padded.
+            scores: the probability of each tag, shape (windows, words); an
+                entity's score is the smallest of its words', 1.0 if not given.
+        """
+        ids = paths.cpu().clamp(min=-1)
+        label = self._label[ids]
+        continues = torch.zeros_like(ids, dtype=torch.bool)
+        continues[:, 1:] = self._inside[ids[:, 1:]] & (label[:, 1:] == label[:, :-1])
+        closes = label >= 0
+        rows, starts = (closes & ~continues).nonzero(as_tuple=True)
+        closes[:, :-1] &= ~continues[:, 1:]
+        columns = (rows, starts, closes.nonzero(as_tuple=True)[1] + 1, label[rows, starts])
+        probabilities = None if scores is None else scores.tolist()
+        spans: list[list[Span]] = [[] for _ in windows]
+        for row, start, end, name in zip(*(column.tolist() for column in columns), strict=True):
+            words = windows[row].words
+            score = min(probabilities[row][start:end]) if probabilities else 1.0
+            spans[row].append((words[start], words[end - 1] + 1, self.labels[name], score))
+        return spans
 
 
 def join_spans(windows: Sequence[Window], spans: Sequence[Sequence[Span]]) -> list[Span]:
