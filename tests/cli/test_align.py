@@ -62,7 +62,7 @@ from world import TRAINING, World
             "--name a:x=X --must-link a:x,b:y --cannot-link a:x,b:z --must-link a:u,b:v --locked m.yaml",
             {
                 "schema": SchemaSettings(
-                    {"a:x": "X"}, (["a:x", "b:y"], ["a:u", "b:v"]), (["a:x", "b:z"],), Path("m.yaml")
+                    {"a:x": "X"}, [("a:x", "b:y"), ("a:u", "b:v")], [("a:x", "b:z")], Path("m.yaml")
                 )
             },
         ),

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from esnera_hf._internal.text import display_width, pad
-from esnera_hf.cli.align import (
+from esnera_hf.cli.options import (
     SOURCES_HELP,
     Commands,
     add_reading_options,

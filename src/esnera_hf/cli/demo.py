@@ -6,10 +6,9 @@ import argparse
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from itertools import permutations
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from esnera_hf.cli.align import Commands, check_output
+from esnera_hf.cli.options import OUTPUT_FOLDER, Commands, check_output
 
 if TYPE_CHECKING:
     from esnera_hf.alignment.mapping import LabelMapping
@@ -28,7 +27,7 @@ def add_commands(commands: Commands) -> None:
         "them, and print the mapping beside the truth. Needs no network and no data.",
     )
     demo.add_argument("--seed", type=int, default=42, help="of the corpora and the training (default: 42)")
-    demo.add_argument("--output", type=Path, metavar="DIR", help="save the result here; must not exist")
+    demo.add_argument("--output", **OUTPUT_FOLDER)
     demo.set_defaults(run=_demo)
 
 

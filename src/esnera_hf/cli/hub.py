@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from esnera_hf.cli.align import SOURCES_HELP, Commands, check_output
+from esnera_hf.cli.options import (
+    CONTENT,
+    OUTPUT_FOLDER,
+    SOURCES_HELP,
+    WHERE,
+    Commands,
+    check_output,
+    given,
+    refuse,
+)
 from esnera_hf.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -39,29 +48,31 @@ def add_commands(commands: Commands) -> None:
         help="publish a saved alignment or tagger on the Hub",
         description=_PUSH_HELP,
         formatter_class=raw,
+        parents=[WHERE, CONTENT],
     )
     push.add_argument("folder", type=Path, metavar="FOLDER", help=_FOLDER_HELP)
     push.add_argument("repo_id", nargs="?", metavar="REPO", help="owner/name, or a name of your own")
-    add = push.add_argument
-    add("--to-folder", type=Path, metavar="DIR", help="write the files here instead of calling the Hub")
+    push.add_argument(
+        "--to-folder", type=Path, metavar="DIR", help="write the files here; the Hub is not called"
+    )
     visibility = push.add_mutually_exclusive_group()
     for name, private in (("private", True), ("public", False)):
-        told = f"the repository is to be {name}"
-        visibility.add_argument(f"--{name}", dest="private", action="store_const", const=private, help=told)
-    add("--revision", metavar="BRANCH", help="branch to commit to, made if it is not there")
-    add("--pr", action="store_true", help="open a pull request instead of committing to a branch")
-    add("--message", metavar="TEXT", help="of the commit")
-    _add_content_options(push)
-    add("--tagger", metavar="REPO", help="publish the tagger of the alignment, too, as this model repository")
+        purpose = f"the repository is to be {name}"
+        visibility.add_argument(
+            f"--{name}", dest="private", action="store_const", const=private, help=purpose
+        )
+    push.add_argument("--tagger", metavar="REPO", help="publish the tagger of the alignment, too, here")
     push.set_defaults(run=_push, interrupted="The same command goes on where it stopped.")
 
-    told = "print the card that push would publish"
+    purpose = "print the card that push would publish"
     card = commands.add_parser(
-        "card", help=told, description=f"{told.capitalize()}, without calling the Hub."
+        "card",
+        help=purpose,
+        description=f"{purpose.capitalize()}, without calling the Hub.",
+        parents=[CONTENT],
     )
     card.add_argument("folder", type=Path, metavar="FOLDER", help=_FOLDER_HELP)
     card.add_argument("repo_id", metavar="REPO", help="owner/name it is to be published as")
-    _add_content_options(card)
     card.set_defaults(run=_card, tagger=None)
 
     again = commands.add_parser(
@@ -74,25 +85,8 @@ def add_commands(commands: Commands) -> None:
     again.add_argument("report", type=Path, metavar="REPORT", help="report.json, or the folder it lies in")
     again.add_argument("sources", nargs="*", metavar="SOURCE", help="needed unless all are on the Hub")
     again.add_argument("--encoder", help="needed unless it is on the Hub")
-    again.add_argument("--output", type=Path, metavar="DIR", help="save the result here; must not exist")
+    again.add_argument("--output", **OUTPUT_FOLDER)
     again.set_defaults(run=_reproduce)
-
-
-def _add_content_options(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    add("--no-text", dest="text", action="store_false", help="publish the recipe, without any source's text")
-    add(
-        "--may-share",
-        action="append",
-        default=[],
-        metavar="SOURCE",
-        help="you hold the right to pass on the text of this source; may be given again",
-    )
-    add("--by-source", action="store_true", help="add a configuration per source, with its own sentences")
-
-
-def _content(options: argparse.Namespace) -> dict[str, Any]:
-    return {"text": options.text, "may_share": options.may_share, "by_source": options.by_source}
 
 
 def _push(options: argparse.Namespace) -> None:
@@ -108,8 +102,7 @@ def _push(options: argparse.Namespace) -> None:
         raise ConfigurationError(
             "expected REPO, owner/name on the Hub. Or write the files with --to-folder DIR."
         )
-    where = {"private": options.private, "revision": options.revision, "create_pr": options.pr}
-    where["commit_message"] = options.message
+    where = {"private": options.private, **given(options, WHERE)}
     tagger = _saved_tagger(options)
     if tagger is not None:
         print(tagger.push_to_hub(options.repo_id, **where))
@@ -120,9 +113,11 @@ def _push(options: argparse.Namespace) -> None:
             f"{options.folder} holds no tagger. Align or apply with --train-merged, or leave --tagger out."
         )
     if options.tagger:
-        repository = HubRepository(options.tagger, "model", revision=options.revision, create_pr=options.pr)
+        repository = HubRepository(
+            options.tagger, "model", revision=options.revision, create_pr=bool(options.create_pr)
+        )
         check_before([repository], options.private)
-    published = result.push_to_hub(options.repo_id, **where, **_content(options))
+    published = result.push_to_hub(options.repo_id, **where, **given(options, CONTENT))
     print(published)
     if options.tagger:
         with quiet_libraries():
@@ -133,18 +128,13 @@ def _push(options: argparse.Namespace) -> None:
 def _save_for_hub(options: argparse.Namespace) -> None:
     from esnera_hf.result import MergeResult
 
-    given = {
-        "--private or --public": options.private is not None,
-        "--revision": options.revision,
-        "--pr": options.pr,
-        "--message": options.message,
-        "--tagger": options.tagger,
-    }
-    wrong = [name for name, value in given.items() if value]
-    if wrong:
-        raise ConfigurationError(f"{', '.join(wrong)}: --to-folder calls no Hub. Leave one of the two out.")
+    visibility = ["private or --public"] if options.private is not None else []
+    tagger = ["tagger"] if options.tagger else []
+    refuse(
+        [*visibility, *given(options, WHERE), *tagger], "--to-folder calls no Hub. Leave one of the two out."
+    )
     result = MergeResult.load(options.folder)
-    result.save_for_hub(options.to_folder, repo_id=options.repo_id or "", **_content(options))
+    result.save_for_hub(options.to_folder, repo_id=options.repo_id or "", **given(options, CONTENT))
     print(f"written to {options.to_folder}, nothing was published")
 
 
@@ -155,7 +145,7 @@ def _card(options: argparse.Namespace) -> None:
     if tagger is not None:
         print(tagger.card(options.repo_id))
     else:
-        print(MergeResult.load(options.folder).card(options.repo_id, **_content(options)))
+        print(MergeResult.load(options.folder).card(options.repo_id, **given(options, CONTENT)))
 
 
 def _saved_tagger(options: argparse.Namespace) -> Tagger | None:
@@ -165,17 +155,11 @@ def _saved_tagger(options: argparse.Namespace) -> Tagger | None:
 
     if not (options.folder / "config.json").is_file():
         return None
-    given = {
-        "--tagger": options.tagger,
-        "--no-text": not options.text,
-        "--may-share": options.may_share,
-        "--by-source": options.by_source,
-    }
-    wrong = [name for name, value in given.items() if value]
-    if wrong:
-        raise ConfigurationError(
-            f"{', '.join(wrong)}: {options.folder} is a tagger, and this is for datasets. Leave it out."
-        )
+    tagger = ["tagger"] if options.tagger else []
+    refuse(
+        [*tagger, *given(options, CONTENT)],
+        f"{options.folder} is a tagger, and this is for datasets. Leave it out.",
+    )
     with quiet_libraries():
         return load_saved_tagger(options.folder)
 

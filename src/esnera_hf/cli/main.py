@@ -13,6 +13,7 @@ from io import TextIOWrapper
 from esnera_hf._internal.processes import process_count
 from esnera_hf._internal.text import visible
 from esnera_hf.cli import align, data, demo, hub, taggers
+from esnera_hf.cli.options import OPTIONS, SOURCES_HELP
 from esnera_hf.errors import ConfigurationError, EsneraError
 
 _EXAMPLES = """\
@@ -34,13 +35,10 @@ _INTERRUPTED = (
 )
 #: The commands whose work several processes share.
 _SHARED = ("align", "apply", "train")
-#: Names in messages whose option is not called as they are.
-_OPTIONS = {
+#: What else of messages is called otherwise on the command line.
+_OTHERWISE = {
     "λ = ": "--lambda ",
     "τ = ": "--tau ",
-    "lam=": "--lambda ",
-    "num_train_epochs=": "--epochs ",
-    "per_device_train_batch_size=": "--batch-size ",
     "train_merged=True": "--train-merged",
     "create_pr": "--pr",
     "text=False": "--no-text",
@@ -78,9 +76,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _with_option_names(message: str, options: argparse.Namespace) -> str:
     """Say ``--max-samples 0: …`` where a message says ``max_samples=0: …``."""
-    names = dict(_OPTIONS)
+    names = dict(_OTHERWISE)
     for name in vars(options):
-        option = f"--{name.replace('_', '-')}"
+        option = OPTIONS.get(name, f"--{name.replace('_', '-')}")
         names |= {f"{name}=": f"{option} ", f"{name}:": f"{option}:"}
     for name, option in names.items():
         message = re.sub(rf"(?<![\w-]){name}", option, message)
@@ -91,7 +89,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="esnera-hf",
         description="Find which labels of several NER datasets mean the same, and merge the datasets.",
-        epilog=align.SOURCES_HELP + _EXAMPLES,
+        epilog=SOURCES_HELP + _EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"esnera-hf {version('esnera-hf')}")

@@ -9,17 +9,8 @@ from collections.abc import Iterator
 from itertools import tee
 from pathlib import Path
 
-from esnera_hf.cli.align import (
-    NUMBER,
-    OUTPUT,
-    Commands,
-    add_command,
-    add_reading_options,
-    add_training_options,
-    check_output,
-    read_source,
-    training_arguments,
-)
+from esnera_hf.cli import options as table
+from esnera_hf.cli.options import Commands, add_command, add_reading_options, check_output, read_source
 from esnera_hf.errors import ConfigurationError, SourceNotFoundError
 
 
@@ -27,13 +18,12 @@ def add_commands(commands: Commands) -> None:
     """Add the commands that train and use taggers."""
     train = add_command(
         commands, "train", "train a CRF tagger on one source", "Train a tagger on one source and save it.",
-        operands="SOURCE --output DIR",
+        operands="SOURCE --output DIR", parents=[table.TRAINING],
     )  # fmt: skip
-    train.add_argument("source", metavar="SOURCE", help="see below")
-    train.add_argument("--output", **OUTPUT, required=True, help="save it here; must not exist")
-    train.add_argument("--max-samples", **NUMBER, help="use at most N sentences per split")
+    train.add_argument("source", **table.SOURCES)
+    train.add_argument("--output", **table.OUTPUT_FOLDER, required=True)
+    train.add_argument("--max-samples", **table.MAX_SAMPLES)
     add_reading_options(train)
-    add_training_options(train, kind=False)
     train.set_defaults(run=_train)
 
     predict = commands.add_parser(
@@ -96,7 +86,7 @@ def _train(options: argparse.Namespace) -> None:
         encoder=options.encoder,
         max_samples=options.max_samples,
         seed=options.seed,
-        training=training_arguments(options),
+        training=table.training_arguments(options),
     )
     if not is_main_process():
         return

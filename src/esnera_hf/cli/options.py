@@ -1,0 +1,324 @@
+"""The options of the commands, each defined once, and the settings that they ask for."""
+
+from __future__ import annotations
+
+import argparse
+import textwrap
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from esnera_hf.errors import ConfigurationError
+from esnera_hf.tagging import SCHEMES
+
+if TYPE_CHECKING:
+    from esnera_hf.alignment.constraints import SchemaSettings
+    from esnera_hf.evaluation.merged_tagger import OutputSettings
+    from esnera_hf.settings import AlignSettings
+    from esnera_hf.sources.options import ReadingOptions
+    from esnera_hf.sources.source import NerSource
+    from esnera_hf.taggers.settings import TaggerSettings
+
+SOURCES_HELP = """\
+sources:
+  cluener                   a known name: a copy below ESNERA_DATA_DIR is used first, then the Hub
+  path/to/corpus            a file or a folder with train, dev and test files
+  boson=path/to/corpus.txt  your own copy of a known corpus, or any name you like
+  owner/name                a dataset on the Hub
+"""
+
+#: What ``add_subparsers`` returns.
+Commands = Any
+
+
+def _numbers(text: str) -> float | tuple[float, ...]:
+    """Read a number, or several parted by commas, which are searched."""
+    try:
+        numbers = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a number, or several: 0.3,0.4.") from None
+    return numbers[0] if len(numbers) == 1 else numbers
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _column(text: str) -> str | int:
+    return int(text) if text.removeprefix("-").isdecimal() else text
+
+
+#: Options that several groups have, or a command alone.
+SOURCES: dict[str, Any] = {"metavar": "SOURCE", "help": "see below"}
+OUTPUT_FOLDER: dict[str, Any] = {
+    "type": Path,
+    "metavar": "DIR",
+    "help": "save the result here; must not exist",
+}
+MAX_SAMPLES: dict[str, Any] = {"type": int, "metavar": "N", "help": "use at most N sentences per split"}
+_FLAG: dict[str, Any] = {"action": "store_true", "default": None}
+
+
+def _group(title: str) -> tuple[argparse.ArgumentParser, Callable[..., Any]]:
+    """Return a group of options that commands share, a parent of their parsers, and what adds an option to it."""
+    parser = argparse.ArgumentParser(add_help=False)
+    return parser, parser.add_argument_group(title).add_argument
+
+
+# Names that values have in the settings are their names here. No option has a default that settings have: one that is
+# not given is None and leaves the setting as it is.
+METHOD, _add = _group("method")
+_add(
+    "--method",
+    choices=("equivalence", "greedy"),
+    default="equivalence",
+    help="equivalence (default): labels equal in both directions become one, a label contained in another becomes "
+    "its child; greedy: each label joins its best match, as in the paper",
+)
+_WEIGHT = "greedy: weight of the empirical similarity, 0 to 1"
+_add("--lambda", dest="lam", type=_numbers, metavar="λ", help=_WEIGHT)
+_add("--tau", type=_numbers, metavar="τ", help="greedy: similarity above which labels merge")
+_add("--max-f1-drop", type=float, metavar="D", help="greedy: micro-F1 may fall by less (default: 0.02)")
+_add("--scoring", choices=("unified", "native"), help="greedy: labels in which that F1 is measured")
+_add(
+    "--search-max-samples", type=int, metavar="N", help="greedy: measure and search on N sentences per split"
+)
+
+SIMILARITY, _add = _group("similarity")
+_add("--match", choices=("exact", "overlap"), help="how predicted and gold spans match")
+_add("--center", choices=("source", "all"), help="mean subtracted from vectors of mentions")
+_add("--embeddings", choices=("tuned", "pretrained"), help="encoder of the vectors of mentions")
+
+SCHEMA, _add = _group("unified schema (LABEL is source:label)")
+_add("--target-schema", metavar="SCHEMA", help="merge into the labels of this source, or NAME,…")
+_add("--name", action="append", metavar="LABEL=NAME", help="name of a unified label")
+_add("--must-link", action="append", type=_names, metavar="LABEL,…", help="labels that become one")
+_add("--cannot-link", action="append", type=_names, metavar="LABEL,…", help="labels that stay apart")
+_add("--locked", type=Path, metavar="FILE", help="keep the locked lines of this mapping.yaml")
+
+OUTPUT, _add = _group("output")
+_add("--output", **OUTPUT_FOLDER)
+_add("--max-samples", **MAX_SAMPLES)
+_add("--pseudo-label-threshold", type=float, metavar="C", help="least confidence of pseudo-labels, 0 to 1")
+_add("--no-pseudo-labels", action="store_true", help="add no pseudo-labels")
+_add("--train-merged", **_FLAG, help="train and score a tagger of the merged dataset")
+_add("--baselines", type=_names, metavar="NAME,…", help="with --train-merged: naive, gold, outside")
+_OPEN = "with --train-merged: leave open what a source does not annotate"
+_add("--partial-likelihood", action=argparse.BooleanOptionalAction, help=_OPEN)
+
+_TRAINING = "training (chosen by encoder and size unless given)"
+TAGGERS, _add = _group(_TRAINING)
+_add("--taggers", choices=("joint", "separate"), help="one encoder with heads (default), or one each")
+_add("--joint-of", type=_names, metavar="SOURCE,…", help="train the joint tagger on these sources alone")
+
+TRAINING, _add = _group(_TRAINING)
+_add("--encoder", help="folder or Hub id of a pretrained encoder (default: by language)")
+_add("--epochs", dest="num_train_epochs", type=float, metavar="N", help="at most so many epochs")
+_STEP = "sentences per step, of all processes"
+_add("--batch-size", dest="per_device_train_batch_size", type=int, metavar="N", help=_STEP)
+_add("--learning-rate", type=float, metavar="R", help="of the encoder")
+_add("--head-learning-rate", type=float, metavar="R", help="of emission layer and CRF")
+_add("--cpu", dest="use_cpu", **_FLAG, help="do not use a GPU")
+_add("--bf16", **_FLAG, help="train in bfloat16")
+_add("--seed", type=int, default=42, help="of sampling and training (default: 42)")
+
+WHERE, _add = _group("where it is published")
+_add("--revision", metavar="BRANCH", help="branch to commit to, made if it is not there")
+_add("--pr", dest="create_pr", **_FLAG, help="open a pull request instead of committing to a branch")
+_add("--message", dest="commit_message", metavar="TEXT", help="of the commit")
+
+CONTENT, _add = _group("what is published")
+_RECIPE = "publish the recipe, without any source's text"
+_add("--no-text", dest="text", action="store_const", const=False, help=_RECIPE)
+_RIGHT = "you hold the right to pass on the text of this source; may be given again"
+_add("--may-share", action="append", metavar="SOURCE", help=_RIGHT)
+_add("--by-source", **_FLAG, help="add a configuration per source, with its own sentences")
+
+#: Settings and arguments whose option is not called as they are.
+OPTIONS = {
+    "lam": "--lambda",
+    "num_train_epochs": "--epochs",
+    "per_device_train_batch_size": "--batch-size",
+    "use_cpu": "--cpu",
+    "create_pr": "--pr",
+    "commit_message": "--message",
+    "text": "--no-text",
+}
+
+
+def add_reading_options(parser: argparse.ArgumentParser, format_option: str = "--format") -> None:
+    """Add the options that say how sources are read; ``export`` has a ``--format`` of its own."""
+    add = parser.add_argument_group("reading (detected from the data unless given)").add_argument
+    add(format_option, dest="source_format", metavar="FORMAT", help="columns, json, brat, …")
+    add("--scheme", choices=SCHEMES, help="tagging scheme of column files")
+    add("--tag-column", type=_column, metavar="C", help="number from 0 in a file, name in a dataset")
+    add("--strict", action="store_true", help="refuse what would be repaired or left out")
+    add("--config", metavar="NAME", help="configuration of a Hub dataset")
+    add("--revision", metavar="REV", help="branch, tag or commit of a Hub dataset")
+    several: dict[str, Any] = {"action": "append", "default": []}
+    add("--license", **several, metavar="NAME=ID", help="license of a source, such as cc-by-4.0")
+    add("--language", **several, metavar="NAME=CODE", help="language of a source, such as zh-Hant")
+
+
+def add_command(commands: Commands, name: str, help: str, description: str, **options: Any) -> Any:
+    """Add a command that takes sources; its help has a line for each option where it can."""
+    return commands.add_parser(
+        name,
+        help=help,
+        description=textwrap.fill(description, 100),
+        usage=f"esnera-hf {name} {options.pop('operands', 'SOURCE …')} [options]",
+        epilog=SOURCES_HELP,
+        formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, max_help_position=30),
+        **options,
+    )
+
+
+def given(options: argparse.Namespace, group: argparse.ArgumentParser, *without: str) -> dict[str, Any]:
+    """Return the options of a group that are given, by the names of settings."""
+    names = [name for name in vars(group.parse_args([])) if name not in without]
+    return {name: value for name in names if (value := getattr(options, name)) is not None}
+
+
+def refuse(options: Iterable[str], why: str) -> None:
+    """Refuse options that were given though they have no effect.
+
+    Raises:
+        ConfigurationError: there is one.
+    """
+    if options:
+        names = (OPTIONS.get(name, f"--{name.replace('_', '-')}") for name in options)
+        raise ConfigurationError(f"{', '.join(names)}: {why}")
+
+
+def reading_options(options: argparse.Namespace, name: str) -> ReadingOptions:
+    """Return the reading options of the command line for a source.
+
+    Raises:
+        ConfigurationError: one is malformed, or names none of the sources.
+    """
+    from esnera_hf.sources.load import source_name
+    from esnera_hf.sources.options import ReadingOptions
+
+    names = {source_name(text) for text in (options.sources if "sources" in options else [options.source])}
+    return ReadingOptions(
+        format=options.source_format,
+        scheme=options.scheme,
+        tag_column=options.tag_column,
+        strict=options.strict,
+        config=options.config,
+        revision=options.revision,
+        license=_by_source("--license", options.license, names).get(source_name(name)),
+        language=_by_source("--language", options.language, names).get(source_name(name)),
+    )
+
+
+def _by_source(option: str, texts: list[str], names: set[str]) -> dict[str, str]:
+    values = {}
+    for text in texts:
+        name, _, value = text.rpartition("=")
+        if not name or not value:
+            raise ConfigurationError(
+                f"{option} {text}: expected NAME=VALUE, the name of a source and what it is."
+            )
+        if name not in names:
+            raise ConfigurationError(
+                f"{option} {text}: expected the name of a source, {' or '.join(sorted(names))}, found {name!r}."
+            )
+        values[name] = value
+    return values
+
+
+def read_source(name: str, options: argparse.Namespace) -> NerSource:
+    """Load a source as the command line says."""
+    from esnera_hf.sources.load import load_source
+
+    return load_source(name, options=reading_options(options, name))
+
+
+def read_sources(options: argparse.Namespace) -> list[str | NerSource]:
+    """Return the sources by name, or loaded where the command line says how to read them."""
+    from esnera_hf.sources.options import ReadingOptions
+
+    plain = ReadingOptions()
+    return [
+        name if reading_options(options, name) == plain else read_source(name, options)
+        for name in options.sources
+    ]
+
+
+def output_settings(options: argparse.Namespace) -> OutputSettings:
+    """Return pseudo-labels and merged tagger as the command line asks for them."""
+    from esnera_hf.evaluation.merged_tagger import OutputSettings
+
+    settings = given(options, OUTPUT, "output", "max_samples", "no_pseudo_labels")
+    if options.no_pseudo_labels:
+        if "pseudo_label_threshold" in settings:
+            raise ConfigurationError(
+                "--no-pseudo-labels and --pseudo-label-threshold: expected one of the two."
+            )
+        settings["pseudo_label_threshold"] = None
+    return OutputSettings(**settings)
+
+
+def tagger_settings(options: argparse.Namespace) -> TaggerSettings:
+    """Return how the taggers of the sources are trained."""
+    from esnera_hf.taggers.settings import TaggerSettings
+
+    return TaggerSettings(options.taggers or "joint", training_arguments(options), options.joint_of)
+
+
+def training_arguments(options: argparse.Namespace) -> dict[str, Any]:
+    """Return the training arguments of the command line."""
+    return given(options, TRAINING, "encoder", "seed")
+
+
+def target_schema(options: argparse.Namespace) -> str | list[str] | None:
+    """Return the source, or the names of labels, to merge into."""
+    from esnera_hf.sources.load import source_name
+
+    text: str | None = options.target_schema
+    return text if text is None or text in map(source_name, options.sources) else list(_names(text))
+
+
+def align_settings(options: argparse.Namespace) -> AlignSettings:
+    """Return the settings of an alignment."""
+    from esnera_hf.alignment.search import GreedySettings
+    from esnera_hf.settings import AlignSettings
+    from esnera_hf.similarity.evidence import EvidenceSettings
+
+    greedy = given(options, METHOD, "method")
+    if options.method != "greedy":
+        refuse(greedy, "only --method greedy uses this. Add it, or leave this out.")
+    if "search_max_samples" in greedy:
+        greedy["max_samples"] = greedy.pop("search_max_samples")
+    return AlignSettings(
+        EvidenceSettings(**given(options, SIMILARITY)),
+        tagger_settings(options),
+        GreedySettings(**greedy),
+        _schema_settings(options),
+        output_settings(options),
+    )
+
+
+def _schema_settings(options: argparse.Namespace) -> SchemaSettings:
+    from esnera_hf.alignment.constraints import SchemaSettings
+
+    names: dict[str, str] = {}
+    for text in options.name or ():
+        # From the right: a label of a source may hold an equals sign.
+        label, equals, name = text.rpartition("=")
+        if not equals or not label:
+            raise ConfigurationError(f"--name {text}: expected source:label=name.")
+        if names.setdefault(label, name) != name:
+            raise ConfigurationError(
+                f"--name: {label} is to be called {names[label]!r} and {name!r}. Keep one name."
+            )
+    return SchemaSettings(names, **given(options, SCHEMA, "target_schema", "name"))
+
+
+def check_output(folder: Path | None) -> None:
+    """Check, before anything takes long, that an output folder can be written."""
+    from esnera_hf._internal.files import check_free
+
+    if folder is not None:
+        check_free(folder)
