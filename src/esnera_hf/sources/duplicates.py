@@ -246,6 +246,10 @@ class Texts:
         ends = list(accumulate((len(_level(token)) for token in sentence.tokens), initial=0))
         return tuple((ends[e.start], ends[e.end], e.label) for e in sentence.entities)
 
+    def level(self, sentence: AnnotatedSentence) -> str:
+        """Return the levelled text of a sentence, which :meth:`spans` counts the characters of."""
+        return "".join(map(_level, sentence.tokens))
+
     def _by_part(self, numbers: _Numbers) -> Iterator[tuple[int, _Numbers]]:
         parts = self.part_of(numbers)
         for part in np.unique(parts).tolist():
@@ -260,7 +264,11 @@ class Texts:
             yield joined.to_pylist()
 
 
-def find_pairs(sources: Sequence[NerSource]) -> tuple[Texts, _Numbers]:
+#: What :func:`find_pairs` gives.
+Pairs = tuple[Texts, _Numbers]
+
+
+def find_pairs(sources: Sequence[NerSource]) -> Pairs:
     """Find the pairs of :func:`find_duplicates`.
 
     Args:

@@ -9,25 +9,26 @@ import numpy as np
 from datasets import Dataset, DatasetDict
 
 from esnera_hf._internal.arrow import rows_with_ids
-from esnera_hf.sources.duplicates import Duplicate, find_pairs
+from esnera_hf.sources.duplicates import Duplicate, Pairs, find_pairs
 from esnera_hf.sources.source import NerSource
 
 #: A sentence of an earlier split must not stand in a later one.
 _ORDER = {"train": 0, "validation": 1, "test": 2}
 
 
-def find_leaks(sources: Sequence[NerSource]) -> tuple[Duplicate, ...]:
+def find_leaks(sources: Sequence[NerSource], found: Pairs | None = None) -> tuple[Duplicate, ...]:
     """Find the sentences of train and validation that also stand in validation or test.
 
     Args:
         sources: the sources to be merged.
+        found: what :func:`~esnera_hf.sources.duplicates.find_pairs` gives for them, if that is there already.
 
     Returns:
         For each such sentence, the first of a pair, one pair with another source, and
         one inside its source, where there are any; test before validation, the same
         text before nearly the same. In the order of the sources.
     """
-    texts, pairs = find_pairs(sources)
+    texts, pairs = found or find_pairs(sources)
     first, second, exact, _ = pairs.T
     parts = texts.part_of(pairs[:, :2])  # shape: (pairs, 2), as those below
     source = np.array([index for index, source in enumerate(sources) for _ in source.dataset])[parts]
