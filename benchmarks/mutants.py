@@ -161,8 +161,8 @@ MUTANTS = (
     ),
     (
         "evaluation/projection.py",
-        "projection = mapping.projection(source.name)",
-        "projection = names",
+        "names, mapping.projection(source.name)",
+        "names, names",
         "evaluation",
     ),
     ("modeling/arguments.py", "if name not in _ALLOWED:", "if name in ():", "modeling/test_arguments.py"),

@@ -7,7 +7,7 @@ seqeval sees them, since it trims hyphens off label names.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,10 +30,7 @@ def scoped(entities: Sequence[Entity], source: str, scope: Scope | None) -> list
     if scope is None:
         return list(entities)
     labels = scope[source]
-    counted = [entity for entity in entities if entity.label in labels]
-    if not isinstance(labels, Mapping):
-        return counted
-    return [replace(entity, label=labels[entity.label]) for entity in counted]
+    return renamed(entities, labels if isinstance(labels, Mapping) else {label: label for label in labels})
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,14 +214,13 @@ def count_matches(
     """
     position = {label: index for index, label in enumerate(labels)}
     rows = []
-    for annotated, found in zip(gold, predicted, strict=True):
+    for annotated, guessed in zip(gold, predicted, strict=True):
         counts = np.zeros((len(labels), 3), dtype=np.int32)
-        wanted = set(annotated)
         for entity in annotated:
             counts[position[entity.label], GOLD] += 1
-        for entity in found:
+        for entity in guessed:
             counts[position[entity.label], PREDICTED] += 1
-            counts[position[entity.label], MATCHED] += entity in wanted
+            counts[position[entity.label], MATCHED] += entity in annotated
         rows.append(counts)
     return np.stack(rows) if rows else np.zeros((0, len(labels), 3), dtype=np.int32)
 
@@ -255,7 +251,7 @@ def compare(
     columns = np.stack([_with_micro(before), _with_micro(after)], axis=1)
     values = f1(columns.sum(axis=0, dtype=np.int64))
     resampled = f1(resample(columns, seed))
-    found = [
+    micro, *by_label = [
         Comparison(
             int(columns[:, 0, index, GOLD].sum()),
             _estimate(values[0, index], resampled[:, 0, index]),
@@ -264,7 +260,7 @@ def compare(
         )
         for index in range(len(labels) + 1)
     ]
-    return found[0], dict(zip(labels, found[1:], strict=True))
+    return micro, dict(zip(labels, by_label, strict=True))
 
 
 def resample(counts: NDArray[Any], seed: int, resamples: int = RESAMPLES) -> NDArray[np.float64]:
@@ -284,12 +280,11 @@ def resample(counts: NDArray[Any], seed: int, resamples: int = RESAMPLES) -> NDA
 
 def renamed(entities: Iterable[Entity], names: Mapping[str, str | None]) -> list[Entity]:
     """Return entities under other labels; those without a new label are left out."""
-    found = []
-    for entity in entities:
-        name = names.get(entity.label)
-        if name is not None:
-            found.append(Entity(entity.start, entity.end, name, entity.score))
-    return found
+    return [
+        Entity(entity.start, entity.end, name, entity.score)
+        for entity in entities
+        if (name := names.get(entity.label)) is not None
+    ]
 
 
 def _with_micro(counts: NDArray[np.int32]) -> NDArray[np.int32]:
@@ -297,8 +292,8 @@ def _with_micro(counts: NDArray[np.int32]) -> NDArray[np.int32]:
 
 
 def _estimate(value: float, resampled: NDArray[np.float64]) -> Estimate:
-    known = resampled[~np.isnan(resampled)]
-    if np.isnan(value) or not len(known):
+    resampled = resampled[~np.isnan(resampled)]
+    if np.isnan(value) or not len(resampled):
         return Estimate(None, None, None)
-    low, high = np.percentile(known, _INTERVAL)
+    low, high = np.percentile(resampled, _INTERVAL)
     return Estimate(round(float(value), 6), round(float(low), 6), round(float(high), 6))

@@ -13,14 +13,7 @@ from esnera_hf._internal.text import hint
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.alignment.mapping_yaml import MappedLabel
 from esnera_hf.errors import ConfigurationError, MappingError
-from esnera_hf.metrics import (
-    Scores,
-    check_lengths,
-    renamed,
-    score_entities,
-    score_tags,
-    strict_entities,
-)
+from esnera_hf.metrics import Scores, check_lengths, renamed, score_entities, score_tags, strict_entities
 from esnera_hf.tagging import OUTSIDE, Entity, LabelRef, split_tag
 
 #: A mapping, the path of a mapping file, or ``{source: {label: unified label or None}}``.
@@ -113,31 +106,22 @@ class StrictNer(evaluate.Metric):  # type: ignore[misc]
             for row, name in zip(_read(predictions, owners, chosen, "predictions"), names, strict=True)
         ]
         rows = list(zip(names, gold, predicted, map(len, references), strict=True))
-        figures = _figures(score_entities(*_columns(rows)))
+        figures = _scored(rows)
         if sources is not None:
             figures["by_source"] = {
-                name: _figures(score_entities(*_columns([row for row in rows if row[0] == name])))
-                for name in sorted(set(names))
+                name: _scored([row for row in rows if row[0] == name]) for name in sorted(set(names))
             }
         return figures
 
 
-_Row = tuple[str, list[Entity], list[Entity], int]
-
-
-def _columns(rows: Sequence[_Row]) -> tuple[list[list[Entity]], list[list[Entity]], list[int]]:
-    return [row[1] for row in rows], [row[2] for row in rows], [row[3] for row in rows]
+def _scored(rows: Sequence[tuple[str, list[Entity], list[Entity], int]]) -> dict[str, Any]:
+    return _figures(
+        score_entities([row[1] for row in rows], [row[2] for row in rows], [row[3] for row in rows])
+    )
 
 
 def _read(rows: Tags, owners: Sequence[str] | None, mapping: LabelMapping, what: str) -> list[list[Entity]]:
-    """Read tags as entities on unified labels.
-
-    Args:
-        rows: the tags of each sentence.
-        owners: the source in whose labels each sentence is tagged; all are in unified labels if not given.
-        mapping: from labels of sources to unified ones.
-        what: they are, for messages.
-    """
+    """Read tags as entities on unified labels, from those of each sentence's owner, or from unified ones."""
     names: dict[str, dict[str, str | None]] = {source: {} for source in mapping.sources}
     for entry in mapping.entries:
         names[entry.label.source][entry.label.label] = entry.unified

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from esnera_hf.alignment.mapping import LabelMapping
-from esnera_hf.metrics import (
-    Comparison,
-    compare,
-    count_matches,
-    renamed,
-)
+from esnera_hf.metrics import Comparison, compare, count_matches, renamed
 from esnera_hf.sources.source import NerSource
 from esnera_hf.tagging import Entity
 
 Predictions = Iterable[Sequence[Entity]]
 #: Of the tagger of a source and of a merged one, sentence by sentence.
 PredictionPair = tuple[Predictions, Predictions]
+#: The labels that are scored on a source, and what its own labels and those of the merged tagger count as.
+_Reading = tuple[Sequence[str], Mapping[str, str | None], Mapping[str, str]]
 
 
 @dataclass(frozen=True)
@@ -57,17 +53,12 @@ def score_unified(
         predictions: by source, those of its tagger and of the merged one on that split.
         split: the split.
     """
-    counts = {}
-    for source in sources:
-        own, merged = predictions[source.name]
-        labels = sorted(mapping.scope(source.name))
+
+    def reading(source: NerSource) -> _Reading:
         names = {ref.label: mapping[ref] for ref in source.label_refs}
-        gold = [renamed(sentence.entities, names) for sentence in source.sentences(split)]
-        before = count_matches(gold, (renamed(row, names) for row in own), labels)
-        projection = mapping.projection(source.name)
-        after = count_matches(gold, (renamed(row, projection) for row in merged), labels)
-        counts[source.name] = labels, (before, after)
-    return _scores(counts)
+        return sorted(mapping.scope(source.name)), names, mapping.projection(source.name)
+
+    return _scores(sources, predictions, split, reading)
 
 
 def score_native(
@@ -87,15 +78,11 @@ def score_native(
         predictions: as for :func:`score_unified`.
         split: the split.
     """
-    counts = {}
-    for source in sources:
-        own, merged = predictions[source.name]
-        names = names_back(source, mapping)
-        gold = [sentence.entities for sentence in source.sentences(split)]
-        before = count_matches(gold, own, source.labels)
-        after = count_matches(gold, (renamed(row, names) for row in merged), source.labels)
-        counts[source.name] = source.labels, (before, after)
-    return _scores(counts)
+
+    def reading(source: NerSource) -> _Reading:
+        return source.labels, {label: label for label in source.labels}, names_back(source, mapping)
+
+    return _scores(sources, predictions, split, reading)
 
 
 def names_back(source: NerSource, mapping: LabelMapping) -> dict[str, str]:
@@ -108,18 +95,28 @@ def names_back(source: NerSource, mapping: LabelMapping) -> dict[str, str]:
     labels = (entry.label.label for entry in mapping.entries if entry.label.source == source.name)
     ascending = sorted(labels, key=lambda label: (support.get(label, 0), label))
     back = {mapping[source.name, label]: label for label in ascending}
-    return {unified: back[known] for unified, known in mapping.projection(source.name).items()}
+    return {unified: back[nearest] for unified, nearest in mapping.projection(source.name).items()}
 
 
 def _scores(
-    counts: Mapping[str, tuple[Sequence[str], tuple[NDArray[np.int32], NDArray[np.int32]]]],
+    sources: Sequence[NerSource],
+    predictions: Mapping[str, PredictionPair],
+    split: str,
+    reading: Callable[[NerSource], _Reading],
 ) -> MergedScores:
-    scores = {name: compare(before, after, labels) for name, (labels, (before, after)) in counts.items()}
-    # Added up over labels, with the sentences of all sources together: shape (sentences, 1, 3).
-    before, after = (
-        np.concatenate([pair[side].sum(axis=1, keepdims=True, dtype=np.int32) for _, pair in counts.values()])
-        for side in (0, 1)
-    )
+    scores = {}
+    totals = []
+    for source in sources:
+        labels, own_names, merged_names = reading(source)
+        gold = [renamed(sentence.entities, own_names) for sentence in source.sentences(split)]
+        before, after = (
+            count_matches(gold, (renamed(row, names) for row in rows), labels)
+            for rows, names in zip(predictions[source.name], (own_names, merged_names), strict=True)
+        )
+        scores[source.name] = compare(before, after, labels)
+        totals.append([counts.sum(axis=1, keepdims=True, dtype=np.int32) for counts in (before, after)])
+    # Sentences of all sources together, added up over labels, since those differ: shape (sentences, 1, 3).
+    before, after = (np.concatenate(side) for side in zip(*totals, strict=True))
     return MergedScores(
         compare(before, after, ["all"])[0],
         {name: micro for name, (micro, _) in scores.items()},

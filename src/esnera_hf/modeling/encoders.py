@@ -64,8 +64,19 @@ SavedModel = TypeVar("SavedModel", bound=PreTrainedModel)
 #: Labels and vectors, shape (mentions, width), of a batch of mentions.
 MentionBatch = tuple[list[str], NDArray[np.float32]]
 #: What transformers and the Hub's client raise when something cannot be loaded.
-_PYTHON_ERRORS = (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError)
-_LOADING_ERRORS = (*_PYTHON_ERRORS, SafetensorError, httpx.HTTPError)
+_LOADING_ERRORS = (
+    *(OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError),
+    *(SafetensorError, httpx.HTTPError),
+)
+#: What to do where an encoder, or a tagger of this package, cannot be loaded.
+_ENCODERS = (
+    "Pass encoder= a local folder with config.json, tokenizer.json and model.safetensors, or the id of a Hub model "
+    "that can be reached."
+)
+_SAVED = (
+    "Expected a folder written by save_pretrained (config.json, model.safetensors, tokenizer.json), or such a model "
+    "on the Hub. If it lies in the cache, delete it and run the same command again."
+)
 # The first that occurs in a chain of exceptions counts.
 _REASONS: tuple[tuple[type[BaseException], str], ...] = (
     (GatedRepoError, "access to it is granted by its owner; ask for it on its page, then log in."),
@@ -172,16 +183,15 @@ def _commit(name: str, revision: str | None = None, token: str | None = None) ->
 
 
 @contextmanager
-def _loading(name: str) -> Iterator[None]:
+def _loading(
+    name: str, problem: str = "encoder {!r} cannot be loaded", advice: str = _ENCODERS
+) -> Iterator[None]:
     try:
         yield
     except EncoderError:
         raise
     except _LOADING_ERRORS as error:
-        raise EncoderError(
-            f"encoder {name!r} cannot be loaded: {_reason(name, error)} Pass encoder= a local folder with config.json, "
-            "tokenizer.json and model.safetensors, or the id of a Hub model that can be reached."
-        ) from error
+        raise EncoderError(f"{problem.format(name)}: {_reason(name, error)} {advice}") from error
 
 
 def load_saved(
@@ -203,39 +213,26 @@ def load_saved(
     Raises:
         EncoderError: it cannot be found or fetched, is damaged, or is another model.
     """
-    try:
-        return _load_saved(kind, name, needed, *at)
-    except _LOADING_ERRORS as error:
-        raise EncoderError(
-            f"{name!r} holds no {what} that can be loaded: {_reason(name, error)} Expected a folder written by "
-            "save_pretrained (config.json, model.safetensors, tokenizer.json), or such a model on the Hub. If it lies "
-            "in the cache, delete it and run the same command again."
-        ) from error
-
-
-def _load_saved(
-    kind: type[SavedModel], name: str, needed: str, revision: str | None, token: str | None
-) -> tuple[SavedModel, PreTrainedTokenizerBase]:
-    # One commit for all files, even while somebody pushes another.
-    at = {"revision": _commit(name, revision, token) or revision, "token": token}
-    configuration: Any = kind.config_class
-    values, _ = configuration.get_config_dict(name, **at)
-    if values.get("model_type") != configuration.model_type:
-        raise ValueError(f"it is a model of type {values.get('model_type')!r}.")
-    encoder = values.get("encoder_config")
-    if not isinstance(encoder, dict) or "model_type" not in encoder or not values.get(needed):
-        raise ValueError(f"its config.json lacks encoder_config or {needed}.")
-    config = configuration.from_dict(values)
-    model, loading = kind.from_pretrained(
-        name, config=config, use_safetensors=True, output_loading_info=True, **at
-    )
-    if loading["missing_keys"]:
-        raise ValueError(f"its weights lack {', '.join(sorted(loading['missing_keys']))[:200]}.")
-    if os.path.isdir(name) and not os.path.isfile(os.path.join(name, "tokenizer.json")):
-        raise ValueError("there is no tokenizer.json.")  # transformers would make an empty vocabulary
-    tokenizer = AutoTokenizer.from_pretrained(name, config=config, trust_remote_code=False, **at)
-    if tokenizer.pad_token_id is None:
-        raise ValueError("its tokenizer has no padding piece.")
+    with _loading(name, f"{{!r}} holds no {what} that can be loaded", _SAVED):
+        revision, token = at
+        # One commit for all files, even while somebody pushes another.
+        where: Any = {"revision": _commit(name, revision, token) or revision, "token": token}
+        configuration: Any = kind.config_class
+        values, _ = configuration.get_config_dict(name, **where)
+        if values.get("model_type") != configuration.model_type:
+            raise ValueError(f"it is a model of type {values.get('model_type')!r}.")
+        encoder = values.get("encoder_config")
+        if not isinstance(encoder, dict) or "model_type" not in encoder or not values.get(needed):
+            raise ValueError(f"its config.json lacks encoder_config or {needed}.")
+        options = {"config": configuration.from_dict(values), **where}
+        model, loading = kind.from_pretrained(name, use_safetensors=True, output_loading_info=True, **options)
+        if loading["missing_keys"]:
+            raise ValueError(f"its weights lack {', '.join(sorted(loading['missing_keys']))[:200]}.")
+        if os.path.isdir(name) and not os.path.isfile(os.path.join(name, "tokenizer.json")):
+            raise ValueError("there is no tokenizer.json.")  # transformers would make an empty vocabulary
+        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False, **options)
+        if tokenizer.pad_token_id is None:
+            raise ValueError("its tokenizer has no padding piece.")
     return model, tokenizer
 
 

@@ -105,10 +105,9 @@ class JointModel(EncoderTagger):
         """Compute the emissions of each row's own head and, given labels, the loss.
 
         Args:
-            input_ids: pieces, shape (batch, pieces).
+            input_ids: as for :class:`CrfTagger`, as are the two that follow.
             attention_mask: shape (batch, pieces).
-            word_positions: index of each word's first piece, shape
-                (batch, words), -1 where padded.
+            word_positions: shape (batch, words).
             heads: index of each row's head, shape (batch,).
             labels: tag ids of the own head, shape (batch, words), -100 where padded.
 

@@ -42,13 +42,7 @@ _LOADING_SETTINGS = ("is_local", "local_files_only", "name_or_path")
 
 
 class TrainedModel:
-    """A model with the tokenizer of its encoder, and how it was trained.
-
-    Args:
-        model: the trained model.
-        tokenizer: the tokenizer of its encoder.
-        record: how it was trained, as plain data.
-    """
+    """A model with the tokenizer of its encoder, and a record of how it was trained: see the subclasses."""
 
     def __init__(
         self,

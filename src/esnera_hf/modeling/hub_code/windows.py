@@ -115,23 +115,20 @@ class WindowTokenizer:
         pieces_of = self._pieces_of_words(sentences)
         windows: list[Window] = []
         for index, words in enumerate(sentences):
-            pieces = [pieces_of[word] for word in words]
-            kept = [word for word, ids in enumerate(pieces) if ids]
-            if len(kept) < len(pieces):
-                pieces = [ids for ids in pieces if ids]
-            if sum(map(len, pieces)) > self.budget:
-                barred = _inside_phrases(kept, phrases[index]) if phrases else set()
-                windows.extend(self._cut(index, words, (kept, pieces), barred))
-            elif kept:
-                windows.append(self._window(index, kept, pieces))
+            pieces = {word: pieces_of[text] for word, text in enumerate(words) if pieces_of[text]}
+            if sum(map(len, pieces.values())) > self.budget:
+                barred = _inside_phrases(list(pieces), phrases[index]) if phrases else set()
+                windows.extend(self._cut(index, words, pieces, barred))
+            elif pieces:
+                windows.append(self._window(index, list(pieces), list(pieces.values())))
         return windows
 
     def _pieces_of_words(self, sentences: Sequence[Sequence[str]]) -> dict[str, tuple[int, ...]]:
         """Return the pieces of each word of the sentences, at most as many as a window holds."""
         if len(self._pieces) > _MOST_WORDS:
             self._pieces = {}  # a new one, as another thread may be reading the old
-        known = self._pieces
-        new = list(set().union(*sentences).difference(known))
+        pieces = self._pieces
+        new = list(set().union(*sentences).difference(pieces))
         if new:
             encoded: Any = self.tokenizer(
                 [[word] for word in new],
@@ -141,19 +138,15 @@ class WindowTokenizer:
                 return_token_type_ids=False,
                 verbose=False,
             )
-            known.update(
+            pieces.update(
                 (word, tuple(ids[: self.budget])) for word, ids in zip(new, encoded["input_ids"], strict=True)
             )
-        return known
+        return pieces
 
     def _cut(
-        self,
-        sentence: int,
-        words: Sequence[str],
-        kept_pieces: tuple[list[int], list[tuple[int, ...]]],
-        barred: set[int],
+        self, sentence: int, words: Sequence[str], pieces_of: dict[int, tuple[int, ...]], barred: set[int]
     ) -> Iterable[Window]:
-        kept, pieces = kept_pieces
+        places, pieces = list(pieces_of), list(pieces_of.values())
         start = 0
         joins = False
         while start < len(pieces):
@@ -162,10 +155,9 @@ class WindowTokenizer:
                 length += len(pieces[end])
                 end += 1
             if end < len(pieces):
-                end = _best_cut(words, kept, start, end, barred)
-            yield self._window(sentence, kept[start:end], pieces[start:end], joins)
-            last_word = words[kept[end - 1]]
-            joins = not (last_word[-1:] in _SENTENCE_ENDS or last_word[-1:] in _CLAUSE_ENDS)
+                end = _best_cut(words, places, start, end, barred)
+            yield self._window(sentence, places[start:end], pieces[start:end], joins)
+            joins = words[places[end - 1]][-1:] not in _SENTENCE_ENDS | _CLAUSE_ENDS
             start = end
 
     def _window(
@@ -176,19 +168,19 @@ class WindowTokenizer:
         return Window(sentence, input_ids, words, positions, joins)
 
 
-def _inside_phrases(kept: list[int], phrases: Sequence[Phrase]) -> set[int]:
+def _inside_phrases(places: list[int], phrases: Sequence[Phrase]) -> set[int]:
     """Return the words before which a cut would part a phrase."""
     owner = {word: phrase for phrase in phrases for word in range(phrase.start, phrase.end)}
-    return {word for before, word in pairwise(kept) if word in owner and owner.get(before) == owner[word]}
+    return {word for before, word in pairwise(places) if word in owner and owner.get(before) == owner[word]}
 
 
-def _best_cut(words: Sequence[str], kept: list[int], start: int, end: int, barred: set[int]) -> int:
+def _best_cut(words: Sequence[str], places: list[int], start: int, end: int, barred: set[int]) -> int:
     """Choose where a window ends: after a sentence, else a clause, else anywhere but inside a phrase."""
-    allowed = [cut for cut in range(end, start, -1) if kept[cut] not in barred]
+    allowed = [cut for cut in range(end, start, -1) if places[cut] not in barred]
     late = [cut for cut in allowed if cut > start + (end - start) // 2]
     for marks in (_SENTENCE_ENDS, _CLAUSE_ENDS):
         for cut in late:
-            if words[kept[cut - 1]][-1:] in marks:
+            if words[places[cut - 1]][-1:] in marks:
                 return cut
     return allowed[0] if allowed else end
 
