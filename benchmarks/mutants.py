@@ -149,7 +149,12 @@ MUTANTS = (
         "scores.append((scores[-1].unsqueeze(1) + moves).mean(dim=0) + here)",
         "modeling/test_crf.py",
     ),
-    ("modeling/partial.py", "return everything - allowed", "return everything", "modeling/test_partial.py"),
+    (
+        "modeling/hub_code/crf.py",
+        "return everything - allowed",
+        "return everything",
+        "modeling/test_partial.py",
+    ),
     ("modeling/partial.py", "overrun[index] = FORBIDDEN", "overrun[index] = 0.0", "modeling/test_partial.py"),
     ("modeling/partial.py", "ended = ~self.inside", "ended = self.inside", "modeling/test_partial.py"),
     # Scores through a mapping, and settings of strangers.

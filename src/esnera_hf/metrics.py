@@ -138,6 +138,7 @@ def score_tags(references: Sequence[Sequence[str]], predictions: Sequence[Sequen
     labels = sorted({label for role, label in split.values() if role == "B"})
     if not labels:
         return Scores(LabelScore(0.0, 0.0, 0.0, 0), 0.0, {})
+    # Of like length, so that their order is that of the names.
     numbers = {label: f"{index:05d}" for index, label in enumerate(labels)}
     numbered = {tag: f"{role}-{numbers[label]}" for tag, (role, label) in split.items() if label in numbers}
     arguments = [
@@ -296,4 +297,5 @@ def _estimate(value: float, resampled: NDArray[np.float64]) -> Estimate:
     if np.isnan(value) or not len(resampled):
         return Estimate(None, None, None)
     low, high = np.percentile(resampled, _INTERVAL)
+    # Six digits: those behind them differ from machine to machine.
     return Estimate(round(float(value), 6), round(float(low), 6), round(float(high), 6))

@@ -21,6 +21,7 @@ OUTSIDE = "O"
 #: Where a tag of the merged dataset comes from.
 GOLD, PSEUDO = "gold", "pseudo"
 
+# By prefix, the role of a token: begin, inside, end, single.
 _PREFIX_ROLES: dict[Scheme, dict[str, str]] = {
     "IOB1": {"B": "B", "I": "I"},
     "IOB2": {"B": "B", "I": "I"},
@@ -29,6 +30,7 @@ _PREFIX_ROLES: dict[Scheme, dict[str, str]] = {
     "BMEWO": {"B": "B", "M": "I", "E": "E", "W": "S"},
     "BILOU": {"B": "B", "I": "I", "L": "E", "U": "S"},
 }
+# Both are in use; a label may hold either, so the first one after the prefix parts them.
 _SEPARATORS = "-_"
 
 
@@ -39,6 +41,7 @@ class Entity:
     start: int
     end: int
     label: str
+    # A predicted entity is right by its span and label, however sure the tagger was.
     score: float = field(default=1.0, compare=False)
 
 
@@ -87,6 +90,7 @@ def entities_from_tags(
     entities: list[Entity] = []
     repairs: list[tuple[int, str]] = []
     open_start, open_label = -1, ""
+    # There an inside tag begins an entity by rule, and needs no repair.
     strict_start = scheme not in ("IOB1", "none")
     marks_end = scheme not in ("IOB1", "IOB2", "none")
 
@@ -182,6 +186,7 @@ def detect_scheme(sentences: Iterable[Sequence[str]]) -> Scheme:
         return "none"
     if prefixes <= {"B", "I"}:
         return "IOB1" if inside_on_its_own and not begins_on_its_own else "IOB2"
+    # A tag mistaken for another does not change the scheme of all others.
     candidates: tuple[Scheme, ...] = ("BIOES", "BMES", "BMEWO", "BILOU")
     return max(candidates, key=lambda scheme: len(prefixes & _PREFIX_ROLES[scheme].keys()))
 

@@ -13,7 +13,8 @@ from transformers import BertConfig, BertModel
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.modeling.hub_code.crf import FORBIDDEN, ConstrainedCRF
 from esnera_hf.modeling.hub_code.modeling_crf_tagger import CrfTagger
-from esnera_hf.modeling.partial import AllowedTags, PartialTagger, partial_losses
+from esnera_hf.modeling.partial import AllowedTags
+from esnera_hf.modeling.tokenization import TaggingCollator
 from esnera_hf.sources.partial_annotation import AllowedLabels
 from esnera_hf.tagging import (
     Entity,
@@ -130,7 +131,7 @@ def partial_loss(
     labels = torch.tensor([[*map(TAGS.index, gold), *[0] * (width - len(gold))] for gold in golds])
     mask = torch.arange(width) < torch.tensor([len(gold) for gold in golds]).unsqueeze(1)
     sources = torch.tensor([tags.sources[source] for source, _ in rows])
-    return partial_losses(crf, emissions, tags(sources, labels), mask)
+    return crf.partial_losses(emissions, tags(sources, labels), mask)
 
 
 @pytest.mark.parametrize("noise", NOISE)
@@ -181,7 +182,7 @@ def test_a_mask_of_allowed_tags_and_large_scores() -> None:
     evidence[:, :, 0] = 0
     evidence[:, 100:200] = 0
     mask = torch.ones(1, 300, dtype=torch.bool)
-    losses = partial_losses(crf, emissions, evidence, mask)
+    losses = crf.partial_losses(emissions, evidence, mask)
     assert (losses >= 0).all()
     (gradient,) = torch.autograd.grad(losses.sum(), emissions)
     assert torch.isfinite(gradient).all()
@@ -201,33 +202,22 @@ def test_a_pseudo_label_of_a_whole_leaves_its_open_parts_open() -> None:
 
 
 def test_a_tagger_is_trained_on_it() -> None:
-    """Its loss is the ordinary one where all is annotated; what is trained is a plain tagger with the same weights."""
-    labels = torch.tensor([[1, 2, 0, 0], [0, 5, -100, -100]])
-    positions = torch.tensor([[1, 2, 3, 4], [1, 2, -1, -1]])
-    pieces = torch.tensor([[2, 5, 6, 7, 8, 3], [2, 5, 6, 3, 0, 0]])
-    tagger = small_tagger()
-    tagger.allowed_tags = AllowedTags(TAGS, CANDIDATES)
+    """Its loss is the ordinary one where all is annotated, and smaller where less is said."""
+    torch.manual_seed(0)
+    shape = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
+    config = BertConfig(vocab_size=20, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0, **shape)
+    tagger = CrfTagger.from_encoder(BertModel(config), TAGS, classifier_dropout=0.0).eval()
+    allowed = AllowedTags(TAGS, CANDIDATES)
+    rows = [
+        {"input_ids": [2, 5, 6, 7, 8, 3], "word_positions": [1, 2, 3, 4], "labels": [1, 2, 0, 0]},
+        {"input_ids": [2, 5, 6, 3], "word_positions": [1, 2], "labels": [0, 5]},
+    ]
     losses = {}
     for source in ("all", "nothing", None):
-        index = None if source is None else torch.full((2,), tagger.allowed_tags.sources[source])
-        loss = tagger(pieces, (pieces > 0).long(), positions, labels, index).loss
+        named = {} if source is None else {"sources": allowed.sources[source]}
+        loss = tagger(**TaggingCollator(0, allowed)([{**row, **named} for row in rows])).loss
         loss.backward()
         losses[source] = loss.item()
     assert all(torch.isfinite(p.grad).all() for p in tagger.head_parameters())
     assert losses["all"] == pytest.approx(losses[None], abs=1e-5)
     assert losses["nothing"] < losses[None] - 0.1
-    trained = tagger.trained()
-    assert type(trained) is CrfTagger
-    assert trained.eval()(pieces, (pieces > 0).long(), positions, labels).loss.item() == losses[None]
-    for name, weights in tagger.state_dict().items():
-        assert trained.state_dict()[name].data_ptr() == weights.data_ptr(), name
-
-
-def small_tagger() -> PartialTagger:
-    torch.manual_seed(0)
-    shape = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
-    config = BertConfig(vocab_size=20, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0, **shape)
-    tagger = PartialTagger.from_encoder(BertModel(config), TAGS, classifier_dropout=0.0)
-    for parameter in tagger.crf.parameters():
-        torch.nn.init.normal_(parameter)
-    return tagger.eval()

@@ -69,6 +69,7 @@ def evaluate_on_source(
             f"the tagger predicts {', '.join(tagger.labels)}, {source.name} annotates "
             f"{', '.join(source.labels)}: no label in common, so every score would be 0. {advice}"
         )
+    # They stay in the scores: a tagger that lacks a label is no better for it.
     unknown = [label for label in source.labels if label not in predicted]
     if unknown:
         named = ""
@@ -119,6 +120,7 @@ def _names(tagger: Tagger, source: NerSource, mapping: LabelMapping | None) -> t
     own = {entry.label.label for entry in mapping.entries if entry.label.source == source.name}
     unified = set(mapping.unified_labels)
     annotated = set(source.labels)
+    # A unified label may have the name of a native one, and a file may lack labels of its source: more names decide.
     if own and len(annotated & own) >= len(annotated & unified):
         words = f"labels of {source.name}, read back through the mapping of the tagger"
         return names_back(source, mapping), words

@@ -64,6 +64,7 @@ class StrictNer(evaluate.Metric):  # type: ignore[misc]
     """
 
     def _info(self) -> evaluate.MetricInfo:
+        # Text and not class labels, whose ids mean something else in each source.
         tags = datasets.List(datasets.Value("string"))
         return evaluate.MetricInfo(
             description=_DESCRIPTION,
@@ -81,6 +82,7 @@ class StrictNer(evaluate.Metric):  # type: ignore[misc]
         sources: Sequence[str] | None = None,
         predictions_source: str | Sequence[str] | None = None,
     ) -> dict[str, Any]:
+        # Options that would do nothing are refused: a forgotten mapping would else go unnoticed.
         if mapping is None:
             if not source is sources is predictions_source is None:
                 raise ConfigurationError(
@@ -94,6 +96,7 @@ class StrictNer(evaluate.Metric):  # type: ignore[misc]
                 f"{'neither' if source is None else 'both'}. Give the one that applies."
             )
         check_lengths(references, predictions)
+        # Labels that become one would join neighbours, so tags are read as entities before they are renamed.
         chosen = _as_mapping(mapping)
         names = _per_sentence(source if sources is None else sources, len(references), "sources")
         gold = _read(references, names, chosen, "references")
@@ -184,6 +187,7 @@ def _items(mapping: object, what: str) -> list[tuple[str, Any]]:
 def _per_sentence(names: str | Sequence[str] | None, sentences: int, option: str) -> list[str]:
     if isinstance(names, str):
         return [names] * sentences
+    # `evaluate` keeps tags added in batches, but no names: only their number shows whether they fit.
     listed = list(names or ())
     if len(listed) != sentences:
         raise ConfigurationError(

@@ -69,6 +69,7 @@ class OutputSettings:
             raise ConfigurationError(
                 f"partial_likelihood={self.partial_likelihood!r}: expected True, False or None."
             )
+        # That baseline is the merged tagger without it, so the merged tagger has to have it.
         if self.partial_likelihood is None and "outside" in self.baselines:
             object.__setattr__(self, "partial_likelihood", True)
         if self.pseudo_label_noise and not self.partial_likelihood:
@@ -93,6 +94,7 @@ class OutputSettings:
         """Return the settings with the likelihood chosen that suits a mapping."""
         if self.partial_likelihood is not None or not self.train_merged:
             return self
+        # Else `O` and coarse labels would teach that the parts do not exist.
         return replace(self, partial_likelihood=bool(mapping.parents))
 
 
@@ -232,6 +234,7 @@ def evaluate_taggers(
         chosen, dataset = mapping, merged.dataset
         if name == "naive":
             chosen = mapping_by_name(sources)
+        # Both have no pseudo-labels: the union is what everybody would make without this package.
         if name in ("naive", "gold"):
             dataset = merge_sources(sources, chosen, merged.leaks)
         tagger = train_merged_tagger(chosen, dataset, train, noise if name in ("merged", "gold") else None)
@@ -256,7 +259,9 @@ def train_merged_tagger(
             pseudo-labels that much in doubt; types that a source does not annotate
             are ``O`` if not given.
     """
+    # Sorted, so that the order of sources makes no other corpus of the same data.
     names = sorted(mapping.sources)
+    # Labels that a source does not annotate are no errors in its sentences, in whose tags they cannot be.
     scope = {name: mapping.projection(name) if mapping.parents else mapping.scope(name) for name in names}
     partial = None if noise is None else (allowed_labels(mapping, names), noise)
     return train(as_source("+".join(names), dataset), scope, partial)
@@ -289,6 +294,7 @@ def _scores(
     split: str,
 ) -> SystemScores:
     """Score a merged tagger beside those of the sources."""
+    # Read once for both scores.
     predictions = {
         source.name: (
             list(taggers[source.name].predict(source, split)),

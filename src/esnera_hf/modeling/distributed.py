@@ -64,6 +64,7 @@ def _joined(count: int) -> PartialState:
     try:
         state = PartialState(cpu=cpu, timeout=_PATIENCE)
     except (ValueError, RuntimeError) as error:
+        # Behind the first line stands a trace of C++.
         raise _not_together(count, str(error).strip().split("\n")[0]) from error
     _part_at_exit()
     return state

@@ -102,11 +102,11 @@ def load_encoder(name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """
     with _loading(name):
         tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
+        # Each word is encoded alone, and shall have the pieces that it has inside a text.
         if getattr(tokenizer, "add_prefix_space", None) is False:
             tokenizer = AutoTokenizer.from_pretrained(name, add_prefix_space=True, trust_remote_code=False)
         # Tokenizers of a class of their own are built anew when they are loaded, without what was added.
         if type(tokenizer) is PreTrainedTokenizerFast and _knows_spaces(tokenizer):
-            # Each word is encoded alone, and shall have the pieces that it has inside a text.
             backend = tokenizer.backend_tokenizer
             space = [normalizers.Prepend(" "), normalizers.Replace(Regex(_NEEDLESS_SPACE), "")]
             backend.normalizer = normalizers.Sequence([*space, *filter(None, [backend.normalizer])])
@@ -120,11 +120,14 @@ def load_encoder(name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
         model, loading = AutoModel.from_pretrained(
             name,
             config=config,
+            # In half precision, as some are saved, small steps of a training are lost.
             dtype=torch.float32,
+            # Pickled weights run code when they are read.
             use_safetensors=True,
             trust_remote_code=False,
             output_loading_info=True,
         )
+    # A pooler is not used, so it may be random.
     lacking = sorted(key for key in loading["missing_keys"] if "pooler" not in key.split("."))
     if lacking:
         raise EncoderError(
@@ -248,6 +251,7 @@ def read_record(folder: Path) -> dict[str, Any]:
 def _reason(name: str, error: BaseException) -> str:
     """Return in a sentence why something could not be loaded."""
     is_path = os.path.isabs(name) or name.startswith((".", "~")) or name.count("/") > 1 or "\\" in name
+    # transformers would take it for the id of a model on the Hub, and advise to log in.
     if is_path and not os.path.isdir(name):
         return "there is no such folder."
     chain: list[BaseException] = []

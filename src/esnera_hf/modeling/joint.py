@@ -63,6 +63,7 @@ class RowwiseCRF(ConstrainedCRF):
         nn.Module.__init__(self)
         self.batch_first = True
         self.num_tags = max(crf.num_tags for crf in crfs)
+        # A tuple, as a module list would take their parameters for its own.
         self.crfs = tuple(crfs)
         self.rows = rows
         # Padding gets the score of a forbidden start: neither training nor decoding ends there.
@@ -117,12 +118,14 @@ class JointModel(EncoderTagger):
             log-likelihood per word, over the words of all heads.
         """
         states = self.word_states(input_ids, attention_mask, word_positions)
+        # Heads without a row have no gradient, and cost nothing.
         present, rows = torch.unique(heads, return_inverse=True)
         crf = self._rowwise(present, rows)
         emissions = states.new_zeros((*states.shape[:2], crf.num_tags), dtype=torch.float32)
         for position, head in enumerate(present.tolist()):
             classifier = self.classifiers[head]
             of_head = (rows == position).nonzero().squeeze(1)
+            # In single precision, whatever the encoder computes in: log-likelihoods are sums of many words.
             emissions[of_head, :, : classifier.out_features] = classifier(states[of_head]).float()
         outputs = {"logits": emissions, "heads": heads}
         if labels is not None:
@@ -218,6 +221,8 @@ class JointTagger(TrainedModel):
             for name, path in paths.items():
                 for index, row in zip(batch, readers[name](part, *path), strict=True):
                     spans[name][index] = row
+            # The states that the heads read are better vectors than those of a pass of the pretrained encoder
+            # (cost.md).
             labels, places = mentions_within(part, annotated)
             vectors.append((labels, span_means(states, places)))
         joined = [join_sentences(len(sentences), windows, spans[name]) for name in self.names]

@@ -1,8 +1,4 @@
-"""Likelihood of partial annotation: the probability of any tag sequence that the annotation allows.
-
-Bellare and McCallum 2007, Tsuboi et al. 2008 (marginal CRF likelihood);
-Greenberg et al. 2018 (datasets of different labels).
-"""
+"""Partial annotation as evidence: the tags that the annotated ones may stand for."""
 
 from __future__ import annotations
 
@@ -12,35 +8,12 @@ from collections.abc import Mapping, Sequence
 import torch
 from datasets import Dataset
 from torch import Tensor
-from transformers.modeling_outputs import TokenClassifierOutput
 
 from esnera_hf.errors import ConfigurationError
-from esnera_hf.modeling.hub_code.crf import FORBIDDEN, ConstrainedCRF
-from esnera_hf.modeling.hub_code.modeling_crf_tagger import CrfTagger
+from esnera_hf.modeling.hub_code.crf import FORBIDDEN
 from esnera_hf.modeling.training_data import TrainingData
 from esnera_hf.sources.partial_annotation import AllowedLabels, PartialAnnotation
 from esnera_hf.tagging import OUTSIDE
-
-
-def partial_losses(crf: ConstrainedCRF, emissions: Tensor, evidence: Tensor, mask: Tensor) -> Tensor:
-    """Return the negative log-likelihood of partial annotation, shape (batch,), never below 0.
-
-    −log p(allowed) = log Z(all) − log Z(allowed): the scores of all tag
-    sequences, and of those that the annotation allows, are summed in one pass.
-
-    Args:
-        crf: over the tags.
-        emissions: shape (batch, words, tags).
-        evidence: the logarithm of how far a tag is allowed, in (−∞, 0]; shape
-            (batch, words, tags). At least one legal tag sequence of each row
-            must be allowed.
-        mask: bool, shape (batch, words), True on a prefix of each row.
-    """
-    emissions = emissions.float()
-    # A finite score for what is forbidden keeps gradients finite: exp(-1e4) is 0 in single precision.
-    both = torch.cat([emissions + evidence.clamp(min=FORBIDDEN), emissions])
-    allowed, everything = crf.log_partition(both, torch.cat([mask, mask])).chunk(2)
-    return everything - allowed
 
 
 class AllowedTags:
@@ -95,12 +68,6 @@ class AllowedTags:
             )
         return self._ids[tag]
 
-    def to(self, device: torch.device) -> AllowedTags:
-        """Move the scores to a device."""
-        for name in ("evidence", "overrun", "inside"):
-            setattr(self, name, getattr(self, name).to(device))
-        return self
-
     def __call__(self, sources: Tensor, labels: Tensor) -> Tensor:
         """Return the evidence of annotated tags for all tags, shape (batch, words, tags).
 
@@ -115,56 +82,13 @@ class AllowedTags:
         return (evidence + after).clamp(min=FORBIDDEN)
 
 
-class PartialTagger(CrfTagger):
-    """A :class:`CrfTagger` while it is trained on partial annotation; :meth:`trained` gives that."""
-
-    # It stays in this process: its file is not to be copied beside a checkpoint.
-    _auto_class = None
-
-    #: Set before training.
-    allowed_tags: AllowedTags
-
-    def forward(
-        self,
-        input_ids: Tensor,
-        attention_mask: Tensor | None = None,
-        word_positions: Tensor | None = None,
-        labels: Tensor | None = None,
-        sources: Tensor | None = None,
-    ) -> TokenClassifierOutput:
-        """Compute emissions and, given labels, the loss, a mean over words.
-
-        Args:
-            input_ids: as for :class:`CrfTagger`, as are those that follow.
-            attention_mask: shape (batch, pieces).
-            word_positions: shape (batch, words).
-            labels: tag ids, shape (batch, words).
-            sources: index of each row's source, shape (batch,), whose annotation
-                it has; the annotation is taken for whole if not given.
-        """
-        if labels is None or word_positions is None or sources is None:
-            return super().forward(input_ids, attention_mask, word_positions, labels)
-        emissions = super().forward(input_ids, attention_mask, word_positions).logits
-        evidence = self.allowed_tags.to(emissions.device)(sources, labels.clamp(min=0))
-        mask = word_positions >= 0
-        losses = partial_losses(self.crf, emissions, evidence, mask)
-        return TokenClassifierOutput(loss=losses.sum() / mask.sum(), logits=emissions)
-
-    def trained(self) -> CrfTagger:
-        """Return the tagger without what training needed; it shares the weights."""
-        tagger = CrfTagger(self.config, self.encoder)
-        tagger.classifier, tagger.crf = self.classifier, self.crf
-        return tagger
-
-
-def partial_rows(data: TrainingData, model: PartialTagger, annotation: PartialAnnotation) -> Dataset:
-    """Return the training rows with the source of each, and set the tags that the model is to allow.
+def partial_rows(data: TrainingData, annotation: PartialAnnotation) -> Dataset:
+    """Return the training rows with the source of each, whose batches get evidence from now on.
 
     Labels without a mention have no tags, and are not allowed.
 
     Args:
         data: of a merged corpus.
-        model: to train on them.
         annotation: the labels that each source allows.
 
     Raises:
@@ -173,8 +97,9 @@ def partial_rows(data: TrainingData, model: PartialTagger, annotation: PartialAn
     labels = data.source.labels
     by_source, noise = annotation
     allowed = {name: own.restricted(labels) for name, own in by_source.items()}
-    model.allowed_tags = AllowedTags(data.tags, allowed, noise)
-    indices = model.allowed_tags.sources
+    tags = AllowedTags(data.tags, allowed, noise)
+    data.collate.evidence = tags
+    indices = tags.sources
     sources = data.source.dataset["train"]["source"]
     if unknown := sorted(set(sources) - set(indices)):
         raise ConfigurationError(

@@ -89,6 +89,7 @@ class Tagger(TrainedModel):
         self, model: CrfTagger, tokenizer: PreTrainedTokenizerBase, record: Mapping[str, Any] | None = None
     ) -> None:
         super().__init__(model, tokenizer, record)
+        # Who uses the model without this package has no other way to tell words from the pieces around them.
         model.config.special_ids = sorted({*self.words.prefix, *self.words.suffix, tokenizer.pad_token_id})
 
     def __repr__(self) -> str:
@@ -204,6 +205,7 @@ class Tagger(TrainedModel):
         """
         self.model.to(device()).eval()
         read = SpanReader(self.model.config.tags)
+        # A whole corpus sorted by length would have to be held in memory.
         for chunk in chunks(sentences, CHUNK):
             windows = self.words.windows(chunk)
             spans: list[list[Span]] = [[] for _ in windows]
@@ -217,6 +219,7 @@ class Tagger(TrainedModel):
     def _best_paths(self, windows: list[Window], scores: bool) -> tuple[Tensor, Tensor | None]:
         """Return the tag ids of windows' words and, if asked for, their probabilities, shape (windows, words)."""
         inputs = self.inputs(windows)
+        # The CRF stays outside: its scores need single precision.
         with mixed_precision():
             emissions = self.model(**inputs).logits
         return self.model.best_paths(emissions, inputs["word_positions"] >= 0, scores=scores)
@@ -228,6 +231,7 @@ class Tagger(TrainedModel):
             sentences: with their gold entities.
             scope: the labels that count, by source of a sentence; all if not given.
         """
+        # They are read twice, and may come from an iterator.
         gold = list(sentences)
         predicted = self.predict([sentence.tokens for sentence in gold])
         return score_entities(

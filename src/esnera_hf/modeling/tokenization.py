@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from itertools import islice
 from typing import Any, TypeVar
@@ -119,10 +119,12 @@ def batches_by_length(windows: Sequence[Window], size: int | None = None) -> Ite
     """
     if size is not None and size < 1:
         raise ConfigurationError(f"batch_size={size}: expected a number of windows, at least 1, or None.")
+    # Little of a batch is padding then, and if memory is short, that shows at once.
     order = sorted(range(len(windows)), key=lambda i: -len(windows[i].input_ids))
     if size is not None:
         yield from chunks(order, size)
         return
+    # Attention aside, time and memory grow with the pieces of a batch, not with its rows.
     pieces = _PIECES_ON_CPU if device().type == "cpu" else _PIECES_ON_GPU
     start = 0
     while start < len(order):
@@ -134,20 +136,25 @@ def batches_by_length(windows: Sequence[Window], size: int | None = None) -> Ite
 class TaggingCollator:
     """Pads training rows: pieces, word positions (-1) and labels (-100).
 
-    Where rows name a head of a joint tagger, or the source that annotates them,
-    so does the batch.
+    Where rows name a head of a joint tagger, so does the batch; where they name
+    the source that annotates them, it has the evidence of its partial annotation.
 
     Args:
         pad_id: id of the padding piece.
+        evidence: of annotated tags for all tags, given each row's source and its labels.
     """
 
-    def __init__(self, pad_id: int) -> None:
+    def __init__(self, pad_id: int, evidence: Callable[[Tensor, Tensor], Tensor] | None = None) -> None:
         self.pad_id = pad_id
+        self.evidence = evidence
 
     def __call__(self, rows: list[dict[str, Any]]) -> dict[str, Tensor]:
         batch = encoder_inputs([row["input_ids"] for row in rows], self.pad_id)
         batch["word_positions"] = pad([row["word_positions"] for row in rows], -1)
         batch["labels"] = pad([row["labels"] for row in rows], -100)
-        for name in {"heads", "sources"} & rows[0].keys():
-            batch[name] = torch.tensor([row[name] for row in rows])
+        if "heads" in rows[0]:
+            batch["heads"] = torch.tensor([row["heads"] for row in rows])
+        if self.evidence is not None and "sources" in rows[0]:
+            sources = torch.tensor([row["sources"] for row in rows])
+            batch["evidence"] = self.evidence(sources, batch["labels"].clamp(min=0))
         return batch

@@ -36,9 +36,8 @@ from esnera_hf.modeling.checkpoints import CheckpointRecorder, best_of_stopped, 
 from esnera_hf.modeling.encoders import load_encoder, window_length
 from esnera_hf.modeling.hub_code.modeling_crf_tagger import CrfTagger
 from esnera_hf.modeling.joint import JointModel, JointTagger
-from esnera_hf.modeling.partial import PartialTagger, partial_rows
+from esnera_hf.modeling.partial import partial_rows
 from esnera_hf.modeling.tagger import Tagger
-from esnera_hf.modeling.tokenization import TaggingCollator
 from esnera_hf.modeling.training_data import FIGURES, JointData, TrainingData
 from esnera_hf.sources.partial_annotation import PartialAnnotation
 from esnera_hf.sources.source import NerSource
@@ -79,19 +78,15 @@ def fit_tagger(
     """
     base, tokenizer = load_encoder(encoder)
     arguments = choose_arguments(base, len(source.dataset["train"]), str(output_dir), training or {})
+    # Before the head is made, whose weights are drawn.
     set_seed(arguments.seed)
-    kind = CrfTagger if annotation is None else PartialTagger
     limit = window_length(base, tokenizer, arguments.window_length)
-    model = kind.from_encoder(base, iob2_tag_set(source.labels), window_length=limit)
+    model = CrfTagger.from_encoder(base, iob2_tag_set(source.labels), window_length=limit)
     data = TrainingData(source, tokenizer, model, scope)
-    if isinstance(model, PartialTagger) and annotation is not None:
-        rows = partial_rows(data, model, annotation)
-    else:
-        rows = data.rows("train")
+    rows = data.rows("train") if annotation is None else partial_rows(data, annotation)
     trainer = TaggerTrainer(model, arguments, rows, data)
-    trained = model.trained() if isinstance(model, PartialTagger) else model
     trainer.fit(source.name)
-    tagger = Tagger(trained.eval(), tokenizer)
+    tagger = Tagger(model.eval(), tokenizer)
     return tagger.with_record(
         validation=tagger.evaluate(source.sentences("validation"), scope).to_dict(),
         history=epoch_history(trainer.state.log_history),
@@ -170,13 +165,14 @@ class TaggerTrainer(Trainer):  # type: ignore[misc]
             args=arguments,
             train_dataset=rows,
             eval_dataset=data.validation_rows,
-            data_collator=TaggingCollator(data.pad_id),
+            data_collator=data.collate,
             compute_metrics=data.scores,
             preprocess_logits_for_metrics=self.best_paths,
             # Whoever stops a training after a checkpoint finds that recorded.
             callbacks=[CheckpointRecorder(), EarlyStopping(arguments.early_stopping_patience)],
             optimizers=(tagger_optimizer(model, arguments), None),
         )
+        # They print figures of every epoch to standard output, which belongs to the command's result.
         self.remove_callback(PrinterCallback)
         self.remove_callback(ProgressCallback)
 
@@ -215,9 +211,11 @@ class TaggerTrainer(Trainer):  # type: ignore[misc]
             return
         # The Trainer would train another epoch: it forgets that it was told to stop.
         self.state = TrainerState.load_from_json(os.path.join(str(checkpoint), TRAINER_STATE_NAME))
+        # As the Trainer does at the end of a training that was not interrupted.
         self.model.load_state_dict(load_file(best / SAFE_WEIGHTS_NAME))
 
     def _get_eval_sampler(self, eval_dataset: Any) -> Any:
+        # The Trainer would sort them by length as in training, and scores go by position.
         if self.args.world_size <= 1:
             return torch.utils.data.SequentialSampler(eval_dataset)
         return None
@@ -245,6 +243,7 @@ class JointTrainer(TaggerTrainer):
         computed = super().compute_loss(model, inputs, return_outputs=return_outputs, **options)
         if self.args.world_size == 1 or not model.training:
             return computed
+        # It adds nothing but a gradient of 0.
         nothing = 0.0 * sum(parameter.sum() for parameter in self.model.head_parameters())
         return (computed[0] + nothing, computed[1]) if return_outputs else computed + nothing
 
@@ -297,6 +296,7 @@ class EarlyStopping(EarlyStoppingCallback):  # type: ignore[misc]
 
 def tagger_optimizer(model: PreTrainedModel, arguments: TaggerTrainingArguments) -> torch.optim.Optimizer:
     """Return the optimizer of a model with an ``encoder`` and ``head_parameters``, which learn faster."""
+    # Biases and layer norms are not decayed, as in BERT's own training, nor is the small head.
     head = model.head_parameters()
     encoder = list(model.encoder.parameters())
     groups = [
@@ -321,6 +321,7 @@ def epoch_history(log: Sequence[Mapping[str, Any]], sources: Sequence[str] = ())
     """
     epochs: dict[int, dict[str, Any]] = {}
     for entry in log:
+        # The loss may be logged a step before the epoch ends.
         epoch = math.ceil(entry["epoch"])
         record = epochs.setdefault(epoch, {"epoch": epoch})
         if "loss" in entry:
@@ -350,6 +351,7 @@ def quotas(sizes: Sequence[int], exponent: float) -> list[int]:
     shares = total * weights / weights.sum()
     whole = np.floor(shares).astype(int)
     remainders = shares - whole
+    # An epoch is as long as one over all rows, so that its number of steps is known beforehand.
     for index in np.argsort(-remainders, kind="stable")[: total - whole.sum()]:
         whole[index] += 1
     return whole.tolist()  # type: ignore[no-any-return]
@@ -401,6 +403,7 @@ class TemperatureSampler(Sampler[int]):
         size = len(self.lengths[source])
         start = self.epoch * self.quotas[source]
         end = start + self.quotas[source]
+        # An order of its own seed per lap: an interrupted training need not draw the earlier ones again.
         for lap in range(start // size, -(-end // size)):
             generator = torch.Generator().manual_seed(_seed(self.seed, source, lap))
             order = torch.randperm(size, generator=generator).tolist()

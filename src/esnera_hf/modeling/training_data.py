@@ -15,7 +15,7 @@ from esnera_hf.metrics import Scope, scoped, score_entities
 from esnera_hf.modeling.hub_code.modeling_crf_tagger import CrfTagger
 from esnera_hf.modeling.hub_code.windows import SpanReader, Window
 from esnera_hf.modeling.joint import JointModel
-from esnera_hf.modeling.tokenization import WordTokenizer, chain_tags, join_sentences
+from esnera_hf.modeling.tokenization import TaggingCollator, WordTokenizer, chain_tags, join_sentences
 from esnera_hf.sources.source import NerSource
 from esnera_hf.tagging import entities_from_tags
 
@@ -53,12 +53,15 @@ class TrainingData:
     ) -> None:
         self.source = source
         self.scope = scope
-        self.pad_id: int = tokenizer.pad_token_id
+        self.collate = TaggingCollator(tokenizer.pad_token_id)
         self.words = WordTokenizer(tokenizer, model.config.window_length)
         self.tags = model.config.tags
         self.tag_ids = model.config.label2id
+        # Of whole sentences: what windows cut or lack counts as missed.
         self.gold = [(len(s.tokens), s.entities, s.source) for s in source.sentences("validation")]
+        # Cut as in prediction, which knows no entities, or the scores would be too good.
         rows = self.rows("validation", cut_at_entities=False)
+        # Batches hold little padding so.
         longest_first = sorted(range(len(rows)), key=lambda i, lengths=rows["length"]: -lengths[i])  # type: ignore[misc]
         self.validation_rows = rows.select(longest_first)
 
@@ -132,7 +135,7 @@ class JointData:
     def __init__(
         self, sources: Sequence[NerSource], tokenizer: PreTrainedTokenizerBase, model: JointModel
     ) -> None:
-        self.pad_id: int = tokenizer.pad_token_id
+        self.collate = TaggingCollator(tokenizer.pad_token_id)
         self.parts = {
             source.name: TrainingData(source, tokenizer, model.head_model(index))
             for index, source in enumerate(sources)
@@ -149,6 +152,7 @@ class JointData:
             scores = part.scores(EvalPrediction(prediction.predictions[start:end], None))
             by_source |= {f"{figure}/{name}": scores[figure] for figure in FIGURES}
             start = end
+        # Each source counts alike, as one with many sentences would else choose the epoch for all.
         means = {
             figure: float(np.mean([by_source[f"{figure}/{name}"] for name in self.parts]))
             for figure in FIGURES

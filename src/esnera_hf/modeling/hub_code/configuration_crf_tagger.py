@@ -57,6 +57,7 @@ class CrfTaggerConfig(EncoderTaggerConfig):
         special_ids: list[int] | None = None,
         **kwargs: Any,
     ) -> None:
+        # Where the Hub and stock pipelines look for the names of labels.
         if tags is not None:
             kwargs["id2label"] = dict(enumerate(tags))
             kwargs["label2id"] = {tag: index for index, tag in enumerate(tags)}

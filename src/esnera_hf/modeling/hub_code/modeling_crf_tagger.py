@@ -13,6 +13,7 @@ from .configuration_crf_tagger import CrfTaggerConfig, EncoderTaggerConfig
 from .crf import ConstrainedCRF
 from .pipeline_crf_tagger import CrfTaggerPipeline
 
+# Its logarithm is finite, and far below that of any tag one would choose.
 _LEAST_PROBABILITY = 1e-12
 
 
@@ -101,6 +102,7 @@ class CrfTagger(EncoderTagger):
         word_positions: Tensor | None = None,
         labels: Tensor | None = None,
         token_type_ids: Tensor | None = None,
+        evidence: Tensor | None = None,
     ) -> TokenClassifierOutput:
         """Compute emissions and, given labels, the loss.
 
@@ -119,6 +121,8 @@ class CrfTagger(EncoderTagger):
             labels: tag ids, shape (batch, words), -100 where padded.
             token_type_ids: what tokenizers return beside ``input_ids``; not
                 looked at, as the model is trained without.
+            evidence: of partial annotation, how far each tag is allowed, see
+                :meth:`ConstrainedCRF.partial_losses`; the loss is on it and not on labels, if given.
 
         Returns:
             ``logits``: emissions, shape (batch, words, tags), or log
@@ -130,13 +134,15 @@ class CrfTagger(EncoderTagger):
         states = self.word_states(input_ids, attention_mask, word_positions)
         word_mask = attention_mask.bool() if word_positions is None else word_positions >= 0
         emissions = self.classifier(states).float()
-        if labels is None and word_positions is None and not self.training:
+        if labels is evidence is word_positions is None and not self.training:
             special = torch.tensor(self.config.special_ids, device=input_ids.device)
             return TokenClassifierOutput(
                 logits=self._log_probabilities(emissions, word_mask & ~torch.isin(input_ids, special))
             )
         loss = None
-        if labels is not None:
+        if evidence is not None:
+            loss = self.crf.partial_losses(emissions, evidence, word_mask).sum() / word_mask.sum()
+        elif labels is not None:
             loss = -self.crf(emissions, labels.clamp(min=0), word_mask, reduction="token_mean")
         return TokenClassifierOutput(loss=loss, logits=emissions)
 

@@ -13,6 +13,7 @@ from transformers.pipelines.base import ChunkPipeline
 from .windows import Span, SpanReader, Window, WindowTokenizer, join_spans, window_inputs
 from .words import word_spans
 
+# Those of the stock pipeline, as its users pass them; entities of a CRF are whole, so all but the first are one.
 _STRATEGIES = ("none", "simple", "first", "average", "max")
 
 
@@ -46,6 +47,7 @@ class CrfTaggerPipeline(ChunkPipeline):  # type: ignore[misc]
     """
 
     default_input_names = "sequences"
+    # What transformers is to load beside the model.
     _load_processor = False
     _load_image_processor = False
     _load_feature_extractor = False
@@ -53,6 +55,7 @@ class CrfTaggerPipeline(ChunkPipeline):  # type: ignore[misc]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        # A model in training would draw dropout.
         self.model.eval()
         self.words = WindowTokenizer(self.tokenizer, self.model.config.window_length)
         self.read = SpanReader(self.model.config.tags)
@@ -93,6 +96,7 @@ class CrfTaggerPipeline(ChunkPipeline):  # type: ignore[misc]
             if not inputs:
                 return []
             split = kwargs.get("is_split_into_words", self._preprocess_params.get("is_split_into_words"))
+            # One sentence and not several: its words are texts, too.
             if split and all(isinstance(word, str) for word in inputs):
                 inputs = [inputs]
             if (kwargs.get("batch_size") or self._batch_size or 1) > 1 and all(

@@ -19,6 +19,7 @@ from transformers import PreTrainedTokenizerBase
 
 #: Words whose pieces are remembered at most; a corpus has fewer, a stream of texts may have more.
 _MOST_WORDS = 1 << 17
+# Marks of spaced and of Chinese scripts, as corpora mix them; no entity goes on behind one.
 _SENTENCE_ENDS = frozenset("。！？!?；;….．")
 _CLAUSE_ENDS = frozenset('，,、：:）)】》」"”—~～ 　')
 
@@ -86,6 +87,7 @@ class WindowTokenizer:
                 "Choose an encoder whose tokenizer has a tokenizer.json."
             )
         self.tokenizer = tokenizer
+        # Nothing else tells which special pieces stand before a text and which behind it.
         bare = tokenizer("a", add_special_tokens=False)["input_ids"]
         full = tokenizer("a")["input_ids"]
         start = next(i for i in range(len(full)) if full[i : i + len(bare)] == bare)
@@ -139,7 +141,9 @@ class WindowTokenizer:
                 verbose=False,
             )
             pieces.update(
-                (word, tuple(ids[: self.budget])) for word, ids in zip(new, encoded["input_ids"], strict=True)
+                # A longer word would fit into no window.
+                (word, tuple(ids[: self.budget]))
+                for word, ids in zip(new, encoded["input_ids"], strict=True)
             )
         return pieces
 
@@ -177,11 +181,13 @@ def _inside_phrases(places: list[int], phrases: Sequence[Phrase]) -> set[int]:
 def _best_cut(words: Sequence[str], places: list[int], start: int, end: int, barred: set[int]) -> int:
     """Choose where a window ends: after a sentence, else a clause, else anywhere but inside a phrase."""
     allowed = [cut for cut in range(end, start, -1) if places[cut] not in barred]
+    # A mark in its first half would leave a window half empty.
     late = [cut for cut in allowed if cut > start + (end - start) // 2]
     for marks in (_SENTENCE_ENDS, _CLAUSE_ENDS):
         for cut in late:
             if words[places[cut - 1]][-1:] in marks:
                 return cut
+    # An entity longer than a window is cut all the same.
     return allowed[0] if allowed else end
 
 
