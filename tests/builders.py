@@ -136,14 +136,8 @@ def make_encoder(folder: Path, window: int = WINDOW, seed: int = 0) -> None:
 
     tokenizer = make_tokenizer(window)
     torch.manual_seed(seed)
-    config = BertConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=24,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=32,
-        max_position_embeddings=window,
-    )
+    shape = {"hidden_size": 24, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+    config = BertConfig(len(tokenizer), max_position_embeddings=window, **shape)
     BertModel(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 

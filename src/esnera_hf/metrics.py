@@ -236,16 +236,11 @@ def f1(counts: NDArray[Any]) -> NDArray[np.float64]:
 def compare(
     before: NDArray[np.int32], after: NDArray[np.int32], labels: Sequence[str], seed: int = 0
 ) -> tuple[Comparison, dict[str, Comparison]]:
-    """Compare two taggers over all labels (micro-F1) and label by label.
+    """Compare two taggers over all labels (micro-F1), and label by label.
 
     Args:
         before: counts of the first tagger, shape (sentences, labels, 3).
         after: counts of the second on the same sentences.
-        labels: the names of the labels.
-        seed: of the resampling.
-
-    Returns:
-        The comparison over all labels, and by label.
     """
     if before.shape != after.shape:
         raise ValueError(f"counts of shapes {before.shape} and {after.shape}: expected the same sentences")

@@ -76,10 +76,6 @@ def entities_from_tags(
     A broken sequence is read as ``conlleval`` reads it: an inside tag that
     continues nothing opens an entity; a change of label closes one.
 
-    Args:
-        tags: one tag a token.
-        scheme: the tagging scheme of ``tags``.
-
     Returns:
         The entities in order, without overlap, and the repairs made: token and kind of each
         place where the tags break their scheme.

@@ -66,8 +66,8 @@ def test_windows_hold_every_word_once_and_never_exceed_the_limit(
 ) -> None:
     tokenizer = WordTokenizer(TOKENIZER, length)
     assert tokenizer.budget == length - 2
-    entities = [spans for _, spans in sentences] if known else None
-    windows = tokenizer.windows([words for words, _ in sentences], entities)
+    phrases = [[(e.start, e.end) for e in spans] for _, spans in sentences] if known else None
+    windows = tokenizer.windows([words for words, _ in sentences], phrases)
     assert [window.sentence for window in windows] == sorted(window.sentence for window in windows)
     for index, (words, _) in enumerate(sentences):
         mine = [window for window in windows if window.sentence == index]
@@ -85,7 +85,7 @@ def test_an_entity_that_fits_into_a_window_is_never_cut(
     sentence: tuple[list[str], list[Entity]], length: int
 ) -> None:
     words, entities = sentence
-    windows = WordTokenizer(TOKENIZER, length).windows([words], [entities])
+    windows = WordTokenizer(TOKENIZER, length).windows([words], [[(e.start, e.end) for e in entities]])
     for entity in entities:
         inside = [i for i in kept_words(words) if entity.start <= i < entity.end]
         pieces = sum(min(len(PIECES[words[i]]), length - 2) for i in inside)
@@ -133,8 +133,7 @@ def test_where_a_sentence_is_cut(
     text: str, length: int, entity: tuple[int, int] | None, windows: list[str]
 ) -> None:
     words = text.split(" ")
-    entities = None if entity is None else [[Entity(*entity, "x")]]
-    cut = WordTokenizer(TOKENIZER, length).windows([words], entities)
+    cut = WordTokenizer(TOKENIZER, length).windows([words], entity and [[entity]])
     assert [" ".join(words[i] for i in window.words) for window in cut] == windows
 
 

@@ -48,9 +48,6 @@ def evaluate_on_source(
     a part of one of them counts as it.
 
     Args:
-        tagger: the tagger.
-        source: the corpus.
-        split: ``train``, ``validation`` or ``test``.
         mapping: that the tagger was trained by, if it was trained on merged data.
 
     Raises:
@@ -88,12 +85,6 @@ def evaluate_on_merged(tagger: Tagger, dataset: DatasetDict, mapping: LabelMappi
 
     In each sentence those labels count that its source annotates; a part of one
     of them counts as it.
-
-    Args:
-        tagger: the tagger.
-        dataset: the merged dataset.
-        mapping: that it was merged by.
-        split: ``train``, ``validation`` or ``test``.
 
     Raises:
         ConfigurationError: the tagger knows no label of the merged dataset.

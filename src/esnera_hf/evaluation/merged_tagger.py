@@ -158,10 +158,8 @@ def try_mapping(
 
     Args:
         sources: all sources; those that the mapping maps are merged.
-        taggers: of the sources, by name.
         settings: the bound, and which scores it is for.
         threshold: smallest confidence of pseudo-labels, ``None`` for none.
-        train: trains a tagger on merged data.
         mapping: of the steps so far.
 
     Returns:
@@ -214,12 +212,9 @@ def evaluate_taggers(
     """Train the taggers on merged data that are asked for, and score them beside those of the sources.
 
     Args:
-        sources: the sources.
         mapping: covers every label of every source.
-        merged: the merged dataset.
         taggers: of the sources, by name; empty if there are none.
         settings: which taggers to train, with the likelihood chosen.
-        train: trains a tagger on merged data.
 
     Returns:
         Scores of the taggers of the sources, by source; those of the taggers
@@ -252,9 +247,6 @@ def train_merged_tagger(
     """Train a tagger on merged data; in validation each source counts with the labels that it annotates.
 
     Args:
-        mapping: that the dataset was merged by.
-        dataset: the merged dataset.
-        train: trains a tagger.
         noise: train on the likelihood of the annotation of each source, with
             pseudo-labels that much in doubt; types that a source does not annotate
             are ``O`` if not given.
@@ -293,8 +285,6 @@ def _scores(
     merged: SourceTagger,
     split: str,
 ) -> SystemScores:
-    """Score a merged tagger beside those of the sources."""
-    # Read once for both scores.
     predictions = {
         source.name: (
             list(taggers[source.name].predict(source, split)),

@@ -48,10 +48,7 @@ def score_unified(
     whose parts alone the source annotates is neither right nor wrong.
 
     Args:
-        sources: the sources.
-        mapping: their labels to unified labels.
         predictions: by source, those of its tagger and of the merged one on that split.
-        split: the split.
     """
 
     def reading(source: NerSource) -> _Reading:
@@ -71,12 +68,6 @@ def score_native(
 
     A unified label that several labels of a source went to is read back as the
     one with most mentions in its train split: what a flat merge loses shows.
-
-    Args:
-        sources: the sources.
-        mapping: their labels to unified labels.
-        predictions: as for :func:`score_unified`.
-        split: the split.
     """
 
     def reading(source: NerSource) -> _Reading:

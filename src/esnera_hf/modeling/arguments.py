@@ -166,11 +166,7 @@ def recommended_settings(width: int, sentences: int) -> dict[str, Any]:
 
     The learning rate falls with the width of the encoder (3e-5 at 768, 5e-4 at
     384), since small encoders need far higher ones; batches are small where
-    sentences are few, so that an epoch has enough steps.
-
-    Args:
-        width: hidden size of the encoder.
-        sentences: number of training sentences.
+    training sentences are few, so that an epoch has enough steps.
     """
     return {
         "learning_rate": float(f"{min(max(3e-5 * (768 / width) ** 4, 1e-5), 5e-4):.1g}"),
@@ -202,9 +198,7 @@ def choose_arguments(
     """Choose training arguments for an encoder and a corpus size; bfloat16 on a GPU made for it.
 
     Args:
-        encoder: the pretrained encoder.
         sentences: number of training sentences.
-        output_dir: where checkpoints go.
         overrides: settings that win over those chosen, see :func:`checked_training`.
 
     Raises:

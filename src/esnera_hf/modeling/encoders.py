@@ -311,7 +311,8 @@ class MentionEncoder:
         with_entities = (sentence for sentence in sentences if sentence.entities)
         for chunk in chunks(with_entities, CHUNK):
             entities = [sentence.entities for sentence in chunk]
-            windows = self.words.windows([sentence.tokens for sentence in chunk], entities)
+            phrases = [[(entity.start, entity.end) for entity in row] for row in entities]
+            windows = self.words.windows([sentence.tokens for sentence in chunk], phrases)
             for batch in batches_by_length(windows):
                 yield self._encode([windows[i] for i in batch], entities)
 
@@ -334,7 +335,6 @@ def mentions_within(
     words the tokenizer turns into nothing are left out.
 
     Args:
-        windows: a batch.
         entities: those of each sentence, by ``window.sentence``.
 
     Returns:
@@ -383,14 +383,8 @@ def make_encoder(texts: Sequence[Sequence[str]], path: str | os.PathLike[str], s
     pieces = [*special, *sorted({word for text in texts for word in text})]
     vocabulary = {piece: index for index, piece in enumerate(pieces)}
     tokenizer = BertTokenizer(vocab=vocabulary, do_lower_case=False, model_max_length=window)
-    config = BertConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        intermediate_size=128,
-        max_position_embeddings=window,
-    )
+    shape = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 128}
+    config = BertConfig(vocab_size=len(tokenizer), max_position_embeddings=window, **shape)
     encoded = tokenizer([list(text) for text in texts], is_split_into_words=True, truncation=True)
     with TemporaryDirectory() as folder:
         arguments = TrainingArguments(

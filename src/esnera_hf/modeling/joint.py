@@ -55,7 +55,6 @@ class RowwiseCRF(ConstrainedCRF):
     no parameters of its own: gradients go to those of the CRFs it is made of.
 
     Args:
-        crfs: the CRFs.
         rows: index of the CRF of each row, shape (batch,).
     """
 

@@ -87,10 +87,6 @@ def partial_rows(data: TrainingData, annotation: PartialAnnotation) -> Dataset:
 
     Labels without a mention have no tags, and are not allowed.
 
-    Args:
-        data: of a merged corpus.
-        annotation: the labels that each source allows.
-
     Raises:
         ConfigurationError: it lacks a source of the rows.
     """

@@ -14,7 +14,6 @@ from torch import Tensor
 from esnera_hf.errors import ConfigurationError, EncoderError
 from esnera_hf.modeling.distributed import launch_state
 from esnera_hf.modeling.hub_code.windows import (
-    Phrase,
     Span,
     Window,
     WindowTokenizer,
@@ -38,7 +37,7 @@ class WordTokenizer(WindowTokenizer):
     error = EncoderError
 
     def windows(
-        self, sentences: Sequence[Sequence[str]], phrases: Sequence[Sequence[Phrase]] | None = None
+        self, sentences: Sequence[Sequence[str]], phrases: Sequence[Sequence[tuple[int, int]]] | None = None
     ) -> list[Window]:
         """Cut sentences into windows, as :meth:`WindowTokenizer.windows` does.
 
@@ -69,13 +68,7 @@ def chain_tags(window: Window, entities: Sequence[Entity]) -> list[str]:
 def join_sentences(
     count: int, windows: Sequence[Window], spans: Sequence[Sequence[Span]]
 ) -> Iterator[list[Entity]]:
-    """Yield the entities of each sentence, put together from those of its windows.
-
-    Args:
-        count: number of sentences.
-        windows: their windows, in order.
-        spans: the entities of each window.
-    """
+    """Yield the entities of so many sentences, put together from those of their windows, which are in order."""
     end = 0
     for sentence in range(count):
         start = end
@@ -110,9 +103,8 @@ def batches_by_length(windows: Sequence[Window], size: int | None = None) -> Ite
     """Yield indices of windows of like length, the longest first.
 
     Args:
-        windows: the windows.
-        size: how many at once; as many as hold a number of pieces that suits
-            this machine if not given.
+        size: how many windows at once; as many as hold a number of pieces that
+            suits this machine if not given.
 
     Raises:
         ConfigurationError: the size is below 1.

@@ -105,16 +105,11 @@ def fit_joint_tagger(
     that was interrupted goes on from its last checkpoint in ``output_dir``.
 
     Args:
-        sources: the corpora, of different names.
-        encoder: folder or Hub id of a pretrained encoder.
-        output_dir: where checkpoints go.
-        training: settings that win over those chosen for encoder and corpora.
+        sources: the corpora, of different names; all else as for :func:`fit_tagger`.
 
     Returns:
-        The tagger of the best epoch. Its record holds ``validation`` scores by
-        source, ``history`` (per epoch: ``epoch``, training ``loss``, ``f1``,
-        ``precision``, ``recall`` on validation, micro, as means over the sources,
-        and by ``sources``) and the ``arguments`` that mattered.
+        The tagger of the best epoch. Its record is like that of a tagger, with ``validation`` scores by source, and
+        in its ``history`` means over the sources, and figures by ``sources``.
 
     Raises:
         EncoderError: the encoder cannot be loaded.
@@ -182,10 +177,7 @@ class TaggerTrainer(Trainer):  # type: ignore[misc]
         return paths
 
     def fit(self, name: str) -> None:
-        """Train from the last checkpoint on.
-
-        Args:
-            name: of the data, for the progress bar.
+        """Train from the last checkpoint on, with a progress bar that names the data.
 
         Raises:
             ConfigurationError: all rows together are less than a batch, and those are to be dropped.
@@ -243,7 +235,6 @@ class JointTrainer(TaggerTrainer):
         computed = super().compute_loss(model, inputs, return_outputs=return_outputs, **options)
         if self.args.world_size == 1 or not model.training:
             return computed
-        # It adds nothing but a gradient of 0.
         nothing = 0.0 * sum(parameter.sum() for parameter in self.model.head_parameters())
         return (computed[0] + nothing, computed[1]) if return_outputs else computed + nothing
 
@@ -255,11 +246,7 @@ class JointTrainer(TaggerTrainer):
 
 
 class TrainingProgress(TrainerCallback):  # type: ignore[misc]
-    """A progress bar over the steps of a training, with the validation F1 of the epochs behind it.
-
-    Args:
-        name: of the data that is trained on.
-    """
+    """A progress bar over the steps of a training on named data, with the validation F1 of the epochs behind it."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -313,12 +300,7 @@ def tagger_optimizer(model: PreTrainedModel, arguments: TaggerTrainingArguments)
 
 
 def epoch_history(log: Sequence[Mapping[str, Any]], sources: Sequence[str] = ()) -> list[dict[str, Any]]:
-    """Return loss and validation scores per epoch, from a Trainer's log.
-
-    Args:
-        log: of the Trainer.
-        sources: of a joint tagger: whose scores there are, too.
-    """
+    """Return loss and validation scores per epoch, from a Trainer's log; of a joint tagger, those by source, too."""
     epochs: dict[int, dict[str, Any]] = {}
     for entry in log:
         # The loss may be logged a step before the epoch ends.

@@ -38,9 +38,6 @@ class TrainingData:
     """The training and validation rows of a source for one model, and the scores on the latter.
 
     Args:
-        source: the corpus.
-        tokenizer: of the model's encoder.
-        model: the model to train.
         scope: the labels that count, by source of a sentence; all if not given.
     """
 
@@ -61,7 +58,6 @@ class TrainingData:
         self.gold = [(len(s.tokens), s.entities, s.source) for s in source.sentences("validation")]
         # Cut as in prediction, which knows no entities, or the scores would be too good.
         rows = self.rows("validation", cut_at_entities=False)
-        # Batches hold little padding so.
         longest_first = sorted(range(len(rows)), key=lambda i, lengths=rows["length"]: -lengths[i])  # type: ignore[misc]
         self.validation_rows = rows.select(longest_first)
 
@@ -74,7 +70,8 @@ class TrainingData:
 
         def encode(batch: dict[str, list[Any]], indices: list[int]) -> dict[str, list[Any]]:
             entities = [entities_from_tags(tags)[0] for tags in batch["ner_tags"]]
-            windows = self.words.windows(batch["tokens"], entities if cut_at_entities else None)
+            phrases = [[(entity.start, entity.end) for entity in row] for row in entities]
+            windows = self.words.windows(batch["tokens"], phrases if cut_at_entities else None)
             return {
                 "sentence": [indices[window.sentence] for window in windows],
                 "input_ids": [window.input_ids for window in windows],
@@ -124,13 +121,7 @@ class TrainingData:
 
 
 class JointData:
-    """The training and validation rows of several sources, each with its head, and the scores on the latter.
-
-    Args:
-        sources: the corpora, in the order of the model's heads.
-        tokenizer: of the model's encoder.
-        model: the model to train.
-    """
+    """The training and validation rows of the sources of a model's heads, in their order, and scores on the latter."""
 
     def __init__(
         self, sources: Sequence[NerSource], tokenizer: PreTrainedTokenizerBase, model: JointModel

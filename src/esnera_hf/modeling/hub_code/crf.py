@@ -217,7 +217,7 @@ def _messages(
         (batch, length - 1, tags), zero where no word follows; exponentiated transition scores; messages back from
         each word but the first; and the rows' lengths.
     """
-    # Apple's GPUs know no double precision. Gradients by hand are what makes it 3 to 9 times as fast as pytorch-crf.
+    # Apple's GPUs know no double precision.
     kind = torch.float32 if emissions.device.type == "mps" else torch.float64
     lengths = mask.sum(1)
     place = torch.arange(mask.shape[1], device=mask.device).expand_as(mask)
@@ -281,6 +281,7 @@ def _passed(first: Tensor, moves: Tensor, emitted: Tensor) -> tuple[Tensor, Tens
     return torch.stack(came, dim=2), torch.stack(went, dim=2), torch.stack(scales, dim=2)
 
 
+# With gradients by hand the loss is computed 3 to 9 times as fast as pytorch-crf's (benchmarks/results/cost.md).
 class _LogPartition(torch.autograd.Function):
     """The log partition function, whose gradients are the expected counts of tags and of transitions."""
 

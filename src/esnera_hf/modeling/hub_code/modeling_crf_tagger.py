@@ -44,7 +44,6 @@ class EncoderTagger(PreTrainedModel):  # type: ignore[misc]
         """Put new heads on a pretrained encoder (which is changed by training them).
 
         Args:
-            encoder: the encoder.
             tags: the IOB2 tags, by id; of several heads, a list by name.
             **settings: of the configuration.
         """

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, chain, pairwise
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
@@ -26,15 +26,6 @@ _CLAUSE_ENDS = frozenset('，,、：:）)】》」"”—~～ 　')
 
 #: The first word of an entity, the one after its last, its label, and its score in [0, 1].
 Span: TypeAlias = tuple[int, int, str, float]
-
-
-class Phrase(Protocol):
-    """Words ``start`` to ``end`` (exclusive) of a sentence."""
-
-    @property
-    def start(self) -> int: ...
-    @property
-    def end(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,14 +93,14 @@ class WindowTokenizer:
         self._pieces: dict[str, tuple[int, ...]] = {}
 
     def windows(
-        self, sentences: Sequence[Sequence[str]], phrases: Sequence[Sequence[Phrase]] | None = None
+        self, sentences: Sequence[Sequence[str]], phrases: Sequence[Sequence[tuple[int, int]]] | None = None
     ) -> list[Window]:
         """Cut sentences into windows.
 
         Args:
             sentences: lists of words.
-            phrases: gold entities per sentence, not to be cut through; left out
-                when predicting.
+            phrases: first word, and the one after the last, of gold entities per sentence, which
+                are not to be cut through; left out when predicting.
 
         Returns:
             The windows in order; none for a sentence without any piece.
@@ -172,9 +163,9 @@ class WindowTokenizer:
         return Window(sentence, input_ids, words, positions, joins)
 
 
-def _inside_phrases(places: list[int], phrases: Sequence[Phrase]) -> set[int]:
+def _inside_phrases(places: list[int], phrases: Sequence[tuple[int, int]]) -> set[int]:
     """Return the words before which a cut would part a phrase."""
-    owner = {word: phrase for phrase in phrases for word in range(phrase.start, phrase.end)}
+    owner = {word: phrase for phrase in phrases for word in range(*phrase)}
     return {word for before, word in pairwise(places) if word in owner and owner.get(before) == owner[word]}
 
 
@@ -235,8 +226,7 @@ class SpanReader:
         """Return the entities of each window, as spans of its sentence's words.
 
         Args:
-            windows: the windows.
-            paths: tag ids of their words, shape (windows, words), negative where padded.
+            paths: tag ids of the windows' words, shape (windows, words), negative where padded.
             scores: the probability of each tag, shape (windows, words); an
                 entity's score is the smallest of its words', 1.0 if not given.
         """
