@@ -23,7 +23,7 @@ MUTANTS = (
     # What is published without its text.
     ("hub/push.py", "examples=(), dropped={})", "examples=())", "hub"),
     ("hub/push.py", "examples=(), dropped={})", "dropped={})", "hub"),
-    ("hub/push.py", "        settings.check({source.name", "        pass; ({source.name", "hub"),
+    ("hub/push.py", "settings.check(licenses_of(result.report.sources))\n    report", "report", "hub"),
     (
         "hub/push.py",
         "        if self.text:\n            check_text",

@@ -27,7 +27,7 @@ import sys
 import esnera_hf
 from esnera_hf import AlignSettings, EsneraError, GreedySettings, OutputSettings, TaggerSettings
 from esnera_hf._internal.processes import is_main_process
-from esnera_hf.hub.push import DatasetSettings, check_before
+from esnera_hf.hub.push import DatasetSettings
 from esnera_hf.hub.repository import HubRepository
 
 
@@ -77,7 +77,9 @@ def main(arguments: list[str] | None = None) -> int:
         repositories = [HubRepository(options.output_repo, "dataset")]
         if options.tagger_repo is not None:
             repositories.append(HubRepository(options.tagger_repo, "model"))
-        check_before(repositories, private, sources=sources, settings=publish)
+        publish.check({source.name: source.license for source in sources})
+        for repository in repositories:
+            repository.prepare(private)
         result = esnera_hf.align(
             sources,
             encoder=options.encoder,

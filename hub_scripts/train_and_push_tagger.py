@@ -27,7 +27,6 @@ import sys
 import esnera_hf
 from esnera_hf import EsneraError, ReadingOptions
 from esnera_hf._internal.processes import is_main_process
-from esnera_hf.hub.push import check_before
 from esnera_hf.hub.repository import HubRepository
 
 
@@ -65,7 +64,7 @@ def main(arguments: list[str] | None = None) -> int:
     training = {name: value for name, value in given.items() if value is not None}
     private = True if options.private else None
     try:
-        check_before([HubRepository(options.output_repo, "model")], private)
+        HubRepository(options.output_repo, "model").prepare(private)
         source = esnera_hf.load_source(
             options.source, options=ReadingOptions(config=options.config, revision=options.revision)
         )

@@ -11,7 +11,8 @@ from esnera_hf.alignment.naming import mapping_from_history
 from esnera_hf.merging.merge import MergedData, merge_sources
 from esnera_hf.metrics import score_tags
 from esnera_hf.report.build import build_report
-from esnera_hf.report.report import CallFacts, MergeReport, TaggerScores
+from esnera_hf.report.call import CallFacts
+from esnera_hf.report.report import MergeReport, TaggerScores
 from esnera_hf.sources.licenses import license_from_id
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -25,16 +24,16 @@ from esnera_hf.evaluation.merged_tagger import (
     find_pseudo_labels,
     try_mapping,
 )
-from esnera_hf.hub.recipe import find_recipe, is_published
+from esnera_hf.hub.recipe import find_recipe
 from esnera_hf.merging.merge import MergedData, merge_sources
 from esnera_hf.merging.pseudo_labels import PseudoLabels
 from esnera_hf.report.build import build_report
+from esnera_hf.report.call import CallFacts, checked_call, is_published, local_paths, on_hub
 from esnera_hf.report.files import REPORT_FILE, read_json
-from esnera_hf.report.report import CallFacts, MergeReport
+from esnera_hf.report.report import MergeReport
 from esnera_hf.result import MergeResult
 from esnera_hf.settings import AlignSettings, Method
 from esnera_hf.similarity.evidence import measure_similarity
-from esnera_hf.sources.catalogue import find_named
 from esnera_hf.sources.leakage import find_leaks
 from esnera_hf.sources.load import SourceLike, load_source, load_sources, source_name
 from esnera_hf.sources.options import ReadingOptions
@@ -250,28 +249,12 @@ def _completed(
     report: MergeReport, call: CallFacts, sources: Sequence[NerSource], times: StepTimes
 ) -> MergeReport:
     """Return a report with the call and, where taggers had a part in it, their encoder and this machine."""
-    facts: dict[str, Any] = {"call": call, "seconds": dict(times), "local_paths": _local_paths(call, sources)}
+    facts: dict[str, Any] = {"call": call, "seconds": dict(times), "local_paths": local_paths(call, sources)}
     if report.taggers:
         from esnera_hf.modeling.encoders import describe_machine
 
         facts |= {"machine": describe_machine(), "encoder_fingerprint": encoder_files(call.encoder or "")}
     return replace(report, **facts)
-
-
-def _local_paths(call: CallFacts, sources: Sequence[NerSource]) -> tuple[str, ...]:
-    """Return those parts of the call that name a place on this machine, now that this can be told."""
-    files = [
-        text
-        for text in (source.origin for source in sources if source.origin)
-        if any(Path(place).expanduser().exists() for place in (text, text.partition("=")[2]) if place)
-    ]
-    folders = [call.encoder] if call.encoder and os.path.isdir(call.encoder) else []
-    locked = call.setting("schema", "locked")
-    mappings = [str(file) for file in (call.mapping, locked) if file and not is_published(str(file))]
-    return tuple(dict.fromkeys([*files, *folders, *mappings]))
-
-
-_ON_HUB = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?", re.ASCII)
 
 
 def reproduce(
@@ -299,10 +282,10 @@ def reproduce(
     if not file.is_file():
         raise ConfigurationError(f"{file}: no such file. Expected report.json, or the folder it lies in.")
     before = MergeReport.from_dict(read_json(file))
-    call = _checked(before.call)
+    call = checked_call(before.call)
     settings = from_plain(AlignSettings, call.settings, "settings")
     options = dict(zip(map(source_name, call.sources), call.reading, strict=False))
-    given = [_on_hub(name, "source") for name in call.sources] if sources is None else sources
+    given = [on_hub(name, "source") for name in call.sources] if sources is None else sources
     loaded = [
         load_source(source, options=options.get(source_name(os.fspath(source)), ReadingOptions()))
         if isinstance(source, (str, os.PathLike))
@@ -310,7 +293,7 @@ def reproduce(
         for source in given
     ]
     if encoder is None and call.encoder is not None:
-        encoder = _on_hub(call.encoder, "encoder")
+        encoder = on_hub(call.encoder, "encoder")
     same: dict[str, Any] = {"encoder": encoder, "max_samples": call.max_samples, "seed": call.seed}
     beside = file.parent / MAPPING_FILE
     if call.function == "apply":
@@ -321,39 +304,5 @@ def reproduce(
             settings = replace(settings, schema=replace(settings.schema, locked=LabelMapping.load(beside)))
         method = call.method or "equivalence"
         result = align(loaded, method=method, target_schema=call.target_schema, settings=settings, **same)
-    old, new = _fingerprints(before), _fingerprints(result.report)
+    old, new = before.fingerprints, result.report.fingerprints
     return result, [name for name, digest in new.items() if old.get(name) != digest]
-
-
-def _checked(call: CallFacts | None) -> CallFacts:
-    """Return the call of a report, if it names no files but those of the sources."""
-    if call is None:
-        raise ConfigurationError("the report does not tell the call that made it. Copy it again.")
-    files = [file for options in call.reading for file in (options.data_files or {}).values()]
-    # datasets reads what is no path within the repository from the disk or the network.
-    outside = [f for f in files if f.startswith(("/", "~")) or ".." in f or ":" in f or "\\" in f]
-    if outside or len(call.reading) not in (0, len(call.sources)):
-        raise ConfigurationError(
-            f"damaged settings in the report: {', '.join(outside) or 'reading'}. Copy it again."
-        )
-    return call
-
-
-def _on_hub(text: str, kind: str) -> str:
-    """Return the name of a source or an encoder in a report if it is on the Hub, or a corpus that is known."""
-    place = text.partition("=")[2] or text
-    here = Path(text).exists() or Path(place).exists()
-    unknown = kind == "source" and "/" not in place and not find_named(place)
-    if here or unknown or not _ON_HUB.fullmatch(place):
-        option = f"{source_name(text)}=PATH" if kind == "source" else "--encoder PATH, encoder="
-        raise ConfigurationError(
-            f"{kind} {text!r}: the report names something on the machine it was made on, which is not opened. Name it "
-            f"yourself: {option}; of the sources all."
-        )
-    return text
-
-
-def _fingerprints(report: MergeReport) -> dict[str, str]:
-    parts = {"mapping": report.mapping_fingerprint, "dataset": report.dataset_fingerprint}
-    encoder = {"encoder": report.encoder_fingerprint} if report.encoder_fingerprint else {}
-    return {**report.source_fingerprints, **encoder, **parts}

@@ -89,7 +89,7 @@ def test_the_job_it_becomes(name: str, tmp_path: Path) -> None:
     ("name", "call", "arguments"),
     [
         ("merge_and_push", "esnera_hf.load_source", ["a", "b"]),
-        ("train_and_push_tagger", "esnera_hf.hub.push.check_before", ["a"]),
+        ("train_and_push_tagger", "esnera_hf.hub.repository.HubRepository.prepare", ["a"]),
     ],
 )
 def test_interrupted(name, call, arguments, capsys, monkeypatch):

@@ -19,7 +19,7 @@ from esnera_hf import MergeResult
 from esnera_hf.cli.main import main
 from esnera_hf.errors import ConfigurationError, HubError, LicenseError
 from esnera_hf.hub.readme import END, START, split_readme
-from esnera_hf.report.report import CallFacts
+from esnera_hf.report.call import CallFacts
 from hub_server import HubServer, clients_inside
 from results import make_result
 

@@ -15,8 +15,9 @@ from esnera_hf.alignment.greedy_path import MergeDecision
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.alignment.mapping_yaml import MappedLabel
 from esnera_hf.evaluation.merged_tagger import SystemScores
+from esnera_hf.report.call import CallFacts
 from esnera_hf.report.html import render_report
-from esnera_hf.report.report import CallFacts, MergeReport
+from esnera_hf.report.report import MergeReport
 from esnera_hf.similarity.matrix import SimilarityMatrix
 from esnera_hf.tagging import LabelRef
 

@@ -91,7 +91,6 @@ def add_commands(commands: Commands) -> None:
 
 def _push(options: argparse.Namespace) -> None:
     from esnera_hf._internal.console import quiet_libraries
-    from esnera_hf.hub.push import check_before
     from esnera_hf.hub.repository import HubRepository
     from esnera_hf.result import MergeResult
 
@@ -116,7 +115,8 @@ def _push(options: argparse.Namespace) -> None:
         repository = HubRepository(
             options.tagger, "model", revision=options.revision, create_pr=bool(options.create_pr)
         )
-        check_before([repository], options.private)
+        # Before the dataset is sent: a tagger that cannot follow it would leave a half.
+        repository.prepare(options.private)
     published = result.push_to_hub(options.repo_id, **where, **given(options, CONTENT))
     print(published)
     if options.tagger:

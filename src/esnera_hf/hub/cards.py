@@ -29,28 +29,11 @@ from esnera_hf.evaluation.projection import MergedScores
 from esnera_hf.hub.markdown import render
 from esnera_hf.hub.readme import plain_data
 from esnera_hf.hub.recipe import ROWS_FOLDER
+from esnera_hf.report import tables
+from esnera_hf.report.call import is_repository
 from esnera_hf.report.files import FLOW_PICTURE
 from esnera_hf.report.flow import describe_flow
-from esnera_hf.report.format import system_title
 from esnera_hf.report.report import Example, MergeReport
-from esnera_hf.report.tables import (
-    LARGE_LOSS,
-    annotated_coarsely,
-    is_merge,
-    label_groups,
-    large_losses,
-    main_scores,
-    making,
-    merged_by_meaning_alone,
-    merged_labels,
-    not_annotated,
-    own_tagger,
-    python_of,
-    sample_note,
-    step_setting,
-    step_target,
-    weakest_merges,
-)
 from esnera_hf.similarity.matrix import SimilarityMatrix
 from esnera_hf.sources.catalogue import find_named
 from esnera_hf.sources.licenses import Terms, licenses_of
@@ -76,7 +59,6 @@ _TWO_LETTERS = frozenset(
 )
 #: Codes of ISO 639 that name no language: several, none, uncoded, undetermined.
 _NO_LANGUAGE = {"mul", "zxx", "mis", "und"}
-_REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+", re.ASCII)
 _SIZES = ("n<1K", "1K<n<10K", "10K<n<100K", "100K<n<1M", "1M<n<10M", "10M<n<100M", "100M<n<1B", "1B<n<10B")
 
 
@@ -105,11 +87,6 @@ def multilinguality(summaries: Sequence[SourceSummary]) -> list[str]:
 def size_category(rows: int) -> str:
     """Return the Hub's category of a number of rows."""
     return _SIZES[min(max(len(str(rows)) - 3, 0), len(_SIZES) - 1)]
-
-
-def is_repository(name: str) -> bool:
-    """Tell whether a text is ``owner/name``."""
-    return _REPOSITORY.fullmatch(name) is not None
 
 
 def hub_ids(summaries: Iterable[SourceSummary]) -> list[str]:
@@ -210,19 +187,9 @@ def quoted(text: str) -> str:
 
 _LONGEST_NAME = 100
 _LONGEST_MENTION = 40
-_MODEL_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?", re.ASCII)
 _EXAMPLES = 6
 _MEASURES = ("f1", "precision", "recall")
 _TAGS = ["esnera", "named-entity-recognition", "label-alignment", "dataset-merging", "esnera-hf"]
-#: What templates call by name, beside the facts.
-_FUNCTIONS: dict[str, Any] = {
-    function.__name__: function
-    for function in (
-        *(annotated_coarsely, home, is_merge, label_groups, large_losses, merged_by_meaning_alone, named_as),
-        *(merged_labels, not_annotated, step_setting, step_target, system_title, weakest_merges),
-    )
-}
-_FUNCTIONS |= {"large_loss": LARGE_LOSS, "may_be_shared": {True: "yes", False: "no", None: "not stated"}}
 
 
 def dataset_card(
@@ -259,27 +226,20 @@ def dataset_card(
         "split": filled[0] if filled else "train",
         "others": ", ".join(quoted(name) for name in configs if name != MERGED),
         "again": _sources_again(report),
-        "report": report,
-        "sample": sample_note(report),
-        "mapping": mapping,
         "mentions": partial(_mentions, report.examples),
         "statistics": statistics,
-        "sources": report.sources,
-        "names": {source.name for source in report.sources},
         "terms": terms,
         "whole": "the dataset" if text else "the dataset made from this recipe",
         "text": text,
         "typed": mapping.method == "equivalence" and bool(report.steps),
         "compared": any(entry.compared_with is not None for entry in mapping.entries),
-        "scores": main_scores(report),
+        "scores": tables.main_scores(report),
         "unmeasured": _unmeasured(similarity),
-        "settings": making(report),
         "flow": {"file": FLOW_PICTURE, "said": describe_flow(mapping)},
-        "before": own_tagger(report),
     }
     # Of a recipe the Hub is to show the table of fingerprints, and not to take report.json for data.
-    tables = [f"{ROWS_FOLDER}/{split}.parquet" for split in filled]
-    recipe = {"configs": [{"config_name": RECIPE, "data_files": tables}]}
+    files = [f"{ROWS_FOLDER}/{split}.parquet" for split in filled]
+    recipe = {"configs": [{"config_name": RECIPE, "data_files": files}]}
     pseudo = statistics.count(origin=PSEUDO) > 0
     data = DatasetCardData(
         pretty_name=title,
@@ -295,11 +255,31 @@ def dataset_card(
         tags=_TAGS + ["pseudo-labels"] * pseudo + ["recipe"] * (not text),
         **(data_entries(configs) if text else recipe),
     )
-    return _card(DatasetCard, data, "dataset.md.jinja", values)
+    return _card(DatasetCard, data, "dataset.md.jinja", report, mapping, values)
 
 
-def _card(kind: type[Card], data: CardData, template: str, values: Mapping[str, Any]) -> Card:
-    body = render(template, {**_FUNCTIONS, **values})
+def _card(
+    kind: type[Card],
+    data: CardData,
+    template: str,
+    report: MergeReport,
+    mapping: LabelMapping | None,
+    values: Mapping[str, Any],
+) -> Card:
+    shared = {
+        "report": report,
+        "mapping": mapping,
+        "sources": report.sources,
+        "names": {source.name for source in report.sources},
+        "settings": tables.making(report),
+        "before": tables.own_tagger(report),
+        "sample": tables.sample_note(report),
+        "tables": tables,
+        "home": home,
+        "named_as": named_as,
+        "may_be_shared": {True: "yes", False: "no", None: "not stated"},
+    }
+    body = render(template, {**shared, **values})
     # Unlike the class's own YAML, ours keeps every character of a name, such as U+0085.
     return kind(f"---\n{dump_yaml(plain_data(data))}---\n\n{body}")
 
@@ -311,7 +291,7 @@ def _sources_again(report: MergeReport) -> str:
     for source, options in zip(report.sources, reading, strict=True):
         name = quoted(named_as(source))
         usual = options is None or options == ReadingOptions()
-        names.append(name if usual else f"esnera_hf.load_source({name}, options={python_of(options)})")
+        names.append(name if usual else f"esnera_hf.load_source({name}, options={tables.python_of(options)})")
     return ", ".join(names)
 
 
@@ -344,13 +324,15 @@ def model_card(
         mapping: what its labels merge, likewise.
         sources: summaries of the sources, where there is no report.
     """
-    sources = sources or (report.sources if report else ())
+    # A tagger of a single source is told of as a merge of one, of which nothing else is known.
+    report = report or MergeReport(tuple(sources))
+    sources = report.sources
     name, encoder = repo_id.rpartition("/")[2], record.get("encoder")
     published = record.get("dataset_repo", "")
     published = published if is_repository(published) else ""
-    encoder = encoder if encoder and _MODEL_ID.fullmatch(encoder) else ""
+    encoder = encoder if encoder and is_repository(encoder, owner=False) else ""
     terms = Terms(licenses_of(sources))
-    scores = main_scores(report) if report else None
+    scores = tables.main_scores(report)
     scores = scores if scores is not None and scores[1] == "test" else None
     validation, test = record.get("validation"), record.get("test")
     test = test if test and test.micro.support else None
@@ -373,7 +355,7 @@ def model_card(
     )
     shared = {source for source, license in terms.by_source.items() if license.text_may_be_shared is True}
     members = {label: mapping.members(label) if mapping else () for label in labels}
-    examples = [example for example in (report.examples if report else ()) if example[0].source in shared]
+    examples = [example for example in report.examples if example[0].source in shared]
     values = {
         "name": name,
         "repo": quoted(repo_id),
@@ -384,20 +366,13 @@ def model_card(
         "scores": scores,
         "validation": validation,
         "test": test,
-        "report": report,
-        "settings": making(report) if report else [],
-        "mapping": mapping,
-        "names": {source.name for source in sources},
         "merges": mapping is not None and len(mapping.sources) > 1,
         "base": encoder,
         "dataset": published,
-        "sources": sources,
         "terms": terms,
         "whole": "the training data",
-        "before": own_tagger(report) if report else "",
-        "sample": sample_note(report) if report else "",
     }
-    return _card(ModelCard, data, "model.md.jinja", values)
+    return _card(ModelCard, data, "model.md.jinja", report, mapping, values)
 
 
 def _results(

@@ -6,7 +6,7 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Protocol
@@ -24,16 +24,17 @@ from esnera_hf.hub.readme import plain_data, write_readme
 from esnera_hf.hub.recipe import Recipe
 from esnera_hf.hub.repository import MANIFEST, README, HubRepository, Published
 from esnera_hf.metrics import Scores
+from esnera_hf.report.call import CallFacts
 from esnera_hf.report.files import write_report
-from esnera_hf.report.report import CallFacts, MergeReport
+from esnera_hf.report.report import MergeReport
 from esnera_hf.similarity.matrix import SimilarityMatrix
 from esnera_hf.sources.licenses import check_names, check_text_may_be_published, licenses_of
-from esnera_hf.sources.source import License, NerSource, SourceSummary
+from esnera_hf.sources.source import License, SourceSummary
 
 if TYPE_CHECKING:
     from esnera_hf.modeling.tagger import Tagger
 
-#: What ``datasets`` cuts shards to, which the Hub shows and streams well.
+#: 500 MiB, what ``datasets`` cuts shards to: the Hub shows and streams files of that size well.
 _SHARD_BYTES = 500 << 20
 _RECORD_FILE = "training_history.json"
 
@@ -86,31 +87,6 @@ class DatasetSettings:
             check_text_may_be_published(licenses, self.may_share)
 
 
-def check_before(
-    repositories: Sequence[HubRepository],
-    private: bool | None = None,
-    *,
-    sources: Sequence[NerSource] = (),
-    settings: DatasetSettings | None = None,
-) -> None:
-    """Check rights and terms before the hours that a result takes; nothing is made or changed on the Hub.
-
-    Args:
-        repositories: that are to be written to.
-        private: whether they are to be private.
-        sources: whose terms count, if their text is to be published.
-        settings: how a dataset is to be published; ``None`` if none is.
-
-    Raises:
-        LicenseError: the terms of a source forbid to publish its text.
-        HubError: a repository may not be written to.
-    """
-    if settings is not None:
-        settings.check({source.name: source.license for source in sources})
-    for repository in repositories:
-        repository.prepare(private)
-
-
 def push_dataset(
     result: Publishable,
     repository: HubRepository,
@@ -119,44 +95,22 @@ def push_dataset(
     private: bool | None = None,
     message: str | None = None,
 ) -> Published:
-    """Publish a merged dataset or its recipe.
-
-    Args:
-        result: the dataset and what is told of it.
-        repository: a dataset repository.
-        settings: how.
-        private: whether the repository is to be private.
-        message: of the commit.
-
-    Raises:
-        LicenseError: the terms of a source forbid to publish its text; nothing is sent.
-        HubError: the Hub refuses it or cannot be reached.
-    """
+    """Publish a merged dataset or its recipe; see ``MergeResult.push_to_hub``."""
     settings.check(licenses_of(result.report.sources))
     repository.prepare(private)
     mapping = result.mapping
-    what = "merged dataset" if settings.text else "recipe of a merged dataset"
-    told = (
-        f"Publish the {what}: {len(mapping.entries)} labels of {len(mapping.sources)} sources, "
-        f"{len(mapping.unified_labels)} unified labels"
+    default = (
+        f"Publish the {'' if settings.text else 'recipe of a '}merged dataset: {len(mapping.entries)} labels of "
+        f"{len(mapping.sources)} sources, {len(mapping.unified_labels)} unified labels"
     )
     with tempfile.TemporaryDirectory(prefix="esnera-") as folder:
         save_for_hub(result, Path(folder), repository.repo_id, settings)
-        return repository.publish(Path(folder), message or told)
+        return repository.publish(Path(folder), message or default)
 
 
 def save_for_hub(result: Publishable, folder: Path, repo_id: str, settings: DatasetSettings) -> None:
-    """Write all files that :func:`push_dataset` commits to an empty repository.
-
-    Args:
-        result: the dataset and what is told of it.
-        folder: an empty folder.
-        repo_id: what the card calls the repository.
-        settings: how.
-
-    Raises:
-        LicenseError: the terms of a source forbid to publish its text; nothing is written.
-    """
+    """Write all files that :func:`push_dataset` commits to an empty repository to an empty folder."""
+    # The card first: it refuses text that may not be published before any of it is written.
     card = card_of_dataset(result, repo_id, settings)
     report = shareable_report(result.report, text=settings.text)
     write_report(folder, report, result.mapping, result.similarity)
@@ -228,17 +182,7 @@ def _write_card(folder: Path, card: RepoCard) -> None:
 def push_tagger(
     tagger: Tagger, repository: HubRepository, *, private: bool | None = None, message: str | None = None
 ) -> Published:
-    """Publish a tagger: weights, tokenizer, code and card.
-
-    Args:
-        tagger: the tagger; its record tells what it was trained on.
-        repository: a model repository.
-        private: whether the repository is to be private.
-        message: of the commit.
-
-    Raises:
-        HubError: the Hub refuses it or cannot be reached.
-    """
+    """Publish a tagger: weights, tokenizer, code and card; see ``Tagger.push_to_hub``."""
     repository.prepare(private)
     card = card_of_tagger(tagger, repository.repo_id)
     labels = f"{len(tagger.labels)} label{'s' * (len(tagger.labels) != 1)}"
@@ -269,16 +213,11 @@ def card_of_tagger(tagger: Tagger, repo_id: str) -> ModelCard:
             if record.get(split)
         }
         encoder = str(record.get("encoder") or "") if report is None else _public_encoder(report)
-        known = {
-            **record,
-            **scores,
-            "encoder": encoder,
-            "dataset_repo": str(record.get("dataset_repo") or ""),
-        }
+        facts = {"encoder": encoder, "dataset_repo": str(record.get("dataset_repo") or "")}
         return model_card(
             repo_id,
             tagger.labels,
-            known,
+            {**record, **scores, **facts},
             report=None if report is None else shareable_report(report, text=True),
             mapping=LabelMapping.from_yaml(record["mapping"]) if record.get("mapping") else None,
             sources=sources,
@@ -298,12 +237,7 @@ def card_of_tagger(tagger: Tagger, repo_id: str) -> ModelCard:
 
 
 def shareable_report(report: MergeReport, *, text: bool) -> MergeReport:
-    """Return a report as it may be published.
-
-    Args:
-        report: the report.
-        text: whether mentions and their contexts may be in it.
-    """
+    """Return a report as it may be published: without paths, and without mentions and contexts unless ``text``."""
     call = report.call
     if call is not None:
         call = from_plain(CallFacts, _without_places(to_plain(call), report.local_paths), "call")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections import Counter, deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,6 +26,7 @@ from esnera_hf._internal.hub_errors import explained
 from esnera_hf.alignment.mapping import MAPPING_FILE, LabelMapping
 from esnera_hf.errors import MappingError
 from esnera_hf.merging.pseudo_labels import PseudoLabels
+from esnera_hf.report.call import is_published
 from esnera_hf.sources.source import SOURCE_FEATURES, SPLITS, NerSource
 from esnera_hf.tagging import PSEUDO, Entity, entities_from_tags
 
@@ -36,7 +36,6 @@ DATA_FOLDER = "data/merged"
 #: 2: the fingerprint of the dataset stands in the recipe, the smallest confidence does not.
 VERSION = 2
 
-_REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+(@[\w./-]+)?", re.ASCII)
 _PSEUDO = pa.struct(
     {"start": pa.int32(), "end": pa.int32(), "label": pa.string(), "confidence": pa.float32()}
 )
@@ -257,12 +256,6 @@ def find_recipe(published: str) -> Recipe | None:
     with explained(name, "fetching it", "run the same again"), quiet_libraries():
         folder = snapshot_download(name, repo_type="dataset", allow_patterns=files, revision=revision or None)
     return Recipe.read(Path(folder))
-
-
-def is_published(text: str) -> bool:
-    """Tell whether a text names a repository of the Hub, and no path that is here."""
-    named = _REPOSITORY.fullmatch(text) is not None and not text.endswith((".yaml", ".yml"))
-    return named and not Path(text).exists()
 
 
 def _rows(part: Dataset, salt: bytes) -> Iterator[dict[str, Any]]:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from esnera_hf._internal.checks import from_plain, to_plain
 from esnera_hf.alignment.greedy_path import Candidate, MergeStep
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.evaluation.merged_tagger import SystemScores, TaggerScores
 from esnera_hf.merging.pseudo_labels import PseudoLabels
+from esnera_hf.report.call import CallFacts
 from esnera_hf.report.tables import fate, report_text
 from esnera_hf.similarity.matrix import Agreement
-from esnera_hf.sources.options import ReadingOptions
 from esnera_hf.sources.source import Dropped, SourceSummary
 from esnera_hf.tagging import LabelRef
 
@@ -24,42 +24,6 @@ if TYPE_CHECKING:
 Example = tuple[LabelRef, str, str, str, str]
 #: Of the file form. Version 1 held dictionaries under other names.
 VERSION = 2
-
-
-@dataclass(frozen=True)
-class CallFacts:
-    """The call that a result comes from: enough to make it again.
-
-    Attributes:
-        function: ``align`` or ``apply``.
-        sources: what the sources were loaded from, in the order of their names.
-        reading: the reading options of each source; empty where all were read by default.
-        encoder: folder or Hub id; ``None`` where no tagger was needed.
-        method: how labels were merged; ``None`` for ``apply``.
-        mapping: what was applied: its file or its repository; ``None`` for ``align``, or where it was no file.
-        target_schema: what the labels were merged into, if it was given.
-        max_samples: sentences that were used at most of each split of each source; ``None`` for all.
-        seed: of samples and trainings.
-        settings: all others, as plain data: a result can be loaded whatever settings this version knows.
-    """
-
-    function: Literal["align", "apply"]
-    sources: tuple[str, ...] = ()
-    reading: tuple[ReadingOptions, ...] = ()
-    encoder: str | None = None
-    method: Literal["equivalence", "greedy"] | None = None
-    mapping: str | None = None
-    target_schema: Any = None
-    max_samples: int | None = None
-    seed: int = 42
-    settings: dict[str, Any] = field(default_factory=dict)
-
-    def setting(self, *path: str) -> Any:
-        """Return one of the settings by the names that lead to it; ``None`` where it is not there."""
-        value: Any = self.settings
-        for name in path:
-            value = value.get(name) if isinstance(value, Mapping) else None
-        return value
 
 
 @dataclass(frozen=True)
@@ -156,6 +120,13 @@ class MergeReport:
     seconds: dict[str, float] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     machine: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def fingerprints(self) -> dict[str, str]:
+        """Digests of the sources by name, and of ``encoder``, ``mapping`` and ``dataset``, where they are known."""
+        parts = {"encoder": self.encoder_fingerprint, "mapping": self.mapping_fingerprint}
+        parts["dataset"] = self.dataset_fingerprint
+        return self.source_fingerprints | {name: digest for name, digest in parts.items() if digest}
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain data."""
