@@ -137,7 +137,7 @@ def make_encoder(folder: Path, window: int = WINDOW, seed: int = 0) -> None:
     tokenizer = make_tokenizer(window)
     torch.manual_seed(seed)
     shape = {"hidden_size": 24, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
-    config = BertConfig(len(tokenizer), max_position_embeddings=window, **shape)
+    config = BertConfig(vocab_size=len(tokenizer), max_position_embeddings=window, **shape)
     BertModel(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 
