@@ -52,7 +52,7 @@ def test_what_a_report_holds_can_be_used_again() -> None:
         EvidenceSettings("overlap", "all", "pretrained"),
         TaggerSettings("joint", {"num_train_epochs": 3}, ("a", "b")),
         GreedySettings(lam=0.4, tau=(0.1, 0.2), max_samples=9),
-        SchemaSettings({"a:x": "X"}, (("a:x", "b:y"),), (), "mapping.yaml"),
+        SchemaSettings({"a:x": "X"}, (("a:x", "b:y"),), (), "mapping.yaml", (("a:x", "b:z"),)),
         OutputSettings(None, True, ("gold",), True, 0.5),
     ).checked("greedy", 5)
     plain = json.loads(json.dumps(to_plain(settings)))

@@ -59,10 +59,15 @@ from world import TRAINING, World
         ),
         ("--joint-of a,b", {"taggers": TaggerSettings(joint_of=("a", "b"))}),
         (
-            "--name a:x=X --must-link a:x,b:y --cannot-link a:x,b:z --must-link a:u,b:v --locked m.yaml",
+            "--name a:x=X --must-link a:x,b:y --cannot-link a:x,b:z --must-link a:u,b:v --locked m.yaml "
+            "--part-of a:u,b:w",
             {
                 "schema": SchemaSettings(
-                    {"a:x": "X"}, [("a:x", "b:y"), ("a:u", "b:v")], [("a:x", "b:z")], Path("m.yaml")
+                    {"a:x": "X"},
+                    [("a:x", "b:y"), ("a:u", "b:v")],
+                    [("a:x", "b:z")],
+                    Path("m.yaml"),
+                    [("a:u", "b:w")],
                 )
             },
         ),

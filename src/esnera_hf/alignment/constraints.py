@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations, product, takewhile
 
 from esnera_hf.alignment.mapping import LabelMapping
+from esnera_hf.alignment.parts import PartTree
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.tagging import OUTSIDE, LabelRef
 
@@ -29,12 +30,15 @@ class SchemaSettings:
         locked: a mapping, or the path of its file, whose locked entries are kept. A
             unified label with a locked entry keeps the parent that it has there, or
             stays without one.
+        part_of: pairs of a part and its whole. The unified label of the part becomes a
+            child of that of the whole.
     """
 
     names: Mapping[str, str] = field(default_factory=dict)
     must_link: Sequence[Sequence[str]] = ()
     cannot_link: Sequence[Sequence[str]] = ()
     locked: LabelMapping | str | os.PathLike[str] | None = None
+    part_of: Sequence[Sequence[str]] = ()
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,7 @@ class Constraints:
         schema: the unified names given, in order.
         parents: of unified names that are locked, and of those above them that no
             label bears: the parent, ``None`` for none.
+        parts: labels, each with one whose unified label is to be above its own.
     """
 
     classes: tuple[frozenset[LabelRef], ...] = ()
@@ -61,6 +66,7 @@ class Constraints:
     target: str | None = None
     schema: tuple[str, ...] = ()
     parents: Mapping[str, str | None] = field(default_factory=dict)
+    parts: tuple[tuple[LabelRef, LabelRef], ...] = ()
 
     @property
     def bare(self) -> frozenset[str]:
@@ -129,10 +135,12 @@ def build_constraints(
     requests += [(find(text, "names"), name) for text, name in settings.names.items()]
     names = _names([*requests, *((label, name) for label, name in locked.items() if name is not None)])
     groups = _groups(settings.must_link, "must_link", find)
-    contradicted = sorted(left_out & {*names, *(label for group in groups for label in group)})
+    parts = _parts(settings.part_of, find)
+    contradicted = sorted(left_out & {*names, *(label for group in (*groups, *parts) for label in group)})
     if contradicted:
         raise ConfigurationError(
-            f"{contradicted[0]} is locked as left out, and named or to become one with others. Drop one of the two."
+            f"{contradicted[0]} is locked as left out, and named, or to be one with others or part of one. Drop one of "
+            "the two."
         )
     # Labels of one name are one, and labels of different names are not.
     by_name: dict[str, set[LabelRef]] = {}
@@ -143,7 +151,18 @@ def build_constraints(
     apart = {frozenset(pair) for group in forbidden for pair in combinations(group, 2)}
     named = {frozenset(pair) for pair in combinations(names, 2) if names[pair[0]] != names[pair[1]]}
     both = spread_apart(apart | named, classes), spread_apart(apart, classes)
-    return Constraints(classes, *both, names, left_out, target, tuple(schema), parents)
+    constraints = Constraints(classes, *both, names, left_out, target, tuple(schema), parents, parts)
+    return _with_parts_apart(constraints, labels) if parts else constraints
+
+
+def _with_parts_apart(constraints: Constraints, labels: Sequence[LabelRef]) -> Constraints:
+    """Keep parts apart from what they are parts of, if nothing that the user asks for contradicts them."""
+    classes = {constraints.class_of(label) for label in labels if label not in constraints.left_out}
+    tree = PartTree(sorted(classes, key=sorted), constraints)
+    if tree.contradiction is not None:
+        raise ConfigurationError(tree.contradiction[0])
+    apart = spread_apart(tree.pairs(), constraints.classes)
+    return replace(constraints, cannot_link=constraints.cannot_link | apart)
 
 
 def load_locked(locked: LabelMapping | str | os.PathLike[str]) -> LabelMapping:
@@ -216,6 +235,21 @@ def _groups(groups: Sequence[Sequence[str]], option: str, find: _LabelFinder) ->
             )
         refs.append(group)
     return refs
+
+
+def _parts(pairs: Sequence[Sequence[str]], find: _LabelFinder) -> tuple[tuple[LabelRef, LabelRef], ...]:
+    parts: dict[tuple[LabelRef, LabelRef], None] = {}
+    for texts in pairs:
+        if isinstance(texts, str) or len(texts) != 2:
+            raise ConfigurationError(
+                f"part_of: found {texts!r}, expected pairs of a part and its whole, "
+                "[['source:label', 'source:label'], …]."
+            )
+        part, whole = (find(text, "part_of") for text in texts)
+        if part == whole:
+            raise ConfigurationError(f"part_of: {part} is to be a part of itself. Name part and whole.")
+        parts[part, whole] = None
+    return tuple(parts)
 
 
 def _defining_labels(

@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esnera_hf.alignment.clustering import partition_labels
-from esnera_hf.alignment.constraints import Constraints
+from esnera_hf.alignment.constraints import Constraints, spread_apart
 from esnera_hf.alignment.groups import LabelGroup
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.alignment.naming import compared, label_groups, mapping_from_groups, nearest_label
+from esnera_hf.alignment.parts import PartTree, with_parts
+from esnera_hf.errors import ConfigurationError
 from esnera_hf.similarity.equivalence import CONTAINS, EQUAL, containment
 from esnera_hf.similarity.matrix import SimilarityMatrix
 from esnera_hf.tagging import LabelRef
@@ -27,18 +29,20 @@ def merge_equivalent(matrix: SimilarityMatrix, constraints: Constraints | None =
     per source in each. A group that another one contains becomes its child, of
     several the one that covers it most, unless their labels, or those below and above
     them, cannot link. It is shown beside a label of its parent. Parents that are
-    locked, and labels that are locked without one, stay as they are.
+    locked, and labels that are locked without one, stay as they are. What the user
+    names as a part is below its whole; labels whose becoming one would stand against
+    that are parted where it costs the least equivalence.
 
     Args:
         matrix: similarities between the labels of several sources.
         constraints: what the user asks for.
     """
     constraints = constraints or Constraints()
-    partition = partition_labels(matrix.labels, matrix.equivalence - EQUAL, constraints)
+    partition = _partition(matrix, constraints)
     groups = label_groups(partition, matrix, constraints)
     closest = _closest(groups, matrix)
     mapping = mapping_from_groups(groups, matrix, matrix.equivalence, constraints, closest)
-    mapping = replace(mapping, method="equivalence")
+    mapping = with_parts(replace(mapping, method="equivalence"), constraints)
     names = mapping.unified_labels
     covered, contained = contained_groups(matrix, [mapping.members(name) for name in names])
     candidates = sorted(
@@ -53,6 +57,23 @@ def merge_equivalent(matrix: SimilarityMatrix, constraints: Constraints | None =
         if free and _may_contain(mapping, parent, child, constraints):
             mapping = replace(mapping, parents={**mapping.parents, child: parent})
     return _beside_parents(mapping, matrix)
+
+
+def _partition(matrix: SimilarityMatrix, constraints: Constraints) -> tuple[tuple[LabelRef, ...], ...]:
+    """Return the best groups of labels that the parts named by the user allow."""
+    while True:
+        partition = partition_labels(matrix.labels, matrix.equivalence - EQUAL, constraints)
+        contradiction = PartTree(partition, constraints).contradiction
+        if contradiction is None:
+            return partition
+        message, pairs = contradiction
+        free = [pair for pair in pairs if constraints.class_of(pair[0]) != constraints.class_of(pair[1])]
+        if not free:
+            raise ConfigurationError(message)
+        values = np.nan_to_num(matrix.equivalence, nan=-1.0)
+        weakest = min(free, key=lambda pair: (values[matrix.index[pair[0]], matrix.index[pair[1]]], pair))
+        apart = constraints.cannot_link | spread_apart([frozenset(weakest)], constraints.classes)
+        constraints = replace(constraints, cannot_link=apart)
 
 
 def _may_contain(mapping: LabelMapping, whole: str, part: str, constraints: Constraints) -> bool:

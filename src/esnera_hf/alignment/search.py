@@ -21,6 +21,7 @@ from esnera_hf.alignment.greedy_path import (
 )
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.alignment.naming import mapping_from_history
+from esnera_hf.alignment.parts import with_parts
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.similarity.matrix import SimilarityMatrix, check_lambda
 from esnera_hf.tagging import LabelRef
@@ -107,6 +108,8 @@ def merge_greedily(
 ) -> tuple[LabelMapping, MergeHistory]:
     """Merge the labels of all sources along the greedy path of the paper.
 
+    The path makes no parts; those that the user names are put below their wholes at its end.
+
     Args:
         matrix: similarities between the labels of two or more sources.
         constraints: what the user asks for.
@@ -114,7 +117,7 @@ def merge_greedily(
         objective: trains and scores mappings, where λ or τ is searched.
 
     Raises:
-        ConfigurationError: fewer than two sources.
+        ConfigurationError: fewer than two sources, or labels became one that the parts named by the user keep apart.
     """
     settings = settings or GreedySettings()
     if settings.is_fixed:
@@ -123,7 +126,8 @@ def merge_greedily(
         raise ValueError("a search needs an objective")
     else:
         history = search_merge_path(matrix, settings, objective, constraints)
-    return mapping_from_history(history, matrix, constraints), history
+    mapping = mapping_from_history(history, matrix, constraints)
+    return with_parts(mapping, constraints or Constraints()), history
 
 
 def search_merge_path(

@@ -94,6 +94,9 @@ _add("--target-schema", metavar="SCHEMA", help="merge into the labels of this so
 _add("--name", action="append", metavar="LABEL=NAME", help="name of a unified label")
 _add("--must-link", action="append", type=_names, metavar="LABEL,…", help="labels that become one")
 _add("--cannot-link", action="append", type=_names, metavar="LABEL,…", help="labels that stay apart")
+_add(
+    "--part-of", action="append", type=_names, metavar="PART,WHOLE", help="a label that is a part of another"
+)
 _add("--locked", type=Path, metavar="FILE", help="keep the locked lines of this mapping.yaml")
 
 OUTPUT, _add = _group("output")
