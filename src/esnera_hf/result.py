@@ -73,8 +73,7 @@ class MergeResult:
     def view(self, level: Level) -> DatasetDict:
         """Return the dataset with the labels of one level in ``ner_tags``: ``fine``, ``coarse`` or ``original``.
 
-        :func:`~esnera_hf.merging.label_levels.view` does the same with a dataset that
-        was loaded back.
+        :func:`~esnera_hf.merging.label_levels.view` does the same with a dataset that was loaded back.
         """
         return view(self.dataset, level)
 

@@ -47,6 +47,7 @@ Card = TypeVar("Card", bound=RepoCard)
 MERGED, RECIPE = "merged", "recipe"
 
 
+#: ISO 639-1. The Hub refuses a card with a code of two letters that is none of them.
 _TWO_LETTERS = frozenset(
     (
         "aa ab ae af ak am an ar as av ay az ba be bg bh bi bm bn bo br bs ca ce ch co cr cs cu cv cy da "
@@ -103,15 +104,10 @@ def source_datasets(summaries: Sequence[SourceSummary]) -> list[str]:
 
 
 def data_entries(configs: Mapping[str, DatasetDict]) -> dict[str, Any]:
-    """Return ``configs`` and ``dataset_info`` of configurations kept as ``data/<config>/<split>-*.parquet``.
-
-    Splits without a sentence are left out: ``load_dataset`` fails on a split of no rows.
-
-    Args:
-        configs: by name, the default one first.
-    """
+    """Return ``configs`` and ``dataset_info`` of configurations kept as ``data/<config>/<split>-*.parquet``."""
     data, infos = CardData(), DatasetInfosDict()
     for name, splits in configs.items():
+        # load_dataset fails on a split of no rows.
         filled = {split: rows for split, rows in splits.items() if len(rows)}
         if not filled:
             continue
@@ -133,8 +129,7 @@ def evaluation(results: Iterable[tuple[str, str, str, Mapping[str, float | None]
     """Return what was measured, for the ``model-index`` of a card.
 
     Args:
-        results: name of the dataset, its Hub id or ``""``, split, and measures by
-            their name; those that are not known are left out.
+        results: name of the dataset, its Hub id or ``""``, split, and measures by name, which may be unknown.
     """
     entries: list[EvalResult] = []
     kinds: list[str] = []
@@ -185,8 +180,8 @@ def quoted(text: str) -> str:
     return f'"{written[1:-1]}"' if '"' not in text else written
 
 
-_LONGEST_NAME = 100
-_LONGEST_MENTION = 40
+#: Characters of a title, and of a mention in a cell of a table, which the Hub shows in one line.
+_LONGEST_NAME, _LONGEST_MENTION = 100, 40
 _EXAMPLES = 6
 _MEASURES = ("f1", "precision", "recall")
 _TAGS = ["esnera", "named-entity-recognition", "label-alignment", "dataset-merging", "esnera-hf"]
@@ -201,19 +196,18 @@ def dataset_card(
     *,
     text: bool = True,
 ) -> DatasetCard:
-    """Return the card of a merged dataset; without its text, of the recipe.
+    """Return the card of a merged dataset; without its text, of the recipe: statistics and no mention.
 
     Args:
         repo_id: ``owner/name``.
-        report: the account of the alignment, as it may be published.
+        report: the report, as it may be published.
         mapping: source labels to unified labels.
         similarity: the similarities, if any were measured.
-        configs: the configurations by name; the first one, ``merged``, is the
-            merged dataset, others hold the same columns.
-        text: whether the dataset is published; if not, the card holds statistics
-            and no mention, and says how to make the dataset again.
+        configs: the configurations by name, ``merged`` and others with the same columns.
+        text: whether the dataset is published.
     """
     if not text:
+        # Whoever calls this with a report as it is must not publish mentions by it.
         report = replace(report, examples=(), dropped={})
     merged = configs[MERGED]
     statistics = Statistics(merged)
@@ -318,10 +312,9 @@ def model_card(
     Args:
         repo_id: ``owner/name``.
         labels: that it predicts.
-        record: what is known of its training: ``validation`` and ``test`` (scores),
-            ``history``, ``arguments``, ``encoder`` and ``dataset_repo`` (Hub ids).
-        report: of the alignment, ``None`` for a tagger of a single source.
-        mapping: what its labels merge, likewise.
+        record: of its training: ``validation`` and ``test`` (scores), ``history``, ``arguments``, ``encoder`` and
+            ``dataset_repo`` (Hub ids), as far as they are known.
+        report, mapping: of the alignment; ``None`` for a tagger of a single source.
         sources: summaries of the sources, where there is no report.
     """
     # A tagger of a single source is told of as a merge of one, of which nothing else is known.

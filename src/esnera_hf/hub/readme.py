@@ -31,15 +31,10 @@ def write_readme(card: RepoCard) -> str:
 
 
 def join_readme(existing: str, card: str, earlier: Mapping[str, Any]) -> str:
-    """Put a card into a README.
+    """Put a card into a README, which is empty where there is none.
 
     The card's metadata replace those of the same name; entries of lists that somebody else wrote stay, so do dataset
-    configurations under other names. What an earlier push wrote and the card lacks goes.
-
-    Args:
-        existing: the README, ``""`` if there is none.
-        card: the card as a README of its own.
-        earlier: metadata that an earlier push wrote.
+    configurations under other names. What an earlier push wrote (``earlier``) and the card lacks goes.
 
     Raises:
         HubError: the README's metadata cannot be read, or only one of the two comments is there.
@@ -89,6 +84,7 @@ _Loader.add_implicit_resolver(_BOOL, re.compile("^(?:true|True|TRUE|false|False|
 def _merged(known: Mapping[str, Any], own: Mapping[str, Any], earlier: Mapping[str, Any]) -> dict[str, Any]:
     gone = {name for name, value in earlier.items() if name not in own and known.get(name) == value}
     if "license" in own:
+        # The name and link of another license than the one that now stands there.
         gone |= {"license_name", "license_link"} - own.keys()
     merged = {name: value for name, value in known.items() if name not in gone} | dict(own)
     for name in merged:

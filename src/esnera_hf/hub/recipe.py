@@ -57,12 +57,7 @@ Difference: TypeAlias = tuple[str, str, str, str]
 
 @dataclass(frozen=True)
 class Comparison:
-    """How a dataset compares with the published one.
-
-    Attributes:
-        same: whether both hold the same rows under the same labels.
-        differences: the sentences that the copies of the sources lack or annotate otherwise.
-    """
+    """Whether a dataset holds the rows and labels of the published one, and the sentences in which copies differ."""
 
     same: bool
     differences: tuple[Difference, ...] = field(default=(), repr=False)
@@ -102,7 +97,8 @@ class Recipe:
     @classmethod
     def of(cls, dataset: DatasetDict, mapping: LabelMapping, sources: Mapping[str, str]) -> Recipe:
         """Take the fingerprints of a merged dataset."""
-        digest = hashlib.blake2b(digest_size=16)  # of the text alone: the same dataset has the same recipe
+        # The salt is made of the text alone, so that the same dataset has the same recipe.
+        digest = hashlib.blake2b(digest_size=16)
         for part in dataset.values():
             for batch in part.select_columns(["tokens"]).iter(batch_size=1000):
                 digest.update(json.dumps(batch["tokens"]).encode())
@@ -176,17 +172,14 @@ class Recipe:
             MappingError: a source is missing or unknown to the recipe, or none of its sentences is found.
         """
         self._check_names([source.name for source in copies])
-        cut, differences = [], []
-        entities: dict[str, dict[str, list[Entity]]] = {}
-        for source in copies:
-            part, entities[source.name], differing = self._cut_one(source)
-            cut.append(part)
-            differences += differing
+        parts = [self._cut_one(source) for source in copies]
+        entities = {source.name: added for source, added, _ in parts}
         added = [(name, e) for name, rows in entities.items() for row in rows.values() for e in row]
+        # Which tagger predicted an entity, and above which threshold, the recipe does not say.
         counts = sorted(Counter((name, entity.label, "as published") for name, entity in added).items())
         lowest = min((entity.score for _, entity in added), default=0.0)
         pseudo = PseudoLabels(lowest, entities, tuple((*key, number) for key, number in counts))
-        return cut, pseudo, tuple(differences)
+        return [source for source, *_ in parts], pseudo, tuple(d for *_, part in parts for d in part)
 
     def compare(self, dataset: DatasetDict, differences: Sequence[Difference]) -> Comparison:
         """Compare a dataset that was made from :meth:`cut` sources with the published one.

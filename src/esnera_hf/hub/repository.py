@@ -31,22 +31,14 @@ _OURS = re.compile(
     r"|report\.json|report\.html|similarity\.json",
     re.ASCII,
 )
+#: References and hashes of commits: the Hub commits to names of branches alone.
 _NO_BRANCH = re.compile(r"\Z|refs/|[0-9a-f]{40}\Z")
 _AGAIN = "run the same again: what has arrived is not sent again"
 
 
 @dataclass(frozen=True)
 class Published:
-    """What was published.
-
-    Attributes:
-        repo_id: ``owner/name``.
-        url: of the repository.
-        commit: the commit that holds it.
-        commit_url: where to look at it.
-        pull_request: address of the pull request, ``""`` if none was opened.
-        changed: whether there was anything to change.
-    """
+    """Where it was published; ``pull_request`` is its address, ``changed`` whether there was anything to change."""
 
     repo_id: str
     url: str
@@ -64,14 +56,7 @@ class Published:
 
 
 class HubRepository:
-    """A repository to publish to.
-
-    Args:
-        repo_id: ``owner/name``, or a name of your own.
-        kind: ``dataset`` or ``model``.
-        token: of the Hub; the one you are logged in with if not given.
-        revision: branch to commit to, made if it is not there.
-        create_pr: open a pull request instead of committing to a branch.
+    """A repository to publish to; the arguments are those of ``push_to_hub``.
 
     Raises:
         HubError: a branch and a pull request are asked for at once.
@@ -105,10 +90,7 @@ class HubRepository:
         return f"{self._api.endpoint}/{folder}{self.repo_id}"
 
     def prepare(self, private: bool | None = None) -> None:
-        """Check that it may be written to; nothing is made or changed yet.
-
-        Args:
-            private: whether it is to be private; as it is, or the Hub's default, if not given.
+        """Check that it may be written to, before the hours that a result takes; nothing is made or changed yet.
 
         Raises:
             HubError: no token, or one without the right; no such owner; it is there and not private though
@@ -166,14 +148,10 @@ class HubRepository:
             )
 
     def publish(self, folder: Path, message: str) -> Published:
-        """Make the files of a folder appear in one commit.
+        """Make the files of a folder, ``README.md`` and the manifest among them, appear in one commit.
 
         The README that is there keeps its own metadata and text; files that the manifest of an earlier push lists and
         this one does not write go; all else stays.
-
-        Args:
-            folder: the files, ``README.md`` and the manifest among them; the README is joined there.
-            message: of the commit.
 
         Raises:
             HubError: the Hub refuses it or cannot be reached, or text would stay beside what is to hold none.
@@ -254,9 +232,7 @@ def read_manifest(text: str) -> tuple[dict[str, Any], set[str]]:
     """Return the metadata and the files that an earlier push wrote; a manifest that makes no sense says nothing."""
     try:
         manifest = json.loads(text or "{}")
-        metadata, files = dict(manifest["metadata"]), manifest["files"]
-        return metadata, {path for path in files if isinstance(path, str)} if isinstance(
-            files, list
-        ) else set()
+        files = manifest["files"] if isinstance(manifest["files"], list) else []
+        return dict(manifest["metadata"]), {path for path in files if isinstance(path, str)}
     except (KeyError, TypeError, ValueError, RecursionError):
         return {}, set()

@@ -51,7 +51,7 @@ LABEL_STUDIO_CONFIG = "label_config.xml"
 _SUFFIX = {"conll": "conll", "jsonl": "jsonl", "label-studio": "json", "doccano": "jsonl"}
 _COLUMNS = ("id", "tokens", "ner_tags", "source")
 _BATCH = 1000
-#: A source is cut into characters if so many of its tokens are; some corpora keep numbers whole.
+#: A source is cut into characters if so many of its tokens are; some corpora keep numbers and Latin words whole.
 _MOSTLY = 0.9
 _NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
@@ -68,14 +68,12 @@ def export(
     *,
     gold_only: bool = False,
 ) -> list[Path]:
-    """Write a file for each split with sentences into a new folder.
+    """Write a file for each split with sentences into a new folder; ``load_source`` reads all formats again.
 
-    ``conll`` has a token and its IOB2 tag a line, parted by a tab; ``jsonl`` the
-    tokens and spans of tokens, ends exclusive, and of a merged dataset the origin
-    of each span, ``gold`` or ``pseudo``, and its score in [0, 1]; ``label-studio``
-    and ``doccano`` what these tools import: texts with spans of characters (code
-    points, ends exclusive), in Label Studio with score and remark at each
-    pseudo-label. All of them can be read again by ``load_source``.
+    ``conll`` has a token and its IOB2 tag a line, parted by a tab; ``jsonl`` tokens and spans of tokens, ends
+    exclusive, and of a merged dataset the origin of each span, ``gold`` or ``pseudo``, and its score in [0, 1];
+    ``label-studio`` and ``doccano`` texts with spans of characters (code points, ends exclusive), in Label Studio with
+    score and remark at each pseudo-label.
 
     Args:
         data: a merged dataset, or a source as for :func:`~esnera_hf.align`.
@@ -87,13 +85,10 @@ def export(
         The files of the splits, in the order of the splits.
 
     Raises:
-        ConfigurationError: there is no such format.
-        ConfigurationError: the folder exists; nothing is written.
+        ConfigurationError: there is no such format, or the folder exists.
         SourceNotFoundError: a source cannot be found.
-        SourceError: it cannot be read, the format cannot hold a token or an
-            entity, or the dataset is no merged one; nothing is written.
-        ConservationError: other entities were written than are in the data;
-            nothing stays there.
+        SourceError: it cannot be read, the format cannot hold a token or an entity, or the dataset is no merged one.
+        ConservationError: other entities were written than are in the data. Whatever is raised, nothing is written.
     """
     if form not in EXPORT_FORMATS:
         raise ConfigurationError(f"format {form!r}: expected one of {', '.join(EXPORT_FORMATS)}.")

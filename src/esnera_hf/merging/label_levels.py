@@ -42,11 +42,10 @@ def coarse_names(mapping: LabelMapping) -> dict[str, str]:
 
 
 def check_coarse(rows: Dataset, mapping: LabelMapping, split: str) -> None:
-    """Check that every coarse tag of a merged split is that of the outermost label of its fine tag.
+    """Check that a merged split has coarse tags if and only if labels have parts, each the outermost of its fine tag.
 
     Raises:
-        ConservationError: the column is missing under a tree, there under a flat
-            merge, of other labels, or a tag of it is another one.
+        ConservationError: it is not so.
     """
     wanted = coarse_features(mapping).get(COARSE_TAGS)
     if rows.features.get(COARSE_TAGS) != wanted:
@@ -74,26 +73,18 @@ def check_coarse(rows: Dataset, mapping: LabelMapping, split: str) -> None:
 
 
 def view(dataset: Data, level: Level) -> Data:
-    """Return a merged dataset with one kind of tags, in ``ner_tags``.
-
-    It works on what :func:`~esnera_hf.align` gives and on what was loaded back
-    from disk or the Hub. Sentences and their order stay, and so do columns that
-    are not named here.
+    """Return a merged dataset with one kind of tags, in ``ner_tags``; sentences, their order and other columns stay.
 
     Args:
-        dataset: a merged dataset, or a split of one.
-        level: ``fine``, the label that the source gives, in the unified schema;
-            ``coarse``, the outermost label that holds it, the same as ``fine``
-            under a flat merge; ``original``, the labels of the sources as
-            ``source:label``, those that occur, without pseudo-labels. ``fine``
-            and ``coarse`` have the columns of a flat merge; ``original`` has
-            no ``source_tags``, ``origin`` and ``confidence``.
+        dataset: a merged dataset, or a split of one, just made or loaded back from disk or the Hub.
+        level: ``fine``, the label that the source gives, in the unified schema; ``coarse``, the outermost label that
+            holds it, the same as ``fine`` under a flat merge; ``original``, the labels of the sources as
+            ``source:label``, those that occur, without pseudo-labels, ``source_tags``, ``origin`` and ``confidence``.
 
     Raises:
         ConfigurationError: there is no such level.
-        SourceError: the dataset lacks the columns of a merged one, or is a view
-            of one, as far as its description has been kept: files of parquet
-            do not keep it.
+        SourceError: the dataset lacks the columns of a merged one, or is a view of one, as far as its description
+            tells: files of parquet do not keep it.
     """
     if level not in get_args(Level):
         raise ConfigurationError(f"level {level!r}: expected one of {', '.join(get_args(Level))}.")

@@ -1,7 +1,4 @@
-"""Mapping and sources become one ``DatasetDict`` with one ``ClassLabel`` schema.
-
-Label ids are made here and nowhere else.
-"""
+"""Mapping and sources become one ``DatasetDict`` with one ``ClassLabel`` schema."""
 
 from __future__ import annotations
 
@@ -45,17 +42,12 @@ class MergedData:
 
 
 def merged_features(mapping: LabelMapping) -> Features:
-    """Return the columns of the merged dataset.
-
-    ``ner_tags`` holds ids of the unified IOB2 tags, ``O`` first; ``source_tags``
-    the tags as the source has them; ``origin`` says for each token whether its
-    tag is gold or pseudo-labelled, ``confidence`` how sure it is, in [0, 1].
-    Where labels are parts of others, ``coarse_tags`` holds ids of the outermost.
-    """
+    """Return the columns of the merged dataset; ``coarse_tags`` is there where labels are parts of others."""
     return Features(
         {
             "id": Value("string"),
             "tokens": List(Value("string")),
+            # The only place where ids of labels are made: integers of the sources mean something else in each.
             "ner_tags": List(ClassLabel(names=iob2_tag_set(mapping.unified_labels))),
             **coarse_features(mapping),
             "source": Value("string"),
@@ -77,20 +69,13 @@ def merge_sources(
     Args:
         sources: the sources, in the order their sentences are to appear.
         mapping: covers every label of every source.
-        leaks: as :func:`~esnera_hf.sources.leakage.find_leaks` gives them; those between sources are left
-            out of the merged train and validation splits, so that no test
-            sentence is trained on.
-        pseudo: entities to add to the train split, none of them to a sentence
-            that is left out.
-
-    Returns:
-        Splits ``train``, ``validation`` and ``test``.
+        leaks: of :func:`~esnera_hf.sources.leakage.find_leaks`; those between sources are left out of train and
+            validation, so that no sentence of a test split is trained on.
+        pseudo: entities to add to the train split, none of them to a sentence that is left out.
 
     Raises:
         MappingError: mapping and sources do not fit.
-        ConservationError: the merged dataset does not hold exactly the sentences
-            and gold entities of the sources, but for those left out, and the
-            pseudo-labels.
+        ConservationError: other sentences or entities came out than :func:`check_conserved` expects.
     """
     mapping.check_fits(ref for source in sources for ref in source.label_refs)
     features = merged_features(mapping)
@@ -189,7 +174,11 @@ def _relabelled(
     for row, row_id in enumerate(batch["id"].to_pylist() if added else ()):
         own = slice(*offsets[row : row + 2].tolist())
         for entity in added.get(row_id, ()):
-            _check_inside(entity, row_id, own.stop - own.start)
+            if not 0 <= entity.start < entity.end <= own.stop - own.start:
+                raise ConservationError(
+                    f"{row_id}: the pseudo-label {entity} does not lie in its sentence of {own.stop - own.start} "
+                    "tokens. Pass pseudo-labels of these very sources."
+                )
             span = slice(entity.start, entity.end)
             tags[own][span] = unified.str2int(f"I-{entity.label}")
             tags[own][entity.start] = unified.str2int(f"B-{entity.label}")
@@ -206,14 +195,6 @@ def _relabelled(
     return pa.table({name: found[name] if name in found else batch[name] for name in features})
 
 
-def _check_inside(entity: Entity, row_id: str, tokens: int) -> None:
-    if not 0 <= entity.start < entity.end <= tokens:
-        raise ConservationError(
-            f"{row_id}: the pseudo-label {entity} does not lie in its sentence of {tokens} tokens. Pass "
-            "pseudo-labels of these very sources."
-        )
-
-
 def check_conserved(
     sources: Sequence[NerSource],
     mapping: LabelMapping,
@@ -223,14 +204,11 @@ def check_conserved(
 ) -> None:
     """Check that the merged dataset holds the entities of the sources, no more and no fewer.
 
-    What is in the sources must be in the merged dataset, in the sentences left
-    out as leaks, or of a label that the mapping leaves out; what is in the merged
-    dataset beside that must be a pseudo-label of a sentence that is in it.
+    Each is in it, or in a sentence left out as a leak, or of a label left out; all else there is a pseudo-label.
 
     Raises:
-        ConservationError: sentences by split, or counts by split, source,
-            unified label and origin differ, or a coarse tag is not that of its
-            fine one.
+        ConservationError: sentences by split, or entities by split, source, unified label and origin differ, or a
+            coarse tag is not that of its fine one.
     """
     out = left_out_ids(leaks)
     for split, rows in merged.items():

@@ -14,6 +14,7 @@ from esnera_hf.similarity.empirical import CrossPredictions
 from esnera_hf.sources.source import NerSource
 from esnera_hf.tagging import Entity
 
+#: High, since a wrong pseudo-label costs more than a missing one: what is missing can be left open in training.
 DEFAULT_THRESHOLD = 0.9
 
 
@@ -23,10 +24,8 @@ class PseudoLabels:
 
     Attributes:
         threshold: the confidence they have at least.
-        entities: unified entities by source and sentence id; ``score`` is the
-            confidence.
-        counts: source of the text, unified label, source of the tagger, and
-            number of entities, sorted.
+        entities: unified entities by source and sentence id; ``score`` is the confidence.
+        counts: source of the text, unified label, source of the tagger, and number of entities, sorted.
         rejected: predictions of missing labels that were not added, by reason.
     """
 
@@ -66,15 +65,12 @@ def pseudo_labels(
 ) -> PseudoLabels:
     """Find pseudo-labels for the train split of every source (method, Label augmentation).
 
-    A prediction of another source's tagger is added where its unified label is
-    one that the source does not annotate, its confidence reaches the threshold, and
-    it shares no token with a gold entity. Of predictions that share tokens the
-    most confident one stays; of those of one span, where one label is a part of
-    the other, the finer.
+    A prediction of another source's tagger is added where its unified label is one that the source does not annotate,
+    its confidence reaches the threshold, and it shares no token with a gold entity. Of predictions that share tokens
+    the most confident one stays; of those of one span, where one label is a part of the other, the finer.
 
-    A source that annotates a label annotates its parts, too: they are never
-    added. One that annotates all of several parts of a label is taken to
-    annotate the label; one that annotates some of them, or the only one, is not.
+    A source that annotates a label annotates its parts, too: they are never added. One that annotates all of several
+    parts of a label is taken to annotate the label; one that annotates some of them, or the only one, is not.
 
     Args:
         sources: the sources.

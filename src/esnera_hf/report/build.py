@@ -43,16 +43,7 @@ def build_report(
     history: MergeHistory | None = None,
     constraints: Constraints | None = None,
 ) -> MergeReport:
-    """Return the report of a merge; call, taggers, systems and seconds are facts that whoever made them adds.
-
-    Args:
-        sources: all sentences.
-        mapping: the label mapping.
-        merged: the merged dataset, leaks and pseudo-labels.
-        matrix: the similarities, if any were measured.
-        history: the greedy path, if that was the method.
-        constraints: what the user asked for.
-    """
+    """Return the report of a merge; call, taggers, systems and seconds are facts that whoever made them adds."""
     history = history or MergeHistory()
     steps, pseudo = history.steps, merged.pseudo_labels
     if matrix is not None and mapping.method == "equivalence":
@@ -132,8 +123,7 @@ def _trial(candidate: Candidate) -> Candidate:
 def near_pairs(matrix: SimilarityMatrix, mapping: LabelMapping) -> tuple[NearPair, ...]:
     """Return the pairs of labels of different sources that stayed apart.
 
-    First those of which one is now a part of the other, then the most alike, by
-    the mean of what they would have been merged by in both directions.
+    First those of which one is now a part of the other, then the most alike, by the mean of both directions.
     """
     similarity = matrix.merge_score(mapping.lam)
     related_by = mapping.method == "equivalence"

@@ -37,8 +37,7 @@ def read_report(folder: Path) -> tuple[MergeReport, LabelMapping, SimilarityMatr
 
     Raises:
         MappingError: the mapping has been edited into something invalid.
-        ConfigurationError: the report is of another version, or it or the
-            similarities are damaged.
+        ConfigurationError: the report is of another version, or it or the similarities are damaged.
     """
     similarity = None
     if (folder / SIMILARITY_FILE).exists():

@@ -42,9 +42,7 @@ def describe_flow(mapping: LabelMapping) -> str:
 def draw_flow(mapping: LabelMapping) -> str:
     """Return the picture as SVG: sources on both sides, unified labels between them, parts below their wholes.
 
-    A band is as wide as the square root of a label's mentions, since counts differ
-    by orders of magnitude. The same mapping gives the same bytes, and names cannot
-    become markup.
+    The same mapping gives the same bytes, and names cannot become markup.
     """
     unified = [*mapping.tree.order, *([None] if mapping.members(None) else [])]
     sides = _sides(mapping, unified)
@@ -117,6 +115,7 @@ def _unified_labels(
 def _band(start: _Point, goal: _Point, color: str, entry: MappedLabel, most: int) -> str:
     (x, y), (goal_x, goal_y) = start, goal
     half = (x + goal_x) / 2
+    # The square root, since numbers of mentions differ by orders of magnitude.
     thickness = _THINNEST + (_THICKEST - _THINNEST) * sqrt(entry.mentions / most)
     title = escape(visible(f"{entry.label} → {entry.unified or LEFT_OUT}, {entry.mentions:,} mentions"))
     return (

@@ -46,13 +46,7 @@ _TITLES = {
 
 
 def render_report(report: MergeReport, mapping: LabelMapping, similarity: SimilarityMatrix | None) -> str:
-    """Return the report as a page of HTML.
-
-    Args:
-        report: the report.
-        mapping: the mapping it is about.
-        similarity: whose tables are shown; ``None`` where nothing was measured.
-    """
+    """Return the report as a page of HTML; ``similarity`` is ``None`` where nothing was measured."""
     content: dict[str, Any] = {
         "labels": list(tables.label_groups(mapping)),
         "near": report.near,
