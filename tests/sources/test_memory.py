@@ -14,7 +14,7 @@ from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.alignment.mapping_yaml import MappedLabel
 from esnera_hf.merging.merge import merge_sources
 from esnera_hf.similarity.empirical import cross_predictions
-from esnera_hf.sources import build, duplicates
+from esnera_hf.sources import build, minhash
 from esnera_hf.sources.duplicates import find_pairs
 from esnera_hf.sources.leakage import find_leaks
 from esnera_hf.sources.load import load_source
@@ -48,7 +48,7 @@ def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
 def set_batches(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
     for name in (*AT_ONCE, *FIRST_LOOK):
         monkeypatch.setattr(f"esnera_hf.{name}", size)
-    monkeypatch.setattr(duplicates, "_CHARACTERS", 40 * size)  # characters
+    monkeypatch.setattr(minhash, "_CHARACTERS", 40 * size)  # characters
     monkeypatch.setattr("datasets.config.DEFAULT_MAX_BATCH_SIZE", size)
 
 
@@ -165,5 +165,5 @@ def test_the_size_of_batches_changes_nothing(
     for name in AT_ONCE:
         monkeypatch.setattr(f"esnera_hf.{name}", size)
     monkeypatch.setattr(build, "_IN_MEMORY", 20 * size)
-    monkeypatch.setattr(duplicates, "_CHARACTERS", 40 * size)
+    monkeypatch.setattr(minhash, "_CHARACTERS", 40 * size)
     assert everything() == whole

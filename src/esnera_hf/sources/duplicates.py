@@ -1,11 +1,7 @@
 """Sentences that are the same, or nearly, in two splits or sources, and those annotated in conflict.
 
-Candidates come from MinHash signatures of character 4-grams (Broder 1997) in
-bands; every candidate pair is then compared exactly. Ten bands of four rows
-find a pair of similarity 0.8 with a probability of 0.995, one of 0.9 with a
-probability of 0.99998.
-
-Sentences are read from Arrow in batches; of each stay a digest of its text and
+Candidates are found by their MinHash signatures; every candidate pair is then
+compared exactly. Sentences are read from Arrow in batches; of each stay a digest of its text and
 one hash a band, about 100 bytes. The texts and annotations of candidates are
 read again.
 """
@@ -15,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import unicodedata
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate, chain
@@ -29,17 +25,13 @@ from numpy.typing import NDArray
 from esnera_hf._internal.arrow import batches, list_offsets
 from esnera_hf._internal.text import join_tokens, shorten
 from esnera_hf.sources.load import SourceLike, load_each
+from esnera_hf.sources.minhash import BANDS, PartSet, band_hashes, candidate_pairs, jaccard
 from esnera_hf.sources.source import AnnotatedSentence, NerSource
 
 #: Jaccard similarity of character 4-grams from which two sentences are nearly the same.
 NEAR = 0.8
 #: Shorter texts, spaces and punctuation apart, are the same or not: a greeting is not nearly another greeting.
 SHORTEST = 12
-_BANDS, _ROWS, _GRAM = 10, 4, 4
-#: Texts of one bucket and split that another text is compared with: bounds the work on texts made from templates.
-_COMPARED = 50
-#: Characters whose 4-grams are hashed at a time: their signatures fit the processor's cache.
-_CHARACTERS = 1 << 15
 #: Candidate pairs, and sentences whose annotation is looked at, at a time.
 _AT_ONCE = 20_000
 _EXAMPLES, _LONGEST_EXAMPLE = 3, 80
@@ -55,7 +47,6 @@ _VARIATIONS = frozenset(map(chr, (*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F
 Part = tuple[str, str]
 Span = tuple[int, int, str]
 _Numbers = NDArray[np.int64]
-_PartSet = frozenset[int]
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -77,8 +68,7 @@ class Duplicate:
     """Two sentences with the same or nearly the same text.
 
     Attributes:
-        first: the one, in the order of source, split and sentences.
-        second: the other.
+        first, second: the two, in the order of source, split and sentences.
         exact: equal after Unicode form, width, case, spaces and punctuation are
             levelled; letters, their marks, digits and symbols count.
         conflict: exact, and annotated in a way that cannot both be right: in
@@ -188,9 +178,6 @@ _level = lru_cache(maxsize=100_000)(normalize)
 class Texts:
     """The sentences of all splits of some sources, numbered from 0 in their order, read when asked for.
 
-    Args:
-        sources: the sources.
-
     Attributes:
         parts: source and split, in order.
         ends: for each part the number after that of its last sentence.
@@ -207,8 +194,7 @@ class Texts:
 
     def part_of(self, numbers: _Numbers) -> _Numbers:
         """Return the index of the part of each sentence."""
-        parts: _Numbers = np.searchsorted(self.ends, numbers, side="right")
-        return parts
+        return np.searchsorted(self.ends, numbers, side="right").astype(np.int64)
 
     def levelled(self) -> Iterator[list[str]]:
         """Yield the levelled texts of all sentences, in batches."""
@@ -271,9 +257,6 @@ Pairs = tuple[Texts, _Numbers]
 def find_pairs(sources: Sequence[NerSource]) -> Pairs:
     """Find the pairs of :func:`find_duplicates`.
 
-    Args:
-        sources: one or more sources of different names.
-
     Returns:
         The sentences, and for each pair, in their order, the numbers of the two, the
         smaller first, and whether it is exact and in conflict. shape: (pairs, 4)
@@ -289,7 +272,7 @@ def find_pairs(sources: Sequence[NerSource]) -> Pairs:
 def _read(texts: Texts) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
     """Return the digest of each levelled text, 0 if it is empty, and the hashes of its bands, 0 if it is short."""
     digests = np.zeros((len(texts), 2), dtype=np.uint64)
-    hashes = np.zeros((len(texts), _BANDS), dtype=np.uint64)
+    hashes = np.zeros((len(texts), BANDS), dtype=np.uint64)
     start = 0
     for keys in texts.levelled():
         for number, key in enumerate(keys, start):
@@ -297,7 +280,7 @@ def _read(texts: Texts) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
                 digest = hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=16).digest()
                 digests[number] = np.frombuffer(digest, np.uint64)
         long = [index for index, key in enumerate(keys) if len(key) >= SHORTEST]
-        hashes[[start + index for index in long]] = _band_hashes([keys[index] for index in long])
+        hashes[[start + index for index in long]] = band_hashes([keys[index] for index in long])
         start += len(keys)
     return digests, hashes
 
@@ -330,14 +313,14 @@ class _Groups:
 def _near_firsts(texts: Texts, groups: _Groups, hashes: NDArray[np.uint64]) -> dict[int, dict[int, int]]:
     """Return by group the first sentence of each part whose text is nearly the same, by part."""
     long = np.flatnonzero(hashes[groups.heads].any(axis=1))
-    sets: dict[_PartSet, _PartSet] = {}
+    sets: dict[PartSet, PartSet] = {}
 
-    def parts_of(position: int) -> _PartSet:
+    def parts_of(position: int) -> PartSet:
         own = frozenset(part for _, part in groups.of(int(long[position])))
         return sets.setdefault(own, own)
 
     near: dict[int, dict[int, int]] = defaultdict(dict)
-    pairs = long[_candidate_pairs(hashes[groups.heads[long]], parts_of)]
+    pairs = long[candidate_pairs(hashes[groups.heads[long]], parts_of)]
     for start in range(0, len(pairs), _AT_ONCE):
         some = pairs[start : start + _AT_ONCE]
         keys = texts.keys_of(np.unique(groups.heads[some]))
@@ -357,6 +340,7 @@ def _pairs(
     chosen = sizes > 1
     chosen[list(near)] = True
     remaining = np.flatnonzero(chosen)
+    # A template may fill a split: the sentences of a block, not its groups, are bounded.
     for block in np.split(remaining, np.flatnonzero(np.diff(np.cumsum(sizes[remaining]) // _AT_ONCE)) + 1):
         several = [number for group in block[sizes[block] > 1] for number, _ in groups.of(group)]
         spans = {
@@ -378,6 +362,7 @@ def _group_pairs(
             exact = other_part in firsts
             one_source = texts.parts[part][0] == texts.parts[other_part][0]
             conflict = exact and number != other and _in_conflict(spans[number], spans[other], one_source)
+            # Within a split a repetition is no leak, and only one that contradicts itself is worth a line.
             if other_part != part or conflict:
                 yield min(number, other), max(number, other), exact, conflict
 
@@ -386,93 +371,3 @@ def _in_conflict(one: tuple[Span, ...], other: tuple[Span, ...], one_source: boo
     if one == other:
         return False
     return one_source or any(a[:2] != b[:2] and a[0] < b[1] and b[0] < a[1] for a in one for b in other)
-
-
-def _band_hashes(texts: Sequence[str]) -> NDArray[np.uint64]:
-    """Return a hash of each band of the MinHash signatures of texts. shape: (texts, bands)
-
-    Args:
-        texts: each of at least ``SHORTEST`` characters.
-    """
-    hashes = np.zeros((len(texts), _BANDS), dtype=np.uint64)
-    start = 0
-    while start < len(texts):
-        end, size = start, 0
-        while end < len(texts) and (end == start or size + len(texts[end]) <= _CHARACTERS):
-            size += len(texts[end])
-            end += 1
-        rows = _signatures(texts[start:end]).reshape(end - start, _BANDS, _ROWS)
-        mixed = hashes[start:end]
-        for row in range(_ROWS):
-            mixed[:] = (mixed ^ rows[:, :, row]) * np.uint64(0x9E3779B97F4A7C15)
-            mixed ^= mixed >> np.uint64(31)
-        start = end
-    return hashes
-
-
-def _signatures(texts: Sequence[str]) -> NDArray[np.uint64]:
-    """Return the MinHash signatures of texts. shape: (texts, bands * rows)"""
-    generator = np.random.default_rng(20250809)
-    size = _BANDS * _ROWS
-    factors = generator.integers(1, 1 << 63, size=size, dtype=np.uint64) | np.uint64(1)
-    offsets = generator.integers(0, 1 << 63, size=size, dtype=np.uint64)
-    encoded = "".join(texts).encode("utf-32-le", "surrogatepass")
-    codes = np.frombuffer(encoded, dtype=np.uint32).astype(np.uint64)
-    grams = np.zeros(len(codes) - _GRAM + 1, dtype=np.uint64)
-    for shift in range(_GRAM):
-        grams = grams * np.uint64(1_000_003) + codes[shift : len(grams) + shift]
-    lengths = np.array([len(text) for text in texts])
-    ends = np.cumsum(lengths)
-    inside = np.ones(len(codes), dtype=bool)
-    for shift in range(1, _GRAM):
-        inside[ends - shift] = False  # grams that reach into the next text
-    grams = grams[inside[: len(grams)]]
-    grams ^= grams >> np.uint64(29)
-    starts = np.cumsum(lengths - _GRAM + 1) - (lengths - _GRAM + 1)
-    signatures = np.empty((len(texts), size), dtype=np.uint64)
-    for column, (factor, offset) in enumerate(zip(factors, offsets, strict=True)):
-        signatures[:, column] = np.minimum.reduceat((grams * factor + offset) >> np.uint64(16), starts)
-    return signatures
-
-
-def _candidate_pairs(hashes: NDArray[np.uint64], parts_of: Callable[[int], _PartSet]) -> _Numbers:
-    """Return the pairs of texts that may be nearly the same and do not both lie in one part alone.
-
-    Args:
-        hashes: of each text, shape (texts, bands).
-        parts_of: gives the parts of a text by its position.
-
-    Returns:
-        Positions of texts, ascending, without repetition. shape: (pairs, 2)
-    """
-    size = len(hashes)
-    codes = np.empty(0, dtype=np.int64)
-    for band in hashes.T:
-        order = np.argsort(band, kind="stable")
-        ranked = band[order]
-        starts = np.flatnonzero(np.concatenate([[True], ranked[1:] != ranked[:-1]]))
-        ends = np.append(starts[1:], size)
-        shared = np.flatnonzero(ends - starts > 1)
-        buckets = (order[starts[bucket] : ends[bucket]].tolist() for bucket in shared)
-        new = [one * size + other for bucket in buckets for one, other in _bucket_pairs(bucket, parts_of)]
-        codes = np.union1d(codes, np.array(new, dtype=np.int64))
-    return np.stack(np.divmod(codes, max(size, 1)), axis=1)
-
-
-def _bucket_pairs(bucket: Sequence[int], parts_of: Callable[[int], _PartSet]) -> Iterator[tuple[int, int]]:
-    """Yield the pairs of a bucket that lie in different parts, with a bounded number for each."""
-    by_parts: dict[_PartSet, list[int]] = defaultdict(list)
-    for position in bucket:
-        own = parts_of(position)
-        for others, members in by_parts.items():
-            if len(own | others) > 1:
-                for member in members:
-                    yield member, position
-        if len(by_parts[own]) < _COMPARED:
-            by_parts[own].append(position)
-
-
-def jaccard(one: str, other: str) -> float:
-    """Return the Jaccard similarity of the character 4-grams of two texts of at least four characters."""
-    first, second = ({text[i : i + _GRAM] for i in range(len(text) - _GRAM + 1)} for text in (one, other))
-    return len(first & second) / len(first | second)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Sequence, Set
 from dataclasses import replace
 
 import numpy as np
@@ -42,10 +42,8 @@ def find_leaks(sources: Sequence[NerSource], found: Pairs | None = None) -> tupl
     ranked = ranked[order[ranked, 0] != order[ranked, 1]]
     best = ranked[np.flatnonzero(np.diff(key[ranked], prepend=-1))]
     places = texts.places_of(np.union1d(place[best], because[best]))
-    columns = (place[best].tolist(), because[best].tolist(), exact[best].tolist())
-    return tuple(
-        Duplicate(places[leak], places[twin], bool(same)) for leak, twin, same in zip(*columns, strict=True)
-    )
+    leaks = np.stack([place, because, exact], axis=1)[best].tolist()
+    return tuple(Duplicate(places[leak], places[twin], bool(same)) for leak, twin, same in leaks)
 
 
 def left_out_of_train(leaks: Sequence[Duplicate]) -> dict[str, set[str]]:
@@ -74,16 +72,12 @@ def without_leaks(sources: Sequence[NerSource], leaks: Sequence[Duplicate]) -> t
     They still annotate all of their labels. A source that loses nothing is returned as it is.
     """
     out = left_out_ids(leaks)
-    return tuple(
-        _without(source, {split: ids for (name, split), ids in out.items() if name == source.name})
-        for source in sources
-    )
-
-
-def _without(source: NerSource, left_out: Mapping[str, Set[str]]) -> NerSource:
-    if not left_out:
-        return source
-    splits = {split: rows_without(source, split, left_out.get(split, set())) for split in source.dataset}
-    count = sum(map(len, left_out.values()))
-    note = f"without {count:,} sentences that stand in a later split of another source"
-    return replace(source, dataset=DatasetDict(splits), notes=(*source.notes, note), vocabulary=source.labels)
+    trained = []
+    for source in sources:
+        ids = {split: out.get((source.name, split), set()) for split in source.dataset}
+        if count := sum(map(len, ids.values())):
+            rows = DatasetDict({split: rows_without(source, split, ids[split]) for split in ids})
+            note = f"without {count:,} sentences that stand in a later split of another source"
+            source = replace(source, dataset=rows, notes=(*source.notes, note), vocabulary=source.labels)
+        trained.append(source)
+    return tuple(trained)

@@ -11,23 +11,18 @@ from datasets import Dataset, DatasetDict
 from esnera_hf._internal.arrow import text_digests
 
 _NAMES = {
-    "train": "train",
-    "training": "train",
-    "dev": "validation",
-    "devel": "validation",
-    "development": "validation",
-    "valid": "validation",
-    "validation": "validation",
-    "val": "validation",
-    "testa": "validation",
-    "test": "test",
-    "testing": "test",
-    "testb": "test",
+    name: split
+    for split, names in (
+        ("train", "train training"),
+        # CoNLL-2003 calls its validation split testa.
+        ("validation", "dev devel development valid validation val testa"),
+        ("test", "test testing testb"),
+    )
+    for name in names.split()
 }
 _WORDS = re.compile(r"[a-z]+", re.IGNORECASE)
 
-VALIDATION_SHARE = 0.1
-TEST_SHARE = 0.1
+VALIDATION_SHARE = TEST_SHARE = 0.1
 
 
 def canonical_split(name: str) -> str | None:
@@ -37,30 +32,20 @@ def canonical_split(name: str) -> str | None:
 
 def split_of_file(path: Path) -> str | None:
     """Tell the split from the words of a file name (``weibo.conll.dev``, ``en_ewt-ud-test.iob2``)."""
-    for word in reversed(_WORDS.findall(path.name)):
-        split = canonical_split(word)
-        if split:
-            return split
-    return None
+    # The last word counts: of "conll_test_dev.txt", what stands before is the corpus.
+    words = reversed(_WORDS.findall(path.name))
+    return next(filter(None, map(canonical_split, words)), None)
 
 
 def complete_splits(labelled: dict[str, Dataset], seed: int) -> tuple[DatasetDict, tuple[str, ...]]:
-    """Cut the splits that are missing.
+    """Cut the splits that are missing of those under canonical names; return all three, and a note for every cut.
 
     A missing test split is half of validation; a missing validation split is
     cut from train; a missing train split is cut from validation; a lone split
     becomes all three. Sentences of one text always go to one side, chosen by a
     seeded hash of the text, so the cut does not depend on their order.
-
-    Args:
-        labelled: one to three splits under canonical names.
-        seed: decides which texts are cut.
-
-    Returns:
-        The three splits and a note for every cut.
     """
-    splits = dict(labelled)
-    notes = []
+    splits, notes = dict(labelled), []
     if len(splits) == 1:
         (name, rows), *_ = splits.items()
         test, rest = cut_by_text(rows, TEST_SHARE, seed)
@@ -77,8 +62,7 @@ def complete_splits(labelled: dict[str, Dataset], seed: int) -> tuple[DatasetDic
     if "test" not in splits:
         splits["test"], splits["validation"] = cut_by_text(splits["validation"], 0.5, seed)
         notes.append(f"no labelled test split: half of validation, cut by text (seed {seed})")
-    ordered = {name: splits[name] for name in ("train", "validation", "test")}
-    return DatasetDict(ordered), tuple(notes)
+    return DatasetDict({name: splits[name] for name in ("train", "validation", "test")}), tuple(notes)
 
 
 def cut_by_text(rows: Dataset, share: float, seed: int) -> tuple[Dataset, Dataset]:
@@ -86,19 +70,13 @@ def cut_by_text(rows: Dataset, share: float, seed: int) -> tuple[Dataset, Datase
 
     A text goes to the first part if at least half of its copies fit in there.
     """
-    digests = text_digests(rows, seed, 16)
-    order = np.lexsort((digests[:, 1], digests[:, 0]))
-    ranked = digests[order]
-    new = np.ones(len(order), dtype=bool)
-    new[1:] = (ranked[1:] != ranked[:-1]).any(axis=1)
-    copies = np.diff(np.append(np.flatnonzero(new), len(order)))
-    size = round(share * len(rows))
+    # Half of a digest tells texts apart; two that share it, one pair in 10^19, would only stay together.
+    _, text, copies = np.unique(text_digests(rows, seed, 16)[:, 0], return_inverse=True, return_counts=True)
+    size, taken = round(share * len(rows)), 0
     fits = np.zeros(len(copies), dtype=bool)
-    taken = 0
     for index, count in enumerate(copies.tolist()):
         if taken + count / 2 <= size:
             fits[index] = True
             taken += count
-    first = np.zeros(len(rows), dtype=bool)
-    first[order] = np.repeat(fits, copies)
+    first = fits[text]
     return rows.select(np.flatnonzero(first)), rows.select(np.flatnonzero(~first))

@@ -9,8 +9,7 @@ from esnera_hf.errors import ConfigurationError, SourceError
 from esnera_hf.sources.files import path_readers
 from esnera_hf.sources.load import load_source
 from esnera_hf.sources.options import ReadingOptions
-from esnera_hf.sources.readers.brat import read_brat
-from esnera_hf.sources.readers.json import DISCONTINUOUS
+from esnera_hf.sources.readers.brat import DISCONTINUOUS, read_brat
 from esnera_hf.sources.readers.offsets import EMPTY, TRIMMED, WIDENED
 from esnera_hf.sources.readers.text import UNDECODABLE
 

@@ -12,7 +12,9 @@ from corpora import write
 from esnera_hf.errors import SourceError
 from esnera_hf.sources.files import detect_format
 from esnera_hf.sources.options import ReadingOptions
-from esnera_hf.sources.readers.json import (
+from esnera_hf.sources.readers.json import json_reader
+from esnera_hf.sources.readers.offsets import WIDENED
+from esnera_hf.sources.readers.records import (
     LABEL_KEYS,
     NO_SPAN,
     OTHER_ANNOTATORS,
@@ -23,10 +25,8 @@ from esnera_hf.sources.readers.json import (
     TEXT_KEYS,
     TOKEN_KEYS,
     UNLABELLED,
-    json_reader,
     read_record,
 )
-from esnera_hf.sources.readers.offsets import WIDENED
 
 TEXT = "Ann met Bob"
 ANN = (0, 3, "PER")

@@ -9,16 +9,15 @@ from pathlib import Path
 
 from esnera_hf._internal.text import shown
 from esnera_hf.errors import SourceError
-from esnera_hf.sources.readers.json import DISCONTINUOUS
 from esnera_hf.sources.readers.offsets import to_tokens, written_without_spaces
 from esnera_hf.sources.readers.text import UNDECODABLE, read_lines
 from esnera_hf.sources.source import RawSentence
 from esnera_hf.tagging import Entity
 
+DISCONTINUOUS = "discontinuous span, read as one from its first to its last character"
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")
+#: Offsets of at most 18 digits: Python refuses to convert thousands, and no text is that long.
 _ENTITY = re.compile(r"T\S*\t(\S+) (\d{1,18} \d{1,18}(?:;\d{1,18} \d{1,18})*)(?:\t(.*))?", re.DOTALL)
-
-
 #: An entity, and whether it is discontinuous.
 _Annotation = tuple[Entity, bool]
 
@@ -57,11 +56,7 @@ def _read_document(file: Path) -> tuple[str, list[_Annotation], bool]:
         for number, line, _ in read_lines(file):
             if line.startswith("T"):
                 entities.append(_read_entity(line, text, f"{file}, line {number}"))
-    return text, sorted(entities, key=_start), text.encode() != raw
-
-
-def _start(entity: _Annotation) -> int:
-    return entity[0].start
+    return text, sorted(entities, key=lambda entity: entity[0].start), text.encode() != raw
 
 
 def _read_entity(line: str, text: str, place: str) -> _Annotation:
@@ -82,14 +77,14 @@ def _read_entity(line: str, text: str, place: str) -> _Annotation:
 
 def _lines(name: str, text: str, entities: list[_Annotation]) -> Iterator[RawSentence]:
     for number, start, end in _joined(text, entities):
-        first, last = (bisect_left(entities, place, key=_start) for place in (start, end))
+        # The entities of all lines, walked once for each, would take the square of a document's length.
+        first, last = (bisect_left(entities, place, key=lambda e: e[0].start) for place in (start, end))
         inside = entities[first:last]
         line = text[start:end].rstrip("\r\n")
-        if not inside and not line.strip():
-            continue
-        spans = [Entity(span.start - start, span.end - start, span.label) for span, _ in inside]
-        repairs = [DISCONTINUOUS] * sum(broken for _, broken in inside)
-        yield RawSentence([], spans, f"{name}, line {number}", repairs, line)
+        if inside or line.strip():
+            spans = [Entity(span.start - start, span.end - start, span.label) for span, _ in inside]
+            repairs = [DISCONTINUOUS] * sum(broken for _, broken in inside)
+            yield RawSentence([], spans, f"{name}, line {number}", repairs, line)
 
 
 def _joined(text: str, entities: list[_Annotation]) -> Iterator[tuple[int, int, int]]:
@@ -98,7 +93,7 @@ def _joined(text: str, entities: list[_Annotation]) -> Iterator[tuple[int, int, 
     seen = reach = 0
     for number, line in enumerate(_LINE.finditer(text), 1):
         end = line.end()
-        while seen < len(entities) and _start(entities[seen]) < end:
+        while seen < len(entities) and entities[seen][0].start < end:
             reach = max(reach, entities[seen][0].end)
             seen += 1
         if reach > end:

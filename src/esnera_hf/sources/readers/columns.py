@@ -14,7 +14,7 @@ from pathlib import Path
 
 from esnera_hf.errors import ConfigurationError, SourceError
 from esnera_hf.sources.options import ReadingOptions
-from esnera_hf.sources.readers.text import UNDECODABLE, read_lines
+from esnera_hf.sources.readers.text import UNDECODABLE, Row, read_lines
 from esnera_hf.sources.source import RawSentence
 from esnera_hf.tagging import OUTSIDE, Entity, Scheme, TagError, detect_scheme, entities_from_tags, split_tag
 
@@ -32,20 +32,13 @@ _SNIFFED_ROWS = 20_000
 #: Positions in words may be wrong in so many of all tokens: Weibo has such slips.
 _FEW = 0.001
 
-#: The number of a line, its cells, and whether bytes of it were not UTF-8.
-_Row = tuple[int, list[str], bool]
-
 
 class ColumnFile:
     """A column file, read from its beginning each time it is called.
 
     Tag columns of kindred labels are layers of one nested annotation (GermEval,
-    DaN+): the spans of all of them are read.
-
-    Args:
-        path: the file.
-        options: its tagging scheme, and the index of the column that holds the tags,
-            from 0; negative values count from the end.
+    DaN+): the spans of all of them are read. Among the options are its tagging scheme
+    and the index of its tag column, from 0; negative values count from the end.
     """
 
     def __init__(self, path: Path, options: ReadingOptions | None = None) -> None:
@@ -113,7 +106,7 @@ class ColumnFile:
             where = f"{self.path.name}, line {rows[0][0]}"
             yield RawSentence(tokens if parts is None else [bare for bare, _ in parts], spans, where, kinds)
 
-    def _decoded(self, rows: list[_Row], index: int) -> tuple[list[Entity], list[str]]:
+    def _decoded(self, rows: list[Row], index: int) -> tuple[list[Entity], list[str]]:
         tags = _column(rows, index)
         try:
             entities, repairs = entities_from_tags(tags, self.scheme)
@@ -124,10 +117,10 @@ class ColumnFile:
             ) from None
         return entities, [kind for _, kind in repairs]
 
-    def _sentences(self) -> Iterator[list[_Row]]:
+    def _sentences(self) -> Iterator[list[Row]]:
         if not self._width:
             self._detect_layout()
-        rows: list[_Row] = []
+        rows: list[Row] = []
         begun = False
         group = ""
         for number, text, damaged in read_lines(self.path):
@@ -177,6 +170,7 @@ class ColumnFile:
     def _detect_layout(self) -> None:
         separator = _detect_separator(self.path)
         sample: list[list[str]] = []
+        # Blank lines between rows part sentences, whatever the columns hold; those at the ends say nothing.
         blank = parted = False
         for _, text, _ in read_lines(self.path):
             cells = _cells(text, separator)
@@ -217,7 +211,7 @@ class ColumnFile:
             self._bare = frozenset(cell for column in tag_cells for cell in column if cell != OUTSIDE)
 
 
-def _column(rows: list[_Row], index: int) -> list[str]:
+def _column(rows: list[Row], index: int) -> list[str]:
     return [cells[index] for _, cells, _ in rows]
 
 
@@ -279,11 +273,7 @@ def _detect_separator(path: Path) -> str | None:
 
 
 def _detect_tag_columns(columns: list[list[str]], path: Path) -> tuple[int, ...]:
-    """Return the tag columns: the last that looks like one and has labels, and those of kindred labels or none yet.
-
-    Raises:
-        SourceError: two hold much the same tags, as of a gold standard and a prediction.
-    """
+    """Return the tag columns: the last that looks like one and has labels, and those of kindred labels or none yet."""
     candidates = range(len(columns) - 1, 0, -1)
     with_outside = [index for index in candidates if OUTSIDE in columns[index]]
     tagged = [index for index in with_outside if _is_mostly_tags(columns[index])]
@@ -309,12 +299,9 @@ def _detect_tag_columns(columns: list[list[str]], path: Path) -> tuple[int, ...]
 
 def _are_groups(column: list[str]) -> bool:
     """Tell whether a column names sentences: in each row of one, or in its first row with empty cells below."""
-    names = [name for name, _ in groupby(accumulate(column, _or_above))]
+    names = [name for name, _ in groupby(accumulate(column, lambda above, cell: cell or above))]
+    # A name that comes back is a word or a tag; names of one row each are numbers of rows.
     return 1 < len(names) == len(set(names)) and 2 * len(names) <= len(column)
-
-
-def _or_above(above: str, cell: str) -> str:
-    return cell or above
 
 
 def _are_copies(column: list[str], other: list[str]) -> bool:

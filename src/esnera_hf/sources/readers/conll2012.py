@@ -8,15 +8,13 @@ from pathlib import Path
 
 from esnera_hf._internal.text import shown
 from esnera_hf.errors import SourceError
-from esnera_hf.sources.readers.text import UNDECODABLE, read_lines
+from esnera_hf.sources.readers.text import UNDECODABLE, Row, read_lines
 from esnera_hf.sources.source import RawSentence
 from esnera_hf.tagging import Entity
 
-WORD_COLUMN = 3
-ENTITY_COLUMN = 10
+#: Between them stand part of speech, parse, predicate, sense and speaker; behind them arguments and coreference.
+_WORD, _ENTITY = 3, 10
 _CELL = re.compile(r"((?:\([^()*\s]+)*)(\*?)(\)*)")
-#: The number of a line, its cells, and whether bytes of it were not UTF-8.
-_Row = tuple[int, list[str], bool]
 
 
 def is_bracket_file(lines: list[str]) -> bool:
@@ -24,8 +22,8 @@ def is_bracket_file(lines: list[str]) -> bool:
     rows = [line.split() for line in lines if line.strip() and not line.startswith("#")]
     return (
         bool(rows)
-        and all(len(row) > ENTITY_COLUMN for row in rows)
-        and all(_CELL.fullmatch(row[ENTITY_COLUMN]) for row in rows)
+        and all(len(row) > _ENTITY for row in rows)
+        and all(_CELL.fullmatch(row[_ENTITY]) for row in rows)
     )
 
 
@@ -36,15 +34,14 @@ def read_bracket_file(path: Path) -> Iterator[RawSentence]:
         SourceError: a bracket is opened and not closed in its sentence, or
             closed and not opened; file and line are named.
     """
-    rows: list[_Row] = []
+    rows: list[Row] = []
     for number, text, damaged in read_lines(path):
         if text.startswith("#"):
             continue
         if cells := text.split():
-            if len(cells) <= ENTITY_COLUMN:
+            if len(cells) <= _ENTITY:
                 raise SourceError(
-                    f"{path}, line {number}: expected at least {ENTITY_COLUMN + 1} columns, "
-                    f"found {len(cells)}."
+                    f"{path}, line {number}: expected at least {_ENTITY + 1} columns, found {len(cells)}."
                 )
             rows.append((number, cells, damaged))
         elif rows:
@@ -54,15 +51,15 @@ def read_bracket_file(path: Path) -> Iterator[RawSentence]:
         yield _sentence(path, rows)
 
 
-def _sentence(path: Path, rows: list[_Row]) -> RawSentence:
+def _sentence(path: Path, rows: list[Row]) -> RawSentence:
     spans: list[Entity] = []
     open_brackets: list[tuple[int, str]] = []
     for index, (number, cells, _) in enumerate(rows):
-        match = _CELL.fullmatch(cells[ENTITY_COLUMN])
+        match = _CELL.fullmatch(cells[_ENTITY])
         if match is None:
             raise SourceError(
                 f"{path}, line {number}: expected an entity in brackets such as (GPE*, * or *), "
-                f"found {shown(cells[ENTITY_COLUMN])}."
+                f"found {shown(cells[_ENTITY])}."
             )
         open_brackets += [(index, label) for label in match.group(1).split("(")[1:]]
         for _ in match.group(3):
@@ -79,5 +76,5 @@ def _sentence(path: Path, rows: list[_Row]) -> RawSentence:
         )
     repairs = [UNDECODABLE] * any(damaged for _, _, damaged in rows)
     return RawSentence(
-        [cells[WORD_COLUMN] for _, cells, _ in rows], spans, f"{path.name}, line {rows[0][0]}", repairs
+        [cells[_WORD] for _, cells, _ in rows], spans, f"{path.name}, line {rows[0][0]}", repairs
     )

@@ -10,7 +10,7 @@ from datasets import ClassLabel, Dataset, DatasetDict, LargeList, List, Value
 
 from esnera_hf.errors import ConfigurationError, SourceError
 from esnera_hf.sources.options import ReadingOptions
-from esnera_hf.sources.readers.json import (
+from esnera_hf.sources.readers.records import (
     LABEL_KEYS,
     SPAN_KEYS,
     TAG_KEYS,
@@ -23,6 +23,7 @@ from esnera_hf.sources.readers.json import (
 from esnera_hf.sources.source import Reader
 from esnera_hf.sources.splits import canonical_split
 
+#: Rows that are Python objects at a time: reading them one by one takes several times as long.
 _BATCH = 1000
 
 
@@ -43,18 +44,16 @@ def reader_of(dataset: Dataset, place: str, options: ReadingOptions | None = Non
         SourceError: the columns fit no layout.
     """
     options = options or ReadingOptions()
-    dataset = dataset.with_format(None)
+    dataset = dataset.with_format(None)  # a user's may give tensors, or some of the columns
     features = dataset.features
-    tags = TAG_KEYS if options.tag_column is None else (str(options.tag_column),)
-    numbers = options.tag_names is not None
-    columns = _token_and_tag_columns(features, tags, numbers)
-    if columns:
-        return RecordReader(partial(_tagged, dataset, None, columns, options, place), place, options)
-    for name, feature in features.items():
-        if _is_list(feature) and isinstance(feature.feature, dict):
-            columns = _token_and_tag_columns(feature.feature, tags, numbers)
-            if columns:
-                return RecordReader(partial(_tagged, dataset, name, columns, options, place), place, options)
+    tag_keys = TAG_KEYS if options.tag_column is None else (str(options.tag_column),)
+    nests = [(name, list_.feature) for name, list_ in features.items() if _is_list_of_structs(list_)]
+    for nest, fields in [(None, features), *nests]:
+        token = next((name for name in TOKEN_KEYS if _is_list_of_strings(fields.get(name))), None)
+        tags = (name for name in tag_keys if name != token)
+        tag = next((name for name in tags if _is_list_of_tags(fields.get(name), options.tag_names)), None)
+        if token and tag:
+            return RecordReader(partial(_tagged, dataset, nest, (token, tag), options, place), place, options)
     texts = [name for name in TEXT_KEYS if _is_string(features.get(name))]
     tokens = [name for name in TOKEN_KEYS if _is_list_of_strings(features.get(name))]
     spans = next((name for name in SPAN_KEYS if _holds_spans(features.get(name))), None)
@@ -62,7 +61,7 @@ def reader_of(dataset: Dataset, place: str, options: ReadingOptions | None = Non
         rows = dataset.select_columns([*tokens[:1], *texts[:1], spans])
         return RecordReader(partial(_spans, rows, spans, place), place, options)
     raise SourceError(
-        f"{place}: expected a column of tokens ({', '.join(TOKEN_KEYS)}) with one of tags ({', '.join(tags)}; "
+        f"{place}: expected a column of tokens ({', '.join(TOKEN_KEYS)}) with one of tags ({', '.join(tag_keys)}; "
         f"ClassLabel or strings), or one of text with a list of {{start, end, label}}; found {dict(features)}. "
         "Rename the columns or pass tag_column=; tags that are numbers without names need tag_names=."
     )
@@ -91,16 +90,6 @@ def dataset_readers(dataset: DatasetDict, name: str, options: ReadingOptions) ->
     return readers
 
 
-def _token_and_tag_columns(
-    features: Mapping[str, Any], tags: tuple[str, ...], numbers: bool
-) -> tuple[str, str] | None:
-    token = next((name for name in TOKEN_KEYS if _is_list_of_strings(features.get(name))), None)
-    tag = next(
-        (name for name in tags if name != token and _is_list_of_tags(features.get(name), numbers)), None
-    )
-    return (token, tag) if token and tag else None
-
-
 def _tagged(
     dataset: Dataset, nest: str | None, columns: tuple[str, str], options: ReadingOptions, place: str
 ) -> Iterator[Record]:
@@ -115,18 +104,13 @@ def _tagged(
         for number, sentence in sentences:
             at = f"{where}, sentence {number}" if nest else where
             tokens, tags = sentence[token_column], sentence[tag_column]
-            if tokens is None or None in tokens:
-                raise SourceError(f"{at}: no token in column {token_column!r}. Mend the row or leave it out.")
-            if tags is None:
-                raise SourceError(f"{at}: no tags in column {tag_column!r}. Expected one for each token.")
-            if None in tags:
-                raise SourceError(
-                    f"{at}: a tag is missing in column {tag_column!r}. Mend the row or leave it out."
-                )
-            if len(tokens) != len(tags):
-                raise SourceError(
-                    f"{at}: {len(tokens)} tokens and {len(tags)} tags. Each token needs its tag."
-                )
+            for column, values in ((token_column, tokens), (tag_column, tags)):
+                if values is None or None in values:
+                    raise SourceError(
+                        f"{at}: a value is missing in column {column!r}. Mend the row or leave it out."
+                    )
+            if tokens and not tags:  # else the record would count as one without annotation
+                raise SourceError(f"{at}: {len(tokens)} tokens and 0 tags. Each token needs its tag.")
             if names is not None and not (tags and isinstance(tags[0], str)):
                 tags = [name_of(tag, names, f"{at}, column {tag_column!r}") for tag in tags]
             yield {"tokens": tokens, "ner_tags": tags}, at, False
@@ -152,15 +136,11 @@ def _as_objects(value: Any, names: Sequence[str] | None, where: str) -> Any:
             dict(zip(value, fields, strict=True))
             for fields in zip(*(fields or () for fields in value.values()), strict=True)
         ]
-    if value is None or names is None:
-        return value
-    return [
-        {
-            key: name_of(v, names, where) if key in LABEL_KEYS and isinstance(v, int) else v
-            for key, v in e.items()
-        }
-        for e in value
-    ]
+    for span in value or () if names is not None else ():
+        for key in LABEL_KEYS:
+            if isinstance(span.get(key), int):
+                span[key] = name_of(span[key], names, where)
+    return value
 
 
 def _span_label_names(feature: Any) -> list[str] | None:
@@ -189,11 +169,15 @@ def _is_string(feature: Any) -> bool:
     return isinstance(feature, Value) and feature.dtype in ("string", "large_string")
 
 
+def _is_list_of_structs(feature: Any) -> bool:
+    return _is_list(feature) and isinstance(feature.feature, dict)
+
+
 def _is_list_of_strings(feature: Any) -> bool:
     return _is_list(feature) and _is_string(feature.feature)
 
 
-def _is_list_of_tags(feature: Any, numbers: bool) -> bool:
+def _is_list_of_tags(feature: Any, names: Sequence[str] | None) -> bool:
     """Tell a list of strings or ``ClassLabel``; of plain numbers too, where their names are given."""
     if not _is_list(feature):
         return False
@@ -201,11 +185,12 @@ def _is_list_of_tags(feature: Any, numbers: bool) -> bool:
     return (
         _is_string(inner)
         or isinstance(inner, ClassLabel)
-        or (numbers and isinstance(inner, Value) and "int" in inner.dtype)
+        or (names is not None and isinstance(inner, Value) and "int" in inner.dtype)
     )
 
 
 def _holds_spans(feature: Any) -> bool:
-    if _is_list(feature):
-        return isinstance(feature.feature, dict)
-    return isinstance(feature, dict) and all(_is_list(field) for field in feature.values())
+    # datasets before 4.0 turned a list of structs into a struct of lists, and many files still are that.
+    return _is_list_of_structs(feature) or (
+        isinstance(feature, dict) and all(map(_is_list, feature.values()))
+    )

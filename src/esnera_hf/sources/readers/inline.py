@@ -17,6 +17,7 @@ from esnera_hf.tagging import OUTSIDE, Entity, Scheme, TagError, entities_from_t
 
 #: MSRA writes ``o`` for outside and ``nr ns nt`` for whole segments.
 _LOWER_OUTSIDE = "o"
+#: One mark at a time: a pattern for a whole mention would try every end of one that is never closed.
 _MARKUP = re.compile(r"\{\{([^{}:：]+)[:：]|\}\}")
 
 
@@ -31,11 +32,7 @@ class SlashedFile:
 
     Segments of several characters in a script without spaces (``中国/ns``) are
     cut into characters; where tags have no prefix, each segment is an entity of
-    its own.
-
-    Args:
-        path: the file.
-        scheme: its tagging scheme; detected from all tags if not given.
+    its own. The tagging scheme is detected from all tags if not given.
     """
 
     def __init__(self, path: Path, *, scheme: Scheme | None = None) -> None:
@@ -48,12 +45,7 @@ class SlashedFile:
         return self._scheme or detect_entity_scheme((tags for _, _, tags in self._pairs()), str(self.path))
 
     def __call__(self) -> Iterator[RawSentence]:
-        """Yield the sentences.
-
-        Raises:
-            SourceError: a pair has no tag, or a tag is not of the scheme; file
-                and line are named.
-        """
+        """Yield the sentences; an error names file and line of what is no pair, or no tag of the scheme."""
         for (number, _, damaged), segments, tags in self._pairs():
             kinds = [UNDECODABLE] * damaged
             if self.scheme == "none":
@@ -89,17 +81,13 @@ def read_boson(path: Path) -> Iterator[RawSentence]:
     Nested markup gives nested spans (``{{a:x{{b:y}}}}``). A line without markup
     is a paragraph without entities; blank lines are skipped. Spaces around a
     mention stay in the text and leave the span; a mention of nothing else is
-    left out.
-
-    Raises:
-        SourceError: markup is opened and not closed, or closed and not opened;
-            file and line are named.
+    left out. An error names file and line of markup that is opened and not closed, or
+    closed and not opened.
     """
     for number, line, damaged in read_lines(path):
         text, spans = _without_markup(line.strip(), f"{path}, line {number}")
-        sentence = to_tokens(
-            RawSentence([], spans, f"{path.name}, line {number}", text=text), characters=True
-        )
+        record = RawSentence([], spans, f"{path.name}, line {number}", text=text)
+        sentence = to_tokens(record, characters=True)
         if sentence.tokens:
             sentence.repairs.extend([UNDECODABLE] * damaged)
             yield sentence

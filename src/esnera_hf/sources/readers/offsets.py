@@ -14,6 +14,7 @@ from esnera_hf.tagging import Entity
 #: Words with inner hyphens and apostrophes, or single other characters that are not space.
 _WORD = re.compile(r"\w+(?:[-'’]\w+)*|[^\w\s]")
 
+#: Of Unicode: marks that combine with a letter, and format characters, such as the joiners between letters.
 _MARKS = ("Mn", "Mc", "Me", "Cf")
 
 WIDENED = "offset inside a token, span widened to the token"
@@ -27,6 +28,7 @@ def written_without_spaces(texts: Iterable[str]) -> bool:
     for text in texts:
         letters += sum(char.isalpha() for char in text)
         unspaced += sum(char.isalpha() and is_unspaced(char) for char in text)
+    # Less is quoted: an English text on Chinese has a few per cent, a Chinese one on brands rarely half Latin letters.
     return unspaced > 0.3 * letters
 
 
@@ -48,10 +50,6 @@ def to_tokens(record: RawSentence, *, characters: bool) -> RawSentence:
 
 def onto_tokens(record: RawSentence, tokens: Sequence[str]) -> RawSentence | None:
     """Carry the spans of a text over to tokens that are given.
-
-    Args:
-        record: the text and its spans.
-        tokens: what the text is cut into.
 
     Returns:
         The sentence; ``None`` if the tokens do not stand in the text one after the other.

@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from esnera_hf._internal.text import shown
 from esnera_hf.errors import SourceError
@@ -17,6 +17,9 @@ from esnera_hf.tagging import OUTSIDE, Scheme, detect_scheme
 
 #: The number of a line from 1, its text without line end, and whether bytes of it were not UTF-8.
 Line = tuple[int, str, bool]
+
+#: The number of a line, its cells, and whether bytes of it were not UTF-8.
+Row = tuple[int, list[str], bool]
 
 UNDECODABLE = "bytes that are not UTF-8, read as U+FFFD"
 
@@ -62,21 +65,17 @@ def marks_of(path: Path) -> list[str]:
 
 
 def _open(path: Path) -> IO[bytes]:
-    stream: IO[bytes] = COMPRESSED.get(path.suffix.lower(), open)(path, "rb")
-    return stream
+    return cast(IO[bytes], COMPRESSED.get(path.suffix.lower(), open)(path, "rb"))
 
 
 def _decode(path: Path, number: int, raw: bytes) -> Line:
-    damaged = False
-    try:
-        text = raw.decode()
-    except UnicodeDecodeError:
-        text, damaged = raw.decode(errors="replace"), True
+    text = raw.decode(errors="replace")
     if "\0" in text:
         raise SourceError(
             f"{path}, line {number}: a NUL byte. Expected a text file in UTF-8; UTF-16 can be converted "
             "with `iconv -f utf-16 -t utf-8`."
         )
+    damaged = "\ufffd" in text and not _decodes(raw, "utf-8")  # the character may also stand there as such
     if number == 1:
         text = text.removeprefix("\ufeff")
     return number, text.removesuffix("\n").removesuffix("\r"), damaged
@@ -85,6 +84,7 @@ def _decode(path: Path, number: int, raw: bytes) -> Line:
 def _check_encoding(path: Path, lines: list[bytes]) -> None:
     foreign = [line for line in lines if not line.isascii()]
     broken = [line for line in foreign if not _decodes(line, "utf-8")]
+    # A few broken lines are damage, which is counted; most of them, an encoding that is not ours.
     if len(broken) > 5 and 2 * len(broken) > len(foreign) and not any(b"\0" in line for line in lines):
         likely = [name for name in _OTHER_ENCODINGS if all(_decodes(line, name) for line in broken)]
         advice = f"Perhaps it is {likely[0]}: `iconv -f {likely[0]} -t utf-8`." if likely else "Is it a text?"
@@ -100,11 +100,7 @@ def _decodes(line: bytes, encoding: str) -> bool:
 
 
 def detect_entity_scheme(sentences: Iterable[Sequence[str]], place: str) -> Scheme:
-    """Return the tagging scheme of a corpus.
-
-    Args:
-        sentences: the tags of each.
-        place: its name in messages.
+    """Return the tagging scheme of a corpus, told from the tags of its sentences.
 
     Raises:
         SourceError: the tags have no prefixes and none is ``O``, as parts of speech
@@ -113,6 +109,7 @@ def detect_entity_scheme(sentences: Iterable[Sequence[str]], place: str) -> Sche
     seen: dict[str, None] = {}
 
     def noted() -> Iterator[Sequence[str]]:
+        # Tags pass once: a corpus may be larger than the memory.
         for tags in sentences:
             if len(seen) < _SHOWN or OUTSIDE not in seen:
                 seen.update(dict.fromkeys(tags))
