@@ -103,10 +103,11 @@ def test_the_row_and_the_repairs_of_a_sentence():
     [
         (tagged([["a"], ["a", "b"]], [[0], [0]]), "corpus, split train, row 1: 2 tokens and 1 tags"),
         (tagged([["a"], ["a"]], [[0], [-1]]), "row 1, column 'ner_tags': tag id -1 is none of the 5 ids"),
-        (tagged([["a"]], [None]), "row 0: no tags in column 'ner_tags'"),
-        (tagged([["a"]], [[None]]), "row 0: a tag is missing in column 'ner_tags'"),
-        (tagged([None], [[0]]), "row 0: no token in column 'tokens'"),
-        (tagged([["a", None]], [[0, 0]]), "row 0: no token in column 'tokens'"),
+        (tagged([["a"]], [[]]), "row 0: 1 tokens and 0 tags"),
+        (tagged([["a"]], [None]), "row 0: a value is missing in column 'ner_tags'"),
+        (tagged([["a"]], [[None]]), "row 0: a value is missing in column 'ner_tags'"),
+        (tagged([None], [[0]]), "row 0: a value is missing in column 'tokens'"),
+        (tagged([["a", None]], [[0, 0]]), "row 0: a value is missing in column 'tokens'"),
         (
             tagged([["a", "b"], ["c"]], [["B-x", "I-x"], ["y"]], feature=List(Value("string"))),
             "row 1: tag 'y' is not of scheme IOB2",

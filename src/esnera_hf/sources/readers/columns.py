@@ -9,7 +9,7 @@ import csv
 import re
 from collections.abc import Iterator
 from functools import cached_property
-from itertools import accumulate, combinations, groupby
+from itertools import combinations, groupby
 from pathlib import Path
 
 from esnera_hf.errors import ConfigurationError, SourceError
@@ -299,7 +299,7 @@ def _detect_tag_columns(columns: list[list[str]], path: Path) -> tuple[int, ...]
 
 def _are_groups(column: list[str]) -> bool:
     """Tell whether a column names sentences: in each row of one, or in its first row with empty cells below."""
-    names = [name for name, _ in groupby(accumulate(column, lambda above, cell: cell or above))]
+    names = [name for name, _ in groupby(filter(None, column))]
     # A name that comes back is a word or a tag; names of one row each are numbers of rows.
     return 1 < len(names) == len(set(names)) and 2 * len(names) <= len(column)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
+from itertools import product
 from typing import Any
 
 from datasets import ClassLabel, Dataset, DatasetDict, LargeList, List, Value
@@ -128,31 +129,27 @@ def _spans(dataset: Dataset, column: str, place: str) -> Iterator[Record]:
 def _as_objects(value: Any, names: Sequence[str] | None, where: str) -> Any:
     """Return spans as a list of objects, where the column is a struct of lists too, with label names."""
     if isinstance(value, Mapping):
-        if len({len(fields or ()) for fields in value.values()}) > 1:
+        lists = {key: fields or () for key, fields in value.items()}
+        if len(set(map(len, lists.values()))) > 1:
             raise SourceError(
                 f"{where}: the fields of the spans are lists of different lengths. Each span needs all of them."
             )
-        value = [
-            dict(zip(value, fields, strict=True))
-            for fields in zip(*(fields or () for fields in value.values()), strict=True)
-        ]
-    for span in value or () if names is not None else ():
-        for key in LABEL_KEYS:
+        value = [dict(zip(lists, span, strict=True)) for span in zip(*lists.values(), strict=True)]
+    if names is not None:
+        for span, key in product(value or (), LABEL_KEYS):
             if isinstance(span.get(key), int):
                 span[key] = name_of(span[key], names, where)
     return value
 
 
 def _span_label_names(feature: Any) -> list[str] | None:
-    fields = feature.feature if _is_list(feature) else feature
-    if not isinstance(fields, dict):
-        return None
-    for key in LABEL_KEYS:
-        field: Any = fields.get(key)
-        label = field.feature if _is_list(field) else field
-        if isinstance(label, ClassLabel):
-            return list(label.names)
-    return None
+    fields = _inner(feature)
+    labels = [_inner(fields.get(key)) for key in LABEL_KEYS] if isinstance(fields, dict) else []
+    return next((list(label.names) for label in labels if isinstance(label, ClassLabel)), None)
+
+
+def _inner(feature: Any) -> Any:
+    return feature.feature if _is_list(feature) else feature
 
 
 def _rows(dataset: Dataset) -> Iterator[dict[str, Any]]:

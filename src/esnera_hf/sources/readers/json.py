@@ -20,11 +20,7 @@ _SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
 def json_reader(path: Path, options: ReadingOptions | None = None) -> RecordReader:
-    """Return a reader of a JSON or JSON lines file.
-
-    Raises:
-        ConfigurationError: the tag column is a number.
-    """
+    """Return a reader of a JSON or JSON lines file."""
     options = options or ReadingOptions()
     column = options.tag_column
     if isinstance(column, int):
@@ -32,10 +28,8 @@ def json_reader(path: Path, options: ReadingOptions | None = None) -> RecordRead
             f"tag_column={column}: the records of {path.name} have names, not numbers. Give the name."
         )
     keys = TAG_KEYS if column is None else (column,)
-    folder = str(path)[: -len(path.name)]
-    return RecordReader(
-        partial(_named_records, path, keys, options.tag_names), str(path), options, keys, folder
-    )
+    records = partial(_named_records, path, keys, options.tag_names)
+    return RecordReader(records, str(path), options, keys, folder=str(path)[: -len(path.name)])
 
 
 def _named_records(path: Path, keys: Sequence[str], names: Sequence[str] | None) -> Iterator[Record]:
@@ -61,7 +55,7 @@ def _records(path: Path) -> Iterator[Record]:
         return
     _, texts, damages = zip(*read_lines(path), strict=True)
     data = _parsed("\n".join(texts), f"{path}: neither JSON lines nor one JSON value")
-    if isinstance(data, dict):
+    if isinstance(data, dict):  # around the records, with the version of a corpus and the like
         lists = [value for value in data.values() if isinstance(value, list)]
         data = lists[0] if len(lists) == 1 else [data]
     if not isinstance(data, list):

@@ -81,11 +81,8 @@ class RecordReader:
         tag_keys: Sequence[str] = TAG_KEYS,
         folder: str = "",
     ) -> None:
-        self._records = records
-        self._place = place
-        self._options = options
-        self._tag_keys = tag_keys
-        self._folder = folder
+        self._records, self._place, self._options = records, place, options
+        self._tag_keys, self._folder = tag_keys, folder
 
     @cached_property
     def _sample(self) -> list[Record]:
@@ -104,22 +101,16 @@ class RecordReader:
     @cached_property
     def characters(self) -> bool:
         """Whether texts are cut into characters; those of CLUENER always are."""
-        labels = (
-            value["label"] for value, _, _ in self._sample if isinstance(value, dict) and "label" in value
-        )
-        form = self._options.format
-        if form == "cluener" or (form is None and isinstance(next(labels, None), dict)):
+        records = [value for value, _, _ in self._sample if isinstance(value, dict) and "label" in value]
+        form, characters = self._options.format, self._options.characters
+        if form == "cluener" or (form is None and records and isinstance(records[0]["label"], dict)):
             return True
-        if self._options.characters is not None:
-            return self._options.characters
+        if characters is not None:
+            return characters
         return written_without_spaces(self._read(value, where).text for value, where, _ in self._sample)
 
     def __call__(self) -> Iterator[RawSentence]:
-        """Yield the sentences.
-
-        Raises:
-            SourceError: a record cannot be read; its place is named.
-        """
+        """Yield the sentences; an error names the place of a record that cannot be read."""
         for value, where, damaged in self._records():
             sentence = self._read(value, where)
             if sentence.text:
@@ -136,10 +127,10 @@ class RecordReader:
 def read_record(
     record: Any, where: str, scheme: Scheme | None, tag_keys: Sequence[str] = TAG_KEYS
 ) -> RawSentence:
-    """Read one record: parsed JSON or a row of a dataset.
+    """Read one record in one of the shapes above: parsed JSON, or a row of a dataset.
 
     Args:
-        record: in one of the shapes above.
+        record: the record.
         where: file and line, for messages.
         scheme: of string tags, where the record has them.
         tag_keys: names of tags or spans, if not the usual ones.
@@ -176,6 +167,7 @@ def read_record(
             f"{where}: the annotator did not accept this record (answer {record['answer']!r}). Leave it out."
         )
     elif lists:
+        # Tools export empty lists beside the one that they fill: doccano both entities and labels.
         spans = _in_text(next(filter(None, lists), lists[0]), text, where)
     return RawSentence([], spans, where, repairs, text)
 
@@ -243,11 +235,13 @@ def _of_tokens(
 def _label_studio(record: Mapping[str, Any], where: str) -> RawSentence:
     data = record["data"]
     fields = data.items() if isinstance(data, Mapping) else ()
+    # A task may show several texts; the annotated one is mostly called so, else it comes first.
     texts = {key: value for key, value in fields if isinstance(value, str)}
     field = next((key for key in (*TEXT_KEYS, *texts) if key in texts), None)
     if field is None:
         raise SourceError(f"{where}: expected a text in data, found {data!r:.80}.")
     annotations = _objects(record.get("annotations", record.get("completions")), where)
+    # Annotators contradict each other: the first that finished counts, the others are reported.
     done = [annotation for annotation in annotations if not annotation.get("was_cancelled")]
     regions: list[Any] = []
     repairs = [OTHER_ANNOTATORS] * (len(done) - 1)
@@ -273,6 +267,7 @@ def _event_arguments(events: Any, text: str, where: str) -> tuple[list[Entity], 
         if mention.get("role") != "trigger"
     ]
     with_span = [mention for mention in mentions if mention.get("span")]
+    # A mention takes part in several events: its role in two of them is annotated once.
     spans = dict.fromkeys(_in_text(with_span, text, where))
     return list(spans), [NO_SPAN] * (len(mentions) - len(with_span))
 
@@ -331,6 +326,7 @@ def _in_text(entries: Iterable[Any], text: str, where: str) -> list[Entity]:
     """Return spans of a text, ends exclusive, as Python counts characters."""
     entities = []
     for start, end, labels, mention in _parsed_spans(entries, where):
+        # As written, with an inclusive end, in UTF-16 units: the first that holds the mention is meant.
         readings = [(start, end)]
         words = mention.split() if isinstance(mention, str) else []
         if words:
@@ -364,6 +360,7 @@ def _in_tokens(spans: Iterable[_Span], tokens: list[str], where: str, repairs: l
     """Return spans of tokens; a mention beside one tells whether its end is inclusive."""
     entities = []
     for start, end, labels, mention in spans:
+        # Some tools repeat the label where others have the mention ("entity": "PER").
         words = _without_spaces(mention) if isinstance(mention, str) and mention.strip() not in labels else ""
         held = [
             last
