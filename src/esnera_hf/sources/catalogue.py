@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from esnera_hf._internal.checks import from_plain
 from esnera_hf.sources.source import License
 
 
@@ -79,36 +80,22 @@ def copies_on_hub(repo_id: str, data_files: Mapping[str, str] | None = None) -> 
         repo_id: ``owner/name``.
         data_files: the files wanted of it, where it holds several corpora.
     """
-    names = set((data_files or {}).values())
-    copies = [source for source in NAMED_SOURCES.values() if source.hub_id.lower() == repo_id.lower()]
-    files_of = [set(source.hub_options.get("data_files", {}).values()) for source in copies]
-    return [
-        source
-        for source, files in zip(copies, files_of, strict=True)
-        if not (names and files) or names & files
-    ]
-
-
-def known_names() -> list[str]:
-    """Return the names of the catalogue, sorted."""
-    return sorted(NAMED_SOURCES)
-
-
-def _named_source(name: str, entry: dict[str, Any]) -> NamedSource:
-    for key in ("labels", "folders", "tag_names"):
-        if key in entry:
-            entry[key] = tuple(entry[key])
-    files = {split: tuple(patterns) for split, patterns in entry.pop("files", {}).items()}
-    license, folders = License(**entry.pop("license")), entry.pop("folders", (name,))
-    return NamedSource(name, license=license, folders=folders, files=files, **entry)
+    wanted = set((data_files or {}).values())
+    copies = []
+    for source in NAMED_SOURCES.values():
+        files = set(source.hub_options.get("data_files", {}).values())
+        # The Hub finds a repository however its letters are cased.
+        if source.hub_id.lower() == repo_id.lower() and (not (wanted and files) or wanted & files):
+            copies.append(source)
+    return copies
 
 
 _CATALOGUE = Path(__file__).with_name("catalogue.json")
 NAMED_SOURCES: dict[str, NamedSource] = {
-    name: _named_source(name, entry)
+    name: from_plain(NamedSource, {"name": name, "folders": [name], **entry}, f"{_CATALOGUE.name}, {name}")
     for name, entry in json.loads(_CATALOGUE.read_text(encoding="utf-8")).items()
 }
-# A folder called crossner holds five corpora.
+# A folder called crossner holds five corpora, and says of none which it is.
 _BY_NAME = {
     folder: source for source in NAMED_SOURCES.values() for folder in source.folders if folder != "crossner"
 } | NAMED_SOURCES

@@ -34,7 +34,7 @@ from esnera_hf.sources.source import Reader
 from esnera_hf.sources.splits import canonical_split, split_of_file
 
 _JSON = re.compile(r'\{\s*("|$)|\[\s*([{\["]|$)')
-#: A row of a column file, whatever its token or label looks like.
+#: A row of a column file, whatever its token or label looks like: both may hold the braces of Boson's markup.
 _TAG_AT_END = re.compile(r"[\t ]O$|\t[BIESMWLU][-_].+$| [BIESMWLU][-_]\S+$")
 _NO_DATA_SUFFIXES = frozenset(".md .rst .cfg .py .pdf .stats .yaml .yml .sh .html .png .lock".split())
 _NO_DATA_WORDS = ("LICEN", "README", "SOURCE.JSON", "CITATION", "DATASET_INFO")
@@ -87,7 +87,7 @@ def opened(path: Path) -> Iterator[Path]:
                     f"{path}: the archive cannot be unpacked into {folder}: {problem}. Make room, or set TMPDIR to a "
                     "folder with more."
                 ) from error
-            if getattr(error, "errno", None) is not None:
+            if getattr(error, "errno", None) is not None:  # of the file system, not of the archive
                 raise
             raise SourceError(
                 f"{path}: the archive cannot be unpacked: {error}. Fetch it again, or unpack it yourself and pass "
@@ -104,6 +104,7 @@ def _unpack(path: Path, folder: Path) -> None:
         return
     with tarfile.open(path) as tar:
         _check_members(path, {member.name: member.size for member in tar.getmembers()})
+        # The filter refuses links that lead outside, devices and absolute names.
         tar.extractall(folder, filter="data")
         # To tarfile a damaged header is the end, and damaged bytes are sound until there.
         file: Any = tar.fileobj
@@ -128,11 +129,6 @@ def _check_members(path: Path, sizes: Mapping[str, int]) -> None:
 def path_readers(path: Path, name: str, options: ReadingOptions) -> tuple[dict[str, Reader], list[str]]:
     """Return a reader for each split found in a file or folder, and notes on what was chosen.
 
-    Args:
-        path: a file or folder.
-        name: of the source, for messages.
-        options: how to read.
-
     Raises:
         SourceError: no file looks like data, or two claim one split.
     """
@@ -144,12 +140,9 @@ def path_readers(path: Path, name: str, options: ReadingOptions) -> tuple[dict[s
         return dataset_readers(splits, name, options), []
     present = [file for file in sorted(path.rglob("*")) if file.is_file() and not _is_hidden(path, file)]
     files = [file for file in present if may_hold_data(path, file)]
-    # brat writes an empty annotation beside a text without entities
-    annotations = [
-        file
-        for file in present
-        if file.suffix == ".ann" and (file.stat().st_size or file.with_suffix(".txt").is_file())
-    ]
+    annotations = [file for file in present if file.suffix == ".ann"]
+    # brat writes an empty annotation beside a text without entities; an empty file alone is none.
+    annotations = [f for f in annotations if f.stat().st_size or f.with_suffix(".txt").is_file()]
     texts = {file.with_suffix(".txt") for file in annotations}
     others = [file for file in files if file.suffix != ".ann" and file not in texts]
     if annotations and (not others or any(file.stat().st_size for file in annotations)):
@@ -169,6 +162,7 @@ def _split_files(path: Path, files: list[Path], name: str) -> tuple[dict[str, li
     for split, members in by_split.items():
         check_one_file(path, name, split, members)
     notes = []
+    # Beside train, dev and test, a file without a split is a list of labels, raw text or the whole once more.
     if by_split and unnamed:
         notes.append(f"not read: {_listed(path, unnamed)} (no split in the name)")
     elif unnamed:
@@ -196,17 +190,12 @@ def file_notes(files: Iterable[Path]) -> list[str]:
 
 
 def check_one_file(path: Path, name: str, split: str, files: list[Path]) -> None:
-    """Check that a split is one file, the shards of one, or the files of a folder with its name.
-
-    Raises:
-        SourceError: several files claim to be the split.
-    """
+    """Check that a split is one file, the shards of one, or the files of a folder with its name."""
     in_one_folder = len({file.parent for file in files}) == 1
     if len(files) == 1 or (in_one_folder and [len(files)] == [*map(len, _shards(files).values())]):
         return
-    if len({file.suffix for file in files}) == 1 and all(
-        split_of_file(file) is None and _split_of_folder(path, file) == split for file in files
-    ):
+    by_folder = [split_of_file(file) is None and _split_of_folder(path, file) == split for file in files]
+    if all(by_folder) and len({file.suffix for file in files}) == 1:
         return
     if saved := sorted({str(mark.parent.relative_to(path)) for mark in path.rglob("dataset_dict.json")}):
         raise SourceError(
@@ -254,6 +243,7 @@ def _is_hidden(path: Path, file: Path) -> bool:
 
 def _brat_readers(path: Path, annotations: list[Path]) -> dict[str, Reader]:
     """Return a reader for each split: that of the folder, or of the names if all of them tell one and not the same."""
+    # Documents are named freely: one called "test_case" alone says nothing of splits.
     named = [split_of_file(file) for file in annotations]
     by_name = None not in named and len(set(named)) > 1
     by_split: dict[str, list[Path]] = {}
@@ -301,11 +291,7 @@ def _load_table(path: Path) -> Dataset:
 
 
 def detect_format(path: Path) -> str:
-    """Tell the format of a file from its first lines.
-
-    Raises:
-        SourceError: the file is empty.
-    """
+    """Tell the format of a file from its name or its first lines."""
     if path.name.removesuffix("".join(s for s in path.suffixes if s in COMPRESSED)).endswith(".ann"):
         return "brat"
     lines = [text for _, text, _ in islice(read_lines(path), _SNIFFED_LINES)]

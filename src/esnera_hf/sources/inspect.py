@@ -100,6 +100,7 @@ def _most_frequent(mentions: Counter[str]) -> tuple[str, ...]:
 def _scripts(letters: Counter[str]) -> dict[str, float]:
     by_script: Counter[str] = Counter()
     for char, count in letters.items():
+        # Unicode names a letter after its script: LATIN SMALL LETTER A.
         by_script[unicodedata.name(char, "other").split()[0].casefold()] += count
     ranked = sorted(by_script.items(), key=lambda item: (-item[1], item[0]))[:_SHOWN_SCRIPTS]
     return {script: count / by_script.total() for script, count in ranked}

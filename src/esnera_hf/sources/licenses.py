@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from enum import IntEnum
 
 from esnera_hf.errors import ConfigurationError, LicenseError
@@ -35,37 +35,25 @@ _TERMS = {
 }
 
 
-def _known_licenses() -> Iterator[tuple[str, tuple[Kind, float, str]]]:
-    for kind, names in (
-        (Kind.PUBLIC_DOMAIN, "cc0-1.0 pddl unlicense wtfpl"),
-        (
-            Kind.ATTRIBUTION,
-            "mit isc bsd-2-clause bsd-3-clause bsd zlib ecl-2.0 afl-3.0 apache-2.0 cdla-permissive-1.0 "
-            "cdla-permissive-2.0 odc-by",
-        ),
-        (
-            Kind.SHARE_ALIKE,
-            "odbl cdla-sharing-1.0 gfdl gpl-2.0 gpl-3.0 agpl-3.0 lgpl-2.1 lgpl-3.0 gpl lgpl",
-        ),
-    ):
-        # Below the versions of Creative Commons licenses, which say more on text.
-        for order, name in enumerate(names.split()):
-            yield name, (kind, order / 100, name)
-    for family, kind, versions in (
-        ("cc-by", Kind.ATTRIBUTION, "2.0 2.5 3.0 4.0"),
-        ("cc-by-sa", Kind.SHARE_ALIKE, "3.0 4.0"),
-        ("cc-by-nc", Kind.NON_COMMERCIAL, "2.0 3.0 4.0"),
-        ("cc-by-nc-sa", Kind.NON_COMMERCIAL_SHARE_ALIKE, "2.0 3.0 4.0"),
-        ("cc-by-nd", Kind.NO_DERIVATIVES, "4.0"),
-        ("cc-by-nc-nd", Kind.NO_DERIVATIVES, "3.0 4.0"),
-    ):
-        for version in versions.split():
-            yield f"{family}-{version}", (kind, float(version), family)
-
-
-#: By id of the Hub's card metadata: the kind of a license; its version, which orders the licenses of a kind, the
-#: stricter or later the higher; and its family: a work under one may be passed on under a later one of its family.
-KNOWN_LICENSES: dict[str, tuple[Kind, float, str]] = dict(_known_licenses())
+#: By kind, the ids of the Hub's card metadata, the stricter or later ones last: of a kind, the last is the strictest.
+#: Licenses of text stand behind those of software, as they say more on it.
+_IDS = {
+    Kind.PUBLIC_DOMAIN: "cc0-1.0 pddl unlicense wtfpl",
+    Kind.ATTRIBUTION: "mit isc bsd-2-clause bsd-3-clause bsd zlib ecl-2.0 afl-3.0 apache-2.0 cdla-permissive-1.0 "
+    "cdla-permissive-2.0 odc-by cc-by-2.0 cc-by-2.5 cc-by-3.0 cc-by-4.0",
+    Kind.SHARE_ALIKE: "odbl cdla-sharing-1.0 gfdl gpl-2.0 gpl-3.0 agpl-3.0 lgpl-2.1 lgpl-3.0 gpl lgpl "
+    "cc-by-sa-3.0 cc-by-sa-4.0",
+    Kind.NON_COMMERCIAL: "cc-by-nc-2.0 cc-by-nc-3.0 cc-by-nc-4.0",
+    Kind.NON_COMMERCIAL_SHARE_ALIKE: "cc-by-nc-sa-2.0 cc-by-nc-sa-3.0 cc-by-nc-sa-4.0",
+    Kind.NO_DERIVATIVES: "cc-by-nc-nd-3.0 cc-by-nc-nd-4.0 cc-by-nd-4.0",
+}
+#: By id: the kind of a license; its place in the order of its kind; and its family: a work under one may be passed
+#: on under a later one of its family. Creative Commons allows that, the others are families of their own.
+KNOWN_LICENSES: dict[str, tuple[Kind, int, str]] = {
+    name: (kind, place, name.rpartition("-")[0] if name.startswith("cc-by") else name)
+    for kind, names in _IDS.items()
+    for place, name in enumerate(names.split())
+}
 
 
 def license_from_id(name: str, clause: str = "") -> License:
@@ -144,11 +132,7 @@ def _covers(strict: str, other: str) -> bool:
 
 
 def check_text_may_be_published(licenses: Mapping[str, License], may_share: Collection[str] = ()) -> None:
-    """Check that the text of every source may be passed on.
-
-    Args:
-        licenses: by name of the source.
-        may_share: sources whose text the user states to hold the right to pass on.
+    """Check that the text of every source may be passed on, or the user states to hold the right to do so.
 
     Raises:
         LicenseError: a source's terms forbid it, or none are stated; it names
@@ -157,6 +141,7 @@ def check_text_may_be_published(licenses: Mapping[str, License], may_share: Coll
     """
     check_names(licenses, may_share)
     refused = []
+    # What is not stated is refused as what is forbidden: without a license, nothing is allowed.
     for name, license in licenses.items():
         if license.text_may_be_shared is not True and name not in may_share:
             clause = f" ({license.clause})" if license.clause else ""
@@ -172,11 +157,7 @@ def check_text_may_be_published(licenses: Mapping[str, License], may_share: Coll
 
 
 def check_names(licenses: Mapping[str, License], may_share: Collection[str]) -> None:
-    """Check that a user's statement is about sources that are there.
-
-    Raises:
-        ConfigurationError: it names something that is no source here.
-    """
+    """Check that a user's statement is about sources that are there."""
     if isinstance(may_share, str):
         raise ConfigurationError(f"may_share={may_share!r}: expected a list of sources.")
     strange = sorted(set(may_share) - set(licenses))

@@ -15,7 +15,7 @@ from esnera_hf._internal.checks import is_count
 from esnera_hf._internal.console import say
 from esnera_hf.errors import ConfigurationError, SourceError, SourceNotFoundError
 from esnera_hf.sources.build import build_source
-from esnera_hf.sources.catalogue import NamedSource, copies_on_hub, find_named, known_names
+from esnera_hf.sources.catalogue import NAMED_SOURCES, NamedSource, copies_on_hub, find_named
 from esnera_hf.sources.files import (
     check_one_file,
     content_digest,
@@ -124,7 +124,7 @@ def _not_there(text: str) -> tuple[str, str]:
     advice = "Check the spelling, or pass 'name=PATH' to a copy of yours"
     if "/" in text or os.sep in text or Path(text).suffix:
         return f"{text!r}: no such file or folder", f"{advice}."
-    close = get_close_matches(text.lower(), known_names(), n=3)
+    close = get_close_matches(text.lower(), sorted(NAMED_SOURCES), n=3)
     meant = f"Did you mean {' or '.join(close)}? " if close else ""
     return (
         f"{text!r}: no such file, folder or known name",

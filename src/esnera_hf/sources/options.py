@@ -11,6 +11,7 @@ from esnera_hf.tagging import SCHEMES, Scheme
 
 FORMATS = ("columns", "json", "cluener", "boson", "brackets", "slashed", "brat")
 
+#: A language and its subtags, as BCP 47 writes them; whether they are registered is nobody's trouble here.
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*")
 
 

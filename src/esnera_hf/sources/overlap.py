@@ -23,6 +23,7 @@ inside an annotated ``New York Times`` is no evidence that B does not annotate
 from __future__ import annotations
 
 import heapq
+import math
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -54,13 +55,8 @@ _Kind = int | str
 class LabelOverlap:
     """How another source treats the mentions of one label.
 
-    Args:
-        label: the label.
-        other: the other source.
-        forms: number of distinct mentions of the label.
-        counts: how often each form that occurs there occurs, by kind.
-
     Attributes:
+        forms: number of distinct mentions of the label.
         occurring: those that occur in the text of the other source other than nested.
         annotated: occurrences annotated there with these very boundaries, by
             its label.
@@ -76,6 +72,7 @@ class LabelOverlap:
     def __init__(
         self, label: LabelRef, other: str, forms: int, counts: Mapping[_Form, Counter[_Kind]]
     ) -> None:
+        # ``counts``: how often each form that occurs there occurs, by kind.
         self.label, self.other, self.forms = label, other, forms
         self.occurring = sum(count.total() > count[_NESTED] for count in counts.values())
         totals: Counter[_Kind] = Counter()
@@ -126,26 +123,20 @@ class MentionOverlap:
         """Return how much of each label's mentions the other sources annotate alike. shape: (labels, labels)
 
         Each share is scaled by n / (n + 1), n being the number of forms it rests
-        on: one form in common is weak evidence.
-
-        Args:
-            labels: rows and columns of the result.
-
-        Returns:
-            NaN within a source and where no mention of the row's label occurs in
-            the text of the column's source.
+        on: one form in common is weak evidence. It is NaN within a source and where no
+        mention of the row's label occurs in the text of the column's source.
         """
-        # Scaled, average precision of equal labels is 0.69 on 36 pairs of corpora, else 0.55 (results/screen.md).
-        shares = np.full((len(labels), len(labels)), np.nan)
         overlaps = {(overlap.label, overlap.other): overlap for overlap in self.overlaps if overlap.occurring}
-        for row, label in enumerate(labels):
-            for column, other in enumerate(labels):
-                overlap = overlaps.get((label, other.source))
-                if overlap is not None:
-                    shares[row, column] = (
-                        overlap.share.get(other.label, 0.0) * overlap.occurring / (overlap.occurring + 1)
-                    )
-        return shares
+
+        def share(label: LabelRef, other: LabelRef) -> float:
+            overlap = overlaps.get((label, other.source))
+            if overlap is None:
+                return math.nan
+            # Scaled, average precision of equal labels is 0.69 on 36 pairs of corpora, else 0.55 (results/screen.md).
+            return overlap.share.get(other.label, 0.0) * overlap.occurring / (overlap.occurring + 1)
+
+        shares = [[share(label, other) for other in labels] for label in labels]
+        return np.array(shares, dtype=np.float64).reshape(len(labels), len(labels))
 
     def __str__(self) -> str:
         width = max((display_width(str(overlap.label)) for overlap in self.overlaps), default=0)
@@ -179,7 +170,9 @@ def mention_overlap(sources: Sequence[SourceLike], *, splits: Sequence[str] = ("
     counts = {
         (name, other.name): kinds
         for other in sources
-        for name, kinds in _occurrences(other, {n: forms[n] for n in names if n != other.name}, splits)
+        for name, kinds in _occurrences(
+            other, {n: forms[n] for n in names if n != other.name}, splits
+        ).items()
     }
     overlaps = [
         overlap
@@ -190,12 +183,7 @@ def mention_overlap(sources: Sequence[SourceLike], *, splits: Sequence[str] = ("
 
 
 class _Forms:
-    """The distinct token sequences of the mentions of a source, with the labels they carry.
-
-    Args:
-        source: the source.
-        splits: the splits whose mentions count.
-    """
+    """The distinct token sequences of the mentions of a source, with the labels they carry."""
 
     def __init__(self, source: NerSource, splits: Sequence[str]) -> None:
         self.source_labels = source.labels
@@ -216,6 +204,7 @@ class _Forms:
         """Yield each form that occurs in a sentence of another source, with its kind there."""
         tokens = sentence.tokens
         labels = {(entity.start, entity.end): entity.label for entity in sentence.entities}
+        # The sentence is walked once, whatever the number of forms: those that begin with a token are found by it.
         reach = 0
         for start, token in enumerate(tokens):
             spans = [(start + n, tuple(tokens[start : start + n])) for n in self._lengths.get(token, ())]
@@ -240,15 +229,15 @@ def _without_label(start: int, end: int, entities: Sequence[Entity]) -> int:
 
 def _occurrences(
     other: NerSource, forms: Mapping[str, _Forms], splits: Sequence[str]
-) -> Iterator[tuple[str, dict[_Form, Counter[_Kind]]]]:
-    """Yield, for each source, how often each of its forms occurs in another one, by kind."""
+) -> dict[str, dict[_Form, Counter[_Kind]]]:
+    """Return, for each source, how often each of its forms occurs in another one, by kind."""
     counts: dict[str, dict[_Form, Counter[_Kind]]] = {name: defaultdict(Counter) for name in forms}
     for split in splits:
         for sentence in other.sentences(split):
             for name, own in forms.items():
                 for form, kind in own.occurrences_in(sentence):
                     counts[name][form][kind] += 1
-    yield from counts.items()
+    return counts
 
 
 def _overlaps(
@@ -266,6 +255,7 @@ def _overlaps(
 
 def _examples(counts: Mapping[_Form, Counter[_Kind]], kind: _Kind) -> tuple[str, ...]:
     """Return the most frequent forms of one kind."""
+    # Texts are joined only for those as frequent as the third: a label may have a hundred thousand forms.
     times = heapq.nlargest(_EXAMPLES, (count[kind] for count in counts.values() if kind in count))
     ranked = (
         (-count[kind], shorten(join_tokens(form), _LONGEST_EXAMPLE))

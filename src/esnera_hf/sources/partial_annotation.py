@@ -59,15 +59,15 @@ class AllowedLabels:
 
     def restricted(self, labels: Collection[str]) -> AllowedLabels:
         """Return the allowed labels without all but some, such as those that occur."""
-
-        def among(names: Sequence[str]) -> tuple[str, ...]:
-            return tuple(name for name in names if name in labels)
-
         entities, parts = (
-            {name: among(others) for name, others in table.items() if name in labels}
+            {
+                name: tuple(o for o in others if o in labels)
+                for name, others in table.items()
+                if name in labels
+            }
             for table in (self.entities, self.parts)
         )
-        return AllowedLabels(entities, among(self.unannotated), parts)
+        return AllowedLabels(entities, tuple(name for name in self.unannotated if name in labels), parts)
 
 
 #: How a tagger is trained on partially annotated sentences: the labels left open, by source of a sentence; and the
@@ -93,10 +93,6 @@ def annotation_identity(annotation: PartialAnnotation) -> dict[str, Any]:
 
 
 def check_pseudo_label_noise(value: float) -> None:
-    """Check how far tags may contradict a pseudo-label.
-
-    Raises:
-        ConfigurationError: it is no number from 0 to 1.
-    """
+    """Check how far tags may contradict a pseudo-label."""
     if not within(value, 0, 1):
         raise ConfigurationError(f"pseudo_label_noise={value!r}: expected a number from 0 to 1.")

@@ -60,18 +60,11 @@ class Dropped(NamedTuple):
 def flatten(
     spans: Iterable[Entity], frequency: Mapping[str, int]
 ) -> tuple[list[Entity], list[tuple[Entity, str]]]:
-    """Choose spans that do not overlap.
+    """Choose spans that do not overlap; return them in order, and those that gave way, each with the reason.
 
     The outermost of nested spans wins; the same span under two labels takes the
     label more frequent in the source (ties: the first by name); of two crossing
     spans the longer wins, then the earlier.
-
-    Args:
-        spans: annotated spans in any order.
-        frequency: how often each label is annotated in the source.
-
-    Returns:
-        The spans that stay, in order, and those that gave way, each with the reason.
     """
     # In order and without overlap, so that a span can only clash with its neighbors.
     chosen: list[Entity] = []
@@ -80,17 +73,13 @@ def flatten(
         spans, key=lambda s: (s.start - s.end, s.start, -frequency.get(s.label, 0), s.label)
     )
     for span in by_precedence:
-        place = bisect_left(chosen, span.end, key=_start)
+        place = bisect_left(chosen, span.end, key=lambda earlier: earlier.start)
         rival = chosen[place - 1] if place and span.start < chosen[place - 1].end else None
         if rival is None:
             chosen.insert(place, span)
         else:
             clashes.append((span, _clash_reason(span, rival)))
     return chosen, clashes
-
-
-def _start(span: Entity) -> int:
-    return span.start
 
 
 def _clash_reason(span: Entity, rival: Entity) -> str:
@@ -102,6 +91,7 @@ def _clash_reason(span: Entity, rival: Entity) -> str:
 
 
 SPLITS = ("train", "validation", "test")
+#: Rows that are Python objects at a time.
 _BATCH = 1000
 
 SOURCE_FEATURES = Features(
@@ -199,15 +189,10 @@ class SourceSummary:
         lines = [f"{self.name}: license {self.license}{sample}"]
         for split, sentences in self.sentences.items():
             total = sum(self.entities[split].values())
-            lines.append(
-                f"  {split}: {sentences:,} sentences, {self.tokens[split]:,} tokens, {total:,} entities"
-            )
-        labels = Counter[str]()
-        for counts in self.entities.values():
-            labels.update(counts)
-        lines.append(
-            "  labels: " + ", ".join(f"{label} {count:,}" for label, count in sorted(labels.items()))
-        )
+            tokens = f"{self.tokens[split]:,} tokens"
+            lines.append(f"  {split}: {sentences:,} sentences, {tokens}, {total:,} entities")
+        labels = sum(map(Counter, self.entities.values()), Counter[str]())
+        lines.append(f"  labels: {', '.join(f'{label} {labels[label]:,}' for label in sorted(labels))}")
         lines += [f"  dropped: {count:,} spans ({reason})" for reason, count in self.dropped.items()]
         lines += [f"  repaired: {count:,} × {kind}" for kind, count in self.repairs.items()]
         lines += [f"  note: {note}" for note in self.notes]
@@ -263,8 +248,7 @@ class NerSource:
     @cached_property
     def labels(self) -> tuple[str, ...]:
         """The labels this source annotates, sorted."""
-        occurring = {label for counts in self.summary.entities.values() for label in counts}
-        return tuple(sorted(occurring.union(self.vocabulary)))
+        return tuple(sorted({*self.summary.labels, *self.vocabulary}))
 
     @property
     def label_refs(self) -> tuple[LabelRef, ...]:
@@ -274,17 +258,13 @@ class NerSource:
     @cached_property
     def summary(self) -> SourceSummary:
         """Counts by split and label, and the defects met."""
-        entities: dict[str, dict[str, int]] = {}
-        tokens: dict[str, int] = {}
-        for split in self.dataset:
-            tokens[split] = count_sentences_and_tokens(self.dataset[split])[1].total()
-            entities[split] = dict(sorted(count_labels(self.dataset[split]).items()))
+        rows = self.dataset.items()
         return SourceSummary(
             name=self.name,
             license=self.license,
-            sentences={split: len(rows) for split, rows in self.dataset.items()},
-            tokens=tokens,
-            entities=entities,
+            sentences={split: len(own) for split, own in rows},
+            tokens={split: count_sentences_and_tokens(own)[1].total() for split, own in rows},
+            entities={split: dict(sorted(count_labels(own).items())) for split, own in rows},
             dropped=dict(sorted(Counter(drop.reason for drop in self.dropped).items())),
             repairs=dict(sorted(self.repairs.items())),
             notes=self.notes,
@@ -297,6 +277,7 @@ class NerSource:
     def fingerprint(self) -> str:
         """A digest of the sentences and their annotation, split by split."""
         digest = hashlib.blake2b(digest_size=16)
+        # Without the name and the ids of rows: the same corpus under two names is found out.
         for split in self.dataset:
             for sentence in self.sentences(split):
                 record = [split, sentence.tokens, [(e.start, e.end, e.label) for e in sentence.entities]]
@@ -339,6 +320,7 @@ class NerSource:
         splits = {}
         for split, rows in self.dataset.items():
             if len(rows) > max_samples:
+                # By a hash of the text: a corpus that grows or is sorted anew keeps most of its sample.
                 ranked = np.argsort(text_digests(rows, seed, 8)[:, 0], kind="stable")
                 rows = rows.select(np.sort(ranked[:max_samples]))
             splits[split] = rows

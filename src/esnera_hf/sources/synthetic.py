@@ -78,29 +78,15 @@ _TEMPLATES = {
 }
 
 _SCHEMAS = {
-    "newswire": {
-        "person": "PER",
-        "organisation": "ORG",
-        "place": "LOC",
-        "work": "WORK",
-        "date": "DATE",
-        "job": "title",
-    },
-    "reviews": {
-        "person": "person_name",
-        "organisation": "company_name",
-        "book": "book",
-        "movie": "movie",
-        "game": "game",
-        "prize": "title",
-    },
-    "finance": {
-        "person": "name",
-        "organisation": "firm",
-        "place": "city",
-        "date": "day",
-        "money": "MONEY",
-    },
+    corpus: dict(pair.split("=") for pair in pairs.split())
+    for corpus, pairs in (
+        ("newswire", "person=PER organisation=ORG place=LOC work=WORK date=DATE job=title"),
+        (
+            "reviews",
+            "person=person_name organisation=company_name book=book movie=movie game=game prize=title",
+        ),
+        ("finance", "person=name organisation=firm place=city date=day money=MONEY"),
+    )
 }
 
 #: The kind of thing that each label stands for; labels of one kind are equal.
@@ -112,13 +98,10 @@ PARTS = {"book": "work", "movie": "work", "game": "work"}
 
 
 def generate_corpora(seed: int) -> dict[str, DatasetDict]:
-    """Generate the three corpora, by name, with ``ClassLabel`` IOB2 tags.
+    """Generate the three corpora, by name, with ``ClassLabel`` IOB2 tags; the seed decides every sentence.
 
     Each corpus draws from mentions of its own and mentions all share, so that
     about half of what a tagger meets in another corpus is new to it.
-
-    Args:
-        seed: decides every sentence.
     """
     corpora = {}
     for name, schema in _SCHEMAS.items():
