@@ -46,6 +46,7 @@ def count_entities(rows: Dataset) -> Counter[tuple[str, str, str]]:
         kinds, kind = [""], np.zeros(len(tag), dtype=np.int64)
         for values in origins:
             kinds, kind = _encoded(rows, "origin", pc.list_flatten(values))
+        # Source, label and origin in one number, so that NumPy counts them at once.
         codes = ((owner * len(names) + tag) * len(kinds) + kind)[begins]
         for code, count in zip(*map(np.ndarray.tolist, np.unique(codes, return_counts=True)), strict=True):
             place, origin = divmod(code, len(kinds))
@@ -78,22 +79,18 @@ def count_sentences_and_tokens(rows: Dataset) -> tuple[Counter[str], Counter[str
     for source, lists in batches(rows, "source", "ner_tags"):
         names, owner = _encoded(rows, "source", source)
         lengths = np.diff(list_offsets(lists))
-        for index, name in enumerate(names):
-            sentences[name] += int((owner == index).sum())
-            tokens[name] += int(lengths[owner == index].sum())
+        for counts, weights in ((sentences, None), (tokens, lengths)):
+            totals = np.bincount(owner, weights, len(names)).astype(np.int64)
+            counts.update(dict(zip(names, totals.tolist(), strict=True)))
     return sentences, tokens
 
 
 class Statistics:
     """Counts of a merged dataset; all of them by split and source first.
 
-    Args:
-        merged: with the columns of :func:`~esnera_hf.merging.merge.merged_features`.
-
     Attributes:
         splits: the splits.
-        sentences: by split and source.
-        tokens: likewise.
+        sentences, tokens: by split and source.
         entities: by split, source, unified label and origin (``gold``, ``pseudo``).
     """
 
@@ -131,15 +128,12 @@ class Statistics:
 
 
 def text_digests(rows: Dataset, seed: int, size: int) -> NDArray[np.uint64]:
-    """Return a seeded digest of the text of each sentence, most significant part first.
+    """Return a seeded digest of the text of each sentence, most significant part first. shape: (rows, size / 8)
 
     Args:
         rows: the sentences.
         seed: another one gives other digests.
         size: bytes of a digest, a multiple of 8.
-
-    Returns:
-        Shape (sentences, size / 8).
     """
     digests = np.empty((len(rows), size // 8), dtype=np.uint64)
     seeded = hashlib.blake2b(f"{seed}\n".encode(), digest_size=size)
@@ -199,6 +193,7 @@ def _label_names(features: Features) -> dict[str, list[str] | None]:
 
 def _contents(values: pa.Array) -> Iterator[bytes | memoryview]:
     """Yield the content of an array of numbers, strings or lists of them, and where its parts end."""
+    # Arrow keeps anything where a value is null, and slices share buffers: neither may tell two equal columns apart.
     if values.null_count:
         yield np.packbits(pc.is_null(values).to_numpy(zero_copy_only=False)).tobytes()
     while pa.types.is_list(values.type) or pa.types.is_large_list(values.type):

@@ -66,12 +66,9 @@ class Artifact:
     def make(self, fill: Callable[[Path], None]) -> bool:
         """Make the artifact unless it is there; return whether it had to be made.
 
-        It is written aside and renamed into place. A second process that wants
-        the same artifact waits and takes it. One with missing or shortened files
-        is thrown away and made again, with a warning.
-
-        Args:
-            fill: writes the artifact into the empty folder it is given.
+        It is written aside, into the empty folder that ``fill`` is given, and renamed
+        into place. A second process that wants the same artifact waits and takes it. One
+        with missing or shortened files is thrown away and made again, with a warning.
 
         Raises:
             ConfigurationError: the cache cannot be written to; nothing half-written stays.
@@ -94,11 +91,7 @@ class Artifact:
 
     @contextmanager
     def reading(self) -> Iterator[None]:
-        """Say which artifact it is that does not load.
-
-        Raises:
-            ConfigurationError: instead of any error about the content of files.
-        """
+        """Say which artifact it is that does not load, instead of any error about the content of files."""
         try:
             yield
         except (OSError, ValueError, KeyError, TypeError) as error:
@@ -140,18 +133,16 @@ class Artifact:
     def _say_other_versions(self) -> None:
         """Tell why a tagger that seems to be there is trained again: other libraries made it."""
         own: dict[str, Any] = json.loads(json.dumps(self.identity))
+        ours = own.pop("versions", {})
         for file in sorted(self._home.parent.glob(f"*/{_RECORD_FILE}")):
             try:
                 other = dict(json.loads(file.read_text(encoding="utf-8"))["identity"])
             except (OSError, ValueError, KeyError, TypeError):
                 continue
-            theirs, ours = other.pop("versions", {}), own.get("versions", {})
-            if theirs != ours and other == {name: value for name, value in own.items() if name != "versions"}:
-                changed = [
-                    f"{name} {theirs.get(name)}, now {ours.get(name)}"
-                    for name in sorted({*theirs, *ours})
-                    if theirs.get(name) != ours.get(name)
-                ]
+            theirs = other.pop("versions", {})
+            if theirs != ours and other == own:
+                names = [name for name in sorted({*theirs, *ours}) if theirs.get(name) != ours.get(name)]
+                changed = (f"{name} {theirs.get(name)}, now {ours.get(name)}" for name in names)
                 say(
                     f"{file.parent / 'made'} was made by other versions of the libraries ({', '.join(changed)}): "
                     "it is not used."

@@ -89,7 +89,7 @@ def _one_of(kinds: Sequence[Any], data: Any, where: str) -> Any:
     raise problems[-1] if data is None else problems[0]
 
 
-@cache
+@cache  # a report holds thousands of records, and hints are worked out by evaluating source text
 def _hints(kind: Any) -> dict[str, Any]:
     return get_type_hints(kind)
 
@@ -97,10 +97,9 @@ def _hints(kind: Any) -> dict[str, Any]:
 def _record(kind: Any, data: Any, where: str) -> Any:
     _expect(isinstance(data, Mapping), data, where, kind)
     hints = _hints(kind)
-    needed = {
-        f.name for f in fields(kind) if f.init and f.default is MISSING and f.default_factory is MISSING
-    }
-    names = {f.name for f in fields(kind) if f.init}
+    own = [field for field in fields(kind) if field.init]
+    names = {field.name for field in own}
+    needed = {field.name for field in own if field.default is field.default_factory is MISSING}
     for problem, wrong in (("unknown", set(data) - names), ("missing", needed - set(data))):
         if wrong:
             raise ConfigurationError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import glob
 import os
 import platform
 import shutil
@@ -21,12 +22,9 @@ _TORCH_WRITE_ERRORS = ("PytorchStreamWriter failed writing file", ". unexpected 
 
 
 def write_problem(error: BaseException | None, place: Path) -> str:
-    """Say why writing failed, if an error is about that; ``""`` if it is about something else.
+    """Say why writing to a folder failed, if an error is about that; ``""`` if it is about something else.
 
-    Args:
-        error: what was raised.
-        place: the folder that was written to. Refusals elsewhere, such as of a
-            file that is read, are something else.
+    Refusals elsewhere, such as of a file that is read, are something else.
     """
     if not isinstance(error, Exception) or isinstance(error, EsneraError):
         return ""
@@ -46,15 +44,11 @@ def write_problem(error: BaseException | None, place: Path) -> str:
 def staging_folder(target: Path) -> Path:
     """Make a hidden folder beside a folder that is to be written, and clear away those of killed processes."""
     prefix = f".esnera-{target.name}-{platform.node()}-"
-    for left in target.parent.glob(f"{_literal(prefix)}*"):
+    for left in target.parent.glob(f"{glob.escape(prefix)}*"):
         process = left.name.removeprefix(prefix).partition("-")[0]
         if process.isdecimal() and not _runs(int(process)):
             shutil.rmtree(left, ignore_errors=True)
     return Path(tempfile.mkdtemp(prefix=f"{prefix}{os.getpid()}-", dir=target.parent))
-
-
-def _literal(text: str) -> str:
-    return "".join(f"[{char}]" if char in "*?[" else char for char in text)
 
 
 def _runs(process: int) -> bool:
@@ -64,17 +58,13 @@ def _runs(process: int) -> bool:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:
-        return True
+    except PermissionError:  # of another user
+        pass
     return True
 
 
 def check_free(path: Path) -> None:
-    """Check that an output folder is not there yet.
-
-    Raises:
-        ConfigurationError: it is.
-    """
+    """Check that an output folder is not there yet, and that it can be made."""
     if path.exists() or path.is_symlink():
         raise ConfigurationError(
             f"{path} exists already; nothing was written. Choose another folder or remove it yourself."
@@ -97,7 +87,7 @@ def new_folder(target: Path) -> Iterator[Path]:
     staging = staging_folder(target)
     try:
         yield staging
-        staging.chmod(0o755)
+        staging.chmod(0o755)  # mkdtemp makes folders that only their owner may open
         staging.rename(target)
     except OSError as error:
         why = write_problem(error, target.parent)

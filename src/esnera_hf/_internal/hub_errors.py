@@ -62,8 +62,6 @@ _SILENCE: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], Kin
     ((httpx.ConnectError, ConnectionRefusedError), Kind.UNREACHABLE, "the Hub cannot be reached", False),
     ((httpx.HTTPError, ConnectionError), Kind.UNREACHABLE, "the connection broke ({})", True),
 )
-
-
 #: A failed call: what can be done about it; what happened, half a sentence without a token in it; whether the
 #: Hub may have done what was asked all the same.
 Failure = tuple[Kind, str, bool]
@@ -71,10 +69,7 @@ Failure = tuple[Kind, str, bool]
 
 def classify(error: BaseException) -> Failure | None:
     """Tell what a client's exception means, ``None`` if it is not about the Hub."""
-    chain: list[BaseException] = []
-    link: BaseException | None = error
-    while link is not None and link not in chain:
-        chain.append(link)
+    for link in links_of(error):
         if isinstance(link, (HfHubHTTPError, httpx.HTTPStatusError)):
             return _from_answer(link)
         if isinstance(link, HFValidationError):
@@ -82,8 +77,17 @@ def classify(error: BaseException) -> Failure | None:
         for errors, kind, what, applied in _SILENCE:
             if isinstance(link, errors):
                 return kind, what.format(type(link).__name__), applied
-        link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
     return None
+
+
+def links_of(error: BaseException | None, *, hidden: bool = False) -> Iterator[BaseException]:
+    """Yield an exception and those behind it; those that were dealt with only if ``hidden``."""
+    seen: set[int] = set()  # an exception may be its own context, by way of others
+    while error is not None and id(error) not in seen:
+        yield error
+        seen.add(id(error))
+        before = error.__context__ if hidden or not error.__suppress_context__ else None
+        error = error.__cause__ or before
 
 
 def _from_answer(error: HfHubHTTPError | httpx.HTTPStatusError) -> Failure:
@@ -116,16 +120,12 @@ def explained(repo_id: str, doing: str, again: str, safe: str = "", doubt: str =
     try:
         yield
     except KeyboardInterrupt:
-        sentences = [
-            f"{repo_id}: interrupted while {doing}.",
-            doubt or safe,
-            f"{again[0].upper()}{again[1:]}.",
-        ]
-        say(" ".join(filter(None, sentences)))
+        stopped, advice = f"{repo_id}: interrupted while {doing}.", f"{again[0].upper()}{again[1:]}."
+        say(" ".join(filter(None, [stopped, doubt or safe, advice])))
         raise
     except CLIENT_ERRORS as error:
         failure = None if isinstance(error, HubError) else classify(error)
-        if failure is None:
+        if failure is None:  # a mistake of ours, or of the disk: its traceback is worth more than a line
             raise
         kind, what, applied = failure
         happened = f"{repo_id}: {doing}: {what.removesuffix('.')}."

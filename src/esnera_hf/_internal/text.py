@@ -6,8 +6,10 @@ import difflib
 import unicodedata
 from collections.abc import Collection, Sequence
 
+#: General categories of Unicode: emoji and skin tones; marks on a letter, and characters that only steer others.
 _SYMBOLS = {"So", "Sk"}
 _NO_WIDTH = {"Mn", "Me", "Cf"}
+#: Characters of a foreign text in a message, which is to stay one line.
 _LONGEST_SHOWN = 60
 
 
@@ -23,15 +25,12 @@ def join_tokens(tokens: Sequence[str]) -> str:
 def text_and_offsets(tokens: Sequence[str], separator: str = " ") -> tuple[str, list[tuple[int, int]]]:
     """Join tokens into a text and say where in it each of them begins and ends.
 
-    Args:
-        tokens: the tokens.
-        separator: stands between tokens, but not beside characters of a script
-            written without spaces.
+    The separator stands between tokens, but not beside characters of a script written
+    without spaces.
     """
     parts: list[str] = []
     offsets: list[tuple[int, int]] = []
-    end = 0
-    last = ""
+    end, last = 0, ""
     for token in tokens:
         if last and token and not (is_unspaced(last) or is_unspaced(token[0])):
             parts.append(separator)
@@ -76,12 +75,10 @@ def hint(name: str, known: Collection[str]) -> str:
 
 def is_unspaced(char: str) -> bool:
     """Tell whether a character is of a script written without spaces, or of its punctuation."""
-    return _is_wide(char) and _script(char) != "HANGUL" and unicodedata.category(char) not in _SYMBOLS
+    # Wide characters are those of Chinese, Japanese and Korean, which has spaces, and emoji.
+    script = unicodedata.name(char, "").partition(" ")[0]
+    return _is_wide(char) and script != "HANGUL" and unicodedata.category(char) not in _SYMBOLS
 
 
 def _is_wide(char: str) -> bool:
     return unicodedata.east_asian_width(char) in "WF"
-
-
-def _script(char: str) -> str:
-    return unicodedata.name(char, "").partition(" ")[0]

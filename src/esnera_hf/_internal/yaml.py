@@ -67,6 +67,7 @@ class YamlValue:
 
     def checked(self, what: str, kind: type[Value]) -> Value:
         """Return the data, of some kind; an ``int`` is 0 or more, a ``float`` is finite."""
+        # Who writes 1 for a share means 1.0; who writes yes for a count means something else.
         data: Any = float(self.data) if kind is float and type(self.data) is int else self.data
         matches = type(data) is kind
         if matches and kind in (int, float):
@@ -127,13 +128,13 @@ class _Loader(yaml.SafeLoader):
 
     def compose_node(self, parent: Node | None, index: Any) -> Node | None:
         event: Any = self.peek_event()  # type: ignore[no-untyped-call]
-        mark = event.start_mark
+        problem = ""
         if isinstance(event, yaml.AliasEvent):
             problem = f"found the alias *{event.anchor}, which is not supported; write out what it stands for"
-            raise yaml.MarkedYAMLError(problem=problem, problem_mark=mark)
-        if self._depth >= _DEEPEST:
+        elif self._depth >= _DEEPEST:
             problem = f"found more than {_DEEPEST} lists or mappings inside each other"
-            raise yaml.MarkedYAMLError(problem=problem, problem_mark=mark)
+        if problem:
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
         self._depth += 1
         node = super().compose_node(parent, index)
         self._depth -= 1
@@ -146,7 +147,7 @@ class _Loader(yaml.SafeLoader):
                 if not isinstance(key, ScalarNode):
                     problem = "expected text as a key, found a list or mapping. Correct it."
                     raise _error(place, _line(key), problem)
-                if key.value in fields:
+                if key.value in fields:  # PyYAML takes the last one, without a word
                     first = f"first in line {fields[key.value].line}. Keep one of them."
                     raise _error(place, _line(key), f"the key {shown(key.value)} stands twice, {first}")
                 fields[key.value] = self.read(value, place, _line(key))

@@ -52,12 +52,9 @@ levels of a merged dataset: its unified labels (fine), their outermost ones
 
 def add_commands(commands: Commands) -> None:
     """Add the commands that need no model."""
-    listing = commands.add_parser(
-        "sources",
-        help="list the corpora known by name",
-        description="List the corpora known by name: language, license, whether a copy lies below "
-        "ESNERA_DATA_DIR, and where else it is looked for.",
-    )
+    purpose = "list the corpora known by name"
+    columns = "language, license, whether a copy lies below ESNERA_DATA_DIR, and where else it is looked for"
+    listing = commands.add_parser("sources", help=purpose, description=f"{purpose.capitalize()}: {columns}.")
     listing.set_defaults(run=_sources)
 
     for name, purpose, run in (
@@ -135,7 +132,7 @@ def _export(options: argparse.Namespace) -> None:
     from esnera_hf._internal.files import check_free
     from esnera_hf.merging.export import count_pseudo_labels, export
 
-    check_free(options.output)
+    check_free(options.output)  # before minutes of reading
     with no_dataset_bars():
         data = _data(options)
         files = export(data, options.output, options.format, gold_only=options.gold_only)

@@ -135,12 +135,11 @@ def build_source(
             "Expected at least one split with annotated sentences: check the tag column and the format."
         )
     dataset, cuts = complete_splits(splits, options.seed)
+    if options.license is not None:
+        terms = replace(terms, license=license_from_id(options.license, "as stated by whoever loaded it"))
     return replace(
         terms,
         dataset=dataset,
-        license=license_from_id(options.license, "as stated by whoever loaded it")
-        if options.license is not None
-        else terms.license,
         language=terms.language or language_of(next(iter(stored.values()))[:_SNIFFED]["tokens"]),
         dropped=tuple(dropped),
         repairs=dict(repairs),
@@ -153,9 +152,7 @@ class _Reading:
     """Turns what readers yield into rows."""
 
     def __init__(self, terms: NerSource, readers: Mapping[str, Reader], options: ReadingOptions) -> None:
-        self._terms = terms
-        self._readers = readers
-        self._options = options
+        self._terms, self._readers, self._options = terms, readers, options
 
     def stored(self, split: str, origin: str | None) -> Dataset:
         """Return the rows of a split, from the cache if they were read before from the same origin."""
@@ -180,6 +177,7 @@ class _Reading:
     def rows(self, split: str) -> Iterator[dict[str, Any]]:
         """Yield the rows of a split, read from its beginning."""
         name = self._terms.name
+        # By whether it is annotated, where the first such sentence stands.
         annotated: dict[bool, str] = {}
         for index, sentence in enumerate(self._readers[split]()):
             annotated.setdefault(sentence.spans is not None, sentence.where)
@@ -216,6 +214,7 @@ class _Reading:
         # The frequency of labels, which takes reading all, counts only where one span has two.
         doubled = len({(span.start, span.end) for span in spans}) < len(spans)
         flat, clashes = flatten(spans, self._frequency if doubled else {})
+        # Entities are conserved: in = in the dataset + dropped, or nobody could trust a count.
         if len(flat) + len(clashes) != len(spans):
             raise ConservationError(
                 f"{where}: {len(spans)} spans read, {len(flat)} kept, {len(clashes)} dropped. Please report this."
@@ -239,12 +238,8 @@ def normalized_label(label: str) -> str:
 
 def label_frequency(readers: Iterable[Reader]) -> Counter[str]:
     """Count annotated spans by label over all splits."""
-    return Counter(
-        normalized_label(span.label)
-        for read in readers
-        for sentence in read()
-        for span in sentence.spans or ()
-    )
+    sentences = chain.from_iterable(read() for read in readers)
+    return Counter(normalized_label(span.label) for sentence in sentences for span in sentence.spans or ())
 
 
 def _annotation(split: str, rows: Dataset, repairs: Counter[str]) -> tuple[Counter[str], list[Dropped]]:
@@ -288,7 +283,7 @@ def _stored(read: Callable[[], Iterator[dict[str, Any]]], split: str, key: str |
 
 
 @cache
-def _temporary_folder() -> TemporaryDirectory[str]:
+def _temporary_folder() -> TemporaryDirectory[str]:  # one for the process, removed at its end
     return TemporaryDirectory(prefix="esnera-")
 
 

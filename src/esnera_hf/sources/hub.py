@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from datasets import Dataset, DatasetDict, concatenate_datasets, load_dataset
@@ -17,7 +17,15 @@ from yaml import YAMLError
 
 from esnera_hf._internal.cache import cache_folder
 from esnera_hf._internal.console import say
-from esnera_hf._internal.hub_errors import CLIENT_ERRORS, PASSING, Failure, Kind, classify, without_tokens
+from esnera_hf._internal.hub_errors import (
+    CLIENT_ERRORS,
+    PASSING,
+    Failure,
+    Kind,
+    classify,
+    links_of,
+    without_tokens,
+)
 from esnera_hf.errors import EsneraError, SourceError, SourceNotFoundError
 from esnera_hf.sources.options import ReadingOptions
 
@@ -29,8 +37,6 @@ _HUB_ID = re.compile(r"\w[\w.-]*/[\w.-]+")
 _LOADING_ERRORS = (*CLIENT_ERRORS, DatasetsError, LookupError, TypeError, AttributeError, YAMLError)
 #: Seconds; questions of the client have no limit of their own.
 _TIMEOUT = 60.0
-
-
 #: License id that the card states, ``""`` if none; commit of the repository that the data belongs to; remarks on
 #: the data, for the user.
 HubFacts = tuple[str, str, tuple[str, ...]]
@@ -90,9 +96,10 @@ def _ask(repo_id: str, options: ReadingOptions) -> tuple[HubFacts, str | None, d
     """Return all about a dataset but its data, the configuration to load, and its files by split."""
     api = HfApi()
     info = api.dataset_info(repo_id, revision=options.revision, timeout=_TIMEOUT)
-    if info.gated:
+    if info.gated:  # anybody may see its card, and the download would fail with less to say
         api.auth_check(repo_id, repo_type="dataset")
     license = _license_of(info)
+    # A revision may be older than the card's license, or the parquet branch, which has no card.
     if not license and options.revision is not None:
         license = _license_of(api.dataset_info(repo_id, timeout=_TIMEOUT))
     if any(sibling.rfilename == f"{repo_id.partition('/')[2]}.py" for sibling in info.siblings or ()):
@@ -198,22 +205,14 @@ def _earlier_copy(repo_id: str, options: ReadingOptions) -> tuple[DatasetDict, H
     return DatasetDict(splits), (license, commit, tuple(notes))
 
 
-def _links(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield an exception and its causes."""
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        yield error
-        seen.add(id(error))
-        error = error.__cause__ or error.__context__
-
-
 def _trouble(error: BaseException) -> Failure | None:
     """Tell what is wrong with the Hub or the way to it, ``None`` if it is the data or the question.
 
     Files that are looked for and may be missing leave "not found" behind in the
     history of other errors, and errors of the Hub come of plainer ones.
     """
-    failures = (classify(link) for link in _links(error) if not isinstance(link, httpx.HTTPStatusError))
+    links = links_of(error, hidden=True)
+    failures = (classify(link) for link in links if not isinstance(link, httpx.HTTPStatusError))
     return next((failure for failure in failures if failure and failure[0] is not Kind.NOT_FOUND), None)
 
 
@@ -222,7 +221,7 @@ def _explained(
 ) -> EsneraError:
     """Return the error to raise for one of the Hub's client; ``commit`` is empty if the Hub did not answer."""
     failure, here = _trouble(error), f"Hub dataset {repo_id!r}"
-    if any(isinstance(link, GatedRepoError) for link in _links(error)):
+    if any(isinstance(link, GatedRepoError) for link in links_of(error, hidden=True)):
         return SourceNotFoundError(
             f"{missing}, and the {here} is gated: ask for access on its page, and log in with `hf auth login`. {advice}"
         )

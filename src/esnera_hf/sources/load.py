@@ -33,8 +33,6 @@ from esnera_hf.sources.source import NerSource, Provenance, least_allowed
 from esnera_hf.sources.splits import split_of_file
 
 DATA_DIR_VARIABLE = "ESNERA_DATA_DIR"
-
-
 #: A known name, a path, ``"name=path"``, a Hub dataset id or a loaded source.
 SourceLike = str | os.PathLike[str] | NerSource
 
@@ -107,6 +105,7 @@ def _load(text: str, name: str | None, options: ReadingOptions) -> NerSource:
     missing, advice = _not_there(text)
     dataset, facts = load_from_hub(text, options, missing=missing, advice=advice)
     copies = copies_on_hub(text, options.data_files)
+    # Whoever uploaded a copy of a corpus may have tagged it with any license: its own terms count.
     corpus = (find_named(name) if name else None) or (copies[0] if len(copies) == 1 else None)
     terms = _terms(corpus, name or text.rpartition("/")[2])
     if corpus is not None:
@@ -140,7 +139,7 @@ def _load_path(path: Path, given_name: str | None, options: ReadingOptions) -> N
         files = _known_files(known, content)
         if known is not None and _leaves_out(known, content, files):
             files = {}
-        if not files and not given_name:
+        if not files and not given_name:  # a name that the files alone suggest is no claim
             known = None
         return _from_files(content, files, _terms(known, name), _known_reading(known, options), origin)
 
@@ -241,28 +240,30 @@ def _name_of(path: Path) -> str:
 
 
 def check_seed(seed: int) -> None:
-    """Check the seed of sampling and training.
-
-    Raises:
-        ConfigurationError: no generator takes it.
-    """
+    """Check that every generator of random numbers takes a seed; NumPy's take 32 bits."""
     if not (seed == 0 or is_count(seed)) or seed >= 1 << 32:
         raise ConfigurationError(f"seed={seed!r}: expected a whole number from 0 to {(1 << 32) - 1}.")
 
 
-def load_each(sources: Sequence[SourceLike]) -> list[NerSource]:
-    """Load sources, in the order given.
+def load_each(sources: Sequence[SourceLike], *, least: int = 0) -> list[NerSource]:
+    """Load at least so many sources, in the order given.
 
     Raises:
         SourceNotFoundError, SourceError: one cannot be found or read.
-        ConfigurationError: this is no list of sources.
+        ConfigurationError: this is no list of sources, too short a one, or names one twice.
     """
-    if not isinstance(sources, Sequence) or isinstance(sources, str):
-        raise ConfigurationError(
-            f"sources={sources!r}: expected a list of sources. Put a single one in brackets."
+    if not isinstance(sources, Sequence) or isinstance(sources, str) or len(sources) < least:
+        wanted = (
+            "sources. Put a single one in brackets",
+            "at least one source",
+            "at least two sources to align",
         )
+        raise ConfigurationError(f"sources={sources!r}: expected a list of {wanted[least]}.")
     for source in sources:  # all of them before the first is loaded
         _check_source(source)
+    texts = [os.fspath(source) for source in sources if not isinstance(source, NerSource)]
+    if doubled := sorted({text for text in texts if texts.count(text) > 1}):
+        raise ConfigurationError(f"given twice: {', '.join(doubled)}. Name each source once.")
     return [load_source(source) for source in sources]
 
 
@@ -281,18 +282,11 @@ def load_sources(
         SourceNotFoundError, SourceError: one cannot be found or read.
         ConfigurationError: too few, or two that look alike.
     """
-    if not isinstance(sources, Sequence) or isinstance(sources, str) or len(sources) < least:
-        few = "at least two sources to align" if least == 2 else "at least one source"
-        raise ConfigurationError(f"sources={sources!r}: expected a list of {few}.")
     if max_samples is not None and not is_count(max_samples):
         raise ConfigurationError(f"max_samples={max_samples!r}: expected a positive number.")
     check_seed(seed)
-    texts = [source for source in sources if not isinstance(source, NerSource)]
-    doubled = sorted({os.fspath(text) for text in texts if texts.count(text) > 1})
-    if doubled:
-        raise ConfigurationError(f"given twice: {', '.join(doubled)}. Name each source once.")
-    loaded = load_each(sources)
-    check_names(loaded)
+    loaded = load_each(sources, least=least)
+    check_names(loaded)  # of whole sources: samples of two equal ones may differ
     if max_samples is not None:
         loaded = [source.sample(max_samples, seed) for source in loaded]
     return sorted(loaded, key=lambda source: source.name)
@@ -309,12 +303,7 @@ def _check_source(source: object) -> None:
 
 
 def check_names(sources: Iterable[NerSource]) -> None:
-    """Check that sources can be told apart.
-
-    Raises:
-        ConfigurationError: two sources share a name, hold the same sentences
-            with the same annotation, or have labels that read alike.
-    """
+    """Check that no two sources share a name, all sentences and annotations, or the text of a label."""
     by_name: dict[str, NerSource] = {}
     by_content: dict[str, str] = {}
     for source in sources:
@@ -330,6 +319,7 @@ def check_names(sources: Iterable[NerSource]) -> None:
                 f"{twin!r} and {source.name!r} hold the same sentences with the same annotation. "
                 "Leave one of them out."
             )
+    # Labels are written as source:label, and either may hold a colon.
     owners: dict[str, str] = {}
     for ref in (ref for source in by_name.values() for ref in source.label_refs):
         owner = owners.setdefault(str(ref), ref.source)
