@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from datasets import ClassLabel, Dataset, DatasetDict, Features, List
+from datasets import ClassLabel, Dataset, DatasetDict, List
 from numpy.typing import NDArray
 
 #: Rows at a time. The fingerprint of a dataset depends on it.
@@ -64,10 +64,9 @@ def count_labels(rows: Dataset) -> Counter[str]:
 
 def _encoded(rows: Dataset, column: str, values: Any) -> tuple[list[str], NDArray[np.int64]]:
     """Return the texts that a column may hold, and the position of each value's text."""
-    feature = rows.features[column]
-    feature = feature.feature if isinstance(feature, List) else feature
-    if isinstance(feature, ClassLabel):
-        return list(feature.names), values.to_numpy(zero_copy_only=False).astype(np.int64)
+    names = _class_names(rows.features[column])
+    if names is not None:
+        return names, values.to_numpy(zero_copy_only=False).astype(np.int64)
     encoded = values.dictionary_encode()
     return encoded.dictionary.to_pylist(), encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
 
@@ -128,13 +127,7 @@ class Statistics:
 
 
 def text_digests(rows: Dataset, seed: int, size: int) -> NDArray[np.uint64]:
-    """Return a seeded digest of the text of each sentence, most significant part first. shape: (rows, size / 8)
-
-    Args:
-        rows: the sentences.
-        seed: another one gives other digests.
-        size: bytes of a digest, a multiple of 8.
-    """
+    """Return a seeded digest of each sentence's text, of so many bytes, a multiple of 8. shape: (rows, size / 8)"""
     digests = np.empty((len(rows), size // 8), dtype=np.uint64)
     seeded = hashlib.blake2b(f"{seed}\n".encode(), digest_size=size)
     start = 0
@@ -175,7 +168,8 @@ def dataset_fingerprint(dataset: DatasetDict) -> str:
     """
     digest = hashlib.blake2b(digest_size=16)
     for split, rows in dataset.items():
-        digest.update(json.dumps([split, len(rows), _label_names(rows.features)]).encode())
+        names = {column: _class_names(feature) for column, feature in rows.features.items()}
+        digest.update(json.dumps([split, len(rows), names]).encode())
         for columns in batches(rows, *rows.column_names):
             for values in columns:
                 for content in _contents(values):
@@ -183,12 +177,9 @@ def dataset_fingerprint(dataset: DatasetDict) -> str:
     return digest.hexdigest()
 
 
-def _label_names(features: Features) -> dict[str, list[str] | None]:
-    names: dict[str, list[str] | None] = {}
-    for column, feature in features.items():
-        inner = feature.feature if isinstance(feature, List) else feature
-        names[column] = list(inner.names) if isinstance(inner, ClassLabel) else None
-    return names
+def _class_names(feature: Any) -> list[str] | None:
+    inner = feature.feature if isinstance(feature, List) else feature
+    return list(inner.names) if isinstance(inner, ClassLabel) else None
 
 
 def _contents(values: pa.Array) -> Iterator[bytes | memoryview]:

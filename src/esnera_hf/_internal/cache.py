@@ -30,23 +30,17 @@ def cache_folder() -> Path:
     return Path(os.environ.get(CACHE_VARIABLE) or Path.home() / ".cache" / "esnera_hf")
 
 
-def digest_of(data: object) -> str:
-    """Return a digest of plain data."""
-    text = json.dumps(data, sort_keys=True)
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-
-
 class Artifact:
     """A folder of files that are made once.
 
-    Args:
-        kind: the folder of the cache that it lies in.
-        identity: everything that decides its content, as JSON can hold it; ``key`` is a digest of it.
+    It lies in the folder of its kind. Its identity is everything that decides its
+    content, as JSON can hold it; ``key`` is a digest of that.
     """
 
     def __init__(self, kind: str, identity: Mapping[str, Any]) -> None:
         self.kind, self.identity = kind, identity
-        self.key = digest_of({"format": CACHE_FORMAT, "identity": identity})
+        text = json.dumps({"format": CACHE_FORMAT, "identity": identity}, sort_keys=True)
+        self.key = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
     @property
     def folder(self) -> Path:

@@ -28,12 +28,8 @@ def from_plain(kind: type[T], data: object, where: str) -> T:
     """Rebuild a value of a type from plain data, as JSON gives it, by the names and types of its fields.
 
     Nothing is taken that a type does not name: a file of a stranger sets no more
-    than its reader expects.
-
-    Args:
-        kind: a dataclass, or any type that the field of one is declared with.
-        data: dictionaries, lists, text and numbers.
-        where: the data come from, for messages.
+    than its reader expects. The type is a dataclass, or any that the field of one is
+    declared with; ``where`` is where the data come from, for messages.
 
     Raises:
         ConfigurationError: a name is unknown or missing, or a value of another type.

@@ -190,11 +190,6 @@ _Dumper.add_representer(str, _Dumper.represent_text)
 
 
 def dump_yaml(data: Any, *, flow: bool = False) -> str:
-    """Return data as YAML: keys in order, a text never broken across lines.
-
-    Args:
-        data: plain data.
-        flow: in flow style, in one line.
-    """
+    """Return plain data as YAML: keys in order, a text never broken across lines; in flow style, all in one line."""
     style: dict[str, Any] = {"allow_unicode": True, "sort_keys": False, "width": sys.maxsize}
     return str(yaml.dump(data, Dumper=_Dumper, default_flow_style=flow, **style))

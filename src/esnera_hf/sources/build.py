@@ -155,12 +155,31 @@ class _Reading:
         self._terms, self._readers, self._options = terms, readers, options
 
     def stored(self, split: str, origin: str | None) -> Dataset:
-        """Return the rows of a split, from the cache if they were read before from the same origin."""
-        key = None
-        if origin is not None:
+        """Return the rows of a split: a few in memory; more, and those with an origin, in a mapped Arrow file."""
+        read: Callable[[], Iterator[dict[str, Any]]] = partial(self.rows, split)
+        if origin is None:
+            stream = read()
+            first = list(islice(stream, _IN_MEMORY))
+            if len(first) < _IN_MEMORY:
+                return Dataset(pa.Table.from_pylist(first, schema=_ROW_FEATURES.arrow_schema))
+            read = partial(chain, first, stream)
+            # Without a key, datasets keys by the pickled generator and returns rows of files that have changed since.
+            folder, variable, key = Path(_temporary_folder().name), "TMPDIR", uuid4().hex
+        else:
             identity = (origin, split, self._terms.name, self._terms.language, self._options, _code_digest())
             key = hashlib.sha256(repr(identity).encode("utf-8", "surrogatepass")).hexdigest()[:32]
-        return _stored(partial(self.rows, split), split, key)
+            folder, variable = cache_folder() / "sources", CACHE_VARIABLE
+        place: dict[str, Any] = {"cache_dir": str(folder), "split": NamedSplit(split), "fingerprint": key}
+        try:
+            return Dataset.from_generator(read, features=_ROW_FEATURES, **place)
+        except (DatasetGenerationError, OSError) as error:
+            cause = error.__cause__ if isinstance(error, DatasetGenerationError) else error
+            if problem := write_problem(cause, folder):
+                raise SourceError(
+                    f"{folder}: the sentences cannot be kept there: {problem}. Make room, or set {variable} to a "
+                    "folder with more."
+                ) from error
+            raise cause or error from None
 
     @cached_property
     def _cuts_words(self) -> bool:
@@ -251,35 +270,6 @@ def _annotation(split: str, rows: Dataset, repairs: Counter[str]) -> tuple[Count
         repairs.update(pc.list_flatten(kinds).to_pylist())
     labels.update(drop.label for drop in dropped)
     return labels, dropped
-
-
-def _stored(read: Callable[[], Iterator[dict[str, Any]]], split: str, key: str | None) -> Dataset:
-    """Return rows as a dataset: a few in memory, more, and those with a key, in an Arrow file that is mapped."""
-    if key is None:
-        stream = read()
-        first = list(islice(stream, _IN_MEMORY))
-        if len(first) < _IN_MEMORY:
-            return Dataset(pa.Table.from_pylist(first, schema=_ROW_FEATURES.arrow_schema))
-        read = partial(chain, first, stream)
-    folder = Path(_temporary_folder().name) if key is None else cache_folder() / "sources"
-    try:
-        return Dataset.from_generator(
-            read,
-            features=_ROW_FEATURES,
-            cache_dir=str(folder),
-            split=NamedSplit(split),
-            # Without one, datasets keys by the pickled generator and returns rows of files that have changed since.
-            fingerprint=key or uuid4().hex,
-        )
-    except (DatasetGenerationError, OSError) as error:
-        cause = error.__cause__ if isinstance(error, DatasetGenerationError) else error
-        if problem := write_problem(cause, folder):
-            variable = "TMPDIR" if key is None else CACHE_VARIABLE
-            raise SourceError(
-                f"{folder}: the sentences cannot be kept there: {problem}. Make room, or set {variable} to a folder "
-                "with more."
-            ) from error
-        raise cause or error from None
 
 
 @cache

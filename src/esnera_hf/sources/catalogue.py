@@ -74,12 +74,7 @@ def find_named(name: str) -> NamedSource | None:
 
 
 def copies_on_hub(repo_id: str, data_files: Mapping[str, str] | None = None) -> list[NamedSource]:
-    """Return the corpora of the catalogue of which a repository of the Hub holds a copy.
-
-    Args:
-        repo_id: ``owner/name``.
-        data_files: the files wanted of it, where it holds several corpora.
-    """
+    """Return the corpora of the catalogue of which a repository of the Hub, or some files of it, hold a copy."""
     wanted = set((data_files or {}).values())
     copies = []
     for source in NAMED_SOURCES.values():

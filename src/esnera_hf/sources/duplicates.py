@@ -208,22 +208,17 @@ class Texts:
 
     def places_of(self, numbers: _Numbers) -> dict[int, Place]:
         """Return the places of some sentences, by number; numbers ascend."""
-        places = (
-            Place(*self.parts[part], row_id)
-            for part, local in self._by_part(numbers)
-            for (ids,) in batches(self._rows[part].select(local), "id")
-            for row_id in ids.to_pylist()
-        )
+        ids = ((part, self._rows[part].select(local)["id"]) for part, local in self._by_part(numbers))
+        places = (Place(*self.parts[part], row_id) for part, own in ids for row_id in own)
         return dict(zip(numbers.tolist(), places, strict=True))
 
     def sentences_of(self, numbers: _Numbers) -> Iterator[tuple[int, AnnotatedSentence]]:
         """Yield number and sentence of some sentences; numbers ascend."""
         sentences = (
-            sentence
+            self._sources[part].sentences(self.parts[part][1], local)
             for part, local in self._by_part(numbers)
-            for sentence in self._sources[part].sentences(self.parts[part][1], local)
         )
-        yield from zip(numbers.tolist(), sentences, strict=True)
+        yield from zip(numbers.tolist(), chain.from_iterable(sentences), strict=True)
 
     def spans(self, sentence: AnnotatedSentence) -> tuple[Span, ...]:
         """Return the entities of a sentence as spans of characters of its levelled text."""

@@ -24,8 +24,7 @@ from esnera_hf._internal.files import write_problem
 from esnera_hf.errors import ConfigurationError, SourceError
 from esnera_hf.sources.options import ReadingOptions
 from esnera_hf.sources.readers.brat import read_brat
-from esnera_hf.sources.readers.columns import ColumnFile
-from esnera_hf.sources.readers.conll2012 import is_bracket_file, read_bracket_file
+from esnera_hf.sources.readers.columns import ColumnFile, is_bracket_file, read_bracket_file
 from esnera_hf.sources.readers.datasets import dataset_readers, reader_of
 from esnera_hf.sources.readers.inline import SlashedFile, is_slashed_file, read_boson
 from esnera_hf.sources.readers.json import json_reader

@@ -151,8 +151,6 @@ def _converted_configs(files: Sequence[str]) -> dict[str, dict[str, str]]:
     configuration: read without telling them apart, all of them would be mixed.
     """
     configs: dict[str, dict[str, str]] = {}
-    if "README.md" in files:
-        return {}
     for file in files:
         match = _CONVERTED.fullmatch(file)
         if match:

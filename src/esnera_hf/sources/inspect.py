@@ -93,8 +93,7 @@ def inspect(
 
 
 def _most_frequent(mentions: Counter[str]) -> tuple[str, ...]:
-    ranked = sorted(mentions.items(), key=lambda item: (-item[1], item[0]))[:_EXAMPLES]
-    return tuple(shorten(mention, _LONGEST_EXAMPLE) for mention, _ in ranked)
+    return tuple(shorten(mention, _LONGEST_EXAMPLE) for mention, _ in _ranked(mentions)[:_EXAMPLES])
 
 
 def _scripts(letters: Counter[str]) -> dict[str, float]:
@@ -102,8 +101,11 @@ def _scripts(letters: Counter[str]) -> dict[str, float]:
     for char, count in letters.items():
         # Unicode names a letter after its script: LATIN SMALL LETTER A.
         by_script[unicodedata.name(char, "other").split()[0].casefold()] += count
-    ranked = sorted(by_script.items(), key=lambda item: (-item[1], item[0]))[:_SHOWN_SCRIPTS]
-    return {script: count / by_script.total() for script, count in ranked}
+    return {script: count / by_script.total() for script, count in _ranked(by_script)[:_SHOWN_SCRIPTS]}
+
+
+def _ranked(counts: Counter[str]) -> list[tuple[str, int]]:
+    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
 
 
 def _percentiles(lengths: Iterable[int]) -> str:

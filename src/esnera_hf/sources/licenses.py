@@ -57,13 +57,10 @@ KNOWN_LICENSES: dict[str, tuple[Kind, int, str]] = {
 
 
 def license_from_id(name: str, clause: str = "") -> License:
-    """Return the terms that a Hub license id stands for.
+    """Return the terms that a Hub license id such as ``"cc-by-4.0"`` stands for.
 
-    Args:
-        name: the id, such as ``"cc-by-4.0"``; any other text is a license whose
-            terms are not known here.
-        clause: the sentence that states it; a description of the license's
-            terms if not given.
+    Any other text is a license whose terms are not known here. The clause is the sentence
+    that states it; a description of the license's terms if not given.
     """
     entry = KNOWN_LICENSES.get(name.strip().lower())
     if entry is None:
@@ -77,10 +74,8 @@ class Terms:
     Where no single license satisfies all, or one is not known, the merge is
     ``other`` and each sentence keeps the terms of its source.
 
-    Args:
-        by_source: the terms of each source.
-
     Attributes:
+        by_source: the terms of each source.
         id: license id as the Hub's card metadata has it, or ``other``.
         name: ``license_name`` for ``other``, else empty.
         reasons: sentences that say why it is so.

@@ -113,8 +113,7 @@ def _load(text: str, name: str | None, options: ReadingOptions) -> NerSource:
     elif copies:
         terms = replace(terms, license=least_allowed(one.license for one in copies))
     elif facts[0]:
-        license = license_from_id(facts[0], f"as tagged on the Hub: {facts[0]}")
-        terms = replace(terms, license=license)
+        terms = replace(terms, license=license_from_id(facts[0], f"as tagged on the Hub: {facts[0]}"))
     return _from_hub(text, dataset, facts, terms, options)
 
 
@@ -156,11 +155,8 @@ def _known_files(known: NamedSource | None, place: Path) -> dict[str, list[Path]
 def _leaves_out(known: NamedSource, folder: Path, files: Mapping[str, list[Path]]) -> bool:
     """Tell whether a split of a known corpus lies in the folder under another name than the usual one."""
     missing = known.files.keys() - files.keys() if files else ()
-    return bool(missing) and any(
-        split_of_file(file) in missing
-        for file in folder.rglob("*")
-        if file.is_file() and may_hold_data(folder, file)
-    )
+    others = (file for file in folder.rglob("*") if file.is_file() and may_hold_data(folder, file))
+    return bool(missing) and any(split_of_file(file) in missing for file in others)
 
 
 def _from_files(
@@ -270,13 +266,7 @@ def load_each(sources: Sequence[SourceLike], *, least: int = 0) -> list[NerSourc
 def load_sources(
     sources: Sequence[SourceLike], max_samples: int | None = None, seed: int = 42, *, least: int = 1
 ) -> list[NerSource]:
-    """Load the sources of one alignment, sorted by name, sampled if asked.
-
-    Args:
-        sources: known names, paths, ``"name=path"``, Hub dataset ids or loaded sources.
-        max_samples: sentences a split that each is cut to.
-        seed: of the sample.
-        least: how many are needed.
+    """Load the sources of one alignment, sorted by name, cut to at most so many sentences a split if asked.
 
     Raises:
         SourceNotFoundError, SourceError: one cannot be found or read.

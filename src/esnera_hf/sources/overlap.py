@@ -38,7 +38,7 @@ from esnera_hf.errors import ConfigurationError
 from esnera_hf.sources.duplicates import Duplicates
 from esnera_hf.sources.load import SourceLike, load_each
 from esnera_hf.sources.source import AnnotatedSentence, NerSource
-from esnera_hf.tagging import Entity, LabelRef
+from esnera_hf.tagging import LabelRef
 
 #: A label needs so many forms in the text of the other source before its agreement is judged.
 ENOUGH_FORMS = 5
@@ -210,21 +210,18 @@ class _Forms:
             spans = [(start + n, tuple(tokens[start : start + n])) for n in self._lengths.get(token, ())]
             forms = [(end, form) for end, form in spans if end <= len(tokens) and form in self.labels]
             for end, form in forms:
-                label = labels.get((start, end))
-                if label is not None:
-                    yield form, label
-                elif end <= reach or end < forms[-1][0]:  # a longer form of its own source is around it
+                around = (entity.start <= start and end <= entity.end for entity in sentence.entities)
+                if (start, end) in labels:
+                    yield form, labels[start, end]
+                elif (
+                    end <= reach or end < forms[-1][0] or any(around)
+                ):  # by a form of its own source, or there
                     yield form, _NESTED
                 else:
-                    yield form, _without_label(start, end, sentence.entities)
+                    crossed = any(e.start < end and start < e.end for e in sentence.entities)
+                    yield form, _CROSSED if crossed else _FREE
             if forms:
                 reach = max(reach, forms[-1][0])
-
-
-def _without_label(start: int, end: int, entities: Sequence[Entity]) -> int:
-    if any(entity.start <= start and end <= entity.end for entity in entities):
-        return _NESTED
-    return _CROSSED if any(entity.start < end and start < entity.end for entity in entities) else _FREE
 
 
 def _occurrences(

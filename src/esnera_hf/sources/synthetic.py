@@ -134,21 +134,18 @@ def _sentences(corpus: str, size: int, generator: random.Random) -> Iterator[tup
 
 def _mention(kind: str, corpus: str, generator: random.Random) -> list[str]:
     def pick(pool: list[str]) -> str:
-        """Choose from the shared half of a pool or from the third of the rest that is the corpus's own."""
+        # From the half that all share, and from that third of the rest that is the corpus's own.
         half = len(pool) // 2
         own = pool[half + list(_SCHEMAS).index(corpus) :: len(_SCHEMAS)]
         return generator.choice(pool[:half] + own)
 
-    if kind == "person":
-        return [pick(_FIRST), pick(_LAST)]
-    if kind == "organisation":
-        return [pick(_STEM), pick(_FORM)]
-    if kind == "place":
-        return [pick(_PLACE)]
-    if kind == "work" or kind in PARTS:
-        return ["The", pick(_ADJECTIVE), pick(_NOUN)]
     if kind == "date":
         return [pick(_MONTH), str(generator.randint(1, 28))]
     if kind == "money":
         return [str(generator.randint(2, 90)), "million", generator.choice(_UNIT)]
-    return generator.choice(_JOB if kind == "job" else _PRIZE).split()
+    if kind in ("job", "prize"):
+        return generator.choice(_JOB if kind == "job" else _PRIZE).split()
+    pools = {"person": (_FIRST, _LAST), "organisation": (_STEM, _FORM), "place": (_PLACE,)}
+    if kind in pools:
+        return [pick(pool) for pool in pools[kind]]
+    return ["The", pick(_ADJECTIVE), pick(_NOUN)]

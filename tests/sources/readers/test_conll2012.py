@@ -5,7 +5,7 @@ from __future__ import annotations
 from corpora import bracket_rows, write
 from esnera_hf.sources.files import detect_format
 from esnera_hf.sources.load import load_source
-from esnera_hf.sources.readers.conll2012 import read_bracket_file
+from esnera_hf.sources.readers.columns import read_bracket_file
 
 DOCUMENT = (
     "#begin document (bc/d); part 000\n"

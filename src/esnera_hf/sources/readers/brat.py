@@ -23,13 +23,10 @@ _Annotation = tuple[Entity, bool]
 
 
 def read_brat(files: list[Path]) -> Iterator[RawSentence]:
-    """Yield the lines of brat documents that hold text, each a sentence.
+    """Yield the lines of brat documents that hold text, each a sentence; beside each ``.ann`` lies its ``.txt``.
 
     Only entity lines (``T``) are read. A discontinuous span becomes one from its
     first to its last character, and is counted.
-
-    Args:
-        files: the ``.ann`` files; each has its ``.txt`` beside it.
 
     Raises:
         SourceError: a text is missing, or an annotation cannot be right.

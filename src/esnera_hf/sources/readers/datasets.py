@@ -29,17 +29,12 @@ _BATCH = 1000
 
 
 def reader_of(dataset: Dataset, place: str, options: ReadingOptions | None = None) -> Reader:
-    """Return a reader for the rows of a dataset.
+    """Return a reader for the rows of one split of a dataset, which messages call by its place.
 
     Four layouts are detected: token and tag columns, one row a sentence (tags
     as ``ClassLabel`` or strings, in any scheme); the same inside a list of
     structs, one row a document; token and span columns; a text column with
     spans of characters.
-
-    Args:
-        dataset: one split.
-        place: how messages call it.
-        options: scheme and tag column, where they cannot be detected.
 
     Raises:
         SourceError: the columns fit no layout.
@@ -48,15 +43,15 @@ def reader_of(dataset: Dataset, place: str, options: ReadingOptions | None = Non
     dataset = dataset.with_format(None)  # a user's may give tensors, or some of the columns
     features = dataset.features
     tag_keys = TAG_KEYS if options.tag_column is None else (str(options.tag_column),)
-    nests = [(name, list_.feature) for name, list_ in features.items() if _is_list_of_structs(list_)]
+    nests = [(name, _items(column)) for name, column in features.items() if isinstance(_items(column), dict)]
     for nest, fields in [(None, features), *nests]:
-        token = next((name for name in TOKEN_KEYS if _is_list_of_strings(fields.get(name))), None)
+        token = next((name for name in TOKEN_KEYS if _is_string(_items(fields.get(name)))), None)
         tags = (name for name in tag_keys if name != token)
         tag = next((name for name in tags if _is_list_of_tags(fields.get(name), options.tag_names)), None)
         if token and tag:
             return RecordReader(partial(_tagged, dataset, nest, (token, tag), options, place), place, options)
     texts = [name for name in TEXT_KEYS if _is_string(features.get(name))]
-    tokens = [name for name in TOKEN_KEYS if _is_list_of_strings(features.get(name))]
+    tokens = [name for name in TOKEN_KEYS if _is_string(_items(features.get(name)))]
     spans = next((name for name in SPAN_KEYS if _holds_spans(features.get(name))), None)
     if (texts or tokens) and spans:
         rows = dataset.select_columns([*tokens[:1], *texts[:1], spans])
@@ -143,13 +138,9 @@ def _as_objects(value: Any, names: Sequence[str] | None, where: str) -> Any:
 
 
 def _span_label_names(feature: Any) -> list[str] | None:
-    fields = _inner(feature)
-    labels = [_inner(fields.get(key)) for key in LABEL_KEYS] if isinstance(fields, dict) else []
+    fields = _items(feature) or feature
+    labels = [_items(fields.get(key)) or fields.get(key) for key in LABEL_KEYS]
     return next((list(label.names) for label in labels if isinstance(label, ClassLabel)), None)
-
-
-def _inner(feature: Any) -> Any:
-    return feature.feature if _is_list(feature) else feature
 
 
 def _rows(dataset: Dataset) -> Iterator[dict[str, Any]]:
@@ -158,36 +149,23 @@ def _rows(dataset: Dataset) -> Iterator[dict[str, Any]]:
             yield dict(zip(batch, values, strict=True))
 
 
-def _is_list(feature: Any) -> bool:
-    return isinstance(feature, (List, LargeList))
+def _items(feature: Any) -> Any:
+    """Return the feature of the items of a list, ``None`` for what is no list."""
+    return feature.feature if isinstance(feature, (List, LargeList)) else None
 
 
 def _is_string(feature: Any) -> bool:
     return isinstance(feature, Value) and feature.dtype in ("string", "large_string")
 
 
-def _is_list_of_structs(feature: Any) -> bool:
-    return _is_list(feature) and isinstance(feature.feature, dict)
-
-
-def _is_list_of_strings(feature: Any) -> bool:
-    return _is_list(feature) and _is_string(feature.feature)
-
-
 def _is_list_of_tags(feature: Any, names: Sequence[str] | None) -> bool:
     """Tell a list of strings or ``ClassLabel``; of plain numbers too, where their names are given."""
-    if not _is_list(feature):
-        return False
-    inner = feature.feature
-    return (
-        _is_string(inner)
-        or isinstance(inner, ClassLabel)
-        or (names is not None and isinstance(inner, Value) and "int" in inner.dtype)
-    )
+    inner = _items(feature)
+    is_number = isinstance(inner, Value) and "int" in inner.dtype
+    return _is_string(inner) or isinstance(inner, ClassLabel) or (is_number and names is not None)
 
 
 def _holds_spans(feature: Any) -> bool:
     # datasets before 4.0 turned a list of structs into a struct of lists, and many files still are that.
-    return _is_list_of_structs(feature) or (
-        isinstance(feature, dict) and all(map(_is_list, feature.values()))
-    )
+    is_struct_of_lists = isinstance(feature, dict) and None not in map(_items, feature.values())
+    return isinstance(_items(feature), dict) or is_struct_of_lists

@@ -33,12 +33,9 @@ def written_without_spaces(texts: Iterable[str]) -> bool:
 
 
 def to_tokens(record: RawSentence, *, characters: bool) -> RawSentence:
-    """Tokenize the text of a record and carry its spans over.
+    """Tokenize the text of a record into words and punctuation marks and carry its spans over.
 
-    Args:
-        record: the text and its spans.
-        characters: every character is a token (spaces too, so that offsets
-            stay); words and punctuation marks are otherwise.
+    With ``characters``, every character is a token: spaces too, so that offsets stay.
     """
     if characters:
         size = len(record.text)

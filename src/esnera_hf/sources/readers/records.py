@@ -66,7 +66,7 @@ class RecordReader:
     characters where the script is written without spaces, into words elsewhere.
 
     Args:
-        records: yields each record, its place for messages, and whether bytes of it were not UTF-8.
+        records: yields the records.
         place: of all of them, for messages.
         options: tagging scheme, characters or words, where they cannot be detected.
         tag_keys: names of tags or spans, if not the usual ones.
@@ -248,7 +248,7 @@ def _label_studio(record: Mapping[str, Any], where: str) -> RawSentence:
     for region in _objects(done[0].get("result"), where) if done else ():
         value = region.get("value")
         if not isinstance(value, Mapping) or not {"start", "end"} <= value.keys():
-            continue
+            continue  # a relation, or a choice on the whole text
         if region.get("to_name") in texts.keys() - {field}:
             repairs.append(OTHER_FIELD)
         elif "labels" in value:
