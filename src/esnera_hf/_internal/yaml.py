@@ -55,10 +55,10 @@ class YamlValue:
     ) -> dict[str, YamlValue]:
         """Return the values of a mapping by their keys, none of which is unknown or missing."""
         fields: dict[str, YamlValue] = self.checked(what, dict)
-        known = [*required, *optional]
+        keys = [*required, *optional]
         for key, value in fields.items():
-            if key not in known:
-                expected = f"expected one of {', '.join(known)}.{hint(key, known)}"
+            if key not in keys:
+                expected = f"expected one of {', '.join(keys)}.{hint(key, keys)}"
                 raise value.error(f"{what}: unknown key {shown(key)}, {expected}")
         for key in required:
             if key not in fields:

@@ -96,12 +96,12 @@ def source_name(text: str) -> str:
 
 
 def _load(text: str, name: str | None, options: ReadingOptions) -> NerSource:
-    known = find_named(text)
+    named = find_named(text)
     path = Path(text).expanduser()
     if text and path.exists():
         return _load_path(path, name, options)
-    if known is not None:
-        return _load_named(known, name or text, options)
+    if named is not None:
+        return _load_named(named, name or text, options)
     missing, advice = _not_there(text)
     dataset, facts = load_from_hub(text, options, missing=missing, advice=advice)
     copies = copies_on_hub(text, options.data_files)
@@ -133,28 +133,28 @@ def _not_there(text: str) -> tuple[str, str]:
 def _load_path(path: Path, given_name: str | None, options: ReadingOptions) -> NerSource:
     """Load a file or folder; files that only happen to have a known name get none of its terms."""
     name = given_name or _name_of(path)
-    known, origin = find_named(name), content_digest(path)
+    corpus, origin = find_named(name), content_digest(path)
     with opened(path) as content:
-        files = _known_files(known, content)
-        if known is not None and _leaves_out(known, content, files):
+        files = _known_files(corpus, content)
+        if corpus is not None and _leaves_out(corpus, content, files):
             files = {}
         if not files and not given_name:  # a name that the files alone suggest is no claim
-            known = None
-        return _from_files(content, files, _terms(known, name), _known_reading(known, options), origin)
+            corpus = None
+        return _from_files(content, files, _terms(corpus, name), _known_reading(corpus, options), origin)
 
 
-def _known_files(known: NamedSource | None, place: Path) -> dict[str, list[Path]]:
-    if known is None or not place.is_dir():
+def _known_files(corpus: NamedSource | None, place: Path) -> dict[str, list[Path]]:
+    if corpus is None or not place.is_dir():
         return {}
-    files = known.find_files(place)
-    for split, members in () if known.many_files else files.items():
-        check_one_file(place, known.name, split, members)
+    files = corpus.find_files(place)
+    for split, members in () if corpus.many_files else files.items():
+        check_one_file(place, corpus.name, split, members)
     return files
 
 
-def _leaves_out(known: NamedSource, folder: Path, files: Mapping[str, list[Path]]) -> bool:
+def _leaves_out(corpus: NamedSource, folder: Path, files: Mapping[str, list[Path]]) -> bool:
     """Tell whether a split of a known corpus lies in the folder under another name than the usual one."""
-    missing = known.files.keys() - files.keys() if files else ()
+    missing = corpus.files.keys() - files.keys() if files else ()
     others = (file for file in folder.rglob("*") if file.is_file() and may_hold_data(folder, file))
     return bool(missing) and any(split_of_file(file) in missing for file in others)
 
@@ -175,26 +175,26 @@ def _from_files(
     return build_source(replace(terms, notes=(*terms.notes, *notes)), readers, options, origin=origin)
 
 
-def _known_reading(known: NamedSource | None, options: ReadingOptions) -> ReadingOptions:
-    if known is None:
+def _known_reading(corpus: NamedSource | None, options: ReadingOptions) -> ReadingOptions:
+    if corpus is None:
         return options
     return replace(
         options,
-        format=options.format or known.format,
-        tag_names=options.tag_names or known.tag_names,
-        tag_column=known.tag_column if options.tag_column is None else options.tag_column,
+        format=options.format or corpus.format,
+        tag_names=options.tag_names or corpus.tag_names,
+        tag_column=corpus.tag_column if options.tag_column is None else options.tag_column,
     )
 
 
-def _load_named(known: NamedSource, name: str, options: ReadingOptions) -> NerSource:
+def _load_named(corpus: NamedSource, name: str, options: ReadingOptions) -> NerSource:
     folder = os.environ.get(DATA_DIR_VARIABLE)
-    terms, reading = _terms(known, name), _known_reading(known, options)
-    for place in (Path(folder) / sub for sub in known.folders) if folder else ():
-        files = _known_files(known, place)
+    terms, reading = _terms(corpus, name), _known_reading(corpus, options)
+    for place in (Path(folder) / sub for sub in corpus.folders) if folder else ():
+        files = _known_files(corpus, place)
         if not files:
             continue
         origin = content_digest(place)
-        if _leaves_out(known, place, files):
+        if _leaves_out(corpus, place, files):
             try:
                 return _from_files(place, {}, terms, reading, origin)
             except SourceError as error:
@@ -203,16 +203,16 @@ def _load_named(known: NamedSource, name: str, options: ReadingOptions) -> NerSo
                 terms = replace(terms, notes=(note,))
         return _from_files(place, files, terms, reading, origin)
     advice = (
-        f"Get a copy from {known.homepage} and pass '{known.name}=PATH', or set {DATA_DIR_VARIABLE} to the "
-        f"folder that holds '{known.folders[0]}/'."
+        f"Get a copy from {corpus.homepage} and pass '{corpus.name}=PATH', or set {DATA_DIR_VARIABLE} to the "
+        f"folder that holds '{corpus.folders[0]}/'."
     )
-    missing = f"{known.name}: no copy found"
-    if not known.hub_id:
+    missing = f"{corpus.name}: no copy found"
+    if not corpus.hub_id:
         raise SourceNotFoundError(f"{missing}, and none is known on the Hub. {advice}")
-    defaults = {**known.hub_options, "tag_names": known.tag_names}
+    defaults = {**corpus.hub_options, "tag_names": corpus.tag_names}
     settings = replace(options, **{name: getattr(options, name) or value for name, value in defaults.items()})
-    dataset, facts = load_from_hub(known.hub_id, settings, missing=missing, advice=advice)
-    return _from_hub(known.hub_id, dataset, facts, terms, settings)
+    dataset, facts = load_from_hub(corpus.hub_id, settings, missing=missing, advice=advice)
+    return _from_hub(corpus.hub_id, dataset, facts, terms, settings)
 
 
 def _from_hub(
@@ -223,12 +223,14 @@ def _from_hub(
     return build_source(terms, dataset_readers(dataset, terms.name, options), options)
 
 
-def _terms(known: NamedSource | None, name: str) -> NerSource:
+def _terms(corpus: NamedSource | None, name: str) -> NerSource:
     """Return what is known about a corpus, without its sentences."""
-    if known is None:
+    if corpus is None:
         return NerSource(name)
-    provenance = Provenance(known.homepage, known.citation)
-    return NerSource(name, DatasetDict(), known.license, known.language, provenance, vocabulary=known.labels)
+    provenance = Provenance(corpus.homepage, corpus.citation)
+    return NerSource(
+        name, DatasetDict(), corpus.license, corpus.language, provenance, vocabulary=corpus.labels
+    )
 
 
 def _name_of(path: Path) -> str:

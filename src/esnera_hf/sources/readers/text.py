@@ -60,8 +60,8 @@ def marks_of(path: Path) -> list[str]:
         return []
     with path.open("rb") as stream:
         first = stream.readline()
-    found = ["a byte order mark, left out"] if first.startswith(b"\xef\xbb\xbf") else []
-    return found + (["CRLF line ends"] if first.endswith(b"\r\n") else [])
+    marks = ["a byte order mark, left out"] if first.startswith(b"\xef\xbb\xbf") else []
+    return marks + (["CRLF line ends"] if first.endswith(b"\r\n") else [])
 
 
 def _open(path: Path) -> IO[bytes]:
