@@ -18,8 +18,8 @@ from esnera_hf.sources.source import NerSource
 from esnera_hf.tagging import LabelRef
 from quality.baselines import mention_overlap, name_meanings, name_scores
 from quality.corpora import PooledSentence, as_source, sampled
-from quality.gold import GoldPair, Relation, read_gold
-from quality.options import measured
+from quality.gold import GoldPair, Relation, closed, read_gold
+from quality.options import measured, samples
 
 #: The paper's setting.
 LAMBDA, TAU = 0.4, 0.4
@@ -67,7 +67,7 @@ class Case:
 def gather_case(
     language: str, corpora: Mapping[str, Sequence[PooledSentence]], gold: Path, options: Any
 ) -> Case | None:
-    """Train on the corpora of one language and let every system judge the pairs that the gold lists.
+    """Measure the corpora of one language and let every system judge the pairs that the gold lists.
 
     Args:
         language: its code.
@@ -81,12 +81,13 @@ def gather_case(
     whole = {name: as_source(name, sampled(rows, len(rows), options.seed)) for name, rows in corpora.items()}
     labels = [ref for source in whole.values() for ref in source.label_refs]
     support = {ref: pooled_mentions(whole[ref.source], ref.label) for ref in labels}
-    pairs = read_gold(gold, labels, support)
+    pairs = closed(read_gold(gold, labels, support))
     if not pairs:
         return None
     wanted = {label.source for pair in pairs for label in (pair.first, pair.second)}
     sources = [
-        as_source(name, sampled(corpora[name], options.max_samples, options.seed)) for name in sorted(wanted)
+        as_source(name, sampled(corpora[name], samples(options, len(corpora[name])), options.seed))
+        for name in sorted(wanted)
     ]
     matrix, _ = measured(sources, options.encoder, options, [whole[name] for name in sorted(wanted)])
     systems = judge(pairs, matrix, whole, options.encoder)
@@ -131,7 +132,7 @@ def judge(
     seen: list[Relation] = []
     for pair, one, missing in zip(pairs, merged, absent, strict=True):
         relation = "none" if missing else matrix.relation(pair.first, pair.second, unequal=True)
-        seen.append("equal" if one else "none" if relation == "unknown" else relation)
+        seen.append("equal" if one else relation)
     return [
         System("names, as strings", names),
         System("names, embedded", name_meanings(pairs, encoder)),
@@ -162,5 +163,5 @@ def paper_merges(
     for corpora in {(pair.first.source, pair.second.source) for pair in pairs}:
         path = greedy_merge_path(matrix.restricted(corpora), lam, tau)
         for group in path.groups:
-            merged.update(frozenset(two) for two in combinations(group.members, 2))
+            merged.update(frozenset(two) for two in combinations(group, 2))
     return np.array([frozenset((pair.first, pair.second)) in merged for pair in pairs])

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from sklearn.linear_model import LogisticRegression
 
 _DRAWS = 1000
 
@@ -105,3 +106,20 @@ def macro_f1(
     found, wanted = np.array(decided, dtype=object), np.array(gold, dtype=object)
     by_kind = {kind: _f1(found == kind, wanted == kind)[2] for kind in kinds if (wanted == kind).any()}
     return float(np.mean(list(by_kind.values()))) if by_kind else float("nan"), by_kind
+
+
+def calibration(probabilities: np.ndarray, truth: np.ndarray, bins: int = 10) -> tuple[float, float]:
+    """Return the expected calibration error over equally wide bins, and the slope of the truth on the log-odds.
+
+    A slope of 1 is right, below 1 the probabilities are too extreme.
+    """
+    place = np.minimum((probabilities * bins).astype(int), bins - 1)
+    error = 0.0
+    for number in np.unique(place):
+        inside = place == number
+        error += abs(probabilities[inside].mean() - truth[inside].mean()) * inside.mean()
+    if truth.all() or not truth.any():
+        return float(error), float("nan")
+    odds = np.log(np.clip(probabilities, 1e-6, 1 - 1e-6) / (1 - np.clip(probabilities, 1e-6, 1 - 1e-6)))
+    model = LogisticRegression(C=np.inf, max_iter=1000).fit(odds[:, None], truth)
+    return float(error), float(model.coef_[0, 0])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -75,6 +75,36 @@ def read_gold(file: Path, labels: Sequence[LabelRef], support: Mapping[LabelRef,
                     rarer = min(support[one], support[other])
                     pairs.append(GoldPair(one, other, relation, confidence in _SURE, kinship, rarer))
     return pairs
+
+
+def closed(pairs: Sequence[GoldPair]) -> list[GoldPair]:
+    """Return the pairs, those that the gold itself entails a relation of with it instead of none.
+
+    Equal labels have the same parts and wholes, and a part of a part is a part.
+    """
+    one: dict[LabelRef, LabelRef] = {}
+
+    def group(label: LabelRef) -> LabelRef:
+        while one.get(label, label) != label:
+            label = one[label]
+        return label
+
+    sure = [pair for pair in pairs if pair.sure]
+    for pair in sure:
+        if pair.relation == "equal":
+            one[group(pair.first)] = group(pair.second)
+    parts = {(group(p.first), group(p.second)) for p in sure if p.relation == "subset"}
+    parts |= {(group(p.second), group(p.first)) for p in sure if p.relation == "superset"}
+    while new := {(a, d) for a, b in parts for c, d in parts if b == c} - parts:
+        parts |= new
+
+    def entailed(pair: GoldPair) -> Relation:
+        a, b = group(pair.first), group(pair.second)
+        return (
+            "equal" if a == b else "subset" if (a, b) in parts else "superset" if (b, a) in parts else "none"
+        )
+
+    return [replace(pair, relation=entailed(pair)) if pair.relation == "none" else pair for pair in pairs]
 
 
 def truth(pairs: Sequence[GoldPair]) -> np.ndarray:

@@ -13,6 +13,7 @@ from esnera_hf.similarity.evidence import EvidenceSettings, measure_similarity
 from esnera_hf.similarity.matrix import SimilarityMatrix
 from esnera_hf.sources.leakage import find_leaks
 from esnera_hf.sources.source import NerSource
+from esnera_hf.taggers.light_heads import load_light_head, make_light_heads
 from esnera_hf.taggers.predictions import LabelCentroids
 from esnera_hf.taggers.settings import TaggerSettings
 from esnera_hf.taggers.source_taggers import pretrained_vectors, train_source_taggers
@@ -31,13 +32,21 @@ def add_training_options(parser: argparse.ArgumentParser, sentences: int) -> Non
 
     Args:
         parser: gets them.
-        sentences: of each corpus, if not given.
+        sentences: that taggers are trained on of each corpus, if not given.
     """
     folder = Path(os.environ.get("ESNERA_ENCODER_DIR") or _BESIDE) / "e5-multi-12l"
     encoder = str(folder) if folder.is_dir() else None
     parser.add_argument("--encoder", default=encoder, required=encoder is None)
-    parser.add_argument("--layers", type=int, default=4, help="use so many layers of the encoder (0: all)")
-    parser.add_argument("--max-samples", type=int, default=sentences, help="of each corpus, at most")
+    parser.add_argument("--evidence", choices=("frozen", "taggers", "surface"), default="frozen")
+    parser.add_argument(
+        "--layers", type=int, default=4, help="taggers: so many layers of the encoder (0: all)"
+    )
+    parser.add_argument(
+        "--max-samples",
+        type=int,
+        help=f"of each corpus, at most (default: {sentences} with taggers, else what the package chooses of all)",
+    )
+    parser.set_defaults(tagger_samples=sentences)
     parser.add_argument("--epochs", type=float, default=5)
     parser.add_argument(
         "--batch-size",
@@ -60,22 +69,34 @@ def add_training_override(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def samples(options: Any, sentences: int) -> int:
+    """Return how many of the sentences of a corpus are used."""
+    most = options.max_samples or (options.tagger_samples if options.evidence == "taggers" else sentences)
+    return int(min(most, sentences))
+
+
 def measured(
     sources: Sequence[NerSource], encoder: str, options: Any, whole: Sequence[NerSource] | None = None
 ) -> tuple[SimilarityMatrix, dict[str, LabelCentroids]]:
-    """Train taggers and return the similarities of the labels of sources, and their mention vectors.
+    """Return the similarities of the labels of sources, and their mention vectors.
 
     Args:
-        sources: samples of corpora.
-        encoder: of the taggers.
+        sources: corpora, or samples of them.
+        encoder: of the light heads or taggers.
         options: of the command line.
         whole: the corpora themselves, whose mentions overlap.
     """
+    if options.evidence != "taggers":
+        settings = EvidenceSettings(kind=options.evidence)
+        matrix = measure_similarity(sources, settings, encoder, {}, screened=whole, seed=options.seed)
+        heads = {} if options.evidence == "surface" else make_light_heads(sources, encoder, options.seed)
+        return matrix, {name: load_light_head(artifact).centroids for name, artifact in heads.items()}
     taggers = train_source_taggers(
         sources, encoder, tagger_settings(options, sources), find_leaks(list(sources))
     )
     embeddings = options.embeddings or ("tuned" if options.taggers == "joint" else "pretrained")
-    matrix = measure_similarity(sources, taggers, EvidenceSettings(embeddings=embeddings), encoder, whole)
+    settings = EvidenceSettings(kind="taggers", embeddings=embeddings)
+    matrix = measure_similarity(sources, settings, encoder, taggers, screened=whole)
     vectors = {
         source.name: taggers[source.name].mention_vectors(source)
         if embeddings == "tuned"

@@ -33,7 +33,7 @@ from esnera_hf.report.files import REPORT_FILE, read_json
 from esnera_hf.report.report import MergeReport
 from esnera_hf.result import MergeResult
 from esnera_hf.settings import AlignSettings, Method
-from esnera_hf.similarity.evidence import measure_similarity
+from esnera_hf.similarity.evidence import Evidence, measure_similarity
 from esnera_hf.sources.leakage import find_leaks
 from esnera_hf.sources.load import SourceLike, load_source, load_sources, source_name
 from esnera_hf.sources.options import ReadingOptions
@@ -54,6 +54,7 @@ def align(
     *,
     encoder: EncoderLike | None = None,
     method: Method = "equivalence",
+    evidence: Evidence | None = None,
     target_schema: TargetSchema | None = None,
     max_samples: int | None = None,
     seed: int = 42,
@@ -66,10 +67,14 @@ def align(
             or loaded sources. Their order does not matter.
         encoder: folder or Hub id of a pretrained encoder; a Chinese BERT if all
             sources are Chinese, a multilingual one otherwise.
-        method: ``equivalence`` merges labels that are equal by evidence in both
-            directions, all at once, and makes a label that another one contains its
+        method: ``equivalence`` merges the labels that are most probably equal, all at
+            once, and makes a label that is most probably a part of another one its
             child. ``greedy`` merges as the paper does: along a path, by one
             similarity above one threshold (``settings.greedy``).
+        evidence: what labels are compared by: ``frozen``, light heads on an encoder that
+            is not trained, in seconds a source; ``taggers``, which are trained for it, as
+            in the paper; ``surface``, names and mention forms alone, without an encoder.
+            ``taggers`` for ``greedy``, else ``frozen``, if not given.
         target_schema: the schema to merge into: a source; names that some labels
             bear; or names with the labels that define them,
             ``{"ORG": ["cluener:company"]}``.
@@ -84,7 +89,7 @@ def align(
             range, or constraints that contradict each other.
         MappingError: the locked mapping cannot be read.
     """
-    settings = _expect(settings or AlignSettings(), AlignSettings, "settings").checked(method, seed)
+    settings = _expect(settings or AlignSettings(), AlignSettings, "settings").checked(method, evidence, seed)
     times = StepTimes()
     with quiet_libraries():
         loaded = load_sources(sources, max_samples, seed, least=2)
@@ -96,15 +101,18 @@ def align(
         # Trials train a tagger each, so the search may go by a sample; all sentences are merged in the end.
         size = settings.greedy.max_samples
         measured = loaded if size is None else [source.sample(size, seed) for source in loaded]
-        taggers = train_source_taggers(measured, encoder, settings.taggers, leaks)
+        train_on = partial(train_source_taggers, encoder=encoder, settings=settings.taggers, leakage=leaks)
+        compares = settings.evidence.kind == "taggers" or method == "greedy"
+        taggers = train_on(measured) if compares else {}
         times.end("training")
-        matrix = measure_similarity(measured, taggers, settings.evidence, encoder, loaded)
+        matrix = measure_similarity(measured, settings.evidence, encoder, taggers, screened=loaded, seed=seed)
         times.end("similarity")
         train = partial(train_cached, encoder, settings.taggers.training)
+        precision = settings.schema.min_precision
         if method == "equivalence":
-            mapping, history = merge_equivalent(matrix, constraints), MergeHistory()
+            mapping, history = merge_equivalent(matrix, constraints, precision), MergeHistory()
         else:
-            threshold = settings.output.pseudo_label_threshold
+            threshold = settings.output.threshold
             objective = partial(try_mapping, measured, taggers, settings.greedy, threshold, train)
             mapping, history = merge_greedily(matrix, constraints, settings.greedy, objective)
         mapping = with_mentions(mapping, loaded)
@@ -112,19 +120,26 @@ def align(
             say(decided_anew(load_locked(settings.schema.locked), mapping))
         times.end("merging labels")
         output = settings.output.for_mapping(mapping)
-        if size is not None and output.needs_taggers:
-            measured, taggers = loaded, train_source_taggers(loaded, encoder, settings.taggers, leaks)
-        pseudo = find_pseudo_labels(loaded, mapping, taggers, output.pseudo_label_threshold, leaks)
+        if output.needs_taggers and (size is not None or not taggers):
+            measured, taggers = loaded, train_on(loaded)
+        pseudo = find_pseudo_labels(loaded, mapping, taggers, output.threshold, leaks)
         merged = MergedData(merge_sources(loaded, mapping, leaks, pseudo), leaks, pseudo)
         times.end("merging")
         scores, systems, folder = evaluate_taggers(measured, mapping, merged, taggers, output, train)
         times.end("evaluation")
         report = build_report(
-            loaded, mapping, merged, matrix=matrix, history=history, constraints=constraints
+            loaded,
+            mapping,
+            merged,
+            matrix=matrix,
+            history=history,
+            constraints=constraints,
+            min_precision=precision,
         )
     recorded = to_plain(replace(settings.recorded(), output=output))
+    used = encoder if taggers or settings.evidence.kind != "surface" else None
     call = CallFacts(
-        *("align", *_origins(loaded), encoder, method, None, target_schema, max_samples, seed, recorded)
+        *("align", *_origins(loaded), used, method, None, target_schema, max_samples, seed, recorded)
     )
     report = _completed(replace(report, taggers=scores, systems=systems), call, loaded, times)
     return MergeResult(merged.dataset, mapping, matrix, report, folder)
@@ -168,7 +183,7 @@ def apply(
         SourceNotFoundError, SourceError: a source cannot be found or read.
         ConfigurationError: a setting is out of range.
     """
-    output = _expect(output or OutputSettings(pseudo_label_threshold=None), OutputSettings, "output")
+    output = _expect(output or OutputSettings(), OutputSettings, "output").for_evidence(None)
     chosen = _expect(taggers or TaggerSettings(), TaggerSettings, "taggers").with_seed(seed)
     recipe = None if isinstance(mapping, LabelMapping) else find_recipe(os.fspath(mapping))
     if recipe is not None and output.pseudo_label_threshold is not None:
@@ -198,7 +213,7 @@ def apply(
         trained = train_source_taggers(loaded, name, chosen, leaks) if output.needs_taggers else {}
         times.end("training")
         if recipe is None:
-            pseudo = find_pseudo_labels(loaded, mapping, trained, output.pseudo_label_threshold, leaks)
+            pseudo = find_pseudo_labels(loaded, mapping, trained, output.threshold, leaks)
         merged = MergedData(merge_sources(loaded, mapping, leaks, pseudo), leaks, pseudo)
         times.end("merging")
         train = partial(train_cached, name, chosen.training)
@@ -250,10 +265,10 @@ def _completed(
 ) -> MergeReport:
     """Return a report with the call and, where taggers had a part in it, their encoder and this machine."""
     facts: dict[str, Any] = {"call": call, "seconds": dict(times), "local_paths": local_paths(call, sources)}
-    if report.taggers:
+    if call.encoder is not None:
         from esnera_hf.modeling.encoders import describe_machine
 
-        facts |= {"machine": describe_machine(), "encoder_fingerprint": encoder_files(call.encoder or "")}
+        facts |= {"machine": describe_machine(), "encoder_fingerprint": encoder_files(call.encoder)}
     return replace(report, **facts)
 
 

@@ -11,7 +11,7 @@ from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.alignment.search import GreedySettings
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.evaluation.merged_tagger import OutputSettings
-from esnera_hf.similarity.evidence import EvidenceSettings
+from esnera_hf.similarity.evidence import Evidence, EvidenceSettings
 from esnera_hf.taggers.settings import TaggerSettings
 
 Method = Literal["equivalence", "greedy"]
@@ -45,12 +45,11 @@ class AlignSettings:
                 "embeddings='tuned' needs joint taggers: the vectors of several taggers do not compare."
             )
 
-    def checked(self, method: Method, seed: int) -> AlignSettings:
-        """Return the settings with the seed of the training.
+    def checked(self, method: Method, evidence: Evidence | None, seed: int) -> AlignSettings:
+        """Return the settings with the kind of evidence and the seed of the training.
 
         Raises:
-            ConfigurationError: the method is unknown, or settings of the greedy path
-                are set for another one.
+            ConfigurationError: method or evidence is unknown, or settings of another method are set.
         """
         if method not in get_args(Method):
             raise ConfigurationError(
@@ -62,7 +61,19 @@ class AlignSettings:
                 "settings of the greedy path, such as λ or τ, are set, and method='equivalence', which knows none of "
                 "them. Leave them out, or set method='greedy'."
             )
-        return replace(self, taggers=self.taggers.with_seed(seed))
+        if method == "greedy" and self.schema.min_precision is not None:
+            raise ConfigurationError(
+                "min_precision= is set, and method='greedy', which merges by λ and τ. Leave it out, or set "
+                "method='equivalence'."
+            )
+        kind = evidence or self.evidence.kind or ("taggers" if method == "greedy" else "frozen")
+        output = self.output.for_evidence(kind)
+        return replace(
+            self,
+            evidence=replace(self.evidence, kind=kind),
+            taggers=self.taggers.with_seed(seed),
+            output=output,
+        )
 
     def recorded(self) -> AlignSettings:
         """Return the settings as a report holds them: a locked mapping is named by its file."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from datasets import DatasetDict
+from esnera_hf.similarity.equivalence import EQUAL
 
 from builders import make_matrix
 from esnera_hf.alignment.constraints import Constraints, SchemaSettings, build_constraints
@@ -16,7 +17,6 @@ from esnera_hf.merging.merge import MergedData
 from esnera_hf.report.build import build_report, near_pairs
 from esnera_hf.report.report import MergeReport
 from esnera_hf.report.tables import merged_labels
-from esnera_hf.similarity.equivalence import EQUAL
 from esnera_hf.similarity.matrix import SimilarityMatrix
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from itertools import combinations, product, takewhile
 
+from esnera_hf._internal.checks import within
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.alignment.parts import PartTree
 from esnera_hf.errors import ConfigurationError
@@ -32,6 +33,11 @@ class SchemaSettings:
             stays without one.
         part_of: pairs of a part and its whole. The unified label of the part becomes a
             child of that of the whole.
+        min_precision: the share of right merges to expect, such as 0.95; where
+            expected F1 is highest if not given. Of ``method="equivalence"``.
+
+    Raises:
+        ConfigurationError: the precision is out of range.
     """
 
     names: Mapping[str, str] = field(default_factory=dict)
@@ -39,6 +45,13 @@ class SchemaSettings:
     cannot_link: Sequence[Sequence[str]] = ()
     locked: LabelMapping | str | os.PathLike[str] | None = None
     part_of: Sequence[Sequence[str]] = ()
+    min_precision: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.min_precision is not None and not within(self.min_precision, 0, 1):
+            raise ConfigurationError(
+                f"min_precision={self.min_precision!r}: expected a share of right merges, from 0 to 1."
+            )
 
 
 @dataclass(frozen=True)

@@ -16,19 +16,21 @@ from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.alignment.naming import compared, label_groups, mapping_from_groups, nearest_label
 from esnera_hf.alignment.parts import PartTree, with_parts
 from esnera_hf.errors import ConfigurationError
-from esnera_hf.similarity.equivalence import CONTAINS, EQUAL, containment
 from esnera_hf.similarity.matrix import SimilarityMatrix
+from esnera_hf.similarity.probability import RELATIONS
 from esnera_hf.tagging import LabelRef
 
 
-def merge_equivalent(matrix: SimilarityMatrix, constraints: Constraints | None = None) -> LabelMapping:
+def merge_equivalent(
+    matrix: SimilarityMatrix, constraints: Constraints | None = None, min_precision: float | None = None
+) -> LabelMapping:
     """Return the mapping that merges what is equal and puts what is a subset below what contains it.
 
     All merges are made at once: the partition of the labels with the highest sum
-    of equivalences over :data:`EQUAL` inside its groups, at most one label
-    per source in each. A group that another one contains becomes its child, of
-    several the one that covers it most, unless their labels, or those below and above
-    them, cannot link. It is shown beside a label of its parent. Parents that are
+    of probabilities over the threshold inside its groups, at most one label
+    per source in each. A group that most probably is a part of another one becomes
+    its child, of several of the most probable, unless their labels, or those below
+    and above them, cannot link. It is shown beside a label of its parent. Parents that are
     locked, and labels that are locked without one, stay as they are. What the user
     names as a part is below its whole; labels whose becoming one would stand against
     that are parted where it costs the least equivalence.
@@ -36,20 +38,18 @@ def merge_equivalent(matrix: SimilarityMatrix, constraints: Constraints | None =
     Args:
         matrix: similarities between the labels of several sources.
         constraints: what the user asks for.
+        min_precision: the share of right merges to expect; where expected F1 is highest if not given.
     """
     constraints = constraints or Constraints()
-    partition = _partition(matrix, constraints)
+    partition = _partition(matrix, constraints, matrix.threshold(min_precision))
     groups = label_groups(partition, matrix, constraints)
     closest = _closest(groups, matrix)
     mapping = mapping_from_groups(groups, matrix, matrix.equivalence, constraints, closest)
     mapping = with_parts(replace(mapping, method="equivalence"), constraints)
     names = mapping.unified_labels
-    covered, contained = contained_groups(matrix, [mapping.members(name) for name in names])
+    subset, contained = contained_groups(matrix, [mapping.members(name) for name in names])
     candidates = sorted(
-        (
-            (covered[child, parent], names[child], names[parent])
-            for child, parent in np.argwhere(contained & ~contained.T)
-        ),
+        ((subset[child, parent], names[child], names[parent]) for child, parent in np.argwhere(contained)),
         key=lambda candidate: (-candidate[0], candidate[1], candidate[2]),
     )
     for _, child, parent in candidates:
@@ -59,10 +59,12 @@ def merge_equivalent(matrix: SimilarityMatrix, constraints: Constraints | None =
     return _beside_parents(mapping, matrix)
 
 
-def _partition(matrix: SimilarityMatrix, constraints: Constraints) -> tuple[tuple[LabelRef, ...], ...]:
+def _partition(
+    matrix: SimilarityMatrix, constraints: Constraints, threshold: float
+) -> tuple[tuple[LabelRef, ...], ...]:
     """Return the best groups of labels that the parts named by the user allow."""
     while True:
-        partition = partition_labels(matrix.labels, matrix.equivalence - EQUAL, constraints)
+        partition = partition_labels(matrix.labels, matrix.equivalence - threshold, constraints)
         contradiction = PartTree(partition, constraints).contradiction
         if contradiction is None:
             return partition
@@ -120,10 +122,10 @@ def _beside_parents(mapping: LabelMapping, matrix: SimilarityMatrix) -> LabelMap
 def contained_groups(
     matrix: SimilarityMatrix, groups: Sequence[Sequence[LabelRef]]
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Return how much of the row's group the column's covers, and whether it contains it, shape (G, G) both.
+    """Return how probable it is that the row's group is a part of the column's, and where it is most probable.
 
-    The mean over the pairs of their labels, those of the inner group weighing as
-    many as they have mentions; 0 where nothing is known, and for a group itself.
+    Both of shape (G, G). The mean over the pairs of their labels, more mentions
+    weighing more, knowing that they are not equal; 0 where nothing is known.
 
     Args:
         matrix: the similarities of the labels.
@@ -132,17 +134,17 @@ def contained_groups(
     member = np.zeros((len(matrix.labels), len(groups)))
     for index, group in enumerate(groups):
         member[[matrix.index[label] for label in group], index] = 1.0
-    weights = np.maximum(matrix.support, 1)[:, None] * np.isfinite(matrix.coverage)
-    of_labels = np.nan_to_num(matrix.coverage) * weights
-    covered = _ratio(member.T @ of_labels @ member, member.T @ weights @ member)
-    np.fill_diagonal(covered, 0.0)
-
-    of_source = np.array([[label.source == name for name in matrix.sources] for label in matrix.labels])
-    covers = (_ratio(of_labels @ member, weights @ member) >= CONTAINS) & (member == 0)
-    sources = (member.T @ of_source > 0).astype(np.int64)
-    further = sources @ (of_source.T.astype(np.int64) @ covers) - member.T @ covers > 0
-    return covered, containment(covered, further)
-
-
-def _ratio(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
+    mentions = np.maximum(matrix.support, 1)
+    weights = np.sqrt(mentions[:, None] * mentions) * ~matrix.same_source
+    total = member.T @ weights @ member
+    unequal = np.nan_to_num(matrix.probabilities[..., 1:])
+    unequal = unequal / np.maximum(unequal.sum(axis=-1, keepdims=True), 1e-9)
+    means = [
+        np.divide(
+            member.T @ (weights * unequal[..., k]) @ member, total, out=np.zeros_like(total), where=total > 0
+        )
+        for k in range(len(RELATIONS) - 1)
+    ]
+    np.fill_diagonal(means[0], 0.0)
+    best = np.argmax(means, axis=0) == 0
+    return means[0], best & (means[0] > 0)

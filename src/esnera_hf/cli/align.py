@@ -21,8 +21,8 @@ def add_commands(commands: Commands) -> None:
         commands,
         "align",
         "align the labels of two or more sources and merge them",
-        "Train taggers, measure how alike the labels of the sources are, merge the labels that mean the same, and "
-        "merge the datasets.",
+        "Measure how the labels of the sources relate, merge those that mean the same, and merge the datasets. Taggers "
+        "are trained where they are asked for: as evidence, for pseudo-labels, or on the merged dataset.",
         parents=[table.METHOD, table.SIMILARITY, table.SCHEMA, *shared],
     )
     align.add_argument("sources", nargs="+", **table.SOURCES)
@@ -65,6 +65,7 @@ def _align(options: argparse.Namespace) -> None:
         table.read_sources(options),
         encoder=options.encoder,
         method=options.method,
+        evidence=options.evidence,
         target_schema=table.target_schema(options),
         max_samples=options.max_samples,
         seed=options.seed,
@@ -113,7 +114,9 @@ def save_and_print(result: MergeResult, folder: Path | None) -> None:
     if folder is not None:
         print(f"saved to {folder}; look at {folder / REPORT_PAGE} in a browser")
     else:
-        print("not saved: run it again with --output DIR, the taggers are kept and will be reused")
+        print(
+            "not saved: run it again with --output DIR; what was read or trained is kept and will be reused"
+        )
 
 
 def _diff(options: argparse.Namespace) -> None:

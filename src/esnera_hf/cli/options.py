@@ -75,6 +75,12 @@ _add(
     help="equivalence (default): labels equal in both directions become one, a label contained in another becomes "
     "its child; greedy: each label joins its best match, as in the paper",
 )
+_add(
+    "--evidence",
+    choices=("frozen", "taggers", "surface"),
+    help="frozen (default): light heads on an encoder that is not trained; taggers (default with greedy): taggers "
+    "trained for it, as in the paper; surface: names and mention forms alone",
+)
 _WEIGHT = "greedy: weight of the empirical similarity, 0 to 1"
 _add("--lambda", dest="lam", type=_numbers, metavar="λ", help=_WEIGHT)
 _add("--tau", type=_numbers, metavar="τ", help="greedy: similarity above which labels merge")
@@ -85,9 +91,9 @@ _add(
 )
 
 SIMILARITY, _add = _group("similarity")
-_add("--match", choices=("exact", "overlap"), help="how predicted and gold spans match")
+_add("--match", choices=("exact", "overlap"), help="taggers: how predicted and gold spans match")
 _add("--center", choices=("source", "all"), help="mean subtracted from vectors of mentions")
-_add("--embeddings", choices=("tuned", "pretrained"), help="encoder of the vectors of mentions")
+_add("--embeddings", choices=("tuned", "pretrained"), help="taggers: encoder of the vectors of mentions")
 
 SCHEMA, _add = _group("unified schema (LABEL is source:label)")
 _add("--target-schema", metavar="SCHEMA", help="merge into the labels of this source, or NAME,…")
@@ -97,6 +103,7 @@ _add("--cannot-link", action="append", type=_names, metavar="LABEL,…", help="l
 _add(
     "--part-of", action="append", type=_names, metavar="PART,WHOLE", help="a label that is a part of another"
 )
+_add("--min-precision", type=float, metavar="P", help="share of right merges to expect, such as 0.95")
 _add("--locked", type=Path, metavar="FILE", help="keep the locked lines of this mapping.yaml")
 
 OUTPUT, _add = _group("output")
@@ -289,7 +296,7 @@ def align_settings(options: argparse.Namespace) -> AlignSettings:
     from esnera_hf.settings import AlignSettings
     from esnera_hf.similarity.evidence import EvidenceSettings
 
-    greedy = given(options, METHOD, "method")
+    greedy = given(options, METHOD, "method", "evidence")
     if options.method != "greedy":
         refuse(greedy, "only --method greedy uses this. Add it, or leave this out.")
     if "search_max_samples" in greedy:

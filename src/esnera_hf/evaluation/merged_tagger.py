@@ -34,7 +34,8 @@ class OutputSettings:
     """What is made of the mapping.
 
     Attributes:
-        pseudo_label_threshold: smallest confidence of pseudo-labels; ``None`` adds none.
+        pseudo_label_threshold: smallest confidence of pseudo-labels; ``None`` adds none;
+            ``auto`` adds them, from 0.9 on, where taggers of the sources are the evidence.
         train_merged: train a tagger on the merged dataset and score it.
         baselines: other taggers to train and score beside it: ``naive``, on the
             union where same names merge and missing types are ``O``; ``gold``, on
@@ -43,8 +44,9 @@ class OutputSettings:
         partial_likelihood: train on the likelihood of the annotation of each
             source, so that types it does not annotate are left open instead of
             ``O``; ``False`` takes them for ``O``. If ``None``, it is chosen by the
-            mapping: the partial one where labels are parts of others, since an
-            entity that one source gives the coarse label may be any of its parts.
+            mapping: the partial one without pseudo-labels, and where labels are parts
+            of others, since an entity that one source gives the coarse label may be
+            any of its parts.
         pseudo_label_noise: with ``partial_likelihood``, the probability of tags that
             contradict a pseudo-label, relative to that of tags that agree with it,
             in [0, 1]: 0 takes pseudo-labels for gold, 1 ignores them.
@@ -53,14 +55,15 @@ class OutputSettings:
         ConfigurationError: a setting is out of range, or concerns a tagger that is not asked for.
     """
 
-    pseudo_label_threshold: float | None = DEFAULT_THRESHOLD
+    pseudo_label_threshold: float | Literal["auto"] | None = "auto"
     train_merged: bool = False
     baselines: Sequence[Baseline] = ()
     partial_likelihood: bool | None = None
     pseudo_label_noise: float = 0.0
 
     def __post_init__(self) -> None:
-        check_threshold(self.pseudo_label_threshold)
+        if self.pseudo_label_threshold != "auto":
+            check_threshold(self.pseudo_label_threshold)
         check_pseudo_label_noise(self.pseudo_label_noise)
         for name in self.baselines:
             if name not in get_args(Baseline):
@@ -88,14 +91,25 @@ class OutputSettings:
     @property
     def needs_taggers(self) -> bool:
         """Whether the taggers of the sources are needed."""
-        return self.pseudo_label_threshold is not None or self.train_merged
+        return self.threshold is not None or self.train_merged
+
+    @property
+    def threshold(self) -> float | None:
+        """The smallest confidence of pseudo-labels, ``None`` for none."""
+        return None if isinstance(self.pseudo_label_threshold, str) else self.pseudo_label_threshold
+
+    def for_evidence(self, kind: str | None) -> OutputSettings:
+        """Return the settings with the threshold of pseudo-labels chosen by the kind of evidence."""
+        if self.pseudo_label_threshold != "auto":
+            return self
+        return replace(self, pseudo_label_threshold=DEFAULT_THRESHOLD if kind == "taggers" else None)
 
     def for_mapping(self, mapping: LabelMapping) -> OutputSettings:
         """Return the settings with the likelihood chosen that suits a mapping."""
         if self.partial_likelihood is not None or not self.train_merged:
             return self
-        # Else `O` and coarse labels would teach that the parts do not exist.
-        return replace(self, partial_likelihood=bool(mapping.parents))
+        # Else `O` and coarse labels would teach that the types a source does not annotate, or parts, do not exist.
+        return replace(self, partial_likelihood=self.threshold is None or bool(mapping.parents))
 
 
 @dataclass(frozen=True)

@@ -94,8 +94,12 @@ RECORD_FILE = "training_history.json"
 _NEEDLESS_SPACE = r"\A (?=[\s\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\x{3000}-\x{303F}\x{FF00}-\x{FFEF}])"
 
 
-def load_encoder(name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+def load_encoder(name: str, layers: int | None = None) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Load an encoder and its tokenizer from a folder or the Hub, in float32, without running remote code.
+
+    Args:
+        name: folder or Hub id.
+        layers: only so many of the lowest, where the configuration counts them as that of BERT does; all if not given.
 
     Raises:
         EncoderError: it cannot be found, fetched or understood.
@@ -117,6 +121,8 @@ def load_encoder(name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
             )
         if tokenizer.pad_token_id is None:
             raise EncoderError(f"encoder {name!r} has no padding piece. Expected an encoder such as BERT.")
+        if layers is not None and isinstance(getattr(config, "num_hidden_layers", None), int):
+            config.num_hidden_layers = min(layers, config.num_hidden_layers)
         model, loading = AutoModel.from_pretrained(
             name,
             config=config,
@@ -293,11 +299,12 @@ class MentionEncoder:
 
     Args:
         name: folder or Hub id of a pretrained encoder.
+        layers: only so many of its lowest layers; all if not given.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, layers: int | None = None) -> None:
         self.name = name
-        self.model, tokenizer = load_encoder(name)
+        self.model, tokenizer = load_encoder(name, layers)
         self.words = WordTokenizer(tokenizer, window_length(self.model, tokenizer))
         self.pad_id: int = tokenizer.pad_token_id
 

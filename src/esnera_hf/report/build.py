@@ -18,7 +18,6 @@ from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.alignment.mapping_yaml import MappedLabel
 from esnera_hf.merging.merge import MergedData
 from esnera_hf.report.report import Example, LeakageFacts, MergeReport, NearPair
-from esnera_hf.similarity.equivalence import EQUAL
 from esnera_hf.similarity.matrix import SimilarityMatrix
 from esnera_hf.sources.duplicates import Duplicate
 from esnera_hf.sources.source import Dropped, NerSource
@@ -42,12 +41,14 @@ def build_report(
     matrix: SimilarityMatrix | None = None,
     history: MergeHistory | None = None,
     constraints: Constraints | None = None,
+    min_precision: float | None = None,
 ) -> MergeReport:
     """Return the report of a merge; call, taggers, systems and seconds are facts that whoever made them adds."""
     history = history or MergeHistory()
     steps, pseudo = history.steps, merged.pseudo_labels
     if matrix is not None and mapping.method == "equivalence":
-        steps = (_all_at_once(mapping, constraints or Constraints()),)
+        threshold = matrix.threshold(min_precision)
+        steps = (_all_at_once(mapping, constraints or Constraints(), threshold),)
     return MergeReport(
         tuple(source.summary for source in sources),
         steps=steps,
@@ -64,14 +65,14 @@ def build_report(
     )
 
 
-def _all_at_once(mapping: LabelMapping, constraints: Constraints) -> MergeStep:
+def _all_at_once(mapping: LabelMapping, constraints: Constraints, threshold: float) -> MergeStep:
     return MergeStep(
         tuple(sorted(set(mapping.sources) - {constraints.target})),
         constraints.target,
         rows=(),
         columns=(),
         sum_empirical=0.0,
-        tau=EQUAL,
+        tau=round(threshold, 4),
         decisions=tuple(_decision(entry, mapping, constraints) for entry in _each_pair_once(mapping)),
         groups=tuple(mapping.members(unified) for unified in mapping.unified_labels),
     )

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from esnera_hf._internal.checks import within
 from esnera_hf.errors import ConfigurationError
-from esnera_hf.similarity.equivalence import CONTAINS, EQUAL, SHARES, containment, coverage_of, equivalence_of
+from esnera_hf.similarity.features import coverage_of
+from esnera_hf.similarity.probability import RELATIONS, Relation, equality_threshold, relation_probabilities
 from esnera_hf.tagging import LabelRef
 
 if TYPE_CHECKING:
@@ -21,8 +22,7 @@ if TYPE_CHECKING:
 #: Pairs that a notebook shows: a screen of them.
 _SHOWN = 20
 _SQUARES = {"matched": np.int64, "predicted": np.int64, "semantic": np.float64, "overlap": np.float64}
-
-Relation = Literal["equal", "subset", "superset", "overlap", "none", "unknown"]
+_ROWS = {"support": np.int64, "read": np.int64, "recall": np.float64}
 
 
 @dataclass(frozen=True, repr=False)
@@ -35,16 +35,19 @@ class SimilarityMatrix:
     Attributes:
         labels: the N labels, those of a source together.
         support: shape (N,), gold mentions in the train split.
-        matched: shape (N, N); ``[i, j]`` counts the entities that the tagger of
-            i's source predicts as i on the train split of j's source and that
-            j's source annotates as j.
+        matched: shape (N, N); ``[i, j]`` counts the entities that the tagger, or
+            light head, of i's source predicts as i on the train split of j's
+            source, or what was read of it, and that j's source annotates as j.
         predicted: shape (N, N); ``[i, j]`` counts the entities predicted as i
-            on the train split of j's source.
+            on that text.
         semantic: shape (N, N), symmetric, in [-1, 1].
         overlap: shape (N, N); ``[i, j]`` is the share of i's mentions that j's
             source annotates as j where they occur in its text (the screen,
             shrunk by the number of forms it rests on); NaN where none occurs or
             nothing was screened.
+        read: shape (N,), the gold mentions among those that were predicted; all if not given.
+        recall: shape (N,), the share of a label's own mentions that is found in
+            sentences which were not fitted on; NaN where that is not known.
     """
 
     labels: tuple[LabelRef, ...]
@@ -53,12 +56,16 @@ class SimilarityMatrix:
     predicted: NDArray[np.int64]
     semantic: NDArray[np.float64]
     overlap: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 0)))
+    read: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    recall: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
 
     def __post_init__(self) -> None:
         n = len(self.labels)
-        if not self.overlap.size:
-            object.__setattr__(self, "overlap", np.full((n, n), np.nan))
-        for name, shape in {"support": (n,), **dict.fromkeys(_SQUARES, (n, n))}.items():
+        unknown = {"overlap": np.full((n, n), np.nan), "read": self.support, "recall": np.full(n, np.nan)}
+        for name, values in unknown.items():
+            if not getattr(self, name).size:
+                object.__setattr__(self, name, values)
+        for name, shape in {**dict.fromkeys(_ROWS, (n,)), **dict.fromkeys(_SQUARES, (n, n))}.items():
             if getattr(self, name).shape != shape:
                 raise ValueError(
                     f"{name} has shape {getattr(self, name).shape}, expected {shape} for {n} labels"
@@ -85,23 +92,28 @@ class SimilarityMatrix:
         return same
 
     @cached_property
+    def probabilities(self) -> NDArray[np.float64]:
+        """How probable it is that the row's label is equal to, a subset, a superset of, overlaps or is apart from the
+        column's, in this order: shape (N, N, 5); NaN within a source.
+        """
+        return relation_probabilities(self)
+
+    @property
     def equivalence(self) -> NDArray[np.float64]:
-        """How sure it is that two labels mean the same, in [0, 1], shape (N, N), symmetric; NaN where unknown."""
-        return equivalence_of(self)
+        """How probable it is that two labels mean the same, shape (N, N), symmetric; NaN within a source."""
+        return self.probabilities[..., 0]
 
     @cached_property
     def coverage(self) -> NDArray[np.float64]:
         """How much of the row's label the column's covers, in [0, 1], shape (N, N); NaN where unknown."""
         return coverage_of(self)
 
-    @cached_property
-    def contained(self) -> NDArray[np.bool_]:
-        """Whether the column's label contains the row's, shape (N, N)."""
-        covers = (self.coverage >= CONTAINS) & ~(self.equivalence >= EQUAL)
-        return containment(self.coverage, self.same_source.astype(np.int64) @ covers - covers > 0)
+    def threshold(self, min_precision: float | None = None) -> float:
+        """Return the probability above which labels are equal: where expected F1 is highest, or so precise."""
+        return equality_threshold(self.equivalence[np.triu(~self.same_source)], min_precision)
 
     def relation(self, first: LabelRef, second: LabelRef, *, unequal: bool = False) -> Relation:
-        """Return how ``first`` relates to ``second``.
+        """Return how ``first`` most probably relates to ``second``.
 
         Args:
             first: a label.
@@ -109,14 +121,9 @@ class SimilarityMatrix:
             unequal: whether it is certain that they do not mean the same, because they did not become one.
         """
         i, j = self.index[first], self.index[second]
-        if not unequal and self.equivalence[i, j] >= EQUAL:
+        if not unequal and self.equivalence[i, j] > self.threshold():
             return "equal"
-        covered, covers = float(self.coverage[i, j]), float(self.coverage[j, i])
-        if np.isnan(covered) or np.isnan(covers):
-            return "unknown"
-        if self.contained[i, j] != self.contained[j, i]:
-            return "subset" if self.contained[i, j] else "superset"
-        return "overlap" if min(covered, covers) >= SHARES else "none"
+        return RELATIONS[1 + int(self.probabilities[i, j, 1:].argmax())]
 
     def merge_score(self, lam: float | None) -> NDArray[np.float64]:
         """Return what labels are merged by, shape (N, N): S at λ, or the equivalence where there is no λ."""
@@ -156,8 +163,9 @@ class SimilarityMatrix:
             ]
             for name in _SQUARES
         }
-        labels = [list(label) for label in self.labels]
-        return {"labels": labels, "support": self.support.tolist(), **squares}
+        recall = [None if value != value else value for value in self.recall.tolist()]
+        rows = {"support": self.support.tolist(), "read": self.read.tolist(), "recall": recall}
+        return {"labels": [list(label) for label in self.labels], **rows, **squares}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> SimilarityMatrix:
@@ -167,7 +175,8 @@ class SimilarityMatrix:
         squares: dict[str, Any] = {
             name: np.array(data[name], dtype=kind).reshape(n, n) for name, kind in _SQUARES.items()
         }
-        return cls(labels, np.array(data["support"], dtype=np.int64).reshape(n), **squares)
+        rows = {name: np.array(data[name], dtype=kind).reshape(n) for name, kind in _ROWS.items()}
+        return cls(labels, **rows, **squares)
 
     def to_pandas(self) -> pandas.DataFrame:
         """Return a row per pair of labels of different sources, those that are most surely one first.
@@ -207,9 +216,8 @@ class SimilarityMatrix:
         """Return the similarities between the labels of some of the sources."""
         indices = [index for index, label in enumerate(self.labels) if label.source in sources]
         squares = {name: getattr(self, name)[np.ix_(indices, indices)] for name in _SQUARES}
-        return SimilarityMatrix(
-            tuple(self.labels[index] for index in indices), self.support[indices], **squares
-        )
+        rows = {name: getattr(self, name)[indices] for name in _ROWS}
+        return SimilarityMatrix(tuple(self.labels[index] for index in indices), **rows, **squares)
 
 
 @dataclass(frozen=True, slots=True)

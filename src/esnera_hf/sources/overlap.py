@@ -37,7 +37,7 @@ from esnera_hf._internal.text import display_width, join_tokens, pad, shorten
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.sources.duplicates import Duplicates
 from esnera_hf.sources.load import SourceLike, load_each
-from esnera_hf.sources.source import AnnotatedSentence, NerSource
+from esnera_hf.sources.source import NerSource
 from esnera_hf.tagging import LabelRef
 
 #: A label needs so many forms in the text of the other source before its agreement is judged.
@@ -198,30 +198,8 @@ class _Forms:
                     if entity.label not in carried:
                         self.labels[form] = (*carried, entity.label)
                     lengths[form[0]].add(len(form))
-        self._lengths = {token: tuple(sorted(some)) for token, some in lengths.items()}
-
-    def occurrences_in(self, sentence: AnnotatedSentence) -> Iterator[tuple[_Form, _Kind]]:
-        """Yield each form that occurs in a sentence of another source, with its kind there."""
-        tokens = sentence.tokens
-        labels = {(entity.start, entity.end): entity.label for entity in sentence.entities}
-        # The sentence is walked once, whatever the number of forms: those that begin with a token are found by it.
-        reach = 0
-        for start, token in enumerate(tokens):
-            spans = [(start + n, tuple(tokens[start : start + n])) for n in self._lengths.get(token, ())]
-            forms = [(end, form) for end, form in spans if end <= len(tokens) and form in self.labels]
-            for end, form in forms:
-                around = (entity.start <= start and end <= entity.end for entity in sentence.entities)
-                if (start, end) in labels:
-                    yield form, labels[start, end]
-                elif (
-                    end <= reach or end < forms[-1][0] or any(around)
-                ):  # by a form of its own source, or there
-                    yield form, _NESTED
-                else:
-                    crossed = any(e.start < end and start < e.end for e in sentence.entities)
-                    yield form, _CROSSED if crossed else _FREE
-            if forms:
-                reach = max(reach, forms[-1][0])
+        #: How long the forms are that begin with a token, by token.
+        self.lengths = {token: tuple(sorted(some)) for token, some in lengths.items()}
 
 
 def _occurrences(
@@ -229,12 +207,37 @@ def _occurrences(
 ) -> dict[str, dict[_Form, Counter[_Kind]]]:
     """Return, for each source, how often each of its forms occurs in another one, by kind."""
     counts: dict[str, dict[_Form, Counter[_Kind]]] = {name: defaultdict(Counter) for name in forms}
-    for split in splits:
-        for sentence in other.sentences(split):
-            for name, own in forms.items():
-                for form, kind in own.occurrences_in(sentence):
+    # Of all sources together: most words begin no form, or those of a few sources.
+    beginning: dict[str, list[tuple[str, tuple[int, ...]]]] = defaultdict(list)
+    for name, own in forms.items():
+        for token, lengths in own.lengths.items():
+            beginning[token].append((name, lengths))
+    for sentence in (sentence for split in splits for sentence in other.sentences(split)):
+        tokens = sentence.tokens
+        annotated = {(entity.start, entity.end): entity.label for entity in sentence.entities}
+        reach: dict[str, int] = defaultdict(int)
+        for start, token in enumerate(tokens):
+            for name, lengths in beginning.get(token, ()):
+                spans = [(start + n, tuple(tokens[start : start + n])) for n in lengths]
+                ends = [
+                    (end, form) for end, form in spans if end <= len(tokens) and form in forms[name].labels
+                ]
+                for end, form in ends:
+                    kind: _Kind | None = annotated.get((start, end))
+                    if kind is None:
+                        # A longer form of its own source may be around it.
+                        inside = end <= reach[name] or end < ends[-1][0]
+                        kind = _NESTED if inside else _without_label(start, end, sentence.entities)
                     counts[name][form][kind] += 1
+                if ends:
+                    reach[name] = max(reach[name], ends[-1][0])
     return counts
+
+
+def _without_label(start: int, end: int, entities: Sequence[Entity]) -> int:
+    if any(entity.start <= start and end <= entity.end for entity in entities):
+        return _NESTED
+    return _CROSSED if any(entity.start < end and start < entity.end for entity in entities) else _FREE
 
 
 def _overlaps(

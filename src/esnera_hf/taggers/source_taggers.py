@@ -242,7 +242,7 @@ def pretrained_vectors(encoder: str, source: NerSource) -> LabelCentroids:
     identity = {
         "sentences": source.fingerprint,
         "encoder": encoder_identity(encoder),
-        "versions": _library_versions(),
+        "versions": library_versions(),
     }
     artifact = Artifact("mentions", identity)
 
@@ -335,7 +335,7 @@ def _train_joint(
         "sources": [[source.name, source.fingerprint, list(source.labels)] for source in ordered],
         "encoder": encoder_identity(encoder),
         "training": _plain_training({**joint_settings(hidden_size(encoder), size), **training}),
-        "versions": _library_versions(),
+        "versions": library_versions(),
     }
     artifact = Artifact("joint_taggers", identity)
 
@@ -415,7 +415,7 @@ def _tagger_artifact(
         "sentences": source.fingerprint,
         "encoder": encoder_identity(encoder),
         "training": _plain_training(settings),
-        "versions": _library_versions(),
+        "versions": library_versions(),
     }
     # What follows is left out where it says nothing, so that taggers in the cache keep their keys.
     if set(source.labels) != {label for counts in source.summary.entities.values() for label in counts}:
@@ -448,6 +448,6 @@ def _plain_training(settings: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _library_versions() -> dict[str, str]:
+def library_versions() -> dict[str, str]:
     """Return the versions that decide what a model computes."""
     return {name: version(name) for name in ("esnera-hf", "torch", "transformers")}

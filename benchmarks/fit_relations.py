@@ -1,0 +1,233 @@
+"""Fit the coefficients of the relations between labels on corpora whose relations are known, and show how they travel.
+
+Reads every corpus of ``DIR/jsonl``, measures the frozen evidence between all of them at once, and fits two logistic
+regressions on the label pairs that the gold file lists with high confidence: equal or not, and how unequal labels
+relate. Prints F1, average precision and calibration with both corpora of a pair left out of the fit, with whole groups
+of corpora left out, and on what was fitted; ``--write`` writes ``similarity/relations.json``.
+
+    python benchmarks/fit_relations.py --data DIR --gold gold_alignments.json --encoder ENCODER --cache FOLDER [--write]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from quality.case import pooled_mentions
+from quality.corpora import as_source, read_corpora, sampled
+from quality.figures import average_precision, calibration, f1_only, macro_f1
+from quality.gold import RELATIONS, GoldPair, closed, read_gold
+from sklearn.linear_model import LogisticRegression
+
+import esnera_hf.similarity.probability as probability
+from esnera_hf._internal.cache import CACHE_VARIABLE
+from esnera_hf._internal.console import quiet_libraries
+from esnera_hf.similarity.evidence import EvidenceSettings, measure_similarity
+from esnera_hf.similarity.features import equality_features, relation_features
+from esnera_hf.similarity.matrix import SimilarityMatrix
+
+#: Inverse strength of the regularization: strong for equality, where pairs are few beside the features.
+EQUAL_C, UNEQUAL_C = 0.05, 1.0
+_INVERSE = {"subset": "superset", "superset": "subset"}
+
+
+def main() -> None:
+    """Fit, show, and write if asked to."""
+    options = parsed()
+    os.environ[CACHE_VARIABLE] = str(options.cache)
+    groups = group_of(options.data)
+    matrix, pairs = measured(options)
+    pairs = [pair for pair in pairs if pair.sure]
+    rows = Rows(matrix, pairs)
+    truth = np.array([RELATIONS.index(pair.relation) for pair in pairs])
+    group = np.array([groups(pair) for pair in pairs])
+    corpora = [frozenset((pair.first.source, pair.second.source)) for pair in pairs]
+    print(
+        f"{len(matrix.sources)} corpora, {len(matrix.labels)} labels, {len(pairs)} pairs of labels, of them equal "
+        f"{int((truth == 0).sum())}\n"
+    )
+    two_out = [
+        (np.array([one == pair for one in corpora]), np.array([one.isdisjoint(pair) for one in corpora]))
+        for pair in sorted(set(corpora), key=sorted)
+    ]
+    group_out = [(group == name, group != name) for name in sorted(set(group.tolist()))]
+    everything = np.ones(len(pairs), dtype=bool)
+    print(
+        "| | group | equal | expected | F1 | average precision | calibration error | slope | relations macro-F1 |"
+    )
+    print("| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
+    for name, folds in (
+        ("both corpora left out", two_out),
+        ("the whole group left out", group_out),
+        ("fitted on them", [(everything, everything)]),
+    ):
+        predicted = np.zeros((len(pairs), len(RELATIONS)))
+        for held, seen in folds:
+            fitted = rows.fit(truth, seen)
+            base = np.array([fitted["base_rates"][relation] for relation in RELATIONS])
+            predicted[held] = rows.probabilities(fitted, held)
+            if name != "both corpora left out":
+                for one in set(group[held].tolist()):
+                    these = held & (group == one)
+                    predicted[these] = probability.shifted(predicted[these], base)
+        if name == "both corpora left out":
+            base = np.array([rows.fit(truth, everything)["base_rates"][relation] for relation in RELATIONS])
+            for one in set(group.tolist()):
+                predicted[group == one] = probability.shifted(predicted[group == one], base)
+        decided = np.zeros(len(pairs), dtype=np.int64)
+        for one in set(group.tolist()):
+            these = group == one
+            threshold = probability.equality_threshold(predicted[these, 0])
+            relation = 1 + predicted[these, 1:].argmax(axis=1)
+            decided[these] = np.where(predicted[these, 0] > threshold, 0, relation)
+        for one in ("all", *sorted(set(group.tolist()))):
+            these = everything if one == "all" else group == one
+            equal = truth[these] == 0
+            p = predicted[these, 0]
+            error, slope = calibration(p, equal)
+            print(
+                f"| {name} | {one} | {equal.sum()} | {p.sum():.1f} | {f1_only(decided[these] == 0, equal):.3f} | "
+                f"{average_precision(p, equal):.3f} | {error:.3f} | {slope:.2f} | "
+                f"{macro_f1(names(decided[these]), names(truth[these]), RELATIONS)[0]:.2f} |"
+            )
+        if options.show and name == "both corpora left out":
+            for k in np.flatnonzero(decided != truth):
+                print(
+                    "  ",
+                    pairs[k].first,
+                    pairs[k].second,
+                    "gold",
+                    pairs[k].relation,
+                    "decided",
+                    RELATIONS[decided[k]],
+                    predicted[k].round(2).tolist(),
+                    file=sys.stderr,
+                )
+    fitted = rows.fit(truth, everything)
+    for step, weights in (("equal", fitted["equal"]), *fitted["unequal"].items()):
+        print(f"\n{step}: " + ", ".join(f"{name} {weight:+.2f}" for name, weight in weights.items()))
+    if options.write:
+        file = Path(probability.__file__).with_name("relations.json")
+        file.write_text(json.dumps(fitted, indent=1) + "\n", encoding="utf-8")
+        print(f"\nwritten: {file.name}")
+    print(f"\nCommand: python {' '.join(sys.argv)}")
+
+
+def names(classes: np.ndarray) -> list[str]:
+    """Return the relations of their numbers."""
+    return [RELATIONS[number] for number in classes.tolist()]
+
+
+class Rows:
+    """The features of judged pairs of labels, in both orders."""
+
+    def __init__(self, matrix: SimilarityMatrix, pairs: list[GoldPair]) -> None:
+        first = [matrix.index[pair.first] for pair in pairs]
+        second = [matrix.index[pair.second] for pair in pairs]
+        equality, relation = equality_features(matrix), relation_features(matrix)
+        self.equality = {name: values[first, second] for name, values in equality.items()}
+        self.forward = {name: values[first, second] for name, values in relation.items()}
+        self.backward = {name: values[second, first] for name, values in relation.items()}
+
+    def fit(self, truth: np.ndarray, seen: np.ndarray) -> dict[str, Any]:
+        """Return the coefficients fitted on some of the pairs."""
+        equal = truth == 0
+        unequal = seen & ~equal
+        names = np.array(RELATIONS)[truth[unequal]]
+        inverse = [_INVERSE.get(name, name) for name in names.tolist()]
+        base = np.bincount(truth[seen], minlength=len(RELATIONS)) / seen.sum()
+        base = (base + base[probability.INVERSE]) / 2
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            [(_, equality)] = _regression(
+                _stacked(self.equality, seen), equal[seen], EQUAL_C, list(self.equality)
+            )
+            both = np.concatenate([_stacked(self.forward, unequal), _stacked(self.backward, unequal)])
+            relations = dict(_regression(both, np.array([*names, *inverse]), UNEQUAL_C, list(self.forward)))
+        return {
+            "equal": equality,
+            "unequal": {relation: relations[relation] for relation in RELATIONS[1:]},
+            "base_rates": dict(zip(RELATIONS, np.maximum(base, 1e-4).round(5).tolist(), strict=True)),
+        }
+
+    def probabilities(self, fitted: Mapping[str, Any], held: np.ndarray) -> np.ndarray:
+        """Return the probabilities of some of the pairs, shape (pairs, 5)."""
+        of = lambda features: {name: values[held] for name, values in features.items()}  # noqa: E731
+        forward, backward = (
+            probability.combined(of(self.equality), of(side), fitted)
+            for side in (self.forward, self.backward)
+        )
+        return np.asarray((forward + backward[:, probability.INVERSE]) / 2)
+
+
+def _stacked(features: Mapping[str, np.ndarray], chosen: np.ndarray) -> np.ndarray:
+    return np.stack([values[chosen] for values in features.values()], axis=1)
+
+
+def _regression(
+    values: np.ndarray, classes: np.ndarray, strength: float, names: list[str]
+) -> Iterator[tuple[str, dict[str, float]]]:
+    """Yield each class (of two: the second) with its weights, as they apply to the features themselves."""
+    mean, scale = values.mean(axis=0), values.std(axis=0) + 1e-9
+    model = LogisticRegression(C=strength, max_iter=3000).fit((values - mean) / scale, classes)
+    kinds = model.classes_.tolist() if len(model.classes_) > 2 else [model.classes_[1]]
+    for kind, weights, bias in zip(kinds, model.coef_ / scale, model.intercept_, strict=True):
+        by_name = dict(zip(names, weights.round(4).tolist(), strict=True))
+        yield str(kind), {"bias": round(float(bias - weights @ mean), 4), **by_name}
+
+
+def measured(options: Any) -> tuple[SimilarityMatrix, list[GoldPair]]:
+    """Return the evidence between all corpora and the pairs of their labels that the gold lists, closed."""
+    corpora = read_corpora(options.data)
+    with quiet_libraries():
+        sources = [as_source(name, sampled(rows, len(rows), options.seed)) for name, rows in corpora.items()]
+        by_name = {source.name: source for source in sources}
+        labels = [ref for source in sources for ref in source.label_refs]
+        support = {ref: pooled_mentions(by_name[ref.source], ref.label) for ref in labels}
+        pairs = closed(read_gold(options.gold, labels, support))
+        matrix = measure_similarity(
+            sources, EvidenceSettings(kind="frozen"), options.encoder, {}, seed=options.seed
+        )
+    return matrix, pairs
+
+
+def group_of(data: Path) -> Callable[[GoldPair], str]:
+    """Return what tells the group of a pair: the language and domain of its corpora, or ``across languages``."""
+    index = json.loads((data / "index.json").read_text("utf-8"))
+    kinds = {entry["name"]: entry["lang"].replace("zh-fin", "zh") for entry in index}
+
+    def group(pair: GoldPair) -> str:
+        one, other = kinds[pair.first.source], kinds[pair.second.source]
+        return one if one == other else "across languages"
+
+    return group
+
+
+def parsed() -> Any:
+    """Return what is given on the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--data", type=Path, required=True, help="holds jsonl/NAME.SPLIT.jsonl.gz and index.json"
+    )
+    parser.add_argument("--gold", type=Path, required=True, help="relations between labels")
+    parser.add_argument("--encoder", required=True, help="folder or Hub id")
+    parser.add_argument("--cache", type=Path, required=True, help="what is read stays here")
+    parser.add_argument("--seed", type=int, default=42)
+    parser.add_argument("--show", action="store_true", help="print the pairs decided wrongly")
+    parser.add_argument(
+        "--write", action="store_true", help="write the coefficients of all pairs to the package"
+    )
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,132 @@
+"""How probable each relation of two labels is, from features with coefficients that corpora with known relations gave.
+
+Two steps, each a logistic regression small enough to read (``relations.json``): are
+the labels equal, and if not, is one a part of the other, do they overlap, or neither.
+How many pairs are equal at all differs more between corpora than what equal pairs
+look like, so the base rates are estimated anew on the pairs at hand: by expectation
+maximisation of the prior shift (Saerens, Latinne and Decaestecker, 2002), held by
+:data:`BASE_PAIRS` pairs at the base rates of the corpora that were fitted on.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import lru_cache
+from importlib.resources import files
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from esnera_hf.similarity.features import Measurements, equality_features, relation_features
+
+Relation = Literal["equal", "subset", "superset", "overlap", "none"]
+#: In the order of the probabilities; how the row's label relates to the column's.
+RELATIONS: tuple[Relation, ...] = ("equal", "subset", "superset", "overlap", "none")
+#: The same relations seen from the other label.
+INVERSE = [0, 2, 1, 3, 4]
+#: From 20 to 100, F1 with whole languages left out differs by less than its interval.
+BASE_PAIRS = 50
+_STEPS = 200
+_COEFFICIENTS = "relations.json"
+
+
+@lru_cache(maxsize=1)
+def coefficients() -> Mapping[str, Any]:
+    """Return the coefficients, as ``benchmarks/fit_relations.py`` writes them."""
+    text = files("esnera_hf.similarity").joinpath(_COEFFICIENTS).read_text(encoding="utf-8")
+    return dict(json.loads(text))
+
+
+def relation_probabilities(
+    matrix: Measurements, fitted: Mapping[str, Any] | None = None
+) -> NDArray[np.float64]:
+    """Return how probable each of :data:`RELATIONS` is of the row's label to the column's.
+
+    Args:
+        matrix: what is measured of N labels.
+        fitted: coefficients; those of the package if not given.
+
+    Returns:
+        Shape (N, N, 5); NaN within a source. ``[i, j]`` and ``[j, i]`` say the same.
+    """
+    fitted = fitted or coefficients()
+    probabilities = unshifted_probabilities(matrix, fitted)
+    first, second = np.nonzero(np.triu(~matrix.same_source))
+    base = np.array([fitted["base_rates"][relation] for relation in RELATIONS])
+    probabilities[first, second] = shifted(probabilities[first, second], base)
+    probabilities[second, first] = probabilities[first, second][:, INVERSE]
+    probabilities[matrix.same_source] = np.nan
+    return probabilities
+
+
+def unshifted_probabilities(matrix: Measurements, fitted: Mapping[str, Any]) -> NDArray[np.float64]:
+    """Return the probabilities at the base rates of the corpora that were fitted on, shape (N, N, 5)."""
+    result = combined(equality_features(matrix), relation_features(matrix), fitted)
+    return np.asarray((result + result.transpose(1, 0, 2)[..., INVERSE]) / 2)
+
+
+def combined(
+    equality: Mapping[str, NDArray[np.float64]],
+    relation: Mapping[str, NDArray[np.float64]],
+    fitted: Mapping[str, Any],
+) -> NDArray[np.float64]:
+    """Return the probabilities of :data:`RELATIONS`, seen from one side, shape (…, 5).
+
+    Args:
+        equality: of :func:`equality_features`, each of shape (…).
+        relation: of :func:`relation_features`, likewise.
+        fitted: coefficients.
+    """
+    equal = 1.0 / (1.0 + np.exp(-_linear(equality, fitted["equal"])))[..., None]
+    scores = np.stack([_linear(relation, fitted["unequal"][name]) for name in RELATIONS[1:]], axis=-1)
+    scores = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    unequal = scores / scores.sum(axis=-1, keepdims=True)
+    return np.concatenate([equal, (1.0 - equal) * unequal], axis=-1)
+
+
+def shifted(probabilities: NDArray[np.float64], base: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return probabilities at the base rates of these very pairs, shape (pairs, 5), estimated from them.
+
+    Args:
+        probabilities: at other base rates, shape (pairs, 5).
+        base: those base rates, shape (5,). Parts are as frequent either way, as pairs have no order.
+    """
+    rates = base
+    result = probabilities
+    for _ in range(_STEPS):
+        result = probabilities * (rates / base)
+        result /= result.sum(axis=1, keepdims=True)
+        rates = (result.sum(axis=0) + BASE_PAIRS * base) / (len(result) + BASE_PAIRS)
+        rates = (rates + rates[INVERSE]) / 2
+    return np.asarray(result)
+
+
+def equality_threshold(probabilities: NDArray[np.float64], min_precision: float | None = None) -> float:
+    """Return the probability above which labels are taken to be equal.
+
+    Args:
+        probabilities: of the pairs being equal, shape (pairs,).
+        min_precision: the share of right ones to expect among those decided equal;
+            where expected F1 is highest if not given.
+
+    Returns:
+        Half-way between the last pair decided equal and the next; 1 if there is none.
+    """
+    ordered = np.sort(probabilities[np.isfinite(probabilities)])[::-1]
+    expected, count = np.cumsum(ordered), np.arange(1, len(ordered) + 1)
+    if min_precision is not None:
+        decided = int((expected >= min_precision * count).sum())
+    else:
+        # Of F1 = 2 · right / (decided + equal), with the expected numbers.
+        decided = int((2 * expected / (count + ordered.sum())).argmax()) + 1 if len(ordered) else 0
+    bounds = np.concatenate([[1.0], ordered, [0.0]])
+    return float((bounds[decided] + bounds[decided + 1]) / 2) if decided else 1.0
+
+
+def _linear(features: Mapping[str, NDArray[np.float64]], weights: Mapping[str, float]) -> NDArray[np.float64]:
+    total = np.full(next(iter(features.values())).shape, weights["bias"])
+    for name, values in features.items():
+        total = total + weights[name] * values
+    return total

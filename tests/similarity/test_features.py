@@ -1,0 +1,163 @@
+"""Features of label pairs, against figures worked out by hand and plain loops."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from builders import make_matrix
+from esnera_hf.similarity.features import (
+    PRIOR,
+    PRIOR_SHARE,
+    RELATED,
+    agreed_share,
+    best_rival,
+    equality_features,
+    found_share,
+    relation_features,
+    telling_overlap,
+)
+from esnera_hf.similarity.matrix import SimilarityMatrix
+from esnera_hf.tagging import LabelRef
+
+#: politics has persons and, apart from them, politicians; news has persons that are both.
+SUPPORT = {"politics:person": 100, "politics:politician": 100, "news:PER": 200}
+BEFORE = PRIOR * PRIOR_SHARE
+
+
+def politics() -> SimilarityMatrix:
+    return make_matrix(
+        SUPPORT,
+        {
+            # On news text: 80 entities are predicted as person, 72 of them are annotated PER.
+            ("politics:person", "news:PER"): (72, 80),
+            ("politics:politician", "news:PER"): (90, 100),
+            # On politics text: 180 are predicted as PER, half of each kind.
+            ("news:PER", "politics:person"): (85, 180),
+            ("news:PER", "politics:politician"): (85, 180),
+        },
+        {("politics:person", "news:PER"): 0.5, ("politics:politician", "news:PER"): 0.4},
+        {("politics:person", "news:PER"): 0.8, ("news:PER", "politics:person"): 0.3},
+    )
+
+
+def place(matrix: SimilarityMatrix, label: str) -> int:
+    return matrix.labels.index(LabelRef(*label.split(":")))
+
+
+def test_the_agreed_share_leaves_out_what_one_head_overlooks() -> None:
+    matrix = politics()
+    shares = agreed_share(matrix)
+    person, politician, per = (place(matrix, label) for label in SUPPORT)
+    # All persons annotated in news are PER; all gold persons found by the head of news are called PER.
+    as_per = (72 + BEFORE) / (72 + PRIOR), (85 + BEFORE) / (85 + PRIOR)
+    assert shares[person, per] == pytest.approx(np.sqrt(np.prod(as_per)))
+    # Of the predicted PER annotated in politics half are persons (85 of 170); of the gold PER that the head of
+    # politics finds, 72 of 162 are called person.
+    as_person = (85 + BEFORE) / (170 + PRIOR), (72 + BEFORE) / (162 + PRIOR)
+    assert shares[per, person] == pytest.approx(np.sqrt(np.prod(as_person)))
+
+
+def test_what_a_head_finds_is_relative_to_what_it_finds_of_its_own() -> None:
+    matrix = politics()
+    person, _, per = (place(matrix, label) for label in SUPPORT)
+    share = (85 + BEFORE) / (100 + PRIOR)
+    assert found_share(matrix)[person, per] == pytest.approx(share)
+    half = replace(matrix, recall=np.array([0.9, 0.9, 0.9]), read=np.array([400, 400, 400]))
+    read = (85 + BEFORE) / (400 + PRIOR)
+    assert found_share(half)[person, per] == pytest.approx(read / 0.9)
+    # A head that finds hardly anything of its own tells little: the share is not blown up.
+    weak = replace(matrix, recall=np.array([0.9, 0.9, 0.01]))
+    assert found_share(weak)[person, per] == pytest.approx(1.0)
+    assert (found_share(weak) <= 1).all()
+
+
+@given(arrays(np.float64, (6, 6), elements=st.floats(0, 1)))
+def test_the_best_rival_is_the_best_other_label_of_the_source(values: np.ndarray) -> None:
+    sources = np.array([0, 0, 0, 1, 1, 2])
+    found = best_rival(values, sources[:, None] == sources[None, :])
+    for i in range(6):
+        for j in range(6):
+            others = [values[i, k] for k in range(6) if k != j and sources[k] == sources[j]]
+            assert found[i, j] == max(others, default=0.0)
+
+
+def test_margins_tell_a_label_from_its_rivals() -> None:
+    features = equality_features(politics())
+    person, politician, per = range(3)
+    # PER is politician a little more than person; of the labels of politics neither stands out, so the margin is small.
+    assert features["share margin"][politician, per] > 0 > features["share margin"][person, per]
+    for name, values in features.items():
+        np.testing.assert_array_equal(values, values.T, err_msg=name)
+
+
+def test_a_label_that_also_takes_in_another_one_spills() -> None:
+    support = dict.fromkeys(("a:x", "a:y", "b:z"), 100)
+    forms = {("a:x", "b:z"): 0.9, ("b:z", "a:x"): 0.9, ("b:z", "a:y"): 0.1}
+    narrow, wide = (make_matrix(support, {}, {}, {**forms, ("a:y", "b:z"): share}) for share in (0.0, 0.8))
+    found = [equality_features(matrix)["spill"][0, 2] for matrix in (narrow, wide)]
+    assert found[0] < found[1]
+    assert equality_features(narrow)["forms"][0, 2] == equality_features(wide)["forms"][0, 2]
+
+
+def test_a_head_that_calls_everything_its_own_covers_nothing_more_than_its_neighbors() -> None:
+    support = dict.fromkeys(("a:x", "a:y", "b:z"), 100)
+    only, all_alike = (
+        make_matrix(support, {("b:z", "a:x"): (80, 90), ("b:z", "a:y"): (other, 90)}, {}) for other in (5, 80)
+    )
+    x, z = 0, 2
+    assert relation_features(only)["sibling"][x, z] > 1 > abs(relation_features(all_alike)["sibling"][x, z])
+
+
+def test_coverage_sees_what_one_source_does_not_annotate() -> None:
+    matrix = make_matrix(
+        {"events:obj-per": 100, "news:PER": 200},
+        # Whoever is called obj-per is a person; of the persons of news a fifth are found as one, nothing else is.
+        {("events:obj-per", "news:PER"): (40, 42), ("news:PER", "events:obj-per"): (90, 400)},
+        {},
+    )
+    agreed = agreed_share(matrix)
+    inner = np.mean([40 / 44, (90 + BEFORE) / 102, agreed[0, 1]])
+    outer = np.mean([90 / 402, (40 + BEFORE) / 202, agreed[1, 0]])
+    assert matrix.coverage[0, 1] == pytest.approx(inner)
+    assert matrix.coverage[1, 0] == pytest.approx(outer)
+
+
+def test_mentions_of_another_kind_are_not_covered() -> None:
+    counts = {("bio:Chemical", "news:PER"): (70, 90), ("news:PER", "bio:Chemical"): (90, 100)}
+    support = {"bio:Chemical": 400, "news:PER": 100}
+    pair = ("bio:Chemical", "news:PER")
+    known, unknown, alike = (
+        make_matrix(support, counts, semantic).coverage for semantic in ({pair: 0.1}, {}, {pair: RELATED})
+    )
+    np.testing.assert_allclose(alike, unknown)
+    np.testing.assert_allclose(known, 0.25 * unknown)
+
+
+def test_nothing_is_covered_by_what_nothing_is_known_of() -> None:
+    matrix = make_matrix({"a:x": 10, "b:y": 10}, {}, {})
+    assert np.isnan(matrix.coverage).all()
+
+
+@pytest.mark.parametrize(
+    ("support", "overlap"),
+    [
+        # Hardly any form is shared, as of two scripts.
+        ({"a:PER": 100, "a:LOC": 200, "b:PER": 100, "b:LOC": 200}, (0.01, 0.0)),
+        # All of a's mentions have forms in the text of b, and of those of b the rare ones alone.
+        ({"a:PER": 100, "b:PER": 10, "b:LOC": 990}, (0.1, 0.1)),
+    ],
+)
+def test_the_overlap_of_sources_that_share_hardly_any_form_says_nothing(
+    support: dict[str, int], overlap: tuple[float, float]
+) -> None:
+    pairs = ("a:PER", "b:PER"), ("b:PER", "a:PER")
+    matrix = make_matrix(support, {}, {}, dict(zip(pairs, overlap, strict=True)))
+    assert np.isnan(telling_overlap(matrix)).all()
+    i, j = place(matrix, "a:PER"), place(matrix, "b:PER")
+    assert equality_features(matrix)["forms unknown"][i, j] == 1.0

@@ -1,0 +1,175 @@
+"""Light heads on states that are known: a stand-in for the encoder gives each word a vector."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from builders import make_source, row
+from esnera_hf.modeling import encoders
+from esnera_hf.sources.source import AnnotatedSentence, NerSource
+from esnera_hf.taggers import light_heads
+from esnera_hf.taggers.light_heads import (
+    NO_MENTION,
+    LightHead,
+    load_light_head,
+    make_light_heads,
+    sentences_to_read,
+    with_other_spans,
+)
+from esnera_hf.tagging import Entity
+
+VECTORS = {
+    "anna": [3.0, 0.0, 0.0],
+    "bruno": [2.5, 0.2, 0.0],
+    "oslo": [0.0, 3.0, 0.0],
+    "rome": [0.1, 2.6, 0.0],
+}
+
+
+class WordEncoder:
+    """Gives a span the mean of its words' vectors, those of unknown words being zero."""
+
+    read: Counter[str] = Counter()
+
+    def __init__(self, name: str, layers: int | None = None) -> None:
+        assert layers == light_heads.LAYERS
+
+    def mention_vectors(
+        self, sentences: Iterable[AnnotatedSentence]
+    ) -> Iterator[tuple[list[str], np.ndarray]]:
+        for sentence in sentences:
+            self.read[sentence.source] += 1
+            words = [VECTORS.get(token, [0.0, 0.0, 0.0]) for token in sentence.tokens]
+            spans = [np.mean(words[entity.start : entity.end], axis=0) for entity in sentence.entities]
+            yield [entity.label for entity in sentence.entities], np.array(spans, dtype=np.float32)
+
+
+@pytest.fixture(autouse=True)
+def stand_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    WordEncoder.read = Counter()
+    monkeypatch.setattr(encoders, "MentionEncoder", WordEncoder)
+    monkeypatch.setattr(light_heads, "encoder_identity", lambda name: name)
+    monkeypatch.setenv("ESNERA_CACHE_DIR", str(tmp_path))
+
+
+def corpus(name: str, person: str, place: str, sentences: int = 40) -> NerSource:
+    words = [("anna", "oslo"), ("bruno", "rome"), ("anna", "rome"), ("bruno", "oslo")]
+    text = "so {n} {who}/B-{person} was seen in {where}/B-{place} again"
+    rows = [
+        row(text.format(n=f"w{i}", who=words[i % 4][0], where=words[i % 4][1], person=person, place=place))
+        for i in range(sentences)
+    ]
+    return make_source(name, {"train": rows})
+
+
+def made(*sources: NerSource) -> dict[str, LightHead]:
+    artifacts = make_light_heads(sources, "encoder", 1)
+    return {name: load_light_head(artifact) for name, artifact in artifacts.items()}
+
+
+def test_a_head_tells_labels_and_other_spans_apart_on_the_text_of_another_source() -> None:
+    heads = made(corpus("a", "per", "loc"), corpus("b", "name", "city"))
+    names = {"per": "name", "loc": "city", NO_MENTION: NO_MENTION}
+    for one, other, expected in (
+        ("a", "b", {new: old for old, new in names.items()}),
+        ("b", "a", names),
+    ):
+        predicted = heads[one].predict(heads[other].vectors)
+        assert predicted == [expected[label] for label in heads[other].gold]
+    assert heads["a"].recall == {"per": 1.0, "loc": 1.0}
+    assert heads["a"].centroids.count == {"per": 40, "loc": 40}
+
+
+def test_recall_is_that_of_sentences_which_were_not_fitted_on() -> None:
+    # Each word occurs once, so nothing that was learnt helps: a head that has seen them would find them all.
+    generator = np.random.default_rng(0)
+    for i in range(40):
+        VECTORS[f"p{i}"] = generator.normal(0, 1, 3).tolist()
+    rows = [row(f"so p{i}/B-{'x' if i % 2 else 'y'} was seen again") for i in range(40)]
+    head = made(make_source("noise", {"train": rows}))["noise"]
+    assert all(share < 0.9 for share in head.recall.values())
+
+
+def test_rare_labels_and_a_single_label_have_no_head_of_their_own() -> None:
+    rows = [row("anna/B-per met oslo/B-loc and rome/B-rare today")] + [
+        row(f"w{i} bruno/B-per left oslo/B-loc") for i in range(9)
+    ]
+    head = made(make_source("few", {"train": rows}))["few"]
+    assert set(head.labels) == {"per", "loc", NO_MENTION}
+    assert head.recall["rare"] == 0.0
+
+
+def test_a_source_without_entities_has_an_empty_head() -> None:
+    head = made(make_source("bare", {"train": [(["only", "text"], ["O", "O"])]}))["bare"]
+    assert head.predict(np.zeros((2, 3), dtype=np.float32)) == [NO_MENTION] * 2
+    assert head.recall == {}
+    assert head.centroids.count == {}
+
+
+def test_each_source_is_read_once_and_another_one_later_costs_only_itself() -> None:
+    first, second, third = corpus("a", "per", "loc"), corpus("b", "name", "city"), corpus("c", "x", "y", 30)
+    made(first, second)
+    made(first, second, third)
+    assert WordEncoder.read == {"a": 40, "b": 40, "c": 30}
+
+
+def test_what_is_saved_is_what_is_loaded(tmp_path: Path) -> None:
+    head = made(corpus("a", "per", "loc"))["a"]
+    folder = tmp_path / "again"
+    folder.mkdir()
+    head.save(folder)
+    loaded = LightHead.load(folder)
+    assert (loaded.labels, loaded.gold, loaded.recall) == (head.labels, head.gold, head.recall)
+    np.testing.assert_array_equal(loaded.vectors, head.vectors)
+    assert loaded.predict(head.vectors) == head.predict(head.vectors)
+
+
+@pytest.mark.parametrize(
+    ("rare_every", "limits", "expected"),
+    [
+        (1, {}, 20),  # as many as are read at least
+        (5, {}, 50),  # ten mentions of the rarer label
+        (5, {"MOST_SENTENCES": 30}, 30),
+        (5, {"MOST_TOKENS": 40}, 10),
+    ],
+)
+def test_as_much_is_read_as_the_rarest_label_asks_for(
+    monkeypatch: pytest.MonkeyPatch, rare_every: int, limits: dict[str, int], expected: int
+) -> None:
+    settings = {"ENOUGH_MENTIONS": 10, "LEAST_SENTENCES": 20, "MOST_SENTENCES": 1000, "MOST_TOKENS": 10_000}
+    for name, value in {**settings, **limits}.items():
+        monkeypatch.setattr(light_heads, name, value)
+    rows: list[Any] = [
+        row(f"w{i} anna/B-per in oslo/B-{'loc' if i % rare_every == 0 else 'per'}") for i in range(300)
+    ]
+    chosen = sentences_to_read(make_source("a", {"train": rows}), 3)
+    assert len({sentence.id for sentence in chosen}) == len(chosen)
+    counts = Counter(entity.label for sentence in chosen for entity in sentence.entities)
+    if limits:
+        assert len(chosen) == expected
+    else:
+        assert len(chosen) >= 20
+        assert counts["loc"] >= 10
+        # Not one sentence more than it takes.
+        assert len(chosen) == 20 or counts["loc"] == 10
+    assert chosen == sentences_to_read(make_source("a", {"train": rows}), 3)
+
+
+def test_other_spans_are_as_many_and_as_long_as_the_mentions() -> None:
+    tokens = [f"w{i}" for i in range(30)]
+    sentence = AnnotatedSentence("1", tokens, [Entity(0, 2, "x"), Entity(5, 6, "y"), Entity(9, 12, "x")])
+    found = with_other_spans(sentence, random.Random(0)).entities
+    others = [(entity.start, entity.end) for entity in found if entity.label == NO_MENTION]
+    assert len(others) == len(set(others)) == 3
+    assert {end - start for start, end in others} <= {1, 2, 3}
+    assert not {(0, 2), (5, 6), (9, 12)} & set(others)
+    assert found[:3] == sentence.entities
+    short = with_other_spans(AnnotatedSentence("2", ["one"], []), random.Random(0)).entities
+    assert [(entity.start, entity.end, entity.label) for entity in short] == [(0, 1, NO_MENTION)]
