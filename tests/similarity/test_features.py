@@ -53,7 +53,7 @@ def place(matrix: SimilarityMatrix, label: str) -> int:
 def test_the_agreed_share_leaves_out_what_one_head_overlooks() -> None:
     matrix = politics()
     shares = agreed_share(matrix)
-    person, politician, per = (place(matrix, label) for label in SUPPORT)
+    person, _, per = (place(matrix, label) for label in SUPPORT)
     # All persons annotated in news are PER; all gold persons found by the head of news are called PER.
     as_per = (72 + BEFORE) / (72 + PRIOR), (85 + BEFORE) / (85 + PRIOR)
     assert shares[person, per] == pytest.approx(np.sqrt(np.prod(as_per)))

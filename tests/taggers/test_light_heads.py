@@ -6,7 +6,7 @@ import random
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -36,7 +36,7 @@ VECTORS = {
 class WordEncoder:
     """Gives a span the mean of its words' vectors, those of unknown words being zero."""
 
-    read: Counter[str] = Counter()
+    read: ClassVar[Counter[str]] = Counter()
 
     def __init__(self, name: str, layers: int | None = None) -> None:
         assert layers == light_heads.LAYERS

@@ -38,7 +38,7 @@ from esnera_hf.errors import ConfigurationError
 from esnera_hf.sources.duplicates import Duplicates
 from esnera_hf.sources.load import SourceLike, load_each
 from esnera_hf.sources.source import NerSource
-from esnera_hf.tagging import LabelRef
+from esnera_hf.tagging import Entity, LabelRef
 
 #: A label needs so many forms in the text of the other source before its agreement is judged.
 ENOUGH_FORMS = 5
