@@ -15,13 +15,13 @@ import json
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from quality.case import pooled_mentions
-from quality.corpora import as_source, read_corpora, sampled
+from quality.corpora import as_source, languages, read_corpora, sampled
 from quality.figures import average_precision, calibration, f1_only, macro_f1
 from quality.gold import RELATIONS, GoldPair, closed, read_gold
 from sklearn.linear_model import LogisticRegression
@@ -42,9 +42,9 @@ def main() -> None:
     """Fit, show, and write if asked to."""
     options = parsed()
     os.environ[CACHE_VARIABLE] = str(options.cache)
-    groups = group_of(options.data)
-    matrix, pairs = measured(options)
+    matrix, pairs, language = measured(options)
     pairs = [pair for pair in pairs if pair.sure]
+    groups = group_of(language, pairs)
     rows = Rows(matrix, pairs)
     truth = np.array([RELATIONS.index(pair.relation) for pair in pairs])
     group = np.array([groups(pair) for pair in pairs])
@@ -183,8 +183,8 @@ def _regression(
         yield str(kind), {"bias": round(float(bias - weights @ mean), 4), **by_name}
 
 
-def measured(options: Any) -> tuple[SimilarityMatrix, list[GoldPair]]:
-    """Return the evidence between all corpora and the pairs of their labels that the gold lists, closed."""
+def measured(options: Any) -> tuple[SimilarityMatrix, list[GoldPair], dict[str, str]]:
+    """Return the evidence between all corpora, the pairs that the gold lists, closed, and the languages."""
     corpora = read_corpora(options.data)
     with quiet_libraries():
         sources = [as_source(name, sampled(rows, len(rows), options.seed)) for name, rows in corpora.items()]
@@ -192,20 +192,32 @@ def measured(options: Any) -> tuple[SimilarityMatrix, list[GoldPair]]:
         labels = [ref for source in sources for ref in source.label_refs]
         support = {ref: pooled_mentions(by_name[ref.source], ref.label) for ref in labels}
         pairs = closed(read_gold(options.gold, labels, support))
-        matrix = measure_similarity(
-            sources, EvidenceSettings(kind="frozen"), options.encoder, {}, seed=options.seed
-        )
-    return matrix, pairs
+        file = options.cache / f"matrix-{options.seed}.json"
+        if not file.exists():
+            settings = EvidenceSettings(kind="frozen")
+            matrix = measure_similarity(sources, settings, options.encoder, {}, seed=options.seed)
+            file.write_text(json.dumps(matrix.to_dict()), encoding="utf-8")
+    matrix = SimilarityMatrix.from_dict(json.loads(file.read_text(encoding="utf-8")))
+    return matrix, pairs, languages(options.data, corpora)
 
 
-def group_of(data: Path) -> Callable[[GoldPair], str]:
-    """Return what tells the group of a pair: the language and domain of its corpora, or ``across languages``."""
-    index = json.loads((data / "index.json").read_text("utf-8"))
-    kinds = {entry["name"]: entry["lang"].replace("zh-fin", "zh") for entry in index}
+def group_of(language: Mapping[str, str], pairs: Sequence[GoldPair]) -> Callable[[GoldPair], str]:
+    """Return what names the group of a pair: corpora of one language that the gold connects, or across languages."""
+    home = {name: name for pair in pairs for name in (pair.first.source, pair.second.source)}
+
+    def root(name: str) -> str:
+        while home[name] != name:
+            name = home[name]
+        return name
+
+    for pair in pairs:
+        if language[pair.first.source] == language[pair.second.source]:
+            first, second = sorted((root(pair.first.source), root(pair.second.source)))
+            home[second] = first
 
     def group(pair: GoldPair) -> str:
-        one, other = kinds[pair.first.source], kinds[pair.second.source]
-        return one if one == other else "across languages"
+        one, other = language[pair.first.source], language[pair.second.source]
+        return f"{one}, with {root(pair.first.source)}" if one == other else "across languages"
 
     return group
 
@@ -220,7 +232,12 @@ def parsed() -> Any:
     )
     parser.add_argument("--gold", type=Path, required=True, help="relations between labels")
     parser.add_argument("--encoder", required=True, help="folder or Hub id")
-    parser.add_argument("--cache", type=Path, required=True, help="what is read stays here")
+    parser.add_argument(
+        "--cache",
+        type=Path,
+        required=True,
+        help="what is measured stays here: give a fresh one for other corpora",
+    )
     parser.add_argument("--seed", type=int, default=42)
     parser.add_argument("--show", action="store_true", help="print the pairs decided wrongly")
     parser.add_argument(

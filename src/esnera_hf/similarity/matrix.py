@@ -175,7 +175,9 @@ class SimilarityMatrix:
         squares: dict[str, Any] = {
             name: np.array(data[name], dtype=kind).reshape(n, n) for name, kind in _SQUARES.items()
         }
-        rows: dict[str, Any] = {name: np.array(data[name], dtype=kind).reshape(n) for name, kind in _ROWS.items()}
+        rows: dict[str, Any] = {
+            name: np.array(data[name], dtype=kind).reshape(n) for name, kind in _ROWS.items()
+        }
         return cls(labels, **rows, **squares)
 
     def to_pandas(self) -> pandas.DataFrame:
