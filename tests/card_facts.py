@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from datasets import DatasetDict
@@ -59,6 +61,14 @@ def scores(names: Names) -> MergedScores:
 def validation() -> Scores:
     score = LabelScore(0.25, 0.75, 0.375, 4)
     return Scores(score, 0.3, {"per": score})
+
+
+def check_golden(name: str, text: str) -> None:
+    """Compare a text with the file that holds it; ``UPDATE_GOLDEN=1`` writes it anew."""
+    file = Path(__file__).parent / "golden" / name
+    if os.environ.get("UPDATE_GOLDEN"):
+        file.write_text(text, encoding="utf-8")
+    assert text == file.read_text(encoding="utf-8")
 
 
 def make_mapping(names: Names) -> LabelMapping:
