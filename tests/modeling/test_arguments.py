@@ -88,11 +88,6 @@ def test_training_arguments(capsys: pytest.CaptureFixture[str]) -> None:
     assert checked_training(tagger) == {"head_learning_rate": 1e-2, "early_stopping_patience": 2}
 
 
-def test_a_scheduler_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match=r"^training: .*no such.* Change it, or leave it out\.$"):
-        choose_arguments(BertModel(BERT), 100, str(tmp_path), {"lr_scheduler_type": "no such"})
-
-
 @pytest.mark.parametrize(
     ("width", "sentences", "expected"),
     [
@@ -110,6 +105,8 @@ def test_rate_epochs_and_batch_follow_encoder_and_corpus(
     chosen = choose_arguments(encoder, sentences, str(tmp_path), {})
     assert (chosen.learning_rate, chosen.num_train_epochs, chosen.per_device_train_batch_size) == expected
     assert choose_arguments(encoder, sentences, str(tmp_path), {"num_train_epochs": 3}).num_train_epochs == 3
+    with pytest.raises(ConfigurationError, match=r"^training: .*no such.* Change it, or leave it out\.$"):
+        choose_arguments(encoder, sentences, str(tmp_path), {"lr_scheduler_type": "no such"})
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from itertools import pairwise, product
+from itertools import pairwise
 
 import pytest
 import torch
@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torchcrf import CRF
 
+from crf_oracle import is_legal, legal_paths, random_crf
 from esnera_hf.modeling.hub_code import crf as crf_module
 from esnera_hf.modeling.hub_code.crf import FORBIDDEN, ConstrainedCRF
 from esnera_hf.modeling.joint import RowwiseCRF
@@ -19,22 +20,6 @@ from esnera_hf.modeling.joint import RowwiseCRF
 TAGS = ("O", "B-a", "I-a", "B-b", "I-b")
 NEVER_BINDING = ("O", "B-a", "B-b", "B-c")
 LENGTHS = [(1,), (4,), (1, 1), (4, 2, 1, 3), (2, 4)]
-
-
-def is_legal(path: tuple[int, ...] | list[int], tags: tuple[str, ...] = TAGS) -> bool:
-    names = ["O", *(tags[tag] for tag in path)]
-    return all(
-        not after.startswith("I-") or (before != "O" and before[2:] == after[2:])
-        for before, after in pairwise(names)
-    )
-
-
-def random_crf(tags: tuple[str, ...] = TAGS, seed: int = 0) -> ConstrainedCRF:
-    torch.manual_seed(seed)
-    crf = ConstrainedCRF(tags)
-    for parameter in crf.parameters():
-        torch.nn.init.normal_(parameter)
-    return crf
 
 
 def random_batch(lengths: tuple[int, ...], tags: tuple[str, ...] = TAGS) -> tuple[Tensor, Tensor]:
@@ -51,15 +36,14 @@ def score(crf: CRF, emissions: Tensor, path: tuple[int, ...]) -> float:
 
 
 def legal_scores(crf: CRF, emissions: Tensor) -> dict[tuple[int, ...], float]:
-    paths = product(range(len(TAGS)), repeat=len(emissions))
-    return {path: score(crf, emissions, path) for path in paths if is_legal(path)}
+    return {path: score(crf, emissions, path) for path in legal_paths(len(emissions), TAGS)}
 
 
 @pytest.mark.parametrize("lengths", LENGTHS)
 @pytest.mark.parametrize("seed", [0, 1])
 def test_a_ragged_batch_against_enumeration(lengths: tuple[int, ...], seed: int) -> None:
     """Partition, likelihood of every legal path, best path and marginals."""
-    crf = random_crf(seed=seed)
+    crf = random_crf(TAGS, seed)
     emissions, mask = random_batch(lengths)
     everything = [legal_scores(crf, row[:n]) for row, n in zip(emissions, lengths, strict=True)]
     partitions = [torch.tensor(list(scores.values())).logsumexp(0).item() for scores in everything]
@@ -118,7 +102,7 @@ def test_against_pytorch_crf(lengths: tuple[int, ...]) -> None:
         expected = oracle(emissions, tags, mask, reduction=reduction)
         torch.testing.assert_close(crf(emissions, tags, mask, reduction=reduction), expected)
     assert_same(crf, oracle, emissions, mask)
-    crf = random_crf()
+    crf = random_crf(TAGS)
     oracle = oracle_of(crf)
     with torch.no_grad():
         for after in (2, 4):
@@ -130,7 +114,7 @@ def test_against_pytorch_crf(lengths: tuple[int, ...]) -> None:
 
 
 def test_half_precision_emissions_are_scored_in_single_precision() -> None:
-    crf, (emissions, mask) = random_crf(), random_batch((4, 2))
+    crf, (emissions, mask) = random_crf(TAGS), random_batch((4, 2))
     half, tags = emissions.bfloat16(), torch.zeros(2, 4, dtype=torch.long)
     found = crf(half, tags, mask, reduction="none")
     assert found.dtype == torch.float32
@@ -145,8 +129,14 @@ def test_half_precision_emissions_are_scored_in_single_precision() -> None:
     )
 )
 def test_no_emission_makes_an_illegal_path(values: list[list[float]]) -> None:
-    (path,) = random_crf().decode(torch.tensor([values]), torch.ones(1, len(values), dtype=torch.bool))
-    assert is_legal(path)
+    crf = random_crf(TAGS)
+    (path,) = crf.decode(torch.tensor([values]), torch.ones(1, len(values), dtype=torch.bool))
+    assert is_legal(path, TAGS)
+    for parameter in crf.parameters():
+        torch.nn.init.zeros_(parameter)
+    assert (
+        crf.decode(torch.zeros(2, 3, len(TAGS))) == [[0, 0, 0]] * 2
+    )  # a tie goes to the tag that comes first
 
 
 def gradients(crf: ConstrainedCRF, emissions: Tensor, mask: Tensor) -> list[Tensor]:
@@ -163,7 +153,7 @@ def test_messages_give_the_gradients_of_the_recursion_in_logarithms(
 ) -> None:
     emissions, mask = random_batch(lengths)
     emissions = (emissions * 5).masked_fill(~mask.unsqueeze(2), math.nan)
-    parts = [random_crf(TAGS[:3], 1), random_crf()]
+    parts = [random_crf(TAGS[:3], 1), random_crf(TAGS)]
 
     def computed(emissions: Tensor) -> list[Tensor]:
         crf = RowwiseCRF(parts, torch.arange(len(lengths)) % 2) if rowwise else parts[1]
@@ -176,7 +166,7 @@ def test_messages_give_the_gradients_of_the_recursion_in_logarithms(
 
 
 def test_numbers_too_far_apart_for_messages() -> None:
-    crf = random_crf()
+    crf = random_crf(TAGS)
     emissions, mask = random_batch((4, 2))
     assert crf_module._messages(emissions, *crf._scores(), crf.end_transitions, mask) is not None
     emissions[0, 0, 0], emissions[0, 1, 0], emissions[0, 1, 2] = 1e4, -1e4, 1e4
@@ -185,13 +175,6 @@ def test_numbers_too_far_apart_for_messages() -> None:
     # Scores of ten thousand leave single precision three digits.
     torch.testing.assert_close(crf.marginals(emissions, mask).sum(2), mask.float(), atol=1e-3, rtol=0)
     assert all(torch.isfinite(gradient).all() for gradient in gradients(crf, emissions, mask))
-
-
-def test_a_tie_goes_to_the_tag_that_comes_first() -> None:
-    crf = ConstrainedCRF(TAGS)
-    for parameter in crf.parameters():
-        torch.nn.init.zeros_(parameter)
-    assert crf.decode(torch.zeros(2, 3, len(TAGS))) == [[0, 0, 0]] * 2
 
 
 def test_a_crf_that_decoded_in_inference_mode_can_be_trained() -> None:
