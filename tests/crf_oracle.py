@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from itertools import pairwise, product
 
 import torch
+from torch import Tensor
+from torchcrf import CRF
 
 from esnera_hf.modeling.hub_code.crf import ConstrainedCRF
 
@@ -27,3 +29,11 @@ def random_crf(tags: Sequence[str], seed: int = 0) -> ConstrainedCRF:
     for parameter in crf.parameters():
         torch.nn.init.normal_(parameter)
     return crf
+
+
+def path_scores(crf: CRF, emissions: Tensor, paths: Sequence[Path]) -> Tensor:
+    """Return the score of each path of tags, differentiable."""
+    tags = torch.tensor(list(paths))
+    score = crf.start_transitions[tags[:, 0]] + crf.end_transitions[tags[:, -1]]
+    score = score + emissions[torch.arange(tags.shape[1]), tags].sum(1)
+    return score + crf.transitions[tags[:, :-1], tags[:, 1:]].sum(1)

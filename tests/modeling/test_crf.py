@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from itertools import pairwise
 
 import pytest
 import torch
@@ -12,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torchcrf import CRF
 
-from crf_oracle import is_legal, legal_paths, random_crf
+from crf_oracle import is_legal, legal_paths, path_scores, random_crf
 from esnera_hf.modeling.hub_code import crf as crf_module
 from esnera_hf.modeling.hub_code.crf import FORBIDDEN, ConstrainedCRF
 from esnera_hf.modeling.joint import RowwiseCRF
@@ -29,14 +28,9 @@ def random_batch(lengths: tuple[int, ...], tags: tuple[str, ...] = TAGS) -> tupl
     return emissions, mask
 
 
-def score(crf: CRF, emissions: Tensor, path: tuple[int, ...]) -> float:
-    start, end, moves = (p.tolist() for p in (crf.start_transitions, crf.end_transitions, crf.transitions))
-    emitted = sum(emissions[i, tag].item() for i, tag in enumerate(path))
-    return start[path[0]] + emitted + sum(moves[a][b] for a, b in pairwise(path)) + end[path[-1]]
-
-
 def legal_scores(crf: CRF, emissions: Tensor) -> dict[tuple[int, ...], float]:
-    return {path: score(crf, emissions, path) for path in legal_paths(len(emissions), TAGS)}
+    paths = legal_paths(len(emissions), TAGS)
+    return dict(zip(paths, path_scores(crf, emissions, paths).tolist(), strict=True))
 
 
 @pytest.mark.parametrize("lengths", LENGTHS)
@@ -78,13 +72,6 @@ def test_a_ragged_batch_against_enumeration(lengths: tuple[int, ...], seed: int)
     torch.testing.assert_close(crf.marginals(emissions, mask), marginals, atol=1e-5, rtol=0)
 
 
-def oracle_of(crf: ConstrainedCRF) -> CRF:
-    """Return pytorch-crf's own with the same parameters, which have the same names and shapes."""
-    oracle = CRF(len(crf.tags), batch_first=True)
-    oracle.load_state_dict(crf.state_dict())
-    return oracle
-
-
 def assert_same(crf: ConstrainedCRF, oracle: CRF, emissions: Tensor, mask: Tensor) -> None:
     normalizer = oracle._compute_normalizer(emissions.transpose(0, 1), mask.T)
     torch.testing.assert_close(crf.log_partition(emissions, mask), normalizer)
@@ -94,16 +81,16 @@ def assert_same(crf: ConstrainedCRF, oracle: CRF, emissions: Tensor, mask: Tenso
 @pytest.mark.parametrize("lengths", LENGTHS)
 def test_against_pytorch_crf(lengths: tuple[int, ...]) -> None:
     """Where no constraint binds, and where its own parameters are penalised."""
-    crf = random_crf(NEVER_BINDING)
-    oracle = oracle_of(crf)
+    crf, oracle = random_crf(NEVER_BINDING), CRF(len(NEVER_BINDING), batch_first=True)
+    oracle.load_state_dict(crf.state_dict())
     emissions, mask = random_batch(lengths, NEVER_BINDING)
     tags = torch.randint(len(NEVER_BINDING), mask.shape)
     for reduction in ("none", "sum", "mean", "token_mean"):
         expected = oracle(emissions, tags, mask, reduction=reduction)
         torch.testing.assert_close(crf(emissions, tags, mask, reduction=reduction), expected)
     assert_same(crf, oracle, emissions, mask)
-    crf = random_crf(TAGS)
-    oracle = oracle_of(crf)
+    crf, oracle = random_crf(TAGS), CRF(len(TAGS), batch_first=True)
+    oracle.load_state_dict(crf.state_dict())
     with torch.no_grad():
         for after in (2, 4):
             oracle.start_transitions[after] += FORBIDDEN

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from transformers import BertConfig, BertModel
 
-from crf_oracle import Path, legal_paths, random_crf
+from crf_oracle import Path, legal_paths, path_scores, random_crf
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.modeling.hub_code.crf import FORBIDDEN, ConstrainedCRF
 from esnera_hf.modeling.hub_code.modeling_crf_tagger import CrfTagger
@@ -87,12 +87,10 @@ def weight(path: Path, gold: Sequence[str], candidates: AllowedLabels, noise: fl
 
 def enumerated(crf: ConstrainedCRF, emissions: Tensor, weights: Mapping[Path, float]) -> Tensor:
     """Return the log of the summed scores of taggings, each times its weight, differentiable."""
-    kept = {path: factor for path, factor in weights.items() if factor}
-    tags = torch.tensor(list(kept))
-    score = crf.start_transitions[tags[:, 0]] + crf.end_transitions[tags[:, -1]]
-    score = score + emissions[torch.arange(tags.shape[1]), tags].sum(1)
-    score = score + crf.transitions[tags[:, :-1], tags[:, 1:]].sum(1)
-    return torch.logsumexp(score + torch.tensor(list(kept.values())).log(), 0)
+    allowed = {path: factor for path, factor in weights.items() if factor}
+    return torch.logsumexp(
+        path_scores(crf, emissions, list(allowed)) + torch.tensor([*allowed.values()]).log(), 0
+    )
 
 
 def partial_loss(
