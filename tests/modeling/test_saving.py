@@ -6,6 +6,7 @@ import getpass
 import importlib.util
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -108,18 +109,15 @@ def test_without_the_package(
     assert ran.returncode == 0, ran.stderr
     result = json.loads(ran.stdout.splitlines()[-1])
     assert not result["package"]
-    assert result["model"].startswith("transformers_modules.")
-    assert result["model"].endswith(".modeling_crf_tagger")
+    assert re.fullmatch(r"transformers_modules\..*\.modeling_crf_tagger", result["model"])
     assert result["pipeline"].endswith(f".{COMMIT}.pipeline_crf_tagger")
-    assert "run `pip install pytorch-crf`" in result["missing"]
-    assert "pip install torchcrf" not in result["missing"]
     assert result["stock"] == [["PER", 0, 4], ["PER", 9, 14]]
     pipe = tagger.pipeline()
     expected = [*pipe(texts), *pipe(sentences, is_split_into_words=True)]
-    for entries, others in zip([*result["texts"], *result["sentences"]], expected, strict=True):
-        assert [list(e) for e in entries] == [list(e) for e in others]
-        for one, other in zip(entries, others, strict=True):
-            assert one == {**other, "score": pytest.approx(other["score"], abs=1e-5)}
+    found = [*result["texts"], *result["sentences"]]
+    scores = [[entry.pop("score") for row in rows for entry in row] for rows in (found, expected)]
+    assert scores[0] == pytest.approx(scores[1], abs=1e-5)
+    assert found == expected
     again = Tagger.from_pretrained(tmp_path / "again")
     assert list(again.predict(sentences)) == list(tagger.predict(sentences))
     assert set(contents(tmp_path / "again")) == (CODE | DATA) - {"requirements.txt"}
