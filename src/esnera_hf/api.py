@@ -17,6 +17,7 @@ from esnera_hf.alignment.greedy_path import MergeHistory
 from esnera_hf.alignment.mapping import MAPPING_FILE, LabelMapping
 from esnera_hf.alignment.mapping_diff import decided_anew
 from esnera_hf.alignment.search import merge_greedily
+from esnera_hf.alignment.umbrellas import add_umbrellas
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.evaluation.merged_tagger import (
     OutputSettings,
@@ -103,6 +104,7 @@ def align(
         train = partial(train_cached, encoder, settings.taggers.training)
         if method == "equivalence":
             mapping, history = merge_equivalent(matrix, constraints), MergeHistory()
+            mapping = add_umbrellas(mapping, matrix, constraints)
         else:
             threshold = settings.output.pseudo_label_threshold
             objective = partial(try_mapping, measured, taggers, settings.greedy, threshold, train)

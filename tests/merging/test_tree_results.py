@@ -55,17 +55,31 @@ def test_rebuilt_from_a_recipe(tmp_path: Path) -> None:
         assert rebuilt.dataset[split].features == rows.features
 
 
-def test_exported(tmp_path: Path) -> None:
+GRAINS = {
+    "--grain fine": ("B-book", ""),
+    "--grain medium": ("B-PRODUCT", "2       4         PRODUCT  book, film\n"),
+    "--grain coarse": ("B-PRODUCT", "2       4         PRODUCT  book, film\n"),
+    "--grain original": ("B-books:title", ""),
+    "--labels 3": ("B-PRODUCT", "2       4         PRODUCT  book, film\n"),
+    "--labels 4": ("B-book", "labels  mentions  becomes  what vanishes\n"),
+}
+
+
+def test_exported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     applied().save(tmp_path / "saved")
-    for level, first in {"fine": "B-book", "coarse": "B-PRODUCT", "original": "B-books:title"}.items():
-        out = tmp_path / level
-        command = f"export {tmp_path}/saved --level {level} --format conll --output {out}"
-        assert main(command.split()) == 0
+    for number, (cut, (first, cost)) in enumerate(GRAINS.items()):
+        out = tmp_path / str(number)
+        assert main(f"export {tmp_path}/saved {cut} --format conll --output {out}".split()) == 0
         assert (out / "test.conll").read_text().startswith(f"dune\t{first}\n")
+        told = capsys.readouterr().err
+        assert cost in told
+        assert bool(cost) == ("what vanishes" in told)
+    assert main(f"export {tmp_path}/saved --labels 1 --output {tmp_path}/one".split()) == 1
+    assert "--labels 1: the tree of labels has 2 outermost labels" in capsys.readouterr().err
 
 
-def test_a_source_has_one_level(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("option", ["--grain coarse", "--labels 3"])
+def test_a_source_has_one_grain(option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "a.conll").write_text("x B-P\n\ny B-P\n\nz B-P\n")
-    command = ["export", str(tmp_path / "a.conll"), "--level", "coarse", "--output", str(tmp_path / "out")]
-    assert main(command) != 0
-    assert "is no merged dataset, it has one level" in capsys.readouterr().err
+    assert main(f"export {tmp_path}/a.conll {option} --output {tmp_path}/out".split()) != 0
+    assert "is no merged dataset, its labels have one grain" in capsys.readouterr().err

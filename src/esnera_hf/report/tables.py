@@ -187,8 +187,8 @@ def not_annotated(mapping: LabelMapping, sources: Collection[str]) -> list[tuple
     """Return, for each source, the unified labels that it annotates under no name, where there are any."""
     rows = []
     for source in mapping.sources:
-        annotated = mapping.projection(source)
-        missing = [label for label in mapping.unified_labels if label not in annotated]
+        annotated = mapping.projection(source).keys()
+        missing = [label for label in mapping.unified_labels if label not in annotated | mapping.umbrellas]
         if missing and source in sources:
             rows.append((source, missing))
     return rows

@@ -79,11 +79,15 @@ def measure_similarity(
         for source in sources
     }
     counts = {source.name: source.summary.entities["train"] for source in sources}
+    close = semantic_similarity(centroids, labels, settings.center)
+    owners = np.array([ref.source for ref in labels])
+    same = owners[:, None] == owners[None, :]
     return SimilarityMatrix(
         tuple(labels),
         np.array([counts[ref.source].get(ref.label, 0) for ref in labels], dtype=np.int64),
         matched,
         predicted,
-        semantic_similarity(centroids, labels, settings.center),
+        np.where(same, np.nan, close),
         mention_overlap(screened or sources).matrix(labels),
+        np.where(same, close, np.nan),
     )

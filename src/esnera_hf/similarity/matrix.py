@@ -20,7 +20,13 @@ if TYPE_CHECKING:
 
 #: Pairs that a notebook shows: a screen of them.
 _SHOWN = 20
-_SQUARES = {"matched": np.int64, "predicted": np.int64, "semantic": np.float64, "overlap": np.float64}
+_SQUARES = {
+    "matched": np.int64,
+    "predicted": np.int64,
+    "semantic": np.float64,
+    "overlap": np.float64,
+    "siblings": np.float64,
+}
 
 Relation = Literal["equal", "subset", "superset", "overlap", "none", "unknown"]
 
@@ -45,6 +51,8 @@ class SimilarityMatrix:
             source annotates as j where they occur in its text (the screen,
             shrunk by the number of forms it rests on); NaN where none occurs or
             nothing was screened.
+        siblings: shape (N, N), symmetric, in [-1, 1]; S_sem of two labels of one
+            source, which says how close they are in a taxonomy; NaN across sources.
     """
 
     labels: tuple[LabelRef, ...]
@@ -53,11 +61,13 @@ class SimilarityMatrix:
     predicted: NDArray[np.int64]
     semantic: NDArray[np.float64]
     overlap: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 0)))
+    siblings: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 0)))
 
     def __post_init__(self) -> None:
         n = len(self.labels)
-        if not self.overlap.size:
-            object.__setattr__(self, "overlap", np.full((n, n), np.nan))
+        for name in ("overlap", "siblings"):
+            if not getattr(self, name).size:
+                object.__setattr__(self, name, np.full((n, n), np.nan))
         for name, shape in {"support": (n,), **dict.fromkeys(_SQUARES, (n, n))}.items():
             if getattr(self, name).shape != shape:
                 raise ValueError(
