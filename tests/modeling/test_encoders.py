@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
-from tokenizers.trainers import BpeTrainer
+from tokenizers import ByteLevelBPETokenizer, normalizers, pre_tokenizers, processors
 from transformers import (
     AutoTokenizer,
     BertConfig,
@@ -38,21 +37,20 @@ SHAPE = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "in
 
 def byte_level_tokenizer(splitter: pre_tokenizers.PreTokenizer | None = None) -> PreTrainedTokenizerFast:
     """Make a tokenizer of the generic class that tells words at the start of a text from those after a space."""
-    tokenizer = Tokenizer(models.BPE())
-    bytes_of = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=splitter is None)
-    tokenizer.pre_tokenizer = bytes_of if splitter is None else pre_tokenizers.Sequence([splitter, bytes_of])
-    tokenizer.normalizer = normalizers.NFC()
-    trainer = BpeTrainer(
-        vocab_size=330,
-        special_tokens=SPECIAL,
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(["x anna met bruno in", "北京"] * 9, trainer)
+    tokenizer = ByteLevelBPETokenizer(unicode_normalizer="nfc")
+    if splitter is not None:
+        bytes_of = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+        tokenizer.pre_tokenizer = pre_tokenizers.Sequence([splitter, bytes_of])
+    texts = ["x anna met bruno in", "北京"] * 9
+    tokenizer.train_from_iterator(texts, vocab_size=330, special_tokens=SPECIAL, show_progress=False)
     ends = [("<s>", 0), ("</s>", 2)]
     tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A </s>", special_tokens=ends)
     return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token="<pad>", unk_token="<unk>", bos_token="<s>", eos_token="</s>"
+        tokenizer_object=tokenizer._tokenizer,
+        pad_token="<pad>",
+        unk_token="<unk>",
+        bos_token="<s>",
+        eos_token="</s>",
     )
 
 

@@ -59,6 +59,10 @@ def test_a_folder_holds_all_a_repository_needs_and_nothing_else(saved: Path) -> 
     for name in (*config["auto_map"].values(), config["custom_pipelines"]["token-classification"]["impl"]):
         module, _, class_name = name.partition(".")
         assert f"class {class_name}(" in (saved / f"{module}.py").read_text()
+    imported = {module for name in CODE for module in get_imports(saved / name)}
+    assert imported - sys.stdlib_module_names == {"torch", "transformers"}
+    needed = {Path(file).name for file in get_relative_import_files(str(saved / "modeling_crf_tagger.py"))}
+    assert needed == CODE - {"modeling_crf_tagger.py"}
     assert (saved / "requirements.txt").read_text().splitlines() == list(REQUIREMENTS)
     assert set(REQUIREMENTS) < set(requires("esnera-hf") or ())
 
@@ -69,13 +73,6 @@ def test_a_folder_tells_nothing_of_this_machine(saved: Path, encoder_folder: Pat
     for name, content in contents(saved).items():
         keys = ["name_or_path", "is_local", "local_files_only"] if name.endswith(".json") else []
         assert [text for text in (*places, *user, *keys) if text.encode() in content] == [], name
-
-
-def test_its_code_needs_nothing_of_the_package(saved: Path) -> None:
-    imported = {module for name in CODE for module in get_imports(saved / name)}
-    assert imported - sys.stdlib_module_names == {"torch", "transformers"}
-    needed = {Path(file).name for file in get_relative_import_files(str(saved / "modeling_crf_tagger.py"))}
-    assert needed == CODE - {"modeling_crf_tagger.py"}
 
 
 def test_the_same_tagger_gives_the_same_bytes(

@@ -67,51 +67,51 @@ ENTITIES = st.builds(
 )
 
 
-class TestFiles:
-    @given(rows=st.lists(st.lists(ENTITIES, max_size=3), max_size=5))
-    def test_predictions_survive(
-        self, tmp_path_factory: pytest.TempPathFactory, rows: list[list[Entity]]
-    ) -> None:
-        file = tmp_path_factory.mktemp("predictions") / "file.parquet"
-        write_predictions([file], ((row,) for row in rows))
-        read = list(read_predictions(file))
-        assert read == rows
-        assert [[e.score for e in row] for row in read] == [[e.score for e in row] for row in rows]
+@given(rows=st.lists(st.lists(ENTITIES, max_size=3), max_size=5))
+def test_predictions_survive(tmp_path_factory: pytest.TempPathFactory, rows: list[list[Entity]]) -> None:
+    file = tmp_path_factory.mktemp("predictions") / "file.parquet"
+    write_predictions([file], ((row,) for row in rows))
+    read = list(read_predictions(file))
+    assert read == rows
+    assert [[e.score for e in row] for row in read] == [[e.score for e in row] for row in rows]
 
-    @pytest.mark.parametrize("labels", [(), ("x",), ("名", "a b", "x")])
-    def test_sums_of_vectors_survive(self, tmp_path: Path, labels: tuple[str, ...]) -> None:
-        total = {label: np.array([1 / 3, n]) for n, label in enumerate(labels)}
-        LabelCentroids(total, dict.fromkeys(labels, 7)).save(tmp_path / "file.npz")
-        read = LabelCentroids.load(tmp_path / "file.npz")
-        assert read.count == dict.fromkeys(labels, 7)
-        assert {label: [*vector] for label, vector in read.total.items()} == {
-            label: [*vector] for label, vector in total.items()
+
+@pytest.mark.parametrize("labels", [(), ("x",), ("名", "a b", "x")])
+def test_sums_of_vectors_survive(tmp_path: Path, labels: tuple[str, ...]) -> None:
+    total = {label: np.array([1 / 3, n]) for n, label in enumerate(labels)}
+    LabelCentroids(total, dict.fromkeys(labels, 7)).save(tmp_path / "file.npz")
+    read = LabelCentroids.load(tmp_path / "file.npz")
+    assert read.count == dict.fromkeys(labels, 7)
+    assert {label: [*vector] for label, vector in read.total.items()} == {
+        label: [*vector] for label, vector in total.items()
+    }
+
+
+def test_sums_of_parts_are_the_sums_of_the_whole() -> None:
+    vectors = np.array([[1, 0], [5, 5], [2, 1], [1, 1]], np.float32)
+    batches = [(["x", "y", "x"], vectors[:3]), (["y"], vectors[3:])]
+    parts = LabelCentroids.added(LabelCentroids.of([batch]) for batch in batches)
+    for sums in (LabelCentroids.of(batches), parts):
+        assert sums.count == {"x": 2, "y": 2}
+        assert {label: vector.tolist() for label, vector in sums.total.items()} == {
+            "x": [3, 1],
+            "y": [6, 6],
         }
+        assert sums.mean.tolist() == [9 / 4, 7 / 4]
 
-    def test_sums_of_parts_are_the_sums_of_the_whole(self) -> None:
-        vectors = np.array([[1, 0], [5, 5], [2, 1], [1, 1]], np.float32)
-        batches = [(["x", "y", "x"], vectors[:3]), (["y"], vectors[3:])]
-        parts = LabelCentroids.added(LabelCentroids.of([batch]) for batch in batches)
-        for sums in (LabelCentroids.of(batches), parts):
-            assert sums.count == {"x": 2, "y": 2}
-            assert {label: vector.tolist() for label, vector in sums.total.items()} == {
-                "x": [3, 1],
-                "y": [6, 6],
-            }
-            assert sums.mean.tolist() == [9 / 4, 7 / 4]
 
-    @pytest.mark.parametrize(
-        ("name", "read"),
-        [
-            ("p.parquet", lambda artifact: list(cached_predictions(artifact, "p.parquet"))),
-            ("centroids.npz", cached_centroids),
-        ],
-    )
-    def test_a_damaged_file_says_which_it_is(self, name: str, read: Callable[[Artifact], object]) -> None:
-        artifact = Artifact("predictions", {})
-        artifact.make(lambda folder: (folder / name).write_text("x"))
-        with pytest.raises(ConfigurationError, match=r"predictions/.* cannot be read"):
-            read(artifact)
+@pytest.mark.parametrize(
+    ("name", "read"),
+    [
+        ("p.parquet", lambda artifact: list(cached_predictions(artifact, "p.parquet"))),
+        ("centroids.npz", cached_centroids),
+    ],
+)
+def test_a_damaged_file_says_which_it_is(name: str, read: Callable[[Artifact], object]) -> None:
+    artifact = Artifact("predictions", {})
+    artifact.make(lambda folder: (folder / name).write_text("x"))
+    with pytest.raises(ConfigurationError, match=r"predictions/.* cannot be read"):
+        read(artifact)
 
 
 def corpora() -> list[NerSource]:
@@ -324,21 +324,18 @@ class TestFailure:
         assert [o.read_text() for o in outputs] == [f"True True {checkpoint} True {own}"] * 2
 
 
-class TestChunks:
-    @pytest.mark.parametrize("count", [1, 2, 3, 8])
-    @pytest.mark.parametrize("size", [0, 1, 7, 13, 14, 100])
-    def test_dealt_out_and_put_in_order_again(
-        self, monkeypatch: pytest.MonkeyPatch, count: int, size: int
-    ) -> None:
-        monkeypatch.setattr(tokenization, "CHUNK", 7)
-        monkeypatch.setenv("WORLD_SIZE", str(count))
-        parts: list[list[int]] = []
-        numbers: list[int] = []
-        for index in range(count):
-            monkeypatch.setenv("RANK", str(index))
-            own = list(own_chunks(range(size)))
-            assert all(chunk == list(range(size))[number * 7 : number * 7 + 7] for number, chunk in own)
-            numbers += [number for number, _ in own]
-            parts.append([item for _, chunk in own for item in chunk])
-        assert sorted(numbers) == list(range(-(-size // 7)))
-        assert list(interleave(parts)) == list(range(size))
+@pytest.mark.parametrize("count", [1, 2, 3, 8])
+@pytest.mark.parametrize("size", [0, 1, 7, 13, 14, 100])
+def test_chunks_are_dealt_out_and_put_in_order_again(
+    monkeypatch: pytest.MonkeyPatch, count: int, size: int
+) -> None:
+    monkeypatch.setattr(tokenization, "CHUNK", 7)
+    monkeypatch.setenv("WORLD_SIZE", str(count))
+    parts: list[list[tuple[int, list[int]]]] = []
+    for index in range(count):
+        monkeypatch.setenv("RANK", str(index))
+        parts.append(list(own_chunks(range(size))))
+    expected = [(number, list(range(size))[number * 7 : number * 7 + 7]) for number in range(-(-size // 7))]
+    assert sorted(chunk for part in parts for chunk in part) == expected
+    items = [[item for _, chunk in part for item in chunk] for part in parts]
+    assert list(interleave(items)) == list(range(size))
