@@ -6,14 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from esnera_hf._internal.text import (
-    display_width,
-    is_unspaced,
-    join_tokens,
-    pad,
-    shorten,
-    text_and_offsets,
-)
+from esnera_hf._internal.text import display_width, is_unspaced, join_tokens, pad, shorten, text_and_offsets
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,7 @@ from __future__ import annotations
 import pytest
 
 from esnera_hf.errors import ConfigurationError
-from esnera_hf.sources.partial_annotation import (
-    AllowedLabels,
-    annotation_identity,
-    check_pseudo_label_noise,
-)
+from esnera_hf.sources.partial_annotation import AllowedLabels, annotation_identity, check_pseudo_label_noise
 
 
 def test_labels_allowed_by_an_annotation() -> None:
@@ -20,12 +16,7 @@ def test_labels_allowed_by_an_annotation() -> None:
     )
     projection = {"PRODUCT": "PRODUCT", "book": "PRODUCT", "film": "film", "a": "a", "b": "b"}
     tree = AllowedLabels.of(labels, projection, covered=(*projection, "KIND"))
-    assert tree.entities == {
-        "PRODUCT": ("PRODUCT", "book"),
-        "film": ("film",),
-        "a": ("a",),
-        "b": ("b",),
-    }
+    assert tree.entities == {"PRODUCT": ("PRODUCT", "book"), "film": ("film",), "a": ("a",), "b": ("b",)}
     assert tree.unannotated == ("PERSON",)
     assert tree.restricted({"book", "film", "b"}) == AllowedLabels({"film": ("film",), "b": ("b",)}, ())
 

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from corpora import write
+from corpora import bracket_rows, compact, write
 from esnera_hf.errors import SourceError
+from esnera_hf.sources.files import detect_format
+from esnera_hf.sources.load import load_source
 from esnera_hf.sources.options import ReadingOptions
-from esnera_hf.sources.readers.columns import ColumnFile
+from esnera_hf.sources.readers.columns import ColumnFile, read_bracket_file
 
 
 def read(path, **options):
-    """Return each sentence as its tokens, parted by bars, and its spans."""
-    return [
-        "|".join(sentence.tokens) + "".join(f" {e.start}-{e.end}:{e.label}" for e in sentence.spans)
-        for sentence in ColumnFile(path, ReadingOptions(**options))()
-    ]
+    return [*map(compact, ColumnFile(path, ReadingOptions(**options))())]
 
 
 WORD = [f"{char}{position}" for position, char in enumerate("abcdefghij1x")]
@@ -143,9 +141,8 @@ def test_columns_and_scheme_can_be_named(tmp_path, text, options, expected):
 
 @pytest.mark.parametrize("column", [2, -3])
 def test_a_column_that_is_not_there(tmp_path, column):
-    path = write(tmp_path / "a.txt", "a O\nb B-X\n")
     with pytest.raises(SourceError, match=f"a.txt: there is no column {column}, the rows have 2 columns"):
-        read(path, tag_column=column)
+        read(write(tmp_path / "a.txt", "a O\nb B-X\n"), tag_column=column)
 
 
 def test_a_layer_that_begins_after_the_first_rows(tmp_path, monkeypatch):
@@ -158,3 +155,29 @@ def test_orphans_are_repaired_and_counted(tmp_path):
     path = write(tmp_path / "a.txt", "a\tO\nb\tI-X\n\nc\tB-X\nd\tI-Y\n")
     assert read(path) == ["a|b 1-2:X", "c|d 0-1:X 1-2:Y"]
     assert [s.repairs for s in ColumnFile(path)()] == [["inside tag without a begin tag"]] * 2
+
+
+WORDS = ("the", "(ORG*"), ("Bank", "*"), ("of", "*"), ("China", "(GPE))"), ("Ann", "(PERSON)"), (".", "*")
+DOCUMENT = (
+    f"#begin document (bc/d); part 000\n{bracket_rows(*WORDS)}\n{bracket_rows(('no', '*'))}\n#end document\n"
+)
+
+
+def test_a_bracket_file(tmp_path):
+    path = write(tmp_path / "a.v4_gold_conll", DOCUMENT)
+    assert detect_format(path) == "brackets"
+    assert [(sentence.where, compact(sentence)) for sentence in read_bracket_file(path)] == [
+        ("a.v4_gold_conll, line 2", "the|Bank|of|China|Ann|. 3-4:GPE 0-4:ORG 4-5:PERSON"),
+        ("a.v4_gold_conll, line 9", "no"),
+    ]
+
+
+def test_a_folder_as_the_shared_task_lays_it_out(tmp_path):
+    for split in ("train", "development", "test"):
+        for part in "01":
+            folder = tmp_path / "v4" / "data" / split / "data" / "chinese" / "annotations" / "bc"
+            write(folder / f"cctv_000{part}.v4_gold_conll", DOCUMENT.replace("Ann", f"李{split}"))
+            write(folder / f"cctv_000{part}.v4_gold_parse", "(TOP)")
+    source = load_source(f"ontonotes={tmp_path / 'v4'}")
+    assert source.summary.sentences == {"train": 4, "validation": 4, "test": 4}
+    assert source.summary.dropped == {"nested in a longer span": 6}

@@ -34,7 +34,7 @@ CHINESE = "北\tB-LOC\n京\tI-LOC\n" * 10
         (b"a\nb\nc\0\n", ", line 3: a NUL byte"),
         (
             CHINESE.encode("gb18030"),
-            ": not UTF-8, most lines cannot be read. Perhaps it is gb18030: `iconv -f gb18030",
+            ": not UTF-8, most lines cannot be read. Perhaps it is gb18030: `iconv -f gb",
         ),
         (
             CHINESE.encode("utf-16"),
