@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from esnera_hf._internal.text import display_width, is_unspaced, join_tokens, pad, shorten, text_and_offsets
 
@@ -28,16 +26,6 @@ from esnera_hf._internal.text import display_width, is_unspaced, join_tokens, pa
 )
 def test_joining(tokens, text):
     assert join_tokens(tokens) == text
-
-
-@given(st.lists(st.text(st.characters(codec="ascii", exclude_characters=" "), min_size=2)))
-def test_latin_tokens_survive_joining(tokens):
-    assert join_tokens(tokens).split(" ") == (tokens or [""])
-
-
-@given(st.text(st.sampled_from("北京かな漢、")))
-def test_characters_survive_joining(text):
-    assert join_tokens(list(text)) == text
 
 
 @pytest.mark.parametrize(

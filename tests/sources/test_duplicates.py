@@ -149,8 +149,7 @@ def test_what_is_found_is_what_brute_force_finds(data: st.DataObject) -> None:
     expected = set()
     for place in keys:
         for part in {other.part for other in keys} - {place.part}:
-            partners = [o for o in keys if o.part == part and (place, o) in alike]
-            if partners:
+            if partners := [o for o in keys if o.part == part and (place, o) in alike]:
                 best = min(partners, key=lambda o: (not alike[place, o], order[o]))
                 first, second = sorted((place, best), key=order.__getitem__)
                 expected.add((first, second, alike[place, best]))
