@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 DATASET_FOLDER = "dataset"
 TAGGER_FOLDER = "tagger"
-#: Unified labels in a short text.
+#: Unified labels in a short text: what a terminal shows without scrolling.
 _SHOWN = 30
 
 
@@ -223,6 +223,7 @@ class MergeResult:
             )
         dataset = load_from_disk(str(folder / DATASET_FOLDER))
         report, mapping, similarity = read_report(folder)
+        # An edited mapping beside data made with another one would be published as if it described them.
         if report.mapping_fingerprint not in ("", mapping.fingerprint):
             raise MappingError(
                 f"{folder / MAPPING_FILE}: the dataset beside it was made with another mapping. Apply the edited one "

@@ -54,7 +54,7 @@ def check_coarse(rows: Dataset, mapping: LabelMapping, split: str) -> None:
             f"split {split}: the column {COARSE_TAGS} is not the one that the parents in the mapping ask for: "
             f"expected {wanted}, found {rows.features.get(COARSE_TAGS)}. Align or apply again."
         )
-    if wanted is None:
+    if wanted is None:  # a flat merge has no second level
         return
     names = coarse_names(mapping)
     ids = [wanted.feature.str2int(names[name]) for name in rows.features["ner_tags"].feature.names]
@@ -183,7 +183,8 @@ def _with_tags(rows: Dataset, tags: list[list[int]], features: Features) -> Data
     """Return rows with other tags, the column where it was."""
     columns = rows.column_names
     kept = rows.select_columns([name for name in columns if name != "ner_tags"])
-    if not len(rows):  # a concatenation leaves out what is empty
+    # datasets: a concatenation leaves out what is empty.
+    if not len(rows):
         both = Features({**kept.features, **features})
         return Dataset.from_dict({name: [] for name in both}, features=both).select_columns(columns)
     added = Dataset.from_dict({"ner_tags": tags}, features=features)

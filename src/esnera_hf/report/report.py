@@ -148,6 +148,7 @@ class MergeReport:
                 "esnera-hf that wrote it, or align again."
             )
         report = from_plain(cls, facts, "report")
+        # A candidate does not know the type of its outcome, which the search takes from whoever scores.
         trials = list(report.trials)
         for n, trial in enumerate(trials):
             if trial.outcome is not None:

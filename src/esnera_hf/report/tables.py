@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 #: A label that loses more F1 than this is pointed out: ten points.
 LARGE_LOSS = 0.1
-#: Below this micro-F1 on its test split a tagger is no evidence.
+#: Below this micro-F1 on its test split a tagger is no evidence: empirical similarities are shares of its predictions.
 _LOW_F1 = 0.1
 _WEAKEST = 3
 _NATIVE, _UNIFIED = "in each source's own labels", "in unified labels"
@@ -121,6 +121,7 @@ def main_scores(report: MergeReport) -> ScoreTable | None:
     """Return the scores in native labels that say most; those of another mapping or dataset say nothing."""
     tables = score_tables(report)
     if "merged" in report.systems:
+        # Each system has two tables, native labels first.
         return tables[2 * list(report.systems).index("merged")]
     return next((table for table in tables if table[1] == "validation"), None)
 
