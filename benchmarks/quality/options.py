@@ -12,6 +12,7 @@ from typing import Any
 from esnera_hf.similarity.evidence import EvidenceSettings, measure_similarity
 from esnera_hf.similarity.matrix import SimilarityMatrix
 from esnera_hf.sources.leakage import find_leaks
+from esnera_hf.sources.overlap import mention_overlap
 from esnera_hf.sources.source import NerSource
 from esnera_hf.taggers.predictions import LabelCentroids
 from esnera_hf.taggers.settings import TaggerSettings
@@ -75,7 +76,8 @@ def measured(
         sources, encoder, tagger_settings(options, sources), find_leaks(list(sources))
     )
     embeddings = options.embeddings or ("tuned" if options.taggers == "joint" else "pretrained")
-    matrix = measure_similarity(sources, taggers, EvidenceSettings(embeddings=embeddings), encoder, whole)
+    screened = None if whole is None else mention_overlap(whole)
+    matrix = measure_similarity(sources, taggers, EvidenceSettings(embeddings=embeddings), encoder, screened)
     vectors = {
         source.name: taggers[source.name].mention_vectors(source)
         if embeddings == "tuned"

@@ -16,6 +16,7 @@ from esnera_hf.alignment.equivalence_merge import merge_equivalent
 from esnera_hf.alignment.greedy_path import MergeHistory
 from esnera_hf.alignment.mapping import MAPPING_FILE, LabelMapping
 from esnera_hf.alignment.mapping_diff import decided_anew
+from esnera_hf.alignment.questions import find_questions
 from esnera_hf.alignment.search import merge_greedily
 from esnera_hf.alignment.umbrellas import add_umbrellas
 from esnera_hf.errors import ConfigurationError
@@ -35,9 +36,12 @@ from esnera_hf.report.report import MergeReport
 from esnera_hf.result import MergeResult
 from esnera_hf.settings import AlignSettings, Method
 from esnera_hf.similarity.evidence import measure_similarity
+from esnera_hf.sources.duplicates import find_pairs
 from esnera_hf.sources.leakage import find_leaks
 from esnera_hf.sources.load import SourceLike, load_source, load_sources, source_name
 from esnera_hf.sources.options import ReadingOptions
+from esnera_hf.sources.overlap import mention_overlap
+from esnera_hf.sources.shared_sentences import compare_shared
 from esnera_hf.sources.source import NerSource
 from esnera_hf.taggers.settings import TaggerSettings
 from esnera_hf.taggers.source_taggers import (
@@ -92,14 +96,16 @@ def align(
         labels = [ref for source in loaded for ref in source.label_refs]
         constraints = build_constraints(labels, target_schema, settings.schema)
         encoder = default_encoder(loaded) if encoder is None else os.fspath(encoder)
-        leaks = find_leaks(loaded)
+        pairs = find_pairs(loaded)
+        leaks, shared = find_leaks(loaded, pairs), compare_shared(loaded, pairs)
         times.end("reading")
         # Trials train a tagger each, so the search may go by a sample; all sentences are merged in the end.
         size = settings.greedy.max_samples
         measured = loaded if size is None else [source.sample(size, seed) for source in loaded]
         taggers = train_source_taggers(measured, encoder, settings.taggers, leaks)
         times.end("training")
-        matrix = measure_similarity(measured, taggers, settings.evidence, encoder, loaded)
+        screened = mention_overlap(loaded)
+        matrix = measure_similarity(measured, taggers, settings.evidence, encoder, screened)
         times.end("similarity")
         train = partial(train_cached, encoder, settings.taggers.training)
         if method == "equivalence":
@@ -124,12 +130,13 @@ def align(
         report = build_report(
             loaded, mapping, merged, matrix=matrix, history=history, constraints=constraints
         )
+        questions = find_questions(matrix, mapping, constraints, screened, shared)
     recorded = to_plain(replace(settings.recorded(), output=output))
     call = CallFacts(
         *("align", *_origins(loaded), encoder, method, None, target_schema, max_samples, seed, recorded)
     )
-    report = _completed(replace(report, taggers=scores, systems=systems), call, loaded, times)
-    return MergeResult(merged.dataset, mapping, matrix, report, folder)
+    report = replace(report, taggers=scores, systems=systems, questions=questions)
+    return MergeResult(merged.dataset, mapping, matrix, _completed(report, call, loaded, times), folder)
 
 
 def apply(

@@ -15,6 +15,7 @@ from huggingface_hub import DatasetCard
 from esnera_hf._internal.console import no_dataset_bars
 from esnera_hf._internal.files import new_folder
 from esnera_hf.alignment.mapping import MAPPING_FILE, LabelMapping
+from esnera_hf.alignment.questions import Question
 from esnera_hf.errors import ConfigurationError, MappingError, SourceNotFoundError
 from esnera_hf.hub.push import DatasetSettings, card_of_dataset, push_dataset, save_for_hub
 from esnera_hf.hub.recipe import Comparison
@@ -71,6 +72,11 @@ class MergeResult:
             f"MergeResult: {len(self.mapping.entries)} labels of {len(self.mapping.sources)} sources → "
             f"{unified} unified labels{coarse}; sentences: {sentences}"
         )
+
+    @property
+    def questions(self) -> tuple[Question, ...]:
+        """Pairs of labels of which it is unsure how they relate, with answers, those that matter most first."""
+        return self.report.questions
 
     def view(self, grain: Grain = "fine", *, labels: int | None = None) -> DatasetDict:
         """Return the dataset with the labels of one grain in ``ner_tags``.

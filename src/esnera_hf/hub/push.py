@@ -246,7 +246,8 @@ def shareable_report(report: MergeReport, *, text: bool) -> MergeReport:
     if call is not None:
         call = from_plain(CallFacts, _without_places(to_plain(call), report.local_paths), "call")
     shared = replace(report, call=call, local_paths=())
-    return shared if text else replace(shared, examples=(), dropped={})
+    questions = tuple(replace(question, examples=()) for question in report.questions)
+    return shared if text else replace(shared, examples=(), dropped={}, questions=questions)
 
 
 def _without_places(value: Any, places: Collection[str]) -> Any:

@@ -12,7 +12,7 @@ from esnera_hf.errors import ConfigurationError
 from esnera_hf.similarity.empirical import SpanMatch, cross_predictions
 from esnera_hf.similarity.matrix import SimilarityMatrix
 from esnera_hf.similarity.semantic import Center, semantic_similarity
-from esnera_hf.sources.overlap import mention_overlap
+from esnera_hf.sources.overlap import MentionOverlap, mention_overlap
 from esnera_hf.sources.source import NerSource
 from esnera_hf.taggers.source_taggers import SourceTagger, pretrained_vectors
 
@@ -55,7 +55,7 @@ def measure_similarity(
     taggers: Mapping[str, SourceTagger],
     settings: EvidenceSettings,
     encoder: str,
-    screened: Sequence[NerSource] | None = None,
+    screened: MentionOverlap | None = None,
 ) -> SimilarityMatrix:
     """Measure the similarities of all pairs of labels of different sources.
 
@@ -64,8 +64,8 @@ def measure_similarity(
         taggers: of the sources, by name.
         settings: how to measure.
         encoder: folder or Hub id of the pretrained encoder, for its vectors of mentions.
-        screened: the same sources with all their sentences, where ``sources`` are
-            samples: the overlap of mentions costs little and gains from more.
+        screened: the overlap of mentions, where it is known: of all sentences where
+            ``sources`` are samples, since it costs little and gains from more.
     """
     labels = [ref for source in sources for ref in source.label_refs]
     matched, predicted = cross_predictions(
@@ -88,6 +88,6 @@ def measure_similarity(
         matched,
         predicted,
         np.where(same, np.nan, close),
-        mention_overlap(screened or sources).matrix(labels),
+        (screened or mention_overlap(sources)).matrix(labels),
         np.where(same, close, np.nan),
     )
