@@ -29,32 +29,31 @@ from esnera_hf.tagging import Entity
 #: Two of three PER found, one of them cut short; one LOC found, one called ORG; one ORG too many.
 GOLD = [["B-PER", "I-PER", "O", "B-LOC"], ["B-PER", "B-PER", "I-PER"], ["O", "B-LOC"]]
 PREDICTED = [["B-PER", "I-PER", "O", "B-LOC"], ["B-PER", "B-PER", "O"], ["B-ORG", "B-ORG"]]
-EXPECTED = Scores(
-    LabelScore(3 / 6, 3 / 5, 2 * 3 / 11, 5),
-    (2 / 3 + 2 / 3 + 0) / 3,
-    {
-        "LOC": LabelScore(1.0, 0.5, 2 / 3, 2),
-        "ORG": LabelScore(0.0, 0.0, 0.0, 0),
-        "PER": LabelScore(2 / 3, 2 / 3, 2 / 3, 3),
-    },
-)
-
-
 NOTHING = Scores(LabelScore(0.0, 0.0, 0.0, 0), 0.0, {})
 
 
-def assert_equal(found: Scores, expected: Scores) -> None:
-    assert list(found.by_label) == list(expected.by_label)
-    assert found.macro_f1 == pytest.approx(expected.macro_f1)
-    labels = zip(found.by_label.values(), expected.by_label.values(), strict=True)
-    for a, b in [(found.micro, expected.micro), *labels]:
+def assert_equal(actual: Scores, expected: Scores) -> None:
+    assert list(actual.by_label) == list(expected.by_label)
+    assert actual.macro_f1 == pytest.approx(expected.macro_f1)
+    labels = zip(actual.by_label.values(), expected.by_label.values(), strict=True)
+    for a, b in [(actual.micro, expected.micro), *labels]:
         assert (a.precision, a.recall, a.f1) == pytest.approx((b.precision, b.recall, b.f1))
         assert a.support == b.support
 
 
 def test_a_hand_count() -> None:
-    assert_equal(score_tags(GOLD, PREDICTED), EXPECTED)
-    assert str(score_tags(GOLD, PREDICTED)) == "micro-F1 0.545, macro-F1 0.444 on 5 entities"
+    scores = score_tags(GOLD, PREDICTED)
+    expected = Scores(
+        LabelScore(3 / 6, 3 / 5, 2 * 3 / 11, 5),
+        (2 / 3 + 2 / 3 + 0) / 3,
+        {
+            "LOC": LabelScore(1.0, 0.5, 2 / 3, 2),
+            "ORG": LabelScore(0.0, 0.0, 0.0, 0),
+            "PER": LabelScore(2 / 3, 2 / 3, 2 / 3, 3),
+        },
+    )
+    assert_equal(scores, expected)
+    assert str(scores) == "micro-F1 0.545, macro-F1 0.444 on 5 entities"
 
 
 @pytest.mark.parametrize(
@@ -66,10 +65,10 @@ def test_names_of_labels_play_no_part(labels: tuple[str, str, str]) -> None:
     def named(rows: list[list[str]]) -> list[list[str]]:
         return [[tag if tag == "O" else tag[:2] + names[tag[2:]] for tag in row] for row in rows]
 
-    found = score_tags(named(GOLD), named(PREDICTED))
-    assert found.by_label == {names[k]: v for k, v in score_tags(GOLD, PREDICTED).by_label.items()}
-    assert list(found.by_label) == sorted(labels)
-    assert found.micro == score_tags(GOLD, PREDICTED).micro
+    actual = score_tags(named(GOLD), named(PREDICTED))
+    assert actual.by_label == {names[k]: v for k, v in score_tags(GOLD, PREDICTED).by_label.items()}
+    assert list(actual.by_label) == sorted(labels)
+    assert actual.micro == score_tags(GOLD, PREDICTED).micro
 
 
 TAG = st.sampled_from(["O", "O", *(f"{prefix}-{label}" for prefix in "BI" for label in ("a", "b", "c"))])
@@ -80,9 +79,9 @@ ROW = st.lists(st.tuples(TAG, TAG), min_size=1, max_size=8)
 def test_any_tags_score_as_seqeval_scores_them(rows: list[list[tuple[str, str]]]) -> None:
     gold = [[a for a, _ in row] for row in rows]
     predicted = [[b for _, b in row] for row in rows]
-    found = score_tags(gold, predicted)
+    actual = score_tags(gold, predicted)
     if not any(tag.startswith("B-") for row in (*gold, *predicted) for tag in row):
-        assert found == NOTHING
+        assert actual == NOTHING
         return
     options = {"output_dict": True, "mode": "strict", "scheme": IOB2, "zero_division": 0}
     scores = {
@@ -90,7 +89,7 @@ def test_any_tags_score_as_seqeval_scores_them(rows: list[list[tuple[str, str]]]
         for label, row in classification_report(gold, predicted, **options).items()
     }
     micro, macro, _ = (scores.pop(name) for name in ("micro avg", "macro avg", "weighted avg"))
-    assert_equal(found, Scores(micro, macro.f1, scores))
+    assert_equal(actual, Scores(micro, macro.f1, scores))
 
 
 @pytest.mark.parametrize(
@@ -116,13 +115,13 @@ def test_figures_are_plain_numbers_and_survive_json() -> None:
 
 
 def test_what_counts_in_a_sentence_of_a_source() -> None:
-    found = [Entity(0, 1, "book", 0.5), Entity(1, 2, "PRODUCT"), Entity(2, 3, "PER")]
-    assert scoped(found, "a", None) == found
-    assert scoped(found, "a", {"a": {"book", "PER"}}) == [found[0], found[2]]
-    counted = scoped(found, "a", {"a": {"book": "PRODUCT", "PRODUCT": "PRODUCT"}})
+    actual = [Entity(0, 1, "book", 0.5), Entity(1, 2, "PRODUCT"), Entity(2, 3, "PER")]
+    assert scoped(actual, "a", None) == actual
+    assert scoped(actual, "a", {"a": {"book", "PER"}}) == [actual[0], actual[2]]
+    counted = scoped(actual, "a", {"a": {"book": "PRODUCT", "PRODUCT": "PRODUCT"}})
     assert counted == [Entity(0, 1, "PRODUCT"), Entity(1, 2, "PRODUCT")]
     assert counted[0].score == 0.5
-    assert renamed(found, {"book": "x", "PER": None}) == [Entity(0, 1, "x")]
+    assert renamed(actual, {"book": "x", "PER": None}) == [Entity(0, 1, "x")]
 
 
 #: Two taggers on the same sentences.

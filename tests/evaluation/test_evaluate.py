@@ -91,9 +91,9 @@ def test_what_the_tagger_does_not_know_is_said(capsys: pytest.CaptureFixture[str
 
 def test_the_merged_dataset_is_scored_by_what_each_source_annotates() -> None:
     result = apply(tree.MAPPING, tree.SOURCES[:2])
-    found = evaluate_on_merged(LookingUp(), result.dataset, result.mapping, "test")
-    assert counts(found) == {"PRODUCT": (1.0, 1.0, 2), "book": (1.0, 1.0, 1), "film": (1.0, 1.0, 1)}
-    assert found[1] == 2
+    actual = evaluate_on_merged(LookingUp(), result.dataset, result.mapping, "test")
+    assert counts(actual) == {"PRODUCT": (1.0, 1.0, 2), "book": (1.0, 1.0, 1), "film": (1.0, 1.0, 1)}
+    assert actual[1] == 2
     other = LookingUp()
     other.labels = ("gene",)  # type: ignore[misc,assignment]
     message = "the tagger predicts gene, the merged dataset annotates PER, "

@@ -53,14 +53,14 @@ def score(precision: float, recall: float, f1: float, support: int) -> dict[str,
 
 def spans(tags: list[str]) -> set[tuple[int, int, str]]:
     """Try every span: it is an entity if it begins, goes on inside, and could not go on."""
-    found = set()
+    actual = set()
     for start in range(len(tags)):
         label = tags[start][2:]
         for end in range(start + 1, len(tags) + 1):
             inside = all(tag == f"I-{label}" for tag in tags[start + 1 : end])
             if tags[start] == f"B-{label}" and inside and [*tags, "O"][end] != f"I-{label}":
-                found.add((start, end, label))
-    return found
+                actual.add((start, end, label))
+    return actual
 
 
 def brute_force(given: dict[str, Any], only: str = "ab") -> dict[str, Any]:
@@ -99,15 +99,15 @@ def metric(tmp_path_factory: pytest.TempPathFactory) -> evaluate.Metric:
     return StrictNer(keep_in_memory=True, cache_dir=str(tmp_path_factory.mktemp("metrics")))
 
 
-def assert_equal(found: Any, expected: Any) -> None:
+def assert_equal(actual: Any, expected: Any) -> None:
     """Compare nested figures: keys and their order, counts exactly, shares but for rounding."""
     if isinstance(expected, dict):
-        assert list(found) == list(expected)
+        assert list(actual) == list(expected)
         for key, value in expected.items():
-            assert_equal(found[key], value)
+            assert_equal(actual[key], value)
     else:
-        assert type(found) is type(expected)
-        assert found == pytest.approx(expected, abs=1e-12)
+        assert type(actual) is type(expected)
+        assert actual == pytest.approx(expected, abs=1e-12)
 
 
 def test_a_hand_count_and_each_form_of_a_mapping(tmp_path: Path, metric: evaluate.Metric) -> None:
@@ -120,19 +120,16 @@ def test_a_hand_count_and_each_form_of_a_mapping(tmp_path: Path, metric: evaluat
     ]
     made = LabelMapping(("ORG", "PER", "LOC-"), tuple(entries))
     made.save(tmp_path / "mapping.yaml")
+    nothing = metric.compute(predictions=[], references=[], mapping=MAPPING, sources=[])
+    assert_equal(nothing, {**score(0.0, 0.0, 0.0, 0), "macro_f1": 0.0, "by_label": {}, "by_source": {}})
     for form in (MAPPING, made, tmp_path / "mapping.yaml", str(tmp_path / "mapping.yaml")):
         assert_equal(metric.compute(**TAGS, **{**READING, "mapping": form}), EXPECTED)
 
 
 def test_without_a_mapping_tags_are_compared_as_they_are(metric: evaluate.Metric) -> None:
-    found = metric.compute(predictions=[["B-x-", "B-x", "I-y"]], references=[["B-x-", "O", "B-y"]])
-    assert (found["precision"], found["recall"], found["macro_f1"]) == (1 / 2, 1 / 2, 1 / 3)
-    assert {label: row["f1"] for label, row in found["by_label"].items()} == {"x": 0, "x-": 1, "y": 0}
-
-
-def test_no_sentences(metric: evaluate.Metric) -> None:
-    found = metric.compute(predictions=[], references=[], mapping=MAPPING, sources=[])
-    assert_equal(found, {**score(0.0, 0.0, 0.0, 0), "macro_f1": 0.0, "by_label": {}, "by_source": {}})
+    actual = metric.compute(predictions=[["B-x-", "B-x", "I-y"]], references=[["B-x-", "O", "B-y"]])
+    assert (actual["precision"], actual["recall"], actual["macro_f1"]) == (1 / 2, 1 / 2, 1 / 3)
+    assert {label: row["f1"] for label, row in actual["by_label"].items()} == {"x": 0, "x-": 1, "y": 0}
 
 
 @pytest.mark.parametrize("keep_in_memory", [True, False])
@@ -248,17 +245,17 @@ def test_the_space_is_declared_a_metric() -> None:
 
 def test_a_part_counts_as_the_whole_that_a_source_annotates() -> None:
     """``coarse`` annotates only products, ``fine`` books and films."""
-    found = StrictNer().compute(
+    actual = StrictNer().compute(
         predictions=[["B-book", "B-PRODUCT", "B-PRODUCT"], ["B-film", "I-film", "B-book"]],
         references=[["B-Book", "B-Movie", "O"], ["B-product", "I-product", "B-person"]],
         mapping=tree.MAPPING,
         sources=["fine", "coarse"],
     )
     # products in a sentence of fine are not counted; of two products in coarse's one is right, the person is missed
-    assert found["by_label"] == {
+    assert actual["by_label"] == {
         "PER": score(0.0, 0.0, 0.0, 1),
         "PRODUCT": score(1 / 2, 1.0, 2 / 3, 1),
         "book": score(1.0, 1.0, 1.0, 1),
         "film": score(0.0, 0.0, 0.0, 1),
     }
-    assert (found["precision"], found["recall"]) == (2 / 3, 1 / 2)
+    assert (actual["precision"], actual["recall"]) == (2 / 3, 1 / 2)

@@ -105,10 +105,10 @@ def test_the_bound_of_a_candidate(
     mentions: Any, mapping: Any, settings: Any, drop: float, holds: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
     train = Train(mentions)
-    found, (scores, count) = try_mapping(SOURCES, TAGGERS, GreedySettings(**settings), None, train, mapping)
+    actual, (scores, count) = try_mapping(SOURCES, TAGGERS, GreedySettings(**settings), None, train, mapping)
     pooled = (scores.native if settings.get("scoring") else scores.unified).pooled
     assert pooled.change.value == pytest.approx(-drop, abs=1e-6)
-    assert (found, count) == (holds, 0)
+    assert (actual, count) == (holds, 0)
     assert ("the bound holds" in capsys.readouterr().err) == holds
     ((corpus, _, annotation),) = train.calls
     assert (corpus.name, len(corpus.dataset["train"]), annotation) == ("one+two", 6, None)

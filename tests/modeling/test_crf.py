@@ -100,14 +100,6 @@ def test_against_pytorch_crf(lengths: tuple[int, ...]) -> None:
     assert_same(crf, oracle, *random_batch(lengths))
 
 
-def test_half_precision_emissions_are_scored_in_single_precision() -> None:
-    crf, (emissions, mask) = random_crf(TAGS), random_batch((4, 2))
-    half, tags = emissions.bfloat16(), torch.zeros(2, 4, dtype=torch.long)
-    found = crf(half, tags, mask, reduction="none")
-    assert found.dtype == torch.float32
-    torch.testing.assert_close(found, crf(half.float(), tags, mask, reduction="none"))
-
-
 @given(
     values=st.lists(
         st.lists(st.sampled_from([0.0, 1.0, -1e3, 1e5, -1e5, 1e30, -1e30]), min_size=5, max_size=5),
@@ -146,9 +138,9 @@ def test_messages_give_the_gradients_of_the_recursion_in_logarithms(
         crf = RowwiseCRF(parts, torch.arange(len(lengths)) % 2) if rowwise else parts[1]
         return [*gradients(crf, emissions, mask), crf.marginals(emissions, mask)]
 
-    found = computed(emissions)
+    actual = computed(emissions)
     monkeypatch.setattr(crf_module, "_messages", lambda *scores: None)
-    for one, other in zip(found, computed(emissions.nan_to_num(7.0)), strict=True):
+    for one, other in zip(actual, computed(emissions.nan_to_num(7.0)), strict=True):
         torch.testing.assert_close(one, other, atol=2e-4, rtol=1e-4)
 
 
@@ -168,8 +160,13 @@ def test_a_crf_that_decoded_in_inference_mode_can_be_trained() -> None:
     tags = (*TAGS, "B-other", "I-other")
     crf = random_crf(tags)
     emissions, mask = random_batch((3, 2), tags)
+    emissions = emissions.bfloat16()
     with torch.inference_mode():
         crf.decode(emissions, mask)
         crf.marginals(emissions, mask)
-    crf(emissions, torch.zeros(2, 3, dtype=torch.long), mask).backward()
+    likelihood = crf(emissions, torch.zeros(2, 3, dtype=torch.long), mask)
+    likelihood.backward()
     assert crf.transitions.grad is not None
+    # Emissions of half precision are scored in single precision.
+    assert likelihood.dtype == torch.float32
+    torch.testing.assert_close(likelihood, crf(emissions.float(), torch.zeros(2, 3, dtype=torch.long), mask))

@@ -158,11 +158,11 @@ def test_the_loss_is_that_of_each_tagger_on_its_own_rows(
         joint = model(**TaggingCollator(0)(batch))["loss"]
         assert joint.item() == pytest.approx(total.item() / words, rel=1e-5)
         parameters = [p for p in model.parameters() if p.requires_grad]
-        expected, found = (
+        expected, actual = (
             torch.autograd.grad(loss, parameters, allow_unused=True) for loss in (total / words, joint)
         )
-        assert any(gradient is None for gradient in found) == (len(chosen) == 3)
-        for one, other in zip(expected, found, strict=True):
+        assert any(gradient is None for gradient in actual) == (len(chosen) == 3)
+        for one, other in zip(expected, actual, strict=True):
             torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
 
 

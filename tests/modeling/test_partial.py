@@ -120,9 +120,9 @@ def test_a_sentence_and_its_gradients(row: tuple[str, str], noise: float) -> Non
     expected = enumerated(oracle, expected_emissions, dict.fromkeys(legal, 1.0)) - enumerated(
         oracle, expected_emissions, weights
     )
-    (found,) = partial_loss(crf, emissions, [row], noise)
-    assert found.item() == pytest.approx(expected.item(), abs=1e-4)
-    found.backward()
+    (actual,) = partial_loss(crf, emissions, [row], noise)
+    assert actual.item() == pytest.approx(expected.item(), abs=1e-4)
+    actual.backward()
     expected.backward()
     torch.testing.assert_close(emissions.grad[0], expected_emissions.grad, atol=1e-4, rtol=0)
     for one, other in zip(crf.parameters(), oracle.parameters(), strict=True):

@@ -50,9 +50,9 @@ def joined(words: Sequence[str], delimiter: str) -> tuple[str, list[tuple[int, i
 def test_it_finds_in_text_what_the_tagger_finds_in_its_words(
     tagger: Tagger, pipe: CrfTaggerPipeline, texts: list[str]
 ) -> None:
-    found = [rows(pipe(text)) for text in texts]
-    assert found == [expected(tagger, text, word_spans(text)) for text in texts]
-    assert [len(entries) > 0 for entries in found] == [text.strip("\u200b \n\t") != "" for text in texts]
+    actual = [rows(pipe(text)) for text in texts]
+    assert actual == [expected(tagger, text, word_spans(text)) for text in texts]
+    assert [len(entries) > 0 for entries in actual] == [text.strip("\u200b \n\t") != "" for text in texts]
     windows = [len(pipe.words.windows([[text[a:b] for a, b in word_spans(text)]])) for text in texts]
     assert {0, 1} < set(windows)
     assert max(windows) > 3
@@ -63,10 +63,10 @@ def test_it_finds_in_words_what_the_tagger_finds(
     tagger: Tagger, pipe: CrfTaggerPipeline, sentences: list[list[str]], delimiter: str | None
 ) -> None:
     options = {} if delimiter is None else {"delimiter": delimiter}
-    found = pipe(sentences, is_split_into_words=True, **options)
+    actual = pipe(sentences, is_split_into_words=True, **options)
     places = [joined(words, " " if delimiter is None else delimiter) for words in sentences]
-    assert [rows(entries) for entries in found] == [expected(tagger, *place) for place in places]
-    assert {type(entry["score"]) for entries in found for entry in entries} == {float}
+    assert [rows(entries) for entries in actual] == [expected(tagger, *place) for place in places]
+    assert {type(entry["score"]) for entries in actual for entry in entries} == {float}
 
 
 def test_texts_of_like_length_share_a_batch(pipe: CrfTaggerPipeline) -> None:
@@ -77,7 +77,7 @@ def test_texts_of_like_length_share_a_batch(pipe: CrfTaggerPipeline) -> None:
         batched = pipe(texts, batch_size=2)
     widths = [call.kwargs["attention_mask"].sum(1).tolist() for call in spied.call_args_list]
     assert widths == [[7, 7], [3, 3]]
-    words = [[[entry["word"] for entry in found] for found in results] for results in (batched, alone)]
+    words = [[[entry["word"] for entry in actual] for actual in results] for results in (batched, alone)]
     assert words[0] == words[1]
 
 
@@ -115,12 +115,12 @@ def test_what_is_no_text_is_refused(
 def test_options(pipe: CrfTaggerPipeline) -> None:
     """The unit of words, labels left out, and strategies that group, which are one."""
     text = "anna, met bruno in paris."
-    found = pipe(text)
-    assert [entry["word"] for entry in found] == ["anna", "bruno", "paris"]
+    actual = pipe(text)
+    assert [entry["word"] for entry in actual] == ["anna", "bruno", "paris"]
     assert pipe(text, unit="spaces")[0]["word"] == "anna,"
-    assert pipe(text, ignore_labels=["PER"]) == found[2:]
+    assert pipe(text, ignore_labels=["PER"]) == actual[2:]
     for strategy in ("simple", "first", "average", "max", "MAX"):
-        assert pipe(text, aggregation_strategy=strategy, stride=3) == found
+        assert pipe(text, aggregation_strategy=strategy, stride=3) == actual
 
 
 def test_without_grouping_every_word_has_its_tag(tagger: Tagger, pipe: CrfTaggerPipeline) -> None:
@@ -147,9 +147,9 @@ def test_saved_taggers_load_as_pipelines(pipe: CrfTaggerPipeline, saved: Path, t
     )
     assert stock(texts) == pipe(texts)
     assert {str(parameter.dtype) for parameter in half.model.parameters()} == {"torch.bfloat16"}
-    found, expected = (loaded("anna met bruno in paris") for loaded in (half, pipe))
-    assert [entry["word"] for entry in found] == [entry["word"] for entry in expected]
-    assert [e["score"] for e in found] == pytest.approx([e["score"] for e in expected], abs=0.05)
+    actual, expected = (loaded("anna met bruno in paris") for loaded in (half, pipe))
+    assert [entry["word"] for entry in actual] == [entry["word"] for entry in expected]
+    assert [e["score"] for e in actual] == pytest.approx([e["score"] for e in expected], abs=0.05)
 
 
 def test_the_stock_pipeline_gets_the_probabilities_of_the_crf(

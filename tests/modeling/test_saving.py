@@ -111,10 +111,10 @@ def test_without_the_package(
     assert result["stock"] == [["PER", 0, 4], ["PER", 9, 14]]
     pipe = tagger.pipeline()
     expected = [*pipe(texts), *pipe(sentences, is_split_into_words=True)]
-    found = [*result["texts"], *result["sentences"]]
-    scores = [[entry.pop("score") for row in rows for entry in row] for rows in (found, expected)]
+    actual = [*result["texts"], *result["sentences"]]
+    scores = [[entry.pop("score") for row in rows for entry in row] for rows in (actual, expected)]
     assert scores[0] == pytest.approx(scores[1], abs=1e-5)
-    assert found == expected
+    assert actual == expected
     again = Tagger.from_pretrained(tmp_path / "again")
     assert list(again.predict(sentences)) == list(tagger.predict(sentences))
     assert set(contents(tmp_path / "again")) == (CODE | DATA) - {"requirements.txt"}

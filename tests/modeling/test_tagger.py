@@ -36,9 +36,9 @@ def model(encoder_folder: Path) -> CrfTagger:
 
 
 def test_the_encoder_keeps_its_weights_and_none_is_unused(model: CrfTagger, encoder_folder: Path) -> None:
-    found = model.encoder.state_dict()
+    actual = model.encoder.state_dict()
     for name, weight in load_file(encoder_folder / "model.safetensors").items():
-        assert name.startswith("pooler") or torch.equal(found[name], weight), name
+        assert name.startswith("pooler") or torch.equal(actual[name], weight), name
     model(**TaggingCollator(0)(ROWS)).loss.backward()
     assert [name for name, p in model.named_parameters() if p.grad is None] == []
     assert all(torch.isfinite(p.grad).all() for p in model.parameters())

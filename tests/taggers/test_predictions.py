@@ -150,7 +150,7 @@ test_predictions.measure_in(*sys.argv[1:], "separate", "joint")
 def launch(home: Path, encoder: Path) -> Run:
     """Run that code in two processes."""
     (home / "main.py").write_text(CODE, encoding="utf-8")
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("MASTER_", "ACCELERATE_"))}
+    rest = {k: v for k, v in os.environ.items() if not k.startswith(("MASTER_", "ACCELERATE_"))}
     paths = os.pathsep.join([str(Path(__file__).parent), *sys.path])
     command = [
         BIN / "accelerate", "launch", "--multi_gpu", "--num_processes", 2, "--num_machines", 1,
@@ -160,7 +160,7 @@ def launch(home: Path, encoder: Path) -> Run:
     return subprocess.run(
         [str(part) for part in command],
         cwd=home,
-        env={**kept, "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": paths},
+        env={**rest, "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": paths},
         capture_output=True,
         text=True,
     )

@@ -96,13 +96,13 @@ class TestJoint:
         source = corpora()[2]
         tokens = [sentence.tokens for sentence in source.sentences("test")]
         heads = {name: trained[1][name] for name in ("alpha", "beta")}
-        found = {name: list(head.predict(source, "test")) for name, head in heads.items()}
+        actual = {name: list(head.predict(source, "test")) for name, head in heads.items()}
         assert passes == [1]
         for name, head in heads.items():
             assert isinstance(head, JointHead)
             expected = list(head.load().predict(tokens, scores=True))
-            assert found[name] == expected
-            scores = [[entity.score for row in rows for entity in row] for rows in (found[name], expected)]
+            assert actual[name] == expected
+            scores = [[entity.score for row in rows for entity in row] for rows in (actual[name], expected)]
             assert scores[0] == pytest.approx(scores[1], abs=1e-4)
             assert set(head.record) >= {"history", "arguments", "validation"}
 
