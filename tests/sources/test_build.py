@@ -71,9 +71,8 @@ def test_what_becomes_of_sentences_and_terms():
     assert source.summary.dropped == {"nested in a longer span": 1, "second label of the same span": 1}
     assert sentences_of(source)[-1] == ("上海", [(0, 2, "org")])
     terms = NerSource("corpus", license=License("CC0", True), language="en", notes=("first",))
-    source = build_source(
-        terms, of(RawSentence(["a"], [Entity(0, 1, "x")], "here", ["mended", "mended", "cut"]))
-    )
+    mended = RawSentence(["a"], [Entity(0, 1, "x")], "here", ["mended", "mended", "cut"])
+    source = build_source(terms, of(mended))
     assert (source.name, source.license, source.language) == ("corpus", License("CC0", True), "en")
     assert (source.repairs, source.notes) == ({"mended": 6, "cut": 3}, ("first",))
     assert [source.dataset[split]["id"][0] for split in SPLITS] == [f"corpus-{split}-0" for split in SPLITS]
@@ -88,10 +87,7 @@ def test_what_becomes_of_sentences_and_terms():
     [
         ({}, r"no entities in any split \(none found\)\. Expected at least one"),
         ({"train": raw_reader(("ab", None))}, r"no entities in any split \(train\)"),
-        (
-            {"train": raw_reader(("ab", [])), "test": raw_reader()},
-            r"no entities in any split \(train, test\)",
-        ),
+        ({"train": raw_reader(("ab", [])), "test": raw_reader()}, r"no entities in any split \(train, test"),
         *(
             ({"train": raw_reader(*rows)}, r"train: given, line . is annotated and given, line . is not")
             for rows in ([BOTH[0], ("cd", None)], [("cd", None), BOTH[0]])
@@ -245,10 +241,8 @@ def test_a_full_disk_is_said_with_what_to_do(monkeypatch, origin, variable):
     ],
 )
 def test_language_and_words(text, language, cut):
-    assert (language_of([text.split()]), has_words([RawSentence(text.split(), [], "here")])) == (
-        language,
-        cut,
-    )
+    words = RawSentence(text.split(), [], "here")
+    assert (language_of([words.tokens]), has_words([words])) == (language, cut)
 
 
 @given(annotated(st.sampled_from(["北京", "a", "", "iPad"])))
@@ -257,10 +251,8 @@ def test_mentions_survive_as_characters(drawn):
     cut = as_characters(RawSentence(tokens, entities, "here"))
     assert "".join(cut.tokens) == "".join(tokens)
     assert all(len(token) <= 1 for token in cut.tokens)
-    mentions = (
-        ["".join(words[e.start : e.end]) for e in spans] for words, spans in ((cut.tokens, cut.spans), drawn)
-    )
-    assert next(mentions) == next(mentions)
+    mentions = ["".join(tokens[e.start : e.end]) for e in entities]
+    assert ["".join(cut.tokens[e.start : e.end]) for e in cut.spans] == mentions
 
 
 @pytest.mark.parametrize(
@@ -274,9 +266,8 @@ def test_mentions_survive_as_characters(drawn):
 )
 def test_chinese_words_are_cut_unless_asked_otherwise(text, language, characters, expected, cut):
     sentence = RawSentence(text.split(), [Entity(0, 1, "loc")], "here")
-    source = build_source(
-        NerSource("c", language=language), of(sentence), ReadingOptions(characters=characters)
-    )
+    options = ReadingOptions(characters=characters)
+    source = build_source(NerSource("c", language=language), of(sentence), options)
     assert "|".join(source.dataset["train"]["tokens"][0]) == expected
     assert source.language == "zh"
     assert ("words cut into characters" in source.notes) is cut

@@ -128,9 +128,8 @@ def variants(draw: st.DrawFn) -> list[Row]:
 
 @given(data=st.data())
 def test_what_is_found_is_what_brute_force_finds(data: st.DataObject) -> None:
-    sources = [
-        make_source(name, {split: data.draw(variants()) for split in ("train", "test")}) for name in "ab"
-    ]
+    splits = ("train", "test")
+    sources = [make_source(name, {split: data.draw(variants()) for split in splits}) for name in "ab"]
     duplicates = find_duplicates(sources)
     assert duplicates == find_duplicates(sources)
     keys = {

@@ -270,8 +270,7 @@ def test_sources_that_cannot_be_told_apart_or_are_none(sources, options, message
 def test_several_sources_are_sorted_sampled_and_loaded_once():
     loaded = load_sources([source("b"), source("a", "ef")], 2, seed=1)
     assert [(one.name, one.max_samples, len(one.dataset["train"])) for one in loaded] == [
-        ("a", 2, 2),
-        ("b", 2, 2),
+        (n, 2, 2) for n in "ab"
     ]
     first, second = source("b"), source("a", "ef")
     assert load_each([first, second]) == [first, second]

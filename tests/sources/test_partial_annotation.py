@@ -11,9 +11,8 @@ from esnera_hf.sources.partial_annotation import AllowedLabels, annotation_ident
 def test_labels_allowed_by_an_annotation() -> None:
     labels = ("PRODUCT", "book", "film", "PERSON", "KIND", "a", "b")
     flat = AllowedLabels.of(labels, {"PRODUCT": "PRODUCT", "PERSON": "PERSON"})
-    assert flat == AllowedLabels(
-        {"PRODUCT": ("PRODUCT",), "PERSON": ("PERSON",)}, ("book", "film", "KIND", "a", "b")
-    )
+    annotated = {"PRODUCT": ("PRODUCT",), "PERSON": ("PERSON",)}
+    assert flat == AllowedLabels(annotated, ("book", "film", "KIND", "a", "b"))
     projection = {"PRODUCT": "PRODUCT", "book": "PRODUCT", "film": "film", "a": "a", "b": "b"}
     tree = AllowedLabels.of(labels, projection, covered=(*projection, "KIND"))
     assert tree.entities == {"PRODUCT": ("PRODUCT", "book"), "film": ("film",), "a": ("a",), "b": ("b",)}

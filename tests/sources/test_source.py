@@ -45,9 +45,8 @@ def test_summary():
     assert plain["license"] == {"name": "CC0", "text_may_be_shared": True, "clause": "do as you like"}
     assert (plain["dropped"], plain["max_samples"]) == ({"nested in a longer span": 2}, None)
     assert from_plain(SourceSummary, plain, "summary") == own.summary
-    assert repr(own) == (
-        "NerSource('corpus': train 30, validation 1, test 1 sentences; 1 labels; CC0 (text may be shared))"
-    )
+    sizes = "train 30, validation 1, test 1 sentences; 1 labels"
+    assert repr(own) == f"NerSource('corpus': {sizes}; CC0 (text may be shared))"
 
 
 def test_license():
@@ -78,9 +77,7 @@ def test_a_sample_stays_in_order_and_says_so():
     assert sample.notes == ("sampled to at most 10 sentences a split (seed 5)",)
     assert sample.max_samples == sample.summary.max_samples == sample.sample(20, 5).max_samples == 10
     assert "train 10, validation 1, test 1 sentences, a sample of at most 10 a split" in repr(sample)
-    assert str(sample.summary).startswith(
-        "corpus: license CC0 (text may be shared); a sample of at most 10 sentences a split\n"
-    )
+    assert "(text may be shared); a sample of at most 10 sentences a split\n" in str(sample.summary)
     whole = source()
     assert whole.sample(30, 5) is whole
     with pytest.raises(ConfigurationError, match="max_samples=0: expected a positive number"):

@@ -35,7 +35,7 @@ def sizes(dataset):
     return tuple(len(dataset[split]) for split in SPLITS)
 
 
-CUT = "{}, cut by text (seed 7)"
+CUT = "{} of {}, cut by text (seed 7)"
 ONE = "only {} is labelled: cut by text into train, validation and test (seed 7)"
 
 
@@ -47,10 +47,10 @@ ONE = "only {} is labelled: cut by text into train, validation and test (seed 7)
         (
             {"train": 100, "validation": 20},
             (100, 10, 10),
-            [CUT.format("no labelled test split: half of validation")],
+            [CUT.format("no labelled test split: half", "validation")],
         ),
-        ({"train": 100, "test": 20}, (90, 10, 20), [CUT.format("no validation split: 10% of train")]),
-        ({"validation": 100, "test": 20}, (80, 20, 20), [CUT.format("no train split: 80% of validation")]),
+        ({"train": 100, "test": 20}, (90, 10, 20), [CUT.format("no validation split: 10%", "train")]),
+        ({"validation": 100, "test": 20}, (80, 20, 20), [CUT.format("no train split: 80%", "validation")]),
         ({"test": 3, "validation": 2, "train": 5}, (5, 2, 3), []),
     ],
 )

@@ -63,11 +63,7 @@ SHAPES = {
     "doccano, label": {"text": TEXT, "label": [list(ANN), list(BOB)]},
     "doccano, data": {"id": 1, "data": TEXT, "label": [list(ANN), list(BOB)]},
     "labels": {"data": TEXT, "text": TEXT, "labels": [ANN, BOB]},
-    "doccano, entities": {
-        "text": TEXT,
-        "entities": named("start_offset", "end_offset", "label"),
-        "relations": [],
-    },
+    "doccano, entities": {"text": TEXT, "entities": named("start_offset", "end_offset", "label"), "x": []},
     "spaCy": [TEXT, {"entities": [list(ANN), list(BOB)]}],
     "text and spans": [TEXT, [ANN, BOB]],
     "prodigy": {
@@ -227,10 +223,7 @@ CUT = {"start": 2, "end": 4, "label": "x", "word": "cd"}
         ({"tokens": ["a"], "ner_tags": [0]}, "the tags are numbers"),
         ({"tokens": ["a"], "tags": ["x"]}, "tag 'x' is not of scheme IOB2"),
         ({"tokens": ["a"], "spans": [[0, 2, "x"]]}, "'x' at tokens [0, 2) lies outside the sentence of 1"),
-        (
-            {"text": "a cd", "tokens": ["a", "b"], "spans": [CUT]},
-            "the offsets count characters of a text in which",
-        ),
+        ({"text": "a cd", "tokens": ["a", "b"], "spans": [CUT]}, "the offsets count characters of a text"),
         ({"data": 3, "annotations": []}, "expected a text in data, found 3"),
         (studio(3), "expected a list of objects, found 3 in it"),
         (studio({"result": [3]}), "expected a list of objects, found 3 in it"),
