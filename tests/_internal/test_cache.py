@@ -10,6 +10,7 @@ from collections.abc import Callable
 from itertools import product
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -165,10 +166,8 @@ class TestAPlaceThatCannotBeWrittenTo:
         assert THING.make(write("later"))
 
     def test_no_room_for_the_record(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        def full(self: Path, *args: Any, **kwargs: Any) -> int:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self))
-
-        monkeypatch.setattr(Path, "write_text", full)
+        full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "artifact.json.new")
+        monkeypatch.setattr(Path, "write_text", Mock(side_effect=full))
         with pytest.raises(ConfigurationError, match=r"No space left on device .*artifact\.json.new"):
             THING.make(lambda folder: (folder / "file").touch())
         assert names(THING.folder.parent) == ["lock"]
@@ -181,11 +180,8 @@ class TestAPlaceThatCannotBeWrittenTo:
 
     def test_a_read_only_cache_serves_what_it_holds(self, monkeypatch: pytest.MonkeyPatch) -> None:
         THING.make(write("one"))
-
-        def refuse(self: Path, *args: Any, **kwargs: Any) -> None:
-            raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(self))
-
-        monkeypatch.setattr(Path, "mkdir", refuse)
+        refused = OSError(errno.EROFS, os.strerror(errno.EROFS), str(THING.folder))
+        monkeypatch.setattr(Path, "mkdir", Mock(side_effect=refused))
         assert not THING.make(write("two"))
         assert (THING.folder / "file").read_text() == "one"
         with pytest.raises(ConfigurationError, match="Read-only file system"):

@@ -27,16 +27,14 @@ def behind(outer: Exception, inner: Exception, *, dealt_with: bool = False) -> E
     return outer
 
 
+ANSWERS = dict(zip((401, 403, 404), (Kind.BAD_TOKEN, Kind.FORBIDDEN, Kind.NOT_FOUND), strict=True))
+ANSWERS |= {409: Kind.RACE, 412: Kind.RACE, 422: Kind.REFUSED, 429: Kind.BUSY}
+
+
 @pytest.mark.parametrize(
     ("error", "kind", "applied"),
     [
-        (raised(401), Kind.BAD_TOKEN, False),
-        (raised(403), Kind.FORBIDDEN, False),
-        (raised(404), Kind.NOT_FOUND, False),
-        (raised(409), Kind.RACE, False),
-        (raised(412), Kind.RACE, False),
-        (raised(422), Kind.REFUSED, False),
-        (raised(429), Kind.BUSY, False),
+        *((raised(status), kind, False) for status, kind in ANSWERS.items()),
         (raised(503), Kind.BROKEN, True),
         (httpx.HTTPStatusError("no", request=REQUEST, response=answer(500)), Kind.BROKEN, True),
         (httpx.ReadTimeout("slow"), Kind.UNREACHABLE, True),

@@ -28,19 +28,10 @@ def test_joining(tokens, text):
     assert join_tokens(tokens) == text
 
 
-@pytest.mark.parametrize(
-    ("text", "width"),
-    [
-        ("", 0),
-        ("abc", 3),
-        ("北京", 4),
-        ("ＡＢ", 4),
-        ("e\u0301", 1),
-        ("ท\u0e35", 1),
-        ("a\u200db", 2),
-        ("서울", 4),
-    ],
-)
+WIDTHS = {"": 0, "abc": 3, "北京": 4, "ＡＢ": 4, "e\u0301": 1, "ท\u0e35": 1, "a\u200db": 2, "서울": 4}
+
+
+@pytest.mark.parametrize(("text", "width"), list(WIDTHS.items()))
 def test_width_and_padding(text, width):
     assert display_width(text) == width
     assert pad(text, width + 2) == text + "  "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from unittest.mock import Mock
 
 import pytest
@@ -260,10 +261,7 @@ def source(name, text="ab", label="x"):
     ],
 )
 def test_sources_that_cannot_be_told_apart_or_are_none(sources, options, message):
-    if message is None:
-        load_sources(sources, **options)
-        return
-    with pytest.raises(ConfigurationError, match=message):
+    with pytest.raises(ConfigurationError, match=message) if message else nullcontext():
         load_sources(sources, **options)
 
 
