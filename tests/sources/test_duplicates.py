@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import combinations
+from itertools import combinations, product
 
 import pytest
 from hypothesis import given
@@ -108,14 +108,12 @@ WORDS = ["alpha", "beta", "gamma", "delta", "epsilon", "zeta"]
 @st.composite
 def variants(draw: st.DrawFn) -> list[Row]:
     """Sentences made of few words, so that many are alike."""
-    lengths = st.integers(1, 12)
     rows = []
-    for _ in range(draw(st.integers(0, 4))):
-        words = (WORDS * 2)[: draw(lengths)]
+    for length in draw(st.lists(st.integers(1, 12), max_size=4)):
+        words = (WORDS * 2)[:length]
         if draw(st.booleans()):
-            words[draw(st.integers(0, len(words) - 1))] = draw(st.sampled_from(["zz", "alpha", "omega"]))
-        tags = [draw(st.sampled_from(["O", "O", "B-P"])) for _ in words]
-        rows.append((words, tags))
+            words[draw(st.integers(0, length - 1))] = draw(st.sampled_from(["zz", "alpha", "omega"]))
+        rows.append((words, [draw(st.sampled_from(["O", "O", "B-P"])) for _ in words]))
     return rows
 
 
@@ -139,12 +137,12 @@ def test_what_is_found_is_what_brute_force_finds(data: st.DataObject) -> None:
         if exact or (min(len(a), len(b)) >= SHORTEST and jaccard(a, b) >= NEAR):
             alike[one, other] = alike[other, one] = exact
     expected = set()
-    for place in keys:
-        for part in {other.part for other in keys} - {place.part}:
-            if partners := [o for o in keys if o.part == part and (place, o) in alike]:
-                best = min(partners, key=lambda o: (not alike[place, o], order[o]))
-                first, second = sorted((place, best), key=order.__getitem__)
-                expected.add((first, second, alike[place, best]))
+    for place, part in product(keys, {place.part for place in keys}):
+        partners = [o for o in keys if o.part == part != place.part and (place, o) in alike]
+        if partners:
+            best = min(partners, key=lambda o: (not alike[place, o], order[o]))
+            first, second = sorted((place, best), key=order.__getitem__)
+            expected.add((first, second, alike[place, best]))
     across = {(p.first, p.second, p.exact) for p in duplicates.pairs if p.first.part != p.second.part}
     sure = {pair for pair in expected if pair[2] or jaccard(keys[pair[0]], keys[pair[1]]) >= 0.9}
     assert sure <= across

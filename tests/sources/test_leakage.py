@@ -14,22 +14,18 @@ LONG = "the quick brown fox jumps over the lazy dog near the old river bank"
 
 
 def test_what_is_found_and_left_out() -> None:
-    a = make_source(
-        "a",
-        {
-            "train": [row("anna/B-per left"), row(LONG), row("oslo/B-loc is far"), row("nothing")],
-            "validation": [row("oslo/B-loc is far"), row("bruno/B-per stays")],
-            "test": [row("anna/B-per left")],
-        },
-    )
-    b = make_source(
-        "b",
-        {
-            "train": [row("lima/B-城市 wins")],
-            "validation": [row("oslo/B-城市 is far"), row(LONG + " today")],
-            "test": [row("Anna/B-name left !"), row("lima/B-城市 wins"), row("bruno/B-name stays")],
-        },
-    )
+    oslo, anna = row("oslo/B-loc is far"), row("anna/B-per left")
+    left = {
+        "train": [anna, row(LONG), oslo, row("nothing")],
+        "validation": [oslo, row("bruno/B-per stays")],
+        "test": [anna],
+    }
+    right = {
+        "train": [row("lima/B-城市 wins")],
+        "validation": [row("oslo/B-城市 is far"), row(LONG + " today")],
+        "test": [row("Anna/B-name left !"), row("lima/B-城市 wins"), row("bruno/B-name stays")],
+    }
+    a, b = make_source("a", left), make_source("b", right)
     leaks = find_leaks([a, b])
     assert [(leak.first.id, leak.second.id, leak.exact, leak.across_sources) for leak in leaks] == [
         ("a-train-0", "a-test-0", True, False),

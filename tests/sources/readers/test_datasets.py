@@ -18,9 +18,9 @@ EXPECTED = ["Ann|Lee|ran 0-2:PER", "ran", "ran|李 1-2:人名"]
 TEXT, TEXTS, IDS = Value("string"), List(Value("string")), List(ClassLabel(names=NAMES))
 
 
-def tagged(tokens, tags, *, feature=IDS, token_column="tokens", tag_column="ner_tags"):
-    features = Features({token_column: TEXTS, tag_column: feature})
-    return Dataset.from_dict({token_column: tokens, tag_column: tags}, features)
+def tagged(words, tags, feature=IDS, tokens=TEXTS, token_column="tokens", tag_column="ner_tags"):
+    features = Features({token_column: tokens, tag_column: feature})
+    return Dataset.from_dict({token_column: words, tag_column: tags}, features)
 
 
 def spanned(texts, entities, label="label", kind=TEXT, text_column="text", span_column="entities"):
@@ -48,25 +48,20 @@ def read(dataset, **options):
     return [*map(compact, reader_of(dataset, "corpus, split train", ReadingOptions(**options))())]
 
 
+STRING_KINDS = [kind(text) for kind in (List, LargeList) for text in (TEXT, Value("large_string"))]
+
+
 @pytest.mark.parametrize(
     "dataset",
     [
         *(
-            tagged(TOKENS, TAGS, tag_column=name)
-            for name in ("ner_tags", "ner", "tags", "labels", "named_entities")
+            tagged(TOKENS, TAGS, tag_column=n)
+            for n in ("ner_tags", "ner", "tags", "labels", "named_entities")
         ),
         tagged(TOKENS, TAGS, token_column="words"),
-        tagged(TOKENS, TAGS).with_format("numpy"),
-        tagged(TOKENS, TAGS).with_format("torch"),
+        *(tagged(TOKENS, TAGS).with_format(kind) for kind in ("numpy", "torch")),
         tagged(TOKENS, TAGS).with_format(None, columns=["ner_tags"]),
-        *(
-            Dataset.from_dict(
-                {"tokens": TOKENS, "ner_tags": STRINGS},
-                Features(dict.fromkeys(("tokens", "ner_tags"), kind(string))),
-            )
-            for kind in (List, LargeList)
-            for string in (Value("string"), Value("large_string"))
-        ),
+        *(tagged(TOKENS, STRINGS, tokens=kind, feature=kind) for kind in STRING_KINDS),
     ],
 )
 def test_token_and_tag_columns(dataset):
