@@ -33,8 +33,8 @@ from esnera_hf.similarity.evidence import EvidenceSettings, measure_similarity
 from esnera_hf.similarity.features import equality_features, relation_features
 from esnera_hf.similarity.matrix import SimilarityMatrix
 
-#: Inverse strength of the regularization. Of equality, 0.05 ranks a little better and is less sure than it is right (slope
-#: of calibration 1.6 instead of 1.1); from 0.5 on it is too sure.
+#: Inverse strength of the regularization. Of equality, 0.05 ranks a little better and is less sure than it is right
+#: (slope of calibration 1.6 instead of 1.1); from 0.5 on it is too sure.
 EQUAL_C, UNEQUAL_C = 0.2, 1.0
 _INVERSE = {"subset": "superset", "superset": "subset"}
 

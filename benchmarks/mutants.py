@@ -21,8 +21,9 @@ ROOT = Path(__file__).resolve().parents[1]
 #: File of the package, text, what replaces it, tests that must notice.
 MUTANTS = (
     # What is published without its text.
-    ("hub/push.py", "examples=(), dropped={})", "examples=())", "hub"),
-    ("hub/push.py", "examples=(), dropped={})", "dropped={})", "hub"),
+    ("hub/push.py", "examples=(), dropped={}, questions", "examples=(), questions", "hub"),
+    ("hub/push.py", "examples=(), dropped={}, questions", "dropped={}, questions", "hub"),
+    ("hub/push.py", "dropped={}, questions=questions)", "dropped={})", "hub"),
     ("hub/push.py", "settings.check(licenses_of(result.report.sources))\n    report", "report", "hub"),
     (
         "hub/push.py",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from datasets import DatasetDict
@@ -11,6 +13,7 @@ from builders import make_matrix, make_source, row
 from esnera_hf.alignment.greedy_path import Candidate, MergeDecision, MergeStep
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.alignment.mapping_yaml import MappedLabel
+from esnera_hf.alignment.questions import Question
 from esnera_hf.evaluation.projection import MergedScores
 from esnera_hf.merging.merge import merge_sources
 from esnera_hf.merging.pseudo_labels import PseudoLabels
@@ -61,6 +64,14 @@ def validation() -> Scores:
     return Scores(score, 0.3, {"per": score})
 
 
+def check_golden(name: str, text: str) -> None:
+    """Compare a text with the file that holds it; ``UPDATE_GOLDEN=1`` writes it anew."""
+    file = Path(__file__).parent / "golden" / name
+    if os.environ.get("UPDATE_GOLDEN"):
+        file.write_text(text, encoding="utf-8")
+    assert text == file.read_text(encoding="utf-8")
+
+
 def make_mapping(names: Names) -> LabelMapping:
     city, per, place = (
         LabelRef(names.first, names.label),
@@ -101,6 +112,12 @@ def make_report(names: Names) -> MergeReport:
         near=(
             NearPair(
                 *(LabelRef(names.second, "per"), city, 0.3, None, -0.001), *(Agreement(1, 2), Agreement(0, 0))
+            ),
+        ),
+        questions=(
+            Question(
+                *(LabelRef(names.second, "per"), city, "apart", 0.5, 0.25, 0.0, 12),
+                (("oslo-secret", names.text, names.label), ("lima-secret", "per", None)),
             ),
         ),
         pseudo_labels=PseudoLabels(0.9, {}, (("a", "b", "c", 1),), {names.text: 3}),

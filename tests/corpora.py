@@ -114,3 +114,9 @@ def sentences_of(source: NerSource) -> list[tuple[str, Spans]]:
             assert repairs == []
             found.append(("".join(row["tokens"]), [(e.start, e.end, e.label) for e in entities]))
     return found
+
+
+def compact(sentence: RawSentence) -> str:
+    """Write a sentence as its tokens, parted by bars, and its spans: ``Ann|ran 0-1:PER``."""
+    spans = "".join(f" {span.start}-{span.end}:{span.label}" for span in sentence.spans or ())
+    return "|".join(sentence.tokens) + spans

@@ -29,29 +29,31 @@ from esnera_hf.tagging import Entity
 #: Two of three PER found, one of them cut short; one LOC found, one called ORG; one ORG too many.
 GOLD = [["B-PER", "I-PER", "O", "B-LOC"], ["B-PER", "B-PER", "I-PER"], ["O", "B-LOC"]]
 PREDICTED = [["B-PER", "I-PER", "O", "B-LOC"], ["B-PER", "B-PER", "O"], ["B-ORG", "B-ORG"]]
-EXPECTED = Scores(
-    LabelScore(3 / 6, 3 / 5, 2 * 3 / 11, 5),
-    (2 / 3 + 2 / 3 + 0) / 3,
-    {
-        "LOC": LabelScore(1.0, 0.5, 2 / 3, 2),
-        "ORG": LabelScore(0.0, 0.0, 0.0, 0),
-        "PER": LabelScore(2 / 3, 2 / 3, 2 / 3, 3),
-    },
-)
+NOTHING = Scores(LabelScore(0.0, 0.0, 0.0, 0), 0.0, {})
 
 
-def assert_equal(found: Scores, expected: Scores) -> None:
-    assert list(found.by_label) == list(expected.by_label)
-    assert found.macro_f1 == pytest.approx(expected.macro_f1)
-    labels = zip(found.by_label.values(), expected.by_label.values(), strict=True)
-    for a, b in [(found.micro, expected.micro), *labels]:
+def assert_equal(actual: Scores, expected: Scores) -> None:
+    assert list(actual.by_label) == list(expected.by_label)
+    assert actual.macro_f1 == pytest.approx(expected.macro_f1)
+    labels = zip(actual.by_label.values(), expected.by_label.values(), strict=True)
+    for a, b in [(actual.micro, expected.micro), *labels]:
         assert (a.precision, a.recall, a.f1) == pytest.approx((b.precision, b.recall, b.f1))
         assert a.support == b.support
 
 
 def test_a_hand_count() -> None:
-    assert_equal(score_tags(GOLD, PREDICTED), EXPECTED)
-    assert str(score_tags(GOLD, PREDICTED)) == "micro-F1 0.545, macro-F1 0.444 on 5 entities"
+    scores = score_tags(GOLD, PREDICTED)
+    expected = Scores(
+        LabelScore(3 / 6, 3 / 5, 2 * 3 / 11, 5),
+        (2 / 3 + 2 / 3 + 0) / 3,
+        {
+            "LOC": LabelScore(1.0, 0.5, 2 / 3, 2),
+            "ORG": LabelScore(0.0, 0.0, 0.0, 0),
+            "PER": LabelScore(2 / 3, 2 / 3, 2 / 3, 3),
+        },
+    )
+    assert_equal(scores, expected)
+    assert str(scores) == "micro-F1 0.545, macro-F1 0.444 on 5 entities"
 
 
 @pytest.mark.parametrize(
@@ -63,10 +65,10 @@ def test_names_of_labels_play_no_part(labels: tuple[str, str, str]) -> None:
     def named(rows: list[list[str]]) -> list[list[str]]:
         return [[tag if tag == "O" else tag[:2] + names[tag[2:]] for tag in row] for row in rows]
 
-    found = score_tags(named(GOLD), named(PREDICTED))
-    assert found.by_label == {names[k]: v for k, v in score_tags(GOLD, PREDICTED).by_label.items()}
-    assert list(found.by_label) == sorted(labels)
-    assert found.micro == score_tags(GOLD, PREDICTED).micro
+    actual = score_tags(named(GOLD), named(PREDICTED))
+    assert actual.by_label == {names[k]: v for k, v in score_tags(GOLD, PREDICTED).by_label.items()}
+    assert list(actual.by_label) == sorted(labels)
+    assert actual.micro == score_tags(GOLD, PREDICTED).micro
 
 
 TAG = st.sampled_from(["O", "O", *(f"{prefix}-{label}" for prefix in "BI" for label in ("a", "b", "c"))])
@@ -77,21 +79,17 @@ ROW = st.lists(st.tuples(TAG, TAG), min_size=1, max_size=8)
 def test_any_tags_score_as_seqeval_scores_them(rows: list[list[tuple[str, str]]]) -> None:
     gold = [[a for a, _ in row] for row in rows]
     predicted = [[b for _, b in row] for row in rows]
-    found = score_tags(gold, predicted)
+    actual = score_tags(gold, predicted)
     if not any(tag.startswith("B-") for row in (*gold, *predicted) for tag in row):
-        assert found == Scores(LabelScore(0.0, 0.0, 0.0, 0), 0.0, {})
+        assert actual == NOTHING
         return
-    report = classification_report(
-        gold, predicted, output_dict=True, mode="strict", scheme=IOB2, zero_division=0
-    )
-    averages = {name: report.pop(name) for name in ("micro avg", "macro avg", "weighted avg")}
-    expected = {
+    options = {"output_dict": True, "mode": "strict", "scheme": IOB2, "zero_division": 0}
+    scores = {
         label: LabelScore(row["precision"], row["recall"], row["f1-score"], row["support"])
-        for label, row in report.items()
+        for label, row in classification_report(gold, predicted, **options).items()
     }
-    micro = averages["micro avg"]
-    total = LabelScore(micro["precision"], micro["recall"], micro["f1-score"], micro["support"])
-    assert_equal(found, Scores(total, averages["macro avg"]["f1-score"], expected))
+    micro, macro, _ = (scores.pop(name) for name in ("micro avg", "macro avg", "weighted avg"))
+    assert_equal(actual, Scores(micro, macro.f1, scores))
 
 
 @pytest.mark.parametrize(
@@ -106,44 +104,40 @@ def test_entities_that_strict_scoring_counts(tags: str, entities: list[tuple[int
     assert strict_entities(tags.split()) == [Entity(*entity) for entity in entities]
 
 
-def test_nothing_annotated_or_found() -> None:
-    empty = Scores(LabelScore(0.0, 0.0, 0.0, 0), 0.0, {})
-    assert score_tags([["O"]], [["O"]]) == score_tags([], []) == empty
-
-
 def test_figures_are_plain_numbers_and_survive_json() -> None:
     scores = score_tags(GOLD, PREDICTED)
     assert Scores.from_dict(json.loads(json.dumps(scores.to_dict()))) == scores
+    assert score_tags([["O"]], [["O"]]) == score_tags([], []) == NOTHING
+    frame = scores.to_pandas()
+    assert frame["label"].tolist() == ["(micro)", "LOC", "ORG", "PER"]
+    assert frame["support"].tolist() == [5, 2, 0, 3]
+    assert "<table" in scores._repr_html_()
 
 
 def test_what_counts_in_a_sentence_of_a_source() -> None:
-    found = [Entity(0, 1, "book", 0.5), Entity(1, 2, "PRODUCT"), Entity(2, 3, "PER")]
-    assert scoped(found, "a", None) == found
-    assert scoped(found, "a", {"a": {"book", "PER"}}) == [found[0], found[2]]
-    counted = scoped(found, "a", {"a": {"book": "PRODUCT", "PRODUCT": "PRODUCT"}})
+    actual = [Entity(0, 1, "book", 0.5), Entity(1, 2, "PRODUCT"), Entity(2, 3, "PER")]
+    assert scoped(actual, "a", None) == actual
+    assert scoped(actual, "a", {"a": {"book", "PER"}}) == [actual[0], actual[2]]
+    counted = scoped(actual, "a", {"a": {"book": "PRODUCT", "PRODUCT": "PRODUCT"}})
     assert counted == [Entity(0, 1, "PRODUCT"), Entity(1, 2, "PRODUCT")]
     assert counted[0].score == 0.5
+    assert renamed(actual, {"book": "x", "PER": None}) == [Entity(0, 1, "x")]
 
 
 #: Two taggers on the same sentences.
 LABELS = ("x", "y")
 
 
-@st.composite
-def rows(draw: st.DrawFn, sentences: int = 6) -> list[list[Entity]]:
-    found = []
-    for _ in range(sentences):
-        starts = draw(st.lists(st.sampled_from([0, 2, 4]), unique=True, max_size=3))
-        found.append(
-            [
-                Entity(start, start + draw(st.sampled_from([1, 2])), draw(st.sampled_from(LABELS)))
-                for start in sorted(starts)
-            ]
-        )
-    return found
+SENTENCES = st.lists(
+    st.dictionaries(
+        st.sampled_from([0, 2, 4]), st.tuples(st.sampled_from([1, 2]), st.sampled_from(LABELS)), max_size=3
+    ).map(lambda spans: [Entity(start, start + width, label) for start, (width, label) in spans.items()]),
+    min_size=6,
+    max_size=6,
+)
 
 
-@given(gold=rows(), predicted=rows())
+@given(gold=SENTENCES, predicted=SENTENCES)
 def test_counts_give_the_f1_of_seqeval(gold: list[list[Entity]], predicted: list[list[Entity]]) -> None:
     counts = count_matches(gold, predicted, LABELS)
     assert counts.shape == (6, 2, 3)
@@ -181,25 +175,9 @@ def test_an_interval_is_that_of_the_resampled_difference() -> None:
     assert micro.change.low == pytest.approx(micro.change.value - 1.96 * error, abs=0.02)
     assert micro.change.high == pytest.approx(micro.change.value + 1.96 * error, abs=0.02)
     assert compare(before, after, ("x",)) == (micro, {"x": micro})
-
-
-def test_resampling_keeps_the_number_of_sentences() -> None:
-    ones = np.ones((37, 2, 3), dtype=np.int32)
-    assert (resample(ones, seed=1, resamples=120) == 37).all()
-    assert resample(ones, seed=1, resamples=120).shape == (120, 2, 3)
-
-
-def test_renaming() -> None:
-    entities = [Entity(0, 1, "x", 0.5), Entity(2, 3, "y"), Entity(4, 5, "z")]
-    assert renamed(entities, {"x": "a", "y": None}) == [Entity(0, 1, "a")]
-    assert renamed(entities, {"x": "a"})[0].score == 0.5
-
-
-def test_scores_print_as_a_table() -> None:
-    frame = score_tags(GOLD, PREDICTED).to_pandas()
-    assert frame["label"].tolist() == ["(micro)", "LOC", "ORG", "PER"]
-    assert frame["support"].tolist() == [5, 2, 0, 3]
-    assert "<table" in score_tags(GOLD, PREDICTED)._repr_html_()
+    # Each resample has as many sentences as there are.
+    resampled = resample(np.ones((37, 2, 3), dtype=np.int32), seed=1, resamples=120)
+    assert (resampled.shape, (resampled == 37).all()) == ((120, 2, 3), True)
 
 
 @pytest.mark.parametrize(

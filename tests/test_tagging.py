@@ -67,14 +67,8 @@ def test_entities_survive_every_scheme(scheme, separator, sentence):
     tokens, entities = sentence
     tags = encode(len(tokens), entities, scheme, separator)
     assert entities_from_tags(tags, scheme) == (entities, [])
-
-
-@given(sentence=sentences())
-def test_entities_survive_iob2_as_written_here(sentence):
-    tokens, entities = sentence
-    tags = tags_from_entities(len(tokens), reversed(entities))
-    assert tags == encode(len(tokens), entities, "IOB2")
-    assert entities_from_tags(tags) == (entities, [])
+    if (scheme, separator) == ("IOB2", "-"):
+        assert tags_from_entities(len(tokens), reversed(entities)) == tags
 
 
 @given(sentence=sentences())
@@ -128,12 +122,6 @@ def test_a_foreign_tag_is_refused(tag, scheme):
         entities_from_tags(["O", tag], scheme)
 
 
-def test_a_label_keeps_everything_behind_its_prefix():
-    assert split_tag("B-art-film", "IOB2") == ("B", "art-film")
-    assert split_tag("M_人名", "BMES") == ("I", "人名")
-    assert split_tag("art-film", "none") == ("I", "art-film")
-
-
 @pytest.mark.parametrize(
     ("entities", "message"),
     [
@@ -157,6 +145,9 @@ def test_the_detected_scheme_reads_the_same_entities(scheme, corpus):
 
 
 def test_small_things():
+    assert split_tag("B-art-film", "IOB2") == ("B", "art-film")
+    assert split_tag("M_人名", "BMES") == ("I", "人名")
+    assert split_tag("art-film", "none") == ("I", "art-film")
     assert Entity(0, 1, "A", 0.25) == Entity(0, 1, "A")
     assert hash(Entity(0, 1, "A", 0.25)) == hash(Entity(0, 1, "A"))
     assert iob2_tag_set(["b", "a"]) == ["O", "B-b", "I-b", "B-a", "I-a"]

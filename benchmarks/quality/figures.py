@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
+
+from esnera_hf.tagging import LabelRef
 
 _DRAWS = 1000
 
@@ -123,3 +125,27 @@ def calibration(probabilities: np.ndarray, truth: np.ndarray, bins: int = 10) ->
     odds = np.log(np.clip(probabilities, 1e-6, 1 - 1e-6) / (1 - np.clip(probabilities, 1e-6, 1 - 1e-6)))
     model = LogisticRegression(C=np.inf, max_iter=1000).fit(odds[:, None], truth)
     return float(error), float(model.coef_[0, 0])
+
+
+def b_cubed(
+    classes: Mapping[LabelRef, Hashable], truth: Mapping[LabelRef, Hashable]
+) -> tuple[float, float, float]:
+    """Return B-cubed precision, recall and F1 of a division of labels into classes.
+
+    Precision of a label is the share of those in its class that are truly in one with
+    it, recall the share of those that truly are which it is in a class with; both count
+    the label itself, and are averaged over labels (Bagga and Baldwin, 1998). Labels
+    that the truth does not list are left out.
+
+    Args:
+        classes: of at least the labels of the truth.
+        truth: the true class of each label.
+    """
+    if not truth:
+        return float("nan"), float("nan"), float("nan")
+    found, true = ([table[label] for label in truth] for table in (classes, truth))
+    one = np.array([[a == b for b in found] for a in found])
+    other = np.array([[a == b for b in true] for a in true])
+    both = (one & other).sum(axis=1)
+    precision, recall = float((both / one.sum(axis=1)).mean()), float((both / other.sum(axis=1)).mean())
+    return precision, recall, 2 * precision * recall / (precision + recall)

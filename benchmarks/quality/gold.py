@@ -118,3 +118,19 @@ def read_traps(file: Path) -> list[tuple[LabelRef, LabelRef]]:
         (LabelRef(record["a"], record["label_a"]), LabelRef(record["b"], record["label_b"]))
         for record in json.loads(file.read_text("utf-8"))
     ]
+
+
+def read_coarse(file: Path) -> dict[LabelRef, str]:
+    """Return the coarse class of each label that a file lists.
+
+    Args:
+        file: ``{source: {label: class}}`` or ``{"source:label": class}``.
+    """
+    classes: dict[LabelRef, str] = {}
+    for name, value in json.loads(file.read_text("utf-8")).items():
+        if isinstance(value, dict):
+            classes |= {LabelRef(name, label): coarse for label, coarse in value.items()}
+        else:
+            source, _, label = name.partition(":")
+            classes[LabelRef(source, label)] = value
+    return classes

@@ -12,6 +12,7 @@ from typing import Any
 from esnera_hf.similarity.evidence import EvidenceSettings, measure_similarity
 from esnera_hf.similarity.matrix import SimilarityMatrix
 from esnera_hf.sources.leakage import find_leaks
+from esnera_hf.sources.overlap import mention_overlap
 from esnera_hf.sources.source import NerSource
 from esnera_hf.taggers.light_heads import load_light_head, make_light_heads
 from esnera_hf.taggers.predictions import LabelCentroids
@@ -86,9 +87,10 @@ def measured(
         options: of the command line.
         whole: the corpora themselves, whose mentions overlap.
     """
+    screened = None if whole is None else mention_overlap(whole)
     if options.evidence != "taggers":
         settings = EvidenceSettings(kind=options.evidence)
-        matrix = measure_similarity(sources, settings, encoder, {}, screened=whole, seed=options.seed)
+        matrix = measure_similarity(sources, settings, encoder, {}, screened=screened, seed=options.seed)
         heads = {} if options.evidence == "surface" else make_light_heads(sources, encoder, options.seed)
         return matrix, {name: load_light_head(artifact).centroids for name, artifact in heads.items()}
     taggers = train_source_taggers(
@@ -96,7 +98,7 @@ def measured(
     )
     embeddings = options.embeddings or ("tuned" if options.taggers == "joint" else "pretrained")
     settings = EvidenceSettings(kind="taggers", embeddings=embeddings)
-    matrix = measure_similarity(sources, settings, encoder, taggers, screened=whole)
+    matrix = measure_similarity(sources, settings, encoder, taggers, screened=screened)
     vectors = {
         source.name: taggers[source.name].mention_vectors(source)
         if embeddings == "tuned"

@@ -16,7 +16,9 @@ from esnera_hf.alignment.equivalence_merge import merge_equivalent
 from esnera_hf.alignment.greedy_path import MergeHistory
 from esnera_hf.alignment.mapping import MAPPING_FILE, LabelMapping
 from esnera_hf.alignment.mapping_diff import decided_anew
+from esnera_hf.alignment.questions import find_questions
 from esnera_hf.alignment.search import merge_greedily
+from esnera_hf.alignment.umbrellas import add_umbrellas
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.evaluation.merged_tagger import (
     OutputSettings,
@@ -34,9 +36,12 @@ from esnera_hf.report.report import MergeReport
 from esnera_hf.result import MergeResult
 from esnera_hf.settings import AlignSettings, Method
 from esnera_hf.similarity.evidence import Evidence, measure_similarity
+from esnera_hf.sources.duplicates import find_pairs
 from esnera_hf.sources.leakage import find_leaks
 from esnera_hf.sources.load import SourceLike, load_source, load_sources, source_name
 from esnera_hf.sources.options import ReadingOptions
+from esnera_hf.sources.overlap import mention_overlap
+from esnera_hf.sources.shared_sentences import compare_shared
 from esnera_hf.sources.source import NerSource
 from esnera_hf.taggers.settings import TaggerSettings
 from esnera_hf.taggers.source_taggers import (
@@ -96,7 +101,8 @@ def align(
         labels = [ref for source in loaded for ref in source.label_refs]
         constraints = build_constraints(labels, target_schema, settings.schema)
         encoder = default_encoder(loaded) if encoder is None else os.fspath(encoder)
-        leaks = find_leaks(loaded)
+        pairs = find_pairs(loaded)
+        leaks, shared = find_leaks(loaded, pairs), compare_shared(loaded, pairs)
         times.end("reading")
         # Trials train a tagger each, so the search may go by a sample; all sentences are merged in the end.
         size = settings.greedy.max_samples
@@ -105,12 +111,16 @@ def align(
         compares = settings.evidence.kind == "taggers" or method == "greedy"
         taggers = train_on(measured) if compares else {}
         times.end("training")
-        matrix = measure_similarity(measured, settings.evidence, encoder, taggers, screened=loaded, seed=seed)
+        screened = mention_overlap(loaded)
+        matrix = measure_similarity(
+            measured, settings.evidence, encoder, taggers, screened=screened, seed=seed
+        )
         times.end("similarity")
         train = partial(train_cached, encoder, settings.taggers.training)
         precision = settings.schema.min_precision
         if method == "equivalence":
             mapping, history = merge_equivalent(matrix, constraints, precision), MergeHistory()
+            mapping = add_umbrellas(mapping, matrix, constraints)
         else:
             threshold = settings.output.threshold
             objective = partial(try_mapping, measured, taggers, settings.greedy, threshold, train)
@@ -136,13 +146,14 @@ def align(
             constraints=constraints,
             min_precision=precision,
         )
+        questions = find_questions(matrix, mapping, constraints, screened, shared)
     recorded = to_plain(replace(settings.recorded(), output=output))
     used = encoder if taggers or settings.evidence.kind != "surface" else None
     call = CallFacts(
         *("align", *_origins(loaded), used, method, None, target_schema, max_samples, seed, recorded)
     )
-    report = _completed(replace(report, taggers=scores, systems=systems), call, loaded, times)
-    return MergeResult(merged.dataset, mapping, matrix, report, folder)
+    report = replace(report, taggers=scores, systems=systems, questions=questions)
+    return MergeResult(merged.dataset, mapping, matrix, _completed(report, call, loaded, times), folder)
 
 
 def apply(

@@ -15,12 +15,13 @@ from huggingface_hub import DatasetCard
 from esnera_hf._internal.console import no_dataset_bars
 from esnera_hf._internal.files import new_folder
 from esnera_hf.alignment.mapping import MAPPING_FILE, LabelMapping
+from esnera_hf.alignment.questions import Question
 from esnera_hf.errors import ConfigurationError, MappingError, SourceNotFoundError
 from esnera_hf.hub.push import DatasetSettings, card_of_dataset, push_dataset, save_for_hub
 from esnera_hf.hub.recipe import Comparison
 from esnera_hf.hub.repository import HubRepository, Published
 from esnera_hf.merging.export import ExportFormat, export
-from esnera_hf.merging.label_levels import Level, view
+from esnera_hf.merging.label_levels import Grain, view
 from esnera_hf.report.files import REPORT_FILE, read_report, write_report
 from esnera_hf.report.flow import draw_flow
 from esnera_hf.report.report import MergeReport
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 DATASET_FOLDER = "dataset"
 TAGGER_FOLDER = "tagger"
-#: Unified labels in a short text.
+#: Unified labels in a short text: what a terminal shows without scrolling.
 _SHOWN = 30
 
 
@@ -65,17 +66,32 @@ class MergeResult:
 
     def _head(self) -> str:
         sentences = ", ".join(f"{split} {len(rows):,}" for split, rows in self.dataset.items())
+        unified = len(self.mapping.unified_labels) - len(self.mapping.umbrellas)
+        coarse = f" ({len(self.mapping.tree.roots)} coarse)" * bool(self.mapping.parents)
         return (
             f"MergeResult: {len(self.mapping.entries)} labels of {len(self.mapping.sources)} sources → "
-            f"{len(self.mapping.unified_labels)} unified labels; sentences: {sentences}"
+            f"{unified} unified labels{coarse}; sentences: {sentences}"
         )
 
-    def view(self, level: Level) -> DatasetDict:
-        """Return the dataset with the labels of one level in ``ner_tags``: ``fine``, ``coarse`` or ``original``.
+    @property
+    def questions(self) -> tuple[Question, ...]:
+        """Pairs of labels of which it is unsure how they relate, with answers, those that matter most first."""
+        return self.report.questions
 
-        :func:`~esnera_hf.merging.label_levels.view` does the same with a dataset that was loaded back.
+    def view(self, grain: Grain = "fine", *, labels: int | None = None) -> DatasetDict:
+        """Return the dataset with the labels of one grain in ``ner_tags``.
+
+        :func:`~esnera_hf.merging.label_levels.view` does the same with a dataset that
+        was loaded back. ``print(result.mapping.cut("coarse"))`` says what a grain costs.
+
+        Args:
+            grain: ``coarse``, ``medium``, ``fine`` or ``original``.
+            labels: instead of a grain, the most labels that are to be left.
+
+        Raises:
+            ConfigurationError: there is no such grain, or there are more outermost labels than ``labels``.
         """
-        return view(self.dataset, level)
+        return view(self.dataset, grain, mapping=self.mapping, labels=labels)
 
     def export(
         self, folder: str | os.PathLike[str], form: ExportFormat = "jsonl", *, gold_only: bool = False
@@ -213,6 +229,7 @@ class MergeResult:
             )
         dataset = load_from_disk(str(folder / DATASET_FOLDER))
         report, mapping, similarity = read_report(folder)
+        # An edited mapping beside data made with another one would be published as if it described them.
         if report.mapping_fingerprint not in ("", mapping.fingerprint):
             raise MappingError(
                 f"{folder / MAPPING_FILE}: the dataset beside it was made with another mapping. Apply the edited one "

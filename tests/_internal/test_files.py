@@ -69,10 +69,8 @@ def test_refusals_count_where_something_is_written(tmp_path: Path) -> None:
     def refused(place: Path) -> OSError:
         return PermissionError(errno.EACCES, "Permission denied", str(place))
 
-    assert (
-        write_problem(refused(tmp_path / "a" / "b"), tmp_path)
-        == f"Permission denied ({tmp_path / 'a' / 'b'})"
-    )
+    inside = tmp_path / "a" / "b"
+    assert write_problem(refused(inside), tmp_path) == f"Permission denied ({inside})"
     assert write_problem(refused(Path("/elsewhere")), tmp_path) == ""
     assert write_problem(MappingError("No space left on device"), tmp_path) == ""
     assert write_problem(None, tmp_path) == ""

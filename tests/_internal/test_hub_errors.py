@@ -12,14 +12,12 @@ from esnera_hf.errors import HubError
 REQUEST = httpx.Request("GET", "http://127.0.0.1/x")
 
 
-def answer(status: int, **headers: str) -> httpx.Response:
-    return httpx.Response(
-        status, headers={name.replace("_", "-"): value for name, value in headers.items()}, request=REQUEST
-    )
+def answer(status: int, message: str = "") -> httpx.Response:
+    return httpx.Response(status, headers={"X-Error-Message": message}, request=REQUEST)
 
 
-def raised(status: int, **headers: str) -> HfHubHTTPError:
-    return HfHubHTTPError("no", response=answer(status, **headers))
+def raised(status: int) -> HfHubHTTPError:
+    return HfHubHTTPError("no", response=answer(status))
 
 
 def behind(outer: Exception, inner: Exception, *, dealt_with: bool = False) -> Exception:
@@ -29,16 +27,14 @@ def behind(outer: Exception, inner: Exception, *, dealt_with: bool = False) -> E
     return outer
 
 
+ANSWERS = dict(zip((401, 403, 404), (Kind.BAD_TOKEN, Kind.FORBIDDEN, Kind.NOT_FOUND), strict=True))
+ANSWERS |= {409: Kind.RACE, 412: Kind.RACE, 422: Kind.REFUSED, 429: Kind.BUSY}
+
+
 @pytest.mark.parametrize(
     ("error", "kind", "applied"),
     [
-        (raised(401), Kind.BAD_TOKEN, False),
-        (raised(403), Kind.FORBIDDEN, False),
-        (raised(404), Kind.NOT_FOUND, False),
-        (raised(409), Kind.RACE, False),
-        (raised(412), Kind.RACE, False),
-        (raised(422), Kind.REFUSED, False),
-        (raised(429), Kind.BUSY, False),
+        *((raised(status), kind, False) for status, kind in ANSWERS.items()),
         (raised(503), Kind.BROKEN, True),
         (httpx.HTTPStatusError("no", request=REQUEST, response=answer(500)), Kind.BROKEN, True),
         (httpx.ReadTimeout("slow"), Kind.UNREACHABLE, True),
@@ -59,11 +55,8 @@ def test_kinds(error: Exception, kind: Kind | None, applied: bool | None) -> Non
 
 
 def test_no_token_is_passed_on() -> None:
-    error = HfHubHTTPError(
-        "no",
-        response=answer(400, X_Error_Message="bad token hf_abcDEF123 given"),
-        server_message="bad token hf_abcDEF123 given",
-    )
+    said = "bad token hf_abcDEF123 given"
+    error = HfHubHTTPError("no", response=answer(400, said), server_message=said)
     failure = classify(error)
     assert failure is not None
     assert "hf_abc" not in failure[1]
@@ -75,17 +68,14 @@ def test_no_token_is_passed_on() -> None:
 @pytest.mark.parametrize(
     ("error", "state"),
     [
-        (
-            raised(429),
-            "the Hub asks to be called less often (429). Nothing was published. Wait a few minutes",
-        ),
+        (raised(429), "the Hub asks to be called less often (429). Nothing is there. Wait a few minutes"),
         (raised(503), "the Hub failed (503). Look there. The Hub has trouble: wait a few minutes"),
     ],
 )
 def test_explained_in_one_line(error: Exception, state: str) -> None:
     with (
         pytest.raises(HubError) as caught,
-        explained("me/x", "committing", "run the same again", "Nothing was published.", "Look there."),
+        explained("me/x", "committing", "run the same again", "Nothing is there.", "Look there."),
     ):
         raise error
     assert str(caught.value) == f"me/x: committing: {state}; then run the same again."

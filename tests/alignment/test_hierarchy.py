@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from esnera_hf.alignment.hierarchy import LabelTree, find_circle
-from esnera_hf.errors import MappingError
+from esnera_hf.errors import ConfigurationError, MappingError
 
 PRODUCTS = LabelTree(
     ("PER", "novel", "book", "PRODUCT", "film", "car"),
@@ -78,6 +78,70 @@ def test_the_nearest_against_brute_force(tree: LabelTree, data: st.DataObject) -
         holders = [name for name in (label, *tree.ancestors(label)) if name in some]
         assert found.get(label) == (holders[0] if holders else None)
         assert (label in found) <= tree.covered(label, some)
+
+
+@given(tree=forests(), data=st.data())
+def test_cuts_against_brute_force(tree: LabelTree, data: st.DataObject) -> None:
+    borne = data.draw(st.sets(st.sampled_from(list(tree.labels)), min_size=1))
+    mentions = {name: data.draw(st.integers(0, 9)) for name in tree.labels if name in borne}
+    limit = data.draw(st.integers(-1, len(borne)))
+
+    def holds(one: str, other: str) -> bool:
+        return one == other or one in tree.ancestors(other)
+
+    # every label that could take in what is below it, tried on the names so far
+    names = {name: name for name in tree.labels}
+    costs, left = [], len(borne)
+    while left > limit:
+        tried = []
+        for place, top in enumerate(tree.labels):
+            new = {name: top if holds(top, name) and names[top] == top else names[name] for name in names}
+            changed = sum(count for name, count in mentions.items() if new[name] != names[name])
+            saved = left - len({new[name] for name in borne})
+            if saved > 0:
+                tried.append((changed / saved, -saved, place, new, changed))
+        if not tried:
+            break
+        *_, names, changed = min(tried, key=lambda choice: choice[:3])
+        left = len({names[name] for name in borne})
+        costs.append((changed, left))
+    if left > max(limit, 0) or limit < 1:
+        with pytest.raises(
+            ConfigurationError, match=f"labels={limit}: .* has {len({*map(tree.root, borne)})} outer"
+        ):
+            tree.cut_to(limit, mentions)
+        return
+    cut = tree.cut_to(limit, mentions)
+    assert cut.names == names
+    assert [step[2:] for step in cut.steps] == costs
+    assert set(cut.labels) == {names[name] for name in borne}
+    assert len(cut.labels) == left <= max(limit, len({*map(tree.root, borne)}))
+    assert len(str(cut).split("\n")) == len(cut.steps) + 1
+
+    tops = data.draw(st.sets(st.sampled_from(list(tree.labels))))
+    at = tree.cut_at(tops, mentions)
+    for name in tree.labels:
+        outermost = [top for top in (*reversed(tree.ancestors(name)), name) if top in tops]
+        assert at.names[name] == (outermost or [name])[0]
+    assert sum(step[2] for step in at.steps) == sum(
+        n for name, n in mentions.items() if at.names[name] != name
+    )
+
+
+def test_what_a_cut_costs_is_a_table() -> None:
+    mentions = {"PER": 9, "novel": 3, "book": 20, "film": 1500, "car": 1}
+    cut = PRODUCTS.cut_to(3, mentions)
+    assert cut.names == {
+        **{name: name for name in PRODUCTS.labels},
+        "novel": "PRODUCT",
+        "book": "PRODUCT",
+        "film": "PRODUCT",
+    }
+    assert str(cut).split("\n") == [
+        "labels  mentions  becomes  what vanishes",
+        "4       3         book     novel",
+        "3       1,523     PRODUCT  book, film",
+    ]
 
 
 @given(links=st.dictionaries(st.sampled_from("abcdef"), st.sampled_from("abcdef"), max_size=6))

@@ -31,7 +31,6 @@ MAPPING: Nested = {
     "a": {"company": "ORG", "team-name": "ORG", "name": "PER", "game": None},
     "b": {"ORG": "ORG", "LOC": "LOC-"},
 }
-SOURCES = ["a", "b", "a"]
 REFERENCES = [
     ["B-company", "I-company", "B-team-name", "O", "B-game"],
     ["B-ORG", "O", "B-LOC", "I-LOC"],
@@ -44,30 +43,55 @@ PREDICTIONS = [
     ["B-ORG", "I-ORG", "B-LOC-", "I-LOC-"],
     ["B-PER", "B-LOC-"],
 ]
+TAGS = {"predictions": PREDICTIONS, "references": REFERENCES}
+READING = {"mapping": MAPPING, "sources": ["a", "b", "a"]}
 
 
 def score(precision: float, recall: float, f1: float, support: int) -> dict[str, Any]:
     return {"precision": precision, "recall": recall, "f1": f1, "support": support}
 
 
-LOC, PER = score(1.0, 1.0, 1.0, 1), score(1 / 2, 1.0, 2 / 3, 1)
-EXPECTED = {
-    **score(4 / 6, 4 / 5, 8 / 11, 5),
-    "macro_f1": (1 + 2 / 3 + 2 / 3) / 3,
-    "by_label": {"LOC-": LOC, "ORG": score(2 / 3, 2 / 3, 2 / 3, 3), "PER": PER},
-    "by_source": {
-        "a": {
-            **score(3 / 4, 1.0, 6 / 7, 3),
-            "macro_f1": (1 + 2 / 3) / 2,
-            "by_label": {"ORG": score(1.0, 1.0, 1.0, 2), "PER": PER},
-        },
-        "b": {
-            **score(1 / 2, 1 / 2, 1 / 2, 2),
-            "macro_f1": 1 / 2,
-            "by_label": {"LOC-": LOC, "ORG": score(0.0, 0.0, 0.0, 1)},
-        },
-    },
-}
+def spans(tags: list[str]) -> set[tuple[int, int, str]]:
+    """Try every span: it is an entity if it begins, goes on inside, and could not go on."""
+    actual = set()
+    for start in range(len(tags)):
+        label = tags[start][2:]
+        for end in range(start + 1, len(tags) + 1):
+            inside = all(tag == f"I-{label}" for tag in tags[start + 1 : end])
+            if tags[start] == f"B-{label}" and inside and [*tags, "O"][end] != f"I-{label}":
+                actual.add((start, end, label))
+    return actual
+
+
+def brute_force(given: dict[str, Any], only: str = "ab") -> dict[str, Any]:
+    """Compare sets of (sentence, start, end, unified label)."""
+    mapping, gold, predicted = given["mapping"], set(), set()
+    owners = given.get("predictions_source")
+    for i, source in enumerate(given["sources"]):
+        if source not in only:
+            continue
+        own = mapping[source]
+        gold |= {(i, s, e, own[x]) for s, e, x in spans(given["references"][i]) if own[x] is not None}
+        names = mapping[owners[i]] if owners else {}
+        unified = ((s, e, names.get(x, x)) for s, e, x in spans(given["predictions"][i]))
+        predicted |= {(i, s, e, x) for s, e, x in unified if x in set(own.values()) - {None}}
+
+    def figures(label: str | None) -> dict[str, Any]:
+        a, b = ({span for span in side if label in (None, span[3])} for side in (gold, predicted))
+        f1 = 2 * len(a & b) / (len(a) + len(b)) if a | b else 0.0
+        return score(len(a & b) / len(b) if b else 0.0, len(a & b) / len(a) if a else 0.0, f1, len(a))
+
+    by_label = {label: figures(label) for label in sorted({span[3] for span in gold | predicted})}
+    macro_f1 = sum(row["f1"] for row in by_label.values()) / len(by_label) if by_label else 0.0
+    return {**figures(None), "macro_f1": macro_f1, "by_label": by_label}
+
+
+def expected_of(given: dict[str, Any]) -> dict[str, Any]:
+    by_source = {name: brute_force(given, name) for name in sorted(set(given["sources"]))}
+    return {**brute_force(given), "by_source": by_source}
+
+
+EXPECTED = expected_of({**TAGS, **READING})
 
 
 @pytest.fixture(scope="module")
@@ -75,54 +99,37 @@ def metric(tmp_path_factory: pytest.TempPathFactory) -> evaluate.Metric:
     return StrictNer(keep_in_memory=True, cache_dir=str(tmp_path_factory.mktemp("metrics")))
 
 
-def assert_equal(found: Any, expected: Any) -> None:
+def assert_equal(actual: Any, expected: Any) -> None:
     """Compare nested figures: keys and their order, counts exactly, shares but for rounding."""
     if isinstance(expected, dict):
-        assert list(found) == list(expected)
+        assert list(actual) == list(expected)
         for key, value in expected.items():
-            assert_equal(found[key], value)
+            assert_equal(actual[key], value)
     else:
-        assert type(found) is type(expected)
-        assert found == pytest.approx(expected, abs=1e-12)
+        assert type(actual) is type(expected)
+        assert actual == pytest.approx(expected, abs=1e-12)
 
 
-def test_a_hand_count(metric: evaluate.Metric) -> None:
-    found = metric.compute(predictions=PREDICTIONS, references=REFERENCES, mapping=MAPPING, sources=SOURCES)
-    assert_equal(found, EXPECTED)
-
-
-def test_each_form_of_a_mapping(tmp_path: Path, metric: evaluate.Metric) -> None:
-    made = LabelMapping(
-        ("ORG", "PER", "LOC-"),
-        tuple(
-            MappedLabel(LabelRef(s, label), name)
-            for s, names in MAPPING.items()
-            for label, name in names.items()
-        ),
-    )
+def test_a_hand_count_and_each_form_of_a_mapping(tmp_path: Path, metric: evaluate.Metric) -> None:
+    assert (EXPECTED["precision"], EXPECTED["recall"], EXPECTED["support"]) == (4 / 6, 4 / 5, 5)
+    assert EXPECTED["by_source"]["a"]["by_label"]["PER"] == score(1 / 2, 1.0, 2 / 3, 1)
+    entries = [
+        MappedLabel(LabelRef(source, label), name)
+        for source, names in MAPPING.items()
+        for label, name in names.items()
+    ]
+    made = LabelMapping(("ORG", "PER", "LOC-"), tuple(entries))
     made.save(tmp_path / "mapping.yaml")
-    for form in (made, tmp_path / "mapping.yaml", str(tmp_path / "mapping.yaml")):
-        found = metric.compute(predictions=PREDICTIONS, references=REFERENCES, mapping=form, sources=SOURCES)
-        assert_equal(found, EXPECTED)
+    nothing = metric.compute(predictions=[], references=[], mapping=MAPPING, sources=[])
+    assert_equal(nothing, {**score(0.0, 0.0, 0.0, 0), "macro_f1": 0.0, "by_label": {}, "by_source": {}})
+    for form in (MAPPING, made, tmp_path / "mapping.yaml", str(tmp_path / "mapping.yaml")):
+        assert_equal(metric.compute(**TAGS, **{**READING, "mapping": form}), EXPECTED)
 
 
 def test_without_a_mapping_tags_are_compared_as_they_are(metric: evaluate.Metric) -> None:
-    tags = {"predictions": [["B-x-", "B-x", "I-y"]], "references": [["B-x-", "O", "B-y"]]}
-    expected = {
-        **score(1 / 2, 1 / 2, 1 / 2, 2),
-        "macro_f1": 1 / 3,
-        "by_label": {
-            "x": score(0.0, 0.0, 0.0, 0),
-            "x-": score(1.0, 1.0, 1.0, 1),
-            "y": score(0.0, 0.0, 0.0, 1),
-        },
-    }
-    assert_equal(metric.compute(**tags), expected)
-
-
-def test_no_sentences(metric: evaluate.Metric) -> None:
-    found = metric.compute(predictions=[], references=[], mapping=MAPPING, sources=[])
-    assert_equal(found, {**score(0.0, 0.0, 0.0, 0), "macro_f1": 0.0, "by_label": {}, "by_source": {}})
+    actual = metric.compute(predictions=[["B-x-", "B-x", "I-y"]], references=[["B-x-", "O", "B-y"]])
+    assert (actual["precision"], actual["recall"], actual["macro_f1"]) == (1 / 2, 1 / 2, 1 / 3)
+    assert {label: row["f1"] for label, row in actual["by_label"].items()} == {"x": 0, "x-": 1, "y": 0}
 
 
 @pytest.mark.parametrize("keep_in_memory", [True, False])
@@ -130,11 +137,10 @@ def test_batches(tmp_path: Path, keep_in_memory: bool) -> None:
     made = StrictNer(keep_in_memory=keep_in_memory, cache_dir=str(tmp_path))
     made.add_batch(predictions=PREDICTIONS[:2], references=REFERENCES[:2])
     made.add(prediction=PREDICTIONS[2], reference=REFERENCES[2])
-    assert_equal(made.compute(mapping=MAPPING, sources=SOURCES), EXPECTED)
+    assert_equal(made.compute(**READING), EXPECTED)
     with pytest.raises(ValueError, match="sources"):
-        made.compute(predictions=PREDICTIONS, references=REFERENCES, mapping=MAPPING)
-    found = made.compute(predictions=PREDICTIONS, references=REFERENCES, mapping=MAPPING, sources=SOURCES)
-    assert_equal(found, EXPECTED)
+        made.compute(**TAGS, mapping=MAPPING)
+    assert_equal(made.compute(**TAGS, **READING), EXPECTED)
 
 
 #: Unified labels that a careless reading takes for a prefix, trims or splits.
@@ -165,45 +171,9 @@ def scored(draw: st.DrawFn) -> dict[str, Any]:
     }
 
 
-def spans(tags: list[str]) -> set[tuple[int, int, str]]:
-    """Try every span: it is an entity if it begins, goes on inside, and could not go on."""
-    found = set()
-    for start in range(len(tags)):
-        label = tags[start][2:]
-        for end in range(start + 1, len(tags) + 1):
-            inside = all(tag == f"I-{label}" for tag in tags[start + 1 : end])
-            if tags[start] == f"B-{label}" and inside and [*tags, "O"][end] != f"I-{label}":
-                found.add((start, end, label))
-    return found
-
-
-def brute_force(given: dict[str, Any], only: str = "ab") -> dict[str, Any]:
-    """Compare sets of (sentence, start, end, unified label)."""
-    mapping, gold, predicted = given["mapping"], set(), set()
-    for i, source in enumerate(given["sources"]):
-        if source not in only:
-            continue
-        own = mapping[source]
-        gold |= {(i, s, e, own[x]) for s, e, x in spans(given["references"][i]) if own[x] is not None}
-        names = mapping[given["predictions_source"][i]] if given["predictions_source"] else {}
-        predicted |= {(i, s, e, names.get(x, x)) for s, e, x in spans(given["predictions"][i])}
-        predicted = {span for span in predicted if span[0] != i or span[3] in set(own.values()) - {None}}
-
-    def figures(label: str | None) -> dict[str, Any]:
-        a, b = ({span for span in side if label in (None, span[3])} for side in (gold, predicted))
-        f1 = 2 * len(a & b) / (len(a) + len(b)) if a | b else 0.0
-        return score(len(a & b) / len(b) if b else 0.0, len(a & b) / len(a) if a else 0.0, f1, len(a))
-
-    by_label = {label: figures(label) for label in sorted({span[3] for span in gold | predicted})}
-    macro_f1 = sum(row["f1"] for row in by_label.values()) / len(by_label) if by_label else 0.0
-    return {**figures(None), "macro_f1": macro_f1, "by_label": by_label}
-
-
 @given(given=scored())
 def test_any_tags_score_as_sets_of_spans(metric: evaluate.Metric, given: dict[str, Any]) -> None:
-    sources = sorted(set(given["sources"]))
-    expected = {**brute_force(given), "by_source": {name: brute_force(given, name) for name in sources}}
-    assert_equal(metric.compute(**given), expected)
+    assert_equal(metric.compute(**given), expected_of(given))
 
 
 ERRORS: list[tuple[dict[str, Any], type[Exception], str]] = [
@@ -249,28 +219,15 @@ def test_errors(metric: evaluate.Metric, wrong: dict[str, Any], kind: type[Excep
         metric.compute(**{**RIGHT, **wrong})
 
 
-_LOADED = """\
-import sys
-import evaluate
-metric = evaluate.load(sys.argv[1], keep_in_memory=True)
-{example}
-"""
-
-
 @pytest.mark.slow
 def test_the_readme_example_with_the_folder_loaded_offline(tmp_path: Path) -> None:
     readme = (FOLDER / "README.md").read_text(encoding="utf-8")
     (example,) = re.findall(r"^metric\.compute\(.*?^\)", readme, flags=re.MULTILINE | re.DOTALL)
-    code = _LOADED.format(
-        example=f"found = {example}\nprint(found['precision'], found['recall'], found['f1'])"
-    )
-    run = subprocess.run(
-        [sys.executable, "-c", code, str(FOLDER)],
-        env={**os.environ, "HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "1"},
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-    )
+    code = "import sys, evaluate; metric = evaluate.load(sys.argv[1], keep_in_memory=True)\n"
+    code += f"found = {example}\nprint(found['precision'], found['recall'], found['f1'])"
+    environment = {**os.environ, "HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "1"}
+    command = [sys.executable, "-c", code, str(FOLDER)]
+    run = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
     precision, recall, f1 = map(float, run.stdout.split())
     assert (precision, recall, f1) == (pytest.approx(2 / 3), 1.0, pytest.approx(0.8))
@@ -286,24 +243,19 @@ def test_the_space_is_declared_a_metric() -> None:
     assert len(data["short_description"]) <= 60  # the Hub refuses longer ones
 
 
-PRODUCT_REFERENCES = [["B-Book", "B-Movie", "O"], ["B-product", "I-product", "B-person"]]
-PRODUCT_PREDICTIONS = [["B-book", "B-PRODUCT", "B-PRODUCT"], ["B-film", "I-film", "B-book"]]
-
-
-def test_a_part_counts_as_the_whole_that_a_source_annotates(tmp_path: Path) -> None:
+def test_a_part_counts_as_the_whole_that_a_source_annotates() -> None:
     """``coarse`` annotates only products, ``fine`` books and films."""
-    tree.MAPPING.save(tmp_path / "mapping.yaml")
-    found = StrictNer().compute(
-        predictions=PRODUCT_PREDICTIONS,
-        references=PRODUCT_REFERENCES,
-        mapping=str(tmp_path / "mapping.yaml"),
+    actual = StrictNer().compute(
+        predictions=[["B-book", "B-PRODUCT", "B-PRODUCT"], ["B-film", "I-film", "B-book"]],
+        references=[["B-Book", "B-Movie", "O"], ["B-product", "I-product", "B-person"]],
+        mapping=tree.MAPPING,
         sources=["fine", "coarse"],
     )
     # products in a sentence of fine are not counted; of two products in coarse's one is right, the person is missed
-    assert found["by_label"] == {
+    assert actual["by_label"] == {
         "PER": score(0.0, 0.0, 0.0, 1),
         "PRODUCT": score(1 / 2, 1.0, 2 / 3, 1),
         "book": score(1.0, 1.0, 1.0, 1),
         "film": score(0.0, 0.0, 0.0, 1),
     }
-    assert (found["precision"], found["recall"]) == (2 / 3, 1 / 2)
+    assert (actual["precision"], actual["recall"]) == (2 / 3, 1 / 2)

@@ -78,14 +78,10 @@ class Train:
 
     def __init__(self, mentions: dict[tuple[str, ...], str]) -> None:
         self.mentions = mentions
-        self.corpora: list[NerSource] = []
-        self.scopes: list[Any] = []
-        self.annotations: list[PartialAnnotation | None] = []
+        self.calls: list[tuple[NerSource, Any, PartialAnnotation | None]] = []
 
-    def __call__(self, corpus: NerSource, scope: Any, annotation: PartialAnnotation | None) -> Any:
-        self.corpora.append(corpus)
-        self.scopes.append(scope)
-        self.annotations.append(annotation)
+    def __call__(self, *arguments: Any) -> Any:
+        self.calls.append(arguments)
         return MergedTagger("merged", self.mentions)
 
 
@@ -93,152 +89,125 @@ GOOD: dict[tuple[str, ...], str] = {("anna",): "per", ("bruno",): "per", ("oslo"
 PERSONS = {words: label for words, label in GOOD.items() if label == "per"}
 
 
-class TestTrial:
-    """A candidate mapping of the search."""
+@pytest.mark.parametrize(
+    ("mentions", "mapping", "settings", "drop", "holds"),
+    [
+        (GOOD, MAPPING, {}, 0, True),
+        # Two of four mentions per source: precision 1, recall a half.
+        (PERSONS, MAPPING, {"max_f1_drop": 0.3}, 1 / 3, False),
+        (PERSONS, MAPPING, {"max_f1_drop": 0.34}, 1 / 3, True),
+        # Only the most frequent label of a source is read back of what its labels became.
+        (dict.fromkeys(GOOD, "x"), FLAT, {"max_f1_drop": 0.3}, 0.2, True),
+        (dict.fromkeys(GOOD, "x"), FLAT, {"max_f1_drop": 0.3, "scoring": "native"}, 0.6, False),
+    ],
+)
+def test_the_bound_of_a_candidate(
+    mentions: Any, mapping: Any, settings: Any, drop: float, holds: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train = Train(mentions)
+    actual, (scores, count) = try_mapping(SOURCES, TAGGERS, GreedySettings(**settings), None, train, mapping)
+    pooled = (scores.native if settings.get("scoring") else scores.unified).pooled
+    assert pooled.change.value == pytest.approx(-drop, abs=1e-6)
+    assert (actual, count) == (holds, 0)
+    assert ("the bound holds" in capsys.readouterr().err) == holds
+    ((corpus, _, annotation),) = train.calls
+    assert (corpus.name, len(corpus.dataset["train"]), annotation) == ("one+two", 6, None)
 
-    @pytest.mark.parametrize(
-        ("mentions", "mapping", "settings", "drop", "holds"),
-        [
-            (GOOD, MAPPING, {}, 0, True),
-            # Two of four mentions per source: precision 1, recall a half.
-            (PERSONS, MAPPING, {"max_f1_drop": 0.3}, 1 / 3, False),
-            (PERSONS, MAPPING, {"max_f1_drop": 0.34}, 1 / 3, True),
-            # Only the most frequent label of a source is read back of what its labels became.
-            (dict.fromkeys(GOOD, "x"), FLAT, {"max_f1_drop": 0.3}, 0.2, True),
-            (dict.fromkeys(GOOD, "x"), FLAT, {"max_f1_drop": 0.3, "scoring": "native"}, 0.6, False),
-        ],
+
+def test_a_candidate_is_trained_with_pseudo_labels() -> None:
+    train = Train(GOOD)
+    _, (_, count) = try_mapping(SOURCES, TAGGERS, GreedySettings(), 0.5, train, MAPPING)
+    tags = train.calls[0][0].dataset["train"]["ner_tags"][:]
+    assert (count, sum(tag.startswith("B-") for row_tags in tags for tag in row_tags)) == (4, 8 + 4)
+
+
+def test_leakage_is_that_of_the_sources_merged_so_far() -> None:
+    """A sentence of a's train split stands in b's validation and, which counts more, in the test split of c."""
+    splits = {"a": "train", "b": "validation", "c": "test"}
+    corpora = [make_source(name, {split: [row("x/B-P y")]}) for name, split in splits.items()]
+    taggers = {name: DictionarySourceTagger(name, {("x",): "P"}) for name in splits}
+    train = Train({("x",): "P"})
+    try_mapping(corpora, taggers, GreedySettings(), None, train, mapping_of({"a:P": "P", "b:P": "P"}))
+    ids = {split: rows["id"][:] for split, rows in train.calls[0][0].dataset.items()}
+    assert ids == {"train": [], "validation": ["b-validation-0"], "test": []}
+
+
+def evaluate(train: Train, **settings: Any) -> Any:
+    output = OutputSettings(**settings)
+    pseudo = find_pseudo_labels(SOURCES, MAPPING, TAGGERS, output.pseudo_label_threshold, ())
+    merged = MergedData(merge_sources(SOURCES, MAPPING, (), pseudo), (), pseudo)
+    return evaluate_taggers(SOURCES, MAPPING, merged, TAGGERS, output.for_mapping(MAPPING), train)
+
+
+def test_taggers_of_sources_alone() -> None:
+    train = Train(GOOD)
+    taggers, *others = evaluate(train)
+    assert (train.calls, others) == ([], [{}, None])
+    assert {name: scores.test.micro.f1 for name, scores in taggers.items()} == {"one": 1, "two": 1}
+    merged = MergedData(merge_sources(SOURCES, MAPPING))
+    output = OutputSettings(pseudo_label_threshold=None)
+    assert evaluate_taggers(SOURCES, MAPPING, merged, {}, output, train) == ({}, {}, None)
+
+
+def test_each_system_is_trained_on_its_own_data() -> None:
+    train = Train(GOOD)
+    taggers, systems, folder = evaluate(
+        train,
+        pseudo_label_threshold=0.5,
+        train_merged=True,
+        baselines=("naive", "gold", "outside"),
+        pseudo_label_noise=0.1,
+        partial_likelihood=True,
     )
-    def test_the_bound(
-        self,
-        mentions: dict[tuple[str, ...], str],
-        mapping: LabelMapping,
-        settings: dict[str, Any],
-        drop: float,
-        holds: bool,
-        capsys: pytest.CaptureFixture[str],
-    ) -> None:
-        train = Train(mentions)
-        greedy = GreedySettings(**settings)
-        found, (scores, pseudo_labels) = try_mapping(SOURCES, TAGGERS, greedy, None, train, mapping)
-        pooled = (scores.native if settings.get("scoring") else scores.unified).pooled
-        assert pooled.change.value == pytest.approx(-drop, abs=1e-6)
-        assert (found, pseudo_labels) == (holds, 0)
-        assert ("the bound holds" in capsys.readouterr().err) == holds
-        assert (train.corpora[0].name, len(train.corpora[0].dataset["train"])) == ("one+two", 6)
-        assert train.annotations == [None]
-
-    def test_pseudo_labels_are_trained_with(self) -> None:
-        train = Train(GOOD)
-        _, (_, count) = try_mapping(SOURCES, TAGGERS, GreedySettings(), 0.5, train, MAPPING)
-        assert count == 4
-        tags = train.corpora[0].dataset["train"]["ner_tags"][:]
-        assert sum(tag.startswith("B-") for row_tags in tags for tag in row_tags) == 8 + 4
-
-    def test_leakage_is_that_of_the_sources_merged_so_far(self) -> None:
-        """A sentence of a's train split stands in b's validation and, which counts more, in the test split of c."""
-        splits = {"a": "train", "b": "validation", "c": "test"}
-        corpora = [make_source(name, {split: [row("x/B-P y")]}) for name, split in splits.items()]
-        taggers = {name: DictionarySourceTagger(name, {("x",): "P"}) for name in splits}
-        train = Train({("x",): "P"})
-        try_mapping(corpora, taggers, GreedySettings(), None, train, mapping_of({"a:P": "P", "b:P": "P"}))
-        ids = {split: rows["id"][:] for split, rows in train.corpora[0].dataset.items()}
-        assert ids == {"train": [], "validation": ["b-validation-0"], "test": []}
+    assert [(name, system.partial_likelihood) for name, system in systems.items()] == [
+        *(("merged", True), ("naive", False), ("gold", True), ("outside", False))
+    ]
+    corpora, scopes, annotations = zip(*train.calls, strict=True)
+    merged, naive, gold, outside = corpora
+    assert merged.fingerprint == outside.fingerprint != gold.fingerprint
+    assert set(naive.labels) == {"per", "loc", "name", "firm"}
+    allowed = {
+        "one": AllowedLabels({"per": ("per",), "loc": ("loc",)}, ("firm",)),
+        "two": AllowedLabels({"per": ("per",), "firm": ("firm",)}, ("loc",)),
+    }
+    assert annotations == ((allowed, 0.1), None, (allowed, 0.1), None)
+    annotated = {name: set(labels) for name, labels in scopes[0].items()}
+    assert annotated == {"one": {"per", "loc"}, "two": {"per", "firm"}}
+    assert folder == MergedTagger.artifact.folder
+    for system in systems.values():
+        for name, micro in system.native.sources.items():
+            assert micro.before.value == taggers[name].test.micro.f1
+    assert systems["merged"].native.pooled.after.value == 1
 
 
-class TestEvaluation:
-    def evaluate(self, **settings: Any) -> Any:
-        self.train = Train(GOOD)
-        output = OutputSettings(**settings)
-        pseudo = find_pseudo_labels(SOURCES, MAPPING, TAGGERS, output.pseudo_label_threshold, ())
-        merged = MergedData(merge_sources(SOURCES, MAPPING, (), pseudo), (), pseudo)
-        return evaluate_taggers(SOURCES, MAPPING, merged, TAGGERS, output.for_mapping(MAPPING), self.train)
-
-    def test_taggers_of_sources_alone(self) -> None:
-        taggers, systems, folder = self.evaluate()
-        assert self.train.corpora == []
-        assert (systems, folder) == ({}, None)
-        assert {name: scores.test.micro.f1 for name, scores in taggers.items()} == {
-            "one": 1,
-            "two": 1,
-        }
-
-    def test_each_system_is_trained_on_its_own_data(self) -> None:
-        taggers, systems, folder = self.evaluate(
-            pseudo_label_threshold=0.5,
-            train_merged=True,
-            baselines=("naive", "gold", "outside"),
-            pseudo_label_noise=0.1,
-            partial_likelihood=True,
-        )
-        assert list(systems) == ["merged", "naive", "gold", "outside"]
-        merged, naive, gold, outside = self.train.corpora
-        assert merged.fingerprint == outside.fingerprint != gold.fingerprint
-        assert set(naive.labels) == {"per", "loc", "name", "firm"}
-        allowed = {
-            "one": AllowedLabels({"per": ("per",), "loc": ("loc",)}, ("firm",)),
-            "two": AllowedLabels({"per": ("per",), "firm": ("firm",)}, ("loc",)),
-        }
-        annotation = (allowed, 0.1)
-        assert self.train.annotations == [annotation, None, annotation, None]
-        assert {name: set(labels) for name, labels in self.train.scopes[0].items()} == {
-            "one": {"per", "loc"},
-            "two": {"per", "firm"},
-        }
-        assert [system.partial_likelihood for system in systems.values()] == [
-            True,
-            False,
-            True,
-            False,
-        ]
-        assert folder == MergedTagger.artifact.folder
-        for system in systems.values():
-            for name, micro in system.native.sources.items():
-                assert micro.before.value == taggers[name].test.micro.f1
-        assert systems["merged"].native.pooled.after.value == 1
-
-    def test_without_taggers_there_are_no_scores(self) -> None:
-        merged = MergedData(merge_sources(SOURCES, MAPPING))
-        output = OutputSettings(pseudo_label_threshold=None)
-        assert evaluate_taggers(SOURCES, MAPPING, merged, {}, output, Train({})) == ({}, {}, None)
+def test_the_likelihood_is_chosen_by_the_mapping() -> None:
+    tree, flat = product_tree.MAPPING, replace(product_tree.MAPPING, parents={})
+    for wish, expected in ((None, [True, False]), (True, [True] * 2), (False, [False] * 2)):
+        chosen = OutputSettings(train_merged=True, partial_likelihood=wish)
+        assert [chosen.for_mapping(mapping).partial_likelihood for mapping in (tree, flat)] == expected
+    assert OutputSettings().for_mapping(tree) == OutputSettings()
+    assert OutputSettings(train_merged=True, baselines=("outside",)).partial_likelihood is True
 
 
-class TestOutputSettings:
-    def test_the_likelihood_is_chosen_by_the_mapping(self) -> None:
-        tree, flat = product_tree.MAPPING, replace(product_tree.MAPPING, parents={})
-        default = OutputSettings(train_merged=True)
-        assert default.for_mapping(tree).partial_likelihood is True
-        assert default.for_mapping(flat).partial_likelihood is False
-        for wish in (True, False):
-            chosen = OutputSettings(train_merged=True, partial_likelihood=wish)
-            assert [chosen.for_mapping(mapping).partial_likelihood for mapping in (tree, flat)] == [wish] * 2
-        assert OutputSettings().for_mapping(tree) == OutputSettings()
-        assert OutputSettings(train_merged=True, baselines=("outside",)).partial_likelihood is True
-
-    @pytest.mark.parametrize(
-        ("settings", "message"),
-        [
-            (
-                {"pseudo_label_threshold": 1.5},
-                "pseudo_label_threshold=1.5: expected a confidence from 0 to 1",
-            ),
-            (
-                {"baselines": ("silver",), "train_merged": True},
-                "baselines='silver': expected naive or gold or outside",
-            ),
-            ({"baselines": ("gold",)}, "baselines= needs train_merged=True"),
-            ({"partial_likelihood": True}, "partial_likelihood= needs train_merged=True"),
-            ({"partial_likelihood": "yes"}, "partial_likelihood='yes': expected True, False or None"),
-            ({"pseudo_label_noise": 0.5}, "pseudo_label_noise= needs partial_likelihood=True"),
-            ({"pseudo_label_noise": 2}, "expected a number from 0 to 1"),
-            (
-                {"baselines": ("outside",), "partial_likelihood": False, "train_merged": True},
-                "that is the merged tagger itself",
-            ),
-        ],
-    )
-    def test_refused(self, settings: dict[str, Any], message: str) -> None:
-        with pytest.raises(ConfigurationError, match=message):
-            OutputSettings(**settings)
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"pseudo_label_threshold": 1.5}, "pseudo_label_threshold=1.5: expected a confidence from 0 to 1"),
+        ({"baselines": ("x",), "train_merged": True}, "baselines='x': expected naive or gold or outside"),
+        ({"baselines": ("gold",)}, "baselines= needs train_merged=True"),
+        ({"partial_likelihood": True}, "partial_likelihood= needs train_merged=True"),
+        ({"partial_likelihood": "yes"}, "partial_likelihood='yes': expected True, False or None"),
+        ({"pseudo_label_noise": 0.5}, "pseudo_label_noise= needs partial_likelihood=True"),
+        ({"pseudo_label_noise": 2}, "expected a number from 0 to 1"),
+        (
+            {"baselines": ("outside",), "partial_likelihood": False, "train_merged": True},
+            "that is the merged tagger itself",
+        ),
+    ],
+)
+def test_settings_that_are_refused(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        OutputSettings(**settings)
 
 
 def test_the_labels_that_annotation_under_a_hierarchy_leaves_open() -> None:
@@ -296,15 +265,12 @@ def test_a_tagger_is_known_by_the_source_of_each_sentence(
 
     monkeypatch.setattr("esnera_hf.modeling.training.fit_tagger", stop)
     train = partial(train_cached, str(encoder_folder), {"seed": 1})
+    silent = row("nobody met")
     for of_people in (True, False):
-        silent = [row("nobody met")]
-        rows = [
-            [row("anna/B-PER left"), *silent * of_people],
-            [*silent * (not of_people), row("in oslo/B-LOC")],
-        ]
+        rows = {"people": [row("anna/B-PER left")], "places": [row("in oslo/B-LOC")]}
+        rows["people" if of_people else "places"].insert(of_people, silent)
         sources = [
-            make_source(name, {"train": own, "validation": own})
-            for name, own in zip(("people", "places"), rows, strict=True)
+            make_source(name, dict.fromkeys(("train", "validation"), own)) for name, own in rows.items()
         ]
         mapping = mapping_by_name(sources)
         for noise in (None, 0.0, 0.5):

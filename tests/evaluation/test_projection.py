@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
 import product_tree as tree
@@ -23,11 +26,9 @@ SOURCES = [
 ]
 MAPPING = LabelMapping(
     ("WORK", "PER", "ORG"),
-    (
-        MappedLabel(LabelRef("a", "movie"), "WORK"),
-        MappedLabel(LabelRef("a", "book"), "WORK"),
-        MappedLabel(LabelRef("a", "per"), "PER"),
-        MappedLabel(LabelRef("b", "firm"), "ORG"),
+    tuple(
+        MappedLabel(LabelRef(*label.split(":")), unified)
+        for label, unified in {"a:movie": "WORK", "a:book": "WORK", "a:per": "PER", "b:firm": "ORG"}.items()
     ),
 )
 #: a's own tagger takes the book for a movie; the merged one finds both works, and a person in b.
@@ -38,46 +39,6 @@ PREDICTIONS = {
     ),
     "b": ([[Entity(0, 1, "firm")]], [[Entity(0, 1, "ORG"), Entity(1, 2, "ORG"), Entity(2, 3, "PER")]]),
 }
-
-
-def test_projected() -> None:
-    scores = score_unified(SOURCES, MAPPING, PREDICTIONS, "validation")
-    a, b, labels = scores.sources["a"], scores.sources["b"], scores.by_label["a"]
-    assert sorted(labels) == ["PER", "WORK"]
-    # projected, a's own tagger makes no mistake; the merged one misses the person
-    assert (a.before.value, a.after.value) == (1.0, pytest.approx(0.8))
-    assert (labels["WORK"].after.value, labels["PER"].after.value) == (1.0, 0.0)
-    # b does not annotate persons, so the one found there is no error
-    assert (b.before.value, b.after.value) == (pytest.approx(2 / 3, abs=1e-6), 1.0)
-    # pooled over sources: 4 of 5 found with 4 predicted, and 4 of 5 with 4 predicted
-    assert (scores.pooled.before.value, scores.pooled.after.value) == (
-        pytest.approx(8 / 9, abs=1e-6),
-        pytest.approx(8 / 9, abs=1e-6),
-    )
-    assert scores.pooled.support == 5
-
-
-def test_in_own_labels_a_flat_merge_shows_its_loss() -> None:
-    assert names_back(SOURCES[0], MAPPING) == {"WORK": "movie", "PER": "per"}
-    scores = score_native(SOURCES, MAPPING, PREDICTIONS, "validation")
-    a, labels = scores.sources["a"], scores.by_label["a"]
-    assert labels["book"].after.value == 0.0
-    assert labels["movie"].after.value == pytest.approx(2 / 3, abs=1e-6)
-    assert (a.before.value, a.after.value) == (
-        pytest.approx(2 / 3, abs=1e-6),
-        pytest.approx(2 / 5),
-    )
-
-
-def test_a_label_left_out_is_not_scored_when_projected_and_lost_in_own_labels() -> None:
-    entries = tuple(
-        MappedLabel(entry.label, None if entry.label.label == "per" else entry.unified)
-        for entry in MAPPING.entries
-    )
-    mapping = LabelMapping(("WORK", "ORG"), entries)
-    assert list(score_unified(SOURCES, mapping, PREDICTIONS, "validation").by_label["a"]) == ["WORK"]
-    person = score_native(SOURCES, mapping, PREDICTIONS, "validation").by_label["a"]["per"]
-    assert (person.before.value, person.after.value) == (1.0, 0.0)
 
 
 #: The merged tagger: for fine, the book, the film as a product, and a product more; for coarse, books and a film.
@@ -91,32 +52,68 @@ OF_PRODUCTS = {
         [[Entity(0, 1, "book"), Entity(1, 2, "film"), Entity(2, 3, "book")]],
     ),
 }
+FLAT = SOURCES, MAPPING, PREDICTIONS, "validation"
+TREE = tree.SOURCES[:2], tree.MAPPING, OF_PRODUCTS, "test"
+#: The same without persons.
+WITHOUT = (
+    SOURCES,
+    replace(
+        MAPPING,
+        unified_labels=("WORK", "ORG"),
+        entries=tuple(
+            replace(entry, unified=None) if entry.unified == "PER" else entry for entry in MAPPING.entries
+        ),
+    ),
+    PREDICTIONS,
+    "validation",
+)
 
 
-class TestTree:
-    """One source knows books and films, one only products."""
+@pytest.mark.parametrize(
+    ("score", "arguments", "source", "label", "before", "after"),
+    [
+        # Projected, a's own tagger makes no mistake; the merged one misses the person.
+        (score_unified, FLAT, "a", None, 1, 4 / 5),
+        (score_unified, FLAT, "a", "WORK", 1, 1),
+        (score_unified, FLAT, "a", "PER", 1, 0),
+        # b does not annotate persons, so the one found there is no error.
+        (score_unified, FLAT, "b", None, 2 / 3, 1),
+        # Pooled over sources: 4 of 5 found with 4 predicted, and 4 of 5 with 4 predicted.
+        (score_unified, FLAT, None, None, 8 / 9, 8 / 9),
+        # In own labels a flat merge shows its loss.
+        (score_native, FLAT, "a", None, 2 / 3, 2 / 5),
+        (score_native, FLAT, "a", "book", 0, 0),
+        (score_native, FLAT, "a", "movie", 2 / 3, 2 / 3),
+        # A label that is left out is lost in own labels.
+        (score_native, WITHOUT, "a", "per", 1, 0),
+        # A product in text of fine is neither right nor wrong: the film is missed, nothing is found too much.
+        (score_unified, TREE, "fine", None, 2 / 3, 2 / 3),
+        (score_unified, TREE, "fine", "book", 1, 1),
+        (score_unified, TREE, "fine", "film", 0, 0),
+        # Books and films in text of coarse are products: two right, one too many.
+        (score_unified, TREE, "coarse", None, 1 / 2, 4 / 5),
+        (score_unified, TREE, "coarse", "PRODUCT", 2 / 3, 4 / 5),
+        (score_native, TREE, "coarse", "product", 2 / 3, 4 / 5),
+        (score_native, TREE, "fine", "Movie", 0, 0),
+        (score_native, TREE, "fine", None, 2 / 3, 2 / 3),
+    ],
+)
+def test_scores(
+    score: Any, arguments: Any, source: str | None, label: str | None, before: float, after: float
+) -> None:
+    scores = score(*arguments)
+    comparison = scores.pooled if source is None else scores.sources[source]
+    if label is not None:
+        comparison = scores.by_label[source][label]
+    assert (comparison.before.value, comparison.after.value) == pytest.approx((before, after), abs=1e-6)
 
-    def test_projected(self) -> None:
-        scores = score_unified(tree.SOURCES[:2], tree.MAPPING, OF_PRODUCTS, "test")
-        fine, coarse = scores.by_label["fine"], scores.by_label["coarse"]
-        assert sorted(fine) == ["book", "film"]
-        # a product in text of fine is neither right nor wrong: the film is missed, nothing is found too much
-        assert (fine["book"].after.value, fine["film"].after.value) == (1.0, 0.0)
-        assert scores.sources["fine"].after.value == pytest.approx(2 / 3, abs=1e-6)
-        # books and films in text of coarse are products: two right, one too many
-        assert coarse["PRODUCT"].after.value == pytest.approx(4 / 5)
-        assert scores.sources["coarse"].before.value == pytest.approx(2 * 1 / (2 + 2))
 
-    def test_in_own_labels(self) -> None:
-        coarse = tree.SOURCES[1]
-        assert names_back(coarse, tree.MAPPING) == {
-            "PER": "person",
-            "PRODUCT": "product",
-            "book": "product",
-            "film": "product",
-        }
-        assert names_back(tree.SOURCES[0], tree.MAPPING) == {"book": "Book", "film": "Movie"}
-        scores = score_native(tree.SOURCES[:2], tree.MAPPING, OF_PRODUCTS, "test")
-        assert scores.by_label["coarse"]["product"].after.value == pytest.approx(4 / 5)
-        assert scores.by_label["fine"]["Movie"].after.value == 0.0
-        assert scores.sources["fine"].after.value == pytest.approx(2 / 3, abs=1e-6)
+def test_the_labels_that_are_scored() -> None:
+    assert score_unified(*FLAT).pooled.support == 5
+    assert sorted(score_unified(*FLAT).by_label["a"]) == ["PER", "WORK"]
+    assert list(score_unified(*WITHOUT).by_label["a"]) == ["WORK"]
+    assert sorted(score_unified(*TREE).by_label["fine"]) == ["book", "film"]
+    assert names_back(SOURCES[0], MAPPING) == {"WORK": "movie", "PER": "per"}
+    products = dict.fromkeys(("PRODUCT", "book", "film"), "product")
+    assert names_back(tree.SOURCES[1], tree.MAPPING) == {"PER": "person", **products}
+    assert names_back(tree.SOURCES[0], tree.MAPPING) == {"book": "Book", "film": "Movie"}

@@ -11,13 +11,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from esnera_hf import MergeResult, apply
+from esnera_hf.alignment.questions import Question
 from esnera_hf.evaluation.merged_tagger import mapping_by_name
 from esnera_hf.merging.merge import merge_sources
 from esnera_hf.merging.pseudo_labels import PseudoLabels
 from esnera_hf.sources.leakage import find_leaks
 from esnera_hf.sources.load import load_source
 from esnera_hf.sources.source import NerSource
-from esnera_hf.tagging import Entity
+from esnera_hf.tagging import Entity, LabelRef
 
 #: Begins every word of the sources and nothing else.
 SECRET = "qzw"
@@ -39,7 +40,7 @@ def write_corpus(folder: Path, start: int) -> None:
 
 
 def make_result(home: Path) -> MergeResult:
-    """A result with everything that a report can tell: examples, dropped spans, leaks, pseudo-labels."""
+    """A result with everything that a report can tell: examples, questions, dropped spans, leaks, pseudo-labels."""
     for start, name in enumerate(("one", "two"), 1):
         write_corpus(home / name, start)
     sources = [load_source(home / name) for name in ("one", "two")]
@@ -50,6 +51,11 @@ def make_result(home: Path) -> MergeResult:
     assert leaks
     kept = _first_train_sentence(sources[0])
     added = PseudoLabels(0.5, {"one": {kept: [Entity(6, 8, "place", 0.75)]}})
+    question = Question(
+        *(LabelRef("one", "person"), LabelRef("two", "person"), "apart", 0.5, 0.1, 0.1, 5),
+        ((f"{SECRET}1", "person", None),),
+    )
+    result = replace(result, report=replace(result.report, questions=(question,)))
     return replace(result, dataset=merge_sources(sources, result.mapping, leaks, added))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, List, load_dataset, load_from_disk
@@ -15,12 +16,12 @@ from builders import make_source, row
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.alignment.mapping_yaml import MappedLabel
 from esnera_hf.errors import ConfigurationError, ConservationError, SourceError
-from esnera_hf.merging.label_levels import Level, view
+from esnera_hf.merging.label_levels import Grain, view
 from esnera_hf.merging.merge import check_conserved, merge_sources, merged_features
 from esnera_hf.merging.pseudo_labels import PseudoLabels
 from esnera_hf.sources.duplicates import Duplicate
 from esnera_hf.tagging import Entity, LabelRef, entities_from_tags
-from product_tree import COARSE_TAGS, MAPPING, SOURCES, TAGS
+from product_tree import COARSE_TAGS, MAPPING, PARENTS, SOURCES, TAGS
 
 NO_LEAKS: tuple[Duplicate, ...] = ()
 #: Found by fine's tagger in books' train sentence.
@@ -63,8 +64,8 @@ def test_a_flat_merge_is_as_before(merged: DatasetDict) -> None:
         assert "coarse_tags" not in rows.column_names
         without = merged[split].remove_columns("coarse_tags")
         assert (rows.to_list(), rows.features) == (without.to_list(), without.features)
-        for level in ("fine", "coarse"):
-            same = view(rows, level)
+        for grain in ("fine", "coarse"):
+            same = view(rows, grain)
             assert (same.to_list(), same.features) == (rows.to_list(), rows.features)
 
 
@@ -75,15 +76,15 @@ def test_a_split_without_sentences_has_the_columns() -> None:
     alone = merge_sources(SOURCES[2:], mapping.restricted(["books"]))
     assert len(alone["validation"]) == 0
     assert alone["validation"].features == alone["train"].features
-    for level in ("fine", "coarse", "original"):
-        seen = view(alone, level)
+    for grain in ("fine", "coarse", "original"):
+        seen = view(alone, grain)
         assert seen["validation"].features == seen["train"].features
 
 
 class TestViews:
     def test_fine_and_coarse(self, merged: DatasetDict) -> None:
-        for level, column, tags in (("fine", "ner_tags", TAGS), ("coarse", "coarse_tags", COARSE_TAGS)):
-            for split, rows in view(merged, level).items():
+        for grain, column, tags in (("fine", "ner_tags", TAGS), ("coarse", "coarse_tags", COARSE_TAGS)):
+            for split, rows in view(merged, grain).items():
                 assert rows.column_names == list(merged_features(FLAT))
                 assert rows.features["ner_tags"] == merged[split].features[column]
                 assert rows.features["ner_tags"] == List(ClassLabel(names=tags))
@@ -107,12 +108,47 @@ class TestViews:
             ["B-books:title", "B-books:odd", "O", "O"],
         ]
 
+    def test_medium_and_a_number_of_labels(self, merged: DatasetDict) -> None:
+        under = replace(
+            MAPPING,
+            unified_labels=(*MAPPING.unified_labels, "THING"),
+            parents={**PARENTS, "PRODUCT": "THING"},
+        )
+        data = merge_sources(SOURCES, under, NO_LEAKS, PSEUDO)
+        medium = view(data, "medium", mapping=under)
+        for split, rows in medium.items():
+            assert rows.features["ner_tags"] == List(ClassLabel(names=COARSE_TAGS))
+            assert names_of(rows) == names_of(merged[split], "coarse_tags")
+            assert rows.column_names == list(merged_features(FLAT))
+        assert names_of(view(data["test"], "coarse"))[0] == ["B-THING", "B-THING", "O"]
+        for labels, tags in ((4, TAGS), (3, COARSE_TAGS), (2, COARSE_TAGS)):
+            seen = view(data, mapping=under, labels=labels)["train"]
+            assert seen.features["ner_tags"].feature.names == tags
+        alone = view(
+            merge_sources(SOURCES[2:], under.restricted(["books"])),
+            mapping=under.restricted(["books"]),
+            labels=1,
+        )
+        assert alone["validation"].features == alone["train"].features
+        with pytest.raises(ConfigurationError, match="labels=1: the tree of labels has 2 outermost labels"):
+            view(data, mapping=under, labels=1)
+        with pytest.raises(ConfigurationError, match="found grain 'coarse' and labels=3"):
+            view(data, "coarse", mapping=under, labels=3)
+        with pytest.raises(ConfigurationError, match="need the mapping that the dataset was merged by"):
+            view(data, "medium")
+        with pytest.raises(SourceError, match="train: expected the labels of the mapping, PER, PRODUCT,"):
+            view(data, "medium", mapping=MAPPING)
+        with pytest.raises(SourceError, match="a view of one: A merged dataset with its medium labels"):
+            view(medium, "coarse")
+        flat = merge_sources(SOURCES, FLAT, NO_LEAKS, PSEUDO)
+        assert view(flat, "medium", mapping=FLAT)["train"].to_list() == flat["train"].to_list()
+
     def test_of_some_rows_and_with_other_columns(self, merged: DatasetDict) -> None:
         some = merged["train"].select([4, 0])
         assert names_of(view(some, "coarse")) == [names_of(merged["train"], "coarse_tags")[i] for i in (4, 0)]
         more = some.add_column("mine", [7, 8])
-        for level in ("fine", "coarse", "original"):
-            assert view(more, level)["mine"][:] == [7, 8]
+        for grain in ("fine", "coarse", "original"):
+            assert view(more, grain)["mine"][:] == [7, 8]
         assert names_of(view(more, "original"))[0] == ["B-books:title", "B-books:odd", "O", "O"]
 
     def test_of_what_was_loaded_back(self, merged: DatasetDict, tmp_path: Path) -> None:
@@ -122,28 +158,27 @@ class TestViews:
         before = sorted((tmp_path / "saved").rglob("*"))
         parquet = load_dataset("parquet", data_files={s: str(tmp_path / f"{s}.parquet") for s in merged})
         for loaded in (load_from_disk(str(tmp_path / "saved")), parquet):
-            for level in ("fine", "coarse", "original"):
-                expected, found = view(merged, level), view(loaded, level)
+            for grain in ("fine", "coarse", "original"):
+                expected, found = view(merged, grain), view(loaded, grain)
                 for split, rows in expected.items():
                     assert found[split].to_list() == rows.to_list()
                     assert found[split].features == rows.features
         assert sorted((tmp_path / "saved").rglob("*")) == before
 
     @pytest.mark.parametrize("seen", ["fine", "coarse", "original"])
-    @pytest.mark.parametrize("level", ["fine", "coarse", "original"])
-    def test_a_view_has_one_level(
-        self, merged: DatasetDict, tmp_path: Path, seen: Level, level: Level
-    ) -> None:
+    def test_a_view_has_one_grain(self, merged: DatasetDict, tmp_path: Path, seen: Grain) -> None:
         first = view(merged, seen)
         first.save_to_disk(tmp_path / "view")
         some = first["train"].select([1, 0]).filter(lambda row: row["id"])
         for data in (first, load_from_disk(str(tmp_path / "view")), some):
             with pytest.raises(SourceError, match="view the merged dataset itself"):
-                view(data, level)
+                view(data, "coarse")
         assert not merged["train"].info.description
 
     def test_what_is_wrong_is_said(self, merged: DatasetDict) -> None:
-        with pytest.raises(ConfigurationError, match="level 'rough': expected one of fine, coarse, original"):
+        with pytest.raises(
+            ConfigurationError, match="grain 'rough': expected one of coarse, medium, fine, original"
+        ):
             view(merged, "rough")  # type: ignore[arg-type]
         with pytest.raises(SourceError, match="train: expected a merged dataset, columns missing: ner_tags"):
             view(DatasetDict({"train": Dataset.from_dict({"tokens": [["x"]]})}), "coarse")
@@ -191,7 +226,7 @@ class TestConservation:
 
     @settings(max_examples=25, deadline=None)
     @given(data=st.data())
-    def test_every_entity_is_there_at_every_level(self, data: st.DataObject) -> None:
+    def test_every_entity_is_there_at_every_grain(self, data: st.DataObject) -> None:
         labels = ["p", "q", "-r-", "人"]
         names = data.draw(st.lists(st.sampled_from("ABCDEF"), min_size=1, unique=True))
         parents = {
@@ -213,24 +248,27 @@ class TestConservation:
         mapping = LabelMapping(schema, entries, parents=parents)
         merged = merge_sources(sources, mapping)["train"]
 
-        def expected(level: str) -> Counter[tuple[str, Entity]]:
+        def expected(grain: str) -> Counter[tuple[str, Entity]]:
             found: Counter[tuple[str, Entity]] = Counter()
             for source, sentences in gold.items():
                 for index, sentence in enumerate(sentences):
                     for start, end, label in sentence:
                         name = targets[LabelRef(source, label)]
-                        while level == "coarse" and name in parents:
-                            name = parents[name]
-                        if level == "original":
+                        chain = [name, *mapping.ancestors(name)] if name is not None else []
+                        if chain and grain == "coarse":
+                            name = chain[-1]
+                        if chain and grain == "medium":
+                            name = [above for above in chain if above in targets.values()][-1]
+                        if grain == "original":
                             name = f"{source}:{label}"
                         if name is not None:
                             found[f"{source}-train-{index}", Entity(start, end, name)] += 1
             return found
 
-        for level in ("fine", "coarse", "original"):
-            seen = view(merged, level)
+        for grain in get_args(Grain):
+            seen = view(merged, grain, mapping=mapping)
             tags = zip(seen["id"], names_of(seen), strict=True)
-            assert expected(level) == Counter((i, e) for i, row in tags for e in entities_from_tags(row)[0])
+            assert expected(grain) == Counter((i, e) for i, row in tags for e in entities_from_tags(row)[0])
 
 
 def tagged(sentence: list[tuple[int, int, str]]) -> tuple[list[str], list[str]]:

@@ -1,8 +1,7 @@
-"""A tree of labels carried through: applied, saved, loaded, published, shown, rebuilt and exported."""
+"""A tree of labels carried through: applied, rebuilt and exported; golden cards and reports show one."""
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,11 +12,8 @@ from esnera_hf import MergeResult, apply
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.api import with_mentions
 from esnera_hf.cli.main import main
-from esnera_hf.merging.export import export
-from esnera_hf.report.html import render_report
 from esnera_hf.report.tables import annotated_coarsely, not_annotated
 from esnera_hf.sources.licenses import license_from_id
-from markdown_reading import tables
 
 NAMES = {"fine", "coarse", "books"}
 SOURCES = [replace(source, license=license_from_id("mit")) for source in tree.SOURCES]
@@ -25,13 +21,6 @@ SOURCES = [replace(source, license=license_from_id("mit")) for source in tree.SO
 
 def applied(mapping: LabelMapping = tree.MAPPING) -> MergeResult:
     return apply(mapping, SOURCES)
-
-
-@pytest.fixture(scope="module")
-def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("tree") / "merged"
-    applied().save(folder)
-    return folder
 
 
 def test_an_edited_file_is_applied(tmp_path: Path) -> None:
@@ -47,15 +36,6 @@ def test_an_edited_file_is_applied(tmp_path: Path) -> None:
     assert alone.view("coarse")["test"]["ner_tags"][:] == [[1, 1, 0]]
 
 
-def test_saved_and_loaded(saved: Path) -> None:
-    result = MergeResult.load(saved)
-    assert result.mapping == with_mentions(tree.MAPPING, SOURCES)
-    assert "    book      ←  fine:Book, books:title" in repr(result).split("\n")
-    for level in ("fine", "coarse", "original"):
-        for split, rows in applied().view(level).items():
-            assert result.view(level)[split].to_list() == rows.to_list()
-
-
 def test_what_sources_do_not_annotate() -> None:
     assert not_annotated(tree.MAPPING, NAMES) == [
         ("fine", ["PER", "PRODUCT"]),
@@ -63,36 +43,6 @@ def test_what_sources_do_not_annotate() -> None:
     ]
     assert annotated_coarsely(tree.MAPPING, NAMES) == [("coarse", "PRODUCT", ["book", "film"])]
     assert not annotated_coarsely(replace(tree.MAPPING, parents={}), NAMES)
-
-
-def test_the_card() -> None:
-    card = applied().card("me/products")
-    (found,) = [rows for rows in tables(card.text) if "part of" in rows[0]]
-    head, *rows = found
-    assert head == ["unified label", "part of", "source labels", "annotated", "pseudo-labels"]
-    assert [row[:2] for row in rows] == [
-        ["PER", ""],
-        ["PRODUCT", ""],
-        ["book", "PRODUCT"],
-        ["film", "PRODUCT"],
-    ]
-    assert [row[3] for row in rows] == ["1", "5", "5", "3"]
-    assert "`coarse_tags`" in card.text
-    assert 'coarse = view(dataset, "coarse")' in card.text
-    assert "  - coarse: book, film as PRODUCT\n" in card.text
-    assert "A merge is flat" not in card.text
-    columns = [feature["name"] for feature in card.data.to_dict()["dataset_info"]["features"]]
-    assert columns[2:4] == ["ner_tags", "coarse_tags"]
-    flat = applied(replace(tree.MAPPING, parents={})).card("me/products").text
-    assert not re.search("coarse_tags|part of \\||= view", flat)
-
-
-def test_the_report() -> None:
-    result = applied()
-    page = render_report(result.report, result.mapping, None)
-    titles = re.findall(r"<h3>(.*?) <span class=\"note\">\d", page)
-    plain = [re.sub("<[^>]*>", "", title) for title in titles]
-    assert plain == ["PER", "PRODUCT", "PRODUCT › book", "PRODUCT › film", "(left out)"]
 
 
 def test_rebuilt_from_a_recipe(tmp_path: Path) -> None:
@@ -105,19 +55,31 @@ def test_rebuilt_from_a_recipe(tmp_path: Path) -> None:
         assert rebuilt.dataset[split].features == rows.features
 
 
-@pytest.mark.parametrize("level", ["fine", "coarse", "original"])
-def test_exported(saved: Path, tmp_path: Path, level: str) -> None:
-    command = ["export", str(saved), "--level", level, "--format", "conll", "--output", str(tmp_path / "cli")]
-    assert main(command) == 0
-    export(MergeResult.load(saved).view(level), tmp_path / "api", "conll")  # type: ignore[arg-type]
-    first = {"fine": "B-book", "coarse": "B-PRODUCT", "original": "B-books:title"}[level]
-    text = (tmp_path / "cli" / "test.conll").read_text()
-    assert text.startswith(f"dune\t{first}\n")
-    assert text == (tmp_path / "api" / "test.conll").read_text()
+GRAINS = {
+    "--grain fine": ("B-book", ""),
+    "--grain medium": ("B-PRODUCT", "2       4         PRODUCT  book, film\n"),
+    "--grain coarse": ("B-PRODUCT", "2       4         PRODUCT  book, film\n"),
+    "--grain original": ("B-books:title", ""),
+    "--labels 3": ("B-PRODUCT", "2       4         PRODUCT  book, film\n"),
+    "--labels 4": ("B-book", "labels  mentions  becomes  what vanishes\n"),
+}
 
 
-def test_a_source_has_one_level(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_exported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    applied().save(tmp_path / "saved")
+    for number, (cut, (first, cost)) in enumerate(GRAINS.items()):
+        out = tmp_path / str(number)
+        assert main(f"export {tmp_path}/saved {cut} --format conll --output {out}".split()) == 0
+        assert (out / "test.conll").read_text().startswith(f"dune\t{first}\n")
+        told = capsys.readouterr().err
+        assert cost in told
+        assert bool(cost) == ("what vanishes" in told)
+    assert main(f"export {tmp_path}/saved --labels 1 --output {tmp_path}/one".split()) == 1
+    assert "--labels 1: the tree of labels has 2 outermost labels" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--grain coarse", "--labels 3"])
+def test_a_source_has_one_grain(option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "a.conll").write_text("x B-P\n\ny B-P\n\nz B-P\n")
-    command = ["export", str(tmp_path / "a.conll"), "--level", "coarse", "--output", str(tmp_path / "out")]
-    assert main(command) != 0
-    assert "is no merged dataset, it has one level" in capsys.readouterr().err
+    assert main(f"export {tmp_path}/a.conll {option} --output {tmp_path}/out".split()) != 0
+    assert "is no merged dataset, its labels have one grain" in capsys.readouterr().err

@@ -13,20 +13,10 @@ from transformers import BertConfig, BertModel, TrainingArguments, XLNetConfig, 
 
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.modeling import arguments as arguments_module
-from esnera_hf.modeling.arguments import (
-    _ALLOWED,
-    TaggerTrainingArguments,
-    checked_training,
-    choose_arguments,
-    has_unused_parameters,
-    whole_batch,
-)
+from esnera_hf.modeling.arguments import TaggerTrainingArguments, checked_training, choose_arguments
 
-BERT = BertConfig(
-    vocab_size=9, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8
-)
-
-
+SHAPE = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
+BERT = BertConfig(vocab_size=9, **SHAPE)
 GIVEN: dict[str, Any] = {
     "seed": 7,
     "num_train_epochs": 3,
@@ -45,7 +35,7 @@ REFUSED = """
 
 def test_what_decides_the_weights_is_taken_and_all_else_refused_by_name() -> None:
     assert checked_training(GIVEN) == GIVEN
-    assert set(_ALLOWED) <= {field.name for field in fields(TaggerTrainingArguments)}
+    assert set(arguments_module._ALLOWED) <= {field.name for field in fields(TaggerTrainingArguments)}
     for name in REFUSED:
         with pytest.raises(ConfigurationError, match=f"^report.json: {name} cannot be set: ") as error:
             checked_training({**GIVEN, name: "hf_secret"}, origin="report.json")
@@ -88,11 +78,6 @@ def test_training_arguments(capsys: pytest.CaptureFixture[str]) -> None:
     assert checked_training(tagger) == {"head_learning_rate": 1e-2, "early_stopping_patience": 2}
 
 
-def test_a_scheduler_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match=r"^training: .*no such.* Change it, or leave it out\.$"):
-        choose_arguments(BertModel(BERT), 100, str(tmp_path), {"lr_scheduler_type": "no such"})
-
-
 @pytest.mark.parametrize(
     ("width", "sentences", "expected"),
     [
@@ -110,6 +95,8 @@ def test_rate_epochs_and_batch_follow_encoder_and_corpus(
     chosen = choose_arguments(encoder, sentences, str(tmp_path), {})
     assert (chosen.learning_rate, chosen.num_train_epochs, chosen.per_device_train_batch_size) == expected
     assert choose_arguments(encoder, sentences, str(tmp_path), {"num_train_epochs": 3}).num_train_epochs == 3
+    with pytest.raises(ConfigurationError, match=r"^training: .*no such.* Change it, or leave it out\.$"):
+        choose_arguments(encoder, sentences, str(tmp_path), {"lr_scheduler_type": "no such"})
 
 
 @pytest.mark.parametrize(
@@ -123,7 +110,7 @@ def test_processes_share_a_batch(
     overrides = {"per_device_train_batch_size": given}
     chosen = choose_arguments(BertModel(BERT), 100, str(tmp_path), overrides)
     assert chosen.train_batch_size == each
-    assert whole_batch(given, count) == whole
+    assert arguments_module.whole_batch(given, count) == whole
     assert chosen.ddp_find_unused_parameters is (None if count == 1 else False)
 
 
@@ -140,12 +127,12 @@ def test_one_process_takes_one_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_parameters_that_words_alone_do_not_need() -> None:
     """Of XLNet: the mask's embedding, and what tells segments apart; a pooler does not count."""
     assert BertModel(BERT).pooler is not None
-    assert not has_unused_parameters(BertModel(BERT))
+    assert not arguments_module.has_unused_parameters(BertModel(BERT))
     encoder = XLNetModel(XLNetConfig(vocab_size=9, d_model=8, n_layer=1, n_head=2, d_inner=8))
     for name in ("layer.0.rel_attn.r_s_bias", "layer.0.rel_attn.seg_embed", "mask_emb"):
-        assert has_unused_parameters(encoder)
+        assert arguments_module.has_unused_parameters(encoder)
         encoder.get_parameter(name).requires_grad_(False)
-    assert not has_unused_parameters(encoder)
+    assert not arguments_module.has_unused_parameters(encoder)
 
 
 def test_a_gpu_made_for_bfloat16_trains_in_it_unless_told_otherwise(

@@ -53,19 +53,15 @@ def test_one_that_is_not_whole_gives_way_to_the_one_before(
 def test_without_the_best_weights_nothing_later_is_used(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Going on without them would end with other weights than an undisturbed training."""
-    best, last = checkpoint(tmp_path, 8), checkpoint(tmp_path, 24, best=8)
-    (best / "model.safetensors").unlink()
-    assert last_whole_checkpoint(tmp_path) is None
+    """Going on without them would end with other weights than an undisturbed training; a moved folder lacks them."""
+    checkpoint(tmp_path / "old", 8)
+    last = checkpoint(tmp_path / "old", 16, best=8)
+    shutil.copytree(tmp_path / "old", tmp_path / "new")
+    assert last_whole_checkpoint(tmp_path / "new") == str(tmp_path / "new" / "checkpoint-8")
+    (tmp_path / "old" / "checkpoint-8" / "model.safetensors").unlink()
+    assert last_whole_checkpoint(tmp_path / "old") is None
     assert not last.exists()
     assert "the best weights so far, checkpoint-8, are no longer there" in capsys.readouterr().err
-
-
-def test_a_folder_that_was_moved_goes_on_from_what_needs_no_other(tmp_path: Path) -> None:
-    checkpoint(tmp_path / "old", 8)
-    checkpoint(tmp_path / "old", 16, best=8)
-    shutil.move(tmp_path / "old", tmp_path / "new")
-    assert last_whole_checkpoint(tmp_path / "new") == str(tmp_path / "new" / "checkpoint-8")
 
 
 def test_a_training_that_was_stopped_early(tmp_path: Path) -> None:
@@ -75,15 +71,8 @@ def test_a_training_that_was_stopped_early(tmp_path: Path) -> None:
     counter = {"EarlyStopping": {"attributes": {"early_stopping_patience_counter": 2}}}
     state |= {"num_train_epochs": 5, "max_steps": 60, "stateful_callbacks": counter}
     (last / "trainer_state.json").write_text(json.dumps(state))
-    for planned, patience in (
-        ({"num_train_epochs": 5}, 2),
-        ({"num_train_epochs": 5}, 1),
-        ({"max_steps": 60}, 2),
-    ):
+    epochs, steps = {"num_train_epochs": 5}, {"max_steps": 60}
+    for planned, patience in ((epochs, 2), (epochs, 1), (steps, 2)):
         assert best_of_stopped(last, planned, patience) == tmp_path / "checkpoint-8"
-    for planned, patience in (
-        ({"num_train_epochs": 5}, 3),
-        ({"num_train_epochs": 6}, 2),
-        ({"max_steps": 80}, 2),
-    ):
+    for planned, patience in ((epochs, 3), ({"num_train_epochs": 6}, 2), ({"max_steps": 80}, 2)):
         assert best_of_stopped(last, planned, patience) is None

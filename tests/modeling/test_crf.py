@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from itertools import pairwise, product
 
 import pytest
 import torch
@@ -12,6 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torchcrf import CRF
 
+from crf_oracle import is_legal, legal_paths, path_scores, random_crf
 from esnera_hf.modeling.hub_code import crf as crf_module
 from esnera_hf.modeling.hub_code.crf import FORBIDDEN, ConstrainedCRF
 from esnera_hf.modeling.joint import RowwiseCRF
@@ -21,22 +21,6 @@ NEVER_BINDING = ("O", "B-a", "B-b", "B-c")
 LENGTHS = [(1,), (4,), (1, 1), (4, 2, 1, 3), (2, 4)]
 
 
-def is_legal(path: tuple[int, ...] | list[int], tags: tuple[str, ...] = TAGS) -> bool:
-    names = ["O", *(tags[tag] for tag in path)]
-    return all(
-        not after.startswith("I-") or (before != "O" and before[2:] == after[2:])
-        for before, after in pairwise(names)
-    )
-
-
-def random_crf(tags: tuple[str, ...] = TAGS, seed: int = 0) -> ConstrainedCRF:
-    torch.manual_seed(seed)
-    crf = ConstrainedCRF(tags)
-    for parameter in crf.parameters():
-        torch.nn.init.normal_(parameter)
-    return crf
-
-
 def random_batch(lengths: tuple[int, ...], tags: tuple[str, ...] = TAGS) -> tuple[Tensor, Tensor]:
     torch.manual_seed(len(lengths) + max(lengths))
     emissions = torch.randn(len(lengths), max(lengths), len(tags))
@@ -44,22 +28,16 @@ def random_batch(lengths: tuple[int, ...], tags: tuple[str, ...] = TAGS) -> tupl
     return emissions, mask
 
 
-def score(crf: CRF, emissions: Tensor, path: tuple[int, ...]) -> float:
-    start, end, moves = (p.tolist() for p in (crf.start_transitions, crf.end_transitions, crf.transitions))
-    emitted = sum(emissions[i, tag].item() for i, tag in enumerate(path))
-    return start[path[0]] + emitted + sum(moves[a][b] for a, b in pairwise(path)) + end[path[-1]]
-
-
 def legal_scores(crf: CRF, emissions: Tensor) -> dict[tuple[int, ...], float]:
-    paths = product(range(len(TAGS)), repeat=len(emissions))
-    return {path: score(crf, emissions, path) for path in paths if is_legal(path)}
+    paths = legal_paths(len(emissions), TAGS)
+    return dict(zip(paths, path_scores(crf, emissions, paths).tolist(), strict=True))
 
 
 @pytest.mark.parametrize("lengths", LENGTHS)
 @pytest.mark.parametrize("seed", [0, 1])
 def test_a_ragged_batch_against_enumeration(lengths: tuple[int, ...], seed: int) -> None:
     """Partition, likelihood of every legal path, best path and marginals."""
-    crf = random_crf(seed=seed)
+    crf = random_crf(TAGS, seed)
     emissions, mask = random_batch(lengths)
     everything = [legal_scores(crf, row[:n]) for row, n in zip(emissions, lengths, strict=True)]
     partitions = [torch.tensor(list(scores.values())).logsumexp(0).item() for scores in everything]
@@ -94,13 +72,6 @@ def test_a_ragged_batch_against_enumeration(lengths: tuple[int, ...], seed: int)
     torch.testing.assert_close(crf.marginals(emissions, mask), marginals, atol=1e-5, rtol=0)
 
 
-def oracle_of(crf: ConstrainedCRF) -> CRF:
-    """Return pytorch-crf's own with the same parameters, which have the same names and shapes."""
-    oracle = CRF(len(crf.tags), batch_first=True)
-    oracle.load_state_dict(crf.state_dict())
-    return oracle
-
-
 def assert_same(crf: ConstrainedCRF, oracle: CRF, emissions: Tensor, mask: Tensor) -> None:
     normalizer = oracle._compute_normalizer(emissions.transpose(0, 1), mask.T)
     torch.testing.assert_close(crf.log_partition(emissions, mask), normalizer)
@@ -110,16 +81,16 @@ def assert_same(crf: ConstrainedCRF, oracle: CRF, emissions: Tensor, mask: Tenso
 @pytest.mark.parametrize("lengths", LENGTHS)
 def test_against_pytorch_crf(lengths: tuple[int, ...]) -> None:
     """Where no constraint binds, and where its own parameters are penalised."""
-    crf = random_crf(NEVER_BINDING)
-    oracle = oracle_of(crf)
+    crf, oracle = random_crf(NEVER_BINDING), CRF(len(NEVER_BINDING), batch_first=True)
+    oracle.load_state_dict(crf.state_dict())
     emissions, mask = random_batch(lengths, NEVER_BINDING)
     tags = torch.randint(len(NEVER_BINDING), mask.shape)
     for reduction in ("none", "sum", "mean", "token_mean"):
         expected = oracle(emissions, tags, mask, reduction=reduction)
         torch.testing.assert_close(crf(emissions, tags, mask, reduction=reduction), expected)
     assert_same(crf, oracle, emissions, mask)
-    crf = random_crf()
-    oracle = oracle_of(crf)
+    crf, oracle = random_crf(TAGS), CRF(len(TAGS), batch_first=True)
+    oracle.load_state_dict(crf.state_dict())
     with torch.no_grad():
         for after in (2, 4):
             oracle.start_transitions[after] += FORBIDDEN
@@ -127,14 +98,6 @@ def test_against_pytorch_crf(lengths: tuple[int, ...]) -> None:
                 if TAGS[before][2:] != TAGS[after][2:]:
                     oracle.transitions[before, after] += FORBIDDEN
     assert_same(crf, oracle, *random_batch(lengths))
-
-
-def test_half_precision_emissions_are_scored_in_single_precision() -> None:
-    crf, (emissions, mask) = random_crf(), random_batch((4, 2))
-    half, tags = emissions.bfloat16(), torch.zeros(2, 4, dtype=torch.long)
-    found = crf(half, tags, mask, reduction="none")
-    assert found.dtype == torch.float32
-    torch.testing.assert_close(found, crf(half.float(), tags, mask, reduction="none"))
 
 
 @given(
@@ -145,8 +108,14 @@ def test_half_precision_emissions_are_scored_in_single_precision() -> None:
     )
 )
 def test_no_emission_makes_an_illegal_path(values: list[list[float]]) -> None:
-    (path,) = random_crf().decode(torch.tensor([values]), torch.ones(1, len(values), dtype=torch.bool))
-    assert is_legal(path)
+    crf = random_crf(TAGS)
+    (path,) = crf.decode(torch.tensor([values]), torch.ones(1, len(values), dtype=torch.bool))
+    assert is_legal(path, TAGS)
+    for parameter in crf.parameters():
+        torch.nn.init.zeros_(parameter)
+    assert (
+        crf.decode(torch.zeros(2, 3, len(TAGS))) == [[0, 0, 0]] * 2
+    )  # a tie goes to the tag that comes first
 
 
 def gradients(crf: ConstrainedCRF, emissions: Tensor, mask: Tensor) -> list[Tensor]:
@@ -163,20 +132,20 @@ def test_messages_give_the_gradients_of_the_recursion_in_logarithms(
 ) -> None:
     emissions, mask = random_batch(lengths)
     emissions = (emissions * 5).masked_fill(~mask.unsqueeze(2), math.nan)
-    parts = [random_crf(TAGS[:3], 1), random_crf()]
+    parts = [random_crf(TAGS[:3], 1), random_crf(TAGS)]
 
     def computed(emissions: Tensor) -> list[Tensor]:
         crf = RowwiseCRF(parts, torch.arange(len(lengths)) % 2) if rowwise else parts[1]
         return [*gradients(crf, emissions, mask), crf.marginals(emissions, mask)]
 
-    found = computed(emissions)
+    actual = computed(emissions)
     monkeypatch.setattr(crf_module, "_messages", lambda *scores: None)
-    for one, other in zip(found, computed(emissions.nan_to_num(7.0)), strict=True):
+    for one, other in zip(actual, computed(emissions.nan_to_num(7.0)), strict=True):
         torch.testing.assert_close(one, other, atol=2e-4, rtol=1e-4)
 
 
 def test_numbers_too_far_apart_for_messages() -> None:
-    crf = random_crf()
+    crf = random_crf(TAGS)
     emissions, mask = random_batch((4, 2))
     assert crf_module._messages(emissions, *crf._scores(), crf.end_transitions, mask) is not None
     emissions[0, 0, 0], emissions[0, 1, 0], emissions[0, 1, 2] = 1e4, -1e4, 1e4
@@ -187,19 +156,17 @@ def test_numbers_too_far_apart_for_messages() -> None:
     assert all(torch.isfinite(gradient).all() for gradient in gradients(crf, emissions, mask))
 
 
-def test_a_tie_goes_to_the_tag_that_comes_first() -> None:
-    crf = ConstrainedCRF(TAGS)
-    for parameter in crf.parameters():
-        torch.nn.init.zeros_(parameter)
-    assert crf.decode(torch.zeros(2, 3, len(TAGS))) == [[0, 0, 0]] * 2
-
-
 def test_a_crf_that_decoded_in_inference_mode_can_be_trained() -> None:
     tags = (*TAGS, "B-other", "I-other")
     crf = random_crf(tags)
     emissions, mask = random_batch((3, 2), tags)
+    emissions = emissions.bfloat16()
     with torch.inference_mode():
         crf.decode(emissions, mask)
         crf.marginals(emissions, mask)
-    crf(emissions, torch.zeros(2, 3, dtype=torch.long), mask).backward()
+    likelihood = crf(emissions, torch.zeros(2, 3, dtype=torch.long), mask)
+    likelihood.backward()
     assert crf.transitions.grad is not None
+    # Emissions of half precision are scored in single precision.
+    assert likelihood.dtype == torch.float32
+    torch.testing.assert_close(likelihood, crf(emissions.float(), torch.zeros(2, 3, dtype=torch.long), mask))

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
 from builders import make_source, row, toy_source
 from esnera_hf.errors import ConfigurationError, EncoderError
@@ -60,17 +59,17 @@ def model(sources: list[NerSource], encoder_folder: Path) -> JointModel:
     return joint.eval()  # type: ignore[no-any-return]
 
 
-def scored(rows: Iterable[Sequence[Entity]]) -> list[list[tuple[Entity, float]]]:
+Scored = list[list[tuple[Entity, float]]]
+
+
+def scored(rows: Iterable[Sequence[Entity]]) -> Scored:
     """Return entities with their scores, which are no part of their equality."""
     return [[(entity, entity.score) for entity in row] for row in rows]
 
 
-def weights(tagger: JointTagger) -> dict[str, Tensor]:
-    return dict(tagger.model.state_dict())
-
-
-def unannotated(sentences: Sequence[Sequence[str]]) -> list[AnnotatedSentence]:
-    return [AnnotatedSentence(str(number), list(words), []) for number, words in enumerate(sentences)]
+def read(tagger: JointTagger, sentences: Sequence[Sequence[str]]) -> dict[str, Scored]:
+    rows, _ = tagger.read([AnnotatedSentence(str(i), list(words), []) for i, words in enumerate(sentences)])
+    return {name: scored(row[name] for row in rows) for name in tagger.names}
 
 
 def test_each_head_learns_the_labels_of_its_source(result: JointTagger, sources: list[NerSource]) -> None:
@@ -91,8 +90,8 @@ def test_one_pass_finds_what_each_head_finds(
     result: JointTagger, sources: list[NerSource], sentences: list[list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tokens = [*sentences, *(s.tokens for s in sources[0].sentences("test"))]
-    expected = {name: list(result.head(name).predict(tokens, scores=True)) for name in result.names}
-    assert any(entity.score < 1 for rows in expected.values() for row in rows for entity in row)
+    expected = {name: scored(result.head(name).predict(tokens, scores=True)) for name in result.names}
+    assert any(score < 1 for rows in expected.values() for row in rows for _, score in row)
     rows: list[int] = []
     encoder = result.model.encoder
     forward = encoder.forward
@@ -101,10 +100,8 @@ def test_one_pass_finds_what_each_head_finds(
         "forward",
         lambda **inputs: rows.append(len(inputs["input_ids"])) or forward(**inputs),  # type: ignore[func-returns-value]
     )
-    entities, _ = result.read(unannotated(tokens))
+    assert read(result, tokens) == expected
     assert sum(rows) == len(result.words.windows(tokens)) > len(tokens) - 2
-    for name in result.names:
-        assert scored(row[name] for row in entities) == scored(expected[name])
     assert result.read([]) == ([], [])
 
 
@@ -161,13 +158,12 @@ def test_the_loss_is_that_of_each_tagger_on_its_own_rows(
         joint = model(**TaggingCollator(0)(batch))["loss"]
         assert joint.item() == pytest.approx(total.item() / words, rel=1e-5)
         parameters = [p for p in model.parameters() if p.requires_grad]
-        expected = torch.autograd.grad(total / words, parameters, allow_unused=True)
-        found = torch.autograd.grad(joint, parameters, allow_unused=True)
-        assert any(gradient is None for gradient in found) == (len(chosen) == 3)
-        for one, other in zip(expected, found, strict=True):
-            assert (one is None) == (other is None)
-            if one is not None:
-                torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
+        expected, actual = (
+            torch.autograd.grad(loss, parameters, allow_unused=True) for loss in (total / words, joint)
+        )
+        assert any(gradient is None for gradient in actual) == (len(chosen) == 3)
+        for one, other in zip(expected, actual, strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
 
 
 def test_all_heads_learn_at_their_own_rate(model: JointModel, tmp_path: Path) -> None:
@@ -195,9 +191,8 @@ def test_a_saved_one_is_the_same(
     """The encoder lies there once, the same tagger gives the same bytes, and a head is a tagger like any other."""
     loaded = JointTagger.from_pretrained(saved)
     assert loaded.names == result.names
-    before, after = (tagger.read(unannotated(sentences))[0] for tagger in (result, loaded))
-    for name in loaded.names:
-        assert scored(row[name] for row in after) == scored(row[name] for row in before)
+    before = read(result, sentences)
+    assert read(loaded, sentences) == before
     loaded.save_pretrained(tmp_path / "again")
     assert {file.name for file in saved.iterdir()} == {
         *("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"),
@@ -206,15 +201,15 @@ def test_a_saved_one_is_the_same(
     for file in saved.iterdir():
         assert (tmp_path / "again" / file.name).read_bytes() == file.read_bytes(), file.name
     assert str(saved.parent) not in (saved / "config.json").read_text(encoding="utf-8")
-    numbers = sum(weight.numel() for weight in weights(result).values())
+    numbers = sum(weight.numel() for weight in result.model.state_dict().values())
     assert 0 < (saved / "model.safetensors").stat().st_size - 4 * numbers < 6000
     result.save_encoder(tmp_path / "encoder")
     encoder, _ = load_encoder(str(tmp_path / "encoder"))
-    before_it = result.model.encoder.state_dict()
-    assert all(torch.equal(encoder.state_dict()[name], weight) for name, weight in before_it.items())
+    for name, weight in result.model.encoder.state_dict().items():
+        assert torch.equal(encoder.state_dict()[name], weight), name
     loaded.head("beta.b").save_pretrained(tmp_path / "head")
     alone = Tagger.from_pretrained(tmp_path / "head")
-    assert scored(alone.predict(sentences, scores=True)) == scored(row["beta.b"] for row in before)
+    assert scored(alone.predict(sentences, scores=True)) == before["beta.b"]
 
 
 def test_damage_is_refused(saved: Path, tmp_path: Path) -> None:
@@ -242,5 +237,5 @@ def test_an_interrupted_training_goes_on(
     assert len(list(tmp_path.iterdir())) == 2
     again = fit_joint_tagger(sources, str(encoder_folder), tmp_path, FAST)
     assert again.record == result.record
-    for name, weight in weights(result).items():
-        assert torch.equal(weights(again)[name], weight), name
+    for name, weight in result.model.state_dict().items():
+        assert torch.equal(again.model.state_dict()[name], weight), name

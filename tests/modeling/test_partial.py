@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import pairwise, product
 
 import pytest
 import torch
 from torch import Tensor
 from transformers import BertConfig, BertModel
 
+from crf_oracle import Path, legal_paths, path_scores, random_crf
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.modeling.hub_code.crf import FORBIDDEN, ConstrainedCRF
 from esnera_hf.modeling.hub_code.modeling_crf_tagger import CrfTagger
 from esnera_hf.modeling.partial import AllowedTags
 from esnera_hf.modeling.tokenization import TaggingCollator
 from esnera_hf.sources.partial_annotation import AllowedLabels
-from esnera_hf.tagging import (
-    Entity,
-    entities_from_tags,
-    iob2_tag_set,
-    tags_from_entities,
-)
+from esnera_hf.tagging import Entity, entities_from_tags, iob2_tag_set, tags_from_entities
 
 #: W is a whole of which P is a part; Q is of another kind.
 LABELS = ("W", "P", "Q")
@@ -62,13 +57,6 @@ ROWS = [
 ]
 NOISE = [0.0, 0.2, 1.0]
 
-Path = tuple[int, ...]
-
-
-def is_legal(path: Path) -> bool:
-    names = ["O", *(TAGS[tag] for tag in path)]
-    return all(not b.startswith("I-") or (a != "O" and a[2:] == b[2:]) for a, b in pairwise(names))
-
 
 def weight(path: Path, gold: Sequence[str], candidates: AllowedLabels, noise: float) -> float:
     """Return how far an annotation allows a tagging, by what its entities are: 1, 0, or less for pseudo-labels."""
@@ -86,39 +74,23 @@ def weight(path: Path, gold: Sequence[str], candidates: AllowedLabels, noise: fl
     tags = [TAGS[tag] for tag in path]
     for entity in annotated:
         if entity not in sure:
+            labels = (entity.label, *candidates.parts.get(entity.label, ()))
             wanted = [
-                tags_from_entities(len(gold), [Entity(entity.start, entity.end, label)])
-                for label in (entity.label, *candidates.parts.get(entity.label, ()))
+                tags_from_entities(len(gold), [Entity(entity.start, entity.end, label)]) for label in labels
             ]
             inside = range(entity.start, entity.end)
-            allowed *= noise ** sum(
-                all(tags[token] != agreeing[token] for agreeing in wanted) for token in inside
-            )
+            wrong = sum(all(tags[token] != agreeing[token] for agreeing in wanted) for token in inside)
             runs_on = entity.end < len(gold) and tags[entity.end].startswith("I-")
-            allowed *= noise if runs_on else 1.0
+            allowed *= noise ** (wrong + runs_on)
     return allowed
-
-
-def random_crf(seed: int = 0) -> ConstrainedCRF:
-    torch.manual_seed(seed)
-    crf = ConstrainedCRF(TAGS)
-    for parameter in crf.parameters():
-        torch.nn.init.normal_(parameter)
-    return crf
 
 
 def enumerated(crf: ConstrainedCRF, emissions: Tensor, weights: Mapping[Path, float]) -> Tensor:
     """Return the log of the summed scores of taggings, each times its weight, differentiable."""
-    kept = {path: factor for path, factor in weights.items() if factor}
-    tags = torch.tensor(list(kept))
-    score = crf.start_transitions[tags[:, 0]] + crf.end_transitions[tags[:, -1]]
-    score = score + emissions[torch.arange(tags.shape[1]), tags].sum(1)
-    score = score + crf.transitions[tags[:, :-1], tags[:, 1:]].sum(1)
-    return torch.logsumexp(score + torch.tensor(list(kept.values())).log(), 0)
-
-
-def paths(length: int) -> list[Path]:
-    return [path for path in product(range(len(TAGS)), repeat=length) if is_legal(path)]
+    allowed = {path: factor for path, factor in weights.items() if factor}
+    return torch.logsumexp(
+        path_scores(crf, emissions, list(allowed)) + torch.tensor([*allowed.values()]).log(), 0
+    )
 
 
 def partial_loss(
@@ -139,18 +111,18 @@ def partial_loss(
 def test_a_sentence_and_its_gradients(row: tuple[str, str], noise: float) -> None:
     source, text = row
     gold = text.split()
-    crf, oracle = random_crf(1), random_crf(1)
+    crf, oracle = random_crf(TAGS, 1), random_crf(TAGS, 1)
     torch.manual_seed(len(gold))
     emissions = torch.randn(1, len(gold), len(TAGS), requires_grad=True)
     expected_emissions = emissions.detach()[0].clone().requires_grad_()
-    legal = paths(len(gold))
+    legal = legal_paths(len(gold), TAGS)
     weights = {path: weight(path, gold, CANDIDATES[source], noise) for path in legal}
     expected = enumerated(oracle, expected_emissions, dict.fromkeys(legal, 1.0)) - enumerated(
         oracle, expected_emissions, weights
     )
-    (found,) = partial_loss(crf, emissions, [row], noise)
-    assert found.item() == pytest.approx(expected.item(), abs=1e-4)
-    found.backward()
+    (actual,) = partial_loss(crf, emissions, [row], noise)
+    assert actual.item() == pytest.approx(expected.item(), abs=1e-4)
+    actual.backward()
     expected.backward()
     torch.testing.assert_close(emissions.grad[0], expected_emissions.grad, atol=1e-4, rtol=0)
     for one, other in zip(crf.parameters(), oracle.parameters(), strict=True):
@@ -159,7 +131,7 @@ def test_a_sentence_and_its_gradients(row: tuple[str, str], noise: float) -> Non
 
 @pytest.mark.parametrize("noise", NOISE)
 def test_a_ragged_batch_is_its_rows(noise: float) -> None:
-    crf = random_crf(2)
+    crf = random_crf(TAGS, 2)
     torch.manual_seed(3)
     emissions = torch.randn(len(ROWS), 5, len(TAGS), requires_grad=True)
     together = partial_loss(crf, emissions, ROWS, noise)
@@ -176,7 +148,7 @@ def test_a_ragged_batch_is_its_rows(noise: float) -> None:
 
 def test_a_mask_of_allowed_tags_and_large_scores() -> None:
     """A position with one allowed tag, in a long row of scores far apart, leaves all gradients finite."""
-    crf = random_crf(7)
+    crf = random_crf(TAGS, 7)
     emissions = (torch.randn(1, 300, len(TAGS)) * 10).requires_grad_()
     evidence = torch.full((1, 300, len(TAGS)), FORBIDDEN)
     evidence[:, :, 0] = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -26,15 +27,14 @@ def pipe(tagger: Tagger) -> CrfTaggerPipeline:
     return tagger.pipeline()
 
 
-def expected(
-    tagger: Tagger, text: str, spans: Sequence[tuple[int, int]]
-) -> list[tuple[str, float, str, int, int]]:
+def expected(tagger: Tagger, text: str, spans: Sequence[tuple[int, int]]) -> list[tuple[Any, ...]]:
     """What the tagger finds in a text with these words."""
-    found = []
-    for entity in next(iter(tagger.predict([[text[a:b] for a, b in spans]], scores=True))):
-        start, end = spans[entity.start][0], spans[entity.end - 1][1]
-        found.append((entity.label, pytest.approx(entity.score, abs=1e-5), text[start:end], start, end))
-    return found
+    (entities,) = tagger.predict([[text[a:b] for a, b in spans]], scores=True)
+    bounds = [(spans[entity.start][0], spans[entity.end - 1][1]) for entity in entities]
+    return [
+        (entity.label, pytest.approx(entity.score, abs=1e-5), text[start:end], start, end)
+        for entity, (start, end) in zip(entities, bounds, strict=True)
+    ]
 
 
 def rows(entries: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
@@ -43,19 +43,16 @@ def rows(entries: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
 
 
 def joined(words: Sequence[str], delimiter: str) -> tuple[str, list[tuple[int, int]]]:
-    spans, position = [], 0
-    for word in words:
-        spans.append((position, position + len(word)))
-        position += len(word) + len(delimiter)
-    return delimiter.join(words), spans
+    starts = accumulate((len(word) + len(delimiter) for word in words[:-1]), initial=0)
+    return delimiter.join(words), [(at, at + len(word)) for at, word in zip(starts, words, strict=False)]
 
 
 def test_it_finds_in_text_what_the_tagger_finds_in_its_words(
     tagger: Tagger, pipe: CrfTaggerPipeline, texts: list[str]
 ) -> None:
-    found = [rows(pipe(text)) for text in texts]
-    assert found == [expected(tagger, text, word_spans(text)) for text in texts]
-    assert [len(entries) > 0 for entries in found] == [text.strip("\u200b \n\t") != "" for text in texts]
+    actual = [rows(pipe(text)) for text in texts]
+    assert actual == [expected(tagger, text, word_spans(text)) for text in texts]
+    assert [len(entries) > 0 for entries in actual] == [text.strip("\u200b \n\t") != "" for text in texts]
     windows = [len(pipe.words.windows([[text[a:b] for a, b in word_spans(text)]])) for text in texts]
     assert {0, 1} < set(windows)
     assert max(windows) > 3
@@ -66,10 +63,10 @@ def test_it_finds_in_words_what_the_tagger_finds(
     tagger: Tagger, pipe: CrfTaggerPipeline, sentences: list[list[str]], delimiter: str | None
 ) -> None:
     options = {} if delimiter is None else {"delimiter": delimiter}
-    found = pipe(sentences, is_split_into_words=True, **options)
+    actual = pipe(sentences, is_split_into_words=True, **options)
     places = [joined(words, " " if delimiter is None else delimiter) for words in sentences]
-    assert [rows(entries) for entries in found] == [expected(tagger, *place) for place in places]
-    assert {type(entry["score"]) for entries in found for entry in entries} == {float}
+    assert [rows(entries) for entries in actual] == [expected(tagger, *place) for place in places]
+    assert {type(entry["score"]) for entries in actual for entry in entries} == {float}
 
 
 def test_texts_of_like_length_share_a_batch(pipe: CrfTaggerPipeline) -> None:
@@ -80,9 +77,8 @@ def test_texts_of_like_length_share_a_batch(pipe: CrfTaggerPipeline) -> None:
         batched = pipe(texts, batch_size=2)
     widths = [call.kwargs["attention_mask"].sum(1).tolist() for call in spied.call_args_list]
     assert widths == [[7, 7], [3, 3]]
-    assert [[e["word"] for e in found] for found in batched] == [
-        [e["word"] for e in found] for found in alone
-    ]
+    words = [[[entry["word"] for entry in actual] for actual in results] for results in (batched, alone)]
+    assert words[0] == words[1]
 
 
 def test_forms_of_input(tagger: Tagger, pipe: CrfTaggerPipeline, texts: list[str]) -> None:
@@ -119,12 +115,12 @@ def test_what_is_no_text_is_refused(
 def test_options(pipe: CrfTaggerPipeline) -> None:
     """The unit of words, labels left out, and strategies that group, which are one."""
     text = "anna, met bruno in paris."
-    found = pipe(text)
-    assert [entry["word"] for entry in found] == ["anna", "bruno", "paris"]
+    actual = pipe(text)
+    assert [entry["word"] for entry in actual] == ["anna", "bruno", "paris"]
     assert pipe(text, unit="spaces")[0]["word"] == "anna,"
-    assert pipe(text, ignore_labels=["PER"]) == found[2:]
+    assert pipe(text, ignore_labels=["PER"]) == actual[2:]
     for strategy in ("simple", "first", "average", "max", "MAX"):
-        assert pipe(text, aggregation_strategy=strategy, stride=3) == found
+        assert pipe(text, aggregation_strategy=strategy, stride=3) == actual
 
 
 def test_without_grouping_every_word_has_its_tag(tagger: Tagger, pipe: CrfTaggerPipeline) -> None:
@@ -132,10 +128,8 @@ def test_without_grouping_every_word_has_its_tag(tagger: Tagger, pipe: CrfTagger
     entries = pipe(text, aggregation_strategy="none", ignore_labels=[])
     assert [list(entry) for entry in entries] == [["entity", "score", "index", "word", "start", "end"]] * 4
     assert [(e["entity"], e["index"], e["word"], e["start"], e["end"]) for e in entries] == [
-        ("B-PER", 0, "anna", 0, 4),
-        ("I-PER", 2, "bruno", 7, 12),
-        ("O", 3, "met", 13, 16),
-        ("B-PER", 4, "clara", 17, 22),
+        *(("B-PER", 0, "anna", 0, 4), ("I-PER", 2, "bruno", 7, 12)),
+        *(("O", 3, "met", 13, 16), ("B-PER", 4, "clara", 17, 22)),
     ]
     first, second = pipe(text)
     assert (first["word"], second["word"]) == ("anna \u200b bruno", "clara")
@@ -153,47 +147,41 @@ def test_saved_taggers_load_as_pipelines(pipe: CrfTaggerPipeline, saved: Path, t
     )
     assert stock(texts) == pipe(texts)
     assert {str(parameter.dtype) for parameter in half.model.parameters()} == {"torch.bfloat16"}
-    found, expected = (loaded("anna met bruno in paris") for loaded in (half, pipe))
-    assert [entry["word"] for entry in found] == [entry["word"] for entry in expected]
-    assert [e["score"] for e in found] == pytest.approx([e["score"] for e in expected], abs=0.05)
+    actual, expected = (loaded("anna met bruno in paris") for loaded in (half, pipe))
+    assert [entry["word"] for entry in actual] == [entry["word"] for entry in expected]
+    assert [e["score"] for e in actual] == pytest.approx([e["score"] for e in expected], abs=0.05)
 
 
-class TestStockPipeline:
-    """What knows nothing of the CRF gets the probabilities it gives."""
+def test_the_stock_pipeline_gets_the_probabilities_of_the_crf(
+    tagger: Tagger, pipe: CrfTaggerPipeline
+) -> None:
+    stock = TokenClassificationPipeline(model=tagger.model, tokenizer=tagger.tokenizer, task="ner")
+    text = "anna bruno met clara in paris"
+    for strategy, keys in (
+        ("none", ("entity", "word", "start", "end")),
+        ("simple", ("entity_group", "start", "end")),
+    ):
+        own, entries = (one(text, aggregation_strategy=strategy, ignore_labels=[]) for one in (pipe, stock))
+        entries = [entry for entry in entries if entry.get("entity_group") != "O"]
+        assert [[e[key] for key in keys] for e in entries] == [[e[key] for key in keys] for e in own]
+        if strategy == "none":
+            assert [e["score"] for e in entries] == pytest.approx([e["score"] for e in own], abs=1e-5)
+    assert tagger.model.train()(**tagger.tokenizer(text, return_tensors="pt")).logits.requires_grad
+    assert not tagger.pipeline().model.training
 
-    def test_probabilities_are_those_of_the_words(self, tagger: Tagger, pipe: CrfTaggerPipeline) -> None:
-        stock = TokenClassificationPipeline(model=tagger.model, tokenizer=tagger.tokenizer, task="ner")
-        text = "anna bruno met clara in paris"
-        entries = stock(text, ignore_labels=[])
-        own = pipe(text, aggregation_strategy="none", ignore_labels=[])
-        assert [(e["entity"], e["word"], e["start"], e["end"]) for e in entries] == [
-            (e["entity"], e["word"], e["start"], e["end"]) for e in own
-        ]
-        for entry, mine in zip(entries, own, strict=True):
-            assert entry["score"] == pytest.approx(mine["score"], abs=1e-5)
-        assert tagger.model.train()(**tagger.tokenizer(text, return_tensors="pt")).logits.requires_grad
-        tagger.pipeline()
-        assert not tagger.model.training
-        grouped = stock(text, aggregation_strategy="simple")
-        assert [(e["entity_group"], e["start"], e["end"]) for e in grouped] == [
-            (e["entity_group"], e["start"], e["end"]) for e in pipe(text)
-        ]
 
-    def test_logits_of_a_batch(self, tagger: Tagger) -> None:
-        texts = ["anna met bruno", "", "paris"]
-        batch = tagger.tokenizer(texts, padding=True, return_tensors="pt")
-        assert "token_type_ids" in batch
-        with torch.inference_mode():
-            logits = tagger.model(**batch).logits
-        assert logits.shape == (3, 5, 5)
-        torch.testing.assert_close(logits.exp().sum(2), torch.ones(3, 5))
-        for text, row in zip(texts, logits, strict=True):
-            length = len(text.split())
-            outside = [0, *range(length + 1, 5)]
-            assert row[outside].argmax(1).tolist() == [0] * len(outside)
-            assert row[outside].exp().max(1).values.min() == 1
-            for window in tagger.words.windows([text.split()]):
-                with torch.no_grad():
-                    emissions = tagger.model(**window_inputs([window], 0)).logits
-                marginals = tagger.model.crf.marginals(emissions, torch.ones(1, length, dtype=torch.bool))
-                torch.testing.assert_close(row[1 : length + 1].exp(), marginals[0], atol=1e-5, rtol=1e-4)
+def test_logits_of_a_batch(tagger: Tagger) -> None:
+    texts = ["anna met bruno", "", "paris"]
+    batch = tagger.tokenizer(texts, padding=True, return_tensors="pt")
+    assert "token_type_ids" in batch
+    with torch.inference_mode():
+        probabilities = tagger.model(**batch).logits.exp()
+    torch.testing.assert_close(probabilities.sum(2), torch.ones(3, 5))
+    for text, row in zip(texts, probabilities, strict=True):
+        length = len(text.split())
+        assert (row[[0, *range(length + 1, 5)], 0] == 1).all()
+        for window in tagger.words.windows([text.split()]):
+            with torch.no_grad():
+                emissions = tagger.model(**window_inputs([window], 0)).logits
+            marginals = tagger.model.crf.marginals(emissions, torch.ones(1, length, dtype=torch.bool))
+            torch.testing.assert_close(row[1 : length + 1], marginals[0], atol=1e-5, rtol=1e-4)

@@ -6,6 +6,7 @@ import getpass
 import importlib.util
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -20,13 +21,11 @@ import torch
 from huggingface_hub import errors
 from huggingface_hub.utils import httpx
 from safetensors.torch import load_file, save_file
-from transformers import AutoTokenizer, RobertaConfig, RobertaModel, RobertaTokenizer
 from transformers.dynamic_module_utils import get_imports, get_relative_import_files
 
 from esnera_hf.errors import EncoderError
-from esnera_hf.modeling.encoders import load_encoder, resolved_commit
+from esnera_hf.modeling.encoders import resolved_commit
 from esnera_hf.modeling.hub_code import crf
-from esnera_hf.modeling.hub_code.modeling_crf_tagger import CrfTagger
 from esnera_hf.modeling.tagger import REQUIREMENTS, Tagger
 
 TAGGER = {f"{part}_crf_tagger.py" for part in ("configuration", "modeling", "pipeline")}
@@ -60,6 +59,10 @@ def test_a_folder_holds_all_a_repository_needs_and_nothing_else(saved: Path) -> 
     for name in (*config["auto_map"].values(), config["custom_pipelines"]["token-classification"]["impl"]):
         module, _, class_name = name.partition(".")
         assert f"class {class_name}(" in (saved / f"{module}.py").read_text()
+    imported = {module for name in CODE for module in get_imports(saved / name)}
+    assert imported - sys.stdlib_module_names == {"torch", "transformers"}
+    needed = {Path(file).name for file in get_relative_import_files(str(saved / "modeling_crf_tagger.py"))}
+    assert needed == CODE - {"modeling_crf_tagger.py"}
     assert (saved / "requirements.txt").read_text().splitlines() == list(REQUIREMENTS)
     assert set(REQUIREMENTS) < set(requires("esnera-hf") or ())
 
@@ -72,13 +75,6 @@ def test_a_folder_tells_nothing_of_this_machine(saved: Path, encoder_folder: Pat
         assert [text for text in (*places, *user, *keys) if text.encode() in content] == [], name
 
 
-def test_its_code_needs_nothing_of_the_package(saved: Path) -> None:
-    imported = {module for name in CODE for module in get_imports(saved / name)}
-    assert imported - sys.stdlib_module_names == {"torch", "transformers"}
-    needed = {Path(file).name for file in get_relative_import_files(str(saved / "modeling_crf_tagger.py"))}
-    assert needed == CODE - {"modeling_crf_tagger.py"}
-
-
 def test_the_same_tagger_gives_the_same_bytes(
     tagger: Tagger, saved: Path, sentences: list[list[str]], tmp_path: Path
 ) -> None:
@@ -89,8 +85,7 @@ def test_the_same_tagger_gives_the_same_bytes(
     loaded = Tagger.from_pretrained(saved)
     assert loaded.words.budget == 18
     before, after = (list(one.predict(sentences, scores=True)) for one in (tagger, loaded))
-    assert before == after
-    assert [[e.score for e in row] for row in before] == [[e.score for e in row] for row in after]
+    assert [[(e, e.score) for e in row] for row in before] == [[(e, e.score) for e in row] for row in after]
     loaded.save_pretrained(tmp_path / "again")
     assert contents(tmp_path / "again") == contents(saved)
     loaded.pipeline().save_pretrained(tmp_path / "pipeline")
@@ -111,18 +106,15 @@ def test_without_the_package(
     assert ran.returncode == 0, ran.stderr
     result = json.loads(ran.stdout.splitlines()[-1])
     assert not result["package"]
-    assert result["model"].startswith("transformers_modules.")
-    assert result["model"].endswith(".modeling_crf_tagger")
+    assert re.fullmatch(r"transformers_modules\..*\.modeling_crf_tagger", result["model"])
     assert result["pipeline"].endswith(f".{COMMIT}.pipeline_crf_tagger")
-    assert "run `pip install pytorch-crf`" in result["missing"]
-    assert "pip install torchcrf" not in result["missing"]
     assert result["stock"] == [["PER", 0, 4], ["PER", 9, 14]]
     pipe = tagger.pipeline()
     expected = [*pipe(texts), *pipe(sentences, is_split_into_words=True)]
-    for entries, others in zip([*result["texts"], *result["sentences"]], expected, strict=True):
-        assert [list(e) for e in entries] == [list(e) for e in others]
-        for one, other in zip(entries, others, strict=True):
-            assert one == {**other, "score": pytest.approx(other["score"], abs=1e-5)}
+    actual = [*result["texts"], *result["sentences"]]
+    scores = [[entry.pop("score") for row in rows for entry in row] for rows in (actual, expected)]
+    assert scores[0] == pytest.approx(scores[1], abs=1e-5)
+    assert actual == expected
     again = Tagger.from_pretrained(tmp_path / "again")
     assert list(again.predict(sentences)) == list(tagger.predict(sentences))
     assert set(contents(tmp_path / "again")) == (CODE | DATA) - {"requirements.txt"}
@@ -149,22 +141,19 @@ def test_the_package_pytorch_crf_has_a_module_named_torchcrf(
         spec.loader.exec_module(importlib.util.module_from_spec(spec))
 
 
-def test_from_the_hub(
-    tagger: Tagger, saved: Path, sentences: list[list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_from_the_hub(tagger: Tagger, saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All files are of the commit that a revision stands for."""
     put_into_cache(saved, tmp_path / "hub", "v1")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
-    loaded = Tagger.from_pretrained(REPO, revision="v1")
-    assert list(loaded.predict(sentences)) == list(tagger.predict(sentences))
-    assert Tagger.from_pretrained(REPO, revision=COMMIT).pipeline()("anna met")[0]["word"] == "anna"
+    for revision in ("v1", COMMIT):
+        loaded = Tagger.from_pretrained(REPO, revision=revision)
+        assert loaded.pipeline()("anna met") == tagger.pipeline()("anna met") != []
     with pytest.raises(EncoderError, match=f"'{REPO}' holds no tagger that can be loaded: it is neither a"):
         Tagger.from_pretrained(REPO)
     with pytest.raises(EncoderError, match="cannot be loaded: it is neither a"):
         resolved_commit(REPO)
     (tmp_path / "hub" / f"models--{REPO.replace('/', '--')}" / "refs" / "main").write_text(COMMIT)
-    assert resolved_commit(REPO) == COMMIT
-    assert resolved_commit(str(saved)) == ""
+    assert [resolved_commit(name) for name in (REPO, str(saved))] == [COMMIT, ""]
 
 
 @pytest.mark.parametrize(
@@ -193,9 +182,8 @@ def test_an_error_is_one_line_that_says_what_to_do(
 
     if kind is not None:
         monkeypatch.setattr("esnera_hf.modeling.encoders.cached_file", fail)
-    with pytest.raises(
-        EncoderError, match=f"^'{name}' holds no tagger that can be loaded: {reason}"
-    ) as error:
+    message = f"^'{name}' holds no tagger that can be loaded: {reason}"
+    with pytest.raises(EncoderError, match=message) as error:
         Tagger.from_pretrained(name)
     assert str(error.value).endswith("run the same command again.")
     assert "\n" not in str(error.value)
@@ -237,8 +225,7 @@ def test_pickled_weights_are_never_read_nor_others_made_up(folder: Path) -> None
     ("file", "values"),
     [
         *(("config.json", {"encoder_config": value}) for value in (None, {}, "bert")),
-        ("config.json", {"id2label": None}),
-        ("config.json", {"id2label": {"0": "O"}, "label2id": {"O": 0}}),
+        *(("config.json", {"id2label": value, "label2id": {"O": 0}}) for value in (None, {"0": "O"})),
         *(
             (file, text)
             for file in ("config.json", "model.safetensors", "tokenizer.json")
@@ -253,26 +240,8 @@ def test_damage_is_refused(folder: Path, file: str, values: Any) -> None:
         (folder / file).unlink()
     else:
         (folder / file).write_text(values)
-    lacks = isinstance(values, dict) and "label2id" not in values
+    lacks = isinstance(values, dict) and values.get("id2label") is None
     message = "lacks encoder_config or id2label" if lacks else "holds no tagger that can be loaded: "
     with pytest.raises(EncoderError, match=message) as error:
         Tagger.from_pretrained(folder)
     assert "\n" not in str(error.value)
-
-
-def test_a_tokenizer_of_byte_pieces_stays_what_it_is(tmp_path: Path) -> None:
-    """RoBERTa's pieces know of the space before a word, and a saved tagger has to cut words as the trained one did."""
-    pieces = ["<s>", "<pad>", "</s>", "<unk>", "<mask>", *map(chr, range(33, 127)), "Ġ", "Ġa"]
-    vocab = {piece: index for index, piece in enumerate(pieces)}
-    tokenizer = RobertaTokenizer(vocab=vocab, merges=[("Ġ", "a")], model_max_length=32)
-    tokenizer.save_pretrained(tmp_path / "encoder")
-    shape = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
-    RobertaModel(RobertaConfig(vocab_size=len(vocab), **shape)).save_pretrained(tmp_path / "encoder")
-    encoder, loaded = load_encoder(str(tmp_path / "encoder"))
-    before = Tagger(CrfTagger.from_encoder(encoder, ["O", "B-x", "I-x"], window_length=12), loaded)
-    before.save_pretrained(tmp_path / "tagger")
-    after = Tagger.from_pretrained(tmp_path / "tagger")
-    words = ["a", "cat", "", "a", "b.c"]
-    assert AutoTokenizer.from_pretrained(tmp_path / "tagger").add_prefix_space is True
-    assert after.words.windows([words]) == before.words.windows([words])
-    assert list(after.predict([words])) == list(before.predict([words]))

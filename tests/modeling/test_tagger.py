@@ -36,9 +36,9 @@ def model(encoder_folder: Path) -> CrfTagger:
 
 
 def test_the_encoder_keeps_its_weights_and_none_is_unused(model: CrfTagger, encoder_folder: Path) -> None:
-    found = model.encoder.state_dict()
+    actual = model.encoder.state_dict()
     for name, weight in load_file(encoder_folder / "model.safetensors").items():
-        assert name.startswith("pooler") or torch.equal(found[name], weight), name
+        assert name.startswith("pooler") or torch.equal(actual[name], weight), name
     model(**TaggingCollator(0)(ROWS)).loss.backward()
     assert [name for name, p in model.named_parameters() if p.grad is None] == []
     assert all(torch.isfinite(p.grad).all() for p in model.parameters())
@@ -55,12 +55,10 @@ def test_a_word_has_the_state_of_its_first_piece(model: CrfTagger) -> None:
             expected = model.classifier(states[row["word_positions"]])
             torch.testing.assert_close(logits[index, : len(expected)], expected, atol=1e-5, rtol=1e-4)
         # Without positions, every piece is a word.
-        positions = torch.arange(ids.shape[1]).unsqueeze(0)
-        labels = torch.zeros_like(ids)
-        without = model(input_ids=ids, labels=labels)
-        given = model(input_ids=ids, word_positions=positions, labels=labels)
-        assert torch.equal(without.logits, given.logits)
-        assert torch.equal(without.loss, given.loss)
+        labels, positions = torch.zeros_like(ids), torch.arange(ids.shape[1]).unsqueeze(0)
+        one, other = (model(ids, word_positions=given, labels=labels) for given in (None, positions))
+        assert torch.equal(one.logits, other.logits)
+        assert torch.equal(one.loss, other.loss)
 
 
 def test_loss_is_the_negative_log_likelihood_a_word(model: CrfTagger) -> None:
@@ -132,8 +130,8 @@ def test_scores_are_the_smallest_marginal_of_the_words(tagger: Tagger) -> None:
     marginals = tagger.model.crf.marginals(emissions, batch["word_positions"] >= 0)[0]
     tags = tagger.model.config.label2id
     for entity in entities:
-        steps = [tags[f"B-{entity.label}"], *[tags[f"I-{entity.label}"]] * (entity.end - entity.start - 1)]
-        expected = min(marginals[entity.start + i, tag].item() for i, tag in enumerate(steps))
+        steps = [f"B-{entity.label}", *[f"I-{entity.label}"] * (entity.end - entity.start - 1)]
+        expected = min(marginals[entity.start + i, tags[tag]].item() for i, tag in enumerate(steps))
         assert entity.score == pytest.approx(expected, abs=1e-5)
         assert 0 < entity.score < 1
 

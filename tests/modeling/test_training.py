@@ -19,13 +19,7 @@ from builders import VANISHING, make_source, row, toy_source
 from esnera_hf.errors import ConfigurationError, EncoderError
 from esnera_hf.modeling import training
 from esnera_hf.modeling.tagger import Tagger
-from esnera_hf.modeling.training import (
-    EarlyStopping,
-    TemperatureSampler,
-    epoch_history,
-    fit_tagger,
-    quotas,
-)
+from esnera_hf.modeling.training import EarlyStopping, TemperatureSampler, epoch_history, fit_tagger, quotas
 
 #: As the fixture ``trained`` was trained.
 TOY = toy_source("toy", {"PERSON": "PER", "PLACE": "LOC"}, seed=1)
@@ -64,10 +58,9 @@ def test_an_interrupted_training_goes_on_to_the_same_end(
         fit_tagger(TOY, str(encoder_folder), tmp_path, FAST)
     assert sorted(folder.name for folder in tmp_path.iterdir()) == ["checkpoint-16", "checkpoint-8"]
     steps: list[int] = []
+    begin = "on_train_begin"
     monkeypatch.setattr(
-        training.TrainingProgress,
-        "on_train_begin",
-        lambda self, args, state, control, **kwargs: steps.append(state.global_step),
+        training.TrainingProgress, begin, lambda *given, **_: steps.append(given[2].global_step)
     )
     again = fit_tagger(TOY, str(encoder_folder), tmp_path, FAST)
     assert steps == [16]
@@ -80,11 +73,8 @@ def test_a_training_that_was_stopped_early_has_come_to_its_end(
 ) -> None:
     """Patience counts over interruptions, the best epoch is restored, and a longer training goes on."""
     scores = iter([0.9, 0.2, 0.1, 0.99])
-    monkeypatch.setattr(
-        training.TrainingData,
-        "scores",
-        lambda self, prediction: {"f1": next(scores), "precision": 0.5, "recall": 0.5},
-    )
+    figures = {"precision": 0.5, "recall": 0.5}
+    monkeypatch.setattr(training.TrainingData, "scores", lambda *_: {"f1": next(scores), **figures})
     settings = {**FAST, "early_stopping_patience": 2}
     for event in ("on_save", "on_train_end"):
         with interrupted(event):
@@ -95,16 +85,14 @@ def test_a_training_that_was_stopped_early_has_come_to_its_end(
     assert [entry["f1"] for entry in result.record["history"]] == [0.9, 0.2, 0.1]
     assert same_weights(result.model.state_dict(), best)
     assert not torch.equal(best["classifier.weight"], last["classifier.weight"])
-    patient = {**settings, "early_stopping_patience": 9}
-    longer = fit_tagger(TOY, str(encoder_folder), tmp_path, patient)
+    longer = fit_tagger(TOY, str(encoder_folder), tmp_path, {**settings, "early_stopping_patience": 9})
     assert [entry["f1"] for entry in longer.record["history"]] == [0.9, 0.2, 0.1, 0.99]
 
 
 def test_nothing_found_does_not_count_against_patience() -> None:
     callback = EarlyStopping(1)
-    arguments = SimpleNamespace(
-        metric_for_best_model="f1", greater_is_better=True, load_best_model_at_end=True
-    )
+    names = {"metric_for_best_model": "f1", "greater_is_better": True, "load_best_model_at_end": True}
+    arguments = SimpleNamespace(**names)
     state, control = TrainerState(best_metric=0.5), TrainerControl()
     for _ in range(3):
         callback.on_evaluate(arguments, state, control, metrics={"eval_f1": 0.0})

@@ -92,3 +92,21 @@ def test_in_a_notebook() -> None:
     )
     hostile = make_report(Names(label="<script>"))
     assert "<script>" not in hostile._repr_html_()
+
+
+def test_the_console_shows_five_questions_with_their_answers_and_the_report_holds_all() -> None:
+    report = make_report(Names())
+    (question,) = report.questions
+    shown = str(replace(report, questions=(question,) * 7)).split("\n")
+    start = shown.index("7 questions whose answer could go either way, what matters most first:")
+    one, other = question.one, question.other
+    assert shown[start + 1 : start + 4] == [
+        f"  Do {one} and {other} mean the same? (now apart; probably the same 50%, the first a part of the other 25%, "
+        "the reverse 0%; 12 mentions of the rarer)",
+        "    oslo-secret: some text in beta, city in alpha; lima-secret: per in beta, nothing in alpha",
+        f"    answer with --must-link {one},{other} or --part-of {one},{other} or --part-of {other},{one} or "
+        f"--cannot-link {one},{other}",
+    ]
+    assert sum(line.startswith("  Do ") for line in shown) == 5
+    assert "  … and 2 more in the report" in shown
+    assert "questions" not in str(replace(report, questions=()))

@@ -12,6 +12,7 @@ from esnera_hf.errors import ConfigurationError
 from esnera_hf.similarity import evidence
 from esnera_hf.similarity.evidence import EvidenceSettings, measure_similarity
 from esnera_hf.similarity.semantic import semantic_similarity
+from esnera_hf.sources.overlap import mention_overlap
 from esnera_hf.sources.source import NerSource
 from esnera_hf.taggers.predictions import LabelCentroids
 
@@ -34,7 +35,9 @@ def test_the_counts_and_vectors_are_those_of_the_taggers() -> None:
     assert matrix.predicted.tolist() == [[0, 0, 1, 1], [0, 0, 2, 2], [0, 0, 0, 0], [1, 1, 0, 0]]
     assert matrix.matched.tolist() == [[0, 0, 0, 0], [0, 0, 0, 2], [0, 0, 0, 0], [0, 1, 0, 0]]
     centroids = {source.name: TAGGERS[source.name].mention_vectors(source) for source in SOURCES}
-    assert np.array_equal(matrix.semantic, semantic_similarity(centroids, matrix.labels), equal_nan=True)
+    close = semantic_similarity(centroids, matrix.labels)
+    for found, of in ((matrix.semantic, ~matrix.same_source), (matrix.siblings, matrix.same_source)):
+        assert np.array_equal(found, np.where(of, close, np.nan), equal_nan=True)
     assert matrix.overlap[matrix.labels.index(("a", "per")), matrix.labels.index(("b", "name"))] == 0.5
 
 
@@ -57,7 +60,7 @@ def test_vectors_of_the_pretrained_encoder(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_samples_are_measured_and_all_sentences_screened() -> None:
     sample = [source.sample(1, 1) for source in SOURCES]
-    matrix = measure_similarity(sample, TAGGERS, EvidenceSettings(), "no encoder", SOURCES)
+    matrix = measure_similarity(sample, TAGGERS, EvidenceSettings(), "no encoder", mention_overlap(SOURCES))
     whole = measure_similarity(SOURCES, TAGGERS, EvidenceSettings(), "no encoder")
     assert np.array_equal(matrix.overlap, whole.overlap, equal_nan=True)
     assert matrix.support.sum() < whole.support.sum()

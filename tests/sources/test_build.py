@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from collections import Counter
 from dataclasses import replace
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import given
@@ -60,33 +61,23 @@ def test_spans_are_conserved(train, test):
     assert source.labels == tuple(sorted({label for _, _, label in kept}))
 
 
-def test_a_dropped_span_says_where_it_stood_and_why():
-    readers = {
-        "train": raw_reader(("北京大学", [(0, 4, "org"), (0, 2, "loc")])),
-        "validation": raw_reader(*BOTH),
-        "test": raw_reader(("ok", [(0, 2, "org")]), ("上海", [(0, 2, "org"), (0, 2, "loc")])),
-    }
-    source = build_source(TERMS, readers)
+def test_what_becomes_of_sentences_and_terms():
+    train = raw_reader(("北京大学", [(0, 4, "org"), (0, 2, "loc")]))
+    test = raw_reader(("ok", [(0, 2, "org")]), ("上海", [(0, 2, "org"), (0, 2, "loc")]))
+    source = build_source(TERMS, {"train": train, "validation": raw_reader(*BOTH), "test": test})
     assert source.dropped == (
         Dropped("train", "given, line 1", 0, 2, "loc", "北京", "nested in a longer span"),
         Dropped("test", "given, line 2", 0, 2, "loc", "上海", "second label of the same span"),
     )
     assert source.summary.dropped == {"nested in a longer span": 1, "second label of the same span": 1}
     assert sentences_of(source)[-1] == ("上海", [(0, 2, "org")])
-
-
-def test_the_terms_and_the_repairs_stay():
     terms = NerSource("corpus", license=License("CC0", True), language="en", notes=("first",))
     mended = RawSentence(["a"], [Entity(0, 1, "x")], "here", ["mended", "mended", "cut"])
     source = build_source(terms, of(mended))
     assert (source.name, source.license, source.language) == ("corpus", License("CC0", True), "en")
     assert (source.repairs, source.notes) == ({"mended": 6, "cut": 3}, ("first",))
     assert [source.dataset[split]["id"][0] for split in SPLITS] == [f"corpus-{split}-0" for split in SPLITS]
-
-
-def test_a_split_without_annotation_is_not_loaded():
-    readers = {"train": raw_reader(*BOTH), "test": raw_reader(("ef", None), ("gh", None))}
-    source = build_source(TERMS, readers)
+    source = build_source(TERMS, {"train": raw_reader(*BOTH), "test": raw_reader(("ef", None), ("gh", None))})
     assert source.notes[0] == "test carries no annotation: not loaded"
     assert source.notes[1].startswith("only train is labelled")
     assert {text for text, _ in sentences_of(source)} == {"ab", "cd"}
@@ -97,23 +88,17 @@ def test_a_split_without_annotation_is_not_loaded():
     [
         ({}, r"no entities in any split \(none found\)\. Expected at least one"),
         ({"train": raw_reader(("ab", None))}, r"no entities in any split \(train\)"),
-        (
-            {"train": raw_reader(("ab", [])), "test": raw_reader()},
-            r"no entities in any split \(train, test\)",
-        ),
+        ({"train": raw_reader(("ab", [])), "test": raw_reader()}, r"no entities in any split \(train, test"),
         *(
-            (
-                {"train": raw_reader(*[("ab", [(0, 1, "x")]), ("cd", None)][::order])},
-                r"train: given, line . is annotated and given, line . is not",
-            )
-            for order in (1, -1)
+            ({"train": raw_reader(*rows)}, r"train: given, line . is annotated and given, line . is not")
+            for rows in ([BOTH[0], ("cd", None)], [("cd", None), BOTH[0]])
         ),
         *(
             (
                 {"train": raw_reader(*BOTH, ("ef", [(0, 1, label)]))},
-                f"given, line 3: a label called {'O' if label.strip() else ''!r}. 'O' means",
+                f"given, line 3: a label called {name!r}. 'O' means",
             )
-            for label in ("O", "", " ", " O", "Ｏ")
+            for label, name in (("O", "O"), (" O", "O"), ("Ｏ", "O"), ("", ""), (" ", ""))
         ),
     ],
 )
@@ -170,9 +155,8 @@ def test_the_frequency_of_labels_is_asked_for_only_where_a_span_has_two(monkeypa
 
 def test_a_span_that_vanishes_is_a_defect_of_the_package(monkeypatch):
     monkeypatch.setattr(build_module, "flatten", lambda spans, frequency: (spans[:-1], []))
-    with pytest.raises(
-        ConservationError, match=r"corpus, given, line 1: 1 spans read, 0 kept, 0 dropped\. Please"
-    ):
+    message = r"corpus, given, line 1: 1 spans read, 0 kept, 0 dropped\. Please"
+    with pytest.raises(ConservationError, match=message):
         build_source(TERMS, three(*BOTH))
 
 
@@ -237,18 +221,12 @@ def test_an_interrupted_reading_leaves_nothing_that_would_be_taken():
 
 @pytest.mark.parametrize(("origin", "variable"), [(None, "TMPDIR"), ("digest", "ESNERA_CACHE_DIR")])
 def test_a_full_disk_is_said_with_what_to_do(monkeypatch, origin, variable):
-    def full(*args, **options):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
+    full = Mock(side_effect=OSError(errno.ENOSPC, "No space left on device"))
     monkeypatch.setattr(build_module, "_IN_MEMORY", 1)
     monkeypatch.setattr("datasets.arrow_writer.ArrowWriter.write", full)
     message = rf"the sentences cannot be kept there: .*Make room, or set {variable} to"
     with pytest.raises(SourceError, match=message):
         build_source(TERMS, {"train": raw_reader(*BOTH)}, origin=origin)
-
-
-def words(text, *spans):
-    return RawSentence(text.split(), [Entity(*span) for span in spans], "here")
 
 
 @pytest.mark.parametrize(
@@ -262,7 +240,8 @@ def words(text, *spans):
     ],
 )
 def test_language_and_words(text, language, cut):
-    assert (language_of([text.split()]), has_words([words(text)])) == (language, cut)
+    words = RawSentence(text.split(), [], "here")
+    assert (language_of([words.tokens]), has_words([words])) == (language, cut)
 
 
 @given(annotated(st.sampled_from(["北京", "a", "", "iPad"])))
@@ -271,23 +250,22 @@ def test_mentions_survive_as_characters(drawn):
     cut = as_characters(RawSentence(tokens, entities, "here"))
     assert "".join(cut.tokens) == "".join(tokens)
     assert all(len(token) <= 1 for token in cut.tokens)
-    assert ["".join(cut.tokens[e.start : e.end]) for e in cut.spans] == [
-        "".join(tokens[e.start : e.end]) for e in entities
-    ]
+    mentions = ["".join(tokens[e.start : e.end]) for e in entities]
+    assert ["".join(cut.tokens[e.start : e.end]) for e in cut.spans] == mentions
 
 
 @pytest.mark.parametrize(
     ("text", "language", "characters", "expected", "cut"),
     [
-        ("北京 大学", "", None, "北|京|大|学", True),
-        ("北京 大学", "", True, "北|京|大|学", True),
+        *(("北京 大学", "", characters, "北|京|大|学", True) for characters in (None, True)),
         ("北京 大学", "", False, "北京|大学", False),
         ("Ann ran", "zh", None, "Ann|ran", False),
     ],
 )
 def test_chinese_words_are_cut_unless_asked_otherwise(text, language, characters, expected, cut):
+    sentence = RawSentence(text.split(), [Entity(0, 1, "loc")], "here")
     options = ReadingOptions(characters=characters)
-    source = build_source(NerSource("c", language=language), of(words(text, (0, 1, "loc"))), options)
+    source = build_source(NerSource("c", language=language), of(sentence), options)
     assert "|".join(source.dataset["train"]["tokens"][0]) == expected
     assert source.language == "zh"
     assert ("words cut into characters" in source.notes) is cut

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from itertools import combinations
+from itertools import combinations, product
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import Row, make_source, row
-from esnera_hf.sources.duplicates import (
-    NEAR,
-    SHORTEST,
-    Place,
-    find_duplicates,
-    jaccard,
-    normalize,
-)
+from esnera_hf.sources.duplicates import NEAR, SHORTEST, Place, find_duplicates, jaccard, normalize
 from esnera_hf.sources.source import NerSource
 
 LONG = "the quick brown fox jumps over the lazy dog near the old river bank today"
@@ -27,20 +20,13 @@ def found(sources: list[NerSource]) -> list[tuple[str, str, bool, bool]]:
     return [(pair.first.id, pair.second.id, pair.exact, pair.conflict) for pair in pairs]
 
 
-@pytest.mark.parametrize(
-    ("one", "other"),
-    [
-        ("Fox, jumps!", "fox jumps"),
-        ("ＡＢＣ　１", "abc1"),
-        ("Stra\u00dfe", "STRASSE"),
-        ("e\u0301", "\u00e9"),
-        ("don\u00b4t `so`", "dont so"),
-        ("\u0130zmir", "izmir"),
-        ("\u0390", "\u03aa\u0301"),
-        ("❤\ufe0f", "❤"),
-    ],
-)
-def test_texts_that_are_the_same(one: str, other: str) -> None:
+SAME = ("Fox, jumps! = fox jumps", "ＡＢＣ　１ = abc1", "Stra\u00dfe = STRASSE", "e\u0301 = \u00e9")
+SAME += ("don\u00b4t `so` = dont so", "\u0130zmir = izmir", "\u0390 = \u03aa\u0301", "❤\ufe0f = ❤")
+
+
+@pytest.mark.parametrize("pair", SAME)
+def test_texts_that_are_the_same(pair: str) -> None:
+    one, other = pair.split(" = ")
     assert normalize(one) == normalize(other)
 
 
@@ -122,22 +108,19 @@ WORDS = ["alpha", "beta", "gamma", "delta", "epsilon", "zeta"]
 @st.composite
 def variants(draw: st.DrawFn) -> list[Row]:
     """Sentences made of few words, so that many are alike."""
-    lengths = st.integers(1, 12)
     rows = []
-    for _ in range(draw(st.integers(0, 4))):
-        words = (WORDS * 2)[: draw(lengths)]
+    for length in draw(st.lists(st.integers(1, 12), max_size=4)):
+        words = (WORDS * 2)[:length]
         if draw(st.booleans()):
-            words[draw(st.integers(0, len(words) - 1))] = draw(st.sampled_from(["zz", "alpha", "omega"]))
-        tags = [draw(st.sampled_from(["O", "O", "B-P"])) for _ in words]
-        rows.append((words, tags))
+            words[draw(st.integers(0, length - 1))] = draw(st.sampled_from(["zz", "alpha", "omega"]))
+        rows.append((words, [draw(st.sampled_from(["O", "O", "B-P"])) for _ in words]))
     return rows
 
 
 @given(data=st.data())
 def test_what_is_found_is_what_brute_force_finds(data: st.DataObject) -> None:
-    sources = [
-        make_source(name, {split: data.draw(variants()) for split in ("train", "test")}) for name in "ab"
-    ]
+    splits = ("train", "test")
+    sources = [make_source(name, {split: data.draw(variants()) for split in splits}) for name in "ab"]
     duplicates = find_duplicates(sources)
     assert duplicates == find_duplicates(sources)
     keys = {
@@ -154,13 +137,12 @@ def test_what_is_found_is_what_brute_force_finds(data: st.DataObject) -> None:
         if exact or (min(len(a), len(b)) >= SHORTEST and jaccard(a, b) >= NEAR):
             alike[one, other] = alike[other, one] = exact
     expected = set()
-    for place in keys:
-        for part in {other.part for other in keys} - {place.part}:
-            partners = [o for o in keys if o.part == part and (place, o) in alike]
-            if partners:
-                best = min(partners, key=lambda o: (not alike[place, o], order[o]))
-                first, second = sorted((place, best), key=order.__getitem__)
-                expected.add((first, second, alike[place, best]))
+    for place, part in product(keys, {place.part for place in keys}):
+        partners = [o for o in keys if o.part == part != place.part and (place, o) in alike]
+        if partners:
+            best = min(partners, key=lambda o: (not alike[place, o], order[o]))
+            first, second = sorted((place, best), key=order.__getitem__)
+            expected.add((first, second, alike[place, best]))
     across = {(p.first, p.second, p.exact) for p in duplicates.pairs if p.first.part != p.second.part}
     sure = {pair for pair in expected if pair[2] or jaccard(keys[pair[0]], keys[pair[1]]) >= 0.9}
     assert sure <= across

@@ -11,6 +11,7 @@ import random
 import tarfile
 import zipfile
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value
@@ -24,22 +25,18 @@ from esnera_hf.sources.readers.text import read_lines
 
 COLUMNS = "{name}\tB-PER\nran\tO\n"
 SPLITS = ("train", "dev", "test")
+NAMES = ["O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC"]
 CONLL = Features(
-    {
-        "id": Value("string"),
-        "tokens": List(Value("string")),
-        "pos_tags": List(ClassLabel(names=["NN", "VB"])),
-        "chunk_tags": List(ClassLabel(names=["O", "B-NP"])),
-        "ner_tags": List(ClassLabel(names=["O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC"])),
+    {"id": Value("string"), "tokens": List(Value("string"))}
+    | {
+        name: List(ClassLabel(names=names))
+        for name, names in (("pos_tags", ["NN", "VB"]), ("ner_tags", NAMES))
     }
 )
 
 
 def conll(*names):
-    rows = [
-        {"id": "0", "tokens": [name, "ran"], "pos_tags": [0, 1], "chunk_tags": [1, 0], "ner_tags": [1, 0]}
-        for name in names
-    ]
+    rows = [{"id": "0", "tokens": [name, "ran"], "pos_tags": [0, 1], "ner_tags": [1, 0]} for name in names]
     return Dataset.from_list(rows, CONLL)
 
 
@@ -72,12 +69,10 @@ def test_formats(tmp_path, content, form):
     assert detect_format(write(tmp_path / "a.txt", content)) == form
 
 
-@pytest.mark.parametrize(
-    ("suffix", "compress"), [("gz", gzip.compress), ("bz2", bz2.compress), ("xz", lzma.compress)]
-)
-def test_compressed_files(tmp_path, suffix, compress):
+@pytest.mark.parametrize(("suffix", "tool"), [("gz", gzip), ("bz2", bz2), ("xz", lzma)])
+def test_compressed_files(tmp_path, suffix, tool):
     content = (COLUMNS.format(name="Ann") + "\n" + COLUMNS.format(name="李")).encode()
-    path = write(tmp_path / f"c.conll.{suffix}", compress(content))
+    path = write(tmp_path / f"c.conll.{suffix}", tool.compress(content))
     assert next(read_lines(path))[1] == "Ann\tB-PER"
     source = load_source(path)
     assert (source.name, sorted(texts(source))) == ("c", ["Annran", "李ran"])
@@ -110,9 +105,7 @@ def test_shards_that_do_not_belong_together_or_are_missing(tmp_path):
     for config in ("de", "en"):
         (tmp_path / "multi" / config).mkdir(parents=True)
         conll(config).to_parquet(tmp_path / "multi" / config / "train-00000-of-00001.parquet")
-    with pytest.raises(
-        SourceError, match=r"de/train-0.*, en/train-0.* all look like the train split of multi"
-    ):
+    with pytest.raises(SourceError, match=r"de/train-0.*, en/train-0.* all look like the train split of"):
         load_source(tmp_path / "multi")
     for stem in ("train", "data"):
         (tmp_path / stem).mkdir()
@@ -146,20 +139,14 @@ BESIDE = "x/dev.pdf README LICENSE.txt licence_gb.txt .train.swp train.py test.s
         ("train.txt dev.txt test.txt raw-0-of-4.txt", "train, dev, test", "not read: raw-0-of-4.txt"),
         ("x.train x.dev x.test entities.txt", "x, x, x", "not read: entities.txt (no split in the name)"),
         ("train/a.txt train/b.txt dev/c.txt dev/d.txt test/e.txt", "a b, c d, e", ""),
-        (
-            "train/p-1-of-3.txt train/p-2-of-3.txt dev/a.txt test/p-3-of-3.txt",
-            "p-1-of-3 p-2-of-3, a, p-3-of-3",
-            "",
-        ),
+        ("train/p-1-of-2.txt dev/a.txt test/p-2-of-2.txt", "p-1-of-2, a, p-2-of-2", ""),
         ("a.txt b.txt", "a b, , ", "2 files without a split in their names, read as one"),
     ],
 )
 def test_folders(tmp_path, files, splits, note):
     """Each file holds its own name."""
     for name in files.split():
-        content = (
-            "授权协议".encode("gb18030") if name in BESIDE.split() else COLUMNS.format(name=Path(name).stem)
-        )
+        content = b"\xca\xda" if name in BESIDE.split() else COLUMNS.format(name=Path(name).stem)
         write(tmp_path / ".cache" / "c" / name, content)
     write(tmp_path / ".cache" / "c" / "empty.train", "")
     source = load_source(tmp_path / ".cache" / "c")
@@ -172,10 +159,7 @@ def test_folders(tmp_path, files, splits, note):
     ("files", "message"),
     [
         ("a.train b.train", r"c: a\.train, b\.train all look like the train split of c"),
-        (
-            "dev/a.conll dev/b.conll dev/c.txt",
-            r"dev/a\.conll, dev/b\.conll, dev/c\.txt all look like the validation",
-        ),
+        ("dev/a.conll dev/b.conll dev/c.txt", r"dev/a\.conll, dev/b\.conll, dev/c\.txt all look like the"),
         ("a.txt b.conll", r"c: expected files whose names say their split .*found a\.txt, b\."),
         ("README.md", "c: no file that could hold data"),
         ("x.parquet", r"x\.parquet: the parquet file cannot be read"),
@@ -197,12 +181,8 @@ def test_a_link_in_a_folder_is_followed_and_one_in_a_circle_is_not(tmp_path):
     assert load_source(folder, name="c").summary.entities["train"] == {"PER": 1}
 
 
-FILES = {
-    "c/x.train": b"Ann\tB-PER\n",
-    "c/x.dev": b"Eve\tB-PER\n",
-    "c/x.test": b"Joe\tB-PER\n",
-    "README.md": b"no",
-}
+ANN = b"Ann\tB-PER\n"
+FILES = {"c/x.train": ANN, "c/x.dev": b"Eve\tB-PER\n", "c/x.test": b"Joe\tB-PER\n", "README.md": b"no"}
 LARGE = {f"{split}.txt": random.Random(split).randbytes(30_000) for split in SPLITS}
 
 
@@ -239,7 +219,7 @@ def test_an_archive_is_read_as_its_folder(archive):
 @pytest.mark.parametrize("name", ["../evil.train", "/evil.train", "a/../../evil.train"])
 def test_paths_that_lead_outside(archive, name, tmp_path):
     with pytest.raises(SourceError, match=r"corpus\.v1\..*evil\.train', which leads outside the archive"):
-        load_source(packed(archive, {name: b"Ann\tB-PER\n"}))
+        load_source(packed(archive, {name: ANN}))
     assert not list(tmp_path.parent.glob("evil*"))
 
 
@@ -250,7 +230,7 @@ def test_paths_that_lead_outside(archive, name, tmp_path):
         (("x.train", tarfile.FIFOTYPE, ""), {}),
         (("x.train", tarfile.CHRTYPE, ""), {}),
         (("x.train", tarfile.LNKTYPE, "/etc/passwd"), {}),
-        (("a", tarfile.SYMTYPE, "../.."), {"a/x.train": b"Ann\tB-PER\n"}),
+        (("a", tarfile.SYMTYPE, "../.."), {"a/x.train": ANN}),
     ],
 )
 def test_links_and_devices_in_an_archive(tmp_path, link, files):
@@ -262,7 +242,7 @@ def test_links_and_devices_in_an_archive(tmp_path, link, files):
 @pytest.mark.parametrize("whole", [True, False])
 def test_a_damaged_archive_and_none_at_all(archive, whole):
     content = packed(archive, {"x.train": bytes(range(256)) * 50}).read_bytes()[:60]
-    write(archive, b"Ann\tB-PER\n" * 60 if whole else content)
+    write(archive, ANN * 60 if whole else content)
     with pytest.raises(SourceError, match=r"corpus\.v1\..*: the archive cannot be unpacked"):
         load_source(archive)
 
@@ -272,10 +252,11 @@ def test_a_damaged_archive_and_none_at_all(archive, whole):
 def test_a_tar_that_is_damaged_inside_is_not_read_up_to_there(tmp_path, kind, at):
     """tarfile takes a damaged header for the end, and never looks at the checksum of gzip."""
     path = packed(tmp_path / f"c.tar.{kind}", LARGE)
-    content = bytearray(path.read_bytes())
+    content = path.read_bytes()
     start = int(len(content) * at)
-    content[start : start + 9] = bytes(byte ^ 0x55 for byte in content[start : start + 9])
-    path.write_bytes(content)
+    path.write_bytes(
+        content[:start] + bytes(b ^ 0x55 for b in content[start : start + 9]) + content[start + 9 :]
+    )
     with pytest.raises(SourceError, match=r"c\.tar\.\w+: the archive cannot be unpacked"), opened(path):
         pass
 
@@ -283,10 +264,8 @@ def test_a_tar_that_is_damaged_inside_is_not_read_up_to_there(tmp_path, kind, at
 @pytest.mark.parametrize("damage", [bytes(512), b"x" * 512])
 def test_a_damaged_header_is_not_the_end(tmp_path, damage):
     path = packed(tmp_path / "c.tar", LARGE)
-    content = bytearray(path.read_bytes())
-    start = content.index(b"dev.txt")
-    content[start : start + 512] = damage
-    path.write_bytes(content)
+    before, name, behind = path.read_bytes().partition(b"dev.txt")
+    path.write_bytes(before + damage + (name + behind)[512:])
     with pytest.raises(SourceError, match="what lies behind that was not read"), opened(path):
         pass
 
@@ -302,18 +281,12 @@ def test_an_archive_is_whole_while_it_is_open(archive, tmp_path):
 @pytest.mark.parametrize(
     ("error", "message"),
     [
-        (
-            OSError("Invalid data stream"),
-            r"c\.zip: the archive cannot be unpacked: Invalid data stream\. Fetch it",
-        ),
+        (OSError("Invalid data"), r"c\.zip: the archive cannot be unpacked: Invalid data\. Fetch it"),
         (OSError(errno.ENOSPC, "No space"), r"unpacked into .*: No space left on device\. Make room"),
     ],
 )
 def test_a_damaged_stream_is_told_from_a_full_disk(tmp_path, monkeypatch, error, message):
-    def unpack(path, folder):
-        raise error
-
-    monkeypatch.setattr(files_module, "_unpack", unpack)
+    monkeypatch.setattr(files_module, "_unpack", Mock(side_effect=error))
     with pytest.raises(SourceError, match=message):
         load_source(packed(tmp_path / "c.zip", FILES))
 

@@ -7,6 +7,7 @@ import io
 import os
 import traceback
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -102,11 +103,8 @@ def test_revisions(server):
 
 def test_configurations_and_files(server):
     configs = "configs:\n- {config_name: one, data_files: one/*}\n- {config_name: two, data_files: two/*}"
-    content = files("1", "one", f"---\n{configs}\n---\n")
-    damaged = {"bad/train.parquet": b"PAR1" + b"\0" * 100}
-    server.add_repo(
-        "dataset", "o/n", content | damaged | {"two/train-00000-of-00001.parquet": parquet("2train")}
-    )
+    others = {"bad/train.parquet": b"PAR1" + bytes(99), "two/train-0-of-1.parquet": parquet("2train")}
+    server.add_repo("dataset", "o/n", files("1", "one", f"---\n{configs}\n---\n") | others)
     assert first_word(load(config="two")) == "2train"
     assert first_word(load(data_files={"train": "one/test-*"})) == "1test"
     for options, message in (
@@ -115,11 +113,8 @@ def test_configurations_and_files(server):
         ({"data_files": {"train": "three/*"}}, ""),
         ({"data_files": {"train": "bad/*"}}, ".*datasets--o--n and try again"),
     ):
-        with pytest.raises(
-            SourceError, match=f"'o/n': the Hub dataset cannot be loaded: .*{message}"
-        ) as raised:
+        with pytest.raises(SourceError, match=f"^'o/n': the Hub dataset cannot be loaded: .*{message}.*$"):
             load(**options)
-        assert "\n" not in str(raised.value)
 
 
 def script_repo(server: HubServer, *configs: str, split: str = "train") -> Repo:
@@ -172,12 +167,8 @@ def test_known_corpora(server):
     buffer = io.BytesIO()
     Dataset.from_list([document], Features({"sentences": List(sentence)})).to_parquet(buffer)
     repo = server.add_repo("dataset", "ontonotes/conll2012_ontonotesv5", {"conll2012_ontonotesv5.py": "x"})
-    content = {
-        f"{config}/{split}/0000.parquet": buffer.getvalue()
-        for config in ("chinese_v4", "english_v4")
-        for split in ("train", "validation", "test")
-    }
-    repo.commit(content, revision=PARQUET_REF)
+    places = product(("chinese_v4", "english_v4"), ("train", "validation", "test"))
+    repo.commit({f"{c}/{s}/0000.parquet": buffer.getvalue() for c, s in places}, revision=PARQUET_REF)
     ontonotes = load_source("ontonotes")
     assert sentences_of(ontonotes) == [("李先生在北京", [(0, 3, "PERSON"), (4, 6, "GPE")])] * 3
     assert ontonotes.license.text_may_be_shared is False
@@ -200,9 +191,9 @@ def test_known_corpora(server):
 def test_private_and_gated_datasets(server, tmp_path):
     server.add_repo("dataset", "me/p", files("secret"), private=True)
     server.add_repo("dataset", "other/g", files("gated")).gated = True
-    for token in (None, "other"):
+    for token in (None, server.tokens["other"]):
         with (
-            clients_inside(server, tmp_path / f"as-{token}", token=server.tokens[token] if token else None),
+            clients_inside(server, tmp_path / f"as-{token}", token=token),
             pytest.raises(SourceNotFoundError, match="no Hub dataset 'me/p' that you may read"),
         ):
             load_source("me/p")
@@ -212,14 +203,10 @@ def test_private_and_gated_datasets(server, tmp_path):
             load_source("other/g")
 
 
-ASKING, FILES = "/api/datasets/o/n", "/blob/"
+ASKING, FILES, BUSY = "/api/datasets/o/n", "/blob/", {"Retry-After": "3000"}
 FAULTS = [
     ({"path": ASKING, "status": 403}, SourceNotFoundError, "no right to do this"),
-    (
-        {"path": ASKING, "status": 429, "headers": {"Retry-After": "3000"}},
-        SourceNotFoundError,
-        r"asks to be called less often \(429: as the test wants it\)",
-    ),
+    ({"path": ASKING, "status": 429, "headers": BUSY}, SourceNotFoundError, r"less often \(429: as the test"),
     ({"path": ASKING, "status": 503}, SourceNotFoundError, r"the Hub failed \(503"),
     ({"path": ASKING, "status": 200, "body": b"<html>"}, SourceError, "an answer that makes no sense"),
     ({"path": ASKING, "status": 200, "body": b"[]"}, SourceError, "an answer that makes no sense"),
@@ -244,9 +231,7 @@ def test_what_goes_wrong_for_good_ends_in_one_line(server, monkeypatch, fault, k
         load()
     text = str(raised.value)
     assert type(raised.value) is kind
-    assert "\n" not in text
-    assert token not in text
-    assert "'o/n'" in text
+    assert ("'o/n'" in text, "\n" in text, token in text) == (True, False, False)
     # Once the trouble is over, nothing of it is left.
     server.faults.clear()
     assert first_word(load()) == "atrain"

@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
+from itertools import permutations
+
 import pytest
 
 from builders import make_source, row
 from esnera_hf.sources.leakage import find_leaks, left_out_ids, left_out_of_train, without_leaks
+from esnera_hf.sources.source import SPLITS
 
 LONG = "the quick brown fox jumps over the lazy dog near the old river bank"
 
 
 def test_what_is_found_and_left_out() -> None:
-    a = make_source(
-        "a",
-        {
-            "train": [row("anna/B-per left"), row(LONG), row("oslo/B-loc is far"), row("nothing")],
-            "validation": [row("oslo/B-loc is far"), row("bruno/B-per stays")],
-            "test": [row("anna/B-per left")],
-        },
-    )
-    b = make_source(
-        "b",
-        {
-            "train": [row("lima/B-城市 wins")],
-            "validation": [row("oslo/B-城市 is far"), row(LONG + " today")],
-            "test": [row("Anna/B-name left !"), row("lima/B-城市 wins"), row("bruno/B-name stays")],
-        },
-    )
+    oslo, anna = row("oslo/B-loc is far"), row("anna/B-per left")
+    left = {
+        "train": [anna, row(LONG), oslo, row("nothing")],
+        "validation": [oslo, row("bruno/B-per stays")],
+        "test": [anna],
+    }
+    right = {
+        "train": [row("lima/B-城市 wins")],
+        "validation": [row("oslo/B-城市 is far"), row(LONG + " today")],
+        "test": [row("Anna/B-name left !"), row("lima/B-城市 wins"), row("bruno/B-name stays")],
+    }
+    a, b = make_source("a", left), make_source("b", right)
     leaks = find_leaks([a, b])
     assert [(leak.first.id, leak.second.id, leak.exact, leak.across_sources) for leak in leaks] == [
         ("a-train-0", "a-test-0", True, False),
@@ -57,18 +56,10 @@ def test_test_sentences_come_before_validation_sentences(test: str) -> None:
     assert leaks == [("b-test-0", near == test)]
 
 
-@pytest.mark.parametrize(
-    ("one", "other", "left_out"),
-    [
-        ("train", "validation", "a-train-0"),
-        ("train", "test", "a-train-0"),
-        ("validation", "test", "a-validation-0"),
-        ("validation", "train", "b-train-0"),
-        ("test", "train", "b-train-0"),
-        ("test", "validation", "b-validation-0"),
-    ],
-)
-def test_of_two_sentences_that_of_the_earlier_split_is_left_out(one: str, other: str, left_out: str) -> None:
-    a, b = make_source("a", {one: [row("x/B-P y")]}), make_source("b", {other: [row("x/B-P y")]})
-    (leak,) = find_leaks([a, b])
-    assert (leak.first.id, leak.across_sources) == (left_out, True)
+@pytest.mark.parametrize(("one", "other"), list(permutations(SPLITS, 2)))
+def test_of_two_sentences_that_of_the_earlier_split_is_left_out(one: str, other: str) -> None:
+    sources = [make_source(name, {split: [row("x/B-P y")]}) for name, split in (("a", one), ("b", other))]
+    (leak,) = find_leaks(sources)
+    earlier = min(leak.first, leak.second, key=lambda place: SPLITS.index(place.split))
+    assert (leak.first, leak.across_sources) == (earlier, True)
+    assert {leak.first.id, leak.second.id} == {f"a-{one}-0", f"b-{other}-0"}

@@ -29,35 +29,32 @@ def terms_id(*names: str) -> str:
 @pytest.mark.parametrize(
     ("names", "strictest"),
     [
-        (["cc-by-4.0"], "cc-by-4.0"),
-        (["mit", "apache-2.0"], "apache-2.0"),
-        (["mit", "cc-by-4.0"], "cc-by-4.0"),
-        (["cc-by-4.0", "cc-by-3.0"], "cc-by-4.0"),
-        (["cc0-1.0", "cc-by-sa-4.0", "mit"], "cc-by-sa-4.0"),
-        (["cc-by-sa-3.0", "cc-by-sa-4.0"], "cc-by-sa-4.0"),
-        (["cc-by-nc-4.0", "cc-by-4.0"], "cc-by-nc-4.0"),
-        (["cc-by-nc-4.0", "cc-by-nc-sa-4.0"], "cc-by-nc-sa-4.0"),
+        ("cc-by-4.0", "cc-by-4.0"),
+        ("mit apache-2.0", "apache-2.0"),
+        ("mit cc-by-4.0", "cc-by-4.0"),
+        ("cc-by-4.0 cc-by-3.0", "cc-by-4.0"),
+        ("cc0-1.0 cc-by-sa-4.0 mit", "cc-by-sa-4.0"),
+        ("cc-by-sa-3.0 cc-by-sa-4.0", "cc-by-sa-4.0"),
+        ("cc-by-nc-4.0 cc-by-4.0", "cc-by-nc-4.0"),
+        ("cc-by-nc-4.0 cc-by-nc-sa-4.0", "cc-by-nc-sa-4.0"),
         # Share alike and non-commercial exclude each other, as do two share-alike licenses.
-        (["cc-by-sa-4.0", "cc-by-nc-4.0"], "other"),
-        (["cc-by-sa-4.0", "cc-by-nc-sa-4.0"], "other"),
-        (["cc-by-sa-4.0", "odbl"], "other"),
-        (["cc-by-4.0", "LDC user agreement"], "other"),
-        (["unknown"], "other"),
-        ([], "other"),
+        ("cc-by-sa-4.0 cc-by-nc-4.0", "other"),
+        ("cc-by-sa-4.0 cc-by-nc-sa-4.0", "other"),
+        ("cc-by-sa-4.0 odbl", "other"),
+        ("cc-by-4.0 LDC", "other"),
+        ("unknown", "other"),
+        ("", "other"),
     ],
 )
-def test_the_strictest_terms(names: list[str], strictest: str) -> None:
-    assert terms_id(*names) == strictest
+def test_the_strictest_terms(names: str, strictest: str) -> None:
+    assert terms_id(*names.split()) == strictest
 
 
 def test_a_license_beside_which_further_terms_hold_is_not_that_of_the_whole() -> None:
     weibo = NAMED_SOURCES["weibo"].license
     terms = Terms({"weibo": weibo, "a": license_from_id("mit")})
     assert (weibo.name, terms.id) == ("cc-by-sa-3.0", "other")
-    assert (
-        "the terms of weibo (cc-by-sa-3.0, the annotations are CC BY-SA 3.0; the messages follow"
-        in terms.reasons[0]
-    )
+    assert "of weibo (cc-by-sa-3.0, the annotations are CC BY-SA 3.0; the messages follow" in terms.reasons[0]
 
 
 def test_terms_say_why() -> None:
@@ -90,10 +87,8 @@ def test_what_a_license_allows() -> None:
     assert license_from_id("my own terms", "ask me") == License("my own terms", None, "ask me")
     assert license_from_id("") == License("unknown", None, "")
     for source in NAMED_SOURCES.values():
-        assert source.license.clause
-        assert (
-            not source.license.text_may_be_shared or license_from_id(source.license.name).text_may_be_shared
-        )
+        may_be_shared = license_from_id(source.license.name).text_may_be_shared
+        assert may_be_shared or not source.license.text_may_be_shared
 
 
 def test_text_that_may_not_be_passed_on_is_refused() -> None:
@@ -114,10 +109,8 @@ def test_text_that_may_not_be_passed_on_is_refused() -> None:
 
 
 def test_a_source_carries_its_terms_into_the_report() -> None:
-    license, origin = (
-        license_from_id("cc-by-4.0"),
-        Provenance("https://x.example", "Me 2026", "me/x", "c0ffee"),
-    )
+    license = license_from_id("cc-by-4.0")
+    origin = Provenance("https://x.example", "Me 2026", "me/x", "c0ffee")
     made = make_source("a", {"train": [row("anna/B-PER")]})
     source = NerSource("a", made.dataset, license, "en", origin)
     assert licenses_of([source.summary]) == {"a": license}

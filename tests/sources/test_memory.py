@@ -24,16 +24,14 @@ from esnera_hf.taggers.predictions import read_predictions, write_predictions
 from esnera_hf.tagging import Entity, LabelRef
 
 SMALL, LARGE = 200, 800
+Files, Corpora = dict[int, list[Path]], dict[int, list[NerSource]]
 WORDS = [f"{c}{v}{d}{w}" for c in "bdfgklmnpr" for v in "aeiou" for d in "stvz" for w in "aei"]
 
 
 #: How much is held or looked at at a time, by the name of the constant.
 AT_ONCE = (
-    "sources.duplicates._AT_ONCE",
-    "merging.merge._BATCH",
-    "taggers.predictions._ROWS",
-    "_internal.arrow._BATCH",
-    "sources.source._BATCH",
+    *("sources.duplicates._AT_ONCE", "merging.merge._BATCH", "taggers.predictions._ROWS"),
+    *("_internal.arrow._BATCH", "sources.source._BATCH"),
 )
 FIRST_LOOK = ("sources.build._SNIFFED", "sources.readers.columns._SNIFFED_ROWS", "sources.build._IN_MEMORY")
 
@@ -69,13 +67,13 @@ def written(folder: Path, name: str, sentences: int) -> Path:
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> dict[int, list[Path]]:
+def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
     folder = tmp_path_factory.mktemp("corpora")
     return {size: [written(folder / str(size), name, size) for name in "ab"] for size in (SMALL, LARGE)}
 
 
 @pytest.fixture(scope="module")
-def loaded(files: dict[int, list[Path]]) -> Iterator[dict[int, list[NerSource]]]:
+def loaded(files: Files) -> Iterator[Corpora]:
     with pytest.MonkeyPatch.context() as patch:
         set_batches(patch, 50)
         yield {size: [load_source(path) for path in paths] for size, paths in files.items()}
@@ -131,34 +129,25 @@ def count_cross_predictions(sources: list[NerSource], folder: Path) -> None:
     ids=["summary", "leaks", "overlap", "merge", "predictions"],
 )
 def test_bytes_a_sentence(
-    loaded: dict[int, list[NerSource]],
-    tmp_path: Path,
-    work: Callable[[list[NerSource], Path], object],
-    most: int,
+    loaded: Corpora, tmp_path: Path, work: Callable[[list[NerSource], Path], object], most: int
 ) -> None:
     """A sentence of ten words as Python objects takes more than a thousand bytes."""
     assert grown(lambda size: work(loaded[size], tmp_path)) < most
 
 
-def test_bytes_a_sentence_of_loading(files: dict[int, list[Path]]) -> None:
+def test_bytes_a_sentence_of_loading(files: Files) -> None:
     assert grown(lambda size: [load_source(path) for path in files[size]]) < 200
 
 
-def test_the_size_of_batches_changes_nothing(
-    files: dict[int, list[Path]], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_size_of_batches_changes_nothing(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
     size = 3
 
     def everything() -> tuple[object, ...]:
         sources = [load_source(path).sample(60, 1) for path in files[SMALL]]
-        _, pairs = find_pairs(sources)
         merged = merge_sources(sources, mapping(), find_leaks(sources))
-        return (
-            [(own.fingerprint, str(own.summary)) for own in sources],
-            str(mention_overlap(sources)),
-            pairs.tolist(),
-            {split: rows.to_list() for split, rows in merged.items()},
-        )
+        facts = [(own.fingerprint, str(own.summary)) for own in sources]
+        rows = {split: rows.to_list() for split, rows in merged.items()}
+        return facts, str(mention_overlap(sources)), find_pairs(sources)[1].tolist(), rows
 
     set_batches(monkeypatch, 10_000)
     whole = everything()

@@ -5,27 +5,17 @@ from __future__ import annotations
 import pytest
 
 from esnera_hf.errors import ConfigurationError
-from esnera_hf.sources.partial_annotation import (
-    AllowedLabels,
-    annotation_identity,
-    check_pseudo_label_noise,
-)
+from esnera_hf.sources.partial_annotation import AllowedLabels, annotation_identity, check_pseudo_label_noise
 
 
 def test_labels_allowed_by_an_annotation() -> None:
     labels = ("PRODUCT", "book", "film", "PERSON", "KIND", "a", "b")
     flat = AllowedLabels.of(labels, {"PRODUCT": "PRODUCT", "PERSON": "PERSON"})
-    assert flat == AllowedLabels(
-        {"PRODUCT": ("PRODUCT",), "PERSON": ("PERSON",)}, ("book", "film", "KIND", "a", "b")
-    )
+    annotated = {"PRODUCT": ("PRODUCT",), "PERSON": ("PERSON",)}
+    assert flat == AllowedLabels(annotated, ("book", "film", "KIND", "a", "b"))
     projection = {"PRODUCT": "PRODUCT", "book": "PRODUCT", "film": "film", "a": "a", "b": "b"}
     tree = AllowedLabels.of(labels, projection, covered=(*projection, "KIND"))
-    assert tree.entities == {
-        "PRODUCT": ("PRODUCT", "book"),
-        "film": ("film",),
-        "a": ("a",),
-        "b": ("b",),
-    }
+    assert tree.entities == {"PRODUCT": ("PRODUCT", "book"), "film": ("film",), "a": ("a",), "b": ("b",)}
     assert tree.unannotated == ("PERSON",)
     assert tree.restricted({"book", "film", "b"}) == AllowedLabels({"film": ("film",), "b": ("b",)}, ())
 

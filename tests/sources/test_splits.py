@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,7 @@ def sizes(dataset):
     return tuple(len(dataset[split]) for split in SPLITS)
 
 
+CUT = "{} of {}, cut by text (seed 7)"
 ONE = "only {} is labelled: cut by text into train, validation and test (seed 7)"
 
 
@@ -45,34 +47,23 @@ ONE = "only {} is labelled: cut by text into train, validation and test (seed 7)
         (
             {"train": 100, "validation": 20},
             (100, 10, 10),
-            ["no labelled test split: half of validation, cut by text (seed 7)"],
+            [CUT.format("no labelled test split: half", "validation")],
         ),
-        (
-            {"train": 100, "test": 20},
-            (90, 10, 20),
-            ["no validation split: 10% of train, cut by text (seed 7)"],
-        ),
-        (
-            {"validation": 100, "test": 20},
-            (80, 20, 20),
-            ["no train split: 80% of validation, cut by text (seed 7)"],
-        ),
+        ({"train": 100, "test": 20}, (90, 10, 20), [CUT.format("no validation split: 10%", "train")]),
+        ({"validation": 100, "test": 20}, (80, 20, 20), [CUT.format("no train split: 80%", "validation")]),
         ({"test": 3, "validation": 2, "train": 5}, (5, 2, 3), []),
     ],
 )
 def test_missing_splits_are_cut_and_noted(given_splits, expected, notes):
-    labelled = {
-        split: split_of([f"{split} {text}" for text in TEXTS[:size]]) for split, size in given_splits.items()
-    }
+    texts = {split: [f"{split} {text}" for text in TEXTS[:size]] for split, size in given_splits.items()}
+    labelled = {split: split_of(own) for split, own in texts.items()}
     dataset, found = complete_splits(labelled, seed=7)
     assert list(dataset) == list(SPLITS)
     assert sizes(dataset) == expected
     assert list(found) == notes
-    before = Counter(text for rows in labelled.values() for text in texts_of(rows))
-    assert Counter(text for rows in dataset.values() for text in texts_of(rows)) == before
-    for split, rows in labelled.items():
-        if len(rows) == len(dataset[split]):
-            assert texts_of(rows) == texts_of(dataset[split])
+    assert Counter(chain(*map(texts_of, dataset.values()))) == Counter(chain(*texts.values()))
+    for split, own in texts.items():
+        assert len(own) != len(dataset[split]) or texts_of(dataset[split]) == own
 
 
 texts = st.lists(st.text(st.sampled_from("ab"), min_size=1, max_size=3), max_size=30)

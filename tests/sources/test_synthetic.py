@@ -25,28 +25,16 @@ def test_every_label_has_mentions_and_a_meaning_and_some_mentions_are_of_one_cor
         assert min(source.summary.entities["train"].values()) >= 50
         assert not source.dropped
         label = next(ref.label for ref in source.label_refs if MEANING[ref] == "person")
-        people.append(
-            {
-                tuple(sentence.tokens[e.start : e.end])
-                for sentence in source.sentences("train")
-                for e in sentence.entities
-                if e.label == label
-            }
-        )
+        mentions = ((sentence.tokens, e) for sentence in source.sentences("train") for e in sentence.entities)
+        people.append({tuple(words[e.start : e.end]) for words, e in mentions if e.label == label})
     assert sorted(refs) == sorted(MEANING)
-    assert people[0] & people[1]
-    assert people[0] - people[1]
-    assert people[1] - people[0]
+    assert all((people[0] & people[1], people[0] - people[1], people[1] - people[0]))
 
 
 def test_labels_are_equal_fine_alone_and_look_alike() -> None:
     kinds = Counter(MEANING.values())
     assert kinds["person"] == kinds["organisation"] == 3
     assert kinds["work"] == kinds["money"] == 1
-    assert {ref.label for ref, kind in MEANING.items() if PARTS.get(kind) == "work"} == {
-        "book",
-        "movie",
-        "game",
-    }
-    titles = [kind for ref, kind in MEANING.items() if ref.label == "title"]
-    assert sorted(titles) == ["job", "prize"]
+    works = {ref.label for ref, kind in MEANING.items() if PARTS.get(kind) == "work"}
+    assert works == {"book", "movie", "game"}
+    assert sorted(kind for ref, kind in MEANING.items() if ref.label == "title") == ["job", "prize"]

@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import sysconfig
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,6 +27,8 @@ from esnera_hf._internal.cache import Artifact
 from esnera_hf._internal.processes import is_main_process
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.modeling import tokenization
+from esnera_hf.modeling.checkpoints import last_whole_checkpoint
+from esnera_hf.modeling.distributed import broadcast, wait_for_all
 from esnera_hf.similarity.evidence import EvidenceSettings, measure_similarity
 from esnera_hf.sources.leakage import find_leaks, without_leaks
 from esnera_hf.sources.source import NerSource
@@ -64,52 +67,51 @@ ENTITIES = st.builds(
 )
 
 
-class TestFiles:
-    @given(rows=st.lists(st.lists(ENTITIES, max_size=3), max_size=5))
-    def test_predictions_survive(
-        self, tmp_path_factory: pytest.TempPathFactory, rows: list[list[Entity]]
-    ) -> None:
-        file = tmp_path_factory.mktemp("predictions") / "file.parquet"
-        write_predictions([file], ((row,) for row in rows))
-        read = list(read_predictions(file))
-        assert read == rows
-        assert [[e.score for e in row] for row in read] == [[e.score for e in row] for row in rows]
+@given(rows=st.lists(st.lists(ENTITIES, max_size=3), max_size=5))
+def test_predictions_survive(tmp_path_factory: pytest.TempPathFactory, rows: list[list[Entity]]) -> None:
+    file = tmp_path_factory.mktemp("predictions") / "file.parquet"
+    write_predictions([file], ((row,) for row in rows))
+    read = list(read_predictions(file))
+    assert read == rows
+    assert [[e.score for e in row] for row in read] == [[e.score for e in row] for row in rows]
 
-    @pytest.mark.parametrize("labels", [(), ("x",), ("名", "a b", "x")])
-    def test_sums_of_vectors_survive(self, tmp_path: Path, labels: tuple[str, ...]) -> None:
-        total = {label: np.array([1 / 3, n]) for n, label in enumerate(labels)}
-        LabelCentroids(total, dict.fromkeys(labels, 7)).save(tmp_path / "file.npz")
-        read = LabelCentroids.load(tmp_path / "file.npz")
-        assert read.count == dict.fromkeys(labels, 7)
-        assert {label: vector.tolist() for label, vector in read.total.items()} == {
-            label: vector.tolist() for label, vector in total.items()
+
+@pytest.mark.parametrize("labels", [(), ("x",), ("名", "a b", "x")])
+def test_sums_of_vectors_survive(tmp_path: Path, labels: tuple[str, ...]) -> None:
+    total = {label: np.array([1 / 3, n]) for n, label in enumerate(labels)}
+    LabelCentroids(total, dict.fromkeys(labels, 7)).save(tmp_path / "file.npz")
+    read = LabelCentroids.load(tmp_path / "file.npz")
+    assert read.count == dict.fromkeys(labels, 7)
+    assert {label: [*vector] for label, vector in read.total.items()} == {
+        label: [*vector] for label, vector in total.items()
+    }
+
+
+def test_sums_of_parts_are_the_sums_of_the_whole() -> None:
+    vectors = np.array([[1, 0], [5, 5], [2, 1], [1, 1]], np.float32)
+    batches = [(["x", "y", "x"], vectors[:3]), (["y"], vectors[3:])]
+    parts = LabelCentroids.added(LabelCentroids.of([batch]) for batch in batches)
+    for sums in (LabelCentroids.of(batches), parts):
+        assert sums.count == {"x": 2, "y": 2}
+        assert {label: vector.tolist() for label, vector in sums.total.items()} == {
+            "x": [3, 1],
+            "y": [6, 6],
         }
+        assert sums.mean.tolist() == [9 / 4, 7 / 4]
 
-    def test_sums_of_parts_are_the_sums_of_the_whole(self) -> None:
-        batches = [
-            (["x", "y", "x"], np.array([[1, 0], [5, 5], [2, 1]], np.float32)),
-            (["y"], np.ones((1, 2), np.float32)),
-        ]
-        whole = LabelCentroids.of(batches)
-        assert whole.count == {"x": 2, "y": 2}
-        assert {label: vector.tolist() for label, vector in whole.total.items()} == {"x": [3, 1], "y": [6, 6]}
-        assert whole.mean.tolist() == [9 / 4, 7 / 4]
-        parts = LabelCentroids.added(LabelCentroids.of([batch]) for batch in batches)
-        assert parts.count == whole.count
-        assert all((parts.total[label] == whole.total[label]).all() for label in whole.total)
 
-    @pytest.mark.parametrize(
-        ("name", "read"),
-        [
-            ("p.parquet", lambda artifact: list(cached_predictions(artifact, "p.parquet"))),
-            ("centroids.npz", cached_centroids),
-        ],
-    )
-    def test_a_damaged_file_says_which_it_is(self, name: str, read: Callable[[Artifact], object]) -> None:
-        artifact = Artifact("predictions", {})
-        artifact.make(lambda folder: (folder / name).write_text("x"))
-        with pytest.raises(ConfigurationError, match=r"predictions/.* cannot be read"):
-            read(artifact)
+@pytest.mark.parametrize(
+    ("name", "read"),
+    [
+        ("p.parquet", lambda artifact: list(cached_predictions(artifact, "p.parquet"))),
+        ("centroids.npz", cached_centroids),
+    ],
+)
+def test_a_damaged_file_says_which_it_is(name: str, read: Callable[[Artifact], object]) -> None:
+    artifact = Artifact("predictions", {})
+    artifact.make(lambda folder: (folder / name).write_text("x"))
+    with pytest.raises(ConfigurationError, match=r"predictions/.* cannot be read"):
+        read(artifact)
 
 
 def corpora() -> list[NerSource]:
@@ -119,32 +121,16 @@ def corpora() -> list[NerSource]:
     ]
 
 
-def measure(encoder: Path, kind: TaggerKind) -> None:
-    sources = corpora()
-    settings = TaggerSettings(kind, TRAINING if kind == "separate" else TWO_A_STEP)
-    taggers = train_source_taggers(sources, str(encoder), settings, find_leaks(sources))
-    measure_similarity(sources, taggers, EvidenceSettings(), str(encoder))
-
-
-def measure_in(cache: Path, encoder: Path, kind: TaggerKind) -> None:
+def measure_in(cache: str | Path, encoder: str | Path, *kinds: TaggerKind) -> None:
+    """What each process does; at the end it prints whether it is connected still."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ESNERA_CACHE_DIR", str(cache))
         patch.setattr(tokenization, "CHUNK", CHUNK)
-        measure(encoder, kind)
-
-
-def measure_both(encoder: str) -> None:
-    """What each process of the launch does."""
-    tokenization.CHUNK = CHUNK
-    measure(Path(encoder), "separate")
-    measure(Path(encoder), "joint")
-
-
-def environment(cache: Path, **variables: object) -> dict[str, str]:
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("MASTER_", "ACCELERATE_"))}
-    paths = os.pathsep.join([str(Path(__file__).parent), *sys.path])
-    own = {"CUDA_VISIBLE_DEVICES": "", "ESNERA_CACHE_DIR": cache, "PYTHONPATH": paths, **variables}
-    return {**kept, **{name: str(value) for name, value in own.items()}}
+        for kind in kinds:
+            sources = corpora()
+            settings = TaggerSettings(kind, TRAINING if kind == "separate" else TWO_A_STEP)
+            taggers = train_source_taggers(sources, str(encoder), settings, find_leaks(sources))
+            measure_similarity(sources, taggers, EvidenceSettings(), str(encoder))
 
 
 def free_port() -> int:
@@ -153,18 +139,28 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def launch(home: Path, code: str, *arguments: object) -> Run:
-    """Run code in two processes."""
-    (home / "main.py").write_text(code, encoding="utf-8")
+#: What each of two processes runs.
+CODE = """
+import atexit, sys, torch, test_predictions
+atexit.register(lambda: print("connected at the end:", torch.distributed.is_initialized()))
+test_predictions.measure_in(*sys.argv[1:], "separate", "joint")
+"""
+
+
+def launch(home: Path, encoder: Path) -> Run:
+    """Run that code in two processes."""
+    (home / "main.py").write_text(CODE, encoding="utf-8")
+    rest = {k: v for k, v in os.environ.items() if not k.startswith(("MASTER_", "ACCELERATE_"))}
+    paths = os.pathsep.join([str(Path(__file__).parent), *sys.path])
     command = [
         BIN / "accelerate", "launch", "--multi_gpu", "--num_processes", 2, "--num_machines", 1,
         "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", free_port(),
-        "main.py", *arguments,
+        "main.py", home / "cache", encoder,
     ]  # fmt: skip
     return subprocess.run(
         [str(part) for part in command],
         cwd=home,
-        env=environment(home / "cache"),
+        env={**rest, "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": paths},
         capture_output=True,
         text=True,
     )
@@ -192,9 +188,9 @@ def launched(alone: Path, encoder_folder: Path, tmp_path_factory: pytest.TempPat
     """The cache of two, which are given the separate taggers, and train a joint one."""
     home = tmp_path_factory.mktemp("launched")
     shutil.copytree(alone / "taggers", home / "cache" / "taggers")
-    code = "import sys, test_predictions; test_predictions.measure_both(*sys.argv[1:])"
-    run = launch(home, code, encoder_folder)
+    run = launch(home, encoder_folder)
     assert run.returncode == 0, run.stderr
+    assert run.stdout.count("connected at the end: False") == 2, run.stdout
     return home / "cache", run
 
 
@@ -265,7 +261,15 @@ def one_of_two(rank: int, port: int, mode: str, output: Path) -> None:
     PartialState._reset_state()
     os.environ |= {"WORLD_SIZE": "2", "RANK": str(rank), "LOCAL_RANK": str(rank)}
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    output.write_text(make_numbers(mode))
+    numbers = make_numbers(mode)
+    # All think what the main one thinks and sees, and none goes on before it.
+    mark = output.with_name("mark")
+    checkpoint = last_whole_checkpoint(mark.parent if is_main_process() else Path("elsewhere"))
+    if is_main_process():
+        time.sleep(0.5)
+        mark.touch()
+    wait_for_all()
+    output.write_text(f"{mark.exists()} {broadcast(is_main_process())} {checkpoint} {numbers}")
 
 
 def run_two(mode: str, outputs: list[Path]) -> list[int | None]:
@@ -311,26 +315,27 @@ class TestFailure:
 
     def test_none_fails(self, outputs: list[Path]) -> None:
         """The main one writes what it has got itself: every second chunk."""
-        own = [*range(7), *range(14, 21), *range(28, 30)]
+        checkpoint = outputs[0].with_name("checkpoint-3")
+        checkpoint.mkdir()
+        for name, text in (("trainer_state.json", '{"best_model_checkpoint": null}'), ("files.json", "[]")):
+            (checkpoint / name).write_text(text)
         assert run_two("together", outputs) == [0, 0]
-        assert [o.read_text() for o in outputs] == ["True " + " ".join(map(str, own))] * 2
+        own = " ".join(map(str, [*range(7), *range(14, 21), *range(28, 30)]))
+        assert [o.read_text() for o in outputs] == [f"True True {checkpoint} True {own}"] * 2
 
 
-class TestChunks:
-    @pytest.mark.parametrize("count", [1, 2, 3, 8])
-    @pytest.mark.parametrize("size", [0, 1, 7, 13, 14, 100])
-    def test_dealt_out_and_put_in_order_again(
-        self, monkeypatch: pytest.MonkeyPatch, count: int, size: int
-    ) -> None:
-        monkeypatch.setattr(tokenization, "CHUNK", 7)
-        monkeypatch.setenv("WORLD_SIZE", str(count))
-        parts: list[list[int]] = []
-        numbers: list[int] = []
-        for index in range(count):
-            monkeypatch.setenv("RANK", str(index))
-            own = list(own_chunks(range(size)))
-            assert all(chunk == list(range(size))[number * 7 : number * 7 + 7] for number, chunk in own)
-            numbers += [number for number, _ in own]
-            parts.append([item for _, chunk in own for item in chunk])
-        assert sorted(numbers) == list(range(-(-size // 7)))
-        assert list(interleave(parts)) == list(range(size))
+@pytest.mark.parametrize("count", [1, 2, 3, 8])
+@pytest.mark.parametrize("size", [0, 1, 7, 13, 14, 100])
+def test_chunks_are_dealt_out_and_put_in_order_again(
+    monkeypatch: pytest.MonkeyPatch, count: int, size: int
+) -> None:
+    monkeypatch.setattr(tokenization, "CHUNK", 7)
+    monkeypatch.setenv("WORLD_SIZE", str(count))
+    parts: list[list[tuple[int, list[int]]]] = []
+    for index in range(count):
+        monkeypatch.setenv("RANK", str(index))
+        parts.append(list(own_chunks(range(size))))
+    expected = [(number, list(range(size))[number * 7 : number * 7 + 7]) for number in range(-(-size // 7))]
+    assert sorted(chunk for part in parts for chunk in part) == expected
+    items = [[item for _, chunk in part for item in chunk] for part in parts]
+    assert list(interleave(items)) == list(range(size))

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from builders import make_source, row, toy_rows, toy_source
+from esnera_hf._internal.cache import Artifact
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.modeling import training
 from esnera_hf.modeling.encoders import MentionEncoder
 from esnera_hf.modeling.joint import JointTagger
-from esnera_hf.sources.leakage import find_leaks
+from esnera_hf.sources.leakage import find_leaks, without_leaks
 from esnera_hf.sources.source import NerSource
 from esnera_hf.taggers.predictions import LabelCentroids
 from esnera_hf.taggers.settings import TaggerSettings
@@ -87,31 +88,26 @@ class TestJoint:
         assert "joint tagger of alpha, beta trained before, reused" in capsys.readouterr().err
 
     def test_heads_predict_as_the_loaded_taggers_do_in_one_pass(
-        self,
-        trained: Trained,
-        monkeypatch: pytest.MonkeyPatch,
+        self, trained: Trained, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         passes = []
         read = JointTagger.read
         monkeypatch.setattr(JointTagger, "read", lambda *given: passes.append(1) or read(*given))
-        _, taggers = trained
         source = corpora()[2]
-        found = {name: list(taggers[name].predict(source, "test")) for name in ("alpha", "beta")}
+        tokens = [sentence.tokens for sentence in source.sentences("test")]
+        heads = {name: trained[1][name] for name in ("alpha", "beta")}
+        actual = {name: list(head.predict(source, "test")) for name, head in heads.items()}
         assert passes == [1]
-        for name in ("alpha", "beta"):
-            head = taggers[name]
+        for name, head in heads.items():
             assert isinstance(head, JointHead)
-            expected = list(head.load().predict([s.tokens for s in source.sentences("test")], scores=True))
-            assert found[name] == expected
-            scores = [[entity.score for row in rows for entity in row] for rows in (found[name], expected)]
+            expected = list(head.load().predict(tokens, scores=True))
+            assert actual[name] == expected
+            scores = [[entity.score for row in rows for entity in row] for rows in (actual[name], expected)]
             assert scores[0] == pytest.approx(scores[1], abs=1e-4)
             assert set(head.record) >= {"history", "arguments", "validation"}
 
     def test_vectors_of_all_sources_come_from_the_joint_encoder(
-        self,
-        trained: Trained,
-        monkeypatch: pytest.MonkeyPatch,
-        tmp_path: Path,
+        self, trained: Trained, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
         """A word's first piece alone is compared with all its pieces, so that they differ a little."""
         cache, taggers = trained
@@ -131,27 +127,19 @@ class TestJoint:
         self, trained: Trained, encoder_folder: Path
     ) -> None:
         """After one epoch its tagger has learned more than one that begins with the pretrained encoder."""
-        cold = train_cached(str(encoder_folder), TRAINING, corpora()[2])
-        loss = trained[1]["gamma"].record["history"][0]["loss"]
-        assert loss < cold.record["history"][0]["loss"]
-
-    def test_scores_are_those_of_the_predictions(self, trained: Trained) -> None:
-        tagger = trained[1]["gamma"]
-        f1 = tagger.scores(corpora()[2], "validation").micro.f1
-        assert f1 == pytest.approx(tagger.record["validation"]["micro"]["f1"], abs=1e-6)
+        tagger, source = trained[1]["gamma"], corpora()[2]
+        cold = train_cached(str(encoder_folder), TRAINING, source)
+        assert tagger.record["history"][0]["loss"] < cold.record["history"][0]["loss"]
+        f1 = tagger.record["validation"]["micro"]["f1"]
+        assert tagger.scores(source, "validation").micro.f1 == pytest.approx(f1, abs=1e-6)
 
     def test_a_record_that_is_damaged_names_its_file(self, trained: Trained, tmp_path: Path) -> None:
         tagger = trained[1]["gamma"]
         assert isinstance(tagger, CachedTagger)
-        fresh = CachedTagger(tagger.name, tagger.artifact, 0.0, tagger.embed)
-        file = fresh.artifact.folder / "training_history.json"
-        whole = file.read_bytes()
-        file.write_text("{")
-        try:
-            with pytest.raises(ConfigurationError, match=r"taggers/.* cannot be read"):
-                _ = fresh.record
-        finally:
-            file.write_bytes(whole)
+        artifact = Artifact(tagger.artifact.kind, {"copy": 1})
+        artifact.make(lambda folder: (folder / "training_history.json").write_text("{"))
+        with pytest.raises(ConfigurationError, match=r"taggers/.* cannot be read"):
+            _ = CachedTagger(tagger.name, artifact, 0.0, tagger.embed).record
 
 
 @pytest.fixture
@@ -216,15 +204,13 @@ def test_the_joint_tagger_is_not_trained_on_what_it_is_tested_on(
     sources = leaking_sources()
     with pytest.raises(KeyboardInterrupt):
         train(sources, encoder_folder, TaggerSettings(training=TRAINING))
-    seen = {source.name: source for source in untrained[0][0]}
-    leaks = {leak.first.id for leak in find_leaks(sources) if leak.across_sources}
-    assert {"alpha-train-30", "alpha-validation-10"} <= leaks
-    for source in sources:
-        for split in ("train", "validation"):
-            ids = source.dataset[split]["id"][:]
-            assert seen[source.name].dataset[split]["id"][:] == [one for one in ids if one not in leaks]
-        assert seen[source.name].labels == source.labels
-    assert "rare" not in seen["alpha"].summary.entities["train"]
+    seen = untrained[0][0]
+    expected = without_leaks(sources, find_leaks(sources))
+    assert [source.fingerprint for source in seen] == [source.fingerprint for source in expected]
+    assert [source.labels for source in seen] == [source.labels for source in sources]
+    ids = {*seen[0].dataset["train"]["id"], *seen[0].dataset["validation"]["id"]}
+    assert not ids & {"alpha-train-30", "alpha-validation-10"}
+    assert "rare" not in seen[0].summary.entities["train"]
 
 
 def test_a_joint_tagger_of_some_sources_is_not_told_of_the_others(
@@ -239,47 +225,53 @@ def test_a_joint_tagger_of_some_sources_is_not_told_of_the_others(
     assert untrained[0][0][0] is first
 
 
+def leaking_altogether() -> list[NerSource]:
+    rows = {"train": [row("anna/B-per left")], "validation": [row("bruno/B-per stays")]}
+    others = {"train": [row("oslo/B-city calls")], "validation": [row("lima/B-city sleeps")]}
+    return [make_source("one", rows), make_source("two", {**others, "test": rows["train"]})]
+
+
+WITHOUT_ENTITIES = r"empty: its train split holds \d+ sentences and no entity"
+
+
 @pytest.mark.usefixtures("no_training")
-class TestRefused:
-    @pytest.mark.parametrize("kind", ["separate", "joint"])
-    def test_a_source_without_entities(self, kind: Any, encoder_folder: Path) -> None:
-        empty = toy_source("empty", {}, seed=4)
-        message = r"empty: its train split holds \d+ sentences and no entity"
-        with pytest.raises(ConfigurationError, match=message):
-            train([*corpora(), empty], encoder_folder, TaggerSettings(kind, TRAINING))
-
-    def test_a_source_that_leaks_altogether(self, encoder_folder: Path) -> None:
-        one = make_source(
-            "one", {"train": [row("anna/B-per left")], "validation": [row("bruno/B-per stays")]}
-        )
-        splits = {"train": [row("oslo/B-city calls")], "validation": [row("lima/B-city sleeps")]}
-        two = make_source("two", {**splits, "test": [row("anna/B-per left")]})
-        message = (
+@pytest.mark.parametrize(
+    ("options", "sources", "message"),
+    [
+        ({"kind": "separate"}, [*corpora(), toy_source("empty", {}, seed=4)], WITHOUT_ENTITIES),
+        ({"kind": "joint"}, [*corpora(), toy_source("empty", {}, seed=4)], WITHOUT_ENTITIES),
+        (
+            {},
+            leaking_altogether(),
             r"one: its train split holds 0 sentences and no entity \(without 1 sentences that stand in a later split "
-            r"of another source\)\. A tagger needs both splits"
-        )
-        with pytest.raises(ConfigurationError, match=message):
-            train([one, two], encoder_folder, TaggerSettings(training=TRAINING))
+            r"of another source\)\. A tagger needs both splits",
+        ),
+        (
+            {"joint_of": ("alpha", "delta")},
+            corpora(),
+            r"^joint_of= names 'delta'; the sources are 'beta', 'alpha', 'gamma'\. Name sources of this",
+        ),
+    ],
+)
+def test_sources_that_are_refused(options: Any, sources: Any, message: str, encoder_folder: Path) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        train(sources, encoder_folder, TaggerSettings(training=TRAINING, **options))
 
-    def test_a_source_that_is_not_there(self, encoder_folder: Path) -> None:
-        message = r"^joint_of= names 'delta'; the sources are 'beta', 'alpha', 'gamma'\. Name sources of this"
-        with pytest.raises(ConfigurationError, match=message):
-            train(corpora(), encoder_folder, TaggerSettings(joint_of=("alpha", "delta")))
 
-    @pytest.mark.parametrize(
-        ("options", "message"),
-        [
-            ({"kind": "shared"}, r"^kind='shared': expected 'joint' or 'separate'\.$"),
-            ({"joint_of": ()}, r"^joint_of=\(\): expected the names of one or more sources\.$"),
-            ({"joint_of": "alpha"}, r"^joint_of='alpha': expected the names of one or more sources\.$"),
-            ({"joint_of": ("alpha",), "kind": "separate"}, r"^joint_of= needs kind='joint'"),
-            ({"training": {"output_dir": "x"}}, "output_dir cannot be set"),
-            ({"training": {"epochs": 3}}, "epochs cannot be set"),
-        ],
-    )
-    def test_a_setting(self, options: dict[str, Any], message: str) -> None:
-        with pytest.raises(ConfigurationError, match=message):
-            TaggerSettings(**options)
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"kind": "shared"}, r"^kind='shared': expected 'joint' or 'separate'\.$"),
+        ({"joint_of": ()}, r"^joint_of=\(\): expected the names of one or more sources\.$"),
+        ({"joint_of": "alpha"}, r"^joint_of='alpha': expected the names of one or more sources\.$"),
+        ({"joint_of": ("alpha",), "kind": "separate"}, r"^joint_of= needs kind='joint'"),
+        ({"training": {"output_dir": "x"}}, "output_dir cannot be set"),
+        ({"training": {"epochs": 3}}, "epochs cannot be set"),
+    ],
+)
+def test_settings_that_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        TaggerSettings(**options)
 
 
 @pytest.mark.parametrize(
@@ -306,9 +298,8 @@ def test_pretrained_vectors_are_those_of_annotated_sentences(encoder_folder: Pat
     rows = [row("anna/B-per met"), row("nobody met"), row("the oslo/B-loc of anna/B-per")]
     source = make_source("alpha", {"train": rows})
     vectors = pretrained_vectors(str(encoder_folder), source)
-    expected = LabelCentroids.of(
-        MentionEncoder(str(encoder_folder)).mention_vectors(source.sentences("train"))
-    )
+    encoder = MentionEncoder(str(encoder_folder))
+    expected = LabelCentroids.of(encoder.mention_vectors(source.sentences("train")))
     assert vectors.count == expected.count == {"per": 2, "loc": 1}
     for label, total in vectors.total.items():
         np.testing.assert_allclose(total, expected.total[label], rtol=1e-5)

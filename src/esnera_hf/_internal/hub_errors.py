@@ -41,9 +41,6 @@ class Kind(Enum):
     OFFLINE = "Unset HF_HUB_OFFLINE"
 
 
-#: After these the same call may succeed.
-PASSING = {Kind.BUSY, Kind.BROKEN, Kind.UNREACHABLE}
-
 #: By status: kind, what happened, and whether the Hub may have done what was asked all the same.
 _ANSWERS = {
     401: (Kind.BAD_TOKEN, "the Hub does not accept the token", False),

@@ -4,8 +4,64 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
+from typing import Literal
 
-from esnera_hf.errors import MappingError
+from esnera_hf._internal.text import display_width, pad, visible
+from esnera_hf.errors import ConfigurationError, MappingError
+
+TreeGrain = Literal["coarse", "medium", "fine"]
+
+
+class TreeCut:
+    """A tree cut to fewer labels: what each label becomes, and what that costs.
+
+    ``str()`` gives the steps as a table.
+
+    Attributes:
+        names: by label, the one it becomes: itself, or one that contains it.
+        steps: the labels that take in what is below them, one after another: the
+            label, the labels that vanish, the mentions they had, and how many labels
+            are left.
+    """
+
+    def __init__(self, tree: LabelTree, mentions: Mapping[str, int]) -> None:
+        self.names = {label: label for label in tree.labels}
+        self.steps: list[tuple[str, tuple[str, ...], int, int]] = []
+        self._tree, self._mentions = tree, mentions
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels that entities have after the cut, in the order of the schema."""
+        kept = {self.names[label] for label in self._mentions}
+        return tuple(label for label in self._tree.labels if label in kept)
+
+    def cost(self, label: str) -> tuple[tuple[str, ...], int]:
+        """Return the labels that vanish if a label takes in what is below it, and the mentions they have."""
+        below = {label, *self._tree.descendants(label)}
+        counts: dict[str, int] = {}
+        for name, count in self._mentions.items():
+            if name in below and self.names[name] != label:
+                counts[self.names[name]] = counts.get(self.names[name], 0) + count
+        return tuple(name for name in self._tree.labels if name in counts), sum(counts.values())
+
+    def take_in(self, label: str) -> None:
+        """Let a label take in what is below it."""
+        gone, mentions = self.cost(label)
+        self.names |= dict.fromkeys(self._tree.descendants(label), label)
+        if gone:
+            self.steps.append((label, gone, mentions, len(self.labels)))
+
+    def __str__(self) -> str:
+        rows = [("labels", "mentions", "becomes", "what vanishes")]
+        rows += [
+            (f"{left:,}", f"{mentions:,}", visible(label), visible(", ".join(gone)))
+            for label, gone, mentions, left in self.steps
+        ]
+        widths = [max(display_width(row[column]) for row in rows) for column in range(3)]
+        return "\n".join(
+            "  ".join([*(pad(cell, width) for cell, width in zip(row, widths, strict=False)), row[3]])
+            for row in rows
+        )
 
 
 class LabelTree:
@@ -85,6 +141,49 @@ class LabelTree:
         chains = ((label, (label, *self.ancestors(label))) for label in self.labels)
         nearest = ((label, next((name for name in chain if name in labels), None)) for label, chain in chains)
         return {label: name for label, name in nearest if name is not None}
+
+    def cut_at(self, tops: Collection[str], mentions: Mapping[str, int]) -> TreeCut:
+        """Return the tree with everything below some labels taken in by them.
+
+        Args:
+            tops: labels, of which the outermost take in the others.
+            mentions: of each label that entities have.
+        """
+        cut = TreeCut(self, mentions)
+        for label in self.order:
+            if label in tops and cut.names[label] == label:
+                cut.take_in(label)
+        return cut
+
+    def cut_to(self, limit: int, mentions: Mapping[str, int]) -> TreeCut:
+        """Return the tree with at most so many labels.
+
+        Step by step a label takes in all that is below it: the one by which fewest
+        mentions lose their label, for each label that is saved.
+
+        Args:
+            limit: the most labels that are to be left.
+            mentions: of each label that entities have.
+
+        Raises:
+            ConfigurationError: there are more outermost labels than that.
+        """
+        cut = TreeCut(self, mentions)
+        fewest = len({self.root(label) for label in mentions})
+        if limit < max(fewest, 1):
+            raise ConfigurationError(
+                f"labels={limit}: the tree of labels has {fewest} outermost labels, and no cut leaves fewer. Ask for "
+                f"{max(fewest, 1)} or more, or put some of them below one label under `parents` in mapping.yaml."
+            )
+        while len(cut.labels) > limit:
+            choices = []
+            for place, label in enumerate(self.labels):
+                gone, cost = cut.cost(label)
+                saved = len(gone) - (label not in cut.labels)
+                if cut.names[label] == label and saved > 0:
+                    choices.append((cost / saved, -saved, place))
+            cut.take_in(self.labels[min(choices)[2]])
+        return cut
 
     def covered(self, label: str, labels: Collection[str]) -> bool:
         """Tell whether some labels take in all of a label, as far as the tree tells.

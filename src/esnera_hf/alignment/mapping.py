@@ -6,6 +6,7 @@ import difflib
 import hashlib
 import json
 import os
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from esnera_hf._internal.text import display_width, hint, pad, visible
-from esnera_hf.alignment.hierarchy import LabelTree
+from esnera_hf.alignment.hierarchy import LabelTree, TreeCut, TreeGrain
 from esnera_hf.alignment.mapping_yaml import MappedLabel, Method, read_mapping, write_mapping
 from esnera_hf.errors import MappingError
 from esnera_hf.tagging import OUTSIDE, LabelRef
@@ -117,6 +118,36 @@ class LabelMapping:
     def descendants(self, unified: str) -> tuple[str, ...]:
         """Return the labels that are parts of a unified label, each after its parent."""
         return self.tree.descendants(unified)
+
+    @cached_property
+    def mentions(self) -> dict[str, int]:
+        """The train mentions of each unified label that source labels go to, without those of its parts."""
+        counts = Counter({entry.unified: 0 for entry in self.entries if entry.unified is not None})
+        for entry in self.entries:
+            if entry.unified is not None:
+                counts[entry.unified] += entry.mentions
+        return dict(counts)
+
+    @property
+    def umbrellas(self) -> frozenset[str]:
+        """The unified labels that have parts and no source label of their own."""
+        return frozenset(self.parents.values()) - self.mentions.keys()
+
+    def cut(self, grain: TreeGrain = "coarse", *, labels: int | None = None) -> TreeCut:
+        """Return what each unified label becomes at a grain, or where at most so many are to be left.
+
+        Args:
+            grain: ``fine``, each label itself; ``medium``, the outermost one that a
+                source annotates; ``coarse``, the outermost one, umbrellas too.
+            labels: the most labels that are to be left, whatever the grain.
+
+        Raises:
+            ConfigurationError: there are more outermost labels than that.
+        """
+        if labels is not None:
+            return self.tree.cut_to(labels, self.mentions)
+        tops = {"fine": (), "coarse": self.tree.roots, "medium": set(self.unified_labels) - self.umbrellas}
+        return self.tree.cut_at(tops[grain], self.mentions)
 
     @property
     def sources(self) -> tuple[str, ...]:

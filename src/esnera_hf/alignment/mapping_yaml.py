@@ -40,7 +40,8 @@ _PARENTS_HEADER = """\
 #
 # parents says which unified label is a part of which (book: PRODUCT). ner_tags of the merged dataset
 # holds the label of the source, coarse_tags the outermost one. Without parents, no label is a part of
-# another.
+# another. A name that no entry goes to is an umbrella, proposed for parts that belong together: ORG+ for
+# ORG and what is like it. Rename it, or delete it and its lines, as you like.
 """
 
 

@@ -77,6 +77,7 @@ def _align(options: argparse.Namespace) -> None:
 def _apply(options: argparse.Namespace) -> None:
     from esnera_hf.api import apply
 
+    # A mapping that is applied needs no tagger: pseudo-labels are added only where they are asked for.
     if options.pseudo_label_threshold is None:
         options.no_pseudo_labels = True
         if not options.train_merged:
@@ -103,6 +104,7 @@ def save_and_print(result: MergeResult, folder: Path | None) -> None:
     from esnera_hf._internal.processes import is_main_process
     from esnera_hf.report.files import REPORT_PAGE
 
+    # All processes hold the result; two that write one folder would spoil it.
     if not is_main_process():
         return
     if folder is not None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from esnera_hf.sources.source import NerSource
 
 _FORMATS = ("conll", "jsonl", "label-studio", "doccano")
-_LEVELS = ("fine", "coarse", "original")
+_GRAINS = ("coarse", "medium", "fine", "original")
 
 _OVERLAP_HELP = """\
 Of several sources, for every label: how many of its distinct mentions occur in
@@ -44,8 +44,11 @@ formats:
   doccano       JSON lines {"text", "label": [[start, end, label], …]}, character offsets
 conll and doccano cannot tell pseudo-labels from gold ones.
 
-levels of a merged dataset: its unified labels (fine), their outermost ones
-(coarse), or those of the sources (original).
+grains of a merged dataset: its unified labels (fine), the outermost ones that
+sources annotate (medium), the outermost ones, be they umbrellas made up for
+what belongs together (coarse), or the labels of the sources (original). What
+a grain, or a number of labels, costs is said: which labels vanish, and how many
+mentions in train they have.
 
 """
 
@@ -75,8 +78,12 @@ def add_commands(commands: Commands) -> None:
     export.add_argument("source", metavar="SOURCE", help="see below, or a folder saved by `esnera-hf align`")
     export.add_argument("--format", choices=_FORMATS, default="jsonl", help="see below (default: jsonl)")
     export.add_argument("--output", type=Path, required=True, metavar="DIR", help="must not exist")
-    export.add_argument(
-        "--level", choices=_LEVELS, default="fine", help="of the labels of a merged dataset (default: fine)"
+    cut = export.add_mutually_exclusive_group()
+    cut.add_argument(
+        "--grain", choices=_GRAINS, default="fine", help="of the labels of a merged dataset (default: fine)"
+    )
+    cut.add_argument(
+        "--labels", type=int, metavar="N", help="cut the labels of a merged dataset to at most so many"
     )
     export.add_argument("--gold-only", action="store_true", help="leave pseudo-labels out")
     add_reading_options(export, "--source-format")
@@ -145,6 +152,7 @@ def _export(options: argparse.Namespace) -> None:
 
 
 def _data(options: argparse.Namespace) -> NerSource | DatasetDict:
+    from esnera_hf._internal.console import say
     from esnera_hf.alignment.mapping import MAPPING_FILE
     from esnera_hf.result import MergeResult
     from esnera_hf.sources.options import ReadingOptions
@@ -156,9 +164,12 @@ def _data(options: argparse.Namespace) -> NerSource | DatasetDict:
                 f"{folder} is a merged dataset, and --strict, --tag-column, --scheme, --source-format, --config, "
                 "--revision, --license and --language say how sources are read. Leave them out."
             )
-        return MergeResult.load(folder).view(options.level)
-    if options.level != "fine":
+        result = MergeResult.load(folder)
+        if options.grain in ("medium", "coarse") or options.labels is not None:
+            say(str(result.mapping.cut(options.grain, labels=options.labels)))
+        return result.view(options.grain, labels=options.labels)
+    if options.grain != "fine" or options.labels is not None:
         raise ConfigurationError(
-            f"--level {options.level}: {folder} is no merged dataset, it has one level. Leave --level out."
+            f"{folder} is no merged dataset, its labels have one grain. Leave --grain and --labels out."
         )
     return read_source(options.source, options)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
-from itertools import permutations
+from collections.abc import Mapping
+from itertools import combinations, permutations
 from typing import TYPE_CHECKING
 
 from esnera_hf.cli.options import OUTPUT_FOLDER, Commands, check_output
@@ -76,25 +76,28 @@ def run_demo(seed: int = 42) -> MergeResult:
 
 def merged_pairs(mapping: LabelMapping, meaning: Mapping[LabelRef, str]) -> tuple[Pairs, Pairs]:
     """Return the pairs of labels of different sources with one meaning: in truth, and by the mapping."""
-    return (
-        _pairs(meaning, lambda a, b: a < b and meaning[a] == meaning[b]),
-        _pairs(meaning, lambda a, b: a < b and _unified(mapping, a) == _unified(mapping, b)),
+    pairs = [(a, b) for a, b in combinations(sorted(meaning), 2) if a.source != b.source]
+    true, found = (
+        {(a, b) for a, b in pairs if meaning_of[a] == meaning_of[b]} for meaning_of in (meaning, mapping)
     )
+    return true, found
 
 
 def part_pairs(mapping: LabelMapping, meaning: Mapping[LabelRef, str]) -> tuple[Pairs, Pairs]:
     """Return the pairs of labels of different sources of which the first is a part of the second, likewise."""
     from esnera_hf.sources.synthetic import PARTS
 
+    pairs = [(a, b) for a, b in permutations(meaning, 2) if a.source != b.source]
     return (
-        _pairs(meaning, lambda a, b: PARTS.get(meaning[a]) == meaning[b]),
-        _pairs(meaning, lambda a, b: _unified(mapping, b) in mapping.ancestors(_unified(mapping, a))),
+        {(a, b) for a, b in pairs if PARTS.get(meaning[a]) == meaning[b]},
+        {(a, b) for a, b in pairs if mapping[b] in mapping.ancestors(mapping[a] or "")},
     )
 
 
 def compared(mapping: LabelMapping, meaning: Mapping[LabelRef, str]) -> str:
     """Return a table of the mapping beside the truth, and what is missed or wrong."""
     from esnera_hf._internal.text import pad
+    from esnera_hf.alignment.mapping import LEFT_OUT
     from esnera_hf.sources.synthetic import PARTS
 
     def within(name: str, parent: str) -> str:
@@ -102,7 +105,7 @@ def compared(mapping: LabelMapping, meaning: Mapping[LabelRef, str]) -> str:
 
     rows = [("label", "merged into", "stands for")]
     for ref, kind in sorted(meaning.items()):
-        unified = _unified(mapping, ref)
+        unified = mapping[ref] or LEFT_OUT
         parents = ", ".join(mapping.ancestors(unified))
         rows.append((str(ref), within(unified, parents), within(kind, PARTS.get(kind, ""))))
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
@@ -119,13 +122,3 @@ def compared(mapping: LabelMapping, meaning: Mapping[LabelRef, str]) -> str:
             f"pairs of labels {title}: {len(true)} in truth, {len(found)} found, {right} of them right"
         )
     return "\n".join([*lines, *counts])
-
-
-def _unified(mapping: LabelMapping, label: LabelRef) -> str:
-    from esnera_hf.alignment.mapping import LEFT_OUT
-
-    return mapping[label] or LEFT_OUT
-
-
-def _pairs(labels: Iterable[LabelRef], related: Callable[[LabelRef, LabelRef], bool]) -> Pairs:
-    return {(a, b) for a, b in permutations(labels, 2) if a.source != b.source and related(a, b)}

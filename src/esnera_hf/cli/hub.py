@@ -153,6 +153,7 @@ def _saved_tagger(options: argparse.Namespace) -> Tagger | None:
     from esnera_hf._internal.console import quiet_libraries
     from esnera_hf.result import load_saved_tagger
 
+    # transformers writes it beside every model, and a saved alignment has none.
     if not (options.folder / "config.json").is_file():
         return None
     tagger = ["tagger"] if options.tagger else []
@@ -170,6 +171,7 @@ def _reproduce(options: argparse.Namespace) -> None:
 
     check_output(options.output)
     result, differing = reproduce(options.report, options.sources or None, encoder=options.encoder)
+    # Saved even where it differs: to find out why is what it was made for.
     if options.output is not None and is_main_process():
         result.save(options.output)
         print(f"saved to {options.output}")

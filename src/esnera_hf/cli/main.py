@@ -33,7 +33,7 @@ examples:
 _INTERRUPTED = (
     "No output was written; finished trainings are kept, and the same command goes on where it stopped."
 )
-#: The commands whose work several processes share.
+#: The commands whose work several processes of a launcher share; any other would do all of it in each.
 _SHARED = ("align", "apply", "train")
 #: What else of messages is called otherwise on the command line.
 _OTHERWISE = {

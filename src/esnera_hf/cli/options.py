@@ -72,8 +72,8 @@ _add(
     "--method",
     choices=("equivalence", "greedy"),
     default="equivalence",
-    help="equivalence (default): labels equal in both directions become one, a label contained in another becomes "
-    "its child; greedy: each label joins its best match, as in the paper",
+    help="equivalence (default): labels equal in both directions become one, contained ones its children; greedy: "
+    "each joins its best match, as in the paper",
 )
 _add(
     "--evidence",

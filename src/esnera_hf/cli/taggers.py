@@ -107,6 +107,7 @@ def _predict(options: argparse.Namespace) -> None:
 
     with quiet_libraries():
         tagger = Tagger.from_pretrained(options.model)
+    # Streams: lines are predicted as they come, whatever the length of the input.
     lines, again = tee((line, word_spans(line, options.tokens)) for line in _lines(options.file))
     words = ([line[start:end] for start, end in spans] for line, spans in again)
     tokens, to_predict = tee(words)
@@ -126,6 +127,7 @@ def _lines(file: str | None) -> Iterator[str]:
         stream = open(file, encoding="utf-8") if file else sys.stdin  # noqa: SIM115
         with stream:
             for line in stream:
+                # A blank line keeps its place in the output, with no tokens.
                 yield line.strip("\r\n") if line.strip() else ""
     except OSError as error:
         message = f"{file}: {error.strerror}. Expected a file of one text per line."

@@ -100,6 +100,7 @@ def source_datasets(summaries: Sequence[SourceSummary]) -> list[str]:
     """Return what the Hub's ``source_datasets`` says of some sources."""
     found = [f"extended|{hub_id}" for hub_id in hub_ids(summaries)]
     local = any(not is_repository(summary.provenance.hub_id) for summary in summaries)
+    # The Hub's word for data that is on it under no other name.
     return found + ["original"] * (local or not found)
 
 
@@ -328,6 +329,7 @@ def model_card(
     scores = tables.main_scores(report)
     scores = scores if scores is not None and scores[1] == "test" else None
     validation, test = record.get("validation"), record.get("test")
+    # The F1 of a split without entities would read as a score.
     test = test if test and test.micro.support else None
     results = evaluation(
         _results(scores, sources, {"test": test, "validation": validation}, published or name)

@@ -212,7 +212,11 @@ def card_of_tagger(tagger: Tagger, repo_id: str) -> ModelCard:
             for split in ("validation", "test")
             if record.get(split)
         }
-        encoder = str(record.get("encoder") or "") if report is None else _public_encoder(report)
+        encoder = str(record.get("encoder") or "")
+        if report is not None:
+            encoder = (report.call.encoder if report.call else None) or ""
+            # A folder of somebody's is no base_model, and its name is nobody's business.
+            encoder = "" if encoder in report.local_paths or _looks_like_a_place(encoder) else encoder
         facts = {"encoder": encoder, "dataset_repo": str(record.get("dataset_repo") or "")}
         return model_card(
             repo_id,
@@ -242,13 +246,8 @@ def shareable_report(report: MergeReport, *, text: bool) -> MergeReport:
     if call is not None:
         call = from_plain(CallFacts, _without_places(to_plain(call), report.local_paths), "call")
     shared = replace(report, call=call, local_paths=())
-    return shared if text else replace(shared, examples=(), dropped={})
-
-
-def _public_encoder(report: MergeReport) -> str:
-    """Return the Hub id of the encoder, ``""`` if it is none or a folder of somebody's."""
-    encoder = (report.call.encoder if report.call else None) or ""
-    return "" if encoder in report.local_paths or _looks_like_a_place(encoder) else encoder
+    questions = tuple(replace(question, examples=()) for question in report.questions)
+    return shared if text else replace(shared, examples=(), dropped={}, questions=questions)
 
 
 def _without_places(value: Any, places: Collection[str]) -> Any:

@@ -245,6 +245,7 @@ def find_recipe(published: str) -> Recipe | None:
     if not is_published(published):
         return None
     name, _, revision = published.partition("@")
+    # Not the card, the report or anything else that lies there: nothing of it is needed.
     files = [MAPPING_FILE, RECIPE_FILE, f"{ROWS_FOLDER}/*.parquet", f"{DATA_FOLDER}/*.parquet"]
     with explained(name, "fetching it", "run the same again"), quiet_libraries():
         folder = snapshot_download(name, repo_type="dataset", allow_patterns=files, revision=revision or None)
@@ -273,6 +274,7 @@ def _rows(part: Dataset, salt: bytes) -> Iterator[dict[str, Any]]:
 
 
 def _digest(content: Any, salt: bytes) -> bytes:
+    # Keyed: without the salt nobody can try whether a sentence of another dataset is in this one.
     return hashlib.blake2b(json.dumps(content).encode(), digest_size=16, key=salt).digest()
 
 
@@ -289,6 +291,7 @@ def _check_head(head: Mapping[str, Any], folder: Path) -> None:
 
 
 def _read_rows(file: Path) -> list[dict[str, Any]]:
+    # Of a stranger's file: the schema decides what is read, and an empty field is no fingerprint.
     table = pq.read_table(file, schema=_ROWS)
     entities = table["pseudo"].combine_chunks().flatten()
     if any(column.null_count for column in [*table.columns, entities, *entities.flatten()]):

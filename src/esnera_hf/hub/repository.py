@@ -97,7 +97,7 @@ class HubRepository:
                 ``private`` asks for it, or the reverse; the revision is no branch.
         """
         with self._explained("asking who you are"):
-            user = self._api.whoami(cache=True)
+            user = self._api.whoami(cache=True)  # whoami has a low rate limit of its own
         if "/" not in self.repo_id:
             self.repo_id = f"{user['name']}/{self.repo_id}"
         with self._explained("looking at the repository"):
@@ -113,6 +113,7 @@ class HubRepository:
                 f"visibility in its settings ({self.url}/settings), or choose another name."
             )
         if self.create_pr:
+            # Whoever may read may propose: rights of writing are not asked for.
             if info is None:
                 raise HubError(
                     f"{self.repo_id}: a pull request needs a repository, and you may see none. Check the name, and "
@@ -166,6 +167,7 @@ class HubRepository:
             )
         metadata, listed = read_manifest(manifest)
         written = {file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()}
+        # What an earlier push wrote and this one does not, such as the text of what is now a recipe.
         stale = sorted(path for path in listed & files - written if _OURS.fullmatch(path))
         if self.kind == "dataset" and not any(map(_TEXT.fullmatch, written)):
             self._check_no_text_stays(files - set(stale), stale)

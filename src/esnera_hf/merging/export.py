@@ -1,25 +1,9 @@
 """Sources and merged datasets in the formats other tools read.
 
-What a format cannot hold:
-
-==============  ==============================================================
-``jsonl``       nothing is lost
-``conll``       sentence ids, sources, and which entities are pseudo-labels; tokens
-                that are empty, hold a tab or a line end, or are ``-DOCSTART-``
-                are refused, and a file that would begin with U+FEFF
-``doccano``,    tokens: they hold texts with spans of characters, and whoever
-label-studio    reads them cuts the text anew. Words come back as they were where
-                they are cut alike, characters always; a mention that begins
-                or ends inside a word of the reader is widened to that word,
-                spaces around it are trimmed. Read characters of a script
-                with spaces with ``ReadingOptions(characters=True)``. Entities
-                without any character are refused
-``doccano``     which entities are pseudo-labels, too
-all             splits without any entity and sentences without tokens, which
-                ``load_source`` does not load
-==============  ==============================================================
-
-``gold_only`` leaves pseudo-labels out, where a format cannot tell them apart.
+``jsonl`` holds everything. ``conll`` lacks sentence ids, sources and what is a pseudo-label; tokens that would
+not come back are refused. ``doccano`` and ``label-studio`` hold texts with spans of characters: words come back where
+their reader cuts them alike, characters always (``ReadingOptions(characters=True)``), and a mention that begins or ends
+inside a word of the reader is widened to it. ``load_source`` does not read splits without an entity again.
 """
 
 from __future__ import annotations
@@ -234,7 +218,7 @@ def _jsonl(sentences: Iterable[ExportedSentence], _separators: Mapping[str, str]
         }
         if origins is not None:
             record["origins"] = origins
-            record["scores"] = [_score(entity) for entity in sentence.entities]
+            record["scores"] = [round(entity.score, 4) for entity in sentence.entities]
         yield _json(record) + "\n"
 
 
@@ -261,7 +245,7 @@ def _label_studio(sentences: Iterable[ExportedSentence], separators: Mapping[str
             }
             region |= {"type": "labels", "value": value}
             if origins is not None and origins[number] == PSEUDO:
-                region |= {"score": _score(entity), "meta": {"text": ["pseudo-label"]}}
+                region |= {"score": round(entity.score, 4), "meta": {"text": ["pseudo-label"]}}
             result.append(region)
         data = {"text": text, "id": sentence.id, "source": sentence.source}
         yield (",\n" if index else "\n") + _json({"data": data, "annotations": [{"result": result}]})
@@ -283,10 +267,6 @@ def _characters(
             "instead."
         )
     return start, end
-
-
-def _score(entity: Entity) -> float:
-    return round(entity.score, 4)
 
 
 def _label_studio_config(labels: Sequence[str]) -> str:

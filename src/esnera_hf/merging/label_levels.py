@@ -1,9 +1,9 @@
-"""The levels of a merged dataset's labels: fine, coarse, and as the sources have them."""
+"""The grains of a merged dataset's labels: fine, medium, coarse, any number of them, and as the sources have them."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Literal, TypeVar, get_args
 
 import numpy as np
@@ -11,12 +11,13 @@ import pyarrow.compute as pc
 from datasets import ClassLabel, Dataset, DatasetDict, Features, List, concatenate_datasets
 
 from esnera_hf._internal.arrow import batches, count_entities
+from esnera_hf.alignment.hierarchy import TreeCut
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.errors import ConfigurationError, ConservationError, SourceError
 from esnera_hf.tagging import OUTSIDE, LabelRef, iob2_tag_set
 
 COARSE_TAGS = "coarse_tags"
-Level = Literal["fine", "coarse", "original"]
+Grain = Literal["coarse", "medium", "fine", "original"]
 
 _NEEDED = ("tokens", "ner_tags", "source", "source_tags")
 #: What the description of a view begins with, as its columns are those of a flat merge.
@@ -53,7 +54,7 @@ def check_coarse(rows: Dataset, mapping: LabelMapping, split: str) -> None:
             f"split {split}: the column {COARSE_TAGS} is not the one that the parents in the mapping ask for: "
             f"expected {wanted}, found {rows.features.get(COARSE_TAGS)}. Align or apply again."
         )
-    if wanted is None:
+    if wanted is None:  # a flat merge has no second level
         return
     names = coarse_names(mapping)
     ids = [wanted.feature.str2int(names[name]) for name in rows.features["ner_tags"].feature.names]
@@ -72,58 +73,122 @@ def check_coarse(rows: Dataset, mapping: LabelMapping, split: str) -> None:
             )
 
 
-def view(dataset: Data, level: Level) -> Data:
+def view(
+    dataset: Data, grain: Grain = "fine", *, mapping: LabelMapping | None = None, labels: int | None = None
+) -> Data:
     """Return a merged dataset with one kind of tags, in ``ner_tags``; sentences, their order and other columns stay.
 
     Args:
         dataset: a merged dataset, or a split of one, just made or loaded back from disk or the Hub.
-        level: ``fine``, the label that the source gives, in the unified schema; ``coarse``, the outermost label that
-            holds it, the same as ``fine`` under a flat merge; ``original``, the labels of the sources as
-            ``source:label``, those that occur, without pseudo-labels, ``source_tags``, ``origin`` and ``confidence``.
+        grain: ``fine``, the label that the source gives, in the unified schema; ``medium``, the outermost label that
+            holds it and that some source annotates; ``coarse``, the outermost label, be it an umbrella; all three are
+            the same under a flat merge; ``original``, the labels of the sources as ``source:label``, those that occur,
+            without pseudo-labels, ``source_tags``, ``origin`` and ``confidence``.
+        mapping: that the dataset was merged by, for ``medium`` and ``labels``.
+        labels: instead of a grain, the most labels that are to be left, as of
+            :meth:`~esnera_hf.alignment.hierarchy.LabelTree.cut_to`.
 
     Raises:
-        ConfigurationError: there is no such level.
-        SourceError: the dataset lacks the columns of a merged one, or is a view of one, as far as its description
-            tells: files of parquet do not keep it.
+        ConfigurationError: there is no such grain, the mapping is missing, or there are more outermost labels.
+        SourceError: the dataset lacks the columns of a merged one, has the labels of another mapping, or is a view of
+            one, as far as its description tells: files of parquet do not keep it.
     """
-    if level not in get_args(Level):
-        raise ConfigurationError(f"level {level!r}: expected one of {', '.join(get_args(Level))}.")
+    if grain not in get_args(Grain):
+        raise ConfigurationError(f"grain {grain!r}: expected one of {', '.join(get_args(Grain))}.")
+    if labels is not None and grain != "fine":
+        raise ConfigurationError(f"found grain {grain!r} and labels={labels!r}, expected one of the two.")
     splits = dataset if isinstance(dataset, DatasetDict) else {"dataset": dataset}
     for split, rows in splits.items():
-        missing = [name for name in _NEEDED if name not in rows.column_names]
-        if missing:
-            raise SourceError(
-                f"{split}: expected a merged dataset, columns missing: {', '.join(missing)}. Only a merged "
-                "dataset as it was made has several levels; a view of it has one: view the merged dataset itself."
+        _check_merged(rows, split)
+    cut = None
+    if labels is not None or grain == "medium":
+        if mapping is None:
+            raise ConfigurationError(
+                "grain 'medium' and labels=… need the mapping that the dataset was merged by: view(dataset, …, "
+                "mapping=LabelMapping.load('mapping.yaml'))."
             )
-        if rows.info.description.startswith(_VIEW):
-            raise SourceError(
-                f"{split}: expected a merged dataset, found a view of one: {rows.info.description} It has no other "
-                "level: view the merged dataset itself."
-            )
-    labels = _source_labels(splits.values()) if level == "original" else ()
-    found = {split: _view(rows, level, labels) for split, rows in splits.items()}
-    return DatasetDict(found) if isinstance(dataset, DatasetDict) else found["dataset"]
+        cut = mapping.cut("medium", labels=labels)
+        for split, rows in splits.items():
+            if rows.features["ner_tags"].feature.names != iob2_tag_set(mapping.unified_labels):
+                raise SourceError(
+                    f"{split}: expected the labels of the mapping, {', '.join(mapping.unified_labels)}, found others: "
+                    "the dataset was merged by another mapping. Give that one."
+                )
+    sources = _source_labels(splits.values()) if grain == "original" else ()
+    seen = {}
+    for split, rows in splits.items():
+        if grain == "original":
+            seen[split] = _original(rows, sources)
+        else:
+            seen[split] = _unified(rows, "coarse" if grain == "coarse" else "fine")
+            if cut is not None and mapping is not None and mapping.parents:
+                seen[split] = _cut(seen[split], cut)
+                words = "medium" if labels is None else f"{len(cut.labels)} cut"
+                seen[split].info.description = f"{_VIEW} {words} labels."
+    return DatasetDict(seen) if isinstance(dataset, DatasetDict) else seen["dataset"]
 
 
-def _view(rows: Dataset, level: Level, labels: Iterable[LabelRef]) -> Dataset:
+def _check_merged(rows: Dataset, split: str) -> None:
+    missing = [name for name in _NEEDED if name not in rows.column_names]
+    if missing:
+        raise SourceError(
+            f"{split}: expected a merged dataset, columns missing: {', '.join(missing)}. Only a merged "
+            "dataset as it was made has several grains; a view of it has one: view the merged dataset itself."
+        )
+    if rows.info.description.startswith(_VIEW):
+        raise SourceError(
+            f"{split}: expected a merged dataset, found a view of one: {rows.info.description} It has no other "
+            "grain: view the merged dataset itself."
+        )
+
+
+def _unified(rows: Dataset, grain: Literal["coarse", "fine"]) -> Dataset:
     columns = [name for name in rows.column_names if name != COARSE_TAGS]
-    if level != "original" and COARSE_TAGS not in rows.column_names:
+    if COARSE_TAGS not in rows.column_names:
         return rows.select_columns(columns)
-    if level != "original":
-        if level == "coarse":
-            rows = rows.remove_columns("ner_tags").rename_column(COARSE_TAGS, "ner_tags")
-        seen = rows.select_columns(columns)
-        seen.info.description = f"{_VIEW} {level} labels."
-        return seen
-    columns = [name for name in columns if name not in _NOT_ORIGINAL]
+    if grain == "coarse":
+        rows = rows.remove_columns("ner_tags").rename_column(COARSE_TAGS, "ner_tags")
+    seen = rows.select_columns(columns)
+    seen.info.description = f"{_VIEW} {grain} labels."
+    return seen
+
+
+def _original(rows: Dataset, labels: Sequence[LabelRef]) -> Dataset:
+    columns = [name for name in rows.column_names if name not in (COARSE_TAGS, *_NOT_ORIGINAL)]
+    features = Features({"ner_tags": List(ClassLabel(names=iob2_tag_set(list(map(str, labels)))))})
+    ids = {
+        (ref.source, prefix + ref.label): 1 + 2 * index + inside
+        for index, ref in enumerate(labels)
+        for inside, prefix in enumerate(("B-", "I-"))
+    }
+    tags: list[list[int]] = []
+    for sources, rows_of_tags in batches(rows, "source", "source_tags"):
+        for source, row in zip(sources.to_pylist(), rows_of_tags.to_pylist(), strict=True):
+            tags.append([0 if tag == OUTSIDE else ids[source, tag] for tag in row])
+    return _with_tags(rows.select_columns(columns), tags, features)
+
+
+def _cut(rows: Dataset, cut: TreeCut) -> Dataset:
+    names = rows.features["ner_tags"].feature.names
+    features = Features({"ner_tags": List(ClassLabel(names=iob2_tag_set(cut.labels)))})
+    place = features["ner_tags"].feature.names.index
+    # A label that no source label goes to has no tags: its own need no id.
+    kept = [name[:2] + cut.names[name[2:]] if name != OUTSIDE else OUTSIDE for name in names]
+    ids = [place(name) if name == OUTSIDE or name[2:] in cut.labels else 0 for name in kept]
+    tags = [[ids[tag] for tag in row] for (found,) in batches(rows, "ner_tags") for row in found.to_pylist()]
+    return _with_tags(rows, tags, features)
+
+
+def _with_tags(rows: Dataset, tags: list[list[int]], features: Features) -> Dataset:
+    """Return rows with other tags, the column where it was."""
+    columns = rows.column_names
     kept = rows.select_columns([name for name in columns if name != "ner_tags"])
-    tags = _original_tags(rows, list(labels))
-    if not len(rows):  # a concatenation leaves out what is empty
-        features = Features({**kept.features, **tags.features})
-        kept = Dataset.from_dict({name: [] for name in features}, features=features)
-        return kept.select_columns(columns)
-    return concatenate_datasets([kept, tags], axis=1).select_columns(columns)
+    # datasets: a concatenation leaves out what is empty.
+    if not len(rows):
+        both = Features({**kept.features, **features})
+        return Dataset.from_dict({name: [] for name in both}, features=both).select_columns(columns)
+    added = Dataset.from_dict({"ner_tags": tags}, features=features)
+    return concatenate_datasets([kept, added], axis=1).select_columns(columns)
 
 
 def _source_labels(splits: Iterable[Dataset]) -> list[LabelRef]:
@@ -143,18 +208,3 @@ def _source_labels(splits: Iterable[Dataset]) -> list[LabelRef]:
         if count > 1:
             raise SourceError(f"{name} is the name of two labels. Give their sources names without a colon.")
     return sorted(found)
-
-
-def _original_tags(rows: Dataset, labels: list[LabelRef]) -> Dataset:
-    """Return a dataset of one column: the tags of the sources as ids of ``source:label`` tags."""
-    features = Features({"ner_tags": List(ClassLabel(names=iob2_tag_set(list(map(str, labels)))))})
-    ids = {
-        (ref.source, prefix + ref.label): 1 + 2 * index + inside
-        for index, ref in enumerate(labels)
-        for inside, prefix in enumerate(("B-", "I-"))
-    }
-    found: list[list[int]] = []
-    for sources, tags in batches(rows, "source", "source_tags"):
-        for source, row in zip(sources.to_pylist(), tags.to_pylist(), strict=True):
-            found.append([0 if tag == OUTSIDE else ids[source, tag] for tag in row])
-    return Dataset.from_dict({"ner_tags": found}, features=features)

@@ -77,6 +77,7 @@ def merge_sources(
         MappingError: mapping and sources do not fit.
         ConservationError: other sentences or entities came out than :func:`check_conserved` expects.
     """
+    # Every label has to be named, if only to be left out: a forgotten one would become O in silence.
     mapping.check_fits(ref for source in sources for ref in source.label_refs)
     features = merged_features(mapping)
     out = left_out_ids(leaks)
@@ -141,7 +142,8 @@ def _relabel(
     features: Features,
     coarse: Mapping[str, str],
 ) -> Dataset:
-    if not len(rows):  # map leaves the features of an empty dataset as they are
+    # datasets: map leaves the features of an empty dataset as they are.
+    if not len(rows):
         return Dataset.from_dict({name: [] for name in features}, features=features)
     relabelled = rows.with_format("arrow").map(
         _relabelled,
@@ -180,6 +182,7 @@ def _relabelled(
                     "tokens. Pass pseudo-labels of these very sources."
                 )
             span = slice(entity.start, entity.end)
+            # All tokens as inside first, then the first of them as the beginning.
             tags[own][span] = unified.str2int(f"I-{entity.label}")
             tags[own][entity.start] = unified.str2int(f"B-{entity.label}")
             origin[own][span] = _ORIGINS.index(PSEUDO)
@@ -226,6 +229,7 @@ def check_conserved(
                 for entities in pseudo.of(source.name).values():
                     expected.update((source.name, entity.label, PSEUDO) for entity in entities)
         found = count_entities(rows)
+        # Counted from the tags of both sides, and not from what relabelling says it did.
         if expected != found:
             difference = {
                 f"{source}:{label}" + (" (pseudo)" if origin == PSEUDO else ""): found[key] - expected[key]

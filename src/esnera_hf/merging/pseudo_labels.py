@@ -94,6 +94,7 @@ def pseudo_labels(
                 for tagger, row, new in zip(taggers, read, names, strict=True)
                 for entity in renamed(row, new)
             ]
+            # After the predictions were read: they come in the order of all sentences.
             if sentence.id in skipped:
                 continue
             if mapping.parents:
@@ -137,6 +138,7 @@ def _choose(
 ) -> Iterator[tuple[Entity, str]]:
     taken = [(entity.start, entity.end) for entity in gold]
     annotated = len(taken)
+    # The most confident first; then by place and tagger, so that the order of the sources decides nothing.
     for entity, tagger in sorted(offered, key=lambda o: (-o[0].score, o[0], o[1])):
         hits = [
             index for index, (start, end) in enumerate(taken) if start < entity.end and entity.start < end

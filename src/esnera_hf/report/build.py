@@ -25,8 +25,9 @@ from esnera_hf.tagging import LabelRef
 
 #: Pairs of labels that stayed apart, and examples of a label, a reason or a leak, that are shown.
 _NEAR, _EXAMPLES = 20, 3
-#: Characters of the text on one side of a mention, and of a mention.
+#: Characters of the text on one side of a mention, and of a mention: a glance, and no copy of the sentence.
 _CONTEXT, _LONGEST_MENTION = 30, 80
+#: Packages whose version can change a result.
 _VERSIONED = (
     *("esnera-hf", "torch", "transformers", "datasets", "huggingface_hub", "pytorch-crf"),
     *("accelerate", "numpy", "pyarrow", "tokenizers"),

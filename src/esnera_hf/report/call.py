@@ -15,6 +15,7 @@ from esnera_hf.sources.load import source_name
 from esnera_hf.sources.options import ReadingOptions
 from esnera_hf.sources.source import NerSource
 
+#: A name that could be a path (``../x``, ``~/x``, ``C:\\x``) is none.
 _REPOSITORY = re.compile(r"([A-Za-z0-9][\w.-]*/)?\w[\w.-]*", re.ASCII)
 
 

@@ -17,6 +17,7 @@ _ROW, _EDGE, _TEXT, _BANDS, _PILL = 24, 16, 230, 150, 210
 _INDENT, _LEVELS = 16, 3
 #: Columns of a terminal that a name may take; a CJK character takes two.
 _LONGEST = 26
+#: Widths of a band: the thinnest can still be pointed at, the thickest is well below a row.
 _THINNEST, _THICKEST = 2.0, 15.0
 _FONTS = (
     "system-ui, 'Segoe UI', 'Noto Sans', 'Noto Sans CJK SC', 'PingFang SC', 'Microsoft YaHei', sans-serif"

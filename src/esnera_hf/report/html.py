@@ -35,6 +35,7 @@ _LONGEST = 200
 _MOST_PAIRS = 50
 _TITLES = {
     "labels": "What became of the labels",
+    "questions": "What you could decide",
     "near": "What stayed apart",
     "steps": "How labels were merged",
     "trials": "The search",
@@ -49,6 +50,7 @@ def render_report(report: MergeReport, mapping: LabelMapping, similarity: Simila
     """Return the report as a page of HTML; ``similarity`` is ``None`` where nothing was measured."""
     content: dict[str, Any] = {
         "labels": list(tables.label_groups(mapping)),
+        "questions": tables.question_rows(report),
         "near": report.near,
         "steps": report.steps,
         "trials": report.trials,

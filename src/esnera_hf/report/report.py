@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from esnera_hf._internal.checks import from_plain, to_plain
 from esnera_hf.alignment.greedy_path import Candidate, MergeStep
+from esnera_hf.alignment.questions import Question
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.evaluation.merged_tagger import SystemScores, TaggerScores
 from esnera_hf.merging.pseudo_labels import PseudoLabels
@@ -85,6 +86,7 @@ class MergeReport:
             equivalence; empty where a mapping was applied.
         trials: every mapping that a search could choose, with the labels it merges; the outcome, where it was
             tried, is the scores on validation and the number of pseudo-labels; the bound held if it was chosen.
+        questions: pairs of labels of which it is unsure how they relate, those that matter most first.
         near: pairs of labels that stayed apart: those of which one is a part of the other, then the most alike.
         pseudo_labels: how many were added, if it was asked for; without the entities.
         systems: taggers scored on the test splits: ``merged``, and those it is compared with.
@@ -106,6 +108,7 @@ class MergeReport:
     taggers: dict[str, TaggerScores] = field(default_factory=dict)
     steps: tuple[MergeStep, ...] = ()
     trials: tuple[Candidate, ...] = ()
+    questions: tuple[Question, ...] = ()
     near: tuple[NearPair, ...] = ()
     pseudo_labels: PseudoLabels | None = None
     systems: dict[str, SystemScores] = field(default_factory=dict)
@@ -148,6 +151,7 @@ class MergeReport:
                 "esnera-hf that wrote it, or align again."
             )
         report = from_plain(cls, facts, "report")
+        # A candidate does not know the type of its outcome, which the search takes from whoever scores.
         trials = list(report.trials)
         for n, trial in enumerate(trials):
             if trial.outcome is not None:

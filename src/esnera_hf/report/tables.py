@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from esnera_hf.alignment.greedy_path import MergeDecision, MergeStep
     from esnera_hf.alignment.mapping import LabelMapping
     from esnera_hf.alignment.mapping_yaml import MappedLabel
+    from esnera_hf.alignment.questions import Question
     from esnera_hf.evaluation.projection import MergedScores
     from esnera_hf.metrics import Comparison, Estimate
     from esnera_hf.report.report import MergeReport
@@ -23,9 +24,17 @@ if TYPE_CHECKING:
     #: Title, split, and F1 of the sources' own taggers (before) and of a merged one (after).
     ScoreTable = tuple[str, str, MergedScores]
 
+#: Questions that the console shows: as many as one answers at a time.
+_ASKED = 5
+_AS_DECIDED = {
+    "one": "now one label",
+    "part": "now a part of it",
+    "whole": "now its whole",
+    "apart": "now apart",
+}
 #: A label that loses more F1 than this is pointed out: ten points.
 LARGE_LOSS = 0.1
-#: Below this micro-F1 on its test split a tagger is no evidence.
+#: Below this micro-F1 on its test split a tagger is no evidence: empirical similarities are shares of its predictions.
 _LOW_F1 = 0.1
 _WEAKEST = 3
 _NATIVE, _UNIFIED = "in each source's own labels", "in unified labels"
@@ -121,6 +130,7 @@ def main_scores(report: MergeReport) -> ScoreTable | None:
     """Return the scores in native labels that say most; those of another mapping or dataset say nothing."""
     tables = score_tables(report)
     if "merged" in report.systems:
+        # Each system has two tables, native labels first.
         return tables[2 * list(report.systems).index("merged")]
     return next((table for table in tables if table[1] == "validation"), None)
 
@@ -138,6 +148,23 @@ def large_losses(table: ScoreTable | None, mapping: LabelMapping | None) -> list
         if (comparison.change.value or 0.0) < -LARGE_LOSS and LabelRef(source, label) not in left_out
     ]
     return sorted(lost, key=lambda row: row[2].change.value or 0.0)
+
+
+def question_rows(report: MergeReport) -> list[tuple[Question, str, list[str]]]:
+    """Return each question with what is known of it, and the mentions that would settle it, in words."""
+    return [
+        (
+            question,
+            f"{_AS_DECIDED[question.decision]}; probably the same {question.equal:.0%}, the first a part of the other "
+            f"{question.part:.0%}, the reverse {question.whole:.0%}; {question.mentions:,} mentions of the rarer",
+            [
+                f"{mention}: {label or 'nothing'} in {question.one.source}, {there or 'nothing'} in "
+                f"{question.other.source}"
+                for mention, label, there in question.examples
+            ],
+        )
+        for question in report.questions
+    ]
 
 
 def label_groups(mapping: LabelMapping) -> Iterator[tuple[str | None, tuple[MappedLabel, ...]]]:
@@ -187,8 +214,8 @@ def not_annotated(mapping: LabelMapping, sources: Collection[str]) -> list[tuple
     """Return, for each source, the unified labels that it annotates under no name, where there are any."""
     rows = []
     for source in mapping.sources:
-        annotated = mapping.projection(source)
-        missing = [label for label in mapping.unified_labels if label not in annotated]
+        annotated = mapping.projection(source).keys()
+        missing = [label for label in mapping.unified_labels if label not in annotated | mapping.umbrellas]
         if missing and source in sources:
             rows.append((source, missing))
     return rows
@@ -265,6 +292,7 @@ def report_text(report: MergeReport) -> str:
     for step in report.steps:
         lines += _step_lines(report, step)
     lines += _search_lines(report)
+    lines += _question_lines(report)
     if report.pseudo_labels is not None:
         lines.append(
             f"pseudo-labels: {report.pseudo_labels.total:,} with a confidence of at least "
@@ -330,6 +358,18 @@ def _search_lines(report: MergeReport) -> Iterator[str]:
             f"  {' + '.join(step.sources)} → {step_target(step)}, λ {lam}, τ {tau}: {step.merged} merged, "
             f"{_change(pooled)}, {'holds' if trial.chosen else 'breaks'} the bound"
         )
+
+
+def _question_lines(report: MergeReport) -> Iterator[str]:
+    rows = question_rows(report)
+    if rows:
+        yield f"{len(rows)} questions whose answer could go either way, what matters most first:"
+    for question, known, examples in rows[:_ASKED]:
+        yield f"  Do {question.one} and {question.other} mean the same? ({known})"
+        yield from [f"    {'; '.join(examples)}"] if examples else []
+        yield f"    answer with {' or '.join(question.answers)}"
+    if len(rows) > _ASKED:
+        yield f"  … and {len(rows) - _ASKED} more in the report"
 
 
 def _change(comparison: Comparison) -> str:

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from esnera_hf._internal.cache import Artifact
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.similarity.empirical import SpanMatch, cross_predictions
 from esnera_hf.similarity.matrix import SimilarityMatrix
 from esnera_hf.similarity.semantic import Center, semantic_similarity
-from esnera_hf.sources.overlap import mention_overlap
+from esnera_hf.sources.overlap import MentionOverlap, mention_overlap
+from esnera_hf.sources.shared_sentences import SharedSentences
 from esnera_hf.sources.source import NerSource
 from esnera_hf.taggers.light_heads import NO_MENTION, load_light_head, make_light_heads
 from esnera_hf.taggers.predictions import LabelCentroids
@@ -78,7 +80,8 @@ def measure_similarity(
     encoder: str,
     taggers: Mapping[str, SourceTagger],
     *,
-    screened: Sequence[NerSource] | None = None,
+    screened: MentionOverlap | None = None,
+    shared: SharedSentences | None = None,
     seed: int = 42,
 ) -> SimilarityMatrix:
     """Measure the similarities of all pairs of labels of different sources.
@@ -88,8 +91,9 @@ def measure_similarity(
         settings: how to measure; without a kind, by light heads.
         encoder: folder or Hub id of the pretrained encoder.
         taggers: of the sources, by name, where these are the evidence.
-        screened: the same sources with all their sentences, where ``sources`` are
-            samples: the overlap of mentions costs little and gains from more.
+        screened: the overlap of mentions, where it is known: of all sentences where
+            ``sources`` are samples, since it costs little and gains from more.
+        shared: the annotation of sentences that sources share, where it was compared.
         seed: of the sentences that light heads read.
 
     Raises:
@@ -98,12 +102,9 @@ def measure_similarity(
     labels = tuple(ref for source in sources for ref in source.label_refs)
     counts = {source.name: source.summary.entities["train"] for source in sources}
     support = np.array([counts[ref.source].get(ref.label, 0) for ref in labels], dtype=np.int64)
-    overlap = mention_overlap(screened or sources).matrix(labels)
-    if settings.kind == "surface":
-        nothing = np.zeros((len(labels), len(labels)), dtype=np.int64)
-        return SimilarityMatrix(
-            labels, support, nothing, nothing, np.full(nothing.shape, np.nan), overlap, np.zeros_like(support)
-        )
+    matched, predicted = np.zeros((2, len(labels), len(labels)), dtype=np.int64)
+    close = np.full(matched.shape, np.nan)
+    read, recall = np.zeros_like(support), np.full(len(labels), np.nan)
     if settings.kind == "taggers":
         matched, predicted = cross_predictions(
             lambda name, source: taggers[name].predict(source, "train"), sources, labels, settings.match
@@ -115,53 +116,61 @@ def measure_similarity(
             else taggers[source.name].mention_vectors(source)
             for source in sources
         }
-        semantic = semantic_similarity(centroids, labels, settings.center)
-        return SimilarityMatrix(labels, support, matched, predicted, semantic, overlap)
-    matched, predicted, read, recall, centroids = _light_evidence(sources, labels, encoder, seed)
-    semantic = semantic_similarity(centroids, labels, settings.center)
-    return SimilarityMatrix(labels, support, matched, predicted, semantic, overlap, read, recall)
+        read = support
+        close = semantic_similarity(centroids, labels, settings.center)
+    elif settings.kind != "surface":
+        artifacts = make_light_heads(sources, encoder, seed)
+        centroids = _light_evidence(artifacts, labels, (matched, predicted, read, recall))
+        close = semantic_similarity(centroids, labels, settings.center)
+    owners = np.array([ref.source for ref in labels])
+    same = owners[:, None] == owners[None, :]
+    return SimilarityMatrix(
+        labels,
+        support,
+        matched,
+        predicted,
+        np.where(same, np.nan, close),
+        (screened or mention_overlap(sources)).matrix(labels),
+        siblings=np.where(same, close, np.nan),
+        **({} if shared is None else {"shared": shared.compared, "shared_same": shared.same}),
+        read=read,
+        recall=recall,
+    )
 
 
 def _light_evidence(
-    sources: Sequence[NerSource], labels: Sequence[LabelRef], encoder: str, seed: int
-) -> tuple[
-    NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.float64], dict[str, LabelCentroids]
-]:
-    """Return what light heads predict on the spans that were read of the other sources.
+    artifacts: Mapping[str, Artifact], labels: Sequence[LabelRef], counts: Sequence[NDArray[Any]]
+) -> dict[str, LabelCentroids]:
+    """Count what light heads predict on the spans that were read of the other sources, into arrays of zeros.
+
+    Args:
+        artifacts: of the light heads, by source.
+        labels: of the sources, those of a source together.
+        counts: matched and predicted, shape (labels, labels); mentions read and recall, shape (labels,).
 
     Returns:
-        Matched and predicted, shape (labels, labels); mentions read and recall,
-        shape (labels,); and the sums of mention vectors of each source.
+        The sums of the mention vectors of each source.
     """
-    artifacts = make_light_heads(sources, encoder, seed)
-    # The heads alone are small; the vectors of one source at a time are held.
-    heads = {name: load_light_head(artifact).without_spans() for name, artifact in artifacts.items()}
+    matched, predicted, read, recall = counts
     position = {label: index for index, label in enumerate(labels)}
-    matched = np.zeros((len(labels), len(labels)), dtype=np.int64)
-    predicted = np.zeros_like(matched)
-    read = np.zeros(len(labels), dtype=np.int64)
-    recall = np.full(len(labels), np.nan)
+    # The heads alone are small; of the spans, those of one source at a time are held.
+    heads = {name: load_light_head(artifact).without_spans() for name, artifact in artifacts.items()}
     centroids = {}
-    for target in sources:
-        spans = load_light_head(artifacts[target.name])
-        centroids[target.name] = spans.centroids
-        columns = [position[ref] for ref in target.label_refs]
-        gold = [
-            None if label == NO_MENTION else position[LabelRef(target.name, label)] for label in spans.gold
-        ]
-        for index, count in Counter(gold).items():
-            if index is not None:
-                read[index] = count
+    for target, artifact in artifacts.items():
+        spans = load_light_head(artifact)
+        centroids[target] = spans.centroids
+        columns = [index for index, label in enumerate(labels) if label.source == target]
         for label, share in spans.recall.items():
-            recall[position[LabelRef(target.name, label)]] = share
+            recall[position[LabelRef(target, label)]] = share
+            read[position[LabelRef(target, label)]] = spans.gold.count(label)
         for name, head in heads.items():
-            if name != target.name:
-                for (label, index), count in Counter(
-                    zip(head.predict(spans.vectors), gold, strict=True)
-                ).items():
-                    if label != NO_MENTION:
-                        row = position[LabelRef(name, label)]
-                        predicted[row, columns] += count
-                        if index is not None:
-                            matched[row, index] += count
-    return matched, predicted, read, recall, centroids
+            pairs = (
+                Counter(zip(head.predict(spans.vectors), spans.gold, strict=True)) if name != target else {}
+            )
+            for (label, gold), count in pairs.items():
+                if label != NO_MENTION:
+                    row = position[LabelRef(name, label)]
+                    predicted[row, columns] += count
+                    if gold != NO_MENTION:
+                        matched[row, position[LabelRef(target, gold)]] += count
+    return centroids

@@ -21,7 +21,15 @@ if TYPE_CHECKING:
 
 #: Pairs that a notebook shows: a screen of them.
 _SHOWN = 20
-_SQUARES = {"matched": np.int64, "predicted": np.int64, "semantic": np.float64, "overlap": np.float64}
+_SQUARES = {
+    "matched": np.int64,
+    "predicted": np.int64,
+    "semantic": np.float64,
+    "overlap": np.float64,
+    "siblings": np.float64,
+    "shared": np.int64,
+    "shared_same": np.int64,
+}
 _ROWS = {"support": np.int64, "read": np.int64, "recall": np.float64}
 
 
@@ -45,6 +53,11 @@ class SimilarityMatrix:
             source annotates as j where they occur in its text (the screen,
             shrunk by the number of forms it rests on); NaN where none occurs or
             nothing was screened.
+        siblings: shape (N, N), symmetric, in [-1, 1]; S_sem of two labels of one
+            source, which says how close they are in a taxonomy; NaN across sources.
+        shared: shape (N, N); ``[i, j]`` counts the mentions of i in sentences that j's
+            source annotates, too, and had room to give the same boundaries; 0 if not given.
+        shared_same: shape (N, N), symmetric; those of them that are j there.
         read: shape (N,), the gold mentions among those that were predicted; all if not given.
         recall: shape (N,), the share of a label's own mentions that is found in
             sentences which were not fitted on; NaN where that is not known.
@@ -56,12 +69,19 @@ class SimilarityMatrix:
     predicted: NDArray[np.int64]
     semantic: NDArray[np.float64]
     overlap: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 0)))
+    siblings: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 0)))
+    shared: NDArray[np.int64] = field(default_factory=lambda: np.empty((0, 0), dtype=np.int64))
+    shared_same: NDArray[np.int64] = field(default_factory=lambda: np.empty((0, 0), dtype=np.int64))
     read: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     recall: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
 
     def __post_init__(self) -> None:
         n = len(self.labels)
-        unknown = {"overlap": np.full((n, n), np.nan), "read": self.support, "recall": np.full(n, np.nan)}
+        square, none = np.full((n, n), np.nan), np.zeros((n, n), dtype=np.int64)
+        unknown = {
+            **{"overlap": square, "siblings": square, "shared": none, "shared_same": none},
+            **{"read": self.support, "recall": np.full(n, np.nan)},
+        }
         for name, values in unknown.items():
             if not getattr(self, name).size:
                 object.__setattr__(self, name, values)

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esnera_hf.similarity.features import Measurements, equality_features, relation_features
+from esnera_hf.sources.shared_sentences import relation_likelihoods
 
 Relation = Literal["equal", "subset", "superset", "overlap", "none"]
 #: In the order of the probabilities; how the row's label relates to the column's.
@@ -45,7 +46,7 @@ def relation_probabilities(
     """Return how probable each of :data:`RELATIONS` is of the row's label to the column's.
 
     Args:
-        matrix: what is measured of N labels.
+        matrix: what is measured of N labels. Where two sources annotate the same sentences, these count beside it.
         fitted: coefficients; those of the package if not given.
 
     Returns:
@@ -53,6 +54,14 @@ def relation_probabilities(
     """
     fitted = fitted or coefficients()
     probabilities = unshifted_probabilities(matrix, fitted)
+    settled = (matrix.shared > 0) & (matrix.shared.T > 0)
+    if settled.any():
+        # Sentences that both sources annotate are evidence of another kind: by Bayes' rule their likelihoods multiply.
+        both = matrix.shared_same[settled]
+        probabilities[settled] *= relation_likelihoods(
+            both, matrix.shared[settled] - both, matrix.shared.T[settled] - both
+        )
+        probabilities[settled] /= probabilities[settled].sum(axis=-1, keepdims=True)
     first, second = np.nonzero(np.triu(~matrix.same_source))
     base = np.array([fitted["base_rates"][relation] for relation in RELATIONS])
     probabilities[first, second] = shifted(probabilities[first, second], base)

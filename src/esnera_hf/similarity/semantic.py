@@ -38,8 +38,8 @@ def semantic_similarity(
     around the mean of all other sources.
 
     Returns:
-        Shape (labels, labels), symmetric; NaN within a source, where a label has
-        no mention vector, and for two only labels if there is no other source.
+        Shape (labels, labels), symmetric; NaN where a label has no mention vector,
+        and for two only labels if there is no other source.
     """
     means = {name: entry.mean for name, entry in sums.items() if entry.count}
     overall = np.mean(list(means.values()), axis=0) if means else np.zeros(1)
@@ -62,8 +62,7 @@ def semantic_similarity(
             mean = np.mean([means[name] for name in sorted(around)], axis=0)
             first, second = _scaled(vectors[[one, other]] - mean)
             similarity[one, other] = similarity[other, one] = np.clip(first @ second, -1.0, 1.0)
-    owners = np.array([label.source for label in labels])
-    similarity[owners[:, None] == owners[None, :]] = np.nan
+    np.fill_diagonal(similarity, np.nan)
     return similarity
 
 

@@ -17,15 +17,7 @@ from yaml import YAMLError
 
 from esnera_hf._internal.cache import cache_folder
 from esnera_hf._internal.console import say
-from esnera_hf._internal.hub_errors import (
-    CLIENT_ERRORS,
-    PASSING,
-    Failure,
-    Kind,
-    classify,
-    links_of,
-    without_tokens,
-)
+from esnera_hf._internal.hub_errors import CLIENT_ERRORS, Failure, Kind, classify, links_of, without_tokens
 from esnera_hf.errors import EsneraError, SourceError, SourceNotFoundError
 from esnera_hf.sources.options import ReadingOptions
 
@@ -35,6 +27,8 @@ _CONVERTED = re.compile(r"(?P<config>[^/]+)/(?P<part>partial-)?(?P<split>[^/]+)/
 _HUB_ID = re.compile(r"\w[\w.-]*/[\w.-]+")
 #: Files and answers of the Hub are made by strangers: reading them may raise any of these.
 _LOADING_ERRORS = (*CLIENT_ERRORS, DatasetsError, LookupError, TypeError, AttributeError, YAMLError)
+#: With these nothing is said about the dataset: a copy of an earlier run will do.
+_NO_ANSWER = {Kind.BUSY, Kind.BROKEN, Kind.UNREACHABLE, Kind.OFFLINE}
 #: Seconds; questions of the client have no limit of their own.
 _TIMEOUT = 60.0
 #: License id that the card states, ``""`` if none; commit of the repository that the data belongs to; remarks on
@@ -73,7 +67,7 @@ def load_from_hub(
         raise
     except _LOADING_ERRORS as error:
         failure = _trouble(error)
-        if failure and failure[0] in {*PASSING, Kind.OFFLINE} and (copy := _earlier_copy(repo_id, options)):
+        if failure and failure[0] in _NO_ANSWER and (copy := _earlier_copy(repo_id, options)):
             say(
                 f"{repo_id}: {failure[1]}: reading the copy of commit {copy[1][1][:7]} that an earlier run "
                 "left here; what has changed on the Hub since is not in it"

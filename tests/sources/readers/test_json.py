@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corpora import write
+from corpora import compact, write
 from esnera_hf.errors import SourceError
 from esnera_hf.sources.files import detect_format
 from esnera_hf.sources.options import ReadingOptions
@@ -28,18 +29,16 @@ from esnera_hf.sources.readers.records import (
     read_record,
 )
 
-TEXT = "Ann met Bob"
-ANN = (0, 3, "PER")
-BOB = (8, 11, "PER")
+TEXT, TOKENS = "Ann met Bob", ["Ann", "met", "Bob"]
+ANN, BOB = (0, 3, "PER"), (8, 11, "PER")
+BOTH = f"{TEXT} 0-3:PER 8-11:PER"
 
 
-def triples(spans):
-    return spans and [(e.start, e.end, e.label) for e in spans]
-
-
-def read(record, scheme=None):
-    found = read_record(record, "f, line 1", scheme)
-    return found.text or found.tokens, triples(found.spans), found.repairs
+def read(record, scheme=None, keys=TAG_KEYS):
+    """Return text and spans of a record, and what was repaired."""
+    sentence = read_record(record, "f, line 1", scheme, keys)
+    shown = replace(sentence, tokens=[sentence.text]) if sentence.text else sentence
+    return (compact(shown) + (" none" if sentence.spans is None else ""), *sentence.repairs)
 
 
 def studio(*annotations, text=TEXT, key="annotations"):
@@ -64,11 +63,7 @@ SHAPES = {
     "doccano, label": {"text": TEXT, "label": [list(ANN), list(BOB)]},
     "doccano, data": {"id": 1, "data": TEXT, "label": [list(ANN), list(BOB)]},
     "labels": {"data": TEXT, "text": TEXT, "labels": [ANN, BOB]},
-    "doccano, entities": {
-        "text": TEXT,
-        "entities": named("start_offset", "end_offset", "label"),
-        "relations": [],
-    },
+    "doccano, entities": {"text": TEXT, "entities": named("start_offset", "end_offset", "label"), "x": []},
     "spaCy": [TEXT, {"entities": [list(ANN), list(BOB)]}],
     "text and spans": [TEXT, [ANN, BOB]],
     "prodigy": {
@@ -93,71 +88,63 @@ SHAPES = {
 
 @pytest.mark.parametrize("record", SHAPES.values(), ids=SHAPES)
 def test_shapes_with_a_text(record):
-    assert read(record) == (TEXT, [ANN, BOB], [])
+    assert read(record) == (BOTH,)
 
 
 @pytest.mark.parametrize("text_key", TEXT_KEYS)
 @pytest.mark.parametrize("span_key", SPAN_KEYS)
 def test_names_of_text_and_spans(text_key, span_key):
-    assert read({text_key: TEXT, span_key: [list(ANN)]}) == (TEXT, [ANN], [])
+    assert read({text_key: TEXT, span_key: [list(ANN)]}) == (f"{TEXT} 0-3:PER",)
 
 
 @pytest.mark.parametrize("token_key", TOKEN_KEYS)
 def test_tokens(token_key):
-    tokens = TEXT.split()
-    assert read({token_key: tokens, "spans": [[0, 1, "PER"]]}) == (tokens, [(0, 1, "PER")], [])
+    assert read({token_key: TOKENS, "spans": [[0, 1, "PER"]]}) == ("Ann|met|Bob 0-1:PER",)
     entity = {"start": 2, "end": 3, "type": "PER"}
-    assert read({token_key: tokens, "entities": [entity]})[1] == [(2, 3, "PER")]
-    assert read({token_key: tokens})[1] is None
+    assert read({token_key: TOKENS, "entities": [entity]}) == ("Ann|met|Bob 2-3:PER",)
+    assert read({token_key: TOKENS}) == ("Ann|met|Bob none",)
     for tag_key in TAG_KEYS:
-        assert read({token_key: tokens, tag_key: ["B-PER", "I-PER", "O"]})[1] == [(0, 2, "PER")]
-    tags = ["O", "I-PER", "E-PER"]
-    assert read({token_key: tokens, "tags": tags}, "BIOES")[2] == ["inside tag without a begin tag"]
+        assert read({token_key: TOKENS, tag_key: ["B-PER", "I-PER", "O"]}) == ("Ann|met|Bob 0-2:PER",)
+    tags = {token_key: TOKENS, "tags": ["O", "I-PER", "E-PER"]}
+    assert read(tags, "BIOES") == ("Ann|met|Bob 1-3:PER", "inside tag without a begin tag")
 
 
-def test_label_studio_annotators_and_labels():
-    relation, choice = {"type": "relation", "from_id": "a"}, {"value": {"choices": ["x"]}}
-    first = {"result": [result(0, 3, "PER", "NAME"), relation, choice]}
-    other = {"result": [result(4, 7, "VERB")]}
-    cancelled = {**other, "was_cancelled": True}
-    labels = [ANN, (0, 3, "NAME")]
-    assert read(studio(cancelled, first, other, other)) == (TEXT, labels, [OTHER_ANNOTATORS] * 2)
-    assert read(studio(first, key="completions"))[1] == labels
-    assert read(studio({"result": []}))[1] == []
-    assert read(studio())[1] is None
-    assert read(studio(cancelled))[1] is None
-    assert read({"data": {"review": TEXT}, "annotations": [first]})[0] == TEXT
-
-
-def test_label_studio_regions_that_are_not_read():
-    elsewhere = {**result(0, 3, "PER"), "to_name": "title"}
-    other_kind = {"value": {"start": 4, "end": 7, "hypertextlabels": ["VERB"]}, "to_name": "text"}
-    record = studio({"result": [result(8, 11, "PER"), elsewhere, other_kind]})
-    record["data"]["title"] = "A title"
-    assert read(record) == (TEXT, [BOB], [OTHER_FIELD, UNLABELLED])
-    # The regions of an only text may call it as they like.
-    assert read(studio({"result": [elsewhere]}))[1] == [ANN]
+RELATION, CHOICE = {"type": "relation", "from_id": "a"}, {"value": {"choices": ["x"]}}
+FIRST = {"result": [result(0, 3, "PER", "NAME"), RELATION, CHOICE]}
+OTHER = {"result": [result(4, 7, "VERB")]}
+CANCELLED = {**OTHER, "was_cancelled": True}
+ELSEWHERE = {**result(0, 3, "PER"), "to_name": "title"}
+OTHER_KIND = {"value": {"start": 4, "end": 7, "hypertextlabels": ["VERB"]}, "to_name": "text"}
+TITLED = {"data": {"text": TEXT, "title": "A title"}, "annotations": [{"result": [ELSEWHERE, OTHER_KIND]}]}
+EMOJI = "😀😀 Ann met"
 
 
 @pytest.mark.parametrize(
-    ("annotation", "expected"),
+    ("record", "expected"),
     [
-        ({"entities": [list(ANN)], "events": [{"type": "x"}]}, [ANN]),
-        ({"entities": [], "label": [list(BOB)]}, [BOB]),
-        ({"entities": [], "label": []}, []),
-        ({"events": []}, []),
-        ({"label": {}}, []),
-        ({}, None),
+        (studio(CANCELLED, FIRST, OTHER, OTHER), (f"{TEXT} 0-3:PER 0-3:NAME", *[OTHER_ANNOTATORS] * 2)),
+        (studio(FIRST, key="completions"), (f"{TEXT} 0-3:PER 0-3:NAME",)),
+        (studio({"result": []}), (TEXT,)),
+        (studio(), (f"{TEXT} none",)),
+        (studio(CANCELLED), (f"{TEXT} none",)),
+        ({"data": {"review": TEXT}, "annotations": [OTHER]}, (f"{TEXT} 4-7:VERB",)),
+        (TITLED, (TEXT, OTHER_FIELD, UNLABELLED)),
+        # The regions of an only text may call it as they like.
+        (studio({"result": [ELSEWHERE]}), (f"{TEXT} 0-3:PER",)),
+        # Offsets in UTF-16 units, as browsers count, or in characters.
+        (studio({"result": [result(5, 8, "PER", text="Ann")]}, text=EMOJI), (f"{EMOJI} 3-6:PER",)),
+        (studio({"result": [result(3, 6, "PER", text="Ann")]}, text=EMOJI), (f"{EMOJI} 3-6:PER",)),
+        # Spans beside events, and empty lists.
+        ({"text": TEXT, "entities": [list(ANN)], "events": [{"type": "x"}]}, (f"{TEXT} 0-3:PER",)),
+        ({"text": TEXT, "entities": [], "label": [list(BOB)]}, (f"{TEXT} 8-11:PER",)),
+        ({"text": TEXT, "entities": [], "label": []}, (TEXT,)),
+        ({"text": TEXT, "events": []}, (TEXT,)),
+        ({"text": TEXT, "label": {}}, (TEXT,)),
+        ({"text": TEXT}, (f"{TEXT} none",)),
     ],
 )
-def test_spans_beside_events_and_empty_lists(annotation, expected):
-    assert read({"text": TEXT, **annotation})[1] == expected
-
-
-@pytest.mark.parametrize("start", [5, 3])
-def test_offsets_in_utf_16_units_or_characters(start):
-    region = result(start, start + 3, "PER", text="Ann")
-    assert read(studio({"result": [region]}, text="😀😀 Ann met"))[1] == [(3, 6, "PER")]
+def test_records_with_a_text(record, expected):
+    assert read(record) == expected
 
 
 def test_event_arguments():
@@ -171,52 +158,47 @@ def test_event_arguments():
         {"type": "d"},
     ]
     record = {"id": "x", "content": TEXT, "events": events}
-    assert read(record) == (TEXT, [(0, 3, "sub"), (0, 3, "obj")], [NO_SPAN])
+    assert read(record) == (f"{TEXT} 0-3:sub 0-3:obj", NO_SPAN)
+
+
+ALICE = ["Alice", "Smith", "met", "Bob"]
+LOVE = {"text": "我们爱北京", "tokens": ["我们", "爱", "北京"]}
+
+
+def place(start, end, **mention):
+    return {"entities": [{"start": start, "end": end, "label": "X", **mention}]}
 
 
 @pytest.mark.parametrize(
-    ("entry", "expected", "repairs"),
+    ("record", "expected"),
     [
-        ({"start": 0, "end": 2, "text": "Alice Smith"}, (0, 2), []),
-        ({"start": 0, "end": 1, "text": "Alice Smith"}, (0, 2), []),
-        ({"start": 0, "end": 1, "text": "AliceSmith "}, (0, 2), []),
-        ({"start": 3, "end": 3, "text": "Bob"}, (3, 4), []),
-        ({"start": 3, "end": 4, "text": "BOB"}, (3, 4), [OTHER_MENTION]),
-        ({"start": 3, "end": 4, "entity": "PER"}, (3, 4), []),
+        # A mention beside tokens decides whether ends are inclusive.
+        ({"tokens": ALICE, **place(0, 2, text="Alice Smith")}, ("0-2:X",)),
+        ({"tokens": ALICE, **place(0, 1, text="Alice Smith")}, ("0-2:X",)),
+        ({"tokens": ALICE, **place(0, 1, text="AliceSmith ")}, ("0-2:X",)),
+        ({"tokens": ALICE, **place(3, 3, text="Bob")}, ("3-4:X",)),
+        ({"tokens": ALICE, **place(3, 4, text="BOB")}, ("3-4:X", OTHER_MENTION)),
+        ({"tokens": ALICE, **place(3, 4, entity="X")}, ("3-4:X",)),
+        # Offsets of characters beside tokens.
+        ({**LOVE, **place(3, 5, text="北京")}, ("2-3:X",)),
+        ({"text": "我爱北京", "tokens": ["我", "爱", "北京"], **place(2, 4, text="北京")}, ("2-3:X",)),
+        ({**LOVE, **place(4, 5, text="京")}, ("2-3:X", WIDENED)),
     ],
 )
-def test_a_mention_beside_tokens_decides_whether_ends_are_inclusive(entry, expected, repairs):
-    record = {"tokens": ["Alice", "Smith", "met", "Bob"], "entities": [{**entry, "label": "PER"}]}
-    assert read(record) == (record["tokens"], [(*expected, "PER")], repairs)
-
-
-@pytest.mark.parametrize(
-    ("text", "tokens", "mention", "expected", "repairs"),
-    [
-        ("我们爱北京", ["我们", "爱", "北京"], (3, 5, "北京"), (2, 3), []),
-        ("我爱北京", ["我", "爱", "北京"], (2, 4, "北京"), (2, 3), []),
-        ("我们爱北京", ["我们", "爱", "北京"], (4, 5, "京"), (2, 3), [WIDENED]),
-    ],
-)
-def test_offsets_of_characters_beside_tokens(text, tokens, mention, expected, repairs):
-    start, end, surface = mention
-    entity = {"start": start, "end": end, "label": "LOC", "text": surface}
-    assert read({"text": text, "tokens": tokens, "entities": [entity]}) == (
-        tokens,
-        [(*expected, "LOC")],
-        repairs,
-    )
+def test_offsets_beside_tokens(record, expected):
+    assert read(record) == (f"{'|'.join(record['tokens'])} {expected[0]}", *expected[1:])
 
 
 def test_spans_under_a_name_of_their_own():
     text = {"text": TEXT, "entities": [[0, 3, "COARSE"]], "fine": [[0, 3, "FINE"]]}
-    tokens = {"tokens": TEXT.split(), "entities": [[0, 1, "COARSE"]], "fine": [[0, 1, "FINE"]]}
-    for record in (text, tokens):
-        assert {span.label for span in read_record(record, "here", None, ("fine",)).spans} == {"FINE"}
-    with pytest.raises(SourceError, match="here: the tags are numbers"):
-        read_record({**tokens, "fine": [1, 0, 0]}, "here", None, ("fine",))
+    tokens = {"tokens": TOKENS, "entities": [[0, 1, "COARSE"]], "fine": [[0, 1, "FINE"]]}
+    assert read(text, keys=("fine",)) == (f"{TEXT} 0-3:FINE",)
+    assert read(tokens, keys=("fine",)) == ("Ann|met|Bob 0-1:FINE",)
+    with pytest.raises(SourceError, match="f, line 1: the tags are numbers"):
+        read({**tokens, "fine": [1, 0, 0]}, keys=("fine",))
 
 
+ODD_SPANS = ("x", 3, [0, 1], {"span": [0], "label": "x"}, [0, 1.5, "x"], ["0", 1, "x"], {"start": 0})
 CUT = {"start": 2, "end": 4, "label": "x", "word": "cd"}
 
 
@@ -228,20 +210,9 @@ CUT = {"start": 2, "end": 4, "label": "x", "word": "cd"}
         ({}, "expected a text (text, content, sentence, data) or tokens"),
         ({"body": "a"}, "found the keys body"),
         *(
-            (
-                {key: value, "spans": [entry]},
-                "expected [start, end, label] or an object with",
-            )
-            for key, value in (("text", "a"), ("tokens", ["a"]))
-            for entry in (
-                "x",
-                3,
-                [0, 1],
-                {"span": [0], "label": "x"},
-                [0, 1.5, "x"],
-                ["0", 1, "x"],
-                {"start": 0},
-            )
+            ({**words, "spans": [span]}, "expected [start, end, label] or an object with")
+            for words in ({"text": "a"}, {"tokens": ["a"]})
+            for span in ODD_SPANS
         ),
         ({"text": "a", "spans": [{"start": 0, "end": 1}]}, "a label, found {'start': 0, 'end': 1}"),
         ({"text": "a", "spans": [[0, 2, "x"]]}, "'x' at [0, 2) lies outside the text of 1 characters"),
@@ -252,10 +223,7 @@ CUT = {"start": 2, "end": 4, "label": "x", "word": "cd"}
         ({"tokens": ["a"], "ner_tags": [0]}, "the tags are numbers"),
         ({"tokens": ["a"], "tags": ["x"]}, "tag 'x' is not of scheme IOB2"),
         ({"tokens": ["a"], "spans": [[0, 2, "x"]]}, "'x' at tokens [0, 2) lies outside the sentence of 1"),
-        (
-            {"text": "a cd", "tokens": ["a", "b"], "spans": [CUT]},
-            "the offsets count characters of a text in which the tokens are not found one after the other",
-        ),
+        ({"text": "a cd", "tokens": ["a", "b"], "spans": [CUT]}, "the offsets count characters of a text"),
         ({"data": 3, "annotations": []}, "expected a text in data, found 3"),
         (studio(3), "expected a list of objects, found 3 in it"),
         (studio({"result": [3]}), "expected a list of objects, found 3 in it"),
@@ -273,11 +241,7 @@ def test_a_broken_record_is_named(record, message):
 INNER_KEYS = ("start", "end", "span", "data", "annotations", "result", "value", "events", "mentions", "word")
 keys = st.sampled_from([*TEXT_KEYS, *TOKEN_KEYS, *TAG_KEYS, *SPAN_KEYS, *LABEL_KEYS, *INNER_KEYS])
 values = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers(-1, 3)
-    | st.floats(0, 2)
-    | st.sampled_from(["", "ab", "x", "O", "B-x"]),
+    st.booleans() | st.integers(-1, 3) | st.floats(0, 2) | st.sampled_from([None, "", "ab", "x", "O", "B-x"]),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(keys, inner, max_size=4),
     max_leaves=12,
 )
@@ -285,16 +249,16 @@ values = st.recursive(
 
 @given(values | st.dictionaries(keys, values, min_size=1, max_size=4))
 def test_any_value_is_a_record_or_an_error(value):
-    found = read_or_message(value)
-    if isinstance(found, str):
-        assert found.startswith("here: ")
+    sentence = record_or_message(value)
+    if isinstance(sentence, str):
+        assert sentence.startswith("here: ")
         return
-    length = len(found.tokens or found.text)
-    assert all(0 <= span.start < span.end <= length for span in found.spans or ())
-    assert all(isinstance(span.label, str) for span in found.spans or ())
+    length = len(sentence.tokens or sentence.text)
+    assert all(0 <= span.start < span.end <= length for span in sentence.spans or ())
+    assert all(isinstance(span.label, str) for span in sentence.spans or ())
 
 
-def read_or_message(value):
+def record_or_message(value):
     try:
         return read_record(value, "here", "IOB2")
     except SourceError as error:
@@ -302,11 +266,11 @@ def read_or_message(value):
 
 
 RECORDS = [{"text": "Ann ran.", "spans": [[0, 3, "PER"]]}, {"text": "Bob", "spans": []}]
-EXPECTED = [(["Ann", "ran", "."], [(0, 1, "PER")]), (["Bob"], [])]
+EXPECTED = ["Ann|ran|. 0-1:PER", "Bob"]
 
 
 def read_file(path, **options):
-    return [(s.tokens, triples(s.spans)) for s in json_reader(path, ReadingOptions(**options))()]
+    return [*map(compact, json_reader(path, ReadingOptions(**options))())]
 
 
 def lines(*records):
@@ -333,21 +297,19 @@ def test_layouts_of_files(tmp_path, text):
 
 def test_the_script_decides_on_characters(tmp_path):
     path = write(tmp_path / "a.jsonl", lines({"text": "在 北京", "label": [[2, 4, "loc"]]}))
-    assert read_file(path) == [(["在", " ", "北", "京"], [(2, 4, "loc")])]
-    assert read_file(path, characters=False) == [(["在", "北京"], [(1, 2, "loc")])]
+    assert read_file(path) == ["在| |北|京 2-4:loc"]
+    assert read_file(path, characters=False) == ["在|北京 1-2:loc"]
     english = write(tmp_path / "b.jsonl", lines(*RECORDS))
-    assert read_file(english, characters=True)[0] == (list("Ann ran."), [(0, 3, "PER")])
+    assert read_file(english, characters=True)[0] == "A|n|n| |r|a|n|. 0-3:PER"
 
 
 def test_numbers_need_names(tmp_path):
     path = write(tmp_path / "a.jsonl", lines({"tokens": ["a", "b"], "ner_tags": [1, 0]}))
-    assert read_file(path, tag_names=("O", "B-x")) == [(["a", "b"], [(0, 1, "x")])]
+    assert read_file(path, tag_names=("O", "B-x")) == ["a|b 0-1:x"]
     with pytest.raises(SourceError, match=r"a\.jsonl, line 1: the tags are numbers"):
         read_file(path)
 
 
 def test_escaped_pairs_are_characters(tmp_path):
-    path = write(
-        tmp_path / "a.json", '{"text": "\\ud83d\\ude00\\u4e2d", "label": {"x": {"\\u4e2d": [[1, 1]]}}}'
-    )
-    assert read_file(path) == [(["😀", "中"], [(1, 2, "x")])]
+    text = '{"text": "\\ud83d\\ude00\\u4e2d", "label": {"x": {"\\u4e2d": [[1, 1]]}}}'
+    assert read_file(write(tmp_path / "a.json", text)) == ["😀|中 1-2:x"]

@@ -34,7 +34,7 @@ class EncoderTagger(PreTrainedModel):  # type: ignore[misc]
             # Of one type with the head: encoder_config names the type that the encoder was once saved in.
             encoder = AutoModel.from_config(encoder_config, dtype=torch.get_default_dtype())
         self.encoder: Any = encoder
-        # It is never used, and processes that train together would wait for its gradients.
+        # The pooler is never used, and processes that train together would wait for its gradients.
         if getattr(self.encoder, "pooler", None) is not None:
             self.encoder.pooler = None
         self.dropout = nn.Dropout(config.classifier_dropout)
@@ -103,7 +103,7 @@ class CrfTagger(EncoderTagger):
         token_type_ids: Tensor | None = None,
         evidence: Tensor | None = None,
     ) -> TokenClassifierOutput:
-        """Compute emissions and, given labels, the loss.
+        """Compute emissions and, given labels or evidence, the loss.
 
         Given neither ``word_positions`` nor ``labels``, an evaluated model takes
         every piece but the special ones for a word and returns the logarithm

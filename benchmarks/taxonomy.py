@@ -1,0 +1,109 @@
+"""How near does the coarse cut come to a coarse schema that a person made? B-cubed F1, and where linking should stop.
+
+Reads for each group of corpora the similarities of an alignment and its coarse schema, and compares the outermost
+labels without umbrellas, plain average linkage, and the umbrellas of the package. The bound of relatedness is chosen
+for each group as the one that is best on the mean of all other groups; that of the package is the best of all of them.
+
+    python benchmarks/taxonomy.py zh=similarity.json,benchmarks/quality/coarse/zh.json en=…,… bio=…,…
+
+``similarity.json`` holds ``SimilarityMatrix.to_dict()``. Takes seconds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+from quality.figures import b_cubed
+from quality.gold import read_coarse
+
+from esnera_hf.alignment import umbrellas
+from esnera_hf.alignment.equivalence_merge import merge_equivalent
+from esnera_hf.alignment.mapping import LabelMapping
+from esnera_hf.alignment.mapping_yaml import MappedLabel
+from esnera_hf.similarity.matrix import SimilarityMatrix
+
+BOUNDS = np.round(np.arange(0.02, 0.7, 0.01), 2)
+Scores = tuple[float, float, float]
+
+
+class Group:
+    """Corpora with a coarse schema.
+
+    Attributes:
+        schema: the class of each label.
+        merged: the mapping by equivalence, without umbrellas.
+        figures: at each bound, B-cubed and the number of outermost labels.
+    """
+
+    def __init__(self, similarities: Path, coarse: Path) -> None:
+        self.schema = read_coarse(coarse)
+        matrix = SimilarityMatrix.from_dict(json.loads(similarities.read_text("utf-8")))
+        self.matrix = matrix.restricted({label.source for label in self.schema})
+        missing = sorted(set(self.matrix.labels) ^ set(self.schema))
+        if missing:
+            raise SystemExit(f"{coarse}: expected the labels of {similarities}, not in both: {missing}")
+        self.merged = merge_equivalent(self.matrix)
+        self.figures = [self.scored(linked(self.merged, self.matrix, bound)) for bound in BOUNDS]
+
+    def scored(self, mapping: LabelMapping) -> tuple[Scores, int]:
+        """Return B-cubed of the outermost labels, and how many there are."""
+        classes = {entry.label: mapping.root(entry.unified or "") for entry in mapping.entries}
+        return b_cubed(classes, self.schema), len(mapping.tree.roots)
+
+    def plain(self) -> list[tuple[Scores, int]]:
+        """Return the figures of average linkage of all labels by the mean of both coverages, at each bound."""
+        entries = tuple(MappedLabel(label, str(label)) for label in self.matrix.labels)
+        mapping = LabelMapping(tuple(map(str, self.matrix.labels)), entries)
+        coverage = np.nan_to_num(self.matrix.coverage)
+        with mock.patch.object(umbrellas, "relatedness", return_value=(coverage + coverage.T) / 2):
+            return [self.scored(linked(mapping, self.matrix, bound)) for bound in BOUNDS]
+
+
+def linked(mapping: LabelMapping, matrix: SimilarityMatrix, bound: float) -> LabelMapping:
+    """Return a mapping with umbrellas as they are at a bound."""
+    with mock.patch.object(umbrellas, "BELONGS", bound):
+        return umbrellas.add_umbrellas(mapping, matrix)
+
+
+def chosen(figures: Mapping[str, list[tuple[Scores, int]]]) -> int:
+    """Return the bound with the best mean F1 over groups, as its place among all."""
+    return int(np.argmax(np.mean([[scores[2] for scores, _ in rows] for rows in figures.values()], axis=0)))
+
+
+def main() -> None:
+    """Print the figures of each group as Markdown."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("groups", nargs="+", metavar="NAME=SIMILARITIES,COARSE")
+    pairs = [text.partition("=")[::2] for text in parser.parse_args().groups]
+    groups = {name: Group(*map(Path, files.split(",", 1))) for name, files in pairs}
+    ours = {name: group.figures for name, group in groups.items()}
+    plain = {name: group.plain() for name, group in groups.items()}
+    print("| group | labels, classes | system | bound | outermost | P | R | F1 |")
+    print("| --- | --- | --- | --- | ---: | ---: | ---: | ---: |")
+    for name, group in groups.items():
+        size = f"{len(group.schema)}, {len(set(group.schema.values()))}"
+        rows = [("without umbrellas", "–", group.scored(group.merged))]
+        for system, figures in (("average linkage of coverage", plain), ("umbrellas", ours)):
+            best = chosen({name: figures[name]})
+            rows.append((system, f"{BOUNDS[best]:.2f}, best here", figures[name][best]))
+            others = {other: rows for other, rows in figures.items() if other != name}
+            if others:
+                place = chosen(others)
+                rows.append((system, f"{BOUNDS[place]:.2f}, of the others", figures[name][place]))
+        fixed = group.scored(umbrellas.add_umbrellas(group.merged, group.matrix))
+        rows.append(("umbrellas", f"{umbrellas.BELONGS}, fixed", fixed))
+        for system, bound, (scores, count) in rows:
+            cells = (name, size, system, bound, str(count), *(f"{score:.2f}" for score in scores))
+            print(f"| {' | '.join(cells)} |")
+    print(f"\nBest on the mean of all groups: {BOUNDS[chosen(ours)]:.2f}, plain {BOUNDS[chosen(plain)]:.2f}.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,221 @@
+"""What is unsure is asked: pairs of labels whose decision could fall either way, those that matter most first.
+
+An answer is a constraint (``must_link``, ``cannot_link``, ``part_of``); it is taken up without measuring anything anew.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain, islice, zip_longest
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from esnera_hf.alignment.constraints import Constraints
+from esnera_hf.alignment.mapping import LabelMapping
+from esnera_hf.similarity.matrix import SimilarityMatrix
+from esnera_hf.sources.overlap import MentionOverlap
+from esnera_hf.sources.shared_sentences import SharedSentences
+from esnera_hf.tagging import LabelRef
+
+Decision = Literal["one", "part", "whole", "apart"]
+#: Probability that a decision is wrong from which it is asked about.
+UNSURE = 0.1
+#: A part in the wrong place costs the coarse labels alone, two labels wrongly made one cost what told them apart.
+_PLACE = 0.5
+#: Questions, and mentions of each, that a report holds.
+_MOST, _EXAMPLES = 50, 4
+
+#: A mention, and the labels that it bears in the one source and in the other; ``None`` for none.
+MentionLabels = tuple[str, str | None, str | None]
+
+
+@dataclass(frozen=True, repr=False)
+class Question:
+    """Two labels of different sources of which it is unsure how they relate.
+
+    Attributes:
+        one, other: the labels.
+        decision: what they are in the mapping: ``one`` label, the first a ``part`` of the other, its ``whole``, or
+            ``apart``.
+        equal: how probable it is that they mean the same.
+        part: how probable it is that the first is a part of the other.
+        whole: how probable it is that the other is a part of the first.
+        mentions: of the label that has fewer.
+        examples: mentions of one of the two and what each source says of them, those that speak against it first.
+    """
+
+    one: LabelRef
+    other: LabelRef
+    decision: Decision
+    equal: float
+    part: float
+    whole: float
+    mentions: int
+    examples: tuple[MentionLabels, ...] = ()
+
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """The answers as options of the command line; as settings where a label holds a comma."""
+        one, other = str(self.one), str(self.other)
+        options = (
+            ("must_link", one, other),
+            ("part_of", one, other),
+            ("part_of", other, one),
+            ("cannot_link", one, other),
+        )
+        if "," in one + other:
+            return tuple(f"SchemaSettings({name}=[{[first, second]!r}])" for name, first, second in options)
+        return tuple(
+            f"--{name.replace('_', '-')} {shlex.quote(f'{first},{second}')}"
+            for name, first, second in options
+        )
+
+    def __repr__(self) -> str:
+        return f"Question({self.one} = {self.other}? now {self.decision}, P {self.equal:.2f}, {self.mentions:,} times)"
+
+
+def find_questions(
+    matrix: SimilarityMatrix,
+    mapping: LabelMapping,
+    constraints: Constraints | None = None,
+    overlap: MentionOverlap | None = None,
+    shared: SharedSentences | None = None,
+) -> tuple[Question, ...]:
+    """Return the pairs of labels that are worth asking about, one for any two unified labels.
+
+    A pair counts as much as its decision is probable to be wrong (by :data:`UNSURE` at least), times the logarithm of
+    the mentions of the rarer label: what concerns a hundred times as many mentions comes first, but
+    not before a hundred questions on rarer labels that are open. What the user has answered is not asked again.
+
+    Args:
+        matrix: the similarities.
+        mapping: of their labels.
+        constraints: what the user asks for.
+        overlap: of mentions, for examples.
+        shared: sentences that sources share, for examples.
+    """
+    constraints = constraints or Constraints()
+    equal, part = (np.nan_to_num(matrix.probabilities[..., relation]) for relation in (0, 1))
+    decisions, groups = _decisions(matrix, mapping)
+    wrong = _doubt(equal, part, decisions)
+    answered = _answered(matrix, groups, constraints)
+    mentions = np.minimum(matrix.support[:, None], matrix.support[None, :])
+    weight = np.triu(
+        np.where(answered | matrix.same_source | (wrong < UNSURE), 0.0, wrong * np.log1p(mentions))
+    )
+    rows, columns = np.nonzero(weight)
+    ranked = np.lexsort((columns, rows, -weight[rows, columns]))
+    of_pair = np.sort(np.stack([groups[rows], groups[columns]], axis=1), axis=1)[ranked]
+    firsts = np.sort(np.unique(of_pair, axis=0, return_index=True)[1])[:_MOST]
+    settling = _Examples(overlap, shared)
+    return tuple(
+        Question(
+            matrix.labels[i],
+            matrix.labels[j],
+            _NAMES[int(decisions[i, j])],
+            equal=round(float(equal[i, j]), 4),
+            part=round(float(part[i, j]), 4),
+            whole=round(float(part[j, i]), 4),
+            mentions=int(mentions[i, j]),
+            examples=settling.of(matrix.labels[i], matrix.labels[j]),
+        )
+        for i, j in zip(rows[ranked][firsts].tolist(), columns[ranked][firsts].tolist(), strict=True)
+    )
+
+
+_NAMES: tuple[Decision, ...] = ("one", "part", "whole", "apart")
+_ONE, _PART, _WHOLE, _APART = range(4)
+
+
+def _decisions(
+    matrix: SimilarityMatrix, mapping: LabelMapping
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return what each two labels are in a mapping, shape (N, N), and the number of the group of each, shape (N,)."""
+    names: dict[str | None, int] = {name: number for number, name in enumerate(mapping.unified_labels)}
+    below = np.zeros((len(names) + 1, len(names) + 1), dtype=bool)
+    for name in mapping.unified_labels:
+        below[names[name], [names[above] for above in mapping.ancestors(name)]] = True
+    groups = np.array([names.get(mapping[label], len(names)) for label in matrix.labels], dtype=np.int64)
+    is_part = below[np.ix_(groups, groups)]
+    same = groups[:, None] == groups[None, :]
+    return np.select([same, is_part, is_part.T], [_ONE, _PART, _WHOLE], _APART), groups
+
+
+def _doubt(
+    equal: NDArray[np.float64], part: NDArray[np.float64], decisions: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Return how probable it is that a decision is wrong, a wrong place in the tree counting less, shape (N, N)."""
+    apart = np.clip(1 - equal - part - part.T, 0, 1)
+    decided = np.choose(decisions, [equal, part, part.T, apart])
+    return np.where(decisions == _ONE, 1 - equal, equal + _PLACE * np.clip(1 - equal - decided, 0, 1))
+
+
+def _answered(
+    matrix: SimilarityMatrix, groups: NDArray[np.int64], constraints: Constraints
+) -> NDArray[np.bool_]:
+    """Return which pairs are settled by what the user asks for: as a class, or as groups that cannot become one."""
+    index, n = matrix.index, len(matrix.labels)
+    settled = np.zeros((n, n), dtype=bool)
+    for members in constraints.classes:
+        places = [index[label] for label in members if label in index]
+        settled[np.ix_(places, places)] = True
+    open_groups = np.zeros((groups.max(initial=0) + 1,) * 2, dtype=bool)
+    for one, other in map(tuple, constraints.cannot_link):
+        if one in index and other in index:
+            i, j = groups[index[one]], groups[index[other]]
+            open_groups[i, j] = open_groups[j, i] = True
+    left_out = np.array([label in constraints.left_out for label in matrix.labels], dtype=bool)
+    return np.asarray(settled | open_groups[np.ix_(groups, groups)] | left_out[:, None] | left_out[None, :])
+
+
+class _Examples:
+    """Mentions that would settle how two labels relate."""
+
+    def __init__(self, overlap: MentionOverlap | None, shared: SharedSentences | None) -> None:
+        self._mentions: dict[tuple[LabelRef, str], dict[str | None, tuple[str, ...]]] = {}
+        for label, other, there, texts in chain(_of_shared(shared), _of_overlap(overlap)):
+            named = self._mentions.setdefault((label, other), {})
+            named[there] = tuple(dict.fromkeys((*named.get(there, ()), *texts)))
+
+    def of(self, one: LabelRef, other: LabelRef) -> tuple[MentionLabels, ...]:
+        """Return a few mentions of either label: those that the other source takes otherwise, then those alike."""
+        there = self._mentions.get((one, other.source), {})
+        back = self._mentions.get((other, one.source), {})
+        against = zip_longest(
+            (
+                (text, one.label, name)
+                for name, texts in there.items()
+                if name != other.label
+                for text in texts[:1]
+            ),
+            (
+                (text, name, other.label)
+                for name, texts in back.items()
+                if name != one.label
+                for text in texts[:1]
+            ),
+        )
+        alike = ((text, one.label, other.label) for text in there.get(other.label, ()))
+        shown = dict.fromkeys(filter(None, chain(islice(chain.from_iterable(against), _EXAMPLES), alike)))
+        return tuple(shown)[:_EXAMPLES]
+
+
+#: A label, another source, the label that it gives some mentions of the first one there, and these.
+_Named = tuple[LabelRef, str, str | None, tuple[str, ...]]
+
+
+def _of_shared(shared: SharedSentences | None) -> Iterator[_Named]:
+    if shared is not None:
+        for (label, other, there), texts in shared.examples.items():
+            yield label, other, there, texts
+
+
+def _of_overlap(overlap: MentionOverlap | None) -> Iterator[_Named]:
+    for found in overlap.overlaps if overlap is not None else ():
+        for name in sorted(found.share, key=lambda name: (-found.share[name], name)):
+            yield found.label, found.other, name, found.examples[name]
+        yield found.label, found.other, None, found.free_examples
