@@ -151,9 +151,11 @@ class Rows:
         base = (base + base[probability.INVERSE]) / 2
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            [(_, equality)] = _regression(
-                _stacked(self.equality, seen), equal[seen], EQUAL_C, list(self.equality)
-            )
+            renamed = self._renamed(seen)
+            values = np.concatenate([_stacked(self.equality, seen), renamed])
+            weights = np.repeat([1.0, RENAMED / COPIES], [seen.sum(), len(renamed)])
+            classes = np.tile(equal[seen], 1 + COPIES)
+            [(_, equality)] = _regression(values, classes, EQUAL_C, list(self.equality), weights)
             both = np.concatenate([_stacked(self.forward, unequal), _stacked(self.backward, unequal)])
             relations = dict(_regression(both, np.array([*names, *inverse]), UNEQUAL_C, list(self.forward)))
         return {

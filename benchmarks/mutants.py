@@ -135,6 +135,19 @@ MUTANTS = (
         "alignment",
     ),
     ("alignment/equivalence_merge.py", "return part not in above and", "return", "alignment"),
+    # Umbrellas, and the tree cut at a grain.
+    ("alignment/umbrellas.py", "not constraints.unrelated.isdisjoint(pairs)", "False", "alignment"),
+    ("alignment/umbrellas.py", "apart[i] |= apart[j]", "apart[i] &= apart[j]", "alignment"),
+    ("alignment/umbrellas.py", "if mean[i, j] < BELONGS:", "if mean[i, j] < BELONGS / 2:", "alignment"),
+    ("alignment/umbrellas.py", "if root not in constraints.parents or", "if True or", "alignment"),
+    ("alignment/hierarchy.py", "(cost / saved, -saved, place)", "(cost, -saved, place)", "alignment"),
+    (
+        "alignment/hierarchy.py",
+        "saved = len(gone) - (label not in cut.labels)",
+        "saved = len(gone)",
+        "alignment",
+    ),
+    ("merging/label_levels.py", "if name == OUTSIDE or name[2:] in cut.labels", "if True", "merging"),
     # Tags, CRF, partial likelihood.
     ("tagging.py", 'OUTSIDE = "O"', 'OUTSIDE = "o"', "test_tagging.py"),
     (

@@ -128,6 +128,37 @@ def test_cuts_against_brute_force(tree: LabelTree, data: st.DataObject) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("parents", "mentions", "limit", "takes_in"),
+    [
+        # 12 mentions for three labels are cheaper than 10 for one
+        (
+            {"a": "A", "b": "B", "c": "B", "d": "B"},
+            {"A": 1, "B": 1, "a": 10, "b": 4, "c": 4, "d": 4},
+            5,
+            ["B"],
+        ),
+        (
+            {"a": "A", "b": "B", "c": "B", "d": "B"},
+            {"A": 1, "B": 1, "a": 3, "b": 4, "c": 4, "d": 4},
+            5,
+            ["A"],
+        ),
+        # an umbrella of one part saves no label, and of two it saves one
+        ({"a": "A", "b": "B"}, {"a": 1, "B": 9, "b": 5}, 2, ["B"]),
+        ({"a": "A", "b": "A", "c": "B"}, {"a": 2, "b": 2, "B": 9, "c": 5}, 3, ["A"]),
+        # of equal costs the one that saves more, then the first
+        ({"a": "A", "b": "B", "c": "B"}, {"A": 1, "B": 1, "a": 2, "b": 2, "c": 2}, 4, ["B"]),
+        ({"a": "A", "b": "B"}, {"A": 1, "B": 1, "a": 2, "b": 2}, 3, ["A"]),
+    ],
+)
+def test_the_cheapest_labels_vanish_first(
+    parents: dict[str, str], mentions: dict[str, int], limit: int, takes_in: list[str]
+) -> None:
+    tree = LabelTree(("A", "B", "a", "b", "c", "d"), parents)
+    assert [step[0] for step in tree.cut_to(limit, mentions).steps] == takes_in
+
+
 def test_what_a_cut_costs_is_a_table() -> None:
     mentions = {"PER": 9, "novel": 3, "book": 20, "film": 1500, "car": 1}
     cut = PRODUCTS.cut_to(3, mentions)

@@ -53,6 +53,26 @@ def test_what_is_a_new_name_and_what_a_move(
 @pytest.mark.parametrize(
     ("before", "after", "lines"),
     [
+        ({"P": "U", "Q": "U"}, {"P": "V", "Q": "V"}, ["renamed: U → V"]),
+        # a part that leaves, an umbrella that was there and one that stays
+        ({"P": "U", "Q": "U"}, {"P": "V"}, ["parent of P: U → V", "parent of Q: U → (no part of another)"]),
+        ({"P": "U", "Q": "V"}, {"P": "V", "Q": "V"}, ["parent of P: U → V"]),
+        ({"P": "U", "Q": "U"}, {"P": "V", "Q": "V", "V": "U"}, ["parent of P: U → V", "parent of Q: U → V"]),
+    ],
+)
+def test_umbrellas_go_on_where_their_parts_do(
+    before: dict[str, str], after: dict[str, str], lines: list[str]
+) -> None:
+    old, new = (
+        mapping("a:x=P b:y=Q", *dict.fromkeys((*tree.values(), "P", "Q")), **tree) for tree in (before, after)
+    )
+    told = str(MappingDifference(old, new)).split("\n")
+    assert [line for line in told if not line.startswith(("another order", "parent of V"))] == lines
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "lines"),
+    [
         (BEFORE, BEFORE, ["no difference"]),
         (BEFORE, mapping("a:x=PER b:y=PER a:z=Q"), ["renamed: P → PER"]),
         (

@@ -33,6 +33,7 @@ def matrix(seed: int) -> SimilarityMatrix:
     plain = make_matrix({label: int(random.integers(0, 500)) for label in LABELS}, {}, {})
     equal, coverage = random.random((6, 6)), random.random((6, 6))
     equal = (equal + equal.T) / 2
+    equal[0, 2] = equal[2, 0] = equal[0, 2] if seed % 2 else np.nan
     equal[plain.same_source], coverage[plain.same_source] = np.nan, np.nan
     return with_relations(plain, equal, coverage)
 
@@ -50,7 +51,7 @@ def brute_force(found: SimilarityMatrix, mapping: LabelMapping, asked: Constrain
             for x in mapping.members(mapping[one])
             for y in mapping.members(mapping[other])
         )
-        if one.source == other.source or linked or apart:
+        if one.source == other.source or linked or apart or np.isnan(equal[i, j]):
             continue
         a, b = str(mapping[one]), str(mapping[other])
         same, below, above = equal[i, j], part[i, j], part[j, i]

@@ -23,6 +23,11 @@ from esnera_hf.sources.load import load_source
 from esnera_hf.tagging import LabelRef
 from world import TRAINING, World
 
+ALL_OF_TRAINING = {
+    **{"num_train_epochs": 2.0, "per_device_train_batch_size": 4, "use_cpu": True, "bf16": True},
+    **{"learning_rate": 0.1, "head_learning_rate": 0.2},
+}
+
 
 @pytest.mark.parametrize(
     ("options", "expected"),
@@ -43,19 +48,7 @@ from world import TRAINING, World
         ),
         (
             "--taggers separate --epochs 2 --batch-size 4 --learning-rate 0.1 --head-learning-rate 0.2 --cpu --bf16",
-            {
-                "taggers": TaggerSettings(
-                    "separate",
-                    {
-                        "num_train_epochs": 2.0,
-                        "per_device_train_batch_size": 4,
-                        "learning_rate": 0.1,
-                        "head_learning_rate": 0.2,
-                        "use_cpu": True,
-                        "bf16": True,
-                    },
-                )
-            },
+            {"taggers": TaggerSettings("separate", ALL_OF_TRAINING)},
         ),
         ("--joint-of a,b", {"taggers": TaggerSettings(joint_of=("a", "b"))}),
         (
@@ -95,10 +88,8 @@ def test_what_align_is_asked_for(
     settings = {name: value for name, value in expected.items() if name in AlignSettings.__dataclass_fields__}
     plain = {name: value for name, value in expected.items() if name not in settings}
     defaults = {
-        "encoder": None,
+        **dict.fromkeys(("encoder", "target_schema", "max_samples")),
         "method": "equivalence",
-        "target_schema": None,
-        "max_samples": None,
         "seed": 42,
     }
     assert asked == {"sources": ["a", "b"], **defaults, **plain, "settings": AlignSettings(**settings)}

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 
 from esnera_hf.hub.cards import (
@@ -22,30 +25,21 @@ def source(hub_id: str = "", language: str = "") -> SourceSummary:
 
 
 @pytest.mark.parametrize(
-    ("given", "expected"),
+    ("of_sources", "given", "expected"),
     [
-        (["zh"], ["zh"]),
-        (["en-GB", "EN_us", "de"], ["de", "en"]),
-        (["ceb", "mul", "und", "qaa", "zxx"], ["ceb"]),
-        (["", "xx", "english", "z", "e n"], []),
+        (languages, "zh", ["zh"]),
+        (languages, "en-GB|EN_us|de", ["de", "en"]),
+        (languages, "ceb|mul|und|qaa|zxx", ["ceb"]),
+        (languages, "|xx|english|z|e n", []),
+        (multilinguality, "zh|zh-Hant", ["monolingual"]),
+        (multilinguality, "zh|en", ["multilingual"]),
+        (multilinguality, "mul", ["multilingual"]),
+        (multilinguality, "zh|", []),
+        (lambda sources: multilinguality([]), "", []),
     ],
 )
-def test_languages(given: list[str], expected: list[str]) -> None:
-    assert languages([source(language=code) for code in given]) == expected
-
-
-@pytest.mark.parametrize(
-    ("given", "expected"),
-    [
-        (["zh", "zh-Hant"], ["monolingual"]),
-        (["zh", "en"], ["multilingual"]),
-        (["mul"], ["multilingual"]),
-        (["zh", ""], []),
-        ([], []),
-    ],
-)
-def test_multilinguality(given: list[str], expected: list[str]) -> None:
-    assert multilinguality([source(language=code) for code in given]) == expected
+def test_languages(of_sources: Callable[[Any], list[str]], given: str, expected: list[str]) -> None:
+    assert of_sources([source(language=code) for code in given.split("|")]) == expected
 
 
 def test_size_category() -> None:

@@ -111,18 +111,14 @@ def test_differences_are_told_apart(tmp_path: Path, capfd: pytest.CaptureFixture
 
 
 @pytest.mark.parametrize(
-    ("train", "copy"),
+    "copy",
     [
-        # a copy with more sentences
-        (["anna/B-PER met"], ["new one", "anna/B-PER met"]),
-        # sentences that repeat with other annotation find their own
-        (
-            ["anna met", "anna/B-PER met", "anna met", "anna/B-PER met/I-PER"],
-            ["anna/B-PER met/I-PER", "anna met", "anna/B-PER met", "anna met"],
-        ),
+        ["anna/B-PER met/I-PER", "anna met", "anna/B-PER met", "anna met"],
+        ["anna met", "new one", "anna met", "anna/B-PER met", "anna/B-PER met/I-PER"],
     ],
 )
-def test_a_copy_that_holds_all_sentences(tmp_path: Path, train: list[str], copy: list[str]) -> None:
+def test_sentences_that_repeat_find_their_own(tmp_path: Path, copy: list[str]) -> None:
+    train = ["anna met", "anna/B-PER met", "anna met", "anna/B-PER met/I-PER"]
     rest = {"validation": [row("emma/B-PER")], "test": [row("hugo/B-PER")]}
     published, mine = (make_source("a", {"train": list(map(row, rows)), **rest}) for rows in (train, copy))
     original = publish(tmp_path / "recipe", [published], PERSONS)

@@ -163,11 +163,7 @@ class TestPseudoLabels:
         train, validation, _ = export(self.merged(), tmp_path / "out")
         record = json.loads(train.read_text("utf-8"))
         assert record["spans"] == [[0, 1, "P"], [2, 3, "city"]]
-        assert (record["source"], record["origins"], record["scores"]) == (
-            "x",
-            ["gold", "pseudo"],
-            [1.0, 0.95],
-        )
+        assert (record["origins"], record["scores"]) == (["gold", "pseudo"], [1.0, 0.95])
         assert json.loads(validation.read_text("utf-8"))["origins"] == ["gold"]
         assert mentions_of(load_source(tmp_path / "out"))["train"] == [[("anna", "P"), ("oslo", "city")]]
 
@@ -275,15 +271,11 @@ def test_what_it_can_hold_after_all(form: ExportFormat, rows: list[Row], mention
 
 def test_other_refusals(tmp_path: Path) -> None:
     (tmp_path / "there").mkdir()
+    bare, columns = SOURCE.dataset.remove_columns("id"), "expected a merged dataset, columns missing: id"
     for data, folder, form, problem in (
         (SOURCE, "there", "jsonl", "exists already"),
         (SOURCE, "out", "xml", "expected one of conll, jsonl, label-studio, doccano"),
-        (
-            SOURCE.dataset.remove_columns("id"),
-            "out",
-            "jsonl",
-            "expected a merged dataset, columns missing: id",
-        ),
+        (bare, "out", "jsonl", columns),
     ):
         with pytest.raises((ConfigurationError, SourceError), match=problem):
             export(data, tmp_path / folder, form)  # type: ignore[arg-type]

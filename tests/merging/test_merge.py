@@ -127,28 +127,21 @@ LONG = "the quick brown fox jumps over the lazy dog near the old river bank"
 
 def leaking_sources() -> list[NerSource]:
     """Sentences of b's validation and test splits in a's train and validation splits, and one inside b."""
+    splits = {
+        "a": (
+            ["anna/B-per left", LONG, "oslo/B-loc is far", "kept/B-loc here"],
+            ["oslo/B-loc is far", "bruno/B-per stays"],
+            ["anna/B-per left"],
+        ),
+        "b": (
+            ["lima/B-城市 wins"],
+            ["oslo/B-城市 is far", LONG + " today"],
+            ["Anna/B-name left !", "lima/B-城市 wins", "bruno/B-name stays"],
+        ),
+    }
     return [
-        make_source(
-            "a",
-            {
-                "train": [
-                    row("anna/B-per left"),
-                    row(LONG),
-                    row("oslo/B-loc is far"),
-                    row("kept/B-loc here"),
-                ],
-                "validation": [row("oslo/B-loc is far"), row("bruno/B-per stays")],
-                "test": [row("anna/B-per left")],
-            },
-        ),
-        make_source(
-            "b",
-            {
-                "train": [row("lima/B-城市 wins")],
-                "validation": [row("oslo/B-城市 is far"), row(LONG + " today")],
-                "test": [row("Anna/B-name left !"), row("lima/B-城市 wins"), row("bruno/B-name stays")],
-            },
-        ),
+        make_source(name, {split: list(map(row, rows)) for split, rows in zip(SPLITS, parts, strict=True)})
+        for name, parts in splits.items()
     ]
 
 

@@ -1,11 +1,10 @@
-"""From what was merged to the facts of a report."""
+"""From what was merged to the facts of a report; test_golden has whole ones, of both methods."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 from datasets import DatasetDict
-from esnera_hf.similarity.equivalence import EQUAL
 
 from builders import make_matrix
 from esnera_hf.alignment.constraints import Constraints, SchemaSettings, build_constraints
@@ -16,7 +15,6 @@ from esnera_hf.alignment.naming import mapping_from_history
 from esnera_hf.merging.merge import MergedData
 from esnera_hf.report.build import build_report, near_pairs
 from esnera_hf.report.report import MergeReport
-from esnera_hf.report.tables import merged_labels
 from esnera_hf.similarity.matrix import SimilarityMatrix
 
 
@@ -46,24 +44,6 @@ def steps(
         (), mapping, MergedData(DatasetDict()), matrix=matrix, history=history, constraints=constraints
     )
     return report.steps
-
-
-def test_merging_by_equivalence_is_one_step_with_each_pair_once() -> None:
-    matrix = works()
-    mapping = merge_equivalent(matrix)
-    (step,) = steps(mapping, matrix)
-    assert (step.sources, step.target) == (("a", "b"), None)
-    assert (step.lam, merged_labels(step), step.tau) == (None, 1, EQUAL)
-    shown = [(*map(str, d.group), str(d.candidate), d.merged, d.part) for d in step.decisions]
-    assert shown == [
-        ("a:PER", "b:name", True, False),
-        ("b:book", "a:WORK", False, True),
-        ("b:movie", "a:WORK", False, True),
-    ]
-    first = step.decisions[0]
-    similarity = matrix.equivalence[matrix.labels.index(("a", "PER")), matrix.labels.index(("b", "name"))]
-    assert first.similarity == round(float(similarity), 4)
-    assert (first.matched, first.predicted, first.constrained) == (90, 100, False)
 
 
 def test_both_labels_of_a_pair_that_stay_are_there_and_what_contains_others_says_so() -> None:
@@ -98,34 +78,6 @@ def test_only_labels_that_must_link_are_merged_as_asked_for() -> None:
         (step,) = steps(merge_equivalent(matrix, constraints), matrix, constraints)
         found = {str(label) for d in step.decisions if d.constrained for label in (*d.group, d.candidate)}
         assert found == asked, schema
-
-
-def test_what_stayed_apart_tells_how_it_relates_parts_first() -> None:
-    matrix = works()
-    mapping = merge_equivalent(matrix)
-    assert dict(mapping.parents) == {"book": "WORK", "movie": "WORK"}
-    pairs = near_pairs(matrix, mapping)
-    assert [(str(pair.one), str(pair.other), pair.relation) for pair in pairs[:2]] == [
-        ("a:WORK", "b:book", "superset"),
-        ("a:WORK", "b:movie", "superset"),
-    ]
-    covered = matrix.coverage
-    work, book = matrix.labels.index(("a", "WORK")), matrix.labels.index(("b", "book"))
-    assert pairs[0].forward_coverage == round(float(covered[work, book]), 4)
-    assert pairs[0].backward_coverage == round(float(covered[book, work]), 4)
-    assert pairs[0].forward_similarity == pairs[0].backward_similarity
-
-
-def test_along_a_path_nothing_is_said_of_relations() -> None:
-    matrix = works()
-    path = greedy_merge_path(matrix, 0.4, 0.9)
-    mapping = mapping_from_history(path, matrix)
-    (step,) = steps(mapping, matrix, history=path)
-    assert step.lam == 0.4
-    pairs = near_pairs(matrix, mapping)
-    assert (pairs[0].relation, pairs[0].forward_coverage) == (None, None)
-    assert (str(pairs[0].one), str(pairs[0].other)) == ("a:PER", "b:name")
-    assert pairs[0].forward_similarity == round(0.6 * 0.8 + 0.4 * 0.9, 4)
 
 
 def test_a_mapping_that_was_applied_has_no_stages_of_its_own() -> None:

@@ -84,12 +84,7 @@ def test_in_a_notebook() -> None:
     report = make_report(Names())
     assert repr(report) == "MergeReport(2 sources, 1 steps, 1 decisions)"
     (row,) = report.to_pandas().to_dict("records")
-    assert (row["step"], row["label"], row["fate"], row["candidate"]) == (
-        1,
-        "alpha:city",
-        "merged into",
-        "beta:place",
-    )
+    assert list(row.values())[:4] == [1, "alpha:city", "merged into", "beta:place"]
     hostile = make_report(Names(label="<script>"))
     assert "<script>" not in hostile._repr_html_()
 

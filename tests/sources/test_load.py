@@ -270,7 +270,7 @@ def test_several_sources_are_sorted_sampled_and_loaded_once():
     assert [(one.name, one.max_samples, len(one.dataset["train"])) for one in loaded] == [
         (n, 2, 2) for n in "ab"
     ]
-    first, second = source("b"), source("a", "ef")
+    first, second = loaded[::-1]
     assert load_each([first, second]) == [first, second]
     assert load_source(first) is first
     with pytest.raises(ConfigurationError, match="name='c': the source is loaded and called 'b'"):

@@ -173,13 +173,10 @@ def test_only_the_chosen_splits_count() -> None:
     assert [o.occurring for o in mention_overlap([a, b], splits=("train", "test")).overlaps] == [2, 2]
 
 
-@pytest.mark.parametrize("names", ["a", "aa", ""])
-def test_two_sources_of_two_names(names: str) -> None:
-    with pytest.raises(ConfigurationError, match="two or more of different names"):
-        mention_overlap([corpus(name) for name in names])
-
-
-def test_examples_can_be_printed() -> None:
+def test_two_sources_of_two_names_and_examples_that_can_be_printed() -> None:
+    for names in ("a", "aa", ""):
+        with pytest.raises(ConfigurationError, match="two or more of different names"):
+            mention_overlap([corpus(name) for name in names])
     tokens = ["\x1b[2J", "x" * 50]
     sources = [make_source(name, {"train": [(tokens, ["B-P", "I-P"])]}) for name in "ab"]
     assert mention_overlap(sources).overlaps[0].examples == {"P": ("\ufffd[2J " + "x" * 34 + "…",)}

@@ -132,13 +132,20 @@ def _renamed(before: LabelMapping, after: LabelMapping, shared: Sequence[LabelRe
     both = Counter((before[label], after[label]) for label in shared)
     # One that goes into a label that was there, and goes on under its name, is merged; one that leaves a part of
     # its members under its own name is parted; names without members of both stand for labels of their own.
-    return {
+    renamed = {
         old: new
         for (old, new), count in both.items()
         if old is not None and new is not None and old != new and 2 * count > max(was[old], is_now[new])
         if not (both[new, new] or both[old, old])
         if (is_now[old] or old not in after.unified_labels) and (was[new] or new not in before.unified_labels)
     }
+    # An umbrella has no members: it goes on where all of its parts do.
+    for old in before.umbrellas - set(after.unified_labels):
+        wholes = {after.parents.get(renamed.get(part, part)) for part in before.tree.children(old)}
+        new = wholes.pop()
+        if not wholes and new in after.umbrellas - set(before.unified_labels):
+            renamed[old] = new
+    return renamed
 
 
 def _reordered(before: LabelMapping, after: LabelMapping, renamed: Mapping[str, str]) -> list[str]:

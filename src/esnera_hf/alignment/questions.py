@@ -26,7 +26,7 @@ Decision = Literal["one", "part", "whole", "apart"]
 UNSURE = 0.1
 #: A part in the wrong place costs the coarse labels alone, two labels wrongly made one cost what told them apart.
 _PLACE = 0.5
-#: Questions, and mentions of each, that a report holds.
+#: Questions of a report, which nobody answers at once, and mentions of each.
 _MOST, _EXAMPLES = 50, 4
 
 #: A mention, and the labels that it bears in the one source and in the other; ``None`` for none.
@@ -84,12 +84,15 @@ def find_questions(
     constraints: Constraints | None = None,
     overlap: MentionOverlap | None = None,
     shared: SharedSentences | None = None,
+    *,
+    most: int = _MOST,
 ) -> tuple[Question, ...]:
     """Return the pairs of labels that are worth asking about, one for any two unified labels.
 
     A pair counts as much as its decision is probable to be wrong (by :data:`UNSURE` at least), times the logarithm of
     the mentions of the rarer label: what concerns a hundred times as many mentions comes first, but
-    not before a hundred questions on rarer labels that are open. What the user has answered is not asked again.
+    not before a hundred questions on rarer labels that are open. What the user has answered is not asked again,
+    and where nothing is known of a pair there is nothing to ask by.
 
     Args:
         matrix: the similarities.
@@ -97,6 +100,7 @@ def find_questions(
         constraints: what the user asks for.
         overlap: of mentions, for examples.
         shared: sentences that sources share, for examples.
+        most: at most so many.
     """
     constraints = constraints or Constraints()
     equal, part = (np.nan_to_num(matrix.probabilities[..., relation]) for relation in (0, 1))
@@ -104,13 +108,12 @@ def find_questions(
     wrong = _doubt(equal, part, decisions)
     answered = _answered(matrix, groups, constraints)
     mentions = np.minimum(matrix.support[:, None], matrix.support[None, :])
-    weight = np.triu(
-        np.where(answered | matrix.same_source | (wrong < UNSURE), 0.0, wrong * np.log1p(mentions))
-    )
+    asked = ~answered & ~matrix.same_source & (wrong >= UNSURE)
+    weight = np.triu(np.where(asked, wrong * np.log1p(mentions), 0.0))
     rows, columns = np.nonzero(weight)
     ranked = np.lexsort((columns, rows, -weight[rows, columns]))
     of_pair = np.sort(np.stack([groups[rows], groups[columns]], axis=1), axis=1)[ranked]
-    firsts = np.sort(np.unique(of_pair, axis=0, return_index=True)[1])[:_MOST]
+    firsts = np.sort(np.unique(of_pair, axis=0, return_index=True)[1])[:most]
     settling = _Examples(overlap, shared)
     return tuple(
         Question(

@@ -101,7 +101,7 @@ def push_dataset(
     mapping = result.mapping
     default = (
         f"Publish the {'' if settings.text else 'recipe of a '}merged dataset: {len(mapping.entries)} labels of "
-        f"{len(mapping.sources)} sources, {len(mapping.unified_labels)} unified labels"
+        f"{len(mapping.sources)} sources, {len(mapping.unified_labels) - len(mapping.umbrellas)} unified labels"
     )
     with tempfile.TemporaryDirectory(prefix="esnera-") as folder:
         save_for_hub(result, Path(folder), repository.repo_id, settings)

@@ -31,10 +31,11 @@ _Side = list[tuple[str, list[MappedLabel]]]
 
 def describe_flow(mapping: LabelMapping) -> str:
     """Return the text that stands for the picture where it cannot be seen."""
-    parts, left_out = len(mapping.parents), len(mapping.members(None))
+    parts = len(mapping.parents.keys() - mapping.umbrellas)
+    left_out = len(mapping.members(None))
     return (
-        f"{len(mapping.entries)} labels from {', '.join(mapping.sources)} flow into {len(mapping.unified_labels)} "
-        f"unified labels"
+        f"{len(mapping.entries)} labels from {', '.join(mapping.sources)} flow into "
+        f"{len(mapping.unified_labels) - len(mapping.umbrellas)} unified labels"
         + f", {parts} of them parts of others" * bool(parts)
         + f"; {left_out} left out" * bool(left_out)
     )
