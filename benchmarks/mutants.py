@@ -72,6 +72,53 @@ MUTANTS = (
         "self.first.source == self.second.source",
         "sources/test_leakage.py merging",
     ),
+    # Shared sentences, parts and questions.
+    ("sources/shared_sentences.py", "elif exact:", "elif False:", "sources/test_shared_sentences.py"),
+    ("sources/shared_sentences.py", "found[:2] == place", "True", "sources/test_shared_sentences.py"),
+    (
+        "sources/shared_sentences.py",
+        "self.mentions - self.overlapping @",
+        "self.mentions - 0 * self.overlapping @",
+        "sources/test_shared_sentences.py",
+    ),
+    (
+        "sources/shared_sentences.py",
+        "_common(place, found) <= 0",
+        "_common(place, found) < 0",
+        "sources/test_shared_sentences.py",
+    ),
+    (
+        "alignment/parts.py",
+        "if here != there and here not in",
+        "if False and here not in",
+        "alignment/test_parts.py",
+    ),
+    ("alignment/parts.py", "in self._constraints.unrelated:", "in ():", "alignment/test_parts.py"),
+    (
+        "alignment/parts.py",
+        "            if end == group:",
+        "            if False:",
+        "alignment/test_parts.py",
+    ),
+    ("alignment/equivalence_merge.py", "weakest = min(free", "weakest = max(free", "alignment/test_parts.py"),
+    (
+        "alignment/questions.py",
+        "settled | open_groups[",
+        "settled | False & open_groups[",
+        "alignment/test_questions.py",
+    ),
+    (
+        "alignment/questions.py",
+        "wrong * np.log1p(mentions)",
+        "wrong * mentions",
+        "alignment/test_questions.py",
+    ),
+    (
+        "alignment/questions.py",
+        "decisions == _ONE, 1 - equal",
+        "decisions == _ONE, equal",
+        "alignment/test_questions.py",
+    ),
     # Pseudo-labels.
     (
         "merging/merge.py",
