@@ -70,7 +70,9 @@ def equality_features(matrix: Measurements) -> dict[str, NDArray[np.float64]]:
     names are; ``forms unknown`` is 1 where nothing is known of the forms, as of two
     scripts; ``balance`` is low where one label covers much more of the other than the
     reverse; ``spill`` is high where one label also covers another label of the
-    other's source; and the margins are over the best rival, in the worse direction.
+    other's source; the margins are over the best rival, in the worse direction; and
+    ``no rivals`` is 1 between two sources of a single label: whatever looks like a
+    mention is theirs, and nothing says what is not.
     """
     share = agreed_share(matrix)
     share = np.minimum(share, share.T)
@@ -81,7 +83,8 @@ def equality_features(matrix: Measurements) -> dict[str, NDArray[np.float64]]:
     vectors = np.nan_to_num(matrix.semantic)
     names = name_similarities(matrix.labels)
     found = found_share(matrix)
-    spill = best_rival(np.nan_to_num(overlap).T, matrix.same_source).T
+    spill = np.nan_to_num(best_rival(np.nan_to_num(overlap).T, matrix.same_source).T)
+    alone = matrix.same_source.sum(axis=1) == 1
     return {
         "share": _logit(share),
         "forms": np.where(unknown, 0.0, _logit(np.nan_to_num(forms))),
@@ -95,6 +98,7 @@ def equality_features(matrix: Measurements) -> dict[str, NDArray[np.float64]]:
         "vectors margin": _margin(np.clip(vectors, 0.0, 1.0), matrix.same_source),
         "names margin": _margin(names, matrix.same_source),
         "found margin": _margin(np.minimum(found, found.T), matrix.same_source),
+        "no rivals": (alone[:, None] & alone[None, :]).astype(np.float64),
     }
 
 
@@ -111,6 +115,7 @@ def relation_features(matrix: Measurements) -> dict[str, NDArray[np.float64]]:
     predicted = (matrix.matched + 0.05 * PRIOR) / (matrix.predicted + PRIOR)
     forms = np.nan_to_num(telling_overlap(matrix))
     sibling = np.log((found + _SMALL) / (best_rival(found.T, matrix.same_source).T + _SMALL))
+    sibling = np.nan_to_num(sibling)
     directed = {
         "found": _logit(found),
         "predicted": _logit(predicted),
@@ -203,14 +208,17 @@ def _balance(matrix: Measurements) -> NDArray[np.float64]:
 
 
 def _margin(values: NDArray[np.float64], same_source: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Return the log ratio of each value to that of its best rival, in the worse of both directions."""
+    """Return the log ratio of each value to that of its best rival, in the worse direction; 0 where there is none."""
     margin = np.log((np.maximum(values, 0.0) + 0.05) / (best_rival(values, same_source) + 0.05))
-    return np.minimum(margin, margin.T)
+    return np.nan_to_num(np.fmin(margin, margin.T))
 
 
 def best_rival(values: NDArray[np.float64], same_source: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Return the largest value of the row at another label of the column's source, shape (N, N); 0 if there is none."""
-    rivals = np.zeros_like(values)
+    """Return the largest value of the row at another label of the column's source, shape (N, N).
+
+    NaN where the source has no other label, and not below 0.
+    """
+    rivals = np.full(values.shape, np.nan)
     for columns in map(np.flatnonzero, np.unique(same_source, axis=0)):
         if len(columns) > 1:
             block = values[:, columns]
