@@ -122,6 +122,7 @@ def measure_similarity(
         artifacts = make_light_heads(sources, encoder, seed)
         centroids = _light_evidence(artifacts, labels, (matched, predicted, read, recall))
         close = semantic_similarity(centroids, labels, settings.center)
+    screened = screened or mention_overlap(sources)
     owners = np.array([ref.source for ref in labels])
     same = owners[:, None] == owners[None, :]
     return SimilarityMatrix(
@@ -130,7 +131,8 @@ def measure_similarity(
         matched,
         predicted,
         np.where(same, np.nan, close),
-        (screened or mention_overlap(sources)).matrix(labels),
+        screened.matrix(labels),
+        occurring=screened.occurring(labels),
         siblings=np.where(same, close, np.nan),
         **({} if shared is None else {"shared": shared.compared, "shared_same": shared.same}),
         read=read,

@@ -26,10 +26,13 @@ _SQUARES = {
     "predicted": np.int64,
     "semantic": np.float64,
     "overlap": np.float64,
+    "occurring": np.int64,
     "siblings": np.float64,
     "shared": np.int64,
     "shared_same": np.int64,
 }
+#: Forms that an overlap of mentions of which nothing else is known rests on.
+_MANY = 1000
 _ROWS = {"support": np.int64, "read": np.int64, "recall": np.float64}
 
 
@@ -55,6 +58,7 @@ class SimilarityMatrix:
             nothing was screened.
         siblings: shape (N, N), symmetric, in [-1, 1]; S_sem of two labels of one
             source, which says how close they are in a taxonomy; NaN across sources.
+        occurring: shape (N, N); the number of forms that ``overlap`` rests on; many if not given.
         shared: shape (N, N); ``[i, j]`` counts the mentions of i in sentences that j's
             source annotates, too, and had room to give the same boundaries; 0 if not given.
         shared_same: shape (N, N), symmetric; those of them that are j there.
@@ -70,6 +74,7 @@ class SimilarityMatrix:
     semantic: NDArray[np.float64]
     overlap: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 0)))
     siblings: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 0)))
+    occurring: NDArray[np.int64] = field(default_factory=lambda: np.empty((0, 0), dtype=np.int64))
     shared: NDArray[np.int64] = field(default_factory=lambda: np.empty((0, 0), dtype=np.int64))
     shared_same: NDArray[np.int64] = field(default_factory=lambda: np.empty((0, 0), dtype=np.int64))
     read: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
@@ -85,6 +90,8 @@ class SimilarityMatrix:
         for name, values in unknown.items():
             if not getattr(self, name).size:
                 object.__setattr__(self, name, values)
+        if not self.occurring.size:
+            object.__setattr__(self, "occurring", np.where(np.isfinite(self.overlap), _MANY, 0))
         for name, shape in {**dict.fromkeys(_ROWS, (n,)), **dict.fromkeys(_SQUARES, (n, n))}.items():
             if getattr(self, name).shape != shape:
                 raise ValueError(

@@ -138,6 +138,12 @@ class MentionOverlap:
         shares = [[share(label, other) for other in labels] for label in labels]
         return np.array(shares, dtype=np.float64).reshape(len(labels), len(labels))
 
+    def occurring(self, labels: Sequence[LabelRef]) -> NDArray[np.int64]:
+        """Return how many forms of each label its shares rest on. shape: (labels, labels)"""
+        forms = {(overlap.label, overlap.other): overlap.occurring for overlap in self.overlaps}
+        counts = [[forms.get((label, other.source), 0) for other in labels] for label in labels]
+        return np.array(counts, dtype=np.int64).reshape(len(labels), len(labels))
+
     def __str__(self) -> str:
         width = max((display_width(str(overlap.label)) for overlap in self.overlaps), default=0)
         lines = [f"{pad(str(o.label), width)}  in {o.other}: {o}" for o in self.overlaps]
