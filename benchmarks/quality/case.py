@@ -13,6 +13,7 @@ import numpy as np
 from esnera_hf.alignment.equivalence_merge import merge_equivalent
 from esnera_hf.alignment.greedy_path import greedy_merge_path
 from esnera_hf.alignment.mapping import LabelMapping
+from esnera_hf.alignment.umbrellas import add_umbrellas
 from esnera_hf.similarity.matrix import SimilarityMatrix
 from esnera_hf.sources.source import NerSource
 from esnera_hf.tagging import LabelRef
@@ -54,6 +55,7 @@ class Case:
         pairs: the pairs.
         systems: by name.
         merged_labels: pairs of labels of all corpora that typed merging makes one.
+        roots: the outermost label of each label of all corpora, umbrellas included.
         surface: what the paper's greedy path merges, bool, shape (pairs,), by λ and τ.
     """
 
@@ -61,6 +63,7 @@ class Case:
     pairs: tuple[GoldPair, ...]
     systems: Mapping[str, System]
     merged_labels: frozenset[frozenset[LabelRef]]
+    roots: Mapping[LabelRef, str]
     surface: Mapping[tuple[float, float], np.ndarray]
 
 
@@ -91,11 +94,14 @@ def gather_case(
     ]
     matrix, _ = measured(sources, options.encoder, options, [whole[name] for name in sorted(wanted)])
     systems = judge(pairs, matrix, whole, options.encoder)
+    mapping = merge_equivalent(matrix)
+    tree = add_umbrellas(mapping, matrix)
     return Case(
         (language,) * len(pairs),
         tuple(pairs),
         {system.name: system for system in systems},
-        frozenset(merged_labels(merge_equivalent(matrix))),
+        frozenset(merged_labels(mapping)),
+        {label: f"{language}:{tree.root(tree[label] or '')}" for label in matrix.labels},
         {(lam, tau): paper_merges(pairs, matrix, lam, tau) for lam in LAMBDAS for tau in TAUS},
     )
 

@@ -39,6 +39,7 @@ def joined(cases: Sequence[Case]) -> Case:
         tuple(pair for case in cases for pair in case.pairs),
         systems,
         frozenset().union(*(case.merged_labels for case in cases)),
+        {label: root for case in cases for label, root in case.roots.items()},
         {cell: np.concatenate([case.surface[cell] for case in cases]) for cell in cases[0].surface},
     )
 
@@ -60,6 +61,7 @@ def selected(case: Case, kept: Callable[[GoldPair], bool]) -> Case:
         tuple(case.pairs[row] for row in rows),
         systems,
         case.merged_labels,
+        case.roots,
         {cell: merged[rows] for cell, merged in case.surface.items()},
     )
 
