@@ -126,6 +126,8 @@ def make_light_heads(sources: Sequence[NerSource], encoder: str, seed: int) -> d
     """
     identity: dict[str, Any] = {
         "encoder": encoder_identity(encoder),
+        "layers": LAYERS,
+        "read": [ENOUGH_MENTIONS, LEAST_SENTENCES, MOST_SENTENCES, MOST_TOKENS],
         "seed": seed,
         "versions": library_versions(),
     }
