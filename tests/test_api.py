@@ -351,6 +351,16 @@ class TestRefusedBeforeAnyTraining:
                 align(given)  # type: ignore[arg-type]
 
 
+def test_sentences_that_sources_share_are_evidence_of_an_alignment() -> None:
+    cities = ("rome", "oslo", "bern", "lima", "cairo", "quito")
+    one, other, third = (
+        make_source(name, {"train": [row(f"we saw {city}/B-{label} {verb} again") for city in cities]})
+        for name, label, verb in (("a", "x", "once"), ("b", "y", "once"), ("c", "z", "twice"))
+    )
+    assert align([one, other], evidence="surface").similarity.shared_same.tolist() == [[0, 6], [6, 0]]
+    assert not align([one, third], evidence="surface").similarity.shared.any()
+
+
 def test_an_encoder_that_is_not_there(sources: list[NerSource], tmp_path: Path) -> None:
     with pytest.raises(EncoderError, match="cannot be loaded"):
         align(sources, encoder=tmp_path / "missing")

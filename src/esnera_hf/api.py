@@ -113,7 +113,7 @@ def align(
         times.end("training")
         screened = mention_overlap(loaded)
         matrix = measure_similarity(
-            measured, settings.evidence, encoder, taggers, screened=screened, seed=seed
+            measured, settings.evidence, encoder, taggers, screened=screened, shared=shared, seed=seed
         )
         times.end("similarity")
         train = partial(train_cached, encoder, settings.taggers.training)

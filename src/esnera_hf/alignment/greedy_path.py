@@ -34,7 +34,8 @@ class MergeDecision:
         group: the labels in question.
         candidate: head of the group with the highest similarity that it may
             join, ``None`` if no similarity is known.
-        similarity: S between the two.
+        similarity: S between the two; by equivalence the probability that they are equal, or, where
+            ``part``, that one is a part of the other.
         semantic: its semantic part, ``None`` if unknown.
         matched: numerator of its empirical part.
         predicted: denominator; 0 means unknown, and S is then S_sem.

@@ -31,9 +31,10 @@ _HEADER = """\
 # To apply it: esnera-hf apply mapping.yaml SOURCES
 #
 # mentions counts those of the label in its train split. compared_with is the label it was merged into,
-# or the nearest one of another source; the evidence below it is for that pair: forward counts the
-# entities a tagger of this source predicts as this label on the other source's text (predicted) and
-# those of them the other source annotates so (matched), backward the reverse.
+# or the nearest one of another source; the evidence below it is for that pair. similarity is, by the
+# method equivalence, the probability that both mean the same. forward counts the entities that a tagger
+# or light head of this source predicts as this label on the other source's text (predicted) and those of
+# them the other source annotates so (matched), backward the reverse.
 """
 
 _PARENTS_HEADER = """\

@@ -72,7 +72,7 @@ _add(
     "--method",
     choices=("equivalence", "greedy"),
     default="equivalence",
-    help="equivalence (default): labels equal in both directions become one, contained ones its children; greedy: "
+    help="equivalence (default): labels that are most probably equal become one, their parts its children; greedy: "
     "each joins its best match, as in the paper",
 )
 _add(

@@ -226,7 +226,7 @@ def dataset_card(
         "terms": terms,
         "whole": "the dataset" if text else "the dataset made from this recipe",
         "text": text,
-        "typed": mapping.method == "equivalence" and bool(report.steps),
+        "typed": mapping.method == "equivalence",
         "compared": any(entry.compared_with is not None for entry in mapping.entries),
         "scores": tables.main_scores(report),
         "unmeasured": _unmeasured(similarity),

@@ -49,7 +49,7 @@ def build_report(
     steps, pseudo = history.steps, merged.pseudo_labels
     if matrix is not None and mapping.method == "equivalence":
         threshold = matrix.threshold(min_precision)
-        steps = (_all_at_once(mapping, constraints or Constraints(), threshold),)
+        steps = (_all_at_once(mapping, constraints or Constraints(), matrix, threshold),)
     return MergeReport(
         tuple(source.summary for source in sources),
         steps=steps,
@@ -66,7 +66,9 @@ def build_report(
     )
 
 
-def _all_at_once(mapping: LabelMapping, constraints: Constraints, threshold: float) -> MergeStep:
+def _all_at_once(
+    mapping: LabelMapping, constraints: Constraints, matrix: SimilarityMatrix, threshold: float
+) -> MergeStep:
     return MergeStep(
         tuple(sorted(set(mapping.sources) - {constraints.target})),
         constraints.target,
@@ -74,7 +76,7 @@ def _all_at_once(mapping: LabelMapping, constraints: Constraints, threshold: flo
         columns=(),
         sum_empirical=0.0,
         tau=round(threshold, 4),
-        decisions=tuple(_decision(entry, mapping, constraints) for entry in _each_pair_once(mapping)),
+        decisions=tuple(_decision(entry, mapping, constraints, matrix) for entry in _each_pair_once(mapping)),
         groups=tuple(mapping.members(unified) for unified in mapping.unified_labels),
     )
 
@@ -94,19 +96,25 @@ def _each_pair_once(mapping: LabelMapping) -> Iterator[MappedLabel]:
         yield entry
 
 
-def _decision(entry: MappedLabel, mapping: LabelMapping, constraints: Constraints) -> MergeDecision:
+def _decision(
+    entry: MappedLabel, mapping: LabelMapping, constraints: Constraints, matrix: SimilarityMatrix
+) -> MergeDecision:
     other, forward = entry.compared_with, entry.forward
     merged = other is not None and mapping.are_one(entry.label, other)
+    part = other is not None and _part_of(mapping, entry.label, other)
+    similarity = entry.similarity
+    if part and other is not None:
+        similarity = _rounded(matrix.probability(entry.label, other, "subset"))
     return MergeDecision(
         (entry.label,),
         other,
-        entry.similarity,
+        similarity,
         entry.semantic,
         0 if forward is None else forward.matched,
         0 if forward is None else forward.predicted,
         merged,
         constrained=merged and other in constraints.class_of(entry.label),
-        part=other is not None and _part_of(mapping, entry.label, other),
+        part=part,
         contains=entry.unified in mapping.parents.values(),
     )
 
@@ -141,6 +149,8 @@ def near_pairs(matrix: SimilarityMatrix, mapping: LabelMapping) -> tuple[NearPai
     for *_, i, j in sorted(ranked)[:_NEAR]:
         one, other = matrix.labels[i], matrix.labels[j]
         semantic, forward, backward = matrix.pair(one, other)
+        relation = matrix.relation(one, other, unequal=True) if related_by else None
+        probability = None if relation is None else matrix.probability(one, other, relation)
         pairs.append(
             NearPair(
                 one,
@@ -150,7 +160,8 @@ def near_pairs(matrix: SimilarityMatrix, mapping: LabelMapping) -> tuple[NearPai
                 _rounded(semantic),
                 forward=forward,
                 backward=backward,
-                relation=matrix.relation(one, other, unequal=True) if related_by else None,
+                relation=relation,
+                probability=_rounded(probability),
                 forward_coverage=_rounded(matrix.coverage[i, j]) if related_by else None,
                 backward_coverage=_rounded(matrix.coverage[j, i]) if related_by else None,
             )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from esnera_hf.metrics import Estimate
 from esnera_hf.similarity.matrix import Agreement
 
+#: What the probabilities that two labels mean the same, and that one is a part of the other, are called.
+EQUAL, PART = "P(equal)", "P(part)"
 _SYSTEMS = {
     "merged": "trained on the merged dataset",
     "gold": "the same without pseudo-labels",
@@ -34,8 +36,9 @@ def sign(change: Estimate) -> str:
 
 
 def merge_setting(lam: float | None, tau: float) -> str:
-    """Return what a step merged by; without λ that is similarity in both directions."""
-    return f"similarity in both directions above {tau:g}" if lam is None else f"λ {lam}, τ {tau}"
+    """Return what a step merged by; without λ that is the probability of being equal."""
+    # Three digits tell a threshold of 0.998 from 1, above which nothing is.
+    return f"merged above {EQUAL} = {tau:.3g}" if lam is None else f"λ {lam}, τ {tau}"
 
 
 def agreement(counts: Agreement | None, *, never: str = "?") -> str:

@@ -33,10 +33,13 @@ class NearPair:
 
     Attributes:
         one, other: the labels.
-        forward_similarity, backward_similarity: the scores that would have merged them.
+        forward_similarity, backward_similarity: the scores that would have merged them; by equivalence the same
+            both ways, as the probability that they are equal.
         semantic: S_sem.
         forward, backward: counts of the empirical similarity.
-        relation: of ``one`` to ``other`` in words; ``None`` under the greedy method, as the coverages.
+        relation: the most probable one of ``one`` to ``other`` but for being equal; ``None`` under the greedy
+            method, as all that follows.
+        probability: of that relation.
         forward_coverage: how much of ``one`` the other covers.
         backward_coverage: how much of ``other`` the first covers.
     """
@@ -49,6 +52,7 @@ class NearPair:
     forward: Agreement
     backward: Agreement
     relation: str | None = None
+    probability: float | None = None
     forward_coverage: float | None = None
     backward_coverage: float | None = None
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from esnera_hf._internal.console import duration
 from esnera_hf._internal.text import display_width, pad, visible
-from esnera_hf.report.format import merge_setting, system_title
+from esnera_hf.report.format import EQUAL, PART, merge_setting, system_title
 from esnera_hf.tagging import LabelRef
 
 if TYPE_CHECKING:
@@ -56,10 +56,24 @@ def warnings(report: MergeReport) -> Iterator[str]:
     for source, tagger in report.taggers.items():
         f1 = tagger.test.micro.f1
         if f1 < _LOW_F1:
+            resting = "its scores and pseudo-labels rest"
+            if evidence_kind(report) == "taggers":
+                resting = "what is said of its labels rests"
             yield (
-                f"the tagger of {source} finds next to nothing on its test split (F1 {f1:.2f}): what is said of "
-                "its labels rests on hardly any right predictions; give it more sentences or epochs"
+                f"the tagger of {source} finds next to nothing on its test split (F1 {f1:.2f}): {resting} on hardly "
+                "any right predictions; give it more sentences or epochs"
             )
+
+
+def evidence_kind(report: MergeReport) -> str:
+    """Return what labels were compared by: ``frozen``, ``taggers``, or ``surface``."""
+    kind = None if report.call is None else report.call.setting("evidence", "kind")
+    return "taggers" if kind is None else str(kind)
+
+
+def score_name(mapping: LabelMapping | None) -> str:
+    """Return what is shown of two labels: the probability that they are equal, or the paper's S."""
+    return EQUAL if mapping is not None and mapping.method == "equivalence" else "S"
 
 
 def merged_sentences(report: MergeReport) -> dict[str, int]:
@@ -333,6 +347,7 @@ def _step_lines(report: MergeReport, step: MergeStep) -> Iterator[str]:
     for decision in step.decisions:
         line = f"  {pad(str(decision.group[0]), width)}  {fate(decision)}"
         if decision.candidate is not None:
+            name = "S" if step.lam is not None or step.tau is None else PART if decision.part else EQUAL
             similarity, semantic = (
                 "unknown" if value is None else f"{value:.2f}"
                 for value in (decision.similarity, decision.semantic)
@@ -342,7 +357,7 @@ def _step_lines(report: MergeReport, step: MergeStep) -> Iterator[str]:
                 if decision.predicted
                 else "unknown, never predicted"
             )
-            line += f" {decision.candidate}  S {similarity} (semantic {semantic}, empirical {empirical})"
+            line += f" {decision.candidate}  {name} {similarity} (semantic {semantic}, empirical {empirical})"
         yield line
 
 

@@ -152,6 +152,10 @@ class SimilarityMatrix:
             return "equal"
         return RELATIONS[1 + int(self.probabilities[i, j, 1:].argmax())]
 
+    def probability(self, first: LabelRef, second: LabelRef, relation: Relation) -> float:
+        """Return how probable a relation of ``first`` to ``second`` is, a label of another source."""
+        return float(self.probabilities[self.index[first], self.index[second], RELATIONS.index(relation)])
+
     def merge_score(self, lam: float | None) -> NDArray[np.float64]:
         """Return what labels are merged by, shape (N, N): S at λ, or the equivalence where there is no λ."""
         return self.equivalence if lam is None else self.combined(lam)
