@@ -20,7 +20,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esnera_hf._internal.checks import to_plain
-from esnera_hf._internal.console import duration
 from esnera_hf._internal.text import visible
 from esnera_hf.alignment.mapping import LEFT_OUT, LabelMapping
 from esnera_hf.report import tables
@@ -103,7 +102,6 @@ def _environment() -> jinja2.Environment:
         "sign": sign,
         "setting": merge_setting,
         "agreement": partial(agreement, never="?, never predicted"),
-        "duration": duration,
     }
     return environment
 

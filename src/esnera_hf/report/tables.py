@@ -275,8 +275,9 @@ def making(report: MergeReport) -> list[tuple[str, str]]:
 
 
 def times(report: MergeReport) -> str:
-    """Return the wall time of each step."""
-    return ", ".join(f"{step} {duration(seconds)}" for step, seconds in report.seconds.items())
+    """Return the wall time of each step, and of all last."""
+    steps = sorted(report.seconds.items(), key=lambda step: step[0] == "total")
+    return ", ".join(f"{step} {duration(seconds)}" for step, seconds in steps)
 
 
 def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
