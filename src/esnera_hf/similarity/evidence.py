@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from esnera_hf._internal.cache import Artifact
+from esnera_hf._internal.console import say
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.similarity.empirical import SpanMatch, cross_predictions
 from esnera_hf.similarity.matrix import SimilarityMatrix
@@ -101,10 +102,26 @@ def measure_similarity(
     """
     labels = tuple(ref for source in sources for ref in source.label_refs)
     counts = {source.name: source.summary.entities["train"] for source in sources}
-    support = np.array([counts[ref.source].get(ref.label, 0) for ref in labels], dtype=np.int64)
-    matched, predicted = np.zeros((2, len(labels), len(labels)), dtype=np.int64)
-    close = np.full(matched.shape, np.nan)
-    read, recall = np.zeros_like(support), np.full(len(labels), np.nan)
+    screened = screened or mention_overlap(sources)
+    nothing = np.zeros((len(labels), len(labels)), dtype=np.int64)
+    surface = SimilarityMatrix(
+        labels,
+        np.array([counts[ref.source].get(ref.label, 0) for ref in labels], dtype=np.int64),
+        matched=nothing,
+        predicted=nothing,
+        semantic=np.full(nothing.shape, np.nan),
+        overlap=screened.matrix(labels),
+        occurring=screened.occurring(labels),
+        read=np.zeros(len(labels), dtype=np.int64),
+        shared=nothing if shared is None else shared.compared,
+        shared_same=nothing if shared is None else shared.same,
+    )
+    if settings.kind == "surface":
+        return surface
+    equal = int((np.triu(surface.equivalence) > surface.threshold()).sum())
+    say(
+        f"By names and mention forms alone {equal:,} of the pairs of labels look equal; more evidence is coming."
+    )
     if settings.kind == "taggers":
         matched, predicted = cross_predictions(
             lambda name, source: taggers[name].predict(source, "train"), sources, labels, settings.match
@@ -116,25 +133,20 @@ def measure_similarity(
             else taggers[source.name].mention_vectors(source)
             for source in sources
         }
-        read = support
-        close = semantic_similarity(centroids, labels, settings.center)
-    elif settings.kind != "surface":
+        read, recall = surface.support, surface.recall
+    else:
+        matched, predicted = nothing.copy(), nothing.copy()
+        read, recall = np.zeros_like(surface.support), np.full(len(labels), np.nan)
         artifacts = make_light_heads(sources, encoder, seed)
         centroids = _light_evidence(artifacts, labels, (matched, predicted, read, recall))
-        close = semantic_similarity(centroids, labels, settings.center)
-    screened = screened or mention_overlap(sources)
-    owners = np.array([ref.source for ref in labels])
-    same = owners[:, None] == owners[None, :]
-    return SimilarityMatrix(
-        labels,
-        support,
-        matched,
-        predicted,
-        np.where(same, np.nan, close),
-        screened.matrix(labels),
-        occurring=screened.occurring(labels),
+    close = semantic_similarity(centroids, labels, settings.center)
+    same = surface.same_source
+    return replace(
+        surface,
+        matched=matched,
+        predicted=predicted,
+        semantic=np.where(same, np.nan, close),
         siblings=np.where(same, close, np.nan),
-        **({} if shared is None else {"shared": shared.compared, "shared_same": shared.same}),
         read=read,
         recall=recall,
     )
