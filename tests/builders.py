@@ -244,9 +244,35 @@ def make_matrix(
 
 
 def with_relations(
-    matrix: SimilarityMatrix, equivalence: NDArray[np.float64], coverage: NDArray[np.float64]
+    matrix: SimilarityMatrix, equal: NDArray[np.float64], subset: NDArray[np.float64]
 ) -> SimilarityMatrix:
-    """Return a matrix with an equivalence and a coverage that were not computed from it."""
+    """Return a matrix with probabilities of relations that were not computed from it.
+
+    Args:
+        matrix: of N labels.
+        equal: that two labels are equal, shape (N, N), symmetric.
+        subset: that the row's label is a part of the column's, shape (N, N); what is left of 1 is for none.
+    """
+    equal, subset = np.nan_to_num(equal), np.nan_to_num(subset)
+    none = 1 - equal - subset - subset.T
+    assert (none[~matrix.same_source] > -1e-9).all()
+    probabilities = np.stack([equal, subset, subset.T, np.zeros_like(equal), none.clip(0)], axis=-1)
+    probabilities[matrix.same_source] = np.nan
     copy = replace(matrix)
-    copy.__dict__.update(equivalence=equivalence, coverage=coverage)
+    copy.__dict__["probabilities"] = probabilities
     return copy
+
+
+def with_coverage(matrix: SimilarityMatrix, coverage: NDArray[np.float64]) -> SimilarityMatrix:
+    """Return a matrix with a coverage that was not computed from it."""
+    copy = replace(matrix)
+    copy.__dict__["coverage"] = coverage
+    return copy
+
+
+def random_relations(matrix: SimilarityMatrix, seed: int) -> SimilarityMatrix:
+    """Return a matrix with random probabilities of relations, a pair being surely apart now and then."""
+    random = np.random.default_rng(seed)
+    shares = random.dirichlet(np.full(4, 0.5), size=matrix.semantic.shape)
+    equal, part, whole = (np.triu(shares[..., k], 1) for k in range(3))
+    return with_relations(matrix, equal + equal.T, part + whole.T)

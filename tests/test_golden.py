@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from builders import DictionarySourceTagger, make_source, row
-from esnera_hf import AlignSettings, GreedySettings, NerSource, api
+from esnera_hf import AlignSettings, EvidenceSettings, GreedySettings, NerSource, api
 
 GOLDEN = Path(__file__).parent / "golden"
 MENTIONS = {
@@ -36,7 +36,7 @@ KINDS = {
 }
 VECTORS = {label: vector for vector, labels in KINDS.items() for label in labels}
 SETTINGS = {
-    "equivalence": AlignSettings(),
+    "equivalence": AlignSettings(EvidenceSettings("taggers")),
     "greedy": AlignSettings(greedy=GreedySettings(lam=0.4, tau=0.4)),
 }
 #: Facts and lines of the card that differ from machine to machine.
@@ -89,7 +89,7 @@ def test_an_alignment_gives_the_same_bytes_as_before(
     method: str, tmp_path: Path, encoder_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        api, "train_source_taggers", lambda sources, *_: {s.name: dictionary_tagger(s.name) for s in sources}
+        api, "train_source_taggers", lambda sources, **_: {s.name: dictionary_tagger(s.name) for s in sources}
     )
     for name, text in files(method, tmp_path / "files", encoder_folder).items():
         golden = GOLDEN / method / name

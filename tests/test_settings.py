@@ -19,22 +19,22 @@ from esnera_hf.taggers.settings import TaggerSettings
 
 
 def test_the_seed_of_the_training_is_that_of_the_call_unless_it_has_one() -> None:
-    assert AlignSettings().checked("equivalence", 7).taggers.training == {"seed": 7}
+    assert AlignSettings().checked("equivalence", None, 7).taggers.training == {"seed": 7}
     own = AlignSettings(taggers=TaggerSettings(training={"seed": 3}))
-    assert own.checked("greedy", 7).taggers.training == {"seed": 3}
+    assert own.checked("greedy", None, 7).taggers.training == {"seed": 3}
 
 
 @pytest.mark.parametrize("greedy", [GreedySettings(lam=0.4), GreedySettings(max_samples=100)])
 def test_equivalence_knows_no_settings_of_the_greedy_path(greedy: GreedySettings) -> None:
     with pytest.raises(ConfigurationError, match="method='equivalence', which knows none of them"):
-        AlignSettings(greedy=greedy).checked("equivalence", 1)
-    assert AlignSettings(greedy=greedy).checked("greedy", 1).greedy == greedy
+        AlignSettings(greedy=greedy).checked("equivalence", None, 1)
+    assert AlignSettings(greedy=greedy).checked("greedy", None, 1).greedy == greedy
 
 
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: AlignSettings().checked("deep", 1), r"method='deep': expected 'equivalence' or 'greedy'"),  # type: ignore[arg-type]
+        (lambda: AlignSettings().checked("deep", None, 1), r"method='deep': expected 'equivalence' or 'greedy'"),  # type: ignore[arg-type]
         (lambda: AlignSettings(output=GreedySettings()), r"output=GreedySettings\(.*: expected OutputSettings\(…\)"),  # type: ignore[arg-type]
         (
             lambda: AlignSettings(EvidenceSettings(embeddings="tuned"), TaggerSettings("separate")),
@@ -49,12 +49,12 @@ def test_refused(make: Any, message: str) -> None:
 
 def test_what_a_report_holds_can_be_used_again() -> None:
     settings = AlignSettings(
-        EvidenceSettings("overlap", "all", "pretrained"),
+        EvidenceSettings("taggers", "overlap", "all", "pretrained"),
         TaggerSettings("joint", {"num_train_epochs": 3}, ("a", "b")),
         GreedySettings(lam=0.4, tau=(0.1, 0.2), max_samples=9),
         SchemaSettings({"a:x": "X"}, (("a:x", "b:y"),), (), "mapping.yaml", (("a:x", "b:z"),)),
         OutputSettings(None, True, ("gold",), True, 0.5),
-    ).checked("greedy", 5)
+    ).checked("greedy", None, 5)
     plain = json.loads(json.dumps(to_plain(settings)))
     assert from_plain(AlignSettings, plain, "settings") == settings
 

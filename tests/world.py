@@ -18,6 +18,7 @@ import esnera_hf
 from builders import make_encoder, write_corpus
 from esnera_hf import (
     AlignSettings,
+    EvidenceSettings,
     GreedySettings,
     MergeResult,
     NerSource,
@@ -69,7 +70,7 @@ class World:
         return [load_source(self.folder / name) for name in NAMES]
 
     def align_jointly(self) -> MergeResult:
-        settings = AlignSettings(taggers=TaggerSettings(training=TRAINING))
+        settings = AlignSettings(EvidenceSettings("taggers"), TaggerSettings(training=TRAINING))
         return align(self.sources, encoder=self.encoder, settings=settings)
 
     def align_separately(self) -> MergeResult:

@@ -1,38 +1,53 @@
-"""Typed merging: equal labels become one, held ones become children."""
+"""Merging by equivalence: equal labels become one, parts become children."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from builders import make_matrix, with_relations
+from builders import make_matrix, random_relations, with_relations
 from esnera_hf.alignment.constraints import Constraints, SchemaSettings, build_constraints
-from esnera_hf.alignment.equivalence_merge import merge_equivalent
+from esnera_hf.alignment.equivalence_merge import contained_groups, merge_equivalent
 from esnera_hf.alignment.greedy_path import greedy_merge_path
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.alignment.naming import mapping_from_history
 from esnera_hf.similarity.matrix import SimilarityMatrix
+from esnera_hf.similarity.probability import RELATIONS
 from esnera_hf.tagging import LabelRef
 
 SUPPORT = {"fine:book": 60, "fine:film": 60, "fine:name": 90, "coarse:work": 200, "coarse:PERSON": 150}
 
 
+def related(
+    support: dict[str, int],
+    equal: dict[str, float],
+    subset: dict[str, float],
+    plain: SimilarityMatrix | None = None,
+) -> SimilarityMatrix:
+    """Return a matrix of probabilities that two labels, ``"a:x b:y"``, are equal, or the first a part of the second."""
+    plain = plain or make_matrix(support, {}, {})
+    squares = np.zeros((2, len(support), len(support)))
+    for square, pairs in zip(squares, (equal, subset), strict=True):
+        for pair, probability in pairs.items():
+            i, j = map(list(support).index, pair.split())
+            square[i, j] = probability
+    return with_relations(plain, squares[0] + squares[0].T, squares[1])
+
+
 def matrix() -> SimilarityMatrix:
-    """Return counts in which books and films are works and names are persons."""
-    return make_matrix(
+    """Return evidence by which books and films are works and names are persons."""
+    counts = {("fine:book", "coarse:work"): (55, 60), ("fine:film", "coarse:work"): (50, 60)}
+    return related(
         SUPPORT,
-        {
-            ("fine:book", "coarse:work"): (55, 60),
-            ("fine:film", "coarse:work"): (50, 60),
-            ("fine:name", "coarse:PERSON"): (120, 130),
-            ("coarse:work", "fine:book"): (45, 100),
-            ("coarse:work", "fine:film"): (45, 100),
-            ("coarse:PERSON", "fine:name"): (80, 85),
-        },
-        {},
-        {("fine:name", "coarse:PERSON"): 0.9, ("coarse:PERSON", "fine:name"): 0.9},
+        {"fine:name coarse:PERSON": 0.9},
+        {"fine:book coarse:work": 0.8, "fine:film coarse:work": 0.7},
+        make_matrix(SUPPORT, counts, {("fine:name", "coarse:PERSON"): 0.9}),
     )
 
 
@@ -55,57 +70,67 @@ def test_equal_labels_become_one_and_parts_become_children() -> None:
     assert shown["name"].compared_with == LabelRef("coarse", "PERSON")
 
 
-def test_what_contains_two_labels_of_a_source_is_above_both_though_each_seems_as_large() -> None:
-    labels = dict.fromkeys(("a:artist", "a:other", "a:band", "b:PER", "c:person", "c:group"), 50)
-    found = make_matrix(labels, {}, {})
-    covered, mutual = np.full((6, 6), np.nan), np.full((6, 6), np.nan)
-    artist, other, band, per, person, group = range(6)
-    across = np.array([[one.source != two.source for two in found.labels] for one in found.labels])
-    covered[across], mutual[across] = 0.1, 0.2
-    mutual[per, person] = mutual[person, per] = 0.9
-    for whole in (per, person):
-        covered[artist, whole], covered[whole, artist] = 0.8, 0.75
-        covered[other, whole] = 0.7
-    covered[band, group], covered[group, band] = 0.8, 0.75
-    mapping = merge_equivalent(with_relations(found, mutual, covered))
-    assert mapping["b", "PER"] == mapping["c", "person"]
-    assert dict(mapping.parents) == dict.fromkeys(
-        (mapping["a", "artist"], mapping["a", "other"]), mapping["b", "PER"]
-    )
-    # What a label is one with covers no further label by that.
-    mutual[other, per] = mutual[per, other] = mutual[other, person] = mutual[person, other] = 0.9
-    assert not merge_equivalent(with_relations(found, mutual, covered)).parents
-
-
-def parents(covered: dict[str, float]) -> dict[str, str]:
-    """Return the parents of labels that nothing makes equal, by how much the first covers the second, ``"a:x b:y"``."""
-    names = sorted({name for pair in covered for name in pair.split()})
-    found = make_matrix(dict.fromkeys(names, 50), {}, {})
-    across = ~found.same_source
-    coverage, equal = np.where(across, 0.1, np.nan), np.where(across, 0.2, np.nan)
-    for pair, share in covered.items():
-        part, whole = (names.index(name) for name in pair.split())
-        coverage[part, whole] = share
-    return dict(merge_equivalent(with_relations(found, equal, coverage)).parents)
-
-
-ONE_WAY = {"a:x b:y": 0.8, "a:z b:y": 0.8, "b:y a:x": 0.7}
-
-
 @pytest.mark.parametrize(
-    ("covered", "expected"),
+    ("equal", "subset", "expected"),
     [
-        ({"a:book b:art": 0.7, "a:book c:work": 0.9}, {"book": "work"}),
-        ({"a:book b:art": 0.9, "a:book c:work": 0.7}, {"book": "art"}),
-        # of labels that contain each other neither is a part
-        (ONE_WAY, {"x": "y", "z": "y"}),
-        ({**ONE_WAY, "b:w a:x": 0.8}, {"z": "y", "w": "x"}),
+        ({}, {"a:book b:art": 0.7, "a:book c:work": 0.9}, {"book": "work"}),
+        ({}, {"a:book b:art": 0.9, "a:book c:work": 0.7}, {"book": "art"}),
+        # more probably apart
+        ({}, {"a:book b:art": 0.45}, {}),
+        # of labels that may contain each other the one that does so more probably; and no circle
+        ({}, {"a:x b:y": 0.5, "b:y a:x": 0.3}, {"x": "y"}),
+        ({}, {"a:x b:y": 0.9, "b:y c:z": 0.8, "c:z a:x": 0.7}, {"x": "y", "y": "z"}),
+        # A chance of being equal that is too small says nothing of parts: knowing that they are not, it is a part.
+        ({"a:x b:y": 0.4}, {"a:x b:y": 0.35}, {"x": "y"}),
+        # Of labels that are one the mean decides, and those with more mentions weigh more.
+        ({"a:x b:x": 0.9}, {"a:x c:z": 0.9, "b:x c:z": 0.3}, {"x": "z"}),
+        ({"a:many b:few": 0.9}, {"a:many c:z": 0.6}, {"many": "z"}),
+        ({"a:many b:few": 0.9}, {"b:few c:z": 0.9}, {}),
     ],
 )
-def test_the_parent_is_the_label_that_covers_most(
-    covered: dict[str, float], expected: dict[str, str]
+def test_the_parent_is_the_label_that_each_is_most_probably_a_part_of(
+    equal: dict[str, float], subset: dict[str, float], expected: dict[str, str]
 ) -> None:
-    assert parents(covered) == expected
+    names = sorted({name for pair in (*equal, *subset) for name in pair.split()})
+    support = {name: {"a:many": 900, "b:few": 9}.get(name, 50) for name in names}
+    assert dict(merge_equivalent(related(support, equal, subset)).parents) == expected
+
+
+LABELS = ("a:u", "a:v", "b:w", "b:x", "c:y", "c:z")
+
+
+@given(st.integers(0, 10_000), st.lists(st.integers(0, 3), min_size=6, max_size=6))
+def test_groups_are_related_as_their_labels_are_on_average(seed: int, numbers: list[int]) -> None:
+    mentions = np.random.default_rng(seed).integers(0, 900, 6).tolist()
+    found = random_relations(make_matrix(dict(zip(LABELS, mentions, strict=True)), {}, {}), seed)
+    homes: dict[int, list[LabelRef]] = {}
+    for label, number in zip(found.labels, numbers, strict=True):
+        homes.setdefault(number, []).append(label)
+    groups = list(homes.values())
+    subset, contained = contained_groups(found, groups)
+    for (i, one), (j, other) in product(enumerate(groups), repeat=2):
+        means = np.zeros(len(RELATIONS) - 1)
+        total = 0.0
+        for a, b in product(one, other):
+            if i != j and a.source != b.source:
+                row, column = found.index[a], found.index[b]
+                unequal = found.probabilities[row, column, 1:]
+                weight = math.sqrt(max(mentions[row], 1) * max(mentions[column], 1))
+                means += weight * unequal / unequal.sum()
+                total += weight
+        means /= total or 1.0
+        assert subset[i, j] == pytest.approx(means[0])
+        assert contained[i, j] == (means[0] > 0 and means.argmax() == 0)
+
+
+def test_more_is_merged_where_less_precision_is_asked_for() -> None:
+    equal = {"a:u b:w": 0.9, "a:v b:x": 0.6, "a:t c:z": 0.3}
+    found = related(dict.fromkeys((*LABELS, "a:t"), 50), equal, {})
+    merged = [
+        sum(len(mapping.members(name)) - 1 for name in mapping.unified_labels)
+        for mapping in (merge_equivalent(found, None, precision) for precision in (0.95, 0.9, 0.75, 0.6))
+    ]
+    assert merged == [0, 1, 2, 3]
 
 
 def test_constraints_hold() -> None:
@@ -198,11 +223,15 @@ def test_what_is_to_stay_apart_is_no_part_by_way_of_others(
     assert dict(mapped(asked).parents) == expected
 
 
-def test_the_order_of_the_labels_plays_no_part() -> None:
-    found, order = matrix(), [3, 4, 0, 1, 2]
-    squares = (found.matched, found.predicted, found.semantic, found.overlap)
-    cells = (square[np.ix_(order, order)] for square in squares)
-    turned = SimilarityMatrix(tuple(found.labels[i] for i in order), found.support[order], *cells)
-    one, other = mapped(), merge_equivalent(turned)
+@given(st.integers(0, 10_000), st.permutations(range(3)))
+def test_the_order_of_the_sources_plays_no_part(seed: int, sources: list[int]) -> None:
+    found = random_relations(make_matrix(dict.fromkeys(LABELS, 50), {}, {}), seed)
+    order = [2 * source + place for source in sources for place in (0, 1)]
+    plain = make_matrix({LABELS[index]: 50 for index in order}, {}, {})
+    cells = found.probabilities[np.ix_(order, order)]
+    one, other = (
+        merge_equivalent(found),
+        merge_equivalent(with_relations(plain, cells[..., 0], cells[..., 1])),
+    )
     assert one.parents == other.parents
     assert {e.label: e.unified for e in one.entries} == {e.label: e.unified for e in other.entries}

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builders import make_matrix, with_relations
+from builders import make_matrix, random_relations, with_relations
 from esnera_hf.alignment.constraints import Constraints, SchemaSettings, build_constraints
 from esnera_hf.alignment.equivalence_merge import merge_equivalent
 from esnera_hf.alignment.mapping import LabelMapping
@@ -24,20 +24,16 @@ from esnera_hf.tagging import LabelRef
 LABELS = ("a:x", "a:y", "b:x", "b:y", "c:x", "c:y")
 
 
-def matrix(
-    equivalence: dict[tuple[str, str], float] | None = None, seed: int | None = None
-) -> SimilarityMatrix:
-    """Return a matrix of chosen, or of random equivalence and coverage."""
+def matrix(equal: dict[tuple[str, str], float] | None = None, seed: int | None = None) -> SimilarityMatrix:
+    """Return a matrix of chosen, or of random, probabilities of relations."""
     plain = make_matrix(dict.fromkeys(LABELS, 50), {}, {})
-    random = np.random.default_rng(seed)
-    values = np.zeros((6, 6)) if seed is None else random.random((6, 6))
-    values = np.triu(values, 1) + np.triu(values, 1).T
-    for (one, other), value in (equivalence or {}).items():
+    if seed is not None:
+        return random_relations(plain, seed)
+    values = np.zeros((6, 6))
+    for (one, other), value in (equal or {}).items():
         i, j = LABELS.index(one), LABELS.index(other)
         values[i, j] = values[j, i] = value
-    coverage = np.zeros((6, 6)) if seed is None else random.random((6, 6))
-    values[plain.same_source], coverage[plain.same_source] = np.nan, np.nan
-    return with_relations(plain, values, coverage)
+    return with_relations(plain, values, np.zeros((6, 6)))
 
 
 def asked(**wishes: Any) -> Constraints:
@@ -105,7 +101,7 @@ def are_possible(parts: list[list[str]], together: list[list[str]], apart: list[
 
 
 @pytest.mark.parametrize(
-    ("equivalence", "parts", "groups"),
+    ("equal", "parts", "groups"),
     [
         # What the evidence makes one stays apart where one is a part of the other.
         ({("a:x", "b:x"): 0.9}, [["a:x", "b:x"]], []),
@@ -122,9 +118,9 @@ def are_possible(parts: list[list[str]], together: list[list[str]], apart: list[
     ],
 )
 def test_what_would_stand_against_parts_is_parted_where_it_costs_least(
-    equivalence: dict[tuple[str, str], float], parts: list[list[str]], groups: list[set[str]]
+    equal: dict[tuple[str, str], float], parts: list[list[str]], groups: list[set[str]]
 ) -> None:
-    mapping = merge_equivalent(matrix(equivalence), asked(part_of=parts))
+    mapping = merge_equivalent(matrix(equal), asked(part_of=parts))
     members = [set(map(str, mapping.members(name))) for name in mapping.unified_labels]
     assert sorted([g for g in members if len(g) > 1], key=sorted) == groups
     assert all(below(mapping, *pair) for pair in parts)

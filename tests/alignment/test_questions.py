@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builders import make_matrix, make_source, row, with_relations
+from builders import make_matrix, make_source, random_relations, row, with_relations
 from esnera_hf.alignment.constraints import Constraints, SchemaSettings, build_constraints
 from esnera_hf.alignment.equivalence_merge import merge_equivalent
 from esnera_hf.alignment.mapping import LabelMapping
-from esnera_hf.alignment.questions import UNSURE, Question, _probabilities, find_questions
+from esnera_hf.alignment.questions import UNSURE, Question, find_questions
 from esnera_hf.cli.main import make_parser
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.similarity.matrix import SimilarityMatrix
@@ -29,18 +29,13 @@ LABELS = ("a:x", "a:y", "b:x", "b:y", "c:x", "c:y")
 
 
 def matrix(seed: int) -> SimilarityMatrix:
-    random = np.random.default_rng(seed)
-    plain = make_matrix({label: int(random.integers(0, 500)) for label in LABELS}, {}, {})
-    equal, coverage = random.random((6, 6)), random.random((6, 6))
-    equal = (equal + equal.T) / 2
-    equal[0, 2] = equal[2, 0] = equal[0, 2] if seed % 2 else np.nan
-    equal[plain.same_source], coverage[plain.same_source] = np.nan, np.nan
-    return with_relations(plain, equal, coverage)
+    mentions = np.random.default_rng(seed).integers(0, 500, 6).tolist()
+    return random_relations(make_matrix(dict(zip(LABELS, mentions, strict=True)), {}, {}), seed)
 
 
 def brute_force(found: SimilarityMatrix, mapping: LabelMapping, asked: Constraints) -> list[tuple[str, str]]:
     """Return the best pair of each two groups that no constraint settles, by doubt times log mentions."""
-    equal, part = _probabilities(found)
+    equal, part = (np.nan_to_num(found.probabilities[..., k]) for k in (0, 1))
     best: dict[frozenset[str | None], tuple[float, int, int]] = {}
     for i, j in combinations(range(6), 2):
         one, other = found.labels[i], found.labels[j]
@@ -51,7 +46,7 @@ def brute_force(found: SimilarityMatrix, mapping: LabelMapping, asked: Constrain
             for x in mapping.members(mapping[one])
             for y in mapping.members(mapping[other])
         )
-        if one.source == other.source or linked or apart or np.isnan(equal[i, j]):
+        if one.source == other.source or linked or apart:
             continue
         a, b = str(mapping[one]), str(mapping[other])
         same, below, above = equal[i, j], part[i, j], part[j, i]
@@ -136,7 +131,7 @@ def test_mentions_that_the_other_source_takes_otherwise_come_first() -> None:
     )
     found = with_relations(
         make_matrix({"a:firm": 3, "b:org": 2, "b:place": 1}, {}, {}),
-        np.array([[np.nan, 0.5, 0.1], [0.5, np.nan, np.nan], [0.1, np.nan, np.nan]]),
+        np.array([[0, 0.5, 0.05], [0.5, 0, 0], [0.05, 0, 0]]),
         np.zeros((3, 3)),
     )
     mapping = merge_equivalent(found)

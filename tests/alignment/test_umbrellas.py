@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import squareform
 
-from builders import make_matrix, with_relations
+from builders import make_matrix, with_coverage
 from esnera_hf.alignment.constraints import Constraints, SchemaSettings, build_constraints
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.alignment.mapping_yaml import MappedLabel
@@ -37,7 +37,7 @@ def related(support: dict[str, int], shares: dict[tuple[str, str], float]) -> Si
         i, j = (found.index[LabelRef(*name.split(":"))] for name in (one, other))
         square[i, j] = square[j, i] = share
     found = replace(found, siblings=np.where(found.same_source, square, np.nan))
-    return with_relations(found, np.zeros_like(square), np.where(found.same_source, np.nan, square))
+    return with_coverage(found, np.where(found.same_source, np.nan, square))
 
 
 def apart(matrix: SimilarityMatrix, parents: dict[str, str] | None = None) -> LabelMapping:
@@ -56,7 +56,7 @@ def test_relatedness_is_the_mean_of_what_is_known() -> None:
     siblings[0, 1] = siblings[1, 0] = 0.3
     coverage = np.full((5, 5), np.nan)
     coverage[0, 3], coverage[3, 0], coverage[1, 3], coverage[3, 1], coverage[0, 4] = 0.6, 0.2, 0.4, 0.4, 0.7
-    value = relatedness(with_relations(replace(found, siblings=siblings), coverage, coverage))
+    value = relatedness(with_coverage(replace(found, siblings=siblings), coverage))
     assert value[0, 3] == pytest.approx((0.4 + 0.8) / 2)
     assert value[1, 3] == pytest.approx(
         (0.4 + 0.0) / 2
@@ -93,7 +93,7 @@ def squares(draw: st.DrawFn) -> NDArray[np.float64]:
 def labels_of(square: NDArray[np.float64]) -> tuple[SimilarityMatrix, LabelMapping]:
     names = [f"{source}:{label}" for source, label in zip("abcdefgh", "stuvwxyz", strict=True)][: len(square)]
     matrix = make_matrix(dict.fromkeys(names, 10), {}, {})
-    matrix = with_relations(matrix, np.zeros_like(square), np.where(matrix.same_source, np.nan, square))
+    matrix = with_coverage(matrix, np.where(matrix.same_source, np.nan, square))
     return matrix, apart(matrix)
 
 
@@ -195,7 +195,7 @@ def test_proposed_names(support: dict[str, int], covered: dict[tuple[str, str], 
     for pair, share in covered.items():
         coverage[tuple(list(support).index(label) for label in pair)] = share
     matrix = replace(matrix, semantic=np.where(matrix.same_source, np.nan, 1.0))
-    matrix = with_relations(matrix, np.zeros((2, 2)), coverage)
+    matrix = with_coverage(matrix, coverage)
     mapping = add_umbrellas(apart(matrix), matrix)
     assert set(mapping.parents.values()) == {name}
     assert sorted(mapping.parents) == sorted(label.partition(":")[2] for label in support)

@@ -43,8 +43,8 @@ ALL_OF_TRAINING = {
             {"method": "greedy", "greedy": GreedySettings(0.4, (0.2, 0.3), 0.1, "native", 5)},
         ),
         (
-            "--match overlap --center all --embeddings pretrained",
-            {"evidence": EvidenceSettings("overlap", "all", "pretrained")},
+            "--evidence taggers --match overlap --center all --embeddings pretrained",
+            {"evidence": "taggers", "measures": EvidenceSettings(None, "overlap", "all", "pretrained")},
         ),
         (
             "--taggers separate --epochs 2 --batch-size 4 --learning-rate 0.1 --head-learning-rate 0.2 --cpu --bf16",

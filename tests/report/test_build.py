@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 from datasets import DatasetDict
 
-from builders import make_matrix
+from builders import make_matrix, with_relations
 from esnera_hf.alignment.constraints import Constraints, SchemaSettings, build_constraints
 from esnera_hf.alignment.equivalence_merge import merge_equivalent
 from esnera_hf.alignment.greedy_path import MergeHistory, MergeStep, greedy_merge_path
@@ -48,6 +49,7 @@ def steps(
 
 def test_both_labels_of_a_pair_that_stay_are_there_and_what_contains_others_says_so() -> None:
     matrix = make_matrix({"a:x": 5, "b:y": 5}, {}, {("a:x", "b:y"): 0.1})
+    matrix = with_relations(matrix, np.array([[0, 0.1], [0.1, 0]]), np.zeros((2, 2)))
     mapping = merge_equivalent(matrix)
     (step,) = steps(mapping, matrix)
     assert [(*map(str, d.group), str(d.candidate), d.merged) for d in step.decisions] == [
@@ -59,7 +61,7 @@ def test_both_labels_of_a_pair_that_stay_are_there_and_what_contains_others_says
         replace(mapping, unified_labels=(*mapping.unified_labels, "z"), parents={"z": "y"}), matrix
     )
     text = str(MergeReport((), steps=(step,))).split("\n")
-    assert text[0].startswith("a + b → each other, all at once (merged above P(equal) = ")
+    assert text[0].startswith("a + b → each other, all at once (merged above P(equal) = 1)")
     assert text[1].startswith("  a:x  stays; nearest b:y  S")
     assert text[2].startswith("  b:y  contains others; nearest a:x  S")
     asked = replace(step.decisions[0], merged=True, constrained=True)

@@ -1,4 +1,4 @@
-"""Similarities measured with taggers; dictionaries stand in for models."""
+"""Similarities measured with taggers, light heads, or neither; dictionaries and chosen vectors stand in for models."""
 
 from __future__ import annotations
 
@@ -11,9 +11,13 @@ from builders import DictionarySourceTagger, make_source, row
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.similarity import evidence
 from esnera_hf.similarity.evidence import EvidenceSettings, measure_similarity
+from esnera_hf.similarity.matrix import SimilarityMatrix
 from esnera_hf.similarity.semantic import semantic_similarity
-from esnera_hf.sources.overlap import mention_overlap
+from esnera_hf.sources.duplicates import find_pairs
+from esnera_hf.sources.overlap import MentionOverlap, mention_overlap
+from esnera_hf.sources.shared_sentences import compare_shared
 from esnera_hf.sources.source import NerSource
+from esnera_hf.taggers.light_heads import NO_MENTION, LightHead
 from esnera_hf.taggers.predictions import LabelCentroids
 
 SOURCES = [
@@ -28,8 +32,15 @@ TAGGERS = {
 }
 
 
+def by_taggers(
+    sources: list[NerSource], screened: MentionOverlap | None = None, **settings: Any
+) -> SimilarityMatrix:
+    settings_ = EvidenceSettings("taggers", **settings)
+    return measure_similarity(sources, settings_, "an encoder", TAGGERS, screened=screened)
+
+
 def test_the_counts_and_vectors_are_those_of_the_taggers() -> None:
-    matrix = measure_similarity(SOURCES, TAGGERS, EvidenceSettings(), "no encoder")
+    matrix = by_taggers(SOURCES)
     assert [str(label) for label in matrix.labels] == ["a:loc", "a:per", "b:city", "b:name"]
     assert matrix.support.tolist() == [1, 2, 1, 2]
     assert matrix.predicted.tolist() == [[0, 0, 1, 1], [0, 0, 2, 2], [0, 0, 0, 0], [1, 1, 0, 0]]
@@ -42,7 +53,7 @@ def test_the_counts_and_vectors_are_those_of_the_taggers() -> None:
 
 
 def test_spans_may_overlap() -> None:
-    matrix = measure_similarity(SOURCES, TAGGERS, EvidenceSettings(match="overlap"), "no encoder")
+    matrix = by_taggers(SOURCES, match="overlap")
     assert matrix.matched[0].tolist() == [0, 0, 1, 0]
 
 
@@ -54,26 +65,96 @@ def test_vectors_of_the_pretrained_encoder(monkeypatch: pytest.MonkeyPatch) -> N
         return TAGGERS[source.name].mention_vectors(source)
 
     monkeypatch.setattr(evidence, "pretrained_vectors", vectors)
-    measure_similarity(SOURCES, TAGGERS, EvidenceSettings(embeddings="pretrained"), "an encoder")
+    by_taggers(SOURCES, embeddings="pretrained")
     assert asked == [("an encoder", "a"), ("an encoder", "b")]
 
 
 def test_samples_are_measured_and_all_sentences_screened() -> None:
     sample = [source.sample(1, 1) for source in SOURCES]
-    matrix = measure_similarity(sample, TAGGERS, EvidenceSettings(), "no encoder", mention_overlap(SOURCES))
-    whole = measure_similarity(SOURCES, TAGGERS, EvidenceSettings(), "no encoder")
+    matrix = by_taggers(sample, screened=mention_overlap(SOURCES))
+    whole = by_taggers(SOURCES)
     assert np.array_equal(matrix.overlap, whole.overlap, equal_nan=True)
     assert matrix.support.sum() < whole.support.sum()
+
+
+def test_light_heads_are_counted_on_the_spans_of_the_other_sources(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, y, nothing = [2.0, 0.0], [0.0, 2.0], [-2.0, -2.0]
+    weights = np.array([[-1, -1], [1, 0], [0, 1]], dtype=np.float32)
+
+    def head(
+        names: tuple[str, str], spans: dict[str, list[list[float]]], recall: dict[str, float]
+    ) -> LightHead:
+        gold = tuple(label for label, vectors in spans.items() for _ in vectors)
+        vectors = np.array([vector for vectors in spans.values() for vector in vectors], dtype=np.float32)
+        return LightHead((NO_MENTION, *names), weights, np.zeros(3, np.float32), gold, vectors, recall)
+
+    heads = {
+        "a": head(
+            ("loc", "per"), {"loc": [x, x], "per": [y], NO_MENTION: [nothing]}, {"loc": 0.5, "per": 1.0}
+        ),
+        "b": head(("city", "name"), {"city": [x, y], NO_MENTION: [x, nothing]}, {"city": 0.2}),
+    }
+    asked: list[Any] = []
+    monkeypatch.setattr(evidence, "make_light_heads", lambda *given: asked.append(given) or heads)
+    monkeypatch.setattr(evidence, "load_light_head", lambda artifact: artifact)
+    matrix = measure_similarity(SOURCES, EvidenceSettings(), "an encoder", {}, seed=3)
+    assert asked == [(SOURCES, "an encoder", 3)]
+    # In the order of the labels: a:loc, a:per, b:city, b:name.
+    assert matrix.predicted.tolist() == [[0, 0, 2, 2], [0, 0, 1, 1], [2, 2, 0, 0], [1, 1, 0, 0]]
+    assert matrix.matched.tolist() == [[0, 0, 1, 0], [0, 0, 1, 0], [2, 0, 0, 0], [0, 1, 0, 0]]
+    assert matrix.read.tolist() == [2, 1, 2, 0]
+    np.testing.assert_array_equal(matrix.recall, [0.5, 1.0, 0.2, np.nan])
+    close = semantic_similarity({name: one.centroids for name, one in heads.items()}, matrix.labels)
+    np.testing.assert_array_equal(matrix.semantic, np.where(matrix.same_source, np.nan, close))
+
+
+def test_names_and_forms_alone_need_no_encoder() -> None:
+    matrix = measure_similarity(SOURCES, EvidenceSettings("surface"), "no encoder", {})
+    assert not matrix.predicted.any()
+    assert np.isnan(matrix.semantic).all()
+    np.testing.assert_array_equal(matrix.overlap, by_taggers(SOURCES).overlap)
+    assert np.isfinite(matrix.probabilities[~matrix.same_source]).all()
+
+
+def test_sentences_that_both_annotate_count() -> None:
+    rows = [(f"so w{n} anna/B-{{}} was seen", f"so w{n} oslo/B-{{}} was seen") for n in range(30)]
+    texts = {"a": ("x", "y"), "b": ("y", "x")}  # names that mislead
+    sources = [
+        make_source(
+            name,
+            {"train": [row(t.format(label)) for pair in rows for t, label in zip(pair, labels, strict=True)]},
+        )
+        for name, labels in texts.items()
+    ]
+    shared = compare_shared(sources, find_pairs(sources))
+    found = [
+        measure_similarity(sources, EvidenceSettings("surface"), "no encoder", {}, shared=given)
+        for given in (None, shared)
+    ]
+    np.testing.assert_array_equal(found[1].shared, shared.compared)
+    np.testing.assert_array_equal(found[1].shared_same, shared.same)
+    equal = [matrix.equivalence[0, 3] for matrix in found]  # a:x is b:y
+    assert equal[0] < equal[1]
+    assert equal[1] > 0.95 > 0.05 > found[1].equivalence[0, 2]
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ({"kind": "thawed"}, r"^kind='thawed': expected 'frozen' or 'taggers' or 'surface'\.$"),
         ({"match": "near"}, r"^match='near': expected 'exact' or 'overlap'\.$"),
         ({"center": "none"}, r"^center='none': expected 'source' or 'all'\.$"),
         ({"embeddings": "none"}, r"^embeddings='none': expected 'pretrained' or 'tuned'\.$"),
+        (
+            {"kind": "frozen", "match": "overlap"},
+            r"^match= or embeddings= is set, and frozen evidence knows neither\.",
+        ),
+        (
+            {"kind": "surface", "embeddings": "pretrained"},
+            r"surface evidence knows neither\. .* evidence='taggers'",
+        ),
     ],
 )
-def test_unknown_settings(options: dict[str, Any], message: str) -> None:
+def test_settings_that_are_unknown_or_of_another_kind(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         EvidenceSettings(**options)

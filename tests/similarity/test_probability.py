@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -107,18 +109,20 @@ def test_few_pairs_hardly_shift_the_base_rates() -> None:
 
 
 def expected_f1(values: list[float], decided: int) -> float:
+    if not decided:
+        return math.prod(1 - value for value in values)
     right = sum(sorted(values, reverse=True)[:decided])
-    return 2 * right / (decided + sum(values)) if values else 0.0
+    return 2 * right / (decided + sum(values))
 
 
 @given(probabilities)
 def test_no_other_threshold_has_a_higher_expected_f1(values: list[float]) -> None:
     threshold = equality_threshold(np.array(values))
     decided = sum(value > threshold for value in values)
-    best = max(expected_f1(values, number) for number in range(1, len(values) + 1))
+    best = max(expected_f1(values, number) for number in range(len(values) + 1))
     # Equal values fall on one side.
     if len(set(values)) == len(values):
-        assert expected_f1(values, max(decided, 1)) == pytest.approx(best)
+        assert expected_f1(values, decided) == pytest.approx(best)
 
 
 @given(probabilities, st.floats(0.05, 1.0))
@@ -130,6 +134,8 @@ def test_what_is_decided_is_as_precise_as_asked_for(values: list[float], precisi
     assert all(value <= threshold for value in values if value < min([*decided, 1.0]))
 
 
-def test_nothing_is_decided_where_nothing_is_that_precise() -> None:
+def test_nothing_is_decided_where_nothing_is_so_probable() -> None:
     assert equality_threshold(np.array([0.5, 0.6]), 0.95) == 1.0
+    # The best of pairs that are all unlikely is no match either.
+    assert equality_threshold(np.array([0.1, 0.05])) == 1.0
     assert equality_threshold(np.array([])) == 1.0

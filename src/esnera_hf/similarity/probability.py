@@ -128,8 +128,9 @@ def equality_threshold(probabilities: NDArray[np.float64], min_precision: float 
     if min_precision is not None:
         decided = int((expected >= min_precision * count).sum())
     else:
-        # Of F1 = 2 · right / (decided + equal), with the expected numbers.
-        decided = int((2 * expected / (count + ordered.sum())).argmax()) + 1 if len(ordered) else 0
+        # Of F1 = 2 · right / (decided + equal), with the expected numbers; to decide none is right where none is equal.
+        f1 = np.concatenate([[np.prod(1 - ordered)], 2 * expected / (count + ordered.sum())])
+        decided = int(f1.argmax())
     bounds = np.concatenate([[1.0], ordered, [0.0]])
     return float((bounds[decided] + bounds[decided + 1]) / 2) if decided else 1.0
 
