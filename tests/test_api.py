@@ -23,6 +23,7 @@ from esnera_hf.evaluation.merged_tagger import OutputSettings
 from esnera_hf.modeling import training
 from esnera_hf.result import MergeResult
 from esnera_hf.settings import AlignSettings
+from esnera_hf.similarity.evidence import EvidenceSettings
 from esnera_hf.sources.leakage import find_leaks
 from esnera_hf.sources.source import NerSource
 from esnera_hf.taggers.settings import TaggerSettings
@@ -91,10 +92,10 @@ class Calls:
         self.merged: list[NerSource] = []
 
     def train_source_taggers(
-        self, sources: list[NerSource], *arguments: Any
+        self, sources: list[NerSource], encoder: str, settings: TaggerSettings, leakage: Any
     ) -> dict[str, DictionarySourceTagger]:
         self.sources.append(list(sources))
-        self.arguments.append(arguments)
+        self.arguments.append((encoder, settings))
         # Each reads the words that the other annotates by another name.
         return {source.name: tagger_of(source.name) for source in sources}
 
@@ -137,10 +138,11 @@ ALIKE = {
     frozenset({"beta:firm"}),
 }
 GREEDY = AlignSettings(greedy=GreedySettings(lam=0.4, tau=0.5))
+TAGGERS = AlignSettings(EvidenceSettings("taggers"))
 
 
 class TestAlign:
-    @pytest.mark.parametrize(("method", "settings"), [("equivalence", AlignSettings()), ("greedy", GREEDY)])
+    @pytest.mark.parametrize(("method", "settings"), [("equivalence", TAGGERS), ("greedy", GREEDY)])
     def test_labels_that_mean_the_same_become_one(
         self,
         calls: Calls,
@@ -162,7 +164,7 @@ class TestAlign:
     def test_every_sentence_and_entity_is_in_the_result_and_pseudo_labels_fill_gaps(
         self, calls: Calls, sources: list[NerSource], encoder_folder: Path
     ) -> None:
-        result = align(sources, encoder=encoder_folder)
+        result = align(sources, encoder=encoder_folder, evidence="taggers")
         counts: Counter[tuple[str, str, str]] = Counter()
         for split, rows in result.dataset.items():
             names, origins = (rows.features[column].feature.names for column in ("ner_tags", "origin"))
@@ -207,7 +209,7 @@ class TestAlign:
             *("reading", "training", "similarity", "merging labels", "merging", "evaluation", "total")
         }
         assert [len(source.dataset["train"]) for source in calls.sources[0]] == [10, 10]
-        assert calls.arguments[0][:2] == (str(encoder_folder), settings.taggers)
+        assert calls.arguments[0] == (str(encoder_folder), settings.taggers)
 
     def test_a_target_schema_and_locked_lines(
         self,
@@ -276,6 +278,100 @@ class TestAlign:
         assert result.similarity.support.sum() == 6 * 5
 
 
+class TestEvidence:
+    """Light heads, and names and forms alone: no tagger is trained unless one is asked for."""
+
+    @pytest.mark.parametrize("evidence", [None, "surface"])
+    def test_nothing_is_trained(
+        self, sources: list[NerSource], encoder_folder: Path, cache_folder: Path, evidence: Any
+    ) -> None:
+        result = align(sources, encoder=encoder_folder, evidence=evidence)
+        made = {"light_heads"} if evidence is None else set()
+        assert {folder.name for folder in cache_folder.iterdir()} == made
+        assert {frozenset({"alpha:loc", "beta:city"}), frozenset({"alpha:per", "beta:name"})} <= groups(
+            result.mapping
+        )
+        matrix, call = result.similarity, result.report.call
+        assert matrix is not None
+        assert call is not None
+        assert (matrix.read.sum() > 0, np.isfinite(matrix.semantic).any()) == (evidence is None,) * 2
+        assert call.setting("evidence", "kind") == (evidence or "frozen")
+        assert call.encoder == (str(encoder_folder) if evidence is None else None)
+        assert bool(result.report.encoder_fingerprint) == (evidence is None)
+        assert (result.report.taggers, result.report.pseudo_labels) == ({}, None)
+        again = align(sources[::-1], encoder=encoder_folder, evidence=evidence)
+        assert again.mapping == result.mapping
+        assert rows_of(again) == rows_of(result)
+
+    def test_names_and_forms_need_no_encoder(self, sources: list[NerSource], tmp_path: Path) -> None:
+        one = align(sources, encoder=tmp_path / "missing", evidence="surface")
+        assert one.mapping == align(sources, evidence="surface").mapping
+
+    @pytest.mark.parametrize("evidence", ["frozen", "surface"])
+    @pytest.mark.parametrize(
+        ("output", "trained"),
+        [
+            (OutputSettings(), 0),
+            (OutputSettings(pseudo_label_threshold=None), 0),
+            (OutputSettings(pseudo_label_threshold=0.5), 1),
+            (OutputSettings(train_merged=True), 1),
+        ],
+    )
+    def test_taggers_are_trained_once_they_are_asked_for(
+        self,
+        calls: Calls,
+        sources: list[NerSource],
+        encoder_folder: Path,
+        evidence: Any,
+        output: OutputSettings,
+        trained: int,
+    ) -> None:
+        result = align(
+            sources, encoder=encoder_folder, evidence=evidence, settings=AlignSettings(output=output)
+        )
+        assert len(calls.sources) == trained
+        assert len(calls.merged) == int(output.train_merged)
+        threshold = output.threshold
+        assert (result.report.pseudo_labels is not None) == (threshold is not None)
+        call = result.report.call
+        assert call is not None
+        assert call.setting("output", "pseudo_label_threshold") == threshold
+        assert (call.encoder is not None) == bool(evidence == "frozen" or trained)
+
+    def test_less_is_merged_where_it_must_be_more_precise(self, sources: list[NerSource]) -> None:
+        merged = []
+        for precision in (0.5, None, 1.0):
+            settings = AlignSettings(schema=SchemaSettings(min_precision=precision))
+            result = align(sources, evidence="surface", settings=settings)
+            merged.append(5 - len([name for name in groups(result.mapping) if name]))
+            (step,) = result.report.steps
+            assert result.similarity is not None
+            assert step.tau == round(result.similarity.threshold(precision), 4)
+        assert merged[0] >= merged[1] == 2 > merged[2] == 0
+
+    def test_sentences_that_sources_share_tell_how_their_labels_relate(self) -> None:
+        """By names and forms alone the labels would be taken the wrong way round."""
+        texts = {"one": ("city", "person"), "two": ("person", "city")}
+        shared = [(f"so w{n} anna/B-{{}} was seen", f"so w{n} oslo/B-{{}} was seen") for n in range(30)]
+        crossed = [
+            make_source(
+                name,
+                {
+                    "train": [
+                        row(text.format(label))
+                        for pair in shared
+                        for text, label in zip(pair, labels, strict=True)
+                    ]
+                },
+            )
+            for name, labels in texts.items()
+        ]
+        assert groups(align(crossed, evidence="surface").mapping) == {
+            frozenset({"one:city", "two:person"}),
+            frozenset({"one:person", "two:city"}),
+        }
+
+
 class TestApply:
     def test_without_output_nothing_is_trained(
         self, calls: Calls, sources: list[NerSource], tmp_path: Path
@@ -298,7 +394,7 @@ class TestApply:
         output = OutputSettings(pseudo_label_threshold=0.5, train_merged=True)
         taggers = TaggerSettings("separate", {"num_train_epochs": 2})
         result = apply(MAPPING, sources, encoder=encoder_folder, seed=3, output=output, taggers=taggers)
-        assert calls.arguments[0][:2] == (
+        assert calls.arguments[0] == (
             str(encoder_folder),
             TaggerSettings("separate", {"seed": 3, "num_train_epochs": 2}),
         )
@@ -320,6 +416,19 @@ class TestRefusedBeforeAnyTraining:
             ({"seed": -1}, "seed=-1: expected a whole number from 0 to 4294967295"),
             ({"max_samples": 0}, "max_samples=0: expected"),
             ({"settings": GREEDY}, "method='equivalence', which knows none of them"),
+            ({"evidence": "thawed"}, "evidence='thawed': expected 'frozen' or 'taggers' or 'surface'"),
+            (
+                {"settings": AlignSettings(EvidenceSettings(match="overlap"))},
+                "match='overlap': this is of taggers, and evidence='frozen'",
+            ),
+            (
+                {"settings": AlignSettings(EvidenceSettings(embeddings="pretrained")), "evidence": "surface"},
+                "embeddings='pretrained': this is of taggers, and evidence='surface'",
+            ),
+            (
+                {"settings": AlignSettings(schema=SchemaSettings(min_precision=0.9)), "method": "greedy"},
+                "min_precision=0.9: method='greedy' merges by λ and τ",
+            ),
             ({"target_schema": "gamma"}, "gamma"),
         ],
     )

@@ -26,6 +26,7 @@ INSIDE_FUNCTIONS = {
     ("", "esnera_hf.modeling"): "torch takes seconds to import, and what needs no model does without it",
     ("modeling/tagger.py", "esnera_hf.hub"): "a tagger publishes itself by the room that publishes",
     ("", "pandas"): "half a second that only notebooks have a use for",
+    ("taggers/light_heads.py", "sklearn"): "half a second that only light heads have a use for",
     ("_internal/console.py", "transformers"): "its bars are silenced only where it is loaded anyway",
 }
 

@@ -51,10 +51,14 @@ class AlignSettings:
         Raises:
             ConfigurationError: method or evidence is unknown, or settings of another method are set.
         """
-        if method not in get_args(Method):
-            raise ConfigurationError(
-                f"method={method!r}: expected {' or '.join(map(repr, get_args(Method)))}."
-            )
+        for name, value, choices in (
+            ("method", method, Method),
+            ("evidence", evidence or "frozen", Evidence),
+        ):
+            if value not in get_args(choices):
+                raise ConfigurationError(
+                    f"{name}={value!r}: expected {' or '.join(map(repr, get_args(choices)))}."
+                )
         # Silently ignored settings would be taken for used ones.
         if method == "equivalence" and self.greedy != GreedySettings():
             raise ConfigurationError(
@@ -63,7 +67,7 @@ class AlignSettings:
             )
         if method == "greedy" and self.schema.min_precision is not None:
             raise ConfigurationError(
-                "min_precision= is set, and method='greedy', which merges by λ and τ. Leave it out, or set "
+                f"min_precision={self.schema.min_precision!r}: method='greedy' merges by λ and τ. Leave it out, or set "
                 "method='equivalence'."
             )
         kind = evidence or self.evidence.kind or ("taggers" if method == "greedy" else "frozen")

@@ -35,6 +35,8 @@ ALL_OF_TRAINING = {
         ("", {}),
         ("--encoder e --max-samples 9 --seed 7", {"encoder": "e", "max_samples": 9, "seed": 7}),
         ("--method greedy", {"method": "greedy"}),
+        ("--evidence surface", {"evidence": "surface"}),
+        ("--min-precision 0.95", {"schema": SchemaSettings(min_precision=0.95)}),
         ("--target-schema b", {"target_schema": "b"}),
         ("--target-schema PER,LOC", {"target_schema": ["PER", "LOC"]}),
         ("--target-schema PER", {"target_schema": ["PER"]}),
@@ -85,10 +87,13 @@ def test_what_align_is_asked_for(
     monkeypatch.setattr("esnera_hf.api.align", lambda sources, **given: asked.update(given, sources=sources))
     monkeypatch.setattr("esnera_hf.cli.align.save_and_print", lambda result, folder: None)
     assert main(["align", "a", "b", *options.split()]) == 0
-    settings = {name: value for name, value in expected.items() if name in AlignSettings.__dataclass_fields__}
-    plain = {name: value for name, value in expected.items() if name not in settings}
+    arguments = ("encoder", "evidence", "max_samples", "method", "seed", "target_schema")
+    plain = {name: expected[name] for name in arguments if name in expected}
+    settings = {name: value for name, value in expected.items() if name not in plain}
+    if "measures" in settings:
+        settings["evidence"] = settings.pop("measures")
     defaults = {
-        **dict.fromkeys(("encoder", "target_schema", "max_samples")),
+        **dict.fromkeys(("encoder", "evidence", "target_schema", "max_samples")),
         "method": "equivalence",
         "seed": 42,
     }
@@ -117,7 +122,7 @@ def test_a_result_is_saved_and_printed(
         *("--learning-rate", "0.01", "--head-learning-rate", "0.02"),
         *("--epochs", str(TRAINING["num_train_epochs"]), "--encoder", str(world.encoder)),
     ]
-    assert main(["align", *corpora, *training, "--output", str(output)]) == 0
+    assert main(["align", *corpora, "--evidence", "taggers", *training, "--output", str(output)]) == 0
     printed = capsys.readouterr()
     assert "reused" in printed.err
     assert printed.out.endswith(f"saved to {output}; look at {output / 'report.html'} in a browser\n")

@@ -93,6 +93,15 @@ def test_a_reader_that_leaves_early_gets_no_traceback() -> None:
         ("align {alpha} {beta} --method greedy --tau nan", "--tau nan: expected"),
         ("align {alpha} {beta} --method greedy --max-f1-drop 0", "--max-f1-drop 0.0: expected"),
         ("align {alpha} {beta} --tau 0.4 --scoring native", "--tau, --scoring: only --method greedy"),
+        (
+            "align {alpha} {beta} --match overlap",
+            "--match 'overlap': this is of taggers, and --evidence 'frozen'",
+        ),
+        ("align {alpha} {beta} --min-precision 1.5", "--min-precision 1.5: expected"),
+        (
+            "align {alpha} {beta} --method greedy --min-precision 0.9",
+            "--min-precision 0.9: --method 'greedy' merges",
+        ),
         ("align {alpha} {beta} --pseudo-label-threshold 2", "--pseudo-label-threshold 2.0: expected"),
         ("align {alpha} {beta} --no-pseudo-labels --pseudo-label-threshold 1", "expected one of the two"),
         ("align {alpha} {beta} --baselines gold", "--baselines "),

@@ -133,8 +133,8 @@ def test_leakage_is_that_of_the_sources_merged_so_far() -> None:
 
 
 def evaluate(train: Train, **settings: Any) -> Any:
-    output = OutputSettings(**settings)
-    pseudo = find_pseudo_labels(SOURCES, MAPPING, TAGGERS, output.pseudo_label_threshold, ())
+    output = OutputSettings(**settings).for_evidence("taggers")
+    pseudo = find_pseudo_labels(SOURCES, MAPPING, TAGGERS, output.threshold, ())
     merged = MergedData(merge_sources(SOURCES, MAPPING, (), pseudo), (), pseudo)
     return evaluate_taggers(SOURCES, MAPPING, merged, TAGGERS, output.for_mapping(MAPPING), train)
 
@@ -183,9 +183,12 @@ def test_each_system_is_trained_on_its_own_data() -> None:
 def test_the_likelihood_is_chosen_by_the_mapping() -> None:
     tree, flat = product_tree.MAPPING, replace(product_tree.MAPPING, parents={})
     for wish, expected in ((None, [True, False]), (True, [True] * 2), (False, [False] * 2)):
-        chosen = OutputSettings(train_merged=True, partial_likelihood=wish)
+        chosen = OutputSettings(train_merged=True, partial_likelihood=wish).for_evidence("taggers")
         assert [chosen.for_mapping(mapping).partial_likelihood for mapping in (tree, flat)] == expected
     assert OutputSettings().for_mapping(tree) == OutputSettings()
+    # Other evidence brings no pseudo-labels.
+    without = OutputSettings(train_merged=True).for_evidence("frozen")
+    assert (without.threshold, without.for_mapping(flat).partial_likelihood) == (None, True)
     assert OutputSettings(train_merged=True, baselines=("outside",)).partial_likelihood is True
 
 

@@ -147,11 +147,11 @@ def test_sentences_that_both_annotate_count() -> None:
         ({"embeddings": "none"}, r"^embeddings='none': expected 'pretrained' or 'tuned'\.$"),
         (
             {"kind": "frozen", "match": "overlap"},
-            r"^match= or embeddings= is set, and frozen evidence knows neither\.",
+            r"^match='overlap': this is of taggers, and evidence='frozen' compares by none\.",
         ),
         (
             {"kind": "surface", "embeddings": "pretrained"},
-            r"surface evidence knows neither\. .* evidence='taggers'",
+            r"evidence='surface' .* evidence='taggers'",
         ),
     ],
 )

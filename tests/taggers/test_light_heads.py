@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from builders import make_source, row
-from esnera_hf.modeling import encoders
+from esnera_hf.modeling import distributed, encoders
 from esnera_hf.sources.source import AnnotatedSentence, NerSource
 from esnera_hf.taggers import light_heads
 from esnera_hf.taggers.light_heads import (
@@ -118,6 +118,17 @@ def test_each_source_is_read_once_and_another_one_later_costs_only_itself() -> N
     made(first, second)
     made(first, second, third)
     assert WordEncoder.read == {"a": 40, "b": 40, "c": 30}
+
+
+def test_processes_share_the_sources_out_whichever_starts_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(distributed, "wait_for_all", lambda: None)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    sources = [corpus(name, f"{name}1", f"{name}2", 9) for name in "abc"]
+    for rank, expected in (("0", {"a": 9, "c": 9}), ("1", {"b": 9})):
+        WordEncoder.read.clear()
+        monkeypatch.setenv("RANK", rank)
+        make_light_heads(sources, "encoder", 1)
+        assert WordEncoder.read == expected
 
 
 def test_what_is_saved_is_what_is_loaded(tmp_path: Path) -> None:

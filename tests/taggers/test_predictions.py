@@ -15,6 +15,7 @@ import sysconfig
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -121,16 +122,19 @@ def corpora() -> list[NerSource]:
     ]
 
 
-def measure_in(cache: str | Path, encoder: str | Path, *kinds: TaggerKind) -> None:
+def measure_in(cache: str | Path, encoder: str | Path, *kinds: TaggerKind | Literal["frozen"]) -> None:
     """What each process does; at the end it prints whether it is connected still."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ESNERA_CACHE_DIR", str(cache))
         patch.setattr(tokenization, "CHUNK", CHUNK)
         for kind in kinds:
             sources = corpora()
+            if kind == "frozen":
+                measure_similarity(sources, EvidenceSettings(kind), str(encoder), {})
+                continue
             settings = TaggerSettings(kind, TRAINING if kind == "separate" else TWO_A_STEP)
             taggers = train_source_taggers(sources, str(encoder), settings, find_leaks(sources))
-            measure_similarity(sources, taggers, EvidenceSettings(), str(encoder))
+            measure_similarity(sources, EvidenceSettings("taggers"), str(encoder), taggers)
 
 
 def free_port() -> int:
@@ -143,7 +147,7 @@ def free_port() -> int:
 CODE = """
 import atexit, sys, torch, test_predictions
 atexit.register(lambda: print("connected at the end:", torch.distributed.is_initialized()))
-test_predictions.measure_in(*sys.argv[1:], "separate", "joint")
+test_predictions.measure_in(*sys.argv[1:], "separate", "joint", "frozen")
 """
 
 
@@ -179,7 +183,7 @@ def same(one: Path, other: Path, names: list[str]) -> list[str]:
 def alone(encoder_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The cache of one process."""
     home = tmp_path_factory.mktemp("alone")
-    measure_in(home / "cache", encoder_folder, "separate")
+    measure_in(home / "cache", encoder_folder, "separate", "frozen")
     return home / "cache"
 
 
@@ -196,12 +200,13 @@ def launched(alone: Path, encoder_folder: Path, tmp_path_factory: pytest.TempPat
 
 @pytest.mark.slow
 class TestTwoProcessesOfALaunch:
-    def test_predictions_and_mention_vectors_are_the_same_bytes(
+    def test_predictions_mention_vectors_and_light_heads_are_the_same_bytes(
         self, alone: Path, launched: tuple[Path, Run]
     ) -> None:
         cache, _ = launched
-        names = [*made(alone, "predictions/*/made/*"), *made(alone, "mentions/*/made/*")]
-        assert len(names) == 2 + 2
+        kinds = ("predictions", "mentions", "light_heads")
+        names = [name for kind in kinds for name in made(alone, f"{kind}/*/made/*")]
+        assert len(names) == 2 + 2 + 2
         assert same(alone, cache, names) == names
         assert len(made(cache, "taggers/*/made/model.safetensors")) == 2
 

@@ -22,7 +22,7 @@ def add_commands(commands: Commands) -> None:
         "align",
         "align the labels of two or more sources and merge them",
         "Measure how the labels of the sources relate, merge those that mean the same, and merge the datasets. Taggers "
-        "are trained where they are asked for: as evidence, for pseudo-labels, or on the merged dataset.",
+        "are trained only where options ask for them.",
         parents=[table.METHOD, table.SIMILARITY, table.SCHEMA, *shared],
     )
     align.add_argument("sources", nargs="+", **table.SOURCES)

@@ -72,14 +72,16 @@ _add(
     "--method",
     choices=("equivalence", "greedy"),
     default="equivalence",
-    help="equivalence (default): labels that are most probably equal become one, their parts its children; greedy: "
-    "each joins its best match, as in the paper",
+    metavar="METHOD",
+    help="equivalence (default): what is most probably equal becomes one, parts its children; greedy: each label joins "
+    "its best match, as in the paper",
 )
 _add(
     "--evidence",
     choices=("frozen", "taggers", "surface"),
-    help="frozen (default): light heads on an encoder that is not trained; taggers (default with greedy): taggers "
-    "trained for it, as in the paper; surface: names and mention forms alone",
+    metavar="EVIDENCE",
+    help="frozen (default): light heads on an encoder that is not trained; taggers (default of greedy): taggers "
+    "trained for it, as in the paper; surface: names and forms alone",
 )
 _WEIGHT = "greedy: weight of the empirical similarity, 0 to 1"
 _add("--lambda", dest="lam", type=_numbers, metavar="λ", help=_WEIGHT)
@@ -90,10 +92,11 @@ _add(
     "--search-max-samples", type=int, metavar="N", help="greedy: measure and search on N sentences per split"
 )
 
-SIMILARITY, _add = _group("similarity")
+SIMILARITY, _add = _group("method")
 _add("--match", choices=("exact", "overlap"), help="taggers: how predicted and gold spans match")
 _add("--center", choices=("source", "all"), help="mean subtracted from vectors of mentions")
-_add("--embeddings", choices=("tuned", "pretrained"), help="taggers: encoder of the vectors of mentions")
+_VECTORS = "taggers: vectors of mentions from the encoder as it is tuned, or pretrained"
+_add("--embeddings", choices=("tuned", "pretrained"), metavar="ENCODER", help=_VECTORS)
 
 SCHEMA, _add = _group("unified schema (LABEL is source:label)")
 _add("--target-schema", metavar="SCHEMA", help="merge into the labels of this source, or NAME,…")

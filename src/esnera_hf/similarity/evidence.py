@@ -68,11 +68,13 @@ class EvidenceSettings:
                     f"{name}={value!r}: expected {' or '.join(map(repr, get_args(choices)))}."
                 )
         # Silently ignored settings would be taken for used ones.
-        if self.kind in ("frozen", "surface") and (self.match != "exact" or self.embeddings is not None):
-            raise ConfigurationError(
-                f"match= or embeddings= is set, and {self.kind} evidence knows neither. Leave it out, or measure by "
-                "taggers: evidence='taggers'."
-            )
+        for name, default in (("match", "exact"), ("embeddings", None)):
+            value = getattr(self, name)
+            if self.kind in ("frozen", "surface") and value != default:
+                raise ConfigurationError(
+                    f"{name}={value!r}: this is of taggers, and evidence='{self.kind}' compares by none. Leave it out, "
+                    "or set evidence='taggers'."
+                )
 
 
 def measure_similarity(

@@ -135,9 +135,8 @@ def make_light_heads(sources: Sequence[NerSource], encoder: str, seed: int) -> d
         source.name: Artifact("light_heads", {**identity, "sentences": source.fingerprint})
         for source in sources
     }
-    own = [source for source in sources if not artifacts[source.name].exists][
-        process_index() :: process_count()
-    ]
+    # Of all sources: which ones are missing may look different to a process that starts later.
+    own = [s for s in sources[process_index() :: process_count()] if not artifacts[s.name].exists]
     if own:
         from esnera_hf.modeling.encoders import MentionEncoder
 
