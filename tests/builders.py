@@ -254,7 +254,7 @@ def with_relations(
         subset: that the row's label is a part of the column's, shape (N, N); what is left of 1 is for none.
     """
     equal, subset = np.nan_to_num(equal), np.nan_to_num(subset)
-    none = 1 - equal - subset - subset.T
+    none = 1 - equal - (subset + subset.T)
     assert (none[~matrix.same_source] > -1e-9).all()
     probabilities = np.stack([equal, subset, subset.T, np.zeros_like(equal), none.clip(0)], axis=-1)
     probabilities[matrix.same_source] = np.nan

@@ -52,7 +52,7 @@ def corpus(name: str) -> NerSource:
                 f"{name} {split} {n} "
                 + " ".join(f"{words[n % len(words)]}/B-{label}" for label, words in MENTIONS[name].items())
             )
-            for n in range(9)
+            for n in range(30)
         ]
         for split in ("train", "validation", "test")
     }

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import squareform
 
-from builders import make_matrix, with_coverage
+from builders import make_matrix, with_coverage, with_relations
 from esnera_hf.alignment.constraints import Constraints, SchemaSettings, build_constraints
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.alignment.mapping_yaml import MappedLabel
@@ -37,7 +37,7 @@ def related(support: dict[str, int], shares: dict[tuple[str, str], float]) -> Si
         i, j = (found.index[LabelRef(*name.split(":"))] for name in (one, other))
         square[i, j] = square[j, i] = share
     found = replace(found, siblings=np.where(found.same_source, square, np.nan))
-    return with_coverage(found, np.where(found.same_source, np.nan, square))
+    return with_relations(found, square, np.zeros_like(square))
 
 
 def apart(matrix: SimilarityMatrix, parents: dict[str, str] | None = None) -> LabelMapping:
@@ -52,16 +52,15 @@ def test_relatedness_is_the_mean_of_what_is_known() -> None:
     found = make_matrix(
         {"a:x": 9, "a:y": 9, "a:z": 9, "b:u": 9, "b:v": 9}, {}, {("a:x", "b:u"): 0.8, ("a:y", "b:u"): -0.5}
     )
-    siblings = np.full((5, 5), np.nan)
+    siblings, equal, part = np.full((5, 5), np.nan), np.zeros((5, 5)), np.zeros((5, 5))
     siblings[0, 1] = siblings[1, 0] = 0.3
-    coverage = np.full((5, 5), np.nan)
-    coverage[0, 3], coverage[3, 0], coverage[1, 3], coverage[3, 1], coverage[0, 4] = 0.6, 0.2, 0.4, 0.4, 0.7
-    value = relatedness(with_coverage(replace(found, siblings=siblings), coverage))
+    equal[0, 3] = equal[3, 0] = 0.1
+    part[0, 3], part[3, 0], part[1, 3], part[4, 0] = 0.2, 0.1, 0.4, 0.7
+    value = relatedness(with_relations(replace(found, siblings=siblings), equal, part))
     assert value[0, 3] == pytest.approx((0.4 + 0.8) / 2)
-    assert value[1, 3] == pytest.approx(
-        (0.4 + 0.0) / 2
-    )  # opposite directions are not less than unrelated ones
-    assert value[0, 4] == pytest.approx(0.7)  # known one way
+    # opposite directions are not less than unrelated ones
+    assert value[1, 3] == pytest.approx((0.4 + 0.0) / 2)
+    assert value[0, 4] == pytest.approx(0.7)  # of the probabilities alone
     assert value[0, 1] == 0.3
     assert np.isnan(value[0, 2])
     np.testing.assert_array_equal(value, value.T)
@@ -93,7 +92,7 @@ def squares(draw: st.DrawFn) -> NDArray[np.float64]:
 def labels_of(square: NDArray[np.float64]) -> tuple[SimilarityMatrix, LabelMapping]:
     names = [f"{source}:{label}" for source, label in zip("abcdefgh", "stuvwxyz", strict=True)][: len(square)]
     matrix = make_matrix(dict.fromkeys(names, 10), {}, {})
-    matrix = with_coverage(matrix, np.where(matrix.same_source, np.nan, square))
+    matrix = with_relations(matrix, square, np.zeros_like(square))
     return matrix, apart(matrix)
 
 

@@ -62,11 +62,11 @@ def test_both_labels_of_a_pair_that_stay_are_there_and_what_contains_others_says
     )
     text = str(MergeReport((), steps=(step,))).split("\n")
     assert text[0].startswith("a + b → each other, all at once (merged above P(equal) = 1)")
-    assert text[1].startswith("  a:x  stays; nearest b:y  S")
-    assert text[2].startswith("  b:y  contains others; nearest a:x  S")
+    assert text[1].startswith("  a:x  stays; nearest b:y  P(equal) 0.10")
+    assert text[2].startswith("  b:y  contains others; nearest a:x  P(equal) 0.10")
     asked = replace(step.decisions[0], merged=True, constrained=True)
     text = str(MergeReport((), steps=(replace(step, decisions=(asked,)),))).split("\n")
-    assert text[1].startswith("  a:x  merged, as asked for, into b:y  S")
+    assert text[1].startswith("  a:x  merged, as asked for, into b:y  P(equal) 0.10")
 
 
 def test_only_labels_that_must_link_are_merged_as_asked_for() -> None:
