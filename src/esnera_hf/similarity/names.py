@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,8 @@ _PARTS = re.compile(r"[\W_]+|(?<=[a-z])(?=[A-Z])")
 _LONGEST = 200
 
 
+# A matrix is asked several times, and fifty corpora have a hundred thousand pairs of names.
+@lru_cache(maxsize=1 << 18)
 def name_similarity(first: str, second: str) -> float:
     """Return how alike two names are, in [0, 1]: the better of their letters and of their words.
 
