@@ -125,16 +125,7 @@ def measure_similarity(
         f"By names and mention forms alone {equal:,} of the pairs of labels look equal; more evidence is coming."
     )
     if settings.kind == "taggers":
-        matched, predicted = cross_predictions(
-            lambda name, source: taggers[name].predict(source, "train"), sources, labels, settings.match
-        )
-        # Vectors of one encoder compare: the joint tagger's, else the pretrained one's, never of separate taggers.
-        centroids = {
-            source.name: pretrained_vectors(encoder, source)
-            if settings.embeddings == "pretrained"
-            else taggers[source.name].mention_vectors(source)
-            for source in sources
-        }
+        matched, predicted, centroids = _tagger_evidence(sources, settings, encoder, taggers)
         read, recall = surface.support, surface.recall
     else:
         matched, predicted = nothing.copy(), nothing.copy()
@@ -152,6 +143,27 @@ def measure_similarity(
         read=read,
         recall=recall,
     )
+
+
+def _tagger_evidence(
+    sources: Sequence[NerSource],
+    settings: EvidenceSettings,
+    encoder: str,
+    taggers: Mapping[str, SourceTagger],
+) -> tuple[NDArray[np.int64], NDArray[np.int64], dict[str, LabelCentroids]]:
+    """Return what taggers predict on the text of the other sources, and the sums of the vectors of mentions."""
+    labels = [ref for source in sources for ref in source.label_refs]
+    matched, predicted = cross_predictions(
+        lambda name, source: taggers[name].predict(source, "train"), sources, labels, settings.match
+    )
+    # Vectors of one encoder compare: the joint tagger's, else the pretrained one's, never of separate taggers.
+    centroids = {
+        source.name: pretrained_vectors(encoder, source)
+        if settings.embeddings == "pretrained"
+        else taggers[source.name].mention_vectors(source)
+        for source in sources
+    }
+    return matched, predicted, centroids
 
 
 def _light_evidence(

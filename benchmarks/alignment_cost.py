@@ -1,0 +1,80 @@
+"""CPU seconds and memory of a whole ``align`` with frozen evidence, by the number of corpora, nothing cached.
+
+Takes the first corpora of ``DIR/jsonl`` by name, then halves of the larger ones where more are wanted, and aligns them
+in a process of its own for each number, on one core. Reading them from files is not counted, importing the package is.
+
+    python benchmarks/alignment_cost.py --data DIR --encoder ENCODER 3 18 50
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+_ONE = "--one"
+
+
+def main() -> None:
+    """Print a row for each number of corpora."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, required=True, help="holds jsonl/NAME.SPLIT.jsonl.gz")
+    parser.add_argument("--encoder", required=True, help="folder or Hub id")
+    parser.add_argument("--evidence", choices=("frozen", "surface"), default="frozen")
+    parser.add_argument(_ONE, action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("numbers", nargs="+", type=int, metavar="N", help="of corpora")
+    options = parser.parse_args()
+    if options.one:
+        one(options)
+        return
+    print("| corpora | labels | sentences | CPU seconds | of them reading, similarity | peak memory, MB |")
+    print("| ---: | ---: | ---: | ---: | --- | ---: |")
+    for number in options.numbers:
+        with TemporaryDirectory() as folder:
+            variables = {**os.environ, "ESNERA_CACHE_DIR": folder, "OMP_NUM_THREADS": "1"}
+            command = [sys.executable, __file__, _ONE, "--data", options.data, "--encoder", options.encoder]
+            command += ["--evidence", options.evidence, str(number)]
+            print(
+                subprocess.run(command, env=variables, check=True, stdout=subprocess.PIPE, text=True).stdout,
+                end="",
+            )
+    print(f"\nCommand: python {' '.join(sys.argv)}")
+
+
+def one(options: argparse.Namespace) -> None:
+    """Align once and print the row."""
+    from quality.corpora import as_source, read_corpora, sampled
+
+    from esnera_hf import align
+    from esnera_hf._internal.console import quiet_libraries
+
+    imported = time.process_time()
+    number = options.numbers[0]
+    corpora = {name: sampled(rows, len(rows), 42) for name, rows in read_corpora(options.data).items()}
+    larger = sorted(corpora, key=lambda name: -len(corpora[name]))[: max(0, number - len(corpora))]
+    for name in larger:
+        rows = corpora.pop(name)
+        corpora |= {f"{name}-1": rows[::2], f"{name}-2": rows[1::2]}
+    with quiet_libraries():
+        sources = [as_source(name, corpora[name]) for name in sorted(corpora)[:number]]
+    started = time.process_time()
+    result = align(sources, encoder=options.encoder, evidence=options.evidence)
+    seconds = imported + time.process_time() - started
+    times = result.report.seconds
+    shares = f"{times['reading']:.0f}, {times['similarity']:.0f} of {times['total']:.0f} s wall"
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    sentences = sum(len(rows) for rows in result.dataset.values())
+    print(
+        f"| {number} | {len(result.mapping.entries)} | {sentences:,} | {seconds:.0f} | {shares} | {memory:,} |"
+    )
+
+
+if __name__ == "__main__":
+    main()
