@@ -7,15 +7,20 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from xml.etree.ElementTree import Element, TreeBuilder
 
+import numpy as np
 import pytest
+from datasets import DatasetDict
 
 from builders import make_matrix
 from card_facts import Names, check_golden, comparison, make_mapping, make_report, nothing_merged, scores
 from esnera_hf._internal.checks import to_plain
+from esnera_hf.alignment.equivalence_merge import merge_equivalent
 from esnera_hf.alignment.greedy_path import MergeDecision
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.alignment.mapping_yaml import MappedLabel
 from esnera_hf.evaluation.merged_tagger import SystemScores
+from esnera_hf.merging.merge import MergedData
+from esnera_hf.report.build import build_report
 from esnera_hf.report.call import CallFacts
 from esnera_hf.report.html import render_report
 from esnera_hf.report.report import MergeReport
@@ -172,6 +177,33 @@ def test_the_page_tells_all_of_the_report() -> None:
     )
     check_golden("page.txt", outline(page))
     assert [text_of(mark) for mark in find(page, "mark")] == ["oslo-secret", "some text", "lima-secret"]
+
+
+def test_by_equivalence_page_and_console_show_one_probability_a_pair_and_that_of_a_part() -> None:
+    labels = {"a:PER": 9, "a:WORK": 9, "b:name": 9, "b:book": 9}
+    matrix = make_matrix(labels, {("b:book", "a:WORK"): (9, 9)}, {})
+    # In the order equal, subset, superset, overlap, none.
+    probabilities = np.where(matrix.same_source[..., None], np.nan, np.array([0, 0, 0, 0, 1.0]))
+    probabilities[0, 2] = probabilities[2, 0] = [0.9, 0, 0, 0, 0.1]
+    probabilities[3, 1], probabilities[1, 3] = [0, 0.7, 0, 0, 0.3], [0, 0, 0.7, 0, 0.3]
+    matrix.__dict__["probabilities"] = probabilities
+    mapping = merge_equivalent(matrix)
+    for kind, asked in (
+        ("frozen", "the light head of"),
+        ("taggers", "a tagger of"),
+        ("surface", "No tagger was"),
+    ):
+        call = CallFacts("align", settings={"evidence": {"kind": kind}})
+        report = replace(build_report((), mapping, MergedData(DatasetDict()), matrix=matrix), call=call)
+        page = parse(text := render_report(report, mapping, matrix))
+        assert asked in text_of(page).replace("\n", " ")
+        assert [">P(equal)<" in text, ">S<" in text, "S, forward" in text] == [True, False, False]
+        rows = [[text_of(cell) for cell in row] for row in find(page, "tr")]
+        assert ["a:WORK", "b:book", "0.00", "its whole 0.70"] in [row[:4] for row in rows]
+        assert ["b:book", "is a part of", "a:WORK", "0.70 (part)"] in [row[:4] for row in rows]
+    lines = str(report).split("\n")
+    assert lines[0] == "a + b → each other, all at once (merged above P(equal) = 0.45)"
+    assert "  b:book  is a part of a:WORK  P(part) 0.70 (semantic unknown, empirical 9/9)" in lines
 
 
 def test_labels_left_out_are_told_from_a_label_of_that_name() -> None:

@@ -32,6 +32,14 @@ _AS_DECIDED = {
     "whole": "now its whole",
     "apart": "now apart",
 }
+#: How a label relates to another one, in words.
+RELATION_WORDS = {
+    "equal": "the same",
+    "subset": "a part of it",
+    "superset": "its whole",
+    "overlap": "overlaps it",
+    "none": "unrelated",
+}
 #: A label that loses more F1 than this is pointed out: ten points.
 LARGE_LOSS = 0.1
 #: Below this micro-F1 on its test split a tagger is no evidence: empirical similarities are shares of its predictions.
