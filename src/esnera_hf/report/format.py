@@ -37,8 +37,10 @@ def sign(change: Estimate) -> str:
 
 def merge_setting(lam: float | None, tau: float) -> str:
     """Return what a step merged by; without λ that is the probability of being equal."""
-    # Three digits tell a threshold of 0.998 from 1, above which nothing is.
-    return f"merged above {EQUAL} = {tau:.3g}" if lam is None else f"λ {lam}, τ {tau}"
+    if lam is not None:
+        return f"λ {lam}, τ {tau}"
+    # Nothing is above 1, and three digits tell 0.998 from it.
+    return f"merged above {EQUAL} = {tau:.3g}" if tau < 1 else "no two labels are probably equal"
 
 
 def agreement(counts: Agreement | None, *, never: str = "?") -> str:
