@@ -35,6 +35,7 @@ from esnera_hf.report.files import REPORT_FILE, read_json
 from esnera_hf.report.report import MergeReport
 from esnera_hf.result import MergeResult
 from esnera_hf.settings import AlignSettings, Method
+from esnera_hf.similarity.disagreement import find_disagreements
 from esnera_hf.similarity.evidence import Evidence, measure_similarity
 from esnera_hf.sources.duplicates import find_pairs
 from esnera_hf.sources.leakage import find_leaks
@@ -136,6 +137,8 @@ def align(
         merged = MergedData(merge_sources(loaded, mapping, leaks, pseudo), leaks, pseudo)
         times.end("merging")
         scores, systems, folder = evaluate_taggers(measured, mapping, merged, taggers, output, train)
+        second = taggers if settings.evidence.kind != "taggers" else {}
+        disagreements = find_disagreements(matrix, measured, second, precision) if second else ()
         times.end("evaluation")
         report = build_report(
             loaded,
@@ -152,7 +155,9 @@ def align(
     call = CallFacts(
         *("align", *_origins(loaded), used, method, None, target_schema, max_samples, seed, recorded)
     )
-    report = replace(report, taggers=scores, systems=systems, questions=questions)
+    report = replace(
+        report, taggers=scores, systems=systems, questions=questions, disagreements=disagreements
+    )
     return MergeResult(merged.dataset, mapping, matrix, _completed(report, call, loaded, times), folder)
 
 

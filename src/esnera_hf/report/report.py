@@ -14,6 +14,7 @@ from esnera_hf.evaluation.merged_tagger import SystemScores, TaggerScores
 from esnera_hf.merging.pseudo_labels import PseudoLabels
 from esnera_hf.report.call import CallFacts
 from esnera_hf.report.tables import fate, report_text
+from esnera_hf.similarity.disagreement import Disagreement
 from esnera_hf.similarity.matrix import Agreement
 from esnera_hf.sources.source import Dropped, SourceSummary
 from esnera_hf.tagging import LabelRef
@@ -92,6 +93,8 @@ class MergeReport:
             tried, is the scores on validation and the number of pseudo-labels; the bound held if it was chosen.
         questions: pairs of labels of which it is unsure how they relate, those that matter most first.
         near: pairs of labels that stayed apart: those of which one is a part of the other, then the most alike.
+        disagreements: pairs of labels to check, of which the taggers, where they were trained though labels were
+            compared by other evidence, say something else; those that concern most mentions first.
         pseudo_labels: how many were added, if it was asked for; without the entities.
         systems: taggers scored on the test splits: ``merged``, and those it is compared with.
         examples: mentions of each label: the label, text on the left, mention, text on the right, id of the sentence.
@@ -114,6 +117,7 @@ class MergeReport:
     trials: tuple[Candidate, ...] = ()
     questions: tuple[Question, ...] = ()
     near: tuple[NearPair, ...] = ()
+    disagreements: tuple[Disagreement, ...] = ()
     pseudo_labels: PseudoLabels | None = None
     systems: dict[str, SystemScores] = field(default_factory=dict)
     examples: tuple[Example, ...] = ()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from esnera_hf._internal.console import duration
 from esnera_hf._internal.text import display_width, pad, visible
-from esnera_hf.report.format import EQUAL, PART, merge_setting, system_title
+from esnera_hf.report.format import EQUAL, PART, agreement, merge_setting, system_title
 from esnera_hf.tagging import LabelRef
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     #: Title, split, and F1 of the sources' own taggers (before) and of a merged one (after).
     ScoreTable = tuple[str, str, MergedScores]
 
-#: Questions that the console shows: as many as one answers at a time.
+#: Questions, and pairs to check, that the console shows: as many as one answers at a time.
 _ASKED = 5
 _AS_DECIDED = {
     "one": "now one label",
@@ -316,6 +316,7 @@ def report_text(report: MergeReport) -> str:
         lines += _step_lines(report, step)
     lines += _search_lines(report)
     lines += _question_lines(report)
+    lines += _disagreement_lines(report)
     if report.pseudo_labels is not None:
         lines.append(
             f"pseudo-labels: {report.pseudo_labels.total:,} with a confidence of at least "
@@ -394,6 +395,21 @@ def _question_lines(report: MergeReport) -> Iterator[str]:
         yield f"    answer with {' or '.join(question.answers)}"
     if len(rows) > _ASKED:
         yield f"  … and {len(rows) - _ASKED} more in the report"
+
+
+def _disagreement_lines(report: MergeReport) -> Iterator[str]:
+    pairs = report.disagreements
+    if pairs:
+        said = "1 pair of labels" if len(pairs) == 1 else f"{len(pairs)} pairs of labels"
+        yield f"{said} to check, on which the taggers, on validation splits, disagree with the evidence:"
+    for pair in pairs[:_ASKED]:
+        evidence, taggers = (
+            f"{opinion.relation}, {EQUAL} {opinion.equal:.2f}" for opinion in (pair.evidence, pair.taggers)
+        )
+        counts = " and ".join(
+            agreement(way, never="?") for way in (pair.taggers.forward, pair.taggers.backward)
+        )
+        yield f"  {pair.one} and {pair.other}: {evidence}; by taggers {taggers} (they agree {counts})"
 
 
 def _change(comparison: Comparison) -> str:

@@ -15,7 +15,7 @@ from esnera_hf.tagging import Entity, LabelRef
 SpanMatch = Literal["exact", "overlap"]
 
 
-#: Gives what the tagger of one source (by name) predicts on the train split of another, sentence by sentence.
+#: Gives what the tagger of one source (by name) predicts on a split of another, sentence by sentence.
 CrossPredictions = Callable[[str, NerSource], Iterable[Sequence[Entity]]]
 
 
@@ -41,8 +41,10 @@ def cross_predictions(
     sources: Sequence[NerSource],
     labels: Sequence[LabelRef],
     match: SpanMatch = "exact",
+    *,
+    split: str = "train",
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Count, for every ordered pair of sources, what the one's tagger predicts on the other's train split.
+    """Count, for every ordered pair of sources, what the one's tagger predicts on a split of the other.
 
     S_emp(Ls, Lt) = |Npred(Ls) ∩ Ntrue(Lt)| / |Npred(Ls)| (method, empirical
     similarity): the numerators and denominators.
@@ -52,6 +54,7 @@ def cross_predictions(
         sources: the sources.
         labels: the labels of all sources: rows and columns of the result.
         match: how spans match.
+        split: the one that was predicted on.
 
     Returns:
         ``matched`` and ``predicted``, each of shape (labels, labels), row label
@@ -64,7 +67,7 @@ def cross_predictions(
         # What is predicted counts for each label of the target: the denominator of S_emp.
         columns = [position[ref] for ref in target.label_refs]
         found = predictions(name, target)
-        for sentence, entities in zip(target.sentences("train"), found, strict=True):
+        for sentence, entities in zip(target.sentences(split), found, strict=True):
             for entity in entities:
                 row = position[LabelRef(name, entity.label)]
                 predicted[row, columns] += 1
