@@ -26,6 +26,7 @@ from esnera_hf.report.report import (
     SystemScores,
     TaggerScores,
 )
+from esnera_hf.similarity.disagreement import Disagreement, Opinion
 from esnera_hf.similarity.matrix import Agreement
 from esnera_hf.sources.leakage import find_leaks, left_out_of_train
 from esnera_hf.sources.source import Dropped, License, NerSource, Provenance, SourceSummary
@@ -118,6 +119,13 @@ def make_report(names: Names) -> MergeReport:
             Question(
                 *(LabelRef(names.second, "per"), city, "apart", 0.5, 0.25, 0.0, 12),
                 (("oslo-secret", names.text, names.label), ("lima-secret", "per", None)),
+            ),
+        ),
+        disagreements=(
+            Disagreement(
+                *(LabelRef(names.second, "per"), city, 12),
+                Opinion(0.5, "equal", Agreement(1, 2), Agreement(0, 0)),
+                Opinion(0.02, "overlap", Agreement(0, 11), Agreement(1, 10)),
             ),
         ),
         pseudo_labels=PseudoLabels(0.9, {}, (("a", "b", "c", 1),), {names.text: 3}),

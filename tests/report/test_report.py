@@ -60,6 +60,10 @@ def test_what_was_written_is_read() -> None:
         ),
         ({"call__function": "eval"}, r"report\.call\.function='eval'"),
         ({"pseudo_labels__counts__0": ["a", "b", 1]}, r"report\.pseudo_labels\.counts\[0\]"),
+        (
+            {"disagreements__0__taggers__relation": "same"},
+            r"report\.disagreements\[0\]\.taggers\.relation='same'",
+        ),
         ({"systems": []}, r"report\.systems=\[\]"),
         ({"trials__1__outcome": 0}, r"report\.trials\[1\]\.outcome=0"),
         ({"trials__1__outcome__1": "3"}, r"report\.trials\[1\]\.outcome\[1\]='3': expected int"),
@@ -105,3 +109,19 @@ def test_the_console_shows_five_questions_with_their_answers_and_the_report_hold
     assert sum(line.startswith("  Do ") for line in shown) == 5
     assert "  … and 2 more in the report" in shown
     assert "questions" not in str(replace(report, questions=()))
+
+
+def test_the_console_shows_five_pairs_on_which_taggers_disagree() -> None:
+    report = make_report(Names())
+    line = (
+        "  beta:per and alpha:city: equal, P(equal) 0.50; by taggers overlap, P(equal) 0.02 "
+        "(they agree 0.00 (0 of 11) and 0.10 (1 of 10))"
+    )
+    heading = "to check, on which the taggers, on validation splits, disagree with the evidence:"
+    shown = str(report).split("\n")
+    start = shown.index(f"1 pair of labels {heading}")
+    assert shown[start + 1] == line
+    shown = str(replace(report, disagreements=report.disagreements * 7)).split("\n")
+    assert f"7 pairs of labels {heading}" in shown
+    assert shown.count(line) == 5
+    assert "disagree" not in str(replace(report, disagreements=()))
