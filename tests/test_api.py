@@ -186,6 +186,45 @@ class TestAlign:
         assert pseudo is not None
         assert pseudo.counts == (("alpha", "firm", "beta", 12),)
 
+    @pytest.mark.parametrize(
+        ("evidence", "listed"), [("surface", ["alpha:loc", "alpha:per"]), ("taggers", [])]
+    )
+    def test_taggers_that_are_trained_anyway_are_asked_for_a_second_opinion(
+        self, calls: Calls, tmp_path: Path, encoder_folder: Path, evidence: Any, listed: list[str]
+    ) -> None:
+        """The sources share no mention, of which forms say nothing; the taggers know those of both."""
+        texts = {
+            "alpha": "{split} {n} {person}/B-per met in {place}/B-loc",
+            "beta": "from {place}/B-city came , {n} {split} , old {person}/B-name",
+        }
+        sources = [
+            make_source(
+                name,
+                {
+                    split: [
+                        row(
+                            text.format(
+                                split=split,
+                                n=n,
+                                person=PEOPLE[n % 3 + 3 * half],
+                                place=PLACES[n % 3 + 3 * half],
+                            )
+                        )
+                        for n in range(12)
+                    ]
+                    for split in ("train", "validation", "test")
+                },
+            )
+            for half, (name, text) in enumerate(texts.items())
+        ]
+        settings = AlignSettings(output=OutputSettings(pseudo_label_threshold=0.5))
+        result = align(sources, encoder=encoder_folder, evidence=evidence, settings=settings)
+        assert len(calls.sources) == 1
+        result.save(tmp_path / "saved")
+        disagreements = MergeResult.load(tmp_path / "saved").report.disagreements
+        assert disagreements == result.report.disagreements
+        assert [str(pair.one) for pair in disagreements] == listed
+
     def test_the_report_holds_the_call_and_the_scores(
         self, calls: Calls, sources: list[NerSource], encoder_folder: Path
     ) -> None:
