@@ -73,21 +73,15 @@ class GroupEvidence:
         self, matrix: SimilarityMatrix, rows: Sequence[LabelGroup], columns: Sequence[LabelGroup]
     ) -> None:
         self.rows, self.columns = rows, columns
-        shape = (len(rows), len(columns))
-        self.matched = np.zeros(shape, dtype=np.int64)
-        self.predicted = np.zeros(shape, dtype=np.int64)
-        self.semantic = np.full(shape, np.nan)
-        for i, row in enumerate(rows):
-            ones = [matrix.index[member] for member in row]
-            for j, column in enumerate(columns):
-                others = [matrix.index[member] for member in column]
-                # Predictions on the text of a source are counted once, not once for each of its labels.
-                first = {matrix.labels[k].source: k for k in reversed(others)}
-                cells = np.ix_(ones, others)
-                self.matched[i, j] = matrix.matched[cells].sum()
-                self.predicted[i, j] = matrix.predicted[np.ix_(ones, list(first.values()))].sum()
-                weights = np.maximum(np.outer(matrix.support[ones], matrix.support[others]), 1)
-                self.semantic[i, j] = _weighted_mean(matrix.semantic[cells], weights)
+        row, column = _membership(matrix, rows), _membership(matrix, columns)
+        # Predictions on the text of a source are counted once, not once for each of its labels.
+        first = [tuple({label.source: label for label in group}.values()) for group in columns]
+        self.matched: NDArray[np.int64] = row.T @ matrix.matched @ column
+        self.predicted: NDArray[np.int64] = row.T @ matrix.predicted @ _membership(matrix, first)
+        weights = np.maximum(np.outer(matrix.support, matrix.support), 1) * ~np.isnan(matrix.semantic)
+        total = row.T @ weights @ column
+        sums = row.T @ (weights * np.nan_to_num(matrix.semantic)) @ column
+        self.semantic = np.divide(sums, total, out=np.full(total.shape, np.nan), where=total > 0)
 
     @property
     def empirical(self) -> NDArray[np.float64]:
@@ -96,9 +90,12 @@ class GroupEvidence:
             return np.where(self.predicted > 0, self.matched / self.predicted, np.nan)
 
 
-def _weighted_mean(values: NDArray[np.float64], weights: NDArray[np.int64]) -> float:
-    known = ~np.isnan(values)
-    return float(np.average(values[known], weights=weights[known])) if known.any() else float("nan")
+def _membership(matrix: SimilarityMatrix, groups: Sequence[Sequence[LabelRef]]) -> NDArray[np.int64]:
+    """Return which labels are in which groups, shape (labels, groups)."""
+    member = np.zeros((len(matrix.labels), len(groups)), dtype=np.int64)
+    for number, group in enumerate(groups):
+        member[[matrix.index[label] for label in group], number] = 1
+    return member
 
 
 def sum_empirical(
