@@ -114,7 +114,7 @@ def test_the_console_shows_five_questions_with_their_answers_and_the_report_hold
 def test_the_console_shows_five_pairs_on_which_taggers_disagree() -> None:
     report = make_report(Names())
     line = (
-        "  beta:per and alpha:city: equal, P(equal) 0.50; by taggers overlap, P(equal) 0.02 "
+        "  beta:per and alpha:city: the same, P(equal) 0.50; by taggers overlaps it, P(equal) 0.02 "
         "(they agree 0.00 (0 of 11) and 0.10 (1 of 10))"
     )
     heading = "to check, on which the taggers, on validation splits, disagree with the evidence:"

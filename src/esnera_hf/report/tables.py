@@ -404,7 +404,8 @@ def _disagreement_lines(report: MergeReport) -> Iterator[str]:
         yield f"{said} to check, on which the taggers, on validation splits, disagree with the evidence:"
     for pair in pairs[:_ASKED]:
         evidence, taggers = (
-            f"{opinion.relation}, {EQUAL} {opinion.equal:.2f}" for opinion in (pair.evidence, pair.taggers)
+            f"{RELATION_WORDS[opinion.relation]}, {EQUAL} {opinion.equal:.2f}"
+            for opinion in (pair.evidence, pair.taggers)
         )
         counts = " and ".join(
             agreement(way, never="?") for way in (pair.taggers.forward, pair.taggers.backward)
