@@ -388,28 +388,6 @@ class TestEvidence:
             assert step.tau == round(result.similarity.threshold(precision), 4)
         assert merged[0] >= merged[1] == 2 > merged[2] == 0
 
-    def test_sentences_that_sources_share_tell_how_their_labels_relate(self) -> None:
-        """By names and forms alone the labels would be taken the wrong way round."""
-        texts = {"one": ("city", "person"), "two": ("person", "city")}
-        shared = [(f"so w{n} anna/B-{{}} was seen", f"so w{n} oslo/B-{{}} was seen") for n in range(30)]
-        crossed = [
-            make_source(
-                name,
-                {
-                    "train": [
-                        row(text.format(label))
-                        for pair in shared
-                        for text, label in zip(pair, labels, strict=True)
-                    ]
-                },
-            )
-            for name, labels in texts.items()
-        ]
-        assert groups(align(crossed, evidence="surface").mapping) == {
-            frozenset({"one:city", "two:person"}),
-            frozenset({"one:person", "two:city"}),
-        }
-
 
 class TestApply:
     def test_without_output_nothing_is_trained(

@@ -162,14 +162,24 @@ class TestReproduce:
         result, differing = reproduce(tmp_path / "applied", made.sources)
         assert (differing, result.mapping["alpha", "firm"]) == ([], None)
 
-    def test_with_lines_that_were_locked(self, made, tmp_path):
+    @pytest.mark.parametrize("evidence", [None, "surface"])
+    def test_without_taggers_and_with_lines_that_were_locked(
+        self, made: Made, tmp_path: Path, evidence: Any
+    ) -> None:
         firm = MappedLabel(LabelRef("alpha", "firm"), None, locked=True)
-        schema = SchemaSettings(locked=LabelMapping((), (firm,)))
-        output = OutputSettings(pseudo_label_threshold=None)
-        settings = AlignSettings(taggers=SETTINGS.taggers, schema=schema, output=output)
-        align(made.sources, encoder=made.encoder, settings=settings).save(tmp_path / "saved")
-        result, differing = reproduce(tmp_path / "saved", made.sources, encoder=made.encoder)
+        schema = SchemaSettings(locked=LabelMapping((), (firm,)), min_precision=0.7)
+        settings = AlignSettings(schema=schema)
+        align(made.sources, encoder=made.encoder, evidence=evidence, settings=settings).save(
+            tmp_path / "saved"
+        )
+        recorded = json.loads((tmp_path / "saved" / "report.json").read_text())["call"]["settings"]
+        assert recorded["evidence"]["kind"] == (evidence or "frozen")
+        assert recorded["schema"]["min_precision"] == 0.7
+        encoder = None if evidence else made.encoder
+        result, differing = reproduce(tmp_path / "saved", made.sources, encoder=encoder)
         assert (differing, result.mapping["alpha", "firm"]) == ([], None)
+        assert result.report.call is not None
+        assert result.report.call.settings == {**recorded, "schema": result.report.call.settings["schema"]}
 
     def test_what_differs_is_named(
         self, made: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -199,6 +209,8 @@ ATTACKS: list[tuple[str, Any, str]] = [
     (TRAINING_KEY + ".seed", 1.5, "seed=1.5"),
     (TRAINING_KEY, [["output_dir", "HOME"]], "training"),
     ("call.settings.evidence.match", "regex", "evidence.match='regex'"),
+    ("call.settings.evidence.kind", "thawed", "evidence.kind='thawed'"),
+    ("call.settings.schema.min_precision", "0.9", "schema.min_precision='0.9'"),
     ("call.settings.evidence.color", "red", "evidence: unknown: color"),
     ("call.settings.output.pseudo_label_threshold", "0.5", "output.pseudo_label_threshold='0.5'"),
     ("call.settings.greedy.lam", "0.5", "greedy.lam='0.5'"),

@@ -13,6 +13,8 @@ from hypothesis.extra.numpy import arrays
 from builders import make_matrix
 from esnera_hf.similarity.features import (
     PRIOR,
+    PRIOR_FORMS,
+    PRIOR_OVERLAP,
     PRIOR_SHARE,
     RELATED,
     agreed_share,
@@ -23,6 +25,7 @@ from esnera_hf.similarity.features import (
     telling_overlap,
 )
 from esnera_hf.similarity.matrix import SimilarityMatrix
+from esnera_hf.similarity.names import name_similarity
 from esnera_hf.tagging import LabelRef
 
 #: politics has persons and, apart from them, politicians; news has persons that are both.
@@ -94,6 +97,33 @@ def test_margins_tell_a_label_from_its_rivals() -> None:
     assert features["share margin"][politician, per] > 0 > features["share margin"][person, per]
     for name, values in features.items():
         np.testing.assert_array_equal(values, values.T, err_msg=name)
+
+
+def test_a_margin_is_that_of_the_worse_direction() -> None:
+    matrix = make_matrix(dict.fromkeys(("a:city", "a:qq", "b:city", "b:cities"), 9), {}, {})
+    alike = name_similarity("city", "cities")
+    margins = equality_features(matrix)["names margin"]
+    assert margins[0, 2] == pytest.approx(np.log(1.05 / (alike + 0.05)))
+    assert margins[0, 3] == pytest.approx(np.log((alike + 0.05) / 1.05))
+    # A source of one label has no rival of it: the other direction alone counts.
+    single = make_matrix(dict.fromkeys(("a:city", "b:city", "b:cities"), 9), {}, {})
+    assert equality_features(single)["names margin"][0, 1] == margins[0, 2]
+
+
+def test_that_a_few_forms_are_not_annotated_alike_says_little() -> None:
+    labels = dict.fromkeys(("a:x", "b:y"), 100)
+    pairs = dict.fromkeys((("a:x", "b:y"), ("b:y", "a:x")), 0.0)
+
+    def share(forms: int) -> float:
+        occurring = np.array([[0, forms], [forms, 0]])
+        logit = equality_features(replace(make_matrix(labels, {}, {}, pairs), occurring=occurring))["forms"][
+            0, 1
+        ]
+        return float((1.02 * np.exp(logit) - 0.02) / (1 + np.exp(logit)))
+
+    before = PRIOR_FORMS * PRIOR_OVERLAP
+    assert share(4) == pytest.approx(before / (4 + PRIOR_FORMS))
+    assert share(400) == pytest.approx(before / (400 + PRIOR_FORMS))
 
 
 def test_a_label_that_also_takes_in_another_one_spills() -> None:

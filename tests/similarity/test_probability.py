@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,7 +20,9 @@ from esnera_hf.similarity.probability import (
     equality_threshold,
     relation_probabilities,
     shifted,
+    unshifted_probabilities,
 )
+from esnera_hf.sources.shared_sentences import relation_likelihoods
 
 probabilities = st.lists(st.floats(0.0, 1.0), min_size=1, max_size=8)
 
@@ -84,6 +87,22 @@ def test_more_agreement_is_more_probably_equal() -> None:
         return float(relation_probabilities(matrix)[0, 2, 0])
 
     assert equal(5, 0.05, 0.1) < equal(50, 0.05, 0.1) < equal(50, 0.8, 0.1) < equal(50, 0.8, 0.9)
+
+
+def test_sentences_count_where_both_sources_annotate_the_labels_in_them() -> None:
+    plain = make_matrix(dict.fromkeys(("a:x", "a:u", "b:y", "b:v"), 50), {}, {})
+    shared, same = np.zeros((2, 4, 4), dtype=np.int64)
+    # b's source may not annotate v in that text at all.
+    shared[0, 2:] = shared[2, :2] = shared[1, 2:] = 20
+    same[0, 2] = same[2, 0] = 19
+    found = replace(plain, shared=shared, shared_same=same).probabilities
+    before = unshifted_probabilities(plain, coefficients())
+    likelihood = relation_likelihoods(*(np.array([count]) for count in (19, 1, 1)))[0]
+    equal, none = (before[0, 2] * likelihood)[[0, 4]]
+    # The base rates are estimated of all pairs, so odds are compared with a pair nobody shares.
+    shift = found[1, 3, 0] / found[1, 3, 4] * before[1, 3, 4] / before[1, 3, 0]
+    assert found[0, 2, 0] / found[0, 2, 4] == pytest.approx(equal / none * shift)
+    assert found[0, 3, 0] / found[0, 3, 4] == pytest.approx(before[0, 3, 0] / before[0, 3, 4] * shift)
 
 
 def test_the_base_rates_of_the_pairs_at_hand_are_found() -> None:
