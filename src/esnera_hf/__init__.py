@@ -1,6 +1,6 @@
 """Find which labels of several NER datasets mean the same and merge them into one ``DatasetDict``.
 
-Implements ESNERA (arXiv 2508.06877). ``align`` does all of it. The packages hold the steps, in the order of the
+Goes on from ESNERA (arXiv 2508.06877). ``align`` does all of it. The packages hold the steps, in the order of the
 method: ``sources``, ``modeling``, ``taggers``, ``similarity``, ``alignment``, ``merging``, ``evaluation``,
 ``report``, ``hub``.
 """

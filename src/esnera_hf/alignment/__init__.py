@@ -1,1 +1,1 @@
-"""From similarities to one label schema: labels merged by equivalence or along the greedy path, and their mapping."""
+"""From probabilities or similarities to one label schema: labels merged at once or along the greedy path."""

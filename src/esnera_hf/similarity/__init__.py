@@ -1,1 +1,1 @@
-"""How alike two labels are: what taggers predict, where mentions lie in an encoder's space, what they share."""
+"""How two labels relate: measured by light heads or taggers, told as probabilities of five relations."""

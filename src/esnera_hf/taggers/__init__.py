@@ -1,1 +1,1 @@
-"""A tagger for every source, kept in the cache, with its predictions and mention vectors."""
+"""A light head or a tagger for every source, kept in the cache, with predictions and mention vectors."""
