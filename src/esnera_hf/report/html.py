@@ -77,7 +77,6 @@ def render_report(report: MergeReport, mapping: LabelMapping, similarity: Simila
             sections={key: {"number": n, "title": _TITLES[key]} for n, key in enumerate(present, 1)},
             equivalence=mapping.method == "equivalence",
             score=tables.score_name(mapping),
-            kind=tables.evidence_kind(report),
             examples_of=lambda label: examples.get(label, []),
             losses=tables.large_losses(next(iter(content["scores"]), None), mapping),
             unshown=max(pairs - _MOST_PAIRS, 0),

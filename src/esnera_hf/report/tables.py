@@ -74,9 +74,16 @@ def warnings(report: MergeReport) -> Iterator[str]:
 
 
 def evidence_kind(report: MergeReport) -> str:
-    """Return what labels were compared by: ``frozen``, ``taggers``, or ``surface``."""
+    """Return what labels were compared by: ``frozen``, ``taggers``, or ``surface``; "" where a mapping was applied."""
     kind = None if report.call is None else report.call.setting("evidence", "kind")
-    return "taggers" if kind is None else str(kind)
+    return "" if kind is None else str(kind)
+
+
+def predictor(report: MergeReport) -> str:
+    """Return what predicted the entities of a source on the text of another, with its article."""
+    return {"frozen": "the light head", "taggers": "a tagger"}.get(
+        evidence_kind(report), "a tagger or light head"
+    )
 
 
 def score_name(mapping: LabelMapping | None) -> str:
