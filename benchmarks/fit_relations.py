@@ -16,6 +16,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -55,13 +56,38 @@ def main() -> None:
     group = np.array([groups(pair) for pair in pairs])
     judged = len(pairs)
     pairs += unrelated(matrix, pairs)
-    rows = Rows(matrix, pairs)
     truth = np.array([RELATIONS.index(pair.relation) for pair in pairs])
     print(
         f"{len(matrix.sources)} corpora, {len(matrix.labels)} labels, {judged} pairs of labels of which "
-        f"{int((truth == 0).sum())} are equal, and {len(pairs) - judged} more of different coarse classes\n"
+        f"{int((truth == 0).sum())} are equal, and {len(pairs) - judged} more of different coarse classes"
     )
-    everything = np.ones(len(pairs), dtype=bool)
+    fitted = {}
+    for evidence, measured_by in (("evidence", matrix), ("surface", without_heads(matrix))):
+        print(f"\n## {evidence}\n")
+        rows = Rows(measured_by, pairs)
+        compare(rows, truth, group, pairs if options.show else [])
+        fitted[evidence] = rows.fit(truth, np.ones(len(pairs), dtype=bool))
+        steps = {"equal": fitted[evidence]["equal"], **fitted[evidence]["unequal"]}
+        for step, weights in steps.items():
+            print(f"\n{step}: " + ", ".join(f"{name} {weight:+.2f}" for name, weight in weights.items()))
+    if options.write:
+        file = Path(probability.__file__).with_name("relations.json")
+        file.write_text(json.dumps(fitted, indent=1) + "\n", encoding="utf-8")
+        print(f"\nwritten: {file.name}")
+    print(f"\nCommand: python {' '.join(sys.argv)}")
+
+
+def without_heads(matrix: SimilarityMatrix) -> SimilarityMatrix:
+    """Return what names and mention forms alone tell."""
+    nothing, unknown = np.zeros_like(matrix.matched), np.full(matrix.semantic.shape, np.nan)
+    read = np.zeros_like(matrix.read)
+    counts = {"matched": nothing, "predicted": nothing, "semantic": unknown, "read": read}
+    return replace(matrix, **counts, recall=np.full(matrix.recall.shape, np.nan))
+
+
+def compare(rows: Rows, truth: np.ndarray, group: np.ndarray, shown: Sequence[GoldPair]) -> None:
+    """Print how right the probabilities are with corpora left out, and on what was fitted."""
+    judged, everything = len(group), np.ones(len(truth), dtype=bool)
     print(
         "| | group | equal | expected | F1 | average precision | calibration error | slope | relations macro-F1 |"
     )
@@ -81,15 +107,7 @@ def main() -> None:
         predicted = np.zeros((judged, len(RELATIONS)))
         for held, seen in folds:
             predicted[held] = rows.probabilities(rows.fit(truth, seen), np.flatnonzero(held))
-        show(name, predicted, truth, group, pairs if options.show else [])
-    fitted = rows.fit(truth, everything)
-    for step, weights in (("equal", fitted["equal"]), *fitted["unequal"].items()):
-        print(f"\n{step}: " + ", ".join(f"{name} {weight:+.2f}" for name, weight in weights.items()))
-    if options.write:
-        file = Path(probability.__file__).with_name("relations.json")
-        file.write_text(json.dumps(fitted, indent=1) + "\n", encoding="utf-8")
-        print(f"\nwritten: {file.name}")
-    print(f"\nCommand: python {' '.join(sys.argv)}")
+        show(name, predicted, truth, group, shown)
 
 
 def show(

@@ -47,12 +47,13 @@ def relation_probabilities(
 
     Args:
         matrix: what is measured of N labels. Where two sources annotate the same sentences, these count beside it.
-        fitted: coefficients; those of the package if not given.
+        fitted: coefficients; those of the package if not given, of which there are
+            others for names and mention forms alone, where no head predicts anything.
 
     Returns:
         Shape (N, N, 5); NaN within a source. ``[i, j]`` and ``[j, i]`` say the same.
     """
-    fitted = fitted or coefficients()
+    fitted = fitted or coefficients()["evidence" if matrix.predicted.any() else "surface"]
     probabilities = unshifted_probabilities(matrix, fitted)
     settled = (matrix.shared > 0) & (matrix.shared.T > 0)
     if settled.any():
