@@ -245,7 +245,8 @@ def _regression(
     weights: np.ndarray | None = None,
 ) -> Iterator[tuple[str, dict[str, float]]]:
     """Yield each class (of two: the second) with its weights, as they apply to the features themselves."""
-    mean, scale = values.mean(axis=0), values.std(axis=0) + 1e-9
+    mean, scale = values.mean(axis=0), values.std(axis=0)
+    scale[scale < 1e-6] = 1.0  # without heads some features are the same of all pairs
     model = LogisticRegression(C=strength, max_iter=3000).fit((values - mean) / scale, classes, weights)
     kinds = model.classes_.tolist() if len(model.classes_) > 2 else [model.classes_[1]]
     for kind, row, bias in zip(kinds, model.coef_ / scale, model.intercept_, strict=True):
