@@ -66,9 +66,10 @@ def test_the_order_of_the_sources_plays_no_part(matrix: SimilarityMatrix, order:
     np.testing.assert_allclose(moved.probabilities, matrix.probabilities[square], rtol=1e-9, atol=1e-12)
 
 
-def test_every_coefficient_has_its_feature() -> None:
+@pytest.mark.parametrize("evidence", ["evidence", "surface"])
+def test_every_coefficient_has_its_feature(evidence: str) -> None:
     matrix = make_matrix({"a:x": 10, "b:y": 10}, {("a:x", "b:y"): (5, 9)}, {("a:x", "b:y"): 0.5})
-    fitted = coefficients()
+    fitted = coefficients()[evidence]
     assert set(fitted["equal"]) == {"bias", *equality_features(matrix)}
     assert set(fitted["unequal"]) == set(RELATIONS[1:])
     for weights in fitted["unequal"].values():
@@ -89,6 +90,16 @@ def test_more_agreement_is_more_probably_equal() -> None:
     assert equal(5, 0.05, 0.1) < equal(50, 0.05, 0.1) < equal(50, 0.8, 0.1) < equal(50, 0.8, 0.9)
 
 
+def test_names_and_forms_alone_have_coefficients_of_their_own() -> None:
+    """Those fitted beside heads would take what no head says for the average of what heads say."""
+    labels = dict.fromkeys(("a:PER", "a:work", "b:person", "b:money"), 200)
+    forms = {("a:PER", "b:person"): 0.8, ("b:person", "a:PER"): 0.8, ("a:work", "b:money"): 0.0}
+    bare = make_matrix(labels, {}, {}, {**forms, ("b:money", "a:work"): 0.0})
+    found = relation_probabilities(bare)
+    assert found[0, 2, 0] > 0.5 > 0.05 > found[1, 3, 0]
+    np.testing.assert_array_equal(found, relation_probabilities(bare, coefficients()["surface"]))
+
+
 def test_sentences_count_where_both_sources_annotate_the_labels_in_them() -> None:
     plain = make_matrix(dict.fromkeys(("a:x", "a:u", "b:y", "b:v"), 50), {}, {})
     shared, same = np.zeros((2, 4, 4), dtype=np.int64)
@@ -96,7 +107,7 @@ def test_sentences_count_where_both_sources_annotate_the_labels_in_them() -> Non
     shared[0, 2:] = shared[2, :2] = shared[1, 2:] = 20
     same[0, 2] = same[2, 0] = 19
     found = replace(plain, shared=shared, shared_same=same).probabilities
-    before = unshifted_probabilities(plain, coefficients())
+    before = unshifted_probabilities(plain, coefficients()["surface"])
     likelihood = relation_likelihoods(*(np.array([count]) for count in (19, 1, 1)))[0]
     equal, none = (before[0, 2] * likelihood)[[0, 4]]
     # The base rates are estimated of all pairs, so odds are compared with a pair nobody shares.
