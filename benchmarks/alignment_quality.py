@@ -105,8 +105,9 @@ def summary(case: Case, coarse: Path) -> Iterator[str]:
     yield f"relations macro-F1: {relations:.2f}"
     yield f"equal pairs: {np.nansum(ours.scores):.1f} expected, {equal.sum()} in the gold, {ours.merged.sum()} merged"
     yield f"calibration error of P(equal): {error:.3f}, slope {slope:.2f}"
-    if coarse.is_file():
-        classes = {label: kind for label, kind in read_coarse(coarse).items() if label in case.roots}
+    listed = read_coarse(coarse) if coarse.is_file() else {}
+    classes = {label: kind for label, kind in listed.items() if label in case.roots}
+    if classes:
         scores = b_cubed(case.roots, classes)
         yield f"B-cubed of the coarse cut: P {scores[0]:.2f}, R {scores[1]:.2f}, F1 {scores[2]:.2f}"
     yield f"F1 of equal merges: {f1_of(ours.merged, equal).f1:.2f}"
