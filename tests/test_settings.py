@@ -24,6 +24,21 @@ def test_the_seed_of_the_training_is_that_of_the_call_unless_it_has_one() -> Non
     assert own.checked("greedy", None, 7).taggers.training == {"seed": 3}
 
 
+@pytest.mark.parametrize("taggers", [TaggerSettings("separate"), TaggerSettings(joint_of=["a"])])
+def test_settings_of_taggers_are_refused_where_none_is_trained(taggers: TaggerSettings) -> None:
+    settings = AlignSettings(taggers=taggers)
+    with pytest.raises(ConfigurationError, match="no tagger of a source is trained"):
+        settings.checked("equivalence", None, 1)
+    for checked in (
+        settings.checked("equivalence", "taggers", 1),
+        settings.checked("greedy", "frozen", 1),
+        AlignSettings(taggers=taggers, output=OutputSettings(train_merged=True)).checked(
+            "equivalence", None, 1
+        ),
+    ):
+        assert checked.taggers.kind == taggers.kind
+
+
 @pytest.mark.parametrize("greedy", [GreedySettings(lam=0.4), GreedySettings(max_samples=100)])
 def test_equivalence_knows_no_settings_of_the_greedy_path(greedy: GreedySettings) -> None:
     with pytest.raises(ConfigurationError, match="method='equivalence', which knows none of them"):

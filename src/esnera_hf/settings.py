@@ -72,6 +72,12 @@ class AlignSettings:
             )
         kind = evidence or self.evidence.kind or ("taggers" if method == "greedy" else "frozen")
         output = self.output.for_evidence(kind)
+        trains = kind == "taggers" or method == "greedy" or output.needs_taggers
+        if not trains and (self.taggers.kind != "joint" or self.taggers.joint_of is not None):
+            raise ConfigurationError(
+                "separate taggers or joint_of= are set, and no tagger of a source is trained. Leave them out, or ask "
+                "for taggers: evidence='taggers', pseudo-labels, or train_merged=True."
+            )
         return replace(
             self,
             evidence=replace(self.evidence, kind=kind),

@@ -10,7 +10,7 @@ import pytest
 
 from card_facts import Names, make_report
 from esnera_hf.errors import ConfigurationError
-from esnera_hf.report.report import MergeReport
+from esnera_hf.report.report import LeakageFacts, MergeReport
 from esnera_hf.tagging import LabelRef
 
 
@@ -125,3 +125,15 @@ def test_the_console_shows_five_pairs_on_which_taggers_disagree() -> None:
     assert f"7 pairs of labels {heading}" in shown
     assert shown.count(line) == 5
     assert "disagree" not in str(replace(report, disagreements=()))
+
+
+@pytest.mark.parametrize(
+    ("exact", "expected"), [(3, "the same"), (0, "nearly the same"), (2, "2 the same, 1 nearly")]
+)
+def test_the_console_says_what_is_left_out_and_sums_up_what_is_kept(exact: int, expected: str) -> None:
+    left_out = LeakageFacts(("a", "train"), ("b", "test"), True, 3, exact, ())
+    kept = [LeakageFacts(("a", "train"), ("a", split), False, 2, 2, ()) for split in ("validation", "test")]
+    text = str(replace(make_report(Names()), leakage=(left_out, *kept)))
+    assert f"a/train: 3 sentences stand in b/test, too ({expected}): left out" in text
+    assert "4 sentences stand in a later split of their own source, too: kept; in a" in text
+    assert text.count("stand in") == 2

@@ -102,13 +102,13 @@ def _closest(groups: Sequence[LabelGroup], matrix: SimilarityMatrix) -> dict[Lab
 
 
 def _beside_parents(mapping: LabelMapping, matrix: SimilarityMatrix) -> LabelMapping:
-    """Show each label that is a part, and one with no other, beside the label of its parent that covers it most."""
+    """Show each label that is a part, and one with no other, beside the label that it most probably is a part of."""
     entries = []
     for entry in mapping.entries:
         parent = mapping.parents.get(entry.unified or "")
         alone = entry.compared_with is None or not mapping.are_one(entry.label, entry.compared_with)
         if parent is not None and alone:
-            row = matrix.coverage[matrix.index[entry.label]]
+            row = matrix.probabilities[matrix.index[entry.label], :, RELATIONS.index("subset")]
             others = [
                 matrix.index[other] for other in mapping.members(parent) if other.source != entry.label.source
             ]

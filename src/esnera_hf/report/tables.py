@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from esnera_hf.alignment.questions import Question
     from esnera_hf.evaluation.projection import MergedScores
     from esnera_hf.metrics import Comparison, Estimate
-    from esnera_hf.report.report import MergeReport
+    from esnera_hf.report.report import LeakageFacts, MergeReport
 
     #: Title, split, and F1 of the sources' own taggers (before) and of a merged one (after).
     ScoreTable = tuple[str, str, MergedScores]
@@ -289,6 +289,14 @@ def making(report: MergeReport) -> list[tuple[str, str]]:
     return [(name, str(value)) for name, value in rows if value not in (None, "", (), {}, [])]
 
 
+def sameness(leak: LeakageFacts) -> str:
+    """Return how many sentences of a leak are the same and how many nearly."""
+    nearly = leak.sentences - leak.exact
+    if not nearly or not leak.exact:
+        return "nearly the same" if nearly else "the same"
+    return f"{leak.exact:,} the same, {nearly:,} nearly"
+
+
 def times(report: MergeReport) -> str:
     """Return the wall time of each step, and of all last."""
     steps = sorted(report.seconds.items(), key=lambda step: step[0] == "total")
@@ -334,10 +342,17 @@ def report_text(report: MergeReport) -> str:
         lines.append(f"{name} tagger ({title}), test, each source's own labels (own tagger → this one):")
         lines += [f"  {source}: {_change(micro)}" for source, micro in system.native.sources.items()]
     lines += [
-        f"{'/'.join(leak.place)}: {leak.sentences:,} sentences stand in {'/'.join(leak.twin)}, too ({leak.exact:,} the "
-        f"same, the others nearly): {'left out' if leak.left_out else 'kept, as the sentences of one source are'}"
+        f"{'/'.join(leak.place)}: {leak.sentences:,} sentences stand in {'/'.join(leak.twin)}, too ({sameness(leak)}): "
+        "left out"
         for leak in report.leakage
+        if leak.left_out
     ]
+    own = [leak for leak in report.leakage if not leak.left_out]
+    if own:
+        lines.append(
+            f"{sum(leak.sentences for leak in own):,} sentences stand in a later split of their own source, too: kept; "
+            f"in {', '.join(dict.fromkeys(leak.place[0] for leak in own))}"
+        )
     lines += [*warnings(report), *([f"time: {times(report)}"] if report.seconds else [])]
     return "\n".join(map(visible, lines))
 
