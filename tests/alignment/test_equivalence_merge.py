@@ -18,7 +18,7 @@ from esnera_hf.alignment.greedy_path import greedy_merge_path
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.alignment.naming import mapping_from_history
 from esnera_hf.similarity.matrix import SimilarityMatrix
-from esnera_hf.similarity.probability import RELATIONS
+from esnera_hf.sources.shared_sentences import RELATIONS
 from esnera_hf.tagging import LabelRef
 
 SUPPORT = {"fine:book": 60, "fine:film": 60, "fine:name": 90, "coarse:work": 200, "coarse:PERSON": 150}

@@ -17,7 +17,7 @@ from esnera_hf.alignment.naming import compared, label_groups, mapping_from_grou
 from esnera_hf.alignment.parts import PartTree, with_parts
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.similarity.matrix import SimilarityMatrix
-from esnera_hf.similarity.probability import RELATIONS
+from esnera_hf.sources.shared_sentences import RELATIONS
 from esnera_hf.tagging import LabelRef
 
 

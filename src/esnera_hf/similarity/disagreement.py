@@ -9,7 +9,7 @@ import numpy as np
 
 from esnera_hf.similarity.empirical import cross_predictions
 from esnera_hf.similarity.matrix import Agreement, SimilarityMatrix
-from esnera_hf.similarity.probability import Relation
+from esnera_hf.sources.shared_sentences import Relation
 from esnera_hf.sources.source import NerSource
 from esnera_hf.taggers.source_taggers import SourceTagger
 from esnera_hf.tagging import LabelRef

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from esnera_hf._internal.checks import within
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.similarity.features import coverage_of
-from esnera_hf.similarity.probability import RELATIONS, Relation, equality_threshold, relation_probabilities
+from esnera_hf.similarity.probability import equality_threshold, relation_probabilities
+from esnera_hf.sources.shared_sentences import RELATIONS, Relation
 from esnera_hf.tagging import LabelRef
 
 if TYPE_CHECKING:

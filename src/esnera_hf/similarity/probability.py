@@ -14,17 +14,14 @@ import json
 from collections.abc import Mapping
 from functools import lru_cache
 from importlib.resources import files
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from esnera_hf.similarity.features import Measurements, equality_features, relation_features
-from esnera_hf.sources.shared_sentences import relation_likelihoods
+from esnera_hf.sources.shared_sentences import RELATIONS, relation_likelihoods
 
-Relation = Literal["equal", "subset", "superset", "overlap", "none"]
-#: In the order of the probabilities; how the row's label relates to the column's.
-RELATIONS: tuple[Relation, ...] = ("equal", "subset", "superset", "overlap", "none")
 #: The same relations seen from the other label.
 INVERSE = [0, 2, 1, 3, 4]
 #: From 20 to 100, F1 with whole languages left out differs by less than its interval.
@@ -55,6 +52,7 @@ def relation_probabilities(
     """
     fitted = fitted or coefficients()["evidence" if matrix.predicted.any() else "surface"]
     probabilities = unshifted_probabilities(matrix, fitted)
+    # A label that does not occur in them may be a kind that its source does not annotate in that text.
     settled = (matrix.shared > 0) & (matrix.shared.T > 0)
     if settled.any():
         # Sentences that both sources annotate are evidence of another kind: by Bayes' rule their likelihoods multiply.

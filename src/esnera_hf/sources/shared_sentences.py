@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 from math import lgamma
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,8 +23,9 @@ from esnera_hf.sources.duplicates import Pairs, Span, Texts
 from esnera_hf.sources.source import AnnotatedSentence, NerSource
 from esnera_hf.tagging import LabelRef
 
-#: Relations of the row's label to the column's, in the order of the last axis of :meth:`SharedSentences.likelihoods`.
-RELATIONS = ("equal", "subset", "superset", "overlap", "none")
+Relation = Literal["equal", "subset", "superset", "overlap", "none"]
+#: In the order of all likelihoods and probabilities; how the row's label relates to the column's.
+RELATIONS: tuple[Relation, ...] = ("equal", "subset", "superset", "overlap", "none")
 #: Mentions that both sources give to two equal labels, to one that only one of them does, before any was seen. Two
 #: releases of one corpus (Weibo) agree on 4 of 6 of their names; human agreement is above that, other guidelines below.
 AGREED = 4.0
@@ -63,15 +65,6 @@ class SharedSentences:
     examples: Mapping[tuple[LabelRef, str, str | None], tuple[str, ...]] = field(default_factory=dict)
 
     @property
-    def known(self) -> NDArray[np.bool_]:
-        """Which pairs both sources annotate somewhere in what they share, shape (N, N), symmetric.
-
-        A label that does not occur there may be a kind that its source does not annotate in that text: this says
-        nothing.
-        """
-        return np.asarray((self.mentions > 0) & (self.mentions.T > 0))
-
-    @property
     def compared(self) -> NDArray[np.int64]:
         """``mentions`` that the other source had room to give the same boundaries, shape (N, N).
 
@@ -81,21 +74,6 @@ class SharedSentences:
         owner = np.array([label.source for label in self.labels])
         of_source = (owner[:, None] == owner[None, :]).astype(np.int64)
         return np.asarray(self.mentions - self.overlapping @ of_source)
-
-    def likelihoods(self) -> NDArray[np.float64]:
-        """Return how likely what is seen is under each of :data:`RELATIONS`, shape (N, N, 5), summing to 1.
-
-        By Bayes' rule the product with probabilities from other evidence, scaled to 1, is the probability given
-        both; see :func:`relation_likelihoods`. Pairs that are not :attr:`known` have 0.2 for each, which changes
-        nothing.
-        """
-        result = np.full((*self.same.shape, len(RELATIONS)), 1 / len(RELATIONS))
-        cells = self.known
-        both, compared = self.same, self.compared
-        result[cells] = relation_likelihoods(
-            both[cells], (compared - both)[cells], (compared.T - both)[cells]
-        )
-        return result
 
     def __repr__(self) -> str:
         pairs = ", ".join(f"{one} and {other} {count:,}" for (one, other), count in self.sentences.items())
