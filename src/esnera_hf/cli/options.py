@@ -165,6 +165,14 @@ def add_reading_options(parser: argparse.ArgumentParser, format_option: str = "-
     add(format_option, dest="source_format", metavar="FORMAT", help="columns, json, brat, …")
     add("--scheme", choices=SCHEMES, help="tagging scheme of column files")
     add("--tag-column", type=_column, metavar="C", help="number from 0 in a file, name in a dataset")
+    add("--token-column", type=_column, metavar="C", help="the same of the tokens, or of the text of spans")
+    add("--offsets", metavar="WORDS", help="how offsets of spans count, such as 'tokens inclusive'")
+    add(
+        "--nested",
+        choices=("outermost", "innermost", "layers"),
+        help="spans kept of those that overlap (default: outermost)",
+    )
+    add("--annotator", metavar="NAME", help="whose annotation counts where several annotated a text")
     add("--strict", action="store_true", help="refuse what would be repaired or left out")
     add("--config", metavar="NAME", help="configuration of a Hub dataset")
     add("--revision", metavar="REV", help="branch, tag or commit of a Hub dataset")
@@ -217,6 +225,10 @@ def reading_options(options: argparse.Namespace, name: str) -> ReadingOptions:
         format=options.source_format,
         scheme=options.scheme,
         tag_column=options.tag_column,
+        token_column=options.token_column,
+        offsets=options.offsets,
+        nested=options.nested or "outermost",
+        annotator=options.annotator,
         strict=options.strict,
         config=options.config,
         revision=options.revision,

@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 from esnera_hf.errors import ConfigurationError
+from esnera_hf.sources.readers.counting import counting_of
 from esnera_hf.tagging import SCHEMES, Scheme
 
+Nested = Literal["outermost", "innermost", "layers"]
 FORMATS = ("columns", "json", "cluener", "boson", "brackets", "slashed", "brat")
 
 #: A language and its subtags, as BCP 47 writes them; whether they are registered is nobody's trouble here.
@@ -23,10 +26,19 @@ class ReadingOptions:
         format: one of :data:`FORMATS`; detected from the file if ``None``.
         scheme: tagging scheme of column files and tag columns; detected if ``None``.
         tag_column: index of the tag column in a file, or its name in a dataset.
+        token_column: the same of the tokens, or of the text that spans count in.
         characters: whether tokens are characters; if ``None``, they are where
             the script is written without spaces (Chinese, Japanese), so that
             corpora cut into words and into characters can be compared.
         tag_names: names of tags that a dataset keeps as plain numbers, by number.
+        offsets: how offsets of spans count: what (``"characters"``, ``"tokens"``, ``"utf-16"``,
+            ``"bytes"``, ``"crlf-as-one"``, ``"lf-as-two"``, ``"nfc"``, ``"nfd"``), with
+            ``"inclusive"`` where ends are those of the last one and ``"from-1"`` where the first
+            is 1, as in ``"tokens inclusive"``; told from mentions and words if ``None``.
+        nested: what is kept of spans that overlap: the ``"outermost"``, the ``"innermost"``, or
+            all of them, in ``"layers"``: further columns ``ner_tags_2``, …, outermost first.
+        annotator: whose annotation counts where several annotated the same text and none is
+            marked as the truth: name, number or file name without its ending.
         strict: refuse a source with anything to repair or to leave out, naming
             file and line, instead of counting it.
         seed: decides which texts go into splits that must be cut.
@@ -42,8 +54,12 @@ class ReadingOptions:
     format: str | None = None
     scheme: Scheme | None = None
     tag_column: int | str | None = None
+    token_column: int | str | None = None
     characters: bool | None = None
     tag_names: Sequence[str] | None = None
+    offsets: str | None = None
+    nested: Nested = "outermost"
+    annotator: str | None = None
     strict: bool = False
     seed: int = 42
     config: str | None = None
@@ -57,6 +73,12 @@ class ReadingOptions:
             raise ConfigurationError(f"format={self.format!r}: expected one of {', '.join(FORMATS)}.")
         if self.scheme is not None and self.scheme not in SCHEMES:
             raise ConfigurationError(f"scheme={self.scheme!r}: expected one of {', '.join(SCHEMES)}.")
+        if self.nested not in get_args(Nested):
+            raise ConfigurationError(
+                f"nested={self.nested!r}: expected one of {', '.join(get_args(Nested))}."
+            )
+        if self.offsets is not None:
+            counting_of(self.offsets)
         if self.language is not None and not _LANGUAGE.fullmatch(self.language):
             raise ConfigurationError(
                 f"language={self.language!r}: expected a BCP 47 code, such as 'en' or 'zh-Hant'."

@@ -18,6 +18,7 @@ from esnera_hf._internal.arrow import count_labels, count_sentences_and_tokens, 
 from esnera_hf._internal.checks import is_count
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.sources.options import ReadingOptions
+from esnera_hf.sources.readers.counting import WrittenSpan
 from esnera_hf.tagging import Entity, LabelRef, entities_from_tags
 
 
@@ -32,6 +33,7 @@ class RawSentence:
         where: file and line (or row), for messages.
         repairs: what had to be repaired while reading, a kind each.
         text: a text that is not cut into tokens yet; the spans count its characters, ends exclusive.
+        written: spans as the file writes them, while it is open how their offsets count.
     """
 
     tokens: list[str]
@@ -39,6 +41,7 @@ class RawSentence:
     where: str
     repairs: list[str] = field(default_factory=list)
     text: str = ""
+    written: list[WrittenSpan] | None = None
 
 
 #: Reads a split from its beginning, each time it is called.
