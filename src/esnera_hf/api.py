@@ -16,6 +16,7 @@ from esnera_hf.alignment.equivalence_merge import merge_equivalent
 from esnera_hf.alignment.greedy_path import MergeHistory
 from esnera_hf.alignment.mapping import MAPPING_FILE, LabelMapping
 from esnera_hf.alignment.mapping_diff import decided_anew
+from esnera_hf.alignment.naming import with_reasons
 from esnera_hf.alignment.questions import find_questions
 from esnera_hf.alignment.search import merge_greedily
 from esnera_hf.alignment.umbrellas import add_umbrellas
@@ -29,7 +30,7 @@ from esnera_hf.evaluation.merged_tagger import (
 from esnera_hf.hub.recipe import find_recipe
 from esnera_hf.merging.merge import MergedData, merge_sources
 from esnera_hf.merging.pseudo_labels import PseudoLabels
-from esnera_hf.report.build import build_report
+from esnera_hf.report.build import build_report, with_pairs
 from esnera_hf.report.call import CallFacts, checked_call, is_published, local_paths, on_hub
 from esnera_hf.report.files import REPORT_FILE, read_json
 from esnera_hf.report.report import MergeReport
@@ -126,7 +127,7 @@ def align(
             threshold = settings.output.threshold
             objective = partial(try_mapping, measured, taggers, settings.greedy, threshold, train)
             mapping, history = merge_greedily(matrix, constraints, settings.greedy, objective)
-        mapping = with_mentions(mapping, loaded)
+        mapping = with_reasons(with_mentions(mapping, loaded), matrix, precision)
         if settings.schema.locked is not None:
             say(decided_anew(load_locked(settings.schema.locked), mapping))
         times.end("merging labels")
@@ -158,6 +159,7 @@ def align(
     report = replace(
         report, taggers=scores, systems=systems, questions=questions, disagreements=disagreements
     )
+    report = with_pairs(report, mapping, matrix)
     return MergeResult(merged.dataset, mapping, matrix, _completed(report, call, loaded, times), folder)
 
 

@@ -18,6 +18,7 @@ from esnera_hf.alignment.equivalence_merge import merge_equivalent
 from esnera_hf.alignment.greedy_path import MergeDecision
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.alignment.mapping_yaml import MappedLabel
+from esnera_hf.alignment.naming import with_reasons
 from esnera_hf.evaluation.merged_tagger import SystemScores
 from esnera_hf.merging.merge import MergedData
 from esnera_hf.report.build import build_report
@@ -187,7 +188,7 @@ def test_by_equivalence_page_and_console_show_one_probability_a_pair_and_that_of
     probabilities[0, 2] = probabilities[2, 0] = [0.9, 0, 0, 0, 0.1]
     probabilities[3, 1], probabilities[1, 3] = [0, 0.7, 0, 0, 0.3], [0, 0, 0.7, 0, 0.3]
     matrix.__dict__["probabilities"] = probabilities
-    mapping = merge_equivalent(matrix)
+    mapping = with_reasons(merge_equivalent(matrix), matrix)
     for kind, asked in (
         ("frozen", "the light head of"),
         ("taggers", "a tagger of"),
@@ -203,7 +204,8 @@ def test_by_equivalence_page_and_console_show_one_probability_a_pair_and_that_of
         assert ["b:book", "is a part of", "a:WORK", "0.70 (part)"] in [row[:4] for row in rows]
     lines = str(report).split("\n")
     assert lines[0] == "a + b → each other, all at once (merged above P(equal) = 0.45)"
-    assert "  b:book  is a part of a:WORK  P(part) 0.70 (semantic unknown, empirical 9/9)" in lines
+    why = "P(part) 0.70, P(equal) 0.00: 9 of 9 predictions of the part are the whole there, 0 of 0 the other way"
+    assert f"  b:book  is a part of a:WORK  {why}" in lines
 
 
 def test_labels_left_out_are_told_from_a_label_of_that_name() -> None:

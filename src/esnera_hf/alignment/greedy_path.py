@@ -43,6 +43,7 @@ class MergeDecision:
         constrained: whether the constraints asked for that, whatever S.
         part: whether the label became a part of the candidate, by equivalence.
         contains: whether the label has parts.
+        why: what it rests on, in a sentence; by the greedy method S says that.
     """
 
     group: LabelGroup
@@ -55,6 +56,7 @@ class MergeDecision:
     constrained: bool = False
     part: bool = False
     contains: bool = False
+    why: str = ""
 
 
 @dataclass(frozen=True)

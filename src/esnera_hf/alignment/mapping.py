@@ -17,6 +17,7 @@ from esnera_hf._internal.text import display_width, hint, pad, visible
 from esnera_hf.alignment.hierarchy import LabelTree, TreeCut, TreeGrain
 from esnera_hf.alignment.mapping_yaml import MappedLabel, Method, read_mapping, write_mapping
 from esnera_hf.errors import MappingError
+from esnera_hf.similarity.explanation import Decision
 from esnera_hf.tagging import OUTSIDE, LabelRef
 
 if TYPE_CHECKING:
@@ -161,6 +162,17 @@ class LabelMapping:
     def are_one(self, one: LabelRef, other: LabelRef) -> bool:
         """Tell whether two source labels go to one unified label."""
         return self[one] is not None and self[one] == self[other]
+
+    def decision(self, one: LabelRef, other: LabelRef) -> Decision:
+        """Return what two labels became: ``one``, the first a ``part`` of the other, its ``whole``, or ``apart``."""
+        first, second = self[one], self[other]
+        if first is None or second is None:
+            return "apart"
+        if first == second:
+            return "one"
+        if second in self.ancestors(first):
+            return "part"
+        return "whole" if first in self.ancestors(second) else "apart"
 
     def scope(self, source: str) -> frozenset[str]:
         """Return the unified labels that a source annotates."""

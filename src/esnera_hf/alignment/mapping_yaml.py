@@ -31,10 +31,11 @@ _HEADER = """\
 # To apply it: esnera-hf apply mapping.yaml SOURCES
 #
 # mentions counts those of the label in its train split. compared_with is the label it was merged into,
-# or the nearest one of another source; the evidence below it is for that pair. similarity is, by the
-# method equivalence, the probability that both mean the same. forward counts the entities that a tagger
-# or light head of this source predicts as this label on the other source's text (predicted) and those of
-# them the other source annotates so (matched), backward the reverse.
+# or the nearest one of another source; the evidence below it is for that pair, and why says in a sentence
+# what decided (report.html has the rest). similarity is, by the method equivalence, the probability that
+# both mean the same, P(equal). forward counts the entities that a tagger or light head of this source
+# predicts as this label on the other source's text (predicted) and those of them the other source
+# annotates so (matched), backward the reverse.
 """
 
 _PARENTS_HEADER = """\
@@ -60,6 +61,7 @@ class MappedLabel:
         forward: S_emp of that pair, ``None`` where nothing is recorded.
         backward: the reverse.
         locked: whether the next alignment must keep it as it is.
+        why: what the decision on the pair rests on, in a sentence.
     """
 
     label: LabelRef
@@ -71,6 +73,7 @@ class MappedLabel:
     forward: Agreement | None = None
     backward: Agreement | None = None
     locked: bool = False
+    why: str = ""
 
 
 def write_mapping(
@@ -121,14 +124,15 @@ def _entry_text(entry: MappedLabel) -> str:
     text = dump_yaml([data])
     if entry.compared_with is None:
         return text
+    why = f"  {dump_yaml({'why': entry.why})}" if entry.why else ""
     pair = {**entry.compared_with._asdict(), "similarity": _plain(entry.similarity)}
     if entry.forward is None or entry.backward is None:
-        return f"{text}  compared_with: {_in_one_line(pair)}\n"
+        return f"{text}  compared_with: {_in_one_line(pair)}\n{why}"
     first = _in_one_line(pair | {"semantic": _plain(entry.semantic)})
     return (
         f"{text}  compared_with: {first.removesuffix('}')},\n"
         f"    empirical_forward: {_agreement_text(entry.forward)},\n"
-        f"    empirical_backward: {_agreement_text(entry.backward)}}}\n"
+        f"    empirical_backward: {_agreement_text(entry.backward)}}}\n{why}"
     )
 
 
@@ -235,13 +239,16 @@ def _read_parents(found: YamlValue, schema: Sequence[str]) -> dict[str, str]:
 
 
 def _read_entry(found: YamlValue, schema: Sequence[str]) -> MappedLabel:
-    fields = found.fields("an entry", ("source", "label", "unified"), ("mentions", "locked", "compared_with"))
+    fields = found.fields(
+        "an entry", ("source", "label", "unified"), ("mentions", "locked", "compared_with", "why")
+    )
     unified = fields["unified"]
     entry = MappedLabel(
         _read_label(fields),
         None if unified.is_null else _read_name(unified, "unified", schema),
         fields["mentions"].checked("mentions", int) if "mentions" in fields else 0,
         locked="locked" in fields and fields["locked"].checked("locked", bool),
+        why=fields["why"].checked("why", str) if "why" in fields else "",
     )
     if "compared_with" not in fields:
         return entry

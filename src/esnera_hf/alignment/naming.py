@@ -15,6 +15,7 @@ from esnera_hf.alignment.groups import LabelGroup
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.alignment.mapping_yaml import MappedLabel
 from esnera_hf.errors import ConservationError
+from esnera_hf.similarity.explanation import explain_pairs, score_sentence
 from esnera_hf.similarity.matrix import SimilarityMatrix
 from esnera_hf.tagging import LabelRef
 
@@ -122,6 +123,33 @@ def compared(
         forward=forward,
         backward=backward,
     )
+
+
+def with_reasons(
+    mapping: LabelMapping, matrix: SimilarityMatrix, min_precision: float | None = None
+) -> LabelMapping:
+    """Return a mapping that says beside each label, in a sentence, what became of it and why.
+
+    Args:
+        mapping: of labels of the matrix.
+        matrix: the similarities that it was made by.
+        min_precision: the share of right merges that was asked for, if it was.
+    """
+    threshold = matrix.threshold(min_precision)
+    compared = [(entry.label, entry.compared_with) for entry in mapping.entries]
+    pairs = [(one, other) for one, other in compared if other is not None]
+    by_pair = {(found.one, found.other): found for found in explain_pairs(matrix, pairs)}
+
+    def why(entry: MappedLabel) -> str:
+        other = entry.compared_with
+        if other is None:
+            return ""
+        if mapping.lam is not None:
+            return score_sentence(entry.similarity, entry.semantic, entry.forward, mapping.lam)
+        found = by_pair.get((entry.label, other)) or by_pair[other, entry.label]
+        return found.sentence(mapping.decision(found.one, found.other), threshold)
+
+    return replace(mapping, entries=tuple(replace(entry, why=why(entry)) for entry in mapping.entries))
 
 
 def nearest_label(

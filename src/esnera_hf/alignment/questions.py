@@ -9,19 +9,18 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain, islice, zip_longest
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from esnera_hf.alignment.constraints import Constraints
 from esnera_hf.alignment.mapping import LabelMapping
+from esnera_hf.similarity.explanation import Decision
 from esnera_hf.similarity.matrix import SimilarityMatrix
 from esnera_hf.sources.overlap import MentionOverlap
 from esnera_hf.sources.shared_sentences import SharedSentences
 from esnera_hf.tagging import LabelRef
 
-Decision = Literal["one", "part", "whole", "apart"]
 #: Probability that a decision is wrong from which it is asked about.
 UNSURE = 0.1
 #: A part in the wrong place costs the coarse labels alone, two labels wrongly made one cost what told them apart.

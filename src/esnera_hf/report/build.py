@@ -18,6 +18,7 @@ from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.alignment.mapping_yaml import MappedLabel
 from esnera_hf.merging.merge import MergedData
 from esnera_hf.report.report import Example, LeakageFacts, MergeReport, NearPair
+from esnera_hf.similarity.explanation import explain_pairs
 from esnera_hf.similarity.matrix import SimilarityMatrix
 from esnera_hf.sources.duplicates import Duplicate
 from esnera_hf.sources.source import Dropped, NerSource
@@ -88,7 +89,7 @@ def _each_pair_once(mapping: LabelMapping) -> Iterator[MappedLabel]:
     for entry in mapping.entries:
         other = entry.compared_with
         if other is not None and compared.get(other) == entry.label:
-            if _part_of(mapping, other, entry.label):
+            if mapping.decision(other, entry.label) == "part":
                 continue
             if (other, entry.label) in shown and mapping.are_one(entry.label, other):
                 continue
@@ -101,7 +102,7 @@ def _decision(
 ) -> MergeDecision:
     other, forward = entry.compared_with, entry.forward
     merged = other is not None and mapping.are_one(entry.label, other)
-    part = other is not None and _part_of(mapping, entry.label, other)
+    part = other is not None and mapping.decision(entry.label, other) == "part"
     similarity = entry.similarity
     if part and other is not None:
         similarity = _rounded(matrix.probability(entry.label, other, "subset"))
@@ -116,12 +117,17 @@ def _decision(
         constrained=merged and other in constraints.class_of(entry.label),
         part=part,
         contains=entry.unified in mapping.parents.values(),
+        why=entry.why,
     )
 
 
-def _part_of(mapping: LabelMapping, one: LabelRef, other: LabelRef) -> bool:
-    part, whole = mapping[one], mapping[other]
-    return part is not None and whole is not None and whole in mapping.ancestors(part)
+def with_pairs(report: MergeReport, mapping: LabelMapping, matrix: SimilarityMatrix) -> MergeReport:
+    """Return a report with what is known of each pair of labels that it or the mapping shows."""
+    compared = ((entry.label, entry.compared_with) for entry in mapping.entries)
+    shown = [(one, other) for one, other in compared if other is not None]
+    for pairs in (report.questions, report.near, report.disagreements):
+        shown += [(pair.one, pair.other) for pair in pairs]
+    return replace(report, pairs=explain_pairs(matrix, shown))
 
 
 def _trial(candidate: Candidate) -> Candidate:
@@ -143,7 +149,7 @@ def near_pairs(matrix: SimilarityMatrix, mapping: LabelMapping) -> tuple[NearPai
         both = [value for value in (similarity[i, j], similarity[j, i]) if not np.isnan(value)]
         if one.source == other.source or mapping[one] == mapping[other] or not both:
             continue
-        related = _part_of(mapping, one, other) or _part_of(mapping, other, one)
+        related = mapping.decision(one, other) in ("part", "whole")
         ranked.append((not related, -float(np.mean(both)), i, j))
     pairs = []
     for *_, i, j in sorted(ranked)[:_NEAR]:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from esnera_hf.metrics import Estimate
+from esnera_hf.similarity.explanation import EQUAL
 from esnera_hf.similarity.matrix import Agreement
 
-#: What the probabilities that two labels mean the same, and that one is a part of the other, are called.
-EQUAL, PART = "P(equal)", "P(part)"
 _SYSTEMS = {
     "merged": "trained on the merged dataset",
     "gold": "the same without pseudo-labels",

@@ -15,6 +15,7 @@ from esnera_hf.merging.pseudo_labels import PseudoLabels
 from esnera_hf.report.call import CallFacts
 from esnera_hf.report.tables import fate, report_text
 from esnera_hf.similarity.disagreement import Disagreement
+from esnera_hf.similarity.explanation import PairEvidence
 from esnera_hf.similarity.matrix import Agreement
 from esnera_hf.sources.source import Dropped, SourceSummary
 from esnera_hf.tagging import LabelRef
@@ -89,6 +90,8 @@ class MergeReport:
         taggers: the sources' own taggers, by source.
         steps: how labels were merged, with every decision: the greedy path, or one step without λ for all merges by
             equivalence; empty where a mapping was applied.
+        pairs: what is known of each pair of labels that is shown: the one each label was compared with, questions, and
+            pairs that stayed apart.
         trials: every mapping that a search could choose, with the labels it merges; the outcome, where it was
             tried, is the scores on validation and the number of pseudo-labels; the bound held if it was chosen.
         questions: pairs of labels of which it is unsure how they relate, those that matter most first.
@@ -114,6 +117,7 @@ class MergeReport:
     call: CallFacts | None = None
     taggers: dict[str, TaggerScores] = field(default_factory=dict)
     steps: tuple[MergeStep, ...] = ()
+    pairs: tuple[PairEvidence, ...] = ()
     trials: tuple[Candidate, ...] = ()
     questions: tuple[Question, ...] = ()
     near: tuple[NearPair, ...] = ()

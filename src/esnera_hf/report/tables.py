@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from esnera_hf._internal.console import duration
 from esnera_hf._internal.text import display_width, pad, visible
-from esnera_hf.report.format import EQUAL, PART, agreement, merge_setting, system_title
+from esnera_hf.report.format import agreement, figure, merge_setting, system_title
+from esnera_hf.similarity.explanation import EQUAL, score_sentence
+from esnera_hf.similarity.matrix import Agreement
 from esnera_hf.tagging import LabelRef
 
 if TYPE_CHECKING:
@@ -138,6 +140,19 @@ def fate(decision: MergeDecision) -> str:
     if decision.part:
         return "is a part of"
     return "contains others; nearest" if decision.contains else "stays; nearest"
+
+
+def reason(step: MergeStep, decision: MergeDecision) -> str:
+    """Return in a sentence what a decision rests on."""
+    if step.lam is None:
+        return decision.why or f"{EQUAL} {figure(decision.similarity)}"
+    counts = Agreement(decision.matched, decision.predicted)
+    return score_sentence(decision.similarity, decision.semantic, counts, step.lam)
+
+
+def why(mapping: LabelMapping, entry: MappedLabel) -> str:
+    """Return in a sentence what the decision on a label rests on; where none was kept, the score alone."""
+    return entry.why or f"{score_name(mapping)} {figure(entry.similarity)}"
 
 
 def score_tables(report: MergeReport) -> list[ScoreTable]:
@@ -379,17 +394,7 @@ def _step_lines(report: MergeReport, step: MergeStep) -> Iterator[str]:
     for decision in step.decisions:
         line = f"  {pad(str(decision.group[0]), width)}  {fate(decision)}"
         if decision.candidate is not None:
-            name = "S" if step.lam is not None or step.tau is None else PART if decision.part else EQUAL
-            similarity, semantic = (
-                "unknown" if value is None else f"{value:.2f}"
-                for value in (decision.similarity, decision.semantic)
-            )
-            empirical = (
-                f"{decision.matched}/{decision.predicted}"
-                if decision.predicted
-                else "unknown, never predicted"
-            )
-            line += f" {decision.candidate}  {name} {similarity} (semantic {semantic}, empirical {empirical})"
+            line += f" {decision.candidate}  {reason(step, decision)}"
         yield line
 
 

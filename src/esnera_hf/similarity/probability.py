@@ -37,6 +37,11 @@ def coefficients() -> Mapping[str, Any]:
     return dict(json.loads(text))
 
 
+def coefficients_for(matrix: Measurements) -> Mapping[str, Any]:
+    """Return the coefficients for what was measured: others for names and mention forms alone."""
+    return dict(coefficients()["evidence" if matrix.predicted.any() else "surface"])
+
+
 def relation_probabilities(
     matrix: Measurements, fitted: Mapping[str, Any] | None = None
 ) -> NDArray[np.float64]:
@@ -50,7 +55,7 @@ def relation_probabilities(
     Returns:
         Shape (N, N, 5); NaN within a source. ``[i, j]`` and ``[j, i]`` say the same.
     """
-    fitted = fitted or coefficients()["evidence" if matrix.predicted.any() else "surface"]
+    fitted = fitted or coefficients_for(matrix)
     probabilities = unshifted_probabilities(matrix, fitted)
     # A label that does not occur in them may be a kind that its source does not annotate in that text.
     settled = (matrix.shared > 0) & (matrix.shared.T > 0)
