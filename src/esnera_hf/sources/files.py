@@ -29,6 +29,7 @@ from esnera_hf.sources.readers.datasets import dataset_readers, reader_of
 from esnera_hf.sources.readers.inline import SlashedFile, is_slashed_file, read_boson
 from esnera_hf.sources.readers.json import json_reader
 from esnera_hf.sources.readers.text import COMPRESSED, marks_of, read_lines
+from esnera_hf.sources.readers.webanno import FORMAT_LINE, WebAnnoFile
 from esnera_hf.sources.source import Reader
 from esnera_hf.sources.splits import canonical_split, split_of_file
 
@@ -39,6 +40,7 @@ _NO_DATA_SUFFIXES = frozenset(".md .rst .cfg .py .pdf .stats .yaml .yml .sh .htm
 _NO_DATA_WORDS = ("LICEN", "README", "SOURCE.JSON", "CITATION", "DATASET_INFO")
 _SHARD = re.compile(r"-(?P<number>\d+)-of-(?P<count>\d+)\.")
 _TABLES = {".parquet": "parquet", ".arrow": "arrow"}
+_WITH_TAG_COLUMNS = ("json", "columns", "webanno")
 #: Lines that the format is detected from: Boson has long stretches without markup.
 _SNIFFED_LINES = 200
 _ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
@@ -266,15 +268,17 @@ def _one_file_reader(path: Path, options: ReadingOptions) -> Reader:
         return ColumnFile(path, options)
     if form == "slashed":
         return SlashedFile(path, scheme=options.scheme)
-    if form in ("json", "cluener"):
+    if form in ("json", "cluener", "dataturks"):
         return json_reader(path, options)
+    if form == "webanno":
+        return WebAnnoFile(path, options)
     if form == "brat":
         return partial(read_brat, [path])
     return partial(read_boson if form == "boson" else read_bracket_file, path)
 
 
 def _check_has_tag_columns(place: str, form: str, options: ReadingOptions) -> None:
-    if options.tag_column is not None and form not in ("json", "columns"):
+    if options.tag_column is not None and form not in _WITH_TAG_COLUMNS:
         raise ConfigurationError(
             f"tag_column={options.tag_column!r}: {place} is read as {form}, which has no tag columns. Leave it out."
         )
@@ -295,6 +299,8 @@ def detect_format(path: Path) -> str:
         return "brat"
     lines = [text for _, text, _ in islice(read_lines(path), _SNIFFED_LINES)]
     texts = [text.strip() for text in lines if text.strip()]
+    if texts and texts[0].startswith(FORMAT_LINE):
+        return "webanno"
     if texts and _JSON.match(texts[0]):
         return "json"
     if any("{{" in text and "}}" in text and not _TAG_AT_END.search(text) for text in texts):

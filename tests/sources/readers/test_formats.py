@@ -233,6 +233,11 @@ SOUND = {
     "brackets": b"d 0 0 a NN (S * - - - (PER) -\nd 0 1 b NN (S * - - - (ORG(LOC* -\nd 0 2 c NN *) * - - - *)) -\n"
     b"d 0 3 d NN * * - - - * -\n#begin document (d); part 000\n",
     "slashed": "中国/ns 人/o\n中/B-LOC 国/I-LOC\nab/nr a/o\na/b/O\n".encode() + b"\xff/nt\n",
+    "dataturks": b'{"content": "ab cd", "annotation": [{"label": ["x"], "points": [{"start": 0, "end": 1}]}]}\n'
+    b'{"content": "ab", "annotation": null, "metadata": {}}\n{"content": "ab cd", "annotation": [{"label": ["x", "y"], '
+    b'"points": [{"start": 3, "end": 4, "text": "cd"}]}]}\n{"content": "\xff", "annotation": []}\n',
+    "webanno": b"#FORMAT=WebAnno TSV 3.3\n#T_SP=a.NamedEntity|value\n\n#Text=ab c\n1-1\t0-2\tab\tx[1]|y\t\n"
+    b"1-1.1\t1-2\tb\tz\t\n1-2\t3-4\tc\tx[1]\t\n2-1\t5-6\t\xff\t*\t\n2-2\t6-7\td\\_\t_\t\n",
     "brat": b"T1\tx 0 2\tab\nT2\ty 0 2;3 5\nR1\tr Arg1:T1\n",
 }
 NOISE = [*(bytes([byte]) for byte in b'\0\xff\r\t {}":O\n'), b"\xef\xbb\xbf", b"B-", b"-1"]

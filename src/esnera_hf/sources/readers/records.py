@@ -7,6 +7,7 @@ Label Studio        ``data`` and ``annotations`` (or ``completions``)
 spaCy               ``[text, {"entities": [[start, end, label], …]}]``
 CLUENER             ``label`` is ``{type: {surface: [[start, end], …]}}``; ends are inclusive
 event arguments     ``events`` with ``mentions`` that have a ``role`` (FewFC)
+GLiNER, Dataturks   see :mod:`esnera_hf.sources.readers.tool_records`
 spans of a text     ``text`` (``content``, ``sentence``, ``data``) with a list of spans
 spans of tokens     ``tokens`` with a list of spans, ends exclusive
 tags of tokens      ``tokens`` with as many string tags
@@ -32,6 +33,7 @@ from esnera_hf.errors import SourceError
 from esnera_hf.sources.options import ReadingOptions
 from esnera_hf.sources.readers.offsets import onto_tokens, to_tokens, written_without_spaces
 from esnera_hf.sources.readers.text import UNDECODABLE, detect_entity_scheme
+from esnera_hf.sources.readers.tool_records import as_plain_record
 from esnera_hf.sources.source import RawSentence
 from esnera_hf.tagging import Entity, Scheme, TagError, entities_from_tags
 
@@ -81,8 +83,12 @@ class RecordReader:
         tag_keys: Sequence[str] = TAG_KEYS,
         folder: str = "",
     ) -> None:
-        self._records, self._place, self._options = records, place, options
+        self._raw_records, self._place, self._options = records, place, options
         self._tag_keys, self._folder = tag_keys, folder
+
+    def _records(self) -> Iterator[Record]:
+        for value, where, damaged in self._raw_records():
+            yield as_plain_record(value, where, self._options.format), where, damaged
 
     @cached_property
     def _sample(self) -> list[Record]:
@@ -305,7 +311,9 @@ def _parsed_spans(entries: Iterable[Any], where: str) -> list[_Span]:
         labels = mention = None
         if isinstance(entry, Mapping):
             both = (_any(entry, START_KEYS), _any(entry, END_KEYS))
-            pair = entry.get("span") or entry.get("offsets") or both
+            # B2NERD: "pos" is a pair there, a part of speech elsewhere.
+            lists = (entry.get(key) for key in ("span", "offsets", "pos"))
+            pair = next((value for value in lists if value and not isinstance(value, str)), both)
             labels, mention = _any(entry, LABEL_KEYS), _any(entry, MENTION_KEYS)
         elif isinstance(entry, Sequence) and not isinstance(entry, str) and len(entry) >= 3:
             pair, labels = entry[:2], entry[2]

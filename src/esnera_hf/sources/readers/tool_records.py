@@ -1,0 +1,80 @@
+"""Records of tools with a convention of their own, put into the shapes that :mod:`records` reads.
+
+===========  =========================================================================
+tool         what tells it
+===========  =========================================================================
+GLiNER       ``tokenized_text`` with ``ner``: ``[first, last, label]``, tokens, ends inclusive
+Dataturks    ``content`` with ``annotation``: ``{label, points: [{start, end, text}]}``,
+             characters, ends inclusive
+===========  =========================================================================
+
+Formats: https://github.com/urchade/GLiNER; Dataturks closed in 2019, its exports remain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from esnera_hf.errors import SourceError
+
+
+def as_plain_record(record: Any, where: str, format: str | None) -> Any:
+    """Return a record of GLiNER or Dataturks as one of tokens or text with spans, any other as it is.
+
+    Args:
+        record: parsed JSON, or a row of a dataset.
+        where: file and line, for messages.
+        format: of :class:`ReadingOptions`.
+
+    Raises:
+        SourceError: the annotation is not what the tool writes.
+    """
+    if not isinstance(record, Mapping):
+        return record
+    if "tokenized_text" in record:
+        return _of_gliner(record, where)
+    if isinstance(record.get("content"), str) and "annotation" in record and "text" not in record:
+        return _of_dataturks(record, where, format)
+    return record
+
+
+def _of_gliner(record: Mapping[str, Any], where: str) -> Mapping[str, Any]:
+    tokens, entries = record["tokenized_text"], record.get("ner")
+    if entries is None:
+        return {"tokens": tokens}
+    if not isinstance(entries, list | tuple):
+        raise SourceError(f"{where}: expected a list in 'ner', found {entries!r:.80}.")
+    for entry in entries:
+        is_span = isinstance(entry, list | tuple) and len(entry) >= 3
+        if not is_span or not all(type(place) is int for place in entry[:2]):
+            raise SourceError(
+                f"{where}: expected [first token, last token, label] in 'ner', found {entry!r:.80}."
+            )
+    return {"tokens": tokens, "spans": [[first, last + 1, label] for first, last, label, *_ in entries]}
+
+
+def _of_dataturks(record: Mapping[str, Any], where: str, format: str | None) -> Mapping[str, Any]:
+    entries = record["annotation"] or ()
+    if not isinstance(entries, list | tuple) or not all(isinstance(entry, Mapping) for entry in entries):
+        raise SourceError(f"{where}: expected a list of objects in 'annotation', found {entries!r:.80}.")
+    metadata = record.get("metadata")
+    # Every export has it. What other tools write in this shape has inclusive ends, exclusive ones, or both.
+    if not isinstance(metadata, Mapping) and format != "dataturks":
+        raise SourceError(
+            f"{where}: 'content' with 'annotation' is how Dataturks exports, but without the 'metadata' of its exports "
+            "nobody can tell whose ends these are. If they are inclusive as in Dataturks, pass format='dataturks'."
+        )
+    done = not isinstance(metadata, Mapping) or metadata.get("status", "done") == "done"
+    spans = [span for entry in entries for span in _dataturks_spans(entry, where)]
+    return {"text": record["content"], **({"spans": spans} if done else {})}
+
+
+def _dataturks_spans(entry: Mapping[str, Any], where: str) -> Iterator[dict[str, Any]]:
+    labels = entry.get("label")
+    points = entry.get("points")
+    for point in points if isinstance(points, list | tuple) else [points]:
+        offsets = (point.get("start"), point.get("end")) if isinstance(point, Mapping) else ()
+        if len(offsets) != 2 or not all(type(place) is int for place in offsets):
+            raise SourceError(f"{where}: expected a point with start and end, found {point!r:.80}.")
+        yield {"start": offsets[0], "end": offsets[1] + 1, "label": labels, "text": point.get("text")}
