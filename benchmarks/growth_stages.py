@@ -176,7 +176,7 @@ def predicting(context: Context) -> Measured:
     tagger = Tagger.from_pretrained(context.folder / "tagger")
     seen = [0]
     tokens = (s.tokens for source in context.sources() for s in source.sentences("train"))
-    found = tagger.predict(context.until_stopped(tokens, seen), scores=True)
+    found = tagger.predict(context.until_stopped(tokens, seen))
     rows = ((row,) for row in found)
     _, measured = timed(partial(write_predictions, [context.folder / "predicted.parquet"], rows), 0)
     return measured._replace(sentences=seen[0])

@@ -113,7 +113,6 @@ def contenders(options: Any) -> dict[str, Callable[[], Any]]:
         "own pipeline, default": lambda: own(words),
         f"own pipeline, batch_size={BATCH}": lambda: own(words, batch_size=BATCH),
         "Tagger.predict": lambda: list(tagger.predict(words)),
-        "Tagger.predict, scores": lambda: list(tagger.predict(words, scores=True)),
     }
 
 

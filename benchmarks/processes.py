@@ -94,7 +94,7 @@ def predict(options: argparse.Namespace) -> None:
     def loaded() -> Read:
         def read(chunk: Sequence[AnnotatedSentence]) -> Any:
             words = [sentence.tokens for sentence in chunk]
-            return ((entities,) for entities in tagger.predict(words, scores=True)), None
+            return ((entities,) for entities in tagger.predict(words)), None
 
         return read
 

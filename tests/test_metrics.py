@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from seqeval.scheme import IOB2
 from esnera_hf.metrics import (
     LabelScore,
     Scores,
+    calibration_error,
     compare,
     count_matches,
     f1,
@@ -203,3 +205,19 @@ def test_nothing_to_measure_is_unknown(sentences: int) -> None:
     for comparison in (micro, *by_label.values()):
         assert comparison.support == 0
         assert comparison.before.value is comparison.after.low is comparison.change.high is None
+
+
+@pytest.mark.parametrize(
+    ("confidences", "right", "error"),
+    [
+        ([1.0, 1.0], [True, True], 0.0),
+        ([0.0, 1.0], [True, False], 1.0),
+        # In one bin they are right on average, in two not.
+        ([0.5, 0.5], [True, False], 0.0),
+        ([0.2, 0.9], [True, False], 0.85),
+        ([0.9, 0.9, 0.9, 0.3], [True, True, False, False], (3 * (0.9 - 2 / 3) + 0.3) / 4),
+        ([], [], math.nan),
+    ],
+)
+def test_calibration_error(confidences: list[float], right: list[bool], error: float) -> None:
+    assert calibration_error(confidences, right) == pytest.approx(error, nan_ok=True)

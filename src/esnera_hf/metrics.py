@@ -164,6 +164,31 @@ def score_entities(
     )
 
 
+#: Bins of confidence, of equal width, as they are usual (Guo et al. 2017).
+_BINS = 15
+
+
+def calibration_error(confidences: Sequence[float], right: Sequence[bool]) -> float:
+    """Return the expected calibration error: how far confidences are from the shares of predictions that are right.
+
+    It is the mean, over predictions, of the difference between mean confidence and share in a prediction's bin of
+    confidence. Where predictions are few, chance alone makes it 0.05 and more.
+
+    Args:
+        confidences: in [0, 1], one for each predicted mention.
+        right: whether each is annotated, with the same label and borders.
+
+    Returns:
+        In [0, 1]; NaN without predictions.
+    """
+    if not len(confidences):
+        return float("nan")
+    sure, hit = np.asarray(confidences, dtype=np.float64), np.asarray(right, dtype=np.float64)
+    number = np.minimum((sure * _BINS).astype(int), _BINS - 1)
+    gaps = np.bincount(number, sure - hit, minlength=_BINS)
+    return float(np.abs(gaps).sum() / len(sure))
+
+
 #: Resamples of a bootstrap: the ends of a 95 % interval then rest on 25 of them each.
 RESAMPLES = 1000
 #: Resamples drawn at once, which keeps the weights of a million sentences at 400 MB.

@@ -157,7 +157,7 @@ def test_a_recipe_gives_the_same_dataset(world: World) -> None:
 
 
 def test_the_tagger_without_the_package(world: World) -> None:
-    expected = list(world.tagger.predict(world.sentences, scores=True))
+    expected = list(world.tagger.predict(world.sentences))
     assert sum(map(len, expected)) > 20
     assert world.told["module"].startswith("transformers_modules.")
     for words, entities, found in zip(world.sentences, expected, world.told["entities"], strict=True):

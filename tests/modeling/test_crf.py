@@ -15,6 +15,7 @@ from crf_oracle import is_legal, legal_paths, path_scores, random_crf
 from esnera_hf.modeling.hub_code import crf as crf_module
 from esnera_hf.modeling.hub_code.crf import FORBIDDEN, ConstrainedCRF
 from esnera_hf.modeling.joint import RowwiseCRF
+from esnera_hf.tagging import Entity, entities_from_tags
 
 TAGS = ("O", "B-a", "I-a", "B-b", "I-b")
 NEVER_BINDING = ("O", "B-a", "B-b", "B-c")
@@ -70,6 +71,60 @@ def test_a_ragged_batch_against_enumeration(lengths: tuple[int, ...], seed: int)
             for position, tag in enumerate(path):
                 marginals[index, position, tag] += math.exp(value - partition)
     torch.testing.assert_close(crf.marginals(emissions, mask), marginals, atol=1e-5, rtol=0)
+
+
+def mentions(path: tuple[int, ...]) -> set[Entity]:
+    return set(entities_from_tags([TAGS[tag] for tag in path])[0])
+
+
+@pytest.mark.parametrize("lengths", LENGTHS)
+@pytest.mark.parametrize("temperature", [1.0, 2.5])
+@pytest.mark.parametrize("in_logarithms", [False, True])
+def test_probabilities_of_mentions_against_enumeration(
+    lengths: tuple[int, ...], temperature: float, in_logarithms: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of every mention of every legal path: the share of the paths in which it is one, neither longer nor shorter."""
+    if in_logarithms:
+        monkeypatch.setattr(crf_module, "_messages", lambda *scores: None)
+    crf = random_crf(TAGS)
+    emissions, mask = random_batch(lengths)
+    everything = [legal_scores(crf, row[:n]) for row, n in zip(emissions, lengths, strict=True)]
+    expected: list[dict[Entity, float]] = []
+    for scores in everything:
+        weights = torch.tensor([value / temperature for value in scores.values()]).softmax(0).tolist()
+        shares: dict[Entity, float] = {}
+        for path, weight in zip(scores, weights, strict=True):
+            for mention in mentions(path):
+                shares[mention] = shares.get(mention, 0.0) + weight
+        expected.append(shares)
+    emissions = emissions.masked_fill(~mask.unsqueeze(2), math.nan)
+    width = max(lengths)
+    for place in range(max(map(len, everything))):
+        chosen = [sorted(scores)[place % len(scores)] for scores in everything]
+        paths = torch.tensor([[*path, *[-100] * (width - len(path))] for path in chosen])
+        tags, factors = crf.path_probabilities(emissions, paths, mask, temperature)
+        assert (tags[~mask] == 0).all()
+        assert (factors[~mask] == 0).all()
+        marginals = crf.marginals(emissions.nan_to_num(), mask, temperature)
+        torch.testing.assert_close(tags[mask], marginals[mask].gather(1, paths[mask, None])[:, 0])
+        for row, path in enumerate(chosen):
+            for mention in mentions(path):
+                actual = factors[row, mention.start : mention.end].sum().exp().item()
+                assert actual == pytest.approx(expected[row][mention], abs=1e-5, rel=1e-4)
+
+
+def test_the_probability_of_a_mention_is_below_the_smallest_marginal_of_its_words() -> None:
+    """That bound was once taken for it: a long mention may be sure nowhere as a whole, and yet in every word."""
+    crf = random_crf(TAGS)
+    for parameter in crf.parameters():
+        torch.nn.init.zeros_(parameter)
+    emissions = torch.zeros(1, 6, 5)
+    emissions[..., 2] = 1.5
+    emissions[:, 0, 1] = 3.0
+    tags, factors = crf.path_probabilities(
+        emissions, torch.tensor([[1, 2, 2, 2, 2, 2]]), torch.ones(1, 6).bool()
+    )
+    assert factors.sum().exp() < 0.8 * tags.min()
 
 
 def assert_same(crf: ConstrainedCRF, oracle: CRF, emissions: Tensor, mask: Tensor) -> None:

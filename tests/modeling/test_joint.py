@@ -90,7 +90,7 @@ def test_one_pass_finds_what_each_head_finds(
     result: JointTagger, sources: list[NerSource], sentences: list[list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tokens = [*sentences, *(s.tokens for s in sources[0].sentences("test"))]
-    expected = {name: scored(result.head(name).predict(tokens, scores=True)) for name in result.names}
+    expected = {name: scored(result.head(name).predict(tokens)) for name in result.names}
     assert any(score < 1 for rows in expected.values() for row in rows for _, score in row)
     rows: list[int] = []
     encoder = result.model.encoder
@@ -209,7 +209,7 @@ def test_a_saved_one_is_the_same(
         assert torch.equal(encoder.state_dict()[name], weight), name
     loaded.head("beta.b").save_pretrained(tmp_path / "head")
     alone = Tagger.from_pretrained(tmp_path / "head")
-    assert scored(alone.predict(sentences, scores=True)) == before["beta.b"]
+    assert scored(alone.predict(sentences)) == before["beta.b"]
 
 
 def test_damage_is_refused(saved: Path, tmp_path: Path) -> None:
@@ -219,7 +219,7 @@ def test_damage_is_refused(saved: Path, tmp_path: Path) -> None:
         ({"model_type": "esnera-joint-tagger"}, "lacks encoder_config or heads"),
         ({**config, "heads": []}, "lacks encoder_config or heads"),
         ({**config, "heads": [["a", 1]]}, "holds no joint tagger"),
-        ({**config, "heads": heads}, r"its weights lack classifiers\.3\.bias"),
+        ({**config, "heads": heads, "temperatures": [1.0] * 4}, r"its weights lack classifiers\.3\.bias"),
     ):
         folder = Path(shutil.copytree(saved, tmp_path / "joint", dirs_exist_ok=True))
         (folder / "config.json").write_text(json.dumps(content), encoding="utf-8")

@@ -16,6 +16,7 @@ from builders import WINDOW
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.modeling.encoders import load_encoder
 from esnera_hf.modeling.hub_code.configuration_crf_tagger import CrfTaggerConfig
+from esnera_hf.modeling.hub_code.crf import FORBIDDEN
 from esnera_hf.modeling.hub_code.modeling_crf_tagger import CrfTagger
 from esnera_hf.modeling.tagger import Tagger
 from esnera_hf.modeling.tokenization import TaggingCollator
@@ -116,30 +117,35 @@ def test_what_it_cannot_read(tagger: Tagger) -> None:
             list(tagger.predict([["anna"]], batch_size=size))
 
 
-def test_scores_are_the_smallest_marginal_of_the_words(tagger: Tagger) -> None:
-    words = ["anna", "xyz", "met", "bruno", "in", "paris"]
-    (entities,) = tagger.predict([words], scores=True)
-    (plain,) = tagger.predict([words])
-    assert entities == plain
-    assert {entity.score for entity in plain} == {1.0}
-    (window,) = tagger.words.windows([words])
-    row = {"input_ids": window.input_ids, "word_positions": window.positions, "labels": [0] * 6}
-    batch = TaggingCollator(0)([row])
-    with torch.no_grad():
-        emissions = tagger.model(**batch).logits
-    marginals = tagger.model.crf.marginals(emissions, batch["word_positions"] >= 0)[0]
+def test_a_score_is_the_probability_of_exactly_that_mention(
+    tagger: Tagger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of all tag sequences, those count that begin it, go on in it to its end, and no further."""
+    monkeypatch.setattr(tagger.model.config, "confidence_temperature", 1.0)
+    words = ["anna", "xyz", "met", "bruno", "clara", "in", "paris"]
+    (entities,) = tagger.predict([words])
+    assert len(entities) >= 2
+    emissions, mask = tagger.emissions(tagger.words.windows([words]))
     tags = tagger.model.config.label2id
     for entity in entities:
-        steps = [f"B-{entity.label}", *[f"I-{entity.label}"] * (entity.end - entity.start - 1)]
-        expected = min(marginals[entity.start + i, tags[tag]].item() for i, tag in enumerate(steps))
+        allowed = torch.zeros_like(emissions)
+        allowed[0, entity.start : entity.end] = FORBIDDEN
+        allowed[0, entity.start, tags[f"B-{entity.label}"]] = 0
+        allowed[0, entity.start + 1 : entity.end, tags[f"I-{entity.label}"]] = 0
+        allowed[0, entity.end : entity.end + 1, tags[f"I-{entity.label}"]] = FORBIDDEN
+        expected = tagger.model.crf.partial_losses(emissions, allowed, mask).neg().exp().item()
         assert entity.score == pytest.approx(expected, abs=1e-5)
         assert 0 < entity.score < 1
+    monkeypatch.setattr(tagger.model.config, "confidence_temperature", 3.0)
+    (evened,) = tagger.predict([words])
+    assert evened == entities
+    assert all(after.score < before.score for after, before in zip(evened, entities, strict=True))
 
 
 def test_the_crf_computes_in_single_precision_or_better_within_mixed_precision(
     tagger: Tagger, sentences: list[list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    expected = list(tagger.predict(sentences, scores=True))
+    expected = list(tagger.predict(sentences))
     viterbi = tagger.model.crf.viterbi
 
     def spied(emissions: torch.Tensor, mask: torch.Tensor) -> Any:
@@ -150,6 +156,6 @@ def test_the_crf_computes_in_single_precision_or_better_within_mixed_precision(
     monkeypatch.setattr(tagger.model.crf, "viterbi", spied)
     mixed = torch.autocast("cpu", dtype=torch.bfloat16)
     monkeypatch.setattr("esnera_hf.modeling.tagger.mixed_precision", lambda: mixed)
-    entities = list(tagger.predict(sentences, scores=True))
+    entities = list(tagger.predict(sentences))
     same = sum(len(set(a) & set(b)) for a, b in zip(entities, expected, strict=True))
     assert same > 0.9 * sum(map(len, expected)) > 0

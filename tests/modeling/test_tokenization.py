@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import pairwise
+from math import exp, fsum, nan
 from types import SimpleNamespace
 from typing import Any
 
@@ -119,8 +120,13 @@ def test_where_a_sentence_is_cut(
 @pytest.mark.parametrize(
     ("text", "before", "after", "joined"),
     [
-        # At a hard cut entities of one label that meet are one, with the smaller score; after a sentence they are two.
-        ("a a a a a a", [(1, 3, "x", 0.9)], [(3, 4, "x", 0.4), (5, 6, "x", 0.1)], [(1, 4, 0.4), (5, 6, 0.1)]),
+        # At a hard cut entities of one label that meet are one, with both scores; after a sentence they are two.
+        (
+            "a a a a a a",
+            [(1, 3, "x", 0.5)],
+            [(3, 4, "x", 0.5), (5, 6, "x", 0.1)],
+            [(1, 4, 0.25), (5, 6, 0.1)],
+        ),
         ("a a 。 a a a", [(0, 3, "x", 0.9)], [(3, 6, "x", 0.4)], [(0, 3, 0.9), (3, 6, 0.4)]),
         ("a a a a a a", [(1, 3, "x", 1)], [(3, 4, "y", 1)], [(1, 3, 1), (3, 4, 1)]),
         ("a a a a a a", [(1, 2, "x", 1)], [(3, 4, "x", 1)], [(1, 2, 1), (3, 4, 1)]),
@@ -141,7 +147,7 @@ READ_TAGS = ["O", "B-x", "I-x", "B-y", "I-y", "B-I-x", "I-I-x"]
 
 @given(
     rows=st.lists(
-        st.lists(st.tuples(st.sampled_from(READ_TAGS), st.floats(0, 1, width=32)), max_size=9),
+        st.lists(st.tuples(st.sampled_from(READ_TAGS), st.floats(-9, 0, width=32)), max_size=9),
         min_size=1,
         max_size=5,
     ),
@@ -149,20 +155,20 @@ READ_TAGS = ["O", "B-x", "I-x", "B-y", "I-y", "B-I-x", "I-I-x"]
 )
 def test_batches_of_ids_are_read_as_their_tags(rows: list[list[tuple[str, float]]], scored: bool) -> None:
     width = max(1, *map(len, rows))
-    paths, scores = torch.full((len(rows), width), -100), torch.zeros(len(rows), width)
+    paths, factors = torch.full((len(rows), width), -100), torch.zeros(len(rows), width)
     windows, expected = [], []
     for index, row in enumerate(rows):
         windows.append(Window(index, [], [3 * word + 1 for word in range(len(row))], []))
-        tags, own = [tag for tag, _ in row], [score for _, score in row]
+        tags, own = [tag for tag, _ in row], [factor for _, factor in row]
         paths[index, : len(row)] = torch.tensor([READ_TAGS.index(tag) for tag in tags])
-        scores[index, : len(row)] = torch.tensor(own)
+        factors[index, : len(row)] = torch.tensor(own)
         expected.append(
             [
-                (3 * e.start + 1, 3 * e.end - 1, e.label, min(own[e.start : e.end]) if scored else 1.0)
+                (3 * e.start + 1, 3 * e.end - 1, e.label, exp(fsum(own[e.start : e.end])) if scored else nan)
                 for e in entities_from_tags(tags)[0]
             ]
         )
-    assert SpanReader(READ_TAGS)(windows, paths, scores if scored else None) == expected
+    assert SpanReader(READ_TAGS)(windows, paths, factors if scored else None) == expected
 
 
 def test_what_cannot_be_cut_into_windows() -> None:

@@ -100,7 +100,7 @@ class TestJoint:
         assert passes == [1]
         for name, head in heads.items():
             assert isinstance(head, JointHead)
-            expected = list(head.load().predict(tokens, scores=True))
+            expected = list(head.load().predict(tokens))
             assert actual[name] == expected
             scores = [[entity.score for row in rows for entity in row] for rows in (actual[name], expected)]
             assert scores[0] == pytest.approx(scores[1], abs=1e-4)

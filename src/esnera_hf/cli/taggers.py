@@ -30,7 +30,8 @@ def add_commands(commands: Commands) -> None:
         "predict",
         help="find entities in text",
         description="Read one text per line and write one JSON object per line, for blank lines too: tokens and "
-        "entities (offsets of tokens and of characters, ends exclusive; the score is the least probable tag's).",
+        "entities (offsets of tokens and of characters, ends exclusive; the score is the probability of exactly that "
+        "entity).",
     )
     predict.add_argument("model", metavar="MODEL", help="folder written by `esnera-hf train`, or Hub id")
     predict.add_argument("file", nargs="?", metavar="FILE", help="text file (default: standard input)")
@@ -111,7 +112,7 @@ def _predict(options: argparse.Namespace) -> None:
     lines, again = tee((line, word_spans(line, options.tokens)) for line in _lines(options.file))
     words = ([line[start:end] for start, end in spans] for line, spans in again)
     tokens, to_predict = tee(words)
-    predicted = tagger.predict(to_predict, scores=True)
+    predicted = tagger.predict(to_predict)
     for (line, spans), row, entities in zip(lines, tokens, predicted, strict=True):
         objects = []
         for entity in entities:

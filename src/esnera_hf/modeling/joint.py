@@ -29,6 +29,7 @@ class JointTaggerConfig(EncoderTaggerConfig):
     Args:
         encoder_config: the configuration of the encoder, as a dictionary.
         heads: IOB2 tags (by id, ``O`` first) of each head by its name, or such pairs, in order.
+        temperatures: those of confidence of the heads, see :class:`CrfTaggerConfig`; 1 each if not given.
         **kwargs: of :class:`EncoderTaggerConfig`.
     """
 
@@ -38,6 +39,7 @@ class JointTaggerConfig(EncoderTaggerConfig):
         self,
         encoder_config: dict[str, Any] | None = None,
         heads: Mapping[str, list[str]] | Sequence[tuple[str, list[str]]] = (),
+        temperatures: Sequence[float] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(encoder_config, **kwargs)
@@ -46,6 +48,9 @@ class JointTaggerConfig(EncoderTaggerConfig):
             raise ValueError("heads: expected a list of names and lists of tags.")
         # Pairs and not a dictionary: the order of the heads must survive a file with sorted keys.
         self.heads: list[list[Any]] = [[name, list(tags)] for name, tags in pairs]
+        self.temperatures = list(temperatures or [1.0] * len(pairs))
+        if len(self.temperatures) != len(pairs):
+            raise ValueError(f"temperatures: expected one of each of {len(pairs)} heads.")
 
 
 class RowwiseCRF(ConstrainedCRF):
@@ -149,6 +154,7 @@ class JointModel(EncoderTagger):
         config = CrfTaggerConfig(
             dict(self.config.encoder_config),
             self.config.heads[index][1],
+            confidence_temperature=self.config.temperatures[index],
             classifier_dropout=self.config.classifier_dropout,
             window_length=self.config.window_length,
         )
@@ -203,8 +209,7 @@ class JointTagger(TrainedModel):
             sentences: not more than memory holds.
 
         Returns:
-            Per sentence, the entities by name of the head, each with the smallest
-            marginal probability of its words' tags; and labels and vectors of
+            Per sentence, the entities by name of the head, each with its probability; and labels and vectors of
             batches of mentions, as :meth:`MentionEncoder.mention_vectors` yields them.
         """
         self.model.to(device()).eval()
@@ -230,14 +235,15 @@ class JointTagger(TrainedModel):
     @torch.no_grad()
     def _best_paths(
         self, heads: Mapping[str, CrfTagger], windows: list[Window]
-    ) -> tuple[Tensor, dict[str, tuple[Tensor, Tensor | None]]]:
-        """Return the states of windows' words, and each head's tag ids of them with their probabilities."""
+    ) -> tuple[Tensor, dict[str, tuple[Tensor, Tensor]]]:
+        """Return the states of windows' words, and each head's tag ids and what probabilities are made of."""
         inputs = self.inputs(windows)
         mask = inputs["word_positions"] >= 0
         with mixed_precision():
             states = self.model.word_states(**inputs)
             emissions = {name: head.classifier(states).float() for name, head in heads.items()}
-        return states, {name: head.best_paths(emissions[name], mask) for name, head in heads.items()}
+        paths = {name: head.best_paths(emissions[name], mask) for name, head in heads.items()}
+        return states, {name: (ids, factors) for name, (ids, _, factors) in paths.items()}
 
     def save_encoder(self, path: str | os.PathLike[str]) -> None:
         """Write the encoder and its tokenizer, without heads, as a folder to load like any pretrained encoder."""

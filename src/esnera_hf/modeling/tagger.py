@@ -186,17 +186,16 @@ class Tagger(TrainedModel):
         )
 
     def predict(
-        self, sentences: Iterable[Sequence[str]], *, scores: bool = False, batch_size: int | None = None
+        self, sentences: Iterable[Sequence[str]], *, batch_size: int | None = None
     ) -> Iterator[list[Entity]]:
         """Yield the entities of each sentence, in order.
 
-        Sentences are taken from the iterable in chunks, so memory does not grow
-        with their number.
+        An entity's ``score`` is the probability that exactly its words are a mention of its label, calibrated on
+        the validation data that the tagger was chosen by. Sentences are taken from the iterable in chunks, so
+        memory does not grow with their number.
 
         Args:
             sentences: lists of words; :meth:`pipeline` is for raw text.
-            scores: give each entity the smallest marginal probability of its
-                words' tags; 1.0 otherwise.
             batch_size: windows per forward pass; chosen by their length and the device
                 if not given.
 
@@ -211,18 +210,19 @@ class Tagger(TrainedModel):
             spans: list[list[Span]] = [[] for _ in windows]
             for batch in batches_by_length(windows, batch_size):
                 part = [windows[i] for i in batch]
-                for index, row in zip(batch, read(part, *self._best_paths(part, scores)), strict=True):
+                paths, _, factors = self.model.best_paths(*self.emissions(part))
+                for index, row in zip(batch, read(part, paths, factors), strict=True):
                     spans[index] = row
             yield from join_sentences(len(chunk), windows, spans)
 
     @torch.no_grad()
-    def _best_paths(self, windows: list[Window], scores: bool) -> tuple[Tensor, Tensor | None]:
-        """Return the tag ids of windows' words and, if asked for, their probabilities, shape (windows, words)."""
+    def emissions(self, windows: list[Window]) -> tuple[Tensor, Tensor]:
+        """Return the emissions of windows' words, shape (windows, words, tags), and which of them are words."""
         inputs = self.inputs(windows)
         # The CRF stays outside: its scores need single precision.
         with mixed_precision():
             emissions = self.model(**inputs).logits
-        return self.model.best_paths(emissions, inputs["word_positions"] >= 0, scores=scores)
+        return emissions, inputs["word_positions"] >= 0
 
     def evaluate(self, sentences: Iterable[AnnotatedSentence], scope: Scope | None = None) -> Scores:
         """Score the tagger on annotated sentences, entity by entity, strictly.

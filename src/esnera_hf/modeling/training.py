@@ -32,6 +32,7 @@ from transformers.utils import SAFE_WEIGHTS_NAME
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.metrics import Scope
 from esnera_hf.modeling.arguments import TaggerTrainingArguments, TrainingLike, choose_arguments
+from esnera_hf.modeling.calibration import fit_temperature
 from esnera_hf.modeling.checkpoints import CheckpointRecorder, best_of_stopped, last_whole_checkpoint
 from esnera_hf.modeling.encoders import load_encoder, window_length
 from esnera_hf.modeling.hub_code.modeling_crf_tagger import CrfTagger
@@ -87,6 +88,7 @@ def fit_tagger(
     trainer = TaggerTrainer(model, arguments, rows, data)
     trainer.fit(source.name)
     tagger = Tagger(model.eval(), tokenizer)
+    model.config.confidence_temperature = fit_temperature(tagger, source.sentences("validation"), scope)
     return tagger.with_record(
         validation=tagger.evaluate(source.sentences("validation"), scope).to_dict(),
         history=epoch_history(trainer.state.log_history),
@@ -129,6 +131,9 @@ def fit_joint_tagger(
     names = [source.name for source in sources]
     trainer.fit(", ".join(names))
     tagger = JointTagger(model, tokenizer)
+    model.config.temperatures = [
+        fit_temperature(tagger.head(source.name), source.sentences("validation")) for source in sources
+    ]
     scores = (tagger.head(source.name).evaluate(source.sentences("validation")) for source in sources)
     record = {
         "validation": {name: own.to_dict() for name, own in zip(names, scores, strict=True)},

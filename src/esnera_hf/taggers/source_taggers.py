@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 CHINESE_ENCODER = "hfl/chinese-bert-wwm-ext"
 MULTILINGUAL_ENCODER = "FacebookAI/xlm-roberta-base"
 _PREDICTIONS_FILE = "predictions.parquet"
+#: What confidences are; taggers that were cached before would give others.
+_CONFIDENCES = "calibrated probabilities of mentions"
 #: Sources of a tokenizer where there is no tokenizer.json.
 _VOCABULARIES = {"vocab.txt", "vocab.json", "merges.txt", "spiece.model", "sentencepiece.bpe.model"}
 
@@ -108,7 +110,7 @@ class CachedTagger:
             tagger = self.load()
 
             def read(chunk: list[AnnotatedSentence]) -> tuple[Iterator[tuple[list[Entity]]], None]:
-                return ((row,) for row in tagger.predict([s.tokens for s in chunk], scores=True)), None
+                return ((row,) for row in tagger.predict([s.tokens for s in chunk])), None
 
             return read
 
@@ -335,6 +337,7 @@ def _train_joint(
         "sources": [[source.name, source.fingerprint, list(source.labels)] for source in ordered],
         "encoder": encoder_identity(encoder),
         "training": _plain_training({**joint_settings(hidden_size(encoder), size), **training}),
+        "confidences": _CONFIDENCES,
         "versions": library_versions(),
     }
     artifact = Artifact("joint_taggers", identity)
@@ -415,6 +418,7 @@ def _tagger_artifact(
         "sentences": source.fingerprint,
         "encoder": encoder_identity(encoder),
         "training": _plain_training(settings),
+        "confidences": _CONFIDENCES,
         "versions": library_versions(),
     }
     # What follows is left out where it says nothing, so that taggers in the cache keep their keys.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from transformers import PreTrainedConfig
@@ -45,6 +46,8 @@ class CrfTaggerConfig(EncoderTaggerConfig):
         tags: the IOB2 tags, by id; ``O`` first.
         special_ids: the pieces that are no words: those the tokenizer puts
             around a text, and padding.
+        confidence_temperature: what the CRF's scores are divided by where probabilities are asked for; fitted on
+            validation data, so that of mentions with confidence 0.8 about 80 % are right.
         **kwargs: of :class:`EncoderTaggerConfig`.
     """
 
@@ -55,6 +58,7 @@ class CrfTaggerConfig(EncoderTaggerConfig):
         encoder_config: dict[str, Any] | None = None,
         tags: list[str] | None = None,
         special_ids: list[int] | None = None,
+        confidence_temperature: float = 1.0,
         **kwargs: Any,
     ) -> None:
         # Where the Hub and stock pipelines look for the names of labels.
@@ -65,6 +69,10 @@ class CrfTaggerConfig(EncoderTaggerConfig):
             kwargs.pop(name, None)
         super().__init__(encoder_config, **kwargs)
         self.special_ids = special_ids or []
+        if not isinstance(confidence_temperature, (int, float)) or not 0 < confidence_temperature < math.inf:
+            raise ValueError(f"confidence_temperature={confidence_temperature!r}: expected a number above 0.")
+        # `temperature` is a setting of generators, which transformers does not let others have.
+        self.confidence_temperature = float(confidence_temperature)
 
     @property
     def tags(self) -> list[str]:

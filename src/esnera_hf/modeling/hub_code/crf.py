@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 # Within a try, the import is left out of transformers' own check, which would advise `pip install torchcrf`.
@@ -161,21 +161,76 @@ class ConstrainedCRF(CRF):  # type: ignore[misc]
         rows = self.viterbi(emissions, mask).tolist()
         return [row[:length] for row, length in zip(rows, mask.sum(1).tolist(), strict=True)]
 
-    def marginals(self, emissions: Tensor, mask: Tensor) -> Tensor:
+    def marginals(self, emissions: Tensor, mask: Tensor, temperature: float = 1.0) -> Tensor:
         """Return the probability of every tag at every position, shape (batch, length, tags).
 
         It is the gradient of the log partition function by the emissions; zero
         where masked.
+
+        Args:
+            emissions: shape (batch, length, tags).
+            mask: bool, shape (batch, length), True on a prefix of each row.
+            temperature: what all scores are divided by, which evens out the probabilities.
         """
+        return self._marginals(self._tempered(emissions, temperature), mask)[0]
+
+    @torch.no_grad()
+    def path_probabilities(
+        self, emissions: Tensor, paths: Tensor, mask: Tensor, temperature: float = 1.0
+    ) -> tuple[Tensor, Tensor]:
+        """Return how probable the tags of tag sequences are, and the mentions that these hold.
+
+        The probability of a mention is that of all tag sequences in which exactly its words are a mention of its
+        label. By the chain rule it is a product over the words: of the first word's tag, of every further tag given
+        the one before, and that no inside tag follows the last one. Another mention's words do not enter it.
+
+        Args:
+            emissions: shape (batch, length, tags).
+            paths: ids of legal tags, shape (batch, length); anything where masked.
+            mask: bool, shape (batch, length), True on a prefix of each row.
+            temperature: see :meth:`marginals`.
+
+        Returns:
+            Marginal probabilities of the tags, shape (batch, length), and logarithms of the factors: their sum over
+            a mention's words is the logarithm of its probability. Both are zero where masked.
+        """
+        scores = self._tempered(emissions, temperature)
+        marginals, after = self._marginals(scores, mask)
+        path = paths.clamp(min=0)
+        tags = marginals.gather(2, path.unsqueeze(2)).squeeze(2)
+        continuing = _continuing_in_iob2(self.tags).to(path.device)[path[:, :-1]]
+        rows = (torch.arange(len(path), device=path.device)[:, None],) * (scores[2].ndim - 2)
+        following = (scores[2][(*rows, path[:, :-1])] + after[:, 1:]).log_softmax(2)
+        moved = following.gather(2, path[:, 1:].unsqueeze(2))
+        inside = continuing.gather(2, path[:, 1:].unsqueeze(2)) & mask[:, 1:].unsqueeze(2)
+        ended = following.masked_fill(continuing, -math.inf).logsumexp(2)
+        factors = tags.log()
+        factors[:, 1:] = torch.where(inside, moved, factors[:, 1:].unsqueeze(2)).squeeze(2)
+        factors[:, :-1] += ended.masked_fill(inside.squeeze(2) | ~mask[:, 1:], 0)
+        return tags, factors.clamp(min=FORBIDDEN).masked_fill(~mask, 0)
+
+    def _tempered(self, emissions: Tensor, temperature: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return emissions, start, transition and end scores, divided by a temperature."""
+        start, transitions = (score / temperature for score in self._scores())
+        return emissions.float() / temperature, start, transitions, self.end_transitions.float() / temperature
+
+    def _marginals(
+        self, scores: tuple[Tensor, Tensor, Tensor, Tensor], mask: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return marginals, and the logarithms of messages back from each word, with its emission, up to a constant."""
         with torch.no_grad():
-            scores = (emissions.float(), *self._scores(), self.end_transitions.float())
             messages = _messages(*scores, mask)
-        if messages is not None:
-            return messages[1].float()
+            if messages is not None:
+                back = nn.functional.pad(messages[4].log().float(), (0, 0, 1, 0))
+                return messages[1].float(), back.masked_fill(~mask.unsqueeze(2), 0)
+        emissions, start, transitions, end = (score.detach() for score in scores)
         with torch.inference_mode(False), torch.enable_grad():
-            variable = emissions.detach().float().clone().requires_grad_()
-            (gradient,) = torch.autograd.grad(self.log_partition(variable, mask.clone()).sum(), variable)
-        return gradient
+            variable = emissions.clone().requires_grad_()
+            partition = _log_partition(
+                variable, start.clone(), transitions.clone(), end.clone(), mask.clone()
+            )
+            (gradient,) = torch.autograd.grad(partition.sum(), variable)
+        return gradient, _log_messages_back(emissions, transitions, end, mask)
 
 
 @lru_cache(maxsize=256)
@@ -187,6 +242,14 @@ def _illegal_in_iob2(tags: tuple[str, ...]) -> tuple[Tensor, Tensor]:
         return inside, inside & ~same_label
 
 
+@lru_cache(maxsize=256)
+def _continuing_in_iob2(tags: tuple[str, ...]) -> Tensor:
+    """Return which tags go on in the mention of which, shape (from, to)."""
+    inside, not_following = _illegal_in_iob2(tags)
+    with torch.inference_mode(False):
+        return inside & ~not_following
+
+
 def _log_partition(
     emissions: Tensor, start: Tensor, transitions: Tensor, end: Tensor, mask: Tensor
 ) -> Tensor:
@@ -196,6 +259,18 @@ def _log_partition(
         following = torch.logsumexp(alpha.unsqueeze(2) + transitions, dim=1) + emissions[:, step]
         alpha = torch.where(mask[:, step].unsqueeze(1), following, alpha)
     return torch.logsumexp(alpha + end, dim=1)
+
+
+def _log_messages_back(emissions: Tensor, transitions: Tensor, end: Tensor, mask: Tensor) -> Tensor:
+    """Compute messages back from each word, its emission included, in logarithms, shape of the emissions."""
+    last = mask.sum(1) - 1
+    after = emissions[:, -1] + end
+    messages = [after]
+    for step in range(emissions.shape[1] - 2, -1, -1):
+        following = torch.logsumexp(transitions + after.unsqueeze(1), dim=2)
+        after = emissions[:, step] + torch.where((last == step).unsqueeze(1), end, following)
+        messages.append(after)
+    return torch.stack(messages[::-1], dim=1).masked_fill(~mask.unsqueeze(2), 0)
 
 
 def _messages(

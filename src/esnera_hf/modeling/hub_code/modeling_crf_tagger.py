@@ -150,28 +150,26 @@ class CrfTagger(EncoderTagger):
         order = is_word.long().argsort(dim=1, descending=True, stable=True)
         index = order.unsqueeze(2).expand_as(emissions)
         mask = torch.arange(order.shape[1], device=order.device) < is_word.sum(1, keepdim=True).clamp(min=1)
-        marginals = self.crf.marginals(emissions.gather(1, index), mask)
+        marginals = self.crf.marginals(emissions.gather(1, index), mask, self.config.confidence_temperature)
         probabilities = torch.zeros_like(emissions).scatter(1, index, marginals)
         outside = torch.zeros_like(emissions)
         outside[:, :, 0] = 1
         return torch.where(is_word.unsqueeze(2), probabilities, outside).clamp(min=_LEAST_PROBABILITY).log()
 
     @torch.no_grad()
-    def best_paths(
-        self, emissions: Tensor, mask: Tensor, *, scores: bool = True
-    ) -> tuple[Tensor, Tensor | None]:
-        """Return the best legal tag ids of rows of words, -100 where masked, and their marginal probabilities.
+    def best_paths(self, emissions: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the best legal tag ids of rows of words, and how probable tags and mentions are.
 
         Args:
             emissions: shape (batch, words, tags).
             mask: bool, shape (batch, words), True on a prefix of each row.
-            scores: return probabilities, of the shape of the mask, too; else ``None``.
+
+        Returns:
+            Ids, -100 where masked; marginal probabilities of these tags; and what the probabilities of mentions are
+            made of, see :meth:`ConstrainedCRF.path_probabilities`. All have the shape of the mask.
         """
         paths = self.crf.viterbi(emissions, mask)
-        if not scores:
-            return paths, None
-        marginals = self.crf.marginals(emissions, mask)
-        return paths, marginals.gather(2, paths.clamp(min=0).unsqueeze(2)).squeeze(2)
+        return paths, *self.crf.path_probabilities(emissions, paths, mask, self.config.confidence_temperature)
 
     def head_parameters(self) -> list[nn.Parameter]:
         """Return the parameters that start untrained: emission layer and CRF."""

@@ -29,8 +29,8 @@ class CrfTaggerPipeline(ChunkPipeline):  # type: ignore[misc]
     """Finds entities in text with a CRF tagger.
 
     Results have the form of the stock pipeline with an aggregation strategy:
-    ``entity_group``, ``score`` (the marginal probability of the entity's least
-    probable tag), ``word``, ``start`` and ``end`` (characters, end exclusive).
+    ``entity_group``, ``score`` (the probability that exactly these words are an
+    entity of this label), ``word``, ``start`` and ``end`` (characters, end exclusive).
     Texts of any length are read whole, in windows.
 
     Parameters, of the pipeline or of a call:
@@ -41,7 +41,8 @@ class CrfTaggerPipeline(ChunkPipeline):  # type: ignore[misc]
     - ``is_split_into_words``: sentences are lists of words; offsets refer to
       the words joined by ``delimiter`` (default: a space).
     - ``aggregation_strategy``: ``"none"`` gives an entry per word (``entity`` is
-      its tag, ``index`` its position); any other gives entities.
+      its tag, ``score`` the tag's probability, ``index`` its position); any
+      other gives entities.
     - ``ignore_labels``: leave these labels (or tags) out; default ``["O"]``.
     - ``stride``: without effect, as long texts are read whole anyway.
     """
@@ -143,10 +144,10 @@ class CrfTaggerPipeline(ChunkPipeline):  # type: ignore[misc]
         windows = model_inputs["window"] if batched else [model_inputs["window"]]
         inputs = self.ensure_tensor_on_device(**window_inputs(windows, self.tokenizer.pad_token_id))
         mask = inputs["word_positions"] >= 0
-        paths, probabilities = self.model.best_paths(self.model(**inputs).logits, mask)
+        paths, probabilities, factors = self.model.best_paths(self.model(**inputs).logits, mask)
         # A window without words was given the place of one.
         paths[torch.tensor([not window.words for window in windows])] = -100
-        spans = self.read(windows, paths, probabilities)
+        spans = self.read(windows, paths, factors)
         scores = [row[own].tolist() for row, own in zip(probabilities, mask, strict=True)]
         results = {"spans": spans, "scores": scores}
         return {**model_inputs, **(results if batched else {name: rows[0] for name, rows in results.items()})}

@@ -8,6 +8,7 @@ CRF's chain and are put back when entities are read off it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, chain, pairwise
@@ -220,16 +221,8 @@ class SpanReader:
         self._label = torch.tensor([*(-1 if tag == "O" else place[tag[2:]] for tag in tags), -1])
         self._inside = torch.tensor([*(tag.startswith("I-") for tag in tags), False])
 
-    def __call__(
-        self, windows: Sequence[Window], paths: Tensor, scores: Tensor | None = None
-    ) -> list[list[Span]]:
-        """Return the entities of each window, as spans of its sentence's words.
-
-        Args:
-            paths: tag ids of the windows' words, shape (windows, words), negative where padded.
-            scores: the probability of each tag, shape (windows, words); an
-                entity's score is the smallest of its words', 1.0 if not given.
-        """
+    def places(self, paths: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return row, first position, the one after the last, and index in ``labels`` of each entity, in order."""
         ids = paths.cpu().clamp(min=-1)
         label = self._label[ids]
         continues = torch.zeros_like(ids, dtype=torch.bool)
@@ -237,18 +230,32 @@ class SpanReader:
         closes = label >= 0
         rows, starts = (closes & ~continues).nonzero(as_tuple=True)
         closes[:, :-1] &= ~continues[:, 1:]
-        columns = (rows, starts, closes.nonzero(as_tuple=True)[1] + 1, label[rows, starts])
-        probabilities = None if scores is None else scores.tolist()
+        return rows, starts, closes.nonzero(as_tuple=True)[1] + 1, label[rows, starts]
+
+    def __call__(
+        self, windows: Sequence[Window], paths: Tensor, factors: Tensor | None = None
+    ) -> list[list[Span]]:
+        """Return the entities of each window, as spans of its sentence's words.
+
+        Args:
+            paths: tag ids of the windows' words, shape (windows, words), negative where padded.
+            factors: logarithms that add up, over the words of an entity, to that of its probability, which is
+                its score, shape (windows, words); NaN is if not given.
+        """
+        logarithms = None if factors is None else factors.tolist()
         spans: list[list[Span]] = [[] for _ in windows]
-        for row, start, end, name in zip(*(column.tolist() for column in columns), strict=True):
+        for row, start, end, name in zip(*(column.tolist() for column in self.places(paths)), strict=True):
             words = windows[row].words
-            score = min(probabilities[row][start:end]) if probabilities else 1.0
+            score = math.exp(math.fsum(logarithms[row][start:end])) if logarithms else math.nan
             spans[row].append((words[start], words[end - 1] + 1, self.labels[name], score))
         return spans
 
 
 def join_spans(windows: Sequence[Window], spans: Sequence[Sequence[Span]]) -> list[Span]:
-    """Put the entities of one sentence's windows together."""
+    """Put the entities of one sentence's windows together.
+
+    The score of an entity that a cut parted is the product of its parts', as windows know nothing of each other.
+    """
     joined: list[Span] = []
     previous_end = 0
     for window, own in zip(windows, spans, strict=True):
@@ -257,7 +264,7 @@ def join_spans(windows: Sequence[Window], spans: Sequence[Sequence[Span]]) -> li
             start, last_end, label, score = joined[-1]
             first_start, end, first_label, first_score = rest[0]
             if (last_end, first_start, first_label) == (previous_end, window.words[0], label):
-                joined[-1] = start, end, label, min(score, first_score)
+                joined[-1] = start, end, label, score * first_score
                 rest = rest[1:]
         joined.extend(rest)
         previous_end = window.words[-1] + 1
