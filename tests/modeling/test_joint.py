@@ -149,13 +149,13 @@ def test_the_loss_is_that_of_each_tagger_on_its_own_rows(
         batch = [rows[index] for index in chosen]
         total = torch.zeros(())
         words = 0
-        for head in {entry["heads"] for entry in batch}:
-            own = TaggingCollator(0)([entry for entry in batch if entry["heads"] == head])
-            assert own.pop("heads").tolist() == [head] * len(own["labels"])
+        for head in {entry["sources"] for entry in batch}:
+            own = TaggingCollator(0, sources=True)([entry for entry in batch if entry["sources"] == head])
+            assert own.pop("sources").tolist() == [head] * len(own["labels"])
             count = int((own["labels"] != -100).sum())
             total = total + model.head_model(head)(**own).loss * count
             words += count
-        joint = model(**TaggingCollator(0)(batch))["loss"]
+        joint = model(**TaggingCollator(0, sources=True)(batch))["loss"]
         assert joint.item() == pytest.approx(total.item() / words, rel=1e-5)
         parameters = [p for p in model.parameters() if p.requires_grad]
         expected, actual = (

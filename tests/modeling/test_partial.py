@@ -81,7 +81,8 @@ def weight(path: Path, gold: Sequence[str], candidates: AllowedLabels, noise: fl
             inside = range(entity.start, entity.end)
             wrong = sum(all(tags[token] != agreeing[token] for agreeing in wanted) for token in inside)
             runs_on = entity.end < len(gold) and tags[entity.end].startswith("I-")
-            allowed *= noise ** (wrong + runs_on)
+            # To contradict all of it costs the noise once.
+            allowed *= noise ** ((wrong + runs_on) / (entity.end - entity.start))
     return allowed
 
 
@@ -173,23 +174,78 @@ def test_a_pseudo_label_of_a_whole_leaves_its_open_parts_open() -> None:
         AllowedTags(TAGS, {"one": AllowedLabels({"W": ("W",)}, ("X",))})
 
 
-def test_a_tagger_is_trained_on_it() -> None:
-    """Its loss is the ordinary one where all is annotated, and smaller where less is said."""
+def tagger_of_sources(allowed: AllowedTags) -> CrfTagger:
+    """Return an untrained tagger whose sources depart from what they share."""
     torch.manual_seed(0)
     shape = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
     config = BertConfig(vocab_size=20, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0, **shape)
-    tagger = CrfTagger.from_encoder(BertModel(config), TAGS, classifier_dropout=0.0).eval()
-    allowed = AllowedTags(TAGS, CANDIDATES)
+    settings = {"classifier_dropout": 0.0, "sources": allowed.annotated}
+    return CrfTagger.from_encoder(BertModel(config), TAGS, **settings).eval()
+
+
+def batch_of(allowed: AllowedTags, *sources: str) -> dict[str, Tensor]:
     rows = [
         {"input_ids": [2, 5, 6, 7, 8, 3], "word_positions": [1, 2, 3, 4], "labels": [1, 2, 0, 0]},
         {"input_ids": [2, 5, 6, 3], "word_positions": [1, 2], "labels": [0, 5]},
     ]
+    named = [{**row, "sources": allowed.sources[source]} for row, source in zip(rows, sources, strict=True)]
+    return TaggingCollator(0, sources=True, evidence=allowed)(named)
+
+
+def test_a_tagger_learns_what_all_say_and_how_each_annotates() -> None:
+    """Its loss is that of the partial annotation and, of each row, that of its source's own tagger."""
+    allowed = AllowedTags(TAGS, CANDIDATES, 0.2)
+    tagger = tagger_of_sources(allowed)
+    assert not any(parameter.any() for parameter in tagger.source_heads.parameters())
+    for parameter in tagger.source_heads.parameters():
+        torch.nn.init.normal_(parameter)
+    sources = ("coarse", "other")
+    batch = batch_of(allowed, *sources)
+    outputs = tagger(**batch)
+    outputs["loss"].backward()
+    assert all(torch.isfinite(p.grad).all() for p in tagger.head_parameters() if p.grad is not None)
+    plain = {name: batch[name] for name in ("input_ids", "attention_mask", "word_positions")}
+    mask = batch["word_positions"] >= 0
+    shared = tagger(**plain).logits
+    expected = tagger.crf.partial_losses(shared, batch["evidence"], mask).sum()
+    paths = tagger.paths_of_rows(outputs["logits"], batch["sources"], mask)
+    for row, name in enumerate(sources):
+        own = tagger.for_source(name)
+        tags = [TAGS[tag] if tag >= 0 else "O" for tag in batch["labels"][row].tolist()]
+        # P is a part of W to the one and none of the other's labels: a pseudo-label.
+        ids = [own.config.tags.index(tag) if tag in own.config.tags else 0 for tag in tags]
+        emissions = own(**plain).logits[row : row + 1]
+        expected = expected - own.crf(emissions, torch.tensor([ids]), mask[row : row + 1])
+        best = own.best_paths(emissions, mask[row : row + 1])[0][0]
+        assert [own.config.tags[t] for t in best if t >= 0] == [TAGS[t] for t in paths[row] if t >= 0]
+    assert outputs["loss"].item() == pytest.approx(expected.item() / mask.sum().item(), rel=1e-5)
+
+
+def test_at_first_a_source_is_annotated_as_all_are() -> None:
+    """Among its own labels; and a name that is no source's is refused."""
+    tagger = tagger_of_sources(AllowedTags(TAGS, CANDIDATES))
+    own = tagger.for_source("coarse")
+    assert own.config.tags == ["O", "B-W", "I-W", "B-Q", "I-Q"]
+    ids = [TAGS.index(tag) for tag in own.config.tags]
+    inputs = {"input_ids": torch.tensor([[2, 5, 6, 3]]), "word_positions": torch.tensor([[1, 2]])}
+    with torch.no_grad():
+        assert torch.allclose(own(**inputs).logits, tagger(**inputs).logits[..., ids], atol=1e-6)
+    assert torch.equal(own.crf.transitions, tagger.crf.transitions[ids][:, ids])
+    with pytest.raises(ValueError, match=r"source='mine': expected one of all, coarse, coarse only, "):
+        tagger.for_source("mine")
+    with pytest.raises(ValueError, match="source='coarse': the tagger knows no sources"):
+        own.for_source("coarse")
+
+
+def test_a_loss_is_smaller_where_less_is_said() -> None:
+    allowed = AllowedTags(TAGS, CANDIDATES)
+    tagger = tagger_of_sources(allowed)
     losses = {}
     for source in ("all", "nothing", None):
-        named = {} if source is None else {"sources": allowed.sources[source]}
-        loss = tagger(**TaggingCollator(0, allowed)([{**row, **named} for row in rows])).loss
-        loss.backward()
-        losses[source] = loss.item()
-    assert all(torch.isfinite(p.grad).all() for p in tagger.head_parameters())
+        batch = batch_of(allowed, *[source or "all"] * 2)
+        del batch["sources"]
+        if source is None:
+            del batch["evidence"]
+        losses[source] = tagger(**batch).loss.item()
     assert losses["all"] == pytest.approx(losses[None], abs=1e-5)
     assert losses["nothing"] < losses[None] - 0.1

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from itertools import pairwise
+from collections.abc import Sequence
+from itertools import combinations, pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,8 +19,9 @@ from transformers import TrainerControl, TrainerState
 from builders import VANISHING, make_source, row, toy_source
 from esnera_hf.errors import ConfigurationError, EncoderError
 from esnera_hf.modeling import training
+from esnera_hf.modeling.batches import MixedBatches, even_cuts, quotas
 from esnera_hf.modeling.tagger import Tagger
-from esnera_hf.modeling.training import EarlyStopping, TemperatureSampler, epoch_history, fit_tagger, quotas
+from esnera_hf.modeling.training import EarlyStopping, epoch_history, fit_tagger
 
 #: As the fixture ``trained`` was trained.
 TOY = toy_source("toy", {"PERSON": "PER", "PLACE": "LOC"}, seed=1)
@@ -110,9 +112,6 @@ def test_what_cannot_be_trained_is_refused(encoder_folder: Path, tmp_path: Path)
         )
         with pytest.raises(ConfigurationError, match=message):
             fit_tagger(nothing, str(encoder_folder), tmp_path)
-    settings = {"dataloader_drop_last": True, "per_device_train_batch_size": 500}
-    with pytest.raises(ConfigurationError, match=r"at least a batch of 500 windows, found 120\. Leave"):
-        fit_tagger(TOY, str(encoder_folder), tmp_path, settings)
     with pytest.raises(EncoderError, match="cannot be loaded"):
         fit_tagger(TOY, str(tmp_path / "nothing"), tmp_path / "out")
 
@@ -146,13 +145,22 @@ def test_history_puts_loss_and_scores_of_an_epoch_together() -> None:
     assert epoch_history(log[:2], ["a"]) == [{**first, "sources": {"a": {**own, "f1": 0.25}}}]
 
 
-LENGTHS = [[10 + i % 7 for i in range(90)], [5] * 9, [30, 3, 3]]
+LENGTHS = [10 + i % 7 for i in range(90)] + [5] * 9 + [30, 3, 3]
+SOURCES = [2] * 90 + [5] * 9 + [7] * 3
 
 
-def epoch(number: int, seed: int = 42, exponent: float = 0.7) -> list[int]:
-    sampler = TemperatureSampler(LENGTHS, batch_size=8, exponent=exponent, seed=seed)
-    sampler.set_epoch(number)
-    return list(sampler)
+def batches(
+    number: int, seed: int = 42, exponent: float = 0.7, process: tuple[int, int] = (0, 1)
+) -> list[list[int]]:
+    drawn = MixedBatches(LENGTHS, SOURCES, 8, exponent=exponent, seed=seed, process=process)
+    drawn.set_epoch(number)
+    found = list(drawn)
+    assert len(drawn) == len(found)
+    return found
+
+
+def epoch(number: int, **settings: Any) -> list[int]:
+    return [row for batch in batches(number, **settings) for row in batch]
 
 
 @given(st.lists(st.integers(1, 10**6), min_size=1, max_size=8), st.floats(0, 1))
@@ -180,4 +188,28 @@ def test_no_row_comes_again_before_all_others_came() -> None:
             counts = [seen[row] for row in range(start, end)]
             assert max(counts) - min(counts) <= 1
     assert sorted(epoch(1, exponent=1.0)) == list(range(102))
-    assert epoch(0) == epoch(0) not in (epoch(1), epoch(0, seed=7))
+    shared = [batches(3, process=(process, 4)) for process in range(4)]
+    assert [len(part) for part in shared] == [4] * 4
+    assert sorted(row for part in shared for batch in part for row in batch) == sorted([*epoch(3)])
+
+
+@given(st.lists(st.integers(1, 200), min_size=1, max_size=11), st.data())
+def test_batches_cost_as_little_as_can_be(lengths: list[int], data: st.DataObject) -> None:
+    """Against all ways to cut the rows."""
+    lengths.sort(reverse=True)
+    parts = data.draw(st.integers(1, len(lengths)))
+
+    def cost(cuts: Sequence[int]) -> int:
+        return max((end - start) * lengths[start] for start, end in pairwise([0, *cuts, len(lengths)]))
+
+    cuts = even_cuts(lengths, parts)
+    assert len(set(cuts)) == parts - 1
+    assert cost(cuts) == min(cost(other) for other in combinations(range(1, len(lengths)), parts - 1))
+
+
+def test_batches_of_long_rows_hold_few() -> None:
+    lengths = [512, 20, 20, 20] * 40
+    batches = list(MixedBatches(lengths, [0] * 160, 16, exponent=1.0, seed=1))
+    assert len(batches) == 10
+    # Sixteen rows of them, one of them long, would make 16 · 512.
+    assert all(len(batch) * max(lengths[row] for row in batch) <= 9 * 512 for batch in batches)

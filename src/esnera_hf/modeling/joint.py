@@ -14,8 +14,8 @@ from transformers.initialization import no_init_weights
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.modeling.encoders import MentionBatch, load_saved, mentions_within, read_record, span_means
 from esnera_hf.modeling.hub_code.configuration_crf_tagger import CrfTaggerConfig, EncoderTaggerConfig
-from esnera_hf.modeling.hub_code.crf import FORBIDDEN, ConstrainedCRF
-from esnera_hf.modeling.hub_code.modeling_crf_tagger import CrfTagger, EncoderTagger
+from esnera_hf.modeling.hub_code.crf import ConstrainedCRF, RowwiseCRF
+from esnera_hf.modeling.hub_code.modeling_crf_tagger import CrfTagger, EncoderTagger, emissions_of_rows
 from esnera_hf.modeling.hub_code.windows import Span, SpanReader, Window
 from esnera_hf.modeling.tagger import Tagger, TrainedModel, save_tokenizer
 from esnera_hf.modeling.tokenization import batches_by_length, device, join_sentences, mixed_precision
@@ -53,40 +53,6 @@ class JointTaggerConfig(EncoderTaggerConfig):
             raise ValueError(f"temperatures: expected one of each of {len(pairs)} heads.")
 
 
-class RowwiseCRF(ConstrainedCRF):
-    """Several CRFs as one whose rows each follow their own, so that one pass along the words does for all.
-
-    Tags are padded to the longest list; no path leads through padding. It has
-    no parameters of its own: gradients go to those of the CRFs it is made of.
-
-    Args:
-        rows: index of the CRF of each row, shape (batch,).
-    """
-
-    def __init__(self, crfs: Sequence[ConstrainedCRF], rows: Tensor) -> None:
-        nn.Module.__init__(self)
-        self.batch_first = True
-        self.num_tags = max(crf.num_tags for crf in crfs)
-        # A tuple, as a module list would take their parameters for its own.
-        self.crfs = tuple(crfs)
-        self.rows = rows
-        # Padding gets the score of a forbidden start: neither training nor decoding ends there.
-        self.end_transitions = self._stacked([crf.end_transitions.float() for crf in crfs], FORBIDDEN)
-
-    def _stacked(self, scores: Sequence[Tensor], padding: float) -> Tensor:
-        """Return the scores of each row, shape (batch, tags) or (batch, tags, tags)."""
-        padded = [
-            nn.functional.pad(score, (0, self.num_tags - len(score)) * score.ndim, value=padding)
-            for score in scores
-        ]
-        return torch.stack(padded)[self.rows]
-
-    def _scores(self, penalty: float = FORBIDDEN) -> tuple[Tensor, Tensor]:
-        """Return start scores, shape (batch, tags), and transition scores, shape (batch, from, to)."""
-        starts, transitions = zip(*(crf._scores(penalty) for crf in self.crfs), strict=True)
-        return self._stacked(starts, penalty), self._stacked(transitions, penalty)
-
-
 class JointModel(EncoderTagger):
     """An encoder and, for each source, a linear emission layer and a CRF over IOB2 tags."""
 
@@ -104,7 +70,7 @@ class JointModel(EncoderTagger):
         input_ids: Tensor,
         attention_mask: Tensor,
         word_positions: Tensor,
-        heads: Tensor,
+        sources: Tensor,
         labels: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """Compute the emissions of each row's own head and, given labels, the loss.
@@ -113,26 +79,23 @@ class JointModel(EncoderTagger):
             input_ids: as for :class:`CrfTagger`, as are the two that follow.
             attention_mask: shape (batch, pieces).
             word_positions: shape (batch, words).
-            heads: index of each row's head, shape (batch,).
+            sources: index of each row's head, shape (batch,).
             labels: tag ids of the own head, shape (batch, words), -100 where padded.
 
         Returns:
             ``logits``: shape (batch, words, tags), padded to the longest list of
-            tags of the heads in the batch; ``heads``; ``loss``: the negative
+            tags of the heads in the batch; ``sources``; ``loss``: the negative
             log-likelihood per word, over the words of all heads.
         """
         states = self.word_states(input_ids, attention_mask, word_positions)
         # Heads without a row have no gradient, and cost nothing.
-        present, rows = torch.unique(heads, return_inverse=True)
-        crf = self._rowwise(present, rows)
-        emissions = states.new_zeros((*states.shape[:2], crf.num_tags), dtype=torch.float32)
-        for position, head in enumerate(present.tolist()):
-            classifier = self.classifiers[head]
-            of_head = (rows == position).nonzero().squeeze(1)
-            # In single precision, whatever the encoder computes in: log-likelihoods are sums of many words.
-            emissions[of_head, :, : classifier.out_features] = classifier(states[of_head]).float()
-        outputs = {"logits": emissions, "heads": heads}
+        # Heads without a row have no gradient, and cost nothing.
+        present, rows = torch.unique(sources, return_inverse=True)
+        layers = [(layer.weight, layer.bias) for layer in (self.classifiers[i] for i in present.tolist())]
+        emissions = emissions_of_rows(states, layers, rows)
+        outputs = {"logits": emissions, "sources": sources}
         if labels is not None:
+            crf = self._rowwise(present, rows)
             likelihood = crf(emissions, labels.clamp(min=0), word_positions >= 0, reduction="token_mean")
             outputs = {"loss": -likelihood, **outputs}
         return outputs
@@ -141,9 +104,9 @@ class JointModel(EncoderTagger):
         return RowwiseCRF([self.crfs[head] for head in present.tolist()], rows)
 
     @torch.no_grad()
-    def best_paths(self, emissions: Tensor, heads: Tensor, mask: Tensor) -> Tensor:
+    def paths_of_rows(self, emissions: Tensor, sources: Tensor, mask: Tensor) -> Tensor:
         """Return the best legal tag ids of each row, by its own head, shape (batch, words), -100 where masked."""
-        return self._rowwise(*torch.unique(heads, return_inverse=True)).viterbi(emissions, mask)
+        return self._rowwise(*torch.unique(sources, return_inverse=True)).viterbi(emissions, mask)
 
     def head_parameters(self) -> list[nn.Parameter]:
         """Return the parameters that start untrained: emission layers and CRFs."""

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
+from esnera_hf.errors import ConfigurationError
 from esnera_hf.metrics import Scope, Scores, scoped, score_entities
 from esnera_hf.modeling.encoders import RECORD_FILE, load_saved, read_record
 from esnera_hf.modeling.hub_code.modeling_crf_tagger import CrfTagger, EncoderTagger
@@ -100,6 +101,25 @@ class Tagger(TrainedModel):
     def labels(self) -> tuple[str, ...]:
         """The labels it predicts."""
         return tuple(tag[2:] for tag in self.model.config.tags if tag.startswith("B-"))
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The corpora whose ways to annotate it knows, see :meth:`for_source`."""
+        return tuple(name for name, _ in self.model.config.sources)
+
+    def for_source(self, name: str) -> Tagger:
+        """Return the tagger that annotates as one of its sources did, in that one's labels; they share weights.
+
+        Args:
+            name: one of :attr:`sources`.
+
+        Raises:
+            ConfigurationError: it knows no such source.
+        """
+        try:
+            return Tagger(self.model.for_source(name), self.tokenizer, self.record)
+        except ValueError as error:
+            raise ConfigurationError(str(error)) from error
 
     @classmethod
     def from_pretrained(

@@ -128,25 +128,31 @@ def batches_by_length(windows: Sequence[Window], size: int | None = None) -> Ite
 class TaggingCollator:
     """Pads training rows: pieces, word positions (-1) and labels (-100).
 
-    Where rows name a head of a joint tagger, so does the batch; where they name
-    the source that annotates them, it has the evidence of its partial annotation.
+    Where rows name their source and it matters to the model, so does the batch.
 
     Args:
         pad_id: id of the padding piece.
-        evidence: of annotated tags for all tags, given each row's source and its labels.
+        sources: name the source of each row.
+        evidence: of annotated tags for all tags, given each row's source and its labels; for partial annotation.
     """
 
-    def __init__(self, pad_id: int, evidence: Callable[[Tensor, Tensor], Tensor] | None = None) -> None:
+    def __init__(
+        self,
+        pad_id: int,
+        *,
+        sources: bool = False,
+        evidence: Callable[[Tensor, Tensor], Tensor] | None = None,
+    ) -> None:
         self.pad_id = pad_id
+        self.sources = sources
         self.evidence = evidence
 
     def __call__(self, rows: list[dict[str, Any]]) -> dict[str, Tensor]:
         batch = encoder_inputs([row["input_ids"] for row in rows], self.pad_id)
         batch["word_positions"] = pad([row["word_positions"] for row in rows], -1)
         batch["labels"] = pad([row["labels"] for row in rows], -100)
-        if "heads" in rows[0]:
-            batch["heads"] = torch.tensor([row["heads"] for row in rows])
-        if self.evidence is not None and "sources" in rows[0]:
-            sources = torch.tensor([row["sources"] for row in rows])
-            batch["evidence"] = self.evidence(sources, batch["labels"].clamp(min=0))
+        if self.sources:
+            batch["sources"] = torch.tensor([row["sources"] for row in rows])
+        if self.evidence is not None:
+            batch["evidence"] = self.evidence(batch["sources"], batch["labels"].clamp(min=0))
         return batch

@@ -5,16 +5,16 @@ from __future__ import annotations
 import math
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
+from accelerate.data_loader import prepare_data_loader
 from datasets import Dataset
 from safetensors.torch import load_file
 from torch import Tensor
-from torch.utils.data import Sampler
+from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 from transformers import (
     EarlyStoppingCallback,
@@ -26,19 +26,19 @@ from transformers import (
 )
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
-from transformers.trainer_pt_utils import get_length_grouped_indices
 from transformers.utils import SAFE_WEIGHTS_NAME
 
-from esnera_hf.errors import ConfigurationError
 from esnera_hf.metrics import Scope
 from esnera_hf.modeling.arguments import TaggerTrainingArguments, TrainingLike, choose_arguments
+from esnera_hf.modeling.batches import MixedBatches
 from esnera_hf.modeling.calibration import fit_temperature
 from esnera_hf.modeling.checkpoints import CheckpointRecorder, best_of_stopped, last_whole_checkpoint
 from esnera_hf.modeling.encoders import load_encoder, window_length
 from esnera_hf.modeling.hub_code.modeling_crf_tagger import CrfTagger
 from esnera_hf.modeling.joint import JointModel, JointTagger
-from esnera_hf.modeling.partial import partial_rows
+from esnera_hf.modeling.partial import allowed_tags
 from esnera_hf.modeling.tagger import Tagger
+from esnera_hf.modeling.tokenization import TaggingCollator
 from esnera_hf.modeling.training_data import FIGURES, JointData, TrainingData
 from esnera_hf.sources.partial_annotation import PartialAnnotation
 from esnera_hf.sources.source import NerSource
@@ -64,9 +64,10 @@ def fit_tagger(
         output_dir: where checkpoints go.
         training: settings that win over those chosen for encoder and corpus.
         scope: for a merged corpus, the labels that count in the validation
-            scores, by source of a sentence.
-        annotation: for a merged corpus, the labels that its sources leave open;
-            the annotation is taken for whole if not given.
+            scores, by source of a sentence; the mean over sources chooses the epoch.
+        annotation: for a merged corpus, the labels that its sources leave open: the
+            tagger learns how each source annotates, and what all of them say together.
+            The annotation is taken for whole if not given.
 
     Returns:
         The tagger of the best epoch. Its record holds ``validation`` scores,
@@ -82,16 +83,28 @@ def fit_tagger(
     # Before the head is made, whose weights are drawn.
     set_seed(arguments.seed)
     limit = window_length(base, tokenizer, arguments.window_length)
-    model = CrfTagger.from_encoder(base, iob2_tag_set(source.labels), window_length=limit)
+    allowed = None if annotation is None else allowed_tags(source, annotation)
+    model = CrfTagger.from_encoder(
+        base,
+        iob2_tag_set(source.labels),
+        window_length=limit,
+        sources=[] if allowed is None else allowed.annotated,
+    )
     data = TrainingData(source, tokenizer, model, scope)
-    rows = data.rows("train") if annotation is None else partial_rows(data, annotation)
-    trainer = TaggerTrainer(model, arguments, rows, data)
+    data.collate = TaggingCollator(tokenizer.pad_token_id, sources=allowed is not None, evidence=allowed)
+    kind = TaggerTrainer if allowed is None else JointTrainer
+    trainer = kind(model, arguments, data.rows("train"), data)
     trainer.fit(source.name)
     tagger = Tagger(model.eval(), tokenizer)
-    model.config.confidence_temperature = fit_temperature(tagger, source.sentences("validation"), scope)
+    validation = list(source.sentences("validation"))
+    model.config.confidence_temperature = fit_temperature(tagger, validation, scope)
+    model.config.source_temperatures = [
+        fit_temperature(tagger.for_source(name), [s for s in validation if s.source == name], scope)
+        for name in tagger.sources
+    ]
     return tagger.with_record(
-        validation=tagger.evaluate(source.sentences("validation"), scope).to_dict(),
-        history=epoch_history(trainer.state.log_history),
+        validation=tagger.evaluate(validation, scope).to_dict(),
+        history=epoch_history(trainer.state.log_history, sorted(scope or ())),
         arguments=arguments.reported(),
     )
 
@@ -102,7 +115,7 @@ def fit_joint_tagger(
     """Train one encoder with a head per source on the train splits of all of them.
 
     An epoch has as many rows as all train splits together, drawn by
-    :class:`TemperatureSampler`. The mean over sources of the micro-F1 on their
+    :class:`~esnera_hf.modeling.batches.MixedBatches`. The mean over sources of the micro-F1 on their
     validation splits chooses the epoch, so that each counts alike. A training
     that was interrupted goes on from its last checkpoint in ``output_dir``.
 
@@ -182,19 +195,9 @@ class TaggerTrainer(Trainer):  # type: ignore[misc]
         return paths
 
     def fit(self, name: str) -> None:
-        """Train from the last checkpoint on, with a progress bar that names the data.
-
-        Raises:
-            ConfigurationError: all rows together are less than a batch, and those are to be dropped.
-        """
+        """Train from the last checkpoint on, with a progress bar that names the data."""
         self.add_callback(TrainingProgress(name))
-        arguments, rows = self.args, len(self.train_dataset)
-        batch = arguments.train_batch_size * arguments.world_size
-        if arguments.dataloader_drop_last and rows < batch:
-            raise ConfigurationError(
-                f"dataloader_drop_last=True leaves nothing to train on: expected at least a batch of {batch} windows, "
-                f"found {rows}. Leave it out, or set per_device_train_batch_size lower."
-            )
+        arguments = self.args
         checkpoint = last_whole_checkpoint(Path(arguments.output_dir))
         # The Trainer notes the epochs begun, so 3 of 2.5; steps, if they are given, come before epochs.
         planned = (
@@ -211,6 +214,28 @@ class TaggerTrainer(Trainer):  # type: ignore[misc]
         # As the Trainer does at the end of a training that was not interrupted.
         self.model.load_state_dict(load_file(best / SAFE_WEIGHTS_NAME))
 
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        """Return the batches of an epoch, of all sources mixed and of like cost."""
+        rows, arguments = self.train_dataset, self.args
+        batches = MixedBatches(
+            rows["length"],
+            rows["sources"] if "sources" in rows.column_names else [0] * len(rows),
+            arguments.train_batch_size,
+            exponent=arguments.sampling_exponent,
+            seed=arguments.seed if arguments.data_seed is None else arguments.data_seed,
+            process=(arguments.process_index, arguments.world_size),
+        )
+        loader = DataLoader(
+            rows,
+            batch_sampler=batches,
+            collate_fn=self.data_collator,
+            pin_memory=arguments.dataloader_pin_memory,
+        )
+        # The batches are shared out already: accelerate can do that for those of one size only.
+        return prepare_data_loader(
+            loader, self.accelerator.device, num_processes=1, process_index=0, put_on_device=True
+        )
+
     def _get_eval_sampler(self, eval_dataset: Any) -> Any:
         # The Trainer would sort them by length as in training, and scores go by position.
         if self.args.world_size <= 1:
@@ -219,18 +244,7 @@ class TaggerTrainer(Trainer):  # type: ignore[misc]
 
 
 class JointTrainer(TaggerTrainer):
-    """A Trainer that draws its rows from several sources."""
-
-    def _get_train_sampler(self, train_dataset: Any = None) -> TemperatureSampler:
-        rows = self.train_dataset if train_dataset is None else train_dataset
-        lengths: dict[int, list[int]] = {}
-        for head, length in zip(rows["heads"], rows["length"], strict=True):
-            lengths.setdefault(head, []).append(length)
-        batch = self.args.train_batch_size * self.args.gradient_accumulation_steps
-        seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
-        return TemperatureSampler(
-            [lengths[head] for head in sorted(lengths)], batch, self.args.sampling_exponent, seed
-        )
+    """A Trainer of a model with a head for each of several sources."""
 
     def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, **options: Any) -> Any:
         """Compute the loss; of several processes each lets all heads have gradients.
@@ -245,8 +259,8 @@ class JointTrainer(TaggerTrainer):
 
     def best_paths(self, emissions: Any, labels: Tensor) -> Tensor:
         """Return the best tag ids of a batch, each row's by its own head."""
-        logits, heads = emissions
-        paths: Tensor = self.model.best_paths(logits, heads, labels != -100)
+        logits, sources = emissions
+        paths: Tensor = self.model.paths_of_rows(logits, sources, labels != -100)
         return paths
 
 
@@ -301,6 +315,8 @@ def tagger_optimizer(model: PreTrainedModel, arguments: TaggerTrainingArguments)
         lr=arguments.learning_rate,
         betas=(arguments.adam_beta1, arguments.adam_beta2),
         eps=arguments.adam_epsilon,
+        # On a CPU a step took 0.012 s instead of 0.10 for 19 million weights.
+        fused=True,
     )
 
 
@@ -321,81 +337,3 @@ def epoch_history(log: Sequence[Mapping[str, Any]], sources: Sequence[str] = ())
                 for name in sources
             }
     return [epochs[epoch] for epoch in sorted(epochs)]
-
-
-def quotas(sizes: Sequence[int], exponent: float) -> list[int]:
-    """Return how many rows of each source make up an epoch: shares ∝ size^exponent of all rows.
-
-    Args:
-        sizes: rows of each source, each above 0.
-        exponent: in [0, 1]: 1 leaves the sources as they are, 0 makes them equal.
-
-    Returns:
-        Numbers that add up to the sum of the sizes (largest remainders are rounded up).
-    """
-    total = sum(sizes)
-    weights = np.array(sizes, dtype=np.float64) ** exponent
-    shares = total * weights / weights.sum()
-    whole = np.floor(shares).astype(int)
-    remainders = shares - whole
-    # An epoch is as long as one over all rows, so that its number of steps is known beforehand.
-    for index in np.argsort(-remainders, kind="stable")[: total - whole.sum()]:
-        whole[index] += 1
-    return whole.tolist()  # type: ignore[no-any-return]
-
-
-class TemperatureSampler(Sampler[int]):
-    """Draws the rows of an epoch from several sources, and groups those of like length.
-
-    The rows of a source are gone through in an order that is drawn anew each
-    time all of them were used: none comes again before. Epoch, seed and sizes
-    decide everything, so that a training that was interrupted goes on alike.
-
-    Args:
-        lengths: of the rows of each source; rows are numbered source by source.
-        batch_size: rows per batch.
-        exponent: see :func:`quotas`.
-        seed: of the order.
-    """
-
-    def __init__(self, lengths: Sequence[Sequence[int]], batch_size: int, exponent: float, seed: int) -> None:
-        self.lengths = [list(own) for own in lengths]
-        self.quotas = quotas([len(own) for own in self.lengths], exponent)
-        self.batch_size = batch_size
-        self.seed = seed
-        self.epoch = 0
-
-    def __len__(self) -> int:
-        return sum(self.quotas)
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch, from 0, that is drawn next."""
-        self.epoch = epoch
-
-    def __iter__(self) -> Iterator[int]:
-        drawn: list[int] = []
-        lengths: list[int] = []
-        offset = 0
-        for source, own in enumerate(self.lengths):
-            rows = list(self._rows(source))
-            drawn.extend(offset + row for row in rows)
-            lengths.extend(own[row] for row in rows)
-            offset += len(own)
-        generator = torch.Generator().manual_seed(_seed(self.seed, self.epoch))
-        order = get_length_grouped_indices(lengths, self.batch_size, generator=generator)
-        yield from (drawn[index] for index in order)
-
-    def _rows(self, source: int) -> Iterator[int]:
-        """Yield the rows of a source in this epoch."""
-        size = len(self.lengths[source])
-        start = self.epoch * self.quotas[source]
-        end = start + self.quotas[source]
-        # An order of its own seed per lap: an interrupted training need not draw the earlier ones again.
-        for lap in range(start // size, -(-end // size)):
-            generator = torch.Generator().manual_seed(_seed(self.seed, source, lap))
-            order = torch.randperm(size, generator=generator).tolist()
-            yield from order[max(start - lap * size, 0) : end - lap * size]
-
-
-def _seed(*parts: int) -> int:
-    return int(np.random.SeedSequence([part % 2**32 for part in parts]).generate_state(1)[0])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from esnera_hf.modeling.hub_code.windows import SpanReader, Window
 from esnera_hf.modeling.joint import JointModel
 from esnera_hf.modeling.tokenization import TaggingCollator, WordTokenizer, chain_tags, join_sentences
 from esnera_hf.sources.source import NerSource
-from esnera_hf.tagging import entities_from_tags
+from esnera_hf.tagging import Entity, entities_from_tags
 
 _ROW_FEATURES = Features(
     {
@@ -38,7 +38,8 @@ class TrainingData:
     """The training and validation rows of a source for one model, and the scores on the latter.
 
     Args:
-        scope: the labels that count, by source of a sentence; all if not given.
+        scope: for a merged corpus, the labels that count, by source of a sentence, each of which counts alike;
+            all labels if not given.
     """
 
     def __init__(
@@ -62,7 +63,9 @@ class TrainingData:
         self.validation_rows = rows.select(longest_first)
 
     def rows(self, split: str, *, cut_at_entities: bool = True) -> Dataset:
-        """Return one row per window; windows to predict on are cut without knowledge of the entities.
+        """Return one row per window, with the number of its source if the corpus is merged.
+
+        Windows to predict on are cut without knowledge of the entities.
 
         Raises:
             ConfigurationError: there is no window.
@@ -101,7 +104,11 @@ class TrainingData:
                 f"{len(rows):,} sentences, into nothing. Choose an encoder for the language of the text, or check "
                 "the words."
             )
-        return windows
+        if self.scope is None:
+            return windows
+        numbers = {name: number for number, name in enumerate(sorted(self.scope))}
+        of_sentence = [numbers[name] for name in rows["source"]]
+        return windows.add_column("sources", [of_sentence[sentence] for sentence in windows["sentence"]])
 
     def scores(self, prediction: EvalPrediction) -> dict[str, float]:
         """Put the windows' paths together into sentences and score them against the gold entities."""
@@ -115,9 +122,26 @@ class TrainingData:
         predicted = [
             scoped(row, source, self.scope) for row, (_, _, source) in zip(sentences, self.gold, strict=True)
         ]
-        lengths, gold, _ = zip(*self.gold, strict=True) if self.gold else ((), (), ())
-        micro = score_entities(gold, predicted, lengths).micro
+        if self.scope is None:
+            return self._micro(predicted, range(len(predicted)))
+        by_source: dict[str, list[int]] = {}
+        for index, (_, _, source) in enumerate(self.gold):
+            by_source.setdefault(source, []).append(index)
+        return means({source: self._micro(predicted, rows) for source, rows in by_source.items()})
+
+    def _micro(self, predicted: Sequence[Sequence[Entity]], rows: Sequence[int]) -> dict[str, float]:
+        gold = [self.gold[row] for row in rows]
+        lengths, entities = [length for length, _, _ in gold], [entities for _, entities, _ in gold]
+        micro = score_entities(entities, [predicted[row] for row in rows], lengths).micro
         return {figure: getattr(micro, figure) for figure in FIGURES}
+
+
+def means(by_source: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    """Return the means of figures over sources, and those of each source under its name."""
+    # Each source counts alike, as one with many sentences would else choose the epoch for all.
+    return {
+        figure: float(np.mean([figures[figure] for figures in by_source.values()])) for figure in FIGURES
+    } | {f"{figure}/{name}": figures[figure] for name, figures in by_source.items() for figure in FIGURES}
 
 
 class JointData:
@@ -126,32 +150,26 @@ class JointData:
     def __init__(
         self, sources: Sequence[NerSource], tokenizer: PreTrainedTokenizerBase, model: JointModel
     ) -> None:
-        self.collate = TaggingCollator(tokenizer.pad_token_id)
+        self.collate = TaggingCollator(tokenizer.pad_token_id, sources=True)
         self.parts = {
             source.name: TrainingData(source, tokenizer, model.head_model(index))
             for index, source in enumerate(sources)
         }
-        self.train_rows = _with_heads([part.rows("train") for part in self.parts.values()])
-        self.validation_rows = _with_heads([part.validation_rows for part in self.parts.values()])
+        self.train_rows = _with_sources([part.rows("train") for part in self.parts.values()])
+        self.validation_rows = _with_sources([part.validation_rows for part in self.parts.values()])
 
     def scores(self, prediction: EvalPrediction) -> dict[str, float]:
         """Score the paths of each source's rows and return the means, and each source's own."""
-        by_source: dict[str, float] = {}
+        by_source = {}
         start = 0
         for name, part in self.parts.items():
             end = start + len(part.validation_rows)
-            scores = part.scores(EvalPrediction(prediction.predictions[start:end], None))
-            by_source |= {f"{figure}/{name}": scores[figure] for figure in FIGURES}
+            by_source[name] = part.scores(EvalPrediction(prediction.predictions[start:end], None))
             start = end
-        # Each source counts alike, as one with many sentences would else choose the epoch for all.
-        means = {
-            figure: float(np.mean([by_source[f"{figure}/{name}"] for name in self.parts]))
-            for figure in FIGURES
-        }
-        return {**means, **by_source}
+        return means(by_source)
 
 
-def _with_heads(parts: Sequence[Dataset]) -> Dataset:
+def _with_sources(parts: Sequence[Dataset]) -> Dataset:
     return concatenate_datasets(
-        [rows.add_column("heads", np.full(len(rows), index)) for index, rows in enumerate(parts)]
+        [rows.add_column("sources", np.full(len(rows), index)) for index, rows in enumerate(parts)]
     )

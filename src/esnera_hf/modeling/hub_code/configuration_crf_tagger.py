@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from transformers import PreTrainedConfig
@@ -48,6 +49,9 @@ class CrfTaggerConfig(EncoderTaggerConfig):
             around a text, and padding.
         confidence_temperature: what the CRF's scores are divided by where probabilities are asked for; fitted on
             validation data, so that of mentions with confidence 0.8 about 80 % are right.
+        sources: of a tagger of several corpora that knows how each was annotated, the name of each corpus and
+            its labels, in order.
+        source_temperatures: the confidence temperature of each source; 1 each if not given.
         **kwargs: of :class:`EncoderTaggerConfig`.
     """
 
@@ -59,6 +63,8 @@ class CrfTaggerConfig(EncoderTaggerConfig):
         tags: list[str] | None = None,
         special_ids: list[int] | None = None,
         confidence_temperature: float = 1.0,
+        sources: Sequence[tuple[str, Sequence[str]]] = (),
+        source_temperatures: Sequence[float] | None = None,
         **kwargs: Any,
     ) -> None:
         # Where the Hub and stock pipelines look for the names of labels.
@@ -69,15 +75,28 @@ class CrfTaggerConfig(EncoderTaggerConfig):
             kwargs.pop(name, None)
         super().__init__(encoder_config, **kwargs)
         self.special_ids = special_ids or []
-        if not isinstance(confidence_temperature, (int, float)) or not 0 < confidence_temperature < math.inf:
-            raise ValueError(f"confidence_temperature={confidence_temperature!r}: expected a number above 0.")
+        self.source_temperatures = list(source_temperatures or [1.0] * len(sources))
+        for value in (confidence_temperature, *self.source_temperatures):
+            if not isinstance(value, (int, float)) or not 0 < value < math.inf:
+                raise ValueError(f"confidence temperature {value!r}: expected a number above 0.")
+        if len(self.source_temperatures) != len(sources):
+            raise ValueError(f"source_temperatures: expected one of each of {len(sources)} sources.")
         # `temperature` is a setting of generators, which transformers does not let others have.
         self.confidence_temperature = float(confidence_temperature)
+        if not all(isinstance(part, str) for name, labels in sources for part in (name, *labels)):
+            raise ValueError("sources: expected a list of names and lists of labels.")
+        # Pairs and not a dictionary: their order must survive a file with sorted keys.
+        self.sources: list[list[Any]] = [[name, list(labels)] for name, labels in sources]
 
     @property
     def tags(self) -> list[str]:
         """The IOB2 tags, by id."""
         return [self.id2label[index] for index in range(len(self.id2label))]
+
+    def tags_of(self, source: int) -> list[int]:
+        """Return the ids of the tags that a source is annotated with, ``O`` first."""
+        labels = self.sources[source][1]
+        return [index for index, tag in enumerate(self.tags) if tag == "O" or tag[2:] in labels]
 
     # Both are made anew each time they are asked for: transformers writes into what it is given.
     @property

@@ -233,6 +233,56 @@ class ConstrainedCRF(CRF):  # type: ignore[misc]
         return gradient, _log_messages_back(emissions, transitions, end, mask)
 
 
+class GivenCRF(ConstrainedCRF):
+    """A CRF of given scores, without parameters of its own.
+
+    Args:
+        tags: the IOB2 tags, by id.
+        start: shape (tags,).
+        transitions: shape (from, to).
+        end: shape (tags,).
+    """
+
+    def __init__(self, tags: Sequence[str], start: Tensor, transitions: Tensor, end: Tensor) -> None:
+        nn.Module.__init__(self)
+        self.batch_first, self.num_tags, self.tags = True, len(tags), tuple(tags)
+        self.start_transitions, self.transitions, self.end_transitions = start, transitions, end
+
+
+class RowwiseCRF(ConstrainedCRF):
+    """Several CRFs as one whose rows each follow their own, so that one pass along the words does for all.
+
+    Tags are padded to the longest list; no path leads through padding. It has
+    no parameters of its own: gradients go to those of the CRFs it is made of.
+
+    Args:
+        rows: index of the CRF of each row, shape (batch,).
+    """
+
+    def __init__(self, crfs: Sequence[ConstrainedCRF], rows: Tensor) -> None:
+        nn.Module.__init__(self)
+        self.batch_first = True
+        self.num_tags = max(crf.num_tags for crf in crfs)
+        # A tuple, as a module list would take their parameters for its own.
+        self.crfs = tuple(crfs)
+        self.rows = rows
+        # Padding gets the score of a forbidden start: neither training nor decoding ends there.
+        self.end_transitions = self._stacked([crf.end_transitions.float() for crf in crfs], FORBIDDEN)
+
+    def _stacked(self, scores: Sequence[Tensor], padding: float) -> Tensor:
+        """Return the scores of each row, shape (batch, tags) or (batch, tags, tags)."""
+        padded = [
+            nn.functional.pad(score, (0, self.num_tags - len(score)) * score.ndim, value=padding)
+            for score in scores
+        ]
+        return torch.stack(padded)[self.rows]
+
+    def _scores(self, penalty: float = FORBIDDEN) -> tuple[Tensor, Tensor]:
+        """Return start scores, shape (batch, tags), and transition scores, shape (batch, from, to)."""
+        starts, transitions = zip(*(crf._scores(penalty) for crf in self.crfs), strict=True)
+        return self._stacked(starts, penalty), self._stacked(transitions, penalty)
+
+
 @lru_cache(maxsize=256)
 def _illegal_in_iob2(tags: tuple[str, ...]) -> tuple[Tensor, Tensor]:
     """Return which tags may not come first, shape (tags,), and which may not follow which, (from, to)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Self
 
 import torch
@@ -10,7 +11,7 @@ from transformers import AutoConfig, AutoModel, PreTrainedModel
 from transformers.modeling_outputs import TokenClassifierOutput
 
 from .configuration_crf_tagger import CrfTaggerConfig, EncoderTaggerConfig
-from .crf import ConstrainedCRF
+from .crf import ConstrainedCRF, GivenCRF, RowwiseCRF
 from .pipeline_crf_tagger import CrfTaggerPipeline
 
 # Its logarithm is finite, and far below that of any tag one would choose.
@@ -58,6 +59,9 @@ class EncoderTagger(PreTrainedModel):  # type: ignore[misc]
         super()._init_weights(module)
         if isinstance(module, ConstrainedCRF):
             module.reset_parameters()
+        if isinstance(module, SourceHead):
+            for parameter in module.parameters():
+                nn.init.zeros_(parameter)
 
     def word_states(
         self, input_ids: Tensor, attention_mask: Tensor, word_positions: Tensor | None = None
@@ -77,8 +81,44 @@ class EncoderTagger(PreTrainedModel):  # type: ignore[misc]
         return self.dropout(states)  # type: ignore[no-any-return]
 
 
+class SourceHead(nn.Module):
+    """How one source's annotation departs from what all share: residuals on emissions and CRF, zero at first.
+
+    Args:
+        width: of the encoder's states.
+        tags: the IOB2 tags of the source.
+        ids: their ids among all tags.
+    """
+
+    def __init__(self, width: int, tags: Sequence[str], ids: Sequence[int]) -> None:
+        super().__init__()
+        self.tags, self.ids = tuple(tags), list(ids)
+        count = len(self.ids)
+        self.weight = nn.Parameter(torch.zeros(count, width))
+        self.bias = nn.Parameter(torch.zeros(count))
+        self.start_transitions = nn.Parameter(torch.zeros(count))
+        self.end_transitions = nn.Parameter(torch.zeros(count))
+        self.transitions = nn.Parameter(torch.zeros(count, count))
+
+    def classifier(self, shared: nn.Linear) -> tuple[Tensor, Tensor]:
+        """Return weight and bias of the source's emission layer, given the one that all share."""
+        return shared.weight[self.ids] + self.weight, shared.bias[self.ids] + self.bias
+
+    def crf(self, shared: ConstrainedCRF) -> GivenCRF:
+        """Return the source's CRF, given the one that all share."""
+        return GivenCRF(
+            self.tags,
+            shared.start_transitions[self.ids] + self.start_transitions,
+            shared.transitions[self.ids][:, self.ids] + self.transitions,
+            shared.end_transitions[self.ids] + self.end_transitions,
+        )
+
+
 class CrfTagger(EncoderTagger):
     """Encoder, linear emission layer and a CRF over IOB2 tags.
+
+    A tagger of several sources also knows, by a :class:`SourceHead` each, how
+    they were annotated; :meth:`for_source` returns it as a tagger in the style of one.
 
     The CRF runs over words, not pieces: the state of a word is that of its
     first piece. Entities of text are found by :attr:`pipeline_class`.
@@ -92,7 +132,39 @@ class CrfTagger(EncoderTagger):
         super().__init__(config, encoder)
         self.classifier = nn.Linear(self.encoder.config.hidden_size, len(config.tags))
         self.crf = ConstrainedCRF(config.tags)
+        self.source_heads = nn.ModuleList(
+            SourceHead(self.encoder.config.hidden_size, [config.tags[index] for index in ids], ids)
+            for ids in map(config.tags_of, range(len(config.sources)))
+        )
         self.post_init()
+
+    @torch.no_grad()
+    def for_source(self, name: str) -> CrfTagger:
+        """Return the tagger that annotates as one of its sources did, in that one's labels; they share the encoder.
+
+        Raises:
+            ValueError: it has no such source.
+        """
+        names = [source for source, _ in self.config.sources]
+        if name not in names:
+            known = f"expected one of {', '.join(names)}" if names else "the tagger knows no sources"
+            raise ValueError(f"source={name!r}: {known}.")
+        index = names.index(name)
+        head = self.source_heads[index]
+        config = CrfTaggerConfig(
+            dict(self.config.encoder_config),
+            list(head.tags),
+            self.config.special_ids,
+            confidence_temperature=self.config.source_temperatures[index],
+            classifier_dropout=self.config.classifier_dropout,
+            window_length=self.config.window_length,
+        )
+        tagger = CrfTagger(config, self.encoder)
+        tagger.classifier.weight.data, tagger.classifier.bias.data = head.classifier(self.classifier)
+        crf = head.crf(self.crf)
+        for part in ("start_transitions", "end_transitions", "transitions"):
+            getattr(tagger.crf, part).data = getattr(crf, part)
+        return tagger.to(self.device).train(self.training)
 
     def forward(
         self,
@@ -102,7 +174,8 @@ class CrfTagger(EncoderTagger):
         labels: Tensor | None = None,
         token_type_ids: Tensor | None = None,
         evidence: Tensor | None = None,
-    ) -> TokenClassifierOutput:
+        sources: Tensor | None = None,
+    ) -> TokenClassifierOutput | dict[str, Tensor]:
         """Compute emissions and, given labels or evidence, the loss.
 
         Given neither ``word_positions`` nor ``labels``, an evaluated model takes
@@ -122,11 +195,14 @@ class CrfTagger(EncoderTagger):
                 looked at, as the model is trained without.
             evidence: of partial annotation, how far each tag is allowed, see
                 :meth:`ConstrainedCRF.partial_losses`; the loss is on it and not on labels, if given.
+            sources: index of each row's source, shape (batch,).
 
         Returns:
             ``logits``: emissions, shape (batch, words, tags), or log
             probabilities, shape (batch, pieces, tags); ``loss``: the negative
-            log-likelihood per word.
+            log-likelihood per word. Given sources: emissions of each row's source,
+            padded; ``sources``; and a loss to which the likelihood of the labels
+            of the source, whose annotation is whole, is added.
         """
         if attention_mask is None:
             attention_mask = torch.ones_like(input_ids)
@@ -143,7 +219,38 @@ class CrfTagger(EncoderTagger):
             loss = self.crf.partial_losses(emissions, evidence, word_mask).sum() / word_mask.sum()
         elif labels is not None:
             loss = -self.crf(emissions, labels.clamp(min=0), word_mask, reduction="token_mean")
-        return TokenClassifierOutput(loss=loss, logits=emissions)
+        if sources is None:
+            return TokenClassifierOutput(loss=loss, logits=emissions)
+        present, rows = torch.unique(sources, return_inverse=True)
+        heads = [self.source_heads[source] for source in present.tolist()]
+        own = emissions_of_rows(states, [head.classifier(self.classifier) for head in heads], rows)
+        if labels is not None:
+            crf = RowwiseCRF([head.crf(self.crf) for head in heads], rows)
+            # What the source does not annotate, such as a pseudo-label, is none of its labels.
+            to_own = torch.zeros(len(heads), self.crf.num_tags, dtype=torch.long, device=states.device)
+            for index, head in enumerate(heads):
+                to_own[index, head.ids] = torch.arange(len(head.ids), device=states.device)
+            tags = to_own[rows.unsqueeze(1), labels.clamp(min=0)]
+            likelihood = crf(own, tags, word_mask, reduction="token_mean")
+            loss = -likelihood if loss is None else loss - likelihood
+        return {**({} if loss is None else {"loss": loss}), "logits": own, "sources": sources}
+
+    @torch.no_grad()
+    def paths_of_rows(self, emissions: Tensor, sources: Tensor, mask: Tensor) -> Tensor:
+        """Return the best legal tag ids of each row as its source annotates, shape (batch, words), -100 where masked.
+
+        Args:
+            emissions: of each row's source, shape (batch, words, tags).
+            sources: index of each row's source, shape (batch,).
+            mask: bool, shape (batch, words), True on a prefix of each row.
+        """
+        present, rows = torch.unique(sources, return_inverse=True)
+        heads = [self.source_heads[source] for source in present.tolist()]
+        paths = RowwiseCRF([head.crf(self.crf) for head in heads], rows).viterbi(emissions, mask)
+        ids = nn.utils.rnn.pad_sequence(
+            [torch.tensor(head.ids, device=mask.device) for head in heads], batch_first=True
+        )
+        return ids[rows.unsqueeze(1), paths.clamp(min=0)].masked_fill(~mask, -100)
 
     def _log_probabilities(self, emissions: Tensor, is_word: Tensor) -> Tensor:
         """Return the log probability of every tag of every piece; pieces that are no words are ``O``."""
@@ -172,5 +279,23 @@ class CrfTagger(EncoderTagger):
         return paths, *self.crf.path_probabilities(emissions, paths, mask, self.config.confidence_temperature)
 
     def head_parameters(self) -> list[nn.Parameter]:
-        """Return the parameters that start untrained: emission layer and CRF."""
-        return [*self.classifier.parameters(), *self.crf.parameters()]
+        """Return the parameters that start untrained: emission layers and CRFs."""
+        heads = (self.classifier, self.crf, self.source_heads)
+        return [parameter for head in heads for parameter in head.parameters()]
+
+
+def emissions_of_rows(states: Tensor, layers: Sequence[tuple[Tensor, Tensor]], rows: Tensor) -> Tensor:
+    """Return the emissions of each row by its own layer, shape (batch, words, tags), padded to the longest.
+
+    Args:
+        states: shape (batch, words, width).
+        layers: weight and bias of each.
+        rows: index of each row's layer, shape (batch,).
+    """
+    longest = max(len(bias) for _, bias in layers)
+    # In single precision, whatever the encoder computes in: log-likelihoods are sums of many words.
+    emissions = states.new_zeros((*states.shape[:2], longest), dtype=torch.float32)
+    for index, (weight, bias) in enumerate(layers):
+        own = (rows == index).nonzero().squeeze(1)
+        emissions[own, :, : len(bias)] = nn.functional.linear(states[own], weight, bias).float()
+    return emissions

@@ -44,6 +44,8 @@ class CrfTaggerPipeline(ChunkPipeline):  # type: ignore[misc]
       its tag, ``score`` the tag's probability, ``index`` its position); any
       other gives entities.
     - ``ignore_labels``: leave these labels (or tags) out; default ``["O"]``.
+    - ``source``: annotate as this corpus was, one of those that the tagger was
+      trained on and knows by name; as all of them together if not given.
     - ``stride``: without effect, as long texts are read whole anyway.
     """
 
@@ -55,6 +57,8 @@ class CrfTaggerPipeline(ChunkPipeline):  # type: ignore[misc]
     _load_tokenizer = True
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
+        #: Model and reader by source; there before a source is asked for.
+        self.of_source: dict[str, tuple[Any, SpanReader]] = {}
         super().__init__(*args, **kwargs)
         # A model in training would draw dropout.
         self.model.eval()
@@ -68,6 +72,7 @@ class CrfTaggerPipeline(ChunkPipeline):  # type: ignore[misc]
         delimiter: str | None = None,
         aggregation_strategy: str | None = None,
         ignore_labels: Sequence[str] | None = None,
+        source: str | None = None,
         stride: int | None = None,
     ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
         reading = {"unit": unit, "is_split_into_words": is_split_into_words, "delimiter": delimiter}
@@ -78,7 +83,10 @@ class CrfTaggerPipeline(ChunkPipeline):  # type: ignore[misc]
                     f"aggregation_strategy={aggregation_strategy!r}: expected one of {', '.join(_STRATEGIES)}."
                 )
             writing["grouped"] = aggregation_strategy.lower() != "none"
-        return _given(reading), {}, _given(writing)
+        if source is not None and source not in self.of_source:
+            model = self.model.for_source(source)
+            self.of_source[source] = model, SpanReader(model.config.tags)
+        return _given(reading), _given({"source": source}), _given(writing)
 
     def __call__(self, inputs: Any, **kwargs: Any) -> Any:
         """Find the entities of one or several texts.
@@ -139,15 +147,16 @@ class CrfTaggerPipeline(ChunkPipeline):  # type: ignore[misc]
         """Return a window without words: a text without pieces passes through the model all the same."""
         return Window(0, [*self.words.prefix, *self.words.suffix] or [self.tokenizer.pad_token_id], [], [0])
 
-    def _forward(self, model_inputs: dict[str, Any]) -> dict[str, Any]:
+    def _forward(self, model_inputs: dict[str, Any], *, source: str | None = None) -> dict[str, Any]:
+        model, read = (self.model, self.read) if source is None else self.of_source[source]
         batched = isinstance(model_inputs["window"], list)
         windows = model_inputs["window"] if batched else [model_inputs["window"]]
         inputs = self.ensure_tensor_on_device(**window_inputs(windows, self.tokenizer.pad_token_id))
         mask = inputs["word_positions"] >= 0
-        paths, probabilities, factors = self.model.best_paths(self.model(**inputs).logits, mask)
+        paths, probabilities, factors = model.best_paths(model(**inputs).logits, mask)
         # A window without words was given the place of one.
         paths[torch.tensor([not window.words for window in windows])] = -100
-        spans = self.read(windows, paths, factors)
+        spans = read(windows, paths, factors)
         scores = [row[own].tolist() for row, own in zip(probabilities, mask, strict=True)]
         results = {"spans": spans, "scores": scores}
         return {**model_inputs, **(results if batched else {name: rows[0] for name, rows in results.items()})}
