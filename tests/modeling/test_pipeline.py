@@ -114,7 +114,7 @@ def test_what_is_no_text_is_refused(
 
 def test_options(pipe: CrfTaggerPipeline) -> None:
     """The unit of words, labels left out, and strategies that group, which are one."""
-    text = "anna, met bruno in paris."
+    text = "anna, met bruno in paris"
     actual = pipe(text)
     assert [entry["word"] for entry in actual] == ["anna", "bruno", "paris"]
     assert pipe(text, unit="spaces")[0]["word"] == "anna,"
