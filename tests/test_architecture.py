@@ -98,7 +98,7 @@ def test_the_rooms_and_how_much_is_in_them() -> None:
         if isinstance(node, ast.ClassDef)
         and ("dataclass" in map_unparse(node.decorator_list) or "NamedTuple" in map_unparse(node.bases))
     ]
-    assert len(records) <= 60, records
+    assert len(records) <= 70, records
 
 
 def map_unparse(nodes: list[ast.expr]) -> str:

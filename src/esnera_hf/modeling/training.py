@@ -232,9 +232,10 @@ class TaggerTrainer(Trainer):  # type: ignore[misc]
             pin_memory=arguments.dataloader_pin_memory,
         )
         # The batches are shared out already: accelerate can do that for those of one size only.
-        return prepare_data_loader(
+        shared: DataLoader[Any] = prepare_data_loader(
             loader, self.accelerator.device, num_processes=1, process_index=0, put_on_device=True
         )
+        return shared
 
     def _get_eval_sampler(self, eval_dataset: Any) -> Any:
         # The Trainer would sort them by length as in training, and scores go by position.

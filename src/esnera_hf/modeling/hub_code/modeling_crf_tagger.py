@@ -150,7 +150,7 @@ class CrfTagger(EncoderTagger):
             known = f"expected one of {', '.join(names)}" if names else "the tagger knows no sources"
             raise ValueError(f"source={name!r}: {known}.")
         index = names.index(name)
-        head = self.source_heads[index]
+        head: Any = self.source_heads[index]
         config = CrfTaggerConfig(
             dict(self.config.encoder_config),
             list(head.tags),
@@ -159,12 +159,12 @@ class CrfTagger(EncoderTagger):
             classifier_dropout=self.config.classifier_dropout,
             window_length=self.config.window_length,
         )
-        tagger = CrfTagger(config, self.encoder)
+        tagger: Any = CrfTagger(config, self.encoder)
         tagger.classifier.weight.data, tagger.classifier.bias.data = head.classifier(self.classifier)
         crf = head.crf(self.crf)
         for part in ("start_transitions", "end_transitions", "transitions"):
             getattr(tagger.crf, part).data = getattr(crf, part)
-        return tagger.to(self.device).train(self.training)
+        return tagger.to(self.device).train(self.training)  # type: ignore[no-any-return]
 
     def forward(
         self,
@@ -222,7 +222,7 @@ class CrfTagger(EncoderTagger):
         if sources is None:
             return TokenClassifierOutput(loss=loss, logits=emissions)
         present, rows = torch.unique(sources, return_inverse=True)
-        heads = [self.source_heads[source] for source in present.tolist()]
+        heads: list[Any] = [self.source_heads[source] for source in present.tolist()]
         own = emissions_of_rows(states, [head.classifier(self.classifier) for head in heads], rows)
         if labels is not None:
             crf = RowwiseCRF([head.crf(self.crf) for head in heads], rows)
@@ -245,7 +245,7 @@ class CrfTagger(EncoderTagger):
             mask: bool, shape (batch, words), True on a prefix of each row.
         """
         present, rows = torch.unique(sources, return_inverse=True)
-        heads = [self.source_heads[source] for source in present.tolist()]
+        heads: list[Any] = [self.source_heads[source] for source in present.tolist()]
         paths = RowwiseCRF([head.crf(self.crf) for head in heads], rows).viterbi(emissions, mask)
         ids = nn.utils.rnn.pad_sequence(
             [torch.tensor(head.ids, device=mask.device) for head in heads], batch_first=True
