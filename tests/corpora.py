@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from datasets import Dataset
 from hypothesis import strategies as st
 
+from esnera_hf.sources.files import file_reader
+from esnera_hf.sources.options import ReadingOptions
 from esnera_hf.sources.source import SOURCE_FEATURES, NerSource, RawSentence, Reader
 from esnera_hf.tagging import Entity, entities_from_tags
 
@@ -120,3 +123,11 @@ def compact(sentence: RawSentence) -> str:
     """Write a sentence as its tokens, parted by bars, and its spans: ``Ann|ran 0-1:PER``."""
     spans = "".join(f" {span.start}-{span.end}:{span.label}" for span in sentence.spans or ())
     return "|".join(sentence.tokens) + spans
+
+
+def read_spans(path: Path, **options: Any) -> list[tuple[list[str], list[tuple[int, int, str]], list[str]]]:
+    """Read a file and return for each sentence its tokens, its spans in order, and the repairs in order."""
+    return [
+        (s.tokens, sorted((e.start, e.end, e.label) for e in s.spans or ()), sorted(s.repairs))
+        for s in file_reader([path], ReadingOptions(**options))()
+    ]

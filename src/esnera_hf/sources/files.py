@@ -8,7 +8,7 @@ import re
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from itertools import chain, islice
@@ -23,24 +23,36 @@ from datasets.exceptions import DatasetsError
 from esnera_hf._internal.files import write_problem
 from esnera_hf.errors import ConfigurationError, SourceError
 from esnera_hf.sources.options import ReadingOptions
+from esnera_hf.sources.readers.bioc import bioc_reader
 from esnera_hf.sources.readers.brat import read_brat
 from esnera_hf.sources.readers.columns import ColumnFile, is_bracket_file, read_bracket_file
+from esnera_hf.sources.readers.conllu import ConlluFile, is_conllu_file
 from esnera_hf.sources.readers.datasets import dataset_readers, reader_of
 from esnera_hf.sources.readers.inline import SlashedFile, is_slashed_file, read_boson
 from esnera_hf.sources.readers.json import json_reader
+from esnera_hf.sources.readers.pubtator import is_pubtator_file, pubtator_reader
 from esnera_hf.sources.readers.text import COMPRESSED, marks_of, read_lines
 from esnera_hf.sources.readers.webanno import FORMAT_LINE, WebAnnoFile
+from esnera_hf.sources.readers.wikiner import WikiNerFile, is_wikiner_file
 from esnera_hf.sources.source import Reader
 from esnera_hf.sources.splits import canonical_split, split_of_file
 
 _JSON = re.compile(r'\{\s*("|$)|\[\s*([{\["]|$)')
 #: A row of a column file, whatever its token or label looks like: both may hold the braces of Boson's markup.
 _TAG_AT_END = re.compile(r"[\t ]O$|\t[BIESMWLU][-_].+$| [BIESMWLU][-_]\S+$")
+_PASSAGES = re.compile(r'"passages"\s*:\s*\[')
 _NO_DATA_SUFFIXES = frozenset(".md .rst .cfg .py .pdf .stats .yaml .yml .sh .html .png .lock".split())
 _NO_DATA_WORDS = ("LICEN", "README", "SOURCE.JSON", "CITATION", "DATASET_INFO")
 _SHARD = re.compile(r"-(?P<number>\d+)-of-(?P<count>\d+)\.")
 _TABLES = {".parquet": "parquet", ".arrow": "arrow"}
-_WITH_TAG_COLUMNS = ("json", "columns", "webanno")
+_WITH_TAG_COLUMNS = ("json", "columns", "webanno", "bioc", "conllu")
+_OWN_READERS: dict[str, Callable[[Path, ReadingOptions], Reader]] = {
+    "bioc": bioc_reader,
+    "conllu": ConlluFile,
+    "pubtator": pubtator_reader,
+    "webanno": WebAnnoFile,
+    "wikiner": WikiNerFile,
+}
 #: Lines that the format is detected from: Boson has long stretches without markup.
 _SNIFFED_LINES = 200
 _ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
@@ -270,8 +282,8 @@ def _one_file_reader(path: Path, options: ReadingOptions) -> Reader:
         return SlashedFile(path, scheme=options.scheme)
     if form in ("json", "cluener", "dataturks"):
         return json_reader(path, options)
-    if form == "webanno":
-        return WebAnnoFile(path, options)
+    if form in _OWN_READERS:
+        return _OWN_READERS[form](path, options)
     if form == "brat":
         return partial(read_brat, [path])
     return partial(read_boson if form == "boson" else read_bracket_file, path)
@@ -301,8 +313,16 @@ def detect_format(path: Path) -> str:
     texts = [text.strip() for text in lines if text.strip()]
     if texts and texts[0].startswith(FORMAT_LINE):
         return "webanno"
+    if is_pubtator_file(texts):
+        return "pubtator"
+    if is_conllu_file(texts):
+        return "conllu"
+    if is_wikiner_file(path, texts):
+        return "wikiner"
+    if texts and texts[0].startswith("<") and any("<collection" in text for text in texts):
+        return "bioc"
     if texts and _JSON.match(texts[0]):
-        return "json"
+        return "bioc" if any(map(_PASSAGES.search, texts)) else "json"
     if any("{{" in text and "}}" in text and not _TAG_AT_END.search(text) for text in texts):
         return "boson"
     if is_bracket_file(lines):

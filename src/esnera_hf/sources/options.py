@@ -12,7 +12,10 @@ from esnera_hf.sources.readers.counting import counting_of
 from esnera_hf.tagging import SCHEMES, Scheme
 
 Nested = Literal["outermost", "innermost", "layers"]
-FORMATS = ("columns", "json", "cluener", "dataturks", "boson", "brackets", "slashed", "brat", "webanno")
+FORMATS = (
+    *("columns", "json", "cluener", "dataturks", "boson", "brackets", "slashed", "brat"),
+    *("webanno", "conllu", "wikiner", "pubtator", "bioc"),
+)
 
 #: A language and its subtags, as BCP 47 writes them; whether they are registered is nobody's trouble here.
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*")

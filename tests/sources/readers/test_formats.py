@@ -238,6 +238,22 @@ SOUND = {
     b'"points": [{"start": 3, "end": 4, "text": "cd"}]}]}\n{"content": "\xff", "annotation": []}\n',
     "webanno": b"#FORMAT=WebAnno TSV 3.3\n#T_SP=a.NamedEntity|value\n\n#Text=ab c\n1-1\t0-2\tab\tx[1]|y\t\n"
     b"1-1.1\t1-2\tb\tz\t\n1-2\t3-4\tc\tx[1]\t\n2-1\t5-6\t\xff\t*\t\n2-2\t6-7\td\\_\t_\t\n",
+    "conllu": "\t".join(["1", "a", *"______", "_", "NER=B-x"]).encode()
+    + b"\n2-3\tbc"
+    + b"\t_" * 8
+    + b"\n2\tb"
+    + b"\t_" * 8
+    + b"\n3\tc"
+    + b"\t_" * 7
+    + b"\tNER=I-x|SpaceAfter=No\n# note\n\n1\t\xff"
+    + b"\t_" * 7
+    + b"\tNER=O\n",
+    "wikiner": b"a|N|I-LOC b|N|O\n\xff|N|B-LOC |N|O\na|b|N|O\n",
+    "pubtator": b"1|t|a b\n1|a|a\n1\t0\t1\ta\tx\tD1\n1\t4\t5\ta\tT001,T002\n1\tCID\tD1\tD2\n\n2|t|\xff\n",
+    "bioc": b'{"documents": [{"id": 1, "passages": [{"offset": 0, "text": "a b", "annotations": [{"text": "a", '
+    b'"infons": {"type": "x"}, "locations": [{"offset": 0, "length": 1}]}]}]}]}\n<collection><document><id>1</id>'
+    b"<passage><offset>3</offset><text>a b</text><annotation><infon key='type'>x</infon><location offset='5' "
+    b"length='1'/><text>b</text></annotation></passage></document></collection>\n",
     "brat": b"T1\tx 0 2\tab\nT2\ty 0 2;3 5\nR1\tr Arg1:T1\n",
 }
 NOISE = [*(bytes([byte]) for byte in b'\0\xff\r\t {}":O\n'), b"\xef\xbb\xbf", b"B-", b"-1"]

@@ -71,10 +71,10 @@ def _of_dataturks(record: Mapping[str, Any], where: str, format: str | None) -> 
 
 
 def _dataturks_spans(entry: Mapping[str, Any], where: str) -> Iterator[dict[str, Any]]:
-    labels = entry.get("label")
     points = entry.get("points")
     for point in points if isinstance(points, list | tuple) else [points]:
-        offsets = (point.get("start"), point.get("end")) if isinstance(point, Mapping) else ()
-        if len(offsets) != 2 or not all(type(place) is int for place in offsets):
+        fields = point if isinstance(point, Mapping) else {}
+        start, end = fields.get("start"), fields.get("end")
+        if type(start) is not int or type(end) is not int:
             raise SourceError(f"{where}: expected a point with start and end, found {point!r:.80}.")
-        yield {"start": offsets[0], "end": offsets[1] + 1, "label": labels, "text": point.get("text")}
+        yield {"start": start, "end": end + 1, "label": entry.get("label"), "text": fields.get("text")}
