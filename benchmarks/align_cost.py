@@ -29,7 +29,7 @@ from esnera_hf import (
     TaggerSettings,
     align,
 )
-from esnera_hf._internal.cache import CACHE_VARIABLE
+from esnera_hf._internal.cache_contents import CACHE_VARIABLE
 from esnera_hf._internal.console import quiet_libraries
 from esnera_hf.evaluation.merged_tagger import mapping_by_name, train_merged_tagger
 from esnera_hf.merging.merge import merge_sources

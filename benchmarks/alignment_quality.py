@@ -43,7 +43,7 @@ from quality.tables import (
     traps_table,
 )
 
-from esnera_hf._internal.cache import CACHE_VARIABLE
+from esnera_hf._internal.cache_contents import CACHE_VARIABLE
 from esnera_hf._internal.console import quiet_libraries
 from esnera_hf.tagging import LabelRef
 

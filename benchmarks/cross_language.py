@@ -31,7 +31,7 @@ from quality.tables import (
     selected,
 )
 
-from esnera_hf._internal.cache import CACHE_VARIABLE
+from esnera_hf._internal.cache_contents import CACHE_VARIABLE
 from esnera_hf._internal.console import quiet_libraries
 
 

@@ -29,7 +29,7 @@ from quality.gold import RELATIONS, GoldPair, closed, read_coarse, read_gold
 from sklearn.linear_model import LogisticRegression
 
 import esnera_hf.similarity.probability as probability
-from esnera_hf._internal.cache import CACHE_VARIABLE
+from esnera_hf._internal.cache_contents import CACHE_VARIABLE
 from esnera_hf._internal.console import quiet_libraries
 from esnera_hf.similarity.evidence import EvidenceSettings, measure_similarity
 from esnera_hf.similarity.features import equality_features, relation_features

@@ -29,7 +29,7 @@ from quality.gold import RELATIONS, Relation
 from quality.known_truth import HalvesEvidence, KnownCase, known_case, relabelled, unified
 from quality.options import add_training_options, measured
 
-from esnera_hf._internal.cache import CACHE_VARIABLE
+from esnera_hf._internal.cache_contents import CACHE_VARIABLE
 from esnera_hf._internal.console import quiet_libraries
 from esnera_hf.alignment.equivalence_merge import merge_equivalent
 from esnera_hf.alignment.greedy_path import greedy_merge_path

@@ -28,7 +28,7 @@ from esnera_hf import (
     TaggerSettings,
     align,
 )
-from esnera_hf._internal.cache import CACHE_VARIABLE
+from esnera_hf._internal.cache_contents import CACHE_VARIABLE
 from esnera_hf._internal.console import quiet_libraries
 from esnera_hf.sources.load import load_source
 from esnera_hf.sources.source import NerSource

@@ -30,7 +30,7 @@ from typing import Any
 
 from datasets import DatasetDict
 
-from esnera_hf._internal.cache import CACHE_VARIABLE
+from esnera_hf._internal.cache_contents import CACHE_VARIABLE
 from esnera_hf._internal.console import quiet_libraries
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.evaluation.merged_tagger import mapping_by_name, train_merged_tagger

@@ -24,7 +24,8 @@ from pathlib import Path
 from typing import Any
 
 from esnera_hf import Tagger, load_source
-from esnera_hf._internal.cache import CACHE_VARIABLE, Artifact
+from esnera_hf._internal.cache import Artifact
+from esnera_hf._internal.cache_contents import CACHE_VARIABLE
 from esnera_hf._internal.console import quiet_libraries
 from esnera_hf._internal.processes import is_main_process
 from esnera_hf.modeling.distributed import wait_for_all

@@ -249,7 +249,7 @@ def apply(
         return result
     comparison = recipe.compare(result.dataset, differences)
     if not comparison.same:
-        say(f"WARNING: {origin}: {comparison}")
+        say(f"{origin}: {comparison}", "warning")
     return replace(result, comparison=comparison)
 
 

@@ -18,8 +18,8 @@ from esnera_hf.cli.main import main
 from world import World
 
 COMMANDS = (
-    "align apply card demo diff evaluate export inspect predict push reproduce screen sources train".split()
-)
+    "align apply cache card demo diff evaluate export inspect predict push reproduce screen sources train"
+).split()
 
 
 @pytest.fixture

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -13,21 +11,21 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from esnera_hf._internal.cache_contents import (
+    CACHE_VARIABLE,
+    LOCK_FILE,
+    RECORD_FILE,
+    artifact_key,
+    cache_folder,
+    keep_bound,
+    mark_used,
+)
 from esnera_hf._internal.console import say
 from esnera_hf._internal.files import write_problem
 from esnera_hf.errors import ConfigurationError
 
-CACHE_VARIABLE = "ESNERA_CACHE_DIR"
-#: Part of every key, so that a version of this package that writes other files never reads these.
-CACHE_FORMAT = 3
-_RECORD_FILE = "artifact.json"
 #: Seconds after which whoever waits for another process is told so.
 _WAIT = 2.0
-
-
-def cache_folder() -> Path:
-    """Return the folder for artifacts: ``ESNERA_CACHE_DIR``, else ``~/.cache/esnera_hf``."""
-    return Path(os.environ.get(CACHE_VARIABLE) or Path.home() / ".cache" / "esnera_hf")
 
 
 class Artifact:
@@ -38,9 +36,7 @@ class Artifact:
     """
 
     def __init__(self, kind: str, identity: Mapping[str, Any]) -> None:
-        self.kind, self.identity = kind, identity
-        text = json.dumps({"format": CACHE_FORMAT, "identity": identity}, sort_keys=True)
-        self.key = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+        self.kind, self.identity, self.key = kind, identity, artifact_key(identity)
 
     @property
     def folder(self) -> Path:
@@ -54,8 +50,11 @@ class Artifact:
 
     @property
     def exists(self) -> bool:
-        """Whether it has been made and all its files are there in their sizes."""
-        return self.folder.is_dir() and not self._damage()
+        """Whether it has been made and all its files are there in their sizes; who asks is about to use it."""
+        there = self.folder.is_dir() and not self._damage()
+        if there:
+            mark_used(self._home / RECORD_FILE)
+        return there
 
     def make(self, fill: Callable[[Path], None]) -> bool:
         """Make the artifact unless it is there; return whether it had to be made.
@@ -73,14 +72,15 @@ class Artifact:
             return False
         with self._writing():
             self._home.mkdir(parents=True, exist_ok=True)
-            with _locked(self._home / "lock", f"{self.kind}/{self.key}"):
+            with _locked(self._home / LOCK_FILE, f"{self.kind}/{self.key}"):
                 if self.exists:
                     return False
                 if self.folder.is_dir():
-                    say(f"WARNING: {self.folder} is damaged: {self._damage()}. It is made again.")
+                    say(f"{self.folder} is damaged: {self._damage()}. It is made again.", "warning")
                     shutil.rmtree(self.folder)
                 self._say_other_versions()
                 self._fill(fill)
+        keep_bound()
         return True
 
     @contextmanager
@@ -100,9 +100,9 @@ class Artifact:
 
     def _damage(self) -> str:
         try:
-            listed = json.loads((self._home / _RECORD_FILE).read_text(encoding="utf-8"))["files"]
+            listed = json.loads((self._home / RECORD_FILE).read_text(encoding="utf-8"))["files"]
         except (OSError, ValueError, KeyError, TypeError) as error:
-            return f"{_RECORD_FILE} cannot be read ({type(error).__name__})"
+            return f"{RECORD_FILE} cannot be read ({type(error).__name__})"
         sizes = _sizes(self.folder)
         wrong = sorted(name for name in {*listed, *sizes} if sizes.get(name) != listed.get(name))
         return f"{', '.join(wrong)}: missing, added, or not of the size that was written" if wrong else ""
@@ -110,14 +110,14 @@ class Artifact:
     def _fill(self, fill: Callable[[Path], None]) -> None:
         staging = self._home / "staging"
         shutil.rmtree(staging, ignore_errors=True)  # of a process that was killed
-        record = self._home / f"{_RECORD_FILE}.new"
+        record = self._home / f"{RECORD_FILE}.new"
         staging.mkdir()
         try:
             fill(staging)
             facts = {"identity": self.identity, "files": _sizes(staging)}
             record.write_text(json.dumps(facts, indent=1), encoding="utf-8")
             # The folder comes last: without it, the record counts for nothing.
-            record.replace(self._home / _RECORD_FILE)
+            record.replace(self._home / RECORD_FILE)
             staging.rename(self.folder)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
@@ -128,7 +128,7 @@ class Artifact:
         """Tell why a tagger that seems to be there is trained again: other libraries made it."""
         own: dict[str, Any] = json.loads(json.dumps(self.identity))
         ours = own.pop("versions", {})
-        for file in sorted(self._home.parent.glob(f"*/{_RECORD_FILE}")):
+        for file in sorted(self._home.parent.glob(f"*/{RECORD_FILE}")):
             try:
                 other = dict(json.loads(file.read_text(encoding="utf-8"))["identity"])
             except (OSError, ValueError, KeyError, TypeError):

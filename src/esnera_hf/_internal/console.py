@@ -1,12 +1,15 @@
-"""Messages beside progress bars, durations, and silence of the libraries."""
+"""Messages and progress on standard error, for people or as JSON lines; durations; silence of the libraries."""
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any, Literal
 
 import datasets
 from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
@@ -14,11 +17,99 @@ from tqdm.auto import tqdm
 
 from esnera_hf._internal.processes import is_main_process
 
+Level = Literal["debug", "info", "warning", "error"]
+_LEVELS = ("debug", "info", "warning", "error")
+#: Seconds between two lines of one step's progress: a job of a day fills no disk, and nobody waits for a sign of life.
+_JSON_INTERVAL = 2.0
 
-def say(message: str) -> None:
+
+class _Output:
+    """How much is written, and whether as JSON lines; of the whole process, as standard error is."""
+
+    level: Level = "info"
+    json = False
+
+
+def configure_output(level: Level, json_lines: bool) -> None:
+    """Choose the least important messages that are still written, and whether they are JSON lines.
+
+    Args:
+        level: ``debug`` adds what the libraries say; ``info`` has messages and progress bars; ``warning`` and
+            ``error`` are without bars.
+        json_lines: an object a line: ``time``, ``level`` and ``event``, which is ``message``, ``progress``,
+            ``step`` or ``end``, and what belongs to it.
+    """
+    _Output.level, _Output.json = level, json_lines
+    if json_lines or not _writes("info"):
+        datasets.disable_progress_bars()
+        with warnings.catch_warnings(action="ignore", category=UserWarning):
+            disable_progress_bars()
+
+
+def _writes(level: Level) -> bool:
+    return is_main_process() and _LEVELS.index(level) >= _LEVELS.index(_Output.level)
+
+
+def say(message: str, level: Level = "info") -> None:
     """Write a message to standard error without breaking a progress bar; of several processes one does."""
-    if is_main_process():
-        tqdm.write(message, file=sys.stderr)
+    if _Output.json:
+        write_event("message", level, message=message)
+    elif _writes(level):
+        tqdm.write(f"WARNING: {message}" if level == "warning" else message, file=sys.stderr)
+
+
+def write_event(event: str, level: Level = "info", **facts: Any) -> None:
+    """Write a JSON line to standard error, if the output is one of JSON lines."""
+    if _Output.json and _writes(level):
+        now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        line = json.dumps({"time": now, "level": level, "event": event, **facts}, ensure_ascii=False)
+        print(line, file=sys.stderr, flush=True)
+
+
+class _JsonProgress:
+    """What is used of a bar of tqdm, with a JSON line now and then instead of a drawing."""
+
+    def __init__(self, title: str, total: int, unit: str, initial: int) -> None:
+        self.n = initial
+        self._facts: dict[str, Any] = {"step": title, "total": total, "unit": unit}
+        self._written = -1.0
+
+    def __enter__(self) -> _JsonProgress:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def update(self, steps: int) -> None:
+        self.n += steps
+        if time.monotonic() - self._written >= _JSON_INTERVAL:
+            self._write()
+
+    def set_postfix_str(self, state: str) -> None:
+        self._facts["state"] = state
+
+    def close(self) -> None:
+        self._write()
+
+    def _write(self) -> None:
+        self._written = time.monotonic()
+        write_event("progress", done=self.n, **self._facts)
+
+
+def progress_bar(title: str, total: int, *, unit: str, initial: int = 0, delay: float = 0.0) -> Any:
+    """Return a progress bar on standard error, of the main process alone.
+
+    Args:
+        title: what is done, such as ``train cluener``.
+        total: steps in all.
+        unit: what a step is, in the plural.
+        initial: steps that were done before.
+        delay: seconds after which it is drawn.
+    """
+    if _Output.json:
+        return _JsonProgress(title, total, unit, initial)
+    options: dict[str, Any] = {"desc": title, "total": total, "unit": f" {unit}", "initial": initial}
+    return tqdm(**options, file=sys.stderr, delay=delay, disable=not _writes("info"))
 
 
 def duration(seconds: float) -> str:
@@ -39,6 +130,7 @@ class StepTimes(dict[str, float]):
         """Note the end of a step, which began where the one before ended."""
         now = time.perf_counter()
         self[step] = round(now - self._last, 1)
+        write_event("step", step=step, seconds=self[step])
         self["total"] = round(now - self._started, 1)
         self._last = now
 
@@ -46,6 +138,9 @@ class StepTimes(dict[str, float]):
 @contextmanager
 def quiet_libraries() -> Iterator[None]:
     """Silence the bars and notices of datasets, transformers and huggingface_hub that a user cannot act on."""
+    if _Output.level == "debug":
+        yield
+        return
     from transformers.utils import logging as transformers_logging
 
     verbosity = transformers_logging.get_verbosity()

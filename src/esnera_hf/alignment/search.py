@@ -171,9 +171,10 @@ def search_merge_path(
             chosen = merge_step(step, matrix, lam, None, constraints)
             if any(not decision.constrained for decision in chosen.decisions):
                 say(
-                    f"WARNING: {name}: no setting merges anything and holds the bound (micro-F1 less than "
+                    f"{name}: no setting merges anything and holds the bound (micro-F1 less than "
                     f"{settings.max_f1_drop} lower). Nothing was merged by similarity in this step; a larger "
-                    "max_f1_drop, more sentences or a better encoder may help."
+                    "max_f1_drop, more sentences or a better encoder may help.",
+                    "warning",
                 )
         steps = (*steps, chosen)
     return MergeHistory(steps, tuple(candidates))

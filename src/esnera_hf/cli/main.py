@@ -5,14 +5,19 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import version
 from io import TextIOWrapper
+from typing import Any
 
 from esnera_hf._internal.processes import process_count
 from esnera_hf._internal.text import visible
-from esnera_hf.cli import align, data, demo, hub, taggers
+from esnera_hf.cli import align, cache, data, demo, hub, taggers
 from esnera_hf.cli.options import OPTIONS, SOURCES_HELP
 from esnera_hf.errors import ConfigurationError, EsneraError
 
@@ -30,6 +35,10 @@ examples:
   esnera-hf train cluener --encoder hfl/chinese-bert-wwm-ext --output cluener-tagger
   echo 浙商银行的叶老桂博士 | esnera-hf predict cluener-tagger
 """
+_LEVELS = ("debug", "info", "warning", "error")
+_HIDDEN: dict[str, Any] = {"default": argparse.SUPPRESS, "help": argparse.SUPPRESS}
+#: By convention the exit code of what a signal ended is this and the number of the signal.
+_SIGNALLED = 128
 _INTERRUPTED = (
     "No output was written; finished trainings are kept, and the same command goes on where it stopped."
 )
@@ -47,11 +56,27 @@ _OTHERWISE = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code: 0, 1 (bad input), 130 (interrupted)."""
+    """Run the command line and return its exit code: 0, 1 (bad input), 130 (Ctrl-C) or 143 (SIGTERM)."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # what its encoding lacks is written as an escape
             stream.reconfigure(errors="backslashreplace")
     options = make_parser().parse_args(arguments)
+    status, message = 0, ""
+    with _output_of(options), _terminating():
+        status, message = _run(options)
+        if options.json:
+            from esnera_hf._internal.console import write_event
+
+            write_event("end", "error" if status else "info", status=status, message=message)
+        elif message:
+            shown = "\n".join(map(visible, f"esnera-hf: {message}".split("\n")))
+            # After Ctrl-C the cursor stands behind what the terminal shows of it.
+            print(f"\n{shown}" if status > _SIGNALLED else shown, file=sys.stderr)
+    return status
+
+
+def _run(options: argparse.Namespace) -> tuple[int, str]:
+    """Run a command; return its exit code and, if it failed, why."""
     try:
         if process_count() > 1 and options.command not in _SHARED:
             raise ConfigurationError(
@@ -63,15 +88,47 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         # The reader (`head`, a pager) has seen enough; nothing may be written to the pipe at exit either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except EsneraError as error:
-        message = _with_option_names(str(error), options)
-        print("\n".join(map(visible, f"esnera-hf: {message}".split("\n"))), file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print(f"\nesnera-hf: interrupted. {getattr(options, 'interrupted', _INTERRUPTED)}", file=sys.stderr)
-        return 130
-    return 0
+        if options.log_level == "debug":
+            traceback.print_exc()
+        return 1, _with_option_names(str(error), options)
+    except KeyboardInterrupt as error:
+        why, number = ("terminated", signal.SIGTERM) if str(error) else ("interrupted", signal.SIGINT)
+        return _SIGNALLED + number, f"{why}. {getattr(options, 'interrupted', _INTERRUPTED)}"
+    return 0, ""
+
+
+@contextmanager
+def _terminating() -> Iterator[None]:
+    """End on SIGTERM as on Ctrl-C: nothing half-written stays, and the same command goes on where it stopped."""
+
+    def stop(number: int, frame: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one must not stop the clearing away
+        raise KeyboardInterrupt("SIGTERM")
+
+    # Signals are handled in the main thread alone; whoever calls main from another one handles them there.
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _output_of(options: argparse.Namespace) -> Iterator[None]:
+    if options.log_level == "info" and not options.json:
+        yield
+        return
+    from esnera_hf._internal.console import configure_output
+
+    configure_output(options.log_level, options.json)
+    try:
+        yield
+    finally:
+        configure_output("info", False)
 
 
 def _with_option_names(message: str, options: argparse.Namespace) -> str:
@@ -94,6 +151,20 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"esnera-hf {version('esnera-hf')}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", dest="command")
-    for room in (align, data, taggers, hub, demo):
+    parser.add_argument(
+        "--log-level",
+        choices=_LEVELS,
+        default="info",
+        metavar="LEVEL",
+        help="debug (with the libraries' messages), info (default), warning or error (both without bars)",
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="write messages and progress as JSON lines to standard error"
+    )
+    for room in (align, data, taggers, hub, demo, cache):
         room.add_commands(commands)
+    # After the command, too, where most people write them; their help stands once, in that of esnera-hf.
+    for command in commands.choices.values():
+        command.add_argument("--log-level", choices=_LEVELS, **_HIDDEN)
+        command.add_argument("--json", action="store_true", **_HIDDEN)
     return parser

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,6 @@ from datasets import Dataset
 from safetensors.torch import load_file
 from torch import Tensor
 from torch.utils.data import DataLoader
-from tqdm.auto import tqdm
 from transformers import (
     EarlyStoppingCallback,
     PreTrainedModel,
@@ -28,6 +26,7 @@ from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from transformers.utils import SAFE_WEIGHTS_NAME
 
+from esnera_hf._internal.console import progress_bar
 from esnera_hf.metrics import Scope
 from esnera_hf.modeling.arguments import TaggerTrainingArguments, TrainingLike, choose_arguments
 from esnera_hf.modeling.batches import MixedBatches
@@ -274,8 +273,8 @@ class TrainingProgress(TrainerCallback):  # type: ignore[misc]
 
     def on_train_begin(self, args: Any, state: TrainerState, control: Any, **kwargs: Any) -> None:
         if state.is_world_process_zero:
-            title = f"train {self.name}"
-            self.bar = tqdm(total=state.max_steps, initial=state.global_step, desc=title, file=sys.stderr)
+            title, done = f"train {self.name}", state.global_step
+            self.bar = progress_bar(title, state.max_steps, unit="steps", initial=done)
 
     def on_step_end(self, args: Any, state: TrainerState, control: Any, **kwargs: Any) -> None:
         if self.bar is not None:

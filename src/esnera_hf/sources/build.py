@@ -19,9 +19,15 @@ import pyarrow.compute as pc
 from datasets import Dataset, Features, List, NamedSplit, Value
 from datasets.exceptions import DatasetGenerationError
 
-from esnera_hf import tagging
 from esnera_hf._internal.arrow import batches, count_labels
-from esnera_hf._internal.cache import CACHE_VARIABLE, cache_folder
+from esnera_hf._internal.cache_contents import (
+    CACHE_VARIABLE,
+    SOURCES,
+    cache_folder,
+    keep_bound,
+    mark_used,
+    reading_code,
+)
 from esnera_hf._internal.files import write_problem
 from esnera_hf._internal.text import is_unspaced, join_tokens, visible
 from esnera_hf.errors import ConservationError, SourceError
@@ -166,12 +172,12 @@ class _Reading:
             # Without a key, datasets keys by the pickled generator and returns rows of files that have changed since.
             folder, variable, key = Path(_temporary_folder().name), "TMPDIR", uuid4().hex
         else:
-            identity = (origin, split, self._terms.name, self._terms.language, self._options, _code_digest())
+            identity = (origin, split, self._terms.name, self._terms.language, self._options)
             key = hashlib.sha256(repr(identity).encode("utf-8", "surrogatepass")).hexdigest()[:32]
-            folder, variable = cache_folder() / "sources", CACHE_VARIABLE
+            folder, variable = cache_folder() / SOURCES / reading_code(), CACHE_VARIABLE
         place: dict[str, Any] = {"cache_dir": str(folder), "split": NamedSplit(split), "fingerprint": key}
         try:
-            return Dataset.from_generator(read, features=_ROW_FEATURES, **place)
+            rows = Dataset.from_generator(read, features=_ROW_FEATURES, **place)
         except (DatasetGenerationError, OSError) as error:
             cause = error.__cause__ if isinstance(error, DatasetGenerationError) else error
             if problem := write_problem(cause, folder):
@@ -180,6 +186,10 @@ class _Reading:
                     "folder with more."
                 ) from error
             raise cause or error from None
+        if origin is not None:
+            mark_used(Path(rows.cache_files[0]["filename"]).parents[1])
+            keep_bound()
+        return rows
 
     @cached_property
     def _cuts_words(self) -> bool:
@@ -275,13 +285,6 @@ def _annotation(split: str, rows: Dataset, repairs: Counter[str]) -> tuple[Count
 @cache
 def _temporary_folder() -> TemporaryDirectory[str]:  # one for the process, removed at its end
     return TemporaryDirectory(prefix="esnera-")
-
-
-@cache
-def _code_digest() -> str:
-    """Return a digest of the code that reads: what older code cached is read again."""
-    files = [*sorted(Path(__file__).parent.rglob("*.py")), Path(tagging.__file__)]
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
 def _canonical(rows: Dataset) -> Dataset:

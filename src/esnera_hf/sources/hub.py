@@ -15,7 +15,7 @@ from huggingface_hub.errors import GatedRepoError, RevisionNotFoundError
 from huggingface_hub.utils import httpx  # type: ignore[attr-defined]
 from yaml import YAMLError
 
-from esnera_hf._internal.cache import cache_folder
+from esnera_hf._internal.cache_contents import cache_folder
 from esnera_hf._internal.console import say
 from esnera_hf._internal.hub_errors import CLIENT_ERRORS, Failure, Kind, classify, links_of, without_tokens
 from esnera_hf.errors import EsneraError, SourceError, SourceNotFoundError

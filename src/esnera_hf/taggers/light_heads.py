@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm.auto import tqdm
 
 from esnera_hf._internal.cache import Artifact
-from esnera_hf._internal.processes import is_main_process, process_count, process_index
+from esnera_hf._internal.console import progress_bar
+from esnera_hf._internal.processes import process_count, process_index
 from esnera_hf.sources.source import AnnotatedSentence, NerSource
 from esnera_hf.taggers.predictions import LabelCentroids
 from esnera_hf.taggers.source_taggers import encoder_identity, library_versions
@@ -207,14 +207,7 @@ def _fit(source: NerSource, model: Any, seed: int) -> LightHead:
     gold: list[str] = []
     parts: list[NDArray[np.float32]] = []
     folds: list[int] = []
-    bar = tqdm(
-        total=len(sentences),
-        desc=f"reading {source.name}",
-        unit=" sentences",
-        delay=2,
-        disable=not is_main_process(),
-    )
-    with bar:
+    with progress_bar(f"reading {source.name}", len(sentences), unit="sentences", delay=2) as bar:
         for fold in range(_FOLDS):
             part = sentences[fold::_FOLDS]
             for labels, vectors in model.mention_vectors(part):

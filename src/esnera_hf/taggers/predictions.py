@@ -13,15 +13,15 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import cycle, islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from tqdm.auto import tqdm
 
 from esnera_hf._internal.cache import Artifact
+from esnera_hf._internal.console import progress_bar
 from esnera_hf._internal.processes import is_main_process, process_count, process_index
 from esnera_hf.sources.source import AnnotatedSentence
 from esnera_hf.tagging import Entity
@@ -244,8 +244,7 @@ def _with_progress(
     chunks: Iterable[tuple[int, list[T]]], total: int, title: str
 ) -> Iterator[tuple[int, list[T]]]:
     """Draw a bar over all sentences; a chunk counts for those that the other processes read meanwhile."""
-    options: dict[str, Any] = {"unit": " sentences", "delay": 2, "disable": not is_main_process()}
-    with tqdm(total=total, desc=title, **options) as bar:
+    with progress_bar(title, total, unit="sentences", delay=2) as bar:
         for number, chunk in chunks:
             yield number, chunk
             bar.update(min(len(chunk) * process_count(), total - bar.n))
