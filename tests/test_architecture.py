@@ -27,6 +27,7 @@ INSIDE_FUNCTIONS = {
     ("modeling/tagger.py", "esnera_hf.hub"): "a tagger publishes itself by the room that publishes",
     ("", "pandas"): "half a second that only notebooks have a use for",
     ("taggers/light_heads.py", "sklearn"): "half a second that only light heads have a use for",
+    ("sources/readers/docbin.py", "spacy"): "an optional extra",
     ("_internal/console.py", "transformers"): "its bars are silenced only where it is loaded anyway",
 }
 

@@ -28,6 +28,8 @@ from esnera_hf.sources.readers.brat import read_brat
 from esnera_hf.sources.readers.columns import ColumnFile, is_bracket_file, read_bracket_file
 from esnera_hf.sources.readers.conllu import ConlluFile, is_conllu_file
 from esnera_hf.sources.readers.datasets import dataset_readers, reader_of
+from esnera_hf.sources.readers.docbin import SUFFIX as DOCBIN_SUFFIX
+from esnera_hf.sources.readers.docbin import DocBinFile
 from esnera_hf.sources.readers.inline import SlashedFile, is_slashed_file, read_boson
 from esnera_hf.sources.readers.json import json_reader
 from esnera_hf.sources.readers.pubtator import is_pubtator_file, pubtator_reader
@@ -45,10 +47,11 @@ _NO_DATA_SUFFIXES = frozenset(".md .rst .cfg .py .pdf .stats .yaml .yml .sh .htm
 _NO_DATA_WORDS = ("LICEN", "README", "SOURCE.JSON", "CITATION", "DATASET_INFO")
 _SHARD = re.compile(r"-(?P<number>\d+)-of-(?P<count>\d+)\.")
 _TABLES = {".parquet": "parquet", ".arrow": "arrow"}
-_WITH_TAG_COLUMNS = ("json", "columns", "webanno", "bioc", "conllu")
+_WITH_TAG_COLUMNS = ("json", "columns", "webanno", "bioc", "conllu", "docbin")
 _OWN_READERS: dict[str, Callable[[Path, ReadingOptions], Reader]] = {
     "bioc": bioc_reader,
     "conllu": ConlluFile,
+    "docbin": DocBinFile,
     "pubtator": pubtator_reader,
     "webanno": WebAnnoFile,
     "wikiner": WikiNerFile,
@@ -309,6 +312,8 @@ def detect_format(path: Path) -> str:
     """Tell the format of a file from its name or its first lines."""
     if path.name.removesuffix("".join(s for s in path.suffixes if s in COMPRESSED)).endswith(".ann"):
         return "brat"
+    if path.suffix == DOCBIN_SUFFIX:
+        return "docbin"
     lines = [text for _, text, _ in islice(read_lines(path), _SNIFFED_LINES)]
     texts = [text.strip() for text in lines if text.strip()]
     if texts and texts[0].startswith(FORMAT_LINE):

@@ -14,7 +14,7 @@ from esnera_hf.tagging import SCHEMES, Scheme
 Nested = Literal["outermost", "innermost", "layers"]
 FORMATS = (
     *("columns", "json", "cluener", "dataturks", "boson", "brackets", "slashed", "brat"),
-    *("webanno", "conllu", "wikiner", "pubtator", "bioc"),
+    *("webanno", "conllu", "wikiner", "pubtator", "bioc", "docbin"),
 )
 
 #: A language and its subtags, as BCP 47 writes them; whether they are registered is nobody's trouble here.

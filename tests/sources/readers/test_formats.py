@@ -254,6 +254,7 @@ SOUND = {
     b'"infons": {"type": "x"}, "locations": [{"offset": 0, "length": 1}]}]}]}]}\n<collection><document><id>1</id>'
     b"<passage><offset>3</offset><text>a b</text><annotation><infon key='type'>x</infon><location offset='5' "
     b"length='1'/><text>b</text></annotation></passage></document></collection>\n",
+    "docbin": b"x\x9c\x01\n",
     "brat": b"T1\tx 0 2\tab\nT2\ty 0 2;3 5\nR1\tr Arg1:T1\n",
 }
 NOISE = [*(bytes([byte]) for byte in b'\0\xff\r\t {}":O\n'), b"\xef\xbb\xbf", b"B-", b"-1"]
