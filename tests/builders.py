@@ -186,7 +186,7 @@ class DictionarySourceTagger:
         self._tagger = DictionaryTagger(mentions)
         self._vectors = vectors
 
-    def predict(self, source: NerSource, split: str) -> Iterator[list[Entity]]:
+    def predict(self, source: NerSource, split: str, *, style: str | None = None) -> Iterator[list[Entity]]:
         """Yield the entities of each sentence of a split."""
         return self._tagger.predict(sentence.tokens for sentence in source.sentences(split))
 

@@ -353,7 +353,9 @@ class TestEvidence:
             (OutputSettings(), 0),
             (OutputSettings(pseudo_label_threshold=None), 0),
             (OutputSettings(pseudo_label_threshold=0.5), 1),
-            (OutputSettings(train_merged=True), 1),
+            (OutputSettings(train_merged=True), 0),
+            (OutputSettings(train_merged=True, compare="joint"), 1),
+            (OutputSettings(train_merged=True, compare="own"), 1),
         ],
     )
     def test_taggers_are_trained_once_they_are_asked_for(
@@ -375,7 +377,14 @@ class TestEvidence:
         call = result.report.call
         assert call is not None
         assert call.setting("output", "pseudo_label_threshold") == threshold
-        assert (call.encoder is not None) == bool(evidence == "frozen" or trained)
+        assert (call.encoder is not None) == bool(evidence == "frozen" or trained or output.train_merged)
+        assert len(result.report.taggers) == 2 * trained
+        kinds = {settings.kind for _, settings in calls.arguments}
+        assert kinds == ({"separate" if output.compare == "own" else "joint"} if trained else set())
+        if output.train_merged:
+            before = result.report.systems["merged"].native.pooled.before.value
+            assert (before is None) == (output.compare is None)
+            assert ("own tagger → this one" in str(result.report)) == (output.compare == "own")
 
     def test_less_is_merged_where_it_must_be_more_precise(self, sources: list[NerSource]) -> None:
         merged = []

@@ -32,7 +32,7 @@ def test_settings_of_taggers_are_refused_where_none_is_trained(taggers: TaggerSe
     for checked in (
         settings.checked("equivalence", "taggers", 1),
         settings.checked("greedy", "frozen", 1),
-        AlignSettings(taggers=taggers, output=OutputSettings(train_merged=True)).checked(
+        AlignSettings(taggers=taggers, output=OutputSettings(train_merged=True, compare="joint")).checked(
             "equivalence", None, 1
         ),
     ):
@@ -68,7 +68,7 @@ def test_what_a_report_holds_can_be_used_again() -> None:
         TaggerSettings("joint", {"num_train_epochs": 3}, ("a", "b")),
         GreedySettings(lam=0.4, tau=(0.1, 0.2), max_samples=9),
         SchemaSettings({"a:x": "X"}, (("a:x", "b:y"),), (), "mapping.yaml", (("a:x", "b:z"),)),
-        OutputSettings(None, True, ("gold",), True, 0.5),
+        OutputSettings(None, True, ("gold",), "own", True, 0.5),
     ).checked("greedy", None, 5)
     plain = json.loads(json.dumps(to_plain(settings)))
     assert from_plain(AlignSettings, plain, "settings") == settings

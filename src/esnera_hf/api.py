@@ -109,9 +109,9 @@ def align(
         # Trials train a tagger each, so the search may go by a sample; all sentences are merged in the end.
         size = settings.greedy.max_samples
         measured = loaded if size is None else [source.sample(size, seed) for source in loaded]
-        train_on = partial(train_source_taggers, encoder=encoder, settings=settings.taggers, leakage=leaks)
+        train_on = partial(train_source_taggers, encoder=encoder, leakage=leaks)
         compares = settings.evidence.kind == "taggers" or method == "greedy"
-        taggers = train_on(measured) if compares else {}
+        taggers = train_on(measured, settings=settings.taggers) if compares else {}
         times.end("training")
         screened = mention_overlap(loaded)
         matrix = measure_similarity(
@@ -132,8 +132,9 @@ def align(
             say(decided_anew(load_locked(settings.schema.locked), mapping))
         times.end("merging labels")
         output = settings.output.for_mapping(mapping)
-        if output.needs_taggers and (size is not None or not taggers):
-            measured, taggers = loaded, train_on(loaded)
+        wanted = settings.taggers.compared(output.compare)
+        if output.needs_taggers and (size is not None or not taggers or wanted != settings.taggers):
+            measured, taggers = loaded, train_on(loaded, settings=wanted)
         pseudo = find_pseudo_labels(loaded, mapping, taggers, output.threshold, leaks)
         merged = MergedData(merge_sources(loaded, mapping, leaks, pseudo), leaks, pseudo)
         times.end("merging")
@@ -152,7 +153,7 @@ def align(
         )
         questions = find_questions(matrix, mapping, constraints, screened, shared)
     recorded = to_plain(replace(settings.recorded(), output=output))
-    used = encoder if taggers or settings.evidence.kind != "surface" else None
+    used = encoder if taggers or systems or settings.evidence.kind != "surface" else None
     call = CallFacts(
         *("align", *_origins(loaded), used, method, None, target_schema, max_samples, seed, recorded)
     )
@@ -228,7 +229,8 @@ def apply(
         times.end("reading")
         output = output.for_mapping(mapping)
         name = default_encoder(loaded) if encoder is None else os.fspath(encoder)
-        trained = train_source_taggers(loaded, name, chosen, leaks) if output.needs_taggers else {}
+        wanted = chosen.compared(output.compare)
+        trained = train_source_taggers(loaded, name, wanted, leaks) if output.needs_taggers else {}
         times.end("training")
         if recipe is None:
             pseudo = find_pseudo_labels(loaded, mapping, trained, output.threshold, leaks)
@@ -239,7 +241,7 @@ def apply(
         times.end("evaluation")
         report = build_report(loaded, mapping, merged)
     recorded = to_plain(AlignSettings(taggers=chosen, output=output))
-    used = name if trained else None
+    used = name if trained or systems else None
     call = CallFacts(
         *("apply", *_origins(loaded), used, None, origin or None, None, max_samples, seed, recorded)
     )

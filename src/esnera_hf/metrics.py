@@ -7,7 +7,7 @@ seqeval sees them, since it trims hyphens off label names.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -214,7 +214,7 @@ class Comparison:
 
     Attributes:
         support: gold entities.
-        before: F1 of the first tagger.
+        before: F1 of the first tagger; of ``None`` if there is none, as is the change.
         after: F1 of the second.
         change: after minus before, resampled in pairs.
     """
@@ -259,14 +259,17 @@ def f1(counts: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def compare(
-    before: NDArray[np.int32], after: NDArray[np.int32], labels: Sequence[str], seed: int = 0
+    before: NDArray[np.int32] | None, after: NDArray[np.int32], labels: Sequence[str], seed: int = 0
 ) -> tuple[Comparison, dict[str, Comparison]]:
     """Compare two taggers over all labels (micro-F1), and label by label.
 
     Args:
-        before: counts of the first tagger, shape (sentences, labels, 3).
+        before: counts of the first tagger, shape (sentences, labels, 3); ``None`` if there is none.
         after: counts of the second on the same sentences.
     """
+    if before is None:
+        alone, rows = compare(after, after, labels, seed)
+        return _alone(alone), {name: _alone(row) for name, row in rows.items()}
     if before.shape != after.shape:
         raise ValueError(f"counts of shapes {before.shape} and {after.shape}: expected the same sentences")
     columns = np.stack([_with_micro(before), _with_micro(after)], axis=1)
@@ -282,6 +285,11 @@ def compare(
         for index in range(len(labels) + 1)
     ]
     return micro, dict(zip(labels, by_label, strict=True))
+
+
+def _alone(comparison: Comparison) -> Comparison:
+    unknown = Estimate(None, None, None)
+    return replace(comparison, before=unknown, change=unknown)
 
 
 def resample(counts: NDArray[Any], seed: int, resamples: int = RESAMPLES) -> NDArray[np.float64]:

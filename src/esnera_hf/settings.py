@@ -76,7 +76,7 @@ class AlignSettings:
         if not trains and (self.taggers.kind != "joint" or self.taggers.joint_of is not None):
             raise ConfigurationError(
                 "separate taggers or joint_of= are set, and no tagger of a source is trained. Leave them out, or ask "
-                "for taggers: evidence='taggers', pseudo-labels, or train_merged=True."
+                "for taggers: evidence='taggers', pseudo-labels, or compare='joint'."
             )
         return replace(
             self,

@@ -23,6 +23,7 @@ class LookingUp(Tagger):
     """Takes dune for a book, alien for a film, anna for a person."""
 
     labels = ("PER", "PRODUCT", "book", "film")  # type: ignore[assignment]
+    sources = ()  # type: ignore[assignment]
 
     def __init__(self, record: Mapping[str, Any] | None = None) -> None:
         self.record = dict(record or {})

@@ -160,7 +160,7 @@ def test_each_system_is_trained_on_its_own_data() -> None:
         partial_likelihood=True,
     )
     assert [(name, system.partial_likelihood) for name, system in systems.items()] == [
-        *(("merged", True), ("naive", False), ("gold", True), ("outside", False))
+        *(("merged", True), ("unknown", True), ("naive", False), ("gold", True), ("outside", False))
     ]
     corpora, scopes, annotations = zip(*train.calls, strict=True)
     merged, naive, gold, outside = corpora
@@ -198,6 +198,8 @@ def test_the_likelihood_is_chosen_by_the_mapping() -> None:
         ({"pseudo_label_threshold": 1.5}, "pseudo_label_threshold=1.5: expected a confidence from 0 to 1"),
         ({"baselines": ("x",), "train_merged": True}, "baselines='x': expected naive or gold or outside"),
         ({"baselines": ("gold",)}, "baselines= needs train_merged=True"),
+        ({"compare": "own"}, "compare= needs train_merged=True"),
+        ({"compare": "x", "train_merged": True}, "compare='x': expected own or joint"),
         ({"partial_likelihood": True}, "partial_likelihood= needs train_merged=True"),
         ({"partial_likelihood": "yes"}, "partial_likelihood='yes': expected True, False or None"),
         ({"pseudo_label_noise": 0.5}, "pseudo_label_noise= needs partial_likelihood=True"),

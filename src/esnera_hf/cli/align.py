@@ -80,12 +80,13 @@ def _apply(options: argparse.Namespace) -> None:
     # A mapping that is applied needs no tagger: pseudo-labels are added only where they are asked for.
     if options.pseudo_label_threshold is None:
         options.no_pseudo_labels = True
-        if not options.train_merged:
-            refuse(
-                [name for name in ("encoder", "taggers", "joint_of") if getattr(options, name) is not None],
-                "no tagger is trained. Ask for pseudo-labels with --pseudo-label-threshold, or for a tagger with "
-                "--train-merged, or leave this out.",
-            )
+        idle = [] if options.compare == "joint" else ["taggers", "joint_of"]
+        idle += [] if options.train_merged else ["encoder"]
+        refuse(
+            [name for name in idle if getattr(options, name) is not None],
+            "no tagger is trained. Ask for pseudo-labels with --pseudo-label-threshold, or for a "
+            "tagger with --train-merged (beside others: --compare joint), or leave this out.",
+        )
     check_output(options.output)
     result = apply(
         options.mapping,

@@ -116,6 +116,11 @@ _add("--pseudo-label-threshold", type=float, metavar="C", help="least confidence
 _add("--no-pseudo-labels", action="store_true", help="add no pseudo-labels")
 _add("--train-merged", **_FLAG, help="train and score a tagger of the merged dataset")
 _add("--baselines", type=_names, metavar="NAME,…", help="with --train-merged: naive, gold, outside")
+_add(
+    "--compare",
+    choices=("own", "joint"),
+    help="with --train-merged: the taggers it is scored beside",
+)
 _OPEN = "with --train-merged: leave open what a source does not annotate"
 _add("--partial-likelihood", action=argparse.BooleanOptionalAction, help=_OPEN)
 

@@ -41,6 +41,11 @@ def add_commands(commands: Commands) -> None:
         default="auto",
         help="what a token is (auto: a character where a line holds Chinese or Japanese, else a word)",
     )
+    predict.add_argument(
+        "--source",
+        metavar="NAME",
+        help="annotate as this source of the merged data does (default: as all of them)",
+    )
     predict.set_defaults(run=_predict)
 
     evaluate = add_command(
@@ -108,6 +113,8 @@ def _predict(options: argparse.Namespace) -> None:
 
     with quiet_libraries():
         tagger = Tagger.from_pretrained(options.model)
+        if options.source is not None:
+            tagger = tagger.for_source(options.source)
     # Streams: lines are predicted as they come, whatever the length of the input.
     lines, again = tee((line, word_spans(line, options.tokens)) for line in _lines(options.file))
     words = ([line[start:end] for start, end in spans] for line, spans in again)

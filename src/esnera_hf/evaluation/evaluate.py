@@ -44,8 +44,9 @@ def evaluate_on_source(
 
     Under a mapping that knows the corpus by its name and labels, predictions are
     read back as its own labels (:func:`~esnera_hf.evaluation.projection.names_back`), as in
-    the report. A corpus of unified labels is scored in those that it annotates;
-    a part of one of them counts as it.
+    the report, and a tagger that knows how the corpus is annotated is told its name.
+    A corpus of unified labels is scored in those that it annotates; a part of one of
+    them counts as it.
 
     Args:
         mapping: that the tagger was trained by, if it was trained on merged data.
@@ -53,7 +54,10 @@ def evaluate_on_source(
     Raises:
         ConfigurationError: the tagger knows no label of the corpus.
     """
-    names, labels = _names(tagger, source, mapping)
+    names, labels, is_own = _names(tagger, source, mapping)
+    if is_own and source.name in tagger.sources:
+        tagger = tagger.for_source(source.name)
+        labels += ", which it annotates as that source does"
     predicted = set(names.values())
     if not predicted & set(source.labels):
         advice = "Give the tagger a corpus of its own labels."
@@ -104,19 +108,21 @@ def evaluate_on_merged(tagger: Tagger, dataset: DatasetDict, mapping: LabelMappi
     return tagger.evaluate(sentences, scope), len(sentences), labels
 
 
-def _names(tagger: Tagger, source: NerSource, mapping: LabelMapping | None) -> tuple[Mapping[str, str], str]:
-    """Return what each predicted label counts as in a corpus, and that in words."""
+def _names(
+    tagger: Tagger, source: NerSource, mapping: LabelMapping | None
+) -> tuple[Mapping[str, str], str, bool]:
+    """Return what each predicted label counts as in a corpus, that in words, and whether it is one of the sources."""
     if mapping is None:
-        return {label: label for label in tagger.labels}, ""
+        return {label: label for label in tagger.labels}, "", False
     own = {entry.label.label for entry in mapping.entries if entry.label.source == source.name}
     unified = set(mapping.unified_labels)
     annotated = set(source.labels)
     # A unified label may have the name of a native one, and a file may lack labels of its source: more names decide.
     if own and len(annotated & own) >= len(annotated & unified):
         words = f"labels of {source.name}, read back through the mapping of the tagger"
-        return names_back(source, mapping), words
+        return names_back(source, mapping), words, True
     names = {label: label for label in unified} | mapping.tree.nearest(annotated)
-    return names, f"unified labels{_level(mapping, source.name)}"
+    return names, f"unified labels{_level(mapping, source.name)}", False
 
 
 def _level(mapping: LabelMapping, annotator: str) -> str:

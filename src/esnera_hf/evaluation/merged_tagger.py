@@ -25,6 +25,7 @@ from esnera_hf.sources.source import NerSource
 from esnera_hf.taggers.source_taggers import CachedTagger, SourceTagger
 
 Baseline = Literal["naive", "gold", "outside"]
+Compared = Literal["own", "joint"]
 #: Trains a tagger on merged data: corpus, labels that count in validation by source, partial annotation.
 Train = Callable[[NerSource, Mapping[str, Any], PartialAnnotation | None], CachedTagger]
 
@@ -41,6 +42,9 @@ class OutputSettings:
             union where same names merge and missing types are ``O``; ``gold``, on
             the same mapping without pseudo-labels; ``outside``, on the same
             dataset without the partial likelihood.
+        compare: what the merged tagger is scored beside: ``own``, a tagger trained on each
+            source alone, or ``joint``, the heads of a joint tagger, which are trained for
+            it; if ``None``, the taggers that were trained anyway, as evidence or for pseudo-labels.
         partial_likelihood: train on the likelihood of the annotation of each
             source, so that types it does not annotate are left open instead of
             ``O``; ``False`` takes them for ``O``. If ``None``, it is chosen by the
@@ -58,6 +62,7 @@ class OutputSettings:
     pseudo_label_threshold: float | Literal["auto"] | None = "auto"
     train_merged: bool = False
     baselines: Sequence[Baseline] = ()
+    compare: Compared | None = None
     partial_likelihood: bool | None = None
     pseudo_label_noise: float = 0.0
 
@@ -68,6 +73,8 @@ class OutputSettings:
         for name in self.baselines:
             if name not in get_args(Baseline):
                 raise ConfigurationError(f"baselines={name!r}: expected {' or '.join(get_args(Baseline))}.")
+        if self.compare not in (None, *get_args(Compared)):
+            raise ConfigurationError(f"compare={self.compare!r}: expected {' or '.join(get_args(Compared))}.")
         if self.partial_likelihood not in (True, False, None):
             raise ConfigurationError(
                 f"partial_likelihood={self.partial_likelihood!r}: expected True, False or None."
@@ -79,8 +86,8 @@ class OutputSettings:
             raise ConfigurationError(
                 "pseudo_label_noise= needs partial_likelihood=True: other trainings take pseudo-labels for gold."
             )
-        if (self.partial_likelihood or self.baselines) and not self.train_merged:
-            setting = "partial_likelihood" if self.partial_likelihood else "baselines"
+        needing = ("partial_likelihood", "baselines", "compare")
+        for setting in [name for name in needing if getattr(self, name) and not self.train_merged]:
             raise ConfigurationError(f"{setting}= needs train_merged=True: no merged tagger is trained.")
         if "outside" in self.baselines and self.partial_likelihood is False:
             raise ConfigurationError(
@@ -91,7 +98,7 @@ class OutputSettings:
     @property
     def needs_taggers(self) -> bool:
         """Whether the taggers of the sources are needed."""
-        return self.threshold is not None or self.train_merged
+        return self.threshold is not None or self.compare is not None
 
     @property
     def threshold(self) -> float | None:
@@ -145,7 +152,7 @@ class TaggerScores:
 
 @dataclass(frozen=True)
 class SystemScores:
-    """Scores of a tagger trained on merged data (after) beside the taggers of the sources (before).
+    """Scores of a tagger trained on merged data (after) beside the taggers of the sources (before), if there are any.
 
     Attributes:
         native: in each source's own labels.
@@ -232,8 +239,8 @@ def evaluate_taggers(
 
     Returns:
         Scores of the taggers of the sources, by source; those of the taggers
-        trained on merged data, ``merged`` and its baselines; and the folder of the
-        merged tagger, if it was trained.
+        trained on merged data: ``merged``, ``unknown`` (the same, told no source) and
+        its baselines; and the folder of the merged tagger, if it was trained.
     """
     # Without the partial likelihood, pseudo-labels are gold and types that a source does not annotate are O.
     noise = settings.pseudo_label_noise if settings.partial_likelihood else None
@@ -246,11 +253,16 @@ def evaluate_taggers(
         # Both have no pseudo-labels: the union is what everybody would make without this package.
         if name in ("naive", "gold"):
             dataset = merge_sources(sources, chosen, merged.leaks)
-        tagger = train_merged_tagger(chosen, dataset, train, noise if name in ("merged", "gold") else None)
-        scores = _scores(sources, chosen, taggers, tagger, "test")
-        systems[name] = replace(scores, partial_likelihood=noise is not None and name in ("merged", "gold"))
+        partial = noise if name in ("merged", "gold") else None
+        tagger = train_merged_tagger(chosen, dataset, train, partial)
+        knows = partial is not None
+        scores = _scores(sources, chosen, taggers, tagger, "test", told=knows)
+        systems[name] = replace(scores, partial_likelihood=knows)
         if name == "merged":
             folder = tagger.artifact.folder
+        if name == "merged" and knows:
+            untold = _scores(sources, chosen, taggers, tagger, "test")
+            systems["unknown"] = replace(untold, partial_likelihood=True, seconds=0.0)
     scored = {source.name: TaggerScores.of(taggers[source.name], source) for source in sources if taggers}
     return scored, systems, folder
 
@@ -296,13 +308,16 @@ def _scores(
     sources: Sequence[NerSource],
     mapping: LabelMapping,
     taggers: Mapping[str, SourceTagger],
-    merged: SourceTagger,
+    merged: CachedTagger,
     split: str,
+    *,
+    told: bool = False,
 ) -> SystemScores:
+    """Score a merged tagger, which is told each sentence's source if it knows how that annotates."""
     predictions = {
         source.name: (
-            list(taggers[source.name].predict(source, split)),
-            list(merged.predict(source, split)),
+            list(taggers[source.name].predict(source, split)) if source.name in taggers else None,
+            list(merged.predict(source, split, style=source.name if told else None)),
         )
         for source in sources
     }

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.metrics import Comparison, compare, count_matches, renamed
@@ -13,8 +14,8 @@ from esnera_hf.sources.source import NerSource
 from esnera_hf.tagging import Entity
 
 Predictions = Iterable[Sequence[Entity]]
-#: Of the tagger of a source and of a merged one, sentence by sentence.
-PredictionPair = tuple[Predictions, Predictions]
+#: Of the tagger of a source, if it was trained, and of a merged one, sentence by sentence.
+PredictionPair = tuple[Predictions | None, Predictions]
 #: The labels that are scored on a source, and what its own labels and those of the merged tagger count as.
 _Reading = tuple[Sequence[str], Mapping[str, str | None], Mapping[str, str]]
 
@@ -96,20 +97,28 @@ def _scores(
     reading: Callable[[NerSource], _Reading],
 ) -> MergedScores:
     scores = {}
-    totals = []
+    totals_before: list[NDArray[np.int32]] = []
+    totals: list[NDArray[np.int32]] = []
     for source in sources:
         labels, own_names, merged_names = reading(source)
         gold = [renamed(sentence.entities, own_names) for sentence in source.sentences(split)]
-        before, after = (
-            count_matches(gold, (renamed(row, names) for row in rows), labels)
-            for rows, names in zip(predictions[source.name], (own_names, merged_names), strict=True)
+        own, merged = predictions[source.name]
+        after = count_matches(gold, (renamed(row, merged_names) for row in merged), labels)
+        before = (
+            None if own is None else count_matches(gold, (renamed(row, own_names) for row in own), labels)
         )
         scores[source.name] = compare(before, after, labels)
-        totals.append([counts.sum(axis=1, keepdims=True, dtype=np.int32) for counts in (before, after)])
-    # Sentences of all sources together, added up over labels, since those differ: shape (sentences, 1, 3).
-    before, after = (np.concatenate(side) for side in zip(*totals, strict=True))
+        # Sentences of all sources together, added up over labels, since those differ: shape (sentences, 1, 3).
+        totals.append(_over_labels(after))
+        if before is not None:
+            totals_before.append(_over_labels(before))
     return MergedScores(
-        compare(before, after, ["all"])[0],
+        compare(np.concatenate(totals_before) if totals_before else None, np.concatenate(totals), ["all"])[0],
         {name: micro for name, (micro, _) in scores.items()},
         {name: by_label for name, (_, by_label) in scores.items()},
     )
+
+
+def _over_labels(counts: NDArray[np.int32]) -> NDArray[np.int32]:
+    total: NDArray[np.int32] = counts.sum(axis=1, keepdims=True, dtype=np.int32)
+    return total

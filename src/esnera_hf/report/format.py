@@ -8,6 +8,7 @@ from esnera_hf.similarity.matrix import Agreement
 
 _SYSTEMS = {
     "merged": "trained on the merged dataset",
+    "unknown": "the same, told no source",
     "gold": "the same without pseudo-labels",
     "outside": "the same with O where a source does not annotate a label",
     "naive": "naive union: labels of the same name are one, types that a source does not annotate are O",

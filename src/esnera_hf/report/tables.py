@@ -42,6 +42,7 @@ RELATION_WORDS = {
     "overlap": "overlaps it",
     "none": "unrelated",
 }
+_ALONE = "a tagger trained on that source alone"
 #: A label that loses more F1 than this is pointed out: ten points.
 LARGE_LOSS = 0.1
 #: Below this micro-F1 on its test split a tagger is no evidence: empirical similarities are shares of its predictions.
@@ -161,11 +162,14 @@ def score_tables(report: MergeReport) -> list[ScoreTable]:
     for name, system in report.systems.items():
         after = system_title(name, system.partial_likelihood)
         for way, scores in ((_NATIVE, system.native), (_UNIFIED, system.unified)):
-            tables.append((f"Test split, {way}: own tagger against one {after}", "test", scores))
+            what = f"{own_name(report)} against one {after}" if compared(scores) else f"a tagger {after}"
+            tables.append((f"Test split, {way}: {what}", "test", scores))
     chosen = [trial.outcome[0] for trial in report.trials if trial.chosen and trial.outcome is not None]
     for system in chosen[-1:]:
         for way, scores in ((_NATIVE, system.native), (_UNIFIED, system.unified)):
-            title = f"Validation split, {way}: own tagger against the one that tried the chosen mapping"
+            title = (
+                f"Validation split, {way}: {own_name(report)} against the one that tried the chosen mapping"
+            )
             tables.append((title, "validation", scores))
     return tables
 
@@ -277,11 +281,27 @@ def annotated_coarsely(mapping: LabelMapping, sources: Collection[str]) -> list[
     return rows
 
 
+def compared(scores: MergedScores) -> bool:
+    """Tell whether scores of a merged tagger stand beside those of the sources' taggers."""
+    return scores.pooled.before.value is not None
+
+
+def own_name(report: MergeReport) -> str:
+    """Return the short name of the tagger of a source that a merged one is compared with."""
+    return "own tagger" if own_tagger(report) == _ALONE else "joint tagger's head"
+
+
 def own_tagger(report: MergeReport) -> str:
     """Return in words the tagger of a source that a merged one is compared with."""
-    if report.call is None or report.call.setting("taggers", "kind") != "joint":
-        return "a tagger trained on that source alone"
-    later = report.call.setting("taggers", "joint_of")
+    call = report.call
+    own = (
+        call is None
+        or call.setting("output", "compare") == "own"
+        or call.setting("taggers", "kind") != "joint"
+    )
+    if call is None or own:
+        return _ALONE
+    later = call.setting("taggers", "joint_of")
     return "that source's head of the joint tagger" + (
         " (or, of a later source, a tagger that began with it)" if later else ""
     )
@@ -354,7 +374,8 @@ def report_text(report: MergeReport) -> str:
         )
     for name, system in report.systems.items():
         title = system_title(name, system.partial_likelihood)
-        lines.append(f"{name} tagger ({title}), test, each source's own labels (own tagger → this one):")
+        beside = f" ({own_name(report)} → this one)" if compared(system.native) else ""
+        lines.append(f"{name} tagger ({title}), test, each source's own labels{beside}:")
         lines += [f"  {source}: {_change(micro)}" for source, micro in system.native.sources.items()]
     lines += [
         f"{'/'.join(leak.place)}: {leak.sentences:,} sentences stand in {'/'.join(leak.twin)}, too ({sameness(leak)}): "
@@ -444,4 +465,5 @@ def _change(comparison: Comparison) -> str:
     def told(estimate: Estimate) -> str:
         return "unknown" if estimate.value is None else f"{estimate.value:.3f}"
 
-    return f"micro-F1 {told(comparison.before)} → {told(comparison.after)}"
+    before = "" if comparison.before.value is None else f"{told(comparison.before)} → "
+    return f"micro-F1 {before}{told(comparison.after)}"

@@ -62,6 +62,11 @@ class TaggerSettings:
         """Return the settings with a seed for the training, unless it has one."""
         return replace(self, training={"seed": seed, **training_settings(self.training)})
 
+    def compared(self, compare: Literal["own", "joint"] | None) -> TaggerSettings:
+        """Return the settings of the taggers that a merged one is compared with; these if nothing is asked for."""
+        kind: TaggerKind = "separate" if compare == "own" else "joint"
+        return self if compare is None or kind == self.kind else replace(self, kind=kind, joint_of=None)
+
     def divide(self, sources: Sequence[NerSource]) -> tuple[tuple[NerSource, ...], tuple[NerSource, ...]]:
         """Return the sources that a joint tagger is trained on, and those with taggers of their own.
 

@@ -101,13 +101,19 @@ class CachedTagger:
         with quiet_libraries():
             return Tagger.from_pretrained(self.artifact.folder)
 
-    def predict(self, source: NerSource, split: str) -> Iterator[list[Entity]]:
-        """Yield the predicted entities of each sentence, with confidences; predicted once and cached."""
+    def predict(self, source: NerSource, split: str, *, style: str | None = None) -> Iterator[list[Entity]]:
+        """Yield the predicted entities of each sentence, with confidences; predicted once and cached.
+
+        Args:
+            style: annotate as this source of a merged corpus does.
+        """
         identity = {"tagger": self.artifact.key, "sentences": source.fingerprint, "split": split}
+        if style is not None:
+            identity["style"] = style
         artifact = Artifact("predictions", identity)
 
         def load() -> Read:
-            tagger = self.load()
+            tagger = self.load() if style is None else self.load().for_source(style)
 
             def read(chunk: list[AnnotatedSentence]) -> tuple[Iterator[tuple[list[Entity]]], None]:
                 return ((row,) for row in tagger.predict([s.tokens for s in chunk])), None
@@ -145,8 +151,8 @@ class JointHead(CachedTagger):
 
         return JointTagger.from_pretrained(self.artifact.folder).head(self.name)
 
-    def predict(self, source: NerSource, split: str) -> Iterator[list[Entity]]:
-        """Yield the predicted entities of each sentence, with confidences."""
+    def predict(self, source: NerSource, split: str, *, style: str | None = None) -> Iterator[list[Entity]]:
+        """Yield the predicted entities of each sentence, with confidences, in the one style that it has."""
         head = _head_names(self.artifact).index(self.name)
         return cached_predictions(_joint_reading(self.artifact, source, split), _head_file(head))
 
