@@ -95,8 +95,8 @@ def make_mapping(names: Names) -> LabelMapping:
 def make_report(names: Names) -> MergeReport:
     city, place = LabelRef(names.first, names.label), LabelRef(names.second, "place")
 
-    def example(label: LabelRef, mention: str) -> tuple[LabelRef, str, str, str, str]:
-        return (label, "secret left", mention, "secret right", "1")
+    def example(label: LabelRef, mention: str) -> tuple[LabelRef, str, str, str, str, str]:
+        return (label, "secret left", mention, "secret right", "1", "train")
 
     system = SystemScores(scores(names), scores(names), seconds=1.0)
     decision = MergeDecision((city,), place, 0.4, 0.1, 1, 1, merged=True)

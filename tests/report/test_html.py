@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
+import re
+from base64 import b64encode
 from dataclasses import replace
+from hashlib import sha256
 from html.parser import HTMLParser
 from xml.etree.ElementTree import Element, TreeBuilder
 
@@ -21,8 +25,9 @@ from esnera_hf.alignment.mapping_yaml import MappedLabel
 from esnera_hf.alignment.naming import with_reasons
 from esnera_hf.evaluation.merged_tagger import SystemScores
 from esnera_hf.merging.merge import MergedData
-from esnera_hf.report.build import build_report
+from esnera_hf.report.build import build_report, with_pairs
 from esnera_hf.report.call import CallFacts
+from esnera_hf.report.evidence import SumBar, probability_bar
 from esnera_hf.report.html import render_report
 from esnera_hf.report.report import MergeReport
 from esnera_hf.similarity.matrix import SimilarityMatrix
@@ -142,20 +147,67 @@ def test_nothing_from_the_data_becomes_markup(text: str) -> None:
 
 
 def test_the_page_needs_and_allows_nothing_from_outside() -> None:
-    page = page_of(Names(text="https://example.org"))
-    assert not {"script", "link", "img", "iframe", "form", "base", "object"} & {e.tag for e in page.iter()}
+    text = rendered(Names(text="https://example.org"))
+    page = parse(text)
+    assert not {"link", "img", "iframe", "form", "base", "object"} & {e.tag for e in page.iter()}
     for element in page.iter():
-        assert not any(name.startswith("on") or name == "src" for name in element.attrib)
+        assert not any(name.startswith("on") or name in ("src", "style") for name in element.attrib)
         assert (element.attrib.get("href") or "#")[0] == "#"
-        assert (element.attrib.get("id") or "1").isdigit()
-    assert "default-src 'none'; style-src 'unsafe-inline'" in [
-        meta.attrib.get("content") for meta in find(page, "meta")
-    ]
-    style = text_of(find(page, "style")[0])
-    assert "url(" not in style
-    assert "@import" not in style
+    (style,), (data, script) = find(page, "style"), find(page, "script")
+    assert data.attrib["type"] == "application/json"
+    digests = [b64encode(sha256(text_of(part).encode()).digest()).decode() for part in (style, script)]
+    (policy,) = (meta.attrib["content"] for meta in find(page, "meta") if "http-equiv" in meta.attrib)
+    assert policy == (
+        f"default-src 'none'; style-src 'sha256-{digests[0]}'; script-src 'sha256-{digests[1]}'; base-uri 'none'; "
+        "form-action 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+    )
+    for forbidden in (
+        "url(",
+        "@import",
+        "innerHTML",
+        "insertAdjacentHTML",
+        "document.write",
+        "eval(",
+        "Function(",
+    ):
+        assert forbidden not in text_of(style) + text_of(script)
     links = [link.attrib["href"] for link in find(find(page, "nav")[0], "a")]
     assert links == [f"#{heading.attrib['id']}" for heading in find(page, "h2")]
+
+
+def test_only_a_served_page_may_call_back() -> None:
+    report, mapping = make_report(USUAL), make_mapping(USUAL)
+    served, opened = (render_report(report, mapping, None, served=served) for served in (True, False))
+    assert "; connect-src &#39;self&#39;" in served
+    assert "connect-src" not in opened
+
+
+def test_the_bars_of_a_pair_give_its_probability_again() -> None:
+    labels = {"a:PER": 90, "a:WORK": 50, "b:name": 80, "b:book": 5}
+    counts = {("a:PER", "b:name"): (70, 80), ("b:name", "a:PER"): (60, 90), ("b:book", "a:WORK"): (4, 5)}
+    matrix = make_matrix(labels, counts, {("a:PER", "b:name"): 0.8})
+    mapping = with_reasons(merge_equivalent(matrix), matrix)
+    report = with_pairs(build_report((), mapping, MergedData(DatasetDict()), matrix=matrix), mapping, matrix)
+    assert report.pairs
+    for pair in report.pairs:
+        added = SumBar(pair)
+        assert 1 / (1 + math.exp(-added.total)) == pytest.approx(pair.equal, abs=2e-3)
+        assert sum(high - low for _, low, high in added.segments) == pytest.approx(
+            sum(abs(value) for _, _, value in added.rows)
+        )
+        assert probability_bar(pair)[-1][2] == pytest.approx(1, abs=1e-3)
+    # What is shown can be added up with pencil and paper.
+    page = parse(render_report(report, mapping, matrix))
+    legends = [text_of(note) for note in find(page, "p", "note") if "to begin with" in text_of(note)]
+    sums = [
+        re.search(r"Together ([+-][0-9.]+).*= ([0-9.]+)\.", text_of(note)) for note in find(page, "p", "note")
+    ]
+    shown = [(float(found[1]), float(found[2])) for found in sums if found]
+    assert len(legends) == len(shown) > 2
+    for legend, (total, probability) in zip(legends, shown, strict=True):
+        parts = [float(number) for number in re.findall(r"[+-][0-9]+\.[0-9]+", legend)]
+        assert sum(parts) == pytest.approx(total, abs=0.04)
+        assert 1 / (1 + math.exp(-total)) == pytest.approx(probability, abs=0.01)
 
 
 def test_the_page_tells_all_of_the_report() -> None:
@@ -190,8 +242,8 @@ def test_by_equivalence_page_and_console_show_one_probability_a_pair_and_that_of
     matrix.__dict__["probabilities"] = probabilities
     mapping = with_reasons(merge_equivalent(matrix), matrix)
     for kind, asked in (
-        ("frozen", "the light head of"),
-        ("taggers", "a tagger of"),
+        ("frozen", "entities that the light head of"),
+        ("taggers", "entities that a tagger of"),
         ("surface", "No tagger was"),
     ):
         call = CallFacts("align", settings={"evidence": {"kind": kind}})
@@ -199,6 +251,7 @@ def test_by_equivalence_page_and_console_show_one_probability_a_pair_and_that_of
         page = parse(text := render_report(report, mapping, matrix))
         assert asked in text_of(page).replace("\n", " ")
         assert [">P(equal)<" in text, ">S<" in text, "S, forward" in text] == [True, False, False]
+        assert "A part of a:WORK. P(part) 0.70" in text_of(page)
         rows = [[text_of(cell) for cell in row] for row in find(page, "tr")]
         assert ["a:WORK", "b:book", "0.00", "its whole 0.70"] in [row[:4] for row in rows]
         assert ["b:book", "is a part of", "a:WORK", "0.70 (part)"] in [row[:4] for row in rows]
@@ -215,9 +268,8 @@ def test_labels_left_out_are_told_from_a_label_of_that_name() -> None:
         MappedLabel(LabelRef("b", "z"), "(left out)", locked=True),
     )
     page = parse(render_report(MergeReport(()), LabelMapping(("(left out)",), entries), None))
-    assert [text_of(row[0]) for group in find(page, "div", "out") for row in find(group, "tr", "member")] == [
-        "a:y"
-    ]
+    out = [row for group in find(page, "section", "out") for row in find(group, "div", "member")]
+    assert [text_of(next(row.iter("bdi"))) for row in out] == ["a:y"]
     assert [text_of(span) for span in find(page, "span", "locked")] == ["locked"]
 
 

@@ -20,7 +20,7 @@ Method = Literal["equivalence", "greedy", "manual"]
 _EVIDENCE = ("semantic", "empirical_forward", "empirical_backward")
 _LONGEST_NAME = 60
 
-_HEADER = """\
+HEADER = """\
 # Label mapping of esnera_hf: what each label of each source is called in the merged dataset.
 #
 # To change it, edit the entries below `labels`:
@@ -38,7 +38,7 @@ _HEADER = """\
 # annotates so (matched), backward the reverse.
 """
 
-_PARENTS_HEADER = """\
+PARENTS_HEADER = """\
 #
 # parents says which unified label is a part of which (book: PRODUCT). ner_tags of the merged dataset
 # holds the label of the source, coarse_tags the outermost one. Without parents, no label is a part of
@@ -94,7 +94,7 @@ def write_mapping(
     head["unified_labels"] = list(unified_labels)
     if parents:
         head["parents"] = dict(parents)
-    parts = [_HEADER, _PARENTS_HEADER if parents else "", dump_yaml(head)]
+    parts = [HEADER, PARENTS_HEADER if parents else "", dump_yaml(head)]
     parts.append("labels:\n" if entries else "labels: []\n")
     groups: dict[str | None, list[MappedLabel]] = {}
     for entry in entries:
@@ -117,29 +117,38 @@ def _group_line(unified: str | None, run: Sequence[MappedLabel], group: Sequence
     return f"{name}: {len(run):,} of {labels}, {sum(entry.mentions for entry in run):,} of {mentions}"
 
 
+def evidence_data(entry: MappedLabel) -> dict[str, Any]:
+    """Return what the file holds of the evidence of an entry, as plain data."""
+    if entry.compared_with is None:
+        return {}
+    pair: dict[str, Any] = {**entry.compared_with._asdict(), "similarity": _plain(entry.similarity)}
+    if entry.forward is not None and entry.backward is not None:
+        pair |= {
+            "semantic": _plain(entry.semantic),
+            "empirical_forward": _agreement_data(entry.forward),
+            "empirical_backward": _agreement_data(entry.backward),
+        }
+    return {"compared_with": pair} | ({"why": entry.why} if entry.why else {})
+
+
 def _entry_text(entry: MappedLabel) -> str:
     data = {**entry.label._asdict(), "unified": entry.unified, "mentions": int(entry.mentions)}
     if entry.locked:
         data["locked"] = True
-    text = dump_yaml([data])
-    if entry.compared_with is None:
+    text, evidence = dump_yaml([data]), evidence_data(entry)
+    if not evidence:
         return text
-    why = f"  {dump_yaml({'why': entry.why})}" if entry.why else ""
-    pair = {**entry.compared_with._asdict(), "similarity": _plain(entry.similarity)}
-    if entry.forward is None or entry.backward is None:
-        return f"{text}  compared_with: {_in_one_line(pair)}\n{why}"
-    first = _in_one_line(pair | {"semantic": _plain(entry.semantic)})
-    return (
-        f"{text}  compared_with: {first.removesuffix('}')},\n"
-        f"    empirical_forward: {_agreement_text(entry.forward)},\n"
-        f"    empirical_backward: {_agreement_text(entry.backward)}}}\n{why}"
-    )
+    pair = evidence["compared_with"]
+    counts = {name: pair.pop(name) for name in _EVIDENCE[1:] if name in pair}
+    # One line would be too long to read.
+    ends = "".join(f",\n    {name}: {_in_one_line(value)}" for name, value in counts.items())
+    why = f"  {dump_yaml({'why': evidence['why']})}" if "why" in evidence else ""
+    return f"{text}  compared_with: {_in_one_line(pair).removesuffix('}')}{ends}}}\n{why}"
 
 
-def _agreement_text(agreement: Agreement) -> str:
+def _agreement_data(agreement: Agreement) -> dict[str, Any]:
     share = None if agreement.ratio is None else round(agreement.ratio, 4)
-    counts = {"matched": int(agreement.matched), "predicted": int(agreement.predicted)}
-    return _in_one_line({"share": share, **counts})
+    return {"share": share, "matched": int(agreement.matched), "predicted": int(agreement.predicted)}
 
 
 def _in_one_line(data: dict[str, Any]) -> str:

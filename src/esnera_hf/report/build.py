@@ -6,7 +6,7 @@ import platform
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from importlib.metadata import version
-from itertools import combinations
+from itertools import chain, combinations, islice, zip_longest
 
 import numpy as np
 
@@ -197,24 +197,35 @@ def _leakage(leaks: Sequence[Duplicate]) -> tuple[LeakageFacts, ...]:
 
 
 def mentions_in_context(source: NerSource) -> Iterator[Example]:
-    """Yield up to three different mentions of each label with the text around them, train first."""
-    examples: dict[str, dict[str, Example]] = {label: {} for label in source.labels}
-    missing = set(source.labels)
+    """Yield up to three mentions of each label with the text around them: different ones, of different splits."""
+    found: dict[str, list[list[Example]]] = {label: [] for label in source.labels}
     for split in source.dataset:
+        of_split: dict[str, dict[str, Example]] = {label: {} for label in source.labels}
+        missing = set(source.labels)
         for sentence in source.sentences(split) if missing else ():
-            for entity in sentence.entities:
-                label = LabelRef(source.name, entity.label)
-                if entity.label in missing:
-                    example = in_context(label, sentence.tokens, (entity.start, entity.end), sentence.id)
-                    examples[entity.label].setdefault(example[2], example)
-                    if len(examples[entity.label]) == _EXAMPLES:
-                        missing.discard(entity.label)
+            # One mention a sentence: three of one list of names say no more than one.
+            for label, entity in {entity.label: entity for entity in reversed(sentence.entities)}.items():
+                if label in missing:
+                    span = (entity.start, entity.end)
+                    example = (
+                        *in_context(LabelRef(source.name, label), sentence.tokens, span, sentence.id),
+                        split,
+                    )
+                    of_split[label].setdefault(example[2], example)
+                    if len(of_split[label]) == _EXAMPLES:
+                        missing.discard(label)
             if not missing:
                 break
-    yield from (example for by_mention in examples.values() for example in by_mention.values())
+        for label, examples in of_split.items():
+            found[label].append(list(examples.values()))
+    for splits in found.values():
+        in_turn = filter(None, chain.from_iterable(zip_longest(*splits)))
+        yield from islice({example[2]: example for example in in_turn}.values(), _EXAMPLES)
 
 
-def in_context(label: LabelRef, tokens: Sequence[str], span: tuple[int, int], sentence_id: str) -> Example:
+def in_context(
+    label: LabelRef, tokens: Sequence[str], span: tuple[int, int], sentence_id: str
+) -> tuple[LabelRef, str, str, str, str]:
     """Return a mention and some text on both sides of it; ``…`` stands for what was cut."""
     start, end = span
     mention = join_tokens(tokens[start:end])

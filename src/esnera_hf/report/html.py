@@ -1,15 +1,19 @@
-"""The report as one HTML file that needs no network and no scripts.
+"""The report as one HTML file that needs no network, and in which the mapping can be changed.
 
-Labels, texts and names come from outside: the template escapes everything, and
-unprintable characters, among them those that turn the direction of writing, are
-made visible.
+Labels, texts and names come from outside: the template escapes everything, the
+script writes them as text only, and unprintable characters, among them those that turn
+the direction of writing, are made visible. The policy of the page allows its own style
+and script, by their digests, and nothing else.
 """
 
 from __future__ import annotations
 
 import json
+import shlex
+from base64 import b64encode
 from collections.abc import Iterator
 from functools import partial
+from hashlib import sha256
 from itertools import combinations, permutations
 from math import comb
 from pathlib import Path
@@ -21,11 +25,13 @@ from numpy.typing import NDArray
 
 from esnera_hf._internal.checks import to_plain
 from esnera_hf._internal.text import visible
-from esnera_hf.alignment.mapping import LEFT_OUT, LabelMapping
-from esnera_hf.report import tables
+from esnera_hf.alignment.mapping import LEFT_OUT, MAPPING_FILE, LabelMapping
+from esnera_hf.alignment.mapping_yaml import HEADER, PARENTS_HEADER, VERSION, evidence_data
+from esnera_hf.report import evidence, tables
 from esnera_hf.report.flow import draw_flow
 from esnera_hf.report.format import agreement, figure, interval, merge_setting, sign
 from esnera_hf.report.report import MergeReport
+from esnera_hf.similarity.explanation import EQUAL
 from esnera_hf.similarity.matrix import SimilarityMatrix
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -33,10 +39,10 @@ _LONGEST = 200
 #: Pairs of sources whose similarities are shown: twenty sources have 190.
 _MOST_PAIRS = 50
 _TITLES = {
-    "labels": "What became of the labels",
-    "questions": "What you could decide",
-    "near": "What stayed apart",
+    "questions": "What to check",
     "disagreements": "Where the taggers disagree",
+    "labels": "What became of the labels",
+    "near": "What stayed apart",
     "steps": "How labels were merged",
     "trials": "The search",
     "scores": "F1 before and after",
@@ -46,13 +52,26 @@ _TITLES = {
 }
 
 
-def render_report(report: MergeReport, mapping: LabelMapping, similarity: SimilarityMatrix | None) -> str:
-    """Return the report as a page of HTML; ``similarity`` is ``None`` where nothing was measured."""
+def render_report(
+    report: MergeReport,
+    mapping: LabelMapping,
+    similarity: SimilarityMatrix | None,
+    *,
+    served: bool = False,
+) -> str:
+    """Return the report as a page of HTML.
+
+    Args:
+        report: the facts.
+        mapping: what is shown and can be changed.
+        similarity: ``None`` where nothing was measured.
+        served: whether the page is served by ``esnera-hf review``, to which it may give the changed mapping.
+    """
     content: dict[str, Any] = {
-        "labels": list(tables.label_groups(mapping)),
-        "questions": tables.question_rows(report),
-        "near": report.near,
+        "questions": list(_questions(report, mapping)),
         "disagreements": report.disagreements,
+        "labels": list(_labels(report, mapping)),
+        "near": report.near,
         "steps": report.steps,
         "trials": report.trials,
         "scores": tables.score_tables(report),
@@ -65,6 +84,10 @@ def render_report(report: MergeReport, mapping: LabelMapping, similarity: Simila
     for label, *context in report.examples:
         examples.setdefault(label, []).append(context)
     pairs = 0 if similarity is None else comb(len(similarity.sources), 2)
+    style, script = (
+        _TEMPLATES.joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "page.js")
+    )
+    main = tables.main_scores(report)
     return (
         _environment()
         .get_template("report.html.jinja")
@@ -73,6 +96,10 @@ def render_report(report: MergeReport, mapping: LabelMapping, similarity: Simila
             report=report,
             mapping=mapping,
             tables=tables,
+            shows=evidence,
+            verdict=evidence.verdict(report, mapping),
+            measured=None if main is None else main[2].pooled,
+            measured_split=None if main is None else main[1],
             flow=draw_flow(mapping),
             sections={key: {"number": n, "title": _TITLES[key]} for n, key in enumerate(present, 1)},
             equivalence=mapping.method == "equivalence",
@@ -82,8 +109,98 @@ def render_report(report: MergeReport, mapping: LabelMapping, similarity: Simila
             unshown=max(pairs - _MOST_PAIRS, 0),
             left_out=LEFT_OUT,
             settings=_as_json(to_plain(report.call)),
+            style=style,
+            script=script,
+            policy=_policy(style, script, served),
+            served=served,
+            command=apply_command(report, mapping),
+            model=_as_json(_model(mapping, served)).replace("<", "\\u003c"),
         )
     )
+
+
+def apply_command(report: MergeReport, mapping: LabelMapping, file: str = MAPPING_FILE) -> str:
+    """Return the command that applies a changed mapping to the sources of a report."""
+    sources = report.call.sources if report.call is not None and report.call.sources else mapping.sources
+    return f"esnera-hf apply {shlex.join([file, *sources])} --output edited"
+
+
+def _policy(style: str, script: str, served: bool) -> str:
+    own = (b64encode(sha256(text.encode()).digest()).decode() for text in (style, script))
+    style_digest, script_digest = (f"'sha256-{digest}'" for digest in own)
+    rules = [f"default-src 'none'; style-src {style_digest}; script-src {script_digest}"]
+    rules += ["base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'; trusted-types 'none'"]
+    return "; ".join([*rules, *["connect-src 'self'"] * served])
+
+
+def _model(mapping: LabelMapping, served: bool) -> dict[str, Any]:
+    """Return what the script of the page works on: the mapping as plain data."""
+    entries = [
+        {
+            **entry.label._asdict(),
+            "unified": entry.unified,
+            "mentions": entry.mentions,
+            "locked": entry.locked,
+            "evidence": evidence_data(entry),
+        }
+        for entry in mapping.entries
+    ]
+    return {
+        "header": HEADER + PARENTS_HEADER,
+        "version": VERSION,
+        "method": mapping.method,
+        "lambda": mapping.lam,
+        "unified": mapping.unified_labels,
+        "parents": mapping.parents,
+        "entries": entries,
+        "left_out": LEFT_OUT,
+        "served": served,
+    }
+
+
+def _questions(report: MergeReport, mapping: LabelMapping) -> Iterator[dict[str, Any]]:
+    """Yield the questions of a report with the places of their labels in the mapping."""
+    place = {entry.label: n for n, entry in enumerate(mapping.entries)}
+    threshold = report.steps[0].tau if report.steps and report.steps[0].lam is None else None
+    for number, (question, _, examples) in enumerate(tables.question_rows(report)):
+        pair = evidence.find_pair(report, question.one, question.other)
+        if question.one in place and question.other in place:
+            yield {
+                "number": number,
+                "question": question,
+                "one": place[question.one],
+                "other": place[question.other],
+                "pair": pair,
+                "why": pair.sentence(mapping.decision(pair.one, pair.other), threshold)
+                if pair
+                else f"{EQUAL} {question.equal:.2f}",
+                "examples": examples,
+                "disagree": any(
+                    (here, there) != (question.one.label, question.other.label)
+                    for _, here, there in question.examples
+                ),
+            }
+
+
+def _labels(
+    report: MergeReport, mapping: LabelMapping
+) -> Iterator[tuple[str | None, list[dict[str, Any]], bool]]:
+    """Yield each unified label with its source labels, and whether it is one that stays alone."""
+    place = {entry.label: n for n, entry in enumerate(mapping.entries)}
+    wholes = set(mapping.parents.values())
+    for unified, entries in tables.label_groups(mapping):
+        rows = [
+            {
+                "n": place[entry.label],
+                "entry": entry,
+                "mentions": entry.mentions,
+                "fate": evidence.fate(mapping, entry),
+                "pair": evidence.find_pair(report, entry.label, entry.compared_with),
+            }
+            for entry in entries
+        ]
+        related = unified is None or unified in mapping.parents or unified in wholes
+        yield unified, rows, len(rows) == 1 and not related
 
 
 def _environment() -> jinja2.Environment:

@@ -23,8 +23,8 @@ from esnera_hf.tagging import LabelRef
 if TYPE_CHECKING:
     import pandas
 
-#: A mention of a label: the label, text on the left, mention, text on the right, id of the sentence.
-Example = tuple[LabelRef, str, str, str, str]
+#: A mention of a label: the label, text on the left, mention, text on the right, id of the sentence, split.
+Example = tuple[LabelRef, str, str, str, str, str]
 #: Of the file form. Version 1 held dictionaries under other names.
 VERSION = 2
 
@@ -100,7 +100,8 @@ class MergeReport:
             compared by other evidence, say something else; those that concern most mentions first.
         pseudo_labels: how many were added, if it was asked for; without the entities.
         systems: taggers scored on the test splits: ``merged``, and those it is compared with.
-        examples: mentions of each label: the label, text on the left, mention, text on the right, id of the sentence.
+        examples: mentions of each label: the label, text on the left, mention, text on the right, id of the sentence,
+            split.
         dropped: examples of annotated spans that were left out, by source.
         leakage: sentences that stand in a later split, too.
         source_fingerprints: digests of the sources, by which a repetition is checked.

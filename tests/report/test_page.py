@@ -1,0 +1,279 @@
+"""The page in a real browser: what is changed on it is what is downloaded, applied and seen.
+
+Skipped where there is no Playwright (``pip install playwright``) or no Chromium.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from datasets import DatasetDict
+
+from builders import make_matrix, with_relations
+from esnera_hf.alignment.equivalence_merge import merge_equivalent
+from esnera_hf.alignment.mapping import LabelMapping
+from esnera_hf.alignment.mapping_yaml import MappedLabel
+from esnera_hf.alignment.naming import with_reasons
+from esnera_hf.alignment.questions import find_questions
+from esnera_hf.merging.merge import MergedData
+from esnera_hf.report.build import build_report, with_pairs
+from esnera_hf.report.html import render_report
+from esnera_hf.report.report import MergeReport
+from esnera_hf.tagging import LabelRef
+
+pytestmark = pytest.mark.browser
+CHROMIUM = os.environ.get("ESNERA_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+HOSTILE = (
+    "<script>document.title='owned'</script>",
+    '"><img src=x onerror="document.title=\'owned\'">',
+    "</script><script>document.title='owned'</script>",
+    "' onmouseover='document.title=1",
+    "__proto__",
+    "constructor",
+    "a\x00b\x1b[31m\u202eabc\u2066",
+    "NO",
+    "- x: {y}",
+    "\\u0041 \\",
+    "人名 #1: 'x'",
+    "\U0001f600 null",
+    "1e5",
+    " padded ",
+)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    playwright = pytest.importorskip("playwright.sync_api", reason="no Playwright: pip install playwright")
+    if CHROMIUM is None:
+        pytest.skip("no Chromium: install it, or name it in ESNERA_CHROMIUM")
+    with playwright.sync_playwright() as started:
+        opened = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield opened
+        opened.close()
+
+
+class OpenPage:
+    """A page opened from disk, and what went wrong on it."""
+
+    def __init__(self, browser: Any, folder: Path, html: str, **options: Any) -> None:
+        file = folder / "report.html"
+        file.write_text(html, encoding="utf-8", errors="replace")
+        self.problems: list[str] = []
+        self.page = browser.new_page(**({"viewport": {"width": 1400, "height": 1000}} | options))
+        self.page.on("pageerror", lambda error: self.problems.append(str(error)))
+        self.page.on("console", lambda message: self.problems.append(message.text))
+        self.page.on("dialog", lambda dialog: dialog.accept())
+        self.page.on("request", lambda request: self.requested(request.url))
+        self.folder = folder
+        self.page.goto(file.as_uri())
+
+    def requested(self, url: str) -> None:
+        if not url.startswith(("file:", "blob:")):
+            self.problems.append(f"requested {url}")
+
+    def download(self) -> LabelMapping:
+        with self.page.expect_download() as given:
+            self.page.click("#save")
+        assert given.value.suggested_filename == "mapping.yaml"
+        given.value.save_as(self.folder / "mapping.yaml")
+        return LabelMapping.load(self.folder / "mapping.yaml")
+
+    def answer(self, one: str, other: str, choice: str) -> None:
+        title = self.page.locator(
+            "article.question", has=self.page.get_by_text(f"{one} and {other}", exact=True)
+        )
+        title.locator(f"input[value={choice}]").click()
+
+    def said(self) -> str:
+        return str(self.page.inner_text("#status"))
+
+    def choose(self, menu: str, option: str) -> None:
+        select = self.page.get_by_label(menu, exact=True)
+        select.focus()
+        select.select_option(label=option)
+
+
+def works() -> tuple[MergeReport, LabelMapping]:
+    """Persons that are one, works of which books are a part, a place that is unsure, a date that stands alone."""
+    labels = {"a:PER": 90, "a:WORK": 60, "a:LOC": 40, "b:name": 80, "b:book": 30, "b:place": 20, "b:day": 10}
+    matrix = make_matrix(labels, {("a:PER", "b:name"): (70, 80)}, {("a:PER", "b:name"): 0.8})
+    equal, subset = np.zeros((7, 7)), np.zeros((7, 7))
+    equal[0, 3] = equal[3, 0] = 0.97
+    equal[2, 5] = equal[5, 2] = 0.3
+    subset[4, 1] = 0.85
+    matrix = with_relations(matrix, equal, subset)
+    mapping = with_reasons(merge_equivalent(matrix), matrix)
+    report = build_report((), mapping, MergedData(DatasetDict()), matrix=matrix)
+    report = replace(report, questions=find_questions(matrix, mapping))
+    return with_pairs(report, mapping, matrix), mapping
+
+
+@pytest.fixture
+def opened(browser: Any, tmp_path: Path) -> Iterator[OpenPage]:
+    report, mapping = works()
+    page = OpenPage(browser, tmp_path, render_report(report, mapping, None))
+    yield page
+    assert page.problems == []
+    page.page.close()
+
+
+def test_what_is_not_changed_is_downloaded_as_it_was(opened: OpenPage) -> None:
+    _, mapping = works()
+    downloaded = opened.download()
+    assert downloaded.fingerprint == mapping.fingerprint
+    by_label = {entry.label: entry for entry in downloaded.entries}
+    assert [by_label[entry.label] for entry in mapping.entries] == list(mapping.entries)
+    assert (downloaded.method, downloaded.lam) == (mapping.method, mapping.lam)
+    assert downloaded == LabelMapping.from_yaml(downloaded.to_yaml())
+
+
+@pytest.mark.parametrize(
+    ("choice", "places"),
+    [
+        ("one", ("LOC", "LOC", None)),
+        ("part", ("LOC", "place", ("LOC", "place"))),
+        ("whole", ("LOC", "place", ("place", "LOC"))),
+        ("apart", ("LOC", "place", None)),
+    ],
+)
+def test_an_answer_changes_the_mapping_and_locks_it(
+    opened: OpenPage, choice: str, places: tuple[str, str, tuple[str, str] | None]
+) -> None:
+    opened.answer("a:LOC", "b:place", choice)
+    mapping = opened.download()
+    assert (mapping["a:LOC"], mapping["b:place"]) == places[:2]
+    related = {name: parent for name, parent in mapping.parents.items() if "place" in (name, parent)}
+    assert related == ({} if places[2] is None else dict([places[2]]))
+    assert {str(entry.label) for entry in mapping.entries if entry.locked} == {"a:LOC", "b:place"}
+
+
+def test_labels_are_split_moved_left_out_renamed_put_below_and_brought_back(opened: OpenPage) -> None:
+    page, untouched = opened.page, opened.download()
+    opened.choose("b:name goes to", "a label of its own")
+    assert opened.said() == "b:name is a label of its own"
+    page.locator("details.fold summary", has_text="stay alone").click()
+    opened.choose("b:day goes to", "left out")
+    assert page.locator(".group.out").inner_text().startswith("(left out)")
+    page.get_by_label("name of PER", exact=True).fill("PERSON")
+    page.get_by_label("name of PER", exact=True).press("Enter")
+    opened.choose("LOC is a part of", "PERSON")
+    opened.choose("a:WORK goes to", "name")
+    page.get_by_label("keep b:book so when aligned again", exact=True).check()
+    mapping = opened.download()
+    assert {str(entry.label): entry.unified for entry in mapping.entries} == {
+        **{"a:PER": "PERSON", "a:LOC": "LOC", "b:name": "name", "b:place": "place"},
+        **{"a:WORK": "name", "b:book": "book", "b:day": None},
+    }
+    assert mapping.parents["LOC"] == "PERSON"
+    assert "WORK" not in mapping.unified_labels
+    locked = {str(entry.label) for entry in mapping.entries if entry.locked}
+    assert locked == {"b:name", "b:day", "a:PER", "a:LOC", "a:WORK", "b:book"}
+    assert page.inner_text("#changes") == "6 changes"
+    while page.locator("#undo").is_enabled():
+        page.click("#undo")
+    assert opened.download().fingerprint == untouched.fingerprint
+
+
+def test_a_name_that_is_there_joins_and_a_bad_one_is_refused(opened: OpenPage) -> None:
+    field = opened.page.get_by_label("name of PER", exact=True)
+    field.fill("O")
+    field.press("Enter")
+    assert "not O" in opened.said()
+    opened.page.get_by_label("name of book", exact=True).fill("PER")
+    opened.page.get_by_label("name of book", exact=True).press("Enter")
+    assert opened.download()["b:book"] == "PER"
+
+
+def test_numbers_and_picture_follow_and_the_grain_cuts_as_the_package_does(opened: OpenPage) -> None:
+    page, (_, mapping) = opened.page, works()
+    assert page.inner_text(".verdict") == "7 labels → 6: 1 merged · 1 to check · 1 parts of others · 3 alone"
+    drawn = page.locator("#flow rect").count()
+    opened.answer("a:LOC", "b:place", "one")
+    assert page.inner_text(".verdict") == "7 labels → 5: 2 merged · 0 to check · 1 parts of others · 1 alone"
+    assert page.locator("#flow rect").count() == drawn - 2
+    page.locator("#grain").fill("4")
+    cut = mapping.cut(labels=5)  # one fewer label than in the untouched mapping
+    assert f"4 labels; {sum(step[2] for step in cut.steps)} mentions" in page.inner_text("#grain-said")
+    assert "book" not in page.locator("#flow").inner_text().split("\n")[-1]
+
+
+def test_names_and_labels_are_text_whatever_they_hold(browser: Any, tmp_path: Path) -> None:
+    for number, text in enumerate(HOSTILE):
+        entries = (
+            MappedLabel(LabelRef(f"a{text}", text), text, 5, LabelRef("b", "x"), 0.5, why=f"P(equal) {text}"),
+            MappedLabel(LabelRef("b", "x"), "x", 4),
+            MappedLabel(LabelRef("b", text), text, 3),
+        )
+        mapping = LabelMapping((text, "x"), entries, "equivalence", parents={"x": text})
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        opened = OpenPage(browser, folder, render_report(MergeReport(()), mapping, None))
+        shape = opened.page.evaluate(
+            "[...document.querySelectorAll('script, img, iframe, [onerror], [onmouseover]')].length"
+        )
+        opened.page.locator("[data-row='2'] input[type=checkbox]").check()
+        downloaded = opened.download()
+        assert downloaded.fingerprint == mapping.fingerprint, text
+        assert [entry.locked for entry in downloaded.entries if entry.label == LabelRef("b", text)] == [True]
+        assert {entry.why for entry in downloaded.entries} == {f"P(equal) {text}", ""}
+        assert (shape, opened.problems) == (2, []), text
+        assert opened.page.title().startswith("Label alignment of")
+        opened.page.close()
+
+
+def test_keyboard_alone_reaches_and_answers(opened: OpenPage) -> None:
+    page = opened.page
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip"
+    page.keyboard.press("Enter")
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.type") == "radio":
+            break
+    page.keyboard.press("ArrowLeft")
+    assert opened.said()
+    assert page.inner_text("#changes") == "1 change"
+
+
+@pytest.mark.parametrize("width", [420, 1400])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_is_wider_than_the_screen_and_all_controls_have_names(
+    browser: Any, tmp_path: Path, width: int, scheme: str
+) -> None:
+    report, mapping = works()
+    opened = OpenPage(
+        *(browser, tmp_path, render_report(report, mapping, None)),
+        viewport={"width": width, "height": 900},
+        color_scheme=scheme,
+    )
+    assert opened.page.evaluate("document.documentElement.scrollWidth") <= width
+    nameless = opened.page.evaluate(
+        "[...document.querySelectorAll('input, select, button')].filter(e => !(e.ariaLabel || e.labels?.length || "
+        "e.textContent.trim())).length"
+    )
+    assert nameless == 0
+    assert opened.problems == []
+    opened.page.close()
+
+
+def test_without_scripts_the_page_still_tells(browser: Any, tmp_path: Path) -> None:
+    report, mapping = works()
+    opened = OpenPage(browser, tmp_path, render_report(report, mapping, None), java_script_enabled=False)
+    assert "1 merged" in opened.page.inner_text(".verdict")
+    assert opened.page.locator("#bar").is_hidden()
+    assert "PER" in opened.page.locator("#merged").inner_text()
+    opened.page.close()
+
+
+def test_printed_it_shows_what_is_folded_and_no_controls(opened: OpenPage) -> None:
+    opened.page.emulate_media(media="print")
+    assert opened.page.locator("#bar").is_hidden()
+    assert opened.page.locator("fieldset").first.is_hidden()
+    assert opened.page.pdf().startswith(b"%PDF")
