@@ -135,6 +135,7 @@ def align(
         wanted = settings.taggers.compared(output.compare)
         if output.needs_taggers and (size is not None or not taggers or wanted != settings.taggers):
             measured, taggers = loaded, train_on(loaded, settings=wanted)
+            times.end("training")
         pseudo = find_pseudo_labels(loaded, mapping, taggers, output.threshold, leaks)
         merged = MergedData(merge_sources(loaded, mapping, leaks, pseudo), leaks, pseudo)
         times.end("merging")

@@ -127,10 +127,11 @@ class StepTimes(dict[str, float]):
         self._started = self._last = time.perf_counter()
 
     def end(self, step: str) -> None:
-        """Note the end of a step, which began where the one before ended."""
+        """Note the end of a step, or of another part of it, which began where the one before ended."""
         now = time.perf_counter()
-        self[step] = round(now - self._last, 1)
-        write_event("step", step=step, seconds=self[step])
+        seconds = now - self._last
+        self[step] = round(self.get(step, 0) + seconds, 1)
+        write_event("step", step=step, seconds=round(seconds, 1))
         self["total"] = round(now - self._started, 1)
         self._last = now
 
