@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -22,8 +23,10 @@ from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.alignment.mapping_yaml import MappedLabel
 from esnera_hf.alignment.naming import with_reasons
 from esnera_hf.alignment.questions import find_questions
+from esnera_hf.cli.review import EDITED, ReviewedFolder, ReviewServer
 from esnera_hf.merging.merge import MergedData
 from esnera_hf.report.build import build_report, with_pairs
+from esnera_hf.report.files import write_report
 from esnera_hf.report.html import render_report
 from esnera_hf.report.report import MergeReport
 from esnera_hf.tagging import LabelRef
@@ -277,3 +280,28 @@ def test_printed_it_shows_what_is_folded_and_no_controls(opened: OpenPage) -> No
     assert opened.page.locator("#bar").is_hidden()
     assert opened.page.locator("fieldset").first.is_hidden()
     assert opened.page.pdf().startswith(b"%PDF")
+
+
+def test_served_the_page_saves_into_the_folder_and_goes_on_from_there(browser: Any, tmp_path: Path) -> None:
+    report, mapping = works()
+    write_report(tmp_path, report, mapping, None)
+    with ReviewServer(ReviewedFolder(tmp_path)) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        context = browser.new_context()
+        page = context.new_page()
+        page.goto(server.address)
+        assert page.url == f"{server.origin}/"
+        select = page.get_by_label("b:name goes to", exact=True)
+        select.focus()
+        select.select_option(label="left out")
+        page.click("#save")
+        page.get_by_text("saved to", exact=False).first.wait_for()
+        assert LabelMapping.load(tmp_path / EDITED)["b:name"] is None
+        page.reload()
+        assert "b:name" in page.locator(".group.out").inner_text()
+        stranger = browser.new_page()
+        assert stranger.goto(server.origin).status == 403
+        stranger.close()
+        context.close()
+        server.shutdown()
+    assert LabelMapping.load(tmp_path / "mapping.yaml") == mapping

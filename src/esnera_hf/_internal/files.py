@@ -99,3 +99,17 @@ def new_folder(target: Path) -> Iterator[Path]:
         ) from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)  # there only if something went wrong
+
+
+def replace_file(file: Path, text: str) -> None:
+    """Write a text file in one go: whoever reads it finds the old text or the new one, never half of it."""
+    handle, staging = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}-")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.chmod(staging, 0o644)  # mkstemp makes files that only their owner may read
+        os.replace(staging, file)
+    finally:
+        Path(staging).unlink(missing_ok=True)

@@ -17,7 +17,7 @@ from typing import Any
 
 from esnera_hf._internal.processes import process_count
 from esnera_hf._internal.text import visible
-from esnera_hf.cli import align, cache, data, demo, hub, taggers
+from esnera_hf.cli import align, cache, data, demo, hub, review, taggers
 from esnera_hf.cli.options import OPTIONS, SOURCES_HELP
 from esnera_hf.errors import ConfigurationError, EsneraError
 
@@ -29,6 +29,7 @@ examples:
   esnera-hf inspect cluener weibo
   esnera-hf align cluener weibo --encoder hfl/chinese-bert-wwm-ext --output merged
   esnera-hf align a=data/a b=data/b --max-samples 500 --method greedy --lambda 0.4 --tau 0.4
+  esnera-hf review merged
   esnera-hf export merged --format conll --output merged-conll
   esnera-hf push merged me/zh-ner --no-text
   esnera-hf apply me/zh-ner cluener boson=path/to/boson.txt --output rebuilt
@@ -161,7 +162,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--json", action="store_true", help="write messages and progress as JSON lines to standard error"
     )
-    for room in (align, data, taggers, hub, demo, cache):
+    for room in (align, review, data, taggers, hub, demo, cache):
         room.add_commands(commands)
     # After the command, too, where most people write them; their help stands once, in that of esnera-hf.
     for command in commands.choices.values():
