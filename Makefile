@@ -8,7 +8,7 @@ export ESNERA_DATA_DIR ?= $(abspath ../shared/data/raw)
 export ESNERA_ENCODER_DIR ?= $(abspath ../shared/encoders)
 endif
 
-.PHONY: install demo test test-all real lint types reference package lowest coverage clean
+.PHONY: install demo test test-all real lint types reference package lowest newest pythons coverage clean
 
 install: $(INSTALLED)
 
@@ -47,13 +47,29 @@ reference: $(INSTALLED)
 package:
 	PYTHON=$(PYTHON) .ci/package
 
-# The default tests on the lowest versions that pyproject.toml allows.
+# The default tests in an environment of their own, away from .venv: $(1) is its name, $(2) a Python, $(3) options of pip.
+define test_in
+	rm -rf build/$(1)
+	$(2) -m venv build/$(1)
+	build/$(1)/bin/python -m pip install --quiet $(3) --editable '.[dev]'
+	build/$(1)/bin/python -m pytest -n 2 --dist loadfile $(TESTS)
+endef
+
+# On the lowest versions that pyproject.toml allows.
 lowest:
-	rm -rf build/lowest
-	$(PYTHON) -m venv build/lowest
-	$(PYTHON) .ci/lowest_versions.py > build/lowest/lowest.txt
-	build/lowest/bin/python -m pip install --quiet --constraint build/lowest/lowest.txt --editable '.[dev]'
-	build/lowest/bin/python -m pytest $(TESTS)
+	mkdir -p build
+	$(PYTHON) .ci/lowest_versions.py > build/lowest.txt
+	$(call test_in,lowest,$(PYTHON),--constraint build/lowest.txt)
+
+# On the newest versions that the package index has.
+newest:
+	$(call test_in,newest,$(PYTHON),--upgrade)
+
+# On every Python that the package is for: make pythons, or make python3.13.
+pythons: python3.11 python3.12 python3.13
+
+python3.%:
+	$(call test_in,$@,$@,--constraint constraints.txt)
 
 # Lines and branches that the default tests reach.
 coverage: $(INSTALLED)
@@ -61,4 +77,4 @@ coverage: $(INSTALLED)
 	$(BIN)/python -m pytest --cov --cov-report=term --cov-report=html $(TESTS)
 
 clean:
-	rm -rf .venv build/lowest build/coverage .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache

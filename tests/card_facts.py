@@ -98,7 +98,7 @@ def make_report(names: Names) -> MergeReport:
     def example(label: LabelRef, mention: str) -> tuple[LabelRef, str, str, str, str, str]:
         return (label, "secret left", mention, "secret right", "1", "train")
 
-    system = SystemScores(scores(names), scores(names), seconds=1.0)
+    system = SystemScores(scores(names), scores(names))
     decision = MergeDecision((city,), place, 0.4, 0.1, 1, 1, merged=True)
     step = MergeStep((names.first,), names.second, (), (), 1.0, 0.4, 0.2, (decision,))
     trial = Candidate(0, step, ((0.4, 0.2),))

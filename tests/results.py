@@ -12,7 +12,7 @@ from esnera_hf.merging.merge import MergedData, merge_sources
 from esnera_hf.metrics import score_tags
 from esnera_hf.report.build import build_report
 from esnera_hf.report.call import CallFacts
-from esnera_hf.report.report import MergeReport, TaggerScores
+from esnera_hf.report.report import TaggerScores
 from esnera_hf.sources.licenses import license_from_id
 
 
@@ -42,23 +42,7 @@ def make_result(
     merged = MergedData(merge_sources(sources, mapping))
     report = build_report(sources, mapping, merged, matrix=matrix, history=path)
     scores = score_tags([["B-x"]], [["B-x"]])
-    tagger = TaggerScores(scores, scores, arguments={"seed": 42}, seconds=1.2)
+    tagger = TaggerScores(scores, scores, arguments={"seed": 42})
     call = CallFacts("align", (first, second), method="greedy")
     report = replace(report, call=call, taggers={first: tagger, second: tagger}, seconds={"total": 1.2})
     return MergeResult(merged.dataset, mapping, matrix, report)
-
-
-def without_times(report: MergeReport) -> MergeReport:
-    """Return a report without the times, which also tell what the cache held already."""
-    return replace(
-        report,
-        seconds={},
-        taggers={name: replace(facts, seconds=0.0) for name, facts in report.taggers.items()},
-        systems={name: replace(facts, seconds=0.0) for name, facts in report.systems.items()},
-        trials=tuple(
-            replace(trial, outcome=(replace(trial.outcome[0], seconds=0.0), trial.outcome[1]))
-            if trial.outcome
-            else trial
-            for trial in report.trials
-        ),
-    )

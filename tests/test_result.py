@@ -36,7 +36,7 @@ def test_a_result_survives_its_folder(tmp_path: Path) -> None:
     result.save(tmp_path / "new" / "out")
     assert_same(MergeResult.load(tmp_path / "new" / "out"), result)
     assert sorted(p.name for p in (tmp_path / "new").iterdir()) == ["out"]
-    names = "dataset flow.svg mapping.yaml report.html report.json similarity.json"
+    names = "dataset flow.svg mapping.yaml report.html report.json run.json similarity.json"
     assert sorted(p.name for p in (tmp_path / "new" / "out").iterdir()) == names.split()
     assert (tmp_path / "new" / "out").stat().st_mode & 0o777 == 0o755
 
@@ -44,7 +44,7 @@ def test_a_result_survives_its_folder(tmp_path: Path) -> None:
 def test_the_same_result_gives_the_same_bytes(tmp_path: Path) -> None:
     for name in ("one", "two"):
         make_result().save(tmp_path / name)
-    for file in ("mapping.yaml", "report.json", "similarity.json", "flow.svg"):
+    for file in ("mapping.yaml", "report.json", "report.html", "similarity.json", "flow.svg"):
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
 
 
@@ -96,7 +96,7 @@ def test_a_crash_while_writing_leaves_nothing(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr("esnera_hf.report.files.draw_flow", fail)
     with pytest.raises(KeyboardInterrupt, match="out of space"):
         make_result().save(tmp_path / "out")
-    assert written == [["dataset", "mapping.yaml", "report.html", "report.json"]]
+    assert written == [["dataset", "mapping.yaml", "report.html", "report.json", "run.json"]]
     assert list(tmp_path.iterdir()) == []
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from esnera_hf._internal.checks import from_plain, to_plain
 from esnera_hf._internal.console import StepTimes, quiet_libraries, say
+from esnera_hf._internal.memory import needed_memory, warn_of_memory
 from esnera_hf.alignment.constraints import TargetSchema, build_constraints, load_locked
 from esnera_hf.alignment.equivalence_merge import merge_equivalent
 from esnera_hf.alignment.greedy_path import MergeHistory
@@ -103,6 +104,10 @@ def align(
         labels = [ref for source in loaded for ref in source.label_refs]
         constraints = build_constraints(labels, target_schema, settings.schema)
         encoder = default_encoder(loaded) if encoder is None else os.fspath(encoder)
+        compares = settings.evidence.kind == "taggers" or method == "greedy"
+        reads = None if settings.evidence.kind == "surface" and not compares else encoder
+        sentences = sum(len(rows) for source in loaded for rows in source.dataset.values())
+        warn_of_memory(needed_memory(sentences, reads, trains=compares or settings.output.needs_taggers))
         pairs = find_pairs(loaded)
         leaks, shared = find_leaks(loaded, pairs), compare_shared(loaded, pairs)
         times.end("reading")
@@ -110,7 +115,6 @@ def align(
         size = settings.greedy.max_samples
         measured = loaded if size is None else [source.sample(size, seed) for source in loaded]
         train_on = partial(train_source_taggers, encoder=encoder, leakage=leaks)
-        compares = settings.evidence.kind == "taggers" or method == "greedy"
         taggers = train_on(measured, settings=settings.taggers) if compares else {}
         times.end("training")
         screened = mention_overlap(loaded)

@@ -128,14 +128,12 @@ class TaggerScores:
         test: on its test split.
         history: metrics by epoch.
         arguments: the settings of the training.
-        seconds: how long training took; 0 if it had been trained before.
     """
 
     validation: Scores
     test: Scores
     history: tuple[dict[str, Any], ...] = ()
     arguments: dict[str, Any] = field(default_factory=dict)
-    seconds: float = 0.0
 
     @classmethod
     def of(cls, tagger: SourceTagger, source: NerSource) -> TaggerScores:
@@ -146,7 +144,6 @@ class TaggerScores:
             tagger.scores(source, "test"),
             tuple(record.get("history", ())),
             dict(record.get("arguments", {})),
-            tagger.seconds,
         )
 
 
@@ -157,13 +154,11 @@ class SystemScores:
     Attributes:
         native: in each source's own labels.
         unified: in unified labels.
-        seconds: how long training took; 0 if it had been trained before.
         partial_likelihood: whether types that a source does not annotate were left open.
     """
 
     native: MergedScores
     unified: MergedScores
-    seconds: float = 0.0
     partial_likelihood: bool = False
 
 
@@ -324,5 +319,4 @@ def _scores(
     return SystemScores(
         score_native(sources, mapping, predictions, split),
         score_unified(sources, mapping, predictions, split),
-        merged.seconds,
     )

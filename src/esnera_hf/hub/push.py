@@ -245,7 +245,7 @@ def shareable_report(report: MergeReport, *, text: bool) -> MergeReport:
     call = report.call
     if call is not None:
         call = from_plain(CallFacts, _without_places(to_plain(call), report.local_paths), "call")
-    shared = replace(report, call=call, local_paths=())
+    shared = replace(report, call=call, local_paths=(), seconds={})
     questions = tuple(replace(question, examples=()) for question in report.questions)
     return shared if text else replace(shared, examples=(), dropped={}, questions=questions)
 

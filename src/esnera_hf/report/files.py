@@ -1,10 +1,12 @@
-"""The files that a report is kept in beside a dataset: mapping, data, page, similarities, picture."""
+"""The files that a report is kept in beside a dataset: mapping, data, page, similarities, picture, times."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
+from esnera_hf._internal.checks import from_plain
 from esnera_hf.alignment.mapping import MAPPING_FILE, LabelMapping
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.report.flow import draw_flow
@@ -15,6 +17,8 @@ from esnera_hf.similarity.matrix import SimilarityMatrix
 SIMILARITY_FILE = "similarity.json"
 REPORT_FILE = "report.json"
 REPORT_PAGE = "report.html"
+#: What differs from run to run; all other files of a result are the same, byte for byte.
+RUN_FILE = "run.json"
 #: The picture of the mapping; its card shows it.
 FLOW_PICTURE = "flow.svg"
 
@@ -24,6 +28,9 @@ def write_report(
 ) -> None:
     """Write a report and what it is about to a folder; :func:`read_report` reads them."""
     mapping.save(folder / MAPPING_FILE)
+    if report.seconds:
+        write_json({"seconds": report.seconds}, folder / RUN_FILE)
+    report = replace(report, seconds={})
     write_json(report.to_dict(), folder / REPORT_FILE)
     page = render_report(report, mapping, similarity)
     (folder / REPORT_PAGE).write_text(page, encoding="utf-8", errors="replace")
@@ -49,6 +56,9 @@ def read_report(folder: Path) -> tuple[MergeReport, LabelMapping, SimilarityMatr
     data = read_json(folder / REPORT_FILE)
     try:
         report = MergeReport.from_dict(data)
+        if (folder / RUN_FILE).exists():
+            times = from_plain(dict[str, dict[str, float]], read_json(folder / RUN_FILE), "run")
+            report = replace(report, seconds=times.get("seconds", {}))
     except ConfigurationError as error:
         raise ConfigurationError(f"{folder / REPORT_FILE}: {error}") from None
     return report, LabelMapping.load(folder / MAPPING_FILE), similarity

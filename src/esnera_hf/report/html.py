@@ -77,7 +77,7 @@ def render_report(
         "scores": tables.score_tables(report),
         "similarities": [] if similarity is None else list(_similarities(similarity, mapping.lam)),
         "sources": report.sources,
-        "again": report.call or report.versions or report.seconds,
+        "again": report.call or report.versions,
     }
     present = [key for key, value in content.items() if value]
     examples: dict[Any, list[Any]] = {}
