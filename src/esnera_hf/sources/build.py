@@ -92,6 +92,7 @@ _ROW_FEATURES = Features(
             {name: Value("int64" if name in ("start", "end") else "string") for name in Dropped._fields[1:]}
         ),
         "repairs": List(Value("string")),
+        "columns": List({"name": Value("string"), "value": Value("string")}),
     }
 )
 
@@ -130,9 +131,11 @@ def build_source(
         labels += split_labels
         dropped += split_dropped
         if split_labels:
-            splits[split] = _canonical(rows)
+            splits[split] = rows
         else:
             notes.append(f"{split} carries no annotation: not loaded")
+    further = set().union(*map(_further_columns, splits.values()))
+    splits = {split: _canonical(rows, further) for split, rows in splits.items()}
     if repairs.pop(WORDS_CUT, 0):
         notes.insert(0, WORDS_CUT)
     if not splits:
@@ -225,6 +228,7 @@ class _Reading:
                 "source": name,
                 "dropped": dropped,
                 "repairs": [*repairs, *([WORDS_CUT] if index == 0 and self._cuts_words else ())],
+                "columns": [{"name": name, "value": value} for name, value in sentence.columns.items()],
             }
 
     def _annotation(self, sentence: RawSentence) -> tuple[list[str], list[dict[str, Any]], list[str]]:
@@ -287,8 +291,15 @@ def _temporary_folder() -> TemporaryDirectory[str]:  # one for the process, remo
     return TemporaryDirectory(prefix="esnera-")
 
 
-def _canonical(rows: Dataset) -> Dataset:
-    """Return the rows without what reading left out and repaired.
+def _further_columns(rows: Dataset) -> set[str]:
+    names: set[str] = set()
+    for (column,) in batches(rows, "columns"):
+        names.update(pc.struct_field(pc.list_flatten(column), "name").to_pylist())
+    return names - {*SOURCE_FEATURES}
+
+
+def _canonical(rows: Dataset, further: Iterable[str]) -> Dataset:
+    """Return the rows with further columns, without what reading left out and repaired.
 
     Their fingerprint is one of their content: the default tells the name and age of a
     file, and so would everything made of them.
@@ -299,6 +310,15 @@ def _canonical(rows: Dataset) -> Dataset:
             digest.update(hashlib.file_digest(stream, "sha256").digest())
     fingerprint = digest.hexdigest()[:16] if rows.cache_files else None
     table = rows.data.select(list(SOURCE_FEATURES)).cast(SOURCE_FEATURES.arrow_schema)
+    for name in sorted(further):
+        chunks = [
+            [
+                next((pair["value"] for pair in pairs if pair["name"] == name), "")
+                for pairs in column.to_pylist()
+            ]
+            for (column,) in batches(rows, "columns")
+        ]
+        table = table.append_column(name, pa.chunked_array(chunks, pa.string()))
     return Dataset(table, fingerprint=fingerprint)
 
 

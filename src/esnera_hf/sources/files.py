@@ -22,6 +22,14 @@ from datasets.exceptions import DatasetsError
 
 from esnera_hf._internal.files import write_problem
 from esnera_hf.errors import ConfigurationError, SourceError
+from esnera_hf.sources.folders import (
+    genres_of,
+    listed,
+    named_files,
+    of_annotator,
+    split_files,
+    split_of_folder,
+)
 from esnera_hf.sources.options import ReadingOptions
 from esnera_hf.sources.readers.bioc import bioc_reader
 from esnera_hf.sources.readers.brat import read_brat
@@ -36,8 +44,8 @@ from esnera_hf.sources.readers.pubtator import is_pubtator_file, pubtator_reader
 from esnera_hf.sources.readers.text import COMPRESSED, marks_of, read_lines
 from esnera_hf.sources.readers.webanno import FORMAT_LINE, WebAnnoFile
 from esnera_hf.sources.readers.wikiner import WikiNerFile, is_wikiner_file
-from esnera_hf.sources.source import Reader
-from esnera_hf.sources.splits import canonical_split, split_of_file
+from esnera_hf.sources.source import RawSentence, Reader
+from esnera_hf.sources.splits import split_of_file
 
 _JSON = re.compile(r'\{\s*("|$)|\[\s*([{\["]|$)')
 #: A row of a column file, whatever its token or label looks like: both may hold the braces of Boson's markup.
@@ -45,7 +53,6 @@ _TAG_AT_END = re.compile(r"[\t ]O$|\t[BIESMWLU][-_].+$| [BIESMWLU][-_]\S+$")
 _PASSAGES = re.compile(r'"passages"\s*:\s*\[')
 _NO_DATA_SUFFIXES = frozenset(".md .rst .cfg .py .pdf .stats .yaml .yml .sh .html .png .lock".split())
 _NO_DATA_WORDS = ("LICEN", "README", "SOURCE.JSON", "CITATION", "DATASET_INFO")
-_SHARD = re.compile(r"-(?P<number>\d+)-of-(?P<count>\d+)\.")
 _TABLES = {".parquet": "parquet", ".arrow": "arrow"}
 _WITH_TAG_COLUMNS = ("json", "columns", "webanno", "bioc", "conllu", "docbin")
 _OWN_READERS: dict[str, Callable[[Path, ReadingOptions], Reader]] = {
@@ -148,6 +155,10 @@ def path_readers(path: Path, name: str, options: ReadingOptions) -> tuple[dict[s
     Raises:
         SourceError: no file looks like data, or two claim one split.
     """
+    if path.is_file() and options.data_files:
+        raise ConfigurationError(
+            f"data_files={dict(options.data_files)!r}: {path} is a file, and patterns name files in a folder."
+        )
     if path.is_file():
         return {split_of_file(path) or "train": file_reader([path], options)}, file_notes([path])
     if any((path / info).exists() for info in ("dataset_dict.json", "state.json")):
@@ -163,84 +174,23 @@ def path_readers(path: Path, name: str, options: ReadingOptions) -> tuple[dict[s
     others = [file for file in files if file.suffix != ".ann" and file not in texts]
     if annotations and (not others or any(file.stat().st_size for file in annotations)):
         _check_has_tag_columns("the folder", "brat", options)
-        notes = [f"not read: {_listed(path, others)} (no annotation of brat)"] if others else []
+        notes = [f"not read: {listed(path, others)} (no annotation of brat)"] if others else []
         return _brat_readers(path, annotations), notes
-    by_split, notes = _split_files(path, files, name)
-    notes += file_notes(chain.from_iterable(by_split.values()))
-    return {split: file_reader(members, options) for split, members in by_split.items()}, notes
-
-
-def _split_files(path: Path, files: list[Path], name: str) -> tuple[dict[str, list[Path]], list[str]]:
-    by_split: dict[str, list[Path]] = {}
-    for file in files:
-        by_split.setdefault(split_of_file(file) or _split_of_folder(path, file) or "", []).append(file)
-    unnamed = by_split.pop("", [])
+    reader = partial(_one_file_reader, options=options)
+    if options.data_files:
+        by_split, notes = named_files(path, files, options.data_files)
+    else:
+        by_split, notes = split_files(path, files, name, reader)
+    genres = genres_of(path, by_split, reader)
     for split, members in by_split.items():
-        check_one_file(path, name, split, members)
-    notes = []
-    # Beside train, dev and test, a file without a split is a list of labels, raw text or the whole once more.
-    if by_split and unnamed:
-        notes.append(f"not read: {_listed(path, unnamed)} (no split in the name)")
-    elif unnamed:
-        if len({file.suffix for file in unnamed}) > 1:
-            raise SourceError(
-                f"{path}: expected files whose names say their split (train, dev or validation, test), or "
-                f"files of one kind; found {_listed(path, unnamed)}. Rename them or pass one file."
-            )
-        by_split["train"] = unnamed
-        if len(unnamed) > 1:
-            notes.append(f"{len(unnamed)} files without a split in their names, read as one")
-    if not by_split:
-        raise SourceError(f"{path}: no file that could hold data. Expected train, dev and test files.")
-    for (whole, count), numbers in _shards(chain.from_iterable(by_split.values())).items():
-        if numbers not in ({*range(count)}, {*range(1, count + 1)}):
-            raise SourceError(
-                f"{path}: {len(numbers)} files {whole}, expected {count}. Fetch the others, or pass one file."
-            )
-    return by_split, notes
+        by_split[split] = of_annotator(path, members, options.annotator, reader)
+    notes += file_notes(chain.from_iterable(by_split.values()))
+    return {split: file_reader(members, options, genres) for split, members in by_split.items()}, notes
 
 
 def file_notes(files: Iterable[Path]) -> list[str]:
     """Return a note for each text file with a byte order mark or CRLF line ends."""
     return [f"{file.name}: {mark}" for file in files if file.suffix not in _TABLES for mark in marks_of(file)]
-
-
-def check_one_file(path: Path, name: str, split: str, files: list[Path]) -> None:
-    """Check that a split is one file, the shards of one, or the files of a folder with its name."""
-    in_one_folder = len({file.parent for file in files}) == 1
-    if len(files) == 1 or (in_one_folder and [len(files)] == [*map(len, _shards(files).values())]):
-        return
-    by_folder = [split_of_file(file) is None and _split_of_folder(path, file) == split for file in files]
-    if all(by_folder) and len({file.suffix for file in files}) == 1:
-        return
-    if saved := sorted({str(mark.parent.relative_to(path)) for mark in path.rglob("dataset_dict.json")}):
-        raise SourceError(
-            f"{path}: a folder of several sources, of which {', '.join(saved[:5])} is one that save_to_disk wrote. "
-            "Name one of them."
-        )
-    raise SourceError(
-        f"{path}: {_listed(path, files)} all look like the {split} split of {name}. Pass a folder that holds "
-        "one file a split, or one file."
-    )
-
-
-def _shards(files: Iterable[Path]) -> dict[tuple[str, int], set[int]]:
-    """Return the numbers of the shards among files, by the name of the file that was cut and into how many."""
-    numbers: dict[tuple[str, int], set[int]] = {}
-    for file in files:
-        if shard := _SHARD.search(file.name):
-            whole = f"{file.name[: shard.start()]}-*-of-{shard['count']}{file.name[shard.end() - 1 :]}"
-            numbers.setdefault((whole, int(shard["count"])), set()).add(int(shard["number"]))
-    return numbers
-
-
-def _listed(path: Path, files: list[Path]) -> str:
-    return ", ".join(str(file.relative_to(path)) for file in files[:5]) + (", …" if len(files) > 5 else "")
-
-
-def _split_of_folder(path: Path, file: Path) -> str | None:
-    folders = reversed(file.relative_to(path).parts[:-1])
-    return next((split for split in map(canonical_split, folders) if split), None)
 
 
 def may_hold_data(path: Path, file: Path) -> bool:
@@ -264,14 +214,30 @@ def _brat_readers(path: Path, annotations: list[Path]) -> dict[str, Reader]:
     by_name = None not in named and len(set(named)) > 1
     by_split: dict[str, list[Path]] = {}
     for file, split in zip(annotations, named, strict=True):
-        by_split.setdefault(_split_of_folder(path, file) or (by_name and split) or "train", []).append(file)
+        by_split.setdefault(split_of_folder(path, file) or (by_name and split) or "train", []).append(file)
     return {split: partial(read_brat, files) for split, files in by_split.items()}
 
 
-def file_reader(files: list[Path], options: ReadingOptions) -> Reader:
-    """Return a reader that yields the sentences of files of one format, one after the other."""
-    readers = [_one_file_reader(file, options) for file in files]
-    return lambda: chain.from_iterable(read() for read in readers)
+def file_reader(
+    files: list[Path], options: ReadingOptions, genres: Mapping[Path, str] | None = None
+) -> Reader:
+    """Return a reader that yields the sentences of files of one format, one after the other.
+
+    Args:
+        files: the files.
+        options: how to read them.
+        genres: of files, kept in a column of the sentences.
+    """
+    readers = [(_one_file_reader(file, options), (genres or {}).get(file)) for file in files]
+
+    def read() -> Iterator[RawSentence]:
+        for reader, genre in readers:
+            for sentence in reader():
+                if genre is not None:
+                    sentence.columns["genre"] = genre
+                yield sentence
+
+    return read
 
 
 def _one_file_reader(path: Path, options: ReadingOptions) -> Reader:

@@ -17,7 +17,6 @@ from esnera_hf.errors import ConfigurationError, SourceError, SourceNotFoundErro
 from esnera_hf.sources.build import build_source
 from esnera_hf.sources.catalogue import NAMED_SOURCES, NamedSource, copies_on_hub, find_named
 from esnera_hf.sources.files import (
-    check_one_file,
     content_digest,
     file_notes,
     file_reader,
@@ -25,6 +24,7 @@ from esnera_hf.sources.files import (
     opened,
     path_readers,
 )
+from esnera_hf.sources.folders import check_one_file
 from esnera_hf.sources.hub import HubFacts, load_from_hub
 from esnera_hf.sources.licenses import license_from_id
 from esnera_hf.sources.options import ReadingOptions
@@ -135,7 +135,7 @@ def _load_path(path: Path, given_name: str | None, options: ReadingOptions) -> N
     name = given_name or _name_of(path)
     corpus, origin = find_named(name), content_digest(path)
     with opened(path) as content:
-        files = _known_files(corpus, content)
+        files = {} if options.data_files else _known_files(corpus, content)
         if corpus is not None and _leaves_out(corpus, content, files):
             files = {}
         if not files and not given_name:  # a name that the files alone suggest is no claim

@@ -47,7 +47,8 @@ class ReadingOptions:
         seed: decides which texts go into splits that must be cut.
         config: configuration of a Hub dataset.
         revision: branch, tag or commit of a Hub dataset.
-        data_files: files of a Hub dataset, by split.
+        data_files: files of a Hub dataset, or patterns of files in a folder, by split, such as
+            ``{"train": "*/char/*.train.char"}``.
         license: the terms of the corpus as you know them, a license id of the Hub
             such as ``"cc-by-4.0"``; they count instead of those known here.
         language: of the corpus, a BCP 47 code such as ``"en"`` or ``"zh-Hant"``; detected

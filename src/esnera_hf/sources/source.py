@@ -34,6 +34,7 @@ class RawSentence:
         repairs: what had to be repaired while reading, a kind each.
         text: a text that is not cut into tokens yet; the spans count its characters, ends exclusive.
         written: spans as the file writes them, while it is open how their offsets count.
+        columns: what else is known of it, by the name of the column that it is kept in.
     """
 
     tokens: list[str]
@@ -42,6 +43,7 @@ class RawSentence:
     repairs: list[str] = field(default_factory=list)
     text: str = ""
     written: list[WrittenSpan] | None = None
+    columns: dict[str, str] = field(default_factory=dict)
 
 
 #: Reads a split from its beginning, each time it is called.
