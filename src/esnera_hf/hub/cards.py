@@ -365,6 +365,7 @@ def model_card(
         "base": encoder,
         "dataset": published,
         "terms": terms,
+        "told": quoted(sources[0].name) if "unknown" in report.systems else "",
         "whole": "the training data",
     }
     return _card(ModelCard, data, "model.md.jinja", report, mapping, values)
