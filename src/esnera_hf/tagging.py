@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Literal, NamedTuple, get_args
 
 from esnera_hf._internal.text import shown
@@ -32,6 +33,8 @@ _PREFIX_ROLES: dict[Scheme, dict[str, str]] = {
 }
 # Both are in use; a label may hold either, so the first one after the prefix parts them.
 _SEPARATORS = "-_"
+#: The first letters of all schemes.
+PREFIXES = frozenset("BIMEWSLU")
 
 
 @dataclass(frozen=True, order=True, slots=True)
@@ -157,26 +160,26 @@ def detect_scheme(sentences: Iterable[Sequence[str]]) -> Scheme:
     Returns:
         The scheme; ``"IOB2"`` for a corpus that holds nothing but ``O``.
     """
+    return scheme_of_pairs(pair for tags in sentences for pair in pairwise([OUTSIDE, *tags]))
+
+
+def scheme_of_pairs(pairs: Iterable[tuple[str, str]]) -> Scheme:
+    """Tell the tagging scheme from each tag and the one before it, as :func:`detect_scheme` does."""
     prefixes: set[str] = set()
     prefix_of: dict[str, str] = {}
     bare = has_two_prefixes = begins_on_its_own = inside_on_its_own = False
-    for tags in sentences:
-        previous_label = ""
-        for tag in tags:
-            if tag == OUTSIDE:
-                previous_label = ""
-                continue
-            prefix, separator, label = tag[:1], tag[1:2], tag[2:]
-            if not prefix or prefix not in "BIMEWSLU" or separator not in _SEPARATORS or not label:
-                bare = True
-                previous_label = ""
-                continue
-            prefixes.add(prefix)
-            has_two_prefixes |= prefix_of.setdefault(label, prefix) != prefix
-            if label != previous_label:
-                begins_on_its_own |= prefix == "B"
-                inside_on_its_own |= prefix == "I"
-            previous_label = label
+    for before, tag in pairs:
+        if tag == OUTSIDE:
+            continue
+        prefix, label = _usual_parts(tag)
+        if not label:
+            bare = True
+            continue
+        prefixes.add(prefix)
+        has_two_prefixes |= prefix_of.setdefault(label, prefix) != prefix
+        if label != _usual_parts(before)[1]:
+            begins_on_its_own |= prefix == "B"
+            inside_on_its_own |= prefix == "I"
     fits = any(prefixes <= roles.keys() for roles in _PREFIX_ROLES.values())
     if (bare or not fits) and "B" not in prefixes and not has_two_prefixes:
         return "none"
@@ -185,6 +188,11 @@ def detect_scheme(sentences: Iterable[Sequence[str]]) -> Scheme:
     # A tag mistaken for another does not change the scheme of all others.
     candidates: tuple[Scheme, ...] = ("BIOES", "BMES", "BMEWO", "BILOU")
     return max(candidates, key=lambda scheme: len(prefixes & _PREFIX_ROLES[scheme].keys()))
+
+
+def _usual_parts(tag: str) -> tuple[str, str]:
+    has_prefix = tag[:1] in PREFIXES and tag[1:2] in _SEPARATORS
+    return (tag[:1], tag[2:]) if has_prefix and tag[1:] else ("", "")
 
 
 class LabelRef(NamedTuple):

@@ -171,6 +171,8 @@ def add_reading_options(parser: argparse.ArgumentParser, format_option: str = "-
     add("--scheme", choices=SCHEMES, help="tagging scheme of column files")
     add("--tag-column", type=_column, metavar="C", help="number from 0 in a file, name in a dataset")
     add("--token-column", type=_column, metavar="C", help="the same of the tokens, or of the text of spans")
+    add("--tag-layer", type=_column, metavar="L", help="of several tags in a cell, number from 0, or 'all'")
+    add("--tag-name", action="append", default=[], metavar="TAG=AS", help="what a tag stands for, such as -=O")
     add("--offsets", metavar="WORDS", help="how offsets of spans count, such as 'tokens inclusive'")
     add(
         "--nested",
@@ -231,6 +233,8 @@ def reading_options(options: argparse.Namespace, name: str) -> ReadingOptions:
         scheme=options.scheme,
         tag_column=options.tag_column,
         token_column=options.token_column,
+        tag_layer=options.tag_layer,
+        tag_names=_tag_names(options.tag_name),
         offsets=options.offsets,
         nested=options.nested or "outermost",
         annotator=options.annotator,
@@ -240,6 +244,16 @@ def reading_options(options: argparse.Namespace, name: str) -> ReadingOptions:
         license=_by_source("--license", options.license, names).get(source_name(name)),
         language=_by_source("--language", options.language, names).get(source_name(name)),
     )
+
+
+def _tag_names(texts: list[str]) -> dict[str, str] | None:
+    names = {}
+    for text in texts:
+        tag, equals, name = text.rpartition("=")
+        if not equals or not name:
+            raise ConfigurationError(f"--tag-name {text}: expected TAG=AS, a tag and what it stands for.")
+        names[tag] = name
+    return names or None
 
 
 def _by_source(option: str, texts: list[str], names: set[str]) -> dict[str, str]:

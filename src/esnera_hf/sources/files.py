@@ -248,7 +248,7 @@ def _one_file_reader(path: Path, options: ReadingOptions) -> Reader:
     if form == "columns":
         return ColumnFile(path, options)
     if form == "slashed":
-        return SlashedFile(path, scheme=options.scheme)
+        return SlashedFile(path, options)
     if form in ("json", "cluener", "dataturks"):
         return json_reader(path, options)
     if form in _OWN_READERS:

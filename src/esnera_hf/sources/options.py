@@ -17,6 +17,9 @@ FORMATS = (
     *("webanno", "conllu", "wikiner", "pubtator", "bioc", "docbin"),
 )
 
+#: Names of tags by number, or what tags stand for.
+TagNames = Sequence[str] | Mapping[str, str]
+
 #: A language and its subtags, as BCP 47 writes them; whether they are registered is nobody's trouble here.
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*")
 
@@ -28,12 +31,16 @@ class ReadingOptions:
     Attributes:
         format: one of :data:`FORMATS`; detected from the file if ``None``.
         scheme: tagging scheme of column files and tag columns; detected if ``None``.
-        tag_column: index of the tag column in a file, or its name in a dataset.
+        tag_column: index of the tag column in a file, or its name in a dataset, or in a file whose
+            first row names the columns.
         token_column: the same of the tokens, or of the text that spans count in.
+        tag_layer: which of several tags in one cell counts (``B-PER|B-ROLE``), from 0; ``"all"`` for
+            those of all, and of all tag columns that a file has, as nested entities.
         characters: whether tokens are characters; if ``None``, they are where
             the script is written without spaces (Chinese, Japanese), so that
             corpora cut into words and into characters can be compared.
-        tag_names: names of tags that a dataset keeps as plain numbers, by number.
+        tag_names: names of tags that a dataset keeps as plain numbers, by number; or, by tag, what
+            tags stand for: ``{"-": "O", "B": "B-TERM"}``.
         offsets: how offsets of spans count: what (``"characters"``, ``"tokens"``, ``"utf-16"``,
             ``"bytes"``, ``"crlf-as-one"``, ``"lf-as-two"``, ``"nfc"``, ``"nfd"``), with
             ``"inclusive"`` where ends are those of the last one and ``"from-1"`` where the first
@@ -59,8 +66,9 @@ class ReadingOptions:
     scheme: Scheme | None = None
     tag_column: int | str | None = None
     token_column: int | str | None = None
+    tag_layer: int | str | None = None
     characters: bool | None = None
-    tag_names: Sequence[str] | None = None
+    tag_names: TagNames | None = None
     offsets: str | None = None
     nested: Nested = "outermost"
     annotator: str | None = None
@@ -83,6 +91,9 @@ class ReadingOptions:
             )
         if self.offsets is not None:
             counting_of(self.offsets)
+        is_number = isinstance(self.tag_layer, int) and not isinstance(self.tag_layer, bool)
+        if not (self.tag_layer in (None, "all") or (is_number and int(self.tag_layer) >= 0)):
+            raise ConfigurationError(f'tag_layer={self.tag_layer!r}: expected a number from 0, or "all".')
         if self.language is not None and not _LANGUAGE.fullmatch(self.language):
             raise ConfigurationError(
                 f"language={self.language!r}: expected a BCP 47 code, such as 'en' or 'zh-Hant'."

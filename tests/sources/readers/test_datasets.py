@@ -147,7 +147,7 @@ def test_a_struct_of_lists(named):
 
 @pytest.mark.parametrize(
     ("tags", "shown"),
-    [([["1", "0"]], "'1', '0'"), ([["NNP", "VB"]], "'NNP', 'VB'"), ([["b-per", "o"]], "'b-per', 'o'")],
+    [([["1", "0"]], "'1', '0'"), ([["NNP", "VB"]], "'NNP', 'VB'"), ([["-", "PER"]], "'-', 'PER'")],
 )
 def test_tags_that_are_none_of_entities(tags, shown):
     dataset = tagged([["Ann", "ran"]], tags, feature=TEXTS)

@@ -14,6 +14,7 @@ from esnera_hf.errors import SourceError
 from esnera_hf.sources.files import detect_format
 from esnera_hf.sources.options import ReadingOptions
 from esnera_hf.sources.readers.json import json_reader
+from esnera_hf.sources.readers.tags import USUAL_TAGS
 from esnera_hf.sources.readers.offsets import WIDENED
 from esnera_hf.sources.readers.records import (
     LABEL_KEYS,
@@ -34,9 +35,9 @@ ANN, BOB = (0, 3, "PER"), (8, 11, "PER")
 BOTH = f"{TEXT} 0-3:PER 8-11:PER"
 
 
-def read(record, scheme=None, keys=TAG_KEYS):
+def read(record, tags=USUAL_TAGS, keys=TAG_KEYS):
     """Return text and spans of a record, and what was repaired."""
-    sentence = read_record(record, "f, line 1", scheme, keys)
+    sentence = read_record(record, "f, line 1", tags, keys)
     shown = replace(sentence, tokens=[sentence.text]) if sentence.text else sentence
     return (compact(shown) + (" none" if sentence.spans is None else ""), *sentence.repairs)
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
 
 from esnera_hf._internal.text import is_unspaced, shown
 from esnera_hf.errors import SourceError
+from esnera_hf.sources.options import ReadingOptions
 from esnera_hf.sources.readers.offsets import to_tokens
-from esnera_hf.sources.readers.text import UNDECODABLE, Line, detect_entity_scheme, read_lines
+from esnera_hf.sources.readers.tags import TagReader, detect_tags
+from esnera_hf.sources.readers.text import UNDECODABLE, Line, read_lines
 from esnera_hf.sources.source import RawSentence
-from esnera_hf.tagging import OUTSIDE, Entity, Scheme, TagError, entities_from_tags
+from esnera_hf.tagging import OUTSIDE, Entity, TagError
 
 #: MSRA writes ``o`` for outside and ``nr ns nt`` for whole segments.
 _LOWER_OUTSIDE = "o"
@@ -31,36 +34,53 @@ class SlashedFile:
     """A file of ``token/tag`` pairs, read from its beginning each time it is called.
 
     Segments of several characters in a script without spaces (``中国/ns``) are
-    cut into characters; where tags have no prefix, each segment is an entity of
-    its own. The tagging scheme is detected from all tags if not given.
+    cut into characters; where labels without a prefix stand behind such segments, each
+    is an entity of its own, else neighbors of one label are one entity, as in columns.
     """
 
-    def __init__(self, path: Path, *, scheme: Scheme | None = None) -> None:
+    def __init__(self, path: Path, options: ReadingOptions | None = None) -> None:
         self.path = path
-        self._scheme = scheme
+        self._options = options or ReadingOptions()
 
     @cached_property
-    def scheme(self) -> Scheme:
-        """The tagging scheme."""
-        return self._scheme or detect_entity_scheme((tags for _, _, tags in self._pairs()), str(self.path))
+    def tags(self) -> TagReader:
+        """What reads the tags, told from all of them."""
+
+        def tags() -> Iterator[list[str]]:
+            return (tags for _, _, tags in self._pairs())
+
+        return detect_tags(tags, self._options, str(self.path), self._sentences)
+
+    @cached_property
+    def _are_segments(self) -> bool:
+        return self.tags.scheme == "none" and any(
+            len(segment) > 1 and is_unspaced(segment[0]) and tag != OUTSIDE
+            for _, segments, tags in self._pairs()
+            for segment, tag in zip(segments, tags, strict=True)
+        )
 
     def __call__(self) -> Iterator[RawSentence]:
         """Yield the sentences; an error names file and line of what is no pair, or no tag of the scheme."""
+        return self._sentences(self.tags)
+
+    def _sentences(self, reader: TagReader) -> Iterator[RawSentence]:
         for (number, _, damaged), segments, tags in self._pairs():
-            kinds = [UNDECODABLE] * damaged
-            if self.scheme == "none":
-                spans = [Entity(index, index + 1, tag) for index, tag in enumerate(tags) if tag != OUTSIDE]
-            else:
-                try:
-                    spans, repairs = entities_from_tags(tags, self.scheme)
-                except TagError as error:
-                    raise SourceError(f"{self.path}, line {number}: {error}. Mend the line.") from None
-                kinds = [*(kind for _, kind in repairs), *kinds]
+            spans: list[Entity] = []
+            kinds: list[str] = []
+            try:
+                # One by one, no neighbors become one entity.
+                for first, part in enumerate(tags) if self._are_segments else [(0, tags)]:
+                    entities, repairs = reader([part] if isinstance(part, str) else part)
+                    spans += [replace(e, start=e.start + first, end=e.end + first) for e in entities]
+                    kinds += repairs
+            except TagError as error:
+                raise SourceError(f"{self.path}, line {number}: {error}. Mend the line.") from None
             pieces = [list(segment) if any(map(is_unspaced, segment)) else [segment] for segment in segments]
             starts = [0, *accumulate(map(len, pieces))]
-            entities = [Entity(starts[span.start], starts[span.end], span.label) for span in spans]
+            spans = [Entity(starts[span.start], starts[span.end], span.label) for span in spans]
             where = f"{self.path.name}, line {number}"
-            yield RawSentence([token for piece in pieces for token in piece], entities, where, kinds)
+            kinds += [UNDECODABLE] * damaged
+            yield RawSentence([token for piece in pieces for token in piece], spans, where, kinds)
 
     def _pairs(self) -> Iterator[tuple[Line, list[str], list[str]]]:
         """Yield each line with its segments and their tags."""

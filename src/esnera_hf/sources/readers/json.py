@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from esnera_hf.errors import ConfigurationError, SourceError
-from esnera_hf.sources.options import ReadingOptions
+from esnera_hf.sources.options import ReadingOptions, TagNames
 from esnera_hf.sources.readers.records import TAG_KEYS, Record, RecordReader, with_tag_names
 from esnera_hf.sources.readers.text import read_lines
 
@@ -32,7 +32,7 @@ def json_reader(path: Path, options: ReadingOptions | None = None) -> RecordRead
     return RecordReader(records, str(path), options, keys, folder=str(path)[: -len(path.name)])
 
 
-def _named_records(path: Path, keys: Sequence[str], names: Sequence[str] | None) -> Iterator[Record]:
+def _named_records(path: Path, keys: Sequence[str], names: TagNames | None) -> Iterator[Record]:
     for value, where, damaged in _records(path):
         if keys is not TAG_KEYS and not (isinstance(value, dict) and isinstance(value.get(keys[0]), list)):
             present = ", ".join(map(str, value))[:200] if isinstance(value, dict) else "none"

@@ -30,12 +30,13 @@ from typing import Any
 
 from esnera_hf._internal.text import shown
 from esnera_hf.errors import SourceError
-from esnera_hf.sources.options import ReadingOptions
+from esnera_hf.sources.options import ReadingOptions, TagNames
 from esnera_hf.sources.readers.offsets import onto_tokens, to_tokens, written_without_spaces
-from esnera_hf.sources.readers.text import UNDECODABLE, detect_entity_scheme
+from esnera_hf.sources.readers.tags import USUAL_TAGS, TagReader, detect_tags
+from esnera_hf.sources.readers.text import UNDECODABLE
 from esnera_hf.sources.readers.tool_records import as_plain_record
 from esnera_hf.sources.source import RawSentence
-from esnera_hf.tagging import Entity, Scheme, TagError, entities_from_tags
+from esnera_hf.tagging import Entity, TagError
 
 TEXT_KEYS = ("text", "content", "sentence", "data")
 TOKEN_KEYS = ("tokens", "words", "chars", "token")
@@ -95,14 +96,18 @@ class RecordReader:
         return list(islice(self._records(), _SNIFFED))
 
     @cached_property
-    def scheme(self) -> Scheme:
-        """The scheme of string tags, detected from all of them; ``IOB2`` where the first records have none."""
-        if self._options.scheme is not None:
-            return self._options.scheme
+    def tags(self) -> TagReader:
+        """What reads string tags, told from all of them; that of ``IOB2`` where the first records have none."""
         if not any(string_tags(value, self._tag_keys) for value, _, _ in self._sample):
-            return "IOB2"
-        tags = (string_tags(value, self._tag_keys) or () for value, _, _ in self._records())
-        return detect_entity_scheme(tags, self._place)
+            return USUAL_TAGS
+
+        def tags() -> Iterator[Sequence[str]]:
+            return (string_tags(value, self._tag_keys) or () for value, _, _ in self._records())
+
+        def sentences(reader: TagReader) -> Iterator[RawSentence]:
+            return (read_record(value, where, reader, self._tag_keys) for value, where, _ in self._records())
+
+        return detect_tags(tags, self._options, self._place, sentences)
 
     @cached_property
     def characters(self) -> bool:
@@ -127,18 +132,16 @@ class RecordReader:
                 yield sentence
 
     def _read(self, value: Any, where: str) -> RawSentence:
-        return read_record(value, where, self.scheme, self._tag_keys)
+        return read_record(value, where, self.tags, self._tag_keys)
 
 
-def read_record(
-    record: Any, where: str, scheme: Scheme | None, tag_keys: Sequence[str] = TAG_KEYS
-) -> RawSentence:
+def read_record(record: Any, where: str, tags: TagReader, tag_keys: Sequence[str] = TAG_KEYS) -> RawSentence:
     """Read one record in one of the shapes above: parsed JSON, or a row of a dataset.
 
     Args:
         record: the record.
         where: file and line, for messages.
-        scheme: of string tags, where the record has them.
+        tags: reads string tags, where the record has them.
         tag_keys: names of tags or spans, if not the usual ones.
 
     Raises:
@@ -154,7 +157,7 @@ def read_record(
     tokens = _first(record, TOKEN_KEYS, list)
     text = _first(record, TEXT_KEYS, str)
     if tokens is not None and all(isinstance(token, str) for token in tokens):
-        return _of_tokens(record, list(tokens), where, scheme, tag_keys)
+        return _of_tokens(record, list(tokens), where, tags, tag_keys)
     if text is None:
         raise SourceError(
             f"{where}: expected a text ({', '.join(TEXT_KEYS)}) or tokens ({', '.join(TOKEN_KEYS)}), "
@@ -184,7 +187,7 @@ def string_tags(record: Any, keys: Sequence[str] = TAG_KEYS) -> list[str] | None
     return tags if tags and all(isinstance(tag, str) for tag in tags) else None
 
 
-def with_tag_names(record: Any, names: Sequence[str], where: str, keys: Sequence[str] = TAG_KEYS) -> Any:
+def with_tag_names(record: Any, names: TagNames, where: str, keys: Sequence[str] = TAG_KEYS) -> Any:
     """Return a record with its tags as names where they are numbers."""
     for key in keys if isinstance(record, Mapping) else ():
         tags = record.get(key)
@@ -193,17 +196,18 @@ def with_tag_names(record: Any, names: Sequence[str], where: str, keys: Sequence
     return record
 
 
-def name_of(tag: int, names: Sequence[str], where: str) -> str:
+def name_of(tag: int, names: TagNames, where: str) -> str:
     """Return the name of a tag or label that is a number."""
-    if not 0 <= tag < len(names):
+    known = names if isinstance(names, Mapping) else dict(enumerate(names))
+    if tag not in known and str(tag) not in known:
         raise SourceError(
-            f"{where}: tag id {tag} is none of the {len(names)} ids of the tags. Mend the row or leave it out."
+            f"{where}: tag id {tag} is none of the {len(known)} ids of the tags. Mend the row or leave it out."
         )
-    return names[tag]
+    return known[tag] if tag in known else known[str(tag)]
 
 
 def _of_tokens(
-    record: Mapping[str, Any], tokens: list[str], where: str, scheme: Scheme | None, tag_keys: Sequence[str]
+    record: Mapping[str, Any], tokens: list[str], where: str, reader: TagReader, tag_keys: Sequence[str]
 ) -> RawSentence:
     tags = string_tags(record, tag_keys)
     if tags is not None:
@@ -212,10 +216,10 @@ def _of_tokens(
                 f"{where}: {len(tokens)} tokens and {len(tags)} tags. Each token needs its tag."
             )
         try:
-            entities, repaired = entities_from_tags(tags, scheme or "IOB2")
+            entities, repairs = reader(tags)
         except TagError as error:
             raise SourceError(f"{where}: {error}. Name the scheme if it is another.") from None
-        return RawSentence(tokens, entities, where, [kind for _, kind in repaired])
+        return RawSentence(tokens, entities, where, repairs)
     named = tag_keys is not TAG_KEYS
     entries = _first(record, tag_keys if named else SPAN_KEYS, list)
     values = _first(record, tag_keys, list)
@@ -227,7 +231,7 @@ def _of_tokens(
         return RawSentence(tokens, None, where)
     spans, text = _parsed_spans(entries, where), _first(record, TEXT_KEYS, str)
     if text is None or not _hold_mentions(spans, text) or _hold_mentions(spans, tokens):
-        repairs: list[str] = []
+        repairs = []
         return RawSentence(tokens, _in_tokens(spans, tokens, where, repairs), where, repairs)
     sentence = onto_tokens(RawSentence([], _in_text(entries, text, where), where, text=text), tokens)
     if sentence is None:

@@ -1,4 +1,4 @@
-"""Text files: compression, byte order marks, line ends, undecodable bytes; the tagging scheme of what they hold."""
+"""Text files: compression, byte order marks, line ends, undecodable bytes."""
 
 from __future__ import annotations
 
@@ -6,14 +6,12 @@ import bz2
 import gzip
 import lzma
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any, cast
 
-from esnera_hf._internal.text import shown
 from esnera_hf.errors import SourceError
-from esnera_hf.tagging import OUTSIDE, Scheme, detect_scheme
 
 #: The number of a line from 1, its text without line end, and whether bytes of it were not UTF-8.
 Line = tuple[int, str, bool]
@@ -27,7 +25,6 @@ UNDECODABLE = "bytes that are not UTF-8, read as U+FFFD"
 COMPRESSED: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 _OTHER_ENCODINGS = ("gb18030", "big5", "shift_jis", "euc_kr", "cp1252")
 _SNIFFED = 200
-_SHOWN = 5
 
 
 def read_lines(path: Path) -> Iterator[Line]:
@@ -97,29 +94,3 @@ def _decodes(line: bytes, encoding: str) -> bool:
     except UnicodeDecodeError:
         return False
     return True
-
-
-def detect_entity_scheme(sentences: Iterable[Sequence[str]], place: str) -> Scheme:
-    """Return the tagging scheme of a corpus, told from the tags of its sentences.
-
-    Raises:
-        SourceError: the tags have no prefixes and none is ``O``, as parts of speech
-            or the numbers of tags.
-    """
-    seen: dict[str, None] = {}
-
-    def noted() -> Iterator[Sequence[str]]:
-        # Tags pass once: a corpus may be larger than the memory.
-        for tags in sentences:
-            if len(seen) < _SHOWN or OUTSIDE not in seen:
-                seen.update(dict.fromkeys(tags))
-            yield tags
-
-    scheme = detect_scheme(noted())
-    if scheme == "none" and OUTSIDE not in seen:
-        raise SourceError(
-            f"{place}: expected tags of entities, with {OUTSIDE!r} for what is none, found "
-            f"{', '.join(map(shown, list(seen)[:_SHOWN]))}. If another column holds them, name it: tag_column=. If "
-            'these are numbers of tags, pass tag_names=. If every token is of an entity, pass scheme="none".'
-        )
-    return scheme
