@@ -33,7 +33,11 @@ AT_ONCE = (
     *("sources.duplicates._AT_ONCE", "merging.merge._BATCH", "taggers.predictions._ROWS"),
     *("_internal.arrow._BATCH", "sources.source._BATCH"),
 )
-FIRST_LOOK = ("sources.build._SNIFFED", "sources.readers.columns._SNIFFED_ROWS", "sources.build._IN_MEMORY")
+FIRST_LOOK = (
+    "sources.build._SNIFFED",
+    "sources.readers.column_layout.SNIFFED_ROWS",
+    "sources.build._IN_MEMORY",
+)
 
 
 @pytest.fixture(autouse=True)

@@ -32,8 +32,9 @@ from esnera_hf.sources.folders import (
 )
 from esnera_hf.sources.options import ReadingOptions
 from esnera_hf.sources.readers.bioc import bioc_reader
+from esnera_hf.sources.readers.brackets import is_bracket_file, read_bracket_file
 from esnera_hf.sources.readers.brat import read_brat
-from esnera_hf.sources.readers.columns import ColumnFile, is_bracket_file, read_bracket_file
+from esnera_hf.sources.readers.columns import ColumnFile
 from esnera_hf.sources.readers.conllu import ConlluFile, is_conllu_file
 from esnera_hf.sources.readers.datasets import dataset_readers, reader_of
 from esnera_hf.sources.readers.docbin import SUFFIX as DOCBIN_SUFFIX

@@ -84,8 +84,13 @@ def _tried(reading: Reading) -> Reading:
     try:
         list(islice(reading.sentences(), _SHOWN_SENTENCES))
     except SourceError as error:
-        return replace(reading, objections=(str(error),))
+        return replace(reading, objections=(_first_line(error),))
     return reading
+
+
+def _first_line(error: SourceError) -> str:
+    """Return the first line of an error, which may show readings of its own below."""
+    return visible(str(error).partition("\n")[0])
 
 
 def _described(reading: Reading) -> Iterator[str]:
@@ -96,4 +101,4 @@ def _described(reading: Reading) -> Iterator[str]:
         for sentence in islice(reading.sentences(), _SHOWN_SENTENCES):
             yield f"    {marked_sentence(sentence)}"
     except SourceError as error:
-        yield f"    {visible(str(error))}"
+        yield f"    {_first_line(error)}"

@@ -9,7 +9,8 @@ from esnera_hf.errors import SourceError
 from esnera_hf.sources.files import detect_format
 from esnera_hf.sources.load import load_source
 from esnera_hf.sources.options import ReadingOptions
-from esnera_hf.sources.readers.columns import ColumnFile, read_bracket_file
+from esnera_hf.sources.readers.brackets import read_bracket_file
+from esnera_hf.sources.readers.columns import ColumnFile
 
 
 def read(path, **options):
@@ -46,9 +47,10 @@ LAYOUTS = {
     "no word positions": ("A1\tB-X\nB2\tI-X\nc\tO\n", "A1|B2|c 0-2:X"),
     "zeros alone": ("口0\tB-X\n腔0\tO\n", "口0|腔0 0-1:X"),
     "numbers are no word positions": (
-        "2019\tB-X\n2020\tB-X\n\n19\tO\n12\tO\n",
+        "2019\tB-X\n2020\tB-X\n\n19\tO\n12\tO\n\nof\tO\n",
         "2019|2020 0-1:X 1-2:X",
         "19|12",
+        "of",
     ),
     "an empty layer": ("1\tBerlin\tB-LOC\tO\n2\tran\tO\tO\n", "Berlin|ran 0-1:LOC"),
     "a comment where nothing is annotated": ("# sent1\nfoo O\nbar O\n", "foo|bar"),
@@ -115,7 +117,7 @@ def test_layouts(tmp_path, layout):
         ("a B-NP B-X\nb I-NP O\n", {"tag_column": 1}, "a|b 0-2:NP"),
         ("a B-NP B-X\nb I-NP O\n", {"tag_column": -2}, "a|b 0-2:NP"),
         ("a B-NP B-X\nb I-NP O\n", {"scheme": "none"}, "a|b 0-1:B-X"),
-        ("a\tPER\nb\tLOC\n", {"tag_column": 1}, "a|b 0-1:PER 1-2:LOC"),
+        ("a\tPER\nb\tLOC\n", {"tag_column": 1, "scheme": "none"}, "a|b 0-1:PER 1-2:LOC"),
         ("O\tin\nB-LOC\tRome\n", {"tag_column": 0}, "in|Rome 1-2:LOC"),
     ],
 )
@@ -130,7 +132,7 @@ def test_a_column_that_is_not_there(tmp_path, column):
 
 
 def test_a_layer_that_begins_after_the_first_rows(tmp_path, monkeypatch):
-    monkeypatch.setattr("esnera_hf.sources.readers.columns._SNIFFED_ROWS", 2)
+    monkeypatch.setattr("esnera_hf.sources.readers.column_layout.SNIFFED_ROWS", 2)
     text = "Uni B-ORG O\nx O O\n\nUni B-ORG O\nBonn I-ORG B-LOC\n"
     assert read(write(tmp_path / "a.txt", text)) == ["Uni|x 0-1:ORG", "Uni|Bonn 0-2:ORG 1-2:LOC"]
 

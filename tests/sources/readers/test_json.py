@@ -14,7 +14,6 @@ from esnera_hf.errors import SourceError
 from esnera_hf.sources.files import detect_format
 from esnera_hf.sources.options import ReadingOptions
 from esnera_hf.sources.readers.json import json_reader
-from esnera_hf.sources.readers.tags import USUAL_TAGS
 from esnera_hf.sources.readers.offsets import WIDENED
 from esnera_hf.sources.readers.records import (
     LABEL_KEYS,
@@ -29,6 +28,7 @@ from esnera_hf.sources.readers.records import (
     UNLABELLED,
     read_record,
 )
+from esnera_hf.sources.readers.tags import USUAL_TAGS
 
 TEXT, TOKENS = "Ann met Bob", ["Ann", "met", "Bob"]
 ANN, BOB = (0, 3, "PER"), (8, 11, "PER")

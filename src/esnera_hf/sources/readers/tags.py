@@ -38,7 +38,8 @@ _LETTER_OF_WORD = {word: letter for letter, words in _PREFIX_WORDS.items() for w
 _SEPARATORS = ("-_", "\u2010-\u2015\u2212", ":", "/", ".", "|", "~", "=", " ", "#", "+", "@", "\\\\")
 #: What parts several tags in one cell; of those in the first place one needs only the prefix of its cell.
 _JOINTS = "|;,#", "/+&$ "
-_ONE_TAG = re.compile(rf"[{_LETTERS}{_LETTERS.lower()}][-_].+|[Oo]|.+[-_][BI]", re.DOTALL)
+#: A cell that holds one tag as most corpora write it.
+ONE_TAG = re.compile(rf"[{_LETTERS}{_LETTERS.lower()}][-_].+|[Oo]|.+[-_][BI]", re.DOTALL)
 #: Tags that prefixes are looked for in; what has more distinct ones is a column of words.
 _MOST_TAGS = 5000
 
@@ -70,6 +71,11 @@ _OF_WORDS = tuple(_forms("(?i:" + "|".join(sorted(_LETTER_OF_WORD, key=len, reve
 _USUAL = _OF_LETTERS[0]
 #: BPER and IPER, which many a label looks like: only where every inside tag has its begin tag.
 _UNPARTED = _Form(re.compile(r"(?P<prefix>[BI])(?P<label>\w+)"))
+
+
+def is_usual_tag(tag: str) -> bool:
+    """Tell ``O`` and tags such as ``B-PER``."""
+    return tag == OUTSIDE or _USUAL.parts(tag) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +133,7 @@ def _joins(mark: str, cells: Collection[str]) -> bool:
     alone = {cell for cell in cells if mark not in cell}
     labels = alone | {parts[1] for cell in alone if (parts := _USUAL.parts(cell))}
     for pieces in several:
-        whole = [_ONE_TAG.fullmatch(piece) is not None for piece in pieces]
+        whole = [ONE_TAG.fullmatch(piece) is not None for piece in pieces]
         if all(whole) or (mark in _JOINTS[0] and all(map(or_, whole, [p in labels for p in pieces]))):
             return True
     return False
@@ -181,7 +187,7 @@ def _doubt(tags: Collection[str]) -> str:
                 'them as B-PER and I-PER, name them in tag_names={…}, or pass scheme="none" if they are labels as '
                 "they are"
             )
-    folded = {tag.casefold() for tag in tags if _ONE_TAG.fullmatch(tag)}
+    folded = {tag.casefold() for tag in tags if ONE_TAG.fullmatch(tag)}
     if len({tag[2:] for tag in folded}) < len(folded):
         return (
             f"the tags {examples} have prefixes in capital and in small letters. Write all of them alike, or name "
@@ -298,8 +304,9 @@ def detect_tags(
             "they stand for others, as numbers or '-' for O, pass tag_names=. If every token is of an entity, pass "
             'scheme="none".'
         )
-    reader = TagReader(scheme, notation, names, options.tag_layer)
-    if notation.joint and options.tag_layer is None:
+    layer = "all" if options.tag_layer is None and options.nested == "layers" else options.tag_layer
+    reader = TagReader(scheme, notation, names, layer)
+    if notation.joint and layer is None:
         _ask_for_layer(counts, reader, place, sample)
     return reader
 
