@@ -14,9 +14,10 @@ from pathlib import Path
 from esnera_hf._internal.text import shown
 from esnera_hf.errors import ConfigurationError, SourceError
 from esnera_hf.sources.options import ReadingOptions
+from esnera_hf.sources.readers.tags import TagReader, detect_tags
 from esnera_hf.sources.readers.text import UNDECODABLE, Row, read_lines
 from esnera_hf.sources.source import RawSentence
-from esnera_hf.tagging import OUTSIDE, Entity, Scheme, TagError, detect_scheme, entities_from_tags
+from esnera_hf.tagging import OUTSIDE, Entity, TagError
 
 _COLUMNS, _FORM, _MISC = 10, 1, 9
 #: Words, multiword tokens and empty nodes; only words are tokens.
@@ -49,7 +50,7 @@ class ConlluFile:
             raise ConfigurationError(
                 f"tag_column={options.tag_column}: the attributes of {path.name} have names. Give one, such as 'NER'."
             )
-        self.path, self._wanted, self._scheme = path, options.tag_column, options.scheme
+        self.path, self._wanted, self._options = path, options.tag_column, options
 
     def __call__(self) -> Iterator[RawSentence]:
         """Yield the sentences.
@@ -65,22 +66,22 @@ class ConlluFile:
                 spans = _bracketed(values, self._label_place, repairs)
             else:
                 try:
-                    spans, kinds = entities_from_tags(values, self.scheme)
+                    spans, kinds = self.tags(values)
                 except TagError as error:
                     raise SourceError(f"{where}: {error}. Name the scheme if it is another.") from None
-                repairs += [kind for _, kind in kinds]
+                repairs += kinds
             place = f"{self.path.name}, line {rows[0][0]}"
             yield RawSentence([cells[_FORM] for _, cells, _ in rows], spans, place, repairs)
 
     @cached_property
-    def scheme(self) -> Scheme:
-        """The tagging scheme, told from all tags."""
-        if self._scheme is not None:
-            return self._scheme
-        return detect_scheme(
-            [_attributes(cells[_MISC]).get(self._attribute, OUTSIDE) for _, cells, _ in rows]
-            for rows in self._sentences()
-        )
+    def tags(self) -> TagReader:
+        """What reads the tags, told from all of them."""
+
+        def tags() -> Iterator[list[str]]:
+            for rows in self._sentences():
+                yield [_attributes(cells[_MISC]).get(self._attribute, OUTSIDE) for _, cells, _ in rows]
+
+        return detect_tags(tags, self._options, str(self.path))
 
     @cached_property
     def _attribute(self) -> str:

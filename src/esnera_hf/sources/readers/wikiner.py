@@ -14,9 +14,10 @@ from pathlib import Path
 from esnera_hf._internal.text import shown
 from esnera_hf.errors import SourceError
 from esnera_hf.sources.options import ReadingOptions
-from esnera_hf.sources.readers.text import UNDECODABLE, detect_entity_scheme, read_lines
+from esnera_hf.sources.readers.tags import TagReader, detect_tags
+from esnera_hf.sources.readers.text import UNDECODABLE, read_lines
 from esnera_hf.sources.source import RawSentence
-from esnera_hf.tagging import OUTSIDE, Scheme, TagError, entities_from_tags
+from esnera_hf.tagging import OUTSIDE, TagError
 
 #: WikiNER has no other tags, and of them B- only where an entity touches another one of its type.
 _TAGS = frozenset(
@@ -47,13 +48,16 @@ class WikiNerFile:
     """A file of ``token|part of speech|tag`` or ``token|tag``, read from its beginning each time it is called."""
 
     def __init__(self, path: Path, options: ReadingOptions) -> None:
-        self.path, self._scheme = path, options.scheme
+        self.path, self._options = path, options
 
     @cached_property
-    def scheme(self) -> Scheme:
-        """The tagging scheme, told from all tags."""
-        tags = ([tag for _, tag in pairs] for _, pairs in self._sentences())
-        return self._scheme or detect_entity_scheme(tags, str(self.path))
+    def tags(self) -> TagReader:
+        """What reads the tags, told from all of them."""
+
+        def tags() -> Iterator[list[str]]:
+            return ([tag for _, tag in pairs] for _, pairs in self._sentences())
+
+        return detect_tags(tags, self._options, str(self.path))
 
     @cached_property
     def _width(self) -> int:
@@ -66,10 +70,10 @@ class WikiNerFile:
         """Yield the sentences; an error names file and line of what is no token with its tag."""
         for (number, damaged), pairs in self._sentences():
             try:
-                spans, repairs = entities_from_tags([tag for _, tag in pairs], self.scheme)
+                spans, kinds = self.tags([tag for _, tag in pairs])
             except TagError as error:
                 raise SourceError(f"{self.path}, line {number}: {error}. Mend the line.") from None
-            kinds = [*(kind for _, kind in repairs), *([UNDECODABLE] * damaged)]
+            kinds += [UNDECODABLE] * damaged
             yield RawSentence([token for token, _ in pairs], spans, f"{self.path.name}, line {number}", kinds)
 
     def _sentences(self) -> Iterator[tuple[tuple[int, bool], list[tuple[str, str]]]]:
