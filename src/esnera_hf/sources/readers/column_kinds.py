@@ -25,7 +25,8 @@ _TOKEN_NAMES = frozenset(
     "token tokens word words char chars character characters form wordform surface text term".split()
 )
 _WORDS = re.compile(r"[A-Z]?[a-z]+\d?|[A-Z]+(?![a-z])\d?|\d+")
-_WHOLE_NUMBER = re.compile(r"\d+(\.0)?")
+_NUMBER = re.compile(r"-?\d+([-.,:/]\d+)*")
+_WHOLE_NUMBER = re.compile(r"\d{1,18}(\.0)?")
 #: Of chunkers of English, German, Spanish, Hindi: phrases of a parse, not entities.
 _CHUNKS = frozenset(
     "NP VP PP ADVP ADJP SBAR PRT INTJ CONJP LST UCP NC VC PC NX VX PX ADVX SN SV SP NGP VGF VGNF VGNN JJP RBP CCP "
@@ -33,6 +34,8 @@ _CHUNKS = frozenset(
 )
 #: Cells of which a share or a number says something.
 _ENOUGH = 20
+#: Blocks of rows of which one says something.
+_FEW_BLOCKS = 3
 
 
 def role_of(name: str) -> str:
@@ -113,14 +116,15 @@ class Column:
         numbers = self._numbers
         steps = [after - before for before, after in pairwise(numbers)]
         ups = sum(step == 1 for step in steps)
-        return bool(steps) and 2 * ups > len(steps) and all(step == 1 or step < 0 for step in steps)
+        return 2 * ups > len(steps) and all(step <= 1 for step in steps)
 
     @cached_property
     def numbers_sentences(self) -> bool:
-        """Whether it numbers sentences: the same number for several rows, then one more, or begins anew."""
-        numbers = self._numbers
-        steps = [after - before for before, after in pairwise(numbers)]
-        return len(set(numbers)) > 1 and 2 * steps.count(0) >= len(steps) and all(step <= 1 for step in steps)
+        """Whether it numbers sentences: the same number for several rows, then a higher one, or begins anew."""
+        steps = [after - before for before, after in pairwise(self._numbers)]
+        ups, downs = sum(step > 0 for step in steps), sum(step < 0 for step in steps)
+        # Numbers of tags rise and fall alike.
+        return ups > 0 and 2 * (ups + downs) <= len(steps) and 3 * downs <= ups
 
     @cached_property
     def names_groups(self) -> bool:
@@ -136,7 +140,7 @@ class Column:
             list(cells) for _, cells in groupby(zip(self.blocks, self.cells, strict=True), lambda c: c[0])
         ]
         long = [{cell for _, cell in run} for run in runs if len(run) > 1]
-        return len(runs) > 1 and bool(long) and all(len(cells) == 1 for cells in long)
+        return len(long) >= _FEW_BLOCKS and all(len(cells) == 1 for cells in long)
 
     def tag_objections(self) -> Iterator[str]:
         """Yield what speaks against a column of tags of entities."""
@@ -154,17 +158,20 @@ class Column:
             if others[most] > self.counts[OUTSIDE]:
                 yield f"{shown(most)} is more frequent than {OUTSIDE!r}"
 
-    def token_objections(self) -> Iterator[str]:
-        """Yield what speaks against a column of tokens."""
+    def token_objections(self, *, alone: bool = False) -> Iterator[str]:
+        """Yield what speaks against a column of tokens; ``alone`` if no other column could be it."""
         if self.role not in ("", "token", "tag"):
             yield f"it is called {shown(self.name)}"
-        if not any(char.isalpha() for cell in self.counts for char in cell):
-            yield f"none of its cells has a letter: {', '.join(map(shown, list(self.counts)[:4]))}"
+        examples = ", ".join(map(shown, list(self.counts)[:4]))
+        has_letters = any(char.isalpha() for cell in self.counts for char in cell)
+        is_number = all(map(_NUMBER.fullmatch, filter(None, self.counts)))
+        if not has_letters and (is_number or len(self.cells) >= _ENOUGH):
+            yield f"none of its cells has a letter: {examples}"
         elif self._are_ids:
-            yield f"its cells are numbered names: {', '.join(map(shown, list(self.counts)[:4]))}"
-        if self.is_constant:
+            yield f"its cells are numbered names: {examples}"
+        if self.is_constant and not alone:
             yield "it is the same in all rows between two blank lines"
-        elif len(set(self.blocks)) == 1 and (self.names_groups or self._are_runs):
+        elif len(set(self.blocks)) == 1 and (self.names_groups or self._are_runs) and not alone:
             yield "its cells stay the same for several rows"
         if 2 * self.counts[""] > len(self.cells):
             yield "most of its cells are empty"

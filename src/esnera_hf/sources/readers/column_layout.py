@@ -309,7 +309,8 @@ def _token_column(others: Sequence[Column], path: Path, ask: Ask) -> Column:
     Raises:
         SourceError: none could be, or the first that could has few words and another many.
     """
-    objections = {column: tuple(column.token_objections()) for column in others}
+    alone = len(others) == 1
+    objections = {column: tuple(column.token_objections(alone=alone)) for column in others}
     fitting = [column for column in others if not objections[column]]
     named = [column for column in fitting if column.role == "token"]
     if len(named) == 1:

@@ -131,8 +131,13 @@ class ColumnFile:
             yield rows
 
     def _begins_anew(self, before: Row, cells: list[str]) -> bool:
-        number = self.layout.number
-        return number is not None and float(cells[number]) < float(before[1][number])
+        place = self.layout.number
+        if place is None:
+            return False
+        numbers = [row[place].partition(".")[0] for row in (before[1], cells)]
+        # Digits are compared as they are written: a number may have too many of them for an integer.
+        earlier, later = ((len(digits), digits) for digits in (number.lstrip("0") for number in numbers))
+        return later <= earlier
 
     def _is_comment(self, cells: list[str], *, first: bool) -> bool:
         """Tell whether a row that begins with ``#``, before a sentence (``first``) or inside, is no token."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from itertools import product
+from itertools import chain, product
 from typing import Any
 
 from datasets import ClassLabel, Dataset, DatasetDict, LargeList, List, Value
 
+from esnera_hf._internal.text import shown
 from esnera_hf.errors import ConfigurationError, SourceError
 from esnera_hf.sources.options import ReadingOptions
 from esnera_hf.sources.readers.records import (
@@ -21,6 +22,7 @@ from esnera_hf.sources.readers.records import (
     RecordReader,
     name_of,
 )
+from esnera_hf.sources.readings import Reading, choose_reading
 from esnera_hf.sources.source import Reader
 from esnera_hf.sources.splits import canonical_split
 
@@ -42,25 +44,65 @@ def reader_of(dataset: Dataset, place: str, options: ReadingOptions | None = Non
     options = options or ReadingOptions()
     dataset = dataset.with_format(None)  # a user's may give tensors, or some of the columns
     features = dataset.features
-    tag_keys = TAG_KEYS if options.tag_column is None else (str(options.tag_column),)
-    nests = [(name, _items(column)) for name, column in features.items() if isinstance(_items(column), dict)]
-    for nest, fields in [(None, features), *nests]:
-        token = next((name for name in TOKEN_KEYS if _is_string(_items(fields.get(name)))), None)
-        tags = (name for name in tag_keys if name != token)
-        tag = next((name for name in tags if _is_list_of_tags(fields.get(name), options.tag_names)), None)
-        if token and tag:
+    for name, option in (("token_column", options.token_column), ("tag_column", options.tag_column)):
+        if option is not None and option not in {*features, *chain.from_iterable(_nests(features).values())}:
+            raise SourceError(f"{place}: no column {option!r}, which {name}= names; found {dict(features)}.")
+    for nest, fields in {None: features, **_nests(features)}.items():
+        columns = _tagged_columns(fields, options)
+        if columns:
+            readings = [_reading(dataset, nest, pair, options, place) for pair in columns]
+            chosen = choose_reading(place, readings)
+            token, tag = next(pair for pair, one in zip(columns, readings, strict=True) if one is chosen)
             return RecordReader(partial(_tagged, dataset, nest, (token, tag), options, place), place, options)
-    texts = [name for name in TEXT_KEYS if _is_string(features.get(name))]
-    tokens = [name for name in TOKEN_KEYS if _is_string(_items(features.get(name)))]
+    token_keys = TOKEN_KEYS if options.token_column is None else (options.token_column,)
+    text_keys = TEXT_KEYS if options.token_column is None else (options.token_column,)
+    texts = [name for name in text_keys if _is_string(features.get(name))]
+    tokens = [name for name in token_keys if _is_string(_items(features.get(name)))]
     spans = next((name for name in SPAN_KEYS if _holds_spans(features.get(name))), None)
     if (texts or tokens) and spans:
         rows = dataset.select_columns([*tokens[:1], *texts[:1], spans])
         return RecordReader(partial(_spans, rows, spans, place), place, options)
     raise SourceError(
-        f"{place}: expected a column of tokens ({', '.join(TOKEN_KEYS)}) with one of tags ({', '.join(tag_keys)}; "
+        f"{place}: expected a column of tokens ({', '.join(TOKEN_KEYS)}) with one of tags ({', '.join(TAG_KEYS)}; "
         f"ClassLabel or strings), or one of text with a list of {{start, end, label}}; found {dict(features)}. "
-        "Rename the columns or pass tag_column=; tags that are numbers without names need tag_names=."
+        f"{_advice(features, options)}"
     )
+
+
+def _nests(features: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the columns that are lists of structs, with the fields of these."""
+    return {name: _items(column) for name, column in features.items() if isinstance(_items(column), dict)}
+
+
+def _tagged_columns(fields: Mapping[str, Any], options: ReadingOptions) -> list[tuple[str, str]]:
+    """Return the pairs of token and tag columns, by the names that are usual or that options give."""
+    token_keys = TOKEN_KEYS if options.token_column is None else (str(options.token_column),)
+    tag_keys = TAG_KEYS if options.tag_column is None else (str(options.tag_column),)
+    tokens = [name for name in token_keys if _is_string(_items(fields.get(name)))]
+    tags = [name for name in tag_keys if _is_list_of_tags(fields.get(name), options.tag_names)]
+    return [(token, tag) for tag in tags for token in tokens if token != tag]
+
+
+def _reading(
+    dataset: Dataset, nest: str | None, columns: tuple[str, str], options: ReadingOptions, place: str
+) -> Reading:
+    token, tag = columns
+    records = partial(_tagged, dataset, nest, columns, options, place)
+    return Reading(
+        f"tokens in {shown(token)}, tags in {shown(tag)}",
+        f"token_column={token!r}, tag_column={tag!r}",
+        RecordReader(records, place, options),
+    )
+
+
+def _advice(features: Mapping[str, Any], options: ReadingOptions) -> str:
+    """Return which columns of unusual names may be meant."""
+    lists = [name for name, column in features.items() if _is_string(_items(column))]
+    tags = [name for name, column in features.items() if _is_list_of_tags(column, options.tag_names)]
+    tags = [name for name in tags if name not in lists] or list(lists[1:])
+    if lists and tags:
+        return f"Name both columns: token_column={lists[0]!r}, tag_column={tags[0]!r}."
+    return "Rename the columns or pass token_column= and tag_column=; tags that are numbers without names need tag_names=."
 
 
 def dataset_readers(dataset: DatasetDict, name: str, options: ReadingOptions) -> dict[str, Reader]:
@@ -70,10 +112,11 @@ def dataset_readers(dataset: DatasetDict, name: str, options: ReadingOptions) ->
         SourceError: a split has an unusual name, or two have the same meaning.
         ConfigurationError: the tag column is given as a number.
     """
-    if isinstance(options.tag_column, int):
-        raise ConfigurationError(
-            f"tag_column={options.tag_column}: a dataset's columns have names, not numbers. Give the name."
-        )
+    for option, value in (("tag_column", options.tag_column), ("token_column", options.token_column)):
+        if isinstance(value, int):
+            raise ConfigurationError(
+                f"{option}={value}: a dataset's columns have names, not numbers. Give the name."
+            )
     readers: dict[str, Reader] = {}
     for split, rows in dataset.items():
         canonical = canonical_split(split) or ("train" if len(dataset) == 1 else None)
