@@ -196,9 +196,10 @@ def test_a_tag_column_of_the_wrong_kind(tmp_path, name, content, column, message
 
 def test_options_check_themselves():
     for name, value, expected in (
-        ("format", "xml", "one of columns, json, cluener, boson, brackets"),
+        ("format", "xml", "one of columns, json, cluener, "),
         ("scheme", "BIO", "one of IOB1, IOB2"),
         ("language", "Finnish!", "a BCP 47 code"),
+        ("tag_layer", "both", 'a number from 0, or "all"'),
     ):
         with pytest.raises(ConfigurationError, match=f"{name}='{value}': expected {expected}"):
             ReadingOptions(**{name: value})

@@ -28,7 +28,7 @@ from esnera_hf.sources.readers.records import (
     UNLABELLED,
     read_record,
 )
-from esnera_hf.sources.readers.tags import USUAL_TAGS
+from esnera_hf.sources.readers.tags import USUAL_TAGS, TagReader
 
 TEXT, TOKENS = "Ann met Bob", ["Ann", "met", "Bob"]
 ANN, BOB = (0, 3, "PER"), (8, 11, "PER")
@@ -107,7 +107,10 @@ def test_tokens(token_key):
     for tag_key in TAG_KEYS:
         assert read({token_key: TOKENS, tag_key: ["B-PER", "I-PER", "O"]}) == ("Ann|met|Bob 0-2:PER",)
     tags = {token_key: TOKENS, "tags": ["O", "I-PER", "E-PER"]}
-    assert read(tags, "BIOES") == ("Ann|met|Bob 1-3:PER", "inside tag without a begin tag")
+    assert read(tags, TagReader("BIOES", USUAL_TAGS.notation)) == (
+        "Ann|met|Bob 1-3:PER",
+        "inside tag without a begin tag",
+    )
 
 
 RELATION, CHOICE = {"type": "relation", "from_id": "a"}, {"value": {"choices": ["x"]}}
@@ -234,7 +237,7 @@ CUT = {"start": 2, "end": 4, "label": "x", "word": "cd"}
 )
 def test_a_broken_record_is_named(record, message):
     with pytest.raises(SourceError) as caught:
-        read(record, "IOB2")
+        read(record)
     assert str(caught.value).startswith("f, line 1: ")
     assert message in str(caught.value)
 
@@ -261,7 +264,7 @@ def test_any_value_is_a_record_or_an_error(value):
 
 def record_or_message(value):
     try:
-        return read_record(value, "here", "IOB2")
+        return read_record(value, "here")
     except SourceError as error:
         return str(error)
 

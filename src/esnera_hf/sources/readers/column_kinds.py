@@ -167,7 +167,7 @@ class Column:
         is_number = all(map(_NUMBER.fullmatch, filter(None, self.counts)))
         if not has_letters and (is_number or len(self.cells) >= _ENOUGH):
             yield f"none of its cells has a letter: {examples}"
-        elif self._are_ids:
+        elif self._are_ids and not alone:
             yield f"its cells are numbered names: {examples}"
         if self.is_constant and not alone:
             yield "it is the same in all rows between two blank lines"

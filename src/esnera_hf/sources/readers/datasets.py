@@ -100,9 +100,12 @@ def _advice(features: Mapping[str, Any], options: ReadingOptions) -> str:
     lists = [name for name, column in features.items() if _is_string(_items(column))]
     tags = [name for name, column in features.items() if _is_list_of_tags(column, options.tag_names)]
     tags = [name for name in tags if name not in lists] or list(lists[1:])
-    if lists and tags:
-        return f"Name both columns: token_column={lists[0]!r}, tag_column={tags[0]!r}."
-    return "Rename the columns or pass token_column= and tag_column=; tags that are numbers without names need tag_names=."
+    named = (
+        f"Name both columns, such as token_column={lists[0]!r}, tag_column={tags[0]!r}"
+        if lists and tags
+        else ""
+    )
+    return f"{named or 'Rename the columns'}; tags that are numbers without names need tag_names=."
 
 
 def dataset_readers(dataset: DatasetDict, name: str, options: ReadingOptions) -> dict[str, Reader]:

@@ -135,7 +135,9 @@ class RecordReader:
         return read_record(value, where, self.tags, self._tag_keys)
 
 
-def read_record(record: Any, where: str, tags: TagReader, tag_keys: Sequence[str] = TAG_KEYS) -> RawSentence:
+def read_record(
+    record: Any, where: str, tags: TagReader = USUAL_TAGS, tag_keys: Sequence[str] = TAG_KEYS
+) -> RawSentence:
     """Read one record in one of the shapes above: parsed JSON, or a row of a dataset.
 
     Args:
