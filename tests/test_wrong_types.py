@@ -48,12 +48,12 @@ SOURCES = [make_source(name, {"train": [row("anna/B-PER " + name)]}) for name in
     ("call", "message"),
     [
         (lambda: esnera_hf.inspect(3), "source 3: expected a known name, a path, "),
-        (lambda: esnera_hf.inspect(SOURCES[0].dataset), "a dataset has no name of its own: pass load_source"),
+        (lambda: esnera_hf.inspect(SOURCES[0].dataset), "has no name of its own: pass load_source"),
         (
             lambda: esnera_hf.find_duplicates(SOURCES[0]),
             "expected a list of sources. Put a single one in brackets",
         ),
-        (lambda: export({"train": []}, "out"), "source {'train': \\[\\]}: expected a known name"),
+        (lambda: export({"train": []}, "out"), "a dict has no name"),
         (lambda: esnera_hf.align({"a": "b", "c": "d"}), "expected a list of at least two sources"),
         (lambda: esnera_hf.align([SOURCES[0], None]), "source None: expected a known name"),
         (lambda: esnera_hf.align(SOURCES, settings={"merge": "flat"}), "expected AlignSettings\\(…"),

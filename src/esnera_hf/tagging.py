@@ -39,13 +39,18 @@ PREFIXES = frozenset("BIMEWSLU")
 
 @dataclass(frozen=True, order=True, slots=True)
 class Entity:
-    """A span of tokens and its label; ``end`` is exclusive, ``score`` in [0, 1] is no part of equality."""
+    """A span of tokens and its label.
+
+    ``end`` is exclusive. No part of equality are ``score`` in [0, 1], and whether the
+    span was ``discontinuous`` and is read from its first token to its last.
+    """
 
     start: int
     end: int
     label: str
     # A predicted entity is right by its span and label, however sure the tagger was.
     score: float = field(default=1.0, compare=False)
+    discontinuous: bool = field(default=False, compare=False)
 
 
 class TagError(EsneraError, ValueError):

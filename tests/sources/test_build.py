@@ -154,7 +154,7 @@ def test_the_frequency_of_labels_is_asked_for_only_where_a_span_has_two(monkeypa
 
 
 def test_a_span_that_vanishes_is_a_defect_of_the_package(monkeypatch):
-    monkeypatch.setattr(build_module, "flatten", lambda spans, frequency: (spans[:-1], []))
+    monkeypatch.setattr(build_module, "flatten", lambda spans, frequency, innermost: (spans[:-1], []))
     message = r"corpus, given, line 1: 1 spans read, 0 kept, 0 dropped\. Please"
     with pytest.raises(ConservationError, match=message):
         build_source(TERMS, three(*BOTH))

@@ -121,7 +121,7 @@ def test_options_reach_the_reader(tmp_path):
 
 
 def test_datasets():
-    with pytest.raises(ConfigurationError, match="a dataset has no name of its own"):
+    with pytest.raises(ConfigurationError, match="a Dataset has no name of its own"):
         load_source(tagged([[1]]))
     for splits in (("train", "extra"), ("dev", "validation")):
         with pytest.raises(SourceError, match=f"d: split '{splits[1]}' is none of train, validation, test"):

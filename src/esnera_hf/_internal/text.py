@@ -9,6 +9,16 @@ from collections.abc import Collection, Sequence
 #: General categories of Unicode: emoji and skin tones; marks on a letter, and characters that only steer others.
 _SYMBOLS = {"So", "Sk"}
 _NO_WIDTH = {"Mn", "Me", "Cf"}
+#: Blocks of Unicode: Thai and Lao; Myanmar; Khmer; Tai Le and New Tai Lue; Tai Tham; Myanmar Extended-B and -A.
+_SOUTHEAST_ASIAN = (
+    ("\u0e00", "\u0eff"),
+    ("\u1000", "\u109f"),
+    ("\u1780", "\u17ff"),
+    ("\u1950", "\u19df"),
+    ("\u1a20", "\u1aaf"),
+    ("\ua9e0", "\ua9ff"),
+    ("\uaa60", "\uaa7f"),
+)
 #: Characters of a foreign text in a message, which is to stay one line.
 _LONGEST_SHOWN = 60
 
@@ -75,9 +85,19 @@ def hint(name: str, known: Collection[str]) -> str:
 
 def is_unspaced(char: str) -> bool:
     """Tell whether a character is of a script written without spaces, or of its punctuation."""
+    return is_southeast_asian(char) or is_east_asian(char)
+
+
+def is_east_asian(char: str) -> bool:
+    """Tell Chinese and Japanese characters and their punctuation, of which each can be a token."""
     # Wide characters are those of Chinese, Japanese and Korean, which has spaces, and emoji.
     script = unicodedata.name(char, "").partition(" ")[0]
     return _is_wide(char) and script != "HANGUL" and unicodedata.category(char) not in _SYMBOLS
+
+
+def is_southeast_asian(char: str) -> bool:
+    """Tell characters of Thai, Lao, Khmer, Burmese and their relatives, written without spaces between words."""
+    return any(first <= char <= last for first, last in _SOUTHEAST_ASIAN)
 
 
 def _is_wide(char: str) -> bool:

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, cached_property, lru_cache, partial
-from itertools import accumulate, chain, groupby, islice
+from itertools import accumulate, chain, groupby, islice, zip_longest
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -29,13 +29,14 @@ from esnera_hf._internal.cache_contents import (
     reading_code,
 )
 from esnera_hf._internal.files import write_problem
-from esnera_hf._internal.text import is_unspaced, join_tokens, visible
+from esnera_hf._internal.text import is_east_asian, join_tokens, visible
 from esnera_hf.errors import ConservationError, SourceError
 from esnera_hf.sources.licenses import license_from_id
 from esnera_hf.sources.options import ReadingOptions
 from esnera_hf.sources.readers.offsets import written_without_spaces
 from esnera_hf.sources.source import (
     SOURCE_FEATURES,
+    TWICE,
     Dropped,
     NerSource,
     RawSentence,
@@ -64,7 +65,7 @@ def language_of(sentences: Iterable[Sequence[str]]) -> str:
 def has_words(sentences: Iterable[RawSentence]) -> bool:
     """Tell whether tokens in a script without spaces are words rather than characters."""
     tokens = chain.from_iterable(sentence.tokens for sentence in sentences)
-    lengths = [len(token) for token in tokens if token and is_unspaced(token[0])]
+    lengths = [len(token) for token in tokens if token and is_east_asian(token[0])]
     return sum(length > 1 for length in lengths) > _WORDS * len(lengths)
 
 
@@ -74,11 +75,13 @@ def as_characters(sentence: RawSentence) -> RawSentence:
     tokens = [char for token in sentence.tokens for char in (token or [""])]
     spans = sentence.spans
     if spans is not None:
-        spans = [Entity(starts[s.start], starts[s.end], s.label) for s in spans]
+        spans = [replace(span, start=starts[span.start], end=starts[span.end]) for span in spans]
     return replace(sentence, tokens=tokens, spans=spans)
 
 
 LABEL_NORMALIZED = "label in another Unicode form, with spaces around it or unprintable, normalized"
+#: Columns of the second and further layers of nested spans begin so, their numbers follow.
+LAYER = "ner_tags_"
 WORDS_CUT = "words cut into characters"
 #: Sentences that language and tokenization are detected from.
 _SNIFFED = 500
@@ -170,7 +173,7 @@ class _Reading:
             stream = read()
             first = list(islice(stream, _IN_MEMORY))
             if len(first) < _IN_MEMORY:
-                return Dataset(pa.Table.from_pylist(first, schema=_ROW_FEATURES.arrow_schema))
+                return Dataset(pa.Table.from_pylist(first, schema=self._features.arrow_schema))
             read = partial(chain, first, stream)
             # Without a key, datasets keys by the pickled generator and returns rows of files that have changed since.
             folder, variable, key = Path(_temporary_folder().name), "TMPDIR", uuid4().hex
@@ -180,7 +183,7 @@ class _Reading:
             folder, variable = cache_folder() / SOURCES / reading_code(), CACHE_VARIABLE
         place: dict[str, Any] = {"cache_dir": str(folder), "split": NamedSplit(split), "fingerprint": key}
         try:
-            rows = Dataset.from_generator(read, features=_ROW_FEATURES, **place)
+            rows = Dataset.from_generator(read, features=self._features, **place)
         except (DatasetGenerationError, OSError) as error:
             cause = error.__cause__ if isinstance(error, DatasetGenerationError) else error
             if problem := write_problem(cause, folder):
@@ -206,6 +209,16 @@ class _Reading:
     def _frequency(self) -> Mapping[str, int]:
         return label_frequency(self._readers.values())
 
+    @cached_property
+    def _features(self) -> Features:
+        """The columns of a row: one of tags, and one for each further layer of nested spans if they are kept."""
+        depth = 1
+        if self._options.nested == "layers":
+            sentences = chain.from_iterable(read() for read in self._readers.values())
+            depth = max((len(self._layers(sentence)[0]) for sentence in sentences), default=1)
+        further = {f"{LAYER}{number}": SOURCE_FEATURES["ner_tags"] for number in range(2, depth + 1)}
+        return Features({**_ROW_FEATURES, **further})
+
     def rows(self, split: str) -> Iterator[dict[str, Any]]:
         """Yield the rows of a split, read from its beginning."""
         name = self._terms.name
@@ -220,19 +233,38 @@ class _Reading:
                 )
             if self._cuts_words:
                 sentence = as_characters(sentence)
-            tags, dropped, repairs = self._annotation(sentence)
+            layers, dropped, repairs = self._annotation(sentence)
+            outside = [OUTSIDE] * len(sentence.tokens)
+            further = [name for name in self._features if name.startswith(LAYER)]
             yield {
                 "id": f"{name}-{split}-{index}",
                 "tokens": sentence.tokens,
-                "ner_tags": tags,
+                "ner_tags": layers[0],
+                **dict(zip_longest(further, layers[1:], fillvalue=outside)),
                 "source": name,
                 "dropped": dropped,
                 "repairs": [*repairs, *([WORDS_CUT] if index == 0 and self._cuts_words else ())],
                 "columns": [{"name": name, "value": value} for name, value in sentence.columns.items()],
             }
 
-    def _annotation(self, sentence: RawSentence) -> tuple[list[str], list[dict[str, Any]], list[str]]:
-        """Return the tags of a sentence, the spans left out, and the repairs."""
+    def _annotation(self, sentence: RawSentence) -> tuple[list[list[str]], list[dict[str, Any]], list[str]]:
+        """Return the tags of a sentence, layer by layer, the spans left out, and the repairs."""
+        where = f"{self._terms.name}, {sentence.where}"
+        layers, clashes, repairs = self._layers(sentence)
+        if self._options.strict and (repairs or clashes):
+            problem = repairs[0] if repairs else f"{clashes[0][0]}: {clashes[0][1]}"
+            raise SourceError(f"{where}: {problem}. Mend it, or read without strict=True.")
+        dropped = []
+        for span, reason in clashes:
+            mention = join_tokens(sentence.tokens[span.start : span.end])
+            values = (sentence.where, span.start, span.end, span.label, mention, reason)
+            dropped.append(dict(zip(Dropped._fields[1:], values, strict=True)))
+        return [tags_from_entities(len(sentence.tokens), flat) for flat in layers], dropped, repairs
+
+    def _layers(
+        self, sentence: RawSentence
+    ) -> tuple[list[list[Entity]], list[tuple[Entity, str]], list[str]]:
+        """Return spans that do not overlap, once or as often as it takes, those left out, and the repairs."""
         where, spans, repairs = f"{self._terms.name}, {sentence.where}", [], list(sentence.repairs)
         for span in sentence.spans or ():
             label = normalized_label(span.label)
@@ -246,21 +278,21 @@ class _Reading:
             spans.append(replace(span, label=label))
         # The frequency of labels, which takes reading all, counts only where one span has two.
         doubled = len({(span.start, span.end) for span in spans}) < len(spans)
-        flat, clashes = flatten(spans, self._frequency if doubled else {})
+        frequency = self._frequency if doubled else {}
+        nested, layers = self._options.nested, []
+        left_out: list[tuple[Entity, str]] = []
+        rest = spans
+        while rest or not layers:
+            flat, clashes = flatten(rest, frequency, innermost=nested == "innermost")
+            layers.append(flat)
+            rest = [span for span, why in clashes if nested == "layers" and why != TWICE]
+            left_out += [clash for clash in clashes if nested != "layers" or clash[1] == TWICE]
         # Entities are conserved: in = in the dataset + dropped, or nobody could trust a count.
-        if len(flat) + len(clashes) != len(spans):
+        if (count := sum(map(len, layers))) + len(left_out) != len(spans):
             raise ConservationError(
-                f"{where}: {len(spans)} spans read, {len(flat)} kept, {len(clashes)} dropped. Please report this."
+                f"{where}: {len(spans)} spans read, {count} kept, {len(left_out)} dropped. Please report this."
             )
-        if self._options.strict and (repairs or clashes):
-            problem = repairs[0] if repairs else f"{clashes[0][0]}: {clashes[0][1]}"
-            raise SourceError(f"{where}: {problem}. Mend it, or read without strict=True.")
-        dropped = []
-        for span, reason in clashes:
-            mention = join_tokens(sentence.tokens[span.start : span.end])
-            values = (sentence.where, span.start, span.end, span.label, mention, reason)
-            dropped.append(dict(zip(Dropped._fields[1:], values, strict=True)))
-        return tags_from_entities(len(sentence.tokens), flat), dropped, repairs
+        return layers, left_out, repairs
 
 
 @lru_cache(maxsize=10_000)
@@ -298,6 +330,10 @@ def _further_columns(rows: Dataset) -> set[str]:
     return names - {*SOURCE_FEATURES}
 
 
+def _is_kept(column: str) -> bool:
+    return column in SOURCE_FEATURES or column.startswith(LAYER)
+
+
 def _canonical(rows: Dataset, further: Iterable[str]) -> Dataset:
     """Return the rows with further columns, without what reading left out and repaired.
 
@@ -309,7 +345,8 @@ def _canonical(rows: Dataset, further: Iterable[str]) -> Dataset:
         with open(file["filename"], "rb") as stream:
             digest.update(hashlib.file_digest(stream, "sha256").digest())
     fingerprint = digest.hexdigest()[:16] if rows.cache_files else None
-    table = rows.data.select(list(SOURCE_FEATURES)).cast(SOURCE_FEATURES.arrow_schema)
+    features = Features({name: feature for name, feature in rows.features.items() if _is_kept(name)})
+    table = rows.data.select(list(features)).cast(features.arrow_schema)
     for name in sorted(further):
         chunks = [
             [

@@ -8,8 +8,10 @@ from dataclasses import replace
 from difflib import get_close_matches
 from itertools import chain
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import cast
 
-from datasets import Dataset, DatasetDict
+from datasets import DatasetDict
 
 from esnera_hf._internal.checks import is_count
 from esnera_hf._internal.console import say
@@ -26,6 +28,7 @@ from esnera_hf.sources.files import (
 )
 from esnera_hf.sources.folders import check_one_file
 from esnera_hf.sources.hub import HubFacts, load_from_hub
+from esnera_hf.sources.in_memory import DataInMemory, is_in_memory, memory_readers
 from esnera_hf.sources.licenses import license_from_id
 from esnera_hf.sources.options import ReadingOptions
 from esnera_hf.sources.readers.datasets import dataset_readers
@@ -38,7 +41,7 @@ SourceLike = str | os.PathLike[str] | NerSource
 
 
 def load_source(
-    data: SourceLike | Dataset | DatasetDict,
+    data: SourceLike | DataInMemory,
     *,
     name: str | None = None,
     options: ReadingOptions | None = None,
@@ -48,8 +51,10 @@ def load_source(
 
     Args:
         data: a known name (``"cluener"``), a file, folder or archive,
-            ``"name=path"``, a Hub dataset id, a ``Dataset``, a
-            ``DatasetDict``, or a source that is loaded.
+            ``"name=path"``, a Hub dataset id, or a source that is loaded; or rows in
+            memory: a ``Dataset``, an ``IterableDataset``, which is streamed into Arrow files, a
+            ``DataFrame`` with a row a sentence or a token, a list of records as JSON has them,
+            or any of these by split.
         name: of the source; taken from ``data`` if not given.
         options: how to read what the data do not say.
         max_samples: sentences a split that it is cut to, chosen by ``options.seed``.
@@ -72,13 +77,16 @@ def load_source(
                 f"name={name!r}: the source is loaded and called {data.name!r}. Leave it out."
             )
         return data
-    if isinstance(data, (Dataset, DatasetDict)):
+    if is_in_memory(data):
         if name is None:
-            raise ConfigurationError('a dataset has no name of its own: pass load_source(data, name="…").')
-        splits = DatasetDict({"train": data}) if isinstance(data, Dataset) else data
-        return build_source(NerSource(name), dataset_readers(splits, name, options), options)
+            raise ConfigurationError(
+                f'a {type(data).__name__} has no name of its own: pass load_source(data, name="…").'
+            )
+        with TemporaryDirectory(prefix="esnera-") as folder:
+            readers = memory_readers(cast(DataInMemory, data), name, options, Path(folder))
+            return build_source(NerSource(name), readers, options)
     _check_source(data)
-    text = os.fspath(data)
+    text = os.fspath(cast("str | os.PathLike[str]", data))
     if "=" in text and not Path(text).exists():
         named, _, text = text.partition("=")
         name = name or named
@@ -285,8 +293,10 @@ def load_sources(
 
 
 def _check_source(source: object) -> None:
-    if isinstance(source, (Dataset, DatasetDict)):
-        raise ConfigurationError("a Dataset has no name: pass load_source(dataset, name=…) instead.")
+    if is_in_memory(source):
+        raise ConfigurationError(
+            f"a {type(source).__name__} has no name: pass load_source(data, name=…) instead."
+        )
     if not isinstance(source, (str, os.PathLike, NerSource)):
         raise ConfigurationError(
             f"source {source!r:.80}: expected a known name, a path, 'name=path', a Hub dataset id, or what load_source "

@@ -62,22 +62,34 @@ class Dropped(NamedTuple):
     reason: str
 
 
+TWICE = "annotated twice"
+
+
 def flatten(
-    spans: Iterable[Entity], frequency: Mapping[str, int]
+    spans: Iterable[Entity], frequency: Mapping[str, int], *, innermost: bool = False
 ) -> tuple[list[Entity], list[tuple[Entity, str]]]:
     """Choose spans that do not overlap; return them in order, and those that gave way, each with the reason.
 
-    The outermost of nested spans wins; the same span under two labels takes the
-    label more frequent in the source (ties: the first by name); of two crossing
-    spans the longer wins, then the earlier.
+    The outermost of nested spans wins, or the innermost if asked for; the same span
+    under two labels takes the label more frequent in the source (ties: the first by
+    name); of two crossing spans the longer wins (the shorter), then the earlier. A
+    discontinuous span gives way to others of its label: "potassium and magnesium
+    replacement" has two, of which one is whole.
     """
+    spans = list(spans)
+    split = {
+        id(span) for span in spans if span.discontinuous and any(_is_whole_rival(o, span) for o in spans)
+    }
     # In order and without overlap, so that a span can only clash with its neighbors.
     chosen: list[Entity] = []
     clashes: list[tuple[Entity, str]] = []
-    by_precedence = sorted(
-        spans, key=lambda s: (s.start - s.end, s.start, -frequency.get(s.label, 0), s.label)
-    )
-    for span in by_precedence:
+    sign = 1 if innermost else -1
+
+    def precedence(span: Entity) -> tuple[Any, ...]:
+        width = sign * (span.end - span.start)
+        return id(span) in split, width, span.start, -frequency.get(span.label, 0), span.label
+
+    for span in sorted(spans, key=precedence):
         place = bisect_left(chosen, span.end, key=lambda earlier: earlier.start)
         rival = chosen[place - 1] if place and span.start < chosen[place - 1].end else None
         if rival is None:
@@ -87,11 +99,20 @@ def flatten(
     return chosen, clashes
 
 
+def _is_whole_rival(other: Entity, span: Entity) -> bool:
+    overlap = other.start < span.end and span.start < other.end
+    return overlap and other.label == span.label and not other.discontinuous
+
+
 def _clash_reason(span: Entity, rival: Entity) -> str:
+    if span.discontinuous and _is_whole_rival(rival, span):
+        return "discontinuous, with another of its label between or across its parts"
     if (span.start, span.end) == (rival.start, rival.end):
-        return "annotated twice" if span.label == rival.label else "second label of the same span"
+        return TWICE if span.label == rival.label else "second label of the same span"
     if rival.start <= span.start and span.end <= rival.end:
         return "nested in a longer span"
+    if span.start <= rival.start and rival.end <= span.end:
+        return "around a shorter span"
     return "crosses a longer or earlier span"
 
 

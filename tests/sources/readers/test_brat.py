@@ -9,8 +9,9 @@ from esnera_hf.errors import ConfigurationError, SourceError
 from esnera_hf.sources.files import path_readers
 from esnera_hf.sources.load import load_source
 from esnera_hf.sources.options import ReadingOptions
-from esnera_hf.sources.readers.brat import DISCONTINUOUS, read_brat
-from esnera_hf.sources.readers.offsets import EMPTY, TRIMMED, WIDENED
+from esnera_hf.sources.readers.brat import read_brat
+from esnera_hf.sources.readers.offsets import CUT, EMPTY, TRIMMED
+from esnera_hf.sources.readers.spans import DISCONTINUOUS
 from esnera_hf.sources.readers.text import UNDECODABLE
 
 
@@ -26,7 +27,7 @@ def read(path):
 def test_lines_become_sentences(tmp_path):
     ann = "T1\tPER 0 3\tAnn\n#1\tAnnotatorNotes T1\tx\nR1\tr Arg1:T1 Arg2:T2\nT2\tLOC 12 18\tNew Yo\nE1\tPER:T1\n"
     path = document(tmp_path, "Ann ran.\r\n\r\nNew York\n", ann)
-    assert read(path) == [("Ann|ran|. 0-1:PER",), ("New|York 0-2:LOC", WIDENED)]
+    assert read(path) == [("Ann|ran|. 0-1:PER",), ("New|Yo|rk 0-2:LOC", CUT)]
     assert [s.where for s in read_brat([path])] == ["d.txt, line 1", "d.txt, line 3"]
 
 

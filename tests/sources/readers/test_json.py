@@ -13,21 +13,19 @@ from corpora import compact, write
 from esnera_hf.errors import SourceError
 from esnera_hf.sources.files import detect_format
 from esnera_hf.sources.options import ReadingOptions
+from esnera_hf.sources.readers.counting_choice import choose_counting, choose_token_counting
 from esnera_hf.sources.readers.json import json_reader
-from esnera_hf.sources.readers.offsets import WIDENED
+from esnera_hf.sources.readers.label_studio import OTHER_FIELD, UNLABELLED
+from esnera_hf.sources.readers.offsets import CUT
 from esnera_hf.sources.readers.records import (
-    LABEL_KEYS,
     NO_SPAN,
-    OTHER_ANNOTATORS,
-    OTHER_FIELD,
-    OTHER_MENTION,
     SPAN_KEYS,
     TAG_KEYS,
     TEXT_KEYS,
     TOKEN_KEYS,
-    UNLABELLED,
     read_record,
 )
+from esnera_hf.sources.readers.spans import LABEL_KEYS, OTHER_MENTION, READ_AS, with_spans
 from esnera_hf.sources.readers.tags import USUAL_TAGS, TagReader
 
 TEXT, TOKENS = "Ann met Bob", ["Ann", "met", "Bob"]
@@ -37,7 +35,9 @@ BOTH = f"{TEXT} 0-3:PER 8-11:PER"
 
 def read(record, tags=USUAL_TAGS, keys=TAG_KEYS):
     """Return text and spans of a record, and what was repaired."""
-    sentence = read_record(record, "f, line 1", tags, keys)
+    written = read_record(record, "f, line 1", tags, keys, SPAN_KEYS if keys is TAG_KEYS else keys)
+    choose = choose_token_counting if written.tokens else choose_counting
+    sentence = with_spans(written, choose([written], "f, line 1"), stated=False)
     shown = replace(sentence, tokens=[sentence.text]) if sentence.text else sentence
     return (compact(shown) + (" none" if sentence.spans is None else ""), *sentence.repairs)
 
@@ -77,7 +77,6 @@ SHAPES = {
         "text": TEXT,
         "entities": [{"name": TEXT[a:b], "span": [a, b], "type": "PER"} for a, b in ((0, 3), (8, 11))],
     },
-    "inclusive ends": {"content": TEXT, "entities": [word("Ann", 0, 2), word("Bob", 8, 10)]},
     "Label Studio": studio({"result": [result(0, 3, "PER", text="Ann"), result(8, 11, "PER")]}),
     "Label Studio, short": {
         "text": TEXT,
@@ -120,13 +119,16 @@ CANCELLED = {**OTHER, "was_cancelled": True}
 ELSEWHERE = {**result(0, 3, "PER"), "to_name": "title"}
 OTHER_KIND = {"value": {"start": 4, "end": 7, "hypertextlabels": ["VERB"]}, "to_name": "text"}
 TITLED = {"data": {"text": TEXT, "title": "A title"}, "annotations": [{"result": [ELSEWHERE, OTHER_KIND]}]}
+INCLUSIVE = READ_AS.format("characters inclusive")
+TOKENS_INCLUSIVE = READ_AS.format("tokens inclusive")
 EMOJI = "😀😀 Ann met"
 
 
 @pytest.mark.parametrize(
     ("record", "expected"),
     [
-        (studio(CANCELLED, FIRST, OTHER, OTHER), (f"{TEXT} 0-3:PER 0-3:NAME", *[OTHER_ANNOTATORS] * 2)),
+        (studio(CANCELLED, FIRST), (f"{TEXT} 0-3:PER 0-3:NAME",)),
+        ({"content": TEXT, "entities": [word("Ann", 0, 2), word("Bob", 8, 10)]}, (BOTH, *[INCLUSIVE] * 2)),
         (studio(FIRST, key="completions"), (f"{TEXT} 0-3:PER 0-3:NAME",)),
         (studio({"result": []}), (TEXT,)),
         (studio(), (f"{TEXT} none",)),
@@ -136,7 +138,10 @@ EMOJI = "😀😀 Ann met"
         # The regions of an only text may call it as they like.
         (studio({"result": [ELSEWHERE]}), (f"{TEXT} 0-3:PER",)),
         # Offsets in UTF-16 units, as browsers count, or in characters.
-        (studio({"result": [result(5, 8, "PER", text="Ann")]}, text=EMOJI), (f"{EMOJI} 3-6:PER",)),
+        (
+            studio({"result": [result(5, 8, "PER", text="Ann")]}, text=EMOJI),
+            (f"{EMOJI} 3-6:PER", READ_AS.format("utf-16")),
+        ),
         (studio({"result": [result(3, 6, "PER", text="Ann")]}, text=EMOJI), (f"{EMOJI} 3-6:PER",)),
         # Spans beside events, and empty lists.
         ({"text": TEXT, "entities": [list(ANN)], "events": [{"type": "x"}]}, (f"{TEXT} 0-3:PER",)),
@@ -178,19 +183,24 @@ def place(start, end, **mention):
     [
         # A mention beside tokens decides whether ends are inclusive.
         ({"tokens": ALICE, **place(0, 2, text="Alice Smith")}, ("0-2:X",)),
-        ({"tokens": ALICE, **place(0, 1, text="Alice Smith")}, ("0-2:X",)),
-        ({"tokens": ALICE, **place(0, 1, text="AliceSmith ")}, ("0-2:X",)),
-        ({"tokens": ALICE, **place(3, 3, text="Bob")}, ("3-4:X",)),
+        ({"tokens": ALICE, **place(0, 1, text="Alice Smith")}, ("0-2:X", TOKENS_INCLUSIVE)),
+        ({"tokens": ALICE, **place(0, 1, text="AliceSmith ")}, ("0-2:X", TOKENS_INCLUSIVE)),
+        ({"tokens": ALICE, **place(3, 3, text="Bob")}, ("3-4:X", TOKENS_INCLUSIVE)),
         ({"tokens": ALICE, **place(3, 4, text="BOB")}, ("3-4:X", OTHER_MENTION)),
         ({"tokens": ALICE, **place(3, 4, entity="X")}, ("3-4:X",)),
         # Offsets of characters beside tokens.
         ({**LOVE, **place(3, 5, text="北京")}, ("2-3:X",)),
         ({"text": "我爱北京", "tokens": ["我", "爱", "北京"], **place(2, 4, text="北京")}, ("2-3:X",)),
-        ({**LOVE, **place(4, 5, text="京")}, ("2-3:X", WIDENED)),
     ],
 )
 def test_offsets_beside_tokens(record, expected):
     assert read(record) == (f"{'|'.join(record['tokens'])} {expected[0]}", *expected[1:])
+
+
+def test_tokens_are_cut_where_a_span_begins():
+    assert read({**LOVE, **place(4, 5, text="京")}) == ("我们|爱|北|京 3-4:X",)
+    record = {"text": "a10mg b", "tokens": ["a10mg", "b"], **place(0, 2, text="a1")}
+    assert read(record) == ("a1|0mg|b 0-1:X", CUT)
 
 
 def test_spans_under_a_name_of_their_own():
@@ -203,7 +213,7 @@ def test_spans_under_a_name_of_their_own():
 
 
 ODD_SPANS = ("x", 3, [0, 1], {"span": [0], "label": "x"}, [0, 1.5, "x"], ["0", 1, "x"], {"start": 0})
-CUT = {"start": 2, "end": 4, "label": "x", "word": "cd"}
+CUT_SHORT = {"start": 2, "end": 4, "label": "x", "word": "cd"}
 
 
 @pytest.mark.parametrize(
@@ -221,13 +231,19 @@ CUT = {"start": 2, "end": 4, "label": "x", "word": "cd"}
         ({"text": "a", "spans": [{"start": 0, "end": 1}]}, "a label, found {'start': 0, 'end': 1}"),
         ({"text": "a", "spans": [[0, 2, "x"]]}, "'x' at [0, 2) lies outside the text of 1 characters"),
         ({"text": "ab", "spans": [[1, 1, "x"]]}, "'x' at [1, 1) lies outside"),
-        ({"text": "abcd", "spans": [{**CUT, "start": 1}]}, "offsets [1, 4] of 'x' hold 'bcd', expected 'cd'"),
+        (
+            {"text": "abcd", "spans": [{**CUT_SHORT, "start": 1}]},
+            "offsets [1, 4) of 'x' hold 'bcd', expected 'cd'",
+        ),
         ({"text": "ab", "spans": [], "answer": "reject"}, "the annotator did not accept this record"),
         ({"tokens": ["a"], "tags": ["O", "O"]}, "1 tokens and 2 tags"),
         ({"tokens": ["a"], "ner_tags": [0]}, "the tags are numbers"),
         ({"tokens": ["a"], "tags": ["x"]}, "tag 'x' is not of scheme IOB2"),
         ({"tokens": ["a"], "spans": [[0, 2, "x"]]}, "'x' at tokens [0, 2) lies outside the sentence of 1"),
-        ({"text": "a cd", "tokens": ["a", "b"], "spans": [CUT]}, "the offsets count characters of a text"),
+        (
+            {"text": "a cd", "tokens": ["a", "b"], "spans": [CUT_SHORT]},
+            "the offsets count characters of a text",
+        ),
         ({"data": 3, "annotations": []}, "expected a text in data, found 3"),
         (studio(3), "expected a list of objects, found 3 in it"),
         (studio({"result": [3]}), "expected a list of objects, found 3 in it"),

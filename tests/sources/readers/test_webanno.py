@@ -11,8 +11,7 @@ from esnera_hf.errors import ConfigurationError, SourceError
 from esnera_hf.sources.files import file_reader
 from esnera_hf.sources.load import load_source
 from esnera_hf.sources.options import ReadingOptions
-from esnera_hf.sources.readers.offsets import WIDENED
-from esnera_hf.sources.readers.records import UNLABELLED
+from esnera_hf.sources.readers.label_studio import UNLABELLED
 from esnera_hf.sources.readers.webanno import SPLIT, ZERO_WIDTH
 
 FORMAT = "#FORMAT=WebAnno TSV 3.3\n"
@@ -74,7 +73,7 @@ def read(tmp_path: Path, text: str, **options):
         pytest.param(
             "#Text=😊x Oskside\n1-1\t0-3\t😊x\t_\t_\n1-1.1\t0-2\t😊\t_\tE\n1-2\t4-11\tOskside\t_\t_\n"
             "1-2.1\t4-7\tOsk\t_\tLOC[3]\n1-2.2\t7-7\t\t_\tNIL\n1-3\t12-13\tx\t_\tLOC[3]\n",
-            [(["😊x", "Oskside", "x"], [(0, 1, "E"), (1, 3, "LOC")], [ZERO_WIDTH, WIDENED])],
+            [(["😊", "x", "Oskside", "x"], [(0, 1, "E"), (2, 4, "LOC")], [ZERO_WIDTH])],
             id="parts of tokens",
         ),
         pytest.param(

@@ -130,7 +130,8 @@ def counting_of(text: str) -> Counting:
             f"offsets={text!r}: expected one of {', '.join(UNITS)}, with {_INCLUSIVE!r} where ends are those of the "
             f"last one and {_FROM_ONE!r} where the first one is 1, such as 'characters {_INCLUSIVE}'."
         )
-    return Counting(*(units or ["characters"]), inclusive=_INCLUSIVE in words, first=int(_FROM_ONE in words))
+    unit = units[0] if units else "characters"
+    return Counting(unit, _INCLUSIVE in words, int(_FROM_ONE in words))
 
 
 def countings(unit_kinds: Sequence[str]) -> Iterator[Counting]:

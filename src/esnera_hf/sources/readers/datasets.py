@@ -13,7 +13,6 @@ from esnera_hf._internal.text import shown
 from esnera_hf.errors import ConfigurationError, SourceError
 from esnera_hf.sources.options import ReadingOptions
 from esnera_hf.sources.readers.records import (
-    LABEL_KEYS,
     SPAN_KEYS,
     TAG_KEYS,
     TEXT_KEYS,
@@ -22,6 +21,7 @@ from esnera_hf.sources.readers.records import (
     RecordReader,
     name_of,
 )
+from esnera_hf.sources.readers.spans import LABEL_KEYS
 from esnera_hf.sources.readings import Reading, choose_reading
 from esnera_hf.sources.source import Reader
 from esnera_hf.sources.splits import canonical_split

@@ -9,7 +9,7 @@ from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
 
-from esnera_hf._internal.text import is_unspaced, shown
+from esnera_hf._internal.text import is_east_asian, shown
 from esnera_hf.errors import SourceError
 from esnera_hf.sources.options import ReadingOptions
 from esnera_hf.sources.readers.offsets import to_tokens
@@ -54,7 +54,7 @@ class SlashedFile:
     @cached_property
     def _are_segments(self) -> bool:
         return self.tags.scheme == "none" and any(
-            len(segment) > 1 and is_unspaced(segment[0]) and tag != OUTSIDE
+            len(segment) > 1 and is_east_asian(segment[0]) and tag != OUTSIDE
             for _, segments, tags in self._pairs()
             for segment, tag in zip(segments, tags, strict=True)
         )
@@ -75,7 +75,9 @@ class SlashedFile:
                     kinds += repairs
             except TagError as error:
                 raise SourceError(f"{self.path}, line {number}: {error}. Mend the line.") from None
-            pieces = [list(segment) if any(map(is_unspaced, segment)) else [segment] for segment in segments]
+            pieces = [
+                list(segment) if any(map(is_east_asian, segment)) else [segment] for segment in segments
+            ]
             starts = [0, *accumulate(map(len, pieces))]
             spans = [Entity(starts[span.start], starts[span.end], span.label) for span in spans]
             where = f"{self.path.name}, line {number}"

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from esnera_hf.errors import ConfigurationError, SourceError
-from esnera_hf.sources.options import ReadingOptions, TagNames
-from esnera_hf.sources.readers.records import TAG_KEYS, Record, RecordReader, with_tag_names
+from esnera_hf.sources.options import ReadingOptions
+from esnera_hf.sources.readers.records import (
+    TAG_KEYS,
+    TEXT_KEYS,
+    TOKEN_KEYS,
+    Record,
+    RecordReader,
+    with_tag_names,
+)
 from esnera_hf.sources.readers.text import read_lines
 
 #: JSON can write half of a character beyond the BMP as an escape, which no file and no Arrow column can hold.
@@ -21,47 +28,111 @@ _SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 def json_reader(path: Path, options: ReadingOptions | None = None) -> RecordReader:
     """Return a reader of a JSON or JSON lines file."""
-    options = options or ReadingOptions()
-    column = options.tag_column
-    if isinstance(column, int):
-        raise ConfigurationError(
-            f"tag_column={column}: the records of {path.name} have names, not numbers. Give the name."
-        )
-    keys = TAG_KEYS if column is None else (column,)
-    records = partial(_named_records, path, keys, options.tag_names)
-    return RecordReader(records, str(path), options, keys, folder=str(path)[: -len(path.name)])
+    folder = str(path)[: -len(path.name)]
+    return records_reader(partial(_records, path), str(path), options or ReadingOptions(), folder)
 
 
-def _named_records(path: Path, keys: Sequence[str], names: TagNames | None) -> Iterator[Record]:
-    for value, where, damaged in _records(path):
-        if keys is not TAG_KEYS and not (isinstance(value, dict) and isinstance(value.get(keys[0]), list)):
-            present = ", ".join(map(str, value))[:200] if isinstance(value, dict) else "none"
-            raise SourceError(
-                f"{where}: no list of tags {keys[0]!r}, which tag_column= names; found the keys {present}. "
-                "Name one of them."
+def records_reader(
+    records: Callable[[], Iterator[Record]], place: str, options: ReadingOptions, folder: str = ""
+) -> RecordReader:
+    """Return a reader of parsed records.
+
+    Args:
+        records: yields them, from the first one each time it is called.
+        place: of all of them, for messages.
+        options: name the keys of tags or spans, and of tokens or text, if they are not the usual ones.
+        folder: is left out of the places of sentences.
+
+    Raises:
+        ConfigurationError: a key is given as a number.
+    """
+    for option, column in (("tag_column", options.tag_column), ("token_column", options.token_column)):
+        if isinstance(column, int):
+            raise ConfigurationError(
+                f"{option}={column}: the records of {place.removeprefix(folder)} have names, not numbers. Give the "
+                "name."
             )
+    keys = TAG_KEYS if options.tag_column is None else (str(options.tag_column),)
+    named = partial(_named_records, records, keys, options)
+    return RecordReader(named, place, options, keys, folder=folder)
+
+
+def _named_records(
+    records: Callable[[], Iterator[Record]], keys: Sequence[str], options: ReadingOptions
+) -> Iterator[Record]:
+    for value, where, damaged in records():
+        if options.token_column is not None:
+            value = _with_tokens(value, str(options.token_column), where)
+        if keys is not TAG_KEYS and not (isinstance(value, Mapping) and isinstance(value.get(keys[0]), list)):
+            raise _no_key(value, f"list of tags {keys[0]!r}, which tag_column= names", where)
+        names = options.tag_names
         yield value if names is None else with_tag_names(value, names, where, keys), where, damaged
+
+
+def _with_tokens(value: Any, key: str, where: str) -> dict[str, Any]:
+    """Return a record with its tokens, or its text, under a usual key."""
+    words = value.get(key) if isinstance(value, Mapping) else None
+    if not isinstance(words, (str, list)):
+        raise _no_key(value, f"list of tokens and no text {key!r}, which token_column= names", where)
+    usual = TEXT_KEYS if isinstance(words, str) else (*TOKEN_KEYS, key)
+    others = {name: value for name, value in value.items() if name not in usual}
+    return {(TEXT_KEYS if isinstance(words, str) else TOKEN_KEYS)[0]: words, **others}
+
+
+def _no_key(value: Any, missing: str, where: str) -> SourceError:
+    present = ", ".join(map(str, value))[:200] if isinstance(value, Mapping) else "none"
+    return SourceError(f"{where}: no {missing}; found the keys {present}. Name one of them.")
 
 
 def _records(path: Path) -> Iterator[Record]:
     lines = (line for line in read_lines(path) if line[1].strip())
-    first = next(lines, None)
+    first, second = next(lines, None), next(lines, None)
     if first is None:
         raise SourceError(f"{path}: nothing but blank lines. Expected JSON records.")
-    if _is_record(first[1]):
-        for number, text, damaged in chain([first], lines):
+    if second is not None and _is_record(first[1]):
+        for number, text, damaged in chain([first, second], lines):
             where = f"{path}, line {number}"
             yield _parsed(text, where), where, damaged
         return
     _, texts, damages = zip(*read_lines(path), strict=True)
     data = _parsed("\n".join(texts), f"{path}: neither JSON lines nor one JSON value")
-    if isinstance(data, dict):  # around the records, with the version of a corpus and the like
-        lists = [value for value in data.values() if isinstance(value, list)]
-        data = lists[0] if len(lists) == 1 else [data]
-    if not isinstance(data, list):
+    records = [data] if second is None and _is_pair(data) else data
+    if isinstance(data, dict):
+        records = _wrapped(data, path)
+    if not isinstance(records, list):
         raise SourceError(f"{path}: expected a list of records, found {type(data).__name__}.")
-    for index, record in enumerate(data):
-        yield record, f"{path}, record {index}", any(damages) and index == 0
+    for index, record in enumerate(records):
+        where = f"{path}, line {first[0]}" if second is None and record is data else f"{path}, record {index}"
+        if record is not None:  # annotators leave empty entries
+            yield record, where, any(damages) and index == 0
+
+
+def _wrapped(data: dict[str, Any], path: Path) -> list[Any]:
+    """Return the records of an object around them, with the version of a corpus and the like, or itself as one."""
+    lists = {key: value for key, value in data.items() if isinstance(value, list) and _holds_records(value)}
+    if (
+        any(isinstance(data.get(key), str) for key in TEXT_KEYS)
+        or data.keys() & set(TOKEN_KEYS)
+        or _is_task(data)
+    ):
+        return [data]
+    if len(lists) == 1:
+        return next(iter(lists.values()))
+    if lists:
+        raise SourceError(
+            f"{path}: the lists {', '.join(lists)} all hold records. Save the one that is meant as a file of its own, "
+            "or each split as one."
+        )
+    return [data]
+
+
+def _is_task(data: dict[str, Any]) -> bool:
+    return isinstance(data.get("data"), dict) and bool(data.keys() & {"annotations", "completions"})
+
+
+def _holds_records(value: list[Any]) -> bool:
+    entries = [entry for entry in value if entry is not None]
+    return bool(entries) and all(isinstance(entry, dict) or _is_pair(entry) for entry in entries)
 
 
 def _parsed(text: str, place: str) -> Any:
@@ -80,6 +151,8 @@ def _is_record(text: str) -> bool:
         value = json.loads(text)
     except (ValueError, RecursionError):
         return False
-    return isinstance(value, dict) or (
-        isinstance(value, list) and len(value) == 2 and isinstance(value[0], str)
-    )
+    return isinstance(value, dict) or _is_pair(value)
+
+
+def _is_pair(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and isinstance(value[0], str)

@@ -1,4 +1,4 @@
-"""Character spans over a text become token spans."""
+"""Character spans over a text become token spans; a token ends where a span does."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import re
 import unicodedata
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
-from esnera_hf._internal.text import is_unspaced
+from esnera_hf._internal.text import is_east_asian, is_southeast_asian, is_unspaced
 from esnera_hf.sources.source import RawSentence
 from esnera_hf.tagging import Entity
 
@@ -17,8 +18,9 @@ _WORD = re.compile(r"\w+(?:[-'’]\w+)*|[^\w\s]")
 #: Of Unicode: marks that combine with a letter, and format characters, such as the joiners between letters.
 _MARKS = ("Mn", "Mc", "Me", "Cf")
 
-WIDENED = "offset inside a token, span widened to the token"
+CUT = "span that begins or ends inside a word, the word cut there"
 TRIMMED = "mention with leading or trailing spaces, trimmed"
+UNCOVERED = "characters of a span that are in no token, left out"
 EMPTY = "span without any token, left out"
 
 
@@ -27,7 +29,7 @@ def written_without_spaces(texts: Iterable[str]) -> bool:
     letters = unspaced = 0
     for text in texts:
         letters += sum(char.isalpha() for char in text)
-        unspaced += sum(char.isalpha() and is_unspaced(char) for char in text)
+        unspaced += sum(char.isalpha() and is_east_asian(char) for char in text)
     # Less is quoted: an English text on Chinese has a few per cent, a Chinese one on brands rarely half Latin letters.
     return unspaced > 0.3 * letters
 
@@ -35,18 +37,17 @@ def written_without_spaces(texts: Iterable[str]) -> bool:
 def to_tokens(record: RawSentence, *, characters: bool) -> RawSentence:
     """Tokenize the text of a record into words and punctuation marks and carry its spans over.
 
-    With ``characters``, every character is a token: spaces too, so that offsets stay.
+    A word in which a span begins or ends is cut there. With ``characters``, every
+    character is a token: spaces too, so that offsets stay.
     """
     if characters:
         size = len(record.text)
-        return _with_spans(record, list(record.text), range(size), range(1, size + 1))
-    starts, ends = _word_offsets(record.text)
-    tokens = [record.text[start:end] for start, end in zip(starts, ends, strict=True)]
-    return _with_spans(record, tokens, starts, ends)
+        return _with_spans(record, list(range(size)), list(range(1, size + 1)))
+    return _with_spans(record, *_word_offsets(record.text))
 
 
 def onto_tokens(record: RawSentence, tokens: Sequence[str]) -> RawSentence | None:
-    """Carry the spans of a text over to tokens that are given.
+    """Carry the spans of a text over to tokens that are given, those cut in which a span begins or ends.
 
     Returns:
         The sentence; ``None`` if the tokens do not stand in the text one after the other.
@@ -59,18 +60,46 @@ def onto_tokens(record: RawSentence, tokens: Sequence[str]) -> RawSentence | Non
             return None
         starts.append(start)
         ends.append(start + len(token))
-    return _with_spans(record, list(tokens), starts, ends[1:])
+    return _with_spans(record, starts, ends[1:])
 
 
-def _with_spans(
-    record: RawSentence, tokens: list[str], starts: Sequence[int], ends: Sequence[int]
-) -> RawSentence:
+def is_border(text: str, index: int, *, is_end: bool) -> bool | None:
+    """Tell whether a word begins or ends at an index of a text, ``None`` where that cannot be seen."""
+    if not 0 < index < len(text):
+        return True
+    before, after = text[index - 1], text[index]
+    if _is_mark(after):
+        return False
+    if not (_is_word(before) and _is_word(after)):
+        return True
+    if is_unspaced(before) and is_unspaced(after):
+        return None
+    if before.isdigit() != after.isdigit() or is_unspaced(before) != is_unspaced(after):
+        return True  # 10mg; a Chinese word beside a Latin one
+    if "\uac00" <= before <= "\ud7a3" and "\uac00" <= after <= "\ud7a3":
+        return None if is_end else False  # Korean particles follow their noun without a space
+    return None if before.islower() and after.isupper() else False
+
+
+def _is_word(char: str) -> bool:
+    return char.isalnum() or char == "_" or _is_mark(char)
+
+
+def _with_spans(record: RawSentence, starts: list[int], ends: list[int]) -> RawSentence:
     """Return the sentence of tokens that stand at offsets of a text, with its spans."""
-    repairs = list(record.repairs)
-    if record.spans is None:
-        return RawSentence(tokens, None, record.where, repairs)
-    spans = [_project(span, record.text, starts, ends, repairs) for span in record.spans]
-    return RawSentence(tokens, [span for span in spans if span is not None], record.where, repairs)
+    text, repairs = record.text, list(record.repairs)
+    spans = record.spans and [_trimmed(span, text, repairs) for span in record.spans]
+    edges = {edge for span in spans or () for edge in ((span.start, False), (span.end, True))}
+    for edge, is_end in sorted(edges):
+        index = bisect_right(starts, edge) - 1
+        if index >= 0 and starts[index] < edge < ends[index]:
+            starts.insert(index + 1, edge)
+            ends.insert(index, edge)
+            repairs += [CUT] * (is_border(text, edge, is_end=is_end) is False)
+    tokens = [text[start:end] for start, end in zip(starts, ends, strict=True)]
+    found = [_project(span, text, starts, ends, repairs) for span in spans or ()]
+    kept = None if record.spans is None else [span for span in found if span is not None]
+    return replace(record, tokens=tokens, spans=kept, repairs=repairs, text="")
 
 
 def _word_offsets(text: str) -> tuple[list[int], list[int]]:
@@ -84,6 +113,15 @@ def _word_offsets(text: str) -> tuple[list[int], list[int]]:
         else:
             starts.append(start)
             ends.append(end)
+    if any(map(is_southeast_asian, text)):
+        # Nothing shows where words end there: each letter with its marks is a token, as in Chinese.
+        inner = [
+            index
+            for start, end in zip(starts, ends, strict=True)
+            for index in range(start + 1, end)
+            if not _is_mark(text[index]) and any(map(is_southeast_asian, text[index - 1 : index + 1]))
+        ]
+        starts, ends = sorted([*starts, *inner]), sorted([*ends, *inner])
     return starts, ends
 
 
@@ -92,19 +130,26 @@ def _is_mark(char: str) -> bool:
     return unicodedata.category(char) in _MARKS
 
 
-def _project(
-    span: Entity, text: str, starts: Sequence[int], ends: Sequence[int], repairs: list[str]
-) -> Entity | None:
+def _trimmed(span: Entity, text: str, repairs: list[str]) -> Entity:
+    """Return a span without spaces at its ends; one of nothing else stays as it is."""
     mention = text[span.start : span.end]
     start = span.start + len(mention) - len(mention.lstrip())
     end = span.start + len(mention.rstrip())
-    first = bisect_right(ends, start)
-    last = bisect_left(starts, end) - 1
-    if start >= end or first > last:
-        repairs.append(EMPTY)
-        return None
+    if start >= end:
+        return span
     if (start, end) != (span.start, span.end):
         repairs.append(TRIMMED)
-    if (starts[first], ends[last]) != (start, end):
-        repairs.append(WIDENED)
-    return Entity(first, last + 1, span.label)
+    return replace(span, start=start, end=end)
+
+
+def _project(
+    span: Entity, text: str, starts: Sequence[int], ends: Sequence[int], repairs: list[str]
+) -> Entity | None:
+    first = bisect_right(ends, span.start)
+    last = bisect_left(starts, span.end) - 1
+    if first > last or not text[span.start : span.end].strip():
+        repairs.append(EMPTY)
+        return None
+    if (starts[first], ends[last]) != (span.start, span.end):
+        repairs.append(UNCOVERED)
+    return replace(span, start=first, end=last + 1)

@@ -31,10 +31,16 @@ from typing import Any
 from esnera_hf._internal.text import shown
 from esnera_hf.errors import SourceError
 from esnera_hf.sources.options import ReadingOptions, TagNames
-from esnera_hf.sources.readers.offsets import onto_tokens, to_tokens, written_without_spaces
+from esnera_hf.sources.readers.counting import Counting, WrittenSpan, counting_of
+from esnera_hf.sources.readers.counting_choice import choose_counting, choose_token_counting
+from esnera_hf.sources.readers.label_studio import annotator_of, objects, read_task
+from esnera_hf.sources.readers.offsets import to_tokens, written_without_spaces
+from esnera_hf.sources.readers.pieces import join_pieces, names_pieces
+from esnera_hf.sources.readers.spans import first_of, with_spans, written_spans
 from esnera_hf.sources.readers.tags import USUAL_TAGS, TagReader, detect_tags
 from esnera_hf.sources.readers.text import UNDECODABLE
 from esnera_hf.sources.readers.tool_records import as_plain_record
+from esnera_hf.sources.readings import Reading, choose_reading
 from esnera_hf.sources.source import RawSentence
 from esnera_hf.tagging import Entity, TagError
 
@@ -42,24 +48,18 @@ TEXT_KEYS = ("text", "content", "sentence", "data")
 TOKEN_KEYS = ("tokens", "words", "chars", "token")
 TAG_KEYS = ("ner_tags", "tags", "ner", "named_entities", "ner_labels", "labels")
 SPAN_KEYS = ("entities", "spans", "labels", "label", "ents", "annotations", "ner")
-START_KEYS = ("start", "start_offset", "begin", "start_idx", "start_pos")
-END_KEYS = ("end", "end_offset", "end_idx", "end_pos")
-LABEL_KEYS = ("label", "labels", "type", "entity_group", "entity_type", "tag", "ner", "role")
-MENTION_KEYS = ("name", "word", "surface", "mention", "entity", "text")
 
-OTHER_ANNOTATORS = "annotation by a further annotator, not read"
+FURTHER_SPANS = "further list of spans beside the one read"
 NO_SPAN = "event argument without a span, not read"
-OTHER_FIELD = "region of another field than the text, not read"
-UNLABELLED = "region without labels, not read"
-OTHER_MENTION = "mention that differs from the tokens at its offsets, which count"
 
 #: Records that scheme and script are detected from.
 _SNIFFED = 500
 
+#: What Label Studio's JSON_MIN has in a record that somebody annotated, even if there was nothing to annotate.
+_DONE_KEYS = ("annotation_id", "lead_time")
+
 #: A parsed value, its place for messages, and whether bytes of it were not UTF-8.
 Record = tuple[Any, str, bool]
-#: Start, end, labels and mention of a span as the record says them.
-_Span = tuple[int, int, list[str], Any]
 
 
 class RecordReader:
@@ -105,7 +105,8 @@ class RecordReader:
             return (string_tags(value, self._tag_keys) or () for value, _, _ in self._records())
 
         def sentences(reader: TagReader) -> Iterator[RawSentence]:
-            return (read_record(value, where, reader, self._tag_keys) for value, where, _ in self._records())
+            read = (read_record(value, where, reader, self._tag_keys) for value, where, _ in self._records())
+            return (sentence for sentence in read if sentence is not None)
 
         return detect_tags(tags, self._options, self._place, sentences)
 
@@ -118,36 +119,128 @@ class RecordReader:
             return True
         if characters is not None:
             return characters
-        return written_without_spaces(self._read(value, where).text for value, where, _ in self._sample)
+        return written_without_spaces(record.text for record in self._read_sample if not record.tokens)
 
     def __call__(self) -> Iterator[RawSentence]:
         """Yield the sentences; an error names the place of a record that cannot be read."""
         for value, where, damaged in self._records():
             sentence = self._read(value, where)
-            if sentence.text:
+            if sentence is None:
+                continue
+            counting = self._countings[bool(sentence.tokens)]
+            sentence = with_spans(sentence, counting, stated=self._options.offsets is not None)
+            if self._are_pieces:
+                sentence = join_pieces(sentence)
+            if sentence.text and not sentence.tokens:
                 sentence = to_tokens(sentence, characters=self.characters)
             if sentence.tokens:
                 sentence.where = where.removeprefix(self._folder)
                 sentence.repairs.extend([UNDECODABLE] * damaged)
                 yield sentence
 
-    def _read(self, value: Any, where: str) -> RawSentence:
-        return read_record(value, where, self.tags, self._tag_keys)
+    def _read(self, value: Any, where: str) -> RawSentence | None:
+        annotator = self._options.annotator
+        if annotator is not None and annotator_of(value) not in (None, annotator):
+            return None
+        sentence = read_record(value, where, self.tags, self._tag_keys, self._span_keys, annotator)
+        values = value if isinstance(value, Mapping) else {}
+        if sentence is not None and any(holds_spans(values.get(key)) for key in self._further_keys):
+            sentence.repairs.append(FURTHER_SPANS)
+        return sentence
+
+    @cached_property
+    def _read_sample(self) -> list[RawSentence]:
+        records = [record for value, where, _ in self._sample if (record := self._read(value, where))]
+        if self._options.annotator is None:
+            _check_annotators(self._sample, self._place)
+        return records
+
+    @cached_property
+    def _countings(self) -> tuple[Counting, Counting]:
+        """How the offsets of records with a text count, and those of records with tokens."""
+        if self._options.offsets is not None:
+            return (counting_of(self._options.offsets),) * 2
+        with_tokens = [record for record in self._read_sample if record.tokens]
+        with_text = [record for record in self._read_sample if not record.tokens]
+        return choose_counting(with_text, self._place), choose_token_counting(with_tokens, self._place)
+
+    @cached_property
+    def _are_pieces(self) -> bool:
+        spans = (span for record in self._read_sample for span in record.written or ())
+        return names_pieces(label for span in spans for label in span.labels)
+
+    @cached_property
+    def _filled_keys(self) -> tuple[str, ...]:
+        values = [value for value, _, _ in self._sample if isinstance(value, Mapping)]
+        return tuple(key for key in SPAN_KEYS if any(holds_spans(value.get(key)) for value in values))
+
+    @cached_property
+    def _span_keys(self) -> Sequence[str]:
+        """The keys that may hold the spans: one that does, and with it those that tools leave empty beside it."""
+        filled = self._filled_keys
+        if self._tag_keys is not TAG_KEYS or not filled:
+            return SPAN_KEYS if self._tag_keys is TAG_KEYS else self._tag_keys
+        if len(filled) == 1:
+            values = [value for value, _, _ in self._sample if isinstance(value, Mapping)]
+            others = [key for key in SPAN_KEYS if not any(value.get(key) for value in values)]
+            return (*filled, *others)
+        if SPAN_KEYS[0] in filled:
+            return SPAN_KEYS[:1]
+        readers = {key: RecordReader(self._records, self._place, self._options, (key,)) for key in filled}
+        readings = [
+            Reading(f"spans under {key!r}", f"tag_column={key!r}", read) for key, read in readers.items()
+        ]
+        choose_reading(self._place, readings)
+        return filled
+
+    @cached_property
+    def _further_keys(self) -> set[str]:
+        return {*self._filled_keys} - {*self._span_keys} if self._tag_keys is TAG_KEYS else set()
+
+
+def holds_spans(value: Any) -> bool:
+    """Tell a list of what could be spans: objects, or lists of offsets and label."""
+    first = value[0] if isinstance(value, list) and value else None
+    return isinstance(first, Mapping) or (isinstance(first, (list, tuple)) and len(first) >= 3)
+
+
+def _check_annotators(sample: Sequence[Record], place: str) -> None:
+    """Check that no text was annotated by several people, one record each."""
+    annotators: dict[str, set[str]] = {}
+    for value, _, _ in sample:
+        if (name := annotator_of(value)) is not None:
+            text = first_of(value, (*TEXT_KEYS, *TOKEN_KEYS))
+            annotators.setdefault(str(text), set()).add(name)
+    several = next((sorted(names) for names in annotators.values() if len(names) > 1), None)
+    if several:
+        raise SourceError(
+            f"{place}: the same text is annotated by {', '.join(several)}. Say whose annotation counts: annotator=."
+        )
 
 
 def read_record(
-    record: Any, where: str, tags: TagReader = USUAL_TAGS, tag_keys: Sequence[str] = TAG_KEYS
-) -> RawSentence:
+    record: Any,
+    where: str,
+    tags: TagReader = USUAL_TAGS,
+    tag_keys: Sequence[str] = TAG_KEYS,
+    span_keys: Sequence[str] = SPAN_KEYS,
+    annotator: str | None = None,
+) -> RawSentence | None:
     """Read one record in one of the shapes above: parsed JSON, or a row of a dataset.
 
     Args:
         record: the record.
         where: file and line, for messages.
         tags: reads string tags, where the record has them.
-        tag_keys: names of tags or spans, if not the usual ones.
+        tag_keys: names of tags, if not the usual ones.
+        span_keys: names of spans, in the order of preference.
+        annotator: whose annotation counts where there are several.
+
+    Returns:
+        The record, with its spans as they are written; ``None`` if the annotator did not annotate it.
 
     Raises:
-        SourceError: the record has another shape, or offsets that cannot be right.
+        SourceError: the record has another shape.
     """
     if isinstance(record, Sequence) and not isinstance(record, str) and len(record) == 2:
         text, annotation = record
@@ -155,22 +248,26 @@ def read_record(
     if not isinstance(record, Mapping):
         raise SourceError(f"{where}: expected an object with text and spans, found {record!r:.80}.")
     if not isinstance(record.get("data", ""), str) and ("annotations" in record or "completions" in record):
-        return _label_studio(record, where)
+        return read_task(record, where, TEXT_KEYS, annotator)
     tokens = _first(record, TOKEN_KEYS, list)
     text = _first(record, TEXT_KEYS, str)
+    if tokens is None and text is None:  # tokens under the name of the text, if each has its tag
+        tokens = _first(record, TEXT_KEYS, list)
+        if tokens is not None and len(string_tags(record, tag_keys) or ()) != len(tokens):
+            tokens = None
     if tokens is not None and all(isinstance(token, str) for token in tokens):
-        return _of_tokens(record, list(tokens), where, tags, tag_keys)
+        return _of_tokens(record, list(tokens), where, tags, tag_keys, span_keys)
     if text is None:
         raise SourceError(
             f"{where}: expected a text ({', '.join(TEXT_KEYS)}) or tokens ({', '.join(TOKEN_KEYS)}), "
             f"found the keys {', '.join(map(str, record))[:200] or 'none'}."
         )
-    keys = SPAN_KEYS if tag_keys is TAG_KEYS else tag_keys
-    lists = [record[key] for key in keys if isinstance(record.get(key), list)]
+    lists = [record[key] for key in span_keys if isinstance(record.get(key), list)]
     spans: list[Entity] | None = None
+    written: list[WrittenSpan] | None = None
     repairs: list[str] = []
     if isinstance(record.get("events"), list) and not lists:
-        spans, repairs = _event_arguments(record["events"], text, where)
+        written, repairs = _event_arguments(record["events"], where)
     elif isinstance(record.get("label"), Mapping):
         spans = list(_cluener_spans(record["label"], text, where))
     elif lists and record.get("answer") in ("reject", "ignore"):  # Prodigy
@@ -179,13 +276,17 @@ def read_record(
         )
     elif lists:
         # Tools export empty lists beside the one that they fill: doccano both entities and labels.
-        spans = _in_text(next(filter(None, lists), lists[0]), text, where)
-    return RawSentence([], spans, where, repairs, text)
+        written = written_spans(next(filter(None, lists), lists[0]), where)
+    elif record.get("answer") == "accept" or first_of(record, _DONE_KEYS) is not None:
+        written = []
+    return RawSentence([], spans, where, repairs, text, written)
 
 
 def string_tags(record: Any, keys: Sequence[str] = TAG_KEYS) -> list[str] | None:
     """Return the string tags of a record of tokens, ``None`` if it has none."""
-    tags = _first(record, keys, list) if isinstance(record, Mapping) else None
+    if not isinstance(record, Mapping) or _first(record, (*TOKEN_KEYS, *TEXT_KEYS), list) is None:
+        return None
+    tags = _first(record, keys, list)
     return tags if tags and all(isinstance(tag, str) for tag in tags) else None
 
 
@@ -209,10 +310,17 @@ def name_of(tag: int, names: TagNames, where: str) -> str:
 
 
 def _of_tokens(
-    record: Mapping[str, Any], tokens: list[str], where: str, reader: TagReader, tag_keys: Sequence[str]
+    record: Mapping[str, Any],
+    tokens: list[str],
+    where: str,
+    reader: TagReader,
+    tag_keys: Sequence[str],
+    span_keys: Sequence[str],
 ) -> RawSentence:
     tags = string_tags(record, tag_keys)
-    if tags is not None:
+    lists = [record[key] for key in span_keys if isinstance(record.get(key), list)]
+    entries = next(filter(None, lists), lists[0] if lists else None)
+    if tags is not None and not (len(tags) != len(tokens) and holds_spans(entries)):
         if len(tags) != len(tokens):
             raise SourceError(
                 f"{where}: {len(tokens)} tokens and {len(tags)} tags. Each token needs its tag."
@@ -222,66 +330,28 @@ def _of_tokens(
         except TagError as error:
             raise SourceError(f"{where}: {error}. Name the scheme if it is another.") from None
         return RawSentence(tokens, entities, where, repairs)
-    named = tag_keys is not TAG_KEYS
-    entries = _first(record, tag_keys if named else SPAN_KEYS, list)
     values = _first(record, tag_keys, list)
-    if values and (entries is None or (named and all(isinstance(value, int) for value in values))):
+    if values and not (entries and holds_spans(entries)) and not isinstance(values[0], (str, Mapping, list)):
         raise SourceError(
             f"{where}: the tags are numbers. Write their names, such as B-PER, or pass tag_names=."
         )
     if entries is None:
         return RawSentence(tokens, None, where)
-    spans, text = _parsed_spans(entries, where), _first(record, TEXT_KEYS, str)
-    if text is None or not _hold_mentions(spans, text) or _hold_mentions(spans, tokens):
-        repairs = []
-        return RawSentence(tokens, _in_tokens(spans, tokens, where, repairs), where, repairs)
-    sentence = onto_tokens(RawSentence([], _in_text(entries, text, where), where, text=text), tokens)
-    if sentence is None:
-        raise SourceError(
-            f"{where}: the offsets count characters of a text in which the tokens are not found one after the "
-            "other. Leave the tokens out, or mend them."
-        )
-    return sentence
+    text = _first(record, TEXT_KEYS, str) or ""
+    return RawSentence(tokens, None, where, text=text, written=written_spans(entries, where))
 
 
-def _label_studio(record: Mapping[str, Any], where: str) -> RawSentence:
-    data = record["data"]
-    fields = data.items() if isinstance(data, Mapping) else ()
-    # A task may show several texts; the annotated one is mostly called so, else it comes first.
-    texts = {key: value for key, value in fields if isinstance(value, str)}
-    field = next((key for key in (*TEXT_KEYS, *texts) if key in texts), None)
-    if field is None:
-        raise SourceError(f"{where}: expected a text in data, found {data!r:.80}.")
-    annotations = _objects(record.get("annotations", record.get("completions")), where)
-    # Annotators contradict each other: the first that finished counts, the others are reported.
-    done = [annotation for annotation in annotations if not annotation.get("was_cancelled")]
-    regions: list[Any] = []
-    repairs = [OTHER_ANNOTATORS] * (len(done) - 1)
-    for region in _objects(done[0].get("result"), where) if done else ():
-        value = region.get("value")
-        if not isinstance(value, Mapping) or not {"start", "end"} <= value.keys():
-            continue  # a relation, or a choice on the whole text
-        if region.get("to_name") in texts.keys() - {field}:
-            repairs.append(OTHER_FIELD)
-        elif "labels" in value:
-            regions.append(value)
-        else:
-            repairs.append(UNLABELLED)
-    text = texts[field]
-    return RawSentence([], _in_text(regions, text, where) if done else None, where, repairs, text)
-
-
-def _event_arguments(events: Any, text: str, where: str) -> tuple[list[Entity], list[str]]:
+def _event_arguments(events: Any, where: str) -> tuple[list[WrittenSpan], list[str]]:
     mentions = [
         mention
-        for event in _objects(events, where)
-        for mention in _objects(event.get("mentions"), where)
+        for event in objects(events, where)
+        for mention in objects(event.get("mentions"), where)
         if mention.get("role") != "trigger"
     ]
     with_span = [mention for mention in mentions if mention.get("span")]
     # A mention takes part in several events: its role in two of them is annotated once.
-    spans = dict.fromkeys(_in_text(with_span, text, where))
-    return list(spans), [NO_SPAN] * (len(mentions) - len(with_span))
+    spans = {(span.start, span.end, *span.labels): span for span in written_spans(with_span, where)}
+    return list(spans.values()), [NO_SPAN] * (len(mentions) - len(with_span))
 
 
 def _cluener_spans(annotation: Mapping[str, Any], text: str, where: str) -> Iterator[Entity]:
@@ -301,113 +371,6 @@ def _cluener_spans(annotation: Mapping[str, Any], text: str, where: str) -> Iter
         raise SourceError(
             f'{where}: expected "label" as {{type: {{surface: [[start, end], …]}}}} ({error}).'
         ) from None
-
-
-def _objects(value: Any, where: str) -> Iterator[Mapping[str, Any]]:
-    for entry in value if isinstance(value, list) else ():
-        if not isinstance(entry, Mapping):
-            raise SourceError(f"{where}: expected a list of objects, found {entry!r:.80} in it.")
-        yield entry
-
-
-def _parsed_spans(entries: Iterable[Any], where: str) -> list[_Span]:
-    spans: list[_Span] = []
-    for entry in entries:
-        pair: Any = None
-        labels = mention = None
-        if isinstance(entry, Mapping):
-            both = (_any(entry, START_KEYS), _any(entry, END_KEYS))
-            # B2NERD: "pos" is a pair there, a part of speech elsewhere.
-            lists = (entry.get(key) for key in ("span", "offsets", "pos"))
-            pair = next((value for value in lists if value and not isinstance(value, str)), both)
-            labels, mention = _any(entry, LABEL_KEYS), _any(entry, MENTION_KEYS)
-        elif isinstance(entry, Sequence) and not isinstance(entry, str) and len(entry) >= 3:
-            pair, labels = entry[:2], entry[2]
-        labels = labels if isinstance(labels, list) else [labels]
-        pair = pair if isinstance(pair, Sequence) else ()
-        if [isinstance(place, int) for place in pair] != [True, True] or not all(
-            isinstance(label, str) for label in labels
-        ):
-            raise SourceError(
-                f"{where}: expected [start, end, label] or an object with integer offsets and a label, "
-                f"found {entry!r:.80}."
-            )
-        spans.append((*pair, labels, mention))
-    return spans
-
-
-def _in_text(entries: Iterable[Any], text: str, where: str) -> list[Entity]:
-    """Return spans of a text, ends exclusive, as Python counts characters."""
-    entities = []
-    for start, end, labels, mention in _parsed_spans(entries, where):
-        # As written, with an inclusive end, in UTF-16 units: the first that holds the mention is meant.
-        readings = [(start, end)]
-        words = mention.split() if isinstance(mention, str) else []
-        if words:
-            readings += [(start, end + 1), *_of_utf16(start, end, text)]
-        inside = [(first, last) for first, last in readings if 0 <= first < last <= len(text)]
-        reading = next((r for r in inside if not words or text[slice(*r)].split() == words), None)
-        if reading is None and labels:
-            name = shown(", ".join(labels))
-            if not 0 <= start < end <= len(text):
-                raise SourceError(
-                    f"{where}: {name} at [{start}, {end}) lies outside the text of {len(text)} characters "
-                    "(ends are exclusive). Mend the offsets."
-                )
-            raise SourceError(
-                f"{where}: offsets [{start}, {end}] of {name} hold {shown(text[start:end])}, "
-                f"expected {shown(mention)}."
-            )
-        entities += [Entity(*reading, label) for label in labels if reading]
-    return entities
-
-
-def _of_utf16(start: int, end: int, text: str) -> Iterator[tuple[int, int]]:
-    """Yield offsets in UTF-16 units as offsets in characters, where the two differ."""
-    if 0 <= start < end and any(char > "\uffff" for char in text):
-        units = text.encode("utf-16-le")
-        first, last = (len(units[: 2 * unit].decode("utf-16-le", "ignore")) for unit in (start, end))
-        yield first, last
-
-
-def _in_tokens(spans: Iterable[_Span], tokens: list[str], where: str, repairs: list[str]) -> list[Entity]:
-    """Return spans of tokens; a mention beside one tells whether its end is inclusive."""
-    entities = []
-    for start, end, labels, mention in spans:
-        # Some tools repeat the label where others have the mention ("entity": "PER").
-        words = _without_spaces(mention) if isinstance(mention, str) and mention.strip() not in labels else ""
-        held = [
-            last
-            for last in ([end, end + 1] if words else ())
-            if 0 <= start < last <= len(tokens) and _without_spaces(tokens[start:last]) == words
-        ]
-        if not held and not 0 <= start < end <= len(tokens):
-            raise SourceError(
-                f"{where}: {shown(', '.join(labels))} at tokens [{start}, {end}) lies outside the sentence of "
-                f"{len(tokens)} tokens (ends are exclusive). Mend the offsets."
-            )
-        if words and not held:
-            repairs.append(OTHER_MENTION)
-        entities += [Entity(start, held[0] if held else end, label) for label in labels]
-    return entities
-
-
-def _hold_mentions(spans: Iterable[_Span], words: str | list[str]) -> bool:
-    """Tell whether all spans repeat their mentions, and their offsets hold them in a text or among tokens."""
-    return all(
-        isinstance(mention, str)
-        and 0 <= start < end <= len(words)
-        and _without_spaces(words[start:end]) == _without_spaces(mention)
-        for start, end, _, mention in spans
-    )
-
-
-def _without_spaces(words: str | list[str]) -> str:
-    return "".join("".join(words).split())
-
-
-def _any(entry: Mapping[str, Any], keys: Iterable[str]) -> Any:
-    return next((entry[key] for key in keys if entry.get(key) is not None), None)
 
 
 def _first(record: Mapping[str, Any], keys: Iterable[str], kind: type) -> Any:

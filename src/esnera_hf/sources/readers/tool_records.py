@@ -51,7 +51,18 @@ def _of_gliner(record: Mapping[str, Any], where: str) -> Mapping[str, Any]:
             raise SourceError(
                 f"{where}: expected [first token, last token, label] in 'ner', found {entry!r:.80}."
             )
-    return {"tokens": tokens, "spans": [[first, last + 1, label] for first, last, label, *_ in entries]}
+    words = [str(token) for token in tokens] if isinstance(tokens, list | tuple) else []
+    # With their mentions, so that nobody asks how the offsets count.
+    spans = [
+        {
+            "start": first,
+            "end": last + 1,
+            "label": label,
+            "text": " ".join(words[first : last + 1]) if last < len(words) else "",
+        }
+        for first, last, label, *_ in entries
+    ]
+    return {"tokens": tokens, "spans": spans}
 
 
 def _of_dataturks(record: Mapping[str, Any], where: str, format: str | None) -> Mapping[str, Any]:
@@ -66,15 +77,16 @@ def _of_dataturks(record: Mapping[str, Any], where: str, format: str | None) -> 
             "nobody can tell whose ends these are. If they are inclusive as in Dataturks, pass format='dataturks'."
         )
     done = not isinstance(metadata, Mapping) or metadata.get("status", "done") == "done"
-    spans = [span for entry in entries for span in _dataturks_spans(entry, where)]
+    spans = [span for entry in entries for span in _dataturks_spans(entry, record["content"], where)]
     return {"text": record["content"], **({"spans": spans} if done else {})}
 
 
-def _dataturks_spans(entry: Mapping[str, Any], where: str) -> Iterator[dict[str, Any]]:
+def _dataturks_spans(entry: Mapping[str, Any], text: str, where: str) -> Iterator[dict[str, Any]]:
     points = entry.get("points")
     for point in points if isinstance(points, list | tuple) else [points]:
         fields = point if isinstance(point, Mapping) else {}
         start, end = fields.get("start"), fields.get("end")
         if type(start) is not int or type(end) is not int:
             raise SourceError(f"{where}: expected a point with start and end, found {point!r:.80}.")
-        yield {"start": start, "end": end + 1, "label": entry.get("label"), "text": fields.get("text")}
+        mention = fields.get("text") or text[start : end + 1]
+        yield {"start": start, "end": end + 1, "label": entry.get("label"), "text": mention}

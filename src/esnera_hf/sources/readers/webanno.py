@@ -14,8 +14,8 @@ from pathlib import Path
 from esnera_hf._internal.text import shown
 from esnera_hf.errors import ConfigurationError, SourceError
 from esnera_hf.sources.options import ReadingOptions
+from esnera_hf.sources.readers.label_studio import UNLABELLED
 from esnera_hf.sources.readers.offsets import onto_tokens
-from esnera_hf.sources.readers.records import UNLABELLED
 from esnera_hf.sources.readers.text import UNDECODABLE, Row, read_lines
 from esnera_hf.sources.source import RawSentence
 from esnera_hf.tagging import Entity

@@ -1,0 +1,109 @@
+"""Readers of data in memory: datasets, streams of them, lists of records, tables of pandas."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+import pandas as pd
+from datasets import Dataset, DatasetDict, IterableDataset, IterableDatasetDict, NamedSplit
+from datasets.exceptions import DatasetGenerationError
+
+from esnera_hf._internal.files import write_problem
+from esnera_hf.errors import SourceError
+from esnera_hf.sources.files import file_reader
+from esnera_hf.sources.options import ReadingOptions
+from esnera_hf.sources.readers.datasets import dataset_readers
+from esnera_hf.sources.readers.json import records_reader
+from esnera_hf.sources.readers.records import Record
+from esnera_hf.sources.source import Reader
+from esnera_hf.sources.splits import canonical_split
+
+#: What one split can be; a list is one of records, as a JSON file holds them.
+Rows = Dataset | IterableDataset | pd.DataFrame | list[Any]
+_ROWS = (Dataset, IterableDataset, pd.DataFrame, list)
+#: One split, or several by name.
+DataInMemory = Rows | DatasetDict | IterableDatasetDict | Mapping[str, Rows]
+
+
+def is_in_memory(data: object) -> bool:
+    """Tell data that is no path or name: rows, or rows by split."""
+    if isinstance(data, Mapping):
+        return bool(data) and all(isinstance(rows, _ROWS) for rows in data.values())
+    return isinstance(data, _ROWS)
+
+
+def memory_readers(data: DataInMemory, name: str, options: ReadingOptions, folder: Path) -> dict[str, Reader]:
+    """Return a reader for each split.
+
+    Args:
+        data: the rows.
+        name: of the source, for messages.
+        options: how to read what the data do not say.
+        folder: takes what is streamed, as Arrow files that the readers map; it must last as long as they do.
+
+    Raises:
+        SourceError: a split has an unusual name or two have the same meaning, or rows cannot be read.
+    """
+    splits: Mapping[str, Rows] = data if isinstance(data, Mapping) else {"train": data}
+    readers: dict[str, Reader] = {}
+    for split, rows in splits.items():
+        canonical = canonical_split(split) or ("train" if len(splits) == 1 else None)
+        if canonical is None or canonical in readers:
+            raise SourceError(
+                f"{name}: split {split!r} is none of train, validation, test (or dev, devel, valid), "
+                "or one of them twice. Rename or leave out splits: DatasetDict({'train': …, 'test': …})."
+            )
+        readers[canonical] = _reader(rows, name, split, options, folder)
+    return readers
+
+
+def _reader(rows: Rows, name: str, split: str, options: ReadingOptions, folder: Path) -> Reader:
+    place = f"{name}, split {split}"
+    if isinstance(rows, list):
+        return records_reader(partial(_records, rows, place), place, options)
+    if isinstance(rows, pd.DataFrame):
+        if not len(rows):
+            raise SourceError(f"{place}: the DataFrame has no rows.")
+        if not any(isinstance(cell, (list, tuple, dict, np.ndarray)) for cell in rows.iloc[0]):
+            return _token_reader(rows, options, folder)
+        rows = Dataset.from_pandas(rows, preserve_index=False)
+    if isinstance(rows, IterableDataset):
+        rows = _stored(rows, place, folder)
+    (reader,) = dataset_readers(DatasetDict({split: rows}), name, options).values()
+    return reader
+
+
+def _records(rows: list[Any], place: str) -> Iterator[Record]:
+    return ((value, f"{place}, record {index}", False) for index, value in enumerate(rows))
+
+
+def _token_reader(frame: pd.DataFrame, options: ReadingOptions, folder: Path) -> Reader:
+    """Return a reader of a table with a row a token, by way of a file, whose reader knows where sentences end."""
+    path = folder / f"{uuid4().hex}.csv"
+    frame.to_csv(path, index=False)
+    return file_reader([path], options)
+
+
+def _stored(rows: IterableDataset, place: str, folder: Path) -> Dataset:
+    """Write a stream to an Arrow file, once, and return its rows mapped from there."""
+    plain = rows.with_format(None)
+    where: dict[str, Any] = {
+        "cache_dir": str(folder),
+        "split": NamedSplit("train"),
+        "fingerprint": uuid4().hex,
+    }
+    try:
+        return Dataset.from_generator(partial(iter, plain), features=rows.features, **where)
+    except (DatasetGenerationError, OSError) as error:
+        cause = error.__cause__ if isinstance(error, DatasetGenerationError) else error
+        if problem := write_problem(cause, folder):
+            raise SourceError(
+                f"{place}: the stream cannot be kept in {folder}: {problem}. Make room, or set TMPDIR to a folder with "
+                "more."
+            ) from error
+        raise SourceError(f"{place}: the stream broke off: {cause or error}.") from error
