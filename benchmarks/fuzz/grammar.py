@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
+from xml.sax.saxutils import escape
 
 from esnera_hf.tagging import Entity, tags_from_entities
 
@@ -209,6 +211,122 @@ def _brat(choose: random.Random) -> Written:
     return Written({"data.ann": _lines(entities, choose), "data.txt": text.encode()}, {}, truth)
 
 
+def _escaped(text: str) -> str:
+    return re.sub(r"([\\\[\]|_;*]|->)", r"\\\1", text)
+
+
+def _webanno(choose: random.Random) -> Written:
+    truth = _corpus(choose, flat=False, letters=False)
+    lines = ["#FORMAT=WebAnno TSV 3.3", "#T_SP=custom.NamedEntity|identifier|value", "", ""]
+    at = numbers = 0
+    for sentence, (tokens, spans) in enumerate(truth, 1):
+        numbered = {span: numbers + place for place, span in enumerate(spans, 1)}
+        numbers += len(spans)
+        lines.append(f"#Text={' '.join(tokens)}")
+        for index, token in enumerate(tokens):
+            end = at + len(token.encode("utf-16-le")) // 2
+            own = [span for span in spans if span[0] <= index < span[1]]
+            cell = "|".join(f"{_escaped(span[2])}[{numbered[span]}]" for span in own) or "_"
+            lines.append(f"{sentence}-{index + 1}\t{at}-{end}\t{_escaped(token)}\t_\t{cell}\t")
+            at = end + 1
+        lines.append("")
+    return Written({"data.tsv": _lines(lines, choose)}, {}, truth)
+
+
+def _conllu(choose: random.Random) -> Written:
+    truth = _corpus(choose, flat=True, letters=False)
+    lines = []
+    for tokens, spans in truth:
+        lines.append("# text = some")
+        for index, (token, tag) in enumerate(zip(tokens, _tags(tokens, spans, "IOB2"), strict=True), 1):
+            misc = choose.choice(("NER={}", "Gloss=x|NER={}|SpaceAfter=No"))
+            lines.append("\t".join([str(index), token, *"_" * 7, misc.format(tag)]))
+        lines.append("")
+    options = {"scheme": "IOB2", "tag_column": "NER"}
+    return Written({"data.conllu": _lines(lines, choose)}, options, truth)
+
+
+def _wikiner(choose: random.Random) -> Written:
+    truth = _corpus(choose, flat=True, letters=False)
+    lines = []
+    for tokens, spans in truth:
+        tags = _tags(tokens, spans, "IOB2")
+        lines.append(" ".join(f"{token}|N|{tag}" for token, tag in zip(tokens, tags, strict=True)))
+    return Written({"data.txt": _lines(["", *lines], choose)}, {"scheme": "IOB2"}, truth)
+
+
+def _documents(choose: random.Random, letters: str) -> list[Truth]:
+    """Draw documents of one or two sentences of letters each."""
+    documents: list[Truth] = [[(["x", "y"], [(0, 1, "PER")])]]
+    for _ in range(choose.randint(1, 2)):
+        sentences: Truth = []
+        for _ in range(choose.randint(1, 2)):
+            tokens = choose.choices(letters, k=choose.randint(1, 8))
+            drawn = sorted(choose.sample(range(len(tokens) + 1), 2)) if len(tokens) > 1 else [0, 1]
+            sentences.append((tokens, [(drawn[0], drawn[1], choose.choice(_LABELS))]))
+        documents.append(sentences)
+    return documents
+
+
+def _pubtator(choose: random.Random) -> Written:
+    documents = _documents(choose, "abcxyz")
+    lines = []
+    for number, sentences in enumerate(documents):
+        start = 0
+        spans = []
+        for kind, (tokens, own) in zip("ta", sentences, strict=False):
+            lines.append(f"{number}|{kind}|{''.join(tokens)}")
+            spans += [(start + s, start + e, "".join(tokens[s:e]), label) for s, e, label in own]
+            start += len(tokens) + 1
+        lines += ["\t".join(map(str, (number, *span, "D1"))) for span in spans]
+        lines += choose.choice(([""], [f"{number}\tCID\tD1\tD2", ""]))
+    truth = [sentence for sentences in documents for sentence in sentences]
+    return Written({"data.txt": _lines(lines, choose)}, {"characters": True}, truth)
+
+
+def _bioc(choose: random.Random) -> Written:
+    documents = _documents(choose, _LETTERS)
+    anew = choose.random() < 0.3
+    plain = []
+    for number, sentences in enumerate(documents):
+        passages, start = [], 0
+        for tokens, own in sentences:
+            base = 0 if anew else start
+            annotations = [
+                {
+                    "infons": {"type": label},
+                    "text": "".join(tokens[s:e]),
+                    "locations": [{"offset": base + s, "length": e - s}],
+                }
+                for s, e, label in own
+            ]
+            passages.append({"offset": start, "text": "".join(tokens), "annotations": annotations})
+            start += len(tokens) + 1
+        plain.append({"id": str(number), "passages": passages})
+    if choose.random() < 0.5:
+        content = json.dumps({"source": "", "documents": plain}, ensure_ascii=choose.random() < 0.3).encode()
+    else:
+        content = f"<?xml version='1.0'?>\n<collection>{''.join(map(_bioc_xml, plain))}</collection>".encode()
+    truth = [sentence for sentences in documents for sentence in sentences]
+    return Written({"data.xml": content}, {"characters": True}, truth)
+
+
+def _bioc_xml(document: dict[str, Any]) -> str:
+    passages = []
+    for passage in document["passages"]:
+        annotations = [
+            f"<annotation><infon key='type'>{escape(one['infons']['type'])}</infon>"
+            f"<location offset='{one['locations'][0]['offset']}' length='{one['locations'][0]['length']}'/>"
+            f"<text>{escape(one['text'])}</text></annotation>"
+            for one in passage["annotations"]
+        ]
+        passages.append(
+            f"<passage><offset>{passage['offset']}</offset><text>{escape(passage['text'])}</text>"
+            f"{''.join(annotations)}</passage>"
+        )
+    return f"<document><id>{document['id']}</id>{''.join(passages)}</document>"
+
+
 _WRITERS: dict[str, Callable[[random.Random], Written]] = {
     "columns": _columns,
     "json": _json,
@@ -217,4 +335,9 @@ _WRITERS: dict[str, Callable[[random.Random], Written]] = {
     "brackets": _brackets,
     "slashed": _slashed,
     "brat": _brat,
+    "webanno": _webanno,
+    "conllu": _conllu,
+    "wikiner": _wikiner,
+    "pubtator": _pubtator,
+    "bioc": _bioc,
 }

@@ -91,6 +91,29 @@ TEXTS: dict[str, tuple[str, ...]] = {
         "d 0 2 c NN *) * - - - *)) -\n\nd 0 3 d NN * * - - - * -\n#end document\n",
     ),
     "slashed": ("中国/ns 人/o\nab/nr a/o\n", "中/B-LOC 国/I-LOC a/O\n", "a/b/S-x c/O\n"),
+    "webanno": (
+        "#FORMAT=WebAnno TSV 3.3\n#T_SP=a.NamedEntity|identifier|value\n\n\n#Text=ab c\n1-1\t0-2\tab\t_\tx[1]|y[2]\t\n"
+        "1-1.1\t1-2\tb\t_\tz\t\n1-2\t3-4\tc\t*\tx[1]\t\n\n#Text=d\n2-1\t5-6\td\t_\t*\t\n2-2\t6-8\te\\_\t_\t_\t\n",
+        "#FORMAT=WebAnno TSV 3.2\n#T_SP=a.Own|kind\n#T_CH=c|referenceType|referenceRelation\n#T_RL=r|BT_a.Own\n\n"
+        "#Text=a b\n1-1\t0-1\ta\tx\tpr[1]\tcoref->1-1\t1-2\t\n1-2\t2-3\tb\t_\t_\t_\t_\t\n",
+    ),
+    "conllu": (
+        "# text = ab c\n1-2\tabc\t_\t_\t_\t_\t_\t_\t_\t_\n1\tab\t_\t_\t_\t_\t_\t_\t_\tNER=B-x\n"
+        "2\tc\t_\t_\t_\t_\t_\t_\t_\tNER=I-x|SpaceAfter=No\n\n1\td\t_\t_\t_\t_\t_\t_\t_\tNER=O\n",
+        "# global.Entity = eid-etype-head-other\n1\ta\t_\t_\t_\t_\t_\t_\t_\tEntity=(e1-x-1-(e2-y-1-)\n"
+        "2\tb\t_\t_\t_\t_\t_\t_\t_\tEntity=e1)\n",
+    ),
+    "wikiner": ("a|N|I-LOC b|N|I-LOC c|N|B-LOC .|.|O\n\nd|V|O\n", "a|B-x b|I-x c|O\n"),
+    "pubtator": (
+        "1|t|a bc\n1|a|d e\n1\t0\t1\ta\tx\tD1\n1\t5\t6\td\tT001,T002\n1\tCID\tD1\tD2\n\n2|t|f\n2\t0\t1\tf\ty\n",
+    ),
+    "bioc": (
+        '{"documents": [{"id": "1", "passages": [{"offset": 0, "text": "a b", "annotations": [{"infons": {"type": '
+        '"x"}, "text": "b", "locations": [{"offset": 2, "length": 1}, {"offset": 0, "length": 1}]}]}]}]}\n',
+        "<?xml version='1.0'?><!DOCTYPE collection SYSTEM 'BioC.dtd'><collection><document><id>1</id><passage><offset>3"
+        "</offset><text>a &amp; b</text><annotation><infon key='type'>x</infon><location offset='7' length='1'/><text>b"
+        "</text></annotation></passage></document></collection>",
+    ),
     "brat": ("T1\tx 0 2\tab\nT2\ty 3 5;9 11\tcd kl\nR1\tr Arg1:T1\n#1\tnote\n", "T1\tx 0 5\tab cd\n"),
 }
 BRAT_TEXT = "ab cd\nef gh kl\n\u200b北京 e\u0301\n"

@@ -325,7 +325,7 @@ _RUN: dict[str, Callable[[Case, Path], None]] = {
 }
 #: Targets and how many of a hundred inputs each of them gets.
 SHARES: dict[str, int] = {
-    **dict.fromkeys(TEXTS, 9),
+    **dict.fromkeys(TEXTS, 5),
     "auto": 9,
     "tags": 9,
     "offsets": 6,
