@@ -112,7 +112,11 @@ def _columns(choose: random.Random) -> Written:
         lines += [""] * choose.randint(1, 2)
         if choose.random() < 0.2:
             lines += choose.choice((["# a comment"], ["-DOCSTART-\tO", ""]))
-    options: dict[str, object] = {"scheme": scheme, "tag_column": choose.choice((-1, None))}
+    options: dict[str, object] = {
+        "scheme": scheme,
+        "token_column": 0,
+        "tag_column": choose.choice((-1, None)),
+    }
     if scheme == "IOB2" and choose.random() < 0.5:
         options["scheme"] = None
     # A mark before a first token that begins with one would leave two.

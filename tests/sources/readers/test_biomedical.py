@@ -143,6 +143,11 @@ WRITERS = {
             id="offsets begin anew",
         ),
         pytest.param(
+            [passage(0, "Osk."), passage(5, "North of Osk.", annotation("LOC", "Osk", (9, 3)))],
+            [("Osk .", []), ("North of Osk .", [(2, 3, "LOC")])],
+            id="offsets begin anew, as mentions tell",
+        ),
+        pytest.param(
             [
                 passage(
                     0,

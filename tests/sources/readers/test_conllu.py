@@ -91,6 +91,7 @@ def test_a_number_is_no_attribute(tmp_path: Path) -> None:
     [
         ("New|N|I-LOC York|N|I-LOC Rome|N|B-LOC .|.|O\n", {}, [("New York Rome .", [(0, 2, "LOC"), (2, 3, "LOC")])]),
         ("\nI|P|O\n\n||N|O b|N|I-MISC\n", {}, [("I", []), ("| b", [(1, 2, "MISC")])]),
+        ("x\u2028y\u00a0z|N|O\tOsk|N|I-LOC\n", {}, [("x\u2028y\u00a0z Osk", [(1, 2, "LOC")])]),
         ("a|b|N|O Osk|N|I-LOC\n", {}, [("a|b Osk", [(1, 2, "LOC")])]),
         ("Mara|B-PER Quill|I-PER left|O\n", {"format": "wikiner"}, [("Mara Quill left", [(0, 2, "PER")])]),
         ("Mara|N|B-PER Quill|N|L-PER Osk|N|U-X\n", {"format": "wikiner"}, [

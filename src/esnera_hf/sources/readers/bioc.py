@@ -55,13 +55,7 @@ def _records(path: Path, options: ReadingOptions) -> Iterator[Record]:
             for place, passage in enumerate(_objects(document, "passages", where))
             for unit in _units(passage, where)
         ]
-        # Some programs count anew in every passage.
-        anew = any(
-            offset < _number(unit, "offset", at)
-            for unit, at in units
-            for annotation in _objects(unit, "annotations", at)
-            for offset, _ in _locations(annotation, at)
-        )
+        anew = _counts_anew(units)
         for unit, at in units:
             if isinstance(unit.get("text"), str) and unit["text"].strip():
                 start = 0 if anew else _number(unit, "offset", at)
@@ -70,6 +64,21 @@ def _records(path: Path, options: ReadingOptions) -> Iterator[Record]:
                     for annotation in _objects(unit, "annotations", at)
                 ]
                 yield {"text": unit["text"], "spans": spans}, at, False
+
+
+def _counts_anew(units: list[tuple[Mapping[str, Any], str]]) -> bool:
+    """Tell whether offsets begin anew in every passage, as some programs count, rather than in the document."""
+    held = {True: True, False: True}
+    for unit, where in units:
+        text, start = str(unit.get("text", "")), _number(unit, "offset", where)
+        for annotation in _objects(unit, "annotations", where):
+            mention = annotation.get("text")
+            for offset, length in _locations(annotation, where):
+                if offset < start:
+                    return True
+                for anew, first in ((True, offset), (False, offset - start)):
+                    held[anew] &= not isinstance(mention, str) or text[first : first + length] == mention
+    return held[True] and not held[False]
 
 
 def _units(passage: Mapping[str, Any], where: str) -> list[Mapping[str, Any]]:

@@ -23,6 +23,8 @@ from esnera_hf.tagging import OUTSIDE, TagError
 _TAGS = frozenset(
     [OUTSIDE, *(f"{prefix}-{label}" for prefix in "IB" for label in ("LOC", "PER", "ORG", "MISC"))]
 )
+#: Other white space occurs inside tokens.
+_SPACES = re.compile(r"[ \t]+")
 _LIKE_TAG = re.compile(r"O|[BIESLUMW][-_].+")
 
 
@@ -32,10 +34,10 @@ def is_wikiner_file(path: Path, lines: list[str]) -> bool:
     Raises:
         SourceError: other tags stand behind the bars, and no more is known of the file.
     """
-    cells = [cell.rsplit("|", 2) for line in lines for cell in line.split()]
+    cells = [cell.rsplit("|", 2) for line in lines for cell in _SPACES.split(line)]
     if len(cells) <= len(lines) or not all(len(cell) > 1 and _LIKE_TAG.fullmatch(cell[-1]) for cell in cells):
         return False
-    first = [line.split(maxsplit=1)[0].rpartition("|")[2] for line in lines]
+    first = [_SPACES.split(line)[0].rpartition("|")[2] for line in lines]
     if any(len(cell) < 3 or cell[2] not in _TAGS for cell in cells) or any(tag[0] == "B" for tag in first):
         raise SourceError(
             f"{path}: looks like token|tag or token|part of speech|tag, a sentence a line, but not with the tags of "
@@ -62,8 +64,8 @@ class WikiNerFile:
     @cached_property
     def _width(self) -> int:
         """How many cells belong to a token: three where most in the first lines have a part of speech."""
-        lines = (text.split() for _, text, _ in islice(read_lines(self.path), 200))
-        bars = [cell.count("|") for line in lines for cell in line]
+        lines = (_SPACES.split(text) for _, text, _ in islice(read_lines(self.path), 200))
+        bars = [cell.count("|") for line in lines for cell in line if cell]
         return 3 if 2 * sum(count > 1 for count in bars) > len(bars) else 2
 
     def __call__(self) -> Iterator[RawSentence]:
@@ -78,7 +80,7 @@ class WikiNerFile:
 
     def _sentences(self) -> Iterator[tuple[tuple[int, bool], list[tuple[str, str]]]]:
         for number, text, damaged in read_lines(self.path):
-            cells = [cell.rsplit("|", self._width - 1) for cell in text.split()]
+            cells = [cell.rsplit("|", self._width - 1) for cell in _SPACES.split(text) if cell]
             if any(len(cell) != self._width or not cell[0] or not cell[-1] for cell in cells):
                 expected = "token|part of speech|tag" if self._width > 2 else "token|tag"
                 raise SourceError(
