@@ -8,6 +8,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, PreTrainedModel
+from transformers.initialization import no_init_weights
 from transformers.modeling_outputs import TokenClassifierOutput
 
 from .configuration_crf_tagger import CrfTaggerConfig, EncoderTaggerConfig
@@ -159,7 +160,9 @@ class CrfTagger(EncoderTagger):
             classifier_dropout=self.config.classifier_dropout,
             window_length=self.config.window_length,
         )
-        tagger: Any = CrfTagger(config, self.encoder)
+        # The encoder keeps its weights, and no others are drawn.
+        with no_init_weights():
+            tagger: Any = CrfTagger(config, self.encoder)
         tagger.classifier.weight.data, tagger.classifier.bias.data = head.classifier(self.classifier)
         crf = head.crf(self.crf)
         for part in ("start_transitions", "end_transitions", "transitions"):
