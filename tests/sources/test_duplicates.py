@@ -86,7 +86,8 @@ def test_texts_from_one_template_do_not_explode() -> None:
     ("other", "within", "between"),
     [
         ("anna/B-P smith/I-P", False, False),
-        ("anna/B-Q smith/I-Q", True, False),
+        ("anna/B-Q smith/I-Q", True, True),
+        ("anna/B-p smith/I-p", True, False),
         ("anna smith", True, False),
         ("anna/B-P smith", True, True),
         ("anna smith/B-P", True, True),

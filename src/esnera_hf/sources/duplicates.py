@@ -73,8 +73,8 @@ class Duplicate:
             levelled; letters, their marks, digits and symbols count.
         conflict: exact, and annotated in a way that cannot both be right: in
             one source any difference; between sources spans that overlap with
-            other boundaries, as what only one of them annotates may be beyond
-            the other's labels.
+            other boundaries or another label (but for case), as what only one
+            of them annotates may be beyond the other's labels.
         text: of the first, for people to read.
     """
 
@@ -365,4 +365,9 @@ def _group_pairs(
 def _in_conflict(one: tuple[Span, ...], other: tuple[Span, ...], one_source: bool) -> bool:
     if one == other:
         return False
-    return one_source or any(a[:2] != b[:2] and a[0] < b[1] and b[0] < a[1] for a in one for b in other)
+    return one_source or any(_disagree(a, b) for a in one for b in other)
+
+
+def _disagree(one: Span, other: Span) -> bool:
+    overlap = one[0] < other[1] and other[0] < one[1]
+    return overlap and (one[:2] != other[:2] or one[2].casefold() != other[2].casefold())

@@ -96,10 +96,12 @@ def _text_of(record: RawSentence) -> str:
 
 def _holds(located: Sequence[_Located], counting: Counting) -> float:
     """Return the share of spans at whose offsets their mention stands."""
-    held = 0
+    held = 0.0
     for words, span in located:
         place = counting.place(span.start, span.end, words)
-        held += place is not None and same_words(words[slice(*place)], span.mention or "")
+        if place is not None and same_words(words[slice(*place)], span.mention or ""):
+            # Exactly so, rather than but for spaces, tells apart readings that differ by a space.
+            held += 1 if words[slice(*place)] == span.mention else 0.99
     return held / max(1, len(located))
 
 
@@ -108,22 +110,28 @@ def _by_borders(candidates: Sequence[Counting], located: Sequence[_Located], pla
     overall = {one: _share(_fits(one, None, located)) for one in candidates}
     rivals: list[tuple[Counting, bool]] = []
     for one in candidates[1:]:
-        differing = [pair for pair in located if _trimmed(one, *pair) != _trimmed(usual, *pair)]
-        fit, usual_fit = _share(_fits(one, usual, differing)), _share(_fits(usual, one, differing))
-        lone = len(differing) == 1 and len(located) >= _MANY
+        differing, fit, usual_fit = _compared(one, usual, located)
+        lone = differing == 1 and len(located) >= _MANY
         if differing and not lone and fit - usual_fit > _FAILS:
-            rivals.append((one, len(differing) >= _ENOUGH and fit >= _FITS and usual_fit <= _FAILS))
+            rivals.append((one, differing >= _ENOUGH and fit >= _FITS and usual_fit <= _FAILS))
     if not rivals:
         if len(located) >= _ENOUGH and overall[usual] < 0.5:
             _refuse([(usual, located)], place, "most spans begin or end inside words")
         return usual
     rivals.sort(key=lambda rival: -overall[rival[0]])
     best, clear = rivals[0]
-    equals = [one for one, _ in rivals[1:] if overall[one] > overall[best] - _FAILS]
-    if clear and not any(_trimmed(one, *pair) != _trimmed(best, *pair) for one in equals for pair in located):
+    others = (_compared(one, best, located) for one, _ in rivals[1:])
+    if clear and not any(differing and fit > best_fit - _FAILS for differing, fit, best_fit in others):
         return best
     _refuse([(one, located) for one in (usual, best)], place)
     return usual
+
+
+def _compared(one: Counting, other: Counting, located: Sequence[_Located]) -> tuple[int, float, float]:
+    """Return how many spans two ways of counting place differently, and the share of these at borders in each."""
+    differing = [pair for pair in located if _trimmed(one, *pair) != _trimmed(other, *pair)]
+    fits, other_fits = _fits(one, other, differing), _fits(other, one, differing)
+    return len(differing), _share(fits), _share(other_fits)
 
 
 def _fits(counting: Counting, other: Counting | None, located: Sequence[_Located]) -> list[bool]:

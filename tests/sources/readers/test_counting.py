@@ -1,0 +1,178 @@
+"""How offsets count: told from mentions and from borders of words, asked for where that does not decide."""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+
+import pytest
+
+from corpora import compact, write
+from esnera_hf.errors import ConfigurationError, SourceError
+from esnera_hf.sources.load import load_source
+from esnera_hf.sources.options import ReadingOptions
+from esnera_hf.sources.readers.counting import UNITS, Counting, counting_of, countings
+from esnera_hf.sources.readers.json import json_reader
+from esnera_hf.sources.readers.offsets import CUT
+from esnera_hf.sources.readers.spans import READ_AS
+
+SENTENCES = (
+    ("Mara Quill visited Port Ellis.", (("Mara Quill", "PER"), ("Port Ellis", "LOC"))),
+    ("Tolvex Ltd hired Jon Abara in May.", (("Tolvex Ltd", "ORG"), ("Jon Abara", "PER"))),
+    ("Nothing happened there.", ()),
+    ("The Brindle Bank of Osk closed.", (("Brindle Bank of Osk", "ORG"),)),
+)
+#: What stands before each sentence, so that a unit differs from characters.
+BEFORE = {
+    "characters": "",
+    "utf-16": "😀😀 ",
+    "bytes": "éé ",
+    "crlf-as-one": "A.\r\nB.\r\nC.\r\n",
+    "lf-as-two": "A.\nB.\nC.\n",
+    "nfc": "e\u0301e\u0301e\u0301 ",
+    "nfd": "가가가 ",
+}
+
+
+def length(text, unit):
+    """Count a text in a unit, independently of the package."""
+    if unit == "utf-16":
+        return len(text.encode("utf-16-le")) // 2
+    if unit == "bytes":
+        return len(text.encode())
+    if unit in ("nfc", "nfd"):
+        return len(unicodedata.normalize(unit.upper(), text))
+    changed = {"crlf-as-one": text.replace("\r\n", "\n"), "lf-as-two": text.replace("\n", "\r\n")}
+    return len(changed.get(unit, text))
+
+
+def record(text, mentions, counting, *, tell):
+    """Write a record whose offsets count so, with its mentions if it is to tell them."""
+    entities = []
+    for mention, label in mentions:
+        start = text.index(mention)
+        ends = [length(text[:place], counting.unit) for place in (start, start + len(mention))]
+        places = [ends[0] + counting.first, ends[1] + counting.first - counting.inclusive]
+        entities.append(
+            dict(zip(("start", "end"), places, strict=True), label=label)
+            | ({"text": mention} if tell else {})
+        )
+    return {"text": text, "entities": entities}
+
+
+def corpus(tmp_path, counting, *, tell, before=None):
+    before = BEFORE[counting.unit] if before is None else before
+    records = (record(before + text, mentions, counting, tell=tell) for text, mentions in SENTENCES)
+    return write(tmp_path / "a.jsonl", "".join(json.dumps(one, ensure_ascii=False) + "\n" for one in records))
+
+
+def mentions_of(path, **options):
+    """Return the mentions with their labels, and the kinds of repairs."""
+    sentences = [*json_reader(path, ReadingOptions(**options))()]
+    mentions = [
+        (" ".join(sentence.tokens[span.start : span.end]), span.label)
+        for sentence in sentences
+        for span in sentence.spans
+    ]
+    return mentions, {kind for sentence in sentences for kind in sentence.repairs}
+
+
+def read_or_asked(path):
+    try:
+        return mentions_of(path)[0]
+    except SourceError as error:
+        return "asked" if "offsets='" in str(error) else str(error)
+
+
+EXPECTED = [mention for _, mentions in SENTENCES for mention in mentions]
+ALL = [*countings([unit for unit in UNITS if unit != "tokens"])]
+
+
+@pytest.mark.parametrize("counting", ALL, ids=str)
+def test_mentions_tell_how_offsets_count(tmp_path, counting):
+    read = READ_AS.format(counting)
+    assert mentions_of(corpus(tmp_path, counting, tell=True)) == (
+        EXPECTED,
+        {read} - {READ_AS.format("characters")},
+    )
+
+
+@pytest.mark.parametrize("counting", ALL, ids=str)
+def test_without_mentions_words_tell_or_the_reading_is_asked_for(tmp_path, counting):
+    path = corpus(tmp_path, counting, tell=False)
+    assert read_or_asked(path) in (EXPECTED, "asked")
+    assert mentions_of(path, offsets=str(counting)) == (EXPECTED, set())
+
+
+@pytest.mark.parametrize("counting", ["characters inclusive", "characters from-1", "utf-16", "crlf-as-one"])
+def test_words_are_enough(tmp_path, counting):
+    path = corpus(tmp_path, counting_of(counting), tell=False)
+    assert mentions_of(path) == (EXPECTED, {READ_AS.format(counting)})
+    with pytest.raises(SourceError, match="offsets read as"):
+        load_source(path, options=ReadingOptions(strict=True))
+    assert load_source(path, options=ReadingOptions(strict=True, offsets=counting)).repairs == {}
+
+
+def test_what_no_counting_explains_is_refused(tmp_path):
+    shifted = [[(place + 3) for place in (0, 9)] + ["PER"], [22, 31, "LOC"]]
+    path = write(
+        tmp_path / "a.jsonl",
+        "".join(json.dumps({"text": SENTENCES[0][0] * 2, "label": shifted}) + "\n" for _ in range(3)),
+    )
+    with pytest.raises(SourceError, match="most spans begin or end inside words") as caught:
+        mentions_of(path)
+    assert "offsets='characters'" in str(caught.value)
+    assert CUT in mentions_of(path, offsets="characters")[1]
+
+
+def test_a_few_spans_inside_words_change_nothing(tmp_path):
+    spans = [[0, 4, "PER"], [19, 23, "LOC"], [12, 16, "X"]]
+    records = [{"text": SENTENCES[0][0], "label": spans}] * 3
+    path = write(tmp_path / "a.jsonl", "".join(json.dumps(one) + "\n" for one in records))
+    assert mentions_of(path)[1] == {CUT}
+
+
+TOKENS = {"tokens": ["Mara", "Quill", "left", "Osk", "."]}
+
+
+@pytest.mark.parametrize(
+    ("spans", "expected"),
+    [
+        ([[0, 2, "PER"], [3, 4, "LOC"]], "0-2:PER 3-4:LOC"),
+        (
+            [[0, 1, "PER"], [3, 3, "LOC"]],
+            "0-2:PER 3-4:LOC",
+        ),  # an empty span is one token where ends are inclusive
+        ([[0, 1, "PER"]], None),  # followed by what looks like a part of the name
+        ([[3, 5, "LOC"]], "3-5:LOC"),  # reaches the end
+    ],
+)
+def test_spans_of_tokens(tmp_path, spans, expected):
+    path = write(tmp_path / "a.jsonl", json.dumps({**TOKENS, "entities": spans}) + "\n")
+    if expected is None:
+        with pytest.raises(SourceError, match="offsets='tokens' or offsets='tokens inclusive'"):
+            list(json_reader(path)())
+    else:
+        assert [*map(compact, json_reader(path)())] == [f"Mara|Quill|left|Osk|. {expected}"]
+
+
+def test_characters_taken_for_tokens_are_asked_for(tmp_path):
+    one = {
+        "text": "Bo met Al",
+        "tokens": ["Bo", "met", "Al"],
+        "entities": [{"start": 0, "end": 2, "label": "PER"}],
+    }
+    path = write(tmp_path / "a.jsonl", json.dumps(one) + "\n")
+    with pytest.raises(SourceError, match="offsets='tokens' or offsets='characters'"):
+        list(json_reader(path)())
+    for offsets, expected in (("tokens", "0-2:PER"), ("characters", "0-1:PER")):
+        assert [*map(compact, json_reader(path, ReadingOptions(offsets=offsets))())] == [
+            f"Bo|met|Al {expected}"
+        ]
+
+
+@pytest.mark.parametrize("text", ["", "letters", "characters tokens", "inclusive exclusive"])
+def test_a_counting_that_nobody_knows(text):
+    with pytest.raises(ConfigurationError, match="offsets="):
+        ReadingOptions(offsets=text)
+    assert counting_of("inclusive from-1") == Counting("characters", inclusive=True, first=1)
