@@ -257,7 +257,7 @@ def evaluate_taggers(
             folder = tagger.artifact.folder
         if name == "merged" and knows:
             untold = _scores(sources, chosen, taggers, tagger, "test")
-            systems["unknown"] = replace(untold, partial_likelihood=True, seconds=0.0)
+            systems["unknown"] = replace(untold, partial_likelihood=True)
     scored = {source.name: TaggerScores.of(taggers[source.name], source) for source in sources if taggers}
     return scored, systems, folder
 
