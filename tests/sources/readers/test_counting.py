@@ -125,6 +125,30 @@ def test_what_no_counting_explains_is_refused(tmp_path):
     assert CUT in mentions_of(path, offsets="characters")[1]
 
 
+CHINESE = (
+    ("梅溪去港城。", ("梅溪", "港城")),
+    ("北林公司在港城里", ("北林公司", "港城")),
+    ("下雨了", ()),
+    ("梅溪说", ("梅溪",)),
+)
+
+
+@pytest.mark.parametrize("inclusive", [False, True])
+def test_scripts_that_show_no_words(tmp_path, inclusive):
+    spans = [
+        (text, [(text.index(m), text.index(m) + len(m) - inclusive, "X") for m in names])
+        for text, names in CHINESE
+    ]
+    lines = (json.dumps({"text": text, "label": label}) + "\n" for text, label in spans)
+    path = write(tmp_path / "a.jsonl", "".join(lines))
+    expected = [" ".join(name) for _, names in CHINESE for name in names]
+    if inclusive:  # the same letter follows wherever a mention occurs again
+        with pytest.raises(SourceError, match="offsets='characters' or offsets='characters inclusive'"):
+            mentions_of(path)
+    offsets = "characters inclusive" if inclusive else None
+    assert [mention for mention, _ in mentions_of(path, offsets=offsets)[0]] == expected
+
+
 def test_a_few_spans_inside_words_change_nothing(tmp_path):
     spans = [[0, 4, "PER"], [19, 23, "LOC"], [12, 16, "X"]]
     records = [{"text": SENTENCES[0][0], "label": spans}] * 3

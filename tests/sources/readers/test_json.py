@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from corpora import compact, write
 from esnera_hf.errors import SourceError
 from esnera_hf.sources.files import detect_format
+from esnera_hf.sources.load import load_source
 from esnera_hf.sources.options import ReadingOptions
 from esnera_hf.sources.readers.counting_choice import choose_counting, choose_token_counting
 from esnera_hf.sources.readers.json import json_reader
@@ -25,7 +26,7 @@ from esnera_hf.sources.readers.records import (
     TOKEN_KEYS,
     read_record,
 )
-from esnera_hf.sources.readers.spans import LABEL_KEYS, OTHER_MENTION, READ_AS, with_spans
+from esnera_hf.sources.readers.spans import DISCONTINUOUS, LABEL_KEYS, OTHER_MENTION, READ_AS, with_spans
 from esnera_hf.sources.readers.tags import USUAL_TAGS, TagReader
 
 TEXT, TOKENS = "Ann met Bob", ["Ann", "met", "Bob"]
@@ -333,3 +334,83 @@ def test_numbers_need_names(tmp_path):
 def test_escaped_pairs_are_characters(tmp_path):
     text = '{"text": "\\ud83d\\ude00\\u4e2d", "label": {"x": {"\\u4e2d": [[1, 1]]}}}'
     assert read_file(write(tmp_path / "a.json", text)) == ["😀|中 1-2:x"]
+
+
+SPANS = {"text": TEXT, "entities": [list(ANN)]}
+GOLD = {"text": TEXT, "label": [list(ANN)], "spans": [list(BOB)]}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        json.dumps({"version": 1, "data": [SPANS]}),
+        json.dumps({"examples": [SPANS]}),
+        json.dumps({"classes": ["PER"], "annotations": [[TEXT, {"entities": [list(ANN)]}], None]}),
+        lines({"text": TOKENS, "labels": ["B-PER", "O", "O"]}, {"text": ["No"], "labels": ["O"]}),
+        lines({**SPANS, "labels": ["sports"]}, {"text": "No", "entities": [], "labels": ["sports"]}),
+        lines({"text": TEXT, "spans": [list(ANN)], "answer": "accept"}, {"text": "No", "answer": "accept"}),
+        json.dumps([{**SPANS, "annotation_id": 1}, {"text": "No", "annotation_id": 2}]),
+        lines({**SPANS, "spans": [list(BOB)]}),  # "entities" is the name that the field has for them
+        lines({"text": TEXT, "entities": [{"start": 0, "end": 3, "label": "B-PER"}, [4, 7, "I-PER"]]}),
+    ],
+)
+def test_forms_of_files(tmp_path, text):
+    """Each holds one sentence with one entity, and perhaps another without."""
+    first, *others = read_file(write(tmp_path / "a.json", text))
+    assert first in ("Ann|met|Bob 0-1:PER", "Ann|met|Bob 0-2:PER")
+    assert others in ([], ["No"])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (json.dumps({"train": [SPANS], "test": [SPANS]}), "the lists train, test all hold records"),
+        (lines(GOLD), "tag_column='spans' or tag_column='label'"),
+        (json.dumps([{**SPANS, "annotator": name} for name in (1, 2)]), "annotated by 1, 2.*annotator="),
+        (
+            json.dumps(
+                [studio({"result": [result(*ANN)], "completed_by": 1}, {"result": [], "completed_by": 2})]
+            ),
+            "annotated differently by 1, 2.*annotator=",
+        ),
+        (
+            json.dumps([studio({"result": [result(*ANN)]}, {"result": []})]),
+            "an unnamed annotator, an unnamed annotator. Mark one of them as ground truth",
+        ),
+    ],
+)
+def test_what_is_asked_for(tmp_path, text, message):
+    with pytest.raises(SourceError, match=message):
+        read_file(write(tmp_path / "a.json", text))
+
+
+def test_what_is_asked_for_can_be_said(tmp_path):
+    gold = write(tmp_path / "a.json", lines(GOLD))
+    assert read_file(gold, tag_column="label") == ["Ann|met|Bob 0-1:PER"]
+    done = [
+        {"result": [], "completed_by": 1},
+        {"result": [result(*ANN)], "completed_by": {"id": 2, "email": "b@x"}},
+    ]
+    tasks = write(tmp_path / "b.json", json.dumps([studio(*done), studio(done[0], text="left out")]))
+    assert read_file(tasks, annotator="b@x") == read_file(tasks, annotator="2") == ["Ann|met|Bob 0-1:PER"]
+    done[1]["ground_truth"] = True
+    truth = write(tmp_path / "c.json", json.dumps([studio(*done)]))
+    assert read_file(truth) == read_file(truth, annotator="1") == ["Ann|met|Bob 0-1:PER"]
+    odd = write(tmp_path / "d.json", lines({"frase": TOKENS, "oro": ["B-PER", "O", "O"]}))
+    assert read_file(odd, token_column="frase", tag_column="oro") == ["Ann|met|Bob 0-1:PER"]
+    body = write(tmp_path / "e.json", lines({"body": TEXT, "text": "x", "marks": [list(ANN)]}))
+    assert read_file(body, token_column="body", tag_column="marks") == ["Ann|met|Bob 0-1:PER"]
+    with pytest.raises(SourceError, match="no list of tokens and no text 'frase', which token_column= names"):
+        read_file(body, token_column="frase")
+
+
+def test_a_discontinuous_span_gives_way_to_a_whole_one_of_its_label(tmp_path):
+    gaps = {"type": "X", "text": ["a", "d"], "offsets": [[0, 1], [6, 7]]}
+    whole = {"type": "X", "text": ["c d"], "offsets": [[4, 7]]}
+    path = write(tmp_path / "a.json", lines({"text": "a b c d", "entities": [gaps, whole]}))
+    source = load_source(path)
+    assert [row["ner_tags"] for rows in source.dataset.values() for row in rows] == [["O", "O", "B-X", "I-X"]]
+    assert source.repairs == {DISCONTINUOUS: 1}
+    assert source.summary.dropped == {
+        "discontinuous, with another of its label between or across its parts": 1
+    }

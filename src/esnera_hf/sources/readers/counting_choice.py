@@ -117,6 +117,9 @@ def _by_borders(candidates: Sequence[Counting], located: Sequence[_Located], pla
     if not rivals:
         if len(located) >= _ENOUGH and overall[usual] < 0.5:
             _refuse([(usual, located)], place, "most spans begin or end inside words")
+        inclusive = Counting(inclusive=True)
+        if _always_go_on(located) and all(_trimmed(inclusive, *pair) for pair in located):
+            _refuse([(usual, located), (inclusive, located)], place)
         return usual
     rivals.sort(key=lambda rival: -overall[rival[0]])
     best, clear = rivals[0]
@@ -125,6 +128,23 @@ def _by_borders(candidates: Sequence[Counting], located: Sequence[_Located], pla
         return best
     _refuse([(one, located) for one in (usual, best)], place)
     return usual
+
+
+def _always_go_on(located: Sequence[_Located]) -> bool:
+    """Tell whether the same letter follows wherever a mention occurs again, in scripts that show no end of words.
+
+    It is then likely the last letter of the mention, whose end is inclusive.
+    """
+    following: dict[str, dict[str, str]] = {}
+    for words, span in located:
+        text = str(words)
+        if place := _trimmed(Counting(), text, span):
+            start, end = place
+            # Where the end of a word can be seen, other evidence has decided.
+            hidden = end < len(text) and is_border(text, end, is_end=True) is None
+            following.setdefault(text[start:end], {})[text] = text[end] if hidden else ""
+    again = [{*letters.values()} for letters in following.values() if len(letters) > 1]
+    return len(again) > 1 and all(len(letters) == 1 and "" not in letters for letters in again)
 
 
 def _compared(one: Counting, other: Counting, located: Sequence[_Located]) -> tuple[int, float, float]:

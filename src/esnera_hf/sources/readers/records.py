@@ -186,12 +186,15 @@ class RecordReader:
             return (*filled, *others)
         if SPAN_KEYS[0] in filled:
             return SPAN_KEYS[:1]
-        readers = {key: RecordReader(self._records, self._place, self._options, (key,)) for key in filled}
         readings = [
-            Reading(f"spans under {key!r}", f"tag_column={key!r}", read) for key, read in readers.items()
+            Reading(
+                f"spans under {key!r}",
+                f"tag_column={key!r}",
+                RecordReader(self._records, self._place, self._options, (key,)),
+            )
+            for key in filled
         ]
-        choose_reading(self._place, readings)
-        return filled
+        return (filled[readings.index(choose_reading(self._place, readings))],)
 
     @cached_property
     def _further_keys(self) -> set[str]:
