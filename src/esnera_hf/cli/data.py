@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,15 @@ Then labels of one name that seem to differ in meaning, and sentences the
 sources share.
 
 """
+_SCREEN_HELP = """\
+The first step, before anything is trained: which labels look the same or like parts of others, what to check, and
+sentences the sources share. --output mapping.yaml writes the proposal; look through it, then apply it:
+
+  esnera-hf apply mapping.yaml SOURCE … --output DIR
+
+`esnera-hf align` compares by an encoder, too, and is right more often.
+
+"""
 _EXPORT_HELP = """\
 formats:
   conll         a token and its IOB2 tag a line, parted by a tab
@@ -60,17 +70,31 @@ def add_commands(commands: Commands) -> None:
     listing = commands.add_parser("sources", help=purpose, description=f"{purpose.capitalize()}: {columns}.")
     listing.set_defaults(run=_sources)
 
-    for name, purpose, run in (
-        ("inspect", "show what is in a source: labels, lengths, defects; or what several share", _inspect),
-        ("screen", "show where mentions of one source occur in others, without a model", _screen),
-    ):
-        command = _add_parser(commands, name, purpose, _OVERLAP_HELP)
+    inspecting = _add_parser(
+        commands,
+        "inspect",
+        "show what is in a source: labels, lengths, defects; or what several share",
+        _OVERLAP_HELP,
+    )
+    screening = _add_parser(
+        commands,
+        "screen",
+        "propose a mapping by names and mentions, in seconds and without a model",
+        _SCREEN_HELP,
+    )
+    for command, run in ((inspecting, _inspect), (screening, _screen)):
         command.add_argument("sources", nargs="+", metavar="SOURCE", help="see below")
         command.add_argument(
             "--all-splits", action="store_true", help="of several sources, compare validation and test, too"
         )
         add_reading_options(command)
         command.set_defaults(run=run)
+    screening.add_argument(
+        "--verbose", action="store_true", help="then what each label's mentions are elsewhere"
+    )
+    screening.add_argument(
+        "--output", type=Path, metavar="FILE", help="write the mapping here; must not exist"
+    )
 
     export = _add_parser(
         commands, "export", "write a source or a merged dataset for other tools", _EXPORT_HELP
@@ -131,7 +155,31 @@ def _screen(options: argparse.Namespace) -> None:
         raise ConfigurationError(
             "expected at least two sources to screen. `esnera-hf inspect` looks into one."
         )
-    _inspect(options)
+    from esnera_hf._internal.console import no_dataset_bars
+    from esnera_hf._internal.files import check_free
+    from esnera_hf.alignment.screen import screen
+    from esnera_hf.sources.load import source_name
+
+    names = [source_name(name) for name in options.sources]
+    if doubled := sorted({name for name in names if names.count(name) > 1}):
+        raise ConfigurationError(
+            f"two sources are called {', '.join(doubled)}. Name each once, or give it a name of its own: name=path."
+        )
+    if options.output is not None:
+        check_free(options.output)
+    splits = ("train", "validation", "test") if options.all_splits else ("train",)
+    with no_dataset_bars():
+        found = screen([read_source(name, options) for name in options.sources], splits=splits)
+    print(found)
+    if options.verbose:
+        print("", found.overlap, "", found.duplicates, sep="\n")
+    sources = shlex.join(options.sources)
+    if options.output is None:
+        print(f"next: esnera-hf align {sources} --output merged, which compares by an encoder, too")
+    else:
+        found.mapping.save(options.output)
+        command = f"esnera-hf apply {shlex.quote(str(options.output))} {sources} --output merged"
+        print(f"saved to {options.output}; look through it, then:\n  {command}")
 
 
 def _export(options: argparse.Namespace) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import tempfile
 from collections.abc import Mapping
 from itertools import combinations, permutations
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from esnera_hf.cli.options import OUTPUT_FOLDER, Commands, check_output
@@ -24,7 +26,8 @@ def add_commands(commands: Commands) -> None:
         "demo",
         help="align three generated corpora and compare with the truth",
         description="Generate three small corpora whose true alignment is known, make a small encoder, align "
-        "them, and print the mapping beside the truth. Needs no network and no data.",
+        "them, and print the mapping beside the truth. Needs no network and no data. --output also writes the "
+        "corpora as files, and the encoder, to go on with.",
     )
     demo.add_argument("--seed", type=int, default=42, help="of the corpora and the training (default: 42)")
     demo.add_argument("--output", **OUTPUT_FOLDER)
@@ -40,7 +43,27 @@ def _demo(options: argparse.Namespace) -> None:
         result.save(options.output)
     print(result.report, "", repr(result), "", compared(result.mapping, MEANING), sep="\n")
     if options.output is not None:
-        print(f"saved to {options.output}")
+        corpora = " ".join(shlex.quote(str(folder)) for folder in write_corpora(options.output, options.seed))
+        print(f"saved to {options.output}, its corpora as files; go on with")
+        print(f"  esnera-hf screen {corpora}")
+        print(f"  esnera-hf review {shlex.quote(str(options.output))}")
+
+
+def write_corpora(folder: Path, seed: int) -> list[Path]:
+    """Write the corpora as column files and the encoder made from them into a folder; return those of the corpora."""
+    from esnera_hf._internal.console import quiet_libraries
+    from esnera_hf.merging.export import export
+    from esnera_hf.modeling.encoders import make_encoder
+    from esnera_hf.sources.load import load_source
+    from esnera_hf.sources.synthetic import generate_corpora
+
+    corpora = generate_corpora(seed)
+    with quiet_libraries():
+        for name, splits in corpora.items():
+            export(load_source(splits, name=name), folder / "corpora" / name, "conll")
+        texts = [row for splits in corpora.values() for row in splits["train"]["tokens"]]
+        make_encoder(texts, folder / "encoder", seed)
+    return [folder / "corpora" / name for name in corpora]
 
 
 def run_demo(seed: int = 42) -> MergeResult:

@@ -360,7 +360,8 @@ def python_of(value: Any) -> str:
 
 def report_text(report: MergeReport) -> str:
     """Return the part of a report that people read first, for the console."""
-    lines = [sample_note(report)] if sample_note(report) else []
+    # What makes all that follows doubtful comes first.
+    lines = [*warnings(report), *([sample_note(report)] if sample_note(report) else [])]
     lines += _source_lines(report)
     for step in report.steps:
         lines += _step_lines(report, step)
@@ -389,7 +390,7 @@ def report_text(report: MergeReport) -> str:
             f"{sum(leak.sentences for leak in own):,} sentences stand in a later split of their own source, too: kept; "
             f"in {', '.join(dict.fromkeys(leak.place[0] for leak in own))}"
         )
-    lines += [*warnings(report), *([f"time: {times(report)}"] if report.seconds else [])]
+    lines += [f"time: {times(report)}"] if report.seconds else []
     return "\n".join(map(visible, lines))
 
 

@@ -1,0 +1,136 @@
+"""A first look: a mapping proposed from names and mentions alone, in seconds and without a model."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from esnera_hf._internal.text import visible
+from esnera_hf.alignment.equivalence_merge import merge_equivalent
+from esnera_hf.alignment.mapping import LabelMapping
+from esnera_hf.alignment.naming import with_reasons
+from esnera_hf.alignment.questions import Question, find_questions
+from esnera_hf.alignment.umbrellas import add_umbrellas
+from esnera_hf.similarity.evidence import EvidenceSettings, measure_similarity
+from esnera_hf.sources.duplicates import Duplicates, find_duplicates, find_pairs
+from esnera_hf.sources.leakage import find_leaks
+from esnera_hf.sources.load import SourceLike, load_sources
+from esnera_hf.sources.overlap import MentionOverlap, mention_overlap
+from esnera_hf.sources.shared_sentences import compare_shared
+from esnera_hf.tagging import LabelRef
+
+#: Lines of a section: three sections and what is around them fit a screen of forty lines.
+_SHOWN = 8
+
+
+@dataclass(frozen=True, repr=False)
+class Screening:
+    """What names and mentions say of the labels of several sources; ``str()`` gives one screen of it.
+
+    Attributes:
+        mapping: what they propose, each entry with its reason.
+        questions: pairs of labels whose decision could be wrong, what matters most first.
+        overlap: where mentions of one source occur in the text of another, and as what.
+        duplicates: sentences in two splits or sources.
+        leaks: sentences of train or validation that stand in a later split, too.
+    """
+
+    mapping: LabelMapping
+    questions: tuple[Question, ...]
+    overlap: MentionOverlap
+    duplicates: Duplicates
+    leaks: int
+
+    def __str__(self) -> str:
+        mapping = self.mapping
+        lines = [
+            *_section("the same", list(self._pairs("one"))),
+            *_section("parts", list(self._pairs("part"))),
+        ]
+        lines += _section("to check, what matters most first", [self._asked(q) for q in self.questions])
+        alone = [str(label) for name in self._alone() for label in mapping.members(name)]
+        lines += [f"alone: {', '.join(alone)}"] if alone else []
+        lines += [*self.overlap.conflicts[:3], *_duplicate_lines(self.duplicates)]
+        if self.leaks:
+            lines.append(f"{self.leaks:,} sentences of train or validation stand in a later split, too")
+        unified = len(mapping.unified_labels) - len(mapping.umbrellas)
+        head = f"{len(mapping.entries)} labels of {len(mapping.sources)} sources → {unified}"
+        head += ", by names and mentions alone"
+        return "\n".join(map(visible, [head, *lines]))
+
+    __repr__ = __str__
+
+    def _pairs(self, decision: str) -> Iterator[str]:
+        sign = {"one": "=", "part": "in"}[decision]
+        seen: set[frozenset[LabelRef]] = set()
+        for entry in self.mapping.entries:
+            other = entry.compared_with
+            if other is None or self.mapping.decision(entry.label, other) != decision:
+                continue
+            pair = frozenset((entry.label, other))
+            if pair not in seen:
+                seen.add(pair)
+                yield f"{entry.label} {sign} {other}: {entry.why}"
+
+    def _asked(self, question: Question) -> str:
+        now = {"one": "=", "part": "in", "whole": "holds", "apart": "≠"}[question.decision]
+        examples = [
+            f"{mention} ({here or 'nothing'}, {there or 'nothing'})"
+            for mention, here, there in question.examples[:2]
+        ]
+        said = f"{question.one} {now} {question.other}: P(equal) {question.equal:.2f}"
+        return said + (f"; {', '.join(examples)}" if examples else "")
+
+    def _alone(self) -> Iterator[str]:
+        wholes = set(self.mapping.parents.values())
+        for name in self.mapping.unified_labels:
+            if (
+                len(self.mapping.members(name)) == 1
+                and name not in wholes
+                and name not in self.mapping.parents
+            ):
+                yield name
+
+
+def screen(sources: Sequence[SourceLike], *, splits: Sequence[str] = ("train",)) -> Screening:
+    """Propose a mapping of two or more sources from names and mentions alone.
+
+    Args:
+        sources: as for :func:`~esnera_hf.align`.
+        splits: whose mentions are compared.
+
+    Raises:
+        SourceNotFoundError, SourceError: a source cannot be found or read.
+        ConfigurationError: fewer than two sources, or two that look alike.
+    """
+    loaded = load_sources(sources, least=2)
+    pairs = find_pairs(loaded)
+    overlap, shared = mention_overlap(loaded, splits=splits), compare_shared(loaded, pairs)
+    matrix = measure_similarity(loaded, EvidenceSettings("surface"), "", {}, screened=overlap, shared=shared)
+    mapping = with_reasons(add_umbrellas(merge_equivalent(matrix), matrix), matrix)
+    questions = find_questions(matrix, mapping, None, overlap, shared)
+    return Screening(mapping, questions, overlap, find_duplicates(loaded), len(find_leaks(loaded, pairs)))
+
+
+def _section(title: str, rows: Sequence[str]) -> list[str]:
+    if not rows:
+        return []
+    more = [f"  … and {len(rows) - _SHOWN:,} more"] if len(rows) > _SHOWN else []
+    return [f"{title} ({len(rows):,})", *(f"  {row}" for row in rows[:_SHOWN]), *more]
+
+
+def _duplicate_lines(duplicates: Duplicates) -> Iterator[str]:
+    """Yield a line for every two splits that share sentences."""
+    shared: Counter[tuple[str, str]] = Counter()
+    conflicts: Counter[tuple[str, str]] = Counter()
+    for pair in duplicates.pairs:
+        places = ("/".join(pair.first.part), "/".join(pair.second.part))
+        shared[places] += 1
+        conflicts[places] += pair.conflict
+    for (one, other), count in shared.most_common(_SHOWN):
+        said = f"{count:,} sentence{'s stand' if count != 1 else ' stands'} "
+        said += f"twice in {one}" if one == other else f"in {one} and in {other}"
+        yield said + (f", {conflicts[one, other]:,} annotated otherwise" if conflicts[one, other] else "")
+    if len(shared) > _SHOWN:
+        yield f"… and {len(shared) - _SHOWN:,} more pairs of splits share sentences"
