@@ -305,3 +305,36 @@ def test_served_the_page_saves_into_the_folder_and_goes_on_from_there(browser: A
         context.close()
         server.shutdown()
     assert LabelMapping.load(tmp_path / "mapping.yaml") == mapping
+
+
+def test_the_space_shows_a_published_page_in_a_frame_that_reaches_nothing(
+    browser: Any, tmp_path: Path
+) -> None:
+    report, mapping = works()
+    space = Path(__file__).parents[2] / "hub_scripts" / "spaces" / "label_alignment" / "index.html"
+    html, asked = render_report(report, mapping, None), []
+
+    def answer(route: Any) -> None:
+        asked.append(route.request.url)
+        body = html if "/me/ner/" in route.request.url else ""
+        headers = {"Access-Control-Allow-Origin": "*"}
+        route.fulfill(status=200 if body else 404, body=body, headers=headers, content_type="text/plain")
+
+    page = browser.new_page()
+    page.route("https://huggingface.co/**", answer)
+    page.goto(f"{space.as_uri()}?repo=me/ner")
+    frame = page.frame_locator("iframe")
+    frame.get_by_label("b:name goes to", exact=True).wait_for(state="attached")
+    assert "1 merged" in frame.locator(".verdict").inner_text()
+    assert page.locator("iframe").get_attribute("sandbox") == "allow-scripts allow-downloads"
+    with page.expect_download() as given:
+        frame.locator("#save").click()
+    given.value.save_as(tmp_path / "mapping.yaml")
+    assert LabelMapping.load(tmp_path / "mapping.yaml").fingerprint == mapping.fingerprint
+    for repo, told in (("me/none", "has no page to show"), ("../x", "Expected"), ("<b>/x", "Expected")):
+        page.goto(f"{space.as_uri()}?repo={repo}")
+        page.get_by_text(told).wait_for()
+    assert asked == [
+        f"https://huggingface.co/datasets/me/{name}/resolve/main/report.html" for name in ("ner", "none")
+    ]
+    page.close()
