@@ -12,7 +12,7 @@ import esnera_hf
 NAMES = [
     *("AlignSettings", "EsneraError", "EvidenceSettings", "GreedySettings", "LabelMapping", "MergeResult"),
     *("NerSource", "OutputSettings", "ReadingOptions", "SchemaSettings", "Tagger", "TaggerSettings", "align"),
-    *("apply", "find_duplicates", "inspect", "load_source", "train_tagger"),
+    *("apply", "find_duplicates", "find_label_errors", "inspect", "load_source", "train_tagger"),
 ]
 #: What `import esnera_hf` and the command line load must not take long, and change nothing.
 IMPORTING = """

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from esnera_hf.api import align as align
     from esnera_hf.api import apply as apply
     from esnera_hf.errors import EsneraError as EsneraError
+    from esnera_hf.evaluation.label_errors import find_label_errors as find_label_errors
     from esnera_hf.evaluation.merged_tagger import OutputSettings as OutputSettings
     from esnera_hf.modeling.tagger import Tagger as Tagger
     from esnera_hf.result import MergeResult as MergeResult
@@ -49,6 +50,7 @@ _HOMES = {
     "align": "api",
     "apply": "api",
     "find_duplicates": "sources.duplicates",
+    "find_label_errors": "evaluation.label_errors",
     "inspect": "sources.inspect",
     "load_source": "sources.load",
     "train_tagger": "taggers.train",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
@@ -26,6 +26,9 @@ _TEMPERATURES = np.exp(np.linspace(np.log(0.4), np.log(5), 13))
 _PRIOR_DEVIATION = 0.5
 _LEAST_PROBABILITY = 1e-6
 
+#: Emissions of windows, best paths, mask, and the places of the mentions that these paths hold.
+Read = tuple[Tensor, Tensor, Tensor, tuple[Tensor, ...]]
+
 
 @torch.no_grad()
 def fit_temperature(
@@ -48,7 +51,7 @@ def fit_temperature(
     sample = sample[:: max(1, -(-len(sample) // _MOST_SENTENCES))]
     windows = tagger.words.windows([sentence.tokens for sentence in sample])
     read = SpanReader(model.config.tags)
-    batches, right = [], list[float]()
+    batches, right = list[Read](), list[float]()
     for batch in batches_by_length(windows):
         part = [windows[index] for index in batch]
         emissions, mask = tagger.emissions(part)
@@ -59,12 +62,23 @@ def fit_temperature(
             for span in spans:
                 judged = scoped([Entity(*span)], sentence.source, scope)
                 right.append(judged[0] in sentence.entities if judged else np.nan)
-    outcomes = np.array(right)
+    return best_temperature(model.crf, batches, right)
+
+
+def best_temperature(crf: ConstrainedCRF, batches: Sequence[Read], right: Sequence[float]) -> float:
+    """Return the temperature at which the probabilities of mentions are likeliest, given which of them are right.
+
+    Args:
+        crf: has read the batches.
+        batches: what it has read.
+        right: 1 for a mention of the paths that is right, 0 for one that is not, NaN for what is not judged.
+    """
+    outcomes = np.array(right, dtype=np.float64)
     if not np.isfinite(outcomes).any():
         return 1.0
 
     def loss(temperature: float) -> float:
-        logs = np.concatenate([_log_probabilities(model.crf, batch, temperature) for batch in batches])
+        logs = np.concatenate([_log_probabilities(crf, batch, temperature) for batch in batches])
         chances = np.clip(np.exp(logs), _LEAST_PROBABILITY, 1 - _LEAST_PROBABILITY)
         likelihood = np.where(outcomes == 1, np.log(chances), np.log1p(-chances))[np.isfinite(outcomes)]
         return float(np.log(temperature) ** 2 / (2 * _PRIOR_DEVIATION**2) - likelihood.sum())
@@ -72,9 +86,7 @@ def fit_temperature(
     return _lowest([loss(temperature) for temperature in _TEMPERATURES.tolist()])
 
 
-def _log_probabilities(
-    crf: ConstrainedCRF, batch: tuple[Tensor, Tensor, Tensor, tuple[Tensor, ...]], temperature: float
-) -> NDArray[np.float64]:
+def _log_probabilities(crf: ConstrainedCRF, batch: Read, temperature: float) -> NDArray[np.float64]:
     emissions, paths, mask, (rows, starts, ends, _) = batch
     factors = crf.path_probabilities(emissions, paths, mask, temperature)[1].cpu().double()
     sums = nn.functional.pad(factors.cumsum(1), (1, 0))
