@@ -18,7 +18,7 @@ from esnera_hf.cli.main import main
 from world import World
 
 COMMANDS = (
-    "align apply cache card demo diff evaluate export inspect predict push reproduce screen sources train"
+    "align apply cache card check demo diff evaluate export inspect predict push reproduce review screen sources train"
 ).split()
 
 

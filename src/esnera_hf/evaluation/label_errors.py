@@ -334,10 +334,9 @@ def _readings(sources: Sequence[NerSource], encoder: str, seed: int) -> dict[tup
         for number, head in enumerate(sources):
             for other, source in enumerate(sources):
                 with (artifact.folder / f"{number}-{other}.jsonl").open(encoding="utf-8") as stream:
-                    rows = map(json.loads, stream)
                     result[head.name, source.name] = [
-                        Reading(*([Entity(*span) for span in spans] for spans in row[:2]), row[2])
-                        for row in rows
+                        Reading([Entity(*e) for e in annotated], [Entity(*e) for e in predicted], outside)
+                        for annotated, predicted, outside in map(json.loads, stream)
                     ]
     return result
 

@@ -83,15 +83,14 @@ class FrozenStates:
 
     def readings(self, by_window: Mapping[int, tuple[list[Span], list[Span], list[float]]]) -> list[Reading]:
         """Put what a head says of windows together to readings of sentences."""
-        count, every = len(self.sentences), range(len(self.windows))
-        annotated, predicted = (
-            join_sentences(count, self.windows, [by_window[index][kind] for index in every])
-            for kind in (0, 1)
-        )
+        rows = [by_window[index] for index in range(len(self.windows))]
+        count = len(self.sentences)
+        annotated = join_sentences(count, self.windows, [own for own, _, _ in rows])
+        predicted = join_sentences(count, self.windows, [found for _, found, _ in rows])
         # Words that the tokenizer turns into nothing are in no mention.
         outside = [[1.0] * len(sentence.tokens) for sentence in self.sentences]
-        for index, window in enumerate(self.windows):
-            for word, probability in zip(window.words, by_window[index][2], strict=True):
+        for window, (_, _, probabilities) in zip(self.windows, rows, strict=True):
+            for word, probability in zip(window.words, probabilities, strict=True):
                 outside[window.sentence][word] = probability
         return [Reading(*parts) for parts in zip(annotated, predicted, outside, strict=True)]
 
