@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -29,7 +30,7 @@ from esnera_hf._internal.cache_contents import (
     reading_code,
 )
 from esnera_hf._internal.files import write_problem
-from esnera_hf._internal.text import is_east_asian, join_tokens, visible
+from esnera_hf._internal.text import is_east_asian, join_tokens, shown, visible
 from esnera_hf.errors import ConservationError, SourceError
 from esnera_hf.sources.licenses import license_from_id
 from esnera_hf.sources.options import ReadingOptions
@@ -85,6 +86,12 @@ LAYER = "ner_tags_"
 WORDS_CUT = "words cut into characters"
 #: Sentences that language and tokenization are detected from.
 _SNIFFED = 500
+#: Tokens of which all may be numbers by chance.
+_MANY_TOKENS = 50
+_NUMBER = re.compile(r"-?\d+([-.,:/]\d+)*")
+_PREFIXED = re.compile(r"[BIbi][-_].+", re.DOTALL)
+#: What a cell with several tags looks like, behind the first prefix.
+_SEVERAL_TAGS = re.compile(r"[|;,#+&/ ][BI]-")
 #: Sentences of a split that stay in memory; more go to an Arrow file, which is mapped.
 _IN_MEMORY = 10_000
 #: A row of a source, and what reading left out and repaired there, so that a cached source has it too.
@@ -146,6 +153,10 @@ def build_source(
             f"{terms.name}: no entities in any split ({', '.join(readers) or 'none found'}). "
             "Expected at least one split with annotated sentences: check the tag column and the format."
         )
+    if options.scheme != "none":
+        _check_labels(terms.name, labels)
+    if options.token_column is None:
+        _check_tokens(terms.name, next(iter(splits.values())))
     dataset, cuts = complete_splits(splits, options.seed)
     if options.license is not None:
         terms = replace(terms, license=license_from_id(options.license, "as stated by whoever loaded it"))
@@ -316,6 +327,29 @@ def _annotation(split: str, rows: Dataset, repairs: Counter[str]) -> tuple[Count
         repairs.update(pc.list_flatten(kinds).to_pylist())
     labels.update(drop.label for drop in dropped)
     return labels, dropped
+
+
+def _check_labels(name: str, labels: Iterable[str]) -> None:
+    """Check that labels are none of tags with prefixes, such as spans that a tool wrote token by token."""
+    prefixed = [label for label in labels if _PREFIXED.fullmatch(label)]
+    inside = {label[2:].casefold() for label in prefixed if label[0] in "Ii"}
+    tags = [label for label in prefixed if label[0] in "Bb" and label[2:].casefold() in inside]
+    tags = tags or [label for label in labels if _SEVERAL_TAGS.search(label)]
+    if tags:
+        raise SourceError(
+            f"{name}: labels such as {', '.join(map(shown, sorted(tags)[:3]))} look like tags of a scheme, each of one "
+            'token. Write one span an entity, without prefixes, or pass scheme="none" if they are labels as they are.'
+        )
+
+
+def _check_tokens(name: str, rows: Dataset) -> None:
+    """Check that tokens are not all numbers, as those of a column of ids or offsets."""
+    tokens = list(chain.from_iterable(rows[:_SNIFFED]["tokens"]))
+    if len(tokens) >= _MANY_TOKENS and all(map(_NUMBER.fullmatch, tokens)):
+        raise SourceError(
+            f"{name}: all tokens are numbers, such as {', '.join(map(shown, tokens[:4]))}. If another column holds the "
+            "tokens, name it: token_column=."
+        )
 
 
 @cache

@@ -24,6 +24,8 @@ _ROLE_WORDS = {
 _TOKEN_NAMES = frozenset(
     "token tokens word words char chars character characters form wordform surface text term".split()
 )
+#: A piece of a word that a subword tokenizer has cut off.
+WORD_PIECE = re.compile(r"##\w")
 _WORDS = re.compile(r"[A-Z]?[a-z]+\d?|[A-Z]+(?![a-z])\d?|\d+")
 _NUMBER = re.compile(r"-?\d+([-.,:/]\d+)*")
 _WHOLE_NUMBER = re.compile(r"\d{1,18}(\.0)?")
@@ -173,11 +175,12 @@ class Column:
             yield "it is the same in all rows between two blank lines"
         elif len(set(self.blocks)) == 1 and (self.names_groups or self._are_runs) and not alone:
             yield "its cells stay the same for several rows"
+        pieces = sum(count for cell, count in self.counts.items() if WORD_PIECE.match(cell))
+        if pieces > 2 and _ENOUGH * pieces > len(self.cells):
+            yield f"{pieces} of its {len(self.cells)} cells are pieces of words (##…): join them, and their tags"
         if 2 * self.counts[""] > len(self.cells):
             yield "most of its cells are empty"
-        spaced = sum(
-            len(cell.split()) > 1 or cell.strip() != cell != " " for cell in self.cells if cell.strip()
-        )
+        spaced = sum(" " in cell and not cell.isspace() for cell in self.cells)
         if spaced > 2 and 10 * spaced > len(self.cells):
             yield f"{spaced} of its {len(self.cells)} cells hold spaces, as pieces of text that are no tokens"
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from esnera_hf._internal.text import shown
 from esnera_hf.errors import ConfigurationError, SourceError
 from esnera_hf.sources.options import ReadingOptions
-from esnera_hf.sources.readers.column_kinds import Column, role_of
+from esnera_hf.sources.readers.column_kinds import WORD_PIECE, Column, role_of
 from esnera_hf.sources.readers.tags import ONE_TAG
 from esnera_hf.sources.readers.text import read_lines
 from esnera_hf.sources.readings import Reading, choose_reading
@@ -186,7 +186,7 @@ def _rows(lines: Iterable[str], layout: Layout) -> tuple[list[list[str]], list[i
         cells = layout.cells(text)
         if cells is None:
             parted = bool(rows)
-        elif not cells[0].startswith(COMMENT):
+        elif not cells[0].startswith(COMMENT) or (WORD_PIECE.match(cells[0]) and len(cells) > 1):
             block += parted
             parted = False
             rows.append(cells)

@@ -40,6 +40,9 @@ _SEPARATORS = ("-_", "\u2010-\u2015\u2212", ":", "/", ".", "|", "~", "=", " ", "
 _JOINTS = "|;,#", "/+&$ "
 #: A cell that holds one tag as most corpora write it.
 ONE_TAG = re.compile(rf"[{_LETTERS}{_LETTERS.lower()}][-_].+|[Oo]|.+[-_][BI]", re.DOTALL)
+_ANY_PREFIX = re.compile(r"(?P<prefix>[BIbi])[\W_](?P<label>.+)", re.DOTALL)
+#: What stands for "outside", or for nothing, beside labels without prefixes; PER[1] numbers a span.
+_NO_LABEL = re.compile(r"[\W_\d]*|o|nan|none|null|outside|.*\[\d+\]", re.IGNORECASE | re.DOTALL)
 #: Tags that prefixes are looked for in; what has more distinct ones is a column of words.
 _MOST_TAGS = 5000
 
@@ -187,11 +190,14 @@ def _doubt(tags: Collection[str]) -> str:
                 'them as B-PER and I-PER, name them in tag_names={…}, or pass scheme="none" if they are labels as '
                 "they are"
             )
-    folded = {tag.casefold() for tag in tags if ONE_TAG.fullmatch(tag)}
-    if len({tag[2:] for tag in folded}) < len(folded):
+    letters: dict[str, set[str]] = {}
+    for tag in tags:
+        if match := _ANY_PREFIX.fullmatch(tag):
+            letters.setdefault(match["label"].casefold(), set()).add(match["prefix"].upper())
+    if any(len(found) > 1 for found in letters.values()):
         return (
-            f"the tags {examples} have prefixes in capital and in small letters. Write all of them alike, or name "
-            "them in tag_names={…}"
+            f"the prefixes of the tags {examples} are written in several ways. Write all of them alike, or name them "
+            "in tag_names={…}"
         )
     return ""
 
@@ -305,6 +311,13 @@ def detect_tags(
             'scheme="none".'
         )
     layer = "all" if options.tag_layer is None and options.nested == "layers" else options.tag_layer
+    if scheme == "none" and (
+        odd := sorted(tag for tag in counts if tag not in notation.outside and _NO_LABEL.fullmatch(tag))
+    ):
+        raise SourceError(
+            f"{place}: {', '.join(map(shown, odd[:_SHOWN]))} can hardly be the label of an entity. Name the column of "
+            f'tags, tag_column=, or say what it stands for, tag_names={{{odd[0]!r}: "O"}}.'
+        )
     reader = TagReader(scheme, notation, names, layer)
     if notation.joint and layer is None:
         _ask_for_layer(counts, reader, place, sample)

@@ -19,12 +19,15 @@ Line = tuple[int, str, bool]
 #: The number of a line, its cells, and whether bytes of it were not UTF-8.
 Row = tuple[int, list[str], bool]
 
-UNDECODABLE = "bytes that are not UTF-8, read as U+FFFD"
+UNDECODABLE = "bytes that are not UTF-8, read as Windows-1252 where that gives words, else as U+FFFD"
 
 #: Files with these suffixes are unpacked while they are read.
 COMPRESSED: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 _OTHER_ENCODINGS = ("gb18030", "big5", "shift_jis", "euc_kr", "cp1252")
 _SNIFFED = 200
+#: Of Windows-1252, which extends Latin-1: what texts in English have of other languages, and marks of typography.
+_WESTERN_LETTERS = frozenset("àáâãäåæçèéêëìíîïñòóôõöøœùúûüÿßÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØŒÙÚÛÜ")
+_WESTERN_MARKS = frozenset("‘’“”–—…€£§°·«»½²³™®©\xa0¿¡")
 
 
 def read_lines(path: Path) -> Iterator[Line]:
@@ -41,10 +44,10 @@ def read_lines(path: Path) -> Iterator[Line]:
         raise SourceError(f"{path}: the file is empty. Expected annotated sentences.")
     try:
         with _open(path) as stream:
-            _check_encoding(path, list(islice(stream, _SNIFFED)))
+            is_utf8 = _check_encoding(path, list(islice(stream, _SNIFFED)))
         with _open(path) as stream:
             for number, raw in enumerate(stream, 1):
-                yield _decode(path, number, raw)
+                yield _decode(path, number, raw, western=not is_utf8)
     except (EOFError, OSError, zlib.error, lzma.LZMAError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise  # of the file system; damaged gzip and bzip2 streams raise OSError without a number
@@ -65,8 +68,10 @@ def _open(path: Path) -> IO[bytes]:
     return cast(IO[bytes], COMPRESSED.get(path.suffix.lower(), open)(path, "rb"))
 
 
-def _decode(path: Path, number: int, raw: bytes) -> Line:
+def _decode(path: Path, number: int, raw: bytes, *, western: bool) -> Line:
     text = raw.decode(errors="replace")
+    if western and "\ufffd" in text and (read := _western(raw)):
+        return number, read.removesuffix("\n").removesuffix("\r"), True
     if "\0" in text:
         raise SourceError(
             f"{path}, line {number}: a NUL byte. Expected a text file in UTF-8; UTF-16 can be converted "
@@ -78,7 +83,25 @@ def _decode(path: Path, number: int, raw: bytes) -> Line:
     return number, text.removesuffix("\n").removesuffix("\r"), damaged
 
 
-def _check_encoding(path: Path, lines: list[bytes]) -> None:
+def _western(raw: bytes) -> str | None:
+    """Read a line in Windows-1252, if its foreign bytes are then letters in words, in the case of these, or marks."""
+    try:
+        text = raw.decode("cp1252")
+    except UnicodeDecodeError:
+        return None
+    for place, char in enumerate(text):
+        if char.isascii() or char in _WESTERN_MARKS:
+            continue
+        before, after = text[place - 1 : place] if place else "", text[place + 1 : place + 2]
+        # Damaged UTF-8 is a capital Ã or Â behind a small letter, or letters and signs in a row.
+        in_word = (before.isascii() and before.isalpha()) or (after.isascii() and after.isalpha())
+        if not in_word or char not in _WESTERN_LETTERS or (char.isupper() and before.islower()):
+            return None
+    return text
+
+
+def _check_encoding(path: Path, lines: list[bytes]) -> bool:
+    """Tell whether there are characters in UTF-8 beyond ASCII; refuse a file of which most lines are not UTF-8."""
     foreign = [line for line in lines if not line.isascii()]
     broken = [line for line in foreign if not _decodes(line, "utf-8")]
     # A few broken lines are damage, which is counted; most of them, an encoding that is not ours.
@@ -86,6 +109,7 @@ def _check_encoding(path: Path, lines: list[bytes]) -> None:
         likely = [name for name in _OTHER_ENCODINGS if all(_decodes(line, name) for line in broken)]
         advice = f"Perhaps it is {likely[0]}: `iconv -f {likely[0]} -t utf-8`." if likely else "Is it a text?"
         raise SourceError(f"{path}: not UTF-8, most lines cannot be read. {advice}")
+    return len(broken) < len(foreign)
 
 
 def _decodes(line: bytes, encoding: str) -> bool:
