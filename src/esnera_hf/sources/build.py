@@ -6,7 +6,7 @@ import hashlib
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, cached_property, lru_cache, partial
 from itertools import accumulate, chain, groupby, islice, zip_longest
@@ -86,6 +86,8 @@ LAYER = "ner_tags_"
 WORDS_CUT = "words cut into characters"
 #: Sentences that language and tokenization are detected from.
 _SNIFFED = 500
+#: What tokenizers of subwords give to pieces behind the first, and the share of tokens that are such pieces.
+_PIECE_LABEL, _PIECES = "X", 0.05
 #: Tokens of which all may be numbers by chance.
 _MANY_TOKENS = 50
 _NUMBER = re.compile(r"-?\d+([-.,:/]\d+)*")
@@ -156,7 +158,7 @@ def build_source(
     if options.scheme != "none":
         _check_labels(terms.name, labels)
     if options.token_column is None:
-        _check_tokens(terms.name, next(iter(splits.values())))
+        _check_tokens(terms.name, next(iter(splits.values())), labels)
     dataset, cuts = complete_splits(splits, options.seed)
     if options.license is not None:
         terms = replace(terms, license=license_from_id(options.license, "as stated by whoever loaded it"))
@@ -168,6 +170,7 @@ def build_source(
         repairs=dict(repairs),
         notes=(*terms.notes, *notes, *_label_notes(terms, labels), *cuts),
         vocabulary=(),
+        reading=tuple(_described(readers)),
     )
 
 
@@ -329,6 +332,18 @@ def _annotation(split: str, rows: Dataset, repairs: Counter[str]) -> tuple[Count
     return labels, dropped
 
 
+def _described(readers: Mapping[str, Reader]) -> Iterator[str]:
+    """Yield what the columns or keys of each split are for; of splits that are alike, once."""
+    layouts = {split: str(getattr(reader, "layout", "")) for split, reader in readers.items()}
+    by_layout: dict[str, list[str]] = {}
+    for split, layout in layouts.items():
+        by_layout.setdefault(layout, []).append(split)
+    for layout, splits in by_layout.items():
+        if layout:
+            yield from [f"{', '.join(splits)}:"] * (len(by_layout) > 1)
+            yield from layout.split("\n")
+
+
 def _check_labels(name: str, labels: Iterable[str]) -> None:
     """Check that labels are none of tags with prefixes, such as spans that a tool wrote token by token."""
     prefixed = [label for label in labels if _PREFIXED.fullmatch(label)]
@@ -342,13 +357,19 @@ def _check_labels(name: str, labels: Iterable[str]) -> None:
         )
 
 
-def _check_tokens(name: str, rows: Dataset) -> None:
-    """Check that tokens are not all numbers, as those of a column of ids or offsets."""
+def _check_tokens(name: str, rows: Dataset, labels: Collection[str]) -> None:
+    """Check that tokens are not all numbers, as those of a column of ids, nor pieces of words with a tag for these."""
     tokens = list(chain.from_iterable(rows[:_SNIFFED]["tokens"]))
     if len(tokens) >= _MANY_TOKENS and all(map(_NUMBER.fullmatch, tokens)):
         raise SourceError(
             f"{name}: all tokens are numbers, such as {', '.join(map(shown, tokens[:4]))}. If another column holds the "
             "tokens, name it: token_column=."
+        )
+    pieces = [token for token in tokens if token.startswith("##")]
+    if _PIECE_LABEL in labels and len(pieces) > _PIECES * len(tokens):
+        raise SourceError(
+            f"{name}: tokens such as {', '.join(map(shown, pieces[:3]))} are pieces of words, and {_PIECE_LABEL!r} is "
+            "their tag. Join the pieces of each word, and give it the tag of the first one."
         )
 
 

@@ -219,6 +219,26 @@ def _brat_readers(path: Path, annotations: list[Path]) -> dict[str, Reader]:
     return {split: partial(read_brat, files) for split, files in by_split.items()}
 
 
+class _FilesReader:
+    """Reads the sentences of files of one format, one after the other."""
+
+    def __init__(self, readers: list[tuple[Reader, str | None]]) -> None:
+        self._readers = readers
+
+    @property
+    def layout(self) -> str:
+        """What the columns or keys of the first file are for."""
+        return str(getattr(self._readers[0][0], "layout", ""))
+
+    def __call__(self) -> Iterator[RawSentence]:
+        """Yield the sentences, with the genre of their file in a column where it has one."""
+        for reader, genre in self._readers:
+            for sentence in reader():
+                if genre is not None:
+                    sentence.columns["genre"] = genre
+                yield sentence
+
+
 def file_reader(
     files: list[Path], options: ReadingOptions, genres: Mapping[Path, str] | None = None
 ) -> Reader:
@@ -229,16 +249,7 @@ def file_reader(
         options: how to read them.
         genres: of files, kept in a column of the sentences.
     """
-    readers = [(_one_file_reader(file, options), (genres or {}).get(file)) for file in files]
-
-    def read() -> Iterator[RawSentence]:
-        for reader, genre in readers:
-            for sentence in reader():
-                if genre is not None:
-                    sentence.columns["genre"] = genre
-                yield sentence
-
-    return read
+    return _FilesReader([(_one_file_reader(file, options), (genres or {}).get(file)) for file in files])
 
 
 def _one_file_reader(path: Path, options: ReadingOptions) -> Reader:

@@ -6,6 +6,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import chain, islice
 
 import numpy as np
 
@@ -13,9 +14,11 @@ from esnera_hf._internal.text import display_width, join_tokens, pad, shorten
 from esnera_hf.sources.duplicates import find_duplicates
 from esnera_hf.sources.load import SourceLike, load_each, load_source
 from esnera_hf.sources.overlap import MentionOverlap, mention_overlap
-from esnera_hf.sources.source import NerSource
+from esnera_hf.sources.readings import marked_sentence
+from esnera_hf.sources.source import NerSource, RawSentence
 
 _EXAMPLES = 5
+_FIRST = 3
 _LONGEST_EXAMPLE = 40
 _SHOWN_SCRIPTS = 4
 
@@ -24,6 +27,8 @@ class Inspection:
     """Content of all splits of one source; ``str()`` gives what people read first.
 
     Attributes:
+        reading: what its columns or keys were taken for.
+        first_sentences: its first sentences, entities in brackets.
         summary: counts by split and label, and the defects met.
         examples: for each label, its most frequent mentions.
         sentence_lengths: tokens of every sentence, by split.
@@ -45,12 +50,21 @@ class Inspection:
                     mentions[entity.label][join_tokens(sentence.tokens[entity.start : entity.end])] += 1
                     self.mention_lengths[entity.label].append(entity.end - entity.start)
         self.summary = source.summary
+        self.reading = source.reading
+        first = islice(chain.from_iterable(map(source.sentences, source.dataset)), _FIRST)
+        self.first_sentences = [
+            marked_sentence(RawSentence(sentence.tokens, sentence.entities, sentence.id))
+            for sentence in first
+        ]
         self.examples = {label: _most_frequent(texts) for label, texts in mentions.items()}
         self.scripts = _scripts(letters)
         self.duplicates = find_duplicates([source])
 
     def __str__(self) -> str:
-        lines = [str(self.summary)]
+        lines = [f"read as {line}" if line == self.reading[0] else f"        {line}" for line in self.reading]
+        lines += [f"first   {self.first_sentences[0]}"] if self.first_sentences else []
+        lines += [f"        {sentence}" for sentence in self.first_sentences[1:]]
+        lines.append(str(self.summary))
         shares = ", ".join(f"{script} {share:.0%}" for script, share in self.scripts.items())
         lines.append(f"  letters: {shares or 'none'}")
         lengths = [length for split in self.sentence_lengths.values() for length in split]

@@ -249,6 +249,7 @@ class NerSource:
         origin: name, path or Hub id it was loaded from, as ``load_source`` takes it;
             ``""`` for data in memory.
         reading_options: how it was read.
+        reading: what its columns or keys are for, ``()`` where a format needs no such choice.
     """
 
     name: str
@@ -263,6 +264,7 @@ class NerSource:
     max_samples: int | None = None
     origin: str = field(default="", compare=False)
     reading_options: ReadingOptions = field(default_factory=ReadingOptions, compare=False)
+    reading: tuple[str, ...] = field(default=(), compare=False)
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{split} {len(rows):,}" for split, rows in self.dataset.items())

@@ -64,7 +64,7 @@ class Layout:
     known_tags: frozenset[str] = frozenset()
 
     def __str__(self) -> str:
-        return "; ".join(self.roles())
+        return "\n".join(self.roles())
 
     def roles(self) -> Iterator[str]:
         """Yield what each column is for, and those that are not read."""
