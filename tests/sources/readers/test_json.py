@@ -414,3 +414,14 @@ def test_a_discontinuous_span_gives_way_to_a_whole_one_of_its_label(tmp_path):
     assert source.summary.dropped == {
         "discontinuous, with another of its label between or across its parts": 1
     }
+
+
+def test_records_of_several_shapes_in_one_file_keep_their_spans(tmp_path):
+    records = [
+        {"text": "Osk fell", "label": [[0, 3, "LOC"]]},
+        {"text": "In Osk", "entities": [{"start": 3, "end": 6, "label": "LOC"}]},
+        {"text": "It fell", "spans": []},
+    ]
+    path = write(tmp_path / "a.jsonl", "\n".join(map(json.dumps, records)))
+    found = [([(s.start, s.end, s.label) for s in one.spans], one.repairs) for one in json_reader(path)()]
+    assert found == [([(0, 1, "LOC")], []), ([(1, 2, "LOC")], []), ([], [])]

@@ -180,8 +180,10 @@ class RecordReader:
         filled = self._filled_keys
         if self._tag_keys is not TAG_KEYS or not filled:
             return SPAN_KEYS if self._tag_keys is TAG_KEYS else self._tag_keys
-        if len(filled) == 1:
-            values = [value for value, _, _ in self._sample if isinstance(value, Mapping)]
+        values = [value for value, _, _ in self._sample if isinstance(value, Mapping)]
+        # Records of several shapes in one file, of which none has two of the keys, leave nothing to choose.
+        together = any(sum(isinstance(value.get(key), list) for key in filled) > 1 for value in values)
+        if len(filled) == 1 or not together:
             others = [key for key in SPAN_KEYS if not any(value.get(key) for value in values)]
             return (*filled, *others)
         if SPAN_KEYS[0] in filled:
