@@ -11,6 +11,7 @@ from typing import Any
 
 from esnera_hf._internal.checks import from_plain, to_plain
 from esnera_hf._internal.console import StepTimes, quiet_libraries, say
+from esnera_hf._internal.json import read_json
 from esnera_hf._internal.memory import needed_memory, warn_of_memory
 from esnera_hf.alignment.constraints import TargetSchema, build_constraints, load_locked
 from esnera_hf.alignment.equivalence_merge import merge_equivalent
@@ -33,7 +34,7 @@ from esnera_hf.merging.merge import MergedData, merge_sources
 from esnera_hf.merging.pseudo_labels import PseudoLabels
 from esnera_hf.report.build import build_report, with_pairs
 from esnera_hf.report.call import CallFacts, checked_call, is_published, local_paths, on_hub
-from esnera_hf.report.files import REPORT_FILE, read_json
+from esnera_hf.report.files import REPORT_FILE
 from esnera_hf.report.report import MergeReport
 from esnera_hf.result import MergeResult
 from esnera_hf.settings import AlignSettings, Method

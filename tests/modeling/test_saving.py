@@ -161,7 +161,7 @@ def test_from_the_hub(tagger: Tagger, saved: Path, tmp_path: Path, monkeypatch: 
     [
         ("someone/nothing", None, 0, "it is neither a folder nor in the cache, and HF_HUB_OFFLINE forbids"),
         ("a/b/c", None, 0, "there is no such folder"),
-        ("..", None, 0, "it is a model of type None"),
+        ("..", None, 0, "there is no config.json"),
         ("no name!", None, 0, "Repo id must use"),
         (REPO, errors.RepositoryNotFoundError, 401, ".*no such model on the Hub that your token may see"),
         (REPO, errors.GatedRepoError, 403, ".*ask for it on its page"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -24,7 +23,6 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.utils import httpx  # type: ignore[attr-defined]
 from numpy.typing import NDArray
-from safetensors import SafetensorError
 from tokenizers import Regex, normalizers
 from torch import Tensor
 from transformers import (
@@ -35,6 +33,7 @@ from transformers import (
     BertForMaskedLM,
     BertTokenizer,
     DataCollatorForLanguageModeling,
+    PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
     PreTrainedTokenizerFast,
@@ -45,10 +44,12 @@ from transformers import (
 from transformers.trainer_callback import PrinterCallback
 from transformers.utils import CONFIG_NAME, cached_file, extract_commit_hash
 
+from esnera_hf._internal.json import read_json
 from esnera_hf._internal.processes import process_count
-from esnera_hf.errors import EncoderError
+from esnera_hf.errors import ConfigurationError, EncoderError
 from esnera_hf.modeling.hub_code.configuration_crf_tagger import CrfTaggerConfig
 from esnera_hf.modeling.hub_code.windows import Window, encoder_inputs
+from esnera_hf.modeling.model_files import check_is_of_text, check_loaded, check_tagger_config, read_config
 from esnera_hf.modeling.tokenization import (
     CHUNK,
     WordTokenizer,
@@ -63,11 +64,6 @@ from esnera_hf.tagging import Entity
 SavedModel = TypeVar("SavedModel", bound=PreTrainedModel)
 #: Labels and vectors, shape (mentions, width), of a batch of mentions.
 MentionBatch = tuple[list[str], NDArray[np.float32]]
-#: What transformers and the Hub's client raise when something cannot be loaded.
-_LOADING_ERRORS = (
-    *(OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError),
-    *(SafetensorError, httpx.HTTPError),
-)
 #: What to do where an encoder, or a tagger of this package, cannot be loaded.
 _ENCODERS = (
     "Pass encoder= a local folder with config.json, tokenizer.json and model.safetensors, or the id of a Hub model "
@@ -105,6 +101,7 @@ def load_encoder(name: str, layers: int | None = None) -> tuple[PreTrainedModel,
         EncoderError: it cannot be found, fetched or understood.
     """
     with _loading(name):
+        config = _encoder_config(name)
         tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
         # Each word is encoded alone, and shall have the pieces that it has inside a text.
         if getattr(tokenizer, "add_prefix_space", None) is False:
@@ -114,13 +111,8 @@ def load_encoder(name: str, layers: int | None = None) -> tuple[PreTrainedModel,
             backend = tokenizer.backend_tokenizer
             space = [normalizers.Prepend(" "), normalizers.Replace(Regex(_NEEDLESS_SPACE), "")]
             backend.normalizer = normalizers.Sequence([*space, *filter(None, [backend.normalizer])])
-        config = AutoConfig.from_pretrained(name, trust_remote_code=False)
-        if getattr(config, "is_encoder_decoder", False):
-            raise EncoderError(
-                f"encoder {name!r} is an encoder-decoder model. Expected an encoder such as BERT."
-            )
         if tokenizer.pad_token_id is None:
-            raise EncoderError(f"encoder {name!r} has no padding piece. Expected an encoder such as BERT.")
+            raise EncoderError("it has no padding piece. Expected an encoder such as BERT.")
         if layers is not None and isinstance(getattr(config, "num_hidden_layers", None), int):
             config.num_hidden_layers = min(layers, config.num_hidden_layers)
         model, loading = AutoModel.from_pretrained(
@@ -133,15 +125,32 @@ def load_encoder(name: str, layers: int | None = None) -> tuple[PreTrainedModel,
             trust_remote_code=False,
             output_loading_info=True,
         )
-    # A pooler is not used, so it may be random.
-    lacking = sorted(key for key in loading["missing_keys"] if "pooler" not in key.split("."))
-    if lacking:
-        raise EncoderError(
-            f"encoder {name!r}: its weights lack {len(lacking):,} that a {type(model).__name__} has, which would be "
-            f"random: {', '.join(lacking[:3])}{', …' * (len(lacking) > 3)}. Check that config.json and "
-            "model.safetensors belong together, and that the weights have the names that transformers gives them."
-        )
+        # A pooler is not used, so it may be random.
+        lacking = sorted(key for key in loading["missing_keys"] if "pooler" not in key.split("."))
+        if lacking:
+            raise EncoderError(
+                f"its weights lack {len(lacking):,} that a {type(model).__name__} has, which would be random: "
+                f"{', '.join(lacking[:3])}{', …' * (len(lacking) > 3)}. Check that config.json and model.safetensors "
+                "belong together, and that the weights have the names that transformers gives them."
+            )
+        check_loaded(model, model, tokenizer)
     return model, tokenizer
+
+
+def _encoder_config(name: str) -> PreTrainedConfig:
+    """Return the configuration of an encoder of text, which asks for no attention of the Hub's."""
+    read_config(_config_file(name))
+    config = AutoConfig.from_pretrained(name, trust_remote_code=False)
+    if isinstance(config, CrfTaggerConfig):
+        encoder = read_record(Path(name)).get("encoder")
+        origin = f"; it was trained from {encoder}" if encoder else ""
+        raise EncoderError(f"it is a tagger, not an encoder{origin}.")
+    if getattr(config, "is_encoder_decoder", False):
+        raise EncoderError("it is an encoder-decoder model. Expected an encoder such as BERT.")
+    check_is_of_text(config.model_type)
+    # Of another name, transformers would fetch a kernel and run it.
+    config._attn_implementation = None
+    return config
 
 
 def _knows_spaces(tokenizer: PreTrainedTokenizerBase) -> bool:
@@ -159,12 +168,7 @@ def hidden_size(name: str) -> int:
         EncoderError: the encoder cannot be found.
     """
     with _loading(name):
-        config = AutoConfig.from_pretrained(name, trust_remote_code=False)
-        if isinstance(config, CrfTaggerConfig):
-            encoder = read_record(Path(name)).get("encoder")
-            origin = f"; it was trained from {encoder}" if encoder else ""
-            raise ValueError(f"it is a tagger, not an encoder{origin}.")
-        return int(config.hidden_size)
+        return int(_encoder_config(name).hidden_size)
 
 
 def resolved_commit(name: str) -> str:
@@ -184,7 +188,14 @@ def encoder_folder(name: str) -> Path:
         EncoderError: the encoder cannot be found.
     """
     with _loading(name):
-        return Path(cached_file(name, CONFIG_NAME)).parent
+        return _config_file(name).parent
+
+
+def _config_file(name: str, **where: Any) -> Path:
+    file = cached_file(name, CONFIG_NAME, **where)
+    if file is None:
+        raise EncoderError(f"there is no {CONFIG_NAME}.")
+    return Path(file)
 
 
 def _commit(name: str, revision: str | None = None, token: str | None = None) -> str:
@@ -197,9 +208,8 @@ def _loading(
 ) -> Iterator[None]:
     try:
         yield
-    except EncoderError:
-        raise
-    except _LOADING_ERRORS as error:
+    # Whatever a stranger's files make the libraries raise; tokenizers raises nothing more special than Exception.
+    except Exception as error:
         raise EncoderError(f"{problem.format(name)}: {_reason(name, error)} {advice}") from error
 
 
@@ -227,12 +237,14 @@ def load_saved(
         # One commit for all files, even while somebody pushes another.
         where: Any = {"revision": _commit(name, revision, token) or revision, "token": token}
         configuration: Any = kind.config_class
-        values, _ = configuration.get_config_dict(name, **where)
+        values = read_config(_config_file(name, **where))
         if values.get("model_type") != configuration.model_type:
             raise ValueError(f"it is a model of type {values.get('model_type')!r}.")
         encoder = values.get("encoder_config")
         if not isinstance(encoder, dict) or "model_type" not in encoder or not values.get(needed):
             raise ValueError(f"its config.json lacks encoder_config or {needed}.")
+        check_is_of_text(encoder["model_type"])
+        check_tagger_config(values)
         options = {"config": configuration.from_dict(values), **where}
         model, loading = kind.from_pretrained(name, use_safetensors=True, output_loading_info=True, **options)
         if loading["missing_keys"]:
@@ -242,16 +254,16 @@ def load_saved(
         tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False, **options)
         if tokenizer.pad_token_id is None:
             raise ValueError("its tokenizer has no padding piece.")
+        check_loaded(model, model.encoder, tokenizer)
     return model, tokenizer
 
 
 def read_record(folder: Path) -> dict[str, Any]:
     """Return the record beside a saved tagger, empty if there is none that can be read."""
     try:
-        record = json.loads((folder / RECORD_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return read_json(folder / RECORD_FILE)
+    except ConfigurationError:
         return {}
-    return record if isinstance(record, dict) else {}
 
 
 def _reason(name: str, error: BaseException) -> str:
@@ -279,7 +291,10 @@ def _reason(name: str, error: BaseException) -> str:
         if status == 429 or status >= 500 or (isinstance(link, httpx.HTTPError) and not status):
             problem = status or type(link).__name__
             return f"the Hub gave no usable answer ({problem}); check the connection, or wait a few minutes."
-    return str(error).strip().split("\n")[0] or f"{type(error).__name__}."
+    # Some libraries name the field in the first line and what is wrong with it in the next.
+    lines = [line.strip() for line in str(error).strip().split("\n")[:2]]
+    reason = " ".join(lines) if lines[0].endswith(":") else lines[0]
+    return reason[:300] or f"{type(error).__name__}."
 
 
 def window_length(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, most: int | None = None) -> int:

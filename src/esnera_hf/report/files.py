@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 from esnera_hf._internal.checks import from_plain
+from esnera_hf._internal.json import read_json
 from esnera_hf.alignment.mapping import MAPPING_FILE, LabelMapping
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.report.flow import draw_flow
@@ -14,6 +16,7 @@ from esnera_hf.report.html import render_report
 from esnera_hf.report.report import MergeReport
 from esnera_hf.similarity.matrix import SimilarityMatrix
 
+Facts = TypeVar("Facts", MergeReport, SimilarityMatrix)
 SIMILARITY_FILE = "similarity.json"
 REPORT_FILE = "report.json"
 REPORT_PAGE = "report.html"
@@ -48,46 +51,30 @@ def read_report(folder: Path) -> tuple[MergeReport, LabelMapping, SimilarityMatr
     """
     similarity = None
     if (folder / SIMILARITY_FILE).exists():
-        data = read_json(folder / SIMILARITY_FILE)
-        try:
-            similarity = SimilarityMatrix.from_dict(data)
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise _damaged(folder / SIMILARITY_FILE, error) from error
-    data = read_json(folder / REPORT_FILE)
+        similarity = _read(SimilarityMatrix, folder / SIMILARITY_FILE)
+    report = _read(MergeReport, folder / REPORT_FILE)
+    if (folder / RUN_FILE).exists():
+        times = from_plain(dict[str, dict[str, float]], read_json(folder / RUN_FILE), RUN_FILE)
+        report = replace(report, seconds=times.get("seconds", {}))
+    mapping = LabelMapping.load(folder / MAPPING_FILE)
+    labels = {entry.label for entry in mapping.entries}
+    if similarity is not None and labels != set(similarity.labels):
+        strange = next(iter(sorted(labels ^ set(similarity.labels))))
+        raise ConfigurationError(
+            f"{folder}: {SIMILARITY_FILE} and {MAPPING_FILE} are not of one alignment: only one of them has "
+            f"{str(strange)!r}. Copy both again from where they were written."
+        )
+    return report, mapping, similarity
+
+
+def _read(kind: type[Facts], file: Path) -> Facts:
+    data = read_json(file)
     try:
-        report = MergeReport.from_dict(data)
-        if (folder / RUN_FILE).exists():
-            times = from_plain(dict[str, dict[str, float]], read_json(folder / RUN_FILE), "run")
-            report = replace(report, seconds=times.get("seconds", {}))
+        return kind.from_dict(data)
     except ConfigurationError as error:
-        raise ConfigurationError(f"{folder / REPORT_FILE}: {error}") from None
-    return report, LabelMapping.load(folder / MAPPING_FILE), similarity
+        raise ConfigurationError(f"{file}: {error}") from None
 
 
 def write_json(data: object, file: Path) -> None:
     """Write data as JSON for people to read."""
     file.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-def read_json(file: Path) -> dict[str, object]:
-    """Read a JSON object.
-
-    Raises:
-        ConfigurationError: the file holds none.
-    """
-    try:
-        data = json.loads(file.read_text(encoding="utf-8"))
-        # Half of a surrogate pair could not be written again.
-        json.dumps(data, ensure_ascii=False).encode("utf-8")
-    except (ValueError, RecursionError) as error:
-        raise _damaged(file, error) from error
-    if not isinstance(data, dict):
-        raise _damaged(file, f"expected an object, found {type(data).__name__}")
-    return data
-
-
-def _damaged(file: Path, problem: Exception | str) -> ConfigurationError:
-    return ConfigurationError(
-        f"{file}: the file is damaged: {str(problem)[:200]}. Copy it again from where it was written, or "
-        "align again; nothing of it was used."
-    )

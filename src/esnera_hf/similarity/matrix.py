@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from esnera_hf._internal.checks import within
+from esnera_hf._internal.checks import from_plain, within
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.similarity.features import coverage_of
 from esnera_hf.similarity.probability import equality_threshold, relation_probabilities
@@ -34,6 +34,8 @@ _SQUARES = {
 }
 #: Forms that an overlap of mentions of which nothing else is known rests on.
 _MANY = 1000
+#: A similarity of vectors exceeds 1 by what rounding adds.
+_MOST = 1.001
 _ROWS = {"support": np.int64, "read": np.int64, "recall": np.float64}
 
 
@@ -99,7 +101,9 @@ class SimilarityMatrix:
                     f"{name} has shape {getattr(self, name).shape}, expected {shape} for {n} labels"
                 )
         if (self.matched > self.predicted).any():
-            raise ValueError("more entities matched than predicted")
+            raise ConfigurationError(
+                "matched: expected no more entities than are predicted. Count them again."
+            )
 
     @cached_property
     def index(self) -> Mapping[LabelRef, int]:
@@ -201,16 +205,22 @@ class SimilarityMatrix:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> SimilarityMatrix:
-        """Rebuild matrices from :meth:`to_dict`."""
-        n = len(data["labels"])
-        labels = tuple(LabelRef(*label) for label in data["labels"])
-        squares: dict[str, Any] = {
-            name: np.array(data[name], dtype=kind).reshape(n, n) for name, kind in _SQUARES.items()
-        }
-        rows: dict[str, Any] = {
-            name: np.array(data[name], dtype=kind).reshape(n) for name, kind in _ROWS.items()
-        }
-        return cls(labels, **rows, **squares)
+        """Rebuild matrices from :meth:`to_dict`.
+
+        Raises:
+            ConfigurationError: something in it is unknown, missing, of another type or shape, or out of range.
+        """
+        kinds: dict[str, Any] = {**_ROWS, **_SQUARES}
+        if wrong := sorted({"labels", *kinds} ^ set(data)):
+            raise ConfigurationError(
+                f"similarities: unknown or missing: {', '.join(wrong)[:200]}; expected labels, {', '.join(kinds)}. "
+                "Read them with the version that wrote them, or align again."
+            )
+        labels = from_plain(tuple[LabelRef, ...], data["labels"], "labels")
+        if len(set(labels)) < len(labels):
+            raise ConfigurationError("labels: one stands there twice. Align again.")
+        shapes = {name: (len(labels),) * (2 if name in _SQUARES else 1) for name in kinds}
+        return cls(labels, **{name: _array(name, data[name], kinds[name], shapes[name]) for name in kinds})
 
     def to_pandas(self) -> pandas.DataFrame:
         """Return a row per pair of labels of different sources, those that are most surely one first.
@@ -252,6 +262,23 @@ class SimilarityMatrix:
         squares = {name: getattr(self, name)[np.ix_(indices, indices)] for name in _SQUARES}
         rows = {name: getattr(self, name)[indices] for name in _ROWS}
         return SimilarityMatrix(tuple(self.labels[index] for index in indices), **rows, **squares)
+
+
+def _array(name: str, data: Any, kind: type[np.generic], shape: tuple[int, ...]) -> NDArray[Any]:
+    """Return numbers of a file as an array; ``None`` is NaN."""
+    rows = data if len(shape) == 2 else [data]
+    is_count = kind is np.int64
+    numbers = {int} if is_count else {int, float, type(None)}
+    try:
+        if not all(type(row) is list and numbers.issuperset(map(type, row)) for row in rows):
+            raise TypeError("no lists of numbers")
+        array = np.array(data, dtype=kind).reshape(shape)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ConfigurationError(f"{name}: expected numbers of shape {shape}. Align again.") from error
+    if (array < 0).any() if is_count else (np.abs(array) > _MOST).any():
+        expected = "counts" if is_count else "numbers from -1 to 1"
+        raise ConfigurationError(f"{name}: expected {expected}. Align again.")
+    return array
 
 
 @dataclass(frozen=True, slots=True)

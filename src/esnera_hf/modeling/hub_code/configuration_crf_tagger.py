@@ -28,6 +28,8 @@ class EncoderTaggerConfig(PreTrainedConfig):  # type: ignore[misc]
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        # Of another name, transformers would fetch a kernel from the Hub and run it.
+        self._attn_implementation = None
         self.encoder_config = encoder_config or {}
         self.classifier_dropout = classifier_dropout
         self.window_length = window_length

@@ -33,6 +33,8 @@ class EncoderTagger(PreTrainedModel):  # type: ignore[misc]
         super().__init__(config)
         if encoder is None:
             encoder_config = AutoConfig.for_model(**config.encoder_config)
+            # Of another name, transformers would fetch a kernel from the Hub and run it.
+            encoder_config._attn_implementation = None
             # Of one type with the head: encoder_config names the type that the encoder was once saved in.
             encoder = AutoModel.from_config(encoder_config, dtype=torch.get_default_dtype())
         self.encoder: Any = encoder

@@ -82,7 +82,11 @@ class WindowTokenizer:
         # Nothing else tells which special pieces stand before a text and which behind it.
         bare = tokenizer("a", add_special_tokens=False)["input_ids"]
         full = tokenizer("a")["input_ids"]
-        start = next(i for i in range(len(full)) if full[i : i + len(bare)] == bare)
+        start = next((i for i in range(len(full)) if full[i : i + len(bare)] == bare), None)
+        if start is None or not bare:
+            raise self.error(
+                "the tokenizer turns a letter into other pieces alone than in a text. Copy it again."
+            )
         self.prefix: list[int] = full[:start]
         self.suffix: list[int] = full[start + len(bare) :]
         self.budget = window_length - len(self.prefix) - len(self.suffix)
