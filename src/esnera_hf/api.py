@@ -319,8 +319,8 @@ def reproduce(
         ConfigurationError: there is no report, it names a path, or it has settings
             that this version does not know.
     """
-    file = Path(report) / REPORT_FILE if Path(report).is_dir() else Path(report)
-    if not file.is_file():
+    file = Path(report) / REPORT_FILE if os.path.isdir(report) else Path(report)
+    if not os.path.isfile(file):
         raise ConfigurationError(f"{file}: no such file. Expected report.json, or the folder it lies in.")
     before = MergeReport.from_dict(read_json(file))
     call = checked_call(before.call)

@@ -18,8 +18,9 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value
 
 from corpora import sentences_of, write
 from esnera_hf.errors import SourceError
-from esnera_hf.sources import files as files_module
-from esnera_hf.sources.files import detect_format, opened
+from esnera_hf.sources import archives as archives_module
+from esnera_hf.sources.archives import opened
+from esnera_hf.sources.files import detect_format
 from esnera_hf.sources.load import load_source
 from esnera_hf.sources.readers.text import read_lines
 
@@ -286,12 +287,12 @@ def test_an_archive_is_whole_while_it_is_open(archive, tmp_path):
     ],
 )
 def test_a_damaged_stream_is_told_from_a_full_disk(tmp_path, monkeypatch, error, message):
-    monkeypatch.setattr(files_module, "_unpack", Mock(side_effect=error))
+    monkeypatch.setattr(archives_module, "_unpack", Mock(side_effect=error))
     with pytest.raises(SourceError, match=message):
         load_source(packed(tmp_path / "c.zip", FILES))
 
 
 def test_an_archive_that_is_too_large(archive, monkeypatch):
-    monkeypatch.setattr(files_module, "_LARGEST_ARCHIVE", 20)
-    with pytest.raises(SourceError, match="would unpack to 0 GiB"):
+    monkeypatch.setattr(archives_module, "_LARGEST", 20)
+    with pytest.raises(SourceError, match="would unpack to more than 0 GiB"):
         load_source(packed(archive, FILES))

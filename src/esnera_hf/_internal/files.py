@@ -6,8 +6,8 @@ import errno
 import glob
 import os
 import platform
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +17,9 @@ from esnera_hf.errors import ConfigurationError, EsneraError
 #: Errors of a disk where nothing more can be written, and of a folder that refuses.
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
 _REFUSED = (errno.EACCES, errno.EPERM, errno.EIO, errno.ENOTDIR, errno.EEXIST)
+#: Bytes that a file system takes for a name, and those that the hidden folder adds to it.
+_LONGEST_NAME = 255
+_STAGING_LENGTH = len(f".esnera--{platform.node()}-{1 << 22}-") + 8
 #: torch raises a RuntimeError that has no number.
 _TORCH_WRITE_ERRORS = ("PytorchStreamWriter failed writing file", ". unexpected pos ")
 
@@ -48,7 +51,10 @@ def staging_folder(target: Path) -> Path:
         process = left.name.removeprefix(prefix).partition("-")[0]
         if process.isdecimal() and not _runs(int(process)):
             shutil.rmtree(left, ignore_errors=True)
-    return Path(tempfile.mkdtemp(prefix=f"{prefix}{os.getpid()}-", dir=target.parent))
+    # Not by tempfile, whose folders only their owner may open: this one follows the umask.
+    folder = target.parent / f"{prefix}{os.getpid()}-{secrets.token_hex(4)}"
+    folder.mkdir()
+    return folder
 
 
 def _runs(process: int) -> bool:
@@ -65,11 +71,20 @@ def _runs(process: int) -> bool:
 
 def check_free(path: Path) -> None:
     """Check that an output folder is not there yet, and that it can be made."""
-    if path.exists() or path.is_symlink():
+    # os.path says of names that are too long that nothing is there, where Path raises.
+    if os.path.lexists(path):
         raise ConfigurationError(
             f"{path} exists already; nothing was written. Choose another folder or remove it yourself."
         )
-    parent = next(folder for folder in path.absolute().parents if folder.exists())
+    longest = max(len(part.encode("utf-8", "surrogatepass")) for part in path.absolute().parts)
+    if longest > _LONGEST_NAME - _STAGING_LENGTH or any(
+        c == "\0" or "\ud800" <= c < "\udc80" for c in str(path)
+    ):
+        raise ConfigurationError(
+            f"{str(path)[:80]!a}: expected a name of at most {_LONGEST_NAME - _STAGING_LENGTH} bytes, without NUL. "
+            "Choose another one."
+        )
+    parent = next(folder for folder in path.absolute().parents if os.path.exists(folder))
     if not parent.is_dir() or not os.access(parent, os.W_OK):
         raise ConfigurationError(f"{path}: {parent} is no folder that can be written to. Choose another one.")
 
@@ -79,7 +94,8 @@ def new_folder(target: Path) -> Iterator[Path]:
     """Give a folder to write into that becomes ``target`` at the end and vanishes if anything goes wrong.
 
     Raises:
-        ConfigurationError: ``target`` exists; nothing is written.
+        ConfigurationError: ``target`` exists; nothing is written. Where another process made it meanwhile, what was
+            written stays beside it, under a name that the message says.
         ConfigurationError: it cannot be written to; nothing half-written stays.
     """
     check_free(target)
@@ -87,8 +103,8 @@ def new_folder(target: Path) -> Iterator[Path]:
     staging = staging_folder(target)
     try:
         yield staging
-        staging.chmod(0o755)  # mkdtemp makes folders that only their owner may open
-        staging.rename(target)
+        _follow_umask(staging)
+        _put_in_place(staging, target)
     except OSError as error:
         why = write_problem(error, target.parent)
         if not why:
@@ -103,13 +119,37 @@ def new_folder(target: Path) -> Iterator[Path]:
 
 def replace_file(file: Path, text: str) -> None:
     """Write a text file in one go: whoever reads it finds the old text or the new one, never half of it."""
-    handle, staging = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}-")
+    staging = file.with_name(f".{file.name}-{secrets.token_hex(4)}")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as stream:
+        with staging.open("x", encoding="utf-8", newline="\n") as stream:
             stream.write(text)
             stream.flush()
             os.fsync(stream.fileno())
-        os.chmod(staging, 0o644)  # mkstemp makes files that only their owner may read
-        os.replace(staging, file)
+        staging.replace(file)
     finally:
-        Path(staging).unlink(missing_ok=True)
+        staging.unlink(missing_ok=True)
+
+
+def _follow_umask(folder: Path) -> None:
+    """Give files the rights of a file that is made here; libraries write some for their owner alone."""
+    rights = folder.stat().st_mode & 0o666
+    for file in folder.rglob("*"):
+        if file.is_file():
+            file.chmod(rights)
+
+
+def _put_in_place(staging: Path, target: Path) -> None:
+    # A folder that another process has put there meanwhile, even an empty one, is neither replaced nor mixed with.
+    if not os.path.lexists(target):
+        try:
+            staging.rename(target)
+            return
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR, errno.EISDIR):
+                raise
+    other = target.with_name(f"{target.name}-{secrets.token_hex(4)}")
+    staging.rename(other)
+    raise ConfigurationError(
+        f"{target} was made by another process meanwhile, and is left as it is. What was to be written there is in "
+        f"{other}: move it where you want it."
+    )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections import Counter, deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -240,7 +241,7 @@ def find_recipe(published: str) -> Recipe | None:
         HubError: there is no such repository, or it cannot be reached.
         MappingError: it holds no merged dataset and no recipe of this version.
     """
-    if Path(published).is_dir():
+    if os.path.isdir(published):
         return Recipe.read(Path(published))
     if not is_published(published):
         return None

@@ -5,28 +5,31 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from datasets import Dataset, DatasetDict, concatenate_datasets, load_dataset
+import yaml
+from datasets import Dataset, DatasetDict, DownloadMode, concatenate_datasets, load_dataset
 from datasets.exceptions import DatasetsError
-from huggingface_hub import DatasetInfo, HfApi, constants, get_token
+from huggingface_hub import DatasetCard, DatasetInfo, HfApi, constants, get_token, hf_hub_download
 from huggingface_hub.errors import GatedRepoError, RevisionNotFoundError
 from huggingface_hub.utils import httpx  # type: ignore[attr-defined]
-from yaml import YAMLError
 
 from esnera_hf._internal.cache_contents import cache_folder
+from esnera_hf._internal.checks import from_plain
 from esnera_hf._internal.console import say
 from esnera_hf._internal.hub_errors import CLIENT_ERRORS, Failure, Kind, classify, links_of, without_tokens
-from esnera_hf.errors import EsneraError, SourceError, SourceNotFoundError
-from esnera_hf.sources.options import ReadingOptions
+from esnera_hf._internal.json import read_json
+from esnera_hf.errors import ConfigurationError, EsneraError, SourceError, SourceNotFoundError
+from esnera_hf.sources.options import ReadingOptions, outside_repository
 
 #: The branch in which the Hub keeps a parquet copy of every dataset it could convert.
 PARQUET_BRANCH = "refs/convert/parquet"
 _CONVERTED = re.compile(r"(?P<config>[^/]+)/(?P<part>partial-)?(?P<split>[^/]+)/\d+\.parquet")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 _HUB_ID = re.compile(r"\w[\w.-]*/[\w.-]+")
 #: Files and answers of the Hub are made by strangers: reading them may raise any of these.
-_LOADING_ERRORS = (*CLIENT_ERRORS, DatasetsError, LookupError, TypeError, AttributeError, YAMLError)
+_LOADING_ERRORS = (*CLIENT_ERRORS, DatasetsError, LookupError, TypeError, AttributeError, yaml.YAMLError)
 #: With these nothing is said about the dataset: a copy of an earlier run will do.
 _NO_ANSWER = {Kind.BUSY, Kind.BROKEN, Kind.UNREACHABLE, Kind.OFFLINE}
 #: Seconds; questions of the client have no limit of their own.
@@ -62,7 +65,8 @@ def load_from_hub(
     try:
         facts, config, data_files = _ask(repo_id, options)
         commit = facts[1]
-        loaded = load_dataset(repo_id, config, data_files=data_files, revision=commit)
+        mode = _download_mode(repo_id, options, commit)
+        loaded = load_dataset(repo_id, config, data_files=data_files, revision=commit, download_mode=mode)
     except EsneraError:
         raise
     except _LOADING_ERRORS as error:
@@ -99,6 +103,7 @@ def _ask(repo_id: str, options: ReadingOptions) -> tuple[HubFacts, str | None, d
     if any(sibling.rfilename == f"{repo_id.partition('/')[2]}.py" for sibling in info.siblings or ()):
         info = _parquet_copy(api, repo_id, info, options)
     commit = info.sha or ""
+    _check_own_data_files(repo_id, info)
     if options.data_files:
         return (license, commit, ()), options.config, dict(options.data_files)
     configs = _converted_configs([sibling.rfilename for sibling in info.siblings or ()])
@@ -176,25 +181,110 @@ def _note_of(repo_id: str, options: ReadingOptions) -> Path:
     return cache_folder() / "hub" / f"{hashlib.blake2b(asked.encode(), digest_size=16).hexdigest()}.json"
 
 
+def _check_own_data_files(repo_id: str, info: DatasetInfo) -> None:
+    """Check that the data files which a dataset itself names lie within it, before any of them is asked for."""
+    present = {sibling.rfilename for sibling in info.siblings or ()}
+    for name in ("README.md", ".huggingface.yaml"):
+        if name not in present:
+            continue
+        file = Path(hf_hub_download(repo_id, name, repo_type="dataset", revision=info.sha))
+        try:
+            text = file.read_text(encoding="utf-8")
+            facts = DatasetCard(text).data.to_dict() if name == "README.md" else yaml.safe_load(text) or {}
+            configs = facts.get("configs") or []
+            named = [config.get(key) for config in configs for key in ("data_files", "data_dir")]
+        except (ValueError, TypeError, AttributeError, RecursionError, yaml.YAMLError) as error:
+            raise SourceError(
+                f"{repo_id!r}: the Hub dataset cannot be loaded: its {name} cannot be read: {_one_line(error)}. Tell "
+                "whoever published it."
+            ) from None
+        if outside := outside_repository(named):
+            raise SourceError(
+                f"{repo_id!r}: its {name} names data outside the dataset: {outside[0]!r:.100}. Nothing of it was "
+                "opened. Do not trust it; or pass data_files= with paths within it."
+            )
+
+
 def _remember(repo_id: str, options: ReadingOptions, dataset: DatasetDict, facts: HubFacts) -> None:
-    files = {split: [file["filename"] for file in rows.cache_files] for split, rows in dataset.items()}
+    files = {
+        split: {file["filename"]: _digest(Path(file["filename"])) for file in rows.cache_files}
+        for split, rows in dataset.items()
+    }
     if all(files.values()):
+        license, commit, notes = facts
         note = _note_of(repo_id, options)
         note.parent.mkdir(parents=True, exist_ok=True)
-        note.write_text(json.dumps([files, *facts]), encoding="utf-8")
+        text = json.dumps({"files": files, "license": license, "commit": commit, "notes": notes})
+        note.write_text(text, encoding="utf-8")
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _read_note(repo_id: str, options: ReadingOptions) -> tuple[dict[str, dict[str, str]], HubFacts] | None:
+    """Return what an earlier run noted: the files of each split with their digests; ``None`` if that is not known."""
+    try:
+        note = read_json(_note_of(repo_id, options))
+        files = from_plain(dict[str, dict[str, str]], note.get("files"), "files")
+        facts = from_plain(HubFacts, [note.get(key) for key in ("license", "commit", "notes")], "facts")
+    except ConfigurationError:
+        return None
+    return files, facts
+
+
+def _damaged(files: Mapping[str, Mapping[str, str]]) -> list[str]:
+    """Return those files that are there and are not as an earlier run left them."""
+    noted = [(Path(name), digest) for of_split in files.values() for name, digest in of_split.items()]
+    return [str(file) for file, digest in noted if file.is_file() and _digest(file) != digest]
+
+
+def _download_mode(repo_id: str, options: ReadingOptions, commit: str) -> DownloadMode | None:
+    """Return how to load a dataset: made anew of what was fetched if the copy of an earlier run is damaged.
+
+    Raises:
+        SourceError: what was fetched is damaged, too.
+    """
+    note = _read_note(repo_id, options)
+    if note is not None and note[1][1] == commit and (damaged := _damaged(note[0])):
+        say(f"{repo_id}: {damaged[0]} is not as it was written, and is made again")
+        _check_fetched(repo_id, commit)
+        return DownloadMode.REUSE_CACHE_IF_EXISTS
+    if note is None:
+        _check_fetched(repo_id, commit)
+    return None
+
+
+def _check_fetched(repo_id: str, commit: str) -> None:
+    """Check those files in the cache of the Hub's client that are named by the digest of their content."""
+    home = Path(constants.HF_HUB_CACHE) / f"datasets--{repo_id.replace('/', '--')}"
+    for file in sorted((home / "snapshots" / commit).rglob("*")):
+        blob = file.resolve()
+        if file.is_file() and _SHA256.fullmatch(blob.name) and _digest(blob) != blob.name:
+            raise SourceError(
+                f"{blob} is damaged: its content is not what its name says. Delete it and try again."
+            )
 
 
 def _earlier_copy(repo_id: str, options: ReadingOptions) -> tuple[DatasetDict, HubFacts] | None:
+    note = _read_note(repo_id, options)
+    if note is None:  # never loaded
+        return None
+    files, facts = note
+    if damaged := _damaged(files):
+        raise SourceError(
+            f"{repo_id!r}: the copy of an earlier run is damaged, {damaged[0]}, and the Hub cannot be asked for "
+            "another. Try again when it can be."
+        )
     try:
-        note = json.loads(_note_of(repo_id, options).read_text(encoding="utf-8"))
-        files, license, commit, notes = note
         splits = {
             split: concatenate_datasets([Dataset.from_file(name) for name in names])
             for split, names in files.items()
         }
-    except (OSError, ValueError):  # never loaded, or no longer in the cache
+    except (OSError, ValueError):  # no longer in the cache
         return None
-    return DatasetDict(splits), (license, commit, tuple(notes))
+    return DatasetDict(splits), facts
 
 
 def _trouble(error: BaseException) -> Failure | None:

@@ -15,7 +15,8 @@ from datasets import DatasetDict
 
 from esnera_hf._internal.checks import is_count
 from esnera_hf._internal.console import say
-from esnera_hf.errors import ConfigurationError, SourceError, SourceNotFoundError
+from esnera_hf.errors import ConfigurationError, EsneraError, SourceError, SourceNotFoundError
+from esnera_hf.sources.archives import opened
 from esnera_hf.sources.build import build_source
 from esnera_hf.sources.catalogue import NAMED_SOURCES, NamedSource, copies_on_hub, find_named
 from esnera_hf.sources.files import (
@@ -23,7 +24,6 @@ from esnera_hf.sources.files import (
     file_notes,
     file_reader,
     may_hold_data,
-    opened,
     path_readers,
 )
 from esnera_hf.sources.folders import check_one_file
@@ -87,7 +87,7 @@ def load_source(
             return build_source(NerSource(name), readers, options)
     _check_source(data)
     text = os.fspath(cast("str | os.PathLike[str]", data))
-    if "=" in text and not Path(text).exists():
+    if "=" in text and not os.path.exists(text):
         named, _, text = text.partition("=")
         name = name or named
     loaded = _load(text, name, options)
@@ -97,17 +97,26 @@ def load_source(
 def source_name(text: str) -> str:
     """Return what ``load_source`` calls a source that is given as text."""
     given_name, equals, _ = text.partition("=")
-    if equals and given_name and not Path(text).exists():
+    if equals and given_name and not os.path.exists(text):
         return given_name
-    path = Path(text).expanduser()
-    return _name_of(path) if text and path.exists() else text.rpartition("/")[2]
+    path = Path(os.path.expanduser(text))
+    return _name_of(path) if text and os.path.exists(path) else text.rpartition("/")[2]
 
 
 def _load(text: str, name: str | None, options: ReadingOptions) -> NerSource:
     named = find_named(text)
-    path = Path(text).expanduser()
-    if text and path.exists():
-        return _load_path(path, name, options)
+    # Unlike those of Path, these functions take any text, such as names that are too long.
+    path = Path(os.path.expanduser(text))
+    if text and os.path.exists(path):
+        try:
+            return _load_path(path, name, options)
+        except OSError as error:
+            if isinstance(error, EsneraError):
+                raise
+            raise SourceError(
+                f"{error.filename or text}: cannot be read: {error.strerror or error}. Check the file, its rights and "
+                "the disk."
+            ) from error
     if named is not None:
         return _load_named(named, name or text, options)
     missing, advice = _not_there(text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.sources.readers.counting import counting_of
@@ -94,7 +94,28 @@ class ReadingOptions:
         is_number = isinstance(self.tag_layer, int) and not isinstance(self.tag_layer, bool)
         if not (self.tag_layer in (None, "all") or (is_number and int(self.tag_layer) >= 0)):
             raise ConfigurationError(f'tag_layer={self.tag_layer!r}: expected a number from 0, or "all".')
+        if outside := outside_repository(self.data_files):
+            raise ConfigurationError(
+                f"data_files: {outside[0]!r:.100}: expected a path within the repository of a Hub dataset, such as "
+                "'data/train-*.parquet'. Pass local files and folders as the source itself."
+            )
         if self.language is not None and not _LANGUAGE.fullmatch(self.language):
             raise ConfigurationError(
                 f"language={self.language!r}: expected a BCP 47 code, such as 'en' or 'zh-Hant'."
             )
+
+
+def outside_repository(data_files: Any) -> list[str]:
+    """Return the data files of a Hub dataset that are no paths within it: ``datasets`` would open or request them."""
+    if isinstance(data_files, Mapping):
+        data_files = list(data_files.values())
+    if isinstance(data_files, (list, tuple)):
+        return [path for part in data_files for path in outside_repository(part)]
+    if data_files is None or (isinstance(data_files, str) and _is_inside(data_files)):
+        return []
+    return [str(data_files)]
+
+
+def _is_inside(path: str) -> bool:
+    parts = path.split("/")
+    return not path.startswith(("/", "~")) and ".." not in parts and not set(path) & set(":\\\0")
