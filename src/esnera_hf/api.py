@@ -325,7 +325,9 @@ def reproduce(
     before = MergeReport.from_dict(read_json(file))
     call = checked_call(before.call)
     settings = from_plain(AlignSettings, call.settings, "settings")
-    options = dict(zip(map(source_name, call.sources), call.reading, strict=False))
+    # Under which terms sources may be published is for their owner to say, not for a report.
+    reading = [replace(options, license=None) for options in call.reading]
+    options = dict(zip(map(source_name, call.sources), reading, strict=False))
     given = [on_hub(name, "source") for name in call.sources] if sources is None else sources
     loaded = [
         load_source(source, options=options.get(source_name(os.fspath(source)), ReadingOptions()))

@@ -7,7 +7,7 @@ import sys
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -55,7 +55,8 @@ def say(message: str, level: Level = "info") -> None:
     if _Output.json:
         write_event("message", level, message=message)
     elif _writes(level):
-        tqdm.write(f"WARNING: {message}" if level == "warning" else message, file=sys.stderr)
+        with suppress(OSError):  # a message that cannot be written is no reason to lose a result
+            tqdm.write(f"WARNING: {message}" if level == "warning" else message, file=sys.stderr)
 
 
 def write_event(event: str, level: Level = "info", **facts: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import re
 import signal
@@ -10,7 +11,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from io import TextIOWrapper
 from typing import Any
@@ -46,6 +47,8 @@ _INTERRUPTED = (
 )
 #: The commands whose work several processes of a launcher share; any other would do all of it in each.
 _SHARED = ("align", "apply", "train")
+#: Of an error of a stream: its disk is full, or it is gone.
+_UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EBADF)
 #: What else of messages is called otherwise on the command line.
 _OTHERWISE = {
     "λ = ": "--lambda ",
@@ -59,6 +62,7 @@ _OTHERWISE = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code: 0, 1 (bad input), 130 (Ctrl-C) or 143 (SIGTERM)."""
+    _replace_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # what its encoding lacks is written as an escape
             stream.reconfigure(errors="backslashreplace")
@@ -73,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         elif message:
             shown = "\n".join(map(visible, f"esnera-hf: {message}".split("\n")))
             # After Ctrl-C the cursor stands behind what the terminal shows of it.
-            print(f"\n{shown}" if status > _SIGNALLED else shown, file=sys.stderr)
+            _complain(f"\n{shown}" if status > _SIGNALLED else shown)
     return status
 
 
@@ -94,10 +98,30 @@ def _run(options: argparse.Namespace) -> tuple[int, str]:
         if options.log_level == "debug":
             traceback.print_exc()
         return 1, _with_option_names(str(error), options)
+    except OSError as error:
+        if error.errno not in _UNWRITABLE or error.filename is not None:
+            raise
+        # Nothing may be written to it at exit either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1, f"standard output cannot be written: {error.strerror}. {_INTERRUPTED}"
     except KeyboardInterrupt as error:
         why, number = ("terminated", signal.SIGTERM) if str(error) else ("interrupted", signal.SIGINT)
         return _SIGNALLED + number, f"{why}. {getattr(options, 'interrupted', _INTERRUPTED)}"
     return 0, ""
+
+
+def _replace_closed_streams() -> None:
+    """Put something in the place of standard streams that are closed, where files would be opened otherwise."""
+    closed = [name for name in ("stdin", "stdout", "stderr") if getattr(sys, name) is None]
+    for name in closed:
+        setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w", encoding="utf-8"))  # noqa: SIM115
+    if "stdout" in closed:
+        _complain("esnera-hf: standard output is closed: nothing is printed there")
+
+
+def _complain(message: str) -> None:
+    with suppress(OSError):  # of a full disk behind standard error, too
+        print(message, file=sys.stderr, flush=True)
 
 
 @contextmanager

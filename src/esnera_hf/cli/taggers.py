@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator
+from io import TextIOWrapper
 from itertools import tee
 from pathlib import Path
 
@@ -120,6 +121,8 @@ def _predict(options: argparse.Namespace) -> None:
     words = ([line[start:end] for start, end in spans] for line, spans in again)
     tokens, to_predict = tee(words)
     predicted = tagger.predict(to_predict)
+    # What another encoding lacks is escaped as JSON does it.
+    is_ascii = (sys.stdout.encoding or "utf-8").lower() not in ("utf-8", "utf8")
     for (line, spans), row, entities in zip(lines, tokens, predicted, strict=True):
         objects = []
         for entity in entities:
@@ -127,10 +130,13 @@ def _predict(options: argparse.Namespace) -> None:
             tokens_of = {"start": entity.start, "end": entity.end, "label": entity.label}
             text_of = {"start_char": start, "end_char": end, "text": line[start:end]}
             objects.append({**tokens_of, **text_of, "score": round(entity.score, 4)})
-        print(json.dumps({"tokens": row, "entities": objects}, ensure_ascii=False))
+        print(json.dumps({"tokens": row, "entities": objects}, ensure_ascii=is_ascii))
 
 
 def _lines(file: str | None) -> Iterator[str]:
+    if not file and isinstance(sys.stdin, TextIOWrapper):
+        # Under LC_ALL=C, bytes that are not UTF-8 would become halves of surrogate pairs.
+        sys.stdin.reconfigure(encoding="utf-8", errors="strict")
     try:
         stream = open(file, encoding="utf-8") if file else sys.stdin  # noqa: SIM115
         with stream:

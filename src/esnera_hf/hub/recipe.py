@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections import Counter, deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from esnera_hf._internal.arrow import dataset_fingerprint
 from esnera_hf._internal.checks import from_plain
 from esnera_hf._internal.console import quiet_libraries
 from esnera_hf._internal.hub_errors import explained
+from esnera_hf._internal.json import read_json
 from esnera_hf.alignment.mapping import MAPPING_FILE, LabelMapping
 from esnera_hf.errors import MappingError
 from esnera_hf.merging.pseudo_labels import PseudoLabels
@@ -37,6 +39,9 @@ DATA_FOLDER = "data/merged"
 #: 2: the fingerprint of the dataset stands in the recipe, the smallest confidence does not.
 VERSION = 2
 
+#: What a table of a stranger may make pyarrow and datasets raise.
+_DAMAGE = (LookupError, TypeError, ValueError, AttributeError, RecursionError, OSError)
+_DIGEST = re.compile(r"[0-9a-f]{32}")
 _PSEUDO = pa.struct(
     {"start": pa.int32(), "end": pa.int32(), "label": pa.string(), "confidence": pa.float32()}
 )
@@ -140,7 +145,7 @@ class Recipe:
                 dataset = DatasetDict({split: _read_data(folder / DATA_FOLDER, split) for split in SPLITS})
                 names = sorted({source for part in dataset.values() for source in part.unique("source")})
                 return cls.of(dataset, mapping, dict.fromkeys(names, ""))
-            head = json.loads((folder / RECIPE_FILE).read_text(encoding="utf-8"))
+            head = read_json(folder / RECIPE_FILE, MappingError)
             _check_head(head, folder)
             files = {split: folder / ROWS_FOLDER / f"{split}.parquet" for split in head["splits"]}
             rows = {split: _read_rows(file) for split, file in files.items()}
@@ -150,7 +155,15 @@ class Recipe:
                 f"{folder}: {Path(error.filename or RECIPE_FILE).name} is missing. Expected what push_to_hub or "
                 "save_for_hub writes."
             ) from None
-        except (KeyError, TypeError, ValueError, RecursionError, pa.ArrowInvalid) as error:
+        except (
+            LookupError,
+            TypeError,
+            ValueError,
+            AttributeError,
+            RecursionError,
+            OSError,
+            pa.ArrowException,
+        ) as error:
             if isinstance(error, MappingError):
                 raise
             problem = f"{type(error).__name__}: {str(error)[:200].removesuffix('.')}"
@@ -287,8 +300,12 @@ def _check_head(head: Mapping[str, Any], folder: Path) -> None:
         )
     if not isinstance(head["splits"], list) or sorted(head["splits"]) != sorted(SPLITS):
         raise ValueError(f"splits {head['splits']!r}, expected {', '.join(SPLITS)}")
+    if strange := head.keys() - {"version", "salt", "dataset", "splits", "sources"}:
+        raise ValueError(f"unknown: {', '.join(sorted(strange))}")
     from_plain(dict[str, str], head["sources"], "sources")
-    from_plain(str, head["dataset"], "dataset")
+    for name in ("salt", "dataset"):
+        if not _DIGEST.fullmatch(from_plain(str, head[name], name)):
+            raise ValueError(f"{name}={head[name]!r:.80}: expected 32 hexadecimal digits")
 
 
 def _read_rows(file: Path) -> list[dict[str, Any]]:
