@@ -1,13 +1,21 @@
-"""What docs/explanation/trust.md claims of the code as a whole: nothing from outside is run or unpickled."""
+"""What docs/explanation/trust.md claims of the code as a whole, and of the streams and names it is given."""
 
 from __future__ import annotations
 
 import ast
+import json
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import esnera_hf
+from esnera_hf._internal.json import read_json
+from esnera_hf.errors import ConfigurationError, SourceNotFoundError
 
 FILES = sorted(Path(esnera_hf.__file__).parent.rglob("*.py"))
 _UNSAFE_MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"}
@@ -68,3 +76,112 @@ def test_nothing_from_outside_is_run_or_unpickled() -> None:
 )
 def test_it_would_be_found(source: str) -> None:
     assert len(findings(source)) == 1
+
+
+def run(code: str, *, redirected: str = "", **options: Any) -> subprocess.CompletedProcess[bytes]:
+    """Run Python with standard streams as a shell can make them."""
+    package = str(Path(esnera_hf.__file__).parents[1])
+    environment = {
+        **os.environ,
+        "PYTHONPATH": package,
+        "LC_ALL": "C",
+        "PYTHONUTF8": "0",
+        "PYTHONIOENCODING": "",
+    }
+    command = ["sh", "-c", f'"$0" -c "$1" {redirected}', sys.executable, code]
+    return subprocess.run(command, env=environment, capture_output=True, check=False, **options)
+
+
+MAIN = "import sys; from esnera_hf.cli.main import main; sys.exit(main(['sources']))"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no disk that is always full")
+@pytest.mark.parametrize(
+    ("redirected", "status", "said"),
+    [
+        (">&-", 0, b"standard output is closed"),
+        (">/dev/full", 1, b"standard output cannot be written: No space left on device"),
+        ("2>&-", 0, b""),
+        ("<&-", 0, b""),
+        (">/dev/full 2>/dev/full", 1, b""),
+    ],
+)
+def test_streams_that_are_closed_or_full(redirected: str, status: int, said: bytes) -> None:
+    done = run(MAIN, redirected=redirected)
+    assert (done.returncode, said in done.stderr, b"Traceback" in done.stderr) == (status, True, False)
+    assert b"Exception ignored" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (b"Stra\xdfe\n", b"expected UTF-8 text"),
+        ("Stra\xdfe 北京\n".encode(), b"'Stra\\xdfe \\u5317\\u4eac'"),
+    ],
+)
+def test_standard_input_is_utf_8_under_any_locale(text: bytes, said: bytes) -> None:
+    code = """
+from esnera_hf.cli.taggers import _lines
+from esnera_hf.errors import ConfigurationError
+try:
+    print(ascii(list(_lines(None))[0]))
+except ConfigurationError as error:
+    print(error)
+"""
+    assert said in run(code, input=text).stdout
+
+
+@pytest.mark.parametrize(
+    "name", ["x" * 300, "d/" + "x" * 300, "a\0b", "~nobody-of-this-name/x", "\ud800"], ids=ascii
+)
+def test_a_source_that_no_file_system_could_hold(name: str) -> None:
+    with pytest.raises(SourceNotFoundError):
+        esnera_hf.load_source(name)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ('{"a": 1, "b": {"c": 1, "c": 2}}', "the key 'c' stands twice"),
+        ('{"a": ' + "[" * 60 + "]" * 60 + "}", "more than 50 lists or objects inside each other"),
+        ("[" * 100_000, "recursion"),
+        ('{"a": "\\ud800"}', "surrogates not allowed"),
+        ("[1]", "expected an object, found list"),
+        ("", "Expecting value"),
+        (None, "No such file"),
+    ],
+)
+def test_json_of_a_stranger(tmp_path: Path, text: str | None, problem: str) -> None:
+    if text is not None:
+        (tmp_path / "x.json").write_text(text)
+    with pytest.raises(ConfigurationError, match=problem):
+        read_json(tmp_path / "x.json")
+
+
+@pytest.mark.parametrize("key", ["_attn_implementation", "attn_implementation"])
+@pytest.mark.parametrize("model", ["encoder", "tagger", "encoder of a tagger"])
+def test_no_configuration_asks_for_a_kernel_of_the_hub(
+    key: str, model: str, encoder_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from transformers import modeling_utils
+
+    from esnera_hf.modeling.encoders import load_encoder
+    from esnera_hf.modeling.hub_code.modeling_crf_tagger import CrfTagger
+    from esnera_hf.modeling.tagger import Tagger
+
+    asked: list[str] = []
+    monkeypatch.setattr(modeling_utils, "lazy_import_flash_attention", lambda name, **_: asked.append(name))
+    folder = tmp_path / "model"
+    if model == "encoder":
+        shutil.copytree(encoder_folder, folder)
+    else:
+        encoder, tokenizer = load_encoder(str(encoder_folder))
+        Tagger(CrfTagger.from_encoder(encoder, ["O", "B-x", "I-x"]), tokenizer).save_pretrained(folder)
+    config = json.loads((folder / "config.json").read_text())
+    (config["encoder_config"] if model == "encoder of a tagger" else config)[key] = "stranger/kernel"
+    (folder / "config.json").write_text(json.dumps(config))
+    loaded = (
+        load_encoder(str(folder))[0] if model == "encoder" else Tagger.from_pretrained(folder).model.encoder
+    )
+    assert asked == []
+    assert loaded.config._attn_implementation in ("sdpa", "eager")

@@ -8,6 +8,7 @@ import platform
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -83,3 +84,49 @@ def test_a_new_folder_appears_only_when_all_is_written(tmp_path: Path) -> None:
         assert not target.exists()
     assert [p.name for p in target.iterdir()] == ["file"]
     assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o077, 0o002])
+def test_a_folder_follows_the_umask(tmp_path: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        with new_folder(tmp_path / "out") as folder:
+            (folder / "part").mkdir()
+            with tempfile.NamedTemporaryFile(dir=folder / "part", delete=False):
+                pass  # such files are for their owner alone
+    finally:
+        os.umask(before)
+    modes = {
+        path.is_dir(): path.stat().st_mode & 0o777
+        for path in (tmp_path / "out", *(tmp_path / "out").rglob("*"))
+    }
+    assert modes == {True: 0o777 & ~umask, False: 0o666 & ~umask}
+
+
+@pytest.mark.parametrize("theirs", ["full", "empty", "file"])
+def test_of_two_that_write_to_one_place_both_keep_what_they_wrote(tmp_path: Path, theirs: str) -> None:
+    target = tmp_path / "out"
+
+    def write() -> None:
+        with new_folder(target) as mine:
+            (mine / "mine").touch()
+            make_theirs[theirs]()
+
+    def make_full() -> None:
+        target.mkdir()
+        (target / "theirs").touch()
+
+    make_theirs = {"full": make_full, "empty": target.mkdir, "file": target.touch}
+    with pytest.raises(ConfigurationError, match="was made by another process meanwhile") as error:
+        write()
+    (kept,) = [folder for folder in tmp_path.iterdir() if folder != target]
+    assert [file.name for file in kept.iterdir()] == ["mine"]
+    assert str(kept) in str(error.value)
+    assert not (target / "mine").exists()
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "x" * 250, "a\0b", "\ud800"], ids=ascii)
+def test_a_name_that_no_file_system_takes_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigurationError, match="expected a name of at most"), new_folder(tmp_path / name):
+        pass
+    assert list(tmp_path.iterdir()) == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import shutil
 import traceback
 from collections.abc import Iterator
 from itertools import product
@@ -19,7 +20,8 @@ from datasets import ClassLabel, Dataset, Features, List, Value
 from huggingface_hub import constants
 
 from corpora import sentences_of
-from esnera_hf.errors import SourceError, SourceNotFoundError
+from esnera_hf._internal.yaml import dump_yaml
+from esnera_hf.errors import ConfigurationError, SourceError, SourceNotFoundError
 from esnera_hf.sources import hub
 from esnera_hf.sources.catalogue import NAMED_SOURCES
 from esnera_hf.sources.load import load_source
@@ -308,3 +310,56 @@ def test_without_the_hub_a_kept_copy_is_read_and_said(server, capsys):
     next(Path(os.environ["HF_HOME"]).rglob("n-train.arrow")).unlink()
     with pytest.raises(SourceNotFoundError, match="no copy of it is in the cache"):
         load()
+
+
+@pytest.mark.parametrize(
+    "data_file",
+    ["http://127.0.0.1:9/x", "/etc/passwd", "../x", "~/x", "hf://datasets/o/other/x", "C:\\x", "a\0b", 3],
+)
+def test_data_files_lie_within_the_dataset(server, data_file):
+    """Those that are asked for, and those that its own card names; nothing else is requested or opened."""
+    with pytest.raises(ConfigurationError, match="expected a path within the repository"):
+        ReadingOptions(data_files={"train": data_file})
+    if data_file in ("a\0b", 3):
+        return
+    configs = [{"config_name": "default", "data_files": [{"split": "train", "path": [data_file]}]}]
+    card = f"---\n{dump_yaml({'configs': configs})}---\n"
+    server.add_repo("dataset", "o/n", {"README.md": card, "x/train.parquet": parquet("a")})
+    with pytest.raises(SourceError, match=r"'o/n': its README\.md names data outside the dataset"):
+        load()
+    assert not any("train.parquet" in request.path for request in server.log)
+
+
+class TestKeptCopies:
+    """An Arrow file that ``datasets`` made and an earlier run read, of which a bit has flipped or the end is gone."""
+
+    @pytest.fixture(params=["flipped", "cut"])
+    def damaged(self, request, server, tmp_path) -> Path:
+        server.add_repo("dataset", "o/n", files())
+        load()
+        (file,) = tmp_path.rglob("*-train.arrow")
+        content = bytearray(file.read_bytes())
+        at = content.index(b"atrain")
+        content[at] ^= 1
+        file.write_bytes(content if request.param == "flipped" else content[: len(content) // 2])
+        return file
+
+    def test_is_made_again(self, damaged, capsys):
+        assert first_word(load()) == "atrain"
+        assert "is not as it was written, and is made again" in capsys.readouterr().err
+
+    def test_is_refused_where_the_hub_cannot_be_asked(self, damaged):
+        offline = patch.object(constants, "HF_HUB_OFFLINE", True)
+        with offline, pytest.raises(SourceError, match="the copy of an earlier run is damaged"):
+            load()
+
+    def test_what_was_fetched_is_checked_by_its_name(self, server, tmp_path):
+        server.add_repo("dataset", "o/n", files())
+        load()
+        blobs = [file for file in tmp_path.rglob("blobs/*") if hub._SHA256.fullmatch(file.name)]
+        shutil.rmtree(tmp_path / "hf" / "datasets")
+        for note in (hub.cache_folder() / "hub").iterdir():
+            note.unlink()
+        blobs[0].write_bytes(b"x" + blobs[0].read_bytes()[1:])
+        with pytest.raises(SourceError, match="is damaged: its content is not what its name says"):
+            load()

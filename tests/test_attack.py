@@ -1,0 +1,185 @@
+"""Files of strangers: each hostile edit ends in one family of errors, and nothing is requested, written or removed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tarfile
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import datasets
+import pytest
+from huggingface_hub import constants
+
+from builders import make_encoder, write_corpus
+from esnera_hf import MergeResult, Tagger, align, apply, load_source
+from esnera_hf.api import reproduce
+from esnera_hf.errors import EsneraError
+from esnera_hf.modeling.encoders import load_encoder
+from esnera_hf.modeling.hub_code.modeling_crf_tagger import CrfTagger
+from hostile_files import EDITS, KINDS, VICTIM
+
+_REQUESTS = ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname")
+_PROGRAMS = ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.fork")
+_CHANGES = (
+    *("os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.link", "os.symlink", "os.chmod", "os.truncate"),
+    "shutil.rmtree",
+)
+_WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
+
+
+class Watch:
+    """Notes what Python requests, runs, writes and removes; a hook of the interpreter stays for good."""
+
+    def __init__(self) -> None:
+        self.noted: list[str] = []
+        self.allowed: tuple[Path, ...] | None = None
+        sys.addaudithook(self._hook)
+
+    def _hook(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if self.allowed is None:
+            return
+        if event in _REQUESTS or event in _PROGRAMS:
+            self.noted.append(f"{event}{arguments!r:.200}")
+            raise PermissionError(f"{event} by a hostile file")
+        if event in _CHANGES or (event == "open" and (arguments[2] or 0) & _WRITING):
+            places = [part for part in arguments[:2] if isinstance(part, (str, bytes))][
+                : 2 if "name" in event else 1
+            ]
+            self.noted += [
+                f"{event} {place!r}" for place in places if not self._is_allowed(os.fsdecode(place))
+            ]
+
+    def _is_allowed(self, place: str) -> bool:
+        path = os.path.abspath(place)
+        return (
+            path == os.devnull
+            or "__pycache__" in path
+            or any(
+                path.startswith(f"{folder}{os.sep}") or path == str(folder) for folder in self.allowed or ()
+            )
+        )
+
+
+WATCH = Watch()
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A result, a recipe, an encoder, a tagger and corpora, made for the suite."""
+    folder = tmp_path_factory.mktemp("sound")
+    write_corpus(folder / "alpha", {"PERSON": "per", "PLACE": "loc"}, 1, 20, 10)
+    write_corpus(folder / "beta", {"PERSON": "name", "FIRM": "firm"}, 5, 20, 10)
+    result = align(sources(folder), evidence="surface")
+    result.save(folder / "result")
+    result.save_for_hub(folder / "recipe", text=False)
+    make_encoder(folder / "encoder")
+    tagger = CrfTagger.from_encoder(
+        load_encoder(str(folder / "encoder"))[0], ["O", "B-x", "I-x"], window_length=20
+    )
+    Tagger(tagger, load_encoder(str(folder / "encoder"))[1]).save_pretrained(folder / "tagger")
+    (folder / "corpora").mkdir()
+    load_source(folder / "alpha").dataset["train"].to_parquet(folder / "corpora" / "corpus.parquet")
+    with tarfile.open(folder / "corpora" / "archive.tar.gz", "w:gz") as archive:
+        archive.add(folder / "alpha", "alpha")
+    return folder
+
+
+def sources(folder: Path) -> list[str]:
+    return [f"{name}={folder / name}" for name in ("alpha", "beta")]
+
+
+def use(kind: str, folder: Path, sound: Path) -> None:
+    """Do with a file of a stranger what people do."""
+    if kind in ("report", "similarities", "features"):
+        result = MergeResult.load(folder)
+        str(result.card("owner/name", may_share=["alpha", "beta"]))
+    if kind == "report":
+        reproduce(folder, sources(sound))
+    elif kind == "mapping":
+        apply(folder / "mapping.yaml", sources(sound))
+    elif kind in ("recipe", "rows"):
+        apply(folder, sources(sound))
+    elif kind in ("encoder", "tokenizer"):
+        load_encoder(str(folder))
+    elif kind in ("tagger", "weights"):
+        list(Tagger.from_pretrained(folder).predict([["anna", "met", "bruno"]], scores=True))
+    elif kind in ("corpus", "archive"):
+        str(load_source(folder / Path(KINDS[kind].file).name, name="given").summary)
+
+
+@pytest.fixture
+def attacked(
+    sound: Path, tmp_path: Path, cache_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[str, bytes | None], list[str]]]:
+    """Put a content into the place of a file, use it, and return what it did beside that."""
+    # As a user is: online. Whatever is asked for is noted, and stopped before it leaves.
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", False)
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    hub = Path(constants.HF_HOME)
+
+    def attack(kind: str, content: bytes | None) -> list[str]:
+        folder = shutil.copytree(sound / KINDS[kind].folder, tmp_path / "given")
+        if content is not None:
+            (folder / KINDS[kind].file).write_bytes(content)
+        WATCH.noted = []
+        WATCH.allowed = (temporary, cache_folder, hub, Path(datasets.config.HF_DATASETS_CACHE))
+        try:
+            use(kind, folder, sound)
+        finally:
+            WATCH.allowed = None
+        return WATCH.noted
+
+    yield attack
+    WATCH.allowed = None
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_sound_file_is_used_and_nothing_else(
+    kind: str, attacked: Callable[[str, bytes | None], list[str]]
+) -> None:
+    assert attacked(kind, None) == []
+
+
+@pytest.mark.parametrize("number", range(EDITS))
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_hostile_edit_is_refused_and_does_nothing(
+    kind: str, number: int, sound: Path, attacked: Callable[[str, bytes | None], list[str]]
+) -> None:
+    content = (sound / KINDS[kind].folder / KINDS[kind].file).read_bytes()
+    edits = list(KINDS[kind].edits(content))
+    assert len(edits) == EDITS
+    done, hostile = edits[number]
+    assert hostile != content, done
+    with pytest.raises(EsneraError) as error:
+        attacked(kind, hostile)
+    assert WATCH.noted == [], done
+    assert not Path(VICTIM).exists()
+    assert str(error.value).strip(), done
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        lambda place: open(place, "w").close(),
+        lambda place: os.mkdir(place),
+        lambda place: __import__("socket").create_connection(("127.0.0.1", 9), 0.1),
+        lambda place: __import__("subprocess").run(["true"], check=True),
+    ],
+)
+def test_it_would_be_noticed(action: Callable[[Path], Any], tmp_path: Path) -> None:
+    WATCH.noted, WATCH.allowed = [], (tmp_path / "allowed",)
+    try:
+        action(tmp_path / "elsewhere")
+    except OSError:
+        pass
+    finally:
+        WATCH.allowed = None
+    assert WATCH.noted
