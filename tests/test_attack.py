@@ -25,9 +25,20 @@ from hostile_files import EDITS, KINDS, VICTIM
 
 _REQUESTS = ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname")
 _PROGRAMS = ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.fork")
-_CHANGES = (
-    *("os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.link", "os.symlink", "os.chmod", "os.truncate"),
-    "shutil.rmtree",
+_CHANGES = frozenset(
+    (
+        *(
+            "os.mkdir",
+            "os.rename",
+            "os.remove",
+            "os.rmdir",
+            "os.link",
+            "os.symlink",
+            "os.chmod",
+            "os.truncate",
+        ),
+        "shutil.rmtree",
+    )
 )
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 
@@ -46,10 +57,12 @@ class Watch:
         if event in _REQUESTS or event in _PROGRAMS:
             self.noted.append(f"{event}{arguments!r:.200}")
             raise PermissionError(f"{event} by a hostile file")
+        # With a descriptor of a folder, places are relative to it; shutil.rmtree has been noted by then.
+        relative = event in _CHANGES and any(type(part) is int and part >= 0 for part in arguments[-2:])
+        if event in _CHANGES - {"os.chmod"} and relative:
+            return
         if event in _CHANGES or (event == "open" and (arguments[2] or 0) & _WRITING):
-            places = [part for part in arguments[:2] if isinstance(part, (str, bytes))][
-                : 2 if "name" in event else 1
-            ]
+            places = [part for part in arguments[:2] if isinstance(part, (str, bytes))]
             self.noted += [
                 f"{event} {place!r}" for place in places if not self._is_allowed(os.fsdecode(place))
             ]
@@ -107,7 +120,7 @@ def use(kind: str, folder: Path, sound: Path) -> None:
     elif kind in ("encoder", "tokenizer"):
         load_encoder(str(folder))
     elif kind in ("tagger", "weights"):
-        list(Tagger.from_pretrained(folder).predict([["anna", "met", "bruno"]], scores=True))
+        list(Tagger.from_pretrained(folder).predict([["anna", "met", "bruno"]]))
     elif kind in ("corpus", "archive"):
         str(load_source(folder / Path(KINDS[kind].file).name, name="given").summary)
 

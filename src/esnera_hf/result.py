@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from datasets import DatasetDict, load_from_disk
+from datasets import DatasetDict
 from huggingface_hub import DatasetCard
 
+from esnera_hf._internal.arrow import read_saved
 from esnera_hf._internal.console import no_dataset_bars
 from esnera_hf._internal.files import new_folder
 from esnera_hf.alignment.mapping import MAPPING_FILE, LabelMapping
@@ -22,6 +23,7 @@ from esnera_hf.hub.recipe import Comparison
 from esnera_hf.hub.repository import HubRepository, Published
 from esnera_hf.merging.export import ExportFormat, export
 from esnera_hf.merging.label_levels import Grain, view
+from esnera_hf.merging.merge import merged_features
 from esnera_hf.report.files import REPORT_FILE, read_report, write_report
 from esnera_hf.report.flow import draw_flow
 from esnera_hf.report.report import MergeReport
@@ -227,13 +229,21 @@ class MergeResult:
                 f"{folder}: no saved result, {', '.join(missing)} not found. Expected a folder written by "
                 "MergeResult.save or `esnera-hf align --output`."
             )
-        dataset = load_from_disk(str(folder / DATASET_FOLDER))
         report, mapping, similarity = read_report(folder)
         # An edited mapping beside data made with another one would be published as if it described them.
         if report.mapping_fingerprint not in ("", mapping.fingerprint):
             raise MappingError(
                 f"{folder / MAPPING_FILE}: the dataset beside it was made with another mapping. Apply the edited one "
                 "to the sources (`esnera-hf apply mapping.yaml SOURCE … --output DIR`), or undo the edit."
+            )
+        dataset = read_saved(folder / DATASET_FOLDER, ConfigurationError)
+        expected = merged_features(mapping).items()
+        if not isinstance(dataset, DatasetDict) or any(
+            rows.features.get(name) != feature for rows in dataset.values() for name, feature in expected
+        ):
+            raise ConfigurationError(
+                f"{folder / DATASET_FOLDER}: expected splits with the columns {', '.join(dict(expected))} and the "
+                f"tags of {MAPPING_FILE}. Copy the folder again."
             )
         tagger = folder / TAGGER_FOLDER
         return cls(dataset, mapping, similarity, report, tagger if tagger.is_dir() else None)

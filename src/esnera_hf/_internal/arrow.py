@@ -6,14 +6,21 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator, Set
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from datasets import ClassLabel, Dataset, DatasetDict, List
+from datasets import ClassLabel, Dataset, DatasetDict, List, load_from_disk
+from datasets.exceptions import DatasetsError
 from numpy.typing import NDArray
 
+from esnera_hf._internal.checks import from_plain
+from esnera_hf._internal.json import read_json
+from esnera_hf.errors import EsneraError
+
+_DAMAGE = (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError)
 #: Rows at a time. The fingerprint of a dataset depends on it.
 _BATCH = 10_000
 
@@ -200,3 +207,28 @@ def _contents(values: pa.Array) -> Iterator[bytes | memoryview]:
     if len(values) and text is not None:
         offsets = np.frombuffer(ends, np.int64, len(values) + 1, values.offset * 8)
         yield memoryview(text)[offsets[0] : offsets[-1]]
+
+
+def read_saved(folder: Path, error: type[EsneraError]) -> Dataset | DatasetDict:
+    """Read what ``save_to_disk`` wrote, from no other files than those that lie there.
+
+    Args:
+        folder: of a dataset, or of a folder per split.
+        error: what to raise.
+
+    Raises:
+        EsneraError: ``error``: it is damaged, or names files elsewhere.
+    """
+    try:
+        names = [""]
+        if (folder / "dataset_dict.json").exists():
+            names = from_plain(list[str], read_json(folder / "dataset_dict.json").get("splits"), "splits")
+        for name in names:
+            listed = read_json(folder / name / "state.json").get("_data_files")
+            files = [file.get("filename") for file in from_plain(list[dict[str, Any]], listed, "_data_files")]
+            if strange := [path for path in (name, *files) if path != Path(str(path)).name]:
+                raise ValueError(f"it names {strange[0]!r:.100}, which lies elsewhere")
+        return load_from_disk(str(folder))
+    # What files of a stranger make pyarrow and datasets raise.
+    except (*_DAMAGE, pa.ArrowException, DatasetsError) as problem:
+        raise error(f"{folder}: the dataset is damaged: {str(problem)[:200]}. Copy it again.") from problem

@@ -7,8 +7,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from itertools import combinations, product, takewhile
+from typing import Any
 
-from esnera_hf._internal.checks import within
+from esnera_hf._internal.checks import from_plain, within
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.alignment.parts import PartTree
 from esnera_hf.errors import ConfigurationError
@@ -269,6 +270,10 @@ def _defining_labels(
     target_schema: Sequence[str] | Mapping[str, Sequence[str]], find: _LabelFinder
 ) -> dict[str, list[LabelRef]]:
     """Return the labels that define each name of a given schema."""
+    is_mapping = isinstance(target_schema, Mapping)
+    kind: Any = Mapping[str, str | Sequence[str]] if is_mapping else list[str]
+    names = list(target_schema) if isinstance(target_schema, Set) else target_schema
+    target_schema = from_plain(kind, names, "target_schema")
     if not target_schema:
         raise ConfigurationError(
             "target_schema: found no name, expected at least one. Leave it out to merge without a schema."

@@ -9,11 +9,13 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
+from typing import cast
 
 import pyarrow as pa
-from datasets import Dataset, DatasetDict, load_dataset, load_from_disk
+from datasets import Dataset, DatasetDict
 from datasets.exceptions import DatasetsError
 
+from esnera_hf._internal.arrow import read_saved
 from esnera_hf.errors import ConfigurationError, SourceError
 from esnera_hf.sources.folders import (
     genres_of,
@@ -47,7 +49,7 @@ _TAG_AT_END = re.compile(r"[\t ]O$|\t[BIESMWLU][-_].+$| [BIESMWLU][-_]\S+$")
 _PASSAGES = re.compile(r'"passages"\s*:\s*\[')
 _NO_DATA_SUFFIXES = frozenset(".md .rst .cfg .py .pdf .stats .yaml .yml .sh .html .png .lock".split())
 _NO_DATA_WORDS = ("LICEN", "README", "SOURCE.JSON", "CITATION", "DATASET_INFO")
-_TABLES = {".parquet": "parquet", ".arrow": "arrow"}
+_TABLES = (".parquet", ".arrow")
 _WITH_TAG_COLUMNS = ("json", "columns", "webanno", "bioc", "conllu", "docbin")
 _OWN_READERS: dict[str, Callable[[Path, ReadingOptions], Reader]] = {
     "bioc": bioc_reader,
@@ -92,7 +94,7 @@ def path_readers(path: Path, name: str, options: ReadingOptions) -> tuple[dict[s
     if path.is_file():
         return {split_of_file(path) or "train": file_reader([path], options)}, file_notes([path])
     if any((path / info).exists() for info in ("dataset_dict.json", "state.json")):
-        saved = load_from_disk(str(path))
+        saved = read_saved(path, SourceError)
         splits = DatasetDict({"train": saved}) if isinstance(saved, Dataset) else saved
         return dataset_readers(splits, name, options), []
     present = [file for file in sorted(path.rglob("*")) if file.is_file() and not _is_hidden(path, file)]
@@ -208,11 +210,17 @@ def _check_has_tag_columns(place: str, form: str, options: ReadingOptions) -> No
 
 def _load_table(path: Path) -> Dataset:
     try:
-        return load_dataset(_TABLES[path.suffix], data_files=glob.escape(str(path)), split="train")
+        # Not by load_dataset, which reports each file to a counter of downloads.
+        if path.suffix == ".parquet":
+            return cast(Dataset, Dataset.from_parquet(glob.escape(str(path))))
+        try:
+            return Dataset.from_file(str(path))
+        except pa.ArrowInvalid:  # no stream, but the file format of Arrow
+            return Dataset(pa.ipc.open_file(pa.memory_map(str(path))).read_all())
     # The last three: metadata of a stranger's file that are nested too deep, or hold what datasets does not expect.
     except (pa.ArrowException, DatasetsError, ValueError, RecursionError, LookupError, TypeError) as error:
         raise SourceError(
-            f"{path}: the {_TABLES[path.suffix]} file cannot be read: {error}. Fetch it again."
+            f"{path}: the {path.suffix[1:]} file cannot be read: {error}. Fetch it again."
         ) from error
 
 
