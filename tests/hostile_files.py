@@ -66,15 +66,23 @@ def _text(content: bytes) -> Iterator[Edit]:
     yield "deep list", b"[" * DEEP + b"]" * DEEP
 
 
-def _json(*changes: tuple[tuple[str | int, ...], Any]) -> Callable[[bytes], Iterator[Edit]]:
-    """Return edits of JSON: of any, and values that are put at a place of this kind."""
+def _json(
+    *changes: tuple[tuple[str | int, ...], Any], once: bool = True
+) -> Callable[[bytes], Iterator[Edit]]:
+    """Return edits of JSON: of any, and values that are put at a place of this kind.
+
+    Args:
+        changes: places and values.
+        once: whether a key may stand only once; tokenizers, whose reader takes the last one, hold no settings.
+    """
 
     def edits(content: bytes) -> Iterator[Edit]:
         yield from _text(content)
         data = json.loads(content)
         key = next(iter(data))
         yield "a list", json.dumps([data]).encode()
-        yield "a key twice", b'{"%s": null,' % key.encode() + content.strip()[1:]
+        if once:
+            yield "a key twice", b'{"%s": null,' % key.encode() + content.strip()[1:]
         yield "a deep object", b'{"%s":' % key.encode() * DEEP + b"1" + b"}" * DEEP
         yield "half a surrogate pair", json.dumps({**data, key: "\ud800"}).encode()
         for place, value in changes:
@@ -165,8 +173,10 @@ TOKENIZER = _json(
     (("normalizer",), {"type": "Stranger"}),
     (("pre_tokenizer",), VICTIM),
     (("post_processor",), {"type": "TemplateProcessing", "single": VICTIM}),
-    (("added_tokens",), [{"id": "x"}]),
+    (("model", "vocab", "[UNK]"), VICTIM),
     (("decoder",), 3),
+    (("model", "unk_token"), ["[UNK]"]),
+    once=False,
 )
 DATASET_INFO = _json(
     (("features",), None),
@@ -191,7 +201,7 @@ def _mapping(content: bytes) -> Iterator[Edit]:
         ("an alias", "unified_labels:", "x: &a [1]\ny: *a\nunified_labels:"),
         ("a key twice", "version: 2", "version: 2\nversion: 2"),
         ("an unknown key", "version: 2", f"version: 2\nfile: {VICTIM}"),
-        ("a label of nobody", "unified: ", "unified: strange-"),
+        ("a label of nobody", "\n  unified: ", "\n  unified: strange-"),
         ("a number for a name", "source: alpha", "source: 12"),
         ("mentions below zero", "mentions: ", "mentions: -"),
         ("mentions in words", "mentions: ", "mentions: many"),
@@ -242,7 +252,7 @@ def _written(table: pa.Table) -> bytes:
 
 def _parquet_bytes(content: bytes) -> Iterator[Edit]:
     yield from _raw(content)
-    yield "another magic number", b"XXXX" + content[4:]
+    yield "another magic number", content[:-4] + b"XXXX"
     yield "a footer of 4 GiB", content[:-8] + b"\xff\xff\xff\xff" + content[-4:]
     yield "a footer of nothing", content[:-8] + b"\0\0\0\0" + content[-4:]
     size = struct.unpack("<I", content[-8:-4])[0]
@@ -296,6 +306,7 @@ def _weights(content: bytes) -> Iterator[Edit]:
     yield "a header that is no JSON", headed(b"{" + b"x" * 40)
     yield "a deep header", headed(b'{"a":' * DEEP + b"1" + b"}" * DEEP)
     yield "an unknown type", changed(dtype="X99")
+    yield "a type of another size", changed(dtype="F16")
     yield "offsets that overlap", changed(data_offsets=[0, 1 << 40])
     yield "offsets below zero", changed(data_offsets=[-8, 8])
     yield "another shape", changed(shape=[10**6, 10**6])

@@ -287,7 +287,7 @@ def test_without_the_hub_a_kept_copy_is_read_and_said(server, capsys):
     load(revision=old)
     repo.commit(files("new"))
     # Where the Hub fails between two questions, the loader takes any copy it has.
-    server.fail("/resolve/|/tree/", status=503, times=-1)
+    server.fail("/resolve/.*parquet|/tree/", status=503, times=-1)
     with pytest.raises(SourceNotFoundError, match="the copy in the cache is of another commit than"):
         load(revision=repo.head)
     server.fail("", status=503, times=-1)

@@ -151,5 +151,5 @@ def _put_in_place(staging: Path, target: Path) -> None:
     staging.rename(other)
     raise ConfigurationError(
         f"{target} was made by another process meanwhile, and is left as it is. What was to be written there is in "
-        f"{other}: move it where you want it."
+        f"{other}. Rename it as you like."
     )

@@ -144,7 +144,7 @@ def _encoder_config(name: str) -> PreTrainedConfig:
     if isinstance(config, CrfTaggerConfig):
         encoder = read_record(Path(name)).get("encoder")
         origin = f"; it was trained from {encoder}" if encoder else ""
-        raise EncoderError(f"it is a tagger, not an encoder{origin}.")
+        raise ValueError(f"it is a tagger, not an encoder{origin}.")
     if getattr(config, "is_encoder_decoder", False):
         raise EncoderError("it is an encoder-decoder model. Expected an encoder such as BERT.")
     check_is_of_text(config.model_type)
@@ -194,7 +194,7 @@ def encoder_folder(name: str) -> Path:
 def _config_file(name: str, **where: Any) -> Path:
     file = cached_file(name, CONFIG_NAME, **where)
     if file is None:
-        raise EncoderError(f"there is no {CONFIG_NAME}.")
+        raise ValueError(f"there is no {CONFIG_NAME}.")
     return Path(file)
 
 

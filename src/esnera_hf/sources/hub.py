@@ -195,8 +195,8 @@ def _check_own_data_files(repo_id: str, info: DatasetInfo) -> None:
             named = [config.get(key) for config in configs for key in ("data_files", "data_dir")]
         except (ValueError, TypeError, AttributeError, RecursionError, yaml.YAMLError) as error:
             raise SourceError(
-                f"{repo_id!r}: the Hub dataset cannot be loaded: its {name} cannot be read: {_one_line(error)}. Tell "
-                "whoever published it."
+                f"{repo_id!r}: the Hub dataset cannot be loaded: its {name} cannot be read: {_one_line(error)}. Ask "
+                "whoever published it to mend it."
             ) from None
         if outside := outside_repository(named):
             raise SourceError(
