@@ -25,21 +25,9 @@ from hostile_files import EDITS, KINDS, VICTIM
 
 _REQUESTS = ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname")
 _PROGRAMS = ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.fork")
-_CHANGES = frozenset(
-    (
-        *(
-            "os.mkdir",
-            "os.rename",
-            "os.remove",
-            "os.rmdir",
-            "os.link",
-            "os.symlink",
-            "os.chmod",
-            "os.truncate",
-        ),
-        "shutil.rmtree",
-    )
-)
+#: What may be relative to a descriptor of a folder; then shutil.rmtree has been noted by that time.
+_RELATIVE = ("os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.link", "os.symlink")
+_CHANGES = (*_RELATIVE, "os.chmod", "os.truncate", "shutil.rmtree")
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 
 
@@ -57,12 +45,11 @@ class Watch:
         if event in _REQUESTS or event in _PROGRAMS:
             self.noted.append(f"{event}{arguments!r:.200}")
             raise PermissionError(f"{event} by a hostile file")
-        # With a descriptor of a folder, places are relative to it; shutil.rmtree has been noted by then.
-        relative = event in _CHANGES and any(type(part) is int and part >= 0 for part in arguments[-2:])
-        if event in _CHANGES - {"os.chmod"} and relative:
+        if event in _RELATIVE and type(arguments[-1]) is int and arguments[-1] >= 0:
             return
         if event in _CHANGES or (event == "open" and (arguments[2] or 0) & _WRITING):
-            places = [part for part in arguments[:2] if isinstance(part, (str, bytes))]
+            count = 2 if event in ("os.rename", "os.link", "os.symlink") else 1
+            places = [part for part in arguments[:count] if isinstance(part, (str, bytes))]
             self.noted += [
                 f"{event} {place!r}" for place in places if not self._is_allowed(os.fsdecode(place))
             ]

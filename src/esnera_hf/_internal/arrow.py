@@ -224,6 +224,9 @@ def read_saved(folder: Path, error: type[EsneraError]) -> Dataset | DatasetDict:
         if (folder / "dataset_dict.json").exists():
             names = from_plain(list[str], read_json(folder / "dataset_dict.json").get("splits"), "splits")
         for name in names:
+            from_plain(
+                dict[str, Any], read_json(folder / name / "dataset_info.json").get("features"), "features"
+            )
             listed = read_json(folder / name / "state.json").get("_data_files")
             files = [file.get("filename") for file in from_plain(list[dict[str, Any]], listed, "_data_files")]
             if strange := [path for path in (name, *files) if path != Path(str(path)).name]:
