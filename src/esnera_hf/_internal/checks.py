@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 def within(value: object, low: float, high: float = float("inf")) -> bool:
     """Tell whether a value is a number from ``low`` to ``high``; NaN and numbers written as text are not."""
-    return isinstance(value, Real) and bool(low <= value <= high)
+    return isinstance(value, Real) and bool(low <= cast(Any, value) <= high)
 
 
 def is_count(value: object) -> bool:
