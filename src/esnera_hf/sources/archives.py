@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from esnera_hf._internal.files import write_problem
 from esnera_hf.errors import SourceError
@@ -123,7 +123,7 @@ def _unpack(path: Path, folder: Path) -> None:
     with path.open("rb") as raw:
         begin = raw.read(8)
     decompress = next((kind for magic, kind in _COMPRESSIONS.items() if begin.startswith(magic)), open)
-    with decompress(path, "rb") as stream, tarfile.open(fileobj=_Stream(stream), mode="r:") as tar:
+    with decompress(path, "rb") as stream, tarfile.open(fileobj=cast(Any, _Stream(stream)), mode="r:") as tar:
         for (
             member
         ) in tar:  # by its header: nothing of it is unpacked yet, and an archive that is refused never is
