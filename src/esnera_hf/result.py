@@ -24,7 +24,7 @@ from esnera_hf.hub.repository import HubRepository, Published
 from esnera_hf.merging.export import ExportFormat, export
 from esnera_hf.merging.label_levels import Grain, view
 from esnera_hf.merging.merge import merged_features
-from esnera_hf.report.files import REPORT_FILE, read_report, write_report
+from esnera_hf.report.files import REPORT_FILE, SIMILARITY_FILE, read_report, write_report
 from esnera_hf.report.flow import draw_flow
 from esnera_hf.report.report import MergeReport
 from esnera_hf.similarity.matrix import SimilarityMatrix
@@ -235,6 +235,12 @@ class MergeResult:
             raise MappingError(
                 f"{folder / MAPPING_FILE}: the dataset beside it was made with another mapping. Apply the edited one "
                 "to the sources (`esnera-hf apply mapping.yaml SOURCE … --output DIR`), or undo the edit."
+            )
+        labels = {entry.label for entry in mapping.entries}
+        if similarity is not None and (strange := sorted(labels ^ set(similarity.labels))):
+            raise ConfigurationError(
+                f"{folder}: {SIMILARITY_FILE} and {MAPPING_FILE} are not of one alignment: only one of them has "
+                f"{str(strange[0])!r}. Copy both again from where they were written."
             )
         dataset = read_saved(folder / DATASET_FOLDER, ConfigurationError)
         expected = merged_features(mapping).items()

@@ -203,8 +203,8 @@ def cut(folder: Path) -> None:
 SWAPPED = {"PER": "LOC", "LOC": "PER"}
 DAMAGES: list[tuple[Callable[[Path], Any], str]] = [
     (edit("recipe.json", lambda text: text.replace('"version": 2', '"version": 7')), "a recipe of version '7'"),
-    (edit("recipe.json", lambda text: text[:-20]), "it is damaged"),
-    (edit("recipe.json", lambda text: text.replace('"salt"', '"sald"')), "it is damaged: KeyError"),
+    (edit("recipe.json", lambda text: text[:-20]), "the file is damaged"),
+    (edit("recipe.json", lambda text: text.replace('"salt"', '"sald"')), "it is damaged: ValueError: unknown: sald"),
     (edit("recipe.json", lambda text: text.replace('"train"', '"../train"', 1)), "damaged: ValueError: splits"),
     (edit("recipe.json", lambda text: re.sub('"dataset": "[^"]*"', '"dataset": 7', text)), "dataset=7"),
     (edit("recipe.json", lambda text: text.replace('"a": ""', '"a": 7')), "sources.a=7"),

@@ -6,6 +6,7 @@ same is taken from the data.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -145,6 +146,8 @@ class Recipe:
                 dataset = DatasetDict({split: _read_data(folder / DATA_FOLDER, split) for split in SPLITS})
                 names = sorted({source for part in dataset.values() for source in part.unique("source")})
                 return cls.of(dataset, mapping, dict.fromkeys(names, ""))
+            if not (folder / RECIPE_FILE).exists():
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), RECIPE_FILE)
             head = read_json(folder / RECIPE_FILE, MappingError)
             _check_head(head, folder)
             files = {split: folder / ROWS_FOLDER / f"{split}.parquet" for split in head["splits"]}

@@ -56,15 +56,7 @@ def read_report(folder: Path) -> tuple[MergeReport, LabelMapping, SimilarityMatr
     if (folder / RUN_FILE).exists():
         times = from_plain(dict[str, dict[str, float]], read_json(folder / RUN_FILE), RUN_FILE)
         report = replace(report, seconds=times.get("seconds", {}))
-    mapping = LabelMapping.load(folder / MAPPING_FILE)
-    labels = {entry.label for entry in mapping.entries}
-    if similarity is not None and labels != set(similarity.labels):
-        strange = next(iter(sorted(labels ^ set(similarity.labels))))
-        raise ConfigurationError(
-            f"{folder}: {SIMILARITY_FILE} and {MAPPING_FILE} are not of one alignment: only one of them has "
-            f"{str(strange)!r}. Copy both again from where they were written."
-        )
-    return report, mapping, similarity
+    return report, LabelMapping.load(folder / MAPPING_FILE), similarity
 
 
 def _read(kind: type[Facts], file: Path) -> Facts:
