@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 from datasets import Dataset, DatasetDict, DownloadMode, concatenate_datasets, load_dataset
@@ -190,7 +191,8 @@ def _check_own_data_files(repo_id: str, info: DatasetInfo) -> None:
         file = Path(hf_hub_download(repo_id, name, repo_type="dataset", revision=info.sha))
         try:
             text = file.read_text(encoding="utf-8")
-            facts = DatasetCard(text).data.to_dict() if name == "README.md" else yaml.safe_load(text) or {}
+            card: Any = DatasetCard(text).data if name == "README.md" else None
+            facts = yaml.safe_load(text) or {} if card is None else card.to_dict()
             configs = facts.get("configs") or []
             named = [config.get(key) for config in configs for key in ("data_files", "data_dir")]
         except (ValueError, TypeError, AttributeError, RecursionError, yaml.YAMLError) as error:
@@ -228,7 +230,8 @@ def _read_note(repo_id: str, options: ReadingOptions) -> tuple[dict[str, dict[st
     try:
         note = read_json(_note_of(repo_id, options))
         files = from_plain(dict[str, dict[str, str]], note.get("files"), "files")
-        facts = from_plain(HubFacts, [note.get(key) for key in ("license", "commit", "notes")], "facts")
+        kind: Any = HubFacts
+        facts: HubFacts = from_plain(kind, [note.get(key) for key in ("license", "commit", "notes")], "facts")
     except ConfigurationError:
         return None
     return files, facts
