@@ -169,3 +169,13 @@ def test_documents_that_share_short_sentences_are_no_annotators(tmp_path: Path) 
             tmp_path / "d" / f"{name}.c", f"Abstract\tO\n:\tO\n\nIn\tO\nOsk{name}\tB-LOC\nrain\tO\nfell\tO\n"
         )
     assert sum(read(tmp_path / "d").values()) == 6
+
+
+def test_brat_folders_of_several_annotators_are_asked_for(tmp_path: Path) -> None:
+    for annotator in ("ann", "bob"):
+        for name in "12":
+            write(tmp_path / "a" / annotator / f"{name}.txt", f"In Osk{name} rain fell.\n")
+            write(tmp_path / "a" / annotator / f"{name}.ann", f"T1\tLOC 3 7\tOsk{name}\n")
+    with pytest.raises(SourceError, match=r"hold the same sentences, .*annotator='(ann|bob)'"):
+        read(tmp_path / "a")
+    assert sum(read(tmp_path / "a", annotator="ann").values()) == 2

@@ -107,6 +107,9 @@ def path_readers(path: Path, name: str, options: ReadingOptions) -> tuple[dict[s
     if annotations and (not others or any(file.stat().st_size for file in annotations)):
         _check_has_tag_columns("the folder", "brat", options)
         notes = [f"not read: {listed(path, others)} (no annotation of brat)"] if others else []
+        annotations = of_annotator(
+            path, annotations, options.annotator, lambda file: partial(read_brat, [file])
+        )
         return _brat_readers(path, annotations), notes
     reader = partial(_one_file_reader, options=options)
     if options.data_files:

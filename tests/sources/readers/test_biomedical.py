@@ -31,6 +31,11 @@ DRUG = "1|t|Aspirin dose.\n1|a|Osk has Aspirin.\n"
             id="offsets in UTF-16 units",
         ),
         pytest.param(
+            "1|t|é Osk.\n1|a|Osk fell.\n1\t3\t6\tOsk\tLOC\n1\t8\t11\tOsk\tLOC\n",
+            [("é Osk . Osk fell .", [(1, 2, "LOC"), (3, 4, "LOC")])],
+            id="offsets in bytes",
+        ),
+        pytest.param(
             DRUG + "1\t8\t17\tdose. Osk\tOdd\n",
             [("Aspirin dose . Osk has Aspirin .", [(1, 4, "Odd")])],
             id="from title to abstract",
@@ -162,6 +167,16 @@ WRITERS = {
             [passage(7, "é😊 Osk.", annotation("LOC", "Osk", (11, 3)))],
             [("é 😊 Osk .", [(2, 3, "LOC")])],
             id="UTF-16",
+        ),
+        pytest.param(
+            [passage(7, "é😊 Osk.", annotation("LOC", "Osk", (14, 3)))],
+            [("é 😊 Osk .", [(2, 3, "LOC")])],
+            id="bytes",
+        ),
+        pytest.param(
+            [passage(0, "Port of Osk.", annotation("LOC", "Port Osk", (0, 4), (8, 3)))],
+            [("Port of Osk .", [(0, 3, "LOC")])],
+            id="discontinuous",
         ),
         pytest.param(
             [passage(0, ""), passage(0, "Osk.", annotation("LOC", None, (0, 3)))],
