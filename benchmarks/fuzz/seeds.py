@@ -150,6 +150,10 @@ SIMILARITY: dict[str, Any] = {
     "matched": [[0, 1], [1, 0]],
     "predicted": [[0, 1], [2, 0]],
     "semantic": [[1.0, 0.5], [0.5, 1.0]],
+    **{name: [[None, 0.5], [0.5, None]] for name in ("overlap", "siblings")},
+    **{name: [[0, 1], [1, 0]] for name in ("occurring", "shared", "shared_same")},
+    "read": [1, 2],
+    "recall": [0.5, None],
 }
 
 
