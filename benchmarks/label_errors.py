@@ -110,13 +110,14 @@ def plant(
     flat = [row for row in rows if not overlapping(row.spans)]
     labels = Counter(label for row in flat for _, _, label in row.spans)
     lengths = [end - start for row in flat for start, end, _ in row.spans]
-    wanted = {kind: max(1, round(rate * len(lengths) / len(KINDS))) for kind in KINDS}
+    possible = [kind for kind in KINDS if kind != "wrong label" or len(labels) > 1]
+    wanted = {kind: max(1, round(rate * len(lengths) / len(possible))) for kind in possible}
     spoilt, planted = [], Planted()
     order = list(range(len(flat)))
     draw.shuffle(order)
     changed: dict[int, PooledSentence] = {}
     for index in order:
-        kinds = [kind for kind in KINDS if wanted[kind]]
+        kinds = [kind for kind in possible if wanted[kind]]
         if not kinds:
             break
         # In turn, so that what few sentences allow is not used up by the others.
