@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, cached_property, lru_cache, partial
-from itertools import accumulate, chain, groupby, islice, zip_longest
+from itertools import accumulate, chain, groupby, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -254,7 +254,7 @@ class _Reading:
                 "id": f"{name}-{split}-{index}",
                 "tokens": sentence.tokens,
                 "ner_tags": layers[0],
-                **dict(zip_longest(further, layers[1:], fillvalue=outside)),
+                **dict(zip(further, [*layers[1:], *[outside] * len(further)], strict=False)),
                 "source": name,
                 "dropped": dropped,
                 "repairs": [*repairs, *([WORDS_CUT] if index == 0 and self._cuts_words else ())],
@@ -293,7 +293,8 @@ class _Reading:
         # The frequency of labels, which takes reading all, counts only where one span has two.
         doubled = len({(span.start, span.end) for span in spans}) < len(spans)
         frequency = self._frequency if doubled else {}
-        nested, layers = self._options.nested, []
+        nested = self._options.nested
+        layers: list[list[Entity]] = []
         left_out: list[tuple[Entity, str]] = []
         rest = spans
         while rest or not layers:
