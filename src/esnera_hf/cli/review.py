@@ -53,7 +53,7 @@ def add_commands(commands: Commands) -> None:
     review.add_argument("folder", type=Path, metavar="FOLDER", help="written by align --output")
     review.add_argument("--port", type=int, default=0, help="of the address (default: a free one)")
     review.add_argument("--no-browser", action="store_true", help="print the address, open nothing")
-    review.set_defaults(run=_review)
+    review.set_defaults(run=_review, interrupted="What was saved is in the folder.")
 
 
 def _review(options: argparse.Namespace) -> None:

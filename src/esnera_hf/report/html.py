@@ -35,6 +35,7 @@ from esnera_hf.similarity.explanation import EQUAL
 from esnera_hf.similarity.matrix import SimilarityMatrix
 
 _TEMPLATES = Path(__file__).parent / "templates"
+_SCRIPTS = ("model.js", "picture.js", "page.js")
 _LONGEST = 200
 #: Pairs of sources whose similarities are shown: twenty sources have 190.
 _MOST_PAIRS = 50
@@ -84,9 +85,9 @@ def render_report(
     for label, *context in report.examples:
         examples.setdefault(label, []).append(context)
     pairs = 0 if similarity is None else comb(len(similarity.sources), 2)
-    style, script = (
-        _TEMPLATES.joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "page.js")
-    )
+    style = _TEMPLATES.joinpath("page.css").read_text(encoding="utf-8")
+    parts = (_TEMPLATES.joinpath(name).read_text(encoding="utf-8") for name in _SCRIPTS)
+    script = "\n".join(['"use strict";\n(() => {', *parts, "})();\n"])
     main = tables.main_scores(report)
     return (
         _environment()

@@ -16,7 +16,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from esnera_hf.similarity.features import equality_features, telling_overlap
+from esnera_hf.similarity.features import PRIOR_SHARE, equality_features, telling_overlap
 from esnera_hf.similarity.matrix import Agreement, SimilarityMatrix
 from esnera_hf.similarity.names import name_similarity
 from esnera_hf.similarity.probability import coefficients_for, unshifted_probabilities
@@ -142,7 +142,7 @@ class PairEvidence:
         ranked = sorted(self.parts.items(), key=lambda part: -sign * part[1])
         first, second, both = self.shared
         words = {
-            "agreement": _both_ways(self._agreements(), "predictions"),
+            "agreement": self._predictions(sign),
             "forms": self._forms(sign),
             "names": self._names() if (self.names >= _COMMON) == (sign > 0) else "",
             "vectors": "" if self.semantic is None else self._closeness(sign),
@@ -150,6 +150,13 @@ class PairEvidence:
             "labels",
         }
         return [words[name] for name, value in ranked if sign * value >= _TELLING and words.get(name)]
+
+    def _predictions(self, sign: int) -> str:
+        ways = self._agreements()
+        # Above the share of a pair of which nothing is known it counts for little, in words for nothing.
+        if sign > 0 and max((share for share, _ in ways), default=0.0) <= PRIOR_SHARE:
+            return ""
+        return _both_ways(ways, "predictions")
 
     def _forms(self, sign: int) -> str:
         ways = self._form_agreements()
