@@ -14,6 +14,7 @@ from esnera_hf import MergeResult
 from esnera_hf.errors import ConfigurationError, MappingError, SourceNotFoundError
 from esnera_hf.metrics import score_tags
 from esnera_hf.report.html import render_report
+from esnera_hf.result import load_saved_tagger
 from results import make_result
 
 SPLITS = ("train", "validation", "test")
@@ -147,3 +148,11 @@ def test_an_edited_mapping_is_refused_but_for_locks(
         return
     with pytest.raises(MappingError, match=problem):
         MergeResult.load(tmp_path / "out")
+
+
+def test_a_saved_alignment_without_a_tagger_says_so_where_one_is_asked_for(tmp_path: Path) -> None:
+    make_result().save(tmp_path / "merged")
+    with pytest.raises(
+        ConfigurationError, match="there is no tagger of the merged dataset: align or apply with"
+    ):
+        load_saved_tagger(tmp_path / "merged")

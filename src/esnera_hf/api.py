@@ -228,6 +228,9 @@ def apply(
             loaded, pseudo, differences = recipe.cut(loaded)
         else:
             origin = mapping.file
+            missing = sorted(set(mapping.sources) - {source.name for source in loaded})
+            if missing:
+                say(f"the mapping is also of {', '.join(missing)}; not among the sources, so left out")
             mapping = mapping.restricted(source.name for source in loaded)
             mapping.check_fits(ref for source in loaded for ref in source.label_refs)
             mapping = with_mentions(mapping, loaded)

@@ -260,6 +260,7 @@ def load_saved_tagger(path: str | os.PathLike[str]) -> Tagger:
 
     Raises:
         EncoderError: the folder holds no tagger.
+        ConfigurationError: it is of an alignment for which no tagger was asked.
         SourceNotFoundError: the alignment that it lies in is not complete.
     """
     from esnera_hf.modeling.tagger import Tagger
@@ -267,4 +268,7 @@ def load_saved_tagger(path: str | os.PathLike[str]) -> Tagger:
     folder = Path(path).resolve()
     if folder.name == TAGGER_FOLDER and (folder.parent / REPORT_FILE).is_file():
         return MergeResult.load(folder.parent).load_tagger()
+    if (folder / REPORT_FILE).is_file() and (folder / MAPPING_FILE).is_file():
+        # The folder of an alignment stands for its tagger, or says that it has none.
+        return MergeResult.load(folder).load_tagger()
     return Tagger.from_pretrained(path)

@@ -63,6 +63,8 @@ def test_what_is_written_is_applied(
         == screen(corpora).mapping.fingerprint
     )
     assert "exists already" in refusal(capsys, "screen", *names, "--output", file)
+    apply(file, corpora[:2])
+    assert "the mapping is also of finance; not among the sources, so left out" in capsys.readouterr().err
 
 
 def test_all_there_is_to_say_comes_if_asked(corpora: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
