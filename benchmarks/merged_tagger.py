@@ -51,6 +51,7 @@ from esnera_hf.merging.merge import merge_sources
 from esnera_hf.metrics import calibration_error, count_matches, f1, renamed
 from esnera_hf.sources.leakage import find_leaks, without_leaks
 from esnera_hf.sources.load import load_source
+from esnera_hf.sources.options import ReadingOptions
 from esnera_hf.sources.source import NerSource
 from esnera_hf.taggers.settings import TaggerSettings
 from esnera_hf.taggers.source_taggers import train_cached, train_source_taggers
@@ -173,7 +174,7 @@ def read_sources(options: Any, seed: int) -> list[NerSource]:
             "test": splits["test"][: options.test],
         }
         dataset = DatasetDict({split: Dataset.from_list(part) for split, part in rows.items()})
-        sources.append(load_source(dataset, name=name))
+        sources.append(load_source(dataset, name=name, options=ReadingOptions(offsets="tokens")))
     return without_leaks(sources, find_leaks(sources))
 
 

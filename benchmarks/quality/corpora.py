@@ -14,6 +14,7 @@ from pathlib import Path
 from datasets import Dataset, DatasetDict
 
 from esnera_hf.sources.load import load_source
+from esnera_hf.sources.options import ReadingOptions
 from esnera_hf.sources.source import NerSource
 
 Span = tuple[int, int, str]
@@ -91,7 +92,8 @@ def as_source(name: str, sentences: Sequence[PooledSentence]) -> NerSource:
         "validation": rows[test:validation],
         "train": rows[validation:],
     }
-    return load_source(DatasetDict({split: _rows(rows) for split, rows in splits.items()}), name=name)
+    data = DatasetDict({split: _rows(rows) for split, rows in splits.items()})
+    return load_source(data, name=name, options=ReadingOptions(offsets="tokens"))
 
 
 def with_entities(sentences: Sequence[PooledSentence], start: int, end: int) -> list[PooledSentence]:

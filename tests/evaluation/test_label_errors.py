@@ -12,6 +12,8 @@ from typing import get_args
 import pytest
 
 from builders import make_source, toy_rows
+from esnera_hf.alignment.mapping import LabelMapping
+from esnera_hf.alignment.mapping_yaml import MappedLabel
 from esnera_hf.cli.main import main
 from esnera_hf.errors import ConfigurationError, EsneraError
 from esnera_hf.evaluation import label_errors
@@ -19,9 +21,10 @@ from esnera_hf.evaluation.label_errors import LabelErrors, find_label_errors
 from esnera_hf.modeling.encoders import make_encoder
 from esnera_hf.modeling.frozen_tagger import Reading
 from esnera_hf.sources.source import NerSource
-from esnera_hf.tagging import Entity
+from esnera_hf.tagging import Entity, LabelRef
 
 NAMES = {"PERSON": "PER", "PLACE": "LOC"}
+LOWER = {kind: label.lower() for kind, label in NAMES.items()}
 #: Row of the train split, and what its first mention becomes.
 PLANTED = {4: "LOC", 17: "LOC", 30: "PER", 41: None, 55: None, 68: None}
 
@@ -129,6 +132,25 @@ def test_the_others_speak_where_labels_are_equal() -> None:
     assert score(Entity(0, 1, "y", 0.9), both) > plain > score(Entity(0, 1, "x", 0.9), both)
     for silent in (score(Entity(0, 1, "y", 0.9), {"b": "y"}), score(Entity(2, 3, "y", 0.9), both)):
         assert silent == pytest.approx(plain)
+
+
+@pytest.mark.parametrize(
+    ("targets", "expected"),
+    [
+        (None, {"PER": "per", "LOC": "loc"}),
+        ({"one:PER": "x", "one:LOC": "y", "two:per": "y", "two:loc": "x"}, {"PER": "loc", "LOC": "per"}),
+        ({"one:PER": "x", "one:LOC": None, "two:per": "x", "two:loc": None}, {"PER": "per"}),
+    ],
+)
+def test_equal_labels(targets: dict[str, str | None] | None, expected: dict[str, str]) -> None:
+    one, two = (
+        make_source(n, {"train": toy_rows(names, 12, 1)}) for n, names in (("one", NAMES), ("two", LOWER))
+    )
+    mapping = targets and LabelMapping(
+        tuple(dict.fromkeys(filter(None, targets.values()))),
+        tuple(MappedLabel(LabelRef(*name.split(":")), target) for name, target in targets.items()),
+    )
+    assert label_errors._equal_labels(one, two, mapping or None) == expected
 
 
 def test_several_sources_and_a_mapping(encoder_folder: Path, tmp_path: Path) -> None:
