@@ -223,9 +223,9 @@ ATTACKS: list[tuple[str, Any, str]] = [
     ("call.sources", ["a=../secret", "b"], "source 'a=../secret': the report names something"),
     ("call.sources", ["corpora/alpha", "corpora/beta"], "source 'corpora/alpha': the report names"),
     ("call.sources", [{"path": "HOME"}], "sources"),
-    ("call.reading", [{"data_files": {"train": "/etc/passwd"}}, {}], "damaged settings in the report: /etc/"),
-    ("call.reading", [{"data_files": {"train": "../../x"}}, {}], "damaged settings in the report: ../../x"),
-    ("call.reading", [{"data_files": {"train": "file://x"}}, {}], "damaged settings in the report: file:"),
+    ("call.reading", [{"data_files": {"train": "/etc/passwd"}}, {}], "data_files: '/etc/passwd': expected a path"),
+    ("call.reading", [{"data_files": {"train": "../../x"}}, {}], "data_files: '../../x': expected a path within"),
+    ("call.reading", [{"data_files": {"train": "file://x"}}, {}], "data_files: 'file://x': expected a path within"),
     ("call.reading", [{"trust_remote_code": True}, {}], "unknown: trust_remote_code"),
     ("call.reading", [{}], "damaged settings in the report: reading"),
 ]  # fmt: skip

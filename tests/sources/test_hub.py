@@ -318,7 +318,7 @@ def test_without_the_hub_a_kept_copy_is_read_and_said(server, capsys):
 )
 def test_data_files_lie_within_the_dataset(server, data_file):
     """Those that are asked for, and those that its own card names; nothing else is requested or opened."""
-    with pytest.raises(ConfigurationError, match="expected a path within the repository"):
+    with pytest.raises(ConfigurationError, match="expected a path within the Hub dataset"):
         ReadingOptions(data_files={"train": data_file})
     if data_file in ("a\0b", 3):
         return

@@ -96,8 +96,8 @@ class ReadingOptions:
             raise ConfigurationError(f'tag_layer={self.tag_layer!r}: expected a number from 0, or "all".')
         if outside := outside_repository(self.data_files):
             raise ConfigurationError(
-                f"data_files: {outside[0]!r:.100}: expected a path within the repository of a Hub dataset, such as "
-                "'data/train-*.parquet'. Pass local files and folders as the source itself."
+                f"data_files: {outside[0]!r:.100}: expected a path within the Hub dataset or the folder, such as "
+                "'data/train-*.parquet'. Name other places as sources of their own."
             )
         if self.language is not None and not _LANGUAGE.fullmatch(self.language):
             raise ConfigurationError(
