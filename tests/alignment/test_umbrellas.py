@@ -21,7 +21,7 @@ from esnera_hf.alignment.umbrellas import BELONGS, add_umbrellas, relatedness
 from esnera_hf.similarity.matrix import SimilarityMatrix
 from esnera_hf.tagging import LabelRef
 
-SCHEMA = {"a:ORG": 90, "a:PER": 80, "b:org_name": 60, "b:firm": 50, "b:name": 70, "c:organization": 40}
+SCHEMA = {"a:ORG": 90, "a:hue": 80, "b:org_name": 60, "b:shape": 50, "b:tone": 70, "c:organization": 40}
 RELATED = {
     ("a:ORG", "b:org_name"): 0.5,
     ("b:org_name", "c:organization"): 0.6,

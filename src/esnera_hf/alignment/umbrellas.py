@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from esnera_hf.alignment.constraints import Constraints
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.similarity.matrix import SimilarityMatrix
+from esnera_hf.similarity.names import are_akin, are_listed, table
 from esnera_hf.tagging import LabelRef
 
-#: Mean relatedness from which labels go under one umbrella. Learnt on coarse schemas of four groups of corpora: with
-#: any one of them left out the best is 0.21 to 0.27 (benchmarks/results/taxonomy.md).
-BELONGS = 0.24
+#: Mean relatedness from which labels go under one umbrella, and how much of it the meaning of names is where that is
+#: known: both learnt on coarse schemas of four groups of corpora (benchmarks/results/taxonomy.md).
+BELONGS, BY_NAME = 0.38, 0.75
 
 _WORDS = re.compile(r"[^\W_]+")
 
@@ -29,10 +30,15 @@ def relatedness(matrix: SimilarityMatrix) -> NDArray[np.float64]:
     that they are equal, one a part of the other, or overlap; and how close their
     mentions lie, S_sem where it is above 0. Where one of the two is unknown the
     other one is the result. Within a source, whose labels exclude each other,
-    closeness alone tells ``book`` and ``movie`` from ``address``.
+    closeness alone tells ``book`` and ``movie`` from ``address``. Where it is known
+    what both names mean, whether these are one concept or kinds of one weighs
+    :data:`BY_NAME` in it.
     """
     close = np.where(matrix.same_source, matrix.siblings, matrix.semantic)
-    return _mean(np.stack([1.0 - matrix.probabilities[..., -1], np.clip(close, 0.0, 1.0)]))
+    measured = _mean(np.stack([1.0 - matrix.probabilities[..., -1], np.clip(close, 0.0, 1.0)]))
+    akin = table(are_akin, matrix.labels)
+    named = (1.0 - BY_NAME) * measured + BY_NAME * akin
+    return np.where(are_listed(matrix.labels) | (akin > 0), named, measured)
 
 
 def add_umbrellas(
