@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from esnera_hf.similarity.names import (
     are_listed,
+    by_pair,
     concepts_of,
     is_kind_of,
     meaning_similarity,
     name_similarity,
     split_off,
-    table,
 )
 from esnera_hf.tagging import LabelRef
 
@@ -50,10 +50,10 @@ def test_a_name_of_any_length_takes_no_time() -> None:
 
 def test_a_table_of_labels_is_that_of_their_names() -> None:
     labels = [LabelRef("a", "PER"), LabelRef("a", "org"), LabelRef("b", "person")]
-    found = table(name_similarity, labels)
+    found = by_pair(name_similarity, labels)
     expected = [[name_similarity(one.label, other.label) for other in labels] for one in labels]
     assert found.tolist() == expected
-    assert table(name_similarity, []).shape == (0, 0)
+    assert by_pair(name_similarity, []).shape == (0, 0)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from esnera_hf.alignment.constraints import Constraints
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.similarity.matrix import SimilarityMatrix
-from esnera_hf.similarity.names import are_akin, are_listed, table
+from esnera_hf.similarity.names import are_akin, are_listed, by_pair
 from esnera_hf.tagging import LabelRef
 
 #: Mean relatedness from which labels go under one umbrella, and how much of it the meaning of names is where that is
@@ -36,7 +36,7 @@ def relatedness(matrix: SimilarityMatrix) -> NDArray[np.float64]:
     """
     close = np.where(matrix.same_source, matrix.siblings, matrix.semantic)
     measured = _mean(np.stack([1.0 - matrix.probabilities[..., -1], np.clip(close, 0.0, 1.0)]))
-    akin = table(are_akin, matrix.labels)
+    akin = by_pair(are_akin, matrix.labels)
     named = (1.0 - BY_NAME) * measured + BY_NAME * akin
     return np.where(are_listed(matrix.labels) | (akin > 0), named, measured)
 

@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 
 from esnera_hf.similarity.names import (
     are_listed,
+    by_pair,
     is_kind_of,
     meaning_similarity,
     name_similarity,
     split_off,
-    table,
 )
 from esnera_hf.tagging import LabelRef
 
@@ -111,8 +111,8 @@ def equality_features(matrix: Measurements) -> dict[str, NDArray[np.float64]]:
         "forms": np.where(unknown, 0.0, _logit(forms)),
         "forms unknown": unknown.astype(np.float64),
         "vectors": vectors,
-        "names": table(name_similarity, matrix.labels),
-        "meaning": table(meaning_similarity, matrix.labels),
+        "names": by_pair(name_similarity, matrix.labels),
+        "meaning": by_pair(meaning_similarity, matrix.labels),
         "listed": are_listed(matrix.labels).astype(np.float64),
         "split off": np.maximum(apart, apart.T),
         "balance": measured * np.log(_balance(matrix) + _SMALL),
@@ -149,15 +149,15 @@ def relation_features(matrix: Measurements) -> dict[str, NDArray[np.float64]]:
         "predicted": _logit(predicted),
         "forms": _logit(forms),
         "sibling": sibling,
-        "kind": table(is_kind_of, matrix.labels),
+        "kind": by_pair(is_kind_of, matrix.labels),
         "split off": apart * (1.0 - apart.T),
     }
     reverse = {f"{name}, reverse": values.T for name, values in directed.items()}
     both = {
         "both split off": apart * apart.T,
         "vectors": np.nan_to_num(matrix.semantic),
-        "names": table(name_similarity, matrix.labels),
-        "meaning": table(meaning_similarity, matrix.labels),
+        "names": by_pair(name_similarity, matrix.labels),
+        "meaning": by_pair(meaning_similarity, matrix.labels),
     }
     return {**directed, **reverse, **both}
 

@@ -110,7 +110,7 @@ def is_kind_of(first: str, second: str) -> float:
     return float(len(one) == len(other) == 1 and other <= set(_lexicon().above.get(min(one), ())))
 
 
-def table(similarity: Callable[[str, str], float], labels: Sequence[LabelRef]) -> NDArray[np.float64]:
+def by_pair(similarity: Callable[[str, str], float], labels: Sequence[LabelRef]) -> NDArray[np.float64]:
     """Return what a function says of the names of every two labels, shape (labels, labels)."""
     names = sorted({label.label for label in labels})
     place = {name: index for index, name in enumerate(names)}
@@ -134,7 +134,7 @@ def are_listed(labels: Sequence[LabelRef]) -> NDArray[np.bool_]:
     """
     known = set(_lexicon().concept.values())
     listed = np.array([set() < concepts_of(label) <= known for _, label in labels], dtype=bool)
-    same = table(lambda one, other: float(one == other), labels) > 0
+    same = by_pair(lambda one, other: float(one == other), labels) > 0
     return np.asarray((listed[:, None] & listed[None, :]) | same)
 
 
