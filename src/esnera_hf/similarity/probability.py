@@ -94,8 +94,9 @@ def combined(
         fitted: coefficients.
     """
     # Where it is known what names mean, their letters add nothing, and the other evidence decides less.
-    odds = (_linear(equality, fitted["equal"][names]) for names in ("listed", "unlisted"))
-    equal = 1.0 / (1.0 + np.exp(-np.where(equality["listed"] > 0, *odds)))[..., None]
+    by_meaning, by_letters = (_linear(equality, fitted["equal"][names]) for names in ("listed", "unlisted"))
+    odds = np.where(equality["listed"] > 0, by_meaning, by_letters)
+    equal = 1.0 / (1.0 + np.exp(-odds))[..., None]
     scores = np.stack([_linear(relation, fitted["unequal"][name]) for name in RELATIONS[1:]], axis=-1)
     scores = np.exp(scores - scores.max(axis=-1, keepdims=True))
     unequal = scores / scores.sum(axis=-1, keepdims=True)
