@@ -64,17 +64,18 @@ def measured(
 ) -> dict[str, list[float]]:
     """Return the figures of a row of each corpus."""
     planted: dict[str, Planted] = {}
+    read: dict[str, list[PooledSentence]] = {}
     sources = []
     with quiet_libraries():
         for name in names:
-            rows = sampled(corpora[name], options.max_samples, seed)
-            spoilt, planted[name] = plant(rows, rate, random.Random(seed))
+            read[name] = sampled(corpora[name], options.max_samples, seed)
+            spoilt, planted[name] = plant(read[name], rate, random.Random(seed))
             sources.append(as_source(name, spoilt))
     started = time.process_time()
     found = find_label_errors(sources, encoder=options.encoder, seed=seed)
     seconds = time.process_time() - started
     return {
-        name: [*figures([e for e in found if e.source == name], planted[name], corpora[name]), seconds]
+        name: [*figures([e for e in found if e.source == name], planted[name], read[name]), seconds]
         for name in names
     }
 
