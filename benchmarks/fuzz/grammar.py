@@ -124,7 +124,8 @@ def _columns(choose: random.Random) -> Written:
 
 
 def _json(choose: random.Random) -> Written:
-    if choose.random() < 0.5:
+    offsets = choose.choice(("tokens", "characters"))
+    if offsets == "tokens":
         truth = _corpus(choose, flat=False, letters=False)
         records: list[object] = [{"tokens": tokens, "spans": spans} for tokens, spans in truth]
     else:
@@ -134,7 +135,8 @@ def _json(choose: random.Random) -> Written:
     lines = [json.dumps(record, ensure_ascii=choose.random() < 0.3) for record in records]
     if choose.random() < 0.2:
         lines = ["[", *(f"{line}," for line in lines[:-1]), lines[-1], "]"]
-    return Written({"data.json": _lines(lines, choose)}, {"characters": True}, truth)
+    # Letters drawn at random have spans that end inside words, as if offsets counted otherwise.
+    return Written({"data.json": _lines(lines, choose)}, {"characters": True, "offsets": offsets}, truth)
 
 
 def _cluener(choose: random.Random) -> Written:
