@@ -26,7 +26,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ("hub/push.py", "examples=(), dropped={}, questions", "examples=(), questions", _FREE),
     ("hub/push.py", "examples=(), dropped={}, questions", "dropped={}, questions", _FREE),
     ("hub/push.py", "dropped={}, questions=questions)", "dropped={})", _FREE),
-    ("hub/push.py", "call=call, local_paths=())", "call=report.call, local_paths=())", f"{_FREE} {_PUSH}"),
+    ("hub/push.py", "call=call, local_paths=()", "call=report.call, local_paths=()", f"{_FREE} {_PUSH}"),
     (
         "hub/push.py",
         "settings.check(licenses_of(result.report.sources))\n    report",
