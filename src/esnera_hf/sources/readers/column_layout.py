@@ -342,9 +342,9 @@ def _with_groups(layout: Layout, columns: Sequence[Column]) -> Layout:
             if c not in groups and (c.numbers_sentences or (c.index < layout.token and c.names_groups))
         ]
     numbers = [c.index for c in others if c.counts_up] if not parted and not groups else []
-    keys = [c.cells for c in groups] or [columns[0].blocks]
+    keys: list[Sequence[object]] = [c.cells for c in groups] or [columns[0].blocks]
     sentence = [number for number, (_, rows) in enumerate(groupby(zip(*keys, strict=True))) for _ in rows]
-    kept = {}
+    kept: dict[str, int] = {}
     for column in others:
         whole = Column(column.index, column.name, column.cells, sentence)
         says_something = column.name or (column.names_groups and not column.numbers_sentences)

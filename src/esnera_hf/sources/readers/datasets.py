@@ -11,7 +11,7 @@ from datasets import ClassLabel, Dataset, DatasetDict, LargeList, List, Value
 
 from esnera_hf._internal.text import shown
 from esnera_hf.errors import ConfigurationError, SourceError
-from esnera_hf.sources.options import ReadingOptions
+from esnera_hf.sources.options import ReadingOptions, TagNames
 from esnera_hf.sources.readers.records import (
     SPAN_KEYS,
     TAG_KEYS,
@@ -47,7 +47,7 @@ def reader_of(dataset: Dataset, place: str, options: ReadingOptions | None = Non
     for name, option in (("token_column", options.token_column), ("tag_column", options.tag_column)):
         if option is not None and option not in {*features, *chain.from_iterable(_nests(features).values())}:
             raise SourceError(f"{place}: no column {option!r}, which {name}= names; found {dict(features)}.")
-    for nest, fields in {None: features, **_nests(features)}.items():
+    for nest, fields in [(None, features), *_nests(features).items()]:
         columns = _tagged_columns(fields, options)
         if columns:
             readings = [_reading(dataset, nest, pair, options, place) for pair in columns]
@@ -204,7 +204,7 @@ def _is_string(feature: Any) -> bool:
     return isinstance(feature, Value) and feature.dtype in ("string", "large_string")
 
 
-def _is_list_of_tags(feature: Any, names: Sequence[str] | None) -> bool:
+def _is_list_of_tags(feature: Any, names: TagNames | None) -> bool:
     """Tell a list of strings or ``ClassLabel``; of plain numbers too, where their names are given."""
     inner = _items(feature)
     is_number = isinstance(inner, Value) and "int" in inner.dtype

@@ -306,7 +306,7 @@ def with_tag_names(record: Any, names: TagNames, where: str, keys: Sequence[str]
 
 def name_of(tag: int, names: TagNames, where: str) -> str:
     """Return the name of a tag or label that is a number."""
-    known = names if isinstance(names, Mapping) else dict(enumerate(names))
+    known = dict[Any, str](names if isinstance(names, Mapping) else enumerate(names))
     if tag not in known and str(tag) not in known:
         raise SourceError(
             f"{where}: tag id {tag} is none of the {len(known)} ids of the tags. Mend the row or leave it out."
