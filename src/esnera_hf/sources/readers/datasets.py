@@ -53,7 +53,14 @@ def reader_of(dataset: Dataset, place: str, options: ReadingOptions | None = Non
             readings = [_reading(dataset, nest, pair, options, place) for pair in columns]
             chosen = choose_reading(place, readings)
             token, tag = next(pair for pair, one in zip(columns, readings, strict=True) if one is chosen)
-            return RecordReader(partial(_tagged, dataset, nest, (token, tag), options, place), place, options)
+            reader = RecordReader(
+                partial(_tagged, dataset, nest, (token, tag), options, place), place, options
+            )
+            rest = ", ".join(shown(name) for name in fields if name not in (token, tag))
+            inside = f" in {shown(nest)}" if nest else ""
+            reader.layout = f"tokens: {shown(token)}{inside}\ntags: {shown(tag)}{inside}"
+            reader.layout += f"\nnot read: {rest}" if rest else ""
+            return reader
     token_keys = TOKEN_KEYS if options.token_column is None else (options.token_column,)
     text_keys = TEXT_KEYS if options.token_column is None else (options.token_column,)
     texts = [name for name in text_keys if _is_string(features.get(name))]

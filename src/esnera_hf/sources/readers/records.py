@@ -76,6 +76,9 @@ class RecordReader:
         folder: is left out of the places of sentences.
     """
 
+    #: What its keys or columns are for, where they were chosen among several.
+    layout = ""
+
     def __init__(
         self,
         records: Callable[[], Iterator[Record]],
