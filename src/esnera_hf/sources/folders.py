@@ -193,6 +193,8 @@ def of_annotator(path: Path, files: list[Path], annotator: str | None, reader_of
     if annotator is not None:
         own = [file for file in files if annotator in (file.stem, *file.relative_to(path).parts[:-1])]
         return own or files
+    if len(files) < 2:  # no other could repeat its text, and a cached file is not read again
+        return files
     texts: dict[Path, set[tuple[str, ...]]] = {}
     holders: dict[tuple[str, ...], list[Path]] = defaultdict(list)
     for file in files:
