@@ -316,7 +316,7 @@ def detect_tags(
     ):
         raise SourceError(
             f"{place}: {', '.join(map(shown, odd[:_SHOWN]))} can hardly be the label of an entity. Name the column of "
-            f'tags, tag_column=, or say what it stands for, tag_names={{{odd[0]!r}: "O"}}.'
+            f'tags, tag_column=, or say what it stands for, tag_names={{{shown(odd[0])}: "O"}}.'
         )
     reader = TagReader(scheme, notation, names, layer)
     if notation.joint and layer is None:
