@@ -268,6 +268,24 @@ def together(context: Context) -> Measured:
     return timed(work, context.size)[1]
 
 
+def aligning(context: Context) -> Measured:
+    """The whole of ``align`` by frozen evidence, and the result saved, in one process and with nothing cached."""
+    from esnera_hf import align
+
+    if not (context.folder / "encoder").exists():
+        make_models(context.folder)
+
+    def work() -> str:
+        places = [context.folder / "text" / name for name in SOURCES]
+        result = align(places, encoder=context.folder / "encoder")
+        with TemporaryDirectory(dir=context.folder) as place:
+            result.save(Path(place) / "result")
+        return ", ".join(f"{step} {seconds:.0f} s" for step, seconds in result.report.seconds.items())
+
+    steps, measured = timed(work, context.size)
+    return measured._replace(note=f"wall time: {steps}")
+
+
 STAGES: dict[str, Callable[[Context], Measured]] = {
     "imports": imports,
     "load": load,
@@ -284,4 +302,5 @@ STAGES: dict[str, Callable[[Context], Measured]] = {
     "report": reporting,
     "export": exporting,
     "load, leaks, merge, save": together,
+    "align, save": aligning,
 }

@@ -111,13 +111,13 @@ def test_a_tampered_dataset_is_noticed(
 
 
 def test_merging_checks_itself(sources: list[NerSource], monkeypatch: pytest.MonkeyPatch) -> None:
-    relabel = merging._relabel
+    relabel = merging._Merging._relabelled
 
-    def lose_sentences(rows: Dataset, *rest: Any) -> Dataset:
-        relabelled = relabel(rows, *rest)
-        return relabelled.select(range(len(rows) - 1)) if rows["source"][0] == "b" else relabelled
+    def lose_sentences(merging: Any, source: NerSource, split: str) -> Dataset:
+        relabelled = relabel(merging, source, split)
+        return relabelled.select(range(len(relabelled) - 1)) if source.name == "b" else relabelled
 
-    monkeypatch.setattr(merging, "_relabel", lose_sentences)
+    monkeypatch.setattr(merging._Merging, "_relabelled", lose_sentences)
     with pytest.raises(ConservationError, match="'b:GPE': -1"):
         merge_sources(sources, MAPPING)
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import shutil
 from collections import Counter
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +18,8 @@ import pyarrow.compute as pc
 from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value, concatenate_datasets
 
 from esnera_hf._internal.arrow import count_entities, list_offsets, rows_with_ids
+from esnera_hf._internal.cache import Artifact
+from esnera_hf._internal.processes import process_count, process_index
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.errors import ConservationError
 from esnera_hf.merging.label_levels import COARSE_TAGS, check_coarse, coarse_features, coarse_names
@@ -20,6 +27,7 @@ from esnera_hf.merging.pseudo_labels import PseudoLabels
 from esnera_hf.sources.duplicates import Duplicate
 from esnera_hf.sources.leakage import left_out_ids, rows_without
 from esnera_hf.sources.source import SOURCE_FEATURES, NerSource
+from esnera_hf.taggers.predictions import make_together, rank_folder
 from esnera_hf.tagging import GOLD, OUTSIDE, PSEUDO, Entity, iob2_tag_set
 
 _ORIGINS = (GOLD, PSEUDO)
@@ -79,27 +87,104 @@ def merge_sources(
     """
     # Every label has to be named, if only to be left out: a forgotten one would become O in silence.
     mapping.check_fits(ref for source in sources for ref in source.label_refs)
-    features = merged_features(mapping)
-    out = left_out_ids(leaks)
-    merged = DatasetDict(
-        {
-            split: concatenate_datasets(
-                [
-                    _relabel(
-                        rows_without(source, split, out.get((source.name, split), set())),
-                        _renamed_tags(source, mapping),
-                        pseudo.of(source.name) if pseudo is not None and split == "train" else {},
-                        features,
-                        coarse_names(mapping) if mapping.parents else {},
-                    )
-                    for source in sources
-                ]
-            )
-            for split in sources[0].dataset
-        }
-    )
+    merging = _Merging(sources, mapping, leaks, pseudo)
+    merged = merging.by_all_processes() if process_count() > 1 else merging.by_one_process()
     check_conserved(sources, mapping, merged, leaks, pseudo)
     return merged
+
+
+class _Merging:
+    """The parts that a merged dataset is joined of: a split of a source each, or this process's share of it."""
+
+    def __init__(
+        self,
+        sources: Sequence[NerSource],
+        mapping: LabelMapping,
+        leaks: Sequence[Duplicate],
+        pseudo: PseudoLabels | None,
+    ) -> None:
+        self._sources, self._mapping, self._pseudo = sources, mapping, pseudo
+        self._features = merged_features(mapping)
+        self._coarse = coarse_names(mapping) if mapping.parents else {}
+        self._out = left_out_ids(leaks)
+        out = sorted((source, split, sorted(ids)) for (source, split), ids in self._out.items())
+        added = [] if pseudo is None else sorted(pseudo.entities.items())
+        everything = [[source.identity for source in sources], mapping.fingerprint, out, repr(added)]
+        #: Of all that decides the result: the files that hold it are the same by however many processes.
+        self._digest = hashlib.sha256(json.dumps(everything).encode()).hexdigest()
+
+    def by_one_process(self) -> DatasetDict:
+        """Relabel everything."""
+        return self._joined(lambda split: [self._relabelled(source, split) for source in self._sources])
+
+    def by_all_processes(self) -> DatasetDict:
+        """Let each process of the launch relabel its share of the sentences; all get the whole, from the cache."""
+        artifact = Artifact("merged", {"content": self._digest, "processes": process_count()})
+
+        def work() -> None:
+            folder = rank_folder(artifact, process_index())
+            shutil.rmtree(folder, ignore_errors=True)  # of a launch that was killed
+            folder.mkdir(parents=True)
+            for split in self._splits:
+                for number, source in enumerate(self._sources):
+                    self._relabelled(source, split, folder / f"{split}-{number}-{process_index()}.arrow")
+
+        def save(_: None, target: Path) -> None:
+            for rank in range(process_count()):
+                for file in sorted(rank_folder(artifact, rank).iterdir()):
+                    shutil.move(file, target / file.name)
+
+        def parts(split: str) -> list[Dataset]:
+            shares = product(range(len(self._sources)), range(process_count()))
+            files = (artifact.folder / f"{split}-{number}-{rank}.arrow" for number, rank in shares)
+            # What has no sentences has no file.
+            return [Dataset.from_file(str(file)) for file in files if file.exists()]
+
+        make_together(artifact, work, save)
+        with artifact.reading():
+            return self._joined(parts)
+
+    @property
+    def _splits(self) -> list[str]:
+        return list(self._sources[0].dataset)
+
+    def _joined(self, parts: Callable[[str], list[Dataset]]) -> DatasetDict:
+        splits = {}
+        for split in self._splits:
+            empty = Dataset.from_dict({name: [] for name in self._features}, features=self._features)
+            rows = concatenate_datasets([part for part in parts(split) if len(part)] or [empty])
+            fingerprint = hashlib.sha256(f"{self._digest}{split}".encode()).hexdigest()[:16]
+            splits[split] = Dataset(rows.data, fingerprint=fingerprint)
+        return DatasetDict(splits)
+
+    def _relabelled(self, source: NerSource, split: str, file: Path | None = None) -> Dataset:
+        """Return a split of a source in the columns of the merged dataset; with a file, this process's share."""
+        rows = rows_without(source, split, self._out.get((source.name, split), set()))
+        if file is not None:
+            rows = rows.shard(process_count(), process_index(), contiguous=True)
+        # datasets: map leaves the features of an empty dataset as they are.
+        if not len(rows):
+            return rows
+        added = self._pseudo.of(source.name) if self._pseudo is not None and split == "train" else {}
+        identity = f"{self._digest}{source.name} {split} {file and file.name}"
+        relabelled = rows.with_format("arrow").map(
+            _relabelled,
+            fn_kwargs={
+                "rename": _renamed_tags(source, self._mapping),
+                "added": added,
+                "features": self._features,
+                "coarse": self._coarse,
+            },
+            batched=True,
+            batch_size=_BATCH,
+            features=self._features,
+            load_from_cache_file=False,
+            cache_file_name=None if file is None else str(file),
+            # Else datasets pickles all arguments, each pseudo-label among them, for a name of its own.
+            new_fingerprint=hashlib.sha256(identity.encode()).hexdigest()[:16],
+            desc="merge",
+        )
+        return relabelled.with_format(None)
 
 
 def as_source(name: str, merged: DatasetDict) -> NerSource:
@@ -133,28 +218,6 @@ def _renamed_tags(source: NerSource, mapping: LabelMapping) -> dict[str, str]:
         for prefix in ("B-", "I-"):
             rename[prefix + ref.label] = OUTSIDE if unified is None else prefix + unified
     return rename
-
-
-def _relabel(
-    rows: Dataset,
-    rename: Mapping[str, str],
-    added: Mapping[str, Sequence[Entity]],
-    features: Features,
-    coarse: Mapping[str, str],
-) -> Dataset:
-    # datasets: map leaves the features of an empty dataset as they are.
-    if not len(rows):
-        return Dataset.from_dict({name: [] for name in features}, features=features)
-    relabelled = rows.with_format("arrow").map(
-        _relabelled,
-        fn_kwargs={"rename": rename, "added": added, "features": features, "coarse": coarse},
-        batched=True,
-        batch_size=_BATCH,
-        features=features,
-        load_from_cache_file=False,
-        desc="merge",
-    )
-    return relabelled.with_format(None)
 
 
 def _relabelled(
