@@ -162,7 +162,7 @@ def measure(sources: list[NerSource], encoder: str, epochs: int, folder: Path) -
     train = sum(len(source.dataset["train"]) for source in sources)
     tokens = sum(source.summary.tokens["train"] for source in sources)
     size = train * epochs, tokens * epochs
-    for width in ("fp32", "bf16"):
+    for width in ("fp32", "bf16")[: 1 + has_bfloat16()]:
         arguments = {"num_train_epochs": epochs, "bf16": width == "bf16"}
         settings = TaggerSettings("joint", arguments)
         work = lambda settings=settings: train_source_taggers(sources, encoder, settings, ())  # noqa: E731

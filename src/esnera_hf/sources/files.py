@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
@@ -65,11 +65,15 @@ _SNIFFED_LINES = 200
 _WORTH_CACHING = 1 << 20
 
 
-def content_digest(path: Path) -> str | None:
-    """Return a digest of the names and bytes of a file or folder; ``None`` where it is small or cannot be read."""
+def content_digest(path: Path, some: Sequence[Path] | None = None) -> str | None:
+    """Return a digest of the names and bytes of a file or folder, or of some files in it.
+
+    ``None`` where it is small or cannot be read.
+    """
     digest = hashlib.sha256()
     try:
-        files = sorted(file for file in (path.rglob("*") if path.is_dir() else [path]) if file.is_file())
+        below = some or (path.rglob("*") if path.is_dir() else [path])
+        files = sorted(file for file in below if file.is_file())
         if sum(file.stat().st_size for file in files) < _WORTH_CACHING:
             return None
         for file in files:
@@ -81,8 +85,10 @@ def content_digest(path: Path) -> str | None:
     return digest.hexdigest()
 
 
-def path_readers(path: Path, name: str, options: ReadingOptions) -> tuple[dict[str, Reader], list[str]]:
-    """Return a reader for each split found in a file or folder, and notes on what was chosen.
+def path_readers(
+    path: Path, name: str, options: ReadingOptions, some: Sequence[Path] | None = None
+) -> tuple[dict[str, Reader], list[str]]:
+    """Return a reader for each split found in a file or folder, or in some files of it, and notes on the choice.
 
     Raises:
         SourceError: no file looks like data, or two claim one split.
@@ -93,11 +99,13 @@ def path_readers(path: Path, name: str, options: ReadingOptions) -> tuple[dict[s
         )
     if path.is_file():
         return {split_of_file(path) or "train": file_reader([path], options)}, file_notes([path])
-    if any((path / info).exists() for info in ("dataset_dict.json", "state.json")):
+    if some is None and any((path / info).exists() for info in ("dataset_dict.json", "state.json")):
         saved = read_saved(path, SourceError)
         splits = DatasetDict({"train": saved}) if isinstance(saved, Dataset) else saved
         return dataset_readers(splits, name, options), []
-    present = [file for file in sorted(path.rglob("*")) if file.is_file() and not _is_hidden(path, file)]
+    present = [
+        file for file in some or sorted(path.rglob("*")) if file.is_file() and not _is_hidden(path, file)
+    ]
     files = [file for file in present if may_hold_data(path, file)]
     annotations = [file for file in present if file.suffix == ".ann"]
     # brat writes an empty annotation beside a text without entities; an empty file alone is none.

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
-from itertools import chain
+from itertools import chain, takewhile
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import cast
@@ -15,6 +15,7 @@ from datasets import DatasetDict
 
 from esnera_hf._internal.checks import is_count
 from esnera_hf._internal.console import say
+from esnera_hf._internal.processes import process_count, process_index
 from esnera_hf.errors import ConfigurationError, EsneraError, SourceError, SourceNotFoundError
 from esnera_hf.sources.archives import opened
 from esnera_hf.sources.build import build_source
@@ -36,6 +37,8 @@ from esnera_hf.sources.source import NerSource, Provenance, least_allowed
 from esnera_hf.sources.splits import split_of_file
 
 DATA_DIR_VARIABLE = "ESNERA_DATA_DIR"
+#: Of patterns of paths, such as "data/train-*.parquet".
+_MARKS = "*?["
 #: A known name, a path, ``"name=path"``, a Hub dataset id or a loaded source.
 SourceLike = str | os.PathLike[str] | NerSource
 
@@ -50,7 +53,7 @@ def load_source(
     """Load one NER corpus into its canonical form.
 
     Args:
-        data: a known name (``"cluener"``), a file, folder or archive,
+        data: a known name (``"cluener"``), a file, folder, archive or pattern of files,
             ``"name=path"``, a Hub dataset id, or a source that is loaded; or rows in
             memory: a ``Dataset``, an ``IterableDataset``, which is streamed into Arrow files, a
             ``DataFrame`` with a row a sentence or a token, a list of records as JSON has them,
@@ -100,6 +103,8 @@ def source_name(text: str) -> str:
     if equals and given_name and not os.path.exists(text):
         return given_name
     path = Path(os.path.expanduser(text))
+    if any(mark in text for mark in _MARKS) and not os.path.exists(path):
+        return _name_of(_folder_of(path))
     return _name_of(path) if text and os.path.exists(path) else text.rpartition("/")[2]
 
 
@@ -117,6 +122,8 @@ def _load(text: str, name: str | None, options: ReadingOptions) -> NerSource:
                 f"{error.filename or text}: cannot be read: {error.strerror or error}. Check the file, its rights and "
                 "the disk."
             ) from error
+    if any(mark in text for mark in _MARKS):
+        return _load_pattern(path, name, options)
     if named is not None:
         return _load_named(named, name or text, options)
     missing, advice = _not_there(text)
@@ -132,6 +139,23 @@ def _load(text: str, name: str | None, options: ReadingOptions) -> NerSource:
     elif facts[0]:
         terms = replace(terms, license=license_from_id(facts[0], f"as tagged on the Hub: {facts[0]}"))
     return _from_hub(text, dataset, facts, terms, options)
+
+
+def _load_pattern(path: Path, given_name: str | None, options: ReadingOptions) -> NerSource:
+    """Load the files that match a pattern as those of a folder, such as the shards of a table larger than memory."""
+    folder = _folder_of(path)
+    files = [file for file in sorted(folder.glob(str(path.relative_to(folder)))) if file.is_file()]
+    if not files:
+        raise SourceNotFoundError(
+            f"{path}: no file matches this pattern. Check it; in a shell it needs quotes around it."
+        )
+    name = given_name or _name_of(folder)
+    terms, origin = (
+        _terms(find_named(given_name) if given_name else None, name),
+        content_digest(folder, files),
+    )
+    readers, notes = path_readers(folder, name, options, files)
+    return build_source(replace(terms, notes=(*terms.notes, *notes)), readers, options, origin=origin)
 
 
 def _not_there(text: str) -> tuple[str, str]:
@@ -250,6 +274,11 @@ def _terms(corpus: NamedSource | None, name: str) -> NerSource:
     )
 
 
+def _folder_of(pattern: Path) -> Path:
+    """Return the folder in which a pattern looks: all parts before the first with a wildcard."""
+    return Path(*takewhile(lambda part: not any(mark in part for mark in _MARKS), pattern.parts))
+
+
 def _name_of(path: Path) -> str:
     return path.resolve().name if path.is_dir() else path.name.split(".")[0]
 
@@ -279,7 +308,11 @@ def load_each(sources: Sequence[SourceLike], *, least: int = 0) -> list[NerSourc
     texts = [os.fspath(source) for source in sources if not isinstance(source, NerSource)]
     if doubled := sorted({text for text in texts if texts.count(text) > 1}):
         raise ConfigurationError(f"given twice: {', '.join(doubled)}. Name each source once.")
-    return [load_source(source) for source in sources]
+    # Each process of a launch begins with another one: what one has read, the others find in the cache.
+    start = process_index() * len(sources) // process_count()
+    order = [*range(start, len(sources)), *range(start)]
+    loaded = {number: load_source(sources[number]) for number in order}
+    return [loaded[number] for number in range(len(sources))]
 
 
 def load_sources(
