@@ -119,6 +119,10 @@ def run(options: argparse.Namespace, folder: Path) -> bool:
     close = abs(there["f1"] - here["f1"]) <= _F1_TOLERANCE
     print(f"\nmapping on {device().type} and CPU: {'the same' if same_mapping else 'DIFFERENT'}")
     print(f"F1 of the same tagger on {device().type}: {here['f1']:.4f}; on the CPU: {there['f1']:.4f}")
+    if not there["f1"]:
+        print(
+            "The tagger has learnt nothing, so F1 says nothing: take a pretrained encoder and more sentences."
+        )
     return same_mapping and close
 
 

@@ -161,7 +161,10 @@ class _Merging:
         """Return a split of a source in the columns of the merged dataset; with a file, this process's share."""
         rows = rows_without(source, split, self._out.get((source.name, split), set()))
         if file is not None:
-            rows = rows.shard(process_count(), process_index(), contiguous=True)
+            rank, count = process_index(), process_count()
+            # Dataset.shard refuses a split of fewer sentences than processes.
+            share = range(len(rows) * rank // count, len(rows) * (rank + 1) // count)
+            rows = rows.select(share) if share else rows.select([])
         # datasets: map leaves the features of an empty dataset as they are.
         if not len(rows):
             return rows
