@@ -64,7 +64,7 @@ def test_four_processes_merge_as_one(tmp_path: Path) -> None:
     # Validation splits smaller than the number of processes: some have no share of them.
     for name, labels, seed in (("alpha", ("per", "loc"), 1), ("beta", ("name", "city"), 2)):
         kinds = dict(zip(("PERSON", "PLACE"), labels, strict=True))
-        write_corpus(tmp_path / name, kinds, seed, train=1500, rest=3)
+        write_corpus(tmp_path / name, kinds, seed, train=4200, rest=3)
     one, four = (apply(tmp_path, processes) for processes in (1, 4))
     assert {"dataset/train/state.json", "report.json", "report.html"} <= one.keys()
     assert one == four

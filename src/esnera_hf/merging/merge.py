@@ -31,7 +31,9 @@ from esnera_hf.taggers.predictions import make_together, rank_folder
 from esnera_hf.tagging import GOLD, OUTSIDE, PSEUDO, Entity, iob2_tag_set
 
 _ORIGINS = (GOLD, PSEUDO)
-_BATCH = 10_000
+#: Sentences relabelled at once, which stay with one process. datasets writes so many at a time: files of batches that
+#: are cut elsewhere hold the same rows in other bytes.
+_BATCH = 1000
 
 
 @dataclass(frozen=True)
@@ -162,9 +164,9 @@ class _Merging:
         rows = rows_without(source, split, self._out.get((source.name, split), set()))
         if file is not None:
             rank, count = process_index(), process_count()
-            # Dataset.shard refuses a split of fewer sentences than processes.
-            share = range(len(rows) * rank // count, len(rows) * (rank + 1) // count)
-            rows = rows.select(share) if share else rows.select([])
+            batches = -(-len(rows) // _BATCH)
+            first, last = (min(batches * n // count * _BATCH, len(rows)) for n in (rank, rank + 1))
+            rows = rows.select(range(first, last) if first < last else [])
         # datasets: map leaves the features of an empty dataset as they are.
         if not len(rows):
             return rows
