@@ -100,7 +100,8 @@ def find_pair(report: MergeReport, one: LabelRef, other: LabelRef | None) -> Pai
 
 def probability_bar(pair: PairEvidence) -> list[Segment]:
     """Return the probabilities of the five relations as a bar from 0 to 1."""
-    segments, start = [], 0.0
+    segments: list[Segment] = []
+    start = 0.0
     for relation, value in zip(RELATIONS, pair.probabilities, strict=True):
         segments.append((relation, start, start + value))
         start += value

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import uuid4
 
 import numpy as np
@@ -24,10 +24,10 @@ from esnera_hf.sources.source import Reader
 from esnera_hf.sources.splits import canonical_split
 
 #: What one split can be; a list is one of records, as a JSON file holds them.
-Rows = Dataset | IterableDataset | pd.DataFrame | list[Any]
+Rows: TypeAlias = Dataset | IterableDataset | pd.DataFrame | list[Any]
 _ROWS = (Dataset, IterableDataset, pd.DataFrame, list)
 #: One split, or several by name.
-DataInMemory = Rows | DatasetDict | IterableDatasetDict | Mapping[str, Rows]
+DataInMemory: TypeAlias = Rows | DatasetDict | IterableDatasetDict | Mapping[str, Rows]
 
 
 def is_in_memory(data: object) -> bool:

@@ -161,7 +161,7 @@ def _fits(counting: Counting, other: Counting | None, located: Sequence[_Located
     """
     fits = []
     for words, span in located:
-        theirs = other and _trimmed(other, words, span)
+        theirs = None if other is None else _trimmed(other, words, span)
         fits.append(_at_borders(str(words), _trimmed(counting, words, span), theirs))
     return [fit for fit in fits if fit is not None]
 
