@@ -67,9 +67,7 @@ def main() -> None:
         rows = Rows(measured_by, pairs)
         compare(rows, truth, group, pairs if options.show else [])
         fitted[evidence] = rows.fit(truth, np.ones(len(pairs), dtype=bool))
-        equal = fitted[evidence]["equal"]
-        steps = {f"equal, names {names}": weights for names, weights in equal.items()}
-        steps |= fitted[evidence]["unequal"]
+        steps = {"equal": fitted[evidence]["equal"], **fitted[evidence]["unequal"]}
         for step, weights in steps.items():
             print(f"\n{step}: " + ", ".join(f"{name} {weight:+.2f}" for name, weight in weights.items()))
     if options.write:
@@ -196,7 +194,11 @@ class Rows:
         base = base_rates(truth[seen])
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            equality = self._fit_equality(equal, seen)
+            renamed = self._renamed(seen)
+            values = np.concatenate([_stacked(self.equality, seen), renamed])
+            weights = np.repeat([1.0, RENAMED / COPIES], [seen.sum(), len(renamed)])
+            classes = np.tile(equal[seen], 1 + COPIES)
+            [(_, equality)] = _regression(values, classes, EQUAL_C, list(self.equality), weights)
             both = np.concatenate([_stacked(self.forward, unequal), _stacked(self.backward, unequal)])
             relations = dict(_regression(both, np.array([*names, *inverse]), UNEQUAL_C, list(self.forward)))
         return {
@@ -205,23 +207,7 @@ class Rows:
             "base_rates": dict(zip(RELATIONS, base.round(5).tolist(), strict=True)),
         }
 
-    def _fit_equality(self, equal: np.ndarray, seen: np.ndarray) -> dict[str, dict[str, float]]:
-        """Return the coefficients of pairs whose names the lexicon lists, and of all pairs by their letters."""
-        by_meaning = [name for name in self.equality if name not in ("names", "listed")]
-        by_letters = [name for name in self.equality if name not in ("meaning", "split off", "listed")]
-        listed = seen & (self.equality["listed"] > 0)
-        values = _stacked({name: self.equality[name] for name in by_meaning}, listed)
-        [(_, by_meaning_fitted)] = _regression(values, equal[listed], EQUAL_C, by_meaning)
-        letters = {name: self.equality[name] for name in by_letters}
-        renamed = self._renamed(letters, seen)
-        values = np.concatenate([_stacked(letters, seen), renamed])
-        weights = np.repeat([1.0, RENAMED / COPIES], [seen.sum(), len(renamed)])
-        [(_, by_letters_fitted)] = _regression(
-            values, np.tile(equal[seen], 1 + COPIES), EQUAL_C, by_letters, weights
-        )
-        return {"listed": by_meaning_fitted, "unlisted": by_letters_fitted}
-
-    def _renamed(self, features: Mapping[str, np.ndarray], seen: np.ndarray) -> np.ndarray:
+    def _renamed(self, seen: np.ndarray) -> np.ndarray:
         """Return the features of pairs with the names of other pairs of their corpora, a copy after the other."""
         generator = np.random.default_rng(0)
         copies = []
@@ -231,7 +217,8 @@ class Rows:
                 places = np.array([k for k, one in enumerate(self.corpora) if one == corpora])
                 order[places] = generator.permutation(places)
             changed = {
-                name: values[order] if name == "names" else values for name, values in features.items()
+                name: values[order] if name.startswith("names") else values
+                for name, values in self.equality.items()
             }
             copies.append(_stacked(changed, seen))
         return np.concatenate(copies)

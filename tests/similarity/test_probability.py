@@ -70,9 +70,7 @@ def test_the_order_of_the_sources_plays_no_part(matrix: SimilarityMatrix, order:
 def test_every_coefficient_has_its_feature(evidence: str) -> None:
     matrix = make_matrix({"a:x": 10, "b:y": 10}, {("a:x", "b:y"): (5, 9)}, {("a:x", "b:y"): 0.5})
     fitted = coefficients()[evidence]
-    by_meaning, by_letters = (set(fitted["equal"][names]) for names in ("listed", "unlisted"))
-    assert by_meaning | by_letters == {"bias", *equality_features(matrix)} - {"listed"}
-    assert by_meaning ^ by_letters == {"meaning", "split off", "names"}
+    assert set(fitted["equal"]) == {"bias", *equality_features(matrix)}
     assert set(fitted["unequal"]) == set(RELATIONS[1:])
     for weights in fitted["unequal"].values():
         assert set(weights) == {"bias", *relation_features(matrix)}

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from esnera_hf.similarity.features import PRIOR_SHARE, equality_features, telling_overlap
 from esnera_hf.similarity.matrix import Agreement, SimilarityMatrix
+from esnera_hf.similarity.names import name_similarity
 from esnera_hf.similarity.probability import coefficients_for, unshifted_probabilities
 from esnera_hf.sources.shared_sentences import relation_likelihoods
 from esnera_hf.tagging import LabelRef
@@ -44,8 +45,7 @@ _KINDS = {
         "forms": "forms",
         "spill": "forms",
     },
-    **{"names": "names", "meaning": "names", "split": "names", "vectors": "vectors"},
-    "unmeasured": "agreement",
+    **{"names": "names", "vectors": "vectors"},
 }
 #: Log-odds from which a part is worth a word: they change a probability of one half by seven points.
 _TELLING = 0.3
@@ -82,7 +82,7 @@ class PairEvidence:
             head could find at best.
         forms: how many forms of the mentions of the one occur in the other's text, and the reverse.
         form_shares: how much of these is annotated as the other label there; ``None`` where that tells nothing.
-        names: how alike the names are in what they mean, or where that is not known in their letters, from 0 to 1.
+        names: how alike the names are, from 0 to 1.
         semantic: how close the mentions lie, from -1 to 1.
         shared: mentions of the first, and of the other, in sentences that both sources annotate, and how many of
             them are both.
@@ -174,8 +174,7 @@ class PairEvidence:
 
     def _names(self) -> str:
         if self.names == 1:
-            same = self.one.label.casefold() == self.other.label.casefold()
-            return "the names match" if same else "the names mean the same"
+            return "the names match"
         degree = (
             "alike" if self.names >= _ALIKE else "a little alike" if self.names >= _COMMON else "not alike"
         )
@@ -219,19 +218,20 @@ def explain_pairs(
     if not wanted:
         return ()
     fitted = coefficients_for(matrix)
-    features, nothing = equality_features(matrix), _of_nothing()
+    features, weights, nothing = equality_features(matrix), fitted["equal"], _of_nothing()
     before = unshifted_probabilities(matrix, fitted)
     annotated = matrix.matched @ matrix.same_source.astype(np.int64)
     overlap = telling_overlap(matrix)
     found = []
     for one, other in wanted.values():
         i, j = matrix.index[one], matrix.index[other]
-        listed = features["listed"][i, j] > 0
-        start, parts = _parts(
-            {name: float(values[i, j]) for name, values in features.items()},
-            nothing,
-            fitted["equal"]["listed" if listed else "unlisted"],
-        )
+        start, parts = weights["bias"], dict.fromkeys(PARTS, 0.0)
+        for name, values in features.items():
+            kind = _KINDS.get(name.split()[0])
+            value = float(values[i, j])
+            start += weights[name] * (value if kind is None else nothing[name])
+            if kind is not None:
+                parts[kind] += weights[name] * (value - nothing[name])
         shared = int(matrix.shared[i, j]), int(matrix.shared[j, i]), int(matrix.shared_same[i, j])
         parts["shared"] = _shared_part(before[i, j], shared)
         final = matrix.probabilities[i, j]
@@ -250,7 +250,7 @@ def explain_pairs(
                 own_recall=(_rounded(matrix.recall[i]), _rounded(matrix.recall[j])),
                 forms=(int(matrix.occurring[i, j]), int(matrix.occurring[j, i])),
                 form_shares=tuple(_form_share(overlap[c], matrix.occurring[c]) for c in cells),  # type: ignore[arg-type]
-                names=round(float(features["meaning" if listed else "names"][i, j]), 4),
+                names=round(name_similarity(one.label, other.label), 4),
                 semantic=_rounded(np.nan if semantic is None else semantic),
                 shared=shared,
             )
@@ -281,21 +281,6 @@ def _of_nothing() -> Mapping[str, float]:
     matrix = SimilarityMatrix(labels, np.zeros(4, dtype=np.int64), none, none, np.full((4, 4), np.nan))
     values = {name: float(values[0, 2]) for name, values in equality_features(matrix).items()}
     return {**values, "names": _UNRELATED_NAMES}
-
-
-def _parts(
-    features: Mapping[str, float], nothing: Mapping[str, float], weights: Mapping[str, float]
-) -> tuple[float, dict[str, float]]:
-    """Return the log-odds of two labels of which nothing is known, and what each kind of evidence adds to them."""
-    start, parts = weights["bias"], dict.fromkeys(PARTS, 0.0)
-    for name, weight in weights.items():
-        kind = _KINDS.get(name.split()[0])
-        if kind is not None:
-            start += weight * nothing[name]
-            parts[kind] += weight * (features[name] - nothing[name])
-        elif name != "bias":
-            start += weight * features[name]
-    return start, parts
 
 
 def _shared_part(probabilities: NDArray[np.float64], shared: tuple[int, int, int]) -> float:

@@ -15,14 +15,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from esnera_hf.similarity.names import (
-    are_listed,
-    by_pair,
-    is_kind_of,
-    meaning_similarity,
-    name_similarity,
-    split_off,
-)
+from esnera_hf.similarity.names import by_pair, name_similarity
 from esnera_hf.tagging import LabelRef
 
 #: What stands for a share before anything is counted: so many entities, of which this part agrees.
@@ -39,9 +32,6 @@ SHARED = 0.5
 #: A head that finds less than this of its own label is not trusted to find as much of another: what it finds there is
 #: divided by no less.
 _LEAST_RECALL = 0.1
-#: Mentions that heads find of the rarer label after which what they tell counts half. Heads that find none of their own
-#: label would else speak against all that its name and its forms say: 7 of 26 equal pairs across languages were lost.
-MEASURED = 5.0
 #: Keeps logarithms of shares finite: differences of shares below it tell nothing.
 _SMALL = 0.02
 
@@ -80,18 +70,14 @@ class Measurements(Protocol):
 def equality_features(matrix: Measurements) -> dict[str, NDArray[np.float64]]:
     """Return what speaks for two labels being equal, each of shape (N, N) and symmetric.
 
-    ``share``, ``forms`` and ``vectors`` are, each in the worse of both directions, the
-    agreed share, the overlap of mentions and S_sem; ``names`` and ``meaning`` are how
-    alike the letters and the meanings of the names are, ``listed`` is 1 where the meaning is
-    known; ``split off`` is 1 where the names mean the same, but one source has a kind
-    of it as another label and the other source has not;
-    ``forms unknown`` is 1 where nothing is known of the forms, as of two scripts;
-    ``balance`` is low where one label covers much more of the other than the
+    ``share``, ``forms``, ``vectors`` and ``names`` are, each in the worse of both
+    directions, the agreed share, the overlap of mentions, S_sem, and how alike the
+    names are; ``forms unknown`` is 1 where nothing is known of the forms, as of two
+    scripts; ``balance`` is low where one label covers much more of the other than the
     reverse; ``spill`` is high where one label also covers another label of the
-    other's source; the margins are over the best rival, in the worse direction;
-    ``unmeasured`` is near 1 where heads find too few mentions to tell anything, and what they
-    tell counts as much less; and ``no rivals`` is 1 between two sources of a single label:
-    whatever looks like a mention is theirs, and nothing says what is not.
+    other's source; the margins are over the best rival, in the worse direction; and
+    ``no rivals`` is 1 between two sources of a single label: whatever looks like a
+    mention is theirs, and nothing says what is not.
     """
     share = agreed_share(matrix)
     share = np.minimum(share, share.T)
@@ -101,27 +87,23 @@ def equality_features(matrix: Measurements) -> dict[str, NDArray[np.float64]]:
     forms = (agreeing + PRIOR_FORMS * PRIOR_OVERLAP) / (matrix.occurring + PRIOR_FORMS)
     forms = np.minimum(forms, forms.T)
     vectors = np.nan_to_num(matrix.semantic)
+    names = by_pair(name_similarity, matrix.labels)
     found = found_share(matrix)
-    measured = _measured(matrix)
-    apart = split_off(matrix.labels)
     spill = np.nan_to_num(best_rival(np.nan_to_num(overlap).T, matrix.same_source).T)
     alone = matrix.same_source.sum(axis=1) == 1
     return {
-        "share": measured * _logit(share),
+        "share": _logit(share),
         "forms": np.where(unknown, 0.0, _logit(forms)),
         "forms unknown": unknown.astype(np.float64),
         "vectors": vectors,
-        "names": by_pair(name_similarity, matrix.labels),
-        "meaning": by_pair(meaning_similarity, matrix.labels),
-        "listed": are_listed(matrix.labels).astype(np.float64),
-        "split off": np.maximum(apart, apart.T),
-        "balance": measured * np.log(_balance(matrix) + _SMALL),
+        "names": names,
+        "balance": np.log(_balance(matrix) + _SMALL),
         "spill": _logit(np.maximum(spill, spill.T)),
-        "share margin": measured * _margin(share, matrix.same_source),
+        "share margin": _margin(share, matrix.same_source),
         "forms margin": np.where(unknown, 0.0, _margin(forms, matrix.same_source)),
         "vectors margin": _margin(np.clip(vectors, 0.0, 1.0), matrix.same_source),
-        "found margin": measured * _margin(np.minimum(found, found.T), matrix.same_source),
-        "unmeasured": 1.0 - measured,
+        "names margin": _margin(names, matrix.same_source),
+        "found margin": _margin(np.minimum(found, found.T), matrix.same_source),
         "no rivals": (alone[:, None] & alone[None, :]).astype(np.float64),
     }
 
@@ -133,32 +115,21 @@ def relation_features(matrix: Measurements) -> dict[str, NDArray[np.float64]]:
     how much of what the row's head predicts on the column's text is the column's
     label, ``forms`` the overlap of mentions, ``sibling`` how far ``found`` lies above
     what the column's head finds of the other labels of the row's source: heads of
-    narrow corpora call everything theirs. ``kind`` is 1 where the row's name means a kind
-    of what the column's means, ``split off`` where both mean the same and the row's source
-    alone has a kind of it as another label. Each comes a second time as the reverse, and
-    ``both split off`` is 1 where each source has a kind as another label which the other has not.
+    narrow corpora call everything theirs. Each comes a second time as the reverse.
     """
     found = found_share(matrix)
     predicted = (matrix.matched + 0.05 * PRIOR) / (matrix.predicted + PRIOR)
     forms = np.nan_to_num(telling_overlap(matrix))
     sibling = np.log((found + _SMALL) / (best_rival(found.T, matrix.same_source).T + _SMALL))
     sibling = np.nan_to_num(sibling)
-    apart = split_off(matrix.labels)
     directed = {
         "found": _logit(found),
         "predicted": _logit(predicted),
         "forms": _logit(forms),
         "sibling": sibling,
-        "kind": by_pair(is_kind_of, matrix.labels),
-        "split off": apart * (1.0 - apart.T),
     }
     reverse = {f"{name}, reverse": values.T for name, values in directed.items()}
-    both = {
-        "both split off": apart * apart.T,
-        "vectors": np.nan_to_num(matrix.semantic),
-        "names": by_pair(name_similarity, matrix.labels),
-        "meaning": by_pair(meaning_similarity, matrix.labels),
-    }
+    both = {"vectors": np.nan_to_num(matrix.semantic), "names": by_pair(name_similarity, matrix.labels)}
     return {**directed, **reverse, **both}
 
 
@@ -223,13 +194,6 @@ def telling_overlap(matrix: Measurements) -> NDArray[np.float64]:
     share = of_source.T @ (occurring * matrix.support[:, None]) / mentions[:, None]
     shared = np.minimum(share, share.T) >= SHARED
     return np.where(shared[np.ix_(owner, owner)], matrix.overlap, np.nan)
-
-
-def _measured(matrix: Measurements) -> NDArray[np.float64]:
-    """Return how much what heads tell of two labels counts, in [0, 1), by the mentions found of the rarer one."""
-    found = matrix.read * np.nan_to_num(matrix.recall, nan=1.0)
-    rarer = np.minimum(found[:, None], found[None, :])
-    return np.asarray(rarer / (rarer + MEASURED))
 
 
 def _balance(matrix: Measurements) -> NDArray[np.float64]:

@@ -98,18 +98,6 @@ def concepts_of(name: str) -> frozenset[str]:
     return frozenset(found)
 
 
-def meaning_similarity(first: str, second: str) -> float:
-    """Return the share of the concepts of two names that both have, in [0, 1]."""
-    one, other = concepts_of(first), concepts_of(second)
-    return len(one & other) / len(one | other) if one | other else float(first == second)
-
-
-def is_kind_of(first: str, second: str) -> float:
-    """Return 1 if the first name means a kind of what the second one means (``writer``, ``person``), else 0."""
-    one, other = concepts_of(first), concepts_of(second)
-    return float(len(one) == len(other) == 1 and other <= set(_lexicon().above.get(min(one), ())))
-
-
 def by_pair(similarity: Callable[[str, str], float], labels: Sequence[LabelRef]) -> NDArray[np.float64]:
     """Return what a function says of the names of every two labels, shape (labels, labels)."""
     names = sorted({label.label for label in labels})
@@ -136,32 +124,6 @@ def are_listed(labels: Sequence[LabelRef]) -> NDArray[np.bool_]:
     listed = np.array([set() < concepts_of(label) <= known for _, label in labels], dtype=bool)
     same = by_pair(lambda one, other: float(one == other), labels) > 0
     return np.asarray((listed[:, None] & listed[None, :]) | same)
-
-
-def split_off(labels: Sequence[LabelRef]) -> NDArray[np.float64]:
-    """Return where the row's label leaves to others of its source what the column's keeps, by their names.
-
-    A ``person`` beside ``politician`` is any other person, one beside ``writer``
-    another one, and one alone is both.
-
-    Returns:
-        Shape (labels, labels): 1 where both names mean the same and the row's source has a
-        kind of it as a label of its own that the column's source has not.
-    """
-    above = _lexicon().above
-    of_source: dict[str, set[str]] = {}
-    for source, label in labels:
-        of_source.setdefault(source, set()).update(concepts_of(label))
-    meanings = [concepts_of(label) for _, label in labels]
-    kinds = [
-        {concept for concept in of_source[source] if meaning & set(above.get(concept, ()))}
-        for (source, _), meaning in zip(labels, meanings, strict=True)
-    ]
-    values = [
-        [float(one == other and bool(mine - theirs)) for other, theirs in zip(meanings, kinds, strict=True)]
-        for one, mine in zip(meanings, kinds, strict=True)
-    ]
-    return np.array(values).reshape(len(labels), len(labels))
 
 
 def _concept(word: str) -> str | None:

@@ -1,8 +1,7 @@
 """How probable each relation of two labels is, from features with coefficients that corpora with known relations gave.
 
 Two steps, each a logistic regression small enough to read (``relations.json``): are
-the labels equal, with other coefficients where it is known what both names mean, and if
-not, is one a part of the other, do they overlap, or neither.
+the labels equal, and if not, is one a part of the other, do they overlap, or neither.
 How many pairs are equal at all differs more between corpora than what equal pairs
 look like, so the base rates are estimated anew on the pairs at hand: by expectation
 maximisation of the prior shift (Saerens, Latinne and Decaestecker, 2002), held by
@@ -93,10 +92,7 @@ def combined(
         relation: of :func:`relation_features`, likewise.
         fitted: coefficients.
     """
-    # Where it is known what names mean, their letters add nothing, and the other evidence decides less.
-    by_meaning, by_letters = (_linear(equality, fitted["equal"][names]) for names in ("listed", "unlisted"))
-    odds = np.where(equality["listed"] > 0, by_meaning, by_letters)
-    equal = 1.0 / (1.0 + np.exp(-odds))[..., None]
+    equal = 1.0 / (1.0 + np.exp(-_linear(equality, fitted["equal"])))[..., None]
     scores = np.stack([_linear(relation, fitted["unequal"][name]) for name in RELATIONS[1:]], axis=-1)
     scores = np.exp(scores - scores.max(axis=-1, keepdims=True))
     unequal = scores / scores.sum(axis=-1, keepdims=True)
@@ -145,7 +141,6 @@ def equality_threshold(probabilities: NDArray[np.float64], min_precision: float 
 
 def _linear(features: Mapping[str, NDArray[np.float64]], weights: Mapping[str, float]) -> NDArray[np.float64]:
     total = np.full(next(iter(features.values())).shape, weights["bias"])
-    for name, weight in weights.items():
-        if name != "bias":
-            total = total + weight * features[name]
+    for name, values in features.items():
+        total = total + weights[name] * values
     return total
