@@ -170,7 +170,7 @@ def score(
     tagger = LookupTagger(_sentences(merged, "train"))
     predictions = {s.name: (list(taggers[s.name].on(s, "test")), list(tagger.on(s, "test"))) for s in sources}
     native = score_native(sources, mapping, predictions, "test")
-    return SystemScores(native, score_unified(sources, mapping, predictions, "test"), seconds=1.0)
+    return SystemScores(native, score_unified(sources, mapping, predictions, "test"))
 
 
 def _sentences(merged: DatasetDict, split: str) -> Iterator[AnnotatedSentence]:

@@ -479,7 +479,7 @@ class TestRefusedBeforeAnyTraining:
             ([*sources, sources[0]], ConfigurationError, "two sources are called 'beta'"),
             (["some/path", "some/path"], ConfigurationError, "given twice: some/path"),
             (twins, ConfigurationError, "'one' and 'two' hold the same sentences"),
-            ([sources[1], nameless], ConfigurationError, "a Dataset has no name"),
+            ([sources[1], nameless], ConfigurationError, "has no name: pass"),
             ([sources[0], tmp_path / "missing"], SourceNotFoundError, "missing"),
         ):
             with pytest.raises(error, match=message):

@@ -146,8 +146,8 @@ class TestReproduce:
         assert capsys.readouterr().out.endswith("the same mapping and the same dataset\n")
         again, before = (contents(folder) for folder in (tmp_path / "again", made.saved))
         assert {name for name in before if before[name] != again.get(name)} <= {
-            "report.json"
-        }  # paths in its settings
+            *("report.json", "report.html")
+        }  # paths in settings, and in the command that the page shows
 
     def test_apply_with_an_edited_mapping(self, made, tmp_path):
         mapping = tmp_path / "mapping.yaml"

@@ -61,9 +61,12 @@ def test_the_report_reads_well() -> None:
     lines = str(make_result().report).split("\n")
     assert lines[0] == "alpha: 3 sentences, 3 entities; own tagger: micro-F1 1.000 validation, 1.000 test"
     assert "beta → alpha (sum of S_emp 1.00; λ 0.4, τ 0.2)" in lines
-    assert "  beta:place  merged into alpha:city  S 0.47 (semantic 0.12, empirical 1/1)" in lines
-    unknown = "(semantic -0.50, empirical unknown, never predicted)"
-    assert f"  beta:per    stays; nearest alpha:city  S -0.50 {unknown}" in lines
+    assert (
+        "  beta:place  merged into alpha:city  S 0.47 = 0.6 × semantic 0.12 + 0.4 × empirical 1.00 (1 of 1)"
+        in lines
+    )
+    unknown = "the semantic similarity alone: the other one is unknown"
+    assert f"  beta:per    stays; nearest alpha:city  S -0.50, {unknown}" in lines
 
 
 def test_a_sample_is_called_one_first() -> None:

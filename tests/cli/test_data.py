@@ -35,7 +35,9 @@ def test_the_known_sources(
 def test_inspect(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     corpora = [str(world.folder / name) for name in ("alpha", "beta")]
     assert main(["inspect", corpora[0]]) == 0
-    assert capsys.readouterr().out.startswith("alpha: license unknown")
+    printed = capsys.readouterr().out
+    assert printed.startswith("read as tokens: column 0\n        tags: column 1\nfirst   ")
+    assert "\nalpha: license unknown" in printed
     assert main(["inspect", *corpora]) == 0
     printed = capsys.readouterr().out
     assert "alpha:per  in beta: " in printed

@@ -94,7 +94,7 @@ def test_a_wrong_shape_is_refused(matrix: SimilarityMatrix, name: str) -> None:
 
 
 def test_more_matched_than_predicted_is_refused(matrix: SimilarityMatrix) -> None:
-    with pytest.raises(ValueError, match="more entities matched than predicted"):
+    with pytest.raises(ValueError, match="expected no more entities than are predicted"):
         replace(matrix, matched=matrix.predicted + 1)
 
 

@@ -68,7 +68,7 @@ def _reader(rows: Rows, name: str, split: str, options: ReadingOptions, folder: 
         return records_reader(partial(_records, rows, place), place, options)
     if isinstance(rows, pd.DataFrame):
         if not len(rows):
-            raise SourceError(f"{place}: the DataFrame has no rows.")
+            raise SourceError(f"{place}: expected rows, found an empty DataFrame.")
         if not any(isinstance(cell, (list, tuple, dict, np.ndarray)) for cell in rows.iloc[0]):
             return _token_reader(rows, options, folder)
         rows = Dataset.from_pandas(rows, preserve_index=False)
@@ -106,4 +106,6 @@ def _stored(rows: IterableDataset, place: str, folder: Path) -> Dataset:
                 f"{place}: the stream cannot be kept in {folder}: {problem}. Make room, or set TMPDIR to a folder with "
                 "more."
             ) from error
-        raise SourceError(f"{place}: the stream broke off: {cause or error}.") from error
+        raise SourceError(
+            f"{place}: the stream broke off: {cause or error}. Read it again from its beginning."
+        ) from error

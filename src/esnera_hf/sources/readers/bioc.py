@@ -145,7 +145,7 @@ def _json_documents(path: Path) -> Iterator[Mapping[str, Any]]:
         try:
             values = [json.loads(line) for line in lines]
         except (ValueError, RecursionError) as error:
-            raise SourceError(f"{path}: neither one JSON value nor one in every line ({error}).") from None
+            raise SourceError(f"{path}: expected one JSON value, or one in every line ({error}).") from None
     if any("\\u" in line for line in lines) and _SURROGATE.search(json.dumps(values, ensure_ascii=False)):
         raise SourceError(f"{path}: half of a surrogate pair is no character. Mend the \\u escapes.")
     for value in values:
@@ -176,7 +176,9 @@ def _xml_documents(path: Path) -> Iterator[Mapping[str, Any]]:
         nonlocal depth
         depth += 1
         if depth > _DEEPEST:
-            raise SourceError(f"{path}, line {parser.CurrentLineNumber}: elements nested {depth} deep.")
+            raise SourceError(
+                f"{path}, line {parser.CurrentLineNumber}: elements nested {depth} deep, expected at most {_DEEPEST}."
+            )
         builder.start(name, attributes)
 
     def end(name: str) -> None:

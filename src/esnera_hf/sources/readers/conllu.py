@@ -94,7 +94,7 @@ class ConlluFile:
         if self._wanted is not None:
             if self._wanted not in values:
                 raise SourceError(
-                    f"{self.path}: MISC holds no {self._wanted!r}, but {', '.join(values) or 'nothing'}."
+                    f"{self.path}: MISC holds no {self._wanted!r}: expected one of {', '.join(values) or 'nothing'}."
                 )
             return self._wanted
         tagged = [

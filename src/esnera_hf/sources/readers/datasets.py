@@ -46,7 +46,9 @@ def reader_of(dataset: Dataset, place: str, options: ReadingOptions | None = Non
     features = dataset.features
     for name, option in (("token_column", options.token_column), ("tag_column", options.tag_column)):
         if option is not None and option not in {*features, *chain.from_iterable(_nests(features).values())}:
-            raise SourceError(f"{place}: no column {option!r}, which {name}= names; found {dict(features)}.")
+            raise SourceError(
+                f"{place}: no column {option!r}, which {name}= names; expected one of {', '.join(features)}."
+            )
     for nest, fields in [(None, features), *_nests(features).items()]:
         columns = _tagged_columns(fields, options)
         if columns:

@@ -109,7 +109,7 @@ def with_spans(record: RawSentence, counting: Counting, *, stated: bool) -> RawS
     in_tokens = counting.unit == "tokens"
     if in_tokens and not record.tokens:
         raise SourceError(
-            f"{record.where}: offsets='{counting}', and the record has no tokens. State another."
+            f"{record.where}: offsets='{counting}', and the record has no tokens. Choose another."
         )
     text = record.text or join_tokens(record.tokens)
     usual = Counting("tokens" if record.tokens else "characters")

@@ -173,7 +173,7 @@ class WebAnnoFile:
                 covered = (len(text) - len(token), len(text))
             elif not tokens or not begun <= start <= end <= ended:
                 raise SourceError(
-                    f"{self.path}, line {number}: {shown(cells[0])} lies in no token before it."
+                    f"{self.path}, line {number}: {shown(cells[0])} lies in no token before it. Export the document again."
                 )
             else:
                 within = [_characters(tokens[-1], units - begun) for units in (start, end)]
@@ -191,7 +191,9 @@ class WebAnnoFile:
         filled = [token for token in tokens if token.strip()]
         sentence = onto_tokens(RawSentence([], spans, where, repairs, text), filled)
         if sentence is None:  # the text was put together from the tokens
-            raise SourceError(f"{self.path}, line {rows[0][0]}: the tokens cannot be put together.")
+            raise SourceError(
+                f"{self.path}, line {rows[0][0]}: the tokens are not those of the text. Export the document again."
+            )
         return sentence, parts
 
     def _parts(self, cell: str, covered: tuple[int, int], row: int, line: int) -> Iterator[_Part]:
