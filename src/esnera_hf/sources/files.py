@@ -95,7 +95,8 @@ def path_readers(
     """
     if path.is_file() and options.data_files:
         raise ConfigurationError(
-            f"data_files={dict(options.data_files)!r}: {path} is a file, and patterns name files in a folder. Pass the folder, or leave data_files out."
+            f"data_files={dict(options.data_files)!r}: {path} is a file, and patterns "
+            "name files in a folder. Pass the folder, or leave data_files out."
         )
     if path.is_file():
         return {split_of_file(path) or "train": file_reader([path], options)}, file_notes([path])

@@ -52,7 +52,8 @@ class DocBinFile:
             )
         if self._group is not None and self._group not in groups:
             raise SourceError(
-                f"{self.path}: no group of doc.spans is called {self._group!r}: expected one of {', '.join(groups) or 'none'}."
+                f"{self.path}: no group of doc.spans is called {self._group!r}: expected one of "
+                f"{', '.join(groups) or 'none'}."
             )
         for number, doc in enumerate(docs):
             yield from self._sentences(doc, f"{self.path.name}, document {number}")

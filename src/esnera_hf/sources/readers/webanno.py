@@ -173,7 +173,8 @@ class WebAnnoFile:
                 covered = (len(text) - len(token), len(text))
             elif not tokens or not begun <= start <= end <= ended:
                 raise SourceError(
-                    f"{self.path}, line {number}: {shown(cells[0])} lies in no token before it. Export the document again."
+                    f"{self.path}, line {number}: {shown(cells[0])} lies in no token before it. "
+                    "Export the document again."
                 )
             else:
                 within = [_characters(tokens[-1], units - begun) for units in (start, end)]
