@@ -113,7 +113,7 @@ def broken():
     ("data", "error", "message"),
     [
         ([3], SourceError, "s, split train, record 0: expected an object"),
-        (pd.DataFrame({"tokens": []}), SourceError, "the DataFrame has no rows"),
+        (pd.DataFrame({"tokens": []}), SourceError, "expected rows, found an empty DataFrame"),
         ({"a": ROWS, "b": ROWS}, SourceError, "split 'a' is none of train"),
         (IterableDataset.from_generator(broken), SourceError, "the stream broke off: the line is dead"),
         ({"train": 3}, ConfigurationError, "expected a known name"),

@@ -231,7 +231,7 @@ OUTSIDE = '<!DOCTYPE collection [<!ENTITY a SYSTEM "file:///etc/passwd">]><colle
         ),
         ('[{"passages": []}, 3]', "a document without an id"),
         ('[{"id": 1, "passages": []}, 3]', "expected a document with passages, found 3"),
-        ('{"passages": [], "a": \n', "neither one JSON value nor one in every line"),
+        ('{"passages": [], "a": \n', "expected one JSON value, or one in every line"),
         ('[{"id": "\\ud800", "passages": []}]', "half of a surrogate pair"),
         (as_xml({"id": 1, "passages": [passage(0, "Osk.", annotation("LOC", "Osk"))]}), "without a location"),
         (
