@@ -90,7 +90,9 @@ def read(sentences):
 
 @pytest.mark.parametrize("name", COLUMN_FILES)
 def test_column_files_read_as_the_reference_does(name):
-    assert read(ColumnFile(raw(COLUMN_FILES[name]))()) == reference(name)
+    # A span of the same label in two layers is one.
+    expected = [(tokens, sorted(set(spans))) for tokens, spans in reference(name)]
+    assert read(ColumnFile(raw(COLUMN_FILES[name]))()) == expected
 
 
 @pytest.mark.parametrize(("split", "positions"), [("train", 24), ("dev", 7), ("test", 7)])
