@@ -6,6 +6,8 @@ Trains, with the same steps a sentence, batches, sampling and choice of the epoc
 - own: a tagger of each source alone;
 - joint: one encoder with a head per source;
 - naive: one tagger of their union, where labels of the same name are one and what is not annotated is O;
+- pseudo: the same of the aligned labels, with pseudo-labels of the own taggers from a confidence of 0.9 on, as in the
+  method's paper;
 - known: the merged tagger by the alignment of frozen evidence, told the source of each sentence;
 - unknown: the same tagger, told none.
 
@@ -16,6 +18,9 @@ or more; calibration of the merged tagger's confidences; and CPU seconds.
 
     python benchmarks/merged_tagger.py cluener weibo uner_zh_gsdsimp --data DIR --encoder ENCODER
     python benchmarks/merged_tagger.py cluener weibo uner_zh_gsdsimp --data DIR --encoder ENCODER --few weibo=150
+
+With ``--unseen weibo`` that corpus is a new domain: taggers of several corpora are trained without it, only its labels
+are aligned, and only its test split is scored. Its own tagger shows what its annotation would be worth.
 
 An interrupted run goes on with ``--cache FOLDER``.
 """
@@ -45,9 +50,10 @@ from esnera_hf import align
 from esnera_hf._internal.cache import CACHE_VARIABLE
 from esnera_hf._internal.console import quiet_libraries
 from esnera_hf.alignment.mapping import LabelMapping
-from esnera_hf.evaluation.merged_tagger import mapping_by_name, train_merged_tagger
+from esnera_hf.evaluation.merged_tagger import find_pseudo_labels, mapping_by_name, train_merged_tagger
 from esnera_hf.evaluation.projection import names_back
 from esnera_hf.merging.merge import merge_sources
+from esnera_hf.merging.pseudo_labels import DEFAULT_THRESHOLD, PseudoLabels
 from esnera_hf.metrics import calibration_error, count_matches, f1, renamed
 from esnera_hf.sources.leakage import find_leaks, without_leaks
 from esnera_hf.sources.load import load_source
@@ -57,14 +63,16 @@ from esnera_hf.taggers.settings import TaggerSettings
 from esnera_hf.taggers.source_taggers import train_cached, train_source_taggers
 from esnera_hf.tagging import Entity
 
-SYSTEMS = ("own", "joint", "naive", "known", "unknown")
+SYSTEMS = ("own", "joint", "naive", "pseudo", "known", "unknown")
 #: What differences are taken of: the first minus the second.
 PAIRS = (
     ("known", "own"),
     ("known", "joint"),
     ("unknown", "own"),
     ("known", "naive"),
+    ("known", "pseudo"),
     ("known", "unknown"),
+    ("unknown", "naive"),
 )
 MARGIN = 0.01
 RESAMPLES = 1000
@@ -78,9 +86,10 @@ Counts = dict[str, dict[str, list[NDArray[np.int32]]]]
 def main() -> None:
     """Train, score and print."""
     options = parsed()
-    counts: Counts = {name: {system: [] for system in options.systems} for name in options.corpora}
+    scored = [options.unseen] if options.unseen else options.corpora
+    counts: Counts = {name: {system: [] for system in options.systems} for name in scored}
     labels: dict[str, tuple[str, ...]] = {}
-    confidences: dict[str, list[tuple[float, bool]]] = {name: [] for name in options.corpora}
+    confidences: dict[str, list[tuple[float, bool]]] = {name: [] for name in scored}
     seconds: dict[str, list[float]] = {system: [] for system in options.systems}
     with TemporaryDirectory() as folder, quiet_libraries():
         os.environ[CACHE_VARIABLE] = str(options.cache or folder)
@@ -88,7 +97,7 @@ def main() -> None:
         for seed in options.seeds:
             sources = read_sources(options, seed)
             found, spent = predictions(sources, encoder, options, seed)
-            for source in sources:
+            for source in [source for source in sources if source.name in counts]:
                 labels[source.name] = source.labels
                 gold = [sentence.entities for sentence in source.sentences("test")]
                 for system in options.systems:
@@ -126,20 +135,13 @@ def predictions(
     }
     train = partial(train_cached, encoder, training)
     leaks = find_leaks(sources)
-    found: dict[str, dict[str, list[list[Entity]]]] = {system: {} for system in options.systems}
+    trained_on = [source for source in sources if source.name != options.unseen]
+    found: dict[str, dict[str, list[list[Entity]]]] = {}
     spent = {}
 
-    def merged(mapping: LabelMapping, noise: float | None) -> Any:
-        return train_merged_tagger(mapping, merge_sources(sources, mapping, leaks), train, noise)
-
-    def back(tagger: Any, mapping: LabelMapping, *, told: bool) -> dict[str, list[list[Entity]]]:
-        return {
-            source.name: [
-                list(renamed(row, names_back(source, mapping)))
-                for row in tagger.predict(source, "test", style=source.name if told else None)
-            ]
-            for source in sources
-        }
+    def merged(mapping: LabelMapping, noise: float | None, pseudo: PseudoLabels | None = None) -> Any:
+        chosen = mapping.restricted(source.name for source in trained_on)
+        return train_merged_tagger(chosen, merge_sources(trained_on, chosen, leaks, pseudo), train, noise)
 
     for system in options.systems:
         started = time.process_time()
@@ -148,15 +150,22 @@ def predictions(
             taggers = train_source_taggers(sources, encoder, settings, leaks)
             spent[system] = time.process_time() - started
             found[system] = {s.name: list(map(list, taggers[s.name].predict(s, "test"))) for s in sources}
-        elif system == "naive":
-            tagger = merged(mapping_by_name(sources), None)
-            spent[system] = time.process_time() - started
-            found[system] = back(tagger, mapping_by_name(sources), told=False)
-        else:
-            mapping = align(sources, encoder=encoder, seed=seed).mapping
-            tagger = merged(mapping, 0.0)
-            spent[system] = time.process_time() - started
-            found[system] = back(tagger, mapping, told=system == "known")
+            continue
+        by_name = system == "naive"
+        mapping = mapping_by_name(sources) if by_name else align(sources, encoder=encoder, seed=seed).mapping
+        pseudo = None
+        if system == "pseudo":
+            own = train_source_taggers(trained_on, encoder, TaggerSettings("separate", training), leaks)
+            pseudo = find_pseudo_labels(trained_on, mapping, own, DEFAULT_THRESHOLD, leaks)
+        tagger = merged(mapping, None if system in ("naive", "pseudo") else 0.0, pseudo)
+        spent[system] = time.process_time() - started
+        found[system] = {
+            source.name: [
+                list(renamed(row, names_back(source, mapping)))
+                for row in tagger.predict(source, "test", style=source.name if system == "known" else None)
+            ]
+            for source in sources
+        }
     return found, spent
 
 
@@ -289,7 +298,7 @@ def table_of_labels(counts: Counts, labels: Mapping[str, Sequence[str]]) -> str:
     """Return F1 by label of those with mentions enough."""
     lines = []
     for name, found in counts.items():
-        shown = [system for system in ("own", "joint", "known") if system in found]
+        shown = [system for system in ("own", "joint", "unknown", "known") if system in found]
         for index, label in enumerate(labels[name]):
             mentions = int(found[shown[0]][0][:, index, 2].sum())
             if mentions >= LEAST_MENTIONS:
@@ -336,12 +345,20 @@ def parsed() -> Any:
     parser.add_argument("--validation", type=int, default=300)
     parser.add_argument("--test", type=int, default=1000)
     parser.add_argument("--few", nargs="+", default=[], metavar="CORPUS=N", help="fewer of these corpora")
+    parser.add_argument("--unseen", metavar="CORPUS", help="train without this one, and score it alone")
     parser.add_argument("--epochs", type=float, default=4)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
     parser.add_argument("--systems", nargs="+", choices=SYSTEMS, default=list(SYSTEMS))
     parser.add_argument("--cache", type=Path, help="keep taggers here")
     add_training_override(parser)
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.unseen and not {options.unseen} < set(options.corpora):
+        parser.error(f"--unseen {options.unseen}: expected one of several corpora.")
+    if options.unseen and {"joint", "known"} & set(options.systems):
+        parser.error(
+            "--unseen: the systems joint and known need the corpus in training; name others by --systems."
+        )
+    return options
 
 
 if __name__ == "__main__":
