@@ -38,7 +38,7 @@ from esnera_hf import NerSource, Tagger, align, load_source
 from esnera_hf._internal.cache_contents import CACHE_VARIABLE
 from esnera_hf._internal.console import quiet_libraries
 from esnera_hf.metrics import score_tags
-from esnera_hf.modeling.encoders import MentionEncoder
+from esnera_hf.modeling.mention_vectors import MentionEncoder
 from esnera_hf.modeling.tokenization import device, has_bfloat16
 from esnera_hf.taggers.light_heads import LAYERS, make_light_heads
 from esnera_hf.taggers.settings import TaggerSettings

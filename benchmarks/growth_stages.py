@@ -197,7 +197,7 @@ def crossing(context: Context) -> Measured:
 
 
 def summing(context: Context) -> Measured:
-    from esnera_hf.modeling.encoders import MentionEncoder
+    from esnera_hf.modeling.mention_vectors import MentionEncoder
     from esnera_hf.taggers.predictions import LabelCentroids
 
     encoder = MentionEncoder(str(context.folder / "encoder"))

@@ -7,7 +7,7 @@ from itertools import combinations
 
 import numpy as np
 
-from esnera_hf.modeling.encoders import MentionEncoder
+from esnera_hf.modeling.mention_vectors import MentionEncoder
 from esnera_hf.similarity.names import name_similarity
 from esnera_hf.sources import overlap
 from esnera_hf.sources.overlap import MentionOverlap

@@ -85,7 +85,7 @@ def test_probabilities_of_mentions_against_enumeration(
 ) -> None:
     """Of every mention of every legal path: the share of the paths in which it is one, neither longer nor shorter."""
     if in_logarithms:
-        monkeypatch.setattr(crf_module, "_messages", lambda *scores: None)
+        monkeypatch.setattr(crf_module, "messages_both_ways", lambda *scores: None)
     crf = random_crf(TAGS)
     emissions, mask = random_batch(lengths)
     everything = [legal_scores(crf, row[:n]) for row, n in zip(emissions, lengths, strict=True)]
@@ -194,7 +194,7 @@ def test_messages_give_the_gradients_of_the_recursion_in_logarithms(
         return [*gradients(crf, emissions, mask), crf.marginals(emissions, mask)]
 
     actual = computed(emissions)
-    monkeypatch.setattr(crf_module, "_messages", lambda *scores: None)
+    monkeypatch.setattr(crf_module, "messages_both_ways", lambda *scores: None)
     for one, other in zip(actual, computed(emissions.nan_to_num(7.0)), strict=True):
         torch.testing.assert_close(one, other, atol=2e-4, rtol=1e-4)
 
@@ -202,10 +202,10 @@ def test_messages_give_the_gradients_of_the_recursion_in_logarithms(
 def test_numbers_too_far_apart_for_messages() -> None:
     crf = random_crf(TAGS)
     emissions, mask = random_batch((4, 2))
-    assert crf_module._messages(emissions, *crf._scores(), crf.end_transitions, mask) is not None
+    assert crf_module.messages_both_ways(emissions, *crf._scores(), crf.end_transitions, mask) is not None
     emissions[0, 0, 0], emissions[0, 1, 0], emissions[0, 1, 2] = 1e4, -1e4, 1e4
     scores = [score.detach() for score in (*crf._scores(), crf.end_transitions)]
-    assert crf_module._messages(emissions, *scores, mask) is None
+    assert crf_module.messages_both_ways(emissions, *scores, mask) is None
     # Scores of ten thousand leave single precision three digits.
     torch.testing.assert_close(crf.marginals(emissions, mask).sum(2), mask.float(), atol=1e-3, rtol=0)
     assert all(torch.isfinite(gradient).all() for gradient in gradients(crf, emissions, mask))

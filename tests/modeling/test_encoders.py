@@ -25,9 +25,10 @@ from transformers import (
 
 from builders import VANISHING, make_source, row
 from esnera_hf.errors import EncoderError
-from esnera_hf.modeling.encoders import RECORD_FILE, MentionEncoder, hidden_size, load_encoder, window_length
+from esnera_hf.modeling.encoders import RECORD_FILE, hidden_size, load_encoder, window_length
 from esnera_hf.modeling.hub_code.configuration_crf_tagger import CrfTaggerConfig
 from esnera_hf.modeling.hub_code.modeling_crf_tagger import CrfTagger
+from esnera_hf.modeling.mention_vectors import MentionEncoder
 from esnera_hf.modeling.tagger import Tagger
 from esnera_hf.modeling.tokenization import WordTokenizer
 

@@ -29,7 +29,7 @@ from esnera_hf.modeling.hub_code import crf
 from esnera_hf.modeling.tagger import REQUIREMENTS, Tagger
 
 TAGGER = {f"{part}_crf_tagger.py" for part in ("configuration", "modeling", "pipeline")}
-CODE = {*TAGGER, "crf.py", "windows.py", "words.py"}
+CODE = {*TAGGER, "crf.py", "messages.py", "windows.py", "words.py"}
 DATA = {"config.json", "model.safetensors", "requirements.txt", "tokenizer.json", "tokenizer_config.json"}
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 REPO = "someone/crf-tagger"
@@ -134,7 +134,7 @@ def test_the_package_pytorch_crf_has_a_module_named_torchcrf(
 ) -> None:
     """And a package torchcrf is another project."""
     monkeypatch.setitem(sys.modules, "torchcrf", module)
-    spec = importlib.util.spec_from_file_location("crf_of_this_test", crf.__file__)
+    spec = importlib.util.spec_from_file_location(f"{crf.__package__}.crf_of_this_test", crf.__file__)
     assert spec is not None
     assert spec.loader is not None
     with pytest.raises(ImportError, match=message) if message else nullcontext():

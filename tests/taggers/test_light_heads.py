@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from builders import make_source, row
-from esnera_hf.modeling import distributed, encoders
+from esnera_hf.modeling import distributed, mention_vectors
 from esnera_hf.sources.source import AnnotatedSentence, NerSource
 from esnera_hf.taggers import light_heads
 from esnera_hf.taggers.light_heads import (
@@ -55,7 +55,7 @@ class WordEncoder:
 @pytest.fixture(autouse=True)
 def stand_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     WordEncoder.read = Counter()
-    monkeypatch.setattr(encoders, "MentionEncoder", WordEncoder)
+    monkeypatch.setattr(mention_vectors, "MentionEncoder", WordEncoder)
     monkeypatch.setattr(light_heads, "encoder_identity", lambda name: name)
     monkeypatch.setenv("ESNERA_CACHE_DIR", str(tmp_path))
 

@@ -13,8 +13,8 @@ from builders import make_source, row, toy_rows, toy_source
 from esnera_hf._internal.cache import Artifact
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.modeling import training
-from esnera_hf.modeling.encoders import MentionEncoder
 from esnera_hf.modeling.joint import JointTagger
+from esnera_hf.modeling.mention_vectors import MentionEncoder
 from esnera_hf.sources.leakage import find_leaks, without_leaks
 from esnera_hf.sources.source import NerSource
 from esnera_hf.taggers.predictions import LabelCentroids

@@ -343,8 +343,8 @@ def _readings(sources: Sequence[NerSource], encoder: str, seed: int) -> dict[tup
 
 def _read_all(sources: Sequence[NerSource], encoder: str, seed: int, folder: Path) -> None:
     """Let the heads of all sources read all sources, and write what they say."""
-    from esnera_hf.modeling.encoders import MentionEncoder
     from esnera_hf.modeling.frozen_tagger import FrozenStates, cross_readings
+    from esnera_hf.modeling.mention_vectors import MentionEncoder
 
     model = MentionEncoder(encoder, _LAYERS)
     states = []

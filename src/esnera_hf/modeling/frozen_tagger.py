@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from esnera_hf.modeling.calibration import Read, best_temperature
-from esnera_hf.modeling.encoders import MentionEncoder, span_means
 from esnera_hf.modeling.hub_code.crf import ConstrainedCRF
 from esnera_hf.modeling.hub_code.windows import Span, SpanReader, encoder_inputs, pad
+from esnera_hf.modeling.mention_vectors import MentionEncoder, span_means
 from esnera_hf.modeling.tokenization import batches_by_length, chain_tags, chunks, device, join_sentences
 from esnera_hf.sources.source import AnnotatedSentence
 from esnera_hf.tagging import Entity, iob2_tag_set

@@ -12,11 +12,12 @@ from torch import Tensor, nn
 from transformers.initialization import no_init_weights
 
 from esnera_hf.errors import ConfigurationError
-from esnera_hf.modeling.encoders import MentionBatch, load_saved, mentions_within, read_record, span_means
+from esnera_hf.modeling.encoders import load_saved, read_record
 from esnera_hf.modeling.hub_code.configuration_crf_tagger import CrfTaggerConfig, EncoderTaggerConfig
 from esnera_hf.modeling.hub_code.crf import ConstrainedCRF, RowwiseCRF
 from esnera_hf.modeling.hub_code.modeling_crf_tagger import CrfTagger, EncoderTagger, emissions_of_rows
 from esnera_hf.modeling.hub_code.windows import Span, SpanReader, Window
+from esnera_hf.modeling.mention_vectors import MentionBatch, mentions_within, span_means
 from esnera_hf.modeling.tagger import Tagger, TrainedModel, save_tokenizer
 from esnera_hf.modeling.tokenization import batches_by_length, device, join_sentences, mixed_precision
 from esnera_hf.sources.source import AnnotatedSentence

@@ -138,7 +138,7 @@ def make_light_heads(sources: Sequence[NerSource], encoder: str, seed: int) -> d
     # Of all sources: which ones are missing may look different to a process that starts later.
     own = [s for s in sources[process_index() :: process_count()] if not artifacts[s.name].exists]
     if own:
-        from esnera_hf.modeling.encoders import MentionEncoder
+        from esnera_hf.modeling.mention_vectors import MentionEncoder
 
         model = MentionEncoder(encoder, LAYERS)
         for source in own:

@@ -255,7 +255,7 @@ def pretrained_vectors(encoder: str, source: NerSource) -> LabelCentroids:
     artifact = Artifact("mentions", identity)
 
     def load() -> Read:
-        from esnera_hf.modeling.encoders import MentionEncoder
+        from esnera_hf.modeling.mention_vectors import MentionEncoder
 
         model = MentionEncoder(encoder)
 

@@ -1,0 +1,108 @@
+"""Vectors of mentions: mean states of their pieces in an encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from esnera_hf.modeling.encoders import load_encoder, window_length
+from esnera_hf.modeling.hub_code.windows import Window, encoder_inputs
+from esnera_hf.modeling.tokenization import (
+    CHUNK,
+    WordTokenizer,
+    batches_by_length,
+    chunks,
+    device,
+    words_within,
+)
+from esnera_hf.sources.source import AnnotatedSentence
+from esnera_hf.tagging import Entity
+
+#: Labels and vectors, shape (mentions, width), of a batch of mentions.
+MentionBatch = tuple[list[str], NDArray[np.float32]]
+
+
+class MentionEncoder:
+    """Encodes annotated entities in their sentences, for the semantic similarity.
+
+    Args:
+        name: folder or Hub id of a pretrained encoder.
+        layers: only so many of its lowest layers; all if not given.
+    """
+
+    def __init__(self, name: str, layers: int | None = None) -> None:
+        self.name = name
+        self.model, tokenizer = load_encoder(name, layers)
+        self.words = WordTokenizer(tokenizer, window_length(self.model, tokenizer))
+        self.pad_id: int = tokenizer.pad_token_id
+
+    def mention_vectors(self, sentences: Iterable[AnnotatedSentence]) -> Iterator[MentionBatch]:
+        """Yield the labels and vectors of batches of mentions.
+
+        An entity's vector is the mean of the last hidden states of its pieces.
+        Entities whose words the tokenizer turns into nothing are left out.
+        """
+        self.model.to(device()).eval()
+        with_entities = (sentence for sentence in sentences if sentence.entities)
+        for chunk in chunks(with_entities, CHUNK):
+            entities = [sentence.entities for sentence in chunk]
+            phrases = [[(entity.start, entity.end) for entity in row] for row in entities]
+            windows = self.words.windows([sentence.tokens for sentence in chunk], phrases)
+            for batch in batches_by_length(windows):
+                yield self._encode([windows[i] for i in batch], entities)
+
+    @torch.no_grad()
+    def _encode(self, windows: list[Window], entities: Sequence[Sequence[Entity]]) -> MentionBatch:
+        inputs = encoder_inputs([window.input_ids for window in windows], self.pad_id)
+        states = self.model(**{name: t.to(self.model.device) for name, t in inputs.items()}).last_hidden_state
+        labels, spans = mentions_within(windows, entities)
+        suffix = len(self.words.suffix)
+        pieces = [(row, *windows[row].piece_range(first, end - 1, suffix)) for row, first, end in spans]
+        return labels, span_means(states, pieces)
+
+
+def mentions_within(
+    windows: Sequence[Window], entities: Sequence[Sequence[Entity]]
+) -> tuple[list[str], list[tuple[int, int, int]]]:
+    """Return the labels of the mentions in windows, and where each lies.
+
+    An entity that a cut parts is a mention in each of its windows. Those whose
+    words the tokenizer turns into nothing are left out.
+
+    Args:
+        entities: those of each sentence, by ``window.sentence``.
+
+    Returns:
+        Labels, and as many places: the index of the window, and those of the
+        first word and of the one after the last in ``window.words``.
+    """
+    labels, spans = [], []
+    for row, window in enumerate(windows):
+        for entity in entities[window.sentence]:
+            first, end = words_within(window, entity)
+            if first < end:
+                labels.append(entity.label)
+                spans.append((row, first, end))
+    return labels, spans
+
+
+def span_means(states: Tensor, spans: Sequence[tuple[int, int, int]]) -> NDArray[np.float32]:
+    """Return the mean state of each span, shape (spans, width).
+
+    Args:
+        states: shape (rows, positions, width).
+        spans: row, first position and the one after the last, never empty.
+    """
+    if not spans:
+        return np.empty((0, states.shape[2]), dtype=np.float32)
+    rows, starts, ends = np.array(spans).T
+    lengths = ends - starts
+    offsets = np.cumsum(lengths) - lengths
+    positions = np.arange(lengths.sum()) + np.repeat(starts - offsets, lengths)
+    within = torch.from_numpy(np.repeat(rows, lengths)), torch.from_numpy(positions)
+    flat = states[tuple(index.to(states.device) for index in within)].float().cpu().numpy()
+    return np.asarray(np.add.reduceat(flat, offsets, axis=0) / lengths[:, None], dtype=np.float32)
