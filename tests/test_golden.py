@@ -89,7 +89,7 @@ def test_an_alignment_gives_the_same_bytes_as_before(
     method: str, tmp_path: Path, encoder_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        api, "train_source_taggers", lambda sources, **_: {s.name: dictionary_tagger(s.name) for s in sources}
+        api, "train_source_taggers", lambda sources, *_: {s.name: dictionary_tagger(s.name) for s in sources}
     )
     for name, text in files(method, tmp_path / "files", encoder_folder).items():
         golden = GOLDEN / method / name

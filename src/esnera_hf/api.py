@@ -7,20 +7,20 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from esnera_hf._internal.checks import from_plain, to_plain
 from esnera_hf._internal.console import StepTimes, quiet_libraries, say
 from esnera_hf._internal.json import read_json
 from esnera_hf._internal.memory import needed_memory, warn_of_memory
-from esnera_hf.alignment.constraints import TargetSchema, build_constraints, load_locked
+from esnera_hf.alignment.constraints import Constraints, TargetSchema, build_constraints, load_locked
 from esnera_hf.alignment.equivalence_merge import merge_equivalent
 from esnera_hf.alignment.greedy_path import MergeHistory
 from esnera_hf.alignment.mapping import MAPPING_FILE, LabelMapping
 from esnera_hf.alignment.mapping_diff import decided_anew
 from esnera_hf.alignment.naming import with_reasons
 from esnera_hf.alignment.questions import find_questions
-from esnera_hf.alignment.search import merge_greedily
+from esnera_hf.alignment.search import Objective, merge_greedily
 from esnera_hf.alignment.umbrellas import add_umbrellas
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.evaluation.merged_tagger import (
@@ -29,10 +29,10 @@ from esnera_hf.evaluation.merged_tagger import (
     find_pseudo_labels,
     try_mapping,
 )
-from esnera_hf.hub.recipe import find_recipe
+from esnera_hf.hub.recipe import Recipe, find_recipe
 from esnera_hf.merging.merge import MergedData, merge_sources
 from esnera_hf.merging.pseudo_labels import PseudoLabels
-from esnera_hf.report.build import build_report, with_pairs
+from esnera_hf.report.build import all_at_once, build_report, with_pairs
 from esnera_hf.report.call import CallFacts, checked_call, is_published, local_paths, on_hub
 from esnera_hf.report.files import REPORT_FILE
 from esnera_hf.report.report import MergeReport
@@ -40,6 +40,7 @@ from esnera_hf.result import MergeResult
 from esnera_hf.settings import AlignSettings, Method
 from esnera_hf.similarity.disagreement import find_disagreements
 from esnera_hf.similarity.evidence import Evidence, measure_similarity
+from esnera_hf.similarity.matrix import SimilarityMatrix
 from esnera_hf.sources.duplicates import find_pairs
 from esnera_hf.sources.leakage import find_leaks
 from esnera_hf.sources.load import SourceLike, load_source, load_sources, source_name
@@ -47,13 +48,9 @@ from esnera_hf.sources.options import ReadingOptions
 from esnera_hf.sources.overlap import mention_overlap
 from esnera_hf.sources.shared_sentences import compare_shared
 from esnera_hf.sources.source import NerSource
+from esnera_hf.taggers.identity import default_encoder, encoder_files
 from esnera_hf.taggers.settings import TaggerSettings
-from esnera_hf.taggers.source_taggers import (
-    default_encoder,
-    encoder_files,
-    train_cached,
-    train_source_taggers,
-)
+from esnera_hf.taggers.source_taggers import train_cached, train_source_taggers
 
 EncoderLike = str | os.PathLike[str]
 
@@ -105,18 +102,15 @@ def align(
         labels = [ref for source in loaded for ref in source.label_refs]
         constraints = build_constraints(labels, target_schema, settings.schema)
         encoder = default_encoder(loaded) if encoder is None else os.fspath(encoder)
-        compares = settings.evidence.kind == "taggers" or method == "greedy"
-        reads = None if settings.evidence.kind == "surface" and not compares else encoder
-        sentences = sum(len(rows) for source in loaded for rows in source.dataset.values())
-        warn_of_memory(needed_memory(sentences, reads, trains=compares or settings.output.needs_taggers))
+        by_taggers = settings.evidence.kind == "taggers" or method == "greedy"
+        _warn_of_memory(loaded, encoder, settings, by_taggers)
         pairs = find_pairs(loaded)
         leaks, shared = find_leaks(loaded, pairs), compare_shared(loaded, pairs)
         times.end("reading")
         # Trials train a tagger each, so the search may go by a sample; all sentences are merged in the end.
         size = settings.greedy.max_samples
         measured = loaded if size is None else [source.sample(size, seed) for source in loaded]
-        train_on = partial(train_source_taggers, encoder=encoder, leakage=leaks)
-        taggers = train_on(measured, settings=settings.taggers) if compares else {}
+        taggers = train_source_taggers(measured, encoder, settings.taggers, leaks) if by_taggers else {}
         times.end("training")
         screened = mention_overlap(loaded)
         matrix = measure_similarity(
@@ -124,49 +118,30 @@ def align(
         )
         times.end("similarity")
         train = partial(train_cached, encoder, settings.taggers.training)
-        precision = settings.schema.min_precision
-        if method == "equivalence":
-            mapping, history = merge_equivalent(matrix, constraints, precision), MergeHistory()
-            mapping = add_umbrellas(mapping, matrix, constraints)
-        else:
-            threshold = settings.output.threshold
-            objective = partial(try_mapping, measured, taggers, settings.greedy, threshold, train)
-            mapping, history = merge_greedily(matrix, constraints, settings.greedy, objective)
-        mapping = with_reasons(with_mentions(mapping, loaded), matrix, precision)
-        if settings.schema.locked is not None:
-            say(decided_anew(load_locked(settings.schema.locked), mapping))
+        trial = partial(try_mapping, measured, taggers, settings.greedy, settings.output.threshold, train)
+        mapping, history = _merge_labels(
+            loaded, matrix, constraints, settings, trial if method == "greedy" else None
+        )
         times.end("merging labels")
         output = settings.output.for_mapping(mapping)
-        wanted = settings.taggers.compared(output.compare)
-        if output.needs_taggers and (size is not None or not taggers or wanted != settings.taggers):
-            measured, taggers = loaded, train_on(loaded, settings=wanted)
+        compared = settings.taggers.compared(output.compare)
+        if output.needs_taggers and (size is not None or not taggers or compared != settings.taggers):
+            measured, taggers = loaded, train_source_taggers(loaded, encoder, compared, leaks)
             times.end("training")
         pseudo = find_pseudo_labels(loaded, mapping, taggers, output.threshold, leaks)
         merged = MergedData(merge_sources(loaded, mapping, leaks, pseudo), leaks, pseudo)
         times.end("merging")
         scores, systems, folder = evaluate_taggers(measured, mapping, merged, taggers, output, train)
         second = taggers if settings.evidence.kind != "taggers" else {}
-        disagreements = find_disagreements(matrix, measured, second, precision) if second else ()
+        disagreements = find_disagreements(matrix, measured, second, settings.schema.min_precision)
         times.end("evaluation")
-        report = build_report(
-            loaded,
-            mapping,
-            merged,
-            matrix=matrix,
-            history=history,
-            constraints=constraints,
-            min_precision=precision,
-        )
+        report = build_report(loaded, mapping, merged, matrix=matrix, history=history)
         questions = find_questions(matrix, mapping, constraints, screened, shared)
-    recorded = to_plain(replace(settings.recorded(), output=output))
+        report = replace(report, questions=questions, disagreements=disagreements)
     used = encoder if taggers or systems or settings.evidence.kind != "surface" else None
-    call = CallFacts(
-        *("align", *_origins(loaded), used, method, None, target_schema, max_samples, seed, recorded)
-    )
-    report = replace(
-        report, taggers=scores, systems=systems, questions=questions, disagreements=disagreements
-    )
-    report = with_pairs(report, mapping, matrix)
+    facts = {"method": method, "target_schema": target_schema, "max_samples": max_samples, "seed": seed}
+    call = _call("align", loaded, replace(settings, output=output), encoder=used, **facts)
+    report = replace(with_pairs(report, mapping, matrix), taggers=scores, systems=systems)
     return MergeResult(merged.dataset, mapping, matrix, _completed(report, call, loaded, times), folder)
 
 
@@ -210,64 +185,98 @@ def apply(
     """
     output = _expect(output or OutputSettings(), OutputSettings, "output").for_evidence(None)
     chosen = _expect(taggers or TaggerSettings(), TaggerSettings, "taggers").with_seed(seed)
-    recipe = None if isinstance(mapping, LabelMapping) else find_recipe(os.fspath(mapping))
+    rules, recipe = _read_mapping(mapping)
     if recipe is not None and output.pseudo_label_threshold is not None:
         raise ConfigurationError(
             "pseudo_label_threshold: what was published has its own pseudo-labels. Leave it out."
         )
-    origin = str(mapping)
-    if recipe is not None:
-        mapping = recipe.mapping
-    elif not isinstance(mapping, LabelMapping):
-        mapping = LabelMapping.load(mapping)
     times = StepTimes()
     with quiet_libraries():
         loaded = load_sources(sources, max_samples, seed)
         pseudo: PseudoLabels | None = None
-        if recipe is not None:
-            loaded, pseudo, differences = recipe.cut(loaded)
+        if recipe is None:
+            rules = _fitted(rules, loaded)
         else:
-            origin = mapping.file
-            missing = sorted(set(mapping.sources) - {source.name for source in loaded})
-            if missing:
-                say(f"the mapping is also of {', '.join(missing)}; not among the sources, so left out")
-            mapping = mapping.restricted(source.name for source in loaded)
-            mapping.check_fits(ref for source in loaded for ref in source.label_refs)
-            mapping = with_mentions(mapping, loaded)
+            loaded, pseudo, differences = recipe.cut(loaded)
         leaks = find_leaks(loaded)
         times.end("reading")
-        output = output.for_mapping(mapping)
-        name = default_encoder(loaded) if encoder is None else os.fspath(encoder)
-        wanted = chosen.compared(output.compare)
-        trained = train_source_taggers(loaded, name, wanted, leaks) if output.needs_taggers else {}
+        output = output.for_mapping(rules)
+        encoder = default_encoder(loaded) if encoder is None else os.fspath(encoder)
+        compared = chosen.compared(output.compare)
+        trained = train_source_taggers(loaded, encoder, compared, leaks) if output.needs_taggers else {}
         times.end("training")
         if recipe is None:
-            pseudo = find_pseudo_labels(loaded, mapping, trained, output.threshold, leaks)
-        merged = MergedData(merge_sources(loaded, mapping, leaks, pseudo), leaks, pseudo)
+            pseudo = find_pseudo_labels(loaded, rules, trained, output.threshold, leaks)
+        merged = MergedData(merge_sources(loaded, rules, leaks, pseudo), leaks, pseudo)
         times.end("merging")
-        train = partial(train_cached, name, chosen.training)
-        scores, systems, folder = evaluate_taggers(loaded, mapping, merged, trained, output, train)
+        train = partial(train_cached, encoder, chosen.training)
+        scores, systems, folder = evaluate_taggers(loaded, rules, merged, trained, output, train)
         times.end("evaluation")
-        report = build_report(loaded, mapping, merged)
-    recorded = to_plain(AlignSettings(taggers=chosen, output=output))
-    used = name if trained or systems else None
-    call = CallFacts(
-        *("apply", *_origins(loaded), used, None, origin or None, None, max_samples, seed, recorded)
-    )
+        report = build_report(loaded, rules, merged)
+    origin = str(mapping) if recipe else rules.file or None
+    facts = {"mapping": origin, "max_samples": max_samples, "seed": seed}
+    used = encoder if trained or systems else None
+    call = _call("apply", loaded, AlignSettings(taggers=chosen, output=output), encoder=used, **facts)
     report = _completed(replace(report, taggers=scores, systems=systems), call, loaded, times)
-    result = MergeResult(merged.dataset, mapping, None, report, folder)
-    if recipe is None:
-        return result
-    comparison = recipe.compare(result.dataset, differences)
-    if not comparison.same:
+    comparison = recipe.compare(merged.dataset, differences) if recipe else None
+    if comparison is not None and not comparison.same:
         say(f"{origin}: {comparison}", "warning")
-    return replace(result, comparison=comparison)
+    return MergeResult(merged.dataset, rules, None, report, folder, comparison)
 
 
 def _expect(value: Any, kind: type, name: str) -> Any:
     if not isinstance(value, kind):
         raise ConfigurationError(f"{name}={value!r}: expected {kind.__name__}(…).")
     return value
+
+
+def _warn_of_memory(
+    sources: Sequence[NerSource], encoder: str, settings: AlignSettings, by_taggers: bool
+) -> None:
+    sentences = sum(len(rows) for source in sources for rows in source.dataset.values())
+    reads = by_taggers or settings.evidence.kind != "surface"
+    trains = by_taggers or settings.output.needs_taggers
+    warn_of_memory(needed_memory(sentences, encoder if reads else None, trains=trains))
+
+
+def _merge_labels(
+    sources: Sequence[NerSource],
+    matrix: SimilarityMatrix,
+    constraints: Constraints,
+    settings: AlignSettings,
+    objective: Objective | None,
+) -> tuple[LabelMapping, MergeHistory]:
+    """Return what the labels become, with the reasons, and the way there: all at once without an objective."""
+    precision, locked = settings.schema.min_precision, settings.schema.locked
+    history = None
+    if objective is None:
+        mapping = add_umbrellas(merge_equivalent(matrix, constraints, precision), matrix, constraints)
+    else:
+        mapping, history = merge_greedily(matrix, constraints, settings.greedy, objective)
+    mapping = with_reasons(with_mentions(mapping, sources), matrix, precision)
+    if history is None:
+        history = all_at_once(mapping, matrix, constraints, precision)
+    if locked is not None:
+        say(decided_anew(load_locked(locked), mapping))
+    return mapping, history
+
+
+def _read_mapping(mapping: LabelMapping | str | os.PathLike[str]) -> tuple[LabelMapping, Recipe | None]:
+    """Return a mapping, and the recipe that it is of where something published is named."""
+    if isinstance(mapping, LabelMapping):
+        return mapping, None
+    recipe = find_recipe(os.fspath(mapping))
+    return (LabelMapping.load(mapping), None) if recipe is None else (recipe.mapping, recipe)
+
+
+def _fitted(mapping: LabelMapping, sources: Sequence[NerSource]) -> LabelMapping:
+    """Return a mapping of these sources alone, with the mentions that they have."""
+    missing = sorted(set(mapping.sources) - {source.name for source in sources})
+    if missing:
+        say(f"the mapping is also of {', '.join(missing)}; not among the sources, so left out")
+    mapping = mapping.restricted(source.name for source in sources)
+    mapping.check_fits(ref for source in sources for ref in source.label_refs)
+    return with_mentions(mapping, sources)
 
 
 def with_mentions(mapping: LabelMapping, sources: Sequence[NerSource]) -> LabelMapping:
@@ -282,11 +291,18 @@ def with_mentions(mapping: LabelMapping, sources: Sequence[NerSource]) -> LabelM
     return replace(mapping, entries=tuple(entries))
 
 
-def _origins(sources: Sequence[NerSource]) -> tuple[tuple[str, ...], tuple[ReadingOptions, ...]]:
-    """Return what the sources were loaded from, in the order of their names, and how they were read."""
+def _call(
+    function: Literal["align", "apply"], sources: Sequence[NerSource], settings: AlignSettings, **facts: Any
+) -> CallFacts:
+    """Return the facts of a call, with what the sources were loaded from and how they were read."""
     options = tuple(source.reading_options for source in sources)
-    changed = any(one != ReadingOptions() for one in options)
-    return tuple(source.origin or source.name for source in sources), options if changed else ()
+    return CallFacts(
+        function,
+        sources=tuple(source.origin or source.name for source in sources),
+        reading=options if any(one != ReadingOptions() for one in options) else (),
+        settings=to_plain(settings.recorded()),
+        **facts,
+    )
 
 
 def _completed(

@@ -8,13 +8,12 @@ import numpy as np
 from datasets import DatasetDict
 
 from builders import make_matrix, with_relations
-from esnera_hf.alignment.constraints import Constraints, SchemaSettings, build_constraints
+from esnera_hf.alignment.constraints import SchemaSettings, build_constraints
 from esnera_hf.alignment.equivalence_merge import merge_equivalent
-from esnera_hf.alignment.greedy_path import MergeHistory, MergeStep, greedy_merge_path
-from esnera_hf.alignment.mapping import LabelMapping
+from esnera_hf.alignment.greedy_path import greedy_merge_path
 from esnera_hf.alignment.naming import mapping_from_history
 from esnera_hf.merging.merge import MergedData
-from esnera_hf.report.build import build_report, near_pairs
+from esnera_hf.report.build import all_at_once, build_report, near_pairs
 from esnera_hf.report.report import MergeReport
 from esnera_hf.similarity.matrix import SimilarityMatrix
 
@@ -35,31 +34,18 @@ def works() -> SimilarityMatrix:
     )
 
 
-def steps(
-    mapping: LabelMapping,
-    matrix: SimilarityMatrix | None,
-    constraints: Constraints | None = None,
-    history: MergeHistory | None = None,
-) -> tuple[MergeStep, ...]:
-    report = build_report(
-        (), mapping, MergedData(DatasetDict()), matrix=matrix, history=history, constraints=constraints
-    )
-    return report.steps
-
-
 def test_both_labels_of_a_pair_that_stay_are_there_and_what_contains_others_says_so() -> None:
     matrix = make_matrix({"a:x": 5, "b:y": 5}, {}, {("a:x", "b:y"): 0.1})
     matrix = with_relations(matrix, np.array([[0, 0.1], [0.1, 0]]), np.zeros((2, 2)))
     mapping = merge_equivalent(matrix)
-    (step,) = steps(mapping, matrix)
+    (step,) = all_at_once(mapping, matrix).steps
     assert [(*map(str, d.group), str(d.candidate), d.merged) for d in step.decisions] == [
         ("a:x", "b:y", False),
         ("b:y", "a:x", False),
     ]
     assert not any(d.contains for d in step.decisions)
-    (step,) = steps(
-        replace(mapping, unified_labels=(*mapping.unified_labels, "z"), parents={"z": "y"}), matrix
-    )
+    over = replace(mapping, unified_labels=(*mapping.unified_labels, "z"), parents={"z": "y"})
+    (step,) = all_at_once(over, matrix).steps
     text = str(MergeReport((), steps=(step,))).split("\n")
     assert text[0].startswith("a + b → each other, all at once (no two labels are probably equal)")
     assert text[1].startswith("  a:x  stays; nearest b:y  P(equal) 0.10")
@@ -77,13 +63,13 @@ def test_only_labels_that_must_link_are_merged_as_asked_for() -> None:
         ({"names": {"a:PER": "X", "b:movie": "X"}}, {"a:PER", "b:movie"}),
     ):
         constraints = build_constraints(matrix.labels, None, SchemaSettings(**schema))  # type: ignore[arg-type]
-        (step,) = steps(merge_equivalent(matrix, constraints), matrix, constraints)
+        (step,) = all_at_once(merge_equivalent(matrix, constraints), matrix, constraints).steps
         found = {str(label) for d in step.decisions if d.constrained for label in (*d.group, d.candidate)}
         assert found == asked, schema
 
 
 def test_a_mapping_that_was_applied_has_no_stages_of_its_own() -> None:
-    assert steps(merge_equivalent(works()), None) == ()
+    assert build_report((), merge_equivalent(works()), MergedData(DatasetDict())).steps == ()
 
 
 def test_only_the_nearest_are_kept() -> None:

@@ -25,7 +25,7 @@ from esnera_hf.alignment.mapping_yaml import MappedLabel
 from esnera_hf.alignment.naming import with_reasons
 from esnera_hf.evaluation.merged_tagger import SystemScores
 from esnera_hf.merging.merge import MergedData
-from esnera_hf.report.build import build_report, with_pairs
+from esnera_hf.report.build import all_at_once, build_report, with_pairs
 from esnera_hf.report.call import CallFacts
 from esnera_hf.report.evidence import SumBar, probability_bar
 from esnera_hf.report.html import render_report
@@ -241,13 +241,15 @@ def test_by_equivalence_page_and_console_show_one_probability_a_pair_and_that_of
     probabilities[3, 1], probabilities[1, 3] = [0, 0.7, 0, 0, 0.3], [0, 0, 0.7, 0, 0.3]
     matrix.__dict__["probabilities"] = probabilities
     mapping = with_reasons(merge_equivalent(matrix), matrix)
+    merged, history = MergedData(DatasetDict()), all_at_once(mapping, matrix)
+    shown = build_report((), mapping, merged, matrix=matrix, history=history)
     for kind, asked in (
         ("frozen", "entities that the light head of"),
         ("taggers", "entities that a tagger of"),
         ("surface", "No tagger was"),
     ):
         call = CallFacts("align", settings={"evidence": {"kind": kind}})
-        report = replace(build_report((), mapping, MergedData(DatasetDict()), matrix=matrix), call=call)
+        report = replace(shown, call=call)
         page = parse(text := render_report(report, mapping, matrix))
         assert asked in text_of(page).replace("\n", " ")
         assert [">P(equal)<" in text, ">S<" in text, "S, forward" in text] == [True, False, False]

@@ -25,7 +25,7 @@ from esnera_hf.alignment.naming import with_reasons
 from esnera_hf.alignment.questions import find_questions
 from esnera_hf.cli.review import EDITED, ReviewedFolder, ReviewServer
 from esnera_hf.merging.merge import MergedData
-from esnera_hf.report.build import build_report, with_pairs
+from esnera_hf.report.build import all_at_once, build_report, with_pairs
 from esnera_hf.report.files import write_report
 from esnera_hf.report.html import render_report
 from esnera_hf.report.report import MergeReport
@@ -113,7 +113,8 @@ def works() -> tuple[MergeReport, LabelMapping]:
     subset[4, 1] = 0.85
     matrix = with_relations(matrix, equal, subset)
     mapping = with_reasons(merge_equivalent(matrix), matrix)
-    report = build_report((), mapping, MergedData(DatasetDict()), matrix=matrix)
+    merged, history = MergedData(DatasetDict()), all_at_once(mapping, matrix)
+    report = build_report((), mapping, merged, matrix=matrix, history=history)
     report = replace(report, questions=find_questions(matrix, mapping))
     return with_pairs(report, mapping, matrix), mapping
 

@@ -17,16 +17,18 @@ from esnera_hf.modeling.joint import JointTagger
 from esnera_hf.modeling.mention_vectors import MentionEncoder
 from esnera_hf.sources.leakage import find_leaks, without_leaks
 from esnera_hf.sources.source import NerSource
+from esnera_hf.taggers.identity import (
+    CHINESE_ENCODER,
+    MULTILINGUAL_ENCODER,
+    default_encoder,
+    encoder_identity,
+)
 from esnera_hf.taggers.predictions import LabelCentroids
 from esnera_hf.taggers.settings import TaggerSettings
 from esnera_hf.taggers.source_taggers import (
-    CHINESE_ENCODER,
-    MULTILINGUAL_ENCODER,
     CachedTagger,
     JointHead,
     SourceTagger,
-    default_encoder,
-    encoder_identity,
     pretrained_vectors,
     train_cached,
     train_source_taggers,

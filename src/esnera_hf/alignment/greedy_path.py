@@ -117,7 +117,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class MergeHistory:
-    """How labels became one along the greedy path; empty where they were merged otherwise.
+    """How labels became one: along the greedy path, or by equivalence in one step; empty where a mapping was applied.
 
     Attributes:
         steps: in order.

@@ -21,7 +21,7 @@ from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.sources.load import SourceLike, load_sources
 from esnera_hf.sources.source import AnnotatedSentence, NerSource
-from esnera_hf.taggers.source_taggers import default_encoder, encoder_identity, library_versions
+from esnera_hf.taggers.identity import default_encoder, encoder_identity, library_versions
 from esnera_hf.tagging import Entity, LabelRef
 
 if TYPE_CHECKING:

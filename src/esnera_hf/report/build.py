@@ -42,18 +42,13 @@ def build_report(
     *,
     matrix: SimilarityMatrix | None = None,
     history: MergeHistory | None = None,
-    constraints: Constraints | None = None,
-    min_precision: float | None = None,
 ) -> MergeReport:
     """Return the report of a merge; call, taggers, systems and seconds are facts that whoever made them adds."""
     history = history or MergeHistory()
-    steps, pseudo = history.steps, merged.pseudo_labels
-    if matrix is not None and mapping.method == "equivalence":
-        threshold = matrix.threshold(min_precision)
-        steps = (_all_at_once(mapping, constraints or Constraints(), matrix, threshold),)
+    pseudo = merged.pseudo_labels
     return MergeReport(
         tuple(source.summary for source in sources),
-        steps=steps,
+        steps=history.steps,
         trials=tuple(_trial(candidate) for candidate in history.candidates),
         near=() if matrix is None else near_pairs(matrix, mapping),
         pseudo_labels=None if pseudo is None else replace(pseudo, entities={}),
@@ -67,19 +62,30 @@ def build_report(
     )
 
 
-def _all_at_once(
-    mapping: LabelMapping, constraints: Constraints, matrix: SimilarityMatrix, threshold: float
-) -> MergeStep:
-    return MergeStep(
+def all_at_once(
+    mapping: LabelMapping,
+    matrix: SimilarityMatrix,
+    constraints: Constraints | None = None,
+    min_precision: float | None = None,
+) -> MergeHistory:
+    """Return the one step in which labels became one by equivalence.
+
+    Args:
+        mapping: with the reasons of its entries.
+        matrix, constraints, min_precision: what it was made by.
+    """
+    constraints = constraints or Constraints()
+    step = MergeStep(
         tuple(sorted(set(mapping.sources) - {constraints.target})),
         constraints.target,
         rows=(),
         columns=(),
         sum_empirical=0.0,
-        tau=round(threshold, 4),
+        tau=round(matrix.threshold(min_precision), 4),
         decisions=tuple(_decision(entry, mapping, constraints, matrix) for entry in _each_pair_once(mapping)),
         groups=tuple(mapping.members(unified) for unified in mapping.unified_labels),
     )
+    return MergeHistory((step,))
 
 
 def _each_pair_once(mapping: LabelMapping) -> Iterator[MappedLabel]:

@@ -13,7 +13,8 @@ from esnera_hf.errors import ConfigurationError
 from esnera_hf.evaluation.merged_tagger import SystemScores, TaggerScores
 from esnera_hf.merging.pseudo_labels import PseudoLabels
 from esnera_hf.report.call import CallFacts
-from esnera_hf.report.tables import fate, report_text
+from esnera_hf.report.console import report_text
+from esnera_hf.report.tables import fate
 from esnera_hf.similarity.disagreement import Disagreement
 from esnera_hf.similarity.explanation import PairEvidence
 from esnera_hf.similarity.matrix import Agreement

@@ -8,8 +8,7 @@ from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
 from esnera_hf._internal.console import duration
-from esnera_hf._internal.text import display_width, pad, visible
-from esnera_hf.report.format import agreement, figure, merge_setting, system_title
+from esnera_hf.report.format import figure, merge_setting, system_title
 from esnera_hf.similarity.explanation import EQUAL, score_sentence
 from esnera_hf.similarity.matrix import Agreement
 from esnera_hf.tagging import LabelRef
@@ -20,14 +19,12 @@ if TYPE_CHECKING:
     from esnera_hf.alignment.mapping_yaml import MappedLabel
     from esnera_hf.alignment.questions import Question
     from esnera_hf.evaluation.projection import MergedScores
-    from esnera_hf.metrics import Comparison, Estimate
+    from esnera_hf.metrics import Comparison
     from esnera_hf.report.report import LeakageFacts, MergeReport
 
     #: Title, split, and F1 of the sources' own taggers (before) and of a merged one (after).
     ScoreTable = tuple[str, str, MergedScores]
 
-#: Questions, and pairs to check, that the console shows: as many as one answers at a time.
-_ASKED = 5
 _AS_DECIDED = {
     "one": "now one label",
     "part": "now a part of it",
@@ -356,115 +353,3 @@ def python_of(value: Any) -> str:
         if getattr(value, part.name) != part.default
     )
     return f"esnera_hf.{type(value).__name__}({', '.join(changed)})"
-
-
-def report_text(report: MergeReport) -> str:
-    """Return the part of a report that people read first, for the console."""
-    # What makes all that follows doubtful comes first.
-    lines = [*warnings(report), *([sample_note(report)] if sample_note(report) else [])]
-    lines += _source_lines(report)
-    for step in report.steps:
-        lines += _step_lines(report, step)
-    lines += _search_lines(report)
-    lines += _question_lines(report)
-    lines += _disagreement_lines(report)
-    if report.pseudo_labels is not None:
-        lines.append(
-            f"pseudo-labels: {report.pseudo_labels.total:,} with a confidence of at least "
-            f"{report.pseudo_labels.threshold}, in the train split only"
-        )
-    for name, system in report.systems.items():
-        title = system_title(name, system.partial_likelihood)
-        beside = f" ({own_name(report)} → this one)" if compared(system.native) else ""
-        lines.append(f"{name} tagger ({title}), test, each source's own labels{beside}:")
-        lines += [f"  {source}: {_change(micro)}" for source, micro in system.native.sources.items()]
-    lines += [
-        f"{'/'.join(leak.place)}: {leak.sentences:,} sentences stand in {'/'.join(leak.twin)}, too ({sameness(leak)}): "
-        "left out"
-        for leak in report.leakage
-        if leak.left_out
-    ]
-    own = [leak for leak in report.leakage if not leak.left_out]
-    if own:
-        lines.append(
-            f"{sum(leak.sentences for leak in own):,} sentences stand in a later split of their own source, too: kept; "
-            f"in {', '.join(dict.fromkeys(leak.place[0] for leak in own))}"
-        )
-    lines += [f"time: {times(report)}"] if report.seconds else []
-    return "\n".join(map(visible, lines))
-
-
-def _source_lines(report: MergeReport) -> Iterator[str]:
-    for source in report.sources:
-        entities = sum(sum(counts.values()) for counts in source.entities.values())
-        line = f"{source.name}: {sum(source.sentences.values()):,} sentences, {entities:,} entities"
-        tagger = report.taggers.get(source.name)
-        if tagger is not None:
-            f1 = f"{tagger.validation.micro.f1:.3f} validation, {tagger.test.micro.f1:.3f} test"
-            line += f"; own tagger: micro-F1 {f1}"
-        yield line
-        yield from (f"  dropped {count:,}: {reason}" for reason, count in source.dropped.items())
-        yield from (f"  repaired {count:,}: {kind}" for kind, count in source.repairs.items())
-        yield from (f"  {note}" for note in source.notes)
-
-
-def _step_lines(report: MergeReport, step: MergeStep) -> Iterator[str]:
-    chosen = "" if step.lam is None else f"sum of S_emp {step.sum_empirical:.2f}; "
-    loud = "NOTHING MERGED: " if unmerged(report, step) in ("broken", "apart") else ""
-    yield f"{' + '.join(step.sources)} → {step_target(step)} ({chosen}{loud}{step_setting(report, step)})"
-    width = max((display_width(str(decision.group[0])) for decision in step.decisions), default=0)
-    for decision in step.decisions:
-        line = f"  {pad(str(decision.group[0]), width)}  {fate(decision)}"
-        if decision.candidate is not None:
-            line += f" {decision.candidate}  {reason(step, decision)}"
-        yield line
-
-
-def _search_lines(report: MergeReport) -> Iterator[str]:
-    tried = [trial for trial in report.trials if trial.outcome is not None]
-    if report.trials:
-        yield f"search: {len(report.trials)} distinct mappings, {len(tried)} tried"
-    native = report.call is not None and report.call.setting("greedy", "scoring") == "native"
-    for trial in tried:
-        scores, step, (lam, tau) = trial.outcome[0], trial.step, trial.settings[0]
-        pooled = (scores.native if native else scores.unified).pooled
-        yield (
-            f"  {' + '.join(step.sources)} → {step_target(step)}, λ {lam}, τ {tau}: {step.merged} merged, "
-            f"{_change(pooled)}, {'holds' if trial.chosen else 'breaks'} the bound"
-        )
-
-
-def _question_lines(report: MergeReport) -> Iterator[str]:
-    rows = question_rows(report)
-    if rows:
-        yield f"{len(rows)} questions whose answer could go either way, what matters most first:"
-    for question, known, examples in rows[:_ASKED]:
-        yield f"  Do {question.one} and {question.other} mean the same? ({known})"
-        yield from [f"    {'; '.join(examples)}"] if examples else []
-        yield f"    answer with {' or '.join(question.answers)}"
-    if len(rows) > _ASKED:
-        yield f"  … and {len(rows) - _ASKED} more in the report"
-
-
-def _disagreement_lines(report: MergeReport) -> Iterator[str]:
-    pairs = report.disagreements
-    if pairs:
-        said = "1 pair of labels" if len(pairs) == 1 else f"{len(pairs)} pairs of labels"
-        yield f"{said} to check, on which the taggers, on validation splits, disagree with the evidence:"
-    for pair in pairs[:_ASKED]:
-        evidence, taggers = (
-            f"{RELATION_WORDS[opinion.relation]}, {EQUAL} {opinion.equal:.2f}"
-            for opinion in (pair.evidence, pair.taggers)
-        )
-        counts = " and ".join(
-            agreement(way, never="?") for way in (pair.taggers.forward, pair.taggers.backward)
-        )
-        yield f"  {pair.one} and {pair.other}: {evidence}; by taggers {taggers} (they agree {counts})"
-
-
-def _change(comparison: Comparison) -> str:
-    def told(estimate: Estimate) -> str:
-        return "unknown" if estimate.value is None else f"{estimate.value:.3f}"
-
-    before = "" if comparison.before.value is None else f"{told(comparison.before)} → "
-    return f"micro-F1 {before}{told(comparison.after)}"

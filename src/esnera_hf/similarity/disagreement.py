@@ -74,9 +74,11 @@ def find_disagreements(
     Args:
         matrix: the evidence, of the labels of the sources.
         sources: the sources, each with a validation split.
-        taggers: of the sources, by name.
+        taggers: of the sources, by name; without any there is no second opinion.
         min_precision: as for the decisions, see :meth:`SimilarityMatrix.threshold`.
     """
+    if not taggers:
+        return ()
     both = matrix, tagger_evidence(matrix, sources, taggers)
     bounds = [evidence.threshold(min_precision) for evidence in both]
     decided = [evidence.equivalence > bound for evidence, bound in zip(both, bounds, strict=True)]

@@ -21,8 +21,8 @@ from esnera_hf._internal.cache import Artifact
 from esnera_hf._internal.console import progress_bar
 from esnera_hf._internal.processes import process_count, process_index
 from esnera_hf.sources.source import AnnotatedSentence, NerSource
+from esnera_hf.taggers.identity import encoder_identity, library_versions
 from esnera_hf.taggers.predictions import LabelCentroids
-from esnera_hf.taggers.source_taggers import encoder_identity, library_versions
 from esnera_hf.tagging import Entity
 
 #: What stands for the label of a span that is no mention; no source has such a label.

@@ -5,22 +5,24 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cached_property, lru_cache
-from hashlib import blake2b
-from importlib.metadata import version
-from itertools import groupby
-from pathlib import Path
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 from esnera_hf._internal.cache import Artifact
 from esnera_hf._internal.console import duration, quiet_libraries, say
-from esnera_hf._internal.processes import process_count
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.metrics import Scope, Scores, score_entities
 from esnera_hf.sources.duplicates import Duplicate
 from esnera_hf.sources.leakage import find_leaks, without_leaks
-from esnera_hf.sources.partial_annotation import PartialAnnotation, annotation_identity
+from esnera_hf.sources.partial_annotation import PartialAnnotation
 from esnera_hf.sources.source import AnnotatedSentence, NerSource
+from esnera_hf.taggers.identity import (
+    CONFIDENCES,
+    encoder_identity,
+    library_versions,
+    plain_training,
+    tagger_artifact,
+)
 from esnera_hf.taggers.predictions import (
     LabelCentroids,
     Read,
@@ -36,13 +38,7 @@ if TYPE_CHECKING:
     from esnera_hf.modeling.joint import JointTagger
     from esnera_hf.modeling.tagger import Tagger
 
-CHINESE_ENCODER = "hfl/chinese-bert-wwm-ext"
-MULTILINGUAL_ENCODER = "FacebookAI/xlm-roberta-base"
 _PREDICTIONS_FILE = "predictions.parquet"
-#: What confidences are; taggers that were cached before would give others.
-_CONFIDENCES = "calibrated probabilities of mentions"
-#: Sources of a tokenizer where there is no tokenizer.json.
-_VOCABULARIES = {"vocab.txt", "vocab.json", "merges.txt", "spiece.model", "sentencepiece.bpe.model"}
 
 
 class SourceTagger(Protocol):
@@ -229,7 +225,7 @@ def train_cached(
     _check_trainable(source)
     from esnera_hf.modeling.training import fit_tagger
 
-    artifact = _tagger_artifact(encoder, training, source, scope, partial)
+    artifact = tagger_artifact(encoder, training, source, scope, partial)
 
     seconds, how = _train(
         artifact, lambda: fit_tagger(source, encoder, artifact.unfinished, training, scope, partial)
@@ -270,49 +266,6 @@ def pretrained_vectors(encoder: str, source: NerSource) -> LabelCentroids:
     return cached_centroids(artifact)
 
 
-def default_encoder(sources: Sequence[NerSource]) -> str:
-    """Return the default encoder for the languages of the sources."""
-    return CHINESE_ENCODER if all(s.language.startswith("zh") for s in sources) else MULTILINGUAL_ENCODER
-
-
-def encoder_identity(encoder: str) -> str:
-    """Return what identifies an encoder's weights: a digest of a folder's files, or id and commit of a Hub model."""
-    from esnera_hf.modeling.encoders import resolved_commit
-
-    folder = Path(encoder)
-    # A branch of the Hub moves: its commit is named.
-    if not folder.is_dir():
-        return f"{encoder}@{resolved_commit(encoder)}"
-    files = [f for f in sorted(folder.iterdir()) if f.suffix in (".json", ".safetensors", ".txt", ".model")]
-    return _digest(tuple((str(f.resolve()), f.stat().st_size, f.stat().st_mtime_ns) for f in files))
-
-
-def encoder_files(encoder: str) -> str:
-    """Return a digest of weights, configuration and tokenizer, the same for a Hub model and a copy in a folder.
-
-    Raises:
-        EncoderError: the encoder cannot be found.
-    """
-    from esnera_hf.modeling.encoders import encoder_folder
-
-    files = sorted(encoder_folder(encoder).iterdir())
-    whole = any(f.name == "tokenizer.json" for f in files)
-    named = {"config.json", "tokenizer_config.json", "tokenizer.json"} | (set() if whole else _VOCABULARIES)
-    relevant = [f for f in files if f.suffix == ".safetensors" or f.name in named]
-    return _digest(tuple((str(f), f.stat().st_size, f.stat().st_mtime_ns) for f in relevant))
-
-
-@lru_cache(maxsize=8)
-def _digest(files: tuple[tuple[str, int, int], ...]) -> str:
-    digest = blake2b(digest_size=16)
-    for name, _, _ in files:
-        digest.update(Path(name).name.encode())
-        with open(name, "rb") as stream:
-            while block := stream.read(1 << 20):
-                digest.update(block)
-    return digest.hexdigest()
-
-
 def _check_trainable(source: NerSource) -> None:
     """Check that a tagger can be trained on a source and its epoch chosen.
 
@@ -342,8 +295,8 @@ def _train_joint(
     identity = {
         "sources": [[source.name, source.fingerprint, list(source.labels)] for source in ordered],
         "encoder": encoder_identity(encoder),
-        "training": _plain_training({**joint_settings(hidden_size(encoder), size), **training}),
-        "confidences": _CONFIDENCES,
+        "training": plain_training({**joint_settings(hidden_size(encoder), size), **training}),
+        "confidences": CONFIDENCES,
         "versions": library_versions(),
     }
     artifact = Artifact("joint_taggers", identity)
@@ -406,58 +359,3 @@ def _joint_encoder(joint: Artifact) -> str:
     artifact = Artifact("joint_encoders", {"joint": joint.key})
     make_together(artifact, lambda: JointTagger.from_pretrained(joint.folder), JointTagger.save_encoder)
     return str(artifact.folder)
-
-
-def _tagger_artifact(
-    encoder: str,
-    training: Mapping[str, Any],
-    source: NerSource,
-    scope: Scope | None,
-    partial: PartialAnnotation | None,
-) -> Artifact:
-    """Return the artifact of the tagger of a corpus, named by everything that decides its weights."""
-    from esnera_hf.modeling.arguments import recommended_settings
-    from esnera_hf.modeling.encoders import hidden_size
-
-    settings = {**recommended_settings(hidden_size(encoder), len(source.dataset["train"])), **training}
-    identity: dict[str, Any] = {
-        "sentences": source.fingerprint,
-        "encoder": encoder_identity(encoder),
-        "training": _plain_training(settings),
-        "confidences": _CONFIDENCES,
-        "versions": library_versions(),
-    }
-    # What follows is left out where it says nothing, so that taggers in the cache keep their keys.
-    if set(source.labels) != {label for counts in source.summary.entities.values() for label in counts}:
-        identity["labels"] = source.labels
-    if scope is not None:
-        identity["scope"] = {
-            name: dict(labels) if isinstance(labels, Mapping) else sorted(labels)
-            for name, labels in sorted(scope.items())
-        }
-    if partial is not None:
-        identity["partial"] = annotation_identity(partial)
-    if scope is not None or partial is not None:
-        identity["source_of_rows"] = {
-            split: [[name, len(list(rows))] for name, rows in groupby(source.dataset[split]["source"][:])]
-            for split in ("train", "validation")
-        }
-    return Artifact("taggers", identity)
-
-
-def _plain_training(settings: Mapping[str, Any]) -> dict[str, str]:
-    """Return the settings of a training as text, with the batch that is taken by all processes together."""
-    from esnera_hf.modeling.arguments import whole_batch
-
-    batch = whole_batch(settings["per_device_train_batch_size"], process_count())
-    plain = {**settings, "per_device_train_batch_size": batch}
-    # 3 epochs are 3.0 epochs.
-    return {
-        name: repr(float(value)) if type(value) is int else repr(value)
-        for name, value in sorted(plain.items())
-    }
-
-
-def library_versions() -> dict[str, str]:
-    """Return the versions that decide what a model computes."""
-    return {name: version(name) for name in ("esnera-hf", "torch", "transformers")}

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from esnera_hf._internal.checks import to_plain
 from esnera_hf._internal.console import quiet_libraries
 from esnera_hf.sources.load import SourceLike, load_sources
+from esnera_hf.taggers.identity import default_encoder
 from esnera_hf.taggers.settings import TrainingLike, training_settings
-from esnera_hf.taggers.source_taggers import default_encoder, train_cached
+from esnera_hf.taggers.source_taggers import train_cached
 
 if TYPE_CHECKING:
     from esnera_hf.modeling.tagger import Tagger
