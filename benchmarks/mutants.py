@@ -52,7 +52,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     # Shared sentences, parts and questions.
     ("sources/shared_sentences.py", "elif exact:", "elif False:", "sources/test_shared_sentences.py"),
-    ("sources/shared_sentences.py", "found[:2] == place", "True", "sources/test_shared_sentences.py"),
+    ("sources/shared_sentences.py", "nearest[:2] == place", "True", "sources/test_shared_sentences.py"),
     (
         "sources/shared_sentences.py",
         "self.mentions - self.overlapping @",
@@ -61,8 +61,8 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     (
         "sources/shared_sentences.py",
-        "_common(place, found) <= 0",
-        "_common(place, found) < 0",
+        "_common(place, nearest) <= 0",
+        "_common(place, nearest) < 0",
         "sources/test_shared_sentences.py",
     ),
     (

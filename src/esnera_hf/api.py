@@ -347,12 +347,12 @@ def reproduce(
     # Under which terms sources may be published is for their owner to say, not for a report.
     reading = [replace(options, license=None) for options in call.reading]
     options = dict(zip(map(source_name, call.sources), reading, strict=False))
-    given = [on_hub(name, "source") for name in call.sources] if sources is None else sources
+    origins = [on_hub(name, "source") for name in call.sources] if sources is None else sources
     loaded = [
         load_source(source, options=options.get(source_name(os.fspath(source)), ReadingOptions()))
         if isinstance(source, (str, os.PathLike))
         else source
-        for source in given
+        for source in origins
     ]
     if encoder is None and call.encoder is not None:
         encoder = on_hub(call.encoder, "encoder")

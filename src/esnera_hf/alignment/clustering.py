@@ -62,14 +62,14 @@ def best_clusters(weights: NDArray[np.float64]) -> Clusters:
     if len(weights) <= EXACT_NODES:
         clusters = _ExactSearch(weights, clusters).best()
     # Without evidence two labels are two.
-    kept: list[tuple[int, ...]] = []
+    supported: list[tuple[int, ...]] = []
     for cluster in clusters:
         for node in cluster:
             if len(cluster) > 1 and abs(weights[node, cluster].sum()) <= TOLERANCE:
                 cluster = tuple(other for other in cluster if other != node)
-                kept.append((node,))
-        kept.append(cluster)
-    return _sorted_clusters(kept)
+                supported.append((node,))
+        supported.append(cluster)
+    return _sorted_clusters(supported)
 
 
 def _nodes(
@@ -77,8 +77,8 @@ def _nodes(
 ) -> tuple[tuple[tuple[LabelRef, ...], ...], NDArray[np.float64]]:
     """Return labels that must be together as nodes, in the order of their names, and the weights between nodes."""
     position = {label: index for index, label in enumerate(labels)}
-    kept = set(labels) - constraints.left_out
-    nodes = tuple(sorted({tuple(sorted(constraints.class_of(label) & kept)) for label in kept}))
+    clustered = set(labels) - constraints.left_out
+    nodes = tuple(sorted({tuple(sorted(constraints.class_of(label) & clustered)) for label in clustered}))
     # In the order of names before anything is added up, so that sums do not depend on the order given.
     order = [position[label] for node in nodes for label in node]
     values = np.nan_to_num(weights[np.ix_(order, order)], nan=0.0)
@@ -197,17 +197,17 @@ class _GreedyState:
         free = np.ones(len(self.home), dtype=bool)
         moves: list[tuple[int, int]] = []
         gain = highest = 0.0
-        kept = 0
-        while (found := self._best_move(free)) is not None:
-            node, cluster = found
+        length = 0
+        while (best := self._best_move(free)) is not None:
+            node, cluster = best
             moves.append((node, int(self.home[node])))
             free[node] = False
             gain += self._move(node, cluster)
             if gain > highest + TOLERANCE:
-                highest, kept = gain, len(moves)
-        for node, before in reversed(moves[kept:]):
+                highest, length = gain, len(moves)
+        for node, before in reversed(moves[length:]):
             self._move(node, before)
-        return kept > 0
+        return length > 0
 
     def swap(self) -> bool:
         """Move nodes into clusters that hold nodes they are kept apart from; those go elsewhere.
@@ -292,17 +292,17 @@ class _ExactSearch:
         n = len(self._order)
         for first in reversed(range(n)):
             self._best = [[first], *self._best]
-            known = [[node for node in cluster if node >= first] for cluster in self._start]
-            score = _score(self._weights, known)
+            start = [[node for node in cluster if node >= first] for cluster in self._start]
+            score = _score(self._weights, start)
             if score > self._highest + TOLERANCE:
-                self._highest, self._best = score, [cluster for cluster in known if cluster]
+                self._highest, self._best = score, [cluster for cluster in start if cluster]
             self._place(first + 1, 0.0, [[first]], self._weights[first : first + 1])
             if self._steps < 0:
                 return self._start_clusters
             self._rest[first] = self._highest
         better = _score(self._weights, self._best) > _score(self._weights, self._start) + TOLERANCE
-        found = self._best if better else self._start
-        return _sorted_clusters([self._order[index] for index in cluster] for cluster in found)
+        clusters = self._best if better else self._start
+        return _sorted_clusters([self._order[index] for index in cluster] for cluster in clusters)
 
     def _place(self, node: int, score: float, clusters: list[list[int]], sums: NDArray[np.float64]) -> None:
         """Place a node and those after it.

@@ -32,8 +32,8 @@ class TreeCut:
     @property
     def labels(self) -> tuple[str, ...]:
         """The labels that entities have after the cut, in the order of the schema."""
-        kept = {self.names[label] for label in self._mentions}
-        return tuple(label for label in self._tree.labels if label in kept)
+        outermost = {self.names[label] for label in self._mentions}
+        return tuple(label for label in self._tree.labels if label in outermost)
 
     def cost(self, label: str) -> tuple[tuple[str, ...], int]:
         """Return the labels that vanish if a label takes in what is below it, and the mentions they have."""

@@ -221,11 +221,11 @@ class LabelMapping:
                 missing.append(str(label))
         place = f"{self.file}: " if self.file else ""
         for entry in self.entries:
-            known = by_source.get(entry.label.source)
-            if known is not None and entry.label.label not in known:
+            annotated = by_source.get(entry.label.source)
+            if annotated is not None and entry.label.label not in annotated:
                 raise MappingError(
                     f"{self._where(entry.label)}{entry.label} is no label of that source, which annotates "
-                    f"{', '.join(known)}.{hint(entry.label.label, known)} Correct or remove the entry."
+                    f"{', '.join(annotated)}.{hint(entry.label.label, annotated)} Correct or remove the entry."
                 )
         if missing:
             raise MappingError(

@@ -90,35 +90,35 @@ def affected_entities(difference: MappingDifference, sources: Sequence[NerSource
     return lines
 
 
-def decided_anew(given: LabelMapping, made: LabelMapping) -> str:
+def decided_anew(before: LabelMapping, made: LabelMapping) -> str:
     """Say how many entries of a mapping are locked, and which of the others came out differently.
 
     Args:
-        given: the mapping whose locked entries were kept.
+        before: the mapping whose locked entries were kept.
         made: the one that the alignment gives.
     """
     now = {entry.label: entry.unified for entry in made.entries}
-    free = [entry for entry in given.entries if not entry.locked and entry.label in now]
+    free = [entry for entry in before.entries if not entry.locked and entry.label in now]
     changed = [
         _move(entry.label, entry.unified, now[entry.label], LEFT_OUT)
         for entry in free
         if entry.unified != now[entry.label]
     ]
     changed += [
-        f"parent of {_move(label, given.parents.get(label), made.parents.get(label), NO_PARENT)}"
-        for label in given.unified_labels
-        if label in made.unified_labels and given.parents.get(label) != made.parents.get(label)
+        f"parent of {_move(label, before.parents.get(label), made.parents.get(label), NO_PARENT)}"
+        for label in before.unified_labels
+        if label in made.unified_labels and before.parents.get(label) != made.parents.get(label)
     ]
-    locked = sum(entry.locked for entry in given.entries)
-    kept = f"{given.file or 'mapping'}: {locked:,} of {len(given.entries):,} entries are locked and kept"
+    locked = sum(entry.locked for entry in before.entries)
+    summary = f"{before.file or 'mapping'}: {locked:,} of {len(before.entries):,} entries are locked and kept"
     if not free:
-        return f"{kept}."
-    kept += f", {len(free):,} decided anew"
+        return f"{summary}."
+    summary += f", {len(free):,} decided anew"
     if not changed:
-        return f"{kept}, which changed none."
+        return f"{summary}, which changed none."
     more = f", and {len(changed) - _NAMED:,} more" if len(changed) > _NAMED else ""
     moves = f"{', '.join(changed[:_NAMED])}{more}"
-    return f"{kept}; not as in the file: {moves}. Say locked: true where you want to keep it."
+    return f"{summary}; not as in the file: {moves}. Say locked: true where you want to keep it."
 
 
 def _move(label: LabelRef | str, before: str | None, after: str | None, nowhere: str) -> str:

@@ -219,9 +219,9 @@ def _check_version(root: YamlValue) -> None:
         raise version.error(f"found version {shown(version.written)}, expected version {VERSION}. {advice}")
 
 
-def _read_schema(found: YamlValue) -> tuple[str, ...]:
+def _read_schema(content: YamlValue) -> tuple[str, ...]:
     lines: dict[str, int] = {}
-    for item in found.checked("unified_labels", list):
+    for item in content.checked("unified_labels", list):
         name = item.checked("unified_labels", str)
         if name in ("", OUTSIDE):
             expected = f"expected a name other than '' and '{OUTSIDE}', which means 'outside'. Rename it."
@@ -233,8 +233,8 @@ def _read_schema(found: YamlValue) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def _read_parents(found: YamlValue, schema: Sequence[str]) -> dict[str, str]:
-    fields = found.fields("parents", (), schema)
+def _read_parents(content: YamlValue, schema: Sequence[str]) -> dict[str, str]:
+    fields = content.fields("parents", (), schema)
     parents = {
         child: _read_name(value, f"parents, {shown(child)}", schema) for child, value in fields.items()
     }
@@ -247,8 +247,8 @@ def _read_parents(found: YamlValue, schema: Sequence[str]) -> dict[str, str]:
     return parents
 
 
-def _read_entry(found: YamlValue, schema: Sequence[str]) -> MappedLabel:
-    fields = found.fields(
+def _read_entry(content: YamlValue, schema: Sequence[str]) -> MappedLabel:
+    fields = content.fields(
         "an entry", ("source", "label", "unified"), ("mentions", "locked", "compared_with", "why")
     )
     unified = fields["unified"]
@@ -276,24 +276,24 @@ def _read_label(fields: Mapping[str, YamlValue]) -> LabelRef:
     return LabelRef(*(fields[key].checked(key, str) for key in ("source", "label")))
 
 
-def _read_name(found: YamlValue, what: str, schema: Sequence[str]) -> str:
-    name = found.checked(what, str)
+def _read_name(content: YamlValue, what: str, schema: Sequence[str]) -> str:
+    name = content.checked(what, str)
     if name not in schema:
         expected = f"expected a name of unified_labels.{hint(name, schema)} Correct it, or add the name"
-        raise found.error(f"{what}: found {shown(name)}, {expected} to unified_labels.")
+        raise content.error(f"{what}: found {shown(name)}, {expected} to unified_labels.")
     return name
 
 
 def _read_number(fields: Mapping[str, YamlValue], key: str) -> float | None:
-    found = fields.get(key)
-    return None if found is None or found.is_null else found.checked(key, float)
+    number = fields.get(key)
+    return None if number is None or number.is_null else number.checked(key, float)
 
 
-def _read_agreement(found: YamlValue, what: str) -> Agreement:
+def _read_agreement(content: YamlValue, what: str) -> Agreement:
     """Read numerator and denominator; the share follows from them and is written for people only."""
-    fields = found.fields(what, ("matched", "predicted"), ("share",))
+    fields = content.fields(what, ("matched", "predicted"), ("share",))
     matched, predicted = (fields[key].checked(key, int) for key in ("matched", "predicted"))
     if matched > predicted:
-        told = f"found {matched:,} matched of {predicted:,} predicted, expected no more than those."
-        raise found.error(f"{what}: {told} Correct it.")
+        problem = f"found {matched:,} matched of {predicted:,} predicted, expected no more than those."
+        raise content.error(f"{what}: {problem} Correct it.")
     return Agreement(matched, predicted)

@@ -138,7 +138,7 @@ def with_reasons(
     threshold = matrix.threshold(min_precision)
     compared = [(entry.label, entry.compared_with) for entry in mapping.entries]
     pairs = [(one, other) for one, other in compared if other is not None]
-    by_pair = {(found.one, found.other): found for found in explain_pairs(matrix, pairs)}
+    by_pair = {(evidence.one, evidence.other): evidence for evidence in explain_pairs(matrix, pairs)}
 
     def why(entry: MappedLabel) -> str:
         other = entry.compared_with
@@ -146,8 +146,8 @@ def with_reasons(
             return ""
         if mapping.lam is not None:
             return score_sentence(entry.similarity, entry.semantic, entry.forward, mapping.lam)
-        found = by_pair.get((entry.label, other)) or by_pair[other, entry.label]
-        return found.sentence(mapping.decision(found.one, found.other), threshold)
+        evidence = by_pair.get((entry.label, other)) or by_pair[other, entry.label]
+        return evidence.sentence(mapping.decision(evidence.one, evidence.other), threshold)
 
     return replace(mapping, entries=tuple(replace(entry, why=why(entry)) for entry in mapping.entries))
 
@@ -201,11 +201,11 @@ def label_groups(
 
 def _unique_names(groups: Sequence[LabelGroup], constraints: Constraints) -> dict[LabelGroup, str]:
     chosen = constraints.names
-    given = {group: chosen[label] for group in groups for label in group if label in chosen}
-    taken = {*given.values(), *constraints.bare}
+    named = {group: chosen[label] for group in groups for label in group if label in chosen}
+    taken = {*named.values(), *constraints.bare}
     names: dict[LabelGroup, str] = {}
     for group in groups:
-        name = given.get(group)
+        name = named.get(group)
         if name is None:
             name = group[0].label
             while name in taken:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
-from itertools import combinations, pairwise, product
+from itertools import chain, combinations, pairwise, product
 from typing import TYPE_CHECKING
 
 from esnera_hf.alignment.hierarchy import find_circle
@@ -41,7 +41,7 @@ class PartTree:
     @cached_property
     def contradiction(self) -> Contradiction | None:
         """The first reason why the groups cannot be so, if there is one."""
-        return next((found for group in self._edges for found in self._contradictions(group)), None)
+        return next(chain.from_iterable(map(self._contradictions, self._edges)), None)
 
     @property
     def parents(self) -> dict[int, int]:
@@ -75,19 +75,20 @@ class PartTree:
 
     def _contradictions(self, group: int) -> Iterator[Contradiction]:
         for path in self._paths(group):
-            told = ", ".join(f"{part} is to be a part of {whole}" for part, whole in path)
+            steps = ", ".join(f"{part} is to be a part of {whole}" for part, whole in path)
             (first, _), (_, last) = path[0], path[-1]
             joints = tuple((whole, part) for (_, whole), (part, _) in pairwise(path))
             end = self._home[last]
             if end == group:
                 yield (
-                    f"part_of: {told}, and {last} is to be one with {first}. Leave one of these out.",
+                    f"part_of: {steps}, and {last} is to be one with {first}. Leave one of these out.",
                     (*joints, (last, first)),
                 )
             for one, other in product(sorted(self._groups[group]), sorted(self._groups[end])):
                 if frozenset((one, other)) in self._constraints.unrelated:
                     yield (
-                        f"part_of: {told}, and {one} and {other} are to stay apart (cannot_link). Drop one of the two.",
+                        f"part_of: {steps}, and {one} and {other} are to stay apart (cannot_link). Drop one of the "
+                        "two.",
                         ((one, first), *joints, (last, other)),
                     )
         yield from self._second_parents(group)

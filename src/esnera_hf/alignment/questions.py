@@ -217,7 +217,7 @@ def _of_shared(shared: SharedSentences | None) -> Iterator[_Named]:
 
 
 def _of_overlap(overlap: MentionOverlap | None) -> Iterator[_Named]:
-    for found in overlap.overlaps if overlap is not None else ():
-        for name in sorted(found.share, key=lambda name: (-found.share[name], name)):
-            yield found.label, found.other, name, found.examples[name]
-        yield found.label, found.other, None, found.free_examples
+    for pair in overlap.overlaps if overlap is not None else ():
+        for name in sorted(pair.share, key=lambda name: (-pair.share[name], name)):
+            yield pair.label, pair.other, name, pair.examples[name]
+        yield pair.label, pair.other, None, pair.free_examples

@@ -90,7 +90,7 @@ def _linked(
         member[[matrix.index[label] for label in labels], place] = 1.0
     related = relatedness(matrix)
     total = member.T @ np.nan_to_num(related) @ member
-    known = member.T @ np.isfinite(related) @ member
+    count = member.T @ np.isfinite(related) @ member
     apart = np.eye(len(roots), dtype=bool)
     for (i, one), (j, other) in combinations(enumerate(roots), 2):
         pairs = map(frozenset, product(below[one], below[other]))
@@ -98,13 +98,13 @@ def _linked(
         apart[i, j] = apart[j, i] = bare or not constraints.unrelated.isdisjoint(pairs)
     groups = [{root} for root in roots]
     while len(roots) > 1:
-        mean = np.divide(total, known, out=np.full_like(total, -1.0), where=(known > 0) & ~apart)
+        mean = np.divide(total, count, out=np.full_like(total, -1.0), where=(count > 0) & ~apart)
         i, j = sorted(divmod(int(mean.argmax()), len(roots)))
         if mean[i, j] < BELONGS:
             break
         groups[i] |= groups[j]
         groups[j] = set()
-        for table in (total, known):
+        for table in (total, count):
             table[i] += table[j]
             table[:, i] += table[:, j]
         apart[i] |= apart[j]
@@ -141,7 +141,7 @@ def _mentions(below: Mapping[str, Sequence[LabelRef]], root: str, matrix: Simila
 def _shared_word(names: Sequence[str]) -> str:
     """Return the first word of the first name that all names have, whatever its case; "" if there is none."""
     words = [_WORDS.findall(_plain(name)) for name in names]
-    common = set.intersection(*({word.casefold() for word in found} for found in words))
+    common = set.intersection(*({word.casefold() for word in of_name} for of_name in words))
     return next((word for word in words[0] if word.casefold() in common and len(word) > 1), "")
 
 
@@ -152,7 +152,7 @@ def _plain(name: str) -> str:
 
 def _mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the mean over the first axis of what is known; NaN where nothing is."""
-    known = np.isfinite(values).sum(axis=0)
+    count = np.isfinite(values).sum(axis=0)
     total = np.nan_to_num(values).sum(axis=0)
-    mean: NDArray[np.float64] = np.divide(total, known, out=np.full(total.shape, np.nan), where=known > 0)
+    mean: NDArray[np.float64] = np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
     return mean

@@ -53,15 +53,15 @@ def _check(options: argparse.Namespace) -> None:
         raise ConfigurationError(f"top={options.top}: expected a number of errors, 0 or more.")
     if options.output:
         check_file(options.output)  # before minutes of reading
-    found = find_label_errors(
+    errors = find_label_errors(
         read_sources(options),
         encoder=options.encoder,
         mapping=options.mapping,
         max_samples=options.max_samples,
         seed=options.seed,
     )
-    found = found.only(split, options.kind)
-    print(found.table(options.top))
+    errors = errors.only(split, options.kind)
+    print(errors.table(options.top))
     if options.output:
-        found.save(options.output)
-        print(f"all {len(found):,} written to {options.output}")
+        errors.save(options.output)
+        print(f"all {len(errors):,} written to {options.output}")

@@ -169,15 +169,15 @@ def _screen(options: argparse.Namespace) -> None:
         check_free(options.output)
     splits = ("train", "validation", "test") if options.all_splits else ("train",)
     with no_dataset_bars():
-        found = screen([read_source(name, options) for name in options.sources], splits=splits)
-    print(found)
+        screened = screen([read_source(name, options) for name in options.sources], splits=splits)
+    print(screened)
     if options.verbose:
-        print("", found.overlap, "", found.duplicates, sep="\n")
+        print("", screened.overlap, "", screened.duplicates, sep="\n")
     sources = shlex.join(options.sources)
     if options.output is None:
         print(f"next: esnera-hf align {sources} --output merged, which compares by an encoder, too")
     else:
-        found.mapping.save(options.output)
+        screened.mapping.save(options.output)
         command = f"esnera-hf apply {shlex.quote(str(options.output))} {sources} --output merged"
         print(f"saved to {options.output}; look through it, then:\n  {command}")
 

@@ -101,10 +101,10 @@ def run_demo(seed: int = 42) -> MergeResult:
 def merged_pairs(mapping: LabelMapping, meaning: Mapping[LabelRef, str]) -> tuple[Pairs, Pairs]:
     """Return the pairs of labels of different sources with one meaning: in truth, and by the mapping."""
     pairs = [(a, b) for a, b in combinations(sorted(meaning), 2) if a.source != b.source]
-    true, found = (
+    true, merged = (
         {(a, b) for a, b in pairs if meaning_of[a] == meaning_of[b]} for meaning_of in (meaning, mapping)
     )
-    return true, found
+    return true, merged
 
 
 def part_pairs(mapping: LabelMapping, meaning: Mapping[LabelRef, str]) -> tuple[Pairs, Pairs]:
@@ -138,11 +138,11 @@ def compared(mapping: LabelMapping, meaning: Mapping[LabelRef, str]) -> str:
     same = ("that stand for the same", "{} and {} stand for the same", "{} and {} were merged")
     parts = ("of which one is a part of the other", "{} is a part of {}", "{} was put below {}")
     for (title, missed, wrong), pairs in ((same, merged_pairs), (parts, part_pairs)):
-        true, found = pairs(mapping, meaning)
-        lines += [f"missed: {missed.format(*pair)}" for pair in sorted(true - found)]
-        lines += [f"wrong: {wrong.format(*pair)}" for pair in sorted(found - true)]
-        right = len(found & true)
+        true, merged = pairs(mapping, meaning)
+        lines += [f"missed: {missed.format(*pair)}" for pair in sorted(true - merged)]
+        lines += [f"wrong: {wrong.format(*pair)}" for pair in sorted(merged - true)]
+        right = len(merged & true)
         counts.append(
-            f"pairs of labels {title}: {len(true)} in truth, {len(found)} found, {right} of them right"
+            f"pairs of labels {title}: {len(true)} in truth, {len(merged)} found, {right} of them right"
         )
     return "\n".join([*lines, *counts])

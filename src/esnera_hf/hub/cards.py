@@ -78,11 +78,11 @@ def _is_language(base: str) -> bool:
 
 def multilinguality(summaries: Sequence[SourceSummary]) -> list[str]:
     """Return ``monolingual`` or ``multilingual``; nothing where the language of a source is not known."""
-    found = [summary.language for summary in summaries]
-    if len(languages(summaries)) > 1 or "mul" in found:
+    stated = [summary.language for summary in summaries]
+    if len(languages(summaries)) > 1 or "mul" in stated:
         return ["multilingual"]
-    known = all(languages([summary]) for summary in summaries)
-    return ["monolingual"] if found and known else []
+    complete = all(languages([summary]) for summary in summaries)
+    return ["monolingual"] if stated and complete else []
 
 
 def size_category(rows: int) -> str:
@@ -92,16 +92,16 @@ def size_category(rows: int) -> str:
 
 def hub_ids(summaries: Iterable[SourceSummary]) -> list[str]:
     """Return the repositories that sources were read from, each once."""
-    found = (summary.provenance.hub_id for summary in summaries)
-    return list(dict.fromkeys(hub_id for hub_id in found if is_repository(hub_id)))
+    ids = (summary.provenance.hub_id for summary in summaries)
+    return list(dict.fromkeys(hub_id for hub_id in ids if is_repository(hub_id)))
 
 
 def source_datasets(summaries: Sequence[SourceSummary]) -> list[str]:
     """Return what the Hub's ``source_datasets`` says of some sources."""
-    found = [f"extended|{hub_id}" for hub_id in hub_ids(summaries)]
+    extended = [f"extended|{hub_id}" for hub_id in hub_ids(summaries)]
     local = any(not is_repository(summary.provenance.hub_id) for summary in summaries)
     # The Hub's word for data that is on it under no other name.
-    return found + ["original"] * (local or not found)
+    return extended + ["original"] * (local or not extended)
 
 
 def data_entries(configs: Mapping[str, DatasetDict]) -> dict[str, Any]:
@@ -136,10 +136,10 @@ def evaluation(results: Iterable[tuple[str, str, str, Mapping[str, float | None]
     kinds: list[str] = []
     for name, hub_id, split, measures in results:
         kind = hub_id or re.sub(r"[^\w.-]+", "-", name, flags=re.ASCII).strip("-.") or "dataset"
-        known = {measure: value for measure, value in measures.items() if value is not None}
+        measured = {measure: value for measure, value in measures.items() if value is not None}
         # The Hub would take two of one type for one dataset.
         config = f"{kinds.count(kind) + 1}" if kind in kinds else None
-        kinds += [kind] * bool(known)
+        kinds += [kind] * bool(measured)
         entries += [
             EvalResult(
                 task_type="token-classification",
@@ -152,15 +152,15 @@ def evaluation(results: Iterable[tuple[str, str, str, Mapping[str, float | None]
                 metric_name=measure.title(),
                 metric_value=round(value, 4),
             )
-            for measure, value in known.items()
+            for measure, value in measured.items()
         ]
     return entries
 
 
 def named_as(source: SourceSummary) -> str:
     """Return what :func:`esnera_hf.apply` is to be given for a source."""
-    known, hub_id = find_named(source.name), source.provenance.hub_id
-    if known is not None and known.hub_id and hub_id in ("", known.hub_id):
+    corpus, hub_id = find_named(source.name), source.provenance.hub_id
+    if corpus is not None and corpus.hub_id and hub_id in ("", corpus.hub_id):
         return source.name
     return f"{source.name}={hub_id or 'PATH'}"
 
@@ -384,11 +384,11 @@ def _results(
             (source, hub.get(source, ""), "test", {"f1": micro.after.value})
             for source, micro in scores[2].sources.items()
         ]
-    for split, found in measured.items():
-        if found:
+    for split, scored in measured.items():
+        if scored:
             published = name if is_repository(name) else ""
             alone = next(iter(hub.values())) if len(hub) == 1 else ""
-            measures = {kind: getattr(found.micro, kind) for kind in _MEASURES}
+            measures = {kind: getattr(scored.micro, kind) for kind in _MEASURES}
             return [(published or " + ".join(hub) or name, published or alone, split, measures)]
     return []
 

@@ -58,7 +58,7 @@ def _escape_line(text: str) -> str:
         return "\ufffd"
     text = _ANYWHERE.sub(r"\\\g<0>", text.strip())
     text = _UNDERSCORE.sub(r"\\_", text)
-    text = _ADDRESS.sub(lambda found: re.sub("[:/.]", r"\\\g<0>", found[0]), text)
+    text = _ADDRESS.sub(lambda match: re.sub("[:/.]", r"\\\g<0>", match[0]), text)
     start = _START.match(text)
     return text if start is None else f"{text[: start.end() - 1]}\\{text[start.end() - 1 :]}"
 

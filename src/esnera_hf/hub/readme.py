@@ -81,15 +81,15 @@ _Loader.yaml_implicit_resolvers = {
 _Loader.add_implicit_resolver(_BOOL, re.compile("^(?:true|True|TRUE|false|False|FALSE)$"), "tTfF")
 
 
-def _merged(known: Mapping[str, Any], own: Mapping[str, Any], earlier: Mapping[str, Any]) -> dict[str, Any]:
-    gone = {name for name, value in earlier.items() if name not in own and known.get(name) == value}
+def _merged(present: Mapping[str, Any], own: Mapping[str, Any], earlier: Mapping[str, Any]) -> dict[str, Any]:
+    gone = {name for name, value in earlier.items() if name not in own and present.get(name) == value}
     if "license" in own:
         # The name and link of another license than the one that now stands there.
         gone |= {"license_name", "license_link"} - own.keys()
-    merged = {name: value for name, value in known.items() if name not in gone} | dict(own)
+    merged = {name: value for name, value in present.items() if name not in gone} | dict(own)
     for name in merged:
         if name in ("configs", "dataset_info") or isinstance(own.get(name), list):
-            merged[name] = _joined(known.get(name), own.get(name, []), earlier.get(name))
+            merged[name] = _joined(present.get(name), own.get(name, []), earlier.get(name))
     mine, configs = own.get("configs", ()), merged.get("configs") or []
     theirs = [config for config in configs if config not in mine]
     if any(_key(each) == "default" or (isinstance(each, dict) and each.get("default")) for each in theirs):
@@ -99,10 +99,10 @@ def _merged(known: Mapping[str, Any], own: Mapping[str, Any], earlier: Mapping[s
     return {name: value for name, value in merged.items() if value not in ([], None)}
 
 
-def _joined(known: Any, own: Any, earlier: Any) -> Any:
+def _joined(present: Any, own: Any, earlier: Any) -> Any:
     """Return the entries of others and ours; a single entry of ``dataset_info`` stands alone."""
     replaced = [_key(entry) for entry in [*_as_list(own), *_as_list(earlier)]]
-    entries = [*(entry for entry in _as_list(known) if _key(entry) not in replaced), *_as_list(own)]
+    entries = [*(entry for entry in _as_list(present) if _key(entry) not in replaced), *_as_list(own)]
     return own if len(entries) == 1 and not isinstance(own, list) else entries
 
 

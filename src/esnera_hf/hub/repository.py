@@ -107,9 +107,9 @@ class HubRepository:
                 info = None
         self._missing, self._private = info is None, private
         if info is not None and private is not None and bool(info.private) != private:
-            wanted, found = ("private", "public") if private else ("public", "private")
+            wanted, actual = ("private", "public") if private else ("public", "private")
             raise HubError(
-                f"{self.repo_id} exists and is {found}; {wanted} was asked for. Nothing was sent. Change its "
+                f"{self.repo_id} exists and is {actual}; {wanted} was asked for. Nothing was sent. Change its "
                 f"visibility in its settings ({self.url}/settings), or choose another name."
             )
         if self.create_pr:

@@ -60,12 +60,12 @@ def check_coarse(rows: Dataset, mapping: LabelMapping, split: str) -> None:
     ids = [wanted.feature.str2int(names[name]) for name in rows.features["ner_tags"].feature.names]
     for fine, coarse in batches(rows, "ner_tags", COARSE_TAGS):
         expected = np.array(ids)[pc.list_flatten(fine).to_numpy()]
-        found = pc.list_flatten(coarse).to_numpy()
+        actual = pc.list_flatten(coarse).to_numpy()
         if not np.array_equal(pc.list_value_length(fine), pc.list_value_length(coarse)):
             raise ConservationError(
                 f"split {split}: a row has not as many {COARSE_TAGS} as ner_tags. Align or apply again, or edit both."
             )
-        wrong = int((expected != found).sum())
+        wrong = int((expected != actual).sum())
         if wrong:
             raise ConservationError(
                 f"split {split}: {wrong:,} {COARSE_TAGS} are not of the outermost label of their ner_tags. "
@@ -173,22 +173,22 @@ def _cut(rows: Dataset, cut: TreeCut) -> Dataset:
     features = Features({"ner_tags": List(ClassLabel(names=iob2_tag_set(cut.labels)))})
     place = features["ner_tags"].feature.names.index
     # A label that no source label goes to has no tags: its own need no id.
-    kept = [name[:2] + cut.names[name[2:]] if name != OUTSIDE else OUTSIDE for name in names]
-    ids = [place(name) if name == OUTSIDE or name[2:] in cut.labels else 0 for name in kept]
-    tags = [[ids[tag] for tag in row] for (found,) in batches(rows, "ner_tags") for row in found.to_pylist()]
+    cut_names = [name[:2] + cut.names[name[2:]] if name != OUTSIDE else OUTSIDE for name in names]
+    ids = [place(name) if name == OUTSIDE or name[2:] in cut.labels else 0 for name in cut_names]
+    tags = [[ids[tag] for tag in row] for (batch,) in batches(rows, "ner_tags") for row in batch.to_pylist()]
     return _with_tags(rows, tags, features)
 
 
 def _with_tags(rows: Dataset, tags: list[list[int]], features: Features) -> Dataset:
     """Return rows with other tags, the column where it was."""
     columns = rows.column_names
-    kept = rows.select_columns([name for name in columns if name != "ner_tags"])
+    others = rows.select_columns([name for name in columns if name != "ner_tags"])
     # datasets: a concatenation leaves out what is empty.
     if not len(rows):
-        both = Features({**kept.features, **features})
+        both = Features({**others.features, **features})
         return Dataset.from_dict({name: [] for name in both}, features=both).select_columns(columns)
     added = Dataset.from_dict({"ner_tags": tags}, features=features)
-    return concatenate_datasets([kept, added], axis=1).select_columns(columns)
+    return concatenate_datasets([others, added], axis=1).select_columns(columns)
 
 
 def _source_labels(splits: Iterable[Dataset]) -> list[LabelRef]:
@@ -197,14 +197,14 @@ def _source_labels(splits: Iterable[Dataset]) -> list[LabelRef]:
     Raises:
         SourceError: two of them are written alike, as ``source:label``.
     """
-    found = {
+    labels = {
         LabelRef(source, label)
         for rows in splits
         for source, label, _ in count_entities(
             rows.select_columns(["source", "source_tags"]).rename_column("source_tags", "ner_tags")
         )
     }
-    for name, count in Counter(map(str, found)).items():
+    for name, count in Counter(map(str, labels)).items():
         if count > 1:
             raise SourceError(f"{name} is the name of two labels. Give their sources names without a colon.")
-    return sorted(found)
+    return sorted(labels)

@@ -201,11 +201,11 @@ def as_source(name: str, merged: DatasetDict) -> NerSource:
     splits = {}
     for split, rows in merged.items():
         tags = rows.features["ner_tags"].feature.names
-        kept = rows.select_columns(list(SOURCE_FEATURES))
-        if not len(kept):
+        selected = rows.select_columns(list(SOURCE_FEATURES))
+        if not len(selected):
             splits[split] = Dataset.from_dict({column: [] for column in SOURCE_FEATURES}, SOURCE_FEATURES)
             continue
-        splits[split] = kept.map(
+        splits[split] = selected.map(
             to_names,
             batched=True,
             features=SOURCE_FEATURES,
@@ -261,9 +261,9 @@ def _relabelled(
         to_coarse = [outermost.str2int(coarse[tag]) for tag in unified.names]
         columns[COARSE_TAGS] = np.array(to_coarse, dtype=np.int64)[tags]
     ends = pa.array(offsets, pa.int32())
-    found = {name: pa.ListArray.from_arrays(ends, pa.array(values)) for name, values in columns.items()}
-    found["source_tags"] = lists
-    return pa.table({name: found[name] if name in found else batch[name] for name in features})
+    arrays = {name: pa.ListArray.from_arrays(ends, pa.array(values)) for name, values in columns.items()}
+    arrays["source_tags"] = lists
+    return pa.table({name: arrays[name] if name in arrays else batch[name] for name in features})
 
 
 def check_conserved(
@@ -296,14 +296,14 @@ def check_conserved(
             if pseudo is not None and split == "train":
                 for entities in pseudo.of(source.name).values():
                     expected.update((source.name, entity.label, PSEUDO) for entity in entities)
-        found = count_entities(rows)
+        actual = count_entities(rows)
         # Counted from the tags of both sides, and not from what relabelling says it did.
-        if expected != found:
+        if expected != actual:
             difference = {
-                f"{source}:{label}" + (" (pseudo)" if origin == PSEUDO else ""): found[key] - expected[key]
-                for key in sorted(expected | found)
+                f"{source}:{label}" + (" (pseudo)" if origin == PSEUDO else ""): actual[key] - expected[key]
+                for key in sorted(expected | actual)
                 for source, label, origin in [key]
-                if found[key] != expected[key]
+                if actual[key] != expected[key]
             }
             raise ConservationError(
                 f"split {split}: entities gained or lost by label: {difference}. Nothing was written; please "

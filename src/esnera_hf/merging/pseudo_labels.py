@@ -79,14 +79,14 @@ def pseudo_labels(
         threshold: smallest confidence.
         left_out: ids of train sentences that the merge leaves out, by source.
     """
-    found: dict[str, dict[str, list[Entity]]] = {}
+    entities: dict[str, dict[str, list[Entity]]] = {}
     counts: Counter[tuple[str, str, str]] = Counter()
     rejected: Counter[str] = Counter()
     for source in sources:
         taggers = [other.name for other in sources if other is not source]
         rows = [predictions(name, source) for name in taggers]
         names = [_missing(mapping, name, source.name) for name in taggers]
-        by_id = found.setdefault(source.name, {})
+        by_id = entities.setdefault(source.name, {})
         skipped = (left_out or {}).get(source.name, ())
         for sentence, *read in zip(source.sentences("train"), *rows, strict=True):
             offered = [
@@ -104,7 +104,7 @@ def pseudo_labels(
                 by_id[sentence.id] = sorted(entity for entity, _ in added)
                 counts.update((source.name, entity.label, tagger) for entity, tagger in added)
     by_tagger = tuple((*key, number) for key, number in sorted(counts.items()))
-    return PseudoLabels(threshold, found, by_tagger, dict(sorted(rejected.items())))
+    return PseudoLabels(threshold, entities, by_tagger, dict(sorted(rejected.items())))
 
 
 def _missing(mapping: LabelMapping, tagger: str, source: str) -> dict[str, str | None]:

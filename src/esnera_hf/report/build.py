@@ -204,7 +204,7 @@ def _leakage(leaks: Sequence[Duplicate]) -> tuple[LeakageFacts, ...]:
 
 def mentions_in_context(source: NerSource) -> Iterator[Example]:
     """Yield up to three mentions of each label with the text around them: different ones, of different splits."""
-    found: dict[str, list[list[Example]]] = {label: [] for label in source.labels}
+    examples_of: dict[str, list[list[Example]]] = {label: [] for label in source.labels}
     for split in source.dataset:
         of_split: dict[str, dict[str, Example]] = {label: {} for label in source.labels}
         missing = set(source.labels)
@@ -223,8 +223,8 @@ def mentions_in_context(source: NerSource) -> Iterator[Example]:
             if not missing:
                 break
         for label, examples in of_split.items():
-            found[label].append(list(examples.values()))
-    for splits in found.values():
+            examples_of[label].append(list(examples.values()))
+    for splits in examples_of.values():
         in_turn = filter(None, chain.from_iterable(zip_longest(*splits)))
         yield from islice({example[2]: example for example in in_turn}.values(), _EXAMPLES)
 

@@ -113,8 +113,8 @@ def _question_lines(report: MergeReport) -> Iterator[str]:
     rows = question_rows(report)
     if rows:
         yield f"{len(rows)} questions whose answer could go either way, what matters most first:"
-    for question, known, examples in rows[:_SHOWN]:
-        yield f"  Do {question.one} and {question.other} mean the same? ({known})"
+    for question, evidence, examples in rows[:_SHOWN]:
+        yield f"  Do {question.one} and {question.other} mean the same? ({evidence})"
         yield from [f"    {'; '.join(examples)}"] if examples else []
         yield f"    answer with {' or '.join(question.answers)}"
     if len(rows) > _SHOWN:

@@ -85,9 +85,9 @@ def verdict(report: MergeReport, mapping: LabelMapping) -> dict[str, int]:
 
 def fate(mapping: LabelMapping, entry: MappedLabel) -> str:
     """Return what became of a label and the one it is shown beside, as words before the name of the latter."""
-    known = {mapped.label for mapped in mapping.entries}
+    labels = {mapped.label for mapped in mapping.entries}
     other = entry.compared_with
-    return _FATES["apart" if other not in known or other is None else mapping.decision(entry.label, other)]
+    return _FATES["apart" if other not in labels or other is None else mapping.decision(entry.label, other)]
 
 
 def find_pair(report: MergeReport, one: LabelRef, other: LabelRef | None) -> PairEvidence | None:

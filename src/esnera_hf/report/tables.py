@@ -227,8 +227,8 @@ def is_merge(mapping: LabelMapping, entry: MappedLabel) -> bool:
     """Tell whether a label went to the same unified label as the one it was compared with."""
     other = entry.compared_with
     # A mapping of some of the sources still names what labels of the others were compared with.
-    known = {mapped.label for mapped in mapping.entries}
-    return other is not None and other in known and mapping.are_one(entry.label, other)
+    labels = {mapped.label for mapped in mapping.entries}
+    return other is not None and other in labels and mapping.are_one(entry.label, other)
 
 
 def weakest_merges(mapping: LabelMapping) -> list[tuple[LabelRef, LabelRef, float]]:

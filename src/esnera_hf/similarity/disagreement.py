@@ -84,10 +84,10 @@ def find_disagreements(
     decided = [evidence.equivalence > bound for evidence, bound in zip(both, bounds, strict=True)]
     likely = [evidence.probabilities.argmax(axis=-1) for evidence in both]
     far = np.abs(both[0].equivalence - both[1].equivalence) >= _FAR
-    told = np.minimum(both[1].read[:, None], both[1].read) >= _LEAST
+    often = np.minimum(both[1].read[:, None], both[1].read) >= _LEAST
     differ = (decided[0] != decided[1]) | (likely[0] != likely[1]) & far
     mentions = np.minimum(matrix.support[:, None], matrix.support)
-    rows, columns = np.nonzero(np.triu(differ & told & ~matrix.same_source))
+    rows, columns = np.nonzero(np.triu(differ & often & ~matrix.same_source))
     ranked = np.lexsort((columns, rows, -mentions[rows, columns]))[:_MOST]
     return tuple(
         Disagreement(
@@ -109,9 +109,9 @@ def tagger_evidence(
         lambda name, source: taggers[name].predict(source, _SPLIT), sources, matrix.labels, split=_SPLIT
     )
     scores = {source.name: taggers[source.name].scores(source, _SPLIT).by_label for source in sources}
-    known = [scores[label.source].get(label.label) for label in matrix.labels]
-    read = np.array([score.support if score else 0 for score in known], dtype=np.int64)
-    recall = np.array([score.recall if score and score.support else np.nan for score in known])
+    of_labels = [scores[label.source].get(label.label) for label in matrix.labels]
+    read = np.array([score.support if score else 0 for score in of_labels], dtype=np.int64)
+    recall = np.array([score.recall if score and score.support else np.nan for score in of_labels])
     return replace(matrix, matched=matched, predicted=predicted, read=read, recall=recall)
 
 

@@ -66,8 +66,8 @@ def cross_predictions(
     for name, target in ((a.name, b) for a in sources for b in sources if a is not b):
         # What is predicted counts for each label of the target: the denominator of S_emp.
         columns = [position[ref] for ref in target.label_refs]
-        found = predictions(name, target)
-        for sentence, entities in zip(target.sentences(split), found, strict=True):
+        predicted_rows = predictions(name, target)
+        for sentence, entities in zip(target.sentences(split), predicted_rows, strict=True):
             for entity in entities:
                 row = position[LabelRef(name, entity.label)]
                 predicted[row, columns] += 1

@@ -188,19 +188,19 @@ class PairEvidence:
     def _one_way(self, decision: Decision) -> str:
         """Return what says that one is a part of the other: a high share one way, a low one the other way."""
         order = 1 if decision == "part" else -1
-        told = []
+        facts = []
         ways = (self.forward, self.backward)[::order]
         if any(way.predicted for way in ways):
             there, back = (f"{way.matched:,} of {way.predicted:,}" for way in ways)
-            told.append(f"{there} predictions of the part are the whole there, {back} the other way")
+            facts.append(f"{there} predictions of the part are the whole there, {back} the other way")
         shares = [_percent(share) for share in self.form_shares[::order] if share is not None]
         if len(shares) == 2:
-            told.append(f"{shares[0]} of mentions in common are the whole there, {shares[1]} the other way")
+            facts.append(f"{shares[0]} of mentions in common are the whole there, {shares[1]} the other way")
         part, whole = self.shared[:2][::order]
         if part and whole:
             both = f"{self.shared[2]:,} of {part:,} and of {whole:,}"
-            told.append(f"in sentences that both annotate, {both} are both")
-        return _listed(told)
+            facts.append(f"in sentences that both annotate, {both} are both")
+        return _listed(facts)
 
 
 def explain_pairs(
@@ -222,7 +222,7 @@ def explain_pairs(
     before = unshifted_probabilities(matrix, fitted)
     annotated = matrix.matched @ matrix.same_source.astype(np.int64)
     overlap = telling_overlap(matrix)
-    found = []
+    explained = []
     for one, other in wanted.values():
         i, j = matrix.index[one], matrix.index[other]
         start, parts = weights["bias"], dict.fromkeys(PARTS, 0.0)
@@ -238,7 +238,7 @@ def explain_pairs(
         parts["base"] = _log_odds(float(final[0])) - start - sum(parts.values())
         semantic, forward, backward = matrix.pair(one, other)
         cells = (i, j), (j, i)
-        found.append(
+        explained.append(
             PairEvidence(
                 *(one, other, tuple(round(float(value), 4) for value in final)),  # type: ignore[arg-type]
                 mentions=(int(matrix.support[i]), int(matrix.support[j])),
@@ -255,7 +255,7 @@ def explain_pairs(
                 shared=shared,
             )
         )
-    return tuple(found)
+    return tuple(explained)
 
 
 def score_sentence(
@@ -321,5 +321,5 @@ def _percent(share: float) -> str:
     return f"{100 * share:.0f} %"
 
 
-def _listed(told: list[str]) -> str:
-    return ", ".join(told[:-1]) + " and " * (len(told) > 1) + told[-1] if told else ""
+def _listed(parts: list[str]) -> str:
+    return ", ".join(parts[:-1]) + " and " * (len(parts) > 1) + parts[-1] if parts else ""

@@ -88,7 +88,7 @@ def equality_features(matrix: Measurements) -> dict[str, NDArray[np.float64]]:
     forms = np.minimum(forms, forms.T)
     vectors = np.nan_to_num(matrix.semantic)
     names = by_pair(name_similarity, matrix.labels)
-    found = found_share(matrix)
+    recovered = found_share(matrix)
     spill = np.nan_to_num(best_rival(np.nan_to_num(overlap).T, matrix.same_source).T)
     alone = matrix.same_source.sum(axis=1) == 1
     return {
@@ -103,7 +103,7 @@ def equality_features(matrix: Measurements) -> dict[str, NDArray[np.float64]]:
         "forms margin": np.where(unknown, 0.0, _margin(forms, matrix.same_source)),
         "vectors margin": _margin(np.clip(vectors, 0.0, 1.0), matrix.same_source),
         "names margin": _margin(names, matrix.same_source),
-        "found margin": _margin(np.minimum(found, found.T), matrix.same_source),
+        "found margin": _margin(np.minimum(recovered, recovered.T), matrix.same_source),
         "no rivals": (alone[:, None] & alone[None, :]).astype(np.float64),
     }
 
@@ -117,13 +117,13 @@ def relation_features(matrix: Measurements) -> dict[str, NDArray[np.float64]]:
     what the column's head finds of the other labels of the row's source: heads of
     narrow corpora call everything theirs. Each comes a second time as the reverse.
     """
-    found = found_share(matrix)
+    recovered = found_share(matrix)
     predicted = (matrix.matched + 0.05 * PRIOR) / (matrix.predicted + PRIOR)
     forms = np.nan_to_num(telling_overlap(matrix))
-    sibling = np.log((found + _SMALL) / (best_rival(found.T, matrix.same_source).T + _SMALL))
+    sibling = np.log((recovered + _SMALL) / (best_rival(recovered.T, matrix.same_source).T + _SMALL))
     sibling = np.nan_to_num(sibling)
     directed = {
-        "found": _logit(found),
+        "found": _logit(recovered),
         "predicted": _logit(predicted),
         "forms": _logit(forms),
         "sibling": sibling,
@@ -177,9 +177,9 @@ def coverage_of(matrix: Measurements) -> NDArray[np.float64]:
     overlap = telling_overlap(matrix)
     shares = [np.where(counted, share, np.nan) for share in (found_share(matrix), agreed_share(matrix))]
     parts = np.stack([empirical, *shares, overlap])
-    known = np.isfinite(parts)
+    finite = np.isfinite(parts)
     with np.errstate(invalid="ignore", divide="ignore"):
-        mean = np.where(known, parts, 0.0).sum(axis=0) / known.sum(axis=0)
+        mean = np.where(finite, parts, 0.0).sum(axis=0) / finite.sum(axis=0)
     best = np.fmax(matrix.semantic, overlap)
     related = np.where(np.isnan(matrix.semantic), 1.0, np.clip(best / RELATED, 0.0, 1.0))
     return np.where(matrix.same_source, np.nan, mean * related)
@@ -201,13 +201,13 @@ def _balance(matrix: Measurements) -> NDArray[np.float64]:
     read = matrix.predicted.sum(axis=1) > 0
     with np.errstate(invalid="ignore", divide="ignore"):
         predicted = np.where(matrix.predicted > 0, matrix.matched / (matrix.predicted + PRIOR), np.nan)
-        found = np.where(
+        recall = np.where(
             (matrix.read > 0)[:, None] & read[None, :],
             matrix.matched.T / (matrix.read[:, None] + PRIOR),
             np.nan,
         )
         covers = np.where(
-            np.isnan(predicted), found, np.where(np.isnan(found), predicted, np.sqrt(predicted * found))
+            np.isnan(predicted), recall, np.where(np.isnan(recall), predicted, np.sqrt(predicted * recall))
         )
         balance = np.fmin(covers, covers.T) / np.fmax(covers, covers.T)
     return np.where(np.isnan(balance), 1.0, balance)

@@ -87,15 +87,15 @@ def concepts_of(name: str) -> frozenset[str]:
     if whole:
         return frozenset({whole})
     words = [word for word in words if word not in _FILLERS] or words
-    found: set[str] = set()
+    concepts: set[str] = set()
     while words:
         ends = range(len(words), 0, -1)
         end, concept = next(
             ((end, c) for end in ends if (c := _concept("".join(words[:end])))), (1, words[0])
         )
-        found.add(concept)
+        concepts.add(concept)
         words = words[end:]
-    return frozenset(found)
+    return frozenset(concepts)
 
 
 def by_pair(similarity: Callable[[str, str], float], labels: Sequence[LabelRef]) -> NDArray[np.float64]:
@@ -120,16 +120,16 @@ def are_listed(labels: Sequence[LabelRef]) -> NDArray[np.bool_]:
     Returns:
         Shape (labels, labels).
     """
-    known = set(_lexicon().concept.values())
-    listed = np.array([set() < concepts_of(label) <= known for _, label in labels], dtype=bool)
+    concepts = set(_lexicon().concept.values())
+    listed = np.array([set() < concepts_of(label) <= concepts for _, label in labels], dtype=bool)
     same = by_pair(lambda one, other: float(one == other), labels) > 0
     return np.asarray((listed[:, None] & listed[None, :]) | same)
 
 
 def _concept(word: str) -> str | None:
-    known = _lexicon().concept
+    concept_of = _lexicon().concept
     singular = word[:-1] if len(word) >= _SHORTEST_PLURAL and word.endswith("s") else word
-    return known.get(word) or known.get(singular)
+    return concept_of.get(word) or concept_of.get(singular)
 
 
 def _words(name: str) -> list[str]:

@@ -95,8 +95,8 @@ def named_files(path: Path, files: Sequence[Path], patterns: Mapping[str, str]) 
             )
         members = [file for file in files if file.relative_to(path).match(pattern)]
         if not members or any(file in others for others in by_split.values() for file in members):
-            found = "no file" if not members else "a file of another split"
-            raise SourceError(f"{path}: data_files names {found} as {split}: {pattern!r}. Mend the pattern.")
+            named = "no file" if not members else "a file of another split"
+            raise SourceError(f"{path}: data_files names {named} as {split}: {pattern!r}. Mend the pattern.")
         by_split[canonical] = members
     others = [file for file in files if not any(file in members for members in by_split.values())]
     return by_split, [f"not read: {listed(path, others)} (not named by data_files)"] if others else []
@@ -151,21 +151,21 @@ def _check_names(
     path: Path, by_split: Mapping[str, Sequence[Path]], unnamed: Sequence[Path], reader_of: ReaderOf
 ) -> None:
     """Check that split names in file names mean splits, rather than documents called ``train_station``."""
-    told = [file for members in by_split.values() for file in members if split_of_file(file)]
-    others = [_other_words(file) for file in told]
+    of_splits = [file for members in by_split.values() for file in members if split_of_file(file)]
+    others = [_other_words(file) for file in of_splits]
     # weibo.train and weibo.dev are splits of weibo; train_station and test_match are documents, if others lie there.
-    if not others or (len({*others}) == 1 and (not others[0] or len(told) > 1)):
+    if not others or (len({*others}) == 1 and (not others[0] or len(of_splits) > 1)):
         return
     beside = [
         file
         for file in unnamed
-        if file.suffix == told[0].suffix and not (others[0] and others[0] <= _other_words(file))
+        if file.suffix == of_splits[0].suffix and not (others[0] and others[0] <= _other_words(file))
     ]
     if any(_is_annotated(reader_of, file) for file in beside):
         raise SourceError(
-            f"{path}: {listed(path, told)} may be splits or documents that are called so: {listed(path, beside)} "
+            f"{path}: {listed(path, of_splits)} may be splits or documents that are called so: {listed(path, beside)} "
             "hold annotated sentences too. Say which files count: data_files={'train': 'PATTERN', …}, such as "
-            f"'*{told[0].suffix}' for all as one, or put those of each split into a folder with its name."
+            f"'*{of_splits[0].suffix}' for all as one, or put those of each split into a folder with its name."
         )
 
 

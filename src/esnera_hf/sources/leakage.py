@@ -16,19 +16,19 @@ from esnera_hf.sources.source import NerSource
 _ORDER = {"train": 0, "validation": 1, "test": 2}
 
 
-def find_leaks(sources: Sequence[NerSource], found: Pairs | None = None) -> tuple[Duplicate, ...]:
+def find_leaks(sources: Sequence[NerSource], duplicates: Pairs | None = None) -> tuple[Duplicate, ...]:
     """Find the sentences of train and validation that also stand in validation or test.
 
     Args:
         sources: the sources to be merged.
-        found: what :func:`~esnera_hf.sources.duplicates.find_pairs` gives for them, if that is there already.
+        duplicates: what :func:`~esnera_hf.sources.duplicates.find_pairs` gives for them, if that is there already.
 
     Returns:
         For each such sentence, the first of a pair, one pair with another source, and
         one inside its source, where there are any; test before validation, the same
         text before nearly the same. In the order of the sources.
     """
-    texts, pairs = found or find_pairs(sources)
+    texts, pairs = duplicates or find_pairs(sources)
     first, second, exact, _ = pairs.T
     parts = texts.part_of(pairs[:, :2])  # shape: (pairs, 2), as those below
     source = np.array([index for index, source in enumerate(sources) for _ in source.dataset])[parts]

@@ -137,7 +137,7 @@ def _beta_binomial(
     return np.asarray(terms + lgamma(alpha + beta) - lgamma(alpha) - lgamma(beta))
 
 
-def compare_shared(sources: Sequence[NerSource], found: Pairs) -> SharedSentences:
+def compare_shared(sources: Sequence[NerSource], duplicates: Pairs) -> SharedSentences:
     """Compare the annotation of the sentences that sources share.
 
     Each sentence is compared with one of each other source, the same text before nearly the same: repeated texts are
@@ -145,9 +145,9 @@ def compare_shared(sources: Sequence[NerSource], found: Pairs) -> SharedSentence
 
     Args:
         sources: two or more sources of different names.
-        found: what :func:`~esnera_hf.sources.duplicates.find_pairs` gives for them.
+        duplicates: what :func:`~esnera_hf.sources.duplicates.find_pairs` gives for them.
     """
-    texts, pairs = found
+    texts, pairs = duplicates
     labels = tuple(label for source in sources for label in source.label_refs)
     index = {label: number for number, label in enumerate(labels)}
     mentions: Counter[tuple[LabelRef, str]] = Counter()
@@ -226,11 +226,11 @@ def _compared(
     for number, (start, end, label) in enumerate(spans):
         place = _moved(start, end, places)
         if place is not None:
-            found = max(others, key=lambda span: _common(place, span), default=None)
-            if found is None or _common(place, found) <= 0:
+            nearest = max(others, key=lambda span: _common(place, span), default=None)
+            if nearest is None or _common(place, nearest) <= 0:
                 yield number, label, None, False
             else:
-                yield number, label, found[2], found[:2] == place
+                yield number, label, nearest[2], nearest[:2] == place
 
 
 def _moved(start: int, end: int, places: _Places) -> tuple[int, int] | None:

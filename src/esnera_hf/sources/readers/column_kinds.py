@@ -45,7 +45,7 @@ def role_of(name: str) -> str:
     words = [word.casefold() for word in _WORDS.findall(name)]
     if "".join(words) in _TOKEN_NAMES:
         return "token"
-    return next((role for role, known in _ROLE_WORDS.items() if set(words) & set(known.split())), "")
+    return next((role for role, names in _ROLE_WORDS.items() if set(words) & set(names.split())), "")
 
 
 class Column:

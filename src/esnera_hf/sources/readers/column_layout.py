@@ -121,23 +121,23 @@ def detect_layout(path: Path, options: ReadingOptions, read: Read) -> Layout:
         # R writes no name above its names of rows.
         names = [""] * (len(rows[0]) == width - 1) + rows[0]
         rows, blocks, width = rows[1:], blocks[1:], len(names)
-    kept = [(row, block) for row, block in zip(rows, blocks, strict=True) if len(row) == width]
-    cells = zip(*(row for row, _ in kept), strict=True)
+    whole = [(row, block) for row, block in zip(rows, blocks, strict=True) if len(row) == width]
+    cells = zip(*(row for row, _ in whole), strict=True)
     columns = [
-        Column(index, names[index] if names else "", column, [block for _, block in kept])
+        Column(index, names[index] if names else "", column, [block for _, block in whole])
         for index, column in enumerate(cells)
     ]
-    given = {name: _named(value, name, columns, path) for name, value in asked.items() if value is not None}
+    chosen = {name: _named(value, name, columns, path) for name, value in asked.items() if value is not None}
     layout = replace(layout, names=tuple(names), width=width)
-    if names and not given and (unnamed := [c.index for c in columns if not c.name]):
+    if names and not chosen and (unnamed := [c.index for c in columns if not c.name]):
         raise SourceError(
             f"{path}: the first row names the columns, but not column {unnamed[0]}, as where pandas writes its index: "
             f"{', '.join(map(shown, names))[:200]}. Name the columns of tokens and tags: {_advised(columns)}."
         )
     ask = partial(_reading, read, options)
-    token = given.get("token_column")
+    token = chosen.get("token_column")
     free = [column for column in columns if column is not token]
-    tags = [given["tag_column"]] if "tag_column" in given else _tag_columns(free, path, options, ask)
+    tags = [chosen["tag_column"]] if "tag_column" in chosen else _tag_columns(free, path, options, ask)
     others = [column for column in columns if column not in tags]
     if not tags or not others:
         raise SourceError(
@@ -199,9 +199,9 @@ def _is_header(row: Sequence[str], asked: Sequence[int | str | None]) -> bool:
     if any(isinstance(name, str) and name in row for name in asked):
         return True
     roles = [role_of(cell) for cell in row]
-    known = [role for role in roles if role]
+    named = [role for role in roles if role]
     is_tagged = any(cell == OUTSIDE or ONE_TAG.fullmatch(cell) for cell in row)
-    return len(known) > 1 and len(set(known)) > 1 and not is_tagged and bool({"token", "tag"} & {*known})
+    return len(named) > 1 and len(set(named)) > 1 and not is_tagged and bool({"token", "tag"} & {*named})
 
 
 def _named(value: int | str, option: str, columns: Sequence[Column], path: Path) -> Column:
@@ -212,9 +212,9 @@ def _named(value: int | str, option: str, columns: Sequence[Column], path: Path)
         raise SourceError(
             f"{path}: there is no column {value}, the rows have {width} columns. Count from 0, or from -1 backwards."
         )
-    found = [column for column in columns if column.name == value]
-    if len(found) == 1:
-        return found[0]
+    same_name = [column for column in columns if column.name == value]
+    if len(same_name) == 1:
+        return same_name[0]
     names = ", ".join(shown(column.name) for column in columns if column.name)
     raise ConfigurationError(
         f"{option}={value!r}: "
@@ -344,17 +344,17 @@ def _with_groups(layout: Layout, columns: Sequence[Column]) -> Layout:
     numbers = [c.index for c in others if c.counts_up] if not parted and not groups else []
     keys: list[Sequence[object]] = [c.cells for c in groups] or [columns[0].blocks]
     sentence = [number for number, (_, rows) in enumerate(groupby(zip(*keys, strict=True))) for _ in rows]
-    kept: dict[str, int] = {}
+    constant: dict[str, int] = {}
     for column in others:
         whole = Column(column.index, column.name, column.cells, sentence)
         says_something = column.name or (column.names_groups and not column.numbers_sentences)
         if (column in groups and column.name) or (
             whole.is_constant and says_something and any(column.counts)
         ):
-            kept.setdefault(column.name or f"column_{column.index}", column.index)
+            constant.setdefault(column.name or f"column_{column.index}", column.index)
     return replace(
         layout,
         sentence=tuple(sorted(column.index for column in groups)),
         number=next(iter(numbers), None),
-        kept=tuple(kept.items()),
+        kept=tuple(constant.items()),
     )

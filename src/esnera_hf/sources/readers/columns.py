@@ -86,9 +86,9 @@ class ColumnFile:
                 spans.update(dict.fromkeys(entities))
                 kinds += repairs
             where = f"{self.path.name}, line {rows[0][0]}"
-            kept = {name: rows[0][1][index] for name, index in self.layout.kept}
+            shared = {name: rows[0][1][index] for name, index in self.layout.kept}
             tokens = tokens if parts is None else [bare for bare, _ in parts]
-            yield RawSentence(tokens, list(spans), where, kinds, columns=kept)
+            yield RawSentence(tokens, list(spans), where, kinds, columns=shared)
 
     def _decoded(self, rows: list[Row], index: int, reader: TagReader) -> tuple[list[Entity], list[str]]:
         tags = _column(rows, index)

@@ -272,11 +272,11 @@ def _refuse(readings: Sequence[tuple[Counting, Sequence[_Located]]], place: str,
 
 def _read(counting: Counting, located: Sequence[_Located]) -> Iterator[RawSentence]:
     for words, spans in groupby(located, key=itemgetter(0)):
-        found = []
+        entities = []
         for _, span in spans:
             if place := counting.place(span.start, span.end, words):
-                found.append(Entity(*place, span.labels[0]))
+                entities.append(Entity(*place, span.labels[0]))
         if isinstance(words, str):
-            yield RawSentence([], found, "", text=words)
+            yield RawSentence([], entities, "", text=words)
         else:
-            yield RawSentence(list(words), found, "")
+            yield RawSentence(list(words), entities, "")

@@ -72,14 +72,14 @@ class DocBinFile:
         edges = [0, *(start for start in starts if start), len(doc)]
         for first, last in pairwise(edges):
             # Tokens of nothing but white space keep spaCy's text whole, and are no words.
-            kept = [token for token in range(first, last) if doc[token].text.strip()]
-            places = {token: place for place, token in enumerate(kept)}
+            visible = [token for token in range(first, last) if doc[token].text.strip()]
+            places = {token: place for place, token in enumerate(visible)}
             entities = []
             for span in (span for span in spans if first <= span.start < last):
                 if own := [places[token] for token in range(span.start, span.end) if token in places]:
                     entities.append(Entity(own[0], own[-1] + 1, span.label))
-            if kept:
-                tokens = [doc[token].text for token in kept]
+            if visible:
+                tokens = [doc[token].text for token in visible]
                 repairs = [MISSING] * (annotated and not complete)
                 yield RawSentence(tokens, entities if annotated else None, where, repairs)
 

@@ -97,9 +97,9 @@ def _with_spans(record: RawSentence, starts: list[int], ends: list[int]) -> RawS
             ends.insert(index, edge)
             repairs += [CUT] * (is_border(text, edge, is_end=is_end) is False)
     tokens = [text[start:end] for start, end in zip(starts, ends, strict=True)]
-    found = [_project(span, text, starts, ends, repairs) for span in spans or ()]
-    kept = None if record.spans is None else [span for span in found if span is not None]
-    return replace(record, tokens=tokens, spans=kept, repairs=repairs, text="")
+    projected = [_project(span, text, starts, ends, repairs) for span in spans or ()]
+    entities = None if record.spans is None else [span for span in projected if span is not None]
+    return replace(record, tokens=tokens, spans=entities, repairs=repairs, text="")
 
 
 def _word_offsets(text: str) -> tuple[list[int], list[int]]:

@@ -309,12 +309,12 @@ def with_tag_names(record: Any, names: TagNames, where: str, keys: Sequence[str]
 
 def name_of(tag: int, names: TagNames, where: str) -> str:
     """Return the name of a tag or label that is a number."""
-    known = dict[Any, str](names if isinstance(names, Mapping) else enumerate(names))
-    if tag not in known and str(tag) not in known:
+    by_id = dict[Any, str](names if isinstance(names, Mapping) else enumerate(names))
+    if tag not in by_id and str(tag) not in by_id:
         raise SourceError(
-            f"{where}: tag id {tag} is none of the {len(known)} ids of the tags. Mend the row or leave it out."
+            f"{where}: tag id {tag} is none of the {len(by_id)} ids of the tags. Mend the row or leave it out."
         )
-    return known[tag] if tag in known else known[str(tag)]
+    return by_id[tag] if tag in by_id else by_id[str(tag)]
 
 
 def _of_tokens(

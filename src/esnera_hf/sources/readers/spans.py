@@ -49,10 +49,10 @@ def _written(entry: Any, where: str) -> WrittenSpan:
     pairs: list[Any] = []
     labels = mention = None
     if isinstance(entry, Mapping):
-        given = next(
+        ends = next(
             (entry[key] for key in _PAIR_KEYS if entry.get(key) and not isinstance(entry[key], str)), None
         )
-        pairs = _pairs(entry if given is None else given)
+        pairs = _pairs(entry if ends is None else ends)
         labels, mention = first_of(entry, LABEL_KEYS), first_of(entry, MENTION_KEYS)
     elif isinstance(entry, Sequence) and not isinstance(entry, str) and len(entry) >= 3:
         pairs, labels = [entry[:2]], entry[2]
@@ -69,16 +69,16 @@ def _written(entry: Any, where: str) -> WrittenSpan:
     return WrittenSpan(pairs[0][0], pairs[-1][1], labels, mention if repeats else None, len(pairs) > 1)
 
 
-def _pairs(given: Any) -> list[Any]:
+def _pairs(value: Any) -> list[Any]:
     """Return the pairs of offsets of a span: several if it has gaps, none if this is no pair."""
-    if isinstance(given, Mapping):
-        start, end, length = (first_of(given, keys) for keys in (START_KEYS, END_KEYS, ("length", "Length")))
+    if isinstance(value, Mapping):
+        start, end, length = (first_of(value, keys) for keys in (START_KEYS, END_KEYS, ("length", "Length")))
         if end is None and _is_place(start) and _is_place(length):
             end = start + length
         return [(start, end)]
-    if not isinstance(given, Sequence):
+    if not isinstance(value, Sequence):
         return []
-    pairs = given if all(isinstance(pair, (list, tuple)) for pair in given) else [given]
+    pairs = value if all(isinstance(pair, (list, tuple)) for pair in value) else [value]
     return list(pairs) if all(len(pair) == 2 for pair in pairs) else []
 
 

@@ -194,7 +194,7 @@ def _doubt(tags: Collection[str]) -> str:
     for tag in tags:
         if match := _ANY_PREFIX.fullmatch(tag):
             letters.setdefault(match["label"].casefold(), set()).add(match["prefix"].upper())
-    if any(len(found) > 1 for found in letters.values()):
+    if any(len(written) > 1 for written in letters.values()):
         return (
             f"the prefixes of the tags {examples} are written in several ways. Write all of them alike, or name them "
             "in tag_names={…}"
@@ -231,8 +231,8 @@ class TagReader:
         repairs = [LOWER_OUTSIDE] * ("o" in cells and OUTSIDE in cells and "o" in self.notation.outside)
         entities: dict[Entity, None] = {}
         for tags in self._layers(several):
-            found, kinds = entities_from_tags(tags, self.scheme)
-            entities.update(dict.fromkeys(found))
+            of_layer, kinds = entities_from_tags(tags, self.scheme)
+            entities.update(dict.fromkeys(of_layer))
             repairs += [kind for _, kind in kinds]
         return list(entities), repairs
 
