@@ -14,33 +14,38 @@ import argparse
 import json
 import os
 import sys
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from quality.case import pooled_mentions
 from quality.corpora import as_source, languages, read_corpora, sampled
 from quality.figures import average_precision, calibration, f1_only, macro_f1
 from quality.gold import RELATIONS, GoldPair, closed, read_coarse, read_gold
+from quality.renaming import RANDOM, SWAPPED, UNLISTED, WRITTEN, renamed, without_lexicon
 from sklearn.linear_model import LogisticRegression
 
 import esnera_hf.similarity.probability as probability
 from esnera_hf._internal.cache_contents import CACHE_VARIABLE
 from esnera_hf._internal.console import quiet_libraries
 from esnera_hf.similarity.evidence import EvidenceSettings, measure_similarity
-from esnera_hf.similarity.features import equality_features, relation_features
+from esnera_hf.similarity.features import equality_features, name_features, relation_features
 from esnera_hf.similarity.matrix import SimilarityMatrix
 
 #: Inverse strength of the regularization. Of equality, 0.05 ranks a little better and is less sure than it is right
 #: (slope of calibration 1.6 instead of 1.1); from 0.5 on it is too sure.
 EQUAL_C, UNEQUAL_C = 0.2, 1.0
-#: Weight of copies of all pairs whose names are those of other pairs: in these corpora names hardly ever mislead, in
-#: others they may. It costs nothing with corpora left out, and gains 0.03 in relations with whole groups left out.
-RENAMED, COPIES = 0.5, 3
+#: How much every pair counts by what is done to its names. In these corpora names hardly ever mislead, and nearly all
+#: of them are listed; in others they may mean something else or be unheard of, and then heads and forms must decide.
+NAMES = {WRITTEN: 1.0, UNLISTED: 1.0, RANDOM: 0.4, SWAPPED: 0.15}
+#: Draws of random and of swapped names, and the draw that is judged: another one than were fitted on.
+COPIES, JUDGED = {WRITTEN: 1, UNLISTED: 1, RANDOM: 2, SWAPPED: 2}, 100
+#: So much larger than others is what shall not be shrunk: the log-odds by all but names, shrunk already.
+_FREE = 30.0
 #: Coarse classes of labels.
 COARSE = Path(__file__).parent / "quality" / "coarse"
 _INVERSE = {"subset": "superset", "superset": "subset"}
@@ -72,9 +77,16 @@ def main() -> None:
             print(f"\n{step}: " + ", ".join(f"{name} {weight:+.2f}" for name, weight in weights.items()))
     if options.write:
         file = Path(probability.__file__).with_name("relations.json")
-        file.write_text(json.dumps(fitted, indent=1) + "\n", encoding="utf-8")
+        file.write_text(json.dumps(rounded(fitted), indent=1) + "\n", encoding="utf-8")
         print(f"\nwritten: {file.name}")
     print(f"\nCommand: python {' '.join(sys.argv)}")
+
+
+def rounded(values: Any) -> Any:
+    """Return plain data with its numbers to four decimals."""
+    if isinstance(values, dict):
+        return {name: rounded(value) for name, value in values.items()}
+    return round(values, 4) if isinstance(values, float) else values
 
 
 def without_heads(matrix: SimilarityMatrix) -> SimilarityMatrix:
@@ -86,12 +98,13 @@ def without_heads(matrix: SimilarityMatrix) -> SimilarityMatrix:
 
 
 def compare(rows: Rows, truth: np.ndarray, group: np.ndarray, shown: Sequence[GoldPair]) -> None:
-    """Print how right the probabilities are with corpora left out, and on what was fitted."""
+    """Print how right the probabilities are with corpora left out, and on what was fitted, by names of each kind."""
     judged, everything = len(group), np.ones(len(truth), dtype=bool)
     print(
-        "| | group | equal | expected | F1 | average precision | calibration error | slope | relations macro-F1 |"
+        "| | names | group | equal | expected | F1 | average precision | calibration error | slope "
+        "| relations macro-F1 |"
     )
-    print("| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
+    print("| --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
     two_out = [
         (
             np.array([one == pair for one in rows.corpora[:judged]]),
@@ -104,10 +117,12 @@ def compare(rows: Rows, truth: np.ndarray, group: np.ndarray, shown: Sequence[Go
         ("the whole group left out", [rows.without(group == one) for one in np.unique(group)]),
         ("fitted on them", [(everything[:judged], everything)]),
     ):
-        predicted = np.zeros((judged, len(RELATIONS)))
-        for held, seen in folds:
-            predicted[held] = rows.probabilities(rows.fit(truth, seen), np.flatnonzero(held))
-        show(name, predicted, truth, group, shown)
+        fits = [rows.fit(truth, seen) for _, seen in folds]
+        for names in (WRITTEN, UNLISTED, RANDOM):
+            predicted = np.zeros((judged, len(RELATIONS)))
+            for (held, _), fitted in zip(folds, fits, strict=True):
+                predicted[held] = rows.probabilities(fitted, np.flatnonzero(held), names)
+            show(f"{name} | {names}", predicted, truth, group, shown if names == WRITTEN else [])
 
 
 def show(
@@ -167,17 +182,42 @@ def names(classes: np.ndarray) -> list[str]:
     return [RELATIONS[number] for number in classes.tolist()]
 
 
+class Sides(NamedTuple):
+    """The features of judged pairs of labels: of being equal, and of the relation in either order."""
+
+    equality: dict[str, np.ndarray]
+    forward: dict[str, np.ndarray]
+    backward: dict[str, np.ndarray]
+
+
 class Rows:
-    """The features of judged pairs of labels, in both orders."""
+    """The features of judged pairs of labels, by what is done to the names of the labels."""
 
     def __init__(self, matrix: SimilarityMatrix, pairs: list[GoldPair]) -> None:
-        first = [matrix.index[pair.first] for pair in pairs]
-        second = [matrix.index[pair.second] for pair in pairs]
+        self.matrix = matrix
         self.corpora = [frozenset((pair.first.source, pair.second.source)) for pair in pairs]
-        equality, relation = equality_features(matrix), relation_features(matrix)
-        self.equality = {name: values[first, second] for name, values in equality.items()}
-        self.forward = {name: values[first, second] for name, values in relation.items()}
-        self.backward = {name: values[second, first] for name, values in relation.items()}
+        self.first = [matrix.index[pair.first] for pair in pairs]
+        self.second = [matrix.index[pair.second] for pair in pairs]
+        self.fitted_on = [
+            (self.sides(names, copy), weight / COPIES[names])
+            for names, weight in NAMES.items()
+            for copy in range(COPIES[names])
+        ]
+        self.judged = {names: self.sides(names, JUDGED) for names in (WRITTEN, UNLISTED, RANDOM)}
+        of_names = set(name_features(matrix.labels))
+        self.measured = [name for name in self.judged[WRITTEN].equality if name not in of_names]
+        self.names = sorted(of_names)
+
+    def sides(self, names: str, seed: int) -> Sides:
+        """Return the features with names of one kind."""
+        matrix = replace(self.matrix, labels=renamed(self.matrix.labels, names, seed))
+        with without_lexicon() if names == UNLISTED else nullcontext():
+            equality, relation = equality_features(matrix), relation_features(matrix)
+        return Sides(
+            {name: values[self.first, self.second] for name, values in equality.items()},
+            {name: values[self.first, self.second] for name, values in relation.items()},
+            {name: values[self.second, self.first] for name, values in relation.items()},
+        )
 
     def without(self, held: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return which of the judged pairs are held out, and on which of all pairs is fitted then."""
@@ -187,71 +227,82 @@ class Rows:
 
     def fit(self, truth: np.ndarray, seen: np.ndarray) -> dict[str, Any]:
         """Return the coefficients fitted on some of the pairs."""
-        equal = truth == 0
-        unequal = seen & ~equal
-        names = np.array(RELATIONS)[truth[unequal]]
-        inverse = [_INVERSE.get(name, name) for name in names.tolist()]
+        unequal = seen & (truth > 0)
+        relations = np.array(RELATIONS)[truth[unequal]]
+        inverse = [_INVERSE.get(name, name) for name in relations.tolist()]
+        features = list(self.judged[WRITTEN].forward)
+        values = [
+            _stacked(side, features, unequal)
+            for sides, _ in self.fitted_on
+            for side in (sides.forward, sides.backward)
+        ]
+        weights = np.repeat([weight for _, weight in self.fitted_on], 2 * unequal.sum())
+        classes = np.tile(np.array([*relations, *inverse]), len(self.fitted_on))
+        by_relation = dict(_regression(np.concatenate(values), classes, UNEQUAL_C, features, weights))
         base = base_rates(truth[seen])
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            renamed = self._renamed(seen)
-            values = np.concatenate([_stacked(self.equality, seen), renamed])
-            weights = np.repeat([1.0, RENAMED / COPIES], [seen.sum(), len(renamed)])
-            classes = np.tile(equal[seen], 1 + COPIES)
-            [(_, equality)] = _regression(values, classes, EQUAL_C, list(self.equality), weights)
-            both = np.concatenate([_stacked(self.forward, unequal), _stacked(self.backward, unequal)])
-            relations = dict(_regression(both, np.array([*names, *inverse]), UNEQUAL_C, list(self.forward)))
         return {
-            "equal": equality,
-            "unequal": {relation: relations[relation] for relation in RELATIONS[1:]},
-            "base_rates": dict(zip(RELATIONS, base.round(5).tolist(), strict=True)),
+            "equal": self._fit_equality(truth == 0, seen),
+            "unequal": {relation: by_relation[relation] for relation in RELATIONS[1:]},
+            "base_rates": dict(zip(RELATIONS, base.tolist(), strict=True)),
         }
 
-    def _renamed(self, seen: np.ndarray) -> np.ndarray:
-        """Return the features of pairs with the names of other pairs of their corpora, a copy after the other."""
-        generator = np.random.default_rng(0)
-        copies = []
-        for _ in range(COPIES):
-            order = np.arange(len(self.corpora))
-            for corpora in sorted(set(self.corpora), key=sorted):
-                places = np.array([k for k, one in enumerate(self.corpora) if one == corpora])
-                order[places] = generator.permutation(places)
-            changed = {
-                name: values[order] if name.startswith("names") else values
-                for name, values in self.equality.items()
-            }
-            copies.append(_stacked(changed, seen))
-        return np.concatenate(copies)
+    def _fit_equality(self, equal: np.ndarray, seen: np.ndarray) -> dict[str, float]:
+        """Return the coefficients of being equal: of all but names by itself, then of names beside its log-odds.
 
-    def probabilities(self, fitted: Mapping[str, Any], held: np.ndarray) -> np.ndarray:
+        Fitted at once, names would take over from heads and forms, as in these corpora they nearly suffice.
+        """
+        once = _stacked(self.judged[WRITTEN].equality, self.measured, seen)
+        [(_, by_measured)] = _regression(once, equal[seen], EQUAL_C, self.measured)
+        slopes = np.array([by_measured[name] for name in self.measured])
+        values = [
+            np.c_[
+                _stacked(sides.equality, self.measured, seen) @ slopes + by_measured["bias"],
+                _stacked(sides.equality, self.names, seen),
+            ]
+            for sides, _ in self.fitted_on
+        ]
+        weights = np.repeat([weight for _, weight in self.fitted_on], seen.sum())
+        classes = np.tile(equal[seen], len(self.fitted_on))
+        [(_, beside)] = _regression(
+            np.concatenate(values), classes, EQUAL_C, ["log-odds", *self.names], weights, free=1
+        )
+        scale = beside.pop("log-odds")
+        bias = beside["bias"] + scale * by_measured["bias"]
+        return beside | {name: scale * by_measured[name] for name in self.measured} | {"bias": bias}
+
+    def probabilities(self, fitted: Mapping[str, Any], held: np.ndarray, names: str) -> np.ndarray:
         """Return the probabilities of some of the pairs, shape (pairs, 5)."""
-        of = lambda features: {name: values[held] for name, values in features.items()}  # noqa: E731
+        sides = Sides(*({name: values[held] for name, values in side.items()} for side in self.judged[names]))
         forward, backward = (
-            probability.combined(of(self.equality), of(side), fitted)
-            for side in (self.forward, self.backward)
+            probability.combined(sides.equality, side, fitted) for side in (sides.forward, sides.backward)
         )
         return np.asarray((forward + backward[:, probability.INVERSE]) / 2)
 
 
-def _stacked(features: Mapping[str, np.ndarray], chosen: np.ndarray) -> np.ndarray:
-    return np.stack([values[chosen] for values in features.values()], axis=1)
+def _stacked(features: Mapping[str, np.ndarray], names: Sequence[str], chosen: np.ndarray) -> np.ndarray:
+    return np.stack([features[name][chosen] for name in names], axis=1)
 
 
 def _regression(
     values: np.ndarray,
     classes: np.ndarray,
     strength: float,
-    names: list[str],
+    names: Sequence[str],
     weights: np.ndarray | None = None,
+    free: int = 0,
 ) -> Iterator[tuple[str, dict[str, float]]]:
-    """Yield each class (of two: the second) with its weights, as they apply to the features themselves."""
+    """Yield each class (of two: the second) with its weights, as they apply to the features themselves.
+
+    The first ``free`` features are not regularized.
+    """
     mean, scale = values.mean(axis=0), values.std(axis=0)
     scale[scale < 1e-6] = 1.0  # without heads some features are the same of all pairs
-    model = LogisticRegression(C=strength, max_iter=3000).fit((values - mean) / scale, classes, weights)
+    scale[:free] /= _FREE
+    model = LogisticRegression(C=strength, solver="newton-cholesky", max_iter=300)
+    model.fit((values - mean) / scale, classes, weights)
     kinds = model.classes_.tolist() if len(model.classes_) > 2 else [model.classes_[1]]
     for kind, row, bias in zip(kinds, model.coef_ / scale, model.intercept_, strict=True):
-        by_name = dict(zip(names, row.round(4).tolist(), strict=True))
-        yield str(kind), {"bias": round(float(bias - row @ mean), 4), **by_name}
+        yield str(kind), {"bias": float(bias - row @ mean), **dict(zip(names, row.tolist(), strict=True))}
 
 
 def measured(options: Any) -> tuple[SimilarityMatrix, list[GoldPair], dict[str, str]]:

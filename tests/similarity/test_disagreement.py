@@ -7,31 +7,29 @@ import pytest
 from builders import DictionarySourceTagger, make_matrix, make_source, row
 from esnera_hf.similarity.disagreement import Disagreement, find_disagreements, tagger_evidence
 from esnera_hf.similarity.matrix import Agreement, SimilarityMatrix
+from esnera_hf.sources.source import NerSource
 
-#: Twelve validation sentences of either source; of the last label only three.
-SOURCES = [
-    make_source(
-        name,
-        {
-            "train": [row(f"anna/B-{labels[1]} oslo/B-{labels[0]} acme/B-{labels[2]}")],
-            "validation": [
-                row(
-                    f"{n} anna/B-{labels[1]} in oslo/B-{labels[0]}"
-                    + (f" acme/B-{labels[2]}" if n < 3 else "")
-                )
-                for n in range(12)
-            ],
-        },
-    )
-    for name, labels in {"a": ("loc", "per", "org"), "b": ("city", "name", "firm")}.items()
-]
-LABELS = ("a:loc", "a:org", "a:per", "b:city", "b:firm", "b:name")
+
+def sources(**words: tuple[str, str]) -> list[NerSource]:
+    """Twelve validation sentences of either source; of the last label only three. The names mean nothing."""
+    made = []
+    for name, labels in {"a": ("lum", "pim", "ork"), "b": ("bex", "dag", "cuf")}.items():
+        person, place = words.get(name, ("anna", "oslo"))
+        mentions = f"{person}/B-{labels[1]} in {place}/B-{labels[0]}"
+        rare = f" acme/B-{labels[2]}"
+        rows = [row(f"{n} {mentions}" + (rare if n < 3 else "")) for n in range(12)]
+        made.append(make_source(name, {"train": [row(mentions + rare)], "validation": rows}))
+    return made
+
+
+SOURCES = sources()
+LABELS = ("a:lum", "a:ork", "a:pim", "b:bex", "b:cuf", "b:dag")
 SUPPORT = dict(zip(LABELS, (900, 900, 200, 800, 800, 300), strict=True))
 TAGGERS = {
-    "a": DictionarySourceTagger("a", {("anna",): "per", ("oslo",): "loc", ("acme",): "org"}),
-    "b": DictionarySourceTagger("b", {("anna",): "name", ("oslo",): "city", ("acme",): "firm"}),
+    "a": DictionarySourceTagger("a", {("anna",): "pim", ("oslo",): "lum", ("acme",): "ork"}),
+    "b": DictionarySourceTagger("b", {("anna",): "dag", ("oslo",): "bex", ("acme",): "cuf"}),
 }
-PAIRS = {"a:loc": "b:city", "a:org": "b:firm", "a:per": "b:name"}
+PAIRS = {"a:lum": "b:bex", "a:ork": "b:cuf", "a:pim": "b:dag"}
 
 
 def evidence(*equal: str) -> SimilarityMatrix:
@@ -54,7 +52,7 @@ def test_the_counts_are_those_on_validation_and_all_else_is_the_evidence() -> No
     second = tagger_evidence(matrix, SOURCES, TAGGERS)
     for one, other in PAIRS.items():
         i, j = LABELS.index(one), LABELS.index(other)
-        told = 3 if one == "a:org" else 12
+        told = 3 if one == "a:ork" else 12
         assert (second.matched[i, j], second.predicted[i, j], second.read[i], second.recall[i]) == (
             *(told, told, told, 1.0),
         )
@@ -64,7 +62,7 @@ def test_the_counts_are_those_on_validation_and_all_else_is_the_evidence() -> No
 
 
 def test_a_label_that_a_tagger_overlooks_in_its_own_text_has_a_low_recall() -> None:
-    blind = {"b": DictionarySourceTagger("b", {("oslo",): "city"})}
+    blind = {"b": DictionarySourceTagger("b", {("oslo",): "bex"})}
     second = tagger_evidence(evidence(), SOURCES, TAGGERS | blind)
     assert second.recall.tolist() == [1.0, 1.0, 1.0, 1.0, 0.0, 0.0]
 
@@ -75,10 +73,10 @@ def test_where_both_say_the_same_nothing_is_listed() -> None:
 
 def test_pairs_that_the_taggers_alone_take_for_equal_are_listed_by_mentions() -> None:
     """The taggers say that all three are equal."""
-    pairs = found(evidence("a:org"))
+    pairs = found(evidence("a:ork"))
     assert [(str(pair.one), str(pair.other), pair.mentions) for pair in pairs] == [
-        ("a:loc", "b:city", 800),
-        ("a:per", "b:name", 200),
+        ("a:lum", "b:bex", 800),
+        ("a:pim", "b:dag", 200),
     ]
     for pair in pairs:
         assert pair.evidence.relation != "equal"
@@ -89,18 +87,17 @@ def test_pairs_that_the_taggers_alone_take_for_equal_are_listed_by_mentions() ->
 
 
 def test_of_labels_with_few_mentions_to_be_found_taggers_say_nothing() -> None:
-    """Of a:org and b:firm there are three in either validation split."""
-    assert found(evidence("a:loc", "a:per")) == []
+    """Of a:ork and b:cuf there are three in either validation split."""
+    assert found(evidence("a:lum", "a:pim")) == []
 
 
 def test_what_the_evidence_alone_takes_for_equal() -> None:
-    """Of either source the tagger calls persons what the other one calls places, and the reverse."""
-    swapped = {
-        "a": DictionarySourceTagger("a", {("anna",): "loc", ("oslo",): "per", ("acme",): "org"}),
-        "b": DictionarySourceTagger("b", {("anna",): "city", ("oslo",): "name", ("acme",): "firm"}),
-    }
-    pairs = {(str(pair.one), str(pair.other)): pair for pair in found(evidence(*PAIRS), **swapped)}
-    pair = pairs["a:per", "b:name"]
+    """Either tagger knows its own text, and calls persons of the other one what it calls places, and the reverse."""
+    a = {("anna",): "pim", ("oslo",): "lum", ("bert",): "lum", ("rome",): "pim", ("acme",): "ork"}
+    b = {("bert",): "dag", ("rome",): "bex", ("anna",): "bex", ("oslo",): "dag", ("acme",): "cuf"}
+    taggers = {"a": DictionarySourceTagger("a", a), "b": DictionarySourceTagger("b", b)}
+    listed = find_disagreements(evidence(*PAIRS), sources(b=("bert", "rome")), taggers)
+    pair = {(str(pair.one), str(pair.other)): pair for pair in listed}["a:pim", "b:dag"]
     assert (pair.evidence.relation, pair.taggers.forward) == ("equal", Agreement(0, 12))
     assert pair.taggers.relation != "equal"
 
@@ -115,7 +112,7 @@ def test_decisions_of_a_precision_are_compared_at_its_thresholds(monkeypatch: py
         return threshold(matrix, min_precision)
 
     monkeypatch.setattr(SimilarityMatrix, "threshold", recorded)
-    pairs = find_disagreements(evidence("a:org"), SOURCES, TAGGERS, 1.0)
+    pairs = find_disagreements(evidence("a:ork"), SOURCES, TAGGERS, 1.0)
     assert asked[:2] == [1.0, 1.0]
     assert all(abs(pair.evidence.equal - pair.taggers.equal) >= 0.5 for pair in pairs)
     assert {pair.taggers.relation for pair in pairs} & {"equal"} == set()
@@ -124,4 +121,4 @@ def test_decisions_of_a_precision_are_compared_at_its_thresholds(monkeypatch: py
 
 def test_twenty_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("esnera_hf.similarity.disagreement._MOST", 1)
-    assert [str(pair.one) for pair in found(evidence("a:org"))] == ["a:loc"]
+    assert [str(pair.one) for pair in found(evidence("a:ork"))] == ["a:lum"]

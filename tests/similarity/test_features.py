@@ -12,6 +12,7 @@ from hypothesis.extra.numpy import arrays
 
 from builders import make_matrix
 from esnera_hf.similarity.features import (
+    MEASURED,
     PRIOR,
     PRIOR_FORMS,
     PRIOR_OVERLAP,
@@ -25,7 +26,6 @@ from esnera_hf.similarity.features import (
     telling_overlap,
 )
 from esnera_hf.similarity.matrix import SimilarityMatrix
-from esnera_hf.similarity.names import name_similarity
 from esnera_hf.tagging import LabelRef
 
 #: politics has persons and, apart from them, politicians; news has persons that are both.
@@ -100,14 +100,36 @@ def test_margins_tell_a_label_from_its_rivals() -> None:
 
 
 def test_a_margin_is_that_of_the_worse_direction() -> None:
-    matrix = make_matrix(dict.fromkeys(("a:city", "a:qq", "b:city", "b:cities"), 9), {}, {})
-    alike = name_similarity("city", "cities")
-    margins = equality_features(matrix)["names margin"]
-    assert margins[0, 2] == pytest.approx(np.log(1.05 / (alike + 0.05)))
-    assert margins[0, 3] == pytest.approx(np.log((alike + 0.05) / 1.05))
+    close = {("a:city", "b:city"): 0.9, ("a:city", "b:cities"): 0.6}
+    matrix = make_matrix(dict.fromkeys(("a:city", "a:qq", "b:city", "b:cities"), 9), {}, close)
+    margins = equality_features(matrix)["vectors margin"]
+    assert margins[0, 2] == pytest.approx(np.log(0.95 / 0.65))
+    assert margins[0, 3] == pytest.approx(np.log(0.65 / 0.95))
     # A source of one label has no rival of it: the other direction alone counts.
-    single = make_matrix(dict.fromkeys(("a:city", "b:city", "b:cities"), 9), {}, {})
-    assert equality_features(single)["names margin"][0, 1] == margins[0, 2]
+    single = make_matrix(dict.fromkeys(("a:city", "b:city", "b:cities"), 9), {}, close)
+    assert equality_features(single)["vectors margin"][0, 1] == margins[0, 2]
+
+
+def test_heads_that_find_hardly_anything_do_not_speak_against_names() -> None:
+    matrix = politics()
+    full, weak = (
+        equality_features(replace(matrix, recall=np.array([0.9, 0.9, recall]))) for recall in (0.9, 0.0)
+    )
+    for name in ("share", "share margin", "found margin", "balance"):
+        assert (weak[name][0, 2], weak["unmeasured"][0, 2]) == (0.0, 1.0)
+    found = 0.9 * 100  # of the rarer label
+    assert full["unmeasured"][0, 2] == pytest.approx(MEASURED / (found + MEASURED))
+    assert full["share"][0, 2] != 0.0
+
+
+def test_names_tell_parts_and_what_is_split_off() -> None:
+    labels = ("a:person", "a:writer", "b:PER", "c:person", "c:actor")
+    features = relation_features(make_matrix(dict.fromkeys(labels, 9), {}, {}))
+    of = {name: {(i, j) for i, j in zip(*values.nonzero(), strict=True)} for name, values in features.items()}
+    assert of["kind"] >= {(1, 2), (1, 3), (4, 2)}
+    assert of["kind, reverse"] == {(j, i) for i, j in of["kind"]}
+    assert {pair for pair in of["split off"] if 2 in pair} == {(0, 2), (3, 2)}
+    assert of["both split off"] == {(0, 3), (3, 0)}
 
 
 def test_that_a_few_forms_are_not_annotated_alike_says_little() -> None:

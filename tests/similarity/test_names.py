@@ -8,7 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from esnera_hf.similarity.names import are_akin, are_listed, by_pair, concepts_of, name_similarity
+from esnera_hf.similarity.names import (
+    are_akin,
+    are_listed,
+    by_pair,
+    concepts_of,
+    is_kind_of,
+    meaning_similarity,
+    name_similarity,
+    split_off,
+)
 from esnera_hf.tagging import LabelRef
 
 
@@ -71,6 +80,26 @@ def test_names_are_made_of_concepts(name: str, concepts: set[str]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("first", "second", "alike", "kind"),
+    [
+        ("PER", "人名", 1.0, 0.0),
+        ("LOCpart", "ORGpart", 1 / 3, 0.0),
+        ("writer", "PERSON", 0.0, 1.0),
+        ("PERSON", "writer", 0.0, 0.0),
+        ("person", "product", 0.0, 0.0),
+        # A kind of a kind is a kind.
+        ("cell_line", "Anatomy", 0.0, 1.0),
+        ("--", "--", 1.0, 0.0),
+        ("--", "_", 0.0, 0.0),
+        ("qq", "qq", 1.0, 0.0),
+    ],
+)
+def test_what_names_mean(first: str, second: str, alike: float, kind: float) -> None:
+    assert meaning_similarity(first, second) == meaning_similarity(second, first) == pytest.approx(alike)
+    assert is_kind_of(first, second) == kind
+
+
+@pytest.mark.parametrize(
     ("first", "second", "akin"),
     [
         ("PER", "人名", True),
@@ -90,6 +119,29 @@ def test_names_of_one_kind(first: str, second: str, akin: bool) -> None:
 def test_a_meaning_is_known_of_listed_names_and_of_one_name() -> None:
     labels = [LabelRef("a", "PER"), LabelRef("a", "qq"), LabelRef("b", "person"), LabelRef("b", "qq")]
     assert are_listed(labels)[:2, 2:].tolist() == [[True, False], [False, True]]
+
+
+def test_a_label_leaves_its_kinds_to_other_labels_of_its_source() -> None:
+    labels = [
+        "a:person",
+        "a:politician",
+        "b:PER",
+        "c:person",
+        "c:writer",
+        "c:poet_laureate",
+        "d:ORG",
+        "d:author",
+    ]
+    refs = [LabelRef(*label.split(":")) for label in labels]
+    pairs = {
+        (labels[i], labels[j]) for i, j in zip(*split_off(refs).nonzero(), strict=True) if refs[i] != refs[j]
+    }
+    assert pairs == {
+        ("a:person", "b:PER"),
+        ("c:person", "b:PER"),
+        ("a:person", "c:person"),
+        ("c:person", "a:person"),
+    }
 
 
 def test_every_way_of_writing_stands_for_one_concept() -> None:

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 
 from esnera_hf.similarity.features import PRIOR_SHARE, equality_features, telling_overlap
 from esnera_hf.similarity.matrix import Agreement, SimilarityMatrix
-from esnera_hf.similarity.names import name_similarity
 from esnera_hf.similarity.probability import coefficients_for, unshifted_probabilities
 from esnera_hf.sources.shared_sentences import relation_likelihoods
 from esnera_hf.tagging import LabelRef
@@ -45,7 +44,9 @@ _KINDS = {
         "forms": "forms",
         "spill": "forms",
     },
-    **{"names": "names", "vectors": "vectors"},
+    "unmeasured": "agreement",
+    **dict.fromkeys(("letters", "listed", "meaning", "split"), "names"),
+    "vectors": "vectors",
 }
 #: Log-odds from which a part is worth a word: they change a probability of one half by seven points.
 _TELLING = 0.3
@@ -82,7 +83,7 @@ class PairEvidence:
             head could find at best.
         forms: how many forms of the mentions of the one occur in the other's text, and the reverse.
         form_shares: how much of these is annotated as the other label there; ``None`` where that tells nothing.
-        names: how alike the names are, from 0 to 1.
+        names: how alike the names are in what they mean, or where that is not known in their letters, from 0 to 1.
         semantic: how close the mentions lie, from -1 to 1.
         shared: mentions of the first, and of the other, in sentences that both sources annotate, and how many of
             them are both.
@@ -174,7 +175,8 @@ class PairEvidence:
 
     def _names(self) -> str:
         if self.names == 1:
-            return "the names match"
+            same = self.one.label.casefold() == self.other.label.casefold()
+            return "the names match" if same else "the names mean the same"
         degree = (
             "alike" if self.names >= _ALIKE else "a little alike" if self.names >= _COMMON else "not alike"
         )
@@ -250,7 +252,7 @@ def explain_pairs(
                 own_recall=(_rounded(matrix.recall[i]), _rounded(matrix.recall[j])),
                 forms=(int(matrix.occurring[i, j]), int(matrix.occurring[j, i])),
                 form_shares=tuple(_form_share(overlap[c], matrix.occurring[c]) for c in cells),  # type: ignore[arg-type]
-                names=round(name_similarity(one.label, other.label), 4),
+                names=round(float(features["meaning"][i, j] + features["letters"][i, j]), 4),
                 semantic=_rounded(np.nan if semantic is None else semantic),
                 shared=shared,
             )
@@ -280,7 +282,7 @@ def _of_nothing() -> Mapping[str, float]:
     none = np.zeros((4, 4), dtype=np.int64)
     matrix = SimilarityMatrix(labels, np.zeros(4, dtype=np.int64), none, none, np.full((4, 4), np.nan))
     values = {name: float(values[0, 2]) for name, values in equality_features(matrix).items()}
-    return {**values, "names": _UNRELATED_NAMES}
+    return {**values, "letters": _UNRELATED_NAMES}
 
 
 def _shared_part(probabilities: NDArray[np.float64], shared: tuple[int, int, int]) -> float:

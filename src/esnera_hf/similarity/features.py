@@ -15,7 +15,14 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from esnera_hf.similarity.names import by_pair, name_similarity
+from esnera_hf.similarity.names import (
+    are_listed,
+    by_pair,
+    is_kind_of,
+    meaning_similarity,
+    name_similarity,
+    split_off,
+)
 from esnera_hf.tagging import LabelRef
 
 #: What stands for a share before anything is counted: so many entities, of which this part agrees.
@@ -32,6 +39,9 @@ SHARED = 0.5
 #: A head that finds less than this of its own label is not trusted to find as much of another: what it finds there is
 #: divided by no less.
 _LEAST_RECALL = 0.1
+#: Mentions that heads find of the rarer label after which what they tell counts half. Heads that find none of their own
+#: label would else speak against all that its name and its forms say.
+MEASURED = 2.0
 #: Keeps logarithms of shares finite: differences of shares below it tell nothing.
 _SMALL = 0.02
 
@@ -70,14 +80,16 @@ class Measurements(Protocol):
 def equality_features(matrix: Measurements) -> dict[str, NDArray[np.float64]]:
     """Return what speaks for two labels being equal, each of shape (N, N) and symmetric.
 
-    ``share``, ``forms``, ``vectors`` and ``names`` are, each in the worse of both
-    directions, the agreed share, the overlap of mentions, S_sem, and how alike the
-    names are; ``forms unknown`` is 1 where nothing is known of the forms, as of two
-    scripts; ``balance`` is low where one label covers much more of the other than the
-    reverse; ``spill`` is high where one label also covers another label of the
-    other's source; the margins are over the best rival, in the worse direction; and
-    ``no rivals`` is 1 between two sources of a single label: whatever looks like a
-    mention is theirs, and nothing says what is not.
+    ``share``, ``forms`` and ``vectors`` are, each in the worse of both directions, the
+    agreed share, the overlap of mentions and S_sem; ``forms unknown`` is 1 where nothing
+    is known of the forms, as of two scripts; ``balance`` is low where one label covers
+    much more of the other than the reverse; ``spill`` is high where one label also covers
+    another label of the other's source; the margins are over the best rival, in the worse
+    direction; ``unmeasured`` is near 1 where heads find too few mentions to tell anything,
+    and what they tell counts as much less; ``no rivals`` is 1 between two sources of a
+    single label: whatever looks like a mention is theirs, and nothing says what is not.
+
+    The rest is :func:`name_features`.
     """
     share = agreed_share(matrix)
     share = np.minimum(share, share.T)
@@ -87,24 +99,42 @@ def equality_features(matrix: Measurements) -> dict[str, NDArray[np.float64]]:
     forms = (agreeing + PRIOR_FORMS * PRIOR_OVERLAP) / (matrix.occurring + PRIOR_FORMS)
     forms = np.minimum(forms, forms.T)
     vectors = np.nan_to_num(matrix.semantic)
-    names = by_pair(name_similarity, matrix.labels)
     recovered = found_share(matrix)
+    measured = _measured(matrix)
     spill = np.nan_to_num(best_rival(np.nan_to_num(overlap).T, matrix.same_source).T)
     alone = matrix.same_source.sum(axis=1) == 1
     return {
-        "share": _logit(share),
+        "share": measured * _logit(share),
         "forms": np.where(unknown, 0.0, _logit(forms)),
         "forms unknown": unknown.astype(np.float64),
         "vectors": vectors,
-        "names": names,
-        "balance": np.log(_balance(matrix) + _SMALL),
+        "balance": measured * np.log(_balance(matrix) + _SMALL),
         "spill": _logit(np.maximum(spill, spill.T)),
-        "share margin": _margin(share, matrix.same_source),
+        "share margin": measured * _margin(share, matrix.same_source),
         "forms margin": np.where(unknown, 0.0, _margin(forms, matrix.same_source)),
         "vectors margin": _margin(np.clip(vectors, 0.0, 1.0), matrix.same_source),
-        "names margin": _margin(names, matrix.same_source),
-        "found margin": _margin(np.minimum(recovered, recovered.T), matrix.same_source),
+        "found margin": measured * _margin(np.minimum(recovered, recovered.T), matrix.same_source),
+        "unmeasured": 1.0 - measured,
         "no rivals": (alone[:, None] & alone[None, :]).astype(np.float64),
+        **name_features(matrix.labels),
+    }
+
+
+def name_features(labels: Sequence[LabelRef]) -> dict[str, NDArray[np.float64]]:
+    """Return what the names alone say for two labels being equal, each of shape (N, N) and symmetric.
+
+    ``listed`` is 1 where it is known what both names mean, and ``meaning`` is then how
+    alike that is; ``letters`` is how alike they are written where it is not known;
+    ``split off`` is 1 where the names mean the same, but one source has a kind of it as
+    another label and the other source has not.
+    """
+    listed = are_listed(labels)
+    apart = split_off(labels)
+    return {
+        "letters": np.where(listed, 0.0, by_pair(name_similarity, labels)),
+        "listed": listed.astype(np.float64),
+        "meaning": np.where(listed, by_pair(meaning_similarity, labels), 0.0),
+        "split off": np.maximum(apart, apart.T),
     }
 
 
@@ -115,21 +145,32 @@ def relation_features(matrix: Measurements) -> dict[str, NDArray[np.float64]]:
     how much of what the row's head predicts on the column's text is the column's
     label, ``forms`` the overlap of mentions, ``sibling`` how far ``found`` lies above
     what the column's head finds of the other labels of the row's source: heads of
-    narrow corpora call everything theirs. Each comes a second time as the reverse.
+    narrow corpora call everything theirs. ``kind`` is 1 where the row's name means a kind
+    of what the column's means, ``split off`` where both mean the same and the row's source
+    alone has a kind of it as another label. Each comes a second time as the reverse, and
+    ``both split off`` is 1 where each source has a kind as another label which the other has not.
     """
     recovered = found_share(matrix)
     predicted = (matrix.matched + 0.05 * PRIOR) / (matrix.predicted + PRIOR)
     forms = np.nan_to_num(telling_overlap(matrix))
     sibling = np.log((recovered + _SMALL) / (best_rival(recovered.T, matrix.same_source).T + _SMALL))
     sibling = np.nan_to_num(sibling)
+    apart = split_off(matrix.labels)
     directed = {
         "found": _logit(recovered),
         "predicted": _logit(predicted),
         "forms": _logit(forms),
         "sibling": sibling,
+        "kind": by_pair(is_kind_of, matrix.labels),
+        "split off": apart * (1.0 - apart.T),
     }
     reverse = {f"{name}, reverse": values.T for name, values in directed.items()}
-    both = {"vectors": np.nan_to_num(matrix.semantic), "names": by_pair(name_similarity, matrix.labels)}
+    both = {
+        "both split off": apart * apart.T,
+        "vectors": np.nan_to_num(matrix.semantic),
+        "names": by_pair(name_similarity, matrix.labels),
+        "meaning": by_pair(meaning_similarity, matrix.labels),
+    }
     return {**directed, **reverse, **both}
 
 
@@ -194,6 +235,13 @@ def telling_overlap(matrix: Measurements) -> NDArray[np.float64]:
     share = of_source.T @ (occurring * matrix.support[:, None]) / mentions[:, None]
     shared = np.minimum(share, share.T) >= SHARED
     return np.where(shared[np.ix_(owner, owner)], matrix.overlap, np.nan)
+
+
+def _measured(matrix: Measurements) -> NDArray[np.float64]:
+    """Return how much what heads tell of two labels counts, in [0, 1), by the mentions found of the rarer one."""
+    detected = matrix.read * np.nan_to_num(matrix.recall, nan=1.0)
+    rarer = np.minimum(detected[:, None], detected[None, :])
+    return np.asarray(rarer / (rarer + MEASURED))
 
 
 def _balance(matrix: Measurements) -> NDArray[np.float64]:

@@ -30,7 +30,7 @@ _SHORTEST_PLURAL = 5
 _NAMES = "label_names.txt"
 
 
-class _Lexicon(NamedTuple):
+class Lexicon(NamedTuple):
     """The concept that each way of writing stands for, and the concepts above each concept, the nearest first."""
 
     concept: dict[str, str]
@@ -38,7 +38,8 @@ class _Lexicon(NamedTuple):
 
 
 @lru_cache(maxsize=1)
-def _lexicon() -> _Lexicon:
+def lexicon() -> Lexicon:
+    """Return what ``label_names.txt`` lists."""
     text = files("esnera_hf.similarity").joinpath(_NAMES).read_text(encoding="utf-8")
     concept: dict[str, str] = {}
     broader: dict[str, str] = {}
@@ -55,7 +56,7 @@ def _lexicon() -> _Lexicon:
         while chain[-1] in broader:
             chain.append(broader[chain[-1]])
         chains[name] = tuple(chain[1:])
-    return _Lexicon(concept, chains)
+    return Lexicon(concept, chains)
 
 
 # A matrix is asked several times, and fifty corpora have a hundred thousand pairs of names.
@@ -98,6 +99,18 @@ def concepts_of(name: str) -> frozenset[str]:
     return frozenset(concepts)
 
 
+def meaning_similarity(first: str, second: str) -> float:
+    """Return the share of the concepts of two names that both have, in [0, 1]."""
+    one, other = concepts_of(first), concepts_of(second)
+    return len(one & other) / len(one | other) if one | other else float(first == second)
+
+
+def is_kind_of(first: str, second: str) -> float:
+    """Return 1 if the first name means a kind of what the second one means (``writer``, ``person``), else 0."""
+    one, other = concepts_of(first), concepts_of(second)
+    return float(len(one) == len(other) == 1 and other <= set(lexicon().above.get(min(one), ())))
+
+
 def by_pair(similarity: Callable[[str, str], float], labels: Sequence[LabelRef]) -> NDArray[np.float64]:
     """Return what a function says of the names of every two labels, shape (labels, labels)."""
     names = sorted({label.label for label in labels})
@@ -109,7 +122,7 @@ def by_pair(similarity: Callable[[str, str], float], labels: Sequence[LabelRef])
 
 def are_akin(first: str, second: str) -> float:
     """Return 1 if two names have a concept in common, or kinds of one (``writer``, ``politician``), else 0."""
-    above = _lexicon().above
+    above = lexicon().above
     one, other = ({n for c in concepts_of(name) for n in (c, *above.get(c, ()))} for name in (first, second))
     return float(not one.isdisjoint(other))
 
@@ -120,14 +133,40 @@ def are_listed(labels: Sequence[LabelRef]) -> NDArray[np.bool_]:
     Returns:
         Shape (labels, labels).
     """
-    concepts = set(_lexicon().concept.values())
+    concepts = set(lexicon().concept.values())
     listed = np.array([set() < concepts_of(label) <= concepts for _, label in labels], dtype=bool)
     same = by_pair(lambda one, other: float(one == other), labels) > 0
     return np.asarray((listed[:, None] & listed[None, :]) | same)
 
 
+def split_off(labels: Sequence[LabelRef]) -> NDArray[np.float64]:
+    """Return where the row's label leaves to others of its source what the column's keeps, by their names.
+
+    A ``person`` beside ``politician`` is any other person, one beside ``writer``
+    another one, and one alone is both.
+
+    Returns:
+        Shape (labels, labels): 1 where both names mean the same and the row's source has a
+        kind of it as a label of its own that the column's source has not.
+    """
+    above = lexicon().above
+    of_source: dict[str, set[str]] = {}
+    for source, label in labels:
+        of_source.setdefault(source, set()).update(concepts_of(label))
+    meanings = [concepts_of(label) for _, label in labels]
+    kinds = [
+        {concept for concept in of_source[source] if meaning & set(above.get(concept, ()))}
+        for (source, _), meaning in zip(labels, meanings, strict=True)
+    ]
+    values = [
+        [float(one == other and bool(mine - theirs)) for other, theirs in zip(meanings, kinds, strict=True)]
+        for one, mine in zip(meanings, kinds, strict=True)
+    ]
+    return np.array(values).reshape(len(labels), len(labels))
+
+
 def _concept(word: str) -> str | None:
-    concept_of = _lexicon().concept
+    concept_of = lexicon().concept
     singular = word[:-1] if len(word) >= _SHORTEST_PLURAL and word.endswith("s") else word
     return concept_of.get(word) or concept_of.get(singular)
 
