@@ -1,4 +1,4 @@
-"""Twelve kinds of file that a stranger can give, and twenty hostile edits of each."""
+"""Thirteen kinds of file that a stranger can give, and twenty hostile edits of each."""
 
 from __future__ import annotations
 
@@ -285,6 +285,67 @@ def _corpus(content: bytes) -> Iterator[Edit]:
     yield "other columns", _written(pa.table({"x": [1]}))
 
 
+def _arrow(content: bytes) -> Iterator[Edit]:
+    yield from _raw(content)
+    yield "text", b"anna\tB-PER\n" * 3
+    table = pa.ipc.open_stream(content).read_all().combine_chunks()
+
+    def written(table: pa.Table) -> bytes:
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, table.schema) as stream:
+            stream.write_table(table)
+        return bytes(sink.getvalue())
+
+    # Bytes of buffers, which Arrow follows unchecked.
+    offsets = np.arange(0, 2 * 40, 2, dtype=np.int32)
+    for done, name, value in (
+        ("offsets of text beyond the file", "id", (1, np.int32(1 << 30))),
+        ("offsets of text below zero", "id", (1, np.int32(-5))),
+        ("offsets that go back", "id", (2, np.int32(1))),
+        ("text that is no UTF-8", "source", None),
+        ("offsets of lists beyond the file", "tokens", (1, np.int32(1 << 29))),
+        ("offsets of lists below zero", "ner_tags", (1, np.int32(-1))),
+        ("offsets of lists that go back", "origin", (3, offsets[1])),
+    ):
+        yield done, written(_with_buffer(table, name, value))
+    for done, name, value in (
+        ("an id of no label", "ner_tags", 99),
+        ("an id below zero", "ner_tags", -2),
+        ("an origin of no name", "origin", 2),
+    ):
+        column = [[value] * len(row) for row in table[name].to_pylist()]
+        yield done, written(_replaced(table, name, column))
+    for name in ("id", "tokens", "source_tags"):
+        yield f"nothing in {name}", written(_replaced(table, name, [None] * len(table)))
+    short = [row[:-1] for row in table["confidence"].to_pylist()]
+    yield "fewer confidences than tokens", written(_replaced(table, "confidence", short))
+    yield "another column", written(table.rename_columns(["other", *table.column_names[1:]]))
+    yield "no columns", written(pa.table({}))
+
+
+def _replaced(table: pa.Table, name: str, values: list[Any]) -> pa.Table:
+    place = table.column_names.index(name)
+    return table.set_column(
+        place, table.schema.field(place), pa.array(values, table.schema.field(place).type)
+    )
+
+
+def _with_buffer(table: pa.Table, name: str, entry: tuple[int, Any] | None) -> pa.Table:
+    """Change an offset of a column, or without one a byte of its text."""
+    column = table[name].chunk(0)
+    buffers = [buffer and bytearray(buffer.to_pybytes()) for buffer in column.buffers()]
+    if entry is None:
+        buffers[2][0] = 0xFF
+    else:
+        buffers[1][4 * entry[0] : 4 * entry[0] + 4] = entry[1].tobytes()
+    changed = [buffer and pa.py_buffer(bytes(buffer)) for buffer in buffers]
+    children = [column.values] if pa.types.is_list(column.type) else []
+    parts = changed[: 2 if children else 3]
+    made = pa.Array.from_buffers(column.type, len(column), parts, children=children)
+    place = table.column_names.index(name)
+    return table.set_column(place, table.schema.field(place), pa.chunked_array([made]))
+
+
 def _weights(content: bytes) -> Iterator[Edit]:
     yield from _raw(content)
     size = struct.unpack("<Q", content[:8])[0]
@@ -385,6 +446,7 @@ KINDS: dict[str, Kind] = {
     "report": Kind("result", "report.json", REPORT),
     "similarities": Kind("result", "similarity.json", SIMILARITY),
     "features": Kind("result", "dataset/train/dataset_info.json", DATASET_INFO),
+    "arrow": Kind("result", "dataset/train/data-00000-of-00001.arrow", _arrow),
     "mapping": Kind("result", "mapping.yaml", _mapping),
     "recipe": Kind("recipe", "recipe.json", RECIPE),
     "rows": Kind("recipe", "recipe/train.parquet", _rows),

@@ -95,7 +95,7 @@ def sources(folder: Path) -> list[str]:
 
 def use(kind: str, folder: Path, sound: Path) -> None:
     """Do with a file of a stranger what people do."""
-    if kind in ("report", "similarities", "features"):
+    if kind in ("report", "similarities", "features", "arrow"):
         result = MergeResult.load(folder)
         str(result.card("owner/name", may_share=["alpha", "beta"]))
     if kind == "report":

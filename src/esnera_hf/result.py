@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from datasets import DatasetDict
 from huggingface_hub import DatasetCard
 
-from esnera_hf._internal.arrow import read_saved
+from esnera_hf._internal.arrow import check_rows, read_saved
 from esnera_hf._internal.console import no_dataset_bars
 from esnera_hf._internal.files import new_folder
 from esnera_hf.alignment.mapping import MAPPING_FILE, LabelMapping
@@ -243,14 +243,12 @@ class MergeResult:
                 f"{str(strange[0])!r}. Copy both again from where they were written."
             )
         dataset = read_saved(folder / DATASET_FOLDER, ConfigurationError)
-        expected = merged_features(mapping).items()
-        if not isinstance(dataset, DatasetDict) or any(
-            rows.features.get(name) != feature for rows in dataset.values() for name, feature in expected
-        ):
-            raise ConfigurationError(
-                f"{folder / DATASET_FOLDER}: expected splits with the columns {', '.join(dict(expected))} and the "
-                f"tags of {MAPPING_FILE}. Copy the folder again."
-            )
+        try:
+            if not isinstance(dataset, DatasetDict):
+                raise ValueError("expected a folder per split")
+            check_rows(dataset, merged_features(mapping))
+        except ValueError as error:
+            raise ConfigurationError(f"{folder / DATASET_FOLDER}: {error}. Copy the folder again.") from None
         tagger = folder / TAGGER_FOLDER
         return cls(dataset, mapping, similarity, report, tagger if tagger.is_dir() else None)
 

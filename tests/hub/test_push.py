@@ -113,6 +113,29 @@ class TestWhatIsPublished:
         assert text.endswith(f"{END}\n")
         assert (metadata(hub)["license"], metadata(hub)["tags"][0]) == ("cc-by-4.0", "mine")
 
+    @pytest.mark.parametrize(
+        ("manifest", "problem"),
+        [
+            ("{", "is damaged: Expecting property name"),
+            ("[]", "expected dict"),
+            ("[" * 5000 + "]" * 5000, "is damaged"),
+            ('{"files": [], "metadata": {}, "files": ["data/x.csv"]}', "the key 'files' stands twice"),
+            ('{"files": [], "metadata": {"a": NaN}}', "NaN is no finite number"),
+            ('{"files": []}', "unknown or missing: metadata"),
+            ('{"files": [], "metadata": {}, "delete": ["notes.txt"]}', "unknown or missing: delete"),
+            ('{"files": "notes.txt", "metadata": {}}', "files='notes.txt': expected list"),
+            ('{"files": [["notes.txt"]], "metadata": {}}', r"files\[0\]=\['notes.txt'\]: expected str"),
+            ('{"files": [], "metadata": [1]}', r"metadata=\[1\]: expected dict"),
+            ("\xff", "is no UTF-8 text"),
+        ],
+    )
+    def test_a_manifest_that_makes_no_sense(self, hub, result, manifest, problem):
+        content = {"esnera.json": manifest.encode("latin-1"), "notes.txt": b"mine"}
+        hub.add_repo("dataset", REPO, content)
+        with pytest.raises(HubError, match=rf"{REPO}: .*esnera\.json.*{problem}.* Nothing was published"):
+            result.push_to_hub(REPO)
+        assert files(hub) == content
+
     def test_beside_what_datasets_itself_published(self, hub, result):
         Dataset.from_dict({"text": ["a", "b"]}).push_to_hub(REPO)
         result.push_to_hub(REPO)

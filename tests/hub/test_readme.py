@@ -130,12 +130,23 @@ def test_text_after_a_quoted_mark_is_not_taken_for_the_section() -> None:
     assert joined(text, body="new") == text.replace("old", "new")
 
 
+#: Ten aliases of ten aliases, thirty times.
+LISTS_OF_LISTS = "".join(f"l{n + 1}: &l{n + 1} [{', '.join([f'*l{n}'] * 10)}]\n" for n in range(30))
+
+
 @pytest.mark.parametrize(
     ("readme", "message"),
     [
         (f"MY TEXT\n\n{START}\n\nmore\n", "only one of the two comments"),
         (f"MY TEXT\n\n{END}\n\nmore\n", "only one of the two comments"),
         ("---\na: [1\n---\n", "metadata that is no YAML"),
+        ("---\na: 2024-99-99\n---\n", "metadata that is no YAML: month must be"),
+        (f"---\na: {'9' * 6000}\n---\n", "metadata that is no YAML: Exceeds the limit"),
+        ("---\na: !!bool x\n---\n", "metadata that is no YAML"),
+        ("---\na: !!timestamp x\n---\n", "metadata that is no YAML"),
+        (f"---\na: {'[' * 5000}{']' * 5000}\n---\n", "metadata that is no YAML"),
+        ("---\na: &a [*a]\n---\n", "by its aliases it holds more than"),
+        (f"---\nl0: &l0 [x]\n{LISTS_OF_LISTS}---\n", "by its aliases it holds more than"),
         ("---\n- a\n- b\n---\n", "no mapping of keys"),
         ("---\njust text\n---\n", "no mapping of keys"),
     ],

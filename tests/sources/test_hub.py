@@ -330,6 +330,15 @@ def test_data_files_lie_within_the_dataset(server, data_file):
     assert not any("train.parquet" in request.path for request in server.log)
 
 
+def test_settings_that_hold_the_same_list_a_million_times(server):
+    """By aliases of aliases, which ``datasets`` would write out."""
+    lists = "".join(f"l{n + 1}: &l{n + 1} [{', '.join([f'*l{n}'] * 10)}]\n" for n in range(30))
+    settings = f"l0: &l0 [x/*]\n{lists}configs:\n- config_name: default\n  data_files: *l30\n"
+    server.add_repo("dataset", "o/n", {".huggingface.yaml": settings, "x/train.parquet": parquet("a")})
+    with pytest.raises(SourceError, match=r"its \.huggingface\.yaml cannot be read: by its aliases it holds"):
+        load()
+
+
 class TestKeptCopies:
     """An Arrow file that ``datasets`` made and an earlier run read, of which a bit has flipped or the end is gone."""
 

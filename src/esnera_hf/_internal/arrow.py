@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from datasets import ClassLabel, Dataset, DatasetDict, List, load_from_disk
+from datasets import ClassLabel, Dataset, DatasetDict, Features, List, load_from_disk
 from datasets.exceptions import DatasetsError
 from numpy.typing import NDArray
 
@@ -20,7 +20,17 @@ from esnera_hf._internal.checks import from_plain
 from esnera_hf._internal.json import read_json
 from esnera_hf.errors import EsneraError
 
-_DAMAGE = (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError)
+#: What files and tables of a stranger make pyarrow and datasets raise.
+DAMAGED_ARROW = (
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    RecursionError,
+    pa.ArrowException,
+    DatasetsError,
+)
 #: Rows at a time. The fingerprint of a dataset depends on it.
 _BATCH = 10_000
 
@@ -209,6 +219,46 @@ def _contents(values: pa.Array) -> Iterator[bytes | memoryview]:
         yield memoryview(text)[offsets[0] : offsets[-1]]
 
 
+def check_arrow(rows: Dataset) -> None:
+    """Check that what a mapped Arrow file says of itself lies within it.
+
+    Arrow follows offsets unchecked: those of a stranger would read memory beside the file, or end the process.
+
+    Raises:
+        pyarrow.ArrowInvalid, pyarrow.ArrowIndexError: an offset or a length leads outside, or text is no UTF-8.
+    """
+    rows.data.validate(full=True)
+
+
+def check_rows(dataset: DatasetDict, features: Features) -> None:
+    """Check that rows are of some columns, none of them empty, with a value a token and ids of labels that there are.
+
+    Raises:
+        ValueError: they are not; it says what was expected.
+    """
+    lists = {name: _class_names(feature) for name, feature in features.items() if isinstance(feature, List)}
+    for split, rows in dataset.items():
+        if any(rows.features.get(name) != feature for name, feature in features.items()):
+            raise ValueError(
+                f"{split}: expected the columns {', '.join(features)}, with the tags of the mapping"
+            )
+        for columns in batches(rows, *features):
+            values = dict(zip(features, columns, strict=True))
+            items = {name: pc.list_flatten(values[name]) for name in lists}
+            if any(column.null_count for column in (*columns, *items.values())):
+                raise ValueError(f"{split}: found empty fields")
+            lengths = [pc.list_value_length(values[name]) for name in lists]
+            if any(not own.equals(lengths[0]) for own in lengths):
+                raise ValueError(f"{split}: expected a value a token in {', '.join(lists)}")
+            ids = [
+                (pc.min_max(items[name]), names)
+                for name, names in lists.items()
+                if names and len(items[name])
+            ]
+            if any(ends["min"].as_py() < 0 or ends["max"].as_py() >= len(names) for ends, names in ids):
+                raise ValueError(f"{split}: found ids of no label")
+
+
 def read_saved(folder: Path, error: type[EsneraError]) -> Dataset | DatasetDict:
     """Read what ``save_to_disk`` wrote, from no other files than those that lie there.
 
@@ -231,7 +281,9 @@ def read_saved(folder: Path, error: type[EsneraError]) -> Dataset | DatasetDict:
             files = [file.get("filename") for file in from_plain(list[dict[str, Any]], listed, "_data_files")]
             if strange := [path for path in (name, *files) if path != Path(str(path)).name]:
                 raise ValueError(f"it names {strange[0]!r:.100}, which lies elsewhere")
-        return load_from_disk(str(folder))
-    # What files of a stranger make pyarrow and datasets raise.
-    except (*_DAMAGE, pa.ArrowException, DatasetsError) as problem:
+        saved = load_from_disk(str(folder))
+        for rows in saved.values() if isinstance(saved, DatasetDict) else (saved,):
+            check_arrow(rows)
+        return saved.with_format(None)
+    except DAMAGED_ARROW as problem:
         raise error(f"{folder}: the dataset is damaged: {str(problem)[:200]}. Copy it again.") from problem

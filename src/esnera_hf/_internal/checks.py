@@ -71,6 +71,8 @@ def _value(kind: Any, data: Any, where: str) -> Any:
         number = isinstance(data, (int, float)) and not isinstance(data, bool)
         return _expect(number, data, where, kind)
     fits = isinstance(data, origin or kind) and (kind is bool or not isinstance(data, bool))
+    if kind is int:  # larger ones break arithmetic with floats and arrays
+        fits = fits and abs(data) < 1 << 63
     return _expect(fits, data, where, kind)
 
 

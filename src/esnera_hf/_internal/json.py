@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -44,12 +45,13 @@ def read_json(file: Path, error: type[EsneraError] = ConfigurationError) -> dict
 
 
 def parse_json(text: str) -> Any:
-    """Parse JSON in which no key stands twice, nothing is nested too deep, and all text can be written again.
+    """Parse JSON in which no key stands twice, nothing is nested too deep, all numbers are finite, and all text can be
+    written again.
 
     Raises:
         ValueError, RecursionError: it is none.
     """
-    data = json.loads(text, object_pairs_hook=_once)
+    data = json.loads(text, object_pairs_hook=_once, parse_float=_finite, parse_constant=_finite)
     # Half of a surrogate pair could not be written again.
     json.dumps(data, ensure_ascii=False).encode("utf-8")
     check_depth(data)
@@ -72,6 +74,14 @@ def check_depth(data: Any) -> None:
         depth += 1
         if depth > _DEEPEST:
             raise ValueError(f"found more than {_DEEPEST} lists or objects inside each other")
+
+
+def _finite(text: str) -> float:
+    """Read a number; NaN and infinity are none of JSON, and 1e999 is read as infinity."""
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text[:60]} is no finite number")
+    return number
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Collection
+from itertools import chain
 from typing import Any, TypeVar, cast
 
 import yaml
@@ -13,8 +14,12 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from esnera_hf._internal.text import hint, shorten, shown
 from esnera_hf.errors import MappingError
 
+#: What PyYAML raises of text, also for too many digits, for dates that there are not, for tags that do not fit.
+DAMAGED_YAML = (yaml.YAMLError, ValueError, LookupError, AttributeError, RecursionError)
 # For files of strangers: a mapping of a thousand labels has half a million characters and five levels.
 _LARGEST, _DEEPEST = 10_000_000, 20
+#: In the card of a dataset of a thousand configurations there are ten thousand.
+_MOST_VALUES = 1_000_000
 _LONGEST_SHOWN = 60
 _TAG = "tag:yaml.org,2002:"
 _SCALARS = ("str", "null", "bool", "int", "float")
@@ -27,6 +32,29 @@ _EXPECTED: dict[type, str] = {
     float: "a number, or null where it is unknown",
 }
 Value = TypeVar("Value")
+
+
+def check_aliases(text: str) -> None:
+    """Check how much YAML holds when its aliases are written out: ten lines of them can be gigabytes.
+
+    Raises:
+        ValueError: it is too much, or holds itself.
+        yaml.YAMLError, RecursionError: it is no YAML.
+    """
+    sizes: dict[int, float] = {}
+
+    def size(node: Node) -> float:
+        if isinstance(node, ScalarNode):
+            return 1
+        if id(node) not in sizes:
+            sizes[id(node)] = math.inf  # until it is counted: what it holds may be an alias of it
+            parts = chain.from_iterable(node.value) if isinstance(node, MappingNode) else node.value
+            sizes[id(node)] = 1 + sum(map(size, parts))
+        return sizes[id(node)]
+
+    node = yaml.compose(text, yaml.SafeLoader)
+    if node is not None and size(node) > _MOST_VALUES:
+        raise ValueError(f"by its aliases it holds more than {_MOST_VALUES:,} values")
 
 
 class YamlValue:

@@ -9,7 +9,8 @@ from typing import Any
 import yaml
 from huggingface_hub import CardData, RepoCard
 
-from esnera_hf._internal.yaml import dump_yaml
+from esnera_hf._internal.json import check_depth
+from esnera_hf._internal.yaml import DAMAGED_YAML, check_aliases, dump_yaml
 from esnera_hf.errors import HubError
 
 START = "<!-- esnera_hf: this section is written anew with every push -->"
@@ -59,10 +60,12 @@ def split_readme(text: str) -> tuple[dict[str, Any], str]:
     if front is None:
         return {}, text
     try:
+        check_aliases(front.group(1))
         metadata = yaml.load(front.group(1), Loader=_Loader)
-    except yaml.YAMLError as error:
+        check_depth(metadata)
+    except DAMAGED_YAML as error:
         raise HubError(
-            f"its README.md has metadata that is no YAML: {' '.join(str(error).split())}. Mend it there."
+            f"its README.md has metadata that is no YAML: {' '.join(str(error).split())[:200]}. Mend it there."
         ) from None
     if not isinstance(metadata, dict | None):
         raise HubError("its README.md has metadata that is no mapping of keys to values. Mend it there.")

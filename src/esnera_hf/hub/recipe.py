@@ -22,13 +22,14 @@ import pyarrow.parquet as pq
 from datasets import Dataset, DatasetDict, concatenate_datasets
 from huggingface_hub import snapshot_download
 
-from esnera_hf._internal.arrow import dataset_fingerprint
+from esnera_hf._internal.arrow import DAMAGED_ARROW, check_rows, dataset_fingerprint
 from esnera_hf._internal.checks import from_plain
 from esnera_hf._internal.console import quiet_libraries
 from esnera_hf._internal.hub_errors import explained
 from esnera_hf._internal.json import read_json
 from esnera_hf.alignment.mapping import MAPPING_FILE, LabelMapping
 from esnera_hf.errors import MappingError
+from esnera_hf.merging.merge import merged_features
 from esnera_hf.merging.pseudo_labels import PseudoLabels
 from esnera_hf.report.call import is_published
 from esnera_hf.sources.source import SOURCE_FEATURES, SPLITS, NerSource
@@ -40,8 +41,6 @@ DATA_FOLDER = "data/merged"
 #: 2: the fingerprint of the dataset stands in the recipe, the smallest confidence does not.
 VERSION = 2
 
-#: What a table of a stranger may make pyarrow and datasets raise.
-_DAMAGE = (LookupError, TypeError, ValueError, AttributeError, RecursionError, OSError)
 _DIGEST = re.compile(r"[0-9a-f]{32}")
 _PSEUDO = pa.struct(
     {"start": pa.int32(), "end": pa.int32(), "label": pa.string(), "confidence": pa.float32()}
@@ -144,6 +143,7 @@ class Recipe:
         try:
             if (folder / DATA_FOLDER).is_dir():
                 dataset = DatasetDict({split: _read_data(folder / DATA_FOLDER, split) for split in SPLITS})
+                check_rows(dataset, merged_features(mapping))
                 names = sorted({source for part in dataset.values() for source in part.unique("source")})
                 return cls.of(dataset, mapping, dict.fromkeys(names, ""))
             if not (folder / RECIPE_FILE).exists():
@@ -158,15 +158,7 @@ class Recipe:
                 f"{folder}: {Path(error.filename or RECIPE_FILE).name} is missing. Expected what push_to_hub or "
                 "save_for_hub writes."
             ) from None
-        except (
-            LookupError,
-            TypeError,
-            ValueError,
-            AttributeError,
-            RecursionError,
-            OSError,
-            pa.ArrowException,
-        ) as error:
+        except DAMAGED_ARROW as error:
             if isinstance(error, MappingError):
                 raise
             problem = f"{type(error).__name__}: {str(error)[:200].removesuffix('.')}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -13,9 +12,11 @@ from typing import Any, Literal
 from huggingface_hub import HfApi
 from huggingface_hub.errors import RepositoryNotFoundError
 
+from esnera_hf._internal.checks import from_plain
 from esnera_hf._internal.console import quiet_libraries, say
 from esnera_hf._internal.hub_errors import explained
-from esnera_hf.errors import HubError
+from esnera_hf._internal.json import parse_json
+from esnera_hf.errors import ConfigurationError, HubError
 from esnera_hf.hub.readme import join_readme
 
 RepoKind = Literal["dataset", "model"]
@@ -165,7 +166,13 @@ class HubRepository:
             readme, manifest = (
                 self._read(name, head) if name in files else "" for name in (README, MANIFEST)
             )
-        metadata, listed = read_manifest(manifest)
+        try:
+            metadata, listed = read_manifest(manifest)
+        except ConfigurationError as error:
+            raise HubError(
+                f"{self.repo_id}: {error} Nothing was published. Mend or delete it there; without it, what an earlier "
+                "push wrote and this one does not stays."
+            ) from None
         written = {file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()}
         # What an earlier push wrote and this one does not, such as the text of what is now a recipe.
         stale = sorted(path for path in listed & files - written if _OURS.fullmatch(path))
@@ -231,10 +238,20 @@ class HubRepository:
 
 
 def read_manifest(text: str) -> tuple[dict[str, Any], set[str]]:
-    """Return the metadata and the files that an earlier push wrote; a manifest that makes no sense says nothing."""
-    try:
-        manifest = json.loads(text or "{}")
-        files = manifest["files"] if isinstance(manifest["files"], list) else []
-        return dict(manifest["metadata"]), {path for path in files if isinstance(path, str)}
-    except (KeyError, TypeError, ValueError, RecursionError):
+    """Return the metadata and the files that an earlier push wrote; nothing where there was none.
+
+    Raises:
+        ConfigurationError: it is no manifest. What it says decides what is deleted, so it is not guessed at.
+    """
+    if not text.strip():
         return {}, set()
+    try:
+        manifest = from_plain(dict[str, Any], parse_json(text), MANIFEST)
+    except (ValueError, RecursionError) as error:
+        raise ConfigurationError(f"{MANIFEST} is damaged: {str(error)[:200]}.") from None
+    if wrong := manifest.keys() ^ {"metadata", "files"}:
+        raise ConfigurationError(
+            f"{MANIFEST}: unknown or missing: {', '.join(sorted(wrong))[:200]}; expected files and metadata."
+        )
+    metadata = from_plain(dict[str, Any], manifest["metadata"], f"{MANIFEST}: metadata")
+    return metadata, set(from_plain(list[str], manifest["files"], f"{MANIFEST}: files"))

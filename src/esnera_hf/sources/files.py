@@ -13,9 +13,8 @@ from typing import cast
 
 import pyarrow as pa
 from datasets import Dataset, DatasetDict
-from datasets.exceptions import DatasetsError
 
-from esnera_hf._internal.arrow import read_saved
+from esnera_hf._internal.arrow import DAMAGED_ARROW, check_arrow, read_saved
 from esnera_hf.errors import ConfigurationError, SourceError
 from esnera_hf.sources.folders import (
     genres_of,
@@ -226,11 +225,14 @@ def _load_table(path: Path) -> Dataset:
         if path.suffix == ".parquet":
             return cast(Dataset, Dataset.from_parquet(glob.escape(str(path))))
         try:
-            return Dataset.from_file(str(path))
+            rows = Dataset.from_file(str(path))
         except pa.ArrowInvalid:  # no stream, but the file format of Arrow
-            return Dataset(pa.ipc.open_file(pa.memory_map(str(path))).read_all())
-    # The last three: metadata of a stranger's file that are nested too deep, or hold what datasets does not expect.
-    except (pa.ArrowException, DatasetsError, ValueError, RecursionError, LookupError, TypeError) as error:
+            rows = Dataset(pa.ipc.open_file(pa.memory_map(str(path))).read_all())
+        check_arrow(rows)
+        return rows
+    except DAMAGED_ARROW as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # of the file system
         raise SourceError(
             f"{path}: the {path.suffix[1:]} file cannot be read: {error}. Fetch it again."
         ) from error

@@ -12,8 +12,9 @@ from typing import Any
 import yaml
 from datasets import Dataset, DatasetDict, DownloadMode, concatenate_datasets, load_dataset
 from datasets.exceptions import DatasetsError
-from huggingface_hub import DatasetCard, DatasetInfo, HfApi, constants, get_token, hf_hub_download
+from huggingface_hub import DatasetInfo, HfApi, constants, get_token, hf_hub_download
 from huggingface_hub.errors import GatedRepoError, RevisionNotFoundError
+from huggingface_hub.repocard import REGEX_YAML_BLOCK
 from huggingface_hub.utils import httpx  # type: ignore[attr-defined]
 
 from esnera_hf._internal.cache_contents import cache_folder
@@ -21,6 +22,7 @@ from esnera_hf._internal.checks import from_plain
 from esnera_hf._internal.console import say
 from esnera_hf._internal.hub_errors import CLIENT_ERRORS, Failure, Kind, classify, links_of, without_tokens
 from esnera_hf._internal.json import read_json
+from esnera_hf._internal.yaml import DAMAGED_YAML, check_aliases
 from esnera_hf.errors import ConfigurationError, EsneraError, SourceError, SourceNotFoundError
 from esnera_hf.sources.options import ReadingOptions, outside_repository
 
@@ -191,11 +193,14 @@ def _check_own_data_files(repo_id: str, info: DatasetInfo) -> None:
         file = Path(hf_hub_download(repo_id, name, repo_type="dataset", revision=info.sha))
         try:
             text = file.read_text(encoding="utf-8")
-            card: Any = DatasetCard(text).data if name == "README.md" else None
-            facts = yaml.safe_load(text) or {} if card is None else card.to_dict()
+            if name == "README.md":
+                front = REGEX_YAML_BLOCK.search(text)
+                text = front[2] if front else ""
+            check_aliases(text)
+            facts = yaml.safe_load(text) or {}
             configs = facts.get("configs") or []
             named = [config.get(key) for config in configs for key in ("data_files", "data_dir")]
-        except (ValueError, TypeError, AttributeError, RecursionError, yaml.YAMLError) as error:
+        except (*DAMAGED_YAML, TypeError) as error:
             raise SourceError(
                 f"{repo_id!r}: the Hub dataset cannot be loaded: its {name} cannot be read: {_one_line(error)}. Ask "
                 "whoever published it to mend it."
