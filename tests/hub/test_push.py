@@ -116,7 +116,7 @@ class TestWhatIsPublished:
     @pytest.mark.parametrize(
         ("manifest", "problem"),
         [
-            ("{", "is damaged: Expecting property name"),
+            ("{", "found JSON that is damaged: Expecting property name"),
             ("[]", "expected dict"),
             ("[" * 5000 + "]" * 5000, "is damaged"),
             ('{"files": [], "metadata": {}, "files": ["data/x.csv"]}', "the key 'files' stands twice"),

@@ -248,7 +248,10 @@ def read_manifest(text: str) -> tuple[dict[str, Any], set[str]]:
     try:
         manifest = from_plain(dict[str, Any], parse_json(text), MANIFEST)
     except (ValueError, RecursionError) as error:
-        raise ConfigurationError(f"{MANIFEST} is damaged: {str(error)[:200]}.") from None
+        problem = str(error)[:200]
+        raise ConfigurationError(
+            f"{MANIFEST}: expected what a push wrote, found JSON that is damaged: {problem}."
+        ) from None
     if wrong := manifest.keys() ^ {"metadata", "files"}:
         raise ConfigurationError(
             f"{MANIFEST}: unknown or missing: {', '.join(sorted(wrong))[:200]}; expected files and metadata."
