@@ -149,11 +149,11 @@ MUTANTS: tuple[Mutant, ...] = (
     ("similarity/probability.py", "[np.prod(1 - ordered)]", "[0.0]", "similarity"),
     (
         "taggers/light_heads.py",
-        "_regression(vectors[seen], names[seen])",
-        "_regression(vectors, names)",
+        "_regression(vectors[seen], names[seen], **fit)",
+        "_regression(vectors, names, **fit)",
         "taggers/test_light_heads.py",
     ),
-    ("taggers/light_heads.py", "counts[name] >= _FEWEST", "counts[name] >= 1", "taggers/test_light_heads.py"),
+    ("taggers/light_heads.py", "counts[name] >= min_support", "counts[name] >= 1", "taggers/test_light_heads.py"),
     (
         "taggers/light_heads.py",
         "in sources[process_index() :: process_count()] if",

@@ -39,7 +39,7 @@ from esnera_hf.report.report import MergeReport
 from esnera_hf.result import MergeResult
 from esnera_hf.settings import AlignSettings, Method
 from esnera_hf.similarity.disagreement import find_disagreements
-from esnera_hf.similarity.evidence import Evidence, measure_similarity
+from esnera_hf.similarity.evidence import EvidenceKind, measure_similarity
 from esnera_hf.similarity.matrix import SimilarityMatrix
 from esnera_hf.sources.duplicates import find_pairs
 from esnera_hf.sources.leakage import find_leaks
@@ -60,7 +60,7 @@ def align(
     *,
     encoder: EncoderLike | None = None,
     method: Method = "equivalence",
-    evidence: Evidence | None = None,
+    evidence: EvidenceKind | None = None,
     target_schema: TargetSchema | None = None,
     max_samples: int | None = None,
     seed: int = 42,

@@ -11,7 +11,7 @@ from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.alignment.search import GreedySettings
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.evaluation.merged_tagger import OutputSettings
-from esnera_hf.similarity.evidence import Evidence, EvidenceSettings
+from esnera_hf.similarity.evidence import EvidenceKind, EvidenceSettings
 from esnera_hf.taggers.settings import TaggerSettings
 
 Method = Literal["equivalence", "greedy"]
@@ -45,7 +45,7 @@ class AlignSettings:
                 "embeddings='tuned' needs joint taggers: the vectors of several taggers do not compare."
             )
 
-    def checked(self, method: Method, evidence: Evidence | None, seed: int) -> AlignSettings:
+    def checked(self, method: Method, evidence: EvidenceKind | None, seed: int) -> AlignSettings:
         """Return the settings with the kind of evidence and the seed of the training.
 
         Raises:
@@ -53,7 +53,7 @@ class AlignSettings:
         """
         for name, value, choices in (
             ("method", method, Method),
-            ("evidence", evidence or "frozen", Evidence),
+            ("evidence", evidence or "frozen", EvidenceKind),
         ):
             if value not in get_args(choices):
                 raise ConfigurationError(

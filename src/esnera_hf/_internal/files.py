@@ -130,6 +130,33 @@ def replace_file(file: Path, text: str) -> None:
         staging.unlink(missing_ok=True)
 
 
+def write_new_file(file: Path, content: bytes) -> None:
+    """Write a file that is not there yet: it is complete or not there.
+
+    Raises:
+        ConfigurationError: it exists, or cannot be written; nothing half-written stays.
+    """
+    check_free(file)
+    staging = file.with_name(f".{file.name}-{secrets.token_hex(4)}")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with staging.open("xb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.link(staging, file)  # unlike a renaming, it replaces no file that came meanwhile
+    except FileExistsError as error:
+        raise ConfigurationError(
+            f"{file} exists already; nothing was written. Choose another name or remove it yourself."
+        ) from error
+    except OSError as error:
+        raise ConfigurationError(
+            f"{file} cannot be written: {error.strerror or error}. Nothing was left there. Choose another place."
+        ) from error
+    finally:
+        staging.unlink(missing_ok=True)
+
+
 def _follow_umask(folder: Path) -> None:
     """Give files the rights of a file that is made here; libraries write some for their owner alone."""
     rights = folder.stat().st_mode & 0o666

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,13 +18,28 @@ from esnera_hf.similarity.semantic import Center, semantic_similarity
 from esnera_hf.sources.overlap import MentionOverlap, mention_overlap
 from esnera_hf.sources.shared_sentences import SharedSentences
 from esnera_hf.sources.source import NerSource
-from esnera_hf.taggers.light_heads import NO_MENTION, load_light_head, make_light_heads
+from esnera_hf.taggers.light_heads import NO_MENTION, LightHead, load_light_head, make_light_heads
 from esnera_hf.taggers.predictions import LabelCentroids
 from esnera_hf.taggers.source_taggers import SourceTagger, pretrained_vectors
 from esnera_hf.tagging import LabelRef
 
-Evidence = Literal["frozen", "taggers", "surface"]
+EvidenceKind = Literal["frozen", "taggers", "surface"]
 Embeddings = Literal["pretrained", "tuned"]
+
+
+class BundledEvidence(Protocol):
+    """What an evidence bundle says of a source."""
+
+    @property
+    def head(self) -> LightHead: ...
+    @property
+    def centroids(self) -> LabelCentroids: ...
+    @property
+    def read(self) -> Mapping[str, int]: ...
+
+
+#: What the light head of one source predicts on the text of another: pairs of the predicted and the gold label.
+HeadCounts = Mapping[tuple[str, str], int]
 
 
 @dataclass(frozen=True)
@@ -50,14 +64,14 @@ class EvidenceSettings:
         ConfigurationError: a setting is unknown, or set for another kind of evidence.
     """
 
-    kind: Evidence | None = None
+    kind: EvidenceKind | None = None
     match: SpanMatch = "exact"
     center: Center = "source"
     embeddings: Embeddings | None = None
 
     def __post_init__(self) -> None:
         for name, choices in (
-            ("kind", Evidence),
+            ("kind", EvidenceKind),
             ("match", SpanMatch),
             ("center", Center),
             ("embeddings", Embeddings),
@@ -86,6 +100,8 @@ def measure_similarity(
     screened: MentionOverlap | None = None,
     shared: SharedSentences | None = None,
     seed: int = 42,
+    bundles: Mapping[str, BundledEvidence] | None = None,
+    answers: Mapping[tuple[str, str], HeadCounts] | None = None,
 ) -> SimilarityMatrix:
     """Measure the similarities of all pairs of labels of different sources.
 
@@ -98,6 +114,9 @@ def measure_similarity(
             ``sources`` are samples, since it costs little and gains from more.
         shared: the annotation of sentences that sources share, where it was compared.
         seed: of the sentences that light heads read.
+        bundles: by name, the evidence of sources that came without their text; of a source whose text is here, the
+            evidence that was sent to others, which is used instead of what its text gives now.
+        answers: what the head of the first source predicts on the text of the second, where that is not here.
 
     Raises:
         EncoderError: the encoder cannot be loaded.
@@ -130,8 +149,9 @@ def measure_similarity(
     else:
         matched, predicted = nothing.copy(), nothing.copy()
         read, recall = np.zeros_like(surface.support), np.full(len(labels), np.nan)
-        artifacts = make_light_heads(sources, encoder, seed)
-        centroids = _light_evidence(artifacts, labels, (matched, predicted, read, recall))
+        texts = [source for source in sources if source.bundled is None]
+        heads = _HeadsAndSpans(make_light_heads(texts, encoder, seed) if texts else {}, bundles or {})
+        centroids = _light_evidence(heads, answers or {}, labels, (matched, predicted, read, recall))
     close = semantic_similarity(centroids, labels, settings.center)
     same = surface.same_source
     return replace(
@@ -166,13 +186,31 @@ def _tagger_evidence(
     return matched, predicted, centroids
 
 
+class _HeadsAndSpans:
+    """The light heads of all sources, which are small, and the spans of those whose text is here, one at a time."""
+
+    def __init__(self, artifacts: Mapping[str, Artifact], bundles: Mapping[str, BundledEvidence]) -> None:
+        self._artifacts, self._bundles = artifacts, bundles
+        own = {name: load_light_head(artifact).without_spans() for name, artifact in artifacts.items()}
+        self.heads = own | {name: bundle.head for name, bundle in bundles.items()}
+
+    def evidence(self, name: str) -> tuple[BundledEvidence, LightHead | None]:
+        """Return what is measured of a source, and its spans where its text is here."""
+        spans = load_light_head(self._artifacts[name]) if name in self._artifacts else None
+        return self._bundles.get(name) or spans, spans  # type: ignore[return-value]
+
+
 def _light_evidence(
-    artifacts: Mapping[str, Artifact], labels: Sequence[LabelRef], counts: Sequence[NDArray[Any]]
+    sources: _HeadsAndSpans,
+    answers: Mapping[tuple[str, str], HeadCounts],
+    labels: Sequence[LabelRef],
+    counts: Sequence[NDArray[Any]],
 ) -> dict[str, LabelCentroids]:
     """Count what light heads predict on the spans that were read of the other sources, into arrays of zeros.
 
     Args:
-        artifacts: of the light heads, by source.
+        sources: their heads and spans.
+        answers: the counts on sources whose text is elsewhere, as far as they came back.
         labels: of the sources, those of a source together.
         counts: matched and predicted, shape (labels, labels); mentions read and recall, shape (labels,).
 
@@ -181,24 +219,22 @@ def _light_evidence(
     """
     matched, predicted, read, recall = counts
     position = {label: index for index, label in enumerate(labels)}
-    # The heads alone are small; of the spans, those of one source at a time are held.
-    heads = {name: load_light_head(artifact).without_spans() for name, artifact in artifacts.items()}
     centroids = {}
-    for target, artifact in artifacts.items():
-        spans = load_light_head(artifact)
-        centroids[target] = spans.centroids
+    for target in sources.heads:
+        measured, spans = sources.evidence(target)
+        centroids[target] = measured.centroids
         columns = [index for index, label in enumerate(labels) if label.source == target]
-        for label, share in spans.recall.items():
+        for label, count in measured.read.items():
+            read[position[LabelRef(target, label)]] = count
+        for label, share in sources.heads[target].recall.items():
             recall[position[LabelRef(target, label)]] = share
-            read[position[LabelRef(target, label)]] = spans.gold.count(label)
-        for name, head in heads.items():
-            pairs = (
-                Counter(zip(head.predict(spans.vectors), spans.gold, strict=True)) if name != target else {}
-            )
+        for name, head in sources.heads.items():
+            if name == target:
+                continue
+            pairs = answers.get((name, target), {}) if spans is None else head.count_on(spans)
             for (label, gold), count in pairs.items():
-                if label != NO_MENTION:
-                    row = position[LabelRef(name, label)]
-                    predicted[row, columns] += count
-                    if gold != NO_MENTION:
-                        matched[row, position[LabelRef(target, gold)]] += count
+                row = position[LabelRef(name, label)]
+                predicted[row, columns] += count
+                if gold != NO_MENTION:
+                    matched[row, position[LabelRef(target, gold)]] += count
     return centroids

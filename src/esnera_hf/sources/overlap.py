@@ -88,6 +88,17 @@ class LabelOverlap:
         self.examples = {name: _examples(counts, name) for name in self.share}
         self.free_examples = _examples(counts, _FREE)
 
+    @classmethod
+    def of_shares(
+        cls, label: LabelRef, other: str, forms: int, occurring: int, share: Mapping[str, float]
+    ) -> LabelOverlap:
+        """Return what the owner of the other source has counted: the shares, without examples."""
+        overlap = cls(label, other, forms, {})
+        overlap.occurring, overlap.share = occurring, dict(sorted(share.items()))
+        overlap.annotated = dict.fromkeys(overlap.share, 0)
+        overlap.examples = dict.fromkeys(overlap.share, ())
+        return overlap
+
     @property
     def occurrences(self) -> int:
         """How often the forms occur in the text of the other source, nested ones included."""
@@ -172,44 +183,55 @@ def mention_overlap(sources: Sequence[SourceLike], *, splits: Sequence[str] = ("
     names = [source.name for source in sources]
     if len(names) < 2 or len(set(names)) < len(names):
         raise ConfigurationError(f"sources: expected two or more of different names, found {names}.")
-    forms = {source.name: _Forms(source, splits) for source in sources}
+    forms = {source.name: forms_of(source, splits) for source in sources}
     counts = {
         (name, other.name): kinds
         for other in sources
-        for name, kinds in _occurrences(
+        for name, kinds in occurrences_in(
             other, {n: forms[n] for n in names if n != other.name}, splits
         ).items()
     }
     overlaps = [
         overlap
         for name, other in permutations(names, 2)
-        for overlap in _overlaps(name, other, forms[name], counts[name, other])
+        for overlap in overlaps_of(name, other, forms[name], counts[name, other])
     ]
     return MentionOverlap(tuple(overlaps), tuple(_conflicts(sources, overlaps)))
 
 
-class _Forms:
-    """The distinct token sequences of the mentions of a source, with the labels they carry."""
+class MentionForms:
+    """The distinct token sequences of the mentions of a source, with the labels they carry.
 
-    def __init__(self, source: NerSource, splits: Sequence[str]) -> None:
-        self.source_labels = source.labels
-        self.labels: dict[_Form, tuple[str, ...]] = {}
+    Args:
+        source_labels: all labels of the source.
+        labels: those that a form carries, by form.
+    """
+
+    def __init__(self, source_labels: Sequence[str], labels: Mapping[_Form, tuple[str, ...]]) -> None:
+        self.source_labels, self.labels = source_labels, labels
         lengths: dict[str, set[int]] = defaultdict(set)
-        for split in splits:
-            for sentence in source.sentences(split):
-                for entity in sentence.entities:
-                    # Words recur in forms; interned, each lies in memory once.
-                    form = tuple(map(sys.intern, sentence.tokens[entity.start : entity.end]))
-                    carried = self.labels.get(form, ())
-                    if entity.label not in carried:
-                        self.labels[form] = (*carried, entity.label)
-                    lengths[form[0]].add(len(form))
+        for form in labels:
+            lengths[form[0]].add(len(form))
         #: How long the forms are that begin with a token, by token.
         self.lengths = {token: tuple(sorted(some)) for token, some in lengths.items()}
 
 
-def _occurrences(
-    other: NerSource, forms: Mapping[str, _Forms], splits: Sequence[str]
+def forms_of(source: NerSource, splits: Sequence[str] = ("train",)) -> MentionForms:
+    """Return the forms of the mentions in splits of a source."""
+    labels: dict[_Form, tuple[str, ...]] = {}
+    for split in splits:
+        for sentence in source.sentences(split):
+            for entity in sentence.entities:
+                # Words recur in forms; interned, each lies in memory once.
+                form = tuple(map(sys.intern, sentence.tokens[entity.start : entity.end]))
+                carried = labels.get(form, ())
+                if entity.label not in carried:
+                    labels[form] = (*carried, entity.label)
+    return MentionForms(source.labels, labels)
+
+
+def occurrences_in(
+    other: NerSource, forms: Mapping[str, MentionForms], splits: Sequence[str] = ("train",)
 ) -> dict[str, dict[_Form, Counter[_Kind]]]:
     """Return, for each source, how often each of its forms occurs in another one, by kind."""
     counts: dict[str, dict[_Form, Counter[_Kind]]] = {name: defaultdict(Counter) for name in forms}
@@ -246,17 +268,21 @@ def _without_label(start: int, end: int, entities: Sequence[Entity]) -> int:
     return _CROSSED if any(entity.start < end and start < entity.end for entity in entities) else _FREE
 
 
-def _overlaps(
-    name: str, other: str, forms: _Forms, counts: Mapping[_Form, Counter[_Kind]]
-) -> Iterator[LabelOverlap]:
+def overlaps_of(
+    name: str, other: str, forms: MentionForms, counts: Mapping[_Form, Counter[_Kind]]
+) -> list[LabelOverlap]:
+    """Return how another source treats the mentions of each label, from how often each form occurs there, by kind."""
     by_label: dict[str, list[_Form]] = {label: [] for label in forms.source_labels}
     for form, labels in forms.labels.items():
         for label in labels:
             by_label[label].append(form)
-    for label, own in by_label.items():
-        # In order: sums of fractions in another order have other last digits.
-        occurring = {form: counts[form] for form in sorted(own) if form in counts}
-        yield LabelOverlap(LabelRef(name, label), other, len(own), occurring)
+    # In order: sums of fractions in another order have other last digits.
+    return [
+        LabelOverlap(
+            LabelRef(name, label), other, len(own), {form: counts[form] for form in sorted(own) if form in counts}
+        )
+        for label, own in by_label.items()
+    ]
 
 
 def _examples(counts: Mapping[_Form, Counter[_Kind]], kind: _Kind) -> tuple[str, ...]:

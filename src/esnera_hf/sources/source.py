@@ -246,6 +246,7 @@ class NerSource:
         notes: what was done to the splits.
         vocabulary: labels it annotates though they may not occur, as in a sample.
         max_samples: sentences a split that it was cut to; ``None`` where it is whole.
+        bundled: where it came as an evidence bundle, without its text, the mentions of each label in its train split.
         origin: name, path or Hub id it was loaded from, as ``load_source`` takes it;
             ``""`` for data in memory.
         reading_options: how it was read.
@@ -262,6 +263,7 @@ class NerSource:
     notes: tuple[str, ...] = ()
     vocabulary: tuple[str, ...] = ()
     max_samples: int | None = None
+    bundled: Mapping[str, int] | None = None
     origin: str = field(default="", compare=False)
     reading_options: ReadingOptions = field(default_factory=ReadingOptions, compare=False)
     reading: tuple[str, ...] = field(default=(), compare=False)
@@ -287,12 +289,15 @@ class NerSource:
     def summary(self) -> SourceSummary:
         """Counts by split and label, and the defects met."""
         rows = self.dataset.items()
+        entities = {split: dict(sorted(count_labels(own).items())) for split, own in rows}
+        if self.bundled is not None:
+            entities["train"] = {label: count for label, count in sorted(self.bundled.items()) if count}
         return SourceSummary(
             name=self.name,
             license=self.license,
             sentences={split: len(own) for split, own in rows},
             tokens={split: count_sentences_and_tokens(own)[1].total() for split, own in rows},
-            entities={split: dict(sorted(count_labels(own).items())) for split, own in rows},
+            entities=entities,
             dropped=dict(sorted(Counter(drop.reason for drop in self.dropped).items())),
             repairs=dict(sorted(self.repairs.items())),
             notes=self.notes,
@@ -303,8 +308,10 @@ class NerSource:
 
     @cached_property
     def fingerprint(self) -> str:
-        """A digest of the sentences and their annotation, split by split."""
+        """A digest of the sentences and their annotation, split by split; of a bundle, of what is noted of it."""
         digest = hashlib.blake2b(digest_size=16)
+        if self.bundled is not None:
+            digest.update(json.dumps([sorted(self.bundled.items()), self.notes]).encode())
         # Without the name and the ids of rows: the same corpus under two names is found out.
         for split in self.dataset:
             for sentence in self.sentences(split):

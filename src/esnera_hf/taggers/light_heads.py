@@ -7,10 +7,12 @@ labels of no source touch what another one's head says.
 
 from __future__ import annotations
 
+import json
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +35,10 @@ LAYERS = 4
 #: Mentions of its rarest label after which no more of a source is read; and how much is read at least and at most.
 #: Equality gains little beyond 400 sentences, but parts are often rare labels.
 ENOUGH_MENTIONS, LEAST_SENTENCES, MOST_SENTENCES, MOST_TOKENS = 100, 200, 1200, 40_000
-#: Labels of fewer mentions are not fitted: a direction in space cannot be told from so few.
-_FEWEST = 3
+#: Labels of fewer mentions are neither fitted nor have a centroid: a direction in space cannot be told from so few.
+FEWEST = 3
 #: Strong, as there are about as many mentions as dimensions. From 0.02 to 0.2 nothing changes.
-_INVERSE_REGULARIZATION = 0.05
+INVERSE_REGULARIZATION = 0.05
 _FOLDS = 2
 _FILE = "head.npz"
 
@@ -70,14 +72,38 @@ class LightHead:
 
     @property
     def centroids(self) -> LabelCentroids:
-        """The sums of the vectors of its mentions."""
-        mentions = np.array([label != NO_MENTION for label in self.gold], dtype=bool)
-        labels = [label for label in self.gold if label != NO_MENTION]
-        return LabelCentroids.of([(labels, self.vectors[mentions])])
+        """The sums of the vectors of its mentions, by label, as an evidence bundle holds them."""
+        counts = Counter(self.gold)
+        chosen = [label != NO_MENTION and counts[label] >= FEWEST for label in self.gold]
+        labels = [label for label in self.gold if label != NO_MENTION and counts[label] >= FEWEST]
+        sums = LabelCentroids.of([(labels, self.vectors[np.array(chosen, dtype=bool)])] if labels else [])
+        means = {label: in_half_precision(total / sums.count[label]) for label, total in sums.total.items()}
+        return LabelCentroids.of_means(means, sums.count)
+
+    @property
+    def read(self) -> dict[str, int]:
+        """The number of mentions that were read, by label."""
+        return dict(sorted((label, count) for label, count in Counter(self.gold).items() if label != NO_MENTION))
+
+    @property
+    def digest(self) -> str:
+        """What tells it from another head."""
+        digest = blake2b(json.dumps(self.labels).encode(), digest_size=16)
+        digest.update(self.weights.astype(np.float32).tobytes() + self.bias.astype(np.float32).tobytes())
+        return digest.hexdigest()
 
     def without_spans(self) -> LightHead:
-        """Return the head alone, without the spans that it was fitted on."""
-        return replace(self, gold=(), vectors=self.vectors[:0])
+        """Return the head alone, as an evidence bundle holds it: without the spans that it was fitted on."""
+        weights, bias = in_half_precision(self.weights), in_half_precision(self.bias)
+        return replace(self, weights=weights, bias=bias, gold=(), vectors=self.vectors[:0])
+
+    def count_on(self, spans: LightHead) -> Counter[tuple[str, str]]:
+        """Count what it predicts on the spans of another source, as pairs of the predicted and the gold label.
+
+        :data:`NO_MENTION` is no prediction, but may be the gold label.
+        """
+        pairs = zip(self.predict(spans.vectors), spans.gold, strict=True)
+        return Counter(pair for pair in pairs if pair[0] != NO_MENTION)
 
     def save(self, folder: Path) -> None:
         """Write the head to a folder."""
@@ -110,7 +136,20 @@ class LightHead:
         )
 
 
-def make_light_heads(sources: Sequence[NerSource], encoder: str, seed: int) -> dict[str, Artifact]:
+def in_half_precision(numbers: NDArray[Any]) -> NDArray[np.float32]:
+    """Round numbers to the eleven bits that an evidence bundle holds of each: no head tells more of them apart."""
+    most = float(np.finfo(np.float16).max)
+    return np.clip(numbers, -most, most).astype(np.float16).astype(np.float32)
+
+
+def make_light_heads(
+    sources: Sequence[NerSource],
+    encoder: str,
+    seed: int,
+    *,
+    min_support: int = FEWEST,
+    strength: float = INVERSE_REGULARIZATION,
+) -> dict[str, Artifact]:
     """Return the artifact of the light head of each source, by name, made now or before.
 
     Each source has an artifact of its own, so another source later costs no more
@@ -120,10 +159,13 @@ def make_light_heads(sources: Sequence[NerSource], encoder: str, seed: int) -> d
         sources: the sources.
         encoder: folder or Hub id of a pretrained encoder.
         seed: of the choice of sentences and of spans that are no mentions.
+        min_support: mentions of a label that must have been read for it to be fitted.
+        strength: inverse strength of the regularization.
 
     Raises:
         EncoderError: the encoder cannot be loaded.
     """
+    fit = {"min_support": min_support, "strength": strength}
     identity: dict[str, Any] = {
         "encoder": encoder_identity(encoder),
         "layers": LAYERS,
@@ -131,6 +173,9 @@ def make_light_heads(sources: Sequence[NerSource], encoder: str, seed: int) -> d
         "seed": seed,
         "versions": library_versions(),
     }
+    # Heads that are fitted as usual are those that were cached before there was anything to choose.
+    if fit != {"min_support": FEWEST, "strength": INVERSE_REGULARIZATION}:
+        identity |= fit
     artifacts = {
         source.name: Artifact("light_heads", {**identity, "sentences": source.fingerprint})
         for source in sources
@@ -142,7 +187,7 @@ def make_light_heads(sources: Sequence[NerSource], encoder: str, seed: int) -> d
 
         model = MentionEncoder(encoder, LAYERS)
         for source in own:
-            artifacts[source.name].make(lambda folder, s=source: _fit(s, model, seed).save(folder))  # type: ignore[misc]
+            artifacts[source.name].make(lambda folder, s=source: _fit(s, model, seed, fit).save(folder))  # type: ignore[misc]
     if process_count() > 1:
         from esnera_hf.modeling.distributed import wait_for_all
 
@@ -200,7 +245,7 @@ def with_other_spans(sentence: AnnotatedSentence, generator: random.Random) -> A
     return replace(sentence, entities=[*sentence.entities, *spans])
 
 
-def _fit(source: NerSource, model: Any, seed: int) -> LightHead:
+def _fit(source: NerSource, model: Any, seed: int, fit: Mapping[str, Any]) -> LightHead:
     """Read a source with a frozen encoder and fit its head, and one for each half on the other half."""
     generator = random.Random(seed)
     sentences = [with_other_spans(sentence, generator) for sentence in sentences_to_read(source, seed)]
@@ -225,26 +270,26 @@ def _fit(source: NerSource, model: Any, seed: int) -> LightHead:
     guessed = np.full(len(names), NO_MENTION, dtype=names.dtype)
     for fold in range(_FOLDS):
         seen = fold_of != fold
-        labels, weights, bias = _regression(vectors[seen], names[seen])
+        labels, weights, bias = _regression(vectors[seen], names[seen], **fit)
         if labels and not seen.all():
             best = (vectors[~seen] @ weights.T + bias).argmax(axis=1)
             guessed[~seen] = np.array(labels)[best]
     mentioned = sorted(set(gold) - {NO_MENTION})
     recall = {label: float((guessed[names == label] == label).mean()) for label in mentioned}
-    return LightHead(*_regression(vectors, names), tuple(gold), vectors, recall)
+    return LightHead(*_regression(vectors, names, **fit), tuple(gold), vectors, recall)
 
 
 def _regression(
-    vectors: NDArray[np.float32], names: NDArray[np.str_]
+    vectors: NDArray[np.float32], names: NDArray[np.str_], min_support: int, strength: float
 ) -> tuple[tuple[str, ...], NDArray[np.float32], NDArray[np.float32]]:
     """Return labels, weights and bias of a multinomial logistic regression; no label where there are not two."""
     from sklearn.linear_model import LogisticRegression  # half a second, of which only this has a use
 
     counts = Counter(names.tolist())
-    fitted = np.array([name == NO_MENTION or counts[name] >= _FEWEST for name in names.tolist()], dtype=bool)
+    fitted = np.array([name == NO_MENTION or counts[name] >= min_support for name in names.tolist()], dtype=bool)
     if len(set(names[fitted].tolist())) < 2:
         return (), np.zeros((0, vectors.shape[1]), dtype=np.float32), np.zeros(0, dtype=np.float32)
-    model = LogisticRegression(C=_INVERSE_REGULARIZATION, max_iter=200, tol=1e-3)
+    model = LogisticRegression(C=strength, max_iter=200, tol=1e-3)
     model.fit(vectors[fitted], names[fitted])
     weights, bias = model.coef_, model.intercept_
     if len(weights) == 1:  # of two classes it keeps the second alone

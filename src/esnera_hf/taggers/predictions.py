@@ -8,7 +8,7 @@ by several, and the same bytes come out.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import cycle, islice
@@ -77,6 +77,12 @@ class LabelCentroids:
                 total[label] = total[label] + part if label in total else part
                 count[label] = count.get(label, 0) + len(rows)
         return cls(total, count)
+
+    @classmethod
+    def of_means(cls, means: Mapping[str, NDArray[np.float32]], count: Mapping[str, int]) -> LabelCentroids:
+        """Return the sums that the mean vector and the number of mentions of each label are those of."""
+        total = {label: mean.astype(np.float64) * count[label] for label, mean in means.items()}
+        return cls(total, {label: count[label] for label in means})
 
     @classmethod
     def added(cls, parts: Iterable[LabelCentroids]) -> LabelCentroids:

@@ -1,0 +1,309 @@
+"""Evidence bundles: what an alignment needs to know of the labels of a source, without its text.
+
+A bundle is one safetensors file. Its arrays are the light head, the centroids and, if
+asked for, salted hashes of forms; all else is JSON in its header (:class:`EvidenceFacts`).
+"""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from dataclasses import replace
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from datasets import Dataset, DatasetDict
+from huggingface_hub import hf_hub_download
+from numpy.typing import NDArray
+
+from esnera_hf._internal.checks import is_count, within
+from esnera_hf._internal.console import quiet_libraries
+from esnera_hf._internal.files import write_new_file
+from esnera_hf._internal.hub_errors import explained
+from esnera_hf.errors import ConfigurationError, SourceNotFoundError
+from esnera_hf.hub.evidence_file import FORMAT, VERSION, EvidenceFacts, bundle_bytes, read_bundle
+from esnera_hf.report.call import is_published
+from esnera_hf.sources.hashed_forms import HashedForms
+from esnera_hf.sources.load import SourceLike, load_source
+from esnera_hf.sources.source import SOURCE_FEATURES, SPLITS, NerSource
+from esnera_hf.taggers.light_heads import (
+    FEWEST,
+    INVERSE_REGULARIZATION,
+    LAYERS,
+    LightHead,
+    in_half_precision,
+    load_light_head,
+    make_light_heads,
+)
+from esnera_hf.taggers.predictions import LabelCentroids
+from esnera_hf.taggers.source_taggers import default_encoder, encoder_files
+
+#: A file, or a repository of the Hub, whose name ends so is a bundle.
+EVIDENCE_SUFFIX = ".evidence"
+#: The file of a bundle in a repository of the Hub.
+BUNDLE_FILE = "bundle.evidence"
+
+
+class Evidence:
+    """What an alignment needs to know of the labels of a source, without its text.
+
+    Args:
+        facts: of the source, its labels and the encoder.
+        head: the light head, without spans.
+        centroids: the sums of the vectors of mentions.
+        forms: of mentions, by salted hashes, if asked for.
+    """
+
+    def __init__(
+        self,
+        facts: EvidenceFacts,
+        head: LightHead,
+        centroids: LabelCentroids,
+        forms: HashedForms | None = None,
+    ) -> None:
+        self.facts, self.head, self.centroids, self.forms = facts, head, centroids, forms
+        self.name, self.labels = facts["name"], tuple(facts["labels"])
+        self.mentions, self.read = facts["mentions"], facts["read"]
+
+    def __repr__(self) -> str:
+        return f"Evidence({self.name!r}: {len(self.labels)} labels, {self.facts['encoder']})"
+
+    def __str__(self) -> str:
+        facts = self.facts
+        options = f"labels of at least {facts['min_support']} mentions" + (
+            f", noise {facts['noise']:g}" if facts["noise"] else ""
+        )
+        lines = [
+            f"{self.name}: license {facts['license']}; light heads on {facts['encoder']}, {options}",
+            f"  {'label':<24} {'mentions':>9} {'recall':>7} {'tokens':>7}",
+        ]
+        for label in self.labels:
+            mentions, mean = self.mentions[label], facts["lengths"].get(label, (float("nan"),))[0]
+            recall = self.head.recall.get(label, float("nan"))
+            lines.append(f"  {label:<24} {mentions:>9,} {recall:>7.2f} {mean:>7.1f}")
+        forms = 0 if self.forms is None else sum(map(len, self.forms.hashes.values()))
+        lines.append(
+            f"  no text; {len(self.to_bytes()):,} bytes, {forms:,} salted hashes of forms, digest {self.digest}"
+        )
+        return "\n".join(lines)
+
+    @classmethod
+    def from_source(
+        cls,
+        source: SourceLike,
+        *,
+        encoder: str | os.PathLike[str] | None = None,
+        seed: int = 42,
+        min_support: int = FEWEST,
+        strength: float = INVERSE_REGULARIZATION,
+        noise: float = 0.0,
+        salt: str | None = None,
+    ) -> Evidence:
+        """Measure the evidence of a source.
+
+        With the defaults it is exactly what :func:`~esnera_hf.align` uses of a source whose text it has.
+
+        Args:
+            source: as for ``load_source``, or loaded.
+            encoder: folder or Hub id of a pretrained encoder, the same for all who exchange bundles.
+            seed: of the sentences that are read.
+            min_support: mentions of a label below which nothing is fitted. Set higher than by default, it also
+                withholds the numbers of rarer labels, of which only the name is left.
+            strength: inverse strength of the regularization of the light head; less reveals less.
+            noise: standard deviation of normal noise that is added to weights and centroids, as a share of their own
+                root mean square. It is random: no seed brings it back.
+            salt: a secret that both sides agree on, 16 characters at least: adds salted hashes of the forms of
+                mentions, by which the other side can count those in common.
+
+        Raises:
+            SourceNotFoundError, SourceError: the source cannot be found or read.
+            EncoderError: the encoder cannot be loaded.
+            ConfigurationError: an option is out of range, or the source has no labels.
+        """
+        _check_options(min_support, strength, noise)
+        loaded = load_source(source)
+        if not loaded.labels:
+            raise ConfigurationError(f"{loaded.name}: it has no labels. Expected a source with mentions.")
+        name = default_encoder([loaded]) if encoder is None else os.fspath(encoder)
+        artifacts = make_light_heads([loaded], name, seed, min_support=min_support, strength=strength)
+        spans = load_light_head(artifacts[loaded.name])
+        mentions = loaded.summary.entities["train"]
+        withheld = {
+            label for label in loaded.labels if FEWEST < min_support and mentions.get(label, 0) < min_support
+        }
+        head, centroids = spans.without_spans(), _without(spans.centroids, min_support, withheld)
+        recall = {label: share for label, share in head.recall.items() if label not in withheld}
+        head = replace(head, recall=recall)
+        if noise:
+            head, centroids = _with_noise(head, centroids, noise)
+        shown = [label for label in loaded.labels if label not in withheld]
+        forms = None if salt is None else HashedForms.of(loaded, salt, shown)
+        facts: EvidenceFacts = {
+            "format": FORMAT,
+            "version": VERSION,
+            "name": loaded.name,
+            "language": loaded.language,
+            "license": loaded.license,
+            "provenance": loaded.provenance,
+            **_encoder_facts(name),
+            "layers": LAYERS,
+            "min_support": min_support,
+            "strength": strength,
+            "noise": noise,
+            "labels": list(loaded.labels),
+            "mentions": {
+                label: 0 if label in withheld else mentions.get(label, 0) for label in loaded.labels
+            },
+            "read": {label: count for label, count in spans.read.items() if label not in withheld},
+            "recall": recall,
+            "lengths": _lengths(loaded, {label for label in shown if mentions.get(label, 0) >= min_support}),
+            "heads": list(head.labels),
+            "centroids": sorted(centroids.total),
+            "forms": {} if forms is None else {label: len(own) for label, own in forms.hashes.items()},
+            "form_lengths": [] if forms is None else list(forms.lengths),
+            "salt_check": "" if forms is None else forms.salt_check,
+        }
+        return cls(facts, head, centroids, forms)
+
+    def to_bytes(self) -> bytes:
+        """Return the content of the file: the same of the same evidence."""
+        means = [self.centroids.total[label] / self.centroids.count[label] for label in self.facts["centroids"]]
+        arrays: dict[str, NDArray[Any]] = {
+            "weights": self.head.weights.astype(np.float16),
+            "bias": self.head.bias.astype(np.float16),
+            "centroids": np.array(means, dtype=np.float16).reshape(len(means), self.head.weights.shape[1]),
+        }
+        if self.forms is not None:
+            own = [self.forms.hashes[label] for label in self.facts["forms"]]
+            arrays["forms"] = np.concatenate([np.empty(0, dtype=np.uint64), *own])
+        return bundle_bytes(self.facts, arrays)
+
+    @property
+    def digest(self) -> str:
+        """A digest of the file."""
+        return blake2b(self.to_bytes(), digest_size=16).hexdigest()
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the bundle to a new file, whose name ends in ``.evidence``.
+
+        Raises:
+            ConfigurationError: it has another ending, the file exists, or it cannot be written.
+        """
+        file = Path(path)
+        if file.suffix != EVIDENCE_SUFFIX:
+            raise ConfigurationError(f"{file}: expected a name that ends in {EVIDENCE_SUFFIX}. Add it.")
+        write_new_file(file, self.to_bytes())
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], *, token: str | None = None) -> Evidence:
+        """Read a bundle from a file, or from ``owner/name`` or ``owner/name@revision`` on the Hub.
+
+        Raises:
+            SourceNotFoundError: there is no such file.
+            SourceError: it is no bundle, of another version, or damaged.
+            HubError: there is no such repository, or it cannot be reached.
+        """
+        text = os.fspath(path)
+        file = Path(os.path.expanduser(text))
+        if not file.is_file():
+            name, _, revision = text.partition("@")
+            if not is_published(text):
+                raise SourceNotFoundError(
+                    f"{text!r}: no such file. Expected an evidence bundle, a file that `esnera-hf evidence` wrote, or "
+                    "owner/name on the Hub."
+                )
+            with explained(name, "fetching it", "run the same again"), quiet_libraries():
+                where: Any = {"repo_type": "dataset", "revision": revision or None, "token": token}
+                file = Path(hf_hub_download(name, BUNDLE_FILE, **where))
+        facts, arrays = read_bundle(file)
+        weights, bias = (arrays[name].astype(np.float32) for name in ("weights", "bias"))
+        spans = np.zeros((0, weights.shape[1]), dtype=np.float32)
+        head = LightHead(tuple(facts["heads"]), weights, bias, (), spans, facts["recall"])
+        means = dict(zip(facts["centroids"], arrays["centroids"].astype(np.float32), strict=True))
+        forms = None
+        if facts["salt_check"]:
+            ends = np.cumsum([0, *facts["forms"].values()])
+            hashes = {
+                label: arrays["forms"][first:end]
+                for label, first, end in zip(facts["forms"], ends, ends[1:], strict=False)
+            }
+            forms = HashedForms(hashes, facts["form_lengths"], facts["salt_check"])
+        return cls(facts, head, LabelCentroids.of_means(means, facts["read"]), forms)
+
+    def named(self, name: str) -> Evidence:
+        """Return the same evidence under another name."""
+        return Evidence({**self.facts, "name": name}, self.head, self.centroids, self.forms)
+
+    def as_source(self, origin: str = "") -> NerSource:
+        """Return a source with the labels and counts of the bundle, and no sentence."""
+        empty = {name: [] for name in SOURCE_FEATURES}
+        return NerSource(
+            self.name,
+            DatasetDict({split: Dataset.from_dict(empty, features=SOURCE_FEATURES) for split in SPLITS}),
+            self.facts["license"],
+            self.facts["language"],
+            self.facts["provenance"],
+            notes=(f"came as an evidence bundle ({self.digest}): its text is not here",),
+            vocabulary=self.labels,
+            bundled=self.mentions,
+            origin=origin,
+        )
+
+
+def _check_options(min_support: int, strength: float, noise: float) -> None:
+    if not is_count(min_support) or min_support < FEWEST:
+        raise ConfigurationError(f"min_support={min_support!r}: expected a whole number from {FEWEST} on.")
+    for name, value, least in (("strength", strength, 1e-6), ("noise", noise, 0.0)):
+        if not within(value, least, 100.0):
+            raise ConfigurationError(f"{name}={value!r}: expected a number from {least:g} to 100.")
+
+
+def _encoder_facts(encoder: str) -> dict[str, str]:
+    """Return name, revision and digest of an encoder; of a folder, no more of the path than its name."""
+    from esnera_hf.modeling.encoders import resolved_commit
+
+    is_folder = os.path.isdir(encoder)
+    return {
+        "encoder": Path(encoder).resolve().name if is_folder else encoder,
+        "encoder_revision": "" if is_folder else resolved_commit(encoder),
+        "encoder_digest": encoder_files(encoder),
+    }
+
+
+def _lengths(source: NerSource, labels: set[str]) -> dict[str, tuple[float, float]]:
+    """Return mean and standard deviation of the lengths of mentions in tokens, by label."""
+    lengths: dict[str, list[int]] = defaultdict(list)
+    for sentence in source.sentences("train"):
+        for entity in sentence.entities:
+            if entity.label in labels:
+                lengths[entity.label].append(entity.end - entity.start)
+    return {
+        label: (round(float(np.mean(own)), 2), round(float(np.std(own)), 2))
+        for label, own in sorted(lengths.items())
+    }
+
+
+def _without(centroids: LabelCentroids, min_support: int, withheld: set[str]) -> LabelCentroids:
+    shown = {
+        label: count
+        for label, count in centroids.count.items()
+        if count >= min_support and label not in withheld
+    }
+    return LabelCentroids({label: centroids.total[label] for label in shown}, shown)
+
+
+def _with_noise(
+    head: LightHead, centroids: LabelCentroids, noise: float
+) -> tuple[LightHead, LabelCentroids]:
+    """Add noise that no seed brings back: whoever could repeat it could take it off again."""
+    generator = np.random.default_rng()
+
+    def noisy(numbers: NDArray[Any]) -> NDArray[np.float32]:
+        scale = noise * float(np.sqrt(np.mean(np.square(numbers)))) if numbers.size else 0.0
+        return in_half_precision(numbers + generator.normal(0.0, scale, numbers.shape))
+
+    means = {label: noisy(total / centroids.count[label]) for label, total in centroids.total.items()}
+    changed = replace(head, weights=noisy(head.weights), bias=noisy(head.bias))
+    return changed, LabelCentroids.of_means(means, centroids.count)
