@@ -153,7 +153,12 @@ MUTANTS: tuple[Mutant, ...] = (
         "_regression(vectors, names, **fit)",
         "taggers/test_light_heads.py",
     ),
-    ("taggers/light_heads.py", "counts[name] >= min_support", "counts[name] >= 1", "taggers/test_light_heads.py"),
+    (
+        "taggers/light_heads.py",
+        "counts[name] >= min_support",
+        "counts[name] >= 1",
+        "taggers/test_light_heads.py",
+    ),
     (
         "taggers/light_heads.py",
         "in sources[process_index() :: process_count()] if",

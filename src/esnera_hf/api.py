@@ -29,6 +29,7 @@ from esnera_hf.evaluation.merged_tagger import (
     find_pseudo_labels,
     try_mapping,
 )
+from esnera_hf.hub.exchange import AlignedLike, Exchange
 from esnera_hf.hub.recipe import Recipe, find_recipe
 from esnera_hf.merging.merge import MergedData, merge_sources
 from esnera_hf.merging.pseudo_labels import PseudoLabels
@@ -45,7 +46,6 @@ from esnera_hf.sources.duplicates import find_pairs
 from esnera_hf.sources.leakage import find_leaks
 from esnera_hf.sources.load import SourceLike, load_source, load_sources, source_name
 from esnera_hf.sources.options import ReadingOptions
-from esnera_hf.sources.overlap import mention_overlap
 from esnera_hf.sources.shared_sentences import compare_shared
 from esnera_hf.sources.source import NerSource
 from esnera_hf.taggers.identity import default_encoder, encoder_files
@@ -56,7 +56,7 @@ EncoderLike = str | os.PathLike[str]
 
 
 def align(
-    sources: Sequence[SourceLike],
+    sources: Sequence[AlignedLike],
     *,
     encoder: EncoderLike | None = None,
     method: Method = "equivalence",
@@ -70,9 +70,11 @@ def align(
 
     Args:
         sources: two or more known names, paths, ``"name=path"``, Hub dataset ids
-            or loaded sources. Their order does not matter.
-        encoder: folder or Hub id of a pretrained encoder; a Chinese BERT if all
-            sources are Chinese, a multilingual one otherwise.
+            or loaded sources; of a source whose text is elsewhere its evidence bundle
+            (:class:`~esnera_hf.Evidence`, or a name that ends in ``.evidence``), and
+            answers to bundles (``.answer``). Their order does not matter.
+        encoder: folder or Hub id of a pretrained encoder; that of the bundles, if there
+            are any; else a Chinese BERT if all sources are Chinese, a multilingual one otherwise.
         method: ``equivalence`` merges the labels that are most probably equal, all at
             once, and makes a label that is most probably a part of another one its
             child. ``greedy`` merges as the paper does: along a path, by one
@@ -98,11 +100,14 @@ def align(
     settings = _expect(settings or AlignSettings(), AlignSettings, "settings").checked(method, evidence, seed)
     times = StepTimes()
     with quiet_libraries():
-        loaded = load_sources(sources, max_samples, seed, least=2)
+        exchange = Exchange(sources)
+        loaded = exchange.load(max_samples, seed)
+        texts = [source for source in loaded if source.bundled is None]
         labels = [ref for source in loaded for ref in source.label_refs]
         constraints = build_constraints(labels, target_schema, settings.schema)
-        encoder = default_encoder(loaded) if encoder is None else os.fspath(encoder)
+        named = None if encoder is None else os.fspath(encoder)
         by_taggers = settings.evidence.kind == "taggers" or method == "greedy"
+        encoder = exchange.encoder(loaded, named, "taggers" if by_taggers else settings.evidence.kind)
         _warn_of_memory(loaded, encoder, settings, by_taggers)
         pairs = find_pairs(loaded)
         leaks, shared = find_leaks(loaded, pairs), compare_shared(loaded, pairs)
@@ -112,9 +117,18 @@ def align(
         measured = loaded if size is None else [source.sample(size, seed) for source in loaded]
         taggers = train_source_taggers(measured, encoder, settings.taggers, leaks) if by_taggers else {}
         times.end("training")
-        screened = mention_overlap(loaded)
+        answers = exchange.answers(loaded, encoder, seed)
+        screened = exchange.overlap(loaded, answers, settings.evidence.salt)
         matrix = measure_similarity(
-            measured, settings.evidence, encoder, taggers, screened=screened, shared=shared, seed=seed
+            measured,
+            settings.evidence,
+            encoder,
+            taggers,
+            screened=screened,
+            shared=shared,
+            seed=seed,
+            bundles=exchange.bundles,
+            answers={names: answer.counts for names, answer in answers.items()},
         )
         times.end("similarity")
         train = partial(train_cached, encoder, settings.taggers.training)
@@ -126,9 +140,9 @@ def align(
         output = settings.output.for_mapping(mapping)
         compared = settings.taggers.compared(output.compare)
         if output.needs_taggers and (size is not None or not taggers or compared != settings.taggers):
-            measured, taggers = loaded, train_source_taggers(loaded, encoder, compared, leaks)
+            measured, taggers = texts, train_source_taggers(texts, encoder, compared, leaks)
             times.end("training")
-        pseudo = find_pseudo_labels(loaded, mapping, taggers, output.threshold, leaks)
+        pseudo = find_pseudo_labels(texts, mapping, taggers, output.threshold, leaks)
         merged = MergedData(merge_sources(loaded, mapping, leaks, pseudo), leaks, pseudo)
         times.end("merging")
         scores, systems, folder = evaluate_taggers(measured, mapping, merged, taggers, output, train)
@@ -138,7 +152,7 @@ def align(
         report = build_report(loaded, mapping, merged, matrix=matrix, history=history)
         questions = find_questions(matrix, mapping, constraints, screened, shared)
         report = replace(report, questions=questions, disagreements=disagreements)
-    used = encoder if taggers or systems or settings.evidence.kind != "surface" else None
+    used = encoder if texts and (taggers or systems or settings.evidence.kind != "surface") else None
     facts = {"method": method, "target_schema": target_schema, "max_samples": max_samples, "seed": seed}
     call = _call("align", loaded, replace(settings, output=output), encoder=used, **facts)
     report = replace(with_pairs(report, mapping, matrix), taggers=scores, systems=systems)

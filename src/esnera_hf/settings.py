@@ -86,12 +86,12 @@ class AlignSettings:
         )
 
     def recorded(self) -> AlignSettings:
-        """Return the settings as a report holds them: a locked mapping is named by its file."""
-        locked = self.schema.locked
+        """Return the settings as a report holds them: a locked mapping by its file, and no salt."""
+        locked, evidence = self.schema.locked, replace(self.evidence, salt=None)
         if locked is None:
-            return self
+            return replace(self, evidence=evidence)
         file = locked.file or "mapping.yaml" if isinstance(locked, LabelMapping) else os.fspath(locked)
-        return replace(self, schema=replace(self.schema, locked=file))
+        return replace(self, evidence=evidence, schema=replace(self.schema, locked=file))
 
 
 _PARTS = {

@@ -7,7 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Set
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -273,17 +273,23 @@ def read_saved(folder: Path, error: type[EsneraError]) -> Dataset | DatasetDict:
         names = [""]
         if (folder / "dataset_dict.json").exists():
             names = from_plain(list[str], read_json(folder / "dataset_dict.json").get("splits"), "splits")
+        splits = {}
         for name in names:
-            from_plain(
+            features = from_plain(
                 dict[str, Any], read_json(folder / name / "dataset_info.json").get("features"), "features"
             )
             listed = read_json(folder / name / "state.json").get("_data_files")
             files = [file.get("filename") for file in from_plain(list[dict[str, Any]], listed, "_data_files")]
             if strange := [path for path in (name, *files) if path != Path(str(path)).name]:
                 raise ValueError(f"it names {strange[0]!r:.100}, which lies elsewhere")
-        saved = load_from_disk(str(folder))
-        for rows in saved.values() if isinstance(saved, DatasetDict) else (saved,):
-            check_arrow(rows)
-        return saved.with_format(None)
+            # Of no rows datasets writes no file, and then fails to load them.
+            splits[name] = cast(Dataset, load_from_disk(str(folder / name))) if files else _no_rows(features)
+            check_arrow(splits[name])
+        return splits[""] if names == [""] else DatasetDict(splits).with_format(None)
     except DAMAGED_ARROW as problem:
         raise error(f"{folder}: the dataset is damaged: {str(problem)[:200]}. Copy it again.") from problem
+
+
+def _no_rows(features: dict[str, Any]) -> Dataset:
+    empty: dict[str, list[Any]] = {name: [] for name in features}
+    return Dataset.from_dict(empty, features=Features.from_dict(features))

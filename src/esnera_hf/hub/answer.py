@@ -1,11 +1,10 @@
-"""Answers: what the heads of a bundle find on a text that stays where it is; and bundles and answers of an alignment."""
+"""Answers to evidence bundles: what their heads find on a text that stays where it is, as counts."""
 
 from __future__ import annotations
 
 import json
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypedDict, cast
 
@@ -13,18 +12,17 @@ from esnera_hf._internal.checks import to_plain, within
 from esnera_hf._internal.files import write_new_file
 from esnera_hf._internal.json import read_json
 from esnera_hf.errors import ConfigurationError, SourceError
-from esnera_hf.hub.evidence import EVIDENCE_SUFFIX, Evidence
+from esnera_hf.hub.evidence import Evidence, bundle_encoder, check_encoder
 from esnera_hf.hub.evidence_file import DIGEST, LARGEST, MOST_LABELS, check_name, checked_record
-from esnera_hf.sources.load import SourceLike, check_names, load_source, source_name
-from esnera_hf.sources.overlap import LabelOverlap
-from esnera_hf.sources.source import NerSource
-from esnera_hf.taggers.light_heads import FEWEST, LAYERS, NO_MENTION, LightHead, load_light_head, make_light_heads
-from esnera_hf.taggers.source_taggers import encoder_files
-from esnera_hf.tagging import LabelRef
+from esnera_hf.sources.load import ANSWER_SUFFIX, SourceLike, load_source
+from esnera_hf.taggers.light_heads import (
+    FEWEST,
+    NO_MENTION,
+    load_light_head,
+    make_light_heads,
+)
 
 FORMAT, VERSION = "esnera_hf.answer", 1
-#: A file whose name ends so is an answer.
-ANSWER_SUFFIX = ".answer"
 #: No pair of labels has more predictions.
 _MOST = 10**12
 
@@ -106,7 +104,9 @@ class Answer:
             )
         spans = load_light_head(make_light_heads([loaded], name, seed)[loaded.name])
         mentions = loaded.summary.entities["train"]
-        rare = {label for label in loaded.labels if FEWEST < min_support and mentions.get(label, 0) < min_support}
+        rare = {
+            label for label in loaded.labels if min_support > FEWEST and mentions.get(label, 0) < min_support
+        }
         counts: Counter[tuple[str, str]] = Counter()
         for (label, gold), count in evidence.head.count_on(spans).items():
             counts[label, NO_MENTION if gold in rare else gold] += count
@@ -184,186 +184,3 @@ def _checked(data: Any) -> AnswerFacts:
     if not DIGEST.fullmatch(facts["asked"]) or not DIGEST.fullmatch(facts["encoder_digest"]):
         raise ValueError("asked, encoder_digest: expected 32 hexadecimal digits")
     return facts
-
-
-def bundle_encoder(bundles: Sequence[Evidence]) -> str:
-    """Return the encoder of bundles by its name on the Hub.
-
-    Raises:
-        ConfigurationError: it has none, so that it has to be said where it is.
-    """
-    name = bundles[0].facts["encoder"]
-    if "/" not in name or os.path.exists(name):
-        raise ConfigurationError(
-            f"encoder: the evidence of {bundles[0].name} was made with {name!r}, a folder on the machine of its owner. "
-            "Name your copy of it: --encoder PATH, encoder=."
-        )
-    return name
-
-
-def check_encoder(bundles: Sequence[Evidence], encoder: str | None) -> None:
-    """Check that all bundles were made with one encoder, that one if it is named.
-
-    Raises:
-        ConfigurationError: they were not; what their heads say can then not be compared.
-    """
-    first = bundles[0]
-    digest = first.facts["encoder_digest"] if encoder is None else encoder_files(encoder)
-    name = first.facts["encoder"] if encoder is None else encoder
-    for bundle in bundles:
-        theirs = bundle.facts
-        if theirs["encoder_digest"] != digest:
-            revision = f" at revision {theirs['encoder_revision']}" if theirs["encoder_revision"] else ""
-            raise ConfigurationError(
-                f"encoder: the evidence of {bundle.name} was made with {theirs['encoder']}{revision}, digest "
-                f"{theirs['encoder_digest']}; {name} has digest {digest}. Use the same encoder on all sides: name it "
-                "with --encoder, encoder=, or make the bundle again with this one."
-            )
-        if theirs["layers"] != LAYERS:
-            raise ConfigurationError(
-                f"layers={theirs['layers']}: the evidence of {bundle.name} was made with so many layers of the "
-                f"encoder, and this version of esnera-hf uses {LAYERS}. Make it again with this version."
-            )
-
-
-class Exchange:
-    """The bundles and answers among what is to be aligned.
-
-    Args:
-        sources: as for ``align``; bundles are :class:`Evidence`, or files or repositories of the Hub whose name ends in
-            ``.evidence``, answers :class:`Answer` or files that end in ``.answer``.
-    """
-
-    def __init__(self, sources: Sequence[SourceLike | Evidence | Answer]) -> None:
-        #: What is neither.
-        self.texts: list[SourceLike] = []
-        self.bundles: dict[str, Evidence] = {}
-        self._answers: list[Answer] = []
-        self._origins: dict[str, str] = {}
-        for source in sources:
-            text = os.fspath(source) if isinstance(source, (str, os.PathLike)) else ""
-            if isinstance(source, Evidence) or text.partition("@")[0].endswith(EVIDENCE_SUFFIX):
-                self._add(source if isinstance(source, Evidence) else text)
-            elif isinstance(source, Answer) or text.endswith(ANSWER_SUFFIX):
-                self._answers.append(source if isinstance(source, Answer) else Answer.load(text))
-            else:
-                self.texts.append(cast(SourceLike, source))
-
-    def _add(self, source: str | Evidence) -> None:
-        evidence, origin = source, ""
-        if not isinstance(evidence, Evidence):
-            name, equals, place = str(source).partition("=")
-            renamed = bool(equals) and not os.path.exists(str(source))
-            evidence, origin = Evidence.load(place if renamed else str(source)), str(source)
-            evidence = evidence.named(name) if renamed else evidence
-        if evidence.name in self.bundles:
-            raise ConfigurationError(
-                f"two bundles are called {evidence.name!r}. Give one another name: 'name=FILE{EVIDENCE_SUFFIX}'."
-            )
-        self.bundles[evidence.name] = evidence
-        self._origins[evidence.name] = origin
-
-    def joined(self, loaded: Sequence[NerSource]) -> list[NerSource]:
-        """Return the loaded sources and those that came as bundles, sorted by name.
-
-        Raises:
-            ConfigurationError: two look alike, a bundle is not of the text of its name, or there are answers
-                without a bundle.
-        """
-        texts = {source.name: source for source in loaded}
-        for name, bundle in self.bundles.items():
-            if name in texts and set(bundle.labels) != set(texts[name].labels):
-                raise ConfigurationError(
-                    f"{name}: the bundle of this name has other labels than the text, so it is not what was sent of "
-                    "it. Give one of the two another name: 'name=PATH'."
-                )
-        if self._answers and not self.bundles:
-            raise ConfigurationError(
-                f"{self._answers[0].facts['name']}: an answer counts for the bundle of that source. Give it, too."
-            )
-        absent = [name for name in self.bundles if name not in texts]
-        sources = [*loaded, *(self.bundles[name].as_source(self._origins[name]) for name in absent)]
-        check_names(sources)
-        return sorted(sources, key=lambda source: source.name)
-
-    def answered(
-        self, sources: Sequence[NerSource], encoder: str, seed: int
-    ) -> dict[tuple[str, str], Answer]:
-        """Return the answers by the names of the source that asked and of the one that answered.
-
-        Raises:
-            ConfigurationError: one is about other sources, other bundles of them, or another encoder.
-        """
-        if not self._answers:
-            return {}
-        texts = [source for source in sources if source.bundled is None and source.name not in self.bundles]
-        heads = {name: bundle.head for name, bundle in self.bundles.items()}
-        for name, artifact in make_light_heads(texts, encoder, seed).items() if texts else ():
-            heads[name] = load_light_head(artifact).without_spans()
-        by_digest = {head.digest: name for name, head in heads.items()}
-        absent = {self.bundles[s.name].facts["name"]: s for s in sources if s.bundled is not None}
-        answers: dict[tuple[str, str], Answer] = {}
-        for answer in self._answers:
-            facts = answer.facts
-            asked, target = by_digest.get(facts["asked"]), absent.get(facts["name"])
-            if asked is None:
-                raise ConfigurationError(
-                    f"an answer of {facts['name']} is to another bundle of {facts['asked_name']} than this one. Send "
-                    "the bundle of now and ask again with `esnera-hf answer`, or give the bundle that was sent beside "
-                    f"the text: {facts['asked_name']}{EVIDENCE_SUFFIX}."
-                )
-            if target is None or set(target.labels) != set(facts["labels"]):
-                raise ConfigurationError(
-                    f"an answer of {facts['name']} was given, and no bundle of a source of that name and these labels: "
-                    f"expected one of {', '.join(sorted(absent)) or 'none'}. Give the bundle of {facts['name']}, too."
-                )
-            self._check(answer, asked, heads[asked])
-            answers[asked, target.name] = answer
-        return answers
-
-    def _check(self, answer: Answer, asked: str, head: LightHead) -> None:
-        facts = answer.facts
-        own = next(iter(self.bundles.values())).facts["encoder_digest"]
-        strange = {label for label, _ in answer.counts} - set(head.labels)
-        if facts["encoder_digest"] != own or strange:
-            raise ConfigurationError(
-                f"the answer of {facts['name']} to {asked} was made with another encoder, or for other labels. Ask for "
-                "it again with `esnera-hf answer`."
-            )
-
-    def overlaps(
-        self, sources: Sequence[NerSource], answers: Mapping[tuple[str, str], Answer], salt: str | None
-    ) -> list[LabelOverlap]:
-        """Return the forms in common, as far as hashes tell.
-
-        Raises:
-            ConfigurationError: a salt is given that no bundle has hashes for, or another one than theirs.
-        """
-        overlaps = [
-            LabelOverlap.of_shares(LabelRef(asked, label), target, *numbers)
-            for (asked, target), answer in answers.items()
-            for label, numbers in answer.facts["forms"].items()
-        ]
-        if salt is None:
-            return overlaps
-        absent = {source.name for source in sources if source.bundled is not None}
-        hashed = {name: self.bundles[name].forms for name in sorted(absent)}
-        if not any(hashed.values()):
-            raise ConfigurationError(
-                "salt: no bundle of the others has hashes of forms. Leave it out, or ask for bundles with them."
-            )
-        for name, forms in hashed.items():
-            for source in sources if forms is not None else ():
-                if source.name not in absent and forms is not None:
-                    overlaps += forms.overlaps(name, source, salt)
-        return overlaps
-
-
-def is_bundle_or_answer(text: str) -> bool:
-    """Tell whether a text names a bundle or an answer by its ending."""
-    return text.endswith(ANSWER_SUFFIX) or text.partition("@")[0].endswith(EVIDENCE_SUFFIX)
-
-
-def bundle_name(text: str) -> str:
-    """Return what a source is called that is given as text, which may be a bundle; answers have no name."""
-    return source_name(text)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
@@ -24,9 +25,9 @@ from esnera_hf._internal.files import write_new_file
 from esnera_hf._internal.hub_errors import explained
 from esnera_hf.errors import ConfigurationError, SourceNotFoundError
 from esnera_hf.hub.evidence_file import FORMAT, VERSION, EvidenceFacts, bundle_bytes, read_bundle
-from esnera_hf.report.call import is_published
+from esnera_hf.report.call import is_published, is_repository
 from esnera_hf.sources.hashed_forms import HashedForms
-from esnera_hf.sources.load import SourceLike, load_source
+from esnera_hf.sources.load import EVIDENCE_SUFFIX, SourceLike, load_source
 from esnera_hf.sources.source import SOURCE_FEATURES, SPLITS, NerSource
 from esnera_hf.taggers.light_heads import (
     FEWEST,
@@ -40,8 +41,6 @@ from esnera_hf.taggers.light_heads import (
 from esnera_hf.taggers.predictions import LabelCentroids
 from esnera_hf.taggers.source_taggers import default_encoder, encoder_files
 
-#: A file, or a repository of the Hub, whose name ends so is a bundle.
-EVIDENCE_SUFFIX = ".evidence"
 #: The file of a bundle in a repository of the Hub.
 BUNDLE_FILE = "bundle.evidence"
 
@@ -131,7 +130,7 @@ class Evidence:
         spans = load_light_head(artifacts[loaded.name])
         mentions = loaded.summary.entities["train"]
         withheld = {
-            label for label in loaded.labels if FEWEST < min_support and mentions.get(label, 0) < min_support
+            label for label in loaded.labels if min_support > FEWEST and mentions.get(label, 0) < min_support
         }
         head, centroids = spans.without_spans(), _without(spans.centroids, min_support, withheld)
         recall = {label: share for label, share in head.recall.items() if label not in withheld}
@@ -140,6 +139,7 @@ class Evidence:
             head, centroids = _with_noise(head, centroids, noise)
         shown = [label for label in loaded.labels if label not in withheld]
         forms = None if salt is None else HashedForms.of(loaded, salt, shown)
+        is_folder = os.path.isdir(name)  # of which no more than its name is said
         facts: EvidenceFacts = {
             "format": FORMAT,
             "version": VERSION,
@@ -147,7 +147,9 @@ class Evidence:
             "language": loaded.language,
             "license": loaded.license,
             "provenance": loaded.provenance,
-            **_encoder_facts(name),
+            "encoder": Path(name).resolve().name if is_folder else name,
+            "encoder_revision": "" if is_folder else _commit(name),
+            "encoder_digest": encoder_files(name),
             "layers": LAYERS,
             "min_support": min_support,
             "strength": strength,
@@ -169,7 +171,9 @@ class Evidence:
 
     def to_bytes(self) -> bytes:
         """Return the content of the file: the same of the same evidence."""
-        means = [self.centroids.total[label] / self.centroids.count[label] for label in self.facts["centroids"]]
+        means = [
+            self.centroids.total[label] / self.centroids.count[label] for label in self.facts["centroids"]
+        ]
         arrays: dict[str, NDArray[Any]] = {
             "weights": self.head.weights.astype(np.float16),
             "bias": self.head.bias.astype(np.float16),
@@ -238,7 +242,7 @@ class Evidence:
 
     def as_source(self, origin: str = "") -> NerSource:
         """Return a source with the labels and counts of the bundle, and no sentence."""
-        empty = {name: [] for name in SOURCE_FEATURES}
+        empty: dict[str, list[str]] = {name: [] for name in SOURCE_FEATURES}
         return NerSource(
             self.name,
             DatasetDict({split: Dataset.from_dict(empty, features=SOURCE_FEATURES) for split in SPLITS}),
@@ -260,16 +264,10 @@ def _check_options(min_support: int, strength: float, noise: float) -> None:
             raise ConfigurationError(f"{name}={value!r}: expected a number from {least:g} to 100.")
 
 
-def _encoder_facts(encoder: str) -> dict[str, str]:
-    """Return name, revision and digest of an encoder; of a folder, no more of the path than its name."""
+def _commit(encoder: str) -> str:
     from esnera_hf.modeling.encoders import resolved_commit
 
-    is_folder = os.path.isdir(encoder)
-    return {
-        "encoder": Path(encoder).resolve().name if is_folder else encoder,
-        "encoder_revision": "" if is_folder else resolved_commit(encoder),
-        "encoder_digest": encoder_files(encoder),
-    }
+    return resolved_commit(encoder)
 
 
 def _lengths(source: NerSource, labels: set[str]) -> dict[str, tuple[float, float]]:
@@ -294,9 +292,7 @@ def _without(centroids: LabelCentroids, min_support: int, withheld: set[str]) ->
     return LabelCentroids({label: centroids.total[label] for label in shown}, shown)
 
 
-def _with_noise(
-    head: LightHead, centroids: LabelCentroids, noise: float
-) -> tuple[LightHead, LabelCentroids]:
+def _with_noise(head: LightHead, centroids: LabelCentroids, noise: float) -> tuple[LightHead, LabelCentroids]:
     """Add noise that no seed brings back: whoever could repeat it could take it off again."""
     generator = np.random.default_rng()
 
@@ -307,3 +303,43 @@ def _with_noise(
     means = {label: noisy(total / centroids.count[label]) for label, total in centroids.total.items()}
     changed = replace(head, weights=noisy(head.weights), bias=noisy(head.bias))
     return changed, LabelCentroids.of_means(means, centroids.count)
+
+
+def bundle_encoder(bundles: Sequence[Evidence]) -> str:
+    """Return the encoder of bundles by its name on the Hub.
+
+    Raises:
+        ConfigurationError: it has none, so that it has to be said where it is.
+    """
+    name = bundles[0].facts["encoder"]
+    if not is_repository(name) or os.path.exists(name):
+        raise ConfigurationError(
+            f"encoder: the evidence of {bundles[0].name} was made with {name!r}, a folder on the machine of its owner. "
+            "Name your copy of it: --encoder PATH, encoder=."
+        )
+    return name
+
+
+def check_encoder(bundles: Sequence[Evidence], encoder: str | None) -> None:
+    """Check that all bundles were made with one encoder, with this one if it is named.
+
+    Raises:
+        ConfigurationError: they were not; what their heads say can then not be compared.
+    """
+    first = bundles[0].facts
+    digest = first["encoder_digest"] if encoder is None else encoder_files(encoder)
+    name = first["encoder"] if encoder is None else encoder
+    for bundle in bundles:
+        theirs = bundle.facts
+        if theirs["encoder_digest"] != digest:
+            revision = f" at revision {theirs['encoder_revision']}" if theirs["encoder_revision"] else ""
+            raise ConfigurationError(
+                f"encoder: the evidence of {bundle.name} was made with {theirs['encoder']}{revision}, digest "
+                f"{theirs['encoder_digest']}; {name} has digest {digest}. Use the same encoder on all sides: name it "
+                "with --encoder, encoder=, or make the bundle again with this one."
+            )
+        if theirs["layers"] != LAYERS:
+            raise ConfigurationError(
+                f"layers={theirs['layers']}: the evidence of {bundle.name} was made with so many layers of the "
+                f"encoder, and this version of esnera-hf uses {LAYERS}. Make it again with this version."
+            )

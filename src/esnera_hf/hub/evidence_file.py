@@ -75,8 +75,10 @@ class EvidenceFacts(TypedDict):
 def bundle_bytes(facts: EvidenceFacts, arrays: Mapping[str, NDArray[Any]]) -> bytes:
     """Return the content of the file of a bundle, the same for the same evidence."""
     text = json.dumps(to_plain(facts), ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-    # One key: the order of several would change from run to run.
-    return save(dict(sorted(arrays.items())), metadata={_KEY: text})
+    # One key in the header: the order of several would change from run to run.
+    # What lies column by column in memory would be written so, and read row by row.
+    rows = {name: np.ascontiguousarray(array) for name, array in sorted(arrays.items())}
+    return save(rows, metadata={_KEY: text})
 
 
 def read_bundle(file: Path) -> tuple[EvidenceFacts, dict[str, NDArray[Any]]]:

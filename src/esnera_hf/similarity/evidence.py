@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
@@ -59,6 +59,8 @@ class EvidenceSettings:
             ``pretrained`` encoder, or those of the joint tagger's encoder, ``tuned``
             on the sources, which come from the pass that predicts. What suits the
             taggers if not given: ``tuned`` with a joint one, else ``pretrained``.
+        salt: of evidence bundles with hashed forms, the secret that they were hashed
+            with; it is not kept in any report.
 
     Raises:
         ConfigurationError: a setting is unknown, or set for another kind of evidence.
@@ -68,6 +70,7 @@ class EvidenceSettings:
     match: SpanMatch = "exact"
     center: Center = "source"
     embeddings: Embeddings | None = None
+    salt: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         for name, choices in (

@@ -97,6 +97,10 @@ def load_source(
     return replace(loaded, origin=text if name is None else f"{name}={text}", reading_options=options)
 
 
+#: What a bundle, a file or a repository of the Hub, and an answer, a file, are told by.
+EVIDENCE_SUFFIX, ANSWER_SUFFIX = ".evidence", ".answer"
+
+
 def source_name(text: str) -> str:
     """Return what ``load_source`` calls a source that is given as text."""
     given_name, equals, _ = text.partition("=")
@@ -334,7 +338,18 @@ def load_sources(
     return sorted(loaded, key=lambda source: source.name)
 
 
+def is_bundle(source: object) -> bool:
+    """Tell by its ending whether a text names an evidence bundle, or an answer to one; neither holds sentences."""
+    text = os.fspath(source) if isinstance(source, (str, os.PathLike)) else ""
+    return text.partition("@")[0].endswith(EVIDENCE_SUFFIX) or text.endswith(ANSWER_SUFFIX)
+
+
 def _check_source(source: object) -> None:
+    if is_bundle(source):
+        raise ConfigurationError(
+            f"{source}: an evidence bundle or an answer to one holds no text, which is needed here. Give the corpus, "
+            "or give this to `esnera-hf align`."
+        )
     if is_in_memory(source):
         raise ConfigurationError(
             f"a {type(source).__name__} has no name: pass load_source(data, name=…) instead."

@@ -279,7 +279,10 @@ def overlaps_of(
     # In order: sums of fractions in another order have other last digits.
     return [
         LabelOverlap(
-            LabelRef(name, label), other, len(own), {form: counts[form] for form in sorted(own) if form in counts}
+            LabelRef(name, label),
+            other,
+            len(own),
+            {form: counts[form] for form in sorted(own) if form in counts},
         )
         for label, own in by_label.items()
     ]

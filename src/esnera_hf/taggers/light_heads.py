@@ -83,7 +83,9 @@ class LightHead:
     @property
     def read(self) -> dict[str, int]:
         """The number of mentions that were read, by label."""
-        return dict(sorted((label, count) for label, count in Counter(self.gold).items() if label != NO_MENTION))
+        return dict(
+            sorted((label, count) for label, count in Counter(self.gold).items() if label != NO_MENTION)
+        )
 
     @property
     def digest(self) -> str:
@@ -139,7 +141,7 @@ class LightHead:
 def in_half_precision(numbers: NDArray[Any]) -> NDArray[np.float32]:
     """Round numbers to the eleven bits that an evidence bundle holds of each: no head tells more of them apart."""
     most = float(np.finfo(np.float16).max)
-    return np.clip(numbers, -most, most).astype(np.float16).astype(np.float32)
+    return np.asarray(np.clip(numbers, -most, most).astype(np.float16), dtype=np.float32)
 
 
 def make_light_heads(
@@ -286,7 +288,9 @@ def _regression(
     from sklearn.linear_model import LogisticRegression  # half a second, of which only this has a use
 
     counts = Counter(names.tolist())
-    fitted = np.array([name == NO_MENTION or counts[name] >= min_support for name in names.tolist()], dtype=bool)
+    fitted = np.array(
+        [name == NO_MENTION or counts[name] >= min_support for name in names.tolist()], dtype=bool
+    )
     if len(set(names[fitted].tolist())) < 2:
         return (), np.zeros((0, vectors.shape[1]), dtype=np.float32), np.zeros(0, dtype=np.float32)
     model = LogisticRegression(C=strength, max_iter=200, tol=1e-3)

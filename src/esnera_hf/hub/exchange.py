@@ -1,0 +1,193 @@
+"""The bundles and answers of an alignment: what is known of sources whose text is elsewhere."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import cast
+
+from esnera_hf.errors import ConfigurationError
+from esnera_hf.hub.answer import Answer
+from esnera_hf.hub.evidence import Evidence, bundle_encoder, check_encoder
+from esnera_hf.sources.load import (
+    ANSWER_SUFFIX,
+    EVIDENCE_SUFFIX,
+    SourceLike,
+    check_names,
+    is_bundle,
+    load_sources,
+)
+from esnera_hf.sources.overlap import LabelOverlap, MentionOverlap, mention_overlap
+from esnera_hf.sources.source import NerSource
+from esnera_hf.taggers.light_heads import LightHead, load_light_head, make_light_heads
+from esnera_hf.taggers.source_taggers import default_encoder
+from esnera_hf.tagging import LabelRef
+
+#: What is aligned: a source, or what is known of one whose text is elsewhere.
+AlignedLike = SourceLike | Evidence | Answer
+
+
+class Exchange:
+    """The bundles and answers among what is to be aligned.
+
+    Args:
+        sources: as for ``align``; bundles are :class:`Evidence`, or files or repositories of the Hub whose name ends in
+            ``.evidence``, answers :class:`Answer` or files that end in ``.answer``.
+
+    Raises:
+        SourceNotFoundError, SourceError, HubError: a bundle or an answer cannot be read.
+        ConfigurationError: two bundles have one name.
+    """
+
+    def __init__(self, sources: Sequence[AlignedLike]) -> None:
+        self.bundles: dict[str, Evidence] = {}
+        self._texts, self._origins, self._answers = sources, dict[str, str](), list[Answer]()
+        if isinstance(sources, Sequence) and not isinstance(sources, str):
+            self._texts = [source for source in sources if not self._take(source)]
+
+    def _take(self, source: AlignedLike) -> bool:
+        """Take a bundle or an answer; tell whether it is one."""
+        text = "" if isinstance(source, Evidence | Answer) or not is_bundle(source) else os.fspath(source)  # type: ignore[arg-type]
+        if isinstance(source, Answer) or text.endswith(ANSWER_SUFFIX):
+            self._answers.append(source if isinstance(source, Answer) else Answer.load(text))
+        elif isinstance(source, Evidence):
+            self._add(source, "")
+        elif text:
+            name, equals, place = text.partition("=")
+            renamed = bool(equals) and not os.path.exists(text)
+            evidence = Evidence.load(place if renamed else text)
+            self._add(evidence.named(name) if renamed else evidence, text)
+        return isinstance(source, Evidence | Answer) or bool(text)
+
+    def _add(self, evidence: Evidence, origin: str) -> None:
+        if evidence.name in self.bundles:
+            raise ConfigurationError(
+                f"two bundles are called {evidence.name!r}. Give one another name: 'name=FILE{EVIDENCE_SUFFIX}'."
+            )
+        self.bundles[evidence.name] = evidence
+        self._origins[evidence.name] = origin
+
+    def load(self, max_samples: int | None, seed: int) -> list[NerSource]:
+        """Return the sources, sorted by name; those that came as bundles have no sentence.
+
+        Raises:
+            SourceNotFoundError, SourceError: one cannot be found or read.
+            ConfigurationError: fewer than two, two that look alike, a bundle that is not of the text of its name, or
+                an answer without a bundle.
+        """
+        loaded = load_sources(
+            cast(Sequence[SourceLike], self._texts), max_samples, seed, least=0 if self.bundles else 2
+        )
+        texts = {source.name: source for source in loaded}
+        for name, bundle in self.bundles.items():
+            if name in texts and set(bundle.labels) != set(texts[name].labels):
+                raise ConfigurationError(
+                    f"{name}: the bundle of this name has other labels than the text, so it is not what was sent of "
+                    "it. Give one of the two another name: 'name=PATH'."
+                )
+        if self._answers and not self.bundles:
+            raise ConfigurationError(
+                f"{self._answers[0].facts['name']}: an answer counts for the bundle of that source. Give it, too."
+            )
+        absent = [name for name in self.bundles if name not in texts]
+        sources = [*loaded, *(self.bundles[name].as_source(self._origins[name]) for name in absent)]
+        if len(sources) < 2:
+            raise ConfigurationError(
+                f"sources: expected at least two to align, found {sources[0].name}. Add one."
+            )
+        check_names(sources)
+        return sorted(sources, key=lambda source: source.name)
+
+    def encoder(self, sources: Sequence[NerSource], encoder: str | None, kind: str | None) -> str:
+        """Return the encoder to use: the one of the bundles, by its name on the Hub, if none is given.
+
+        Args:
+            sources: of :meth:`load`.
+            encoder: folder or Hub id, if one is given.
+            kind: of the evidence that labels are compared by.
+
+        Raises:
+            ConfigurationError: bundles were made with another one, or are no evidence of that kind.
+        """
+        if not self.bundles:
+            return default_encoder(sources) if encoder is None else encoder
+        if kind != "frozen":
+            raise ConfigurationError(
+                f"evidence={kind!r}: {', '.join(sorted(self.bundles))} came as evidence bundles, which hold light "
+                "heads on a frozen encoder. Compare by evidence='frozen' and method='equivalence', or give the texts."
+            )
+        bundles, reads = list(self.bundles.values()), any(source.bundled is None for source in sources)
+        name = encoder or (bundle_encoder(bundles) if reads else None)
+        check_encoder(bundles, name)
+        return name or bundles[0].facts["encoder"]
+
+    def answers(self, sources: Sequence[NerSource], encoder: str, seed: int) -> dict[tuple[str, str], Answer]:
+        """Return the answers by the names of the source that asked and of the one that answered.
+
+        Raises:
+            ConfigurationError: one is about other sources, other bundles of them, or another encoder.
+        """
+        if not self._answers:
+            return {}
+        heads = {name: bundle.head for name, bundle in self.bundles.items()}
+        texts = [source for source in sources if source.bundled is None and source.name not in heads]
+        for name, artifact in make_light_heads(texts, encoder, seed).items() if texts else ():
+            heads[name] = load_light_head(artifact).without_spans()
+        absent = {source.name: self.bundles[source.name] for source in sources if source.bundled is not None}
+        return dict(self._placed(answer, heads, absent) for answer in self._answers)
+
+    def _placed(
+        self, answer: Answer, heads: Mapping[str, LightHead], absent: Mapping[str, Evidence]
+    ) -> tuple[tuple[str, str], Answer]:
+        """Return an answer with the names of the source that asked and of the one that answered."""
+        facts = answer.facts
+        asked = next((name for name, head in heads.items() if head.digest == facts["asked"]), None)
+        if asked is None:
+            raise ConfigurationError(
+                f"an answer of {facts['name']} is to another bundle of {facts['asked_name']} than this one. Send "
+                "the bundle of now and ask again with `esnera-hf answer`, or give the bundle that was sent beside "
+                f"the text: {facts['asked_name']}{EVIDENCE_SUFFIX}."
+            )
+        target = next((n for n, bundle in absent.items() if bundle.facts["name"] == facts["name"]), None)
+        if target is None or set(absent[target].labels) != set(facts["labels"]):
+            raise ConfigurationError(
+                f"an answer of {facts['name']} was given, and no bundle of a source of that name and these labels: "
+                f"expected one of {', '.join(sorted(absent)) or 'none'}. Give the bundle of {facts['name']}, too."
+            )
+        strange = {label for label, _ in answer.counts} - set(heads[asked].labels)
+        if facts["encoder_digest"] != absent[target].facts["encoder_digest"] or strange:
+            raise ConfigurationError(
+                f"the answer of {facts['name']} to {asked} was made with another encoder, or for other labels. Ask "
+                "for it again with `esnera-hf answer`."
+            )
+        return (asked, target), answer
+
+    def overlap(
+        self, sources: Sequence[NerSource], answers: Mapping[tuple[str, str], Answer], salt: str | None
+    ) -> MentionOverlap:
+        """Return the overlap of mentions, with that of hashed forms as far as salt and answers give it.
+
+        Raises:
+            ConfigurationError: a salt is given that no bundle has hashes for, or another one than theirs.
+        """
+        screened = mention_overlap(sources)
+        hashed = {
+            source.name: forms
+            for source in sources
+            if source.bundled is not None and (forms := self.bundles[source.name].forms) is not None
+        }
+        if salt is not None and not hashed:
+            raise ConfigurationError(
+                "salt: no bundle of another source has hashes of forms. Leave it out, or ask for bundles with them."
+            )
+        more = [
+            LabelOverlap.of_shares(LabelRef(asked, label), target, *numbers)
+            for (asked, target), answer in answers.items()
+            for label, numbers in answer.facts["forms"].items()
+        ]
+        for name, forms in hashed.items() if salt is not None else ():
+            for source in sources:
+                if source.bundled is None:
+                    more += forms.overlaps(name, source, salt or "")
+        measured = {(one.label, one.other): one for one in (*screened.overlaps, *more)}
+        return MentionOverlap(tuple(measured.values()), screened.conflicts)

@@ -1,0 +1,312 @@
+"""Evidence bundles and answers: sources are aligned whose text stays where it is."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from builders import make_encoder, make_source, row
+from esnera_hf.api import align, apply
+from esnera_hf.errors import ConfigurationError, EsneraError, SourceError
+from esnera_hf.hub.answer import Answer
+from esnera_hf.hub.evidence import Evidence
+from esnera_hf.result import MergeResult
+from esnera_hf.settings import AlignSettings
+from esnera_hf.similarity.evidence import EvidenceSettings
+from esnera_hf.sources.source import License, NerSource, Provenance
+
+PEOPLE = ("anna", "bruno", "clara", "dario", "emma", "felix")
+PLACES = ("oslo", "lima", "quito", "cairo", "paris", "vienna")
+SALT = "a secret of both sides"
+COUNTS = ("matched", "predicted", "read", "recall", "support", "semantic", "siblings")
+FORMS = ("overlap", "occurring")
+
+
+def corpus(name: str, person: str, place: str, sentences: int = 24, **facts: Any) -> NerSource:
+    """Return sentences that stand in no other corpus, of which two words have another label in the last three."""
+    rows = [
+        row(
+            f"{name} {split} {n} : {PEOPLE[n % 6]}/B-{person if n < sentences - 3 else 'rare'} met in "
+            f"{PLACES[(2 * n + 1) % 6]}/B-{place} and in {PLACES[n % 6]}/B-{place}"
+        )
+        for split in ("train",)
+        for n in range(sentences)
+    ]
+    source = make_source(name, {"train": rows, "validation": rows[:0], "test": rows[:0]})
+    return NerSource(**{**vars_of(source), **facts})
+
+
+def vars_of(source: NerSource) -> dict[str, Any]:
+    return {"name": source.name, "dataset": source.dataset, "language": source.language}
+
+
+@pytest.fixture
+def mine() -> NerSource:
+    return corpus("mine", "per", "loc")
+
+
+@pytest.fixture
+def theirs() -> NerSource:
+    terms = License("a license", False, "a clause")
+    return corpus("theirs", "name", "city", license=terms, provenance=Provenance("https://x.org", "Cite me."))
+
+
+def sent(source: NerSource, folder: Path, encoder: Path, **options: Any) -> Path:
+    file = folder / f"{source.name}.evidence"
+    Evidence.from_source(source, encoder=encoder, **options).save(file)
+    return file
+
+
+def assert_same(one: MergeResult, other: MergeResult, *fields: str) -> None:
+    assert one.similarity is not None
+    assert other.similarity is not None
+    assert one.similarity.labels == other.similarity.labels
+    for name in fields:
+        first, second = (np.asarray(getattr(result.similarity, name)) for result in (one, other))
+        assert first.tobytes() == second.tobytes(), name
+
+
+class TestTheFile:
+    def test_what_is_saved_is_what_is_loaded_and_holds_no_text(
+        self, theirs: NerSource, encoder_folder: Path, tmp_path: Path
+    ) -> None:
+        file = sent(theirs, tmp_path, encoder_folder, salt=SALT)
+        content = file.read_bytes()
+        loaded = Evidence.load(file)
+        assert loaded.to_bytes() == content
+        measured = Evidence.from_source(theirs, encoder=encoder_folder, salt=SALT)
+        np.testing.assert_array_equal(loaded.head.weights, measured.head.weights)
+        assert loaded.head.digest == measured.head.digest
+        for label, total in measured.centroids.total.items():
+            np.testing.assert_array_equal(loaded.centroids.total[label], total)
+        assert (loaded.name, loaded.labels) == ("theirs", ("city", "name", "rare"))
+        assert loaded.mentions == {"city": 48, "name": 21, "rare": 3}
+        assert loaded.facts["lengths"]["city"] == (1.0, 0.0)
+        assert loaded.facts["license"].clause == "a clause"
+        assert loaded.facts["provenance"].citation == "Cite me."
+        assert loaded.facts["encoder"] == encoder_folder.name
+        words = {*PEOPLE, *PLACES, SALT, str(encoder_folder)}
+        assert [word for word in words if word.encode() in content] == []
+
+    def test_the_same_source_gives_the_same_bytes_and_nothing_is_overwritten(
+        self, theirs: NerSource, encoder_folder: Path, tmp_path: Path
+    ) -> None:
+        file = sent(theirs, tmp_path, encoder_folder)
+        assert Evidence.from_source(theirs, encoder=encoder_folder).to_bytes() == file.read_bytes()
+        with pytest.raises(ConfigurationError, match="exists already"):
+            sent(theirs, tmp_path, encoder_folder)
+        with pytest.raises(ConfigurationError, match=r"ends in \.evidence"):
+            Evidence.load(file).save(tmp_path / "theirs.bin")
+        assert [path.name for path in tmp_path.iterdir()] == ["theirs.evidence"]
+
+
+class TestAlign:
+    def test_with_answers_both_ways_the_result_is_that_of_the_texts(
+        self, mine: NerSource, theirs: NerSource, encoder_folder: Path, tmp_path: Path
+    ) -> None:
+        """Each side sends its bundle, the other answers; whichever aligns, with or without a text, counts the same."""
+        texts = align([mine, theirs], encoder=encoder_folder)
+        files = {source.name: sent(source, tmp_path, encoder_folder, salt=SALT) for source in (mine, theirs)}
+        answers = {}
+        for asked, other in (("mine", theirs), ("theirs", mine)):
+            answers[asked] = tmp_path / f"{asked}.answer"
+            answer = Answer.from_source(Evidence.load(files[asked]), other, encoder=encoder_folder, salt=SALT)
+            answer.save(answers[asked])
+        assert b"oslo" not in answers["mine"].read_bytes()
+        salted = AlignSettings(EvidenceSettings(salt=SALT))
+        here = align([mine, files["theirs"], answers["mine"]], encoder=encoder_folder, settings=salted)
+        nowhere = align([*files.values(), *answers.values()], encoder=encoder_folder)
+        for result in (here, nowhere):
+            assert_same(texts, result, *COUNTS, *FORMS)
+            assert result.mapping.to_yaml() == texts.mapping.to_yaml()
+        assert texts.similarity is not None
+        assert texts.similarity.matched.sum() > 0
+        assert np.isfinite(texts.similarity.overlap).any()
+        assert SALT not in json.dumps(here.report.to_dict())
+        assert len(here.dataset["train"]) == 24
+        assert len(nowhere.dataset["train"]) == 0
+
+    def test_what_only_the_other_side_could_measure_is_unknown(
+        self, mine: NerSource, theirs: NerSource, encoder_folder: Path, tmp_path: Path
+    ) -> None:
+        texts = align([mine, theirs], encoder=encoder_folder).similarity
+        matrix = align([mine, sent(theirs, tmp_path, encoder_folder)], encoder=encoder_folder).similarity
+        assert texts is not None
+        assert matrix is not None
+        own, other = matrix.indices("mine"), matrix.indices("theirs")
+        # Their heads on my text are counted as ever, mine on theirs are not.
+        for name in ("matched", "predicted"):
+            one, all_of_it = getattr(matrix, name), getattr(texts, name)
+            assert np.array_equal(one[np.ix_(other, own)], all_of_it[np.ix_(other, own)])
+            assert not one[np.ix_(own, other)].any()
+            assert all_of_it[np.ix_(own, other)].any()
+        assert np.isnan(matrix.overlap).all()
+        assert_same_rows = ("semantic", "siblings", "read", "recall", "support")
+        for name in assert_same_rows:
+            np.testing.assert_array_equal(getattr(matrix, name), getattr(texts, name))
+
+    def test_the_mapping_covers_all_labels_and_the_dataset_holds_only_what_has_text(
+        self, mine: NerSource, theirs: NerSource, encoder_folder: Path, tmp_path: Path
+    ) -> None:
+        result = align([mine, f"clinic={sent(theirs, tmp_path, encoder_folder)}"], encoder=encoder_folder)
+        assert {str(entry.label) for entry in result.mapping.entries} == {
+            *("mine:per", "mine:loc", "mine:rare", "clinic:name", "clinic:city", "clinic:rare")
+        }
+        assert {entry.label.label: entry.mentions for entry in result.mapping.entries}["city"] == 48
+        assert set(result.dataset["train"]["source"]) == {"mine"}
+        said = "came as an evidence bundle"
+        assert said in str(result.report)
+        result.save(tmp_path / "merged")
+        assert said in (tmp_path / "merged" / "report.html").read_text(encoding="utf-8")
+        assert MergeResult.load(tmp_path / "merged").mapping == result.mapping
+
+    def test_owners_apply_the_mapping_and_their_parts_are_the_whole(
+        self, mine: NerSource, theirs: NerSource, encoder_folder: Path, tmp_path: Path
+    ) -> None:
+        bundles = [sent(source, tmp_path, encoder_folder) for source in (mine, theirs)]
+        align(bundles, encoder=encoder_folder).mapping.save(tmp_path / "mapping.yaml")
+        whole = apply(tmp_path / "mapping.yaml", [mine, theirs])
+        parts = [apply(tmp_path / "mapping.yaml", [source]) for source in (mine, theirs)]
+        assert tags_of(*parts) == tags_of(whole)
+        assert len(tags_of(whole)) == 48
+
+    def test_a_bundle_that_was_changed_on_purpose_is_given_beside_its_text(
+        self, mine: NerSource, theirs: NerSource, encoder_folder: Path, tmp_path: Path
+    ) -> None:
+        """The answer counts what the noisy head found, so that head is used for the other direction, too."""
+        own = sent(mine, tmp_path, encoder_folder, noise=0.5)
+        other = sent(theirs, tmp_path, encoder_folder)
+        answer = Answer.from_source(Evidence.load(own), theirs, encoder=encoder_folder)
+        with pytest.raises(ConfigurationError, match="another bundle of mine"):
+            align([mine, other, answer], encoder=encoder_folder)
+        result = align([mine, own, other, answer], encoder=encoder_folder)
+        matrix = result.similarity
+        assert matrix is not None
+        assert len(result.dataset["train"]) == 24
+        assert result.mapping.sources == ("mine", "theirs")
+        row_sum = sum(answer.counts.values())
+        column = matrix.indices("theirs")[0]
+        assert matrix.predicted[matrix.indices("mine"), column].sum() == row_sum > 0
+
+
+def tags_of(*results: MergeResult) -> Counter[tuple[str, ...]]:
+    tags: Counter[tuple[str, ...]] = Counter()
+    for result in results:
+        for split in result.dataset.values():
+            names = split.features["ner_tags"].feature
+            for one in split:
+                tags[one["source"], one["id"], *map(names.int2str, one["ner_tags"])] += 1
+    return tags
+
+
+class TestPrivacy:
+    def test_rarer_labels_are_named_and_nothing_else_is_said_of_them(
+        self, theirs: NerSource, encoder_folder: Path
+    ) -> None:
+        usual, careful = (
+            Evidence.from_source(theirs, encoder=encoder_folder, **options)
+            for options in ({}, {"min_support": 4})
+        )
+        assert "rare" in usual.head.labels
+        assert "rare" in usual.centroids.total
+        assert careful.labels == usual.labels
+        assert careful.mentions["rare"] == 0
+        facts = careful.facts
+        for held in (facts["read"], facts["recall"], facts["lengths"], facts["heads"], facts["centroids"]):
+            assert "rare" not in held
+        answers = [
+            Answer.from_source(usual, theirs, encoder=encoder_folder, min_support=least) for least in (3, 4)
+        ]
+        golds = [{gold for _, gold in answer.counts} for answer in answers]
+        assert golds[0] - golds[1] == {"rare"}
+        assert answers[0].counts.total() == answers[1].counts.total()
+
+    def test_noise_and_regularization_change_the_heads_and_no_seed_repeats_noise(
+        self, theirs: NerSource, encoder_folder: Path
+    ) -> None:
+        usual, strong, noisy, again = (
+            Evidence.from_source(theirs, encoder=encoder_folder, **options)
+            for options in ({}, {"strength": 0.001}, {"noise": 0.3}, {"noise": 0.3})
+        )
+        assert np.abs(strong.head.weights).mean() < np.abs(usual.head.weights).mean() / 2
+        change = noisy.head.weights - usual.head.weights
+        share = np.sqrt((change**2).mean() / (usual.head.weights**2).mean())
+        assert share == pytest.approx(0.3, rel=0.2)
+        assert noisy.head.digest != again.head.digest
+        for label, total in usual.centroids.total.items():
+            assert not np.array_equal(noisy.centroids.total[label], total)
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"min_support": 2}, "min_support=2: expected a whole number from 3"),
+            ({"noise": -1}, "noise=-1: expected a number from 0 to 100"),
+            ({"strength": 0}, "strength=0: expected"),
+            ({"salt": "too short"}, "salt: expected a text of at least 16 characters"),
+        ],
+    )
+    def test_options_out_of_range(
+        self, theirs: NerSource, encoder_folder: Path, options: dict[str, Any], message: str
+    ) -> None:
+        with pytest.raises(ConfigurationError, match=message) as caught:
+            Evidence.from_source(theirs, encoder=encoder_folder, **options)
+        assert "too short" not in str(caught.value)
+
+
+class TestRefusals:
+    def test_what_does_not_belong_together(
+        self, mine: NerSource, theirs: NerSource, encoder_folder: Path, tmp_path: Path
+    ) -> None:
+        bundle = Evidence.load(sent(theirs, tmp_path, encoder_folder))
+        salted = Evidence.from_source(theirs, encoder=encoder_folder, salt=SALT)
+        own = Evidence.from_source(mine, encoder=encoder_folder)
+        answer = Answer.from_source(own, theirs, encoder=encoder_folder)
+        reversed_answer = Answer.from_source(bundle, mine, encoder=encoder_folder)
+        other_encoder = tmp_path / "other"
+        make_encoder(other_encoder, seed=1)
+        cases: list[tuple[list[Any], dict[str, Any], str]] = [
+            ([mine, bundle], {"encoder": other_encoder}, "Use the same encoder on all sides"),
+            ([mine, bundle], {}, "a folder on the machine of its owner"),
+            ([mine, bundle], {"evidence": "surface"}, "came as evidence bundles"),
+            ([mine, bundle], {"method": "greedy"}, "came as evidence bundles"),
+            ([mine, bundle, bundle], {}, "two bundles are called 'theirs'"),
+            ([mine, bundle, reversed_answer], {}, "no bundle of a source of that name"),
+            ([mine, theirs, answer], {}, "an answer counts for the bundle of that source"),
+            ([corpus("mine", "per", "loc", 20), bundle, answer], {}, "another bundle of mine"),
+            ([bundle], {}, "expected at least two"),
+            ([mine, bundle], {"settings": AlignSettings(EvidenceSettings(salt=SALT))}, "has hashes of forms"),
+            (
+                [mine, salted],
+                {"settings": AlignSettings(EvidenceSettings(salt=SALT + "!"))},
+                "were hashed with another one",
+            ),
+        ]
+        for sources, options, message in cases:
+            given = {"encoder": encoder_folder, **options}
+            if "a folder on the machine" in message:
+                given.pop("encoder")
+            with pytest.raises(ConfigurationError, match=message) as caught:
+                align(sources, **given)
+            assert SALT not in str(caught.value)
+
+    def test_bundles_where_text_is_needed(
+        self, theirs: NerSource, encoder_folder: Path, tmp_path: Path
+    ) -> None:
+        file = sent(theirs, tmp_path, encoder_folder)
+        result = align([file, Evidence.load(file).named("other")], encoder=encoder_folder)
+        with pytest.raises(ConfigurationError, match="holds no text, which is needed here"):
+            apply(result.mapping, [file])
+
+    @pytest.mark.parametrize("content", [b"", b"\0" * 64, b"{}", b"\xff" * 8 + b"x"])
+    def test_files_that_are_no_bundles(self, tmp_path: Path, content: bytes) -> None:
+        for name, read in (("a.evidence", Evidence.load), ("a.answer", Answer.load)):
+            (tmp_path / name).write_bytes(content)
+            with pytest.raises(SourceError, match=r"nothing of it was used|made again|make it again"):
+                read(tmp_path / name)
+        with pytest.raises(EsneraError, match="no such file"):
+            Evidence.load(tmp_path / "missing.evidence")
