@@ -10,7 +10,15 @@ import pytest
 import esnera_hf
 
 NAMES = [
-    *("AlignSettings", "EsneraError", "EvidenceSettings", "GreedySettings", "LabelMapping", "MergeResult"),
+    *(
+        "AlignSettings",
+        "EsneraError",
+        "Evidence",
+        "EvidenceSettings",
+        "GreedySettings",
+        "LabelMapping",
+        "MergeResult",
+    ),
     *("NerSource", "OutputSettings", "ReadingOptions", "SchemaSettings", "Tagger", "TaggerSettings", "align"),
     *("apply", "find_duplicates", "find_label_errors", "inspect", "load_source", "train_tagger"),
 ]

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from esnera_hf.errors import EsneraError as EsneraError
     from esnera_hf.evaluation.label_errors import find_label_errors as find_label_errors
     from esnera_hf.evaluation.merged_tagger import OutputSettings as OutputSettings
+    from esnera_hf.hub.evidence import Evidence as Evidence
     from esnera_hf.modeling.tagger import Tagger as Tagger
     from esnera_hf.result import MergeResult as MergeResult
     from esnera_hf.settings import AlignSettings as AlignSettings
@@ -37,6 +38,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "AlignSettings": "settings",
     "EsneraError": "errors",
+    "Evidence": "hub.evidence",
     "EvidenceSettings": "similarity.evidence",
     "GreedySettings": "alignment.search",
     "LabelMapping": "alignment.mapping",

@@ -18,7 +18,8 @@ from esnera_hf.cli.main import main
 from world import World
 
 COMMANDS = (
-    "align apply cache card check demo diff evaluate export inspect predict push reproduce review screen sources train"
+    "align answer apply cache card check demo diff evaluate evidence export inspect predict push reproduce review "
+    "screen sources train"
 ).split()
 
 

@@ -285,7 +285,8 @@ def read_saved(folder: Path, error: type[EsneraError]) -> Dataset | DatasetDict:
             # Of no rows datasets writes no file, and then fails to load them.
             splits[name] = cast(Dataset, load_from_disk(str(folder / name))) if files else _no_rows(features)
             check_arrow(splits[name])
-        return splits[""] if names == [""] else DatasetDict(splits).with_format(None)
+        saved = splits[""] if names == [""] else DatasetDict(splits)
+        return saved.with_format(None)
     except DAMAGED_ARROW as problem:
         raise error(f"{folder}: the dataset is damaged: {str(problem)[:200]}. Copy it again.") from problem
 

@@ -21,8 +21,7 @@ def add_commands(commands: Commands) -> None:
         commands,
         "align",
         "align the labels of two or more sources and merge them",
-        "Measure how the labels of the sources relate, merge those that mean the same, and merge the datasets. Taggers "
-        "are trained only where options ask for them.",
+        "Merge the labels that mean the same, and the datasets. Taggers are trained only where asked for.",
         parents=[table.METHOD, table.SIMILARITY, table.SCHEMA, *shared],
     )
     align.add_argument("sources", nargs="+", **table.SOURCES)

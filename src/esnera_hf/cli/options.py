@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import textwrap
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -26,6 +27,9 @@ sources:
   boson=path/to/corpus.txt  your own copy of a known corpus, or any name you like
   owner/name                a dataset on the Hub
 """
+_BUNDLES_HELP = (
+    "  theirs.evidence           of a source whose text is elsewhere; its answers (.answer) beside it\n"
+)
 
 #: What ``add_subparsers`` returns.
 Commands = Any
@@ -56,6 +60,10 @@ OUTPUT_FOLDER: dict[str, Any] = {
     "help": "save the result here; must not exist",
 }
 MAX_SAMPLES: dict[str, Any] = {"type": int, "metavar": "N", "help": "use at most N sentences per split"}
+SALT: dict[str, Any] = {
+    "metavar": "NAME",
+    "help": "environment variable or file with the secret that forms are hashed with",
+}
 _FLAG: dict[str, Any] = {"action": "store_true", "default": None}
 
 
@@ -80,8 +88,7 @@ _add(
     "--evidence",
     choices=("frozen", "taggers", "surface"),
     metavar="EVIDENCE",
-    help="frozen (default): light heads on an encoder that is not trained; taggers (default of greedy): taggers "
-    "trained for it, as in the paper; surface: names and forms alone",
+    help="frozen (default): heads on a fixed encoder; taggers: trained ones; surface: names, forms",
 )
 _WEIGHT = "greedy: weight of the empirical similarity, 0 to 1"
 _add("--lambda", dest="lam", type=_numbers, metavar="λ", help=_WEIGHT)
@@ -96,6 +103,7 @@ SIMILARITY, _add = _group("method")
 _add("--match", choices=("exact", "overlap"), help="taggers: how predicted and gold spans match")
 _add("--center", choices=("source", "all"), help="mean subtracted from vectors of mentions")
 _VECTORS = "taggers: vectors of mentions from the encoder as it is tuned, or pretrained"
+_add("--salt", **SALT)
 _add("--embeddings", choices=("tuned", "pretrained"), metavar="ENCODER", help=_VECTORS)
 
 SCHEMA, _add = _group("unified schema (LABEL is source:label)")
@@ -197,7 +205,7 @@ def add_command(commands: Commands, name: str, help: str, description: str, **op
         help=help,
         description=textwrap.fill(description, 100),
         usage=f"esnera-hf {name} {options.pop('operands', 'SOURCE …')} [options]",
-        epilog=SOURCES_HELP,
+        epilog=SOURCES_HELP + (_BUNDLES_HELP if name == "align" else ""),
         formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, max_help_position=30),
         **options,
     )
@@ -283,13 +291,33 @@ def read_source(name: str, options: argparse.Namespace) -> NerSource:
 
 def read_sources(options: argparse.Namespace) -> list[str | NerSource]:
     """Return the sources by name, or loaded where the command line says how to read them."""
+    from esnera_hf.sources.load import is_bundle
     from esnera_hf.sources.options import ReadingOptions
 
     plain = ReadingOptions()
     return [
-        name if reading_options(options, name) == plain else read_source(name, options)
+        name if is_bundle(name) or reading_options(options, name) == plain else read_source(name, options)
         for name in options.sources
     ]
+
+
+def read_salt(name: str | None) -> str | None:
+    """Return the salt that an environment variable or a file holds.
+
+    Raises:
+        ConfigurationError: there is neither; the message does not show what was given, which may be the salt itself.
+    """
+    if name is None:
+        return None
+    if name in os.environ:
+        return os.environ[name]
+    try:
+        return Path(name).read_text(encoding="utf-8").strip()
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(
+            "--salt: expected the name of an environment variable, or of a text file, that holds the salt; there is "
+            "none of that name. Set it, such as by `read -rs SALT && export SALT`, and pass --salt SALT."
+        ) from error
 
 
 def output_settings(options: argparse.Namespace) -> OutputSettings:
@@ -338,7 +366,7 @@ def align_settings(options: argparse.Namespace) -> AlignSettings:
     if "search_max_samples" in greedy:
         greedy["max_samples"] = greedy.pop("search_max_samples")
     return AlignSettings(
-        EvidenceSettings(**given(options, SIMILARITY)),
+        EvidenceSettings(**{**given(options, SIMILARITY), "salt": read_salt(options.salt)}),
         tagger_settings(options),
         GreedySettings(**greedy),
         _schema_settings(options),

@@ -29,6 +29,7 @@ from esnera_hf.report.call import is_published, is_repository
 from esnera_hf.sources.hashed_forms import HashedForms
 from esnera_hf.sources.load import EVIDENCE_SUFFIX, SourceLike, load_source
 from esnera_hf.sources.source import SOURCE_FEATURES, SPLITS, NerSource
+from esnera_hf.taggers.identity import default_encoder, encoder_files
 from esnera_hf.taggers.light_heads import (
     FEWEST,
     INVERSE_REGULARIZATION,
@@ -39,7 +40,6 @@ from esnera_hf.taggers.light_heads import (
     make_light_heads,
 )
 from esnera_hf.taggers.predictions import LabelCentroids
-from esnera_hf.taggers.source_taggers import default_encoder, encoder_files
 
 #: The file of a bundle in a repository of the Hub.
 BUNDLE_FILE = "bundle.evidence"

@@ -19,8 +19,8 @@ from esnera_hf.sources.load import (
 )
 from esnera_hf.sources.overlap import LabelOverlap, MentionOverlap, mention_overlap
 from esnera_hf.sources.source import NerSource
+from esnera_hf.taggers.identity import default_encoder
 from esnera_hf.taggers.light_heads import LightHead, load_light_head, make_light_heads
-from esnera_hf.taggers.source_taggers import default_encoder
 from esnera_hf.tagging import LabelRef
 
 #: What is aligned: a source, or what is known of one whose text is elsewhere.
