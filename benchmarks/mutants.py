@@ -30,209 +30,123 @@ ROOT = Path(__file__).resolve().parents[1]
 
 #: File of the package, text, what replaces it, tests that must notice.
 Mutant: TypeAlias = tuple[str, str, str, str]
-MUTANTS: tuple[Mutant, ...] = (
+#: By file and tests: texts, and what replaces them.
+MUTANTS: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {
     # Leakage: which sentence of a pair is left out, and of whose.
-    (
-        "sources/leakage.py",
-        "2 * order.max(axis=1) + exact",
-        "-2 * order.max(axis=1) + exact",
-        "sources/test_leakage.py",
+    ("sources/leakage.py", "sources/test_leakage.py"): (
+        ("2 * order.max(axis=1) + exact", "-2 * order.max(axis=1) + exact"),
+        ("order[:, 1] < order[:, 0]", "order[:, 1] > order[:, 0]"),
     ),
-    (
-        "sources/leakage.py",
-        "order[:, 1] < order[:, 0]",
-        "order[:, 1] > order[:, 0]",
-        "sources/test_leakage.py",
-    ),
-    (
-        "sources/duplicates.py",
-        "self.first.source != self.second.source",
-        "self.first.source == self.second.source",
-        "sources/test_leakage.py merging",
+    ("sources/duplicates.py", "sources/test_leakage.py merging"): (
+        ("self.first.source != self.second.source", "self.first.source == self.second.source"),
     ),
     # Shared sentences, parts and questions.
-    ("sources/shared_sentences.py", "elif exact:", "elif False:", "sources/test_shared_sentences.py"),
-    ("sources/shared_sentences.py", "nearest[:2] == place", "True", "sources/test_shared_sentences.py"),
-    (
-        "sources/shared_sentences.py",
-        "self.mentions - self.overlapping @",
-        "self.mentions - 0 * self.overlapping @",
-        "sources/test_shared_sentences.py",
+    ("sources/shared_sentences.py", "sources/test_shared_sentences.py"): (
+        ("elif exact:", "elif False:"),
+        ("nearest[:2] == place", "True"),
+        ("self.mentions - self.overlapping @", "self.mentions - 0 * self.overlapping @"),
+        ("_common(place, nearest) <= 0", "_common(place, nearest) < 0"),
     ),
-    (
-        "sources/shared_sentences.py",
-        "_common(place, nearest) <= 0",
-        "_common(place, nearest) < 0",
-        "sources/test_shared_sentences.py",
+    ("alignment/parts.py", "alignment/test_parts.py"): (
+        ("if here != there and here not in", "if False and here not in"),
+        ("in self._constraints.unrelated:", "in ():"),
+        ("            if end == group:", "            if False:"),
     ),
-    (
-        "alignment/parts.py",
-        "if here != there and here not in",
-        "if False and here not in",
-        "alignment/test_parts.py",
+    ("alignment/equivalence_merge.py", "alignment/test_parts.py"): (
+        ("weakest = min(free", "weakest = max(free"),
     ),
-    ("alignment/parts.py", "in self._constraints.unrelated:", "in ():", "alignment/test_parts.py"),
-    (
-        "alignment/parts.py",
-        "            if end == group:",
-        "            if False:",
-        "alignment/test_parts.py",
-    ),
-    ("alignment/equivalence_merge.py", "weakest = min(free", "weakest = max(free", "alignment/test_parts.py"),
-    (
-        "alignment/questions.py",
-        "settled | open_groups[",
-        "settled | False & open_groups[",
-        "alignment/test_questions.py",
-    ),
-    (
-        "alignment/questions.py",
-        "wrong * np.log1p(mentions)",
-        "wrong * mentions",
-        "alignment/test_questions.py",
-    ),
-    (
-        "alignment/questions.py",
-        "decisions == _ONE, 1 - equal",
-        "decisions == _ONE, equal",
-        "alignment/test_questions.py",
+    ("alignment/questions.py", "alignment/test_questions.py"): (
+        ("settled | open_groups[", "settled | False & open_groups["),
+        ("wrong * np.log1p(mentions)", "wrong * mentions"),
+        ("decisions == _ONE, 1 - equal", "decisions == _ONE, equal"),
     ),
     # Pseudo-labels.
-    (
-        "merging/merge.py",
-        'unified.str2int(f"I-{entity.label}")',
-        'unified.str2int(f"B-{entity.label}")',
-        "merging",
+    ("merging/merge.py", "merging"): (
+        ('unified.str2int(f"I-{entity.label}")', 'unified.str2int(f"B-{entity.label}")'),
+        ("confidence[own][span] = entity.score", "confidence[own][entity.start] = entity.score"),
+        ("origin[own][span] =", "origin[own][entity.start] ="),
+        ("+= count - labels[label]", "+= count"),
+        ("if sentences != len(rows)", "if sentences > len(rows)"),
     ),
-    (
-        "merging/merge.py",
-        "confidence[own][span] = entity.score",
-        "confidence[own][entity.start] = entity.score",
-        "merging",
+    ("merging/pseudo_labels.py", "merging"): (
+        ("entity.score < threshold", "entity.score <= threshold"),
+        ("key=lambda o: (-o[0].score", "key=lambda o: (o[0].score"),
+        ("and not mapping.tree.covered(entry.unified, annotated)", ""),
     ),
-    ("merging/merge.py", "origin[own][span] =", "origin[own][entity.start] =", "merging"),
-    ("merging/merge.py", "+= count - labels[label]", "+= count", "merging"),
-    ("merging/merge.py", "if sentences != len(rows)", "if sentences > len(rows)", "merging"),
-    ("merging/pseudo_labels.py", "entity.score < threshold", "entity.score <= threshold", "merging"),
-    ("merging/pseudo_labels.py", "key=lambda o: (-o[0].score", "key=lambda o: (o[0].score", "merging"),
-    ("merging/pseudo_labels.py", "and not mapping.tree.covered(entry.unified, annotated)", "", "merging"),
     # Similarity.
-    ("similarity/empirical.py", "if a is not b", "if True", "similarity"),
-    (
-        "similarity/empirical.py",
-        "predicted[row, columns] += 1",
-        "predicted[row, columns[:1]] += 1",
-        "similarity",
+    ("similarity/empirical.py", "similarity"): (
+        ("if a is not b", "if True"),
+        ("predicted[row, columns] += 1", "predicted[row, columns[:1]] += 1"),
     ),
-    ("similarity/features.py", "share = np.minimum(share, share.T)\n", "share = share + 0\n", "similarity"),
-    (
-        "similarity/features.py",
-        "np.minimum(share, share.T) >= SHARED",
-        "np.maximum(share, share.T) >= SHARED",
-        "similarity",
+    ("similarity/features.py", "similarity"): (
+        ("share = np.minimum(share, share.T)\n", "share = share + 0\n"),
+        ("np.minimum(share, share.T) >= SHARED", "np.maximum(share, share.T) >= SHARED"),
+        ("share / recall[None, :]", "share / recall[:, None]"),
+        ("(np.fmin(margin, margin.T))", "(np.fmax(margin, margin.T))"),
+        ("(matrix.occurring + PRIOR_FORMS)", "(matrix.occurring + PRIOR_OVERLAP)"),
     ),
-    ("similarity/features.py", "share / recall[None, :]", "share / recall[:, None]", "similarity"),
-    ("similarity/features.py", "(np.fmin(margin, margin.T))", "(np.fmax(margin, margin.T))", "similarity"),
-    (
-        "similarity/features.py",
-        "(matrix.occurring + PRIOR_FORMS)",
-        "(matrix.occurring + PRIOR_OVERLAP)",
-        "similarity",
+    ("similarity/probability.py", "similarity"): (
+        ("rates = (rates + rates[INVERSE]) / 2", ""),
+        ("(matrix.shared > 0) & (matrix.shared.T > 0)", "matrix.shared > 0"),
+        ("[np.prod(1 - ordered)]", "[0.0]"),
     ),
-    ("similarity/probability.py", "rates = (rates + rates[INVERSE]) / 2", "", "similarity"),
-    (
-        "similarity/probability.py",
-        "(matrix.shared > 0) & (matrix.shared.T > 0)",
-        "matrix.shared > 0",
-        "similarity",
-    ),
-    ("similarity/probability.py", "[np.prod(1 - ordered)]", "[0.0]", "similarity"),
-    (
-        "taggers/light_heads.py",
-        "_regression(vectors[seen], names[seen], **fit)",
-        "_regression(vectors, names, **fit)",
-        "taggers/test_light_heads.py",
-    ),
-    (
-        "taggers/light_heads.py",
-        "counts[name] >= min_support",
-        "counts[name] >= 1",
-        "taggers/test_light_heads.py",
-    ),
-    (
-        "taggers/light_heads.py",
-        "in sources[process_index() :: process_count()] if",
-        "in sources if",
-        "taggers/test_light_heads.py",
+    ("taggers/light_heads.py", "taggers/test_light_heads.py"): (
+        ("_regression(vectors[seen], names[seen], **fit)", "_regression(vectors, names, **fit)"),
+        ("counts[name] >= min_support", "counts[name] >= 1"),
+        ("in sources[process_index() :: process_count()] if", "in sources if"),
     ),
     # Alignment.
-    ("alignment/greedy_path.py", "open_values[best] > tau", "open_values[best] >= tau", "alignment"),
-    ("alignment/greedy_path.py", "key=lambda r: -np.max", "key=lambda r: np.max", "alignment"),
-    ("alignment/search.py", "-(step.tau or 0.0), lam", "(step.tau or 0.0), lam", "alignment"),
-    ("alignment/equivalence_merge.py", ") * ~matrix.same_source", ")", "alignment/test_equivalence_merge.py"),
-    (
-        "alignment/equivalence_merge.py",
-        "best = np.argmax(means, axis=0) == 0",
-        "best = means[0] > 0",
-        "alignment/test_equivalence_merge.py",
+    ("alignment/greedy_path.py", "alignment"): (
+        ("open_values[best] > tau", "open_values[best] >= tau"),
+        ("key=lambda r: -np.max", "key=lambda r: np.max"),
     ),
-    (
-        "alignment/equivalence_merge.py",
-        "unequal = unequal / np.max",
-        "_ = unequal / np.max",
-        "alignment/test_equivalence_merge.py",
+    ("alignment/search.py", "alignment"): (("-(step.tau or 0.0), lam", "(step.tau or 0.0), lam"),),
+    ("alignment/equivalence_merge.py", "alignment/test_equivalence_merge.py"): (
+        (") * ~matrix.same_source", ")"),
+        ("best = np.argmax(means, axis=0) == 0", "best = means[0] > 0"),
+        ("unequal = unequal / np.max", "_ = unequal / np.max"),
     ),
-    ("alignment/equivalence_merge.py", "return part not in above and", "return", "alignment"),
+    ("alignment/equivalence_merge.py", "alignment"): (("return part not in above and", "return"),),
     # Umbrellas, and the tree cut at a grain.
-    ("alignment/umbrellas.py", "not constraints.unrelated.isdisjoint(pairs)", "False", "alignment"),
-    ("alignment/umbrellas.py", "apart[i] |= apart[j]", "apart[i] &= apart[j]", "alignment"),
-    ("alignment/umbrellas.py", "if mean[i, j] < BELONGS:", "if mean[i, j] < BELONGS / 2:", "alignment"),
-    ("alignment/umbrellas.py", "if root not in constraints.parents or", "if True or", "alignment"),
-    ("alignment/hierarchy.py", "(cost / saved, -saved, place)", "(cost, -saved, place)", "alignment"),
-    (
-        "alignment/hierarchy.py",
-        "saved = len(gone) - (label not in cut.labels)",
-        "saved = len(gone)",
-        "alignment",
+    ("alignment/umbrellas.py", "alignment"): (
+        ("not constraints.unrelated.isdisjoint(pairs)", "False"),
+        ("apart[i] |= apart[j]", "apart[i] &= apart[j]"),
+        ("if mean[i, j] < BELONGS:", "if mean[i, j] < BELONGS / 2:"),
+        ("if root not in constraints.parents or", "if True or"),
     ),
-    ("merging/label_levels.py", "if name == OUTSIDE or name[2:] in cut.labels", "if True", "merging"),
+    ("alignment/hierarchy.py", "alignment"): (
+        ("(cost / saved, -saved, place)", "(cost, -saved, place)"),
+        ("saved = len(gone) - (label not in cut.labels)", "saved = len(gone)"),
+    ),
+    ("merging/label_levels.py", "merging"): (("if name == OUTSIDE or name[2:] in cut.labels", "if True"),),
     # Tags, CRF, partial likelihood.
-    ("tagging.py", 'OUTSIDE = "O"', 'OUTSIDE = "o"', "test_tagging.py"),
-    (
-        "metrics.py",
-        'if start >= 0 and not (role == "I" and name == label)',
-        'if start >= 0 and not (role == "I")',
-        "test_metrics.py",
+    ("tagging.py", "test_tagging.py"): (('OUTSIDE = "O"', 'OUTSIDE = "o"'),),
+    ("metrics.py", "test_metrics.py"): (
+        ('if start >= 0 and not (role == "I" and name == label)', 'if start >= 0 and not (role == "I")'),
     ),
-    ("modeling/hub_code/crf.py", "inside & ~same_label", "inside & same_label", "modeling/test_crf.py"),
-    (
-        "modeling/hub_code/crf.py",
-        "scores.append((scores[-1].unsqueeze(1) + moves).amax(dim=0) + here)",
-        "scores.append((scores[-1].unsqueeze(1) + moves).mean(dim=0) + here)",
-        "modeling/test_crf.py",
+    ("modeling/hub_code/crf.py", "modeling/test_crf.py"): (
+        ("inside & ~same_label", "inside & same_label"),
+        (
+            "scores.append((scores[-1].unsqueeze(1) + moves).amax(dim=0) + here)",
+            "scores.append((scores[-1].unsqueeze(1) + moves).mean(dim=0) + here)",
+        ),
     ),
-    (
-        "modeling/hub_code/crf.py",
-        "return everything - allowed",
-        "return everything",
-        "modeling/test_partial.py",
+    ("modeling/hub_code/crf.py", "modeling/test_partial.py"): (
+        ("return everything - allowed", "return everything"),
     ),
-    ("modeling/partial.py", "overrun[index] = FORBIDDEN", "overrun[index] = 0.0", "modeling/test_partial.py"),
-    ("modeling/partial.py", "ended = ~self.inside", "ended = self.inside", "modeling/test_partial.py"),
+    ("modeling/partial.py", "modeling/test_partial.py"): (
+        ("overrun[index] = FORBIDDEN", "overrun[index] = 0.0"),
+        ("* ~going_on[:, 1:]", "* going_on[:, 1:]"),
+    ),
     # Scores through a mapping.
-    (
-        "evaluation/projection.py",
-        "key=lambda label: (support.get(label, 0), label)",
-        "key=lambda label: (-support.get(label, 0), label)",
-        "evaluation",
+    ("evaluation/projection.py", "evaluation"): (
+        (
+            "key=lambda label: (support.get(label, 0), label)",
+            "key=lambda label: (-support.get(label, 0), label)",
+        ),
+        ("names, mapping.projection(source.name)", "names, names"),
     ),
-    (
-        "evaluation/projection.py",
-        "names, mapping.projection(source.name)",
-        "names, names",
-        "evaluation",
-    ),
-)
+}
 
 
 def killed(file: str, text: str, replacement: str, tests: str) -> bool:
@@ -284,4 +198,4 @@ def main(mutants: Sequence[Mutant]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(MUTANTS))
+    sys.exit(main([(file, *pair, tests) for (file, tests), pairs in MUTANTS.items() for pair in pairs]))
