@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from esnera_hf._internal.processes import is_main_process
 from esnera_hf.cli import options as table
 from esnera_hf.cli.options import Commands, add_command, add_reading_options, check_output, refuse
 from esnera_hf.errors import ConfigurationError
@@ -101,7 +102,6 @@ def _apply(options: argparse.Namespace) -> None:
 
 def save_and_print(result: MergeResult, folder: Path | None) -> None:
     """Save a result if a folder is given, and print what people read first; of several processes one does."""
-    from esnera_hf._internal.processes import is_main_process
     from esnera_hf.report.files import REPORT_PAGE
 
     # All processes hold the result; two that write one folder would spoil it.

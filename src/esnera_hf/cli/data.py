@@ -8,6 +8,7 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from esnera_hf._internal.files import check_free
 from esnera_hf._internal.text import display_width, pad
 from esnera_hf.cli.options import (
     SOURCES_HELP,
@@ -17,6 +18,7 @@ from esnera_hf.cli.options import (
     reading_options,
 )
 from esnera_hf.errors import ConfigurationError
+from esnera_hf.sources.options import ReadingOptions
 
 if TYPE_CHECKING:
     from datasets import DatasetDict
@@ -156,7 +158,6 @@ def _screen(options: argparse.Namespace) -> None:
             "expected at least two sources to screen. `esnera-hf inspect` looks into one."
         )
     from esnera_hf._internal.console import no_dataset_bars
-    from esnera_hf._internal.files import check_free
     from esnera_hf.alignment.screen import screen
     from esnera_hf.sources.load import source_name
 
@@ -184,7 +185,6 @@ def _screen(options: argparse.Namespace) -> None:
 
 def _export(options: argparse.Namespace) -> None:
     from esnera_hf._internal.console import no_dataset_bars, say
-    from esnera_hf._internal.files import check_free
     from esnera_hf.merging.export import count_pseudo_labels, export
 
     check_free(options.output)  # before minutes of reading
@@ -203,7 +203,6 @@ def _data(options: argparse.Namespace) -> NerSource | DatasetDict:
     from esnera_hf._internal.console import say
     from esnera_hf.alignment.mapping import MAPPING_FILE
     from esnera_hf.result import MergeResult
-    from esnera_hf.sources.options import ReadingOptions
 
     folder = Path(options.source)
     if (folder / MAPPING_FILE).is_file():

@@ -10,6 +10,7 @@ from itertools import combinations, permutations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from esnera_hf._internal.text import pad
 from esnera_hf.cli.options import OUTPUT_FOLDER, Commands, check_output
 
 if TYPE_CHECKING:
@@ -120,7 +121,6 @@ def part_pairs(mapping: LabelMapping, meaning: Mapping[LabelRef, str]) -> tuple[
 
 def compared(mapping: LabelMapping, meaning: Mapping[LabelRef, str]) -> str:
     """Return a table of the mapping beside the truth, and what is missed or wrong."""
-    from esnera_hf._internal.text import pad
     from esnera_hf.alignment.mapping import LEFT_OUT
     from esnera_hf.sources.synthetic import PARTS
 

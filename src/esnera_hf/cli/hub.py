@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from esnera_hf._internal.processes import is_main_process
 from esnera_hf.cli.options import (
     CONTENT,
     OUTPUT_FOLDER,
@@ -166,7 +167,6 @@ def _saved_tagger(options: argparse.Namespace) -> Tagger | None:
 
 
 def _reproduce(options: argparse.Namespace) -> None:
-    from esnera_hf._internal.processes import is_main_process
     from esnera_hf.api import reproduce
 
     check_output(options.output)

@@ -9,14 +9,15 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from esnera_hf._internal.files import check_free
 from esnera_hf.errors import ConfigurationError
+from esnera_hf.sources.options import ReadingOptions
 from esnera_hf.tagging import SCHEMES
 
 if TYPE_CHECKING:
     from esnera_hf.alignment.constraints import SchemaSettings
     from esnera_hf.evaluation.merged_tagger import OutputSettings
     from esnera_hf.settings import AlignSettings
-    from esnera_hf.sources.options import ReadingOptions
     from esnera_hf.sources.source import NerSource
     from esnera_hf.taggers.settings import TaggerSettings
 
@@ -235,7 +236,6 @@ def reading_options(options: argparse.Namespace, name: str) -> ReadingOptions:
         ConfigurationError: one is malformed, or names none of the sources.
     """
     from esnera_hf.sources.load import source_name
-    from esnera_hf.sources.options import ReadingOptions
 
     names = {source_name(text) for text in (options.sources if "sources" in options else [options.source])}
     return ReadingOptions(
@@ -292,7 +292,6 @@ def read_source(name: str, options: argparse.Namespace) -> NerSource:
 def read_sources(options: argparse.Namespace) -> list[str | NerSource]:
     """Return the sources by name, or loaded where the command line says how to read them."""
     from esnera_hf.sources.load import is_bundle
-    from esnera_hf.sources.options import ReadingOptions
 
     plain = ReadingOptions()
     return [
@@ -392,7 +391,5 @@ def _schema_settings(options: argparse.Namespace) -> SchemaSettings:
 
 def check_output(folder: Path | None) -> None:
     """Check, before anything takes long, that an output folder can be written."""
-    from esnera_hf._internal.files import check_free
-
     if folder is not None:
         check_free(folder)

@@ -14,6 +14,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
+from esnera_hf._internal.files import replace_file
 from esnera_hf.cli.options import Commands
 from esnera_hf.errors import ConfigurationError, EsneraError, SourceNotFoundError
 
@@ -128,14 +129,13 @@ class ReviewedFolder:
             EsneraError: it is no mapping of the same labels, or the file was changed by somebody else.
             OSError: it cannot be written; the file stays as it was.
         """
-        from esnera_hf._internal.files import replace_file
         from esnera_hf.alignment.mapping import LabelMapping
 
         mapping = self._checked(LabelMapping.from_yaml(text, "the page"))
         with self._lock:
             if self._digest_now() != self._digest:
                 raise ConfigurationError(
-                    f"{self.edited} was changed since it was read, and was not overwritten. Move it away and save "
+                    f"{self.edited} was changed since it was read, and was not overwritten. Rename it and save "
                     "again."
                 )
             replace_file(self.edited, text)

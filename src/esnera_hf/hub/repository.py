@@ -181,7 +181,7 @@ class HubRepository:
         try:
             joined = join_readme(readme, (folder / README).read_text(encoding="utf-8"), metadata)
         except HubError as error:
-            raise HubError(f"{self.repo_id}: {error} Nothing was published.") from None
+            raise HubError(f"{self.repo_id}: nothing was published: {error}") from None
         (folder / README).write_bytes(joined.encode("utf-8", "replace"))
         history = "discussions" if self.create_pr else f"commits/{self.revision or 'main'}"
         doubt = f"Either all of it was published or nothing: {self.url}/{history} tells."

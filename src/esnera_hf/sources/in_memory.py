@@ -21,7 +21,7 @@ from esnera_hf.sources.readers.datasets import dataset_readers
 from esnera_hf.sources.readers.json import records_reader
 from esnera_hf.sources.readers.records import Record
 from esnera_hf.sources.source import Reader
-from esnera_hf.sources.splits import canonical_split
+from esnera_hf.sources.splits import canonical_splits
 
 #: What one split can be; a list is one of records, as a JSON file holds them.
 Rows: TypeAlias = Dataset | IterableDataset | pd.DataFrame | list[Any]
@@ -50,16 +50,10 @@ def memory_readers(data: DataInMemory, name: str, options: ReadingOptions, folde
         SourceError: a split has an unusual name or two have the same meaning, or rows cannot be read.
     """
     splits: Mapping[str, Rows] = data if isinstance(data, Mapping) else {"train": data}
-    readers: dict[str, Reader] = {}
-    for split, rows in splits.items():
-        canonical = canonical_split(split) or ("train" if len(splits) == 1 else None)
-        if canonical is None or canonical in readers:
-            raise SourceError(
-                f"{name}: split {split!r} is none of train, validation, test (or dev, devel, valid), "
-                "or one of them twice. Rename or leave out splits: DatasetDict({'train': …, 'test': …})."
-            )
-        readers[canonical] = _reader(rows, name, split, options, folder)
-    return readers
+    return {
+        canonical: _reader(splits[split], name, split, options, folder)
+        for canonical, split in canonical_splits(splits, name).items()
+    }
 
 
 def _reader(rows: Rows, name: str, split: str, options: ReadingOptions, folder: Path) -> Reader:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
 from datasets import Dataset, DatasetDict
 
 from esnera_hf._internal.arrow import text_digests
+from esnera_hf.errors import SourceError
 
 _NAMES = {
     name: split
@@ -28,6 +30,24 @@ VALIDATION_SHARE = TEST_SHARE = 0.1
 def canonical_split(name: str) -> str | None:
     """Return ``train``, ``validation`` or ``test`` for the name of a split, ``None`` for any other."""
     return _NAMES.get(name.lower())
+
+
+def canonical_splits(splits: Collection[str], name: str) -> dict[str, str]:
+    """Return the split of each canonical name; a single one of any name is ``train``.
+
+    Raises:
+        SourceError: a split has an unusual name, or two have the same meaning.
+    """
+    by_name: dict[str, str] = {}
+    for split in splits:
+        canonical = canonical_split(split) or ("train" if len(splits) == 1 else None)
+        if canonical is None or canonical in by_name:
+            raise SourceError(
+                f"{name}: split {split!r} is none of train, validation, test (or dev, devel, valid), "
+                "or one of them twice. Rename or leave out splits: DatasetDict({'train': …, 'test': …})."
+            )
+        by_name[canonical] = split
+    return by_name
 
 
 def split_of_file(path: Path) -> str | None:

@@ -24,7 +24,7 @@ from esnera_hf.sources.readers.records import (
 from esnera_hf.sources.readers.spans import LABEL_KEYS
 from esnera_hf.sources.readings import Reading, choose_reading
 from esnera_hf.sources.source import Reader
-from esnera_hf.sources.splits import canonical_split
+from esnera_hf.sources.splits import canonical_splits
 
 #: Rows that are Python objects at a time: reading them one by one takes several times as long.
 _BATCH = 1000
@@ -129,16 +129,10 @@ def dataset_readers(dataset: DatasetDict, name: str, options: ReadingOptions) ->
             raise ConfigurationError(
                 f"{option}={value}: a dataset's columns have names, not numbers. Give the name."
             )
-    readers: dict[str, Reader] = {}
-    for split, rows in dataset.items():
-        canonical = canonical_split(split) or ("train" if len(dataset) == 1 else None)
-        if canonical is None or canonical in readers:
-            raise SourceError(
-                f"{name}: split {split!r} is none of train, validation, test (or dev, devel, valid), "
-                "or one of them twice. Rename or leave out splits: DatasetDict({'train': …, 'test': …})."
-            )
-        readers[canonical] = reader_of(rows, f"{name}, split {split}", options)
-    return readers
+    return {
+        canonical: reader_of(dataset[split], f"{name}, split {split}", options)
+        for canonical, split in canonical_splits(dataset, name).items()
+    }
 
 
 def _tagged(

@@ -89,7 +89,7 @@ class DocBinFile:
             from spacy.vocab import Vocab
         except ImportError:
             raise SourceError(
-                f"{self.path}: spaCy reads its own format, and is not installed. pip install 'esnera-hf[spacy]'."
+                f"{self.path}: spaCy reads its own format, and is not installed. Run pip install 'esnera-hf[spacy]'."
             ) from None
         content = self.path.read_bytes()
         unpacker, size = zlib.decompressobj(), 0

@@ -120,8 +120,8 @@ def _wrapped(data: dict[str, Any], path: Path) -> list[Any]:
         return next(iter(lists.values()))
     if lists:
         raise SourceError(
-            f"{path}: the lists {', '.join(lists)} all hold records. Save the one that is meant as a file of its own, "
-            "or each split as one."
+            f"{path}: the lists {', '.join(lists)} all hold records. Write the one that is meant to a file of its "
+            "own, or each split to one."
         )
     return [data]
 

@@ -93,11 +93,11 @@ def _chosen(done: Sequence[Mapping[str, Any]], where: str, annotator: str | None
         return candidates[0]
     names = [next(iter(_names(annotation)), "an unnamed annotator") for annotation in candidates]
     advice = (
-        "Say whose annotation counts: annotator="
+        "Say whose annotation counts: annotator=."
         if len({*names}) == len(names) and not truths
-        else "Mark one of them as ground truth, or delete the others"
+        else "Mark one of them as ground truth, or delete the others."
     )
-    raise SourceError(f"{where}: annotated differently by {', '.join(names)}. {advice}.")
+    raise SourceError(f"{where}: annotated differently by {', '.join(names)}. {advice}")
 
 
 def _names(annotation: Mapping[str, Any]) -> list[str]:

@@ -6,9 +6,10 @@ import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice, takewhile
 from operator import or_
-from typing import cast
+from typing import TypeAlias, cast
 
 from esnera_hf._internal.text import shown
 from esnera_hf.errors import SourceError
@@ -47,38 +48,36 @@ _NO_LABEL = re.compile(r"[\W_\d]*|o|nan|none|null|outside|.*\[\d+\]", re.IGNOREC
 _MOST_TAGS = 5000
 
 
-@dataclass(frozen=True, slots=True)
-class _Form:
-    """One way to write a prefix and a label as a tag."""
+#: One way to write a prefix and a label as a tag.
+_Form: TypeAlias = re.Pattern[str]
 
-    pattern: re.Pattern[str]
 
-    def parts(self, tag: str) -> tuple[str, str] | None:
-        """Return the letter of the prefix and the label, ``None`` for what is not written so."""
-        match = self.pattern.fullmatch(tag)
-        if match is None:
-            return None
-        prefix = match["prefix"]
-        return _LETTER_OF_WORD.get(prefix.lower()) or prefix.upper(), match["label"]
+def _parts(form: _Form, tag: str) -> tuple[str, str] | None:
+    """Return the letter of the prefix and the label, ``None`` for what is not written so."""
+    match = form.fullmatch(tag)
+    if match is None:
+        return None
+    prefix = match["prefix"]
+    return _LETTER_OF_WORD.get(prefix.lower()) or prefix.upper(), match["label"]
 
 
 def _forms(prefix: str) -> Iterator[_Form]:
     for marks in _SEPARATORS:
-        yield _Form(re.compile(rf"(?P<prefix>{prefix})[{marks}](?P<label>.+)", re.DOTALL))
+        yield re.compile(rf"(?P<prefix>{prefix})[{marks}](?P<label>.+)", re.DOTALL)
     for marks in _SEPARATORS:
-        yield _Form(re.compile(rf"(?P<label>.+)[{marks}](?P<prefix>{prefix})", re.DOTALL))
+        yield re.compile(rf"(?P<label>.+)[{marks}](?P<prefix>{prefix})", re.DOTALL)
 
 
 _OF_LETTERS = (*_forms(f"[{_LETTERS}]"), *_forms(f"[{_LETTERS.lower()}]"))
 _OF_WORDS = tuple(_forms("(?i:" + "|".join(sorted(_LETTER_OF_WORD, key=len, reverse=True)) + ")"))
 _USUAL = _OF_LETTERS[0]
 #: BPER and IPER, which many a label looks like: only where every inside tag has its begin tag.
-_UNPARTED = _Form(re.compile(r"(?P<prefix>[BI])(?P<label>\w+)"))
+_UNPARTED = re.compile(r"(?P<prefix>[BI])(?P<label>\w+)")
 
 
 def is_usual_tag(tag: str) -> bool:
     """Tell ``O`` and tags such as ``B-PER``."""
-    return tag == OUTSIDE or _USUAL.parts(tag) is not None
+    return tag == OUTSIDE or _parts(_USUAL, tag) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +102,7 @@ class Notation:
         tags: list[str] = []
         prefix = ""
         for piece in pieces:
-            parts = self.form and self.form.parts(piece)
+            parts = self.form and _parts(self.form, piece)
             if piece in self.outside:
                 tags.append(OUTSIDE)
             elif parts:
@@ -134,7 +133,7 @@ def _joins(mark: str, cells: Collection[str]) -> bool:
     if not several:
         return False
     alone = {cell for cell in cells if mark not in cell}
-    labels = alone | {parts[1] for cell in alone if (parts := _USUAL.parts(cell))}
+    labels = alone | {parts[1] for cell in alone if (parts := _parts(_USUAL, cell))}
     for pieces in several:
         whole = [ONE_TAG.fullmatch(piece) is not None for piece in pieces]
         if all(whole) or (mark in _JOINTS[0] and all(map(or_, whole, [p in labels for p in pieces]))):
@@ -148,7 +147,7 @@ def _form(tags: Collection[str]) -> _Form | None:
     if len(tags) > _MOST_TAGS:
         return None
     for form in (*_OF_LETTERS, *_OF_WORDS, _UNPARTED):
-        parts = list(takewhile(bool, map(form.parts, tags)))
+        parts = list(takewhile(bool, map(partial(_parts, form), tags)))
         if len(parts) == len(tags) and _is_convincing(cast(list[tuple[str, str]], parts), form):
             return form
     return None
@@ -176,10 +175,10 @@ def _doubt(tags: Collection[str]) -> str:
     if "B" in tags and set(tags) <= set(_LETTERS):
         return (
             f"the tags {examples} are prefixes without labels. Give them labels: "
-            "tag_names={'B': 'B-TERM', 'I': 'I-TERM'}"
+            "tag_names={'B': 'B-TERM', 'I': 'I-TERM'}."
         )
     for form in _OF_LETTERS if len(tags) <= _MOST_TAGS else ():
-        parts = [(part[0], part[1].casefold()) for tag in tags if (part := form.parts(tag))]
+        parts = [(part[0], part[1].casefold()) for tag in tags if (part := _parts(form, tag))]
         prefixes: dict[str, set[str]] = {}
         for prefix, label in parts:
             prefixes.setdefault(label, set()).add(prefix)
@@ -188,7 +187,7 @@ def _doubt(tags: Collection[str]) -> str:
             return (
                 f"the tags {examples} look like prefixes and labels, but are not written as in any scheme. Write "
                 'them as B-PER and I-PER, name them in tag_names={…}, or pass scheme="none" if they are labels as '
-                "they are"
+                "they are."
             )
     letters: dict[str, set[str]] = {}
     for tag in tags:
@@ -197,7 +196,7 @@ def _doubt(tags: Collection[str]) -> str:
     if any(len(written) > 1 for written in letters.values()):
         return (
             f"the prefixes of the tags {examples} are written in several ways. Write all of them alike, or name them "
-            "in tag_names={…}"
+            "in tag_names={…}."
         )
     return ""
 
@@ -301,7 +300,7 @@ def detect_tags(
         return TagReader("none", Notation(None), names)
     notation = detect_notation(counts)
     if notation.doubt and options.scheme is None:
-        raise SourceError(f"{place}: {notation.doubt}.")
+        raise SourceError(f"{place}: {notation.doubt}")
     scheme = options.scheme or scheme_of_pairs(_neighbors(pairs, notation))
     if scheme == "none" and counts.keys().isdisjoint(notation.outside):
         raise SourceError(
