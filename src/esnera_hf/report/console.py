@@ -112,7 +112,7 @@ def _search_lines(report: MergeReport) -> Iterator[str]:
 def _question_lines(report: MergeReport) -> Iterator[str]:
     rows = question_rows(report)
     if rows:
-        yield f"{len(rows)} questions whose answer could go either way, what matters most first:"
+        yield f"{len(rows)} question{'s' * (len(rows) != 1)} whose answer could go either way, what matters most first:"
     for question, evidence, examples in rows[:_SHOWN]:
         yield f"  Do {question.one} and {question.other} mean the same? ({evidence})"
         yield from [f"    {'; '.join(examples)}"] if examples else []

@@ -177,6 +177,8 @@ class PairEvidence:
         if self.names == 1:
             same = self.one.label.casefold() == self.other.label.casefold()
             return "the names match" if same else "the names mean the same"
+        if not self.names:
+            return "the names have nothing in common"
         degree = (
             "alike" if self.names >= _ALIKE else "a little alike" if self.names >= _COMMON else "not alike"
         )
