@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from quality.case import pooled_mentions
 from quality.corpora import as_source, languages, read_corpora, sampled
-from quality.figures import average_precision, calibration, f1_only, macro_f1
+from quality.figures import average_precision, calibration, f1_by_corpus, f1_only, macro_f1
 from quality.gold import RELATIONS, GoldPair, closed, read_coarse, read_gold
 from quality.renaming import RANDOM, SWAPPED, UNLISTED, WRITTEN, renamed, without_lexicon
 from sklearn.linear_model import LogisticRegression
@@ -101,10 +101,10 @@ def compare(rows: Rows, truth: np.ndarray, group: np.ndarray, shown: Sequence[Go
     """Print how right the probabilities are with corpora left out, and on what was fitted, by names of each kind."""
     judged, everything = len(group), np.ones(len(truth), dtype=bool)
     print(
-        "| | names | group | equal | expected | F1 | average precision | calibration error | slope "
+        "| | names | group | equal | expected | F1 | 95 % | average precision | calibration error | slope "
         "| relations macro-F1 |"
     )
-    print("| --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
+    print("| --- | --- | --- | ---: | ---: | ---: | --- | ---: | ---: | ---: | ---: |")
     two_out = [
         (
             np.array([one == pair for one in rows.corpora[:judged]]),
@@ -122,11 +122,18 @@ def compare(rows: Rows, truth: np.ndarray, group: np.ndarray, shown: Sequence[Go
             predicted = np.zeros((judged, len(RELATIONS)))
             for (held, _), fitted in zip(folds, fits, strict=True):
                 predicted[held] = rows.probabilities(fitted, np.flatnonzero(held), names)
-            show(f"{name} | {names}", predicted, truth, group, shown if names == WRITTEN else [])
+            show(
+                f"{name} | {names}", predicted, truth, group, rows.corpora, shown if names == WRITTEN else []
+            )
 
 
 def show(
-    name: str, predicted: np.ndarray, truth: np.ndarray, group: np.ndarray, pairs: Sequence[GoldPair]
+    name: str,
+    predicted: np.ndarray,
+    truth: np.ndarray,
+    group: np.ndarray,
+    corpora: Sequence[frozenset[str]],
+    pairs: Sequence[GoldPair],
 ) -> None:
     """Print the figures of probabilities, each group of corpora having base rates of its own, and the mistakes."""
     # At the base rates of all pairs that were fitted on the probabilities are, not at those of the judged ones.
@@ -142,9 +149,10 @@ def show(
         these = np.ones(len(truth), dtype=bool) if one == "all" else group == one
         equal, p = truth[these] == 0, predicted[these, 0]
         error, slope = calibration(p, equal)
+        low, high = f1_by_corpus(decided[these] == 0, equal, [corpora[k] for k in np.flatnonzero(these)])
         print(
             f"| {name} | {one} | {equal.sum()} | {p.sum():.1f} | {f1_only(decided[these] == 0, equal):.3f} | "
-            f"{average_precision(p, equal):.3f} | {error:.3f} | {slope:.2f} | "
+            f"{low:.2f} – {high:.2f} | {average_precision(p, equal):.3f} | {error:.3f} | {slope:.2f} | "
             f"{macro_f1(names(decided[these]), names(truth[these]), RELATIONS)[0]:.2f} |"
         )
     for k in np.flatnonzero(decided != truth) if pairs else ():

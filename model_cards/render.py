@@ -31,7 +31,7 @@ from esnera_hf.hub.cards import dataset_card, model_card
 from esnera_hf.merging.merge import MergedData, as_source, merge_sources
 from esnera_hf.merging.pseudo_labels import PseudoLabels, pseudo_labels
 from esnera_hf.metrics import score_entities
-from esnera_hf.report.build import build_report
+from esnera_hf.report.build import all_at_once, build_report
 from esnera_hf.report.report import CallFacts, SystemScores
 from esnera_hf.similarity.empirical import cross_predictions
 from esnera_hf.similarity.matrix import SimilarityMatrix
@@ -200,7 +200,13 @@ def make_facts() -> dict[str, Any]:
         seed=SEED,
         settings={"evidence": {"taggers": "separate"}},
     )
-    report = build_report(sources, mapping, MergedData(merged, leaks, pseudo), matrix=matrix)
+    report = build_report(
+        sources,
+        mapping,
+        MergedData(merged, leaks, pseudo),
+        matrix=matrix,
+        history=all_at_once(mapping, matrix),
+    )
     report = replace(
         report,
         call=call,

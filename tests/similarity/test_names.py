@@ -108,6 +108,9 @@ def test_what_names_mean(first: str, second: str, alike: float, kind: float) -> 
         ("person", "product", False),
         # A kind of a kind is a kind.
         ("cell_line", "Anatomy", True),
+        # What sets a name apart is no kind of thing.
+        ("LOCpart", "ORGpart", False),
+        ("LOCpart", "LOC", True),
         ("--", "--", False),
         ("qq", "qq", True),
     ],

@@ -18,7 +18,7 @@ from esnera_hf.tagging import LabelRef
 
 #: Mean relatedness from which labels go under one umbrella, and how much of it the meaning of names is where that is
 #: known: both learnt on coarse schemas of four groups of corpora (benchmarks/results/taxonomy.md).
-BELONGS, BY_NAME = 0.2, 0.75
+BELONGS, BY_NAME = 0.37, 0.75
 
 _WORDS = re.compile(r"[^\W_]+")
 

@@ -25,6 +25,8 @@ _PARTS = re.compile(r"[\W_]+|(?<=[a-z])(?=[A-Z])|(?<=[A-Z][A-Z])(?=[a-z]{3})")
 _LONGEST = 200
 #: Words that add nothing to what another word of a name says.
 _FILLERS = frozenset({"name", "names", "type", "entity", "entities", "named", "nam", "mention", "label"})
+#: Concepts that set a name apart from another one, and make nothing akin: ``LOCpart`` and ``ORGpart`` are two things.
+_QUALIFIERS = frozenset({"derived", "part", "nominal"})
 #: Shorter words are not taken for plurals: ``ds`` is no plural of ``d``.
 _SHORTEST_PLURAL = 5
 _NAMES = "label_names.txt"
@@ -123,7 +125,10 @@ def by_pair(similarity: Callable[[str, str], float], labels: Sequence[LabelRef])
 def are_akin(first: str, second: str) -> float:
     """Return 1 if two names have a concept in common, or kinds of one (``writer``, ``politician``), else 0."""
     above = lexicon().above
-    one, other = ({n for c in concepts_of(name) for n in (c, *above.get(c, ()))} for name in (first, second))
+    one, other = (
+        {broader for c in concepts_of(name) - _QUALIFIERS for broader in (c, *above.get(c, ()))}
+        for name in (first, second)
+    )
     return float(not one.isdisjoint(other))
 
 
