@@ -69,7 +69,10 @@ def _open(path: Path) -> IO[bytes]:
 
 
 def _decode(path: Path, number: int, raw: bytes, *, western: bool) -> Line:
-    text = raw.decode(errors="replace")
+    try:
+        text, whole = raw.decode(), True
+    except UnicodeDecodeError:
+        text, whole = raw.decode(errors="replace"), False
     if western and "\ufffd" in text and (read := _western(raw)):
         return number, read.removesuffix("\n").removesuffix("\r"), True
     if "\0" in text:
@@ -77,10 +80,9 @@ def _decode(path: Path, number: int, raw: bytes, *, western: bool) -> Line:
             f"{path}, line {number}: a NUL byte. Expected a text file in UTF-8; UTF-16 can be converted "
             "with `iconv -f utf-16 -t utf-8`."
         )
-    damaged = "\ufffd" in text and not _decodes(raw, "utf-8")  # the character may also stand there as such
     if number == 1:
         text = text.removeprefix("\ufeff")
-    return number, text.removesuffix("\n").removesuffix("\r"), damaged
+    return number, text.removesuffix("\n").removesuffix("\r"), not whole
 
 
 def _western(raw: bytes) -> str | None:
