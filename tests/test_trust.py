@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tokenizers import Tokenizer, models
 
 import esnera_hf
 from esnera_hf._internal.json import read_json
@@ -129,6 +130,23 @@ except ConfigurationError as error:
     print(error)
 """
     assert said in run(code, input=text).stdout
+
+
+def test_errors_of_any_class_are_caught_where_tokenizers_raises_no_class_of_its_own() -> None:
+    """Loading an encoder, which refuses, and writing to the cache, which passes on what is about no disk."""
+    broad = [
+        file.name
+        for file in FILES
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ExceptHandler)
+        and (node.type is None or ast.unparse(node.type) in ("Exception", "BaseException"))
+    ]
+    assert broad == ["cache.py", "encoders.py"]
+    tokenizer = Tokenizer(models.WordLevel({"a": 0}, unk_token="a"))
+    for use in (lambda: Tokenizer.from_file(os.devnull), lambda: tokenizer.save("/nowhere/x")):
+        with pytest.raises(Exception, match=r"EOF|No such file") as error:
+            use()
+        assert type(error.value) is Exception
 
 
 @pytest.mark.parametrize(

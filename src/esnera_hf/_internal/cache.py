@@ -144,7 +144,8 @@ class Artifact:
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
-        # Torch, safetensors and pyarrow say in classes of their own that a disk is full; all else goes on as it was.
+        # That a disk is full torch, safetensors and pyarrow say in classes of their own, and tokenizers by Exception
+        # itself: no narrower class would do. All else goes on as it was.
         try:
             yield
         except Exception as error:

@@ -103,7 +103,7 @@ class ColumnFile:
 
     def _rows(self) -> Iterator[list[Row]]:
         """Yield the rows of each sentence."""
-        # Of all the reading of a corpus, a third is spent in this loop: what is the same for all lines stands before it.
+        # A third of the reading of a corpus is spent in this loop: what all lines share stands before it.
         layout, split = self.layout, self.layout.cells
         width, group = layout.width, layout.sentence
         headers = [[*layout.names], [*filter(None, layout.names)]] if layout.names else []
