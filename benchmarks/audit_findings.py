@@ -217,15 +217,19 @@ def _(folder: Path) -> str:
 @finding("a key that stands twice in a report")
 def _(folder: Path) -> str:
     report = saved(folder) / "report.json"
-    report.write_text('{"version": 1, ' + report.read_text().strip()[1:])
+    text = report.read_text().strip()
+    report.write_text(f'{{"{next(iter(json.loads(text)))}": 99, {text[1:]}')
     return wrong(lambda: esnera_hf.MergeResult.load(folder / "result"))
 
 
 @finding("output folders and umask")
 def _(folder: Path) -> str:
-    rights = saved(folder).stat().st_mode & 0o777
-    expected = 0o777 & ~os.umask(os.umask(0o22))
-    return "" if rights == expected else f"{rights:o} instead of {expected:o}"
+    before = os.umask(0o002)
+    try:
+        rights = saved(folder).stat().st_mode & 0o777
+    finally:
+        os.umask(before)
+    return "" if rights == 0o775 else f"{rights:o} instead of 775 under umask 002"
 
 
 @finding("an Arrow file whose offsets lead elsewhere")

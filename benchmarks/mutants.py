@@ -28,7 +28,7 @@ import transformers  # noqa: F401
 
 ROOT = Path(__file__).resolve().parents[1]
 
-#: File of the package, text, what replaces it, tests that must notice.
+#: File of the package, text, what replaces it, tests that must notice, with pytest's ``-k`` behind them or not.
 Mutant: TypeAlias = tuple[str, str, str, str]
 #: By file and tests: texts, and what replaces them.
 MUTANTS: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {
@@ -176,8 +176,9 @@ def _run_tests(source: Path, tests: str) -> int:
     sys.path.insert(0, str(source))
     sys.dont_write_bytecode = True
     options = ["-q", "-x", "-p", "no:cacheprovider", "-o", "addopts=--import-mode=importlib"]
-    places = [str(ROOT / "tests" / test) for test in tests.split()]
-    return int(pytest.main([*options, "-m", "not real and not slow", *places]))
+    files, _, keyword = tests.partition(" -k ")
+    places = [str(ROOT / "tests" / test) for test in files.split()]
+    return int(pytest.main([*options, "-m", "not real and not slow", "-k", keyword, *places]))
 
 
 def main(mutants: Sequence[Mutant]) -> int:
