@@ -70,6 +70,9 @@ def test_a_table_of_labels_is_that_of_their_names() -> None:
         # A word that is listed nowhere stands for itself.
         ("LOCderiv", {"location", "derived"}),
         ("obj-per", {"obj", "person"}),
+        ("person-actor", {"actor"}),
+        ("location-road/railway", {"road"}),
+        ("building-hospital", {"facility", "hospital"}),
         ("name", {"person"}),
         ("label_type", {"label", "type"}),
         ("--", set()),

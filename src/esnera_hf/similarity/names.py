@@ -83,7 +83,8 @@ def concepts_of(name: str) -> frozenset[str]:
     """Return the concepts that a name is made of: ``PER`` and ``person_name`` are ``person``.
 
     The longest sequences of words that the lexicon lists are concepts; a word that it
-    does not list, but for fillers like ``name``, stands for itself.
+    does not list, but for fillers like ``name``, stands for itself. Where one is a kind of
+    another it stands for both: ``person-actor`` is ``actor``.
     """
     words = _words(name)
     whole = _concept("".join(words))
@@ -98,7 +99,8 @@ def concepts_of(name: str) -> frozenset[str]:
         )
         concepts.add(concept)
         words = words[end:]
-    return frozenset(concepts)
+    above = lexicon().above
+    return frozenset(concepts) - {broader for concept in concepts for broader in above.get(concept, ())}
 
 
 def meaning_similarity(first: str, second: str) -> float:
