@@ -84,6 +84,13 @@ MUTANTS: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {
         ("share / recall[None, :]", "share / recall[:, None]"),
         ("(np.fmin(margin, margin.T))", "(np.fmax(margin, margin.T))"),
         ("(matrix.occurring + PRIOR_FORMS)", "(matrix.occurring + PRIOR_OVERLAP)"),
+        ('"share": measured * _logit(share)', '"share": _logit(share)'),
+        ("apart * (1.0 - apart.T)", "apart"),
+    ),
+    ("similarity/names.py", "similarity"): (
+        ("concepts_of(name) - _QUALIFIERS", "concepts_of(name)"),
+        ("frozenset(concepts) - {broader", "frozenset(concepts) | {broader"),
+        ("bool(mine - theirs)", "bool(mine)"),
     ),
     ("similarity/probability.py", "similarity"): (
         ("rates = (rates + rates[INVERSE]) / 2", ""),
