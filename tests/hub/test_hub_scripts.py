@@ -18,13 +18,14 @@ import pytest
 
 from builders import toy_source, write_corpus
 from esnera_hf import MergeResult, Tagger
+from esnera_hf.cli.main import main
 from esnera_hf.modeling.encoders import load_encoder
 from esnera_hf.modeling.hub_code.modeling_crf_tagger import CrfTagger
 from hub_server import HubServer, client_environment, clients_inside
 from results import make_result
 
 FOLDER = Path(__file__).parents[2] / "hub_scripts"
-SCRIPTS = ["merge_and_push.py", "render_card.py", "train_and_push_tagger.py"]
+SCRIPTS = ["build_atlas.py", "merge_and_push.py", "render_card.py", "train_and_push_tagger.py"]
 BIN = Path(sysconfig.get_path("scripts"))
 
 
@@ -90,6 +91,7 @@ def test_the_job_it_becomes(name: str, tmp_path: Path) -> None:
     [
         ("merge_and_push", "esnera_hf.load_source", ["a", "b"]),
         ("train_and_push_tagger", "esnera_hf.hub.repository.HubRepository.prepare", ["a"]),
+        ("build_atlas", "esnera_hf.hub.repository.HubRepository.prepare", ["a", "b"]),
     ],
 )
 def test_interrupted(name, call, arguments, capsys, monkeypatch):
@@ -185,3 +187,26 @@ def test_render_card_of_a_tagger(encoder_folder, tmp_path, capsys):
     for folder, card in {"alone": tagger.card("me/x"), "merged/tagger": own}.items():
         assert script("render_card")([tmp_path / folder, "me/x"]) == 0
         assert capsys.readouterr().out == f"{card}\n"
+
+
+def test_build_atlas(hub, encoder_folder, tmp_path, capsys):
+    write_corpus(tmp_path / "alpha", {"PERSON": "per", "PLACE": "loc"}, seed=0, train=60, rest=20)
+    write_corpus(tmp_path / "beta", {"PERSON": "name", "PLACE": "city"}, seed=10, train=60, rest=20)
+    write_corpus(tmp_path / "mine", {"PERSON": "who", "PLACE": "where"}, seed=20, train=60, rest=20)
+    definitions = tmp_path / "definitions.json"
+    definitions.write_text('{"beta:city": "where people *live*"}')
+    sources = [tmp_path / "alpha", f"beta={tmp_path / 'beta'}"]
+    command = ["me/atlas", *sources, "--encoder", encoder_folder, "--definitions", definitions]
+    for said in ("published: ", "holds all of it already"):
+        assert script("build_atlas")(command) == 0
+        assert said in capsys.readouterr().out
+    files = hub.repo("dataset", "me/atlas").files()
+    assert {"atlas.json", "bundles/0000.evidence", "bundles/0001.evidence", "index.html", "README.md"} <= set(
+        files
+    )
+    assert b"esnera-hf locate path/to/mine --atlas me/atlas" in files["README.md"]
+    for content in files.values():
+        assert str(tmp_path).encode() not in content
+    arguments = ["locate", tmp_path / "mine", "--atlas", "me/atlas", "--encoder", encoder_folder]
+    assert main([str(argument) for argument in arguments]) == 0
+    assert re.search(r"^where  \(\d+ mentions\)$", capsys.readouterr().out, flags=re.MULTILINE)

@@ -18,7 +18,7 @@ from typing import Any
 
 from esnera_hf._internal.processes import process_count
 from esnera_hf._internal.text import visible
-from esnera_hf.cli import align, cache, check, data, demo, evidence, hub, review, taggers
+from esnera_hf.cli import align, atlas, cache, check, data, demo, evidence, hub, review, taggers
 from esnera_hf.cli.options import OPTIONS, SOURCES_HELP
 from esnera_hf.errors import ConfigurationError, EsneraError
 
@@ -34,6 +34,8 @@ examples:
   esnera-hf review merged
   esnera-hf export merged --format conll --output merged-conll
   esnera-hf push merged me/zh-ner --no-text
+  esnera-hf atlas build cluener weibo --encoder hfl/chinese-bert-wwm-ext --output atlas
+  esnera-hf locate mine=path/to/mine --atlas atlas
   esnera-hf apply me/zh-ner cluener boson=path/to/boson.txt --output rebuilt
   esnera-hf train cluener --encoder hfl/chinese-bert-wwm-ext --output cluener-tagger
   echo 浙商银行的叶老桂博士 | esnera-hf predict cluener-tagger
@@ -187,7 +189,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--json", action="store_true", help="write messages and progress as JSON lines to standard error"
     )
-    for room in (align, review, evidence, data, check, taggers, hub, demo, cache):
+    for room in (align, review, evidence, atlas, data, check, taggers, hub, demo, cache):
         room.add_commands(commands)
     # After the command, too, where most people write them; their help stands once, in that of esnera-hf.
     for command in commands.choices.values():

@@ -121,7 +121,7 @@ def save_for_hub(result: Publishable, folder: Path, repo_id: str, settings: Data
     else:
         sources = {source.name: source.provenance.homepage for source in report.sources}
         Recipe.of(result.dataset, result.mapping, sources).write(folder)
-    _write_card(folder, card)
+    write_card(folder, card)
 
 
 def card_of_dataset(result: Publishable, repo_id: str, settings: DatasetSettings) -> DatasetCard:
@@ -170,7 +170,7 @@ def _write_data(splits: DatasetDict, folder: Path) -> None:
             shard.to_parquet(folder / f"{split}-{index:05d}-of-{shards:05d}.parquet")
 
 
-def _write_card(folder: Path, card: RepoCard) -> None:
+def write_card(folder: Path, card: RepoCard) -> None:
     """Write README and manifest beside the files of a publication."""
     files = sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file())
     manifest = {"metadata": plain_data(card.data), "files": sorted([*files, MANIFEST])}
@@ -191,7 +191,7 @@ def push_tagger(
         type(tagger)(tagger.model, tagger.tokenizer).save_pretrained(folder)  # without its record
         if tagger.record.get("mapping"):
             LabelMapping.from_yaml(tagger.record["mapping"]).save(folder / MAPPING_FILE)
-        _write_card(folder, card)
+        write_card(folder, card)
         return repository.publish(folder, message or f"Publish a CRF tagger for {labels}")
 
 

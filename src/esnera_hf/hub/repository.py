@@ -29,7 +29,7 @@ _TEXT = re.compile(r"data/\w+/(?:train|validation|test)-\d{5}-of-\d{5}\.parquet"
 #: No other file is ever deleted, whatever a manifest lists: anybody may have edited it.
 _OURS = re.compile(
     _TEXT.pattern + r"|recipe\.json|recipe/(?:train|validation|test)\.parquet|flow\.svg|mapping\.yaml"
-    r"|report\.json|report\.html|similarity\.json",
+    r"|report\.json|report\.html|similarity\.json|atlas\.json|index\.html|bundles/[0-9]{4}\.evidence",
     re.ASCII,
 )
 #: References and hashes of commits: the Hub commits to names of branches alone.

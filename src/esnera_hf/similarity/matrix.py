@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 #: Pairs that a notebook shows: a screen of them.
 _SHOWN = 20
-_SQUARES = {
+SQUARES = {
     "matched": np.int64,
     "predicted": np.int64,
     "semantic": np.float64,
@@ -36,7 +36,7 @@ _SQUARES = {
 _MANY = 1000
 #: A similarity of vectors exceeds 1 by what rounding adds.
 _MOST = 1.001
-_ROWS = {"support": np.int64, "read": np.int64, "recall": np.float64}
+ROWS = {"support": np.int64, "read": np.int64, "recall": np.float64}
 
 
 @dataclass(frozen=True, repr=False)
@@ -95,7 +95,7 @@ class SimilarityMatrix:
                 object.__setattr__(self, name, values)
         if not self.occurring.size:
             object.__setattr__(self, "occurring", np.where(np.isfinite(self.overlap), _MANY, 0))
-        for name, shape in {**dict.fromkeys(_ROWS, (n,)), **dict.fromkeys(_SQUARES, (n, n))}.items():
+        for name, shape in {**dict.fromkeys(ROWS, (n,)), **dict.fromkeys(SQUARES, (n, n))}.items():
             if getattr(self, name).shape != shape:
                 raise ValueError(
                     f"{name} has shape {getattr(self, name).shape}, expected {shape} for {n} labels"
@@ -197,7 +197,7 @@ class SimilarityMatrix:
             name: [
                 [None if value != value else value for value in row] for row in getattr(self, name).tolist()
             ]
-            for name in _SQUARES
+            for name in SQUARES
         }
         recall = [None if value != value else value for value in self.recall.tolist()]
         rows = {"support": self.support.tolist(), "read": self.read.tolist(), "recall": recall}
@@ -210,7 +210,7 @@ class SimilarityMatrix:
         Raises:
             ConfigurationError: something in it is unknown, missing, of another type or shape, or out of range.
         """
-        kinds: dict[str, Any] = {**_ROWS, **_SQUARES}
+        kinds: dict[str, Any] = {**ROWS, **SQUARES}
         if wrong := sorted({"labels", *kinds} ^ set(data)):
             raise ConfigurationError(
                 f"similarities: unknown or missing: {', '.join(wrong)[:200]}; expected labels, {', '.join(kinds)}. "
@@ -219,7 +219,7 @@ class SimilarityMatrix:
         labels = from_plain(tuple[LabelRef, ...], data["labels"], "labels")
         if len(set(labels)) < len(labels):
             raise ConfigurationError("labels: one stands there twice. Align again.")
-        shapes = {name: (len(labels),) * (2 if name in _SQUARES else 1) for name in kinds}
+        shapes = {name: (len(labels),) * (2 if name in SQUARES else 1) for name in kinds}
         return cls(labels, **{name: _array(name, data[name], kinds[name], shapes[name]) for name in kinds})
 
     def to_pandas(self) -> pandas.DataFrame:
@@ -259,8 +259,8 @@ class SimilarityMatrix:
     def restricted(self, sources: Collection[str]) -> SimilarityMatrix:
         """Return the similarities between the labels of some of the sources."""
         indices = [index for index, label in enumerate(self.labels) if label.source in sources]
-        squares = {name: getattr(self, name)[np.ix_(indices, indices)] for name in _SQUARES}
-        rows = {name: getattr(self, name)[indices] for name in _ROWS}
+        squares = {name: getattr(self, name)[np.ix_(indices, indices)] for name in SQUARES}
+        rows = {name: getattr(self, name)[indices] for name in ROWS}
         return SimilarityMatrix(tuple(self.labels[index] for index in indices), **rows, **squares)
 
 

@@ -1,0 +1,359 @@
+"""Measure what the evidence of a corpus gives away: can one tell whether a mention was among those it was made of?
+
+Of each corpus twice as many sentences are encoded as an alignment reads. Half of them make a head and the mean vectors
+of its labels, the other half are sentences that might as well have been read; this several times, with other halves.
+Four attacks see what a bundle holds, know a mention in its sentence with its label, and say how probably it was read:
+
+- loss: how sure the head is of the mention's label, over the median of its label;
+- references: the same, against heads that the attacker made of other halves with and without it (LiRA, Carlini et
+  al. 2022);
+- mean: how far the label's mean vector points to the mention, from the mean of other halves;
+- whitened: the same along directions scaled by the covariance that the attacker knows of the corpus, the best linear
+  test.
+
+The area under the ROC curve is 0.5 by chance; intervals are by bootstrap over sentences.
+
+    python benchmarks/leaks.py --data DIR --gold gold_alignments.json --encoder ENCODER --cache FOLDER [--cost]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import sys
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from fit_relations import group_of, measured, names
+from quality.corpora import as_source, read_corpora, sampled
+from quality.figures import average_precision, f1_only, macro_f1
+from quality.gold import RELATIONS, GoldPair
+
+import esnera_hf.similarity.probability as probability
+from esnera_hf._internal.cache_contents import CACHE_VARIABLE
+from esnera_hf._internal.console import quiet_libraries
+from esnera_hf.hub.evidence import _with_noise, _without
+from esnera_hf.modeling.mention_vectors import MentionEncoder
+from esnera_hf.similarity.evidence import _HeadsAndSpans, _light_evidence
+from esnera_hf.similarity.matrix import SimilarityMatrix
+from esnera_hf.similarity.semantic import semantic_similarity
+from esnera_hf.taggers.light_heads import (
+    FEWEST,
+    INVERSE_REGULARIZATION,
+    LAYERS,
+    NO_MENTION,
+    LightHead,
+    _regression,
+    load_light_head,
+    make_light_heads,
+    sentences_to_read,
+    with_other_spans,
+)
+from esnera_hf.taggers.predictions import LabelCentroids
+
+CORPORA = ("cluener", "bc5cdr", "weibo")
+#: Pairs of halves: as many heads as twice this, each a target, the others its references.
+HALVES, RESAMPLES, SEED = 3, 200, 42
+#: Strength of the regularization, least mentions of a label, and noise, by what they are called in the tables.
+SETTINGS = {
+    "exact": (INVERSE_REGULARIZATION, FEWEST, 0.0),
+    "min_support 50": (INVERSE_REGULARIZATION, 50, 0.0),
+    "noise 1": (INVERSE_REGULARIZATION, FEWEST, 1.0),
+    "strength 0.0005": (0.0005, FEWEST, 0.0),
+    "strength 0.0005, min_support 20, noise 0.25": (0.0005, 20, 0.25),
+    "strength 0.0005, min_support 20, noise 0.5": (0.0005, 20, 0.5),
+    "strength 0.0005, min_support 20, noise 1": (0.0005, 20, 1.0),
+}
+COUNTS = ("matched", "predicted", "read", "recall")
+Made = tuple[LightHead, LabelCentroids]
+
+
+class Spans(NamedTuple):
+    """The spans of a corpus: their labels, vectors of shape (spans, dimensions), and the sentence of each."""
+
+    gold: np.ndarray
+    vectors: np.ndarray
+    sentence: np.ndarray
+
+    def of(self, chosen: np.ndarray) -> LightHead:
+        """Return some of them as a head without weights."""
+        none = np.zeros((0, self.vectors.shape[1]), dtype=np.float32)
+        return LightHead(
+            (), none, np.zeros(0, np.float32), tuple(self.gold[chosen]), self.vectors[chosen], {}
+        )
+
+
+def main() -> None:
+    """Attack, and with ``--cost`` align, and print."""
+    options = parsed()
+    os.environ[CACHE_VARIABLE] = str(options.cache)
+    with quiet_libraries():
+        kinds = settings()
+        print("| corpus | evidence | loss | references | mean | whitened | right on unread spans |")
+        print("| --- | --- | ---: | ---: | ---: | ---: | ---: |", flush=True)
+        for name in options.corpora:
+            spans = encoded(name, options)
+            for kind, make in kinds.items():
+                print(f"| {name} | {kind} | {' | '.join(attacked(spans, make))} |", flush=True)
+        if options.cost:
+            print_cost(options)
+    print(f"\nCommand: python {' '.join(sys.argv)}")
+
+
+def settings() -> dict[str, Callable[[LightHead], Made]]:
+    """Return the ways to make evidence of spans, by what they are called in the tables."""
+    regressions: dict[Any, Any] = {}
+
+    def fitted(strength: float, min_support: int, noise: float) -> Callable[[LightHead], Made]:
+        def make(spans: LightHead) -> Made:
+            gold = np.array(spans.gold, dtype=np.str_)
+            key = spans.vectors[:, 0].tobytes(), min_support, strength
+            if key not in regressions:
+                regressions[key] = _regression(spans.vectors, gold, min_support, strength)
+            labels, weights, bias = regressions[key]
+            head = replace(spans, labels=labels, weights=weights, bias=bias).without_spans()
+            return weakened(head, spans.centroids, min_support, noise)
+
+        return make
+
+    return {name: fitted(*setting) for name, setting in SETTINGS.items()}
+
+
+def weakened(head: LightHead, centroids: LabelCentroids, min_support: int, noise: float) -> Made:
+    """Return evidence without rare labels, with noise, as a bundle holds it."""
+    rows = [
+        k for k, n in enumerate(head.labels) if n == NO_MENTION or centroids.count.get(n, 0) >= min_support
+    ]
+    recall = {
+        label: share for label, share in head.recall.items() if centroids.count.get(label, 0) >= min_support
+    }
+    head = replace(
+        head,
+        labels=tuple(head.labels[row] for row in rows),
+        weights=head.weights[rows],
+        bias=head.bias[rows],
+        recall=recall,
+    )
+    centroids = _without(centroids, min_support, set())
+    return _with_noise(head, centroids, noise) if noise else (head, centroids)
+
+
+def encoded(name: str, options: Any) -> Spans:
+    """Return the spans of twice the sentences of a corpus that an alignment reads, in vectors as it makes them."""
+    corpus = read_corpora(options.data, [name])[name]
+    source = as_source(name, sampled(corpus, len(corpus), SEED))
+    size = len(sentences_to_read(source, SEED))
+    pool = list(source.sentences("train"))
+    random.Random(SEED).shuffle(pool)
+    generator = random.Random(SEED)
+    numbered = []
+    for number, sentence in enumerate(pool[: 2 * min(size, len(pool) // 2)]):
+        sentence = with_other_spans(sentence, generator)
+        spans = [replace(entity, label=f"{number}\t{entity.label}") for entity in sentence.entities]
+        numbered.append(replace(sentence, entities=spans))
+    batches = list(MentionEncoder(options.encoder, LAYERS).mention_vectors(numbered))
+    places = [label.partition("\t") for labels, _ in batches for label in labels]
+    gold = np.array([label for _, _, label in places])
+    vectors = np.concatenate([part for _, part in batches])
+    vectors = vectors - vectors[gold == NO_MENTION].mean(axis=0)
+    vectors /= vectors.std(axis=0).mean()
+    return Spans(gold, vectors.astype(np.float32), np.array([int(number) for number, _, _ in places]))
+
+
+def attacked(spans: Spans, make: Callable[[LightHead], Made]) -> list[str]:
+    """Return the cells of a row: what each attack attains, and how right the head is."""
+    generator = np.random.default_rng(SEED)
+    read = []
+    for _ in range(HALVES):
+        half = generator.permutation(spans.sentence.max() + 1) % 2 == 0
+        read += [half[spans.sentence], ~half[spans.sentence]]
+    evidence = [make(spans.of(chosen)) for chosen in read]
+    margins = np.array([margin(head, spans) for head, _ in evidence])
+    towards = np.array([mean_scores(centroids, spans) for _, centroids in evidence])
+    scores: dict[str, list[np.ndarray]] = {"loss": [], "references": [], "mean": [], "whitened": []}
+    right = []
+    for target, chosen in enumerate(read):
+        others = [k for k in range(len(read)) if k // 2 != target // 2]
+        scores["loss"].append(over_median(margins[target], spans.gold))
+        scores["references"].append(likelihood_ratio(margins, np.array(read), target, others))
+        for column, attack in enumerate(("mean", "whitened")):
+            reference = towards[others, column].mean(axis=0)
+            scores[attack].append(towards[target, column] - reference)
+        head = evidence[target][0]
+        right.append(np.mean(np.array(head.predict(spans.vectors[~chosen])) == spans.gold[~chosen]))
+    mentions = spans.gold != NO_MENTION
+    sentence = np.tile(spans.sentence[mentions], len(read))
+    member = np.concatenate([chosen[mentions] for chosen in read])
+    cells = []
+    for parts in scores.values():
+        score = np.concatenate([part[mentions] for part in parts])
+        known = np.isfinite(score)
+        low, value, high = area(score[known], member[known], sentence[known])
+        cells.append(f"{value:.3f} [{low:.3f}, {high:.3f}]")
+    return [*cells, f"{np.mean(right):.2f}"]
+
+
+def margin(head: LightHead, spans: Spans) -> np.ndarray:
+    """Return by how much the score of each span's label is over that of the best other one; NaN where it has none."""
+    place = {label: index for index, label in enumerate(head.labels)}
+    column = np.array([place.get(label, -1) for label in spans.gold.tolist()])
+    known = np.flatnonzero(column >= 0)
+    result = np.full(len(column), np.nan)
+    if len(known):
+        scores = spans.vectors[known] @ head.weights.T + head.bias
+        rows = np.arange(len(known)), column[known]
+        own = scores[rows].copy()
+        scores[rows] = -np.inf
+        result[known] = own - scores.max(axis=1)
+    return result
+
+
+def mean_scores(centroids: LabelCentroids, spans: Spans) -> np.ndarray:
+    """Return how far each mention's label's mean points to it, plain and whitened, shape (2, spans)."""
+    scores = np.full((2, len(spans.gold)), np.nan)
+    mentions = np.flatnonzero(spans.gold != NO_MENTION)
+    labels = spans.gold[mentions]
+    centered = spans.vectors[mentions].astype(np.float64)
+    for label in set(labels.tolist()):
+        centered[labels == label] -= centered[labels == label].mean(axis=0)
+    covariance = centered.T @ centered / len(centered)
+    covariance += 0.02 * np.trace(covariance) / len(covariance) * np.eye(len(covariance))
+    for label, total in centroids.total.items():
+        own = mentions[labels == label]
+        mean = total / centroids.count[label]
+        scores[0, own] = centered[labels == label] @ mean
+        scores[1, own] = centered[labels == label] @ np.linalg.solve(covariance, mean)
+    return scores
+
+
+def over_median(scores: np.ndarray, gold: np.ndarray) -> np.ndarray:
+    """Return scores over the median of their label's."""
+    result = scores.copy()
+    for label in set(gold.tolist()):
+        of_label = gold == label
+        if np.isfinite(scores[of_label]).any():
+            result[of_label] -= np.nanmedian(scores[of_label])
+    return result
+
+
+def likelihood_ratio(margins: np.ndarray, read: np.ndarray, target: int, others: list[int]) -> np.ndarray:
+    """Return the log likelihood ratio of a margin under normal margins of references with and without the span."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        inside, outside = (
+            np.where(chosen, margins[others], np.nan) for chosen in (read[others], ~read[others])
+        )
+        means = [np.nanmean(part, axis=0) for part in (inside, outside)]
+        variance = (np.nanvar(inside, axis=0) + np.nanvar(outside, axis=0)) / 2 + 1e-4
+    distances = [(margins[target] - mean) ** 2 for mean in means]
+    return np.asarray((distances[1] - distances[0]) / (2 * variance))
+
+
+def area(score: np.ndarray, member: np.ndarray, sentence: np.ndarray) -> tuple[float, float, float]:
+    """Return the area under the ROC curve with its interval of 95 %, by bootstrap over sentences."""
+    generator = np.random.default_rng(SEED)
+    order = np.argsort(score, kind="stable")
+    member, sentence = member[order], sentence[order]
+
+    def of_weights(weight: np.ndarray) -> float:
+        inside, outside = weight * member, weight * ~member
+        below = np.cumsum(outside) - outside / 2
+        return float((inside * below).sum() / (inside.sum() * outside.sum()))
+
+    number = sentence.max() + 1
+    resampled = [
+        of_weights(np.bincount(generator.integers(number, size=number), minlength=number)[sentence])
+        for _ in range(RESAMPLES)
+    ]
+    low, high = np.percentile(resampled, [2.5, 97.5])
+    return float(low), of_weights(np.ones(len(score))), float(high)
+
+
+class Given(NamedTuple):
+    """Evidence that takes the place of what a text gives."""
+
+    head: LightHead
+    centroids: LabelCentroids
+    read: dict[str, int]
+
+
+def print_cost(options: Any) -> None:
+    """Print how right an alignment of all corpora is by the evidence of each in several settings."""
+    matrix, pairs, language = measured(options)
+    corpora = read_corpora(options.data)
+    sources = [as_source(name, sampled(rows, len(rows), options.seed)) for name, rows in corpora.items()]
+    artifacts = make_light_heads(sources, options.encoder, options.seed)
+    pairs = [pair for pair in pairs if pair.sure]
+    group = group_of(language, pairs)
+    groups = np.array([group(pair) for pair in pairs])
+    print("\n| evidence of all corpora | F1 of equal | average precision | relations macro-F1 |")
+    print("| --- | ---: | ---: | ---: |", flush=True)
+    refitted: dict[tuple[str, float], LightHead] = {}
+    for setting, (strength, min_support, noise) in SETTINGS.items():
+        bundles = {}
+        for name, artifact in artifacts.items():
+            spans = load_light_head(artifact)
+            if strength != INVERSE_REGULARIZATION and (name, strength) not in refitted:
+                fitted = _regression(spans.vectors, np.array(spans.gold, dtype=np.str_), FEWEST, strength)
+                refitted[name, strength] = replace(
+                    spans.without_spans(), labels=fitted[0], weights=fitted[1], bias=fitted[2]
+                )
+            head = refitted.get((name, strength), spans.without_spans())
+            bundles[name] = Given(*weakened(head, spans.centroids, min_support, noise), spans.read)
+        changed = with_evidence(matrix, _HeadsAndSpans(artifacts, bundles))
+        cells = " | ".join(f"{figure:.3f}" for figure in figures(changed, pairs, groups))
+        print(f"| {setting} | {cells} |", flush=True)
+
+
+def with_evidence(matrix: SimilarityMatrix, heads: _HeadsAndSpans) -> SimilarityMatrix:
+    """Return similarities with what other heads count, and what other vectors say."""
+    counts = {name: np.zeros_like(getattr(matrix, name)) for name in ("matched", "predicted", "read")}
+    counts["recall"] = np.full(len(matrix.labels), np.nan)
+    centroids = _light_evidence(heads, {}, matrix.labels, tuple(counts[name] for name in COUNTS))
+    close = semantic_similarity(centroids, matrix.labels)
+    return replace(matrix, **counts, semantic=np.where(matrix.same_source, np.nan, close))
+
+
+def figures(matrix: SimilarityMatrix, pairs: list[GoldPair], group: np.ndarray) -> tuple[float, float, float]:
+    """Return F1 of equal, average precision, and macro-F1 of relations, by the coefficients of the package."""
+    first, second = (
+        [matrix.index[pair.first] for pair in pairs],
+        [matrix.index[pair.second] for pair in pairs],
+    )
+    fitted = probability.coefficients_for(matrix)
+    predicted = probability.unshifted_probabilities(matrix, fitted)[first, second]
+    base = np.array([fitted["base_rates"][relation] for relation in RELATIONS])
+    truth = np.array([RELATIONS.index(pair.relation) for pair in pairs])
+    decided = np.zeros_like(truth)
+    for one in np.unique(group):
+        these = group == one
+        predicted[these] = probability.shifted(predicted[these], base)
+        threshold = probability.equality_threshold(predicted[these, 0])
+        unequal = 1 + predicted[these, 1:].argmax(axis=1)
+        decided[these] = np.where(predicted[these, 0] > threshold, 0, unequal)
+    relations = macro_f1(names(decided), names(truth), RELATIONS)[0]
+    return f1_only(decided == 0, truth == 0), average_precision(predicted[:, 0], truth == 0), relations
+
+
+def parsed() -> Any:
+    """Return what is given on the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, required=True, help="holds jsonl/NAME.SPLIT.jsonl.gz")
+    parser.add_argument("--gold", type=Path, required=True, help="relations between labels, for --cost")
+    parser.add_argument("--encoder", required=True, help="folder or Hub id")
+    parser.add_argument("--cache", type=Path, required=True, help="of fit_relations.py, for --cost")
+    parser.add_argument("--corpora", nargs="*", default=CORPORA, metavar="NAME")
+    parser.add_argument("--cost", action="store_true", help="also compare all corpora by such evidence")
+    parser.add_argument("--seed", type=int, default=SEED)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
