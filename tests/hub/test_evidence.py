@@ -19,6 +19,7 @@ from esnera_hf.result import MergeResult
 from esnera_hf.settings import AlignSettings
 from esnera_hf.similarity.evidence import EvidenceSettings
 from esnera_hf.sources.source import License, NerSource, Provenance
+from hub_server import HubServer, clients_inside
 
 PEOPLE = ("anna", "bruno", "clara", "dario", "emma", "felix")
 PLACES = ("oslo", "lima", "quito", "cairo", "paris", "vienna")
@@ -310,3 +311,23 @@ class TestRefusals:
                 read(tmp_path / name)
         with pytest.raises(EsneraError, match="no such file"):
             Evidence.load(tmp_path / "missing.evidence")
+
+
+def test_a_bundle_is_published_with_a_card_and_aligned_from_the_hub(
+    mine: NerSource, theirs: NerSource, encoder_folder: Path, tmp_path: Path
+) -> None:
+    made = Evidence.from_source(theirs, encoder=encoder_folder)
+    with HubServer() as server, clients_inside(server, tmp_path, token=server.tokens["write"]):
+        with pytest.raises(ConfigurationError, match=r"ends in \.evidence"):
+            made.push_to_hub("me/theirs")
+        published = made.push_to_hub("theirs.evidence")
+        assert published.repo_id == "me/theirs.evidence"
+        files = server.repo("dataset", "me/theirs.evidence").files("main")
+        assert files["bundle.evidence"] == made.to_bytes()
+        readme = files["README.md"].decode()
+        assert "| city | 48 | 48 |" in readme
+        assert "Cite me" in readme
+        assert not any(word in readme for word in (*PEOPLE, *PLACES))
+        result = align([mine, "me/theirs.evidence"], encoder=encoder_folder)
+        assert server.unexpected == []
+    assert result.mapping.sources == ("mine", "theirs")

@@ -38,7 +38,7 @@ the same, 1 if not. Only settings that this version knows are taken from the rep
 opened: name sources and encoder that are files. Taggers in the cache are reused: set ESNERA_CACHE_DIR to an empty
 folder to compute everything anew.
 """
-_FOLDER_HELP = "written by align, apply or train --output"
+_FOLDER_HELP = "written by align, apply or train --output; of push also a file.evidence"
 
 
 def add_commands(commands: Commands) -> None:
@@ -92,8 +92,10 @@ def add_commands(commands: Commands) -> None:
 
 def _push(options: argparse.Namespace) -> None:
     from esnera_hf._internal.console import quiet_libraries
+    from esnera_hf.hub.evidence import Evidence
     from esnera_hf.hub.repository import HubRepository
     from esnera_hf.result import MergeResult
+    from esnera_hf.sources.load import EVIDENCE_SUFFIX
 
     if options.to_folder is not None:
         _save_for_hub(options)
@@ -103,6 +105,11 @@ def _push(options: argparse.Namespace) -> None:
             "expected REPO, owner/name on the Hub. Or write the files with --to-folder DIR."
         )
     where = {"private": options.private, **given(options, WHERE)}
+    if options.folder.suffix == EVIDENCE_SUFFIX:
+        tagger_of = ["tagger"] if options.tagger else []
+        refuse([*tagger_of, *given(options, CONTENT)], "an evidence bundle holds no text. Leave it out.")
+        print(Evidence.load(options.folder).push_to_hub(options.repo_id, **where))
+        return
     tagger = _saved_tagger(options)
     if tagger is not None:
         print(tagger.push_to_hub(options.repo_id, **where))

@@ -7,6 +7,7 @@ asked for, salted hashes of forms; all else is JSON in its header (:class:`Evide
 from __future__ import annotations
 
 import os
+import tempfile
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,17 +17,23 @@ from typing import Any
 
 import numpy as np
 from datasets import Dataset, DatasetDict
-from huggingface_hub import hf_hub_download
+from huggingface_hub import DatasetCard, DatasetCardData, hf_hub_download
 from numpy.typing import NDArray
 
 from esnera_hf._internal.checks import is_count, within
 from esnera_hf._internal.console import quiet_libraries
 from esnera_hf._internal.files import write_new_file
 from esnera_hf._internal.hub_errors import explained
+from esnera_hf._internal.yaml import dump_yaml
 from esnera_hf.errors import ConfigurationError, SourceNotFoundError
 from esnera_hf.hub.evidence_file import FORMAT, VERSION, EvidenceFacts, bundle_bytes, read_bundle
+from esnera_hf.hub.markdown import escape, render
+from esnera_hf.hub.push import write_card
+from esnera_hf.hub.readme import plain_data
+from esnera_hf.hub.repository import HubRepository, Published
 from esnera_hf.report.call import is_published, is_repository
 from esnera_hf.sources.hashed_forms import HashedForms
+from esnera_hf.sources.licenses import Terms
 from esnera_hf.sources.load import EVIDENCE_SUFFIX, SourceLike, load_source
 from esnera_hf.sources.source import SOURCE_FEATURES, SPLITS, NerSource
 from esnera_hf.taggers.identity import default_encoder, encoder_files
@@ -235,6 +242,51 @@ class Evidence:
             }
             forms = HashedForms(hashes, facts["form_lengths"], facts["salt_check"])
         return cls(facts, head, LabelCentroids.of_means(means, facts["read"]), forms)
+
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        private: bool | None = None,
+        revision: str | None = None,
+        create_pr: bool = False,
+        token: str | None = None,
+        commit_message: str | None = None,
+    ) -> Published:
+        """Publish the bundle and a card to a dataset repository of the Hub, in one commit; no text is published.
+
+        Args:
+            repo_id: ``owner/name``, whose name ends in ``.evidence``, by which ``align`` knows what it is.
+            private, revision, create_pr, token, commit_message: as for ``MergeResult.push_to_hub``.
+
+        Raises:
+            ConfigurationError: the name has another ending.
+            HubError: the Hub refuses it or cannot be reached; it says what is safe and what to do.
+        """
+        if not repo_id.endswith(EVIDENCE_SUFFIX):
+            raise ConfigurationError(f"{repo_id}: expected a name that ends in {EVIDENCE_SUFFIX}. Add it.")
+        repository = HubRepository(repo_id, "dataset", token=token, revision=revision, create_pr=create_pr)
+        repository.prepare(private)
+        message = commit_message or f"Publish the evidence of {len(self.labels)} labels, without text"
+        with tempfile.TemporaryDirectory(prefix="esnera-") as folder:
+            (Path(folder) / BUNDLE_FILE).write_bytes(self.to_bytes())
+            write_card(Path(folder), self.card(repository.repo_id))
+            return repository.publish(Path(folder), message)
+
+    def card(self, repo_id: str) -> DatasetCard:
+        """Return the card that :meth:`push_to_hub` publishes."""
+        terms = Terms({self.name: self.facts["license"]})
+        data = DatasetCardData(
+            pretty_name=f"{escape(self.name)}: evidence without text",
+            license=terms.id,
+            license_name=terms.name or None,
+            task_categories=["token-classification"],
+            task_ids=["named-entity-recognition"],
+            tags=["esnera_hf", "evidence"],
+        )
+        usage = f"esnera-hf align mine {repo_id}"
+        body = render("evidence.md.jinja", {"evidence": self, "facts": self.facts, "usage": usage})
+        return DatasetCard(f"---\n{dump_yaml(plain_data(data))}---\n\n{body}")
 
     def named(self, name: str) -> Evidence:
         """Return the same evidence under another name."""

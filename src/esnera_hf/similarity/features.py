@@ -42,6 +42,8 @@ _LEAST_RECALL = 0.1
 #: Mentions that heads find of the rarer label after which what they tell counts half. Heads that find none of their own
 #: label would else speak against all that its name and its forms say.
 MEASURED = 2.0
+#: How much heads count that have read one of two texts, as the other is elsewhere.
+ONE_SIDED = 0.7
 #: Keeps logarithms of shares finite: differences of shares below it tell nothing.
 _SMALL = 0.02
 
@@ -151,7 +153,9 @@ def relation_features(matrix: Measurements) -> dict[str, NDArray[np.float64]]:
     ``both split off`` is 1 where each source has a kind as another label which the other has not.
     """
     recovered = found_share(matrix)
+    known = heads_known(matrix)
     predicted = (matrix.matched + 0.05 * PRIOR) / (matrix.predicted + PRIOR)
+    predicted = np.where(known.T & ~known, recovered, predicted)
     forms = np.nan_to_num(telling_overlap(matrix))
     sibling = np.log((recovered + _SMALL) / (best_rival(recovered.T, matrix.same_source).T + _SMALL))
     sibling = np.nan_to_num(sibling)
@@ -180,25 +184,43 @@ def agreed_share(matrix: Measurements) -> NDArray[np.float64]:
     The geometric mean of two shares: of the entities predicted as i on the text
     of j's source that are annotated there at all, those annotated as j; and of
     the gold mentions of i that the head of j's source finds, those it calls j.
-    What a head overlooks, in a domain that is strange to it, plays no part.
+    What a head overlooks, in a domain that is strange to it, plays no part. Both
+    say how much of i is j: where heads read one of the texts alone, one share does.
     """
     matched = matrix.matched.astype(np.float64)
     same = matrix.same_source.astype(np.float64)
     agreeing = matched + PRIOR * PRIOR_SHARE
     predicted_as = agreeing / (matched @ same + PRIOR)
     found_as = (agreeing / (same @ matched + PRIOR)).T
-    return np.asarray(np.sqrt(predicted_as * found_as))
+    known = heads_known(matrix)
+    one = np.where(known, predicted_as, found_as)
+    return np.where(known == known.T, np.sqrt(predicted_as * found_as), one)
+
+
+def heads_known(matrix: Measurements) -> NDArray[np.bool_]:
+    """Return where the head of the row's source has read the text of the column's, shape (N, N).
+
+    It has not where that text is elsewhere, and it tells nothing where it predicts nothing at all.
+    """
+    owner = np.array([matrix.sources.index(label.source) for label in matrix.labels], dtype=np.int64)
+    of_source = np.eye(len(matrix.sources))[owner]
+    read = of_source.T @ matrix.predicted @ of_source > 0
+    return np.asarray(read[np.ix_(owner, owner)])
 
 
 def found_share(matrix: Measurements) -> NDArray[np.float64]:
     """Return how much of the row's label the column's head finds, over what it finds of its own, shape (N, N).
 
     The share of a part that a head finds is bounded by its recall on the label it was
-    fitted on. Where that is unknown it is taken to be 1.
+    fitted on. Where that is unknown it is taken to be 1. Where that head has not read
+    the row's text, what the row's head predicts on the column's says as much of the row.
     """
     share = (matrix.matched.T + PRIOR * PRIOR_SHARE) / (matrix.read[:, None] + PRIOR)
     recall = np.maximum(np.nan_to_num(matrix.recall, nan=1.0), _LEAST_RECALL)
-    return np.asarray(np.clip(share / recall[None, :], 0.0, 1.0))
+    found = np.clip(share / recall[None, :], 0.0, 1.0)
+    known = heads_known(matrix)
+    predicted = (matrix.matched + PRIOR * PRIOR_SHARE) / (matrix.predicted + PRIOR)
+    return np.where(known & ~known.T, predicted, found)
 
 
 def coverage_of(matrix: Measurements) -> NDArray[np.float64]:
@@ -212,7 +234,8 @@ def coverage_of(matrix: Measurements) -> NDArray[np.float64]:
     Returns:
         NaN within a source and where nothing is known.
     """
-    counted = (matrix.predicted.sum(axis=1) > 0)[None, :] & (matrix.read > 0)[:, None]
+    known = heads_known(matrix)
+    counted = (matrix.predicted.sum(axis=1) > 0)[None, :] & (matrix.read > 0)[:, None] & (known | known.T)
     with np.errstate(invalid="ignore", divide="ignore"):
         empirical = np.where(matrix.predicted > 0, matrix.matched / (matrix.predicted + PRIOR), np.nan)
     overlap = telling_overlap(matrix)
@@ -238,19 +261,25 @@ def telling_overlap(matrix: Measurements) -> NDArray[np.float64]:
 
 
 def _measured(matrix: Measurements) -> NDArray[np.float64]:
-    """Return how much what heads tell of two labels counts, in [0, 1), by the mentions found of the rarer one."""
+    """Return how much what heads tell of two labels counts, in [0, 1), by the mentions found of the rarer one.
+
+    Where they have read one of the two texts it counts :data:`ONE_SIDED` of that, and nothing where they read none.
+    """
     detected = matrix.read * np.nan_to_num(matrix.recall, nan=1.0)
     rarer = np.minimum(detected[:, None], detected[None, :])
-    return np.asarray(rarer / (rarer + MEASURED))
+    known = heads_known(matrix)
+    sides = np.where(known & known.T, 1.0, np.where(known | known.T, ONE_SIDED, 0.0))
+    return np.asarray(sides * rarer / (rarer + MEASURED))
 
 
 def _balance(matrix: Measurements) -> NDArray[np.float64]:
     """Return the smaller coverage of two labels over the larger, in [0, 1]; 1 where that is unknown."""
     read = matrix.predicted.sum(axis=1) > 0
+    known = heads_known(matrix)
     with np.errstate(invalid="ignore", divide="ignore"):
         predicted = np.where(matrix.predicted > 0, matrix.matched / (matrix.predicted + PRIOR), np.nan)
         recall = np.where(
-            (matrix.read > 0)[:, None] & read[None, :],
+            (matrix.read > 0)[:, None] & read[None, :] & known.T,
             matrix.matched.T / (matrix.read[:, None] + PRIOR),
             np.nan,
         )

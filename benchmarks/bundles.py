@@ -1,0 +1,106 @@
+"""What evidence bundles cost: their size, and equal labels found where a text, or both, stay elsewhere.
+
+Reads the corpora of ``DIR/jsonl`` and measures the frozen evidence between all of them, as ``fit_relations.py`` does.
+Then takes away what could not be measured if one corpus of each pair were a bundle (its heads on the other text stay;
+forms in common are unknown), if the other one were, or if both were and no answer came back. Coefficients are fitted on
+what all texts give, without both corpora of a pair. With answers both ways and salted hashes of forms the counts are
+those of the texts, byte by byte (``tests/hub/test_evidence.py``), and so is F1.
+
+    python benchmarks/bundles.py --data DIR --gold gold_alignments.json --encoder ENCODER --cache FOLDER
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import replace
+
+import numpy as np
+from fit_relations import Rows, base_rates, group_of, measured, parsed, unrelated
+from quality.corpora import as_source, read_corpora, sampled
+from quality.figures import average_precision, calibration, f1_only
+from quality.gold import RELATIONS
+from quality.renaming import WRITTEN
+
+import esnera_hf.similarity.probability as probability
+from esnera_hf._internal.cache_contents import CACHE_VARIABLE
+from esnera_hf._internal.console import quiet_libraries
+from esnera_hf.hub.evidence import Evidence
+from esnera_hf.similarity.matrix import SimilarityMatrix
+
+
+def main() -> None:
+    """Measure and print."""
+    options = parsed()
+    os.environ[CACHE_VARIABLE] = str(options.cache)
+    matrix, pairs, language = measured(options)
+    pairs = [pair for pair in pairs if pair.sure]
+    groups = group_of(language, pairs)
+    group = np.array([groups(pair) for pair in pairs])
+    judged = len(pairs)
+    pairs += unrelated(matrix, pairs)
+    truth = np.array([RELATIONS.index(pair.relation) for pair in pairs])
+    everything = Rows(matrix, pairs)
+    earlier = np.array([matrix.sources.index(label.source) for label in matrix.labels])
+    before, after = earlier[:, None] < earlier[None, :], earlier[:, None] > earlier[None, :]
+    unknown = np.ones_like(before)
+    views = {
+        "both texts": everything,
+        "the later corpus is a bundle": Rows(without(matrix, before, unknown), pairs),
+        "the earlier corpus is a bundle": Rows(without(matrix, after, unknown), pairs),
+        "both are bundles, no answer": Rows(without(matrix, before | after, unknown), pairs),
+        "both texts, forms unknown": Rows(without(matrix, ~unknown, unknown), pairs),
+    }
+    predicted = {name: np.zeros((judged, len(RELATIONS))) for name in views}
+    for pair in sorted(set(everything.corpora[:judged]), key=sorted):
+        seen = np.array([one.isdisjoint(pair) for one in everything.corpora])
+        fitted = everything.fit(truth, seen)
+        held = np.flatnonzero([one == pair for one in everything.corpora[:judged]])
+        for name, rows in views.items():
+            predicted[name][held] = rows.probabilities(fitted, held, WRITTEN)
+    print("| | equal | expected | F1 | average precision | calibration error | slope |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
+    base, equal = base_rates(truth), truth[:judged] == 0
+    for name, probabilities in predicted.items():
+        decided = np.zeros(judged, dtype=bool)
+        for one in np.unique(group):
+            these = group == one
+            probabilities[these] = probability.shifted(probabilities[these], base)
+            decided[these] = probabilities[these, 0] > probability.equality_threshold(probabilities[these, 0])
+        p = probabilities[:, 0]
+        error, slope = calibration(p, equal)
+        print(
+            f"| {name} | {equal.sum()} | {p.sum():.1f} | {f1_only(decided, equal):.3f} | "
+            f"{average_precision(p, equal):.3f} | {error:.3f} | {slope:.2f} |",
+            flush=True,
+        )
+    show_sizes(options)
+    print(f"\nCommand: python {' '.join(sys.argv)}")
+
+
+def without(matrix: SimilarityMatrix, heads: np.ndarray, forms: np.ndarray) -> SimilarityMatrix:
+    """Return what is left if heads of the row's source did not read the column's text, and forms are unknown."""
+    return replace(
+        matrix,
+        matched=np.where(heads, 0, matrix.matched),
+        predicted=np.where(heads, 0, matrix.predicted),
+        overlap=np.where(forms, np.nan, matrix.overlap),
+        occurring=np.where(forms, 0, matrix.occurring),
+    )
+
+
+def show_sizes(options: object) -> None:
+    """Print the size of the bundle of each corpus."""
+    print("\n| corpus | labels | bundle, bytes | with hashes of forms, bytes |\n| --- | ---: | ---: | ---: |")
+    for name, rows in read_corpora(options.data).items():  # type: ignore[attr-defined]
+        source = as_source(name, sampled(rows, len(rows), options.seed))  # type: ignore[attr-defined]
+        sizes = []
+        for salt in (None, "a salt of this benchmark"):
+            with quiet_libraries():
+                made = Evidence.from_source(source, encoder=options.encoder, seed=options.seed, salt=salt)  # type: ignore[attr-defined]
+            sizes.append(len(made.to_bytes()))
+        print(f"| {name} | {len(source.labels)} | {sizes[0]:,} | {sizes[1]:,} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
