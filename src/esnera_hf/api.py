@@ -105,9 +105,8 @@ def align(
         texts = [source for source in loaded if source.bundled is None]
         labels = [ref for source in loaded for ref in source.label_refs]
         constraints = build_constraints(labels, target_schema, settings.schema)
-        named = None if encoder is None else os.fspath(encoder)
         by_taggers = settings.evidence.kind == "taggers" or method == "greedy"
-        encoder = exchange.encoder(loaded, named, "taggers" if by_taggers else settings.evidence.kind)
+        encoder = exchange.encoder(loaded, encoder, "taggers" if by_taggers else settings.evidence.kind)
         _warn_of_memory(loaded, encoder, settings, by_taggers)
         pairs = find_pairs(loaded)
         leaks, shared = find_leaks(loaded, pairs), compare_shared(loaded, pairs)
@@ -119,23 +118,15 @@ def align(
         times.end("training")
         answers = exchange.answers(loaded, encoder, seed)
         screened = exchange.overlap(loaded, answers, settings.evidence.salt)
+        counts = {names: answer.counts for names, answer in answers.items()}
+        beside: dict[str, Any] = {"shared": shared, "bundles": exchange.bundles, "answers": counts}
         matrix = measure_similarity(
-            measured,
-            settings.evidence,
-            encoder,
-            taggers,
-            screened=screened,
-            shared=shared,
-            seed=seed,
-            bundles=exchange.bundles,
-            answers={names: answer.counts for names, answer in answers.items()},
+            measured, settings.evidence, encoder, taggers, screened=screened, seed=seed, **beside
         )
         times.end("similarity")
         train = partial(train_cached, encoder, settings.taggers.training)
         trial = partial(try_mapping, measured, taggers, settings.greedy, settings.output.threshold, train)
-        mapping, history = _merge_labels(
-            loaded, matrix, constraints, settings, trial if method == "greedy" else None
-        )
+        mapping, history = _merge_labels(method, loaded, matrix, constraints, settings, trial)
         times.end("merging labels")
         output = settings.output.for_mapping(mapping)
         compared = settings.taggers.compared(output.compare)
@@ -254,16 +245,17 @@ def _warn_of_memory(
 
 
 def _merge_labels(
+    method: Method,
     sources: Sequence[NerSource],
     matrix: SimilarityMatrix,
     constraints: Constraints,
     settings: AlignSettings,
-    objective: Objective | None,
+    objective: Objective,
 ) -> tuple[LabelMapping, MergeHistory]:
-    """Return what the labels become, with the reasons, and the way there: all at once without an objective."""
+    """Return what the labels become, with the reasons, and the way there; only ``greedy`` asks the objective."""
     precision, locked = settings.schema.min_precision, settings.schema.locked
     history = None
-    if objective is None:
+    if method == "equivalence":
         mapping = add_umbrellas(merge_equivalent(matrix, constraints, precision), matrix, constraints)
     else:
         mapping, history = merge_greedily(matrix, constraints, settings.greedy, objective)

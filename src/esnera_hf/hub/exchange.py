@@ -98,7 +98,9 @@ class Exchange:
         check_names(sources)
         return sorted(sources, key=lambda source: source.name)
 
-    def encoder(self, sources: Sequence[NerSource], encoder: str | None, kind: str | None) -> str:
+    def encoder(
+        self, sources: Sequence[NerSource], encoder: str | os.PathLike[str] | None, kind: str | None
+    ) -> str:
         """Return the encoder to use: the one of the bundles, by its name on the Hub, if none is given.
 
         Args:
@@ -109,15 +111,16 @@ class Exchange:
         Raises:
             ConfigurationError: bundles were made with another one, or are no evidence of that kind.
         """
+        name = None if encoder is None else os.fspath(encoder)
         if not self.bundles:
-            return default_encoder(sources) if encoder is None else encoder
+            return default_encoder(sources) if name is None else name
         if kind != "frozen":
             raise ConfigurationError(
                 f"evidence={kind!r}: {', '.join(sorted(self.bundles))} came as evidence bundles, which hold light "
                 "heads on a frozen encoder. Compare by evidence='frozen' and method='equivalence', or give the texts."
             )
         bundles, reads = list(self.bundles.values()), any(source.bundled is None for source in sources)
-        name = encoder or (bundle_encoder(bundles) if reads else None)
+        name = name or (bundle_encoder(bundles) if reads else None)
         check_encoder(bundles, name)
         return name or bundles[0].facts["encoder"]
 
