@@ -205,8 +205,8 @@ class MergeResult:
 
         if self.tagger_folder is None:
             raise ConfigurationError(
-                "there is no tagger of the merged dataset: align or apply with OutputSettings(train_merged=True), "
-                "--train-merged."
+                "there is no tagger of the merged dataset. Align or apply again with train_merged=True among its "
+                "output settings."
             )
         tagger = Tagger.from_pretrained(self.tagger_folder)
         return tagger.with_record(report=self.report.to_dict(), mapping=self.mapping.to_yaml())

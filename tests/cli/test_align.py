@@ -157,7 +157,7 @@ def test_diff(world: World, mappings: list[str], capsys: pytest.CaptureFixture[s
     counts = load_source(beta).summary.entities
     cities = ", ".join(f"{labels['city']} in {split}" for split, labels in counts.items())
     assert lines[:3] == [
-        "moved: beta:city: LOC → (left out) (0 train mentions)",
+        "moved: beta:city: LOC → (left out) (120 train mentions)",
         "no longer one: alpha:loc and beta:city",
         "entities affected:",
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,9 @@ from esnera_hf.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from esnera_hf.result import MergeResult
+
+#: Names and forms of so many are compared in seconds, and fewer have too few forms in common to merge anything.
+_QUICK_SAMPLES = 20_000
 
 
 def add_commands(commands: Commands) -> None:
@@ -61,6 +65,8 @@ def _align(options: argparse.Namespace) -> None:
     from esnera_hf.api import align
 
     check_output(options.output)
+    if options.quick:
+        _choose_quick(options)
     result = align(
         table.read_sources(options),
         encoder=options.encoder,
@@ -72,6 +78,23 @@ def _align(options: argparse.Namespace) -> None:
         settings=table.align_settings(options),
     )
     save_and_print(result, options.output)
+    if options.quick and options.output is not None:
+        sources = shlex.join(options.sources)
+        mapping = shlex.quote(str(options.output / "mapping.yaml"))
+        print(f"of all sentences: esnera-hf apply {mapping} {sources} --output DIR")
+
+
+def _choose_quick(options: argparse.Namespace) -> None:
+    """Choose what takes about a minute on a laptop; what is asked for by name stays."""
+    trains = options.train_merged or options.pseudo_label_threshold is not None
+    if trains or options.method == "greedy" or options.evidence == "taggers":
+        raise ConfigurationError(
+            "--quick trains nothing, and --method greedy, --evidence taggers, --train-merged and "
+            "--pseudo-label-threshold train taggers. Leave --quick out, or those."
+        )
+    if options.evidence is None and options.encoder is None:
+        options.evidence = "surface"
+    options.max_samples = options.max_samples or _QUICK_SAMPLES
 
 
 def _apply(options: argparse.Namespace) -> None:
@@ -125,6 +148,7 @@ def _diff(options: argparse.Namespace) -> None:
     from esnera_hf._internal.console import quiet_libraries
     from esnera_hf.alignment.mapping import LabelMapping
     from esnera_hf.alignment.mapping_diff import MappingDifference, affected_entities
+    from esnera_hf.api import with_mentions
 
     before, after = LabelMapping.load(options.before), LabelMapping.load(options.after)
     with quiet_libraries():
@@ -136,7 +160,8 @@ def _diff(options: argparse.Namespace) -> None:
                 f"{source.name} is in neither mapping; they map {', '.join(names)}. "
                 "Give a source the name that it has there: name=path."
             )
-    difference = MappingDifference(before, after)
+    # Mappings that were made from samples count the mentions of these; beside what is counted here they would not fit.
+    difference = MappingDifference(with_mentions(before, sources), with_mentions(after, sources))
     print(difference)
     affected = affected_entities(difference, sources)
     if affected:

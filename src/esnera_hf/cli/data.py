@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -146,10 +147,22 @@ def _inspect(options: argparse.Namespace) -> None:
     from esnera_hf._internal.console import no_dataset_bars
     from esnera_hf.sources.inspect import inspect
 
+    _check_names(options.sources)
     # Bars of downloads stay: they tell how long it takes.
     splits = ("train", "validation", "test") if options.all_splits else ("train",)
     with no_dataset_bars():
         print(inspect([read_source(name, options) for name in options.sources], splits=splits))
+
+
+def _check_names(sources: Sequence[str]) -> None:
+    """Check, before anything is read, that no two sources bear one name."""
+    from esnera_hf.sources.load import source_name
+
+    names = [source_name(name) for name in sources]
+    if doubled := sorted({name for name in names if names.count(name) > 1}):
+        raise ConfigurationError(
+            f"two sources are called {', '.join(doubled)}. Name each once, or give it a name of its own: name=path."
+        )
 
 
 def _screen(options: argparse.Namespace) -> None:
@@ -159,13 +172,8 @@ def _screen(options: argparse.Namespace) -> None:
         )
     from esnera_hf._internal.console import no_dataset_bars
     from esnera_hf.alignment.screen import screen
-    from esnera_hf.sources.load import source_name
 
-    names = [source_name(name) for name in options.sources]
-    if doubled := sorted({name for name in names if names.count(name) > 1}):
-        raise ConfigurationError(
-            f"two sources are called {', '.join(doubled)}. Name each once, or give it a name of its own: name=path."
-        )
+    _check_names(options.sources)
     if options.output is not None:
         check_free(options.output)
     splits = ("train", "validation", "test") if options.all_splits else ("train",)

@@ -51,6 +51,8 @@ _INTERRUPTED = (
 _SHARED = ("align", "apply", "train")
 #: Of an error of a stream: its disk is full, or it is gone.
 _UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EBADF)
+#: What messages call the values of options that are called otherwise.
+_SPELT = {"source_format": "format", "tag_name": "tag_names"}
 #: What else of messages is called otherwise on the command line.
 _OTHERWISE = {
     "λ = ": "--lambda ",
@@ -162,12 +164,23 @@ def _output_of(options: argparse.Namespace) -> Iterator[None]:
 def _with_option_names(message: str, options: argparse.Namespace) -> str:
     """Say ``--max-samples 0: …`` where a message says ``max_samples=0: …``."""
     names = dict(_OTHERWISE)
-    for name in vars(options):
-        option = OPTIONS.get(name, f"--{name.replace('_', '-')}")
-        names |= {f"{name}=": f"{option} ", f"{name}:": f"{option}:"}
+    for action in _actions(options.command):
+        # What is given by its place has no name there, and these two are no one's argument.
+        if action.option_strings and action.dest not in ("json", "log_level"):
+            name = _SPELT.get(action.dest, action.dest)
+            option = OPTIONS.get(action.dest, action.option_strings[0])
+            names |= {rf"{name}=(?=[\s.,;)]|$)": option, f"{name}=": f"{option} "}
+            names |= {rf"{name}:(?=\s)": f"{option}:"}
     for name, option in names.items():
-        message = re.sub(rf"(?<![\w-]){name}", option, message)
+        # Neither a part of a word nor of the name of a file, such as report.json.
+        message = re.sub(rf"(?<![\w./-]){name}", option, message)
     return message
+
+
+def _actions(command: str) -> list[argparse.Action]:
+    """Return the options of a command."""
+    (commands,) = (a for a in make_parser()._actions if isinstance(a, argparse._SubParsersAction))
+    return list(commands.choices[command]._actions)
 
 
 def make_parser() -> argparse.ArgumentParser:

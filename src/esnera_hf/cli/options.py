@@ -54,7 +54,7 @@ def _column(text: str) -> str | int:
 
 
 #: Options that several groups have, or a command alone.
-SOURCES: dict[str, Any] = {"metavar": "SOURCE", "help": "see below"}
+SOURCES: dict[str, Any] = {"metavar": "SOURCE", "help": argparse.SUPPRESS}
 OUTPUT_FOLDER: dict[str, Any] = {
     "type": Path,
     "metavar": "DIR",
@@ -82,14 +82,18 @@ _add(
     choices=("equivalence", "greedy"),
     default="equivalence",
     metavar="METHOD",
-    help="equivalence (default): what is most probably equal becomes one, parts its children; greedy: each label joins "
-    "its best match, as in the paper",
+    help="equivalence (default): equal labels become one, parts children; greedy: as in the paper",
 )
 _add(
     "--evidence",
     choices=("frozen", "taggers", "surface"),
     metavar="EVIDENCE",
     help="frozen (default): heads on a fixed encoder; taggers: trained ones; surface: names, forms",
+)
+_add(
+    "--quick",
+    action="store_true",
+    help="at most 20,000 sentences a split, nothing trained, and no encoder unless one is named",
 )
 _WEIGHT = "greedy: weight of the empirical similarity, 0 to 1"
 _add("--lambda", dest="lam", type=_numbers, metavar="λ", help=_WEIGHT)
@@ -177,7 +181,8 @@ def add_reading_options(parser: argparse.ArgumentParser, format_option: str = "-
     """Add the options that say how sources are read; ``export`` has a ``--format`` of its own."""
     add = parser.add_argument_group("reading (detected from the data unless given)").add_argument
     add(format_option, dest="source_format", metavar="FORMAT", help="columns, json, brat, …")
-    add("--scheme", choices=SCHEMES, help="tagging scheme of column files")
+    schemes = f"{', '.join(SCHEMES[:-1])} or {SCHEMES[-1]}"
+    add("--scheme", choices=SCHEMES, metavar="NAME", help=f"tagging scheme of column files: {schemes}")
     add("--tag-column", type=_column, metavar="C", help="number from 0 in a file, name in a dataset")
     add("--token-column", type=_column, metavar="C", help="the same of the tokens, or of the text of spans")
     add("--tag-layer", type=_column, metavar="L", help="of several tags in a cell, number from 0, or 'all'")
@@ -188,7 +193,8 @@ def add_reading_options(parser: argparse.ArgumentParser, format_option: str = "-
     add(
         "--nested",
         choices=("outermost", "innermost", "layers"),
-        help="spans kept of those that overlap (default: outermost)",
+        metavar="WHICH",
+        help="spans kept of those that overlap: outermost (default), innermost or layers",
     )
     add("--annotator", metavar="NAME", help="whose annotation counts where several annotated a text")
     add("--strict", action="store_true", help="refuse what would be repaired or left out")
@@ -201,15 +207,19 @@ def add_reading_options(parser: argparse.ArgumentParser, format_option: str = "-
 
 def add_command(commands: Commands, name: str, help: str, description: str, **options: Any) -> Any:
     """Add a command that takes sources; its help has a line for each option where it can."""
-    return commands.add_parser(
+    parser = commands.add_parser(
         name,
         help=help,
-        description=textwrap.fill(description, 100),
+        description=textwrap.fill(description, 118),
         usage=f"esnera-hf {name} {options.pop('operands', 'SOURCE …')} [options]",
         epilog=SOURCES_HELP + (_BUNDLES_HELP if name == "align" else ""),
         formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, max_help_position=30),
+        add_help=False,
         **options,
     )
+    # Of a page that should fit a screen, three lines would tell how to get it.
+    parser.add_argument("-h", "--help", action="help", help=argparse.SUPPRESS)
+    return parser
 
 
 def given(options: argparse.Namespace, group: argparse.ArgumentParser, *without: str) -> dict[str, Any]:
@@ -359,7 +369,7 @@ def align_settings(options: argparse.Namespace) -> AlignSettings:
     from esnera_hf.settings import AlignSettings
     from esnera_hf.similarity.evidence import EvidenceSettings
 
-    greedy = given(options, METHOD, "method", "evidence")
+    greedy = given(options, METHOD, "method", "evidence", "quick")
     if options.method != "greedy":
         refuse(greedy, "only --method greedy uses this. Add it, or leave this out.")
     if "search_max_samples" in greedy:

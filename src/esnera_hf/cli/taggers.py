@@ -89,10 +89,11 @@ def _train(options: argparse.Namespace) -> None:
 
     check_output(options.output)
     source = read_source(options.source, options)
+    if options.max_samples is not None:
+        source = source.sample(options.max_samples, options.seed)
     tagger = train_tagger(
         source,
         encoder=options.encoder,
-        max_samples=options.max_samples,
         seed=options.seed,
         training=table.training_arguments(options),
     )

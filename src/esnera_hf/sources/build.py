@@ -32,7 +32,7 @@ from esnera_hf._internal.cache_contents import (
 from esnera_hf._internal.files import write_problem
 from esnera_hf._internal.text import is_east_asian, join_tokens, shown, visible
 from esnera_hf.errors import ConservationError, SourceError
-from esnera_hf.sources.licenses import license_from_id
+from esnera_hf.sources.licenses import stated_license
 from esnera_hf.sources.options import ReadingOptions
 from esnera_hf.sources.readers.offsets import written_without_spaces
 from esnera_hf.sources.source import (
@@ -86,6 +86,8 @@ LAYER = "ner_tags_"
 WORDS_CUT = "words cut into characters"
 #: Sentences that language and tokenization are detected from.
 _SNIFFED = 500
+#: Keys of records that a message names.
+_SHOWN_KEYS = 20
 #: What tokenizers of subwords give to pieces behind the first, and the share of tokens that are such pieces.
 _PIECE_LABEL, _PIECES = "X", 0.05
 #: Tokens of which all may be numbers by chance.
@@ -132,6 +134,8 @@ def build_source(
     """
     options = options or ReadingOptions()
     terms = replace(terms, language=options.language or terms.language)
+    if options.license is not None:
+        terms = replace(terms, license=stated_license(options.license))
     reading = _Reading(terms, readers, options)
     stored = {split: reading.stored(split, origin) for split in readers}
     labels, repairs = Counter[str](), Counter[str]()
@@ -151,17 +155,19 @@ def build_source(
     if repairs.pop(WORDS_CUT, 0):
         notes.insert(0, WORDS_CUT)
     if not splits:
+        keys = dict.fromkeys(key for reader in readers.values() for key in getattr(reader, "keys", ()))
+        shown_keys = f"keys {', '.join(shown(key) for key in islice(keys, _SHOWN_KEYS))}" if keys else ""
+        layout = "; ".join(_described(readers)) or shown_keys
         raise SourceError(
-            f"{terms.name}: no entities in any split ({', '.join(readers) or 'none found'}). "
-            "Expected at least one split with annotated sentences: check the tag column and the format."
+            f"{terms.name}: no entities in any split ({', '.join(readers) or 'none found'})"
+            f"{f', read as {layout}' if layout else ''}. Expected at least one split with annotated sentences: name "
+            "the column or key of the annotation (tag_column=) and the format (format=)."
         )
     if options.scheme != "none":
         _check_labels(terms.name, labels)
     if options.token_column is None:
         _check_tokens(terms.name, next(iter(splits.values())), labels)
     dataset, cuts = complete_splits(splits, options.seed)
-    if options.license is not None:
-        terms = replace(terms, license=license_from_id(options.license, "as stated by whoever loaded it"))
     return replace(
         terms,
         dataset=dataset,

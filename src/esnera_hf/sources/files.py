@@ -172,6 +172,11 @@ class _FilesReader:
         """What the columns or keys of the first file are for."""
         return str(getattr(self._readers[0][0], "layout", ""))
 
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The keys of the records of the first file, where it has any."""
+        return tuple(getattr(self._readers[0][0], "keys", ()))
+
     def __call__(self) -> Iterator[RawSentence]:
         """Yield the sentences, with the genre of their file in a column where it has one."""
         for reader, genre in self._readers:

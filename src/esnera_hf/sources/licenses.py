@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from enum import IntEnum
 
+from esnera_hf._internal.text import hint
 from esnera_hf.errors import ConfigurationError, LicenseError
 from esnera_hf.sources.source import License, SourceSummary
 
@@ -54,6 +55,33 @@ KNOWN_LICENSES: dict[str, tuple[Kind, int, str]] = {
     for kind, names in _IDS.items()
     for place, name in enumerate(names.split())
 }
+
+
+#: Further ids that the Hub takes, whose terms are not known here.
+_UNKNOWN_TERMS = frozenset(
+    (
+        "openrail bigscience-openrail-m creativeml-openrail-m bigscience-bloom-rail-1.0 bigcode-openrail-m openrail++ "
+        "artistic-2.0 bsl-1.0 bsd-3-clause-clear c-uda cc epl-1.0 epl-2.0 etalab-2.0 eupl-1.1 eupl-1.2 h-research "
+        "intel-research lppl-1.3c ms-pl apple-ascl apple-amlr mpl-2.0 openmdw-1.0 osl-3.0 postgresql ofl-1.1 ncsa "
+        "lgpl-lr deepfloyd-if-license fair-noncommercial-research-license llama2 llama3 llama3.1 llama3.2 llama3.3 "
+        "llama4 grok2-community gemma unknown other"
+    ).split()
+)
+
+
+def stated_license(name: str) -> License:
+    """Return the terms that whoever loads a corpus states for it by a license id of the Hub.
+
+    Raises:
+        ConfigurationError: the Hub has no such id, and would refuse the card.
+    """
+    known = {*KNOWN_LICENSES, *_UNKNOWN_TERMS}
+    if name.strip().lower() not in known:
+        raise ConfigurationError(
+            f"license={name!r}: expected a license id of the Hub, such as cc-by-4.0, or 'other' for terms that none "
+            f"states.{hint(name.strip().lower(), known)}"
+        )
+    return license_from_id(name, "as stated by whoever loaded it")
 
 
 def license_from_id(name: str, clause: str = "") -> License:

@@ -98,6 +98,12 @@ class RecordReader:
     def _sample(self) -> list[Record]:
         return list(islice(self._records(), _SNIFFED))
 
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The keys of the first records, in their order."""
+        records = (value for value, _, _ in self._sample if isinstance(value, Mapping))
+        return tuple(dict.fromkeys(str(key) for record in records for key in record))
+
     @cached_property
     def tags(self) -> TagReader:
         """What reads string tags, told from all of them; that of ``IOB2`` where the first records have none."""

@@ -1,0 +1,94 @@
+"""A label mapping in the forms of other tools: SSSOM, the exchange format of ontologies, and flair's ``label_name_map``."""
+
+from __future__ import annotations
+
+import csv
+from io import StringIO
+from urllib.parse import quote
+
+from esnera_hf._internal.text import visible
+from esnera_hf.alignment.mapping import LabelMapping
+from esnera_hf.alignment.mapping_yaml import MappedLabel
+from esnera_hf.errors import ConfigurationError
+from esnera_hf.tagging import OUTSIDE, LabelRef
+
+_COLUMNS = (
+    *("subject_id", "subject_label", "predicate_id", "object_id", "object_label"),
+    *("mapping_justification", "confidence", "comment"),
+)
+_HEADER = """\
+#mapping_set_id: "urn:esnera:mapping:{fingerprint}"
+#mapping_set_description: "Labels of NER datasets and the unified labels that they went to."
+#curie_map:
+#  label: "urn:esnera:label:"
+#  unified: "urn:esnera:unified:"
+#  skos: "http://www.w3.org/2004/02/skos/core#"
+#  semapv: "https://w3id.org/semapv/vocab/"
+#  sssom: "https://w3id.org/sssom/"
+"""
+#: What a mapping of SSSOM rests on: somebody decided, or several kinds of evidence together.
+_MANUAL, _MATCHED = "semapv:ManualMappingCuration", "semapv:CompositeMatching"
+#: The object of SSSOM for what was looked at and has no match.
+_NONE = "sssom:NoTermFound"
+
+
+def to_sssom(mapping: LabelMapping) -> str:
+    """Return a mapping as SSSOM, tab-separated values behind a header of comments.
+
+    Each source label is an exact match of its unified label, and each part has its whole as a broader match; a label that is
+    left out has no term. The confidence is P(equal), where a label became one with the one it was compared with.
+    """
+    text = StringIO()
+    text.write(_HEADER.format(fingerprint=mapping.fingerprint))
+    rows = csv.writer(text, delimiter="\t", lineterminator="\n")
+    rows.writerow(_COLUMNS)
+    for entry in mapping.entries:
+        if entry.unified is None:
+            goal = (_NONE, "")
+        else:
+            goal = (f"unified:{quote(entry.unified, safe='')}", visible(entry.unified))
+        by = _MANUAL if entry.locked or mapping.method == "manual" else _MATCHED
+        confidence = _confidence(mapping, entry)
+        rows.writerow(
+            (
+                *(_label_id(entry.label), visible(str(entry.label)), "skos:exactMatch", *goal, by),
+                *("" if confidence is None else f"{confidence:.4f}", visible(entry.why)),
+            )
+        )
+    by = _MANUAL if mapping.method == "manual" else _MATCHED
+    for name in mapping.tree.order:
+        parent = mapping.parents.get(name)
+        if parent is not None:
+            ends = [(f"unified:{quote(end, safe='')}", visible(end)) for end in (name, parent)]
+            rows.writerow((*ends[0], "skos:broadMatch", *ends[1], by, "", ""))
+    return text.getvalue()
+
+
+def label_name_map(mapping: LabelMapping, source: str) -> dict[str, str]:
+    """Return the ``label_name_map`` with which flair reads a source under the unified labels.
+
+    What is left out goes to ``O``, which flair takes for no label.
+
+    Raises:
+        ConfigurationError: the mapping is not of this source.
+    """
+    if source not in mapping.sources:
+        raise ConfigurationError(
+            f"source {source!r}: expected one that the mapping is of, {', '.join(mapping.sources)}."
+        )
+    return {
+        entry.label.label: entry.unified or OUTSIDE
+        for entry in mapping.entries
+        if entry.label.source == source
+    }
+
+
+def _label_id(label: LabelRef) -> str:
+    return f"label:{quote(label.source, safe='')}/{quote(label.label, safe='')}"
+
+
+def _confidence(mapping: LabelMapping, entry: MappedLabel) -> float | None:
+    other = entry.compared_with
+    compared = other is not None and any(other == mapped.label for mapped in mapping.entries)
+    merged = compared and other is not None and mapping.are_one(entry.label, other)
+    return entry.similarity if merged and mapping.method == "equivalence" and not entry.locked else None
