@@ -113,6 +113,19 @@ def test_what_is_there_is_left_alone(tmp_path: Path) -> None:
     assert (sorted(os.listdir(tmp_path)), (tmp_path / "file").read_text()) == (["file", "link"], "mine")
 
 
+def test_review_opens_the_page_of_a_new_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    result, opened = make_result(), []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    page = result.review(tmp_path / "look")
+    assert page.read_text(encoding="utf-8") == render_report(result.report, result.mapping, result.similarity)
+    other = result.review()
+    assert opened == [page.as_uri(), other.as_uri()]
+    assert other.is_file()
+    with pytest.raises(ConfigurationError, match="exists already"):
+        result.review(tmp_path / "look")
+    assert len(opened) == 2
+
+
 @pytest.mark.parametrize("missing", ["dataset", "mapping.yaml", "report.json"])
 def test_an_incomplete_folder_is_refused(tmp_path: Path, missing: str) -> None:
     make_result().save(tmp_path / "out")
@@ -156,6 +169,6 @@ def test_an_edited_mapping_is_refused_but_for_locks(
 def test_a_saved_alignment_without_a_tagger_says_so_where_one_is_asked_for(tmp_path: Path) -> None:
     make_result().save(tmp_path / "merged")
     with pytest.raises(
-        ConfigurationError, match="there is no tagger of the merged dataset: align or apply with"
+        ConfigurationError, match=r"there is no tagger of the merged dataset\. Align or apply again"
     ):
         load_saved_tagger(tmp_path / "merged")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
+import webbrowser
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,8 +26,15 @@ from esnera_hf.hub.repository import HubRepository, Published
 from esnera_hf.merging.export import ExportFormat, export
 from esnera_hf.merging.label_levels import Grain, view
 from esnera_hf.merging.merge import merged_features
-from esnera_hf.report.files import REPORT_FILE, SIMILARITY_FILE, read_report, write_report
+from esnera_hf.report.files import (
+    REPORT_FILE,
+    REPORT_PAGE,
+    SIMILARITY_FILE,
+    read_report,
+    write_report,
+)
 from esnera_hf.report.flow import draw_flow
+from esnera_hf.report.html import render_report
 from esnera_hf.report.report import MergeReport
 from esnera_hf.similarity.matrix import SimilarityMatrix
 
@@ -115,6 +124,28 @@ class MergeResult:
             write_report(folder, self.report, self.mapping, self.similarity)
             if self.tagger_folder is not None:
                 shutil.copytree(self.tagger_folder, folder / TAGGER_FOLDER)
+
+    def review(self, path: str | os.PathLike[str] | None = None) -> Path:
+        """Open the page in the browser: what was merged and why, what to check, and controls to change it.
+
+        What is changed there is downloaded as ``mapping.yaml``, for :func:`esnera_hf.apply`.
+
+        Args:
+            path: a new folder for the page; a temporary one if not given.
+
+        Returns:
+            The page, to open by hand where no browser runs, as on a remote machine.
+
+        Raises:
+            ConfigurationError: the folder exists; nothing is written.
+        """
+        page = render_report(self.report, self.mapping, self.similarity)
+        target = Path(tempfile.mkdtemp(prefix="esnera-")) / "review" if path is None else Path(path)
+        with new_folder(target) as folder:
+            (folder / REPORT_PAGE).write_text(page, encoding="utf-8", errors="replace")
+        file = target / REPORT_PAGE
+        webbrowser.open(file.resolve().as_uri())
+        return file
 
     def push_to_hub(
         self,

@@ -14,7 +14,9 @@ from esnera_hf.alignment.mapping_yaml import MappedLabel
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.tagging import LabelRef
 
-PER, NAME, BOOK, DAY = (LabelRef(*text.split(":", 1)) for text in ("a:PER", "b:na\tme/x", "b:book:1", "b:day"))
+PER, NAME, BOOK, DAY = (
+    LabelRef(*text.split(":", 1)) for text in ("a:PER", "b:na\tme/x", "b:book:1", "b:day")
+)
 MAPPING = LabelMapping(
     ("PER", "WORK+", "book\n1"),
     (
@@ -35,7 +37,9 @@ def test_sssom_has_a_row_for_each_label_and_each_part() -> None:
     rows = list(csv.DictReader([line for line in lines if not line.startswith("#")], delimiter="\t"))
     # No cell breaks a row, whatever a label holds.
     assert len(rows) == 5
-    used = {row[key].partition(":")[0] for row in rows for key in row if key.endswith(("_id", "justification"))}
+    used = {
+        row[key].partition(":")[0] for row in rows for key in row if key.endswith(("_id", "justification"))
+    }
     assert used <= {"", *header["curie_map"]}
     ids = [(unquote(row["subject_id"]), row["predicate_id"], unquote(row["object_id"])) for row in rows]
     assert ids == [

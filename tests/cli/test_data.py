@@ -62,6 +62,23 @@ def test_a_saved_result_is_exported(world: World, tmp_path: Path) -> None:
     assert set(again.labels) == set(result.mapping.unified_labels)
 
 
+@pytest.mark.parametrize(
+    ("form", "file", "starts"),
+    [("sssom", "mapping.sssom.tsv", "#mapping_set_id: "), ("flair", "label_name_map.json", '{\n "alpha": {')],
+)
+def test_a_mapping_is_exported_from_its_folder_and_its_file(
+    form: str, file: str, starts: str, world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    texts = []
+    for number, place in enumerate((world.separate, world.separate / "mapping.yaml")):
+        output = tmp_path / str(number)
+        assert main(["export", str(place), "--format", form, "--output", str(output)]) == 0
+        assert capsys.readouterr().out == f"{output / file}\n"
+        texts.append((output / file).read_text(encoding="utf-8"))
+    assert texts[0] == texts[1]
+    assert texts[0].startswith(starts)
+
+
 def test_the_formats_are_those_of_the_function() -> None:
     assert data._FORMATS == EXPORT_FORMATS
 

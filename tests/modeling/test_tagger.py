@@ -18,6 +18,7 @@ from esnera_hf.modeling.encoders import load_encoder
 from esnera_hf.modeling.hub_code.configuration_crf_tagger import CrfTaggerConfig
 from esnera_hf.modeling.hub_code.crf import FORBIDDEN
 from esnera_hf.modeling.hub_code.modeling_crf_tagger import CrfTagger
+from esnera_hf.modeling.hub_code.words import word_spans
 from esnera_hf.modeling.tagger import Tagger
 from esnera_hf.modeling.tokenization import TaggingCollator
 
@@ -107,8 +108,22 @@ def test_predictions_do_not_depend_on_batches_chunks_or_order(
     assert list(tagger.predict([])) == []
 
 
+def test_a_text_is_cut_into_words_and_its_entities_count_characters(
+    tagger: Tagger, sentences: list[list[str]]
+) -> None:
+    words = max(sentences, key=len)
+    text = "  ".join(words)
+    spans = word_spans(text)
+    (expected,) = tagger.predict([[text[start:end] for start, end in spans]])
+    entities = tagger.predict(text)
+    assert [(spans[e.start][0], spans[e.end - 1][1], e.label, e.score) for e in expected] == [
+        (e.start, e.end, e.label, e.score) for e in entities
+    ]
+    assert tagger.predict(" \n") == tagger.predict("") == []
+
+
 def test_what_it_cannot_read(tagger: Tagger) -> None:
-    for sentences in ("Anna met Bruno", ["Anna met Bruno"], [["Anna"], "met"]):
+    for sentences in (["Anna met Bruno"], [["Anna"], "met"]):
         with pytest.raises(ConfigurationError, match="expected lists of words, found a text: '"):
             list(tagger.predict(sentences))
     for size in (0, -1):

@@ -1,4 +1,4 @@
-"""A label mapping in the forms of other tools: SSSOM, the exchange format of ontologies, and flair's ``label_name_map``."""
+"""A label mapping in the forms of other tools: SSSOM, of ontologies, and flair's ``label_name_map``."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ _NONE = "sssom:NoTermFound"
 def to_sssom(mapping: LabelMapping) -> str:
     """Return a mapping as SSSOM, tab-separated values behind a header of comments.
 
-    Each source label is an exact match of its unified label, and each part has its whole as a broader match; a label that is
-    left out has no term. The confidence is P(equal), where a label became one with the one it was compared with.
+    Each source label is an exact match of its unified label, and each part has its whole as a broader match; a label
+    that is left out has no term. The confidence is P(equal), of a label that became one with the label beside it.
     """
     text = StringIO()
     text.write(_HEADER.format(fingerprint=mapping.fingerprint))

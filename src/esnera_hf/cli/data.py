@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shlex
 from collections.abc import Sequence
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from esnera_hf.sources.source import NerSource
 
 _FORMATS = ("conll", "jsonl", "label-studio", "doccano")
+#: Of a merged dataset or a mapping.yaml, what its labels went to, without the data.
+_MAPPING_FORMATS = ("sssom", "flair")
 _GRAINS = ("coarse", "medium", "fine", "original")
 
 _OVERLAP_HELP = """\
@@ -55,6 +58,7 @@ formats:
   label-studio  a JSON list of tasks, pseudo-labels with score and remark, and label_config.xml for the
                 labelling interface
   doccano       JSON lines {"text", "label": [[start, end, label], …]}, character offsets
+  sssom, flair  of the mapping alone, or of a mapping.yaml: mapping.sssom.tsv; label_name_map.json, by source
 conll and doccano cannot tell pseudo-labels from gold ones.
 
 grains of a merged dataset: its unified labels (fine), the outermost ones that
@@ -103,7 +107,13 @@ def add_commands(commands: Commands) -> None:
         commands, "export", "write a source or a merged dataset for other tools", _EXPORT_HELP
     )
     export.add_argument("source", metavar="SOURCE", help="see below, or a folder saved by `esnera-hf align`")
-    export.add_argument("--format", choices=_FORMATS, default="jsonl", help="see below (default: jsonl)")
+    export.add_argument(
+        "--format",
+        choices=(*_FORMATS, *_MAPPING_FORMATS),
+        default="jsonl",
+        metavar="FORMAT",
+        help="see below (default: jsonl)",
+    )
     export.add_argument("--output", type=Path, required=True, metavar="DIR", help="must not exist")
     cut = export.add_mutually_exclusive_group()
     cut.add_argument(
@@ -196,6 +206,9 @@ def _export(options: argparse.Namespace) -> None:
     from esnera_hf.merging.export import count_pseudo_labels, export
 
     check_free(options.output)  # before minutes of reading
+    if options.format in _MAPPING_FORMATS:
+        _export_mapping(options)
+        return
     with no_dataset_bars():
         data = _data(options)
         files = export(data, options.output, options.format, gold_only=options.gold_only)
@@ -205,6 +218,23 @@ def _export(options: argparse.Namespace) -> None:
     if pseudo:
         fate = ", which were left out" if options.gold_only else "; --gold-only leaves them out"
         say(f"{pseudo:,} of {entities:,} entities are pseudo-labels{fate}")
+
+
+def _export_mapping(options: argparse.Namespace) -> None:
+    from esnera_hf._internal.files import new_folder
+    from esnera_hf.alignment.mapping import MAPPING_FILE, LabelMapping
+    from esnera_hf.alignment.mapping_exchange import label_name_map, to_sssom
+
+    place = Path(options.source)
+    mapping = LabelMapping.load(place / MAPPING_FILE if place.is_dir() else place)
+    if options.format == "sssom":
+        name, text = "mapping.sssom.tsv", to_sssom(mapping)
+    else:
+        maps = {source: label_name_map(mapping, source) for source in mapping.sources}
+        name, text = "label_name_map.json", json.dumps(maps, indent=1, ensure_ascii=False) + "\n"
+    with new_folder(options.output) as folder:
+        (folder / name).write_text(text, encoding="utf-8", newline="\n")
+    print(options.output / name)
 
 
 def _data(options: argparse.Namespace) -> NerSource | DatasetDict:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import torch
 from torch import Tensor
@@ -18,6 +19,7 @@ from esnera_hf.modeling.encoders import RECORD_FILE, load_saved, read_record
 from esnera_hf.modeling.hub_code.modeling_crf_tagger import CrfTagger, EncoderTagger
 from esnera_hf.modeling.hub_code.pipeline_crf_tagger import CrfTaggerPipeline
 from esnera_hf.modeling.hub_code.windows import Span, SpanReader, Window, window_inputs
+from esnera_hf.modeling.hub_code.words import word_spans
 from esnera_hf.modeling.tokenization import (
     CHUNK,
     WordTokenizer,
@@ -205,23 +207,40 @@ class Tagger(TrainedModel):
             model=self.model, tokenizer=self.tokenizer, task="token-classification", **options
         )
 
+    @overload
+    def predict(self, sentences: str) -> list[Entity]: ...
+
+    @overload
     def predict(
         self, sentences: Iterable[Sequence[str]], *, batch_size: int | None = None
-    ) -> Iterator[list[Entity]]:
-        """Yield the entities of each sentence, in order.
+    ) -> Iterator[list[Entity]]: ...
+
+    def predict(
+        self, sentences: str | Iterable[Sequence[str]], *, batch_size: int | None = None
+    ) -> list[Entity] | Iterator[list[Entity]]:
+        """Return the entities of a text, or yield those of each sentence, in order.
 
         An entity's ``score`` is the probability that exactly its words are a mention of its label, calibrated on
         the validation data that the tagger was chosen by. Sentences are taken from the iterable in chunks, so
         memory does not grow with their number.
 
         Args:
-            sentences: lists of words; :meth:`pipeline` is for raw text.
+            sentences: lists of words; or one text, whose entities are returned with offsets of characters.
             batch_size: windows per forward pass; chosen by their length and the device
                 if not given.
 
         Raises:
             ConfigurationError: a sentence is a text, or the batch size is below 1.
         """
+        if not isinstance(sentences, str):
+            return self._predict_words(sentences, batch_size)
+        spans = word_spans(sentences)
+        (entities,) = self._predict_words([[sentences[start:end] for start, end in spans]], batch_size)
+        return [replace(e, start=spans[e.start][0], end=spans[e.end - 1][1]) for e in entities]
+
+    def _predict_words(
+        self, sentences: Iterable[Sequence[str]], batch_size: int | None
+    ) -> Iterator[list[Entity]]:
         self.model.to(device()).eval()
         read = SpanReader(self.model.config.tags)
         # A whole corpus sorted by length would have to be held in memory.

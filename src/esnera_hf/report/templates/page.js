@@ -134,6 +134,7 @@ const renderGroups = () => {
   const count = {
     merged: 0,
     part: 0,
+    umbrella: 0,
     alone: 0,
     out: 0
   };
@@ -166,7 +167,9 @@ const renderGroups = () => {
     });
     (single ? folded : open).append(group);
     count.merged += own.length > 1 && name !== null ? 1 : 0;
-    count.part += above.length && own.length ? 1 : 0;
+    const real = above.some((whole) => members(state, whole).length);
+    count.part += real && own.length ? 1 : 0;
+    count.umbrella += above.length && !real && own.length ? 1 : 0;
     count.alone += single ? 1 : 0;
     count.out += name === null ? own.length : 0;
   }

@@ -71,7 +71,7 @@ const draw = (names) => {
     fill: "currentColor",
     direction: "ltr",
     "unicode-bidi": "isolate"
-  }, fitted(said, room)));
+  }, fitted(said, weight === "bold" ? room - 2 : room)));
   sides.forEach((side, which) => {
     const anchor = which ? "start" : "end",
       x = which ? right + bands : left - bands,
