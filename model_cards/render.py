@@ -221,7 +221,6 @@ def make_facts() -> dict[str, Any]:
         "repo_id": REPOSITORY,
         "report": report,
         "mapping": mapping,
-        "similarity": matrix,
         "configs": {"merged": merged},
     }
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from datasets import DatasetDict
 
-from builders import make_matrix, make_source, row
+from builders import make_source, row
 from esnera_hf.alignment.greedy_path import Candidate, MergeDecision, MergeStep
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.alignment.mapping_yaml import MappedLabel
@@ -178,16 +178,11 @@ def make_dataset_facts(names: Names = Names(), **changes: Any) -> dict[str, Any]
     second = make_source(names.second, {"train": second_rows, "validation": second_rows[:1]})
     added = {names.first: {f"{names.first}-train-1": [Entity(0, 1, str(per), 0.95)]}}
     merged = merge_sources([first, second], mapping, pseudo=PseudoLabels(0.9, added))
-    labels = [f"{names.first}:{names.label}", f"{names.second}:per", f"{names.second}:place"]
-    matrix = None
-    if ":" not in names.first + names.second:  # how make_matrix tells source and label apart
-        matrix = make_matrix(dict.fromkeys(labels, 1), {(labels[0], labels[2]): (2, 3)}, {})
     facts: dict[str, Any] = {
         "repo_id": "owner/merged",
         "report": make_report(names),
         "mapping": mapping,
         "configs": {"merged": merged},
-        "similarity": matrix,
     }
     return {**facts, **changes}
 

@@ -18,13 +18,16 @@ from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.alignment.mapping_yaml import MappedLabel
 from esnera_hf.evaluation.projection import MergedScores
 from esnera_hf.hub.cards import dataset_card, named_as
-from esnera_hf.merging.merge import merge_sources
+from esnera_hf.merging.merge import MergedData, merge_sources
+from esnera_hf.report.build import build_report
 from esnera_hf.report.report import MergeReport
 from esnera_hf.report.tables import large_losses
 from esnera_hf.similarity.matrix import Agreement
 from esnera_hf.sources.options import ReadingOptions
 from esnera_hf.tagging import LabelRef
 from markdown_reading import links
+
+SPLITS = ("train", "validation", "test")
 
 
 def bare_facts() -> dict[str, Any]:
@@ -36,7 +39,6 @@ def bare_facts() -> dict[str, Any]:
         "repo_id": "owner/alone",
         "report": report,
         "mapping": mapping,
-        "similarity": None,
         "configs": {"merged": merge_sources([source], mapping)},
     }
 
@@ -91,10 +93,11 @@ def test_a_recipe_holds_no_text() -> None:
     facts = make_dataset_facts()
     with_text = dataset_card(**facts)
     recipe = dataset_card(**facts | {"text": False})
-    for word in ("oslo-secret", "lima-secret", "dropped-secret"):
+    for word in ("oslo-secret", "lima-secret", '"tokens": ["met", "anna", "in", "lima-secret"]'):
         assert word in str(with_text)
         assert word not in str(recipe)
-    for word in ("secret left", "secret right", "secret line", "anna"):
+    assert "anna" not in str(recipe)
+    for word in ("secret left", "secret right", "secret line", "dropped-secret"):
         assert word not in str(with_text)
     reading = (ReadingOptions(config="zh", characters=False), ReadingOptions())
     report = replace(facts["report"], call=replace(facts["report"].call, reading=reading))
@@ -102,6 +105,41 @@ def test_a_recipe_holds_no_text() -> None:
         '[esnera_hf.load_source("alpha=owner/alpha", options=esnera_hf.ReadingOptions(characters=False, '
         "config='zh')), \"beta=PATH\"]"
     ) in dataset_card(**facts | {"report": report, "text": False}).text
+
+
+def test_a_card_of_three_corpora_can_be_read_at_once() -> None:
+    """At most 900 words, numbers and marks among them, though each has many labels: the page holds the evidence."""
+    kinds = [f"kind{number}" for number in range(8)]
+    sources = [
+        make_source(
+            name, {s: [row(f"word{n}/B-{name}{kind} met") for n, kind in enumerate(kinds)] for s in SPLITS}
+        )
+        for name in ("alpha", "beta", "gamma")
+    ]
+    entries = [
+        MappedLabel(
+            LabelRef(source.name, f"{source.name}{kind}"),
+            kind if number < 2 else f"{source.name}{kind}",
+            *(30, LabelRef("beta" if source.name == "alpha" else "alpha", f"alpha{kind}"), 0.9),
+            why="90 % of predictions agree and the names match; the weak point: few mentions",
+        )
+        for source in sources
+        for number, kind in enumerate(kinds)
+    ]
+    unified = tuple(dict.fromkeys(entry.unified for entry in entries if entry.unified))
+    mapping = LabelMapping(
+        unified, tuple(entries), "equivalence", parents=dict.fromkeys(unified[3:], unified[0])
+    )
+    merged = MergedData(merge_sources(sources, mapping))
+    report = build_report(sources, mapping, merged)
+    card = dataset_card("owner/three", report, mapping, {"merged": merged.dataset})
+    assert 400 < len(re.findall(r"[^\s|]*\w[^\s|]*", card.text)) <= 900
+    assert "![24 labels from alpha, beta, gamma flow into" in card.text
+    for section in ("What is in it", "Load it", "Labels", "Licenses", "Columns", "Limits", "Citation"):
+        assert f"## {section}\n" in card.text
+    # Evidence stands beside what was merged, and nowhere else.
+    labels = card.text[card.text.index("## Labels\n") : card.text.index("## Licenses\n")]
+    assert labels.count("(P(equal) 0.90)") == 4
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
 def ordinary(kind: str) -> RepoCard:
     if kind == "model":
         return model_card(**make_model_facts())
-    return dataset_card(**make_dataset_facts(similarity=None))
+    return dataset_card(**make_dataset_facts())
 
 
 def cells(body: str) -> list[list[int]]:
@@ -88,7 +88,7 @@ def hostile(test):  # type: ignore[no-untyped-def]
 @settings(max_examples=8, phases=PHASES)
 def test_a_dataset_card_stays_what_it_is(names: Names) -> None:
     assume(distinct(names))
-    facts = make_dataset_facts(names, similarity=None)
+    facts = make_dataset_facts(names)
     card = dataset_card(**facts)
     check(card, ordinary("dataset"))
     assert DatasetCard(write_readme(card)).data.to_dict() == card.data.to_dict()
@@ -97,7 +97,7 @@ def test_a_dataset_card_stays_what_it_is(names: Names) -> None:
     info = card.data.to_dict()["dataset_info"]["features"]
     (written,) = [f["list"]["class_label"]["names"] for f in info if f["name"] == "ner_tags"]
     assert {int(number): tag for number, tag in written.items()} == named
-    merged = next(rows for rows in tables(card.text) if rows[0][:2] == ["unified label", "source labels"])
+    merged = next(rows for rows in tables(card.text) if rows[0][:2] == ["unified label", "from"])
     assert merged[1][0] == (shorten(names.label, 200).strip() or "\ufffd")
 
 
@@ -114,7 +114,7 @@ def test_a_model_card_stays_what_it_is(names: Names) -> None:
 
 @pytest.mark.parametrize("text", HOSTILE, ids=lambda text: ascii(text[:12]))
 def test_a_card_joins_a_readme_twice(text: str) -> None:
-    card = dataset_card(**make_dataset_facts(Names(text, f"{text}2", text, text), similarity=None))
+    card = dataset_card(**make_dataset_facts(Names(text, f"{text}2", text, text)))
     fresh = write_readme(card)
     once = join_readme("# mine\n", fresh, {})
     assert join_readme(once, fresh, card.data.to_dict()) == once

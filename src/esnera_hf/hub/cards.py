@@ -26,7 +26,8 @@ from esnera_hf._internal.text import shorten
 from esnera_hf._internal.yaml import dump_yaml
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.evaluation.projection import MergedScores
-from esnera_hf.hub.markdown import render
+from esnera_hf.hub.card_content import example_row, origin
+from esnera_hf.hub.markdown import Markup, render
 from esnera_hf.hub.readme import plain_data
 from esnera_hf.hub.recipe import ROWS_FOLDER
 from esnera_hf.report import tables
@@ -34,7 +35,6 @@ from esnera_hf.report.call import is_repository
 from esnera_hf.report.files import FLOW_PICTURE
 from esnera_hf.report.flow import describe_flow
 from esnera_hf.report.report import Example, MergeReport
-from esnera_hf.similarity.matrix import SimilarityMatrix
 from esnera_hf.sources.catalogue import find_named
 from esnera_hf.sources.licenses import Terms, licenses_of
 from esnera_hf.sources.options import ReadingOptions
@@ -175,6 +175,12 @@ def _mentions(examples: Iterable[Example], label: LabelRef) -> list[str]:
     return [shorten(mention, _LONGEST_MENTION) for of, _, mention, *_ in examples if of == label]
 
 
+def _origins(mapping: LabelMapping, examples: Sequence[Example], label: str) -> Markup:
+    """Return the source labels of a unified label, with what they rest on and some mentions."""
+    entries = (entry for entry in mapping.entries if entry.unified == label)
+    return Markup(" · ".join(origin(mapping, entry, partial(_mentions, examples)) for entry in entries))
+
+
 def quoted(text: str) -> str:
     """Return a text as Python writes it, in double quotes where it holds none."""
     written = repr(text)
@@ -192,7 +198,6 @@ def dataset_card(
     repo_id: str,
     report: MergeReport,
     mapping: LabelMapping,
-    similarity: SimilarityMatrix | None,
     configs: Mapping[str, DatasetDict],
     *,
     text: bool = True,
@@ -203,7 +208,6 @@ def dataset_card(
         repo_id: ``owner/name``.
         report: the report, as it may be published.
         mapping: source labels to unified labels.
-        similarity: the similarities, if any were measured.
         configs: the configurations by name, ``merged`` and others with the same columns.
         text: whether the dataset is published.
     """
@@ -221,7 +225,6 @@ def dataset_card(
         "split": filled[0] if filled else "train",
         "others": ", ".join(quoted(name) for name in configs if name != MERGED),
         "again": _sources_again(report),
-        "mentions": partial(_mentions, report.examples),
         "statistics": statistics,
         "terms": terms,
         "whole": "the dataset" if text else "the dataset made from this recipe",
@@ -229,8 +232,9 @@ def dataset_card(
         "typed": mapping.method == "equivalence",
         "compared": any(entry.compared_with is not None for entry in mapping.entries),
         "scores": tables.main_scores(report),
-        "unmeasured": _unmeasured(similarity),
         "flow": {"file": FLOW_PICTURE, "said": describe_flow(mapping)},
+        "example": example_row(merged) if text else "",
+        "origins": partial(_origins, mapping, report.examples),
     }
     # Of a recipe the Hub is to show the table of fingerprints, and not to take report.json for data.
     files = [f"{ROWS_FOLDER}/{split}.parquet" for split in filled]
@@ -288,15 +292,6 @@ def _sources_again(report: MergeReport) -> str:
         usual = options is None or options == ReadingOptions()
         names.append(name if usual else f"esnera_hf.load_source({name}, options={tables.python_of(options)})")
     return ", ".join(names)
-
-
-def _unmeasured(matrix: SimilarityMatrix | None) -> tuple[int, int]:
-    """Return how many pairs of labels of different sources there are, and of how many no tagger says anything."""
-    if matrix is None:
-        return 0, 0
-    owners = [label.source for label in matrix.labels]
-    pairs = [(i, j) for j in range(len(owners)) for i in range(j) if owners[i] != owners[j]]
-    return len(pairs), sum(not matrix.predicted[i, j] and not matrix.predicted[j, i] for i, j in pairs)
 
 
 def model_card(

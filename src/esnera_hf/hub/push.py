@@ -133,7 +133,7 @@ def card_of_dataset(result: Publishable, repo_id: str, settings: DatasetSettings
     settings.check(licenses_of(result.report.sources))
     report = shareable_report(result.report, text=settings.text)
     configs = dataset_configs(result.dataset, settings.by_source)
-    return dataset_card(repo_id, report, result.mapping, result.similarity, configs, text=settings.text)
+    return dataset_card(repo_id, report, result.mapping, configs, text=settings.text)
 
 
 def dataset_configs(dataset: DatasetDict, by_source: bool) -> dict[str, DatasetDict]:

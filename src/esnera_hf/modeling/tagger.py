@@ -208,7 +208,7 @@ class Tagger(TrainedModel):
         )
 
     @overload
-    def predict(self, sentences: str) -> list[Entity]: ...
+    def predict(self, sentences: str) -> list[Entity]: ...  # type: ignore[overload-overlap]
 
     @overload
     def predict(
