@@ -206,3 +206,26 @@ def test_no_configuration_asks_for_a_kernel_of_the_hub(
     )
     assert asked == []
     assert loaded.config._attn_implementation in ("sdpa", "eager")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("mapping", {"labels": []}),
+        ("mapping", 3),
+        ("encoder", ["bert"]),
+        ("report", "x"),
+        ("sources", {"alpha": {}}),
+        ("history", [3]),
+        ("history", "x"),
+        ("arguments", [1]),
+        ("validation", 0.5),
+        ("dataset_repo", {}),
+    ],
+)
+def test_the_record_beside_a_tagger_of_a_stranger(tmp_path: Path, key: str, value: Any) -> None:
+    from esnera_hf.modeling.encoders import RECORD_FILE, read_record
+
+    (tmp_path / RECORD_FILE).write_text(json.dumps({"encoder": "bert", key: value}))
+    with pytest.raises(ConfigurationError, match=rf"{RECORD_FILE}: {key}\S*=.*: expected"):
+        read_record(tmp_path)

@@ -228,10 +228,12 @@ def card_of_tagger(tagger: Tagger, repo_id: str) -> ModelCard:
         )
     except (
         ConfigurationError,
-        KeyError,
+        LookupError,
         TypeError,
         ValueError,
+        ArithmeticError,
         AttributeError,
+        RecursionError,
         jinja2.UndefinedError,
     ) as error:
         raise ConfigurationError(

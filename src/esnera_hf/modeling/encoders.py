@@ -41,6 +41,7 @@ from transformers import (
 from transformers.trainer_callback import PrinterCallback
 from transformers.utils import CONFIG_NAME, cached_file, extract_commit_hash
 
+from esnera_hf._internal.checks import from_plain
 from esnera_hf._internal.json import read_json
 from esnera_hf._internal.processes import process_count
 from esnera_hf.errors import ConfigurationError, EncoderError
@@ -73,6 +74,18 @@ _REASONS: tuple[tuple[type[BaseException], str], ...] = (
 LONGEST_WINDOW = 512
 #: Holds a tagger's record.
 RECORD_FILE = "training_history.json"
+#: Keys of it that are used, with the types of their values; whoever makes the card checks what these hold.
+_RECORD_KEYS: dict[str, Any] = {
+    "mapping": str,
+    "encoder": str | None,
+    "dataset_repo": str,
+    "report": dict[str, Any],
+    "sources": list[Any],
+    "history": list[dict[str, Any]],
+    "arguments": dict[str, Any],
+    "validation": dict[str, Any],
+    "test": dict[str, Any],
+}
 #: A space before text of scripts that are written without spaces.
 _NEEDLESS_SPACE = r"\A (?=[\s\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\x{3000}-\x{303F}\x{FF00}-\x{FFEF}])"
 
@@ -246,11 +259,18 @@ def load_saved(
 
 
 def read_record(folder: Path) -> dict[str, Any]:
-    """Return the record beside a saved tagger, empty if there is none that can be read."""
+    """Return the record beside a saved tagger, empty if there is none that can be read.
+
+    Raises:
+        ConfigurationError: what it says is of another type than a training writes.
+    """
     try:
-        return read_json(folder / RECORD_FILE)
+        record = read_json(folder / RECORD_FILE)
     except ConfigurationError:
         return {}
+    for name in record.keys() & _RECORD_KEYS.keys():
+        from_plain(_RECORD_KEYS[name], record[name], f"{RECORD_FILE}: {name}")
+    return record
 
 
 def _reason(name: str, error: BaseException) -> str:
