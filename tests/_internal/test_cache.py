@@ -11,6 +11,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
+from zipfile import BadZipFile
 
 import pytest
 
@@ -107,7 +108,32 @@ class TestDamage:
         assert where.removeprefix("made/") in warning
         assert calls == ["one", "one"]
 
-    @pytest.mark.parametrize("error", [ValueError("no JSON"), OSError("no block"), KeyError("labels")])
+    @pytest.mark.parametrize(
+        "record",
+        ["[]", '{"files": 3, "identity": {}}', '{"files": ["made"], "identity": {}}', "[" * 5000 + "]" * 5000]
+        + [f'{{"files": {{}}, "identity": {value}}}' for value in ("3", "[3]", '"x"', "null")],
+    )
+    def test_a_record_that_somebody_edited(self, record: str, capsys: pytest.CaptureFixture[str]) -> None:
+        calls: list[str] = []
+        THING.make(write("one", calls))
+        (THING.folder.parent / "artifact.json").write_text(record)
+        other = Artifact("things", {**THING.identity, "versions": {"torch": "0"}})
+        assert other.make(write("other", calls))  # looks at the records of all others
+        assert not THING.exists
+        assert THING.make(write("one", calls))
+        assert THING.exists
+        assert "artifact.json cannot be read" in capsys.readouterr().err
+
+    @pytest.mark.parametrize(
+        "error",
+        [
+            ValueError("no JSON"),
+            OSError("no block"),
+            KeyError("labels"),
+            BadZipFile("no zip"),
+            EOFError("cut"),
+        ],
+    )
     def test_a_file_that_does_not_load(self, error: Exception) -> None:
         expected = r"things/.*/made cannot be read: .*Delete .*things/"
         with pytest.raises(ConfigurationError, match=expected), THING.reading():

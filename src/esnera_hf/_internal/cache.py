@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 from filelock import FileLock, Timeout
 
@@ -20,10 +22,24 @@ from esnera_hf._internal.cache_contents import (
     keep_bound,
     mark_used,
 )
+from esnera_hf._internal.checks import from_plain
 from esnera_hf._internal.console import say
 from esnera_hf._internal.files import write_problem
+from esnera_hf._internal.json import read_json
 from esnera_hf.errors import ConfigurationError
 
+#: What files that are damaged make json, numpy, pyarrow and safetensors raise.
+_DAMAGE = (
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    EOFError,
+    RecursionError,
+    BadZipFile,
+    zlib.error,
+)
 #: Seconds after which whoever waits for another process is told so.
 _WAIT = 2.0
 
@@ -88,7 +104,7 @@ class Artifact:
         """Say which artifact it is that does not load, instead of any error about the content of files."""
         try:
             yield
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except _DAMAGE as error:
             raise ConfigurationError(
                 f"{self.folder} cannot be read: {type(error).__name__}: {error}. Delete {self._home} and run the same "
                 "command again: it makes the files anew. If this happens often, check the disk."
@@ -100,9 +116,9 @@ class Artifact:
 
     def _damage(self) -> str:
         try:
-            listed = json.loads((self._home / RECORD_FILE).read_text(encoding="utf-8"))["files"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            return f"{RECORD_FILE} cannot be read ({type(error).__name__})"
+            listed = _read_record(self._home / RECORD_FILE)[1]
+        except ConfigurationError as error:
+            return f"{RECORD_FILE} cannot be read ({str(error)[:200]})"
         sizes = _sizes(self.folder)
         wrong = sorted(name for name in {*listed, *sizes} if sizes.get(name) != listed.get(name))
         return f"{', '.join(wrong)}: missing, added, or not of the size that was written" if wrong else ""
@@ -130,10 +146,10 @@ class Artifact:
         ours = own.pop("versions", {})
         for file in sorted(self._home.parent.glob(f"*/{RECORD_FILE}")):
             try:
-                other = dict(json.loads(file.read_text(encoding="utf-8"))["identity"])
-            except (OSError, ValueError, KeyError, TypeError):
+                other = _read_record(file)[0]
+                theirs = from_plain(dict[str, str], other.pop("versions", {}), "versions")
+            except ConfigurationError:
                 continue
-            theirs = other.pop("versions", {})
             if theirs != ours and other == own:
                 names = [name for name in sorted({*theirs, *ours}) if theirs.get(name) != ours.get(name)]
                 changed = (f"{name} {theirs.get(name)}, now {ours.get(name)}" for name in names)
@@ -157,6 +173,13 @@ class Artifact:
                 f"{CACHE_VARIABLE} to a folder elsewhere. What was finished before is kept, and the same command goes "
                 "on from there."
             ) from error
+
+
+def _read_record(file: Path) -> tuple[dict[str, Any], dict[str, int]]:
+    """Return the identity of an artifact, and the sizes of its files."""
+    record = read_json(file)
+    identity = from_plain(dict[str, Any], record.get("identity"), "identity")
+    return identity, from_plain(dict[str, int], record.get("files"), "files")
 
 
 def _sizes(folder: Path) -> dict[str, int]:
