@@ -39,13 +39,13 @@
     const details = item.appendChild(element("details"));
     const summary = details.appendChild(element("summary"));
     summary.appendChild(element("b")).append(element("bdi", label.name));
+    const children = below.get(label.number) || [];
     const corpora = [...new Set(label.members.map((member) => member.corpus))];
     const mentions = label.members.reduce((sum, member) => sum + member.mentions, 0);
     const counted = corpora.length === 1 ? corpora[0] : `${corpora.length} corpora`;
     summary.append(element("span", corpora.length
-      ? `${counted}, ${mentions.toLocaleString("en")} mentions` : "its parts only", "corpora"));
+      ? `${counted}, ${mentions.toLocaleString("en")} mentions` : `${children.length} parts`, "corpora"));
     details.append(table(label.members));
-    const children = below.get(label.number) || [];
     const parts = details.appendChild(element("ul"));
     const entry = { item, details, words: [label.name, ...label.members.flatMap((member) =>
       [member.corpus, member.label, member.license, member.definition])].join("\n").toLowerCase(), parts: [] };
