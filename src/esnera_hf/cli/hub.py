@@ -14,7 +14,7 @@ from esnera_hf.cli.options import (
     WHERE,
     Commands,
     check_output,
-    given,
+    chosen,
     refuse,
 )
 from esnera_hf.errors import ConfigurationError
@@ -104,10 +104,10 @@ def _push(options: argparse.Namespace) -> None:
         raise ConfigurationError(
             "expected REPO, owner/name on the Hub. Or write the files with --to-folder DIR."
         )
-    where = {"private": options.private, **given(options, WHERE)}
+    where = {"private": options.private, **chosen(options, WHERE)}
     if options.folder.suffix == EVIDENCE_SUFFIX:
         tagger_of = ["tagger"] if options.tagger else []
-        refuse([*tagger_of, *given(options, CONTENT)], "an evidence bundle holds no text. Leave it out.")
+        refuse([*tagger_of, *chosen(options, CONTENT)], "an evidence bundle holds no text. Leave it out.")
         print(Evidence.load(options.folder).push_to_hub(options.repo_id, **where))
         return
     tagger = _saved_tagger(options)
@@ -125,7 +125,7 @@ def _push(options: argparse.Namespace) -> None:
         )
         # Before the dataset is sent: a tagger that cannot follow it would leave a half.
         repository.prepare(options.private)
-    published = result.push_to_hub(options.repo_id, **where, **given(options, CONTENT))
+    published = result.push_to_hub(options.repo_id, **where, **chosen(options, CONTENT))
     print(published)
     if options.tagger:
         with quiet_libraries():
@@ -139,10 +139,10 @@ def _save_for_hub(options: argparse.Namespace) -> None:
     visibility = ["private or --public"] if options.private is not None else []
     tagger = ["tagger"] if options.tagger else []
     refuse(
-        [*visibility, *given(options, WHERE), *tagger], "--to-folder calls no Hub. Leave one of the two out."
+        [*visibility, *chosen(options, WHERE), *tagger], "--to-folder calls no Hub. Leave one of the two out."
     )
     result = MergeResult.load(options.folder)
-    result.save_for_hub(options.to_folder, repo_id=options.repo_id or "", **given(options, CONTENT))
+    result.save_for_hub(options.to_folder, repo_id=options.repo_id or "", **chosen(options, CONTENT))
     print(f"written to {options.to_folder}, nothing was published")
 
 
@@ -153,7 +153,7 @@ def _card(options: argparse.Namespace) -> None:
     if tagger is not None:
         print(tagger.card(options.repo_id))
     else:
-        print(MergeResult.load(options.folder).card(options.repo_id, **given(options, CONTENT)))
+        print(MergeResult.load(options.folder).card(options.repo_id, **chosen(options, CONTENT)))
 
 
 def _saved_tagger(options: argparse.Namespace) -> Tagger | None:
@@ -166,7 +166,7 @@ def _saved_tagger(options: argparse.Namespace) -> Tagger | None:
         return None
     tagger = ["tagger"] if options.tagger else []
     refuse(
-        [*tagger, *given(options, CONTENT)],
+        [*tagger, *chosen(options, CONTENT)],
         f"{options.folder} is a tagger, and this is for datasets. Leave it out.",
     )
     with quiet_libraries():

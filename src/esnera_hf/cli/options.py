@@ -222,7 +222,7 @@ def add_command(commands: Commands, name: str, help: str, description: str, **op
     return parser
 
 
-def given(options: argparse.Namespace, group: argparse.ArgumentParser, *without: str) -> dict[str, Any]:
+def chosen(options: argparse.Namespace, group: argparse.ArgumentParser, *without: str) -> dict[str, Any]:
     """Return the options of a group that are given, by the names of settings."""
     names = [name for name in vars(group.parse_args([])) if name not in without]
     return {name: value for name in names if (value := getattr(options, name)) is not None}
@@ -333,7 +333,7 @@ def output_settings(options: argparse.Namespace) -> OutputSettings:
     """Return pseudo-labels and merged tagger as the command line asks for them."""
     from esnera_hf.evaluation.merged_tagger import OutputSettings
 
-    settings = given(options, OUTPUT, "output", "max_samples", "no_pseudo_labels")
+    settings = chosen(options, OUTPUT, "output", "max_samples", "no_pseudo_labels")
     if options.no_pseudo_labels:
         if "pseudo_label_threshold" in settings:
             raise ConfigurationError(
@@ -352,7 +352,7 @@ def tagger_settings(options: argparse.Namespace) -> TaggerSettings:
 
 def training_arguments(options: argparse.Namespace) -> dict[str, Any]:
     """Return the training arguments of the command line."""
-    return given(options, TRAINING, "encoder", "seed")
+    return chosen(options, TRAINING, "encoder", "seed")
 
 
 def target_schema(options: argparse.Namespace) -> str | list[str] | None:
@@ -369,13 +369,13 @@ def align_settings(options: argparse.Namespace) -> AlignSettings:
     from esnera_hf.settings import AlignSettings
     from esnera_hf.similarity.evidence import EvidenceSettings
 
-    greedy = given(options, METHOD, "method", "evidence", "quick")
+    greedy = chosen(options, METHOD, "method", "evidence", "quick")
     if options.method != "greedy":
         refuse(greedy, "only --method greedy uses this. Add it, or leave this out.")
     if "search_max_samples" in greedy:
         greedy["max_samples"] = greedy.pop("search_max_samples")
     return AlignSettings(
-        EvidenceSettings(**{**given(options, SIMILARITY), "salt": read_salt(options.salt)}),
+        EvidenceSettings(**{**chosen(options, SIMILARITY), "salt": read_salt(options.salt)}),
         tagger_settings(options),
         GreedySettings(**greedy),
         _schema_settings(options),
@@ -396,7 +396,7 @@ def _schema_settings(options: argparse.Namespace) -> SchemaSettings:
             raise ConfigurationError(
                 f"--name: {label} is to be called {names[label]!r} and {name!r}. Keep one name."
             )
-    return SchemaSettings(names, **given(options, SCHEMA, "target_schema", "name"))
+    return SchemaSettings(names, **chosen(options, SCHEMA, "target_schema", "name"))
 
 
 def check_output(folder: Path | None) -> None:

@@ -60,10 +60,10 @@ class Answer:
         self.counts = Counter({(label, gold): count for label, gold, count in facts["counts"]})
 
     def __str__(self) -> str:
-        found = sum(count for (_, gold), count in self.counts.items() if gold != NO_MENTION)
+        right = sum(count for (_, gold), count in self.counts.items() if gold != NO_MENTION)
         forms = f"; {len(self.facts['forms'])} labels by forms" if self.facts["forms"] else ""
         return (
-            f"{self.facts['asked_name']} on {self.facts['name']}: {self.counts.total():,} spans predicted, {found:,} "
+            f"{self.facts['asked_name']} on {self.facts['name']}: {self.counts.total():,} spans predicted, {right:,} "
             f"of them mentions there, {len(self.counts):,} counts{forms}"
         )
 

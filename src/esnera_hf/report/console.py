@@ -138,8 +138,8 @@ def _disagreement_lines(report: MergeReport) -> Iterator[str]:
 
 
 def _change(comparison: Comparison) -> str:
-    def told(estimate: Estimate) -> str:
+    def shown(estimate: Estimate) -> str:
         return "unknown" if estimate.value is None else f"{estimate.value:.3f}"
 
-    before = "" if comparison.before.value is None else f"{told(comparison.before)} → "
-    return f"micro-F1 {before}{told(comparison.after)}"
+    before = "" if comparison.before.value is None else f"{shown(comparison.before)} → "
+    return f"micro-F1 {before}{shown(comparison.after)}"

@@ -125,14 +125,14 @@ def counts_of(pair: PairEvidence) -> Iterator[tuple[str, str, str]]:
     yield "mentions in train", f"{pair.mentions[0]:,}", f"{pair.mentions[1]:,}"
     if pair.forward.predicted or pair.backward.predicted:
         ways = zip((pair.forward, pair.backward), pair.annotated, strict=True)
-        told = [f"{agreement(way)}; {known:,} annotated as anything" for way, known in ways]
-        yield "predicted in the other's text, annotated as the other label", told[0], told[1]
+        cells = [f"{agreement(way)}; {total:,} annotated as anything" for way, total in ways]
+        yield "predicted in the other's text, annotated as the other label", cells[0], cells[1]
         recall = ["?" if value is None else f"{100 * value:.0f} %" for value in pair.own_recall]
         yield "found in its own text, the most to expect", recall[0], recall[1]
     if any(share is not None for share in pair.form_shares):
         ways_of_forms = zip(pair.form_shares, pair.forms, strict=True)
-        told = [f"{figure(share)} of {count:,} forms" for share, count in ways_of_forms]
-        yield "mentions that occur in the other's text, annotated as the other label", told[0], told[1]
+        cells = [f"{figure(share)} of {count:,} forms" for share, count in ways_of_forms]
+        yield "mentions that occur in the other's text, annotated as the other label", cells[0], cells[1]
     if pair.shared[0] or pair.shared[1]:
         yield (
             f"mentions in sentences that both annotate ({pair.shared[2]:,} are both)",

@@ -69,10 +69,10 @@ class HashedForms:
             )
         forms = self._in_text(other, salt_key(salt))
         counts = occurrences_in(other, {name: forms})[name]
-        found = overlaps_of(name, other.name, forms, counts)
-        for overlap in found:
+        overlaps = overlaps_of(name, other.name, forms, counts)
+        for overlap in overlaps:
             overlap.forms = len(self.hashes[overlap.label.label])
-        return found
+        return overlaps
 
     def _in_text(self, source: NerSource, key: bytes) -> MentionForms:
         """Return the forms that occur in the text of a source, as words."""
