@@ -8,7 +8,7 @@ export ESNERA_DATA_DIR ?= $(abspath ../shared/data/raw)
 export ESNERA_ENCODER_DIR ?= $(abspath ../shared/encoders)
 endif
 
-.PHONY: install demo test test-all real lint types reference package lowest newest pythons coverage clean
+.PHONY: install demo test test-all real browser lint types reference package lowest newest pythons coverage clean
 
 install: $(INSTALLED)
 
@@ -31,6 +31,12 @@ test-all: $(INSTALLED)
 
 real: $(INSTALLED)
 	$(BIN)/python -m pytest -m real -rs
+
+# The page in a real browser, which is installed where it can be; the tests say why they are skipped elsewhere.
+browser: $(INSTALLED)
+	-$(BIN)/python -m pip install --quiet playwright
+	-command -v chromium || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; } > /dev/null
+	$(BIN)/python -m pytest -m browser -rs tests/report/test_page.py
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,11 +19,13 @@ import pytest
 from datasets import DatasetDict
 
 from builders import make_matrix, with_relations
+from esnera_hf import MergeResult
 from esnera_hf.alignment.equivalence_merge import merge_equivalent
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.alignment.mapping_yaml import MappedLabel
 from esnera_hf.alignment.naming import with_reasons
 from esnera_hf.alignment.questions import find_questions
+from esnera_hf.cli.main import main
 from esnera_hf.cli.review import EDITED, ReviewedFolder, ReviewServer
 from esnera_hf.merging.merge import MergedData
 from esnera_hf.report.build import all_at_once, build_report, with_pairs
@@ -32,6 +35,9 @@ from esnera_hf.report.report import MergeReport
 from esnera_hf.tagging import LabelRef
 
 pytestmark = pytest.mark.browser
+DATA_DIR = os.environ.get("ESNERA_DATA_DIR", "")
+#: Corpora of which somebody new has copies, by the names they are given.
+FIRST_HOUR = {"wnut17": "wnut17", "wikigold": "wikigold", "politics": "crossner/ner_data/politics"}
 CHROMIUM = os.environ.get("ESNERA_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 HOSTILE = (
     "<script>document.title='owned'</script>",
@@ -339,3 +345,41 @@ def test_the_space_shows_a_published_page_in_a_frame_that_reaches_nothing(
         f"https://huggingface.co/datasets/me/{name}/resolve/main/report.html" for name in ("ner", "none")
     ]
     page.close()
+
+
+@pytest.mark.real
+@pytest.mark.skipif(not DATA_DIR, reason="ESNERA_DATA_DIR does not name a folder of corpora")
+def test_the_first_hour(browser: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Three corpora are screened, aligned, changed by hand on the page, applied and exported, as the README says."""
+    began, merged, edited = time.monotonic(), tmp_path / "merged", tmp_path / "edited"
+    sources = [f"{name}={Path(DATA_DIR) / place}" for name, place in FIRST_HOUR.items()]
+    assert main(["screen", *sources]) == 0
+    assert "to check, what matters most first" in capsys.readouterr().out
+    assert main(["align", *sources, "--quick", "--output", str(merged)]) == 0
+    assert f"apply {merged / 'mapping.yaml'}" in capsys.readouterr().out.splitlines()[-1]
+    before = LabelMapping.load(merged / "mapping.yaml")
+    label = next(entry.label for entry in before.entries if entry.label.source == "politics")
+    with ReviewServer(ReviewedFolder(merged)) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        page = browser.new_page()
+        page.goto(server.address)
+        page.evaluate("document.querySelectorAll('details').forEach((part) => { part.open = true; })")
+        page.locator("article.question input[value=one]").first.click()
+        select = page.get_by_label(f"{label} goes to", exact=True)
+        select.focus()  # which fills it
+        select.select_option(label="left out")
+        page.click("#save")
+        page.get_by_text("saved to", exact=False).first.wait_for()
+        page.close()
+        server.shutdown()
+    after = LabelMapping.load(merged / EDITED)
+    assert after[label] is None
+    assert after.fingerprint != before.fingerprint
+    assert main(["apply", str(merged / EDITED), *sources, "--output", str(edited)]) == 0
+    assert main(["export", str(edited), "--format", "conll", "--output", str(tmp_path / "conll")]) == 0
+    result = MergeResult.load(edited)
+    assert result.mapping.fingerprint == after.fingerprint
+    assert sum(map(len, result.dataset.values())) > 5000
+    assert (tmp_path / "conll" / "train.conll").stat().st_size > 100_000
+    # Of the quarter of an hour that somebody new to it has, most is for looking.
+    assert time.monotonic() - began < 15 * 60
