@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from esnera_hf._internal.files import check_free
+from esnera_hf._internal.files import check_free, new_folder
 from esnera_hf._internal.text import display_width, pad
 from esnera_hf.cli.options import (
     SOURCES_HELP,
@@ -221,7 +221,6 @@ def _export(options: argparse.Namespace) -> None:
 
 
 def _export_mapping(options: argparse.Namespace) -> None:
-    from esnera_hf._internal.files import new_folder
     from esnera_hf.alignment.mapping import MAPPING_FILE, LabelMapping
     from esnera_hf.alignment.mapping_exchange import label_name_map, to_sssom
 

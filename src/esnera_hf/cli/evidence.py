@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from esnera_hf._internal.files import check_free
 from esnera_hf._internal.text import visible
 from esnera_hf.cli.options import (
     SALT,
@@ -82,7 +83,6 @@ def add_commands(commands: Commands) -> None:
 
 def _evidence(options: argparse.Namespace) -> None:
     from esnera_hf._internal.console import quiet_libraries
-    from esnera_hf._internal.files import check_free
     from esnera_hf.hub.evidence import Evidence
 
     check_free(options.output)  # before minutes of reading
@@ -106,7 +106,6 @@ def _evidence(options: argparse.Namespace) -> None:
 
 def _answer(options: argparse.Namespace) -> None:
     from esnera_hf._internal.console import quiet_libraries
-    from esnera_hf._internal.files import check_free
     from esnera_hf.hub.answer import Answer
     from esnera_hf.hub.evidence import Evidence
 
