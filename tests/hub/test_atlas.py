@@ -143,6 +143,14 @@ def test_a_corpus_of_the_atlas_is_compared_with_the_others(saved: Path, encoder:
     assert named <= {"news", "odd"}
 
 
+def test_a_small_atlas(saved: Path, encoder: Path) -> None:
+    one = Atlas.load(saved).without({"news", "odd"})
+    for location in locate(corpora()[0], one, encoder=encoder):
+        assert [near["label"].partition(":")[0] for near in location["nearest"]] == ["web", "web"]
+    with pytest.raises(ConfigurationError, match="all that the atlas holds"):
+        locate(corpora()[1], one, encoder=encoder)
+
+
 def edited(change: Callable[[dict[str, Any]], Any], name: str = ATLAS_FILE) -> Callable[[Path], None]:
     def edit(folder: Path) -> None:
         data = json.loads((folder / name).read_text("utf-8"))

@@ -11,6 +11,7 @@ import numpy as np
 
 from esnera_hf._internal.console import say
 from esnera_hf._internal.text import shorten, visible
+from esnera_hf.errors import ConfigurationError
 from esnera_hf.hub.atlas import Atlas
 from esnera_hf.hub.evidence import Evidence
 from esnera_hf.similarity.matrix import SimilarityMatrix
@@ -75,11 +76,16 @@ def locate(
     Raises:
         SourceNotFoundError, SourceError: the source cannot be found or read.
         EncoderError: the encoder cannot be loaded.
-        ConfigurationError: the encoder is not that of the atlas.
+        ConfigurationError: the encoder is not that of the atlas, or it holds no other corpus.
     """
     loaded = source if isinstance(source, Evidence) else load_source(source)
     if loaded.name in atlas.bundles:
         say(f"{loaded.name} is in the atlas; it is compared with the other corpora there.")
+        if len(atlas.bundles) == 1:
+            raise ConfigurationError(
+                f"{loaded.name} is all that the atlas holds. Expected an atlas of other corpora; give the source "
+                "another name if it is another one: 'name=PATH'."
+            )
         atlas = atlas.without({loaded.name})
     matrix = atlas.matrix_with(loaded, encoder=encoder, seed=seed)
     threshold = matrix.threshold()
@@ -93,7 +99,8 @@ def _location(label: LabelRef, matrix: SimilarityMatrix, threshold: float, atlas
     chances = np.nan_to_num(matrix.probabilities[row], nan=-1.0)
     equal, part_of, contains = (chances[:, RELATIONS.index(name)] for name in ("equal", "subset", "superset"))
     # What is not equal to any may still be a part of some.
-    order = np.lexsort((-part_of, -equal.round(2)))[:_NEAREST]
+    order = np.lexsort((-part_of, -equal.round(2)))
+    order = order[~matrix.same_source[row, order]][:_NEAREST]
     nearest = [matrix.labels[index] for index in order.tolist()]
     same = {matrix.labels[index] for index in np.flatnonzero(equal > threshold).tolist()}
     names = {atlas.mapping[near] for near in same}
