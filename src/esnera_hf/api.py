@@ -44,7 +44,7 @@ from esnera_hf.similarity.evidence import EvidenceKind, measure_similarity
 from esnera_hf.similarity.matrix import SimilarityMatrix
 from esnera_hf.sources.duplicates import find_pairs
 from esnera_hf.sources.leakage import find_leaks
-from esnera_hf.sources.load import SourceLike, load_source, load_sources, source_name
+from esnera_hf.sources.load import SourceLike, is_bundle, load_source, load_sources, source_name
 from esnera_hf.sources.options import ReadingOptions
 from esnera_hf.sources.shared_sentences import compare_shared
 from esnera_hf.sources.source import NerSource
@@ -356,7 +356,7 @@ def reproduce(
     origins = [on_hub(name, "source") for name in call.sources] if sources is None else sources
     loaded = [
         load_source(source, options=options.get(source_name(os.fspath(source)), ReadingOptions()))
-        if isinstance(source, (str, os.PathLike))
+        if isinstance(source, (str, os.PathLike)) and not is_bundle(source)
         else source
         for source in origins
     ]

@@ -9,9 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from safetensors import safe_open
+from safetensors.numpy import save
 
 from builders import make_encoder, make_source, row
 from esnera_hf.api import align, apply
+from esnera_hf.cli.main import main
 from esnera_hf.errors import ConfigurationError, EsneraError, SourceError
 from esnera_hf.hub.answer import Answer
 from esnera_hf.hub.evidence import Evidence
@@ -331,3 +334,139 @@ def test_a_bundle_is_published_with_a_card_and_aligned_from_the_hub(
         result = align([mine, "me/theirs.evidence"], encoder=encoder_folder)
         assert server.unexpected == []
     assert result.mapping.sources == ("mine", "theirs")
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("version", 2, "version 2, and this version of esnera-hf reads version 1"),
+        ("format", "other", "expected format"),
+        ("surplus", 1, "unknown or missing: surplus"),
+        ("labels", ["city", "city", "name"], "each once"),
+        ("labels", [f"l{n}" for n in range(10_001)], "1 to 10,000"),
+        ("name", "the\x1b[31mirs", "printable"),
+        ("name", "n" * 400, "1 to 300"),
+        ("mentions", {"city": -1, "name": 1, "rare": 1}, "mentions: expected numbers from 0"),
+        ("mentions", {"city": True, "name": 1, "rare": 1}, "expected int"),
+        ("mentions", {"city": 1}, "a number for each label"),
+        ("recall", {"city": float("nan")}, "nothing of it was used"),
+        ("recall", {"strange": 0.5}, "recall: expected numbers"),
+        ("lengths", {"city": [1.0, -1.0]}, "lengths: expected numbers"),
+        ("lengths", {"city": [float("inf"), 1.0]}, "nothing of it was used"),
+        ("heads", ["", "city", "strange"], "heads: expected labels"),
+        ("heads", ["", "city"], "has shape"),
+        ("centroids", ["city"], "has shape"),
+        ("read", {"name": 5}, "centroids: expected labels"),
+        ("salt_check", "0" * 16, "without a check of their salt"),
+        ("encoder_digest", "x", "32 hexadecimal"),
+        ("layers", -1, "not negative"),
+        ("provenance", {"homepage": "x" * 30_000, "citation": "", "hub_id": "", "revision": ""}, "20,000"),
+        ("license", {"name": "x", "text_may_be_shared": "yes", "clause": ""}, "text_may_be_shared"),
+    ],
+)
+def test_bundles_of_strangers_are_checked_field_by_field(
+    theirs: NerSource, encoder_folder: Path, tmp_path: Path, field: str, value: Any, message: str
+) -> None:
+    file = sent(theirs, tmp_path, encoder_folder)
+    header, arrays = parts_of(file)
+    file.write_bytes(save({**arrays}, metadata={"esnera_hf": json.dumps({**header, field: value})}))
+    with pytest.raises(SourceError) as caught:
+        Evidence.load(file)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("problem", ["nan", "float32", "surplus", "missing", "shape", "dimensions"])
+def test_arrays_of_strangers_are_checked(
+    theirs: NerSource, encoder_folder: Path, tmp_path: Path, problem: str
+) -> None:
+    file = sent(theirs, tmp_path, encoder_folder)
+    header, arrays = parts_of(file)
+    weights = arrays["weights"].copy()
+    weights[0, 0] = np.nan
+    changed: dict[str, Any] = {
+        "nan": {"weights": weights},
+        "float32": {"bias": arrays["bias"].astype(np.float32)},
+        "surplus": {"code": arrays["bias"]},
+        "missing": {"weights": arrays["weights"], "bias": arrays["bias"]},
+        "shape": {"bias": arrays["bias"][:1]},
+        "dimensions": {"centroids": np.ascontiguousarray(arrays["centroids"][:, :3])},
+    }[problem]
+    kept = {} if problem == "missing" else arrays
+    file.write_bytes(save({**kept, **changed}, metadata={"esnera_hf": json.dumps(header)}))
+    with pytest.raises(SourceError, match="nothing of it was used"):
+        Evidence.load(file)
+
+
+def parts_of(file: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    with safe_open(file, framework="numpy") as opened:
+        return json.loads(opened.metadata()["esnera_hf"]), {
+            name: opened.get_tensor(name) for name in sorted(opened.keys())
+        }
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("version", 2, "reads version 1"),
+        ("surplus", 1, "unknown or missing: surplus"),
+        ("counts", [["per", "city", 0]], "counts: expected numbers from 1"),
+        ("counts", [["per", "city", 1], ["per", "city", 2]], "each pair of labels once"),
+        ("counts", [["per", "strange", 1]], "each pair of labels once"),
+        ("counts", [["per", "city", "1"]], "expected int"),
+        ("forms", {"per": [1, 2, {}]}, "forms: expected"),
+        ("forms", {"per": [2, 1, {"city": 2.0}]}, "forms: expected"),
+        ("asked", "x", "32 hexadecimal"),
+    ],
+)
+def test_answers_of_strangers_are_checked(
+    mine: NerSource,
+    theirs: NerSource,
+    encoder_folder: Path,
+    tmp_path: Path,
+    field: str,
+    value: Any,
+    message: str,
+) -> None:
+    own = Evidence.from_source(mine, encoder=encoder_folder)
+    file = tmp_path / "theirs.answer"
+    Answer.from_source(own, theirs, encoder=encoder_folder).save(file)
+    Answer.load(file)
+    file.write_text(
+        json.dumps({**json.loads(file.read_text(encoding="utf-8")), field: value}), encoding="utf-8"
+    )
+    with pytest.raises(SourceError) as caught:
+        Answer.load(file)
+    assert message in str(caught.value)
+
+
+def test_on_the_command_line(
+    encoder_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, labels in (("mine", ("per", "loc")), ("theirs", ("name", "city"))):
+        lines = [
+            json.dumps(
+                {"tokens": sentence.tokens, "spans": [[e.start, e.end, e.label] for e in sentence.entities]}
+            )
+            for sentence in corpus(name, *labels).sentences("train")
+        ]
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OUR_SALT", SALT)
+    shared = ["--encoder", str(encoder_folder), "--salt", "OUR_SALT"]
+    exact = ["--min-support", "3", "--strength", "0.05", "--noise", "0"]
+    for command in (
+        ["evidence", "mine.jsonl", "--output", "mine.evidence", *exact, *shared],
+        ["evidence", "theirs.jsonl", "--output", "theirs.evidence", *shared],
+        ["answer", "mine.evidence", "theirs.jsonl", "--output", "theirs.answer", *shared],
+        ["align", "mine.jsonl", "theirs.evidence", "theirs.answer", "--output", "merged", *shared],
+    ):
+        assert main(command) == 0, capsys.readouterr().err
+    assert MergeResult.load(tmp_path / "merged").mapping.sources == ("mine", "theirs")
+    (tmp_path / "salt.txt").write_text(SALT, encoding="utf-8")
+    again = ["evidence", "mine.jsonl", "--output", "again.evidence", "--encoder", str(encoder_folder), *exact]
+    assert main([*again, "--salt", "salt.txt"]) == 0
+    assert (tmp_path / "again.evidence").read_bytes() == (tmp_path / "mine.evidence").read_bytes()
+    assert main([*again[:3], "more.evidence", *again[4:], "--salt", SALT]) == 1
+    said = capsys.readouterr()
+    assert "name of an environment variable" in said.err
+    assert SALT not in said.out + said.err

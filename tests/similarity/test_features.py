@@ -13,6 +13,7 @@ from hypothesis.extra.numpy import arrays
 from builders import make_matrix
 from esnera_hf.similarity.features import (
     MEASURED,
+    ONE_SIDED,
     PRIOR,
     PRIOR_FORMS,
     PRIOR_OVERLAP,
@@ -194,6 +195,30 @@ def test_mentions_of_another_kind_are_not_covered() -> None:
 def test_nothing_is_covered_by_what_nothing_is_known_of() -> None:
     matrix = make_matrix({"a:x": 10, "b:y": 10}, {}, {})
     assert np.isnan(matrix.coverage).all()
+
+
+@pytest.mark.parametrize("silent", ["politics", "news"])
+def test_one_text_tells_both_ways_and_counts_less(silent: str) -> None:
+    """The heads of one source could not read the other's text: what the others found on theirs stands for it."""
+    matrix = politics()
+    rows = np.array([label.source == silent for label in matrix.labels])[:, None]
+    one = replace(
+        matrix, matched=np.where(rows, 0, matrix.matched), predicted=np.where(rows, 0, matrix.predicted)
+    )
+    person, _, per = (place(matrix, label) for label in SUPPORT)
+    as_per, as_person = agreed_share(one)[[person, per], [per, person]]
+    if silent == "politics":  # of gold persons and of predicted PER, on politics text
+        assert as_per == pytest.approx((85 + BEFORE) / (85 + PRIOR))
+        assert as_person == pytest.approx((85 + BEFORE) / (170 + PRIOR))
+    else:  # of predicted persons and of gold PER, on news text
+        assert as_per == pytest.approx((72 + BEFORE) / (72 + PRIOR))
+        assert as_person == pytest.approx((72 + BEFORE) / (162 + PRIOR))
+    measured = [1 - equality_features(each)["unmeasured"][person, per] for each in (matrix, one)]
+    assert measured[1] == pytest.approx(ONE_SIDED * measured[0])
+    nothing = replace(one, matched=0 * one.matched, predicted=0 * one.predicted)
+    assert equality_features(nothing)["unmeasured"][person, per] == 1.0
+    for features in (relation_features(one), equality_features(one)):
+        assert all(np.isfinite(values).all() for values in features.values())
 
 
 @pytest.mark.parametrize(

@@ -166,13 +166,10 @@ def checked_facts(data: Any) -> EvidenceFacts:
         ("forms", facts["forms"], labels, _MOST_MENTIONS),
     ):
         check_numbers(field, values, names, most)
-    check_numbers(
-        "lengths",
-        {label: max(pair) for label, pair in facts["lengths"].items() if min(pair) >= 0},
-        labels,
-        _MOST_MENTIONS,
-    )
-    if set(facts["mentions"]) != set(labels) or len(facts["lengths"]) > len(labels):
+    for place in (0, 1):
+        own = {label: pair[place] for label, pair in facts["lengths"].items()}
+        check_numbers("lengths", own, labels, _MOST_MENTIONS)
+    if set(facts["mentions"]) != set(labels):
         raise ValueError("mentions: expected a number for each label")
     for field, rows, allowed in (
         ("heads", facts["heads"], {*labels, NO_MENTION}),

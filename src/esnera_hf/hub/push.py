@@ -96,7 +96,7 @@ def push_dataset(
     message: str | None = None,
 ) -> Published:
     """Publish a merged dataset or its recipe; see ``MergeResult.push_to_hub``."""
-    settings.check(licenses_of(result.report.sources))
+    settings.check(_licenses_of_text(result.report))
     repository.prepare(private)
     mapping = result.mapping
     default = (
@@ -106,6 +106,11 @@ def push_dataset(
     with tempfile.TemporaryDirectory(prefix="esnera-") as folder:
         save_for_hub(result, Path(folder), repository.repo_id, settings)
         return repository.publish(Path(folder), message or default)
+
+
+def _licenses_of_text(report: MergeReport) -> dict[str, License]:
+    """Return the terms of the sources of which sentences are merged, not of those that came as evidence bundles."""
+    return licenses_of(source for source in report.sources if any(source.sentences.values()))
 
 
 def save_for_hub(result: Publishable, folder: Path, repo_id: str, settings: DatasetSettings) -> None:
@@ -130,7 +135,7 @@ def card_of_dataset(result: Publishable, repo_id: str, settings: DatasetSettings
     Raises:
         LicenseError: the terms of a source forbid to publish its text.
     """
-    settings.check(licenses_of(result.report.sources))
+    settings.check(_licenses_of_text(result.report))
     report = shareable_report(result.report, text=settings.text)
     configs = dataset_configs(result.dataset, settings.by_source)
     return dataset_card(repo_id, report, result.mapping, configs, text=settings.text)
