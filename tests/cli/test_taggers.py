@@ -7,12 +7,15 @@ import json
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from builders import refusal
 from esnera_hf.cli.main import main
+from esnera_hf.metrics import score_tags
 from esnera_hf.modeling.tagger import Tagger
+from esnera_hf.sources.source import NerSource
 from world import TRAINING, World
 
 
@@ -80,3 +83,21 @@ def test_evaluate_with_a_tagger_of_other_labels(
         "the tagger predicts city, firm, alpha annotates loc, per: no label in common, so every score would be 0. Give "
         "the tagger a corpus of its own labels."
     )
+
+
+def test_a_tagger_of_a_sample_is_told_of_the_sample(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scores = score_tags([["B-x"]], [["B-x"]]).to_dict()
+    trained_on = []
+
+    def train(source: NerSource, **options: Any) -> Any:
+        trained_on.append(source)
+        record = {"history": [], "validation": scores, "test": scores}
+        return SimpleNamespace(record=record, save_pretrained=lambda folder: None)
+
+    monkeypatch.setattr("esnera_hf.taggers.train.train_tagger", train)
+    words = ["train", str(world.folder / "alpha"), "--max-samples", "7", "--output", str(tmp_path / "out")]
+    assert main(words) == 0
+    assert "train: 7 sentences" in capsys.readouterr().out
+    assert [len(rows) for rows in trained_on[0].dataset.values()] == [7, 7, 7]

@@ -27,7 +27,7 @@ from esnera_hf.evaluation.merged_tagger import SystemScores
 from esnera_hf.merging.merge import MergedData
 from esnera_hf.report.build import all_at_once, build_report, with_pairs
 from esnera_hf.report.call import CallFacts
-from esnera_hf.report.evidence import SumBar, probability_bar
+from esnera_hf.report.evidence import SumBar, probability_bar, verdict
 from esnera_hf.report.html import render_report
 from esnera_hf.report.report import MergeReport
 from esnera_hf.similarity.matrix import SimilarityMatrix
@@ -314,3 +314,12 @@ def test_a_step_that_merged_nothing_says_why_and_is_loud(why: str, told: str) ->
     expected = [f"Nothing was merged by similarity when alpha met beta: {told}."] * loud
     assert [box for box in boxes if box.startswith("Nothing")] == expected
     assert f"alpha → beta (sum of S_emp 1.00; {'NOTHING MERGED: ' * loud}{told})" in str(report).split("\n")
+
+
+def test_the_verdict_tells_parts_of_labels_from_labels_under_a_proposed_name() -> None:
+    names = {"a:book": "book", "a:novel": "novel", "b:film": "film", "b:day": "day"}
+    entries = tuple(MappedLabel(LabelRef(*ref.split(":")), unified) for ref, unified in names.items())
+    parents = {"book": "WORK+", "film": "WORK+", "novel": "book"}
+    mapping = LabelMapping(("WORK+", *names.values()), entries, "equivalence", parents=parents)
+    counts = verdict(MergeReport(()), mapping)
+    assert (counts["unified"], counts["part"], counts["umbrella"], counts["alone"]) == (4, 1, 2, 1)
