@@ -134,6 +134,12 @@ class LabelMapping:
         """The unified labels that have parts and no source label of their own."""
         return frozenset(self.parents.values()) - self.mentions.keys()
 
+    @property
+    def parts(self) -> frozenset[str]:
+        """The unified labels that are parts of one of a source, not of proposed umbrellas alone."""
+        below = (name for name in self.parents if set(self.ancestors(name)) - self.umbrellas)
+        return frozenset(below) - self.umbrellas
+
     def cut(self, grain: TreeGrain = "coarse", *, labels: int | None = None) -> TreeCut:
         """Return what each unified label becomes at a grain, or where at most so many are to be left.
 

@@ -73,14 +73,12 @@ def verdict(report: MergeReport, mapping: LabelMapping) -> dict[str, int]:
     own = {name: len(mapping.members(name)) for name in mapping.unified_labels}
     wholes = set(mapping.parents.values())
     related = {*mapping.parents, *wholes}
-    # An umbrella is a proposal: what lies below nothing else is a part of no label of a source.
-    parts = {name for name in mapping.parents if set(mapping.ancestors(name)) - mapping.umbrellas}
     return {
         "unified": sum(count > 0 for count in own.values()),
         "merged": sum(count > 1 for count in own.values()),
         "check": len(report.questions),
-        "part": sum(own[name] > 0 for name in parts),
-        "umbrella": sum(own[name] > 0 for name in mapping.parents if name not in parts),
+        "part": len(mapping.parts),
+        "umbrella": sum(own[name] > 0 for name in mapping.parents.keys() - mapping.parts),
         "alone": sum(count == 1 and name not in related for name, count in own.items()),
         "out": len(mapping.members(None)),
     }

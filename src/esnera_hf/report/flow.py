@@ -31,7 +31,7 @@ _Side = list[tuple[str, list[MappedLabel]]]
 
 def describe_flow(mapping: LabelMapping) -> str:
     """Return the text that stands for the picture where it cannot be seen."""
-    parts = len(mapping.parents.keys() - mapping.umbrellas)
+    parts = len(mapping.parts)
     left_out = len(mapping.members(None))
     return (
         f"{len(mapping.entries)} labels from {', '.join(mapping.sources)} flow into "
