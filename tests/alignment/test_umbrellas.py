@@ -66,6 +66,23 @@ def test_relatedness_is_the_mean_of_what_is_known() -> None:
     np.testing.assert_array_equal(value, value.T)
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "equal", "expected"),
+    [
+        ("title", "title", 0.0, 0.1),
+        ("title", "title", 0.6, 0.25 * (0.6 + 0.2) / 2 + 0.75),
+        ("writer", "politician", 0.0, 0.25 * 0.1 + 0.75),
+        ("book", "zzyzx", 0.0, 0.1),
+    ],
+    ids=["a name of two meanings", "one meaning", "kinds of one", "not listed"],
+)
+def test_names_relate_but_where_they_mislead(one: str, other: str, equal: float, expected: float) -> None:
+    pair = (f"a:{one}", f"b:{other}")
+    matrix = make_matrix(dict.fromkeys(pair, 9), {}, {pair: 0.2})
+    value = relatedness(with_relations(matrix, np.array([[0, equal], [equal, 0]]), np.zeros((2, 2))))
+    assert value[0, 1] == pytest.approx(expected)
+
+
 def test_what_overlaps_without_a_whole_gets_a_common_parent() -> None:
     matrix = related(SCHEMA, RELATED)
     mapping = add_umbrellas(apart(matrix), matrix)

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from esnera_hf.alignment.constraints import Constraints
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.similarity.matrix import SimilarityMatrix
-from esnera_hf.similarity.names import are_akin, are_listed, by_pair
+from esnera_hf.similarity.names import are_akin, are_listed, by_pair, meaning_similarity
 from esnera_hf.tagging import LabelRef
 
 #: Mean relatedness from which labels go under one umbrella, and how much of it the meaning of names is where that is
 #: known: both learnt on coarse schemas of four groups of corpora (benchmarks/results/taxonomy.md).
-BELONGS, BY_NAME = 0.37, 0.75
+BELONGS, BY_NAME = 0.35, 0.75
 
 _WORDS = re.compile(r"[^\W_]+")
 
@@ -32,13 +32,16 @@ def relatedness(matrix: SimilarityMatrix) -> NDArray[np.float64]:
     other one is the result. Within a source, whose labels exclude each other,
     closeness alone tells ``book`` and ``movie`` from ``address``. Where it is known
     what both names mean, whether these are one concept or kinds of one weighs
-    :data:`BY_NAME` in it.
+    :data:`BY_NAME` in it; not where they mean the same and yet most probably have nothing
+    in common, as two ``title``, of jobs and of books.
     """
     close = np.where(matrix.same_source, matrix.siblings, matrix.semantic)
-    measured = _mean(np.stack([1.0 - matrix.probabilities[..., -1], np.clip(close, 0.0, 1.0)]))
+    nothing_common = matrix.probabilities[..., -1]
+    measured = _mean(np.stack([1.0 - nothing_common, np.clip(close, 0.0, 1.0)]))
     akin = by_pair(are_akin, matrix.labels)
     named = (1.0 - BY_NAME) * measured + BY_NAME * akin
-    return np.where(are_listed(matrix.labels) | (akin > 0), named, measured)
+    misleading = (by_pair(meaning_similarity, matrix.labels) == 1.0) & (nothing_common > 0.5)
+    return np.where((are_listed(matrix.labels) | (akin > 0)) & ~misleading, named, measured)
 
 
 def add_umbrellas(
