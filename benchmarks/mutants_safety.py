@@ -31,7 +31,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ("hub/push.py", "call=call, local_paths=()", "call=report.call, local_paths=()", f"{_FREE} {_PUSH}"),
     (
         "hub/push.py",
-        "settings.check(licenses_of(result.report.sources))\n    report",
+        "settings.check(_licenses_of_text(result.report))\n    report",
         "report",
         f"hub/test_cards_dataset.py {_PUSH}",
     ),
