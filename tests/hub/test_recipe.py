@@ -126,6 +126,17 @@ def test_sentences_that_repeat_find_their_own(tmp_path: Path, copy: list[str]) -
     assert (rows_of(again.dataset), again.comparison) == (rows_of(original), Comparison(same=True))
 
 
+def test_a_sentence_annotated_otherwise_takes_no_copy_that_is_alike_to_another(tmp_path: Path) -> None:
+    train, copy = ["anna/B-PER met", "anna met"], ["anna met", "anna/B-PER met/I-PER"]
+    rest = {"validation": [row("emma/B-PER")], "test": [row("hugo/B-PER")]}
+    published, mine = (make_source("a", {"train": list(map(row, rows)), **rest}) for rows in (train, copy))
+    publish(tmp_path / "recipe", [published], PERSONS)
+    again = apply(tmp_path / "recipe", [mine])
+    assert again.dataset["train"]["source_tags"][:] == [["B-PER", "I-PER"], ["O", "O"]]
+    assert again.comparison is not None
+    assert again.comparison.differences == (("annotated otherwise", "a", "train", "a-train-0"),)
+
+
 def test_a_pseudo_label_gives_way_to_gold_of_the_copy(tmp_path: Path) -> None:
     sources = two_sources()
     dataset = publish(tmp_path / "recipe", sources)
