@@ -200,7 +200,7 @@ ATTACKS: list[tuple[str, Any, str]] = [
         }.items()
     ),
     (TRAINING_KEY + ".num_train_epochs", "9", "num_train_epochs='9'"),
-    (TRAINING_KEY + ".num_train_epochs", float("inf"), "num_train_epochs=inf"),
+    (TRAINING_KEY + ".num_train_epochs", float("inf"), "Infinity is no finite number"),
     (TRAINING_KEY + ".num_train_epochs", True, "num_train_epochs=True"),
     (TRAINING_KEY + ".seed", 1.5, "seed=1.5"),
     (TRAINING_KEY, [["output_dir", "HOME"]], "training"),
