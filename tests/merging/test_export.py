@@ -80,7 +80,7 @@ def mentions_of(source: NerSource) -> dict[str, list[list[tuple[str, str]]]]:
 
 
 def rows(tokens: Sequence[str]) -> st.SearchStrategy[list[Row]]:
-    """Sentences of which at least one has an entity, as unannotated splits are not loaded."""
+    """Sentences of which at least one has entities, as unannotated splits are not loaded."""
 
     @st.composite
     def sentence(draw: st.DrawFn) -> Row:
@@ -93,7 +93,8 @@ def rows(tokens: Sequence[str]) -> st.SearchStrategy[list[Row]]:
             start += length or 1
         return words, tags_from_entities(len(words), entities)
 
-    certain: Row = ([tokens[0], tokens[1], tokens[0]], ["B-PER", "O", "O"])
+    # One that ends with its sentence: else a reader of a few sentences may have to ask whether ends are inclusive.
+    certain: Row = ([tokens[0], tokens[1], tokens[0]], ["B-PER", "O", "B-PER"])
     return st.lists(sentence(), max_size=12).map(lambda drawn: [certain, *drawn])
 
 
