@@ -77,6 +77,11 @@ def test_a_mapping_is_exported_from_its_folder_and_its_file(
         texts.append((output / file).read_text(encoding="utf-8"))
     assert texts[0] == texts[1]
     assert texts[0].startswith(starts)
+    for idle in (["--grain", "coarse"], ["--labels", "3"], ["--gold-only"], ["--scheme", "IOB2"]):
+        said = refusal(
+            capsys, "export", world.separate, "--format", form, *idle, "--output", tmp_path / "idle"
+        )
+        assert "writes the mapping alone" in said
 
 
 def test_the_formats_are_those_of_the_function() -> None:

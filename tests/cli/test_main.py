@@ -115,6 +115,7 @@ def test_a_reader_that_leaves_early_gets_no_traceback() -> None:
         ("align {alpha} {beta} --license alpha=apache2", "Did you mean 'apache-2.0'?"),
         ("align {alpha} {beta} --quick --train-merged", "--quick trains nothing"),
         ("align {alpha} {beta} --quick --method greedy", "--quick trains nothing"),
+        ("align {alpha} {beta} --quick --max-samples 0", "--max-samples 0: expected a positive number"),
         ("align {alpha} {beta} --language fi", "--language fi: expected NAME=VALUE"),
         ("apply {tmp}/mapping.yaml {alpha} --encoder x", "--encoder: no tagger is trained."),
         ("apply {tmp}/mapping.yaml {alpha} --taggers joint", "--taggers: no tagger is trained."),

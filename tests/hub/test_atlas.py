@@ -109,8 +109,30 @@ def test_an_atlas_of_bundles(saved: Path, encoder: Path) -> None:
     assert (
         mixed.matrix.predicted[np.ix_(odd, news)].sum() > 0 == mixed.matrix.predicted[np.ix_(news, odd)].sum()
     )
-    with pytest.raises(ConfigurationError):
-        Atlas.build(bundles[:1])
+    for doubled, message in (
+        (bundles[:1], "at least"),
+        ([*bundles, bundles[0].named("web")], "two sources are called"),
+    ):
+        with pytest.raises(ConfigurationError, match=message):
+            Atlas.build(doubled)
+
+
+def test_bundles_are_taken_by_their_files_under_names_of_ones_own(
+    saved: Path, encoder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    atlas, file = Atlas.load(saved), tmp_path / "web.evidence"
+    atlas.bundles["web"].save(file)
+    assert list(Atlas.build([corpora()[0], f"net={file}"], encoder=encoder).bundles) == ["net", "news"]
+    assert list(atlas.add(f"net={file}").bundles) == ["news", "odd", "web", "net"]
+    located, output = locate(f"net={file}", atlas), tmp_path / "new" / "located.json"
+    assert main(["locate", f"net={file}", "--atlas", str(saved), "--output", str(output)]) == 0
+    assert json.loads(output.read_text("utf-8")) == {"locations": located}
+    assert located[0]["nearest"][0]["label"] == "web:firma"
+    assert main(["atlas", "add", str(saved), f"net={file}", "--output", str(tmp_path / "more")]) == 0
+    assert "net" in Atlas.load(tmp_path / "more").bundles
+    (tmp_path / "web.answer").write_text("{}")
+    capsys.readouterr()
+    assert "an answer, and no bundle" in refusal(capsys, "locate", tmp_path / "web.answer", "--atlas", saved)
 
 
 def test_labels_are_located(saved: Path, encoder: Path) -> None:

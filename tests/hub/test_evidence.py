@@ -66,6 +66,11 @@ def sent(source: NerSource, folder: Path, encoder: Path, **options: Any) -> Path
     return file
 
 
+def answer_of(asked: Evidence, source: NerSource, encoder: Path, **changed: Any) -> Answer:
+    answer = Answer.from_source(asked, source, encoder=encoder)
+    return Answer({**answer.facts, **changed})  # type: ignore[typeddict-item]
+
+
 def assert_same(one: MergeResult, other: MergeResult, *fields: str) -> None:
     assert one.similarity is not None
     assert other.similarity is not None
@@ -197,6 +202,40 @@ class TestAlign:
         column = matrix.indices("theirs")[0]
         assert matrix.predicted[matrix.indices("mine"), column].sum() == row_sum > 0
 
+    def test_an_answer_belongs_to_its_bundle_whatever_the_bundle_is_called_here(
+        self, mine: NerSource, theirs: NerSource, encoder_folder: Path, tmp_path: Path
+    ) -> None:
+        own, file = Evidence.from_source(mine, encoder=encoder_folder), sent(theirs, tmp_path, encoder_folder)
+        answer = answer_of(own, theirs, encoder_folder)
+        for renamed in (f"clinic={file}", Evidence.load(file).named("ward").named("clinic")):
+            matrix = align([mine, renamed, answer], encoder=encoder_folder).similarity
+            assert matrix is not None
+            here, there = matrix.indices("mine"), matrix.indices("clinic")
+            assert matrix.predicted[here, there[0]].sum() == answer.counts.total() > 0
+
+    def test_a_bundle_in_a_folder_with_an_at_sign(
+        self, mine: NerSource, theirs: NerSource, encoder_folder: Path, tmp_path: Path
+    ) -> None:
+        (tmp_path / "me@work").mkdir()
+        file = sent(theirs, tmp_path / "me@work", encoder_folder)
+        assert align([mine, file], encoder=encoder_folder).mapping.sources == ("mine", "theirs")
+
+    def test_a_bundle_of_another_text_of_the_same_name_and_labels_is_noticed(
+        self,
+        mine: NerSource,
+        theirs: NerSource,
+        encoder_folder: Path,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        namesake = Evidence.from_source(corpus("mine", "per", "loc", 20), encoder=encoder_folder)
+        said = "counts 40 mentions of loc, the text 48"
+        for bundle, expected in (
+            (namesake, True),
+            (Evidence.from_source(mine, encoder=encoder_folder), False),
+        ):
+            align([mine, theirs, bundle], encoder=encoder_folder)
+            assert (said in " ".join(capsys.readouterr().err.split())) == expected
+
 
 def tags_of(*results: MergeResult) -> Counter[tuple[str, ...]]:
     tags: Counter[tuple[str, ...]] = Counter()
@@ -269,8 +308,8 @@ class TestRefusals:
         bundle = Evidence.load(sent(theirs, tmp_path, encoder_folder))
         salted = Evidence.from_source(theirs, encoder=encoder_folder, salt=SALT)
         own = Evidence.from_source(mine, encoder=encoder_folder)
-        answer = Answer.from_source(own, theirs, encoder=encoder_folder)
-        reversed_answer = Answer.from_source(bundle, mine, encoder=encoder_folder)
+        answer = answer_of(own, theirs, encoder_folder)
+        reversed_answer = answer_of(bundle, mine, encoder_folder)
         other_encoder = tmp_path / "other"
         make_encoder(other_encoder, seed=1)
         cases: list[tuple[list[Any], dict[str, Any], str]] = [
@@ -280,6 +319,13 @@ class TestRefusals:
             ([mine, bundle], {"method": "greedy"}, "came as evidence bundles"),
             ([mine, bundle, bundle], {}, "two bundles are called 'theirs'"),
             ([mine, bundle, reversed_answer], {}, "no bundle of a source of that name"),
+            (
+                [mine, bundle, answer_of(bundle, theirs, encoder_folder)],
+                {},
+                "no bundle of a source of that name",
+            ),
+            ([mine, bundle, answer, answer], {}, "two answers of theirs to mine"),
+            ([mine, bundle, bundle.named("again"), answer], {}, "may be of again or theirs"),
             ([mine, theirs, answer], {}, "an answer counts for the bundle of that source"),
             ([corpus("mine", "per", "loc", 20), bundle, answer], {}, "another bundle of mine"),
             ([bundle], {}, "expected at least two"),
@@ -305,6 +351,41 @@ class TestRefusals:
         result = align([file, Evidence.load(file).named("other")], encoder=encoder_folder)
         with pytest.raises(ConfigurationError, match="holds no text, which is needed here"):
             apply(result.mapping, [file])
+
+    @pytest.mark.parametrize(
+        "changed",
+        [
+            {"counts": [("", "city", 1)]},
+            {"counts": [("strange", "city", 1)]},
+            {"forms": {"strange": (1, 1, {"city": 0.5})}},
+        ],
+    )
+    def test_answers_about_labels_that_nobody_asked_of(
+        self, mine: NerSource, theirs: NerSource, encoder_folder: Path, changed: dict[str, Any]
+    ) -> None:
+        own, other = (Evidence.from_source(source, encoder=encoder_folder) for source in (mine, theirs))
+        with pytest.raises(ConfigurationError, match="for other labels"):
+            align([mine, other, answer_of(own, theirs, encoder_folder, **changed)], encoder=encoder_folder)
+
+    @pytest.mark.parametrize(
+        ("name", "label"),
+        [("mine", "per\u3000son"), ("mine", "a\u200db"), ("my\u00a0own", "per"), ("m", "L" * 400)],
+    )
+    def test_what_nobody_could_read_is_not_written(self, encoder_folder: Path, name: str, label: str) -> None:
+        with pytest.raises(ConfigurationError, match="nobody could read a bundle of it"):
+            Evidence.from_source(corpus(name, label, "loc"), encoder=encoder_folder)
+        usual = Evidence.from_source(corpus("usual", "per", "loc"), encoder=encoder_folder)
+        with pytest.raises(ConfigurationError, match="nobody could read a bundle of it"):
+            usual.named("two\nlines")
+
+    def test_mentions_too_long_to_occur_elsewhere_are_no_forms(
+        self, encoder_folder: Path, tmp_path: Path
+    ) -> None:
+        page = " ".join(["word/B-page", *["word/I-page"] * 1_200])
+        rows = [row(f"{n} anna/B-per {page}") for n in range(4)]
+        source = make_source("scans", {"train": rows, "validation": [], "test": []})
+        forms = Evidence.load(sent(source, tmp_path, encoder_folder, salt=SALT)).facts["forms"]
+        assert forms == {"page": 0, "per": 1}
 
     @pytest.mark.parametrize("content", [b"", b"\0" * 64, b"{}", b"\xff" * 8 + b"x"])
     def test_files_that_are_no_bundles(self, tmp_path: Path, content: bytes) -> None:
@@ -462,6 +543,22 @@ def test_on_the_command_line(
     ):
         assert main(command) == 0, capsys.readouterr().err
     assert MergeResult.load(tmp_path / "merged").mapping.sources == ("mine", "theirs")
+    (tmp_path / "theirs.evidence").rename(tmp_path / "sent.evidence")
+    schema = [
+        "align",
+        "mine.jsonl",
+        "sent.evidence",
+        "--target-schema",
+        "theirs",
+        *shared,
+        "--output",
+        "schema",
+    ]
+    assert main(schema) == 0, capsys.readouterr().err
+    unified = MergeResult.load(tmp_path / "schema").mapping.unified_labels
+    assert {"city", "name"} <= set(unified)
+    assert main(["align", "mine.jsonl", "sent.evidence", "--quick"]) == 1
+    assert "--quick compares by names and forms alone, and sent.evidence holds no" in capsys.readouterr().err
     (tmp_path / "salt.txt").write_text(SALT, encoding="utf-8")
     again = ["evidence", "mine.jsonl", "--output", "again.evidence", "--encoder", str(encoder_folder), *exact]
     assert main([*again, "--salt", "salt.txt"]) == 0

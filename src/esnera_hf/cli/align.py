@@ -72,7 +72,7 @@ def _align(options: argparse.Namespace) -> None:
         encoder=options.encoder,
         method=options.method,
         evidence=options.evidence,
-        target_schema=table.target_schema(options),
+        target_schema=_target_schema(options),
         max_samples=options.max_samples,
         seed=options.seed,
         settings=table.align_settings(options),
@@ -84,8 +84,24 @@ def _align(options: argparse.Namespace) -> None:
         print(f"of all sentences: esnera-hf apply {mapping} {sources} --output DIR")
 
 
+def _target_schema(options: argparse.Namespace) -> str | list[str] | None:
+    """Return the source, or the names of labels, to merge into."""
+    from esnera_hf.hub.evidence import Evidence
+    from esnera_hf.sources.load import ANSWER_SUFFIX, is_bundle, source_name
+
+    text: str | None = options.target_schema
+    if text is None:
+        return None
+    # The name of a bundle stands in its file.
+    bundles = [name for name in options.sources if is_bundle(name) and not name.endswith(ANSWER_SUFFIX)]
+    names = {*map(source_name, options.sources), *(Evidence.load(name).name for name in bundles)}
+    return text if text in names else [part.strip() for part in text.split(",") if part.strip()]
+
+
 def _choose_quick(options: argparse.Namespace) -> None:
     """Choose what takes about a minute on a laptop; what is asked for by name stays."""
+    from esnera_hf.sources.load import is_bundle
+
     trains = options.train_merged or options.pseudo_label_threshold is not None
     if trains or options.method == "greedy" or options.evidence == "taggers":
         raise ConfigurationError(
@@ -93,8 +109,15 @@ def _choose_quick(options: argparse.Namespace) -> None:
             "--pseudo-label-threshold train taggers. Leave --quick out, or those."
         )
     if options.evidence is None and options.encoder is None:
+        bundles = [name for name in options.sources if is_bundle(name)]
+        if bundles:
+            raise ConfigurationError(
+                f"--quick compares by names and forms alone, and {bundles[0]} holds no forms to compare. Leave --quick "
+                "out, or name the encoder that the bundles were made with: --encoder PATH."
+            )
         options.evidence = "surface"
-    options.max_samples = options.max_samples or _QUICK_SAMPLES
+    if options.max_samples is None:
+        options.max_samples = _QUICK_SAMPLES
 
 
 def _apply(options: argparse.Namespace) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import json
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from esnera_hf._internal.files import write_new_file
 from esnera_hf.cli.options import (
     SOURCES_HELP,
     Commands,
@@ -19,7 +21,6 @@ from esnera_hf.cli.options import (
 from esnera_hf.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from esnera_hf.hub.evidence import Evidence
     from esnera_hf.sources.source import NerSource
 
 _ATLAS = "folder written by atlas build, or owner/name on the Hub"
@@ -65,9 +66,7 @@ def add_commands(commands: Commands) -> None:
         operands="SOURCE --atlas ATLAS",
     )
     find.add_argument("source", metavar="SOURCE", help="see below, or a file NAME.evidence")
-    find.add_argument(
-        "--atlas", type=Path, required=True, metavar="ATLAS", help="folder written by atlas build"
-    )
+    find.add_argument("--atlas", type=Path, required=True, metavar="ATLAS", help=_ATLAS)
     find.add_argument("--output", type=Path, metavar="FILE", help="write the same as JSON; must not exist")
     for command, run in ((atlas, _atlas), (find, _locate)):
         command.add_argument("--encoder", help="folder or Hub id; of an atlas, where it is not on the Hub")
@@ -119,21 +118,20 @@ def _check_operands(options: argparse.Namespace) -> None:
 def _locate(options: argparse.Namespace) -> None:
     from esnera_hf.hub.atlas import Atlas
     from esnera_hf.hub.locate import describe, locate
-    from esnera_hf.report.files import write_json
 
     check_output(options.output)
     atlas = Atlas.load(options.atlas)
     locations = locate(_source(options.source, options), atlas, encoder=options.encoder, seed=options.seed)
     print(describe(locations))
     if options.output is not None:
-        write_json({"locations": locations}, options.output)
+        text = json.dumps({"locations": locations}, indent=1, ensure_ascii=False)
+        write_new_file(options.output, f"{text}\n".encode())
 
 
-def _source(name: str, options: argparse.Namespace) -> NerSource | Evidence:
-    from esnera_hf.hub.evidence import Evidence
+def _source(name: str, options: argparse.Namespace) -> NerSource | str:
     from esnera_hf.sources.load import is_bundle
 
-    return Evidence.load(name) if is_bundle(name) else read_source(name, options)
+    return name if is_bundle(name) else read_source(name, options)
 
 
 def _definitions(file: Path | None) -> dict[str, str]:

@@ -224,6 +224,13 @@ def _export_mapping(options: argparse.Namespace) -> None:
     from esnera_hf.alignment.mapping import MAPPING_FILE, LabelMapping
     from esnera_hf.alignment.mapping_exchange import label_name_map, to_sssom
 
+    if (options.grain, options.labels, options.gold_only) != ("fine", None, False) or reading_options(
+        options, options.source
+    ) != ReadingOptions():
+        raise ConfigurationError(
+            f"--format {options.format} writes the mapping alone, as it is: --grain, --labels, --gold-only and the "
+            "options that say how sources are read change nothing of it. Leave them out."
+        )
     place = Path(options.source)
     mapping = LabelMapping.load(place / MAPPING_FILE if place.is_dir() else place)
     if options.format == "sssom":

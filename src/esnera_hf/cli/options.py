@@ -355,14 +355,6 @@ def training_arguments(options: argparse.Namespace) -> dict[str, Any]:
     return chosen(options, TRAINING, "encoder", "seed")
 
 
-def target_schema(options: argparse.Namespace) -> str | list[str] | None:
-    """Return the source, or the names of labels, to merge into."""
-    from esnera_hf.sources.load import source_name
-
-    text: str | None = options.target_schema
-    return text if text is None or text in map(source_name, options.sources) else list(_names(text))
-
-
 def align_settings(options: argparse.Namespace) -> AlignSettings:
     """Return the settings of an alignment."""
     from esnera_hf.alignment.search import GreedySettings

@@ -12,7 +12,8 @@ from esnera_hf._internal.checks import to_plain, within
 from esnera_hf._internal.files import write_new_file
 from esnera_hf._internal.json import read_json
 from esnera_hf.errors import ConfigurationError, SourceError
-from esnera_hf.hub.evidence import Evidence, bundle_encoder, check_encoder
+from esnera_hf.hub.bundle_encoder import bundle_encoder, check_encoder
+from esnera_hf.hub.evidence import Evidence
 from esnera_hf.hub.evidence_file import DIGEST, LARGEST, MOST_LABELS, check_name, checked_record
 from esnera_hf.sources.load import ANSWER_SUFFIX, SourceLike, load_source
 from esnera_hf.taggers.light_heads import (

@@ -28,7 +28,8 @@ from esnera_hf.alignment.mapping import MAPPING_FILE, LabelMapping
 from esnera_hf.alignment.umbrellas import add_umbrellas
 from esnera_hf.errors import ConfigurationError, SourceError
 from esnera_hf.hub.atlas_page import draw_atlas
-from esnera_hf.hub.evidence import Evidence, bundle_encoder, check_encoder
+from esnera_hf.hub.bundle_encoder import bundle_encoder, check_encoder
+from esnera_hf.hub.evidence import Evidence, open_source
 from esnera_hf.hub.evidence_file import checked_record
 from esnera_hf.hub.markdown import render
 from esnera_hf.hub.push import write_card
@@ -38,7 +39,7 @@ from esnera_hf.report.files import SIMILARITY_FILE, write_json
 from esnera_hf.similarity.evidence import EvidenceSettings, measure_similarity
 from esnera_hf.similarity.matrix import ROWS, SQUARES, SimilarityMatrix
 from esnera_hf.sources.licenses import SEVERAL
-from esnera_hf.sources.load import EVIDENCE_SUFFIX, SourceLike, check_names, load_source, load_sources
+from esnera_hf.sources.load import EVIDENCE_SUFFIX, SourceLike, check_names, load_sources
 from esnera_hf.sources.source import NerSource
 from esnera_hf.taggers.identity import default_encoder
 from esnera_hf.tagging import LabelRef
@@ -121,14 +122,14 @@ class Atlas:
             ConfigurationError: fewer than two sources, two of one name, bundles of another encoder, or a definition
                 is of no label.
         """
-        bundles = {source.name: source for source in sources if isinstance(source, Evidence)}
-        others = [source for source in sources if not isinstance(source, Evidence)]
+        opened = [open_source(source) for source in sources]
+        made = [source for source in opened if isinstance(source, Evidence)]
+        others = [source for source in opened if not isinstance(source, Evidence)]
         with quiet_libraries():
-            texts = load_sources(others, None, seed, least=0 if len(bundles) > 1 else 2 - len(bundles))
-            loaded = sorted(
-                [*texts, *(bundle.as_source() for bundle in bundles.values())], key=lambda one: one.name
-            )
+            texts = load_sources(others, None, seed, least=max(2 - len(made), 0))
+            loaded = sorted([*texts, *(bundle.as_source() for bundle in made)], key=lambda one: one.name)
             check_names(loaded)
+            bundles = {bundle.name: bundle for bundle in made}
             name = os.fspath(encoder) if encoder is not None else ""
             if bundles:
                 name = name or (bundle_encoder(list(bundles.values())) if texts else "")
@@ -175,7 +176,7 @@ class Atlas:
             EncoderError: the encoder cannot be loaded.
             ConfigurationError: a corpus of its name is in the atlas, or the encoder is not that of the atlas.
         """
-        loaded = source if isinstance(source, Evidence) else load_source(source)
+        loaded = open_source(source)
         if loaded.name in self.bundles:
             raise ConfigurationError(
                 f"{loaded.name}: a corpus of this name is in the atlas. Give it another one: 'name=PATH'."

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import tempfile
 from collections import defaultdict
-from collections.abc import Sequence
 from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
@@ -20,21 +19,28 @@ from datasets import Dataset, DatasetDict
 from huggingface_hub import DatasetCard, DatasetCardData, hf_hub_download
 from numpy.typing import NDArray
 
-from esnera_hf._internal.checks import is_count, within
+from esnera_hf._internal.checks import is_count, to_plain, within
 from esnera_hf._internal.console import quiet_libraries
 from esnera_hf._internal.files import write_new_file
 from esnera_hf._internal.hub_errors import explained
 from esnera_hf._internal.yaml import dump_yaml
-from esnera_hf.errors import ConfigurationError, SourceNotFoundError
-from esnera_hf.hub.evidence_file import FORMAT, VERSION, EvidenceFacts, bundle_bytes, read_bundle
+from esnera_hf.errors import ConfigurationError, SourceError, SourceNotFoundError
+from esnera_hf.hub.evidence_file import (
+    FORMAT,
+    VERSION,
+    EvidenceFacts,
+    bundle_bytes,
+    checked_facts,
+    read_bundle,
+)
 from esnera_hf.hub.markdown import escape, render
 from esnera_hf.hub.push import write_card
 from esnera_hf.hub.readme import plain_data
 from esnera_hf.hub.repository import HubRepository, Published
-from esnera_hf.report.call import is_published, is_repository
+from esnera_hf.report.call import is_published
 from esnera_hf.sources.hashed_forms import HashedForms
 from esnera_hf.sources.licenses import Terms
-from esnera_hf.sources.load import EVIDENCE_SUFFIX, SourceLike, load_source
+from esnera_hf.sources.load import ANSWER_SUFFIX, EVIDENCE_SUFFIX, SourceLike, is_bundle, load_source
 from esnera_hf.sources.source import SOURCE_FEATURES, SPLITS, NerSource
 from esnera_hf.taggers.identity import default_encoder, encoder_files
 from esnera_hf.taggers.light_heads import (
@@ -71,6 +77,8 @@ class Evidence:
     ) -> None:
         self.facts, self.head, self.centroids, self.forms = facts, head, centroids, forms
         self.name, self.labels = facts["name"], tuple(facts["labels"])
+        #: The name of the source where its text is, by which answers call it.
+        self.owner_name = self.name
         self.mentions, self.read = facts["mentions"], facts["read"]
 
     def __repr__(self) -> str:
@@ -126,7 +134,7 @@ class Evidence:
         Raises:
             SourceNotFoundError, SourceError: the source cannot be found or read.
             EncoderError: the encoder cannot be loaded.
-            ConfigurationError: an option is out of range, or the source has no labels.
+            ConfigurationError: an option is out of range, or the source has no labels, or one that no bundle can name.
         """
         _check_options(min_support, strength, noise)
         loaded = load_source(source)
@@ -174,6 +182,7 @@ class Evidence:
             "form_lengths": [] if forms is None else list(forms.lengths),
             "salt_check": "" if forms is None else forms.salt_check,
         }
+        _check_readable(facts)
         return cls(facts, head, centroids, forms)
 
     def to_bytes(self) -> bytes:
@@ -211,12 +220,21 @@ class Evidence:
     def load(cls, path: str | os.PathLike[str], *, token: str | None = None) -> Evidence:
         """Read a bundle from a file, or from ``owner/name`` or ``owner/name@revision`` on the Hub.
 
+        With ``name=`` before it, it is given that name.
+
         Raises:
             SourceNotFoundError: there is no such file.
             SourceError: it is no bundle, of another version, or damaged.
             HubError: there is no such repository, or it cannot be reached.
         """
         text = os.fspath(path)
+        name, equals, place = text.partition("=")
+        if equals and name and not os.path.exists(text):
+            return cls.load(place, token=token).named(name)
+        if text.endswith(ANSWER_SUFFIX):
+            raise SourceError(
+                f"{text}: an answer, and no bundle. Give it to `esnera-hf align`, beside the bundles of both sides."
+            )
         file = Path(os.path.expanduser(text))
         if not file.is_file():
             name, _, revision = text.partition("@")
@@ -290,7 +308,11 @@ class Evidence:
 
     def named(self, name: str) -> Evidence:
         """Return the same evidence under another name."""
-        return Evidence({**self.facts, "name": name}, self.head, self.centroids, self.forms)
+        facts: EvidenceFacts = {**self.facts, "name": name}
+        _check_readable(facts)
+        renamed = Evidence(facts, self.head, self.centroids, self.forms)
+        renamed.owner_name = self.owner_name
+        return renamed
 
     def as_source(self, origin: str = "") -> NerSource:
         """Return a source with the labels and counts of the bundle, and no sentence."""
@@ -308,12 +330,30 @@ class Evidence:
         )
 
 
+def open_source(source: SourceLike | Evidence) -> NerSource | Evidence:
+    """Return a loaded source, or the bundle of one, whichever is named."""
+    if isinstance(source, Evidence):
+        return source
+    return Evidence.load(source) if is_bundle(source) else load_source(source)  # type: ignore[arg-type]
+
+
 def _check_options(min_support: int, strength: float, noise: float) -> None:
     if not is_count(min_support) or min_support < FEWEST:
         raise ConfigurationError(f"min_support={min_support!r}: expected a whole number from {FEWEST} on.")
     for name, value, least in (("strength", strength, 1e-6), ("noise", noise, 0.0)):
         if not within(value, least, 100.0):
             raise ConfigurationError(f"{name}={value!r}: expected a number from {least:g} to 100.")
+
+
+def _check_readable(facts: EvidenceFacts) -> None:
+    """Check that others can read a bundle, whose names are to be shown on their screens."""
+    try:
+        checked_facts(to_plain(facts))
+    except ValueError as error:
+        raise ConfigurationError(
+            f"{facts['name']!a}: nobody could read a bundle of it: {error}. Name it anew, 'name=PATH', or its tags, "
+            "--tag-name TAG=AS, ReadingOptions(tag_names=…)."
+        ) from error
 
 
 def _commit(encoder: str) -> str:
@@ -355,43 +395,3 @@ def _with_noise(head: LightHead, centroids: LabelCentroids, noise: float) -> tup
     means = {label: noisy(total / centroids.count[label]) for label, total in centroids.total.items()}
     changed = replace(head, weights=noisy(head.weights), bias=noisy(head.bias))
     return changed, LabelCentroids.of_means(means, centroids.count)
-
-
-def bundle_encoder(bundles: Sequence[Evidence]) -> str:
-    """Return the encoder of bundles by its name on the Hub.
-
-    Raises:
-        ConfigurationError: it has none, so that it has to be said where it is.
-    """
-    name = bundles[0].facts["encoder"]
-    if not is_repository(name) or os.path.exists(name):
-        raise ConfigurationError(
-            f"encoder: the evidence of {bundles[0].name} was made with {name!r}, a folder on the machine of its owner. "
-            "Name your copy of it: --encoder PATH, encoder=."
-        )
-    return name
-
-
-def check_encoder(bundles: Sequence[Evidence], encoder: str | None) -> None:
-    """Check that all bundles were made with one encoder, with this one if it is named.
-
-    Raises:
-        ConfigurationError: they were not; what their heads say can then not be compared.
-    """
-    first = bundles[0].facts
-    digest = first["encoder_digest"] if encoder is None else encoder_files(encoder)
-    name = first["encoder"] if encoder is None else encoder
-    for bundle in bundles:
-        theirs = bundle.facts
-        if theirs["encoder_digest"] != digest:
-            revision = f" at revision {theirs['encoder_revision']}" if theirs["encoder_revision"] else ""
-            raise ConfigurationError(
-                f"encoder: the evidence of {bundle.name} was made with {theirs['encoder']}{revision}, digest "
-                f"{theirs['encoder_digest']}; {name} has digest {digest}. Use the same encoder on all sides: name it "
-                "with --encoder, encoder=, or make the bundle again with this one."
-            )
-        if theirs["layers"] != LAYERS:
-            raise ConfigurationError(
-                f"layers={theirs['layers']}: the evidence of {bundle.name} was made with so many layers of the "
-                f"encoder, and this version of esnera-hf uses {LAYERS}. Make it again with this version."
-            )

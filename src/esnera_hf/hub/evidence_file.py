@@ -19,18 +19,16 @@ from safetensors.numpy import save
 from esnera_hf._internal.checks import from_plain, to_plain, within
 from esnera_hf._internal.json import parse_json
 from esnera_hf.errors import ConfigurationError, SourceError
+from esnera_hf.sources.hashed_forms import LONGEST_FORM
 from esnera_hf.sources.source import License, Provenance
 from esnera_hf.taggers.light_heads import NO_MENTION
 
 FORMAT, VERSION = "esnera_hf.evidence", 1
 #: The key of the JSON in the header of the file.
 _KEY = "esnera_hf"
-#: Bytes of a file, labels, dimensions, tokens of a form, characters of a name and of any other text: several times
-#: what the largest corpora and encoders have, and small enough to be read in a moment.
-LARGEST, MOST_LABELS, _MOST_DIMENSIONS, _LONGEST_FORM, _LONGEST_NAME, _LONGEST_TEXT = (
-    *(64 << 20, 10_000, 16_384),
-    *(1_000, 300, 20_000),
-)
+#: Bytes of a file, labels, dimensions, characters of a name and of any other text: several times what the largest
+#: corpora and encoders have, and small enough to be read in a moment.
+LARGEST, MOST_LABELS, _MOST_DIMENSIONS, _LONGEST_NAME, _LONGEST_TEXT = 64 << 20, 10_000, 16_384, 300, 20_000
 #: No corpus has more mentions.
 _MOST_MENTIONS = 10**12
 DIGEST = re.compile(r"[0-9a-f]{32}")
@@ -180,9 +178,10 @@ def checked_facts(data: Any) -> EvidenceFacts:
     numbers = (facts["layers"], facts["min_support"], facts["strength"], facts["noise"])
     if not all(within(number, 0, _MOST_MENTIONS) for number in numbers):
         raise ValueError("layers, min_support, strength, noise: expected numbers that are not negative")
-    if not all(within(length, 1, _LONGEST_FORM) for length in facts["form_lengths"][:_LONGEST_FORM]):
-        raise ValueError(f"form_lengths: expected numbers from 1 to {_LONGEST_FORM}")
-    if not DIGEST.fullmatch(facts["encoder_digest"]) or len(facts["form_lengths"]) > _LONGEST_FORM:
+    lengths = facts["form_lengths"]
+    if len(set(lengths)) < len(lengths) or not all(within(length, 1, LONGEST_FORM) for length in lengths):
+        raise ValueError(f"form_lengths: expected numbers from 1 to {LONGEST_FORM:,}, each once")
+    if not DIGEST.fullmatch(facts["encoder_digest"]):
         raise ValueError("encoder_digest: expected 32 hexadecimal digits")
     return facts
 

@@ -6,9 +6,11 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import cast
 
+from esnera_hf._internal.console import say
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.hub.answer import Answer
-from esnera_hf.hub.evidence import Evidence, bundle_encoder, check_encoder
+from esnera_hf.hub.bundle_encoder import bundle_encoder, check_encoder
+from esnera_hf.hub.evidence import Evidence
 from esnera_hf.sources.load import (
     ANSWER_SUFFIX,
     EVIDENCE_SUFFIX,
@@ -20,7 +22,7 @@ from esnera_hf.sources.load import (
 from esnera_hf.sources.overlap import LabelOverlap, MentionOverlap, mention_overlap
 from esnera_hf.sources.source import NerSource
 from esnera_hf.taggers.identity import default_encoder
-from esnera_hf.taggers.light_heads import LightHead, load_light_head, make_light_heads
+from esnera_hf.taggers.light_heads import NO_MENTION, LightHead, load_light_head, make_light_heads
 from esnera_hf.tagging import LabelRef
 
 #: What is aligned: a source, or what is known of one whose text is elsewhere.
@@ -53,10 +55,7 @@ class Exchange:
         elif isinstance(source, Evidence):
             self._add(source, "")
         elif text:
-            name, equals, place = text.partition("=")
-            renamed = bool(equals) and not os.path.exists(text)
-            evidence = Evidence.load(place if renamed else text)
-            self._add(evidence.named(name) if renamed else evidence, text)
+            self._add(Evidence.load(text), text)
         return isinstance(source, Evidence | Answer) or bool(text)
 
     def _add(self, evidence: Evidence, origin: str) -> None:
@@ -79,12 +78,8 @@ class Exchange:
             cast(Sequence[SourceLike], self._texts), max_samples, seed, least=0 if self.bundles else 2
         )
         texts = {source.name: source for source in loaded}
-        for name, bundle in self.bundles.items():
-            if name in texts and set(bundle.labels) != set(texts[name].labels):
-                raise ConfigurationError(
-                    f"{name}: the bundle of this name has other labels than the text, so it is not what was sent of "
-                    "it. Give one of the two another name: 'name=PATH'."
-                )
+        for name in self.bundles.keys() & texts.keys():
+            _check_sent(self.bundles[name], texts[name])
         if self._answers and not self.bundles:
             raise ConfigurationError(
                 f"{self._answers[0].facts['name']}: an answer counts for the bundle of that source. Give it, too."
@@ -136,34 +131,59 @@ class Exchange:
         texts = [source for source in sources if source.bundled is None and source.name not in heads]
         for name, artifact in make_light_heads(texts, encoder, seed).items() if texts else ():
             heads[name] = load_light_head(artifact).without_spans()
-        absent = {source.name: self.bundles[source.name] for source in sources if source.bundled is not None}
-        return dict(self._placed(answer, heads, absent) for answer in self._answers)
+        answers: dict[tuple[str, str], Answer] = {}
+        for answer in self._answers:
+            asked, target = self._placed(answer, heads, sources)
+            if (asked, target) in answers:
+                raise ConfigurationError(f"there are two answers of {target} to {asked}. Give one of them.")
+            answers[asked, target] = answer
+        return answers
 
     def _placed(
-        self, answer: Answer, heads: Mapping[str, LightHead], absent: Mapping[str, Evidence]
-    ) -> tuple[tuple[str, str], Answer]:
-        """Return an answer with the names of the source that asked and of the one that answered."""
+        self, answer: Answer, heads: Mapping[str, LightHead], sources: Sequence[NerSource]
+    ) -> tuple[str, str]:
+        """Return the names of the source that asked and of the one that answered."""
         facts = answer.facts
-        asked = next((name for name, head in heads.items() if head.digest == facts["asked"]), None)
-        if asked is None:
+        matching = [name for name, head in heads.items() if head.digest == facts["asked"]]
+        if not matching:
             raise ConfigurationError(
                 f"an answer of {facts['name']} is to another bundle of {facts['asked_name']} than this one. Send "
                 "the bundle of now and ask again with `esnera-hf answer`, or give the bundle that was sent beside "
                 f"the text: {facts['asked_name']}{EVIDENCE_SUFFIX}."
             )
-        target = next((n for n, bundle in absent.items() if bundle.facts["name"] == facts["name"]), None)
-        if target is None or set(absent[target].labels) != set(facts["labels"]):
+        # Heads that tell no label from another are all alike.
+        asked = facts["asked_name"] if facts["asked_name"] in matching else matching[0]
+        absent = {
+            source.name: self.bundles[source.name]
+            for source in sources
+            if source.bundled is not None and source.name != asked
+        }
+        targets = [
+            name
+            for name, bundle in absent.items()
+            if facts["name"] in (name, bundle.owner_name) and set(bundle.labels) == set(facts["labels"])
+        ]
+        if not targets:
             raise ConfigurationError(
-                f"an answer of {facts['name']} was given, and no bundle of a source of that name and these labels: "
-                f"expected one of {', '.join(sorted(absent)) or 'none'}. Give the bundle of {facts['name']}, too."
+                f"an answer of {facts['name']} to {asked} was given, and no bundle of a source of that name and these "
+                f"labels: expected one of {', '.join(sorted(absent)) or 'none'}. Give the bundle of {facts['name']}, "
+                "too."
             )
-        strange = {label for label, _ in answer.counts} - set(heads[asked].labels)
+        if len(targets) > 1:
+            raise ConfigurationError(
+                f"an answer of {facts['name']} to {asked} may be of {' or '.join(targets)}. Ask for bundle and answer "
+                "of one of them under another name: 'name=PATH'."
+            )
+        target = targets[0]
+        asking = next(source for source in sources if source.name == asked)
+        strange = {label for label, _ in answer.counts} - (set(heads[asked].labels) - {NO_MENTION})
+        strange |= facts["forms"].keys() - set(asking.labels)
         if facts["encoder_digest"] != absent[target].facts["encoder_digest"] or strange:
             raise ConfigurationError(
                 f"the answer of {facts['name']} to {asked} was made with another encoder, or for other labels. Ask "
                 "for it again with `esnera-hf answer`."
             )
-        return (asked, target), answer
+        return asked, target
 
     def overlap(
         self, sources: Sequence[NerSource], answers: Mapping[tuple[str, str], Answer], salt: str | None
@@ -194,3 +214,21 @@ class Exchange:
                     more += forms.overlaps(name, source, salt or "")
         measured = {(one.label, one.other): one for one in (*screened.overlaps, *more)}
         return MentionOverlap(tuple(measured.values()), screened.conflicts)
+
+
+def _check_sent(bundle: Evidence, text: NerSource) -> None:
+    """Check that a bundle is what was sent of the text that has its name."""
+    if set(bundle.labels) != set(text.labels):
+        raise ConfigurationError(
+            f"{text.name}: the bundle of this name has other labels than the text, so it is not what was sent of it. "
+            "Give one of the two another name: 'name=PATH'."
+        )
+    counts = text.summary.entities["train"]
+    other = [label for label, count in bundle.mentions.items() if count not in (0, counts.get(label, 0))]
+    if other and text.max_samples is None:
+        say(
+            f"{text.name}: the bundle of this name counts {bundle.mentions[other[0]]:,} mentions of {other[0]}, the "
+            f"text {counts.get(other[0], 0):,}. It is taken for what was sent of an earlier state of this text. If it "
+            "is of another source, give one of the two another name, 'name=PATH': it is not aligned otherwise.",
+            "warning",
+        )

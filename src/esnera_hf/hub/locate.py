@@ -13,9 +13,9 @@ from esnera_hf._internal.console import say
 from esnera_hf._internal.text import shorten, visible
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.hub.atlas import Atlas
-from esnera_hf.hub.evidence import Evidence
+from esnera_hf.hub.evidence import Evidence, open_source
 from esnera_hf.similarity.matrix import SimilarityMatrix
-from esnera_hf.sources.load import SourceLike, load_source
+from esnera_hf.sources.load import SourceLike
 from esnera_hf.sources.shared_sentences import RELATIONS
 from esnera_hf.tagging import LabelRef
 
@@ -78,7 +78,7 @@ def locate(
         EncoderError: the encoder cannot be loaded.
         ConfigurationError: the encoder is not that of the atlas, or it holds no other corpus.
     """
-    loaded = source if isinstance(source, Evidence) else load_source(source)
+    loaded = open_source(source)
     if loaded.name in atlas.bundles:
         say(f"{loaded.name} is in the atlas; it is compared with the other corpora there.")
         if len(atlas.bundles) == 1:

@@ -19,6 +19,8 @@ from esnera_hf.sources.source import NerSource
 
 #: Characters of a salt: of fewer, all can be tried out.
 SHORTEST_SALT = 16
+#: Tokens of a form. Longer mentions, such as whole pages that one tag covers by mistake, occur in no other text.
+LONGEST_FORM = 1_000
 #: Bytes of a key of blake2b.
 _KEY = 64
 
@@ -44,7 +46,7 @@ class HashedForms:
         hashes: dict[str, list[int]] = {label: [] for label in labels}
         lengths = set()
         for form, carried in forms_of(source).labels.items():
-            for label in carried:
+            for label in carried if len(form) <= LONGEST_FORM else ():
                 if label in hashes:
                     hashes[label].append(_hash(form, key))
                     lengths.add(len(form))

@@ -341,7 +341,8 @@ def load_sources(
 def is_bundle(source: object) -> bool:
     """Tell by its ending whether a text names an evidence bundle, or an answer to one; neither holds sentences."""
     text = os.fspath(source) if isinstance(source, (str, os.PathLike)) else ""
-    return text.partition("@")[0].endswith(EVIDENCE_SUFFIX) or text.endswith(ANSWER_SUFFIX)
+    # A revision of the Hub stands behind an @, and an @ may stand in the name of a folder.
+    return text.endswith((EVIDENCE_SUFFIX, ANSWER_SUFFIX)) or text.partition("@")[0].endswith(EVIDENCE_SUFFIX)
 
 
 def _check_source(source: object) -> None:
