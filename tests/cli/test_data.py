@@ -41,6 +41,10 @@ def test_inspect(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["inspect", *corpora]) == 0
     printed = capsys.readouterr().out
     assert "alpha:per  in beta: " in printed
+    assert "of alpha/train stand in beta/test, too" in printed
+    assert len(printed.split("\n")) <= 40
+    assert main(["inspect", *corpora, "--verbose"]) == 0
+    printed = capsys.readouterr().out
     assert "alpha/train and beta/test: " in printed
 
 

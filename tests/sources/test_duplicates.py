@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from builders import Row, make_source, row
 from esnera_hf.sources.duplicates import NEAR, SHORTEST, Place, find_duplicates, jaccard, normalize
+from esnera_hf.sources.leakage import find_leaks
 from esnera_hf.sources.source import NerSource
 
 LONG = "the quick brown fox jumps over the lazy dog near the old river bank today"
@@ -158,6 +159,11 @@ def test_what_is_printed() -> None:
     duplicates = find_duplicates([make_source("a", {"train": rows}), b])
     # Within a split only conflicts are listed.
     assert str(duplicates).split("\n") == [
+        "2 sentences of a/train stand in b/test, too, 1 annotated otherwise",
+        "1 sentence of a/train repeats another one, annotated otherwise",
+        "in all, 2 sentences of train or validation are in a later split, too",
+    ]
+    assert duplicates.details().split("\n") == [
         "a/train and b/test: 2 sentences of a/train are in b/test, 2 of b/test in a/train "
         "(pairs: 1 the same, 1 nearly, 1 annotated in conflict)",
         "  a-train-0 and b-test-0, in conflict: anna smith",
@@ -166,3 +172,23 @@ def test_what_is_printed() -> None:
         "  a-train-2 and a-train-4, in conflict: x",
     ]
     assert str(find_duplicates([])) == "no sentence stands in two splits or sources"
+
+
+@given(data=st.data())
+def test_leaks_are_the_sentences_of_an_earlier_split_that_stand_in_a_later_one(data: st.DataObject) -> None:
+    splits = ("test", "train", "validation")
+    sources = [make_source(name, {split: data.draw(variants()) for split in splits}) for name in "ab"]
+    leaks = {leak.first for leak in find_leaks(sources)}
+    assert find_duplicates(sources).leaks == len(leaks)
+
+
+def test_pairs_of_many_splits_fit_a_screen() -> None:
+    greeting = [row("good morning to all of you")]
+    parts = dict.fromkeys(("train", "validation", "test"), greeting)
+    lines = str(find_duplicates([make_source(name, parts) for name in "abc"])).split("\n")
+    assert len(lines) == 10
+    assert lines[0] == "1 sentence of a/train stands in a/validation, too"
+    assert lines[-2:] == [
+        "… and in 28 more pairs of splits",
+        "in all, 6 sentences of train or validation are in a later split, too",
+    ]

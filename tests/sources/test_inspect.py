@@ -23,7 +23,24 @@ def test_counts_lengths_and_examples() -> None:
     assert inspection.scripts == {"latin": 1.0}
     lines = [" ".join(line.split()) for line in str(inspection).split("\n")]
     assert "PER tokens median 1, 5–95 % 1–1, longest 1; e.g. Ann, Bob" in lines
-    assert any(line.startswith("small/train and small/test: 1 sentences") for line in lines)
+    assert "1 sentence of small/train stands in small/test, too" in lines
+    details = inspection.details().split("\n")
+    assert any(line.startswith("  small/train and small/test: 1 sentences") for line in details)
+
+
+def test_many_labels_fit_a_screen_and_details_show_all() -> None:
+    text = " ".join(
+        f"w/B-L{number:02} w/B-L{number:02}" if number % 2 else f"w/B-L{number:02}" for number in range(60)
+    )
+    inspection = Inspection(make_source("many", {"train": [row(text)]}))
+    shown = str(inspection).split("\n")
+    assert len(shown) <= 40
+    assert shown[-1] == "  … and 44 rarer labels"
+    # The most frequent ones, in the order of their names.
+    assert [line.split()[0] for line in shown if line.startswith("  L")] == [
+        f"L{n:02}" for n in range(1, 32, 2)
+    ]
+    assert sum(line.startswith("  L") for line in inspection.details().split("\n")) == 60
 
 
 def test_examples_are_ranked_by_frequency_and_can_be_printed() -> None:
@@ -43,7 +60,9 @@ def test_scripts_are_shares_of_letters_and_a_sample_may_lack_a_label() -> None:
 
 def test_several_sources_are_compared() -> None:
     other = make_source("other", {"train": [row("Ann/B-NAME left"), row("Ann/B-PER left Rome/B-LOC")]})
-    text = str(inspect([corpus(), other]))
+    overlap = inspect([corpus(), other])
+    assert "small:PER   in other: NAME 50%, PER 50%; 1 of 2 mentions occur" in str(overlap)
+    text = overlap.details()
     assert "small:PER   in other: 1 of 2 mentions occur, 2 times" in text
     assert "small/train and other/train: 1 sentences of small/train are in other/train" in text
     assert str(inspect([corpus()])) == str(inspect(corpus()))

@@ -158,12 +158,26 @@ def test_labels_of_one_name(one: str, other: str, words: int, conflicts: tuple[s
 
 def test_what_is_printed() -> None:
     sources = pair("york/B-loc york/B-loc oslo/B-loc rome/B-loc", "york/B-GPE new/B-ORG york/I-ORG in oslo")
-    assert str(mention_overlap(sources)).split("\n") == [
+    overlap = mention_overlap(sources)
+    assert str(overlap).split("\n") == [
+        "b:GPE  in a: loc 100%; 1 of 1 mentions occur",
+        "a:loc  in b: GPE 50%; 2 of 3 mentions occur",
+        "without a mention in the text of another source: b:ORG",
+    ]
+    assert overlap.details().split("\n") == [
         "a:loc  in b: 2 of 3 mentions occur, 3 times; GPE 50% (york); not annotated 1 times (oslo); "
         "1 inside longer ones",
         "b:GPE  in a: 1 of 1 mentions occur, 2 times; loc 100% (york)",
         "b:ORG  in a: 0 of 1 mentions occur, 0 times",
     ]
+
+
+def test_many_labels_fit_a_screen() -> None:
+    words = [f"w{number}" for number in range(100)]
+    text = " ".join(f"{word}/B-{word.upper()}" for word in words)
+    lines = str(mention_overlap([corpus("a", text), corpus("b", text)])).split("\n")
+    assert len(lines) <= 40
+    assert "… and 176 more, less alike" in lines
 
 
 def test_only_the_chosen_splits_count() -> None:

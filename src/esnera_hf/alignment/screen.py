@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -14,7 +13,6 @@ from esnera_hf.alignment.questions import Question, find_questions
 from esnera_hf.alignment.umbrellas import add_umbrellas
 from esnera_hf.similarity.evidence import EvidenceSettings, measure_similarity
 from esnera_hf.sources.duplicates import Duplicates, find_duplicates, find_pairs
-from esnera_hf.sources.leakage import find_leaks
 from esnera_hf.sources.load import SourceLike, load_sources
 from esnera_hf.sources.overlap import MentionOverlap, mention_overlap
 from esnera_hf.sources.shared_sentences import compare_shared
@@ -33,14 +31,12 @@ class Screening:
         questions: pairs of labels whose decision could be wrong, what matters most first.
         overlap: where mentions of one source occur in the text of another, and as what.
         duplicates: sentences in two splits or sources.
-        leaks: sentences of train or validation that stand in a later split, too.
     """
 
     mapping: LabelMapping
     questions: tuple[Question, ...]
     overlap: MentionOverlap
     duplicates: Duplicates
-    leaks: int
 
     def __str__(self) -> str:
         mapping = self.mapping
@@ -51,9 +47,8 @@ class Screening:
         lines += _section("to check, what matters most first", [self._asked(q) for q in self.questions])
         alone = [str(label) for name in self._alone() for label in mapping.members(name)]
         lines += [f"alone: {', '.join(alone)}"] if alone else []
-        lines += [*self.overlap.conflicts[:3], *_duplicate_lines(self.duplicates)]
-        if self.leaks:
-            lines.append(f"{self.leaks:,} sentences of train or validation stand in a later split, too")
+        lines += self.overlap.conflicts[:3]
+        lines += str(self.duplicates).split("\n") if self.duplicates.pairs else []
         unified = len(mapping.unified_labels) - len(mapping.umbrellas)
         head = f"{len(mapping.entries)} labels of {len(mapping.sources)} sources → {unified}"
         head += ", by names and mentions alone"
@@ -110,7 +105,7 @@ def screen(sources: Sequence[SourceLike], *, splits: Sequence[str] = ("train",))
     matrix = measure_similarity(loaded, EvidenceSettings("surface"), "", {}, screened=overlap, shared=shared)
     mapping = with_reasons(add_umbrellas(merge_equivalent(matrix), matrix), matrix)
     questions = find_questions(matrix, mapping, None, overlap, shared)
-    return Screening(mapping, questions, overlap, find_duplicates(loaded), len(find_leaks(loaded, pairs)))
+    return Screening(mapping, questions, overlap, find_duplicates(loaded))
 
 
 def _section(title: str, rows: Sequence[str]) -> list[str]:
@@ -118,19 +113,3 @@ def _section(title: str, rows: Sequence[str]) -> list[str]:
         return []
     more = [f"  … and {len(rows) - _SHOWN:,} more"] if len(rows) > _SHOWN else []
     return [f"{title} ({len(rows):,})", *(f"  {row}" for row in rows[:_SHOWN]), *more]
-
-
-def _duplicate_lines(duplicates: Duplicates) -> Iterator[str]:
-    """Yield a line for every two splits that share sentences."""
-    shared: Counter[tuple[str, str]] = Counter()
-    conflicts: Counter[tuple[str, str]] = Counter()
-    for pair in duplicates.pairs:
-        places = ("/".join(pair.first.part), "/".join(pair.second.part))
-        shared[places] += 1
-        conflicts[places] += pair.conflict
-    for (one, other), count in shared.most_common(_SHOWN):
-        said = f"{count:,} sentence{'s stand' if count != 1 else ' stands'} "
-        said += f"twice in {one}" if one == other else f"in {one} and in {other}"
-        yield said + (f", {conflicts[one, other]:,} annotated otherwise" if conflicts[one, other] else "")
-    if len(shared) > _SHOWN:
-        yield f"… and {len(shared) - _SHOWN:,} more pairs of splits share sentences"

@@ -36,9 +36,9 @@ _OVERLAP_HELP = """\
 Of several sources, for every label: how many of its distinct mentions occur in
 the text of each other source, and as what they are annotated there. "50 %"
 means that of a mention's occurrences half are so annotated, averaged over
-mentions. Occurrences inside a longer mention say nothing and are counted apart.
-Then labels of one name that seem to differ in meaning, and sentences the
-sources share.
+mentions. Occurrences inside a longer mention say nothing and are counted apart
+(--verbose). Then labels of one name that seem to differ in meaning, and
+sentences the sources share.
 
 """
 _SCREEN_HELP = """\
@@ -94,11 +94,11 @@ def add_commands(commands: Commands) -> None:
         command.add_argument(
             "--all-splits", action="store_true", help="of several sources, compare validation and test, too"
         )
+        command.add_argument(
+            "--verbose", action="store_true", help="print all, with examples, not only what fits a screen"
+        )
         add_reading_options(command)
         command.set_defaults(run=run)
-    screening.add_argument(
-        "--verbose", action="store_true", help="then what each label's mentions are elsewhere"
-    )
     screening.add_argument(
         "--output", type=Path, metavar="FILE", help="write the mapping here; must not exist"
     )
@@ -161,7 +161,8 @@ def _inspect(options: argparse.Namespace) -> None:
     # Bars of downloads stay: they tell how long it takes.
     splits = ("train", "validation", "test") if options.all_splits else ("train",)
     with no_dataset_bars():
-        print(inspect([read_source(name, options) for name in options.sources], splits=splits))
+        inspected = inspect([read_source(name, options) for name in options.sources], splits=splits)
+    print(inspected.details() if options.verbose else inspected)
 
 
 def _check_names(sources: Sequence[str]) -> None:
@@ -191,7 +192,7 @@ def _screen(options: argparse.Namespace) -> None:
         screened = screen([read_source(name, options) for name in options.sources], splits=splits)
     print(screened)
     if options.verbose:
-        print("", screened.overlap, "", screened.duplicates, sep="\n")
+        print("", screened.overlap.details(), "", screened.duplicates.details(), sep="\n")
     sources = shlex.join(options.sources)
     if options.output is None:
         print(f"next: esnera-hf align {sources} --output merged, which compares by an encoder, too")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import unicodedata
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -26,7 +26,7 @@ from esnera_hf._internal.arrow import batches, list_offsets
 from esnera_hf._internal.text import join_tokens, shorten
 from esnera_hf.sources.load import SourceLike, load_each
 from esnera_hf.sources.minhash import BANDS, PartSet, band_hashes, candidate_pairs, jaccard
-from esnera_hf.sources.source import AnnotatedSentence, NerSource
+from esnera_hf.sources.source import SPLITS, AnnotatedSentence, NerSource
 
 #: Jaccard similarity of character 4-grams from which two sentences are nearly the same.
 NEAR = 0.8
@@ -35,6 +35,8 @@ SHORTEST = 12
 #: Candidate pairs, and sentences whose annotation is looked at, at a time.
 _AT_ONCE = 20_000
 _EXAMPLES, _LONGEST_EXAMPLE = 3, 80
+#: Pairs of splits that are shown: what stands around them fits on the same screen.
+_SHOWN = 8
 
 #: Accents that stand alone, which are quotation marks in many a text, become a space and a mark under NFKC.
 _IGNORED = "Sk"
@@ -92,7 +94,7 @@ class Duplicate:
 
 @dataclass(frozen=True)
 class Duplicates:
-    """All duplicates among some sources; ``str()`` gives counts and examples.
+    """All duplicates among some sources; ``str()`` gives a line for two splits, :meth:`details` examples.
 
     Attributes:
         pairs: in the order of the sources, their splits and sentences. Each
@@ -102,7 +104,43 @@ class Duplicates:
 
     pairs: tuple[Duplicate, ...]
 
+    @property
+    def leaks(self) -> int:
+        """How many sentences of train or validation stand in a later split, too."""
+        early = set()
+        for pair in self.pairs:
+            one, other = sorted((pair.first, pair.second), key=lambda place: SPLITS.index(place.split))
+            if one.split != other.split:
+                early.add(one)
+        return len(early)
+
     def __str__(self) -> str:
+        conflicts: dict[tuple[Place, Part], bool] = {}  # a sentence may stand in several pairs with a split
+        for pair in self.pairs:
+            key = pair.first, pair.second.part
+            conflicts[key] = conflicts.get(key, False) or pair.conflict
+        shared = Counter((place.part, other) for place, other in conflicts)
+        lines = []
+        for (one, other), count in shared.most_common(_SHOWN):
+            otherwise = sum(conflicts[key] for key in conflicts if (key[0].part, key[1]) == (one, other))
+            if one == other:
+                verb = "repeats" if count == 1 else "repeat"
+                lines.append(
+                    f"{_sentences(count)} of {'/'.join(one)} {verb} another one, annotated otherwise"
+                )
+            else:
+                verb = "stands" if count == 1 else "stand"
+                lines.append(f"{_sentences(count)} of {'/'.join(one)} {verb} in {'/'.join(other)}, too")
+                lines[-1] += f", {otherwise:,} annotated otherwise" if otherwise else ""
+        if more := len(shared) - len(lines):
+            lines.append(f"… and in {more:,} more pair{'s' * (more != 1)} of splits")
+        if leaks := self.leaks:
+            verb = "is" if leaks == 1 else "are"
+            lines.append(f"in all, {_sentences(leaks)} of train or validation {verb} in a later split, too")
+        return "\n".join(lines) or "no sentence stands in two splits or sources"
+
+    def details(self) -> str:
+        """Return counts and examples for every two splits that share sentences."""
         lines = []
         by_parts: dict[tuple[Part, Part], list[Duplicate]] = defaultdict(list)
         for pair in self.pairs:
@@ -154,6 +192,10 @@ def find_duplicates(sources: Sequence[SourceLike]) -> Duplicates:
             for first, second, exact, conflict in pairs.tolist()
         )
     )
+
+
+def _sentences(count: int) -> str:
+    return f"{count:,} sentence{'s' * (count != 1)}"
 
 
 def normalize(text: str) -> str:

@@ -21,10 +21,12 @@ _EXAMPLES = 5
 _FIRST = 3
 _LONGEST_EXAMPLE = 40
 _SHOWN_SCRIPTS = 4
+#: Labels that are shown: with what stands around them they fit a screen of forty lines.
+_SHOWN_LABELS = 16
 
 
 class Inspection:
-    """Content of all splits of one source; ``str()`` gives what people read first.
+    """Content of all splits of one source; ``str()`` gives one screen of it, :meth:`details` all.
 
     Attributes:
         reading: what its columns or keys were taken for.
@@ -61,6 +63,18 @@ class Inspection:
         self.duplicates = find_duplicates([source])
 
     def __str__(self) -> str:
+        return self._text(self._shown_labels(), str(self.duplicates))
+
+    def details(self) -> str:
+        """Return all labels, and examples of sentences that stand twice."""
+        return self._text(list(self.examples), self.duplicates.details())
+
+    def _shown_labels(self) -> list[str]:
+        """Return the most frequent labels, in their order."""
+        frequent = sorted(self.examples, key=lambda label: -len(self.mention_lengths[label]))
+        return [label for label in self.examples if label in frequent[:_SHOWN_LABELS]]
+
+    def _text(self, labels: Sequence[str], duplicates: str) -> str:
         lines = [f"read as {line}" if line == self.reading[0] else f"        {line}" for line in self.reading]
         lines += [f"first   {self.first_sentences[0]}"] if self.first_sentences else []
         lines += [f"        {sentence}" for sentence in self.first_sentences[1:]]
@@ -69,12 +83,14 @@ class Inspection:
         lines.append(f"  letters: {shares or 'none'}")
         lengths = [length for split in self.sentence_lengths.values() for length in split]
         lines.append(f"  tokens a sentence: {_percentiles(lengths)}")
-        width = max(map(display_width, self.examples), default=0)
-        for label, mentions in self.examples.items():
+        width = max(map(display_width, labels), default=0)
+        for label in labels:
             tokens = _percentiles(self.mention_lengths[label])
-            lines.append(f"  {pad(label, width)}  tokens {tokens}; e.g. {', '.join(mentions)}")
+            lines.append(f"  {pad(label, width)}  tokens {tokens}; e.g. {', '.join(self.examples[label])}")
+        if len(labels) < len(self.examples):
+            lines.append(f"  … and {len(self.examples) - len(labels):,} rarer labels")
         if self.duplicates.pairs:
-            lines += ["  " + line for line in str(self.duplicates).split("\n")]
+            lines += ["  " + line for line in duplicates.split("\n")]
         return "\n".join(lines)
 
     __repr__ = __str__

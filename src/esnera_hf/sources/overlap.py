@@ -33,7 +33,7 @@ from itertools import combinations, permutations
 import numpy as np
 from numpy.typing import NDArray
 
-from esnera_hf._internal.text import display_width, join_tokens, pad, shorten
+from esnera_hf._internal.text import display_width, join_tokens, pad, shorten, visible
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.sources.duplicates import Duplicates
 from esnera_hf.sources.load import SourceLike, load_each
@@ -45,6 +45,8 @@ ENOUGH_FORMS = 5
 #: Below this agreement, both ways, two labels of one name are said to differ in meaning.
 CONFLICT = 0.2
 _EXAMPLES, _LONGEST_EXAMPLE = 3, 40
+#: Labels that are shown, and the labels of the other source each is annotated as most.
+_SHOWN, _COUNTERPARTS = 24, 2
 
 _Form = tuple[str, ...]
 #: How an occurrence is counted: under the label it is annotated with there, or as one of these.
@@ -104,9 +106,23 @@ class LabelOverlap:
         """How often the forms occur in the text of the other source, nested ones included."""
         return sum(self.annotated.values()) + self.nested + self.crossed + self.free
 
+    @property
+    def most_alike(self) -> float:
+        """The largest share, scaled by how many forms it rests on."""
+        return max(self.share.values(), default=0.0) * self.occurring / (self.occurring + 1)
+
+    def short(self) -> str:
+        """Return in a few words as what the mentions are annotated most."""
+        best = self._ranked()[:_COUNTERPARTS]
+        shares = ", ".join(f"{name} {share:.0%}" for name, share in best) or "not annotated"
+        return f"{shares}; {self.occurring:,} of {self.forms:,} mentions occur"
+
+    def _ranked(self) -> list[tuple[str, float]]:
+        return sorted(self.share.items(), key=lambda item: (-item[1], item[0]))
+
     def __str__(self) -> str:
         head = f"{self.occurring:,} of {self.forms:,} mentions occur, {self.occurrences:,} times"
-        best = sorted(self.share.items(), key=lambda item: (-item[1], item[0]))[:3]
+        best = self._ranked()[:3]
         parts = [f"{name} {share:.0%} ({', '.join(self.examples[name])})" for name, share in best]
         if self.free:
             parts.append(f"not annotated {self.free:,} times ({', '.join(self.free_examples)})")
@@ -117,7 +133,7 @@ class LabelOverlap:
 
 @dataclass(frozen=True)
 class MentionOverlap:
-    """Mention overlap of every ordered pair of sources; ``str()`` gives what people read.
+    """Mention overlap of every ordered pair of sources; ``str()`` gives one screen of it, :meth:`details` all.
 
     Attributes:
         overlaps: one for each label and other source.
@@ -156,9 +172,31 @@ class MentionOverlap:
         return np.array(counts, dtype=np.int64).reshape(len(labels), len(labels))
 
     def __str__(self) -> str:
+        ranked = sorted((o for o in self.overlaps if o.occurring), key=lambda o: (-o.most_alike, o.label))
+        width = max((display_width(str(o.label)) for o in ranked[:_SHOWN]), default=0)
+        lines = [f"{pad(str(o.label), width)}  in {o.other}: {o.short()}" for o in ranked[:_SHOWN]]
+        if len(ranked) > _SHOWN:
+            lines.append(f"… and {len(ranked) - _SHOWN:,} more, less alike")
+        elsewhere = {o.label for o in ranked}
+        alone = list(dict.fromkeys(str(o.label) for o in self.overlaps if o.label not in elsewhere))
+        if alone:
+            more = f" and {len(alone) - _SHOWN:,} more" if len(alone) > _SHOWN else ""
+            lines.append(
+                f"without a mention in the text of another source: {', '.join(alone[:_SHOWN])}{more}"
+            )
+        lines += self.conflicts[:_EXAMPLES]
+        if len(self.conflicts) > _EXAMPLES:
+            lines.append(
+                f"… and {len(self.conflicts) - _EXAMPLES:,} more labels of one name that seem to differ"
+            )
+        shared = [] if self.duplicates is None else [str(self.duplicates)]
+        return "\n".join(map(visible, "\n".join([*lines, *shared]).split("\n")))
+
+    def details(self) -> str:
+        """Return for every label all that is counted, with examples, then what the sources share."""
         width = max((display_width(str(overlap.label)) for overlap in self.overlaps), default=0)
         lines = [f"{pad(str(o.label), width)}  in {o.other}: {o}" for o in self.overlaps]
-        shared = [] if self.duplicates is None else ["", str(self.duplicates)]
+        shared = [] if self.duplicates is None else ["", self.duplicates.details()]
         return "\n".join([*lines, *self.conflicts, *shared])
 
     __repr__ = __str__
