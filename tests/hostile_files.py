@@ -66,7 +66,7 @@ def _text(content: bytes) -> Iterator[Edit]:
     yield "deep list", b"[" * DEEP + b"]" * DEEP
 
 
-def _json(
+def json_edits(
     *changes: tuple[tuple[str | int, ...], Any], once: bool = True
 ) -> Callable[[bytes], Iterator[Edit]]:
     """Return edits of JSON: of any, and values that are put at a place of this kind.
@@ -104,7 +104,7 @@ def _reading(data_file: str) -> tuple[tuple[str | int, ...], Any]:
     return ("call", "reading"), [{"data_files": {"train": data_file}}] * 2
 
 
-REPORT = _json(
+REPORT = json_edits(
     _training(output_dir=VICTIM),
     _training(push_to_hub=True, hub_model_id="stranger/x"),
     _training(learning_rate="1e-3"),
@@ -116,7 +116,7 @@ REPORT = _json(
     (("call", "function"), "system"),
     (("sources", 0, "sentences"), {"train": "many"}),
 )
-RECIPE = _json(
+RECIPE = json_edits(
     (("version",), 99),
     (("salt",), "zz" * 16),
     (("salt",), VICTIM),
@@ -128,7 +128,7 @@ RECIPE = _json(
     (("sources",), [ADDRESS]),
     (("strange",), 1),
 )
-SIMILARITY = _json(
+SIMILARITY = json_edits(
     (("labels",), [["alpha", "per"]]),
     (("labels", 0), ["alpha", 1]),
     (("labels", 0), {}),
@@ -140,7 +140,7 @@ SIMILARITY = _json(
     (("matched", 0, 1), 10**30),
     (("strange",), ADDRESS),
 )
-ENCODER = _json(
+ENCODER = json_edits(
     (("model_type",), "timm_wrapper"),
     (("model_type",), ["bert"]),
     (("num_hidden_layers",), 10**9),
@@ -152,7 +152,7 @@ ENCODER = _json(
     (("quantization_config",), {"quant_method": "stranger/x"}),
     (("layer_norm_eps",), VICTIM),
 )
-TAGGER = _json(
+TAGGER = json_edits(
     (("model_type",), "bert"),
     (("encoder_config",), ADDRESS),
     (("encoder_config", "model_type"), "timm_wrapper"),
@@ -164,7 +164,7 @@ TAGGER = _json(
     (("special_ids",), VICTIM),
     (("classifier_dropout",), 5),
 )
-TOKENIZER = _json(
+TOKENIZER = json_edits(
     (("model",), None),
     (("model", "type"), "Stranger"),
     (("model", "vocab"), {"a": -1}),
@@ -178,7 +178,7 @@ TOKENIZER = _json(
     (("model", "unk_token"), ["[UNK]"]),
     once=False,
 )
-DATASET_INFO = _json(
+DATASET_INFO = json_edits(
     (("features",), None),
     (("features", "tokens"), {"_type": "system"}),
     (("features", "tokens"), {"dtype": "stranger", "_type": "Value"}),

@@ -19,10 +19,22 @@ from builders import make_encoder, write_corpus
 from esnera_hf import MergeResult, Tagger, align, apply, load_source
 from esnera_hf.api import reproduce
 from esnera_hf.errors import EsneraError
+from esnera_hf.hub.answer import Answer
+from esnera_hf.hub.atlas import Atlas
+from esnera_hf.hub.evidence import Evidence
+from esnera_hf.hub.locate import describe, locate
 from esnera_hf.modeling.encoders import load_encoder
 from esnera_hf.modeling.hub_code.modeling_crf_tagger import CrfTagger
-from hostile_files import EDITS, KINDS, VICTIM
+from esnera_hf.settings import AlignSettings
+from esnera_hf.similarity.evidence import EvidenceSettings
+from hostile_exchange import EXCHANGED, single_values
+from hostile_files import EDITS, VICTIM
+from hostile_files import KINDS as OTHERS
 
+KINDS = OTHERS | EXCHANGED
+_SALT = "a secret of both sides"
+#: Drawn edits of single values, of each kind that owners of corpora exchange.
+_DRAWN = 30
 _REQUESTS = ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname")
 _PROGRAMS = ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.fork")
 #: What may be relative to a descriptor of a folder; then shutil.rmtree has been noted by that time.
@@ -86,7 +98,23 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
     load_source(folder / "alpha").dataset["train"].to_parquet(folder / "corpora" / "corpus.parquet")
     with tarfile.open(folder / "corpora" / "archive.tar.gz", "w:gz") as archive:
         archive.add(folder / "alpha", "alpha")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ESNERA_CACHE_DIR", str(tmp_path_factory.mktemp("sound-cache")))
+        make_exchange(folder)
     return folder
+
+
+def make_exchange(folder: Path) -> None:
+    """Write the bundles of both corpora, an answer of one, and an atlas of both."""
+    exchange, encoder = folder / "exchange", folder / "encoder"
+    exchange.mkdir()
+    for name in ("alpha", "beta"):
+        bundle = Evidence.from_source(folder / name, encoder=encoder, salt=_SALT)
+        bundle.save(exchange / f"{name}.evidence")
+    asked = Evidence.load(exchange / "alpha.evidence")
+    Answer.from_source(asked, folder / "beta", encoder=encoder, salt=_SALT).save(exchange / "beta.answer")
+    definitions = {"alpha:per": "people"}
+    Atlas.build([asked, folder / "beta"], encoder=encoder, definitions=definitions).save(folder / "atlas")
 
 
 def sources(folder: Path) -> list[str]:
@@ -108,8 +136,33 @@ def use(kind: str, folder: Path, sound: Path) -> None:
         load_encoder(str(folder))
     elif kind in ("tagger", "weights"):
         list(Tagger.from_pretrained(folder).predict([["anna", "met", "bruno"]]))
+    elif kind in EXCHANGED:
+        use_exchanged(kind, folder, sound)
     elif kind in ("corpus", "archive"):
         str(load_source(folder / Path(KINDS[kind].file).name, name="given").summary)
+
+
+def use_exchanged(kind: str, folder: Path, sound: Path) -> None:
+    """Do with a bundle, an answer or an atlas of a stranger what their commands do."""
+    encoder, own, output = sound / "encoder", sound / "beta", folder.parent / "output"
+    if kind == "evidence":
+        bundle = Evidence.load(folder / "alpha.evidence")
+        f"{bundle}{bundle.card('owner/name.evidence')}"
+        salted = AlignSettings(EvidenceSettings(salt=_SALT))
+        result = align([own, folder / "alpha.evidence"], encoder=encoder, settings=salted)
+        result.save(output / "aligned")
+        f"{result}{result.card('owner/name', may_share=['beta'])}"
+        Answer.from_source(bundle, own, encoder=encoder, salt=_SALT).save(output / "own.answer")
+        Atlas.build([bundle, own], encoder=encoder).save(output / "atlas")
+    elif kind == "answer":
+        str(Answer.load(folder / "beta.answer"))
+        given = [folder / name for name in ("alpha.evidence", "beta.evidence", "beta.answer")]
+        align(given, encoder=encoder).save(output / "aligned")
+    else:
+        atlas = Atlas.load(folder)
+        f"{atlas}{atlas.card('owner/name')}"
+        describe(locate(f"mine={own}", atlas, encoder=encoder))
+        atlas.add(f"mine={own}", encoder=encoder).save(output / "larger")
 
 
 @pytest.fixture
@@ -126,11 +179,15 @@ def attacked(
     hub = Path(constants.HF_HOME)
 
     def attack(kind: str, content: bytes | None) -> list[str]:
+        output = tmp_path / "output"
+        for used in ("given", "output"):
+            shutil.rmtree(tmp_path / used, ignore_errors=True)
+        output.mkdir()
         folder = shutil.copytree(sound / KINDS[kind].folder, tmp_path / "given")
         if content is not None:
             (folder / KINDS[kind].file).write_bytes(content)
         WATCH.noted = []
-        WATCH.allowed = (temporary, cache_folder, hub, Path(datasets.config.HF_DATASETS_CACHE))
+        WATCH.allowed = (output, temporary, cache_folder, hub, Path(datasets.config.HF_DATASETS_CACHE))
         try:
             use(kind, folder, sound)
         finally:
@@ -163,6 +220,23 @@ def test_a_hostile_edit_is_refused_and_does_nothing(
     assert WATCH.noted == [], done
     assert not Path(VICTIM).exists()
     assert str(error.value).strip(), done
+
+
+# A bundle in an atlas is refused whatever is changed, as the atlas holds its digest.
+@pytest.mark.parametrize("kind", sorted(EXCHANGED.keys() - {"atlas bundle"}))
+def test_a_single_value_is_used_or_refused_and_does_nothing(
+    kind: str, sound: Path, attacked: Callable[[str, bytes | None], list[str]]
+) -> None:
+    content = (sound / KINDS[kind].folder / KINDS[kind].file).read_bytes()
+    refused = 0
+    for done, edited in single_values(content, _DRAWN):
+        try:
+            assert attacked(kind, edited) == [], done
+        except EsneraError:
+            refused += 1
+        assert WATCH.noted == [], done
+    assert refused > _DRAWN / 2
+    assert not Path(VICTIM).exists()
 
 
 @pytest.mark.parametrize(

@@ -171,9 +171,9 @@ def _checked(data: Any) -> AnswerFacts:
     labels = facts["labels"]
     if len(set(labels)) < len(labels) or not 0 < len(labels) <= MOST_LABELS:
         raise ValueError(f"labels: expected 1 to {MOST_LABELS:,}, each once")
-    for text in (facts["asked_name"], facts["name"], *labels, *facts["forms"]):
-        check_name(text)
     pairs = [(label, gold) for label, gold, _ in facts["counts"]]
+    for text in (facts["asked_name"], facts["name"], *labels, *facts["forms"], *dict(pairs)):
+        check_name(text)
     if len(set(pairs)) < len(pairs) or not {gold for _, gold in pairs} <= {*labels, NO_MENTION}:
         raise ValueError("counts: expected each pair of labels once, the second one of the source")
     if not all(within(count, 1, _MOST) for _, _, count in facts["counts"]):
