@@ -46,6 +46,9 @@ def test_it_fits_a_screen_pairs_come_first_and_each_has_its_reason(corpora: list
     asked = next(n for n, line in enumerate(lines) if line.startswith("to check"))
     first = found.questions[0]
     assert lines[asked + 1].strip().startswith(f"{first.one} ")
+    for question, line in zip(found.questions, lines[asked + 1 :], strict=False):
+        part = max(question.part, question.whole)
+        assert f": P(equal) {question.equal:.2f}, P(part) {part:.2f}" in line
     # Sentences that stand twice have a line for two splits, not one each.
     assert sum("sentence" in line for line in lines) <= 10
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,23 @@ def test_what_is_held_back(
     assert main(command) == 0
     facts = Evidence.load(file).facts
     assert (facts["strength"], facts["min_support"], facts["noise"]) == (strength, min_support, noise)
+
+
+@pytest.mark.parametrize("share", [0.04, 0.06])
+def test_heads_that_find_next_to_nothing_are_said(
+    share: float,
+    encoder_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    corpus = write_corpus(tmp_path / "mine", {"PERSON": "PER", "PLACE": "LOC"}, 1)
+    made = Evidence.from_source(corpus, encoder=encoder_folder)
+    head = replace(made.head, recall={"PER": 0.9, "LOC": share})
+    bundle = Evidence(made.facts, head, made.centroids, made.forms)
+    monkeypatch.setattr(Evidence, "from_source", lambda *_, **__: bundle)
+    assert main(["evidence", str(corpus), "--output", str(tmp_path / "mine.evidence")]) == 0
+    assert ("less than 5% of the mentions of 1 of 2 labels" in capsys.readouterr().out) == (share < 0.05)
 
 
 def test_exact_and_noise_contradict(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -127,6 +127,10 @@ def test_a_reader_that_leaves_early_gets_no_traceback() -> None:
         ("evaluate {tmp}/nothing {alpha}", "holds no tagger"),
         ("evaluate {encoder} {alpha}", "holds no tagger that can be loaded: it is a model of type 'bert'"),
         ("predict {tmp}/nothing", "holds no tagger"),
+        (
+            "predict {tmp}/merged",
+            "It is a saved alignment: one made with --train-merged has a tagger in its folder",
+        ),
         ("predict {tagger} {tmp}/nothing", "No such file"),
         ("predict {tagger} {tmp}", "Is a directory"),
         ("predict {tagger} {tmp}/latin.txt", "expected UTF-8 text"),
@@ -143,6 +147,8 @@ def test_a_reader_that_leaves_early_gets_no_traceback() -> None:
 def test_bad_input_ends_in_one_line_that_names_options_and_nothing_is_written(
     command: str, message: str, world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    (tmp_path / "merged").mkdir()
+    (tmp_path / "merged" / "mapping.yaml").touch()
     (tmp_path / "latin.txt").write_bytes("caf\xe9".encode("latin-1"))
     (tmp_path / "none.jsonl").write_text('{"text": "some words", "labels": []}\n', encoding="utf-8")
     places = {name: world.folder / name for name in ("alpha", "beta", "encoder")}
@@ -150,7 +156,7 @@ def test_bad_input_ends_in_one_line_that_names_options_and_nothing_is_written(
     if words[0] in ("align", "train") and "--encoder" not in words:
         words += ["--encoder", str(world.encoder)]
     assert message in refusal(capsys, *words)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["latin.txt", "none.jsonl"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["latin.txt", "merged", "none.jsonl"]
 
 
 def test_what_cannot_share_its_work_is_not_done_by_each(

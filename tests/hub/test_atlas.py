@@ -155,6 +155,7 @@ def test_labels_are_located(saved: Path, encoder: Path) -> None:
         for one in additions:
             assert one["mentions"] == atlas.bundles[one["corpus"]].mentions[one["label"]]
     text = describe(locations)
+    assert "under an unknown license" in text
     assert "\u202e" not in text
     assert text.startswith(f"{mine.labels[0]}  (")
 
@@ -264,6 +265,10 @@ def test_the_command_line(
     options = ["--encoder", str(encoder), "--definitions", str(definitions), "--output", str(more)]
     assert main(["atlas", "add", str(saved), str(mine), *options]) == 0
     assert Atlas.load(more).definitions["mine:PER"] == "people"
+    bundle = tmp_path / "their.evidence"
+    Evidence.from_source(mine, encoder=encoder).save(bundle)
+    assert main(["atlas", "add", str(saved), f"clinic={bundle}", "--output", str(tmp_path / "named")]) == 0
+    assert "clinic" in Atlas.load(tmp_path / "named").bundles
     capsys.readouterr()
     assert main(["atlas", "show", str(more)]) == 0
     assert capsys.readouterr().out.startswith("4 corpora, 9 labels\n")

@@ -170,6 +170,7 @@ class TestAlign:
         assert set(result.dataset["train"]["source"]) == {"mine"}
         said = "came as an evidence bundle"
         assert said in str(result.report)
+        assert "clinic: no text, 72 entities of train" in str(result.report)
         result.save(tmp_path / "merged")
         assert said in (tmp_path / "merged" / "report.html").read_text(encoding="utf-8")
         assert MergeResult.load(tmp_path / "merged").mapping == result.mapping

@@ -137,3 +137,6 @@ def test_the_console_says_what_is_left_out_and_sums_up_what_is_kept(exact: int, 
     assert f"a/train: 3 sentences stand in b/test, too ({expected}): left out" in text
     assert "4 sentences stand in a later split of their own source, too: kept; in a" in text
     assert text.count("stand in") == 2
+    single = replace(kept[0], sentences=1, exact=1)
+    text = str(replace(make_report(Names()), leakage=(single,)))
+    assert "1 sentence stands in a later split of their own source, too: kept; in a" in text

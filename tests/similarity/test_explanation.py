@@ -148,6 +148,12 @@ EVIDENCE = PairEvidence(
             f"{AGREE}",
         ),
         (
+            {"parts": {"names": -3.2, "forms": 0.9}, "names": 0.0, "form_shares": (0.0, 0.0)},
+            "apart",
+            None,
+            "P(equal) 0.90: the names have nothing in common",
+        ),
+        (
             {"parts": {"names": 1.0}, "names": 0.5},
             "apart",
             None,

@@ -12,6 +12,7 @@ from esnera_hf.alignment.naming import with_reasons
 from esnera_hf.alignment.questions import Question, find_questions
 from esnera_hf.alignment.umbrellas import add_umbrellas
 from esnera_hf.similarity.evidence import EvidenceSettings, measure_similarity
+from esnera_hf.similarity.explanation import EQUAL, PART
 from esnera_hf.sources.duplicates import Duplicates, find_duplicates, find_pairs
 from esnera_hf.sources.load import SourceLike, load_sources
 from esnera_hf.sources.overlap import MentionOverlap, mention_overlap
@@ -74,7 +75,9 @@ class Screening:
             f"{mention} ({here or 'nothing'}, {there or 'nothing'})"
             for mention, here, there in question.examples[:2]
         ]
-        said = f"{question.one} {now} {question.other}: P(equal) {question.equal:.2f}"
+        said = f"{question.one} {now} {question.other}: {EQUAL} {question.equal:.2f}, "
+        said += f"{PART} {max(question.part, question.whole):.2f}"
+        said += " the other way" if (question.whole > question.part) != (question.decision == "whole") else ""
         return said + (f"; {', '.join(examples)}" if examples else "")
 
     def _alone(self) -> Iterator[str]:

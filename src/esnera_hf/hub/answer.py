@@ -65,7 +65,7 @@ class Answer:
         forms = f"; {len(self.facts['forms'])} labels by forms" if self.facts["forms"] else ""
         return (
             f"{self.facts['asked_name']} on {self.facts['name']}: {self.counts.total():,} spans predicted, {right:,} "
-            f"of them mentions there, {len(self.counts):,} counts{forms}"
+            f"of them mentions there; {len(self.counts):,} pairs of labels counted{forms}"
         )
 
     @classmethod

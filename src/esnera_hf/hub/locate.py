@@ -15,6 +15,7 @@ from esnera_hf.errors import ConfigurationError
 from esnera_hf.hub.atlas import Atlas
 from esnera_hf.hub.evidence import Evidence, open_source
 from esnera_hf.similarity.matrix import SimilarityMatrix
+from esnera_hf.sources.licenses import UNKNOWN
 from esnera_hf.sources.load import SourceLike
 from esnera_hf.sources.shared_sentences import RELATIONS
 from esnera_hf.tagging import LabelRef
@@ -163,7 +164,8 @@ def _lines(location: Location) -> list[str]:
     terms: dict[str, list[Addition]] = defaultdict(list)
     for addition in location["additions"]:
         terms[addition["license"]].append(addition)
-    for license, additions in terms.items():
+    for name, additions in terms.items():
+        license = "an unknown license" if name == UNKNOWN else name
         corpora = "1 corpus" if len(additions) == 1 else f"{len(additions)} corpora"
         listed = ", ".join(f"{one['corpus']}:{one['label']} {one['mentions']:,}" for one in additions)
         verb = "annotates" if len(additions) == 1 else "annotate"

@@ -61,6 +61,10 @@ _SAVED = (
     "Expected a folder written by save_pretrained (config.json, model.safetensors, tokenizer.json), or such a model "
     "on the Hub. If it lies in the cache, delete it and run the same command again."
 )
+_ALIGNED = (
+    "It is a saved alignment: one made with --train-merged has a tagger in its folder `tagger`; or train one with "
+    "`esnera-hf train`."
+)
 # The first that occurs in a chain of exceptions counts.
 _REASONS: tuple[tuple[type[BaseException], str], ...] = (
     (GatedRepoError, "access to it is granted by its owner; ask for it on its page, then log in."),
@@ -232,7 +236,8 @@ def load_saved(
     Raises:
         EncoderError: it cannot be found or fetched, is damaged, or is another model.
     """
-    with _loading(name, f"{{!r}} holds no {what} that can be loaded", _SAVED):
+    aligned = os.path.isfile(os.path.join(name, "mapping.yaml"))
+    with _loading(name, f"{{!r}} holds no {what} that can be loaded", _ALIGNED if aligned else _SAVED):
         revision, token = at
         # One commit for all files, even while somebody pushes another.
         where: Any = {"revision": _commit(name, revision, token) or revision, "token": token}

@@ -61,9 +61,10 @@ def report_text(report: MergeReport) -> str:
     ]
     own = [leak for leak in report.leakage if not leak.left_out]
     if own:
+        count = sum(leak.sentences for leak in own)
         lines.append(
-            f"{sum(leak.sentences for leak in own):,} sentences stand in a later split of their own source, too: kept; "
-            f"in {', '.join(dict.fromkeys(leak.place[0] for leak in own))}"
+            f"{count:,} sentence{'s stand' if count != 1 else ' stands'} in a later split of their own source, too: "
+            f"kept; in {', '.join(dict.fromkeys(leak.place[0] for leak in own))}"
         )
     lines += [f"time: {times(report)}"] if report.seconds else []
     return "\n".join(map(visible, lines))
@@ -72,7 +73,11 @@ def report_text(report: MergeReport) -> str:
 def _source_lines(report: MergeReport) -> Iterator[str]:
     for source in report.sources:
         entities = sum(sum(counts.values()) for counts in source.entities.values())
-        line = f"{source.name}: {sum(source.sentences.values()):,} sentences, {entities:,} entities"
+        sentences = sum(source.sentences.values())
+        line = (
+            f"{source.name}: {f'{sentences:,} sentences' if sentences else 'no text'}, {entities:,} entities"
+        )
+        line += "" if sentences else " of train"
         tagger = report.taggers.get(source.name)
         if tagger is not None:
             f1 = f"{tagger.validation.micro.f1:.3f} validation, {tagger.test.micro.f1:.3f} test"

@@ -144,7 +144,8 @@ def measure_similarity(
         return surface
     equal = int((np.triu(surface.equivalence) > surface.threshold()).sum())
     say(
-        f"By names and mention forms alone {equal:,} of the pairs of labels look equal; more evidence is coming."
+        f"By names and mention forms alone {equal or 'no'} pair{'s' * (equal > 1)} of labels look{'s' * (equal < 2)} "
+        "equal; more evidence is coming."
     )
     if settings.kind == "taggers":
         matched, predicted, centroids = _tagger_evidence(sources, settings, encoder, taggers)

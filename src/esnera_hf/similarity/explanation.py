@@ -163,6 +163,8 @@ class PairEvidence:
         ways = self._form_agreements()
         if sign < 0 and ways and min(share for share, _ in ways) >= _FEW_AGREE:
             return f"few mentions in common ({', '.join(count for _, count in ways)})"
+        if sign > 0 and max((share for share, _ in ways), default=0.0) <= PRIOR_SHARE:
+            return ""
         return _both_ways(ways, "mentions in common")
 
     def _agreements(self) -> list[tuple[float, str]]:

@@ -235,7 +235,7 @@ def check_one_file(path: Path, name: str, split: str, files: Sequence[Path]) -> 
     if saved := sorted({str(mark.parent.relative_to(path)) for mark in path.rglob("dataset_dict.json")}):
         raise SourceError(
             f"{path}: a folder of several sources, of which {', '.join(saved[:5])} is one that save_to_disk wrote. "
-            "Name one of them."
+            f"Name one of them, such as {path / saved[0]}."
         )
     raise SourceError(
         f"{path}: {listed(path, files)} all look like the {split} split of {name}. Pass a folder that holds "

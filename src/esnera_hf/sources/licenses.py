@@ -13,6 +13,8 @@ from esnera_hf.sources.source import License, SourceSummary
 OTHER = "other"
 #: ``license_name`` of a merge that no single license covers.
 SEVERAL = "terms-of-the-sources"
+#: What a license is called of which nothing is known.
+UNKNOWN = "unknown"
 
 
 class Kind(IntEnum):
@@ -92,7 +94,7 @@ def license_from_id(name: str, clause: str = "") -> License:
     """
     entry = KNOWN_LICENSES.get(name.strip().lower())
     if entry is None:
-        return License(name.strip() or "unknown", None, clause)
+        return License(name.strip() or UNKNOWN, None, clause)
     return License(name.strip().lower(), entry[0] is not Kind.NO_DERIVATIVES, clause or _TERMS[entry[0]])
 
 
