@@ -108,6 +108,17 @@ def test_light_heads_are_counted_on_the_spans_of_the_other_sources(monkeypatch: 
     np.testing.assert_array_equal(matrix.semantic, np.where(matrix.same_source, np.nan, close))
 
 
+@pytest.mark.parametrize(
+    ("threshold", "expected"), [(2.0, "no pair of labels looks equal"), (-1.0, "pairs of labels look equal")]
+)
+def test_the_first_look_is_said_in_a_sentence(
+    threshold: float, expected: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(SimilarityMatrix, "threshold", lambda self: threshold)
+    by_taggers(SOURCES)
+    assert expected in capsys.readouterr().err
+
+
 def test_names_and_forms_alone_need_no_encoder() -> None:
     matrix = measure_similarity(SOURCES, EvidenceSettings("surface"), "no encoder", {})
     assert not matrix.predicted.any()
