@@ -176,6 +176,18 @@ EVIDENCE = PairEvidence(
             "81 of 93 the other way and in sentences that both annotate, 9 of 30 and of 10 are both",
         ),
         (
+            {"forward": Agreement(0, 0), "form_shares": (None, None)},
+            "part",
+            0.5,
+            "P(part) 0.05, P(equal) 0.90: 60 of 69 predictions of the whole are the part there",
+        ),
+        (
+            {"backward": Agreement(0, 0), "form_shares": (None, None)},
+            "part",
+            0.5,
+            "P(part) 0.05, P(equal) 0.90: 81 of 93 predictions of the part are the whole there",
+        ),
+        (
             {"forward": Agreement(0, 0), "backward": Agreement(0, 0), "form_shares": (None, None)},
             "part",
             0.5,

@@ -196,9 +196,14 @@ class PairEvidence:
         order = 1 if decision == "part" else -1
         facts = []
         ways = (self.forward, self.backward)[::order]
-        if any(way.predicted for way in ways):
-            there, back = (f"{way.matched:,} of {way.predicted:,}" for way in ways)
-            facts.append(f"{there} predictions of the part are the whole there, {back} the other way")
+        there, back = (f"{way.matched:,} of {way.predicted:,}" if way.predicted else "" for way in ways)
+        if there:
+            facts.append(
+                f"{there} predictions of the part are the whole there"
+                + f", {back} the other way" * bool(back)
+            )
+        elif back:
+            facts.append(f"{back} predictions of the whole are the part there")
         shares = [_percent(share) for share in self.form_shares[::order] if share is not None]
         if len(shares) == 2:
             facts.append(f"{shares[0]} of mentions in common are the whole there, {shares[1]} the other way")
