@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from datasets import DatasetDict
 from safetensors import safe_open
 from safetensors.numpy import save
 
@@ -16,12 +18,14 @@ from builders import make_encoder, make_source, row
 from esnera_hf.api import align, apply
 from esnera_hf.cli.main import main
 from esnera_hf.errors import ConfigurationError, EsneraError, SourceError
+from esnera_hf.evaluation.merged_tagger import OutputSettings
 from esnera_hf.hub.answer import Answer
 from esnera_hf.hub.evidence import Evidence
 from esnera_hf.result import MergeResult
 from esnera_hf.settings import AlignSettings
 from esnera_hf.similarity.evidence import EvidenceSettings
 from esnera_hf.sources.source import License, NerSource, Provenance
+from esnera_hf.taggers.settings import TaggerSettings
 from hub_server import HubServer, clients_inside
 
 PEOPLE = ("anna", "bruno", "clara", "dario", "emma", "felix")
@@ -378,6 +382,19 @@ class TestRefusals:
         usual = Evidence.from_source(corpus("usual", "per", "loc"), encoder=encoder_folder)
         with pytest.raises(ConfigurationError, match="nobody could read a bundle of it"):
             usual.named("two\nlines")
+        with pytest.raises(ConfigurationError, match="nobody could read an answer of it"):
+            answer_of(usual, corpus(name, label, "loc"), encoder_folder)
+
+    def test_taggers_are_trained_of_what_has_text(
+        self, mine: NerSource, theirs: NerSource, encoder_folder: Path
+    ) -> None:
+        dataset = DatasetDict({**mine.dataset, "validation": mine.dataset["train"].select(range(6))})
+        bundle = Evidence.from_source(theirs, encoder=encoder_folder)
+        few = TaggerSettings(training={"num_train_epochs": 1, "use_cpu": True})
+        settings = AlignSettings(taggers=few, output=OutputSettings(pseudo_label_threshold=0.9))
+        result = align([replace(mine, dataset=dataset), bundle], encoder=encoder_folder, settings=settings)
+        assert set(result.report.taggers) == {"mine"}
+        assert result.report.disagreements == ()
 
     def test_mentions_too_long_to_occur_elsewhere_are_no_forms(
         self, encoder_folder: Path, tmp_path: Path
@@ -560,6 +577,37 @@ def test_on_the_command_line(
     assert {"city", "name"} <= set(unified)
     assert main(["align", "mine.jsonl", "sent.evidence", "--quick"]) == 1
     assert "--quick compares by names and forms alone, and sent.evidence holds no" in capsys.readouterr().err
+    quick = ["align", "mine.jsonl", "sent.evidence", "--quick", *shared, "--output", "quick"]
+    capsys.readouterr()
+    assert main(quick) == 0
+    assert "esnera-hf apply quick/mapping.yaml mine.jsonl --output DIR" in capsys.readouterr().out
+    page = (tmp_path / "quick" / "report.html").read_text(encoding="utf-8")
+    assert "esnera-hf apply mapping.yaml mine.jsonl --output edited" in page
+    assert main(["card", "sent.evidence", "me/sent.evidence"]) == 0
+    assert "\n| city | " in capsys.readouterr().out
+    for command, said in (
+        (["push", "sent.evidence", "--to-folder", "folder"], "--to-folder: sent.evidence is one file"),
+        (["evidence", "nothing", "--output", "x.bin"], "x.bin: expected a name that ends in .evidence"),
+        (
+            ["answer", "nothing", "nothing", "--output", "x.bin"],
+            "x.bin: expected a name that ends in .answer",
+        ),
+        (
+            [
+                "answer",
+                "mine.evidence",
+                "theirs.jsonl",
+                "--min-support",
+                "-1",
+                "--output",
+                "x.answer",
+                *shared,
+            ],
+            "--min-support -1: expected a whole number from 3",
+        ),
+    ):
+        assert main(command) == 1
+        assert said in capsys.readouterr().err
     (tmp_path / "salt.txt").write_text(SALT, encoding="utf-8")
     again = ["evidence", "mine.jsonl", "--output", "again.evidence", "--encoder", str(encoder_folder), *exact]
     assert main([*again, "--salt", "salt.txt"]) == 0

@@ -86,6 +86,15 @@ def test_pairs_that_the_taggers_alone_take_for_equal_are_listed_by_mentions() ->
         assert pair.taggers.forward == pair.taggers.backward == Agreement(12, 12)
 
 
+def test_of_sources_whose_text_is_elsewhere_there_is_no_second_opinion() -> None:
+    elsewhere = {**SUPPORT, "c:tor": 500}
+    matrix = make_matrix(elsewhere, {}, {})
+    pairs = find_disagreements(matrix, SOURCES, TAGGERS)
+    assert {(str(pair.one), str(pair.other)) for pair in pairs} <= set(PAIRS.items())
+    assert pairs == find_disagreements(matrix.restricted(["a", "b"]), SOURCES, TAGGERS) != ()
+    assert find_disagreements(matrix, SOURCES[:1], TAGGERS) == ()
+
+
 def test_of_labels_with_few_mentions_to_be_found_taggers_say_nothing() -> None:
     """Of a:ork and b:cuf there are three in either validation split."""
     assert found(evidence("a:lum", "a:pim")) == []

@@ -130,6 +130,13 @@ def replace_file(file: Path, text: str) -> None:
         staging.unlink(missing_ok=True)
 
 
+def check_new_file(file: Path, suffix: str) -> None:
+    """Check that a file is not there yet, can be made, and has the ending that it is told by."""
+    if file.suffix != suffix:
+        raise ConfigurationError(f"{file}: expected a name that ends in {suffix}. Add it.")
+    check_free(file)
+
+
 def write_new_file(file: Path, content: bytes) -> None:
     """Write a file that is not there yet: it is complete or not there.
 

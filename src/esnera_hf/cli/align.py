@@ -63,6 +63,7 @@ def add_commands(commands: Commands) -> None:
 
 def _align(options: argparse.Namespace) -> None:
     from esnera_hf.api import align
+    from esnera_hf.sources.load import is_bundle
 
     check_output(options.output)
     if options.quick:
@@ -79,7 +80,7 @@ def _align(options: argparse.Namespace) -> None:
     )
     save_and_print(result, options.output)
     if options.quick and options.output is not None:
-        sources = shlex.join(options.sources)
+        sources = shlex.join(name for name in options.sources if not is_bundle(name)) or "SOURCE"
         mapping = shlex.quote(str(options.output / "mapping.yaml"))
         print(f"of all sentences: esnera-hf apply {mapping} {sources} --output DIR")
 

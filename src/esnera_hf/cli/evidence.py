@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from esnera_hf._internal.files import check_free
+from esnera_hf._internal.files import check_new_file
 from esnera_hf._internal.text import visible
 from esnera_hf.cli.options import (
     SALT,
@@ -86,8 +86,9 @@ def add_commands(commands: Commands) -> None:
 def _evidence(options: argparse.Namespace) -> None:
     from esnera_hf._internal.console import quiet_libraries
     from esnera_hf.hub.evidence import Evidence
+    from esnera_hf.sources.load import EVIDENCE_SUFFIX
 
-    check_free(options.output)  # before minutes of reading
+    check_new_file(options.output, EVIDENCE_SUFFIX)  # before minutes of reading
     protection = {name: getattr(options, name) for name in _PROTECTED if getattr(options, name) is not None}
     if options.exact:
         refuse(protection, "--exact holds nothing back. Leave one of the two out.")
@@ -117,8 +118,9 @@ def _answer(options: argparse.Namespace) -> None:
     from esnera_hf._internal.console import quiet_libraries
     from esnera_hf.hub.answer import Answer
     from esnera_hf.hub.evidence import Evidence
+    from esnera_hf.sources.load import ANSWER_SUFFIX
 
-    check_free(options.output)
+    check_new_file(options.output, ANSWER_SUFFIX)
     with quiet_libraries():
         made = Answer.from_source(
             Evidence.load(options.bundle),

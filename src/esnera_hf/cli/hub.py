@@ -38,7 +38,8 @@ the same, 1 if not. Only settings that this version knows are taken from the rep
 opened: name sources and encoder that are files. Taggers in the cache are reused: set ESNERA_CACHE_DIR to an empty
 folder to compute everything anew.
 """
-_FOLDER_HELP = "written by align, apply or train --output; of push also a file.evidence"
+_FOLDER_HELP = "written by align, apply or train --output; or a file.evidence"
+_BUNDLE = "an evidence bundle holds no text. Leave it out."
 
 
 def add_commands(commands: Commands) -> None:
@@ -97,6 +98,11 @@ def _push(options: argparse.Namespace) -> None:
     from esnera_hf.result import MergeResult
     from esnera_hf.sources.load import EVIDENCE_SUFFIX
 
+    is_bundle = options.folder.suffix == EVIDENCE_SUFFIX
+    if options.to_folder is not None and is_bundle:
+        raise ConfigurationError(
+            f"--to-folder: {options.folder} is one file. Copy it; `esnera-hf card` prints its card."
+        )
     if options.to_folder is not None:
         _save_for_hub(options)
         return
@@ -105,9 +111,9 @@ def _push(options: argparse.Namespace) -> None:
             "expected REPO, owner/name on the Hub. Or write the files with --to-folder DIR."
         )
     where = {"private": options.private, **chosen(options, WHERE)}
-    if options.folder.suffix == EVIDENCE_SUFFIX:
+    if is_bundle:
         tagger_of = ["tagger"] if options.tagger else []
-        refuse([*tagger_of, *chosen(options, CONTENT)], "an evidence bundle holds no text. Leave it out.")
+        refuse([*tagger_of, *chosen(options, CONTENT)], _BUNDLE)
         print(Evidence.load(options.folder).push_to_hub(options.repo_id, **where))
         return
     tagger = _saved_tagger(options)
@@ -147,8 +153,14 @@ def _save_for_hub(options: argparse.Namespace) -> None:
 
 
 def _card(options: argparse.Namespace) -> None:
+    from esnera_hf.hub.evidence import Evidence
     from esnera_hf.result import MergeResult
+    from esnera_hf.sources.load import EVIDENCE_SUFFIX
 
+    if options.folder.suffix == EVIDENCE_SUFFIX:
+        refuse(chosen(options, CONTENT), _BUNDLE)
+        print(Evidence.load(options.folder).card(options.repo_id))
+        return
     tagger = _saved_tagger(options)
     if tagger is not None:
         print(tagger.card(options.repo_id))

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any, TypedDict, cast
 
 from esnera_hf._internal.checks import to_plain, within
-from esnera_hf._internal.files import write_new_file
+from esnera_hf._internal.files import check_new_file, write_new_file
 from esnera_hf._internal.json import read_json
 from esnera_hf.errors import ConfigurationError, SourceError
 from esnera_hf.hub.bundle_encoder import bundle_encoder, check_encoder
-from esnera_hf.hub.evidence import Evidence
-from esnera_hf.hub.evidence_file import DIGEST, LARGEST, MOST_LABELS, check_name, checked_record
+from esnera_hf.hub.evidence import Evidence, check_options
+from esnera_hf.hub.evidence_file import DIGEST, LARGEST, MOST_LABELS, RENAME, check_name, checked_record
 from esnera_hf.sources.load import ANSWER_SUFFIX, SourceLike, load_source
 from esnera_hf.taggers.light_heads import (
     FEWEST,
@@ -95,6 +95,7 @@ class Answer:
             EncoderError: the encoder cannot be loaded.
             ConfigurationError: it is another encoder or salt than that of the bundle, or an option is out of range.
         """
+        check_options(min_support=min_support)
         loaded = load_source(source)
         name = bundle_encoder([evidence]) if encoder is None else os.fspath(encoder)
         check_encoder([evidence], name)
@@ -131,7 +132,12 @@ class Answer:
                 for one in overlaps
             },
         }
-        return cls(facts)
+        try:
+            return cls(_checked(to_plain(facts)))
+        except ValueError as error:
+            raise ConfigurationError(
+                f"{loaded.name!a}: nobody could read an answer of it: {error}. {RENAME}"
+            ) from error
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the answer to a new file, whose name ends in ``.answer``.
@@ -140,8 +146,7 @@ class Answer:
             ConfigurationError: it has another ending, the file exists, or it cannot be written.
         """
         file = Path(path)
-        if file.suffix != ANSWER_SUFFIX:
-            raise ConfigurationError(f"{file}: expected a name that ends in {ANSWER_SUFFIX}. Add it.")
+        check_new_file(file, ANSWER_SUFFIX)
         text = json.dumps(to_plain(self.facts), ensure_ascii=False, sort_keys=True, indent=1)
         write_new_file(file, f"{text}\n".encode())
 

@@ -129,6 +129,9 @@ class Atlas:
             texts = load_sources(others, None, seed, least=max(2 - len(made), 0))
             loaded = sorted([*texts, *(bundle.as_source() for bundle in made)], key=lambda one: one.name)
             check_names(loaded)
+            _check_definitions(
+                definitions or {}, {str(ref) for source in loaded for ref in source.label_refs}
+            )
             bundles = {bundle.name: bundle for bundle in made}
             name = os.fspath(encoder) if encoder is not None else ""
             if bundles:

@@ -21,12 +21,13 @@ from numpy.typing import NDArray
 
 from esnera_hf._internal.checks import is_count, to_plain, within
 from esnera_hf._internal.console import quiet_libraries
-from esnera_hf._internal.files import write_new_file
+from esnera_hf._internal.files import check_new_file, write_new_file
 from esnera_hf._internal.hub_errors import explained
 from esnera_hf._internal.yaml import dump_yaml
 from esnera_hf.errors import ConfigurationError, SourceError, SourceNotFoundError
 from esnera_hf.hub.evidence_file import (
     FORMAT,
+    RENAME,
     VERSION,
     EvidenceFacts,
     bundle_bytes,
@@ -136,7 +137,7 @@ class Evidence:
             EncoderError: the encoder cannot be loaded.
             ConfigurationError: an option is out of range, or the source has no labels, or one that no bundle can name.
         """
-        _check_options(min_support, strength, noise)
+        check_options(min_support=min_support, strength=strength, noise=noise)
         loaded = load_source(source)
         if not loaded.labels:
             raise ConfigurationError(f"{loaded.name}: it has no labels. Expected a source with mentions.")
@@ -212,8 +213,7 @@ class Evidence:
             ConfigurationError: it has another ending, the file exists, or it cannot be written.
         """
         file = Path(path)
-        if file.suffix != EVIDENCE_SUFFIX:
-            raise ConfigurationError(f"{file}: expected a name that ends in {EVIDENCE_SUFFIX}. Add it.")
+        check_new_file(file, EVIDENCE_SUFFIX)
         write_new_file(file, self.to_bytes())
 
     @classmethod
@@ -337,7 +337,8 @@ def open_source(source: SourceLike | Evidence) -> NerSource | Evidence:
     return Evidence.load(source) if is_bundle(source) else load_source(source)  # type: ignore[arg-type]
 
 
-def _check_options(min_support: int, strength: float, noise: float) -> None:
+def check_options(*, min_support: int, strength: float = INVERSE_REGULARIZATION, noise: float = 0.0) -> None:
+    """Check that what is to be held back is within range."""
     if not is_count(min_support) or min_support < FEWEST:
         raise ConfigurationError(f"min_support={min_support!r}: expected a whole number from {FEWEST} on.")
     for name, value, least in (("strength", strength, 1e-6), ("noise", noise, 0.0)):
@@ -351,8 +352,7 @@ def _check_readable(facts: EvidenceFacts) -> None:
         checked_facts(to_plain(facts))
     except ValueError as error:
         raise ConfigurationError(
-            f"{facts['name']!a}: nobody could read a bundle of it: {error}. Name it anew, 'name=PATH', or its tags, "
-            "--tag-name TAG=AS, ReadingOptions(tag_names=…)."
+            f"{facts['name']!a}: nobody could read a bundle of it: {error}. {RENAME}"
         ) from error
 
 

@@ -31,6 +31,8 @@ _KEY = "esnera_hf"
 LARGEST, MOST_LABELS, _MOST_DIMENSIONS, _LONGEST_NAME, _LONGEST_TEXT = 64 << 20, 10_000, 16_384, 300, 20_000
 #: No corpus has more mentions.
 _MOST_MENTIONS = 10**12
+#: What to do about a name that others cannot read.
+RENAME = "Name it anew, 'name=PATH', or its tags, --tag-name TAG=AS, ReadingOptions(tag_names=…)."
 DIGEST = re.compile(r"[0-9a-f]{32}")
 _ARRAYS = {"weights": "F16", "bias": "F16", "centroids": "F16", "forms": "U64"}
 

@@ -121,9 +121,13 @@ def render_report(
 
 
 def apply_command(report: MergeReport, mapping: LabelMapping, file: str = MAPPING_FILE) -> str:
-    """Return the command that applies a changed mapping to the sources of a report."""
+    """Return the command that applies a changed mapping to the sources of a report whose text was there."""
     sources = report.call.sources if report.call is not None and report.call.sources else mapping.sources
-    return f"esnera-hf apply {shlex.join([file, *sources])} --output edited"
+    if len(sources) == len(report.sources):
+        pairs = zip(sources, report.sources, strict=True)
+        sources = tuple(name for name, source in pairs if any(source.sentences.values()))
+    names = shlex.join(sources) if sources else "SOURCE"
+    return f"esnera-hf apply {shlex.quote(file)} {names} --output edited"
 
 
 def _policy(style: str, script: str, served: bool) -> str:

@@ -72,13 +72,15 @@ def find_disagreements(
     differ and so does P(equal), by :data:`_FAR`.
 
     Args:
-        matrix: the evidence, of the labels of the sources.
+        matrix: the evidence, of the labels of the sources, and perhaps of others, whose text is elsewhere.
         sources: the sources, each with a validation split.
         taggers: of the sources, by name; without any there is no second opinion.
         min_precision: as for the decisions, see :meth:`SimilarityMatrix.threshold`.
     """
-    if not taggers:
+    if not taggers or len(sources) < 2:
         return ()
+    if len(sources) < len(matrix.sources):
+        matrix = matrix.restricted({source.name for source in sources})
     both = matrix, tagger_evidence(matrix, sources, taggers)
     bounds = [evidence.threshold(min_precision) for evidence in both]
     decided = [evidence.equivalence > bound for evidence, bound in zip(both, bounds, strict=True)]
