@@ -103,6 +103,10 @@ def add_commands(commands: Commands) -> None:
         "--output", type=Path, metavar="FILE", help="write the mapping here; must not exist"
     )
 
+    _add_export(commands)
+
+
+def _add_export(commands: Commands) -> None:
     export = _add_parser(
         commands, "export", "write a source or a merged dataset for other tools", _EXPORT_HELP
     )

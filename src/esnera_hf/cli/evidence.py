@@ -63,18 +63,21 @@ def add_commands(commands: Commands) -> None:
         command.add_argument("--salt", **SALT)
         add_reading_options(command)
         command.set_defaults(run=run)
-    usual = _PROTECTED
+    _add_protection(evidence)
+
+
+def _add_protection(evidence: argparse.ArgumentParser) -> None:
     evidence.add_argument(
         "--strength",
         type=float,
         metavar="C",
-        help=f"inverse regularization of the heads; less reveals less (default: {usual['strength']})",
+        help=f"inverse regularization of the heads; less reveals less (default: {_PROTECTED['strength']})",
     )
     evidence.add_argument(
         "--noise",
         type=float,
         metavar="S",
-        help=f"noise on heads and centroids, as a share (default: {usual['noise']})",
+        help=f"noise on heads and centroids, as a share (default: {_PROTECTED['noise']})",
     )
     evidence.add_argument(
         "--exact",
