@@ -85,7 +85,7 @@ def test_what_align_is_asked_for(
 ) -> None:
     asked: dict[str, Any] = {}
     monkeypatch.setattr("esnera_hf.api.align", lambda sources, **given: asked.update(given, sources=sources))
-    monkeypatch.setattr("esnera_hf.cli.align.save_and_print", lambda result, folder: None)
+    monkeypatch.setattr("esnera_hf.cli.align.save_and_print", lambda result, folder, verbose: None)
     assert main(["align", "a", "b", *options.split()]) == 0
     arguments = ("encoder", "evidence", "max_samples", "method", "seed", "target_schema")
     plain = {name: expected[name] for name in arguments if name in expected}
@@ -128,6 +128,8 @@ def test_a_result_is_saved_and_printed(
     assert printed.out.endswith(f"saved to {output}; look at {output / 'report.html'} in a browser\n")
     result = MergeResult.load(output)
     assert str(result.report) in printed.out
+    assert main(["align", *corpora, "--evidence", "taggers", *training, "--verbose"]) == 0
+    assert result.report.details() in capsys.readouterr().out
     assert repr(result) in printed.out
     assert result.mapping == MergeResult.load(world.joint).mapping
 

@@ -11,7 +11,24 @@ import pytest
 from card_facts import Names, make_report
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.report.report import LeakageFacts, MergeReport
+from esnera_hf.similarity.explanation import Decision, PairEvidence
+from esnera_hf.similarity.matrix import Agreement
 from esnera_hf.tagging import LabelRef
+
+PAIR = PairEvidence(
+    LabelRef("a", "day"),
+    LabelRef("b", "DATE"),
+    (0.9, 0.05, 0.02, 0.0, 0.03),
+    (400, 12),
+    -5.0,
+    {"agreement": 4.0, "forms": -0.9, "names": 3.2, "vectors": 0.1, "shared": 0.0, "base": 0.8},
+    forward=Agreement(81, 93),
+    backward=Agreement(60, 69),
+    forms=(9, 7),
+    form_shares=(0.1, 0.2),
+    names=1.0,
+    semantic=0.2,
+)
 
 
 def plain(**changes: Any) -> dict[str, Any]:
@@ -109,6 +126,57 @@ def test_the_console_shows_five_questions_with_their_answers_and_the_report_hold
     assert sum(line.startswith("  Do ") for line in shown) == 5
     assert "  … and 2 more in the report" in shown
     assert "questions" not in str(replace(report, questions=()))
+
+
+@pytest.mark.parametrize(
+    ("decision", "kind", "brief"),
+    [
+        ({"merged": True}, "one", "87 % of predictions agree both ways (81 of 93, 60 of 69)"),
+        ({"merged": False}, "apart", "10 % and 20 % of mentions in common agree (9 forms, 7 forms)"),
+        (
+            {"merged": False, "part": True},
+            "part",
+            "81 of 93 predictions of the part are the whole there, 60 of",
+        ),
+        (
+            {"merged": False, "contains": True},
+            "whole",
+            "60 of 69 predictions of the part are the whole there, 81",
+        ),
+    ],
+)
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_long_line_of_a_decision_says_only_what_weighs_most(
+    decision: dict[str, bool], kind: Decision, brief: str, turned: bool
+) -> None:
+    report = make_report(Names())
+    labels = [
+        LabelRef("corpus-of-the-first", "a-long-label"),
+        LabelRef("corpus-of-the-other", "a-longer-label"),
+    ]
+    pair = replace(PAIR, one=labels[0], other=labels[1])
+    full = pair.sentence(kind, 0.5)
+    if turned:  # the pair is the same where it is seen from the other label
+        labels.reverse()
+        decision = {"merged": decision["merged"], "part": kind == "whole", "contains": kind == "part"}
+    change = {"group": (labels[0],), "candidate": labels[1], "constrained": False, "part": False, **decision}
+    steps = [
+        replace(
+            report.steps[0],
+            lam=None,
+            tau=0.5,
+            decisions=(replace(report.steps[0].decisions[0], **change, why=why),),
+        )
+        for why in (full, "P(equal) 0.90: short")
+    ]
+    shown = str(replace(report, steps=tuple(steps), pairs=(pair,)))
+    long, short = (line for line in shown.split("\n") if line.startswith(f"  {labels[0]}"))
+    assert brief in long
+    assert full not in shown
+    assert "weak point" not in long
+    assert "speaks" not in long
+    assert short.endswith("P(equal) 0.90: short")
+    assert full in replace(report, steps=tuple(steps), pairs=(pair,)).details()
 
 
 def test_the_console_shows_five_pairs_on_which_taggers_disagree() -> None:

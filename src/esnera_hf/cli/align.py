@@ -26,10 +26,13 @@ def add_commands(commands: Commands) -> None:
         commands,
         "align",
         "align the labels of two or more sources and merge them",
-        "Merge the labels that mean the same, and the datasets. Taggers are trained only where asked for.",
+        "Merge the labels that mean the same, and the datasets. No tagger is trained unless asked. --verbose: "
+        "reasons in full.",
         parents=[table.METHOD, table.SIMILARITY, table.SCHEMA, *shared],
     )
     align.add_argument("sources", nargs="+", **table.SOURCES)
+    # The description names it: a heading of its own would make the help longer than a screen.
+    align.add_argument("--verbose", action="store_true", help=argparse.SUPPRESS)
     align.set_defaults(run=_align)
 
     apply = add_command(
@@ -78,7 +81,7 @@ def _align(options: argparse.Namespace) -> None:
         seed=options.seed,
         settings=table.align_settings(options),
     )
-    save_and_print(result, options.output)
+    save_and_print(result, options.output, verbose=options.verbose)
     if options.quick and options.output is not None:
         sources = shlex.join(name for name in options.sources if not is_bundle(name)) or "SOURCE"
         mapping = shlex.quote(str(options.output / "mapping.yaml"))
@@ -147,7 +150,7 @@ def _apply(options: argparse.Namespace) -> None:
     save_and_print(result, options.output)
 
 
-def save_and_print(result: MergeResult, folder: Path | None) -> None:
+def save_and_print(result: MergeResult, folder: Path | None, *, verbose: bool = False) -> None:
     """Save a result if a folder is given, and print what people read first; of several processes one does."""
     from esnera_hf.report.files import REPORT_PAGE
 
@@ -156,7 +159,7 @@ def save_and_print(result: MergeResult, folder: Path | None) -> None:
         return
     if folder is not None:
         result.save(folder)
-    print(result.report)
+    print(result.report.details() if verbose else result.report)
     print(result)
     if result.comparison is not None:
         print(result.comparison)

@@ -11,6 +11,7 @@ from esnera_hf.report.tables import (
     RELATION_WORDS,
     compared,
     fate,
+    find_pair,
     own_name,
     question_rows,
     reason,
@@ -22,24 +23,31 @@ from esnera_hf.report.tables import (
     unmerged,
     warnings,
 )
-from esnera_hf.similarity.explanation import EQUAL
+from esnera_hf.similarity.explanation import EQUAL, PART, Decision
 
 if TYPE_CHECKING:
-    from esnera_hf.alignment.greedy_path import MergeStep
+    from esnera_hf.alignment.greedy_path import MergeDecision, MergeStep
     from esnera_hf.metrics import Comparison, Estimate
     from esnera_hf.report.report import MergeReport
 
 #: Questions, and pairs to check, that are shown: as many as one answers at a time.
 _SHOWN = 5
+#: Columns of a line of a decision, beyond which only what weighs most is said: two lines of a terminal.
+_LONGEST = 160
 
 
-def report_text(report: MergeReport) -> str:
-    """Return the part of a report that people read first, for the console."""
+def report_text(report: MergeReport, *, verbose: bool = False) -> str:
+    """Return the part of a report that people read first, for the console.
+
+    Args:
+        report: the facts.
+        verbose: give the full sentence of a decision also where it makes a long line.
+    """
     # What makes all that follows doubtful comes first.
     lines = [*warnings(report), *([sample_note(report)] if sample_note(report) else [])]
     lines += _source_lines(report)
     for step in report.steps:
-        lines += _step_lines(report, step)
+        lines += _step_lines(report, step, verbose)
     lines += _search_lines(report)
     lines += _question_lines(report)
     lines += _disagreement_lines(report)
@@ -88,7 +96,7 @@ def _source_lines(report: MergeReport) -> Iterator[str]:
         yield from (f"  {note}" for note in source.notes)
 
 
-def _step_lines(report: MergeReport, step: MergeStep) -> Iterator[str]:
+def _step_lines(report: MergeReport, step: MergeStep, verbose: bool) -> Iterator[str]:
     chosen = "" if step.lam is None else f"sum of S_emp {step.sum_empirical:.2f}; "
     loud = "NOTHING MERGED: " if unmerged(report, step) in ("broken", "apart") else ""
     yield f"{' + '.join(step.sources)} → {step_target(step)} ({chosen}{loud}{step_setting(report, step)})"
@@ -96,8 +104,23 @@ def _step_lines(report: MergeReport, step: MergeStep) -> Iterator[str]:
     for decision in step.decisions:
         line = f"  {pad(str(decision.group[0]), width)}  {fate(decision)}"
         if decision.candidate is not None:
-            line += f" {decision.candidate}  {reason(step, decision)}"
+            line += f" {decision.candidate}  "
+            full = reason(step, decision)
+            too_long = display_width(line + full) > _LONGEST and not verbose
+            line += _brief_reason(report, step, decision) if too_long else full
         yield line
+
+
+def _brief_reason(report: MergeReport, step: MergeStep, decision: MergeDecision) -> str:
+    """Return what weighs most in a decision; mapping.yaml and the page have the whole sentence."""
+    full, label = reason(step, decision), decision.group[0]
+    pair = find_pair(report, label, decision.candidate)
+    if step.lam is not None or pair is None:
+        return full
+    as_seen: Decision = "one" if decision.merged else "apart"
+    if full.startswith(PART):
+        as_seen = "part" if decision.part == (pair.one == label) else "whole"
+    return pair.sentence(as_seen, step.tau, brief=True)
 
 
 def _search_lines(report: MergeReport) -> Iterator[str]:

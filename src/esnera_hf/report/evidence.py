@@ -12,7 +12,6 @@ from esnera_hf.report.report import MergeReport
 from esnera_hf.report.tables import RELATION_WORDS
 from esnera_hf.similarity.explanation import PARTS, PairEvidence
 from esnera_hf.sources.shared_sentences import RELATIONS
-from esnera_hf.tagging import LabelRef
 
 #: What the first label of a question can be to the other: the value of the choice, which label leads its words, if any.
 CHOICES = (
@@ -89,14 +88,6 @@ def fate(mapping: LabelMapping, entry: MappedLabel) -> str:
     labels = {mapped.label for mapped in mapping.entries}
     other = entry.compared_with
     return _FATES["apart" if other not in labels or other is None else mapping.decision(entry.label, other)]
-
-
-def find_pair(report: MergeReport, one: LabelRef, other: LabelRef | None) -> PairEvidence | None:
-    """Return what is known of two labels, seen from the first."""
-    for pair in report.pairs:
-        if {pair.one, pair.other} == {one, other}:
-            return pair
-    return None
 
 
 def probability_bar(pair: PairEvidence) -> list[Segment]:

@@ -168,7 +168,7 @@ def _questions(report: MergeReport, mapping: LabelMapping) -> Iterator[dict[str,
     place = {entry.label: n for n, entry in enumerate(mapping.entries)}
     threshold = report.steps[0].tau if report.steps and report.steps[0].lam is None else None
     for number, (question, _, examples) in enumerate(tables.question_rows(report)):
-        pair = evidence.find_pair(report, question.one, question.other)
+        pair = tables.find_pair(report, question.one, question.other)
         if question.one in place and question.other in place:
             yield {
                 "number": number,
@@ -200,7 +200,7 @@ def _labels(
                 "entry": entry,
                 "mentions": entry.mentions,
                 "fate": evidence.fate(mapping, entry),
-                "pair": evidence.find_pair(report, entry.label, entry.compared_with),
+                "pair": tables.find_pair(report, entry.label, entry.compared_with),
             }
             for entry in entries
         ]

@@ -202,3 +202,7 @@ class MergeReport:
 
     def __str__(self) -> str:
         return report_text(self)
+
+    def details(self) -> str:
+        """Return the text of ``str()`` with the full sentence of every decision."""
+        return report_text(self, verbose=True)

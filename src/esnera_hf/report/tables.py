@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from esnera_hf._internal.console import duration
 from esnera_hf.report.format import figure, merge_setting, system_title
-from esnera_hf.similarity.explanation import EQUAL, score_sentence
+from esnera_hf.similarity.explanation import EQUAL, PairEvidence, score_sentence
 from esnera_hf.similarity.matrix import Agreement
 from esnera_hf.tagging import LabelRef
 
@@ -146,6 +146,14 @@ def reason(step: MergeStep, decision: MergeDecision) -> str:
         return decision.why or f"{EQUAL} {figure(decision.similarity)}"
     counts = Agreement(decision.matched, decision.predicted)
     return score_sentence(decision.similarity, decision.semantic, counts, step.lam)
+
+
+def find_pair(report: MergeReport, one: LabelRef, other: LabelRef | None) -> PairEvidence | None:
+    """Return what is known of two labels, seen from the first."""
+    for pair in report.pairs:
+        if {pair.one, pair.other} == {one, other}:
+            return pair
+    return None
 
 
 def why(mapping: LabelMapping, entry: MappedLabel) -> str:

@@ -113,30 +113,32 @@ class PairEvidence:
     def __repr__(self) -> str:
         return f"PairEvidence({self.one}, {self.other}, {EQUAL} {self.equal:.2f})"
 
-    def sentence(self, decision: Decision, threshold: float | None = None) -> str:
+    def sentence(self, decision: Decision, threshold: float | None = None, *, brief: bool = False) -> str:
         """Return in one sentence what a decision rests on, and its weak point or what speaks against it last.
 
         Args:
             decision: what the labels became.
             threshold: the probability above which labels are taken to be equal, if that is known.
+            brief: name only what weighs most.
         """
         said = f"{EQUAL} {self.equal:.2f}"
         if decision in ("part", "whole"):
             part = self.probabilities[1 if decision == "part" else 2]
-            return f"{PART} {part:.2f}, {said}: {self._one_way(decision) or 'nothing was counted'}"
+            return f"{PART} {part:.2f}, {said}: {self._one_way(decision, brief) or 'nothing was counted'}"
         helping, harming = self._told(1), self._told(-1)
         if threshold is not None and (self.equal > threshold) != (decision == "one"):
             said += ", decided by other labels or as asked for"
         if decision == "one":
             few = min(self.mentions)
             weak = [*harming[:1], *([f"{few:,} mention{'s' * (few != 1)} only"] if few < _FEW else [])]
-            said += f": {_listed(helping[:3]) or 'little speaks for it'}"
-            return said + (f"; the weak point: {_listed(weak)}" if weak else "")
+            said += f": {_listed(helping[: 1 if brief else 3]) or 'little speaks for it'}"
+            return said + (f"; the weak point: {_listed(weak)}" if weak and not brief else "")
         if not harming:
             return f"{said}: {'no more speaks for it than that' if helping else 'nothing speaks for it'}" + (
-                f" {_listed(helping[:2])}" if helping else ""
+                f" {_listed(helping[: 1 if brief else 2])}" if helping else ""
             )
-        return f"{said}: {_listed(harming[:2])}" + (f"; for it speaks that {helping[0]}" if helping else "")
+        for_it = f"; for it speaks that {helping[0]}" if helping and not brief else ""
+        return f"{said}: {_listed(harming[: 1 if brief else 2])}{for_it}"
 
     def _told(self, sign: int) -> list[str]:
         """Return what speaks for being equal (sign 1) or against it (-1), in words, what weighs most first."""
@@ -191,7 +193,7 @@ class PairEvidence:
         where = "the mentions lie close" if close else "the mentions lie closer than those of other labels"
         return f"{where if sign > 0 else 'mentions of other labels lie closer'} ({self.semantic:.2f})"
 
-    def _one_way(self, decision: Decision) -> str:
+    def _one_way(self, decision: Decision, brief: bool) -> str:
         """Return what says that one is a part of the other: a high share one way, a low one the other way."""
         order = 1 if decision == "part" else -1
         facts = []
@@ -211,7 +213,7 @@ class PairEvidence:
         if part and whole:
             both = f"{self.shared[2]:,} of {part:,} and of {whole:,}"
             facts.append(f"in sentences that both annotate, {both} are both")
-        return _listed(facts)
+        return _listed(facts[:1] if brief else facts)
 
 
 def explain_pairs(
