@@ -299,15 +299,14 @@ def find_pairs(sources: Sequence[NerSource]) -> Pairs:
         smaller first, and whether it is exact and in conflict. shape: (pairs, 4)
     """
     texts = Texts(sources)
-    digests, hashes = _read(texts)
-    groups = _Groups(texts, digests)
-    near = _near_firsts(texts, groups, hashes)
+    groups, long, hashes = _read(texts)
+    near = _near_firsts(texts, groups, long, hashes)
     blocks = [np.array(block, dtype=np.int64).reshape(-1, 4) for block in _pairs(texts, groups, near)]
     return texts, np.unique(np.concatenate([np.empty((0, 4), dtype=np.int64), *blocks]), axis=0)
 
 
-def _read(texts: Texts) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
-    """Return the digest of each levelled text, 0 if it is empty, and the hashes of its bands, 0 if it is short."""
+def _read(texts: Texts) -> tuple[_Groups, _Numbers, NDArray[np.uint64]]:
+    """Return the groups, the numbers of those whose text is long enough to be compared, and the hashes of its bands."""
     digests = np.zeros((len(texts), 2), dtype=np.uint64)
     hashes = np.zeros((len(texts), BANDS), dtype=np.uint64)
     start = 0
@@ -319,7 +318,10 @@ def _read(texts: Texts) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
         long = [index for index, key in enumerate(keys) if len(key) >= SHORTEST]
         hashes[[start + index for index in long]] = band_hashes([keys[index] for index in long])
         start += len(keys)
-    return digests, hashes
+    groups = _Groups(texts, digests)
+    # The hashes of all sentences, a hundred bytes each, are freed before they are compared.
+    long = np.flatnonzero(hashes.any(axis=1)[groups.heads])
+    return groups, long, hashes[groups.heads[long]]
 
 
 class _Groups:
@@ -347,9 +349,10 @@ class _Groups:
         return {part: number for number, part in reversed(self.of(group))}
 
 
-def _near_firsts(texts: Texts, groups: _Groups, hashes: NDArray[np.uint64]) -> dict[int, dict[int, int]]:
+def _near_firsts(
+    texts: Texts, groups: _Groups, long: _Numbers, hashes: NDArray[np.uint64]
+) -> dict[int, dict[int, int]]:
     """Return by group the first sentence of each part whose text is nearly the same, by part."""
-    long = np.flatnonzero(hashes[groups.heads].any(axis=1))
     sets: dict[PartSet, PartSet] = {}
 
     def parts_of(position: int) -> PartSet:
@@ -357,7 +360,7 @@ def _near_firsts(texts: Texts, groups: _Groups, hashes: NDArray[np.uint64]) -> d
         return sets.setdefault(own, own)
 
     near: dict[int, dict[int, int]] = defaultdict(dict)
-    pairs = long[candidate_pairs(hashes[groups.heads[long]], parts_of)]
+    pairs = long[candidate_pairs(hashes, parts_of)]
     for start in range(0, len(pairs), _AT_ONCE):
         some = pairs[start : start + _AT_ONCE]
         keys = texts.keys_of(np.unique(groups.heads[some]))
