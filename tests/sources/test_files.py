@@ -298,3 +298,14 @@ def test_an_archive_that_is_too_large(archive, monkeypatch):
     monkeypatch.setattr(archives_module, "_LARGEST", 20)
     with pytest.raises(SourceError, match="would unpack to more than 0 GiB"):
         load_source(packed(archive, FILES))
+
+
+@pytest.mark.parametrize("most", [len(FILES), len(FILES) - 1])
+def test_an_archive_of_too_many_members(archive, monkeypatch, most):
+    monkeypatch.setattr(archives_module, "_MOST_MEMBERS", most)
+    packed(archive, FILES)
+    if most == len(FILES):
+        assert load_source(archive).labels
+        return
+    with pytest.raises(SourceError, match=f"holds more than {most} members"):
+        load_source(archive)

@@ -315,12 +315,12 @@ def _read(texts: Texts) -> tuple[_Groups, _Numbers, NDArray[np.uint64]]:
             if key:
                 digest = hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=16).digest()
                 digests[number] = np.frombuffer(digest, np.uint64)
-        long = [index for index, key in enumerate(keys) if len(key) >= SHORTEST]
-        hashes[[start + index for index in long]] = band_hashes([keys[index] for index in long])
+        enough = [index for index, key in enumerate(keys) if len(key) >= SHORTEST]
+        hashes[[start + index for index in enough]] = band_hashes([keys[index] for index in enough])
         start += len(keys)
     groups = _Groups(texts, digests)
     # The hashes of all sentences, a hundred bytes each, are freed before they are compared.
-    long = np.flatnonzero(hashes.any(axis=1)[groups.heads])
+    long = np.flatnonzero(np.asarray(hashes.any(axis=1))[groups.heads])
     return groups, long, hashes[groups.heads[long]]
 
 
