@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from esnera_hf._internal.files import new_folder, staging_folder, write_problem
+from esnera_hf._internal.files import new_folder, staging_folder, write_new_file, write_problem
 from esnera_hf.errors import ConfigurationError, MappingError
 
 
@@ -130,3 +130,19 @@ def test_a_name_that_no_file_system_takes_is_refused(tmp_path: Path, name: str) 
     with pytest.raises(ConfigurationError, match="expected a name of at most"), new_folder(tmp_path / name):
         pass
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("links", [True, False], ids=["hard links", "none, as on exFAT"])
+def test_a_new_file_replaces_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool) -> None:
+    def refused(*names: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    if not links:
+        monkeypatch.setattr(os, "link", refused)
+    file = tmp_path / "new" / "mine.evidence"
+    write_new_file(file, b"first")
+    with pytest.raises(ConfigurationError, match="exists already"):
+        write_new_file(file, b"second")
+    assert [(found.name, found.read_bytes()) for found in file.parent.iterdir()] == [
+        ("mine.evidence", b"first")
+    ]

@@ -151,7 +151,13 @@ def write_new_file(file: Path, content: bytes) -> None:
             stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
-        os.link(staging, file)  # unlike a renaming, it replaces no file that came meanwhile
+        try:
+            os.link(staging, file)  # unlike a renaming, it replaces no file that came meanwhile
+        except FileExistsError:
+            raise
+        except OSError:  # no hard links on this file system, as on exFAT: the name is taken first
+            file.open("xb").close()
+            staging.replace(file)
     except FileExistsError as error:
         raise ConfigurationError(
             f"{file} exists already; nothing was written. Choose another name or remove it yourself."
