@@ -74,7 +74,7 @@ def check_free(path: Path) -> None:
     # os.path says of names that are too long that nothing is there, where Path raises.
     if os.path.lexists(path):
         raise ConfigurationError(
-            f"{path} exists already; nothing was written. Choose another folder or remove it yourself."
+            f"{path} exists already; nothing was written. Choose another name or remove it yourself."
         )
     longest = max(len(part.encode("utf-8", "surrogatepass")) for part in path.absolute().parts)
     if longest > _LONGEST_NAME - _STAGING_LENGTH or any(
