@@ -40,7 +40,7 @@ from esnera_hf.report.report import MergeReport
 from esnera_hf.result import MergeResult
 from esnera_hf.settings import AlignSettings, Method
 from esnera_hf.similarity.disagreement import find_disagreements
-from esnera_hf.similarity.evidence import EvidenceKind, measure_similarity
+from esnera_hf.similarity.evidence import Elsewhere, EvidenceKind, measure_similarity
 from esnera_hf.similarity.matrix import SimilarityMatrix
 from esnera_hf.sources.duplicates import find_pairs
 from esnera_hf.sources.leakage import find_leaks
@@ -119,9 +119,16 @@ def align(
         answers = exchange.answers(loaded, encoder, seed)
         screened = exchange.overlap(loaded, answers, settings.evidence.salt)
         counts = {names: answer.counts for names, answer in answers.items()}
-        beside: dict[str, Any] = {"shared": shared, "bundles": exchange.bundles, "answers": counts}
+        elsewhere = Elsewhere(exchange.bundles, counts)
         matrix = measure_similarity(
-            measured, settings.evidence, encoder, taggers, screened=screened, seed=seed, **beside
+            measured,
+            settings.evidence,
+            encoder,
+            taggers,
+            screened=screened,
+            shared=shared,
+            seed=seed,
+            elsewhere=elsewhere,
         )
         times.end("similarity")
         train = partial(train_cached, encoder, settings.taggers.training)

@@ -36,7 +36,7 @@ from esnera_hf.hub.push import write_card
 from esnera_hf.hub.repository import HubRepository, Published
 from esnera_hf.report.call import is_published
 from esnera_hf.report.files import SIMILARITY_FILE, write_json
-from esnera_hf.similarity.evidence import EvidenceSettings, measure_similarity
+from esnera_hf.similarity.evidence import Elsewhere, EvidenceSettings, measure_similarity
 from esnera_hf.similarity.matrix import ROWS, SQUARES, SimilarityMatrix
 from esnera_hf.sources.licenses import SEVERAL
 from esnera_hf.sources.load import EVIDENCE_SUFFIX, SourceLike, check_names, load_sources
@@ -139,7 +139,7 @@ class Atlas:
                 check_encoder(list(bundles.values()), name or None)
             name = name or default_encoder(loaded)
             matrix = measure_similarity(
-                loaded, EvidenceSettings(kind="frozen"), name, {}, seed=seed, bundles=bundles
+                loaded, EvidenceSettings(kind="frozen"), name, {}, seed=seed, elsewhere=Elsewhere(bundles)
             )
             for source in texts:
                 bundles[source.name] = Evidence.from_source(source, encoder=name, seed=seed)
@@ -228,7 +228,7 @@ class Atlas:
         sources = [*(bundle.as_source() for bundle in self.bundles.values()), new]
         with quiet_libraries():
             one_sided = measure_similarity(
-                sources, EvidenceSettings(kind="frozen"), name, {}, seed=seed, bundles=bundles
+                sources, EvidenceSettings(kind="frozen"), name, {}, seed=seed, elsewhere=Elsewhere(bundles)
             )
         return _joined(self.matrix, one_sided)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, Protocol, get_args
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,6 +95,19 @@ class EvidenceSettings:
                 )
 
 
+class Elsewhere(NamedTuple):
+    """What is known of sources whose text is elsewhere.
+
+    Attributes:
+        bundles: by name, the evidence of sources that came without their text; of a source whose text is here, the
+            evidence that was sent to others, which is used instead of what its text gives now.
+        answers: what the head of the first source predicts on the text of the second, where that is not here.
+    """
+
+    bundles: Mapping[str, BundledEvidence] = MappingProxyType({})
+    answers: Mapping[tuple[str, str], HeadCounts] = MappingProxyType({})
+
+
 def measure_similarity(
     sources: Sequence[NerSource],
     settings: EvidenceSettings,
@@ -103,8 +117,7 @@ def measure_similarity(
     screened: MentionOverlap | None = None,
     shared: SharedSentences | None = None,
     seed: int = 42,
-    bundles: Mapping[str, BundledEvidence] | None = None,
-    answers: Mapping[tuple[str, str], HeadCounts] | None = None,
+    elsewhere: Elsewhere | None = None,
 ) -> SimilarityMatrix:
     """Measure the similarities of all pairs of labels of different sources.
 
@@ -117,16 +130,14 @@ def measure_similarity(
             ``sources`` are samples, since it costs little and gains from more.
         shared: the annotation of sentences that sources share, where it was compared.
         seed: of the sentences that light heads read.
-        bundles: by name, the evidence of sources that came without their text; of a source whose text is here, the
-            evidence that was sent to others, which is used instead of what its text gives now.
-        answers: what the head of the first source predicts on the text of the second, where that is not here.
+        elsewhere: what is known of sources whose text is not here.
 
     Raises:
         EncoderError: the encoder cannot be loaded.
     """
     labels = tuple(ref for source in sources for ref in source.label_refs)
     counts = {source.name: source.summary.entities["train"] for source in sources}
-    screened = screened or mention_overlap(sources)
+    screened, elsewhere = screened or mention_overlap(sources), elsewhere or Elsewhere()
     nothing = np.zeros((len(labels), len(labels)), dtype=np.int64)
     surface = SimilarityMatrix(
         labels,
@@ -154,8 +165,8 @@ def measure_similarity(
         matched, predicted = nothing.copy(), nothing.copy()
         read, recall = np.zeros_like(surface.support), np.full(len(labels), np.nan)
         texts = [source for source in sources if source.bundled is None]
-        heads = _HeadsAndSpans(make_light_heads(texts, encoder, seed) if texts else {}, bundles or {})
-        centroids = _light_evidence(heads, answers or {}, labels, (matched, predicted, read, recall))
+        heads = _HeadsAndSpans(make_light_heads(texts, encoder, seed) if texts else {}, elsewhere.bundles)
+        centroids = _light_evidence(heads, elsewhere.answers, labels, (matched, predicted, read, recall))
     close = semantic_similarity(centroids, labels, settings.center)
     same = surface.same_source
     return replace(
