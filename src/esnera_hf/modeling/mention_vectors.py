@@ -55,7 +55,7 @@ class MentionEncoder:
             for batch in batches_by_length(windows):
                 yield self._encode([windows[i] for i in batch], entities)
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def _encode(self, windows: list[Window], entities: Sequence[Sequence[Entity]]) -> MentionBatch:
         inputs = encoder_inputs([window.input_ids for window in windows], self.pad_id)
         states = self.model(**{name: t.to(self.model.device) for name, t in inputs.items()}).last_hidden_state

@@ -14,7 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esnera_hf.errors import ConfigurationError
-from esnera_hf.sources.overlap import LabelOverlap, MentionForms, forms_of, occurrences_in, overlaps_of
+from esnera_hf.sources.overlap import (
+    FormIndex,
+    LabelOverlap,
+    MentionForms,
+    forms_of,
+    occurrences_in,
+    overlaps_of,
+)
 from esnera_hf.sources.source import NerSource
 
 #: Characters of a salt: of fewer, all can be tried out.
@@ -70,7 +77,7 @@ class HashedForms:
                 "it, and make both bundles with it; or leave it out, and forms stay unknown."
             )
         forms = self._in_text(other, salt_key(salt))
-        counts = occurrences_in(other, {name: forms})[name]
+        counts = occurrences_in(other, FormIndex({name: forms}))[name]
         overlaps = overlaps_of(name, other.name, forms, counts)
         for overlap in overlaps:
             overlap.forms = len(self.hashes[overlap.label.label])

@@ -29,6 +29,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, permutations
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -222,12 +223,11 @@ def mention_overlap(sources: Sequence[SourceLike], *, splits: Sequence[str] = ("
     if len(names) < 2 or len(set(names)) < len(names):
         raise ConfigurationError(f"sources: expected two or more of different names, found {names}.")
     forms = {source.name: forms_of(source, splits) for source in sources}
+    index = FormIndex(forms)
     counts = {
         (name, other.name): kinds
         for other in sources
-        for name, kinds in occurrences_in(
-            other, {n: forms[n] for n in names if n != other.name}, splits
-        ).items()
+        for name, kinds in occurrences_in(other, index, splits).items()
     }
     overlaps = [
         overlap
@@ -237,21 +237,43 @@ def mention_overlap(sources: Sequence[SourceLike], *, splits: Sequence[str] = ("
     return MentionOverlap(tuple(overlaps), tuple(_conflicts(sources, overlaps)))
 
 
-class MentionForms:
+class MentionForms(NamedTuple):
     """The distinct token sequences of the mentions of a source, with the labels they carry.
 
-    Args:
+    Attributes:
         source_labels: all labels of the source.
         labels: those that a form carries, by form.
     """
 
-    def __init__(self, source_labels: Sequence[str], labels: Mapping[_Form, tuple[str, ...]]) -> None:
-        self.source_labels, self.labels = source_labels, labels
+    source_labels: Sequence[str]
+    labels: Mapping[_Form, tuple[str, ...]]
+
+
+class FormIndex:
+    """The forms of several sources, each looked up once in a text, however many of them have it.
+
+    Args:
+        forms: by source.
+    """
+
+    def __init__(self, forms: Mapping[str, MentionForms]) -> None:
+        self.names = tuple(forms)
+        #: The sources that have a form.
+        self.owners: dict[_Form, tuple[str, ...]] = {}
         lengths: dict[str, set[int]] = defaultdict(set)
-        for form in labels:
-            lengths[form[0]].add(len(form))
+        for name, own in forms.items():
+            for form in own.labels:
+                self.owners[form] = (*self.owners.get(form, ()), name)
+                lengths[form[0]].add(len(form))
         #: How long the forms are that begin with a token, by token.
         self.lengths = {token: tuple(sorted(some)) for token, some in lengths.items()}
+
+    def beginning(self, tokens: Sequence[str], start: int) -> list[tuple[int, _Form]]:
+        """Return where the forms end that begin at a token of a text, and these forms, the shortest first."""
+        spans = [
+            (start + length, tuple(tokens[start : start + length])) for length in self.lengths[tokens[start]]
+        ]
+        return [(end, form) for end, form in spans if form in self.owners and end <= len(tokens)]
 
 
 def forms_of(source: NerSource, splits: Sequence[str] = ("train",)) -> MentionForms:
@@ -269,34 +291,31 @@ def forms_of(source: NerSource, splits: Sequence[str] = ("train",)) -> MentionFo
 
 
 def occurrences_in(
-    other: NerSource, forms: Mapping[str, MentionForms], splits: Sequence[str] = ("train",)
+    other: NerSource, forms: FormIndex, splits: Sequence[str] = ("train",)
 ) -> dict[str, dict[_Form, Counter[_Kind]]]:
     """Return, for each source, how often each of its forms occurs in another one, by kind."""
-    counts: dict[str, dict[_Form, Counter[_Kind]]] = {name: defaultdict(Counter) for name in forms}
-    # Of all sources together: most words begin no form, or those of a few sources.
-    beginning: dict[str, list[tuple[str, tuple[int, ...]]]] = defaultdict(list)
-    for name, own in forms.items():
-        for token, lengths in own.lengths.items():
-            beginning[token].append((name, lengths))
+    counts: dict[str, dict[_Form, Counter[_Kind]]] = {
+        name: defaultdict(Counter) for name in forms.names if name != other.name
+    }
     for sentence in (sentence for split in splits for sentence in other.sentences(split)):
         tokens = sentence.tokens
         annotated = {(entity.start, entity.end): entity.label for entity in sentence.entities}
-        reach: dict[str, int] = defaultdict(int)
+        reach = dict.fromkeys(forms.names, 0)
         for start, token in enumerate(tokens):
-            for name, lengths in beginning.get(token, ()):
-                spans = [(start + n, tuple(tokens[start : start + n])) for n in lengths]
-                ends = [
-                    (end, form) for end, form in spans if end <= len(tokens) and form in forms[name].labels
-                ]
-                for end, form in ends:
-                    kind: _Kind | None = annotated.get((start, end))
-                    if kind is None:
+            if token not in forms.lengths:
+                continue
+            spans = forms.beginning(tokens, start)
+            longest = {name: end for end, form in spans for name in forms.owners[form]}
+            for end, form in spans:
+                kind: _Kind | None = annotated.get((start, end))
+                outer = _without_label(start, end, sentence.entities) if kind is None else kind
+                for name in forms.owners[form]:
+                    if name != other.name:
                         # A longer form of its own source may be around it.
-                        inside = end <= reach[name] or end < ends[-1][0]
-                        kind = _NESTED if inside else _without_label(start, end, sentence.entities)
-                    counts[name][form][kind] += 1
-                if ends:
-                    reach[name] = max(reach[name], ends[-1][0])
+                        inside = kind is None and (end <= reach[name] or end < longest[name])
+                        counts[name][form][_NESTED if inside else outer] += 1
+            for name, end in longest.items():
+                reach[name] = max(reach[name], end)
     return counts
 
 

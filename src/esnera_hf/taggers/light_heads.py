@@ -12,6 +12,7 @@ import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,12 @@ class LightHead:
         best = (vectors @ self.weights.T + self.bias).argmax(axis=1)
         return [self.labels[index] for index in best.tolist()]
 
+    @cached_property
+    def gold_numbers(self) -> tuple[list[str], NDArray[np.intp]]:
+        """The labels of the spans that were read, and the number of each span's label among them."""
+        labels, numbers = np.unique(np.array(self.gold, dtype=np.str_), return_inverse=True)
+        return labels.tolist(), numbers
+
     @property
     def centroids(self) -> LabelCentroids:
         """The sums of the vectors of its mentions, by label, as an evidence bundle holds them."""
@@ -104,8 +111,18 @@ class LightHead:
 
         :data:`NO_MENTION` is no prediction, but may be the gold label.
         """
-        pairs = zip(self.predict(spans.vectors), spans.gold, strict=True)
-        return Counter(pair for pair in pairs if pair[0] != NO_MENTION)
+        if not self.labels:
+            return Counter()
+        golds, columns = spans.gold_numbers
+        counts = np.zeros((len(self.labels), len(golds)), dtype=np.int64)
+        np.add.at(counts, ((spans.vectors @ self.weights.T + self.bias).argmax(axis=1), columns), 1)
+        return Counter(
+            {
+                (self.labels[row], golds[column]): int(counts[row, column])
+                for row, column in np.argwhere(counts).tolist()
+                if self.labels[row] != NO_MENTION
+            }
+        )
 
     def save(self, folder: Path) -> None:
         """Write the head to a folder."""
