@@ -29,7 +29,6 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, permutations
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -237,16 +236,16 @@ def mention_overlap(sources: Sequence[SourceLike], *, splits: Sequence[str] = ("
     return MentionOverlap(tuple(overlaps), tuple(_conflicts(sources, overlaps)))
 
 
-class MentionForms(NamedTuple):
+class MentionForms:
     """The distinct token sequences of the mentions of a source, with the labels they carry.
 
-    Attributes:
+    Args:
         source_labels: all labels of the source.
         labels: those that a form carries, by form.
     """
 
-    source_labels: Sequence[str]
-    labels: Mapping[_Form, tuple[str, ...]]
+    def __init__(self, source_labels: Sequence[str], labels: Mapping[_Form, tuple[str, ...]]) -> None:
+        self.source_labels, self.labels = source_labels, labels
 
 
 class FormIndex:
