@@ -61,7 +61,8 @@ define test_in
 	build/$(1)/bin/python -m pytest -n 2 --dist loadfile $(TESTS)
 endef
 
-# On the lowest versions that pyproject.toml allows.
+# On the lowest versions that pyproject.toml allows, but for torch: old builds of it bring gigabytes of CUDA, so it is the
+# version of constraints.txt, whichever build of that is at hand.
 lowest:
 	mkdir -p build
 	$(PYTHON) .ci/lowest_versions.py > build/lowest.txt

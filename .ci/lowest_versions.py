@@ -11,18 +11,21 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
-PYPROJECT = Path(__file__).parent.parent / "pyproject.toml"
-_BOUND = re.compile(r"([A-Za-z0-9_.-]+)\s*>=\s*([0-9][0-9.]*)")
+ROOT = Path(__file__).parent.parent
+_VERSION = re.compile(r"([A-Za-z0-9_.-]+)\s*[>=]=\s*([0-9][0-9.]*)")
+#: Old builds of it come with gigabytes of CUDA, so that it is the version of constraints.txt.
+_AS_DEVELOPED_WITH = {"torch"}
 
 
-def lowest(pyproject: str) -> Iterator[str]:
+def lowest(pyproject: str, constraints: str) -> Iterator[str]:
     """Yield ``name==version`` for each lower bound of the dependencies and of the extra ``dev``."""
     project = tomllib.loads(pyproject)["project"]
+    developed_with = dict(_VERSION.findall(constraints))
     for requirement in (*project["dependencies"], *project["optional-dependencies"]["dev"]):
-        found = _BOUND.match(requirement)
-        if found:
-            yield f"{found[1]}=={found[2]}"
+        for name, version in _VERSION.findall(requirement)[:1]:
+            yield f"{name}=={developed_with[name] if name in _AS_DEVELOPED_WITH else version}"
 
 
 if __name__ == "__main__":
-    print("\n".join(lowest(PYPROJECT.read_text(encoding="utf-8"))))
+    files = (ROOT / name for name in ("pyproject.toml", "constraints.txt"))
+    print("\n".join(lowest(*(file.read_text(encoding="utf-8") for file in files))))

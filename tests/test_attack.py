@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import json
 import os
 import shutil
 import sys
@@ -15,10 +17,13 @@ import datasets
 import pytest
 from huggingface_hub import constants
 
-from builders import make_encoder, write_corpus
+from builders import make_encoder, make_source, row, write_corpus
 from esnera_hf import MergeResult, Tagger, align, apply, load_source
+from esnera_hf._internal import console
+from esnera_hf.alignment.mapping_exchange import to_sssom
 from esnera_hf.api import reproduce
-from esnera_hf.errors import EsneraError
+from esnera_hf.errors import ConfigurationError, EsneraError, SourceError
+from esnera_hf.evaluation.label_errors import LabelError, LabelErrors
 from esnera_hf.hub.answer import Answer
 from esnera_hf.hub.atlas import Atlas
 from esnera_hf.hub.evidence import Evidence
@@ -27,9 +32,12 @@ from esnera_hf.modeling.encoders import load_encoder
 from esnera_hf.modeling.hub_code.modeling_crf_tagger import CrfTagger
 from esnera_hf.settings import AlignSettings
 from esnera_hf.similarity.evidence import EvidenceSettings
-from hostile_exchange import EXCHANGED, single_values
+from esnera_hf.sources.source import AnnotatedSentence
+from esnera_hf.tagging import Entity
+from hostile_exchange import EXCHANGED, packed, single_values, unpacked
 from hostile_files import EDITS, VICTIM
 from hostile_files import KINDS as OTHERS
+from results import make_result
 
 KINDS = OTHERS | EXCHANGED
 _SALT = "a secret of both sides"
@@ -237,6 +245,52 @@ def test_a_single_value_is_used_or_refused_and_does_nothing(
         assert WATCH.noted == [], done
     assert refused > _DRAWN / 2
     assert not Path(VICTIM).exists()
+
+
+def test_no_name_of_a_stranger_steers_a_terminal(
+    sound: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steering = "\x1b[2J\x9b31m\u202e"
+    content = (sound / "exchange" / "alpha.evidence").read_bytes()
+    facts, _ = unpacked(content)
+    facts["license"]["name"] += steering
+    (tmp_path / "x.evidence").write_bytes(packed(content, json.dumps(facts)))
+    bundle = Evidence.load(tmp_path / "x.evidence")
+    printed = [str(bundle), str(bundle.card("owner/x.evidence"))]
+    for is_json in (False, True):
+        monkeypatch.setattr(console._Output, "json", is_json)
+        console.say(f"a label {steering}\nof alpha", "warning")
+    printed += [*capsys.readouterr()]
+    assert "".join(printed).count("\ufffd") >= 3 * len(printed[:3])
+    assert all(line.isprintable() for text in printed for line in text.split("\n"))
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+x", "-x", "@x", "＝1"])
+def test_no_name_of_a_stranger_is_a_formula(name: str, tmp_path: Path) -> None:
+    sentence = AnnotatedSentence("1", [name, "b"], [], "a")
+    likely = Entity(0, 1, name)
+    error = LabelError("a", sentence, ("train", 0), "missed", None, likely, (0.0, 1.0), 1.0)
+    LabelErrors((error,), 1).save(tmp_path / "errors.csv")
+    tables = [((tmp_path / "errors.csv").read_text(encoding="utf-8"), ",")]
+    tables.append((to_sssom(make_result(first=name, label=name).mapping), "\t"))
+    for text, delimiter in tables:
+        lines = [line for line in text.splitlines() if not line.startswith("#")]
+        cells = [cell for line in csv.reader(lines, delimiter=delimiter) for cell in line]
+        assert any(cell.startswith(f"'{name}") for cell in cells)
+        assert not any(cell.startswith(name[0]) for cell in cells)
+
+
+def test_labels_without_number_are_refused_before_they_are_compared(
+    sound: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [row(f"x/B-{number}") for number in range(3000)]
+    with pytest.raises(
+        ConfigurationError, match=r"at most 3,000 labels to compare, found 3,002, 3,000 of them"
+    ):
+        align([make_source("many", {"train": rows}), sound / "alpha"], evidence="surface")
+    monkeypatch.setattr("esnera_hf.hub.atlas.MOST_ALIGNED", 3)
+    with pytest.raises(SourceError, match="at most 3 labels, found 4"):
+        Atlas.load(sound / "atlas")
 
 
 @pytest.mark.parametrize(

@@ -46,3 +46,13 @@ def test_what_a_benchmark_imports_is_there(file: Path) -> None:
             package = importlib.import_module(module)
             found = hasattr(package, name) or importlib.util.find_spec(f"{module}.{name}") is not None
             assert found, f"{module}.{name}"
+
+
+def test_each_finding_of_the_audit_has_a_test_that_there_is() -> None:
+    audit = ast.parse((BENCHMARKS / "audit_findings.py").read_text(encoding="utf-8"))
+    texts = [node.value for node in ast.walk(audit) if isinstance(node, ast.Constant)]
+    guards = {text for text in texts if isinstance(text, str) and ".py::" in text}
+    assert len(guards) > 10
+    for guard in guards:
+        file, _, name = guard.partition("::")
+        assert name in defined(Path(__file__).parent / file)

@@ -163,6 +163,7 @@ def test_a_source_that_no_file_system_could_hold(name: str) -> None:
         ('{"a": 1, "b": {"c": 1, "c": 2}}', "the key 'c' stands twice"),
         ('{"a": ' + "[" * 60 + "]" * 60 + "}", "more than 50 lists or objects inside each other"),
         ("[" * 100_000, "recursion"),
+        ('{"a": [' + "[]," * 4_000_000 + "1]}", "more than 4,000,000 texts, lists and objects"),
         ('{"a": "\\ud800"}', "surrogates not allowed"),
         ('{"a": NaN}', "NaN is no finite number"),
         ('{"a": [-Infinity]}', "-Infinity is no finite number"),

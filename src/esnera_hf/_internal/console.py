@@ -16,6 +16,7 @@ from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progr
 from tqdm.auto import tqdm
 
 from esnera_hf._internal.processes import is_main_process
+from esnera_hf._internal.text import visible
 
 Level = Literal["debug", "info", "warning", "error"]
 _LEVELS = ("debug", "info", "warning", "error")
@@ -55,8 +56,9 @@ def say(message: str, level: Level = "info") -> None:
     if _Output.json:
         write_event("message", level, message=message)
     elif _writes(level):
+        text = "\n".join(map(visible, message.split("\n")))  # names in it may hold what steers a terminal
         with suppress(OSError):  # a message that cannot be written is no reason to lose a result
-            tqdm.write(f"WARNING: {message}" if level == "warning" else message, file=sys.stderr)
+            tqdm.write(f"WARNING: {text}" if level == "warning" else text, file=sys.stderr)
 
 
 def write_event(event: str, level: Level = "info", **facts: Any) -> None:
@@ -64,7 +66,7 @@ def write_event(event: str, level: Level = "info", **facts: Any) -> None:
     if _Output.json and _writes(level):
         now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         line = json.dumps({"time": now, "level": level, "event": event, **facts}, ensure_ascii=False)
-        print(line, file=sys.stderr, flush=True)
+        print(visible(line), file=sys.stderr, flush=True)
 
 
 class _JsonProgress:
@@ -109,7 +111,7 @@ def progress_bar(title: str, total: int, *, unit: str, initial: int = 0, delay: 
     """
     if _Output.json:
         return _JsonProgress(title, total, unit, initial)
-    options: dict[str, Any] = {"desc": title, "total": total, "unit": f" {unit}", "initial": initial}
+    options: dict[str, Any] = {"desc": visible(title), "total": total, "unit": f" {unit}", "initial": initial}
     return tqdm(**options, file=sys.stderr, delay=delay, disable=not _writes("info"))
 
 

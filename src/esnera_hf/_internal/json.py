@@ -13,6 +13,8 @@ from esnera_hf.errors import ConfigurationError, EsneraError
 _LARGEST = 1 << 30
 #: Lists and objects inside each other; a report has eight.
 _DEEPEST = 50
+#: Texts, lists and objects: each takes up to a hundred times the memory of its bytes. The largest reports have 10^5.
+_MOST = 4_000_000
 
 
 def read_json(file: Path, error: type[EsneraError] = ConfigurationError) -> dict[str, Any]:
@@ -49,8 +51,10 @@ def parse_json(text: str) -> Any:
     written again.
 
     Raises:
-        ValueError, RecursionError: it is none.
+        ValueError, RecursionError: it is none, or would take many times the memory of its text.
     """
+    if text.count('"') // 2 + text.count("[") + text.count("{") > _MOST:
+        raise ValueError(f"it holds more than {_MOST:,} texts, lists and objects")
     data = json.loads(text, object_pairs_hook=_once, parse_float=_finite, parse_constant=_finite)
     # Half of a surrogate pair could not be written again.
     json.dumps(data, ensure_ascii=False).encode("utf-8")

@@ -19,6 +19,8 @@ _SOUTHEAST_ASIAN = (
     ("\ua9e0", "\ua9ff"),
     ("\uaa60", "\uaa7f"),
 )
+#: What a formula begins with in the spreadsheets of offices, in whichever width.
+_FORMULA = tuple("=+-@\t\r＝＋－＠")
 #: Characters of a foreign text in a message, which is to stay one line.
 _LONGEST_SHOWN = 60
 
@@ -70,6 +72,11 @@ def visible(text: str) -> str:
 def shorten(text: str, longest: int) -> str:
     """Cut a text to so many characters and make those that cannot be printed visible as U+FFFD."""
     return visible(text if len(text) <= longest else text[: longest - 1]) + "…" * (len(text) > longest)
+
+
+def table_cell(text: str) -> str:
+    """Return a text for a cell of a table: what a spreadsheet would take for a formula follows an apostrophe."""
+    return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 def shown(text: str) -> str:

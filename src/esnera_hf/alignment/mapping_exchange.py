@@ -6,7 +6,7 @@ import csv
 from io import StringIO
 from urllib.parse import quote
 
-from esnera_hf._internal.text import visible
+from esnera_hf._internal.text import table_cell, visible
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.alignment.mapping_yaml import MappedLabel
 from esnera_hf.errors import ConfigurationError
@@ -46,20 +46,26 @@ def to_sssom(mapping: LabelMapping) -> str:
         if entry.unified is None:
             goal = (_NONE, "")
         else:
-            goal = (f"unified:{quote(entry.unified, safe='')}", visible(entry.unified))
+            goal = (f"unified:{quote(entry.unified, safe='')}", table_cell(visible(entry.unified)))
         by = _MANUAL if entry.locked or mapping.method == "manual" else _MATCHED
         confidence = _confidence(mapping, entry)
         rows.writerow(
             (
-                *(_label_id(entry.label), visible(str(entry.label)), "skos:exactMatch", *goal, by),
-                *("" if confidence is None else f"{confidence:.4f}", visible(entry.why)),
+                *(
+                    _label_id(entry.label),
+                    table_cell(visible(str(entry.label))),
+                    "skos:exactMatch",
+                    *goal,
+                    by,
+                ),
+                *("" if confidence is None else f"{confidence:.4f}", table_cell(visible(entry.why))),
             )
         )
     by = _MANUAL if mapping.method == "manual" else _MATCHED
     for name in mapping.tree.order:
         parent = mapping.parents.get(name)
         if parent is not None:
-            ends = [(f"unified:{quote(end, safe='')}", visible(end)) for end in (name, parent)]
+            ends = [(f"unified:{quote(end, safe='')}", table_cell(visible(end))) for end in (name, parent)]
             rows.writerow((*ends[0], "skos:broadMatch", *ends[1], by, "", ""))
     return text.getvalue()
 

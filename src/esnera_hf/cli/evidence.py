@@ -106,7 +106,7 @@ def _evidence(options: argparse.Namespace) -> None:
             **protection,
         )
         made.save(options.output)
-    print("\n".join(map(visible, str(made).split("\n"))))
+    print(made)
     weak = [label for label in made.labels if made.head.recall.get(label, 1.0) < _WEAK]
     if weak:
         print(

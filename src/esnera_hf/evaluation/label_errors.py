@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from esnera_hf._internal.cache import Artifact
 from esnera_hf._internal.console import quiet_libraries, say
-from esnera_hf._internal.text import join_tokens, shorten, visible
+from esnera_hf._internal.text import join_tokens, shorten, table_cell, visible
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.sources.load import SourceLike, load_sources
@@ -136,6 +136,8 @@ class LabelErrors:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write all of them to a new file, by its ending: JSON lines, or a table (.csv) with tokens parted by spaces.
 
+        In the table an apostrophe precedes what a spreadsheet would take for a formula.
+
         Raises:
             ConfigurationError: the file exists, or has another ending.
         """
@@ -148,7 +150,11 @@ class LabelErrors:
             elif rows:
                 table = csv.DictWriter(stream, rows[0])
                 table.writeheader()
-                table.writerows({**row, "tokens": " ".join(row["tokens"])} for row in rows)
+                for row in rows:
+                    cells = {**row, "tokens": " ".join(row["tokens"])}
+                    table.writerow(
+                        {n: table_cell(cell) if isinstance(cell, str) else cell for n, cell in cells.items()}
+                    )
 
     def only(self, split: str | None = None, kind: ErrorKind | None = None) -> LabelErrors:
         """Return those of one split, of one kind, or both."""

@@ -39,15 +39,13 @@ from esnera_hf.report.files import SIMILARITY_FILE, write_json
 from esnera_hf.similarity.evidence import Elsewhere, EvidenceSettings, measure_similarity
 from esnera_hf.similarity.matrix import ROWS, SQUARES, SimilarityMatrix
 from esnera_hf.sources.licenses import SEVERAL
-from esnera_hf.sources.load import EVIDENCE_SUFFIX, SourceLike, check_names, load_sources
+from esnera_hf.sources.load import EVIDENCE_SUFFIX, MOST_ALIGNED, SourceLike, check_names, load_sources
 from esnera_hf.sources.source import NerSource
 from esnera_hf.taggers.identity import default_encoder
 from esnera_hf.tagging import LabelRef
 
 FORMAT, VERSION = "esnera_hf.atlas", 1
 ATLAS_FILE, PAGE_FILE, BUNDLES = "atlas.json", "index.html", "bundles"
-#: Their similarities take some hundred megabytes of memory; fifty corpora have about four hundred labels.
-_MOST_LABELS = 3_000
 #: Characters of a definition: a paragraph.
 _LONGEST_DEFINITION = 2_000
 _BUNDLE = re.compile(rf"{BUNDLES}/[0-9]{{4}}\{EVIDENCE_SUFFIX}")
@@ -86,11 +84,8 @@ class Atlas:
     ) -> None:
         self.bundles = {bundle.name: bundle for bundle in bundles}
         self.matrix, self.definitions = matrix, dict(sorted((definitions or {}).items()))
+        _check_count(bundles)
         labels = tuple(LabelRef(bundle.name, label) for bundle in bundles for label in bundle.labels)
-        if len(labels) > _MOST_LABELS:
-            raise ConfigurationError(
-                f"atlas: expected at most {_MOST_LABELS:,} labels, found {len(labels):,}. Make two of it."
-            )
         if labels != matrix.labels or len(self.bundles) < len(bundles):
             raise ConfigurationError(
                 "atlas: its bundles and its similarities are not of the same labels. Copy the folder again."
@@ -338,6 +333,7 @@ class Atlas:
                 if bundle.name != name or bundle.digest != digest:
                     raise ValueError(f"{file} is not the bundle of {name[:60]!r} that it lists")
                 bundles.append(bundle)
+                _check_count(bundles)  # before all of what may be a terabyte is read
             matrix = SimilarityMatrix.from_dict(read_json(folder / SIMILARITY_FILE, SourceError))
             return cls(bundles, matrix, facts["definitions"])
         except (ValueError, TypeError, ConfigurationError) as error:
@@ -350,13 +346,21 @@ class Atlas:
 def _checked_facts(data: object) -> AtlasFacts:
     facts = cast(AtlasFacts, checked_record(AtlasFacts, data, FORMAT, VERSION))
     files = [file for file, _ in facts["bundles"].values()]
-    if not files or len(files) > _MOST_LABELS or len(set(files)) < len(files):
-        raise ValueError(f"bundles: expected 1 to {_MOST_LABELS:,} different files")
+    if not files or len(files) > MOST_ALIGNED or len(set(files)) < len(files):
+        raise ValueError(f"bundles: expected 1 to {MOST_ALIGNED:,} different files")
     if strange := [file for file in files if not _BUNDLE.fullmatch(file)]:
         raise ValueError(
             f"bundles: expected {BUNDLES}/0000{EVIDENCE_SUFFIX} and so on, found {strange[0][:60]!r}"
         )
     return facts
+
+
+def _check_count(bundles: Sequence[Evidence]) -> None:
+    labels = sum(len(bundle.labels) for bundle in bundles)
+    if labels > MOST_ALIGNED:
+        raise ConfigurationError(
+            f"atlas: expected at most {MOST_ALIGNED:,} labels, found {labels:,}. Make two of it."
+        )
 
 
 def _check_definitions(definitions: Mapping[str, str], labels: set[str]) -> None:

@@ -23,6 +23,7 @@ from esnera_hf._internal.checks import is_count, to_plain, within
 from esnera_hf._internal.console import quiet_libraries
 from esnera_hf._internal.files import check_new_file, write_new_file
 from esnera_hf._internal.hub_errors import explained
+from esnera_hf._internal.text import visible
 from esnera_hf._internal.yaml import dump_yaml
 from esnera_hf.errors import ConfigurationError, SourceError, SourceNotFoundError
 from esnera_hf.hub.evidence_file import (
@@ -102,7 +103,7 @@ class Evidence:
         lines.append(
             f"  no text; {len(self.to_bytes()):,} bytes, {forms:,} salted hashes of forms, digest {self.digest}"
         )
-        return "\n".join(lines)
+        return "\n".join(map(visible, lines))
 
     @classmethod
     def from_source(

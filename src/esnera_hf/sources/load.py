@@ -99,6 +99,9 @@ def load_source(
 
 #: What a bundle, a file or a repository of the Hub, and an answer, a file, are told by.
 EVIDENCE_SUFFIX, ANSWER_SUFFIX = ".evidence", ".answer"
+#: Labels that are compared with each other: their similarities take some hundred megabytes of memory. Fifty corpora
+#: have about four hundred; a column of words that is taken for tags has tens of thousands.
+MOST_ALIGNED = 3_000
 
 
 def source_name(text: str) -> str:
@@ -363,7 +366,11 @@ def _check_source(source: object) -> None:
 
 
 def check_names(sources: Iterable[NerSource]) -> None:
-    """Check that no two sources share a name, all sentences and annotations, or the text of a label."""
+    """Check that no two sources share a name, all sentences and annotations, or the text of a label.
+
+    Raises:
+        ConfigurationError: two do, or they have more labels than can be compared.
+    """
     by_name: dict[str, NerSource] = {}
     by_content: dict[str, str] = {}
     for source in sources:
@@ -388,3 +395,10 @@ def check_names(sources: Iterable[NerSource]) -> None:
                 f"{str(ref)!r} may be a label of {owner!r} or of {ref.source!r}. Give one of the two a name without "
                 "a colon: 'name=path', or load_source(data, name=…)."
             )
+    if len(owners) > MOST_ALIGNED:
+        largest = max(by_name.values(), key=lambda source: len(source.labels))
+        raise ConfigurationError(
+            f"expected at most {MOST_ALIGNED:,} labels to compare, found {len(owners):,}, {len(largest.labels):,} of "
+            f"them of {largest.name!r}. Leave it out, or name the column that holds its tags, "
+            "tag_column=."
+        )
