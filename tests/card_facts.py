@@ -27,10 +27,27 @@ from esnera_hf.report.report import (
     TaggerScores,
 )
 from esnera_hf.similarity.disagreement import Disagreement, Opinion
+from esnera_hf.similarity.explanation import PairEvidence
 from esnera_hf.similarity.matrix import Agreement
 from esnera_hf.sources.leakage import find_leaks, left_out_of_train
 from esnera_hf.sources.source import Dropped, License, NerSource, Provenance, SourceSummary
 from esnera_hf.tagging import Entity, LabelRef
+
+#: Two labels that are probably one, with all that can be known of them.
+PAIR = PairEvidence(
+    LabelRef("a", "day"),
+    LabelRef("b", "DATE"),
+    (0.9, 0.05, 0.02, 0.0, 0.03),
+    (400, 12),
+    -5.0,
+    {"agreement": 4.0, "forms": -0.9, "names": 3.2, "vectors": 0.1, "shared": 0.0, "base": 0.8},
+    forward=Agreement(81, 93),
+    backward=Agreement(60, 69),
+    forms=(9, 7),
+    form_shares=(0.1, 0.2),
+    names=1.0,
+    semantic=0.2,
+)
 
 
 @dataclass(frozen=True)

@@ -8,27 +8,11 @@ from typing import Any
 
 import pytest
 
-from card_facts import Names, make_report
+from card_facts import PAIR, Names, make_report
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.report.report import LeakageFacts, MergeReport
-from esnera_hf.similarity.explanation import Decision, PairEvidence
-from esnera_hf.similarity.matrix import Agreement
+from esnera_hf.similarity.explanation import Decision
 from esnera_hf.tagging import LabelRef
-
-PAIR = PairEvidence(
-    LabelRef("a", "day"),
-    LabelRef("b", "DATE"),
-    (0.9, 0.05, 0.02, 0.0, 0.03),
-    (400, 12),
-    -5.0,
-    {"agreement": 4.0, "forms": -0.9, "names": 3.2, "vectors": 0.1, "shared": 0.0, "base": 0.8},
-    forward=Agreement(81, 93),
-    backward=Agreement(60, 69),
-    forms=(9, 7),
-    form_shares=(0.1, 0.2),
-    names=1.0,
-    semantic=0.2,
-)
 
 
 def plain(**changes: Any) -> dict[str, Any]:

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from builders import make_matrix
+from card_facts import PAIR
 from esnera_hf.alignment.equivalence_merge import merge_equivalent
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.alignment.naming import with_reasons
-from esnera_hf.similarity.explanation import PARTS, PairEvidence, explain_pairs, score_sentence
+from esnera_hf.similarity.explanation import PARTS, explain_pairs, score_sentence
 from esnera_hf.similarity.matrix import Agreement, SimilarityMatrix
 from esnera_hf.similarity.names import name_similarity
 from esnera_hf.similarity.probability import coefficients_for, unshifted_probabilities
@@ -101,20 +102,6 @@ def test_each_part_moves_with_its_evidence_alone() -> None:
 
 AGREE = "87 % of predictions agree both ways (81 of 93, 60 of 69)"
 LITTLE = "little speaks for it; the weak point: 1 mention only"
-EVIDENCE = PairEvidence(
-    LabelRef("a", "day"),
-    LabelRef("b", "DATE"),
-    (0.9, 0.05, 0.02, 0.0, 0.03),
-    (400, 12),
-    -5.0,
-    {"agreement": 4.0, "forms": -0.9, "names": 3.2, "vectors": 0.1, "shared": 0.0, "base": 0.8},
-    forward=Agreement(81, 93),
-    backward=Agreement(60, 69),
-    forms=(9, 7),
-    form_shares=(0.1, 0.2),
-    names=1.0,
-    semantic=0.2,
-)
 
 
 @pytest.mark.parametrize(
@@ -198,7 +185,7 @@ EVIDENCE = PairEvidence(
 def test_a_sentence_says_what_weighs_most_and_the_weak_point(
     changes: dict[str, object], decision: str, threshold: float | None, expected: str
 ) -> None:
-    assert replace(EVIDENCE, **changes).sentence(decision, threshold) == expected  # type: ignore[arg-type]
+    assert replace(PAIR, **changes).sentence(decision, threshold) == expected  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("seed", range(6))

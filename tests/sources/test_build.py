@@ -14,14 +14,8 @@ from hypothesis import strategies as st
 from corpora import annotated, raw_reader, sentences_of
 from esnera_hf.errors import ConservationError, SourceError
 from esnera_hf.sources import build as build_module
-from esnera_hf.sources.build import (
-    LABEL_NORMALIZED,
-    as_characters,
-    build_source,
-    has_words,
-    label_frequency,
-    language_of,
-)
+from esnera_hf.sources.build import LABEL_NORMALIZED, build_source, label_frequency
+from esnera_hf.sources.characters import as_characters, has_words, language_of
 from esnera_hf.sources.options import ReadingOptions
 from esnera_hf.sources.source import Dropped, License, NerSource, RawSentence
 from esnera_hf.tagging import Entity

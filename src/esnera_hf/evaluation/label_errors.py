@@ -282,9 +282,9 @@ def _differences(reading: Reading) -> Iterator[tuple[ErrorKind, Entity | None, E
             yield "spurious", annotated, None
         else:
             yield "wrong borders" if likely.label == annotated.label else "wrong label", annotated, likely
-    for found in reading.predicted:
-        if not any(e.start < found.end and found.start < e.end for e in reading.annotated):
-            yield "missed", None, found
+    for entity in reading.predicted:
+        if not any(e.start < entity.end and entity.start < e.end for e in reading.annotated):
+            yield "missed", None, entity
 
 
 def _judged(
@@ -320,7 +320,7 @@ def _by_other(
     if entity is None:
         return min(reading.outside[place.start : place.end])
     same = Entity(entity.start, entity.end, equal[entity.label])
-    return next((found.score for found in reading.predicted if found == same), 0.0)
+    return next((other.score for other in reading.predicted if other == same), 0.0)
 
 
 def _readings(sources: Sequence[NerSource], encoder: str, seed: int) -> dict[tuple[str, str], list[Reading]]:

@@ -251,7 +251,7 @@ def evaluate_taggers(
         partial = noise if name in ("merged", "gold") else None
         tagger = train_merged_tagger(chosen, dataset, train, partial)
         knows = partial is not None
-        scores = _scores(sources, chosen, taggers, tagger, "test", told=knows)
+        scores = _scores(sources, chosen, taggers, tagger, "test", with_source=knows)
         systems[name] = replace(scores, partial_likelihood=knows)
         if name == "merged":
             folder = tagger.artifact.folder
@@ -306,13 +306,13 @@ def _scores(
     merged: CachedTagger,
     split: str,
     *,
-    told: bool = False,
+    with_source: bool = False,
 ) -> SystemScores:
     """Score a merged tagger, which is told each sentence's source if it knows how that annotates."""
     predictions = {
         source.name: (
             list(taggers[source.name].predict(source, split)) if source.name in taggers else None,
-            list(merged.predict(source, split, style=source.name if told else None)),
+            list(merged.predict(source, split, style=source.name if with_source else None)),
         )
         for source in sources
     }

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cache, cached_property, lru_cache, partial
-from itertools import accumulate, chain, groupby, islice
+from itertools import chain, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -30,11 +29,12 @@ from esnera_hf._internal.cache_contents import (
     reading_code,
 )
 from esnera_hf._internal.files import write_problem
-from esnera_hf._internal.text import is_east_asian, join_tokens, shown, visible
+from esnera_hf._internal.text import join_tokens, shown, visible
 from esnera_hf.errors import ConservationError, SourceError
+from esnera_hf.sources.characters import as_characters, has_words, language_of
 from esnera_hf.sources.licenses import stated_license
 from esnera_hf.sources.options import ReadingOptions
-from esnera_hf.sources.readers.offsets import written_without_spaces
+from esnera_hf.sources.plausibility import check_labels, check_tokens, label_notes
 from esnera_hf.sources.source import (
     SOURCE_FEATURES,
     TWICE,
@@ -47,39 +47,6 @@ from esnera_hf.sources.source import (
 from esnera_hf.sources.splits import complete_splits
 from esnera_hf.tagging import OUTSIDE, Entity, tags_from_entities
 
-#: Share of tokens with several characters from which the tokens of an unspaced script are words: a corpus
-#: cut into characters still holds numbers and Latin words.
-_WORDS = 0.05
-#: Share of kana from which such a script is Japanese: Chinese texts quote some.
-_KANA = 0.05
-
-
-def language_of(sentences: Iterable[Sequence[str]]) -> str:
-    """Tell Chinese (``zh``) and Japanese (``ja``) from the script of the tokens of sentences, else ``""``."""
-    texts = ["".join(tokens) for tokens in sentences]
-    if not written_without_spaces(texts):
-        return ""
-    kana = sum("\u3040" <= char <= "\u30ff" for text in texts for char in text)
-    return "ja" if kana > _KANA * sum(map(len, texts)) else "zh"
-
-
-def has_words(sentences: Iterable[RawSentence]) -> bool:
-    """Tell whether tokens in a script without spaces are words rather than characters."""
-    tokens = chain.from_iterable(sentence.tokens for sentence in sentences)
-    lengths = [len(token) for token in tokens if token and is_east_asian(token[0])]
-    return sum(length > 1 for length in lengths) > _WORDS * len(lengths)
-
-
-def as_characters(sentence: RawSentence) -> RawSentence:
-    """Cut every token of a sentence into its characters and move the spans along."""
-    starts = [0, *accumulate(len(token) or 1 for token in sentence.tokens)]
-    tokens = [char for token in sentence.tokens for char in (token or [""])]
-    spans = sentence.spans
-    if spans is not None:
-        spans = [replace(span, start=starts[span.start], end=starts[span.end]) for span in spans]
-    return replace(sentence, tokens=tokens, spans=spans)
-
-
 LABEL_NORMALIZED = "label in another Unicode form, with spaces around it or unprintable, normalized"
 #: Columns of the second and further layers of nested spans begin so, their numbers follow.
 LAYER = "ner_tags_"
@@ -88,14 +55,6 @@ WORDS_CUT = "words cut into characters"
 _SNIFFED = 500
 #: Keys of records that a message names.
 _SHOWN_KEYS = 20
-#: What tokenizers of subwords give to pieces behind the first, and the share of tokens that are such pieces.
-_PIECE_LABEL, _PIECES = "X", 0.05
-#: Tokens of which all may be numbers by chance.
-_MANY_TOKENS = 50
-_NUMBER = re.compile(r"-?\d+([-.,:/]\d+)*")
-_PREFIXED = re.compile(r"[BIbi][-_].+", re.DOTALL)
-#: What a cell with several tags looks like, behind the first prefix.
-_SEVERAL_TAGS = re.compile(r"[|;,#+&/ ][BI]-")
 #: Sentences of a split that stay in memory; more go to an Arrow file, which is mapped.
 _IN_MEMORY = 10_000
 #: A row of a source, and what reading left out and repaired there, so that a cached source has it too.
@@ -164,9 +123,10 @@ def build_source(
             "the column or key of the annotation (tag_column=) and the format (format=)."
         )
     if options.scheme != "none":
-        _check_labels(terms.name, labels)
+        check_labels(terms.name, labels)
     if options.token_column is None:
-        _check_tokens(terms.name, next(iter(splits.values())), labels)
+        tokens = chain.from_iterable(next(iter(splits.values()))[:_SNIFFED]["tokens"])
+        check_tokens(terms.name, list(tokens), labels)
     dataset, cuts = complete_splits(splits, options.seed)
     return replace(
         terms,
@@ -174,7 +134,7 @@ def build_source(
         language=terms.language or language_of(next(iter(stored.values()))[:_SNIFFED]["tokens"]),
         dropped=tuple(dropped),
         repairs=dict(repairs),
-        notes=(*terms.notes, *notes, *_label_notes(terms, labels), *cuts),
+        notes=(*terms.notes, *notes, *label_notes(terms, labels), *cuts),
         vocabulary=(),
         reading=tuple(_described(readers)),
     )
@@ -351,35 +311,6 @@ def _described(readers: Mapping[str, Reader]) -> Iterator[str]:
             yield from layout.split("\n")
 
 
-def _check_labels(name: str, labels: Iterable[str]) -> None:
-    """Check that labels are none of tags with prefixes, such as spans that a tool wrote token by token."""
-    prefixed = [label for label in labels if _PREFIXED.fullmatch(label)]
-    inside = {label[2:].casefold() for label in prefixed if label[0] in "Ii"}
-    tags = [label for label in prefixed if label[0] in "Bb" and label[2:].casefold() in inside]
-    tags = tags or [label for label in labels if _SEVERAL_TAGS.search(label)]
-    if tags:
-        raise SourceError(
-            f"{name}: labels such as {', '.join(map(shown, sorted(tags)[:3]))} look like tags of a scheme, each of one "
-            'token. Write one span an entity, without prefixes, or pass scheme="none" if they are labels as they are.'
-        )
-
-
-def _check_tokens(name: str, rows: Dataset, labels: Collection[str]) -> None:
-    """Check that tokens are not all numbers, as those of a column of ids, nor pieces of words with a tag for these."""
-    tokens = list(chain.from_iterable(rows[:_SNIFFED]["tokens"]))
-    if len(tokens) >= _MANY_TOKENS and all(map(_NUMBER.fullmatch, tokens)):
-        raise SourceError(
-            f"{name}: all tokens are numbers, such as {', '.join(map(shown, tokens[:4]))}. If another column holds the "
-            "tokens, name it: token_column=."
-        )
-    pieces = [token for token in tokens if token.startswith("##")]
-    if _PIECE_LABEL in labels and len(pieces) > _PIECES * len(tokens):
-        raise SourceError(
-            f"{name}: tokens such as {', '.join(map(shown, pieces[:3]))} are pieces of words, and {_PIECE_LABEL!r} is "
-            "their tag. Join the pieces of each word, and give it the tag of the first one."
-        )
-
-
 @cache
 def _temporary_folder() -> TemporaryDirectory[str]:  # one for the process, removed at its end
     return TemporaryDirectory(prefix="esnera-")
@@ -419,13 +350,3 @@ def _canonical(rows: Dataset, further: Iterable[str]) -> Dataset:
         ]
         table = table.append_column(name, pa.chunked_array(chunks, pa.string()))
     return Dataset(table, fingerprint=fingerprint)
-
-
-def _label_notes(terms: NerSource, labels: Iterable[str]) -> Iterator[str]:
-    """Say which labels are not among those known, and which differ in case alone."""
-    unknown = sorted(set(labels) - set(terms.vocabulary))
-    if terms.vocabulary and unknown:
-        yield f"labels that {terms.name} is not known to annotate: {', '.join(unknown)}"
-    for _, variants in groupby(sorted(labels, key=lambda label: (label.casefold(), label)), str.casefold):
-        if len(same := list(variants)) > 1:
-            yield f"labels that differ only in case, kept apart: {', '.join(same)}"

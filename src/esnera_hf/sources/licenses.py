@@ -77,11 +77,11 @@ def stated_license(name: str) -> License:
     Raises:
         ConfigurationError: the Hub has no such id, and would refuse the card.
     """
-    known = {*KNOWN_LICENSES, *_UNKNOWN_TERMS}
-    if name.strip().lower() not in known:
+    ids = {*KNOWN_LICENSES, *_UNKNOWN_TERMS}
+    if name.strip().lower() not in ids:
         raise ConfigurationError(
             f"license={name!r}: expected a license id of the Hub, such as cc-by-4.0, or 'other' for terms that none "
-            f"states.{hint(name.strip().lower(), known)}"
+            f"states.{hint(name.strip().lower(), ids)}"
         )
     return license_from_id(name, "as stated by whoever loaded it")
 

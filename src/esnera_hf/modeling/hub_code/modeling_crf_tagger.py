@@ -150,8 +150,8 @@ class CrfTagger(EncoderTagger):
         """
         names = [source for source, _ in self.config.sources]
         if name not in names:
-            known = f"expected one of {', '.join(names)}" if names else "the tagger knows no sources"
-            raise ValueError(f"source={name!r}: {known}.")
+            expected = f"expected one of {', '.join(names)}" if names else "the tagger knows no sources"
+            raise ValueError(f"source={name!r}: {expected}.")
         index = names.index(name)
         head: Any = self.source_heads[index]
         config = CrfTaggerConfig(

@@ -114,8 +114,8 @@ class CrfTaggerPipeline(ChunkPipeline):  # type: ignore[misc]
                 # Texts of like length share a batch, so that little of it is padding.
                 order = sorted(range(len(inputs)), key=lambda index: -len(inputs[index]))
                 results = super().__call__([inputs[index] for index in order], **kwargs)
-                found = dict(zip(order, results, strict=True))
-                return [found[index] for index in range(len(inputs))]
+                by_index = dict(zip(order, results, strict=True))
+                return [by_index[index] for index in range(len(inputs))]
         return super().__call__(inputs, **kwargs)
 
     def preprocess(

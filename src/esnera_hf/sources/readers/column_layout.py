@@ -46,7 +46,7 @@ class Layout:
         tags: those of tags; nested annotation fills several.
         sentence: those whose change begins a sentence.
         number: the one of token numbers, where they alone tell where a sentence begins.
-        kept: those that are the same for all tokens of a sentence, by name.
+        columns: those that are the same for all tokens of a sentence, by name.
         prefixed: whether tags carry prefixes.
         known_tags: the tags of the first rows: what begins with ``#`` and has another one is a comment.
     """
@@ -59,7 +59,7 @@ class Layout:
     tags: tuple[int, ...] = ()
     sentence: tuple[int, ...] = ()
     number: int | None = None
-    kept: tuple[tuple[str, int], ...] = ()
+    columns: tuple[tuple[str, int], ...] = ()
     prefixed: bool = False
     known_tags: frozenset[str] = frozenset()
 
@@ -72,9 +72,9 @@ class Layout:
         yield f"tags: {self._listed(self.tags)}"
         if self.sentence or self.number is not None:
             yield f"sentences: {self._listed(self.sentence or [self.number or 0])}"
-        if self.kept:
-            yield f"kept: {self._listed([index for _, index in self.kept])}"
-        used = {self.token, *self.tags, *self.sentence, self.number, *(index for _, index in self.kept)}
+        if self.columns:
+            yield f"kept: {self._listed([index for _, index in self.columns])}"
+        used = {self.token, *self.tags, *self.sentence, self.number, *(index for _, index in self.columns)}
         if rest := [index for index in range(self.width) if index not in used]:
             yield f"not read: {self._listed(rest)}"
 
@@ -356,5 +356,5 @@ def _with_groups(layout: Layout, columns: Sequence[Column]) -> Layout:
         layout,
         sentence=tuple(sorted(column.index for column in groups)),
         number=next(iter(numbers), None),
-        kept=tuple(constant.items()),
+        columns=tuple(constant.items()),
     )

@@ -86,7 +86,7 @@ class ColumnFile:
                 spans.update(dict.fromkeys(entities))
                 kinds += repairs
             where = f"{self.path.name}, line {rows[0][0]}"
-            shared = {name: rows[0][1][index] for name, index in self.layout.kept}
+            shared = {name: rows[0][1][index] for name, index in self.layout.columns}
             tokens = tokens if parts is None else [bare for bare, _ in parts]
             yield RawSentence(tokens, list(spans), where, kinds, columns=shared)
 
