@@ -28,6 +28,7 @@ INSIDE_FUNCTIONS = {
     ("", "pandas"): "half a second that only notebooks have a use for",
     ("taggers/light_heads.py", "sklearn"): "half a second that only light heads have a use for",
     ("sources/readers/docbin.py", "spacy"): "an optional extra",
+    ("merging/export_formats.py", "spacy"): "an optional extra",
     ("_internal/console.py", "transformers"): "its bars are silenced only where it is loaded anyway",
 }
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 from corpora import LABELS, PREFIXED_SCHEMES, annotated, encode
 from esnera_hf.tagging import (
     SCHEMES,
+    WRITTEN_SCHEMES,
     Entity,
     TagError,
     detect_scheme,
@@ -16,6 +19,7 @@ from esnera_hf.tagging import (
     iob2_tag_set,
     split_tag,
     tags_from_entities,
+    tags_in_scheme,
 )
 
 ROLES = {
@@ -171,3 +175,19 @@ _SHOWS_ALL = [Entity(0, 3, "A"), Entity(3, 4, "A"), Entity(5, 7, "x-y")]
 )
 def test_detection(corpus, scheme):
     assert detect_scheme(tags.split() for tags in corpus) == scheme
+
+
+@pytest.mark.parametrize("scheme", WRITTEN_SCHEMES)
+@given(data=st.data())
+def test_what_is_written_in_a_scheme_is_read_in_it(scheme, data):
+    _, entities = data.draw(sentences())
+    length = max((entity.end for entity in entities), default=0) + 1
+    touching = any((one.end, one.label) == (other.start, other.label) for one, other in pairwise(entities))
+    if scheme == "IO" and touching:
+        with pytest.raises(TagError, match=r"touch at token [0-9]+, and IO would make them one"):
+            tags_in_scheme(length, entities, scheme)
+        return
+    tags = tags_in_scheme(length, entities, scheme)
+    read_as = {"BIO": "IOB2", "IO": "IOB1"}.get(scheme, scheme)
+    assert tags == encode(length, entities, read_as)
+    assert entities_from_tags(tags, read_as) == (entities, [])

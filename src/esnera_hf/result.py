@@ -7,22 +7,24 @@ import shutil
 import tempfile
 import webbrowser
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from datasets import DatasetDict
 from huggingface_hub import DatasetCard
 
-from esnera_hf._internal.arrow import check_rows, read_saved
+from esnera_hf._internal.arrow import check_rows, dataset_fingerprint, read_saved
 from esnera_hf._internal.console import no_dataset_bars
 from esnera_hf._internal.files import new_folder
 from esnera_hf.alignment.mapping import MAPPING_FILE, LabelMapping
+from esnera_hf.alignment.mapping_exchange import MAPPING_FORMATS, MappingFormat, export_mapping
 from esnera_hf.alignment.questions import Question
 from esnera_hf.errors import ConfigurationError, MappingError, SourceNotFoundError
 from esnera_hf.hub.push import DatasetSettings, card_of_dataset, push_dataset, save_for_hub
 from esnera_hf.hub.recipe import Comparison
 from esnera_hf.hub.repository import HubRepository, Published
+from esnera_hf.merging.corrections import with_corrections
 from esnera_hf.merging.export import ExportFormat, export
 from esnera_hf.merging.label_levels import Grain, view
 from esnera_hf.merging.merge import merged_features
@@ -37,6 +39,7 @@ from esnera_hf.report.flow import draw_flow
 from esnera_hf.report.html import render_report
 from esnera_hf.report.report import MergeReport
 from esnera_hf.similarity.matrix import SimilarityMatrix
+from esnera_hf.tagging import WrittenScheme
 
 if TYPE_CHECKING:
     from esnera_hf.modeling.tagger import Tagger
@@ -105,10 +108,59 @@ class MergeResult:
         return view(self.dataset, grain, mapping=self.mapping, labels=labels)
 
     def export(
-        self, folder: str | os.PathLike[str], form: ExportFormat = "jsonl", *, gold_only: bool = False
+        self,
+        folder: str | os.PathLike[str],
+        form: ExportFormat | MappingFormat = "jsonl",
+        *,
+        gold_only: bool = False,
+        scheme: WrittenScheme | None = None,
     ) -> list[Path]:
-        """Write the dataset in a format of other tools, see :func:`~esnera_hf.merging.export.export`."""
-        return export(self.dataset, folder, form, gold_only=gold_only)
+        """Write the dataset, or its mapping alone, in a format of other tools; return the files.
+
+        Args:
+            folder: where the files go; must not exist.
+            form: of :func:`~esnera_hf.merging.export.export`, for the dataset; ``sssom`` or ``flair`` of
+                :func:`~esnera_hf.alignment.mapping_exchange.export_mapping`, for the mapping.
+            gold_only: leave pseudo-labels out.
+            scheme: of the tags of ``conll``; ``IOB2`` if not given.
+
+        Raises:
+            ConfigurationError, SourceError: as those functions do; nothing is written.
+        """
+        if form in MAPPING_FORMATS:
+            if gold_only or scheme is not None:
+                raise ConfigurationError(
+                    f"format {form!r} writes the mapping alone, as it is. Leave gold_only and scheme out."
+                )
+            return export_mapping(self.mapping, folder, cast(MappingFormat, form))
+        data_format = cast(ExportFormat, form)
+        return export(
+            self.dataset, folder, data_format, gold_only=gold_only, scheme=scheme, mapping=self.mapping
+        )
+
+    def corrected(self, path: str | os.PathLike[str], *, annotator: str | None = None) -> MergeResult:
+        """Return the result with what people corrected in Label Studio, in an export of format ``label-studio``.
+
+        Sentences keep tokens, split and source, and mentions that were not changed their origin and score; the
+        sources' notes say how many sentences were corrected. Scores and a tagger stay those of the data before.
+
+        Args:
+            path: the JSON that Label Studio exports.
+            annotator: whose annotation counts where several annotated a sentence differently.
+
+        Raises:
+            SourceNotFoundError: there is no such file.
+            SourceError: the file does not fit these data, or something in it is to be decided first.
+        """
+        dataset, counts = with_corrections(self.dataset, path, self.mapping, annotator=annotator)
+        sources = tuple(
+            replace(source, notes=(*source.notes, f"{counts[source.name]:,} sentences corrected by hand"))
+            if counts[source.name]
+            else source
+            for source in self.report.sources
+        )
+        report = replace(self.report, sources=sources, dataset_fingerprint=dataset_fingerprint(dataset))
+        return replace(self, dataset=dataset, report=report)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write dataset, mapping, similarities, report (data, HTML, picture) and tagger to a new folder.

@@ -10,13 +10,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple, cast, get_args
 
 from esnera_hf._internal.text import shown
 from esnera_hf.errors import EsneraError
 
 Scheme = Literal["IOB1", "IOB2", "BIOES", "BMES", "BMEWO", "BILOU", "none"]
 SCHEMES: tuple[Scheme, ...] = get_args(Scheme)
+#: Schemes that entities can be written in; what is written as ``IO`` is read as ``IOB1``.
+WrittenScheme = Literal["IOB1", "IOB2", "BIO", "BIOES", "BMES", "BMEWO", "BILOU", "IO"]
+WRITTEN_SCHEMES: tuple[WrittenScheme, ...] = get_args(WrittenScheme)
 
 OUTSIDE = "O"
 #: Where a tag of the merged dataset comes from.
@@ -146,6 +149,43 @@ def tags_from_entities(length: int, entities: Iterable[Entity]) -> list[str]:
             tags[index] = f"I-{entity.label}"
         previous_end = entity.end
     return tags
+
+
+def tags_in_scheme(length: int, entities: Iterable[Entity], scheme: WrittenScheme) -> list[str]:
+    """Write entities as tags of any scheme that has prefixes; of ``IO``, which has the one of inside.
+
+    Args:
+        length: number of tokens.
+        entities: spans without overlap, inside ``[0, length)``, in any order.
+        scheme: the scheme.
+
+    Raises:
+        ValueError: a span is empty, out of range or overlaps another.
+        TagError: two entities of one label touch, which ``IO`` cannot part.
+    """
+    tags = tags_from_entities(length, entities)
+    if scheme in ("IOB2", "BIO"):
+        return tags
+    # By role, the prefix that writes it; a single token of IO and IOB1 is an inside.
+    roles = {"I": "I"} if scheme == "IO" else _PREFIX_ROLES[cast(Scheme, scheme)]
+    prefixes = {role: prefix for prefix, role in roles.items()}
+    written = list(tags)
+    for index, tag in enumerate(tags):
+        if tag == OUTSIDE:
+            continue
+        begins, label = tag[0] == "B", tag[2:]
+        ends = index + 1 == length or tags[index + 1] != f"I-{label}"
+        touches = begins and index > 0 and tags[index - 1][2:] == label
+        if scheme in ("IO", "IOB1"):
+            if touches and scheme == "IO":
+                raise TagError(
+                    f"two entities of {shown(label)} touch at token {index}, and {scheme} would make them one"
+                )
+            role = "B" if touches else "I"
+        else:
+            role = ("S" if ends else "B") if begins else ("E" if ends else "I")
+        written[index] = f"{prefixes[role]}-{label}"
+    return written
 
 
 def iob2_tag_set(labels: Sequence[str]) -> list[str]:

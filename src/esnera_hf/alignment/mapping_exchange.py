@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import csv
+import json
+import os
 from io import StringIO
+from pathlib import Path
+from typing import Literal, get_args
 from urllib.parse import quote
 
+from esnera_hf._internal.files import new_folder
 from esnera_hf._internal.text import table_cell, visible
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.alignment.mapping_yaml import MappedLabel
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.tagging import OUTSIDE, LabelRef
 
+MappingFormat = Literal["sssom", "flair"]
+MAPPING_FORMATS: tuple[str, ...] = get_args(MappingFormat)
 _COLUMNS = (
     *("subject_id", "subject_label", "predicate_id", "object_id", "object_label"),
     *("mapping_justification", "confidence", "comment"),
@@ -30,6 +37,33 @@ _HEADER = """\
 _MANUAL, _MATCHED = "semapv:ManualMappingCuration", "semapv:CompositeMatching"
 #: The object of SSSOM for what was looked at and has no match.
 _NONE = "sssom:NoTermFound"
+
+
+def export_mapping(mapping: LabelMapping, folder: str | os.PathLike[str], form: MappingFormat) -> list[Path]:
+    """Write a mapping for other tools into a new folder.
+
+    Args:
+        mapping: the mapping.
+        folder: where the file goes; must not exist.
+        form: ``sssom`` for a ``mapping.sssom.tsv`` of :func:`to_sssom`, ``flair`` for a ``label_name_map.json`` of the
+            :func:`label_name_map` of each source.
+
+    Returns:
+        The file.
+
+    Raises:
+        ConfigurationError: there is no such format, or the folder exists; nothing is written.
+    """
+    if form not in MAPPING_FORMATS:
+        raise ConfigurationError(f"format {form!r}: expected one of {', '.join(MAPPING_FORMATS)}.")
+    if form == "sssom":
+        name, text = "mapping.sssom.tsv", to_sssom(mapping)
+    else:
+        maps = {source: label_name_map(mapping, source) for source in mapping.sources}
+        name, text = "label_name_map.json", json.dumps(maps, indent=1, ensure_ascii=False) + "\n"
+    with new_folder(Path(folder)) as staging:
+        (staging / name).write_text(text, encoding="utf-8", newline="\n")
+    return [Path(folder) / name]
 
 
 def to_sssom(mapping: LabelMapping) -> str:

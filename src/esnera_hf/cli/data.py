@@ -1,16 +1,15 @@
-"""``sources``, ``inspect``, ``screen`` and ``export``: corpora without a model."""
+"""``sources``, ``inspect``, ``screen``, ``export`` and ``correct``: corpora without a model."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from esnera_hf._internal.files import check_free, new_folder
+from esnera_hf._internal.files import check_free
 from esnera_hf._internal.text import display_width, pad
 from esnera_hf.cli.options import (
     SOURCES_HELP,
@@ -25,9 +24,11 @@ from esnera_hf.sources.options import ReadingOptions
 if TYPE_CHECKING:
     from datasets import DatasetDict
 
+    from esnera_hf.alignment.mapping import LabelMapping
     from esnera_hf.sources.source import NerSource
 
-_FORMATS = ("conll", "jsonl", "label-studio", "doccano")
+_FORMATS = ("conll", "jsonl", "label-studio", "doccano", "spacy")
+_SCHEMES = ("IOB1", "IOB2", "BIO", "BIOES", "BMES", "BMEWO", "BILOU", "IO")
 #: Of a merged dataset or a mapping.yaml, what its labels went to, without the data.
 _MAPPING_FORMATS = ("sssom", "flair")
 _GRAINS = ("coarse", "medium", "fine", "original")
@@ -52,14 +53,16 @@ sentences the sources share. --output mapping.yaml writes the proposal; look thr
 """
 _EXPORT_HELP = """\
 formats:
-  conll         a token and its IOB2 tag a line, parted by a tab
+  conll         a token and its tag a line, parted by a tab; the tag of --scheme: IOB1, IOB2 or BIO (default),
+                BIOES, BMES, BMEWO, BILOU, or IO where no two entities of a label touch
   jsonl         {"id", "tokens", "spans": [[start, end, label], …], "source"}, token offsets, ends exclusive;
                 of a merged dataset also "origins" (gold or pseudo) and "scores", one a span
-  label-studio  a JSON list of tasks, pseudo-labels with score and remark, and label_config.xml for the
-                labelling interface
+  label-studio  a JSON list of tasks, those with pseudo-labels as predictions with scores, and label_config.xml
+                for the labelling interface; `esnera-hf correct` brings back what was corrected there
   doccano       JSON lines {"text", "label": [[start, end, label], …]}, character offsets
+  spacy         DocBin; what a source may have left unannotated is a missing value (needs esnera-hf[spacy])
   sssom, flair  of the mapping alone, or of a mapping.yaml: mapping.sssom.tsv; label_name_map.json, by source
-conll and doccano cannot tell pseudo-labels from gold ones.
+conll, doccano and spacy cannot tell pseudo-labels from gold ones.
 
 grains of a merged dataset: its unified labels (fine), the outermost ones that
 sources annotate (medium), the outermost ones, be they umbrellas made up for
@@ -127,8 +130,24 @@ def _add_export(commands: Commands) -> None:
         "--labels", type=int, metavar="N", help="cut the labels of a merged dataset to at most so many"
     )
     export.add_argument("--gold-only", action="store_true", help="leave pseudo-labels out")
-    add_reading_options(export, "--source-format")
+    export.add_argument(
+        "--scheme", dest="written_scheme", choices=_SCHEMES, metavar="NAME", help="of the tags of conll"
+    )
+    add_reading_options(export, "--source-format", "--source-scheme")
     export.set_defaults(run=_export)
+
+    correct = commands.add_parser(
+        "correct",
+        help="take what was corrected in Label Studio back into a merged dataset",
+        description="Take the JSON that Label Studio exports of tasks from `esnera-hf export --format label-studio` "
+        "back into the merged dataset. Sentences keep tokens, split and source, unchanged mentions whether they are "
+        "pseudo-labels; whatever is open is asked, and nothing is written until it is decided.",
+    )
+    correct.add_argument("merged", type=Path, metavar="DIR", help="folder saved by `esnera-hf align`")
+    correct.add_argument("file", type=Path, metavar="FILE", help="the export, JSON or JSON_MIN")
+    correct.add_argument("--annotator", metavar="NAME", help="whose annotation counts where several differ")
+    correct.add_argument("--output", type=Path, required=True, metavar="DIR", help="must not exist")
+    correct.set_defaults(run=_correct)
 
 
 def _add_parser(commands: Commands, name: str, purpose: str, explained: str) -> argparse.ArgumentParser:
@@ -210,13 +229,25 @@ def _export(options: argparse.Namespace) -> None:
     from esnera_hf._internal.console import no_dataset_bars, say
     from esnera_hf.merging.export import count_pseudo_labels, export
 
+    if options.written_scheme is not None and options.format != "conll":
+        raise ConfigurationError(
+            f"--scheme says how the tags of --format conll are written, and {options.format} has none. Leave it out; "
+            "--source-scheme says how a source is read."
+        )
     check_free(options.output)  # before minutes of reading
     if options.format in _MAPPING_FORMATS:
         _export_mapping(options)
         return
     with no_dataset_bars():
-        data = _data(options)
-        files = export(data, options.output, options.format, gold_only=options.gold_only)
+        data, mapping = _data(options)
+        files = export(
+            data,
+            options.output,
+            options.format,
+            gold_only=options.gold_only,
+            scheme=options.written_scheme,
+            mapping=mapping,
+        )
         entities, pseudo = count_pseudo_labels(data)
     for file in files:
         print(file)
@@ -227,7 +258,7 @@ def _export(options: argparse.Namespace) -> None:
 
 def _export_mapping(options: argparse.Namespace) -> None:
     from esnera_hf.alignment.mapping import MAPPING_FILE, LabelMapping
-    from esnera_hf.alignment.mapping_exchange import label_name_map, to_sssom
+    from esnera_hf.alignment.mapping_exchange import export_mapping
 
     if (options.grain, options.labels, options.gold_only) != ("fine", None, False) or reading_options(
         options, options.source
@@ -238,17 +269,25 @@ def _export_mapping(options: argparse.Namespace) -> None:
         )
     place = Path(options.source)
     mapping = LabelMapping.load(place / MAPPING_FILE if place.is_dir() else place)
-    if options.format == "sssom":
-        name, text = "mapping.sssom.tsv", to_sssom(mapping)
-    else:
-        maps = {source: label_name_map(mapping, source) for source in mapping.sources}
-        name, text = "label_name_map.json", json.dumps(maps, indent=1, ensure_ascii=False) + "\n"
-    with new_folder(options.output) as folder:
-        (folder / name).write_text(text, encoding="utf-8", newline="\n")
-    print(options.output / name)
+    print(*export_mapping(mapping, options.output, options.format), sep="\n")
 
 
-def _data(options: argparse.Namespace) -> NerSource | DatasetDict:
+def _correct(options: argparse.Namespace) -> None:
+    from esnera_hf._internal.console import no_dataset_bars
+    from esnera_hf.result import MergeResult
+
+    check_free(options.output)
+    with no_dataset_bars():
+        before = MergeResult.load(options.merged)
+        after = before.corrected(options.file, annotator=options.annotator)
+        after.save(options.output)
+    for old, new in zip(before.report.sources, after.report.sources, strict=True):
+        print(f"{new.name}: {new.notes[-1] if new.notes != old.notes else 'nothing corrected'}")
+    print(f"saved to {options.output}")
+
+
+def _data(options: argparse.Namespace) -> tuple[NerSource | DatasetDict, LabelMapping | None]:
+    """Return what is to be exported, and the mapping of which all of its labels are."""
     from esnera_hf._internal.console import say
     from esnera_hf.alignment.mapping import MAPPING_FILE
     from esnera_hf.result import MergeResult
@@ -257,15 +296,16 @@ def _data(options: argparse.Namespace) -> NerSource | DatasetDict:
     if (folder / MAPPING_FILE).is_file():
         if reading_options(options, options.source) != ReadingOptions():
             raise ConfigurationError(
-                f"{folder} is a merged dataset, and --strict, --tag-column, --scheme, --source-format, --config, "
-                "--revision, --license and --language say how sources are read. Leave them out."
+                f"{folder} is a merged dataset, and --strict, --tag-column, --source-scheme, --source-format, "
+                "--config, --revision, --license and --language say how sources are read. Leave them out."
             )
         result = MergeResult.load(folder)
         if options.grain in ("medium", "coarse") or options.labels is not None:
             say(str(result.mapping.cut(options.grain, labels=options.labels)))
-        return result.view(options.grain, labels=options.labels)
+        is_whole = (options.grain, options.labels) == ("fine", None)
+        return result.view(options.grain, labels=options.labels), result.mapping if is_whole else None
     if options.grain != "fine" or options.labels is not None:
         raise ConfigurationError(
             f"{folder} is no merged dataset, its labels have one grain. Leave --grain and --labels out."
         )
-    return read_source(options.source, options)
+    return read_source(options.source, options), None

@@ -177,12 +177,15 @@ OPTIONS = {
 }
 
 
-def add_reading_options(parser: argparse.ArgumentParser, format_option: str = "--format") -> None:
-    """Add the options that say how sources are read; ``export`` has a ``--format`` of its own."""
+def add_reading_options(
+    parser: argparse.ArgumentParser, format_option: str = "--format", scheme_option: str = "--scheme"
+) -> None:
+    """Add the options that say how sources are read; ``export`` has a ``--format`` and ``--scheme`` of its own."""
     add = parser.add_argument_group("reading (detected from the data unless given)").add_argument
     add(format_option, dest="source_format", metavar="FORMAT", help="columns, json, brat, …")
     schemes = f"{', '.join(SCHEMES[:-1])} or {SCHEMES[-1]}"
-    add("--scheme", choices=SCHEMES, metavar="NAME", help=f"tagging scheme of column files: {schemes}")
+    of_columns = f"tagging scheme of column files: {schemes}"
+    add(scheme_option, dest="scheme", choices=SCHEMES, metavar="NAME", help=of_columns)
     add("--tag-column", type=_column, metavar="C", help="number from 0 in a file, name in a dataset")
     add("--token-column", type=_column, metavar="C", help="the same of the tokens, or of the text of spans")
     add("--tag-layer", type=_column, metavar="L", help="of several tags in a cell, number from 0, or 'all'")

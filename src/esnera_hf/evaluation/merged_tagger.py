@@ -15,12 +15,13 @@ from esnera_hf.alignment.mapping_yaml import MappedLabel
 from esnera_hf.alignment.search import GreedySettings
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.evaluation.projection import MergedScores, score_native, score_unified
+from esnera_hf.merging.label_levels import allowed_labels
 from esnera_hf.merging.merge import MergedData, as_source, merge_sources
 from esnera_hf.merging.pseudo_labels import DEFAULT_THRESHOLD, PseudoLabels, check_threshold, pseudo_labels
 from esnera_hf.metrics import Scores
 from esnera_hf.sources.duplicates import Duplicate
 from esnera_hf.sources.leakage import find_leaks, left_out_of_train
-from esnera_hf.sources.partial_annotation import AllowedLabels, PartialAnnotation, check_pseudo_label_noise
+from esnera_hf.sources.partial_annotation import PartialAnnotation, check_pseudo_label_noise
 from esnera_hf.sources.source import NerSource
 from esnera_hf.taggers.source_taggers import CachedTagger, SourceTagger
 
@@ -278,18 +279,6 @@ def train_merged_tagger(
     scope = {name: mapping.projection(name) if mapping.parents else mapping.scope(name) for name in names}
     partial = None if noise is None else (allowed_labels(mapping, names), noise)
     return train(as_source("+".join(names), dataset), scope, partial)
-
-
-def allowed_labels(mapping: LabelMapping, sources: Sequence[str]) -> dict[str, AllowedLabels]:
-    """Return the unified labels that the annotation of each source leaves open under a mapping."""
-    labels = mapping.unified_labels
-    parts = {label: mapping.descendants(label) for label in labels}
-    allowed = {}
-    for name in sources:
-        annotated = mapping.scope(name)
-        covered = [label for label in labels if mapping.tree.covered(label, annotated)]
-        allowed[name] = AllowedLabels.of(labels, mapping.projection(name), covered, parts)
-    return allowed
 
 
 def mapping_by_name(sources: Sequence[NerSource]) -> LabelMapping:

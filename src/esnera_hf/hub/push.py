@@ -23,6 +23,7 @@ from esnera_hf.hub.cards import MERGED, dataset_card, model_card
 from esnera_hf.hub.readme import plain_data, write_readme
 from esnera_hf.hub.recipe import Recipe
 from esnera_hf.hub.repository import MANIFEST, README, HubRepository, Published
+from esnera_hf.merging.corrections import count_corrected
 from esnera_hf.metrics import Scores
 from esnera_hf.report.call import CallFacts
 from esnera_hf.report.files import write_report
@@ -115,6 +116,11 @@ def _licenses_of_text(report: MergeReport) -> dict[str, License]:
 
 def save_for_hub(result: Publishable, folder: Path, repo_id: str, settings: DatasetSettings) -> None:
     """Write all files that :func:`push_dataset` commits to an empty repository to an empty folder."""
+    if not settings.text and (corrected := count_corrected(result.dataset, result.mapping)):
+        raise ConfigurationError(
+            f"text=False publishes how to make the dataset from its sources, and {corrected:,} sentences were "
+            "corrected by hand since, which nobody could make again. Publish the text, or what was there before."
+        )
     # The card first: it refuses text that may not be published before any of it is written.
     card = card_of_dataset(result, repo_id, settings)
     report = shareable_report(result.report, text=settings.text)

@@ -1,48 +1,59 @@
 """Sources and merged datasets in the formats other tools read.
 
 ``jsonl`` holds everything. ``conll`` lacks sentence ids, sources and what is a pseudo-label; tokens that would
-not come back are refused. ``doccano`` and ``label-studio`` hold texts with spans of characters: words come back where
-their reader cuts them alike, characters always (``ReadingOptions(characters=True)``), and a mention that begins or ends
-inside a word of the reader is widened to it. ``load_source`` does not read splits without an entity again.
+not come back are refused. ``doccano`` and ``label-studio`` hold texts with spans of characters. In Label Studio the
+tokens are beside the text and come back; from doccano words come back where its reader cuts them alike, characters
+always (``ReadingOptions(characters=True)``). ``load_source`` does not read splits without an entity again.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args
-from xml.sax.saxutils import quoteattr
 
 from datasets import ClassLabel, Dataset, DatasetDict
 
 from esnera_hf._internal.arrow import count_entities
 from esnera_hf._internal.files import new_folder
-from esnera_hf._internal.text import shown, text_and_offsets
+from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.errors import ConfigurationError, ConservationError, SourceError
+from esnera_hf.merging.export_formats import (
+    ExportedSentence,
+    conll,
+    docbin,
+    doccano,
+    jsonl,
+    label_studio,
+    label_studio_config,
+    schema_digest,
+)
+from esnera_hf.merging.label_levels import allowed_labels
 from esnera_hf.sources.load import SourceLike, load_source
 from esnera_hf.sources.source import AnnotatedSentence, NerSource
-from esnera_hf.tagging import GOLD, PSEUDO, Entity, entities_from_tags, tags_from_entities
+from esnera_hf.tagging import GOLD, PSEUDO, WRITTEN_SCHEMES, WrittenScheme, entities_from_tags
 
-ExportFormat = Literal["conll", "jsonl", "label-studio", "doccano"]
+ExportFormat = Literal["conll", "jsonl", "label-studio", "doccano", "spacy"]
 EXPORT_FORMATS: tuple[str, ...] = get_args(ExportFormat)
 #: The labelling interface that Label Studio needs to show the tasks.
 LABEL_STUDIO_CONFIG = "label_config.xml"
-_SUFFIX = {"conll": "conll", "jsonl": "jsonl", "label-studio": "json", "doccano": "jsonl"}
+_SUFFIX = {
+    "conll": "conll",
+    "jsonl": "jsonl",
+    "label-studio": "json",
+    "doccano": "jsonl",
+    "spacy": "spacy",
+}
 _COLUMNS = ("id", "tokens", "ner_tags", "source")
 _BATCH = 1000
 #: A source is cut into characters if so many of its tokens are; some corpora keep numbers and Latin words whole.
 _MOSTLY = 0.9
-_NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
-
-#: A sentence as it is written, and ``gold`` or ``pseudo`` for each entity, ``None`` where the data does not say.
-ExportedSentence = tuple[AnnotatedSentence, list[str] | None]
-_Writer = Callable[[Iterable[ExportedSentence], Mapping[str, str]], Iterator[str]]
+_Writer = Callable[[Iterable[ExportedSentence]], Iterator[str | bytes]]
 
 
 def export(
@@ -51,49 +62,87 @@ def export(
     form: ExportFormat = "jsonl",
     *,
     gold_only: bool = False,
+    scheme: WrittenScheme | None = None,
+    mapping: LabelMapping | None = None,
 ) -> list[Path]:
     """Write a file for each split with sentences into a new folder; ``load_source`` reads all formats again.
 
-    ``conll`` has a token and its IOB2 tag a line, parted by a tab; ``jsonl`` tokens and spans of tokens, ends
+    ``conll`` has a token and its tag a line, parted by a tab; ``jsonl`` tokens and spans of tokens, ends
     exclusive, and of a merged dataset the origin of each span, ``gold`` or ``pseudo``, and its score in [0, 1];
-    ``label-studio`` and ``doccano`` texts with spans of characters (code points, ends exclusive), in Label Studio with
-    score and remark at each pseudo-label.
+    ``label-studio`` and ``doccano`` texts with spans of characters (code points, ends exclusive). In Label Studio a
+    sentence with pseudo-labels is a prediction, to be looked at, with a score at each mention; any other is an
+    annotation. ``spacy`` is a DocBin, in which tokens that a source may have left unannotated are missing values.
 
     Args:
         data: a merged dataset, or a source as for :func:`~esnera_hf.align`.
         folder: where the files go; must not exist.
         form: the format.
         gold_only: leave pseudo-labels out.
+        scheme: of ``conll``; ``IOB2`` if not given.
+        mapping: that the dataset was merged by: it says for ``spacy`` which labels a source annotates. Without it, a
+            source annotates the labels that occur in its sentences.
 
     Returns:
         The files of the splits, in the order of the splits.
 
     Raises:
-        ConfigurationError: there is no such format, or the folder exists.
+        ConfigurationError: there is no such format or scheme, or the folder exists.
         SourceNotFoundError: a source cannot be found.
-        SourceError: it cannot be read, the format cannot hold a token or an entity, or the dataset is no merged one.
+        SourceError: it cannot be read, the format cannot hold a token or an entity, spaCy is not installed, or the
+            dataset is no merged one.
         ConservationError: other entities were written than are in the data. Whatever is raised, nothing is written.
     """
     if form not in EXPORT_FORMATS:
         raise ConfigurationError(f"format {form!r}: expected one of {', '.join(EXPORT_FORMATS)}.")
+    if scheme is not None and (form != "conll" or scheme not in WRITTEN_SCHEMES):
+        raise ConfigurationError(
+            f"scheme {scheme!r}: expected one of {', '.join(WRITTEN_SCHEMES)}, and only of format 'conll', which has "
+            f"tags; found format {form!r}. Leave the scheme out, or choose another."
+        )
     splits = splits_of(data if isinstance(data, DatasetDict) else load_source(data))
     target = Path(folder)
     files = []
     with new_folder(target) as staging:
-        separators = _separators(splits) if form in ("doccano", "label-studio") else {}
+        separators = _separators(splits) if form in ("doccano", "label-studio", "spacy") else {}
+        partial_sources = _partial_sources(splits, mapping) if form == "spacy" else set()
         labels: set[str] = set()
         for split, rows in splits.items():
             if len(rows):
                 name = f"{split}.{_SUFFIX[form]}"
                 written: Counter[str] = Counter()
                 counted = _counted(exported_sentences(rows, gold_only=gold_only), written)
-                with (staging / name).open("w", encoding="utf-8", newline="\n") as stream:
-                    stream.writelines(_WRITERS[form](counted, separators))
+                writers: dict[str, _Writer] = {
+                    "conll": partial(conll, scheme=scheme or "IOB2"),
+                    "jsonl": jsonl,
+                    "label-studio": partial(
+                        label_studio, separators=separators, split=split, schema=schema_digest(rows)
+                    ),
+                    "doccano": partial(doccano, separators=separators),
+                    "spacy": partial(docbin, separators=separators, partial_sources=partial_sources),
+                }
+                with (staging / name).open("wb") as stream:
+                    for piece in writers[form](counted):
+                        stream.write(piece.encode("utf-8") if isinstance(piece, str) else piece)
                 labels |= _check_written(rows, split, written, gold_only=gold_only)
                 files.append(target / name)
         if form == "label-studio":
-            (staging / LABEL_STUDIO_CONFIG).write_text(_label_studio_config(sorted(labels)), encoding="utf-8")
+            (staging / LABEL_STUDIO_CONFIG).write_text(label_studio_config(sorted(labels)), encoding="utf-8")
     return files
+
+
+def _partial_sources(splits: Mapping[str, Dataset], mapping: LabelMapping | None) -> Set[str]:
+    """Return the sources that leave some label unannotated, whose mentions of it are tokens like any other."""
+    if mapping is not None:
+        open_labels = allowed_labels(mapping, mapping.sources)
+        return {source for source, allowed in open_labels.items() if allowed.unannotated}
+    annotated: dict[str, set[str]] = {}
+    for rows in splits.values():
+        for source in rows.unique("source"):
+            annotated.setdefault(source, set())
+        for source, label, origin in count_entities(rows):
+            annotated[source] |= {label} if origin != PSEUDO else set()
+    labels = set().union(*annotated.values())
+    return {source for source, own in annotated.items() if own < labels}
 
 
 def splits_of(data: NerSource | DatasetDict) -> Mapping[str, Dataset]:
@@ -191,110 +240,3 @@ def _separators(splits: Mapping[str, Dataset]) -> dict[str, str]:
                 tokens[source] += len(sentence)
                 single[source] += sum(len(token) == 1 for token in sentence)
     return {source: "" if single[source] > _MOSTLY * total else " " for source, total in tokens.items()}
-
-
-def _conll(sentences: Iterable[ExportedSentence], _separators: Mapping[str, str]) -> Iterator[str]:
-    for number, (sentence, _) in enumerate(sentences):
-        tags = tags_from_entities(len(sentence.tokens), sentence.entities)
-        for token in (*sentence.tokens, *(entity.label for entity in sentence.entities)):
-            if not token or token == "-DOCSTART-" or any(char in token for char in "\t\n\r\0"):
-                raise SourceError(
-                    f"{sentence.id}: {token!r} does not fit a column file. Export as jsonl instead."
-                )
-        if number == 0 and "".join(sentence.tokens[:1]).startswith("\ufeff"):
-            raise SourceError(
-                f"{sentence.id}: a column file that begins with U+FEFF would lose it. Export as jsonl instead."
-            )
-        yield "".join(f"{token}\t{tag}\n" for token, tag in zip(sentence.tokens, tags, strict=True)) + "\n"
-
-
-def _jsonl(sentences: Iterable[ExportedSentence], _separators: Mapping[str, str]) -> Iterator[str]:
-    for sentence, origins in sentences:
-        record: dict[str, Any] = {
-            "id": sentence.id,
-            "tokens": sentence.tokens,
-            "spans": [[e.start, e.end, e.label] for e in sentence.entities],
-            "source": sentence.source,
-        }
-        if origins is not None:
-            record["origins"] = origins
-            record["scores"] = [round(entity.score, 4) for entity in sentence.entities]
-        yield _json(record) + "\n"
-
-
-def _doccano(sentences: Iterable[ExportedSentence], separators: Mapping[str, str]) -> Iterator[str]:
-    for sentence, _ in sentences:
-        text, offsets = text_and_offsets(sentence.tokens, separators[sentence.source])
-        spans = [(_characters(e, offsets, sentence), e.label) for e in sentence.entities]
-        label = [[start, end, name] for (start, end), name in spans]
-        yield _json({"id": sentence.id, "text": text, "label": label}) + "\n"
-
-
-def _label_studio(sentences: Iterable[ExportedSentence], separators: Mapping[str, str]) -> Iterator[str]:
-    yield "["
-    for index, (sentence, origins) in enumerate(sentences):
-        text, offsets = text_and_offsets(sentence.tokens, separators[sentence.source])
-        result = []
-        for number, entity in enumerate(sentence.entities):
-            start, end = _characters(entity, offsets, sentence)
-            value = {"start": start, "end": end, "text": text[start:end], "labels": [entity.label]}
-            region: dict[str, Any] = {
-                "id": f"{sentence.id}-{number}",
-                "from_name": "label",
-                "to_name": "text",
-            }
-            region |= {"type": "labels", "value": value}
-            if origins is not None and origins[number] == PSEUDO:
-                region |= {"score": round(entity.score, 4), "meta": {"text": ["pseudo-label"]}}
-            result.append(region)
-        data = {"text": text, "id": sentence.id, "source": sentence.source}
-        yield (",\n" if index else "\n") + _json({"data": data, "annotations": [{"result": result}]})
-    yield "\n]\n"
-
-
-def _characters(
-    entity: Entity, offsets: Sequence[tuple[int, int]], sentence: AnnotatedSentence
-) -> tuple[int, int]:
-    """Return where the characters of an entity begin and end in the text.
-
-    Raises:
-        SourceError: it has none.
-    """
-    start, end = offsets[entity.start][0], offsets[entity.end - 1][1]
-    if start == end:
-        raise SourceError(
-            f"{sentence.id}: an entity of {entity.label!r} has no characters, only empty tokens. Export as jsonl "
-            "instead."
-        )
-    return start, end
-
-
-def _label_studio_config(labels: Sequence[str]) -> str:
-    """Return the labelling interface, which names the labels.
-
-    Raises:
-        SourceError: XML cannot hold a label.
-    """
-    for label in labels:
-        if _NOT_IN_XML.search(label):
-            raise SourceError(
-                f"label {shown(label)}: the configuration of Label Studio is XML, which cannot hold its control "
-                "characters. Rename the label, or export as jsonl instead."
-            )
-    values = "\n".join(f"    <Label value={quoteattr(label)}/>" for label in labels)
-    return (
-        f'<View>\n  <Labels name="label" toName="text">\n{values}\n  </Labels>\n'
-        '  <Text name="text" value="$text"/>\n</View>\n'
-    )
-
-
-def _json(record: dict[str, Any]) -> str:
-    return json.dumps(record, ensure_ascii=False)
-
-
-_WRITERS: dict[str, _Writer] = {
-    "conll": _conll,
-    "jsonl": _jsonl,
-    "label-studio": _label_studio,
-    "doccano": _doccano,
-}

@@ -14,6 +14,7 @@ from esnera_hf._internal.arrow import batches, count_entities
 from esnera_hf.alignment.hierarchy import TreeCut
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.errors import ConfigurationError, ConservationError, SourceError
+from esnera_hf.sources.partial_annotation import AllowedLabels
 from esnera_hf.tagging import OUTSIDE, LabelRef, iob2_tag_set
 
 COARSE_TAGS = "coarse_tags"
@@ -40,6 +41,18 @@ def coarse_names(mapping: LabelMapping) -> dict[str, str]:
     roots = {label: mapping.root(label) for label in mapping.unified_labels}
     tags = {prefix + label: prefix + root for label, root in roots.items() for prefix in ("B-", "I-")}
     return {OUTSIDE: OUTSIDE, **tags}
+
+
+def allowed_labels(mapping: LabelMapping, sources: Sequence[str]) -> dict[str, AllowedLabels]:
+    """Return the unified labels that the annotation of each source leaves open under a mapping."""
+    labels = mapping.unified_labels
+    parts = {label: mapping.descendants(label) for label in labels}
+    allowed = {}
+    for name in sources:
+        annotated = mapping.scope(name)
+        covered = [label for label in labels if mapping.tree.covered(label, annotated)]
+        allowed[name] = AllowedLabels.of(labels, mapping.projection(name), covered, parts)
+    return allowed
 
 
 def check_coarse(rows: Dataset, mapping: LabelMapping, split: str) -> None:

@@ -35,6 +35,7 @@ class RawSentence:
         text: a text that is not cut into tokens yet; the spans count its characters, ends exclusive.
         written: spans as the file writes them, while it is open how their offsets count.
         columns: what else is known of it, by the name of the column that it is kept in.
+        words: the tokens that the text is to be cut into, where the file says.
     """
 
     tokens: list[str]
@@ -44,6 +45,7 @@ class RawSentence:
     text: str = ""
     written: list[WrittenSpan] | None = None
     columns: dict[str, str] = field(default_factory=dict)
+    words: list[str] = field(default_factory=list)
 
 
 #: Reads a split from its beginning, each time it is called.

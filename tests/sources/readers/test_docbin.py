@@ -58,7 +58,7 @@ def test_groups_of_spans_and_missing_annotation(tmp_path: Path) -> None:
     assert read_spans(path, tag_column="sc") == [(["Bank", "of", "Osk"], [(0, 3, "ORG"), (2, 3, "LOC")], [])]
     with pytest.raises(SourceError, match=r"doc.ents are empty, and these groups of doc.spans are not: 'sc'"):
         read_spans(path)
-    with pytest.raises(SourceError, match=r"no group of doc.spans is called 'x', found sc"):
+    with pytest.raises(SourceError, match=r"no group of doc.spans is called 'x': expected one of sc"):
         read_spans(path, tag_column="x")
     with pytest.raises(ConfigurationError, match="tag_column=1: the groups of spans"):
         read_spans(path, tag_column=1)

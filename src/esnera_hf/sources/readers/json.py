@@ -29,7 +29,7 @@ _SURROGATE = re.compile(r"[\ud800-\udfff]")
 def json_reader(path: Path, options: ReadingOptions | None = None) -> RecordReader:
     """Return a reader of a JSON or JSON lines file."""
     folder = str(path)[: -len(path.name)]
-    return records_reader(partial(_records, path), str(path), options or ReadingOptions(), folder)
+    return records_reader(partial(json_records, path), str(path), options or ReadingOptions(), folder)
 
 
 def records_reader(
@@ -84,7 +84,12 @@ def _no_key(value: Any, missing: str, where: str) -> SourceError:
     return SourceError(f"{where}: no {missing}; found the keys {present}. Name one of them.")
 
 
-def _records(path: Path) -> Iterator[Record]:
+def json_records(path: Path) -> Iterator[Record]:
+    """Yield the records of a JSON or JSON lines file, each with its place and whether bytes of it were not UTF-8.
+
+    Raises:
+        SourceError: the file holds no records.
+    """
     lines = (line for line in read_lines(path) if line[1].strip())
     first, second = next(lines, None), next(lines, None)
     if first is None:

@@ -9,6 +9,8 @@ from esnera_hf.errors import SourceError
 from esnera_hf.sources.readers.spans import first_of, written_spans
 from esnera_hf.sources.source import RawSentence
 
+#: What the tasks of an export are told by: the key of a sentence's id, and the name of its predictions.
+SENTENCE_ID, MODEL_VERSION = "sentence_id", "esnera-hf"
 OTHER_ANNOTATORS = "annotation by a further annotator, not read"
 OTHER_FIELD = "region of another field than the text, not read"
 UNLABELLED = "region without labels, not read"
@@ -49,9 +51,12 @@ def read_task(
         raise SourceError(f"{where}: expected a text in data, found {data!r:.80}.")
     annotations = objects(record.get("annotations", record.get("completions")), where)
     done = [annotation for annotation in annotations if not annotation.get("was_cancelled")]
-    if not done:
+    # Of a task that nobody looked at, an export of ours holds gold and pseudo-labels as its prediction.
+    predictions = record.get("predictions")
+    own = [one for one in predictions if _is_own(one)] if isinstance(predictions, list) else []
+    if not (done or own):
         return RawSentence([], None, where, text=texts[field])
-    chosen = _chosen(done, where, annotator)
+    chosen = _chosen(done, where, annotator) if done else own[0]
     if chosen is None:
         return None
     repairs = [OTHER_ANNOTATORS] * (len(done) - 1)
@@ -66,7 +71,21 @@ def read_task(
             regions.append(value)
         else:
             repairs.append(UNLABELLED)
-    return RawSentence([], None, where, repairs, texts[field], written_spans(regions, where))
+    written = written_spans(regions, where)
+    tokens = data.get("tokens")
+    are_words = isinstance(tokens, list) and all(isinstance(token, str) for token in tokens)
+    return RawSentence([], None, where, repairs, texts[field], written, words=tokens if are_words else [])
+
+
+def is_looked_at(task: Mapping[str, Any]) -> bool:
+    """Tell whether somebody annotated a task."""
+    annotations = task.get("annotations", task.get("completions"))
+    return any(not one.get("was_cancelled") for one in objects(annotations, "a task"))
+
+
+def _is_own(prediction: Any) -> bool:
+    # Label Studio exports predictions as objects, or as their numbers.
+    return isinstance(prediction, Mapping) and prediction.get("model_version") == MODEL_VERSION
 
 
 def objects(value: Any, where: str) -> Iterator[Mapping[str, Any]]:

@@ -34,7 +34,7 @@ from esnera_hf.sources.options import ReadingOptions, TagNames
 from esnera_hf.sources.readers.counting import Counting, WrittenSpan, counting_of
 from esnera_hf.sources.readers.counting_choice import choose_counting, choose_token_counting
 from esnera_hf.sources.readers.label_studio import annotator_of, objects, read_task
-from esnera_hf.sources.readers.offsets import to_tokens, written_without_spaces
+from esnera_hf.sources.readers.offsets import onto_tokens, to_tokens, written_without_spaces
 from esnera_hf.sources.readers.pieces import join_pieces, names_pieces
 from esnera_hf.sources.readers.spans import first_of, with_spans, written_spans
 from esnera_hf.sources.readers.tags import USUAL_TAGS, TagReader, detect_tags
@@ -141,7 +141,8 @@ class RecordReader:
             if self._are_pieces:
                 sentence = join_pieces(sentence)
             if sentence.text and not sentence.tokens:
-                sentence = to_tokens(sentence, characters=self.characters)
+                in_words = onto_tokens(sentence, sentence.words) if sentence.words else None
+                sentence = in_words or to_tokens(sentence, characters=self.characters)
             if sentence.tokens:
                 sentence.where = where.removeprefix(self._folder)
                 sentence.repairs.extend([UNDECODABLE] * damaged)
