@@ -17,6 +17,7 @@ from huggingface_hub import DatasetCard
 from esnera_hf._internal.arrow import check_rows, dataset_fingerprint, read_saved
 from esnera_hf._internal.console import no_dataset_bars
 from esnera_hf._internal.files import new_folder
+from esnera_hf.alignment.flow import draw_flow
 from esnera_hf.alignment.mapping import MAPPING_FILE, LabelMapping
 from esnera_hf.alignment.mapping_exchange import MAPPING_FORMATS, MappingFormat, export_mapping
 from esnera_hf.alignment.questions import Question
@@ -35,7 +36,6 @@ from esnera_hf.report.files import (
     read_report,
     write_report,
 )
-from esnera_hf.report.flow import draw_flow
 from esnera_hf.report.html import render_report
 from esnera_hf.report.report import MergeReport
 from esnera_hf.similarity.matrix import SimilarityMatrix

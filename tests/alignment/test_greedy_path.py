@@ -217,3 +217,26 @@ def test_wishes_between_the_sources_that_define_a_schema_hold_in_every_step() ->
     path = MergeHistory((merge_step(step, matrix, 0.4, 0.4, constraints),))
     assert group("b:q", "a:p") in path.groups
     assert mapping_from_history(path, matrix, constraints).members("P") == (ref("a:p"), ref("b:q"))
+
+
+@pytest.mark.parametrize(
+    ("counts", "lam", "merged"),
+    [
+        # Neither tagger ever finds the other's label: vectors alone decide nothing.
+        ({}, 0.4, False),
+        ({("a:x", "b:y"): (0, 3)}, 0.1, True),
+        ({("b:y", "a:x"): (2, 3)}, 0.4, True),
+        ({}, 0.0, True),  # by vectors alone, as asked for
+    ],
+)
+def test_what_is_never_found_is_not_merged_by_vectors_alone(
+    counts: dict[tuple[str, str], tuple[int, int]], lam: float, merged: bool
+) -> None:
+    support = {"a:x": 9, "a:per": 9, "b:y": 20, "b:per": 20}
+    people = {("a:per", "b:per"): (9, 10), ("b:per", "a:per"): (9, 10)}
+    vectors = {("a:x", "b:y"): 0.95, ("a:per", "b:per"): 0.9}
+    history = greedy_merge_path(make_matrix(support, {**people, **counts}, vectors), lam, 0.4)
+    assert sorted(decision.merged for decision in history.steps[0].decisions) == [merged, True]
+    # Where nothing was counted at all, as without taggers, vectors are all there is.
+    bare = greedy_merge_path(make_matrix(support, {}, vectors), lam, 0.4)
+    assert all(decision.merged for decision in bare.steps[0].decisions)

@@ -8,11 +8,13 @@ import pytest
 
 from builders import refusal
 from esnera_hf import MergeResult
+from esnera_hf.alignment.mapping_exchange import MAPPING_FORMATS
 from esnera_hf.cli import data
 from esnera_hf.cli.main import main
 from esnera_hf.merging.export import EXPORT_FORMATS
 from esnera_hf.sources.catalogue import NAMED_SOURCES
 from esnera_hf.sources.load import load_source
+from esnera_hf.tagging import WRITTEN_SCHEMES
 from results import make_result
 from world import World
 
@@ -50,6 +52,8 @@ def test_inspect(world: World, capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize("form", EXPORT_FORMATS)
 def test_export(form: str, world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    if form == "spacy":
+        pytest.importorskip("spacy", reason="needs the extra spacy")
     corpus, output = world.folder / "alpha", tmp_path / "out"
     assert main(["export", str(corpus), "--format", form, "--output", str(output)]) == 0
     assert capsys.readouterr().out.startswith(f"{output / 'train.'}")
@@ -81,7 +85,7 @@ def test_a_mapping_is_exported_from_its_folder_and_its_file(
         texts.append((output / file).read_text(encoding="utf-8"))
     assert texts[0] == texts[1]
     assert texts[0].startswith(starts)
-    for idle in (["--grain", "coarse"], ["--labels", "3"], ["--gold-only"], ["--scheme", "IOB2"]):
+    for idle in (["--grain", "coarse"], ["--labels", "3"], ["--gold-only"], ["--source-scheme", "IOB2"]):
         said = refusal(
             capsys, "export", world.separate, "--format", form, *idle, "--output", tmp_path / "idle"
         )
@@ -90,6 +94,8 @@ def test_a_mapping_is_exported_from_its_folder_and_its_file(
 
 def test_the_formats_are_those_of_the_function() -> None:
     assert data._FORMATS == EXPORT_FORMATS
+    assert data._SCHEMES == WRITTEN_SCHEMES
+    assert data._MAPPING_FORMATS == MAPPING_FORMATS
 
 
 def test_reading_options(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -103,7 +109,7 @@ def test_reading_options(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
 
 
 @pytest.mark.parametrize(
-    "option", [("--strict",), ("--scheme", "IOB2"), ("--source-format", "json"), ("--tag-column", "1")]
+    "option", [("--strict",), ("--source-scheme", "IOB2"), ("--source-format", "json"), ("--tag-column", "1")]
 )
 def test_a_merged_dataset_is_not_read_as_sources_are(
     option: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]

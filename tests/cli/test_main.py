@@ -18,7 +18,7 @@ from esnera_hf.cli.main import main
 from world import World
 
 COMMANDS = (
-    "align answer apply atlas cache card check demo diff evaluate evidence export inspect locate predict push "
+    "align answer apply atlas cache card check correct demo diff evaluate evidence export inspect locate predict push "
     "reproduce review screen sources train"
 ).split()
 

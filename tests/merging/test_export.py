@@ -370,7 +370,7 @@ class TestSpacy:
     X, Y = LabelRef("x", "P"), LabelRef("y", "city")
     PARTIAL = LabelMapping(("P", "city"), (MappedLabel(X, "P"), MappedLabel(Y, "city")))
     SOURCES = (
-        make_source("x", {split: [row("anna/B-P in oslo")] for split in SPLITS}),
+        make_source("x", {split: [row("anna/B-P in oslo"), row("rain")] for split in SPLITS}),
         make_source(
             "y", {split: [(["北", "京", "😀"], ["B-city", "I-city", "O"])] for split in SPLITS}, "zh"
         ),
@@ -385,30 +385,36 @@ class TestSpacy:
         merged = merge_sources(self.SOURCES, self.PARTIAL)
         export(merged, tmp_path / "out", "spacy", mapping=self.PARTIAL if given else None)
         docs = self.docs(tmp_path / "out")
-        assert [doc.text for doc in docs] == ["anna in oslo", "北京😀"]
+        assert [doc.text for doc in docs] == ["anna in oslo", "rain", "北京😀"]
         # 0 is missing, 1 inside, 2 outside, 3 begins.
-        assert [[token.ent_iob for token in doc] for doc in docs] == [[3, 0, 0], [3, 1, 0]]
+        assert [[token.ent_iob for token in doc] for doc in docs] == [[3, 0, 0], [0], [3, 1, 0]]
         assert [[(e.start_char, e.end_char, e.label_) for e in doc.ents] for doc in docs] == [
             [(0, 4, "P")],
+            [],
             [(0, 2, "city")],
         ]
-        assert [doc.user_data["source"] for doc in docs] == ["x", "y"]
+        assert [doc.user_data["source"] for doc in docs] == ["x", "x", "y"]
         again = load_source(tmp_path / "out", name="again")
         assert [tokens for tokens, _ in sentences_of(again)["train"]] == [
             ["anna", "in", "oslo"],
+            ["rain"],
             list("北京😀"),
         ]
-        assert mentions_of(again)["train"] == [[("anna", "P")], [("北京", "city")]]
-        assert again.repairs == {MISSING: 6}
+        assert mentions_of(again)["train"] == [[("anna", "P")], [], [("北京", "city")]]
+        assert again.repairs == {MISSING: 9}
 
     def test_whole_annotation(self, tmp_path: Path) -> None:
         whole = LabelMapping(("city",), (MappedLabel(self.X, "city"), MappedLabel(self.Y, "city")))
         export(merge_sources(self.SOURCES, whole), tmp_path / "out", "spacy", mapping=whole)
-        assert [[t.ent_iob for t in doc] for doc in self.docs(tmp_path / "out")] == [[3, 2, 2], [3, 1, 2]]
+        assert [[t.ent_iob for t in doc] for doc in self.docs(tmp_path / "out")] == [
+            [3, 2, 2],
+            [2],
+            [3, 1, 2],
+        ]
         assert load_source(tmp_path / "out", name="again").repairs == {}
         # What occurs decides where no mapping says: a source of its own is annotated throughout.
         export(self.SOURCES[0], tmp_path / "own", "spacy")
-        assert [[t.ent_iob for t in doc] for doc in self.docs(tmp_path / "own")] == [[3, 2, 2]]
+        assert [[t.ent_iob for t in doc] for doc in self.docs(tmp_path / "own")] == [[3, 2, 2], [2]]
 
     @pytest.mark.parametrize(
         ("rows", "problem"),
@@ -440,3 +446,11 @@ def test_a_mapping_by_python_and_by_the_command_line(form: MappingFormat, tmp_pa
         result.export(tmp_path / "again", form, gold_only=True)
     with pytest.raises(ConfigurationError, match="exists already"):
         result.export(tmp_path / "python", form)
+
+
+def test_offsets_of_json_lines_are_not_asked_for(tmp_path: Path) -> None:
+    """Characters beside words of several, as in Chinese corpora, where offsets of either kind could be meant."""
+    given = [(["他", "说", "NBA", "的", "姚", "明"], ["O", "O", "B-ORG", "O", "B-PER", "I-PER"])] * 9
+    source = make_source("x", {split: list(given) for split in SPLITS}, "zh")
+    export(source, tmp_path / "out", "jsonl")
+    assert sentences_of(load_source(tmp_path / "out", name="x")) == sentences_of(source)

@@ -233,7 +233,9 @@ def merge_step(
 
     Rows with the highest similarity choose first. A group never joins
     another that the constraints keep it apart from; labels that must be
-    together join whatever their similarity.
+    together join whatever their similarity. Two groups of which neither was
+    found in the text of the other (0 of 0 both ways) do not join by their
+    vectors alone, which are alike for many labels, unless λ is 0 and asks for that.
 
     Args:
         step: from :func:`next_step`.
@@ -246,6 +248,8 @@ def merge_step(
     evidence = GroupEvidence(matrix, step.rows, step.columns)
     similarity = merge_similarities(evidence.semantic, evidence.empirical, lam)
     values = np.where(np.isnan(similarity), -np.inf, similarity)
+    backward = GroupEvidence(matrix, step.columns, step.rows)
+    counted = (evidence.predicted > 0) | (backward.predicted > 0).T | (lam == 0 or not matrix.predicted.any())
     joined = [list(column) for column in step.columns]
     decisions: dict[int, MergeDecision] = {}
     for row, group in enumerate(step.rows):
@@ -261,14 +265,15 @@ def merge_step(
         members = step.rows[row]
         allowed = [constraints.allow(members, others) for others in joined]
         open_values = np.where(allowed, values[row], -np.inf)
-        best = int(np.argmax(open_values)) if open_values.size else -1
+        sure_values = np.where(counted[row], open_values, -np.inf)
+        is_sure = tau is not None and bool(np.max(sure_values, initial=-np.inf) > tau)
+        best = int(np.argmax(sure_values if is_sure else open_values)) if open_values.size else -1
         if best < 0 or np.isneginf(open_values[best]):
             decisions[row] = MergeDecision(step.rows[row], None, None, None, 0, 0, merged=False)
             continue
-        merged = tau is not None and bool(open_values[best] > tau)
-        if merged:
+        if is_sure:
             joined[best].extend(members)
-        decisions[row] = _decision(evidence, row, best, similarity, merged=merged)
+        decisions[row] = _decision(evidence, row, best, similarity, merged=is_sure)
     ordered = tuple(decisions[row] for row in range(len(step.rows)))
     columns = (
         (column[0], *sorted(set(members) - {column[0]}))

@@ -10,12 +10,14 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from esnera_hf._internal.text import display_width, hint, pad, visible
+from esnera_hf.alignment.flow import draw_flow
 from esnera_hf.alignment.hierarchy import LabelTree, TreeCut, TreeGrain
-from esnera_hf.alignment.mapping_yaml import MappedLabel, Method, read_mapping, write_mapping
+from esnera_hf.alignment.mapping_yaml import LEFT_OUT, MappedLabel, Method, read_mapping, write_mapping
 from esnera_hf.errors import MappingError
 from esnera_hf.similarity.explanation import Decision
 from esnera_hf.tagging import OUTSIDE, LabelRef
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
 
 #: The name of the file beside a merged dataset.
 MAPPING_FILE = "mapping.yaml"
-LEFT_OUT = "(left out)"
 NO_MEMBERS = "(its parts only)"
 
 
@@ -266,7 +267,7 @@ class LabelMapping:
         return "\n".join(f"{pad(name, width)}  ←  {members}" for name, members in rows)
 
     def _repr_html_(self) -> str:
-        return str(self.to_pandas().to_html(index=False, na_rep=""))
+        return f"<p>{escape(visible(repr(self)))}</p>{draw_flow(self)}"
 
     def to_pandas(self) -> pandas.DataFrame:
         """Return a row per source label: where it goes, and beside which label and similarity."""

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 
 from esnera_hf._internal.text import join_tokens, shorten, visible
-from esnera_hf.alignment.mapping import LEFT_OUT, LabelMapping
+from esnera_hf.alignment.mapping import LabelMapping
+from esnera_hf.alignment.mapping_yaml import LEFT_OUT
 from esnera_hf.sources.source import NerSource
 from esnera_hf.tagging import LabelRef
 

@@ -13,6 +13,8 @@ from esnera_hf.alignment.hierarchy import find_circle
 from esnera_hf.similarity.matrix import Agreement
 from esnera_hf.tagging import OUTSIDE, LabelRef
 
+#: What stands for the unified label of a label that is left out.
+LEFT_OUT = "(left out)"
 #: 2 says ``method`` instead of ``merge`` and ``stages``, and knows no ``same_as`` and no ``relation``.
 VERSION = 2
 Method = Literal["equivalence", "greedy", "manual"]

@@ -121,7 +121,7 @@ def part_pairs(mapping: LabelMapping, meaning: Mapping[LabelRef, str]) -> tuple[
 
 def compared(mapping: LabelMapping, meaning: Mapping[LabelRef, str]) -> str:
     """Return a table of the mapping beside the truth, and what is missed or wrong."""
-    from esnera_hf.alignment.mapping import LEFT_OUT
+    from esnera_hf.alignment.mapping_yaml import LEFT_OUT
     from esnera_hf.sources.synthetic import PARTS
 
     def within(name: str, parent: str) -> str:

@@ -24,6 +24,7 @@ from huggingface_hub import (
 from esnera_hf._internal.arrow import Statistics, stored_bytes
 from esnera_hf._internal.text import shorten
 from esnera_hf._internal.yaml import dump_yaml
+from esnera_hf.alignment.flow import describe_flow
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.evaluation.projection import MergedScores
 from esnera_hf.hub.card_content import example_row, origin
@@ -33,7 +34,6 @@ from esnera_hf.hub.recipe import ROWS_FOLDER
 from esnera_hf.report import tables
 from esnera_hf.report.call import is_repository
 from esnera_hf.report.files import FLOW_PICTURE
-from esnera_hf.report.flow import describe_flow
 from esnera_hf.report.report import Example, MergeReport
 from esnera_hf.sources.catalogue import find_named
 from esnera_hf.sources.licenses import Terms, licenses_of

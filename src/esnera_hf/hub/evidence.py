@@ -6,13 +6,14 @@ asked for, salted hashes of forms; all else is JSON in its header (:class:`Evide
 
 from __future__ import annotations
 
+import html
 import os
 import tempfile
 from collections import defaultdict
 from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from datasets import Dataset, DatasetDict
@@ -55,6 +56,9 @@ from esnera_hf.taggers.light_heads import (
     make_light_heads,
 )
 from esnera_hf.taggers.predictions import LabelCentroids
+
+if TYPE_CHECKING:
+    import pandas
 
 #: The file of a bundle in a repository of the Hub.
 BUNDLE_FILE = "bundle.evidence"
@@ -104,6 +108,25 @@ class Evidence:
             f"  no text; {len(self.to_bytes()):,} bytes, {forms:,} salted hashes of forms, digest {self.digest}"
         )
         return "\n".join(map(visible, lines))
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """Return a row per label: mentions, recall of the light head, mean length of mentions in tokens."""
+        import pandas  # half a second, of which only notebooks have a use
+
+        rows = [
+            {
+                "label": label,
+                "mentions": self.mentions[label],
+                "recall": self.head.recall.get(label),
+                "tokens": self.facts["lengths"].get(label, (None,))[0],
+            }
+            for label in self.labels
+        ]
+        return pandas.DataFrame(rows)
+
+    def _repr_html_(self) -> str:
+        table = self.to_pandas().to_html(index=False, float_format="{:.2f}".format, na_rep="?")
+        return f"<p>{html.escape(visible(repr(self)))}; license {html.escape(visible(self.facts['license']))}</p>{table}"
 
     @classmethod
     def from_source(

@@ -8,6 +8,7 @@ import re
 import tempfile
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from html import escape
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -17,6 +18,8 @@ from huggingface_hub import DatasetCard, ModelCard, RepoCard
 
 from esnera_hf._internal.checks import from_plain, to_plain
 from esnera_hf._internal.console import no_dataset_bars, quiet_libraries
+from esnera_hf._internal.text import visible
+from esnera_hf.alignment.flow import draw_flow
 from esnera_hf.alignment.mapping import MAPPING_FILE, LabelMapping
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.hub.cards import MERGED, dataset_card, model_card
@@ -251,6 +254,17 @@ def card_of_tagger(tagger: Tagger, repo_id: str) -> ModelCard:
             f"the tagger's record ({_RECORD_FILE} beside it) is not one of this version: {type(error).__name__}: "
             f"{error}. Remove the file, and the card says less."
         ) from error
+
+
+def html_of_tagger(tagger: Tagger) -> str:
+    """Return what a notebook shows of a tagger: its flow picture if it is of merged data, and scores on test."""
+    parts = [f"<p>{escape(visible(repr(tagger)))}</p>"]
+    record = tagger.record
+    if record.get("mapping"):
+        parts.append(draw_flow(LabelMapping.from_yaml(record["mapping"])))
+    if record.get("test"):
+        parts.append(from_plain(Scores, record["test"], "test")._repr_html_())
+    return "".join(parts)
 
 
 def shareable_report(report: MergeReport, *, text: bool) -> MergeReport:

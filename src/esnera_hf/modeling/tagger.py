@@ -99,6 +99,11 @@ class Tagger(TrainedModel):
         encoder = self.record.get("encoder")
         return f"Tagger(labels={self.labels!r}{f', encoder={encoder!r}' if encoder else ''})"
 
+    def _repr_html_(self) -> str:
+        from esnera_hf.hub.push import html_of_tagger
+
+        return html_of_tagger(self)
+
     @property
     def labels(self) -> tuple[str, ...]:
         """The labels it predicts."""

@@ -9,9 +9,9 @@ from typing import TypeVar
 
 from esnera_hf._internal.checks import from_plain
 from esnera_hf._internal.json import read_json
+from esnera_hf.alignment.flow import draw_flow
 from esnera_hf.alignment.mapping import MAPPING_FILE, LabelMapping
 from esnera_hf.errors import ConfigurationError
-from esnera_hf.report.flow import draw_flow
 from esnera_hf.report.html import render_report
 from esnera_hf.report.report import MergeReport
 from esnera_hf.similarity.matrix import SimilarityMatrix

@@ -25,10 +25,10 @@ from numpy.typing import NDArray
 
 from esnera_hf._internal.checks import to_plain
 from esnera_hf._internal.text import visible
-from esnera_hf.alignment.mapping import LEFT_OUT, MAPPING_FILE, LabelMapping
-from esnera_hf.alignment.mapping_yaml import HEADER, PARENTS_HEADER, VERSION, evidence_data
+from esnera_hf.alignment.flow import draw_flow
+from esnera_hf.alignment.mapping import MAPPING_FILE, LabelMapping
+from esnera_hf.alignment.mapping_yaml import HEADER, LEFT_OUT, PARENTS_HEADER, VERSION, evidence_data
 from esnera_hf.report import evidence, tables
-from esnera_hf.report.flow import draw_flow
 from esnera_hf.report.format import agreement, figure, interval, merge_setting, sign
 from esnera_hf.report.report import MergeReport
 from esnera_hf.similarity.explanation import EQUAL

@@ -9,17 +9,22 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, NamedTuple
+from html import escape
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from datasets import DatasetDict, Features, List, Value
 
 from esnera_hf._internal.arrow import count_labels, count_sentences_and_tokens, text_digests
 from esnera_hf._internal.checks import is_count
+from esnera_hf._internal.text import visible
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.sources.options import ReadingOptions
 from esnera_hf.sources.readers.counting import WrittenSpan
 from esnera_hf.tagging import Entity, LabelRef, entities_from_tags
+
+if TYPE_CHECKING:
+    import pandas
 
 
 @dataclass(slots=True)
@@ -276,6 +281,20 @@ class NerSource:
         return (
             f"NerSource({self.name!r}: {sizes} sentences{sample}; {len(self.labels)} labels; {self.license})"
         )
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """Return a row per label, with its mentions in each split."""
+        import pandas  # half a second, of which only notebooks have a use
+
+        entities = self.summary.entities
+        rows = [
+            {"label": label, **{split: counts.get(label, 0) for split, counts in entities.items()}}
+            for label in self.labels
+        ]
+        return pandas.DataFrame(rows)
+
+    def _repr_html_(self) -> str:
+        return f"<p>{escape(visible(repr(self)))}</p>{self.to_pandas().to_html(index=False)}"
 
     @cached_property
     def labels(self) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from typing import Any
 from esnera_hf._internal.text import shown
 from esnera_hf.errors import ConfigurationError, SourceError
 from esnera_hf.sources.options import ReadingOptions
+from esnera_hf.sources.readers.label_studio import SENTENCE_ID
 from esnera_hf.sources.source import RawSentence
 from esnera_hf.tagging import Entity
 
@@ -64,7 +65,8 @@ class DocBinFile:
             annotated = complete = True
         else:
             spans = [Entity(span.start, span.end, span.label_) for span in doc.ents]
-            annotated = doc.has_annotation("ENT_IOB")
+            # A sentence of our export in which nothing is known to be annotated is not one that nobody annotated.
+            annotated = doc.has_annotation("ENT_IOB") or SENTENCE_ID in doc.user_data
             complete = doc.has_annotation("ENT_IOB", require_complete=True)
         inside = {token for span in spans for token in range(span.start + 1, span.end)}
         marked = doc.has_annotation("SENT_START")

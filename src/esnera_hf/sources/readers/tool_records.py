@@ -3,6 +3,7 @@
 ===========  =========================================================================
 tool         what tells it
 ===========  =========================================================================
+our export   ``id``, ``tokens``, ``spans`` and ``source``: ``[start, end, label]``, tokens, ends exclusive
 GLiNER       ``tokenized_text`` with ``ner``: ``[first, last, label]``, tokens, ends inclusive
 Dataturks    ``content`` with ``annotation``: ``{label, points: [{start, end, text}]}``,
              characters, ends inclusive
@@ -18,9 +19,12 @@ from typing import Any
 
 from esnera_hf.errors import SourceError
 
+#: The keys of JSON lines that this package exports; those of merged datasets have more.
+_EXPORTED, _EXPORTED_OF_MERGED = {"id", "tokens", "spans", "source"}, {"origins", "scores"}
+
 
 def as_plain_record(record: Any, where: str, format: str | None) -> Any:
-    """Return a record of GLiNER or Dataturks as one of tokens or text with spans, any other as it is.
+    """Return a record of our export, GLiNER or Dataturks as one of tokens or text with spans, any other as it is.
 
     Args:
         record: parsed JSON, or a row of a dataset.
@@ -34,6 +38,8 @@ def as_plain_record(record: Any, where: str, format: str | None) -> Any:
         return record
     if "tokenized_text" in record:
         return _of_gliner(record, where)
+    if record.keys() - _EXPORTED_OF_MERGED == _EXPORTED:
+        return {**record, "spans": _with_mentions(record["tokens"], record["spans"])}
     if isinstance(record.get("content"), str) and "annotation" in record and "text" not in record:
         return _of_dataturks(record, where, format)
     return record
@@ -51,18 +57,28 @@ def _of_gliner(record: Mapping[str, Any], where: str) -> Mapping[str, Any]:
             raise SourceError(
                 f"{where}: expected [first token, last token, label] in 'ner', found {entry!r:.80}."
             )
+    ends_exclusive = [[first, last + 1, label] for first, last, label, *_ in entries]
+    return {"tokens": tokens, "spans": _with_mentions(tokens, ends_exclusive)}
+
+
+def _with_mentions(tokens: Any, spans: Any) -> Any:
+    """Return spans of tokens with their mentions, so that nobody asks how offsets count; what is none as it is."""
     words = [str(token) for token in tokens] if isinstance(tokens, list | tuple) else []
-    # With their mentions, so that nobody asks how the offsets count.
-    spans = [
+    if not isinstance(spans, list | tuple) or not all(_is_span(span) for span in spans):
+        return spans
+    return [
         {
-            "start": first,
-            "end": last + 1,
+            "start": start,
+            "end": end,
             "label": label,
-            "text": " ".join(words[first : last + 1]) if last < len(words) else "",
+            "text": " ".join(words[start:end]) if end <= len(words) else "",
         }
-        for first, last, label, *_ in entries
+        for start, end, label in spans
     ]
-    return {"tokens": tokens, "spans": spans}
+
+
+def _is_span(span: Any) -> bool:
+    return isinstance(span, list | tuple) and len(span) == 3 and all(type(place) is int for place in span[:2])
 
 
 def _of_dataturks(record: Mapping[str, Any], where: str, format: str | None) -> Mapping[str, Any]:

@@ -6,10 +6,13 @@ from collections.abc import Iterator, Mapping
 from html import escape
 from itertools import groupby
 from math import sqrt
+from typing import TYPE_CHECKING
 
 from esnera_hf._internal.text import display_width, visible
-from esnera_hf.alignment.mapping import LEFT_OUT, LabelMapping
-from esnera_hf.alignment.mapping_yaml import MappedLabel
+from esnera_hf.alignment.mapping_yaml import LEFT_OUT, MappedLabel
+
+if TYPE_CHECKING:
+    from esnera_hf.alignment.mapping import LabelMapping
 
 #: Units of the view box: height of a row, free edge, widths of a column of text, of the bands, of a unified label.
 _ROW, _EDGE, _TEXT, _BANDS, _PILL = 24, 16, 230, 150, 210

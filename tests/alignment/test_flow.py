@@ -7,9 +7,9 @@ from xml.etree import ElementTree
 import pytest
 
 from esnera_hf._internal.text import display_width
+from esnera_hf.alignment.flow import describe_flow, draw_flow
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.alignment.mapping_yaml import MappedLabel
-from esnera_hf.report.flow import describe_flow, draw_flow
 from esnera_hf.tagging import LabelRef
 
 SVG = "{http://www.w3.org/2000/svg}"
