@@ -126,7 +126,8 @@ class Evidence:
 
     def _repr_html_(self) -> str:
         table = self.to_pandas().to_html(index=False, float_format="{:.2f}".format, na_rep="?")
-        return f"<p>{html.escape(visible(repr(self)))}; license {html.escape(visible(self.facts['license']))}</p>{table}"
+        head = f"{self!r}; license {self.facts['license']}"
+        return f"<p>{html.escape(visible(head))}</p>{table}"
 
     @classmethod
     def from_source(
