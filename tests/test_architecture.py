@@ -22,13 +22,15 @@ HEAVY = {"torch", "torchcrf", "transformers", "accelerate"}
 #: Where imports stand inside functions: who, of what, and why.
 INSIDE_FUNCTIONS = {
     ("cli/", "esnera_hf"): "--help and --version answer at once",
-    ("cli/", "datasets"): "--help and --version answer at once",
     ("", "esnera_hf.modeling"): "torch takes seconds to import, and what needs no model does without it",
     ("modeling/tagger.py", "esnera_hf.hub"): "a tagger publishes itself by the room that publishes",
     ("", "pandas"): "half a second that only notebooks have a use for",
     ("taggers/light_heads.py", "sklearn"): "half a second that only light heads have a use for",
     ("sources/readers/docbin.py", "spacy"): "an optional extra",
     ("merging/export_formats.py", "spacy"): "an optional extra",
+    ("_internal/console.py", "datasets"): "messages are written without it, too: a second of --help",
+    ("_internal/console.py", "huggingface_hub"): "as datasets",
+    ("_internal/console.py", "tqdm"): "as datasets",
     ("_internal/console.py", "transformers"): "its bars are silenced only where it is loaded anyway",
 }
 

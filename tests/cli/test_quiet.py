@@ -21,18 +21,18 @@ hub_tqdm = sys.modules["huggingface_hub.utils.tqdm"]
 DRIVER = """
 import json, sys
 from pathlib import Path
-from esnera_hf._internal import console
+from tqdm import auto
 from esnera_hf.cli.main import main
 
 said = []
 
-class Writer(console.tqdm):
+class Writer(auto.tqdm):
     @classmethod
     def write(cls, message, file=None, **options):
         said.append(message)
         super().write(message, file=file, **options)
 
-console.tqdm = Writer
+auto.tqdm = Writer
 codes = [main(command.split()) for command in json.loads(sys.argv[1])]
 Path(sys.argv[2]).write_text(json.dumps({"codes": codes, "said": said}))
 """

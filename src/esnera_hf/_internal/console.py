@@ -11,10 +11,6 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-import datasets
-from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
-from tqdm.auto import tqdm
-
 from esnera_hf._internal.processes import is_main_process
 from esnera_hf._internal.text import visible
 
@@ -40,9 +36,12 @@ def configure_output(level: Level, json_lines: bool) -> None:
         json_lines: an object a line: ``time``, ``level`` and ``event``, which is ``message``, ``progress``,
             ``step`` or ``end``, and what belongs to it.
     """
+    from datasets import disable_progress_bars as disable_dataset_bars
+    from huggingface_hub.utils.tqdm import disable_progress_bars
+
     _Output.level, _Output.json = level, json_lines
     if json_lines or not _writes("info"):
-        datasets.disable_progress_bars()
+        disable_dataset_bars()
         with warnings.catch_warnings(action="ignore", category=UserWarning):
             disable_progress_bars()
 
@@ -56,6 +55,8 @@ def say(message: str, level: Level = "info") -> None:
     if _Output.json:
         write_event("message", level, message=message)
     elif _writes(level):
+        from tqdm.auto import tqdm
+
         text = "\n".join(map(visible, message.split("\n")))  # names in it may hold what steers a terminal
         with suppress(OSError):  # a message that cannot be written is no reason to lose a result
             tqdm.write(f"WARNING: {text}" if level == "warning" else text, file=sys.stderr)
@@ -111,6 +112,8 @@ def progress_bar(title: str, total: int, *, unit: str, initial: int = 0, delay: 
     """
     if _Output.json:
         return _JsonProgress(title, total, unit, initial)
+    from tqdm.auto import tqdm
+
     options: dict[str, Any] = {"desc": visible(title), "total": total, "unit": f" {unit}", "initial": initial}
     return tqdm(**options, file=sys.stderr, delay=delay, disable=not _writes("info"))
 
@@ -145,6 +148,11 @@ def quiet_libraries() -> Iterator[None]:
     if _Output.level == "debug":
         yield
         return
+    from huggingface_hub.utils.tqdm import (
+        are_progress_bars_disabled,
+        disable_progress_bars,
+        enable_progress_bars,
+    )
     from transformers.utils import logging as transformers_logging
 
     verbosity = transformers_logging.get_verbosity()
@@ -169,6 +177,8 @@ def quiet_libraries() -> Iterator[None]:
 @contextmanager
 def no_dataset_bars() -> Iterator[None]:
     """Keep datasets from drawing a bar for every file and step."""
+    import datasets
+
     hidden = datasets.are_progress_bars_disabled()
     datasets.disable_progress_bars()
     try:

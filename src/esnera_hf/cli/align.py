@@ -7,6 +7,7 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from esnera_hf._internal.console import quiet_libraries
 from esnera_hf._internal.processes import is_main_process
 from esnera_hf.cli import options as table
 from esnera_hf.cli.options import Commands, add_command, add_reading_options, check_output, refuse
@@ -172,7 +173,6 @@ def save_and_print(result: MergeResult, folder: Path | None, *, verbose: bool = 
 
 
 def _diff(options: argparse.Namespace) -> None:
-    from esnera_hf._internal.console import quiet_libraries
     from esnera_hf.alignment.mapping import LabelMapping
     from esnera_hf.alignment.mapping_diff import MappingDifference, affected_entities
     from esnera_hf.api import with_mentions

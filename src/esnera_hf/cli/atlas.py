@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from esnera_hf._internal.files import write_new_file
+from esnera_hf._internal.json import read_json
 from esnera_hf.cli.options import (
     SOURCES_HELP,
     Commands,
@@ -135,7 +136,6 @@ def _source(name: str, options: argparse.Namespace) -> NerSource | str:
 
 
 def _definitions(file: Path | None) -> dict[str, str]:
-    from esnera_hf._internal.json import read_json
 
     data: dict[str, Any] = {} if file is None else read_json(file)
     if not all(isinstance(text, str) for text in data.values()):

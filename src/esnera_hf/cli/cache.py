@@ -7,6 +7,17 @@ import os
 import time
 from typing import TYPE_CHECKING
 
+from esnera_hf._internal.cache_contents import (
+    BOUND_VARIABLE,
+    CacheEntry,
+    cache_entries,
+    cache_folder,
+    choose_entries,
+    parse_age,
+    parse_size,
+    size_text,
+)
+from esnera_hf._internal.console import duration
 from esnera_hf._internal.text import display_width, pad
 from esnera_hf.cli.options import Commands
 from esnera_hf.errors import ConfigurationError
@@ -14,7 +25,6 @@ from esnera_hf.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from esnera_hf._internal.cache_contents import CacheEntry
 
 _HELP = """\
 The cache lies in ESNERA_CACHE_DIR, else in ~/.cache/esnera_hf, and holds nothing
@@ -56,15 +66,6 @@ def add_commands(commands: Commands) -> None:
 
 
 def _cache(options: argparse.Namespace) -> None:
-    from esnera_hf._internal.cache_contents import (
-        BOUND_VARIABLE,
-        cache_entries,
-        cache_folder,
-        choose_entries,
-        parse_age,
-        parse_size,
-        size_text,
-    )
 
     asked = bool(options.older_than or options.max_size or options.other_versions)
     if asked != (options.action == "prune") or (options.dry_run and not asked):
@@ -91,7 +92,6 @@ def _cache(options: argparse.Namespace) -> None:
 
 
 def _table(entries: Sequence[CacheEntry]) -> str:
-    from esnera_hf._internal.cache_contents import size_text
 
     rows = [("kind", "number", "size", "last used", "first to go", "of other versions")]
     for kind in dict.fromkeys(entry.kind for entry in entries):
@@ -106,7 +106,6 @@ def _table(entries: Sequence[CacheEntry]) -> str:
 
 
 def _age(used: float) -> str:
-    from esnera_hf._internal.console import duration
 
     seconds = max(time.time() - used, 0)
     return f"{seconds / 86_400:.0f} d ago" if seconds > 2 * 86_400 else f"{duration(seconds)} ago"

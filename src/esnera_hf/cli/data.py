@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from esnera_hf._internal.console import no_dataset_bars, say
 from esnera_hf._internal.files import check_free
 from esnera_hf._internal.text import display_width, pad
 from esnera_hf.cli.options import (
@@ -177,7 +178,6 @@ def _sources(options: argparse.Namespace) -> None:
 
 
 def _inspect(options: argparse.Namespace) -> None:
-    from esnera_hf._internal.console import no_dataset_bars
     from esnera_hf.sources.inspect import inspect
 
     _check_names(options.sources)
@@ -204,7 +204,6 @@ def _screen(options: argparse.Namespace) -> None:
         raise ConfigurationError(
             "expected at least two sources to screen. `esnera-hf inspect` looks into one."
         )
-    from esnera_hf._internal.console import no_dataset_bars
     from esnera_hf.alignment.screen import screen
 
     _check_names(options.sources)
@@ -226,7 +225,6 @@ def _screen(options: argparse.Namespace) -> None:
 
 
 def _export(options: argparse.Namespace) -> None:
-    from esnera_hf._internal.console import no_dataset_bars, say
     from esnera_hf.merging.export import count_pseudo_labels, export
 
     if options.written_scheme is not None and options.format != "conll":
@@ -273,7 +271,6 @@ def _export_mapping(options: argparse.Namespace) -> None:
 
 
 def _correct(options: argparse.Namespace) -> None:
-    from esnera_hf._internal.console import no_dataset_bars
     from esnera_hf.result import MergeResult
 
     check_free(options.output)
@@ -288,7 +285,6 @@ def _correct(options: argparse.Namespace) -> None:
 
 def _data(options: argparse.Namespace) -> tuple[NerSource | DatasetDict, LabelMapping | None]:
     """Return what is to be exported, and the mapping of which all of its labels are."""
-    from esnera_hf._internal.console import say
     from esnera_hf.alignment.mapping import MAPPING_FILE
     from esnera_hf.result import MergeResult
 

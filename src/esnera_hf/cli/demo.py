@@ -10,6 +10,7 @@ from itertools import combinations, permutations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from esnera_hf._internal.console import quiet_libraries, say
 from esnera_hf._internal.text import pad
 from esnera_hf.cli.options import OUTPUT_FOLDER, Commands, check_output
 
@@ -52,7 +53,6 @@ def _demo(options: argparse.Namespace) -> None:
 
 def write_corpora(folder: Path, seed: int) -> list[Path]:
     """Write the corpora as column files and the encoder made from them into a folder; return those of the corpora."""
-    from esnera_hf._internal.console import quiet_libraries
     from esnera_hf.merging.export import export
     from esnera_hf.modeling.encoders import make_encoder
     from esnera_hf.sources.load import load_source
@@ -76,7 +76,6 @@ def run_demo(seed: int = 42) -> MergeResult:
     Raises:
         ConfigurationError: no generator takes the seed.
     """
-    from esnera_hf._internal.console import quiet_libraries, say
     from esnera_hf.api import align
     from esnera_hf.modeling.encoders import make_encoder
     from esnera_hf.settings import AlignSettings

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from esnera_hf._internal.console import quiet_libraries
 from esnera_hf._internal.files import check_new_file
 from esnera_hf._internal.text import visible
 from esnera_hf.cli.options import (
@@ -87,7 +88,6 @@ def _add_protection(evidence: argparse.ArgumentParser) -> None:
 
 
 def _evidence(options: argparse.Namespace) -> None:
-    from esnera_hf._internal.console import quiet_libraries
     from esnera_hf.hub.evidence import Evidence
     from esnera_hf.sources.load import EVIDENCE_SUFFIX
 
@@ -118,7 +118,6 @@ def _evidence(options: argparse.Namespace) -> None:
 
 
 def _answer(options: argparse.Namespace) -> None:
-    from esnera_hf._internal.console import quiet_libraries
     from esnera_hf.hub.answer import Answer
     from esnera_hf.hub.evidence import Evidence
     from esnera_hf.sources.load import ANSWER_SUFFIX

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from esnera_hf._internal.console import quiet_libraries
 from esnera_hf._internal.processes import is_main_process
 from esnera_hf.cli.options import (
     CONTENT,
@@ -92,7 +93,6 @@ def add_commands(commands: Commands) -> None:
 
 
 def _push(options: argparse.Namespace) -> None:
-    from esnera_hf._internal.console import quiet_libraries
     from esnera_hf.hub.evidence import Evidence
     from esnera_hf.hub.repository import HubRepository
     from esnera_hf.result import MergeResult
@@ -170,7 +170,6 @@ def _card(options: argparse.Namespace) -> None:
 
 def _saved_tagger(options: argparse.Namespace) -> Tagger | None:
     """Load the tagger of a folder that holds one; options for datasets do not go with it."""
-    from esnera_hf._internal.console import quiet_libraries
     from esnera_hf.result import load_saved_tagger
 
     # transformers writes it beside every model, and a saved alignment has none.

@@ -16,6 +16,7 @@ from importlib.metadata import version
 from io import TextIOWrapper
 from typing import Any
 
+from esnera_hf._internal.console import configure_output, write_event
 from esnera_hf._internal.processes import process_count
 from esnera_hf._internal.text import visible
 from esnera_hf.cli import align, atlas, cache, check, data, demo, evidence, hub, review, taggers
@@ -75,8 +76,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with _output_of(options), _terminating():
         status, message = _run(options)
         if options.json:
-            from esnera_hf._internal.console import write_event
-
             write_event("end", "error" if status else "info", status=status, message=message)
         elif message:
             shown = "\n".join(map(visible, f"esnera-hf: {message}".split("\n")))
@@ -152,7 +151,6 @@ def _output_of(options: argparse.Namespace) -> Iterator[None]:
     if options.log_level == "info" and not options.json:
         yield
         return
-    from esnera_hf._internal.console import configure_output
 
     configure_output(options.log_level, options.json)
     try:

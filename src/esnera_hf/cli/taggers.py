@@ -10,6 +10,7 @@ from io import TextIOWrapper
 from itertools import tee
 from pathlib import Path
 
+from esnera_hf._internal.console import quiet_libraries
 from esnera_hf._internal.files import new_folder
 from esnera_hf._internal.processes import is_main_process
 from esnera_hf._internal.text import display_width, pad
@@ -83,7 +84,6 @@ def _split(text: str) -> str:
 
 
 def _train(options: argparse.Namespace) -> None:
-    from esnera_hf._internal.console import quiet_libraries
     from esnera_hf.metrics import Scores
     from esnera_hf.taggers.train import train_tagger
 
@@ -110,7 +110,6 @@ def _train(options: argparse.Namespace) -> None:
 
 
 def _predict(options: argparse.Namespace) -> None:
-    from esnera_hf._internal.console import quiet_libraries
     from esnera_hf.modeling.hub_code.words import word_spans
     from esnera_hf.modeling.tagger import Tagger
 
@@ -153,7 +152,6 @@ def _lines(file: str | None) -> Iterator[str]:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    from esnera_hf._internal.console import quiet_libraries
     from esnera_hf.alignment.mapping import MAPPING_FILE
     from esnera_hf.evaluation.evaluate import evaluate_on_merged, evaluate_on_source, mapping_of
     from esnera_hf.result import MergeResult, load_saved_tagger
