@@ -23,7 +23,6 @@ import os
 import random
 import sys
 import warnings
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -37,7 +36,7 @@ from quality.gold import RELATIONS, GoldPair
 import esnera_hf.similarity.probability as probability
 from esnera_hf._internal.cache_contents import CACHE_VARIABLE
 from esnera_hf._internal.console import quiet_libraries
-from esnera_hf.hub.evidence import _with_noise, _without
+from esnera_hf.hub.protection import EXACT, MIN_SUPPORT, protected
 from esnera_hf.modeling.mention_vectors import MentionEncoder
 from esnera_hf.similarity.evidence import _HeadsAndSpans, _light_evidence
 from esnera_hf.similarity.matrix import SimilarityMatrix
@@ -59,15 +58,13 @@ from esnera_hf.taggers.predictions import LabelCentroids
 CORPORA = ("cluener", "bc5cdr", "weibo")
 #: Pairs of halves: as many heads as twice this, each a target, the others its references.
 HALVES, RESAMPLES, SEED = 3, 200, 42
-#: Strength of the regularization, least mentions of a label, and noise, by what they are called in the tables.
+#: What may be revealed, and the least mentions of a label, by what they are called in the tables.
 SETTINGS = {
-    "exact": (INVERSE_REGULARIZATION, FEWEST, 0.0),
-    "min_support 50": (INVERSE_REGULARIZATION, 50, 0.0),
-    "noise 1": (INVERSE_REGULARIZATION, FEWEST, 1.0),
-    "strength 0.0005": (0.0005, FEWEST, 0.0),
-    "strength 0.0005, min_support 20, noise 0.25": (0.0005, 20, 0.25),
-    "strength 0.0005, min_support 20, noise 0.5": (0.0005, 20, 0.5),
-    "strength 0.0005, min_support 20, noise 1": (0.0005, 20, 1.0),
+    "exact": (EXACT, FEWEST),
+    "reveal 0.7": (0.7, MIN_SUPPORT),
+    "reveal 0.6": (0.6, MIN_SUPPORT),
+    "reveal 0.55": (0.55, MIN_SUPPORT),
+    "reveal 0.55, min_support 3": (0.55, FEWEST),
 }
 COUNTS = ("matched", "predicted", "read", "recall")
 Made = tuple[LightHead, LabelCentroids]
@@ -93,54 +90,24 @@ def main() -> None:
     options = parsed()
     os.environ[CACHE_VARIABLE] = str(options.cache)
     with quiet_libraries():
-        kinds = settings()
         print("| corpus | evidence | loss | references | mean | whitened | right on unread spans |")
         print("| --- | --- | ---: | ---: | ---: | ---: | ---: |", flush=True)
         for name in options.corpora:
             spans = encoded(name, options)
-            for kind, make in kinds.items():
-                print(f"| {name} | {kind} | {' | '.join(attacked(spans, make))} |", flush=True)
+            for kind, setting in SETTINGS.items():
+                print(f"| {name} | {kind} | {' | '.join(attacked(spans, *setting))} |", flush=True)
         if options.cost:
             print_cost(options)
     print(f"\nCommand: python {' '.join(sys.argv)}")
 
 
-def settings() -> dict[str, Callable[[LightHead], Made]]:
-    """Return the ways to make evidence of spans, by what they are called in the tables."""
-    regressions: dict[Any, Any] = {}
-
-    def fitted(strength: float, min_support: int, noise: float) -> Callable[[LightHead], Made]:
-        def make(spans: LightHead) -> Made:
-            gold = np.array(spans.gold, dtype=np.str_)
-            key = spans.vectors[:, 0].tobytes(), min_support, strength
-            if key not in regressions:
-                regressions[key] = _regression(spans.vectors, gold, min_support, strength)
-            labels, weights, bias = regressions[key]
-            head = replace(spans, labels=labels, weights=weights, bias=bias).without_spans()
-            return weakened(head, spans.centroids, min_support, noise)
-
-        return make
-
-    return {name: fitted(*setting) for name, setting in SETTINGS.items()}
-
-
-def weakened(head: LightHead, centroids: LabelCentroids, min_support: int, noise: float) -> Made:
-    """Return evidence without rare labels, with noise, as a bundle holds it."""
-    rows = [
-        k for k, n in enumerate(head.labels) if n == NO_MENTION or centroids.count.get(n, 0) >= min_support
-    ]
-    recall = {
-        label: share for label, share in head.recall.items() if centroids.count.get(label, 0) >= min_support
-    }
-    head = replace(
-        head,
-        labels=tuple(head.labels[row] for row in rows),
-        weights=head.weights[rows],
-        bias=head.bias[rows],
-        recall=recall,
-    )
-    centroids = _without(centroids, min_support, set())
-    return _with_noise(head, centroids, noise) if noise else (head, centroids)
+def made(spans: LightHead, reveal: float, min_support: int) -> Made:
+    """Return the evidence that a bundle holds of spans."""
+    if reveal < EXACT:
+        return protected(spans, reveal, min_support)[:2]
+    gold = np.array(spans.gold, dtype=np.str_)
+    labels, weights, bias = _regression(spans.vectors, gold, min_support, INVERSE_REGULARIZATION)
+    return replace(spans, labels=labels, weights=weights, bias=bias).without_spans(), spans.centroids
 
 
 def encoded(name: str, options: Any) -> Spans:
@@ -165,14 +132,14 @@ def encoded(name: str, options: Any) -> Spans:
     return Spans(gold, vectors.astype(np.float32), np.array([int(number) for number, _, _ in places]))
 
 
-def attacked(spans: Spans, make: Callable[[LightHead], Made]) -> list[str]:
+def attacked(spans: Spans, reveal: float, min_support: int) -> list[str]:
     """Return the cells of a row: what each attack attains, and how right the head is."""
     generator = np.random.default_rng(SEED)
     read = []
     for _ in range(HALVES):
         half = generator.permutation(spans.sentence.max() + 1) % 2 == 0
         read += [half[spans.sentence], ~half[spans.sentence]]
-    evidence = [make(spans.of(chosen)) for chosen in read]
+    evidence = [made(spans.of(chosen), reveal, min_support) for chosen in read]
     margins = np.array([margin(head, spans) for head, _ in evidence])
     towards = np.array([mean_scores(centroids, spans) for _, centroids in evidence])
     scores: dict[str, list[np.ndarray]] = {"loss": [], "references": [], "mean": [], "whitened": []}
@@ -293,18 +260,13 @@ def print_cost(options: Any) -> None:
     groups = np.array([group(pair) for pair in pairs])
     print("\n| evidence of all corpora | F1 of equal | average precision | relations macro-F1 |")
     print("| --- | ---: | ---: | ---: |", flush=True)
-    refitted: dict[tuple[str, float], LightHead] = {}
-    for setting, (strength, min_support, noise) in SETTINGS.items():
+    for setting, (reveal, least) in SETTINGS.items():
         bundles = {}
         for name, artifact in artifacts.items():
             spans = load_light_head(artifact)
-            if strength != INVERSE_REGULARIZATION and (name, strength) not in refitted:
-                fitted = _regression(spans.vectors, np.array(spans.gold, dtype=np.str_), FEWEST, strength)
-                refitted[name, strength] = replace(
-                    spans.without_spans(), labels=fitted[0], weights=fitted[1], bias=fitted[2]
-                )
-            head = refitted.get((name, strength), spans.without_spans())
-            bundles[name] = Given(*weakened(head, spans.centroids, min_support, noise), spans.read)
+            exact = spans.without_spans(), spans.centroids
+            evidence = exact if reveal == EXACT else protected(spans, reveal, least)[:2]
+            bundles[name] = Given(*evidence, spans.read)
         changed = with_evidence(matrix, _HeadsAndSpans(artifacts, bundles))
         cells = " | ".join(f"{figure:.3f}" for figure in figures(changed, pairs, groups))
         print(f"| {setting} | {cells} |", flush=True)

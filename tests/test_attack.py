@@ -117,7 +117,7 @@ def make_exchange(folder: Path) -> None:
     exchange, encoder = folder / "exchange", folder / "encoder"
     exchange.mkdir()
     for name in ("alpha", "beta"):
-        bundle = Evidence.from_source(folder / name, encoder=encoder, salt=_SALT)
+        bundle = Evidence.from_source(folder / name, encoder=encoder, salt=_SALT, reveal=1)
         bundle.save(exchange / f"{name}.evidence")
     asked = Evidence.load(exchange / "alpha.evidence")
     Answer.from_source(asked, folder / "beta", encoder=encoder, salt=_SALT).save(exchange / "beta.answer")

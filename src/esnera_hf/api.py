@@ -29,7 +29,8 @@ from esnera_hf.evaluation.merged_tagger import (
     find_pseudo_labels,
     try_mapping,
 )
-from esnera_hf.hub.exchange import AlignedLike, Exchange
+from esnera_hf.hub.atlas import Atlas
+from esnera_hf.hub.exchange import AlignedLike, Exchange, check_answers
 from esnera_hf.hub.recipe import Recipe, find_recipe
 from esnera_hf.merging.merge import MergedData, merge_sources
 from esnera_hf.merging.pseudo_labels import PseudoLabels
@@ -62,6 +63,7 @@ def align(
     method: Method = "equivalence",
     evidence: EvidenceKind | None = None,
     target_schema: TargetSchema | None = None,
+    to: Atlas | str | os.PathLike[str] | None = None,
     max_samples: int | None = None,
     seed: int = 42,
     settings: AlignSettings | None = None,
@@ -86,6 +88,8 @@ def align(
         target_schema: the schema to merge into: a source; names that some labels
             bear; or names with the labels that define them,
             ``{"ORG": ["cluener:company"]}``.
+        to: an atlas, its folder or ``owner/name`` on the Hub: labels take their places in its tree, and one source
+            suffices. The text of its corpora is not here, so the dataset holds your sources alone.
         max_samples: use at most so many sentences per split of each source.
         seed: for the choice of sentences and for training.
         settings: everything else.
@@ -100,11 +104,12 @@ def align(
     settings = _expect(settings or AlignSettings(), AlignSettings, "settings").checked(method, evidence, seed)
     times = StepTimes()
     with quiet_libraries():
-        exchange = Exchange(sources)
+        exchange = Exchange(sources, to)
         loaded = exchange.load(max_samples, seed)
         texts = [source for source in loaded if source.bundled is None]
         labels = [ref for source in loaded for ref in source.label_refs]
-        constraints = build_constraints(labels, target_schema, settings.schema)
+        schema = exchange.in_tree(settings.schema)
+        constraints = build_constraints(labels, target_schema, schema)
         by_taggers = settings.evidence.kind == "taggers" or method == "greedy"
         encoder = exchange.encoder(loaded, encoder, "taggers" if by_taggers else settings.evidence.kind)
         _warn_of_memory(loaded, encoder, settings, by_taggers)
@@ -130,6 +135,7 @@ def align(
             seed=seed,
             elsewhere=elsewhere,
         )
+        matrix = exchange.with_atlas(matrix)
         times.end("similarity")
         train = partial(train_cached, encoder, settings.taggers.training)
         trial = partial(try_mapping, measured, taggers, settings.greedy, settings.output.threshold, train)
@@ -152,7 +158,9 @@ def align(
         report = replace(report, questions=questions, disagreements=disagreements)
     used = encoder if texts and (taggers or systems or settings.evidence.kind != "surface") else None
     facts = {"method": method, "target_schema": target_schema, "max_samples": max_samples, "seed": seed}
-    call = _call("align", loaded, replace(settings, output=output), encoder=used, **facts)
+    facts |= exchange.facts(settings.evidence.salt)
+    aligned = [source for source in loaded if source.name not in exchange.of_atlas]
+    call = _call("align", aligned, replace(settings, output=output), encoder=used, **facts)
     report = replace(with_pairs(report, mapping, matrix), taggers=scores, systems=systems)
     return MergeResult(merged.dataset, mapping, matrix, _completed(report, call, loaded, times), folder)
 
@@ -335,6 +343,8 @@ def reproduce(
     sources: Sequence[SourceLike] | None = None,
     *,
     encoder: EncoderLike | None = None,
+    to: Atlas | str | os.PathLike[str] | None = None,
+    salt: str | dict[str, str] | None = None,
 ) -> tuple[MergeResult, list[str]]:
     """Make the result of a report again, with the same settings, and compare fingerprints.
 
@@ -342,14 +352,16 @@ def reproduce(
         report: ``report.json``, or the folder it lies in; ``mapping.yaml`` is read beside it.
         sources: where the sources are, under the names they have in the report; from the Hub if not given.
         encoder: where the encoder is; likewise.
+        to: where the atlas is in whose tree labels were placed; likewise.
+        salt: that forms were hashed with, which no report holds.
 
     Returns:
         The result, and whatever has another fingerprint than in the report: names of
         sources, ``encoder``, ``mapping``, ``dataset``.
 
     Raises:
-        ConfigurationError: there is no report, it names a path, or it has settings
-            that this version does not know.
+        ConfigurationError: there is no report, it names a path, it has settings
+            that this version does not know, or answers or a salt are missing.
     """
     file = Path(report) / REPORT_FILE if os.path.isdir(report) else Path(report)
     if not os.path.isfile(file):
@@ -361,6 +373,7 @@ def reproduce(
     reading = [replace(options, license=None) for options in call.reading]
     options = dict(zip(map(source_name, call.sources), reading, strict=False))
     origins = [on_hub(name, "source") for name in call.sources] if sources is None else sources
+    check_answers(call, origins, salted=salt is not None)
     loaded = [
         load_source(source, options=options.get(source_name(os.fspath(source)), ReadingOptions()))
         if isinstance(source, (str, os.PathLike)) and not is_bundle(source)
@@ -378,6 +391,10 @@ def reproduce(
         if settings.schema.locked is not None:  # its lines stand in the mapping that was made with them
             settings = replace(settings, schema=replace(settings.schema, locked=LabelMapping.load(beside)))
         method = call.method or "equivalence"
-        result = align(loaded, method=method, target_schema=call.target_schema, settings=settings, **same)
+        settings = replace(settings, evidence=replace(settings.evidence, salt=salt))
+        to = on_hub(call.to, "atlas") if to is None and call.to is not None else to
+        result = align(
+            loaded, method=method, target_schema=call.target_schema, to=to, settings=settings, **same
+        )
     old, new = before.fingerprints, result.report.fingerprints
     return result, [name for name, digest in new.items() if old.get(name) != digest]

@@ -7,25 +7,25 @@ from pathlib import Path
 
 import pytest
 
-from builders import refusal, write_corpus
+from builders import write_corpus
 from esnera_hf.cli.main import main
 from esnera_hf.hub.evidence import Evidence
 
 
 @pytest.mark.parametrize(
-    ("options", "strength", "min_support", "noise"),
+    ("options", "reveal", "min_support", "noise"),
     [
-        ((), 0.0005, 20, 0.25),
-        (("--noise", "1"), 0.0005, 20, 1.0),
-        (("--min-support", "100", "--strength", "0.01"), 0.01, 100, 0.25),
-        (("--exact",), 0.05, 3, 0.0),
+        ((), 0.55, 20, True),
+        (("--reveal", "0.6"), 0.6, 20, True),
+        (("--min-support", "100"), 0.55, 100, True),
+        (("--exact",), 1.0, 3, False),
     ],
 )
 def test_what_is_held_back(
     options: tuple[str, ...],
-    strength: float,
+    reveal: float,
     min_support: int,
-    noise: float,
+    noise: bool,
     encoder_folder: Path,
     tmp_path: Path,
 ) -> None:
@@ -34,7 +34,7 @@ def test_what_is_held_back(
     command = ["evidence", str(corpus), "--encoder", str(encoder_folder), "--output", str(file), *options]
     assert main(command) == 0
     facts = Evidence.load(file).facts
-    assert (facts["strength"], facts["min_support"], facts["noise"]) == (strength, min_support, noise)
+    assert (facts["reveal"], facts["min_support"], bool(facts["noise"])) == (reveal, min_support, noise)
 
 
 @pytest.mark.parametrize("share", [0.04, 0.06])
@@ -54,6 +54,7 @@ def test_heads_that_find_next_to_nothing_are_said(
     assert ("less than 5% of the mentions of 1 of 2 labels" in capsys.readouterr().out) == (share < 0.05)
 
 
-def test_exact_and_noise_contradict(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    said = refusal(capsys, "evidence", "x", "--exact", "--noise", 1, "--output", tmp_path / "x.evidence")
-    assert "--noise: --exact holds nothing back" in said
+def test_exact_and_a_bound_contradict(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["evidence", "x", "--exact", "--reveal", "0.6", "--output", str(tmp_path / "x.evidence")])
+    assert "--reveal: not allowed with argument --exact" in capsys.readouterr().err

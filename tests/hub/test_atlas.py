@@ -6,19 +6,23 @@ import json
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from builders import make_encoder, refusal, toy_source
+from builders import make_encoder, make_source, refusal, row, toy_source
+from esnera_hf.alignment.constraints import SchemaSettings
+from esnera_hf.api import align, apply, reproduce
 from esnera_hf.cli.main import main
 from esnera_hf.errors import ConfigurationError, SourceError
 from esnera_hf.hub.atlas import ATLAS_FILE, BUNDLES, PAGE_FILE, Atlas
 from esnera_hf.hub.evidence import Evidence
 from esnera_hf.hub.locate import describe, locate
 from esnera_hf.report.files import SIMILARITY_FILE
+from esnera_hf.settings import AlignSettings
 from esnera_hf.tagging import LabelRef
 
 PERSON = "</script><b>PER"
@@ -90,7 +94,7 @@ def test_what_is_added_is_read_by_the_heads_that_are_there(saved: Path, encoder:
     theirs = more.matrix.indices("mails")
     assert more.matrix.predicted[np.ix_(own, theirs)].sum() > 0
     assert more.matrix.predicted[np.ix_(theirs, own)].sum() == 0
-    by_bundle = atlas.add(Evidence.from_source(new, encoder=encoder))
+    by_bundle = atlas.add(Evidence.from_source(new, encoder=encoder, reveal=1))
     assert by_bundle.matrix.predicted[np.ix_(own, theirs)].sum() == 0
     assert np.isfinite(by_bundle.matrix.semantic[np.ix_(own, theirs)]).all()
     with pytest.raises(ConfigurationError, match="a corpus of this name is in the atlas"):
@@ -123,12 +127,15 @@ def test_bundles_are_taken_by_their_files_under_names_of_ones_own(
     atlas, file = Atlas.load(saved), tmp_path / "web.evidence"
     atlas.bundles["web"].save(file)
     assert list(Atlas.build([corpora()[0], f"net={file}"], encoder=encoder).bundles) == ["net", "news"]
-    assert list(atlas.add(f"net={file}").bundles) == ["news", "odd", "web", "net"]
+    others = atlas.without({"web"})
+    others.save(tmp_path / "others")
+    assert list(others.add(f"net={file}").bundles) == ["news", "odd", "net"]
     located, output = locate(f"net={file}", atlas), tmp_path / "new" / "located.json"
     assert main(["locate", f"net={file}", "--atlas", str(saved), "--output", str(output)]) == 0
     assert json.loads(output.read_text("utf-8")) == {"locations": located}
     assert located[0]["nearest"][0]["label"] == "web:firma"
-    assert main(["atlas", "add", str(saved), f"net={file}", "--output", str(tmp_path / "more")]) == 0
+    more = ["atlas", "add", str(tmp_path / "others"), f"net={file}", "--output", str(tmp_path / "more")]
+    assert main(more) == 0
     assert "net" in Atlas.load(tmp_path / "more").bundles
     (tmp_path / "web.answer").write_text("{}")
     capsys.readouterr()
@@ -164,6 +171,49 @@ def test_a_corpus_of_the_atlas_is_compared_with_the_others(saved: Path, encoder:
     locations = locate(corpora()[1], Atlas.load(saved), encoder=encoder)
     named = {near["label"].partition(":")[0] for location in locations for near in location["nearest"]}
     assert named <= {"news", "odd"}
+
+
+def test_labels_take_their_places_in_the_tree_of_an_atlas(saved: Path, encoder: Path, tmp_path: Path) -> None:
+    """The tree stays as it is, the result is made again from its report, and the mapping applies to the text."""
+    atlas = Atlas.load(saved)
+    mine = toy_source("mine", {"PERSON": "PER", "PLACE": "LOC", "FIRM": "ORG"}, 5)
+    result = align([mine], to=saved, encoder=encoder)
+    for entry in atlas.mapping.entries:
+        assert result.mapping[entry.label] == entry.unified
+    for name, parent in atlas.mapping.parents.items():
+        assert result.mapping.parents[name] == parent
+    place = LabelRef("mine", "LOC")
+    assert result.mapping[place] == result.mapping[LabelRef("news", "LOC")]
+    assert set(result.dataset["train"]["source"]) == {"mine"}
+    assert result.similarity is not None
+    own = [result.similarity.index[label] for label in atlas.matrix.labels]
+    assert (result.similarity.predicted[np.ix_(own, own)] == atlas.matrix.predicted).all()
+    result.save(tmp_path / "placed")
+    applied = apply(tmp_path / "placed" / "mapping.yaml", [mine])
+    assert applied.dataset["train"]["ner_tags"] == result.dataset["train"]["ner_tags"]
+    with pytest.raises(ConfigurationError, match="--to PATH, to="):
+        reproduce(tmp_path / "placed", [mine], encoder=encoder)
+    assert reproduce(tmp_path / "placed", [mine], encoder=encoder, to=saved)[1] == []
+    # A corpus of its name in the atlas is taken to be the same.
+    news = align([corpora()[0]], to=atlas, encoder=encoder)
+    assert set(news.mapping.sources) == {"news", "odd", "web"}
+    settings = AlignSettings(schema=SchemaSettings(locked=result.mapping))
+    with pytest.raises(ConfigurationError, match="keeps the lines of its own tree"):
+        align([mine], to=atlas, encoder=encoder, settings=settings)
+
+
+def test_the_same_corpus_under_another_name_is_not_added(saved: Path, encoder: Path) -> None:
+    atlas = Atlas.load(saved)
+    copy = replace(corpora()[1], name="copy")
+    for source in (copy, Evidence.from_source(copy, encoder=encoder, reveal=1)):
+        with pytest.raises(ConfigurationError, match="the same corpus is in the atlas as web"):
+            atlas.add(source, encoder=encoder)
+
+
+def test_a_corpus_without_labels_is_not_located(saved: Path, encoder: Path) -> None:
+    rows = [row("nothing here")]
+    with pytest.raises(ConfigurationError, match="no labels to locate"):
+        locate(make_source("empty", {"train": rows}), Atlas.load(saved), encoder=encoder)
 
 
 def test_a_small_atlas(saved: Path, encoder: Path) -> None:
@@ -266,8 +316,10 @@ def test_the_command_line(
     assert main(["atlas", "add", str(saved), str(mine), *options]) == 0
     assert Atlas.load(more).definitions["mine:PER"] == "people"
     bundle = tmp_path / "their.evidence"
-    Evidence.from_source(mine, encoder=encoder).save(bundle)
+    Evidence.from_source(mine, encoder=encoder, reveal=1).save(bundle)
     assert main(["atlas", "add", str(saved), f"clinic={bundle}", "--output", str(tmp_path / "named")]) == 0
+    placed = ["align", str(mine), "--to", str(saved), "--encoder", str(encoder), "--output"]
+    assert main([*placed, str(tmp_path / "placed")]) == 0
     assert "clinic" in Atlas.load(tmp_path / "named").bundles
     capsys.readouterr()
     assert main(["atlas", "show", str(more)]) == 0
@@ -280,6 +332,7 @@ def test_the_command_line(
         (["build", mine, saved], "say where the atlas goes with --output"),
         (["add", saved, "--output", tmp_path / "new"], "expected an atlas and a source, found 1"),
         (["show", saved, "--output", tmp_path / "new"], "--output: `atlas show` prints what is there"),
+        (["show", saved, "--format", "json", "--strict"], "--format, --strict: `atlas show` prints what"),
         (["show", mine], "no atlas that can be used"),
     ):
         assert said in refusal(capsys, "atlas", *command)

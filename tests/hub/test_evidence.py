@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +13,22 @@ import numpy as np
 import pytest
 from datasets import DatasetDict
 from safetensors import safe_open
-from safetensors.numpy import save
+from safetensors.numpy import load_file, save
 
-from builders import make_encoder, make_source, row
-from esnera_hf.api import align, apply
+from builders import make_encoder, make_source, row, toy_source
+from esnera_hf.api import align, apply, reproduce
 from esnera_hf.cli.main import main
 from esnera_hf.errors import ConfigurationError, EsneraError, SourceError
 from esnera_hf.evaluation.merged_tagger import OutputSettings
+from esnera_hf.hub import protection
 from esnera_hf.hub.answer import Answer
 from esnera_hf.hub.evidence import Evidence
+from esnera_hf.modeling.tagger import Tagger
 from esnera_hf.result import MergeResult
 from esnera_hf.settings import AlignSettings
 from esnera_hf.similarity.evidence import EvidenceSettings
 from esnera_hf.sources.source import License, NerSource, Provenance
+from esnera_hf.taggers.light_heads import LightHead
 from esnera_hf.taggers.settings import TaggerSettings
 from hub_server import HubServer, clients_inside
 
@@ -64,9 +68,13 @@ def theirs() -> NerSource:
     return corpus("theirs", "name", "city", license=terms, provenance=Provenance("https://x.org", "Cite me."))
 
 
+def exact(source: NerSource, encoder: Path, **options: Any) -> Evidence:
+    return Evidence.from_source(source, encoder=encoder, **{"reveal": 1.0, **options})
+
+
 def sent(source: NerSource, folder: Path, encoder: Path, **options: Any) -> Path:
     file = folder / f"{source.name}.evidence"
-    Evidence.from_source(source, encoder=encoder, **options).save(file)
+    exact(source, encoder, **options).save(file)
     return file
 
 
@@ -92,7 +100,7 @@ class TestTheFile:
         content = file.read_bytes()
         loaded = Evidence.load(file)
         assert loaded.to_bytes() == content
-        measured = Evidence.from_source(theirs, encoder=encoder_folder, salt=SALT)
+        measured = exact(theirs, encoder_folder, salt=SALT)
         np.testing.assert_array_equal(loaded.head.weights, measured.head.weights)
         assert loaded.head.digest == measured.head.digest
         for label, total in measured.centroids.total.items():
@@ -110,7 +118,7 @@ class TestTheFile:
         self, theirs: NerSource, encoder_folder: Path, tmp_path: Path
     ) -> None:
         file = sent(theirs, tmp_path, encoder_folder)
-        assert Evidence.from_source(theirs, encoder=encoder_folder).to_bytes() == file.read_bytes()
+        assert exact(theirs, encoder_folder).to_bytes() == file.read_bytes()
         with pytest.raises(ConfigurationError, match="exists already"):
             sent(theirs, tmp_path, encoder_folder)
         with pytest.raises(ConfigurationError, match=r"ends in \.evidence"):
@@ -189,11 +197,33 @@ class TestAlign:
         assert tags_of(*parts) == tags_of(whole)
         assert len(tags_of(whole)) == 48
 
+    def test_one_owner_goes_on_from_the_encoder_of_another(
+        self, encoder_folder: Path, tmp_path: Path
+    ) -> None:
+        """As the how-to has it; what the second encoder has learnt is in the tagger that goes on from it."""
+        sources = [toy_source(name, {"PERSON": "PER", "PLACE": "LOC"}, n) for n, name in enumerate("ab")]
+        mapping = align(sources, encoder=encoder_folder, evidence="surface").mapping
+        training = TaggerSettings(training={"num_train_epochs": 1, "use_cpu": True})
+        output = OutputSettings(train_merged=True, pseudo_label_threshold=None)
+        encoder = encoder_folder
+        for source in sources:
+            part = apply(mapping, [source], encoder=encoder, output=output, taggers=training)
+            part.save(tmp_path / source.name)
+            tagger = Tagger.from_pretrained(tmp_path / source.name / "tagger")
+            encoder = tmp_path / f"encoder-{source.name}"
+            tagger.model.encoder.save_pretrained(encoder)
+            tagger.tokenizer.save_pretrained(encoder)
+        states = [load_file(folder / "model.safetensors") for folder in (encoder_folder, encoder)]
+        shared = sorted(states[0].keys() & states[1].keys())
+        assert any((states[0][name] != states[1][name]).any() for name in shared)
+        assert len(shared) == len(states[1])
+        assert part.report.systems["merged"]
+
     def test_a_bundle_that_was_changed_on_purpose_is_given_beside_its_text(
         self, mine: NerSource, theirs: NerSource, encoder_folder: Path, tmp_path: Path
     ) -> None:
         """The answer counts what the noisy head found, so that head is used for the other direction, too."""
-        own = sent(mine, tmp_path, encoder_folder, noise=0.5)
+        own = sent(mine, tmp_path, encoder_folder, reveal=0.9, min_support=3)
         other = sent(theirs, tmp_path, encoder_folder)
         answer = Answer.from_source(Evidence.load(own), theirs, encoder=encoder_folder)
         with pytest.raises(ConfigurationError, match="another bundle of mine"):
@@ -210,13 +240,49 @@ class TestAlign:
     def test_an_answer_belongs_to_its_bundle_whatever_the_bundle_is_called_here(
         self, mine: NerSource, theirs: NerSource, encoder_folder: Path, tmp_path: Path
     ) -> None:
-        own, file = Evidence.from_source(mine, encoder=encoder_folder), sent(theirs, tmp_path, encoder_folder)
+        own, file = exact(mine, encoder_folder), sent(theirs, tmp_path, encoder_folder)
         answer = answer_of(own, theirs, encoder_folder)
         for renamed in (f"clinic={file}", Evidence.load(file).named("ward").named("clinic")):
             matrix = align([mine, renamed, answer], encoder=encoder_folder).similarity
             assert matrix is not None
             here, there = matrix.indices("mine"), matrix.indices("clinic")
             assert matrix.predicted[here, there[0]].sum() == answer.counts.total() > 0
+
+    def test_what_a_report_cannot_hold_is_asked_for_when_it_is_made_again(
+        self, mine: NerSource, theirs: NerSource, encoder_folder: Path, tmp_path: Path
+    ) -> None:
+        own, file = sent(mine, tmp_path, encoder_folder), sent(theirs, tmp_path, encoder_folder, salt=SALT)
+        answer = Answer.from_source(Evidence.load(own), theirs, encoder=encoder_folder)
+        settings = AlignSettings(EvidenceSettings(salt=SALT))
+        align([mine, file, answer], encoder=encoder_folder, settings=settings).save(tmp_path / "merged")
+        report = (tmp_path / "merged" / "report.json").read_text(encoding="utf-8")
+        assert answer.digest in report
+        assert SALT not in report
+        sources = [mine, file, answer]
+        assert reproduce(tmp_path / "merged", sources, encoder=encoder_folder, salt=SALT)[1] == []
+        for given, salt, said in (
+            (sources[:2], SALT, f"with the answers {answer.digest} .digests., and none is given"),
+            (sources, None, "it does not hold the salt"),
+        ):
+            with pytest.raises(ConfigurationError, match=said):
+                reproduce(tmp_path / "merged", given, encoder=encoder_folder, salt=salt)
+
+    def test_each_bundle_has_a_salt_of_its_own(
+        self, mine: NerSource, theirs: NerSource, encoder_folder: Path
+    ) -> None:
+        """Three parties: who holds one salt can try out no word of the other two."""
+        salts = {"theirs": SALT, "third": SALT + "!"}
+        third = corpus("third", "human", "town")
+        bundles = [exact(source, encoder_folder, salt=salts[source.name]) for source in (theirs, third)]
+        settings = AlignSettings(EvidenceSettings(salt=salts))
+        matrix = align([mine, *bundles], encoder=encoder_folder, settings=settings).similarity
+        assert matrix is not None
+        for name in salts:
+            assert np.isfinite(matrix.overlap[np.ix_(matrix.indices(name), matrix.indices("mine"))]).any()
+        for wrong, said in (({"theirs": salts["third"]}, "with another one"), ({"nobody": SALT}, "nobody")):
+            settings = AlignSettings(EvidenceSettings(salt=wrong))
+            with pytest.raises(ConfigurationError, match=said):
+                align([mine, *bundles], encoder=encoder_folder, settings=settings)
 
     def test_a_bundle_in_a_folder_with_an_at_sign(
         self, mine: NerSource, theirs: NerSource, encoder_folder: Path, tmp_path: Path
@@ -232,11 +298,11 @@ class TestAlign:
         encoder_folder: Path,
         capsys: pytest.CaptureFixture[str],
     ) -> None:
-        namesake = Evidence.from_source(corpus("mine", "per", "loc", 20), encoder=encoder_folder)
+        namesake = exact(corpus("mine", "per", "loc", 20), encoder_folder)
         said = "counts 40 mentions of loc, the text 48"
         for bundle, expected in (
             (namesake, True),
-            (Evidence.from_source(mine, encoder=encoder_folder), False),
+            (exact(mine, encoder_folder), False),
         ):
             align([mine, theirs, bundle], encoder=encoder_folder)
             assert (said in " ".join(capsys.readouterr().err.split())) == expected
@@ -256,10 +322,7 @@ class TestPrivacy:
     def test_rarer_labels_are_named_and_nothing_else_is_said_of_them(
         self, theirs: NerSource, encoder_folder: Path
     ) -> None:
-        usual, careful = (
-            Evidence.from_source(theirs, encoder=encoder_folder, **options)
-            for options in ({}, {"min_support": 4})
-        )
+        usual, careful = (exact(theirs, encoder_folder, **options) for options in ({}, {"min_support": 4}))
         assert "rare" in usual.head.labels
         assert "rare" in usual.centroids.total
         assert careful.labels == usual.labels
@@ -274,27 +337,73 @@ class TestPrivacy:
         assert golds[0] - golds[1] == {"rare"}
         assert answers[0].counts.total() == answers[1].counts.total()
 
-    def test_noise_and_regularization_change_the_heads_and_no_seed_repeats_noise(
-        self, theirs: NerSource, encoder_folder: Path
+    def test_what_is_held_back_by_default_is_bounded_and_the_same_when_asked_again(
+        self, theirs: NerSource, encoder_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        usual, strong, noisy, again = (
-            Evidence.from_source(theirs, encoder=encoder_folder, **options)
-            for options in ({}, {"strength": 0.001}, {"noise": 0.3}, {"noise": 0.3})
+        """Whoever asks often gets no other noise, and whoever has no secret does not get this one."""
+        made, again = (Evidence.from_source(theirs, encoder=encoder_folder) for _ in range(2))
+        assert made.to_bytes() == again.to_bytes()
+        assert made.facts["reveal"] == 0.55
+        assert set(made.facts["noise"]) == {"city", "name"} == set(made.centroids.total)
+        # Of twice the mentions, half the noise suffices.
+        assert made.facts["noise"]["city"] < 0.7 * made.facts["noise"]["name"]
+        assert "rare" not in (*made.facts["read"], *made.facts["recall"], *made.head.labels)
+        made.save(tmp_path / "theirs.evidence")
+        loaded = Evidence.load(tmp_path / "theirs.evidence")
+        for label, total in made.centroids.total.items():
+            np.testing.assert_array_equal(loaded.centroids.total[label], total)
+        others = [Evidence.from_source(theirs, encoder=encoder_folder, reveal=0.6)]
+        monkeypatch.setattr("esnera_hf.hub.protection._secret", lambda: b"another secret")
+        others.append(Evidence.from_source(theirs, encoder=encoder_folder))
+        assert (
+            others[0].facts["noise"]["city"] < made.facts["noise"]["city"] == others[1].facts["noise"]["city"]
         )
-        assert np.abs(strong.head.weights).mean() < np.abs(usual.head.weights).mean() / 2
-        change = noisy.head.weights - usual.head.weights
-        share = np.sqrt((change**2).mean() / (usual.head.weights**2).mean())
-        assert share == pytest.approx(0.3, rel=0.2)
-        assert noisy.head.digest != again.head.digest
-        for label, total in usual.centroids.total.items():
-            assert not np.array_equal(noisy.centroids.total[label], total)
+        plain = exact(theirs, encoder_folder).centroids
+        drawn = [one.centroids.total["city"] / 48 - plain.total["city"] / 48 for one in (made, *others)]
+        # Noise that were the same, or the same but for its size, could be taken off.
+        assert all(abs(np.corrcoef(drawn[0], other)[0, 1]) < 0.95 for other in drawn[1:])
+
+    @pytest.mark.parametrize(("reveal", "mentions"), [(0.55, 30), (0.55, 300), (0.7, 60)])
+    def test_the_best_test_tells_a_mention_as_well_as_is_allowed(
+        self, reveal: float, mentions: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It knows all other mentions, so all that hides the one it asks about is the noise."""
+        generator = np.random.default_rng(0)
+        vectors = generator.normal(size=(mentions, 16)).astype(np.float32)
+        scores: dict[bool, list[float]] = {True: [], False: []}
+        for secret in range(300):
+            monkeypatch.setattr(protection, "_secret", partial(secret.to_bytes, 2, "big"))
+            asked = secret % mentions
+            others = np.delete(vectors, asked, axis=0)
+            towards = (vectors[asked] - others.mean(axis=0)).astype(np.float64)
+            for member in (True, False):
+                read = vectors if member else others
+                spans = LightHead((), read[:0], read[:0, 0], ("a",) * len(read), read, {})
+                _, centroids, noise = protection.protected(spans, reveal, 3)
+                shift = centroids.total["a"] / len(read) - others.mean(axis=0)
+                scores[member].append(float(shift @ towards) / noise["a"] / np.linalg.norm(towards))
+        member, stranger = np.array(scores[True]), np.array(scores[False])
+        area = (member[:, None] > stranger[None, :]).mean()
+        assert area == pytest.approx(reveal, abs=0.05)
+
+    def test_a_secret_is_drawn_once_and_nobody_else_may_read_it(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("ESNERA_CACHE_DIR", str(tmp_path / "cache"))
+        secret = protection._secret()
+        file = tmp_path / "cache" / protection.KEY_FILE
+        assert (len(secret), protection._secret()) == (32, secret)
+        assert file.stat().st_mode & 0o077 == 0
+        file.write_bytes(b"short")
+        with pytest.raises(ConfigurationError, match="expected 32 bytes, found 5"):
+            protection._secret()
 
     @pytest.mark.parametrize(
         ("options", "message"),
         [
             ({"min_support": 2}, "min_support=2: expected a whole number from 3"),
-            ({"noise": -1}, "noise=-1: expected a number from 0 to 100"),
-            ({"strength": 0}, "strength=0: expected"),
+            ({"reveal": 0.5}, "reveal=0.5: expected a number above 0.5"),
+            ({"reveal": 1.1}, "reveal=1.1: expected a number above 0.5"),
             ({"salt": "too short"}, "salt: expected a text of at least 16 characters"),
         ],
     )
@@ -302,7 +411,7 @@ class TestPrivacy:
         self, theirs: NerSource, encoder_folder: Path, options: dict[str, Any], message: str
     ) -> None:
         with pytest.raises(ConfigurationError, match=message) as caught:
-            Evidence.from_source(theirs, encoder=encoder_folder, **options)
+            exact(theirs, encoder_folder, **options)
         assert "too short" not in str(caught.value)
 
 
@@ -311,8 +420,8 @@ class TestRefusals:
         self, mine: NerSource, theirs: NerSource, encoder_folder: Path, tmp_path: Path
     ) -> None:
         bundle = Evidence.load(sent(theirs, tmp_path, encoder_folder))
-        salted = Evidence.from_source(theirs, encoder=encoder_folder, salt=SALT)
-        own = Evidence.from_source(mine, encoder=encoder_folder)
+        salted = exact(theirs, encoder_folder, salt=SALT)
+        own = exact(mine, encoder_folder)
         answer = answer_of(own, theirs, encoder_folder)
         reversed_answer = answer_of(bundle, mine, encoder_folder)
         other_encoder = tmp_path / "other"
@@ -368,7 +477,7 @@ class TestRefusals:
     def test_answers_about_labels_that_nobody_asked_of(
         self, mine: NerSource, theirs: NerSource, encoder_folder: Path, changed: dict[str, Any]
     ) -> None:
-        own, other = (Evidence.from_source(source, encoder=encoder_folder) for source in (mine, theirs))
+        own, other = (exact(source, encoder_folder) for source in (mine, theirs))
         with pytest.raises(ConfigurationError, match="for other labels"):
             align([mine, other, answer_of(own, theirs, encoder_folder, **changed)], encoder=encoder_folder)
 
@@ -378,8 +487,8 @@ class TestRefusals:
     )
     def test_what_nobody_could_read_is_not_written(self, encoder_folder: Path, name: str, label: str) -> None:
         with pytest.raises(ConfigurationError, match="nobody could read a bundle of it"):
-            Evidence.from_source(corpus(name, label, "loc"), encoder=encoder_folder)
-        usual = Evidence.from_source(corpus("usual", "per", "loc"), encoder=encoder_folder)
+            exact(corpus(name, label, "loc"), encoder_folder)
+        usual = exact(corpus("usual", "per", "loc"), encoder_folder)
         with pytest.raises(ConfigurationError, match="nobody could read a bundle of it"):
             usual.named("two\nlines")
         with pytest.raises(ConfigurationError, match="nobody could read an answer of it"):
@@ -389,7 +498,7 @@ class TestRefusals:
         self, mine: NerSource, theirs: NerSource, encoder_folder: Path
     ) -> None:
         dataset = DatasetDict({**mine.dataset, "validation": mine.dataset["train"].select(range(6))})
-        bundle = Evidence.from_source(theirs, encoder=encoder_folder)
+        bundle = exact(theirs, encoder_folder)
         few = TaggerSettings(training={"num_train_epochs": 1, "use_cpu": True})
         settings = AlignSettings(taggers=few, output=OutputSettings(pseudo_label_threshold=0.9))
         result = align([replace(mine, dataset=dataset), bundle], encoder=encoder_folder, settings=settings)
@@ -418,7 +527,7 @@ class TestRefusals:
 def test_a_bundle_is_published_with_a_card_and_aligned_from_the_hub(
     mine: NerSource, theirs: NerSource, encoder_folder: Path, tmp_path: Path
 ) -> None:
-    made = Evidence.from_source(theirs, encoder=encoder_folder)
+    made = exact(theirs, encoder_folder)
     with HubServer() as server, clients_inside(server, tmp_path, token=server.tokens["write"]):
         with pytest.raises(ConfigurationError, match=r"ends in \.evidence"):
             made.push_to_hub("me/theirs")
@@ -438,7 +547,7 @@ def test_a_bundle_is_published_with_a_card_and_aligned_from_the_hub(
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
-        ("version", 2, "version 2, and this version of esnera-hf reads version 1"),
+        ("version", 1, "version 1, and this version of esnera-hf reads version 2"),
         ("format", "other", "expected format"),
         ("surplus", 1, "unknown or missing: surplus"),
         ("labels", ["city", "city", "name"], "each once"),
@@ -526,7 +635,7 @@ def test_answers_of_strangers_are_checked(
     value: Any,
     message: str,
 ) -> None:
-    own = Evidence.from_source(mine, encoder=encoder_folder)
+    own = exact(mine, encoder_folder)
     file = tmp_path / "theirs.answer"
     Answer.from_source(own, theirs, encoder=encoder_folder).save(file)
     Answer.load(file)
@@ -552,7 +661,7 @@ def test_on_the_command_line(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("OUR_SALT", SALT)
     shared = ["--encoder", str(encoder_folder), "--salt", "OUR_SALT"]
-    exact = ["--min-support", "3", "--strength", "0.05", "--noise", "0"]
+    exact = ["--exact"]
     for command in (
         ["evidence", "mine.jsonl", "--output", "mine.evidence", *exact, *shared],
         ["evidence", "theirs.jsonl", "--output", "theirs.evidence", *shared],
@@ -561,6 +670,10 @@ def test_on_the_command_line(
     ):
         assert main(command) == 0, capsys.readouterr().err
     assert MergeResult.load(tmp_path / "merged").mapping.sources == ("mine", "theirs")
+    stated = ["--license", "theirs=cc-by-4.0", "--salt", "theirs=OUR_SALT", "--output", "stated"]
+    assert main(["align", "mine.jsonl", "theirs.evidence", *shared[:2], *stated]) == 0
+    licenses = {one.name: one.license.name for one in MergeResult.load(tmp_path / "stated").report.sources}
+    assert licenses["theirs"] == "cc-by-4.0"
     (tmp_path / "theirs.evidence").rename(tmp_path / "sent.evidence")
     schema = [
         "align",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from esnera_hf._internal.console import quiet_libraries
 from esnera_hf._internal.processes import is_main_process
 from esnera_hf.cli import options as table
+from esnera_hf.cli.bundles import bundle_names
 from esnera_hf.cli.options import Commands, add_command, add_reading_options, check_output, refuse
 from esnera_hf.errors import ConfigurationError
 
@@ -27,13 +28,14 @@ def add_commands(commands: Commands) -> None:
         commands,
         "align",
         "align the labels of two or more sources and merge them",
-        "Merge the labels that mean the same, and the datasets. No tagger is trained unless asked. --verbose: "
-        "reasons in full.",
+        "Merge equal labels, and the datasets; nothing is trained unless asked. --to ATLAS: into its tree. "
+        "--verbose: reasons.",
         parents=[table.METHOD, table.SIMILARITY, table.SCHEMA, *shared],
     )
     align.add_argument("sources", nargs="+", **table.SOURCES)
-    # The description names it: a heading of its own would make the help longer than a screen.
+    # The description names them: a heading of its own would make the help longer than a screen.
     align.add_argument("--verbose", action="store_true", help=argparse.SUPPRESS)
+    align.add_argument("--to", metavar="ATLAS", help=argparse.SUPPRESS)
     align.set_defaults(run=_align)
 
     apply = add_command(
@@ -78,6 +80,7 @@ def _align(options: argparse.Namespace) -> None:
         method=options.method,
         evidence=options.evidence,
         target_schema=_target_schema(options),
+        to=options.to,
         max_samples=options.max_samples,
         seed=options.seed,
         settings=table.align_settings(options),
@@ -91,15 +94,12 @@ def _align(options: argparse.Namespace) -> None:
 
 def _target_schema(options: argparse.Namespace) -> str | list[str] | None:
     """Return the source, or the names of labels, to merge into."""
-    from esnera_hf.hub.evidence import Evidence
-    from esnera_hf.sources.load import ANSWER_SUFFIX, is_bundle, source_name
+    from esnera_hf.sources.load import source_name
 
     text: str | None = options.target_schema
     if text is None:
         return None
-    # The name of a bundle stands in its file.
-    bundles = [name for name in options.sources if is_bundle(name) and not name.endswith(ANSWER_SUFFIX)]
-    names = {*map(source_name, options.sources), *(Evidence.load(name).name for name in bundles)}
+    names = {*map(source_name, options.sources), *bundle_names(options.sources)}
     return text if text in names else [part.strip() for part in text.split(",") if part.strip()]
 
 

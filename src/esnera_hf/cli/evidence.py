@@ -4,24 +4,19 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 from esnera_hf._internal.console import quiet_libraries
 from esnera_hf._internal.files import check_new_file
 from esnera_hf._internal.text import visible
+from esnera_hf.cli.bundles import read_salt
 from esnera_hf.cli.options import (
     SALT,
     Commands,
     add_command,
     add_reading_options,
-    read_salt,
     read_source,
-    refuse,
 )
 
-#: What a bundle that leaves the house holds back: attacks on its heads then tell which mentions were read hardly better
-#: than by chance, area under the curve 0.53 instead of 0.69. F1 of equal is 0.89 instead of 0.95 (results/leaks.md).
-_PROTECTED: dict[str, Any] = {"min_support": 20, "strength": 0.0005, "noise": 0.25}
 #: Recall of a head on its own text below which its predictions are too few to count.
 _WEAK = 0.05
 
@@ -32,7 +27,7 @@ def add_commands(commands: Commands) -> None:
         commands,
         "evidence",
         "write what an alignment needs of a source, without its text",
-        "Write an evidence bundle: light heads, centroids and counts of the labels of a source, no token and no "
+        "Write an evidence bundle: light heads and counts of the labels of a source, no token and no "
         "mention. `esnera-hf align` takes it in the place of the text.",
         operands="SOURCE --output FILE.evidence",
     )
@@ -64,25 +59,18 @@ def add_commands(commands: Commands) -> None:
         command.add_argument("--salt", **SALT)
         add_reading_options(command)
         command.set_defaults(run=run)
-    _add_protection(evidence)
-
-
-def _add_protection(evidence: argparse.ArgumentParser) -> None:
-    evidence.add_argument(
-        "--strength",
+    held_back = evidence.add_mutually_exclusive_group()
+    held_back.add_argument(
+        "--reveal",
         type=float,
-        metavar="C",
-        help=f"inverse regularization of the heads; less reveals less (default: {_PROTECTED['strength']})",
+        metavar="A",
+        help="how well an attack may tell that a mention was read: 0.5 is guessing (default: 0.55)",
     )
-    evidence.add_argument(
-        "--noise",
-        type=float,
-        metavar="S",
-        help=f"noise on heads and centroids, as a share (default: {_PROTECTED['noise']})",
-    )
-    evidence.add_argument(
+    held_back.add_argument(
         "--exact",
-        action="store_true",
+        dest="reveal",
+        action="store_const",
+        const=1.0,
         help="hold nothing back: for text that is public, or a trusted partner",
     )
 
@@ -92,11 +80,9 @@ def _evidence(options: argparse.Namespace) -> None:
     from esnera_hf.sources.load import EVIDENCE_SUFFIX
 
     check_new_file(options.output, EVIDENCE_SUFFIX)  # before minutes of reading
-    protection = {name: getattr(options, name) for name in _PROTECTED if getattr(options, name) is not None}
-    if options.exact:
-        refuse(protection, "--exact holds nothing back. Leave one of the two out.")
-    else:
-        protection = _PROTECTED | protection
+    protection = {
+        name: value for name in ("reveal", "min_support") if (value := getattr(options, name)) is not None
+    }
     with quiet_libraries():
         made = Evidence.from_source(
             read_source(options.source, options),
@@ -111,8 +97,7 @@ def _evidence(options: argparse.Namespace) -> None:
     if weak:
         print(
             f"The heads find (recall) less than {_WEAK:.0%} of the mentions of {len(weak):,} of {len(made.labels):,} "
-            "labels: others compare these by names and centroids alone. More mentions, less --noise or more --strength "
-            "help, and tell more."
+            "labels: others compare these by names alone. More mentions help, or a higher --reveal, which tells more."
         )
     print(f"saved to {options.output}")
 

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 from esnera_hf._internal.console import quiet_libraries
 from esnera_hf._internal.processes import is_main_process
+from esnera_hf.cli.bundles import read_salts
 from esnera_hf.cli.options import (
     CONTENT,
     OUTPUT_FOLDER,
+    SALTS,
     SOURCES_HELP,
     WHERE,
     Commands,
@@ -88,6 +90,8 @@ def add_commands(commands: Commands) -> None:
     again.add_argument("report", type=Path, metavar="REPORT", help="report.json, or the folder it lies in")
     again.add_argument("sources", nargs="*", metavar="SOURCE", help="needed unless all are on the Hub")
     again.add_argument("--encoder", help="needed unless it is on the Hub")
+    again.add_argument("--to", metavar="ATLAS", help="needed if there was an atlas that is not on the Hub")
+    again.add_argument("--salt", **SALTS)
     again.add_argument("--output", **OUTPUT_FOLDER)
     again.set_defaults(run=_reproduce)
 
@@ -188,7 +192,13 @@ def _reproduce(options: argparse.Namespace) -> None:
     from esnera_hf.api import reproduce
 
     check_output(options.output)
-    result, differing = reproduce(options.report, options.sources or None, encoder=options.encoder)
+    result, differing = reproduce(
+        options.report,
+        options.sources or None,
+        encoder=options.encoder,
+        to=options.to,
+        salt=read_salts(options.salt),
+    )
     # Saved even where it differs: to find out why is what it was made for.
     if options.output is not None and is_main_process():
         result.save(options.output)

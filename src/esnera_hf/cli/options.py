@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import os
 import textwrap
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from esnera_hf._internal.files import check_free
+from esnera_hf.cli.bundles import bundle_names, read_bundle, read_salts
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.sources.options import ReadingOptions
 from esnera_hf.tagging import SCHEMES
@@ -17,6 +17,7 @@ from esnera_hf.tagging import SCHEMES
 if TYPE_CHECKING:
     from esnera_hf.alignment.constraints import SchemaSettings
     from esnera_hf.evaluation.merged_tagger import OutputSettings
+    from esnera_hf.hub.evidence import Evidence
     from esnera_hf.settings import AlignSettings
     from esnera_hf.sources.source import NerSource
     from esnera_hf.taggers.settings import TaggerSettings
@@ -65,6 +66,11 @@ SALT: dict[str, Any] = {
     "metavar": "NAME",
     "help": "environment variable or file with the secret that forms are hashed with",
 }
+SALTS: dict[str, Any] = {
+    **SALT,
+    "action": "append",
+    "help": "variable or file with the salt of forms; SOURCE=NAME: of one bundle",
+}
 _FLAG: dict[str, Any] = {"action": "store_true", "default": None}
 
 
@@ -108,7 +114,7 @@ SIMILARITY, _add = _group("method")
 _add("--match", choices=("exact", "overlap"), help="taggers: how predicted and gold spans match")
 _add("--center", choices=("source", "all"), help="mean subtracted from vectors of mentions")
 _VECTORS = "taggers: vectors of mentions from the encoder as it is tuned, or pretrained"
-_add("--salt", **SALT)
+_add("--salt", **SALTS)
 _add("--embeddings", choices=("tuned", "pretrained"), metavar="ENCODER", help=_VECTORS)
 
 SCHEMA, _add = _group("unified schema (LABEL is source:label)")
@@ -174,6 +180,7 @@ OPTIONS = {
     "create_pr": "--pr",
     "commit_message": "--message",
     "text": "--no-text",
+    "source_format": "--format",
 }
 
 
@@ -231,6 +238,15 @@ def chosen(options: argparse.Namespace, group: argparse.ArgumentParser, *without
     return {name: value for name in names if (value := getattr(options, name)) is not None}
 
 
+def chosen_reading(options: argparse.Namespace) -> list[str]:
+    """Return the reading options that are given, by the names of their values."""
+    parser = argparse.ArgumentParser(add_help=False)
+    add_reading_options(parser)
+    return [
+        name for name, default in vars(parser.parse_args([])).items() if getattr(options, name) != default
+    ]
+
+
 def refuse(options: Iterable[str], why: str) -> None:
     """Refuse options that were given though they have no effect.
 
@@ -250,7 +266,8 @@ def reading_options(options: argparse.Namespace, name: str) -> ReadingOptions:
     """
     from esnera_hf.sources.load import source_name
 
-    names = {source_name(text) for text in (options.sources if "sources" in options else [options.source])}
+    sources = options.sources if "sources" in options else [options.source]
+    names = {source_name(text) for text in sources} | bundle_names(sources)
     return ReadingOptions(
         format=options.source_format,
         scheme=options.scheme,
@@ -302,34 +319,19 @@ def read_source(name: str, options: argparse.Namespace) -> NerSource:
     return load_source(name, options=reading_options(options, name))
 
 
-def read_sources(options: argparse.Namespace) -> list[str | NerSource]:
+def read_sources(options: argparse.Namespace) -> list[str | NerSource | Evidence]:
     """Return the sources by name, or loaded where the command line says how to read them."""
     from esnera_hf.sources.load import is_bundle
 
     plain = ReadingOptions()
     return [
-        name if is_bundle(name) or reading_options(options, name) == plain else read_source(name, options)
+        read_bundle(name, options.license, options.language)
+        if is_bundle(name)
+        else name
+        if reading_options(options, name) == plain
+        else read_source(name, options)
         for name in options.sources
     ]
-
-
-def read_salt(name: str | None) -> str | None:
-    """Return the salt that an environment variable or a file holds.
-
-    Raises:
-        ConfigurationError: there is neither; the message does not show what was given, which may be the salt itself.
-    """
-    if name is None:
-        return None
-    if name in os.environ:
-        return os.environ[name]
-    try:
-        return Path(name).read_text(encoding="utf-8").strip()
-    except (OSError, ValueError) as error:
-        raise ConfigurationError(
-            "--salt: expected the name of an environment variable, or of a text file, that holds the salt; there is "
-            "none of that name. Set it, such as by `read -rs SALT && export SALT`, and pass --salt SALT."
-        ) from error
 
 
 def output_settings(options: argparse.Namespace) -> OutputSettings:
@@ -370,7 +372,7 @@ def align_settings(options: argparse.Namespace) -> AlignSettings:
     if "search_max_samples" in greedy:
         greedy["max_samples"] = greedy.pop("search_max_samples")
     return AlignSettings(
-        EvidenceSettings(**{**chosen(options, SIMILARITY), "salt": read_salt(options.salt)}),
+        EvidenceSettings(**{**chosen(options, SIMILARITY), "salt": read_salts(options.salt)}),
         tagger_settings(options),
         GreedySettings(**greedy),
         _schema_settings(options),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any, TypedDict, cast
 
@@ -13,8 +14,9 @@ from esnera_hf._internal.files import check_new_file, write_new_file
 from esnera_hf._internal.json import read_json
 from esnera_hf.errors import ConfigurationError, SourceError
 from esnera_hf.hub.bundle_encoder import bundle_encoder, check_encoder
-from esnera_hf.hub.evidence import Evidence, check_options
+from esnera_hf.hub.evidence import Evidence
 from esnera_hf.hub.evidence_file import DIGEST, LARGEST, MOST_LABELS, RENAME, check_name, checked_record
+from esnera_hf.hub.protection import check_support
 from esnera_hf.sources.load import ANSWER_SUFFIX, SourceLike, load_source
 from esnera_hf.taggers.light_heads import (
     FEWEST,
@@ -95,7 +97,7 @@ class Answer:
             EncoderError: the encoder cannot be loaded.
             ConfigurationError: it is another encoder or salt than that of the bundle, or an option is out of range.
         """
-        check_options(min_support=min_support)
+        check_support(min_support)
         loaded = load_source(source)
         name = bundle_encoder([evidence]) if encoder is None else os.fspath(encoder)
         check_encoder([evidence], name)
@@ -147,8 +149,17 @@ class Answer:
         """
         file = Path(path)
         check_new_file(file, ANSWER_SUFFIX)
+        write_new_file(file, self.to_bytes())
+
+    def to_bytes(self) -> bytes:
+        """Return the content of the file: the same of the same answer."""
         text = json.dumps(to_plain(self.facts), ensure_ascii=False, sort_keys=True, indent=1)
-        write_new_file(file, f"{text}\n".encode())
+        return f"{text}\n".encode()
+
+    @property
+    def digest(self) -> str:
+        """A digest of the file."""
+        return blake2b(self.to_bytes(), digest_size=16).hexdigest()
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Answer:

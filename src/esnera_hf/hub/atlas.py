@@ -32,6 +32,7 @@ from esnera_hf.hub.bundle_encoder import bundle_encoder, check_encoder
 from esnera_hf.hub.evidence import Evidence, open_source
 from esnera_hf.hub.evidence_file import checked_record
 from esnera_hf.hub.markdown import render
+from esnera_hf.hub.protection import EXACT
 from esnera_hf.hub.push import write_card
 from esnera_hf.hub.repository import HubRepository, Published
 from esnera_hf.report.call import is_published
@@ -137,7 +138,7 @@ class Atlas:
                 loaded, EvidenceSettings(kind="frozen"), name, {}, seed=seed, elsewhere=Elsewhere(bundles)
             )
             for source in texts:
-                bundles[source.name] = Evidence.from_source(source, encoder=name, seed=seed)
+                bundles[source.name] = Evidence.from_source(source, encoder=name, seed=seed, reveal=EXACT)
         return cls([bundles[source.name] for source in loaded], matrix, definitions)
 
     def __repr__(self) -> str:
@@ -172,7 +173,8 @@ class Atlas:
         Raises:
             SourceNotFoundError, SourceError: the source cannot be found or read.
             EncoderError: the encoder cannot be loaded.
-            ConfigurationError: a corpus of its name is in the atlas, or the encoder is not that of the atlas.
+            ConfigurationError: a corpus of its name, or the same under another one, is in the atlas, or the encoder is
+                not that of the atlas.
         """
         loaded = open_source(source)
         if loaded.name in self.bundles:
@@ -181,7 +183,13 @@ class Atlas:
             )
         matrix = self.matrix_with(loaded, encoder=encoder, seed=seed)
         if not isinstance(loaded, Evidence):
-            loaded = Evidence.from_source(loaded, encoder=self.encoder(encoder), seed=seed)
+            loaded = Evidence.from_source(loaded, encoder=self.encoder(encoder), seed=seed, reveal=EXACT)
+        for bundle in self.bundles.values():
+            if bundle.head.labels and bundle.head.digest == loaded.head.digest:
+                raise ConfigurationError(
+                    f"{loaded.name}: the same corpus is in the atlas as {bundle.name}, with the same heads. A copy "
+                    "would count twice; nothing was added."
+                )
         return Atlas([*self.bundles.values(), loaded], matrix, {**self.definitions, **(definitions or {})})
 
     def encoder(self, encoder: str | os.PathLike[str] | None = None) -> str:
@@ -225,7 +233,7 @@ class Atlas:
             one_sided = measure_similarity(
                 sources, EvidenceSettings(kind="frozen"), name, {}, seed=seed, elsewhere=Elsewhere(bundles)
             )
-        return _joined(self.matrix, one_sided)
+        return joined(self.matrix, one_sided)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the atlas to a new folder, complete or not at all.
@@ -376,7 +384,7 @@ def _check_definitions(definitions: Mapping[str, str], labels: set[str]) -> None
             )
 
 
-def _joined(atlas: SimilarityMatrix, more: SimilarityMatrix) -> SimilarityMatrix:
+def joined(atlas: SimilarityMatrix, more: SimilarityMatrix) -> SimilarityMatrix:
     """Return similarities of more labels, with those that an atlas knows in the place of what is unknown there."""
     own = [more.index[label] for label in atlas.labels]
     squares = {name: getattr(more, name).copy() for name in SQUARES}

@@ -222,6 +222,8 @@ def dataset_card(
     values = {
         "title": title,
         "repo": quoted(repo_id),
+        "repo_id": repo_id,
+        "filled": filled,
         "split": filled[0] if filled else "train",
         "others": ", ".join(quoted(name) for name in configs if name != MERGED),
         "again": _sources_again(report),

@@ -20,7 +20,7 @@ from datasets import Dataset, DatasetDict
 from huggingface_hub import DatasetCard, DatasetCardData, hf_hub_download
 from numpy.typing import NDArray
 
-from esnera_hf._internal.checks import is_count, to_plain, within
+from esnera_hf._internal.checks import to_plain
 from esnera_hf._internal.console import quiet_libraries
 from esnera_hf._internal.files import check_new_file, write_new_file
 from esnera_hf._internal.hub_errors import explained
@@ -37,21 +37,21 @@ from esnera_hf.hub.evidence_file import (
     read_bundle,
 )
 from esnera_hf.hub.markdown import escape, render
+from esnera_hf.hub.protection import EXACT, REVEAL, least_support, protected
 from esnera_hf.hub.push import write_card
 from esnera_hf.hub.readme import plain_data
 from esnera_hf.hub.repository import HubRepository, Published
 from esnera_hf.report.call import is_published
 from esnera_hf.sources.hashed_forms import HashedForms
-from esnera_hf.sources.licenses import Terms
+from esnera_hf.sources.licenses import Terms, stated_license
 from esnera_hf.sources.load import ANSWER_SUFFIX, EVIDENCE_SUFFIX, SourceLike, is_bundle, load_source
 from esnera_hf.sources.source import SOURCE_FEATURES, SPLITS, NerSource
 from esnera_hf.taggers.identity import default_encoder, encoder_files
 from esnera_hf.taggers.light_heads import (
     FEWEST,
-    INVERSE_REGULARIZATION,
     LAYERS,
+    NO_MENTION,
     LightHead,
-    in_half_precision,
     load_light_head,
     make_light_heads,
 )
@@ -92,8 +92,9 @@ class Evidence:
 
     def __str__(self) -> str:
         facts = self.facts
-        options = f"labels of at least {facts['min_support']} mentions" + (
-            f", noise {facts['noise']:g}" if facts["noise"] else ""
+        exact = facts["reveal"] == EXACT
+        options = f"labels of at least {facts['min_support']} mentions, " + (
+            "nothing else held back" if exact else f"reveals at most {facts['reveal']:g} of a mention"
         )
         lines = [
             f"{self.name}: license {facts['license']}; light heads on {facts['encoder']}, {options}",
@@ -136,24 +137,24 @@ class Evidence:
         *,
         encoder: str | os.PathLike[str] | None = None,
         seed: int = 42,
-        min_support: int = FEWEST,
-        strength: float = INVERSE_REGULARIZATION,
-        noise: float = 0.0,
+        reveal: float = REVEAL,
+        min_support: int | None = None,
         salt: str | None = None,
     ) -> Evidence:
         """Measure the evidence of a source.
 
-        With the defaults it is exactly what :func:`~esnera_hf.align` uses of a source whose text it has.
+        What it reveals of a mention is bounded; by ``reveal=1`` it is exactly what :func:`~esnera_hf.align` uses of a
+        source whose text it has.
 
         Args:
             source: as for ``load_source``, or loaded.
             encoder: folder or Hub id of a pretrained encoder, the same for all who exchange bundles.
             seed: of the sentences that are read.
-            min_support: mentions of a label below which nothing is fitted. Set higher than by default, it also
-                withholds the numbers of rarer labels, of which only the name is left.
-            strength: inverse strength of the regularization of the light head; less reveals less.
-            noise: standard deviation of normal noise that is added to weights and centroids, as a share of their own
-                root mean square. It is random: no seed brings it back.
+            reveal: how well an attack may tell whether a mention was read, as the area under the ROC curve: 0.5 is
+                guessing, 1 holds nothing back. Noise is chosen by it, label by label; the same text gives the same
+                noise, by a secret that stays in the folder of the cache.
+            min_support: mentions of a label below which a bundle tells its name alone; 20 if not given, and 3, below
+                which no head is fitted, where nothing is held back.
             salt: a secret that both sides agree on, 16 characters at least: adds salted hashes of the forms of
                 mentions, by which the other side can count those in common.
 
@@ -162,22 +163,21 @@ class Evidence:
             EncoderError: the encoder cannot be loaded.
             ConfigurationError: an option is out of range, or the source has no labels, or one that no bundle can name.
         """
-        check_options(min_support=min_support, strength=strength, noise=noise)
+        least = least_support(reveal, min_support)
         loaded = load_source(source)
         if not loaded.labels:
             raise ConfigurationError(f"{loaded.name}: it has no labels. Expected a source with mentions.")
         name = default_encoder([loaded]) if encoder is None else os.fspath(encoder)
-        artifacts = make_light_heads([loaded], name, seed, min_support=min_support, strength=strength)
+        artifacts = make_light_heads([loaded], name, seed)
         spans = load_light_head(artifacts[loaded.name])
         mentions = loaded.summary.entities["train"]
-        withheld = {
-            label for label in loaded.labels if min_support > FEWEST and mentions.get(label, 0) < min_support
-        }
-        head, centroids = spans.without_spans(), _without(spans.centroids, min_support, withheld)
-        recall = {label: share for label, share in head.recall.items() if label not in withheld}
-        head = replace(head, recall=recall)
-        if noise:
-            head, centroids = _with_noise(head, centroids, noise)
+        withheld = {label for label in loaded.labels if FEWEST < least > mentions.get(label, 0)}
+        if reveal == EXACT:
+            head, centroids = _without(spans, withheld, least)
+            noise: dict[str, float] = {}
+        else:
+            head, centroids, noise = protected(spans, reveal, least)
+        recall = head.recall
         shown = [label for label in loaded.labels if label not in withheld]
         forms = None if salt is None else HashedForms.of(loaded, salt, shown)
         is_folder = os.path.isdir(name)  # of which no more than its name is said
@@ -192,8 +192,8 @@ class Evidence:
             "encoder_revision": "" if is_folder else _commit(name),
             "encoder_digest": encoder_files(name),
             "layers": LAYERS,
-            "min_support": min_support,
-            "strength": strength,
+            "reveal": reveal,
+            "min_support": least,
             "noise": noise,
             "labels": list(loaded.labels),
             "mentions": {
@@ -201,7 +201,7 @@ class Evidence:
             },
             "read": {label: count for label, count in spans.read.items() if label not in withheld},
             "recall": recall,
-            "lengths": _lengths(loaded, {label for label in shown if mentions.get(label, 0) >= min_support}),
+            "lengths": _lengths(loaded, {label for label in shown if mentions.get(label, 0) >= least}),
             "heads": list(head.labels),
             "centroids": sorted(centroids.total),
             "forms": {} if forms is None else {label: len(own) for label, own in forms.hashes.items()},
@@ -339,6 +339,22 @@ class Evidence:
         renamed.owner_name = self.owner_name
         return renamed
 
+    def stated(self, *, license: str | None = None, language: str | None = None) -> Evidence:
+        """Return the same evidence with the license, by its id on the Hub, or the language that one states for it.
+
+        Raises:
+            ConfigurationError: it is no license id.
+        """
+        facts: EvidenceFacts = {**self.facts}
+        if license is not None:
+            facts["license"] = stated_license(license)
+        if language is not None:
+            facts["language"] = language
+        _check_readable(facts)
+        stated = Evidence(facts, self.head, self.centroids, self.forms)
+        stated.owner_name = self.owner_name
+        return stated
+
     def as_source(self, origin: str = "") -> NerSource:
         """Return a source with the labels and counts of the bundle, and no sentence."""
         empty: dict[str, list[str]] = {name: [] for name in SOURCE_FEATURES}
@@ -360,15 +376,6 @@ def open_source(source: SourceLike | Evidence) -> NerSource | Evidence:
     if isinstance(source, Evidence):
         return source
     return Evidence.load(source) if is_bundle(source) else load_source(source)  # type: ignore[arg-type]
-
-
-def check_options(*, min_support: int, strength: float = INVERSE_REGULARIZATION, noise: float = 0.0) -> None:
-    """Check that what is to be held back is within range."""
-    if not is_count(min_support) or min_support < FEWEST:
-        raise ConfigurationError(f"min_support={min_support!r}: expected a whole number from {FEWEST} on.")
-    for name, value, least in (("strength", strength, 1e-6), ("noise", noise, 0.0)):
-        if not within(value, least, 100.0):
-            raise ConfigurationError(f"{name}={value!r}: expected a number from {least:g} to 100.")
 
 
 def _check_readable(facts: EvidenceFacts) -> None:
@@ -400,23 +407,20 @@ def _lengths(source: NerSource, labels: set[str]) -> dict[str, tuple[float, floa
     }
 
 
-def _without(centroids: LabelCentroids, min_support: int, withheld: set[str]) -> LabelCentroids:
-    shown = {
-        label: count
-        for label, count in centroids.count.items()
-        if count >= min_support and label not in withheld
-    }
-    return LabelCentroids({label: centroids.total[label] for label in shown}, shown)
-
-
-def _with_noise(head: LightHead, centroids: LabelCentroids, noise: float) -> tuple[LightHead, LabelCentroids]:
-    """Add noise that no seed brings back: whoever could repeat it could take it off again."""
-    generator = np.random.default_rng()
-
-    def noisy(numbers: NDArray[Any]) -> NDArray[np.float32]:
-        scale = noise * float(np.sqrt(np.mean(np.square(numbers)))) if numbers.size else 0.0
-        return in_half_precision(numbers + generator.normal(0.0, scale, numbers.shape))
-
-    means = {label: noisy(total / centroids.count[label]) for label, total in centroids.total.items()}
-    changed = replace(head, weights=noisy(head.weights), bias=noisy(head.bias))
-    return changed, LabelCentroids.of_means(means, centroids.count)
+def _without(spans: LightHead, withheld: set[str], least: int) -> tuple[LightHead, LabelCentroids]:
+    """Return head and mean vectors without labels that are withheld, or of which too few mentions were read."""
+    read, head, means = spans.read, spans.without_spans(), spans.centroids
+    rows = [
+        row
+        for row, label in enumerate(head.labels)
+        if label == NO_MENTION or (label not in withheld and read[label] >= least)
+    ]
+    shown = {label: count for label, count in means.count.items() if label not in withheld and count >= least}
+    head = replace(
+        head,
+        labels=tuple(head.labels[row] for row in rows),
+        weights=head.weights[rows],
+        bias=head.bias[rows],
+        recall={label: share for label, share in head.recall.items() if label not in withheld},
+    )
+    return head, LabelCentroids({label: means.total[label] for label in shown}, shown)

@@ -23,7 +23,7 @@ from esnera_hf.sources.hashed_forms import LONGEST_FORM
 from esnera_hf.sources.source import License, Provenance
 from esnera_hf.taggers.light_heads import NO_MENTION
 
-FORMAT, VERSION = "esnera_hf.evidence", 1
+FORMAT, VERSION = "esnera_hf.evidence", 2
 #: The key of the JSON in the header of the file.
 _KEY = "esnera_hf"
 #: Bytes of a file, labels, dimensions, characters of a name and of any other text: several times what the largest
@@ -57,9 +57,9 @@ class EvidenceFacts(TypedDict):
     encoder_revision: str
     encoder_digest: str
     layers: int
+    reveal: float
     min_support: int
-    strength: float
-    noise: float
+    noise: dict[str, float]
     labels: list[str]
     mentions: dict[str, int]
     read: dict[str, int]
@@ -163,6 +163,7 @@ def checked_facts(data: Any) -> EvidenceFacts:
         ("mentions", facts["mentions"], labels, _MOST_MENTIONS),
         ("read", facts["read"], labels, _MOST_MENTIONS),
         ("recall", facts["recall"], labels, 1.0),
+        ("noise", facts["noise"], labels, _MOST_MENTIONS),
         ("forms", facts["forms"], labels, _MOST_MENTIONS),
     ):
         check_numbers(field, values, names, most)
@@ -177,9 +178,11 @@ def checked_facts(data: Any) -> EvidenceFacts:
     ):
         if len(set(rows)) < len(rows) or not set(rows) <= allowed:
             raise ValueError(f"{field}: expected labels of the source that were read, each once")
-    numbers = (facts["layers"], facts["min_support"], facts["strength"], facts["noise"])
-    if not all(within(number, 0, _MOST_MENTIONS) for number in numbers):
-        raise ValueError("layers, min_support, strength, noise: expected numbers that are not negative")
+    numbers = (facts["layers"], facts["min_support"])
+    if not all(within(number, 0, _MOST_MENTIONS) for number in numbers) or not within(facts["reveal"], 0, 1):
+        raise ValueError(
+            "layers, min_support, reveal: expected numbers that are not negative, reveal up to 1"
+        )
     lengths = facts["form_lengths"]
     if len(set(lengths)) < len(lengths) or not all(within(length, 1, LONGEST_FORM) for length in lengths):
         raise ValueError(f"form_lengths: expected numbers from 1 to {LONGEST_FORM:,}, each once")

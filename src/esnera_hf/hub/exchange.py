@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import cast
+from dataclasses import replace
+from typing import Any, cast
 
 from esnera_hf._internal.console import say
+from esnera_hf.alignment.constraints import SchemaSettings
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.hub.answer import Answer
+from esnera_hf.hub.atlas import Atlas, joined
 from esnera_hf.hub.bundle_encoder import bundle_encoder, check_encoder
 from esnera_hf.hub.evidence import Evidence
+from esnera_hf.report.call import CallFacts
+from esnera_hf.similarity.matrix import SimilarityMatrix
 from esnera_hf.sources.load import (
     ANSWER_SUFFIX,
     EVIDENCE_SUFFIX,
@@ -35,14 +40,19 @@ class Exchange:
     Args:
         sources: as for ``align``; bundles are :class:`Evidence`, or files or repositories of the Hub whose name ends in
             ``.evidence``, answers :class:`Answer` or files that end in ``.answer``.
+        to: an atlas, whose corpora are aligned with these, but for those of the same names.
 
     Raises:
         SourceNotFoundError, SourceError, HubError: a bundle or an answer cannot be read.
         ConfigurationError: two bundles have one name.
     """
 
-    def __init__(self, sources: Sequence[AlignedLike]) -> None:
+    def __init__(
+        self, sources: Sequence[AlignedLike], to: Atlas | str | os.PathLike[str] | None = None
+    ) -> None:
         self.bundles: dict[str, Evidence] = {}
+        self.atlas = to if isinstance(to, Atlas) or to is None else Atlas.load(to)
+        self._place = None if to is None else "an atlas" if isinstance(to, Atlas) else os.fspath(to)
         self._texts, self._origins, self._answers = sources, dict[str, str](), list[Answer]()
         if isinstance(sources, Sequence) and not isinstance(sources, str):
             self._texts = [source for source in sources if not self._take(source)]
@@ -75,7 +85,10 @@ class Exchange:
                 an answer without a bundle.
         """
         loaded = load_sources(
-            cast(Sequence[SourceLike], self._texts), max_samples, seed, least=0 if self.bundles else 2
+            cast(Sequence[SourceLike], self._texts),
+            max_samples,
+            seed,
+            least=0 if self.bundles else 1 if self.atlas else 2,
         )
         texts = {source.name: source for source in loaded}
         for name in self.bundles.keys() & texts.keys():
@@ -84,8 +97,12 @@ class Exchange:
             raise ConfigurationError(
                 f"{self._answers[0].facts['name']}: an answer counts for the bundle of that source. Give it, too."
             )
+        if self.atlas is not None:
+            own = texts.keys() | self.bundles.keys()
+            self.atlas = self.atlas.without(own & self.atlas.bundles.keys())
+            self.bundles |= self.atlas.bundles
         absent = [name for name in self.bundles if name not in texts]
-        sources = [*loaded, *(self.bundles[name].as_source(self._origins[name]) for name in absent)]
+        sources = [*loaded, *(self.bundles[name].as_source(self._origins.get(name, "")) for name in absent)]
         if len(sources) < 2:
             raise ConfigurationError(
                 f"sources: expected at least two to align, found {sources[0].name}. Add one."
@@ -118,6 +135,38 @@ class Exchange:
         name = name or (bundle_encoder(bundles) if reads else None)
         check_encoder(bundles, name)
         return name or bundles[0].facts["encoder"]
+
+    def in_tree(self, schema: SchemaSettings) -> SchemaSettings:
+        """Return the settings of the schema by which the labels of the atlas stay in its tree.
+
+        Raises:
+            ConfigurationError: other lines are to be kept, too.
+        """
+        if self.atlas is None:
+            return schema
+        if schema.locked is not None:
+            raise ConfigurationError(
+                "to, locked: an atlas keeps the lines of its own tree. Leave one of the two out."
+            )
+        tree = self.atlas.mapping
+        return replace(
+            schema,
+            locked=replace(tree, entries=tuple(replace(entry, locked=True) for entry in tree.entries)),
+        )
+
+    def with_atlas(self, matrix: SimilarityMatrix) -> SimilarityMatrix:
+        """Return similarities, between the labels of the atlas those that it holds."""
+        return matrix if self.atlas is None else joined(self.atlas.matrix, matrix)
+
+    @property
+    def of_atlas(self) -> set[str]:
+        """The names of the corpora of the atlas."""
+        return set() if self.atlas is None else set(self.atlas.bundles)
+
+    def facts(self, salt: str | Mapping[str, str] | None) -> dict[str, Any]:
+        """Return what a report tells of atlas, answers and salt, of which it holds nothing."""
+        answers = tuple(sorted(answer.digest for answer in self._answers))
+        return {"to": self._place, "answers": answers, "salted": bool(salt)}
 
     def answers(self, sources: Sequence[NerSource], encoder: str, seed: int) -> dict[tuple[str, str], Answer]:
         """Return the answers by the names of the source that asked and of the one that answered.
@@ -186,9 +235,17 @@ class Exchange:
         return asked, target
 
     def overlap(
-        self, sources: Sequence[NerSource], answers: Mapping[tuple[str, str], Answer], salt: str | None
+        self,
+        sources: Sequence[NerSource],
+        answers: Mapping[tuple[str, str], Answer],
+        salt: str | Mapping[str, str] | None,
     ) -> MentionOverlap:
         """Return the overlap of mentions, with that of hashed forms as far as salt and answers give it.
+
+        Args:
+            sources: of :meth:`load`.
+            answers: of :meth:`answers`.
+            salt: that all bundles were hashed with, or the one of each by its name.
 
         Raises:
             ConfigurationError: a salt is given that no bundle has hashes for, or another one than theirs.
@@ -199,21 +256,43 @@ class Exchange:
             for source in sources
             if source.bundled is not None and (forms := self.bundles[source.name].forms) is not None
         }
-        if salt is not None and not hashed:
+        salts = salt if isinstance(salt, Mapping) else dict.fromkeys(hashed or [""], salt) if salt else {}
+        if strange := sorted(salts.keys() - hashed.keys()):
+            which = f"the bundle of {strange[0]}" if strange[0] else "no bundle of another source"
+            has = "is not given, or has no" if strange[0] else "has"
             raise ConfigurationError(
-                "salt: no bundle of another source has hashes of forms. Leave it out, or ask for bundles with them."
+                f"salt: {which} {has} hashes of forms. Leave it out, or ask for bundles with them."
             )
         more = [
             LabelOverlap.of_shares(LabelRef(asked, label), target, *numbers)
             for (asked, target), answer in answers.items()
             for label, numbers in answer.facts["forms"].items()
         ]
-        for name, forms in hashed.items() if salt is not None else ():
+        for name, salt in salts.items():
             for source in sources:
                 if source.bundled is None:
-                    more += forms.overlaps(name, source, salt or "")
+                    more += hashed[name].overlaps(name, source, salt)
         measured = {(one.label, one.other): one for one in (*screened.overlaps, *more)}
         return MentionOverlap(tuple(measured.values()), screened.conflicts)
+
+
+def check_answers(call: CallFacts, sources: Sequence[AlignedLike], *, salted: bool) -> None:
+    """Check that what cannot be read from a report is given to make its result again.
+
+    Raises:
+        ConfigurationError: other answers are given, or a salt is missing.
+    """
+    answers = Exchange(sources).facts(None)["answers"]
+    if answers != call.answers:
+        raise ConfigurationError(
+            f"the report was made with the answers {', '.join(call.answers) or 'of nobody'} (digests), and "
+            f"{', '.join(answers) or 'none'} is given. Give the files NAME.answer of these digests among the sources."
+        )
+    if call.salted and not salted:
+        raise ConfigurationError(
+            "the report was made with forms compared by salted hashes, and it does not hold the salt. Give it: --salt "
+            "NAME, salt=."
+        )
 
 
 def _check_sent(bundle: Evidence, text: NerSource) -> None:

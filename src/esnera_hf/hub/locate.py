@@ -77,9 +77,13 @@ def locate(
     Raises:
         SourceNotFoundError, SourceError: the source cannot be found or read.
         EncoderError: the encoder cannot be loaded.
-        ConfigurationError: the encoder is not that of the atlas, or it holds no other corpus.
+        ConfigurationError: the source has no labels, the encoder is not that of the atlas, or it holds no other corpus.
     """
     loaded = open_source(source)
+    if not loaded.labels:
+        raise ConfigurationError(
+            f"{loaded.name}: it has no labels to locate. Expected a source with mentions."
+        )
     if loaded.name in atlas.bundles:
         say(f"{loaded.name} is in the atlas; it is compared with the other corpora there.")
         if len(atlas.bundles) == 1:

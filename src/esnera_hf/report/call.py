@@ -30,6 +30,9 @@ class CallFacts:
         method: how labels were merged; ``None`` for ``apply``.
         mapping: what was applied: its file or its repository; ``None`` for ``align``, or where it was no file.
         target_schema: what the labels were merged into, if it was given.
+        to: the atlas in whose tree labels were placed, if one was given.
+        answers: digests of the answers to bundles that counted.
+        salted: whether forms were compared by salted hashes; the salt itself is kept nowhere.
         max_samples: sentences that were used at most of each split of each source; ``None`` for all.
         seed: of samples and trainings.
         settings: all others, as plain data: a result can be loaded whatever settings this version knows.
@@ -42,6 +45,9 @@ class CallFacts:
     method: Literal["equivalence", "greedy"] | None = None
     mapping: str | None = None
     target_schema: Any = None
+    to: str | None = None
+    answers: tuple[str, ...] = ()
+    salted: bool = False
     max_samples: int | None = None
     seed: int = 42
     settings: dict[str, Any] = field(default_factory=dict)
@@ -75,7 +81,7 @@ def local_paths(call: CallFacts, sources: Sequence[NerSource]) -> tuple[str, ...
     ]
     folders = [call.encoder] if call.encoder and os.path.isdir(call.encoder) else []
     locked = call.setting("schema", "locked")
-    mappings = [str(file) for file in (call.mapping, locked) if file and not is_published(str(file))]
+    mappings = [str(file) for file in (call.mapping, locked, call.to) if file and not is_published(str(file))]
     return tuple(dict.fromkeys([*files, *folders, *mappings]))
 
 
@@ -98,7 +104,8 @@ def on_hub(text: str, kind: str) -> str:
     here = os.path.exists(text) or os.path.exists(place)
     unknown = kind == "source" and "/" not in place and not find_named(place)
     if here or unknown or not is_repository(place, owner=False):
-        option = f"{source_name(text)}=PATH" if kind == "source" else "--encoder PATH, encoder="
+        options = {"encoder": "--encoder PATH, encoder=", "atlas": "--to PATH, to="}
+        option = options.get(kind, f"{source_name(text)}=PATH")
         raise ConfigurationError(
             f"{kind} {text!r}: the report names something on the machine it was made on, which is not opened. Name it "
             f"yourself: {option}; of the sources all."

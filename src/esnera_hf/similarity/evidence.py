@@ -61,7 +61,7 @@ class EvidenceSettings:
             on the sources, which come from the pass that predicts. What suits the
             taggers if not given: ``tuned`` with a joint one, else ``pretrained``.
         salt: of evidence bundles with hashed forms, the secret that they were hashed
-            with; it is not kept in any report.
+            with, or that of each by its name; it is not kept in any report.
 
     Raises:
         ConfigurationError: a setting is unknown, or set for another kind of evidence.
@@ -71,7 +71,7 @@ class EvidenceSettings:
     match: SpanMatch = "exact"
     center: Center = "source"
     embeddings: Embeddings | None = None
-    salt: str | None = field(default=None, repr=False)
+    salt: str | dict[str, str] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         for name, choices in (
