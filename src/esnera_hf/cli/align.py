@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from esnera_hf._internal.console import quiet_libraries
 from esnera_hf._internal.processes import is_main_process
 from esnera_hf.cli import options as table
-from esnera_hf.cli.bundles import bundle_names
+from esnera_hf.cli.bundles import bundle_names, read_bundle
 from esnera_hf.cli.options import Commands, add_command, add_reading_options, check_output, refuse
 from esnera_hf.errors import ConfigurationError
 
@@ -74,8 +74,13 @@ def _align(options: argparse.Namespace) -> None:
     check_output(options.output)
     if options.quick:
         _choose_quick(options)
+    stated = options.license, options.language
+    sources = [
+        read_bundle(source, *stated) if isinstance(source, str) and is_bundle(source) else source
+        for source in table.read_sources(options)
+    ]
     result = align(
-        table.read_sources(options),
+        sources,
         encoder=options.encoder,
         method=options.method,
         evidence=options.evidence,
@@ -87,9 +92,9 @@ def _align(options: argparse.Namespace) -> None:
     )
     save_and_print(result, options.output, verbose=options.verbose)
     if options.quick and options.output is not None:
-        sources = shlex.join(name for name in options.sources if not is_bundle(name)) or "SOURCE"
+        texts = shlex.join(name for name in options.sources if not is_bundle(name)) or "SOURCE"
         mapping = shlex.quote(str(options.output / "mapping.yaml"))
-        print(f"of all sentences: esnera-hf apply {mapping} {sources} --output DIR")
+        print(f"of all sentences: esnera-hf apply {mapping} {texts} --output DIR")
 
 
 def _target_schema(options: argparse.Namespace) -> str | list[str] | None:

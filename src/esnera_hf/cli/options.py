@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from esnera_hf._internal.files import check_free
-from esnera_hf.cli.bundles import bundle_names, read_bundle, read_salts
+from esnera_hf.cli.bundles import bundle_names, read_salts
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.sources.options import ReadingOptions
 from esnera_hf.tagging import SCHEMES
@@ -17,7 +17,6 @@ from esnera_hf.tagging import SCHEMES
 if TYPE_CHECKING:
     from esnera_hf.alignment.constraints import SchemaSettings
     from esnera_hf.evaluation.merged_tagger import OutputSettings
-    from esnera_hf.hub.evidence import Evidence
     from esnera_hf.settings import AlignSettings
     from esnera_hf.sources.source import NerSource
     from esnera_hf.taggers.settings import TaggerSettings
@@ -319,17 +318,13 @@ def read_source(name: str, options: argparse.Namespace) -> NerSource:
     return load_source(name, options=reading_options(options, name))
 
 
-def read_sources(options: argparse.Namespace) -> list[str | NerSource | Evidence]:
+def read_sources(options: argparse.Namespace) -> list[str | NerSource]:
     """Return the sources by name, or loaded where the command line says how to read them."""
     from esnera_hf.sources.load import is_bundle
 
     plain = ReadingOptions()
     return [
-        read_bundle(name, options.license, options.language)
-        if is_bundle(name)
-        else name
-        if reading_options(options, name) == plain
-        else read_source(name, options)
+        name if is_bundle(name) or reading_options(options, name) == plain else read_source(name, options)
         for name in options.sources
     ]
 

@@ -188,7 +188,7 @@ class Atlas:
             if bundle.head.labels and bundle.head.digest == loaded.head.digest:
                 raise ConfigurationError(
                     f"{loaded.name}: the same corpus is in the atlas as {bundle.name}, with the same heads. A copy "
-                    "would count twice; nothing was added."
+                    "would count twice. Leave it out."
                 )
         return Atlas([*self.bundles.values(), loaded], matrix, {**self.definitions, **(definitions or {})})
 
