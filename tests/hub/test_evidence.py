@@ -463,6 +463,10 @@ class TestRefusals:
     ) -> None:
         file = sent(theirs, tmp_path, encoder_folder)
         result = align([file, Evidence.load(file).named("other")], encoder=encoder_folder)
+        card = str(result.card("me/nothing"))
+        assert "## Make it where the texts are" in card
+        assert "hf download me/nothing mapping.yaml" in card
+        assert "load_dataset" not in card
         with pytest.raises(ConfigurationError, match="holds no text, which is needed here"):
             apply(result.mapping, [file])
 
