@@ -16,9 +16,14 @@ from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.alignment.naming import compared, label_groups, mapping_from_groups, nearest_label
 from esnera_hf.alignment.parts import PartTree, with_parts
 from esnera_hf.errors import ConfigurationError
+from esnera_hf.similarity.features import never_found
 from esnera_hf.similarity.matrix import SimilarityMatrix
+from esnera_hf.similarity.names import meaning_similarity, name_similarity
 from esnera_hf.sources.shared_sentences import RELATIONS
 from esnera_hf.tagging import LabelRef
+
+#: Names that are written alike at least so far speak for two labels: PERSON and PER, not PERSON and LOC.
+_ALIKE = 0.5
 
 
 def merge_equivalent(
@@ -63,8 +68,15 @@ def _partition(
     matrix: SimilarityMatrix, constraints: Constraints, threshold: float
 ) -> tuple[tuple[LabelRef, ...], ...]:
     """Return the best groups of labels that the parts named by the user allow."""
+    weights = matrix.equivalence - threshold
+    # Vectors lie close for many labels: where heads looked and found nothing either way, and neither forms nor names
+    # speak for it, they do not make two labels one.
+    for row, column in np.argwhere((weights > 0) & never_found(matrix)):
+        names = matrix.labels[row].label, matrix.labels[column].label
+        if not meaning_similarity(*names) and name_similarity(*names) < _ALIKE:
+            weights[row, column] = -threshold
     while True:
-        partition = partition_labels(matrix.labels, matrix.equivalence - threshold, constraints)
+        partition = partition_labels(matrix.labels, weights, constraints)
         contradiction = PartTree(partition, constraints).contradiction
         if contradiction is None:
             return partition

@@ -197,6 +197,16 @@ def agreed_share(matrix: Measurements) -> NDArray[np.float64]:
     return np.where(known == known.T, np.sqrt(predicted_as * found_as), one)
 
 
+def never_found(matrix: Measurements) -> NDArray[np.bool_]:
+    """Tell pairs of labels of which heads find neither in the text of the other, and which share no form, shape (N, N).
+
+    Not those of which no head read any text, as of two bundles without answers.
+    """
+    known = heads_known(matrix)
+    told = (matrix.predicted > 0) | (np.nan_to_num(matrix.overlap) > 0)
+    return (known | known.T) & ~(told | told.T)
+
+
 def heads_known(matrix: Measurements) -> NDArray[np.bool_]:
     """Return where the head of the row's source has read the text of the column's, shape (N, N).
 
