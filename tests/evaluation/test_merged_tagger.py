@@ -166,6 +166,10 @@ def test_each_system_is_trained_on_its_own_data() -> None:
     merged, naive, gold, outside = corpora
     assert merged.fingerprint == outside.fingerprint != gold.fingerprint
     assert set(naive.labels) == {"per", "loc", "name", "firm"}
+    # The logs of no two trainings bear one name.
+    assert [corpus.name for corpus in corpora] == [
+        *("one+two", "one+two (naive)", "one+two (gold)", "one+two (outside)")
+    ]
     allowed = {
         "one": AllowedLabels({"per": ("per",), "loc": ("loc",)}, ("firm",)),
         "two": AllowedLabels({"per": ("per",), "firm": ("firm",)}, ("loc",)),

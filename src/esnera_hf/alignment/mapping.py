@@ -247,9 +247,10 @@ class LabelMapping:
         return f"{self.file}, line {line}: " if line else f"{self.file}: "
 
     def __repr__(self) -> str:
+        umbrellas = f" below {len(self.umbrellas)} umbrellas" * bool(self.umbrellas)
         return (
             f"LabelMapping({len(self.entries)} labels of {', '.join(self.sources) or 'no source'} → "
-            f"{len(self.unified_labels)} unified, {self.method})"
+            f"{len(self.unified_labels) - len(self.umbrellas)} unified{umbrellas}, {self.method})"
         )
 
     def __str__(self) -> str:

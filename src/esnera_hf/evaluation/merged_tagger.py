@@ -250,7 +250,7 @@ def evaluate_taggers(
         if name in ("naive", "gold"):
             dataset = merge_sources(sources, chosen, merged.leaks)
         partial = noise if name in ("merged", "gold") else None
-        tagger = train_merged_tagger(chosen, dataset, train, partial)
+        tagger = train_merged_tagger(chosen, dataset, train, partial, system=name)
         knows = partial is not None
         scores = _scores(sources, chosen, taggers, tagger, "test", with_source=knows)
         systems[name] = replace(scores, partial_likelihood=knows)
@@ -264,7 +264,11 @@ def evaluate_taggers(
 
 
 def train_merged_tagger(
-    mapping: LabelMapping, dataset: DatasetDict, train: Train, noise: float | None = None
+    mapping: LabelMapping,
+    dataset: DatasetDict,
+    train: Train,
+    noise: float | None = None,
+    system: str = "merged",
 ) -> CachedTagger:
     """Train a tagger on merged data; in validation each source counts with the labels that it annotates.
 
@@ -272,13 +276,15 @@ def train_merged_tagger(
         noise: train on the likelihood of the annotation of each source, with
             pseudo-labels that much in doubt; types that a source does not annotate
             are ``O`` if not given.
+        system: what is trained, so that the progress of baselines has a name of its own.
     """
     # Sorted, so that the order of sources makes no other corpus of the same data.
     names = sorted(mapping.sources)
     # Labels that a source does not annotate are no errors in its sentences, in whose tags they cannot be.
     scope = {name: mapping.projection(name) if mapping.parents else mapping.scope(name) for name in names}
     partial = None if noise is None else (allowed_labels(mapping, names), noise)
-    return train(as_source("+".join(names), dataset), scope, partial)
+    name = "+".join(names) + f" ({system})" * (system != "merged")
+    return train(as_source(name, dataset), scope, partial)
 
 
 def mapping_by_name(sources: Sequence[NerSource]) -> LabelMapping:
