@@ -104,7 +104,7 @@ MUTANTS: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {
     ),
     # Alignment.
     ("alignment/greedy_path.py", "alignment"): (
-        ("open_values[best] > tau", "open_values[best] >= tau"),
+        ("initial=-np.inf) > tau", "initial=-np.inf) >= tau"),
         ("key=lambda r: -np.max", "key=lambda r: np.max"),
     ),
     ("alignment/search.py", "alignment"): (("-(step.tau or 0.0), lam", "(step.tau or 0.0), lam"),),
