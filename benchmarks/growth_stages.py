@@ -10,6 +10,7 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Event, Thread
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -270,20 +271,46 @@ def together(context: Context) -> Measured:
 
 def aligning(context: Context) -> Measured:
     """The whole of ``align`` by frozen evidence, and the result saved, in one process and with nothing cached."""
+    import esnera_hf.modeling.joint  # noqa: F401  imported sooner or later, and so counted with imports
     from esnera_hf import align
 
     if not (context.folder / "encoder").exists():
         make_models(context.folder)
+    memory = [(time.perf_counter(), *resident())]
+    ended = Event()
+
+    def sample() -> None:
+        while not ended.wait(0.05):
+            memory.append((time.perf_counter(), *resident()))
 
     def work() -> str:
         places = [context.folder / "text" / name for name in SOURCES]
+        Thread(target=sample, daemon=True).start()
+        started = time.perf_counter()
         result = align(places, encoder=context.folder / "encoder")
         with TemporaryDirectory(dir=context.folder) as place:
             result.save(Path(place) / "result")
-        return ", ".join(f"{step} {seconds:.0f} s" for step, seconds in result.report.seconds.items())
+        ended.set()
+        notes, ends = [f"imports {memory[0][1]:.0f}, {memory[0][2]:.0f} MB"], started
+        rest = time.perf_counter() - started - result.report.seconds["total"]
+        for step, seconds in {**result.report.seconds, "saving": rest}.items():
+            if step != "total" and seconds:
+                inside = [peaks for when, *peaks in memory if ends <= when < ends + seconds]
+                peaks = [f"{max(column):.0f}" for column in zip(*inside, strict=True)]
+                notes.append(f"{step} {seconds:.0f} s, {', '.join(peaks)} MB")
+                ends += seconds
+        return "; ".join(notes)
 
     steps, measured = timed(work, context.size)
-    return measured._replace(note=f"wall time: {steps}")
+    return measured._replace(
+        note=f"wall time, peaks of all that is resident and of what no file backs: {steps}"
+    )
+
+
+def resident() -> tuple[float, float]:
+    """Return the MB that are resident now, and those of them that no file backs."""
+    lines = dict(line.split(":") for line in Path("/proc/self/status").read_text().splitlines())
+    return tuple(int(lines[name].split()[0]) / 1024 for name in ("VmRSS", "RssAnon"))  # type: ignore[return-value]
 
 
 STAGES: dict[str, Callable[[Context], Measured]] = {

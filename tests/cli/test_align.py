@@ -129,7 +129,9 @@ def test_a_result_is_saved_and_printed(
     result = MergeResult.load(output)
     assert str(result.report) in printed.out
     assert main(["align", *corpora, "--evidence", "taggers", *training, "--verbose"]) == 0
-    assert result.report.details() in capsys.readouterr().out
+    details, _, times = result.report.details().rpartition("\n")
+    assert times.startswith("time: ")  # which differ from run to run
+    assert details in capsys.readouterr().out
     assert repr(result) in printed.out
     assert result.mapping == MergeResult.load(world.joint).mapping
 
