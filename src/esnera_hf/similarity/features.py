@@ -153,9 +153,9 @@ def relation_features(matrix: Measurements) -> dict[str, NDArray[np.float64]]:
     ``both split off`` is 1 where each source has a kind as another label which the other has not.
     """
     recovered = found_share(matrix)
-    known = heads_known(matrix)
+    reads = head_reads(matrix)
     predicted = (matrix.matched + 0.05 * PRIOR) / (matrix.predicted + PRIOR)
-    predicted = np.where(known.T & ~known, recovered, predicted)
+    predicted = np.where(reads.T & ~reads, recovered, predicted)
     forms = np.nan_to_num(telling_overlap(matrix))
     sibling = np.log((recovered + _SMALL) / (best_rival(recovered.T, matrix.same_source).T + _SMALL))
     sibling = np.nan_to_num(sibling)
@@ -192,9 +192,9 @@ def agreed_share(matrix: Measurements) -> NDArray[np.float64]:
     agreeing = matched + PRIOR * PRIOR_SHARE
     predicted_as = agreeing / (matched @ same + PRIOR)
     found_as = (agreeing / (same @ matched + PRIOR)).T
-    known = heads_known(matrix)
-    one = np.where(known, predicted_as, found_as)
-    return np.where(known == known.T, np.sqrt(predicted_as * found_as), one)
+    reads = head_reads(matrix)
+    one = np.where(reads, predicted_as, found_as)
+    return np.where(reads == reads.T, np.sqrt(predicted_as * found_as), one)
 
 
 def never_found(matrix: Measurements) -> NDArray[np.bool_]:
@@ -202,12 +202,12 @@ def never_found(matrix: Measurements) -> NDArray[np.bool_]:
 
     Not those of which no head read any text, as of two bundles without answers.
     """
-    known = heads_known(matrix)
-    told = (matrix.predicted > 0) | (np.nan_to_num(matrix.overlap) > 0)
-    return (known | known.T) & ~(told | told.T)
+    reads = head_reads(matrix)
+    shared = (matrix.predicted > 0) | (np.nan_to_num(matrix.overlap) > 0)
+    return (reads | reads.T) & ~(shared | shared.T)
 
 
-def heads_known(matrix: Measurements) -> NDArray[np.bool_]:
+def head_reads(matrix: Measurements) -> NDArray[np.bool_]:
     """Return where the head of the row's source has read the text of the column's, shape (N, N).
 
     It has not where that text is elsewhere, and it tells nothing where it predicts nothing at all.
@@ -227,10 +227,10 @@ def found_share(matrix: Measurements) -> NDArray[np.float64]:
     """
     share = (matrix.matched.T + PRIOR * PRIOR_SHARE) / (matrix.read[:, None] + PRIOR)
     recall = np.maximum(np.nan_to_num(matrix.recall, nan=1.0), _LEAST_RECALL)
-    found = np.clip(share / recall[None, :], 0.0, 1.0)
-    known = heads_known(matrix)
+    recovered = np.clip(share / recall[None, :], 0.0, 1.0)
+    reads = head_reads(matrix)
     predicted = (matrix.matched + PRIOR * PRIOR_SHARE) / (matrix.predicted + PRIOR)
-    return np.where(known & ~known.T, predicted, found)
+    return np.where(reads & ~reads.T, predicted, recovered)
 
 
 def coverage_of(matrix: Measurements) -> NDArray[np.float64]:
@@ -244,8 +244,8 @@ def coverage_of(matrix: Measurements) -> NDArray[np.float64]:
     Returns:
         NaN within a source and where nothing is known.
     """
-    known = heads_known(matrix)
-    counted = (matrix.predicted.sum(axis=1) > 0)[None, :] & (matrix.read > 0)[:, None] & (known | known.T)
+    reads = head_reads(matrix)
+    counted = (matrix.predicted.sum(axis=1) > 0)[None, :] & (matrix.read > 0)[:, None] & (reads | reads.T)
     with np.errstate(invalid="ignore", divide="ignore"):
         empirical = np.where(matrix.predicted > 0, matrix.matched / (matrix.predicted + PRIOR), np.nan)
     overlap = telling_overlap(matrix)
@@ -277,19 +277,19 @@ def _measured(matrix: Measurements) -> NDArray[np.float64]:
     """
     detected = matrix.read * np.nan_to_num(matrix.recall, nan=1.0)
     rarer = np.minimum(detected[:, None], detected[None, :])
-    known = heads_known(matrix)
-    sides = np.where(known & known.T, 1.0, np.where(known | known.T, ONE_SIDED, 0.0))
+    reads = head_reads(matrix)
+    sides = np.where(reads & reads.T, 1.0, np.where(reads | reads.T, ONE_SIDED, 0.0))
     return np.asarray(sides * rarer / (rarer + MEASURED))
 
 
 def _balance(matrix: Measurements) -> NDArray[np.float64]:
     """Return the smaller coverage of two labels over the larger, in [0, 1]; 1 where that is unknown."""
     read = matrix.predicted.sum(axis=1) > 0
-    known = heads_known(matrix)
+    reads = head_reads(matrix)
     with np.errstate(invalid="ignore", divide="ignore"):
         predicted = np.where(matrix.predicted > 0, matrix.matched / (matrix.predicted + PRIOR), np.nan)
         recall = np.where(
-            (matrix.read > 0)[:, None] & read[None, :] & known.T,
+            (matrix.read > 0)[:, None] & read[None, :] & reads.T,
             matrix.matched.T / (matrix.read[:, None] + PRIOR),
             np.nan,
         )
