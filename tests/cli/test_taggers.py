@@ -72,6 +72,20 @@ def test_prediction_from_a_file_and_from_standard_input(
     monkeypatch.setattr(sys, "stdin", io.StringIO(""))
     assert main(["predict", tagger]) == 0
     assert capsys.readouterr().out == ""
+    # For Label Studio: the same entities as predictions, in lines that are not blank.
+    assert main(["predict", tagger, str(tmp_path / "text.txt"), "--format", "label-studio"]) == 0
+    tasks = json.loads(capsys.readouterr().out)
+    filled = [record for record in records if record["tokens"]]
+    assert [task["data"]["tokens"] for task in tasks] == [record["tokens"] for record in filled]
+    for task, record in zip(tasks, filled, strict=True):
+        (prediction,) = task["predictions"]
+        spans = [(r["value"]["start"], r["value"]["text"], r["score"]) for r in prediction["result"]]
+        assert spans == [(e["start_char"], e["text"], e["score"]) for e in record["entities"]]
+        assert prediction["model_version"] == "tagger"
+        assert prediction.get("score", 1) == min([e["score"] for e in record["entities"]], default=1)
+    monkeypatch.setattr(sys, "stdin", io.StringIO(" \n"))
+    assert main(["predict", tagger, "--format", "label-studio"]) == 0
+    assert json.loads(capsys.readouterr().out) == []
 
 
 def test_evaluate_with_a_tagger_of_other_labels(

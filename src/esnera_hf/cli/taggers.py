@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from io import TextIOWrapper
 from itertools import tee
 from pathlib import Path
+from typing import Any
 
 from esnera_hf._internal.console import quiet_libraries
 from esnera_hf._internal.files import new_folder
@@ -50,6 +51,12 @@ def add_commands(commands: Commands) -> None:
         "--source",
         metavar="NAME",
         help="annotate as this source of the merged data does (default: as all of them)",
+    )
+    predict.add_argument(
+        "--format",
+        choices=("jsonl", "label-studio"),
+        default="jsonl",
+        help="JSON lines (default), or a JSON list of tasks for Label Studio, of lines that are not blank",
     )
     predict.set_defaults(run=_predict)
 
@@ -124,6 +131,7 @@ def _predict(options: argparse.Namespace) -> None:
     predicted = tagger.predict(to_predict)
     # What another encoding lacks is escaped as JSON does it.
     is_ascii = (sys.stdout.encoding or "utf-8").lower() not in ("utf-8", "utf8")
+    is_list, number = options.format == "label-studio", 0
     for (line, spans), row, entities in zip(lines, tokens, predicted, strict=True):
         objects = []
         for entity in entities:
@@ -131,7 +139,29 @@ def _predict(options: argparse.Namespace) -> None:
             tokens_of = {"start": entity.start, "end": entity.end, "label": entity.label}
             text_of = {"start_char": start, "end_char": end, "text": line[start:end]}
             objects.append({**tokens_of, **text_of, "score": round(entity.score, 4)})
-        print(json.dumps({"tokens": row, "entities": objects}, ensure_ascii=is_ascii))
+        if not is_list:
+            print(json.dumps({"tokens": row, "entities": objects}, ensure_ascii=is_ascii))
+        elif row:
+            task = _task(line, row, objects, Path(options.model).name)
+            print("[" if number == 0 else ",", json.dumps(task, ensure_ascii=is_ascii), sep="\n")
+            number += 1
+    if is_list:
+        print("]" if number else "[]")
+
+
+def _task(line: str, tokens: list[str], objects: list[dict[str, Any]], model: str) -> dict[str, Any]:
+    """Return a task of Label Studio with what was predicted; tasks are sorted there by the least sure mention."""
+    from esnera_hf.merging.export_formats import label_studio_region
+
+    regions = [
+        label_studio_region(str(number), line, one["start_char"], one["end_char"], one["label"])
+        | {"score": one["score"]}
+        for number, one in enumerate(objects)
+    ]
+    prediction: dict[str, Any] = {"model_version": model, "result": regions}
+    if objects:
+        prediction["score"] = min(one["score"] for one in objects)
+    return {"data": {"text": line, "tokens": tokens}, "predictions": [prediction]}
 
 
 def _lines(file: str | None) -> Iterator[str]:

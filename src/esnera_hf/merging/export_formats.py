@@ -97,13 +97,7 @@ def label_studio(
         regions = []
         for number, entity in enumerate(sentence.entities):
             start, end = _characters(entity, offsets, sentence)
-            value = {"start": start, "end": end, "text": text[start:end], "labels": [entity.label]}
-            region: dict[str, Any] = {
-                "id": f"{sentence.id}-{number}",
-                "from_name": "label",
-                "to_name": "text",
-            }
-            region |= {"type": "labels", "value": value}
+            region = label_studio_region(f"{sentence.id}-{number}", text, start, end, entity.label)
             if is_predicted:
                 region |= {"score": round(entity.score, 4)}
             if origins is not None and origins[number] == PSEUDO:
@@ -121,6 +115,12 @@ def label_studio(
             task |= {"annotations": [{"result": regions}]}
         yield (",\n" if index else "\n") + _json(task)
     yield "\n]\n"
+
+
+def label_studio_region(name: str, text: str, start: int, end: int, label: str) -> dict[str, Any]:
+    """Return a region of Label Studio: a span of characters of the text that :func:`label_studio_config` shows."""
+    region = {"id": name, "from_name": "label", "to_name": "text", "type": "labels"}
+    return {**region, "value": {"start": start, "end": end, "text": text[start:end], "labels": [label]}}
 
 
 def docbin(
