@@ -61,6 +61,15 @@ def test_text_is_one_screen() -> None:
     result = make_result()
     for thing in (result, result.mapping, result.report, result.similarity, *result.questions):
         assert len(repr(thing).split("\n")) <= SCREEN
+    mentions = result.to_pandas()
+    assert mentions[["split", "id", "source", "label", "origin", "score"]].iloc[0].tolist() == [
+        *("train", "alpha-train-0", "alpha", "city", "gold", 1.0)
+    ]
+    sentences = {row["id"]: row["tokens"] for rows in result.dataset.values() for row in rows}
+    for mention in mentions.itertuples():
+        assert "".join(sentences[mention.id][mention.start : mention.end]) == mention.mention.replace(" ", "")
+    tags = [tag for rows in result.dataset.values() for row in rows["ner_tags"] for tag in row]
+    assert len(mentions) == sum(tag % 2 == 1 for tag in tags)  # ids of B- are odd
     frames = (result.mapping, result.report, make_source("x", {"train": [row("anna/B-P")]}))
     assert [len(thing.to_pandas()) for thing in frames] == [
         *(len(result.mapping.entries), sum(len(step.decisions) for step in result.report.steps), 1)

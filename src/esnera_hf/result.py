@@ -17,6 +17,7 @@ from huggingface_hub import DatasetCard
 from esnera_hf._internal.arrow import check_rows, dataset_fingerprint, read_saved
 from esnera_hf._internal.console import no_dataset_bars
 from esnera_hf._internal.files import new_folder
+from esnera_hf._internal.text import join_tokens
 from esnera_hf.alignment.flow import draw_flow
 from esnera_hf.alignment.mapping import MAPPING_FILE, LabelMapping
 from esnera_hf.alignment.mapping_exchange import MAPPING_FORMATS, MappingFormat, export_mapping
@@ -26,7 +27,7 @@ from esnera_hf.hub.push import DatasetSettings, card_of_dataset, push_dataset, s
 from esnera_hf.hub.recipe import Comparison
 from esnera_hf.hub.repository import HubRepository, Published
 from esnera_hf.merging.corrections import with_corrections
-from esnera_hf.merging.export import ExportFormat, export
+from esnera_hf.merging.export import ExportFormat, export, exported_sentences
 from esnera_hf.merging.label_levels import Grain, view
 from esnera_hf.merging.merge import merged_features
 from esnera_hf.report.files import (
@@ -42,6 +43,8 @@ from esnera_hf.similarity.matrix import SimilarityMatrix
 from esnera_hf.tagging import WrittenScheme
 
 if TYPE_CHECKING:
+    import pandas
+
     from esnera_hf.modeling.tagger import Tagger
 
 DATASET_FOLDER = "dataset"
@@ -138,6 +141,27 @@ class MergeResult:
             self.dataset, folder, data_format, gold_only=gold_only, scheme=scheme, mapping=self.mapping
         )
 
+    def to_pandas(self) -> pandas.DataFrame:
+        """Return a row per mention of the dataset: where it stands, its text, label, origin and score."""
+        import pandas  # half a second, of which only notebooks have a use
+
+        columns = ("split", "id", "source", "start", "end", "mention", "label", "origin", "score")
+        rows = [
+            (
+                *(split, sentence.id, sentence.source, entity.start, entity.end),
+                *(
+                    join_tokens(sentence.tokens[entity.start : entity.end]),
+                    entity.label,
+                    origin,
+                    entity.score,
+                ),
+            )
+            for split, part in self.dataset.items()
+            for sentence, origins in exported_sentences(part)
+            for entity, origin in zip(sentence.entities, origins or (), strict=True)
+        ]
+        return pandas.DataFrame(rows, columns=list(columns))
+
     def corrected(self, path: str | os.PathLike[str], *, annotator: str | None = None) -> MergeResult:
         """Return the result with what people corrected in Label Studio, in an export of format ``label-studio``.
 
@@ -153,10 +177,12 @@ class MergeResult:
             SourceError: the file does not fit these data, or something in it is to be decided first.
         """
         dataset, counts = with_corrections(self.dataset, path, self.mapping, annotator=annotator)
+        noted = {
+            name: f"{count:,} sentence{'s' * (count != 1)} corrected by hand"
+            for name, count in counts.items()
+        }
         sources = tuple(
-            replace(source, notes=(*source.notes, f"{counts[source.name]:,} sentences corrected by hand"))
-            if counts[source.name]
-            else source
+            replace(source, notes=(*source.notes, noted[source.name])) if source.name in noted else source
             for source in self.report.sources
         )
         report = replace(self.report, sources=sources, dataset_fingerprint=dataset_fingerprint(dataset))

@@ -237,14 +237,14 @@ def test_by_python_and_by_the_command_line(tmp_path: Path, capsys: pytest.Captur
     file = write(tmp_path / "done.json", submitted([task], {task["data"]["sentence_id"]: []}))
     arguments = ["correct", str(tmp_path / "saved"), str(file), "--output", str(tmp_path / "corrected")]
     assert main(arguments) == 0
-    assert f"{name}: 1 sentences corrected by hand" in capsys.readouterr().out
+    assert f"{name}: 1 sentence corrected by hand" in capsys.readouterr().out
     loaded, corrected = MergeResult.load(tmp_path / "corrected"), result.corrected(file)
     assert contents(loaded.dataset) == contents(corrected.dataset) != contents(result.dataset)
     assert loaded.report.dataset_fingerprint == corrected.report.dataset_fingerprint
     assert corrected.report.dataset_fingerprint != result.report.dataset_fingerprint
     # Nobody could make it again from its sources.
     free = replace(corrected.report, sources=result.report.sources)
-    with pytest.raises(ConfigurationError, match="1 sentences were corrected by hand since"):
+    with pytest.raises(ConfigurationError, match=r"corrected by hand since \(sentences: 1\)"):
         replace(corrected, report=free).save_for_hub(tmp_path / "hub", text=False)
     assert main(arguments) == 1
 

@@ -121,8 +121,8 @@ def save_for_hub(result: Publishable, folder: Path, repo_id: str, settings: Data
     """Write all files that :func:`push_dataset` commits to an empty repository to an empty folder."""
     if not settings.text and (corrected := count_corrected(result.dataset, result.mapping)):
         raise ConfigurationError(
-            f"text=False publishes how to make the dataset from its sources, and {corrected:,} sentences were "
-            "corrected by hand since, which nobody could make again. Publish the text, or what was there before."
+            "text=False publishes how to make the dataset from its sources. It was corrected by hand since (sentences: "
+            f"{corrected:,}), which nobody could make again. Publish the text, or what was there before."
         )
     # The card first: it refuses text that may not be published before any of it is written.
     card = card_of_dataset(result, repo_id, settings)
