@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from datasets import DatasetDict
 
 from esnera_hf import MergeResult
 from esnera_hf.alignment.mapping import LabelMapping
@@ -66,6 +67,9 @@ def test_a_result_is_saved_and_loaded_with_any_name_of_a_label(tmp_path: Path, n
     page = (folder / "report.html").read_text(encoding="utf-8")
     assert "<img" not in page.replace('<img src="data:', "")
     assert "\x1b" not in page
+    splits = DatasetDict({f"train{name}": rows for rows in loaded.dataset.values()})
+    for shown in (replace(loaded, dataset=splits), loaded.mapping, loaded.report, loaded.similarity):
+        assert "<img" not in shown._repr_html_()
     card = str(result.card("owner/name"))
     assert yaml.safe_load(card.split("\n---\n")[0])["tags"]
     assert "\x1b" not in card

@@ -8,6 +8,7 @@ import tempfile
 import webbrowser
 from collections.abc import Collection
 from dataclasses import dataclass, replace
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -17,7 +18,7 @@ from huggingface_hub import DatasetCard
 from esnera_hf._internal.arrow import check_rows, dataset_fingerprint, read_saved
 from esnera_hf._internal.console import no_dataset_bars
 from esnera_hf._internal.files import new_folder
-from esnera_hf._internal.text import join_tokens
+from esnera_hf._internal.text import join_tokens, visible
 from esnera_hf.alignment.flow import draw_flow
 from esnera_hf.alignment.mapping import MAPPING_FILE, LabelMapping
 from esnera_hf.alignment.mapping_exchange import MAPPING_FORMATS, MappingFormat, export_mapping
@@ -79,7 +80,7 @@ class MergeResult:
         return "\n  ".join([self._head(), *lines[:_SHOWN], *more])
 
     def _repr_html_(self) -> str:
-        return f"<p>{self._head()}</p>{draw_flow(self.mapping)}"
+        return f"<p>{escape(visible(self._head()))}</p>{draw_flow(self.mapping)}"
 
     def _head(self) -> str:
         sentences = ", ".join(f"{split} {len(rows):,}" for split, rows in self.dataset.items())
