@@ -15,9 +15,9 @@ from esnera_hf.hub.evidence import Evidence
 @pytest.mark.parametrize(
     ("options", "reveal", "min_support", "noise"),
     [
-        ((), 0.55, 20, True),
+        ((), 0.54, 20, True),
         (("--reveal", "0.6"), 0.6, 20, True),
-        (("--min-support", "100"), 0.55, 100, True),
+        (("--min-support", "100"), 0.54, 100, True),
         (("--exact",), 1.0, 3, False),
     ],
 )

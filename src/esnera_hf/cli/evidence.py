@@ -64,7 +64,7 @@ def add_commands(commands: Commands) -> None:
         "--reveal",
         type=float,
         metavar="A",
-        help="how well an attack may tell that a mention was read: 0.5 is guessing (default: 0.55)",
+        help="how well an attack may tell that a mention was read: 0.5 is guessing (default: 0.54)",
     )
     held_back.add_argument(
         "--exact",
