@@ -94,6 +94,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sound")
     write_corpus(folder / "alpha", {"PERSON": "per", "PLACE": "loc"}, 1, 20, 10)
     write_corpus(folder / "beta", {"PERSON": "name", "FIRM": "firm"}, 5, 20, 10)
+    write_corpus(folder / "gamma", {"PERSON": "who", "PLACE": "where"}, 7, 20, 10)
     result = align(sources(folder), evidence="surface")
     result.save(folder / "result")
     result.save_for_hub(folder / "recipe", text=False)
@@ -170,7 +171,7 @@ def use_exchanged(kind: str, folder: Path, sound: Path) -> None:
         atlas = Atlas.load(folder)
         f"{atlas}{atlas.card('owner/name')}"
         describe(locate(f"mine={own}", atlas, encoder=encoder))
-        atlas.add(f"mine={own}", encoder=encoder).save(output / "larger")
+        atlas.add(f"mine={sound / 'gamma'}", encoder=encoder).save(output / "larger")
 
 
 @pytest.fixture

@@ -197,6 +197,8 @@ def test_labels_take_their_places_in_the_tree_of_an_atlas(saved: Path, encoder: 
     # A corpus of its name in the atlas is taken to be the same.
     news = align([corpora()[0]], to=atlas, encoder=encoder)
     assert set(news.mapping.sources) == {"news", "odd", "web"}
+    with pytest.raises(ConfigurationError, match="the atlas holds news alone"):
+        align([corpora()[0]], to=atlas.without({"odd", "web"}), encoder=encoder)
     settings = AlignSettings(schema=SchemaSettings(locked=result.mapping))
     with pytest.raises(ConfigurationError, match="keeps the lines of its own tree"):
         align([mine], to=atlas, encoder=encoder, settings=settings)

@@ -99,6 +99,11 @@ class Exchange:
             )
         if self.atlas is not None:
             own = texts.keys() | self.bundles.keys()
+            if own >= self.atlas.bundles.keys():
+                raise ConfigurationError(
+                    f"to: the atlas holds {', '.join(self.atlas.bundles)} alone, which are given. Expected an atlas of "
+                    "other corpora; give a source another name if it is another one: 'name=PATH'."
+                )
             self.atlas = self.atlas.without(own & self.atlas.bundles.keys())
             self.bundles |= self.atlas.bundles
         absent = [name for name in self.bundles if name not in texts]
