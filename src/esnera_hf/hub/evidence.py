@@ -103,7 +103,8 @@ class Evidence:
         for label in self.labels:
             mentions, mean = self.mentions[label], facts["lengths"].get(label, (float("nan"),))[0]
             recall = self.head.recall.get(label, float("nan"))
-            lines.append(f"  {label:<24} {mentions:>9,} {recall:>7.2f} {mean:>7.1f}")
+            count = f"{mentions:,}" if mentions else f"under {facts['min_support']:,}"
+            lines.append(f"  {label:<24} {count:>9} {recall:>7.2f} {mean:>7.1f}")
         forms = 0 if self.forms is None else sum(map(len, self.forms.hashes.values()))
         lines.append(
             f"  no text; {len(self.to_bytes()):,} bytes, {forms:,} salted hashes of forms, digest {self.digest}"
