@@ -10,7 +10,6 @@ among the seconds, importing the package does; memory is the largest that the pr
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import resource
 import subprocess
@@ -53,8 +52,8 @@ def main() -> None:
 
 
 def write(options: argparse.Namespace) -> None:
-    """Write the corpora as JSON lines, a folder each."""
-    from quality.corpora import read_corpora, sampled, split_rows
+    """Write the corpora to files, a folder each."""
+    from quality.corpora import in_splits, read_corpora, sampled
 
     number = options.numbers[0]
     corpora = {name: sampled(rows, len(rows), 42) for name, rows in read_corpora(options.data).items()}
@@ -63,11 +62,7 @@ def write(options: argparse.Namespace) -> None:
         rows = corpora.pop(name)
         corpora |= {f"{name}-1": rows[::2], f"{name}-2": rows[1::2]}
     for name in sorted(corpora)[:number]:
-        folder = written() / name
-        folder.mkdir(parents=True)
-        for split, rows in split_rows(corpora[name]).items():
-            with (folder / f"{split}.jsonl").open("w", encoding="utf-8") as file:
-                file.writelines(json.dumps(row) + "\n" for row in rows)
+        in_splits(corpora[name]).save_to_disk(written() / name)
 
 
 def written() -> Path:
@@ -77,6 +72,8 @@ def written() -> Path:
 
 def one(options: argparse.Namespace) -> None:
     """Align once and print the row."""
+    from datasets import load_from_disk
+
     from esnera_hf import align
     from esnera_hf._internal.console import quiet_libraries
     from esnera_hf.sources.load import load_source
@@ -86,7 +83,8 @@ def one(options: argparse.Namespace) -> None:
     reading = ReadingOptions(offsets="tokens")
     with quiet_libraries():
         sources = [
-            load_source(folder, name=folder.name, options=reading) for folder in sorted(written().iterdir())
+            load_source(load_from_disk(folder), name=folder.name, options=reading)
+            for folder in sorted(written().iterdir())
         ]
     started = time.process_time()
     result = align(sources, encoder=options.encoder, evidence=options.evidence)

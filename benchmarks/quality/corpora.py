@@ -7,10 +7,9 @@ import json
 import random
 import unicodedata
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from datasets import Dataset, DatasetDict
 
@@ -82,15 +81,11 @@ def sampled(sentences: Sequence[PooledSentence], size: int, seed: int) -> list[P
 
 
 def as_source(name: str, sentences: Sequence[PooledSentence]) -> NerSource:
-    """Make a source of shuffled sentences, in the splits of :func:`split_rows`."""
-    data = {
-        split: Dataset.from_dict({column: [row[column] for row in rows] for column in ("tokens", "entities")})
-        for split, rows in split_rows(sentences).items()
-    }
-    return load_source(DatasetDict(data), name=name, options=ReadingOptions(offsets="tokens"))
+    """Make a source of shuffled sentences, in the splits of :func:`in_splits`."""
+    return load_source(in_splits(sentences), name=name, options=ReadingOptions(offsets="tokens"))
 
 
-def split_rows(sentences: Sequence[PooledSentence]) -> dict[str, list[dict[str, Any]]]:
+def in_splits(sentences: Sequence[PooledSentence]) -> DatasetDict:
     """Return shuffled sentences as rows: a few for validation and test, the rest to train on and to read."""
     if len(sentences) <= 2 * (VALIDATION + TEST):
         test, validation = len(sentences) // 10, len(sentences) // 5
@@ -98,7 +93,7 @@ def split_rows(sentences: Sequence[PooledSentence]) -> dict[str, list[dict[str, 
         test, validation = TEST, TEST + VALIDATION
     rows = with_entities(sentences, test, validation)
     splits = {"test": rows[:test], "validation": rows[test:validation], "train": rows[validation:]}
-    return {split: [_row(row) for row in rows] for split, rows in splits.items()}
+    return DatasetDict({split: _rows(rows) for split, rows in splits.items()})
 
 
 def with_entities(sentences: Sequence[PooledSentence], start: int, end: int) -> list[PooledSentence]:
@@ -112,9 +107,17 @@ def with_entities(sentences: Sequence[PooledSentence], start: int, end: int) -> 
     return rows
 
 
-def _row(sentence: PooledSentence) -> dict[str, Any]:
-    entities = [{"start": start, "end": end, "label": label} for start, end, label in sentence.spans]
-    return {"tokens": list(sentence.tokens), "entities": entities}
+def _rows(sentences: Iterable[PooledSentence]) -> Dataset:
+    rows = list(sentences)
+    return Dataset.from_dict(
+        {
+            "tokens": [list(row.tokens) for row in rows],
+            "entities": [
+                [{"start": start, "end": end, "label": label} for start, end, label in row.spans]
+                for row in rows
+            ],
+        }
+    )
 
 
 def languages(folder: Path, corpora: Mapping[str, Sequence[PooledSentence]]) -> dict[str, str]:
