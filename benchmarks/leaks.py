@@ -43,7 +43,6 @@ from esnera_hf.similarity.matrix import SimilarityMatrix
 from esnera_hf.similarity.semantic import semantic_similarity
 from esnera_hf.taggers.light_heads import (
     FEWEST,
-    INVERSE_REGULARIZATION,
     LAYERS,
     NO_MENTION,
     LightHead,
@@ -109,7 +108,7 @@ def made(spans: LightHead, reveal: float, min_support: int) -> Made:
     if reveal < EXACT:
         return protected(spans, reveal, min_support)[:2]
     gold = np.array(spans.gold, dtype=np.str_)
-    labels, weights, bias = _regression(spans.vectors, gold, min_support, INVERSE_REGULARIZATION)
+    labels, weights, bias = _regression(spans.vectors, gold)
     return replace(spans, labels=labels, weights=weights, bias=bias).without_spans(), spans.centroids
 
 

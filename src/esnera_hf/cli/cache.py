@@ -30,6 +30,7 @@ _HELP = """\
 The cache lies in ESNERA_CACHE_DIR, else in ~/.cache/esnera_hf, and holds nothing
 that cannot be made again: corpora as they were read, light heads, taggers, their
 predictions, and what interrupted trainings go on from. Age counts from the last use.
+Beside it lies noise.key, the secret of the noise in evidence bundles; it is not pruned.
 
 examples:
   esnera-hf cache

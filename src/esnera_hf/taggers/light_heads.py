@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import blake2b
@@ -161,14 +161,7 @@ def in_half_precision(numbers: NDArray[Any]) -> NDArray[np.float32]:
     return np.asarray(np.clip(numbers, -most, most).astype(np.float16), dtype=np.float32)
 
 
-def make_light_heads(
-    sources: Sequence[NerSource],
-    encoder: str,
-    seed: int,
-    *,
-    min_support: int = FEWEST,
-    strength: float = INVERSE_REGULARIZATION,
-) -> dict[str, Artifact]:
+def make_light_heads(sources: Sequence[NerSource], encoder: str, seed: int) -> dict[str, Artifact]:
     """Return the artifact of the light head of each source, by name, made now or before.
 
     Each source has an artifact of its own, so another source later costs no more
@@ -178,13 +171,10 @@ def make_light_heads(
         sources: the sources.
         encoder: folder or Hub id of a pretrained encoder.
         seed: of the choice of sentences and of spans that are no mentions.
-        min_support: mentions of a label that must have been read for it to be fitted.
-        strength: inverse strength of the regularization.
 
     Raises:
         EncoderError: the encoder cannot be loaded.
     """
-    fit = {"min_support": min_support, "strength": strength}
     identity: dict[str, Any] = {
         "encoder": encoder_identity(encoder),
         "layers": LAYERS,
@@ -192,9 +182,6 @@ def make_light_heads(
         "seed": seed,
         "versions": library_versions(),
     }
-    # Heads that are fitted as usual are those that were cached before there was anything to choose.
-    if fit != {"min_support": FEWEST, "strength": INVERSE_REGULARIZATION}:
-        identity |= fit
     artifacts = {
         source.name: Artifact("light_heads", {**identity, "sentences": source.fingerprint})
         for source in sources
@@ -206,7 +193,7 @@ def make_light_heads(
 
         model = MentionEncoder(encoder, LAYERS)
         for source in own:
-            artifacts[source.name].make(lambda folder, s=source: _fit(s, model, seed, fit).save(folder))  # type: ignore[misc]
+            artifacts[source.name].make(lambda folder, s=source: _fit(s, model, seed).save(folder))  # type: ignore[misc]
     if process_count() > 1:
         from esnera_hf.modeling.distributed import wait_for_all
 
@@ -264,7 +251,7 @@ def with_other_spans(sentence: AnnotatedSentence, generator: random.Random) -> A
     return replace(sentence, entities=[*sentence.entities, *spans])
 
 
-def _fit(source: NerSource, model: Any, seed: int, fit: Mapping[str, Any]) -> LightHead:
+def _fit(source: NerSource, model: Any, seed: int) -> LightHead:
     """Read a source with a frozen encoder and fit its head, and one for each half on the other half."""
     generator = random.Random(seed)
     sentences = [with_other_spans(sentence, generator) for sentence in sentences_to_read(source, seed)]
@@ -289,28 +276,26 @@ def _fit(source: NerSource, model: Any, seed: int, fit: Mapping[str, Any]) -> Li
     guessed = np.full(len(names), NO_MENTION, dtype=names.dtype)
     for fold in range(_FOLDS):
         seen = fold_of != fold
-        labels, weights, bias = _regression(vectors[seen], names[seen], **fit)
+        labels, weights, bias = _regression(vectors[seen], names[seen])
         if labels and not seen.all():
             best = (vectors[~seen] @ weights.T + bias).argmax(axis=1)
             guessed[~seen] = np.array(labels)[best]
     mentioned = sorted(set(gold) - {NO_MENTION})
     recall = {label: float((guessed[names == label] == label).mean()) for label in mentioned}
-    return LightHead(*_regression(vectors, names, **fit), tuple(gold), vectors, recall)
+    return LightHead(*_regression(vectors, names), tuple(gold), vectors, recall)
 
 
 def _regression(
-    vectors: NDArray[np.float32], names: NDArray[np.str_], min_support: int, strength: float
+    vectors: NDArray[np.float32], names: NDArray[np.str_]
 ) -> tuple[tuple[str, ...], NDArray[np.float32], NDArray[np.float32]]:
     """Return labels, weights and bias of a multinomial logistic regression; no label where there are not two."""
     from sklearn.linear_model import LogisticRegression  # half a second, of which only this has a use
 
     counts = Counter(names.tolist())
-    fitted = np.array(
-        [name == NO_MENTION or counts[name] >= min_support for name in names.tolist()], dtype=bool
-    )
+    fitted = np.array([name == NO_MENTION or counts[name] >= FEWEST for name in names.tolist()], dtype=bool)
     if len(set(names[fitted].tolist())) < 2:
         return (), np.zeros((0, vectors.shape[1]), dtype=np.float32), np.zeros(0, dtype=np.float32)
-    model = LogisticRegression(C=strength, max_iter=200, tol=1e-3)
+    model = LogisticRegression(C=INVERSE_REGULARIZATION, max_iter=200, tol=1e-3)
     model.fit(vectors[fitted], names[fitted])
     weights, bias = model.coef_, model.intercept_
     if len(weights) == 1:  # of two classes it keeps the second alone
