@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from card_facts import Names, make_report
 from esnera_hf import MergeResult
 from esnera_hf.errors import ConfigurationError, MappingError, SourceNotFoundError
 from esnera_hf.metrics import score_tags
@@ -55,6 +56,16 @@ def test_text() -> None:
         "  city  ←  alpha:city, beta:place",
         "  per   ←  beta:per",
     ]
+
+
+def test_all_of_a_mapping_and_its_reasons_where_nothing_was_decided() -> None:
+    result = make_result()
+    entries = tuple(replace(entry, why=f"of {entry.label}\x1b") for entry in result.mapping.entries)
+    many = replace(result, mapping=replace(result.mapping, entries=entries))
+    reasons = [f"  {entry.label}: of {entry.label}\ufffd" for entry in entries]
+    assert replace(many, report=replace(many.report, steps=())).details().split("\n")[-3:] == reasons
+    with_decisions = replace(many, report=replace(many.report, steps=make_report(Names()).steps))
+    assert with_decisions.details() == repr(result)
 
 
 def test_the_report_reads_well() -> None:

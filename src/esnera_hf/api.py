@@ -49,6 +49,7 @@ from esnera_hf.sources.load import SourceLike, is_bundle, load_source, load_sour
 from esnera_hf.sources.options import ReadingOptions
 from esnera_hf.sources.shared_sentences import compare_shared
 from esnera_hf.sources.source import NerSource
+from esnera_hf.taggers.encoder_fit import measure_fits
 from esnera_hf.taggers.identity import default_encoder, encoder_files
 from esnera_hf.taggers.settings import TaggerSettings
 from esnera_hf.taggers.source_taggers import train_cached, train_source_taggers
@@ -113,6 +114,8 @@ def align(
         by_taggers = settings.evidence.kind == "taggers" or method == "greedy"
         encoder = exchange.encoder(loaded, encoder, "taggers" if by_taggers else settings.evidence.kind)
         _warn_of_memory(loaded, encoder, settings, by_taggers)
+        reads = by_taggers or settings.evidence.kind != "surface" or settings.output.trains
+        fits = measure_fits(texts, encoder, seed) if reads else {}
         pairs = find_pairs(loaded)
         leaks, shared = find_leaks(loaded, pairs), compare_shared(loaded, pairs)
         times.end("reading")
@@ -155,7 +158,7 @@ def align(
         times.end("evaluation")
         report = build_report(loaded, mapping, merged, matrix=matrix, history=history)
         questions = find_questions(matrix, mapping, constraints, screened, shared)
-        report = replace(report, questions=questions, disagreements=disagreements)
+        report = replace(report, questions=questions, disagreements=disagreements, encoder_fits=fits)
     used = encoder if texts and (taggers or systems or settings.evidence.kind != "surface") else None
     facts = {"method": method, "target_schema": target_schema, "max_samples": max_samples, "seed": seed}
     facts |= exchange.facts(settings.evidence.salt)
@@ -223,6 +226,7 @@ def apply(
         output = output.for_mapping(rules)
         encoder = default_encoder(loaded) if encoder is None else os.fspath(encoder)
         compared = chosen.compared(output.compare)
+        fits = measure_fits(loaded, encoder, seed) if output.trains else {}
         trained = train_source_taggers(loaded, encoder, compared, leaks) if output.needs_taggers else {}
         times.end("training")
         if recipe is None:
@@ -232,7 +236,7 @@ def apply(
         train = partial(train_cached, encoder, chosen.training)
         scores, systems, folder = evaluate_taggers(loaded, rules, merged, trained, output, train)
         times.end("evaluation")
-        report = build_report(loaded, rules, merged)
+        report = replace(build_report(loaded, rules, merged), encoder_fits=fits)
     origin = str(mapping) if recipe else rules.file or None
     facts = {"mapping": origin, "max_samples": max_samples, "seed": seed}
     used = encoder if trained or systems else None

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from seqeval.metrics.v1 import precision_recall_fscore_support
 from seqeval.scheme import IOB2
 
+from esnera_hf._internal.text import counted
 from esnera_hf.tagging import OUTSIDE, Entity, split_tag, tags_from_entities
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class Scores:
 
     def __str__(self) -> str:
         f1 = f"micro-F1 {self.micro.f1:.3f}, macro-F1 {self.macro_f1:.3f}"
-        return f"{f1} on {self.micro.support:,} entities"
+        return f"{f1} on {counted(self.micro.support, 'entity')}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the scores as plain data."""

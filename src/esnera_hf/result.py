@@ -18,7 +18,7 @@ from huggingface_hub import DatasetCard
 from esnera_hf._internal.arrow import check_rows, dataset_fingerprint, read_saved
 from esnera_hf._internal.console import no_dataset_bars
 from esnera_hf._internal.files import new_folder
-from esnera_hf._internal.text import join_tokens, visible
+from esnera_hf._internal.text import counted, join_tokens, visible
 from esnera_hf.alignment.flow import draw_flow
 from esnera_hf.alignment.mapping import MAPPING_FILE, LabelMapping
 from esnera_hf.alignment.mapping_exchange import MAPPING_FORMATS, MappingFormat, export_mapping
@@ -79,6 +79,11 @@ class MergeResult:
         more = [f"… and {len(lines) - _SHOWN:,} more"] if len(lines) > _SHOWN else []
         return "\n  ".join([self._head(), *lines[:_SHOWN], *more])
 
+    def details(self) -> str:
+        """Return all of the mapping, and the reasons in it where the report has no decisions."""
+        reasons = [] if self.report.steps else [f"{e.label}: {e.why}" for e in self.mapping.entries if e.why]
+        return "\n  ".join([self._head(), *str(self.mapping).split("\n"), *map(visible, reasons)])
+
     def _repr_html_(self) -> str:
         return f"<p>{escape(visible(self._head()))}</p>{draw_flow(self.mapping)}"
 
@@ -87,8 +92,9 @@ class MergeResult:
         unified = len(self.mapping.unified_labels) - len(self.mapping.umbrellas)
         coarse = f" ({len(self.mapping.tree.roots)} coarse)" * bool(self.mapping.parents)
         return (
-            f"MergeResult: {len(self.mapping.entries)} labels of {len(self.mapping.sources)} sources → "
-            f"{unified} unified labels{coarse}; sentences: {sentences}"
+            f"MergeResult: {counted(len(self.mapping.entries), 'label')} of "
+            f"{counted(len(self.mapping.sources), 'source')} → "
+            f"{counted(unified, 'unified label')}{coarse}; sentences: {sentences}"
         )
 
     @property

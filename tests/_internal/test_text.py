@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from esnera_hf._internal.text import display_width, is_unspaced, join_tokens, pad, shorten, text_and_offsets
+from esnera_hf._internal.text import (
+    counted,
+    display_width,
+    is_unspaced,
+    join_tokens,
+    pad,
+    shorten,
+    text_and_offsets,
+)
 
 
 @pytest.mark.parametrize(
@@ -53,3 +61,19 @@ def test_text_and_offsets() -> None:
     assert text_and_offsets(["a", "b", "北", "京"]) == ("a b北京", [(0, 1), (2, 3), (3, 4), (4, 5)])
     assert text_and_offsets(["a", "", "b"]) == ("a b", [(0, 1), (1, 1), (2, 3)])
     assert text_and_offsets(["i", "P"], "") == ("iP", [(0, 1), (1, 2)])
+
+
+@pytest.mark.parametrize(
+    ("count", "noun", "verb", "said"),
+    [
+        (1, "label", "", "1 label"),
+        (0, "label", "", "0 labels"),
+        (2000, "entity", "", "2,000 entities"),
+        (1, "entity", "", "1 entity"),
+        (2, "corpus", "", "2 corpora"),
+        (1, "sentence", "stand", "1 sentence stands"),
+        (2, "sentence", "that stand", "2 sentences that stand"),
+    ],
+)
+def test_a_number_has_its_noun_in_the_right_form(count: int, noun: str, verb: str, said: str) -> None:
+    assert counted(count, noun, verb) == said

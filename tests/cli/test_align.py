@@ -180,3 +180,5 @@ def test_apply(world: World, mappings: list[str], tmp_path: Path, capsys: pytest
     assert result.mapping.members(None) == (LabelRef("beta", "city"), LabelRef("beta", "firm"))
     names = result.dataset["train"].features["ner_tags"].feature.names
     assert names == ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
+    assert main(["apply", mappings[1], *sources, "--verbose"]) == 0
+    assert result.details() in capsys.readouterr().out

@@ -168,7 +168,7 @@ def test_what_is_printed() -> None:
         "(pairs: 1 the same, 1 nearly, 1 annotated in conflict)",
         "  a-train-0 and b-test-0, in conflict: anna smith",
         f"  a-train-1 and b-test-1, nearly: {LONG}",
-        "a/train: 1 sentences repeat another one with other annotation",
+        "a/train: 1 sentence repeats another one with other annotation",
         "  a-train-2 and a-train-4, in conflict: x",
     ]
     assert str(find_duplicates([])) == "no sentence stands in two splits or sources"

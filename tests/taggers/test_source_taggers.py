@@ -245,7 +245,7 @@ WITHOUT_ENTITIES = r"empty: its train split holds \d+ sentences and no entity"
         (
             {},
             leaking_altogether(),
-            r"one: its train split holds 0 sentences and no entity \(without 1 sentences that stand in a later split "
+            r"one: its train split holds 0 sentences and no entity \(without 1 sentence that stands in a later split "
             r"of another source\)\. A tagger needs both splits",
         ),
         (

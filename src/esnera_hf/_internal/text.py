@@ -64,6 +64,14 @@ def pad(text: str, width: int) -> str:
     return text + " " * (width - display_width(text))
 
 
+def counted(count: int, noun: str, verb: str = "") -> str:
+    """Return a number with its noun and verb: ``1 label``, ``1 sentence stands``, ``2,000 entities``."""
+    if count == 1:
+        return f"1 {noun}{f' {verb}s' if verb else ''}"
+    nouns = {"corpus": "corpora", "entity": "entities"}
+    return f"{count:,} {nouns.get(noun, noun + 's')}{f' {verb}' if verb else ''}"
+
+
 def visible(text: str) -> str:
     """Make characters that cannot be printed visible as U+FFFD."""
     return "".join(char if char.isprintable() else "\ufffd" for char in text)

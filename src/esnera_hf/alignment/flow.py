@@ -8,7 +8,7 @@ from itertools import groupby
 from math import sqrt
 from typing import TYPE_CHECKING
 
-from esnera_hf._internal.text import display_width, visible
+from esnera_hf._internal.text import counted, display_width, visible
 from esnera_hf.alignment.mapping_yaml import LEFT_OUT, MappedLabel
 
 if TYPE_CHECKING:
@@ -37,8 +37,8 @@ def describe_flow(mapping: LabelMapping) -> str:
     parts = len(mapping.parts)
     left_out = len(mapping.members(None))
     return (
-        f"{len(mapping.entries)} labels from {', '.join(mapping.sources)} flow into "
-        f"{len(mapping.unified_labels) - len(mapping.umbrellas)} unified labels"
+        f"{counted(len(mapping.entries), 'label')} from {', '.join(mapping.sources)} flow into "
+        f"{counted(len(mapping.unified_labels) - len(mapping.umbrellas), 'unified label')}"
         + f", {parts} of them parts of others" * bool(parts)
         + f"; {left_out} left out" * bool(left_out)
     )
@@ -122,7 +122,9 @@ def _band(start: _Point, goal: _Point, color: str, entry: MappedLabel, most: int
     half = (x + goal_x) / 2
     # The square root, since numbers of mentions differ by orders of magnitude.
     thickness = _THINNEST + (_THICKEST - _THINNEST) * sqrt(entry.mentions / most)
-    title = escape(visible(f"{entry.label} → {entry.unified or LEFT_OUT}, {entry.mentions:,} mentions"))
+    title = escape(
+        visible(f"{entry.label} → {entry.unified or LEFT_OUT}, {counted(entry.mentions, 'mention')}")
+    )
     return (
         f'<path d="M{x:g} {y:g}C{half:g} {y:g} {half:g} {goal_y:g} {goal_x:g} {goal_y:g}" fill="none" '
         f'stroke="{color}60%)" stroke-opacity=".55" stroke-width="{thickness:.1f}"><title>{title}</title></path>'

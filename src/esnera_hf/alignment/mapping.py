@@ -14,7 +14,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from esnera_hf._internal.text import display_width, hint, pad, visible
+from esnera_hf._internal.text import counted, display_width, hint, pad, visible
 from esnera_hf.alignment.flow import draw_flow
 from esnera_hf.alignment.hierarchy import LabelTree, TreeCut, TreeGrain
 from esnera_hf.alignment.mapping_yaml import LEFT_OUT, MappedLabel, Method, read_mapping, write_mapping
@@ -249,7 +249,7 @@ class LabelMapping:
     def __repr__(self) -> str:
         umbrellas = f" below {len(self.umbrellas)} umbrellas" * bool(self.umbrellas)
         return (
-            f"LabelMapping({len(self.entries)} labels of {', '.join(self.sources) or 'no source'} → "
+            f"LabelMapping({counted(len(self.entries), 'label')} of {', '.join(self.sources) or 'no source'} → "
             f"{len(self.unified_labels) - len(self.umbrellas)} unified{umbrellas}, {self.method})"
         )
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 
-from esnera_hf._internal.text import join_tokens, shorten, visible
+from esnera_hf._internal.text import counted, join_tokens, shorten, visible
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.alignment.mapping_yaml import LEFT_OUT
 from esnera_hf.sources.source import NerSource
@@ -65,7 +65,7 @@ class MappingDifference:
     def _lines(self) -> list[str]:
         lines = [f"renamed: {before} → {after}" for before, after in self.renamed.items()]
         lines += [
-            f"moved: {_move(label, before, after, LEFT_OUT)} ({mentions:,} train mentions)"
+            f"moved: {_move(label, before, after, LEFT_OUT)} ({counted(mentions, 'train mention')})"
             for label, before, after, mentions in self.moved
         ]
         lines += [f"parent of {_move(*move, NO_PARENT)}" for move in self.parents]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any, Literal, cast, get_args
 
-from esnera_hf._internal.text import hint, shorten, shown
+from esnera_hf._internal.text import counted, hint, shorten, shown
 from esnera_hf._internal.yaml import YamlValue, dump_yaml, read_yaml
 from esnera_hf.alignment.hierarchy import find_circle
 from esnera_hf.similarity.matrix import Agreement
@@ -111,9 +111,9 @@ def write_mapping(
 def _group_line(unified: str | None, run: Sequence[MappedLabel], group: Sequence[MappedLabel]) -> str:
     """Name a unified label and count what goes there, in one line whatever the name holds."""
     name = "left out of the merged dataset" if unified is None else shorten(unified, _LONGEST_NAME)
-    labels = f"{len(group):,} label{'s' * (len(group) != 1)}"
+    labels = counted(len(group), "label")
     total = sum(entry.mentions for entry in group)
-    mentions = f"{total:,} mention{'s' * (total != 1)}"
+    mentions = counted(total, "mention")
     if len(run) == len(group):
         return f"{name}: {labels}, {mentions}"
     return f"{name}: {len(run):,} of {labels}, {sum(entry.mentions for entry in run):,} of {mentions}"

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
-from esnera_hf._internal.text import visible
+from esnera_hf._internal.text import counted, visible
 from esnera_hf.alignment.equivalence_merge import merge_equivalent
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.alignment.naming import with_reasons
@@ -23,7 +22,6 @@ from esnera_hf.tagging import LabelRef
 _SHOWN = 8
 
 
-@dataclass(frozen=True, repr=False)
 class Screening:
     """What names and mentions say of the labels of several sources; ``str()`` gives one screen of it.
 
@@ -34,10 +32,14 @@ class Screening:
         duplicates: sentences in two splits or sources.
     """
 
-    mapping: LabelMapping
-    questions: tuple[Question, ...]
-    overlap: MentionOverlap
-    duplicates: Duplicates
+    def __init__(
+        self,
+        mapping: LabelMapping,
+        questions: tuple[Question, ...],
+        overlap: MentionOverlap,
+        duplicates: Duplicates,
+    ) -> None:
+        self.mapping, self.questions, self.overlap, self.duplicates = mapping, questions, overlap, duplicates
 
     def __str__(self) -> str:
         mapping = self.mapping
@@ -51,7 +53,7 @@ class Screening:
         lines += self.overlap.conflicts[:3]
         lines += str(self.duplicates).split("\n") if self.duplicates.pairs else []
         unified = len(mapping.unified_labels) - len(mapping.umbrellas)
-        head = f"{len(mapping.entries)} labels of {len(mapping.sources)} sources → {unified}"
+        head = f"{counted(len(mapping.entries), 'label')} of {counted(len(mapping.sources), 'source')} → {unified}"
         head += ", by names and mentions alone"
         return "\n".join(map(visible, [head, *lines]))
 

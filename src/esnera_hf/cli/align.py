@@ -28,13 +28,11 @@ def add_commands(commands: Commands) -> None:
         commands,
         "align",
         "align the labels of two or more sources and merge them",
-        "Merge equal labels, and the datasets; nothing is trained unless asked. --to ATLAS: into its tree. "
-        "--verbose: reasons.",
+        "Merge equal labels, and the datasets; nothing is trained unless asked. --to ATLAS: into its tree.",
         parents=[table.METHOD, table.SIMILARITY, table.SCHEMA, *shared],
     )
     align.add_argument("sources", nargs="+", **table.SOURCES)
-    # The description names them: a heading of its own would make the help longer than a screen.
-    align.add_argument("--verbose", action="store_true", help=argparse.SUPPRESS)
+    # The description names it: a heading of its own would make the help longer than a screen.
     align.add_argument("--to", metavar="ATLAS", help=argparse.SUPPRESS)
     align.set_defaults(run=_align)
 
@@ -153,7 +151,7 @@ def _apply(options: argparse.Namespace) -> None:
         output=table.output_settings(options),
         taggers=table.tagger_settings(options),
     )
-    save_and_print(result, options.output)
+    save_and_print(result, options.output, verbose=options.verbose)
 
 
 def save_and_print(result: MergeResult, folder: Path | None, *, verbose: bool = False) -> None:
@@ -166,7 +164,7 @@ def save_and_print(result: MergeResult, folder: Path | None, *, verbose: bool = 
     if folder is not None:
         result.save(folder)
     print(result.report.details() if verbose else result.report)
-    print(result)
+    print(result.details() if verbose else result)
     if result.comparison is not None:
         print(result.comparison)
     if folder is not None:

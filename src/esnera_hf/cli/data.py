@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from esnera_hf._internal.console import no_dataset_bars, say
 from esnera_hf._internal.files import check_free
-from esnera_hf._internal.text import display_width, pad
+from esnera_hf._internal.text import counted, display_width, pad
 from esnera_hf.cli.options import (
     SOURCES_HELP,
     Commands,
@@ -251,7 +251,8 @@ def _export(options: argparse.Namespace) -> None:
         print(file)
     if pseudo:
         fate = ", which were left out" if options.gold_only else "; --gold-only leaves them out"
-        say(f"{pseudo:,} of {entities:,} entities are pseudo-labels{fate}")
+        said = "is a pseudo-label" if pseudo == 1 else "are pseudo-labels"
+        say(f"{pseudo:,} of {counted(entities, 'entity')} {said}{fate}")
 
 
 def _export_mapping(options: argparse.Namespace) -> None:

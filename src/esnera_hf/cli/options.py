@@ -70,6 +70,7 @@ SALTS: dict[str, Any] = {
     "action": "append",
     "help": "variable or file with the salt of forms; SOURCE=NAME: of one bundle",
 }
+VERBOSE: dict[str, Any] = {"action": "store_true", "help": "give the reason of every decision in full"}
 _FLAG: dict[str, Any] = {"action": "store_true", "default": None}
 
 
@@ -129,6 +130,7 @@ _add("--locked", type=Path, metavar="FILE", help="keep the locked lines of this 
 
 OUTPUT, _add = _group("output")
 _add("--output", **OUTPUT_FOLDER)
+_add("--verbose", **VERBOSE)
 _add("--max-samples", **MAX_SAMPLES)
 _add("--pseudo-label-threshold", type=float, metavar="C", help="least confidence of pseudo-labels, 0 to 1")
 _add("--no-pseudo-labels", action="store_true", help="add no pseudo-labels")
@@ -214,6 +216,18 @@ def add_reading_options(
     add("--language", **several, metavar="NAME=CODE", help="language of a source, such as zh-Hant")
 
 
+class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
+    """Gives an option and what denies it one line."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=30)
+
+    def _format_action_invocation(self, action: argparse.Action) -> str:
+        if isinstance(action, argparse.BooleanOptionalAction):
+            return f"--[no-]{action.option_strings[0].removeprefix('--')}"
+        return super()._format_action_invocation(action)
+
+
 def add_command(commands: Commands, name: str, help: str, description: str, **options: Any) -> Any:
     """Add a command that takes sources; its help has a line for each option where it can."""
     parser = commands.add_parser(
@@ -222,7 +236,7 @@ def add_command(commands: Commands, name: str, help: str, description: str, **op
         description=textwrap.fill(description, 118),
         usage=f"esnera-hf {name} {options.pop('operands', 'SOURCE …')} [options]",
         epilog=SOURCES_HELP + (_BUNDLES_HELP if name == "align" else ""),
-        formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, max_help_position=30),
+        formatter_class=_HelpFormatter,
         add_help=False,
         **options,
     )
@@ -333,7 +347,7 @@ def output_settings(options: argparse.Namespace) -> OutputSettings:
     """Return pseudo-labels and merged tagger as the command line asks for them."""
     from esnera_hf.evaluation.merged_tagger import OutputSettings
 
-    settings = chosen(options, OUTPUT, "output", "max_samples", "no_pseudo_labels")
+    settings = chosen(options, OUTPUT, "output", "verbose", "max_samples", "no_pseudo_labels")
     if options.no_pseudo_labels:
         if "pseudo_label_threshold" in settings:
             raise ConfigurationError(

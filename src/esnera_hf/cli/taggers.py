@@ -14,7 +14,7 @@ from typing import Any
 from esnera_hf._internal.console import quiet_libraries
 from esnera_hf._internal.files import new_folder
 from esnera_hf._internal.processes import is_main_process
-from esnera_hf._internal.text import display_width, pad
+from esnera_hf._internal.text import counted, display_width, pad
 from esnera_hf.cli import options as table
 from esnera_hf.cli.options import Commands, add_command, add_reading_options, check_output, read_source
 from esnera_hf.errors import ConfigurationError, SourceNotFoundError
@@ -200,7 +200,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     scores, sentences, labels = evaluated
     rows = {**scores.by_label, "micro average": scores.micro}
     width = max(map(display_width, rows))
-    print(f"{name}, {options.split}: {sentences:,} sentences{f'; {labels}' if labels else ''}")
+    print(f"{name}, {options.split}: {counted(sentences, 'sentence')}{f'; {labels}' if labels else ''}")
     print(f"{pad('label', width)}  precision  recall     f1  support")
     for label, row in rows.items():
         print(

@@ -102,6 +102,11 @@ class OutputSettings:
         return self.threshold is not None or self.compare is not None
 
     @property
+    def trains(self) -> bool:
+        """Whether anything is trained."""
+        return self.needs_taggers or self.train_merged
+
+    @property
     def threshold(self) -> float | None:
         """The smallest confidence of pseudo-labels, ``None`` for none."""
         return None if isinstance(self.pseudo_label_threshold, str) else self.pseudo_label_threshold

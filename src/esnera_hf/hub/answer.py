@@ -12,6 +12,7 @@ from typing import Any, TypedDict, cast
 from esnera_hf._internal.checks import to_plain, within
 from esnera_hf._internal.files import check_new_file, write_new_file
 from esnera_hf._internal.json import read_json
+from esnera_hf._internal.text import counted
 from esnera_hf.errors import ConfigurationError, SourceError
 from esnera_hf.hub.bundle_encoder import bundle_encoder, check_encoder
 from esnera_hf.hub.evidence import Evidence
@@ -64,10 +65,10 @@ class Answer:
 
     def __str__(self) -> str:
         right = sum(count for (_, gold), count in self.counts.items() if gold != NO_MENTION)
-        forms = f"; {len(self.facts['forms'])} labels by forms" if self.facts["forms"] else ""
+        forms = f"; {counted(len(self.facts['forms']), 'label')} by forms" if self.facts["forms"] else ""
         return (
-            f"{self.facts['asked_name']} on {self.facts['name']}: {self.counts.total():,} spans predicted, {right:,} "
-            f"of them mentions there; {len(self.counts):,} pairs of labels counted{forms}"
+            f"{self.facts['asked_name']} on {self.facts['name']}: {counted(self.counts.total(), 'span')} predicted, "
+            f"{right:,} of them mentions there; {counted(len(self.counts), 'pair')} of labels counted{forms}"
         )
 
     @classmethod

@@ -22,6 +22,7 @@ from esnera_hf._internal.console import quiet_libraries
 from esnera_hf._internal.files import new_folder
 from esnera_hf._internal.hub_errors import explained
 from esnera_hf._internal.json import read_json
+from esnera_hf._internal.text import counted
 from esnera_hf.alignment.constraints import Constraints
 from esnera_hf.alignment.equivalence_merge import merge_equivalent
 from esnera_hf.alignment.mapping import MAPPING_FILE, LabelMapping
@@ -141,11 +142,14 @@ class Atlas:
                 bundles[source.name] = Evidence.from_source(source, encoder=name, seed=seed, reveal=EXACT)
         return cls([bundles[source.name] for source in loaded], matrix, definitions)
 
+    def _size(self) -> str:
+        return f"{counted(len(self.bundles), 'corpus')}, {counted(len(self.matrix.labels), 'label')}"
+
     def __repr__(self) -> str:
-        return f"Atlas({len(self.bundles)} corpora, {len(self.matrix.labels)} labels)"
+        return f"Atlas({self._size()})"
 
     def __str__(self) -> str:
-        return f"{len(self.bundles)} corpora, {len(self.matrix.labels)} labels\n{self.mapping}"
+        return f"{self._size()}\n{self.mapping}"
 
     @cached_property
     def mapping(self) -> LabelMapping:
@@ -303,7 +307,7 @@ class Atlas:
             folder = Path(place) / "atlas"
             self.save(folder)
             write_card(folder, self.card(repository.repo_id))
-            message = f"Publish an atlas of {len(self.bundles)} corpora, {len(self.matrix.labels)} labels"
+            message = f"Publish an atlas of {self._size()}"
             return repository.publish(folder, message)
 
     @classmethod

@@ -24,7 +24,7 @@ from esnera_hf._internal.checks import to_plain
 from esnera_hf._internal.console import quiet_libraries
 from esnera_hf._internal.files import check_new_file, write_new_file
 from esnera_hf._internal.hub_errors import explained
-from esnera_hf._internal.text import visible
+from esnera_hf._internal.text import counted, visible
 from esnera_hf._internal.yaml import dump_yaml
 from esnera_hf.errors import ConfigurationError, SourceError, SourceNotFoundError
 from esnera_hf.hub.evidence_file import (
@@ -88,7 +88,7 @@ class Evidence:
         self.mentions, self.read = facts["mentions"], facts["read"]
 
     def __repr__(self) -> str:
-        return f"Evidence({self.name!r}: {len(self.labels)} labels, {self.facts['encoder']})"
+        return f"Evidence({self.name!r}: {counted(len(self.labels), 'label')}, {self.facts['encoder']})"
 
     def __str__(self) -> str:
         facts = self.facts
@@ -311,7 +311,9 @@ class Evidence:
             raise ConfigurationError(f"{repo_id}: expected a name that ends in {EVIDENCE_SUFFIX}. Add it.")
         repository = HubRepository(repo_id, "dataset", token=token, revision=revision, create_pr=create_pr)
         repository.prepare(private)
-        message = commit_message or f"Publish the evidence of {len(self.labels)} labels, without text"
+        message = (
+            commit_message or f"Publish the evidence of {counted(len(self.labels), 'label')}, without text"
+        )
         with tempfile.TemporaryDirectory(prefix="esnera-") as folder:
             (Path(folder) / BUNDLE_FILE).write_bytes(self.to_bytes())
             write_card(Path(folder), self.card(repository.repo_id))

@@ -10,7 +10,7 @@ from typing import TypedDict
 import numpy as np
 
 from esnera_hf._internal.console import say
-from esnera_hf._internal.text import shorten, visible
+from esnera_hf._internal.text import counted, shorten, visible
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.hub.atlas import Atlas
 from esnera_hf.hub.evidence import Evidence, open_source
@@ -157,7 +157,7 @@ def describe(locations: Sequence[Location]) -> str:
 
 
 def _lines(location: Location) -> list[str]:
-    lines = [f"{location['label']}  ({location['mentions']:,} mentions)"]
+    lines = [f"{location['label']}  ({counted(location['mentions'], 'mention')})"]
     for near in location["nearest"]:
         lines.append(
             f"  {near['label']:<32} equal {near['equal']:.2f}  part of it {near['part_of']:.2f}  has it as a part "
@@ -170,7 +170,7 @@ def _lines(location: Location) -> list[str]:
         terms[addition["license"]].append(addition)
     for name, additions in terms.items():
         license = "an unknown license" if name == UNKNOWN else name
-        corpora = "1 corpus" if len(additions) == 1 else f"{len(additions)} corpora"
+        corpora = counted(len(additions), "corpus")
         listed = ", ".join(f"{one['corpus']}:{one['label']} {one['mentions']:,}" for one in additions)
         verb = "annotates" if len(additions) == 1 else "annotate"
         lines.append(f"  {corpora} under {license} {verb} it: {listed} mentions")

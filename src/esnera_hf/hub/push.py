@@ -18,7 +18,7 @@ from huggingface_hub import DatasetCard, ModelCard, RepoCard
 
 from esnera_hf._internal.checks import from_plain, to_plain
 from esnera_hf._internal.console import no_dataset_bars, quiet_libraries
-from esnera_hf._internal.text import visible
+from esnera_hf._internal.text import counted, visible
 from esnera_hf.alignment.flow import draw_flow
 from esnera_hf.alignment.mapping import MAPPING_FILE, LabelMapping
 from esnera_hf.errors import ConfigurationError
@@ -104,8 +104,10 @@ def push_dataset(
     repository.prepare(private)
     mapping = result.mapping
     default = (
-        f"Publish the {'' if settings.text else 'recipe of a '}merged dataset: {len(mapping.entries)} labels of "
-        f"{len(mapping.sources)} sources, {len(mapping.unified_labels) - len(mapping.umbrellas)} unified labels"
+        f"Publish the {'' if settings.text else 'recipe of a '}merged dataset: "
+        f"{counted(len(mapping.entries), 'label')} of "
+        f"{counted(len(mapping.sources), 'source')}, "
+        f"{counted(len(mapping.unified_labels) - len(mapping.umbrellas), 'unified label')}"
     )
     with tempfile.TemporaryDirectory(prefix="esnera-") as folder:
         save_for_hub(result, Path(folder), repository.repo_id, settings)
@@ -199,7 +201,7 @@ def push_tagger(
     """Publish a tagger: weights, tokenizer, code and card; see ``Tagger.push_to_hub``."""
     repository.prepare(private)
     card = card_of_tagger(tagger, repository.repo_id)
-    labels = f"{len(tagger.labels)} label{'s' * (len(tagger.labels) != 1)}"
+    labels = counted(len(tagger.labels), "label")
     with quiet_libraries(), tempfile.TemporaryDirectory(prefix="esnera-") as place:
         folder = Path(place)
         type(tagger)(tagger.model, tagger.tokenizer).save_pretrained(folder)  # without its record

@@ -106,17 +106,7 @@ def load_encoder(name: str, layers: int | None = None) -> tuple[PreTrainedModel,
     """
     with _loading(name):
         config = _encoder_config(name)
-        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
-        # Each word is encoded alone, and shall have the pieces that it has inside a text.
-        if getattr(tokenizer, "add_prefix_space", None) is False:
-            tokenizer = AutoTokenizer.from_pretrained(name, add_prefix_space=True, trust_remote_code=False)
-        # Tokenizers of a class of their own are built anew when they are loaded, without what was added.
-        if type(tokenizer) is PreTrainedTokenizerFast and _knows_spaces(tokenizer):
-            backend = tokenizer.backend_tokenizer
-            space = [normalizers.Prepend(" "), normalizers.Replace(Regex(_NEEDLESS_SPACE), "")]
-            backend.normalizer = normalizers.Sequence([*space, *filter(None, [backend.normalizer])])
-        if tokenizer.pad_token_id is None:
-            raise EncoderError("it has no padding piece. Expected an encoder such as BERT.")
+        tokenizer = _tokenizer(name)
         if layers is not None and isinstance(getattr(config, "num_hidden_layers", None), int):
             config.num_hidden_layers = min(layers, config.num_hidden_layers)
         model, loading = AutoModel.from_pretrained(
@@ -139,6 +129,32 @@ def load_encoder(name: str, layers: int | None = None) -> tuple[PreTrainedModel,
             )
         check_loaded(model, model, tokenizer)
     return model, tokenizer
+
+
+def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
+    """Load the tokenizer of an encoder as :func:`load_encoder` does, without the weights.
+
+    Raises:
+        EncoderError: it cannot be found, fetched or understood.
+    """
+    with _loading(name):
+        _encoder_config(name)
+        return _tokenizer(name)
+
+
+def _tokenizer(name: str) -> PreTrainedTokenizerBase:
+    tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
+    # Each word is encoded alone, and shall have the pieces that it has inside a text.
+    if getattr(tokenizer, "add_prefix_space", None) is False:
+        tokenizer = AutoTokenizer.from_pretrained(name, add_prefix_space=True, trust_remote_code=False)
+    # Tokenizers of a class of their own are built anew when they are loaded, without what was added.
+    if type(tokenizer) is PreTrainedTokenizerFast and _knows_spaces(tokenizer):
+        backend = tokenizer.backend_tokenizer
+        space = [normalizers.Prepend(" "), normalizers.Replace(Regex(_NEEDLESS_SPACE), "")]
+        backend.normalizer = normalizers.Sequence([*space, *filter(None, [backend.normalizer])])
+    if tokenizer.pad_token_id is None:
+        raise EncoderError("it has no padding piece. Expected an encoder such as BERT.")
+    return tokenizer
 
 
 def _encoder_config(name: str) -> PreTrainedConfig:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from esnera_hf._internal.text import display_width, pad, visible
+from esnera_hf._internal.text import counted, display_width, pad, visible
 from esnera_hf.report.format import agreement, system_title
 from esnera_hf.report.tables import (
     RELATION_WORDS,
@@ -62,7 +62,8 @@ def report_text(report: MergeReport, *, verbose: bool = False) -> str:
         lines.append(f"{name} tagger ({title}), test, each source's own labels{beside}:")
         lines += [f"  {source}: {_change(micro)}" for source, micro in system.native.sources.items()]
     lines += [
-        f"{'/'.join(leak.place)}: {leak.sentences:,} sentences stand in {'/'.join(leak.twin)}, too ({sameness(leak)}): "
+        f"{'/'.join(leak.place)}: {counted(leak.sentences, 'sentence', 'stand')} in {'/'.join(leak.twin)}, too "
+        f"({sameness(leak)}): "
         "left out"
         for leak in report.leakage
         if leak.left_out
@@ -71,7 +72,7 @@ def report_text(report: MergeReport, *, verbose: bool = False) -> str:
     if own:
         count = sum(leak.sentences for leak in own)
         lines.append(
-            f"{count:,} sentence{'s stand' if count != 1 else ' stands'} in a later split of their own source, too: "
+            f"{counted(count, 'sentence', 'stand')} in a later split of their own source, too: "
             f"kept; in {', '.join(dict.fromkeys(leak.place[0] for leak in own))}"
         )
     lines += [f"time: {times(report)}"] if report.seconds else []
@@ -82,9 +83,8 @@ def _source_lines(report: MergeReport) -> Iterator[str]:
     for source in report.sources:
         entities = sum(sum(counts.values()) for counts in source.entities.values())
         sentences = sum(source.sentences.values())
-        line = (
-            f"{source.name}: {f'{sentences:,} sentences' if sentences else 'no text'}, {entities:,} entities"
-        )
+        text = counted(sentences, "sentence") if sentences else "no text"
+        line = f"{source.name}: {text}, {counted(entities, 'entity')}"
         line += "" if sentences else " of train"
         tagger = report.taggers.get(source.name)
         if tagger is not None:
@@ -126,7 +126,7 @@ def _brief_reason(report: MergeReport, step: MergeStep, decision: MergeDecision)
 def _search_lines(report: MergeReport) -> Iterator[str]:
     tried = [trial for trial in report.trials if trial.outcome is not None]
     if report.trials:
-        yield f"search: {len(report.trials)} distinct mappings, {len(tried)} tried"
+        yield f"search: {counted(len(report.trials), 'distinct mapping')}, {len(tried)} tried"
     native = report.call is not None and report.call.setting("greedy", "scoring") == "native"
     for trial in tried:
         scores, step, (lam, tau) = trial.outcome[0], trial.step, trial.settings[0]
@@ -140,11 +140,12 @@ def _search_lines(report: MergeReport) -> Iterator[str]:
 def _question_lines(report: MergeReport) -> Iterator[str]:
     rows = question_rows(report)
     if rows:
-        yield f"{len(rows)} question{'s' * (len(rows) != 1)} whose answer could go either way, what matters most first:"
+        yield f"{counted(len(rows), 'question')} whose answer could go either way, what matters most first:"
+        # Their names, and quotes where a shell needs them, are those of the question above.
+        yield "  answer with --must-link A,B (the same), --part-of A,B, --part-of B,A or --cannot-link A,B (apart)"
     for question, evidence, examples in rows[:_SHOWN]:
         yield f"  Do {question.one} and {question.other} mean the same? ({evidence})"
         yield from [f"    {'; '.join(examples)}"] if examples else []
-        yield f"    answer with {' or '.join(question.answers)}"
     if len(rows) > _SHOWN:
         yield f"  … and {len(rows) - _SHOWN} more in the report"
 
@@ -152,8 +153,8 @@ def _question_lines(report: MergeReport) -> Iterator[str]:
 def _disagreement_lines(report: MergeReport) -> Iterator[str]:
     pairs = report.disagreements
     if pairs:
-        said = "1 pair of labels" if len(pairs) == 1 else f"{len(pairs)} pairs of labels"
-        yield f"{said} to check, on which the taggers, on validation splits, disagree with the evidence:"
+        pairs_said = f"{counted(len(pairs), 'pair')} of labels"
+        yield f"{pairs_said} to check, on which the taggers, on validation splits, disagree with the evidence:"
     for pair in pairs[:_SHOWN]:
         evidence, taggers = (
             f"{RELATION_WORDS[opinion.relation]}, {EQUAL} {opinion.equal:.2f}"

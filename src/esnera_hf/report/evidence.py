@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from esnera_hf._internal.text import visible
+from esnera_hf._internal.text import counted, visible
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.alignment.mapping_yaml import MappedLabel
 from esnera_hf.report.format import agreement, figure
@@ -25,13 +25,6 @@ DECISIONS_SAID = {
     "part": "the first is a part of the other",
     "whole": "the other is a part of the first",
     "apart": "apart",
-}
-RELATIONS_SAID = {
-    "equal": "the same",
-    "subset": "the first a part of the other",
-    "superset": "the other a part of the first",
-    "overlap": "overlapping",
-    "none": "unrelated",
 }
 _FATES = {"one": "Merged with", "part": "A part of", "whole": "Its part:", "apart": "Apart from the nearest,"}
 
@@ -100,6 +93,18 @@ def probability_bar(pair: PairEvidence) -> list[Segment]:
     return segments
 
 
+def relation_said(pair: PairEvidence, relation: str) -> str:
+    """Return how two labels would relate, by their names."""
+    one, other = visible(str(pair.one)), visible(str(pair.other))
+    return {
+        "equal": "the same",
+        "subset": f"{one} a part of {other}",
+        "superset": f"{other} a part of {one}",
+        "overlap": "overlapping",
+        "none": "unrelated",
+    }[relation]
+
+
 def probabilities_said(pair: PairEvidence) -> str:
     """Return the probabilities of the five relations in words."""
     values = zip(RELATIONS, pair.probabilities, strict=True)
@@ -120,7 +125,7 @@ def counts_of(pair: PairEvidence) -> Iterator[tuple[str, str, str]]:
         yield "found in its own text, the most to expect", recall[0], recall[1]
     if any(share is not None for share in pair.form_shares):
         ways_of_forms = zip(pair.form_shares, pair.forms, strict=True)
-        cells = [f"{figure(share)} of {count:,} forms" for share, count in ways_of_forms]
+        cells = [f"{figure(share)} of {counted(count, 'form')}" for share, count in ways_of_forms]
         yield "mentions that occur in the other's text, annotated as the other label", cells[0], cells[1]
     if pair.shared[0] or pair.shared[1]:
         yield (

@@ -175,7 +175,7 @@ def _questions(report: MergeReport, mapping: LabelMapping) -> Iterator[dict[str,
                 "question": question,
                 "one": place[question.one],
                 "other": place[question.other],
-                "pair": pair,
+                "pair": pair and pair.seen_from(question.one),
                 "why": pair.sentence(mapping.decision(pair.one, pair.other), threshold)
                 if pair
                 else f"{EQUAL} {question.equal:.2f}",
@@ -194,13 +194,18 @@ def _labels(
     place = {entry.label: n for n, entry in enumerate(mapping.entries)}
     wholes = set(mapping.parents.values())
     for unified, entries in tables.label_groups(mapping):
+        pairs = {
+            entry.label: pair.seen_from(entry.label)
+            for entry in entries
+            if (pair := tables.find_pair(report, entry.label, entry.compared_with)) is not None
+        }
         rows = [
             {
                 "n": place[entry.label],
                 "entry": entry,
                 "mentions": entry.mentions,
                 "fate": evidence.fate(mapping, entry),
-                "pair": tables.find_pair(report, entry.label, entry.compared_with),
+                "pair": pairs.get(entry.label),
             }
             for entry in entries
         ]

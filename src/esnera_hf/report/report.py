@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from esnera_hf._internal.checks import from_plain, to_plain
+from esnera_hf._internal.text import counted
 from esnera_hf.alignment.greedy_path import Candidate, MergeStep
 from esnera_hf.alignment.questions import Question
 from esnera_hf.errors import ConfigurationError
@@ -19,6 +20,7 @@ from esnera_hf.similarity.disagreement import Disagreement
 from esnera_hf.similarity.explanation import PairEvidence
 from esnera_hf.similarity.matrix import Agreement
 from esnera_hf.sources.source import Dropped, SourceSummary
+from esnera_hf.taggers.encoder_fit import EncoderFit
 from esnera_hf.tagging import LabelRef
 
 if TYPE_CHECKING:
@@ -109,6 +111,7 @@ class MergeReport:
         mapping_fingerprint: digest of the mapping.
         dataset_fingerprint: digest of the merged dataset.
         encoder_fingerprint: digest of the encoder, if one was used.
+        encoder_fits: how the encoder's tokenizer fits the text of each source, if one was used.
         local_paths: what of the call names a place on the machine; it is not published.
         seconds: wall time by step.
         versions: of the packages that matter.
@@ -133,6 +136,7 @@ class MergeReport:
     mapping_fingerprint: str = ""
     dataset_fingerprint: str = ""
     encoder_fingerprint: str = ""
+    encoder_fits: dict[str, EncoderFit] = field(default_factory=dict)
     local_paths: tuple[str, ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
@@ -198,7 +202,8 @@ class MergeReport:
 
     def __repr__(self) -> str:
         labels = sum(len(step.decisions) for step in self.steps)
-        return f"MergeReport({len(self.sources)} sources, {len(self.steps)} steps, {labels} decisions)"
+        counts = ((len(self.sources), "source"), (len(self.steps), "step"), (labels, "decision"))
+        return f"MergeReport({', '.join(counted(*count) for count in counts)})"
 
     def __str__(self) -> str:
         return report_text(self)

@@ -8,9 +8,11 @@ from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
 from esnera_hf._internal.console import duration
+from esnera_hf._internal.text import counted
 from esnera_hf.report.format import figure, merge_setting, system_title
 from esnera_hf.similarity.explanation import EQUAL, PairEvidence, score_sentence
 from esnera_hf.similarity.matrix import Agreement
+from esnera_hf.taggers.encoder_fit import misfit
 from esnera_hf.tagging import LabelRef
 
 if TYPE_CHECKING:
@@ -56,11 +58,16 @@ _UNMERGED = {
 def sample_note(report: MergeReport) -> str:
     """Return the sentence that says that only a sample was used; nothing where all sentences were."""
     most = max((source.max_samples or 0 for source in report.sources), default=0)
-    return f"Made from a sample: at most {most:,} sentences per split of each source." if most else ""
+    return (
+        f"Made from a sample: at most {counted(most, 'sentence')} per split of each source." if most else ""
+    )
 
 
 def warnings(report: MergeReport) -> Iterator[str]:
-    """Yield the reasons why evidence is weak: taggers that find next to nothing."""
+    """Yield the reasons why evidence is weak: an encoder of another language, taggers that find next to nothing."""
+    for source, fit in report.encoder_fits.items():
+        if fit.problem:
+            yield misfit(source, fit)
     for source, tagger in report.taggers.items():
         f1 = tagger.test.micro.f1
         if f1 < _LOW_F1:
@@ -149,7 +156,7 @@ def reason(step: MergeStep, decision: MergeDecision) -> str:
 
 
 def find_pair(report: MergeReport, one: LabelRef, other: LabelRef | None) -> PairEvidence | None:
-    """Return what is known of two labels, seen from the first."""
+    """Return what is known of two labels, seen from the one that its sentence begins with."""
     for pair in report.pairs:
         if {pair.one, pair.other} == {one, other}:
             return pair
@@ -209,7 +216,8 @@ def question_rows(report: MergeReport) -> list[tuple[Question, str, list[str]]]:
         (
             question,
             f"{_AS_DECIDED[question.decision]}; probably the same {question.equal:.0%}, the first a part of the other "
-            f"{question.part:.0%}, the reverse {question.whole:.0%}; {question.mentions:,} mentions of the rarer",
+            f"{question.part:.0%}, the reverse {question.whole:.0%}; "
+            f"{counted(question.mentions, 'mention')} of the rarer",
             [
                 f"{mention}: {label or 'nothing'} in {question.one.source}, {there or 'nothing'} in "
                 f"{question.other.source}"
@@ -322,7 +330,10 @@ def making(report: MergeReport) -> list[tuple[str, str]]:
         rows += _flat(call.settings)
     tried = sum(trial.outcome is not None for trial in report.trials)
     rows.append(
-        ("search", f"{len(report.trials):,} distinct mappings, {tried:,} tried" if report.trials else None)
+        (
+            "search",
+            f"{counted(len(report.trials), 'distinct mapping')}, {tried:,} tried" if report.trials else None,
+        )
     )
     rows.append(("versions", ", ".join(f"{name} {version}" for name, version in report.versions.items())))
     rows.append(("time", times(report)))

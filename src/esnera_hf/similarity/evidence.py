@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from esnera_hf._internal.cache import Artifact
 from esnera_hf._internal.console import say
+from esnera_hf._internal.text import counted
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.similarity.empirical import SpanMatch, cross_predictions
 from esnera_hf.similarity.matrix import SimilarityMatrix
@@ -154,8 +155,9 @@ def measure_similarity(
     if settings.kind == "surface":
         return surface
     equal = int((np.triu(surface.equivalence) > surface.threshold()).sum())
+    said = counted(equal, "pair") if equal else "no pair"
     say(
-        f"By names and mention forms alone {equal or 'no'} pair{'s' * (equal > 1)} of labels look{'s' * (equal < 2)} "
+        f"By names and mention forms alone {said} of labels look{'s' * (equal < 2)} "
         "equal; more evidence is coming."
     )
     if settings.kind == "taggers":

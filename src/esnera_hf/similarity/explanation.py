@@ -9,18 +9,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from esnera_hf._internal.text import counted
 from esnera_hf.similarity.features import PRIOR_SHARE, equality_features, telling_overlap
 from esnera_hf.similarity.matrix import Agreement, SimilarityMatrix
 from esnera_hf.similarity.probability import coefficients_for, unshifted_probabilities
 from esnera_hf.sources.shared_sentences import relation_likelihoods
 from esnera_hf.tagging import LabelRef
+
+T = TypeVar("T")
 
 #: What two labels became: one label, the first a part of the other, its whole, or apart.
 Decision = Literal["one", "part", "whole", "apart"]
@@ -110,6 +113,27 @@ class PairEvidence:
         """How probable it is that the labels mean the same."""
         return self.probabilities[0]
 
+    def seen_from(self, label: LabelRef) -> PairEvidence:
+        """Return the same with one of the two labels as the first."""
+        if label == self.one:
+            return self
+        equal, part, whole, overlap, none = self.probabilities
+        first, second, both = self.shared
+        return replace(
+            self,
+            one=self.other,
+            other=self.one,
+            probabilities=(equal, whole, part, overlap, none),
+            mentions=_swapped(self.mentions),
+            forward=self.backward,
+            backward=self.forward,
+            annotated=_swapped(self.annotated),
+            own_recall=_swapped(self.own_recall),
+            forms=_swapped(self.forms),
+            form_shares=_swapped(self.form_shares),
+            shared=(second, first, both),
+        )
+
     def __repr__(self) -> str:
         return f"PairEvidence({self.one}, {self.other}, {EQUAL} {self.equal:.2f})"
 
@@ -130,7 +154,7 @@ class PairEvidence:
             said += ", decided by other labels or as asked for"
         if decision == "one":
             few = min(self.mentions)
-            weak = [*harming[:1], *([f"{few:,} mention{'s' * (few != 1)} only"] if few < _FEW else [])]
+            weak = [*harming[:1], *([f"{counted(few, 'mention')} only"] if few < _FEW else [])]
             said += f": {_listed(helping[: 1 if brief else 3]) or 'little speaks for it'}"
             return said + (f"; the weak point: {_listed(weak)}" if weak and not brief else "")
         if not harming:
@@ -175,7 +199,7 @@ class PairEvidence:
 
     def _form_agreements(self) -> list[tuple[float, str]]:
         ways = zip(self.form_shares, self.forms, strict=True)
-        return [(share, f"{count:,} form{'s' * (count != 1)}") for share, count in ways if share is not None]
+        return [(share, counted(count, "form")) for share, count in ways if share is not None]
 
     def _names(self) -> str:
         if self.names == 1:
@@ -315,6 +339,11 @@ def _form_share(overlap: float, occurring: int) -> float | None:
 def _log_odds(probability: float) -> float:
     probability = min(max(probability, _CERTAIN), 1 - _CERTAIN)
     return math.log(probability / (1 - probability))
+
+
+def _swapped(both: tuple[T, T]) -> tuple[T, T]:
+    first, second = both
+    return second, first
 
 
 def _rounded(value: float) -> float | None:

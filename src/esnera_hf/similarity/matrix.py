@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esnera_hf._internal.checks import from_plain, within
+from esnera_hf._internal.text import counted
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.similarity.features import coverage_of
 from esnera_hf.similarity.probability import equality_threshold, relation_probabilities
@@ -249,7 +250,7 @@ class SimilarityMatrix:
         return frame.sort_values("equivalence", ascending=False, kind="stable", ignore_index=True)
 
     def __repr__(self) -> str:
-        return f"SimilarityMatrix({len(self.labels)} labels of {', '.join(self.sources)})"
+        return f"SimilarityMatrix({counted(len(self.labels), 'label')} of {', '.join(self.sources)})"
 
     def _repr_html_(self) -> str:
         return str(

@@ -23,7 +23,7 @@ from datasets import Dataset
 from numpy.typing import NDArray
 
 from esnera_hf._internal.arrow import batches, list_offsets
-from esnera_hf._internal.text import join_tokens, shorten
+from esnera_hf._internal.text import counted, join_tokens, shorten
 from esnera_hf.sources.load import SourceLike, load_each
 from esnera_hf.sources.minhash import BANDS, PartSet, band_hashes, candidate_pairs, jaccard
 from esnera_hf.sources.source import SPLITS, AnnotatedSentence, NerSource
@@ -125,18 +125,21 @@ class Duplicates:
             otherwise = sum(conflicts[key] for key in conflicts if (key[0].part, key[1]) == (one, other))
             if one == other:
                 verb = "repeats" if count == 1 else "repeat"
-                lines.append(
-                    f"{_sentences(count)} of {'/'.join(one)} {verb} another one, annotated otherwise"
-                )
+                said = f"{counted(count, 'sentence')} of {'/'.join(one)} {verb}"
+                lines.append(f"{said} another one, annotated otherwise")
             else:
                 verb = "stands" if count == 1 else "stand"
-                lines.append(f"{_sentences(count)} of {'/'.join(one)} {verb} in {'/'.join(other)}, too")
+                lines.append(
+                    f"{counted(count, 'sentence')} of {'/'.join(one)} {verb} in {'/'.join(other)}, too"
+                )
                 lines[-1] += f", {otherwise:,} annotated otherwise" if otherwise else ""
         if more := len(shared) - len(lines):
-            lines.append(f"… and in {more:,} more pair{'s' * (more != 1)} of splits")
+            lines.append(f"… and in {counted(more, 'more pair')} of splits")
         if leaks := self.leaks:
             verb = "is" if leaks == 1 else "are"
-            lines.append(f"in all, {_sentences(leaks)} of train or validation {verb} in a later split, too")
+            lines.append(
+                f"in all, {counted(leaks, 'sentence')} of train or validation {verb} in a later split, too"
+            )
         return "\n".join(lines) or "no sentence stands in two splits or sources"
 
     def details(self) -> str:
@@ -149,11 +152,13 @@ class Duplicates:
             a, b = "/".join(one), "/".join(other)
             conflicts = [pair for pair in pairs if pair.conflict]
             if one == other:
-                lines.append(f"{a}: {len(conflicts):,} sentences repeat another one with other annotation")
-            else:
-                exact = sum(pair.exact for pair in pairs)
                 lines.append(
-                    f"{a} and {b}: {len({pair.first for pair in pairs}):,} sentences of {a} are in {b}, "
+                    f"{a}: {counted(len(conflicts), 'sentence', 'repeat')} another one with other annotation"
+                )
+            else:
+                exact, there = sum(pair.exact for pair in pairs), len({pair.first for pair in pairs})
+                lines.append(
+                    f"{a} and {b}: {counted(there, 'sentence')} of {a} {'is' if there == 1 else 'are'} in {b}, "
                     f"{len({pair.second for pair in pairs}):,} of {b} in {a} (pairs: {exact:,} the same, "
                     f"{len(pairs) - exact:,} nearly, {len(conflicts):,} annotated in conflict)"
                 )
@@ -192,10 +197,6 @@ def find_duplicates(sources: Sequence[SourceLike]) -> Duplicates:
             for first, second, exact, conflict in pairs.tolist()
         )
     )
-
-
-def _sentences(count: int) -> str:
-    return f"{count:,} sentence{'s' * (count != 1)}"
 
 
 def normalize(text: str) -> str:

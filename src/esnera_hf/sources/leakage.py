@@ -9,6 +9,7 @@ import numpy as np
 from datasets import Dataset, DatasetDict
 
 from esnera_hf._internal.arrow import rows_with_ids
+from esnera_hf._internal.text import counted
 from esnera_hf.sources.duplicates import Duplicate, Pairs, find_pairs
 from esnera_hf.sources.source import NerSource
 
@@ -77,7 +78,7 @@ def without_leaks(sources: Sequence[NerSource], leaks: Sequence[Duplicate]) -> t
         ids = {split: out.get((source.name, split), set()) for split in source.dataset}
         if count := sum(map(len, ids.values())):
             rows = DatasetDict({split: rows_without(source, split, ids[split]) for split in ids})
-            note = f"without {count:,} sentences that stand in a later split of another source"
+            note = f"without {counted(count, 'sentence', 'that stand')} in a later split of another source"
             source = replace(source, dataset=rows, notes=(*source.notes, note), vocabulary=source.labels)
         trained.append(source)
     return tuple(trained)

@@ -33,7 +33,7 @@ from itertools import combinations, permutations
 import numpy as np
 from numpy.typing import NDArray
 
-from esnera_hf._internal.text import display_width, join_tokens, pad, shorten, visible
+from esnera_hf._internal.text import counted, display_width, join_tokens, pad, shorten, visible
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.sources.duplicates import Duplicates
 from esnera_hf.sources.load import SourceLike, load_each
@@ -121,11 +121,11 @@ class LabelOverlap:
         return sorted(self.share.items(), key=lambda item: (-item[1], item[0]))
 
     def __str__(self) -> str:
-        head = f"{self.occurring:,} of {self.forms:,} mentions occur, {self.occurrences:,} times"
+        head = f"{self.occurring:,} of {self.forms:,} mentions occur, {counted(self.occurrences, 'time')}"
         best = self._ranked()[:3]
         parts = [f"{name} {share:.0%} ({', '.join(self.examples[name])})" for name, share in best]
         if self.free:
-            parts.append(f"not annotated {self.free:,} times ({', '.join(self.free_examples)})")
+            parts.append(f"not annotated {counted(self.free, 'time')} ({', '.join(self.free_examples)})")
         parts += [f"{self.crossed:,} with other boundaries"] if self.crossed else []
         parts += [f"{self.nested:,} inside longer ones"] if self.nested else []
         return "; ".join([head, *parts])

@@ -17,7 +17,7 @@ from datasets import DatasetDict, Features, List, Value
 
 from esnera_hf._internal.arrow import count_labels, count_sentences_and_tokens, text_digests
 from esnera_hf._internal.checks import is_count
-from esnera_hf._internal.text import visible
+from esnera_hf._internal.text import counted, visible
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.sources.options import ReadingOptions
 from esnera_hf.sources.readers.counting import WrittenSpan
@@ -218,15 +218,19 @@ class SourceSummary:
     max_samples: int | None = None
 
     def __str__(self) -> str:
-        sample = f"; a sample of at most {self.max_samples:,} sentences a split" if self.max_samples else ""
+        sample = (
+            f"; a sample of at most {counted(self.max_samples, 'sentence')} a split"
+            if self.max_samples
+            else ""
+        )
         lines = [f"{self.name}: license {self.license}{sample}"]
         for split, sentences in self.sentences.items():
             total = sum(self.entities[split].values())
-            tokens = f"{self.tokens[split]:,} tokens"
-            lines.append(f"  {split}: {sentences:,} sentences, {tokens}, {total:,} entities")
+            counts = ((sentences, "sentence"), (self.tokens[split], "token"), (total, "entity"))
+            lines.append(f"  {split}: {', '.join(counted(*count) for count in counts)}")
         labels = sum(map(Counter, self.entities.values()), Counter[str]())
         lines.append(f"  labels: {', '.join(f'{label} {labels[label]:,}' for label in sorted(labels))}")
-        lines += [f"  dropped: {count:,} spans ({reason})" for reason, count in self.dropped.items()]
+        lines += [f"  dropped: {counted(count, 'span')} ({reason})" for reason, count in self.dropped.items()]
         lines += [f"  repaired: {count:,} × {kind}" for kind, count in self.repairs.items()]
         lines += [f"  note: {note}" for note in self.notes]
         return "\n".join(lines)
@@ -278,9 +282,8 @@ class NerSource:
     def __repr__(self) -> str:
         sizes = ", ".join(f"{split} {len(rows):,}" for split, rows in self.dataset.items())
         sample = f", a sample of at most {self.max_samples:,} a split" if self.max_samples else ""
-        return (
-            f"NerSource({self.name!r}: {sizes} sentences{sample}; {len(self.labels)} labels; {self.license})"
-        )
+        labels = counted(len(self.labels), "label")
+        return f"NerSource({self.name!r}: {sizes} sentences{sample}; {labels}; {self.license})"
 
     def to_pandas(self) -> pandas.DataFrame:
         """Return a row per label, with its mentions in each split."""
@@ -383,7 +386,10 @@ class NerSource:
         return replace(
             self,
             dataset=DatasetDict(splits),
-            notes=(*self.notes, f"sampled to at most {max_samples:,} sentences a split (seed {seed})"),
+            notes=(
+                *self.notes,
+                f"sampled to at most {counted(max_samples, 'sentence')} a split (seed {seed})",
+            ),
             vocabulary=self.labels,
             max_samples=max_samples,
         )

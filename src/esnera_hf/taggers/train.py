@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from esnera_hf._internal.checks import to_plain
 from esnera_hf._internal.console import quiet_libraries
 from esnera_hf.sources.load import SourceLike, load_sources
+from esnera_hf.taggers.encoder_fit import measure_fits
 from esnera_hf.taggers.identity import default_encoder
 from esnera_hf.taggers.settings import TrainingLike, training_settings
 from esnera_hf.taggers.source_taggers import train_cached
@@ -49,6 +50,7 @@ def train_tagger(
     with quiet_libraries():
         (loaded,) = load_sources([source], max_samples, seed)
         name = os.fspath(encoder) if encoder is not None else default_encoder([loaded])
+        measure_fits([loaded], name, seed)
         cached = train_cached(name, overrides, loaded)
         scores = {split: cached.scores(loaded, split).to_dict() for split in ("validation", "test")}
         return cached.load().with_record(
