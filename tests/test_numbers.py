@@ -103,7 +103,9 @@ class Facts:
         self._read_mapping()
         self._read_sources()
         self._read_scores()
-        self.versions = sorted(self.report["versions"].values(), key=len, reverse=True)
+        #: Names with digits in them: of versions, and the folder of the encoder.
+        self.names = sorted(self.report["versions"].values(), key=len, reverse=True)
+        self.names.append(self.report["call"]["encoder"])
 
     def pair(self, one: Any, other: Any) -> list[float]:
         return self.pairs.setdefault(frozenset((":".join(one), ":".join(other))), [])
@@ -235,8 +237,8 @@ class Facts:
 
     def strange(self, text: str, context: str = "") -> list[str]:
         """Return the numbers of a text that cannot be worked out again."""
-        for known in (*_CONSTANT, *self.versions):
-            text = text.replace(known, "")
+        for digits in (*_CONSTANT, *self.names):
+            text = text.replace(digits, "")
         values = self.of(text, context)
         return [
             number[0]

@@ -101,7 +101,7 @@ def test_names_stay_names(name: str) -> None:
 
 
 def test_the_alternative_text() -> None:
-    said = "5 labels from a, b, c flow into 3 unified labels, 1 of them parts of others; 1 left out"
+    said = "5 labels from a, b, c flow into 3 unified labels, 1 of them a part of another; 1 left out"
     assert describe_flow(TREE) == said
     svg = ElementTree.fromstring(draw_flow(TREE))
     assert (svg.attrib["role"], svg[0].text) == ("img", said)

@@ -125,7 +125,7 @@ def saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_command(saved: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["evaluate", "tagger", str(saved / "fine"), "--split", "dev"]) == 0
     head, _, *rows = capsys.readouterr().out.splitlines()
-    assert head == f"fine, validation: 1 sentences; {BACK.format('fine')}"
+    assert head == f"fine, validation: 1 sentence; {BACK.format('fine')}"
     assert [line.split()[0] for line in rows] == ["Book", "Movie", "micro"]
     assert main(["evaluate", "tagger", str(saved / "merged")]) == 0
     head, _, *rows = capsys.readouterr().out.splitlines()

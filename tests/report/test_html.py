@@ -323,4 +323,6 @@ def test_the_verdict_tells_parts_of_labels_from_labels_under_a_proposed_name() -
     mapping = LabelMapping(("WORK+", *names.values()), entries, "equivalence", parents=parents)
     counts = verdict(MergeReport(()), mapping)
     assert (counts["unified"], counts["part"], counts["umbrella"], counts["alone"]) == (4, 1, 2, 1)
-    assert "into 4 unified labels, 1 of them parts of others" in render_report(MergeReport(()), mapping, None)
+    assert "into 4 unified labels, 1 of them a part of another" in render_report(
+        MergeReport(()), mapping, None
+    )

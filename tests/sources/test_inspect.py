@@ -25,7 +25,7 @@ def test_counts_lengths_and_examples() -> None:
     assert "PER tokens median 1, 5–95 % 1–1, longest 1; e.g. Ann, Bob" in lines
     assert "1 sentence of small/train stands in small/test, too" in lines
     details = inspection.details().split("\n")
-    assert any(line.startswith("  small/train and small/test: 1 sentences") for line in details)
+    assert any(line.startswith("  small/train and small/test: 1 sentence") for line in details)
 
 
 def test_many_labels_fit_a_screen_and_details_show_all() -> None:
@@ -64,5 +64,5 @@ def test_several_sources_are_compared() -> None:
     assert "small:PER   in other: NAME 50%, PER 50%; 1 of 2 mentions occur" in str(overlap)
     text = overlap.details()
     assert "small:PER   in other: 1 of 2 mentions occur, 2 times" in text
-    assert "small/train and other/train: 1 sentences of small/train are in other/train" in text
+    assert "small/train and other/train: 1 sentence of small/train is in other/train" in text
     assert str(inspect([corpus()])) == str(inspect(corpus()))

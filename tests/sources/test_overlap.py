@@ -165,7 +165,7 @@ def test_what_is_printed() -> None:
         "without a mention in the text of another source: b:ORG",
     ]
     assert overlap.details().split("\n") == [
-        "a:loc  in b: 2 of 3 mentions occur, 3 times; GPE 50% (york); not annotated 1 times (oslo); "
+        "a:loc  in b: 2 of 3 mentions occur, 3 times; GPE 50% (york); not annotated 1 time (oslo); "
         "1 inside longer ones",
         "b:GPE  in a: 1 of 1 mentions occur, 2 times; loc 100% (york)",
         "b:ORG  in a: 0 of 1 mentions occur, 0 times",

@@ -36,8 +36,8 @@ def test_summary():
     assert str(own.summary).splitlines() == [
         "corpus: license CC0 (text may be shared)",
         "  train: 30 sentences, 200 tokens, 30 entities",
-        "  validation: 1 sentences, 3 tokens, 1 entities",
-        "  test: 1 sentences, 3 tokens, 1 entities",
+        "  validation: 1 sentence, 3 tokens, 1 entity",
+        "  test: 1 sentence, 3 tokens, 1 entity",
         "  labels: noun 32",
         "  dropped: 2 spans (nested in a longer span)",
     ]
@@ -45,7 +45,7 @@ def test_summary():
     assert plain["license"] == {"name": "CC0", "text_may_be_shared": True, "clause": "do as you like"}
     assert (plain["dropped"], plain["max_samples"]) == ({"nested in a longer span": 2}, None)
     assert from_plain(SourceSummary, plain, "summary") == own.summary
-    sizes = "train 30, validation 1, test 1 sentences; 1 labels"
+    sizes = "train 30, validation 1, test 1 sentences; 1 label"
     assert repr(own) == f"NerSource('corpus': {sizes}; CC0 (text may be shared))"
 
 

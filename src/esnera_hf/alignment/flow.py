@@ -39,7 +39,7 @@ def describe_flow(mapping: LabelMapping) -> str:
     return (
         f"{counted(len(mapping.entries), 'label')} from {', '.join(mapping.sources)} flow into "
         f"{counted(len(mapping.unified_labels) - len(mapping.umbrellas), 'unified label')}"
-        + f", {parts} of them parts of others" * bool(parts)
+        + (f", {parts} of them {'a part of another' if parts == 1 else 'parts of others'}" if parts else "")
         + f"; {left_out} left out" * bool(left_out)
     )
 

@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 import jinja2
 
-from esnera_hf._internal.text import shorten
+from esnera_hf._internal.text import counted, shorten
 from esnera_hf.report.format import agreement, figure, interval
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -113,6 +113,7 @@ def _environment() -> jinja2.Environment:
     environment.filters |= {function.__name__: function for function in own}
     environment.filters |= {
         "count": lambda value: f"{value:,}",
+        "counted": counted,
         "of": lambda counts, split: sum(count for (part, _), count in counts.items() if part == split),
         "percent": lambda share: f"{100 * share:.1f} %",
     }

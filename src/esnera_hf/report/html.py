@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esnera_hf._internal.checks import to_plain
-from esnera_hf._internal.text import visible
+from esnera_hf._internal.text import counted, visible
 from esnera_hf.alignment.flow import draw_flow
 from esnera_hf.alignment.mapping import MAPPING_FILE, LabelMapping
 from esnera_hf.alignment.mapping_yaml import HEADER, LEFT_OUT, PARENTS_HEADER, VERSION, evidence_data
@@ -225,6 +225,7 @@ def _environment() -> jinja2.Environment:
         "shown": shown,
         "visible": lambda value: visible(str(value)),
         "count": lambda value: f"{value:,}",
+        "counted": counted,
         "figure": figure,
         "interval": interval,
         "sign": sign,

@@ -3,6 +3,7 @@ const data = JSON.parse(document.getElementById("data").textContent);
 const clone = (value) => JSON.parse(JSON.stringify(value));
 /* What cannot be printed is shown as U+FFFD, as everywhere on the page. */
 const shown = (text) => text.replace(/[^\p{L}\p{M}\p{N}\p{P}\p{S} ]/gu, "\ufffd");
+const counted = (count, noun) => `${count.toLocaleString("en")} ${noun}${count === 1 ? "" : "s"}`;
 const refOf = (entry) => `${entry.source}:${entry.label}`;
 const LEFT_OUT = data.left_out;
 

@@ -150,7 +150,7 @@ const renderGroups = () => {
     }, make("bdi", {}, shown(whole)), " › "));
     title.append(make("bdi", {}, shown(name === null ? LEFT_OUT : name)), " ");
     const number = own.length ?
-      `${own.length} ${own.length === 1 ? "label" : "labels"}, ${mentions(state, name).toLocaleString("en")} mentions` :
+      `${counted(own.length, "label")}, ${counted(mentions(state, name), "mention")}` :
       "its parts only";
     title.append(make("span", {
       class: "note"
@@ -241,8 +241,9 @@ const renderGrain = () => {
   if (untouched || Number(slider.value) > borne.length) slider.value = borne.length;
   const cut = cutTo(Number(slider.value));
   const fine = cut.left === borne.length;
-  const told = fine ? `all ${cut.left} labels` :
-    `${cut.left} labels; ${cut.lost.toLocaleString("en")} mentions lose their finer label`;
+  const told = fine ? `all of ${counted(cut.left, "label")}` :
+    `${counted(cut.left, "label")}; ${counted(cut.lost, "mention")} ` +
+    (cut.lost === 1 ? "loses its finer label" : "lose their finer label");
   byId("grain-said").textContent = fine ? told : `${told} (esnera-hf export … --labels ${cut.left})`;
   slider.setAttribute("aria-valuetext", told);
   draw(cut.names);
@@ -281,7 +282,7 @@ const render = () => {
   renderQuestions();
   renderGrain();
   const changes = before.length;
-  byId("changes").textContent = changes === 1 ? "1 change" : `${changes} changes`;
+  byId("changes").textContent = counted(changes, "change");
   byId("undo").disabled = byId("restart").disabled = !changes;
 };
 byId("undo").addEventListener("click", () => {

@@ -60,7 +60,7 @@ const draw = (names) => {
     width,
     height: tall,
     role: "img",
-    "aria-label": `${data.entries.length} source labels flow into ${unified.length} labels`,
+    "aria-label": `${counted(data.entries.length, "source label")} flow into ${counted(unified.length, "label")}`,
     "font-size": 13
   });
   const write = (x, y, said, anchor, weight = "normal") => picture.append(svg("text", {
@@ -94,7 +94,7 @@ const draw = (names) => {
         });
         band.append(svg("title", {}, shown(
           `${refOf(data.entries[n])} → ${name === null ? LEFT_OUT : name}, ` +
-          `${data.entries[n].mentions.toLocaleString("en")} mentions`
+          counted(data.entries[n].mentions, "mention")
           )));
         picture.append(band);
         write(x + gap, y, data.entries[n].label, anchor);
