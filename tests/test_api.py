@@ -286,7 +286,10 @@ class TestAlign:
         assert (broken.chosen, chosen.chosen) == (False, True)
         assert None not in (broken.outcome, chosen.outcome)
         assert list(result.report.systems) == ["merged", "naive", "gold"]
-        assert [corpus.name for corpus in calls.merged] == ["alpha+beta"] * 5
+        assert [corpus.name for corpus in calls.merged] == ["alpha+beta"] * 3 + [
+            "alpha+beta (naive)",
+            "alpha+beta (gold)",
+        ]
         assert result.tagger_folder == MergedTagger.artifact.folder
 
     def test_nothing_holds_the_bound(

@@ -93,7 +93,7 @@ def test_what_align_is_asked_for(
     if "measures" in settings:
         settings["evidence"] = settings.pop("measures")
     defaults = {
-        **dict.fromkeys(("encoder", "evidence", "target_schema", "max_samples")),
+        **dict.fromkeys(("encoder", "evidence", "target_schema", "to", "max_samples")),
         "method": "equivalence",
         "seed": 42,
     }
@@ -103,7 +103,7 @@ def test_what_align_is_asked_for(
 def test_how_sources_are_read(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Any] = []
     monkeypatch.setattr("esnera_hf.api.apply", lambda mapping, sources, **given: asked.extend(sources))
-    monkeypatch.setattr("esnera_hf.cli.align.save_and_print", lambda result, folder: None)
+    monkeypatch.setattr("esnera_hf.cli.align.save_and_print", lambda result, folder, verbose: None)
     names = [str(world.folder / "alpha"), f"b={world.folder / 'beta'}"]
     terms = ["--license", "alpha=cc-by-4.0", "--language", "b=fi"]
     assert main(["apply", "mapping.yaml", *names, *terms]) == 0

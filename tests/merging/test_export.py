@@ -217,9 +217,9 @@ class TestPseudoLabels:
         )
         arguments = ["export", str(tmp_path / "saved"), "--output"]
         assert main([*arguments, str(tmp_path / "all")]) == 0
-        assert capsys.readouterr().err == ("1 of 7 entities are pseudo-labels; --gold-only leaves them out\n")
+        assert capsys.readouterr().err == "1 pseudo-label among 7 entities: --gold-only leaves these out\n"
         assert main([*arguments, str(tmp_path / "gold"), "--gold-only"]) == 0
-        assert capsys.readouterr().err == "1 of 7 entities are pseudo-labels, which were left out\n"
+        assert capsys.readouterr().err == "1 pseudo-label among 7 entities: left out\n"
         assert '"pseudo"' not in (tmp_path / "gold" / "train.jsonl").read_text("utf-8")
 
     def test_they_are_counted(self) -> None:

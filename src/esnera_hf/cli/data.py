@@ -250,9 +250,8 @@ def _export(options: argparse.Namespace) -> None:
     for file in files:
         print(file)
     if pseudo:
-        fate = ", which were left out" if options.gold_only else "; --gold-only leaves them out"
-        said = "is a pseudo-label" if pseudo == 1 else "are pseudo-labels"
-        say(f"{pseudo:,} of {counted(entities, 'entity')} {said}{fate}")
+        fate = "left out" if options.gold_only else "--gold-only leaves these out"
+        say(f"{counted(pseudo, 'pseudo-label')} among {counted(entities, 'entity')}: {fate}")
 
 
 def _export_mapping(options: argparse.Namespace) -> None:
