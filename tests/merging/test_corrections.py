@@ -167,14 +167,23 @@ def test_what_nobody_looked_at_stays(tmp_path: Path) -> None:
         with_corrections(data, write(tmp_path / "none.json", tasks[1:3]), MAPPING)
 
 
-def test_two_annotators_are_asked_about(tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_minimal", [False, True])
+def test_two_annotators_are_asked_about(is_minimal: bool, tmp_path: Path) -> None:
     data = merged()
     tasks = submitted(exported(tmp_path, data))
-    other = {"completed_by": 2, "was_cancelled": False, "result": []}
-    tasks[0]["annotations"].append(other)
+    if is_minimal:
+        tasks = minimal(tasks)
+        tasks.append({key: value for key, value in tasks[0].items() if key != "label"} | {"annotator": 2})
+    else:
+        tasks[0]["annotations"].append({"completed_by": 2, "was_cancelled": False, "result": []})
     file = write(tmp_path / "done.json", tasks)
-    with pytest.raises(SourceError, match=r"annotated differently by 1, 2. Say whose annotation counts"):
+    with pytest.raises(
+        SourceError, match=r"(?i)annotated differently .*say whose annotation counts"
+    ) as asked:
         with_corrections(data, file, MAPPING)
+    assert is_minimal or "by 1, 2" in str(asked.value)
+    with pytest.raises(SourceError, match=r"no task is annotated by '3'. Submit .*give another annotator"):
+        with_corrections(data, file, MAPPING, annotator="3")
     assert with_corrections(data, file, MAPPING, annotator="2")[1] == {"x": 1}
     assert with_corrections(data, file, MAPPING, annotator="1")[1] == {}
 

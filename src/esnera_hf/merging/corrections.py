@@ -19,7 +19,7 @@ from esnera_hf.merging.export_formats import schema_digest
 from esnera_hf.merging.label_levels import COARSE_TAGS, coarse_names
 from esnera_hf.sources.readers.counting import Counting
 from esnera_hf.sources.readers.json import json_records
-from esnera_hf.sources.readers.label_studio import SENTENCE_ID, is_looked_at
+from esnera_hf.sources.readers.label_studio import SENTENCE_ID, annotator_of, is_looked_at
 from esnera_hf.sources.readers.records import read_record
 from esnera_hf.sources.readers.spans import with_spans
 from esnera_hf.sources.source import RawSentence
@@ -93,8 +93,10 @@ class _Corrections:
         for value, where, _ in json_records(file):
             self._add(value, where, annotator)
         if not self._tasks and not self._problems:
+            by = "" if annotator is None else f" by {shown(annotator)}"
             raise SourceError(
-                f"{file}: no task is annotated. Submit the tasks in Label Studio, then export them as JSON."
+                f"{file}: no task is annotated{by}. Submit the tasks in Label Studio, then export them as JSON"
+                f"{', or give another annotator' * bool(by)}."
             )
 
     def _add(self, value: Any, where: str, annotator: str | None) -> None:
@@ -113,6 +115,9 @@ class _Corrections:
             )
         if isinstance(data, Mapping) and not is_looked_at(value):
             return
+        # In JSON_MIN each annotator has a record of a sentence.
+        if annotator is not None and annotator_of(value) not in (None, annotator):
+            return
         # JSON_MIN has the spans, which count characters of the text, beside the tokens.
         record = {key: item for key, item in value.items() if key != "tokens"}
         task = read_record(record, where, span_keys=("label",), annotator=annotator)
@@ -121,7 +126,8 @@ class _Corrections:
         twin = self._tasks.setdefault(row_id, task)
         if twin is not task and _written(twin) != _written(task):
             self._problems.append(
-                f"{where}: {row_id} is annotated differently in {twin.where}. Leave one of the two out."
+                f"{where}: {row_id} is annotated differently in {twin.where}. Leave one of the two out, "
+                "or say whose annotation counts: annotator=."
             )
 
     def applied(self, rows: Dataset, counts: Counter[str]) -> Dataset:
