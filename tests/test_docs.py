@@ -13,7 +13,8 @@ import pytest
 from esnera_hf.cli.main import make_parser
 
 ROOT = Path(__file__).parents[1]
-PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
+RESULTS = (ROOT / "benchmarks" / "results").glob("*.md")
+PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md"), *RESULTS])
 _COMMAND = re.compile(r"^ {4}(?:.*\| )?esnera-hf (.+?)(?:\s{2,}#.*| &)?$", re.M)
 
 
@@ -41,6 +42,19 @@ def test_every_link_of_the_docs_leads_somewhere() -> None:
         if "://" not in link and not (page.parent / link).exists()
     ]
     assert broken == []
+
+
+def test_every_script_of_the_docs_is_there() -> None:
+    """Figures are those of a command that can be run again."""
+    scripts = {
+        (page.name, script)
+        for page in PAGES
+        for script in re.findall(
+            r"\b(?:benchmarks|hub_scripts)/[\w/]+\.\w+", page.read_text(encoding="utf-8")
+        )
+    }
+    assert len(scripts) > 20
+    assert [item for item in sorted(scripts) if not (ROOT / item[1]).exists()] == []
 
 
 @pytest.mark.skipif(

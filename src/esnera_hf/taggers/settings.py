@@ -35,7 +35,7 @@ class TaggerSettings:
         ConfigurationError: a setting is out of range, or does not go with another.
     """
 
-    # One training instead of many, and better: F1 0.95 against 0.82 on gold alignments (benchmarks/results/quality.md).
+    # One training instead of many, and better: F1 0.95 against 0.82 on gold alignments (benchmarks/results/taggers.md).
     kind: TaggerKind = "joint"
     training: TrainingLike = field(default_factory=dict)
     joint_of: Sequence[str] | None = None
