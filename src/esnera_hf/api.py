@@ -41,7 +41,7 @@ from esnera_hf.report.report import MergeReport
 from esnera_hf.result import MergeResult
 from esnera_hf.settings import AlignSettings, Method
 from esnera_hf.similarity.disagreement import find_disagreements
-from esnera_hf.similarity.evidence import Elsewhere, EvidenceKind, measure_similarity
+from esnera_hf.similarity.evidence import EvidenceKind
 from esnera_hf.similarity.matrix import SimilarityMatrix
 from esnera_hf.sources.duplicates import find_pairs
 from esnera_hf.sources.leakage import find_leaks
@@ -49,7 +49,7 @@ from esnera_hf.sources.load import SourceLike, is_bundle, load_source, load_sour
 from esnera_hf.sources.options import ReadingOptions
 from esnera_hf.sources.shared_sentences import compare_shared
 from esnera_hf.sources.source import NerSource
-from esnera_hf.taggers.encoder_fit import measure_fits
+from esnera_hf.taggers.encoder_fit import EncoderFit, measure_fits
 from esnera_hf.taggers.identity import default_encoder, encoder_files
 from esnera_hf.taggers.settings import TaggerSettings
 from esnera_hf.taggers.source_taggers import train_cached, train_source_taggers
@@ -109,13 +109,12 @@ def align(
         loaded = exchange.load(max_samples, seed)
         texts = [source for source in loaded if source.bundled is None]
         labels = [ref for source in loaded for ref in source.label_refs]
-        schema = exchange.in_tree(settings.schema)
-        constraints = build_constraints(labels, target_schema, schema)
+        constraints = build_constraints(labels, target_schema, exchange.in_tree(settings.schema))
         by_taggers = settings.evidence.kind == "taggers" or method == "greedy"
-        encoder = exchange.encoder(loaded, encoder, "taggers" if by_taggers else settings.evidence.kind)
-        _warn_of_memory(loaded, encoder, settings, by_taggers)
-        reads = by_taggers or settings.evidence.kind != "surface" or settings.output.trains
-        fits = measure_fits(texts, encoder, seed) if reads else {}
+        encoder = exchange.encoder(encoder, "taggers" if by_taggers else settings.evidence.kind)
+        trains = by_taggers or settings.output.trains
+        reads = trains or settings.evidence.kind != "surface"
+        fits = _check_encoder(texts, encoder if reads else None, seed, trains=trains)
         pairs = find_pairs(loaded)
         leaks, shared = find_leaks(loaded, pairs), compare_shared(loaded, pairs)
         times.end("reading")
@@ -124,21 +123,7 @@ def align(
         measured = loaded if size is None else [source.sample(size, seed) for source in loaded]
         taggers = train_source_taggers(measured, encoder, settings.taggers, leaks) if by_taggers else {}
         times.end("training")
-        answers = exchange.answers(loaded, encoder, seed)
-        screened = exchange.overlap(loaded, answers, settings.evidence.salt)
-        counts = {names: answer.counts for names, answer in answers.items()}
-        elsewhere = Elsewhere(exchange.bundles, counts)
-        matrix = measure_similarity(
-            measured,
-            settings.evidence,
-            encoder,
-            taggers,
-            screened=screened,
-            shared=shared,
-            seed=seed,
-            elsewhere=elsewhere,
-        )
-        matrix = exchange.with_atlas(matrix)
+        matrix, screened = exchange.measure(measured, settings.evidence, encoder, taggers, shared, seed)
         times.end("similarity")
         train = partial(train_cached, encoder, settings.taggers.training)
         trial = partial(try_mapping, measured, taggers, settings.greedy, settings.output.threshold, train)
@@ -226,7 +211,7 @@ def apply(
         output = output.for_mapping(rules)
         encoder = default_encoder(loaded) if encoder is None else os.fspath(encoder)
         compared = chosen.compared(output.compare)
-        fits = measure_fits(loaded, encoder, seed) if output.trains else {}
+        fits = _check_encoder(loaded, encoder if output.trains else None, seed, trains=output.trains)
         trained = train_source_taggers(loaded, encoder, compared, leaks) if output.needs_taggers else {}
         times.end("training")
         if recipe is None:
@@ -254,13 +239,13 @@ def _expect(value: Any, kind: type, name: str) -> Any:
     return value
 
 
-def _warn_of_memory(
-    sources: Sequence[NerSource], encoder: str, settings: AlignSettings, by_taggers: bool
-) -> None:
-    sentences = sum(len(rows) for source in sources for rows in source.dataset.values())
-    reads = by_taggers or settings.evidence.kind != "surface"
-    trains = by_taggers or settings.output.needs_taggers
-    warn_of_memory(needed_memory(sentences, encoder if reads else None, trains=trains))
+def _check_encoder(
+    texts: Sequence[NerSource], encoder: str | None, seed: int, *, trains: bool
+) -> dict[str, EncoderFit]:
+    """Warn of a lack of memory, and of sources that an encoder does not fit; ``None`` where none is used."""
+    sentences = sum(len(rows) for source in texts for rows in source.dataset.values())
+    warn_of_memory(needed_memory(sentences, encoder, trains=trains))
+    return {} if encoder is None else measure_fits(texts, encoder, seed)
 
 
 def _merge_labels(

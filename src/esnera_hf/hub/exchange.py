@@ -15,6 +15,7 @@ from esnera_hf.hub.atlas import Atlas, joined
 from esnera_hf.hub.bundle_encoder import bundle_encoder, check_encoder
 from esnera_hf.hub.evidence import Evidence
 from esnera_hf.report.call import CallFacts
+from esnera_hf.similarity.evidence import Elsewhere, EvidenceSettings, measure_similarity
 from esnera_hf.similarity.matrix import SimilarityMatrix
 from esnera_hf.sources.load import (
     ANSWER_SUFFIX,
@@ -25,9 +26,11 @@ from esnera_hf.sources.load import (
     load_sources,
 )
 from esnera_hf.sources.overlap import LabelOverlap, MentionOverlap, mention_overlap
+from esnera_hf.sources.shared_sentences import SharedSentences
 from esnera_hf.sources.source import NerSource
 from esnera_hf.taggers.identity import default_encoder
 from esnera_hf.taggers.light_heads import NO_MENTION, LightHead, load_light_head, make_light_heads
+from esnera_hf.taggers.source_taggers import SourceTagger
 from esnera_hf.tagging import LabelRef
 
 #: What is aligned: a source, or what is known of one whose text is elsewhere.
@@ -54,6 +57,7 @@ class Exchange:
         self.atlas = to if isinstance(to, Atlas) or to is None else Atlas.load(to)
         self._place = None if to is None else "an atlas" if isinstance(to, Atlas) else os.fspath(to)
         self._texts, self._origins, self._answers = sources, dict[str, str](), list[Answer]()
+        self._sources: list[NerSource] = []
         if isinstance(sources, Sequence) and not isinstance(sources, str):
             self._texts = [source for source in sources if not self._take(source)]
 
@@ -113,15 +117,13 @@ class Exchange:
                 f"sources: expected at least two to align, found {sources[0].name}. Add one."
             )
         check_names(sources)
-        return sorted(sources, key=lambda source: source.name)
+        self._sources = sorted(sources, key=lambda source: source.name)
+        return self._sources
 
-    def encoder(
-        self, sources: Sequence[NerSource], encoder: str | os.PathLike[str] | None, kind: str | None
-    ) -> str:
+    def encoder(self, encoder: str | os.PathLike[str] | None, kind: str | None) -> str:
         """Return the encoder to use: the one of the bundles, by its name on the Hub, if none is given.
 
         Args:
-            sources: of :meth:`load`.
             encoder: folder or Hub id, if one is given.
             kind: of the evidence that labels are compared by.
 
@@ -130,13 +132,13 @@ class Exchange:
         """
         name = None if encoder is None else os.fspath(encoder)
         if not self.bundles:
-            return default_encoder(sources) if name is None else name
+            return default_encoder(self._sources) if name is None else name
         if kind != "frozen":
             raise ConfigurationError(
                 f"evidence={kind!r}: {', '.join(sorted(self.bundles))} came as evidence bundles, which hold light "
                 "heads on a frozen encoder. Compare by evidence='frozen' and method='equivalence', or give the texts."
             )
-        bundles, reads = list(self.bundles.values()), any(source.bundled is None for source in sources)
+        bundles, reads = list(self.bundles.values()), any(source.bundled is None for source in self._sources)
         name = name or (bundle_encoder(bundles) if reads else None)
         check_encoder(bundles, name)
         return name or bundles[0].facts["encoder"]
@@ -159,9 +161,40 @@ class Exchange:
             locked=replace(tree, entries=tuple(replace(entry, locked=True) for entry in tree.entries)),
         )
 
-    def with_atlas(self, matrix: SimilarityMatrix) -> SimilarityMatrix:
-        """Return similarities, between the labels of the atlas those that it holds."""
-        return matrix if self.atlas is None else joined(self.atlas.matrix, matrix)
+    def measure(
+        self,
+        sources: Sequence[NerSource],
+        settings: EvidenceSettings,
+        encoder: str,
+        taggers: Mapping[str, SourceTagger],
+        shared: SharedSentences,
+        seed: int,
+    ) -> tuple[SimilarityMatrix, MentionOverlap]:
+        """Return the similarities, with what bundles, answers and the atlas tell, and the overlap of mentions.
+
+        Args:
+            sources: of :meth:`load`, or samples of them; mentions are looked for in all of the text.
+            settings, encoder, taggers, shared, seed: as for ``measure_similarity``.
+
+        Raises:
+            EncoderError: the encoder cannot be loaded.
+            ConfigurationError: an answer is about other sources, bundles or another encoder, or a salt is given that no
+                bundle has hashes for, or another one than theirs.
+        """
+        answers = self._placed_answers(encoder, seed)
+        screened = self._overlap(answers, settings.salt)
+        elsewhere = Elsewhere(self.bundles, {names: answer.counts for names, answer in answers.items()})
+        matrix = measure_similarity(
+            sources,
+            settings,
+            encoder,
+            taggers,
+            screened=screened,
+            shared=shared,
+            seed=seed,
+            elsewhere=elsewhere,
+        )
+        return matrix if self.atlas is None else joined(self.atlas.matrix, matrix), screened
 
     @property
     def of_atlas(self) -> set[str]:
@@ -173,29 +206,23 @@ class Exchange:
         answers = tuple(sorted(answer.digest for answer in self._answers))
         return {"to": self._place, "answers": answers, "salted": bool(salt)}
 
-    def answers(self, sources: Sequence[NerSource], encoder: str, seed: int) -> dict[tuple[str, str], Answer]:
-        """Return the answers by the names of the source that asked and of the one that answered.
-
-        Raises:
-            ConfigurationError: one is about other sources, other bundles of them, or another encoder.
-        """
+    def _placed_answers(self, encoder: str, seed: int) -> dict[tuple[str, str], Answer]:
+        """Return the answers by the names of the source that asked and of the one that answered."""
         if not self._answers:
             return {}
         heads = {name: bundle.head for name, bundle in self.bundles.items()}
-        texts = [source for source in sources if source.bundled is None and source.name not in heads]
+        texts = [source for source in self._sources if source.bundled is None and source.name not in heads]
         for name, artifact in make_light_heads(texts, encoder, seed).items() if texts else ():
             heads[name] = load_light_head(artifact).without_spans()
         answers: dict[tuple[str, str], Answer] = {}
         for answer in self._answers:
-            asked, target = self._placed(answer, heads, sources)
+            asked, target = self._placed(answer, heads)
             if (asked, target) in answers:
                 raise ConfigurationError(f"there are two answers of {target} to {asked}. Give one of them.")
             answers[asked, target] = answer
         return answers
 
-    def _placed(
-        self, answer: Answer, heads: Mapping[str, LightHead], sources: Sequence[NerSource]
-    ) -> tuple[str, str]:
+    def _placed(self, answer: Answer, heads: Mapping[str, LightHead]) -> tuple[str, str]:
         """Return the names of the source that asked and of the one that answered."""
         facts = answer.facts
         matching = [name for name, head in heads.items() if head.digest == facts["asked"]]
@@ -209,7 +236,7 @@ class Exchange:
         asked = facts["asked_name"] if facts["asked_name"] in matching else matching[0]
         absent = {
             source.name: self.bundles[source.name]
-            for source in sources
+            for source in self._sources
             if source.bundled is not None and source.name != asked
         }
         targets = [
@@ -229,7 +256,7 @@ class Exchange:
                 "of one of them under another name: 'name=PATH'."
             )
         target = targets[0]
-        asking = next(source for source in sources if source.name == asked)
+        asking = next(source for source in self._sources if source.name == asked)
         strange = {label for label, _ in answer.counts} - (set(heads[asked].labels) - {NO_MENTION})
         strange |= facts["forms"].keys() - set(asking.labels)
         if facts["encoder_digest"] != absent[target].facts["encoder_digest"] or strange:
@@ -239,26 +266,14 @@ class Exchange:
             )
         return asked, target
 
-    def overlap(
-        self,
-        sources: Sequence[NerSource],
-        answers: Mapping[tuple[str, str], Answer],
-        salt: str | Mapping[str, str] | None,
+    def _overlap(
+        self, answers: Mapping[tuple[str, str], Answer], salt: str | Mapping[str, str] | None
     ) -> MentionOverlap:
-        """Return the overlap of mentions, with that of hashed forms as far as salt and answers give it.
-
-        Args:
-            sources: of :meth:`load`.
-            answers: of :meth:`answers`.
-            salt: that all bundles were hashed with, or the one of each by its name.
-
-        Raises:
-            ConfigurationError: a salt is given that no bundle has hashes for, or another one than theirs.
-        """
-        screened = mention_overlap(sources)
+        """Return the overlap of mentions, with that of hashed forms as far as salt and answers give it."""
+        screened = mention_overlap(self._sources)
         hashed = {
             source.name: forms
-            for source in sources
+            for source in self._sources
             if source.bundled is not None and (forms := self.bundles[source.name].forms) is not None
         }
         salts = salt if isinstance(salt, Mapping) else dict.fromkeys(hashed or [""], salt) if salt else {}
@@ -274,7 +289,7 @@ class Exchange:
             for label, numbers in answer.facts["forms"].items()
         ]
         for name, salt in salts.items():
-            for source in sources:
+            for source in self._sources:
                 if source.bundled is None:
                     more += hashed[name].overlaps(name, source, salt)
         measured = {(one.label, one.other): one for one in (*screened.overlaps, *more)}
