@@ -13,7 +13,7 @@ from esnera_hf._internal.checks import from_plain, to_plain
 from esnera_hf._internal.console import StepTimes, quiet_libraries, say
 from esnera_hf._internal.json import read_json
 from esnera_hf._internal.memory import needed_memory, warn_of_memory
-from esnera_hf.alignment.constraints import Constraints, TargetSchema, build_constraints, load_locked
+from esnera_hf.alignment.constraints import Constraints, TargetSchema, load_locked
 from esnera_hf.alignment.equivalence_merge import merge_equivalent
 from esnera_hf.alignment.greedy_path import MergeHistory
 from esnera_hf.alignment.mapping import MAPPING_FILE, LabelMapping
@@ -72,23 +72,18 @@ def align(
     """Find which labels of several NER datasets mean the same and merge the datasets.
 
     Args:
-        sources: two or more known names, paths, ``"name=path"``, Hub dataset ids
-            or loaded sources; of a source whose text is elsewhere its evidence bundle
-            (:class:`~esnera_hf.Evidence`, or a name that ends in ``.evidence``), and
-            answers to bundles (``.answer``). Their order does not matter.
-        encoder: folder or Hub id of a pretrained encoder; that of the bundles, if there
-            are any; else a Chinese BERT if all sources are Chinese, a multilingual one otherwise.
-        method: ``equivalence`` merges the labels that are most probably equal, all at
-            once, and makes a label that is most probably a part of another one its
-            child. ``greedy`` merges as the paper does: along a path, by one
-            similarity above one threshold (``settings.greedy``).
-        evidence: what labels are compared by: ``frozen``, light heads on an encoder that
-            is not trained, in seconds a source; ``taggers``, which are trained for it, as
-            in the paper; ``surface``, names and mention forms alone, without an encoder.
-            ``taggers`` for ``greedy``, else ``frozen``, if not given.
-        target_schema: the schema to merge into: a source; names that some labels
-            bear; or names with the labels that define them,
-            ``{"ORG": ["cluener:company"]}``.
+        sources: two or more known names, paths, ``"name=path"``, Hub dataset ids or loaded sources, in any order; of a
+            source whose text is elsewhere its evidence bundle (:class:`~esnera_hf.Evidence`, or a name that ends in
+            ``.evidence``), and answers to bundles (``.answer``).
+        encoder: folder or Hub id of a pretrained encoder; that of the bundles, if there are any; else a Chinese BERT if
+            all sources are Chinese, a multilingual one otherwise.
+        method: ``equivalence`` merges labels that are most probably equal, all at once, and makes what is most probably
+            a part of another label its child; ``greedy`` merges along a path, as the paper does (``settings.greedy``).
+        evidence: what labels are compared by: ``frozen``, light heads on an encoder that is not trained; ``taggers``,
+            which are trained for it; ``surface``, names and mention forms, without an encoder. ``taggers`` for
+            ``greedy``, else ``frozen``, if not given.
+        target_schema: the schema to merge into: a source; names that some labels bear; or names with the labels that
+            define them, ``{"ORG": ["cluener:company"]}``.
         to: an atlas, its folder or ``owner/name`` on the Hub: labels take their places in its tree, and one source
             suffices. The text of its corpora is not here, so the dataset holds your sources alone.
         max_samples: use at most so many sentences per split of each source.
@@ -108,13 +103,11 @@ def align(
         exchange = Exchange(sources, to)
         loaded = exchange.load(max_samples, seed)
         texts = [source for source in loaded if source.bundled is None]
-        labels = [ref for source in loaded for ref in source.label_refs]
-        constraints = build_constraints(labels, target_schema, exchange.in_tree(settings.schema))
+        constraints = exchange.constraints(target_schema, settings.schema)
         by_taggers = settings.evidence.kind == "taggers" or method == "greedy"
         encoder = exchange.encoder(encoder, "taggers" if by_taggers else settings.evidence.kind)
-        trains = by_taggers or settings.output.trains
-        reads = trains or settings.evidence.kind != "surface"
-        fits = _check_encoder(texts, encoder if reads else None, seed, trains=trains)
+        reads = by_taggers or settings.evidence.kind != "surface"
+        fits = _check_encoder(texts, encoder, seed, reads=reads, trains=by_taggers or settings.output.trains)
         pairs = find_pairs(loaded)
         leaks, shared = find_leaks(loaded, pairs), compare_shared(loaded, pairs)
         times.end("reading")
@@ -147,8 +140,7 @@ def align(
     used = encoder if texts and (taggers or systems or settings.evidence.kind != "surface") else None
     facts = {"method": method, "target_schema": target_schema, "max_samples": max_samples, "seed": seed}
     facts |= exchange.facts(settings.evidence.salt)
-    aligned = [source for source in loaded if source.name not in exchange.of_atlas]
-    call = _call("align", aligned, replace(settings, output=output), encoder=used, **facts)
+    call = _call("align", exchange.aligned, replace(settings, output=output), encoder=used, **facts)
     report = replace(with_pairs(report, mapping, matrix), taggers=scores, systems=systems)
     return MergeResult(merged.dataset, mapping, matrix, _completed(report, call, loaded, times), folder)
 
@@ -211,7 +203,7 @@ def apply(
         output = output.for_mapping(rules)
         encoder = default_encoder(loaded) if encoder is None else os.fspath(encoder)
         compared = chosen.compared(output.compare)
-        fits = _check_encoder(loaded, encoder if output.trains else None, seed, trains=output.trains)
+        fits = _check_encoder(loaded, encoder, seed, reads=False, trains=output.trains)
         trained = train_source_taggers(loaded, encoder, compared, leaks) if output.needs_taggers else {}
         times.end("training")
         if recipe is None:
@@ -240,12 +232,13 @@ def _expect(value: Any, kind: type, name: str) -> Any:
 
 
 def _check_encoder(
-    texts: Sequence[NerSource], encoder: str | None, seed: int, *, trains: bool
+    texts: Sequence[NerSource], encoder: str, seed: int, *, reads: bool, trains: bool
 ) -> dict[str, EncoderFit]:
-    """Warn of a lack of memory, and of sources that an encoder does not fit; ``None`` where none is used."""
+    """Warn of a lack of memory, and of sources that the encoder, where it is used, does not fit."""
     sentences = sum(len(rows) for source in texts for rows in source.dataset.values())
-    warn_of_memory(needed_memory(sentences, encoder, trains=trains))
-    return {} if encoder is None else measure_fits(texts, encoder, seed)
+    is_used = reads or trains
+    warn_of_memory(needed_memory(sentences, encoder if is_used else None, trains=trains))
+    return measure_fits(texts, encoder, seed) if is_used else {}
 
 
 def _merge_labels(

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any, cast
 
 from esnera_hf._internal.console import say
-from esnera_hf.alignment.constraints import SchemaSettings
+from esnera_hf.alignment.constraints import Constraints, SchemaSettings, TargetSchema, build_constraints
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.hub.answer import Answer
 from esnera_hf.hub.atlas import Atlas, joined
@@ -143,23 +143,26 @@ class Exchange:
         check_encoder(bundles, name)
         return name or bundles[0].facts["encoder"]
 
-    def in_tree(self, schema: SchemaSettings) -> SchemaSettings:
-        """Return the settings of the schema by which the labels of the atlas stay in its tree.
+    def constraints(self, target_schema: TargetSchema | None, schema: SchemaSettings) -> Constraints:
+        """Return what the user asks of the groups of labels, and that the labels of the atlas stay in its tree.
+
+        Args:
+            target_schema, schema: as for ``align``.
 
         Raises:
-            ConfigurationError: other lines are to be kept, too.
+            ConfigurationError: it contradicts itself, or other lines than those of the atlas are to be kept, too.
+            MappingError: the locked mapping cannot be read.
         """
-        if self.atlas is None:
-            return schema
-        if schema.locked is not None:
-            raise ConfigurationError(
-                "to, locked: an atlas keeps the lines of its own tree. Leave one of the two out."
-            )
-        tree = self.atlas.mapping
-        return replace(
-            schema,
-            locked=replace(tree, entries=tuple(replace(entry, locked=True) for entry in tree.entries)),
-        )
+        if self.atlas is not None:
+            if schema.locked is not None:
+                raise ConfigurationError(
+                    "to, locked: an atlas keeps the lines of its own tree. Leave one of the two out."
+                )
+            tree = self.atlas.mapping
+            entries = tuple(replace(entry, locked=True) for entry in tree.entries)
+            schema = replace(schema, locked=replace(tree, entries=entries))
+        labels = [ref for source in self._sources for ref in source.label_refs]
+        return build_constraints(labels, target_schema, schema)
 
     def measure(
         self,
@@ -197,9 +200,10 @@ class Exchange:
         return matrix if self.atlas is None else joined(self.atlas.matrix, matrix), screened
 
     @property
-    def of_atlas(self) -> set[str]:
-        """The names of the corpora of the atlas."""
-        return set() if self.atlas is None else set(self.atlas.bundles)
+    def aligned(self) -> list[NerSource]:
+        """The sources of :meth:`load`, without the corpora of the atlas."""
+        of_atlas = () if self.atlas is None else self.atlas.bundles
+        return [source for source in self._sources if source.name not in of_atlas]
 
     def facts(self, salt: str | Mapping[str, str] | None) -> dict[str, Any]:
         """Return what a report tells of atlas, answers and salt, of which it holds nothing."""
