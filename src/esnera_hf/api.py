@@ -91,11 +91,9 @@ def align(
         settings: everything else.
 
     Raises:
-        SourceNotFoundError, SourceError: a source cannot be found or read.
-        EncoderError: the encoder cannot be loaded.
-        ConfigurationError: fewer than two sources, one twice, a setting out of
-            range, or constraints that contradict each other.
-        MappingError: the locked mapping cannot be read.
+        SourceNotFoundError, SourceError, EncoderError, MappingError: a source, the encoder or the locked mapping cannot
+            be found or read.
+        ConfigurationError: fewer than two sources, one twice, a setting out of range, or contradicting constraints.
     """
     settings = _expect(settings or AlignSettings(), AlignSettings, "settings").checked(method, evidence, seed)
     times = StepTimes()

@@ -9,8 +9,6 @@ from __future__ import annotations
 import html
 import os
 import tempfile
-from collections import defaultdict
-from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +18,6 @@ from datasets import Dataset, DatasetDict
 from huggingface_hub import DatasetCard, DatasetCardData, hf_hub_download
 from numpy.typing import NDArray
 
-from esnera_hf._internal.checks import to_plain
 from esnera_hf._internal.console import quiet_libraries
 from esnera_hf._internal.files import check_new_file, write_new_file
 from esnera_hf._internal.hub_errors import explained
@@ -28,16 +25,13 @@ from esnera_hf._internal.text import counted, visible
 from esnera_hf._internal.yaml import dump_yaml
 from esnera_hf.errors import ConfigurationError, SourceError, SourceNotFoundError
 from esnera_hf.hub.evidence_file import (
-    FORMAT,
-    RENAME,
-    VERSION,
     EvidenceFacts,
     bundle_bytes,
-    checked_facts,
     read_bundle,
 )
+from esnera_hf.hub.evidence_measurement import check_readable, measured
 from esnera_hf.hub.markdown import escape, render
-from esnera_hf.hub.protection import EXACT, REVEAL, least_support, protected
+from esnera_hf.hub.protection import EXACT, REVEAL, least_support
 from esnera_hf.hub.push import write_card
 from esnera_hf.hub.readme import plain_data
 from esnera_hf.hub.repository import HubRepository, Published
@@ -46,14 +40,9 @@ from esnera_hf.sources.hashed_forms import HashedForms
 from esnera_hf.sources.licenses import Terms, stated_license
 from esnera_hf.sources.load import ANSWER_SUFFIX, EVIDENCE_SUFFIX, SourceLike, is_bundle, load_source
 from esnera_hf.sources.source import SOURCE_FEATURES, SPLITS, NerSource
-from esnera_hf.taggers.identity import default_encoder, encoder_files
+from esnera_hf.taggers.identity import default_encoder
 from esnera_hf.taggers.light_heads import (
-    FEWEST,
-    LAYERS,
-    NO_MENTION,
     LightHead,
-    load_light_head,
-    make_light_heads,
 )
 from esnera_hf.taggers.predictions import LabelCentroids
 
@@ -169,48 +158,7 @@ class Evidence:
         if not loaded.labels:
             raise ConfigurationError(f"{loaded.name}: it has no labels. Expected a source with mentions.")
         name = default_encoder([loaded]) if encoder is None else os.fspath(encoder)
-        artifacts = make_light_heads([loaded], name, seed)
-        spans = load_light_head(artifacts[loaded.name])
-        mentions = loaded.summary.entities["train"]
-        withheld = {label for label in loaded.labels if FEWEST < least > mentions.get(label, 0)}
-        if reveal == EXACT:
-            head, centroids = _without(spans, withheld, least)
-            noise: dict[str, float] = {}
-        else:
-            head, centroids, noise = protected(spans, reveal, least)
-        recall = head.recall
-        shown = [label for label in loaded.labels if label not in withheld]
-        forms = None if salt is None else HashedForms.of(loaded, salt, shown)
-        is_folder = os.path.isdir(name)  # of which no more than its name is said
-        facts: EvidenceFacts = {
-            "format": FORMAT,
-            "version": VERSION,
-            "name": loaded.name,
-            "language": loaded.language,
-            "license": loaded.license,
-            "provenance": loaded.provenance,
-            "encoder": Path(name).resolve().name if is_folder else name,
-            "encoder_revision": "" if is_folder else _commit(name),
-            "encoder_digest": encoder_files(name),
-            "layers": LAYERS,
-            "reveal": reveal,
-            "min_support": least,
-            "noise": noise,
-            "labels": list(loaded.labels),
-            "mentions": {
-                label: 0 if label in withheld else mentions.get(label, 0) for label in loaded.labels
-            },
-            "read": {label: count for label, count in spans.read.items() if label not in withheld},
-            "recall": recall,
-            "lengths": _lengths(loaded, {label for label in shown if mentions.get(label, 0) >= least}),
-            "heads": list(head.labels),
-            "centroids": sorted(centroids.total),
-            "forms": {} if forms is None else {label: len(own) for label, own in forms.hashes.items()},
-            "form_lengths": [] if forms is None else list(forms.lengths),
-            "salt_check": "" if forms is None else forms.salt_check,
-        }
-        _check_readable(facts)
-        return cls(facts, head, centroids, forms)
+        return cls(*measured(loaded, name, seed, reveal=reveal, least=least, salt=salt))
 
     def to_bytes(self) -> bytes:
         """Return the content of the file: the same of the same evidence."""
@@ -337,7 +285,7 @@ class Evidence:
     def named(self, name: str) -> Evidence:
         """Return the same evidence under another name."""
         facts: EvidenceFacts = {**self.facts, "name": name}
-        _check_readable(facts)
+        check_readable(facts)
         renamed = Evidence(facts, self.head, self.centroids, self.forms)
         renamed.owner_name = self.owner_name
         return renamed
@@ -353,7 +301,7 @@ class Evidence:
             facts["license"] = stated_license(license)
         if language is not None:
             facts["language"] = language
-        _check_readable(facts)
+        check_readable(facts)
         stated = Evidence(facts, self.head, self.centroids, self.forms)
         stated.owner_name = self.owner_name
         return stated
@@ -379,51 +327,3 @@ def open_source(source: SourceLike | Evidence) -> NerSource | Evidence:
     if isinstance(source, Evidence):
         return source
     return Evidence.load(source) if is_bundle(source) else load_source(source)  # type: ignore[arg-type]
-
-
-def _check_readable(facts: EvidenceFacts) -> None:
-    """Check that others can read a bundle, whose names are to be shown on their screens."""
-    try:
-        checked_facts(to_plain(facts))
-    except ValueError as error:
-        raise ConfigurationError(
-            f"{facts['name']!a}: nobody could read a bundle of it: {error}. {RENAME}"
-        ) from error
-
-
-def _commit(encoder: str) -> str:
-    from esnera_hf.modeling.encoders import resolved_commit
-
-    return resolved_commit(encoder)
-
-
-def _lengths(source: NerSource, labels: set[str]) -> dict[str, tuple[float, float]]:
-    """Return mean and standard deviation of the lengths of mentions in tokens, by label."""
-    lengths: dict[str, list[int]] = defaultdict(list)
-    for sentence in source.sentences("train"):
-        for entity in sentence.entities:
-            if entity.label in labels:
-                lengths[entity.label].append(entity.end - entity.start)
-    return {
-        label: (round(float(np.mean(own)), 2), round(float(np.std(own)), 2))
-        for label, own in sorted(lengths.items())
-    }
-
-
-def _without(spans: LightHead, withheld: set[str], least: int) -> tuple[LightHead, LabelCentroids]:
-    """Return head and mean vectors without labels that are withheld, or of which too few mentions were read."""
-    read, head, means = spans.read, spans.without_spans(), spans.centroids
-    rows = [
-        row
-        for row, label in enumerate(head.labels)
-        if label == NO_MENTION or (label not in withheld and read[label] >= least)
-    ]
-    shown = {label: count for label, count in means.count.items() if label not in withheld and count >= least}
-    head = replace(
-        head,
-        labels=tuple(head.labels[row] for row in rows),
-        weights=head.weights[rows],
-        bias=head.bias[rows],
-        recall={label: share for label, share in head.recall.items() if label not in withheld},
-    )
-    return head, LabelCentroids({label: means.total[label] for label in shown}, shown)
