@@ -33,8 +33,7 @@ def renamed(labels: Sequence[LabelRef], kind: str, seed: int) -> tuple[LabelRef,
 @contextmanager
 def without_lexicon() -> Iterator[None]:
     """Take no name to be listed meanwhile."""
-    nothing = names.Lexicon({}, {})
-    with mock.patch.object(names, "lexicon", return_value=nothing):
+    with mock.patch.object(names, "lexicon", return_value=({}, {})):
         names.concepts_of.cache_clear()
         yield
     names.concepts_of.cache_clear()

@@ -8,18 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas
 from numpy.typing import NDArray
 from seqeval.metrics.v1 import precision_recall_fscore_support
 from seqeval.scheme import IOB2
 
 from esnera_hf._internal.text import counted
 from esnera_hf.tagging import OUTSIDE, Entity, split_tag, tags_from_entities
-
-if TYPE_CHECKING:
-    import pandas
 
 #: The labels that count in the sentences of a source, by name of the source; others are no errors there.
 #: A mapping of labels says what each counts as: where a source annotates PRODUCT alone, a book is one.
@@ -60,8 +58,6 @@ class Scores:
 
     def to_pandas(self) -> pandas.DataFrame:
         """Return a row per label, and one over all of them, ``(micro)``."""
-        import pandas  # half a second, of which only notebooks have a use
-
         rows = {"(micro)": self.micro, **self.by_label}
         return pandas.DataFrame([{"label": label, **asdict(score)} for label, score in rows.items()])
 

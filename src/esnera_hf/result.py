@@ -12,6 +12,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+import pandas
 from datasets import DatasetDict
 from huggingface_hub import DatasetCard
 
@@ -44,8 +45,6 @@ from esnera_hf.similarity.matrix import SimilarityMatrix
 from esnera_hf.tagging import WrittenScheme
 
 if TYPE_CHECKING:
-    import pandas
-
     from esnera_hf.modeling.tagger import Tagger
 
 DATASET_FOLDER = "dataset"
@@ -150,8 +149,6 @@ class MergeResult:
 
     def to_pandas(self) -> pandas.DataFrame:
         """Return a row per mention of the dataset: where it stands, its text, label, origin and score."""
-        import pandas  # half a second, of which only notebooks have a use
-
         columns = ("split", "id", "source", "start", "end", "mention", "label", "origin", "score")
         rows = [
             (

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import pandas
 
 from esnera_hf._internal.text import counted, display_width, hint, pad, visible
 from esnera_hf.alignment.flow import draw_flow
@@ -21,9 +22,6 @@ from esnera_hf.alignment.mapping_yaml import LEFT_OUT, MappedLabel, Method, read
 from esnera_hf.errors import MappingError
 from esnera_hf.similarity.explanation import Decision
 from esnera_hf.tagging import OUTSIDE, LabelRef
-
-if TYPE_CHECKING:
-    import pandas
 
 #: The name of the file beside a merged dataset.
 MAPPING_FILE = "mapping.yaml"
@@ -272,8 +270,6 @@ class LabelMapping:
 
     def to_pandas(self) -> pandas.DataFrame:
         """Return a row per source label: where it goes, and beside which label and similarity."""
-        import pandas  # half a second, of which only notebooks have a use
-
         columns = [
             "source",
             "label",

@@ -14,6 +14,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+import pandas
+
 from esnera_hf._internal.cache import Artifact
 from esnera_hf._internal.console import quiet_libraries, say
 from esnera_hf._internal.text import join_tokens, shorten, table_cell, visible
@@ -25,8 +27,6 @@ from esnera_hf.taggers.identity import default_encoder, encoder_identity, librar
 from esnera_hf.tagging import Entity, LabelRef
 
 if TYPE_CHECKING:
-    import pandas
-
     from esnera_hf.modeling.frozen_tagger import Reading
 
 ErrorKind = Literal["wrong label", "wrong borders", "spurious", "missed"]
@@ -176,8 +176,6 @@ class LabelErrors:
 
     def to_pandas(self) -> pandas.DataFrame:
         """Return a row an error."""
-        import pandas  # half a second, of which only notebooks have a use
-
         return pandas.DataFrame([error.to_dict() for error in self.errors])
 
 

@@ -38,7 +38,7 @@ from esnera_hf.hub.push import write_card
 from esnera_hf.hub.repository import HubRepository, Published
 from esnera_hf.report.call import is_published
 from esnera_hf.report.files import SIMILARITY_FILE, write_json
-from esnera_hf.similarity.evidence import Elsewhere, EvidenceSettings, measure_similarity
+from esnera_hf.similarity.evidence import EvidenceSettings, measure_similarity
 from esnera_hf.similarity.matrix import ROWS, SQUARES, SimilarityMatrix
 from esnera_hf.sources.licenses import SEVERAL
 from esnera_hf.sources.load import EVIDENCE_SUFFIX, MOST_ALIGNED, SourceLike, check_names, load_sources
@@ -136,7 +136,7 @@ class Atlas:
                 check_encoder(list(bundles.values()), name or None)
             name = name or default_encoder(loaded)
             matrix = measure_similarity(
-                loaded, EvidenceSettings(kind="frozen"), name, {}, seed=seed, elsewhere=Elsewhere(bundles)
+                loaded, EvidenceSettings(kind="frozen"), name, {}, seed=seed, bundles=bundles
             )
             for source in texts:
                 bundles[source.name] = Evidence.from_source(source, encoder=name, seed=seed, reveal=EXACT)
@@ -235,7 +235,7 @@ class Atlas:
         sources = [*(bundle.as_source() for bundle in self.bundles.values()), new]
         with quiet_libraries():
             one_sided = measure_similarity(
-                sources, EvidenceSettings(kind="frozen"), name, {}, seed=seed, elsewhere=Elsewhere(bundles)
+                sources, EvidenceSettings(kind="frozen"), name, {}, seed=seed, bundles=bundles
             )
         return joined(self.matrix, one_sided)
 

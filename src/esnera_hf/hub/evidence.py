@@ -11,9 +11,10 @@ import os
 import tempfile
 from hashlib import blake2b
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas
 from datasets import Dataset, DatasetDict
 from huggingface_hub import DatasetCard, DatasetCardData, hf_hub_download
 from numpy.typing import NDArray
@@ -45,9 +46,6 @@ from esnera_hf.taggers.light_heads import (
     LightHead,
 )
 from esnera_hf.taggers.predictions import LabelCentroids
-
-if TYPE_CHECKING:
-    import pandas
 
 #: The file of a bundle in a repository of the Hub.
 BUNDLE_FILE = "bundle.evidence"
@@ -102,8 +100,6 @@ class Evidence:
 
     def to_pandas(self) -> pandas.DataFrame:
         """Return a row per label: mentions, recall of the light head, mean length of mentions in tokens."""
-        import pandas  # half a second, of which only notebooks have a use
-
         rows = [
             {
                 "label": label,

@@ -15,7 +15,7 @@ from esnera_hf.hub.atlas import Atlas, joined
 from esnera_hf.hub.bundle_encoder import bundle_encoder, check_encoder
 from esnera_hf.hub.evidence import Evidence
 from esnera_hf.report.call import CallFacts
-from esnera_hf.similarity.evidence import Elsewhere, EvidenceSettings, measure_similarity
+from esnera_hf.similarity.evidence import EvidenceSettings, measure_similarity
 from esnera_hf.similarity.matrix import SimilarityMatrix
 from esnera_hf.sources.load import (
     ANSWER_SUFFIX,
@@ -186,7 +186,6 @@ class Exchange:
         """
         answers = self._placed_answers(encoder, seed)
         screened = self._overlap(answers, settings.salt)
-        elsewhere = Elsewhere(self.bundles, {names: answer.counts for names, answer in answers.items()})
         matrix = measure_similarity(
             sources,
             settings,
@@ -195,7 +194,8 @@ class Exchange:
             screened=screened,
             shared=shared,
             seed=seed,
-            elsewhere=elsewhere,
+            bundles=self.bundles,
+            answers={names: answer.counts for names, answer in answers.items()},
         )
         return matrix if self.atlas is None else joined(self.atlas.matrix, matrix), screened
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas
 
 from esnera_hf._internal.checks import from_plain, to_plain
 from esnera_hf._internal.text import counted
@@ -22,9 +24,6 @@ from esnera_hf.similarity.matrix import Agreement
 from esnera_hf.sources.source import Dropped, SourceSummary
 from esnera_hf.taggers.encoder_fit import EncoderFit
 from esnera_hf.tagging import LabelRef
-
-if TYPE_CHECKING:
-    import pandas
 
 #: A mention of a label: the label, text on the left, mention, text on the right, id of the sentence, split.
 Example = tuple[LabelRef, str, str, str, str, str]
@@ -179,8 +178,6 @@ class MergeReport:
 
     def to_pandas(self) -> pandas.DataFrame:
         """Return a row per decision: what became of a label, beside which one, and on what evidence."""
-        import pandas  # half a second, of which only notebooks have a use
-
         rows = [
             {
                 "step": number,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any, Literal, NamedTuple, Protocol, get_args
+from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,19 +96,6 @@ class EvidenceSettings:
                 )
 
 
-class Elsewhere(NamedTuple):
-    """What is known of sources whose text is elsewhere.
-
-    Attributes:
-        bundles: by name, the evidence of sources that came without their text; of a source whose text is here, the
-            evidence that was sent to others, which is used instead of what its text gives now.
-        answers: what the head of the first source predicts on the text of the second, where that is not here.
-    """
-
-    bundles: Mapping[str, BundledEvidence] = MappingProxyType({})
-    answers: Mapping[tuple[str, str], HeadCounts] = MappingProxyType({})
-
-
 def measure_similarity(
     sources: Sequence[NerSource],
     settings: EvidenceSettings,
@@ -118,7 +105,8 @@ def measure_similarity(
     screened: MentionOverlap | None = None,
     shared: SharedSentences | None = None,
     seed: int = 42,
-    elsewhere: Elsewhere | None = None,
+    bundles: Mapping[str, BundledEvidence] = MappingProxyType({}),
+    answers: Mapping[tuple[str, str], HeadCounts] = MappingProxyType({}),
 ) -> SimilarityMatrix:
     """Measure the similarities of all pairs of labels of different sources.
 
@@ -131,14 +119,16 @@ def measure_similarity(
             ``sources`` are samples, since it costs little and gains from more.
         shared: the annotation of sentences that sources share, where it was compared.
         seed: of the sentences that light heads read.
-        elsewhere: what is known of sources whose text is not here.
+        bundles: by name, the evidence of sources that came without their text; of a source whose text is here, the
+            evidence that was sent to others, which is used instead of what its text gives now.
+        answers: what the head of the first source predicts on the text of the second, where that is not here.
 
     Raises:
         EncoderError: the encoder cannot be loaded.
     """
     labels = tuple(ref for source in sources for ref in source.label_refs)
     counts = {source.name: source.summary.entities["train"] for source in sources}
-    screened, elsewhere = screened or mention_overlap(sources), elsewhere or Elsewhere()
+    screened = screened or mention_overlap(sources)
     nothing = np.zeros((len(labels), len(labels)), dtype=np.int64)
     surface = SimilarityMatrix(
         labels,
@@ -167,8 +157,8 @@ def measure_similarity(
         matched, predicted = nothing.copy(), nothing.copy()
         read, recall = np.zeros_like(surface.support), np.full(len(labels), np.nan)
         texts = [source for source in sources if source.bundled is None]
-        heads = _HeadsAndSpans(make_light_heads(texts, encoder, seed) if texts else {}, elsewhere.bundles)
-        centroids = _light_evidence(heads, elsewhere.answers, labels, (matched, predicted, read, recall))
+        heads = _HeadsAndSpans(make_light_heads(texts, encoder, seed) if texts else {}, bundles)
+        centroids = _light_evidence(heads, answers, labels, (matched, predicted, read, recall))
     close = semantic_similarity(centroids, labels, settings.center)
     same = surface.same_source
     return replace(

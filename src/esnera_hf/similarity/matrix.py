@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas
 from numpy.typing import NDArray
 
 from esnera_hf._internal.checks import from_plain, within
@@ -17,9 +18,6 @@ from esnera_hf.similarity.features import coverage_of
 from esnera_hf.similarity.probability import equality_threshold, relation_probabilities
 from esnera_hf.sources.shared_sentences import RELATIONS, Relation
 from esnera_hf.tagging import LabelRef
-
-if TYPE_CHECKING:
-    import pandas
 
 #: Pairs that a notebook shows: a screen of them.
 _SHOWN = 20
@@ -229,8 +227,6 @@ class SimilarityMatrix:
         ``forward`` is S_emp from the first to the second, ``backward`` the reverse;
         ``first_covered`` is how much of the first the second covers.
         """
-        import pandas  # half a second, of which only notebooks have a use
-
         ones, others = np.nonzero(np.triu(~self.same_source))
         empirical = self.empirical
         columns = {

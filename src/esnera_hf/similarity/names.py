@@ -12,7 +12,6 @@ import re
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from importlib.resources import files
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,16 +31,9 @@ _SHORTEST_PLURAL = 5
 _NAMES = "label_names.txt"
 
 
-class Lexicon(NamedTuple):
-    """The concept that each way of writing stands for, and the concepts above each concept, the nearest first."""
-
-    concept: dict[str, str]
-    above: dict[str, tuple[str, ...]]
-
-
 @lru_cache(maxsize=1)
-def lexicon() -> Lexicon:
-    """Return what ``label_names.txt`` lists."""
+def lexicon() -> tuple[dict[str, str], dict[str, tuple[str, ...]]]:
+    """Return what ``label_names.txt`` lists: concepts by way of writing, and those above each, the nearest first."""
     text = files("esnera_hf.similarity").joinpath(_NAMES).read_text(encoding="utf-8")
     concept: dict[str, str] = {}
     broader: dict[str, str] = {}
@@ -58,7 +50,7 @@ def lexicon() -> Lexicon:
         while chain[-1] in broader:
             chain.append(broader[chain[-1]])
         chains[name] = tuple(chain[1:])
-    return Lexicon(concept, chains)
+    return concept, chains
 
 
 # A matrix is asked several times, and fifty corpora have a hundred thousand pairs of names.
@@ -99,7 +91,7 @@ def concepts_of(name: str) -> frozenset[str]:
         )
         concepts.add(concept)
         words = words[end:]
-    above = lexicon().above
+    _, above = lexicon()
     return frozenset(concepts) - {broader for concept in concepts for broader in above.get(concept, ())}
 
 
@@ -112,7 +104,7 @@ def meaning_similarity(first: str, second: str) -> float:
 def is_kind_of(first: str, second: str) -> float:
     """Return 1 if the first name means a kind of what the second one means (``writer``, ``person``), else 0."""
     one, other = concepts_of(first), concepts_of(second)
-    return float(len(one) == len(other) == 1 and other <= set(lexicon().above.get(min(one), ())))
+    return float(len(one) == len(other) == 1 and other <= set(lexicon()[1].get(min(one), ())))
 
 
 def by_pair(similarity: Callable[[str, str], float], labels: Sequence[LabelRef]) -> NDArray[np.float64]:
@@ -126,7 +118,7 @@ def by_pair(similarity: Callable[[str, str], float], labels: Sequence[LabelRef])
 
 def are_akin(first: str, second: str) -> float:
     """Return 1 if two names have a concept in common, or kinds of one (``writer``, ``politician``), else 0."""
-    above = lexicon().above
+    _, above = lexicon()
     one, other = (
         {broader for c in concepts_of(name) - _QUALIFIERS for broader in (c, *above.get(c, ()))}
         for name in (first, second)
@@ -140,7 +132,7 @@ def are_listed(labels: Sequence[LabelRef]) -> NDArray[np.bool_]:
     Returns:
         Shape (labels, labels).
     """
-    concepts = set(lexicon().concept.values())
+    concepts = set(lexicon()[0].values())
     listed = np.array([set() < concepts_of(label) <= concepts for _, label in labels], dtype=bool)
     same = by_pair(lambda one, other: float(one == other), labels) > 0
     return np.asarray((listed[:, None] & listed[None, :]) | same)
@@ -156,7 +148,7 @@ def split_off(labels: Sequence[LabelRef]) -> NDArray[np.float64]:
         Shape (labels, labels): 1 where both names mean the same and the row's source has a
         kind of it as a label of its own that the column's source has not.
     """
-    above = lexicon().above
+    _, above = lexicon()
     of_source: dict[str, set[str]] = {}
     for source, label in labels:
         of_source.setdefault(source, set()).update(concepts_of(label))
@@ -173,7 +165,7 @@ def split_off(labels: Sequence[LabelRef]) -> NDArray[np.float64]:
 
 
 def _concept(word: str) -> str | None:
-    concept_of = lexicon().concept
+    concept_of, _ = lexicon()
     singular = word[:-1] if len(word) >= _SHORTEST_PLURAL and word.endswith("s") else word
     return concept_of.get(word) or concept_of.get(singular)
 

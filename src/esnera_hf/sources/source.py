@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from html import escape
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import pandas
 from datasets import DatasetDict, Features, List, Value
 
 from esnera_hf._internal.arrow import count_labels, count_sentences_and_tokens, text_digests
@@ -22,9 +23,6 @@ from esnera_hf.errors import ConfigurationError
 from esnera_hf.sources.options import ReadingOptions
 from esnera_hf.sources.readers.counting import WrittenSpan
 from esnera_hf.tagging import Entity, LabelRef, entities_from_tags
-
-if TYPE_CHECKING:
-    import pandas
 
 
 @dataclass(slots=True)
@@ -287,8 +285,6 @@ class NerSource:
 
     def to_pandas(self) -> pandas.DataFrame:
         """Return a row per label, with its mentions in each split."""
-        import pandas  # half a second, of which only notebooks have a use
-
         entities = self.summary.entities
         rows = [
             {"label": label, **{split: counts.get(label, 0) for split, counts in entities.items()}}
