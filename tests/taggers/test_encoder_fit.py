@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,13 @@ from transformers import BertTokenizer, PreTrainedTokenizerBase, PreTrainedToken
 from builders import make_source, row
 from esnera_hf import NerSource, load_source
 from esnera_hf.alignment.mapping import LabelMapping
+from esnera_hf.cli.align import save_and_print
+from esnera_hf.hub.evidence import Evidence
 from esnera_hf.modeling.encoders import load_tokenizer
 from esnera_hf.report.html import render_report
 from esnera_hf.report.report import MergeReport
 from esnera_hf.taggers.encoder_fit import EncoderFit, fit_of, measure_fits
+from results import make_result
 
 DATA_DIR, ENCODER_DIR = (os.environ.get(f"ESNERA_{what}_DIR", "") for what in ("DATA", "ENCODER"))
 ENGLISH = (
@@ -119,6 +123,19 @@ def test_it_is_said_at_once_and_in_console_report_and_page(
     assert str(report).split("\n")[0] == line
     assert line in render_report(report, LabelMapping((), ()), None)
     assert measure_fits([], "no such encoder", seed=1) == {}
+    result = make_result()
+    save_and_print(replace(result, report=replace(result.report, encoder_fits=fits)), None)
+    assert line not in "".join(capsys.readouterr())  # the command said it at once
+
+
+def test_it_is_said_of_what_an_evidence_bundle_is_made_from(
+    encoder_folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("esnera_hf.modeling.encoders._tokenizer", lambda name: TOKENIZERS["chinese"])
+    monkeypatch.setattr("esnera_hf.hub.evidence_measurement.make_light_heads", lambda *source: {})
+    with pytest.raises(KeyError):
+        Evidence.from_source(sentences_of(ENGLISH), encoder=encoder_folder)
+    assert "not seem to be made for the language of news" in capsys.readouterr().err
 
 
 @pytest.mark.real

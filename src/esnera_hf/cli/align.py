@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -163,7 +164,9 @@ def save_and_print(result: MergeResult, folder: Path | None, *, verbose: bool = 
         return
     if folder is not None:
         result.save(folder)
-    print(result.report.details() if verbose else result.report)
+    # That an encoder fits a source badly was said at once, before the minutes that it takes; the page says it again.
+    report = replace(result.report, encoder_fits={})
+    print(report.details() if verbose else report)
     print(result.details() if verbose else result)
     if result.comparison is not None:
         print(result.comparison)

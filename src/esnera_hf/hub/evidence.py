@@ -41,6 +41,7 @@ from esnera_hf.sources.hashed_forms import HashedForms
 from esnera_hf.sources.licenses import Terms, stated_license
 from esnera_hf.sources.load import ANSWER_SUFFIX, EVIDENCE_SUFFIX, SourceLike, is_bundle, load_source
 from esnera_hf.sources.source import SOURCE_FEATURES, SPLITS, NerSource
+from esnera_hf.taggers.encoder_fit import measure_fits
 from esnera_hf.taggers.identity import default_encoder
 from esnera_hf.taggers.light_heads import (
     LightHead,
@@ -154,6 +155,7 @@ class Evidence:
         if not loaded.labels:
             raise ConfigurationError(f"{loaded.name}: it has no labels. Expected a source with mentions.")
         name = default_encoder([loaded]) if encoder is None else os.fspath(encoder)
+        measure_fits([loaded], name, seed)
         return cls(*measured(loaded, name, seed, reveal=reveal, least=least, salt=salt))
 
     def to_bytes(self) -> bytes:

@@ -166,7 +166,7 @@ class Recipe:
 
     def cut(
         self, copies: Sequence[NerSource]
-    ) -> tuple[list[NerSource], PseudoLabels, tuple[Difference, ...]]:
+    ) -> tuple[list[NerSource], PseudoLabels | None, tuple[Difference, ...]]:
         """Cut copies of the sources to the sentences of the recipe, wherever in a copy they stand.
 
         A sentence that a copy annotates otherwise is taken as the copy has it; one that it does not have is left out.
@@ -175,7 +175,7 @@ class Recipe:
             copies: the sources under their names in the recipe, sorted by name.
 
         Returns:
-            The sources with the splits, order and ids of the recipe; the pseudo-labels; the differences.
+            The sources with the splits, order and ids of the recipe; the pseudo-labels, if it has any; the differences.
 
         Raises:
             MappingError: a source is missing or unknown to the recipe, or none of its sentences is found.
@@ -187,7 +187,8 @@ class Recipe:
         # Which tagger predicted an entity, and above which threshold, the recipe does not say.
         counts = sorted(Counter((name, entity.label, "as published") for name, entity in added).items())
         lowest = min((entity.score for _, entity in added), default=0.0)
-        pseudo = PseudoLabels(lowest, entities, tuple((*key, number) for key, number in counts))
+        numbers = tuple((*key, number) for key, number in counts)
+        pseudo = PseudoLabels(lowest, entities, numbers) if added else None
         return [source for source, *_ in parts], pseudo, tuple(d for *_, part in parts for d in part)
 
     def compare(self, dataset: DatasetDict, differences: Sequence[Difference]) -> Comparison:

@@ -121,8 +121,9 @@ def counts_of(pair: PairEvidence) -> Iterator[tuple[str, str, str]]:
         ways = zip((pair.forward, pair.backward), pair.annotated, strict=True)
         cells = [f"{agreement(way)}; {total:,} annotated as anything" for way, total in ways]
         yield "predicted in the other's text, annotated as the other label", cells[0], cells[1]
-        recall = ["?" if value is None else f"{100 * value:.0f} %" for value in pair.own_recall]
-        yield "found in its own text, the most to expect", recall[0], recall[1]
+        if pair.own_recall != (None, None):  # a tagger is not asked about the text that it was trained on
+            recall = ["?" if value is None else f"{100 * value:.0f} %" for value in pair.own_recall]
+            yield "found in its own text, the most to expect", recall[0], recall[1]
     if any(share is not None for share in pair.form_shares):
         ways_of_forms = zip(pair.form_shares, pair.forms, strict=True)
         cells = [f"{figure(share)} of {counted(count, 'form')}" for share, count in ways_of_forms]

@@ -241,7 +241,7 @@ const renderGrain = () => {
   if (untouched || Number(slider.value) > borne.length) slider.value = borne.length;
   const cut = cutTo(Number(slider.value));
   const fine = cut.left === borne.length;
-  const told = fine ? `all of ${counted(cut.left, "label")}` :
+  const told = fine ? `${counted(cut.left, "label")}, the finest` :
     `${counted(cut.left, "label")}; ${counted(cut.lost, "mention")} ` +
     (cut.lost === 1 ? "loses its finer label" : "lose their finer label");
   byId("grain-said").textContent = fine ? told : `${told} (esnera-hf export … --labels ${cut.left})`;
