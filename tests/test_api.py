@@ -536,3 +536,17 @@ class TestTrained:
     def test_the_merged_tagger_is_saved(self, world: World) -> None:
         tagger = MergeResult.load(world.separate).load_tagger()
         assert set(tagger.labels) == set(MergeResult.load(world.separate).mapping.unified_labels)
+
+
+@pytest.mark.parametrize("trains", [False, True])
+def test_memory_is_reckoned_for_whatever_is_trained(trains: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(needed: dict[str, int]) -> None:
+        raise MemoryError("encoder" in needed)
+
+    monkeypatch.setattr(api, "warn_of_memory", stop)
+    sources = [corpus(name, labels) for name, labels in NAMES.items()]
+    output = OutputSettings(train_merged=trains)
+    with pytest.raises(MemoryError, match=str(trains)):
+        align(sources, encoder="an/encoder", evidence="surface", settings=AlignSettings(output=output))
+    with pytest.raises(MemoryError, match=str(trains)):
+        apply(MAPPING, sources, encoder="an/encoder", output=output)

@@ -181,10 +181,7 @@ class MergeResult:
             SourceError: the file does not fit these data, or something in it is to be decided first.
         """
         dataset, counts = with_corrections(self.dataset, path, self.mapping, annotator=annotator)
-        noted = {
-            name: f"{count:,} sentence{'s' * (count != 1)} corrected by hand"
-            for name, count in counts.items()
-        }
+        noted = {name: f"{counted(count, 'sentence')} corrected by hand" for name, count in counts.items()}
         sources = tuple(
             replace(source, notes=(*source.notes, noted[source.name])) if source.name in noted else source
             for source in self.report.sources

@@ -216,6 +216,7 @@ def with_regions(*regions: dict[str, Any]) -> Callable[[Tasks], Tasks]:
         (edited(lambda tasks: tasks[0]["data"].update(sentence_id="x-train-9")), "no sentence x-train-9"),
         (edited(lambda tasks: tasks[0]["data"].pop("sentence_id")), "no 'sentence_id', by which"),
         (edited(lambda tasks: tasks[0]["data"].update(schema="other")), "exported with other labels"),
+        (edited(lambda tasks: tasks[0].update(annotations=["x"])), "record 0: expected a list of objects"),
         (
             lambda tasks: [*tasks, *with_regions()(json.loads(json.dumps(tasks[:1])))],
             r"record 8: x-train-0 is annotated differently in .*record 0",

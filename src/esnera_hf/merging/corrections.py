@@ -113,7 +113,7 @@ class _Corrections:
                 f"{where}: exported with other labels than these data have, as of another grain or another mapping. "
                 "Export the merged dataset without --grain and --labels, and correct that."
             )
-        if isinstance(data, Mapping) and not is_looked_at(value):
+        if isinstance(data, Mapping) and not is_looked_at(value, where):
             return
         # In JSON_MIN each annotator has a record of a sentence.
         if annotator is not None and annotator_of(value) not in (None, annotator):

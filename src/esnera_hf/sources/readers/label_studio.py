@@ -77,10 +77,14 @@ def read_task(
     return RawSentence([], None, where, repairs, texts[field], written, words=tokens if are_words else [])
 
 
-def is_looked_at(task: Mapping[str, Any]) -> bool:
-    """Tell whether somebody annotated a task."""
+def is_looked_at(task: Mapping[str, Any], where: str) -> bool:
+    """Tell whether somebody annotated a task.
+
+    Raises:
+        SourceError: its annotations are no objects.
+    """
     annotations = task.get("annotations", task.get("completions"))
-    return any(not one.get("was_cancelled") for one in objects(annotations, "a task"))
+    return any(not one.get("was_cancelled") for one in objects(annotations, where))
 
 
 def _is_own(prediction: Any) -> bool:
