@@ -27,6 +27,7 @@ from esnera_hf.modeling.tagger import Tagger
 from esnera_hf.result import MergeResult
 from esnera_hf.settings import AlignSettings
 from esnera_hf.similarity.evidence import EvidenceSettings
+from esnera_hf.similarity.semantic import kept_directions
 from esnera_hf.sources.source import License, NerSource, Provenance
 from esnera_hf.taggers.light_heads import LightHead
 from esnera_hf.taggers.settings import TaggerSettings
@@ -369,7 +370,7 @@ class TestPrivacy:
     ) -> None:
         """It knows all other mentions, so all that hides the one it asks about is the noise."""
         generator = np.random.default_rng(0)
-        vectors, basis = generator.normal(size=(mentions, 16)).astype(np.float32), protection._basis(16)
+        vectors, basis = generator.normal(size=(mentions, 16)).astype(np.float32), kept_directions(16)
         scores: dict[bool, list[float]] = {True: [], False: []}
         for secret in range(300):
             monkeypatch.setattr(protection, "_secret", partial(secret.to_bytes, 2, "big"))

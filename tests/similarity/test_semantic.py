@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from builders import make_source, row
-from esnera_hf.similarity.semantic import Center, semantic_similarity
+from esnera_hf.similarity.semantic import Center, kept_directions, semantic_similarity
 from esnera_hf.sources.source import AnnotatedSentence
 from esnera_hf.taggers.predictions import LabelCentroids
 from esnera_hf.tagging import LabelRef
@@ -133,3 +133,37 @@ def test_vectors_of_all_batches_are_summed_by_label() -> None:
         "q": [14.0, 3.0],
     }
     assert found.mean.tolist() == [4.5, 1.25]
+
+
+@pytest.mark.parametrize("both", [False, True], ids=["one with noise", "both with noise"])
+def test_noise_of_a_size_that_is_stated_lowers_no_cosine_but_draws_it_to_nothing(both: bool) -> None:
+    """Corrected, equal labels are closer than their noisy vectors lie, and unrelated ones stay apart."""
+    generator, basis = np.random.default_rng(0), kept_directions(200)
+    exact = {label: generator.normal(size=200) for label in "xyz"}
+    labels = [LabelRef(source, label) for source in "ab" for label in "xyz"]
+
+    def noisy(size: float, stated: bool) -> LabelCentroids:
+        means = {
+            label: basis @ (vector @ basis + generator.normal(0, size, 100))
+            for label, vector in exact.items()
+        }
+        return LabelCentroids(means, dict.fromkeys(means, 1), dict.fromkeys(means, size) if stated else {})
+
+    plain = LabelCentroids(exact, dict.fromkeys(exact, 1))
+    rows = {}
+    for stated in (False, True):
+        generator = np.random.default_rng(1)
+        found = semantic_similarity(
+            {"a": noisy(1.0, stated) if both else plain, "b": noisy(1.0, stated)}, labels
+        )
+        rows[stated] = found[:3, 3:].diagonal().mean()
+    assert rows[True] > rows[False] + 0.1
+    assert rows[True] <= 1.0
+
+
+def test_noise_leaves_the_cosines_of_other_sources_as_they_are() -> None:
+    noisy = LabelCentroids(A.total, A.count, {"x": 0.3, "y": 0.2})
+    labels = [*LABELS, LabelRef("n", "x"), LabelRef("n", "y")]
+    found = semantic_similarity({"a": A, "b": B, "n": noisy}, labels)
+    np.testing.assert_array_equal(found[:5, :5], semantic_similarity({"a": A, "b": B}, LABELS))
+    assert np.isfinite(found[:5, 5:]).all()

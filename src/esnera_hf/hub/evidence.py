@@ -231,7 +231,7 @@ class Evidence:
                 for label, first, end in zip(facts["forms"], ends, ends[1:], strict=False)
             }
             forms = HashedForms(hashes, facts["form_lengths"], facts["salt_check"])
-        return cls(facts, head, LabelCentroids.of_means(means, facts["read"]), forms)
+        return cls(facts, head, LabelCentroids.of_means(means, facts["read"], facts["noise"]), forms)
 
     def push_to_hub(
         self,

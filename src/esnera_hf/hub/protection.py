@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from esnera_hf._internal.cache_contents import cache_folder
 from esnera_hf._internal.checks import is_count, within
 from esnera_hf.errors import ConfigurationError
+from esnera_hf.similarity.semantic import kept_directions
 from esnera_hf.taggers.light_heads import FEWEST, NO_MENTION, LightHead, in_half_precision
 from esnera_hf.taggers.predictions import LabelCentroids
 
@@ -75,7 +76,7 @@ def protected(
     gold, read = np.array(spans.gold), spans.read
     labels = [label for label, count in read.items() if count >= min_support]
     allowed = sqrt(2) * NormalDist().inv_cdf(reveal)
-    basis = _basis(spans.vectors.shape[1])
+    basis = kept_directions(spans.vectors.shape[1])
     means: dict[str, NDArray[np.float32]] = {}
     noise: dict[str, float] = {}
     for label in labels:
@@ -85,17 +86,8 @@ def protected(
         noise[label] = spread / (len(vectors) - 1) / allowed
         drawn = _generator(mean, reveal, label).normal(0.0, noise[label], mean.shape)
         means[label] = in_half_precision(basis @ (mean + drawn))
-    centroids = LabelCentroids.of_means(means, {label: read[label] for label in labels})
+    centroids = LabelCentroids.of_means(means, {label: read[label] for label in labels}, noise)
     return _nearest_mean(spans, means), centroids, noise
-
-
-def _basis(dimensions: int) -> NDArray[np.float64]:
-    """Return a random subspace, the same for all bundles of an encoder, shape (dimensions, half as many).
-
-    Directions are kept in it, and half the spread of mentions, and so half the variance of the noise, is not.
-    """
-    drawn = np.random.default_rng(0).normal(size=(dimensions, max(dimensions // 2, 1)))
-    return np.asarray(np.linalg.qr(drawn)[0])
 
 
 def _nearest_mean(spans: LightHead, means: dict[str, NDArray[np.float32]]) -> LightHead:

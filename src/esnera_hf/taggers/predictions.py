@@ -50,10 +50,13 @@ class LabelCentroids:
     Attributes:
         total: sum of the mention vectors by label, each of shape (dimensions,).
         count: number of mentions by label.
+        noise: of an evidence bundle, the standard deviation of the noise on the mean vector of each label, along each
+            dimension of the half of the space in which these vectors lie then; empty where there is none.
     """
 
     total: dict[str, NDArray[np.float64]] = field(repr=False)
     count: dict[str, int]
+    noise: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def mean(self) -> NDArray[np.float64]:
@@ -79,10 +82,15 @@ class LabelCentroids:
         return cls(total, count)
 
     @classmethod
-    def of_means(cls, means: Mapping[str, NDArray[np.float32]], count: Mapping[str, int]) -> LabelCentroids:
+    def of_means(
+        cls,
+        means: Mapping[str, NDArray[np.float32]],
+        count: Mapping[str, int],
+        noise: Mapping[str, float] | None = None,
+    ) -> LabelCentroids:
         """Return the sums that the mean vector and the number of mentions of each label are those of."""
         total = {label: mean.astype(np.float64) * count[label] for label, mean in means.items()}
-        return cls(total, {label: count[label] for label in means})
+        return cls(total, {label: count[label] for label in means}, dict(noise or {}))
 
     @classmethod
     def added(cls, parts: Iterable[LabelCentroids]) -> LabelCentroids:
