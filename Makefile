@@ -8,7 +8,7 @@ export ESNERA_DATA_DIR ?= $(abspath ../shared/data/raw)
 export ESNERA_ENCODER_DIR ?= $(abspath ../shared/encoders)
 endif
 
-.PHONY: install demo test test-all real browser lint types reference package lowest newest pythons coverage clean
+.PHONY: install demo test test-all real browser tutorial lint types reference package lowest newest pythons coverage clean
 
 install: $(INSTALLED)
 
@@ -37,6 +37,10 @@ browser: $(INSTALLED)
 	-$(BIN)/python -m pip install --quiet playwright
 	-command -v chromium || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; } > /dev/null
 	$(BIN)/python -m pytest -m browser -rs tests/report/test_page.py
+
+# The tutorial and the README's example as written, in an empty folder: their output is what the pages show.
+tutorial: $(INSTALLED)
+	$(BIN)/python -m pytest -m slow tests/test_tutorial.py
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
