@@ -107,6 +107,48 @@ def test_columns_with_names(tmp_path, names, columns, separator):
     assert [*map(compact, ColumnFile(write(tmp_path / "a.csv", content))())] == EXPECTED
 
 
+def bare(cells):
+    return cells["t"][2:] or "O"
+
+
+@pytest.mark.parametrize("separator", [",", "\t", ";"])
+@pytest.mark.parametrize(
+    ("names", "columns"),
+    [("Wort,Etikett", [W, T]), ("句子,字,标签", [S, W, T]), ("phrase,mot,Tag", [S, W, T])],
+)
+def test_names_of_columns_in_other_languages(tmp_path, names, columns, separator):
+    quoted = [
+        lambda cells, column=c: str(column(cells)).replace(separator, f'"{separator}"') for c in columns
+    ]
+    header = names.replace(",", separator)
+    content = rows(quoted, parted=S not in columns, separator=separator, header=header)
+    read = [*map(compact, ColumnFile(write(tmp_path / "a.csv", content))())]
+    assert read == EXPECTED
+
+
+@pytest.mark.parametrize(
+    ("header", "options"),
+    [
+        ("Wort\tEtikett", None),
+        ("Wort\tEtikett", {"token_column": "Wort", "tag_column": "Etikett"}),
+        ("Wort\tEtikett", {"token_column": 0, "tag_column": 1}),
+        ("", {}),
+    ],
+)
+def test_a_first_row_that_may_be_names_or_a_token_with_a_bare_tag_is_asked_for(tmp_path, header, options):
+    path = write(tmp_path / "a.tsv", rows([W, bare], header=header))
+    if options is None:
+        with pytest.raises(
+            SourceError, match=r"token_column='Wort', tag_column='Etikett'.* token_column=0, tag_column=1"
+        ):
+            list(ColumnFile(path)())
+        return
+    labels = {
+        span.label for sentence in ColumnFile(path, ReadingOptions(**options))() for span in sentence.spans
+    }
+    assert ("Etikett" in labels) == (options.get("token_column") == 0)
+
+
 def fine(cells):
     return cells["t"] if cells["t"] == "O" else f"{cells['t']}-fine"
 

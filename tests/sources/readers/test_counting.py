@@ -195,6 +195,40 @@ def test_characters_taken_for_tokens_are_asked_for(tmp_path):
         ]
 
 
+BERT = ["Al", "Bo", "Bert", "Mara"]
+IN_CHARACTERS = [(["Seen", "in", "May", ":", name, "."], [15, 15 + len(name), "PER"]) for name in BERT * 3]
+IN_TOKENS = [(tokens, [4, 5, "PER"]) for tokens, _ in IN_CHARACTERS]
+# All but the last sentence are of tokens of one character, where both countings are the same.
+CHARACTERS = [([*"在北京见"], [1, 3, "LOC"])] * 12 + [([*"第", "21", *"次到北京见面"], [4, 6, "LOC"])]
+
+
+@pytest.mark.parametrize(
+    ("records", "with_text", "expected"),
+    [
+        (IN_CHARACTERS, True, "PER"),  # outside the tokens
+        (IN_TOKENS, True, "PER"),  # at no border of the text
+        (IN_TOKENS, False, "PER"),
+        (CHARACTERS, False, "LOC"),
+        (CHARACTERS, True, None),  # borders everywhere
+        ([(["Al", "is", "in"], [0, 2, "PER"])] * 12, False, None),
+    ],
+)
+def test_offsets_beside_tokens_are_asked_for_where_two_countings_fit(tmp_path, records, with_text, expected):
+    rows = [{"tokens": tokens, "spans": [span]} for tokens, span in records]
+    for row in rows if with_text else ():
+        row["text"] = ("" if "北" in row["tokens"] else " ").join(row["tokens"])
+    path = write(tmp_path / "a.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    if expected is None:
+        with pytest.raises(SourceError, match="offsets='tokens' or offsets='characters'"):
+            list(json_reader(path)())
+        return
+    for sentence, (tokens, _) in zip(json_reader(path)(), records, strict=True):
+        (span,) = sentence.spans
+        assert sentence.tokens == tokens
+        assert "".join(tokens[span.start : span.end]) in ("北京", *BERT)
+        assert span.label == expected
+
+
 @pytest.mark.parametrize("text", ["", "letters", "characters tokens", "inclusive exclusive"])
 def test_a_counting_that_nobody_knows(text):
     with pytest.raises(ConfigurationError, match="offsets="):

@@ -16,7 +16,7 @@ from esnera_hf.sources.load import load_source
 from esnera_hf.sources.options import ReadingOptions
 from esnera_hf.sources.readers.counting_choice import choose_counting, choose_token_counting
 from esnera_hf.sources.readers.json import json_reader
-from esnera_hf.sources.readers.label_studio import OTHER_FIELD, UNLABELLED
+from esnera_hf.sources.readers.label_studio import NOT_ACCEPTED, OTHER_FIELD, UNLABELLED
 from esnera_hf.sources.readers.offsets import CUT
 from esnera_hf.sources.readers.records import (
     NO_SPAN,
@@ -133,7 +133,7 @@ EMOJI = "😀😀 Ann met"
         (studio(FIRST, key="completions"), (f"{TEXT} 0-3:PER 0-3:NAME",)),
         (studio({"result": []}), (TEXT,)),
         (studio(), (f"{TEXT} none",)),
-        (studio(CANCELLED), (f"{TEXT} none",)),
+        (studio(CANCELLED), (" none", NOT_ACCEPTED)),
         ({"data": {"review": TEXT}, "annotations": [OTHER]}, (f"{TEXT} 4-7:VERB",)),
         (TITLED, (TEXT, OTHER_FIELD, UNLABELLED)),
         # The regions of an only text may call it as they like.
@@ -213,6 +213,38 @@ def test_spans_under_a_name_of_their_own():
         read({**tokens, "fine": [1, 0, 0]}, keys=("fine",))
 
 
+def prodigy(text, answer):
+    return {"text": text, "spans": [{"start": 0, "end": 2, "label": "X"}], "answer": answer}
+
+
+def by_tokens(text, answer):
+    return {"tokens": text.split(), "spans": [[0, 1, "X"]], "answer": answer}
+
+
+def task(text, answer):
+    regions = [{"value": {"start": 0, "end": 2, "text": text[:2], "labels": ["X"]}}]
+    return studio({"was_cancelled": answer != "accept", "result": regions}, text=text)
+
+
+@pytest.mark.parametrize("record", [prodigy, by_tokens, task])
+@pytest.mark.parametrize(
+    ("answers", "counts"),
+    [
+        ("aria", {"Ab saw 0": 0, "Ab saw 3": 2}),
+        ("ra", {"Ab saw 1": 1}),
+        ("aaii", {"Ab saw 0": 0, "Ab saw 1": 2}),
+        ("r", {}),
+    ],
+)
+def test_records_that_were_not_accepted_are_left_out_and_counted(tmp_path, record, answers, counts):
+    full = {"a": "accept", "r": "reject", "i": "ignore"}
+    rows = [record(f"Ab saw {number}", full[answer]) for number, answer in enumerate(answers)]
+    path = write(tmp_path / "a.jsonl", lines(*rows))
+    read = [(" ".join(one.tokens), one.repairs.count(NOT_ACCEPTED)) for one in json_reader(path)()]
+    assert dict(read) == counts
+    assert len(read) == answers.count("a")
+
+
 ODD_SPANS = ("x", 3, [0, 1], {"span": [0], "label": "x"}, [0, 1.5, "x"], ["0", 1, "x"], {"start": 0})
 CUT_SHORT = {"start": 2, "end": 4, "label": "x", "word": "cd"}
 
@@ -236,7 +268,6 @@ CUT_SHORT = {"start": 2, "end": 4, "label": "x", "word": "cd"}
             {"text": "abcd", "spans": [{**CUT_SHORT, "start": 1}]},
             "offsets [1, 4) of 'x' hold 'bcd', expected 'cd'",
         ),
-        ({"text": "ab", "spans": [], "answer": "reject"}, "the annotator did not accept this record"),
         ({"tokens": ["a"], "tags": ["O", "O"]}, "1 tokens and 2 tags"),
         ({"tokens": ["a"], "ner_tags": [0]}, "the tags are numbers"),
         ({"tokens": ["a"], "tags": ["x"]}, "tag 'x' is not of scheme IOB2"),

@@ -35,7 +35,7 @@ _CHUNKS = frozenset(
     "BLK NEGP FRAGP".split()
 )
 #: Cells of which a share or a number says something.
-_ENOUGH = 20
+ENOUGH = 20
 #: Blocks of rows of which one says something.
 _FEW_BLOCKS = 3
 
@@ -151,7 +151,7 @@ class Column:
             yield f"it holds nothing but {OUTSIDE!r}"
         elif labels and labels <= _CHUNKS:
             yield f"its labels are those of chunks: {', '.join(sorted(labels)[:5])}"
-        if self.is_bare and len(self.cells) >= _ENOUGH:
+        if self.is_bare and len(self.cells) >= ENOUGH:
             others = {cell: count for cell, count in self.counts.items() if cell not in self.notation.outside}
             once = sum(count == 1 for count in others.values())
             if len(others) > 4 and 2 * once > len(others):
@@ -167,7 +167,7 @@ class Column:
         examples = ", ".join(map(shown, list(self.counts)[:4]))
         has_letters = any(char.isalpha() for cell in self.counts for char in cell)
         is_number = all(map(_NUMBER.fullmatch, filter(None, self.counts)))
-        if not has_letters and (is_number or len(self.cells) >= _ENOUGH):
+        if not has_letters and (is_number or len(self.cells) >= ENOUGH):
             yield f"none of its cells has a letter: {examples}"
         elif self._are_ids and not alone:
             yield f"its cells are numbered names: {examples}"
@@ -176,7 +176,7 @@ class Column:
         elif len(set(self.blocks)) == 1 and (self.names_groups or self._are_runs) and not alone:
             yield "its cells stay the same for several rows"
         pieces = sum(count for cell, count in self.counts.items() if WORD_PIECE.match(cell))
-        if pieces > 2 and _ENOUGH * pieces > len(self.cells):
+        if pieces > 2 and ENOUGH * pieces > len(self.cells):
             yield f"{pieces} of its {len(self.cells)} cells are pieces of words (##…): join them, and their tags"
         if 2 * self.counts[""] > len(self.cells):
             yield "most of its cells are empty"
@@ -188,7 +188,7 @@ class Column:
     def _are_ids(self) -> bool:
         shapes = {re.sub(r"\d+", "0", cell) for cell in self.counts}
         has_digits = all(any(map(str.isdecimal, cell)) for cell in self.counts)
-        return has_digits and len(shapes) <= 3 and len(self.cells) >= _ENOUGH
+        return has_digits and len(shapes) <= 3 and len(self.cells) >= ENOUGH
 
     @property
     def _are_runs(self) -> bool:

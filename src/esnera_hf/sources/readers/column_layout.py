@@ -14,8 +14,8 @@ from pathlib import Path
 from esnera_hf._internal.text import shown
 from esnera_hf.errors import ConfigurationError, SourceError
 from esnera_hf.sources.options import ReadingOptions
-from esnera_hf.sources.readers.column_kinds import WORD_PIECE, Column, role_of
-from esnera_hf.sources.readers.tags import ONE_TAG
+from esnera_hf.sources.readers.column_kinds import ENOUGH, WORD_PIECE, Column, role_of
+from esnera_hf.sources.readers.tags import ONE_TAG, is_usual_tag
 from esnera_hf.sources.readers.text import read_lines
 from esnera_hf.sources.readings import Reading, choose_reading
 from esnera_hf.sources.source import RawSentence
@@ -117,7 +117,7 @@ def detect_layout(path: Path, options: ReadingOptions, read: Read) -> Layout:
     width = Counter(map(len, rows)).most_common(1)[0][0] if rows else 0
     asked = {name: getattr(options, name) for name in ("tag_column", "token_column")}
     names: list[str] = []
-    if rows and _is_header(rows[0], list(asked.values())):
+    if rows and (_is_header(rows[0], list(asked.values())) or _is_without_tag(rows)):
         # R writes no name above its names of rows.
         names = [""] * (len(rows[0]) == width - 1) + rows[0]
         rows, blocks, width = rows[1:], blocks[1:], len(names)
@@ -146,6 +146,8 @@ def detect_layout(path: Path, options: ReadingOptions, read: Read) -> Layout:
             "token_column= and tag_column=."
         )
     token = token or _token_column(others, path, ask)
+    if not names and not chosen:
+        _check_no_name(tags, token, path)
     layout = replace(
         layout,
         token=token.index,
@@ -202,6 +204,42 @@ def _is_header(row: Sequence[str], asked: Sequence[int | str | None]) -> bool:
     named = [role for role in roles if role]
     is_tagged = any(cell == OUTSIDE or ONE_TAG.fullmatch(cell) for cell in row)
     return len(named) > 1 and len(set(named)) > 1 and not is_tagged and bool({"token", "tag"} & {*named})
+
+
+def _is_without_tag(rows: Sequence[Sequence[str]]) -> bool:
+    """Tell whether the first row, and no other, lacks a tag: it names the columns in words that are not listed."""
+    first, *rest = (row for row in rows if len(row) == len(rows[0]))
+    if len(rest) < ENOUGH or any(map(str.isdecimal, first)):
+        return False
+    for index, cells in enumerate(zip(*rest, strict=True)):
+        column = Column(index, "", cells, [])
+        tags, bare = column.notation.tags, {first[index], *column.notation.tags(first[index])}
+        if column.is_tagged and all(is_usual_tag(tag) for cell in column.counts for tag in tags(cell)):
+            return not any(is_usual_tag(name) or name in column.labels for name in bare)
+    return False
+
+
+def _check_no_name(columns: Sequence[Column], token: Column, path: Path) -> None:
+    """Check that no tag without a prefix stands in the first row alone, which may then name the columns."""
+    for column in columns:
+        first = column.cells[0]
+        if not column.is_bare or column.counts[first] > 1 or len(column.cells) <= ENOUGH:
+            continue
+        labels = [cell for cell in column.counts if cell not in column.notation.outside]
+        once = sum(column.counts[cell] == 1 for cell in labels)
+        if (
+            column.is_bare
+            and len(column.cells) > ENOUGH
+            and first in labels
+            and column.counts[first] == 1
+            and 2 * once < len(labels)
+        ):
+            word = token.cells[0]
+            raise SourceError(
+                f"{path}: the first row has {shown(word)} and {shown(first)}, which no other row has as a tag. If they "
+                f"name the columns: token_column={word!r}, tag_column={first!r}. If they are a token and its tag: "
+                f"token_column={token.index}, tag_column={column.index}."
+            )
 
 
 def _named(value: int | str, option: str, columns: Sequence[Column], path: Path) -> Column:

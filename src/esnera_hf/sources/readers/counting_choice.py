@@ -82,8 +82,7 @@ def choose_token_counting(records: Iterable[RawSentence], place: str) -> Countin
         if len(mentioned) >= _ENOUGH and shares[best] < _FAILS:
             _refuse([(by_tokens[0], tokens)], place, "hardly any mention stands at its offsets")
         return best if shares[best] > 0 else Counting("tokens")
-    _check_no_characters(by_text, records, tokens, texts, place)
-    return _inclusive_or_not(tokens, place)
+    return _characters_instead(by_text, records, tokens, texts, place) or _inclusive_or_not(tokens, place)
 
 
 def _located(records: Iterable[tuple[_Words, RawSentence]]) -> list[_Located]:
@@ -196,31 +195,39 @@ def _at_borders(text: str, place: Place | None, other: Place | None) -> bool | N
     return False if False in edges else (True if True in edges else None)
 
 
-def _check_no_characters(
+def _characters_instead(
     by_text: Sequence[Counting],
     records: Sequence[RawSentence],
     tokens: Sequence[_Located],
     texts: Sequence[_Located],
     place: str,
-) -> None:
-    """Check that offsets beside tokens do not begin and end with tokens if they count characters of their text."""
+) -> Counting | None:
+    """Return the way of counting characters whose offsets begin and end with tokens, where those of tokens do not fit.
+
+    Raises:
+        SourceError: characters fit, and tokens, too.
+    """
     by_tokens = Counting("tokens")
     edges = [_token_edges(record) for record in records for span in record.written or () if span.labels]
-    inside = all(by_tokens.place(span.start, span.end, words) for words, span in tokens)
+    inside = [by_tokens.place(span.start, span.end, words) is not None for words, span in tokens]
+    outside = inside.count(False)
     for counting in by_text:
-        if (inside or len(tokens) < _ENOUGH) and (counting.inclusive or counting.first):
+        if (not outside or len(tokens) < _ENOUGH) and (counting.inclusive or counting.first):
             continue  # rare, and likely to fit a few spans of tokens by chance
-        places = [counting.place(span.start, span.end, text) for text, span in texts]
-        fits = [
-            place is not None and place[0] in starts and place[1] in ends
-            for place, (starts, ends) in zip(places, edges, strict=True)
-        ]
-        same = all(
-            place is not None and starts.get(place[0]) == span.start and ends.get(place[1]) == span.end
-            for place, (_, span), (starts, ends) in zip(places, tokens, edges, strict=True)
-        )
-        if _share(fits) >= _FITS and not same:
-            _refuse([(by_tokens, tokens), (counting, texts)], place)
+        fits = []
+        for (text, span), (starts, ends) in zip(texts, edges, strict=True):
+            start, end = counting.place(span.start, span.end, text) or (-1, -1)
+            # Among tokens of one character both are the same, which says nothing.
+            if (starts.get(start), ends.get(end)) != (span.start, span.end):
+                fits.append(start in starts and end in ends)
+        # Records without a text of their own hardly count its characters, unless most of their spans say so.
+        few = 0 if any(record.text for record in records) else _FAILS * len(tokens)
+        if len(fits) <= few or _share(fits) < _FITS:
+            continue
+        if outside >= _ENOUGH and outside > _FAILS * len(fits) and all(fits):
+            return counting
+        _refuse([(by_tokens, tokens), (counting, texts)], place)
+    return None
 
 
 def _token_edges(record: RawSentence) -> tuple[dict[int, int], dict[int, int]]:

@@ -12,6 +12,7 @@ from esnera_hf.sources.source import RawSentence
 #: What the tasks of an export are told by: the key of a sentence's id, and the name of its predictions.
 SENTENCE_ID, MODEL_VERSION = "sentence_id", "esnera-hf"
 OTHER_ANNOTATORS = "annotation by a further annotator, not read"
+NOT_ACCEPTED = "record that its annotator rejected or skipped, left out"
 OTHER_FIELD = "region of another field than the text, not read"
 UNLABELLED = "region without labels, not read"
 
@@ -49,11 +50,13 @@ def read_task(
     field = next((key for key in (*text_keys, *texts) if key in texts), None)
     if field is None:
         raise SourceError(f"{where}: expected a text in data, found {data!r:.80}.")
-    annotations = objects(record.get("annotations", record.get("completions")), where)
+    annotations = [*objects(record.get("annotations", record.get("completions")), where)]
     done = [annotation for annotation in annotations if not annotation.get("was_cancelled")]
     # Of a task that nobody looked at, an export of ours holds gold and pseudo-labels as its prediction.
     predictions = record.get("predictions")
     own = [one for one in predictions if _is_own(one)] if isinstance(predictions, list) else []
+    if annotations and not (done or own):
+        return RawSentence([], None, where, [NOT_ACCEPTED])
     if not (done or own):
         return RawSentence([], None, where, text=texts[field])
     chosen = _chosen(done, where, annotator) if done else own[0]

@@ -33,7 +33,7 @@ from esnera_hf.errors import SourceError
 from esnera_hf.sources.options import ReadingOptions, TagNames
 from esnera_hf.sources.readers.counting import Counting, WrittenSpan, counting_of
 from esnera_hf.sources.readers.counting_choice import choose_counting, choose_token_counting
-from esnera_hf.sources.readers.label_studio import annotator_of, objects, read_task
+from esnera_hf.sources.readers.label_studio import NOT_ACCEPTED, annotator_of, objects, read_task
 from esnera_hf.sources.readers.offsets import onto_tokens, to_tokens, written_without_spaces
 from esnera_hf.sources.readers.pieces import join_pieces, names_pieces
 from esnera_hf.sources.readers.spans import first_of, with_spans, written_spans
@@ -132,6 +132,22 @@ class RecordReader:
 
     def __call__(self) -> Iterator[RawSentence]:
         """Yield the sentences; an error names the place of a record that cannot be read."""
+        before: RawSentence | None = None
+        left_out = 0
+        for sentence in self._sentences():
+            if sentence.repairs == [NOT_ACCEPTED]:
+                left_out += 1
+                continue
+            if before is not None:
+                yield before
+            before = sentence
+            before.repairs.extend([NOT_ACCEPTED] * left_out)
+            left_out = 0
+        if before is not None:
+            before.repairs.extend([NOT_ACCEPTED] * left_out)
+            yield before
+
+    def _sentences(self) -> Iterator[RawSentence]:
         for value, where, damaged in self._records():
             sentence = self._read(value, where)
             if sentence is None:
@@ -146,6 +162,7 @@ class RecordReader:
             if sentence.tokens:
                 sentence.where = where.removeprefix(self._folder)
                 sentence.repairs.extend([UNDECODABLE] * damaged)
+            if sentence.tokens or sentence.repairs == [NOT_ACCEPTED]:
                 yield sentence
 
     def _read(self, value: Any, where: str) -> RawSentence | None:
@@ -262,6 +279,8 @@ def read_record(
         record = {"text": text, **(annotation if isinstance(annotation, Mapping) else {"spans": annotation})}
     if not isinstance(record, Mapping):
         raise SourceError(f"{where}: expected an object with text and spans, found {record!r:.80}.")
+    if record.get("answer") in ("reject", "ignore"):  # Prodigy
+        return RawSentence([], None, where, [NOT_ACCEPTED])
     if not isinstance(record.get("data", ""), str) and ("annotations" in record or "completions" in record):
         return read_task(record, where, TEXT_KEYS, annotator)
     tokens = _first(record, TOKEN_KEYS, list)
@@ -285,10 +304,6 @@ def read_record(
         written, repairs = _event_arguments(record["events"], where)
     elif isinstance(record.get("label"), Mapping):
         spans = list(_cluener_spans(record["label"], text, where))
-    elif lists and record.get("answer") in ("reject", "ignore"):  # Prodigy
-        raise SourceError(
-            f"{where}: the annotator did not accept this record (answer {record['answer']!r}). Leave it out."
-        )
     elif lists:
         # Tools export empty lists beside the one that they fill: doccano both entities and labels.
         written = written_spans(next(filter(None, lists), lists[0]), where)
