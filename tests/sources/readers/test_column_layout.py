@@ -139,7 +139,7 @@ def test_a_first_row_that_may_be_names_or_a_token_with_a_bare_tag_is_asked_for(t
     path = write(tmp_path / "a.tsv", rows([W, bare], header=header))
     if options is None:
         with pytest.raises(
-            SourceError, match=r"token_column='Wort', tag_column='Etikett'.* token_column=0, tag_column=1"
+            SourceError, match=r"token_column='Wort', tag_column='Etikett'.*token_column=0, tag_column=1"
         ):
             list(ColumnFile(path)())
         return

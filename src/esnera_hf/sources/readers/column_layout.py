@@ -236,9 +236,9 @@ def _check_no_name(columns: Sequence[Column], token: Column, path: Path) -> None
         ):
             word = token.cells[0]
             raise SourceError(
-                f"{path}: the first row has {shown(word)} and {shown(first)}, which no other row has as a tag. If they "
-                f"name the columns: token_column={word!r}, tag_column={first!r}. If they are a token and its tag: "
-                f"token_column={token.index}, tag_column={column.index}."
+                f"{path}: the first row has {shown(word)} and {shown(first)}, which no other row has as a tag. "
+                f"Say what they are: names of columns (token_column={word!r}, tag_column={first!r}), or a token and "
+                f"its tag (token_column={token.index}, tag_column={column.index})."
             )
 
 
