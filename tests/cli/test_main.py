@@ -139,6 +139,7 @@ def test_a_reader_that_leaves_early_gets_no_traceback() -> None:
         ("inspect {alpha} {alpha}", "two sources are called alpha."),
         ("inspect {tmp}/none.jsonl", "read as keys 'text', 'labels'. Expected"),
         ("inspect {tmp}/none.jsonl", "(--tag-column) and the format (--format)."),
+        ("inspect {tmp}/empty.csv", "or say what it stands for, --tag-name='=O'."),
         ("diff {tmp}/report.json {tmp}/report.json", "report.json: "),
         ("export {alpha} --output {tmp}", "exists already"),
         ("export {tmp}/nothing --output {tmp}/out", "nothing"),
@@ -151,12 +152,16 @@ def test_bad_input_ends_in_one_line_that_names_options_and_nothing_is_written(
     (tmp_path / "merged" / "mapping.yaml").touch()
     (tmp_path / "latin.txt").write_bytes("caf\xe9".encode("latin-1"))
     (tmp_path / "none.jsonl").write_text('{"text": "some words", "labels": []}\n', encoding="utf-8")
+    (tmp_path / "empty.csv").write_text(
+        "token,tag\nMara,PER\nleft,O\nnow,\nOslo,LOC\nlay,O\n", encoding="utf-8"
+    )
     places = {name: world.folder / name for name in ("alpha", "beta", "encoder")}
     words = command.format(tmp=tmp_path, tagger=world.separate / "tagger", **places).split()
     if words[0] in ("align", "train") and "--encoder" not in words:
         words += ["--encoder", str(world.encoder)]
     assert message in refusal(capsys, *words)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["latin.txt", "merged", "none.jsonl"]
+    expected = ["empty.csv", "latin.txt", "merged", "none.jsonl"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == expected
 
 
 def test_what_cannot_share_its_work_is_not_done_by_each(

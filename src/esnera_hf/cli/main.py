@@ -62,6 +62,9 @@ _OTHERWISE = {
     "create_pr": "--pr",
     "text=False": "--no-text",
     r'may_share=\["NAME"\]': "--may-share NAME",
+    r"tag_names=\{'([^']*)': \"O\"\}": r"--tag-name='\1=O'",
+    r"tag_names=\{'B': 'B-TERM', 'I': 'I-TERM'\}": "--tag-name=B=B-TERM --tag-name=I=I-TERM",
+    r"tag_names=\{…\}": "--tag-name",
 }
 
 

@@ -198,7 +198,11 @@ def add_reading_options(
     add("--token-column", type=_column, metavar="C", help="the same of the tokens, or of the text of spans")
     add("--tag-layer", type=_column, metavar="L", help="of several tags in a cell, number from 0, or 'all'")
     add(
-        "--tag-name", action="append", default=[], metavar="TAG=AS", help="what a tag stands for, such as -=O"
+        "--tag-name",
+        action="append",
+        default=[],
+        metavar="TAG=AS",
+        help="what a tag stands for: --tag-name=-=O",
     )
     add("--offsets", metavar="WORDS", help="how offsets of spans count, such as 'tokens inclusive'")
     add(

@@ -107,6 +107,18 @@ def test_columns_with_names(tmp_path, names, columns, separator):
     assert [*map(compact, ColumnFile(write(tmp_path / "a.csv", content))())] == EXPECTED
 
 
+@pytest.mark.parametrize("separator", ",;")
+@pytest.mark.parametrize("names", ["", "token,label"])
+def test_empty_rows_of_spreadsheets_part_sentences(tmp_path, names, separator):
+    quoted = [
+        lambda cells, column=c: f'"{column(cells)}"' if separator in column(cells) else column(cells)
+        for c in (W, T)
+    ]
+    content = rows(quoted, separator=separator, header=names.replace(",", separator))
+    path = write(tmp_path / "a.csv", content.replace("\n\n", f"\n{separator}\n"))
+    assert [*map(compact, ColumnFile(path)())] == EXPECTED
+
+
 def bare(cells):
     return cells["t"][2:] or "O"
 

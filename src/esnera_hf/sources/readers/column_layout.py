@@ -96,7 +96,8 @@ class Layout:
                 cells = [text]
         else:
             cells = text.split(self.separator)
-        return None if cells[0] == DOCUMENT_MARKER else cells
+        # Spreadsheets write an empty row as separators alone.
+        return None if cells[0] == DOCUMENT_MARKER or not any(cells) else cells
 
 
 def detect_layout(path: Path, options: ReadingOptions, read: Read) -> Layout:
