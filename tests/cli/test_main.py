@@ -84,6 +84,8 @@ def test_a_reader_that_leaves_early_gets_no_traceback() -> None:
     [
         ("align {alpha}", "at least two"),
         ("align {alpha} {alpha}", "given twice"),
+        ("align {alpha} nowhere", "pass 'name=PATH' to a copy"),
+        ("evidence {alpha} --reveal 0.4 --output {tmp}/a.evidence", "--reveal 0.4: expected"),
         ("align {alpha} copy={alpha}", "hold the same sentences"),
         ("align {alpha} {tmp}/nothing", "nothing"),
         ("align {alpha} {beta} --encoder {tmp}/nothing", "cannot be loaded"),

@@ -170,7 +170,8 @@ def _with_option_names(message: str, options: argparse.Namespace) -> str:
         if action.option_strings and action.dest not in ("json", "log_level"):
             name = _SPELT.get(action.dest, action.dest)
             option = OPTIONS.get(action.dest, action.option_strings[0])
-            names |= {rf"{name}=(?=[\s.,;)]|$)": option, f"{name}=": f"{option} "}
+            # 'name=PATH' is how a source is named, on the command line, too.
+            names |= {rf"{name}=(?=[\s.,;)]|$)": option, rf"{name}=(?!PATH\b|path\b)": f"{option} "}
             names |= {rf"{name}:(?=\s)": f"{option}:"}
     for name, option in names.items():
         # Neither a part of a word nor of the name of a file, such as report.json.

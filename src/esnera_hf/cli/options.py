@@ -182,6 +182,7 @@ OPTIONS = {
     "commit_message": "--message",
     "text": "--no-text",
     "source_format": "--format",
+    "reveal": "--reveal",
 }
 
 
