@@ -70,7 +70,8 @@ class Context:
 
     def leaks(self) -> list[Any]:
         """Return the leaks that the stage before found."""
-        from esnera_hf.sources.duplicates import Duplicate, Place
+        from esnera_hf.sources.duplicates import Duplicate
+        from esnera_hf.sources.levelled_texts import Place
 
         records = json.loads((self.folder / "leaks.json").read_text(encoding="utf-8"))
         return [Duplicate(Place(**r["first"]), Place(**r["second"]), r["exact"]) for r in records]

@@ -16,8 +16,9 @@ from esnera_hf.errors import ConservationError, MappingError
 from esnera_hf.merging import merge as merging
 from esnera_hf.merging.merge import check_conserved, merge_sources
 from esnera_hf.merging.pseudo_labels import PseudoLabels
-from esnera_hf.sources.duplicates import Duplicate, Place, normalize
+from esnera_hf.sources.duplicates import Duplicate
 from esnera_hf.sources.leakage import find_leaks
+from esnera_hf.sources.levelled_texts import Place, normalize
 from esnera_hf.sources.source import NerSource
 from esnera_hf.tagging import Entity, LabelRef
 

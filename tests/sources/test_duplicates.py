@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import Row, make_source, row
-from esnera_hf.sources.duplicates import NEAR, SHORTEST, Place, find_duplicates, jaccard, normalize
+from esnera_hf.sources.duplicates import NEAR, SHORTEST, find_duplicates
 from esnera_hf.sources.leakage import find_leaks
+from esnera_hf.sources.levelled_texts import Place, normalize
+from esnera_hf.sources.minhash import jaccard
 from esnera_hf.sources.source import NerSource
 
 LONG = "the quick brown fox jumps over the lazy dog near the old river bank today"

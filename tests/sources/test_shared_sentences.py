@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import Row, make_source, row
-from esnera_hf.sources.duplicates import find_pairs, normalize
+from esnera_hf.sources.duplicates import find_pairs
 from esnera_hf.sources.leakage import find_leaks
+from esnera_hf.sources.levelled_texts import normalize
 from esnera_hf.sources.shared_sentences import (
     RELATIONS,
     SharedSentences,

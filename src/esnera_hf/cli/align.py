@@ -12,7 +12,8 @@ from esnera_hf._internal.console import quiet_libraries
 from esnera_hf._internal.processes import is_main_process
 from esnera_hf.cli import options as table
 from esnera_hf.cli.bundles import bundle_names, read_bundle
-from esnera_hf.cli.options import Commands, add_command, add_reading_options, check_output, refuse
+from esnera_hf.cli.options import Commands, add_command, check_output, refuse
+from esnera_hf.cli.reading import add_reading_options, read_source, read_sources
 from esnera_hf.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def _align(options: argparse.Namespace) -> None:
     stated = options.license, options.language
     sources = [
         read_bundle(source, *stated) if isinstance(source, str) and is_bundle(source) else source
-        for source in table.read_sources(options)
+        for source in read_sources(options)
     ]
     result = align(
         sources,
@@ -145,7 +146,7 @@ def _apply(options: argparse.Namespace) -> None:
     check_output(options.output)
     result = apply(
         options.mapping,
-        table.read_sources(options),
+        read_sources(options),
         encoder=options.encoder,
         max_samples=options.max_samples,
         seed=options.seed,
@@ -185,7 +186,7 @@ def _diff(options: argparse.Namespace) -> None:
 
     before, after = LabelMapping.load(options.before), LabelMapping.load(options.after)
     with quiet_libraries():
-        sources = [table.read_source(name, options) for name in options.sources]
+        sources = [read_source(name, options) for name in options.sources]
     names = sorted({*before.sources, *after.sources})
     for source in sources:
         if source.name not in names:

@@ -10,16 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from esnera_hf._internal.files import write_new_file
 from esnera_hf._internal.json import read_json
-from esnera_hf.cli import options as table
-from esnera_hf.cli.options import (
-    SOURCES_HELP,
-    Commands,
-    add_command,
-    add_reading_options,
-    check_output,
-    read_source,
-    refuse,
-)
+from esnera_hf.cli.options import SOURCES_HELP, Commands, add_command, check_output, refuse
+from esnera_hf.cli.reading import add_reading_options, chosen_reading, read_source
 from esnera_hf.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -112,7 +104,7 @@ def _check_operands(options: argparse.Namespace) -> None:
         )
     if options.action == "show":
         unused = [name for name in ("output", "definitions", "encoder") if getattr(options, name) is not None]
-        unused += table.chosen_reading(options)
+        unused += chosen_reading(options)
         refuse(unused, "`atlas show` prints what is there. Leave it out.")
     elif options.output is None:
         raise ConfigurationError(f"atlas {options.action}: say where the atlas goes with --output DIR.")

@@ -6,7 +6,8 @@ import argparse
 from pathlib import Path
 
 from esnera_hf.cli import options as table
-from esnera_hf.cli.options import Commands, add_command, add_reading_options, read_sources
+from esnera_hf.cli.options import Commands, add_command
+from esnera_hf.cli.reading import add_reading_options, read_sources
 from esnera_hf.errors import ConfigurationError
 
 

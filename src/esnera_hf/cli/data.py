@@ -12,13 +12,8 @@ from typing import TYPE_CHECKING
 from esnera_hf._internal.console import no_dataset_bars, say
 from esnera_hf._internal.files import check_free
 from esnera_hf._internal.text import counted, display_width, pad
-from esnera_hf.cli.options import (
-    SOURCES_HELP,
-    Commands,
-    add_reading_options,
-    read_source,
-    reading_options,
-)
+from esnera_hf.cli.options import SOURCES_HELP, Commands
+from esnera_hf.cli.reading import add_reading_options, read_source, reading_options
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.sources.options import ReadingOptions
 

@@ -9,13 +9,8 @@ from esnera_hf._internal.console import quiet_libraries
 from esnera_hf._internal.files import check_new_file
 from esnera_hf._internal.text import visible
 from esnera_hf.cli.bundles import read_salt
-from esnera_hf.cli.options import (
-    SALT,
-    Commands,
-    add_command,
-    add_reading_options,
-    read_source,
-)
+from esnera_hf.cli.options import SALT, Commands, add_command
+from esnera_hf.cli.reading import add_reading_options, read_source
 
 #: Recall of a head on its own text below which its predictions are too few to count.
 _WEAK = 0.05

@@ -16,7 +16,8 @@ from esnera_hf._internal.files import new_folder
 from esnera_hf._internal.processes import is_main_process
 from esnera_hf._internal.text import counted, display_width, pad
 from esnera_hf.cli import options as table
-from esnera_hf.cli.options import Commands, add_command, add_reading_options, check_output, read_source
+from esnera_hf.cli.options import Commands, add_command, check_output
+from esnera_hf.cli.reading import add_reading_options, read_source
 from esnera_hf.errors import ConfigurationError, SourceNotFoundError
 
 

@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esnera_hf._internal.text import join_tokens, shorten
-from esnera_hf.sources.duplicates import Pairs, Span, Texts
+from esnera_hf.sources.duplicates import Pairs
+from esnera_hf.sources.levelled_texts import Span, Texts
 from esnera_hf.sources.source import AnnotatedSentence, NerSource
 from esnera_hf.tagging import LabelRef
 
