@@ -36,6 +36,7 @@ from esnera_hf.sources.readers.docbin import DocBinFile
 from esnera_hf.sources.readers.inline import SlashedFile, is_slashed_file, read_boson
 from esnera_hf.sources.readers.json import json_reader
 from esnera_hf.sources.readers.pubtator import is_pubtator_file, pubtator_reader
+from esnera_hf.sources.readers.sentence_rows import is_sentence_table, sentence_rows_reader
 from esnera_hf.sources.readers.text import COMPRESSED, marks_of, read_lines
 from esnera_hf.sources.readers.webanno import FORMAT_LINE, WebAnnoFile
 from esnera_hf.sources.readers.wikiner import WikiNerFile, is_wikiner_file
@@ -49,12 +50,13 @@ _PASSAGES = re.compile(r'"passages"\s*:\s*\[')
 _NO_DATA_SUFFIXES = frozenset(".md .rst .cfg .py .pdf .stats .yaml .yml .sh .html .png .lock".split())
 _NO_DATA_WORDS = ("LICEN", "README", "SOURCE.JSON", "CITATION", "DATASET_INFO")
 _TABLES = (".parquet", ".arrow")
-_WITH_TAG_COLUMNS = ("json", "columns", "webanno", "bioc", "conllu", "docbin")
+_WITH_TAG_COLUMNS = ("json", "columns", "rows", "webanno", "bioc", "conllu", "docbin")
 _OWN_READERS: dict[str, Callable[[Path, ReadingOptions], Reader]] = {
     "bioc": bioc_reader,
     "conllu": ConlluFile,
     "docbin": DocBinFile,
     "pubtator": pubtator_reader,
+    "rows": sentence_rows_reader,
     "webanno": WebAnnoFile,
     "wikiner": WikiNerFile,
 }
@@ -267,4 +269,6 @@ def detect_format(path: Path) -> str:
         return "boson"
     if is_bracket_file(lines):
         return "brackets"
-    return "slashed" if is_slashed_file(texts) else "columns"
+    if is_slashed_file(texts):
+        return "slashed"
+    return "rows" if is_sentence_table(path) else "columns"

@@ -14,7 +14,7 @@ from esnera_hf.tagging import SCHEMES, Scheme
 Nested = Literal["outermost", "innermost", "layers"]
 FORMATS = (
     *("columns", "json", "cluener", "dataturks", "boson", "brackets", "slashed", "brat"),
-    *("webanno", "conllu", "wikiner", "pubtator", "bioc", "docbin"),
+    *("rows", "webanno", "conllu", "wikiner", "pubtator", "bioc", "docbin"),
 )
 
 #: Names of tags by number, or what tags stand for.

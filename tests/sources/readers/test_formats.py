@@ -238,6 +238,7 @@ SOUND = {
     "brackets": b"d 0 0 a NN (S * - - - (PER) -\nd 0 1 b NN (S * - - - (ORG(LOC* -\nd 0 2 c NN *) * - - - *)) -\n"
     b"d 0 3 d NN * * - - - * -\n#begin document (d); part 000\n",
     "slashed": "中国/ns 人/o\n中/B-LOC 国/I-LOC\nab/nr a/o\na/b/O\n".encode() + b"\xff/nt\n",
+    "rows": b'w,t\n"[\'a\', \'b\']","[\'B-x\', \'O\']"\na b,B-x I-x\n"[""a""]",[O]\n\xff,O\n"a\nb",O B-y\n',
     "dataturks": b'{"content": "ab cd", "annotation": [{"label": ["x"], "points": [{"start": 0, "end": 1}]}]}\n'
     b'{"content": "ab", "annotation": null, "metadata": {}}\n{"content": "ab cd", "annotation": [{"label": ["x", "y"], '
     b'"points": [{"start": 3, "end": 4, "text": "cd"}]}]}\n{"content": "\xff", "annotation": []}\n',

@@ -14,6 +14,8 @@ from esnera_hf.sources.readers.text import read_lines
     [
         ("\ufeffa\u2028b\r\nc\u0085d\n\ne\rf".encode(), ["a\u2028b", "c\u0085d", "", "e\rf"], []),
         ("a\n\ufeffb".encode(), ["a", "\ufeffb"], []),
+        ("a\u2028北\r\n\n😀".encode("utf-16"), ["a\u2028北", "", "😀"], []),
+        (b"\xfe\xff" + "北\n".encode("utf-16-be"), ["北"], []),
         ("北京\n".encode() + b"\xb1\xb1a\n" + b"z", ["北京", "\ufffd\ufffda", "z"], [2]),
         ("京\n".encode() * 20 + b"\xb1\n" * 6, ["京"] * 20 + ["\ufffd"] * 6, [*range(21, 27)]),
     ],
@@ -33,8 +35,12 @@ CHINESE = "北\tB-LOC\n京\tI-LOC\n" * 10
         (b"", ": the file is empty"),
         (b"a\nb\nc\0\n", ", line 3: a NUL byte"),
         (CHINESE.encode("gb18030"), ": not UTF-8, most lines cannot be read. Perhaps it is gb18030: `iconv"),
-        (CHINESE.encode("utf-16"), ", line 1: a NUL byte. Expected a text file in UTF-8; UTF-16 can be"),
-        (CHINESE.encode("utf-16-le"), ", line 1: a NUL byte"),
+        (CHINESE.encode("utf-16")[:-1], ": the UTF-16 is damaged: truncated data"),
+        (CHINESE.encode("utf-32"), ", line 1: a NUL byte"),
+        (
+            CHINESE.encode("utf-16-le"),
+            ", line 1: a NUL byte. Expected a text file in UTF-8; UTF-16 without a",
+        ),
         (bytes(range(1, 256)) * 20, r": not UTF-8, most lines cannot be read\. Is it a text"),
     ],
 )

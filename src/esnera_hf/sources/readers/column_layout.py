@@ -294,8 +294,8 @@ def _tag_columns(columns: Sequence[Column], path: Path, options: ReadingOptions,
     candidates = [c for c in held if c.index or len(columns) == 2 or c.is_tagged] or held
     if any(column.holds_sentences(columns) for column in candidates):
         raise SourceError(
-            f"{path}: each row holds a whole sentence, its tokens in one cell and its tags in another. Expected one "
-            'token a line, or JSON lines {"tokens": […], "ner_tags": […]}: split both cells at the spaces.'
+            f"{path}: each row holds a whole sentence, its tokens in one cell and its tags in another. If so, pass "
+            "format='rows'."
         )
     named = [column for column in candidates if column.role == "tag"]
     candidates = (named or candidates)[::-1]

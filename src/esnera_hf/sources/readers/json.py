@@ -23,7 +23,7 @@ from esnera_hf.sources.readers.records import (
 from esnera_hf.sources.readers.text import read_lines
 
 #: JSON can write half of a character beyond the BMP as an escape, which no file and no Arrow column can hold.
-_SURROGATE = re.compile(r"[\ud800-\udfff]")
+SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
 def json_reader(path: Path, options: ReadingOptions | None = None) -> RecordReader:
@@ -145,7 +145,7 @@ def _parsed(text: str, place: str) -> Any:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise SourceError(f"{place}: expected a JSON record, found {text[:60]!r} ({error}).") from None
-    if "\\u" in text and _SURROGATE.search(json.dumps(value, ensure_ascii=False)):
+    if "\\u" in text and SURROGATE.search(json.dumps(value, ensure_ascii=False)):
         raise SourceError(f"{place}: half of a surrogate pair is no character. Mend the \\u escapes.")
     return value
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import bz2
+import codecs
 import gzip
 import lzma
 import zlib
 from collections.abc import Callable, Iterator
+from io import BufferedReader, TextIOWrapper
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import Any, cast
 
 from esnera_hf.errors import SourceError
 
@@ -25,13 +27,15 @@ UNDECODABLE = "bytes that are not UTF-8, read as Windows-1252 where that gives w
 COMPRESSED: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 _OTHER_ENCODINGS = ("gb18030", "big5", "shift_jis", "euc_kr", "cp1252")
 _SNIFFED = 200
+#: What spreadsheets and editors on Windows begin UTF-16 with; without it nothing tells UTF-16 from other bytes.
+_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 #: Of Windows-1252, which extends Latin-1: what texts in English have of other languages, and marks of typography.
 _WESTERN_LETTERS = frozenset("àáâãäåæçèéêëìíîïñòóôõöøœùúûüÿßÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØŒÙÚÛÜ")
 _WESTERN_MARKS = frozenset("‘’“”–—…€£§°·«»½²³™®©\xa0¿¡")
 
 
 def read_lines(path: Path) -> Iterator[Line]:
-    """Yield the lines of a UTF-8 file, unpacked if it is compressed.
+    """Yield the lines of a file in UTF-8, or UTF-16 with a byte order mark, unpacked if it is compressed.
 
     Lines end at LF or CRLF only: other separators that ``str.splitlines``
     honours (U+0085, U+2028) occur inside real tokens.
@@ -44,10 +48,12 @@ def read_lines(path: Path) -> Iterator[Line]:
         raise SourceError(f"{path}: the file is empty. Expected annotated sentences.")
     try:
         with _open(path) as stream:
-            is_utf8 = _check_encoding(path, list(islice(stream, _SNIFFED)))
+            is_utf8 = _check_encoding(path, list(islice(_raw_lines(stream), _SNIFFED)))
         with _open(path) as stream:
-            for number, raw in enumerate(stream, 1):
+            for number, raw in enumerate(_raw_lines(stream), 1):
                 yield _decode(path, number, raw, western=not is_utf8)
+    except UnicodeDecodeError as error:
+        raise SourceError(f"{path}: the UTF-16 is damaged: {error.reason}. Fetch it again.") from None
     except (EOFError, OSError, zlib.error, lzma.LZMAError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise  # of the file system; damaged gzip and bzip2 streams raise OSError without a number
@@ -60,12 +66,21 @@ def marks_of(path: Path) -> list[str]:
         return []
     with path.open("rb") as stream:
         first = stream.readline()
-    marks = ["a byte order mark, left out"] if first.startswith(b"\xef\xbb\xbf") else []
+    if first.startswith(_UTF_16):
+        return ["UTF-16, read as such"]
+    marks = ["a byte order mark, left out"] if first.startswith(codecs.BOM_UTF8) else []
     return marks + (["CRLF line ends"] if first.endswith(b"\r\n") else [])
 
 
-def _open(path: Path) -> IO[bytes]:
-    return cast(IO[bytes], COMPRESSED.get(path.suffix.lower(), open)(path, "rb"))
+def _open(path: Path) -> BufferedReader:
+    return cast(BufferedReader, COMPRESSED.get(path.suffix.lower(), open)(path, "rb"))
+
+
+def _raw_lines(stream: BufferedReader) -> Iterator[bytes]:
+    """Yield the lines in UTF-8."""
+    if not stream.peek(2).startswith(_UTF_16):
+        return iter(stream)
+    return (line.encode() for line in TextIOWrapper(stream, "utf-16", newline="\n"))
 
 
 def _decode(path: Path, number: int, raw: bytes, *, western: bool) -> Line:
@@ -77,8 +92,8 @@ def _decode(path: Path, number: int, raw: bytes, *, western: bool) -> Line:
         return number, read.removesuffix("\n").removesuffix("\r"), True
     if "\0" in text:
         raise SourceError(
-            f"{path}, line {number}: a NUL byte. Expected a text file in UTF-8; UTF-16 can be converted "
-            "with `iconv -f utf-16 -t utf-8`."
+            f"{path}, line {number}: a NUL byte. Expected a text file in UTF-8; UTF-16 without a byte order mark can "
+            "be converted with `iconv -f utf-16 -t utf-8`."
         )
     if number == 1:
         text = text.removeprefix("\ufeff")
