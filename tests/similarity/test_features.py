@@ -91,6 +91,17 @@ def test_the_best_rival_is_the_best_other_label_of_the_source(values: np.ndarray
             assert found[i, j] == max(others) if others else np.isnan(found[i, j])
 
 
+def test_the_more_labels_there_are_the_less_probable_is_any_one_pair() -> None:
+    def features(count: int, unused: int = 0) -> dict[str, np.ndarray]:
+        support = {"a:x": 50, **{f"b:{k}": 50 for k in range(count)}, **{f"b:u{k}": 0 for k in range(unused)}}
+        return equality_features(make_matrix(support, {}, {}))
+
+    assert [features(count)["labels"][0, 1] for count in (1, 4)] == pytest.approx([0.0, np.log(4)])
+    # A label that is named and never used is no partner of any.
+    assert features(4, unused=3)["labels"][0, 1] == pytest.approx(np.log(4))
+    np.testing.assert_array_equal(features(4)["labels"], features(4)["labels"].T)
+
+
 def test_margins_tell_a_label_from_its_rivals() -> None:
     features = equality_features(politics())
     person, politician, per = range(3)

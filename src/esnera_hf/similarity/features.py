@@ -88,8 +88,9 @@ def equality_features(matrix: Measurements) -> dict[str, NDArray[np.float64]]:
     much more of the other than the reverse; ``spill`` is high where one label also covers
     another label of the other's source; the margins are over the best rival, in the worse
     direction; ``unmeasured`` is near 1 where heads find too few mentions to tell anything,
-    and what they tell counts as much less; ``no rivals`` is 1 between two sources of a
-    single label: whatever looks like a mention is theirs, and nothing says what is not.
+    and what they tell counts as much less; ``labels`` is the logarithm of the number of
+    labels of the source that has more: a label has at most one equal partner there, so
+    the more there are, the less probable each is.
 
     The rest is :func:`name_features`.
     """
@@ -104,7 +105,8 @@ def equality_features(matrix: Measurements) -> dict[str, NDArray[np.float64]]:
     recovered = found_share(matrix)
     measured = _measured(matrix)
     spill = np.nan_to_num(best_rival(np.nan_to_num(overlap).T, matrix.same_source).T)
-    alone = matrix.same_source.sum(axis=1) == 1
+    # Labels that a source names and never uses are no partners.
+    labels = np.maximum((matrix.same_source & (matrix.support > 0)).sum(axis=1), 1)
     return {
         "share": measured * _logit(share),
         "forms": np.where(unknown, 0.0, _logit(forms)),
@@ -117,7 +119,7 @@ def equality_features(matrix: Measurements) -> dict[str, NDArray[np.float64]]:
         "vectors margin": _margin(np.clip(vectors, 0.0, 1.0), matrix.same_source),
         "found margin": measured * _margin(np.minimum(recovered, recovered.T), matrix.same_source),
         "unmeasured": 1.0 - measured,
-        "no rivals": (alone[:, None] & alone[None, :]).astype(np.float64),
+        "labels": np.log(np.maximum.outer(labels, labels)),
         **name_features(matrix.labels),
     }
 
