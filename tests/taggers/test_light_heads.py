@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -41,15 +41,16 @@ class WordEncoder:
     def __init__(self, name: str, layers: int | None = None) -> None:
         assert layers == light_heads.LAYERS
 
-    def mention_vectors(
-        self, sentences: Iterable[AnnotatedSentence]
-    ) -> Iterator[tuple[list[str], np.ndarray]]:
-        for sentence in sentences:
+    def located_mentions(
+        self, sentences: Sequence[AnnotatedSentence]
+    ) -> Iterator[tuple[list[str], np.ndarray, list[int]]]:
+        for number, sentence in enumerate(sentences):
             self.read[sentence.source] += 1
             zero = [0.0] * len(next(iter(VECTORS.values())))
             words = [VECTORS.get(token, zero) for token in sentence.tokens]
             spans = [np.mean(words[entity.start : entity.end], axis=0) for entity in sentence.entities]
-            yield [entity.label for entity in sentence.entities], np.array(spans, dtype=np.float32)
+            labels = [entity.label for entity in sentence.entities]
+            yield labels, np.array(spans, dtype=np.float32), [number] * len(labels)
 
 
 @pytest.fixture(autouse=True)

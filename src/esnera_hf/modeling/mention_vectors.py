@@ -46,23 +46,31 @@ class MentionEncoder:
         An entity's vector is the mean of the last hidden states of its pieces.
         Entities whose words the tokenizer turns into nothing are left out.
         """
+        for chunk in chunks((sentence for sentence in sentences if sentence.entities), CHUNK):
+            for labels, vectors, _ in self.located_mentions(chunk):
+                yield labels, vectors
+
+    def located_mentions(
+        self, sentences: Sequence[AnnotatedSentence]
+    ) -> Iterator[tuple[list[str], NDArray[np.float32], list[int]]]:
+        """Yield what :meth:`mention_vectors` does, and the index of the sentence of each mention."""
         self.model.to(device()).eval()
-        with_entities = (sentence for sentence in sentences if sentence.entities)
-        for chunk in chunks(with_entities, CHUNK):
-            entities = [sentence.entities for sentence in chunk]
-            phrases = [[(entity.start, entity.end) for entity in row] for row in entities]
-            windows = self.words.windows([sentence.tokens for sentence in chunk], phrases)
-            for batch in batches_by_length(windows):
-                yield self._encode([windows[i] for i in batch], entities)
+        entities = [sentence.entities for sentence in sentences]
+        phrases = [[(entity.start, entity.end) for entity in row] for row in entities]
+        windows = self.words.windows([sentence.tokens for sentence in sentences], phrases)
+        for batch in batches_by_length(windows):
+            part = [windows[index] for index in batch]
+            labels, spans = mentions_within(part, entities)
+            yield labels, self._encode(part, spans), [part[row].sentence for row, _, _ in spans]
 
     @torch.inference_mode()
-    def _encode(self, windows: list[Window], entities: Sequence[Sequence[Entity]]) -> MentionBatch:
+    def _encode(self, windows: list[Window], spans: Sequence[tuple[int, int, int]]) -> NDArray[np.float32]:
         inputs = encoder_inputs([window.input_ids for window in windows], self.pad_id)
         states = self.model(**{name: t.to(self.model.device) for name, t in inputs.items()}).last_hidden_state
-        labels, spans = mentions_within(windows, entities)
         suffix = len(self.words.suffix)
-        pieces = [(row, *windows[row].piece_range(first, end - 1, suffix)) for row, first, end in spans]
-        return labels, span_means(states, pieces)
+        return span_means(
+            states, [(row, *windows[row].piece_range(first, end - 1, suffix)) for row, first, end in spans]
+        )
 
 
 def mentions_within(

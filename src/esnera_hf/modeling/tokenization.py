@@ -24,8 +24,9 @@ from esnera_hf.modeling.hub_code.windows import (
 from esnera_hf.tagging import OUTSIDE, Entity, tags_from_entities
 
 T = TypeVar("T")
-# What the layers of an encoder compute for so many pieces still fits into the caches of a CPU.
-_PIECES_ON_CPU = 1280
+# What the layers of an encoder compute for so many pieces still fits into the caches of a CPU. Twice as many are no
+# faster to multiply, but of 200 sentences 15 % is padding then instead of 7.
+_PIECES_ON_CPU = 640
 _PIECES_ON_GPU = 16384
 #: Sentences held at once when predicting: enough to sort by length, few enough to stay small.
 CHUNK = 2048

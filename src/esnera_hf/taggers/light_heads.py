@@ -255,17 +255,19 @@ def _fit(source: NerSource, model: Any, seed: int) -> LightHead:
     """Read a source with a frozen encoder and fit its head, and one for each half on the other half."""
     generator = random.Random(seed)
     sentences = [with_other_spans(sentence, generator) for sentence in sentences_to_read(source, seed)]
+    sentences = [sentence for sentence in sentences if sentence.entities]
     gold: list[str] = []
     parts: list[NDArray[np.float32]] = []
     folds: list[int] = []
     with progress_bar(f"reading {source.name}", len(sentences), unit="sentences", delay=2) as bar:
-        for fold in range(_FOLDS):
-            part = sentences[fold::_FOLDS]
-            for labels, vectors in model.mention_vectors(part):
-                gold += labels
-                parts.append(vectors)
-                folds += [fold] * len(labels)
-            bar.update(len(part))
+        read: set[int] = set()
+        # Both halves at once: the more sentences there are, the more are of like length, and the less is padding.
+        for labels, vectors, numbers in model.located_mentions(sentences):
+            gold += labels
+            parts.append(vectors)
+            folds += [number % _FOLDS for number in numbers]
+            bar.update(len({*numbers} - read))
+            read.update(numbers)
     if not parts:
         empty = np.zeros((0, 1), dtype=np.float32)
         return LightHead((), empty, np.zeros(0, dtype=np.float32), (), empty, {})
