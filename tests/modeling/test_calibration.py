@@ -11,7 +11,7 @@ import torch
 
 from builders import toy_source
 from esnera_hf.metrics import Scope, calibration_error
-from esnera_hf.modeling.calibration import fit_temperature
+from esnera_hf.modeling.calibration import fit_temperatures
 from esnera_hf.modeling.tagger import Tagger
 from esnera_hf.sources.source import AnnotatedSentence
 
@@ -51,24 +51,26 @@ def test_a_tagger_that_is_too_sure_is_evened_out(tagger: Tagger, sentences: list
     sharp = with_sharpness(tagger, 2.0)
     fitted, judged = sentences[::2], sentences[1::2]
     before = error(sharp, judged)
-    sharp.model.config.confidence_temperature = fit_temperature(sharp, fitted)
+    (sharp.model.config.confidence_temperature,) = fit_temperatures(sharp, fitted)
     assert sharp.model.config.confidence_temperature > 1.5
     assert error(sharp, judged) < min(0.6 * before, 0.12)
 
 
 def test_the_temperature_goes_with_the_sharpness(tagger: Tagger, sentences: list[AnnotatedSentence]) -> None:
-    plain, sharp = (fit_temperature(with_sharpness(tagger, factor), sentences) for factor in (0.6, 1.2))
+    (plain,), (sharp,) = (
+        fit_temperatures(with_sharpness(tagger, factor), sentences) for factor in (0.6, 1.2)
+    )
     assert sharp / plain == pytest.approx(2, rel=0.1)
-    assert fit_temperature(with_sharpness(tagger, 1.2), sentences) == sharp
+    assert fit_temperatures(with_sharpness(tagger, 1.2), sentences) == [sharp]
 
 
 def test_only_what_a_source_annotates_is_judged(tagger: Tagger, sentences: list[AnnotatedSentence]) -> None:
     """Where places are not annotated, the places that are found are no errors."""
     people = [replace(s, entities=[e for e in s.entities if e.label == "PER"]) for s in sentences]
     scope: Scope = {SOURCE.name: ("PER",)}
-    assert fit_temperature(tagger, people, scope) < fit_temperature(tagger, people)
+    assert fit_temperatures(tagger, people, scope) < fit_temperatures(tagger, people)
 
 
 def test_without_a_mention_nothing_is_fitted(tagger: Tagger, sentences: list[AnnotatedSentence]) -> None:
-    assert fit_temperature(tagger, []) == 1.0
-    assert fit_temperature(tagger, sentences, {SOURCE.name: ()}) == 1.0
+    assert fit_temperatures(tagger, []) == [1.0]
+    assert fit_temperatures(tagger, sentences, {SOURCE.name: ()}) == [1.0]

@@ -19,6 +19,7 @@ from esnera_hf.errors import ConfigurationError, EncoderError
 from esnera_hf.evaluation.evaluate import evaluate_on_source
 from esnera_hf.evaluation.merged_tagger import mapping_by_name, train_merged_tagger
 from esnera_hf.merging.merge import merge_sources
+from esnera_hf.modeling.calibration import fit_temperatures
 from esnera_hf.modeling.tagger import Tagger
 from esnera_hf.taggers.source_taggers import CachedTagger, train_cached
 
@@ -68,6 +69,16 @@ def test_told_a_source_it_annotates_as_that_one_and_told_none_as_all(tagger: Tag
     assert all(0 < value < 5 for value in tagger.model.config.source_temperatures)
     with pytest.raises(ConfigurationError, match="source='both': expected one of people, places"):
         tagger.for_source("both")
+
+
+def test_one_pass_fits_the_temperatures_of_all(tagger: Tagger) -> None:
+    sentences = [sentence for source in SOURCES for sentence in source.sentences("validation")]
+    apart = [
+        fit_temperatures(style, [s for s in sentences if s.source == name])[0]
+        for name, style in zip(tagger.sources, map(tagger.for_source, tagger.sources), strict=True)
+    ]
+    assert fit_temperatures(tagger, sentences)[1:] == pytest.approx(apart, rel=1e-3)
+    assert fit_temperatures(tagger, SOURCES[0].sentences("validation"))[1:] == [pytest.approx(apart[0]), 1.0]
 
 
 def test_predictions_are_kept_by_source(

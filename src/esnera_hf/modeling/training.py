@@ -30,7 +30,7 @@ from esnera_hf._internal.console import progress_bar
 from esnera_hf.metrics import Scope
 from esnera_hf.modeling.arguments import TaggerTrainingArguments, TrainingLike, choose_arguments
 from esnera_hf.modeling.batches import MixedBatches
-from esnera_hf.modeling.calibration import fit_temperature
+from esnera_hf.modeling.calibration import fit_temperatures
 from esnera_hf.modeling.checkpoints import CheckpointRecorder, best_of_stopped, last_whole_checkpoint
 from esnera_hf.modeling.encoders import load_encoder, window_length
 from esnera_hf.modeling.hub_code.modeling_crf_tagger import CrfTagger
@@ -96,11 +96,8 @@ def fit_tagger(
     trainer.fit(source.name)
     tagger = Tagger(model.eval(), tokenizer)
     validation = list(source.sentences("validation"))
-    model.config.confidence_temperature = fit_temperature(tagger, validation, scope)
-    model.config.source_temperatures = [
-        fit_temperature(tagger.for_source(name), [s for s in validation if s.source == name], scope)
-        for name in tagger.sources
-    ]
+    temperature, *own_temperatures = fit_temperatures(tagger, validation, scope)
+    model.config.confidence_temperature, model.config.source_temperatures = temperature, own_temperatures
     return tagger.with_record(
         validation=tagger.evaluate(validation, scope).to_dict(),
         history=epoch_history(trainer.state.log_history, sorted(scope or ())),
@@ -144,7 +141,7 @@ def fit_joint_tagger(
     trainer.fit(", ".join(names))
     tagger = JointTagger(model, tokenizer)
     model.config.temperatures = [
-        fit_temperature(tagger.head(source.name), source.sentences("validation")) for source in sources
+        fit_temperatures(tagger.head(source.name), source.sentences("validation"))[0] for source in sources
     ]
     scores = (tagger.head(source.name).evaluate(source.sentences("validation")) for source in sources)
     record = {
