@@ -16,11 +16,10 @@ import argparse
 import os
 import random
 import sys
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
-from functools import cache
-from itertools import combinations
+from itertools import chain, combinations
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -46,8 +45,6 @@ TRIPLES = 30
 HANDS = 5
 
 Corpora = frozenset[str]
-#: The coefficients for some corpora, fitted without them.
-Fitted = Callable[[Corpora], Mapping[str, Any]]
 
 
 class Judged(NamedTuple):
@@ -60,50 +57,71 @@ class Judged(NamedTuple):
     asked: bool
 
 
+class LeftOut:
+    """What is measured of all corpora, what the gold says of them, and coefficients fitted without some of them.
+
+    Attributes:
+        matrix: the evidence between all corpora.
+        of_corpora: the judged pairs of labels of each two corpora that the gold lists.
+        unlisted: pairs of labels of different coarse classes, of corpora that the gold does not list.
+    """
+
+    def __init__(self, options: Any) -> None:
+        os.environ[CACHE_VARIABLE] = str(options.cache)
+        self.matrix, pairs, language = measured(options)
+        self._pairs = [pair for pair in pairs if pair.sure]
+        self._group = group_of(language, self._pairs)
+        self.unlisted = unrelated(self.matrix, self._pairs)
+        self._rows = Rows(self.matrix, [*self._pairs, *self.unlisted])
+        self._truth = np.array([ORDER.index(pair.relation) for pair in (*self._pairs, *self.unlisted)])
+        self.of_corpora: dict[Corpora, list[GoldPair]] = {}
+        for pair in self._pairs:
+            self.of_corpora.setdefault(corpora_of(pair), []).append(pair)
+        self._fitted: dict[Corpora | str, Mapping[str, Any]] = {}
+
+    def without(self, left_out: Corpora) -> Mapping[str, Any]:
+        """Return the coefficients fitted without some corpora."""
+        if left_out not in self._fitted:
+            seen = np.array([one.isdisjoint(left_out) for one in self._rows.corpora])
+            self._fitted[left_out] = self._rows.fit(self._truth, seen)
+        return self._fitted[left_out]
+
+    def without_group(self, corpora: Corpora) -> Mapping[str, Any]:
+        """Return the coefficients fitted without the group of two corpora."""
+        group = self._group(self.of_corpora[corpora][0])
+        if group not in self._fitted:
+            _, seen = self._rows.without(np.array([self._group(pair) == group for pair in self._pairs]))
+            self._fitted[group] = self._rows.fit(self._truth, seen)
+        return self._fitted[group]
+
+    def within(self, corpora: Corpora) -> list[GoldPair]:
+        """Return the judged pairs of labels of some corpora."""
+        return [pair for two, listed in self.of_corpora.items() if two <= corpora for pair in listed]
+
+
 def main() -> None:
     """Print the tables."""
     options = parsed()
-    os.environ[CACHE_VARIABLE] = str(options.cache)
-    matrix, pairs, language = measured(options)
-    pairs = [pair for pair in pairs if pair.sure]
-    group = group_of(language, pairs)
-    more = unrelated(matrix, pairs)
-    rows = Rows(matrix, [*pairs, *more])
-    truth = np.array([ORDER.index(pair.relation) for pair in [*pairs, *more]])
-
-    @cache
-    def without(left_out: Corpora) -> Mapping[str, Any]:
-        return rows.fit(truth, np.array([one.isdisjoint(left_out) for one in rows.corpora]))
-
-    @cache
-    def without_group(one: str) -> Mapping[str, Any]:
-        seen = rows.without(np.array([group(pair) == one for pair in pairs]))[1]
-        return rows.fit(truth, seen)
-
-    of_corpora: dict[Corpora, list[GoldPair]] = {}
-    for pair in pairs:
-        of_corpora.setdefault(corpora_of(pair), []).append(pair)
-    home = {corpora: group(listed[0]) for corpora, listed in of_corpora.items()}
+    gold = LeftOut(options)
     if options.small:
-        small_tables(options, matrix, of_corpora, lambda corpora: without_group(home[corpora]))
+        small_tables(options, gold)
         return
     print(HEAD)
-    for left_out, fitted in (
-        ("both corpora", without),
-        ("the whole group", lambda corpora: without_group(home[corpora])),
-    ):
+    for left_out, fitted in (("both corpora", gold.without), ("the whole group", gold.without_group)):
         for kind in (WRITTEN, UNLISTED, RANDOM):
-            judged = [
-                one for c, listed in of_corpora.items() for one in aligned(matrix, c, listed, fitted(c), kind)
-            ]
-            show(f"two, without {left_out} | {kind}", judged, options.show and kind == WRITTEN)
-    triples = drawn(of_corpora, options.seed)
+            alone = (
+                aligned(gold.matrix, two, listed, fitted(two), kind)
+                for two, listed in gold.of_corpora.items()
+            )
+            mistakes = options.show and kind == WRITTEN
+            show(f"two, without {left_out} | {kind}", list(chain.from_iterable(alone)), mistakes)
+    triples = drawn(gold.of_corpora, options.seed)
     for kind in (WRITTEN, UNLISTED, RANDOM):
-        show(
-            f"three, without all three | {kind}",
-            [one for c in triples for one in aligned(matrix, c, within(of_corpora, c), without(c), kind)],
+        alone = (
+            aligned(gold.matrix, three, gold.within(three), gold.without(three), kind) for three in triples
         )
-    show_unlisted(matrix, more, without, options.seed)
+        show(f"three, without all three | {kind}", list(chain.from_iterable(alone)))
+    show_unlisted(gold, options.seed)
     print(f"\nCommand: python {' '.join(sys.argv)}")
 
 
@@ -188,23 +206,18 @@ def drawn(of_corpora: Collection[Corpora], seed: int) -> list[Corpora]:
     return random.Random(seed).sample(triples, min(TRIPLES, len(triples)))
 
 
-def within(of_corpora: Mapping[Corpora, Sequence[GoldPair]], corpora: Corpora) -> list[GoldPair]:
-    """Return the judged pairs of labels of some corpora."""
-    return [pair for two, listed in of_corpora.items() if two <= corpora for pair in listed]
-
-
-def show_unlisted(matrix: SimilarityMatrix, pairs: Sequence[GoldPair], without: Fitted, seed: int) -> None:
+def show_unlisted(gold: LeftOut, seed: int) -> None:
     """Print what labels of different coarse classes become in pairs of corpora that the gold does not list."""
-    every = list(matrix.sources)
+    every = list(gold.matrix.sources)
     random.Random(seed).shuffle(every)
     hands = [frozenset(every[start::HANDS]) for start in range(HANDS)]
     of_corpora: dict[Corpora, list[GoldPair]] = {}
-    for pair in pairs:
+    for pair in gold.unlisted:
         of_corpora.setdefault(corpora_of(pair), []).append(pair)
     judged = []
     for corpora, listed in of_corpora.items():
         left_out: Corpora = frozenset().union(*(hand for hand in hands if hand & corpora))
-        judged += aligned(matrix, corpora, listed, without(left_out))
+        judged += aligned(gold.matrix, corpora, listed, gold.without(left_out))
     merged = sum(one.decided == 0 for one in judged)
     expected = sum(float(one.probabilities[0]) for one in judged)
     print(
@@ -214,14 +227,12 @@ def show_unlisted(matrix: SimilarityMatrix, pairs: Sequence[GoldPair], without: 
     )
 
 
-def small_tables(
-    options: Any, whole: SimilarityMatrix, of_corpora: Mapping[Corpora, Sequence[GoldPair]], fitted: Fitted
-) -> None:
+def small_tables(options: Any, gold: LeftOut) -> None:
     """Print the figures of corpora of few sentences, aligned in pairs, below those of all their sentences."""
     corpora = read_corpora(options.data, options.corpora)
-    print(HEAD.replace("names", "sentences", 1))
+    print(HEAD.replace("aligned alone", "sentences", 1))
     for size in ("all", *options.small):
-        matrix = whole
+        matrix = gold.matrix
         if size != "all":
             with quiet_libraries():
                 sources = [
@@ -229,34 +240,38 @@ def small_tables(
                 ]
                 settings = EvidenceSettings(kind="frozen")
                 matrix = measure_similarity(sources, settings, options.encoder, {}, seed=options.seed)
-        show(
-            f"two, without the whole group | {size}",
-            [
-                one
-                for two, listed in of_corpora.items()
+        for kind in (WRITTEN, UNLISTED, RANDOM):
+            alone = (
+                aligned(matrix, two, listed, gold.without_group(two), kind)
+                for two, listed in gold.of_corpora.items()
                 if two <= set(corpora)
-                for one in aligned(matrix, two, listed, fitted(two))
-            ],
-        )
+            )
+            show(f"{size} | {kind}", list(chain.from_iterable(alone)))
     print(f"\nCommand: python {' '.join(sys.argv)}")
 
 
 def parsed() -> Any:
     """Return what is given on the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--data", type=Path, required=True, help="as for fit_relations.py")
-    parser.add_argument("--gold", type=Path, required=True, help="relations between labels")
-    parser.add_argument("--encoder", required=True, help="folder or Hub id")
-    parser.add_argument("--cache", type=Path, required=True, help="what fit_relations.py measured")
-    parser.add_argument("--seed", type=int, default=42)
+    parser = parser_of(__doc__)
     parser.add_argument("--show", action="store_true", help="print the pairs decided wrongly")
     parser.add_argument("--small", type=int, nargs="+", default=[], help="sentences of small corpora")
     parser.add_argument(
         "--corpora", nargs="+", default=[], help="small ones; all that there are if not given"
     )
     return parser.parse_args()
+
+
+def parser_of(description: str | None) -> argparse.ArgumentParser:
+    """Return a parser of what :class:`LeftOut` needs."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, required=True, help="as for fit_relations.py")
+    parser.add_argument("--gold", type=Path, required=True, help="relations between labels")
+    parser.add_argument("--encoder", required=True, help="folder or Hub id")
+    parser.add_argument("--cache", type=Path, required=True, help="what fit_relations.py measured")
+    parser.add_argument("--seed", type=int, default=42)
+    return parser
 
 
 if __name__ == "__main__":

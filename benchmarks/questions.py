@@ -1,25 +1,27 @@
 """What do answers gain? F1 of equal merges after so many answers from the gold, asked in several orders.
 
-    python benchmarks/questions.py --gold gold_alignments.json merged/similarity.json …
+    python benchmarks/questions.py --data DIR --gold gold_alignments.json --encoder ENCODER --cache FOLDER
 
-Each file is the ``similarity.json`` of a saved alignment. Five questions are asked at a time, of pairs that the gold
-judges, answered as it says (equal: must_link; part: part_of; else cannot_link), and the labels merged anew. An answer
-that contradicts an earlier one counts as asked and is dropped. Prints Markdown: F1 by pairs, and by mentions of the
-rarer label of each. Orders: that of ``find_questions``; its questions by doubt alone; its questions at random; all
-pairs at random; of the latter two the mean of five seeds.
+The groups of corpora are those of ``quality/coarse``; their probabilities are by coefficients that were fitted without
+any of them, with names as they are and with an empty lexicon. Evidence is taken from the cache of ``fit_relations.py``.
+Five questions are asked at a time, of pairs that the gold judges, answered as it says (equal: must_link; part: part_of;
+else cannot_link), and the labels merged anew. An answer that contradicts an earlier one counts as asked and is dropped.
+Prints Markdown: F1 by pairs, and by mentions of the rarer label of each. Orders: that of ``find_questions``; its
+questions by doubt alone; its questions at random; all pairs at random; of the latter two the mean of five seeds.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import random
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
-from quality.gold import GoldPair, read_gold
+from few_corpora import LeftOut, parser_of
+from fit_relations import COARSE
+from quality.gold import GoldPair, read_coarse
+from quality.renaming import UNLISTED, WRITTEN, without_lexicon
 
 from esnera_hf.alignment.constraints import SchemaSettings, build_constraints
 from esnera_hf.alignment.equivalence_merge import merge_equivalent
@@ -27,6 +29,7 @@ from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.alignment.questions import Question, find_questions
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.similarity.matrix import SimilarityMatrix
+from esnera_hf.similarity.probability import relation_probabilities
 from esnera_hf.tagging import LabelRef
 
 ORDERS = ("doubt × log mentions", "doubt", "questions at random", "pairs at random")
@@ -37,29 +40,27 @@ Pair = tuple[LabelRef, LabelRef]
 
 
 def main() -> None:
-    """Print a row per alignment and order."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--gold", type=Path, required=True, help="relations between labels")
-    parser.add_argument("similarities", nargs="+", type=Path, metavar="FILE", help="similarity.json")
-    options = parser.parse_args()
+    """Print a row per group of corpora and order."""
+    gold = LeftOut(parser_of(__doc__).parse_args())
     columns = [f"{asked} answers" for asked in ASKED]
     print("F1 by pairs, by mentions", "", sep="\n")
-    print(f"| alignment | order | {' | '.join(columns)} |", f"| --- | --- {'| --- ' * len(ASKED)}|", sep="\n")
-    for file in options.similarities:
-        matrix = SimilarityMatrix.from_dict(json.loads(file.read_text("utf-8")))
-        support = dict(zip(matrix.labels, matrix.support.tolist(), strict=True))
-        gold = {
-            (pair.first, pair.second): pair
-            for pair in read_gold(options.gold, matrix.labels, support)
-            if pair.sure
-        }
-        for order in ORDERS:
-            seeds = range(_SEEDS if "random" in order else 1)
-            scores = np.mean([answered(matrix, gold, order, seed) for seed in seeds], axis=0)
-            cells = (f"{pairs:.3f}, {mentions:.3f}" for pairs, mentions in scores)
-            print(f"| {file.stem} | {order} | {' | '.join(cells)} |", flush=True)
+    print(
+        f"| corpora | names | order | {' | '.join(columns)} |",
+        f"| --- | --- | --- {'| --- ' * len(ASKED)}|",
+        sep="\n",
+    )
+    for file in sorted(COARSE.glob("*.json")):
+        corpora = frozenset(label.source for label in read_coarse(file))
+        judged = {(pair.first, pair.second): pair for pair in gold.within(corpora)}
+        for kind in (WRITTEN, UNLISTED):
+            with without_lexicon() if kind == UNLISTED else nullcontext():
+                matrix = gold.matrix.restricted(corpora)
+                matrix.__dict__["probabilities"] = relation_probabilities(matrix, gold.without(corpora))
+                for order in ORDERS:
+                    seeds = range(_SEEDS if "random" in order else 1)
+                    scores = np.mean([answered(matrix, judged, order, seed) for seed in seeds], axis=0)
+                    cells = (f"{pairs:.3f}, {mentions:.3f}" for pairs, mentions in scores)
+                    print(f"| {file.stem} | {kind} | {order} | {' | '.join(cells)} |", flush=True)
 
 
 def answered(
@@ -97,8 +98,7 @@ def with_known(matrix: SimilarityMatrix, gold: Mapping[Pair, GoldPair]) -> Simil
     for one, other in gold:
         known[index[one], index[other]] = known[index[other], index[one]] = True
     copy = replace(matrix)
-    for name in ("equivalence", "coverage"):
-        copy.__dict__[name] = np.where(known, getattr(matrix, name), np.nan)
+    copy.__dict__["probabilities"] = np.where(known[..., None], matrix.probabilities, np.nan)
     return copy
 
 
