@@ -225,6 +225,9 @@ def show_unlisted(gold: LeftOut, seed: int) -> None:
         f"coarse classes ({len(list(COARSE.glob('*.json')))} schemas): {merged} merged, {expected:.1f} expected equal, "
         f"{sum(one.decided in (1, 2) for one in judged)} called a part"
     )
+    for one in judged:
+        if one.decided == 0:
+            print(f"  merged: {one.pair.first} {one.pair.second}, P(equal) {one.probabilities[0]:.2f}")
 
 
 def small_tables(options: Any, gold: LeftOut) -> None:
