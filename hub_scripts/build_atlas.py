@@ -26,7 +26,7 @@ import sys
 from pathlib import Path
 
 from esnera_hf import EsneraError
-from esnera_hf._internal.json import read_json
+from esnera_hf.alignment.definitions import read_definitions
 from esnera_hf.hub.atlas import Atlas
 from esnera_hf.hub.repository import HubRepository
 
@@ -42,7 +42,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--encoder", help="Hub id or folder of a pretrained encoder (default: by language)")
     parser.add_argument(
-        "--definitions", type=Path, metavar="FILE", help='JSON: {"source:label": "what it means"}'
+        "--definitions", type=Path, metavar="FILE", help="YAML or JSON: what each source:label means"
     )
     parser.add_argument("--seed", type=int, default=42, help="of the sentences that are read")
     parser.add_argument("--private", action="store_true", help="make the repository private")
@@ -55,7 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
     private = True if options.private else None
     try:
         HubRepository(options.output_repo, "dataset").prepare(private)  # before anything takes long
-        definitions = None if options.definitions is None else read_json(options.definitions)
+        definitions = None if options.definitions is None else read_definitions(options.definitions)
         atlas = Atlas.build(
             options.sources, encoder=options.encoder, seed=options.seed, definitions=definitions
         )

@@ -255,6 +255,7 @@ def _merge_labels(
     else:
         mapping, history = merge_greedily(matrix, constraints, settings.greedy, objective)
     mapping = with_reasons(with_mentions(mapping, sources), matrix, precision)
+    mapping = mapping.with_definitions(constraints.definitions)
     if history is None:
         history = all_at_once(mapping, matrix, constraints, precision)
     if locked is not None:

@@ -79,9 +79,10 @@ class MergeResult:
         return "\n  ".join([self._head(), *lines[:_SHOWN], *more])
 
     def details(self) -> str:
-        """Return all of the mapping, and the reasons in it where the report has no decisions."""
+        """Return all of the mapping, what its labels mean, and the reasons in it where the report has no decisions."""
         reasons = [] if self.report.steps else [f"{e.label}: {e.why}" for e in self.mapping.entries if e.why]
-        return "\n  ".join([self._head(), *str(self.mapping).split("\n"), *map(visible, reasons)])
+        meanings = [f"{label} means: {text}" for label, text in self.mapping.definitions.items()]
+        return "\n  ".join([self._head(), *str(self.mapping).split("\n"), *map(visible, meanings + reasons)])
 
     def _repr_html_(self) -> str:
         return f"<p>{escape(visible(self._head()))}</p>{draw_flow(self.mapping)}"

@@ -10,6 +10,7 @@ from itertools import combinations, product, takewhile
 from typing import Any
 
 from esnera_hf._internal.checks import from_plain, within
+from esnera_hf.alignment.definitions import check_definitions
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.alignment.parts import PartTree
 from esnera_hf.errors import ConfigurationError
@@ -36,6 +37,8 @@ class SchemaSettings:
             child of that of the whole.
         min_precision: the share of right merges to expect, such as 0.95; where
             expected F1 is highest if not given. Of ``method="equivalence"``.
+        definitions: what labels mean, in a sentence or two. The mapping keeps them beside the labels, and takes those
+            of ``locked`` where none is given here.
 
     Raises:
         ConfigurationError: the precision is out of range.
@@ -47,6 +50,7 @@ class SchemaSettings:
     locked: LabelMapping | str | os.PathLike[str] | None = None
     part_of: Sequence[Sequence[str]] = ()
     min_precision: float | None = None
+    definitions: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.min_precision is not None and not within(self.min_precision, 0, 1):
@@ -70,6 +74,7 @@ class Constraints:
         parents: of unified names that are locked, and of those above them that no
             label bears: the parent, ``None`` for none.
         parts: labels, each with one whose unified label is to be above its own.
+        definitions: what labels mean, as far as it is known.
     """
 
     classes: tuple[frozenset[LabelRef], ...] = ()
@@ -81,6 +86,7 @@ class Constraints:
     schema: tuple[str, ...] = ()
     parents: Mapping[str, str | None] = field(default_factory=dict)
     parts: tuple[tuple[LabelRef, LabelRef], ...] = ()
+    definitions: Mapping[LabelRef, str] = field(default_factory=dict)
 
     @property
     def bare(self) -> frozenset[str]:
@@ -140,10 +146,18 @@ def build_constraints(
         schema = _defining_labels(target_schema, find)
     locked: dict[LabelRef, str | None] = {}
     parents: dict[str, str | None] = {}
+    definitions: dict[LabelRef, str] = {}
     if settings.locked is not None:
         mapping = load_locked(settings.locked)
+        definitions = {
+            entry.label: entry.definition
+            for entry in mapping.entries
+            if entry.definition and entry.label in labels
+        }
         locked = _locked(mapping, labels)
         parents = _locked_parents(mapping, {name for name in locked.values() if name is not None})
+    defined = check_definitions(settings.definitions, {str(label) for label in labels})
+    definitions |= {find(text, "definitions"): definition for text, definition in defined.items()}
     left_out = frozenset(label for label, name in locked.items() if name is None)
     requests = [(label, name) for name, refs in schema.items() for label in refs]
     requests += [(find(text, "names"), name) for text, name in settings.names.items()]
@@ -165,7 +179,9 @@ def build_constraints(
     apart = {frozenset(pair) for group in forbidden for pair in combinations(group, 2)}
     named = {frozenset(pair) for pair in combinations(names, 2) if names[pair[0]] != names[pair[1]]}
     both = spread_apart(apart | named, classes), spread_apart(apart, classes)
-    constraints = Constraints(classes, *both, names, left_out, target, tuple(schema), parents, parts)
+    constraints = Constraints(
+        classes, *both, names, left_out, target, tuple(schema), parents, parts, definitions
+    )
     return _with_parts_apart(constraints, labels) if parts else constraints
 
 

@@ -194,6 +194,19 @@ class LabelMapping:
         """
         return self.tree.nearest(self.scope(source))
 
+    @property
+    def definitions(self) -> dict[str, str]:
+        """What labels mean, by ``source:label``, as far as somebody said it."""
+        return {str(entry.label): entry.definition for entry in self.entries if entry.definition}
+
+    def with_definitions(self, definitions: Mapping[LabelRef, str]) -> LabelMapping:
+        """Return the mapping with what some of its labels mean; other labels keep what they have."""
+        entries = (
+            replace(entry, definition=definitions.get(entry.label, entry.definition))
+            for entry in self.entries
+        )
+        return replace(self, entries=tuple(entries))
+
     def restricted(self, sources: Iterable[str]) -> LabelMapping:
         """Return the mapping of some of the sources, without unified labels that none of them has.
 

@@ -21,6 +21,8 @@ Method = Literal["equivalence", "greedy", "manual"]
 
 _EVIDENCE = ("semantic", "empirical_forward", "empirical_backward")
 _LONGEST_NAME = 60
+#: Characters: a paragraph.
+LONGEST_DEFINITION = 2_000
 
 HEADER = """\
 # Label mapping of esnera_hf: what each label of each source is called in the merged dataset.
@@ -64,6 +66,7 @@ class MappedLabel:
         backward: the reverse.
         locked: whether the next alignment must keep it as it is.
         why: what the decision on the pair rests on, in a sentence.
+        definition: what the label means, in the words of a guideline or of the user; empty where nobody said it.
     """
 
     label: LabelRef
@@ -76,6 +79,7 @@ class MappedLabel:
     backward: Agreement | None = None
     locked: bool = False
     why: str = ""
+    definition: str = ""
 
 
 def write_mapping(
@@ -137,6 +141,8 @@ def _entry_text(entry: MappedLabel) -> str:
     data = {**entry.label._asdict(), "unified": entry.unified, "mentions": int(entry.mentions)}
     if entry.locked:
         data["locked"] = True
+    if entry.definition:
+        data["definition"] = entry.definition
     text, evidence = dump_yaml([data]), evidence_data(entry)
     if not evidence:
         return text
@@ -251,7 +257,9 @@ def _read_parents(content: YamlValue, schema: Sequence[str]) -> dict[str, str]:
 
 def _read_entry(content: YamlValue, schema: Sequence[str]) -> MappedLabel:
     fields = content.fields(
-        "an entry", ("source", "label", "unified"), ("mentions", "locked", "compared_with", "why")
+        "an entry",
+        ("source", "label", "unified"),
+        ("mentions", "locked", "definition", "compared_with", "why"),
     )
     unified = fields["unified"]
     entry = MappedLabel(
@@ -260,6 +268,7 @@ def _read_entry(content: YamlValue, schema: Sequence[str]) -> MappedLabel:
         fields["mentions"].checked("mentions", int) if "mentions" in fields else 0,
         locked="locked" in fields and fields["locked"].checked("locked", bool),
         why=fields["why"].checked("why", str) if "why" in fields else "",
+        definition=_read_definition(fields["definition"]) if "definition" in fields else "",
     )
     if "compared_with" not in fields:
         return entry
@@ -272,6 +281,15 @@ def _read_entry(content: YamlValue, schema: Sequence[str]) -> MappedLabel:
     where.fields("compared_with", ("source", "label", *_EVIDENCE), ("similarity",))
     forward, backward = (_read_agreement(pair[key], key) for key in _EVIDENCE[1:])
     return replace(entry, semantic=_read_number(pair, "semantic"), forward=forward, backward=backward)
+
+
+def _read_definition(content: YamlValue) -> str:
+    text = content.checked("definition", str)
+    if len(text) > LONGEST_DEFINITION:
+        raise content.error(
+            f"definition: found {len(text):,} characters, expected at most {LONGEST_DEFINITION:,}. Shorten it."
+        )
+    return text
 
 
 def _read_label(fields: Mapping[str, YamlValue]) -> LabelRef:

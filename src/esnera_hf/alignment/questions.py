@@ -6,7 +6,7 @@ An answer is a constraint (``must_link``, ``cannot_link``, ``part_of``); it is t
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain, islice, zip_longest
 
@@ -45,6 +45,7 @@ class Question:
         whole: how probable it is that the other is a part of the first.
         mentions: of the label that has fewer.
         examples: mentions of one of the two and what each source says of them, those that speak against it first.
+        definitions: what the two labels mean, where anybody said it of one of them.
     """
 
     one: LabelRef
@@ -55,6 +56,7 @@ class Question:
     whole: float
     mentions: int
     examples: tuple[MentionLabels, ...] = ()
+    definitions: tuple[str, ...] = ()
 
     @property
     def answers(self) -> tuple[str, ...]:
@@ -114,6 +116,7 @@ def find_questions(
     of_pair = np.sort(np.stack([groups[rows], groups[columns]], axis=1), axis=1)[ranked]
     firsts = np.sort(np.unique(of_pair, axis=0, return_index=True)[1])[:most]
     settling = _Examples(overlap, shared)
+    meanings = {entry.label: entry.definition for entry in mapping.entries if entry.definition}
     return tuple(
         Question(
             matrix.labels[i],
@@ -124,9 +127,16 @@ def find_questions(
             whole=round(float(part[j, i]), 4),
             mentions=int(mentions[i, j]),
             examples=settling.of(matrix.labels[i], matrix.labels[j]),
+            definitions=_definitions(meanings, matrix.labels[i], matrix.labels[j]),
         )
         for i, j in zip(rows[ranked][firsts].tolist(), columns[ranked][firsts].tolist(), strict=True)
     )
+
+
+def _definitions(meanings: Mapping[LabelRef, str], *pair: LabelRef) -> tuple[str, ...]:
+    """Return what the labels of a pair mean, nothing where that is known of neither."""
+    definitions = tuple(meanings.get(label, "") for label in pair)
+    return definitions if any(definitions) else ()
 
 
 _NAMES: tuple[Decision, ...] = ("one", "part", "whole", "apart")

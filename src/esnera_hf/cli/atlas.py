@@ -6,10 +6,9 @@ import argparse
 import json
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from esnera_hf._internal.files import write_new_file
-from esnera_hf._internal.json import read_json
 from esnera_hf.cli.options import SOURCES_HELP, Commands, add_command, check_output, refuse
 from esnera_hf.cli.reading import add_reading_options, chosen_reading, read_source
 from esnera_hf.errors import ConfigurationError
@@ -48,7 +47,7 @@ def add_commands(commands: Commands) -> None:
     atlas.add_argument("sources", nargs="+", metavar="OPERAND", help=f"sources, see below; ATLAS: {_ATLAS}")
     atlas.add_argument("--output", type=Path, metavar="DIR", help="of build and add: must not exist")
     atlas.add_argument(
-        "--definitions", type=Path, metavar="FILE", help='JSON: {"source:label": "what it means"}'
+        "--definitions", type=Path, metavar="FILE", help="YAML or JSON: what each source:label means"
     )
 
     find = add_command(
@@ -70,6 +69,7 @@ def add_commands(commands: Commands) -> None:
 
 
 def _atlas(options: argparse.Namespace) -> None:
+    from esnera_hf.alignment.definitions import read_definitions
     from esnera_hf.hub.atlas import Atlas
 
     _check_operands(options)
@@ -80,7 +80,7 @@ def _atlas(options: argparse.Namespace) -> None:
     settings = {
         "encoder": options.encoder,
         "seed": options.seed,
-        "definitions": _definitions(options.definitions),
+        "definitions": None if options.definitions is None else read_definitions(options.definitions),
     }
     if options.action == "build":
         atlas = Atlas.build([_source(name, options) for name in options.sources], **settings)
@@ -127,11 +127,3 @@ def _source(name: str, options: argparse.Namespace) -> NerSource | str:
     from esnera_hf.sources.load import is_bundle
 
     return name if is_bundle(name) else read_source(name, options)
-
-
-def _definitions(file: Path | None) -> dict[str, str]:
-
-    data: dict[str, Any] = {} if file is None else read_json(file)
-    if not all(isinstance(text, str) for text in data.values()):
-        raise ConfigurationError(f'{file}: expected a text for each label: {{"source:label": "text"}}.')
-    return data

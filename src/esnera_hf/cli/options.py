@@ -120,6 +120,7 @@ _add(
 )
 _add("--min-precision", type=float, metavar="P", help="share of right merges to expect, such as 0.95")
 _add("--locked", type=Path, metavar="FILE", help="keep the locked lines of this mapping.yaml")
+_add("--definitions", type=Path, metavar="FILE", help="YAML or JSON: what each LABEL means")
 
 OUTPUT, _add = _group("output")
 _add("--output", **OUTPUT_FOLDER)
@@ -273,6 +274,7 @@ def align_settings(options: argparse.Namespace) -> AlignSettings:
 
 def _schema_settings(options: argparse.Namespace) -> SchemaSettings:
     from esnera_hf.alignment.constraints import SchemaSettings
+    from esnera_hf.alignment.definitions import read_definitions
 
     names: dict[str, str] = {}
     for text in options.name or ():
@@ -284,7 +286,10 @@ def _schema_settings(options: argparse.Namespace) -> SchemaSettings:
             raise ConfigurationError(
                 f"--name: {label} is to be called {names[label]!r} and {name!r}. Keep one name."
             )
-    return SchemaSettings(names, **chosen(options, SCHEMA, "target_schema", "name"))
+    settings = chosen(options, SCHEMA, "target_schema", "name")
+    if "definitions" in settings:
+        settings["definitions"] = read_definitions(settings["definitions"])
+    return SchemaSettings(names, **settings)
 
 
 def check_output(folder: Path | None) -> None:

@@ -24,6 +24,7 @@ from esnera_hf._internal.hub_errors import explained
 from esnera_hf._internal.json import read_json
 from esnera_hf._internal.text import counted
 from esnera_hf.alignment.constraints import Constraints
+from esnera_hf.alignment.definitions import check_definitions
 from esnera_hf.alignment.equivalence_merge import merge_equivalent
 from esnera_hf.alignment.mapping import MAPPING_FILE, LabelMapping
 from esnera_hf.alignment.umbrellas import add_umbrellas
@@ -48,8 +49,6 @@ from esnera_hf.tagging import LabelRef
 
 FORMAT, VERSION = "esnera_hf.atlas", 1
 ATLAS_FILE, PAGE_FILE, BUNDLES = "atlas.json", "index.html", "bundles"
-#: Characters of a definition: a paragraph.
-_LONGEST_DEFINITION = 2_000
 _BUNDLE = re.compile(rf"{BUNDLES}/[0-9]{{4}}\{EVIDENCE_SUFFIX}")
 
 
@@ -85,14 +84,15 @@ class Atlas:
         definitions: Mapping[str, str] | None = None,
     ) -> None:
         self.bundles = {bundle.name: bundle for bundle in bundles}
-        self.matrix, self.definitions = matrix, dict(sorted((definitions or {}).items()))
+        self.matrix = matrix
         _check_count(bundles)
         labels = tuple(LabelRef(bundle.name, label) for bundle in bundles for label in bundle.labels)
         if labels != matrix.labels or len(self.bundles) < len(bundles):
             raise ConfigurationError(
                 "atlas: its bundles and its similarities are not of the same labels. Copy the folder again."
             )
-        _check_definitions(self.definitions, set(map(str, labels)))
+        checked = check_definitions(definitions or {}, set(map(str, labels)))
+        self.definitions = dict(sorted(checked.items()))
 
     @classmethod
     def build(
@@ -126,9 +126,7 @@ class Atlas:
             texts = load_sources(others, None, seed, least=max(2 - len(made), 0))
             loaded = sorted([*texts, *(bundle.as_source() for bundle in made)], key=lambda one: one.name)
             check_names(loaded)
-            _check_definitions(
-                definitions or {}, {str(ref) for source in loaded for ref in source.label_refs}
-            )
+            check_definitions(definitions or {}, {str(ref) for source in loaded for ref in source.label_refs})
             bundles = {bundle.name: bundle for bundle in made}
             name = os.fspath(encoder) if encoder is not None else ""
             if bundles:
@@ -154,7 +152,9 @@ class Atlas:
     @cached_property
     def mapping(self) -> LabelMapping:
         """The tree: labels that mean the same are one, parts are below what contains them."""
-        return add_umbrellas(merge_equivalent(self.matrix), self.matrix, Constraints())
+        tree = add_umbrellas(merge_equivalent(self.matrix), self.matrix, Constraints())
+        definitions = {ref: self.definitions.get(str(ref), "") for ref in self.matrix.labels}
+        return tree.with_definitions(definitions)
 
     def add(
         self,
@@ -373,19 +373,6 @@ def _check_count(bundles: Sequence[Evidence]) -> None:
         raise ConfigurationError(
             f"atlas: expected at most {MOST_ALIGNED:,} labels, found {labels:,}. Make two of it."
         )
-
-
-def _check_definitions(definitions: Mapping[str, str], labels: set[str]) -> None:
-    for ref, text in definitions.items():
-        if ref not in labels:
-            raise ConfigurationError(
-                f"definitions: {ref[:100]!r} is no label of the corpora. Expected 'source:label', such as "
-                f"{min(labels)!r}."
-            )
-        if not isinstance(text, str) or len(text) > _LONGEST_DEFINITION:
-            raise ConfigurationError(
-                f"definitions: {ref[:100]}: expected a text of at most {_LONGEST_DEFINITION:,} characters. Shorten it."
-            )
 
 
 def joined(atlas: SimilarityMatrix, more: SimilarityMatrix) -> SimilarityMatrix:

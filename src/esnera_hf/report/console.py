@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from esnera_hf._internal.text import counted, display_width, pad, visible
+from esnera_hf._internal.text import counted, display_width, pad, shorten, visible
 from esnera_hf.report.format import agreement, system_title
 from esnera_hf.report.tables import (
     RELATION_WORDS,
@@ -145,6 +145,8 @@ def _question_lines(report: MergeReport) -> Iterator[str]:
         yield "  answer with --must-link A,B (the same), --part-of A,B, --part-of B,A or --cannot-link A,B (apart)"
     for question, evidence, examples in rows[:_SHOWN]:
         yield f"  Do {question.one} and {question.other} mean the same? ({evidence})"
+        for label, text in zip((question.one, question.other), question.definitions, strict=False):
+            yield from [f"    {label}: {shorten(text, _LONGEST)}"] if text else []
         yield from [f"    {'; '.join(examples)}"] if examples else []
     if len(rows) > _SHOWN:
         yield f"  … and {len(rows) - _SHOWN} more in the report"

@@ -147,6 +147,7 @@ def _model(mapping: LabelMapping, served: bool) -> dict[str, Any]:
             "mentions": entry.mentions,
             "locked": entry.locked,
             "evidence": evidence_data(entry),
+            **({"definition": entry.definition} if entry.definition else {}),
         }
         for entry in mapping.entries
     ]

@@ -196,6 +196,7 @@ const yaml = () => {
       lines.push(`- source: ${quote(entry.source)}`, `  label: ${quote(entry.label)}`,
         `  unified: ${scalar(unified)}`, `  mentions: ${entry.mentions}`);
       if (locked) lines.push("  locked: true");
+      if (entry.definition) lines.push(`  definition: ${quote(entry.definition)}`);
       for (const [key, value] of Object.entries(entry.evidence)) lines.push(`  ${key}: ${scalar(value)}`);
     }
   }
