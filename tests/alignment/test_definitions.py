@@ -18,6 +18,7 @@ from esnera_hf.alignment.constraints import build_constraints
 from esnera_hf.alignment.definitions import check_definitions, read_definitions
 from esnera_hf.alignment.mapping_yaml import LONGEST_DEFINITION
 from esnera_hf.alignment.questions import Question
+from esnera_hf.api import reproduce
 from esnera_hf.cli.main import main
 from esnera_hf.errors import ConfigurationError, EsneraError, MappingError
 from esnera_hf.hub.cards import MERGED, dataset_card
@@ -168,10 +169,12 @@ def test_a_result_keeps_them_and_a_locked_mapping_hands_them_on(tmp_path: Path, 
     assert loaded.mapping == defined.mapping
     assert loaded.mapping.definitions == MEANT
     assert apply(loaded.mapping, corpora()).mapping.definitions == MEANT
+    again, changed = reproduce(tmp_path / "saved", corpora())
+    assert (again.mapping, changed) == (defined.mapping, [])
     text = (tmp_path / "saved" / "mapping.yaml").read_text("utf-8").replace("A person's name.", "Of old.")
     older = LabelMapping.from_yaml(text)
-    again = aligned(locked=older, definitions={"b:person": "New."})
-    assert again.mapping.definitions == {"a:PER": "Of old.", "b:person": "New."}
+    third = aligned(locked=older, definitions={"b:person": "New."})
+    assert third.mapping.definitions == {"a:PER": "Of old.", "b:person": "New."}
 
 
 @given(st.dictionaries(st.sampled_from(["a:LOC", "a:PER", "b:firma", "b:person"]), TEXTS))

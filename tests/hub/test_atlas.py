@@ -61,7 +61,7 @@ def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def test_what_is_saved_is_loaded(saved: Path) -> None:
     atlas = Atlas.load(saved)
     assert list(atlas.bundles) == ["news", "odd", "web"]
-    assert atlas.definitions == DEFINITIONS
+    assert atlas.definitions == atlas.mapping.definitions == DEFINITIONS
     assert set(atlas.mapping.mentions) <= set(atlas.mapping.unified_labels)
     assert {entry.label for entry in atlas.mapping.entries} == set(atlas.matrix.labels)
     again = saved.parent / "again"
@@ -184,6 +184,7 @@ def test_labels_take_their_places_in_the_tree_of_an_atlas(saved: Path, encoder: 
         assert result.mapping.parents[name] == parent
     place = LabelRef("mine", "LOC")
     assert result.mapping[place] == result.mapping[LabelRef("news", "LOC")]
+    assert result.mapping.definitions == DEFINITIONS
     assert set(result.dataset["train"]["source"]) == {"mine"}
     assert result.similarity is not None
     own = [result.similarity.index[label] for label in atlas.matrix.labels]
