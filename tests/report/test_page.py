@@ -219,7 +219,7 @@ def test_names_and_labels_are_text_whatever_they_hold(browser: Any, tmp_path: Pa
         entries = (
             MappedLabel(LabelRef(f"a{text}", text), text, 5, LabelRef("b", "x"), 0.5, why=f"P(equal) {text}"),
             MappedLabel(LabelRef("b", "x"), "x", 4),
-            MappedLabel(LabelRef("b", text), text, 3),
+            MappedLabel(LabelRef("b", text), text, 3, definition=text),
         )
         mapping = LabelMapping((text, "x"), entries, "equivalence", parents={"x": text})
         folder = tmp_path / str(number)
@@ -231,6 +231,7 @@ def test_names_and_labels_are_text_whatever_they_hold(browser: Any, tmp_path: Pa
         opened.page.locator("[data-row='2'] input[type=checkbox]").check()
         downloaded = opened.download()
         assert downloaded.fingerprint == mapping.fingerprint, text
+        assert downloaded.definitions == mapping.definitions
         assert [entry.locked for entry in downloaded.entries if entry.label == LabelRef("b", text)] == [True]
         assert {entry.why for entry in downloaded.entries} == {f"P(equal) {text}", ""}
         assert (shape, opened.problems) == (2, []), text
