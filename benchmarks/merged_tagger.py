@@ -310,16 +310,22 @@ def table_of_labels(counts: Counts, labels: Mapping[str, Sequence[str]]) -> str:
 
 
 def table_of_calibration(confidences: Mapping[str, Sequence[tuple[float, bool]]]) -> str:
-    """Return how far the merged tagger's confidences are from the shares of its mentions that are right."""
-    lines = ["| source | mentions predicted | mean confidence | right | calibration error |"]
-    lines.append("| --- | ---: | ---: | ---: | ---: |")
+    """Return how far the merged tagger's confidences are from the shares of its mentions that are right.
+
+    Beside the error stands that of chance: what is left where mentions are right exactly as often as they are sure.
+    """
+    lines = ["| source | mentions predicted | mean confidence | right | calibration error | by chance |"]
+    lines.append("| --- | ---: | ---: | ---: | ---: | ---: |")
+    draw = np.random.default_rng(0)
     for name, pairs in [*confidences.items(), ("all", [p for own in confidences.values() for p in own])]:
         if pairs:
             sure, right = (np.array(side, dtype=float) for side in zip(*pairs, strict=True))
-            error = calibration_error(sure.tolist(), right.astype(bool).tolist())
-            lines.append(
-                f"| {name} | {len(pairs):,} | {sure.mean():.3f} | {right.mean():.3f} | {error:.3f} |"
+            error, *chance = (
+                calibration_error(sure.tolist(), outcome.tolist())
+                for outcome in (right.astype(bool), *(draw.random((200, len(sure))) < sure))
             )
+            figures = (sure.mean(), right.mean(), error, np.mean(chance))
+            lines.append(f"| {name} | {len(pairs):,} | {' | '.join(f'{value:.3f}' for value in figures)} |")
     return "\n".join(lines)
 
 
