@@ -48,6 +48,7 @@ def main() -> None:
     pairs += unrelated(matrix, pairs)
     truth = np.array([RELATIONS.index(pair.relation) for pair in pairs])
     everything = Rows(matrix, pairs)
+    everything.choose_strengths(truth, judged)
     earlier = np.array([matrix.sources.index(label.source) for label in matrix.labels])
     before, after = earlier[:, None] < earlier[None, :], earlier[:, None] > earlier[None, :]
     unknown = np.ones_like(before)

@@ -74,6 +74,7 @@ class LeftOut:
         self.unlisted = unrelated(self.matrix, self._pairs)
         self._rows = Rows(self.matrix, [*self._pairs, *self.unlisted])
         self._truth = np.array([ORDER.index(pair.relation) for pair in (*self._pairs, *self.unlisted)])
+        self._rows.choose_strengths(self._truth, len(self._pairs))
         self.of_corpora: dict[Corpora, list[GoldPair]] = {}
         for pair in self._pairs:
             self.of_corpora.setdefault(corpora_of(pair), []).append(pair)

@@ -36,9 +36,10 @@ from esnera_hf.similarity.evidence import EvidenceSettings, measure_similarity
 from esnera_hf.similarity.features import equality_features, name_features, relation_features
 from esnera_hf.similarity.matrix import SimilarityMatrix
 
-#: Inverse strength of the regularization. Of equality, 0.05 ranks a little better and is less sure than it is right
-#: (slope of calibration 1.6 instead of 1.1); from 0.5 on it is too sure.
-EQUAL_C, UNEQUAL_C = 0.2, 1.0
+#: Inverse strengths of the regularization of the two steps, to choose from.
+STRENGTHS = {"equal": (0.02, 0.05, 0.1, 0.2, 0.5), "unequal": (0.1, 0.3, 1.0, 3.0)}
+#: Parts that the corpora are cut into to choose them: each is left out once.
+_PARTS = 5
 #: How much every pair counts by what is done to its names. In these corpora names hardly ever mislead, and nearly all
 #: of them are listed; in others they may mean something else or be unheard of, and then heads and forms must decide.
 NAMES = {WRITTEN: 1.0, UNLISTED: 1.0, RANDOM: 0.4, SWAPPED: 0.15}
@@ -70,6 +71,7 @@ def main() -> None:
     for evidence, measured_by in (("evidence", matrix), ("surface", without_heads(matrix))):
         print(f"\n## {evidence}\n")
         rows = Rows(measured_by, pairs)
+        rows.choose_strengths(truth, judged)
         compare(rows, truth, group, pairs if options.show else [])
         fitted[evidence] = rows.fit(truth, np.ones(len(pairs), dtype=bool))
         steps = {"equal": fitted[evidence]["equal"], **fitted[evidence]["unequal"]}
@@ -215,6 +217,7 @@ class Rows:
         of_names = set(name_features(matrix.labels))
         self.measured = [name for name in self.judged[WRITTEN].equality if name not in of_names]
         self.names = sorted(of_names)
+        self.strengths = {step: strengths[0] for step, strengths in STRENGTHS.items()}
 
     def sides(self, names: str, seed: int) -> Sides:
         """Return the features with names of one kind."""
@@ -227,6 +230,40 @@ class Rows:
             {name: values[self.second, self.first] for name, values in relation.items()},
         )
 
+    def choose_strengths(self, truth: np.ndarray, judged: int) -> None:
+        """Choose the strengths of regularization by the log loss on corpora that were left out of the fit.
+
+        Names of each kind count alike. No figure of the tables is looked at.
+        """
+        corpora = sorted(frozenset().union(*self.corpora))
+        np.random.default_rng(0).shuffle(corpora)
+        parts = [set(corpora[start::_PARTS]) for start in range(_PARTS)]
+        held = [np.array([not one.isdisjoint(part) for one in self.corpora]) for part in parts]
+        fits = [self.fit(truth, ~out) for out in held]
+        for step, strengths in STRENGTHS.items():
+            losses = dict.fromkeys(strengths, 0.0)
+            for strength in strengths:
+                self.strengths[step] = strength
+                for out, fitted in zip(held, fits, strict=True):
+                    anew = {**fitted, step: self._fit_step(step, truth, ~out)}
+                    losses[strength] += self._loss(anew, truth, np.flatnonzero(out[:judged]), step)
+            self.strengths[step] = min(losses, key=lambda strength, losses=losses: losses[strength])
+            said = ", ".join(f"{loss:.1f} at {strength}" for strength, loss in losses.items())
+            print(f"{step}: strength {self.strengths[step]}; log loss {said}")
+
+    def _loss(self, fitted: Mapping[str, Any], truth: np.ndarray, held: np.ndarray, step: str) -> float:
+        """Return the log loss of a step, summed over pairs that were left out, with names of each kind."""
+        classes, loss = truth[held], 0.0
+        for names in self.judged:
+            predicted = self.probabilities(fitted, held, names)
+            if step == "equal":
+                right = np.where(classes == 0, predicted[:, 0], 1 - predicted[:, 0])
+            else:
+                unequal, classes_of = predicted[classes > 0], classes[classes > 0]
+                right = unequal[np.arange(len(unequal)), classes_of] / unequal[:, 1:].sum(axis=1)
+            loss -= float(np.log(np.maximum(right, 1e-6)).sum())
+        return loss
+
     def without(self, held: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return which of the judged pairs are held out, and on which of all pairs is fitted then."""
         corpora = frozenset().union(*(self.corpora[k] for k in np.flatnonzero(held)))
@@ -235,6 +272,14 @@ class Rows:
 
     def fit(self, truth: np.ndarray, seen: np.ndarray) -> dict[str, Any]:
         """Return the coefficients fitted on some of the pairs."""
+        steps = {step: self._fit_step(step, truth, seen) for step in STRENGTHS}
+        return {**steps, "base_rates": dict(zip(RELATIONS, base_rates(truth[seen]).tolist(), strict=True))}
+
+    def _fit_step(self, step: str, truth: np.ndarray, seen: np.ndarray) -> dict[str, Any]:
+        return self._fit_equality(truth == 0, seen) if step == "equal" else self._fit_unequal(truth, seen)
+
+    def _fit_unequal(self, truth: np.ndarray, seen: np.ndarray) -> dict[str, dict[str, float]]:
+        """Return the coefficients of each relation of unequal labels."""
         unequal = seen & (truth > 0)
         relations = np.array(RELATIONS)[truth[unequal]]
         inverse = [_INVERSE.get(name, name) for name in relations.tolist()]
@@ -246,13 +291,9 @@ class Rows:
         ]
         weights = np.repeat([weight for _, weight in self.fitted_on], 2 * unequal.sum())
         classes = np.tile(np.array([*relations, *inverse]), len(self.fitted_on))
-        by_relation = dict(_regression(np.concatenate(values), classes, UNEQUAL_C, features, weights))
-        base = base_rates(truth[seen])
-        return {
-            "equal": self._fit_equality(truth == 0, seen),
-            "unequal": {relation: by_relation[relation] for relation in RELATIONS[1:]},
-            "base_rates": dict(zip(RELATIONS, base.tolist(), strict=True)),
-        }
+        strength = self.strengths["unequal"]
+        by_relation = dict(_regression(np.concatenate(values), classes, strength, features, weights))
+        return {relation: by_relation[relation] for relation in RELATIONS[1:]}
 
     def _fit_equality(self, equal: np.ndarray, seen: np.ndarray) -> dict[str, float]:
         """Return the coefficients of being equal: of all but names by itself, then of names beside its log-odds.
@@ -260,7 +301,7 @@ class Rows:
         Fitted at once, names would take over from heads and forms, as in these corpora they nearly suffice.
         """
         once = _stacked(self.judged[WRITTEN].equality, self.measured, seen)
-        [(_, by_measured)] = _regression(once, equal[seen], EQUAL_C, self.measured)
+        [(_, by_measured)] = _regression(once, equal[seen], self.strengths["equal"], self.measured)
         slopes = np.array([by_measured[name] for name in self.measured])
         values = [
             np.c_[
@@ -271,8 +312,9 @@ class Rows:
         ]
         weights = np.repeat([weight for _, weight in self.fitted_on], seen.sum())
         classes = np.tile(equal[seen], len(self.fitted_on))
+        features = ["log-odds", *self.names]
         [(_, beside)] = _regression(
-            np.concatenate(values), classes, EQUAL_C, ["log-odds", *self.names], weights, free=1
+            np.concatenate(values), classes, self.strengths["equal"], features, weights, free=1
         )
         scale = beside.pop("log-odds")
         bias = beside["bias"] + scale * by_measured["bias"]

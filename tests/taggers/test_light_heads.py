@@ -145,34 +145,49 @@ def test_what_is_saved_is_what_is_loaded(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rare_every", "limits", "expected"),
+    ("rare_every", "limits", "sentences", "rare"),
     [
-        (1, {}, 20),  # as many as are read at least
-        (5, {}, 50),  # ten mentions of the rarer label
-        (5, {"MOST_SENTENCES": 30}, 30),
-        (5, {"MOST_TOKENS": 40}, 10),
+        (1, {}, 20, 20),  # as many as are read anyway
+        (5, {}, None, 10),
+        (50, {}, None, 6),  # all that there are
+        (5, {"LOOKED_THROUGH": 20}, 20, None),
+        (5, {"MOST_TOKENS": 40}, 10, None),
     ],
 )
-def test_as_much_is_read_as_the_rarest_label_asks_for(
-    monkeypatch: pytest.MonkeyPatch, rare_every: int, limits: dict[str, int], expected: int
+def test_sentences_with_rare_labels_are_read_beyond_those_that_come(
+    monkeypatch: pytest.MonkeyPatch,
+    rare_every: int,
+    limits: dict[str, int],
+    sentences: int | None,
+    rare: int | None,
 ) -> None:
-    settings = {"ENOUGH_MENTIONS": 10, "LEAST_SENTENCES": 20, "MOST_SENTENCES": 1000, "MOST_TOKENS": 10_000}
+    settings = {"ENOUGH_MENTIONS": 10, "LEAST_SENTENCES": 20, "LOOKED_THROUGH": 1000, "MOST_TOKENS": 10_000}
     for name, value in {**settings, **limits}.items():
         monkeypatch.setattr(light_heads, name, value)
     rows: list[Any] = [
         row(f"w{i} anna/B-per in oslo/B-{'loc' if i % rare_every == 0 else 'per'}") for i in range(300)
     ]
-    chosen = sentences_to_read(make_source("a", {"train": rows}), 3)
+    source = make_source("a", {"train": rows})
+    chosen = sentences_to_read(source, 3)
+    assert chosen == sentences_to_read(source, 3)
     assert len({sentence.id for sentence in chosen}) == len(chosen)
-    counts = Counter(entity.label for sentence in chosen for entity in sentence.entities)
-    if limits:
-        assert len(chosen) == expected
-    else:
-        assert len(chosen) >= 20
-        assert counts["loc"] >= 10
-        # Not one sentence more than it takes.
-        assert len(chosen) == 20 or counts["loc"] == 10
-    assert chosen == sentences_to_read(make_source("a", {"train": rows}), 3)
+    labels = [[entity.label for entity in sentence.entities] for sentence in chosen]
+    assert all("loc" in one for one in labels[20:])
+    assert sentences in (None, len(chosen))
+    assert rare in (None, sum(one.count("loc") for one in labels))
+
+
+def test_the_rarest_label_comes_first_where_there_is_no_room_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    limits = {"ENOUGH_MENTIONS": 50, "LEAST_SENTENCES": 1, "LOOKED_THROUGH": 1000, "MOST_TOKENS": 40}
+    for name, value in limits.items():
+        monkeypatch.setattr(light_heads, name, value)
+    kinds = {0: "rare", 1: "seldom", 2: "seldom"}
+    rows: list[Any] = [row(f"w{i} oslo/B-{kinds.get(i % 20, 'often')}") for i in range(200)]
+    chosen = sentences_to_read(make_source("a", {"train": rows}), 3)
+    counts = Counter(entity.label for sentence in chosen[1:] for entity in sentence.entities)
+    assert counts["rare"] >= 9
+    assert counts["seldom"] >= 8
+    assert counts["often"] == 0
 
 
 def test_other_spans_are_as_many_and_as_long_as_the_mentions() -> None:
