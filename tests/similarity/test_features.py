@@ -12,6 +12,7 @@ from hypothesis.extra.numpy import arrays
 
 from builders import make_matrix
 from esnera_hf.similarity.features import (
+    FEW_LABELS,
     MEASURED,
     ONE_SIDED,
     PRIOR,
@@ -96,10 +97,12 @@ def test_the_more_labels_there_are_the_less_probable_is_any_one_pair() -> None:
         support = {"a:x": 50, **{f"b:{k}": 50 for k in range(count)}, **{f"b:u{k}": 0 for k in range(unused)}}
         return equality_features(make_matrix(support, {}, {}))
 
-    assert [features(count)["labels"][0, 1] for count in (1, 4)] == pytest.approx([0.0, np.log(4)])
+    counts = [1, FEW_LABELS, 2 * FEW_LABELS]
+    expected = np.log([FEW_LABELS, FEW_LABELS, 2 * FEW_LABELS])
+    assert [features(count)["labels"][0, 1] for count in counts] == pytest.approx(expected)
     # A label that is named and never used is no partner of any.
-    assert features(4, unused=3)["labels"][0, 1] == pytest.approx(np.log(4))
-    np.testing.assert_array_equal(features(4)["labels"], features(4)["labels"].T)
+    assert features(8, unused=3)["labels"][0, 1] == pytest.approx(np.log(8))
+    np.testing.assert_array_equal(features(8)["labels"], features(8)["labels"].T)
 
 
 def test_margins_tell_a_label_from_its_rivals() -> None:

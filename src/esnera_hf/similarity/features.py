@@ -44,6 +44,9 @@ _LEAST_RECALL = 0.1
 MEASURED = 2.0
 #: How much heads count that have read one of two texts, as the other is elsewhere.
 ONE_SIDED = 0.7
+#: Sources of fewer labels count as of so many. Heads of genes alone and of chemicals alone take everything for theirs:
+#: of pairs of unlike single labels five more would become one, left out of the fit, by their number.
+FEW_LABELS = 4
 #: Keeps logarithms of shares finite: differences of shares below it tell nothing.
 _SMALL = 0.02
 
@@ -90,7 +93,7 @@ def equality_features(matrix: Measurements) -> dict[str, NDArray[np.float64]]:
     direction; ``unmeasured`` is near 1 where heads find too few mentions to tell anything,
     and what they tell counts as much less; ``labels`` is the logarithm of the number of
     labels of the source that has more: a label has at most one equal partner there, so
-    the more there are, the less probable each is.
+    the more there are, the less probable each is; from :data:`FEW_LABELS` on.
 
     The rest is :func:`name_features`.
     """
@@ -106,7 +109,7 @@ def equality_features(matrix: Measurements) -> dict[str, NDArray[np.float64]]:
     measured = _measured(matrix)
     spill = np.nan_to_num(best_rival(np.nan_to_num(overlap).T, matrix.same_source).T)
     # Labels that a source names and never uses are no partners.
-    labels = np.maximum((matrix.same_source & (matrix.support > 0)).sum(axis=1), 1)
+    labels = np.maximum((matrix.same_source & (matrix.support > 0)).sum(axis=1), FEW_LABELS)
     return {
         "share": measured * _logit(share),
         "forms": np.where(unknown, 0.0, _logit(forms)),
