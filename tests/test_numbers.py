@@ -443,6 +443,7 @@ def test_a_wrong_number_is_noticed(made: tuple[MergeResult, Facts, Path]) -> Non
         other = entry["compared_with"]
         text = f"{label} and {other['source']}:{other['label']}: {entry['why']}"
         for number in _NUMBER.finditer(text):
-            changed = f"{float(number[1]) + 7.31:.{len(number[1].partition('.')[2])}f}"
+            # So far off that it is no other number of the pair, such as one of its log-odds.
+            changed = f"{float(number[1]) + 7137.31:.{len(number[1].partition('.')[2])}f}"
             wrong = text[: number.start(1)] + changed + text[number.end(1) :]
             assert facts.strange(wrong) == [changed + (number[2] or "")]
