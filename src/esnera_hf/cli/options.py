@@ -110,7 +110,7 @@ _VECTORS = "taggers: vectors of mentions from the encoder as it is tuned, or pre
 _add("--salt", **SALTS)
 _add("--embeddings", choices=("tuned", "pretrained"), metavar="ENCODER", help=_VECTORS)
 
-SCHEMA, _add = _group("unified schema (LABEL is source:label)")
+SCHEMA, _add = _group("unified schema (LABEL is source:label; --definitions FILE: what they mean)")
 _add("--target-schema", metavar="SCHEMA", help="merge into the labels of this source, or NAME,…")
 _add("--name", action="append", metavar="LABEL=NAME", help="name of a unified label")
 _add("--must-link", action="append", type=_names, metavar="LABEL,…", help="labels that become one")
@@ -120,7 +120,8 @@ _add(
 )
 _add("--min-precision", type=float, metavar="P", help="share of right merges to expect, such as 0.95")
 _add("--locked", type=Path, metavar="FILE", help="keep the locked lines of this mapping.yaml")
-_add("--definitions", type=Path, metavar="FILE", help="YAML or JSON: what each LABEL means")
+# The heading names it: a line of its own would make the help longer than a screen.
+_add("--definitions", type=Path, metavar="FILE", help=argparse.SUPPRESS)
 
 OUTPUT, _add = _group("output")
 _add("--output", **OUTPUT_FOLDER)
