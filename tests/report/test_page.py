@@ -203,10 +203,16 @@ def test_a_name_that_is_there_joins_and_a_bad_one_is_refused(opened: OpenPage) -
 
 def test_numbers_and_picture_follow_and_the_grain_cuts_as_the_package_does(opened: OpenPage) -> None:
     page, (_, mapping) = opened.page, works()
-    assert page.inner_text(".verdict") == "7 labels → 6: 1 merged · 1 part of another · 3 alone · pairs to check: 1"
+    assert (
+        page.inner_text(".verdict")
+        == "7 labels → 6: 1 merged · 1 part of another · 3 alone · pairs to check: 1"
+    )
     drawn = page.locator("#flow rect").count()
     opened.answer("a:LOC", "b:place", "one")
-    assert page.inner_text(".verdict") == "7 labels → 5: 2 merged · 1 part of another · 1 alone · pairs to check: 0"
+    assert (
+        page.inner_text(".verdict")
+        == "7 labels → 5: 2 merged · 1 part of another · 1 alone · pairs to check: 0"
+    )
     assert page.locator("#flow rect").count() == drawn - 2
     page.locator("#grain").fill("4")
     cut = mapping.cut(labels=5)  # one fewer label than in the untouched mapping
