@@ -157,6 +157,16 @@ def test_how_a_source_is_given(name: str, hub_id: str, expected: str) -> None:
     assert named_as(summary(name, Names(), hub_id)) == expected
 
 
+@pytest.mark.parametrize(("hub_id", "says"), [("", True), ("owner/beta", False)])
+def test_a_path_is_explained_where_one_is_to_be_given(hub_id: str, says: bool) -> None:
+    facts = make_dataset_facts() | {"text": False}
+    alpha, beta = facts["report"].sources
+    beta = replace(beta, provenance=replace(beta.provenance, hub_id=hub_id))
+    card = dataset_card(**facts | {"report": replace(facts["report"], sources=(alpha, beta))}).text
+    assert ("`PATH` is a file or folder of yours." in card) == says
+    assert "\n\n\n" not in card
+
+
 def by_meaning(facts: dict[str, Any]) -> dict[str, Any]:
     """Let nothing but meaning have merged the labels."""
     entries, never = facts["mapping"].entries, Agreement(0, 0)

@@ -102,11 +102,11 @@ def test_the_console_shows_five_questions_with_their_answers_and_the_report_hold
     one, other = question.one, question.other
     assert shown[start + 1 : start + 4] == [
         "  answer with --must-link A,B (the same), --part-of A,B, --part-of B,A or --cannot-link A,B (apart)",
-        f"  Do {one} and {other} mean the same? (now apart; probably the same 50%, the first a part of the other 25%, "
+        f"  How do {one} and {other} relate? (now apart; probably the same 50%, the first a part of the other 25%, "
         "the reverse 0%; 12 mentions of the rarer)",
         "    oslo-secret: some text in beta, city in alpha; lima-secret: per in beta, nothing in alpha",
     ]
-    assert sum(line.startswith("  Do ") for line in shown) == 5
+    assert sum(line.startswith("  How do ") for line in shown) == 5
     assert "  … and 2 more in the report" in shown
     assert "questions" not in str(replace(report, questions=()))
 

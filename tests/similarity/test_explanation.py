@@ -144,7 +144,7 @@ LITTLE = "little speaks for it; the weak point: 1 mention only"
             {"parts": {"names": 1.0}, "names": 0.5},
             "apart",
             None,
-            "P(equal) 0.90: no more speaks for it than that the names are a little alike (0.50)",
+            "P(equal) 0.90: all that speaks for it is that the names are a little alike (0.50)",
         ),
         ({"parts": {}}, "apart", None, "P(equal) 0.90: nothing speaks for it"),
         ({"parts": {}, "mentions": (1, 9)}, "one", None, f"P(equal) 0.90: {LITTLE}"),

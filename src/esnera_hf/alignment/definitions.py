@@ -45,7 +45,7 @@ def read_definitions(file: str | os.PathLike[str]) -> dict[str, str]:
             f"{path}: the definitions cannot be read: {error}. Expected a text file in UTF-8 with a line "
             "`source:label: what it means` for each label."
         ) from error
-    values = read_yaml(content, str(path)).checked("the definitions", dict)
+    values = read_yaml(content, str(path)).checked("definitions", dict)
     if {"version", "labels"} <= values.keys():
         return LabelMapping.from_yaml(content, str(path)).definitions
     return {label: value.checked(f"the definition of {shown(label)}", str) for label, value in values.items()}

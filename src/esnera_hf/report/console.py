@@ -144,7 +144,7 @@ def _question_lines(report: MergeReport) -> Iterator[str]:
         # Their names, and quotes where a shell needs them, are those of the question above.
         yield "  answer with --must-link A,B (the same), --part-of A,B, --part-of B,A or --cannot-link A,B (apart)"
     for question, evidence, examples in rows[:_SHOWN]:
-        yield f"  Do {question.one} and {question.other} mean the same? ({evidence})"
+        yield f"  How do {question.one} and {question.other} relate? ({evidence})"
         for label, text in zip((question.one, question.other), question.definitions, strict=False):
             yield from [f"    {label}: {shorten(text, _LONGEST)}"] if text else []
         yield from [f"    {'; '.join(examples)}"] if examples else []

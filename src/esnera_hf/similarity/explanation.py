@@ -158,7 +158,7 @@ class PairEvidence:
             said += f": {_listed(helping[: 1 if brief else 3]) or 'little speaks for it'}"
             return said + (f"; the weak point: {_listed(weak)}" if weak and not brief else "")
         if not harming:
-            return f"{said}: {'no more speaks for it than that' if helping else 'nothing speaks for it'}" + (
+            return f"{said}: {'all that speaks for it is that' if helping else 'nothing speaks for it'}" + (
                 f" {_listed(helping[: 1 if brief else 2])}" if helping else ""
             )
         for_it = f"; for it speaks that {helping[0]}" if helping and not brief else ""
