@@ -24,7 +24,7 @@ INSIDE_FUNCTIONS = {
     ("cli/", "esnera_hf"): "--help and --version answer at once",
     ("", "esnera_hf.modeling"): "torch takes seconds to import, and what needs no model does without it",
     ("modeling/tagger.py", "esnera_hf.hub"): "a tagger publishes itself by the room that publishes",
-    ("taggers/light_heads.py", "sklearn"): "half a second that only light heads have a use for",
+    ("taggers/light_heads.py", "sklearn"): "some tenths of a second that only light heads have a use for",
     ("sources/readers/docbin.py", "spacy"): "an optional extra",
     ("merging/export_formats.py", "spacy"): "an optional extra",
     ("_internal/console.py", "datasets"): "messages are written without it, too: a second of --help",

@@ -291,7 +291,9 @@ def _regression(
     vectors: NDArray[np.float32], names: NDArray[np.str_]
 ) -> tuple[tuple[str, ...], NDArray[np.float32], NDArray[np.float32]]:
     """Return labels, weights and bias of a multinomial logistic regression; no label where there are not two."""
-    from sklearn.linear_model import LogisticRegression  # half a second, of which only this has a use
+    from sklearn.linear_model import (
+        LogisticRegression,
+    )  # some tenths of a second, which only this has a use for
 
     counts = Counter(names.tolist())
     fitted = np.array([name == NO_MENTION or counts[name] >= FEWEST for name in names.tolist()], dtype=bool)
