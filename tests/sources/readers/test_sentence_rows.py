@@ -101,6 +101,10 @@ def test_numbers_of_tags_want_names(tmp_path):
             r"line 300: no row of a table follows \(field larger",
         ),
         ("a,O\nb,B-X\n", "expected a sentence a row"),
+        (
+            "text,labels\na b.,B-X O O\nc d e.,O O O O\n",
+            r"column 0 'text' has not as many words as column 1 'labels' has tags\. Give the tokens",
+        ),
         ('a b,O O\nc d,B-X O\n"[""\\ud800""]",O\n', "line 3: half of a surrogate pair"),
     ],
 )
@@ -116,6 +120,8 @@ def test_what_is_refused(tmp_path, text, message):
         "a,O\nb,B-X\n",  # a token a row
         "a\tB-X I-Y\nb\tO\nc\tB-X B-Y\n",  # several tags of a token
         "a,b c\nd,e f\n",  # no tags
+        "token\ttags\na\tB-X I-Y\nb c\tO O\nd\tB-X B-Y\n",  # the same, with names
+        "a b.,B-X O O\nc d e.,O O O O\n",  # neither as many nor named
         '"\tO\n' + "ab\tO\n" * 40_000,  # the mark is a token
     ],
 )

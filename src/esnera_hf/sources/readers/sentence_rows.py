@@ -39,7 +39,7 @@ _Columns = tuple[int, int]
 
 
 def is_sentence_table(path: Path) -> bool:
-    """Tell whether most of the first rows have a cell of tags and one of as many tokens.
+    """Tell whether most of the first rows have a cell of tags and one of as many tokens, or seem to.
 
     No other format has lists in its cells, or columns with such names. Words and tags with neither could be something
     else: they are asked for.
@@ -47,7 +47,7 @@ def is_sentence_table(path: Path) -> bool:
     layout = _layout(path)
     if layout is None:
         return False
-    separator, names, pairs = layout
+    separator, names, pairs, _ = layout
     column = pairs[0][1]
     rows = (cells for _, cells, _ in islice(_rows(path, separator), _SNIFFED) if len(cells) > column)
     return bool(names) or any(_LIST.fullmatch(cells[column]) for cells in rows)
@@ -65,7 +65,13 @@ def sentence_rows_reader(path: Path, options: ReadingOptions) -> RecordReader:
             f"{path}: expected a sentence a row, with a list of tokens in one cell and of as many tags in another, or "
             "both parted by spaces. Found none such in most rows."
         )
-    separator, names, pairs = layout
+    separator, names, pairs, fits = layout
+    if not fits:
+        of_words, of_tags = (_named(column, names) for column in pairs[0])
+        raise SourceError(
+            f"{path}: each row seems to hold a sentence, but in most rows {of_words} has not as many words as "
+            f"{of_tags} has tags. Give the tokens that were tagged, as a list or parted by spaces."
+        )
     tokens, tags = _chosen(path, names, pairs, options)
     records = partial(_records, path, separator, (tokens, tags), bool(names))
     folder = str(path)[: -len(path.name)]
@@ -74,8 +80,13 @@ def sentence_rows_reader(path: Path, options: ReadingOptions) -> RecordReader:
     return reader
 
 
-def _layout(path: Path) -> tuple[str, list[str], list[_Columns]] | None:
-    """Return the separator, the names of the columns and the pairs of columns that may hold tokens and tags."""
+def _layout(path: Path) -> tuple[str, list[str], list[_Columns], bool] | None:
+    """Return the separator, the names of the columns and the pairs of columns that may hold tokens and tags.
+
+    The last value tells whether there are as many tokens as tags. Named columns of words and of tags are told
+    without.
+    """
+    unequal = None
     for separator in _SEPARATORS:
         try:
             rows = [cells for _, cells, _ in islice(_rows(path, separator), _SNIFFED)]
@@ -88,17 +99,23 @@ def _layout(path: Path) -> tuple[str, list[str], list[_Columns]] | None:
         rows = [row for row in rows if len(row) == len(rows[0])]
         columns = [[_parts(cell) for cell in column] for column in zip(*rows, strict=True)]
         tagged = [i for i, column in enumerate(columns) if _mostly(map(_are_tags, column))]
-        pairs = [
+        possible = [
             (i, j)
             for j in tagged
-            for i, column in enumerate(columns)
-            if i not in tagged
-            and any(len(parts) > 1 for parts in columns[j])
-            and _mostly(len(one) == len(other) for one, other in zip(column, columns[j], strict=True))
+            for i in range(len(columns))
+            if i not in tagged and any(len(parts) > 1 for parts in columns[j])
+        ]
+        pairs = [
+            (i, j)
+            for i, j in possible
+            if _mostly(len(one) == len(other) for one, other in zip(columns[i], columns[j], strict=True))
         ]
         if pairs:
-            return separator, names, pairs
-    return None
+            return separator, names, pairs, True
+        several = [pair for pair in possible if all(_mostly(len(p) > 1 for p in columns[c]) for c in pair)]
+        if names and several:
+            unequal = unequal or (separator, names, several, False)
+    return unequal
 
 
 def _mostly(facts: Iterator[bool]) -> bool:
