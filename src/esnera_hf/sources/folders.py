@@ -57,7 +57,7 @@ def split_files(path: Path, files: list[Path], name: str, reader_of: ReaderOf) -
             raise SourceError(
                 f"{path}: expected files whose names say their split (train, dev or validation, test), or "
                 f"files of one kind; found {listed(path, unnamed)}. Rename them, pass one file, or name them: "
-                "data_files={'train': 'PATTERN'}."
+                "ReadingOptions(data_files={'train': 'PATTERN'})."
             )
         by_split["train"] = unnamed
         if len(unnamed) > 1:
@@ -124,7 +124,7 @@ def genres_of(path: Path, by_split: Mapping[str, Sequence[Path]], reader_of: Rea
         train = next(iter(by_split.values()))[0].relative_to(path)
         raise SourceError(
             f"{path}: two levels of folders differ, {' and '.join(', '.join(sorted(level)) for level in levels)}. "
-            "Say which files count: data_files={'train': 'PATTERN', …}; such as "
+            "Say which files count: ReadingOptions(data_files={'train': 'PATTERN', …}); such as "
             f"{train.as_posix()!r} with * for what differs among the parts of the corpus."
         )
     genres = {file: next(part for part in file.parts if part in repeated[0]) for file in files}
@@ -164,7 +164,7 @@ def _check_names(
     if any(_is_annotated(reader_of, file) for file in beside):
         raise SourceError(
             f"{path}: {listed(path, of_splits)} may be splits or documents that are called so: {listed(path, beside)} "
-            "hold annotated sentences too. Say which files count: data_files={'train': 'PATTERN', …}, such as "
+            "hold annotations too. Say which files count: ReadingOptions(data_files={'train': 'PATTERN', …}), such as "
             f"'*{of_splits[0].suffix}' for all as one, or put those of each split into a folder with its name."
         )
 
@@ -239,7 +239,8 @@ def check_one_file(path: Path, name: str, split: str, files: Sequence[Path]) -> 
         )
     raise SourceError(
         f"{path}: {listed(path, files)} all look like the {split} split of {name}. Pass a folder that holds "
-        f"one file a split, or one file; or say which files count: data_files={{{split!r}: 'PATTERN', …}}."
+        "one file a split, or one file; or say which files count: "
+        f"ReadingOptions(data_files={{{split!r}: 'PATTERN', …}})."
     )
 
 
