@@ -97,7 +97,20 @@ MUTANTS: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {
         ("(matrix.shared > 0) & (matrix.shared.T > 0)", "matrix.shared > 0"),
         ("[np.prod(1 - ordered)]", "[0.0]"),
     ),
+    ("sources/readers/sentence_rows.py", "sources/readers/test_sentence_rows.py"): (
+        ("strict=True)\n    for cells in reader", "strict=False)\n    for cells in reader"),
+        ("            return []\n", "            return list(cell.split())\n"),
+        ("return are_words, not are_words", "return False, True"),
+        ("one == other > 1 for", "other > 1 for"),
+        ("    if table.role(column) not in fitting:", "    if False:"),
+    ),
+    ("alignment/definitions.py", "alignment/test_definitions.py"): (
+        ("if label not in labels:", "if False:"),
+        (" or len(text) > LONGEST_DEFINITION", ""),
+    ),
     ("taggers/light_heads.py", "taggers/test_light_heads.py"): (
+        ("rest.sort(key=lambda sentence: min(", "rest.sort(key=lambda sentence: -min("),
+        ("if number >= LEAST_SENTENCES and all(", "if number >= LEAST_SENTENCES and any("),
         ("_regression(vectors[seen], names[seen], **fit)", "_regression(vectors, names, **fit)"),
         ("counts[name] >= min_support", "counts[name] >= 1"),
         ("in sources[process_index() :: process_count()] if", "in sources if"),

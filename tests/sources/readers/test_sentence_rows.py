@@ -105,7 +105,24 @@ def test_numbers_of_tags_want_names(tmp_path):
             "text,labels\na b.,B-X O O\nc d e.,O O O O\n",
             r"column 0 'text' has not as many words as column 1 'labels' has tags\. Give the tokens",
         ),
-        ('a b,O O\nc d,B-X O\n"[""\\ud800""]",O\n', "line 3: half of a surrogate pair"),
+        ('[1 2],O O\n[\'c\' \'d\'],B-X O\n"[""\\ud800""]",O\n', "line 3: half of a surrogate pair"),
+        (
+            "['a' 'b'],B-X O\n['a' 'b'],O O\n['c' ... 'd'],B-X O O\n",
+            r"line 3, column 0: expected a list .* found .\['c' \.\.\. 'd",
+        ),
+        ("['a' 'b'],['O' 'X']\n" + "['a' 'b'],['B-X' 'O']\n" * 2, "line 1: tag 'X' is not of"),  # no name
+        (
+            "words\ttags\n" + "a b\tO B-X\n" * 3 + '"\tO\nc "\tO O\n',
+            "line 6, column 0 'words': expected words in one",
+        ),
+        (
+            "text,pos,ner\na b.,N N .,B-X O O\n",
+            r"Against what fits speaks: column 1 'pos': its name says otherwise\.",
+        ),
+        (
+            "text,tags\na b,B-NP O\n",
+            r"as many tags of entities as tokens\. .*column 1 'tags': its labels are those of",
+        ),
     ],
 )
 def test_what_is_refused(tmp_path, text, message):
@@ -115,13 +132,34 @@ def test_what_is_refused(tmp_path, text, message):
 
 
 @pytest.mark.parametrize(
+    ("text", "tokens"),
+    [
+        ('"a" b\tO B-X\n"c d"\tO O\ne f\tO O\n', [['"a"', "b"], ['"c', 'd"'], ["e", "f"]]),
+        ('" a "\tO B-X O\nb c d\tO O O\n', [['"', "a", '"'], ["b", "c", "d"]]),
+        ('"a b"\t"O B-X"\n"c d"\t"O O"\n', [["a", "b"], ["c", "d"]]),  # all are between marks
+        ('"a ""\t"" b"\tO B-X O O\nc d\tO O\n', [["a", '"', '"', "b"], ["c", "d"]]),
+        ("[np.str_('a'), np.str_(\"b's\")]\t[np.int64(0), np.int64(1)]\n", [["a", "b's"]]),
+        (
+            "[ a ]\t['O', 'B-X', 'O']\nb c\t['O', 'O']\nd e\t['O', 'O']\n",
+            [["[", "a", "]"], ["b", "c"], ["d", "e"]],
+        ),
+    ],
+)
+def test_marks_that_are_tokens_stay_and_those_around_cells_go(tmp_path, text, tokens):
+    records = sentence_rows_reader(write(tmp_path / "a.tsv", text), ReadingOptions(tag_names=("O", "B-X")))
+    assert [sentence.tokens for sentence in records()] == tokens
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "a,O\nb,B-X\n",  # a token a row
+        "token\ttag\na\tB-X I-Y\nb\tO\nc\tO\n",
         "a\tB-X I-Y\nb\tO\nc\tB-X B-Y\n",  # several tags of a token
         "a,b c\nd,e f\n",  # no tags
         "token\ttags\na\tB-X I-Y\nb c\tO O\nd\tB-X B-Y\n",  # the same, with names
         "a b.,B-X O O\nc d e.,O O O O\n",  # neither as many nor named
+        "B-X O\t" * 20_000 + "\n" + "a b\t" * 20_000,  # reading it would take hours
         '"\tO\n' + "ab\tO\n" * 40_000,  # the mark is a token
     ],
 )

@@ -30,7 +30,7 @@ _WORDS = re.compile(r"[A-Z]?[a-z]+\d?|[A-Z]+(?![a-z])\d?|\d+")
 _NUMBER = re.compile(r"-?\d+([-.,:/]\d+)*")
 _WHOLE_NUMBER = re.compile(r"\d{1,18}(\.0)?")
 #: Of chunkers of English, German, Spanish, Hindi: phrases of a parse, not entities.
-_CHUNKS = frozenset(
+CHUNKS = frozenset(
     "NP VP PP ADVP ADJP SBAR PRT INTJ CONJP LST UCP NC VC PC NX VX PX ADVX SN SV SP NGP VGF VGNF VGNN JJP RBP CCP "
     "BLK NEGP FRAGP".split()
 )
@@ -149,7 +149,7 @@ class Column:
         labels = self.labels
         if self.is_empty:
             yield f"it holds nothing but {OUTSIDE!r}"
-        elif labels and labels <= _CHUNKS:
+        elif labels and labels <= CHUNKS:
             yield f"its labels are those of chunks: {', '.join(sorted(labels)[:5])}"
         if self.is_bare and len(self.cells) >= ENOUGH:
             others = {cell: count for cell, count in self.counts.items() if cell not in self.notation.outside}
