@@ -121,9 +121,9 @@ def test_files_that_hold_something_else(
         ({"c:PER": "x"}, "'c:PER' is no label of the sources.* one of a:LOC, a:PER, b:firma, b:person"),
         ({"PER": "x"}, "'PER' is no label of the sources"),
         ({3: "x"}, "'3' is no label"),
-        ({"a:PER": None}, "a:PER: expected a text of at most 2,000 characters"),
-        ({"a:PER": "x" * (LONGEST_DEFINITION + 1)}, "a:PER: expected a text of at most 2,000 characters"),
-        ({"a:PER": "\ud800"}, "a:PER: expected a text"),
+        ({"a:PER": None}, "a:PER: expected a text of at most 2,000 characters, found NoneType"),
+        ({"a:PER": "x" * (LONGEST_DEFINITION + 1)}, "a:PER: .*2,000 characters, found 2,001"),
+        ({"a:PER": "\ud800"}, "a:PER: found half of a surrogate pair"),
         ([("a:PER", "x")], "found list, expected a text for each label"),
         ("a:PER", "found str, expected a text for each label"),
     ],
@@ -141,6 +141,14 @@ def test_of_many_labels_a_message_names_those_of_the_source() -> None:
         check_definitions({"b:x": "y"}, labels)
     assert "b:29 and more." in str(error.value)
     assert "a:00" not in str(error.value)
+
+
+def test_labels_may_be_references_and_steer_no_terminal() -> None:
+    assert check_definitions({LabelRef("a", "PER"): "x"}, ["a:PER"]) == {"a:PER": "x"}
+    for definitions in ({"a:LOC": "x"}, {"a:\x1b[0m\u202e": None}):
+        with pytest.raises(ConfigurationError) as error:
+            check_definitions(definitions, ["a:\x1b[0m\u202e"])
+        assert str(error.value).isprintable()
 
 
 def test_a_label_of_two_meanings_is_refused() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from esnera_hf._internal.json import read_json
-from esnera_hf._internal.text import hint, shown
+from esnera_hf._internal.text import hint, shown, visible
 from esnera_hf._internal.yaml import read_yaml
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.alignment.mapping_yaml import LONGEST_DEFINITION
@@ -55,7 +55,7 @@ def check_definitions(definitions: Any, labels: Collection[str]) -> dict[str, st
     """Return the definitions of labels without those that are empty, once they are checked.
 
     Args:
-        definitions: texts by ``source:label``.
+        definitions: texts by ``source:label``, or by ``LabelRef``.
         labels: that there are, written so.
 
     Raises:
@@ -66,18 +66,24 @@ def check_definitions(definitions: Any, labels: Collection[str]) -> dict[str, st
             f"definitions: found {type(definitions).__name__}, expected a text for each label: "
             "{'source:label': 'what it means'}."
         )
+    definitions = {str(label): text for label, text in definitions.items()}
     for label, text in definitions.items():
         if label not in labels:
-            source = f"{str(label).partition(':')[0]}:"
+            source = f"{label.partition(':')[0]}:"
             near = sorted(one for one in labels if one.startswith(source)) or sorted(labels)
-            named = ", ".join(near[:_MOST_NAMED]) + " and more" * (len(near) > _MOST_NAMED)
+            named = ", ".join(map(visible, near[:_MOST_NAMED])) + " and more" * (len(near) > _MOST_NAMED)
             raise ConfigurationError(
-                f"definitions: {shown(str(label))} is no label of the sources.{hint(str(label), near)} Expected "
+                f"definitions: {shown(label)} is no label of the sources.{hint(label, near)} Expected "
                 f"source:label, one of {named}."
             )
-        if not isinstance(text, str) or len(text) > LONGEST_DEFINITION or not _can_be_written(text):
+        if not isinstance(text, str) or len(text) > LONGEST_DEFINITION:
             raise ConfigurationError(
-                f"definitions: {label}: expected a text of at most {LONGEST_DEFINITION:,} characters. Shorten it."
+                f"definitions: {visible(label)}: expected a text of at most {LONGEST_DEFINITION:,} characters, found "
+                + (f"{len(text):,}. Shorten it." if isinstance(text, str) else f"{type(text).__name__}.")
+            )
+        if not _can_be_written(text):
+            raise ConfigurationError(
+                f"definitions: {visible(label)}: found half of a surrogate pair, which no file holds. Mend it."
             )
     return {label: text for label, text in definitions.items() if text.strip()}
 
