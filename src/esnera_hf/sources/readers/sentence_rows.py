@@ -110,7 +110,7 @@ def sentence_rows_reader(path: Path, options: ReadingOptions) -> RecordReader:
 
 
 def _table(path: Path) -> _Table | None:
-    """Return how a table is written, with the pairs of columns that may hold tokens and tags; ``None`` if none seem to."""
+    """Return how a table is written, with the pairs of columns that may hold tokens and tags; ``None`` for no table."""
     unequal = None
     for separator in _SEPARATORS:
         for marks_are_words in _ways_of_marks(path, separator):
