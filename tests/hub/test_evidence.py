@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from dataclasses import replace
 from functools import partial
+from math import sqrt
 from pathlib import Path
 from typing import Any
 
@@ -348,6 +349,8 @@ class TestPrivacy:
         assert set(made.facts["noise"]) == {"city", "name"} == set(made.centroids.total)
         # Of twice the mentions, half the noise suffices.
         assert made.facts["noise"]["city"] < 0.7 * made.facts["noise"]["name"]
+        # More digits of it would tell the spread of what was read.
+        assert all(float(f"{size:.1e}") == size for size in made.facts["noise"].values())
         assert "rare" not in (*made.facts["read"], *made.facts["recall"], *made.head.labels)
         made.save(tmp_path / "theirs.evidence")
         loaded = Evidence.load(tmp_path / "theirs.evidence")
@@ -364,25 +367,37 @@ class TestPrivacy:
         # Noise that were the same, or the same but for its size, could be taken off.
         assert all(abs(np.corrcoef(drawn[0], other)[0, 1]) < 0.95 for other in drawn[1:])
 
-    @pytest.mark.parametrize(("reveal", "mentions"), [(0.55, 30), (0.55, 300), (0.7, 60)])
-    def test_the_best_test_tells_a_mention_as_well_as_is_allowed(
-        self, reveal: float, mentions: int, monkeypatch: pytest.MonkeyPatch
+    @pytest.mark.parametrize(
+        ("reveal", "mentions", "of_sentence"), [(0.55, 30, 1), (0.55, 300, 1), (0.7, 60, 1), (0.7, 60, 4)]
+    )
+    def test_the_best_test_tells_a_sentence_as_well_as_is_allowed(
+        self, reveal: float, mentions: int, of_sentence: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """It knows all other mentions, so all that hides the one it asks about is the noise."""
-        generator = np.random.default_rng(0)
-        vectors, basis = generator.normal(size=(mentions, 16)).astype(np.float32), kept_directions(16)
+        """It knows all other sentences, so all that hides the one it asks about is the noise on all of its labels."""
+        generator, basis = np.random.default_rng(0), kept_directions(16)
+        sentences = np.repeat(np.arange(mentions // of_sentence), of_sentence)
+        gold = np.array(["a", "b"])[np.arange(mentions) // max(of_sentence // 2, 1) % 2]
+        # Mentions of a sentence are alike.
+        vectors = (
+            generator.normal(size=(len(sentences), 16)) + generator.normal(size=(mentions, 16))[sentences]
+        )
+        means = {label: vectors[gold == label].mean(axis=0) for label in ("a", "b")}
         scores: dict[bool, list[float]] = {True: [], False: []}
         for secret in range(300):
             monkeypatch.setattr(protection, "_secret", partial(secret.to_bytes, 2, "big"))
-            asked = secret % mentions
-            others = np.delete(vectors, asked, axis=0)
-            towards = (vectors[asked] - others.mean(axis=0)) @ basis
+            others = sentences != secret % (sentences[-1] + 1)
+            without = {label: vectors[others & (gold == label)].mean(axis=0) for label in means}
             for member in (True, False):
-                read = vectors if member else others
-                spans = LightHead((), read[:0], read[:0, 0], ("a",) * len(read), read, {})
+                read = np.ones_like(others) if member else others
+                own = vectors[read].astype(np.float32)
+                spans = LightHead((), own[:0], own[:0, 0], tuple(gold[read]), own, {}, sentences[read])
                 _, centroids, noise = protection.protected(spans, reveal, 3)
-                shift = (centroids.total["a"] / len(read) - others.mean(axis=0)) @ basis
-                scores[member].append(float(shift @ towards) / noise["a"] / np.linalg.norm(towards))
+                score = variance = 0.0
+                for label, total in centroids.total.items():
+                    towards = (means[label] - without[label]) @ basis / noise[label]
+                    shift = (total / centroids.count[label] - without[label]) @ basis / noise[label]
+                    score, variance = score + float(shift @ towards), variance + float(towards @ towards)
+                scores[member].append(score / sqrt(variance))
         member, stranger = np.array(scores[True]), np.array(scores[False])
         area = (member[:, None] > stranger[None, :]).mean()
         assert area == pytest.approx(reveal, abs=0.05)

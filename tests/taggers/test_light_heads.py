@@ -87,6 +87,9 @@ def test_a_head_tells_labels_and_other_spans_apart_on_the_text_of_another_source
         assert predicted == [expected[label] for label in heads[other].gold]
     assert heads["a"].recall == {"per": 1.0, "loc": 1.0}
     assert heads["a"].centroids.count == {"per": 40, "loc": 40}
+    # One sentence has a mention of each label, and two spans that are none.
+    read = set(zip(heads["a"].sentences.tolist(), heads["a"].gold, strict=True))
+    assert read == {(number, label) for number in range(40) for label in names}
 
 
 def test_recall_is_that_of_sentences_which_were_not_fitted_on(monkeypatch: pytest.MonkeyPatch) -> None:

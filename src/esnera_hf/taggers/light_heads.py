@@ -11,7 +11,7 @@ import json
 import random
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import blake2b
 from pathlib import Path
@@ -56,6 +56,7 @@ class LightHead:
         gold: the label of each span that was read.
         vectors: shape (spans, dimensions), around the mean of the spans that are no mentions.
         recall: by label, the share of its mentions that a head finds which has not seen their sentences.
+        sentences: the number of the sentence of each span; empty if nobody asks for it.
     """
 
     labels: tuple[str, ...]
@@ -64,6 +65,7 @@ class LightHead:
     gold: tuple[str, ...]
     vectors: NDArray[np.float32]
     recall: dict[str, float]
+    sentences: NDArray[np.intp] = field(default_factory=lambda: np.zeros(0, dtype=np.intp))
 
     def predict(self, vectors: NDArray[np.float32]) -> list[str]:
         """Return the label of each span, shape (spans, dimensions): :data:`NO_MENTION` for none."""
@@ -105,7 +107,7 @@ class LightHead:
     def without_spans(self) -> LightHead:
         """Return the head alone, as an evidence bundle holds it: without the spans that it was fitted on."""
         weights, bias = in_half_precision(self.weights), in_half_precision(self.bias)
-        return replace(self, weights=weights, bias=bias, gold=(), vectors=self.vectors[:0])
+        return LightHead(self.labels, weights, bias, (), self.vectors[:0], self.recall)
 
     def count_on(self, spans: LightHead) -> Counter[tuple[str, str]]:
         """Count what it predicts on the spans of another source, as pairs of the predicted and the gold label.
@@ -138,6 +140,7 @@ class LightHead:
             vectors=self.vectors.astype(np.float16),
             recall=np.array([self.recall[name] for name in names], dtype=np.float64),
             recalled=np.array(names, dtype=np.str_),
+            sentences=self.sentences,
         )
 
     @classmethod
@@ -153,6 +156,7 @@ class LightHead:
             tuple(arrays["gold"].tolist()),
             arrays["vectors"].astype(np.float32),
             recall,
+            arrays["sentences"].astype(np.intp),
         )
 
 
@@ -180,6 +184,7 @@ def make_light_heads(sources: Sequence[NerSource], encoder: str, seed: int) -> d
         "encoder": encoder_identity(encoder),
         "layers": LAYERS,
         "read": [LEAST_SENTENCES, LOOKED_THROUGH, ENOUGH_MENTIONS, MOST_TOKENS],
+        "holds": "sentences",
         "seed": seed,
         "versions": library_versions(),
     }
@@ -258,20 +263,21 @@ def _fit(source: NerSource, model: Any, seed: int) -> LightHead:
     sentences = [sentence for sentence in sentences if sentence.entities]
     gold: list[str] = []
     parts: list[NDArray[np.float32]] = []
-    folds: list[int] = []
+    places: list[int] = []
     with progress_bar(f"reading {source.name}", len(sentences), unit="sentences", delay=2) as bar:
         read: set[int] = set()
         # Both halves at once: the more sentences there are, the more are of like length, and the less is padding.
         for labels, vectors, numbers in model.located_mentions(sentences):
             gold += labels
             parts.append(vectors)
-            folds += [number % _FOLDS for number in numbers]
+            places += numbers
             bar.update(len({*numbers} - read))
             read.update(numbers)
     if not parts:
         empty = np.zeros((0, 1), dtype=np.float32)
         return LightHead((), empty, np.zeros(0, dtype=np.float32), (), empty, {})
-    names, fold_of, vectors = np.array(gold), np.array(folds), np.concatenate(parts)
+    names, sentence_of, vectors = np.array(gold), np.array(places), np.concatenate(parts)
+    fold_of = sentence_of % _FOLDS
     others = names == NO_MENTION
     vectors = vectors - vectors[others if others.any() else slice(None)].mean(axis=0)
     vectors /= vectors.std(axis=0).mean() + 1e-6
@@ -284,7 +290,7 @@ def _fit(source: NerSource, model: Any, seed: int) -> LightHead:
             guessed[~seen] = np.array(labels)[best]
     mentioned = sorted(set(gold) - {NO_MENTION})
     recall = {label: float((guessed[names == label] == label).mean()) for label in mentioned}
-    return LightHead(*_regression(vectors, names), tuple(gold), vectors, recall)
+    return LightHead(*_regression(vectors, names), tuple(gold), vectors, recall, sentence_of)
 
 
 def _regression(
