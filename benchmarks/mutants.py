@@ -111,8 +111,8 @@ MUTANTS: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {
     ("taggers/light_heads.py", "taggers/test_light_heads.py"): (
         ("rest.sort(key=lambda sentence: min(", "rest.sort(key=lambda sentence: -min("),
         ("if number >= LEAST_SENTENCES and all(", "if number >= LEAST_SENTENCES and any("),
-        ("_regression(vectors[seen], names[seen], **fit)", "_regression(vectors, names, **fit)"),
-        ("counts[name] >= min_support", "counts[name] >= 1"),
+        ("_regression(vectors[seen], names[seen])", "_regression(vectors, names)"),
+        ("counts[name] >= FEWEST", "counts[name] >= 1"),
         ("in sources[process_index() :: process_count()] if", "in sources if"),
     ),
     # Alignment.

@@ -135,6 +135,8 @@ def test_what_is_refused(tmp_path, text, message):
     ("text", "tokens"),
     [
         ('"a" b\tO B-X\n"c d"\tO O\ne f\tO O\n', [['"a"', "b"], ['"c', 'd"'], ["e", "f"]]),
+        ('a b\tO B-X\n"c" d\tO O\n', [["a", "b"], ['"c"', "d"]]),
+        ('a b\tO B-X\n"c d"\tO O\ne f\tO O\n', [["a", "b"], ['"c', 'd"'], ["e", "f"]]),
         ('" a "\tO B-X O\nb c d\tO O O\n', [['"', "a", '"'], ["b", "c", "d"]]),
         ('"a b"\t"O B-X"\n"c d"\t"O O"\n', [["a", "b"], ["c", "d"]]),  # all are between marks
         ('"a ""\t"" b"\tO B-X O O\nc d\tO O\n', [["a", '"', '"', "b"], ["c", "d"]]),
