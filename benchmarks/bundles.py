@@ -31,7 +31,7 @@ from esnera_hf._internal.cache import Artifact
 from esnera_hf._internal.cache_contents import CACHE_VARIABLE
 from esnera_hf._internal.console import quiet_libraries
 from esnera_hf.hub.evidence import Evidence
-from esnera_hf.hub.protection import EXACT, KEY_FILE, MIN_SUPPORT, REVEAL, protected
+from esnera_hf.hub.protection import EXACT, KEY_FILE, MIN_SUPPORT, REVEAL, TIMES_READ, protected
 from esnera_hf.similarity.evidence import _HeadsAndSpans
 from esnera_hf.similarity.matrix import SimilarityMatrix
 from esnera_hf.similarity.semantic import semantic_similarity
@@ -101,10 +101,12 @@ def held_back(matrix: SimilarityMatrix, options: Any) -> Iterator[tuple[str, Sim
     yield "both texts, forms unknown", without(matrix, ~unknown, unknown)
     corpora = read_corpora(options.data)
     sources = [as_source(name, sampled(rows, len(rows), options.seed)) for name, rows in corpora.items()]
-    artifacts = make_light_heads(sources, options.encoder, options.seed)
+    artifacts, read_for_noise = (
+        make_light_heads(sources, options.encoder, options.seed, times=times) for times in (1, TIMES_READ)
+    )
     for draw in range(1, DRAWS + 1):
         (options.cache / KEY_FILE).unlink(missing_ok=True)
-        noisy, vectors = by_default(matrix, artifacts)
+        noisy, vectors = by_default(matrix, artifacts, read_for_noise)
         for name, heads in (("later", before), ("earlier", after)):
             close = np.where(matrix.same_source, np.nan, np.where(heads, vectors, vectors.T))
             one_sided = replace(without(noisy, heads, unknown), semantic=close)
@@ -113,14 +115,14 @@ def held_back(matrix: SimilarityMatrix, options: Any) -> Iterator[tuple[str, Sim
 
 
 def by_default(
-    matrix: SimilarityMatrix, artifacts: Mapping[str, Artifact]
+    matrix: SimilarityMatrix, artifacts: Mapping[str, Artifact], read_for_noise: Mapping[str, Artifact]
 ) -> tuple[SimilarityMatrix, np.ndarray]:
     """Return what heads of bundles by default count on texts, and S_sem of labels of a text and of a bundle."""
     bundles, sums = {}, {}
     for name, artifact in artifacts.items():
-        spans = load_light_head(artifact)
+        spans = load_light_head(read_for_noise[name])
         bundles[name] = Given(*protected(spans, REVEAL, MIN_SUPPORT)[:2], spans.read)
-        sums |= {name: spans.centroids, f"{name}\0bundle": bundles[name].centroids}
+        sums |= {name: load_light_head(artifact).centroids, f"{name}\0bundle": bundles[name].centroids}
     changed = with_evidence(matrix, _HeadsAndSpans(artifacts, bundles))
     sent = [LabelRef(f"{label.source}\0bundle", label.label) for label in matrix.labels]
     number = len(matrix.labels)

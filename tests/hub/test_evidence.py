@@ -94,6 +94,17 @@ def assert_same(one: MergeResult, other: MergeResult, *fields: str) -> None:
         assert first.tobytes() == second.tobytes(), name
 
 
+def test_a_bundle_with_noise_is_made_of_more_text(
+    encoder_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"ENOUGH_MENTIONS": 10, "LEAST_SENTENCES": 5}.items():
+        monkeypatch.setattr(f"esnera_hf.taggers.light_heads.{name}", value)
+    source = corpus("many", "per", "loc", 120)
+    noisy = Evidence.from_source(source, encoder=encoder_folder)
+    assert exact(source, encoder_folder).facts["read"]["per"] < 20
+    assert noisy.facts["read"]["per"] > 90
+
+
 class TestTheFile:
     def test_what_is_saved_is_what_is_loaded_and_holds_no_text(
         self, theirs: NerSource, encoder_folder: Path, tmp_path: Path

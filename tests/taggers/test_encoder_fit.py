@@ -132,7 +132,7 @@ def test_it_is_said_of_what_an_evidence_bundle_is_made_from(
     encoder_folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("esnera_hf.modeling.encoders._tokenizer", lambda name: TOKENIZERS["chinese"])
-    monkeypatch.setattr("esnera_hf.hub.evidence_measurement.make_light_heads", lambda *source: {})
+    monkeypatch.setattr("esnera_hf.hub.evidence_measurement.make_light_heads", lambda *source, times: {})
     with pytest.raises(KeyError):
         Evidence.from_source(sentences_of(ENGLISH), encoder=encoder_folder)
     assert "not seem to be made for the language of news" in capsys.readouterr().err

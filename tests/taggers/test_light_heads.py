@@ -148,19 +148,23 @@ def test_what_is_saved_is_what_is_loaded(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rare_every", "limits", "sentences", "rare"),
+    ("rare_every", "limits", "times", "sentences", "rare"),
     [
-        (1, {}, 20, 20),  # as many as are read anyway
-        (5, {}, None, 10),
-        (50, {}, None, 6),  # all that there are
-        (5, {"LOOKED_THROUGH": 20}, 20, None),
-        (5, {"MOST_TOKENS": 40}, 10, None),
+        (1, {}, 1, 20, 20),  # as many as are read anyway
+        (5, {}, 1, None, 10),
+        (5, {}, 4, None, 40),
+        (50, {}, 1, None, 6),  # all that there are
+        (5, {"LOOKED_THROUGH": 20}, 1, 20, None),
+        (5, {"LOOKED_THROUGH": 10}, 2, 20, None),
+        (5, {"MOST_TOKENS": 40}, 1, 10, None),
+        (5, {"MOST_TOKENS": 40}, 2, 20, None),
     ],
 )
 def test_sentences_with_rare_labels_are_read_beyond_those_that_come(
     monkeypatch: pytest.MonkeyPatch,
     rare_every: int,
     limits: dict[str, int],
+    times: int,
     sentences: int | None,
     rare: int | None,
 ) -> None:
@@ -171,8 +175,8 @@ def test_sentences_with_rare_labels_are_read_beyond_those_that_come(
         row(f"w{i} anna/B-per in oslo/B-{'loc' if i % rare_every == 0 else 'per'}") for i in range(300)
     ]
     source = make_source("a", {"train": rows})
-    chosen = sentences_to_read(source, 3)
-    assert chosen == sentences_to_read(source, 3)
+    chosen = sentences_to_read(source, 3, times)
+    assert chosen == sentences_to_read(source, 3, times)
     assert len({sentence.id for sentence in chosen}) == len(chosen)
     labels = [[entity.label for entity in sentence.entities] for sentence in chosen]
     assert all("loc" in one for one in labels[20:])

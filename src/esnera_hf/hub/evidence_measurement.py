@@ -12,7 +12,7 @@ import numpy as np
 from esnera_hf._internal.checks import to_plain
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.hub.evidence_file import FORMAT, RENAME, VERSION, EvidenceFacts, checked_facts
-from esnera_hf.hub.protection import EXACT, protected
+from esnera_hf.hub.protection import EXACT, TIMES_READ, protected
 from esnera_hf.sources.hashed_forms import HashedForms
 from esnera_hf.sources.source import NerSource
 from esnera_hf.taggers.identity import encoder_files
@@ -46,7 +46,7 @@ def measured(
     """
     from esnera_hf.modeling.encoders import resolved_commit
 
-    artifacts = make_light_heads([loaded], encoder, seed)
+    artifacts = make_light_heads([loaded], encoder, seed, times=1 if reveal == EXACT else TIMES_READ)
     spans = load_light_head(artifacts[loaded.name])
     mentions = loaded.summary.entities["train"]
     withheld = {label for label in loaded.labels if FEWEST < least > mentions.get(label, 0)}

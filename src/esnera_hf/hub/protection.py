@@ -28,6 +28,9 @@ from esnera_hf.taggers.predictions import LabelCentroids
 
 #: The area under the ROC curve that an attack on a mention reaches by default; 0.5 is guessing, 1 is knowing.
 REVEAL, EXACT = 0.54, 1.0
+#: How many times as much of a source is read for a bundle with noise as for an alignment: the noise falls with the
+#: number of mentions, and a bundle is made once.
+TIMES_READ = 10
 #: Mentions of a label below which a bundle tells no more than its name by default.
 MIN_SUPPORT = 20
 #: A bundle says how large its noise is. All digits of it would tell the spread of the mentions that were read, which

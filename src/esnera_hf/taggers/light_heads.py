@@ -166,7 +166,9 @@ def in_half_precision(numbers: NDArray[Any]) -> NDArray[np.float32]:
     return np.asarray(np.clip(numbers, -most, most).astype(np.float16), dtype=np.float32)
 
 
-def make_light_heads(sources: Sequence[NerSource], encoder: str, seed: int) -> dict[str, Artifact]:
+def make_light_heads(
+    sources: Sequence[NerSource], encoder: str, seed: int, *, times: int = 1
+) -> dict[str, Artifact]:
     """Return the artifact of the light head of each source, by name, made now or before.
 
     Each source has an artifact of its own, so another source later costs no more
@@ -176,6 +178,7 @@ def make_light_heads(sources: Sequence[NerSource], encoder: str, seed: int) -> d
         sources: the sources.
         encoder: folder or Hub id of a pretrained encoder.
         seed: of the choice of sentences and of spans that are no mentions.
+        times: as much is read of a source as for an alignment.
 
     Raises:
         EncoderError: the encoder cannot be loaded.
@@ -183,7 +186,7 @@ def make_light_heads(sources: Sequence[NerSource], encoder: str, seed: int) -> d
     identity: dict[str, Any] = {
         "encoder": encoder_identity(encoder),
         "layers": LAYERS,
-        "read": [LEAST_SENTENCES, LOOKED_THROUGH, ENOUGH_MENTIONS, MOST_TOKENS],
+        "read": [LEAST_SENTENCES, *(times * most for most in (LOOKED_THROUGH, ENOUGH_MENTIONS, MOST_TOKENS))],
         "holds": "sentences",
         "seed": seed,
         "versions": library_versions(),
@@ -199,7 +202,7 @@ def make_light_heads(sources: Sequence[NerSource], encoder: str, seed: int) -> d
 
         model = MentionEncoder(encoder, LAYERS)
         for source in own:
-            artifacts[source.name].make(lambda folder, s=source: _fit(s, model, seed).save(folder))  # type: ignore[misc]
+            artifacts[source.name].make(lambda folder, s=source: _fit(s, model, seed, times).save(folder))  # type: ignore[misc]
     if process_count() > 1:
         from esnera_hf.modeling.distributed import wait_for_all
 
@@ -217,22 +220,22 @@ def load_light_head(artifact: Artifact) -> LightHead:
         return LightHead.load(artifact.folder)
 
 
-def sentences_to_read(source: NerSource, seed: int) -> list[AnnotatedSentence]:
+def sentences_to_read(source: NerSource, seed: int, times: int = 1) -> list[AnnotatedSentence]:
     """Return sentences of the train split: some at random, then those with labels that lack mentions."""
-    sentences = list(source.sample(LOOKED_THROUGH, seed).sentences("train"))
+    sentences = list(source.sample(times * LOOKED_THROUGH, seed).sentences("train"))
     random.Random(seed).shuffle(sentences)
     occurring = Counter(entity.label for sentence in sentences for entity in sentence.entities)
     first, rest = sentences[:LEAST_SENTENCES], sentences[LEAST_SENTENCES:]
     rest = [sentence for sentence in rest if sentence.entities]
     rest.sort(key=lambda sentence: min(occurring[entity.label] for entity in sentence.entities))
-    missing = Counter({label: min(count, ENOUGH_MENTIONS) for label, count in occurring.items()})
+    missing = Counter({label: min(count, times * ENOUGH_MENTIONS) for label, count in occurring.items()})
     chosen: list[AnnotatedSentence] = []
     tokens = 0
     for number, sentence in enumerate([*first, *rest]):
         if number >= LEAST_SENTENCES and all(missing[entity.label] <= 0 for entity in sentence.entities):
             continue
         tokens += len(sentence.tokens)
-        if chosen and tokens > MOST_TOKENS:
+        if chosen and tokens > times * MOST_TOKENS:
             break
         chosen.append(sentence)
         missing.subtract(entity.label for entity in sentence.entities)
@@ -256,10 +259,10 @@ def with_other_spans(sentence: AnnotatedSentence, generator: random.Random) -> A
     return replace(sentence, entities=[*sentence.entities, *spans])
 
 
-def _fit(source: NerSource, model: Any, seed: int) -> LightHead:
+def _fit(source: NerSource, model: Any, seed: int, times: int) -> LightHead:
     """Read a source with a frozen encoder and fit its head, and one for each half on the other half."""
     generator = random.Random(seed)
-    sentences = [with_other_spans(sentence, generator) for sentence in sentences_to_read(source, seed)]
+    sentences = [with_other_spans(sentence, generator) for sentence in sentences_to_read(source, seed, times)]
     sentences = [sentence for sentence in sentences if sentence.entities]
     gold: list[str] = []
     parts: list[NDArray[np.float32]] = []
@@ -297,9 +300,7 @@ def _regression(
     vectors: NDArray[np.float32], names: NDArray[np.str_]
 ) -> tuple[tuple[str, ...], NDArray[np.float32], NDArray[np.float32]]:
     """Return labels, weights and bias of a multinomial logistic regression; no label where there are not two."""
-    from sklearn.linear_model import (
-        LogisticRegression,
-    )  # some tenths of a second, which only this has a use for
+    from sklearn.linear_model import LogisticRegression  # tenths of a second that only this has a use for
 
     counts = Counter(names.tolist())
     fitted = np.array([name == NO_MENTION or counts[name] >= FEWEST for name in names.tolist()], dtype=bool)
