@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+import esnera_hf
+
+PACKAGE = Path(esnera_hf.__file__).parent
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 FILES = sorted(BENCHMARKS.rglob("*.py"))
 
@@ -56,3 +59,16 @@ def test_each_finding_of_the_audit_has_a_test_that_there_is() -> None:
     for guard in guards:
         file, _, name = guard.partition("::")
         assert name in defined(Path(__file__).parent / file)
+
+
+def test_the_texts_that_mutants_replace_stand_in_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    core = importlib.import_module("mutants").MUTANTS
+    listed = [(file, text, tests) for (file, tests), pairs in core.items() for text, _ in pairs]
+    safety = importlib.import_module("mutants_safety").MUTANTS
+    listed += [(file, text, tests) for file, text, _, tests in safety]
+    assert len(listed) > 100
+    for file, text, tests in listed:
+        assert text in (PACKAGE / file).read_text(encoding="utf-8"), f"{file}: {text!r}"
+        for test in tests.partition(" -k ")[0].split():
+            assert (Path(__file__).parent / test).exists(), test
