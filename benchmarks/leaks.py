@@ -22,16 +22,15 @@ The area under the ROC curve is 0.5 by chance; intervals are by bootstrap over s
 
 from __future__ import annotations
 
-import argparse
 import os
 import random
 import sys
 import warnings
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from few_corpora import parser_of
 from fit_relations import group_of, measured, names
 from quality.corpora import as_source, read_corpora, sampled
 from quality.figures import average_precision, f1_only, macro_f1
@@ -337,19 +336,12 @@ def figures(matrix: SimilarityMatrix, pairs: list[GoldPair], group: np.ndarray) 
 
 def parsed() -> Any:
     """Return what is given on the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--data", type=Path, required=True, help="holds jsonl/NAME.SPLIT.jsonl.gz")
-    parser.add_argument("--gold", type=Path, required=True, help="relations between labels, for --cost")
-    parser.add_argument("--encoder", required=True, help="folder or Hub id")
-    parser.add_argument("--cache", type=Path, required=True, help="of fit_relations.py, for --cost")
+    parser = parser_of(__doc__)
     parser.add_argument("--corpora", nargs="*", default=CORPORA, metavar="NAME")
     parser.add_argument(
         "--halves", type=int, default=3, help="pairs of halves: twice as many targets, others are references"
     )
     parser.add_argument("--cost", action="store_true", help="also compare all corpora by such evidence")
-    parser.add_argument("--seed", type=int, default=SEED)
     return parser.parse_args()
 
 

@@ -45,7 +45,7 @@ MEASURED = 2.0
 #: How much heads count that have read one of two texts, as the other is elsewhere.
 ONE_SIDED = 0.7
 #: Sources of fewer labels count as of so many. Heads of genes alone and of chemicals alone take everything for theirs:
-#: of pairs of unlike single labels five more would become one, left out of the fit, by their number.
+#: by their number alone six pairs of unlike labels of such sources would be merged, left out of the fit, not two.
 FEW_LABELS = 4
 #: Keeps logarithms of shares finite: differences of shares below it tell nothing.
 _SMALL = 0.02

@@ -6,7 +6,6 @@ http://bioc.sourceforge.net; https://www.ncbi.nlm.nih.gov/research/bionlp/APIs/B
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -17,13 +16,12 @@ from xml.parsers import expat
 from esnera_hf.errors import ConfigurationError, SourceError
 from esnera_hf.sources.options import ReadingOptions
 from esnera_hf.sources.readers.records import Record, RecordReader
-from esnera_hf.sources.readers.text import COMPRESSED, read_lines
+from esnera_hf.sources.readers.text import COMPRESSED, check_characters, read_lines
 
 _CHUNK = 1 << 16
 #: BioC nests seven deep; more is an attack on what walks the tree.
 _DEEPEST = 50
 _TYPE = "type"
-_SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
 def bioc_reader(path: Path, options: ReadingOptions) -> RecordReader:
@@ -146,8 +144,8 @@ def _json_documents(path: Path) -> Iterator[Mapping[str, Any]]:
             values = [json.loads(line) for line in lines]
         except (ValueError, RecursionError) as error:
             raise SourceError(f"{path}: expected one JSON value, or one in every line ({error}).") from None
-    if any("\\u" in line for line in lines) and _SURROGATE.search(json.dumps(values, ensure_ascii=False)):
-        raise SourceError(f"{path}: half of a surrogate pair is no character. Mend the \\u escapes.")
+    if any("\\u" in line for line in lines):
+        check_characters(json.dumps(values, ensure_ascii=False), str(path))
     for value in values:
         yield from _documents(value, path)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain
@@ -20,10 +19,7 @@ from esnera_hf.sources.readers.records import (
     RecordReader,
     with_tag_names,
 )
-from esnera_hf.sources.readers.text import read_lines
-
-#: JSON can write half of a character beyond the BMP as an escape, which no file and no Arrow column can hold.
-SURROGATE = re.compile(r"[\ud800-\udfff]")
+from esnera_hf.sources.readers.text import check_characters, read_lines
 
 
 def json_reader(path: Path, options: ReadingOptions | None = None) -> RecordReader:
@@ -145,8 +141,8 @@ def _parsed(text: str, place: str) -> Any:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise SourceError(f"{place}: expected a JSON record, found {text[:60]!r} ({error}).") from None
-    if "\\u" in text and SURROGATE.search(json.dumps(value, ensure_ascii=False)):
-        raise SourceError(f"{place}: half of a surrogate pair is no character. Mend the \\u escapes.")
+    if "\\u" in text:
+        check_characters(json.dumps(value, ensure_ascii=False), place)
     return value
 
 

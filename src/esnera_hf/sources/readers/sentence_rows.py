@@ -22,10 +22,10 @@ from esnera_hf._internal.text import shown
 from esnera_hf.errors import SourceError
 from esnera_hf.sources.options import ReadingOptions
 from esnera_hf.sources.readers.column_kinds import CHUNKS, role_of
-from esnera_hf.sources.readers.json import SURROGATE, records_reader
+from esnera_hf.sources.readers.json import records_reader
 from esnera_hf.sources.readers.records import Record, RecordReader
 from esnera_hf.sources.readers.tags import is_usual_tag
-from esnera_hf.sources.readers.text import Row, read_lines
+from esnera_hf.sources.readers.text import Row, check_characters, read_lines
 from esnera_hf.tagging import OUTSIDE
 
 #: Rows that the columns are told from.
@@ -295,6 +295,5 @@ def _record(table: _Table, cells: list[str], columns: _Columns, where: str) -> d
                 f"{where}, {table.named(column)}: expected words in one line, found {shown(cell)}. Mend the quotation "
                 "marks there, or write a list."
             )
-    if any(SURROGATE.search(token) for token in map(str, tokens)):
-        raise SourceError(f"{where}: half of a surrogate pair is no character. Mend the \\u escapes.")
+    check_characters(" ".join(map(str, tokens)), where)
     return {"tokens": [str(token) for token in tokens], "ner_tags": tags}

@@ -6,6 +6,7 @@ import bz2
 import codecs
 import gzip
 import lzma
+import re
 import zlib
 from collections.abc import Callable, Iterator
 from io import BufferedReader, TextIOWrapper
@@ -27,6 +28,7 @@ UNDECODABLE = "bytes that are not UTF-8, read as Windows-1252 where that gives w
 COMPRESSED: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 _OTHER_ENCODINGS = ("gb18030", "big5", "shift_jis", "euc_kr", "cp1252")
 _SNIFFED = 200
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
 #: What spreadsheets and editors on Windows begin UTF-16 with; without it nothing tells UTF-16 from other bytes.
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 #: Of Windows-1252, which extends Latin-1: what texts in English have of other languages, and marks of typography.
@@ -58,6 +60,16 @@ def read_lines(path: Path) -> Iterator[Line]:
         if isinstance(error, OSError) and error.errno is not None:
             raise  # of the file system; damaged gzip and bzip2 streams raise OSError without a number
         raise SourceError(f"{path}: the compressed file is damaged: {error}. Fetch it again.") from error
+
+
+def check_characters(text: str, place: str) -> None:
+    """Check that no half of a character beyond the BMP stands in a text: no file and no Arrow column can hold it.
+
+    Raises:
+        SourceError: one does, as JSON and Python write it by an escape.
+    """
+    if _SURROGATE.search(text):
+        raise SourceError(f"{place}: half of a surrogate pair is no character. Mend the \\u escapes.")
 
 
 def marks_of(path: Path) -> list[str]:
