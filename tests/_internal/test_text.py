@@ -7,6 +7,7 @@ import pytest
 from esnera_hf._internal.text import (
     counted,
     display_width,
+    in_columns,
     is_unspaced,
     join_tokens,
     pad,
@@ -44,6 +45,11 @@ def test_width_and_padding(text, width):
     assert display_width(text) == width
     assert pad(text, width + 2) == text + "  "
     assert pad(text, 0) == text
+
+
+def test_cells_stand_below_each_other() -> None:
+    assert in_columns([("北京", "b", "c"), ("a", "", "")]) == "北京  b  c\na"
+    assert in_columns([]) == ""
 
 
 def test_scripts_written_without_spaces():

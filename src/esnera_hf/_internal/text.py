@@ -64,6 +64,12 @@ def pad(text: str, width: int) -> str:
     return text + " " * (width - display_width(text))
 
 
+def in_columns(rows: Sequence[Sequence[str]]) -> str:
+    """Return a line for each row, whose cells stand below those of the other rows."""
+    widths = [max(map(display_width, column)) for column in zip(*rows, strict=True)]
+    return "\n".join("  ".join(map(pad, row, widths)).rstrip() for row in rows)
+
+
 def counted(count: int, noun: str, verb: str = "") -> str:
     """Return a number with its noun and verb: ``1 label``, ``1 sentence stands``, ``2,000 entities``."""
     if count == 1:

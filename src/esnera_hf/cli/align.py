@@ -11,13 +11,18 @@ from typing import TYPE_CHECKING
 from esnera_hf._internal.console import quiet_libraries
 from esnera_hf._internal.processes import is_main_process
 from esnera_hf.cli import options as table
-from esnera_hf.cli.bundles import bundle_names, read_bundle
-from esnera_hf.cli.options import Commands, add_command, check_output, refuse
-from esnera_hf.cli.reading import add_reading_options, read_source, read_sources
+from esnera_hf.cli.options import Commands, add_command, check_output, chosen, given, refuse
+from esnera_hf.cli.reading import READING, read_salts, read_source, read_sources, source_names, stated
 from esnera_hf.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from esnera_hf.alignment.constraints import SchemaSettings
+    from esnera_hf.evaluation.merged_tagger import OutputSettings
+    from esnera_hf.hub.evidence import Evidence
     from esnera_hf.result import MergeResult
+    from esnera_hf.settings import AlignSettings
+    from esnera_hf.sources.source import NerSource
+    from esnera_hf.taggers.settings import TaggerSettings
 
 #: Names and forms of so many are compared in seconds, and fewer have too few forms in common to merge anything.
 _QUICK_SAMPLES = 20_000
@@ -25,46 +30,42 @@ _QUICK_SAMPLES = 20_000
 
 def add_commands(commands: Commands) -> None:
     """Add the commands that align and merge sources."""
-    shared = [table.OUTPUT, table.TAGGERS, table.TRAINING]
+    shared = [table.OUTPUT, table.TAGGERS, table.TRAINING, READING]
     align = add_command(
         commands,
-        "align",
+        "align SOURCE …",
+        _align,
         "align the labels of two or more sources and merge them",
-        "Merge equal labels, and the datasets; nothing is trained unless asked. --to ATLAS: into its tree.",
+        "Merge equal labels, and the datasets; nothing is trained unless asked.",
+        epilog=table.BUNDLES_HELP,
         parents=[table.METHOD, table.SIMILARITY, table.SCHEMA, *shared],
     )
     align.add_argument("sources", nargs="+", **table.SOURCES)
-    # The description names it: a heading of its own would make the help longer than a screen.
-    align.add_argument("--to", metavar="ATLAS", help=argparse.SUPPRESS)
-    align.set_defaults(run=_align)
 
     apply = add_command(
         commands,
-        "apply",
+        "apply MAPPING SOURCE …",
+        _apply,
         "merge sources by a mapping, such as an edited mapping.yaml",
         "Merge sources by a mapping; nothing is measured or searched. By the id of a published dataset or recipe, "
         "rebuild it from your own copies of its sources, and say whether the result equals the published one.",
-        operands="MAPPING SOURCE …",
         parents=shared,
     )
     apply.add_argument("mapping", metavar="MAPPING", help="mapping.yaml, or owner/name on the Hub")
     apply.add_argument("sources", nargs="+", **table.SOURCES)
-    apply.set_defaults(run=_apply)
 
     diff = add_command(
         commands,
-        "diff",
+        "diff OLD NEW [SOURCE …]",
+        _diff,
         "show what changes from one mapping.yaml to another",
         "Show the labels that are renamed, moved, left out, joined or parted from one mapping to another. With "
         "sources, count and show the entities affected.",
-        operands="OLD NEW [SOURCE …]",
+        parents=[READING],
     )
     diff.add_argument("before", type=Path, metavar="OLD", help="mapping.yaml")
     diff.add_argument("after", type=Path, metavar="NEW", help="mapping.yaml")
     diff.add_argument("sources", nargs="*", **table.SOURCES)
-    for command in (align, apply, diff):
-        add_reading_options(command)
-    diff.set_defaults(run=_diff)
 
 
 def _align(options: argparse.Namespace) -> None:
@@ -74,13 +75,8 @@ def _align(options: argparse.Namespace) -> None:
     check_output(options.output)
     if options.quick:
         _choose_quick(options)
-    stated = options.license, options.language
-    sources = [
-        read_bundle(source, *stated) if isinstance(source, str) and is_bundle(source) else source
-        for source in read_sources(options)
-    ]
     result = align(
-        sources,
+        [_with_terms(source, options) for source in read_sources(options)],
         encoder=options.encoder,
         method=options.method,
         evidence=options.evidence,
@@ -88,7 +84,7 @@ def _align(options: argparse.Namespace) -> None:
         to=options.to,
         max_samples=options.max_samples,
         seed=options.seed,
-        settings=table.align_settings(options),
+        settings=_align_settings(options),
     )
     save_and_print(result, options.output, verbose=options.verbose)
     if options.quick and options.output is not None:
@@ -97,15 +93,82 @@ def _align(options: argparse.Namespace) -> None:
         print(f"of all sentences: esnera-hf apply {mapping} {texts} --output DIR")
 
 
+def _output_settings(options: argparse.Namespace) -> OutputSettings:
+    from esnera_hf.evaluation.merged_tagger import OutputSettings
+
+    settings = chosen(options, table.OUTPUT, "output", "verbose", "max_samples", "no_pseudo_labels")
+    if options.no_pseudo_labels:
+        if "pseudo_label_threshold" in settings:
+            raise ConfigurationError(
+                "--no-pseudo-labels and --pseudo-label-threshold: expected one of the two."
+            )
+        settings["pseudo_label_threshold"] = None
+    return OutputSettings(**settings)
+
+
+def _tagger_settings(options: argparse.Namespace) -> TaggerSettings:
+    from esnera_hf.taggers.settings import TaggerSettings
+
+    return TaggerSettings(options.taggers or "joint", table.training_arguments(options), options.joint_of)
+
+
+def _align_settings(options: argparse.Namespace) -> AlignSettings:
+    from esnera_hf.alignment.search import GreedySettings
+    from esnera_hf.settings import AlignSettings
+    from esnera_hf.similarity.evidence import EvidenceSettings
+
+    greedy = chosen(options, table.METHOD, "method", "evidence", "quick")
+    if options.method != "greedy":
+        refuse(greedy, "only --method greedy uses this. Add it, or leave this out.")
+    if "search_max_samples" in greedy:
+        greedy["max_samples"] = greedy.pop("search_max_samples")
+    return AlignSettings(
+        EvidenceSettings(**{**chosen(options, table.SIMILARITY), "salt": read_salts(options.salt)}),
+        _tagger_settings(options),
+        GreedySettings(**greedy),
+        _schema_settings(options),
+        _output_settings(options),
+    )
+
+
+def _schema_settings(options: argparse.Namespace) -> SchemaSettings:
+    from esnera_hf.alignment.constraints import SchemaSettings
+    from esnera_hf.alignment.definitions import read_definitions
+
+    names: dict[str, str] = {}
+    for text in options.name or ():
+        # From the right: a label of a source may hold an equals sign.
+        label, equals, name = text.rpartition("=")
+        if not equals or not label:
+            raise ConfigurationError(f"--name {text}: expected source:label=name.")
+        if names.setdefault(label, name) != name:
+            raise ConfigurationError(
+                f"--name: {label} is to be called {names[label]!r} and {name!r}. Keep one name."
+            )
+    settings = chosen(options, table.SCHEMA, "to", "target_schema", "name")
+    if "definitions" in settings:
+        settings["definitions"] = read_definitions(settings["definitions"])
+    return SchemaSettings(names, **settings)
+
+
+def _with_terms(source: str | NerSource, options: argparse.Namespace) -> str | NerSource | Evidence:
+    """Load a bundle if the command line states license or language of its corpus; leave any other source as it is."""
+    from esnera_hf.hub.evidence import Evidence
+    from esnera_hf.sources.load import ANSWER_SUFFIX, is_bundle
+
+    is_stated = bool(options.license or options.language)
+    if not (is_stated and isinstance(source, str) and is_bundle(source)) or source.endswith(ANSWER_SUFFIX):
+        return source
+    bundle = Evidence.load(source)
+    return bundle.stated(**stated(options, bundle.name))
+
+
 def _target_schema(options: argparse.Namespace) -> str | list[str] | None:
     """Return the source, or the names of labels, to merge into."""
-    from esnera_hf.sources.load import source_name
-
     text: str | None = options.target_schema
-    if text is None:
-        return None
-    names = {*map(source_name, options.sources), *bundle_names(options.sources)}
-    return text if text in names else [part.strip() for part in text.split(",") if part.strip()]
+    if text is None or text in source_names(options.sources):
+        return text
+    return list(table.split_names(text))
 
 
 def _choose_quick(options: argparse.Namespace) -> None:
@@ -139,7 +202,7 @@ def _apply(options: argparse.Namespace) -> None:
         idle = [] if options.compare == "joint" else ["taggers", "joint_of"]
         idle += [] if options.train_merged else ["encoder"]
         refuse(
-            [name for name in idle if getattr(options, name) is not None],
+            given(options, *idle),
             "no tagger is trained. Ask for pseudo-labels with --pseudo-label-threshold, or for a "
             "tagger with --train-merged (beside others: --compare joint), or leave this out.",
         )
@@ -150,8 +213,8 @@ def _apply(options: argparse.Namespace) -> None:
         encoder=options.encoder,
         max_samples=options.max_samples,
         seed=options.seed,
-        output=table.output_settings(options),
-        taggers=table.tagger_settings(options),
+        output=_output_settings(options),
+        taggers=_tagger_settings(options),
     )
     save_and_print(result, options.output, verbose=options.verbose)
 

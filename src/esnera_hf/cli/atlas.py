@@ -9,8 +9,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from esnera_hf._internal.files import write_new_file
-from esnera_hf.cli.options import SOURCES_HELP, Commands, add_command, check_output, refuse
-from esnera_hf.cli.reading import add_reading_options, chosen_reading, read_source
+from esnera_hf.cli.options import (
+    SEED,
+    SOURCES_HELP,
+    Commands,
+    add_command,
+    check_output,
+    chosen,
+    given,
+    refuse,
+)
+from esnera_hf.cli.reading import READING, read_source
 from esnera_hf.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -33,14 +42,15 @@ def add_commands(commands: Commands) -> None:
     """Add the commands that make an atlas, and that find labels in it."""
     atlas = add_command(
         commands,
-        "atlas",
+        "atlas build SOURCE …  |  add ATLAS SOURCE  |  show ATLAS",
+        _atlas,
         "collect known label schemas in one tree",
         "Collect the evidence of many corpora, and the tree of their labels, in a folder that holds no text, for "
         "`locate`. Build it of corpora whose text is here; one that is added later, or its evidence bundle, is "
         "compared without the text of the others.",
-        operands="build SOURCE …  |  add ATLAS SOURCE  |  show ATLAS",
+        epilog=_ATLAS_HELP + SOURCES_HELP,
+        parents=[READING],
     )
-    atlas.epilog = _ATLAS_HELP + SOURCES_HELP
     atlas.add_argument(
         "action", choices=("build", "add", "show"), metavar="ACTION", help="build, add or show"
     )
@@ -52,20 +62,19 @@ def add_commands(commands: Commands) -> None:
 
     find = add_command(
         commands,
-        "locate",
+        "locate SOURCE --atlas ATLAS",
+        _locate,
         "find the place of a corpus' labels in an atlas",
         "For each label of a corpus, or of its evidence bundle: the nearest labels of an atlas, how probably they "
         "mean the same or one is a part of the other, and the corpora that would add mentions of it.",
-        operands="SOURCE --atlas ATLAS",
+        parents=[READING],
     )
     find.add_argument("source", metavar="SOURCE", help="see below, or a file NAME.evidence")
     find.add_argument("--atlas", type=Path, required=True, metavar="ATLAS", help=_ATLAS)
     find.add_argument("--output", type=Path, metavar="FILE", help="write the same as JSON; must not exist")
-    for command, run in ((atlas, _atlas), (find, _locate)):
+    for command in (atlas, find):
         command.add_argument("--encoder", help="folder or Hub id; of an atlas, where it is not on the Hub")
-        command.add_argument("--seed", type=int, default=42, help="of the sentences read (default: 42)")
-        add_reading_options(command)
-        command.set_defaults(run=run)
+        command.add_argument("--seed", **SEED)
 
 
 def _atlas(options: argparse.Namespace) -> None:
@@ -103,8 +112,7 @@ def _check_operands(options: argparse.Namespace) -> None:
             "--help`."
         )
     if options.action == "show":
-        unused = [name for name in ("output", "definitions", "encoder") if getattr(options, name) is not None]
-        unused += chosen_reading(options)
+        unused = [*given(options, "output", "definitions", "encoder"), *chosen(options, READING)]
         refuse(unused, "`atlas show` prints what is there. Leave it out.")
     elif options.output is None:
         raise ConfigurationError(f"atlas {options.action}: say where the atlas goes with --output DIR.")

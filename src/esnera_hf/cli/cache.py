@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from esnera_hf._internal.cache_contents import (
     BOUND_VARIABLE,
@@ -18,13 +18,9 @@ from esnera_hf._internal.cache_contents import (
     size_text,
 )
 from esnera_hf._internal.console import duration
-from esnera_hf._internal.text import display_width, pad
-from esnera_hf.cli.options import Commands
+from esnera_hf._internal.text import in_columns
+from esnera_hf.cli.options import Commands, add_command
 from esnera_hf.errors import ConfigurationError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
 
 _HELP = """\
 The cache lies in ESNERA_CACHE_DIR, else in ~/.cache/esnera_hf, and holds nothing
@@ -46,12 +42,13 @@ Datasets of the Hub lie in the cache of Hugging Face: see `hf cache`.
 
 def add_commands(commands: Commands) -> None:
     """Add the command that shows and prunes the cache."""
-    cache = commands.add_parser(
-        "cache",
-        help="show what the cache holds, or make it smaller",
-        description="Show where the cache is and what it holds, by age and size, or remove some of it.",
+    cache = add_command(
+        commands,
+        "cache [show | prune]",
+        _cache,
+        "show what the cache holds, or make it smaller",
+        "Show where the cache is and what it holds, by age and size, or remove some of it.",
         epilog=_HELP,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     cache.add_argument("action", nargs="?", choices=("show", "prune"), default="show", help="default: show")
     which = cache.add_argument_group("what prune removes (one or more)")
@@ -63,11 +60,9 @@ def add_commands(commands: Commands) -> None:
     cache.add_argument(
         "--dry-run", action="store_true", help="say what prune would remove, and remove nothing"
     )
-    cache.set_defaults(run=_cache)
 
 
 def _cache(options: argparse.Namespace) -> None:
-
     asked = bool(options.older_than or options.max_size or options.other_versions)
     if asked != (options.action == "prune") or (options.dry_run and not asked):
         raise ConfigurationError(
@@ -93,7 +88,6 @@ def _cache(options: argparse.Namespace) -> None:
 
 
 def _table(entries: Sequence[CacheEntry]) -> str:
-
     rows = [("kind", "number", "size", "last used", "first to go", "of other versions")]
     for kind in dict.fromkeys(entry.kind for entry in entries):
         own = [entry for entry in entries if entry.kind == kind]
@@ -102,11 +96,9 @@ def _table(entries: Sequence[CacheEntry]) -> str:
         old = f"{len(other):,}, {size_text(sum(other))}" if other else "-"
         size = size_text(sum(entry.size for entry in own))
         rows.append((kind, f"{len(own):,}", size, _age(max(used)), _age(min(used)), old))
-    widths = [max(display_width(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return "\n".join("  ".join(map(pad, row, widths)).rstrip() for row in rows)
+    return in_columns(rows)
 
 
 def _age(used: float) -> str:
-
     seconds = max(time.time() - used, 0)
     return f"{seconds / 86_400:.0f} d ago" if seconds > 2 * 86_400 else f"{duration(seconds)} ago"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from esnera_hf.cli import options as table
 from esnera_hf.cli.options import Commands, add_command
-from esnera_hf.cli.reading import add_reading_options, read_sources
+from esnera_hf.cli.reading import READING, read_sources
 from esnera_hf.errors import ConfigurationError
 
 
@@ -15,12 +15,14 @@ def add_commands(commands: Commands) -> None:
     """Add the command."""
     check = add_command(
         commands,
-        "check",
+        "check SOURCE …",
+        _check,
         "rank mentions by how likely their annotation is wrong",
         "Rank mentions by how likely their annotation is wrong: wrong label, wrong borders, spurious or missed. Each "
         "quarter of a source is read by a small tagger on a frozen encoder that has learnt from the rest; of several "
         "sources, the taggers of the others speak, too, where labels are equal. The annotation stands in [brackets], "
         "what is likelier in {braces} where it lies elsewhere, each label before its probability. No data are changed.",
+        parents=[READING],
     )
     check.add_argument("sources", nargs="+", **table.SOURCES)
     check.add_argument("--encoder", metavar="ENCODER", help="folder or Hub id (default: by language)")
@@ -39,8 +41,6 @@ def add_commands(commands: Commands) -> None:
     )
     check.add_argument("--max-samples", **table.MAX_SAMPLES)
     check.add_argument("--seed", type=int, default=42, metavar="N", help="of the quarters (default: 42)")
-    add_reading_options(check)
-    check.set_defaults(run=_check)
 
 
 def _check(options: argparse.Namespace) -> None:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from esnera_hf._internal.console import no_dataset_bars, say
 from esnera_hf._internal.files import check_free
-from esnera_hf._internal.text import counted, display_width, pad
-from esnera_hf.cli.options import SOURCES_HELP, Commands
-from esnera_hf.cli.reading import add_reading_options, read_source, reading_options
+from esnera_hf._internal.text import counted, in_columns
+from esnera_hf.cli.options import SOURCES_HELP, Commands, add_command
+from esnera_hf.cli.reading import READING, READING_FOR_EXPORT, read_source, reading_options
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.sources.options import ReadingOptions
 
@@ -73,22 +73,25 @@ def add_commands(commands: Commands) -> None:
     """Add the commands that need no model."""
     purpose = "list the corpora known by name"
     columns = "language, license, whether a copy lies below ESNERA_DATA_DIR, and where else it is looked for"
-    listing = commands.add_parser("sources", help=purpose, description=f"{purpose.capitalize()}: {columns}.")
-    listing.set_defaults(run=_sources)
+    add_command(commands, "sources", _sources, purpose, f"{purpose.capitalize()}: {columns}.", epilog="")
 
-    inspecting = _add_parser(
+    inspecting = add_command(
         commands,
-        "inspect",
+        "inspect SOURCE …",
+        _inspect,
         "show what is in a source: labels, lengths, defects; or what several share",
-        _OVERLAP_HELP,
+        epilog=_OVERLAP_HELP + SOURCES_HELP,
+        parents=[READING],
     )
-    screening = _add_parser(
+    screening = add_command(
         commands,
-        "screen",
+        "screen SOURCE …",
+        _screen,
         "propose a mapping by names and mentions, in seconds and without a model",
-        _SCREEN_HELP,
+        epilog=_SCREEN_HELP + SOURCES_HELP,
+        parents=[READING],
     )
-    for command, run in ((inspecting, _inspect), (screening, _screen)):
+    for command in (inspecting, screening):
         command.add_argument("sources", nargs="+", metavar="SOURCE", help="see below")
         command.add_argument(
             "--all-splits", action="store_true", help="of several sources, compare validation and test, too"
@@ -96,8 +99,6 @@ def add_commands(commands: Commands) -> None:
         command.add_argument(
             "--verbose", action="store_true", help="print all, with examples, not only what fits a screen"
         )
-        add_reading_options(command)
-        command.set_defaults(run=run)
     screening.add_argument(
         "--output", type=Path, metavar="FILE", help="write the mapping here; must not exist"
     )
@@ -106,8 +107,13 @@ def add_commands(commands: Commands) -> None:
 
 
 def _add_export(commands: Commands) -> None:
-    export = _add_parser(
-        commands, "export", "write a source or a merged dataset for other tools", _EXPORT_HELP
+    export = add_command(
+        commands,
+        "export SOURCE --output DIR",
+        _export,
+        "write a source or a merged dataset for other tools",
+        epilog=_EXPORT_HELP + SOURCES_HELP,
+        parents=[READING_FOR_EXPORT],
     )
     export.add_argument("source", metavar="SOURCE", help="see below, or a folder saved by `esnera-hf align`")
     export.add_argument(
@@ -129,32 +135,21 @@ def _add_export(commands: Commands) -> None:
     export.add_argument(
         "--scheme", dest="written_scheme", choices=_SCHEMES, metavar="NAME", help="of the tags of conll"
     )
-    add_reading_options(export, "--source-format", "--source-scheme")
-    export.set_defaults(run=_export)
 
-    correct = commands.add_parser(
-        "correct",
-        help="take what was corrected in Label Studio back into a merged dataset",
-        description="Take the JSON that Label Studio exports of tasks from `esnera-hf export --format label-studio` "
+    correct = add_command(
+        commands,
+        "correct DIR FILE --output DIR",
+        _correct,
+        "take what was corrected in Label Studio back into a merged dataset",
+        "Take the JSON that Label Studio exports of tasks from `esnera-hf export --format label-studio` "
         "back into the merged dataset. Sentences keep tokens, split and source, unchanged mentions whether they are "
         "pseudo-labels; whatever is open is asked, and nothing is written until it is decided.",
+        epilog="",
     )
     correct.add_argument("merged", type=Path, metavar="DIR", help="folder saved by `esnera-hf align`")
     correct.add_argument("file", type=Path, metavar="FILE", help="the export, JSON or JSON_MIN")
     correct.add_argument("--annotator", metavar="NAME", help="whose annotation counts where several differ")
     correct.add_argument("--output", type=Path, required=True, metavar="DIR", help="must not exist")
-    correct.set_defaults(run=_correct)
-
-
-def _add_parser(commands: Commands, name: str, purpose: str, explained: str) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = commands.add_parser(
-        name,
-        help=purpose,
-        description=purpose[0].upper() + purpose[1:] + ".",
-        epilog=explained + SOURCES_HELP,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    return parser
 
 
 def _sources(options: argparse.Namespace) -> None:
@@ -167,31 +162,30 @@ def _sources(options: argparse.Namespace) -> None:
         copies = [str(folder) for folder in folders if folder.is_dir() and corpus.find_files(folder)]
         elsewhere = f"Hub: {corpus.hub_id}" if corpus.hub_id else f"no; see {corpus.homepage}"
         rows.append((name, corpus.language, str(corpus.license), copies[0] if copies else elsewhere))
-    widths = [max(display_width(row[column]) for row in rows) for column in range(3)]
-    for row in rows:
-        print("  ".join([*(pad(cell, width) for cell, width in zip(row, widths, strict=False)), row[3]]))
+    print(in_columns(rows))
 
 
 def _inspect(options: argparse.Namespace) -> None:
     from esnera_hf.sources.inspect import inspect
 
-    _check_names(options.sources)
     # Bars of downloads stay: they tell how long it takes.
-    splits = ("train", "validation", "test") if options.all_splits else ("train",)
     with no_dataset_bars():
-        inspected = inspect([read_source(name, options) for name in options.sources], splits=splits)
+        sources, splits = _read_all(options)
+        inspected = inspect(sources, splits=splits)
     print(inspected.details() if options.verbose else inspected)
 
 
-def _check_names(sources: Sequence[str]) -> None:
-    """Check, before anything is read, that no two sources bear one name."""
+def _read_all(options: argparse.Namespace) -> tuple[list[NerSource], Sequence[str]]:
+    """Read sources, of which no two bear one name, and return them and the splits that are compared."""
     from esnera_hf.sources.load import source_name
 
-    names = [source_name(name) for name in sources]
+    names = [source_name(name) for name in options.sources]
     if doubled := sorted({name for name in names if names.count(name) > 1}):
         raise ConfigurationError(
             f"two sources are called {', '.join(doubled)}. Name each once, or give it a name of its own: name=path."
         )
+    splits = ("train", "validation", "test") if options.all_splits else ("train",)
+    return [read_source(name, options) for name in options.sources], splits
 
 
 def _screen(options: argparse.Namespace) -> None:
@@ -201,12 +195,11 @@ def _screen(options: argparse.Namespace) -> None:
         )
     from esnera_hf.alignment.screen import screen
 
-    _check_names(options.sources)
     if options.output is not None:
         check_free(options.output)
-    splits = ("train", "validation", "test") if options.all_splits else ("train",)
     with no_dataset_bars():
-        screened = screen([read_source(name, options) for name in options.sources], splits=splits)
+        loaded, splits = _read_all(options)
+        screened = screen(loaded, splits=splits)
     print(screened)
     if options.verbose:
         print("", screened.overlap.details(), "", screened.duplicates.details(), sep="\n")

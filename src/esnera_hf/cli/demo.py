@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from esnera_hf._internal.console import quiet_libraries, say
-from esnera_hf._internal.text import pad
-from esnera_hf.cli.options import OUTPUT_FOLDER, Commands, check_output
+from esnera_hf._internal.text import in_columns
+from esnera_hf.cli.options import OUTPUT_FOLDER, Commands, add_command, check_output
 
 if TYPE_CHECKING:
     from esnera_hf.alignment.mapping import LabelMapping
@@ -24,16 +24,18 @@ if TYPE_CHECKING:
 
 def add_commands(commands: Commands) -> None:
     """Add the command."""
-    demo = commands.add_parser(
+    demo = add_command(
+        commands,
         "demo",
-        help="align three generated corpora and compare with the truth",
-        description="Generate three small corpora whose true alignment is known, make a small encoder, align "
+        _demo,
+        "align three generated corpora and compare with the truth",
+        "Generate three small corpora whose true alignment is known, make a small encoder, align "
         "them, and print the mapping beside the truth. Needs no network and no data. --output also writes the "
         "corpora as files, and the encoder, to go on with.",
+        epilog="",
     )
     demo.add_argument("--seed", type=int, default=42, help="of the corpora and the training (default: 42)")
     demo.add_argument("--output", **OUTPUT_FOLDER)
-    demo.set_defaults(run=_demo)
 
 
 def _demo(options: argparse.Namespace) -> None:
@@ -68,10 +70,7 @@ def write_corpora(folder: Path, seed: int) -> list[Path]:
 
 
 def run_demo(seed: int = 42) -> MergeResult:
-    """Generate three corpora and align them.
-
-    Args:
-        seed: of the corpora, the encoder and the taggers.
+    """Generate three corpora and align them; the seed is also that of the encoder and the taggers.
 
     Raises:
         ConfigurationError: no generator takes the seed.
@@ -131,8 +130,7 @@ def compared(mapping: LabelMapping, meaning: Mapping[LabelRef, str]) -> str:
         unified = mapping[ref] or LEFT_OUT
         parents = ", ".join(mapping.ancestors(unified))
         rows.append((str(ref), within(unified, parents), within(kind, PARTS.get(kind, ""))))
-    widths = [max(len(row[column]) for row in rows) for column in range(3)]
-    lines = ["  ".join(pad(c, w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lines = [in_columns(rows)]
     counts = []
     same = ("that stand for the same", "{} and {} stand for the same", "{} and {} were merged")
     parts = ("of which one is a part of the other", "{} is a part of {}", "{} was put below {}")

@@ -8,9 +8,8 @@ from pathlib import Path
 from esnera_hf._internal.console import quiet_libraries
 from esnera_hf._internal.files import check_new_file
 from esnera_hf._internal.text import visible
-from esnera_hf.cli.bundles import read_salt
-from esnera_hf.cli.options import SALT, Commands, add_command
-from esnera_hf.cli.reading import add_reading_options, read_source
+from esnera_hf.cli.options import SEED, Commands, add_command, given
+from esnera_hf.cli.reading import READING, read_salt, read_source
 
 #: Recall of a head on its own text below which its predictions are too few to count.
 _WEAK = 0.05
@@ -20,40 +19,44 @@ def add_commands(commands: Commands) -> None:
     """Add the commands that make evidence bundles and answer those of others."""
     evidence = add_command(
         commands,
-        "evidence",
+        "evidence SOURCE --output FILE.evidence",
+        _evidence,
         "write what an alignment needs of a source, without its text",
         "Write an evidence bundle: light heads and counts of the labels of a source, no token and no "
         "mention. `esnera-hf align` takes it in the place of the text.",
-        operands="SOURCE --output FILE.evidence",
+        parents=[READING],
     )
     answer = add_command(
         commands,
-        "answer",
+        "answer BUNDLE SOURCE --output FILE.answer",
+        _answer,
         "count what a bundle of others finds on a source, for them",
         "Write an answer to an evidence bundle: what its heads predict on a source of yours, as counts. Give it to "
         "`esnera-hf align` beside the bundles of both.",
-        operands="BUNDLE SOURCE --output FILE.answer",
+        parents=[READING],
     )
     answer.add_argument(
         "bundle", metavar="BUNDLE", help="a file that `esnera-hf evidence` wrote, or owner/name"
     )
-    for command, run in ((evidence, _evidence), (answer, _answer)):
+    for command in (evidence, answer):
         command.add_argument("source", metavar="SOURCE", help="see below")
         command.add_argument("--output", type=Path, required=True, metavar="FILE", help="must not exist")
         command.add_argument(
             "--encoder",
             help="folder or Hub id, the same on all sides (default: by language, or the bundle's)",
         )
-        command.add_argument("--seed", type=int, default=42, help="of the sentences read (default: 42)")
+        command.add_argument("--seed", **SEED)
         command.add_argument(
             "--min-support",
             type=int,
             metavar="N",
             help="say nothing of rarer labels (default: 20, of answer 3)",
         )
-        command.add_argument("--salt", **SALT)
-        add_reading_options(command)
-        command.set_defaults(run=run)
+        command.add_argument(
+            "--salt",
+            metavar="NAME",
+            help="environment variable or file with the secret that forms are hashed with",
+        )
     held_back = evidence.add_mutually_exclusive_group()
     held_back.add_argument(
         "--reveal",
@@ -75,9 +78,7 @@ def _evidence(options: argparse.Namespace) -> None:
     from esnera_hf.sources.load import EVIDENCE_SUFFIX
 
     check_new_file(options.output, EVIDENCE_SUFFIX)  # before minutes of reading
-    protection = {
-        name: value for name in ("reveal", "min_support") if (value := getattr(options, name)) is not None
-    }
+    protection = {name: getattr(options, name) for name in given(options, "reveal", "min_support")}
     with quiet_libraries():
         made = Evidence.from_source(
             read_source(options.source, options),

@@ -8,18 +8,19 @@ from typing import TYPE_CHECKING
 
 from esnera_hf._internal.console import quiet_libraries
 from esnera_hf._internal.processes import is_main_process
-from esnera_hf.cli.bundles import read_salts
 from esnera_hf.cli.options import (
     CONTENT,
     OUTPUT_FOLDER,
     SALTS,
-    SOURCES_HELP,
     WHERE,
     Commands,
+    add_command,
     check_output,
     chosen,
+    given,
     refuse,
 )
+from esnera_hf.cli.reading import read_salts
 from esnera_hf.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -47,12 +48,13 @@ _BUNDLE = "an evidence bundle holds no text. Leave it out."
 
 def add_commands(commands: Commands) -> None:
     """Add the commands that publish, and that make again what a report tells of."""
-    raw = argparse.RawDescriptionHelpFormatter
-    push = commands.add_parser(
-        "push",
-        help="publish a saved alignment or tagger on the Hub",
-        description=_PUSH_HELP,
-        formatter_class=raw,
+    push = add_command(
+        commands,
+        "push FOLDER [REPO]",
+        _push,
+        "publish a saved alignment or tagger on the Hub",
+        _PUSH_HELP,
+        epilog="",
         parents=[WHERE, CONTENT],
     )
     push.add_argument("folder", type=Path, metavar="FOLDER", help=_FOLDER_HELP)
@@ -67,33 +69,30 @@ def add_commands(commands: Commands) -> None:
             f"--{name}", dest="private", action="store_const", const=private, help=purpose
         )
     push.add_argument("--tagger", metavar="REPO", help="publish the tagger of the alignment, too, here")
-    push.set_defaults(run=_push, interrupted="The same command goes on where it stopped.")
+    push.set_defaults(interrupted="The same command goes on where it stopped.")
 
     purpose = "print the card that push would publish"
-    card = commands.add_parser(
-        "card",
-        help=purpose,
-        description=f"{purpose.capitalize()}, without calling the Hub.",
+    card = add_command(
+        commands,
+        "card FOLDER REPO",
+        _card,
+        purpose,
+        f"{purpose.capitalize()}, without calling the Hub.",
+        epilog="",
         parents=[CONTENT],
     )
     card.add_argument("folder", type=Path, metavar="FOLDER", help=_FOLDER_HELP)
     card.add_argument("repo_id", metavar="REPO", help="owner/name it is to be published as")
-    card.set_defaults(run=_card, tagger=None)
+    card.set_defaults(tagger=None)
 
-    again = commands.add_parser(
-        "reproduce",
-        help="do an alignment again from its report.json and compare",
-        description=_REPRODUCE_HELP,
-        epilog=SOURCES_HELP,
-        formatter_class=raw,
-    )
+    purpose = "do an alignment again from its report.json and compare"
+    again = add_command(commands, "reproduce REPORT [SOURCE …]", _reproduce, purpose, _REPRODUCE_HELP)
     again.add_argument("report", type=Path, metavar="REPORT", help="report.json, or the folder it lies in")
     again.add_argument("sources", nargs="*", metavar="SOURCE", help="needed unless all are on the Hub")
     again.add_argument("--encoder", help="needed unless it is on the Hub")
     again.add_argument("--to", metavar="ATLAS", help="needed if there was an atlas that is not on the Hub")
     again.add_argument("--salt", **SALTS)
     again.add_argument("--output", **OUTPUT_FOLDER)
-    again.set_defaults(run=_reproduce)
 
 
 def _push(options: argparse.Namespace) -> None:
@@ -103,11 +102,11 @@ def _push(options: argparse.Namespace) -> None:
     from esnera_hf.sources.load import EVIDENCE_SUFFIX
 
     is_bundle = options.folder.suffix == EVIDENCE_SUFFIX
-    if options.to_folder is not None and is_bundle:
-        raise ConfigurationError(
-            f"--to-folder: {options.folder} is one file. Copy it; `esnera-hf card` prints its card."
-        )
     if options.to_folder is not None:
+        if is_bundle:
+            raise ConfigurationError(
+                f"--to-folder: {options.folder} is one file. Copy it; `esnera-hf card` prints its card."
+            )
         _save_for_hub(options)
         return
     if options.repo_id is None:
@@ -116,8 +115,7 @@ def _push(options: argparse.Namespace) -> None:
         )
     where = {"private": options.private, **chosen(options, WHERE)}
     if is_bundle:
-        tagger_of = ["tagger"] if options.tagger else []
-        refuse([*tagger_of, *chosen(options, CONTENT)], _BUNDLE)
+        refuse([*given(options, "tagger"), *chosen(options, CONTENT)], _BUNDLE)
         print(Evidence.load(options.folder).push_to_hub(options.repo_id, **where))
         return
     tagger = _saved_tagger(options)
@@ -147,10 +145,8 @@ def _save_for_hub(options: argparse.Namespace) -> None:
     from esnera_hf.result import MergeResult
 
     visibility = ["private or --public"] if options.private is not None else []
-    tagger = ["tagger"] if options.tagger else []
-    refuse(
-        [*visibility, *chosen(options, WHERE), *tagger], "--to-folder calls no Hub. Leave one of the two out."
-    )
+    idle = [*visibility, *chosen(options, WHERE), *given(options, "tagger")]
+    refuse(idle, "--to-folder calls no Hub. Leave one of the two out.")
     result = MergeResult.load(options.folder)
     result.save_for_hub(options.to_folder, repo_id=options.repo_id or "", **chosen(options, CONTENT))
     print(f"written to {options.to_folder}, nothing was published")
@@ -179,9 +175,8 @@ def _saved_tagger(options: argparse.Namespace) -> Tagger | None:
     # transformers writes it beside every model, and a saved alignment has none.
     if not (options.folder / "config.json").is_file():
         return None
-    tagger = ["tagger"] if options.tagger else []
     refuse(
-        [*tagger, *chosen(options, CONTENT)],
+        [*given(options, "tagger"), *chosen(options, CONTENT)],
         f"{options.folder} is a tagger, and this is for datasets. Leave it out.",
     )
     with quiet_libraries():

@@ -1,22 +1,15 @@
-"""The options of the commands, each defined once, and the settings that they ask for."""
+"""The options of the commands, each defined once."""
 
 from __future__ import annotations
 
 import argparse
 import textwrap
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from esnera_hf._internal.files import check_free
-from esnera_hf.cli.bundles import read_salts
 from esnera_hf.errors import ConfigurationError
-
-if TYPE_CHECKING:
-    from esnera_hf.alignment.constraints import SchemaSettings
-    from esnera_hf.evaluation.merged_tagger import OutputSettings
-    from esnera_hf.settings import AlignSettings
-    from esnera_hf.taggers.settings import TaggerSettings
 
 SOURCES_HELP = """\
 sources:
@@ -25,9 +18,10 @@ sources:
   boson=path/to/corpus.txt  your own copy of a known corpus, or any name you like
   owner/name                a dataset on the Hub
 """
-_BUNDLES_HELP = (
-    "  theirs.evidence           of a source whose text is elsewhere; its answers (.answer) beside it\n"
-)
+BUNDLES_HELP = f"""\
+{SOURCES_HELP}\
+  theirs.evidence           of a source whose text is elsewhere; its answers (.answer) beside it
+"""
 
 #: What ``add_subparsers`` returns.
 Commands = Any
@@ -42,7 +36,8 @@ def _numbers(text: str) -> float | tuple[float, ...]:
     return numbers[0] if len(numbers) == 1 else numbers
 
 
-def _names(text: str) -> tuple[str, ...]:
+def split_names(text: str) -> tuple[str, ...]:
+    """Split names that are parted by commas."""
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
@@ -54,20 +49,16 @@ OUTPUT_FOLDER: dict[str, Any] = {
     "help": "save the result here; must not exist",
 }
 MAX_SAMPLES: dict[str, Any] = {"type": int, "metavar": "N", "help": "use at most N sentences per split"}
-SALT: dict[str, Any] = {
-    "metavar": "NAME",
-    "help": "environment variable or file with the secret that forms are hashed with",
-}
+SEED: dict[str, Any] = {"type": int, "default": 42, "help": "of the sentences read (default: 42)"}
 SALTS: dict[str, Any] = {
-    **SALT,
     "action": "append",
+    "metavar": "NAME",
     "help": "variable or file with the salt of forms; SOURCE=NAME: of one bundle",
 }
-VERBOSE: dict[str, Any] = {"action": "store_true", "help": "give the reason of every decision in full"}
 _FLAG: dict[str, Any] = {"action": "store_true", "default": None}
 
 
-def _group(title: str) -> tuple[argparse.ArgumentParser, Callable[..., Any]]:
+def option_group(title: str) -> tuple[argparse.ArgumentParser, Callable[..., Any]]:
     """Return a group of options that commands share, a parent of their parsers, and what adds an option to it."""
     parser = argparse.ArgumentParser(add_help=False)
     return parser, parser.add_argument_group(title).add_argument
@@ -75,7 +66,7 @@ def _group(title: str) -> tuple[argparse.ArgumentParser, Callable[..., Any]]:
 
 # Names that values have in the settings are their names here. No option has a default that settings have: one that is
 # not given is None and leaves the setting as it is.
-METHOD, _add = _group("method")
+METHOD, _add = option_group("method")
 _add(
     "--method",
     choices=("equivalence", "greedy"),
@@ -103,48 +94,48 @@ _add(
     "--search-max-samples", type=int, metavar="N", help="greedy: measure and search on N sentences per split"
 )
 
-SIMILARITY, _add = _group("method")
+SIMILARITY, _add = option_group("method")
 _add("--match", choices=("exact", "overlap"), help="taggers: how predicted and gold spans match")
 _add("--center", choices=("source", "all"), help="mean subtracted from vectors of mentions")
 _VECTORS = "taggers: vectors of mentions from the encoder as it is tuned, or pretrained"
 _add("--salt", **SALTS)
 _add("--embeddings", choices=("tuned", "pretrained"), metavar="ENCODER", help=_VECTORS)
 
-SCHEMA, _add = _group("unified schema (LABEL is source:label; --definitions FILE: what they mean)")
+SCHEMA, _add = option_group("unified schema (LABEL is source:label)")
+_add("--to", metavar="ATLAS", help="put the labels into the tree of this atlas; one source is enough")
 _add("--target-schema", metavar="SCHEMA", help="merge into the labels of this source, or NAME,…")
 _add("--name", action="append", metavar="LABEL=NAME", help="name of a unified label")
-_add("--must-link", action="append", type=_names, metavar="LABEL,…", help="labels that become one")
-_add("--cannot-link", action="append", type=_names, metavar="LABEL,…", help="labels that stay apart")
+_add("--must-link", action="append", type=split_names, metavar="LABEL,…", help="labels that become one")
+_add("--cannot-link", action="append", type=split_names, metavar="LABEL,…", help="labels that stay apart")
 _add(
-    "--part-of", action="append", type=_names, metavar="PART,WHOLE", help="a label that is a part of another"
+    "--part-of",
+    action="append",
+    type=split_names,
+    metavar="PART,WHOLE",
+    help="a label that is a part of another",
 )
 _add("--min-precision", type=float, metavar="P", help="share of right merges to expect, such as 0.95")
 _add("--locked", type=Path, metavar="FILE", help="keep the locked lines of this mapping.yaml")
-# The heading names it: a line of its own would make the help longer than a screen.
-_add("--definitions", type=Path, metavar="FILE", help=argparse.SUPPRESS)
+_add("--definitions", type=Path, metavar="FILE", help="what labels mean: YAML or JSON, a text for each LABEL")
 
-OUTPUT, _add = _group("output")
+OUTPUT, _add = option_group("output")
 _add("--output", **OUTPUT_FOLDER)
-_add("--verbose", **VERBOSE)
+_add("--verbose", action="store_true", help="give the reason of every decision in full")
 _add("--max-samples", **MAX_SAMPLES)
 _add("--pseudo-label-threshold", type=float, metavar="C", help="least confidence of pseudo-labels, 0 to 1")
 _add("--no-pseudo-labels", action="store_true", help="add no pseudo-labels")
 _add("--train-merged", **_FLAG, help="train and score a tagger of the merged dataset")
-_add("--baselines", type=_names, metavar="NAME,…", help="with --train-merged: naive, gold, outside")
-_add(
-    "--compare",
-    choices=("own", "joint"),
-    help="with --train-merged: the taggers it is scored beside",
-)
+_add("--baselines", type=split_names, metavar="NAME,…", help="with --train-merged: naive, gold, outside")
+_add("--compare", choices=("own", "joint"), help="with --train-merged: the taggers it is scored beside")
 _OPEN = "with --train-merged: leave open what a source does not annotate"
 _add("--partial-likelihood", action=argparse.BooleanOptionalAction, help=_OPEN)
 
 _TRAINING = "training (chosen by encoder and size unless given)"
-TAGGERS, _add = _group(_TRAINING)
+TAGGERS, _add = option_group(_TRAINING)
 _add("--taggers", choices=("joint", "separate"), help="one encoder with heads (default), or one each")
-_add("--joint-of", type=_names, metavar="SOURCE,…", help="train the joint tagger on these sources alone")
+_add("--joint-of", type=split_names, metavar="SOURCE,…", help="train the joint tagger on these sources alone")
 
-TRAINING, _add = _group(_TRAINING)
+TRAINING, _add = option_group(_TRAINING)
 _add("--encoder", help="folder or Hub id of a pretrained encoder (default: by language)")
 _add("--epochs", dest="num_train_epochs", type=float, metavar="N", help="at most so many epochs")
 _STEP = "sentences per step, of all processes"
@@ -155,12 +146,12 @@ _add("--cpu", dest="use_cpu", **_FLAG, help="do not use a GPU")
 _add("--bf16", **_FLAG, help="train in bfloat16")
 _add("--seed", type=int, default=42, help="of sampling and training (default: 42)")
 
-WHERE, _add = _group("where it is published")
+WHERE, _add = option_group("where it is published")
 _add("--revision", metavar="BRANCH", help="branch to commit to, made if it is not there")
 _add("--pr", dest="create_pr", **_FLAG, help="open a pull request instead of committing to a branch")
 _add("--message", dest="commit_message", metavar="TEXT", help="of the commit")
 
-CONTENT, _add = _group("what is published")
+CONTENT, _add = option_group("what is published")
 _RECIPE = "publish the recipe, without any source's text"
 _add("--no-text", dest="text", action="store_const", const=False, help=_RECIPE)
 _RIGHT = "you hold the right to pass on the text of this source; may be given again"
@@ -193,27 +184,53 @@ class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
         return super()._format_action_invocation(action)
 
 
-def add_command(commands: Commands, name: str, help: str, description: str, **options: Any) -> Any:
-    """Add a command that takes sources; its help has a line for each option where it can."""
-    parser = commands.add_parser(
-        name,
+def add_command(
+    commands: Commands,
+    usage: str,
+    run: Callable[[argparse.Namespace], None],
+    help: str,
+    description: str = "",
+    *,
+    epilog: str = SOURCES_HELP,
+    parents: Sequence[argparse.ArgumentParser] = (),
+) -> argparse.ArgumentParser:
+    """Add a command; its help has a line for each option where it can.
+
+    Args:
+        commands: what ``add_subparsers`` returned.
+        usage: the name of the command and its operands.
+        run: what it does.
+        help: a line for the list of commands.
+        description: that line as a sentence, if not given.
+        epilog: what stands below the options.
+        parents: groups of options.
+    """
+    description = description or f"{help[0].upper()}{help[1:]}."
+    parser: argparse.ArgumentParser = commands.add_parser(
+        usage.partition(" ")[0],
         help=help,
-        description=textwrap.fill(description, 118),
-        usage=f"esnera-hf {name} {options.pop('operands', 'SOURCE …')} [options]",
-        epilog=SOURCES_HELP + (_BUNDLES_HELP if name == "align" else ""),
+        description=description if "\n" in description else textwrap.fill(description, 118),
+        usage=f"esnera-hf {usage} [options]",
+        epilog=epilog,
         formatter_class=_HelpFormatter,
         add_help=False,
-        **options,
+        parents=parents,
     )
     # Of a page that should fit a screen, three lines would tell how to get it.
     parser.add_argument("-h", "--help", action="help", help=argparse.SUPPRESS)
+    parser.set_defaults(run=run)
     return parser
 
 
 def chosen(options: argparse.Namespace, group: argparse.ArgumentParser, *without: str) -> dict[str, Any]:
     """Return the options of a group that are given, by the names of settings."""
-    names = [name for name in vars(group.parse_args([])) if name not in without]
-    return {name: value for name in names if (value := getattr(options, name)) is not None}
+    wanted = [name for name in vars(group.parse_args([])) if name not in without]
+    return {name: getattr(options, name) for name in given(options, *wanted)}
+
+
+def given(options: argparse.Namespace, *names: str) -> list[str]:
+    """Return those of some options that are given."""
+    return [name for name in names if getattr(options, name) is not None]
 
 
 def refuse(options: Iterable[str], why: str) -> None:
@@ -223,74 +240,13 @@ def refuse(options: Iterable[str], why: str) -> None:
         ConfigurationError: there is one.
     """
     if options:
-        names = (OPTIONS.get(name, f"--{name.replace('_', '-')}") for name in options)
-        raise ConfigurationError(f"{', '.join(names)}: {why}")
-
-
-def output_settings(options: argparse.Namespace) -> OutputSettings:
-    """Return pseudo-labels and merged tagger as the command line asks for them."""
-    from esnera_hf.evaluation.merged_tagger import OutputSettings
-
-    settings = chosen(options, OUTPUT, "output", "verbose", "max_samples", "no_pseudo_labels")
-    if options.no_pseudo_labels:
-        if "pseudo_label_threshold" in settings:
-            raise ConfigurationError(
-                "--no-pseudo-labels and --pseudo-label-threshold: expected one of the two."
-            )
-        settings["pseudo_label_threshold"] = None
-    return OutputSettings(**settings)
-
-
-def tagger_settings(options: argparse.Namespace) -> TaggerSettings:
-    """Return how the taggers of the sources are trained."""
-    from esnera_hf.taggers.settings import TaggerSettings
-
-    return TaggerSettings(options.taggers or "joint", training_arguments(options), options.joint_of)
+        spelt = (OPTIONS.get(name, f"--{name.replace('_', '-')}") for name in options)
+        raise ConfigurationError(f"{', '.join(spelt)}: {why}")
 
 
 def training_arguments(options: argparse.Namespace) -> dict[str, Any]:
     """Return the training arguments of the command line."""
     return chosen(options, TRAINING, "encoder", "seed")
-
-
-def align_settings(options: argparse.Namespace) -> AlignSettings:
-    """Return the settings of an alignment."""
-    from esnera_hf.alignment.search import GreedySettings
-    from esnera_hf.settings import AlignSettings
-    from esnera_hf.similarity.evidence import EvidenceSettings
-
-    greedy = chosen(options, METHOD, "method", "evidence", "quick")
-    if options.method != "greedy":
-        refuse(greedy, "only --method greedy uses this. Add it, or leave this out.")
-    if "search_max_samples" in greedy:
-        greedy["max_samples"] = greedy.pop("search_max_samples")
-    return AlignSettings(
-        EvidenceSettings(**{**chosen(options, SIMILARITY), "salt": read_salts(options.salt)}),
-        tagger_settings(options),
-        GreedySettings(**greedy),
-        _schema_settings(options),
-        output_settings(options),
-    )
-
-
-def _schema_settings(options: argparse.Namespace) -> SchemaSettings:
-    from esnera_hf.alignment.constraints import SchemaSettings
-    from esnera_hf.alignment.definitions import read_definitions
-
-    names: dict[str, str] = {}
-    for text in options.name or ():
-        # From the right: a label of a source may hold an equals sign.
-        label, equals, name = text.rpartition("=")
-        if not equals or not label:
-            raise ConfigurationError(f"--name {text}: expected source:label=name.")
-        if names.setdefault(label, name) != name:
-            raise ConfigurationError(
-                f"--name: {label} is to be called {names[label]!r} and {name!r}. Keep one name."
-            )
-    settings = chosen(options, SCHEMA, "target_schema", "name")
-    if "definitions" in settings:
-        settings["definitions"] = read_definitions(settings["definitions"])
-    return SchemaSettings(names, **settings)
 
 
 def check_output(folder: Path | None) -> None:

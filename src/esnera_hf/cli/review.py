@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
 from esnera_hf._internal.files import replace_file
-from esnera_hf.cli.options import Commands
+from esnera_hf.cli.options import Commands, add_command
 from esnera_hf.errors import ConfigurationError, EsneraError, SourceNotFoundError
 
 if TYPE_CHECKING:
@@ -45,16 +45,12 @@ the page, and only by the address that is printed; it works once. Ctrl-C ends it
 
 def add_commands(commands: Commands) -> None:
     """Add the command."""
-    review = commands.add_parser(
-        "review",
-        help="change the mapping of a saved alignment in the browser",
-        description=_REVIEW_HELP,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    purpose = "change the mapping of a saved alignment in the browser"
+    review = add_command(commands, "review FOLDER", _review, purpose, _REVIEW_HELP, epilog="")
     review.add_argument("folder", type=Path, metavar="FOLDER", help="written by align --output")
     review.add_argument("--port", type=int, default=0, help="of the address (default: a free one)")
     review.add_argument("--no-browser", action="store_true", help="print the address, open nothing")
-    review.set_defaults(run=_review, interrupted="What was saved is in the folder.")
+    review.set_defaults(interrupted="What was saved is in the folder.")
 
 
 def _review(options: argparse.Namespace) -> None:

@@ -17,28 +17,33 @@ from esnera_hf._internal.processes import is_main_process
 from esnera_hf._internal.text import counted, display_width, pad
 from esnera_hf.cli import options as table
 from esnera_hf.cli.options import Commands, add_command, check_output
-from esnera_hf.cli.reading import add_reading_options, read_source
+from esnera_hf.cli.reading import READING, read_source
 from esnera_hf.errors import ConfigurationError, SourceNotFoundError
 
 
 def add_commands(commands: Commands) -> None:
     """Add the commands that train and use taggers."""
     train = add_command(
-        commands, "train", "train a CRF tagger on one source", "Train a tagger on one source and save it.",
-        operands="SOURCE --output DIR", parents=[table.TRAINING],
-    )  # fmt: skip
+        commands,
+        "train SOURCE --output DIR",
+        _train,
+        "train a CRF tagger on one source",
+        "Train a tagger on one source and save it.",
+        parents=[table.TRAINING, READING],
+    )
     train.add_argument("source", **table.SOURCES)
     train.add_argument("--output", **table.OUTPUT_FOLDER, required=True)
     train.add_argument("--max-samples", **table.MAX_SAMPLES)
-    add_reading_options(train)
-    train.set_defaults(run=_train)
 
-    predict = commands.add_parser(
-        "predict",
-        help="find entities in text",
-        description="Read one text per line and write one JSON object per line, for blank lines too: tokens and "
+    predict = add_command(
+        commands,
+        "predict MODEL [FILE]",
+        _predict,
+        "find entities in text",
+        "Read one text per line and write one JSON object per line, for blank lines too: tokens and "
         "entities (offsets of tokens and of characters, ends exclusive; the score is the probability of exactly that "
         "entity).",
+        epilog="",
     )
     predict.add_argument("model", metavar="MODEL", help="folder written by `esnera-hf train`, or Hub id")
     predict.add_argument("file", nargs="?", metavar="FILE", help="text file (default: standard input)")
@@ -59,15 +64,15 @@ def add_commands(commands: Commands) -> None:
         default="jsonl",
         help="JSON lines (default), or a JSON list of tasks for Label Studio, of lines that are not blank",
     )
-    predict.set_defaults(run=_predict)
 
     evaluate = add_command(
         commands,
-        "evaluate",
+        "evaluate MODEL SOURCE",
+        _evaluate,
         "score a tagger on a source, strictly, by label",
         "Score a tagger on a source, strictly, by label. The tagger of an alignment is scored on one of its sources "
         "in that source's own labels, through the mapping; elsewhere in unified labels.",
-        operands="MODEL SOURCE",
+        parents=[READING],
     )
     evaluate.add_argument("model", metavar="MODEL", help="folder of a tagger or of a result, or Hub id")
     evaluate.add_argument(
@@ -76,8 +81,6 @@ def add_commands(commands: Commands) -> None:
     evaluate.add_argument(
         "--split", type=_split, default="test", help="train, validation or test (default: test)"
     )
-    add_reading_options(evaluate)
-    evaluate.set_defaults(run=_evaluate)
 
 
 def _split(text: str) -> str:
