@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from esnera_hf.alignment import clustering
 from esnera_hf.alignment.clustering import best_clusters, cluster_greedily, partition_labels
-from esnera_hf.alignment.constraints import Constraints, SchemaSettings, build_constraints
+from esnera_hf.alignment.constraints import NO_CONSTRAINTS, Constraints, SchemaSettings, build_constraints
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.alignment.mapping_yaml import MappedLabel
 from esnera_hf.errors import ConfigurationError
@@ -36,7 +36,7 @@ def weighed(names: str, weights: dict[str, float], other: float = np.nan) -> Wei
     return labels, values
 
 
-def partition(problem: Weighed, constraints: Constraints | None = None) -> list[str]:
+def partition(problem: Weighed, constraints: Constraints = NO_CONSTRAINTS) -> list[str]:
     return [" ".join(map(str, group)) for group in partition_labels(*problem, constraints)]
 
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import make_matrix, random_relations, with_relations
-from esnera_hf.alignment.constraints import Constraints, SchemaSettings, build_constraints
+from esnera_hf.alignment.constraints import NO_CONSTRAINTS, Constraints, SchemaSettings, build_constraints
 from esnera_hf.alignment.equivalence_merge import contained_groups, merge_equivalent
 from esnera_hf.alignment.greedy_path import greedy_merge_path
 from esnera_hf.alignment.mapping import LabelMapping
@@ -51,7 +51,7 @@ def matrix() -> SimilarityMatrix:
     )
 
 
-def mapped(constraints: Constraints | None = None) -> LabelMapping:
+def mapped(constraints: Constraints = NO_CONSTRAINTS) -> LabelMapping:
     return merge_equivalent(matrix(), constraints)
 
 
@@ -128,7 +128,9 @@ def test_more_is_merged_where_less_precision_is_asked_for() -> None:
     found = related(dict.fromkeys((*LABELS, "a:t"), 50), equal, {})
     merged = [
         sum(len(mapping.members(name)) - 1 for name in mapping.unified_labels)
-        for mapping in (merge_equivalent(found, None, precision) for precision in (0.95, 0.9, 0.75, 0.6))
+        for mapping in (
+            merge_equivalent(found, min_precision=precision) for precision in (0.95, 0.9, 0.75, 0.6)
+        )
     ]
     assert merged == [0, 1, 2, 3]
 

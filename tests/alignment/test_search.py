@@ -118,14 +118,14 @@ def test_the_first_that_holds_ends_the_stage(
         (trial.step.merged, len(trial.settings), trial.outcome, trial.chosen) for trial in searched.candidates
     ] == candidates
     (step,) = searched.steps
-    assert (searched.merged, (step.lam, step.tau)) == (merged, setting)
+    assert (step.merged, (step.lam, step.tau)) == (merged, setting)
 
 
 def test_what_merges_nothing_is_not_tried() -> None:
     matrix = make_matrix({"a:x": 1, "b:y": 1}, {("a:x", "b:y"): (0, 9)}, {("a:x", "b:y"): 0.0})
 
     searched = search_merge_path(matrix, GRID, lambda mapping: pytest.fail("tried"))
-    assert (searched.candidates, searched.merged) == ((), 0)
+    assert (searched.candidates, [step.merged for step in searched.steps]) == ((), [0])
 
 
 @pytest.mark.parametrize(

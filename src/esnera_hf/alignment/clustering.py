@@ -8,7 +8,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from esnera_hf.alignment.constraints import Constraints, spread_apart
+from esnera_hf.alignment.constraints import NO_CONSTRAINTS, Constraints, spread_apart
 from esnera_hf.tagging import LabelRef
 
 #: Scores that differ by less are equal: sums added up in another order stay equal.
@@ -22,7 +22,7 @@ Clusters = tuple[tuple[int, ...], ...]
 
 
 def partition_labels(
-    labels: Sequence[LabelRef], weights: NDArray[np.float64], constraints: Constraints | None = None
+    labels: Sequence[LabelRef], weights: NDArray[np.float64], constraints: Constraints = NO_CONSTRAINTS
 ) -> tuple[tuple[LabelRef, ...], ...]:
     """Return the groups of labels with the highest sum of weights inside (correlation clustering).
 
@@ -44,7 +44,7 @@ def partition_labels(
     Raises:
         ConfigurationError: labels must and cannot become one.
     """
-    nodes, between = _nodes(labels, weights, constraints or Constraints())
+    nodes, between = _nodes(labels, weights, constraints)
     groups = []
     for part in _connected(between):
         for cluster in best_clusters(between[np.ix_(part, part)]):

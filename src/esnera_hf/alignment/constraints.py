@@ -114,6 +114,10 @@ class Constraints:
         return self.cannot_link.isdisjoint(frozenset(pair) for pair in product(ones, others))
 
 
+#: What a mapping must respect where nobody asks for anything.
+NO_CONSTRAINTS = Constraints()
+
+
 def build_constraints(
     labels: Sequence[LabelRef],
     target_schema: TargetSchema | None = None,
@@ -135,33 +139,29 @@ def build_constraints(
     """
     settings = settings or SchemaSettings()
     find = _LabelFinder(labels)
-    target = target_schema if isinstance(target_schema, str) else None
-    sources = sorted({label.source for label in labels})
-    if target is not None and target not in sources:
-        raise ConfigurationError(
-            f"target_schema={target!r}: expected one of the sources, {', '.join(sources)}."
-        )
+    target: str | None = None
     schema: dict[str, list[LabelRef]] = {}
-    if target_schema is not None and not isinstance(target_schema, str):
+    if isinstance(target_schema, str):
+        target, sources = target_schema, sorted({label.source for label in labels})
+        if target not in sources:
+            raise ConfigurationError(
+                f"target_schema={target!r}: expected one of the sources, {', '.join(sources)}."
+            )
+    elif target_schema is not None:
         schema = _defining_labels(target_schema, find)
-    locked: dict[LabelRef, str | None] = {}
-    parents: dict[str, str | None] = {}
-    definitions: dict[LabelRef, str] = {}
-    if settings.locked is not None:
-        mapping = load_locked(settings.locked)
-        definitions = {
-            entry.label: entry.definition
-            for entry in mapping.entries
-            if entry.definition and entry.label in labels
-        }
-        locked = _locked(mapping, labels)
-        parents = _locked_parents(mapping, {name for name in locked.values() if name is not None})
+    mapping = LabelMapping((), ()) if settings.locked is None else load_locked(settings.locked)
+    locked, left_out = _locked(mapping, labels)
+    parents = _locked_parents(mapping, set(locked.values()))
+    definitions = {
+        entry.label: entry.definition
+        for entry in mapping.entries
+        if entry.definition and entry.label in labels
+    }
     defined = check_definitions(settings.definitions, {str(label) for label in labels})
     definitions |= {find(text, "definitions"): definition for text, definition in defined.items()}
-    left_out = frozenset(label for label, name in locked.items() if name is None)
     requests = [(label, name) for name, refs in schema.items() for label in refs]
     requests += [(find(text, "names"), name) for text, name in settings.names.items()]
-    names = _names([*requests, *((label, name) for label, name in locked.items() if name is not None)])
+    names = _names([*requests, *locked.items()])
     groups = _groups(settings.must_link, "must_link", find)
     parts = _parts(settings.part_of, find)
     contradicted = sorted(left_out & {*names, *(label for group in (*groups, *parts) for label in group)})
@@ -171,10 +171,8 @@ def build_constraints(
             "the two."
         )
     # Labels of one name are one, and labels of different names are not.
-    by_name: dict[str, set[LabelRef]] = {}
-    for label, name in names.items():
-        by_name.setdefault(name, set()).add(label)
-    classes = _joined([*groups, *by_name.values()])
+    by_name = ({label for label in names if names[label] == name} for name in dict.fromkeys(names.values()))
+    classes = _joined([*groups, *by_name])
     forbidden = _groups(settings.cannot_link, "cannot_link", find)
     apart = {frozenset(pair) for group in forbidden for pair in combinations(group, 2)}
     named = {frozenset(pair) for pair in combinations(names, 2) if names[pair[0]] != names[pair[1]]}
@@ -341,11 +339,13 @@ def _names(requests: Iterable[tuple[LabelRef, str]]) -> dict[LabelRef, str]:
     return names
 
 
-def _locked(mapping: LabelMapping, labels: Sequence[LabelRef]) -> dict[LabelRef, str | None]:
-    """Return the unified names of locked labels, ``None`` for those left out."""
+def _locked(
+    mapping: LabelMapping, labels: Sequence[LabelRef]
+) -> tuple[dict[LabelRef, str], frozenset[LabelRef]]:
+    """Return the unified names of locked labels, and the labels that are locked as left out."""
     sources = sorted({label.source for label in labels})
-    locked = {entry.label: entry.unified for entry in mapping.entries if entry.locked}
-    for label in locked:
+    locked = [entry for entry in mapping.entries if entry.locked]
+    for label in (entry.label for entry in locked):
         place = f"{mapping.file or 'mapping'}, locked: {str(label)!r}"
         if label.source not in sources:
             raise ConfigurationError(
@@ -356,7 +356,8 @@ def _locked(mapping: LabelMapping, labels: Sequence[LabelRef]) -> dict[LabelRef,
             raise ConfigurationError(
                 f"{place} is no label of the sources. Expected source:label, one of {', '.join(map(str, labels))}."
             )
-    return locked
+    named = {entry.label: entry.unified for entry in locked if entry.unified is not None}
+    return named, frozenset(entry.label for entry in locked if entry.unified is None)
 
 
 def _locked_parents(mapping: LabelMapping, locked: Set[str]) -> dict[str, str | None]:

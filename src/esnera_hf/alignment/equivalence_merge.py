@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from esnera_hf.alignment.clustering import partition_labels
-from esnera_hf.alignment.constraints import Constraints, spread_apart
-from esnera_hf.alignment.groups import LabelGroup
+from esnera_hf.alignment.constraints import NO_CONSTRAINTS, Constraints, spread_apart
+from esnera_hf.alignment.groups import LabelGroup, membership
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.alignment.naming import compared, label_groups, mapping_from_groups, nearest_label
 from esnera_hf.alignment.parts import PartTree, with_parts
@@ -27,7 +27,7 @@ _ALIKE = 0.5
 
 
 def merge_equivalent(
-    matrix: SimilarityMatrix, constraints: Constraints | None = None, min_precision: float | None = None
+    matrix: SimilarityMatrix, constraints: Constraints = NO_CONSTRAINTS, min_precision: float | None = None
 ) -> LabelMapping:
     """Return the mapping that merges what is equal and puts what is a subset below what contains it.
 
@@ -41,11 +41,8 @@ def merge_equivalent(
     that are parted where it costs the least equivalence.
 
     Args:
-        matrix: similarities between the labels of several sources.
-        constraints: what the user asks for.
         min_precision: the share of right merges to expect; where expected F1 is highest if not given.
     """
-    constraints = constraints or Constraints()
     partition = _partition(matrix, constraints, matrix.threshold(min_precision))
     groups = label_groups(partition, matrix, constraints)
     closest = _closest(groups, matrix)
@@ -137,15 +134,10 @@ def contained_groups(
     """Return how probable it is that the row's group is a part of the column's, and where it is most probable.
 
     Both of shape (G, G). The mean over the pairs of their labels, more mentions
-    weighing more, knowing that they are not equal; 0 where nothing is known.
-
-    Args:
-        matrix: the similarities of the labels.
-        groups: of labels that are one, no label in two.
+    weighing more, knowing that they are not equal; 0 where nothing is known. No
+    label is in two groups.
     """
-    member = np.zeros((len(matrix.labels), len(groups)))
-    for index, group in enumerate(groups):
-        member[[matrix.index[label] for label in group], index] = 1.0
+    member = membership(matrix, groups)
     mentions = np.maximum(matrix.support, 1)
     weights = np.sqrt(mentions[:, None] * mentions) * ~matrix.same_source
     total = member.T @ weights @ member

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from esnera_hf.alignment.constraints import Constraints
+from esnera_hf.alignment.constraints import NO_CONSTRAINTS, Constraints
 from esnera_hf.alignment.groups import (
     GroupEvidence,
     LabelGroup,
@@ -133,11 +133,6 @@ class MergeHistory:
         return self.steps[-1].groups if self.steps else ()
 
     @property
-    def merged(self) -> int:
-        """Labels merged by similarity over all steps (source to target assignments)."""
-        return sum(step.merged for step in self.steps)
-
-    @property
     def lam(self) -> float:
         """λ of the last step that merged anything by similarity, that of the paper where none did."""
         by_similarity = [step.lam for step in self.steps if step.tau is not None and step.lam is not None]
@@ -151,7 +146,7 @@ class MergeHistory:
 
 
 def next_step(
-    matrix: SimilarityMatrix, steps: Sequence[MergeStep] = (), constraints: Constraints | None = None
+    matrix: SimilarityMatrix, steps: Sequence[MergeStep] = (), constraints: Constraints = NO_CONSTRAINTS
 ) -> MergeStep | None:
     """Return what the greedy path merges next, undecided; ``None`` at its end.
 
@@ -164,15 +159,9 @@ def next_step(
     added up and their semantic similarities averaged by support. Equal sums are
     settled by name.
 
-    Args:
-        matrix: similarities between the labels of two or more sources.
-        steps: those decided so far.
-        constraints: what the user asks for.
-
     Raises:
         ConfigurationError: fewer than two sources.
     """
-    constraints = constraints or Constraints()
     singles = initial_groups(matrix, constraints)
     if len(singles) < 2:
         raise ConfigurationError(f"{len(singles)} source: expected at least two to align.")
@@ -227,7 +216,7 @@ def merge_step(
     matrix: SimilarityMatrix,
     lam: float,
     tau: float | None,
-    constraints: Constraints | None = None,
+    constraints: Constraints = NO_CONSTRAINTS,
 ) -> MergeStep:
     """Return a step decided: each row goes into its best column if S > τ.
 
@@ -236,15 +225,9 @@ def merge_step(
     together join whatever their similarity. Two groups of which neither was
     found in the text of the other (0 of 0 both ways) do not join by their
     vectors alone, which are alike for many labels, unless λ is 0 and asks for that.
-
-    Args:
-        step: from :func:`next_step`.
-        matrix: the similarities.
-        lam: λ.
-        tau: τ; ``None`` merges only what the constraints ask for.
-        constraints: what the user asks for.
+    Where τ is ``None``, only what the constraints ask for is merged.
     """
-    constraints = _with_schema_apart(constraints or Constraints(), step)
+    constraints = _with_schema_apart(constraints, step)
     evidence = GroupEvidence(matrix, step.rows, step.columns)
     similarity = merge_similarities(evidence.semantic, evidence.empirical, lam)
     values = np.where(np.isnan(similarity), -np.inf, similarity)
@@ -316,15 +299,9 @@ def _decision(
 
 
 def greedy_merge_path(
-    matrix: SimilarityMatrix, lam: float, tau: float, constraints: Constraints | None = None
+    matrix: SimilarityMatrix, lam: float, tau: float, constraints: Constraints = NO_CONSTRAINTS
 ) -> MergeHistory:
     """Merge all sources along the greedy path, each label into the best one above τ.
-
-    Args:
-        matrix: similarities between the labels of two or more sources.
-        lam: λ, the weight of the empirical similarity, in [0, 1].
-        tau: τ; a label is merged where S > τ.
-        constraints: what the user asks for.
 
     Raises:
         ConfigurationError: fewer than two sources.

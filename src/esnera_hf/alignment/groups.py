@@ -73,11 +73,11 @@ class GroupEvidence:
         self, matrix: SimilarityMatrix, rows: Sequence[LabelGroup], columns: Sequence[LabelGroup]
     ) -> None:
         self.rows, self.columns = rows, columns
-        row, column = _membership(matrix, rows), _membership(matrix, columns)
+        row, column = membership(matrix, rows), membership(matrix, columns)
         # Predictions on the text of a source are counted once, not once for each of its labels.
         first = [tuple({label.source: label for label in group}.values()) for group in columns]
         self.matched: NDArray[np.int64] = row.T @ matrix.matched @ column
-        self.predicted: NDArray[np.int64] = row.T @ matrix.predicted @ _membership(matrix, first)
+        self.predicted: NDArray[np.int64] = row.T @ matrix.predicted @ membership(matrix, first)
         weights = np.maximum(np.outer(matrix.support, matrix.support), 1) * ~np.isnan(matrix.semantic)
         total = row.T @ weights @ column
         sums = row.T @ (weights * np.nan_to_num(matrix.semantic)) @ column
@@ -90,7 +90,7 @@ class GroupEvidence:
             return np.where(self.predicted > 0, self.matched / self.predicted, np.nan)
 
 
-def _membership(matrix: SimilarityMatrix, groups: Sequence[Sequence[LabelRef]]) -> NDArray[np.int64]:
+def membership(matrix: SimilarityMatrix, groups: Sequence[Sequence[LabelRef]]) -> NDArray[np.int64]:
     """Return which labels are in which groups, shape (labels, groups)."""
     member = np.zeros((len(matrix.labels), len(groups)), dtype=np.int64)
     for number, group in enumerate(groups):

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Literal
 
-from esnera_hf._internal.text import display_width, pad, visible
+from esnera_hf._internal.text import in_columns, visible
 from esnera_hf.errors import ConfigurationError, MappingError
 
 TreeGrain = Literal["coarse", "medium", "fine"]
@@ -57,11 +57,7 @@ class TreeCut:
             (f"{left:,}", f"{mentions:,}", visible(label), visible(", ".join(gone)))
             for label, gone, mentions, left in self.steps
         ]
-        widths = [max(display_width(row[column]) for row in rows) for column in range(3)]
-        return "\n".join(
-            "  ".join([*(pad(cell, width) for cell, width in zip(row, widths, strict=False)), row[3]])
-            for row in rows
-        )
+        return in_columns(rows)
 
 
 class LabelTree:
@@ -145,9 +141,7 @@ class LabelTree:
     def cut_at(self, tops: Collection[str], mentions: Mapping[str, int]) -> TreeCut:
         """Return the tree with everything below some labels taken in by them.
 
-        Args:
-            tops: labels, of which the outermost take in the others.
-            mentions: of each label that entities have.
+        Of ``tops`` the outermost take in the others; ``mentions`` are of each label that entities have.
         """
         cut = TreeCut(self, mentions)
         for label in self.order:
@@ -160,10 +154,6 @@ class LabelTree:
 
         Step by step a label takes in all that is below it: the one by which fewest
         mentions lose their label, for each label that is saved.
-
-        Args:
-            limit: the most labels that are to be left.
-            mentions: of each label that entities have.
 
         Raises:
             ConfigurationError: there are more outermost labels than that.

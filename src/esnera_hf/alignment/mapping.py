@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pandas
 
-from esnera_hf._internal.text import counted, display_width, hint, pad, visible
+from esnera_hf._internal.text import counted, hint, in_columns, visible
 from esnera_hf.alignment.flow import draw_flow
 from esnera_hf.alignment.hierarchy import LabelTree, TreeCut, TreeGrain
 from esnera_hf.alignment.mapping_yaml import LEFT_OUT, MappedLabel, Method, read_mapping, write_mapping
@@ -274,34 +274,18 @@ class LabelMapping:
             elif members or unified in wholes:
                 indent = "  " * len(self.ancestors(unified))
                 rows.append((indent + unified, members or NO_MEMBERS))
-        rows = [(visible(name), visible(members)) for name, members in rows]
-        width = max((display_width(name) for name, _ in rows), default=0)
-        return "\n".join(f"{pad(name, width)}  ←  {members}" for name, members in rows)
+        return in_columns([(visible(name), "←", visible(members)) for name, members in rows])
 
     def _repr_html_(self) -> str:
         return f"<p>{escape(visible(repr(self)))}</p>{draw_flow(self)}"
 
     def to_pandas(self) -> pandas.DataFrame:
         """Return a row per source label: where it goes, and beside which label and similarity."""
-        columns = [
-            "source",
-            "label",
-            "unified",
-            "part_of",
-            "mentions",
-            "compared_with",
-            "similarity",
-            "locked",
-        ]
+        columns = "source label unified part_of mentions compared_with similarity locked".split()
         rows = [
             (
-                *entry.label,
-                entry.unified,
-                self.parents.get(entry.unified or ""),
-                entry.mentions,
-                None if entry.compared_with is None else str(entry.compared_with),
-                entry.similarity,
-                entry.locked,
+                *(*entry.label, entry.unified, self.parents.get(entry.unified or ""), entry.mentions),
+                *(entry.compared_with and str(entry.compared_with), entry.similarity, entry.locked),
             )
             for entry in self.entries
         ]

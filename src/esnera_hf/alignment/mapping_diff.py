@@ -92,12 +92,7 @@ def affected_entities(difference: MappingDifference, sources: Sequence[NerSource
 
 
 def decided_anew(before: LabelMapping, made: LabelMapping) -> str:
-    """Say how many entries of a mapping are locked, and which of the others came out differently.
-
-    Args:
-        before: the mapping whose locked entries were kept.
-        made: the one that the alignment gives.
-    """
+    """Say how many entries of a mapping are locked, and which of the others an alignment made differently."""
     now = {entry.label: entry.unified for entry in made.entries}
     free = [entry for entry in before.entries if not entry.locked and entry.label in now]
     changed = [

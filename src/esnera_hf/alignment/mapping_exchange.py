@@ -15,7 +15,7 @@ from esnera_hf._internal.text import table_cell, visible
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.alignment.mapping_yaml import MappedLabel
 from esnera_hf.errors import ConfigurationError
-from esnera_hf.tagging import OUTSIDE, LabelRef
+from esnera_hf.tagging import OUTSIDE
 
 MappingFormat = Literal["sssom", "flair"]
 MAPPING_FORMATS: tuple[str, ...] = get_args(MappingFormat)
@@ -43,13 +43,9 @@ def export_mapping(mapping: LabelMapping, folder: str | os.PathLike[str], form: 
     """Write a mapping for other tools into a new folder.
 
     Args:
-        mapping: the mapping.
         folder: where the file goes; must not exist.
         form: ``sssom`` for a ``mapping.sssom.tsv`` of :func:`to_sssom`, ``flair`` for a ``label_name_map.json`` of the
             :func:`label_name_map` of each source.
-
-    Returns:
-        The file.
 
     Raises:
         ConfigurationError: there is no such format, or the folder exists; nothing is written.
@@ -77,30 +73,16 @@ def to_sssom(mapping: LabelMapping) -> str:
     rows = csv.writer(text, delimiter="\t", lineterminator="\n")
     rows.writerow(_COLUMNS)
     for entry in mapping.entries:
-        if entry.unified is None:
-            goal = (_NONE, "")
-        else:
-            goal = (f"unified:{quote(entry.unified, safe='')}", table_cell(visible(entry.unified)))
+        label_id = "label:" + "/".join(quote(part, safe="") for part in entry.label)
+        goal = (_NONE, "") if entry.unified is None else _unified(entry.unified)
         by = _MANUAL if entry.locked or mapping.method == "manual" else _MATCHED
-        confidence = _confidence(mapping, entry)
-        rows.writerow(
-            (
-                *(
-                    _label_id(entry.label),
-                    table_cell(visible(str(entry.label))),
-                    "skos:exactMatch",
-                    *goal,
-                    by,
-                ),
-                *("" if confidence is None else f"{confidence:.4f}", table_cell(visible(entry.why))),
-            )
-        )
+        label, why = (table_cell(visible(text)) for text in (str(entry.label), entry.why))
+        rows.writerow((label_id, label, "skos:exactMatch", *goal, by, _confidence(mapping, entry), why))
     by = _MANUAL if mapping.method == "manual" else _MATCHED
     for name in mapping.tree.order:
-        parent = mapping.parents.get(name)
-        if parent is not None:
-            ends = [(f"unified:{quote(end, safe='')}", table_cell(visible(end))) for end in (name, parent)]
-            rows.writerow((*ends[0], "skos:broadMatch", *ends[1], by, "", ""))
+        if name in mapping.parents:
+            parent = mapping.parents[name]
+            rows.writerow((*_unified(name), "skos:broadMatch", *_unified(parent), by, "", ""))
     return text.getvalue()
 
 
@@ -123,12 +105,13 @@ def label_name_map(mapping: LabelMapping, source: str) -> dict[str, str]:
     }
 
 
-def _label_id(label: LabelRef) -> str:
-    return f"label:{quote(label.source, safe='')}/{quote(label.label, safe='')}"
+def _unified(name: str) -> tuple[str, str]:
+    return f"unified:{quote(name, safe='')}", table_cell(visible(name))
 
 
-def _confidence(mapping: LabelMapping, entry: MappedLabel) -> float | None:
+def _confidence(mapping: LabelMapping, entry: MappedLabel) -> str:
     other = entry.compared_with
     compared = other is not None and any(other == mapped.label for mapped in mapping.entries)
     merged = compared and other is not None and mapping.are_one(entry.label, other)
-    return entry.similarity if merged and mapping.method == "equivalence" and not entry.locked else None
+    is_measured = mapping.method == "equivalence" and not entry.locked and entry.similarity is not None
+    return f"{entry.similarity:.4f}" if merged and is_measured else ""

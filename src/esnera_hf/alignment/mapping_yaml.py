@@ -172,11 +172,7 @@ def read_mapping(
 ) -> tuple[
     tuple[str, ...], tuple[MappedLabel, ...], Method, float | None, dict[str, str], dict[LabelRef, int]
 ]:
-    """Read what :func:`write_mapping` gives, edited or not.
-
-    Args:
-        text: of the file.
-        file: its name, for messages.
+    """Read what :func:`write_mapping` gives, edited or not; the name of the file is for messages.
 
     Returns:
         The unified labels, the entries, the method, λ, the parents, and the line of each entry.

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from esnera_hf.alignment.constraints import Constraints
+from esnera_hf.alignment.constraints import NO_CONSTRAINTS, Constraints
 from esnera_hf.alignment.greedy_path import MergeHistory
 from esnera_hf.alignment.groups import LabelGroup
 from esnera_hf.alignment.mapping import LabelMapping
@@ -39,9 +39,7 @@ def mapping_from_groups(
 
     Args:
         groups: in the order of the unified labels.
-        matrix: the evidence, of the labels to be mapped.
         similarity: what is shown, shape (N, N).
-        constraints: names and labels left out.
         beside: the label that each label is shown with; the nearest one where that
             is none, or of its own source.
 
@@ -78,18 +76,14 @@ def mapping_from_groups(
 
 
 def mapping_from_history(
-    history: MergeHistory, matrix: SimilarityMatrix, constraints: Constraints | None = None
+    history: MergeHistory, matrix: SimilarityMatrix, constraints: Constraints = NO_CONSTRAINTS
 ) -> LabelMapping:
     """Return the mapping that a greedy path leads to.
 
     The head of a group is the label of the latest target in it. Similarities are
     those at the λ of the last step that merged anything by them; each label is shown
-    with the one it joined first.
-
-    Args:
-        history: the path; labels of sources that it has not reached are not mapped.
-        matrix: the similarities it was made from.
-        constraints: names and labels left out.
+    with the one it joined first. Labels of sources that the path has not reached are not
+    mapped.
     """
     joined: dict[LabelRef, LabelRef] = {}
     for decision in (decision for step in history.steps for decision in step.decisions):
@@ -98,21 +92,14 @@ def mapping_from_history(
                 joined.setdefault(member, decision.candidate)
     matrix = matrix.restricted(history.sources)
     similarity = matrix.combined(history.lam)
-    made = mapping_from_groups(history.groups, matrix, similarity, constraints or Constraints(), joined)
+    made = mapping_from_groups(history.groups, matrix, similarity, constraints, joined)
     return replace(made, method="greedy", lam=history.lam)
 
 
 def compared(
     entry: MappedLabel, other: LabelRef, matrix: SimilarityMatrix, similarity: NDArray[np.float64]
 ) -> MappedLabel:
-    """Return an entry that shows its label beside another one, with what is known of the pair.
-
-    Args:
-        entry: of a label of the matrix.
-        other: the other label.
-        matrix: the evidence.
-        similarity: what is shown, shape (N, N), of the labels of the matrix.
-    """
+    """Return an entry that shows its label beside another one, with what is known of the pair."""
     semantic, forward, backward = matrix.pair(entry.label, other)
     value = similarity[matrix.index[entry.label], matrix.index[other]]
     return replace(
@@ -128,13 +115,7 @@ def compared(
 def with_reasons(
     mapping: LabelMapping, matrix: SimilarityMatrix, min_precision: float | None = None
 ) -> LabelMapping:
-    """Return a mapping that says beside each label, in a sentence, what became of it and why.
-
-    Args:
-        mapping: of labels of the matrix.
-        matrix: the similarities that it was made by.
-        min_precision: the share of right merges that was asked for, if it was.
-    """
+    """Return a mapping that says beside each label, in a sentence, what became of it and why."""
     threshold = matrix.threshold(min_precision)
     compared = [(entry.label, entry.compared_with) for entry in mapping.entries]
     pairs = [(one, other) for one, other in compared if other is not None]
@@ -155,13 +136,7 @@ def with_reasons(
 def nearest_label(
     matrix: SimilarityMatrix, row: NDArray[np.float64], indices: Sequence[int]
 ) -> LabelRef | None:
-    """Return the most similar of some labels, the first of equals; ``None`` if no similarity is known.
-
-    Args:
-        matrix: the similarities of the labels.
-        row: shape (N,), the similarities of one label.
-        indices: of the labels to choose from.
-    """
+    """Return the most similar of some labels, the first of equals; ``None`` if no similarity is known. row: (N,)"""
     values = row.tolist()
     ranked = [(values[i], -i) for i in indices if values[i] == values[i]]
     return matrix.labels[-max(ranked)[1]] if ranked else None

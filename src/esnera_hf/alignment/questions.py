@@ -13,7 +13,7 @@ from itertools import chain, islice, zip_longest
 import numpy as np
 from numpy.typing import NDArray
 
-from esnera_hf.alignment.constraints import Constraints
+from esnera_hf.alignment.constraints import NO_CONSTRAINTS, Constraints
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.similarity.explanation import Decision
 from esnera_hf.similarity.matrix import SimilarityMatrix
@@ -82,7 +82,7 @@ class Question:
 def find_questions(
     matrix: SimilarityMatrix,
     mapping: LabelMapping,
-    constraints: Constraints | None = None,
+    constraints: Constraints = NO_CONSTRAINTS,
     overlap: MentionOverlap | None = None,
     shared: SharedSentences | None = None,
     *,
@@ -96,14 +96,9 @@ def find_questions(
     and where nothing is known of a pair there is nothing to ask by.
 
     Args:
-        matrix: the similarities.
-        mapping: of their labels.
-        constraints: what the user asks for.
-        overlap: of mentions, for examples.
-        shared: sentences that sources share, for examples.
+        overlap, shared: mentions and sentences that sources have in common, for examples.
         most: at most so many.
     """
-    constraints = constraints or Constraints()
     equal, part = (np.nan_to_num(matrix.probabilities[..., relation]) for relation in (0, 1))
     decisions, groups = _decisions(matrix, mapping)
     wrong = _doubt(equal, part, decisions)
@@ -116,7 +111,7 @@ def find_questions(
     of_pair = np.sort(np.stack([groups[rows], groups[columns]], axis=1), axis=1)[ranked]
     firsts = np.sort(np.unique(of_pair, axis=0, return_index=True)[1])[:most]
     settling = _Examples(overlap, shared)
-    meanings = {entry.label: entry.definition for entry in mapping.entries if entry.definition}
+    meanings = {entry.label: entry.definition for entry in mapping.entries}
     return tuple(
         Question(
             matrix.labels[i],
@@ -197,23 +192,17 @@ class _Examples:
         """Return a few mentions of either label: those that the other source takes otherwise, then those alike."""
         there = self._mentions.get((one, other.source), {})
         back = self._mentions.get((other, one.source), {})
-        against = zip_longest(
-            (
-                (text, one.label, name)
-                for name, texts in there.items()
-                if name != other.label
-                for text in texts[:1]
-            ),
-            (
-                (text, name, other.label)
-                for name, texts in back.items()
-                if name != one.label
-                for text in texts[:1]
-            ),
+        # One for each label that stands there, in turn for the one and the other source.
+        here_first = (
+            (texts[0], one.label, name) for name, texts in there.items() if texts and name != other.label
         )
+        there_first = (
+            (texts[0], name, other.label) for name, texts in back.items() if texts and name != one.label
+        )
+        against = chain.from_iterable(zip_longest(here_first, there_first))
         alike = ((text, one.label, other.label) for text in there.get(other.label, ()))
-        shown = dict.fromkeys(filter(None, chain(islice(chain.from_iterable(against), _EXAMPLES), alike)))
-        return tuple(shown)[:_EXAMPLES]
+        examples = dict.fromkeys(filter(None, chain(islice(against, _EXAMPLES), alike)))
+        return tuple(examples)[:_EXAMPLES]
 
 
 #: A label, another source, the label that it gives some mentions of the first one there, and these.

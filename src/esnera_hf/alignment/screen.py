@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from esnera_hf._internal.text import counted, visible
 from esnera_hf.alignment.equivalence_merge import merge_equivalent
@@ -11,7 +11,7 @@ from esnera_hf.alignment.naming import with_reasons
 from esnera_hf.alignment.questions import Question, find_questions
 from esnera_hf.alignment.umbrellas import add_umbrellas
 from esnera_hf.similarity.evidence import EvidenceSettings, measure_similarity
-from esnera_hf.similarity.explanation import EQUAL, PART
+from esnera_hf.similarity.explanation import EQUAL, PART, Decision
 from esnera_hf.sources.duplicates import Duplicates, find_duplicates, find_pairs
 from esnera_hf.sources.load import SourceLike, load_sources
 from esnera_hf.sources.overlap import MentionOverlap, mention_overlap
@@ -44,53 +44,42 @@ class Screening:
     def __str__(self) -> str:
         mapping = self.mapping
         lines = [
-            *_section("the same", list(self._pairs("one"))),
-            *_section("parts", list(self._pairs("part"))),
+            *_section("the same", self._pairs("one", "=")),
+            *_section("parts", self._pairs("part", "in")),
         ]
-        lines += _section("to check, what matters most first", [self._asked(q) for q in self.questions])
-        alone = [str(label) for name in self._alone() for label in mapping.members(name)]
+        lines += _section("to check, what matters most first", list(map(_asked, self.questions)))
+        related = {*mapping.parents, *mapping.parents.values()}
+        groups = [mapping.members(name) for name in mapping.unified_labels if name not in related]
+        alone = [str(members[0]) for members in groups if len(members) == 1]
         lines += [f"alone: {', '.join(alone)}"] if alone else []
         lines += self.overlap.conflicts[:3]
         lines += str(self.duplicates).split("\n") if self.duplicates.pairs else []
         unified = len(mapping.unified_labels) - len(mapping.umbrellas)
         head = f"{counted(len(mapping.entries), 'label')} of {counted(len(mapping.sources), 'source')} → {unified}"
-        head += ", by names and mentions alone"
-        return "\n".join(map(visible, [head, *lines]))
+        return "\n".join(map(visible, [f"{head}, by names and mentions alone", *lines]))
 
     __repr__ = __str__
 
-    def _pairs(self, decision: str) -> Iterator[str]:
-        sign = {"one": "=", "part": "in"}[decision]
-        seen: set[frozenset[LabelRef]] = set()
+    def _pairs(self, decision: Decision, sign: str) -> list[str]:
+        rows: dict[frozenset[LabelRef], str] = {}
         for entry in self.mapping.entries:
             other = entry.compared_with
-            if other is None or self.mapping.decision(entry.label, other) != decision:
-                continue
-            pair = frozenset((entry.label, other))
-            if pair not in seen:
-                seen.add(pair)
-                yield f"{entry.label} {sign} {other}: {entry.why}"
+            if other is not None and self.mapping.decision(entry.label, other) == decision:
+                rows.setdefault(frozenset((entry.label, other)), f"{entry.label} {sign} {other}: {entry.why}")
+        return list(rows.values())
 
-    def _asked(self, question: Question) -> str:
-        now = {"one": "=", "part": "in", "whole": "holds", "apart": "≠"}[question.decision]
-        examples = [
-            f"{mention} ({here or 'nothing'}, {there or 'nothing'})"
-            for mention, here, there in question.examples[:2]
-        ]
-        said = f"{question.one} {now} {question.other}: {EQUAL} {question.equal:.2f}, "
-        said += f"{PART} {max(question.part, question.whole):.2f}"
-        said += " the other way" if (question.whole > question.part) != (question.decision == "whole") else ""
-        return said + (f"; {', '.join(examples)}" if examples else "")
 
-    def _alone(self) -> Iterator[str]:
-        wholes = set(self.mapping.parents.values())
-        for name in self.mapping.unified_labels:
-            if (
-                len(self.mapping.members(name)) == 1
-                and name not in wholes
-                and name not in self.mapping.parents
-            ):
-                yield name
+def _asked(question: Question) -> str:
+    now = {"one": "=", "part": "in", "whole": "holds", "apart": "≠"}[question.decision]
+    part = f"{PART} {max(question.part, question.whole):.2f}"
+    if (question.whole > question.part) != (question.decision == "whole"):
+        part += " the other way"
+    examples = [
+        f"{mention} ({here or 'nothing'}, {there or 'nothing'})"
+        for mention, here, there in question.examples[:2]
+    ]
+    said = f"{question.one} {now} {question.other}: {EQUAL} {question.equal:.2f}, {part}"
+    return said + (f"; {', '.join(examples)}" if examples else "")
 
 
 def screen(sources: Sequence[SourceLike], *, splits: Sequence[str] = ("train",)) -> Screening:
@@ -109,12 +98,10 @@ def screen(sources: Sequence[SourceLike], *, splits: Sequence[str] = ("train",))
     overlap, shared = mention_overlap(loaded, splits=splits), compare_shared(loaded, pairs)
     matrix = measure_similarity(loaded, EvidenceSettings("surface"), "", {}, screened=overlap, shared=shared)
     mapping = with_reasons(add_umbrellas(merge_equivalent(matrix), matrix), matrix)
-    questions = find_questions(matrix, mapping, None, overlap, shared)
+    questions = find_questions(matrix, mapping, overlap=overlap, shared=shared)
     return Screening(mapping, questions, overlap, find_duplicates(loaded))
 
 
 def _section(title: str, rows: Sequence[str]) -> list[str]:
-    if not rows:
-        return []
-    more = [f"  … and {len(rows) - _SHOWN:,} more"] if len(rows) > _SHOWN else []
-    return [f"{title} ({len(rows):,})", *(f"  {row}" for row in rows[:_SHOWN]), *more]
+    more = [f"… and {len(rows) - _SHOWN:,} more"] if len(rows) > _SHOWN else []
+    return [f"{title} ({len(rows):,})", *(f"  {row}" for row in (*rows[:_SHOWN], *more))] if rows else []

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 
 from esnera_hf._internal.checks import is_count, within
 from esnera_hf._internal.console import say
-from esnera_hf.alignment.constraints import Constraints
+from esnera_hf.alignment.constraints import NO_CONSTRAINTS, Constraints
 from esnera_hf.alignment.greedy_path import (
     PAPER_LAMBDA,
     Candidate,
@@ -27,8 +27,6 @@ from esnera_hf.similarity.matrix import SimilarityMatrix, check_lambda
 from esnera_hf.tagging import LabelRef
 
 Scoring = Literal["unified", "native"]
-
-
 #: Trains and scores a mapping: whether the bound on F1 holds, and what a report is to hold of it.
 Objective = Callable[[LabelMapping], tuple[bool, Any]]
 
@@ -102,7 +100,7 @@ def _values(value: float | Sequence[float]) -> tuple[float, ...]:
 
 def merge_greedily(
     matrix: SimilarityMatrix,
-    constraints: Constraints | None = None,
+    constraints: Constraints = NO_CONSTRAINTS,
     settings: GreedySettings | None = None,
     objective: Objective | None = None,
 ) -> tuple[LabelMapping, MergeHistory]:
@@ -111,9 +109,6 @@ def merge_greedily(
     The path makes no parts; those that the user names are put below their wholes at its end.
 
     Args:
-        matrix: similarities between the labels of two or more sources.
-        constraints: what the user asks for.
-        settings: λ and τ.
         objective: trains and scores mappings, where λ or τ is searched.
 
     Raises:
@@ -127,14 +122,14 @@ def merge_greedily(
     else:
         history = search_merge_path(matrix, settings, objective, constraints)
     mapping = mapping_from_history(history, matrix, constraints)
-    return with_parts(mapping, constraints or Constraints()), history
+    return with_parts(mapping, constraints), history
 
 
 def search_merge_path(
     matrix: SimilarityMatrix,
     settings: GreedySettings,
     objective: Objective,
-    constraints: Constraints | None = None,
+    constraints: Constraints = NO_CONSTRAINTS,
 ) -> MergeHistory:
     """Choose λ and τ in each step: the most labels merged while F1 holds the bound.
 
@@ -144,10 +139,7 @@ def search_merge_path(
     needs no trial: it is what remains when no other holds.
 
     Args:
-        matrix: similarities between the labels of two or more sources.
-        settings: the grid.
         objective: trains and scores the mapping of the steps so far, over the sources they merged.
-        constraints: what the user asks for.
     """
     steps: tuple[MergeStep, ...] = ()
     candidates: list[Candidate] = []
@@ -184,7 +176,7 @@ def step_candidates(
     step: MergeStep,
     matrix: SimilarityMatrix,
     settings: GreedySettings,
-    constraints: Constraints | None = None,
+    constraints: Constraints = NO_CONSTRAINTS,
 ) -> list[tuple[MergeStep, tuple[tuple[float, float], ...]]]:
     """Return the distinct outcomes of a step that merge anything, each with all λ and τ that lead to it.
 

@@ -10,7 +10,8 @@ from itertools import combinations, product
 import numpy as np
 from numpy.typing import NDArray
 
-from esnera_hf.alignment.constraints import Constraints
+from esnera_hf.alignment.constraints import NO_CONSTRAINTS, Constraints
+from esnera_hf.alignment.groups import membership
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.similarity.matrix import SimilarityMatrix
 from esnera_hf.similarity.names import are_akin, are_listed, by_pair, meaning_similarity
@@ -45,7 +46,7 @@ def relatedness(matrix: SimilarityMatrix) -> NDArray[np.float64]:
 
 
 def add_umbrellas(
-    mapping: LabelMapping, matrix: SimilarityMatrix, constraints: Constraints | None = None
+    mapping: LabelMapping, matrix: SimilarityMatrix, constraints: Constraints = NO_CONSTRAINTS
 ) -> LabelMapping:
     """Return a mapping in which outermost labels that belong together have a common parent.
 
@@ -55,13 +56,7 @@ def add_umbrellas(
     with a proposed name. Labels that cannot link have no common umbrella; labels that
     are locked without a parent stay so, and one of them that no label bears, an
     umbrella of before, is that of its group. Where a schema is given none is invented.
-
-    Args:
-        mapping: of the labels of the matrix.
-        matrix: similarities between the labels of several sources.
-        constraints: what the user asks for.
     """
-    constraints = constraints or Constraints()
     if constraints.schema or constraints.target is not None:
         return mapping
     below = {
@@ -88,9 +83,7 @@ def _linked(
 ) -> list[set[str]]:
     """Return the groups of several outermost labels that average linkage finds."""
     roots = list(below)
-    member = np.zeros((len(matrix.labels), len(roots)))
-    for place, labels in enumerate(below.values()):
-        member[[matrix.index[label] for label in labels], place] = 1.0
+    member = membership(matrix, list(below.values()))
     related = relatedness(matrix)
     total = member.T @ np.nan_to_num(related) @ member
     count = member.T @ np.isfinite(related) @ member

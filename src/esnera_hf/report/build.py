@@ -12,7 +12,7 @@ import numpy as np
 
 from esnera_hf._internal.arrow import dataset_fingerprint
 from esnera_hf._internal.text import join_tokens, shorten
-from esnera_hf.alignment.constraints import Constraints
+from esnera_hf.alignment.constraints import NO_CONSTRAINTS, Constraints
 from esnera_hf.alignment.greedy_path import Candidate, MergeDecision, MergeHistory, MergeStep
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.alignment.mapping_yaml import MappedLabel
@@ -65,7 +65,7 @@ def build_report(
 def all_at_once(
     mapping: LabelMapping,
     matrix: SimilarityMatrix,
-    constraints: Constraints | None = None,
+    constraints: Constraints = NO_CONSTRAINTS,
     min_precision: float | None = None,
 ) -> MergeHistory:
     """Return the one step in which labels became one by equivalence.
@@ -74,7 +74,6 @@ def all_at_once(
         mapping: with the reasons of its entries.
         matrix, constraints, min_precision: what it was made by.
     """
-    constraints = constraints or Constraints()
     step = MergeStep(
         tuple(sorted(set(mapping.sources) - {constraints.target})),
         constraints.target,
