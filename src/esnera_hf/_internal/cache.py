@@ -6,7 +6,7 @@ import json
 import shutil
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -21,11 +21,11 @@ from esnera_hf._internal.cache_contents import (
     cache_folder,
     keep_bound,
     mark_used,
+    read_record,
 )
 from esnera_hf._internal.checks import from_plain
 from esnera_hf._internal.console import say
 from esnera_hf._internal.files import write_problem
-from esnera_hf._internal.json import read_json
 from esnera_hf.errors import ConfigurationError
 
 #: What files that are damaged make json, numpy, pyarrow and safetensors raise.
@@ -86,7 +86,8 @@ class Artifact:
             if self.unfinished.exists():  # the process was killed between the last two steps of _fill
                 shutil.rmtree(self.unfinished, ignore_errors=True)
             return False
-        with self._writing():
+        with ExitStack() as stack:
+            stack.push(self._explain_unwritable)
             self._home.mkdir(parents=True, exist_ok=True)
             with _locked(self._home / LOCK_FILE, f"{self.kind}/{self.key}"):
                 if self.exists:
@@ -116,7 +117,7 @@ class Artifact:
 
     def _damage(self) -> str:
         try:
-            listed = _read_record(self._home / RECORD_FILE)[1]
+            listed = read_record(self._home / RECORD_FILE)[1]
         except ConfigurationError as error:
             return f"{RECORD_FILE} cannot be read ({str(error)[:200]})"
         sizes = _sizes(self.folder)
@@ -146,7 +147,7 @@ class Artifact:
         ours = own.pop("versions", {})
         for file in sorted(self._home.parent.glob(f"*/{RECORD_FILE}")):
             try:
-                other = _read_record(file)[0]
+                other = read_record(file)[0]
                 theirs = from_plain(dict[str, str], other.pop("versions", {}), "versions")
             except ConfigurationError:
                 continue
@@ -158,28 +159,15 @@ class Artifact:
                     "it is not used."
                 )
 
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
+    def _explain_unwritable(self, kind: object, error: BaseException | None, traceback: object) -> None:
         # That a disk is full torch, safetensors and pyarrow say in classes of their own, and tokenizers by Exception
-        # itself: no narrower class would do. All else goes on as it was.
-        try:
-            yield
-        except Exception as error:
-            why = write_problem(error, cache_folder())
-            if not why:
-                raise
+        # itself: an error is looked at as it passes, not caught.
+        if why := write_problem(error, cache_folder()):
             raise ConfigurationError(
                 f"the cache cannot be written to, at {self._home}: {why}. Free space there, or allow writing, or set "
                 f"{CACHE_VARIABLE} to a folder elsewhere. What was finished before is kept, and the same command goes "
                 "on from there."
             ) from error
-
-
-def _read_record(file: Path) -> tuple[dict[str, Any], dict[str, int]]:
-    """Return the identity of an artifact, and the sizes of its files."""
-    record = read_json(file)
-    identity = from_plain(dict[str, Any], record.get("identity"), "identity")
-    return identity, from_plain(dict[str, int], record.get("files"), "files")
 
 
 def _sizes(folder: Path) -> dict[str, int]:

@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -17,7 +17,9 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from esnera_hf._internal.checks import from_plain
 from esnera_hf._internal.console import say
+from esnera_hf._internal.json import read_json
 from esnera_hf.errors import ConfigurationError
 
 CACHE_VARIABLE = "ESNERA_CACHE_DIR"
@@ -150,17 +152,37 @@ def _artifacts(folder: Path) -> Iterator[CacheEntry]:
         # Predictions name the tagger that they are of, and have no versions of their own.
         of_outdated = not outdated.isdisjoint(v for v in (identity or {}).values() if isinstance(v, str))
         unfinished = identity is None and (home / "unfinished").is_dir()
-        files = [file for file in home.rglob("*") if file.is_file() and file.name != LOCK_FILE]
-        if files:
-            used = _newest([home / RECORD_FILE] if identity is not None else files)
-            current = unfinished or (home.name not in outdated and not of_outdated)
-            yield CacheEntry(home.parent.name, home, _size(files), used, current)
+        current = unfinished or (home.name not in outdated and not of_outdated)
+        yield from _entry(
+            home.parent.name, home, current, [home / RECORD_FILE] if identity is not None else []
+        )
+
+
+def _entry(kind: str, path: Path, current: bool, dated: Sequence[Path] = ()) -> Iterator[CacheEntry]:
+    """Yield what lies at a path, if anything; it was used when some files were written, its own if not given."""
+    inside = [path] if path.is_file() else path.rglob("*")
+    files = [file for file in inside if file.is_file() and file.name != LOCK_FILE]
+    if files:
+        size = sum(file.lstat().st_size for file in files if file.exists())
+        used = max((file.stat().st_mtime for file in dated or files if file.exists()), default=0.0)
+        yield CacheEntry(kind, path, size, used, current)
+
+
+def read_record(file: Path) -> tuple[dict[str, Any], dict[str, int]]:
+    """Return the identity of an artifact, and the sizes of its files.
+
+    Raises:
+        ConfigurationError: the record is missing or damaged.
+    """
+    record = read_json(file)
+    identity = from_plain(dict[str, Any], record.get("identity"), "identity")
+    return identity, from_plain(dict[str, int], record.get("files"), "files")
 
 
 def _identity(home: Path) -> dict[str, Any] | None:
     try:
-        return dict(json.loads((home / RECORD_FILE).read_text(encoding="utf-8"))["identity"])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return read_record(home / RECORD_FILE)[0]
+    except ConfigurationError:
         return None
 
 
@@ -173,28 +195,15 @@ def _installed(versions: Any) -> bool:
 
 def _sources(folder: Path) -> Iterator[CacheEntry]:
     # Before each folder was named by its code, "generator" stood in its place.
-    for place in sorted(folder.glob(f"{SOURCES}/*/generator/*")) + sorted(
-        folder.glob(f"{SOURCES}/generator/*")
-    ):
-        files = [file for file in place.rglob("*") if file.is_file()]
-        if files:
-            current = place.parents[1].name == reading_code()
-            yield CacheEntry(SOURCES, place, _size(files), _newest([place, *files]), current)
+    for pattern in (f"{SOURCES}/*/generator/*", f"{SOURCES}/generator/*"):
+        for place in sorted(folder.glob(pattern)):
+            dated = [place, *(file for file in place.rglob("*") if file.is_file())]
+            yield from _entry(SOURCES, place, place.parents[1].name == reading_code(), dated)
 
 
 def _notes(folder: Path) -> Iterator[CacheEntry]:
     for file in sorted(folder.glob("hub/*")):
-        files = [file] if file.is_file() else [inner for inner in file.rglob("*") if inner.is_file()]
-        if files:
-            yield CacheEntry("hub", file, _size(files), _newest(files), True)
-
-
-def _size(files: Iterable[Path]) -> int:
-    return sum(file.lstat().st_size for file in files if file.exists())
-
-
-def _newest(files: Iterable[Path]) -> float:
-    return max((file.stat().st_mtime for file in files if file.exists()), default=0.0)
+        yield from _entry("hub", file, current=True)
 
 
 def choose_entries(

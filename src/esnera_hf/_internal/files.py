@@ -73,9 +73,7 @@ def check_free(path: Path) -> None:
     """Check that an output folder is not there yet, and that it can be made."""
     # os.path says of names that are too long that nothing is there, where Path raises.
     if os.path.lexists(path):
-        raise ConfigurationError(
-            f"{path} exists already; nothing was written. Choose another name or remove it yourself."
-        )
+        raise _taken(path)
     longest = max(len(part.encode("utf-8", "surrogatepass")) for part in path.absolute().parts)
     if longest > _LONGEST_NAME - _STAGING_LENGTH or any(
         c == "\0" or "\ud800" <= c < "\udc80" for c in str(path)
@@ -87,6 +85,12 @@ def check_free(path: Path) -> None:
     parent = next(folder for folder in path.absolute().parents if os.path.exists(folder))
     if not parent.is_dir() or not os.access(parent, os.W_OK):
         raise ConfigurationError(f"{path}: {parent} is no folder that can be written to. Choose another one.")
+
+
+def _taken(path: Path) -> ConfigurationError:
+    return ConfigurationError(
+        f"{path} exists already; nothing was written. Choose another name or remove it yourself."
+    )
 
 
 @contextmanager
@@ -117,17 +121,24 @@ def new_folder(target: Path) -> Iterator[Path]:
         shutil.rmtree(staging, ignore_errors=True)  # there only if something went wrong
 
 
-def replace_file(file: Path, text: str) -> None:
-    """Write a text file in one go: whoever reads it finds the old text or the new one, never half of it."""
+@contextmanager
+def _written_aside(file: Path, content: bytes) -> Iterator[Path]:
+    """Give a hidden file beside another one, with its content down on the disk, which is gone afterwards."""
     staging = file.with_name(f".{file.name}-{secrets.token_hex(4)}")
     try:
-        with staging.open("x", encoding="utf-8", newline="\n") as stream:
-            stream.write(text)
+        with staging.open("xb") as stream:
+            stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
-        staging.replace(file)
+        yield staging
     finally:
         staging.unlink(missing_ok=True)
+
+
+def replace_file(file: Path, text: str) -> None:
+    """Write a text file in one go: whoever reads it finds the old text or the new one, never half of it."""
+    with _written_aside(file, text.encode("utf-8")) as staging:
+        staging.replace(file)
 
 
 def check_new_file(file: Path, suffix: str) -> None:
@@ -144,30 +155,22 @@ def write_new_file(file: Path, content: bytes) -> None:
         ConfigurationError: it exists, or cannot be written; nothing half-written stays.
     """
     check_free(file)
-    staging = file.with_name(f".{file.name}-{secrets.token_hex(4)}")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with staging.open("xb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        try:
-            os.link(staging, file)  # unlike a renaming, it replaces no file that came meanwhile
-        except FileExistsError:
-            raise
-        except OSError:  # no hard links on this file system, as on exFAT: the name is taken first
-            file.open("xb").close()
-            staging.replace(file)
+        with _written_aside(file, content) as staging:
+            try:
+                os.link(staging, file)  # unlike a renaming, it replaces no file that came meanwhile
+            except FileExistsError:
+                raise
+            except OSError:  # no hard links on this file system, as on exFAT: the name is taken first
+                file.open("xb").close()
+                staging.replace(file)
     except FileExistsError as error:
-        raise ConfigurationError(
-            f"{file} exists already; nothing was written. Choose another name or remove it yourself."
-        ) from error
+        raise _taken(file) from error
     except OSError as error:
         raise ConfigurationError(
             f"{file} cannot be written: {error.strerror or error}. Nothing was left there. Choose another place."
         ) from error
-    finally:
-        staging.unlink(missing_ok=True)
 
 
 def _follow_umask(folder: Path) -> None:
