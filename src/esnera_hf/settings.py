@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field, replace
-from typing import Literal, get_args
+from dataclasses import dataclass, field, fields, replace
+from typing import Literal, cast, get_args
 
 from esnera_hf.alignment.constraints import SchemaSettings
 from esnera_hf.alignment.mapping import LabelMapping
@@ -36,10 +36,10 @@ class AlignSettings:
     output: OutputSettings = field(default_factory=OutputSettings)
 
     def __post_init__(self) -> None:
-        for name, kind in _PARTS.items():
-            value = getattr(self, name)
+        for part in fields(self):
+            value, kind = getattr(self, part.name), cast(type, part.default_factory)
             if not isinstance(value, kind):
-                raise ConfigurationError(f"{name}={value!r}: expected {kind.__name__}(…).")
+                raise ConfigurationError(f"{part.name}={value!r}: expected {kind.__name__}(…).")
         if self.evidence.embeddings == "tuned" and self.taggers.kind != "joint":
             raise ConfigurationError(
                 "embeddings='tuned' needs joint taggers: the vectors of several taggers do not compare."
@@ -92,12 +92,3 @@ class AlignSettings:
             return replace(self, evidence=evidence)
         file = locked.file or "mapping.yaml" if isinstance(locked, LabelMapping) else os.fspath(locked)
         return replace(self, evidence=evidence, schema=replace(self.schema, locked=file))
-
-
-_PARTS = {
-    "evidence": EvidenceSettings,
-    "taggers": TaggerSettings,
-    "greedy": GreedySettings,
-    "schema": SchemaSettings,
-    "output": OutputSettings,
-}
