@@ -18,16 +18,14 @@ import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from command_line import benchmark_parser
+
 _STEP, _WRITE, _ALIGN = "--step", "write", "align"
 
 
 def main() -> None:
     """Print a row for each number of corpora."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--data", type=Path, required=True, help="holds jsonl/NAME.SPLIT.jsonl.gz")
-    parser.add_argument("--encoder", required=True, help="folder or Hub id")
+    parser = benchmark_parser(__doc__, "--data", "--encoder")
     parser.add_argument("--evidence", choices=("frozen", "surface"), default="frozen")
     parser.add_argument(_STEP, choices=(_WRITE, _ALIGN), help=argparse.SUPPRESS)
     parser.add_argument("numbers", nargs="+", type=int, metavar="N", help="of corpora")

@@ -14,7 +14,6 @@ It takes some seconds a corpus; with taggers about an hour on two cores for 18 c
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 import time
@@ -24,12 +23,12 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+from command_line import benchmark_parser
 from quality.case import Case, gather_case
 from quality.corpora import languages, read_corpora
-from quality.encoders import cut_encoder
 from quality.figures import b_cubed, calibration, f1_of, macro_f1
 from quality.gold import RELATIONS, read_coarse, read_traps, truth
-from quality.options import add_training_options
+from quality.options import add_training_options, cut_encoder
 from quality.tables import (
     OURS,
     breakdown_table,
@@ -128,11 +127,7 @@ def say(text: str) -> None:
 
 def parsed() -> Any:
     """Return what is given on the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--data", type=Path, required=True, help="holds jsonl/NAME.SPLIT.jsonl.gz")
-    parser.add_argument("--gold", type=Path, required=True, help="relations between labels")
+    parser = benchmark_parser(__doc__, "--data", "--gold")
     parser.add_argument("--traps", type=Path, required=True, help="pairs of labels that must not be merged")
     add_training_options(parser, sentences=800)
     return parser.parse_args()

@@ -10,7 +10,6 @@ environment of today and that commit's tree:
 
 from __future__ import annotations
 
-import argparse
 import bz2
 import importlib
 import io
@@ -26,6 +25,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from unittest.mock import patch
+
+from command_line import benchmark_parser
 
 os.environ |= {"HF_HUB_OFFLINE": "1", "HF_DATASETS_DISABLE_PROGRESS_BARS": "1"}
 
@@ -456,9 +457,7 @@ def _(folder: Path) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = benchmark_parser(__doc__)
     parser.add_argument("words", nargs="*", help="try only findings whose name holds one of these")
     words = parser.parse_args().words
     print("| finding | on this commit | test of today |\n| --- | --- | --- |")

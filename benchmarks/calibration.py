@@ -10,12 +10,12 @@ temperature. "chance" is the error that confidences without fault would have on 
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable, Sequence
 from statistics import fmean
 from typing import Any
 
 import numpy as np
+from command_line import benchmark_parser
 
 from esnera_hf import NerSource, Tagger, TaggerSettings, load_source
 from esnera_hf._internal.console import quiet_libraries
@@ -40,11 +40,8 @@ COLUMNS = (
 
 def main() -> None:
     """Train, measure, and print the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = benchmark_parser(__doc__, "--encoder")
     parser.add_argument("sources", nargs="+")
-    parser.add_argument("--encoder", required=True)
     parser.add_argument("--max-samples", type=int)
     parser.add_argument("--epochs", type=float)
     parser.add_argument("--seeds", type=int, default=1)

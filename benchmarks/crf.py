@@ -12,7 +12,6 @@ double precision), and none of the sequences decoded may be illegal. Prints Mark
 
 from __future__ import annotations
 
-import argparse
 import time
 from collections.abc import Callable
 from copy import deepcopy
@@ -21,6 +20,7 @@ from statistics import median
 from typing import Any
 
 import torch
+from command_line import benchmark_parser
 from torch import Tensor
 from torchcrf import CRF
 
@@ -34,9 +34,7 @@ LABELS = (4, 18)
 
 def main() -> None:
     """Check, measure and print the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = benchmark_parser(__doc__)
     parser.add_argument("--repeats", type=int, default=20)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=1)

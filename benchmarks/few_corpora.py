@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from command_line import benchmark_parser
 from fit_relations import COARSE, JUDGED, Rows, group_of, measured, names, unrelated
 from quality.corpora import as_source, read_corpora, sampled
 from quality.figures import average_precision, calibration, f1_by_corpus, f1_of, macro_f1
@@ -267,14 +268,9 @@ def parsed() -> Any:
 
 def parser_of(description: str | None) -> argparse.ArgumentParser:
     """Return a parser of what :class:`LeftOut` needs."""
-    parser = argparse.ArgumentParser(
-        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = benchmark_parser(description, "--gold", "--encoder", "--seed")
     parser.add_argument("--data", type=Path, required=True, help="as for fit_relations.py")
-    parser.add_argument("--gold", type=Path, required=True, help="relations between labels")
-    parser.add_argument("--encoder", required=True, help="folder or Hub id")
     parser.add_argument("--cache", type=Path, required=True, help="what fit_relations.py measured")
-    parser.add_argument("--seed", type=int, default=42)
     return parser
 
 

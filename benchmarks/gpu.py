@@ -32,6 +32,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from command_line import benchmark_parser
 from growth_corpora import KINDS, NAMES, SOURCES, VOCABULARY, made_up, make_models, write_source
 
 from esnera_hf import NerSource, Tagger, align, load_source
@@ -74,9 +75,7 @@ class Stage(NamedTuple):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = benchmark_parser(__doc__)
     parser.add_argument("--encoder", required=True, help="a folder or Hub id; 'tiny': one of random weights")
     parser.add_argument("--sentences", type=int, default=12_000, help="of all three corpora")
     parser.add_argument("--epochs", type=int, default=2)

@@ -21,13 +21,12 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from command_line import benchmark_parser
 from growth_stages import STAGES, Context, Measured, generate, prepare
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = benchmark_parser(__doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 100_000], help="in all corpora")
     parser.add_argument("--stages", nargs="+", default=list(STAGES), choices=list(STAGES))
     parser.add_argument("--model-seconds", type=float, default=600, help="after which models are stopped")

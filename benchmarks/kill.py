@@ -16,7 +16,6 @@ alike, with each artifact made once. Prints a Markdown table.
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 import os
@@ -34,6 +33,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from command_line import benchmark_parser
 from kill_moments import Moments, events, wait
 
 from esnera_hf import (
@@ -54,9 +54,7 @@ TIMED = ("report.json", "report.html")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = benchmark_parser(__doc__)
     parser.add_argument("--kills", type=int, default=50, help="at least so many (default: 50)")
     parser.add_argument("--seed", type=int, default=1, help="of the moments (default: 1)")
     parser.add_argument("--stages", nargs="+", metavar="STAGE", help="strike in these stages alone")

@@ -11,7 +11,6 @@ are also trained anew, on the halves under their new labels, as a check of proje
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -22,12 +21,12 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+from command_line import benchmark_parser
 from quality.corpora import PooledSentence, as_source, languages, read_corpora, sampled
-from quality.encoders import cut_encoder
 from quality.figures import f1_of, macro_f1
 from quality.gold import RELATIONS, Relation
 from quality.known_truth import HalvesEvidence, KnownCase, known_case, relabelled, unified
-from quality.options import add_training_options, measured
+from quality.options import add_training_options, cut_encoder, measured
 
 from esnera_hf._internal.cache_contents import CACHE_VARIABLE
 from esnera_hf._internal.console import quiet_libraries
@@ -202,10 +201,7 @@ def tables(judged: Sequence[Judged], seeds: int) -> Iterator[str]:
 
 def parsed() -> Any:
     """Return what is given on the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--data", type=Path, required=True, help="holds jsonl/NAME.SPLIT.jsonl.gz")
+    parser = benchmark_parser(__doc__, "--data")
     parser.add_argument("--corpora", nargs="*", default=(), help="only these")
     parser.add_argument("--languages", nargs="*", default=(), help="only these, such as zh en")
     add_training_options(parser, sentences=1200)

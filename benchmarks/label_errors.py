@@ -12,16 +12,15 @@ With several corpora, --together checks them against each other; labels of one n
 
 from __future__ import annotations
 
-import argparse
 import random
 import time
 from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
-from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from command_line import benchmark_parser
 from quality.corpora import PooledSentence, Span, as_source, read_corpora, sampled
 
 from esnera_hf._internal.console import quiet_libraries
@@ -35,11 +34,7 @@ Planted = dict[tuple[str, ...], list[tuple[int, int, str]]]
 
 def main() -> None:
     """Plant, find, and print the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--data", type=Path, required=True, help="holds jsonl/NAME.SPLIT.jsonl.gz")
-    parser.add_argument("--encoder", required=True, help="folder or Hub id")
+    parser = benchmark_parser(__doc__, "--data", "--encoder")
     parser.add_argument("--max-samples", type=int, default=1000)
     parser.add_argument("--rates", type=float, nargs="+", default=[0.02, 0.05, 0.1])
     parser.add_argument("--seeds", type=int, default=1)

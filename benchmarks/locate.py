@@ -10,7 +10,6 @@ is nearest in a corpus that the gold does not compare with this one cannot be ju
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 import tempfile
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from command_line import benchmark_parser
 from quality.case import pooled_mentions
 from quality.corpora import as_source, read_corpora, sampled
 from quality.gold import GoldPair, closed, read_gold
@@ -117,16 +117,10 @@ def print_times(atlas: Atlas, sources: Mapping[str, NerSource], options: Any) ->
 
 def parsed() -> Any:
     """Return what is given on the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--data", type=Path, required=True, help="holds jsonl/NAME.SPLIT.jsonl.gz")
-    parser.add_argument("--gold", type=Path, required=True, help="relations between labels")
-    parser.add_argument("--encoder", required=True, help="folder or Hub id")
+    parser = benchmark_parser(__doc__, "--data", "--gold", "--encoder", "--seed")
     parser.add_argument(
         "--cache", type=Path, required=True, help="what is measured, and the atlas, stay here"
     )
-    parser.add_argument("--seed", type=int, default=42)
     return parser.parse_args()
 
 

@@ -27,7 +27,6 @@ An interrupted run goes on with ``--cache FOLDER``.
 
 from __future__ import annotations
 
-import argparse
 import gzip
 import json
 import os
@@ -41,10 +40,10 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+from command_line import benchmark_parser
 from datasets import Dataset, DatasetDict
 from numpy.typing import NDArray
-from quality.encoders import cut_encoder
-from quality.options import add_training_override
+from quality.options import add_training_override, cut_encoder
 
 from esnera_hf import align
 from esnera_hf._internal.cache import CACHE_VARIABLE
@@ -340,12 +339,8 @@ def table_of_seconds(seconds: Mapping[str, Sequence[float]]) -> str:
 
 def parsed() -> Any:
     """Return what is given on the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = benchmark_parser(__doc__, "--data", "--encoder")
     parser.add_argument("corpora", nargs="+", metavar="CORPUS")
-    parser.add_argument("--data", type=Path, required=True, help="holds jsonl/CORPUS.SPLIT.jsonl.gz")
-    parser.add_argument("--encoder", required=True)
     parser.add_argument("--layers", type=int, default=0, help="use so many layers of the encoder (0: all)")
     parser.add_argument("--train", type=int, default=1000, help="training sentences of each corpus")
     parser.add_argument("--validation", type=int, default=300)

@@ -8,8 +8,9 @@ test fails. Prints a line per mutant and how many survived; exits with 1 if more
 
 from __future__ import annotations
 
-import argparse
 import os
+
+from command_line import benchmark_parser
 
 # As in tests/conftest.py: read when the libraries are imported.
 os.environ |= {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
@@ -203,9 +204,7 @@ def _run_tests(source: Path, tests: str) -> int:
 
 def main(mutants: Sequence[Mutant]) -> int:
     """Try all mutants, or those whose file or text holds ``--only``."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = benchmark_parser(__doc__)
     parser.add_argument("--only", default="")
     only = parser.parse_args().only
     chosen = [mutant for mutant in mutants if only in f"{mutant[0]} {mutant[1]}"]

@@ -18,7 +18,6 @@ labels.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import time
@@ -28,6 +27,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from command_line import benchmark_parser
 from datasets import DatasetDict
 
 from esnera_hf._internal.cache_contents import CACHE_VARIABLE
@@ -196,10 +196,7 @@ def numbers(text: str) -> list[int]:
 
 def parsed() -> Any:
     """Return what is given on the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--encoder", required=True)
+    parser = benchmark_parser(__doc__, "--encoder")
     parser.add_argument("--max-samples", type=int, default=1500, help="at most so many a split")
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--bf16", action="store_true", help="train in bfloat16 on the CPU")

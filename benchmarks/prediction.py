@@ -29,6 +29,7 @@ from statistics import median
 from typing import Any
 
 import torch
+from command_line import benchmark_parser
 from transformers import AutoModelForTokenClassification, TokenClassificationPipeline
 
 from esnera_hf import Tagger, load_source
@@ -71,9 +72,7 @@ def main() -> None:
 
 def parsed() -> Any:
     """Return what is given on the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = benchmark_parser(__doc__)
     parser.add_argument("source")
     given = parser.add_mutually_exclusive_group(required=True)
     given.add_argument("--tagger", help="folder of a saved tagger")

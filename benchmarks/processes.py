@@ -23,6 +23,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from command_line import benchmark_parser
+
 from esnera_hf import Tagger, load_source
 from esnera_hf._internal.cache import Artifact
 from esnera_hf._internal.cache_contents import CACHE_VARIABLE
@@ -37,9 +39,7 @@ FILE = "predictions.parquet"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = benchmark_parser(__doc__)
     parser.add_argument("tagger")
     parser.add_argument("source")
     parser.add_argument("--split", default="train")

@@ -9,11 +9,12 @@ against each other. Prints a Markdown table of wall time, one process.
 
 from __future__ import annotations
 
-import argparse
 import random
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
+
+from command_line import benchmark_parser
 
 from esnera_hf._internal.console import quiet_libraries
 from esnera_hf.sources.duplicates import find_duplicates
@@ -26,9 +27,7 @@ LABELS = ("PER", "ORG", "LOC", "MISC")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = benchmark_parser(__doc__)
     parser.add_argument("--max-samples", type=int, default=50_000, help="in each of two corpora")
     options = parser.parse_args()
     rows = []

@@ -12,15 +12,14 @@ measured ranks last.
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import os
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from command_line import benchmark_parser
 
 from esnera_hf._internal.console import quiet_libraries
 from esnera_hf.sources.load import load_source
@@ -34,11 +33,8 @@ SPLITS = {"train": ("train",), "all splits": ("train", "validation", "test")}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = benchmark_parser(__doc__, "--gold")
     parser.add_argument("--data", required=True, help="folder of the corpora, as ESNERA_DATA_DIR")
-    parser.add_argument("--gold", type=Path, required=True, help="relations between labels")
     options = parser.parse_args()
     os.environ["ESNERA_DATA_DIR"] = options.data
     gold = [record for record in json.loads(options.gold.read_text("utf-8")) if record["a"] != record["b"]]

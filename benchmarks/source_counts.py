@@ -9,7 +9,6 @@ folder ``jsonl`` beside it holds the references, a sentence a line with
 
 from __future__ import annotations
 
-import argparse
 import gzip
 import json
 import os
@@ -18,6 +17,8 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from command_line import benchmark_parser
 
 from esnera_hf.sources.catalogue import NAMED_SOURCES, NamedSource
 from esnera_hf.sources.files import file_reader
@@ -171,9 +172,7 @@ def replaced(text: str, name: str, table: str) -> str:
 
 def main() -> None:
     """Write the table into the document given."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = benchmark_parser(__doc__)
     parser.add_argument("document", type=Path, help="benchmarks/results/readers.md")
     document = parser.parse_args().document
     text = replaced(

@@ -11,7 +11,6 @@ for each group on the mean of all other groups; that of the package is the one c
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Sequence
 from dataclasses import replace
@@ -19,6 +18,7 @@ from pathlib import Path
 from unittest import mock
 
 import numpy as np
+from command_line import benchmark_parser
 from quality.figures import b_cubed
 from quality.gold import read_coarse
 from quality.renaming import without_lexicon
@@ -93,9 +93,7 @@ def chosen(figures: Sequence[list[tuple[Scores, int]]]) -> int:
 
 def main() -> None:
     """Print the figures of each group as Markdown."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = benchmark_parser(__doc__)
     parser.add_argument("groups", nargs="+", metavar="NAME=SIMILARITIES,COARSE")
     pairs = [text.partition("=")[::2] for text in parser.parse_args().groups]
     groups = {name: Group(*map(Path, files.split(",", 1))) for name, files in pairs}

@@ -9,14 +9,13 @@ precision and, where asked for, in bfloat16.
 
 from __future__ import annotations
 
-import argparse
 import sys
 import time
-from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
+from command_line import benchmark_parser
 from merged_tagger import read_sources
 from torchcrf import CRF
 from transformers import Trainer, TrainingArguments
@@ -100,12 +99,8 @@ def measured(way: str, source: NerSource, encoder: str, folder: str) -> float:
 
 def parsed() -> Any:
     """Return what is given on the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = benchmark_parser(__doc__, "--data", "--encoder")
     parser.add_argument("corpus")
-    parser.add_argument("--data", type=Path, required=True, help="holds jsonl/CORPUS.SPLIT.jsonl.gz")
-    parser.add_argument("--encoder", required=True)
     parser.add_argument("--train", type=int, default=480, help="sentences of the epoch")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--bf16", action="store_true", help="in bfloat16, too")

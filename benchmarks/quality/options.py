@@ -1,4 +1,4 @@
-"""The command-line options of a benchmark that trains taggers, and the settings that they make."""
+"""The command-line options of a benchmark that trains taggers, and the encoder and settings that they make."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
+
+from transformers import AutoModel, AutoTokenizer
 
 from esnera_hf.similarity.evidence import EvidenceSettings, measure_similarity
 from esnera_hf.similarity.matrix import SimilarityMatrix
@@ -121,3 +123,14 @@ def tagger_settings(options: Any, sources: Iterable[NerSource]) -> TaggerSetting
     if options.bf16:
         training |= {"bf16": True, "use_cpu": True}
     return TaggerSettings(options.taggers, training)
+
+
+def cut_encoder(name: str, layers: int, folder: Path) -> str:
+    """Return the folder of an encoder's first layers, made under ``folder`` if it is not there; all if 0."""
+    if not layers:
+        return name
+    path = folder / "encoders" / f"{Path(name).name}-{layers}"
+    if not (path / "config.json").is_file():
+        AutoTokenizer.from_pretrained(name).save_pretrained(path)
+        AutoModel.from_pretrained(name, num_hidden_layers=layers, use_safetensors=True).save_pretrained(path)
+    return str(path)
