@@ -33,13 +33,18 @@ from esnera_hf.sources.readers.conllu import ConlluFile, is_conllu_file
 from esnera_hf.sources.readers.datasets import dataset_readers, reader_of
 from esnera_hf.sources.readers.docbin import SUFFIX as DOCBIN_SUFFIX
 from esnera_hf.sources.readers.docbin import DocBinFile
-from esnera_hf.sources.readers.inline import SlashedFile, is_slashed_file, read_boson
+from esnera_hf.sources.readers.inline import (
+    SlashedFile,
+    WikiNerFile,
+    is_slashed_file,
+    is_wikiner_file,
+    read_boson,
+)
 from esnera_hf.sources.readers.json import json_reader
 from esnera_hf.sources.readers.pubtator import is_pubtator_file, pubtator_reader
 from esnera_hf.sources.readers.sentence_rows import is_sentence_table, sentence_rows_reader
 from esnera_hf.sources.readers.text import COMPRESSED, marks_of, read_lines
 from esnera_hf.sources.readers.webanno import FORMAT_LINE, WebAnnoFile
-from esnera_hf.sources.readers.wikiner import WikiNerFile, is_wikiner_file
 from esnera_hf.sources.source import RawSentence, Reader
 from esnera_hf.sources.splits import split_of_file
 
@@ -51,14 +56,20 @@ _NO_DATA_SUFFIXES = frozenset(".md .rst .cfg .py .pdf .stats .yaml .yml .sh .htm
 _NO_DATA_WORDS = ("LICEN", "README", "SOURCE.JSON", "CITATION", "DATASET_INFO")
 _TABLES = (".parquet", ".arrow")
 _WITH_TAG_COLUMNS = ("json", "columns", "rows", "webanno", "bioc", "conllu", "docbin")
-_OWN_READERS: dict[str, Callable[[Path, ReadingOptions], Reader]] = {
+_READERS: dict[str, Callable[[Path, ReadingOptions], Reader]] = {
     "bioc": bioc_reader,
+    "boson": lambda path, _: partial(read_boson, path),
+    "brackets": lambda path, _: partial(read_bracket_file, path),
+    "brat": lambda path, _: partial(read_brat, [path]),
+    "columns": ColumnFile,
     "conllu": ConlluFile,
     "docbin": DocBinFile,
     "pubtator": pubtator_reader,
     "rows": sentence_rows_reader,
+    "slashed": SlashedFile,
     "webanno": WebAnnoFile,
     "wikiner": WikiNerFile,
+    **dict.fromkeys(("json", "cluener", "dataturks"), json_reader),
 }
 #: Lines that the format is detected from: Boson has long stretches without markup.
 _SNIFFED_LINES = 200
@@ -191,13 +202,7 @@ class _FilesReader:
 def file_reader(
     files: list[Path], options: ReadingOptions, genres: Mapping[Path, str] | None = None
 ) -> Reader:
-    """Return a reader that yields the sentences of files of one format, one after the other.
-
-    Args:
-        files: the files.
-        options: how to read them.
-        genres: of files, kept in a column of the sentences.
-    """
+    """Return a reader of files of one format, one after the other, with genres in a column of their sentences."""
     return _FilesReader([(_one_file_reader(file, options), (genres or {}).get(file)) for file in files])
 
 
@@ -206,17 +211,7 @@ def _one_file_reader(path: Path, options: ReadingOptions) -> Reader:
         return reader_of(_load_table(path), path.name, options)
     form = options.format or detect_format(path)
     _check_has_tag_columns(path.name, form, options)
-    if form == "columns":
-        return ColumnFile(path, options)
-    if form == "slashed":
-        return SlashedFile(path, options)
-    if form in ("json", "cluener", "dataturks"):
-        return json_reader(path, options)
-    if form in _OWN_READERS:
-        return _OWN_READERS[form](path, options)
-    if form == "brat":
-        return partial(read_brat, [path])
-    return partial(read_boson if form == "boson" else read_bracket_file, path)
+    return _READERS[form](path, options)
 
 
 def _check_has_tag_columns(place: str, form: str, options: ReadingOptions) -> None:

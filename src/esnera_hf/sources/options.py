@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.sources.readers.counting import counting_of
@@ -103,6 +103,20 @@ class ReadingOptions:
             raise ConfigurationError(
                 f"language={self.language!r}: expected a BCP 47 code, such as 'en' or 'zh-Hant'."
             )
+
+
+def column_name(
+    options: ReadingOptions, option: Literal["tag_column", "token_column"], whose: str
+) -> str | None:
+    """Return the name of a column that an option gives, of data whose columns have no numbers.
+
+    Raises:
+        ConfigurationError: it gives a number.
+    """
+    value = getattr(options, option)
+    if isinstance(value, int):
+        raise ConfigurationError(f"{option}={value}: {whose} have names, not numbers. Give the name.")
+    return cast("str | None", value)
 
 
 def outside_repository(data_files: Any) -> list[str]:

@@ -8,13 +8,13 @@ from itertools import groupby
 
 from esnera_hf._internal.text import shown
 from esnera_hf.errors import SourceError
+from esnera_hf.sources.readers.column_kinds import NUMBER
 from esnera_hf.sources.source import NerSource
 
 #: What tokenizers of subwords give to pieces behind the first, and the share of tokens that are such pieces.
 _PIECE_LABEL, _PIECES = "X", 0.05
 #: Tokens of which all may be numbers by chance.
 _MANY_TOKENS = 50
-_NUMBER = re.compile(r"-?\d+([-.,:/]\d+)*")
 _PREFIXED = re.compile(r"[BIbi][-_].+", re.DOTALL)
 #: What a cell with several tags looks like, behind the first prefix.
 _SEVERAL_TAGS = re.compile(r"[|;,#+&/ ][BI]-")
@@ -35,7 +35,7 @@ def check_labels(name: str, labels: Iterable[str]) -> None:
 
 def check_tokens(name: str, tokens: Sequence[str], labels: Collection[str]) -> None:
     """Check that tokens are not all numbers, as those of a column of ids, nor pieces of words with a tag for these."""
-    if len(tokens) >= _MANY_TOKENS and all(map(_NUMBER.fullmatch, tokens)):
+    if len(tokens) >= _MANY_TOKENS and all(map(NUMBER.fullmatch, tokens)):
         raise SourceError(
             f"{name}: all tokens are numbers, such as {', '.join(map(shown, tokens[:4]))}. If another column holds the "
             "tokens, name it: token_column=."

@@ -34,8 +34,8 @@ class Reading:
     objections: tuple[str, ...] = ()
 
 
-def choose_reading(place: str, readings: Sequence[Reading], advice: str = "") -> Reading:
-    """Return the only reading that nothing speaks against.
+def choose_reading(place: str, readings: Sequence[Reading], advice: str = "") -> int:
+    """Return the index of the only reading that nothing speaks against.
 
     Args:
         place: file, or data set and split, for the message.
@@ -50,7 +50,7 @@ def choose_reading(place: str, readings: Sequence[Reading], advice: str = "") ->
     if len(fitting) > 1:  # a reading that breaks off in its first sentences is none
         fitting = [reading for reading in map(_tried, fitting) if not reading.objections]
     if len(fitting) == 1:
-        return fitting[0]
+        return readings.index(fitting[0])
     rivals = fitting or list(readings)
     count = f"{len(fitting)} readings fit" if fitting else "no reading fits well"
     lines = [f"{place}: {count}, and none is chosen by guessing."]

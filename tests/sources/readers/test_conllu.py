@@ -69,7 +69,7 @@ def test_mentions_that_brackets_do_not_close_are_counted(tmp_path: Path) -> None
         (rows("Mara", "."), {}, "found none. Name it"),
         (rows("Mara NER=B-PER", "."), {"tag_column": "NE"}, "MISC holds no 'NE': expected one of NER"),
         (rows("Mara Entity=(e1-person)", "."), {}, "no line '# global.Entity = ' with 'etype'"),
-        (rows("Mara NER=B-PER", ". NER=PER"), {"tag_column": "NER"}, "line 1: tag 'PER'"),
+        (rows("Mara NER=B-PER", ". NER=PER"), {"tag_column": "NER"}, "line 2: tag 'PER'"),
         (rows("Mara NER=B-PER") + "3\tx\n", {"format": "conllu"}, "line 3: expected 10 columns"),
         (rows("Mara NER=B-PER") + row("a", "x"), {"format": "conllu"}, "line 3: expected 10 columns"),
         (rows("Mara NER=B-PER") + row("1", ""), {"format": "conllu"}, "line 3: expected 10 columns"),

@@ -13,10 +13,10 @@ from typing import Any, NoReturn
 from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers import expat
 
-from esnera_hf.errors import ConfigurationError, SourceError
-from esnera_hf.sources.options import ReadingOptions
+from esnera_hf.errors import SourceError
+from esnera_hf.sources.options import ReadingOptions, column_name
 from esnera_hf.sources.readers.records import Record, RecordReader
-from esnera_hf.sources.readers.text import COMPRESSED, check_characters, read_lines
+from esnera_hf.sources.readers.text import check_characters, open_file, read_lines
 
 _CHUNK = 1 << 16
 #: BioC nests seven deep; more is an attack on what walks the tree.
@@ -29,17 +29,12 @@ def bioc_reader(path: Path, options: ReadingOptions) -> RecordReader:
 
     The type of an annotation is its infon ``type``, or the one that ``tag_column`` names.
     """
-    if isinstance(options.tag_column, int):
-        raise ConfigurationError(
-            f"tag_column={options.tag_column}: {path.name} is BioC, whose infons have names. Give the name."
-        )
-    return RecordReader(
-        partial(_records, path, options), str(path), options, folder=str(path)[: -len(path.name)]
-    )
+    column_name(options, "tag_column", f"the infons of {path.name}")
+    return RecordReader(partial(_records, path, options), path, options)
 
 
 def _records(path: Path, options: ReadingOptions) -> Iterator[Record]:
-    with COMPRESSED.get(path.suffix.lower(), open)(path, "rb") as stream:
+    with open_file(path) as stream:
         is_xml = stream.read(200).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<")
     for number, document in enumerate(_xml_documents(path) if is_xml else _json_documents(path)):
         name = str(document.get("id") or document.get("_id") or "")
@@ -195,7 +190,7 @@ def _xml_documents(path: Path) -> Iterator[Mapping[str, Any]]:
     parser.StartElementHandler, parser.EndElementHandler = begin, end
     parser.CharacterDataHandler = builder.data
     parser.EntityDeclHandler = refuse_entity
-    with COMPRESSED.get(path.suffix.lower(), open)(path, "rb") as stream:
+    with open_file(path) as stream:
         try:
             while chunk := stream.read(_CHUNK):
                 parser.Parse(chunk, False)

@@ -27,7 +27,7 @@ _TOKEN_NAMES = frozenset(
 #: A piece of a word that a subword tokenizer has cut off.
 WORD_PIECE = re.compile(r"##\w")
 _WORDS = re.compile(r"[A-Z]?[a-z]+\d?|[A-Z]+(?![a-z])\d?|\d+")
-_NUMBER = re.compile(r"-?\d+([-.,:/]\d+)*")
+NUMBER = re.compile(r"-?\d+([-.,:/]\d+)*")
 _WHOLE_NUMBER = re.compile(r"\d{1,18}(\.0)?")
 #: Of chunkers of English, German, Spanish, Hindi: phrases of a parse, not entities.
 CHUNKS = frozenset(
@@ -166,7 +166,7 @@ class Column:
             yield f"it is called {shown(self.name)}"
         examples = ", ".join(map(shown, list(self.counts)[:4]))
         has_letters = any(char.isalpha() for cell in self.counts for char in cell)
-        is_number = all(map(_NUMBER.fullmatch, filter(None, self.counts)))
+        is_number = all(map(NUMBER.fullmatch, filter(None, self.counts)))
         if not has_letters and (is_number or len(self.cells) >= ENOUGH):
             yield f"none of its cells has a letter: {examples}"
         elif self._are_ids and not alone:

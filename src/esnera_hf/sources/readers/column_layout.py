@@ -101,12 +101,7 @@ class Layout:
 
 
 def detect_layout(path: Path, options: ReadingOptions, read: Read) -> Layout:
-    """Tell the layout of a column file from its first rows.
-
-    Args:
-        path: the file.
-        options: columns that are not to be detected.
-        read: for a refusal, which shows what other options read.
+    """Tell the layout of a column file from its first rows; a refusal shows what is read with other options.
 
     Raises:
         SourceError: no column holds tags, or several readings of the columns fit, or none does.
@@ -228,13 +223,7 @@ def _check_no_name(columns: Sequence[Column], token: Column, path: Path) -> None
             continue
         labels = [cell for cell in column.counts if cell not in column.notation.outside]
         once = sum(column.counts[cell] == 1 for cell in labels)
-        if (
-            column.is_bare
-            and len(column.cells) > ENOUGH
-            and first in labels
-            and column.counts[first] == 1
-            and 2 * once < len(labels)
-        ):
+        if first in labels and 2 * once < len(labels):
             word = token.cells[0]
             raise SourceError(
                 f"{path}: the first row has {shown(word)} and {shown(first)}, which no other row has as a tag. "
@@ -318,8 +307,7 @@ def _tag_columns(columns: Sequence[Column], path: Path, options: ReadingOptions,
         return [c for c in everything if all(map(ONE_TAG.fullmatch, c.counts))][-1:]
     readings = [ask("tags in", column, objections[column], "tag_column") for column in rest]
     advice = 'To read all of them as nested entities, pass tag_layer="all".' if len(fitting) > 1 else ""
-    chosen = choose_reading(f"{path}, column of tags", readings, advice)
-    return [column for column, reading in zip(rest, readings, strict=True) if reading is chosen]
+    return [rest[choose_reading(f"{path}, column of tags", readings, advice)]]
 
 
 def _are_layers(columns: Sequence[Column]) -> bool:
@@ -363,8 +351,7 @@ def _token_column(others: Sequence[Column], path: Path, ask: Ask) -> Column:
         return fitting[0]
     candidates = [fitting[0], *rivals] if rivals and not named else fitting or others
     readings = [ask("tokens in", column, objections[column], "token_column") for column in candidates]
-    chosen = choose_reading(f"{path}, column of tokens", readings)
-    return next(column for column, reading in zip(candidates, readings, strict=True) if reading is chosen)
+    return candidates[choose_reading(f"{path}, column of tokens", readings)]
 
 
 def _with_groups(layout: Layout, columns: Sequence[Column]) -> Layout:

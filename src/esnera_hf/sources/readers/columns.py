@@ -17,7 +17,7 @@ from esnera_hf.sources.readers.column_layout import COMMENT, Layout, detect_layo
 from esnera_hf.sources.readers.tags import ONE_TAG, TagReader, detect_tags
 from esnera_hf.sources.readers.text import UNDECODABLE, Row, read_lines
 from esnera_hf.sources.source import RawSentence
-from esnera_hf.tagging import OUTSIDE, Entity, TagError
+from esnera_hf.tagging import OUTSIDE, Entity
 
 #: A row that is a token without its tag rather than a comment.
 _HASHTAG = re.compile(r"#(?!\d+$)\w+")
@@ -47,10 +47,12 @@ class ColumnFile:
     def tags(self) -> TagReader:
         """What reads the tags, told from all of them."""
 
-        def tags() -> Iterator[list[str]]:
-            return (_column(rows, index) for rows in self._rows() for index in self.layout.tags)
-
-        return detect_tags(tags, self._options, str(self.path), self._sentences)
+        return detect_tags(
+            lambda: (_column(rows, index) for rows in self._rows() for index in self.layout.tags),
+            self._options,
+            str(self.path),
+            self._sentences,
+        )
 
     @cached_property
     def has_positions(self) -> bool:
@@ -82,24 +84,13 @@ class ColumnFile:
             spans: dict[Entity, None] = {}
             kinds = [UNDECODABLE] * any(damaged for _, _, damaged in rows)
             for index in self.layout.tags:
-                entities, repairs = self._decoded(rows, index, reader)
+                entities, repairs = reader.read(_column(rows, index), str(self.path), rows)
                 spans.update(dict.fromkeys(entities))
                 kinds += repairs
             where = f"{self.path.name}, line {rows[0][0]}"
             shared = {name: rows[0][1][index] for name, index in self.layout.columns}
             tokens = tokens if parts is None else [bare for bare, _ in parts]
             yield RawSentence(tokens, list(spans), where, kinds, columns=shared)
-
-    def _decoded(self, rows: list[Row], index: int, reader: TagReader) -> tuple[list[Entity], list[str]]:
-        tags = _column(rows, index)
-        try:
-            return reader(tags)
-        except TagError as error:
-            bad = next(row[0] for row, tag in zip(rows, tags, strict=True) if not reader.is_tag(tag))
-            raise SourceError(
-                f"{self.path}, line {bad}: {error}. Mend the line, say what the tag stands for in tag_names=, or name "
-                "the scheme if it is another."
-            ) from None
 
     def _rows(self) -> Iterator[list[Row]]:
         """Yield the rows of each sentence."""

@@ -12,12 +12,12 @@ from functools import cached_property
 from pathlib import Path
 
 from esnera_hf._internal.text import shown
-from esnera_hf.errors import ConfigurationError, SourceError
-from esnera_hf.sources.options import ReadingOptions
+from esnera_hf.errors import SourceError
+from esnera_hf.sources.options import ReadingOptions, column_name
 from esnera_hf.sources.readers.tags import TagReader, detect_tags
 from esnera_hf.sources.readers.text import UNDECODABLE, Row, read_lines
 from esnera_hf.sources.source import RawSentence
-from esnera_hf.tagging import OUTSIDE, Entity, TagError
+from esnera_hf.tagging import OUTSIDE, Entity
 
 _COLUMNS, _FORM, _MISC = 10, 1, 9
 #: Words, multiword tokens and empty nodes; only words are tokens.
@@ -46,11 +46,8 @@ class ConlluFile:
     """
 
     def __init__(self, path: Path, options: ReadingOptions) -> None:
-        if isinstance(options.tag_column, int):
-            raise ConfigurationError(
-                f"tag_column={options.tag_column}: the attributes of {path.name} have names. Give one, such as 'NER'."
-            )
-        self.path, self._wanted, self._options = path, options.tag_column, options
+        self.path, self._options = path, options
+        self._wanted = column_name(options, "tag_column", f"the attributes of {path.name}")
 
     def __call__(self) -> Iterator[RawSentence]:
         """Yield the sentences.
@@ -60,28 +57,23 @@ class ConlluFile:
         """
         for rows in self._sentences():
             repairs = [UNDECODABLE] * any(damaged for _, _, damaged in rows)
-            where = f"{self.path}, line {rows[0][0]}"
-            values = [_attributes(cells[_MISC]).get(self._attribute, OUTSIDE) for _, cells, _ in rows]
+            values = self._values(rows)
             if self._label_place is not None:
                 spans = _bracketed(values, self._label_place, repairs)
             else:
-                try:
-                    spans, kinds = self.tags(values)
-                except TagError as error:
-                    raise SourceError(f"{where}: {error}. Name the scheme if it is another.") from None
+                spans, kinds = self.tags.read(values, str(self.path), rows)
                 repairs += kinds
-            place = f"{self.path.name}, line {rows[0][0]}"
-            yield RawSentence([cells[_FORM] for _, cells, _ in rows], spans, place, repairs)
+            tokens = [cells[_FORM] for _, cells, _ in rows]
+            yield RawSentence(tokens, spans, f"{self.path.name}, line {rows[0][0]}", repairs)
 
     @cached_property
     def tags(self) -> TagReader:
         """What reads the tags, told from all of them."""
 
-        def tags() -> Iterator[list[str]]:
-            for rows in self._sentences():
-                yield [_attributes(cells[_MISC]).get(self._attribute, OUTSIDE) for _, cells, _ in rows]
+        return detect_tags(lambda: map(self._values, self._sentences()), self._options, str(self.path))
 
-        return detect_tags(tags, self._options, str(self.path))
+    def _values(self, rows: list[Row]) -> list[str]:
+        return [_attributes(cells[_MISC]).get(self._attribute, OUTSIDE) for _, cells, _ in rows]
 
     @cached_property
     def _attribute(self) -> str:

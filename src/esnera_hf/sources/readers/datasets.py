@@ -10,8 +10,8 @@ from typing import Any
 from datasets import ClassLabel, Dataset, DatasetDict, LargeList, List, Value
 
 from esnera_hf._internal.text import shown
-from esnera_hf.errors import ConfigurationError, SourceError
-from esnera_hf.sources.options import ReadingOptions, TagNames
+from esnera_hf.errors import SourceError
+from esnera_hf.sources.options import ReadingOptions, TagNames, column_name
 from esnera_hf.sources.readers.records import (
     SPAN_KEYS,
     TAG_KEYS,
@@ -50,23 +50,10 @@ def reader_of(dataset: Dataset, place: str, options: ReadingOptions | None = Non
                 f"{place}: no column {option!r}, which {name}= names; expected one of {', '.join(features)}."
             )
     for nest, fields in [(None, features), *_nests(features).items()]:
-        columns = _tagged_columns(fields, options)
-        if columns:
-            readings = [_reading(dataset, nest, pair, options, place) for pair in columns]
-            chosen = choose_reading(place, readings)
-            token, tag = next(pair for pair, one in zip(columns, readings, strict=True) if one is chosen)
-            reader = RecordReader(
-                partial(_tagged, dataset, nest, (token, tag), options, place), place, options
-            )
-            rest = ", ".join(shown(name) for name in fields if name not in (token, tag))
-            inside = f" in {shown(nest)}" if nest else ""
-            reader.layout = f"tokens: {shown(token)}{inside}\ntags: {shown(tag)}{inside}"
-            reader.layout += f"\nnot read: {rest}" if rest else ""
-            return reader
-    token_keys = TOKEN_KEYS if options.token_column is None else (options.token_column,)
-    text_keys = TEXT_KEYS if options.token_column is None else (options.token_column,)
-    texts = [name for name in text_keys if _is_string(features.get(name))]
-    tokens = [name for name in token_keys if _is_string(_items(features.get(name)))]
+        if columns := _tagged_columns(fields, options):
+            return _tagged_reader(dataset, nest, columns, options, place)
+    texts = [name for name in _names(options.token_column, TEXT_KEYS) if _is_string(features.get(name))]
+    tokens = _token_columns(features, options)
     spans = next((name for name in SPAN_KEYS if _holds_spans(features.get(name))), None)
     if (texts or tokens) and spans:
         rows = dataset.select_columns([*tokens[:1], *texts[:1], spans])
@@ -78,6 +65,32 @@ def reader_of(dataset: Dataset, place: str, options: ReadingOptions | None = Non
     )
 
 
+def _tagged_reader(
+    dataset: Dataset, nest: str | None, columns: list[tuple[str, str]], options: ReadingOptions, place: str
+) -> RecordReader:
+    """Return a reader of the only pair of token and tag columns, or of the one that nothing speaks against."""
+    readers = [
+        RecordReader(partial(_tagged, dataset, nest, pair, options, place), place, options)
+        for pair in columns
+    ]
+    readings = [
+        Reading(
+            f"tokens in {shown(token)}, tags in {shown(tag)}",
+            f"token_column={token!r}, tag_column={tag!r}",
+            reader,
+        )
+        for (token, tag), reader in zip(columns, readers, strict=True)
+    ]
+    chosen = choose_reading(place, readings)
+    reader, (token, tag) = readers[chosen], columns[chosen]
+    fields = dataset.features if nest is None else _nests(dataset.features)[nest]
+    rest = ", ".join(shown(name) for name in fields if name not in (token, tag))
+    inside = f" in {shown(nest)}" if nest else ""
+    reader.layout = f"tokens: {shown(token)}{inside}\ntags: {shown(tag)}{inside}"
+    reader.layout += f"\nnot read: {rest}" if rest else ""
+    return reader
+
+
 def _nests(features: Mapping[str, Any]) -> dict[str, Any]:
     """Return the columns that are lists of structs, with the fields of these."""
     return {name: _items(column) for name, column in features.items() if isinstance(_items(column), dict)}
@@ -85,23 +98,18 @@ def _nests(features: Mapping[str, Any]) -> dict[str, Any]:
 
 def _tagged_columns(fields: Mapping[str, Any], options: ReadingOptions) -> list[tuple[str, str]]:
     """Return the pairs of token and tag columns, by the names that are usual or that options give."""
-    token_keys = TOKEN_KEYS if options.token_column is None else (str(options.token_column),)
-    tag_keys = TAG_KEYS if options.tag_column is None else (str(options.tag_column),)
-    tokens = [name for name in token_keys if _is_string(_items(fields.get(name)))]
-    tags = [name for name in tag_keys if _is_list_of_tags(fields.get(name), options.tag_names)]
-    return [(token, tag) for tag in tags for token in tokens if token != tag]
+    names = _names(options.tag_column, TAG_KEYS)
+    tags = [name for name in names if _is_list_of_tags(fields.get(name), options.tag_names)]
+    return [(token, tag) for tag in tags for token in _token_columns(fields, options) if token != tag]
 
 
-def _reading(
-    dataset: Dataset, nest: str | None, columns: tuple[str, str], options: ReadingOptions, place: str
-) -> Reading:
-    token, tag = columns
-    records = partial(_tagged, dataset, nest, columns, options, place)
-    return Reading(
-        f"tokens in {shown(token)}, tags in {shown(tag)}",
-        f"token_column={token!r}, tag_column={tag!r}",
-        RecordReader(records, place, options),
-    )
+def _token_columns(fields: Mapping[str, Any], options: ReadingOptions) -> list[str]:
+    names = _names(options.token_column, TOKEN_KEYS)
+    return [name for name in names if _is_string(_items(fields.get(name)))]
+
+
+def _names(given: int | str | None, usual: tuple[str, ...]) -> tuple[str, ...]:
+    return usual if given is None else (str(given),)
 
 
 def _advice(features: Mapping[str, Any], options: ReadingOptions) -> str:
@@ -124,11 +132,8 @@ def dataset_readers(dataset: DatasetDict, name: str, options: ReadingOptions) ->
         SourceError: a split has an unusual name, or two have the same meaning.
         ConfigurationError: the tag column is given as a number.
     """
-    for option, value in (("tag_column", options.tag_column), ("token_column", options.token_column)):
-        if isinstance(value, int):
-            raise ConfigurationError(
-                f"{option}={value}: a dataset's columns have names, not numbers. Give the name."
-            )
+    for option in ("tag_column", "token_column"):
+        column_name(options, option, "a dataset's columns")
     return {
         canonical: reader_of(dataset[split], f"{name}, split {split}", options)
         for canonical, split in canonical_splits(dataset, name).items()

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from esnera_hf._internal.text import shown
-from esnera_hf.errors import ConfigurationError, SourceError
-from esnera_hf.sources.options import ReadingOptions
+from esnera_hf.errors import SourceError
+from esnera_hf.sources.options import ReadingOptions, column_name
 from esnera_hf.sources.readers.label_studio import SENTENCE_ID
 from esnera_hf.sources.source import RawSentence
 from esnera_hf.tagging import Entity
@@ -31,12 +31,8 @@ class DocBinFile:
     """
 
     def __init__(self, path: Path, options: ReadingOptions) -> None:
-        if isinstance(options.tag_column, int):
-            raise ConfigurationError(
-                f"tag_column={options.tag_column}: the groups of spans in {path.name} have names. Give one, such as "
-                "'sc'."
-            )
-        self.path, self._group = path, options.tag_column
+        self.path = path
+        self._group = column_name(options, "tag_column", f"the groups of spans in {path.name}")
 
     def __call__(self) -> Iterator[RawSentence]:
         """Yield the sentences.

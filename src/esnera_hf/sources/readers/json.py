@@ -9,8 +9,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from esnera_hf.errors import ConfigurationError, SourceError
-from esnera_hf.sources.options import ReadingOptions
+from esnera_hf.errors import SourceError
+from esnera_hf.sources.options import ReadingOptions, TagNames, column_name
 from esnera_hf.sources.readers.records import (
     TAG_KEYS,
     TEXT_KEYS,
@@ -24,44 +24,37 @@ from esnera_hf.sources.readers.text import check_characters, read_lines
 
 def json_reader(path: Path, options: ReadingOptions | None = None) -> RecordReader:
     """Return a reader of a JSON or JSON lines file."""
-    folder = str(path)[: -len(path.name)]
-    return records_reader(partial(json_records, path), str(path), options or ReadingOptions(), folder)
+    return records_reader(partial(json_records, path), path, options or ReadingOptions())
 
 
 def records_reader(
-    records: Callable[[], Iterator[Record]], place: str, options: ReadingOptions, folder: str = ""
+    records: Callable[[], Iterator[Record]], place: str | Path, options: ReadingOptions
 ) -> RecordReader:
-    """Return a reader of parsed records.
-
-    Args:
-        records: yields them, from the first one each time it is called.
-        place: of all of them, for messages.
-        options: name the keys of tags or spans, and of tokens or text, if they are not the usual ones.
-        folder: is left out of the places of sentences.
+    """Return a reader of parsed records, whose keys the options name if they are not the usual ones.
 
     Raises:
         ConfigurationError: a key is given as a number.
     """
-    for option, column in (("tag_column", options.tag_column), ("token_column", options.token_column)):
-        if isinstance(column, int):
-            raise ConfigurationError(
-                f"{option}={column}: the records of {place.removeprefix(folder)} have names, not numbers. Give the "
-                "name."
-            )
-    keys = TAG_KEYS if options.tag_column is None else (str(options.tag_column),)
-    named = partial(_named_records, records, keys, options)
-    return RecordReader(named, place, options, keys, folder=folder)
+    whose = f"the records of {place.name if isinstance(place, Path) else place}"
+    tags = column_name(options, "tag_column", whose)
+    tokens = column_name(options, "token_column", whose)
+    keys = TAG_KEYS if tags is None else (tags,)
+    return RecordReader(
+        partial(_named_records, records, keys, tokens, options.tag_names), place, options, keys
+    )
 
 
 def _named_records(
-    records: Callable[[], Iterator[Record]], keys: Sequence[str], options: ReadingOptions
+    records: Callable[[], Iterator[Record]],
+    keys: Sequence[str],
+    tokens: str | None,
+    names: TagNames | None,
 ) -> Iterator[Record]:
     for value, where, damaged in records():
-        if options.token_column is not None:
-            value = _with_tokens(value, str(options.token_column), where)
+        if tokens is not None:
+            value = _with_tokens(value, tokens, where)
         if keys is not TAG_KEYS and not (isinstance(value, Mapping) and isinstance(value.get(keys[0]), list)):
             raise _no_key(value, f"list of tags {keys[0]!r}, which tag_column= names", where)
-        names = options.tag_names
         yield value if names is None else with_tag_names(value, names, where, keys), where, damaged
 
 

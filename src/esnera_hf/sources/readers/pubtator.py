@@ -35,7 +35,7 @@ def is_pubtator_file(lines: list[str]) -> bool:
 
 def pubtator_reader(path: Path, options: ReadingOptions) -> RecordReader:
     """Return a reader of a file of PubTator; titles and abstracts are sentences, relations are passed over."""
-    return RecordReader(partial(_records, path), str(path), options, folder=str(path)[: -len(path.name)])
+    return RecordReader(partial(_records, path), path, options)
 
 
 def _records(path: Path) -> Iterator[Record]:

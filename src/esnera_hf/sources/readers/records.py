@@ -24,8 +24,10 @@ and offsets in the text beside the tokens.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from esnera_hf._internal.text import shown
@@ -42,7 +44,7 @@ from esnera_hf.sources.readers.text import UNDECODABLE
 from esnera_hf.sources.readers.tool_records import as_plain_record
 from esnera_hf.sources.readings import Reading, choose_reading
 from esnera_hf.sources.source import RawSentence
-from esnera_hf.tagging import Entity, TagError
+from esnera_hf.tagging import Entity
 
 TEXT_KEYS = ("text", "content", "sentence", "data")
 TOKEN_KEYS = ("tokens", "words", "chars", "token")
@@ -70,10 +72,9 @@ class RecordReader:
 
     Args:
         records: yields the records.
-        place: of all of them, for messages.
+        place: their file, whose folder is left out of the places of sentences, or what messages call the place.
         options: tagging scheme, characters or words, where they cannot be detected.
         tag_keys: names of tags or spans, if not the usual ones.
-        folder: is left out of the places of sentences.
     """
 
     #: What its keys or columns are for, where they were chosen among several.
@@ -82,13 +83,13 @@ class RecordReader:
     def __init__(
         self,
         records: Callable[[], Iterator[Record]],
-        place: str,
+        place: str | Path,
         options: ReadingOptions,
         tag_keys: Sequence[str] = TAG_KEYS,
-        folder: str = "",
     ) -> None:
-        self._raw_records, self._place, self._options = records, place, options
-        self._tag_keys, self._folder = tag_keys, folder
+        self._raw_records, self._place, self._options = records, str(place), options
+        self._tag_keys = tag_keys
+        self._folder = str(place)[: -len(place.name)] if isinstance(place, Path) else ""
 
     def _records(self) -> Iterator[Record]:
         for value, where, damaged in self._raw_records():
@@ -98,11 +99,14 @@ class RecordReader:
     def _sample(self) -> list[Record]:
         return list(islice(self._records(), _SNIFFED))
 
+    @cached_property
+    def _objects(self) -> list[Mapping[str, Any]]:
+        return [value for value, _, _ in self._sample if isinstance(value, Mapping)]
+
     @property
     def keys(self) -> tuple[str, ...]:
         """The keys of the first records, in their order."""
-        records = (value for value, _, _ in self._sample if isinstance(value, Mapping))
-        return tuple(dict.fromkeys(str(key) for record in records for key in record))
+        return tuple(dict.fromkeys(str(key) for record in self._objects for key in record))
 
     @cached_property
     def tags(self) -> TagReader:
@@ -132,20 +136,19 @@ class RecordReader:
 
     def __call__(self) -> Iterator[RawSentence]:
         """Yield the sentences; an error names the place of a record that cannot be read."""
-        before: RawSentence | None = None
-        left_out = 0
+        # What is left out is counted with the sentence behind it, at the end with the last one.
+        waiting: RawSentence | None = None
+        left_out: list[str] = []
         for sentence in self._sentences():
             if sentence.repairs == [NOT_ACCEPTED]:
-                left_out += 1
+                left_out.append(NOT_ACCEPTED)
                 continue
-            if before is not None:
-                yield before
-            before = sentence
-            before.repairs.extend([NOT_ACCEPTED] * left_out)
-            left_out = 0
-        if before is not None:
-            before.repairs.extend([NOT_ACCEPTED] * left_out)
-            yield before
+            if waiting is not None:
+                yield waiting
+            waiting, left_out = replace(sentence, repairs=[*sentence.repairs, *left_out]), []
+        if waiting is not None:
+            waiting.repairs += left_out
+            yield waiting
 
     def _sentences(self) -> Iterator[RawSentence]:
         for value, where, damaged in self._records():
@@ -198,32 +201,28 @@ class RecordReader:
 
     @cached_property
     def _filled_keys(self) -> tuple[str, ...]:
-        values = [value for value, _, _ in self._sample if isinstance(value, Mapping)]
-        return tuple(key for key in SPAN_KEYS if any(holds_spans(value.get(key)) for value in values))
+        return tuple(key for key in SPAN_KEYS if any(holds_spans(value.get(key)) for value in self._objects))
 
     @cached_property
     def _span_keys(self) -> Sequence[str]:
         """The keys that may hold the spans: one that does, and with it those that tools leave empty beside it."""
+        if self._tag_keys is not TAG_KEYS:
+            return self._tag_keys
         filled = self._filled_keys
-        if self._tag_keys is not TAG_KEYS or not filled:
-            return SPAN_KEYS if self._tag_keys is TAG_KEYS else self._tag_keys
-        values = [value for value, _, _ in self._sample if isinstance(value, Mapping)]
+        if not filled:
+            return SPAN_KEYS
         # Records of several shapes in one file, of which none has two of the keys, leave nothing to choose.
-        together = any(sum(isinstance(value.get(key), list) for key in filled) > 1 for value in values)
-        if len(filled) == 1 or not together:
-            others = [key for key in SPAN_KEYS if not any(value.get(key) for value in values)]
+        if all(sum(isinstance(value.get(key), list) for key in filled) < 2 for value in self._objects):
+            others = [key for key in SPAN_KEYS if not any(value.get(key) for value in self._objects)]
             return (*filled, *others)
         if SPAN_KEYS[0] in filled:
             return SPAN_KEYS[:1]
+        readers = [RecordReader(self._records, self._place, self._options, (key,)) for key in filled]
         readings = [
-            Reading(
-                f"spans under {key!r}",
-                f"tag_column={key!r}",
-                RecordReader(self._records, self._place, self._options, (key,)),
-            )
-            for key in filled
+            Reading(f"spans under {key!r}", f"tag_column={key!r}", reader)
+            for key, reader in zip(filled, readers, strict=True)
         ]
-        return (filled[readings.index(choose_reading(self._place, readings))],)
+        return (filled[choose_reading(self._place, readings)],)
 
     @cached_property
     def _further_keys(self) -> set[str]:
@@ -258,18 +257,10 @@ def read_record(
     span_keys: Sequence[str] = SPAN_KEYS,
     annotator: str | None = None,
 ) -> RawSentence | None:
-    """Read one record in one of the shapes above: parsed JSON, or a row of a dataset.
+    """Read one record in one of the shapes above, with its spans as they are written.
 
-    Args:
-        record: the record.
-        where: file and line, for messages.
-        tags: reads string tags, where the record has them.
-        tag_keys: names of tags, if not the usual ones.
-        span_keys: names of spans, in the order of preference.
-        annotator: whose annotation counts where there are several.
-
-    Returns:
-        The record, with its spans as they are written; ``None`` if the annotator did not annotate it.
+    It is parsed JSON, or a row of a dataset. Of the keys of spans, the first that fits counts. ``None`` if it is not
+    annotated by the annotator that counts.
 
     Raises:
         SourceError: the record has another shape.
@@ -283,6 +274,9 @@ def read_record(
         return RawSentence([], None, where, [NOT_ACCEPTED])
     if not isinstance(record.get("data", ""), str) and ("annotations" in record or "completions" in record):
         return read_task(record, where, TEXT_KEYS, annotator)
+    lists = [record[key] for key in span_keys if isinstance(record.get(key), list)]
+    # Tools export empty lists beside the one that they fill: doccano both entities and labels.
+    entries = next(filter(None, lists), lists[0] if lists else None)
     tokens = _first(record, TOKEN_KEYS, list)
     text = _first(record, TEXT_KEYS, str)
     if tokens is None and text is None:  # tokens under the name of the text, if each has its tag
@@ -290,23 +284,21 @@ def read_record(
         if tokens is not None and len(string_tags(record, tag_keys) or ()) != len(tokens):
             tokens = None
     if tokens is not None and all(isinstance(token, str) for token in tokens):
-        return _of_tokens(record, list(tokens), where, tags, tag_keys, span_keys)
+        return _of_tokens(record, list(tokens), where, tags, tag_keys, entries)
     if text is None:
         raise SourceError(
             f"{where}: expected a text ({', '.join(TEXT_KEYS)}) or tokens ({', '.join(TOKEN_KEYS)}), "
             f"found the keys {', '.join(map(str, record))[:200] or 'none'}."
         )
-    lists = [record[key] for key in span_keys if isinstance(record.get(key), list)]
     spans: list[Entity] | None = None
     written: list[WrittenSpan] | None = None
     repairs: list[str] = []
-    if isinstance(record.get("events"), list) and not lists:
+    if isinstance(record.get("events"), list) and entries is None:
         written, repairs = _event_arguments(record["events"], where)
     elif isinstance(record.get("label"), Mapping):
         spans = list(_cluener_spans(record["label"], text, where))
-    elif lists:
-        # Tools export empty lists beside the one that they fill: doccano both entities and labels.
-        written = written_spans(next(filter(None, lists), lists[0]), where)
+    elif entries is not None:
+        written = written_spans(entries, where)
     elif record.get("answer") == "accept" or first_of(record, _DONE_KEYS) is not None:
         written = []
     return RawSentence([], spans, where, repairs, text, written)
@@ -345,20 +337,15 @@ def _of_tokens(
     where: str,
     reader: TagReader,
     tag_keys: Sequence[str],
-    span_keys: Sequence[str],
+    entries: list[Any] | None,
 ) -> RawSentence:
     tags = string_tags(record, tag_keys)
-    lists = [record[key] for key in span_keys if isinstance(record.get(key), list)]
-    entries = next(filter(None, lists), lists[0] if lists else None)
     if tags is not None and not (len(tags) != len(tokens) and holds_spans(entries)):
         if len(tags) != len(tokens):
             raise SourceError(
                 f"{where}: {len(tokens)} tokens and {len(tags)} tags. Each token needs its tag."
             )
-        try:
-            entities, repairs = reader(tags)
-        except TagError as error:
-            raise SourceError(f"{where}: {error}. Name the scheme if it is another.") from None
+        entities, repairs = reader.read(tags, where)
         return RawSentence(tokens, entities, where, repairs)
     values = _first(record, tag_keys, list)
     if values and not (entries and holds_spans(entries)) and not isinstance(values[0], (str, Mapping, list)):

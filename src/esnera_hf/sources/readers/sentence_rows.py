@@ -103,8 +103,7 @@ def sentence_rows_reader(path: Path, options: ReadingOptions) -> RecordReader:
         )
     tokens, tags = _chosen(table, options)
     records = partial(_records, table, (tokens, tags))
-    folder = str(path)[: -len(path.name)]
-    reader = records_reader(records, str(path), replace(options, token_column=None, tag_column=None), folder)
+    reader = records_reader(records, path, replace(options, token_column=None, tag_column=None))
     reader.layout = f"tokens: {table.named(tokens)}\ntags: {table.named(tags)}"
     return reader
 

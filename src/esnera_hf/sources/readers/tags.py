@@ -14,6 +14,7 @@ from typing import TypeAlias, cast
 from esnera_hf._internal.text import shown
 from esnera_hf.errors import SourceError
 from esnera_hf.sources.options import ReadingOptions
+from esnera_hf.sources.readers.text import Row
 from esnera_hf.sources.readings import Reading, choose_reading
 from esnera_hf.sources.source import RawSentence
 from esnera_hf.tagging import (
@@ -21,6 +22,7 @@ from esnera_hf.tagging import (
     PREFIXES,
     Entity,
     Scheme,
+    TagError,
     detect_scheme,
     entities_from_tags,
     scheme_of_pairs,
@@ -235,6 +237,25 @@ class TagReader:
             repairs += [kind for _, kind in kinds]
         return list(entities), repairs
 
+    def read(
+        self, cells: Sequence[str], where: str, rows: Sequence[Row] = ()
+    ) -> tuple[list[Entity], list[str]]:
+        """Return the entities of the tags of a sentence, and the repairs.
+
+        Raises:
+            SourceError: a tag is not of the scheme; ``where`` is named, with the line of its row if there are rows.
+        """
+        try:
+            return self(cells)
+        except TagError as error:
+            if rows:
+                bad = next(index for index, cell in enumerate(cells) if not self._is_tag(cell))
+                where = f"{where}, line {rows[bad][0]}"
+            raise SourceError(
+                f"{where}: {error}. Mend it, say what the tag stands for in tag_names=, or name the scheme if it is "
+                "another."
+            ) from None
+
     def tags(self, cell: str) -> tuple[str, ...]:
         """Return the tags of a cell as they are usually written."""
         tags = self._tags.get(cell)
@@ -243,8 +264,7 @@ class TagReader:
             tags = self._tags[cell] = self.notation.tags(named) if named else (named,)
         return tags
 
-    def is_tag(self, cell: str) -> bool:
-        """Tell whether a cell holds tags of the scheme."""
+    def _is_tag(self, cell: str) -> bool:
         try:
             for tag in self.tags(cell):
                 split_tag(tag, self.scheme)

@@ -49,9 +49,9 @@ def read_lines(path: Path) -> Iterator[Line]:
     if path.stat().st_size == 0:
         raise SourceError(f"{path}: the file is empty. Expected annotated sentences.")
     try:
-        with _open(path) as stream:
+        with open_file(path) as stream:
             is_utf8 = _check_encoding(path, list(islice(_raw_lines(stream), _SNIFFED)))
-        with _open(path) as stream:
+        with open_file(path) as stream:
             for number, raw in enumerate(_raw_lines(stream), 1):
                 yield _decode(path, number, raw, western=not is_utf8)
     except UnicodeDecodeError as error:
@@ -84,7 +84,8 @@ def marks_of(path: Path) -> list[str]:
     return marks + (["CRLF line ends"] if first.endswith(b"\r\n") else [])
 
 
-def _open(path: Path) -> BufferedReader:
+def open_file(path: Path) -> BufferedReader:
+    """Open a file to read its bytes, unpacked if it is compressed."""
     return cast(BufferedReader, COMPRESSED.get(path.suffix.lower(), open)(path, "rb"))
 
 

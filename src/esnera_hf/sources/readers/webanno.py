@@ -12,8 +12,8 @@ from functools import cached_property
 from pathlib import Path
 
 from esnera_hf._internal.text import shown
-from esnera_hf.errors import ConfigurationError, SourceError
-from esnera_hf.sources.options import ReadingOptions
+from esnera_hf.errors import SourceError
+from esnera_hf.sources.options import ReadingOptions, column_name
 from esnera_hf.sources.readers.label_studio import UNLABELLED
 from esnera_hf.sources.readers.offsets import onto_tokens
 from esnera_hf.sources.readers.text import UNDECODABLE, Row, read_lines
@@ -51,12 +51,8 @@ class WebAnnoFile:
     """
 
     def __init__(self, path: Path, options: ReadingOptions) -> None:
-        if isinstance(options.tag_column, int):
-            raise ConfigurationError(
-                f"tag_column={options.tag_column}: {path.name} is WebAnno TSV, whose features have names. Give the "
-                "name, such as 'NamedEntity|value'."
-            )
-        self.path, self._wanted = path, options.tag_column
+        self.path = path
+        self._wanted = column_name(options, "tag_column", f"the features of {path.name}")
 
     def __call__(self) -> Iterator[RawSentence]:
         """Yield the sentences.
