@@ -124,9 +124,8 @@ def _unpack(path: Path, folder: Path) -> None:
         begin = raw.read(8)
     decompress = next((kind for magic, kind in _COMPRESSIONS.items() if begin.startswith(magic)), open)
     with decompress(path, "rb") as stream, tarfile.open(fileobj=cast(Any, _Stream(stream)), mode="r:") as tar:
-        for (
-            member
-        ) in tar:  # by its header: nothing of it is unpacked yet, and an archive that is refused never is
+        # By their headers: nothing is unpacked yet, and of an archive that is refused nothing ever is.
+        for member in tar:
             counter.member(member.name, member.size)
         # The filter refuses links that lead outside, devices and absolute names.
         tar.extractall(folder, filter="data")

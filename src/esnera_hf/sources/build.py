@@ -323,10 +323,6 @@ def _further_columns(rows: Dataset) -> set[str]:
     return names - {*SOURCE_FEATURES}
 
 
-def _is_kept(column: str) -> bool:
-    return column in SOURCE_FEATURES or column.startswith(LAYER)
-
-
 def _canonical(rows: Dataset, further: Iterable[str]) -> Dataset:
     """Return the rows with further columns, without what reading left out and repaired.
 
@@ -338,7 +334,8 @@ def _canonical(rows: Dataset, further: Iterable[str]) -> Dataset:
         with open(file["filename"], "rb") as stream:
             digest.update(hashlib.file_digest(stream, "sha256").digest())
     fingerprint = digest.hexdigest()[:16] if rows.cache_files else None
-    features = Features({name: feature for name, feature in rows.features.items() if _is_kept(name)})
+    kept = [name for name in rows.features if name in SOURCE_FEATURES or name.startswith(LAYER)]
+    features = Features({name: rows.features[name] for name in kept})
     table = rows.data.select(list(features)).cast(features.arrow_schema)
     for name in sorted(further):
         chunks = [

@@ -28,13 +28,7 @@ _KINDRED = 0.5
 
 
 def split_files(path: Path, files: list[Path], name: str, reader_of: ReaderOf) -> tuple[Files, list[str]]:
-    """Return the files of each split, and notes on what was chosen.
-
-    Args:
-        path: the folder.
-        files: those in it that may hold data.
-        name: of the source, for messages.
-        reader_of: returns a reader of a file.
+    """Return the files of each split, of those in a folder that may hold data, and notes on what was chosen.
 
     Raises:
         SourceError: names do not tell the splits, two files claim one, or shards are missing.
@@ -69,12 +63,7 @@ def split_files(path: Path, files: list[Path], name: str, reader_of: ReaderOf) -
 
 
 def named_files(path: Path, files: Sequence[Path], patterns: Mapping[str, str]) -> tuple[Files, list[str]]:
-    """Return the files of each split that patterns name, and a note on the others.
-
-    Args:
-        path: the folder.
-        files: those in it that may hold data.
-        patterns: by split, relative to the folder, such as ``"*/char/*.train.char"``.
+    """Return the files of each split that patterns name, such as ``"*/char/*.train.char"``, and a note on the others.
 
     Raises:
         ConfigurationError: a split or pattern is none.

@@ -61,12 +61,7 @@ class HashedForms:
         return cls(arrays, sorted(lengths), salt_check(salt))
 
     def overlaps(self, name: str, other: NerSource, salt: str) -> list[LabelOverlap]:
-        """Return how a source annotates those forms that occur in its train split.
-
-        Args:
-            name: of the source of the forms.
-            other: a source whose text is here.
-            salt: the one that the forms were hashed with.
+        """Return how another source, whose text is here, annotates those of these forms that occur in its train split.
 
         Raises:
             ConfigurationError: it is another salt.

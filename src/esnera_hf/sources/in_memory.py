@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -19,7 +19,6 @@ from esnera_hf.sources.files import file_reader
 from esnera_hf.sources.options import ReadingOptions
 from esnera_hf.sources.readers.datasets import dataset_readers
 from esnera_hf.sources.readers.json import records_reader
-from esnera_hf.sources.readers.records import Record
 from esnera_hf.sources.source import Reader
 from esnera_hf.sources.splits import canonical_splits
 
@@ -38,13 +37,9 @@ def is_in_memory(data: object) -> bool:
 
 
 def memory_readers(data: DataInMemory, name: str, options: ReadingOptions, folder: Path) -> dict[str, Reader]:
-    """Return a reader for each split.
+    """Return a reader for each split of a source.
 
-    Args:
-        data: the rows.
-        name: of the source, for messages.
-        options: how to read what the data do not say.
-        folder: takes what is streamed, as Arrow files that the readers map; it must last as long as they do.
+    The folder takes what is streamed, as Arrow files that the readers map: it must last as long as they do.
 
     Raises:
         SourceError: a split has an unusual name or two have the same meaning, or rows cannot be read.
@@ -59,28 +54,21 @@ def memory_readers(data: DataInMemory, name: str, options: ReadingOptions, folde
 def _reader(rows: Rows, name: str, split: str, options: ReadingOptions, folder: Path) -> Reader:
     place = f"{name}, split {split}"
     if isinstance(rows, list):
-        return records_reader(partial(_records, rows, place), place, options)
+        records = [(value, f"{place}, record {index}", False) for index, value in enumerate(rows)]
+        return records_reader(lambda: iter(records), place, options)
     if isinstance(rows, pd.DataFrame):
         if not len(rows):
             raise SourceError(f"{place}: expected rows, found an empty DataFrame.")
         if not any(isinstance(cell, (list, tuple, dict, np.ndarray)) for cell in rows.iloc[0]):
-            return _token_reader(rows, options, folder)
+            # With a row a token: the reader of files knows where sentences end.
+            path = folder / f"{uuid4().hex}.csv"
+            rows.to_csv(path, index=False)
+            return file_reader([path], options)
         rows = Dataset.from_pandas(rows, preserve_index=False)
     if isinstance(rows, IterableDataset):
         rows = _stored(rows, place, folder)
     (reader,) = dataset_readers(DatasetDict({split: rows}), name, options).values()
     return reader
-
-
-def _records(rows: list[Any], place: str) -> Iterator[Record]:
-    return ((value, f"{place}, record {index}", False) for index, value in enumerate(rows))
-
-
-def _token_reader(frame: pd.DataFrame, options: ReadingOptions, folder: Path) -> Reader:
-    """Return a reader of a table with a row a token, by way of a file, whose reader knows where sentences end."""
-    path = folder / f"{uuid4().hex}.csv"
-    frame.to_csv(path, index=False)
-    return file_reader([path], options)
 
 
 def _stored(rows: IterableDataset, place: str, folder: Path) -> Dataset:

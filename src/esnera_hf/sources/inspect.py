@@ -58,21 +58,20 @@ class Inspection:
             marked_sentence(RawSentence(sentence.tokens, sentence.entities, sentence.id))
             for sentence in first
         ]
-        self.examples = {label: _most_frequent(texts) for label, texts in mentions.items()}
+        self.examples = {
+            label: tuple(shorten(mention, _LONGEST_EXAMPLE) for mention, _ in _ranked(texts)[:_EXAMPLES])
+            for label, texts in mentions.items()
+        }
         self.scripts = _scripts(letters)
         self.duplicates = find_duplicates([source])
 
     def __str__(self) -> str:
-        return self._text(self._shown_labels(), str(self.duplicates))
+        frequent = sorted(self.examples, key=lambda label: -len(self.mention_lengths[label]))[:_SHOWN_LABELS]
+        return self._text([label for label in self.examples if label in frequent], str(self.duplicates))
 
     def details(self) -> str:
         """Return all labels, and examples of sentences that stand twice."""
         return self._text(list(self.examples), self.duplicates.details())
-
-    def _shown_labels(self) -> list[str]:
-        """Return the most frequent labels, in their order."""
-        frequent = sorted(self.examples, key=lambda label: -len(self.mention_lengths[label]))
-        return [label for label in self.examples if label in frequent[:_SHOWN_LABELS]]
 
     def _text(self, labels: Sequence[str], duplicates: str) -> str:
         lines = [f"read as {line}" if line == self.reading[0] else f"        {line}" for line in self.reading]
@@ -120,10 +119,6 @@ def inspect(
         return Inspection(loaded[0])
     overlap = mention_overlap(loaded, splits=splits)
     return replace(overlap, duplicates=find_duplicates(loaded))
-
-
-def _most_frequent(mentions: Counter[str]) -> tuple[str, ...]:
-    return tuple(shorten(mention, _LONGEST_EXAMPLE) for mention, _ in _ranked(mentions)[:_EXAMPLES])
 
 
 def _scripts(letters: Counter[str]) -> dict[str, float]:

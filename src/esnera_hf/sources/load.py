@@ -20,13 +20,7 @@ from esnera_hf.errors import ConfigurationError, EsneraError, SourceError, Sourc
 from esnera_hf.sources.archives import opened
 from esnera_hf.sources.build import build_source
 from esnera_hf.sources.catalogue import NAMED_SOURCES, NamedSource, copies_on_hub, find_named
-from esnera_hf.sources.files import (
-    content_digest,
-    file_notes,
-    file_reader,
-    may_hold_data,
-    path_readers,
-)
+from esnera_hf.sources.files import content_digest, file_notes, file_reader, may_hold_data, path_readers
 from esnera_hf.sources.folders import check_one_file
 from esnera_hf.sources.hub import HubFacts, load_from_hub
 from esnera_hf.sources.in_memory import DataInMemory, is_in_memory, memory_readers
@@ -116,7 +110,6 @@ def source_name(text: str) -> str:
 
 
 def _load(text: str, name: str | None, options: ReadingOptions) -> NerSource:
-    named = find_named(text)
     # Unlike those of Path, these functions take any text, such as names that are too long.
     path = Path(os.path.expanduser(text))
     if text and os.path.exists(path):
@@ -131,7 +124,7 @@ def _load(text: str, name: str | None, options: ReadingOptions) -> NerSource:
             ) from error
     if any(mark in text for mark in _MARKS):
         return _load_pattern(path, name, options)
-    if named is not None:
+    if named := find_named(text):
         return _load_named(named, name or text, options)
     missing, advice = _not_there(text)
     dataset, facts = load_from_hub(text, options, missing=missing, advice=advice)
@@ -156,13 +149,8 @@ def _load_pattern(path: Path, given_name: str | None, options: ReadingOptions) -
         raise SourceNotFoundError(
             f"{path}: no file matches this pattern. Check it; in a shell it needs quotes around it."
         )
-    name = given_name or _name_of(folder)
-    terms, origin = (
-        _terms(find_named(given_name) if given_name else None, name),
-        content_digest(folder, files),
-    )
-    readers, notes = path_readers(folder, name, options, files)
-    return build_source(replace(terms, notes=(*terms.notes, *notes)), readers, options, origin=origin)
+    terms = _terms(find_named(given_name) if given_name else None, given_name or _name_of(folder))
+    return _from_files(folder, {}, terms, options, content_digest(folder, files), files)
 
 
 def _not_there(text: str) -> tuple[str, str]:
@@ -213,13 +201,14 @@ def _from_files(
     terms: NerSource,
     options: ReadingOptions,
     origin: str | None,
+    some: Sequence[Path] | None = None,
 ) -> NerSource:
-    """Load the files of each split, or without any, a place by its names and its content."""
+    """Load the files of each split, or without any, a place or some files in it by their names and content."""
     if files:
         readers = {split: file_reader(members, options) for split, members in files.items()}
         notes = file_notes(chain.from_iterable(files.values()))
     else:
-        readers, notes = path_readers(place, terms.name, options)
+        readers, notes = path_readers(place, terms.name, options, some)
     return build_source(replace(terms, notes=(*terms.notes, *notes)), readers, options, origin=origin)
 
 

@@ -346,12 +346,7 @@ class NerSource:
         return [self.name, self.fingerprint, sizes, list(self.labels)]
 
     def sentences(self, split: str, rows: Iterable[int] | None = None) -> Iterator[AnnotatedSentence]:
-        """Yield the sentences of a split, read from Arrow in batches.
-
-        Args:
-            split: the split.
-            rows: the indices of those to yield; all if not given.
-        """
+        """Yield the sentences of a split, or those in some of its rows, read from Arrow in batches."""
         dataset = self.dataset[split] if rows is None else self.dataset[split].select(rows)
         for batch in dataset.iter(batch_size=_BATCH):
             columns = (batch[name] for name in SOURCE_FEATURES)

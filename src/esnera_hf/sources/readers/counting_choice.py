@@ -40,18 +40,11 @@ _Located = tuple[_Words, WrittenSpan]
 def choose_counting(records: Iterable[RawSentence], place: str) -> Counting:
     """Return the way of counting that fits the spans of records with a text and no tokens.
 
-    Args:
-        records: some records of a corpus.
-        place: of all of them, for messages.
-
     Raises:
         SourceError: two ways fit, or none does.
     """
     located = _located((record.text, record) for record in records)
-    kinds = dict.fromkeys(
-        unit for words in {str(words) for words, _ in located} for unit in units_of_text(words)
-    )
-    candidates = [*countings([*kinds])]
+    candidates = _countings_of_texts(located)
     mentioned = [(words, span) for words, span in located if span.mention]
     if not located or 2 * len(mentioned) >= len(located):
         return max(candidates, key=partial(_holds, mentioned), default=Counting())
@@ -67,11 +60,7 @@ def choose_token_counting(records: Iterable[RawSentence], place: str) -> Countin
     records = list(records)
     tokens = _located((record.tokens, record) for record in records)
     texts = _located((_text_of(record), record) for record in records)
-    by_tokens = [*countings(["tokens"])]
-    kinds = dict.fromkeys(
-        unit for words in {str(words) for words, _ in texts} for unit in units_of_text(words)
-    )
-    by_text = [*countings([*kinds])]
+    by_tokens, by_text = [*countings(["tokens"])], _countings_of_texts(texts)
     mentioned = [index for index, (_, span) in enumerate(tokens) if span.mention]
     if not tokens:
         return Counting("tokens")
@@ -87,6 +76,11 @@ def choose_token_counting(records: Iterable[RawSentence], place: str) -> Countin
 
 def _located(records: Iterable[tuple[_Words, RawSentence]]) -> list[_Located]:
     return [(words, span) for words, record in records for span in record.written or () if span.labels]
+
+
+def _countings_of_texts(located: Iterable[_Located]) -> list[Counting]:
+    texts = {str(text) for text, _ in located}
+    return [*countings([*dict.fromkeys(unit for text in texts for unit in units_of_text(text))])]
 
 
 def _text_of(record: RawSentence) -> str:

@@ -29,16 +29,10 @@ def annotator_of(record: Any) -> str | None:
 def read_task(
     record: Mapping[str, Any], where: str, text_keys: Sequence[str], annotator: str | None
 ) -> RawSentence | None:
-    """Read a task of Label Studio.
+    """Return the text of a task of Label Studio with its regions; ``None`` where the annotator did not do it.
 
-    Args:
-        record: the task.
-        where: file and line, for messages.
-        text_keys: names of the annotated text in the order of preference; else the first text is it.
-        annotator: whose annotation counts where none is marked as ground truth.
-
-    Returns:
-        The text with its regions, or ``None`` where the annotator did not do this task.
+    Of several texts, the one under the first of the keys counts, else the first one. Whose annotation counts is asked
+    only where none is marked as ground truth.
 
     Raises:
         SourceError: several annotated the text differently and nothing says whose counts.

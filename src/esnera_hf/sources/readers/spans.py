@@ -153,19 +153,17 @@ def _placed(
     place = counting.place(span.start, span.end, words)
     name, closed = shown(", ".join(span.labels)), "]" if counting.inclusive else ")"
     written, ends = f"[{span.start}, {span.end}{closed}", "inclusive" if counting.inclusive else "exclusive"
+    if place is None:
+        size = f"text of {len(words)} characters"
+        if isinstance(words, list):
+            written, size = f"tokens {written}", f"sentence of {len(words)} tokens"
+        raise SourceError(
+            f"{where}: {name} at {written} lies outside the {size} (ends are {ends}). Mend the offsets, or say how "
+            "they count: offsets=."
+        )
     if isinstance(words, list):
-        if place is None:
-            raise SourceError(
-                f"{where}: {name} at tokens {written} lies outside the sentence of {len(words)} tokens (ends are "
-                f"{ends}). Mend the offsets, or say how they count: offsets=."
-            )
         repairs.append(OTHER_MENTION)
         return place, counting
-    if place is None:
-        raise SourceError(
-            f"{where}: {name} at {written} lies outside the text of {len(words)} characters (ends are {ends}). "
-            "Mend the offsets, or say how they count: offsets=."
-        )
     raise SourceError(
         f"{where}: offsets {written} of {name} hold {shown(words[slice(*place)])}, expected {shown(mention or '')}. "
         "Mend the offsets."

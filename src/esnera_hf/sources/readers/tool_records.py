@@ -26,11 +26,6 @@ _EXPORTED, _EXPORTED_OF_MERGED = {"id", "tokens", "spans", "source"}, {"origins"
 def as_plain_record(record: Any, where: str, format: str | None) -> Any:
     """Return a record of our export, GLiNER or Dataturks as one of tokens or text with spans, any other as it is.
 
-    Args:
-        record: parsed JSON, or a row of a dataset.
-        where: file and line, for messages.
-        format: of :class:`ReadingOptions`.
-
     Raises:
         SourceError: the annotation is not what the tool writes.
     """
