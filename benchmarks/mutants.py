@@ -99,7 +99,7 @@ MUTANTS: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {
         ("[np.prod(1 - ordered)]", "[0.0]"),
     ),
     ("sources/readers/sentence_rows.py", "sources/readers/test_sentence_rows.py"): (
-        ("strict=True)\n    for cells in reader", "strict=False)\n    for cells in reader"),
+        ("strict=True)\n    for cells in iter", "strict=False)\n    for cells in iter"),
         ("            return []\n", "            return list(cell.split())\n"),
         ("return are_words, not are_words", "return False, True"),
         ("one == other > 1 for", "other > 1 for"),

@@ -69,6 +69,14 @@ def test_tokens_of_lists_come_back_as_they_were(tmp_path_factory, tokens):
         ]
 
 
+def test_cells_may_be_long(tmp_path):
+    limit, size = csv.field_size_limit(), 100_000
+    path = write(tmp_path / "a.csv", table([(["left"] * size, ["B-PER"] + ["O"] * (size - 1))]))
+    assert detect_format(path) == "rows"
+    assert [(len(tokens), labels) for tokens, labels in read(path)] == [(size, ["PER"])]
+    assert csv.field_size_limit() == limit
+
+
 def test_a_column_of_words_and_one_of_parts_of_speech_are_told_by_their_names(tmp_path):
     rows = [(n, " ".join(tokens), ["X"] * len(tokens), tags) for n, (tokens, tags) in enumerate(ROWS)]
     named = write(tmp_path / "named.csv", table(rows, names=("Sentence #", "Sentence", "POS", "Tag")))
@@ -97,10 +105,11 @@ def test_numbers_of_tags_want_names(tmp_path):
         ("a b,O O\nc d,B-X O\ne,O O\n", r"line 3: 1 tokens and 2 tags\. Each token needs its tag"),
         ("a b,O O\nc d,B-X O\ne\n", r"line 3: 1 cells, expected at least 2\. Mend the row"),
         (
-            "c d,B-X O\n" * 300 + "e" * 200_000 + ",O\n",
+            "c d,B-X O\n" * 300 + "e" * 2_000_000 + ",O\n",
             r"line 300: no row of a table follows \(field larger",
         ),
         ("a,O\nb,B-X\n", "expected a sentence a row"),
+        (f"{'e ' * 600_000},O\n", "expected a sentence a row, .* of at most 1,048,576 characters each"),
         (
             "text,labels\na b.,B-X O O\nc d e.,O O O O\n",
             r"column 0 'text' has not as many words as column 1 'labels' has tags\. Give the tokens",

@@ -32,6 +32,8 @@ from esnera_hf.tagging import OUTSIDE
 _SNIFFED = 200
 #: Each is compared with each: what has more is no table of sentences.
 _MOST_COLUMNS = 100
+#: Characters. A quotation mark that is a token opens a cell without end, which is not to be read to the end of a file.
+_LONGEST_CELL = 1 << 20
 _SEPARATORS = (",", "\t", ";", "|")
 _LIST = re.compile(r"\s*\[(.*)\]\s*", re.DOTALL)
 #: One entry of a list and what parts it from the next: a comma, or spaces alone as NumPy writes them. Since version 2
@@ -93,7 +95,7 @@ def sentence_rows_reader(path: Path, options: ReadingOptions) -> RecordReader:
     if table is None:
         raise SourceError(
             f"{path}: expected a sentence a row, with a list of tokens in one cell and of as many tags in another, or "
-            "both parted by spaces. Found none such in most rows."
+            f"both parted by spaces, of at most {_LONGEST_CELL:,} characters each. Found none such in most rows."
         )
     if not table.pairs:
         of_words, of_tags = map(table.named, table.unequal[0])
@@ -260,10 +262,20 @@ def _rows(table: _Table) -> Iterator[Row]:
 
     # Strict: or else marks around the first word of a text would be lost.
     reader = csv.reader(lines(), delimiter=table.separator, quoting=table.quoting, strict=True)
-    for cells in reader:
+    for cells in iter(partial(_next_cells, reader), None):
         if any(cells):
             yield reader.line_num, cells, damaged
         damaged = False
+
+
+def _next_cells(reader: Iterator[list[str]]) -> list[str] | None:
+    usual = csv.field_size_limit(
+        _LONGEST_CELL
+    )  # of the whole process, and a document may be longer than is usual
+    try:
+        return next(reader, None)
+    finally:
+        csv.field_size_limit(usual)
 
 
 def _records(table: _Table, columns: _Columns) -> Iterator[Record]:
@@ -274,7 +286,8 @@ def _records(table: _Table, columns: _Columns) -> Iterator[Record]:
             yield _record(table, cells, columns, where), where, damaged
     except csv.Error as error:
         raise SourceError(
-            f"{where}: no row of a table follows ({error}). Mend the quotation marks there."
+            f"{where}: no row of a table follows ({error}). Mend the quotation marks there; cells of more than "
+            f"{_LONGEST_CELL:,} characters can be written as JSON."
         ) from None
 
 
