@@ -200,7 +200,7 @@ def test_another_infon_holds_the_type(tmp_path: Path) -> None:
         SourceError, match=r"without the infon 'kind'.*it has type, code. Name .*: tag_column="
     ):
         read_spans(path, tag_column="kind")
-    with pytest.raises(ConfigurationError, match=r"the infons of a.xml have names"):
+    with pytest.raises(ConfigurationError, match=r"the infons of BioC \(a.xml\) have names"):
         read_spans(path, tag_column=3)
 
 

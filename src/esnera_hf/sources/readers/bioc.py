@@ -29,7 +29,7 @@ def bioc_reader(path: Path, options: ReadingOptions) -> RecordReader:
 
     The type of an annotation is its infon ``type``, or the one that ``tag_column`` names.
     """
-    column_name(options, "tag_column", f"the infons of {path.name}")
+    column_name(options, "tag_column", f"the infons of BioC ({path.name})")
     return RecordReader(partial(_records, path, options), path, options)
 
 
