@@ -8,7 +8,7 @@ from pathlib import Path
 
 from esnera_hf._internal.text import shown
 from esnera_hf.errors import SourceError
-from esnera_hf.sources.readers.text import UNDECODABLE, Row, read_lines
+from esnera_hf.sources.readers.text import UNDECODABLE, Row, read_blocks
 from esnera_hf.sources.source import RawSentence
 from esnera_hf.tagging import Entity
 
@@ -35,21 +35,14 @@ def read_bracket_file(path: Path) -> Iterator[RawSentence]:
         SourceError: a bracket is opened and not closed in its sentence, or
             closed and not opened; file and line are named.
     """
-    rows: list[Row] = []
-    for number, text, damaged in read_lines(path):
-        if text.startswith("#"):
-            continue
-        if cells := text.split():
-            if len(cells) <= _BRACKETS:
-                raise SourceError(
-                    f"{path}, line {number}: expected at least {_BRACKETS + 1} columns, found {len(cells)}."
-                )
-            rows.append((number, cells, damaged))
-        elif rows:
-            yield _bracket_sentence(path, rows)
-            rows = []
-    if rows:
-        yield _bracket_sentence(path, rows)
+    return (_bracket_sentence(path, rows) for rows in read_blocks(path, _cells))
+
+
+def _cells(text: str, where: str) -> list[str]:
+    cells = text.split()
+    if len(cells) <= _BRACKETS:
+        raise SourceError(f"{where}: expected at least {_BRACKETS + 1} columns, found {len(cells)}.")
+    return cells
 
 
 def _bracket_sentence(path: Path, rows: list[Row]) -> RawSentence:

@@ -15,7 +15,7 @@ from esnera_hf._internal.text import shown
 from esnera_hf.errors import SourceError
 from esnera_hf.sources.options import ReadingOptions, column_name
 from esnera_hf.sources.readers.tags import TagReader, detect_tags
-from esnera_hf.sources.readers.text import UNDECODABLE, Row, read_lines
+from esnera_hf.sources.readers.text import UNDECODABLE, Row, read_blocks, read_lines
 from esnera_hf.sources.source import RawSentence
 from esnera_hf.tagging import OUTSIDE, Entity
 
@@ -69,7 +69,6 @@ class ConlluFile:
     @cached_property
     def tags(self) -> TagReader:
         """What reads the tags, told from all of them."""
-
         return detect_tags(lambda: map(self._values, self._sentences()), self._options, str(self.path))
 
     def _values(self, rows: list[Row]) -> list[str]:
@@ -120,26 +119,18 @@ class ConlluFile:
         return None
 
     def _sentences(self) -> Iterator[list[Row]]:
-        rows: list[Row] = []
-        for number, text, damaged in read_lines(self.path):
-            if not text.strip():
-                if rows:
-                    yield rows
-                rows = []
-                continue
-            if text.startswith("#"):
-                continue
-            cells = text.split("\t")
-            match = _ID.fullmatch(cells[0])
-            if match is None or len(cells) != _COLUMNS or not cells[_FORM]:
-                raise SourceError(
-                    f"{self.path}, line {number}: expected {_COLUMNS} columns parted by tabs, the first a number, "
-                    f"found {shown(text[:60])}."
-                )
-            if not match["range"] and not match["empty"]:
-                rows.append((number, cells, damaged))
-        if rows:
-            yield rows
+        return read_blocks(self.path, _word)
+
+
+def _word(text: str, where: str) -> list[str] | None:
+    """Return the columns of a word, ``None`` for a multiword token or an empty node."""
+    cells = text.split("\t")
+    match = _ID.fullmatch(cells[0])
+    if match is None or len(cells) != _COLUMNS or not cells[_FORM]:
+        raise SourceError(
+            f"{where}: expected {_COLUMNS} columns parted by tabs, the first a number, found {shown(text[:60])}."
+        )
+    return None if match["range"] or match["empty"] else cells
 
 
 def _attributes(cell: str) -> dict[str, str]:

@@ -62,6 +62,25 @@ def read_lines(path: Path) -> Iterator[Line]:
         raise SourceError(f"{path}: the compressed file is damaged: {error}. Fetch it again.") from error
 
 
+def read_blocks(path: Path, cells_of: Callable[[str, str], list[str] | None]) -> Iterator[list[Row]]:
+    """Yield the rows between blank lines, without comments.
+
+    Args:
+        path: a file in which comments begin with ``#``.
+        cells_of: gives the cells of a line, whose file and number messages name; ``None`` for a line to be passed over.
+    """
+    rows: list[Row] = []
+    for number, text, damaged in read_lines(path):
+        if not text.strip():
+            if rows:
+                yield rows
+            rows = []
+        elif not text.startswith("#") and (cells := cells_of(text, f"{path}, line {number}")) is not None:
+            rows.append((number, cells, damaged))
+    if rows:
+        yield rows
+
+
 def check_characters(text: str, place: str) -> None:
     """Check that no half of a character beyond the BMP stands in a text: no file and no Arrow column can hold it.
 
