@@ -37,8 +37,7 @@ from esnera_hf.sources.readers.counting import Counting, WrittenSpan, counting_o
 from esnera_hf.sources.readers.counting_choice import choose_counting, choose_token_counting
 from esnera_hf.sources.readers.label_studio import NOT_ACCEPTED, annotator_of, objects, read_task
 from esnera_hf.sources.readers.offsets import onto_tokens, to_tokens, written_without_spaces
-from esnera_hf.sources.readers.pieces import join_pieces, names_pieces
-from esnera_hf.sources.readers.spans import first_of, with_spans, written_spans
+from esnera_hf.sources.readers.spans import first_of, join_pieces, names_pieces, with_spans, written_spans
 from esnera_hf.sources.readers.tags import USUAL_TAGS, TagReader, detect_tags
 from esnera_hf.sources.readers.text import UNDECODABLE
 from esnera_hf.sources.readers.tool_records import as_plain_record

@@ -1,7 +1,8 @@
-"""Spans as records write them, read once it is known how their offsets count."""
+"""Spans as records write them, read once it is known how their offsets count; those of single tokens joined."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -34,6 +35,9 @@ _PAIR_KEYS = ("span", "offsets", "pos")
 OTHER_MENTION = "mention that differs from the tokens at its offsets, which count"
 DISCONTINUOUS = "discontinuous span, read as one from its first to its last character"
 READ_AS = "offsets read as {}"
+JOINED = "spans of one token each, labelled with prefixes of tags, joined"
+#: Of a span of one token that is labelled as tags are: ``B-PER``, ``I-PER``.
+_PIECE = re.compile(r"([BIMESLUW])[-_](.+)", re.DOTALL)
 
 
 def written_spans(entries: Iterable[Any], where: str) -> list[WrittenSpan]:
@@ -174,3 +178,34 @@ def _others(words: str | list[str], counting: Counting) -> Iterator[Counting]:
     """Yield further ways of counting; a lone span that counts from 1 is rather one that was shifted."""
     units = units_of_text(words) if isinstance(words, str) else ["tokens"]
     return (one for one in countings(units) if one != counting and one.first == counting.first)
+
+
+def names_pieces(labels: Iterable[str]) -> bool:
+    """Tell whether all labels have prefixes of tags, and one of them several."""
+    by_label: dict[str, set[str]] = {}
+    for label in labels:
+        match = _PIECE.fullmatch(label)
+        if match is None:
+            return False
+        by_label.setdefault(match[2], set()).add(match[1])
+    return any("B" in prefixes and len(prefixes) > 1 for prefixes in by_label.values())
+
+
+def join_pieces(record: RawSentence) -> RawSentence:
+    """Return a record with the pieces of each entity as one span."""
+    text = record.text
+    spans: list[Entity] = []
+    joined = 0
+    for span in sorted(record.spans or ()):
+        match = _PIECE.fullmatch(span.label)
+        prefix, label = match.groups() if match else ("B", span.label)
+        before = spans[-1] if spans else None
+        # Spans count characters where there is a text, with spaces between tokens.
+        gap = text[before.end : span.start] if before and text else ""
+        touches = before is not None and (not gap.strip() if text else before.end == span.start)
+        if before is not None and prefix in "IMEL" and touches and before.label == label:
+            spans[-1] = replace(before, end=span.end)
+            joined += 1
+        else:
+            spans.append(replace(span, label=label))
+    return replace(record, spans=spans, repairs=[*record.repairs, *[JOINED] * joined])
