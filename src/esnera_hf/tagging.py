@@ -154,13 +154,8 @@ def tags_from_entities(length: int, entities: Iterable[Entity]) -> list[str]:
 def tags_in_scheme(length: int, entities: Iterable[Entity], scheme: WrittenScheme) -> list[str]:
     """Write entities as tags of any scheme that has prefixes; of ``IO``, which has the one of inside.
 
-    Args:
-        length: number of tokens.
-        entities: spans without overlap, inside ``[0, length)``, in any order.
-        scheme: the scheme.
-
     Raises:
-        ValueError: a span is empty, out of range or overlaps another.
+        ValueError: as of :func:`tags_from_entities`.
         TagError: two entities of one label touch, which ``IO`` cannot part.
     """
     tags = tags_from_entities(length, entities)

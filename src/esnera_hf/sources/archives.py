@@ -67,11 +67,7 @@ def opened(path: Path) -> Iterator[Path]:
 
 
 class _Counter:
-    """Counts what comes out of an archive and refuses too much, before it is written.
-
-    Args:
-        path: of the archive, for messages.
-    """
+    """Counts what comes out of an archive and refuses too much, before it is written."""
 
     def __init__(self, path: Path) -> None:
         self.path, self.names, self.bytes = path, set[str](), 0

@@ -237,23 +237,14 @@ def mention_overlap(sources: Sequence[SourceLike], *, splits: Sequence[str] = ("
 
 
 class MentionForms:
-    """The distinct token sequences of the mentions of a source, with the labels they carry.
-
-    Args:
-        source_labels: all labels of the source.
-        labels: those that a form carries, by form.
-    """
+    """The distinct token sequences of the mentions of a source with the labels they carry, and all its labels."""
 
     def __init__(self, source_labels: Sequence[str], labels: Mapping[_Form, tuple[str, ...]]) -> None:
         self.source_labels, self.labels = source_labels, labels
 
 
 class FormIndex:
-    """The forms of several sources, each looked up once in a text, however many of them have it.
-
-    Args:
-        forms: by source.
-    """
+    """The forms of several sources, by source; each is looked up once in a text, however many of them have it."""
 
     def __init__(self, forms: Mapping[str, MentionForms]) -> None:
         self.names = tuple(forms)

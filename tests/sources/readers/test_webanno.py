@@ -178,7 +178,9 @@ def test_what_is_refused(tmp_path, header, body, options, message):
 
 
 def test_a_number_is_no_name_of_a_feature(tmp_path):
-    with pytest.raises(ConfigurationError, match=r"tag_column=4: the features of WebAnno TSV \(a.tsv\) have names"):
+    with pytest.raises(
+        ConfigurationError, match=r"tag_column=4: the features of WebAnno TSV \(a.tsv\) have names"
+    ):
         read(tmp_path, FORMAT + ENTITIES, tag_column=4)
 
 

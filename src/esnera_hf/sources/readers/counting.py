@@ -33,22 +33,6 @@ class WrittenSpan(NamedTuple):
     broken: bool = False
 
 
-def _utf16(text: str) -> list[int]:
-    return [1 + (char > "\uffff") for char in text]
-
-
-def _bytes(text: str) -> list[int]:
-    return [len(char.encode("utf-8", "surrogatepass")) for char in text]
-
-
-def _line_ends_as_one(text: str) -> list[int]:
-    return [int(text[index : index + 2] != "\r\n") for index in range(len(text))]
-
-
-def _line_ends_as_two(text: str) -> list[int]:
-    return [1 + (char == "\n" and text[index - 1 : index] != "\r") for index, char in enumerate(text)]
-
-
 def _normalized(form: str) -> Callable[[str], list[int]]:
     def widths(text: str) -> list[int]:
         # A letter and the marks on it are normalized together; they count at the letter.
@@ -68,10 +52,10 @@ def _joins(char: str) -> bool:
 
 #: Units that offsets in a text may count, with how many of them each character takes; the first one needs no table.
 _WIDTHS: dict[str, Callable[[str], list[int]]] = {
-    "utf-16": _utf16,
-    "bytes": _bytes,
-    "crlf-as-one": _line_ends_as_one,
-    "lf-as-two": _line_ends_as_two,
+    "utf-16": lambda text: [1 + (char > "\uffff") for char in text],
+    "bytes": lambda text: [len(char.encode("utf-8", "surrogatepass")) for char in text],
+    "crlf-as-one": lambda text: [int(text[i : i + 2] != "\r\n") for i in range(len(text))],
+    "lf-as-two": lambda text: [1 + (char == "\n" and text[i - 1 : i] != "\r") for i, char in enumerate(text)],
     "nfc": _normalized("NFC"),
     "nfd": _normalized("NFD"),
 }

@@ -204,12 +204,7 @@ def _doubt(tags: Collection[str]) -> str:
 
 
 class TagReader:
-    """Reads the tags of sentences as entities; made by :func:`detect_tags`.
-
-    Attributes:
-        scheme: the tagging scheme.
-        notation: how the tags are written.
-    """
+    """Reads the tags of sentences as entities; made by :func:`detect_tags`."""
 
     def __init__(
         self,
