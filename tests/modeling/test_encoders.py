@@ -6,10 +6,13 @@ import json
 import shutil
 from contextlib import nullcontext
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 import torch
+from huggingface_hub.errors import StrictDataclassError
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from tokenizers import ByteLevelBPETokenizer, normalizers, pre_tokenizers, processors
 from transformers import (
@@ -25,6 +28,7 @@ from transformers import (
 
 from builders import VANISHING, make_source, row
 from esnera_hf.errors import EncoderError
+from esnera_hf.modeling import encoders
 from esnera_hf.modeling.encoders import RECORD_FILE, hidden_size, load_encoder, window_length
 from esnera_hf.modeling.hub_code.configuration_crf_tagger import CrfTaggerConfig
 from esnera_hf.modeling.hub_code.modeling_crf_tagger import CrfTagger
@@ -178,3 +182,38 @@ def test_models_that_are_no_encoders(encoder_folder: Path, tmp_path: Path) -> No
         match=r"bare' cannot be loaded: it has no padding piece\. Expected",
     ):
         load_encoder(str(folder))
+
+
+@pytest.mark.parametrize(
+    ("file", "changed", "kind"),
+    [
+        ("config.json", {"intermediate_size": None}, StrictDataclassError),
+        ("config.json", {"id2label": "x"}, AttributeError),
+        ("config.json", {"dtype": []}, IndexError),
+        ("config.json", {"type_vocab_size": -1}, RuntimeError),
+        ("config.json", {"pad_token_id": 1000}, AssertionError),
+        ("config.json", {"num_attention_heads": 0}, ZeroDivisionError),
+        ("config.json", {"model_type": "funnel"}, NotImplementedError),
+        ("tokenizer_config.json", {"unk_token": [None]}, TypeError),
+        ("tokenizer.json", {"added_tokens": [{}]}, KeyError),
+        ("tokenizer.json", {"decoder": {"type": "WordPiece"}}, Exception),
+        ("tokenizer.json", None, ValueError),
+        ("model.safetensors", None, SafetensorError),
+    ],
+)
+def test_damage_is_the_encoders_whatever_the_libraries_raise_of_it(
+    encoder_folder: Path, tmp_path: Path, file: str, changed: dict[str, object] | None, kind: type[Exception]
+) -> None:
+    place = shutil.copytree(encoder_folder, tmp_path / "encoder") / file
+    text = "{" if changed is None else json.dumps({**json.loads(place.read_text()), **changed})
+    place.write_text(text)
+    with pytest.raises(EncoderError, match=r"^encoder '.*' cannot be loaded: .*") as error:
+        load_encoder(str(place.parent))
+    assert type(error.value.__cause__) is kind or kind is not Exception
+    assert isinstance(error.value.__cause__, kind)
+
+
+def test_what_is_no_damage_is_not_taken_for_it(encoder_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(encoders, "check_loaded", Mock(side_effect=NameError("of this package")))
+    with pytest.raises(NameError, match="of this package"):
+        load_encoder(str(encoder_folder))

@@ -1,4 +1,7 @@
-"""Pretrained encoders and saved taggers: loading them, and what they are computed on."""
+"""Pretrained encoders and saved taggers: loading them, and what they are computed on.
+
+What cannot be found, fetched or understood is an :class:`~esnera_hf.errors.EncoderError`.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +22,10 @@ from huggingface_hub.errors import (
     OfflineModeIsEnabled,
     RepositoryNotFoundError,
     RevisionNotFoundError,
+    StrictDataclassError,
 )
 from huggingface_hub.utils import httpx  # type: ignore[attr-defined]
+from safetensors import SafetensorError
 from tokenizers import Regex, normalizers
 from transformers import (
     AutoConfig,
@@ -47,9 +52,7 @@ from esnera_hf._internal.processes import process_count
 from esnera_hf.errors import ConfigurationError, EncoderError
 from esnera_hf.modeling.hub_code.configuration_crf_tagger import CrfTaggerConfig
 from esnera_hf.modeling.model_files import check_is_of_text, check_loaded, check_tagger_config, read_config
-from esnera_hf.modeling.tokenization import (
-    device,
-)
+from esnera_hf.modeling.tokenization import device
 
 SavedModel = TypeVar("SavedModel", bound=PreTrainedModel)
 #: What to do where an encoder, or a tagger of this package, cannot be loaded.
@@ -64,6 +67,20 @@ _SAVED = (
 _ALIGNED = (
     "It is a saved alignment: one made with --train-merged has a tagger in its folder `tagger`; or train one with "
     "`esnera-hf train`."
+)
+# What the libraries raise of files that are not there, damaged, too large or of another model: a value of another type
+# than theirs may fail anywhere in their code.
+_PROBLEMS = (
+    *(
+        OSError,
+        httpx.HTTPError,
+        SafetensorError,
+        StrictDataclassError,
+        ImportError,
+        MemoryError,
+        RuntimeError,
+    ),
+    *(ValueError, TypeError, AttributeError, LookupError, ArithmeticError, AssertionError),
 )
 # The first that occurs in a chain of exceptions counts.
 _REASONS: tuple[tuple[type[BaseException], str], ...] = (
@@ -100,9 +117,6 @@ def load_encoder(name: str, layers: int | None = None) -> tuple[PreTrainedModel,
     Args:
         name: folder or Hub id.
         layers: only so many of the lowest, where the configuration counts them as that of BERT does; all if not given.
-
-    Raises:
-        EncoderError: it cannot be found, fetched or understood.
     """
     with _loading(name):
         config = _encoder_config(name)
@@ -132,11 +146,7 @@ def load_encoder(name: str, layers: int | None = None) -> tuple[PreTrainedModel,
 
 
 def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
-    """Load the tokenizer of an encoder as :func:`load_encoder` does, without the weights.
-
-    Raises:
-        EncoderError: it cannot be found, fetched or understood.
-    """
+    """Load the tokenizer of an encoder as :func:`load_encoder` does, without the weights."""
     with _loading(name):
         _encoder_config(name)
         return _tokenizer(name)
@@ -182,31 +192,19 @@ def _knows_spaces(tokenizer: PreTrainedTokenizerBase) -> bool:
 
 
 def hidden_size(name: str) -> int:
-    """Return the width of an encoder's states without loading its weights.
-
-    Raises:
-        EncoderError: the encoder cannot be found.
-    """
+    """Return the width of an encoder's states without loading its weights."""
     with _loading(name):
         return int(_encoder_config(name).hidden_size)
 
 
 def resolved_commit(name: str) -> str:
-    """Return the commit of a Hub model that is used, ``""`` for a folder.
-
-    Raises:
-        EncoderError: the encoder cannot be found.
-    """
+    """Return the commit of a Hub model that is used, ``""`` for a folder."""
     with _loading(name):
         return _commit(name)
 
 
 def encoder_folder(name: str) -> Path:
-    """Return the folder that an encoder's files lie in: of a Hub model, that of its commit in the cache.
-
-    Raises:
-        EncoderError: the encoder cannot be found.
-    """
+    """Return the folder that an encoder's files lie in: of a Hub model, that of its commit in the cache."""
     with _loading(name):
         return _config_file(name).parent
 
@@ -218,8 +216,8 @@ def _config_file(name: str, **where: Any) -> Path:
     return Path(file)
 
 
-def _commit(name: str, revision: str | None = None, token: str | None = None) -> str:
-    return extract_commit_hash(cached_file(name, CONFIG_NAME, revision=revision, token=token), None) or ""
+def _commit(name: str, **where: Any) -> str:
+    return extract_commit_hash(str(_config_file(name, **where)), None) or ""
 
 
 @contextmanager
@@ -228,8 +226,10 @@ def _loading(
 ) -> Iterator[None]:
     try:
         yield
-    # Whatever a stranger's files make the libraries raise; tokenizers raises nothing more special than Exception.
     except Exception as error:
+        # tokenizers raises nothing more special than Exception itself.
+        if type(error) is not Exception and not isinstance(error, _PROBLEMS):
+            raise
         raise EncoderError(f"{problem.format(name)}: {_reason(name, error)} {advice}") from error
 
 
@@ -248,15 +248,12 @@ def load_saved(
         what: it is called in messages.
         needed: a key of its configuration, beside ``encoder_config``.
         at: revision and token on the Hub.
-
-    Raises:
-        EncoderError: it cannot be found or fetched, is damaged, or is another model.
     """
     aligned = os.path.isfile(os.path.join(name, "mapping.yaml"))
     with _loading(name, f"{{!r}} holds no {what} that can be loaded", _ALIGNED if aligned else _SAVED):
-        revision, token = at
+        where = dict(zip(("revision", "token"), at, strict=True))
         # One commit for all files, even while somebody pushes another.
-        where: Any = {"revision": _commit(name, revision, token) or revision, "token": token}
+        where["revision"] = _commit(name, **where) or where["revision"]
         configuration: Any = kind.config_class
         values = read_config(_config_file(name, **where))
         if values.get("model_type") != configuration.model_type:
