@@ -83,8 +83,7 @@ def measured(tagger: Tagger, source: NerSource) -> list[float]:
     smallest: list[float] = []
     plain: list[float] = []
     calibrated: list[float] = []
-    for batch in batches_by_length(windows):
-        part = [windows[index] for index in batch]
+    for _, part in batches_by_length(windows):
         emissions, mask = tagger.emissions(part)
         paths = tagger.model.crf.viterbi(emissions, mask)
         tags, factors = tagger.model.crf.path_probabilities(emissions, paths, mask)

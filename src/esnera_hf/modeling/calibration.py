@@ -55,8 +55,7 @@ def fit_temperatures(
     styles = [(None, model), *((name, model.for_source(name)) for name in tagger.sources)]
     batches: list[list[Read]] = [[] for _ in styles]
     right: list[list[float]] = [[] for _ in styles]
-    for batch in batches_by_length(windows):
-        part = [windows[index] for index in batch]
+    for _, part in batches_by_length(windows):
         inputs = tagger.inputs(part)
         with mixed_precision():
             states = model.word_states(**inputs)

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from esnera_hf.modeling.calibration import Read, best_temperature
 from esnera_hf.modeling.hub_code.crf import ConstrainedCRF
-from esnera_hf.modeling.hub_code.windows import Span, SpanReader, encoder_inputs, pad
-from esnera_hf.modeling.mention_vectors import MentionEncoder, span_means
+from esnera_hf.modeling.hub_code.windows import Span, SpanReader, pad
+from esnera_hf.modeling.mention_vectors import MentionEncoder
 from esnera_hf.modeling.tokenization import batches_by_length, chain_tags, chunks, device, join_sentences
 from esnera_hf.sources.source import AnnotatedSentence
 from esnera_hf.tagging import Entity, iob2_tag_set
@@ -50,28 +50,20 @@ class FrozenStates:
         self.sentences = sentences
         phrases = [[(entity.start, entity.end) for entity in sentence.entities] for sentence in sentences]
         self.windows = encoder.words.windows([sentence.tokens for sentence in sentences], phrases)
-        states = dict(self._read(encoder))
-        words = np.concatenate([states[index] for index in range(len(states))])
+        states: dict[int, NDArray[np.float16]] = {}
+        for batch, part in batches_by_length(self.windows):
+            words = [(row, word, word + 1) for row, w in enumerate(part) for word in range(len(w.words))]
+            ends = np.cumsum([len(window.words) for window in part])
+            vectors = np.split(encoder.vectors(part, words).astype(np.float16), ends[:-1])
+            states.update(zip(batch, vectors, strict=True))
+        every = np.concatenate([states[index] for index in range(len(states))])
         # Encoders have dimensions that are large for every word and tell none from another.
-        mean, deviation = words.mean(axis=0, dtype=np.float64), words.std(axis=0, dtype=np.float64) + 1e-3
+        mean, deviation = every.mean(axis=0, dtype=np.float64), every.std(axis=0, dtype=np.float64) + 1e-3
         self.states = [((states[i] - mean) / deviation).astype(np.float16) for i in range(len(states))]
 
-    @torch.no_grad()
-    def _read(self, encoder: MentionEncoder) -> Iterator[tuple[int, NDArray[np.float16]]]:
-        encoder.model.to(device()).eval()
-        suffix = len(encoder.words.suffix)
-        for batch in batches_by_length(self.windows):
-            part = [self.windows[index] for index in batch]
-            inputs = encoder_inputs([window.input_ids for window in part], encoder.pad_id)
-            inputs = {name: tensor.to(encoder.model.device) for name, tensor in inputs.items()}
-            pieces = [
-                (row, *window.piece_range(word, word, suffix))
-                for row, window in enumerate(part)
-                for word in range(len(window.words))
-            ]
-            means = span_means(encoder.model(**inputs).last_hidden_state, pieces).astype(np.float16)
-            ends = np.cumsum([len(window.words) for window in part])
-            yield from zip(batch, np.split(means, ends[:-1]), strict=True)
+    def batches(self, indices: Sequence[int]) -> Iterator[list[int]]:
+        """Yield the indices of windows in batches of like length."""
+        return chunks(sorted(indices, key=lambda index: len(self.states[index])), _BATCH)
 
     def batch(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Return the states of windows, shape (windows, words, width), and which of them are words."""
@@ -123,8 +115,7 @@ class FrozenTagger(nn.Module):
 
     def fit(self, states: FrozenStates, indices: Sequence[int]) -> None:
         """Learn from the annotation of windows."""
-        by_length = sorted(indices, key=lambda index: len(states.states[index]))
-        batches = list(chunks(by_length, _BATCH))
+        batches = list(states.batches(indices))
         optimizer = torch.optim.AdamW(self.parameters(), _LEARNING_RATE, weight_decay=_WEIGHT_DECAY)
         epochs = max(_EPOCHS, -(-_LEAST_STEPS // len(batches)))
         steps = epochs * len(batches)
@@ -146,7 +137,7 @@ class FrozenTagger(nn.Module):
     def calibrate(self, states: FrozenStates, indices: Sequence[int]) -> None:
         """Choose the temperature by the annotation of windows that were not learnt from."""
         read, batches, right = SpanReader(self.tags), list[Read](), list[float]()
-        for batch in chunks(sorted(indices, key=lambda index: len(states.states[index])), _BATCH):
+        for batch in states.batches(indices):
             inputs, mask = states.batch(batch)
             emissions = self.classifier(inputs)
             paths = self.crf.viterbi(emissions, mask)
@@ -164,20 +155,21 @@ class FrozenTagger(nn.Module):
         """Return annotated mentions of windows (if their labels are its own), predicted ones, and P(outside)."""
         read = SpanReader(self.tags)
         result = {}
-        for batch in chunks(sorted(indices, key=lambda index: len(states.states[index])), _BATCH):
+        for batch in states.batches(indices):
             inputs, mask = states.batch(batch)
             emissions = self.classifier(inputs)
             windows = [states.windows[index] for index in batch]
-            spans: list[list[list[Span]]] = []
-            for paths in (self.gold(states, batch) if annotated else None, self.crf.viterbi(emissions, mask)):
-                if paths is None:
-                    spans.append([[] for _ in batch])
-                    continue
+            spans = []
+            for paths in (
+                self.crf.viterbi(emissions, mask),
+                *([self.gold(states, batch)] if annotated else []),
+            ):
                 factors = self.crf.path_probabilities(emissions, paths, mask, self.temperature)[1]
                 spans.append(read(windows, paths.masked_fill(~mask, -100), factors))
+            found, own = spans[0], spans[1] if annotated else [[] for _ in batch]
             outside = self.crf.marginals(emissions, mask, self.temperature)[:, :, 0].tolist()
-            for index, own, found, row in zip(batch, *spans, outside, strict=True):
-                result[index] = own, found, row[: len(states.states[index])]
+            for index, *of_window, row in zip(batch, own, found, outside, strict=True):
+                result[index] = *of_window, row[: len(states.states[index])]
         return result
 
 

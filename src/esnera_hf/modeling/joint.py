@@ -9,11 +9,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers.initialization import no_init_weights
 
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.modeling.encoders import load_saved, read_record
-from esnera_hf.modeling.hub_code.configuration_crf_tagger import CrfTaggerConfig, EncoderTaggerConfig
+from esnera_hf.modeling.hub_code.configuration_crf_tagger import EncoderTaggerConfig
 from esnera_hf.modeling.hub_code.crf import ConstrainedCRF, RowwiseCRF
 from esnera_hf.modeling.hub_code.modeling_crf_tagger import CrfTagger, EncoderTagger, emissions_of_rows
 from esnera_hf.modeling.hub_code.windows import Span, SpanReader, Window
@@ -28,10 +27,9 @@ class JointTaggerConfig(EncoderTaggerConfig):
     """Configuration of a joint tagger.
 
     Args:
-        encoder_config: the configuration of the encoder, as a dictionary.
+        encoder_config: see :class:`EncoderTaggerConfig`, as are further arguments.
         heads: IOB2 tags (by id, ``O`` first) of each head by its name, or such pairs, in order.
         temperatures: those of confidence of the heads, see :class:`CrfTaggerConfig`; 1 each if not given.
-        **kwargs: of :class:`EncoderTaggerConfig`.
     """
 
     model_type = "esnera-joint-tagger"
@@ -78,8 +76,8 @@ class JointModel(EncoderTagger):
 
         Args:
             input_ids: as for :class:`CrfTagger`, as are the two that follow.
-            attention_mask: shape (batch, pieces).
-            word_positions: shape (batch, words).
+            attention_mask: of the pieces.
+            word_positions: index of each word's first piece.
             sources: index of each row's head, shape (batch,).
             labels: tag ids of the own head, shape (batch, words), -100 where padded.
 
@@ -89,7 +87,6 @@ class JointModel(EncoderTagger):
             log-likelihood per word, over the words of all heads.
         """
         states = self.word_states(input_ids, attention_mask, word_positions)
-        # Heads without a row have no gradient, and cost nothing.
         # Heads without a row have no gradient, and cost nothing.
         present, rows = torch.unique(sources, return_inverse=True)
         layers = [(layer.weight, layer.bias) for layer in (self.classifiers[i] for i in present.tolist())]
@@ -115,16 +112,7 @@ class JointModel(EncoderTagger):
 
     def head_model(self, index: int) -> CrfTagger:
         """Return a head with the encoder as a tagger of one source; all weights are shared."""
-        config = CrfTaggerConfig(
-            dict(self.config.encoder_config),
-            self.config.heads[index][1],
-            confidence_temperature=self.config.temperatures[index],
-            classifier_dropout=self.config.classifier_dropout,
-            window_length=self.config.window_length,
-        )
-        # Drawing weights that are replaced would take time, and the random numbers of the training.
-        with no_init_weights():
-            model: Any = CrfTagger(config, self.encoder)
+        model = self.with_tags(self.config.heads[index][1], self.config.temperatures[index])
         model.classifier, model.crf = self.classifiers[index], self.crfs[index]
         return model.train(self.training)  # type: ignore[no-any-return]
 
@@ -183,8 +171,7 @@ class JointTagger(TrainedModel):
         windows = self.words.windows([sentence.tokens for sentence in sentences])
         spans: dict[str, list[list[Span]]] = {name: [[] for _ in windows] for name in self.names}
         vectors: list[MentionBatch] = []
-        for batch in batches_by_length(windows):
-            part = [windows[i] for i in batch]
+        for batch, part in batches_by_length(windows):
             states, paths = self._best_paths(heads, part)
             for name, path in paths.items():
                 for index, row in zip(batch, readers[name](part, *path), strict=True):

@@ -37,6 +37,7 @@ class MentionEncoder:
     def __init__(self, name: str, layers: int | None = None) -> None:
         self.name = name
         self.model, tokenizer = load_encoder(name, layers)
+        self.model.to(device()).eval()
         self.words = WordTokenizer(tokenizer, window_length(self.model, tokenizer))
         self.pad_id: int = tokenizer.pad_token_id
 
@@ -54,23 +55,28 @@ class MentionEncoder:
         self, sentences: Sequence[AnnotatedSentence]
     ) -> Iterator[tuple[list[str], NDArray[np.float32], list[int]]]:
         """Yield what :meth:`mention_vectors` does, and the index of the sentence of each mention."""
-        self.model.to(device()).eval()
         entities = [sentence.entities for sentence in sentences]
         phrases = [[(entity.start, entity.end) for entity in row] for row in entities]
         windows = self.words.windows([sentence.tokens for sentence in sentences], phrases)
-        for batch in batches_by_length(windows):
-            part = [windows[index] for index in batch]
+        for _, part in batches_by_length(windows):
             labels, spans = mentions_within(part, entities)
-            yield labels, self._encode(part, spans), [part[row].sentence for row, _, _ in spans]
+            yield labels, self.vectors(part, spans), [part[row].sentence for row, _, _ in spans]
 
     @torch.inference_mode()
-    def _encode(self, windows: list[Window], spans: Sequence[tuple[int, int, int]]) -> NDArray[np.float32]:
+    def vectors(
+        self, windows: Sequence[Window], spans: Iterable[tuple[int, int, int]]
+    ) -> NDArray[np.float32]:
+        """Return the mean states of the pieces of spans, shape (spans, width).
+
+        Args:
+            windows: of like length.
+            spans: as :func:`mentions_within` returns them.
+        """
         inputs = encoder_inputs([window.input_ids for window in windows], self.pad_id)
         states = self.model(**{name: t.to(self.model.device) for name, t in inputs.items()}).last_hidden_state
         suffix = len(self.words.suffix)
-        return span_means(
-            states, [(row, *windows[row].piece_range(first, end - 1, suffix)) for row, first, end in spans]
-        )
+        pieces = [(row, *windows[row].piece_range(first, end, suffix)) for row, first, end in spans]
+        return span_means(states, pieces)
 
 
 def mentions_within(

@@ -252,8 +252,7 @@ class Tagger(TrainedModel):
         for chunk in chunks(sentences, CHUNK):
             windows = self.words.windows(chunk)
             spans: list[list[Span]] = [[] for _ in windows]
-            for batch in batches_by_length(windows, batch_size):
-                part = [windows[i] for i in batch]
+            for batch, part in batches_by_length(windows, batch_size):
                 paths, _, factors = self.model.best_paths(*self.emissions(part))
                 for index, row in zip(batch, read(part, paths, factors), strict=True):
                     spans[index] = row

@@ -100,8 +100,10 @@ def chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
         yield chunk
 
 
-def batches_by_length(windows: Sequence[Window], size: int | None = None) -> Iterator[list[int]]:
-    """Yield indices of windows of like length, the longest first.
+def batches_by_length(
+    windows: Sequence[Window], size: int | None = None
+) -> Iterator[tuple[list[int], list[Window]]]:
+    """Yield windows of like length with their indices, the longest first.
 
     Args:
         size: how many windows at once; as many as hold a number of pieces that
@@ -114,16 +116,14 @@ def batches_by_length(windows: Sequence[Window], size: int | None = None) -> Ite
         raise ConfigurationError(f"batch_size={size}: expected a number of windows, at least 1, or None.")
     # Little of a batch is padding then, and if memory is short, that shows at once.
     order = sorted(range(len(windows)), key=lambda i: -len(windows[i].input_ids))
-    if size is not None:
-        yield from chunks(order, size)
-        return
     # Attention aside, time and memory grow with the pieces of a batch, not with its rows.
     pieces = _PIECES_ON_CPU if device().type == "cpu" else _PIECES_ON_GPU
     start = 0
     while start < len(order):
-        end = start + max(1, pieces // len(windows[order[start]].input_ids))
-        yield order[start:end]
-        start = end
+        count = size or max(1, pieces // len(windows[order[start]].input_ids))
+        batch = order[start : start + count]
+        yield batch, [windows[index] for index in batch]
+        start += count
 
 
 class TaggingCollator:

@@ -44,6 +44,10 @@ class ConstrainedCRF(CRF):  # type: ignore[misc]
     The parameters are those of pytorch-crf and are exchangeable with it; the
     constraint is added where they are used, in training and in decoding.
 
+    Its methods take ``emissions``, shape (batch, length, tags); ids of ``tags`` or ``paths``, shape (batch, length),
+    which may be any valid ones where masked; a bool ``mask`` of that shape, True on a prefix of each row; and a
+    ``temperature`` that all scores are divided by, which evens out the probabilities.
+
     Args:
         tags: the IOB2 tags, by id.
     """
@@ -63,17 +67,10 @@ class ConstrainedCRF(CRF):  # type: ignore[misc]
         )
 
     def forward(self, emissions: Tensor, tags: Tensor, mask: Tensor, reduction: str = "sum") -> Tensor:
-        """Return the log-likelihood of tag sequences.
+        """Return the log-likelihood of tag sequences, a scalar, or of shape (batch,) without a reduction.
 
         Args:
-            emissions: shape (batch, length, tags).
-            tags: ids, shape (batch, length); any valid id where masked.
-            mask: bool, shape (batch, length), True on a prefix of each row.
-            reduction: ``none``, ``sum``, ``mean`` (over sequences) or
-                ``token_mean``.
-
-        Returns:
-            Shape (batch,) for ``none``, else a scalar.
+            reduction: ``none``, ``sum``, ``mean`` (over sequences) or ``token_mean``.
         """
         self._validate(emissions, tags=tags, mask=mask)
         emissions = emissions.float()
@@ -116,10 +113,8 @@ class ConstrainedCRF(CRF):  # type: ignore[misc]
         McCallum 2007, Tsuboi et al. 2008: marginal CRF likelihood; Greenberg et al. 2018: datasets of other labels).
 
         Args:
-            emissions: shape (batch, words, tags).
             evidence: the logarithm of how far a tag is allowed, in (−∞, 0], of the shape of the emissions. At
                 least one legal tag sequence of each row must be allowed.
-            mask: bool, shape (batch, words), True on a prefix of each row.
         """
         emissions = emissions.float()
         # A finite score for what is forbidden keeps gradients finite: exp(-1e4) is 0 in single precision.
@@ -163,15 +158,9 @@ class ConstrainedCRF(CRF):  # type: ignore[misc]
         return [row[:length] for row, length in zip(rows, mask.sum(1).tolist(), strict=True)]
 
     def marginals(self, emissions: Tensor, mask: Tensor, temperature: float = 1.0) -> Tensor:
-        """Return the probability of every tag at every position, shape (batch, length, tags).
+        """Return the probability of every tag at every position, shape (batch, length, tags); zero where masked.
 
-        It is the gradient of the log partition function by the emissions; zero
-        where masked.
-
-        Args:
-            emissions: shape (batch, length, tags).
-            mask: bool, shape (batch, length), True on a prefix of each row.
-            temperature: what all scores are divided by, which evens out the probabilities.
+        It is the gradient of the log partition function by the emissions.
         """
         return self._marginals(self._tempered(emissions, temperature), mask)[0]
 
@@ -186,10 +175,7 @@ class ConstrainedCRF(CRF):  # type: ignore[misc]
         the one before, and that no inside tag follows the last one. Another mention's words do not enter it.
 
         Args:
-            emissions: shape (batch, length, tags).
-            paths: ids of legal tags, shape (batch, length); anything where masked.
-            mask: bool, shape (batch, length), True on a prefix of each row.
-            temperature: see :meth:`marginals`.
+            paths: of legal tags; anything where masked.
 
         Returns:
             Marginal probabilities of the tags, shape (batch, length), and logarithms of the factors: their sum over

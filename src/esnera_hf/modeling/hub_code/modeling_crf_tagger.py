@@ -66,6 +66,19 @@ class EncoderTagger(PreTrainedModel):  # type: ignore[misc]
             for parameter in module.parameters():
                 nn.init.zeros_(parameter)
 
+    def with_tags(self, tags: Sequence[str], temperature: float) -> Any:
+        """Return a tagger of these tags on the same encoder; its own weights are yet to be set."""
+        config = CrfTaggerConfig(
+            dict(self.config.encoder_config),
+            list(tags),
+            confidence_temperature=temperature,
+            classifier_dropout=self.config.classifier_dropout,
+            window_length=self.config.window_length,
+        )
+        # Drawing weights that are replaced would take time, and the random numbers of a training.
+        with no_init_weights():
+            return CrfTagger(config, self.encoder)
+
     def word_states(
         self, input_ids: Tensor, attention_mask: Tensor, word_positions: Tensor | None = None
     ) -> Tensor:
@@ -154,17 +167,8 @@ class CrfTagger(EncoderTagger):
             raise ValueError(f"source={name!r}: {expected}.")
         index = names.index(name)
         head: Any = self.source_heads[index]
-        config = CrfTaggerConfig(
-            dict(self.config.encoder_config),
-            list(head.tags),
-            self.config.special_ids,
-            confidence_temperature=self.config.source_temperatures[index],
-            classifier_dropout=self.config.classifier_dropout,
-            window_length=self.config.window_length,
-        )
-        # The encoder keeps its weights, and no others are drawn.
-        with no_init_weights():
-            tagger: Any = CrfTagger(config, self.encoder)
+        tagger = self.with_tags(head.tags, self.config.source_temperatures[index])
+        tagger.config.special_ids = self.config.special_ids
         tagger.classifier.weight.data, tagger.classifier.bias.data = head.classifier(self.classifier)
         crf = head.crf(self.crf)
         for part in ("start_transitions", "end_transitions", "transitions"):
@@ -190,11 +194,9 @@ class CrfTagger(EncoderTagger):
         anything expects that knows nothing of the CRF.
 
         Args:
-            input_ids: pieces, shape (batch, pieces).
-            attention_mask: shape (batch, pieces); all ones if not given.
-            word_positions: index of each word's first piece, shape
-                (batch, words), -1 where padded; every piece is a word if not
-                given.
+            input_ids: as for :meth:`word_states`, as are the two that follow.
+            attention_mask: all ones if not given.
+            word_positions: index of each word's first piece.
             labels: tag ids, shape (batch, words), -100 where padded.
             token_type_ids: what tokenizers return beside ``input_ids``; not
                 looked at, as the model is trained without.
@@ -226,8 +228,7 @@ class CrfTagger(EncoderTagger):
             loss = -self.crf(emissions, labels.clamp(min=0), word_mask, reduction="token_mean")
         if sources is None:
             return TokenClassifierOutput(loss=loss, logits=emissions)
-        present, rows = torch.unique(sources, return_inverse=True)
-        heads: list[Any] = [self.source_heads[source] for source in present.tolist()]
+        heads, rows = self._heads_of_rows(sources)
         own = emissions_of_rows(states, [head.classifier(self.classifier) for head in heads], rows)
         if labels is not None:
             crf = RowwiseCRF([head.crf(self.crf) for head in heads], rows)
@@ -240,17 +241,20 @@ class CrfTagger(EncoderTagger):
             loss = -likelihood if loss is None else loss - likelihood
         return {**({} if loss is None else {"loss": loss}), "logits": own, "sources": sources}
 
+    def _heads_of_rows(self, sources: Tensor) -> tuple[list[Any], Tensor]:
+        """Return the heads of the sources of rows, and the index of each row's head among them."""
+        present, rows = torch.unique(sources, return_inverse=True)
+        return [self.source_heads[source] for source in present.tolist()], rows
+
     @torch.no_grad()
     def paths_of_rows(self, emissions: Tensor, sources: Tensor, mask: Tensor) -> Tensor:
         """Return the best legal tag ids of each row as its source annotates, shape (batch, words), -100 where masked.
 
         Args:
-            emissions: of each row's source, shape (batch, words, tags).
+            emissions: of each row's source, as :meth:`forward` returns them; of words that the mask has on a prefix.
             sources: index of each row's source, shape (batch,).
-            mask: bool, shape (batch, words), True on a prefix of each row.
         """
-        present, rows = torch.unique(sources, return_inverse=True)
-        heads: list[Any] = [self.source_heads[source] for source in present.tolist()]
+        heads, rows = self._heads_of_rows(sources)
         paths = RowwiseCRF([head.crf(self.crf) for head in heads], rows).viterbi(emissions, mask)
         ids = nn.utils.rnn.pad_sequence(
             [torch.tensor(head.ids, device=mask.device) for head in heads], batch_first=True
@@ -272,13 +276,8 @@ class CrfTagger(EncoderTagger):
     def best_paths(self, emissions: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return the best legal tag ids of rows of words, and how probable tags and mentions are.
 
-        Args:
-            emissions: shape (batch, words, tags).
-            mask: bool, shape (batch, words), True on a prefix of each row.
-
-        Returns:
-            Ids, -100 where masked; marginal probabilities of these tags; and what the probabilities of mentions are
-            made of, see :meth:`ConstrainedCRF.path_probabilities`. All have the shape of the mask.
+        They are ids, -100 where masked; marginal probabilities of these tags; and what the probabilities of mentions
+        are made of, see :meth:`ConstrainedCRF.path_probabilities`. All have the shape of the mask.
         """
         paths = self.crf.viterbi(emissions, mask)
         return paths, *self.crf.path_probabilities(emissions, paths, mask, self.config.confidence_temperature)

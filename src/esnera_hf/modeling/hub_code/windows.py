@@ -48,11 +48,10 @@ class Window:
     positions: list[int]
     joins: bool = False
 
-    def piece_range(self, first: int, last: int, suffix: int) -> tuple[int, int]:
-        """Return the range of pieces of the words ``first`` to ``last`` (indices into ``words``)."""
-        following = last + 1
-        end = self.positions[following] if following < len(self.words) else len(self.input_ids) - suffix
-        return self.positions[first], end
+    def piece_range(self, first: int, end: int, suffix: int) -> tuple[int, int]:
+        """Return the range of pieces of a range of words (indices into ``words``, of which the end is exclusive)."""
+        last = self.positions[end] if end < len(self.words) else len(self.input_ids) - suffix
+        return self.positions[first], last
 
 
 class WindowTokenizer:
