@@ -141,7 +141,7 @@ class TestJoint:
         artifact = Artifact(tagger.artifact.kind, {"copy": 1})
         artifact.make(lambda folder: (folder / "training_history.json").write_text("{"))
         with pytest.raises(ConfigurationError, match=r"taggers/.* cannot be read"):
-            _ = CachedTagger(tagger.name, artifact, 0.0, tagger.embed).record
+            _ = CachedTagger(tagger.name, artifact, 0.0, tagger.mention_vectors).record
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ by several, and the same bytes come out.
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -23,7 +24,7 @@ from numpy.typing import NDArray
 from esnera_hf._internal.cache import Artifact
 from esnera_hf._internal.console import progress_bar
 from esnera_hf._internal.processes import is_main_process, process_count, process_index
-from esnera_hf.sources.source import AnnotatedSentence
+from esnera_hf.sources.source import AnnotatedSentence, NerSource
 from esnera_hf.tagging import Entity
 
 T = TypeVar("T")
@@ -70,16 +71,14 @@ class LabelCentroids:
         Args:
             batches: labels and vectors, shape (mentions, dimensions), of batches of mentions.
         """
-        total: dict[str, NDArray[np.float64]] = {}
-        count: dict[str, int] = {}
-        for labels, vectors in batches:
-            for label in sorted(set(labels)):
-                rows = [index for index, name in enumerate(labels) if name == label]
-                # In float64, so that the order of batches changes no digit that counts.
-                part = vectors[rows].astype(np.float64).sum(axis=0)
-                total[label] = total[label] + part if label in total else part
-                count[label] = count.get(label, 0) + len(rows)
-        return cls(total, count)
+
+        def of_batch(labels: list[str], vectors: NDArray[np.float32]) -> LabelCentroids:
+            rows = {label: np.array([name == label for name in labels]) for label in sorted(set(labels))}
+            # In float64, so that the order of batches changes no digit that counts.
+            total = {label: vectors[own].astype(np.float64).sum(axis=0) for label, own in rows.items()}
+            return cls(total, Counter(labels))
+
+        return cls.added(of_batch(*batch) for batch in batches)
 
     @classmethod
     def of_means(
@@ -130,17 +129,17 @@ def cache_reading(
     artifact: Artifact,
     files: Sequence[str],
     load: Callable[[], Read],
-    sentences: Iterable[AnnotatedSentence],
-    bar: tuple[int, str],
+    source: NerSource,
+    split: str,
+    title: str,
 ) -> None:
-    """Let taggers, or an encoder, read sentences, unless they have, and cache what they give.
+    """Let taggers, or an encoder, read a split of a source, unless they have, and cache what they give.
 
     Args:
         artifact: gets a file of predictions per tagger, and the sums of mention vectors.
         files: names of the files of predictions, in the order of the taggers.
         load: loads the model.
-        sentences: all of them.
-        bar: number of sentences and what the progress bar says.
+        title: of the progress bar.
     """
 
     def work() -> None:
@@ -150,11 +149,15 @@ def cache_reading(
         read = load()
 
         def rows() -> Iterator[Sequence[Sequence[Entity]]]:
-            for number, chunk in _with_progress(own_chunks(sentences), *bar):
-                predicted, centroids = read(chunk)
-                if centroids is not None:
-                    centroids.save(folder / f"{number:09d}.npz")
-                yield from predicted
+            total = len(source.dataset[split])
+            with progress_bar(title, total, unit="sentences", delay=2) as bar:
+                for number, chunk in own_chunks(source.sentences(split)):
+                    predicted, centroids = read(chunk)
+                    if centroids is not None:
+                        centroids.save(folder / f"{number:09d}.npz")
+                    yield from predicted
+                    # A chunk counts for those that the other processes read meanwhile.
+                    bar.update(min(len(chunk) * process_count(), total - bar.n))
 
         write_predictions([folder / file for file in files], rows())
 
@@ -166,10 +169,9 @@ def cache_reading(
             else:
                 rows = interleave([read_predictions(folder / file) for folder in folders])
                 write_predictions([target / file], ((row,) for row in rows))
-        chunks = [chunk for folder in folders for chunk in folder.glob("*.npz")]
+        chunks = sorted((chunk for folder in folders for chunk in folder.glob("*.npz")), key=lambda c: c.name)
         if chunks:
-            ordered = sorted(chunks, key=lambda chunk: chunk.name)
-            LabelCentroids.added(map(LabelCentroids.load, ordered)).save(target / _CENTROIDS_FILE)
+            LabelCentroids.added(map(LabelCentroids.load, chunks)).save(target / _CENTROIDS_FILE)
 
     make_together(artifact, work, save)
 
@@ -252,16 +254,6 @@ def interleave(parts: Sequence[Iterable[T]]) -> Iterator[T]:
         if chunk is None:
             return
         yield from chunk
-
-
-def _with_progress(
-    chunks: Iterable[tuple[int, list[T]]], total: int, title: str
-) -> Iterator[tuple[int, list[T]]]:
-    """Draw a bar over all sentences; a chunk counts for those that the other processes read meanwhile."""
-    with progress_bar(title, total, unit="sentences", delay=2) as bar:
-        for number, chunk in chunks:
-            yield number, chunk
-            bar.update(min(len(chunk) * process_count(), total - bar.n))
 
 
 def write_predictions(files: Sequence[Path], predictions: Iterable[Sequence[Sequence[Entity]]]) -> None:

@@ -73,13 +73,18 @@ class CachedTagger:
         name: of the corpus it was trained on.
         artifact: the folder of its weights.
         seconds: how long training took; 0 if it had been trained before.
-        embed: returns the mention vectors of a source.
+        mention_vectors: returns the sums of the vectors of the mentions in the train split of a source.
     """
 
     def __init__(
-        self, name: str, artifact: Artifact, seconds: float, embed: Callable[[NerSource], LabelCentroids]
+        self,
+        name: str,
+        artifact: Artifact,
+        seconds: float,
+        mention_vectors: Callable[[NerSource], LabelCentroids],
     ) -> None:
-        self.name, self.artifact, self.seconds, self.embed = name, artifact, seconds, embed
+        self.name, self.artifact, self.seconds = name, artifact, seconds
+        self.mention_vectors = mention_vectors
 
     @cached_property
     def record(self) -> dict[str, Any]:
@@ -116,8 +121,8 @@ class CachedTagger:
 
             return read
 
-        bar = len(source.dataset[split]), f"{self.name} tagger reads {source.name} {split}"
-        cache_reading(artifact, [_PREDICTIONS_FILE], load, source.sentences(split), bar)
+        title = f"{self.name} tagger reads {source.name} {split}"
+        cache_reading(artifact, [_PREDICTIONS_FILE], load, source, split, title)
         return cached_predictions(artifact, _PREDICTIONS_FILE)
 
     def scores(self, source: NerSource, split: str) -> Scores:
@@ -125,10 +130,6 @@ class CachedTagger:
         gold = list(source.sentences(split))
         predicted = list(self.predict(source, split))
         return score_entities([s.entities for s in gold], predicted, [len(s.tokens) for s in gold])
-
-    def mention_vectors(self, source: NerSource) -> LabelCentroids:
-        """Return the sums of the vectors of the mentions in a train split."""
-        return self.embed(source)
 
 
 class JointHead(CachedTagger):
@@ -226,7 +227,6 @@ def train_cached(
     from esnera_hf.modeling.training import fit_tagger
 
     artifact = tagger_artifact(encoder, training, source, scope, partial)
-
     seconds, how = _train(
         artifact, lambda: fit_tagger(source, encoder, artifact.unfinished, training, scope, partial)
     )
@@ -261,8 +261,7 @@ def pretrained_vectors(encoder: str, source: NerSource) -> LabelCentroids:
 
         return read
 
-    bar = len(source.dataset["train"]), f"mentions of {source.name}"
-    cache_reading(artifact, [], load, source.sentences("train"), bar)
+    cache_reading(artifact, [], load, source, "train", f"mentions of {source.name}")
     return cached_centroids(artifact)
 
 
@@ -300,7 +299,6 @@ def _train_joint(
         "versions": library_versions(),
     }
     artifact = Artifact("joint_taggers", identity)
-
     seconds, how = _train(artifact, lambda: fit_joint_tagger(ordered, encoder, artifact.unfinished, training))
 
     def embed(source: NerSource) -> LabelCentroids:
@@ -343,8 +341,8 @@ def _joint_reading(joint: Artifact, source: NerSource, split: str) -> Artifact:
 
         return read
 
-    bar = len(source.dataset[split]), f"joint tagger reads {source.name} {split}"
-    cache_reading(artifact, [_head_file(n) for n in range(len(names))], load, source.sentences(split), bar)
+    files = [_head_file(head) for head in range(len(names))]
+    cache_reading(artifact, files, load, source, split, f"joint tagger reads {source.name} {split}")
     return artifact
 
 
