@@ -56,8 +56,7 @@ def free_memory(root: Path = Path("/")) -> int | None:
 
 def _of_machine(root: Path) -> Iterator[int]:
     with suppress(OSError, ValueError, StopIteration):
-        lines = (root / "proc/meminfo").read_text(encoding="ascii").splitlines()
-        yield int(next(line for line in lines if line.startswith("MemAvailable:")).split()[1]) * 1024
+        yield _figure(root / "proc/meminfo", "MemAvailable:") * 1024
 
 
 def _of_groups(root: Path) -> Iterator[int]:
@@ -76,7 +75,10 @@ def _left(group: Path) -> Iterator[int]:
         # Without a limit it holds "max", which is no number.
         limit = int((group / "memory.max").read_text(encoding="ascii"))
         used = int((group / "memory.current").read_text(encoding="ascii"))
-        lines = (group / "memory.stat").read_text(encoding="ascii").splitlines()
         # Pages of files that were read are given up when memory is short.
-        cached = int(next(line for line in lines if line.startswith("inactive_file ")).split()[1])
-        yield limit - used + cached
+        yield limit - used + _figure(group / "memory.stat", "inactive_file ")
+
+
+def _figure(file: Path, name: str) -> int:
+    lines = file.read_text(encoding="ascii").splitlines()
+    return int(next(line for line in lines if line.startswith(name)).split()[1])

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import product
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -227,7 +228,7 @@ def find_label_errors(
     with quiet_libraries():
         loaded = load_sources(sources, max_samples, seed)
         if mapping is not None:
-            mapping.check_fits(LabelRef(source.name, label) for source in loaded for label in source.labels)
+            mapping.check_fits(ref for source in loaded for ref in source.label_refs)
         name = os.fspath(encoder) if encoder is not None else default_encoder(loaded)
         readings = _readings(loaded, name, seed)
     errors = []
@@ -257,16 +258,14 @@ def _sentences(source: NerSource) -> Iterator[tuple[tuple[str, int], AnnotatedSe
 
 def _equal_labels(source: NerSource, other: NerSource, mapping: LabelMapping | None) -> dict[str, str]:
     """Return the label of another source that is equal to a label, for each that has one."""
-    equal = {}
-    for label in source.labels:
-        for candidate in other.labels:
-            if mapping is None:
-                same = label.casefold() == candidate.casefold()
-            else:
-                same = mapping.are_one(LabelRef(source.name, label), LabelRef(other.name, candidate))
-            if same:
-                equal[label] = candidate
-    return equal
+
+    def are_equal(label: LabelRef, candidate: LabelRef) -> bool:
+        if mapping is None:
+            return label.label.casefold() == candidate.label.casefold()
+        return mapping.are_one(label, candidate)
+
+    pairs = product(source.label_refs, other.label_refs)
+    return {label.label: candidate.label for label, candidate in pairs if are_equal(label, candidate)}
 
 
 def _differences(reading: Reading) -> Iterator[tuple[ErrorKind, Entity | None, Entity | None]]:
@@ -291,8 +290,8 @@ def _judged(
     others: Sequence[tuple[Reading, Mapping[str, str]]],
 ) -> tuple[tuple[float, float], float]:
     """Return the probabilities of the annotation and of what is likelier, and the score of the error."""
-    place = pair[0] or pair[1]
-    nothing = min(own.outside[place.start : place.end]) if place else 1.0
+    place: Any = pair[0] or pair[1]
+    nothing = min(own.outside[place.start : place.end])
     annotated, likely = (nothing if entity is None else entity.score for entity in pair)
     opinions = []
     for reading, equal in others:
@@ -310,10 +309,10 @@ def _log_ratio(probabilities: Sequence[float | None], least: float) -> float:
 
 
 def _by_other(
-    entity: Entity | None, place: Entity | None, reading: Reading, equal: Mapping[str, str]
+    entity: Entity | None, place: Entity, reading: Reading, equal: Mapping[str, str]
 ) -> float | None:
     """Return the probability that the head of another source gives a mention, or none; ``None`` if it cannot say."""
-    if place is None or (entity or place).label not in equal:
+    if (entity or place).label not in equal:
         return None
     if entity is None:
         return min(reading.outside[place.start : place.end])
@@ -335,13 +334,12 @@ def _readings(sources: Sequence[NerSource], encoder: str, seed: int) -> dict[tup
     artifact.make(lambda folder: _read_all(sources, encoder, seed, folder))
     result = {}
     with artifact.reading():
-        for number, head in enumerate(sources):
-            for other, source in enumerate(sources):
-                with (artifact.folder / f"{number}-{other}.jsonl").open(encoding="utf-8") as stream:
-                    result[head.name, source.name] = [
-                        Reading([Entity(*e) for e in annotated], [Entity(*e) for e in predicted], outside)
-                        for annotated, predicted, outside in map(json.loads, stream)
-                    ]
+        for (number, head), (other, source) in product(enumerate(sources), repeat=2):
+            with (artifact.folder / f"{number}-{other}.jsonl").open(encoding="utf-8") as stream:
+                result[head.name, source.name] = [
+                    Reading([Entity(*e) for e in annotated], [Entity(*e) for e in predicted], outside)
+                    for annotated, predicted, outside in map(json.loads, stream)
+                ]
     return result
 
 
@@ -364,9 +362,8 @@ def _read_all(sources: Sequence[NerSource], encoder: str, seed: int, folder: Pat
         own_readings, head = cross_readings(own, source.labels, _FOLDS, seed)
         for other, read in enumerate(states):
             readings = own_readings
-            if other != number:
-                every = range(len(read.windows))
-                readings = read.readings(head.read(read, every, annotated=False))
+            if read is not own:
+                readings = read.readings(head.read(read, range(len(read.windows)), annotated=False))
             with (folder / f"{number}-{other}.jsonl").open("w", encoding="utf-8") as stream:
                 for reading in readings:
                     spans = [
