@@ -34,7 +34,7 @@ from esnera_hf._internal.cache_contents import CACHE_VARIABLE
 from esnera_hf._internal.console import quiet_libraries
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.evaluation.merged_tagger import mapping_by_name, train_merged_tagger
-from esnera_hf.evaluation.projection import score_native
+from esnera_hf.evaluation.projection import score_merged
 from esnera_hf.merging.merge import merge_sources
 from esnera_hf.merging.pseudo_labels import PseudoLabels, pseudo_labels
 from esnera_hf.metrics import score_entities
@@ -139,7 +139,7 @@ def real(options: Any, seed: int) -> Iterator[list[str]]:
             source.name: (own[source.name].predict(source, "test"), tagger.predict(source, "test"))
             for source in sources
         }
-        scores = score_native(sources, mapping, both, "test")
+        scores = score_merged(sources, mapping, both, "test", native=True)
         by_source = [scores.sources[name].after.value for name in names]
         pooled = scores.pooled.after.value
         yield [way, *(f"{value:.3f}" for value in (*by_source, pooled)), minutes(started)]

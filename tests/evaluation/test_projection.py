@@ -11,9 +11,10 @@ import product_tree as tree
 from builders import make_source, row
 from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.alignment.mapping_yaml import MappedLabel
-from esnera_hf.evaluation.projection import names_back, score_native, score_unified
+from esnera_hf.evaluation.projection import names_back, score_merged
 from esnera_hf.tagging import Entity, LabelRef
 
+NATIVE, UNIFIED = True, False
 SOURCES = [
     make_source(
         "a",
@@ -70,38 +71,38 @@ WITHOUT = (
 
 
 @pytest.mark.parametrize(
-    ("score", "arguments", "source", "label", "before", "after"),
+    ("native", "arguments", "source", "label", "before", "after"),
     [
         # Projected, a's own tagger makes no mistake; the merged one misses the person.
-        (score_unified, FLAT, "a", None, 1, 4 / 5),
-        (score_unified, FLAT, "a", "WORK", 1, 1),
-        (score_unified, FLAT, "a", "PER", 1, 0),
+        (UNIFIED, FLAT, "a", None, 1, 4 / 5),
+        (UNIFIED, FLAT, "a", "WORK", 1, 1),
+        (UNIFIED, FLAT, "a", "PER", 1, 0),
         # b does not annotate persons, so the one found there is no error.
-        (score_unified, FLAT, "b", None, 2 / 3, 1),
+        (UNIFIED, FLAT, "b", None, 2 / 3, 1),
         # Pooled over sources: 4 of 5 found with 4 predicted, and 4 of 5 with 4 predicted.
-        (score_unified, FLAT, None, None, 8 / 9, 8 / 9),
+        (UNIFIED, FLAT, None, None, 8 / 9, 8 / 9),
         # In own labels a flat merge shows its loss.
-        (score_native, FLAT, "a", None, 2 / 3, 2 / 5),
-        (score_native, FLAT, "a", "book", 0, 0),
-        (score_native, FLAT, "a", "movie", 2 / 3, 2 / 3),
+        (NATIVE, FLAT, "a", None, 2 / 3, 2 / 5),
+        (NATIVE, FLAT, "a", "book", 0, 0),
+        (NATIVE, FLAT, "a", "movie", 2 / 3, 2 / 3),
         # A label that is left out is lost in own labels.
-        (score_native, WITHOUT, "a", "per", 1, 0),
+        (NATIVE, WITHOUT, "a", "per", 1, 0),
         # A product in text of fine is neither right nor wrong: the film is missed, nothing is found too much.
-        (score_unified, TREE, "fine", None, 2 / 3, 2 / 3),
-        (score_unified, TREE, "fine", "book", 1, 1),
-        (score_unified, TREE, "fine", "film", 0, 0),
+        (UNIFIED, TREE, "fine", None, 2 / 3, 2 / 3),
+        (UNIFIED, TREE, "fine", "book", 1, 1),
+        (UNIFIED, TREE, "fine", "film", 0, 0),
         # Books and films in text of coarse are products: two right, one too many.
-        (score_unified, TREE, "coarse", None, 1 / 2, 4 / 5),
-        (score_unified, TREE, "coarse", "PRODUCT", 2 / 3, 4 / 5),
-        (score_native, TREE, "coarse", "product", 2 / 3, 4 / 5),
-        (score_native, TREE, "fine", "Movie", 0, 0),
-        (score_native, TREE, "fine", None, 2 / 3, 2 / 3),
+        (UNIFIED, TREE, "coarse", None, 1 / 2, 4 / 5),
+        (UNIFIED, TREE, "coarse", "PRODUCT", 2 / 3, 4 / 5),
+        (NATIVE, TREE, "coarse", "product", 2 / 3, 4 / 5),
+        (NATIVE, TREE, "fine", "Movie", 0, 0),
+        (NATIVE, TREE, "fine", None, 2 / 3, 2 / 3),
     ],
 )
 def test_scores(
-    score: Any, arguments: Any, source: str | None, label: str | None, before: float, after: float
+    native: bool, arguments: Any, source: str | None, label: str | None, before: float, after: float
 ) -> None:
-    scores = score(*arguments)
+    scores = score_merged(*arguments, native=native)
     comparison = scores.pooled if source is None else scores.sources[source]
     if label is not None:
         comparison = scores.by_label[source][label]
@@ -109,10 +110,10 @@ def test_scores(
 
 
 def test_the_labels_that_are_scored() -> None:
-    assert score_unified(*FLAT).pooled.support == 5
-    assert sorted(score_unified(*FLAT).by_label["a"]) == ["PER", "WORK"]
-    assert list(score_unified(*WITHOUT).by_label["a"]) == ["WORK"]
-    assert sorted(score_unified(*TREE).by_label["fine"]) == ["book", "film"]
+    assert score_merged(*FLAT, native=False).pooled.support == 5
+    assert sorted(score_merged(*FLAT, native=False).by_label["a"]) == ["PER", "WORK"]
+    assert list(score_merged(*WITHOUT, native=False).by_label["a"]) == ["WORK"]
+    assert sorted(score_merged(*TREE, native=False).by_label["fine"]) == ["book", "film"]
     assert names_back(SOURCES[0], MAPPING) == {"WORK": "movie", "PER": "per"}
     products = dict.fromkeys(("PRODUCT", "book", "film"), "product")
     assert names_back(tree.SOURCES[1], tree.MAPPING) == {"PER": "person", **products}

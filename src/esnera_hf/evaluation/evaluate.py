@@ -14,7 +14,7 @@ from esnera_hf.errors import ConfigurationError
 from esnera_hf.evaluation.projection import names_back
 from esnera_hf.merging.export import exported_sentences, splits_of
 from esnera_hf.metrics import Scores
-from esnera_hf.sources.source import AnnotatedSentence, NerSource
+from esnera_hf.sources.source import NerSource
 
 if TYPE_CHECKING:
     from esnera_hf.modeling.tagger import Tagger
@@ -101,10 +101,7 @@ def evaluate_on_merged(tagger: Tagger, dataset: DatasetDict, mapping: LabelMappi
         )
     scope = {source: mapping.projection(source) for source in mapping.sources}
     labels = f"unified labels{_level(mapping, 'the source of a sentence')}"
-    sentences = [
-        AnnotatedSentence(sentence.id, sentence.tokens, sentence.entities, sentence.source)
-        for sentence, _ in exported_sentences(splits_of(dataset)[split])
-    ]
+    sentences = [sentence for sentence, _ in exported_sentences(splits_of(dataset)[split])]
     return tagger.evaluate(sentences, scope), len(sentences), labels
 
 

@@ -14,7 +14,7 @@ from esnera_hf.alignment.mapping import LabelMapping
 from esnera_hf.alignment.mapping_yaml import MappedLabel
 from esnera_hf.alignment.search import GreedySettings
 from esnera_hf.errors import ConfigurationError
-from esnera_hf.evaluation.projection import MergedScores, score_native, score_unified
+from esnera_hf.evaluation.projection import MergedScores, score_merged
 from esnera_hf.merging.label_levels import allowed_labels
 from esnera_hf.merging.merge import MergedData, as_source, merge_sources
 from esnera_hf.merging.pseudo_labels import DEFAULT_THRESHOLD, PseudoLabels, check_threshold, pseudo_labels
@@ -317,6 +317,6 @@ def _scores(
         for source in sources
     }
     return SystemScores(
-        score_native(sources, mapping, predictions, split),
-        score_unified(sources, mapping, predictions, split),
+        score_merged(sources, mapping, predictions, split, native=True),
+        score_merged(sources, mapping, predictions, split, native=False),
     )

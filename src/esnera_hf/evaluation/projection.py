@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,8 +16,6 @@ from esnera_hf.tagging import Entity
 Predictions = Iterable[Sequence[Entity]]
 #: Of the tagger of a source, if it was trained, and of a merged one, sentence by sentence.
 PredictionPair = tuple[Predictions | None, Predictions]
-#: The labels that are scored on a source, and what its own labels and those of the merged tagger count as.
-_Reading = tuple[Sequence[str], Mapping[str, str | None], Mapping[str, str]]
 
 
 @dataclass(frozen=True)
@@ -35,72 +33,35 @@ class MergedScores:
     by_label: dict[str, dict[str, Comparison]]
 
 
-def score_unified(
+def score_merged(
     sources: Sequence[NerSource],
     mapping: LabelMapping,
     predictions: Mapping[str, PredictionPair],
     split: str,
+    *,
+    native: bool,
 ) -> MergedScores:
-    """Score on unified labels (method, Scoring a mapping).
+    """Score on each source in its own labels (native), or in unified ones (method, Scoring a mapping).
 
-    Gold entities and those of the tagger of the source are projected through the mapping. Of the
-    merged tagger's those count that the source annotates, under the label that it
-    has for them: a book is a PRODUCT where the source knows no finer label. One
-    whose parts alone the source annotates is neither right nor wrong.
+    In unified labels, gold entities and those of the tagger of the source are projected through the mapping. Of the
+    merged tagger's those count that the source annotates, under the label that it has for them: a book is a PRODUCT
+    where the source knows no finer label. One whose parts alone the source annotates is neither right nor wrong.
+
+    In its own labels, a unified label that several labels of a source went to is read back as the one with most
+    mentions in its train split: what a flat merge loses shows.
 
     Args:
         predictions: by source, those of its tagger and of the merged one on that split.
     """
-
-    def reading(source: NerSource) -> _Reading:
-        names = {ref.label: mapping[ref] for ref in source.label_refs}
-        return sorted(mapping.scope(source.name)), names, mapping.projection(source.name)
-
-    return _scores(sources, predictions, split, reading)
-
-
-def score_native(
-    sources: Sequence[NerSource],
-    mapping: LabelMapping,
-    predictions: Mapping[str, PredictionPair],
-    split: str,
-) -> MergedScores:
-    """Score in each source's own labels.
-
-    A unified label that several labels of a source went to is read back as the
-    one with most mentions in its train split: what a flat merge loses shows.
-    """
-
-    def reading(source: NerSource) -> _Reading:
-        return source.labels, {label: label for label in source.labels}, names_back(source, mapping)
-
-    return _scores(sources, predictions, split, reading)
-
-
-def names_back(source: NerSource, mapping: LabelMapping) -> dict[str, str]:
-    """Return the source's label for each unified label that it annotates: the most frequent one in train.
-
-    A part of what it annotates is read back as the whole. The source may lack some
-    of its labels, as a file of it does.
-    """
-    support = source.summary.entities["train"]
-    labels = (entry.label.label for entry in mapping.entries if entry.label.source == source.name)
-    ascending = sorted(labels, key=lambda label: (support.get(label, 0), label))
-    back = {mapping[source.name, label]: label for label in ascending}
-    return {unified: back[nearest] for unified, nearest in mapping.projection(source.name).items()}
-
-
-def _scores(
-    sources: Sequence[NerSource],
-    predictions: Mapping[str, PredictionPair],
-    split: str,
-    reading: Callable[[NerSource], _Reading],
-) -> MergedScores:
     scores = {}
     totals_before: list[NDArray[np.int32]] = []
     totals: list[NDArray[np.int32]] = []
     for source in sources:
-        labels, own_names, merged_names = reading(source)
+        own_names: Mapping[str, str | None] = {
+            ref.label: ref.label if native else mapping[ref] for ref in source.label_refs
+        }
+        merged_names = names_back(source, mapping) if native else mapping.projection(source.name)
+        labels = source.labels if native else sorted(mapping.scope(source.name))
         gold = [renamed(sentence.entities, own_names) for sentence in source.sentences(split)]
         own, merged = predictions[source.name]
         after = count_matches(gold, (renamed(row, merged_names) for row in merged), labels)
@@ -117,6 +78,19 @@ def _scores(
         {name: micro for name, (micro, _) in scores.items()},
         {name: by_label for name, (_, by_label) in scores.items()},
     )
+
+
+def names_back(source: NerSource, mapping: LabelMapping) -> dict[str, str]:
+    """Return the source's label for each unified label that it annotates: the most frequent one in train.
+
+    A part of what it annotates is read back as the whole. The source may lack some
+    of its labels, as a file of it does.
+    """
+    support = source.summary.entities["train"]
+    labels = (entry.label.label for entry in mapping.entries if entry.label.source == source.name)
+    ascending = sorted(labels, key=lambda label: (support.get(label, 0), label))
+    back = {mapping[source.name, label]: label for label in ascending}
+    return {unified: back[nearest] for unified, nearest in mapping.projection(source.name).items()}
 
 
 def _over_labels(counts: NDArray[np.int32]) -> NDArray[np.int32]:
