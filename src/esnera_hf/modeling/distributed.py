@@ -1,4 +1,4 @@
-"""Several processes of one launch as one."""
+"""Several processes of one launch as one; that one of them has ended is a ConfigurationError in the others."""
 
 from __future__ import annotations
 
@@ -94,11 +94,7 @@ def _not_together(count: int, why: str) -> ConfigurationError:
 
 
 def broadcast(value: Value) -> Value:
-    """Return the value of the main process, in every process.
-
-    Raises:
-        ConfigurationError: one has ended.
-    """
+    """Return the value of the main process, in every process."""
     if launch_state().num_processes == 1:
         return value
     values = [value]
@@ -108,11 +104,7 @@ def broadcast(value: Value) -> Value:
 
 
 def wait_for_all() -> None:
-    """Wait until every process has come here.
-
-    Raises:
-        ConfigurationError: one has ended.
-    """
+    """Wait until every process has come here."""
     with _talking():
         launch_state().wait_for_everyone()
 

@@ -15,7 +15,7 @@ from esnera_hf.modeling.encoders import load_saved, read_record
 from esnera_hf.modeling.hub_code.configuration_crf_tagger import EncoderTaggerConfig
 from esnera_hf.modeling.hub_code.crf import ConstrainedCRF, RowwiseCRF
 from esnera_hf.modeling.hub_code.modeling_crf_tagger import CrfTagger, EncoderTagger, emissions_of_rows
-from esnera_hf.modeling.hub_code.windows import Span, SpanReader, Window
+from esnera_hf.modeling.hub_code.windows import Span, SpanReader
 from esnera_hf.modeling.mention_vectors import MentionBatch, mentions_within, span_means
 from esnera_hf.modeling.tagger import Tagger, TrainedModel, save_tokenizer
 from esnera_hf.modeling.tokenization import batches_by_length, device, join_sentences, mixed_precision
@@ -148,6 +148,7 @@ class JointTagger(TrainedModel):
         model = self.model.head_model(self.names.index(name))
         return Tagger(model, self.tokenizer, head_record(self.record, name))
 
+    @torch.no_grad()
     def read(
         self, sentences: Sequence[AnnotatedSentence]
     ) -> tuple[list[dict[str, list[Entity]]], list[MentionBatch]]:
@@ -172,29 +173,20 @@ class JointTagger(TrainedModel):
         spans: dict[str, list[list[Span]]] = {name: [[] for _ in windows] for name in self.names}
         vectors: list[MentionBatch] = []
         for batch, part in batches_by_length(windows):
-            states, paths = self._best_paths(heads, part)
-            for name, path in paths.items():
-                for index, row in zip(batch, readers[name](part, *path), strict=True):
+            inputs = self.inputs(part)
+            mask = inputs["word_positions"] >= 0
+            with mixed_precision():
+                states = self.model.word_states(**inputs)
+                emissions = {name: head.classifier(states).float() for name, head in heads.items()}
+            for name, head in heads.items():
+                paths, _, factors = head.best_paths(emissions[name], mask)
+                for index, row in zip(batch, readers[name](part, paths, factors), strict=True):
                     spans[name][index] = row
-            # The states that the heads read are better vectors than those of a pass of the pretrained encoder
-            # (cost.md).
+            # These states are better vectors than those of a pass of the pretrained encoder (cost.md).
             labels, places = mentions_within(part, annotated)
             vectors.append((labels, span_means(states, places)))
         joined = [join_sentences(len(sentences), windows, spans[name]) for name in self.names]
         return [dict(zip(self.names, rows, strict=True)) for rows in zip(*joined, strict=True)], vectors
-
-    @torch.no_grad()
-    def _best_paths(
-        self, heads: Mapping[str, CrfTagger], windows: list[Window]
-    ) -> tuple[Tensor, dict[str, tuple[Tensor, Tensor]]]:
-        """Return the states of windows' words, and each head's tag ids and what probabilities are made of."""
-        inputs = self.inputs(windows)
-        mask = inputs["word_positions"] >= 0
-        with mixed_precision():
-            states = self.model.word_states(**inputs)
-            emissions = {name: head.classifier(states).float() for name, head in heads.items()}
-        paths = {name: head.best_paths(emissions[name], mask) for name, head in heads.items()}
-        return states, {name: (ids, factors) for name, (ids, _, factors) in paths.items()}
 
     def save_encoder(self, path: str | os.PathLike[str]) -> None:
         """Write the encoder and its tokenizer, without heads, as a folder to load like any pretrained encoder."""

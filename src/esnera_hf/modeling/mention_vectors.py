@@ -91,8 +91,7 @@ def mentions_within(
         entities: those of each sentence, by ``window.sentence``.
 
     Returns:
-        Labels, and as many places: the index of the window, and those of the
-        first word and of the one after the last in ``window.words``.
+        Labels, and as many places: indices of the window, and in ``window.words`` of the first word and the end.
     """
     labels, spans = [], []
     for row, window in enumerate(windows):

@@ -1,9 +1,12 @@
-"""Files of a model from a stranger: what they may say, and whether weights, sizes and vocabulary belong together."""
+"""Files of a model from a stranger: what they may say, and whether weights, sizes and vocabulary belong together.
+
+What is not so is an :class:`~esnera_hf.errors.EncoderError`.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +33,7 @@ _TAG = re.compile(r"O|[BI]-.+", re.DOTALL)
 
 
 def read_config(file: Path) -> dict[str, Any]:
-    """Return what ``config.json`` holds, if a model can be built of it without code or weights from elsewhere.
-
-    Raises:
-        EncoderError: it is no such object.
-    """
+    """Return what ``config.json`` holds, if a model can be built of it without code or weights from elsewhere."""
     values = read_json(file, EncoderError)
     if (file.parent / "adapter_config.json").exists():
         raise EncoderError("it is an adapter, and names another model to be fetched. Pass the whole model.")
@@ -52,11 +51,7 @@ def read_config(file: Path) -> dict[str, Any]:
 
 
 def check_is_of_text(model_type: object) -> None:
-    """Check that a model is of text: others may fetch parts of theirs when they are made.
-
-    Raises:
-        EncoderError: it is none that transformers classifies tokens with.
-    """
+    """Check that transformers classifies tokens by a type of model: others may fetch parts of theirs when made."""
     if model_type not in MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING_NAMES:
         raise EncoderError(
             f"it is a model of type {model_type!r:.40}. Expected an encoder of text, such as BERT."
@@ -64,12 +59,7 @@ def check_is_of_text(model_type: object) -> None:
 
 
 def check_tagger_config(values: Mapping[str, Any]) -> None:
-    """Check the keys of a tagger of this package.
-
-    Raises:
-        ConfigurationError: one is of another type.
-        EncoderError: the tags are not those of a tagger, or a number is out of range.
-    """
+    """Check the keys of a tagger of this package; one of another type is a ConfigurationError."""
     for name in values.keys() & _TAGGER_KEYS.keys():
         from_plain(_TAGGER_KEYS[name], values[name], name)
     names = values.get("id2label", {"0": "O"})
@@ -107,10 +97,6 @@ def check_loaded(
     Args:
         model: all that was loaded.
         encoder: what of it reads pieces.
-        tokenizer: its tokenizer.
-
-    Raises:
-        EncoderError: they are not those of one sound model.
     """
     strange = [name for name, weights in model.named_parameters() if not torch.isfinite(weights).all()]
     if strange:
@@ -126,11 +112,6 @@ def check_loaded(
         raise EncoderError(
             f"its tokenizer has {last + 1:,} pieces and its weights are for {rows:,}. Copy both from one model."
         )
-    states = encoder.eval()(input_ids=torch.tensor([_pieces(tokenizer)])).last_hidden_state
+    states = encoder.eval()(input_ids=torch.tensor([tokenizer("a")["input_ids"] or [0]])).last_hidden_state
     if states.shape[2] != encoder.config.hidden_size or not torch.isfinite(states).all():
         raise EncoderError("it does not turn a text into numbers. Copy it again.")
-
-
-def _pieces(tokenizer: PreTrainedTokenizerBase) -> Sequence[int]:
-    pieces: list[int] = tokenizer("a")["input_ids"]
-    return pieces or [0]

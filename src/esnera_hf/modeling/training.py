@@ -54,13 +54,10 @@ def fit_tagger(
 ) -> Tagger:
     """Train a tagger on the train split of a source; its validation split chooses the epoch.
 
-    A training that was interrupted goes on from its last checkpoint in
-    ``output_dir``.
-
     Args:
         source: the corpus.
         encoder: folder or Hub id of a pretrained encoder.
-        output_dir: where checkpoints go.
+        output_dir: where checkpoints go, from the last of which an interrupted training goes on.
         training: settings that win over those chosen for encoder and corpus.
         scope: for a merged corpus, the labels that count in the validation
             scores, by source of a sentence; the mean over sources chooses the epoch.
@@ -112,8 +109,7 @@ def fit_joint_tagger(
 
     An epoch has as many rows as all train splits together, drawn by
     :class:`~esnera_hf.modeling.batches.MixedBatches`. The mean over sources of the micro-F1 on their
-    validation splits chooses the epoch, so that each counts alike. A training
-    that was interrupted goes on from its last checkpoint in ``output_dir``.
+    validation splits chooses the epoch, so that each counts alike.
 
     Args:
         sources: the corpora, of different names; all else as for :func:`fit_tagger`.
@@ -121,10 +117,6 @@ def fit_joint_tagger(
     Returns:
         The tagger of the best epoch. Its record is like that of a tagger, with ``validation`` scores by source, and
         in its ``history`` means over the sources, and figures by ``sources``.
-
-    Raises:
-        EncoderError: the encoder cannot be loaded.
-        ConfigurationError: a setting cannot be set.
     """
     base, tokenizer = load_encoder(encoder)
     sentences = sum(len(source.dataset["train"]) for source in sources)
@@ -244,10 +236,7 @@ class JointTrainer(TaggerTrainer):
     """A Trainer of a model with a head for each of several sources."""
 
     def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, **options: Any) -> Any:
-        """Compute the loss; of several processes each lets all heads have gradients.
-
-        The others wait for those of heads that are absent from this one's rows.
-        """
+        """Compute the loss; of several processes each lets all heads have gradients, as the others wait for them."""
         computed = super().compute_loss(model, inputs, return_outputs=return_outputs, **options)
         if self.args.world_size == 1 or not model.training:
             return computed

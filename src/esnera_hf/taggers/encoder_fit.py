@@ -70,8 +70,6 @@ def measure_fits(sources: Sequence[NerSource], encoder: str, seed: int) -> dict[
     """Return by source how an encoder's tokenizer fits its text, and warn at once where it does not.
 
     Args:
-        sources: with their texts.
-        encoder: folder or Hub id of a pretrained encoder.
         seed: of the sentences that are looked at.
 
     Raises:

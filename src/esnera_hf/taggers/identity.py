@@ -18,8 +18,6 @@ from esnera_hf.sources.source import NerSource
 
 CHINESE_ENCODER = "hfl/chinese-bert-wwm-ext"
 MULTILINGUAL_ENCODER = "FacebookAI/xlm-roberta-base"
-#: What confidences are; taggers that were cached before would give others.
-CONFIDENCES = "calibrated probabilities of mentions"
 #: Sources of a tokenizer where there is no tokenizer.json.
 _VOCABULARIES = {"vocab.txt", "vocab.json", "merges.txt", "spiece.model", "sentencepiece.bpe.model"}
 
@@ -42,11 +40,7 @@ def encoder_identity(encoder: str) -> str:
 
 
 def encoder_files(encoder: str) -> str:
-    """Return a digest of weights, configuration and tokenizer, the same for a Hub model and a copy in a folder.
-
-    Raises:
-        EncoderError: the encoder cannot be found.
-    """
+    """Return a digest of weights, configuration and tokenizer, the same for a Hub model and a copy in a folder."""
     from esnera_hf.modeling.encoders import encoder_folder
 
     files = sorted(encoder_folder(encoder).iterdir())
@@ -79,13 +73,7 @@ def tagger_artifact(
     from esnera_hf.modeling.encoders import hidden_size
 
     settings = {**recommended_settings(hidden_size(encoder), len(source.dataset["train"])), **training}
-    identity: dict[str, Any] = {
-        "sentences": source.fingerprint,
-        "encoder": encoder_identity(encoder),
-        "training": plain_training(settings),
-        "confidences": CONFIDENCES,
-        "versions": library_versions(),
-    }
+    identity = {"sentences": source.fingerprint, **training_identity(encoder, settings)}
     # What follows is left out where it says nothing, so that taggers in the cache keep their keys.
     if set(source.labels) != {label for counts in source.summary.entities.values() for label in counts}:
         identity["labels"] = source.labels
@@ -104,16 +92,19 @@ def tagger_artifact(
     return Artifact("taggers", identity)
 
 
-def plain_training(settings: Mapping[str, Any]) -> dict[str, str]:
-    """Return the settings of a training as text, with the batch that is taken by all processes together."""
+def training_identity(encoder: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what decides the weights of a tagger beside its corpus; the batch is that of all processes together."""
     from esnera_hf.modeling.arguments import whole_batch
 
     batch = whole_batch(settings["per_device_train_batch_size"], process_count())
-    plain = {**settings, "per_device_train_batch_size": batch}
-    # 3 epochs are 3.0 epochs.
+    plain = sorted({**settings, "per_device_train_batch_size": batch}.items())
     return {
-        name: repr(float(value)) if type(value) is int else repr(value)
-        for name, value in sorted(plain.items())
+        "encoder": encoder_identity(encoder),
+        # 3 epochs are 3.0 epochs.
+        "training": {n: repr(float(value)) if type(value) is int else repr(value) for n, value in plain},
+        # Taggers that were cached before give others.
+        "confidences": "calibrated probabilities of mentions",
+        "versions": library_versions(),
     }
 
 

@@ -177,21 +177,13 @@ def cache_reading(
 
 
 def cached_predictions(artifact: Artifact, file: str) -> Iterator[list[Entity]]:
-    """Yield the predicted entities of each sentence from a file of an artifact.
-
-    Raises:
-        ConfigurationError: the file does not load.
-    """
+    """Yield the predicted entities of each sentence from a file of an artifact."""
     with artifact.reading():
         yield from read_predictions(artifact.folder / file)
 
 
 def cached_centroids(artifact: Artifact) -> LabelCentroids:
-    """Return the sums of mention vectors of an artifact; empty if there was no mention.
-
-    Raises:
-        ConfigurationError: the file does not load.
-    """
+    """Return the sums of mention vectors of an artifact; empty if there was no mention."""
     file = artifact.folder / _CENTROIDS_FILE
     with artifact.reading():
         return LabelCentroids.load(file) if file.exists() else LabelCentroids({}, {})

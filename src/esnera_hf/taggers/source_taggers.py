@@ -17,11 +17,10 @@ from esnera_hf.sources.leakage import find_leaks, without_leaks
 from esnera_hf.sources.partial_annotation import PartialAnnotation
 from esnera_hf.sources.source import AnnotatedSentence, NerSource
 from esnera_hf.taggers.identity import (
-    CONFIDENCES,
     encoder_identity,
     library_versions,
-    plain_training,
     tagger_artifact,
+    training_identity,
 )
 from esnera_hf.taggers.predictions import (
     LabelCentroids,
@@ -165,7 +164,6 @@ def train_source_taggers(
     trained on it alone from the joint tagger's encoder on.
 
     Args:
-        sources: the sources.
         encoder: folder or Hub id of a pretrained encoder.
         settings: one joint tagger or separate ones, and how they are trained.
         leakage: of the sources.
@@ -218,10 +216,6 @@ def train_cached(
         scope: for a merged corpus, the labels that count in validation, by source of a sentence.
         partial: for a merged corpus, the labels that the annotation of each source leaves open.
         embed: returns mention vectors; those of the pretrained encoder if not given.
-
-    Raises:
-        ConfigurationError: the corpus has nothing to train on or to choose by.
-        EncoderError: the encoder cannot be loaded.
     """
     _check_trainable(source)
     from esnera_hf.modeling.training import fit_tagger
@@ -238,11 +232,7 @@ def train_cached(
 
 
 def pretrained_vectors(encoder: str, source: NerSource) -> LabelCentroids:
-    """Return the sums of a pretrained encoder's mention vectors of a train split, computed once and cached.
-
-    Raises:
-        EncoderError: the encoder cannot be loaded.
-    """
+    """Return the sums of a pretrained encoder's mention vectors of a train split, computed once and cached."""
     identity = {
         "sentences": source.fingerprint,
         "encoder": encoder_identity(encoder),
@@ -293,10 +283,7 @@ def _train_joint(
     size = sum(len(source.dataset["train"]) for source in sources)
     identity = {
         "sources": [[source.name, source.fingerprint, list(source.labels)] for source in ordered],
-        "encoder": encoder_identity(encoder),
-        "training": plain_training({**joint_settings(hidden_size(encoder), size), **training}),
-        "confidences": CONFIDENCES,
-        "versions": library_versions(),
+        **training_identity(encoder, {**joint_settings(hidden_size(encoder), size), **training}),
     }
     artifact = Artifact("joint_taggers", identity)
     seconds, how = _train(artifact, lambda: fit_joint_tagger(ordered, encoder, artifact.unfinished, training))
