@@ -165,7 +165,7 @@ MUTANTS: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {
             "key=lambda label: (support.get(label, 0), label)",
             "key=lambda label: (-support.get(label, 0), label)",
         ),
-        ("names, mapping.projection(source.name)", "names, names"),
+        ("else mapping.projection(source.name)", "else own_names"),
     ),
 }
 

@@ -37,8 +37,8 @@ def test_what_decides_the_weights_is_taken_and_all_else_refused_by_name() -> Non
     assert checked_training(GIVEN) == GIVEN
     assert set(arguments_module._ALLOWED) <= {field.name for field in fields(TaggerTrainingArguments)}
     for name in REFUSED:
-        with pytest.raises(ConfigurationError, match=f"^report.json: {name} cannot be set: ") as error:
-            checked_training({**GIVEN, name: "hf_secret"}, origin="report.json")
+        with pytest.raises(ConfigurationError, match=f"^training: {name} cannot be set: ") as error:
+            checked_training({**GIVEN, name: "hf_secret"})
         assert "hf_secret" not in str(error.value)
     for training in (None, "num_train_epochs=3", 3, [("seed", 1)]):
         with pytest.raises(ConfigurationError, match="expected settings by name"):

@@ -108,39 +108,37 @@ class TaggerTrainingArguments(TrainingArguments):  # type: ignore[misc]
         return settings
 
 
-def checked_training(training: TrainingLike, *, origin: str = "training") -> dict[str, Any]:
+def checked_training(training: TrainingLike) -> dict[str, Any]:
     """Return the settings of a training by name: none but those that decide a tagger's weights.
 
     Args:
         training: settings by name, or ``TrainingArguments``, of which those that
             differ from their defaults count. Their ``output_dir`` is not used,
             as checkpoints lie in the cache.
-        origin: of the settings, for messages.
 
     Raises:
         ConfigurationError: a setting is not allowed here, out of range, or of another type.
     """
     if isinstance(training, TrainingArguments):
-        training = _changed(training, origin)
+        training = _changed(training)
     if not isinstance(training, Mapping):
         raise ConfigurationError(
-            f"{origin}: found {type(training).__name__}, expected settings by name, such as "
+            f"training: found {type(training).__name__}, expected settings by name, such as "
             "{'num_train_epochs': 5}, or TrainingArguments."
         )
     for name, value in training.items():
         if name not in _ALLOWED:
             # The value is left out of the message: it may be a token.
             reason = _REASONS.get(name, f"expected one of {', '.join(sorted(_ALLOWED))}")
-            raise ConfigurationError(f"{origin}: {name} cannot be set: {reason}. Leave it out.")
+            raise ConfigurationError(f"training: {name} cannot be set: {reason}. Leave it out.")
         types, is_allowed, expected = _KINDS[_ALLOWED[name]]
-        if not isinstance(value, types) or (isinstance(value, bool) and types is not bool):
-            raise ConfigurationError(f"{origin}: {name}={value!r:.80}: expected {expected}.")
-        if not is_allowed(value):
-            raise ConfigurationError(f"{origin}: {name}={value}: expected {expected}.")
+        is_of_type = isinstance(value, types) and (types is bool or not isinstance(value, bool))
+        if not is_of_type or not is_allowed(value):
+            raise ConfigurationError(f"training: {name}={value!r:.80}: expected {expected}.")
     return dict(training)
 
 
-def _changed(arguments: TrainingArguments, origin: str) -> dict[str, Any]:
+def _changed(arguments: TrainingArguments) -> dict[str, Any]:
     """Return the arguments that differ from the defaults of their class, without the output folder."""
     kind = TaggerTrainingArguments if isinstance(arguments, TaggerTrainingArguments) else TrainingArguments
     values = {argument.name: getattr(arguments, argument.name) for argument in fields(arguments)}
@@ -155,7 +153,7 @@ def _changed(arguments: TrainingArguments, origin: str) -> dict[str, Any]:
     twin = kind(output_dir, **changed)
     others = {name: value for name, value in values.items() if value != getattr(twin, name, None)}
     if output_dir != TrainingArguments().output_dir:
-        say(f"{origin}: output_dir={output_dir!r} is not used; checkpoints lie in the cache.")
+        say(f"training: output_dir={output_dir!r} is not used; checkpoints lie in the cache.")
     return {**changed, **others}
 
 
