@@ -80,11 +80,7 @@ class Scores:
 
 
 def check_lengths(references: Sequence[Sequence[str]], predictions: Sequence[Sequence[str]]) -> None:
-    """Check that there is a predicted tag for every reference tag.
-
-    Raises:
-        ValueError: the sentences differ in number or in length.
-    """
+    """Raise ValueError unless there is a predicted tag for every reference tag."""
     if len(references) != len(predictions):
         raise ValueError(f"{len(references)} reference sentences and {len(predictions)} predicted ones")
     for index, (gold, predicted) in enumerate(zip(references, predictions, strict=True)):
@@ -98,13 +94,7 @@ def strict_entities(tags: Sequence[str]) -> list[Entity]:
     """Read the entities that strict scoring counts: a begin tag and the inside tags of its label after it.
 
     :func:`esnera_hf.tagging.entities_from_tags` repairs instead: there a stray
-    inside tag opens an entity.
-
-    Args:
-        tags: one IOB2 tag a token.
-
-    Raises:
-        TagError: a tag is not of IOB2.
+    inside tag opens an entity. A tag that is not of IOB2 is a TagError.
     """
     entities = []
     start, label = -1, ""
@@ -119,11 +109,7 @@ def strict_entities(tags: Sequence[str]) -> list[Entity]:
 
 
 def score_tags(references: Sequence[Sequence[str]], predictions: Sequence[Sequence[str]]) -> Scores:
-    """Score IOB2 tag sequences.
-
-    Args:
-        references: gold tags, a list a sentence.
-        predictions: predicted tags, of the same lengths.
+    """Score IOB2 tags, a list a sentence.
 
     Raises:
         ValueError: the lengths differ, or a tag is not of IOB2.
@@ -225,16 +211,7 @@ class Comparison:
 def count_matches(
     gold: Iterable[Sequence[Entity]], predicted: Iterable[Sequence[Entity]], labels: Sequence[str]
 ) -> NDArray[np.int32]:
-    """Count entities found, predicted and annotated, sentence by sentence; boundaries and label must agree.
-
-    Args:
-        gold: annotated entities, a list a sentence.
-        predicted: predicted entities, as many lists.
-        labels: what is counted.
-
-    Returns:
-        Shape (sentences, labels, 3).
-    """
+    """Count entities found, predicted and annotated, shape (sentences, labels, 3); boundaries and label must agree."""
     position = {label: index for index, label in enumerate(labels)}
     rows = []
     for annotated, guessed in zip(gold, predicted, strict=True):

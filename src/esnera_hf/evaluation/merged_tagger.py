@@ -240,7 +240,7 @@ def evaluate_taggers(
 
     Returns:
         Scores of the taggers of the sources, by source; those of the taggers
-        trained on merged data: ``merged``, ``unknown`` (the same, told no source) and
+        trained on merged data: ``merged``, ``unknown`` (the same, which is not given the source) and
         its baselines; and the folder of the merged tagger, if it was trained.
     """
     # Without the partial likelihood, pseudo-labels are gold and types that a source does not annotate are O.
@@ -256,14 +256,14 @@ def evaluate_taggers(
             dataset = merge_sources(sources, chosen, merged.leaks)
         partial = noise if name in ("merged", "gold") else None
         tagger = train_merged_tagger(chosen, dataset, train, partial, system=name)
-        knows = partial is not None
-        scores = _scores(sources, chosen, taggers, tagger, "test", with_source=knows)
-        systems[name] = replace(scores, partial_likelihood=knows)
+        is_partial = partial is not None
+        scores = _scores(sources, chosen, taggers, tagger, "test", with_source=is_partial)
+        systems[name] = replace(scores, partial_likelihood=is_partial)
         if name == "merged":
             folder = tagger.artifact.folder
-        if name == "merged" and knows:
-            untold = _scores(sources, chosen, taggers, tagger, "test")
-            systems["unknown"] = replace(untold, partial_likelihood=True)
+        if name == "merged" and is_partial:
+            scores = _scores(sources, chosen, taggers, tagger, "test")
+            systems["unknown"] = replace(scores, partial_likelihood=True)
     scored = {source.name: TaggerScores.of(taggers[source.name], source) for source in sources if taggers}
     return scored, systems, folder
 

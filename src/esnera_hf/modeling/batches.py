@@ -27,7 +27,6 @@ class MixedBatches(Sampler[list[int]]):
         sources: the number of each row's source.
         batch_size: rows per batch, on average.
         exponent: see :func:`quotas`.
-        seed: of the order.
         process: number of this process, and of all of them, which take turns at the batches.
     """
 

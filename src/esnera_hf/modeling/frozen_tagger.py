@@ -78,7 +78,7 @@ class FrozenStates:
         rows = [by_window[index] for index in range(len(self.windows))]
         count = len(self.sentences)
         annotated = join_sentences(count, self.windows, [own for own, _, _ in rows])
-        predicted = join_sentences(count, self.windows, [found for _, found, _ in rows])
+        predicted = join_sentences(count, self.windows, [spans for _, spans, _ in rows])
         # Words that the tokenizer turns into nothing are in no mention.
         outside = [[1.0] * len(sentence.tokens) for sentence in self.sentences]
         for window, (_, _, probabilities) in zip(self.windows, rows, strict=True):
@@ -166,9 +166,9 @@ class FrozenTagger(nn.Module):
             ):
                 factors = self.crf.path_probabilities(emissions, paths, mask, self.temperature)[1]
                 spans.append(read(windows, paths.masked_fill(~mask, -100), factors))
-            found, own = spans[0], spans[1] if annotated else [[] for _ in batch]
+            predicted, own = spans[0], spans[1] if annotated else [[] for _ in batch]
             outside = self.crf.marginals(emissions, mask, self.temperature)[:, :, 0].tolist()
-            for index, *of_window, row in zip(batch, own, found, outside, strict=True):
+            for index, *of_window, row in zip(batch, own, predicted, outside, strict=True):
                 result[index] = *of_window, row[: len(states.states[index])]
         return result
 

@@ -118,14 +118,7 @@ class JointModel(EncoderTagger):
 
 
 class JointTagger(TrainedModel):
-    """Taggers of several sources that share one encoder.
-
-    Args:
-        model: the trained model.
-        tokenizer: the tokenizer of its encoder.
-        record: how it was trained: ``validation`` (by source), ``history`` and
-            ``arguments``.
-    """
+    """Taggers of several sources that share one encoder; its record has their ``validation`` scores by source."""
 
     model: JointModel
 
@@ -138,11 +131,7 @@ class JointTagger(TrainedModel):
         return tuple(name for name, _ in self.model.config.heads)
 
     def head(self, name: str) -> Tagger:
-        """Return the tagger of one source; it shares its weights with this one.
-
-        Raises:
-            ConfigurationError: there is no head of that name.
-        """
+        """Return the tagger of one source; it shares its weights with this one."""
         if name not in self.names:
             raise ConfigurationError(f"head {name!r}: expected one of {', '.join(self.names)}.")
         model = self.model.head_model(self.names.index(name))
@@ -195,11 +184,7 @@ class JointTagger(TrainedModel):
 
     @classmethod
     def from_pretrained(cls, path: str | os.PathLike[str]) -> JointTagger:
-        """Load a joint tagger saved by :meth:`save_pretrained`.
-
-        Raises:
-            EncoderError: there is none, or it is damaged.
-        """
+        """Load a joint tagger saved by :meth:`save_pretrained`."""
         loaded = load_saved(JointModel, os.fspath(path), "joint tagger", "heads")
         return cls(*loaded, read_record(Path(path)))
 

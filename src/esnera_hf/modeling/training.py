@@ -149,7 +149,6 @@ class TaggerTrainer(Trainer):  # type: ignore[misc]
 
     Args:
         model: with an ``encoder`` and ``head_parameters``.
-        arguments: of the training.
         rows: to train on.
         data: the rows to choose the epoch by, and scores on them.
     """

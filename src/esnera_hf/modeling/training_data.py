@@ -65,10 +65,7 @@ class TrainingData:
     def rows(self, split: str, *, cut_at_entities: bool = True) -> Dataset:
         """Return one row per window, with the number of its source if the corpus is merged.
 
-        Windows to predict on are cut without knowledge of the entities.
-
-        Raises:
-            ConfigurationError: there is no window.
+        Windows to predict on are cut without knowledge of the entities. That there is none is a ConfigurationError.
         """
 
         def encode(batch: dict[str, list[Any]], indices: list[int]) -> dict[str, list[Any]]:

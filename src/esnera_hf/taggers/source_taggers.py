@@ -256,11 +256,7 @@ def pretrained_vectors(encoder: str, source: NerSource) -> LabelCentroids:
 
 
 def _check_trainable(source: NerSource) -> None:
-    """Check that a tagger can be trained on a source and its epoch chosen.
-
-    Raises:
-        ConfigurationError: its train or validation split is without entities.
-    """
+    """Check that there are entities to train on and to choose an epoch by."""
     for split in ("train", "validation"):
         if not sum(source.summary.entities[split].values()):
             notes = f" ({'; '.join(source.notes)})" if source.notes else ""
