@@ -132,8 +132,8 @@ except ConfigurationError as error:
     assert said in run(code, input=text).stdout
 
 
-def test_errors_of_any_class_are_caught_where_tokenizers_raises_no_class_of_its_own() -> None:
-    """Loading an encoder, which refuses; writing to the cache looks at errors as they pass, and catches none."""
+def test_errors_of_any_class_are_caught_nowhere_though_tokenizers_raises_no_class_of_its_own() -> None:
+    """Loading an encoder and writing to the cache look at errors as they pass."""
     broad = [
         file.name
         for file in FILES
@@ -141,7 +141,7 @@ def test_errors_of_any_class_are_caught_where_tokenizers_raises_no_class_of_its_
         if isinstance(node, ast.ExceptHandler)
         and (node.type is None or ast.unparse(node.type) in ("Exception", "BaseException"))
     ]
-    assert broad == ["encoders.py"]
+    assert broad == []
     tokenizer = Tokenizer(models.WordLevel({"a": 0}, unk_token="a"))
     for use in (lambda: Tokenizer.from_file(os.devnull), lambda: tokenizer.save("/nowhere/x")):
         with pytest.raises(Exception, match=r"EOF|No such file") as error:

@@ -6,8 +6,8 @@ What cannot be found, fetched or understood is an :class:`~esnera_hf.errors.Enco
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
@@ -220,17 +220,17 @@ def _commit(name: str, **where: Any) -> str:
     return extract_commit_hash(str(_config_file(name, **where)), None) or ""
 
 
-@contextmanager
-def _loading(
-    name: str, problem: str = "encoder {!r} cannot be loaded", advice: str = _ENCODERS
-) -> Iterator[None]:
-    try:
-        yield
-    except Exception as error:
+def _loading(name: str, problem: str = "encoder {!r} cannot be loaded", advice: str = _ENCODERS) -> ExitStack:
+    """Return a context that says in an EncoderError what the libraries raise in it; other errors pass as they are."""
+
+    def refuse(kind: object, error: BaseException | None, traceback: object) -> None:
         # tokenizers raises nothing more special than Exception itself.
-        if type(error) is not Exception and not isinstance(error, _PROBLEMS):
-            raise
-        raise EncoderError(f"{problem.format(name)}: {_reason(name, error)} {advice}") from error
+        if error is not None and (kind is Exception or isinstance(error, _PROBLEMS)):
+            raise EncoderError(f"{problem.format(name)}: {_reason(name, error)} {advice}") from error
+
+    context = ExitStack()
+    context.push(refuse)
+    return context
 
 
 def load_saved(
