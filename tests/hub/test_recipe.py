@@ -220,7 +220,7 @@ DAMAGES: list[tuple[Callable[[Path], Any], str]] = [
     (edit("recipe.json", lambda text: re.sub('"dataset": "[^"]*"', '"dataset": 7', text)), "dataset=7"),
     (edit("recipe.json", lambda text: text.replace('"a": ""', '"a": 7')), "sources.a=7"),
     (lambda folder: (folder / "recipe.json").unlink(), r"recipe\.json is missing"),
-    (lambda folder: (folder / "mapping.yaml").unlink(), r"no mapping\.yaml"),
+    (lambda folder: (folder / "mapping.yaml").unlink(), r"mapping\.yaml is missing"),
     (cut, "it is damaged"),
     (pseudo(end=99), r"a pseudo-label of \S+ is 'LOC' at \d+ to 99; expected a unified label within"),
     (pseudo(start=-1), r"is 'LOC' at -1 to \d+"),

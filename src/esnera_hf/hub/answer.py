@@ -14,17 +14,12 @@ from esnera_hf._internal.files import check_new_file, write_new_file
 from esnera_hf._internal.json import read_json
 from esnera_hf._internal.text import counted
 from esnera_hf.errors import ConfigurationError, SourceError
-from esnera_hf.hub.bundle_encoder import bundle_encoder, check_encoder
+from esnera_hf.hub.bundle_encoder import encoder_of
 from esnera_hf.hub.evidence import Evidence
 from esnera_hf.hub.evidence_file import DIGEST, LARGEST, MOST_LABELS, RENAME, check_name, checked_record
 from esnera_hf.hub.protection import check_support
 from esnera_hf.sources.load import ANSWER_SUFFIX, SourceLike, load_source
-from esnera_hf.taggers.light_heads import (
-    FEWEST,
-    NO_MENTION,
-    load_light_head,
-    make_light_heads,
-)
+from esnera_hf.taggers.light_heads import FEWEST, NO_MENTION, load_light_head, make_light_heads
 
 FORMAT, VERSION = "esnera_hf.answer", 1
 #: No pair of labels has more predictions.
@@ -100,8 +95,7 @@ class Answer:
         """
         check_support(min_support)
         loaded = load_source(source)
-        name = bundle_encoder([evidence]) if encoder is None else os.fspath(encoder)
-        check_encoder([evidence], name)
+        name = encoder_of([evidence], encoder)
         if salt is not None and evidence.forms is None:
             raise ConfigurationError(
                 f"salt: the bundle of {evidence.name} has no hashes of forms. Leave the salt out, or ask its owner for "

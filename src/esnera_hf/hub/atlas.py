@@ -16,11 +16,10 @@ from pathlib import Path
 from typing import TypedDict, cast
 
 import numpy as np
-from huggingface_hub import DatasetCard, DatasetCardData, snapshot_download
+from huggingface_hub import DatasetCard, DatasetCardData
 
 from esnera_hf._internal.console import quiet_libraries
 from esnera_hf._internal.files import new_folder
-from esnera_hf._internal.hub_errors import explained
 from esnera_hf._internal.json import read_json
 from esnera_hf._internal.text import counted
 from esnera_hf.alignment.constraints import Constraints
@@ -30,13 +29,13 @@ from esnera_hf.alignment.mapping import MAPPING_FILE, LabelMapping
 from esnera_hf.alignment.umbrellas import add_umbrellas
 from esnera_hf.errors import ConfigurationError, SourceError
 from esnera_hf.hub.atlas_page import draw_atlas
-from esnera_hf.hub.bundle_encoder import bundle_encoder, check_encoder
+from esnera_hf.hub.bundle_encoder import encoder_of
 from esnera_hf.hub.evidence import Evidence, open_source
 from esnera_hf.hub.evidence_file import checked_record
 from esnera_hf.hub.markdown import render
 from esnera_hf.hub.protection import EXACT
 from esnera_hf.hub.push import write_card
-from esnera_hf.hub.repository import HubRepository, Published
+from esnera_hf.hub.repository import HubRepository, Published, fetch
 from esnera_hf.report.call import is_published
 from esnera_hf.report.files import SIMILARITY_FILE, write_json
 from esnera_hf.similarity.evidence import EvidenceSettings, measure_similarity
@@ -128,11 +127,9 @@ class Atlas:
             check_names(loaded)
             check_definitions(definitions or {}, {str(ref) for source in loaded for ref in source.label_refs})
             bundles = {bundle.name: bundle for bundle in made}
-            name = os.fspath(encoder) if encoder is not None else ""
-            if bundles:
-                name = name or (bundle_encoder(list(bundles.values())) if texts else "")
-                check_encoder(list(bundles.values()), name or None)
-            name = name or default_encoder(loaded)
+            name = os.fspath(encoder or default_encoder(loaded))
+            if made:
+                name = encoder_of(made, encoder, reads=bool(texts))
             matrix = measure_similarity(
                 loaded, EvidenceSettings(kind="frozen"), name, {}, seed=seed, bundles=bundles
             )
@@ -180,32 +177,23 @@ class Atlas:
             ConfigurationError: a corpus of its name, or the same under another one, is in the atlas, or the encoder is
                 not that of the atlas.
         """
-        loaded = open_source(source)
+        loaded, before = open_source(source), list(self.bundles.values())
         if loaded.name in self.bundles:
             raise ConfigurationError(
                 f"{loaded.name}: a corpus of this name is in the atlas. Give it another one: 'name=PATH'."
             )
         matrix = self.matrix_with(loaded, encoder=encoder, seed=seed)
         if not isinstance(loaded, Evidence):
-            loaded = Evidence.from_source(loaded, encoder=self.encoder(encoder), seed=seed, reveal=EXACT)
-        for bundle in self.bundles.values():
+            loaded = Evidence.from_source(
+                loaded, encoder=encoder_of(before, encoder), seed=seed, reveal=EXACT
+            )
+        for bundle in before:
             if bundle.head.labels and bundle.head.digest == loaded.head.digest:
                 raise ConfigurationError(
                     f"{loaded.name}: the same corpus is in the atlas as {bundle.name}, with the same heads. A copy "
                     "would count twice. Leave it out."
                 )
-        return Atlas([*self.bundles.values(), loaded], matrix, {**self.definitions, **(definitions or {})})
-
-    def encoder(self, encoder: str | os.PathLike[str] | None = None) -> str:
-        """Return the encoder that the bundles were made with: the one that is named, or else its name on the Hub.
-
-        Raises:
-            ConfigurationError: another one is named, or it was a folder and none is named.
-        """
-        bundles = list(self.bundles.values())
-        name = bundle_encoder(bundles) if encoder is None else os.fspath(encoder)
-        check_encoder(bundles, name)
-        return name
+        return Atlas([*before, loaded], matrix, {**self.definitions, **(definitions or {})})
 
     def without(self, names: set[str]) -> Atlas:
         """Return the atlas without some corpora."""
@@ -227,11 +215,10 @@ class Atlas:
         """
         bundles = dict(self.bundles)
         if isinstance(source, Evidence):
-            check_encoder([*bundles.values(), source], None)
-            name, new = source.facts["encoder"], source.as_source()
             bundles[source.name] = source
+            name, new = encoder_of(list(bundles.values()), reads=False), source.as_source()
         else:
-            name, new = self.encoder(encoder), source
+            name, new = encoder_of(list(bundles.values()), encoder), source
         sources = [*(bundle.as_source() for bundle in self.bundles.values()), new]
         with quiet_libraries():
             one_sided = measure_similarity(
@@ -324,17 +311,8 @@ class Atlas:
         """
         folder = Path(path)
         if not folder.is_dir() and is_published(os.fspath(path)):
-            name, _, revision = os.fspath(path).partition("@")
-            with explained(name, "fetching it", "run the same again"), quiet_libraries():
-                folder = Path(
-                    snapshot_download(
-                        name,
-                        repo_type="dataset",
-                        revision=revision or None,
-                        token=token,
-                        allow_patterns=[ATLAS_FILE, SIMILARITY_FILE, f"{BUNDLES}/*{EVIDENCE_SUFFIX}"],
-                    )
-                )
+            files = [ATLAS_FILE, SIMILARITY_FILE, f"{BUNDLES}/*{EVIDENCE_SUFFIX}"]
+            folder = fetch(os.fspath(path), files, token)
         try:
             facts = _checked_facts(read_json(folder / ATLAS_FILE, SourceError))
             bundles = []

@@ -12,30 +12,30 @@ from esnera_hf.taggers.identity import encoder_files
 from esnera_hf.taggers.light_heads import LAYERS
 
 
-def bundle_encoder(bundles: Sequence[Evidence]) -> str:
-    """Return the encoder of bundles by its name on the Hub.
+def encoder_of(
+    bundles: Sequence[Evidence], encoder: str | os.PathLike[str] | None = None, *, reads: bool = True
+) -> str:
+    """Return the encoder that all bundles were made with: the one that is named, or else its name on the Hub.
+
+    Args:
+        bundles: at least one.
+        encoder: folder or Hub id, if one is named.
+        reads: whether it is to read text, so that a name that says not where it is will not do.
 
     Raises:
-        ConfigurationError: it has none, so that it has to be said where it is.
+        ConfigurationError: it is not the encoder of all, and what their heads say could not be compared; or it was a
+            folder, and none is named.
     """
-    name = bundles[0].facts["encoder"]
-    if not is_repository(name) or os.path.exists(name):
-        raise ConfigurationError(
-            f"encoder: the evidence of {bundles[0].name} was made with {name!r}, a folder on the machine of its owner. "
-            "Name your copy of it: --encoder PATH, encoder=."
-        )
-    return name
-
-
-def check_encoder(bundles: Sequence[Evidence], encoder: str | None) -> None:
-    """Check that all bundles were made with one encoder, with this one if it is named.
-
-    Raises:
-        ConfigurationError: they were not; what their heads say can then not be compared.
-    """
-    first = bundles[0].facts
-    digest = first["encoder_digest"] if encoder is None else encoder_files(encoder)
-    name = first["encoder"] if encoder is None else encoder
+    name, first = os.fspath(encoder or ""), bundles[0].facts
+    if not name and reads:
+        name = first["encoder"]
+        if not is_repository(name) or os.path.exists(name):
+            raise ConfigurationError(
+                f"encoder: the evidence of {bundles[0].name} was made with {name!r}, a folder on the machine of its "
+                "owner. Name your copy of it: --encoder PATH, encoder=."
+            )
+    digest = encoder_files(name) if name else first["encoder_digest"]
+    name = name or first["encoder"]
     for bundle in bundles:
         theirs = bundle.facts
         if theirs["encoder_digest"] != digest:
@@ -50,3 +50,4 @@ def check_encoder(bundles: Sequence[Evidence], encoder: str | None) -> None:
                 f"layers={theirs['layers']}: the evidence of {bundle.name} was made with so many layers of the "
                 f"encoder, and this version of esnera-hf uses {LAYERS}. Make it again with this version."
             )
+    return name

@@ -12,7 +12,7 @@ from esnera_hf.alignment.constraints import Constraints, SchemaSettings, TargetS
 from esnera_hf.errors import ConfigurationError
 from esnera_hf.hub.answer import Answer
 from esnera_hf.hub.atlas import Atlas, joined
-from esnera_hf.hub.bundle_encoder import bundle_encoder, check_encoder
+from esnera_hf.hub.bundle_encoder import encoder_of
 from esnera_hf.hub.evidence import Evidence
 from esnera_hf.report.call import CallFacts
 from esnera_hf.similarity.evidence import EvidenceSettings, measure_similarity
@@ -63,22 +63,19 @@ class Exchange:
 
     def _take(self, source: AlignedLike) -> bool:
         """Take a bundle or an answer; tell whether it is one."""
-        text = "" if isinstance(source, Evidence | Answer) or not is_bundle(source) else os.fspath(source)  # type: ignore[arg-type]
-        if isinstance(source, Answer) or text.endswith(ANSWER_SUFFIX):
-            self._answers.append(source if isinstance(source, Answer) else Answer.load(text))
+        origin = ""
+        if is_bundle(source):
+            origin = os.fspath(cast(str, source))
+            source = Answer.load(origin) if origin.endswith(ANSWER_SUFFIX) else Evidence.load(origin)
+        if isinstance(source, Answer):
+            self._answers.append(source)
         elif isinstance(source, Evidence):
-            self._add(source, "")
-        elif text:
-            self._add(Evidence.load(text), text)
-        return isinstance(source, Evidence | Answer) or bool(text)
-
-    def _add(self, evidence: Evidence, origin: str) -> None:
-        if evidence.name in self.bundles:
-            raise ConfigurationError(
-                f"two bundles are called {evidence.name!r}. Give one another name: 'name=FILE{EVIDENCE_SUFFIX}'."
-            )
-        self.bundles[evidence.name] = evidence
-        self._origins[evidence.name] = origin
+            if source.name in self.bundles:
+                raise ConfigurationError(
+                    f"two bundles are called {source.name!r}. Give one another name: 'name=FILE{EVIDENCE_SUFFIX}'."
+                )
+            self.bundles[source.name], self._origins[source.name] = source, origin
+        return isinstance(source, Evidence | Answer)
 
     def load(self, max_samples: int | None, seed: int) -> list[NerSource]:
         """Return the sources, sorted by name; those that came as bundles have no sentence.
@@ -130,18 +127,15 @@ class Exchange:
         Raises:
             ConfigurationError: bundles were made with another one, or are no evidence of that kind.
         """
-        name = None if encoder is None else os.fspath(encoder)
         if not self.bundles:
-            return default_encoder(self._sources) if name is None else name
+            return default_encoder(self._sources) if encoder is None else os.fspath(encoder)
         if kind != "frozen":
             raise ConfigurationError(
                 f"evidence={kind!r}: {', '.join(sorted(self.bundles))} came as evidence bundles, which hold light "
                 "heads on a frozen encoder. Compare by evidence='frozen' and method='equivalence', or give the texts."
             )
-        bundles, reads = list(self.bundles.values()), any(source.bundled is None for source in self._sources)
-        name = name or (bundle_encoder(bundles) if reads else None)
-        check_encoder(bundles, name)
-        return name or bundles[0].facts["encoder"]
+        reads = any(source.bundled is None for source in self._sources)
+        return encoder_of(list(self.bundles.values()), encoder, reads=reads)
 
     def constraints(self, target_schema: TargetSchema | None, schema: SchemaSettings) -> Constraints:
         """Return what the user asks of the groups of labels, and that the labels of the atlas stay in its tree.

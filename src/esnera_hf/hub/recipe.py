@@ -6,7 +6,6 @@ same is taken from the data.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
@@ -20,18 +19,17 @@ from typing import Any, TypeAlias
 import pyarrow as pa
 import pyarrow.parquet as pq
 from datasets import Dataset, DatasetDict, concatenate_datasets
-from huggingface_hub import snapshot_download
 
 from esnera_hf._internal.arrow import DAMAGED_ARROW, check_rows, dataset_fingerprint
 from esnera_hf._internal.checks import from_plain
-from esnera_hf._internal.console import quiet_libraries
-from esnera_hf._internal.hub_errors import explained
 from esnera_hf._internal.json import read_json
 from esnera_hf.alignment.mapping import MAPPING_FILE, LabelMapping
 from esnera_hf.errors import MappingError
+from esnera_hf.hub.repository import fetch
 from esnera_hf.merging.merge import merged_features
 from esnera_hf.merging.pseudo_labels import PseudoLabels
 from esnera_hf.report.call import is_published
+from esnera_hf.report.files import write_json
 from esnera_hf.sources.source import SOURCE_FEATURES, SPLITS, NerSource
 from esnera_hf.tagging import PSEUDO, Entity, entities_from_tags
 
@@ -121,8 +119,7 @@ class Recipe:
             "splits": list(self.rows),
             "sources": dict(self.sources),
         }
-        text = json.dumps(head, indent=1, ensure_ascii=False) + "\n"
-        (folder / RECIPE_FILE).write_text(text, encoding="utf-8")
+        write_json(head, folder / RECIPE_FILE)
         (folder / ROWS_FOLDER).mkdir()
         for split, rows in self.rows.items():
             table = pa.Table.from_pylist(list(rows), schema=_ROWS)
@@ -135,29 +132,24 @@ class Recipe:
         Raises:
             MappingError: nothing was published here, or it is damaged or of another version.
         """
-        if not (folder / MAPPING_FILE).is_file():
-            raise MappingError(
-                f"{folder}: no {MAPPING_FILE}. Expected what push_to_hub or save_for_hub writes."
-            )
+        has_text = (folder / DATA_FOLDER).is_dir()
+        for needed in (MAPPING_FILE,) if has_text else (MAPPING_FILE, RECIPE_FILE):
+            if not (folder / needed).is_file():
+                raise MappingError(
+                    f"{folder}: {needed} is missing. Expected what push_to_hub or save_for_hub writes."
+                )
         mapping = LabelMapping.load(folder / MAPPING_FILE)
         try:
-            if (folder / DATA_FOLDER).is_dir():
+            if has_text:
                 dataset = DatasetDict({split: _read_data(folder / DATA_FOLDER, split) for split in SPLITS})
                 check_rows(dataset, merged_features(mapping))
                 names = sorted({source for part in dataset.values() for source in part.unique("source")})
                 return cls.of(dataset, mapping, dict.fromkeys(names, ""))
-            if not (folder / RECIPE_FILE).exists():
-                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), RECIPE_FILE)
             head = read_json(folder / RECIPE_FILE, MappingError)
             _check_head(head, folder)
             files = {split: folder / ROWS_FOLDER / f"{split}.parquet" for split in head["splits"]}
             rows = {split: _read_rows(file) for split, file in files.items()}
             return cls(mapping, head["sources"], rows, bytes.fromhex(head["salt"]), head["dataset"])
-        except FileNotFoundError as error:
-            raise MappingError(
-                f"{folder}: {Path(error.filename or RECIPE_FILE).name} is missing. Expected what push_to_hub or "
-                "save_for_hub writes."
-            ) from None
         except DAMAGED_ARROW as error:
             if isinstance(error, MappingError):
                 raise
@@ -254,12 +246,9 @@ def find_recipe(published: str) -> Recipe | None:
         return Recipe.read(Path(published))
     if not is_published(published):
         return None
-    name, _, revision = published.partition("@")
     # Not the card, the report or anything else that lies there: nothing of it is needed.
     files = [MAPPING_FILE, RECIPE_FILE, f"{ROWS_FOLDER}/*.parquet", f"{DATA_FOLDER}/*.parquet"]
-    with explained(name, "fetching it", "run the same again"), quiet_libraries():
-        folder = snapshot_download(name, repo_type="dataset", allow_patterns=files, revision=revision or None)
-    return Recipe.read(Path(folder))
+    return Recipe.read(fetch(published, files))
 
 
 def _rows(part: Dataset, salt: bytes) -> Iterator[dict[str, Any]]:

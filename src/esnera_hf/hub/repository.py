@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from huggingface_hub import HfApi
+from huggingface_hub import HfApi, snapshot_download
 from huggingface_hub.errors import RepositoryNotFoundError
 
 from esnera_hf._internal.checks import from_plain
@@ -235,6 +235,18 @@ class HubRepository:
 
     def _explained(self, doing: str, doubt: str = "") -> AbstractContextManager[None]:
         return explained(self.repo_id, doing, _AGAIN, "Nothing was published.", doubt)
+
+
+def fetch(published: str, files: Sequence[str], token: str | None = None) -> Path:
+    """Return a folder with files of a dataset repository, ``owner/name`` or ``owner/name@revision``, by their patterns.
+
+    Raises:
+        HubError: there is no such repository, or it cannot be reached.
+    """
+    name, _, revision = published.partition("@")
+    where: dict[str, Any] = {"repo_type": "dataset", "revision": revision or None, "token": token}
+    with explained(name, "fetching it", "run the same again"), quiet_libraries():
+        return Path(snapshot_download(name, allow_patterns=list(files), **where))
 
 
 def read_manifest(text: str) -> tuple[dict[str, Any], set[str]]:
